@@ -1,0 +1,394 @@
+//! Fields of a record type: what a value must look like, and where a bad one is.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use serde_json::value::RawValue;
+
+use super::datetime::{Date, DateTime};
+use super::json::{Fields, RecordData, string};
+
+/// The declaration of one field of a record type.
+#[derive(Debug, Clone, Copy)]
+pub struct Field {
+    /// The key on the wire, in the spelling of v2.19.00.
+    pub name: &'static str,
+    /// What a value must look like.
+    pub kind: FieldKind,
+    /// Whether null is a value.
+    pub nullable: bool,
+    /// What a missing key reads as: JSON text, or `None` where the key must be present.
+    pub default: Option<&'static str>,
+    /// The release that added a mandatory key without a default. An older peer does not send it; it reads as
+    /// [`Field::default`] (quirk W2).
+    pub added: Option<&'static str>,
+    /// Spellings of older releases that are read too (quirk W1).
+    pub aliases: &'static [&'static str],
+    /// The table whose record this value names and without which a real receiver refuses this record.
+    pub parent: Option<&'static str>,
+}
+
+impl Field {
+    /// Declares a field that holds a `T`: an `Option` may be null or missing, anything else must be present.
+    pub(crate) const fn of<T: FieldValue>(name: &'static str) -> Self {
+        let default = if T::NULLABLE { Some("null") } else { None };
+        Self { name, kind: T::KIND, nullable: T::NULLABLE, default, added: None, aliases: &[], parent: None }
+    }
+
+    /// The key must be present, even if its value is null.
+    pub(crate) const fn present(mut self) -> Self {
+        self.default = None;
+        self
+    }
+
+    /// What a missing key reads as.
+    pub(crate) const fn missing_is(mut self, json: &'static str) -> Self {
+        self.default = Some(json);
+        self
+    }
+
+    /// A mandatory key that peers before `release` do not send.
+    pub(crate) const fn added_in(mut self, release: &'static str, json: &'static str) -> Self {
+        self.added = Some(release);
+        self.default = Some(json);
+        self
+    }
+
+    /// Spellings of older releases.
+    pub(crate) const fn formerly(mut self, aliases: &'static [&'static str]) -> Self {
+        self.aliases = aliases;
+        self
+    }
+
+    /// The table of the record that must be there first.
+    pub(crate) const fn parent(mut self, table: &'static str) -> Self {
+        self.parent = Some(table);
+        self
+    }
+
+    /// The field's raw value under its own or an older spelling.
+    pub fn find<'a>(&self, fields: &Fields<'a>) -> Option<&'a RawValue> {
+        fields.get(self.name).or_else(|| self.aliases.iter().find_map(|alias| fields.get(alias)))
+    }
+
+    /// Checks a record's value of this field.
+    ///
+    /// # Errors
+    /// What is wrong with it, by JSON path.
+    pub fn check(&self, fields: &Fields<'_>) -> Result<(), FieldError> {
+        match self.find(fields) {
+            None if self.default.is_some() => Ok(()),
+            None => Err(self.error("a value", "no such key")),
+            Some(raw) if raw.get() == "null" => {
+                if self.nullable || self.kind == FieldKind::Json { Ok(()) } else { Err(self.wrong(raw)) }
+            }
+            Some(raw) if self.kind.accepts(raw) => Ok(()),
+            Some(raw) => Err(self.wrong(raw)),
+        }
+    }
+
+    fn wrong(&self, raw: &RawValue) -> FieldError {
+        FieldError { unsupported: self.kind.is_newer_value(raw), ..self.error(self.kind.describe(), describe(raw)) }
+    }
+
+    fn error(&self, expected: impl Into<Cow<'static, str>>, found: impl Into<Cow<'static, str>>) -> FieldError {
+        FieldError {
+            path: format!("$.{}", self.name),
+            expected: expected.into(),
+            found: found.into(),
+            unsupported: false,
+        }
+    }
+}
+
+/// What is wrong with a record's data. Names the place and the kind of value only, never the value itself unless it is
+/// an unknown enum value.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{path}: expected {expected}, found {found}")]
+pub struct FieldError {
+    /// JSON path inside `recordData`.
+    pub path: String,
+    /// What should stand there.
+    pub expected: Cow<'static, str>,
+    /// What stands there.
+    pub found: Cow<'static, str>,
+    /// Whether this looks like a value of a newer release (an unknown enum value) and not like a fault.
+    pub unsupported: bool,
+}
+
+/// What a value of a field must look like on the wire (`record-types`: *How a record looks on the wire*).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FieldKind {
+    /// A JSON string; numbers are not coerced.
+    Text,
+    /// JSON true or false.
+    Bool,
+    /// A JSON integer of 32 bits; `1.0` is refused.
+    I32,
+    /// Any JSON number.
+    F64,
+    /// A [`Date`].
+    Date,
+    /// A [`DateTime`].
+    DateTime,
+    /// A date or date-time as the legacy server writes it; `""` and `0000-00-00` stand for none.
+    LegacyDate,
+    /// A JSON string whose content is itself JSON text; not looked into.
+    JsonText,
+    /// Any JSON value, null included.
+    Json,
+    /// One of the named spellings.
+    Enum(&'static str, &'static [&'static str]),
+    /// An array of the named spellings.
+    EnumList(&'static str, &'static [&'static str]),
+    /// One of the named spellings, or `""` for none.
+    LegacyEnum(&'static str, &'static [&'static str]),
+}
+
+impl FieldKind {
+    fn accepts(self, raw: &RawValue) -> bool {
+        let text = || string(raw);
+        match self {
+            Self::Text | Self::JsonText => raw.get().starts_with('"'),
+            Self::Bool => matches!(raw.get(), "true" | "false"),
+            Self::I32 => raw.get().parse::<i32>().is_ok(),
+            Self::F64 => raw.get().starts_with(|c: char| c == '-' || c.is_ascii_digit()),
+            Self::Date => text().is_some_and(|t| Date::parse(&t).is_some()),
+            Self::DateTime => text().is_some_and(|t| DateTime::parse(&t).is_some()),
+            Self::LegacyDate => text().is_some_and(|t| is_legacy_date(&t)),
+            Self::Json => true,
+            Self::Enum(_, values) => text().is_some_and(|t| values.contains(&t.as_ref())),
+            Self::LegacyEnum(_, values) => text().is_some_and(|t| t.is_empty() || values.contains(&t.as_ref())),
+            Self::EnumList(_, values) => serde_json::from_str::<Vec<Cow<'_, str>>>(raw.get())
+                .is_ok_and(|list| list.iter().all(|t| values.contains(&t.as_ref()))),
+        }
+    }
+
+    fn is_newer_value(self, raw: &RawValue) -> bool {
+        match self {
+            Self::Enum(..) | Self::LegacyEnum(..) => raw.get().starts_with('"'),
+            Self::EnumList(..) => serde_json::from_str::<Vec<Cow<'_, str>>>(raw.get()).is_ok(),
+            _ => false,
+        }
+    }
+
+    /// The kind in the words of the spec: `string`, `i32`, `enum:AssetLogStatus` …
+    pub fn spec_name(self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
+            Self::Text => "string",
+            Self::Bool => "bool",
+            Self::I32 => "i32",
+            Self::F64 => "f64",
+            Self::Date => "date",
+            Self::DateTime | Self::LegacyDate => "datetime",
+            Self::JsonText => "string-containing-json",
+            Self::Json | Self::EnumList(..) => "json",
+            Self::Enum(name, _) | Self::LegacyEnum(name, _) => return Cow::Owned(format!("enum:{name}")),
+        })
+    }
+
+    /// Name and spellings, for an enumeration.
+    pub fn enumeration(self) -> Option<(&'static str, &'static [&'static str])> {
+        match self {
+            Self::Enum(name, values) | Self::EnumList(name, values) | Self::LegacyEnum(name, values) => {
+                Some((name, values))
+            }
+            _ => None,
+        }
+    }
+
+    fn describe(self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
+            Self::Text => "a string",
+            Self::Bool => "true or false",
+            Self::I32 => "an integer of 32 bits",
+            Self::F64 => "a number",
+            Self::Date => "a date YYYY-MM-DD",
+            Self::DateTime => "a date-time YYYY-MM-DDTHH:MM:SS without a zone",
+            Self::LegacyDate => "a date or date-time",
+            Self::JsonText => "a string that holds JSON",
+            Self::Json => "a JSON value",
+            Self::Enum(name, _) | Self::LegacyEnum(name, _) => return Cow::Owned(format!("a known {name}")),
+            Self::EnumList(name, _) => return Cow::Owned(format!("a list of known {name} values")),
+        })
+    }
+}
+
+/// Says what kind of value stands there. Quotes only what looks like an enum value: short, and of plain letters.
+pub(crate) fn describe(raw: &RawValue) -> Cow<'static, str> {
+    let text = raw.get();
+    match text.as_bytes().first() {
+        Some(b'"') => match string(raw) {
+            Some(word) if !word.is_empty() && word.len() <= 40 && word.bytes().all(|b| b.is_ascii_uppercase() || b == b'_') => {
+                Cow::Owned(format!("{word:?}"))
+            }
+            _ => Cow::Borrowed("a string"),
+        },
+        Some(b'{') => Cow::Borrowed("an object"),
+        Some(b'[') => Cow::Borrowed("an array"),
+        Some(b't' | b'f') => Cow::Borrowed("true or false"),
+        Some(b'n') => Cow::Borrowed("null"),
+        _ => Cow::Borrowed("a number"),
+    }
+}
+
+fn is_legacy_date(text: &str) -> bool {
+    let none = text.is_empty() || text.starts_with("0000-00-00");
+    none || Date::parse(text).is_some() || DateTime::parse(&text.replacen(' ', "T", 1)).is_some()
+}
+
+/// A Rust type that a field of a typed record can have.
+pub trait FieldValue: Sized {
+    /// What the value looks like on the wire.
+    const KIND: FieldKind;
+    /// Whether null is a value.
+    const NULLABLE: bool = false;
+
+    /// Reads the value; `None` if it is of another kind.
+    fn read(raw: &RawValue) -> Option<Self>;
+
+    /// Writes the value as JSON.
+    fn write(&self) -> Box<RawValue>;
+}
+
+/// JSON text of a value; null where a value cannot be written.
+fn json(value: &(impl serde::Serialize + ?Sized)) -> Box<RawValue> {
+    serde_json::value::to_raw_value(value).unwrap_or_else(|_| RawValue::NULL.to_owned())
+}
+
+macro_rules! serde_field_value {
+    ($($type:ty => $kind:ident),*) => {$(
+        impl FieldValue for $type {
+            const KIND: FieldKind = FieldKind::$kind;
+
+            fn read(raw: &RawValue) -> Option<Self> {
+                serde_json::from_str(raw.get()).ok()
+            }
+
+            fn write(&self) -> Box<RawValue> {
+                json(self)
+            }
+        }
+    )*};
+}
+
+serde_field_value!(String => Text, bool => Bool, i32 => I32, f64 => F64);
+
+macro_rules! text_field_value {
+    ($($type:ty => $kind:ident),*) => {$(
+        impl FieldValue for $type {
+            const KIND: FieldKind = FieldKind::$kind;
+
+            fn read(raw: &RawValue) -> Option<Self> {
+                Self::parse(&string(raw)?)
+            }
+
+            fn write(&self) -> Box<RawValue> {
+                json(&self.to_string())
+            }
+        }
+    )*};
+}
+
+text_field_value!(Date => Date, DateTime => DateTime);
+
+impl<T: FieldValue> FieldValue for Option<T> {
+    const KIND: FieldKind = T::KIND;
+    const NULLABLE: bool = true;
+
+    fn read(raw: &RawValue) -> Option<Self> {
+        if raw.get() == "null" { Some(None) } else { T::read(raw).map(Some) }
+    }
+
+    fn write(&self) -> Box<RawValue> {
+        self.as_ref().map_or_else(|| RawValue::NULL.to_owned(), FieldValue::write)
+    }
+}
+
+/// JSON text that travels inside a JSON string and is not looked into.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct JsonText(pub String);
+
+impl FieldValue for JsonText {
+    const KIND: FieldKind = FieldKind::JsonText;
+
+    fn read(raw: &RawValue) -> Option<Self> {
+        String::read(raw).map(Self)
+    }
+
+    fn write(&self) -> Box<RawValue> {
+        json(&self.0)
+    }
+}
+
+/// Any JSON value, kept as its text.
+#[derive(Clone, Debug)]
+pub struct Json(pub Box<RawValue>);
+
+impl FieldValue for Json {
+    const KIND: FieldKind = FieldKind::Json;
+
+    fn read(raw: &RawValue) -> Option<Self> {
+        Some(Self(raw.to_owned()))
+    }
+
+    fn write(&self) -> Box<RawValue> {
+        self.0.clone()
+    }
+}
+
+/// A date or date-time as the legacy server writes it, kept as its text; `""` and `0000-00-00` stand for none.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LegacyDate(pub String);
+
+impl FieldValue for LegacyDate {
+    const KIND: FieldKind = FieldKind::LegacyDate;
+
+    fn read(raw: &RawValue) -> Option<Self> {
+        string(raw).filter(|text| is_legacy_date(text)).map(|text| Self(text.into_owned()))
+    }
+
+    fn write(&self) -> Box<RawValue> {
+        json(&self.0)
+    }
+}
+
+/// A typed record is read field by field, so that an error names its field.
+pub(crate) struct Reader<'a> {
+    declared: &'static [Field],
+    fields: Fields<'a>,
+}
+
+impl<'a> Reader<'a> {
+    pub(crate) fn new(declared: &'static [Field], data: &'a RecordData) -> Result<Self, FieldError> {
+        let fields = data.fields().ok_or_else(|| not_an_object(data))?;
+        Ok(Self { declared, fields })
+    }
+
+    /// Reads the `index`th declared field.
+    pub(crate) fn take<T: FieldValue>(&self, index: usize) -> Result<T, FieldError> {
+        let field = &self.declared[index];
+        field.check(&self.fields)?;
+        let missing;
+        let raw = match field.find(&self.fields) {
+            Some(raw) => raw,
+            None => {
+                missing = RawValue::from_string(field.default.unwrap_or("null").to_owned());
+                missing.as_deref().map_err(|_| field.error("a readable default", "none"))?
+            }
+        };
+        T::read(raw).ok_or_else(|| field.wrong(raw))
+    }
+
+    /// The keys that this version does not know.
+    pub(crate) fn unknown(&self) -> BTreeMap<String, Box<RawValue>> {
+        let known = |key: &str| self.declared.iter().any(|f| f.name == key || f.aliases.contains(&key));
+        self.fields.iter().filter(|(key, _)| !known(key)).map(|(k, v)| (k.to_owned(), v.to_owned())).collect()
+    }
+}
+
+pub(crate) fn not_an_object(data: &RecordData) -> FieldError {
+    let found = serde_json::from_str::<&RawValue>(data.as_str()).map_or(Cow::Borrowed("something else"), describe);
+    FieldError { path: "$".to_owned(), expected: Cow::Borrowed("an object"), found, unsupported: false }
+}

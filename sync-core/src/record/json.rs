@@ -1,0 +1,183 @@
+//! Raw JSON text of a record, and a shallow look into it.
+//!
+//! A record is kept as it came: the text of `recordData`. What this module reads is only where each key's value lies,
+//! so that unknown keys, digits of numbers and the order of keys survive every hop.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+/// The JSON text of a record's `recordData`, valid JSON by construction.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RecordData(Box<RawValue>);
+
+impl RecordData {
+    /// Takes JSON text as it is.
+    ///
+    /// # Errors
+    /// The text is not one JSON value; the parser's message says where.
+    pub fn parse(text: impl Into<String>) -> Result<Self, serde_json::Error> {
+        RawValue::from_string(text.into()).map(Self)
+    }
+
+    /// The value `{}`, which a missing `recordData` reads as.
+    pub fn empty() -> Self {
+        or_null(RawValue::from_string("{}".to_owned()))
+    }
+
+    /// Writes a value as JSON; a value that cannot be written (a map with keys that are not text) reads as null.
+    pub fn of(value: &impl Serialize) -> Self {
+        or_null(serde_json::value::to_raw_value(value))
+    }
+
+    /// The JSON text.
+    pub fn as_str(&self) -> &str {
+        self.0.get()
+    }
+
+    /// Finds where the values of the top-level keys lie; `None` if this is not a JSON object.
+    pub fn fields(&self) -> Option<Fields<'_>> {
+        Fields::parse(self.as_str())
+    }
+
+    /// Says whether both hold the same value, whatever the order of keys or the spelling of numbers.
+    pub fn same_value(&self, other: &Self) -> bool {
+        fn value(data: &RecordData) -> Option<serde_json::Value> {
+            serde_json::from_str(data.as_str()).ok()
+        }
+        self.as_str() == other.as_str() || value(self) == value(other)
+    }
+}
+
+fn or_null(value: Result<Box<RawValue>, serde_json::Error>) -> RecordData {
+    RecordData(value.unwrap_or_else(|_| RawValue::NULL.to_owned()))
+}
+
+impl fmt::Debug for RecordData {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl PartialEq for RecordData {
+    /// Compares the text; see [`RecordData::same_value`] for the value.
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+/// The top-level keys of a JSON object with the raw text of their values, in the order they came.
+#[derive(Debug)]
+pub struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'a> Fields<'a> {
+    /// Reads an object; `None` for any other JSON value.
+    pub fn parse(text: &'a str) -> Option<Self> {
+        serde_json::from_str(text).ok()
+    }
+
+    /// The raw text of a key's value; of a key that stands twice, the last.
+    pub fn get(&self, key: &str) -> Option<&'a RawValue> {
+        self.0.iter().rev().find(|(name, _)| name == key).map(|(_, value)| *value)
+    }
+
+    /// A key's value as text; `None` if the key is missing, null or not a string.
+    pub fn text(&self, key: &str) -> Option<Cow<'a, str>> {
+        self.get(key).and_then(string)
+    }
+
+    /// All keys with their values.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
+        self.0.iter().map(|(key, value)| (key.as_ref(), *value))
+    }
+}
+
+/// Reads a JSON string; `None` for any other value.
+pub(crate) fn string(raw: &RawValue) -> Option<Cow<'_, str>> {
+    let text = raw.get();
+    let inner = text.strip_prefix('"')?.strip_suffix('"')?;
+    if inner.contains('\\') {
+        serde_json::from_str::<String>(text).ok().map(Cow::Owned)
+    } else {
+        Some(Cow::Borrowed(inner))
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct FieldsVisitor;
+
+        impl<'de> Visitor<'de> for FieldsVisitor {
+            type Value = Fields<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut fields = Vec::with_capacity(16);
+                while let Some(Key(key)) = map.next_key()? {
+                    fields.push((key, map.next_value()?));
+                }
+                Ok(Fields(fields))
+            }
+        }
+
+        deserializer.deserialize_map(FieldsVisitor)
+    }
+}
+
+/// A key that borrows where it can.
+struct Key<'a>(Cow<'a, str>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Key<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct KeyVisitor;
+
+        impl<'de> Visitor<'de> for KeyVisitor {
+            type Value = Key<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a key")
+            }
+
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(Key(Cow::Borrowed(text)))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(Key(Cow::Owned(text.to_owned())))
+            }
+        }
+
+        deserializer.deserialize_str(KeyVisitor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_keys_without_touching_values() {
+        let data = RecordData::parse(r#"{"a":9007199254740993,"b\u0041":"x\"y","a":1.10,"n":null}"#).unwrap();
+        let fields = data.fields().unwrap();
+        assert_eq!(fields.get("a").unwrap().get(), "1.10");
+        assert_eq!(fields.text("bA").unwrap(), "x\"y");
+        assert_eq!(fields.text("n"), None);
+        assert_eq!(fields.text("missing"), None);
+        assert_eq!(fields.iter().next().unwrap().1.get(), "9007199254740993");
+    }
+
+    #[test]
+    fn only_objects_have_fields() {
+        for text in ["[]", "null", "\"text\"", "1"] {
+            assert!(RecordData::parse(text).unwrap().fields().is_none(), "{text}");
+        }
+        assert!(RecordData::parse("{").is_err());
+    }
+}

@@ -1,0 +1,348 @@
+//! What a record type is: everything the engine knows of it, declared once.
+
+use super::field::{Field, FieldError, not_an_object};
+use super::json::{Fields, RecordData};
+
+/// The group a type belongs to, in the words of the Open mSupply documentation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+#[allow(missing_docs, reason = "each is its own title")]
+pub enum Group {
+    AssetCatalogue,
+    AssetStatusReasons,
+    Assets,
+    AssetLogs,
+    Files,
+    StoreProperties,
+    Demographics,
+    VaccineCourses,
+    Vaccinations,
+    ItemVariants,
+    RnRForms,
+    Reports,
+    Plugins,
+    Preferences,
+    ContactForms,
+    SystemLogs,
+    Names,
+    Campaigns,
+}
+
+impl Group {
+    /// The title of the group.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::AssetCatalogue => "Asset catalogue",
+            Self::AssetStatusReasons => "Asset status reasons",
+            Self::Assets => "Assets",
+            Self::AssetLogs => "Asset logs",
+            Self::Files => "Files",
+            Self::StoreProperties => "Store properties",
+            Self::Demographics => "Demographics",
+            Self::VaccineCourses => "Immunisation programs and vaccine courses",
+            Self::Vaccinations => "Vaccinations/encounters",
+            Self::ItemVariants => "Item & packaging variants",
+            Self::RnRForms => "R&R forms",
+            Self::Reports => "Reports & form schemas",
+            Self::Plugins => "Plugins",
+            Self::Preferences => "Preferences",
+            Self::ContactForms => "Messages & contact forms",
+            Self::SystemLogs => "System logs",
+            Self::Names => "Names & store joins",
+            Self::Campaigns => "Campaigns",
+        }
+    }
+}
+
+/// Who receives a record (`record-types`: *Per style*).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SyncStyle {
+    /// Configured on central, sent to every site.
+    Central,
+    /// Owned by a store's site; central always has it.
+    Remote,
+    /// A file reference: every site and central have every one.
+    File,
+    /// With a store as `Remote`, without one as `Central`.
+    RemoteAndCentral,
+    /// Goes to central only, and never comes back.
+    RemoteToCentral,
+    /// Belongs to the legacy server; V6 only carries what a site pushes.
+    Legacy,
+}
+
+impl SyncStyle {
+    /// The style as the spec spells it.
+    pub fn spec_name(self) -> &'static str {
+        match self {
+            Self::Central => "central",
+            Self::Remote => "remote",
+            Self::File => "file",
+            Self::RemoteAndCentral => "remote_and_central",
+            Self::RemoteToCentral => "remote_to_central",
+            Self::Legacy => "legacy",
+        }
+    }
+}
+
+/// Who may create and change a record (`record-types`: *Per style*, column "who may create / edit"). Asked by
+/// [`crate::ownership`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Writers {
+    /// The central server alone.
+    Central,
+    /// Every site, and central.
+    Everyone,
+    /// The site on which the record's store is active.
+    StoreSite,
+    /// The site on which the record's store is active, and central for every store.
+    StoreSiteOrCentral,
+    /// With a store as `StoreSite`; without one central alone.
+    StoreSiteElseCentral,
+}
+
+/// What deleting a record means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deletion {
+    /// Such records are never deleted.
+    Never,
+    /// A date-time field marks the record as deleted; the mark travels as an ordinary upsert.
+    Soft(&'static str),
+    /// As `Soft`, and a Delete on the wire is understood as setting the mark.
+    SoftAndWire(&'static str),
+    /// A Delete on the wire removes the record.
+    Wire,
+}
+
+/// Where the changelog row of a record gets its store and its name from (`record-types`: *Changelog scope*).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Neither store nor name.
+    None,
+    /// The store in this field, if any.
+    Store(&'static str),
+    /// The store of the parent record named by a field: (field, parent table, the parent's store field).
+    ParentStore(&'static str, &'static str, &'static str),
+    /// The patient in this field.
+    Patient(&'static str),
+    /// A store and a name, in these fields.
+    StoreAndName(&'static str, &'static str),
+}
+
+/// One record type: its names, its rules and its fields.
+#[derive(Debug)]
+pub struct RecordType {
+    /// The table name on the wire.
+    pub table: &'static str,
+    /// The table name in Open mSupply's changelog; differs for reports and form schemas.
+    pub changelog_name: &'static str,
+    /// The group it is documented under.
+    pub group: Group,
+    /// Who receives it.
+    pub style: SyncStyle,
+    /// Whether sites pull it from central.
+    pub pulled: bool,
+    /// Whether sites push it to central.
+    pub pushed: bool,
+    /// Who may write it.
+    pub writers: Writers,
+    /// What deleting means.
+    pub deletion: Deletion,
+    /// Store and name of its changelog row.
+    pub scope: Scope,
+    /// The tables that are integrated before it, wire names.
+    pub after: &'static [&'static str],
+    /// The first release with it.
+    pub since: &'static str,
+    /// The first release without it; `None` while it is in use.
+    pub removed: Option<&'static str>,
+    /// The field that equals the record id.
+    pub key: &'static str,
+    /// Its fields, in the order of the spec.
+    pub fields: &'static [Field],
+}
+
+impl RecordType {
+    /// Checks a record's data against the declared fields and gives a view into it. Unknown keys are fine.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, by JSON path: not an object, a missing key, a value of another kind.
+    pub fn check<'a>(&self, data: &'a RecordData) -> Result<Fields<'a>, FieldError> {
+        let fields = data.fields().ok_or_else(|| not_an_object(data))?;
+        self.fields.iter().try_for_each(|field| field.check(&fields))?;
+        Ok(fields)
+    }
+
+    /// The declaration of a field by its wire name.
+    pub fn field(&self, name: &str) -> Option<&'static Field> {
+        self.fields.iter().find(|field| field.name == name)
+    }
+
+    /// Whether a Delete on the wire is understood and sent.
+    pub fn deletes_on_wire(&self) -> bool {
+        matches!(self.deletion, Deletion::Wire | Deletion::SoftAndWire(_))
+    }
+
+    /// The data as a peer of v2.17.0 or later reads it: older spellings renamed, mandatory keys that older releases
+    /// did not send filled in. `None` if it is so already, which is nearly always.
+    pub fn in_current_spelling(&self, data: &RecordData) -> Option<RecordData> {
+        if self.fields.iter().all(|f| f.aliases.is_empty() && f.added.is_none()) {
+            return None;
+        }
+        let fields = data.fields()?;
+        let outdated = |field: &&Field| {
+            fields.get(field.name).is_none() && (field.added.is_some() || field.find(&fields).is_some())
+        };
+        if !self.fields.iter().any(|field| outdated(&field)) {
+            return None;
+        }
+        let renamed = |key: &str| self.fields.iter().filter(outdated).find(|f| f.aliases.contains(&key)).map(|f| f.name);
+        let mut out: Vec<(String, &str)> = Vec::new();
+        for (key, value) in fields.iter() {
+            out.push((renamed(key).unwrap_or(key).to_owned(), value.get()));
+        }
+        for field in self.fields.iter().filter(outdated).filter(|f| f.find(&fields).is_none()) {
+            out.push((field.name.to_owned(), field.default.unwrap_or("null")));
+        }
+        let body: Vec<String> =
+            out.iter().map(|(key, value)| format!("{}:{value}", serde_json::Value::from(key.as_str()))).collect();
+        RecordData::parse(format!("{{{}}}", body.join(","))).ok()
+    }
+}
+
+/// Declares a record type: its rules, and the struct that reads, checks and builds its data.
+macro_rules! record_type {
+    (
+        $(#[$doc:meta])*
+        pub struct $name:ident($table:literal) {
+            $(changelog: $changelog:literal,)?
+            group: $group:ident,
+            style: $style:ident,
+            pulled: $pulled:literal,
+            pushed: $pushed:literal,
+            writers: $writers:ident,
+            deletion: $deletion:expr,
+            scope: $scope:expr,
+            after: [$($after:literal),* $(,)?],
+            since: $since:literal,
+            $(removed: $removed:literal,)?
+            key: $key:literal,
+            fields: {
+                $(
+                    $(#[$field_doc:meta])*
+                    $field:ident: $type:ty = $wire:literal $(. $rule:ident ( $($arg:expr),* ))*,
+                )*
+            }
+        }
+    ) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone)]
+        pub struct $name {
+            $($(#[$field_doc])* pub $field: $type,)*
+            /// Keys that this version does not know, kept as they came.
+            pub unknown: std::collections::BTreeMap<String, Box<serde_json::value::RawValue>>,
+        }
+
+        impl $crate::record::TypedRecord for $name {
+            const TYPE: &'static $crate::record::RecordType = {
+                static TYPE: $crate::record::RecordType = $crate::record::RecordType {
+                    table: $table,
+                    changelog_name: record_type!(@first $($changelog,)? $table),
+                    group: $crate::record::Group::$group,
+                    style: $crate::record::SyncStyle::$style,
+                    pulled: $pulled,
+                    pushed: $pushed,
+                    writers: $crate::record::Writers::$writers,
+                    deletion: $deletion,
+                    scope: $scope,
+                    after: &[$($after),*],
+                    since: $since,
+                    removed: record_type!(@option $($removed)?),
+                    key: $key,
+                    fields: &[
+                        $($crate::record::Field::of::<$type>($wire)$(.$rule($($arg),*))*,)*
+                    ],
+                };
+                &TYPE
+            };
+
+            fn read(data: &$crate::record::RecordData) -> Result<Self, $crate::record::FieldError> {
+                let reader = $crate::record::field::Reader::new(Self::TYPE.fields, data)?;
+                let mut index = 0;
+                let mut next = || { index += 1; index - 1 };
+                Ok(Self { $($field: reader.take(next())?,)* unknown: reader.unknown() })
+            }
+
+            fn write(&self) -> $crate::record::RecordData {
+                use $crate::record::FieldValue as _;
+                let mut out: std::collections::BTreeMap<&str, Box<serde_json::value::RawValue>> =
+                    self.unknown.iter().map(|(key, value)| (key.as_str(), value.clone())).collect();
+                $(out.insert($wire, self.$field.write());)*
+                $crate::record::RecordData::of(&out)
+            }
+        }
+    };
+    (@first $first:literal $(, $rest:literal)*) => { $first };
+    (@option) => { None };
+    (@option $value:literal) => { Some($value) };
+}
+pub(crate) use record_type;
+
+/// Declares an enumeration by its exact spellings on the wire.
+macro_rules! wire_enum {
+    ($(#[$doc:meta])* pub enum $name:ident { $($variant:ident = $wire:literal),* $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[allow(missing_docs, reason = "each is its spelling on the wire")]
+        pub enum $name { $($variant),* }
+
+        impl $name {
+            /// The exact spellings on the wire.
+            pub const SPELLINGS: &'static [&'static str] = &[$($wire),*];
+
+            /// The spelling on the wire.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $wire),* }
+            }
+
+            /// Reads a spelling; case counts.
+            pub fn parse(text: &str) -> Option<Self> {
+                match text { $($wire => Some(Self::$variant),)* _ => None }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+
+        impl $crate::record::FieldValue for $name {
+            const KIND: $crate::record::FieldKind = $crate::record::FieldKind::Enum(stringify!($name), Self::SPELLINGS);
+
+            fn read(raw: &serde_json::value::RawValue) -> Option<Self> {
+                serde_json::from_str::<String>(raw.get()).ok().and_then(|text| Self::parse(&text))
+            }
+
+            fn write(&self) -> Box<serde_json::value::RawValue> {
+                self.as_str().to_owned().write()
+            }
+        }
+    };
+}
+pub(crate) use wire_enum;
+
+/// A record whose fields have Rust types. Implemented by the record types of this crate.
+pub trait TypedRecord: Sized {
+    /// The declaration of the type.
+    const TYPE: &'static RecordType;
+
+    /// Reads and checks a record's data.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, by JSON path.
+    fn read(data: &RecordData) -> Result<Self, FieldError>;
+
+    /// Builds a record's data: keys in alphabetical order, unknown keys included.
+    fn write(&self) -> RecordData;
+}

@@ -1,0 +1,69 @@
+//! `asset`: assets.
+
+use crate::record::datetime::{Date, DateTime};
+use crate::record::field::JsonText;
+use crate::record::record_type::{Deletion, Scope, record_type};
+
+record_type! {
+    /// A record of `asset` (assets). Who edits it: the site whose active store owns it; central may also create,
+    /// edit, move or delete any asset.
+    ///
+    /// Deletion: both directions are implemented since v2.13.1 (missing in v2.14.0, back in v2.14.1), but no code
+    /// path writes a DELETE changelog row for assets: deleting one sets deleted_datetime and writes an UPSERT row. An
+    /// incoming Delete is applied as that same soft delete.
+    pub struct Asset("asset") {
+        group: Assets,
+        style: Remote,
+        pulled: true,
+        pushed: true,
+        writers: StoreSiteOrCentral,
+        deletion: Deletion::SoftAndWire("deleted_datetime"),
+        scope: Scope::Store("store_id"),
+        after: ["store", "asset_catalogue_item", "asset_category", "asset_class", "asset_catalogue_type"],
+        since: "2.0.0",
+        key: "id",
+        fields: {
+            /// Primary key; equals the envelope recordId.
+            id: String = "id",
+            /// Notes.
+            notes: Option<String> = "notes",
+            /// Unique per site by API check, not by the database.
+            asset_number: Option<String> = "asset_number",
+            /// Asset_category.id.
+            asset_category_id: Option<String> = "asset_category_id",
+            /// Asset_class.id.
+            asset_class_id: Option<String> = "asset_class_id",
+            /// Asset_catalogue_type.id (database column is named asset_catalogue_type_id; the wire key is
+            /// asset_type_id).
+            asset_type_id: Option<String> = "asset_type_id",
+            /// Owning store; decides which site gets the record; null = unassigned, stays on central.
+            store_id: Option<String> = "store_id",
+            /// Serial number.
+            serial_number: Option<String> = "serial_number",
+            /// Asset_catalogue_item.id (database column asset_catalogue_item_id).
+            catalogue_item_id: Option<String> = "catalogue_item_id",
+            /// Installation date.
+            installation_date: Option<Date> = "installation_date",
+            /// Replacement date.
+            replacement_date: Option<Date> = "replacement_date",
+            /// Created datetime.
+            created_datetime: DateTime = "created_datetime",
+            /// Modified datetime.
+            modified_datetime: DateTime = "modified_datetime",
+            /// Soft-delete marker: null = live, set = deleted.
+            deleted_datetime: Option<DateTime> = "deleted_datetime",
+            /// JSON object of asset property key to value, encoded as a string.
+            properties: Option<JsonText> = "properties",
+            /// Name id of the donor; stored in a column that references name_link, and sent unresolved.
+            donor_name_id: Option<String> = "donor_name_id",
+            /// Warranty start.
+            warranty_start: Option<Date> = "warranty_start",
+            /// Warranty end.
+            warranty_end: Option<Date> = "warranty_end",
+            /// Needs replacement.
+            needs_replacement: Option<bool> = "needs_replacement",
+            /// JSON object of booleans serial_number, catalogue_item_id, warranty_start, warranty_end.
+            locked_fields_json: Option<JsonText> = "locked_fields_json",
+        }
+    }
+}

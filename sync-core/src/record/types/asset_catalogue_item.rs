@@ -1,0 +1,46 @@
+//! `asset_catalogue_item`: asset catalogue.
+
+use crate::record::datetime::DateTime;
+use crate::record::field::JsonText;
+use crate::record::record_type::{Deletion, Scope, record_type};
+
+record_type! {
+    /// A record of `asset_catalogue_item` (asset catalogue). Who edits it: open mSupply central server only (central-
+    /// only mutations).
+    ///
+    /// Deletion: soft delete carried by an ordinary upsert.
+    pub struct AssetCatalogueItem("asset_catalogue_item") {
+        group: AssetCatalogue,
+        style: Central,
+        pulled: true,
+        pushed: false,
+        writers: Central,
+        deletion: Deletion::Soft("deleted_datetime"),
+        scope: Scope::None,
+        after: ["asset_category", "asset_catalogue_type", "asset_class"],
+        since: "2.0.0",
+        key: "id",
+        fields: {
+            /// Primary key; equals the envelope recordId.
+            id: String = "id",
+            /// E.g. WHO PQS for the seeded items.
+            sub_catalogue: String = "sub_catalogue",
+            /// Asset_category.id.
+            category_id: String = "category_id",
+            /// Asset_class.id.
+            class_id: String = "class_id",
+            /// Unique in the receiving database.
+            code: String = "code",
+            /// Manufacturer.
+            manufacturer: Option<String> = "manufacturer",
+            /// Model.
+            model: String = "model",
+            /// Asset_catalogue_type.id.
+            type_id: String = "type_id",
+            /// JSON object of property key to value, encoded as a string.
+            properties: Option<JsonText> = "properties",
+            /// Soft-delete marker: null = live, set = deleted.
+            deleted_datetime: Option<DateTime> = "deleted_datetime",
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! `asset_catalogue_type`: asset catalogue.
+
+use crate::record::record_type::{Deletion, Scope, record_type};
+
+record_type! {
+    /// A record of `asset_catalogue_type` (asset catalogue). Who edits it: nobody in practice: only seeded reference
+    /// data, no mutation exists.
+    ///
+    /// Deletion: never deleted.
+    pub struct AssetCatalogueType("asset_catalogue_type") {
+        group: AssetCatalogue,
+        style: Central,
+        pulled: true,
+        pushed: false,
+        writers: Central,
+        deletion: Deletion::Never,
+        scope: Scope::None,
+        after: ["asset_category"],
+        since: "2.0.0",
+        key: "id",
+        fields: {
+            /// Primary key; equals the envelope recordId.
+            id: String = "id",
+            /// Unique inside its category.
+            name: String = "name",
+            /// Asset_category.id (column asset_category_id).
+            category_id: String = "category_id",
+        }
+    }
+}

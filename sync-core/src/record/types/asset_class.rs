@@ -1,0 +1,28 @@
+//! `asset_class`: asset catalogue.
+
+use crate::record::record_type::{Deletion, Scope, record_type};
+
+record_type! {
+    /// A record of `asset_class` (asset catalogue). Who edits it: nobody in practice: only seeded reference data, no
+    /// mutation exists.
+    ///
+    /// Deletion: never deleted.
+    pub struct AssetClass("asset_class") {
+        group: AssetCatalogue,
+        style: Central,
+        pulled: true,
+        pushed: false,
+        writers: Central,
+        deletion: Deletion::Never,
+        scope: Scope::None,
+        after: [],
+        since: "2.0.0",
+        key: "id",
+        fields: {
+            /// Primary key; equals the envelope recordId.
+            id: String = "id",
+            /// Unique.
+            name: String = "name",
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! `asset_log`: asset logs.
+
+use crate::record::datetime::DateTime;
+use crate::record::enums::{AssetLogStatus, AssetLogType};
+use crate::record::record_type::{Deletion, Scope, record_type};
+
+record_type! {
+    /// A record of `asset_log` (asset logs). Who edits it: the site whose active store owns the asset, or central;
+    /// logs are append-only.
+    ///
+    /// Deletion: never deleted.
+    pub struct AssetLog("asset_log") {
+        group: AssetLogs,
+        style: Remote,
+        pulled: true,
+        pushed: true,
+        writers: StoreSiteOrCentral,
+        deletion: Deletion::Never,
+        scope: Scope::ParentStore("asset_id", "asset", "store_id"),
+        after: ["asset", "asset_log_reason"],
+        since: "2.0.0",
+        key: "id",
+        fields: {
+            /// Primary key; equals the envelope recordId.
+            id: String = "id",
+            /// Asset.id.
+            asset_id: String = "asset_id".parent("asset"),
+            /// User id; not enforced by a foreign key.
+            user_id: String = "user_id",
+            /// Status.
+            status: Option<AssetLogStatus> = "status",
+            /// Comment.
+            comment: Option<String> = "comment",
+            /// New rows always carry a value (default STATUS_UPDATE).
+            kind: Option<AssetLogType> = "type",
+            /// Asset_log_reason.id.
+            reason_id: Option<String> = "reason_id",
+            /// When the event happened.
+            log_datetime: DateTime = "log_datetime",
+            /// Not nullable; a missing key reads as 1970-01-01T00:00:00; an explicit null is an error.
+            created_datetime: DateTime = "created_datetime".missing_is("\"1970-01-01T00:00:00\""),
+        }
+    }
+}

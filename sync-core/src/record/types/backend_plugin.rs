@@ -1,0 +1,38 @@
+//! `backend_plugin`: plugins.
+
+use crate::record::enums::{PluginType, PluginVariantType};
+use crate::record::record_type::{Deletion, Scope, record_type};
+
+record_type! {
+    /// A record of `backend_plugin` (plugins). Who edits it: open mSupply central server only (central-only
+    /// mutations): plugin bundle upload.
+    ///
+    /// Deletion: hard delete. A DELETE changelog row is written and an incoming Delete is applied, but nothing ever
+    /// translates the row to the wire, so deletions do not travel.
+    pub struct BackendPlugin("backend_plugin") {
+        group: Plugins,
+        style: Central,
+        pulled: true,
+        pushed: false,
+        writers: Central,
+        deletion: Deletion::Wire,
+        scope: Scope::None,
+        after: [],
+        since: "2.6.0",
+        key: "id",
+        fields: {
+            /// Primary key; equals the envelope recordId.
+            id: String = "id",
+            /// Code.
+            code: String = "code",
+            /// Plugin version, e.g. 1.2.0.
+            version: String = "version".added_in("2.16.0", "\"\""),
+            /// Whole JavaScript bundle, base64.
+            bundle_base64: String = "bundle_base64",
+            /// JSON array of enum:PluginType values; an unknown value rejects the whole record.
+            types: Vec<PluginType> = "types",
+            /// Variant type.
+            variant_type: PluginVariantType = "variant_type",
+        }
+    }
+}

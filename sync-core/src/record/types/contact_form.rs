@@ -1,0 +1,42 @@
+//! `contact_form`: messages & contact forms.
+
+use crate::record::datetime::DateTime;
+use crate::record::enums::ContactType;
+use crate::record::record_type::{Deletion, Scope, record_type};
+
+record_type! {
+    /// A record of `contact_form` (messages & contact forms). Who edits it: any site, for one of its own stores;
+    /// write-once. Central turns it into an e-mail.
+    ///
+    /// Deletion: never deleted.
+    pub struct ContactForm("contact_form") {
+        group: ContactForms,
+        style: RemoteToCentral,
+        pulled: false,
+        pushed: true,
+        writers: StoreSite,
+        deletion: Deletion::Never,
+        scope: Scope::Store("store_id"),
+        after: ["user", "store"],
+        since: "2.5.0",
+        key: "id",
+        fields: {
+            /// Primary key; equals the envelope recordId.
+            id: String = "id",
+            /// Reply email.
+            reply_email: String = "reply_email",
+            /// Text.
+            body: String = "body",
+            /// Created datetime.
+            created_datetime: DateTime = "created_datetime",
+            /// User id.
+            user_id: String = "user_id",
+            /// Username.
+            username: String = "username",
+            /// Store of the user who wrote it.
+            store_id: String = "store_id",
+            /// Contact type.
+            contact_type: ContactType = "contact_type",
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! `demographic`: demographics.
+
+use crate::record::record_type::{Deletion, Scope, record_type};
+
+record_type! {
+    /// A record of `demographic` (demographics). Who edits it: open mSupply central server only (central-only
+    /// mutations).
+    ///
+    /// Deletion: never deleted.
+    pub struct Demographic("demographic") {
+        group: Demographics,
+        style: Central,
+        pulled: true,
+        pushed: false,
+        writers: Central,
+        deletion: Deletion::Never,
+        scope: Scope::None,
+        after: [],
+        since: "2.3.1",
+        key: "id",
+        fields: {
+            /// Primary key; equals the envelope recordId.
+            id: String = "id",
+            /// Name.
+            name: String = "name",
+            /// Population percentage.
+            population_percentage: f64 = "population_percentage".added_in("2.8.0", "0.0"),
+        }
+    }
+}

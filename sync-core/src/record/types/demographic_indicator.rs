@@ -1,0 +1,46 @@
+//! `demographic_indicator`: demographics.
+
+use crate::record::record_type::{Deletion, Scope, record_type};
+
+record_type! {
+    /// A record of `demographic_indicator` (demographics). Who edits it: central only.
+    ///
+    /// Deletion: no delete. Synced only by v2.3.0; replaced by demographic. The table demographic_indicator still
+    /// exists as local data of each server and demographic_projection has always been local data: neither has synced
+    /// since. The changelog value was removed too.
+    pub struct DemographicIndicator("demographic_indicator") {
+        group: Demographics,
+        style: Central,
+        pulled: true,
+        pushed: false,
+        writers: Central,
+        deletion: Deletion::Never,
+        scope: Scope::None,
+        after: [],
+        since: "2.3.0",
+        removed: "2.3.1",
+        key: "id",
+        fields: {
+            /// Primary key; equals the envelope recordId.
+            id: String = "id",
+            /// Name.
+            name: String = "name",
+            /// Base year.
+            base_year: i32 = "base_year",
+            /// Base population.
+            base_population: i32 = "base_population",
+            /// Population percentage.
+            population_percentage: f64 = "population_percentage",
+            /// Year 1 projection.
+            year_1_projection: i32 = "year_1_projection",
+            /// Year 2 projection.
+            year_2_projection: i32 = "year_2_projection",
+            /// Year 3 projection.
+            year_3_projection: i32 = "year_3_projection",
+            /// Year 4 projection.
+            year_4_projection: i32 = "year_4_projection",
+            /// Year 5 projection.
+            year_5_projection: i32 = "year_5_projection",
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! `frontend_plugin`: plugins.
+
+use crate::record::field::Json;
+use crate::record::record_type::{Deletion, Scope, record_type};
+
+record_type! {
+    /// A record of `frontend_plugin` (plugins). Who edits it: open mSupply central server only (central-only
+    /// mutations): plugin bundle upload.
+    ///
+    /// Deletion: hard delete; same gap as backend_plugin: incoming Delete is understood but never produced.
+    pub struct FrontendPlugin("frontend_plugin") {
+        group: Plugins,
+        style: Central,
+        pulled: true,
+        pushed: false,
+        writers: Central,
+        deletion: Deletion::Wire,
+        scope: Scope::None,
+        after: [],
+        since: "2.6.0",
+        key: "id",
+        fields: {
+            /// Primary key; equals the envelope recordId.
+            id: String = "id",
+            /// Code.
+            code: String = "code",
+            /// Version.
+            version: String = "version".added_in("2.16.0", "\"\""),
+            /// File name of the entry script.
+            entry_point: String = "entry_point",
+            /// JSON array of free strings.
+            types: Json = "types",
+            /// JSON array of objects {file_name: string, file_content_base64: string}.
+            files: Json = "files",
+        }
+    }
+}

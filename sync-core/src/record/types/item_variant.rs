@@ -1,0 +1,43 @@
+//! `item_variant`: item & packaging variants.
+
+use crate::record::datetime::DateTime;
+use crate::record::record_type::{Deletion, Scope, record_type};
+
+record_type! {
+    /// A record of `item_variant` (item & packaging variants). Who edits it: open mSupply central server only
+    /// (central-only mutations).
+    ///
+    /// Deletion: soft delete carried by an ordinary upsert.
+    pub struct ItemVariant("item_variant") {
+        group: ItemVariants,
+        style: Central,
+        pulled: true,
+        pushed: false,
+        writers: Central,
+        deletion: Deletion::Soft("deleted_datetime"),
+        scope: Scope::None,
+        after: ["item", "name", "Location_type"],
+        since: "2.4.0",
+        key: "id",
+        fields: {
+            /// Primary key; equals the envelope recordId.
+            id: String = "id",
+            /// Name.
+            name: String = "name",
+            /// Item_link id, sent unresolved (equals the item id unless items were merged).
+            item_link_id: String = "item_link_id",
+            /// Location type id; the internal field is called location_type_id but the wire keeps the old key.
+            cold_storage_type_id: Option<String> = "cold_storage_type_id",
+            /// Soft-delete marker: null = live, set = deleted.
+            deleted_datetime: Option<DateTime> = "deleted_datetime",
+            /// Vvm type.
+            vvm_type: Option<String> = "vvm_type",
+            /// Created datetime.
+            created_datetime: DateTime = "created_datetime".added_in("2.8.0", "\"1970-01-01T00:00:00\""),
+            /// User id.
+            created_by: Option<String> = "created_by",
+            /// Resolved name id of the manufacturer; key was manufacturer_link_id before v2.17.0.
+            manufacturer_id: Option<String> = "manufacturer_id".formerly(&["manufacturer_link_id"]),
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! `name_property`: store properties.
+
+use crate::record::record_type::{Deletion, Scope, record_type};
+
+record_type! {
+    /// A record of `name_property` (store properties). Who edits it: open mSupply central server only (central-only
+    /// mutations).
+    ///
+    /// Deletion: the repository can hard delete without writing a changelog row; nothing is sent.
+    pub struct NameProperty("name_property") {
+        group: StoreProperties,
+        style: Central,
+        pulled: true,
+        pushed: false,
+        writers: Central,
+        deletion: Deletion::Never,
+        scope: Scope::None,
+        after: ["property"],
+        since: "2.1.0",
+        key: "id",
+        fields: {
+            /// Primary key; equals the envelope recordId.
+            id: String = "id",
+            /// Property.id.
+            property_id: String = "property_id".parent("property"),
+            /// Advice to the user interface; the server does not enforce it.
+            remote_editable: bool = "remote_editable",
+        }
+    }
+}

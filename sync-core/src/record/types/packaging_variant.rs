@@ -1,0 +1,39 @@
+//! `packaging_variant`: item & packaging variants.
+
+use crate::record::datetime::DateTime;
+use crate::record::record_type::{Deletion, Scope, record_type};
+
+record_type! {
+    /// A record of `packaging_variant` (item & packaging variants). Who edits it: open mSupply central server only
+    /// (central-only mutations).
+    ///
+    /// Deletion: soft delete carried by an ordinary upsert.
+    pub struct PackagingVariant("packaging_variant") {
+        group: ItemVariants,
+        style: Central,
+        pulled: true,
+        pushed: false,
+        writers: Central,
+        deletion: Deletion::Soft("deleted_datetime"),
+        scope: Scope::None,
+        after: ["item_variant"],
+        since: "2.4.0",
+        key: "id",
+        fields: {
+            /// Primary key; equals the envelope recordId.
+            id: String = "id",
+            /// Name.
+            name: String = "name",
+            /// Item_variant.id.
+            item_variant_id: String = "item_variant_id".parent("item_variant"),
+            /// 1 = primary, 2 = secondary, 3 = tertiary.
+            packaging_level: i32 = "packaging_level",
+            /// Pack size.
+            pack_size: Option<f64> = "pack_size",
+            /// Volume per unit.
+            volume_per_unit: Option<f64> = "volume_per_unit",
+            /// Soft-delete marker: null = live, set = deleted.
+            deleted_datetime: Option<DateTime> = "deleted_datetime",
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! `plugin_data`: plugins.
+
+use crate::record::record_type::{Deletion, Scope, record_type};
+
+record_type! {
+    /// A record of `plugin_data` (plugins). Who edits it: rows with a store: a user logged in to that store, on its
+    /// site. Rows without a store: central only.
+    ///
+    /// Deletion: no delete in either direction.
+    pub struct PluginData("plugin_data") {
+        group: Plugins,
+        style: RemoteAndCentral,
+        pulled: true,
+        pushed: true,
+        writers: StoreSiteElseCentral,
+        deletion: Deletion::Never,
+        scope: Scope::Store("store_id"),
+        after: ["store"],
+        since: "2.6.0",
+        key: "id",
+        fields: {
+            /// Primary key; equals the envelope recordId.
+            id: String = "id",
+            /// Null = global data.
+            store_id: Option<String> = "store_id",
+            /// Plugin code.
+            plugin_code: String = "plugin_code",
+            /// Related record id.
+            related_record_id: Option<String> = "related_record_id",
+            /// Data identifier.
+            data_identifier: String = "data_identifier",
+            /// Opaque to the server; plugins usually store JSON text.
+            data: String = "data",
+        }
+    }
+}

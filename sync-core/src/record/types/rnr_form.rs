@@ -1,0 +1,49 @@
+//! `rnr_form`: R&R forms.
+
+use crate::record::datetime::DateTime;
+use crate::record::enums::RnRFormStatus;
+use crate::record::record_type::{Deletion, Scope, record_type};
+
+record_type! {
+    /// A record of `rnr_form` (R&R forms). Who edits it: the site whose active store owns the form.
+    ///
+    /// Deletion: hard delete on receipt (since v2.9.1). A DELETE changelog row is written when a user deletes a form,
+    /// but nothing translates it to the wire: the form survives on central and returns when the site is re-
+    /// initialised.
+    pub struct RnrForm("rnr_form") {
+        group: RnRForms,
+        style: Remote,
+        pulled: true,
+        pushed: true,
+        writers: StoreSite,
+        deletion: Deletion::Wire,
+        scope: Scope::StoreAndName("store_id", "name_id"),
+        after: ["list_master", "period", "store", "name", "requisition"],
+        since: "2.2.0",
+        key: "id",
+        fields: {
+            /// Primary key; equals the envelope recordId.
+            id: String = "id",
+            /// Owning store.
+            store_id: String = "store_id",
+            /// Period id.
+            period_id: String = "period_id",
+            /// Program id.
+            program_id: String = "program_id",
+            /// Created datetime.
+            created_datetime: DateTime = "created_datetime",
+            /// Finalised datetime.
+            finalised_datetime: Option<DateTime> = "finalised_datetime",
+            /// Status.
+            status: RnRFormStatus = "status",
+            /// Linked requisition id.
+            linked_requisition_id: Option<String> = "linked_requisition_id",
+            /// Their reference.
+            their_reference: Option<String> = "their_reference",
+            /// Comment.
+            comment: Option<String> = "comment",
+            /// Resolved name id of the supplying party; key was name_link_id before v2.17.0.
+            name_id: String = "name_id".formerly(&["name_link_id"]),
+        }
+    }
+}

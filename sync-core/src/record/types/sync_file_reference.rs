@@ -1,0 +1,42 @@
+//! `sync_file_reference`: files.
+
+use crate::record::datetime::DateTime;
+use crate::record::record_type::{Deletion, Scope, record_type};
+
+record_type! {
+    /// A record of `sync_file_reference` (files). Who edits it: any site for a record it holds; whoever attaches the
+    /// file creates the reference. Central also rewrites the row when the file bytes arrive.
+    ///
+    /// Deletion: soft delete carried by an ordinary upsert. The enums listed belong to local-only columns: they are
+    /// never sent, but a receiver would accept them.
+    pub struct SyncFileReference("sync_file_reference") {
+        group: Files,
+        style: File,
+        pulled: true,
+        pushed: true,
+        writers: Everyone,
+        deletion: Deletion::Soft("deleted_datetime"),
+        scope: Scope::None,
+        after: ["asset"],
+        since: "2.0.0",
+        key: "id",
+        fields: {
+            /// Primary key; also the file id of the upload and download calls.
+            id: String = "id",
+            /// Table of the record the file belongs to, e.g. asset.
+            table_name: String = "table_name",
+            /// Id of that record.
+            record_id: String = "record_id",
+            /// File name.
+            file_name: String = "file_name",
+            /// Mime type.
+            mime_type: Option<String> = "mime_type",
+            /// A missing key reads as 0.
+            total_bytes: i32 = "total_bytes".missing_is("0"),
+            /// Created datetime.
+            created_datetime: DateTime = "created_datetime",
+            /// Soft-delete marker: null = live, set = deleted.
+            deleted_datetime: Option<DateTime> = "deleted_datetime",
+        }
+    }
+}

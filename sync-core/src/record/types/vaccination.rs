@@ -1,0 +1,64 @@
+//! `vaccination`: vaccinations/encounters.
+
+use crate::record::datetime::{Date, DateTime};
+use crate::record::record_type::{Deletion, Scope, record_type};
+
+record_type! {
+    /// A record of `vaccination` (vaccinations/encounters). Who edits it: any site on which the patient is visible
+    /// (through a name_store_join of one of its active stores).
+    ///
+    /// Deletion: no delete in either direction; the repository can hard delete without a changelog row but nothing
+    /// calls it.
+    pub struct Vaccination("vaccination") {
+        group: Vaccinations,
+        style: Remote,
+        pulled: true,
+        pushed: true,
+        writers: Everyone,
+        deletion: Deletion::Never,
+        scope: Scope::Patient("patient_id"),
+        after: ["om_document", "user", "clinician", "store", "trans_line", "name"],
+        since: "2.3.0",
+        key: "id",
+        fields: {
+            /// Primary key; equals the envelope recordId.
+            id: String = "id",
+            /// Store where the record was created.
+            store_id: String = "store_id",
+            /// Store where the dose was marked given.
+            given_store_id: Option<String> = "given_store_id",
+            /// Program enrolment id.
+            program_enrolment_id: String = "program_enrolment_id",
+            /// Encounter id.
+            encounter_id: String = "encounter_id",
+            /// User id.
+            user_id: String = "user_id",
+            /// Vaccine_course_dose.id; the only enforced foreign key.
+            vaccine_course_dose_id: String = "vaccine_course_dose_id".parent("vaccine_course_dose"),
+            /// Created datetime.
+            created_datetime: DateTime = "created_datetime",
+            /// Facility free text.
+            facility_free_text: Option<String> = "facility_free_text",
+            /// Invoice id.
+            invoice_id: Option<String> = "invoice_id",
+            /// Stock line id.
+            stock_line_id: Option<String> = "stock_line_id",
+            /// Item_link id, unresolved.
+            item_link_id: Option<String> = "item_link_id",
+            /// Clinician_link id, unresolved.
+            clinician_link_id: Option<String> = "clinician_link_id",
+            /// Event date.
+            vaccination_date: Date = "vaccination_date",
+            /// Given.
+            given: bool = "given",
+            /// Not given reason.
+            not_given_reason: Option<String> = "not_given_reason",
+            /// Comment.
+            comment: Option<String> = "comment",
+            /// Resolved name id of the patient; key was patient_link_id from v2.7.0 to v2.16.x.
+            patient_id: String = "patient_id".formerly(&["patient_link_id"]),
+            /// Resolved name id; key was facility_name_link_id before v2.17.0.
+            facility_name_id: Option<String> = "facility_name_id".formerly(&["facility_name_link_id"]),
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! `vaccine_course`: immunisation programs and vaccine courses.
+
+use crate::record::datetime::DateTime;
+use crate::record::record_type::{Deletion, Scope, record_type};
+
+record_type! {
+    /// A record of `vaccine_course` (immunisation programs and vaccine courses). Who edits it: open mSupply central
+    /// server only (central-only mutations).
+    ///
+    /// Deletion: soft delete in intent, but deleting a course writes no changelog row for the course itself (only for
+    /// its doses), so the course stays live on every remote site; editing it again clears the mark instead of sending
+    /// it.
+    pub struct VaccineCourse("vaccine_course") {
+        group: VaccineCourses,
+        style: Central,
+        pulled: true,
+        pushed: false,
+        writers: Central,
+        deletion: Deletion::Soft("deleted_datetime"),
+        scope: Scope::None,
+        after: ["list_master", "demographic"],
+        since: "2.3.0",
+        key: "id",
+        fields: {
+            /// Primary key; equals the envelope recordId.
+            id: String = "id",
+            /// Name.
+            name: String = "name",
+            /// Program id.
+            program_id: String = "program_id",
+            /// Demographic.id.
+            demographic_id: Option<String> = "demographic_id",
+            /// Coverage rate.
+            coverage_rate: f64 = "coverage_rate",
+            /// Internally 'use in gaps calculations'; the old wire key was kept.
+            is_active: bool = "is_active",
+            /// Wastage rate.
+            wastage_rate: f64 = "wastage_rate",
+            /// Soft-delete marker: null = live, set = deleted.
+            deleted_datetime: Option<DateTime> = "deleted_datetime",
+            /// Can skip dose.
+            can_skip_dose: bool = "can_skip_dose".added_in("2.12.0", "false"),
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! `vaccine_course_item`: immunisation programs and vaccine courses.
+
+use crate::record::datetime::DateTime;
+use crate::record::record_type::{Deletion, Scope, record_type};
+
+record_type! {
+    /// A record of `vaccine_course_item` (immunisation programs and vaccine courses). Who edits it: open mSupply
+    /// central server only (central-only mutations).
+    ///
+    /// Deletion: soft delete carried by an ordinary upsert.
+    pub struct VaccineCourseItem("vaccine_course_item") {
+        group: VaccineCourses,
+        style: Central,
+        pulled: true,
+        pushed: false,
+        writers: Central,
+        deletion: Deletion::Soft("deleted_datetime"),
+        scope: Scope::None,
+        after: ["vaccine_course", "item"],
+        since: "2.3.0",
+        key: "id",
+        fields: {
+            /// Primary key; equals the envelope recordId.
+            id: String = "id",
+            /// Vaccine_course.id.
+            vaccine_course_id: String = "vaccine_course_id".parent("vaccine_course"),
+            /// Item_link id, unresolved.
+            item_link_id: String = "item_link_id",
+            /// Soft-delete marker: null = live, set = deleted.
+            deleted_datetime: Option<DateTime> = "deleted_datetime",
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! `vaccine_course_store_config`: immunisation programs and vaccine courses.
+
+use crate::record::record_type::{Deletion, Scope, record_type};
+
+record_type! {
+    /// A record of `vaccine_course_store_config` (immunisation programs and vaccine courses). Who edits it: open
+    /// mSupply central server only (central-only mutations).
+    ///
+    /// Deletion: no delete in either direction.
+    pub struct VaccineCourseStoreConfig("vaccine_course_store_config") {
+        group: VaccineCourses,
+        style: Central,
+        pulled: true,
+        pushed: false,
+        writers: Central,
+        deletion: Deletion::Never,
+        scope: Scope::Store("store_id"),
+        after: ["vaccine_course", "store"],
+        since: "2.17.0",
+        key: "id",
+        fields: {
+            /// Primary key; equals the envelope recordId.
+            id: String = "id",
+            /// Vaccine_course.id.
+            vaccine_course_id: String = "vaccine_course_id".parent("vaccine_course"),
+            /// Store the override applies to.
+            store_id: String = "store_id",
+            /// Wastage rate.
+            wastage_rate: Option<f64> = "wastage_rate",
+            /// Coverage rate.
+            coverage_rate: Option<f64> = "coverage_rate",
+        }
+    }
+}
