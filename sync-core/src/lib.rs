@@ -1,2 +1,6 @@
 //! x
 pub mod record;
+pub mod ownership;
+pub mod error;
+pub mod clock;
+pub mod changelog;

@@ -13,6 +13,7 @@ pub use datetime::{Date, DateTime};
 pub use enums::*;
 pub use field::{Field, FieldError, FieldKind, FieldValue, Json, JsonText, LegacyDate};
 pub use id::{Cursor, NameId, RecordId, SiteId, StoreId, TableName};
+pub(crate) use json::string as json_text;
 pub use json::{Fields, RecordData};
 pub use record_type::{Deletion, Group, RecordType, Scope, SyncStyle, TypedRecord, Writers};
 pub use registry::{integration_rank, record_type, record_types};

@@ -1,0 +1,144 @@
+//! What changed, in which order, and for whom.
+
+use serde::Serialize;
+
+use crate::clock::Timestamp;
+use crate::record::{Cursor, Fields, NameId, RecordId, RecordType, Scope, SiteId, StoreId, SyncStyle, TableName};
+
+/// What a changelog row tells about its record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ChangeAction {
+    /// It was created or changed; its data is what the record holds now.
+    Upsert,
+    /// It was deleted.
+    Delete,
+}
+
+/// A changelog row before it has its cursor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewChange {
+    /// The table of the record.
+    pub table: TableName,
+    /// The id of the record.
+    pub id: RecordId,
+    /// What happened to it.
+    pub action: ChangeAction,
+    /// The store it belonged to when it changed.
+    pub store: Option<StoreId>,
+    /// The name it is about.
+    pub name: Option<NameId>,
+    /// On central, the site that pushed it; on a site, the legacy server where it came from there.
+    pub source_site: Option<SiteId>,
+    /// Whether sync wrote it. A local edit is one that has to be pushed.
+    pub is_sync_update: bool,
+    /// Who receives it.
+    pub audience: Audience,
+    /// When it was written here.
+    pub changed_at: Timestamp,
+}
+
+/// A changelog row. Superseded rows are collapsed when written: there is one for each table, record and store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// Where it stands in the changelog.
+    pub cursor: Cursor,
+    /// What it says.
+    pub change: NewChange,
+}
+
+/// Who a changed record is for, from central's point of view (`record-types`: *What central sends*).
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Audience {
+    /// Every site.
+    Everyone,
+    /// The site on which this store is active.
+    Store(StoreId),
+    /// The sites on which this patient is visible.
+    Patient,
+    /// Every site, but over V5: central data of the legacy server.
+    Legacy,
+    /// No site.
+    Nobody,
+}
+
+impl Audience {
+    /// The audience of a record of this type, store and name.
+    pub fn of(style: SyncStyle, table: &str, store: Option<&StoreId>, name: Option<&NameId>) -> Self {
+        match (style, store, name) {
+            (SyncStyle::Central | SyncStyle::File, ..) | (SyncStyle::RemoteAndCentral, None, _) => Self::Everyone,
+            // Vaccinations follow their patient, never their store (rule e, quirk A7).
+            (SyncStyle::Remote, _, Some(_)) if table == "vaccination" => Self::Patient,
+            (SyncStyle::Remote | SyncStyle::RemoteAndCentral, Some(store), _) => Self::Store(store.clone()),
+            (SyncStyle::Remote, None, _) | (SyncStyle::RemoteToCentral | SyncStyle::Legacy, ..) => Self::Nobody,
+        }
+    }
+}
+
+/// Store and name of a record's changelog row, as far as its own fields tell; the store of a parent is looked up by
+/// `store_of_parent`, which is given the parent's table, its id and the field that holds the store.
+pub fn scope_of<E>(
+    kind: &RecordType,
+    fields: &Fields<'_>,
+    mut store_of_parent: impl FnMut(&str, &RecordId, &str) -> Result<Option<StoreId>, E>,
+) -> Result<(Option<StoreId>, Option<NameId>), E> {
+    let text = |name: &str| {
+        let raw = kind.field(name).map_or_else(|| fields.get(name), |field| field.find(fields));
+        raw.and_then(crate::record::json_text).filter(|text| !text.is_empty())
+    };
+    let store = |name: &str| text(name).map(|id| StoreId::new(id.into_owned()));
+    let name = |field: &str| text(field).map(|id| NameId::new(id.into_owned()));
+    Ok(match kind.scope {
+        Scope::None => (None, None),
+        Scope::Store(field) => (store(field), None),
+        Scope::Patient(field) => (None, name(field)),
+        Scope::StoreAndName(store_field, name_field) => (store(store_field), name(name_field)),
+        Scope::ParentStore(field, parent, store_field) => match text(field) {
+            Some(id) => (store_of_parent(parent, &RecordId::new(id.into_owned()), store_field)?, None),
+            None => (None, None),
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{RecordData, record_type, record_types};
+
+    fn scope(table: &str, json: &str) -> (Option<StoreId>, Option<NameId>) {
+        let data = RecordData::parse(json).unwrap();
+        let parent = |table: &str, id: &RecordId, field: &str| {
+            Ok::<_, ()>((table == "asset" && *id == *"a" && field == "store_id").then(|| StoreId::from("s")))
+        };
+        scope_of(record_type(table).unwrap(), &data.fields().unwrap(), parent).unwrap()
+    }
+
+    #[test]
+    fn store_and_name_come_from_the_declared_fields() {
+        assert_eq!(scope("asset", r#"{"store_id":"s"}"#), (Some("s".into()), None));
+        assert_eq!(scope("asset", r#"{"store_id":null}"#), (None, None));
+        assert_eq!(scope("asset_log", r#"{"asset_id":"a"}"#), (Some("s".into()), None));
+        assert_eq!(scope("asset_log", r#"{"asset_id":"unknown"}"#), (None, None));
+        assert_eq!(scope("vaccination", r#"{"patient_id":"p","store_id":"s"}"#), (None, Some("p".into())));
+        assert_eq!(scope("vaccination", r#"{"patient_link_id":"p"}"#), (None, Some("p".into())), "older spelling");
+        assert_eq!(scope("rnr_form", r#"{"store_id":"s","name_link_id":"n"}"#), (Some("s".into()), Some("n".into())));
+        assert_eq!(scope("name", r#"{"ID":"n"}"#), (None, None));
+    }
+
+    #[test]
+    fn audiences_follow_the_rules_of_selection() {
+        let store = StoreId::from("s");
+        let name = NameId::from("n");
+        for kind in record_types() {
+            let of = |store, name| Audience::of(kind.style, kind.table, store, name);
+            let expected = match (kind.style, kind.table) {
+                (SyncStyle::Central | SyncStyle::File, _) => [Audience::Everyone, Audience::Everyone],
+                (_, "vaccination") => [Audience::Patient, Audience::Patient],
+                (SyncStyle::Remote, _) => [Audience::Nobody, Audience::Store(store.clone())],
+                (SyncStyle::RemoteAndCentral, _) => [Audience::Everyone, Audience::Store(store.clone())],
+                (SyncStyle::RemoteToCentral | SyncStyle::Legacy, _) => [Audience::Nobody, Audience::Nobody],
+            };
+            assert_eq!([of(None, Some(&name)), of(Some(&store), Some(&name))], expected, "{}", kind.table);
+        }
+    }
+}

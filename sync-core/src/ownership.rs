@@ -1,0 +1,219 @@
+//! Who may write what: pure functions, asked at three doors.
+//!
+//! 1. A *local write* on a site or on central: [`may_write`].
+//! 2. What central accepts from a site's *push*: [`may_push`].
+//! 3. What a site takes from central in a *pull*: [`may_arrive`].
+//!
+//! Source: `record-types`, *Ownership rules*; upstream enforces none of this in its sync (quirk D1).
+
+use crate::record::{Deletion, RecordType, Writers};
+
+/// Which part a database plays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// The one Open mSupply central server.
+    Central,
+    /// A remote site.
+    Remote,
+}
+
+impl Role {
+    /// `"central"` or `"remote"`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Central => "central",
+            Self::Remote => "remote",
+        }
+    }
+}
+
+/// What is done to a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Operation {
+    /// Created or changed.
+    Upsert,
+    /// Deleted by a Delete on the wire (a soft delete is an upsert).
+    Delete,
+}
+
+/// Whose store a record belongs to, as seen by the site that writes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum StoreOwner {
+    /// The record belongs to no store.
+    Nobody,
+    /// A store that is active on the writing site.
+    Own,
+    /// A store that is active elsewhere, or not known.
+    Other,
+}
+
+/// Why a write is not allowed. Shown to users by hosts, so each says what it means for them.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+#[allow(missing_docs, reason = "the message of each variant says what it is")]
+pub enum Refusal {
+    #[error("{table} is only allowed on central: it is configured on the Open mSupply central server")]
+    OnlyAllowedOnCentral { table: String },
+    #[error("this {table} belongs to a store that is not active on this site")]
+    StoreNotActiveHere { table: String },
+    #[error("this {table} belongs to a remote site's store, and only that site may change it")]
+    OwnedByRemoteSite { table: String },
+    #[error("{table} belongs to the legacy server")]
+    OnlyAllowedOnLegacy { table: String },
+    #[error("a {table} cannot be deleted")]
+    NotDeletable { table: String },
+    #[error("{table} does not travel over V6 any more: release {release} removed it")]
+    Removed { table: String, release: &'static str },
+    #[error("{table} does not travel from central to sites over V6")]
+    NotPulled { table: String },
+}
+
+impl Refusal {
+    /// A stable code in snake_case.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::OnlyAllowedOnCentral { .. } => "only_allowed_on_central",
+            Self::StoreNotActiveHere { .. } => "store_not_active_here",
+            Self::OwnedByRemoteSite { .. } => "owned_by_remote_site",
+            Self::OnlyAllowedOnLegacy { .. } => "only_allowed_on_legacy",
+            Self::NotDeletable { .. } => "not_deletable",
+            Self::Removed { .. } => "removed_type",
+            Self::NotPulled { .. } => "not_pulled",
+        }
+    }
+
+    /// What to do next.
+    pub fn advice(&self) -> &'static str {
+        match self {
+            Self::OnlyAllowedOnCentral { .. } => "Make this change on the Open mSupply central server; it reaches this site with the next sync.",
+            Self::StoreNotActiveHere { .. } => "Make this change on the site on which the store is active.",
+            Self::OwnedByRemoteSite { .. } => "Make this change on the site of that store.",
+            Self::OnlyAllowedOnLegacy { .. } => "Make this change in mSupply; it reaches this site with the next sync.",
+            Self::NotDeletable { .. } => "Leave the record, or mark it in the way its fields offer.",
+            Self::Removed { .. } => "Use the type that replaced it.",
+            Self::NotPulled { .. } => "Tell the central server's keeper: it sent something that it should not send.",
+        }
+    }
+}
+
+/// Whether a database may write a record locally.
+///
+/// # Errors
+/// The rule that forbids it.
+pub fn may_write(role: Role, kind: &RecordType, operation: Operation, store: StoreOwner) -> Result<(), Refusal> {
+    let table = || kind.table.to_owned();
+    if let Some(release) = kind.removed {
+        return Err(Refusal::Removed { table: table(), release });
+    }
+    match role {
+        Role::Remote => may_remote_write(kind, store),
+        Role::Central => match (kind.writers, store) {
+            (Writers::StoreSite | Writers::StoreSiteElseCentral, StoreOwner::Other) => {
+                Err(Refusal::OwnedByRemoteSite { table: table() })
+            }
+            _ => Ok(()),
+        },
+    }?;
+    match (operation, kind.deletion) {
+        (Operation::Delete, Deletion::Never | Deletion::Soft(_)) => Err(Refusal::NotDeletable { table: table() }),
+        _ => Ok(()),
+    }
+}
+
+/// Whether central takes a record that a site pushes; `store` as seen by that site.
+///
+/// # Errors
+/// The rule that forbids it.
+pub fn may_push(kind: &RecordType, operation: Operation, store: StoreOwner) -> Result<(), Refusal> {
+    may_write(Role::Remote, kind, operation, store)
+}
+
+/// Whether a site takes a record that central sends. Whose store it is does not matter here: central is trusted to
+/// select, and a store may have moved meanwhile.
+///
+/// # Errors
+/// The rule that forbids it.
+pub fn may_arrive(kind: &RecordType, operation: Operation) -> Result<(), Refusal> {
+    if !kind.pulled {
+        return Err(Refusal::NotPulled { table: kind.table.to_owned() });
+    }
+    match operation {
+        Operation::Delete if !kind.deletes_on_wire() => Err(Refusal::NotDeletable { table: kind.table.to_owned() }),
+        _ => Ok(()),
+    }
+}
+
+fn may_remote_write(kind: &RecordType, store: StoreOwner) -> Result<(), Refusal> {
+    let table = || kind.table.to_owned();
+    let by_store = match (kind.writers, store) {
+        (Writers::Central, _) | (Writers::StoreSiteElseCentral, StoreOwner::Nobody) => {
+            Err(Refusal::OnlyAllowedOnCentral { table: table() })
+        }
+        (Writers::Everyone, _) | (_, StoreOwner::Own) => Ok(()),
+        // An asset that is taken out of its store, and its logs: they reach central, which may give it to another.
+        (Writers::StoreSiteOrCentral, StoreOwner::Nobody) => Ok(()),
+        (Writers::StoreSite, StoreOwner::Nobody) | (_, StoreOwner::Other) => {
+            Err(Refusal::StoreNotActiveHere { table: table() })
+        }
+    };
+    match by_store {
+        Ok(()) if !kind.pushed => Err(Refusal::OnlyAllowedOnCentral { table: table() }),
+        verdict => verdict,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use super::*;
+    use crate::record::record_types;
+
+    const STORES: [StoreOwner; 3] = [StoreOwner::Nobody, StoreOwner::Own, StoreOwner::Other];
+
+    fn verdict(result: Result<(), Refusal>) -> &'static str {
+        match result {
+            Ok(()) => "yes",
+            Err(refusal) => refusal.code(),
+        }
+    }
+
+    /// Every type × role × operation × whose store, as one table that is reviewed like code.
+    #[test]
+    fn the_whole_table() {
+        let mut table = String::new();
+        for kind in record_types() {
+            for role in [Role::Central, Role::Remote] {
+                for operation in [Operation::Upsert, Operation::Delete] {
+                    let row = STORES.map(|store| verdict(may_write(role, kind, operation, store)));
+                    let style = kind.style.spec_name();
+                    let line = format!("{style} {} {} {operation:?}:", kind.table, role.as_str());
+                    writeln!(table, "{line} {}", row.join(" ")).unwrap();
+                }
+            }
+        }
+        let reviewed = include_str!("ownership_table.txt");
+        assert!(table == reviewed, "the table changed; the new one is:\n{table}");
+    }
+
+    #[test]
+    fn a_remote_never_writes_what_central_configures() {
+        for kind in record_types().iter().filter(|k| k.writers == Writers::Central && k.removed.is_none()) {
+            for operation in [Operation::Upsert, Operation::Delete] {
+                for store in STORES {
+                    let refusal = may_write(Role::Remote, kind, operation, store).unwrap_err();
+                    assert_eq!(refusal, Refusal::OnlyAllowedOnCentral { table: kind.table.to_owned() });
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_central_may_not_send_is_refused() {
+        for kind in record_types() {
+            assert_eq!(may_arrive(kind, Operation::Upsert).is_ok(), kind.pulled, "{}", kind.table);
+            let deletes = kind.pulled && kind.deletes_on_wire();
+            assert_eq!(may_arrive(kind, Operation::Delete).is_ok(), deletes, "{}", kind.table);
+        }
+    }
+}
