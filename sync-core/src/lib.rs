@@ -4,3 +4,4 @@ pub mod ownership;
 pub mod error;
 pub mod clock;
 pub mod changelog;
+pub mod protocol;

@@ -1,0 +1,199 @@
+//! Batches of records (`protocol-v6` §4.2 and §4.3).
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::error::excerpt;
+use crate::record::{Cursor, RecordData, RecordId, TableName};
+
+/// What is done to a record. Insert and Update both mean "upsert"; we send `Update` and `Delete` only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "each is its own meaning")]
+pub enum Action {
+    #[serde(alias = "insert")]
+    Insert,
+    #[serde(alias = "update")]
+    Update,
+    #[serde(alias = "delete")]
+    Delete,
+    #[serde(alias = "merge")]
+    Merge,
+}
+
+/// A record on the wire.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WireRecord {
+    /// The wire table name.
+    pub table_name: TableName,
+    /// The record's id.
+    pub record_id: RecordId,
+    /// What is done to it.
+    pub action: Action,
+    /// Its data: as it came; `null` for a delete; a missing key reads as `{}`.
+    #[serde(default = "RecordData::empty")]
+    pub record_data: RecordData,
+}
+
+/// A record with the cursor of its changelog row.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BatchElement {
+    /// The sender's cursor; several elements may share one.
+    pub cursor: Cursor,
+    /// The record.
+    pub record: WireRecord,
+}
+
+/// A batch as it is sent, and as central reads a pushed one: all or nothing.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Batch {
+    /// Cursor of the last changelog row considered.
+    pub end_cursor: Cursor,
+    /// Matching changelog rows at or after the request's cursor, this batch included. A hint.
+    pub total_records: u64,
+    /// The records, in ascending cursor order.
+    pub records: Vec<BatchElement>,
+    /// Whether nothing is left after this batch.
+    pub is_last_batch: bool,
+}
+
+/// A pulled batch: each record is read on its own, so that one bad record does not stop the others (weak point B19).
+#[derive(Debug, Clone)]
+pub struct ReadBatch {
+    /// Cursor of the last changelog row considered.
+    pub end_cursor: Cursor,
+    /// Matching changelog rows, this batch included.
+    pub total_records: u64,
+    /// The records, each readable or not.
+    pub records: Vec<Result<BatchElement, Unreadable>>,
+    /// Whether nothing is left after this batch.
+    pub is_last_batch: bool,
+}
+
+/// An element of a batch that is no record, kept as it came.
+#[derive(Debug, Clone)]
+pub struct Unreadable {
+    /// Its cursor, if that much could be read.
+    pub cursor: Option<Cursor>,
+    /// Its table, if that much could be read.
+    pub table: Option<TableName>,
+    /// Its id, if that much could be read.
+    pub id: Option<RecordId>,
+    /// Why it cannot be read.
+    pub reason: String,
+    /// The element as it came.
+    pub raw: RecordData,
+}
+
+#[derive(Deserialize)]
+struct RawBatch<'a> {
+    end_cursor: Cursor,
+    total_records: Option<u64>,
+    #[serde(borrow)]
+    records: Vec<&'a RawValue>,
+    is_last_batch: bool,
+}
+
+impl ReadBatch {
+    /// Reads a batch from JSON text.
+    ///
+    /// # Errors
+    /// The text is not a batch at all; a single bad record is not an error.
+    pub fn parse(json: &str) -> Result<Self, serde_json::Error> {
+        let raw: RawBatch<'_> = serde_json::from_str(json)?;
+        Ok(Self {
+            end_cursor: raw.end_cursor,
+            total_records: raw.total_records.unwrap_or(raw.records.len() as u64),
+            records: raw.records.into_iter().map(read_element).collect(),
+            is_last_batch: raw.is_last_batch,
+        })
+    }
+
+    /// The highest cursor of its records, readable or not.
+    pub fn last_record_cursor(&self) -> Option<Cursor> {
+        self.records.iter().filter_map(|element| element.as_ref().map_or_else(|bad| bad.cursor, |e| Some(e.cursor))).max()
+    }
+}
+
+fn read_element(raw: &RawValue) -> Result<BatchElement, Unreadable> {
+    /// A character that stands where the bytes were not UTF-8 (see [`super::decode_answer`]).
+    const REPLACED: char = '\u{fffd}';
+
+    #[derive(Deserialize)]
+    struct Outer<'a> {
+        cursor: Option<Cursor>,
+        #[serde(borrow)]
+        record: Option<&'a RawValue>,
+    }
+
+    let element = serde_json::from_str::<BatchElement>(raw.get());
+    let reason = match element {
+        Ok(element) if !raw.get().contains(REPLACED) => return Ok(element),
+        Ok(_) => "its text is not UTF-8".to_owned(),
+        Err(error) => excerpt(error.to_string().as_bytes()),
+    };
+    let outer = serde_json::from_str::<Outer<'_>>(raw.get()).ok();
+    let fields = outer.as_ref().and_then(|o| o.record).and_then(|record| crate::record::Fields::parse(record.get()));
+    let text = |key| fields.as_ref().and_then(|f| f.text(key)).map(std::borrow::Cow::into_owned);
+    Err(Unreadable {
+        cursor: outer.as_ref().and_then(|o| o.cursor),
+        table: text("tableName").map(TableName::new),
+        id: text("recordId").map(RecordId::new),
+        reason,
+        raw: RecordData::of(&raw),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn eight_spellings_of_actions_and_no_other() {
+        for (text, action) in [
+            ("Insert", Action::Insert),
+            ("insert", Action::Insert),
+            ("Update", Action::Update),
+            ("update", Action::Update),
+            ("Delete", Action::Delete),
+            ("delete", Action::Delete),
+            ("Merge", Action::Merge),
+            ("merge", Action::Merge),
+        ] {
+            assert_eq!(serde_json::from_str::<Action>(&format!("{text:?}")).unwrap(), action);
+        }
+        for text in ["INSERT", "upsert", "UPSERT", ""] {
+            assert!(serde_json::from_str::<Action>(&format!("{text:?}")).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_delete_may_miss_its_data() {
+        for (json, data) in [
+            (r#"{"tableName":"asset","recordId":"1","action":"Delete"}"#, "{}"),
+            (r#"{"tableName":"asset","recordId":"1","action":"Delete","recordData":null}"#, "null"),
+            (r#"{"tableName":"asset","recordId":"1","action":"Delete","recordData":{}}"#, "{}"),
+        ] {
+            assert_eq!(serde_json::from_str::<WireRecord>(json).unwrap().record_data.as_str(), data);
+        }
+    }
+
+    #[test]
+    fn one_bad_record_does_not_spoil_the_batch() {
+        let batch = ReadBatch::parse(
+            r#"{"end_cursor":9,"total_records":4,"is_last_batch":true,"records":[
+                {"cursor":7,"record":{"tableName":"asset","recordId":"a","action":"Update","recordData":{"n":1.10}}},
+                {"cursor":8,"record":{"tableName":"asset","recordId":"b","action":"UPSERT","recordData":{}}},
+                {"cursor":9,"record":{"tableName":"asset","recordId":5}},
+                17]}"#,
+        )
+        .unwrap();
+        assert_eq!(batch.records[0].as_ref().unwrap().record.record_data.as_str(), r#"{"n":1.10}"#);
+        let bad = batch.records[1].as_ref().unwrap_err();
+        assert_eq!((bad.cursor, bad.table.clone(), bad.id.clone()), (Some(Cursor(8)), Some("asset".into()), Some("b".into())));
+        assert!(bad.reason.contains("unknown variant `UPSERT`"), "{}", bad.reason);
+        assert_eq!(batch.records[2].as_ref().unwrap_err().id, None);
+        assert_eq!(batch.records[3].as_ref().unwrap_err().raw.as_str(), "17");
+        assert_eq!(batch.last_record_cursor(), Some(Cursor(9)));
+    }
+}

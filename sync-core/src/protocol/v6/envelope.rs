@@ -1,0 +1,170 @@
+//! The envelope of every JSON answer: `{"data": …}` or `{"error": …}`, both with status 200 (`protocol-v6` §5).
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::protocol::v5::V5ErrorBody;
+use crate::record::Fields;
+
+/// The value of `error`: a bare string, or an object with one key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub enum WireError {
+    /// The server is not the central one.
+    NotACentralServer,
+    /// Records that this site pushed are still being integrated.
+    IntegrationInProgress,
+    /// The version is outside the range: lowest, highest, received.
+    SyncVersionMismatch(u32, u32, u32),
+    /// Anything else; since v2.7.3 all credential and legacy server problems too, flattened into the text.
+    OtherServerError(String),
+    /// A pushed record could not be written to central's buffer.
+    ParsingSyncRecordError(String),
+    /// The reference record of an uploaded file is not integrated yet.
+    SyncFileNotFound(String),
+    /// The legacy server refused the site (servers up to v2.7.2).
+    LegacyServerError(V5ErrorBody),
+    /// Central could not reach the legacy server (servers up to v2.7.2).
+    CannotConnectToLegacyServer(String),
+    /// The legacy server sent central something unreadable (servers up to v2.7.2).
+    OtherLegacyServerError(String),
+}
+
+/// What an answer's envelope holds.
+#[derive(Debug, Clone)]
+pub enum Answer {
+    /// The JSON text of `data`.
+    Data(Box<RawValue>),
+    /// A known error.
+    Error(WireError),
+    /// An error of a kind that this version does not know, as JSON text.
+    UnknownError(String),
+}
+
+/// Reads an answer. Bytes that are not UTF-8 are replaced, so that only the record they stand in is lost for now and
+/// not the whole batch (its elements are then [`Unreadable`](super::Unreadable)).
+///
+/// # Errors
+/// A text that says what the body is instead of an envelope.
+pub fn decode_answer(body: &[u8]) -> Result<Answer, String> {
+    let text = String::from_utf8_lossy(body);
+    if text.trim().is_empty() {
+        return Err("the body is empty".to_owned());
+    }
+    let fields: Fields<'_> = serde_json::from_str(&text).map_err(|error| match error.classify() {
+        serde_json::error::Category::Eof => format!("the body is cut off: {error}"),
+        _ => format!("not an answer of this protocol: {error}"),
+    })?;
+    let keys: Vec<(&str, &RawValue)> = fields.iter().collect();
+    match keys.as_slice() {
+        [("data", data)] => Ok(Answer::Data((*data).to_owned())),
+        [("error", error)] => Ok(serde_json::from_str(error.get())
+            .map_or_else(|_| Answer::UnknownError(error.get().to_owned()), Answer::Error)),
+        _ => Err("neither data nor error".to_owned()),
+    }
+}
+
+/// Writes a success.
+pub fn encode_data(data: &impl Serialize) -> Vec<u8> {
+    #[derive(Serialize)]
+    struct Envelope<'a, T: Serialize> {
+        data: &'a T,
+    }
+    serde_json::to_vec(&Envelope { data }).unwrap_or_default()
+}
+
+/// Writes a failure.
+pub fn encode_error(error: &WireError) -> Vec<u8> {
+    #[derive(Serialize)]
+    struct Envelope<'a> {
+        error: &'a WireError,
+    }
+    serde_json::to_vec(&Envelope { error }).unwrap_or_default()
+}
+
+impl WireError {
+    /// Whether the text of an [`OtherServerError`](Self::OtherServerError) is a flattened refusal of the legacy
+    /// server; gives its code in snake_case, as the legacy server spells it (`protocol-v6` §5).
+    pub fn flattened_legacy_code(text: &str) -> Option<Cow<'static, str>> {
+        const CODES: &[(&str, &str)] = &[
+            ("SiteNameNotFound", "site_name_not_found"),
+            ("SiteIncorrectPassword", "site_incorrect_password"),
+            ("SiteIncorrectHardwareId", "site_incorrect_hardware_id"),
+            ("SiteHasNoStore", "site_has_no_store"),
+            ("SiteAuthTimeout", "site_auth_timeout"),
+            ("ApiVersionIncompatible", "api_version_incompatible"),
+        ];
+        let quoted = text.split_once("code: '")?.1;
+        if let Some((_, code)) = CODES.iter().find(|(pascal, _)| quoted.starts_with(&format!("{pascal}'"))) {
+            return Some(Cow::Borrowed(code));
+        }
+        let raw = quoted.strip_prefix("Other(\"")?.split_once("\")")?.0;
+        Some(Cow::Owned(raw.to_owned()))
+    }
+
+    /// The text in which an Open mSupply central reports a refusal of the legacy server.
+    pub fn flatten_legacy(legacy_url: &str, status: u16, reason: &str, pascal_code: &str, message: &str) -> Self {
+        Self::OtherServerError(format!(
+            "Internal error: Sync api error, url: '{legacy_url}', route: '/sync/v5/site' -> [\n    \
+             \"status: '{status} {reason}'\",\n    \"code: '{pascal_code}' message: '{message}' data: 'null'\",\n]"
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_error_shape_is_read_and_written() {
+        for json in [
+            r#"{"error":"notACentralServer"}"#,
+            r#"{"error":"integrationInProgress"}"#,
+            r#"{"error":{"syncVersionMismatch":[0,5,6]}}"#,
+            r#"{"error":{"otherServerError":"Internal error: Key Value Store missing sync URL"}}"#,
+            r#"{"error":{"parsingSyncRecordError":"text"}}"#,
+            r#"{"error":{"syncFileNotFound":"c2a1f2b7-0b7d-4b39-9a0a-8f6a1c4f7d11"}}"#,
+            r#"{"error":{"legacyServerError":{"code":"site_incorrect_hardware_id","message":"Site hardware ID does not match","data":null}}}"#,
+            r#"{"error":{"cannotConnectToLegacyServer":"text"}}"#,
+            r#"{"error":{"otherLegacyServerError":"text"}}"#,
+        ] {
+            let Ok(Answer::Error(error)) = decode_answer(json.as_bytes()) else { panic!("{json}") };
+            assert_eq!(String::from_utf8(encode_error(&error)).unwrap(), json);
+        }
+    }
+
+    #[test]
+    fn what_is_no_envelope() {
+        for (body, says) in [
+            ("", "empty"),
+            ("  \n", "empty"),
+            ("<html>", "not an answer"),
+            (r#"{"data":{"is_integrating":"#, "cut off"),
+            ("{}", "neither"),
+            (r#"{"data":1,"error":"x"}"#, "neither"),
+            ("[]", "not an answer"),
+        ] {
+            let reason = decode_answer(body.as_bytes()).unwrap_err();
+            assert!(reason.contains(says), "{body}: {reason}");
+        }
+    }
+
+    #[test]
+    fn null_data_and_errors_of_the_future() {
+        assert!(matches!(decode_answer(br#"{"data":null}"#), Ok(Answer::Data(data)) if data.get() == "null"));
+        assert!(matches!(decode_answer(br#"{"error":{"quotaExceeded":3}}"#), Ok(Answer::UnknownError(_))));
+    }
+
+    #[test]
+    fn flattened_refusals() {
+        let error = WireError::flatten_legacy("http://l/", 401, "Unauthorized", "SiteIncorrectPassword", "Incorrect password");
+        let WireError::OtherServerError(text) = error else { panic!() };
+        assert_eq!(WireError::flattened_legacy_code(&text).unwrap(), "site_incorrect_password");
+        let other = "x \"code: 'Other(\"sync_is_running\")' message: ''";
+        assert_eq!(WireError::flattened_legacy_code(other).unwrap(), "sync_is_running");
+        assert_eq!(WireError::flattened_legacy_code("Connection problem"), None);
+    }
+}

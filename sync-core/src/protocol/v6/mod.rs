@@ -1,0 +1,17 @@
+//! Protocol V6, between a site and the Open mSupply central server (`protocol-v6`).
+//!
+//! Casing is mixed on the wire: requests and records are camelCase, batches and results snake_case (§2).
+
+mod batch;
+mod credentials;
+mod envelope;
+mod request;
+mod version;
+
+pub use batch::{Action, Batch, BatchElement, ReadBatch, Unreadable, WireRecord};
+pub use credentials::Credentials;
+pub use envelope::{Answer, WireError, decode_answer, encode_data, encode_error};
+pub use request::{
+    PatientPullRequest, PullRequest, PushRequest, PushResult, SiteStatus, SiteStatusRequest, path,
+};
+pub use version::{V6_VERSION, V6_VERSION_MAX, V6_VERSION_MIN, check_version};

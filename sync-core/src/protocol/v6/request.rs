@@ -1,0 +1,90 @@
+//! Requests and results of the V6 endpoints (`protocol-v6` §8).
+
+use serde::{Deserialize, Serialize};
+
+use super::{Batch, Credentials};
+use crate::record::{Cursor, NameId};
+
+/// Paths below the central server's address; hyphens and underscores are mixed on the wire.
+pub mod path {
+    /// Pull.
+    pub const PULL: &str = "central/sync/pull";
+    /// Pull of one patient's records.
+    pub const PATIENT_PULL: &str = "central/sync/patient-pull";
+    /// Push.
+    pub const PUSH: &str = "central/sync/push";
+    /// Whether central is still integrating.
+    pub const SITE_STATUS: &str = "central/sync/site_status";
+}
+
+/// Asks for the records of this site from a cursor on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PullRequest {
+    /// The first cursor wanted.
+    pub cursor: Cursor,
+    /// The most changelog rows that are considered.
+    pub batch_size: u32,
+    /// Who asks.
+    pub sync_v5_settings: Credentials,
+    /// Whether the site has completed a sync before: then its own rows are left out.
+    pub is_initialised: bool,
+    /// The site's V6 version; 0 if the key is missing.
+    #[serde(default)]
+    pub sync_v6_version: u32,
+}
+
+/// Asks for everything V6 has about one patient.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PatientPullRequest {
+    /// The first cursor wanted; starts at 0 in each run.
+    pub cursor: Cursor,
+    /// The most changelog rows that are considered.
+    pub batch_size: u32,
+    /// Who asks.
+    pub sync_v5_settings: Credentials,
+    /// The site's V6 version; 0 if the key is missing.
+    #[serde(default)]
+    pub sync_v6_version: u32,
+    /// The patient's name id.
+    pub fetch_patient_id: NameId,
+}
+
+/// Brings records of a site.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PushRequest {
+    /// The records. The last batch makes central integrate.
+    pub batch: Batch,
+    /// Who brings them.
+    pub sync_v5_settings: Credentials,
+    /// The site's V6 version; 0 if the key is missing.
+    #[serde(default)]
+    pub sync_v6_version: u32,
+}
+
+/// Asks whether central is still integrating what this site pushed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SiteStatusRequest {
+    /// Who asks.
+    pub sync_v5_settings: Credentials,
+    /// The site's V6 version; 0 if the key is missing.
+    #[serde(default)]
+    pub sync_v6_version: u32,
+}
+
+/// The answer to a push.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PushResult {
+    /// How many records the request held.
+    pub records_pushed: u64,
+}
+
+/// The answer to a site status request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SiteStatus {
+    /// Whether records of this site are still being integrated.
+    pub is_integrating: bool,
+}
