@@ -1,0 +1,83 @@
+-- Records as they came, one document each. A view for each record type shows real columns.
+CREATE TABLE sync_record (
+    table_name TEXT NOT NULL,
+    record_id  TEXT NOT NULL,
+    data       TEXT NOT NULL,
+    PRIMARY KEY (table_name, record_id)
+);
+
+-- Which stores are active where, and which names a store sees, straight from their records.
+CREATE INDEX sync_record_store_site ON sync_record (CAST(json_extract(data, '$.sync_id_remote_site') AS INTEGER), record_id)
+    WHERE table_name = 'store';
+CREATE INDEX sync_record_join_name ON sync_record (json_extract(data, '$.name_ID'), json_extract(data, '$.store_ID'))
+    WHERE table_name = 'name_store_join';
+
+-- The newest change of each record and store; superseded rows are replaced when written. AUTOINCREMENT: a cursor is
+-- never used twice, even if the newest row goes.
+CREATE TABLE sync_changelog (
+    cursor         INTEGER PRIMARY KEY AUTOINCREMENT,
+    table_name     TEXT NOT NULL,
+    record_id      TEXT NOT NULL,
+    store_id       TEXT,
+    name_id        TEXT,
+    action         TEXT NOT NULL CHECK (action IN ('upsert', 'delete')),
+    source_site_id INTEGER,
+    is_sync_update INTEGER NOT NULL CHECK (is_sync_update IN (0, 1)),
+    audience       TEXT,
+    changed_at     TEXT NOT NULL
+);
+CREATE UNIQUE INDEX sync_changelog_latest ON sync_changelog (table_name, record_id, ifnull(store_id, ''));
+CREATE INDEX sync_changelog_audience ON sync_changelog (audience, cursor) WHERE audience IS NOT NULL;
+CREATE INDEX sync_changelog_local ON sync_changelog (cursor) WHERE is_sync_update = 0;
+CREATE INDEX sync_changelog_name ON sync_changelog (name_id, cursor) WHERE name_id IS NOT NULL;
+
+-- Received, not yet integrated. A record is one row for each source; merges are kept each.
+CREATE TABLE sync_buffer (
+    sequence        INTEGER PRIMARY KEY AUTOINCREMENT,
+    source          TEXT NOT NULL,
+    table_name      TEXT NOT NULL,
+    record_id       TEXT NOT NULL,
+    action          TEXT NOT NULL CHECK (action IN ('upsert', 'delete', 'merge')),
+    data            TEXT NOT NULL,
+    received_at     TEXT NOT NULL,
+    state           TEXT NOT NULL CHECK (state IN ('staged', 'waiting', 'refused', 'unsupported', 'malformed')),
+    reason          TEXT,
+    waits_for_table TEXT,
+    waits_for_id    TEXT
+);
+CREATE UNIQUE INDEX sync_buffer_record ON sync_buffer (source, table_name, record_id) WHERE action <> 'merge';
+CREATE INDEX sync_buffer_waiting ON sync_buffer (waits_for_table, waits_for_id) WHERE state = 'waiting';
+CREATE INDEX sync_buffer_quarantine ON sync_buffer (state, sequence) WHERE state <> 'staged';
+CREATE INDEX sync_buffer_staged ON sync_buffer (source, table_name, action, sequence) WHERE state = 'staged';
+
+-- Settings and cursors.
+CREATE TABLE sync_state (
+    key   TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) WITHOUT ROWID;
+
+-- One row a cycle.
+CREATE TABLE sync_log (
+    id          INTEGER PRIMARY KEY AUTOINCREMENT,
+    started_at  TEXT NOT NULL,
+    finished_at TEXT NOT NULL,
+    outcome     TEXT NOT NULL,
+    error       TEXT,
+    report      TEXT NOT NULL
+);
+
+-- The local list of sites; empty where the legacy server keeps it.
+CREATE TABLE sync_site (
+    site_id      INTEGER PRIMARY KEY,
+    uuid         TEXT NOT NULL UNIQUE,
+    name         TEXT NOT NULL UNIQUE,
+    secret       TEXT NOT NULL,
+    hardware_id  TEXT,
+    last_pull_at TEXT
+);
+
+-- Sites whose pushed records wait for integration. No foreign key: the site may be one of the legacy server's.
+CREATE TABLE sync_integration (
+    site_id      INTEGER PRIMARY KEY,
+    requested_at TEXT NOT NULL
+);

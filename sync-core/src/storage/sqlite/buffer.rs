@@ -1,0 +1,202 @@
+//! The sync buffer: staged and quarantined records.
+
+use rusqlite::Row;
+
+use super::records::data;
+use super::txn::{Holds, SqliteTxn};
+use crate::clock::Timestamp;
+use crate::error::{Error, Result};
+use crate::protocol::v6::Action;
+use crate::record::{RecordId, SiteId, TableName};
+use crate::storage::{Buffered, Incoming, Quarantine, QuarantineCause, Source, StagedCounts, StagedKind};
+
+fn source_text(source: Source) -> String {
+    match source {
+        Source::Central => "central".to_owned(),
+        Source::Legacy => "legacy".to_owned(),
+        Source::Site(site) => format!("site {site}"),
+    }
+}
+
+fn read_source(text: &str) -> Option<Source> {
+    match text {
+        "central" => Some(Source::Central),
+        "legacy" => Some(Source::Legacy),
+        _ => text.strip_prefix("site ")?.parse().ok().map(|id| Source::Site(SiteId(id))),
+    }
+}
+
+fn action_text(action: Action) -> &'static str {
+    match action {
+        Action::Insert | Action::Update => "upsert",
+        Action::Delete => "delete",
+        Action::Merge => "merge",
+    }
+}
+
+fn kind_text(kind: StagedKind) -> &'static str {
+    match kind {
+        StagedKind::Upserts => "upsert",
+        StagedKind::Deletes => "delete",
+        StagedKind::Merges => "merge",
+    }
+}
+
+const COLUMNS: &str =
+    "sequence, source, table_name, record_id, action, data, received_at, state, reason, waits_for_table, waits_for_id";
+
+/// The texts of a row, before they are read as what they stand for.
+struct BufferRow {
+    sequence: i64,
+    texts: [String; 7],
+    reason: Option<String>,
+    waits_for: (Option<String>, Option<String>),
+}
+
+fn read_row(row: &Row<'_>) -> rusqlite::Result<BufferRow> {
+    Ok(BufferRow {
+        sequence: row.get(0)?,
+        texts: [row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?, row.get(7)?],
+        reason: row.get(8)?,
+        waits_for: (row.get(9)?, row.get(10)?),
+    })
+}
+
+impl BufferRow {
+    fn read(self) -> Result<Buffered> {
+        let [source, table, id, action, json, received_at, state] = self.texts;
+        let damaged = || Error::DamagedState { what: format!("row {} of the sync buffer", self.sequence) };
+        let quarantine = QuarantineCause::ALL.into_iter().find(|cause| cause.as_str() == state).map(|cause| Quarantine {
+            cause,
+            reason: self.reason.unwrap_or_default(),
+            waits_for: self.waits_for.0.zip(self.waits_for.1).map(|(t, i)| (TableName::new(t), RecordId::new(i))),
+        });
+        let incoming = Incoming {
+            source: read_source(&source).ok_or_else(damaged)?,
+            action: match action.as_str() {
+                "delete" => Action::Delete,
+                "merge" => Action::Merge,
+                _ => Action::Update,
+            },
+            data: data(json, &format!("row {} of the sync buffer", self.sequence))?,
+            table: TableName::new(table),
+            id: RecordId::new(id),
+            quarantine,
+        };
+        let received_at = Timestamp::parse(&received_at).ok_or_else(damaged)?;
+        Ok(Buffered { sequence: self.sequence.unsigned_abs(), incoming, received_at })
+    }
+}
+
+/// SQLite's integers are signed; sequences are given out by it and fit.
+fn signed(sequence: u64) -> i64 {
+    i64::try_from(sequence).unwrap_or(i64::MAX)
+}
+
+impl<C: Holds> SqliteTxn<C> {
+    pub(super) fn add_buffered(&self, incoming: &Incoming, received_at: &str) -> Result<()> {
+        let sql = "INSERT OR REPLACE INTO sync_buffer (source, table_name, record_id, action, data, received_at, \
+                   state, reason, waits_for_table, waits_for_id) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+        let quarantine = incoming.quarantine.as_ref();
+        let waits_for = quarantine.and_then(|q| q.waits_for.as_ref());
+        let params = (
+            source_text(incoming.source),
+            incoming.table.as_str(),
+            incoming.id.as_str(),
+            action_text(incoming.action),
+            incoming.data.as_str(),
+            received_at,
+            quarantine.map_or("staged", |q| q.cause.as_str()),
+            quarantine.map(|q| q.reason.as_str()),
+            waits_for.map(|(table, _)| table.as_str()),
+            waits_for.map(|(_, id)| id.as_str()),
+        );
+        self.execute(sql, params)?;
+        Ok(())
+    }
+
+    pub(super) fn count_staged(&self, source: Source) -> Result<Vec<(TableName, StagedCounts)>> {
+        let sql = "SELECT table_name, count(*) FILTER (WHERE action = 'upsert'), \
+                   count(*) FILTER (WHERE action = 'delete'), count(*) FILTER (WHERE action = 'merge') \
+                   FROM sync_buffer WHERE source = ?1 AND state = 'staged' GROUP BY table_name";
+        self.all(sql, [source_text(source)], |row| {
+            let count = |index| row.get::<_, i64>(index).map(i64::unsigned_abs);
+            let counts = StagedCounts { upserts: count(1)?, deletes: count(2)?, merges: count(3)? };
+            Ok((TableName::new(row.get::<_, String>(0)?), counts))
+        })
+    }
+
+    pub(super) fn list_staged(
+        &self,
+        source: Source,
+        table: &TableName,
+        kind: StagedKind,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<Buffered>> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM sync_buffer WHERE source = ?1 AND table_name = ?2 AND action = ?3 \
+             AND sequence > ?4 AND state = 'staged' ORDER BY sequence LIMIT ?5"
+        );
+        let params = (source_text(source), table.as_str(), kind_text(kind), signed(after), limit as i64);
+        self.all(&sql, params, read_row)?.into_iter().map(BufferRow::read).collect()
+    }
+
+    pub(super) fn list_quarantined(&self, after: u64, limit: usize) -> Result<Vec<(Buffered, Quarantine)>> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM sync_buffer WHERE state <> 'staged' AND sequence > ?1 ORDER BY sequence LIMIT ?2"
+        );
+        let rows = self.all(&sql, (signed(after), limit as i64), read_row)?;
+        let read = rows.into_iter().map(BufferRow::read).collect::<Result<Vec<_>>>()?;
+        Ok(read
+            .into_iter()
+            .filter_map(|row| row.incoming.quarantine.clone().map(|quarantine| (row, quarantine)))
+            .collect())
+    }
+
+    pub(super) fn count_quarantined(&self) -> Result<Vec<(QuarantineCause, u64)>> {
+        let sql = "SELECT count(*) FROM sync_buffer WHERE state = ?1 AND state <> 'staged'";
+        let mut counts = Vec::new();
+        for cause in QuarantineCause::ALL {
+            let count = self.first(sql, [cause.as_str()], |row| row.get::<_, i64>(0))?.unwrap_or(0);
+            if count > 0 {
+                counts.push((cause, count.unsigned_abs()));
+            }
+        }
+        Ok(counts)
+    }
+
+    pub(super) fn remove_buffered(&self, sequences: &[u64]) -> Result<()> {
+        for sequence in sequences {
+            self.execute("DELETE FROM sync_buffer WHERE sequence = ?1", [signed(*sequence)])?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn set_aside(&self, sequence: u64, quarantine: &Quarantine) -> Result<()> {
+        let sql = "UPDATE sync_buffer SET state = ?2, reason = ?3, waits_for_table = ?4, waits_for_id = ?5 \
+                   WHERE sequence = ?1";
+        let waits_for = quarantine.waits_for.as_ref();
+        let params = (
+            signed(sequence),
+            quarantine.cause.as_str(),
+            &quarantine.reason,
+            waits_for.map(|(table, _)| table.as_str()),
+            waits_for.map(|(_, id)| id.as_str()),
+        );
+        self.execute(sql, params)?;
+        Ok(())
+    }
+
+    pub(super) fn wake(&self, table: &TableName, id: &RecordId) -> Result<u64> {
+        let sql = "UPDATE sync_buffer SET state = 'staged', reason = NULL, waits_for_table = NULL, \
+                   waits_for_id = NULL WHERE state = 'waiting' AND waits_for_table = ?1 AND waits_for_id = ?2";
+        self.execute(sql, [table.as_str(), id.as_str()]).map(|n| n as u64)
+    }
+
+    pub(super) fn stage_again(&self, cause: QuarantineCause) -> Result<u64> {
+        let sql = "UPDATE sync_buffer SET state = 'staged', reason = NULL, waits_for_table = NULL, \
+                   waits_for_id = NULL WHERE state = ?1 AND state <> 'staged'";
+        self.execute(sql, [cause.as_str()]).map(|n| n as u64)
+    }
+}

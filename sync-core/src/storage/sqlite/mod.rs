@@ -1,0 +1,200 @@
+//! Everything of a site in one SQLite file.
+
+mod buffer;
+mod changelog;
+mod records;
+mod schema;
+mod state;
+mod txn;
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+
+use self::txn::SqliteTxn;
+use super::{CycleLock, ReadTxn, Storage, WriteTxn};
+use crate::error::{Error, Result};
+
+/// How long a write waits for a writer of another process.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// The most read connections that are kept open for reuse.
+const READERS_KEPT: usize = 8;
+
+/// A storage in one SQLite file, in WAL mode and durable at each commit.
+///
+/// Several processes may use the file at once. Each record type is also a view with real columns, so any SQLite tool
+/// can ask questions in plain SQL: `SELECT name FROM asset_class`.
+pub struct SqliteStorage {
+    path: PathBuf,
+    writer: Mutex<Connection>,
+    readers: Mutex<Vec<Connection>>,
+}
+
+impl std::fmt::Debug for SqliteStorage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SqliteStorage").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+impl SqliteStorage {
+    /// Opens a database, and makes it if it does not exist. A database of an older version of this library is
+    /// brought up to date.
+    ///
+    /// # Errors
+    /// `not_a_database`, `database_too_new`, `database_read_only`, `database_busy`, `disk_full`, `database_failed`.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        Self::open_with(path.as_ref(), OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)
+    }
+
+    /// Opens a database that must exist.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), and `not_set_up` if there is no such file.
+    pub fn open_existing(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        if !path.exists() {
+            return Err(Error::NotSetUp);
+        }
+        Self::open_with(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
+    }
+
+    fn open_with(path: &Path, flags: OpenFlags) -> Result<Self> {
+        if !path.exists() {
+            create_private(path)?;
+        }
+        let opened = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX);
+        let named = |error| at_path(error, path);
+        let mut connection = opened.map_err(database_error).map_err(named)?;
+        configure(&connection).and_then(|()| schema::migrate(&mut connection)).map_err(named)?;
+        Ok(Self { path: path.to_owned(), writer: Mutex::new(connection), readers: Mutex::default() })
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn reader(&self) -> Result<Connection> {
+        if let Some(connection) = lock(&self.readers).pop() {
+            return Ok(connection);
+        }
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(&self.path, flags).map_err(database_error)?;
+        configure(&connection)?;
+        connection.pragma_update(None, "query_only", true).map_err(database_error)?;
+        Ok(connection)
+    }
+
+    fn give_back(&self, connection: Connection) {
+        let mut readers = lock(&self.readers);
+        if readers.len() < READERS_KEPT {
+            readers.push(connection);
+        }
+    }
+}
+
+impl Storage for SqliteStorage {
+    fn read(&self) -> Result<Box<dyn ReadTxn + '_>> {
+        let reader = Reader { storage: self, connection: Some(self.reader()?) };
+        Ok(Box::new(SqliteTxn::begin(reader, TransactionBehavior::Deferred)?))
+    }
+
+    fn write(&self) -> Result<Box<dyn WriteTxn + '_>> {
+        Ok(Box::new(SqliteTxn::begin(lock(&self.writer), TransactionBehavior::Immediate)?))
+    }
+
+    fn lock_cycle(&self) -> Result<CycleLock> {
+        let mut path = self.path.clone().into_os_string();
+        path.push(".lock");
+        let io = |source: std::io::Error| Error::Io { what: "locking the database".to_owned(), source: source.into() };
+        let mut file = OpenOptions::new().create(true).read(true).write(true).truncate(false).open(path).map_err(io)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                // Who holds it is only told; that it is held is known without.
+                let _ = file.read_to_string(&mut holder);
+                return Err(Error::CycleRunning { holder: holder.trim().parse().ok() });
+            }
+            Err(TryLockError::Error(source)) => return Err(io(source)),
+        }
+        file.set_len(0).and_then(|()| write!(file, "{}", std::process::id())).map_err(io)?;
+        Ok(CycleLock::new(file))
+    }
+}
+
+/// A read connection that goes back to its storage.
+struct Reader<'s> {
+    storage: &'s SqliteStorage,
+    /// `None` only while it is dropped.
+    connection: Option<Connection>,
+}
+
+impl Drop for Reader<'_> {
+    fn drop(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            self.storage.give_back(connection);
+        }
+    }
+}
+
+/// A mutex whose holder panicked still guards a sound connection: its transaction was rolled back by its drop.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn configure(connection: &Connection) -> Result<()> {
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(database_error)?;
+    connection.set_prepared_statement_cache_capacity(128);
+    // FULL: what was acknowledged survives a power cut (weak point A9).
+    for (pragma, value) in [
+        ("journal_mode", "WAL"),
+        ("synchronous", "FULL"),
+        ("foreign_keys", "ON"),
+        ("temp_store", "MEMORY"),
+        ("cache_size", "-16000"),
+        ("wal_autocheckpoint", "4000"),
+    ] {
+        connection.pragma_update(None, pragma, value).map_err(database_error)?;
+    }
+    Ok(())
+}
+
+/// Makes an empty file that only its owner can read: it will hold the site's password hash.
+fn create_private(path: &Path) -> Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let created: std::io::Result<File> = options.open(path);
+    match created {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::StorageFull => Err(Error::DiskFull { source: error.into() }),
+        Err(error) => Err(Error::Io { what: format!("making {}", path.display()), source: error.into() }),
+    }
+}
+
+/// Sorts SQLite's errors by who must act.
+fn database_error(error: rusqlite::Error) -> Error {
+    let code = error.sqlite_error_code();
+    let source = error.into();
+    match code {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Error::DatabaseBusy { source },
+        Some(ErrorCode::ReadOnly) => Error::DatabaseReadOnly { source },
+        Some(ErrorCode::DiskFull) => Error::DiskFull { source },
+        Some(ErrorCode::NotADatabase) => Error::NotADatabase { path: String::new(), source: Some(source) },
+        _ => Error::Database { source },
+    }
+}
+
+fn at_path(error: Error, path: &Path) -> Error {
+    match error {
+        Error::NotADatabase { source, .. } => Error::NotADatabase { path: path.display().to_string(), source },
+        other => other,
+    }
+}

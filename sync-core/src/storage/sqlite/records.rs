@@ -1,0 +1,79 @@
+//! Records, and the questions about stores and names that they answer.
+
+use rusqlite::Row;
+
+use super::txn::{Holds, SqliteTxn};
+use crate::error::{Error, Result};
+use crate::record::{NameId, RecordData, RecordId, SiteId, StoreId, TableName};
+
+/// Reads stored JSON back; text that is no JSON was put there by something else.
+pub(super) fn data(text: String, what: &str) -> Result<RecordData> {
+    RecordData::parse(text).map_err(|_| Error::DamagedState { what: what.to_owned() })
+}
+
+fn text(row: &Row<'_>) -> rusqlite::Result<String> {
+    row.get(0)
+}
+
+impl<C: Holds> SqliteTxn<C> {
+    pub(super) fn get_record(&self, table: &TableName, id: &RecordId) -> Result<Option<RecordData>> {
+        let sql = "SELECT data FROM sync_record WHERE table_name = ?1 AND record_id = ?2";
+        let found = self.first(sql, [table.as_str(), id.as_str()], text)?;
+        found.map(|json| data(json, &format!("{table} {id}"))).transpose()
+    }
+
+    pub(super) fn find_record(&self, table: &TableName, id: &RecordId) -> Result<bool> {
+        let sql = "SELECT 1 FROM sync_record WHERE table_name = ?1 AND record_id = ?2";
+        Ok(self.first(sql, [table.as_str(), id.as_str()], |_| Ok(()))?.is_some())
+    }
+
+    pub(super) fn list_records(
+        &self,
+        table: &TableName,
+        after: Option<&RecordId>,
+        limit: usize,
+    ) -> Result<Vec<(RecordId, RecordData)>> {
+        // No id is empty, so everything comes after "".
+        let sql = "SELECT record_id, data FROM sync_record WHERE table_name = ?1 AND record_id > ?2 \
+                   ORDER BY record_id LIMIT ?3";
+        let after = after.map_or("", RecordId::as_str);
+        let params = (table.as_str(), after, limit as i64);
+        let rows: Vec<(String, String)> = self.all(sql, params, |row| Ok((row.get(0)?, row.get(1)?)))?;
+        rows.into_iter().map(|(id, json)| Ok((RecordId::new(id), data(json, table.as_str())?))).collect()
+    }
+
+    pub(super) fn count_records(&self) -> Result<Vec<(TableName, u64)>> {
+        let sql = "SELECT table_name, count(*) FROM sync_record GROUP BY table_name";
+        self.all(sql, (), |row| Ok((TableName::new(row.get::<_, String>(0)?), row.get::<_, i64>(1)?.unsigned_abs())))
+    }
+
+    pub(super) fn write_record(&self, table: &TableName, id: &RecordId, data: &RecordData) -> Result<()> {
+        let sql = "INSERT INTO sync_record (table_name, record_id, data) VALUES (?1, ?2, ?3) \
+                   ON CONFLICT (table_name, record_id) DO UPDATE SET data = excluded.data";
+        self.execute(sql, [table.as_str(), id.as_str(), data.as_str()])?;
+        Ok(())
+    }
+
+    pub(super) fn delete_record(&self, table: &TableName, id: &RecordId) -> Result<bool> {
+        let sql = "DELETE FROM sync_record WHERE table_name = ?1 AND record_id = ?2";
+        Ok(self.execute(sql, [table.as_str(), id.as_str()])? > 0)
+    }
+
+    pub(super) fn list_stores(&self, site: SiteId) -> Result<Vec<StoreId>> {
+        let sql = "SELECT record_id FROM sync_record WHERE table_name = 'store' \
+                   AND CAST(json_extract(data, '$.sync_id_remote_site') AS INTEGER) = ?1 ORDER BY record_id";
+        self.all(sql, [site.0], |row| text(row).map(StoreId::new))
+    }
+
+    pub(super) fn find_join(&self, name: &NameId, stores: &[StoreId]) -> Result<bool> {
+        let sql = "SELECT 1 FROM sync_record WHERE table_name = 'name_store_join' \
+                   AND json_extract(data, '$.name_ID') = ?1 AND json_extract(data, '$.store_ID') = ?2 \
+                   AND json_extract(data, '$.inactive') IS NOT 1";
+        for store in stores {
+            if self.first(sql, [name.as_str(), store.as_str()], |_| Ok(()))?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}

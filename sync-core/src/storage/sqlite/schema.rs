@@ -1,0 +1,110 @@
+//! Numbered migrations, and the views that show records as tables.
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::database_error;
+use crate::error::{Error, Result};
+use crate::record::{FieldKind, RecordType, record_types};
+
+/// Each migration brings the schema from its index to the next version; none is ever changed once released.
+const MIGRATIONS: &[&str] = &[include_str!("0001.sql")];
+
+/// Marks the file as ours: "OMSS".
+const APPLICATION_ID: i64 = 0x4f4d_5353;
+
+pub(super) fn migrate(connection: &mut Connection) -> Result<()> {
+    let number = |connection: &Connection, pragma: &str| -> Result<i64> {
+        connection.pragma_query_value(None, pragma, |row| row.get(0)).map_err(database_error)
+    };
+    let known = MIGRATIONS.len() as i64;
+    if number(connection, "application_id")? == APPLICATION_ID && number(connection, "user_version")? == known {
+        return refresh_views(connection);
+    }
+    let txn = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(database_error)?;
+    let (owner, version) = (number(&txn, "application_id")?, number(&txn, "user_version")?);
+    let tables: i64 = txn
+        .query_row("SELECT count(*) FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%'", (), |row| row.get(0))
+        .map_err(database_error)?;
+    // Another program's database, a real Open mSupply one among them, is never touched.
+    if owner != APPLICATION_ID && (owner != 0 || version != 0 || tables != 0) {
+        return Err(Error::NotADatabase { path: String::new(), source: None });
+    }
+    if version > known {
+        return Err(Error::DatabaseTooNew { found: version, known });
+    }
+    for migration in MIGRATIONS.iter().skip(usize::try_from(version).unwrap_or(0)) {
+        txn.execute_batch(migration).map_err(database_error)?;
+    }
+    txn.pragma_update(None, "application_id", APPLICATION_ID).map_err(database_error)?;
+    txn.pragma_update(None, "user_version", known).map_err(database_error)?;
+    txn.commit().map_err(database_error)?;
+    refresh_views(connection)
+}
+
+/// Makes the views again if their declarations changed. They hold no data.
+fn refresh_views(connection: &mut Connection) -> Result<()> {
+    const KEY: &str = "views";
+    let views: Vec<(&str, String)> = record_types().iter().map(|kind| (kind.table, view_sql(kind))).collect();
+    let all: String = views.iter().map(|(_, sql)| sql.as_str()).collect();
+    let fingerprint = crate::protocol::hex(&<sha2::Sha256 as sha2::Digest>::digest(&all));
+    let read = |connection: &Connection| {
+        let mut statement = connection.prepare("SELECT value FROM sync_state WHERE key = ?1")?;
+        let mut rows = statement.query([KEY])?;
+        rows.next()?.map(|row| row.get::<_, String>(0)).transpose()
+    };
+    if read(connection).map_err(database_error)?.as_ref() == Some(&fingerprint) {
+        return Ok(());
+    }
+    let txn = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(database_error)?;
+    for (name, sql) in views {
+        txn.execute_batch(&format!("DROP VIEW IF EXISTS \"{name}\"; {sql}")).map_err(database_error)?;
+    }
+    txn.execute("INSERT OR REPLACE INTO sync_state (key, value) VALUES (?1, ?2)", [KEY, &fingerprint])
+        .map_err(database_error)?;
+    txn.commit().map_err(database_error)
+}
+
+fn view_sql(kind: &RecordType) -> String {
+    let columns: Vec<String> = kind
+        .fields
+        .iter()
+        .map(|field| {
+            let extract = |name: &str| match field.kind {
+                FieldKind::Json | FieldKind::EnumList(..) => format!("data -> '$.\"{name}\"'"),
+                _ => format!("data ->> '$.\"{name}\"'"),
+            };
+            let spellings: Vec<String> = std::iter::once(&field.name).chain(field.aliases).map(|n| extract(n)).collect();
+            match spellings.as_slice() {
+                [one] => format!("{one} AS \"{}\"", field.name),
+                several => format!("coalesce({}) AS \"{}\"", several.join(", "), field.name),
+            }
+        })
+        .collect();
+    let (table, columns) = (kind.table, columns.join(", "));
+    format!("CREATE VIEW \"{table}\" AS SELECT {columns} FROM sync_record WHERE table_name = '{table}';")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_view_has_the_declared_columns() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        migrate(&mut connection).unwrap();
+        for kind in record_types() {
+            let statement = connection.prepare(&format!("SELECT * FROM \"{}\"", kind.table)).unwrap();
+            let declared: Vec<&str> = kind.fields.iter().map(|field| field.name).collect();
+            assert_eq!(statement.column_names(), declared);
+        }
+        connection
+            .execute(
+                "INSERT INTO sync_record VALUES ('vaccination', 'v', '{\"patient_link_id\":\"p\",\"given\":true}')",
+                (),
+            )
+            .unwrap();
+        let row: (String, i64) =
+            connection.query_row("SELECT patient_id, given FROM vaccination", (), |r| Ok((r.get(0)?, r.get(1)?))).unwrap();
+        assert_eq!(row, ("p".to_owned(), 1));
+    }
+}

@@ -1,0 +1,208 @@
+//! Settings, cursors, the sync log, the local list of sites; and the traits, wired to all of this folder.
+
+use std::sync::MutexGuard;
+
+use rusqlite::{Connection, Row};
+
+use super::txn::{Holds, SqliteTxn};
+use crate::changelog::{Change, NewChange};
+use crate::clock::Timestamp;
+use crate::error::{Error, Result};
+use crate::record::{Cursor, NameId, RecordData, RecordId, SiteId, StoreId, TableName};
+use crate::storage::{
+    Buffered, Incoming, LogEntry, Quarantine, QuarantineCause, ReadTxn, Selection, SiteEntry, Source, StagedCounts,
+    StagedKind, WriteTxn,
+};
+
+/// How many cycles the sync log keeps: a week of one every ten minutes.
+const LOG_KEPT: i64 = 1000;
+
+const SITE_COLUMNS: &str = "site_id, uuid, name, secret, hardware_id, last_pull_at";
+
+fn read_site(row: &Row<'_>) -> rusqlite::Result<SiteEntry> {
+    Ok(SiteEntry {
+        id: SiteId(row.get(0)?),
+        uuid: row.get(1)?,
+        name: row.get(2)?,
+        secret: row.get(3)?,
+        hardware_id: row.get(4)?,
+        last_pull_at: row.get::<_, Option<String>>(5)?.and_then(|text| Timestamp::parse(&text)),
+    })
+}
+
+impl<C: Holds> ReadTxn for SqliteTxn<C> {
+    fn record(&self, table: &TableName, id: &RecordId) -> Result<Option<RecordData>> {
+        self.get_record(table, id)
+    }
+
+    fn has_record(&self, table: &TableName, id: &RecordId) -> Result<bool> {
+        self.find_record(table, id)
+    }
+
+    fn records(&self, table: &TableName, after: Option<&RecordId>, limit: usize) -> Result<Vec<(RecordId, RecordData)>> {
+        self.list_records(table, after, limit)
+    }
+
+    fn record_counts(&self) -> Result<Vec<(TableName, u64)>> {
+        self.count_records()
+    }
+
+    fn stores_of_site(&self, site: SiteId) -> Result<Vec<StoreId>> {
+        self.list_stores(site)
+    }
+
+    fn is_visible(&self, name: &NameId, stores: &[StoreId]) -> Result<bool> {
+        self.find_join(name, stores)
+    }
+
+    fn changes(&self, selection: &Selection, from: Cursor, limit: usize) -> Result<Vec<Change>> {
+        self.select_changes(selection, from, limit)
+    }
+
+    fn count_changes(&self, selection: &Selection, from: Cursor) -> Result<u64> {
+        self.number_of_changes(selection, from)
+    }
+
+    fn last_cursor(&self) -> Result<Cursor> {
+        self.newest_cursor()
+    }
+
+    fn has_local_change(&self, table: &TableName, id: &RecordId, from: Cursor) -> Result<bool> {
+        self.find_local_change(table, id, from)
+    }
+
+    fn staged_tables(&self, source: Source) -> Result<Vec<(TableName, StagedCounts)>> {
+        self.count_staged(source)
+    }
+
+    fn staged(&self, source: Source, table: &TableName, kind: StagedKind, after: u64, limit: usize) -> Result<Vec<Buffered>> {
+        self.list_staged(source, table, kind, after, limit)
+    }
+
+    fn quarantined(&self, after: u64, limit: usize) -> Result<Vec<(Buffered, Quarantine)>> {
+        self.list_quarantined(after, limit)
+    }
+
+    fn quarantine_counts(&self) -> Result<Vec<(QuarantineCause, u64)>> {
+        self.count_quarantined()
+    }
+
+    fn state(&self, key: &str) -> Result<Option<String>> {
+        self.first("SELECT value FROM sync_state WHERE key = ?1", [key], |row| row.get(0))
+    }
+
+    fn log(&self, limit: usize) -> Result<Vec<LogEntry>> {
+        let sql = "SELECT started_at, finished_at, outcome, error, report FROM sync_log ORDER BY id DESC LIMIT ?1";
+        let rows: Vec<(String, String, String, Option<String>, String)> = self.all(sql, [limit as i64], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
+        })?;
+        let read = |(started, finished, outcome, error, report): (String, String, String, Option<String>, String)| {
+            Some(LogEntry {
+                started_at: Timestamp::parse(&started)?,
+                finished_at: Timestamp::parse(&finished)?,
+                outcome,
+                error: error.map(|text| serde_json::from_str(&text)).transpose().ok()?,
+                report: serde_json::from_str(&report).ok()?,
+            })
+        };
+        let damaged = || Error::DamagedState { what: "the sync log".to_owned() };
+        rows.into_iter().map(|row| read(row).ok_or_else(damaged)).collect()
+    }
+
+    fn sites(&self) -> Result<Vec<SiteEntry>> {
+        self.all(&format!("SELECT {SITE_COLUMNS} FROM sync_site ORDER BY site_id"), (), read_site)
+    }
+
+    fn site_named(&self, name: &str) -> Result<Option<SiteEntry>> {
+        self.first(&format!("SELECT {SITE_COLUMNS} FROM sync_site WHERE name = ?1"), [name], read_site)
+    }
+
+    fn integrations(&self) -> Result<Vec<SiteId>> {
+        let sql = "SELECT site_id FROM sync_integration ORDER BY requested_at, site_id";
+        self.all(sql, (), |row| row.get(0).map(SiteId))
+    }
+}
+
+impl WriteTxn for SqliteTxn<MutexGuard<'_, Connection>> {
+    fn put_record(&self, table: &TableName, id: &RecordId, data: &RecordData) -> Result<()> {
+        self.write_record(table, id, data)
+    }
+
+    fn remove_record(&self, table: &TableName, id: &RecordId) -> Result<bool> {
+        self.delete_record(table, id)
+    }
+
+    fn append_change(&self, change: &NewChange) -> Result<Cursor> {
+        self.add_change(change)
+    }
+
+    fn stage(&self, incoming: &Incoming, received_at: Timestamp) -> Result<()> {
+        self.add_buffered(incoming, &received_at.to_string())
+    }
+
+    fn settle(&self, sequences: &[u64]) -> Result<()> {
+        self.remove_buffered(sequences)
+    }
+
+    fn quarantine(&self, sequence: u64, quarantine: &Quarantine) -> Result<()> {
+        self.set_aside(sequence, quarantine)
+    }
+
+    fn wake_waiting(&self, table: &TableName, id: &RecordId) -> Result<u64> {
+        self.wake(table, id)
+    }
+
+    fn requeue(&self, cause: QuarantineCause) -> Result<u64> {
+        self.stage_again(cause)
+    }
+
+    fn set_state(&self, key: &str, value: &str) -> Result<()> {
+        self.execute("INSERT OR REPLACE INTO sync_state (key, value) VALUES (?1, ?2)", [key, value])?;
+        Ok(())
+    }
+
+    fn add_log(&self, entry: &LogEntry) -> Result<()> {
+        let damaged = |_| Error::DamagedState { what: "an entry of the sync log".to_owned() };
+        let error = entry.error.as_ref().map(serde_json::to_string).transpose().map_err(damaged)?;
+        let params = (
+            entry.started_at.to_string(),
+            entry.finished_at.to_string(),
+            &entry.outcome,
+            error,
+            entry.report.to_string(),
+        );
+        let sql = "INSERT INTO sync_log (started_at, finished_at, outcome, error, report) VALUES (?1, ?2, ?3, ?4, ?5)";
+        let id = self.insert(sql, params)?;
+        self.execute("DELETE FROM sync_log WHERE id <= ?1", [id - LOG_KEPT])?;
+        Ok(())
+    }
+
+    fn put_site(&self, site: &SiteEntry) -> Result<()> {
+        let sql = "INSERT INTO sync_site (site_id, uuid, name, secret, hardware_id, last_pull_at) \
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (site_id) DO UPDATE SET uuid = excluded.uuid, \
+                   name = excluded.name, secret = excluded.secret, hardware_id = excluded.hardware_id, \
+                   last_pull_at = excluded.last_pull_at";
+        let last_pull_at = site.last_pull_at.map(|at| at.to_string());
+        self.execute(sql, (site.id.0, &site.uuid, &site.name, &site.secret, &site.hardware_id, last_pull_at))?;
+        Ok(())
+    }
+
+    fn remove_site(&self, id: SiteId) -> Result<bool> {
+        Ok(self.execute("DELETE FROM sync_site WHERE site_id = ?1", [id.0])? > 0)
+    }
+
+    fn request_integration(&self, site: SiteId, at: Timestamp) -> Result<()> {
+        let sql = "INSERT INTO sync_integration (site_id, requested_at) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
+        self.execute(sql, (site.0, at.to_string()))?;
+        Ok(())
+    }
+
+    fn finish_integration(&self, site: SiteId) -> Result<()> {
+        self.execute("DELETE FROM sync_integration WHERE site_id = ?1", [site.0])?;
+        Ok(())
+    }
+
+    fn commit(self: Box<Self>) -> Result<()> {
+        self.end_commit()
+    }
+}

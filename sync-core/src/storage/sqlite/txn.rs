@@ -1,0 +1,101 @@
+//! A transaction: begun at once, rolled back unless committed.
+
+use std::ops::Deref;
+use std::sync::MutexGuard;
+
+use rusqlite::{CachedStatement, Connection, Params, Row, TransactionBehavior};
+
+use super::{Reader, database_error};
+use crate::error::Result;
+
+/// A transaction on a connection that it holds.
+pub(super) struct SqliteTxn<C: Holds> {
+    holder: C,
+    open: bool,
+}
+
+/// Something that holds a connection.
+pub(super) trait Holds {
+    fn connection(&self) -> Option<&Connection>;
+}
+
+impl Holds for MutexGuard<'_, Connection> {
+    fn connection(&self) -> Option<&Connection> {
+        Some(self.deref())
+    }
+}
+
+impl Holds for Reader<'_> {
+    fn connection(&self) -> Option<&Connection> {
+        self.connection.as_ref()
+    }
+}
+
+impl<C: Holds> SqliteTxn<C> {
+    pub(super) fn begin(holder: C, behavior: TransactionBehavior) -> Result<Self> {
+        let txn = Self { holder, open: true };
+        txn.execute(
+            match behavior {
+                TransactionBehavior::Immediate => "BEGIN IMMEDIATE",
+                _ => "BEGIN DEFERRED",
+            },
+            (),
+        )?;
+        Ok(txn)
+    }
+
+    pub(super) fn end_commit(mut self) -> Result<()> {
+        self.execute("COMMIT", ())?;
+        self.open = false;
+        Ok(())
+    }
+
+    fn statement(&self, sql: &str) -> Result<CachedStatement<'_>> {
+        let connection = self.holder.connection().ok_or_else(|| database_error(rusqlite::Error::InvalidQuery))?;
+        connection.prepare_cached(sql).map_err(database_error)
+    }
+
+    /// Runs a statement; gives the number of rows it changed.
+    pub(super) fn execute(&self, sql: &str, params: impl Params) -> Result<usize> {
+        self.statement(sql)?.execute(params).map_err(database_error)
+    }
+
+    /// Runs an INSERT; gives the rowid.
+    pub(super) fn insert(&self, sql: &str, params: impl Params) -> Result<i64> {
+        self.statement(sql)?.insert(params).map_err(database_error)
+    }
+
+    /// The first row, if any.
+    pub(super) fn first<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Option<T>> {
+        let mut statement = self.statement(sql)?;
+        let mut rows = statement.query(params).map_err(database_error)?;
+        let row = rows.next().map_err(database_error)?;
+        row.map(read).transpose().map_err(database_error)
+    }
+
+    /// All rows.
+    pub(super) fn all<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>> {
+        let mut statement = self.statement(sql)?;
+        let rows = statement.query_map(params, read).map_err(database_error)?;
+        rows.collect::<rusqlite::Result<_>>().map_err(database_error)
+    }
+}
+
+impl<C: Holds> Drop for SqliteTxn<C> {
+    fn drop(&mut self) {
+        if self.open {
+            // Fails only where SQLite has rolled back already, as it does when the disk is full.
+            let _ = self.execute("ROLLBACK", ());
+        }
+    }
+}
