@@ -77,7 +77,7 @@ impl Audience {
 
 /// Store and name of a record's changelog row, as far as its own fields tell; the store of a parent is looked up by
 /// `store_of_parent`, which is given the parent's table, its id and the field that holds the store.
-pub fn scope_of<E>(
+pub(crate) fn scope_of<E>(
     kind: &RecordType,
     fields: &Fields<'_>,
     mut store_of_parent: impl FnMut(&str, &RecordId, &str) -> Result<Option<StoreId>, E>,

@@ -1,8 +1,31 @@
-//! x
-pub mod record;
+#![doc = include_str!("../README.md")]
+#![cfg_attr(
+    not(test),
+    warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)
+)]
+
+mod apply;
+mod changelog;
+mod clock;
+mod error;
+mod integrate;
+mod records;
+mod site;
+
+pub mod central;
 pub mod ownership;
-pub mod error; pub use error::*;
-pub mod clock;
-pub mod changelog;
 pub mod protocol;
+pub mod record;
 pub mod storage;
+pub mod transport;
+
+pub use central::Central;
+pub use changelog::{Audience, Change, ChangeAction, NewChange};
+pub use clock::{Clock, SystemClock, Timestamp};
+pub use error::{Cause, Error, ErrorClass, Result, Server};
+pub use ownership::Role;
+pub use records::{RECORD_BYTES_MAX, Records, quarantine};
+pub use site::{
+    Discovered, LastSync, Outcome, Settings, Silent, Site, Status, Step, StepReport, SyncConfig, SyncEvent,
+    SyncObserver, SyncOptions, SyncReport, Waiting, status,
+};

@@ -85,7 +85,9 @@ impl Refusal {
     /// What to do next.
     pub fn advice(&self) -> &'static str {
         match self {
-            Self::OnlyAllowedOnCentral { .. } => "Make this change on the Open mSupply central server; it reaches this site with the next sync.",
+            Self::OnlyAllowedOnCentral { .. } => {
+                "Make this change on the Open mSupply central server; it reaches this site with the next sync."
+            }
             Self::StoreNotActiveHere { .. } => "Make this change on the site on which the store is active.",
             Self::OwnedByRemoteSite { .. } => "Make this change on the site of that store.",
             Self::OnlyAllowedOnLegacy { .. } => "Make this change in mSupply; it reaches this site with the next sync.",

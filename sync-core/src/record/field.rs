@@ -80,7 +80,11 @@ impl Field {
             None if self.default.is_some() => Ok(()),
             None => Err(self.error("a value", "no such key")),
             Some(raw) if raw.get() == "null" => {
-                if self.nullable || self.kind == FieldKind::Json { Ok(()) } else { Err(self.wrong(raw)) }
+                if self.nullable || self.kind == FieldKind::Json {
+                    Ok(())
+                } else {
+                    Err(self.wrong(raw))
+                }
             }
             Some(raw) if self.kind.accepts(raw) => Ok(()),
             Some(raw) => Err(self.wrong(raw)),
@@ -184,7 +188,9 @@ impl FieldKind {
             Self::DateTime | Self::LegacyDate => "datetime",
             Self::JsonText => "string-containing-json",
             Self::Json | Self::EnumList(..) => "json",
-            Self::Enum(name, _) | Self::LegacyEnum(name, _) => return Cow::Owned(format!("enum:{name}")),
+            Self::Enum(name, _) | Self::LegacyEnum(name, _) => {
+                return Cow::Owned(format!("enum:{name}"));
+            }
         })
     }
 
@@ -209,7 +215,9 @@ impl FieldKind {
             Self::LegacyDate => "a date or date-time",
             Self::JsonText => "a string that holds JSON",
             Self::Json => "a JSON value",
-            Self::Enum(name, _) | Self::LegacyEnum(name, _) => return Cow::Owned(format!("a known {name}")),
+            Self::Enum(name, _) | Self::LegacyEnum(name, _) => {
+                return Cow::Owned(format!("a known {name}"));
+            }
             Self::EnumList(name, _) => return Cow::Owned(format!("a list of known {name} values")),
         })
     }
@@ -220,7 +228,11 @@ pub(crate) fn describe(raw: &RawValue) -> Cow<'static, str> {
     let text = raw.get();
     match text.as_bytes().first() {
         Some(b'"') => match string(raw) {
-            Some(word) if !word.is_empty() && word.len() <= 40 && word.bytes().all(|b| b.is_ascii_uppercase() || b == b'_') => {
+            Some(word)
+                if !word.is_empty()
+                    && word.len() <= 40
+                    && word.bytes().all(|b| b.is_ascii_uppercase() || b == b'_') =>
+            {
                 Cow::Owned(format!("{word:?}"))
             }
             _ => Cow::Borrowed("a string"),

@@ -196,7 +196,8 @@ impl RecordType {
         if !self.fields.iter().any(|field| outdated(&field)) {
             return None;
         }
-        let renamed = |key: &str| self.fields.iter().filter(outdated).find(|f| f.aliases.contains(&key)).map(|f| f.name);
+        let renamed =
+            |key: &str| self.fields.iter().filter(outdated).find(|f| f.aliases.contains(&key)).map(|f| f.name);
         let mut out: Vec<(String, &str)> = Vec::new();
         for (key, value) in fields.iter() {
             out.push((renamed(key).unwrap_or(key).to_owned(), value.get()));

@@ -68,6 +68,8 @@ pub enum Source {
     Legacy,
     /// Pushed by this site over V6; on central only.
     Site(SiteId),
+    /// Written here, and refused by central; kept in the buffer only to be seen.
+    Local,
 }
 
 /// A received record, to be staged in the sync buffer.
@@ -233,9 +235,14 @@ pub mod key {
     pub const PULL_CURSOR_V6: &str = "pull_cursor_v6";
     /// The next position to push of our own changelog.
     pub const PUSH_CURSOR_V6: &str = "push_cursor_v6";
+    /// `1` while central has not confirmed that it integrated what was pushed last.
+    pub const PUSH_UNCONFIRMED: &str = "push_unconfirmed";
     /// The last position read of the legacy server's central data; exclusive, as V5 has it.
     pub const PULL_CURSOR_CENTRAL: &str = "pull_cursor_central";
 }
+
+/// How many bytes of data a chunk of staged records holds before it ends early. A chunk holds at least one record.
+pub const CHUNK_BYTES: usize = 4 * 1024 * 1024;
 
 /// Reads one state of the storage.
 pub trait ReadTxn {
@@ -244,7 +251,8 @@ pub trait ReadTxn {
     /// Whether a record is here.
     fn has_record(&self, table: &TableName, id: &RecordId) -> Result<bool>;
     /// Up to `limit` records of a table, by id, after `after`.
-    fn records(&self, table: &TableName, after: Option<&RecordId>, limit: usize) -> Result<Vec<(RecordId, RecordData)>>;
+    fn records(&self, table: &TableName, after: Option<&RecordId>, limit: usize)
+    -> Result<Vec<(RecordId, RecordData)>>;
     /// The number of records of each table that has any.
     fn record_counts(&self) -> Result<Vec<(TableName, u64)>>;
 
@@ -264,8 +272,16 @@ pub trait ReadTxn {
 
     /// The tables of staged records of a source, with the number of upserts, deletes and merges.
     fn staged_tables(&self, source: Source) -> Result<Vec<(TableName, StagedCounts)>>;
-    /// Up to `limit` staged records of a source, table and kind of action, in order of arrival after `after`.
-    fn staged(&self, source: Source, table: &TableName, kind: StagedKind, after: u64, limit: usize) -> Result<Vec<Buffered>>;
+    /// Up to `limit` staged records of a source, table and kind of action, in order of arrival after `after`. Ends
+    /// early once their data exceed [`CHUNK_BYTES`], so memory stays bounded whatever the records hold.
+    fn staged(
+        &self,
+        source: Source,
+        table: &TableName,
+        kind: StagedKind,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<Buffered>>;
     /// Up to `limit` quarantined records, in order of arrival after `after`.
     fn quarantined(&self, after: u64, limit: usize) -> Result<Vec<(Buffered, Quarantine)>>;
     /// The number of quarantined records by cause.
@@ -322,7 +338,7 @@ pub trait WriteTxn: ReadTxn {
     fn quarantine(&self, sequence: u64, quarantine: &Quarantine) -> Result<()>;
     /// Stages again what waits for this record; says how many.
     fn wake_waiting(&self, table: &TableName, id: &RecordId) -> Result<u64>;
-    /// Stages again what is quarantined for this cause; says how many.
+    /// Stages again what was received and is quarantined for this cause; says how many.
     fn requeue(&self, cause: QuarantineCause) -> Result<u64>;
 
     /// Writes a setting or a cursor.

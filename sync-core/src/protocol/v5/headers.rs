@@ -95,7 +95,11 @@ mod tests {
     #[test]
     fn no_credentials() {
         for login in ["", "Basic", "Bearer abc", "Basic !!!", "Basic bm9jb2xvbg==", "Bäsic x"] {
-            assert_eq!(SiteHeaders::from_headers(|name| (name == header::AUTHORIZATION).then_some(login)), None, "{login}");
+            assert_eq!(
+                SiteHeaders::from_headers(|name| (name == header::AUTHORIZATION).then_some(login)),
+                None,
+                "{login}"
+            );
         }
     }
 }

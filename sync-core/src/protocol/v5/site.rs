@@ -62,7 +62,8 @@ mod tests {
     #[test]
     fn tolerant_of_what_the_cycle_can_do_without() {
         let info: SiteInfo =
-            serde_json::from_str(r#"{"id":"x","siteId":1,"initialisationStatus":"paused","syncVersion":"v7"}"#).unwrap();
+            serde_json::from_str(r#"{"id":"x","siteId":1,"initialisationStatus":"paused","syncVersion":"v7"}"#)
+                .unwrap();
         assert_eq!(info.initialisation_status, InitialisationStatus::Unknown("paused".to_owned()));
         assert_eq!(info.msupply_central_site_id, None);
         assert!(serde_json::from_str::<SiteInfo>(r#"{"siteId":1,"initialisationStatus":"new"}"#).is_err(), "no id");

@@ -111,7 +111,10 @@ impl ReadBatch {
 
     /// The highest cursor of its records, readable or not.
     pub fn last_record_cursor(&self) -> Option<Cursor> {
-        self.records.iter().filter_map(|element| element.as_ref().map_or_else(|bad| bad.cursor, |e| Some(e.cursor))).max()
+        self.records
+            .iter()
+            .filter_map(|element| element.as_ref().map_or_else(|bad| bad.cursor, |e| Some(e.cursor)))
+            .max()
     }
 }
 
@@ -190,7 +193,10 @@ mod tests {
         .unwrap();
         assert_eq!(batch.records[0].as_ref().unwrap().record.record_data.as_str(), r#"{"n":1.10}"#);
         let bad = batch.records[1].as_ref().unwrap_err();
-        assert_eq!((bad.cursor, bad.table.clone(), bad.id.clone()), (Some(Cursor(8)), Some("asset".into()), Some("b".into())));
+        assert_eq!(
+            (bad.cursor, bad.table.clone(), bad.id.clone()),
+            (Some(Cursor(8)), Some("asset".into()), Some("b".into()))
+        );
         assert!(bad.reason.contains("unknown variant `UPSERT`"), "{}", bad.reason);
         assert_eq!(batch.records[2].as_ref().unwrap_err().id, None);
         assert_eq!(batch.records[3].as_ref().unwrap_err().raw.as_str(), "17");

@@ -44,26 +44,38 @@ pub enum Answer {
     UnknownError(String),
 }
 
+/// Why a body is no envelope.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs, reason = "the message of each variant says what it is")]
+pub enum NotAnAnswer {
+    #[error("the body is empty")]
+    Empty,
+    #[error("the body is cut off: {0}")]
+    CutOff(String),
+    #[error("not an answer of this protocol: {0}")]
+    Other(String),
+}
+
 /// Reads an answer. Bytes that are not UTF-8 are replaced, so that only the record they stand in is lost for now and
 /// not the whole batch (its elements are then [`Unreadable`](super::Unreadable)).
 ///
 /// # Errors
-/// A text that says what the body is instead of an envelope.
-pub fn decode_answer(body: &[u8]) -> Result<Answer, String> {
+/// What the body is instead of an envelope.
+pub fn decode_answer(body: &[u8]) -> Result<Answer, NotAnAnswer> {
     let text = String::from_utf8_lossy(body);
     if text.trim().is_empty() {
-        return Err("the body is empty".to_owned());
+        return Err(NotAnAnswer::Empty);
     }
     let fields: Fields<'_> = serde_json::from_str(&text).map_err(|error| match error.classify() {
-        serde_json::error::Category::Eof => format!("the body is cut off: {error}"),
-        _ => format!("not an answer of this protocol: {error}"),
+        serde_json::error::Category::Eof => NotAnAnswer::CutOff(error.to_string()),
+        _ => NotAnAnswer::Other(error.to_string()),
     })?;
     let keys: Vec<(&str, &RawValue)> = fields.iter().collect();
     match keys.as_slice() {
         [("data", data)] => Ok(Answer::Data((*data).to_owned())),
         [("error", error)] => Ok(serde_json::from_str(error.get())
             .map_or_else(|_| Answer::UnknownError(error.get().to_owned()), Answer::Error)),
-        _ => Err("neither data nor error".to_owned()),
+        _ => Err(NotAnAnswer::Other("neither data nor error".to_owned())),
     }
 }
 
@@ -147,7 +159,7 @@ mod tests {
             (r#"{"data":1,"error":"x"}"#, "neither"),
             ("[]", "not an answer"),
         ] {
-            let reason = decode_answer(body.as_bytes()).unwrap_err();
+            let reason = decode_answer(body.as_bytes()).unwrap_err().to_string();
             assert!(reason.contains(says), "{body}: {reason}");
         }
     }
@@ -160,7 +172,8 @@ mod tests {
 
     #[test]
     fn flattened_refusals() {
-        let error = WireError::flatten_legacy("http://l/", 401, "Unauthorized", "SiteIncorrectPassword", "Incorrect password");
+        let error =
+            WireError::flatten_legacy("http://l/", 401, "Unauthorized", "SiteIncorrectPassword", "Incorrect password");
         let WireError::OtherServerError(text) = error else { panic!() };
         assert_eq!(WireError::flattened_legacy_code(&text).unwrap(), "site_incorrect_password");
         let other = "x \"code: 'Other(\"sync_is_running\")' message: ''";

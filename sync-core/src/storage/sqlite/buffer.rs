@@ -8,12 +8,13 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::protocol::v6::Action;
 use crate::record::{RecordId, SiteId, TableName};
-use crate::storage::{Buffered, Incoming, Quarantine, QuarantineCause, Source, StagedCounts, StagedKind};
+use crate::storage::{Buffered, CHUNK_BYTES, Incoming, Quarantine, QuarantineCause, Source, StagedCounts, StagedKind};
 
 fn source_text(source: Source) -> String {
     match source {
         Source::Central => "central".to_owned(),
         Source::Legacy => "legacy".to_owned(),
+        Source::Local => "local".to_owned(),
         Source::Site(site) => format!("site {site}"),
     }
 }
@@ -22,6 +23,7 @@ fn read_source(text: &str) -> Option<Source> {
     match text {
         "central" => Some(Source::Central),
         "legacy" => Some(Source::Legacy),
+        "local" => Some(Source::Local),
         _ => text.strip_prefix("site ")?.parse().ok().map(|id| Source::Site(SiteId(id))),
     }
 }
@@ -45,6 +47,9 @@ fn kind_text(kind: StagedKind) -> &'static str {
 const COLUMNS: &str =
     "sequence, source, table_name, record_id, action, data, received_at, state, reason, waits_for_table, waits_for_id";
 
+/// Where the data stand among the texts of a row.
+const DATA: usize = 4;
+
 /// The texts of a row, before they are read as what they stand for.
 struct BufferRow {
     sequence: i64,
@@ -66,11 +71,12 @@ impl BufferRow {
     fn read(self) -> Result<Buffered> {
         let [source, table, id, action, json, received_at, state] = self.texts;
         let damaged = || Error::DamagedState { what: format!("row {} of the sync buffer", self.sequence) };
-        let quarantine = QuarantineCause::ALL.into_iter().find(|cause| cause.as_str() == state).map(|cause| Quarantine {
-            cause,
-            reason: self.reason.unwrap_or_default(),
-            waits_for: self.waits_for.0.zip(self.waits_for.1).map(|(t, i)| (TableName::new(t), RecordId::new(i))),
-        });
+        let quarantine =
+            QuarantineCause::ALL.into_iter().find(|cause| cause.as_str() == state).map(|cause| Quarantine {
+                cause,
+                reason: self.reason.unwrap_or_default(),
+                waits_for: self.waits_for.0.zip(self.waits_for.1).map(|(t, i)| (TableName::new(t), RecordId::new(i))),
+            });
         let incoming = Incoming {
             source: read_source(&source).ok_or_else(damaged)?,
             action: match action.as_str() {
@@ -139,7 +145,13 @@ impl<C: Holds> SqliteTxn<C> {
              AND sequence > ?4 AND state = 'staged' ORDER BY sequence LIMIT ?5"
         );
         let params = (source_text(source), table.as_str(), kind_text(kind), signed(after), limit as i64);
-        self.all(&sql, params, read_row)?.into_iter().map(BufferRow::read).collect()
+        let mut bytes = 0;
+        let within = |row: &BufferRow| {
+            let first = bytes == 0;
+            bytes += row.texts[DATA].len();
+            first || bytes <= CHUNK_BYTES
+        };
+        self.all_while(&sql, params, read_row, within)?.into_iter().map(BufferRow::read).collect()
     }
 
     pub(super) fn list_quarantined(&self, after: u64, limit: usize) -> Result<Vec<(Buffered, Quarantine)>> {
@@ -196,7 +208,7 @@ impl<C: Holds> SqliteTxn<C> {
 
     pub(super) fn stage_again(&self, cause: QuarantineCause) -> Result<u64> {
         let sql = "UPDATE sync_buffer SET state = 'staged', reason = NULL, waits_for_table = NULL, \
-                   waits_for_id = NULL WHERE state = ?1 AND state <> 'staged'";
+                   waits_for_id = NULL WHERE state = ?1 AND state <> 'staged' AND source <> 'local'";
         self.execute(sql, [cause.as_str()]).map(|n| n as u64)
     }
 }

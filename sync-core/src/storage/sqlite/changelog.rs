@@ -174,7 +174,9 @@ impl<C: Holds> SqliteTxn<C> {
     }
 
     fn count_visible(&self, selection: &Selection, from: Cursor, except: Option<i32>) -> Result<u64> {
-        let Selection::ForSite { stores, .. } = selection else { return Ok(0) };
+        let Selection::ForSite { stores, .. } = selection else {
+            return Ok(0);
+        };
         let sql = "SELECT name_id, count(*) FROM sync_changelog WHERE cursor >= ?1 AND audience = ?2 \
                    AND (?3 IS NULL OR source_site_id IS NOT ?3) AND name_id IS NOT NULL GROUP BY name_id";
         let params = (position(from), audience_text(&Audience::Patient), except);

@@ -73,7 +73,8 @@ fn view_sql(kind: &RecordType) -> String {
                 FieldKind::Json | FieldKind::EnumList(..) => format!("data -> '$.\"{name}\"'"),
                 _ => format!("data ->> '$.\"{name}\"'"),
             };
-            let spellings: Vec<String> = std::iter::once(&field.name).chain(field.aliases).map(|n| extract(n)).collect();
+            let spellings: Vec<String> =
+                std::iter::once(&field.name).chain(field.aliases).map(|n| extract(n)).collect();
             match spellings.as_slice() {
                 [one] => format!("{one} AS \"{}\"", field.name),
                 several => format!("coalesce({}) AS \"{}\"", several.join(", "), field.name),
@@ -103,8 +104,9 @@ mod tests {
                 (),
             )
             .unwrap();
-        let row: (String, i64) =
-            connection.query_row("SELECT patient_id, given FROM vaccination", (), |r| Ok((r.get(0)?, r.get(1)?))).unwrap();
+        let row: (String, i64) = connection
+            .query_row("SELECT patient_id, given FROM vaccination", (), |r| Ok((r.get(0)?, r.get(1)?)))
+            .unwrap();
         assert_eq!(row, ("p".to_owned(), 1));
     }
 }

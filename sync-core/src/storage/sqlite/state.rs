@@ -39,7 +39,12 @@ impl<C: Holds> ReadTxn for SqliteTxn<C> {
         self.find_record(table, id)
     }
 
-    fn records(&self, table: &TableName, after: Option<&RecordId>, limit: usize) -> Result<Vec<(RecordId, RecordData)>> {
+    fn records(
+        &self,
+        table: &TableName,
+        after: Option<&RecordId>,
+        limit: usize,
+    ) -> Result<Vec<(RecordId, RecordData)>> {
         self.list_records(table, after, limit)
     }
 
@@ -75,7 +80,14 @@ impl<C: Holds> ReadTxn for SqliteTxn<C> {
         self.count_staged(source)
     }
 
-    fn staged(&self, source: Source, table: &TableName, kind: StagedKind, after: u64, limit: usize) -> Result<Vec<Buffered>> {
+    fn staged(
+        &self,
+        source: Source,
+        table: &TableName,
+        kind: StagedKind,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<Buffered>> {
         self.list_staged(source, table, kind, after, limit)
     }
 
@@ -93,9 +105,8 @@ impl<C: Holds> ReadTxn for SqliteTxn<C> {
 
     fn log(&self, limit: usize) -> Result<Vec<LogEntry>> {
         let sql = "SELECT started_at, finished_at, outcome, error, report FROM sync_log ORDER BY id DESC LIMIT ?1";
-        let rows: Vec<(String, String, String, Option<String>, String)> = self.all(sql, [limit as i64], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
-        })?;
+        let rows: Vec<(String, String, String, Option<String>, String)> =
+            self.all(sql, [limit as i64], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)))?;
         let read = |(started, finished, outcome, error, report): (String, String, String, Option<String>, String)| {
             Some(LogEntry {
                 started_at: Timestamp::parse(&started)?,

@@ -78,6 +78,21 @@ impl<C: Holds> SqliteTxn<C> {
         row.map(read).transpose().map_err(database_error)
     }
 
+    /// Rows as long as `wanted` says so of each.
+    pub(super) fn all_while<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+        mut wanted: impl FnMut(&T) -> bool,
+    ) -> Result<Vec<T>> {
+        let mut statement = self.statement(sql)?;
+        let rows = statement.query_map(params, read).map_err(database_error)?;
+        rows.take_while(|row| row.as_ref().map_or(true, &mut wanted))
+            .collect::<rusqlite::Result<_>>()
+            .map_err(database_error)
+    }
+
     /// All rows.
     pub(super) fn all<T>(
         &self,

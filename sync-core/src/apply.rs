@@ -1,0 +1,131 @@
+//! Writing a record: its data and its changelog rows, in the caller's transaction.
+
+use crate::changelog::{Audience, ChangeAction, NewChange, scope_of};
+use crate::clock::Timestamp;
+use crate::error::Result;
+use crate::record::{NameId, RecordData, RecordId, SiteId, StoreId, TableName, record_type};
+use crate::storage::{ReadTxn, WriteTxn};
+
+/// Who wrote a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// Somebody here: a site pushes it.
+    Local,
+    /// Sync; on central, the site that pushed it; on a site, the legacy server if it came from there.
+    Sync(Option<SiteId>),
+}
+
+/// Stores a record and says in the changelog that it changed. Data that is here already changes nothing, so applying
+/// twice is the same as once.
+pub(crate) fn upsert(
+    txn: &dyn WriteTxn,
+    table: &TableName,
+    id: &RecordId,
+    data: &RecordData,
+    origin: Origin,
+    now: Timestamp,
+) -> Result<bool> {
+    let before = txn.record(table, id)?;
+    if before.as_ref() == Some(data) && origin != Origin::Local {
+        return Ok(false);
+    }
+    let old_store = match &before {
+        Some(before) => scope(txn, table, before)?.0,
+        None => None,
+    };
+    txn.put_record(table, id, data)?;
+    let (store, name) = scope(txn, table, data)?;
+    if before.is_some() && old_store != store && old_store.is_some() {
+        // The site that loses the record is told too.
+        log(txn, table, id, ChangeAction::Upsert, (old_store, name.clone()), data, origin, now)?;
+    }
+    log(txn, table, id, ChangeAction::Upsert, (store, name), data, origin, now)?;
+    Ok(true)
+}
+
+/// Removes a record and says in the changelog that it is gone; a record that is not here changes nothing.
+pub(crate) fn delete(
+    txn: &dyn WriteTxn,
+    table: &TableName,
+    id: &RecordId,
+    origin: Origin,
+    now: Timestamp,
+) -> Result<bool> {
+    let Some(before) = txn.record(table, id)? else {
+        return Ok(false);
+    };
+    let of = scope(txn, table, &before)?;
+    txn.remove_record(table, id)?;
+    log(txn, table, id, ChangeAction::Delete, of, &before, origin, now)?;
+    Ok(true)
+}
+
+/// The store and the name that a record's changelog row carries.
+pub(crate) fn scope<T: ReadTxn + ?Sized>(
+    txn: &T,
+    table: &TableName,
+    data: &RecordData,
+) -> Result<(Option<StoreId>, Option<NameId>)> {
+    let (Some(kind), Some(fields)) = (record_type(table.as_str()), data.fields()) else {
+        return Ok((None, None));
+    };
+    scope_of(kind, &fields, |parent, id, field| {
+        let parent = txn.record(&TableName::from(parent), id)?;
+        let store = parent.as_ref().and_then(RecordData::fields).and_then(|fields| fields.text(field));
+        Ok(store.filter(|id| !id.is_empty()).map(|id| StoreId::new(id.into_owned())))
+    })
+}
+
+#[allow(clippy::too_many_arguments, reason = "each goes into the row as it is")]
+fn log(
+    txn: &dyn WriteTxn,
+    table: &TableName,
+    id: &RecordId,
+    action: ChangeAction,
+    (store, name): (Option<StoreId>, Option<NameId>),
+    data: &RecordData,
+    origin: Origin,
+    now: Timestamp,
+) -> Result<()> {
+    let audience = match record_type(table.as_str()) {
+        Some(kind) if kind.table == "name" && !is_patient(data) => Audience::Legacy,
+        Some(kind) => Audience::of(kind.style, kind.table, store.as_ref(), name.as_ref()),
+        None => Audience::Legacy,
+    };
+    let (source_site, is_sync_update) = match origin {
+        Origin::Local => (None, false),
+        Origin::Sync(site) => (site, true),
+    };
+    txn.append_change(&NewChange {
+        table: table.clone(),
+        id: id.clone(),
+        action,
+        store,
+        name,
+        source_site,
+        is_sync_update,
+        audience,
+        changed_at: now,
+    })?;
+    Ok(())
+}
+
+/// Whether a record of `name` is a patient; all other names belong to the legacy server.
+pub(crate) fn is_patient(data: &RecordData) -> bool {
+    data.fields().and_then(|fields| fields.text("type")).is_some_and(|kind| kind == "patient")
+}
+
+/// The data with a soft-delete mark, if it has none yet.
+pub(crate) fn marked_deleted(data: &RecordData, field: &str, now: Timestamp) -> Option<RecordData> {
+    let fields = data.fields()?;
+    if fields.text(field).is_some() {
+        return Some(data.clone());
+    }
+    let mark = format!("\"{}\"", now.wire());
+    let mut out: Vec<String> = Vec::new();
+    for (key, value) in fields.iter().filter(|(key, _)| *key != field) {
+        out.push(format!("{}:{}", serde_json::Value::from(key), value.get()));
+    }
+    out.push(format!("{}:{mark}", serde_json::Value::from(field)));
+    RecordData::parse(format!("{{{}}}", out.join(","))).ok()
+}

@@ -1,0 +1,116 @@
+//! The V5 questions that a site asks first, answered where there is no legacy server.
+
+use serde::Serialize;
+
+use super::Central;
+use super::authenticator::AuthenticationError;
+use crate::changelog::ChangeAction;
+use crate::error::Result;
+use crate::protocol::v5::{CentralBatch, CentralRecord, InitialisationStatus, SiteHeaders, SiteInfo, V5Error, path};
+use crate::protocol::v6::{Action, Credentials};
+use crate::record::{Cursor, RecordData, SiteId};
+use crate::storage::{Selection, key};
+use crate::transport::{HttpRequest, HttpResponse, Method};
+
+/// The most records of one answer, whatever a site asks for.
+const LIMIT_MAX: usize = 1000;
+
+impl Central {
+    pub(super) fn legacy_api(&self, request: &HttpRequest, route: &str, query: &str) -> HttpResponse {
+        let Some(headers) = SiteHeaders::from_headers(|name| request.header(name)) else {
+            return refusal(401, "site_name_not_found", "No credentials");
+        };
+        let site = match self.authenticator.authenticate(&credentials(&headers)) {
+            Ok(site) => site,
+            Err(AuthenticationError::Refused { refusal: reason, .. }) => {
+                let (code, message) = reason.legacy();
+                return refusal(401, code, message);
+            }
+            Err(AuthenticationError::Failed(error)) => {
+                return refusal(500, error.code(), "Internal error");
+            }
+        };
+        match (request.method, route) {
+            (Method::Get, path::SITE) => answer(self.site_info(site, &headers, request.header("host"))),
+            (Method::Get, path::CENTRAL_RECORDS) => answer(self.central_records(query)),
+            _ => refusal(404, "not_found", "There is no such question"),
+        }
+    }
+
+    fn site_info(&self, site: SiteId, headers: &SiteHeaders, host: Option<&str>) -> Result<SiteInfo> {
+        let txn = self.storage.read()?;
+        let entry = txn.site_named(&headers.site_name)?;
+        let (uuid, pulled) = entry.map_or((String::new(), false), |entry| (entry.uuid, entry.last_pull_at.is_some()));
+        let own_id = txn.state(key::SITE_ID)?.and_then(|id| id.parse().ok()).map(SiteId);
+        Ok(SiteInfo {
+            id: uuid,
+            site_id: site,
+            code: headers.site_name.clone(),
+            name: headers.site_name.clone(),
+            initialisation_status: if pulled { InitialisationStatus::Completed } else { InitialisationStatus::New },
+            is_om_supply_central_server: false,
+            om_supply_central_server_url: self
+                .config
+                .public_url
+                .clone()
+                .or_else(|| host.map(|host| format!("http://{host}")))
+                .unwrap_or_default(),
+            msupply_central_site_id: own_id,
+        })
+    }
+
+    /// Stores and their names. Patients are names too, but never among these: only the sites that see them get them.
+    fn central_records(&self, query: &str) -> Result<CentralBatch> {
+        let number = |name: &str| {
+            let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+            pairs.filter(|(key, _)| *key == name).find_map(|(_, value)| value.parse::<u64>().ok())
+        };
+        let from = Cursor(number("cursor").unwrap_or(0)).next();
+        let limit =
+            number("limit").map_or(LIMIT_MAX, |limit| usize::try_from(limit).map_or(LIMIT_MAX, |l| l.min(LIMIT_MAX)));
+        let txn = self.storage.read()?;
+        let mut data = Vec::new();
+        for row in txn.changes(&Selection::Legacy, from, limit)? {
+            let change = row.change;
+            let (action, record_data) = match (change.action, txn.record(&change.table, &change.id)?) {
+                (ChangeAction::Upsert, Some(data)) => (Action::Update, data),
+                _ => (Action::Delete, RecordData::empty()),
+            };
+            let position = row.cursor.0;
+            data.push(CentralRecord { position, table_name: change.table, record_id: change.id, action, record_data });
+        }
+        // The newest position of these records; where nothing is left, the site's own position will do.
+        let mut last = data.last().map_or(from.0.saturating_sub(1), |record| record.position);
+        if !data.is_empty() {
+            last = last.max(txn.last_cursor()?.0);
+        }
+        Ok(CentralBatch { max_cursor: last, data })
+    }
+}
+
+fn credentials(headers: &SiteHeaders) -> Credentials {
+    Credentials {
+        server_url: String::new(),
+        username: headers.site_name.clone(),
+        password_sha256: headers.password.expose().to_owned(),
+        site_uuid: headers.hardware_id.clone(),
+        app_version: headers.app.version.clone(),
+        app_name: headers.app.name.clone(),
+        sync_version: headers.version.to_string(),
+    }
+}
+
+fn answer<T: Serialize>(answer: Result<T>) -> HttpResponse {
+    match answer {
+        Ok(answer) => HttpResponse::json(200, serde_json::to_vec(&answer).unwrap_or_default()),
+        Err(error) => refusal(500, error.code(), "Internal error"),
+    }
+}
+
+fn refusal(status: u16, code: &str, message: &str) -> HttpResponse {
+    let mut response = HttpResponse::json(status, serde_json::to_vec(&V5Error::new(code, message)).unwrap_or_default());
+    if status == 401 {
+        response.headers.push(("www-authenticate".to_owned(), "Basic".to_owned()));
+    }
+    response
+}

@@ -1,0 +1,323 @@
+//! The local list of sites and stores, for a central server without a legacy server.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use argon2::password_hash::{PasswordHash as StoredHash, PasswordHasher as _, PasswordVerifier as _, SaltString};
+use argon2::{Algorithm, Argon2, Params, Version};
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+
+use super::authenticator::{AuthenticationError, CredentialRefusal, SiteAuthenticator};
+use crate::apply::{self, Origin};
+use crate::clock::Clock;
+use crate::error::{Error, Result};
+use crate::ownership::Role;
+use crate::protocol::PasswordHash;
+use crate::protocol::v6::Credentials;
+use crate::record::{RecordData, RecordId, SiteId, StoreId, TableName};
+use crate::storage::{SiteEntry, Storage, WriteTxn, key};
+
+/// The number of the central server's own site in its local list.
+const OWN_SITE: SiteId = SiteId(1);
+
+/// How long a checked password counts as checked.
+const REMEMBERED: Duration = Duration::from_secs(60);
+
+/// The longest names and codes that are taken.
+const TEXT_MAX: usize = 255;
+
+/// A slow hash: 8 MiB and two passes make a guess cost ten milliseconds and more.
+fn slow_hash() -> Result<Argon2<'static>> {
+    let params = Params::new(8 * 1024, 2, 1, None).map_err(hashing_failed)?;
+    Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
+}
+
+fn hashing_failed(error: impl std::fmt::Display) -> Error {
+    Error::Io { what: "hashing a password".to_owned(), source: error.to_string().into() }
+}
+
+/// Checks sites against the local list. The hardware id is bound at a site's first contact.
+pub struct LocalAuthenticator {
+    storage: Arc<dyn Storage>,
+    clock: Arc<dyn Clock>,
+    /// What was checked lately, and until when it counts: a digest of the stored secret and of what was sent.
+    checked: Mutex<HashMap<[u8; 32], Duration>>,
+}
+
+impl std::fmt::Debug for LocalAuthenticator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("LocalAuthenticator")
+    }
+}
+
+impl LocalAuthenticator {
+    /// An authenticator over the list in this storage.
+    pub fn new(storage: Arc<dyn Storage>, clock: Arc<dyn Clock>) -> Self {
+        Self { storage, clock, checked: Mutex::default() }
+    }
+
+    fn is_password(&self, secret: &str, sent: &str) -> Result<bool> {
+        let digest: [u8; 32] =
+            Sha256::new().chain_update(secret).chain_update([0]).chain_update(sent).finalize().into();
+        let now = self.clock.monotonic();
+        {
+            let mut checked = self.checked.lock().unwrap_or_else(PoisonError::into_inner);
+            checked.retain(|_, until| *until > now);
+            if checked.contains_key(&digest) {
+                return Ok(true);
+            }
+        }
+        let stored = StoredHash::new(secret).map_err(|_| Error::DamagedState { what: "a site's secret".to_owned() })?;
+        let right = slow_hash()?.verify_password(sent.as_bytes(), &stored).is_ok();
+        if right {
+            self.checked.lock().unwrap_or_else(PoisonError::into_inner).insert(digest, now + REMEMBERED);
+        }
+        Ok(right)
+    }
+}
+
+impl SiteAuthenticator for LocalAuthenticator {
+    fn authenticate(&self, credentials: &Credentials) -> Result<SiteId, AuthenticationError> {
+        let refused =
+            |refusal| Err(AuthenticationError::Refused { refusal, checked_at: "the local list of sites".to_owned() });
+        let Some(mut site) = self.storage.read()?.site_named(&credentials.username)? else {
+            return refused(CredentialRefusal::UnknownSite);
+        };
+        if !self.is_password(&site.secret, &credentials.password_sha256)? {
+            return refused(CredentialRefusal::WrongPassword);
+        }
+        match &site.hardware_id {
+            Some(bound) if *bound == credentials.site_uuid => {}
+            Some(_) => return refused(CredentialRefusal::HardwareIdMismatch),
+            None => {
+                site.hardware_id = Some(credentials.site_uuid.clone());
+                let txn = self.storage.write()?;
+                txn.put_site(&site)?;
+                txn.commit()?;
+            }
+        }
+        Ok(site.id)
+    }
+}
+
+/// A store of the local list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Store {
+    /// Its id.
+    pub id: StoreId,
+    /// Its code.
+    pub code: String,
+    /// The name of its name record.
+    pub name: String,
+    /// The site on which it is active.
+    pub site: Option<i64>,
+}
+
+/// Keeps the local list of sites and stores. A database that keeps one is a central server's.
+pub struct LocalSites {
+    storage: Arc<dyn Storage>,
+    clock: Arc<dyn Clock>,
+}
+
+impl std::fmt::Debug for LocalSites {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("LocalSites")
+    }
+}
+
+impl LocalSites {
+    /// Opens the list, and makes a fresh database a central server's.
+    ///
+    /// # Errors
+    /// [`Error::WrongRole`] if the database is a remote site's.
+    pub fn open(storage: Arc<dyn Storage>, clock: Arc<dyn Clock>) -> Result<Self> {
+        let role = crate::site::identity::role(storage.read()?.as_ref())?;
+        match role {
+            Some(Role::Central) => {}
+            Some(Role::Remote) => {
+                return Err(Error::WrongRole { needed: "central server", found: "remote site" });
+            }
+            None => {
+                let txn = storage.write()?;
+                if txn.state(key::LEGACY_URL)?.is_some() {
+                    return Err(Error::WrongRole { needed: "central server", found: "site that is being set up" });
+                }
+                txn.set_state(key::ROLE, Role::Central.as_str())?;
+                txn.set_state(key::SITE_ID, &OWN_SITE.to_string())?;
+                txn.set_state(key::SITE_UUID, &uuid::Uuid::new_v4().to_string())?;
+                txn.commit()?;
+            }
+        }
+        Ok(Self { storage, clock })
+    }
+
+    /// Adds a site, numbered by central; one that exists gets the new password.
+    ///
+    /// # Errors
+    /// The name or the password is empty or too long.
+    pub fn add(&self, name: &str, password: &PasswordHash) -> Result<SiteEntry> {
+        // A colon would end the name in Basic authentication.
+        if name.is_empty() || name.len() > TEXT_MAX || name.contains(':') || name.chars().any(char::is_control) {
+            return Err(bad("a site's name has 1 to 255 bytes, no colon and no control characters"));
+        }
+        let salt = SaltString::encode_b64(uuid::Uuid::new_v4().as_bytes()).map_err(hashing_failed)?;
+        let secret =
+            slow_hash()?.hash_password(password.expose().as_bytes(), &salt).map_err(hashing_failed)?.to_string();
+        let txn = self.storage.write()?;
+        let entry = match txn.site_named(name)? {
+            Some(known) => SiteEntry { secret, ..known },
+            None => {
+                let highest = txn.sites()?.iter().map(|site| site.id).max().unwrap_or(OWN_SITE).max(OWN_SITE);
+                SiteEntry {
+                    id: SiteId(highest.0 + 1),
+                    uuid: uuid::Uuid::new_v4().simple().to_string().to_uppercase(),
+                    name: name.to_owned(),
+                    secret,
+                    hardware_id: None,
+                    last_pull_at: None,
+                }
+            }
+        };
+        txn.put_site(&entry)?;
+        txn.commit()?;
+        Ok(entry)
+    }
+
+    /// All sites, by number.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn list(&self) -> Result<Vec<SiteEntry>> {
+        self.storage.read()?.sites()
+    }
+
+    /// Removes a site; what it synchronised stays.
+    ///
+    /// # Errors
+    /// There is no such site, or stores are still active on it.
+    pub fn remove(&self, name: &str) -> Result<()> {
+        let txn = self.storage.write()?;
+        let site = named(txn.as_ref(), name)?;
+        let stores = txn.stores_of_site(site.id)?.len();
+        if stores > 0 {
+            return Err(bad(&format!("{stores} stores are still active on site {name:?}")));
+        }
+        txn.remove_site(site.id)?;
+        txn.commit()
+    }
+
+    /// Lets a site come in from another machine: the next contact binds its hardware id.
+    ///
+    /// # Errors
+    /// There is no such site.
+    pub fn reset_hardware(&self, name: &str) -> Result<()> {
+        let txn = self.storage.write()?;
+        let site = named(txn.as_ref(), name)?;
+        txn.put_site(&SiteEntry { hardware_id: None, ..site })?;
+        txn.commit()
+    }
+
+    /// Adds a store that is active on a site, and its name record. A store that exists moves to that site.
+    ///
+    /// # Errors
+    /// There is no such site, or the name or code is empty or too long.
+    pub fn add_store(&self, name: &str, code: &str, site: &str, id: Option<StoreId>) -> Result<StoreId> {
+        let fits = |text: &str| !text.is_empty() && text.len() <= TEXT_MAX && !text.chars().any(char::is_control);
+        if !fits(name) || !fits(code) || id.as_ref().is_some_and(|id| !fits(id.as_str())) {
+            return Err(bad("a store's name, code and id have 1 to 255 bytes and no control characters"));
+        }
+        let now = self.clock.now();
+        let new_id = || uuid::Uuid::new_v4().simple().to_string().to_uppercase();
+        let store_id = id.unwrap_or_else(|| StoreId::new(new_id()));
+        let txn = self.storage.write()?;
+        let site = named(txn.as_ref(), site)?;
+        let before = txn.record(&TableName::from("store"), &RecordId::from(store_id.as_str()))?;
+        let kept_name = before.and_then(|data| data.fields()?.text("name_ID").map(std::borrow::Cow::into_owned));
+        let name_id = kept_name.unwrap_or_else(new_id);
+        let today = now.to_string();
+        let store = RecordData::of(&serde_json::json!({
+            "ID": store_id, "name_ID": name_id, "code": code, "sync_id_remote_site": site.id, "logo": "",
+            "store_mode": "dispensary", "created_date": today.get(..10), "disabled": false,
+        }));
+        let write = |table: &str, id: &str, data: &RecordData| {
+            apply::upsert(txn.as_ref(), &TableName::from(table), &RecordId::from(id), data, Origin::Local, now)
+        };
+        write("name", &name_id, &name_record(&name_id, name, code))?;
+        write("store", store_id.as_str(), &store)?;
+        txn.commit()?;
+        Ok(store_id)
+    }
+
+    /// All stores, by id.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn stores(&self) -> Result<Vec<Store>> {
+        let txn = self.storage.read()?;
+        let mut stores = Vec::new();
+        for (id, data) in txn.records(&TableName::from("store"), None, usize::MAX >> 1)? {
+            let fields = data.fields();
+            let text = |key: &str| fields.as_ref().and_then(|f| f.text(key)).unwrap_or_default().into_owned();
+            let name = txn.record(&TableName::from("name"), &RecordId::new(text("name_ID")))?;
+            let name = name.and_then(|data| data.fields()?.text("name").map(std::borrow::Cow::into_owned));
+            stores.push(Store {
+                id: StoreId::from(id.as_str()),
+                code: text("code"),
+                name: name.unwrap_or_default(),
+                site: fields.as_ref().and_then(|f| f.get("sync_id_remote_site")?.get().parse().ok()),
+            });
+        }
+        Ok(stores)
+    }
+}
+
+fn bad(detail: &str) -> Error {
+    Error::BadInput { detail: detail.to_owned() }
+}
+
+fn named(txn: &dyn WriteTxn, name: &str) -> Result<SiteEntry> {
+    txn.site_named(name)?.ok_or_else(|| Error::NotFound { what: "site".to_owned(), id: name.to_owned() })
+}
+
+/// A name record of a store with every key that readers demand (quirk W8).
+fn name_record(id: &str, name: &str, code: &str) -> RecordData {
+    let mut keys = serde_json::json!({
+        "ID": id, "name": name, "code": code, "type": "store", "customer": true, "supplier": true, "female": false,
+        "manufacturer": false, "donor": false, "hold": false, "isDeceased": false, "date_of_birth": null,
+        "created_date": null, "om_created_datetime": null, "om_gender": null,
+    });
+    let empty = [
+        "supplying_store_id",
+        "first",
+        "last",
+        "phone",
+        "charge code",
+        "comment",
+        "country",
+        "bill_address1",
+        "bill_address2",
+        "email",
+        "url",
+        "NEXT_OF_KIN_ID",
+        "next_of_kin_relative",
+        "national_health_number",
+    ];
+    if let Some(keys) = keys.as_object_mut() {
+        keys.extend(empty.map(|key| (key.to_owned(), serde_json::Value::from(""))));
+    }
+    RecordData::of(&keys)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::record_type;
+
+    #[test]
+    fn the_name_of_a_store_is_a_valid_name() {
+        let kind = record_type("name").unwrap();
+        assert!(kind.check(&name_record("N", "Kamu", "KAMU")).is_ok());
+    }
+}

@@ -1,0 +1,345 @@
+//! What becomes of a received record: one decision over what came, the rules, and what is here.
+
+use crate::apply::is_patient;
+use crate::error::Result;
+use crate::ownership::{Operation, Refusal, StoreOwner, may_arrive, may_push};
+use crate::protocol::v6::Action;
+use crate::record::{Deletion, FieldError, RecordData, RecordId, RecordType, TableName, json_text, record_type};
+use crate::storage::{Incoming, Quarantine, QuarantineCause, Source};
+
+/// What is done with a received record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Plan {
+    /// It is stored.
+    Upsert,
+    /// The stored record gets its soft-delete mark in this field.
+    MarkDeleted(&'static str),
+    /// The stored record is removed.
+    Delete,
+    /// It gives way to an edit made here that is not pushed yet.
+    KeepLocal,
+    /// It is set aside.
+    SetAside(Quarantine),
+}
+
+/// What the decision needs to know of what is here.
+pub(super) trait Facts {
+    /// Whether a record is here.
+    fn has(&self, table: &str, id: &RecordId) -> Result<bool>;
+    /// A record's data.
+    fn stored(&self, table: &TableName, id: &RecordId) -> Result<Option<RecordData>>;
+    /// Whose store a record with this data belongs to, as seen by the site that sent it.
+    fn owner_of(&self, table: &TableName, data: &RecordData) -> Result<StoreOwner>;
+    /// Whether the record was edited here and not pushed yet.
+    fn is_edited_here(&self, table: &TableName, id: &RecordId) -> Result<bool>;
+}
+
+/// Decides.
+pub(super) fn plan(incoming: &Incoming, facts: &dyn Facts) -> Result<Plan> {
+    match decide(incoming, facts)? {
+        Ok(plan) if facts.is_edited_here(&incoming.table, &incoming.id)? => {
+            debug_assert!(!matches!(plan, Plan::SetAside(_)));
+            Ok(Plan::KeepLocal)
+        }
+        Ok(plan) => Ok(plan),
+        Err(quarantine) => Ok(Plan::SetAside(quarantine)),
+    }
+}
+
+type Verdict = std::result::Result<Plan, Quarantine>;
+
+fn decide(incoming: &Incoming, facts: &dyn Facts) -> Result<Verdict> {
+    let bytes = incoming.id.as_str().len();
+    if bytes == 0 || bytes > RecordId::BYTES_MAX {
+        let reason = format!("recordId has {bytes} bytes; 1 to {} are allowed", RecordId::BYTES_MAX);
+        return Ok(Err(aside(QuarantineCause::Malformed, reason)));
+    }
+    let operation = match incoming.action {
+        Action::Insert | Action::Update => Operation::Upsert,
+        Action::Delete => Operation::Delete,
+        Action::Merge => {
+            return Ok(Err(aside(
+                QuarantineCause::Unsupported,
+                "merges are not understood by this version".to_owned(),
+            )));
+        }
+    };
+    let Some(kind) = record_type(incoming.table.as_str()) else {
+        return Ok(without_type(incoming, operation));
+    };
+    if incoming.source == Source::Legacy {
+        return Ok(from_legacy(incoming, kind, operation));
+    }
+    if operation == Operation::Upsert {
+        if let Err(error) = check_shape(incoming, kind) {
+            return Ok(Err(bad_shape(&error)));
+        }
+        if let Some(parent) = missing_parent(incoming, kind, facts)? {
+            return Ok(Err(parent));
+        }
+    }
+    if let Err(refusal) = ask_ownership(incoming, kind, operation, facts)? {
+        return Ok(Err(aside(QuarantineCause::Refused, refusal.to_string())));
+    }
+    Ok(Ok(match (operation, kind.deletion) {
+        (Operation::Upsert, _) => Plan::Upsert,
+        (Operation::Delete, Deletion::SoftAndWire(field)) => Plan::MarkDeleted(field),
+        (Operation::Delete, _) => Plan::Delete,
+    }))
+}
+
+/// Tables without a record type: documents if the legacy server sent them, otherwise kept until a version knows them.
+fn without_type(incoming: &Incoming, operation: Operation) -> Verdict {
+    if incoming.source != Source::Legacy {
+        return Err(aside(
+            QuarantineCause::Unsupported,
+            format!("table {:?} is not known to this version", incoming.table),
+        ));
+    }
+    document(incoming, operation)
+}
+
+/// Types that V5 carries too, in the legacy row shape, which is looser than what V6 demands.
+fn from_legacy(incoming: &Incoming, kind: &RecordType, operation: Operation) -> Verdict {
+    if kind.key != "ID" && incoming.data.fields().is_some_and(|fields| fields.get("ID").is_some()) {
+        // A legacy table of the same name (quirk W9).
+        return Err(aside(QuarantineCause::Unsupported, format!("a legacy {} is not a V6 {}", kind.table, kind.table)));
+    }
+    document(incoming, operation)
+}
+
+fn document(incoming: &Incoming, operation: Operation) -> Verdict {
+    match operation {
+        Operation::Delete => Ok(Plan::Delete),
+        Operation::Upsert if incoming.data.fields().is_some() => Ok(Plan::Upsert),
+        Operation::Upsert => Err(bad_shape(&crate::record::field::not_an_object(&incoming.data))),
+    }
+}
+
+fn check_shape(incoming: &Incoming, kind: &RecordType) -> std::result::Result<(), FieldError> {
+    let fields = kind.check(&incoming.data)?;
+    if fields.text(kind.key).is_some_and(|id| incoming.id == *id) {
+        return Ok(());
+    }
+    Err(FieldError {
+        path: format!("$.{}", kind.key),
+        expected: "the same id as recordId".into(),
+        found: "another".into(),
+        unsupported: false,
+    })
+}
+
+fn bad_shape(error: &FieldError) -> Quarantine {
+    let cause = if error.unsupported { QuarantineCause::Unsupported } else { QuarantineCause::Malformed };
+    aside(cause, error.to_string())
+}
+
+/// The first record that this one needs and that is not here.
+fn missing_parent(incoming: &Incoming, kind: &RecordType, facts: &dyn Facts) -> Result<Option<Quarantine>> {
+    let Some(fields) = incoming.data.fields() else {
+        return Ok(None);
+    };
+    for field in kind.fields {
+        let (Some(table), Some(raw)) = (field.parent, field.find(&fields)) else {
+            continue;
+        };
+        let Some(id) = json_text(raw).map(|id| RecordId::new(id.into_owned())) else {
+            continue;
+        };
+        if !facts.has(table, &id)? {
+            return Ok(Some(Quarantine {
+                cause: QuarantineCause::Waiting,
+                reason: format!("$.{} names {table} {id}, which is not here yet", field.name),
+                waits_for: Some((TableName::from(table), id)),
+            }));
+        }
+    }
+    Ok(None)
+}
+
+fn ask_ownership(
+    incoming: &Incoming,
+    kind: &RecordType,
+    operation: Operation,
+    facts: &dyn Facts,
+) -> Result<std::result::Result<(), Refusal>> {
+    if !matches!(incoming.source, Source::Site(_)) {
+        return Ok(may_arrive(kind, operation));
+    }
+    // The record as it is here, and as it would be: a site may neither take nor give what is not its own.
+    let stored = facts.stored(&incoming.table, &incoming.id)?;
+    let incoming_data = (operation == Operation::Upsert).then_some(&incoming.data);
+    for data in stored.iter().chain(incoming_data) {
+        if kind.table == "name" && !is_patient(data) {
+            return Ok(Err(Refusal::OnlyAllowedOnLegacy { table: kind.table.to_owned() }));
+        }
+        if let Err(refusal) = may_push(kind, operation, facts.owner_of(&incoming.table, data)?) {
+            return Ok(Err(refusal));
+        }
+    }
+    // A delete of what is not here: the rule of its type alone.
+    Ok(if stored.is_none() && operation == Operation::Delete {
+        may_push(kind, operation, StoreOwner::Own)
+    } else {
+        Ok(())
+    })
+}
+
+fn aside(cause: QuarantineCause, reason: String) -> Quarantine {
+    Quarantine { cause, reason, waits_for: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::SiteId;
+
+    /// A world of one asset of store `mine` and one of store `theirs`, as site 2 sees it.
+    struct World {
+        edited: bool,
+    }
+
+    fn asset(id: &str, store: &str) -> RecordData {
+        let json = format!(
+            r#"{{"id":"{id}","store_id":"{store}","created_datetime":"2025-01-01T00:00:00","modified_datetime":"2025-01-01T00:00:00"}}"#
+        );
+        RecordData::parse(json).unwrap()
+    }
+
+    impl Facts for World {
+        fn has(&self, table: &str, id: &RecordId) -> Result<bool> {
+            Ok(self.stored(&TableName::from(table), id)?.is_some())
+        }
+
+        fn stored(&self, table: &TableName, id: &RecordId) -> Result<Option<RecordData>> {
+            Ok(match (table.as_str(), id.as_str()) {
+                ("asset", "a") => Some(asset("a", "mine")),
+                ("asset", "b") => Some(asset("b", "theirs")),
+                _ => None,
+            })
+        }
+
+        fn owner_of(&self, table: &TableName, data: &RecordData) -> Result<StoreOwner> {
+            let fields = data.fields().unwrap();
+            let store = match fields.text("asset_id") {
+                Some(id) if table == "asset_log" => {
+                    let parent = self.stored(&"asset".into(), &RecordId::new(id.into_owned()))?.unwrap();
+                    parent.fields().unwrap().text("store_id").map(std::borrow::Cow::into_owned)
+                }
+                _ => fields.text("store_id").map(std::borrow::Cow::into_owned),
+            };
+            Ok(match store.as_deref() {
+                None => StoreOwner::Nobody,
+                Some("mine") => StoreOwner::Own,
+                Some(_) => StoreOwner::Other,
+            })
+        }
+
+        fn is_edited_here(&self, _: &TableName, _: &RecordId) -> Result<bool> {
+            Ok(self.edited)
+        }
+    }
+
+    const SITE: Source = Source::Site(SiteId(2));
+
+    fn decided(source: Source, action: Action, table: &str, id: &str, data: &str) -> Plan {
+        let data = RecordData::parse(data).unwrap();
+        let incoming = Incoming { source, table: table.into(), id: id.into(), action, data, quarantine: None };
+        plan(&incoming, &World { edited: false }).unwrap()
+    }
+
+    fn cause(plan: Plan) -> (QuarantineCause, String) {
+        match plan {
+            Plan::SetAside(quarantine) => (quarantine.cause, quarantine.reason),
+            other => panic!("not set aside: {other:?}"),
+        }
+    }
+
+    fn log(asset: &str, more: &str) -> String {
+        format!(r#"{{"id":"l","asset_id":"{asset}","user_id":"u","log_datetime":"2025-01-01T00:00:00"{more}}}"#)
+    }
+
+    #[test]
+    fn good_records_are_stored() {
+        assert_eq!(
+            decided(Source::Central, Action::Insert, "asset_class", "c", r#"{"id":"c","name":"n"}"#),
+            Plan::Upsert
+        );
+        assert_eq!(decided(SITE, Action::Update, "asset", "a", asset("a", "mine").as_str()), Plan::Upsert);
+        assert_eq!(decided(SITE, Action::Update, "asset_log", "l", &log("a", "")), Plan::Upsert);
+        assert_eq!(decided(Source::Legacy, Action::Update, "item", "i", r#"{"ID":"i"}"#), Plan::Upsert);
+        assert_eq!(decided(SITE, Action::Delete, "asset", "a", "null"), Plan::MarkDeleted("deleted_datetime"));
+        assert_eq!(decided(Source::Central, Action::Delete, "asset_internal_location", "x", "null"), Plan::Delete);
+    }
+
+    #[test]
+    fn bad_shapes_name_the_field() {
+        for (table, id, data, says) in [
+            ("asset_class", "c", "[\"array\"]", "$: expected an object, found an array"),
+            ("asset_class", "c", r#"{"id":"c"}"#, "$.name: expected a value, found no such key"),
+            ("asset_class", "c", r#"{"id":"c","Name":"n"}"#, "$.name: expected a value, found no such key"),
+            ("asset_class", "c", r#"{"id":"c","name":5}"#, "$.name: expected a string, found a number"),
+            ("asset_class", "c", r#"{"id":"c","name":null}"#, "$.name: expected a string, found null"),
+            ("asset_class", "c", r#"{"id":"d","name":"n"}"#, "$.id: expected the same id as recordId, found another"),
+            ("asset_class", "", r#"{"id":"","name":"n"}"#, "recordId has 0 bytes; 1 to 255 are allowed"),
+        ] {
+            let found = cause(decided(Source::Central, Action::Update, table, id, data));
+            assert_eq!(found, (QuarantineCause::Malformed, says.to_owned()), "{data}");
+        }
+        let long = "x".repeat(10_000);
+        let (found, _) = cause(decided(Source::Central, Action::Update, "asset_class", &long, "{}"));
+        assert_eq!(found, QuarantineCause::Malformed);
+    }
+
+    #[test]
+    fn what_a_newer_version_may_know_is_kept_for_it() {
+        let unknown = decided(Source::Central, Action::Update, "hologram", "h", "{}");
+        assert_eq!(
+            cause(unknown),
+            (QuarantineCause::Unsupported, "table \"hologram\" is not known to this version".to_owned())
+        );
+        let (found, says) = cause(decided(SITE, Action::Update, "asset_log", "l", &log("a", r#","status":"MELTED""#)));
+        assert_eq!(found, QuarantineCause::Unsupported);
+        assert_eq!(says, "$.status: expected a known AssetLogStatus, found \"MELTED\"");
+        assert_eq!(cause(decided(SITE, Action::Merge, "name", "n", "{}")).0, QuarantineCause::Unsupported);
+    }
+
+    #[test]
+    fn a_missing_parent_is_named() {
+        let Plan::SetAside(quarantine) = decided(SITE, Action::Update, "asset_log", "l", &log("z", "")) else {
+            panic!()
+        };
+        assert_eq!(quarantine.cause, QuarantineCause::Waiting);
+        assert_eq!(quarantine.waits_for, Some(("asset".into(), "z".into())));
+    }
+
+    #[test]
+    fn rules_of_ownership_at_both_doors() {
+        for (source, action, table, id, data) in [
+            (SITE, Action::Update, "asset_class", "c", r#"{"id":"c","name":"n"}"#.to_owned()),
+            (SITE, Action::Update, "asset", "n", asset("n", "theirs").as_str().to_owned()),
+            (SITE, Action::Update, "asset", "b", asset("b", "mine").as_str().to_owned()),
+            (SITE, Action::Update, "asset", "a", asset("a", "theirs").as_str().to_owned()),
+            (SITE, Action::Update, "asset_log", "l", log("b", "")),
+            (SITE, Action::Delete, "asset", "b", "null".to_owned()),
+            (SITE, Action::Delete, "asset_class", "c", "null".to_owned()),
+            (Source::Central, Action::Delete, "asset_class", "c", "null".to_owned()),
+        ] {
+            let (found, says) = cause(decided(source, action, table, id, &data));
+            assert_eq!(found, QuarantineCause::Refused, "{table} {id}: {says}");
+        }
+    }
+
+    #[test]
+    fn an_edit_made_here_wins_over_what_was_pulled() {
+        let incoming = Incoming {
+            source: Source::Central,
+            table: "asset".into(),
+            id: "a".into(),
+            action: Action::Update,
+            data: asset("a", "mine"),
+            quarantine: None,
+        };
+        assert_eq!(plan(&incoming, &World { edited: true }).unwrap(), Plan::KeepLocal);
+    }
+}

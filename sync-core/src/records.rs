@@ -1,0 +1,197 @@
+//! Reading and writing records as this database: ownership and shape are checked, changelog rows are written.
+
+use std::sync::Arc;
+
+use crate::apply::{self, Origin};
+use crate::changelog::Change;
+use crate::clock::Clock;
+use crate::error::{Error, Result};
+use crate::ownership::{Operation, Refusal, Role, StoreOwner, may_write};
+use crate::record::{Cursor, Deletion, RecordData, RecordId, RecordType, SiteId, StoreId, TableName, record_type};
+use crate::site::identity::role;
+use crate::storage::{ReadTxn, Selection, Storage, WriteTxn, key};
+
+/// The most bytes of one record's data: with its envelope it still fits the 10 MiB that central takes.
+pub const RECORD_BYTES_MAX: usize = 10_000_000;
+
+/// Reads and writes records as the site, or the central server, that a database belongs to.
+#[derive(Clone)]
+pub struct Records {
+    storage: Arc<dyn Storage>,
+    clock: Arc<dyn Clock>,
+}
+
+impl std::fmt::Debug for Records {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Records")
+    }
+}
+
+impl Records {
+    /// The records of this storage.
+    pub fn new(storage: Arc<dyn Storage>, clock: Arc<dyn Clock>) -> Self {
+        Self { storage, clock }
+    }
+
+    /// A record's data; `None` if it is not here.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn get(&self, table: &TableName, id: &RecordId) -> Result<Option<RecordData>> {
+        self.storage.read()?.record(table, id)
+    }
+
+    /// Up to `limit` records of a table, by id, after `after`.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn list(
+        &self,
+        table: &TableName,
+        after: Option<&RecordId>,
+        limit: usize,
+    ) -> Result<Vec<(RecordId, RecordData)>> {
+        self.storage.read()?.records(table, after, limit)
+    }
+
+    /// The number of records of each table that has any.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn counts(&self) -> Result<Vec<(TableName, u64)>> {
+        self.storage.read()?.record_counts()
+    }
+
+    /// What changed here, in order.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn changes(&self, from: Cursor, limit: usize) -> Result<Vec<Change>> {
+        self.storage.read()?.changes(&Selection::All, from, limit)
+    }
+
+    /// Writes records of a table in one transaction, each with its changelog row: all of them or, at the first that is
+    /// not allowed or not valid, none. Gives their ids.
+    ///
+    /// # Errors
+    /// [`Error::NotAllowed`] with `OnlyAllowedOnCentral` and the other rules of ownership, [`Error::InvalidRecord`],
+    /// [`Error::UnknownTable`], [`Error::NotSetUp`] before the database knows its role.
+    pub fn put(&self, table: &str, records: impl IntoIterator<Item = RecordData>) -> Result<Vec<RecordId>> {
+        let kind = known(table)?;
+        let table = TableName::from(table);
+        let now = self.clock.now();
+        let txn = self.storage.write()?;
+        let writer = Writer::new(txn.as_ref())?;
+        let mut ids = Vec::new();
+        for data in records {
+            let id = checked_id(kind, &table, &data)?;
+            writer.ask(kind, Operation::Upsert, &table, &id, Some(&data))?;
+            apply::upsert(txn.as_ref(), &table, &id, &data, Origin::Local, now)?;
+            ids.push(id);
+        }
+        txn.commit()?;
+        Ok(ids)
+    }
+
+    /// Deletes a record in the way of its type: a soft-delete mark, or a removal that travels as a Delete.
+    ///
+    /// # Errors
+    /// As [`put`](Self::put); [`Error::NotFound`] if it is not here.
+    pub fn delete(&self, table: &str, id: &RecordId) -> Result<()> {
+        let kind = known(table)?;
+        let table = TableName::from(table);
+        let now = self.clock.now();
+        let txn = self.storage.write()?;
+        let not_found = || Error::NotFound { what: table.to_string(), id: id.to_string() };
+        let data = txn.record(&table, id)?.ok_or_else(not_found)?;
+        let writer = Writer::new(txn.as_ref())?;
+        match kind.deletion {
+            Deletion::Soft(field) | Deletion::SoftAndWire(field) => {
+                writer.ask(kind, Operation::Upsert, &table, id, None)?;
+                let marked = apply::marked_deleted(&data, field, now).ok_or_else(not_found)?;
+                apply::upsert(txn.as_ref(), &table, id, &marked, Origin::Local, now)?;
+            }
+            Deletion::Wire | Deletion::Never => {
+                writer.ask(kind, Operation::Delete, &table, id, None)?;
+                apply::delete(txn.as_ref(), &table, id, Origin::Local, now)?;
+            }
+        }
+        txn.commit()
+    }
+}
+
+fn known(table: &str) -> Result<&'static RecordType> {
+    record_type(table).ok_or_else(|| Error::UnknownTable { table: table.to_owned() })
+}
+
+/// Checks the shape of a record that somebody here wrote, and gives its id.
+fn checked_id(kind: &RecordType, table: &TableName, data: &RecordData) -> Result<RecordId> {
+    let id_of = || data.fields().and_then(|fields| fields.text(kind.key).map(std::borrow::Cow::into_owned));
+    let id = RecordId::new(id_of().unwrap_or_default());
+    kind.check(data).map_err(|source| Error::InvalidRecord { table: table.clone(), id: id.clone(), source })?;
+    if id.as_str().is_empty() || id.as_str().len() > RecordId::BYTES_MAX {
+        let detail = format!("the id of a {table} has 1 to {} bytes", RecordId::BYTES_MAX);
+        return Err(Error::BadInput { detail });
+    }
+    if data.as_str().len() > RECORD_BYTES_MAX {
+        let detail = format!("{table} {id} has more than {RECORD_BYTES_MAX} bytes");
+        return Err(Error::BadInput { detail });
+    }
+    Ok(id)
+}
+
+/// Who writes, for the rules of ownership.
+struct Writer<'t> {
+    txn: &'t dyn WriteTxn,
+    role: Role,
+    stores: Vec<StoreId>,
+}
+
+impl<'t> Writer<'t> {
+    fn new(txn: &'t dyn WriteTxn) -> Result<Self> {
+        let role = role(txn)?.ok_or(Error::NotSetUp)?;
+        let site = txn.state(key::SITE_ID)?.and_then(|id| id.parse().ok()).map(SiteId);
+        let stores = site.map_or(Ok(Vec::new()), |site| txn.stores_of_site(site))?;
+        Ok(Self { txn, role, stores })
+    }
+
+    /// Asks for the record as it is and as it would be.
+    fn ask(
+        &self,
+        kind: &RecordType,
+        operation: Operation,
+        table: &TableName,
+        id: &RecordId,
+        new: Option<&RecordData>,
+    ) -> Result<()> {
+        let stored = self.txn.record(table, id)?;
+        for data in stored.iter().chain(new) {
+            if kind.table == "name" && self.role == Role::Remote && !apply::is_patient(data) {
+                return Err(Refusal::OnlyAllowedOnLegacy { table: table.to_string() }.into());
+            }
+            may_write(self.role, kind, operation, self.owner(table, data)?)?;
+        }
+        Ok(())
+    }
+
+    fn owner(&self, table: &TableName, data: &RecordData) -> Result<StoreOwner> {
+        Ok(match apply::scope(self.txn, table, data)?.0 {
+            None => StoreOwner::Nobody,
+            Some(store) if self.stores.contains(&store) => StoreOwner::Own,
+            Some(_) => StoreOwner::Other,
+        })
+    }
+}
+
+/// Reads the quarantine, for whoever shows it.
+///
+/// # Errors
+/// The database failed.
+pub fn quarantine(
+    storage: &dyn Storage,
+    after: u64,
+    limit: usize,
+) -> Result<Vec<(crate::storage::Buffered, crate::storage::Quarantine)>> {
+    let txn: Box<dyn ReadTxn + '_> = storage.read()?;
+    txn.quarantined(after, limit)
+}

@@ -1,0 +1,388 @@
+//! One exchange with a server: the one retry boundary, round request, response, body and parsing.
+
+use std::borrow::Cow;
+use std::io::Write as _;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use url::Url;
+
+use super::config::SyncConfig;
+use super::identity::Identity;
+use super::observer::{SyncEvent, SyncObserver};
+use crate::clock::Clock;
+use crate::error::{Error, ErrorClass, Result, Server, excerpt};
+use crate::protocol::v5::{V5_VERSION, V5Error, V5ErrorBody};
+use crate::protocol::v6::{Answer, NotAnAnswer, WireError, decode_answer};
+use crate::transport::{HttpRequest, HttpResponse, Method, Transport, TransportError};
+
+/// What was sent and received.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Traffic {
+    pub requests: u64,
+    pub bytes_sent: u64,
+    pub bytes_received: u64,
+}
+
+/// Talks to both servers for one cycle.
+pub(super) struct Client<'a> {
+    pub transport: &'a dyn Transport,
+    pub clock: &'a dyn Clock,
+    pub config: &'a SyncConfig,
+    pub observer: &'a mut dyn SyncObserver,
+    pub traffic: Traffic,
+    /// Set once a server could not read a gzipped request.
+    plain_only: bool,
+}
+
+/// Why a push was not taken, where the batch is at fault and not the line.
+pub(super) enum PushFault {
+    /// The batch is too large: split it.
+    TooLarge,
+    /// Anything else.
+    Error(Error),
+}
+
+impl From<Error> for PushFault {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
+}
+
+impl<'a> Client<'a> {
+    pub(super) fn new(
+        transport: &'a dyn Transport,
+        clock: &'a dyn Clock,
+        config: &'a SyncConfig,
+        observer: &'a mut dyn SyncObserver,
+    ) -> Self {
+        Self { transport, clock, config, observer, traffic: Traffic::default(), plain_only: false }
+    }
+
+    /// Tells the observer; it may end the cycle.
+    pub(super) fn tell(&mut self, event: &SyncEvent) -> Result<()> {
+        if self.observer.on_event(event).is_break() { Err(Error::Cancelled) } else { Ok(()) }
+    }
+
+    /// Waits in short pieces, so that the observer can end it.
+    pub(super) fn wait(&mut self, wait: Duration, event: &SyncEvent) -> Result<()> {
+        const PIECE: Duration = Duration::from_millis(250);
+        let mut left = wait;
+        loop {
+            self.tell(event)?;
+            let piece = left.min(PIECE);
+            self.clock.sleep(piece);
+            left = left.saturating_sub(piece);
+            if left.is_zero() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Asks the legacy server. `path` is absolute: a prefix in the configured address is dropped, as upstream does.
+    pub(super) fn legacy_get<T: DeserializeOwned>(&mut self, identity: &Identity, path: &str) -> Result<T> {
+        let url = join(&identity.legacy_url, path);
+        let request = HttpRequest {
+            method: Method::Get,
+            url: url.clone(),
+            headers: identity.headers().to_headers(),
+            body: Vec::new(),
+        };
+        let shown = shown(&identity.legacy_url);
+        self.with_retries(Server::Legacy, |client| {
+            let response = client.send(Server::Legacy, &shown, &request)?;
+            legacy_answer(&response, &shown, &identity.site_name)
+        })
+    }
+
+    /// Asks central.
+    pub(super) fn central<T: DeserializeOwned>(
+        &mut self,
+        identity: &Identity,
+        central: &Url,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T> {
+        let json = to_json(body)?;
+        self.with_retries(Server::Central, |client| {
+            let raw = client.central_once(identity, central, path, &json)?;
+            serde_json::from_str(raw.get()).map_err(|error| unreadable(Server::Central, central, &error.to_string()))
+        })
+    }
+
+    /// Asks central for a batch, which is read leniently.
+    pub(super) fn central_raw(
+        &mut self,
+        identity: &Identity,
+        central: &Url,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<Box<serde_json::value::RawValue>> {
+        let json = to_json(body)?;
+        self.with_retries(Server::Central, |client| client.central_once(identity, central, path, &json))
+    }
+
+    /// Pushes to central. A refusal of the size is not retried but given back, also in its other guise: a server that
+    /// answers 413 and closes before it has read everything may be seen as a pipe that breaks.
+    pub(super) fn push<T: DeserializeOwned>(
+        &mut self,
+        identity: &Identity,
+        central: &Url,
+        path: &str,
+        json: &[u8],
+    ) -> Result<T, PushFault> {
+        const LARGE: usize = 1024 * 1024;
+        let outcome =
+            self.with_retries(Server::Central, |client| match client.central_once(identity, central, path, json) {
+                Err(Error::Refused { status: 413, .. }) => Ok(None),
+                Err(Error::CutOff { .. }) if json.len() >= LARGE => Ok(None),
+                Err(error) => Err(error),
+                Ok(raw) => Ok(Some(raw)),
+            })?;
+        let raw = outcome.ok_or(PushFault::TooLarge)?;
+        Ok(serde_json::from_str(raw.get()).map_err(|error| unreadable(Server::Central, central, &error.to_string()))?)
+    }
+
+    fn central_once(
+        &mut self,
+        identity: &Identity,
+        central: &Url,
+        path: &str,
+        json: &[u8],
+    ) -> Result<Box<serde_json::value::RawValue>> {
+        let shown = shown(central);
+        let gzipped = !self.plain_only && json.len() >= self.config.gzip_from;
+        let mut headers = vec![("content-type".to_owned(), "application/json".to_owned())];
+        let body = if gzipped {
+            headers.push(("content-encoding".to_owned(), "gzip".to_owned()));
+            gzip(json)?
+        } else {
+            json.to_vec()
+        };
+        let request = HttpRequest { method: Method::Post, url: join(central, path), headers, body };
+        let response = self.send(Server::Central, &shown, &request)?;
+        if gzipped && matches!(response.status, 400 | 415) {
+            self.plain_only = true;
+            return self.central_once(identity, central, path, json);
+        }
+        central_answer(&response, &shown, &identity.site_name)
+    }
+
+    fn send(&mut self, server: Server, url: &str, request: &HttpRequest) -> Result<HttpResponse> {
+        self.traffic.requests += 1;
+        self.traffic.bytes_sent += request.body.len() as u64;
+        let response = self.transport.send(request).map_err(|error| transport_error(error, server, url))?;
+        self.traffic.bytes_received += response.body.len() as u64;
+        Ok(response)
+    }
+
+    fn with_retries<T>(&mut self, server: Server, mut call: impl FnMut(&mut Self) -> Result<T>) -> Result<T> {
+        let mut attempt = 0;
+        let mut wait = self.config.retry_wait;
+        loop {
+            attempt += 1;
+            let error = match call(self) {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            if error.class() != ErrorClass::Retry || attempt >= self.config.attempts {
+                return Err(error);
+            }
+            let pause = self.shortened(wait, attempt);
+            self.wait(pause, &SyncEvent::Retrying { server, error: error.to_string(), wait: pause })?;
+            wait = wait.saturating_mul(2);
+        }
+    }
+
+    /// A wait shortened by up to half, so that sites that failed together do not come back together.
+    fn shortened(&self, wait: Duration, attempt: u32) -> Duration {
+        // splitmix64 of the time: enough to spread, and the same again under a clock that tests turn.
+        let mut seed = u64::try_from(self.clock.monotonic().as_nanos()).unwrap_or(0) ^ u64::from(attempt);
+        seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        seed = (seed ^ (seed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        seed = (seed ^ (seed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        let share = (seed ^ (seed >> 31)) % 512;
+        wait - wait.mul_f64(share as f64 / 1024.0)
+    }
+}
+
+/// A path on a server. An absolute path drops the address's own; a relative one replaces its last segment
+/// (`protocol-v6` §1).
+fn join(base: &Url, path: &str) -> String {
+    base.join(path).map_or_else(|_| base.to_string(), String::from)
+}
+
+/// An address as messages show it.
+pub(super) fn shown(url: &Url) -> String {
+    url.as_str().trim_end_matches('/').to_owned()
+}
+
+pub(super) fn to_json(body: &impl Serialize) -> Result<Vec<u8>> {
+    serde_json::to_vec(body)
+        .map_err(|error| Error::BadInput { detail: format!("a request cannot be written: {error}") })
+}
+
+fn gzip(json: &[u8]) -> Result<Vec<u8>> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    let io = |error: std::io::Error| Error::Io { what: "compressing a request".to_owned(), source: error.into() };
+    encoder.write_all(json).map_err(io)?;
+    encoder.finish().map_err(io)
+}
+
+fn transport_error(error: TransportError, server: Server, url: &str) -> Error {
+    let url = url.to_owned();
+    match error {
+        TransportError::Unreachable(source) => Error::Unreachable { server, url, source },
+        TransportError::Certificate(source) => Error::CertificateRefused { server, url, source },
+        TransportError::TimedOut(source) => Error::TimedOut { server, url, source: Some(source) },
+        TransportError::Broken(source) | TransportError::CutOff(source) => Error::CutOff { server, url, source },
+        TransportError::NotHttp(source) => {
+            Error::NotAServer { server, url, found: format!("something that is not HTTP ({source})") }
+        }
+        TransportError::TooLarge(bytes) => {
+            Error::UnreadableAnswer { server, url, detail: format!("it is larger than {bytes} bytes") }
+        }
+    }
+}
+
+fn unreadable(server: Server, url: &Url, detail: &str) -> Error {
+    Error::UnreadableAnswer { server, url: shown(url), detail: excerpt(detail.as_bytes()) }
+}
+
+/// What a body looks like to somebody who expected a protocol message.
+fn looks_like(response: &HttpResponse) -> Cow<'static, str> {
+    let start = response.body.iter().copied().filter(|b| !b.is_ascii_whitespace()).take(1).next();
+    let html = response.header("content-type").is_some_and(|kind| kind.contains("html"));
+    match start {
+        _ if html => "a web page".into(),
+        Some(b'<') => "a web page".into(),
+        None => "an empty answer".into(),
+        _ => excerpt(&response.body).into(),
+    }
+}
+
+/// Statuses that mean the same from either server.
+fn common_status(response: &HttpResponse, server: Server, url: &str) -> Result<()> {
+    let url = url.to_owned();
+    match response.status {
+        200..=299 => Ok(()),
+        300..=399 => {
+            let to = excerpt(response.header("location").unwrap_or("nowhere").as_bytes());
+            Err(Error::NotAServer { server, url, found: format!("a redirection to {to}") })
+        }
+        408 => Err(Error::TimedOut { server, url, source: None }),
+        404 => Err(Error::NotAServer { server, url, found: "status 404: there is no such page".to_owned() }),
+        429 | 500..=598 => Err(Error::ServerTrouble { server, url, status: response.status }),
+        status => Err(Error::Refused { server, status, detail: looks_like(response).into_owned() }),
+    }
+}
+
+fn legacy_answer<T: DeserializeOwned>(response: &HttpResponse, url: &str, site: &str) -> Result<T> {
+    if !(200..=299).contains(&response.status)
+        && let Ok(V5Error { error }) = serde_json::from_slice::<V5Error>(&response.body)
+    {
+        return Err(legacy_error(&error, Server::Legacy, url, response.status, site));
+    }
+    common_status(response, Server::Legacy, url)?;
+    serde_json::from_slice(&response.body).map_err(|error| {
+        let url = url.to_owned();
+        match error.classify() {
+            serde_json::error::Category::Eof if !response.body.is_empty() => {
+                Error::CutOff { server: Server::Legacy, url, source: error.into() }
+            }
+            serde_json::error::Category::Data if response.body.first() == Some(&b'{') => {
+                Error::UnreadableAnswer { server: Server::Legacy, url, detail: excerpt(error.to_string().as_bytes()) }
+            }
+            _ => Error::NotAServer { server: Server::Legacy, url, found: looks_like(response).into_owned() },
+        }
+    })
+}
+
+/// The legacy server's own error codes (`protocol-v5` §9).
+fn legacy_error(error: &V5ErrorBody, server: Server, url: &str, status: u16, site: &str) -> Error {
+    legacy_code(&error.code, site).unwrap_or_else(|| match error.code.as_str() {
+        "sync_is_running" | "initialisation_in_progress" | "integration_in_progress" => {
+            Error::IntegrationInProgress { server: Server::Legacy }
+        }
+        _ if status >= 500 => Error::ServerTrouble { server, url: url.to_owned(), status },
+        code => Error::Refused { server, status, detail: excerpt(format!("{code}: {}", error.message).as_bytes()) },
+    })
+}
+
+fn legacy_code(code: &str, site: &str) -> Option<Error> {
+    let site = site.to_owned();
+    Some(match code {
+        "site_name_not_found" => Error::UnknownSite { server: Server::Legacy, site },
+        "site_incorrect_password" => Error::WrongPassword { site },
+        "site_incorrect_hardware_id" => Error::HardwareIdMismatch { site },
+        "site_has_no_store" => Error::SiteHasNoStore { site },
+        "site_auth_timeout" => Error::SiteAuthTimeout,
+        "api_version_incompatible" => Error::LegacyVersionMismatch { sent: V5_VERSION },
+        _ => return None,
+    })
+}
+
+fn central_answer(response: &HttpResponse, url: &str, site: &str) -> Result<Box<serde_json::value::RawValue>> {
+    if response.status == 405 {
+        return Err(Error::NotCentral { url: url.to_owned() });
+    }
+    common_status(response, Server::Central, url)?;
+    let owned = url.to_owned();
+    let server = Server::Central;
+    match decode_answer(&response.body) {
+        Ok(Answer::Data(data)) => Ok(data),
+        Ok(Answer::Error(error)) => Err(wire_error(error, url, site)),
+        Ok(Answer::UnknownError(text)) => Err(Error::PeerError { server, detail: excerpt(text.as_bytes()) }),
+        Err(NotAnAnswer::Empty) => {
+            Err(Error::UnreadableAnswer { server, url: owned, detail: "it is empty".to_owned() })
+        }
+        Err(cut @ NotAnAnswer::CutOff(_)) => Err(Error::CutOff { server, url: owned, source: cut.into() }),
+        Err(NotAnAnswer::Other(detail)) => Err(match response.body.iter().find(|b| !b.is_ascii_whitespace()) {
+            Some(b'{') => Error::UnreadableAnswer { server, url: owned, detail: excerpt(detail.as_bytes()) },
+            _ => Error::NotAServer { server, url: owned, found: looks_like(response).into_owned() },
+        }),
+    }
+}
+
+fn wire_error(error: WireError, url: &str, site: &str) -> Error {
+    let server = Server::Central;
+    match error {
+        WireError::NotACentralServer => Error::NotCentral { url: url.to_owned() },
+        WireError::IntegrationInProgress => Error::IntegrationInProgress { server },
+        WireError::SyncVersionMismatch(min, max, sent) => Error::VersionMismatch { server, min, max, sent },
+        WireError::LegacyServerError(body) => legacy_error(&body, server, url, 200, site),
+        WireError::CannotConnectToLegacyServer(_) => Error::CentralCannotReachLegacy,
+        WireError::OtherServerError(text) => match WireError::flattened_legacy_code(&text) {
+            Some(code) => legacy_code(&code, site).unwrap_or_else(|| Error::PeerError {
+                server,
+                detail: excerpt(format!("the legacy server says {code}").as_bytes()),
+            }),
+            None if text.contains("Connection problem") => Error::CentralCannotReachLegacy,
+            None => Error::PeerError { server, detail: excerpt(text.as_bytes()) },
+        },
+        WireError::ParsingSyncRecordError(text)
+        | WireError::SyncFileNotFound(text)
+        | WireError::OtherLegacyServerError(text) => Error::PeerError { server, detail: excerpt(text.as_bytes()) },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The table of the spec (`protocol-v6` §1).
+    #[test]
+    fn paths_are_joined_as_upstream_does() {
+        for (base, joined) in [
+            ("https://oms.example.org", "https://oms.example.org/central/sync/pull"),
+            ("https://oms.example.org/", "https://oms.example.org/central/sync/pull"),
+            ("https://oms.example.org/oms", "https://oms.example.org/central/sync/pull"),
+            ("https://oms.example.org/oms/", "https://oms.example.org/oms/central/sync/pull"),
+        ] {
+            assert_eq!(join(&Url::parse(base).unwrap(), "central/sync/pull"), joined);
+        }
+        let legacy = Url::parse("https://legacy.example.org:2048/x/").unwrap();
+        assert_eq!(join(&legacy, "/sync/v5/site"), "https://legacy.example.org:2048/sync/v5/site");
+    }
+}

@@ -1,0 +1,241 @@
+//! The cycle: its steps in their order, and which of them go on when another fails.
+
+use std::time::Duration;
+
+use super::Site;
+use super::client::Client;
+use super::discover::central_url;
+use super::identity::{Identity, cursor};
+use super::observer::{Step, SyncEvent, SyncObserver};
+use super::report::{Outcome, StepReport, SyncReport};
+use crate::clock::Timestamp;
+use crate::error::{Error, ErrorClass, Result};
+use crate::integrate::{Door, integrate};
+use crate::ownership::Role;
+use crate::storage::{LogEntry, Selection, Source, key};
+
+/// What a cycle is to do, and how much of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SyncOptions {
+    /// Leave out pulling and integrating.
+    pub push_only: bool,
+    /// Leave out pushing.
+    pub pull_only: bool,
+    /// Begin no further batch after this time.
+    pub max_time: Option<Duration>,
+    /// Begin no further batch after this many bytes in both directions.
+    pub max_bytes: Option<u64>,
+}
+
+/// A cycle while it runs.
+pub(super) struct Cycle<'s, 'c> {
+    pub site: &'s Site,
+    pub identity: Identity,
+    pub client: Client<'c>,
+    pub report: SyncReport,
+    options: SyncOptions,
+    began: Duration,
+    /// Done and total of the step that runs.
+    current: (u64, u64),
+    ended_early: bool,
+}
+
+impl Site {
+    /// Runs one cycle. What went wrong is in the report; what was done before stays, and the next cycle goes on there.
+    ///
+    /// # Errors
+    /// The cycle could not even begin: [`Error::NotSetUp`], [`Error::CycleRunning`], or the database failed.
+    pub fn sync(&self, options: &SyncOptions, observer: &mut dyn SyncObserver) -> Result<SyncReport> {
+        let _lock = self.storage.lock_cycle()?;
+        let started_at = self.clock.now();
+        let mut cycle = Cycle {
+            site: self,
+            identity: Identity::load(self.storage.read()?.as_ref())?,
+            client: Client::new(self.transport.as_ref(), self.clock.as_ref(), &self.config, observer),
+            report: SyncReport::default(),
+            options: options.clone(),
+            began: self.clock.monotonic(),
+            current: (0, 0),
+            ended_early: false,
+        };
+        cycle.run();
+        let report = cycle.finish();
+        self.log(started_at, &report)?;
+        Ok(report)
+    }
+
+    fn log(&self, started_at: Timestamp, report: &SyncReport) -> Result<()> {
+        let txn = self.storage.write()?;
+        txn.add_log(&LogEntry {
+            started_at,
+            finished_at: self.clock.now(),
+            outcome: report.outcome.as_str().to_owned(),
+            error: report.error.as_ref().map(Into::into),
+            report: serde_json::to_value(report).unwrap_or_default(),
+        })?;
+        txn.commit()
+    }
+}
+
+/// Whether the steps after one that failed so can do anything useful.
+fn ends_all(error: &Error) -> bool {
+    matches!(error.class(), ErrorClass::Cancelled | ErrorClass::LocalFault)
+}
+
+impl Cycle<'_, '_> {
+    fn run(&mut self) {
+        let pushes = !self.options.pull_only && self.identity.initialised;
+        let pulls = !self.options.push_only;
+        if !self.prepare() {
+            return;
+        }
+        let is_remote = self.identity.role == Some(Role::Remote);
+        let central = if is_remote { self.step_value(|cycle| central_url(&cycle.identity)) } else { None };
+        let mut reachable = true;
+        if let (true, Some(central)) = (pushes, &central)
+            && let Some(error) = self.step(Step::PushV6, |cycle| cycle.push_v6(central))
+        {
+            // Central that cannot be reached for a push cannot be reached for a pull either; one bad batch is no
+            // reason not to pull, as edits that are not pushed yet are never overwritten.
+            reachable = !matches!(error, ErrorClass::Retry | ErrorClass::Configure | ErrorClass::Upgrade);
+        }
+        if !pulls || self.must_end() {
+            return;
+        }
+        let legacy_pulled = self.step(Step::PullCentral, Self::pull_central).is_none();
+        let mut v6_pulled = !is_remote;
+        if let (true, Some(central)) = (reachable && !self.must_end(), &central) {
+            v6_pulled = self.step(Step::PullV6, |cycle| cycle.pull_v6(central)).is_none();
+        }
+        if self.must_end() {
+            return;
+        }
+        let integrated = self.step(Step::Integrate, Self::integrate).is_none();
+        if legacy_pulled && v6_pulled && integrated && !self.ended_early && !self.identity.initialised {
+            let _ = self.step_value(|cycle| cycle.become_initialised());
+        }
+    }
+
+    /// Asks who this site is. When only the legacy server is down, what it said before is used, and that is said.
+    fn prepare(&mut self) -> bool {
+        let class = self.step(Step::Prepare, |cycle| {
+            let discovered = cycle.site.discover_as(&cycle.identity, &mut cycle.client)?;
+            for change in &discovered.changes {
+                cycle.warn(format!("the legacy server says something new: {change}"))?;
+            }
+            cycle.identity = Identity::load(cycle.site.storage.read()?.as_ref())?;
+            Ok(())
+        });
+        match class {
+            None => true,
+            Some(ErrorClass::Retry | ErrorClass::PeerFault) if self.identity.role.is_some() => self
+                .step_value(|cycle| {
+                    cycle.warn("the legacy server is not available: going on with what it said before".to_owned())
+                })
+                .is_some(),
+            Some(_) => false,
+        }
+    }
+
+    fn integrate(&mut self) -> Result<()> {
+        let site = self.site;
+        for (source, origin) in [(Source::Legacy, self.identity.legacy_site_id), (Source::Central, None)] {
+            let door = Door { source, stores: Vec::new(), origin };
+            let base = self.current;
+            let done = integrate(site.storage.as_ref(), site.clock.as_ref(), &door, |done, total| {
+                self.progress(Step::Integrate, base.0 + done, base.1 + total)
+            })?;
+            self.report.integrated += done.integrated;
+            self.report.quarantined += done.quarantined;
+            self.report.refused += done.refused;
+            self.report.kept_local += done.kept_local;
+        }
+        Ok(())
+    }
+
+    /// The first cycle is complete: from now on local edits are pushed. Those made before stay to be pushed.
+    fn become_initialised(&mut self) -> Result<()> {
+        let txn = self.site.storage.write()?;
+        let from = cursor(txn.as_ref(), key::PUSH_CURSOR_V6)?;
+        let first_local = txn.changes(&Selection::Local, from, 1)?.first().map(|change| change.cursor);
+        let next = first_local.unwrap_or(txn.last_cursor()?.next());
+        txn.set_state(key::PUSH_CURSOR_V6, &next.to_string())?;
+        txn.set_state(key::INITIALISED_AT, &self.site.clock.now().to_string())?;
+        txn.commit()
+    }
+
+    /// Runs a step; gives the class of the error it ended with. The first error of the cycle is kept.
+    fn step(&mut self, step: Step, run: impl FnOnce(&mut Self) -> Result<()>) -> Option<ErrorClass> {
+        let began = self.site.clock.monotonic();
+        self.current = (0, 0);
+        let outcome = self.client.tell(&SyncEvent::StepStarted { step }).and_then(|()| run(self));
+        let error = outcome.err();
+        let code = error.as_ref().map(Error::code);
+        // The cycle is ending anyway where the observer breaks here.
+        let _ = self.client.tell(&SyncEvent::StepFinished { step, error: code });
+        let (done, total) = self.current;
+        let seconds = self.site.clock.monotonic().saturating_sub(began).as_secs_f64();
+        self.report.steps.push(StepReport { name: step, done, total, seconds, error: code });
+        let class = error.as_ref().map(Error::class);
+        self.keep(error);
+        class
+    }
+
+    /// Runs something that is no step of its own.
+    fn step_value<T>(&mut self, run: impl FnOnce(&mut Self) -> Result<T>) -> Option<T> {
+        match run(self) {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.keep(Some(error));
+                None
+            }
+        }
+    }
+
+    /// Keeps the error that the cycle is reported with: the first, unless a later one ends everything.
+    fn keep(&mut self, error: Option<Error>) {
+        if let Some(error) = error
+            && (self.report.error.is_none() || ends_all(&error))
+        {
+            self.report.error = Some(error);
+        }
+    }
+
+    fn must_end(&self) -> bool {
+        self.report.error.as_ref().is_some_and(ends_all)
+    }
+
+    pub(super) fn progress(&mut self, step: Step, done: u64, total: u64) -> Result<()> {
+        self.current = (done, total.max(done));
+        self.client.tell(&SyncEvent::Progress { step, done, total: total.max(done) })
+    }
+
+    pub(super) fn warn(&mut self, message: String) -> Result<()> {
+        self.report.warnings.push(message.clone());
+        self.client.tell(&SyncEvent::Warning { message })
+    }
+
+    /// Whether the limit of time or bytes is reached; the cycle then ends in good order.
+    pub(super) fn over_budget(&mut self) -> bool {
+        let time = self.site.clock.monotonic().saturating_sub(self.began);
+        let bytes = self.client.traffic.bytes_sent + self.client.traffic.bytes_received;
+        let over = self.options.max_time.is_some_and(|max| time >= max)
+            || self.options.max_bytes.is_some_and(|max| bytes >= max);
+        self.ended_early |= over;
+        over
+    }
+
+    fn finish(mut self) -> SyncReport {
+        self.report.requests = self.client.traffic.requests;
+        self.report.bytes_sent = self.client.traffic.bytes_sent;
+        self.report.bytes_received = self.client.traffic.bytes_received;
+        self.report.outcome = match &self.report.error {
+            Some(Error::Cancelled) => Outcome::Cancelled,
+            Some(_) => Outcome::Failed,
+            None if self.ended_early => Outcome::Partial,
+            None if self.report.quarantined + self.report.refused > 0 => Outcome::LeftBehind,
+            None => Outcome::Done,
+        };
+        self.report
+    }
+}

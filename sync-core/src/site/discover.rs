@@ -1,0 +1,128 @@
+//! Discovery: the legacy server says who this site is and where central is.
+
+use url::Url;
+
+use super::Site;
+use super::client::Client;
+use super::identity::{Discovered, Identity, Settings, parse_url};
+use super::observer::SyncObserver;
+use crate::error::{Error, Result};
+use crate::ownership::Role;
+use crate::protocol::v5::{InitialisationStatus, SiteInfo, path};
+use crate::protocol::v6::{self, SiteStatusRequest, V6_VERSION};
+use crate::storage::{WriteTxn, key};
+
+impl Site {
+    /// Sets a database up as the site with these settings: asks the legacy server first, and stores settings and
+    /// answer together. Settings of the same site may be changed; a database never becomes another site's.
+    ///
+    /// # Errors
+    /// Every way in which the legacy server may not be reached or may refuse; [`Error::OtherSite`]; nothing is stored
+    /// then.
+    pub fn set_up(&self, settings: &Settings, observer: &mut dyn SyncObserver) -> Result<Discovered> {
+        if settings.site_name.is_empty() {
+            return Err(Error::BadInput { detail: "the site's name is empty".to_owned() });
+        }
+        let stored = self.storage.read()?.state(key::HARDWARE_ID)?;
+        let hardware_id =
+            settings.hardware_id.clone().or(stored).unwrap_or_else(|| uuid::Uuid::new_v4().simple().to_string());
+        let identity = Identity::of_settings(settings, hardware_id.clone())?;
+        let info = self.ask(&identity, observer)?;
+        let txn = self.storage.write()?;
+        let discovered = store(txn.as_ref(), &info, self.clock.now().to_string())?;
+        for (name, value) in [
+            (key::LEGACY_URL, identity.legacy_url.as_str()),
+            (key::SITE_NAME, &identity.site_name),
+            (key::PASSWORD_HASH, settings.password.expose()),
+            (key::HARDWARE_ID, &hardware_id),
+        ] {
+            txn.set_state(name, value)?;
+        }
+        txn.commit()?;
+        Ok(discovered)
+    }
+
+    /// Asks the legacy server again and stores its answer.
+    ///
+    /// # Errors
+    /// Every way in which the legacy server may not be reached or may refuse; what was stored before stays then.
+    pub fn discover(&self, observer: &mut dyn SyncObserver) -> Result<Discovered> {
+        let identity = Identity::load(self.storage.read()?.as_ref())?;
+        let mut client = Client::new(self.transport.as_ref(), self.clock.as_ref(), &self.config, observer);
+        self.discover_as(&identity, &mut client)
+    }
+
+    pub(super) fn discover_as(&self, identity: &Identity, client: &mut Client<'_>) -> Result<Discovered> {
+        let info: SiteInfo = client.legacy_get(identity, path::SITE)?;
+        let txn = self.storage.write()?;
+        let discovered = store(txn.as_ref(), &info, self.clock.now().to_string())?;
+        txn.commit()?;
+        Ok(discovered)
+    }
+
+    /// Asks whether what answers at central's address is a central server that knows this site.
+    ///
+    /// # Errors
+    /// What it is instead; [`Error::CentralUrlMissing`] if no address is known.
+    pub fn probe_central(&self, observer: &mut dyn SyncObserver) -> Result<()> {
+        let identity = Identity::load(self.storage.read()?.as_ref())?;
+        let central = central_url(&identity)?;
+        let request = SiteStatusRequest { sync_v5_settings: identity.credentials(), sync_v6_version: V6_VERSION };
+        let mut client = Client::new(self.transport.as_ref(), self.clock.as_ref(), &self.config, observer);
+        client.central::<v6::SiteStatus>(&identity, &central, v6::path::SITE_STATUS, &request).map(|_| ())
+    }
+
+    fn ask(&self, identity: &Identity, observer: &mut dyn SyncObserver) -> Result<SiteInfo> {
+        let mut client = Client::new(self.transport.as_ref(), self.clock.as_ref(), &self.config, observer);
+        client.legacy_get(identity, path::SITE)
+    }
+}
+
+/// Central's address, as discovery stored it.
+pub(super) fn central_url(identity: &Identity) -> Result<Url> {
+    let text = identity.central_url.as_deref().ok_or(Error::CentralUrlMissing)?;
+    parse_url("the central server's address", text)
+}
+
+/// Stores what the legacy server said, unless it speaks of another site.
+fn store(txn: &dyn WriteTxn, info: &SiteInfo, now: String) -> Result<Discovered> {
+    if let Some(ours) = txn.state(key::SITE_UUID)?
+        && ours != info.id
+    {
+        let name = txn.state(key::SITE_NAME)?.unwrap_or(ours);
+        let theirs = if info.name.is_empty() { format!("site {}", info.site_id) } else { format!("{:?}", info.name) };
+        return Err(Error::OtherSite { ours: format!("{name:?}"), theirs });
+    }
+    let role = if info.is_om_supply_central_server { Role::Central } else { Role::Remote };
+    let mut facts = vec![
+        (key::SITE_UUID, "site UUID", info.id.clone()),
+        (key::SITE_ID, "site id", info.site_id.to_string()),
+        (key::ROLE, "role", role.as_str().to_owned()),
+        (key::CENTRAL_URL, "central URL", info.om_supply_central_server_url.trim().to_owned()),
+    ];
+    facts.extend(info.msupply_central_site_id.map(|id| (key::LEGACY_SITE_ID, "legacy site id", id.to_string())));
+    let mut changes = Vec::new();
+    for (name, what, value) in facts {
+        match txn.state(name)? {
+            Some(before) if before == value => continue,
+            Some(before) => changes.push(format!("{what}: {before:?} is now {value:?}")),
+            None => {}
+        }
+        txn.set_state(name, &value)?;
+    }
+    txn.set_state(key::DISCOVERED_AT, &now)?;
+    Ok(Discovered {
+        role,
+        site_id: info.site_id,
+        central_url: info.om_supply_central_server_url.trim().to_owned(),
+        legacy_site_id: info.msupply_central_site_id,
+        initialisation_status: match &info.initialisation_status {
+            InitialisationStatus::New => "new".to_owned(),
+            InitialisationStatus::Started => "started".to_owned(),
+            InitialisationStatus::Completed => "completed".to_owned(),
+            InitialisationStatus::Error => "error".to_owned(),
+            InitialisationStatus::Unknown(text) => text.clone(),
+        },
+        changes,
+    })
+}

@@ -1,0 +1,174 @@
+//! Who this site is, as its database has it.
+
+use serde::Serialize;
+use url::Url;
+
+use crate::error::{Error, Result};
+use crate::ownership::Role;
+use crate::protocol::v5::{SiteHeaders, V5_VERSION};
+use crate::protocol::v6::Credentials;
+use crate::protocol::{AppIdentity, PasswordHash};
+use crate::record::{Cursor, SiteId};
+use crate::storage::{ReadTxn, key};
+
+/// What is needed to talk to the legacy server.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The legacy server's address.
+    pub legacy_url: String,
+    /// The site's name.
+    pub site_name: String,
+    /// The hash of its password.
+    pub password: PasswordHash,
+    /// The id of this machine; made once and kept if `None`.
+    pub hardware_id: Option<String>,
+}
+
+/// What the legacy server said of this site.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Discovered {
+    /// The part this database plays.
+    #[serde(serialize_with = "role_text")]
+    pub role: Role,
+    /// The site's number.
+    pub site_id: SiteId,
+    /// The address of the Open mSupply central server; empty if there is none.
+    pub central_url: String,
+    /// The number of the legacy server's own site, if it said so.
+    pub legacy_site_id: Option<SiteId>,
+    /// How far the legacy server is with initialising this site.
+    pub initialisation_status: String,
+    /// What differs from what it said before.
+    pub changes: Vec<String>,
+}
+
+fn role_text<S: serde::Serializer>(role: &Role, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(role.as_str())
+}
+
+/// A set-up site: its settings and what discovery stored.
+#[derive(Debug, Clone)]
+pub(super) struct Identity {
+    pub legacy_url: Url,
+    pub site_name: String,
+    password: PasswordHash,
+    hardware_id: String,
+    app: AppIdentity,
+    pub site_id: Option<SiteId>,
+    pub role: Option<Role>,
+    pub central_url: Option<String>,
+    pub legacy_site_id: Option<SiteId>,
+    pub initialised: bool,
+}
+
+impl Identity {
+    /// What `settings` say, before anything is known of the site.
+    pub(super) fn of_settings(settings: &Settings, hardware_id: String) -> Result<Self> {
+        Ok(Self {
+            legacy_url: parse_url("the legacy server's address", &settings.legacy_url)?,
+            site_name: settings.site_name.clone(),
+            password: settings.password.clone(),
+            hardware_id,
+            app: AppIdentity::default(),
+            site_id: None,
+            role: None,
+            central_url: None,
+            legacy_site_id: None,
+            initialised: false,
+        })
+    }
+
+    /// Reads it from a database.
+    pub(super) fn load(txn: &dyn ReadTxn) -> Result<Self> {
+        let text = |name: &str| txn.state(name);
+        let needed = |name: &str| text(name)?.ok_or(Error::NotSetUp);
+        let number = |name: &str| Ok::<_, Error>(text(name)?.and_then(|n| n.parse().ok()).map(SiteId));
+        let settings = Settings {
+            legacy_url: needed(key::LEGACY_URL)?,
+            site_name: needed(key::SITE_NAME)?,
+            password: PasswordHash::from_hex(needed(key::PASSWORD_HASH)?),
+            hardware_id: None,
+        };
+        Ok(Self {
+            site_id: number(key::SITE_ID)?,
+            role: role(txn)?,
+            central_url: text(key::CENTRAL_URL)?.filter(|url| !url.is_empty()),
+            legacy_site_id: number(key::LEGACY_SITE_ID)?,
+            initialised: text(key::INITIALISED_AT)?.is_some(),
+            ..Self::of_settings(&settings, needed(key::HARDWARE_ID)?)?
+        })
+    }
+
+    /// The headers of V5 requests.
+    pub(super) fn headers(&self) -> SiteHeaders {
+        SiteHeaders {
+            site_name: self.site_name.clone(),
+            password: self.password.clone(),
+            hardware_id: self.hardware_id.clone(),
+            app: self.app.clone(),
+            version: V5_VERSION,
+        }
+    }
+
+    /// The credentials of V6 requests.
+    pub(super) fn credentials(&self) -> Credentials {
+        Credentials {
+            server_url: self.legacy_url.to_string(),
+            username: self.site_name.clone(),
+            password_sha256: self.password.expose().to_owned(),
+            site_uuid: self.hardware_id.clone(),
+            app_version: self.app.version.clone(),
+            app_name: self.app.name.clone(),
+            sync_version: V5_VERSION.to_string(),
+        }
+    }
+}
+
+/// The part a database plays, once it is known.
+pub(crate) fn role(txn: &dyn ReadTxn) -> Result<Option<Role>> {
+    Ok(match txn.state(key::ROLE)?.as_deref() {
+        Some("central") => Some(Role::Central),
+        Some("remote") => Some(Role::Remote),
+        _ => None,
+    })
+}
+
+/// A cursor of a database; 0 before it is first written.
+pub(crate) fn cursor(txn: &dyn ReadTxn, name: &str) -> Result<Cursor> {
+    match txn.state(name)? {
+        None => Ok(Cursor(0)),
+        Some(text) => text.parse().map(Cursor).map_err(|_| Error::DamagedState { what: name.to_owned() }),
+    }
+}
+
+/// Reads an address that a person typed or a server sent.
+pub(super) fn parse_url(what: &'static str, text: &str) -> Result<Url> {
+    // What is shown must not hold a password that somebody put into the address.
+    let shown = text.rsplit('@').next().unwrap_or_default().to_owned();
+    let wrong = |reason: &str| Error::InvalidUrl { what, url: shown.clone(), reason: reason.to_owned() };
+    let url = Url::parse(text).map_err(|error| wrong(&error.to_string()))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(wrong("it must begin with http:// or https://"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(wrong("it must hold no user name or password"));
+    }
+    Ok(url)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses() {
+        for good in ["http://127.0.0.1:2048", "https://legacy.example.org", "https://oms.example.org/oms/"] {
+            assert!(parse_url("x", good).is_ok(), "{good}");
+        }
+        for bad in ["", "legacy.example.org", "ftp://x", "http://", "https://me:secret@x", "localhost:2048"] {
+            let error = parse_url("x", bad).unwrap_err();
+            assert_eq!(error.code(), "invalid_url", "{bad}");
+            assert!(!error.to_string().contains("secret"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! The remote site: discovers who it is, pushes, pulls and integrates.
+
+mod client;
+mod config;
+mod cycle;
+mod discover;
+pub(crate) mod identity;
+mod observer;
+mod pull;
+mod pull_central;
+mod push;
+mod report;
+mod status;
+
+use std::sync::Arc;
+
+pub use config::SyncConfig;
+pub use cycle::SyncOptions;
+pub use identity::{Discovered, Settings};
+pub use observer::{Silent, Step, SyncEvent, SyncObserver};
+pub use report::{Outcome, StepReport, SyncReport};
+pub use status::{LastSync, Status, Waiting, status};
+
+use crate::clock::Clock;
+use crate::storage::Storage;
+use crate::transport::Transport;
+
+/// A site over its storage: everything that talks to servers starts here.
+///
+/// Holds no state of its own; several may be made over one storage. Reading and writing records is
+/// [`Records`](crate::Records).
+#[derive(Clone)]
+pub struct Site {
+    storage: Arc<dyn Storage>,
+    transport: Arc<dyn Transport>,
+    clock: Arc<dyn Clock>,
+    config: SyncConfig,
+}
+
+impl std::fmt::Debug for Site {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Site").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+impl Site {
+    /// A site over these parts, with the default limits.
+    pub fn new(storage: Arc<dyn Storage>, transport: Arc<dyn Transport>, clock: Arc<dyn Clock>) -> Self {
+        Self { storage, transport, clock, config: SyncConfig::default() }
+    }
+
+    /// The same with other limits.
+    #[must_use]
+    pub fn with_config(self, config: SyncConfig) -> Self {
+        Self { config, ..self }
+    }
+}

@@ -1,0 +1,109 @@
+//! Events of a cycle, for whoever watches.
+
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::error::Server;
+
+/// A step of the cycle, named as the Open mSupply documentation names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Step {
+    /// Asks the legacy server who this site is.
+    Prepare,
+    /// Pushes to the Open mSupply central server and waits until it has integrated.
+    PushV6,
+    /// Pulls central data of the legacy server.
+    PullCentral,
+    /// Pulls from the Open mSupply central server.
+    PullV6,
+    /// Integrates what was pulled.
+    Integrate,
+}
+
+impl Step {
+    /// The step as users see it.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Prepare => "Prepare",
+            Self::PushV6 => "Push V6",
+            Self::PullCentral => "Pull central",
+            Self::PullV6 => "Pull V6",
+            Self::Integrate => "Integrate",
+        }
+    }
+}
+
+/// What happens in a cycle.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SyncEvent {
+    /// A step begins.
+    StepStarted {
+        /// Which.
+        step: Step,
+    },
+    /// A step got on. Totals are what the other end says, and may change.
+    Progress {
+        /// Which.
+        step: Step,
+        /// Records done.
+        done: u64,
+        /// Records in all.
+        total: u64,
+    },
+    /// A step ended, well or not.
+    StepFinished {
+        /// Which.
+        step: Step,
+        /// The code of the error it ended with.
+        error: Option<&'static str>,
+    },
+    /// A request failed and will be tried again.
+    Retrying {
+        /// Who did not answer well.
+        server: Server,
+        /// How.
+        error: String,
+        /// The wait before the next try.
+        wait: Duration,
+    },
+    /// The pushed records are being integrated; asked again soon.
+    WaitingForIntegration {
+        /// Since when.
+        waited: Duration,
+    },
+    /// Something that the keeper of this site should know.
+    Warning {
+        /// In words.
+        message: String,
+    },
+}
+
+/// Is told what happens, and may stop the cycle.
+///
+/// Called on the thread that runs the cycle, between two transactions, also while it waits. `Break` ends the cycle with
+/// [`Error::Cancelled`](crate::Error::Cancelled); everything done so far stays.
+pub trait SyncObserver {
+    /// Is told of one event.
+    fn on_event(&mut self, event: &SyncEvent) -> ControlFlow<()>;
+}
+
+/// Watches nothing and stops nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Silent;
+
+impl SyncObserver for Silent {
+    fn on_event(&mut self, _: &SyncEvent) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+}
+
+impl<F: FnMut(&SyncEvent) -> ControlFlow<()>> SyncObserver for F {
+    fn on_event(&mut self, event: &SyncEvent) -> ControlFlow<()> {
+        self(event)
+    }
+}

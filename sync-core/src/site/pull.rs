@@ -1,0 +1,227 @@
+//! Pull V6: batches of central's changelog into the sync buffer, the cursor with them in one transaction.
+
+use sha2::Digest as _;
+use url::Url;
+
+use super::cycle::Cycle;
+use super::identity::cursor;
+use super::observer::{Step, SyncEvent};
+use crate::error::{Error, Result, Server, excerpt};
+use crate::protocol::hex;
+use crate::protocol::v6::{Action, BatchElement, PullRequest, ReadBatch, Unreadable, V6_VERSION, path};
+use crate::record::{Cursor, RecordId, TableName};
+use crate::storage::{Incoming, Quarantine, QuarantineCause, Source, key};
+
+/// Empty batches in a row, none of them the last, before a server counts as never ending.
+const EMPTY_BATCHES_MAX: u32 = 100;
+
+/// Where the cursor goes after a batch (`protocol-v6` §9.1, weak points A1, A10, A21).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Advance {
+    /// There, together with the records.
+    To(Cursor),
+    /// Nowhere: an empty last batch tells nothing that is worth relying on.
+    Stay,
+    /// Central's changelog ends before what was read already: it was restored or replaced.
+    WentBack,
+    /// Neither records nor progress, and not the last.
+    Stuck,
+}
+
+fn advance(start: Cursor, batch: &ReadBatch) -> Advance {
+    let next = batch.last_record_cursor().map_or(batch.end_cursor, |last| last.max(batch.end_cursor)).next();
+    match (batch.records.is_empty(), batch.is_last_batch) {
+        (true, true) if next < start => Advance::WentBack,
+        (true, true) => Advance::Stay,
+        (_, false) if next <= start => Advance::Stuck,
+        (false, true) if next <= start => Advance::Stuck,
+        _ => Advance::To(next),
+    }
+}
+
+impl Cycle<'_, '_> {
+    pub(super) fn pull_v6(&mut self, central: &Url) -> Result<()> {
+        let mut done = 0;
+        let mut empty = 0;
+        let mut reread = false;
+        let mut batch_size = self.site.config.pull_records;
+        loop {
+            let start = cursor(self.site.storage.read()?.as_ref(), key::PULL_CURSOR_V6)?;
+            let began = self.site.clock.monotonic();
+            let (batch, bytes) = self.ask_batch(central, start, batch_size)?;
+            match advance(start, &batch) {
+                Advance::To(next) => self.stage_batch(&batch, next)?,
+                Advance::Stay => {}
+                Advance::Stuck => {
+                    return Err(Error::NoProgress { server: Server::Central, cursor: start.0 });
+                }
+                Advance::WentBack if !reread => {
+                    reread = true;
+                    self.reread_from_the_start(start, batch.end_cursor)?;
+                    continue;
+                }
+                Advance::WentBack => {
+                    let (ours, theirs) = (start.0, batch.end_cursor.0);
+                    return Err(Error::CursorWentBack { server: Server::Central, ours, theirs });
+                }
+            }
+            let records = batch.records.len() as u64;
+            done += records;
+            self.report.pulled += records;
+            self.progress(Step::PullV6, done, done + batch.total_records.saturating_sub(records))?;
+            empty = if records == 0 { empty + 1 } else { 0 };
+            if batch.is_last_batch || self.over_budget() {
+                return Ok(());
+            }
+            if empty >= EMPTY_BATCHES_MAX {
+                return Err(Error::NoProgress { server: Server::Central, cursor: start.0 });
+            }
+            let took = self.site.clock.monotonic().saturating_sub(began);
+            batch_size = next_batch_size(&self.site.config, batch_size, records, bytes, took.as_secs_f64());
+        }
+    }
+
+    /// Asks for a batch; on a line that breaks, for ever smaller ones.
+    fn ask_batch(&mut self, central: &Url, start: Cursor, batch_size: u32) -> Result<(ReadBatch, usize)> {
+        let request = PullRequest {
+            cursor: start,
+            batch_size,
+            sync_v5_settings: self.identity.credentials(),
+            is_initialised: self.identity.initialised,
+            sync_v6_version: V6_VERSION,
+        };
+        let raw = match self.client.central_raw(&self.identity, central, path::PULL, &request) {
+            Err(Error::CutOff { .. } | Error::TimedOut { .. }) if batch_size > 16 => {
+                return self.ask_batch(central, start, batch_size / 4);
+            }
+            raw => raw?,
+        };
+        let batch = ReadBatch::parse(raw.get()).map_err(|error| Error::UnreadableAnswer {
+            server: Server::Central,
+            url: super::client::shown(central),
+            detail: excerpt(error.to_string().as_bytes()),
+        })?;
+        Ok((batch, raw.get().len()))
+    }
+
+    fn stage_batch(&mut self, batch: &ReadBatch, next: Cursor) -> Result<()> {
+        let now = self.site.clock.now();
+        let txn = self.site.storage.write()?;
+        for element in &batch.records {
+            let incoming = match element {
+                Ok(element) => readable(element),
+                Err(unreadable) => {
+                    self.report.quarantined += 1;
+                    set_aside(unreadable)
+                }
+            };
+            txn.stage(&incoming, now)?;
+        }
+        txn.set_state(key::PULL_CURSOR_V6, &next.to_string())?;
+        txn.commit()
+    }
+
+    /// Everything is read again, which is safe: what is here already changes nothing.
+    fn reread_from_the_start(&mut self, ours: Cursor, theirs: Cursor) -> Result<()> {
+        let message = format!(
+            "central's changelog went back from {ours} to {theirs}: it was restored from a backup or replaced. \
+             Everything is read again from its beginning."
+        );
+        self.warn(message)?;
+        let txn = self.site.storage.write()?;
+        txn.set_state(key::PULL_CURSOR_V6, "0")?;
+        txn.commit()?;
+        self.client.tell(&SyncEvent::Progress { step: Step::PullV6, done: 0, total: 0 })
+    }
+}
+
+fn readable(element: &BatchElement) -> Incoming {
+    Incoming {
+        source: Source::Central,
+        table: element.record.table_name.clone(),
+        id: element.record.record_id.clone(),
+        action: element.record.action,
+        data: element.record.record_data.clone(),
+        quarantine: None,
+    }
+}
+
+/// An element that is no record is kept with its reason; its own text names it where it has no id.
+fn set_aside(unreadable: &Unreadable) -> Incoming {
+    let fingerprint = || RecordId::new(hex(&sha2::Sha256::digest(unreadable.raw.as_str())));
+    Incoming {
+        source: Source::Central,
+        table: unreadable.table.clone().unwrap_or_else(|| TableName::from("(unreadable)")),
+        id: unreadable.id.clone().unwrap_or_else(fingerprint),
+        action: Action::Update,
+        data: unreadable.raw.clone(),
+        quarantine: Some(Quarantine {
+            cause: QuarantineCause::Malformed,
+            reason: unreadable.reason.clone(),
+            waits_for: None,
+        }),
+    }
+}
+
+/// Fits the next batch to the size of the records and to the line: as many as make [`SyncConfig::pull_bytes`], never
+/// more than twice as many as before, half as many after a batch that took longer than half a minute.
+///
+/// [`SyncConfig::pull_bytes`]: super::SyncConfig::pull_bytes
+fn next_batch_size(config: &super::SyncConfig, size: u32, records: u64, bytes: usize, seconds: f64) -> u32 {
+    if seconds > 30.0 {
+        return (size / 2).max(16);
+    }
+    let each = (bytes as u64).checked_div(records).unwrap_or(0).max(1);
+    let fitting = u32::try_from(config.pull_bytes as u64 / each).unwrap_or(u32::MAX);
+    fitting.min(size.saturating_mul(2)).clamp(16, config.pull_records_max)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn batch(end: u64, cursors: &[u64], last: bool) -> ReadBatch {
+        let records = cursors
+            .iter()
+            .map(|c| {
+                let json = format!(r#"{{"cursor":{c},"record":{{"tableName":"t","recordId":"r","action":"Update"}}}}"#);
+                serde_json::from_str(&json).map_err(|_| unreachable!())
+            })
+            .collect();
+        ReadBatch { end_cursor: Cursor(end), total_records: 0, records, is_last_batch: last }
+    }
+
+    #[test]
+    fn the_cursor_moves_with_records_only_and_never_back() {
+        for (start, batch, expected) in [
+            (1000, batch(1733, &[1000, 1733], false), Advance::To(Cursor(1734))),
+            (1000, batch(1733, &[1000, 1700], false), Advance::To(Cursor(1734))),
+            (1000, batch(1700, &[1000, 1733], true), Advance::To(Cursor(1734))),
+            (1000, batch(1000, &[1000], true), Advance::To(Cursor(1001))),
+            // A batch of rows that have no V6 translation.
+            (1000, batch(1500, &[], false), Advance::To(Cursor(1501))),
+            // Nothing new: the end is the newest row, which may have been written after the question.
+            (1000, batch(2950, &[], true), Advance::Stay),
+            (1000, batch(999, &[], true), Advance::Stay),
+            (0, batch(0, &[], true), Advance::Stay),
+            (1000, batch(998, &[], true), Advance::WentBack),
+            (1000, batch(999, &[], false), Advance::Stuck),
+            (1000, batch(999, &[999], false), Advance::Stuck),
+            (1000, batch(900, &[900], true), Advance::Stuck),
+            (u64::MAX, batch(u64::MAX, &[], false), Advance::Stuck),
+        ] {
+            assert_eq!(advance(Cursor(start), &batch), expected, "from {start}: {batch:?}");
+        }
+    }
+
+    #[test]
+    fn batches_fit_the_records_and_the_line() {
+        let config = crate::site::SyncConfig::default();
+        assert_eq!(next_batch_size(&config, 500, 500, 100_000, 0.1), 1000, "small records: twice as many");
+        assert_eq!(next_batch_size(&config, 8000, 8000, 1_600_000, 0.1), 8000, "up to the limit");
+        assert_eq!(next_batch_size(&config, 500, 500, 50_000_000, 0.1), 41, "large records: fewer");
+        assert_eq!(next_batch_size(&config, 500, 500, 100_000, 60.0), 250, "a slow line: half");
+        assert_eq!(next_batch_size(&config, 16, 1, 500_000_000, 60.0), 16);
+        assert_eq!(next_batch_size(&config, 500, 0, 50, 0.1), 1000);
+    }
+}

@@ -1,0 +1,231 @@
+//! Push V6: local edits to central, then waiting until it has integrated them.
+
+use url::Url;
+
+use super::client::{PushFault, to_json};
+use super::cycle::Cycle;
+use super::identity::cursor;
+use super::observer::{Step, SyncEvent};
+use crate::changelog::{Change, ChangeAction};
+use crate::error::{Error, Result, Server};
+use crate::protocol::v6::{
+    Action, Batch, BatchElement, PushRequest, PushResult, SiteStatus, SiteStatusRequest, V6_VERSION, WireRecord, path,
+};
+use crate::record::{Cursor, RecordData, StoreId, record_type};
+use crate::storage::{Incoming, Quarantine, QuarantineCause, ReadTxn, Selection, Source, key};
+
+/// Changelog rows that are looked at in one turn.
+const ROWS: usize = 1000;
+
+/// What a request is to carry.
+struct Outgoing {
+    elements: Vec<BatchElement>,
+    /// Where the cursor goes once it is taken.
+    next: Cursor,
+    /// Whether no row that is pushed lies between `next` and the bound.
+    is_last: bool,
+}
+
+impl Cycle<'_, '_> {
+    pub(super) fn push_v6(&mut self, central: &Url) -> Result<()> {
+        let (stores, bound, mut left) = {
+            let txn = self.site.storage.read()?;
+            let stores = self.identity.site_id.map_or(Ok(Vec::new()), |site| txn.stores_of_site(site))?;
+            // What is written while this runs goes out next time: central may be integrating by then.
+            let bound = txn.last_cursor()?.next();
+            let left = count_pushed(txn.as_ref(), &stores, bound)?;
+            (stores, bound, left)
+        };
+        let total = left;
+        let mut limit = self.site.config.push_records_max;
+        while left > 0 {
+            let outgoing = self.gather(&stores, bound, limit)?;
+            let count = outgoing.elements.len();
+            if count == 0 {
+                break;
+            }
+            match self.send_batch(central, outgoing, left) {
+                Ok(next) => {
+                    left = left.saturating_sub(count as u64);
+                    self.report.pushed += count as u64;
+                    self.progress(Step::PushV6, total - left, total)?;
+                    if next >= bound || self.over_budget() {
+                        break;
+                    }
+                }
+                Err(PushFault::Error(error)) => return Err(error),
+                Err(PushFault::TooLarge) if count > 1 => limit = (count / 2).max(1),
+                Err(PushFault::TooLarge) => {
+                    self.set_aside_first(&stores, bound)?;
+                    left = left.saturating_sub(1);
+                }
+            }
+        }
+        self.confirm(central, total > 0)
+    }
+
+    /// The next rows as records: up to `limit`, and up to the limit of bytes.
+    fn gather(&self, stores: &[StoreId], bound: Cursor, limit: usize) -> Result<Outgoing> {
+        let txn = self.site.storage.read()?;
+        let mut outgoing =
+            Outgoing { elements: Vec::new(), next: cursor(txn.as_ref(), key::PUSH_CURSOR_V6)?, is_last: true };
+        let mut bytes = 0;
+        let mut from = outgoing.next;
+        loop {
+            let rows = txn.changes(&Selection::Local, from, ROWS)?;
+            let exhausted = rows.len() < ROWS;
+            for row in rows {
+                if row.cursor >= bound {
+                    return Ok(outgoing);
+                }
+                from = row.cursor.next();
+                let Some(element) = translate(txn.as_ref(), stores, &row)? else {
+                    continue;
+                };
+                bytes += element.record.record_data.as_str().len() + 200;
+                let full = outgoing.elements.len() >= limit || bytes > self.site.config.push_bytes_max;
+                if full && !outgoing.elements.is_empty() {
+                    outgoing.is_last = false;
+                    return Ok(outgoing);
+                }
+                outgoing.next = from;
+                outgoing.elements.push(element);
+            }
+            if exhausted {
+                return Ok(outgoing);
+            }
+        }
+    }
+
+    /// Sends a batch; once it is taken, moves the cursor past it.
+    fn send_batch(&mut self, central: &Url, outgoing: Outgoing, left: u64) -> Result<Cursor, PushFault> {
+        let sent = outgoing.elements.len() as u64;
+        let end_cursor = outgoing.elements.last().map_or(Cursor(0), |element| element.cursor);
+        let batch =
+            Batch { end_cursor, total_records: left, records: outgoing.elements, is_last_batch: outgoing.is_last };
+        let accepted = self.post(central, batch)?.records_pushed;
+        if accepted != sent {
+            return Err(Error::PartlyAccepted { server: Server::Central, sent, accepted }.into());
+        }
+        let txn = self.site.storage.write()?;
+        txn.set_state(key::PUSH_CURSOR_V6, &outgoing.next.to_string())?;
+        txn.set_state(key::PUSH_UNCONFIRMED, "1")?;
+        txn.commit()?;
+        Ok(outgoing.next)
+    }
+
+    fn post(&mut self, central: &Url, batch: Batch) -> Result<PushResult, PushFault> {
+        let request = PushRequest { batch, sync_v5_settings: self.identity.credentials(), sync_v6_version: V6_VERSION };
+        self.client.push(&self.identity, central, path::PUSH, &to_json(&request)?)
+    }
+
+    /// A record that central does not take even alone stays here, is shown in the quarantine, and holds up no other.
+    fn set_aside_first(&mut self, stores: &[StoreId], bound: Cursor) -> Result<()> {
+        let first = self.gather(stores, bound, 1)?;
+        let txn = self.site.storage.write()?;
+        for BatchElement { record, .. } in first.elements {
+            let error = Error::RecordTooLarge {
+                server: Server::Central,
+                table: record.table_name.clone(),
+                id: record.record_id.clone(),
+                bytes: record.record_data.as_str().len(),
+            };
+            let quarantine = Quarantine { cause: QuarantineCause::Refused, reason: error.to_string(), waits_for: None };
+            let incoming = Incoming {
+                source: Source::Local,
+                table: record.table_name,
+                id: record.record_id,
+                action: record.action,
+                data: record.record_data,
+                quarantine: Some(quarantine),
+            };
+            txn.stage(&incoming, self.site.clock.now())?;
+            self.report.refused += 1;
+        }
+        txn.set_state(key::PUSH_CURSOR_V6, &first.next.to_string())?;
+        txn.commit()
+    }
+
+    /// Waits until central has integrated what was pushed, now or in a cycle that was cut (weak point A16).
+    fn confirm(&mut self, central: &Url, pushed_now: bool) -> Result<()> {
+        if self.site.storage.read()?.state(key::PUSH_UNCONFIRMED)?.as_deref() != Some("1") {
+            return Ok(());
+        }
+        if !pushed_now {
+            let empty = Batch { end_cursor: Cursor(0), total_records: 0, records: Vec::new(), is_last_batch: true };
+            match self.post(central, empty) {
+                Ok(_) => {}
+                Err(PushFault::Error(error)) => return Err(error),
+                Err(PushFault::TooLarge) => {
+                    return Err(Error::Refused {
+                        server: Server::Central,
+                        status: 413,
+                        detail: "an empty batch".to_owned(),
+                    });
+                }
+            }
+        }
+        let began = self.site.clock.monotonic();
+        loop {
+            let waited = self.site.clock.monotonic().saturating_sub(began);
+            if waited >= self.site.config.integration_wait {
+                return Err(Error::IntegrationTimeout { server: Server::Central });
+            }
+            let request =
+                SiteStatusRequest { sync_v5_settings: self.identity.credentials(), sync_v6_version: V6_VERSION };
+            let status: SiteStatus = self.client.central(&self.identity, central, path::SITE_STATUS, &request)?;
+            if !status.is_integrating {
+                let txn = self.site.storage.write()?;
+                txn.set_state(key::PUSH_UNCONFIRMED, "0")?;
+                return txn.commit();
+            }
+            self.client.wait(self.site.config.integration_poll, &SyncEvent::WaitingForIntegration { waited })?;
+        }
+    }
+}
+
+/// The number of rows below the bound that are pushed.
+fn count_pushed(txn: &dyn ReadTxn, stores: &[StoreId], bound: Cursor) -> Result<u64> {
+    let mut from = cursor(txn, key::PUSH_CURSOR_V6)?;
+    let mut count = 0;
+    loop {
+        let rows = txn.changes(&Selection::Local, from, ROWS)?;
+        count += rows.iter().filter(|row| row.cursor < bound && is_pushed(stores, row)).count() as u64;
+        match rows.last() {
+            Some(last) if rows.len() == ROWS && last.cursor < bound => from = last.cursor.next(),
+            _ => return Ok(count),
+        }
+    }
+}
+
+/// Whether a row concerns central at all (`protocol-v6` §9.2).
+pub(super) fn is_pushed(stores: &[StoreId], row: &Change) -> bool {
+    let change = &row.change;
+    let ours = change.store.as_ref().is_none_or(|store| stores.contains(store));
+    let Some(kind) = record_type(change.table.as_str()) else {
+        return false;
+    };
+    let travels = change.action == ChangeAction::Upsert || kind.deletes_on_wire();
+    kind.pushed && ours && travels
+}
+
+/// A row as a record: the data it has now. A row whose record is gone says nothing: its delete is a row of its own.
+fn translate(txn: &dyn ReadTxn, stores: &[StoreId], row: &Change) -> Result<Option<BatchElement>> {
+    if !is_pushed(stores, row) {
+        return Ok(None);
+    }
+    let change = &row.change;
+    let (action, data) = match change.action {
+        ChangeAction::Delete => (Action::Delete, RecordData::of(&())),
+        ChangeAction::Upsert => match txn.record(&change.table, &change.id)? {
+            None => return Ok(None),
+            Some(data) => {
+                let kind = record_type(change.table.as_str());
+                (Action::Update, kind.and_then(|kind| kind.in_current_spelling(&data)).unwrap_or(data))
+            }
+        },
+    };
+    let record =
+        WireRecord { table_name: change.table.clone(), record_id: change.id.clone(), action, record_data: data };
+    Ok(Some(BatchElement { cursor: row.cursor, record }))
+}

@@ -1,0 +1,120 @@
+//! What a cycle did.
+
+use serde::Serialize;
+
+use super::observer::Step;
+use crate::error::Error;
+use crate::storage::LoggedError;
+
+/// How a cycle ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Everything was done.
+    Done,
+    /// Everything was done but some records were set aside.
+    LeftBehind,
+    /// It ended at the limit of time or bytes that was given; the next one goes on.
+    Partial,
+    /// Something failed; see the error.
+    Failed,
+    /// It was stopped.
+    Cancelled,
+}
+
+impl Outcome {
+    /// The outcome in snake_case.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::LeftBehind => "left_behind",
+            Self::Partial => "partial",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// What a cycle did, as `sync --json` prints it.
+#[derive(Debug, Serialize)]
+#[non_exhaustive]
+pub struct SyncReport {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Records that central took.
+    pub pushed: u64,
+    /// Records received and staged.
+    pub pulled: u64,
+    /// Records integrated.
+    pub integrated: u64,
+    /// Records set aside because they are bad, unknown or wait for another.
+    pub quarantined: u64,
+    /// Records set aside because a rule of ownership forbids them, or because central does not take them.
+    pub refused: u64,
+    /// Pulled records that gave way to an edit made here.
+    pub kept_local: u64,
+    /// The steps that ran.
+    pub steps: Vec<StepReport>,
+    /// Requests sent, repeated ones included.
+    pub requests: u64,
+    /// Bytes of request bodies, as sent.
+    pub bytes_sent: u64,
+    /// Bytes of response bodies, decoded.
+    pub bytes_received: u64,
+    /// What the keeper of this site should know.
+    pub warnings: Vec<String>,
+    /// The first error, if any.
+    #[serde(serialize_with = "as_logged")]
+    pub error: Option<Error>,
+}
+
+/// What a step did.
+#[derive(Debug, Clone, Serialize)]
+pub struct StepReport {
+    /// Which.
+    pub name: Step,
+    /// Records done.
+    pub done: u64,
+    /// Records there were to do.
+    pub total: u64,
+    /// How long it took.
+    pub seconds: f64,
+    /// The code of the error it ended with.
+    pub error: Option<&'static str>,
+}
+
+impl Default for SyncReport {
+    fn default() -> Self {
+        Self {
+            outcome: Outcome::Done,
+            pushed: 0,
+            pulled: 0,
+            integrated: 0,
+            quarantined: 0,
+            refused: 0,
+            kept_local: 0,
+            steps: Vec::new(),
+            requests: 0,
+            bytes_sent: 0,
+            bytes_received: 0,
+            warnings: Vec::new(),
+            error: None,
+        }
+    }
+}
+
+fn as_logged<S: serde::Serializer>(error: &Option<Error>, serializer: S) -> Result<S::Ok, S::Error> {
+    error.as_ref().map(LoggedError::from).serialize(serializer)
+}
+
+impl From<&Error> for LoggedError {
+    fn from(error: &Error) -> Self {
+        Self {
+            code: error.code().to_owned(),
+            class: error.class().as_str().to_owned(),
+            message: error.to_string(),
+            advice: error.advice().to_owned(),
+            causes: error.causes(),
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! How a database stands: who it is, what waits, how the last cycle ended.
+
+use serde::Serialize;
+
+use super::identity::{cursor, role};
+use super::push::is_pushed;
+use crate::clock::Timestamp;
+use crate::error::Result;
+use crate::ownership::Role;
+use crate::record::{Cursor, SiteId};
+use crate::storage::{LoggedError, ReadTxn, Selection, Storage, key};
+
+/// How a database stands, as `status --json` prints it.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct Status {
+    /// `central` or `remote`; `None` before it is set up.
+    pub role: Option<&'static str>,
+    /// The site's number.
+    pub site_id: Option<SiteId>,
+    /// The site's name.
+    pub site_name: Option<String>,
+    /// The legacy server's address.
+    pub legacy_url: Option<String>,
+    /// Central's address.
+    pub central_url: Option<String>,
+    /// Whether a first cycle was completed.
+    pub initialised: bool,
+    /// The next position to read of central's changelog.
+    pub pull_cursor_v6: Cursor,
+    /// The next position to push of our own.
+    pub push_cursor_v6: Cursor,
+    /// Edits made here that central has not taken yet.
+    pub waiting: Waiting,
+    /// The newest cycle.
+    pub last_sync: Option<LastSync>,
+    /// Records that are set aside, whatever the cause.
+    pub quarantined: u64,
+    /// The same by cause.
+    pub quarantined_by_cause: std::collections::BTreeMap<&'static str, u64>,
+    /// Records held, by table.
+    pub records: std::collections::BTreeMap<String, u64>,
+}
+
+/// Edits made here that central has not taken yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Waiting {
+    /// How many records.
+    pub records: u64,
+    /// The size of their data.
+    pub bytes: u64,
+    /// When the oldest was written.
+    pub oldest_at: Option<Timestamp>,
+}
+
+/// The newest cycle.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct LastSync {
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When it ended.
+    pub finished_at: Timestamp,
+    /// How it ended.
+    pub outcome: String,
+    /// The error it ended with.
+    pub error: Option<LoggedError>,
+}
+
+/// Reads how a database stands.
+///
+/// # Errors
+/// The database failed.
+pub fn status(storage: &dyn Storage) -> Result<Status> {
+    let txn = storage.read()?;
+    let role = role(txn.as_ref())?;
+    let site_id = txn.state(key::SITE_ID)?.and_then(|id| id.parse().ok()).map(SiteId);
+    let by_cause: std::collections::BTreeMap<_, _> =
+        txn.quarantine_counts()?.into_iter().map(|(cause, count)| (cause.as_str(), count)).collect();
+    Ok(Status {
+        role: role.map(Role::as_str),
+        site_id,
+        site_name: txn.state(key::SITE_NAME)?,
+        legacy_url: txn.state(key::LEGACY_URL)?,
+        central_url: txn.state(key::CENTRAL_URL)?,
+        initialised: txn.state(key::INITIALISED_AT)?.is_some() || role == Some(Role::Central),
+        pull_cursor_v6: cursor(txn.as_ref(), key::PULL_CURSOR_V6)?,
+        push_cursor_v6: cursor(txn.as_ref(), key::PUSH_CURSOR_V6)?,
+        waiting: if role == Some(Role::Central) { Waiting::NONE } else { waiting(txn.as_ref(), site_id)? },
+        last_sync: txn.log(1)?.into_iter().next().map(|entry| LastSync {
+            started_at: entry.started_at,
+            finished_at: entry.finished_at,
+            outcome: entry.outcome,
+            error: entry.error,
+        }),
+        quarantined: by_cause.values().sum(),
+        quarantined_by_cause: by_cause,
+        records: txn.record_counts()?.into_iter().map(|(table, count)| (table.to_string(), count)).collect(),
+    })
+}
+
+impl Waiting {
+    const NONE: Self = Self { records: 0, bytes: 0, oldest_at: None };
+}
+
+fn waiting(txn: &dyn ReadTxn, site: Option<SiteId>) -> Result<Waiting> {
+    const ROWS: usize = 1000;
+    let stores = site.map_or(Ok(Vec::new()), |site| txn.stores_of_site(site))?;
+    let mut waiting = Waiting::NONE;
+    let mut from = cursor(txn, key::PUSH_CURSOR_V6)?;
+    loop {
+        let rows = txn.changes(&Selection::Local, from, ROWS)?;
+        for row in rows.iter().filter(|row| is_pushed(&stores, row)) {
+            let change = &row.change;
+            waiting.records += 1;
+            waiting.bytes += txn.record(&change.table, &change.id)?.map_or(0, |data| data.as_str().len() as u64);
+            waiting.oldest_at = Some(waiting.oldest_at.map_or(change.changed_at, |at| at.min(change.changed_at)));
+        }
+        match rows.last() {
+            Some(last) if rows.len() == ROWS => from = last.cursor.next(),
+            _ => return Ok(waiting),
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! Real HTTP and HTTPS.
+
+use std::io::Read as _;
+use std::time::Duration;
+
+use ureq::tls::{RootCerts, TlsConfig};
+use ureq::{Agent, Timeout};
+
+use super::{HttpRequest, HttpResponse, Method, Transport, TransportError};
+
+/// How long each part of an exchange may take. No limit is put on the whole: a slow line may take its time as long as
+/// something moves (weak points B10, B11).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Timeouts {
+    /// Name look-up, connection and TLS.
+    pub connect: Duration,
+    /// Sending the body.
+    pub send: Duration,
+    /// From the end of the request to the head of the response: the server's thinking.
+    pub response: Duration,
+    /// Receiving the body.
+    pub receive: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        let minutes = |n: u64| Duration::from_secs(60 * n);
+        Self { connect: Duration::from_secs(45), send: minutes(30), response: minutes(10), receive: minutes(30) }
+    }
+}
+
+/// A transport over HTTP(S): one connection is kept and reused, answers come gzipped, certificates are checked against
+/// the roots this machine trusts.
+#[derive(Debug)]
+pub struct HttpTransport {
+    agent: Agent,
+    response_bytes_max: u64,
+}
+
+impl HttpTransport {
+    /// A transport with these time limits.
+    pub fn new(timeouts: &Timeouts) -> Self {
+        let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build();
+        let agent = Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .user_agent("")
+            .tls_config(tls)
+            .timeout_connect(Some(timeouts.connect))
+            .timeout_resolve(Some(timeouts.connect))
+            .timeout_send_body(Some(timeouts.send))
+            .timeout_recv_response(Some(timeouts.response))
+            .timeout_recv_body(Some(timeouts.receive))
+            .build()
+            .new_agent();
+        Self { agent, response_bytes_max: 256 * 1024 * 1024 }
+    }
+}
+
+impl Default for HttpTransport {
+    fn default() -> Self {
+        Self::new(&Timeouts::default())
+    }
+}
+
+impl Transport for HttpTransport {
+    fn send(&self, request: &HttpRequest) -> Result<HttpResponse, TransportError> {
+        let mut builder = ureq::http::Request::builder().method(request.method.as_str()).uri(&request.url);
+        for (name, value) in &request.headers {
+            builder = builder.header(name, value);
+        }
+        let body = match request.method {
+            Method::Get => Vec::new(),
+            Method::Post | Method::Put => request.body.clone(),
+        };
+        let not_http = |error: ureq::http::Error| TransportError::NotHttp(error.into());
+        let sent = match request.method {
+            Method::Get => self.agent.run(builder.body(()).map_err(not_http)?),
+            Method::Post | Method::Put => self.agent.run(builder.body(body).map_err(not_http)?),
+        };
+        let response = sent.map_err(before_response)?;
+        let status = response.status().as_u16();
+        let text = |value: &ureq::http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+        let headers = response.headers().iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
+        let mut received = Vec::new();
+        let mut reader = response.into_body().into_reader().take(self.response_bytes_max + 1);
+        reader.read_to_end(&mut received).map_err(in_body)?;
+        if received.len() as u64 > self.response_bytes_max {
+            return Err(TransportError::TooLarge(self.response_bytes_max));
+        }
+        Ok(HttpResponse { status, headers, body: received })
+    }
+}
+
+/// What failed before the head of the response was there.
+fn before_response(error: ureq::Error) -> TransportError {
+    use std::io::ErrorKind;
+    match error {
+        ureq::Error::Timeout(Timeout::Resolve | Timeout::Connect) => TransportError::Unreachable(error.into()),
+        ureq::Error::Timeout(_) => TransportError::TimedOut(error.into()),
+        ureq::Error::HostNotFound | ureq::Error::ConnectionFailed => TransportError::Unreachable(error.into()),
+        ureq::Error::Rustls(_) | ureq::Error::Tls(_) => TransportError::Certificate(error.into()),
+        ureq::Error::Io(io) => match io.kind() {
+            ErrorKind::InvalidData if mentions_certificate(&io) => TransportError::Certificate(io.into()),
+            ErrorKind::ConnectionRefused
+            | ErrorKind::NotFound
+            | ErrorKind::HostUnreachable
+            | ErrorKind::NetworkUnreachable
+            | ErrorKind::AddrNotAvailable => TransportError::Unreachable(io.into()),
+            ErrorKind::TimedOut | ErrorKind::WouldBlock => TransportError::TimedOut(io.into()),
+            _ => TransportError::Broken(io.into()),
+        },
+        other => TransportError::NotHttp(other.into()),
+    }
+}
+
+fn mentions_certificate(error: &std::io::Error) -> bool {
+    error.to_string().contains("certificate")
+}
+
+/// What failed while the body was read.
+fn in_body(error: std::io::Error) -> TransportError {
+    if error.kind() == std::io::ErrorKind::TimedOut {
+        TransportError::TimedOut(error.into())
+    } else {
+        TransportError::CutOff(error.into())
+    }
+}

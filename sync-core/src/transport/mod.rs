@@ -1,0 +1,131 @@
+//! Requests and responses at the level of HTTP, and who carries them.
+
+#[cfg(feature = "http")]
+mod http;
+mod in_process;
+mod recorded;
+
+use std::fmt;
+
+#[cfg(feature = "http")]
+pub use http::{HttpTransport, Timeouts};
+pub use in_process::InProcess;
+pub use recorded::{Exchange, Recorded};
+
+use crate::error::Cause;
+
+/// A request method that this protocol uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[allow(missing_docs, reason = "each is its own meaning")]
+pub enum Method {
+    Get,
+    Post,
+    Put,
+}
+
+impl Method {
+    /// The method in capital letters.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+        }
+    }
+}
+
+/// A request. As a client sends it, `url` is absolute; as a server receives it, path and query.
+#[derive(Clone, PartialEq, Eq)]
+pub struct HttpRequest {
+    /// The method.
+    pub method: Method,
+    /// Where to.
+    pub url: String,
+    /// Headers; names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+impl HttpRequest {
+    /// A header's value, by its name in lower case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        find(&self.headers, name)
+    }
+}
+
+impl fmt::Debug for HttpRequest {
+    /// Shows method and address only: headers and bodies hold credentials.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.method.as_str(), self.url)
+    }
+}
+
+/// A response.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpResponse {
+    /// The status.
+    pub status: u16,
+    /// Headers; names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// The body, decoded.
+    pub body: Vec<u8>,
+}
+
+impl HttpResponse {
+    /// A response with a JSON body.
+    pub fn json(status: u16, body: Vec<u8>) -> Self {
+        Self { status, headers: vec![("content-type".to_owned(), "application/json".to_owned())], body }
+    }
+
+    /// A response with a text body.
+    pub fn text(status: u16, text: impl Into<String>) -> Self {
+        let headers = vec![("content-type".to_owned(), "text/plain; charset=utf-8".to_owned())];
+        Self { status, headers, body: text.into().into_bytes() }
+    }
+
+    /// A header's value, by its name in lower case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        find(&self.headers, name)
+    }
+}
+
+fn find<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    headers.iter().find(|(header, _)| header.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+}
+
+/// Why no whole response came.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+#[allow(missing_docs, reason = "the message of each variant says what it is")]
+pub enum TransportError {
+    #[error("no connection")]
+    Unreachable(#[source] Cause),
+    #[error("the certificate is refused")]
+    Certificate(#[source] Cause),
+    #[error("no answer in time")]
+    TimedOut(#[source] Cause),
+    #[error("the connection broke while the request was sent or the answer was awaited")]
+    Broken(#[source] Cause),
+    #[error("the answer was cut off")]
+    CutOff(#[source] Cause),
+    #[error("the answer is larger than {0} bytes")]
+    TooLarge(u64),
+    #[error("the answer is not HTTP")]
+    NotHttp(#[source] Cause),
+}
+
+/// Carries one request and brings its response. Does not retry and does not follow redirects: both are decided above.
+pub trait Transport: Send + Sync {
+    /// Sends a request and receives the whole response.
+    ///
+    /// # Errors
+    /// No whole response came; a response with any status is not an error.
+    fn send(&self, request: &HttpRequest) -> Result<HttpResponse, TransportError>;
+}
+
+impl<T: Transport + ?Sized> Transport for std::sync::Arc<T> {
+    fn send(&self, request: &HttpRequest) -> Result<HttpResponse, TransportError> {
+        (**self).send(request)
+    }
+}

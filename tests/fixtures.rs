@@ -1,0 +1,1 @@
+//! Traffic captured from real servers.
