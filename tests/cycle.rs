@@ -1,0 +1,286 @@
+//! Cycles between real ends in one process: who receives what, what is kept, what gives way.
+
+use std::ops::ControlFlow;
+
+use sync_core::record::{RecordId, TableName};
+use sync_core::storage::{QuarantineCause, Storage, key};
+use sync_core::{Error, Outcome, Silent, Step, SyncEvent, SyncOptions};
+use sync_tests::world::{CentralEnd, asset, data, get};
+
+#[test]
+fn a_first_sync_brings_what_central_has_for_the_site_and_no_more() {
+    let central = CentralEnd::new();
+    let (a, b) = (central.new_site("a"), central.new_site("b"));
+    central.records.put("asset_class", [data(r#"{"id":"class","name":"Cold chain"}"#)]).unwrap();
+    central.records.put("asset", [asset("of_a", "STORE_a", ""), asset("of_b", "STORE_b", "")]).unwrap();
+
+    let report = a.sync();
+    assert_eq!(report.outcome, Outcome::Done);
+    b.sync();
+    assert_eq!(a.get("asset_class", "class").as_deref(), Some(r#"{"id":"class","name":"Cold chain"}"#));
+    assert!(a.get("asset", "of_a").is_some() && a.get("asset", "of_b").is_none());
+    assert!(b.get("asset", "of_b").is_some() && b.get("asset", "of_a").is_none());
+    assert!(a.get("store", "STORE_a").is_some(), "stores come as central data of the legacy side");
+    assert_eq!(
+        report.steps.iter().map(|s| s.name).collect::<Vec<_>>(),
+        [Step::Prepare, Step::PullCentral, Step::PullV6, Step::Integrate]
+    );
+}
+
+#[test]
+fn edits_go_up_and_down_and_do_not_echo() {
+    let central = CentralEnd::new();
+    let (a, b) = (central.new_site("a"), central.new_site("b"));
+    a.sync();
+    b.sync();
+    a.records.put("asset", [asset("x", "STORE_a", "made at a")]).unwrap();
+    a.records.put("name_oms_fields", [data(r#"{"id":"N","properties":"{}"}"#)]).unwrap();
+    let pushed = a.sync();
+    assert_eq!((pushed.pushed, pushed.pulled), (2, 0), "what a site sent does not come back to it");
+    assert_eq!(get(&central.records, "asset", "x").as_deref(), Some(asset("x", "STORE_a", "made at a").as_str()));
+    let pulled = b.sync();
+    assert_eq!(pulled.pulled, 1, "store properties go to every site, another store's asset does not");
+
+    central.records.put("asset", [asset("x", "STORE_a", "changed at central")]).unwrap();
+    assert_eq!(a.sync().pulled, 1);
+    assert!(a.get("asset", "x").unwrap().contains("changed at central"));
+    let quiet = a.sync();
+    assert_eq!((quiet.pushed, quiet.pulled, quiet.integrated), (0, 0, 0));
+}
+
+#[test]
+fn what_only_central_configures_is_refused_in_words_for_users() {
+    let central = CentralEnd::new();
+    let a = central.new_site("a");
+    a.sync();
+    let error = a.records.put("asset_class", [data(r#"{"id":"c","name":"n"}"#)]).unwrap_err();
+    assert_eq!(error.code(), "only_allowed_on_central");
+    assert!(error.to_string().contains("asset_class is only allowed on central"), "{error}");
+    let other = a.records.put("asset", [asset("x", "STORE_elsewhere", "")]).unwrap_err();
+    assert_eq!(other.code(), "store_not_active_here");
+    let shape = a.records.put("asset", [data(r#"{"id":"x","notes":5}"#)]).unwrap_err();
+    assert!(matches!(shape, Error::InvalidRecord { .. }), "{shape}");
+    let txn = a.storage.read().unwrap();
+    assert!(!txn.has_record(&"asset".into(), &"x".into()).unwrap(), "nothing was written");
+}
+
+#[test]
+fn a_write_is_all_or_nothing_with_its_changelog() {
+    let central = CentralEnd::new();
+    let a = central.new_site("a");
+    a.sync();
+    let before = a.storage.read().unwrap().last_cursor().unwrap();
+    let records = [asset("good", "STORE_a", ""), asset("bad", "STORE_other", "")];
+    assert!(a.records.put("asset", records).is_err());
+    assert_eq!(a.get("asset", "good"), None);
+    assert_eq!(a.storage.read().unwrap().last_cursor().unwrap(), before);
+}
+
+#[test]
+fn an_edit_made_during_the_cycle_wins_over_what_was_pulled() {
+    let central = CentralEnd::new();
+    let a = central.new_site("a");
+    a.sync();
+    a.records.put("asset", [asset("x", "STORE_a", "first")]).unwrap();
+    a.sync();
+    central.records.put("asset", [asset("x", "STORE_a", "of central")]).unwrap();
+    let mut edit_before_integration = |event: &SyncEvent| {
+        if matches!(event, SyncEvent::StepStarted { step: Step::Integrate }) {
+            a.records.put("asset", [asset("x", "STORE_a", "of the clinic")]).unwrap();
+        }
+        ControlFlow::Continue(())
+    };
+    let report = a.site.sync(&SyncOptions::default(), &mut edit_before_integration).unwrap();
+    assert_eq!((report.kept_local, report.integrated), (1, 0));
+    assert!(a.get("asset", "x").unwrap().contains("of the clinic"));
+    a.sync();
+    assert!(get(&central.records, "asset", "x").unwrap().contains("of the clinic"), "and goes out with the next push");
+}
+
+#[test]
+fn edits_made_before_the_first_sync_are_pushed_by_the_second() {
+    let central = CentralEnd::new();
+    let a = central.new_site("a");
+    a.records.put("system_log", [data(
+        r#"{"id":"s","type":"Migration","sync_site_id":null,"datetime":"2025-01-01T00:00:00","message":null,"is_error":false}"#,
+    )]).unwrap();
+    assert_eq!(a.sync().pushed, 0);
+    assert_eq!(a.sync().pushed, 1);
+    assert!(get(&central.records, "system_log", "s").is_some());
+}
+
+#[test]
+fn deletes_and_moves_travel() {
+    let central = CentralEnd::new();
+    let (a, b) = (central.new_site("a"), central.new_site("b"));
+    a.sync();
+    b.sync();
+    a.records.put("asset", [asset("x", "STORE_a", "")]).unwrap();
+    a.records.put("asset_internal_location", [data(r#"{"id":"l","asset_id":"x","location_id":"loc"}"#)]).unwrap();
+    a.sync();
+    assert!(get(&central.records, "asset_internal_location", "l").is_some());
+    a.records.delete("asset_internal_location", &RecordId::from("l")).unwrap();
+    a.records.delete("asset", &RecordId::from("x")).unwrap();
+    a.sync();
+    assert_eq!(get(&central.records, "asset_internal_location", "l"), None);
+    assert!(get(&central.records, "asset", "x").unwrap().contains("\"deleted_datetime\":\"2"), "a soft delete");
+
+    central.records.put("asset", [asset("moves", "STORE_a", "")]).unwrap();
+    a.sync();
+    central.records.put("asset", [asset("moves", "STORE_b", "")]).unwrap();
+    a.sync();
+    b.sync();
+    assert!(b.get("asset", "moves").unwrap().contains("STORE_b"));
+    assert!(a.get("asset", "moves").unwrap().contains("STORE_b"), "the site that loses it is told");
+}
+
+#[test]
+fn a_reinstalled_site_gets_its_own_records_back() {
+    let central = CentralEnd::new();
+    let a = central.new_site("a");
+    a.sync();
+    a.records.put("asset", [asset("x", "STORE_a", "precious")]).unwrap();
+    a.sync();
+    drop(a);
+    let again = central.set_up_in("a_again", "a", central.transport());
+    again.sync();
+    assert_eq!(again.get("asset", "x").as_deref(), Some(asset("x", "STORE_a", "precious").as_str()));
+    assert_eq!(again.sync().pushed, 0, "what came back is not pushed again");
+}
+
+#[test]
+fn central_keeps_what_breaks_the_rules_with_its_reason() {
+    use sync_core::protocol::v6::Action;
+    use sync_core::storage::{Incoming, Source};
+    let central = CentralEnd::new();
+    let a = central.new_site("a");
+    a.sync();
+    // As a site whose program asks nobody would push it.
+    let txn = central.storage.write().unwrap();
+    let site = central.sites.list().unwrap()[0].id;
+    let bad = |table: &str, id: &str, json: &str| Incoming {
+        source: Source::Site(site),
+        table: table.into(),
+        id: id.into(),
+        action: Action::Update,
+        data: data(json),
+        quarantine: None,
+    };
+    let now = sync_core::Timestamp::from_unix_millis(0);
+    txn.stage(&bad("asset_class", "c", r#"{"id":"c","name":"mine"}"#), now).unwrap();
+    txn.stage(&bad("asset", "x", asset("x", "STORE_b", "").as_str()), now).unwrap();
+    txn.stage(&bad("asset", "ok", asset("ok", "STORE_a", "").as_str()), now).unwrap();
+    txn.stage(&bad("hologram", "h", "{}"), now).unwrap();
+    txn.request_integration(site, now).unwrap();
+    txn.commit().unwrap();
+    central.central.integrate_waiting().unwrap();
+    let counts = central.storage.read().unwrap().quarantine_counts().unwrap();
+    assert_eq!(counts, [(QuarantineCause::Refused, 2), (QuarantineCause::Unsupported, 1)]);
+    assert!(get(&central.records, "asset", "ok").is_some(), "the rest goes on");
+    assert_eq!(get(&central.records, "asset_class", "c"), None);
+    let set_aside = central.storage.read().unwrap().quarantined(0, 10).unwrap();
+    assert!(set_aside[0].1.reason.contains("only allowed on central"), "{:?}", set_aside[0].1);
+}
+
+#[test]
+fn a_record_waits_for_its_parent_and_heals() {
+    let central = CentralEnd::new();
+    let a = central.new_site("a");
+    a.sync();
+    // The child's row is older than the parent's because the parent was changed last; and the parent comes later.
+    let dose = r#"{"id":"d","vaccine_course_id":"vc","label":"1","min_age":0.0,"max_age":1.0,"custom_age_label":null,"min_interval_days":1,"deleted_datetime":null}"#;
+    central.records.put("vaccine_course_dose", [data(dose)]).unwrap();
+    let report = a.sync();
+    assert_eq!((report.outcome, report.quarantined), (Outcome::LeftBehind, 1));
+    let (_, why) = a.storage.read().unwrap().quarantined(0, 1).unwrap().remove(0);
+    assert_eq!(why.waits_for, Some((TableName::from("vaccine_course"), RecordId::from("vc"))));
+    let course = r#"{"id":"vc","name":"n","program_id":"p","demographic_id":null,"coverage_rate":1.0,"is_active":true,"wastage_rate":0.0,"deleted_datetime":null,"can_skip_dose":false}"#;
+    central.records.put("vaccine_course", [data(course)]).unwrap();
+    let healed = a.sync();
+    assert_eq!((healed.outcome, healed.integrated, healed.quarantined), (Outcome::Done, 2, 0));
+    assert_eq!(a.get("vaccine_course_dose", "d").as_deref(), Some(dose));
+}
+
+#[test]
+fn a_vaccination_follows_its_patient() {
+    let central = CentralEnd::new();
+    let (a, b) = (central.new_site("a"), central.new_site("b"));
+    let course = r#"{"id":"vc","name":"n","program_id":"p","demographic_id":null,"coverage_rate":1.0,"is_active":true,"wastage_rate":0.0,"deleted_datetime":null,"can_skip_dose":false}"#;
+    let dose = r#"{"id":"d","vaccine_course_id":"vc","label":"1","min_age":0.0,"max_age":1.0,"custom_age_label":null,"min_interval_days":1,"deleted_datetime":null}"#;
+    central.records.put("vaccine_course", [data(course)]).unwrap();
+    central.records.put("vaccine_course_dose", [data(dose)]).unwrap();
+    a.sync();
+    b.sync();
+    let patient = r#"{"ID":"p","name":"P","code":"p","type":"patient","customer":false,"supplier":false,"supplying_store_id":"","first":"","last":"","female":true,"date_of_birth":null,"phone":"","charge code":"","comment":"","country":"","bill_address1":"","bill_address2":"","email":"","url":"","manufacturer":false,"donor":false,"hold":false,"NEXT_OF_KIN_ID":"","next_of_kin_relative":"","created_date":null,"national_health_number":"","isDeceased":false,"om_created_datetime":null,"om_gender":"FEMALE"}"#;
+    let given = r#"{"id":"v","store_id":"STORE_a","program_enrolment_id":"e","encounter_id":"e","user_id":"u","vaccine_course_dose_id":"d","created_datetime":"2025-01-01T00:00:00","vaccination_date":"2025-01-01","given":true,"patient_id":"p"}"#;
+    for site in [&a, &b] {
+        site.records.put("name", [data(patient)]).unwrap();
+    }
+    a.records
+        .put("name_store_join", [data(r#"{"ID":"ja","store_ID":"STORE_a","name_ID":"p","inactive":false}"#)])
+        .unwrap();
+    a.records.put("vaccination", [data(given)]).unwrap();
+    a.sync();
+    b.sync();
+    assert_eq!(b.get("vaccination", "v"), None, "the patient is not visible at b");
+    b.records
+        .put("name_store_join", [data(r#"{"ID":"jb","store_ID":"STORE_b","name_ID":"p","inactive":false}"#)])
+        .unwrap();
+    b.sync();
+    a.records.put("vaccination", [data(&given.replace("\"given\":true", "\"given\":true,\"comment\":\"x\""))]).unwrap();
+    a.sync();
+    b.sync();
+    assert!(b.get("vaccination", "v").is_some());
+}
+
+#[test]
+fn one_cycle_at_a_time() {
+    let central = CentralEnd::new();
+    let a = central.new_site("a");
+    let lock = a.storage.lock_cycle().unwrap();
+    let error = a.site.sync(&SyncOptions::default(), &mut Silent).unwrap_err();
+    assert!(matches!(error, Error::CycleRunning { holder: Some(pid) } if pid == std::process::id()), "{error}");
+    drop(lock);
+    a.sync();
+}
+
+#[test]
+fn stopped_at_any_event_it_goes_on_where_it_was() {
+    let central = CentralEnd::new();
+    let a = central.new_site("a");
+    for n in 0..50 {
+        central.records.put("asset", [asset(&format!("{n:03}"), "STORE_a", "")]).unwrap();
+    }
+    let mut stop_at = 0;
+    loop {
+        let mut seen = 0;
+        let mut stop = |_: &SyncEvent| {
+            seen += 1;
+            if seen > stop_at { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        let report = a.site.sync(&SyncOptions::default(), &mut stop).unwrap();
+        if report.outcome == Outcome::Done {
+            break;
+        }
+        assert_eq!(report.outcome, Outcome::Cancelled);
+        stop_at += 1;
+        assert!(stop_at < 100, "it never ends");
+    }
+    assert_eq!(sync_tests::world::count(a.storage.as_ref(), "asset"), 50);
+}
+
+#[test]
+fn a_central_that_went_back_is_read_again() {
+    let central = CentralEnd::new();
+    let a = central.new_site("a");
+    central.records.put("asset_class", [data(r#"{"id":"c","name":"n"}"#)]).unwrap();
+    a.sync();
+    let txn = a.storage.write().unwrap();
+    txn.set_state(key::PULL_CURSOR_V6, "1000000").unwrap();
+    txn.commit().unwrap();
+    let report = a.sync();
+    assert!(report.warnings[0].contains("went back from 1000000"), "{:?}", report.warnings);
+    assert_eq!(report.pulled, 1);
+    let cursor = a.storage.read().unwrap().state(key::PULL_CURSOR_V6).unwrap().unwrap();
+    assert!(cursor.parse::<u64>().unwrap() <= central.storage.read().unwrap().last_cursor().unwrap().next().0);
+}

@@ -1,0 +1,133 @@
+//! A central server and sites in one process, over real SQLite files.
+
+use std::sync::Arc;
+
+use sync_core::central::LocalSites;
+use sync_core::protocol::PasswordHash;
+use sync_core::record::{RecordData, RecordId, StoreId, TableName};
+use sync_core::storage::{SqliteStorage, Storage};
+use sync_core::transport::{InProcess, Transport};
+use sync_core::{Central, Clock, Records, Settings, Silent, Site, SyncOptions, SyncReport, SystemClock};
+use tempfile::TempDir;
+
+/// The password of every site.
+pub const PASSWORD: &str = "pass";
+
+/// A central server that needs no legacy server.
+pub struct CentralEnd {
+    /// Its storage.
+    pub storage: Arc<SqliteStorage>,
+    /// The server.
+    pub central: Arc<Central>,
+    /// Its list of sites.
+    pub sites: LocalSites,
+    /// Its records.
+    pub records: Records,
+    clock: Arc<dyn Clock>,
+    folder: TempDir,
+}
+
+/// A remote site.
+pub struct SiteEnd {
+    /// Its storage.
+    pub storage: Arc<SqliteStorage>,
+    /// The site.
+    pub site: Site,
+    /// Its records.
+    pub records: Records,
+}
+
+/// JSON text as record data.
+pub fn data(json: &str) -> RecordData {
+    RecordData::parse(json).expect("valid JSON")
+}
+
+/// The data of an asset in a store.
+pub fn asset(id: &str, store: &str, notes: &str) -> RecordData {
+    data(&format!(
+        r#"{{"id":"{id}","notes":"{notes}","store_id":"{store}","created_datetime":"2025-01-01T00:00:00","modified_datetime":"2025-01-01T00:00:00.120"}}"#
+    ))
+}
+
+impl Default for CentralEnd {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl CentralEnd {
+    /// A fresh one.
+    pub fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let storage = Arc::new(SqliteStorage::open(folder.path().join("central.sqlite")).expect("a database"));
+        let sites = LocalSites::open(storage.clone(), clock.clone()).expect("a central database");
+        let central = Arc::new(Central::stand_alone(storage.clone(), clock.clone()));
+        let records = Records::new(storage.clone(), clock.clone());
+        Self { storage, central, sites, records, clock, folder }
+    }
+
+    /// A transport to it.
+    pub fn transport(&self) -> Arc<dyn Transport> {
+        Arc::new(InProcess::new(self.central.clone()))
+    }
+
+    /// Adds a site with one store, named after it: site `a` has store `STORE_a`.
+    pub fn add_site(&self, name: &str) {
+        self.sites.add(name, &PasswordHash::of_password(PASSWORD)).expect("a new site");
+        let store = StoreId::new(format!("STORE_{name}"));
+        self.sites.add_store(name, name, name, Some(store)).expect("a new store");
+    }
+
+    /// A site that was added here, set up in a database of this name, over this transport.
+    pub fn set_up_in(&self, database: &str, name: &str, transport: Arc<dyn Transport>) -> SiteEnd {
+        let path = self.folder.path().join(format!("{database}.sqlite"));
+        let storage = Arc::new(SqliteStorage::open(path).expect("a database"));
+        let site = Site::new(storage.clone(), transport, self.clock.clone());
+        site.set_up(&settings(name), &mut Silent).expect("set up");
+        let records = Records::new(storage.clone(), self.clock.clone());
+        SiteEnd { storage, site, records }
+    }
+
+    /// Adds a site and sets it up.
+    pub fn new_site(&self, name: &str) -> SiteEnd {
+        self.add_site(name);
+        self.set_up_in(name, name, self.transport())
+    }
+}
+
+/// Settings of a site of this world.
+pub fn settings(name: &str) -> Settings {
+    Settings {
+        legacy_url: "http://central.example.org".to_owned(),
+        site_name: name.to_owned(),
+        password: PasswordHash::of_password(PASSWORD),
+        hardware_id: Some(format!("machine-{name}")),
+    }
+}
+
+impl SiteEnd {
+    /// Runs a cycle that must go well.
+    pub fn sync(&self) -> SyncReport {
+        let report = self.site.sync(&SyncOptions::default(), &mut Silent).expect("a cycle");
+        assert!(report.error.is_none(), "{:?}", report.error);
+        report
+    }
+
+    /// A record's data as text.
+    pub fn get(&self, table: &str, id: &str) -> Option<String> {
+        get(&self.records, table, id)
+    }
+}
+
+/// A record's data as text.
+pub fn get(records: &Records, table: &str, id: &str) -> Option<String> {
+    let found = records.get(&TableName::from(table), &RecordId::from(id)).expect("a readable record");
+    found.map(|data| data.as_str().to_owned())
+}
+
+/// The number of records of a table.
+pub fn count(storage: &dyn Storage, table: &str) -> u64 {
+    let counts = storage.read().and_then(|txn| txn.record_counts()).expect("counts");
+    counts.iter().find(|(name, _)| name.as_str() == table).map_or(0, |(_, count)| *count)
+}
