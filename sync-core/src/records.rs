@@ -77,19 +77,37 @@ impl Records {
     /// [`Error::NotAllowed`] with `OnlyAllowedOnCentral` and the other rules of ownership, [`Error::InvalidRecord`],
     /// [`Error::UnknownTable`], [`Error::NotSetUp`] before the database knows its role.
     pub fn put(&self, table: &str, records: impl IntoIterator<Item = RecordData>) -> Result<Vec<RecordId>> {
+        let txn = self.storage.write()?;
+        let ids = self.write_all(txn.as_ref(), table, records)?;
+        txn.commit()?;
+        Ok(ids)
+    }
+
+    /// Does all that [`put`](Self::put) does, and takes it back.
+    ///
+    /// # Errors
+    /// As [`put`](Self::put).
+    pub fn check(&self, table: &str, records: impl IntoIterator<Item = RecordData>) -> Result<Vec<RecordId>> {
+        self.write_all(self.storage.write()?.as_ref(), table, records)
+    }
+
+    fn write_all(
+        &self,
+        txn: &dyn WriteTxn,
+        table: &str,
+        records: impl IntoIterator<Item = RecordData>,
+    ) -> Result<Vec<RecordId>> {
         let kind = known(table)?;
         let table = TableName::from(table);
         let now = self.clock.now();
-        let txn = self.storage.write()?;
-        let writer = Writer::new(txn.as_ref())?;
+        let writer = Writer::new(txn)?;
         let mut ids = Vec::new();
         for data in records {
             let id = checked_id(kind, &table, &data)?;
             writer.ask(kind, Operation::Upsert, &table, &id, Some(&data))?;
-            apply::upsert(txn.as_ref(), &table, &id, &data, Origin::Local, now)?;
+            apply::upsert(txn, &table, &id, &data, Origin::Local, now)?;
             ids.push(id);
         }
-        txn.commit()?;
         Ok(ids)
     }
 

@@ -1,0 +1,293 @@
+//! The command line as it is typed: flags only, nothing opened, nothing asked.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+/// Synchronise a database with Open mSupply: as a remote site, or as the central server.
+#[derive(Debug, Parser)]
+#[command(name = "oms-sync", version, max_term_width = 100, after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// The site's database; everything about a site is in this one file
+    #[arg(long, global = true, env = "OMS_SYNC_DB", default_value = "oms-sync.sqlite", value_name = "FILE")]
+    pub db: PathBuf,
+
+    /// Print one JSON document (or JSON lines, where records are listed) on standard output
+    #[arg(long, global = true)]
+    pub json: bool,
+
+    /// Print no hints and no progress
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+
+    /// Print the causes of an error
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+
+    /// When to use colour; NO_COLOR is respected too
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub color: ColorChoice,
+
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  oms-sync demo                                   see it work, on this machine
+  oms-sync init --legacy-url https://mysupply.example.org:2048 --site district-07
+  oms-sync sync                                   one cycle; goes on where it was cut
+  oms-sync status --json                          how this site stands, for scripts
+
+Exit status:
+  0 done    1 some records were left behind    2 wrong usage or input
+  3 not set up, or the set-up is refused       4 network or the other end: try again
+  5 versions do not fit: upgrade one end       6 this machine: disk or database
+  7 another cycle is running                   130 interrupted";
+
+/// When to use colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ColorChoice {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Set this database up as a site: ask the legacy server who it is
+    Init(Init),
+    /// Ask the legacy server again who this site is and where central is, and probe central
+    Discover,
+    /// Run one cycle: push, pull and integrate; goes on where it was cut
+    Sync(Sync),
+    /// Show how this database stands
+    Status,
+    /// Read and write records as this site
+    #[command(subcommand)]
+    Records(Records),
+    /// Show what changed here, in order
+    Changelog(Changelog),
+    /// Be the Open mSupply central server, over HTTP
+    Serve(Serve),
+    /// Keep the local list of sites of a central server
+    #[command(subcommand)]
+    Site(Site),
+    /// Keep the local list of stores of a central server
+    #[command(subcommand)]
+    Store(Store),
+    /// Show what could not be integrated or was refused
+    #[command(subcommand)]
+    Quarantine(Quarantine),
+    /// See it work: a central server and two sites on this machine, in a temporary folder
+    Demo(Demo),
+    /// Print completions for a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Print the manual page
+    Man,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Init {
+    /// The legacy server's address, as https://mysupply.example.org:2048
+    #[arg(long, value_name = "URL")]
+    pub legacy_url: String,
+    /// The site's name on the legacy server; capital letters count
+    #[arg(long, value_name = "NAME")]
+    pub site: String,
+    #[command(flatten)]
+    pub password: Password,
+    /// The id of this machine, if it must be a certain one; made once and kept otherwise
+    #[arg(long, value_name = "ID")]
+    pub hardware_id: Option<String>,
+}
+
+/// Where a password comes from: never from the command line, where everybody on the machine could read it.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Password {
+    /// Read the password from the first line of a file
+    #[arg(long, value_name = "FILE", conflicts_with = "password_stdin")]
+    pub password_file: Option<PathBuf>,
+    /// Read the password from the first line of standard input
+    #[arg(long)]
+    pub password_stdin: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Sync {
+    /// Push only
+    #[arg(long, conflicts_with = "pull_only")]
+    pub push_only: bool,
+    /// Pull and integrate only
+    #[arg(long)]
+    pub pull_only: bool,
+    /// Begin no further batch after this time, as 90s, 10m or 1h
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub max_time: Option<Duration>,
+    /// Begin no further batch after this many bytes in both directions
+    #[arg(long, value_name = "N")]
+    pub max_bytes: Option<u64>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Records {
+    /// Print the table of record types
+    Types,
+    /// List the records of a table
+    List {
+        /// The table, as the wire spells it
+        table: String,
+    },
+    /// Print one record
+    Get {
+        /// The table, as the wire spells it
+        table: String,
+        /// The record's id
+        id: String,
+    },
+    /// Write records: one JSON object, or JSON lines; all of them or none
+    Put {
+        /// The table, as the wire spells it
+        table: String,
+        /// A file, or - for standard input
+        #[arg(default_value = "-")]
+        file: PathBuf,
+        /// Check everything, write nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Delete one record in the way of its type
+    Delete {
+        /// The table, as the wire spells it
+        table: String,
+        /// The record's id
+        id: String,
+    },
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Changelog {
+    /// The first position to show
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub from: u64,
+    /// The most rows to show
+    #[arg(long, default_value_t = 100, value_name = "N")]
+    pub limit: usize,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Serve {
+    /// Where to listen, as 0.0.0.0:8000; port 0 takes a free one
+    #[arg(long, value_name = "ADDR")]
+    pub listen: SocketAddr,
+    /// Who checks sites: the local list of this database
+    #[arg(long, default_value = "local")]
+    pub auth: Authentication,
+    /// The address under which sites reach this server, if it is not the one they ask
+    #[arg(long, value_name = "URL")]
+    pub public_url: Option<String>,
+}
+
+/// Who checks sites.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Authentication {
+    /// The local list of sites; no legacy server is needed
+    Local,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Site {
+    /// Add a site, or give one a new password
+    Add {
+        /// The site's name
+        name: String,
+        #[command(flatten)]
+        password: Password,
+    },
+    /// List the sites
+    List,
+    /// Remove a site; what it synchronised stays
+    Remove {
+        /// The site's name
+        name: String,
+    },
+    /// Let a site come in from another machine
+    ResetHardware {
+        /// The site's name
+        name: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Store {
+    /// Add a store with its name record, or move one to another site
+    Add {
+        /// The store's name
+        name: String,
+        /// The store's code
+        #[arg(long)]
+        code: String,
+        /// The site on which it is active
+        #[arg(long)]
+        site: String,
+        /// The store's id; made if it is left out
+        #[arg(long)]
+        id: Option<String>,
+    },
+    /// List the stores
+    List,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Quarantine {
+    /// List the records that are set aside, with the cause of each
+    List,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Demo {
+    /// Keep the databases in this folder to look at afterwards
+    #[arg(long, value_name = "FOLDER")]
+    pub keep: Option<PathBuf>,
+}
+
+/// Reads a time such as `90s`, `10m`, `1h` or `90`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let seconds: u64 = match &text[digits.len()..] {
+        "" | "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        _ => return Err("give a number and s, m or h".to_owned()),
+    };
+    let number: u64 = digits.parse().map_err(|_| "give a number and s, m or h".to_owned())?;
+    number.checked_mul(seconds).map(Duration::from_secs).ok_or_else(|| "that is too long".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn times() {
+        for (text, seconds) in [("90", 90), ("90s", 90), ("10m", 600), ("1h", 3600)] {
+            assert_eq!(duration(text), Ok(Duration::from_secs(seconds)));
+        }
+        for text in ["", "m", "1d", "-1", "1.5h", "99999999999999999999h", "18446744073709551615h"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! `changelog`: what changed here, in order.
+
+use serde_json::json;
+use sync_core::record::Cursor;
+
+use crate::args::{Args, Changelog};
+use crate::exit::{Ended, Failure};
+use crate::output::Output;
+use crate::setup::Parts;
+
+pub(super) fn run(args: &Args, options: &Changelog, out: &Output) -> Result<Ended, Failure> {
+    let changes = Parts::open(args, out)?.records().changes(Cursor(options.from), options.limit)?;
+    let head = ["CURSOR", "TABLE", "ID", "ACTION", "STORE", "WRITTEN BY", "AT"];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    for row in changes {
+        let change = row.change;
+        let action = format!("{:?}", change.action).to_lowercase();
+        if out.json {
+            out.document(&json!({
+                "cursor": row.cursor, "table": change.table, "id": change.id, "action": action,
+                "store_id": change.store, "name_id": change.name, "source_site_id": change.source_site,
+                "is_sync_update": change.is_sync_update, "changed_at": change.changed_at,
+            }))?;
+            continue;
+        }
+        let writer = match (change.is_sync_update, change.source_site) {
+            (false, _) => "here".to_owned(),
+            (true, Some(site)) => format!("site {site}"),
+            (true, None) => "central".to_owned(),
+        };
+        rows.push(vec![
+            row.cursor.to_string(),
+            change.table.to_string(),
+            change.id.to_string(),
+            action,
+            change.store.map(|store| store.to_string()).unwrap_or_default(),
+            writer,
+            change.changed_at.to_string(),
+        ]);
+    }
+    if !out.json {
+        out.table(&rows)?;
+    }
+    Ok(Ended::Done)
+}

@@ -1,0 +1,45 @@
+//! The commands, one a file; the short ones here.
+
+mod changelog;
+mod quarantine;
+mod records;
+mod serve;
+mod set_up;
+mod sites;
+mod status;
+mod sync;
+
+use clap::CommandFactory as _;
+
+use crate::args::{Args, Command};
+use crate::exit::{Ended, Failure};
+use crate::output::Output;
+
+/// Runs a command.
+pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Ended, Failure> {
+    match &args.command {
+        Command::Init(init) => set_up::init(args, init, out),
+        Command::Discover => set_up::discover(args, out),
+        Command::Sync(options) => sync::run(args, options, out),
+        Command::Status => status::run(args, out),
+        Command::Records(command) => records::run(args, command, out),
+        Command::Changelog(options) => changelog::run(args, options, out),
+        Command::Serve(options) => serve::run(args, options, out),
+        Command::Site(command) => sites::run_site(args, command, out),
+        Command::Store(command) => sites::run_store(args, command, out),
+        Command::Quarantine(command) => quarantine::run(args, command, out),
+        Command::Demo(options) => crate::demo::run(options, out),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut Args::command(), "oms-sync", &mut script);
+            out.line(String::from_utf8_lossy(&script).trim_end())?;
+            Ok(Ended::Done)
+        }
+        Command::Man => {
+            let mut page = Vec::new();
+            clap_mangen::Man::new(Args::command()).render(&mut page)?;
+            out.line(String::from_utf8_lossy(&page).trim_end())?;
+            Ok(Ended::Done)
+        }
+    }
+}

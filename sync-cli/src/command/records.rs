@@ -1,0 +1,145 @@
+//! `records`: reading and writing records as this site.
+
+use std::io::Read as _;
+use std::path::Path;
+
+use serde_json::json;
+use serde_json::value::RawValue;
+use sync_core::record::{Deletion, RecordData, RecordId, RecordType, TableName, Writers, record_types};
+use sync_core::{Error, Result as SyncResult};
+
+use crate::args::{Args, Records};
+use crate::exit::{Ended, Failure};
+use crate::output::{Output, raw};
+use crate::setup::{Parts, unreadable};
+
+pub(super) fn run(args: &Args, command: &Records, out: &Output) -> Result<Ended, Failure> {
+    match command {
+        Records::Types => types(out)?,
+        Records::List { table } => list(&Parts::open(args, out)?, table, out)?,
+        Records::Get { table, id } => get(&Parts::open(args, out)?, table, id, out)?,
+        Records::Put { table, file, dry_run } => put(&Parts::open(args, out)?, table, file, *dry_run, out)?,
+        Records::Delete { table, id } => {
+            Parts::open(args, out)?.records().delete(table, &RecordId::from(id.as_str()))?;
+            if out.json {
+                out.document(&json!({ "table": table, "id": id, "deleted": true }))?;
+            } else {
+                out.line(&format!("deleted {table} {id}"))?;
+            }
+        }
+    }
+    Ok(Ended::Done)
+}
+
+fn types(out: &Output) -> Result<(), Failure> {
+    if out.json {
+        for kind in record_types() {
+            out.document(&json!({
+                "table": kind.table, "changelog_name": kind.changelog_name, "group": kind.group.title(),
+                "style": kind.style.spec_name(), "pulled": kind.pulled, "pushed": kind.pushed,
+                "deletion": deletion(kind), "writers": writers(kind), "after": kind.after,
+                "since": kind.since, "removed": kind.removed,
+                "fields": kind.fields.iter().map(|field| field.name).collect::<Vec<_>>(),
+            }))?;
+        }
+        return Ok(());
+    }
+    let head = ["TABLE", "STYLE", "PULLED", "PUSHED", "DELETED", "WRITTEN BY", "SINCE"];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    for kind in record_types() {
+        let yes = |yes: bool| if yes { "yes" } else { "-" }.to_owned();
+        let since = kind.removed.map_or_else(|| kind.since.to_owned(), |gone| format!("{}, gone in {gone}", kind.since));
+        rows.push(vec![
+            kind.table.to_owned(),
+            kind.style.spec_name().to_owned(),
+            yes(kind.pulled),
+            yes(kind.pushed),
+            deletion(kind).to_owned(),
+            writers(kind).to_owned(),
+            since,
+        ]);
+    }
+    out.table(&rows)
+}
+
+fn deletion(kind: &RecordType) -> &'static str {
+    match kind.deletion {
+        Deletion::Never => "never",
+        Deletion::Soft(_) => "mark",
+        Deletion::SoftAndWire(_) => "mark, wire",
+        Deletion::Wire => "wire",
+    }
+}
+
+fn writers(kind: &RecordType) -> &'static str {
+    match kind.writers {
+        Writers::Central => "central",
+        Writers::Everyone => "everyone",
+        Writers::StoreSite => "its site",
+        Writers::StoreSiteOrCentral => "its site, central",
+        Writers::StoreSiteElseCentral => "its site or central",
+    }
+}
+
+fn list(parts: &Parts, table: &str, out: &Output) -> Result<(), Failure> {
+    const PAGE: usize = 500;
+    let records = parts.records();
+    let table = TableName::from(table);
+    let mut after = None;
+    loop {
+        let page = records.list(&table, after.as_ref(), PAGE)?;
+        for (id, data) in &page {
+            if out.json {
+                out.document(&json!({ "table": table, "id": id, "data": raw(data) }))?;
+            } else {
+                out.line(&format!("{id}\t{}", data.as_str()))?;
+            }
+        }
+        match page.last() {
+            Some((id, _)) if page.len() == PAGE => after = Some(id.clone()),
+            _ => return Ok(()),
+        }
+    }
+}
+
+fn get(parts: &Parts, table: &str, id: &str, out: &Output) -> Result<(), Failure> {
+    let found = parts.records().get(&TableName::from(table), &RecordId::from(id))?;
+    let data = found.ok_or_else(|| Error::NotFound { what: table.to_owned(), id: id.to_owned() })?;
+    if out.json {
+        out.document(&json!({ "table": table, "id": id, "data": raw(&data) }))
+    } else {
+        out.line(data.as_str())
+    }
+}
+
+fn put(parts: &Parts, table: &str, file: &Path, dry_run: bool, out: &Output) -> Result<(), Failure> {
+    let mut text = String::new();
+    if file == Path::new("-") {
+        std::io::stdin().lock().read_to_string(&mut text)
+    } else {
+        std::fs::read_to_string(file).map(|read| text = read).map(|()| 0)
+    }
+    .map_err(|error| unreadable(file, error))?;
+    let data = read_objects(&text)?;
+    if data.is_empty() {
+        return Err(Error::BadInput { detail: "there is no record in the input".to_owned() }.into());
+    }
+    let records = parts.records();
+    let ids = if dry_run { records.check(table, data)? } else { records.put(table, data)? };
+    if out.json {
+        for id in ids {
+            out.document(&json!({ "table": table, "id": id, "written": !dry_run }))?;
+        }
+    } else {
+        let verb = if dry_run { "would write" } else { "wrote" };
+        out.line(&format!("{verb} {} of {table}", ids.len()))?;
+    }
+    Ok(())
+}
+
+/// One JSON object, or several one after the other.
+fn read_objects(text: &str) -> SyncResult<Vec<RecordData>> {
+    let stream = serde_json::Deserializer::from_str(text).into_iter::<Box<RawValue>>();
+    let read = |value: serde_json::Result<Box<RawValue>>| value.and_then(|raw| RecordData::parse(raw.get()));
+    stream.map(read).collect::<Result<_, _>>().map_err(|error| Error::BadInput { detail: format!("the input is not JSON: {error}") })
+}

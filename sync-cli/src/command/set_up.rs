@@ -1,0 +1,91 @@
+//! `init` and `discover`.
+
+use serde_json::json;
+use sync_core::{Discovered, Role, Settings};
+
+use crate::args::{Args, Init};
+use crate::exit::{Ended, Failure};
+use crate::output::Output;
+use crate::progress::{end_on_signals, until_interrupted};
+use crate::setup::{Parts, password};
+
+pub(super) fn init(args: &Args, init: &Init, out: &Output) -> Result<Ended, Failure> {
+    end_on_signals();
+    let settings = Settings {
+        legacy_url: init.legacy_url.clone(),
+        site_name: init.site.clone(),
+        password: password(&init.password, &format!("site {:?}", init.site))?,
+        hardware_id: init.hardware_id.clone(),
+    };
+    if init.legacy_url.starts_with("http://") && !is_this_machine(&init.legacy_url) {
+        out.hint("warning: http:// sends the site's password hash readable to everybody on the way; prefer https://");
+    }
+    let existed = args.db.exists();
+    let parts = Parts::open_or_make(args, out)?;
+    let set_up = parts.site().set_up(&settings, &mut until_interrupted);
+    if set_up.is_err() && !existed {
+        // A database that was made for nothing is not left lying about.
+        drop(parts);
+        for suffix in ["", "-wal", "-shm"] {
+            let mut path = args.db.clone().into_os_string();
+            path.push(suffix);
+            let _ = std::fs::remove_file(path);
+        }
+    }
+    let discovered = set_up?;
+    if out.json {
+        out.document(&discovered)?;
+    } else {
+        out.line(&format!("{} is set up as site {:?}", args.db.display(), init.site))?;
+        show(&discovered, out)?;
+        out.hint("Next: oms-sync sync");
+    }
+    Ok(Ended::Done)
+}
+
+fn is_this_machine(url: &str) -> bool {
+    ["http://localhost", "http://127.", "http://[::1]"].iter().any(|local| url.starts_with(local))
+}
+
+pub(super) fn discover(args: &Args, out: &Output) -> Result<Ended, Failure> {
+    end_on_signals();
+    let site = Parts::open(args, out)?.site();
+    let discovered = site.discover(&mut until_interrupted)?;
+    // Central itself has nobody to probe.
+    let probe = (discovered.role == Role::Remote).then(|| site.probe_central(&mut until_interrupted));
+    if out.json {
+        let mut document = serde_json::to_value(&discovered).map_err(std::io::Error::other)?;
+        document["central_answers"] = json!(probe.as_ref().map(Result::is_ok));
+        if let Some(Err(error)) = &probe {
+            document["error"] = json!({
+                "code": error.code(), "class": error.class().as_str(), "message": error.to_string(),
+                "advice": error.advice(), "causes": error.causes(),
+            });
+        }
+        out.document(&document)?;
+        return Ok(match probe {
+            Some(Err(error)) => Ended::Reported(error.class()),
+            _ => Ended::Done,
+        });
+    }
+    show(&discovered, out)?;
+    if let Some(probe) = probe {
+        probe?;
+        out.line("central         answers as a central server, and knows this site")?;
+    }
+    Ok(Ended::Done)
+}
+
+fn show(discovered: &Discovered, out: &Output) -> Result<(), Failure> {
+    let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    out.facts(&[
+        ("role", text(discovered.role.as_str())),
+        ("site id", Some(discovered.site_id.to_string())),
+        ("central URL", Some(text(&discovered.central_url).unwrap_or_else(|| "none".to_owned()))),
+        ("initialisation", text(&discovered.initialisation_status)),
+    ])?;
+    for change in &discovered.changes {
+        out.line(&format!("changed: {change}"))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,96 @@
+//! `site` and `store`: the local list of a central server.
+
+use serde_json::json;
+use sync_core::central::LocalSites;
+use sync_core::record::StoreId;
+
+use crate::args::{Args, Site, Store};
+use crate::exit::{Ended, Failure};
+use crate::output::Output;
+use crate::setup::{Parts, password};
+
+fn open(args: &Args, out: &Output) -> Result<LocalSites, Failure> {
+    let parts = Parts::open_or_make(args, out)?;
+    Ok(LocalSites::open(parts.storage, parts.clock)?)
+}
+
+pub(super) fn run_site(args: &Args, command: &Site, out: &Output) -> Result<Ended, Failure> {
+    match command {
+        Site::Add { name, password: from } => {
+            let hash = password(from, &format!("site {name:?}"))?;
+            let site = open(args, out)?.add(name, &hash)?;
+            if out.json {
+                out.document(&json!({ "site_id": site.id, "name": site.name }))?;
+            } else {
+                out.line(&format!("site {} is {name:?}", site.id))?;
+            }
+        }
+        Site::List => {
+            let head = ["SITE ID", "NAME", "MACHINE", "FIRST SYNC"];
+            let mut rows = vec![head.map(str::to_owned).to_vec()];
+            for site in open(args, out)?.list()? {
+                let bound = site.hardware_id.is_some();
+                if out.json {
+                    let synced_at = site.last_pull_at;
+                    out.document(
+                        &json!({ "site_id": site.id, "name": site.name, "bound": bound, "first_sync_at": synced_at }),
+                    )?;
+                } else {
+                    let machine = if bound { "bound" } else { "not bound yet" }.to_owned();
+                    let first = site.last_pull_at.map_or("never".to_owned(), |at| at.to_string());
+                    rows.push(vec![site.id.to_string(), site.name, machine, first]);
+                }
+            }
+            if !out.json {
+                out.table(&rows)?;
+            }
+        }
+        Site::Remove { name } => {
+            open(args, out)?.remove(name)?;
+            say(out, name, "removed")?;
+        }
+        Site::ResetHardware { name } => {
+            open(args, out)?.reset_hardware(name)?;
+            say(out, name, "free to come in from another machine")?;
+        }
+    }
+    Ok(Ended::Done)
+}
+
+fn say(out: &Output, name: &str, what: &str) -> Result<(), Failure> {
+    if out.json {
+        out.document(&json!({ "name": name, "done": what }))
+    } else {
+        out.line(&format!("site {name:?} is {what}"))
+    }
+}
+
+pub(super) fn run_store(args: &Args, command: &Store, out: &Output) -> Result<Ended, Failure> {
+    match command {
+        Store::Add { name, code, site, id } => {
+            let id = id.as_deref().map(StoreId::from);
+            let id = open(args, out)?.add_store(name, code, site, id)?;
+            if out.json {
+                out.document(&json!({ "store_id": id, "name": name, "code": code, "site": site }))?;
+            } else {
+                out.line(&format!("store {id} is {name:?}, active on site {site:?}"))?;
+            }
+        }
+        Store::List => {
+            let head = ["STORE ID", "CODE", "NAME", "SITE ID"];
+            let mut rows = vec![head.map(str::to_owned).to_vec()];
+            for store in open(args, out)?.stores()? {
+                if out.json {
+                    out.document(&store)?;
+                } else {
+                    let site = store.site.map(|id| id.to_string()).unwrap_or_default();
+                    rows.push(vec![store.id.to_string(), store.code, store.name, site]);
+                }
+            }
+            if !out.json {
+                out.table(&rows)?;
+            }
+        }
+    }
+    Ok(Ended::Done)
+}

@@ -1,0 +1,67 @@
+//! `sync`: one cycle.
+
+use sync_core::storage::{Storage as _, key};
+use sync_core::{Error, Outcome, Role, SyncOptions, SyncReport};
+
+use crate::args::{Args, Sync};
+use crate::exit::{Ended, Failure};
+use crate::output::{Output, bytes};
+use crate::progress::{Progress, end_on_signals};
+use crate::setup::Parts;
+
+pub(super) fn run(args: &Args, options: &Sync, out: &Output) -> Result<Ended, Failure> {
+    let parts = Parts::open(args, out)?;
+    if parts.role()? == Some(Role::Central) && parts.storage.read()?.state(key::LEGACY_URL)?.is_none() {
+        return Err(Error::WrongRole { needed: "remote site", found: "central server without a legacy server" }.into());
+    }
+    end_on_signals();
+    let options = SyncOptions {
+        push_only: options.push_only,
+        pull_only: options.pull_only,
+        max_time: options.max_time,
+        max_bytes: options.max_bytes,
+    };
+    let report = {
+        let mut progress = Progress::new(out);
+        parts.site().sync(&options, &mut progress)?
+    };
+    if out.json {
+        out.document(&report)?;
+    } else {
+        show(&report, out)?;
+    }
+    match (&report.error, report.outcome) {
+        (Some(error), _) => {
+            if !out.json {
+                out.error(error)?;
+            }
+            Ok(Ended::Reported(error.class()))
+        }
+        (None, Outcome::LeftBehind) => Ok(Ended::LeftBehind),
+        (None, _) => Ok(Ended::Done),
+    }
+}
+
+fn show(report: &SyncReport, out: &Output) -> Result<(), Failure> {
+    let SyncReport { pushed, pulled, integrated, requests, .. } = report;
+    let sent = bytes(report.bytes_sent);
+    let received = bytes(report.bytes_received);
+    out.line(&format!(
+        "{}: pushed {pushed}, pulled {pulled}, integrated {integrated} ({requests} requests, {sent} up, {received} down)",
+        match report.outcome {
+            Outcome::Done => "done",
+            Outcome::LeftBehind => "done, but some records were left behind",
+            Outcome::Partial => "ended at the given limit; the next sync goes on",
+            Outcome::Failed => "not completed; what was done stays",
+            _ => "stopped; what was done stays",
+        }
+    ))?;
+    if report.kept_local > 0 {
+        out.line(&format!("{} edits made here were kept; they go out with the next sync", report.kept_local))?;
+    }
+    if report.quarantined + report.refused > 0 {
+        let (set_aside, refused) = (report.quarantined, report.refused);
+        out.line(&format!("set aside: {set_aside}, refused: {refused}; see oms-sync quarantine list"))?;
+    }
+    Ok(())
+}

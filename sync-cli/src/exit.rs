@@ -1,0 +1,73 @@
+//! Exit statuses, from the class of an error.
+
+use std::process::ExitCode;
+
+use sync_core::{Error, ErrorClass};
+
+use crate::output::Output;
+
+/// How a command ended, other than with an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// Everything was done.
+    Done,
+    /// Something was left behind.
+    LeftBehind,
+    /// It failed, and that is in what was printed already.
+    Reported(ErrorClass),
+}
+
+/// Why a command failed.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The library says so.
+    Sync(Error),
+    /// Nobody reads what is printed any more, which is no error; or it could not be printed.
+    Print(std::io::Error),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Sync(error)
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self::Print(error)
+    }
+}
+
+/// The exit status of an error's class.
+pub(crate) fn status(class: ErrorClass) -> u8 {
+    match class {
+        ErrorClass::Input => 2,
+        ErrorClass::Configure => 3,
+        ErrorClass::Upgrade => 5,
+        ErrorClass::LocalFault => 6,
+        ErrorClass::Busy => 7,
+        ErrorClass::Cancelled => 130,
+        // Retry, a peer's fault, and whatever class a later version of the library has.
+        _ => 4,
+    }
+}
+
+/// Prints what failed, and gives the exit status.
+pub(crate) fn finish(result: Result<Ended, Failure>, out: &mut Output) -> ExitCode {
+    let code = match result {
+        Ok(Ended::Done) => 0,
+        Ok(Ended::LeftBehind) => 1,
+        Ok(Ended::Reported(class)) => status(class),
+        Err(Failure::Print(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => 0,
+        Err(Failure::Print(error)) => {
+            out.hint(&format!("error: the output cannot be written: {error}"));
+            status(ErrorClass::LocalFault)
+        }
+        Err(Failure::Sync(error)) => {
+            // If this cannot be printed either, the exit status still tells.
+            let _ = out.error(&error);
+            status(error.class())
+        }
+    };
+    ExitCode::from(code)
+}

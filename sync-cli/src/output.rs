@@ -1,0 +1,121 @@
+//! What is printed: data on standard output, everything else on standard error.
+
+use std::io::{IsTerminal as _, Write as _, stderr, stdout};
+
+use serde::Serialize;
+use serde_json::{Value, json};
+use sync_core::{Error, Role};
+
+use crate::args::{Args, ColorChoice};
+use crate::exit::Failure;
+
+/// How and where to print.
+#[derive(Debug)]
+pub(crate) struct Output {
+    /// JSON on standard output.
+    pub json: bool,
+    quiet: bool,
+    verbose: bool,
+    color: bool,
+}
+
+impl Output {
+    pub(crate) fn new(args: &Args) -> Self {
+        let color = match args.color {
+            ColorChoice::Always => true,
+            ColorChoice::Never => false,
+            ColorChoice::Auto => stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()),
+        };
+        Self { json: args.json, quiet: args.quiet, verbose: args.verbose, color }
+    }
+
+    /// A line of data.
+    pub(crate) fn line(&self, text: &str) -> Result<(), Failure> {
+        writeln!(stdout().lock(), "{text}")?;
+        Ok(())
+    }
+
+    /// A JSON document, on one line.
+    pub(crate) fn document(&self, value: &impl Serialize) -> Result<(), Failure> {
+        let text = serde_json::to_string(value).map_err(std::io::Error::other)?;
+        self.line(&text)
+    }
+
+    /// A hint, a warning or progress; nothing if it is not wanted.
+    pub(crate) fn hint(&self, text: &str) {
+        if !self.quiet {
+            // Where standard error is closed nobody wants to know.
+            let _ = writeln!(stderr().lock(), "{text}");
+        }
+    }
+
+    /// Whether progress may be drawn.
+    pub(crate) fn draws_progress(&self) -> bool {
+        !self.quiet && stderr().is_terminal()
+    }
+
+    /// The bar that marks a central server's database.
+    pub(crate) fn central_bar(&self, role: Option<Role>) {
+        if role == Some(Role::Central) && !self.json {
+            let text = " Open mSupply central server ";
+            self.hint(&if self.color { format!("\x1b[1;97;44m{text}\x1b[0m") } else { format!("=={text}==") });
+        }
+    }
+
+    /// An error: what happened, to whom, and what to do.
+    pub(crate) fn error(&self, error: &Error) -> Result<(), Failure> {
+        let causes = error.causes();
+        if self.json {
+            self.document(&json!({ "error": {
+                "code": error.code(), "class": error.class().as_str(), "message": error.to_string(),
+                "advice": error.advice(), "causes": causes,
+            }}))?;
+        }
+        let label = if self.color { "\x1b[1;31merror\x1b[0m" } else { "error" };
+        let mut text = format!("{label} [{}]: {error}. {}", error.code(), error.advice());
+        if self.verbose {
+            for cause in causes {
+                text.push_str(&format!("\n  caused by: {cause}"));
+            }
+        }
+        let _ = writeln!(stderr().lock(), "{text}");
+        Ok(())
+    }
+
+    /// A table with aligned columns; the first row is the head.
+    pub(crate) fn table(&self, rows: &[Vec<String>]) -> Result<(), Failure> {
+        let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+        let widths: Vec<usize> =
+            (0..columns).map(|i| rows.iter().filter_map(|row| row.get(i)).map(|cell| cell.chars().count()).max().unwrap_or(0)).collect();
+        for row in rows {
+            let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+            self.line(cells.join("  ").trim_end())?;
+        }
+        Ok(())
+    }
+
+    /// A list of facts, aligned; facts without a value are left out.
+    pub(crate) fn facts(&self, facts: &[(&str, Option<String>)]) -> Result<(), Failure> {
+        let width = facts.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+        for (name, value) in facts {
+            if let Some(value) = value {
+                self.line(&format!("{name:<width$}  {value}"))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Bytes as people read them.
+pub(crate) fn bytes(count: u64) -> String {
+    match count {
+        0..=9_999 => format!("{count} B"),
+        10_000..=9_999_999 => format!("{:.1} kB", count as f64 / 1e3),
+        _ => format!("{:.1} MB", count as f64 / 1e6),
+    }
+}
+
+/// JSON text as a value, for documents that hold a record's data.
+pub(crate) fn raw(data: &sync_core::record::RecordData) -> Value {
+    serde_json::from_str(data.as_str()).unwrap_or(Value::Null)
+}

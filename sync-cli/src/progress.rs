@@ -1,0 +1,104 @@
+//! Draws a cycle's events on a terminal; on a pipe, a line a step.
+
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use sync_core::{SyncEvent, SyncObserver};
+
+use crate::output::Output;
+
+/// Set by a signal: the cycle ends at its next event.
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+/// Lets a signal end what runs in good order; a second one ends the program at once, which loses nothing either.
+pub(crate) fn end_on_signals() {
+    // Without a handler a signal ends the program at once, which is safe too.
+    let _ = ctrlc::set_handler(|| {
+        if INTERRUPTED.swap(true, Ordering::SeqCst) {
+            std::process::exit(130);
+        }
+    });
+}
+
+/// Whether a signal came.
+pub(crate) fn interrupted() -> bool {
+    INTERRUPTED.load(Ordering::SeqCst)
+}
+
+/// Draws events.
+pub(crate) struct Progress<'o> {
+    out: &'o Output,
+    bar: Option<ProgressBar>,
+    last: (u64, u64),
+}
+
+impl<'o> Progress<'o> {
+    pub(crate) fn new(out: &'o Output) -> Self {
+        let bar = out.draws_progress().then(|| {
+            let bar = ProgressBar::new(0);
+            let template = "{msg:14} {bar:30} {pos}/{len} {per_sec} {eta}";
+            bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
+            bar.enable_steady_tick(Duration::from_millis(250));
+            bar
+        });
+        Self { out, bar, last: (0, 0) }
+    }
+
+    fn say(&self, text: &str) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| self.out.hint(text)),
+            None => self.out.hint(text),
+        }
+    }
+}
+
+impl Drop for Progress<'_> {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl SyncObserver for Progress<'_> {
+    fn on_event(&mut self, event: &SyncEvent) -> ControlFlow<()> {
+        match event {
+            SyncEvent::StepStarted { step } => {
+                self.last = (0, 0);
+                if let Some(bar) = &self.bar {
+                    bar.reset();
+                    bar.set_length(0);
+                    bar.set_message(step.label());
+                }
+            }
+            SyncEvent::Progress { done, total, .. } => {
+                self.last = (*done, *total);
+                if let Some(bar) = &self.bar {
+                    bar.set_length(*total);
+                    bar.set_position(*done);
+                }
+            }
+            SyncEvent::StepFinished { step, error } => {
+                let label = step.label();
+                match error {
+                    Some(code) => self.say(&format!("{label}: failed [{code}]")),
+                    None if self.last.0 > 0 => self.say(&format!("{label}: {}", self.last.0)),
+                    None => self.say(&format!("{label}: ok")),
+                }
+            }
+            SyncEvent::Retrying { error, wait, .. } => {
+                self.say(&format!("{error}; trying again in {:.0} s", wait.as_secs_f64().max(1.0)));
+            }
+            SyncEvent::Warning { message } => self.say(&format!("warning: {message}")),
+            _ => {}
+        }
+        if interrupted() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+}
+
+/// Watches for signals only.
+pub(crate) fn until_interrupted(_: &SyncEvent) -> ControlFlow<()> {
+    if interrupted() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+}

@@ -1,0 +1,88 @@
+//! From flags to the library's parts.
+
+use std::io::{BufRead as _, IsTerminal as _};
+use std::path::Path;
+use std::sync::Arc;
+
+use sync_core::protocol::PasswordHash;
+use sync_core::storage::{SqliteStorage, Storage, key};
+use sync_core::transport::HttpTransport;
+use sync_core::{Clock, Error, Records, Result, Role, Site, SystemClock};
+
+use crate::args::{Args, Password};
+use crate::output::Output;
+
+/// An opened database with the parts over it.
+pub(crate) struct Parts {
+    pub storage: Arc<SqliteStorage>,
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Parts {
+    /// Opens the database, and makes it if there is none.
+    pub(crate) fn open_or_make(args: &Args, out: &Output) -> Result<Self> {
+        Self::over(SqliteStorage::open(&args.db)?, out)
+    }
+
+    /// Opens the database, which must be there.
+    pub(crate) fn open(args: &Args, out: &Output) -> Result<Self> {
+        Self::over(SqliteStorage::open_existing(&args.db)?, out)
+    }
+
+    fn over(storage: SqliteStorage, out: &Output) -> Result<Self> {
+        let parts = Self { storage: Arc::new(storage), clock: Arc::new(SystemClock::new()) };
+        out.central_bar(parts.role()?);
+        Ok(parts)
+    }
+
+    /// The part that the database plays, once that is known.
+    pub(crate) fn role(&self) -> Result<Option<Role>> {
+        Ok(match self.storage.read()?.state(key::ROLE)?.as_deref() {
+            Some("central") => Some(Role::Central),
+            Some("remote") => Some(Role::Remote),
+            _ => None,
+        })
+    }
+
+    /// The site over real HTTP.
+    pub(crate) fn site(&self) -> Site {
+        Site::new(self.storage.clone(), Arc::new(HttpTransport::default()), self.clock.clone())
+    }
+
+    pub(crate) fn records(&self) -> Records {
+        Records::new(self.storage.clone(), self.clock.clone())
+    }
+}
+
+/// Takes a password from where the flags say, then from the environment, then from a hidden prompt.
+pub(crate) fn password(from: &Password, what: &str) -> Result<PasswordHash> {
+    let text = if let Some(path) = &from.password_file {
+        first_line(&std::fs::read_to_string(path).map_err(|error| unreadable(path, error))?)
+    } else if from.password_stdin {
+        let mut line = String::new();
+        let read = std::io::stdin().lock().read_line(&mut line);
+        read.map_err(|error| Error::Io { what: "reading the password".to_owned(), source: error.into() })?;
+        first_line(&line)
+    } else if let Ok(text) = std::env::var("OMS_SYNC_PASSWORD") {
+        text
+    } else if std::io::stdin().is_terminal() {
+        rpassword::prompt_password(format!("Password of {what}: "))
+            .map_err(|error| Error::Io { what: "reading the password".to_owned(), source: error.into() })?
+    } else {
+        String::new()
+    };
+    if text.is_empty() {
+        let detail = "no password: give --password-file, --password-stdin or OMS_SYNC_PASSWORD".to_owned();
+        return Err(Error::BadInput { detail });
+    }
+    Ok(PasswordHash::of_password(&text))
+}
+
+fn first_line(text: &str) -> String {
+    text.lines().next().unwrap_or_default().to_owned()
+}
+
+/// A file of the user's that cannot be read is wrong input.
+pub(crate) fn unreadable(path: &Path, error: std::io::Error) -> Error {
+    Error::BadInput { detail: format!("{} cannot be read: {error}", path.display()) }
+}
