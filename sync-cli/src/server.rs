@@ -101,10 +101,13 @@ async fn answer(State(central): State<Arc<Central>>, request: Request) -> Respon
     // One byte more than the limit, so that central sees that it is passed and says so in its own words.
     let Ok(body) = to_bytes(body, limit + 1).await else {
         let length = head.headers.get("content-length").map(text);
-        return plain(HttpResponse::text(413, match length {
-            Some(bytes) => format!("JSON payload ({bytes} bytes) is larger than allowed (limit: {limit} bytes)."),
-            None => format!("JSON payload has exceeded limit ({limit} bytes)."),
-        }));
+        return plain(HttpResponse::text(
+            413,
+            match length {
+                Some(bytes) => format!("JSON payload ({bytes} bytes) is larger than allowed (limit: {limit} bytes)."),
+                None => format!("JSON payload has exceeded limit ({limit} bytes)."),
+            },
+        ));
     };
     let request = HttpRequest { method, url, headers, body: body.into() };
     match tokio::task::spawn_blocking(move || central.handle(&request)).await {

@@ -48,7 +48,8 @@ fn types(out: &Output) -> Result<(), Failure> {
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     for kind in record_types() {
         let yes = |yes: bool| if yes { "yes" } else { "-" }.to_owned();
-        let since = kind.removed.map_or_else(|| kind.since.to_owned(), |gone| format!("{}, gone in {gone}", kind.since));
+        let since =
+            kind.removed.map_or_else(|| kind.since.to_owned(), |gone| format!("{}, gone in {gone}", kind.since));
         rows.push(vec![
             kind.table.to_owned(),
             kind.style.spec_name().to_owned(),
@@ -141,5 +142,8 @@ fn put(parts: &Parts, table: &str, file: &Path, dry_run: bool, out: &Output) -> 
 fn read_objects(text: &str) -> SyncResult<Vec<RecordData>> {
     let stream = serde_json::Deserializer::from_str(text).into_iter::<Box<RawValue>>();
     let read = |value: serde_json::Result<Box<RawValue>>| value.and_then(|raw| RecordData::parse(raw.get()));
-    stream.map(read).collect::<Result<_, _>>().map_err(|error| Error::BadInput { detail: format!("the input is not JSON: {error}") })
+    stream
+        .map(read)
+        .collect::<Result<_, _>>()
+        .map_err(|error| Error::BadInput { detail: format!("the input is not JSON: {error}") })
 }

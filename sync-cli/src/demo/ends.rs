@@ -1,0 +1,115 @@
+//! The three ends of the demonstration, and the line to one of them.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use sync_core::central::LocalSites;
+use sync_core::protocol::PasswordHash;
+use sync_core::record::{RecordData, RecordId, StoreId, TableName};
+use sync_core::storage::SqliteStorage;
+use sync_core::transport::{HttpTransport, Timeouts};
+use sync_core::{
+    Central, Clock, Discovered, Error, Records, Result, Settings, Site, SyncConfig, SyncReport, SystemClock,
+};
+
+use super::proxy::Line;
+use crate::progress::until_interrupted;
+use crate::server::Server;
+
+pub(super) const CENTRAL: usize = 0;
+pub(super) const NORTH: usize = 1;
+pub(super) const SOUTH: usize = 2;
+/// Names of the ends.
+pub(super) const NAMES: [&str; 3] = ["central", "north", "south"];
+/// The store of each site; central has none. North's is the store of the seed documents.
+pub(super) const STORES: [&str; 3] = ["", "D77F67339BF8400886D009178F4962E1", "80004C94067A4CE5A34FC343EB1B4306"];
+
+const PASSWORD: &str = "only for the demonstration";
+
+/// A central server that listens, and two sites.
+pub(super) struct Ends {
+    server: Server,
+    /// South reaches the server through this.
+    pub line: Line,
+    storages: [Arc<SqliteStorage>; 3],
+    clock: Arc<dyn Clock>,
+    folder: PathBuf,
+}
+
+impl Ends {
+    pub(super) fn new(folder: &Path) -> Result<Self> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let open = |name: &str| {
+            let path = folder.join(format!("{name}.sqlite"));
+            if path.exists() {
+                let detail = format!("{} exists already; give an empty folder", path.display());
+                return Err(Error::BadInput { detail });
+            }
+            SqliteStorage::open(path).map(Arc::new)
+        };
+        let storages = [open(NAMES[CENTRAL])?, open(NAMES[NORTH])?, open(NAMES[SOUTH])?];
+        LocalSites::open(storages[CENTRAL].clone(), clock.clone())?;
+        let central = Arc::new(Central::stand_alone(storages[CENTRAL].clone(), clock.clone()));
+        let server = Server::start(central, SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
+        let line = Line::to(server.address())?;
+        Ok(Self { server, line, storages, clock, folder: folder.to_owned() })
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        self.server.address()
+    }
+
+    pub(super) fn stop(self) {
+        drop(self.line);
+        self.server.stop();
+    }
+
+    pub(super) fn records(&self, end: usize) -> Records {
+        Records::new(self.storages[end].clone(), self.clock.clone())
+    }
+
+    /// Adds both sites with a store each; gives the records that this made.
+    pub(super) fn add_sites(&self) -> Result<Vec<(String, String, RecordData)>> {
+        let sites = LocalSites::open(self.storages[CENTRAL].clone(), self.clock.clone())?;
+        let records = self.records(CENTRAL);
+        let mut made = Vec::new();
+        for site in [NORTH, SOUTH] {
+            let name = NAMES[site];
+            sites.add(name, &PasswordHash::of_password(PASSWORD))?;
+            sites.add_store(&format!("{name} store"), &name.to_uppercase(), name, Some(StoreId::from(STORES[site])))?;
+        }
+        for table in ["store", "name"] {
+            for (id, data) in records.list(&TableName::from(table), None, 10)? {
+                made.push((table.to_owned(), RecordId::as_str(&id).to_owned(), data));
+            }
+        }
+        Ok(made)
+    }
+
+    /// Sets a site up: it asks the server who it is.
+    pub(super) fn set_up(&self, end: usize) -> Result<Discovered> {
+        let address = if end == SOUTH { self.line.address() } else { self.server.address() };
+        let settings = Settings {
+            legacy_url: format!("http://{address}"),
+            site_name: NAMES[end].to_owned(),
+            password: PasswordHash::of_password(PASSWORD),
+            hardware_id: Some(format!("machine of {} in {}", NAMES[end], self.folder.display())),
+        };
+        self.site(end).set_up(&settings, &mut until_interrupted)
+    }
+
+    pub(super) fn sync(&self, end: usize) -> Result<SyncReport> {
+        self.site(end).sync(&sync_core::SyncOptions::default(), &mut until_interrupted)
+    }
+
+    fn site(&self, end: usize) -> Site {
+        let timeouts = Timeouts { connect: Duration::from_secs(5), ..Timeouts::default() };
+        let mut config = SyncConfig::default();
+        config.retry_wait = Duration::from_millis(100);
+        config.integration_poll = Duration::from_millis(50);
+        let transport = Arc::new(HttpTransport::new(&timeouts));
+        Site::new(self.storages[end].clone(), transport, self.clock.clone()).with_config(config)
+    }
+}

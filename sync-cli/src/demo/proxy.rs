@@ -1,0 +1,104 @@
+//! A line that can break: every byte to the server goes through it.
+
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+
+use sync_core::{Error, Result};
+
+/// What the line is to do.
+#[derive(Debug, Default)]
+struct Condition {
+    down: AtomicBool,
+    /// How many bytes of answers still pass before the line is cut; below zero, all.
+    passing: AtomicI64,
+    cuts: AtomicU64,
+}
+
+/// A line to a server.
+#[derive(Debug)]
+pub(super) struct Line {
+    address: SocketAddr,
+    condition: Arc<Condition>,
+}
+
+impl Line {
+    pub(super) fn to(server: SocketAddr) -> Result<Self> {
+        let failed = |source: std::io::Error| Error::Io { what: "making a line".to_owned(), source: source.into() };
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let condition = Arc::new(Condition { passing: AtomicI64::new(-1), ..Condition::default() });
+        let shared = condition.clone();
+        // Ends with the program: it waits for connections that nobody makes any more.
+        std::thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                if !shared.down.load(Ordering::SeqCst) {
+                    carry(client, server, &shared);
+                }
+            }
+        });
+        Ok(Self { address, condition })
+    }
+
+    /// Where a site connects to.
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Cuts the line once, after that many bytes of answers.
+    pub(super) fn cut_next_answer_after(&self, bytes: i64) {
+        self.condition.passing.store(bytes, Ordering::SeqCst);
+    }
+
+    /// Takes the line away, or brings it back.
+    pub(super) fn set_down(&self, down: bool) {
+        self.condition.down.store(down, Ordering::SeqCst);
+    }
+
+    /// How often the line was cut.
+    pub(super) fn cuts(&self) -> u64 {
+        self.condition.cuts.load(Ordering::SeqCst)
+    }
+}
+
+/// Carries one connection, each direction on a thread of its own.
+fn carry(client: TcpStream, server: SocketAddr, condition: &Arc<Condition>) {
+    let Ok(upstream) = TcpStream::connect(server) else { return };
+    let (Ok(client_reads), Ok(upstream_reads)) = (client.try_clone(), upstream.try_clone()) else { return };
+    let (up, down) = (condition.clone(), condition.clone());
+    std::thread::spawn(move || {
+        copy(client_reads, upstream, |bytes| if up.down.load(Ordering::SeqCst) { 0 } else { bytes })
+    });
+    std::thread::spawn(move || copy(upstream_reads, client, |bytes| passing(&down, bytes)));
+}
+
+/// How many of the bytes of an answer pass.
+fn passing(condition: &Condition, bytes: usize) -> usize {
+    if condition.down.load(Ordering::SeqCst) {
+        return 0;
+    }
+    let left = condition.passing.load(Ordering::SeqCst);
+    let Ok(left) = usize::try_from(left) else { return bytes };
+    if bytes < left {
+        condition.passing.fetch_sub(bytes as i64, Ordering::SeqCst);
+        return bytes;
+    }
+    condition.passing.store(-1, Ordering::SeqCst);
+    condition.cuts.fetch_add(1, Ordering::SeqCst);
+    left
+}
+
+/// Copies until the end, or until not everything passes; then both directions end.
+fn copy(mut from: TcpStream, mut to: TcpStream, passes: impl Fn(usize) -> usize) {
+    let mut buffer = [0; 2048];
+    while let Ok(read @ 1..) = from.read(&mut buffer) {
+        let passed = passes(read);
+        if to.write_all(&buffer[..passed]).is_err() || passed < read {
+            break;
+        }
+    }
+    // Both may be closed already.
+    let _ = from.shutdown(Shutdown::Both);
+    let _ = to.shutdown(Shutdown::Both);
+}
