@@ -59,7 +59,8 @@ impl Ledger {
                 verdict.differences.push(format!("{table} {id} at {name} {problem}"));
             }
             for (table, count) in records.counts()? {
-                verdict.counts.entry(table.to_string()).or_default().insert(name, count);
+                let counts = verdict.counts.entry(table.to_string());
+                counts.or_insert_with(|| NAMES.iter().map(|name| (*name, 0)).collect()).insert(name, count);
                 let of_table = self.0.iter().filter(|((t, _), (_, places))| table == *t.as_str() && places[end]);
                 let expected = of_table.count() as u64;
                 if count != expected {
@@ -68,5 +69,39 @@ impl Ledger {
             }
         }
         Ok(verdict)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::demo::ends::CENTRAL;
+    use crate::demo::seed::bulk_asset;
+
+    /// A judge that cannot find a difference proves nothing.
+    #[test]
+    fn every_kind_of_difference_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let ends = Ends::new(folder.path()).unwrap();
+        let put = |n| {
+            let seed = bulk_asset("central", "S", n).unwrap();
+            ends.records(CENTRAL).put("asset", [seed.data.clone()]).unwrap();
+            seed
+        };
+        let (right, old, surplus) = (put(1), put(2), put(3));
+        let missing = bulk_asset("central", "S", 4).unwrap();
+        let mut ledger = Ledger::default();
+        ledger.expect("asset", right.id.as_str(), &right.data, at(&[CENTRAL]));
+        ledger.expect("asset", old.id.as_str(), &missing.data, at(&[CENTRAL]));
+        ledger.expect("asset", missing.id.as_str(), &missing.data, at(&[CENTRAL]));
+        ledger.expect("asset", surplus.id.as_str(), &surplus.data, at(&[]));
+        put(5);
+        assert_eq!(ledger.judge(&ends).unwrap().differences, [
+            "asset asset-of-central-0002 at central is not the newest version",
+            "asset asset-of-central-0003 at central should not be there",
+            "asset asset-of-central-0004 at central is missing",
+            "central has 4 of asset, not 3",
+        ]);
+        ends.stop();
     }
 }
