@@ -156,7 +156,7 @@ pub enum Error {
     #[error(transparent)]
     NotAllowed(#[from] Refusal),
     #[error("{table} {id} is not valid: {source}")]
-    InvalidRecord { table: TableName, id: RecordId, source: FieldError },
+    InvalidRecord { table: TableName, id: RecordId, source: Box<FieldError> },
     #[error("there is no record type {table:?}")]
     UnknownTable { table: String },
     #[error("there is no {what} {id:?}")]

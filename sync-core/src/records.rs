@@ -146,7 +146,11 @@ fn known(table: &str) -> Result<&'static RecordType> {
 fn checked_id(kind: &RecordType, table: &TableName, data: &RecordData) -> Result<RecordId> {
     let id_of = || data.fields().and_then(|fields| fields.text(kind.key).map(std::borrow::Cow::into_owned));
     let id = RecordId::new(id_of().unwrap_or_default());
-    kind.check(data).map_err(|source| Error::InvalidRecord { table: table.clone(), id: id.clone(), source })?;
+    kind.check(data).map_err(|error| Error::InvalidRecord {
+        table: table.clone(),
+        id: id.clone(),
+        source: Box::new(error),
+    })?;
     if id.as_str().is_empty() || id.as_str().len() > RecordId::BYTES_MAX {
         let detail = format!("the id of a {table} has 1 to {} bytes", RecordId::BYTES_MAX);
         return Err(Error::BadInput { detail });

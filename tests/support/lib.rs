@@ -1,1 +1,6 @@
-//! Support for tests.
+//! What tests share: a small world of one central server and its sites.
+
+pub mod capture;
+pub mod record_types_page;
+pub mod typed;
+pub mod world;

@@ -154,10 +154,11 @@ impl FieldKind {
     fn accepts(self, raw: &RawValue) -> bool {
         let text = || string(raw);
         match self {
-            Self::Text | Self::JsonText => raw.get().starts_with('"'),
+            Self::Text | Self::JsonText => text().is_some(),
             Self::Bool => matches!(raw.get(), "true" | "false"),
-            Self::I32 => raw.get().parse::<i32>().is_ok(),
-            Self::F64 => raw.get().starts_with(|c: char| c == '-' || c.is_ascii_digit()),
+            // serde, which real servers read with, takes "-0" for a float.
+            Self::I32 => raw.get() != "-0" && raw.get().parse::<i32>().is_ok(),
+            Self::F64 => raw.get().parse::<f64>().is_ok_and(f64::is_finite),
             Self::Date => text().is_some_and(|t| Date::parse(&t).is_some()),
             Self::DateTime => text().is_some_and(|t| DateTime::parse(&t).is_some()),
             Self::LegacyDate => text().is_some_and(|t| is_legacy_date(&t)),
