@@ -33,13 +33,15 @@ pub(crate) fn upsert(
         Some(before) => scope(txn, table, before)?.0,
         None => None,
     };
-    txn.put_record(table, id, data)?;
     let (store, name) = scope(txn, table, data)?;
-    if before.is_some() && old_store != store && old_store.is_some() {
+    let left = before.is_some() && old_store.is_some() && old_store != store;
+    let change = change(table, id, ChangeAction::Upsert, (store, name), data, origin, now);
+    txn.put_record(data, &change)?;
+    if left {
         // The site that loses the record is told too.
-        log(txn, table, id, ChangeAction::Upsert, (old_store, name.clone()), data, origin, now)?;
+        let scope = (old_store, change.name.clone());
+        txn.append_change(&self::change(table, id, ChangeAction::Upsert, scope, data, origin, now))?;
     }
-    log(txn, table, id, ChangeAction::Upsert, (store, name), data, origin, now)?;
     Ok(true)
 }
 
@@ -51,12 +53,9 @@ pub(crate) fn delete(
     origin: Origin,
     now: Timestamp,
 ) -> Result<bool> {
-    let Some(before) = txn.record(table, id)? else {
-        return Ok(false);
-    };
-    let of = scope(txn, table, &before)?;
-    txn.remove_record(table, id)?;
-    log(txn, table, id, ChangeAction::Delete, of, &before, origin, now)?;
+    let Some(before) = txn.record(table, id)? else { return Ok(false) };
+    let scope = scope(txn, table, &before)?;
+    txn.remove_record(&change(table, id, ChangeAction::Delete, scope, &before, origin, now))?;
     Ok(true)
 }
 
@@ -76,9 +75,8 @@ pub(crate) fn scope<T: ReadTxn + ?Sized>(
     })
 }
 
-#[allow(clippy::too_many_arguments, reason = "each goes into the row as it is")]
-fn log(
-    txn: &dyn WriteTxn,
+/// The changelog row of a record.
+fn change(
     table: &TableName,
     id: &RecordId,
     action: ChangeAction,
@@ -86,7 +84,7 @@ fn log(
     data: &RecordData,
     origin: Origin,
     now: Timestamp,
-) -> Result<()> {
+) -> NewChange {
     let audience = match record_type(table.as_str()) {
         Some(kind) if kind.table == "name" && !is_patient(data) => Audience::Legacy,
         Some(kind) => Audience::of(kind.style, kind.table, store.as_ref(), name.as_ref()),
@@ -96,18 +94,8 @@ fn log(
         Origin::Local => (None, false),
         Origin::Sync(site) => (site, true),
     };
-    txn.append_change(&NewChange {
-        table: table.clone(),
-        id: id.clone(),
-        action,
-        store,
-        name,
-        source_site,
-        is_sync_update,
-        audience,
-        changed_at: now,
-    })?;
-    Ok(())
+    let (table, id) = (table.clone(), id.clone());
+    NewChange { table, id, action, store, name, source_site, is_sync_update, audience, changed_at: now }
 }
 
 /// Whether a record of `name` is a patient; all other names belong to the legacy server.

@@ -41,23 +41,11 @@ impl Central {
     fn batch(&self, txn: &dyn ReadTxn, selection: &Selection, from: Cursor, batch_size: u32) -> Result<Batch> {
         let limit = batch_size.min(self.config.batch_records_max) as usize;
         let total = txn.count_changes(selection, from)?;
-        let rows = txn.changes(selection, from, limit)?;
-        let mut records = Vec::with_capacity(rows.len());
-        let mut bytes = 0;
-        let mut considered = 0;
-        let mut end_cursor = None;
-        for row in &rows {
-            let element = translate(txn, row)?;
-            bytes += element.as_ref().map_or(0, |element| element.record.record_data.as_str().len());
-            if bytes > self.config.batch_bytes_max && !records.is_empty() {
-                break;
-            }
-            considered += 1;
-            end_cursor = Some(row.cursor);
-            records.extend(element);
-        }
-        let end_cursor = end_cursor.map_or_else(|| txn.last_cursor(), Ok)?;
-        Ok(Batch { end_cursor, total_records: total, records, is_last_batch: total <= considered })
+        let rows = txn.changed_records(selection, from, limit, self.config.batch_bytes_max)?;
+        let is_last_batch = total <= rows.len() as u64;
+        let end_cursor = rows.last().map_or_else(|| txn.last_cursor(), |(row, _)| Ok(row.cursor))?;
+        let records = rows.into_iter().filter_map(|(row, data)| translate(row, data)).collect();
+        Ok(Batch { end_cursor, total_records: total, records, is_last_batch })
     }
 
     fn remember_first_pull(&self, site: SiteId) -> Result<()> {
@@ -74,19 +62,17 @@ impl Central {
 
 /// A row as a record; nothing for types and actions that sites do not pull, and for a row whose record is gone, which
 /// must not stop the batch (weak point B5).
-fn translate(txn: &dyn ReadTxn, row: &Change) -> Result<Option<BatchElement>> {
-    let change = &row.change;
-    let Some(kind) = record_type(change.table.as_str()).filter(|kind| kind.pulled) else {
-        return Ok(None);
-    };
+fn translate(row: Change, data: Option<RecordData>) -> Option<BatchElement> {
+    let change = row.change;
+    let kind = record_type(change.table.as_str()).filter(|kind| kind.pulled)?;
     let (action, record_data) = match change.action {
         ChangeAction::Delete if kind.deletes_on_wire() => (Action::Delete, RecordData::of(&())),
-        ChangeAction::Delete => return Ok(None),
-        ChangeAction::Upsert => match txn.record(&change.table, &change.id)? {
-            Some(data) => (Action::Update, kind.in_current_spelling(&data).unwrap_or(data)),
-            None => return Ok(None),
-        },
+        ChangeAction::Delete => return None,
+        ChangeAction::Upsert => {
+            let data = data?;
+            (Action::Update, kind.in_current_spelling(&data).unwrap_or(data))
+        }
     };
-    let record = WireRecord { table_name: change.table.clone(), record_id: change.id.clone(), action, record_data };
-    Ok(Some(BatchElement { cursor: row.cursor, record }))
+    let record = WireRecord { table_name: change.table, record_id: change.id, action, record_data };
+    Some(BatchElement { cursor: row.cursor, record })
 }

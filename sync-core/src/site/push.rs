@@ -72,16 +72,14 @@ impl Cycle<'_, '_> {
         let mut bytes = 0;
         let mut from = outgoing.next;
         loop {
-            let rows = txn.changes(&Selection::Local, from, ROWS)?;
-            let exhausted = rows.len() < ROWS;
-            for row in rows {
+            let rows = txn.changed_records(&Selection::Local, from, ROWS, self.site.config.push_bytes_max)?;
+            let exhausted = rows.is_empty();
+            for (row, data) in rows {
                 if row.cursor >= bound {
                     return Ok(outgoing);
                 }
                 from = row.cursor.next();
-                let Some(element) = translate(txn.as_ref(), stores, &row)? else {
-                    continue;
-                };
+                let Some(element) = translate(stores, row, data) else { continue };
                 bytes += element.record.record_data.as_str().len() + 200;
                 let full = outgoing.elements.len() >= limit || bytes > self.site.config.push_bytes_max;
                 if full && !outgoing.elements.is_empty() {
@@ -210,22 +208,19 @@ pub(super) fn is_pushed(stores: &[StoreId], row: &Change) -> bool {
 }
 
 /// A row as a record: the data it has now. A row whose record is gone says nothing: its delete is a row of its own.
-fn translate(txn: &dyn ReadTxn, stores: &[StoreId], row: &Change) -> Result<Option<BatchElement>> {
-    if !is_pushed(stores, row) {
-        return Ok(None);
+fn translate(stores: &[StoreId], row: Change, data: Option<RecordData>) -> Option<BatchElement> {
+    if !is_pushed(stores, &row) {
+        return None;
     }
-    let change = &row.change;
-    let (action, data) = match change.action {
+    let change = row.change;
+    let (action, record_data) = match change.action {
         ChangeAction::Delete => (Action::Delete, RecordData::of(&())),
-        ChangeAction::Upsert => match txn.record(&change.table, &change.id)? {
-            None => return Ok(None),
-            Some(data) => {
-                let kind = record_type(change.table.as_str());
-                (Action::Update, kind.and_then(|kind| kind.in_current_spelling(&data)).unwrap_or(data))
-            }
-        },
+        ChangeAction::Upsert => {
+            let data = data?;
+            let kind = record_type(change.table.as_str())?;
+            (Action::Update, kind.in_current_spelling(&data).unwrap_or(data))
+        }
     };
-    let record =
-        WireRecord { table_name: change.table.clone(), record_id: change.id.clone(), action, record_data: data };
-    Ok(Some(BatchElement { cursor: row.cursor, record }))
+    let record = WireRecord { table_name: change.table, record_id: change.id, action, record_data };
+    Some(BatchElement { cursor: row.cursor, record })
 }

@@ -263,6 +263,15 @@ pub trait ReadTxn {
 
     /// Up to `limit` selected changelog rows at or after `from`, by cursor.
     fn changes(&self, selection: &Selection, from: Cursor, limit: usize) -> Result<Vec<Change>>;
+    /// The same with the data that each record has now. Ends early once the data exceed `bytes_max`, but not before the
+    /// first row; the rows that were passed over come with the next call.
+    fn changed_records(
+        &self,
+        selection: &Selection,
+        from: Cursor,
+        limit: usize,
+        bytes_max: usize,
+    ) -> Result<Vec<(Change, Option<RecordData>)>>;
     /// The number of selected changelog rows at or after `from`.
     fn count_changes(&self, selection: &Selection, from: Cursor) -> Result<u64>;
     /// The cursor of the newest changelog row ever written, collapsed or not; 0 before the first.
@@ -322,12 +331,13 @@ pub enum StagedKind {
 
 /// Reads and writes; takes effect at commit.
 pub trait WriteTxn: ReadTxn {
-    /// Stores a record's data.
-    fn put_record(&self, table: &TableName, id: &RecordId, data: &RecordData) -> Result<()>;
-    /// Removes a record; says whether it was there.
-    fn remove_record(&self, table: &TableName, id: &RecordId) -> Result<bool>;
-    /// Adds a changelog row in place of the one of the same table, record and store. Its cursor is higher than any
-    /// before, and no row below it can appear after this transaction commits.
+    /// Stores a record's data together with its changelog row, which takes the place of the one of the same table,
+    /// record and store. Its cursor is higher than any before, and no row below it can appear after this transaction
+    /// commits.
+    fn put_record(&self, data: &RecordData, change: &NewChange) -> Result<Cursor>;
+    /// Removes a record's data; the changelog row stays in its place.
+    fn remove_record(&self, change: &NewChange) -> Result<Cursor>;
+    /// Adds a changelog row beside a record's own: for the store that the record has left.
     fn append_change(&self, change: &NewChange) -> Result<Cursor>;
 
     /// Stages a received record in place of an older version from the same source; merges are kept each.

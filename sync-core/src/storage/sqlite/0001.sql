@@ -1,35 +1,58 @@
--- Records as they came, one document each. A view for each record type shows real columns.
+-- Records as they came, one document each, with the newest change of each: superseded changes are replaced when written,
+-- and a record and its changelog row can never disagree. A view for each record type shows real columns.
 CREATE TABLE sync_record (
-    table_name TEXT NOT NULL,
-    record_id  TEXT NOT NULL,
-    data       TEXT NOT NULL,
+    table_name     TEXT NOT NULL,
+    record_id      TEXT NOT NULL,
+    data           TEXT NOT NULL,
+    cursor         INTEGER NOT NULL,
+    store_id       TEXT,
+    name_id        TEXT,
+    source_site_id INTEGER,
+    is_sync_update INTEGER NOT NULL CHECK (is_sync_update IN (0, 1)),
+    audience       TEXT,
+    changed_at     INTEGER NOT NULL, -- milliseconds since 1970-01-01 UTC
     PRIMARY KEY (table_name, record_id)
 );
+CREATE UNIQUE INDEX sync_record_cursor ON sync_record (cursor);
+CREATE INDEX sync_record_audience ON sync_record (audience, cursor, source_site_id) WHERE audience IS NOT NULL;
+CREATE INDEX sync_record_local ON sync_record (cursor) WHERE is_sync_update = 0;
+CREATE INDEX sync_record_name ON sync_record (name_id, cursor) WHERE name_id IS NOT NULL;
+
+-- Changes that are not the newest of a record that is here: of records that were deleted, and of records that left a
+-- store, for the site that loses them.
+CREATE TABLE sync_change (
+    table_name     TEXT NOT NULL,
+    record_id      TEXT NOT NULL,
+    action         TEXT NOT NULL CHECK (action IN ('upsert', 'delete')),
+    cursor         INTEGER NOT NULL,
+    store_id       TEXT,
+    name_id        TEXT,
+    source_site_id INTEGER,
+    is_sync_update INTEGER NOT NULL CHECK (is_sync_update IN (0, 1)),
+    audience       TEXT,
+    changed_at     INTEGER NOT NULL
+);
+CREATE UNIQUE INDEX sync_change_record ON sync_change (table_name, record_id, ifnull(store_id, ''));
+CREATE UNIQUE INDEX sync_change_cursor ON sync_change (cursor);
+CREATE INDEX sync_change_audience ON sync_change (audience, cursor, source_site_id) WHERE audience IS NOT NULL;
+CREATE INDEX sync_change_local ON sync_change (cursor) WHERE is_sync_update = 0;
+CREATE INDEX sync_change_name ON sync_change (name_id, cursor) WHERE name_id IS NOT NULL;
+
+-- The changelog as a whole, for whoever asks in SQL.
+CREATE VIEW sync_changelog AS
+    SELECT cursor, table_name, record_id, 'upsert' AS action, store_id, name_id, source_site_id, is_sync_update,
+           audience, strftime('%Y-%m-%dT%H:%M:%fZ', changed_at / 1000.0, 'unixepoch') AS changed_at
+    FROM sync_record
+    UNION ALL
+    SELECT cursor, table_name, record_id, action, store_id, name_id, source_site_id, is_sync_update,
+           audience, strftime('%Y-%m-%dT%H:%M:%fZ', changed_at / 1000.0, 'unixepoch')
+    FROM sync_change;
 
 -- Which stores are active where, and which names a store sees, straight from their records.
 CREATE INDEX sync_record_store_site ON sync_record (CAST(json_extract(data, '$.sync_id_remote_site') AS INTEGER), record_id)
     WHERE table_name = 'store';
 CREATE INDEX sync_record_join_name ON sync_record (json_extract(data, '$.name_ID'), json_extract(data, '$.store_ID'))
     WHERE table_name = 'name_store_join';
-
--- The newest change of each record and store; superseded rows are replaced when written. AUTOINCREMENT: a cursor is
--- never used twice, even if the newest row goes.
-CREATE TABLE sync_changelog (
-    cursor         INTEGER PRIMARY KEY AUTOINCREMENT,
-    table_name     TEXT NOT NULL,
-    record_id      TEXT NOT NULL,
-    store_id       TEXT,
-    name_id        TEXT,
-    action         TEXT NOT NULL CHECK (action IN ('upsert', 'delete')),
-    source_site_id INTEGER,
-    is_sync_update INTEGER NOT NULL CHECK (is_sync_update IN (0, 1)),
-    audience       TEXT,
-    changed_at     TEXT NOT NULL
-);
-CREATE UNIQUE INDEX sync_changelog_latest ON sync_changelog (table_name, record_id, ifnull(store_id, ''));
-CREATE INDEX sync_changelog_audience ON sync_changelog (audience, cursor) WHERE audience IS NOT NULL;
-CREATE INDEX sync_changelog_local ON sync_changelog (cursor) WHERE is_sync_update = 0;
-CREATE INDEX sync_changelog_name ON sync_changelog (name_id, cursor) WHERE name_id IS NOT NULL;
 
 -- Received, not yet integrated. A record is one row for each source; merges are kept each.
 CREATE TABLE sync_buffer (

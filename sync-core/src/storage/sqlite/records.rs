@@ -47,18 +47,6 @@ impl<C: Holds> SqliteTxn<C> {
         self.all(sql, (), |row| Ok((TableName::new(row.get::<_, String>(0)?), row.get::<_, i64>(1)?.unsigned_abs())))
     }
 
-    pub(super) fn write_record(&self, table: &TableName, id: &RecordId, data: &RecordData) -> Result<()> {
-        let sql = "INSERT INTO sync_record (table_name, record_id, data) VALUES (?1, ?2, ?3) \
-                   ON CONFLICT (table_name, record_id) DO UPDATE SET data = excluded.data";
-        self.execute(sql, [table.as_str(), id.as_str(), data.as_str()])?;
-        Ok(())
-    }
-
-    pub(super) fn delete_record(&self, table: &TableName, id: &RecordId) -> Result<bool> {
-        let sql = "DELETE FROM sync_record WHERE table_name = ?1 AND record_id = ?2";
-        Ok(self.execute(sql, [table.as_str(), id.as_str()])? > 0)
-    }
-
     pub(super) fn list_stores(&self, site: SiteId) -> Result<Vec<StoreId>> {
         let sql = "SELECT record_id FROM sync_record WHERE table_name = 'store' \
                    AND CAST(json_extract(data, '$.sync_id_remote_site') AS INTEGER) = ?1 ORDER BY record_id";

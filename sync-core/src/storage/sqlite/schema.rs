@@ -100,7 +100,8 @@ mod tests {
         }
         connection
             .execute(
-                "INSERT INTO sync_record VALUES ('vaccination', 'v', '{\"patient_link_id\":\"p\",\"given\":true}')",
+                "INSERT INTO sync_record (table_name, record_id, data, cursor, is_sync_update, changed_at) \
+                 VALUES ('vaccination', 'v', '{\"patient_link_id\":\"p\",\"given\":true}', 1, 0, 0)",
                 (),
             )
             .unwrap();

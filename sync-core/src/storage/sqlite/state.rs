@@ -64,6 +64,16 @@ impl<C: Holds> ReadTxn for SqliteTxn<C> {
         self.select_changes(selection, from, limit)
     }
 
+    fn changed_records(
+        &self,
+        selection: &Selection,
+        from: Cursor,
+        limit: usize,
+        bytes_max: usize,
+    ) -> Result<Vec<(Change, Option<RecordData>)>> {
+        self.select_changed_records(selection, from, limit, bytes_max)
+    }
+
     fn count_changes(&self, selection: &Selection, from: Cursor) -> Result<u64> {
         self.number_of_changes(selection, from)
     }
@@ -135,12 +145,12 @@ impl<C: Holds> ReadTxn for SqliteTxn<C> {
 }
 
 impl WriteTxn for SqliteTxn<MutexGuard<'_, Connection>> {
-    fn put_record(&self, table: &TableName, id: &RecordId, data: &RecordData) -> Result<()> {
-        self.write_record(table, id, data)
+    fn put_record(&self, data: &RecordData, change: &NewChange) -> Result<Cursor> {
+        self.write_record(data, change)
     }
 
-    fn remove_record(&self, table: &TableName, id: &RecordId) -> Result<bool> {
-        self.delete_record(table, id)
+    fn remove_record(&self, change: &NewChange) -> Result<Cursor> {
+        self.delete_record(change)
     }
 
     fn append_change(&self, change: &NewChange) -> Result<Cursor> {

@@ -1,5 +1,6 @@
 //! A transaction: begun at once, rolled back unless committed.
 
+use std::cell::Cell;
 use std::ops::Deref;
 use std::sync::MutexGuard;
 
@@ -8,10 +9,15 @@ use rusqlite::{CachedStatement, Connection, Params, Row, TransactionBehavior};
 use super::{Reader, database_error};
 use crate::error::Result;
 
+/// Where the newest cursor is kept: it is never used twice, even if the newest row goes.
+const NEWEST_CURSOR: &str = "newest_cursor";
+
 /// A transaction on a connection that it holds.
 pub(super) struct SqliteTxn<C: Holds> {
     holder: C,
     open: bool,
+    /// The newest cursor, once this transaction has given one out.
+    newest: Cell<Option<i64>>,
 }
 
 /// Something that holds a connection.
@@ -33,7 +39,7 @@ impl Holds for Reader<'_> {
 
 impl<C: Holds> SqliteTxn<C> {
     pub(super) fn begin(holder: C, behavior: TransactionBehavior) -> Result<Self> {
-        let txn = Self { holder, open: true };
+        let txn = Self { holder, open: true, newest: Cell::new(None) };
         txn.execute(
             match behavior {
                 TransactionBehavior::Immediate => "BEGIN IMMEDIATE",
@@ -45,9 +51,28 @@ impl<C: Holds> SqliteTxn<C> {
     }
 
     pub(super) fn end_commit(mut self) -> Result<()> {
+        if let Some(newest) = self.newest.get() {
+            self.execute("INSERT OR REPLACE INTO sync_state (key, value) VALUES (?1, ?2)", (NEWEST_CURSOR, newest))?;
+        }
         self.execute("COMMIT", ())?;
         self.open = false;
         Ok(())
+    }
+
+    /// The newest cursor ever given out; 0 before the first.
+    pub(super) fn newest(&self) -> Result<i64> {
+        if let Some(newest) = self.newest.get() {
+            return Ok(newest);
+        }
+        let sql = "SELECT CAST(value AS INTEGER) FROM sync_state WHERE key = ?1";
+        Ok(self.first(sql, [NEWEST_CURSOR], |row| row.get(0))?.unwrap_or(0))
+    }
+
+    /// Gives out a cursor. Writers come one after the other, so no lower one can appear once this one is visible.
+    pub(super) fn next_cursor(&self) -> Result<i64> {
+        let next = self.newest()? + 1;
+        self.newest.set(Some(next));
+        Ok(next)
     }
 
     fn statement(&self, sql: &str) -> Result<CachedStatement<'_>> {
