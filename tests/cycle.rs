@@ -84,13 +84,13 @@ fn an_edit_made_during_the_cycle_wins_over_what_was_pulled() {
     a.records.put("asset", [asset("x", "STORE_a", "first")]).unwrap();
     a.sync();
     central.records.put("asset", [asset("x", "STORE_a", "of central")]).unwrap();
-    let mut edit_before_integration = |event: &SyncEvent| {
-        if matches!(event, SyncEvent::StepStarted { step: Step::Integrate }) {
+    let mut edit_after_the_push = |event: &SyncEvent| {
+        if matches!(event, SyncEvent::StepStarted { step: Step::PullV6 }) {
             a.records.put("asset", [asset("x", "STORE_a", "of the clinic")]).unwrap();
         }
         ControlFlow::Continue(())
     };
-    let report = a.site.sync(&SyncOptions::default(), &mut edit_before_integration).unwrap();
+    let report = a.site.sync(&SyncOptions::default(), &mut edit_after_the_push).unwrap();
     assert_eq!((report.kept_local, report.integrated), (1, 0));
     assert!(a.get("asset", "x").unwrap().contains("of the clinic"));
     a.sync();

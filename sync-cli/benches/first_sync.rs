@@ -29,7 +29,9 @@ fn main() {
         _ => {
             let counts: Vec<usize> = words.iter().filter_map(|word| word.parse().ok()).collect();
             let counts = if counts.is_empty() { vec![10_000, 100_000] } else { counts };
-            println!("records   first sync      records/s   peak memory   raw insert   with a key   ratio   with a key");
+            println!(
+                "records   first sync      records/s   peak memory   raw insert   with a key   ratio   with a key"
+            );
             counts.into_iter().for_each(compare);
         }
     }
@@ -61,26 +63,38 @@ fn record(n: usize) -> (&'static str, Value) {
     let at = "2025-03-01T08:00:00.250";
     let asset = |n: usize| format!("asset-{:08x}-{n}", n.wrapping_mul(2_654_435_761));
     match n % 5 {
-        0 => ("asset", json!({
-            "id": asset(n), "asset_number": format!("A/{n}"), "store_id": STORE, "notes": "vaccine refrigerator",
-            "serial_number": format!("SN-{n:08}"), "created_datetime": at, "modified_datetime": at,
-            "properties": "{\"temperature_class\":\"2-8\"}", "deleted_datetime": null, "needs_replacement": false,
-        })),
-        1 => ("asset_log", json!({
-            "id": format!("log-{n}"), "asset_id": asset(n - 1), "user_id": "0763E2E3053D4C478E1E6B6B03FEC207",
-            "status": "FUNCTIONING", "comment": "checked in the morning round", "type": "STATUS_UPDATE",
-            "reason_id": null, "log_datetime": at, "created_datetime": at,
-        })),
-        2 => ("sync_file_reference", json!({
-            "id": format!("file-{n}"), "table_name": "asset", "record_id": asset(n - 2), "file_name": "photo.jpg",
-            "mime_type": "image/jpeg", "total_bytes": 184_233, "created_datetime": at, "deleted_datetime": null,
-        })),
+        0 => (
+            "asset",
+            json!({
+                "id": asset(n), "asset_number": format!("A/{n}"), "store_id": STORE, "notes": "vaccine refrigerator",
+                "serial_number": format!("SN-{n:08}"), "created_datetime": at, "modified_datetime": at,
+                "properties": "{\"temperature_class\":\"2-8\"}", "deleted_datetime": null, "needs_replacement": false,
+            }),
+        ),
+        1 => (
+            "asset_log",
+            json!({
+                "id": format!("log-{n}"), "asset_id": asset(n - 1), "user_id": "0763E2E3053D4C478E1E6B6B03FEC207",
+                "status": "FUNCTIONING", "comment": "checked in the morning round", "type": "STATUS_UPDATE",
+                "reason_id": null, "log_datetime": at, "created_datetime": at,
+            }),
+        ),
+        2 => (
+            "sync_file_reference",
+            json!({
+                "id": format!("file-{n}"), "table_name": "asset", "record_id": asset(n - 2), "file_name": "photo.jpg",
+                "mime_type": "image/jpeg", "total_bytes": 184_233, "created_datetime": at, "deleted_datetime": null,
+            }),
+        ),
         3 => ("name_oms_fields", json!({ "id": format!("name-{n}"), "properties": "{\"population\":24000}" })),
-        _ => ("item_variant", json!({
-            "id": format!("variant-{n}"), "name": "Vial of 10", "item_link_id": "7A1C4E2B9D034F7C8E5A61B2C3D4E5F6",
-            "cold_storage_type_id": null, "deleted_datetime": null, "vvm_type": null, "created_datetime": at,
-            "created_by": null, "manufacturer_id": null,
-        })),
+        _ => (
+            "item_variant",
+            json!({
+                "id": format!("variant-{n}"), "name": "Vial of 10", "item_link_id": "7A1C4E2B9D034F7C8E5A61B2C3D4E5F6",
+                "cold_storage_type_id": null, "deleted_datetime": null, "vvm_type": null, "created_datetime": at,
+                "created_by": null, "manufacturer_id": null,
+            }),
+        ),
     }
 }
 
@@ -159,7 +173,8 @@ fn raw(folder: &Path) -> Value {
     let insert = |name: &str, key: &str| {
         let mut connection = rusqlite::Connection::open(folder.join(name)).expect("a database");
         connection.execute_batch("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;").expect("pragmas");
-        let sql = format!("CREATE TABLE raw (table_name TEXT NOT NULL, record_id TEXT NOT NULL, data TEXT NOT NULL {key})");
+        let sql =
+            format!("CREATE TABLE raw (table_name TEXT NOT NULL, record_id TEXT NOT NULL, data TEXT NOT NULL {key})");
         connection.execute_batch(&sql).expect("a table");
         let began = now();
         let txn = connection.transaction().expect("a transaction");

@@ -96,12 +96,15 @@ mod tests {
         ledger.expect("asset", missing.id.as_str(), &missing.data, at(&[CENTRAL]));
         ledger.expect("asset", surplus.id.as_str(), &surplus.data, at(&[]));
         put(5);
-        assert_eq!(ledger.judge(&ends).unwrap().differences, [
-            "asset asset-of-central-0002 at central is not the newest version",
-            "asset asset-of-central-0003 at central should not be there",
-            "asset asset-of-central-0004 at central is missing",
-            "central has 4 of asset, not 3",
-        ]);
+        assert_eq!(
+            ledger.judge(&ends).unwrap().differences,
+            [
+                "asset asset-of-central-0002 at central is not the newest version",
+                "asset asset-of-central-0003 at central should not be there",
+                "asset asset-of-central-0004 at central is missing",
+                "central has 4 of asset, not 3",
+            ]
+        );
         ends.stop();
     }
 }

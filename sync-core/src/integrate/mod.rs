@@ -1,17 +1,22 @@
-//! Integration: from the sync buffer into the records, in dependency order, in short transactions.
+//! Integration: received records into the records, in dependency order, in short transactions.
+//!
+//! A site integrates what it pulls as it arrives, in the transaction that moves its cursor ([`receive`]); what cannot be
+//! integrated is set aside in the sync buffer. Central first stages what a site pushes, and integrates it once the last
+//! batch is there ([`integrate`]). What was woken by its parent goes the second way on both.
 
 mod plan;
 
 use crate::apply::{self, Origin};
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Result};
 use crate::ownership::StoreOwner;
-use crate::record::{Cursor, RecordId, SiteId, StoreId, TableName, integration_rank};
-use crate::storage::{Buffered, QuarantineCause, Source, StagedKind, Storage, WriteTxn, key};
+use crate::protocol::v6::Action;
+use crate::record::{Cursor, RecordData, RecordId, SiteId, StoreId, TableName, integration_rank};
+use crate::storage::{Incoming, Quarantine, QuarantineCause, Selection, Source, StagedKind, Storage, WriteTxn, key};
 
 use self::plan::{Facts, Plan, plan};
 
-/// The most records that one transaction integrates: no other writer waits longer than that.
+/// The most staged records that one transaction integrates: no other writer waits longer than that.
 const CHUNK_RECORDS: usize = 1000;
 
 /// What an integration did.
@@ -28,7 +33,17 @@ pub(crate) struct Integrated {
 }
 
 impl Integrated {
-    fn done(self) -> u64 {
+    /// Both together.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self {
+            integrated: self.integrated + other.integrated,
+            quarantined: self.quarantined + other.quarantined,
+            refused: self.refused + other.refused,
+            kept_local: self.kept_local + other.kept_local,
+        }
+    }
+
+    fn count(self) -> u64 {
         self.integrated + self.quarantined + self.refused + self.kept_local
     }
 }
@@ -43,6 +58,34 @@ pub(crate) struct Door {
     pub origin: Option<SiteId>,
 }
 
+/// Integrates a received batch in the caller's transaction: upserts with parents before children, then deletes with
+/// children before parents. What cannot be integrated is set aside.
+pub(crate) fn receive(txn: &dyn WriteTxn, now: Timestamp, door: &Door, mut batch: Vec<Incoming>) -> Result<Integrated> {
+    batch.sort_by_key(|incoming| {
+        let rank = i64::from(integration_rank(incoming.table.as_str()));
+        match incoming.action {
+            Action::Insert | Action::Update => (0, rank),
+            Action::Delete => (1, -rank),
+            Action::Merge => (2, rank),
+        }
+    });
+    let mut integrator = Integrator::new(txn, now, door)?;
+    let any_buffered = !txn.staged_tables(door.source)?.is_empty() || integrator.any_set_aside;
+    for mut incoming in batch {
+        let set_aside = match incoming.quarantine.take() {
+            Some(unreadable) => Some(integrator.count_set_aside(unreadable)),
+            None => integrator.take(&incoming)?,
+        };
+        match set_aside {
+            Some(quarantine) => txn.stage(&Incoming { quarantine: Some(quarantine), ..incoming }, now)?,
+            // An older version that was set aside is out of date now.
+            None if any_buffered => txn.discard(door.source, &incoming.table, &incoming.id)?,
+            None => {}
+        }
+    }
+    Ok(integrator.done)
+}
+
 /// Integrates everything staged from a source. `progress` is told done and total after each transaction and may stop
 /// it; what was integrated stays.
 pub(crate) fn integrate(
@@ -52,36 +95,27 @@ pub(crate) fn integrate(
     mut progress: impl FnMut(u64, u64) -> Result<()>,
 ) -> Result<Integrated> {
     let mut done = Integrated::default();
-    let quarantined_before = quarantined(storage)?;
     loop {
         let mut tables = storage.read()?.staged_tables(door.source)?;
         tables.sort_by_key(|(table, _)| (integration_rank(table.as_str()), table.clone()));
         let staged: u64 = tables.iter().map(|(_, counts)| counts.upserts + counts.deletes + counts.merges).sum();
-        let before = done.done();
-        let total = before + staged;
+        // What was woken by a parent is staged again; once nothing is, everything is done.
+        if staged == 0 {
+            return Ok(done);
+        }
+        let total = done.count() + staged;
         let upserts = tables.iter().map(|(table, _)| (table, StagedKind::Upserts));
         let deletes = tables.iter().rev().map(|(table, _)| (table, StagedKind::Deletes));
         let merges = tables.iter().map(|(table, _)| (table, StagedKind::Merges));
         for (table, kind) in upserts.chain(deletes).chain(merges) {
             let mut after = 0;
-            while let Some(last) = integrate_chunk(storage, clock, door, (table, kind, after), &mut done)? {
+            while let Some((last, chunk)) = integrate_chunk(storage, clock, door, (table, kind, after))? {
                 after = last;
-                progress(done.done(), total)?;
+                done = done.and(chunk);
+                progress(done.count(), total)?;
             }
         }
-        // What was woken by a parent is staged now; everything else is done.
-        if staged == 0 || done.done() == before {
-            // A record may be set aside and woken within the run: what counts is what is left.
-            done.quarantined = quarantined(storage)?.saturating_sub(quarantined_before);
-            return Ok(done);
-        }
     }
-}
-
-/// The number of records that are set aside other than by a rule of ownership.
-fn quarantined(storage: &dyn Storage) -> Result<u64> {
-    let counts = storage.read()?.quarantine_counts()?;
-    Ok(counts.iter().filter(|(cause, _)| *cause != QuarantineCause::Refused).map(|(_, count)| count).sum())
 }
 
 /// Integrates one chunk in one transaction; gives the sequence of its last record, or `None` if there was none.
@@ -90,74 +124,79 @@ fn integrate_chunk(
     clock: &dyn Clock,
     door: &Door,
     (table, kind, after): (&TableName, StagedKind, u64),
-    done: &mut Integrated,
-) -> Result<Option<u64>> {
+) -> Result<Option<(u64, Integrated)>> {
     let txn = storage.write()?;
     let rows = txn.staged(door.source, table, kind, after, CHUNK_RECORDS)?;
     let Some(last) = rows.last().map(|row| row.sequence) else {
         return Ok(None);
     };
-    let waiting = txn.quarantine_counts()?.iter().any(|(cause, _)| *cause == QuarantineCause::Waiting);
-    let facts = StoredFacts::new(txn.as_ref(), door)?;
+    let mut integrator = Integrator::new(txn.as_ref(), clock.now(), door)?;
     let mut settled = Vec::with_capacity(rows.len());
-    let mut chunk = Integrated::default();
     for row in &rows {
-        let plan = plan(&row.incoming, &facts)?;
-        apply_plan(txn.as_ref(), clock, door, row, plan, waiting, (&mut settled, &mut chunk))?;
+        match integrator.take(&row.incoming)? {
+            None => settled.push(row.sequence),
+            Some(quarantine) => txn.quarantine(row.sequence, &quarantine)?,
+        }
     }
-    drop(facts);
+    let done = integrator.done;
     txn.settle(&settled)?;
     txn.commit()?;
-    done.integrated += chunk.integrated;
-    done.quarantined += chunk.quarantined;
-    done.refused += chunk.refused;
-    done.kept_local += chunk.kept_local;
-    Ok(Some(last))
+    Ok(Some((last, done)))
 }
 
-fn apply_plan(
-    txn: &dyn WriteTxn,
-    clock: &dyn Clock,
-    door: &Door,
-    row: &Buffered,
-    plan: Plan,
-    waiting: bool,
-    (settled, chunk): (&mut Vec<u64>, &mut Integrated),
-) -> Result<()> {
-    let (table, id) = (&row.incoming.table, &row.incoming.id);
-    let (origin, now) = (Origin::Sync(door.origin), clock.now());
-    match plan {
-        Plan::Upsert => {
-            apply::upsert(txn, table, id, &row.incoming.data, origin, now)?;
-            if waiting {
-                txn.wake_waiting(table, id)?;
-            }
-        }
-        Plan::MarkDeleted(field) => {
-            if let Some(marked) = txn.record(table, id)?.and_then(|data| apply::marked_deleted(&data, field, now)) {
-                apply::upsert(txn, table, id, &marked, origin, now)?;
-            }
-        }
-        Plan::Delete => {
-            apply::delete(txn, table, id, origin, now)?;
-        }
-        Plan::KeepLocal => {
-            chunk.kept_local += 1;
-            settled.push(row.sequence);
-            return Ok(());
-        }
-        Plan::SetAside(quarantine) => {
-            txn.quarantine(row.sequence, &quarantine)?;
-            match quarantine.cause {
-                QuarantineCause::Refused => chunk.refused += 1,
-                _ => chunk.quarantined += 1,
-            }
-            return Ok(());
-        }
+/// Takes records one after the other, within one transaction.
+struct Integrator<'t> {
+    facts: StoredFacts<'t>,
+    now: Timestamp,
+    /// Whether anything is set aside, so that something may wait for what is taken.
+    any_set_aside: bool,
+    done: Integrated,
+}
+
+impl<'t> Integrator<'t> {
+    fn new(txn: &'t dyn WriteTxn, now: Timestamp, door: &'t Door) -> Result<Self> {
+        let any_set_aside = !txn.quarantine_counts()?.is_empty();
+        Ok(Self { facts: StoredFacts::new(txn, door)?, now, any_set_aside, done: Integrated::default() })
     }
-    chunk.integrated += 1;
-    settled.push(row.sequence);
-    Ok(())
+
+    /// Decides about a record and does it; gives the reason if it is to be set aside.
+    fn take(&mut self, incoming: &Incoming) -> Result<Option<Quarantine>> {
+        let (txn, now) = (self.facts.txn, self.now);
+        let (table, id) = (&incoming.table, &incoming.id);
+        let origin = Origin::Sync(self.facts.door.origin);
+        match plan(incoming, &self.facts)? {
+            Plan::Upsert => {
+                apply::upsert(txn, table, id, &incoming.data, origin, now)?;
+                if self.any_set_aside {
+                    txn.wake_waiting(table, id)?;
+                }
+            }
+            Plan::MarkDeleted(field) => {
+                if let Some(marked) = txn.record(table, id)?.and_then(|data| apply::marked_deleted(&data, field, now)) {
+                    apply::upsert(txn, table, id, &marked, origin, now)?;
+                }
+            }
+            Plan::Delete => {
+                apply::delete(txn, table, id, origin, now)?;
+            }
+            Plan::KeepLocal => {
+                self.done.kept_local += 1;
+                return Ok(None);
+            }
+            Plan::SetAside(quarantine) => return Ok(Some(self.count_set_aside(quarantine))),
+        }
+        self.done.integrated += 1;
+        Ok(None)
+    }
+
+    fn count_set_aside(&mut self, quarantine: Quarantine) -> Quarantine {
+        self.any_set_aside = true;
+        match quarantine.cause {
+            QuarantineCause::Refused => self.done.refused += 1,
+            _ => self.done.quarantined += 1,
+        }
+        quarantine
+    }
 }
 
 /// What the storage knows, as the plan asks for it.
@@ -173,7 +212,7 @@ impl<'t> StoredFacts<'t> {
         let unpushed_from = match door.source {
             Source::Central | Source::Legacy => {
                 let from = Cursor(txn.state(key::PUSH_CURSOR_V6)?.and_then(|text| text.parse().ok()).unwrap_or(0));
-                let any = !txn.changes(&crate::storage::Selection::Local, from, 1)?.is_empty();
+                let any = !txn.changes(&Selection::Local, from, 1)?.is_empty();
                 any.then_some(from)
             }
             Source::Site(_) | Source::Local => None,
@@ -195,11 +234,11 @@ impl Facts for StoredFacts<'_> {
         self.txn.has_record(&TableName::from(table), id)
     }
 
-    fn stored(&self, table: &TableName, id: &RecordId) -> Result<Option<crate::record::RecordData>> {
+    fn stored(&self, table: &TableName, id: &RecordId) -> Result<Option<RecordData>> {
         self.txn.record(table, id)
     }
 
-    fn owner_of(&self, table: &TableName, data: &crate::record::RecordData) -> Result<StoreOwner> {
+    fn owner_of(&self, table: &TableName, data: &RecordData) -> Result<StoreOwner> {
         Ok(self.owner(apply::scope(self.txn, table, data)?.0))
     }
 
@@ -220,12 +259,9 @@ pub(crate) fn integrate_sites(storage: &dyn Storage, clock: &dyn Clock) -> Resul
         };
         let stores = storage.read()?.stores_of_site(site)?;
         let door = Door { source: Source::Site(site), stores, origin: Some(site) };
-        let done = integrate(storage, clock, &door, |_, _| Ok::<(), Error>(()))?;
+        all = all.and(integrate(storage, clock, &door, |_, _| Ok::<(), Error>(()))?);
         let txn = storage.write()?;
         txn.finish_integration(site)?;
         txn.commit()?;
-        all.integrated += done.integrated;
-        all.quarantined += done.quarantined;
-        all.refused += done.refused;
     }
 }

@@ -34,6 +34,8 @@ pub(super) struct Client<'a> {
     pub traffic: Traffic,
     /// Set once a server could not read a gzipped request.
     plain_only: bool,
+    /// Whether the last exchange broke before there was any response.
+    broke: bool,
 }
 
 /// Why a push was not taken, where the batch is at fault and not the line.
@@ -57,7 +59,7 @@ impl<'a> Client<'a> {
         config: &'a SyncConfig,
         observer: &'a mut dyn SyncObserver,
     ) -> Self {
-        Self { transport, clock, config, observer, traffic: Traffic::default(), plain_only: false }
+        Self { transport, clock, config, observer, traffic: Traffic::default(), plain_only: false, broke: false }
     }
 
     /// Tells the observer; it may end the cycle.
@@ -124,7 +126,8 @@ impl<'a> Client<'a> {
     }
 
     /// Pushes to central. A refusal of the size is not retried but given back, also in its other guise: a server that
-    /// answers 413 and closes before it has read everything may be seen as a pipe that breaks.
+    /// answers 413 and closes before it has read everything may be seen as a pipe that breaks. A line may break too, so
+    /// only a pipe that breaks at each try counts, and never an answer that is cut.
     pub(super) fn push<T: DeserializeOwned>(
         &mut self,
         identity: &Identity,
@@ -136,11 +139,13 @@ impl<'a> Client<'a> {
         let outcome =
             self.with_retries(Server::Central, |client| match client.central_once(identity, central, path, json) {
                 Err(Error::Refused { status: 413, .. }) => Ok(None),
-                Err(Error::CutOff { .. }) if json.len() >= LARGE => Ok(None),
                 Err(error) => Err(error),
                 Ok(raw) => Ok(Some(raw)),
-            })?;
-        let raw = outcome.ok_or(PushFault::TooLarge)?;
+            });
+        let raw = match outcome {
+            Err(Error::CutOff { .. }) if self.broke && json.len() >= LARGE => return Err(PushFault::TooLarge),
+            outcome => outcome?.ok_or(PushFault::TooLarge)?,
+        };
         Ok(serde_json::from_str(raw.get()).map_err(|error| unreadable(Server::Central, central, &error.to_string()))?)
     }
 
@@ -172,7 +177,9 @@ impl<'a> Client<'a> {
     fn send(&mut self, server: Server, url: &str, request: &HttpRequest) -> Result<HttpResponse> {
         self.traffic.requests += 1;
         self.traffic.bytes_sent += request.body.len() as u64;
-        let response = self.transport.send(request).map_err(|error| transport_error(error, server, url))?;
+        let response = self.transport.send(request);
+        self.broke = matches!(response, Err(TransportError::Broken(_)));
+        let response = response.map_err(|error| transport_error(error, server, url))?;
         self.traffic.bytes_received += response.body.len() as u64;
         Ok(response)
     }

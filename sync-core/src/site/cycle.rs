@@ -10,9 +10,9 @@ use super::observer::{Step, SyncEvent, SyncObserver};
 use super::report::{Outcome, StepReport, SyncReport};
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorClass, Result};
-use crate::integrate::{Door, integrate};
+use crate::integrate::{Door, Integrated, integrate};
 use crate::ownership::Role;
-use crate::storage::{LogEntry, Selection, Source, key};
+use crate::storage::{LogEntry, QuarantineCause, Selection, Source, key};
 
 /// What a cycle is to do, and how much of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -58,7 +58,10 @@ impl Site {
             current: (0, 0),
             ended_early: false,
         };
+        let set_aside = Cycle::set_aside(self)?;
         cycle.run();
+        // A record may be set aside and woken within a cycle: what counts is what is left.
+        cycle.report.quarantined = Cycle::set_aside(self)?.saturating_sub(set_aside);
         let report = cycle.finish();
         self.log(started_at, &report)?;
         Ok(report)
@@ -145,12 +148,22 @@ impl Cycle<'_, '_> {
             let done = integrate(site.storage.as_ref(), site.clock.as_ref(), &door, |done, total| {
                 self.progress(Step::Integrate, base.0 + done, base.1 + total)
             })?;
-            self.report.integrated += done.integrated;
-            self.report.quarantined += done.quarantined;
-            self.report.refused += done.refused;
-            self.report.kept_local += done.kept_local;
+            self.count(done);
         }
         Ok(())
+    }
+
+    /// Adds to the report what was integrated.
+    pub(super) fn count(&mut self, done: Integrated) {
+        self.report.integrated += done.integrated;
+        self.report.refused += done.refused;
+        self.report.kept_local += done.kept_local;
+    }
+
+    /// The number of records that are set aside other than by a rule of ownership.
+    fn set_aside(site: &Site) -> Result<u64> {
+        let counts = site.storage.read()?.quarantine_counts()?;
+        Ok(counts.iter().filter(|(cause, _)| *cause != QuarantineCause::Refused).map(|(_, count)| count).sum())
     }
 
     /// The first cycle is complete: from now on local edits are pushed. Those made before stay to be pushed.

@@ -18,9 +18,9 @@ pub enum Step {
     PushV6,
     /// Pulls central data of the legacy server.
     PullCentral,
-    /// Pulls from the Open mSupply central server.
+    /// Pulls from the Open mSupply central server and integrates what needs nothing that is not here.
     PullV6,
-    /// Integrates what was pulled.
+    /// Integrates what had to wait for another record.
     Integrate,
 }
 

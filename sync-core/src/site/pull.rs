@@ -1,4 +1,4 @@
-//! Pull V6: batches of central's changelog into the sync buffer, the cursor with them in one transaction.
+//! Pull V6: batches of central's changelog, each integrated in the transaction that moves the cursor past it.
 
 use sha2::Digest as _;
 use url::Url;
@@ -7,6 +7,7 @@ use super::cycle::Cycle;
 use super::identity::cursor;
 use super::observer::{Step, SyncEvent};
 use crate::error::{Error, Result, Server, excerpt};
+use crate::integrate::{Door, receive};
 use crate::protocol::hex;
 use crate::protocol::v6::{Action, BatchElement, PullRequest, ReadBatch, Unreadable, V6_VERSION, path};
 use crate::record::{Cursor, RecordId, TableName};
@@ -49,8 +50,10 @@ impl Cycle<'_, '_> {
             let start = cursor(self.site.storage.read()?.as_ref(), key::PULL_CURSOR_V6)?;
             let began = self.site.clock.monotonic();
             let (batch, bytes) = self.ask_batch(central, start, batch_size)?;
+            let records = batch.records.len() as u64;
+            let (total, is_last) = (batch.total_records, batch.is_last_batch);
             match advance(start, &batch) {
-                Advance::To(next) => self.stage_batch(&batch, next)?,
+                Advance::To(next) => self.take_batch(batch, next)?,
                 Advance::Stay => {}
                 Advance::Stuck => {
                     return Err(Error::NoProgress { server: Server::Central, cursor: start.0 });
@@ -65,12 +68,11 @@ impl Cycle<'_, '_> {
                     return Err(Error::CursorWentBack { server: Server::Central, ours, theirs });
                 }
             }
-            let records = batch.records.len() as u64;
             done += records;
             self.report.pulled += records;
-            self.progress(Step::PullV6, done, done + batch.total_records.saturating_sub(records))?;
+            self.progress(Step::PullV6, done, done + total.saturating_sub(records))?;
             empty = if records == 0 { empty + 1 } else { 0 };
-            if batch.is_last_batch || self.over_budget() {
+            if is_last || self.over_budget() {
                 return Ok(());
             }
             if empty >= EMPTY_BATCHES_MAX {
@@ -104,21 +106,16 @@ impl Cycle<'_, '_> {
         Ok((batch, raw.get().len()))
     }
 
-    fn stage_batch(&mut self, batch: &ReadBatch, next: Cursor) -> Result<()> {
-        let now = self.site.clock.now();
+    /// Integrates a batch and moves the cursor past it, in one transaction.
+    fn take_batch(&mut self, batch: ReadBatch, next: Cursor) -> Result<()> {
+        let door = Door { source: Source::Central, stores: Vec::new(), origin: None };
         let txn = self.site.storage.write()?;
-        for element in &batch.records {
-            let incoming = match element {
-                Ok(element) => readable(element),
-                Err(unreadable) => {
-                    self.report.quarantined += 1;
-                    set_aside(unreadable)
-                }
-            };
-            txn.stage(&incoming, now)?;
-        }
+        let incoming = batch.records.into_iter().map(|element| element.map_or_else(set_aside, readable)).collect();
+        let done = receive(txn.as_ref(), self.site.clock.now(), &door, incoming)?;
         txn.set_state(key::PULL_CURSOR_V6, &next.to_string())?;
-        txn.commit()
+        txn.commit()?;
+        self.count(done);
+        Ok(())
     }
 
     /// Everything is read again, which is safe: what is here already changes nothing.
@@ -135,31 +132,27 @@ impl Cycle<'_, '_> {
     }
 }
 
-fn readable(element: &BatchElement) -> Incoming {
+fn readable(BatchElement { record, .. }: BatchElement) -> Incoming {
     Incoming {
         source: Source::Central,
-        table: element.record.table_name.clone(),
-        id: element.record.record_id.clone(),
-        action: element.record.action,
-        data: element.record.record_data.clone(),
+        table: record.table_name,
+        id: record.record_id,
+        action: record.action,
+        data: record.record_data,
         quarantine: None,
     }
 }
 
 /// An element that is no record is kept with its reason; its own text names it where it has no id.
-fn set_aside(unreadable: &Unreadable) -> Incoming {
+fn set_aside(unreadable: Unreadable) -> Incoming {
     let fingerprint = || RecordId::new(hex(&sha2::Sha256::digest(unreadable.raw.as_str())));
     Incoming {
         source: Source::Central,
-        table: unreadable.table.clone().unwrap_or_else(|| TableName::from("(unreadable)")),
-        id: unreadable.id.clone().unwrap_or_else(fingerprint),
+        table: unreadable.table.unwrap_or_else(|| TableName::from("(unreadable)")),
+        id: unreadable.id.unwrap_or_else(fingerprint),
         action: Action::Update,
-        data: unreadable.raw.clone(),
-        quarantine: Some(Quarantine {
-            cause: QuarantineCause::Malformed,
-            reason: unreadable.reason.clone(),
-            waits_for: None,
-        }),
+        quarantine: Some(Quarantine { cause: QuarantineCause::Malformed, reason: unreadable.reason, waits_for: None }),
+        data: unreadable.raw,
     }
 }
 

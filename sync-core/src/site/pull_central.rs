@@ -4,6 +4,7 @@ use super::cycle::Cycle;
 use super::identity::cursor;
 use super::observer::Step;
 use crate::error::{Error, Result, Server};
+use crate::integrate::{Door, receive};
 use crate::protocol::v5::{CentralBatch, path};
 use crate::storage::{Incoming, Source, key};
 
@@ -35,9 +36,10 @@ impl Cycle<'_, '_> {
                     start.saturating_add(stride / 2).min(batch.max_cursor)
                 }
             };
-            done += batch.data.len() as u64;
-            self.report.pulled += batch.data.len() as u64;
-            self.stage_central(batch, next)?;
+            let records = batch.data.len() as u64;
+            done += records;
+            self.report.pulled += records;
+            self.take_central(batch, next)?;
             self.progress(Step::PullCentral, done, done)?;
             if self.over_budget() {
                 return Ok(());
@@ -45,21 +47,21 @@ impl Cycle<'_, '_> {
         }
     }
 
-    fn stage_central(&self, batch: CentralBatch, next: u64) -> Result<()> {
-        let now = self.site.clock.now();
+    fn take_central(&mut self, batch: CentralBatch, next: u64) -> Result<()> {
+        let door = Door { source: Source::Legacy, stores: Vec::new(), origin: self.identity.legacy_site_id };
+        let incoming = batch.data.into_iter().map(|record| Incoming {
+            source: Source::Legacy,
+            table: record.table_name,
+            id: record.record_id,
+            action: record.action,
+            data: record.record_data,
+            quarantine: None,
+        });
         let txn = self.site.storage.write()?;
-        for record in batch.data {
-            let incoming = Incoming {
-                source: Source::Legacy,
-                table: record.table_name,
-                id: record.record_id,
-                action: record.action,
-                data: record.record_data,
-                quarantine: None,
-            };
-            txn.stage(&incoming, now)?;
-        }
+        let done = receive(txn.as_ref(), self.site.clock.now(), &door, incoming.collect())?;
         txn.set_state(key::PULL_CURSOR_CENTRAL, &next.to_string())?;
-        txn.commit()
+        txn.commit()?;
+        self.count(done);
+        Ok(())
     }
 }

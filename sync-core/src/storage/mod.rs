@@ -344,6 +344,8 @@ pub trait WriteTxn: ReadTxn {
     fn stage(&self, incoming: &Incoming, received_at: Timestamp) -> Result<()>;
     /// Takes records out of the buffer, if they are still the versions that were read.
     fn settle(&self, sequences: &[u64]) -> Result<()>;
+    /// Takes a record out of the buffer, whatever its state, because a newer version was integrated.
+    fn discard(&self, source: Source, table: &TableName, id: &RecordId) -> Result<()>;
     /// Sets a buffered record aside.
     fn quarantine(&self, sequence: u64, quarantine: &Quarantine) -> Result<()>;
     /// Stages again what waits for this record; says how many.

@@ -100,9 +100,12 @@ fn before_response(error: ureq::Error) -> TransportError {
         ureq::Error::Timeout(Timeout::Resolve | Timeout::Connect) => TransportError::Unreachable(error.into()),
         ureq::Error::Timeout(_) => TransportError::TimedOut(error.into()),
         ureq::Error::HostNotFound | ureq::Error::ConnectionFailed => TransportError::Unreachable(error.into()),
+        ureq::Error::Rustls(tls) if !mentions_certificate(&tls) => TransportError::NotHttp(tls.into()),
         ureq::Error::Rustls(_) | ureq::Error::Tls(_) => TransportError::Certificate(error.into()),
         ureq::Error::Io(io) => match io.kind() {
             ErrorKind::InvalidData if mentions_certificate(&io) => TransportError::Certificate(io.into()),
+            // TLS was asked for, and what came is none.
+            ErrorKind::InvalidData => TransportError::NotHttp(io.into()),
             ErrorKind::ConnectionRefused
             | ErrorKind::NotFound
             | ErrorKind::HostUnreachable
@@ -115,7 +118,7 @@ fn before_response(error: ureq::Error) -> TransportError {
     }
 }
 
-fn mentions_certificate(error: &std::io::Error) -> bool {
+fn mentions_certificate(error: &dyn std::error::Error) -> bool {
     error.to_string().contains("certificate")
 }
 

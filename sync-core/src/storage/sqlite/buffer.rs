@@ -185,6 +185,13 @@ impl<C: Holds> SqliteTxn<C> {
         Ok(())
     }
 
+    pub(super) fn discard_buffered(&self, source: Source, table: &TableName, id: &RecordId) -> Result<()> {
+        let sql = "DELETE FROM sync_buffer WHERE source = ?1 AND table_name = ?2 AND record_id = ?3 \
+                   AND action <> 'merge'";
+        self.execute(sql, [&source_text(source), table.as_str(), id.as_str()])?;
+        Ok(())
+    }
+
     pub(super) fn set_aside(&self, sequence: u64, quarantine: &Quarantine) -> Result<()> {
         let sql = "UPDATE sync_buffer SET state = ?2, reason = ?3, waits_for_table = ?4, waits_for_id = ?5 \
                    WHERE sequence = ?1";

@@ -17,7 +17,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use self::txn::SqliteTxn;
 use super::{CycleLock, ReadTxn, Storage, WriteTxn};
-use crate::error::{Error, Result};
+use crate::error::{Cause, Error, Result};
 
 /// How long a write waits for a writer of another process.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -69,7 +69,9 @@ impl SqliteStorage {
         let opened = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX);
         let named = |error| at_path(error, path);
         let mut connection = opened.map_err(database_error).map_err(named)?;
-        configure(&connection).and_then(|()| schema::migrate(&mut connection)).map_err(named)?;
+        // First of all whether it is ours: the journal mode would already change a file.
+        connection.busy_timeout(BUSY_TIMEOUT).map_err(database_error)?;
+        schema::migrate(&mut connection).and_then(|()| configure(&connection)).map_err(named)?;
         Ok(Self { path: path.to_owned(), writer: Mutex::new(connection), readers: Mutex::default() })
     }
 
@@ -110,7 +112,7 @@ impl Storage for SqliteStorage {
     fn lock_cycle(&self) -> Result<CycleLock> {
         let mut path = self.path.clone().into_os_string();
         path.push(".lock");
-        let io = |source: std::io::Error| Error::Io { what: "locking the database".to_owned(), source: source.into() };
+        let io = |source: std::io::Error| file_error("locking the database".to_owned(), source);
         let mut file = OpenOptions::new().create(true).read(true).write(true).truncate(false).open(path).map_err(io)?;
         match file.try_lock() {
             Ok(()) => {}
@@ -174,8 +176,18 @@ fn create_private(path: &Path) -> Result<()> {
     match created {
         Ok(_) => Ok(()),
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) if error.kind() == std::io::ErrorKind::StorageFull => Err(Error::DiskFull { source: error.into() }),
-        Err(error) => Err(Error::Io { what: format!("making {}", path.display()), source: error.into() }),
+        Err(error) => Err(file_error(format!("making {}", path.display()), error)),
+    }
+}
+
+/// Sorts errors of files beside SQLite's own by who must act.
+fn file_error(what: String, error: std::io::Error) -> Error {
+    use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem, StorageFull};
+    let (kind, source) = (error.kind(), error.into());
+    match kind {
+        StorageFull => Error::DiskFull { source },
+        PermissionDenied | ReadOnlyFilesystem => Error::DatabaseReadOnly { source },
+        _ => Error::Io { what, source },
     }
 }
 
@@ -193,8 +205,19 @@ fn database_error(error: rusqlite::Error) -> Error {
 }
 
 fn at_path(error: Error, path: &Path) -> Error {
+    let shown = path.display().to_string();
     match error {
-        Error::NotADatabase { source, .. } => Error::NotADatabase { path: path.display().to_string(), source },
+        Error::NotADatabase { source, .. } => Error::NotADatabase { path: shown, source },
+        Error::Database { source } if cannot_open(&source) && path.is_dir() => {
+            Error::NotADatabase { path: shown, source: Some(source) }
+        }
+        // The file is there: then it, or those that SQLite keeps beside it, cannot be written.
+        Error::Database { source } if cannot_open(&source) && path.is_file() => Error::DatabaseReadOnly { source },
         other => other,
     }
+}
+
+fn cannot_open(cause: &Cause) -> bool {
+    let error = cause.downcast_ref::<rusqlite::Error>();
+    error.and_then(rusqlite::Error::sqlite_error_code) == Some(ErrorCode::CannotOpen)
 }

@@ -165,6 +165,10 @@ impl WriteTxn for SqliteTxn<MutexGuard<'_, Connection>> {
         self.remove_buffered(sequences)
     }
 
+    fn discard(&self, source: Source, table: &TableName, id: &RecordId) -> Result<()> {
+        self.discard_buffered(source, table, id)
+    }
+
     fn quarantine(&self, sequence: u64, quarantine: &Quarantine) -> Result<()> {
         self.set_aside(sequence, quarantine)
     }
