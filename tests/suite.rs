@@ -1,5 +1,7 @@
 //! The tests of the whole, in one binary that links fast.
 
+mod bad_input;
 mod cycle;
+mod errors;
 mod fixtures;
 mod record_types;

@@ -3,7 +3,7 @@
 use crate::changelog::{Audience, ChangeAction, NewChange, scope_of};
 use crate::clock::Timestamp;
 use crate::error::Result;
-use crate::record::{NameId, RecordData, RecordId, SiteId, StoreId, TableName, record_type};
+use crate::record::{NameId, RecordData, RecordId, Scope, SiteId, StoreId, TableName, record_type};
 use crate::storage::{ReadTxn, WriteTxn};
 
 /// Who wrote a record.
@@ -65,7 +65,10 @@ pub(crate) fn scope<T: ReadTxn + ?Sized>(
     table: &TableName,
     data: &RecordData,
 ) -> Result<(Option<StoreId>, Option<NameId>)> {
-    let (Some(kind), Some(fields)) = (record_type(table.as_str()), data.fields()) else {
+    let Some(kind) = record_type(table.as_str()).filter(|kind| kind.scope != Scope::None) else {
+        return Ok((None, None));
+    };
+    let Some(fields) = data.fields() else {
         return Ok((None, None));
     };
     scope_of(kind, &fields, |parent, id, field| {

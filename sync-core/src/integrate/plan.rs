@@ -136,6 +136,9 @@ fn bad_shape(error: &FieldError) -> Quarantine {
 
 /// The first record that this one needs and that is not here.
 fn missing_parent(incoming: &Incoming, kind: &RecordType, facts: &dyn Facts) -> Result<Option<Quarantine>> {
+    if kind.fields.iter().all(|field| field.parent.is_none()) {
+        return Ok(None);
+    }
     let Some(fields) = incoming.data.fields() else {
         return Ok(None);
     };

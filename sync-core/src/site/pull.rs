@@ -1,13 +1,16 @@
 //! Pull V6: batches of central's changelog, each integrated in the transaction that moves the cursor past it.
 
+use std::time::Duration;
+
 use sha2::Digest as _;
 use url::Url;
 
+use super::Site;
 use super::cycle::Cycle;
 use super::identity::cursor;
 use super::observer::{Step, SyncEvent};
 use crate::error::{Error, Result, Server, excerpt};
-use crate::integrate::{Door, receive};
+use crate::integrate::{Door, Integrated, receive};
 use crate::protocol::hex;
 use crate::protocol::v6::{Action, BatchElement, PullRequest, ReadBatch, Unreadable, V6_VERSION, path};
 use crate::record::{Cursor, RecordId, TableName};
@@ -46,14 +49,19 @@ impl Cycle<'_, '_> {
         let mut empty = 0;
         let mut reread = false;
         let mut batch_size = self.site.config.pull_records;
+        // The answer to a question that was asked ahead seems to come at once: the round before it tells the pace.
+        let mut last_round = Duration::ZERO;
         loop {
             let start = cursor(self.site.storage.read()?.as_ref(), key::PULL_CURSOR_V6)?;
             let began = self.site.clock.monotonic();
             let (batch, bytes) = self.ask_batch(central, start, batch_size)?;
             let records = batch.records.len() as u64;
             let (total, is_last) = (batch.total_records, batch.is_last_batch);
+            let asking = self.site.clock.monotonic().saturating_sub(began).max(last_round);
+            batch_size = next_batch_size(&self.site.config, batch_size, records, bytes, asking.as_secs_f64());
             match advance(start, &batch) {
-                Advance::To(next) => self.take_batch(batch, next)?,
+                Advance::To(next) if is_last || self.over_budget() => self.take_batch(batch, next)?,
+                Advance::To(next) => self.take_batch_and_ask_ahead(central, batch, next, batch_size)?,
                 Advance::Stay => {}
                 Advance::Stuck => {
                     return Err(Error::NoProgress { server: Server::Central, cursor: start.0 });
@@ -78,20 +86,23 @@ impl Cycle<'_, '_> {
             if empty >= EMPTY_BATCHES_MAX {
                 return Err(Error::NoProgress { server: Server::Central, cursor: start.0 });
             }
-            let took = self.site.clock.monotonic().saturating_sub(began);
-            batch_size = next_batch_size(&self.site.config, batch_size, records, bytes, took.as_secs_f64());
+            last_round = self.site.clock.monotonic().saturating_sub(began);
         }
     }
 
-    /// Asks for a batch; on a line that breaks, for ever smaller ones.
-    fn ask_batch(&mut self, central: &Url, start: Cursor, batch_size: u32) -> Result<(ReadBatch, usize)> {
-        let request = PullRequest {
+    fn question(&self, start: Cursor, batch_size: u32) -> PullRequest {
+        PullRequest {
             cursor: start,
             batch_size,
             sync_v5_settings: self.identity.credentials(),
             is_initialised: self.identity.initialised,
             sync_v6_version: V6_VERSION,
-        };
+        }
+    }
+
+    /// Asks for a batch; on a line that breaks, for ever smaller ones.
+    fn ask_batch(&mut self, central: &Url, start: Cursor, batch_size: u32) -> Result<(ReadBatch, usize)> {
+        let request = self.question(start, batch_size);
         let raw = match self.client.central_raw(&self.identity, central, path::PULL, &request) {
             Err(Error::CutOff { .. } | Error::TimedOut { .. }) if batch_size > 16 => {
                 return self.ask_batch(central, start, batch_size / 4);
@@ -103,17 +114,29 @@ impl Cycle<'_, '_> {
             url: super::client::shown(central),
             detail: excerpt(error.to_string().as_bytes()),
         })?;
+        // Beyond the range of every database's row numbers: a cursor that went there would never come back.
+        let highest = batch.last_record_cursor().unwrap_or_default().max(batch.end_cursor);
+        if highest.0 >= i64::MAX as u64 {
+            let detail = "a cursor in it is out of range".to_owned();
+            return Err(Error::UnreadableAnswer {
+                server: Server::Central,
+                url: super::client::shown(central),
+                detail,
+            });
+        }
         Ok((batch, raw.get().len()))
     }
 
-    /// Integrates a batch and moves the cursor past it, in one transaction.
     fn take_batch(&mut self, batch: ReadBatch, next: Cursor) -> Result<()> {
-        let door = Door { source: Source::Central, stores: Vec::new(), origin: None };
-        let txn = self.site.storage.write()?;
-        let incoming = batch.records.into_iter().map(|element| element.map_or_else(set_aside, readable)).collect();
-        let done = receive(txn.as_ref(), self.site.clock.now(), &door, incoming)?;
-        txn.set_state(key::PULL_CURSOR_V6, &next.to_string())?;
-        txn.commit()?;
+        let done = take(self.site, batch, next)?;
+        self.count(done);
+        Ok(())
+    }
+
+    /// While a batch is integrated here, central already gathers the next.
+    fn take_batch_and_ask_ahead(&mut self, central: &Url, batch: ReadBatch, next: Cursor, size: u32) -> Result<()> {
+        let (site, question) = (self.site, self.question(next, size));
+        let done = self.client.ask_ahead(central, path::PULL, &question, || take(site, batch, next))?;
         self.count(done);
         Ok(())
     }
@@ -130,6 +153,17 @@ impl Cycle<'_, '_> {
         txn.commit()?;
         self.client.tell(&SyncEvent::Progress { step: Step::PullV6, done: 0, total: 0 })
     }
+}
+
+/// Integrates a batch and moves the cursor past it, in one transaction.
+fn take(site: &Site, batch: ReadBatch, next: Cursor) -> Result<Integrated> {
+    let door = Door { source: Source::Central, stores: Vec::new(), origin: None };
+    let txn = site.storage.write()?;
+    let incoming = batch.records.into_iter().map(|element| element.map_or_else(set_aside, readable)).collect();
+    let done = receive(txn.as_ref(), site.clock.now(), &door, incoming)?;
+    txn.set_state(key::PULL_CURSOR_V6, &next.to_string())?;
+    txn.commit()?;
+    Ok(done)
 }
 
 fn readable(BatchElement { record, .. }: BatchElement) -> Incoming {

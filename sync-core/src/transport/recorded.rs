@@ -57,8 +57,9 @@ impl Transport for Recorded {
     fn send(&self, request: &HttpRequest) -> Result<HttpResponse, TransportError> {
         self.sent.lock().unwrap_or_else(PoisonError::into_inner).push(request.clone());
         let mut exchanges = self.exchanges.lock().unwrap_or_else(PoisonError::into_inner);
-        let fits = |next: &mut Exchange| next.method == request.method && request.url.ends_with(&next.path);
-        match exchanges.pop_front_if(fits) {
+        let fits = |next: &Exchange| next.method == request.method && request.url.ends_with(&next.path);
+        let next = if exchanges.front().is_some_and(fits) { exchanges.pop_front() } else { None };
+        match next {
             Some(exchange) => exchange.response.map_err(|what| TransportError::Broken(what.into())),
             None => {
                 let expected = exchanges.front().map_or("nothing", |next| &next.path);

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::envelope::NOT_UTF8;
 use crate::error::excerpt;
 use crate::record::{Cursor, RecordData, RecordId, TableName};
 
@@ -119,9 +120,6 @@ impl ReadBatch {
 }
 
 fn read_element(raw: &RawValue) -> Result<BatchElement, Unreadable> {
-    /// A character that stands where the bytes were not UTF-8 (see [`super::decode_answer`]).
-    const REPLACED: char = '\u{fffd}';
-
     #[derive(Deserialize)]
     struct Outer<'a> {
         cursor: Option<Cursor>,
@@ -131,7 +129,7 @@ fn read_element(raw: &RawValue) -> Result<BatchElement, Unreadable> {
 
     let element = serde_json::from_str::<BatchElement>(raw.get());
     let reason = match element {
-        Ok(element) if !raw.get().contains(REPLACED) => return Ok(element),
+        Ok(element) if !raw.get().contains(NOT_UTF8) => return Ok(element),
         Ok(_) => "its text is not UTF-8".to_owned(),
         Err(error) => excerpt(error.to_string().as_bytes()),
     };

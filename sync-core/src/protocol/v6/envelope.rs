@@ -62,7 +62,7 @@ pub enum NotAnAnswer {
 /// # Errors
 /// What the body is instead of an envelope.
 pub fn decode_answer(body: &[u8]) -> Result<Answer, NotAnAnswer> {
-    let text = String::from_utf8_lossy(body);
+    let text = marked(body);
     if text.trim().is_empty() {
         return Err(NotAnAnswer::Empty);
     }
@@ -77,6 +77,24 @@ pub fn decode_answer(body: &[u8]) -> Result<Answer, NotAnAnswer> {
             .map_or_else(|_| Answer::UnknownError(error.get().to_owned()), Answer::Error)),
         _ => Err(NotAnAnswer::Other("neither data nor error".to_owned())),
     }
+}
+
+/// Stands where bytes were not UTF-8: a noncharacter of Unicode, which no text in use holds.
+pub(super) const NOT_UTF8: char = '\u{fdd0}';
+
+/// The body as text, with bytes that are not UTF-8 replaced by [`NOT_UTF8`].
+fn marked(body: &[u8]) -> Cow<'_, str> {
+    if let Ok(text) = std::str::from_utf8(body) {
+        return Cow::Borrowed(text);
+    }
+    let mut text = String::with_capacity(body.len());
+    for chunk in body.utf8_chunks() {
+        text.push_str(chunk.valid());
+        if !chunk.invalid().is_empty() {
+            text.push(NOT_UTF8);
+        }
+    }
+    Cow::Owned(text)
 }
 
 /// Writes a success.
@@ -168,6 +186,25 @@ mod tests {
     fn null_data_and_errors_of_the_future() {
         assert!(matches!(decode_answer(br#"{"data":null}"#), Ok(Answer::Data(data)) if data.get() == "null"));
         assert!(matches!(decode_answer(br#"{"error":{"quotaExceeded":3}}"#), Ok(Answer::UnknownError(_))));
+    }
+
+    #[test]
+    fn bytes_that_are_not_utf8_spoil_their_own_record_only() {
+        use crate::protocol::v6::ReadBatch;
+        let element =
+            |id: &str| format!(r#"{{"cursor":1,"record":{{"tableName":"t","recordId":"{id}","action":"Update"}}}}"#);
+        let head = br#"{"data":{"end_cursor":1,"total_records":3,"is_last_batch":true,"records":["#;
+        // A replacement character that somebody really typed is a character like any other.
+        let parts =
+            [element("typed \u{fffd}").into_bytes(), element("broken X").into_bytes(), element("good").into_bytes()];
+        let mut body = [head.as_slice(), &parts.join(&b','), b"]}}"].concat();
+        let at = body.iter().position(|b| *b == b'X').unwrap();
+        body[at] = 0xff;
+        let Ok(Answer::Data(data)) = decode_answer(&body) else { panic!() };
+        let batch = ReadBatch::parse(data.get()).unwrap();
+        let readable: Vec<bool> = batch.records.iter().map(Result::is_ok).collect();
+        assert_eq!(readable, [true, false, true]);
+        assert_eq!(batch.records[1].as_ref().unwrap_err().reason, "its text is not UTF-8");
     }
 
     #[test]

@@ -141,6 +141,9 @@ impl<C: Holds> SqliteTxn<C> {
             change.changed_at.unix_millis(),
         );
         self.execute(sql, params)?;
+        if !self.any_beside()? {
+            return Ok(cursor(next));
+        }
         let superseded = "DELETE FROM sync_change WHERE table_name = ?1 AND record_id = ?2 \
                           AND ifnull(store_id, '') = ifnull(?3, '')";
         self.execute(superseded, (change.table.as_str(), change.id.as_str(), store))?;
@@ -174,7 +177,18 @@ impl<C: Holds> SqliteTxn<C> {
             change.changed_at.unix_millis(),
         );
         self.execute(sql, params)?;
+        self.any_beside.set(Some(true));
         Ok(cursor(next))
+    }
+
+    /// Whether any row stands in `sync_change` at all; in a first sync none does.
+    fn any_beside(&self) -> Result<bool> {
+        if let Some(known) = self.any_beside.get() {
+            return Ok(known);
+        }
+        let any = self.first("SELECT 1 FROM sync_change LIMIT 1", (), |_| Ok(()))?.is_some();
+        self.any_beside.set(Some(any));
+        Ok(any)
     }
 
     pub(super) fn select_changes(&self, selection: &Selection, from: Cursor, limit: usize) -> Result<Vec<Change>> {

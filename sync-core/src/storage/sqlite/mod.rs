@@ -63,6 +63,9 @@ impl SqliteStorage {
     }
 
     fn open_with(path: &Path, flags: OpenFlags) -> Result<Self> {
+        // A relative path that begins with "file:" would be read as an address by SQLite.
+        let path =
+            &std::path::absolute(path).map_err(|error| file_error(format!("finding {}", path.display()), error))?;
         if !path.exists() {
             create_private(path)?;
         }

@@ -18,6 +18,8 @@ pub(super) struct SqliteTxn<C: Holds> {
     open: bool,
     /// The newest cursor, once this transaction has given one out.
     newest: Cell<Option<i64>>,
+    /// Whether any row stands in `sync_change`, once this transaction has asked.
+    pub(super) any_beside: Cell<Option<bool>>,
 }
 
 /// Something that holds a connection.
@@ -39,7 +41,7 @@ impl Holds for Reader<'_> {
 
 impl<C: Holds> SqliteTxn<C> {
     pub(super) fn begin(holder: C, behavior: TransactionBehavior) -> Result<Self> {
-        let txn = Self { holder, open: true, newest: Cell::new(None) };
+        let txn = Self { holder, open: true, newest: Cell::new(None), any_beside: Cell::new(None) };
         txn.execute(
             match behavior {
                 TransactionBehavior::Immediate => "BEGIN IMMEDIATE",

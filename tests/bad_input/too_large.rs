@@ -1,0 +1,101 @@
+//! Bodies that central refuses for their size, also where the refusal is only seen as a pipe that breaks.
+
+use sync_core::Outcome;
+use sync_core::storage::{QuarantineCause, Source, Storage as _};
+use sync_core::transport::HttpResponse;
+use sync_tests::raw_server::Reply;
+use sync_tests::world::asset;
+
+use super::{Bench, PUSH, assert_error, fast};
+
+const MIB: usize = 1024 * 1024;
+
+/// The ways in which a refusal of the size is seen.
+fn refusals() -> [(&'static str, Reply); 3] {
+    let refusal =
+        || HttpResponse::text(413, "JSON payload (1572864 bytes) is larger than allowed (limit: 1048576 bytes).");
+    [
+        ("a refusal", Reply::Whole(refusal())),
+        ("a refusal while the body is sent", Reply::Early(1000, Some(refusal()))),
+        ("a pipe that breaks", Reply::Early(1000, None)),
+    ]
+}
+
+/// A bench whose site sends bodies as they are: a gzipped one would be small.
+fn plain_bench() -> Bench {
+    let mut bench = Bench::new();
+    let mut config = fast();
+    config.gzip_from = usize::MAX;
+    bench.site = bench.site.with_config(config);
+    bench
+}
+
+#[test]
+fn a_batch_that_is_too_large_is_split() {
+    for (what, reply) in refusals() {
+        let bench = plain_bench();
+        let ids: Vec<String> = (0..8).map(|n| format!("{n}")).collect();
+        let notes = "n".repeat(400 * 1024);
+        bench.records.put("asset", ids.iter().map(|id| asset(id, "STORE_a", &notes))).unwrap();
+        bench.server.above(MIB + 200 * 1024, reply);
+        bench.server.seen();
+        let report = bench.sync_well();
+        assert_eq!((report.outcome, report.pushed, report.refused), (Outcome::Done, 8, 0), "{what}");
+        let largest = bench.server.seen().iter().filter(|seen| seen.path == PUSH).map(|seen| seen.length).max();
+        assert!(largest.unwrap() > 3 * MIB, "{what}: the whole was tried first");
+        assert!(ids.iter().all(|id| bench.central_has("asset", id)), "{what}");
+        assert!(bench.quarantined().is_empty(), "{what}");
+    }
+}
+
+#[test]
+fn one_record_that_is_too_large_is_set_aside_and_holds_up_no_other() {
+    for (what, reply) in refusals() {
+        let bench = plain_bench();
+        let huge = "n".repeat(3 * MIB);
+        let records = [asset("before", "STORE_a", ""), asset("huge", "STORE_a", &huge), asset("after", "STORE_a", "")];
+        bench.records.put("asset", records).unwrap();
+        bench.server.above(2 * MIB, reply);
+        let report = bench.sync_well();
+        assert_eq!((report.outcome, report.pushed, report.refused), (Outcome::LeftBehind, 2, 1), "{what}");
+        assert!(bench.central_has("asset", "before") && bench.central_has("asset", "after"), "{what}");
+        assert!(bench.site_has("asset", "huge") && !bench.central_has("asset", "huge"), "{what}: it stays here");
+        let set_aside = bench.storage.read().unwrap().quarantined(0, 10).unwrap();
+        let [(row, why)] = set_aside.as_slice() else { panic!("{what}: {set_aside:?}") };
+        assert_eq!((row.incoming.source, why.cause), (Source::Local, QuarantineCause::Refused), "{what}");
+        assert!(why.reason.contains("asset huge alone is too large for the central server"), "{}", why.reason);
+
+        // Made smaller, it goes.
+        bench.records.put("asset", [asset("huge", "STORE_a", "small now")]).unwrap();
+        bench.sync_well();
+        assert!(bench.central_has("asset", "huge"), "{what}");
+    }
+}
+
+/// A line that breaks is not a server that refuses: the record stays to be pushed.
+#[test]
+fn a_large_record_whose_answer_is_cut_is_not_set_aside() {
+    let bench = plain_bench();
+    bench.records.put("asset", [asset("huge", "STORE_a", &"n".repeat(2 * MIB))]).unwrap();
+    let before = bench.cursors();
+    let answer = HttpResponse::json(200, br#"{"data":{"records_pushed":1}}"#.to_vec());
+    bench.server.always(PUSH, Reply::Cut(answer, 9));
+    let report = bench.sync();
+    assert_error("a cut answer", report.error.as_ref().unwrap(), "cut_off", "retry");
+    assert_eq!(bench.cursors().1, before.1);
+    assert!(bench.quarantined().is_empty(), "{:?}", bench.quarantined());
+    bench.server.heal();
+    assert_eq!(bench.sync_well().outcome, Outcome::Done);
+    assert!(bench.central_has("asset", "huge"));
+}
+
+/// One pipe that breaks is the line's fault: only one that breaks each time may be the size.
+#[test]
+fn a_large_record_on_a_line_that_breaks_once_is_not_set_aside() {
+    let bench = plain_bench();
+    bench.records.put("asset", [asset("huge", "STORE_a", &"n".repeat(2 * MIB))]).unwrap();
+    bench.server.once(PUSH, Reply::Early(1000, None));
+    let report = bench.sync_well();
+    assert_eq!((report.outcome, report.pushed, report.refused), (Outcome::Done, 1, 0));
+    assert!(bench.central_has("asset", "huge"));
+}

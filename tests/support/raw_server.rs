@@ -1,0 +1,260 @@
+//! A scripted HTTP/1.1 server on a loopback socket, for the answers that no sound server gives.
+//!
+//! It stands before a real [`Central`]: what no script is about, central answers. Each connection is one exchange.
+
+use std::collections::VecDeque;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use sync_core::Central;
+use sync_core::transport::{HttpRequest, HttpResponse, Method};
+
+/// What is made of a request.
+pub type Made = Arc<dyn Fn(&HttpRequest) -> HttpResponse + Send + Sync>;
+
+/// What one connection gets.
+#[derive(Clone)]
+pub enum Reply {
+    /// A whole response.
+    Whole(HttpResponse),
+    /// A response that is made of the request.
+    Made(Made),
+    /// The head of a response and this many bytes of its body, then the end of the connection.
+    Cut(HttpResponse, usize),
+    /// This many bytes of the request's body are read; then the response, if any, and the end of the connection with
+    /// the rest unread: whoever still sends sees a pipe that breaks.
+    Early(usize, Option<HttpResponse>),
+    /// A whole response after a while.
+    Late(Duration, HttpResponse),
+    /// Bytes as they are, which need not be HTTP.
+    Bytes(Vec<u8>),
+}
+
+impl Reply {
+    /// A response with a JSON body.
+    pub fn json(status: u16, body: impl Into<String>) -> Self {
+        Self::Whole(HttpResponse::json(status, body.into().into_bytes()))
+    }
+
+    /// A response with a text body.
+    pub fn text(status: u16, body: &str) -> Self {
+        Self::Whole(HttpResponse::text(status, body))
+    }
+
+    /// A web page.
+    pub fn html(status: u16, body: &str) -> Self {
+        let headers = vec![("content-type".to_owned(), "text/html".to_owned())];
+        Self::Whole(HttpResponse { status, headers, body: body.as_bytes().to_vec() })
+    }
+
+    /// A redirection to an address.
+    pub fn redirect(status: u16, to: &str) -> Self {
+        Self::Whole(HttpResponse { status, headers: vec![("location".to_owned(), to.to_owned())], body: Vec::new() })
+    }
+}
+
+/// What arrived, without the bytes of its body.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    /// The path, without the query.
+    pub path: String,
+    /// The length of the body as its head says.
+    pub length: usize,
+}
+
+#[derive(Default)]
+struct Script {
+    once: Vec<(String, VecDeque<Reply>)>,
+    always: Vec<(String, Reply)>,
+    /// Bodies of more bytes than the first number get the reply.
+    above: Option<(usize, Reply)>,
+    seen: Vec<Seen>,
+}
+
+struct Shared {
+    behind: Option<Arc<Central>>,
+    script: Mutex<Script>,
+    stopped: AtomicBool,
+}
+
+impl Shared {
+    fn script(&self) -> MutexGuard<'_, Script> {
+        self.script.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The server; it ends when it is dropped.
+pub struct RawServer {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+}
+
+impl RawServer {
+    /// A server before this central.
+    pub fn before(central: Arc<Central>) -> Self {
+        Self::start(Some(central))
+    }
+
+    /// A server that knows nothing but its script.
+    pub fn alone() -> Self {
+        Self::start(None)
+    }
+
+    fn start(behind: Option<Arc<Central>>) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        let shared = Arc::new(Shared { behind, script: Mutex::default(), stopped: AtomicBool::new(false) });
+        let of_loop = shared.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                if of_loop.stopped.load(Ordering::SeqCst) {
+                    break;
+                }
+                let shared = of_loop.clone();
+                // A connection that the other end breaks is what these tests are about.
+                std::thread::spawn(move || drop(serve(&stream, &shared)));
+            }
+        });
+        Self { address, shared }
+    }
+
+    /// Its address, as a site has it.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Gives this reply to the next request for a path; may be said several times.
+    pub fn once(&self, path: &str, reply: Reply) {
+        let mut script = self.shared.script();
+        match script.once.iter_mut().find(|(of, _)| of == path) {
+            Some((_, replies)) => replies.push_back(reply),
+            None => script.once.push((path.to_owned(), VecDeque::from([reply]))),
+        }
+    }
+
+    /// Gives this reply to each request for a path, until [`heal`](Self::heal).
+    pub fn always(&self, path: &str, reply: Reply) {
+        self.shared.script().always.push((path.to_owned(), reply));
+    }
+
+    /// Gives this reply to each request whose body is larger, until [`heal`](Self::heal).
+    pub fn above(&self, bytes: usize, reply: Reply) {
+        self.shared.script().above = Some((bytes, reply));
+    }
+
+    /// Forgets the script: from now on everything goes to central.
+    pub fn heal(&self) {
+        let mut script = self.shared.script();
+        (script.once, script.always, script.above) = Default::default();
+    }
+
+    /// What arrived since this was last asked.
+    pub fn seen(&self) -> Vec<Seen> {
+        std::mem::take(&mut self.shared.script().seen)
+    }
+}
+
+impl Drop for RawServer {
+    fn drop(&mut self) {
+        self.shared.stopped.store(true, Ordering::SeqCst);
+        // Wakes the loop, which then sees that it is to end.
+        let _ = TcpStream::connect(self.address);
+    }
+}
+
+fn serve(stream: &TcpStream, shared: &Shared) -> std::io::Result<()> {
+    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    let mut reader = BufReader::new(stream);
+    // What begins so is no HTTP but perhaps TLS; a sound server says so in HTTP.
+    if reader.fill_buf()?.first().is_some_and(|first| !first.is_ascii_uppercase()) {
+        let refusal = HttpResponse::text(400, "this is HTTP");
+        return send(stream, &refusal, refusal.body.len());
+    }
+    let Some((mut request, length)) = read_head(&mut reader)? else {
+        return Ok(());
+    };
+    let path = request.url.split('?').next().unwrap_or_default().to_owned();
+    let reply = choose(shared, &path, length);
+    if let Some(Reply::Early(read, response)) = &reply {
+        request.body = vec![0; (*read).min(length)];
+        reader.read_exact(&mut request.body)?;
+        return response.as_ref().map_or(Ok(()), |response| send(stream, response, response.body.len()));
+    }
+    request.body = vec![0; length];
+    reader.read_exact(&mut request.body)?;
+    match reply {
+        None => match &shared.behind {
+            None => send(stream, &HttpResponse::text(404, ""), 0),
+            Some(central) => {
+                let response = central.handle(&request);
+                // As the thread would that a server has for it; a failure stays queued.
+                let _ = central.integrate_waiting();
+                send(stream, &response, response.body.len())
+            }
+        },
+        Some(Reply::Whole(response)) => send(stream, &response, response.body.len()),
+        Some(Reply::Made(make)) => {
+            let response = make(&request);
+            send(stream, &response, response.body.len())
+        }
+        Some(Reply::Cut(response, sent)) => send(stream, &response, sent),
+        Some(Reply::Late(wait, response)) => {
+            std::thread::sleep(wait);
+            send(stream, &response, response.body.len())
+        }
+        Some(Reply::Bytes(bytes)) => (&*stream).write_all(&bytes),
+        Some(Reply::Early(..)) => Ok(()),
+    }
+}
+
+fn choose(shared: &Shared, path: &str, length: usize) -> Option<Reply> {
+    let mut script = shared.script();
+    script.seen.push(Seen { path: path.to_owned(), length });
+    if let Some((limit, reply)) = &script.above
+        && length > *limit
+    {
+        return Some(reply.clone());
+    }
+    let once = script.once.iter_mut().find(|(of, _)| of == path).and_then(|(_, replies)| replies.pop_front());
+    once.or_else(|| script.always.iter().find(|(of, _)| of == path).map(|(_, reply)| reply.clone()))
+}
+
+/// Reads a request up to its body; `None` if it is none.
+fn read_head(reader: &mut BufReader<&TcpStream>) -> std::io::Result<Option<(HttpRequest, usize)>> {
+    let mut line = String::new();
+    reader.read_line(&mut line)?;
+    let mut words = line.split_whitespace();
+    let method = match words.next() {
+        Some("GET") => Method::Get,
+        Some("POST") => Method::Post,
+        Some("PUT") => Method::Put,
+        _ => return Ok(None),
+    };
+    let url = words.next().unwrap_or_default().to_owned();
+    let mut headers = Vec::new();
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line)?;
+        match line.trim_end().split_once(':') {
+            Some((name, value)) => headers.push((name.to_ascii_lowercase(), value.trim().to_owned())),
+            None => break,
+        }
+    }
+    let request = HttpRequest { method, url, headers, body: Vec::new() };
+    let length = request.header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
+    Ok(Some((request, length)))
+}
+
+/// Sends a response whose head announces its whole body, and this many bytes of that.
+fn send(mut stream: &TcpStream, response: &HttpResponse, bytes: usize) -> std::io::Result<()> {
+    let mut head = format!("HTTP/1.1 {} Scripted\r\nconnection: close\r\n", response.status);
+    for (name, value) in &response.headers {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    head.push_str(&format!("content-length: {}\r\n\r\n", response.body.len()));
+    stream.write_all(head.as_bytes())?;
+    stream.write_all(&response.body[..bytes.min(response.body.len())])
+}
