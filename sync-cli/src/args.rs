@@ -1,4 +1,5 @@
 //! The command line as it is typed: flags only, nothing opened, nothing asked.
+#![allow(rustdoc::bare_urls, reason = "these texts are the help, where a link has no brackets")]
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -1,5 +1,6 @@
 //! Puts a [`Central`] behind an HTTP server.
 
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -79,7 +80,8 @@ impl Server {
 fn integrate_until(central: &Central, stopping: &AtomicBool) {
     while !stopping.load(Ordering::SeqCst) {
         // What fails stays queued and is tried again; sites see that it is not integrated yet.
-        if central.integrate_waiting().is_err() {
+        if let Err(error) = central.integrate_waiting() {
+            let _ = writeln!(std::io::stderr(), "integration failed [{}]: {error}; trying again", error.code());
             std::thread::sleep(Duration::from_secs(1));
         }
         central.wait_for_work(Duration::from_millis(500));
