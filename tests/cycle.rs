@@ -1,10 +1,14 @@
 //! Cycles between real ends in one process: who receives what, what is kept, what gives way.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use sync_core::record::{RecordId, TableName};
 use sync_core::storage::{QuarantineCause, Storage, key};
-use sync_core::{Error, Outcome, Silent, Step, SyncEvent, SyncOptions};
+use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
+use sync_core::{Error, Outcome, Silent, Step, SyncConfig, SyncEvent, SyncOptions};
 use sync_tests::world::{CentralEnd, asset, data, get};
 
 #[test]
@@ -283,4 +287,47 @@ fn a_central_that_went_back_is_read_again() {
     assert_eq!(report.pulled, 1);
     let cursor = a.storage.read().unwrap().state(key::PULL_CURSOR_V6).unwrap().unwrap();
     assert!(cursor.parse::<u64>().unwrap() <= central.storage.read().unwrap().last_cursor().unwrap().next().0);
+}
+
+/// A line on which the legacy server's half can be taken away.
+struct LegacyDown {
+    line: Arc<dyn Transport>,
+    down: AtomicBool,
+}
+
+impl Transport for LegacyDown {
+    fn send(&self, request: &HttpRequest) -> Result<HttpResponse, TransportError> {
+        if self.down.load(Ordering::SeqCst) && request.url.contains("/sync/v5/") {
+            return Err(TransportError::Unreachable("no route".into()));
+        }
+        self.line.send(request)
+    }
+}
+
+#[test]
+fn when_only_the_legacy_server_is_down_the_rest_goes_on_and_says_so() {
+    let central = CentralEnd::new();
+    central.add_site("a");
+    let line = Arc::new(LegacyDown { line: central.transport(), down: AtomicBool::new(false) });
+    let a = central.set_up_in("a", "a", line.clone());
+    a.sync();
+    let mut quick = SyncConfig::default();
+    quick.retry_wait = Duration::from_millis(10);
+    let site = a.site.clone().with_config(quick.clone());
+    line.down.store(true, Ordering::SeqCst);
+    a.records.put("asset", [asset("x", "STORE_a", "")]).unwrap();
+    central.records.put("asset_class", [data(r#"{"id":"c","name":"n"}"#)]).unwrap();
+    let mut retries = 0;
+    let report = site
+        .sync(&SyncOptions::default(), &mut |event: &SyncEvent| {
+            retries += u32::from(matches!(event, SyncEvent::Retrying { .. }));
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+    assert_eq!(retries, quick.attempts - 1, "each wait is told once, and nobody asks a server that is down again");
+    assert_eq!((report.pushed, report.pulled, report.integrated), (1, 1, 1));
+    assert_eq!(report.error.unwrap().code(), "unreachable");
+    assert!(report.warnings[0].contains("the legacy server is not available"), "{:?}", report.warnings);
+    line.down.store(false, Ordering::SeqCst);
+    assert_eq!(a.sync().outcome, Outcome::Done);
 }

@@ -1,6 +1,7 @@
 //! `changelog`: what changed here, in order.
 
 use serde_json::json;
+use sync_core::Role;
 use sync_core::record::Cursor;
 
 use crate::args::{Args, Changelog};
@@ -9,7 +10,9 @@ use crate::output::Output;
 use crate::setup::Parts;
 
 pub(super) fn run(args: &Args, options: &Changelog, out: &Output) -> Result<Ended, Failure> {
-    let changes = Parts::open(args, out)?.records().changes(Cursor(options.from), options.limit)?;
+    let parts = Parts::open(args, out)?;
+    let is_central = parts.role()? == Some(Role::Central);
+    let changes = parts.records().changes(Cursor(options.from), options.limit)?;
     let head = ["CURSOR", "TABLE", "ID", "ACTION", "STORE", "WRITTEN BY", "AT"];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     for row in changes {
@@ -25,7 +28,8 @@ pub(super) fn run(args: &Args, options: &Changelog, out: &Output) -> Result<Ende
         }
         let writer = match (change.is_sync_update, change.source_site) {
             (false, _) => "here".to_owned(),
-            (true, Some(site)) => format!("site {site}"),
+            (true, Some(site)) if is_central => format!("site {site}"),
+            (true, Some(_)) => "legacy".to_owned(),
             (true, None) => "central".to_owned(),
         };
         rows.push(vec![

@@ -18,7 +18,8 @@ pub(super) fn run(args: &Args, out: &Output) -> Result<Ended, Failure> {
         0 => "nothing".to_owned(),
         records => {
             let oldest = status.waiting.oldest_at.map(|at| format!(", the oldest from {at}")).unwrap_or_default();
-            format!("{records} records, {}{oldest}", bytes(status.waiting.bytes))
+            let noun = if records == 1 { "record" } else { "records" };
+            format!("{records} {noun}, {}{oldest}", bytes(status.waiting.bytes))
         }
     };
     let last = status.last_sync.as_ref().map_or("never".to_owned(), |last| {

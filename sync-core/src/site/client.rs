@@ -78,12 +78,13 @@ impl<'a> Client<'a> {
         if self.observer.on_event(event).is_break() { Err(Error::Cancelled) } else { Ok(()) }
     }
 
-    /// Waits in short pieces, so that the observer can end it.
-    pub(super) fn wait(&mut self, wait: Duration, event: &SyncEvent) -> Result<()> {
+    /// Says why it waits, and waits in short pieces, so that the observer can end it.
+    pub(super) fn wait(&mut self, wait: Duration, why: &SyncEvent) -> Result<()> {
         const PIECE: Duration = Duration::from_millis(250);
+        self.tell(why)?;
         let mut left = wait;
         loop {
-            self.tell(event)?;
+            self.tell(&SyncEvent::Waiting { left })?;
             let piece = left.min(PIECE);
             self.clock.sleep(piece);
             left = left.saturating_sub(piece);

@@ -85,13 +85,32 @@ fn ends_all(error: &Error) -> bool {
     matches!(error.class(), ErrorClass::Cancelled | ErrorClass::LocalFault)
 }
 
+/// Whether an error of the legacy server says nothing against going on with central: the server or the way to it is at
+/// fault, not who this site is (weak point B4).
+fn leaves_central(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Unreachable { .. }
+            | Error::TimedOut { .. }
+            | Error::CutOff { .. }
+            | Error::ServerTrouble { .. }
+            | Error::IntegrationInProgress { .. }
+            | Error::SiteAuthTimeout
+            | Error::NotAServer { .. }
+            | Error::CertificateRefused { .. }
+            | Error::UnreadableAnswer { .. }
+            | Error::Refused { .. }
+            | Error::LegacyVersionMismatch { .. }
+    )
+}
+
 impl Cycle<'_, '_> {
     fn run(&mut self) {
         let pushes = !self.options.pull_only && self.identity.initialised;
         let pulls = !self.options.push_only;
-        if !self.prepare() {
+        let Some(legacy_answers) = self.prepare() else {
             return;
-        }
+        };
         let is_remote = self.identity.role == Some(Role::Remote);
         let central = if is_remote { self.step_value(|cycle| central_url(&cycle.identity)) } else { None };
         let mut reachable = true;
@@ -105,7 +124,7 @@ impl Cycle<'_, '_> {
         if !pulls || self.must_end() {
             return;
         }
-        let legacy_pulled = self.step(Step::PullCentral, Self::pull_central).is_none();
+        let legacy_pulled = legacy_answers && self.step(Step::PullCentral, Self::pull_central).is_none();
         let mut v6_pulled = !is_remote;
         if let (true, Some(central)) = (reachable && !self.must_end(), &central) {
             v6_pulled = self.step(Step::PullV6, |cycle| cycle.pull_v6(central)).is_none();
@@ -119,8 +138,9 @@ impl Cycle<'_, '_> {
         }
     }
 
-    /// Asks who this site is. When only the legacy server is down, what it said before is used, and that is said.
-    fn prepare(&mut self) -> bool {
+    /// Asks who this site is; says whether the legacy server answers. When only that is down, what it said before is
+    /// used, and that is said. `None` if the cycle cannot go on.
+    fn prepare(&mut self) -> Option<bool> {
         let class = self.step(Step::Prepare, |cycle| {
             let discovered = cycle.site.discover_as(&cycle.identity, &mut cycle.client)?;
             for change in &discovered.changes {
@@ -130,13 +150,13 @@ impl Cycle<'_, '_> {
             Ok(())
         });
         match class {
-            None => true,
-            Some(ErrorClass::Retry | ErrorClass::PeerFault) if self.identity.role.is_some() => self
+            None => Some(true),
+            Some(_) if self.identity.role.is_some() && self.report.error.as_ref().is_some_and(leaves_central) => self
                 .step_value(|cycle| {
                     cycle.warn("the legacy server is not available: going on with what it said before".to_owned())
                 })
-                .is_some(),
-            Some(_) => false,
+                .map(|()| false),
+            Some(_) => None,
         }
     }
 

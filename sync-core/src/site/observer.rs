@@ -71,6 +71,11 @@ pub enum SyncEvent {
         /// The wait before the next try.
         wait: Duration,
     },
+    /// The cycle waits; told a few times a second, so that it can be stopped.
+    Waiting {
+        /// For how long still.
+        left: Duration,
+    },
     /// The pushed records are being integrated; asked again soon.
     WaitingForIntegration {
         /// Since when.
