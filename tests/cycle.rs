@@ -11,6 +11,11 @@ use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError}
 use sync_core::{Error, Outcome, Silent, Step, SyncConfig, SyncEvent, SyncOptions};
 use sync_tests::world::{CentralEnd, asset, data, get};
 
+const PATIENT: &str = r#"{"ID":"p","name":"P","code":"p","type":"patient","customer":false,"supplier":false,"supplying_store_id":"","first":"","last":"","female":true,"date_of_birth":null,"phone":"","charge code":"","comment":"","country":"","bill_address1":"","bill_address2":"","email":"","url":"","manufacturer":false,"donor":false,"hold":false,"NEXT_OF_KIN_ID":"","next_of_kin_relative":"","created_date":null,"national_health_number":"","isDeceased":false,"om_created_datetime":null,"om_gender":"FEMALE"}"#;
+const COURSE: &str = r#"{"id":"vc","name":"n","program_id":"p","demographic_id":null,"coverage_rate":1.0,"is_active":true,"wastage_rate":0.0,"deleted_datetime":null,"can_skip_dose":false}"#;
+const DOSE: &str = r#"{"id":"d","vaccine_course_id":"vc","label":"1","min_age":0.0,"max_age":1.0,"custom_age_label":null,"min_interval_days":1,"deleted_datetime":null}"#;
+const VACCINATION: &str = r#"{"id":"v","store_id":"STORE_a","program_enrolment_id":"e","encounter_id":"e","user_id":"u","vaccine_course_dose_id":"d","created_datetime":"2025-01-01T00:00:00","vaccination_date":"2025-01-01","given":true,"patient_id":"p"}"#;
+
 #[test]
 fn a_first_sync_brings_what_central_has_for_the_site_and_no_more() {
     let central = CentralEnd::new();
@@ -192,38 +197,58 @@ fn a_record_waits_for_its_parent_and_heals() {
     let a = central.new_site("a");
     a.sync();
     // The child's row is older than the parent's because the parent was changed last; and the parent comes later.
-    let dose = r#"{"id":"d","vaccine_course_id":"vc","label":"1","min_age":0.0,"max_age":1.0,"custom_age_label":null,"min_interval_days":1,"deleted_datetime":null}"#;
-    central.records.put("vaccine_course_dose", [data(dose)]).unwrap();
+    central.records.put("vaccine_course_dose", [data(DOSE)]).unwrap();
     let report = a.sync();
     assert_eq!((report.outcome, report.quarantined), (Outcome::LeftBehind, 1));
     let (_, why) = a.storage.read().unwrap().quarantined(0, 1).unwrap().remove(0);
     assert_eq!(why.waits_for, Some((TableName::from("vaccine_course"), RecordId::from("vc"))));
-    let course = r#"{"id":"vc","name":"n","program_id":"p","demographic_id":null,"coverage_rate":1.0,"is_active":true,"wastage_rate":0.0,"deleted_datetime":null,"can_skip_dose":false}"#;
-    central.records.put("vaccine_course", [data(course)]).unwrap();
+    central.records.put("vaccine_course", [data(COURSE)]).unwrap();
     let healed = a.sync();
     assert_eq!((healed.outcome, healed.integrated, healed.quarantined), (Outcome::Done, 2, 0));
-    assert_eq!(a.get("vaccine_course_dose", "d").as_deref(), Some(dose));
+    assert_eq!(a.get("vaccine_course_dose", "d").as_deref(), Some(DOSE));
+}
+
+#[test]
+fn a_record_of_one_site_may_wait_for_one_of_another_or_of_central() {
+    let central = CentralEnd::new();
+    let (a, b) = (central.new_site("a"), central.new_site("b"));
+    a.sync();
+    b.sync();
+    let join = |id: &str, store: &str| {
+        data(&format!(r#"{{"ID":"{id}","store_ID":"{store}","name_ID":"p","inactive":false}}"#))
+    };
+    b.records.put("name_store_join", [join("jb", "STORE_b")]).unwrap();
+    b.sync();
+    assert_eq!(get(&central.records, "name_store_join", "jb"), None, "its patient is not at central yet");
+    a.records.put("name", [data(PATIENT)]).unwrap();
+    a.sync();
+    assert!(get(&central.records, "name_store_join", "jb").is_some(), "woken by what the other site pushed");
+
+    let given = VACCINATION.replace("STORE_a", "STORE_b");
+    b.records.put("vaccination", [data(&given)]).unwrap();
+    b.sync();
+    assert_eq!(get(&central.records, "vaccination", "v"), None);
+    central.records.put("vaccine_course", [data(COURSE)]).unwrap();
+    central.records.put("vaccine_course_dose", [data(DOSE)]).unwrap();
+    central.central.integrate_waiting().unwrap();
+    assert_eq!(get(&central.records, "vaccination", "v").as_deref(), Some(given.as_str()), "woken by central itself");
 }
 
 #[test]
 fn a_vaccination_follows_its_patient() {
     let central = CentralEnd::new();
     let (a, b) = (central.new_site("a"), central.new_site("b"));
-    let course = r#"{"id":"vc","name":"n","program_id":"p","demographic_id":null,"coverage_rate":1.0,"is_active":true,"wastage_rate":0.0,"deleted_datetime":null,"can_skip_dose":false}"#;
-    let dose = r#"{"id":"d","vaccine_course_id":"vc","label":"1","min_age":0.0,"max_age":1.0,"custom_age_label":null,"min_interval_days":1,"deleted_datetime":null}"#;
-    central.records.put("vaccine_course", [data(course)]).unwrap();
-    central.records.put("vaccine_course_dose", [data(dose)]).unwrap();
+    central.records.put("vaccine_course", [data(COURSE)]).unwrap();
+    central.records.put("vaccine_course_dose", [data(DOSE)]).unwrap();
     a.sync();
     b.sync();
-    let patient = r#"{"ID":"p","name":"P","code":"p","type":"patient","customer":false,"supplier":false,"supplying_store_id":"","first":"","last":"","female":true,"date_of_birth":null,"phone":"","charge code":"","comment":"","country":"","bill_address1":"","bill_address2":"","email":"","url":"","manufacturer":false,"donor":false,"hold":false,"NEXT_OF_KIN_ID":"","next_of_kin_relative":"","created_date":null,"national_health_number":"","isDeceased":false,"om_created_datetime":null,"om_gender":"FEMALE"}"#;
-    let given = r#"{"id":"v","store_id":"STORE_a","program_enrolment_id":"e","encounter_id":"e","user_id":"u","vaccine_course_dose_id":"d","created_datetime":"2025-01-01T00:00:00","vaccination_date":"2025-01-01","given":true,"patient_id":"p"}"#;
     for site in [&a, &b] {
-        site.records.put("name", [data(patient)]).unwrap();
+        site.records.put("name", [data(PATIENT)]).unwrap();
     }
     a.records
         .put("name_store_join", [data(r#"{"ID":"ja","store_ID":"STORE_a","name_ID":"p","inactive":false}"#)])
         .unwrap();
-    a.records.put("vaccination", [data(given)]).unwrap();
+    a.records.put("vaccination", [data(VACCINATION)]).unwrap();
     a.sync();
     b.sync();
     assert_eq!(b.get("vaccination", "v"), None, "the patient is not visible at b");
@@ -231,7 +256,9 @@ fn a_vaccination_follows_its_patient() {
         .put("name_store_join", [data(r#"{"ID":"jb","store_ID":"STORE_b","name_ID":"p","inactive":false}"#)])
         .unwrap();
     b.sync();
-    a.records.put("vaccination", [data(&given.replace("\"given\":true", "\"given\":true,\"comment\":\"x\""))]).unwrap();
+    a.records
+        .put("vaccination", [data(&VACCINATION.replace("\"given\":true", "\"given\":true,\"comment\":\"x\""))])
+        .unwrap();
     a.sync();
     b.sync();
     assert!(b.get("vaccination", "v").is_some());

@@ -101,11 +101,15 @@ impl Records {
         let table = TableName::from(table);
         let now = self.clock.now();
         let writer = Writer::new(txn)?;
+        let any_set_aside = !txn.quarantine_counts()?.is_empty();
         let mut ids = Vec::new();
         for data in records {
             let id = checked_id(kind, &table, &data)?;
             writer.ask(kind, Operation::Upsert, &table, &id, Some(&data))?;
             apply::upsert(txn, &table, &id, &data, Origin::Local, now)?;
+            if any_set_aside {
+                txn.wake_waiting(&table, &id)?;
+            }
             ids.push(id);
         }
         Ok(ids)

@@ -348,7 +348,8 @@ pub trait WriteTxn: ReadTxn {
     fn discard(&self, source: Source, table: &TableName, id: &RecordId) -> Result<()>;
     /// Sets a buffered record aside.
     fn quarantine(&self, sequence: u64, quarantine: &Quarantine) -> Result<()>;
-    /// Stages again what waits for this record; says how many.
+    /// Stages again what waits for this record; says how many. Where a site had pushed it, the site's integration is
+    /// requested too, as of the time at which it was received.
     fn wake_waiting(&self, table: &TableName, id: &RecordId) -> Result<u64>;
     /// Stages again what was received and is quarantined for this cause; says how many.
     fn requeue(&self, cause: QuarantineCause) -> Result<u64>;

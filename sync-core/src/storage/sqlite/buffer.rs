@@ -208,6 +208,11 @@ impl<C: Holds> SqliteTxn<C> {
     }
 
     pub(super) fn wake(&self, table: &TableName, id: &RecordId) -> Result<u64> {
+        let request = "INSERT INTO sync_integration (site_id, requested_at) \
+                       SELECT CAST(substr(source, 6) AS INTEGER), min(received_at) FROM sync_buffer \
+                       WHERE state = 'waiting' AND waits_for_table = ?1 AND waits_for_id = ?2 AND source LIKE 'site %' \
+                       GROUP BY source ON CONFLICT DO NOTHING";
+        self.execute(request, [table.as_str(), id.as_str()])?;
         let sql = "UPDATE sync_buffer SET state = 'staged', reason = NULL, waits_for_table = NULL, \
                    waits_for_id = NULL WHERE state = 'waiting' AND waits_for_table = ?1 AND waits_for_id = ?2";
         self.execute(sql, [table.as_str(), id.as_str()]).map(|n| n as u64)
