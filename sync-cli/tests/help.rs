@@ -1,0 +1,90 @@
+//! `docs/cli.md` is what the program says of itself.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+const HEAD: &str = "\
+<!-- Generated from the program's own help. Renew it: UPDATE_DOCS=1 cargo test -p sync-cli --test help -->
+
+# The command line
+
+What `oms-sync` says of itself, at 100 columns. Data goes to standard output, everything else to standard error. With
+`--json` every command prints one JSON document, or JSON lines where it lists something; keys only ever grow. Times are
+RFC 3339 in UTC. An error is `{\"error\":{\"code\",\"class\",\"message\",\"advice\",\"causes\"}}` on standard output, with the same
+exit status; [errors.md](errors.md) lists them all.
+
+A password is never given on the command line, where everybody on the machine could read it: it comes from
+`--password-file`, from `--password-stdin`, from the environment variable `OMS_SYNC_PASSWORD`, or from a hidden prompt.
+";
+
+fn help(words: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_oms-sync"))
+        .args(words)
+        .arg("--help")
+        .env("COLUMNS", "100")
+        .env_remove("OMS_SYNC_DB")
+        .stdin(Stdio::null())
+        .output()
+        .expect("the program runs");
+    assert!(output.status.success(), "{words:?}");
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
+}
+
+/// The commands that a help text lists.
+fn commands(help: &str) -> Vec<String> {
+    let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    let names = listed.filter(|line| line.starts_with("  ") && !line.starts_with("   "));
+    let names = names.filter_map(|line| line.split_whitespace().next());
+    names.filter(|name| *name != "help").map(str::to_owned).collect()
+}
+
+fn describe(words: &[&str], page: &mut String) {
+    let text = help(words);
+    let name = [&["oms-sync"], words].concat().join(" ");
+    let marks = "#".repeat(2 + words.len().saturating_sub(1));
+    writeln!(page, "\n{marks} {name}\n\n```text\n{}\n```", text.trim_end()).expect("writing to a string");
+    for command in commands(&text) {
+        describe(&[words, &[command.as_str()]].concat(), page);
+    }
+}
+
+#[test]
+fn the_page_of_the_command_line_is_what_the_program_says() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/cli.md");
+    let mut page = HEAD.to_owned();
+    describe(&[], &mut page);
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(&path, &page).expect("the page can be written");
+    }
+    let written = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(written == page, "docs/cli.md is out of date: UPDATE_DOCS=1 cargo test -p sync-cli --test help");
+}
+
+#[test]
+fn every_command_is_found() {
+    let all = commands(&help(&[]));
+    for name in ["init", "discover", "sync", "status", "records", "serve", "demo", "man"] {
+        assert!(all.iter().any(|found| found == name), "{name}: {all:?}");
+    }
+    assert_eq!(commands(&help(&["records"])), ["types", "list", "get", "put", "delete"]);
+}
+
+#[test]
+fn every_direct_dependency_is_explained() {
+    let page = include_str!("../../docs/dependencies.md");
+    for manifest in [include_str!("../../sync-core/Cargo.toml"), include_str!("../Cargo.toml"), TESTS_MANIFEST] {
+        let mut in_dependencies = false;
+        for line in manifest.lines() {
+            if line.starts_with('[') {
+                in_dependencies = line.ends_with("dependencies]");
+            } else if in_dependencies && let Some(name) = line.split([' ', '.', '=']).next().filter(|n| !n.is_empty()) {
+                let ours = name.starts_with('#') || name == "sync-core";
+                assert!(ours || page.contains(&format!("`{name}`")), "docs/dependencies.md does not name {name}");
+            }
+        }
+    }
+}
+
+const TESTS_MANIFEST: &str = include_str!("../../tests/Cargo.toml");

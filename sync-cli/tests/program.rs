@@ -1,0 +1,222 @@
+//! The program as its users meet it: real processes, real sockets, real files.
+
+mod support;
+
+use std::io::Read as _;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+use sync_core::storage::{SqliteStorage, Storage as _};
+
+use self::support::{Desk, HARDWARE_ID, PASSWORD, Said, Server};
+
+const README: &str = include_str!("../../README.md");
+
+/// A central server that runs, and a site that has been set up and has synchronised; gives the id of its store.
+fn clinic(desk: &Desk) -> (Server, String) {
+    desk.run(&["--db", "central.sqlite", "site", "add", "clinic", "--password-file", "pw"]).ends(0);
+    let add = ["--db", "central.sqlite", "--json", "store", "add", "Clinic", "--code", "C", "--site", "clinic"];
+    let store = desk.run(&add).ends(0).json()["store_id"].as_str().expect("an id").to_owned();
+    let server = desk.serve("central.sqlite");
+    init(desk, &server.address, "pw").ends(0);
+    desk.run(&["sync", "--json", "-q"]).ends(0);
+    (server, store)
+}
+
+fn init(desk: &Desk, address: &str, password_file: &str) -> Said {
+    let from = ["--site", "clinic", "--password-file", password_file, "--hardware-id", HARDWARE_ID];
+    desk.run(&[&["init", "--json", "-v", "--legacy-url", address][..], &from].concat())
+}
+
+fn asset(id: &str, store: &str) -> String {
+    let at = "2026-11-23T08:00:00";
+    format!(r#"{{"id":"{id}","store_id":"{store}","created_datetime":"{at}","modified_datetime":"{at}"}}"#)
+}
+
+#[test]
+fn the_demonstration_converges() {
+    let said = Desk::new().run(&["demo", "--json"]).ends(0);
+    let document = said.json();
+    assert_eq!(document["converged"], true, "{said:?}");
+    assert!(document["records"]["asset"]["central"].as_u64() > Some(600), "{said:?}");
+}
+
+#[test]
+fn the_lines_of_the_readme_work_as_they_stand() {
+    let section = README.split("## A first sync of your own").nth(1).expect("the section");
+    let blocks: Vec<&str> = section.split("```sh\n").skip(1).take(2).collect();
+    let lines: Vec<Vec<&str>> = blocks
+        .iter()
+        .flat_map(|block| block.split("```").next().unwrap_or_default().lines())
+        .map(|line| line.strip_prefix("oms-sync ").expect("a line of the program").split(' ').collect())
+        .collect();
+    assert_eq!(lines.len(), 5, "a first sync is five lines");
+    let desk = Desk::new();
+    let mut server = None;
+    for line in lines {
+        if line.contains(&"serve") {
+            assert_eq!(line, ["--db", "central.sqlite", "serve", "--listen", "127.0.0.1:8000"]);
+            server = Some(desk.serve("central.sqlite"));
+            continue;
+        }
+        // The port of the README may be taken; a free one does as well.
+        let address =
+            |word: &str| server.as_ref().filter(|_| word == "http://127.0.0.1:8000").map(|s| s.address.clone());
+        let line: Vec<String> = line.iter().map(|word| address(word).unwrap_or_else(|| (*word).to_owned())).collect();
+        desk.run(&line.iter().map(String::as_str).collect::<Vec<_>>()).ends(0);
+    }
+    assert_eq!(desk.run(&["records", "list", "store", "--json"]).ends(0).json_lines().len(), 1);
+}
+
+#[test]
+fn the_rust_of_the_readme_is_the_rust_that_the_library_tests() {
+    let rust = |text: &str, fence: &str| -> String {
+        let block = text.split(fence).nth(1).and_then(|rest| rest.split("```").next()).expect("a block");
+        block.lines().filter(|line| !line.starts_with("# ")).collect::<Vec<_>>().join("\n")
+    };
+    assert_eq!(rust(README, "```rust\n"), rust(include_str!("../../sync-core/README.md"), "```rust,no_run\n"));
+}
+
+#[test]
+fn a_site_from_its_set_up_to_a_record_at_central() {
+    let desk = Desk::new();
+    let (server, store) = clinic(&desk);
+    let discovered = desk.run(&["discover", "--json", "-v"]).ends(0).json();
+    assert_eq!((&discovered["role"], &discovered["site_id"]), (&Value::from("remote"), &Value::from(2)));
+    assert_eq!(discovered["central_answers"], true);
+
+    let written = desk.feed(&["records", "put", "asset", "--json"], &(asset("a", &store) + "\n" + &asset("b", &store)));
+    assert_eq!(written.ends(0).json_lines().len(), 2);
+    let status = desk.run(&["status", "--json", "-v"]).ends(0).json();
+    for key in ["role", "site_id", "central_url", "initialised", "pull_cursor_v6", "push_cursor_v6", "quarantined"] {
+        assert!(!status[key].is_null(), "{key}: {status}");
+    }
+    assert_eq!(status["waiting"]["records"], 2);
+    assert!(status["waiting"]["bytes"].as_u64() > Some(100) && status["waiting"]["oldest_at"].is_string());
+    assert_eq!(status["last_sync"]["outcome"], "done");
+    assert!(status["last_sync"]["started_at"].is_string() && status["last_sync"]["finished_at"].is_string());
+
+    let report = desk.run(&["sync", "--json", "-v"]).ends(0).json();
+    assert_eq!((&report["outcome"], &report["pushed"]), (&Value::from("done"), &Value::from(2)));
+    for key in ["pulled", "integrated", "quarantined", "refused", "requests", "bytes_sent", "bytes_received"] {
+        assert!(report[key].is_u64(), "{key}: {report}");
+    }
+    for key in ["name", "done", "total", "seconds"] {
+        assert!(!report["steps"][0][key].is_null(), "{key}: {report}");
+    }
+    let get = ["--db", "central.sqlite", "records", "get", "asset", "a", "--json"];
+    let found = desk.run(&get).ends(0).json();
+    assert_eq!((&found["table"], &found["id"]), (&Value::from("asset"), &Value::from("a")));
+    assert_eq!(found["data"]["store_id"], store.as_str());
+
+    desk.run(&["records", "delete", "asset", "b"]).ends(0);
+    assert_eq!(desk.run(&["records", "list", "asset", "--json"]).ends(0).json_lines().len(), 2, "it is marked only");
+    let changes = desk.run(&["changelog", "--json"]).ends(0).json_lines();
+    assert_eq!(changes.last().expect("a row")["id"], "b");
+    assert_eq!(desk.run(&["quarantine", "list", "--json"]).ends(0).out, "");
+    let bar = desk.run(&["--db", "central.sqlite", "status"]).ends(0);
+    assert!(bar.err.contains("Open mSupply central server"), "{bar:?}");
+    server.stop().ends(0);
+}
+
+#[test]
+fn a_wrong_password_is_refused_set_up() {
+    let desk = Desk::new();
+    desk.run(&["--db", "central.sqlite", "site", "add", "clinic", "--password-file", "pw"]).ends(0);
+    let server = desk.serve("central.sqlite");
+    let said = init(&desk, &server.address, "wrong").ends(3);
+    assert_eq!(said.error(), ("incorrect_password".to_owned(), "configure".to_owned()));
+    assert!(!desk.path("oms-sync.sqlite").exists(), "no database is left behind");
+    desk.run(&["init", "--legacy-url", &server.address, "--site", "nobody", "--password-file", "pw"]).ends(3);
+}
+
+#[test]
+fn a_database_that_is_not_set_up_says_so() {
+    let desk = Desk::new();
+    for command in ["sync", "status", "discover", "changelog"] {
+        assert_eq!(desk.run(&[command, "--json"]).ends(3).error().0, "not_set_up");
+    }
+    let plain = desk.run(&["sync"]).ends(3);
+    assert!(plain.out.is_empty() && plain.err.contains("oms-sync init"), "{plain:?}");
+}
+
+#[test]
+fn nothing_that_listens_is_worth_trying_again() {
+    let desk = Desk::new();
+    // A port that was free a moment ago; nobody else is given it at once.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").port();
+    let said = init(&desk, &format!("http://127.0.0.1:{port}"), "pw").ends(4);
+    assert_eq!(said.error(), ("unreachable".to_owned(), "retry".to_owned()));
+}
+
+#[test]
+fn what_only_central_configures_is_refused_on_a_site() {
+    let desk = Desk::new();
+    let (_server, _) = clinic(&desk);
+    let said = desk.feed(&["records", "put", "asset_class", "--json"], r#"{"id":"c","name":"n"}"#).ends(2);
+    assert_eq!(said.error(), ("only_allowed_on_central".to_owned(), "input".to_owned()));
+    assert_eq!(desk.feed(&["records", "put", "asset", "--json"], "rubbish").ends(2).error().0, "bad_input");
+    assert_eq!(desk.run(&["records", "get", "asset", "none", "--json"]).ends(2).error().0, "not_found");
+    desk.run(&["sync", "--no-such-flag"]).ends(2);
+}
+
+#[test]
+fn a_file_that_is_no_database_is_left_alone() {
+    let desk = Desk::new();
+    let text = "this is a letter, not a database. ".repeat(100);
+    std::fs::write(desk.path("letter.txt"), &text).expect("a file");
+    assert_eq!(desk.run(&["--db", "letter.txt", "status", "--json"]).ends(6).error().0, "not_a_database");
+    assert_eq!(std::fs::read_to_string(desk.path("letter.txt")).expect("a file"), text);
+}
+
+#[test]
+fn one_cycle_at_a_time_also_across_processes() {
+    let desk = Desk::new();
+    let (_server, _) = clinic(&desk);
+    let storage = SqliteStorage::open(desk.path("oms-sync.sqlite")).expect("the site's database");
+    let lock = storage.lock_cycle().expect("nobody has it");
+    let said = desk.run(&["sync", "--json"]).ends(7);
+    assert_eq!(said.error(), ("cycle_running".to_owned(), "busy".to_owned()));
+    desk.run(&["status", "--json"]).ends(0);
+    drop(lock);
+    desk.run(&["sync", "-q"]).ends(0);
+}
+
+#[test]
+fn an_interrupt_ends_a_cycle_in_good_order() {
+    let desk = Desk::new();
+    let (server, _) = clinic(&desk);
+    assert_eq!(server.stop().ends(0).err, "", "an interrupt is how a server is stopped");
+    // Without a server the cycle waits between its tries; it is there that the interrupt meets it.
+    let said = desk.interrupt(&["sync", "--json"], Duration::from_millis(1000)).ends(130);
+    assert_eq!(said.json()["outcome"], "cancelled", "{said:?}");
+    let status = desk.run(&["status", "--json"]).ends(0).json();
+    assert_eq!(status["last_sync"]["outcome"], "cancelled");
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_oms-sync"))
+        .args(["records", "types", "--json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    drop(child.stdout.take());
+    let status = child.wait().expect("it ends");
+    let mut err = String::new();
+    child.stderr.take().expect("a pipe").read_to_string(&mut err).expect("text");
+    assert_eq!((status.code(), err.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn a_password_comes_from_a_file_from_input_or_from_the_environment_only() {
+    let desk = Desk::new();
+    desk.feed(&["--db", "c.sqlite", "site", "add", "one", "--password-stdin"], &format!("{PASSWORD}\n")).ends(0);
+    let none = desk.run(&["--db", "c.sqlite", "site", "add", "two", "--json"]).ends(2);
+    assert_eq!(none.error().0, "bad_input");
+    // There is no flag that would put it into the list of processes.
+    let flag = desk.run(&["--db", "c.sqlite", "site", "add", "two", "--password", "x"]).ends(2);
+    assert!(flag.err.contains("--password"), "{flag:?}");
+}

@@ -1,0 +1,165 @@
+//! Real runs of the real program, in a folder of their own.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+use sync_core::protocol::PasswordHash;
+use tempfile::TempDir;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_oms-sync");
+/// The password of every site here.
+pub(crate) const PASSWORD: &str = "quietly-humming-fridge-42";
+/// The hardware id of the site's machine.
+pub(crate) const HARDWARE_ID: &str = "machine-f3c1a7-of-the-clinic";
+
+/// What one run of the program said.
+#[derive(Debug)]
+pub(crate) struct Said {
+    /// Its exit status; `None` if a signal ended it.
+    pub(crate) status: Option<i32>,
+    /// Its standard output.
+    pub(crate) out: String,
+    /// Its standard error.
+    pub(crate) err: String,
+}
+
+impl Said {
+    /// Takes what a run said. Whatever it said: no secret may be in it.
+    fn of(output: Output) -> Self {
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
+        let said = Self { status: output.status.code(), out: text(output.stdout), err: text(output.stderr) };
+        let hash = PasswordHash::of_password(PASSWORD);
+        for secret in [PASSWORD, hash.expose(), HARDWARE_ID] {
+            assert!(!said.out.contains(secret) && !said.err.contains(secret), "a secret was printed: {said:?}");
+        }
+        said
+    }
+
+    /// Demands an exit status.
+    #[track_caller]
+    pub(crate) fn ends(self, status: i32) -> Self {
+        assert_eq!(self.status, Some(status), "{self:?}");
+        self
+    }
+
+    /// Its one JSON document.
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// Its JSON lines.
+    #[track_caller]
+    pub(crate) fn json_lines(&self) -> Vec<Value> {
+        self.out.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"))).collect()
+    }
+
+    /// The error document, which must be whole; gives its code and class.
+    #[track_caller]
+    pub(crate) fn error(&self) -> (String, String) {
+        let document = self.json();
+        let error = document["error"].as_object().unwrap_or_else(|| panic!("no error: {self:?}"));
+        let text = |key: &str| error[key].as_str().unwrap_or_else(|| panic!("no {key}: {self:?}")).to_owned();
+        assert!(!text("message").is_empty() && !text("advice").is_empty(), "{self:?}");
+        assert!(error["causes"].is_array(), "{self:?}");
+        (text("code"), text("class"))
+    }
+}
+
+/// A folder with databases and a password file.
+pub(crate) struct Desk {
+    folder: TempDir,
+}
+
+impl Desk {
+    /// A fresh one; the password lies in `pw`, a wrong one in `wrong`.
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        std::fs::write(folder.path().join("pw"), format!("{PASSWORD}\n")).expect("a password file");
+        std::fs::write(folder.path().join("wrong"), "something else\n").expect("a password file");
+        Self { folder }
+    }
+
+    /// A file in the folder.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Runs the program in the folder, without input, until it ends.
+    pub(crate) fn run(&self, args: &[&str]) -> Said {
+        Said::of(self.command(args).output().expect("the program runs"))
+    }
+
+    /// Runs the program with this input.
+    pub(crate) fn feed(&self, args: &[&str], input: &str) -> Said {
+        let mut child = self.start(self.command(args).stdin(Stdio::piped()));
+        child.stdin.take().expect("a pipe").write_all(input.as_bytes()).expect("input is taken");
+        Said::of(child.wait_with_output().expect("the program ends"))
+    }
+
+    /// Starts the program and sends it an interrupt after this time.
+    pub(crate) fn interrupt(&self, args: &[&str], after: Duration) -> Said {
+        let child = self.start(&mut self.command(args));
+        std::thread::sleep(after);
+        interrupt(&child);
+        Said::of(child.wait_with_output().expect("the program ends"))
+    }
+
+    /// Starts `serve` over a database on a free port.
+    pub(crate) fn serve(&self, db: &str) -> Server {
+        let args = ["--db", db, "serve", "--json", "--listen", "127.0.0.1:0"];
+        let mut child = self.start(&mut self.command(&args));
+        let mut out = BufReader::new(child.stdout.take().expect("a pipe"));
+        let mut line = String::new();
+        out.read_line(&mut line).expect("its first line");
+        let said: Value = serde_json::from_str(&line).expect("JSON");
+        let address = format!("http://{}", said["listening"].as_str().expect("an address"));
+        Server { child: Some(child), address }
+    }
+
+    fn start(&self, command: &mut Command) -> Child {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts")
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(PROGRAM);
+        command.args(args).current_dir(Path::new(self.folder.path())).stdin(Stdio::null());
+        for name in ["OMS_SYNC_DB", "OMS_SYNC_PASSWORD", "NO_COLOR"] {
+            command.env_remove(name);
+        }
+        command
+    }
+}
+
+/// A running central server.
+pub(crate) struct Server {
+    child: Option<Child>,
+    /// Where it listens.
+    pub(crate) address: String,
+}
+
+impl Server {
+    /// Interrupts it and waits until it has ended.
+    pub(crate) fn stop(mut self) -> Said {
+        let child = self.child.take().expect("it runs");
+        interrupt(&child);
+        Said::of(child.wait_with_output().expect("it ends"))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+fn interrupt(child: &Child) {
+    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill runs");
+    assert!(sent.success());
+}
