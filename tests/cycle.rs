@@ -358,3 +358,18 @@ fn when_only_the_legacy_server_is_down_the_rest_goes_on_and_says_so() {
     line.down.store(false, Ordering::SeqCst);
     assert_eq!(a.sync().outcome, Outcome::Done);
 }
+
+#[test]
+fn the_last_word_on_a_record_counts_within_a_batch() {
+    let central = CentralEnd::new();
+    let a = central.new_site("a");
+    central.sites.add_store("two", "two", "a", Some("STORE_2".into())).unwrap();
+    a.sync();
+    let preference = |store: &str| data(&format!(r#"{{"id":"p","key":"k","value":"1","store_id":"{store}"}}"#));
+    central.records.put("preference", [preference("STORE_a")]).unwrap();
+    a.sync();
+    central.records.delete("preference", &RecordId::from("p")).unwrap();
+    central.records.put("preference", [preference("STORE_2")]).unwrap();
+    a.sync();
+    assert!(a.get("preference", "p").unwrap().contains("STORE_2"), "a delete in one store, then a write in another");
+}

@@ -3,7 +3,8 @@
 use std::io::{IsTerminal as _, Write as _, stderr, stdout};
 
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
+use sync_core::record::{RecordData, RecordId, TableName};
 use sync_core::{Error, Role};
 
 use crate::args::{Args, ColorChoice};
@@ -116,7 +117,10 @@ pub(crate) fn bytes(count: u64) -> String {
     }
 }
 
-/// JSON text as a value, for documents that hold a record's data.
-pub(crate) fn raw(data: &sync_core::record::RecordData) -> Value {
-    serde_json::from_str(data.as_str()).unwrap_or(Value::Null)
+/// A record as documents show it; its data to the last digit.
+#[derive(Debug, Serialize)]
+pub(crate) struct RecordDocument<'a> {
+    pub table: &'a TableName,
+    pub id: &'a RecordId,
+    pub data: &'a RecordData,
 }

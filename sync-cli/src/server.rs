@@ -1,7 +1,7 @@
 //! Puts a [`Central`] behind an HTTP server.
 
 use std::io::Write as _;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -17,6 +17,17 @@ use tokio::sync::oneshot;
 use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
 
+/// Takes an address.
+pub(crate) fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
+    let listener = TcpListener::bind(address).and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
+    listener.map_err(|error| Error::BadInput {
+        detail: match error.kind() {
+            std::io::ErrorKind::AddrInUse => format!("{address} is in use by another program; choose another port"),
+            _ => format!("{address} cannot be listened on: {error}"),
+        },
+    })
+}
+
 /// A running server: connections on an async runtime, the central server's own work on threads that may block.
 pub(crate) struct Server {
     address: SocketAddr,
@@ -26,18 +37,17 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Listens, and answers from then on.
-    pub(crate) fn start(central: Arc<Central>, listen: SocketAddr) -> Result<Self, Error> {
-        let failed = |what: String| move |source: std::io::Error| Error::Io { what, source: source.into() };
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .enable_all()
-            .build()
-            .map_err(failed("starting the server".to_owned()))?;
-        let listener = runtime
-            .block_on(tokio::net::TcpListener::bind(listen))
-            .map_err(failed(format!("listening on {listen}")))?;
-        let address = listener.local_addr().map_err(failed(format!("listening on {listen}")))?;
+    /// Answers from then on.
+    pub(crate) fn start(central: Arc<Central>, listener: TcpListener) -> Result<Self, Error> {
+        let failed =
+            |source: std::io::Error| Error::Io { what: "starting the server".to_owned(), source: source.into() };
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let listener = {
+            let _inside = runtime.enter();
+            tokio::net::TcpListener::from_std(listener).map_err(failed)?
+        };
         let router = Router::new()
             .fallback(answer)
             .with_state(central.clone())

@@ -148,7 +148,7 @@ pub enum Error {
     DiskFull { source: Cause },
     #[error("the database failed")]
     Database { source: Cause },
-    #[error("{what} failed")]
+    #[error("{what} failed: {source}")]
     Io { what: String, source: Cause },
     #[error("stored data cannot be read back: {what}")]
     DamagedState { what: String },

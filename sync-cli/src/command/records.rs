@@ -5,12 +5,14 @@ use std::path::Path;
 
 use serde_json::json;
 use serde_json::value::RawValue;
-use sync_core::record::{Deletion, RecordData, RecordId, RecordType, TableName, Writers, record_types};
+use sync_core::record::{
+    Deletion, Fields, RecordData, RecordId, RecordType, TableName, Writers, record_type, record_types,
+};
 use sync_core::{Error, Result as SyncResult};
 
 use crate::args::{Args, Records};
 use crate::exit::{Ended, Failure};
-use crate::output::{Output, raw};
+use crate::output::{Output, RecordDocument};
 use crate::setup::{Parts, unreadable};
 
 pub(super) fn run(args: &Args, command: &Records, out: &Output) -> Result<Ended, Failure> {
@@ -86,12 +88,16 @@ fn list(parts: &Parts, table: &str, out: &Output) -> Result<(), Failure> {
     const PAGE: usize = 500;
     let records = parts.records();
     let table = TableName::from(table);
+    let known = record_type(table.as_str()).is_some();
+    if !known && !records.counts()?.iter().any(|(held, _)| *held == table) {
+        return Err(Error::UnknownTable { table: table.to_string() }.into());
+    }
     let mut after = None;
     loop {
         let page = records.list(&table, after.as_ref(), PAGE)?;
         for (id, data) in &page {
             if out.json {
-                out.document(&json!({ "table": table, "id": id, "data": raw(data) }))?;
+                out.document(&RecordDocument { table: &table, id, data })?;
             } else {
                 out.line(&format!("{id}\t{}", data.as_str()))?;
             }
@@ -104,10 +110,11 @@ fn list(parts: &Parts, table: &str, out: &Output) -> Result<(), Failure> {
 }
 
 fn get(parts: &Parts, table: &str, id: &str, out: &Output) -> Result<(), Failure> {
-    let found = parts.records().get(&TableName::from(table), &RecordId::from(id))?;
-    let data = found.ok_or_else(|| Error::NotFound { what: table.to_owned(), id: id.to_owned() })?;
+    let (table, id) = (TableName::from(table), RecordId::from(id));
+    let found = parts.records().get(&table, &id)?;
+    let data = found.ok_or_else(|| Error::NotFound { what: table.to_string(), id: id.to_string() })?;
     if out.json {
-        out.document(&json!({ "table": table, "id": id, "data": raw(&data) }))
+        out.document(&RecordDocument { table: &table, id: &id, data: &data })
     } else {
         out.line(data.as_str())
     }
@@ -138,10 +145,17 @@ fn put(parts: &Parts, table: &str, file: &Path, dry_run: bool, out: &Output) -> 
     Ok(())
 }
 
-/// One JSON object, or several one after the other.
+/// One JSON object, or several one after the other; also as `records list --json` prints them.
 fn read_objects(text: &str) -> SyncResult<Vec<RecordData>> {
     let stream = serde_json::Deserializer::from_str(text).into_iter::<Box<RawValue>>();
-    let read = |value: serde_json::Result<Box<RawValue>>| value.and_then(|raw| RecordData::parse(raw.get()));
+    let listed = |raw: &RawValue| -> Option<RecordData> {
+        let fields = Fields::parse(raw.get())?;
+        let is_listed = fields.iter().map(|(key, _)| key).eq(["table", "id", "data"]);
+        is_listed.then(|| fields.get("data").map(|data| RecordData::of(&data)))?
+    };
+    let read = |value: serde_json::Result<Box<RawValue>>| {
+        value.and_then(|raw| listed(&raw).map_or_else(|| RecordData::parse(raw.get()), Ok))
+    };
     stream
         .map(read)
         .collect::<Result<_, _>>()

@@ -18,11 +18,14 @@ pub(super) fn run_site(args: &Args, command: &Site, out: &Output) -> Result<Ende
     match command {
         Site::Add { name, password: from } => {
             let hash = password(from, &format!("site {name:?}"))?;
-            let site = open(args, out)?.add(name, &hash)?;
+            let sites = open(args, out)?;
+            let known = sites.list()?.iter().any(|site| site.name == *name);
+            let site = sites.add(name, &hash)?;
             if out.json {
                 out.document(&json!({ "site_id": site.id, "name": site.name }))?;
             } else {
-                out.line(&format!("site {} is {name:?}", site.id))?;
+                let what = if known { "has a new password" } else { "is new" };
+                out.line(&format!("site {name:?} {what}; its site id is {}", site.id))?;
             }
         }
         Site::List => {

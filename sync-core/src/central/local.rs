@@ -202,7 +202,8 @@ impl LocalSites {
         let site = named(txn.as_ref(), name)?;
         let stores = txn.stores_of_site(site.id)?.len();
         if stores > 0 {
-            return Err(bad(&format!("{stores} stores are still active on site {name:?}")));
+            let active = if stores == 1 { "1 store is".to_owned() } else { format!("{stores} stores are") };
+            return Err(bad(&format!("{active} still active on site {name:?}")));
         }
         txn.remove_site(site.id)?;
         txn.commit()

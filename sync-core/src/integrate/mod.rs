@@ -6,6 +6,8 @@
 
 mod plan;
 
+use std::collections::HashSet;
+
 use crate::apply::{self, Origin};
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Result};
@@ -61,6 +63,7 @@ pub(crate) struct Door {
 /// Integrates a received batch in the caller's transaction: upserts with parents before children, then deletes with
 /// children before parents. What cannot be integrated is set aside.
 pub(crate) fn receive(txn: &dyn WriteTxn, now: Timestamp, door: &Door, mut batch: Vec<Incoming>) -> Result<Integrated> {
+    keep_last_words(&mut batch);
     batch.sort_by_key(|incoming| {
         let rank = i64::from(integration_rank(incoming.table.as_str()));
         match incoming.action {
@@ -84,6 +87,18 @@ pub(crate) fn receive(txn: &dyn WriteTxn, now: Timestamp, door: &Door, mut batch
         }
     }
     Ok(integrator.done)
+}
+
+/// The sender's last word on a record counts, whatever order the kinds of actions are taken in: a record may be deleted
+/// in one store and written again in another within a batch.
+fn keep_last_words(batch: &mut Vec<Incoming>) {
+    let mut seen = HashSet::new();
+    let mut last: Vec<bool> = batch
+        .iter()
+        .rev()
+        .map(|incoming| incoming.action == Action::Merge || seen.insert((incoming.table.clone(), incoming.id.clone())))
+        .collect();
+    batch.retain(|_| last.pop().unwrap_or(true));
 }
 
 /// Integrates everything staged from a source. `progress` is told done and total after each transaction and may stop

@@ -4,7 +4,7 @@ use url::Url;
 
 use super::Site;
 use super::client::Client;
-use super::identity::{Discovered, Identity, Settings, parse_url};
+use super::identity::{Discovered, Identity, Settings, parse_url, role};
 use super::observer::SyncObserver;
 use crate::error::{Error, Result};
 use crate::ownership::Role;
@@ -23,7 +23,17 @@ impl Site {
         if settings.site_name.is_empty() {
             return Err(Error::BadInput { detail: "the site's name is empty".to_owned() });
         }
-        let stored = self.storage.read()?.state(key::HARDWARE_ID)?;
+        let stored = {
+            let txn = self.storage.read()?;
+            // Asked first, before a server binds this machine to a site that this database cannot be.
+            if role(txn.as_ref())? == Some(Role::Central) && txn.state(key::LEGACY_URL)?.is_none() {
+                return Err(Error::WrongRole {
+                    needed: "remote site",
+                    found: "central server without a legacy server",
+                });
+            }
+            txn.state(key::HARDWARE_ID)?
+        };
         let hardware_id =
             settings.hardware_id.clone().or(stored).unwrap_or_else(|| uuid::Uuid::new_v4().simple().to_string());
         let identity = Identity::of_settings(settings, hardware_id.clone())?;
