@@ -6,19 +6,49 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sync_core::record::{RecordId, TableName};
-use sync_core::storage::{QuarantineCause, Storage, key};
+use sync_core::storage::{QuarantineCause, key};
 use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
 use sync_core::{Error, Outcome, Silent, Step, SyncConfig, SyncEvent, SyncOptions};
-use sync_tests::world::{CentralEnd, asset, data, get};
+use sync_tests::world::{CentralEnd, Kind, asset, data, get};
+
+/// Makes a test of each in a world over SQLite files and in one in memory.
+macro_rules! over_each_storage {
+    ($($test:ident),+ $(,)?) => {
+        mod over_sqlite {
+            $(#[test] fn $test() { super::$test(super::CentralEnd::over(super::Kind::Sqlite)); })+
+        }
+        mod over_memory {
+            $(#[test] fn $test() { super::$test(super::CentralEnd::over(super::Kind::Memory)); })+
+        }
+    };
+}
+
+over_each_storage! {
+    a_first_sync_brings_what_central_has_for_the_site_and_no_more,
+    edits_go_up_and_down_and_do_not_echo,
+    what_only_central_configures_is_refused_in_words_for_users,
+    a_write_is_all_or_nothing_with_its_changelog,
+    an_edit_made_during_the_cycle_wins_over_what_was_pulled,
+    edits_made_before_the_first_sync_are_pushed_by_the_second,
+    deletes_and_moves_travel,
+    a_reinstalled_site_gets_its_own_records_back,
+    central_keeps_what_breaks_the_rules_with_its_reason,
+    a_record_waits_for_its_parent_and_heals,
+    a_record_of_one_site_may_wait_for_one_of_another_or_of_central,
+    a_vaccination_follows_its_patient,
+    one_cycle_at_a_time,
+    stopped_at_any_event_it_goes_on_where_it_was,
+    a_central_that_went_back_is_read_again,
+    when_only_the_legacy_server_is_down_the_rest_goes_on_and_says_so,
+    the_last_word_on_a_record_counts_within_a_batch,
+}
 
 const PATIENT: &str = r#"{"ID":"p","name":"P","code":"p","type":"patient","customer":false,"supplier":false,"supplying_store_id":"","first":"","last":"","female":true,"date_of_birth":null,"phone":"","charge code":"","comment":"","country":"","bill_address1":"","bill_address2":"","email":"","url":"","manufacturer":false,"donor":false,"hold":false,"NEXT_OF_KIN_ID":"","next_of_kin_relative":"","created_date":null,"national_health_number":"","isDeceased":false,"om_created_datetime":null,"om_gender":"FEMALE"}"#;
 const COURSE: &str = r#"{"id":"vc","name":"n","program_id":"p","demographic_id":null,"coverage_rate":1.0,"is_active":true,"wastage_rate":0.0,"deleted_datetime":null,"can_skip_dose":false}"#;
 const DOSE: &str = r#"{"id":"d","vaccine_course_id":"vc","label":"1","min_age":0.0,"max_age":1.0,"custom_age_label":null,"min_interval_days":1,"deleted_datetime":null}"#;
 const VACCINATION: &str = r#"{"id":"v","store_id":"STORE_a","program_enrolment_id":"e","encounter_id":"e","user_id":"u","vaccine_course_dose_id":"d","created_datetime":"2025-01-01T00:00:00","vaccination_date":"2025-01-01","given":true,"patient_id":"p"}"#;
 
-#[test]
-fn a_first_sync_brings_what_central_has_for_the_site_and_no_more() {
-    let central = CentralEnd::new();
+fn a_first_sync_brings_what_central_has_for_the_site_and_no_more(central: CentralEnd) {
     let (a, b) = (central.new_site("a"), central.new_site("b"));
     central.records.put("asset_class", [data(r#"{"id":"class","name":"Cold chain"}"#)]).unwrap();
     central.records.put("asset", [asset("of_a", "STORE_a", ""), asset("of_b", "STORE_b", "")]).unwrap();
@@ -36,9 +66,7 @@ fn a_first_sync_brings_what_central_has_for_the_site_and_no_more() {
     );
 }
 
-#[test]
-fn edits_go_up_and_down_and_do_not_echo() {
-    let central = CentralEnd::new();
+fn edits_go_up_and_down_and_do_not_echo(central: CentralEnd) {
     let (a, b) = (central.new_site("a"), central.new_site("b"));
     a.sync();
     b.sync();
@@ -57,9 +85,7 @@ fn edits_go_up_and_down_and_do_not_echo() {
     assert_eq!((quiet.pushed, quiet.pulled, quiet.integrated), (0, 0, 0));
 }
 
-#[test]
-fn what_only_central_configures_is_refused_in_words_for_users() {
-    let central = CentralEnd::new();
+fn what_only_central_configures_is_refused_in_words_for_users(central: CentralEnd) {
     let a = central.new_site("a");
     a.sync();
     let error = a.records.put("asset_class", [data(r#"{"id":"c","name":"n"}"#)]).unwrap_err();
@@ -73,9 +99,7 @@ fn what_only_central_configures_is_refused_in_words_for_users() {
     assert!(!txn.has_record(&"asset".into(), &"x".into()).unwrap(), "nothing was written");
 }
 
-#[test]
-fn a_write_is_all_or_nothing_with_its_changelog() {
-    let central = CentralEnd::new();
+fn a_write_is_all_or_nothing_with_its_changelog(central: CentralEnd) {
     let a = central.new_site("a");
     a.sync();
     let before = a.storage.read().unwrap().last_cursor().unwrap();
@@ -85,9 +109,7 @@ fn a_write_is_all_or_nothing_with_its_changelog() {
     assert_eq!(a.storage.read().unwrap().last_cursor().unwrap(), before);
 }
 
-#[test]
-fn an_edit_made_during_the_cycle_wins_over_what_was_pulled() {
-    let central = CentralEnd::new();
+fn an_edit_made_during_the_cycle_wins_over_what_was_pulled(central: CentralEnd) {
     let a = central.new_site("a");
     a.sync();
     a.records.put("asset", [asset("x", "STORE_a", "first")]).unwrap();
@@ -106,9 +128,7 @@ fn an_edit_made_during_the_cycle_wins_over_what_was_pulled() {
     assert!(get(&central.records, "asset", "x").unwrap().contains("of the clinic"), "and goes out with the next push");
 }
 
-#[test]
-fn edits_made_before_the_first_sync_are_pushed_by_the_second() {
-    let central = CentralEnd::new();
+fn edits_made_before_the_first_sync_are_pushed_by_the_second(central: CentralEnd) {
     let a = central.new_site("a");
     a.records.put("system_log", [data(
         r#"{"id":"s","type":"Migration","sync_site_id":null,"datetime":"2025-01-01T00:00:00","message":null,"is_error":false}"#,
@@ -118,9 +138,7 @@ fn edits_made_before_the_first_sync_are_pushed_by_the_second() {
     assert!(get(&central.records, "system_log", "s").is_some());
 }
 
-#[test]
-fn deletes_and_moves_travel() {
-    let central = CentralEnd::new();
+fn deletes_and_moves_travel(central: CentralEnd) {
     let (a, b) = (central.new_site("a"), central.new_site("b"));
     a.sync();
     b.sync();
@@ -143,9 +161,7 @@ fn deletes_and_moves_travel() {
     assert!(a.get("asset", "moves").unwrap().contains("STORE_b"), "the site that loses it is told");
 }
 
-#[test]
-fn a_reinstalled_site_gets_its_own_records_back() {
-    let central = CentralEnd::new();
+fn a_reinstalled_site_gets_its_own_records_back(central: CentralEnd) {
     let a = central.new_site("a");
     a.sync();
     a.records.put("asset", [asset("x", "STORE_a", "precious")]).unwrap();
@@ -157,11 +173,9 @@ fn a_reinstalled_site_gets_its_own_records_back() {
     assert_eq!(again.sync().pushed, 0, "what came back is not pushed again");
 }
 
-#[test]
-fn central_keeps_what_breaks_the_rules_with_its_reason() {
+fn central_keeps_what_breaks_the_rules_with_its_reason(central: CentralEnd) {
     use sync_core::protocol::v6::Action;
     use sync_core::storage::{Incoming, Source};
-    let central = CentralEnd::new();
     let a = central.new_site("a");
     a.sync();
     // As a site whose program asks nobody would push it.
@@ -191,9 +205,7 @@ fn central_keeps_what_breaks_the_rules_with_its_reason() {
     assert!(set_aside[0].1.reason.contains("only allowed on central"), "{:?}", set_aside[0].1);
 }
 
-#[test]
-fn a_record_waits_for_its_parent_and_heals() {
-    let central = CentralEnd::new();
+fn a_record_waits_for_its_parent_and_heals(central: CentralEnd) {
     let a = central.new_site("a");
     a.sync();
     // The child's row is older than the parent's because the parent was changed last; and the parent comes later.
@@ -208,9 +220,7 @@ fn a_record_waits_for_its_parent_and_heals() {
     assert_eq!(a.get("vaccine_course_dose", "d").as_deref(), Some(DOSE));
 }
 
-#[test]
-fn a_record_of_one_site_may_wait_for_one_of_another_or_of_central() {
-    let central = CentralEnd::new();
+fn a_record_of_one_site_may_wait_for_one_of_another_or_of_central(central: CentralEnd) {
     let (a, b) = (central.new_site("a"), central.new_site("b"));
     a.sync();
     b.sync();
@@ -234,9 +244,7 @@ fn a_record_of_one_site_may_wait_for_one_of_another_or_of_central() {
     assert_eq!(get(&central.records, "vaccination", "v").as_deref(), Some(given.as_str()), "woken by central itself");
 }
 
-#[test]
-fn a_vaccination_follows_its_patient() {
-    let central = CentralEnd::new();
+fn a_vaccination_follows_its_patient(central: CentralEnd) {
     let (a, b) = (central.new_site("a"), central.new_site("b"));
     central.records.put("vaccine_course", [data(COURSE)]).unwrap();
     central.records.put("vaccine_course_dose", [data(DOSE)]).unwrap();
@@ -264,9 +272,7 @@ fn a_vaccination_follows_its_patient() {
     assert!(b.get("vaccination", "v").is_some());
 }
 
-#[test]
-fn one_cycle_at_a_time() {
-    let central = CentralEnd::new();
+fn one_cycle_at_a_time(central: CentralEnd) {
     let a = central.new_site("a");
     let lock = a.storage.lock_cycle().unwrap();
     let error = a.site.sync(&SyncOptions::default(), &mut Silent).unwrap_err();
@@ -275,9 +281,7 @@ fn one_cycle_at_a_time() {
     a.sync();
 }
 
-#[test]
-fn stopped_at_any_event_it_goes_on_where_it_was() {
-    let central = CentralEnd::new();
+fn stopped_at_any_event_it_goes_on_where_it_was(central: CentralEnd) {
     let a = central.new_site("a");
     for n in 0..50 {
         central.records.put("asset", [asset(&format!("{n:03}"), "STORE_a", "")]).unwrap();
@@ -300,9 +304,7 @@ fn stopped_at_any_event_it_goes_on_where_it_was() {
     assert_eq!(sync_tests::world::count(a.storage.as_ref(), "asset"), 50);
 }
 
-#[test]
-fn a_central_that_went_back_is_read_again() {
-    let central = CentralEnd::new();
+fn a_central_that_went_back_is_read_again(central: CentralEnd) {
     let a = central.new_site("a");
     central.records.put("asset_class", [data(r#"{"id":"c","name":"n"}"#)]).unwrap();
     a.sync();
@@ -331,9 +333,7 @@ impl Transport for LegacyDown {
     }
 }
 
-#[test]
-fn when_only_the_legacy_server_is_down_the_rest_goes_on_and_says_so() {
-    let central = CentralEnd::new();
+fn when_only_the_legacy_server_is_down_the_rest_goes_on_and_says_so(central: CentralEnd) {
     central.add_site("a");
     let line = Arc::new(LegacyDown { line: central.transport(), down: AtomicBool::new(false) });
     let a = central.set_up_in("a", "a", line.clone());
@@ -359,9 +359,7 @@ fn when_only_the_legacy_server_is_down_the_rest_goes_on_and_says_so() {
     assert_eq!(a.sync().outcome, Outcome::Done);
 }
 
-#[test]
-fn the_last_word_on_a_record_counts_within_a_batch() {
-    let central = CentralEnd::new();
+fn the_last_word_on_a_record_counts_within_a_batch(central: CentralEnd) {
     let a = central.new_site("a");
     central.sites.add_store("two", "two", "a", Some("STORE_2".into())).unwrap();
     a.sync();

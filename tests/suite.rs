@@ -1,6 +1,7 @@
 //! The tests of the whole, in one binary that links fast.
 
 mod bad_input;
+mod contracts;
 mod cycle;
 mod errors;
 mod fixtures;

@@ -17,6 +17,8 @@ pub mod ownership;
 pub mod protocol;
 pub mod record;
 pub mod storage;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod transport;
 
 pub use central::Central;

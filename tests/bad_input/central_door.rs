@@ -2,7 +2,7 @@
 
 use sync_core::protocol::PasswordHash;
 use sync_core::record::SiteId;
-use sync_core::storage::{QuarantineCause, Source, Storage as _};
+use sync_core::storage::{QuarantineCause, Source};
 use sync_core::transport::{HttpRequest, HttpResponse, Method};
 use sync_tests::world::{CentralEnd, PASSWORD, asset, count, data, get};
 

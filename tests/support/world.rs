@@ -1,11 +1,13 @@
-//! A central server and sites in one process, over real SQLite files.
+//! A central server and sites in one process, over SQLite files or in memory.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
 
 use sync_core::central::LocalSites;
 use sync_core::protocol::PasswordHash;
 use sync_core::record::{RecordData, RecordId, StoreId, TableName};
-use sync_core::storage::{SqliteStorage, Storage};
+use sync_core::storage::{MemoryStorage, SqliteStorage, Storage};
 use sync_core::transport::{InProcess, Transport};
 use sync_core::{Central, Clock, Records, Settings, Silent, Site, SyncOptions, SyncReport, SystemClock};
 use tempfile::TempDir;
@@ -13,10 +15,42 @@ use tempfile::TempDir;
 /// The password of every site.
 pub const PASSWORD: &str = "pass";
 
+/// Where the ends of a world keep what they have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Each in an SQLite file.
+    Sqlite,
+    /// Each in memory.
+    Memory,
+}
+
+/// The storages of a world, by name: the same name opens the same one again.
+struct Storages {
+    kind: Kind,
+    folder: TempDir,
+    in_memory: Mutex<HashMap<String, Arc<MemoryStorage>>>,
+}
+
+impl Storages {
+    fn open(&self, name: &str) -> Arc<dyn Storage> {
+        match self.kind {
+            Kind::Sqlite => Arc::new(SqliteStorage::open(self.path(name)).expect("a database")),
+            Kind::Memory => {
+                let mut all = self.in_memory.lock().expect("nobody panicked");
+                all.entry(name.to_owned()).or_default().clone()
+            }
+        }
+    }
+
+    fn path(&self, name: &str) -> impl AsRef<Path> {
+        self.folder.path().join(format!("{name}.sqlite"))
+    }
+}
+
 /// A central server that needs no legacy server.
 pub struct CentralEnd {
     /// Its storage.
-    pub storage: Arc<SqliteStorage>,
+    pub storage: Arc<dyn Storage>,
     /// The server.
     pub central: Arc<Central>,
     /// Its list of sites.
@@ -24,13 +58,13 @@ pub struct CentralEnd {
     /// Its records.
     pub records: Records,
     clock: Arc<dyn Clock>,
-    folder: TempDir,
+    storages: Storages,
 }
 
 /// A remote site.
 pub struct SiteEnd {
     /// Its storage.
-    pub storage: Arc<SqliteStorage>,
+    pub storage: Arc<dyn Storage>,
     /// The site.
     pub site: Site,
     /// Its records.
@@ -56,15 +90,21 @@ impl Default for CentralEnd {
 }
 
 impl CentralEnd {
-    /// A fresh one.
+    /// A fresh one, over SQLite files.
     pub fn new() -> Self {
+        Self::over(Kind::Sqlite)
+    }
+
+    /// A fresh one; its sites keep what they have as it does.
+    pub fn over(kind: Kind) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
+        let storages = Storages { kind, folder, in_memory: Mutex::default() };
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-        let storage = Arc::new(SqliteStorage::open(folder.path().join("central.sqlite")).expect("a database"));
+        let storage = storages.open("central");
         let sites = LocalSites::open(storage.clone(), clock.clone()).expect("a central database");
         let central = Arc::new(Central::stand_alone(storage.clone(), clock.clone()));
         let records = Records::new(storage.clone(), clock.clone());
-        Self { storage, central, sites, records, clock, folder }
+        Self { storage, central, sites, records, clock, storages }
     }
 
     /// A transport to it.
@@ -81,8 +121,11 @@ impl CentralEnd {
 
     /// A site that was added here, set up in a database of this name, over this transport.
     pub fn set_up_in(&self, database: &str, name: &str, transport: Arc<dyn Transport>) -> SiteEnd {
-        let path = self.folder.path().join(format!("{database}.sqlite"));
-        let storage = Arc::new(SqliteStorage::open(path).expect("a database"));
+        self.set_up_over(self.storages.open(database), name, transport)
+    }
+
+    /// A site that was added here, set up in this storage, over this transport.
+    pub fn set_up_over(&self, storage: Arc<dyn Storage>, name: &str, transport: Arc<dyn Transport>) -> SiteEnd {
         let site = Site::new(storage.clone(), transport, self.clock.clone());
         site.set_up(&settings(name), &mut Silent).expect("set up");
         let records = Records::new(storage.clone(), self.clock.clone());

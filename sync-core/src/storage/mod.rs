@@ -3,12 +3,18 @@
 //! A storage gives out transactions. A [`ReadTxn`] sees one state throughout, whatever is written meanwhile; a
 //! [`WriteTxn`] is alone, sees its own writes, and takes effect as a whole at [`commit`](WriteTxn::commit) or, dropped,
 //! not at all. What was committed survives a power cut. No transaction may be kept open across a network call.
+//!
+//! Two storages come with the library: `SqliteStorage`, one file (feature `sqlite`), and [`MemoryStorage`], for tests,
+//! simulators and hosts without a disk. Another one implements the three traits and runs the clauses of
+//! `sync_core::testing::storage_contract` (feature `testing`), each of which is one promise made here.
 
+mod memory;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
 use serde::{Deserialize, Serialize};
 
+pub use memory::MemoryStorage;
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteStorage;
 
@@ -20,8 +26,67 @@ use crate::record::{Cursor, NameId, RecordData, RecordId, SiteId, StoreId, Table
 
 /// Gives out transactions.
 ///
-/// Several readers and one writer work at once. `write` waits for another writer of this process, and for a bounded
-/// time for one of another process.
+/// Several readers and one writer work at once: readers wait for nobody and hinder nobody; `write` waits for another
+/// writer of this process, and for a bounded time for one of another process.
+///
+/// # Isolation
+/// A reader sees one state, that of some moment between its beginning and its first look, and never a part of a
+/// commit. What was committed before it began, it sees. A writer sees the newest state and its own writes; nobody else
+/// sees these before the commit.
+///
+/// # Atomicity
+/// Everything of a transaction takes effect at its commit, or nothing does: not where it is dropped, not where the
+/// commit fails, not where the process dies. A call that fails within a transaction changes nothing; what the
+/// transaction did before is still there to be committed or dropped.
+///
+/// # Order of calls
+/// Within a transaction, calls come in any order. A thread that holds a writer must end it before it begins another, or
+/// it waits for itself.
+///
+/// # Errors
+/// An implementation sorts its errors by who must act: [`DatabaseBusy`](crate::Error::DatabaseBusy) (try again),
+/// [`DiskFull`](crate::Error::DiskFull), [`DatabaseReadOnly`](crate::Error::DatabaseReadOnly), and
+/// [`Database`](crate::Error::Database) for all else, each with its cause;
+/// [`DamagedState`](crate::Error::DamagedState) for what was stored and cannot be read back. After any of them the
+/// storage can still be used: the next transaction shows what was committed.
+///
+/// # Example
+/// ```
+/// use sync_core::record::{Cursor, RecordData};
+/// use sync_core::storage::{MemoryStorage, Selection, Storage};
+/// use sync_core::{Audience, ChangeAction, NewChange, Timestamp};
+///
+/// let storage = MemoryStorage::new();
+/// let change = NewChange {
+///     table: "asset_class".into(),
+///     id: "c".into(),
+///     action: ChangeAction::Upsert,
+///     store: None,
+///     name: None,
+///     source_site: None,
+///     is_sync_update: false,
+///     audience: Audience::Everyone,
+///     changed_at: Timestamp::from_unix_millis(0),
+/// };
+/// let data = RecordData::parse(r#"{"id":"c","name":"Cold chain"}"#).unwrap();
+///
+/// let before = storage.read()?;
+/// assert_eq!(before.last_cursor()?, Cursor(0));
+///
+/// let txn = storage.write()?;
+/// txn.put_record(&data, &change)?;
+/// drop(txn); // takes nothing into effect
+///
+/// let txn = storage.write()?;
+/// let cursor = txn.put_record(&data, &change)?;
+/// assert!(txn.has_record(&change.table, &change.id)?, "it sees its own writes");
+/// txn.commit()?;
+///
+/// assert_eq!(before.last_cursor()?, Cursor(0), "a reader keeps the state that it saw");
+/// let changes = storage.read()?.changes(&Selection::Local, Cursor(0), 10)?;
+/// assert_eq!((changes.len(), changes[0].cursor), (1, cursor));
+/// # Ok::<(), sync_core::Error>(())
+/// ```
 pub trait Storage: Send + Sync {
     /// Begins a transaction that reads.
     ///
@@ -245,23 +310,31 @@ pub mod key {
 pub const CHUNK_BYTES: usize = 4 * 1024 * 1024;
 
 /// Reads one state of the storage.
+///
+/// Text is compared byte by byte: capital letters count, in ids as in names of tables. A `limit` of 0 gives nothing,
+/// `usize::MAX` everything; a start beyond every row gives nothing.
+///
+/// # Errors
+/// Each call: the storage cannot be read, or `damaged_state`.
 pub trait ReadTxn {
     /// A record's data.
     fn record(&self, table: &TableName, id: &RecordId) -> Result<Option<RecordData>>;
     /// Whether a record is here.
     fn has_record(&self, table: &TableName, id: &RecordId) -> Result<bool>;
-    /// Up to `limit` records of a table, by id, after `after`.
+    /// Up to `limit` records of a table, by the bytes of their ids, after `after`.
     fn records(&self, table: &TableName, after: Option<&RecordId>, limit: usize)
     -> Result<Vec<(RecordId, RecordData)>>;
-    /// The number of records of each table that has any.
+    /// The number of records of each table that has any, by the name of the table.
     fn record_counts(&self) -> Result<Vec<(TableName, u64)>>;
 
-    /// The stores that are active on a site.
+    /// The stores that are active on a site, by id: those whose record of `store` has its number in
+    /// `sync_id_remote_site`, as a number or as text.
     fn stores_of_site(&self, site: SiteId) -> Result<Vec<StoreId>>;
-    /// Whether a name is joined to any of these stores.
+    /// Whether a name is joined to any of these stores by a record of `name_store_join` that is not inactive.
     fn is_visible(&self, name: &NameId, stores: &[StoreId]) -> Result<bool>;
 
-    /// Up to `limit` selected changelog rows at or after `from`, by cursor.
+    /// Up to `limit` selected changelog rows at or after `from`, by cursor: fewer only if there are no more. The page
+    /// after a row begins at its cursor's [`next`](Cursor::next).
     fn changes(&self, selection: &Selection, from: Cursor, limit: usize) -> Result<Vec<Change>>;
     /// The same with the data that each record has now. Ends early once the data exceed `bytes_max`, but not before the
     /// first row; the rows that were passed over come with the next call.
@@ -279,7 +352,7 @@ pub trait ReadTxn {
     /// Whether there is a local edit of this record at or after `from`.
     fn has_local_change(&self, table: &TableName, id: &RecordId, from: Cursor) -> Result<bool>;
 
-    /// The tables of staged records of a source, with the number of upserts, deletes and merges.
+    /// The tables of staged records of a source, by name, with the number of upserts, deletes and merges.
     fn staged_tables(&self, source: Source) -> Result<Vec<(TableName, StagedCounts)>>;
     /// Up to `limit` staged records of a source, table and kind of action, in order of arrival after `after`. Ends
     /// early once their data exceed [`CHUNK_BYTES`], so memory stays bounded whatever the records hold.
@@ -330,28 +403,41 @@ pub enum StagedKind {
 }
 
 /// Reads and writes; takes effect at commit.
+///
+/// A record that is here has one changelog row of its own, that of its newest change. Beside it stand rows for the
+/// stores that it has left, at most one for each; and of a record that was deleted, the row of its deletion. Cursors are
+/// given out in rising order, within a transaction and from one to the next, and none that was ever visible is given
+/// out again, even if its row went.
+///
+/// # Errors
+/// Each call: the storage cannot be written. The call changed nothing; see [`Storage`] for what goes on.
 pub trait WriteTxn: ReadTxn {
-    /// Stores a record's data together with its changelog row, which takes the place of the one of the same table,
-    /// record and store. Its cursor is higher than any before, and no row below it can appear after this transaction
-    /// commits.
+    /// Stores a record's data together with its changelog row, an upsert, which takes the place of the record's own row
+    /// and of one beside it for the same store. Its cursor is higher than any before, and no row below it can appear
+    /// after this transaction commits.
     fn put_record(&self, data: &RecordData, change: &NewChange) -> Result<Cursor>;
-    /// Removes a record's data; the changelog row stays in its place.
+    /// Removes a record's data; the changelog row, a delete, stays in the place of the record's own, until the record is
+    /// put again. A record that is not here gets its row too.
     fn remove_record(&self, change: &NewChange) -> Result<Cursor>;
-    /// Adds a changelog row beside a record's own: for the store that the record has left.
+    /// Adds a changelog row beside a record's own, for the store that the record has left; it takes the place of one for
+    /// that store.
     fn append_change(&self, change: &NewChange) -> Result<Cursor>;
 
-    /// Stages a received record in place of an older version from the same source; merges are kept each.
+    /// Stages a received record, or sets it aside if it says so, in place of an older version from the same source,
+    /// whatever the state of that; merges are kept each. It gets a sequence above all that were given out before. Whether
+    /// an upsert was an insert or an update is not kept.
     fn stage(&self, incoming: &Incoming, received_at: Timestamp) -> Result<()>;
     /// Takes records out of the buffer, if they are still the versions that were read.
     fn settle(&self, sequences: &[u64]) -> Result<()>;
-    /// Takes a record out of the buffer, whatever its state, because a newer version was integrated.
+    /// Takes a record out of the buffer, whatever its state, because a newer version was integrated; merges stay.
     fn discard(&self, source: Source, table: &TableName, id: &RecordId) -> Result<()>;
-    /// Sets a buffered record aside.
+    /// Sets a buffered record aside; one that is no longer there changes nothing.
     fn quarantine(&self, sequence: u64, quarantine: &Quarantine) -> Result<()>;
     /// Stages again what waits for this record; says how many. Where a site had pushed it, the site's integration is
     /// requested too, as of the time at which it was received.
     fn wake_waiting(&self, table: &TableName, id: &RecordId) -> Result<u64>;
-    /// Stages again what was received and is quarantined for this cause; says how many.
+    /// Stages again what was received and is quarantined for this cause, in its old place, and requests the
+    /// integration of the sites that had pushed it; says how many.
     fn requeue(&self, cause: QuarantineCause) -> Result<u64>;
 
     /// Writes a setting or a cursor.
@@ -360,10 +446,13 @@ pub trait WriteTxn: ReadTxn {
     fn add_log(&self, entry: &LogEntry) -> Result<()>;
 
     /// Adds or changes a site of the local list.
+    ///
+    /// # Errors
+    /// Another site has this name or UUID.
     fn put_site(&self, site: &SiteEntry) -> Result<()>;
     /// Removes a site of the local list; says whether it was there.
     fn remove_site(&self, id: SiteId) -> Result<bool>;
-    /// Remembers that a site's pushed records wait for integration.
+    /// Remembers that a site's pushed records wait for integration; a request that is there keeps its time.
     fn request_integration(&self, site: SiteId, at: Timestamp) -> Result<()>;
     /// Forgets it.
     fn finish_integration(&self, site: SiteId) -> Result<()>;

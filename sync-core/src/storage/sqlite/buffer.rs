@@ -1,6 +1,6 @@
 //! The sync buffer: staged and quarantined records.
 
-use rusqlite::Row;
+use rusqlite::{Params, Row};
 
 use super::records::data;
 use super::txn::{Holds, SqliteTxn};
@@ -208,19 +208,26 @@ impl<C: Holds> SqliteTxn<C> {
     }
 
     pub(super) fn wake(&self, table: &TableName, id: &RecordId) -> Result<u64> {
-        let request = "INSERT INTO sync_integration (site_id, requested_at) \
-                       SELECT CAST(substr(source, 6) AS INTEGER), min(received_at) FROM sync_buffer \
-                       WHERE state = 'waiting' AND waits_for_table = ?1 AND waits_for_id = ?2 AND source LIKE 'site %' \
-                       GROUP BY source ON CONFLICT DO NOTHING";
-        self.execute(request, [table.as_str(), id.as_str()])?;
-        let sql = "UPDATE sync_buffer SET state = 'staged', reason = NULL, waits_for_table = NULL, \
-                   waits_for_id = NULL WHERE state = 'waiting' AND waits_for_table = ?1 AND waits_for_id = ?2";
-        self.execute(sql, [table.as_str(), id.as_str()]).map(|n| n as u64)
+        let woken = "state = 'waiting' AND waits_for_table = ?1 AND waits_for_id = ?2";
+        self.stage_again(woken, [table.as_str(), id.as_str()])
     }
 
-    pub(super) fn stage_again(&self, cause: QuarantineCause) -> Result<u64> {
-        let sql = "UPDATE sync_buffer SET state = 'staged', reason = NULL, waits_for_table = NULL, \
-                   waits_for_id = NULL WHERE state = ?1 AND state <> 'staged' AND source <> 'local'";
-        self.execute(sql, [cause.as_str()]).map(|n| n as u64)
+    pub(super) fn requeue_cause(&self, cause: QuarantineCause) -> Result<u64> {
+        self.stage_again("state = ?1 AND state <> 'staged' AND source <> 'local'", [cause.as_str()])
+    }
+
+    /// Stages again what is set aside and chosen, and requests the integration of the sites that had pushed it.
+    fn stage_again(&self, chosen: &str, params: impl Params + Copy) -> Result<u64> {
+        let request = format!(
+            "INSERT INTO sync_integration (site_id, requested_at) \
+             SELECT CAST(substr(source, 6) AS INTEGER), min(received_at) FROM sync_buffer \
+             WHERE {chosen} AND source LIKE 'site %' GROUP BY source ON CONFLICT DO NOTHING"
+        );
+        self.execute(&request, params)?;
+        let stage = format!(
+            "UPDATE sync_buffer SET state = 'staged', reason = NULL, waits_for_table = NULL, waits_for_id = NULL \
+             WHERE {chosen}"
+        );
+        self.execute(&stage, params).map(|n| n as u64)
     }
 }

@@ -1,6 +1,8 @@
 //! The changelog: a record carries its newest change itself; deletions and former stores stand beside. Selected by
 //! walking an index for each audience.
 
+use std::collections::BTreeSet;
+
 use rusqlite::{Row, ToSql};
 
 use super::records::data;
@@ -99,7 +101,9 @@ fn walks(selection: &Selection) -> Vec<Walk> {
         Selection::Legacy => vec![Walk::audience(&Audience::Legacy)],
         Selection::ForSite { stores, .. } => {
             let mut walks = vec![Walk::audience(&Audience::Everyone)];
-            walks.extend(stores.iter().map(|store| Walk::audience(&Audience::Store(store.clone()))));
+            // A store that is named twice is walked once.
+            let stores: BTreeSet<_> = stores.iter().collect();
+            walks.extend(stores.into_iter().map(|store| Walk::audience(&Audience::Store(store.clone()))));
             walks.push(Walk { by_visibility: true, ..Walk::audience(&Audience::Patient) });
             walks
         }

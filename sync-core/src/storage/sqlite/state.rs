@@ -178,7 +178,7 @@ impl WriteTxn for SqliteTxn<MutexGuard<'_, Connection>> {
     }
 
     fn requeue(&self, cause: QuarantineCause) -> Result<u64> {
-        self.stage_again(cause)
+        self.requeue_cause(cause)
     }
 
     fn set_state(&self, key: &str, value: &str) -> Result<()> {

@@ -1,0 +1,85 @@
+//! Everything of a site in memory: the reference for what a storage does, simple rather than fast.
+
+mod state;
+mod txn;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use self::state::State;
+use self::txn::MemoryTxn;
+use super::{CycleLock, ReadTxn, Storage, WriteTxn};
+use crate::error::{Error, Result};
+
+/// A complete storage in memory: gone with the process, and bounded by nothing but memory.
+///
+/// It is for tests and simulators, for hosts that have no disk, and as the shortest reading of what the traits promise:
+/// a transaction works on a copy, and a commit puts the copy in the place of the original.
+///
+/// ```
+/// use sync_core::storage::{MemoryStorage, Storage, key};
+///
+/// let storage = MemoryStorage::new();
+/// let txn = storage.write()?;
+/// txn.set_state(key::SITE_NAME, "clinic")?;
+/// txn.commit()?;
+/// assert_eq!(storage.read()?.state(key::SITE_NAME)?.as_deref(), Some("clinic"));
+/// # Ok::<(), sync_core::Error>(())
+/// ```
+#[derive(Default)]
+pub struct MemoryStorage {
+    committed: Mutex<State>,
+    /// Held by the one transaction that writes.
+    writer: Mutex<()>,
+    cycle_runs: Arc<AtomicBool>,
+}
+
+impl MemoryStorage {
+    /// An empty one.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// What is committed now. Its parts are shared until one of them is written.
+    fn snapshot(&self) -> State {
+        lock(&self.committed).clone()
+    }
+}
+
+impl std::fmt::Debug for MemoryStorage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MemoryStorage").finish_non_exhaustive()
+    }
+}
+
+impl Storage for MemoryStorage {
+    fn read(&self) -> Result<Box<dyn ReadTxn + '_>> {
+        Ok(Box::new(MemoryTxn::reading(self.snapshot())))
+    }
+
+    fn write(&self) -> Result<Box<dyn WriteTxn + '_>> {
+        let turn = lock(&self.writer);
+        Ok(Box::new(MemoryTxn::writing(self.snapshot(), &self.committed, turn)))
+    }
+
+    fn lock_cycle(&self) -> Result<CycleLock> {
+        if self.cycle_runs.swap(true, Ordering::SeqCst) {
+            return Err(Error::CycleRunning { holder: Some(std::process::id()) });
+        }
+        Ok(CycleLock::new(CycleRuns(self.cycle_runs.clone())))
+    }
+}
+
+/// Ends with the cycle.
+struct CycleRuns(Arc<AtomicBool>);
+
+impl Drop for CycleRuns {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::SeqCst);
+    }
+}
+
+/// A mutex whose holder panicked still guards a sound state: nothing is changed in place.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

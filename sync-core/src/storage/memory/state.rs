@@ -1,0 +1,211 @@
+//! What is stored, and the questions that need more than a look-up.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use crate::changelog::{Audience, Change, NewChange};
+use crate::clock::Timestamp;
+use crate::protocol::v6::Action;
+use crate::record::{Cursor, Fields, NameId, RecordData, RecordId, SiteId, StoreId, TableName};
+use crate::storage::{Buffered, LogEntry, Selection, SiteEntry, Source, StagedKind};
+
+/// How many cycles the sync log keeps: a week of one every ten minutes.
+const LOG_KEPT: usize = 1000;
+
+/// What a changelog row is about: there is one for each.
+type Place = (TableName, RecordId, Option<StoreId>);
+
+/// A record, and where its own newest change stands.
+#[derive(Clone)]
+pub(super) struct Stored {
+    pub data: RecordData,
+    pub cursor: Cursor,
+}
+
+/// All that a storage holds. A clone shares everything; what is then written is copied first.
+#[derive(Clone, Default)]
+pub(super) struct State {
+    pub records: BTreeMap<TableName, Arc<BTreeMap<RecordId, Stored>>>,
+    changelog: Arc<BTreeMap<Cursor, NewChange>>,
+    /// The changes that are not a record's own newest: of records that were deleted, or that left a store.
+    beside: Arc<BTreeMap<Place, Cursor>>,
+    pub newest: Cursor,
+    pub buffer: Arc<BTreeMap<u64, Buffered>>,
+    newest_sequence: u64,
+    pub settings: Arc<BTreeMap<String, String>>,
+    pub log: Arc<VecDeque<LogEntry>>,
+    pub sites: Arc<BTreeMap<SiteId, SiteEntry>>,
+    pub integrations: Arc<BTreeMap<SiteId, Timestamp>>,
+}
+
+impl State {
+    pub(super) fn record(&self, table: &TableName, id: &RecordId) -> Option<&Stored> {
+        self.records.get(table)?.get(id)
+    }
+
+    fn all<'s>(&'s self, table: &'s str) -> impl Iterator<Item = (&'s RecordId, Fields<'s>)> {
+        let records = self.records.get(&TableName::from(table));
+        records.into_iter().flat_map(|records| {
+            records.iter().filter_map(|(id, stored)| stored.data.fields().map(|fields| (id, fields)))
+        })
+    }
+
+    pub(super) fn stores_of_site(&self, site: SiteId) -> Vec<StoreId> {
+        let is_there = |fields: &Fields<'_>| number(fields, "sync_id_remote_site") == Some(i64::from(site.0));
+        self.all("store").filter(|(_, fields)| is_there(fields)).map(|(id, _)| StoreId::from(id.as_str())).collect()
+    }
+
+    pub(super) fn is_visible(&self, name: &NameId, stores: &[StoreId]) -> bool {
+        self.all("name_store_join").any(|(_, join)| {
+            let of_name = join.text("name_ID").is_some_and(|id| id == name.as_str());
+            let to_store = join.text("store_ID").is_some_and(|id| stores.iter().any(|store| id == store.as_str()));
+            let inactive = join.get("inactive").is_some_and(|raw| matches!(raw.get(), "true" | "1"));
+            of_name && to_store && !inactive
+        })
+    }
+
+    /// The selected changes at or after `from`, by cursor.
+    pub(super) fn selected<'s>(&'s self, selection: &'s Selection, from: Cursor) -> impl Iterator<Item = Change> + 's {
+        let rows = self.changelog.range(from..).filter(|(_, change)| self.is_selected(selection, change));
+        rows.map(|(cursor, change)| Change { cursor: *cursor, change: change.clone() })
+    }
+
+    fn is_selected(&self, selection: &Selection, change: &NewChange) -> bool {
+        match selection {
+            Selection::All => true,
+            Selection::Local => !change.is_sync_update,
+            Selection::Patient(name) => change.name.as_ref() == Some(name),
+            Selection::Legacy => change.audience == Audience::Legacy,
+            Selection::ForSite { except_from: Some(site), .. } if change.source_site == Some(*site) => false,
+            Selection::ForSite { stores, .. } => match &change.audience {
+                Audience::Everyone => true,
+                Audience::Store(store) => stores.contains(store),
+                Audience::Patient => change.name.as_ref().is_some_and(|name| self.is_visible(name, stores)),
+                Audience::Legacy | Audience::Nobody => false,
+            },
+        }
+    }
+
+    pub(super) fn has_local_change(&self, table: &TableName, id: &RecordId, from: Cursor) -> bool {
+        let of_record = |change: &NewChange| change.table == *table && change.id == *id;
+        self.changelog.range(from..).any(|(_, change)| of_record(change) && !change.is_sync_update)
+    }
+
+    pub(super) fn put_record(&mut self, data: &RecordData, change: &NewChange) -> Cursor {
+        let cursor = self.add_to_changelog(change);
+        let records = Arc::make_mut(self.records.entry(change.table.clone()).or_default());
+        let before = records.insert(change.id.clone(), Stored { data: data.clone(), cursor });
+        let left = Arc::make_mut(&mut self.beside).remove(&place(change));
+        for superseded in before.map(|stored| stored.cursor).into_iter().chain(left) {
+            Arc::make_mut(&mut self.changelog).remove(&superseded);
+        }
+        cursor
+    }
+
+    pub(super) fn remove_record(&mut self, change: &NewChange) -> Cursor {
+        let records = self.records.get_mut(&change.table).map(Arc::make_mut);
+        if let Some(before) = records.and_then(|records| records.remove(&change.id)) {
+            Arc::make_mut(&mut self.changelog).remove(&before.cursor);
+        }
+        self.append_change(change)
+    }
+
+    pub(super) fn append_change(&mut self, change: &NewChange) -> Cursor {
+        let cursor = self.add_to_changelog(change);
+        if let Some(superseded) = Arc::make_mut(&mut self.beside).insert(place(change), cursor) {
+            Arc::make_mut(&mut self.changelog).remove(&superseded);
+        }
+        cursor
+    }
+
+    fn add_to_changelog(&mut self, change: &NewChange) -> Cursor {
+        self.newest = self.newest.next();
+        Arc::make_mut(&mut self.changelog).insert(self.newest, change.clone());
+        self.newest
+    }
+
+    pub(super) fn staged(&self, source: Source) -> impl Iterator<Item = (&Buffered, StagedKind)> {
+        let staged = move |row: &&Buffered| row.incoming.source == source && row.incoming.quarantine.is_none();
+        self.buffer.values().filter(staged).map(|row| (row, kind(row.incoming.action)))
+    }
+
+    pub(super) fn stage(&mut self, mut row: Buffered) {
+        let incoming = &mut row.incoming;
+        if incoming.action == Action::Insert {
+            incoming.action = Action::Update;
+        }
+        if incoming.action != Action::Merge {
+            self.discard(incoming.source, &incoming.table, &incoming.id);
+        }
+        self.newest_sequence += 1;
+        row.sequence = self.newest_sequence;
+        Arc::make_mut(&mut self.buffer).insert(row.sequence, row);
+    }
+
+    pub(super) fn discard(&mut self, source: Source, table: &TableName, id: &RecordId) {
+        Arc::make_mut(&mut self.buffer).retain(|_, row| {
+            let incoming = &row.incoming;
+            let same = incoming.source == source && incoming.table == *table && incoming.id == *id;
+            !same || incoming.action == Action::Merge
+        });
+    }
+
+    /// Requests the integration of the sites that had pushed what is chosen, as of the time at which it was received.
+    fn request_integration_of(&mut self, chosen: impl Fn(&Buffered) -> bool) {
+        let mut oldest: BTreeMap<SiteId, Timestamp> = BTreeMap::new();
+        for row in self.buffer.values().filter(|row| chosen(row)) {
+            if let Source::Site(site) = row.incoming.source {
+                let at = oldest.entry(site).or_insert(row.received_at);
+                *at = row.received_at.min(*at);
+            }
+        }
+        for (site, at) in oldest {
+            self.request_integration(site, at);
+        }
+    }
+
+    pub(super) fn request_integration(&mut self, site: SiteId, at: Timestamp) {
+        Arc::make_mut(&mut self.integrations).entry(site).or_insert(at);
+    }
+
+    /// Stages again what is set aside and chosen, and requests the integration of the sites that had pushed it; says
+    /// how many.
+    pub(super) fn stage_again(&mut self, chosen: impl Fn(&Buffered) -> bool) -> u64 {
+        self.request_integration_of(|row| row.incoming.quarantine.is_some() && chosen(row));
+        let mut count = 0;
+        for row in Arc::make_mut(&mut self.buffer).values_mut() {
+            if row.incoming.quarantine.is_some() && chosen(row) {
+                row.incoming.quarantine = None;
+                count += 1;
+            }
+        }
+        count
+    }
+
+    pub(super) fn add_log(&mut self, entry: &LogEntry) {
+        let log = Arc::make_mut(&mut self.log);
+        log.push_front(entry.clone());
+        log.truncate(LOG_KEPT);
+    }
+}
+
+fn kind(action: Action) -> StagedKind {
+    match action {
+        Action::Insert | Action::Update => StagedKind::Upserts,
+        Action::Delete => StagedKind::Deletes,
+        Action::Merge => StagedKind::Merges,
+    }
+}
+
+fn place(change: &NewChange) -> Place {
+    (change.table.clone(), change.id.clone(), change.store.clone())
+}
+
+/// A field as a whole number; servers write it as a number or as text.
+fn number(fields: &Fields<'_>, name: &str) -> Option<i64> {
+    match serde_json::from_str(fields.get(name)?.get()).ok()? {
+        serde_json::Value::Number(number) => number.as_i64(),
+        serde_json::Value::String(text) => text.trim().parse().ok(),
+        _ => None,
+    }
+}

@@ -1,0 +1,284 @@
+//! A transaction: a copy of the state that takes the original's place at commit.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use super::lock;
+use super::state::State;
+use crate::changelog::{Change, NewChange};
+use crate::clock::Timestamp;
+use crate::error::{Error, Result};
+use crate::record::{Cursor, NameId, RecordData, RecordId, SiteId, StoreId, TableName};
+use crate::storage::{
+    Buffered, CHUNK_BYTES, Incoming, LogEntry, Quarantine, QuarantineCause, ReadTxn, Selection, SiteEntry, Source,
+    StagedCounts, StagedKind, WriteTxn,
+};
+
+/// Reads, or reads and writes: only the latter holds the original and the turn to write.
+pub(super) struct MemoryTxn<'s> {
+    state: RefCell<State>,
+    original: Option<(&'s Mutex<State>, MutexGuard<'s, ()>)>,
+}
+
+impl<'s> MemoryTxn<'s> {
+    pub(super) fn reading(state: State) -> Self {
+        Self { state: RefCell::new(state), original: None }
+    }
+
+    pub(super) fn writing(state: State, original: &'s Mutex<State>, turn: MutexGuard<'s, ()>) -> Self {
+        Self { state: RefCell::new(state), original: Some((original, turn)) }
+    }
+}
+
+/// Takes items as long as their bytes fit, and the first in any case.
+fn within<T>(items: impl Iterator<Item = T>, bytes_max: usize, bytes_of: impl Fn(&T) -> usize) -> Vec<T> {
+    let mut taken = Vec::new();
+    let mut bytes = 0;
+    for item in items {
+        bytes += bytes_of(&item);
+        if bytes > bytes_max && !taken.is_empty() {
+            break;
+        }
+        taken.push(item);
+    }
+    taken
+}
+
+impl ReadTxn for MemoryTxn<'_> {
+    fn record(&self, table: &TableName, id: &RecordId) -> Result<Option<RecordData>> {
+        Ok(self.state.borrow().record(table, id).map(|stored| stored.data.clone()))
+    }
+
+    fn has_record(&self, table: &TableName, id: &RecordId) -> Result<bool> {
+        Ok(self.state.borrow().record(table, id).is_some())
+    }
+
+    fn records(
+        &self,
+        table: &TableName,
+        after: Option<&RecordId>,
+        limit: usize,
+    ) -> Result<Vec<(RecordId, RecordData)>> {
+        let state = self.state.borrow();
+        let Some(records) = state.records.get(table) else { return Ok(Vec::new()) };
+        let after = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let rows = records.range::<RecordId, _>((after, Bound::Unbounded)).take(limit);
+        Ok(rows.map(|(id, stored)| (id.clone(), stored.data.clone())).collect())
+    }
+
+    fn record_counts(&self) -> Result<Vec<(TableName, u64)>> {
+        let state = self.state.borrow();
+        let counts = state.records.iter().map(|(table, records)| (table.clone(), records.len() as u64));
+        Ok(counts.filter(|(_, count)| *count > 0).collect())
+    }
+
+    fn stores_of_site(&self, site: SiteId) -> Result<Vec<StoreId>> {
+        Ok(self.state.borrow().stores_of_site(site))
+    }
+
+    fn is_visible(&self, name: &NameId, stores: &[StoreId]) -> Result<bool> {
+        Ok(self.state.borrow().is_visible(name, stores))
+    }
+
+    fn changes(&self, selection: &Selection, from: Cursor, limit: usize) -> Result<Vec<Change>> {
+        Ok(self.state.borrow().selected(selection, from).take(limit).collect())
+    }
+
+    fn changed_records(
+        &self,
+        selection: &Selection,
+        from: Cursor,
+        limit: usize,
+        bytes_max: usize,
+    ) -> Result<Vec<(Change, Option<RecordData>)>> {
+        let state = self.state.borrow();
+        let with_data = |row: Change| {
+            let data = state.record(&row.change.table, &row.change.id).map(|stored| stored.data.clone());
+            (row, data)
+        };
+        let rows = state.selected(selection, from).take(limit).map(with_data);
+        Ok(within(rows, bytes_max, |(_, data)| data.as_ref().map_or(0, |data| data.as_str().len())))
+    }
+
+    fn count_changes(&self, selection: &Selection, from: Cursor) -> Result<u64> {
+        Ok(self.state.borrow().selected(selection, from).count() as u64)
+    }
+
+    fn last_cursor(&self) -> Result<Cursor> {
+        Ok(self.state.borrow().newest)
+    }
+
+    fn has_local_change(&self, table: &TableName, id: &RecordId, from: Cursor) -> Result<bool> {
+        Ok(self.state.borrow().has_local_change(table, id, from))
+    }
+
+    fn staged_tables(&self, source: Source) -> Result<Vec<(TableName, StagedCounts)>> {
+        let state = self.state.borrow();
+        let mut tables: BTreeMap<TableName, StagedCounts> = BTreeMap::new();
+        for (row, kind) in state.staged(source) {
+            let counts = tables.entry(row.incoming.table.clone()).or_default();
+            match kind {
+                StagedKind::Upserts => counts.upserts += 1,
+                StagedKind::Deletes => counts.deletes += 1,
+                StagedKind::Merges => counts.merges += 1,
+            }
+        }
+        Ok(tables.into_iter().collect())
+    }
+
+    fn staged(
+        &self,
+        source: Source,
+        table: &TableName,
+        kind: StagedKind,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<Buffered>> {
+        let state = self.state.borrow();
+        let wanted = state.staged(source).filter(|(row, is)| {
+            let in_table = row.incoming.table == *table;
+            in_table && *is == kind && row.sequence > after
+        });
+        let rows = wanted.take(limit).map(|(row, _)| row);
+        let chunk = within(rows, CHUNK_BYTES, |row| row.incoming.data.as_str().len());
+        Ok(chunk.into_iter().cloned().collect())
+    }
+
+    fn quarantined(&self, after: u64, limit: usize) -> Result<Vec<(Buffered, Quarantine)>> {
+        let state = self.state.borrow();
+        let rows = state.buffer.range((Bound::Excluded(after), Bound::Unbounded));
+        let set_aside = rows.filter_map(|(_, row)| Some((row.clone(), row.incoming.quarantine.clone()?)));
+        Ok(set_aside.take(limit).collect())
+    }
+
+    fn quarantine_counts(&self) -> Result<Vec<(QuarantineCause, u64)>> {
+        let state = self.state.borrow();
+        let causes = || state.buffer.values().filter_map(|row| row.incoming.quarantine.as_ref());
+        let count = |cause| (cause, causes().filter(|quarantine| quarantine.cause == cause).count() as u64);
+        Ok(QuarantineCause::ALL.into_iter().map(count).filter(|(_, count)| *count > 0).collect())
+    }
+
+    fn state(&self, key: &str) -> Result<Option<String>> {
+        Ok(self.state.borrow().settings.get(key).cloned())
+    }
+
+    fn log(&self, limit: usize) -> Result<Vec<LogEntry>> {
+        Ok(self.state.borrow().log.iter().take(limit).cloned().collect())
+    }
+
+    fn sites(&self) -> Result<Vec<SiteEntry>> {
+        Ok(self.state.borrow().sites.values().cloned().collect())
+    }
+
+    fn site_named(&self, name: &str) -> Result<Option<SiteEntry>> {
+        Ok(self.state.borrow().sites.values().find(|site| site.name == name).cloned())
+    }
+
+    fn integrations(&self) -> Result<Vec<SiteId>> {
+        let state = self.state.borrow();
+        let mut waiting: Vec<_> = state.integrations.iter().map(|(site, at)| (*at, *site)).collect();
+        waiting.sort_unstable();
+        Ok(waiting.into_iter().map(|(_, site)| site).collect())
+    }
+}
+
+impl WriteTxn for MemoryTxn<'_> {
+    fn put_record(&self, data: &RecordData, change: &NewChange) -> Result<Cursor> {
+        Ok(self.state.borrow_mut().put_record(data, change))
+    }
+
+    fn remove_record(&self, change: &NewChange) -> Result<Cursor> {
+        Ok(self.state.borrow_mut().remove_record(change))
+    }
+
+    fn append_change(&self, change: &NewChange) -> Result<Cursor> {
+        Ok(self.state.borrow_mut().append_change(change))
+    }
+
+    fn stage(&self, incoming: &Incoming, received_at: Timestamp) -> Result<()> {
+        self.state.borrow_mut().stage(Buffered { sequence: 0, incoming: incoming.clone(), received_at });
+        Ok(())
+    }
+
+    fn settle(&self, sequences: &[u64]) -> Result<()> {
+        let mut state = self.state.borrow_mut();
+        let buffer = Arc::make_mut(&mut state.buffer);
+        for sequence in sequences {
+            buffer.remove(sequence);
+        }
+        Ok(())
+    }
+
+    fn discard(&self, source: Source, table: &TableName, id: &RecordId) -> Result<()> {
+        self.state.borrow_mut().discard(source, table, id);
+        Ok(())
+    }
+
+    fn quarantine(&self, sequence: u64, quarantine: &Quarantine) -> Result<()> {
+        if let Some(row) = Arc::make_mut(&mut self.state.borrow_mut().buffer).get_mut(&sequence) {
+            row.incoming.quarantine = Some(quarantine.clone());
+        }
+        Ok(())
+    }
+
+    fn wake_waiting(&self, table: &TableName, id: &RecordId) -> Result<u64> {
+        let waits = |quarantine: &Quarantine| {
+            let for_it = quarantine.waits_for.as_ref().is_some_and(|(t, i)| t == table && i == id);
+            for_it && quarantine.cause == QuarantineCause::Waiting
+        };
+        let woken = |row: &Buffered| row.incoming.quarantine.as_ref().is_some_and(waits);
+        Ok(self.state.borrow_mut().stage_again(woken))
+    }
+
+    fn requeue(&self, cause: QuarantineCause) -> Result<u64> {
+        let chosen = |row: &Buffered| {
+            let for_cause = row.incoming.quarantine.as_ref().is_some_and(|quarantine| quarantine.cause == cause);
+            for_cause && row.incoming.source != Source::Local
+        };
+        Ok(self.state.borrow_mut().stage_again(chosen))
+    }
+
+    fn set_state(&self, key: &str, value: &str) -> Result<()> {
+        Arc::make_mut(&mut self.state.borrow_mut().settings).insert(key.to_owned(), value.to_owned());
+        Ok(())
+    }
+
+    fn add_log(&self, entry: &LogEntry) -> Result<()> {
+        self.state.borrow_mut().add_log(entry);
+        Ok(())
+    }
+
+    fn put_site(&self, site: &SiteEntry) -> Result<()> {
+        let mut state = self.state.borrow_mut();
+        let others = || state.sites.values().filter(|other| other.id != site.id);
+        if others().any(|other| other.uuid == site.uuid || other.name == site.name) {
+            return Err(Error::Database { source: "another site has this name or uuid".into() });
+        }
+        Arc::make_mut(&mut state.sites).insert(site.id, site.clone());
+        Ok(())
+    }
+
+    fn remove_site(&self, id: SiteId) -> Result<bool> {
+        Ok(Arc::make_mut(&mut self.state.borrow_mut().sites).remove(&id).is_some())
+    }
+
+    fn request_integration(&self, site: SiteId, at: Timestamp) -> Result<()> {
+        self.state.borrow_mut().request_integration(site, at);
+        Ok(())
+    }
+
+    fn finish_integration(&self, site: SiteId) -> Result<()> {
+        Arc::make_mut(&mut self.state.borrow_mut().integrations).remove(&site);
+        Ok(())
+    }
+
+    fn commit(self: Box<Self>) -> Result<()> {
+        let Self { state, original } = *self;
+        if let Some((original, _turn)) = original {
+            *lock(original) = state.into_inner();
+        }
+        Ok(())
+    }
+}

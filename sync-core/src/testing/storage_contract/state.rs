@@ -1,0 +1,139 @@
+//! Settings, the sync log, the local list of sites, and who waits for integration.
+
+use super::{Make, read, write};
+use crate::clock::Timestamp;
+use crate::record::SiteId;
+use crate::storage::{LogEntry, LoggedError, SiteEntry};
+
+fn at(millis: i64) -> Timestamp {
+    Timestamp::from_unix_millis(millis)
+}
+
+fn entry(n: i64) -> LogEntry {
+    LogEntry {
+        started_at: at(n),
+        finished_at: at(n + 1),
+        outcome: "done".to_owned(),
+        error: None,
+        report: serde_json::json!({ "pulled": n }),
+    }
+}
+
+fn site(id: i32, name: &str) -> SiteEntry {
+    SiteEntry {
+        id: SiteId(id),
+        uuid: format!("uuid of {name}"),
+        name: name.to_owned(),
+        secret: "secret".to_owned(),
+        hardware_id: None,
+        last_pull_at: None,
+    }
+}
+
+/// A setting reads back as it was written last; one that was never written is none.
+pub fn settings_are_kept_by_key(make: Make<'_>) {
+    let storage = make();
+    let get = |key: &str| read(&storage, |txn| txn.state(key).unwrap());
+    assert_eq!(get("key"), None);
+    for value in ["one", "", "it's \"é\"\n"] {
+        write(&storage, |txn| txn.set_state("key", value).unwrap());
+        assert_eq!(get("key").as_deref(), Some(value));
+    }
+    assert_eq!((get("KEY"), get("other")), (None, None));
+}
+
+/// The log is read newest first and keeps a thousand entries.
+pub fn the_log_is_newest_first_and_keeps_a_thousand(make: Make<'_>) {
+    let storage = make();
+    write(&storage, |txn| (0..1003).for_each(|n| txn.add_log(&entry(n)).unwrap()));
+    // The clock of a clinic may go back: the order is that of writing.
+    write(&storage, |txn| txn.add_log(&entry(5)).unwrap());
+    read(&storage, |txn| {
+        assert_eq!(txn.log(3).unwrap(), [entry(5), entry(1002), entry(1001)]);
+        let all = txn.log(usize::MAX).unwrap();
+        assert_eq!((all.len(), &all[999]), (1000, &entry(4)));
+        assert!(txn.log(0).unwrap().is_empty());
+    });
+}
+
+/// All that an entry of the log says reads back as it was written.
+pub fn a_log_entry_reads_back_as_it_was_written(make: Make<'_>) {
+    let storage = make();
+    let text = str::to_owned;
+    let full = LogEntry {
+        outcome: text("failed"),
+        error: Some(LoggedError {
+            code: text("unreachable"),
+            class: text("retry"),
+            message: text("it's \"é\""),
+            advice: text("wait"),
+            causes: vec![text("a"), text("b")],
+        }),
+        report: serde_json::json!({ "steps": [{ "name": "push" }], "error": null }),
+        ..entry(1_700_000_000_123)
+    };
+    write(&storage, |txn| txn.add_log(&full).unwrap());
+    assert_eq!(read(&storage, |txn| txn.log(1).unwrap()), [full]);
+}
+
+/// Sites come by number and are found by their exact name; putting a site again changes it.
+pub fn sites_are_kept_by_number_and_found_by_name(make: Make<'_>) {
+    let storage = make();
+    let full = SiteEntry {
+        hardware_id: Some("machine".to_owned()),
+        last_pull_at: Some(at(1_700_000_000_123)),
+        ..site(10, "clinic")
+    };
+    write(&storage, |txn| {
+        txn.put_site(&full).unwrap();
+        txn.put_site(&site(9, "hospital")).unwrap();
+    });
+    read(&storage, |txn| {
+        assert_eq!(txn.sites().unwrap(), [site(9, "hospital"), full.clone()]);
+        assert_eq!(txn.site_named("clinic").unwrap(), Some(full.clone()));
+        assert_eq!((txn.site_named("Clinic").unwrap(), txn.site_named("").unwrap()), (None, None));
+    });
+    let renamed = SiteEntry { name: "ward".to_owned(), hardware_id: None, ..full };
+    write(&storage, |txn| txn.put_site(&renamed).unwrap());
+    read(&storage, |txn| {
+        assert_eq!(txn.site_named("clinic").unwrap(), None);
+        assert_eq!(txn.site_named("ward").unwrap(), Some(renamed));
+    });
+    write(&storage, |txn| {
+        assert!(txn.remove_site(SiteId(10)).unwrap());
+        assert!(!txn.remove_site(SiteId(10)).unwrap(), "it was not there");
+    });
+    assert_eq!(read(&storage, |txn| txn.sites().unwrap()), [site(9, "hospital")]);
+}
+
+/// A site that takes the name or the uuid of another is refused, and changes nothing.
+pub fn a_name_and_a_uuid_belong_to_one_site(make: Make<'_>) {
+    let storage = make();
+    write(&storage, |txn| txn.put_site(&site(2, "clinic")).unwrap());
+    write(&storage, |txn| txn.put_site(&site(3, "ward")).unwrap());
+    let txn = storage.write().unwrap();
+    let taken_name = SiteEntry { uuid: "another".to_owned(), ..site(3, "clinic") };
+    let taken_uuid = SiteEntry { name: "another".to_owned(), ..site(4, "clinic") };
+    txn.put_site(&taken_name).expect_err("the name is taken");
+    txn.put_site(&taken_uuid).expect_err("the uuid is taken");
+    txn.commit().unwrap();
+    assert_eq!(read(&storage, |txn| txn.sites().unwrap()), [site(2, "clinic"), site(3, "ward")]);
+}
+
+/// Sites wait for integration oldest first; asking twice is the same as once, and keeps the place.
+pub fn integrations_come_oldest_first_and_once(make: Make<'_>) {
+    let storage = make();
+    let waiting =
+        || -> Vec<i32> { read(&storage, |txn| txn.integrations().unwrap()).into_iter().map(|site| site.0).collect() };
+    for (site, millis) in [(5, 2_000), (4, 1_500), (3, 2_000), (10, 2_001), (4, 9_000)] {
+        write(&storage, |txn| txn.request_integration(SiteId(site), at(millis)).unwrap());
+    }
+    assert_eq!(waiting(), [4, 3, 5, 10], "those of one moment by number");
+    write(&storage, |txn| {
+        txn.finish_integration(SiteId(4)).unwrap();
+        txn.finish_integration(SiteId(99)).unwrap();
+    });
+    assert_eq!(waiting(), [3, 5, 10]);
+    write(&storage, |txn| txn.request_integration(SiteId(4), at(9_000)).unwrap());
+    assert_eq!(waiting(), [3, 5, 10, 4]);
+}

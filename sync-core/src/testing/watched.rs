@@ -1,0 +1,285 @@
+//! A storage over another, with a watcher that is told each operation before it happens and may forbid it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::changelog::{Change, NewChange};
+use crate::clock::Timestamp;
+use crate::error::Result;
+use crate::record::{Cursor, NameId, RecordData, RecordId, SiteId, StoreId, TableName};
+use crate::storage::{
+    Buffered, CycleLock, Incoming, LogEntry, Quarantine, QuarantineCause, ReadTxn, Selection, SiteEntry, Source,
+    StagedCounts, StagedKind, Storage, WriteTxn,
+};
+
+/// Something that is asked of a storage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Operation {
+    /// To begin a transaction that reads.
+    Read,
+    /// To begin a transaction that writes.
+    Write,
+    /// A call within a transaction: the name of the method.
+    Call(&'static str),
+    /// To make a transaction take effect.
+    Commit,
+    /// To take the lock of the cycle.
+    LockCycle,
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::Call(name) => name,
+            Self::Commit => "commit",
+            Self::LockCycle => "lock_cycle",
+        })
+    }
+}
+
+pub(super) trait Watch: Send + Sync {
+    /// Is told an operation; an error forbids it.
+    fn before(&self, operation: Operation) -> Result<()>;
+
+    /// Is told that a transaction took effect.
+    fn committed(&self) {}
+}
+
+pub(super) struct Watched<W> {
+    pub inner: Arc<dyn Storage>,
+    pub watch: W,
+}
+
+impl<W: Watch> Watched<W> {
+    pub(super) fn read(&self) -> Result<Box<dyn ReadTxn + '_>> {
+        self.watch.before(Operation::Read)?;
+        Ok(Box::new(WatchedTxn { inner: self.inner.read()?, watch: &self.watch }))
+    }
+
+    pub(super) fn write(&self) -> Result<Box<dyn WriteTxn + '_>> {
+        self.watch.before(Operation::Write)?;
+        Ok(Box::new(WatchedTxn { inner: self.inner.write()?, watch: &self.watch }))
+    }
+
+    pub(super) fn lock_cycle(&self) -> Result<CycleLock> {
+        self.watch.before(Operation::LockCycle)?;
+        self.inner.lock_cycle()
+    }
+}
+
+struct WatchedTxn<'s, T: ?Sized> {
+    inner: Box<T>,
+    watch: &'s dyn Watch,
+}
+
+impl<T: ?Sized> WatchedTxn<'_, T> {
+    fn call(&self, name: &'static str) -> Result<()> {
+        self.watch.before(Operation::Call(name))
+    }
+}
+
+impl<T: ReadTxn + ?Sized> ReadTxn for WatchedTxn<'_, T> {
+    fn record(&self, table: &TableName, id: &RecordId) -> Result<Option<RecordData>> {
+        self.call("record")?;
+        self.inner.record(table, id)
+    }
+
+    fn has_record(&self, table: &TableName, id: &RecordId) -> Result<bool> {
+        self.call("has_record")?;
+        self.inner.has_record(table, id)
+    }
+
+    fn records(
+        &self,
+        table: &TableName,
+        after: Option<&RecordId>,
+        limit: usize,
+    ) -> Result<Vec<(RecordId, RecordData)>> {
+        self.call("records")?;
+        self.inner.records(table, after, limit)
+    }
+
+    fn record_counts(&self) -> Result<Vec<(TableName, u64)>> {
+        self.call("record_counts")?;
+        self.inner.record_counts()
+    }
+
+    fn stores_of_site(&self, site: SiteId) -> Result<Vec<StoreId>> {
+        self.call("stores_of_site")?;
+        self.inner.stores_of_site(site)
+    }
+
+    fn is_visible(&self, name: &NameId, stores: &[StoreId]) -> Result<bool> {
+        self.call("is_visible")?;
+        self.inner.is_visible(name, stores)
+    }
+
+    fn changes(&self, selection: &Selection, from: Cursor, limit: usize) -> Result<Vec<Change>> {
+        self.call("changes")?;
+        self.inner.changes(selection, from, limit)
+    }
+
+    fn changed_records(
+        &self,
+        selection: &Selection,
+        from: Cursor,
+        limit: usize,
+        bytes_max: usize,
+    ) -> Result<Vec<(Change, Option<RecordData>)>> {
+        self.call("changed_records")?;
+        self.inner.changed_records(selection, from, limit, bytes_max)
+    }
+
+    fn count_changes(&self, selection: &Selection, from: Cursor) -> Result<u64> {
+        self.call("count_changes")?;
+        self.inner.count_changes(selection, from)
+    }
+
+    fn last_cursor(&self) -> Result<Cursor> {
+        self.call("last_cursor")?;
+        self.inner.last_cursor()
+    }
+
+    fn has_local_change(&self, table: &TableName, id: &RecordId, from: Cursor) -> Result<bool> {
+        self.call("has_local_change")?;
+        self.inner.has_local_change(table, id, from)
+    }
+
+    fn staged_tables(&self, source: Source) -> Result<Vec<(TableName, StagedCounts)>> {
+        self.call("staged_tables")?;
+        self.inner.staged_tables(source)
+    }
+
+    fn staged(
+        &self,
+        source: Source,
+        table: &TableName,
+        kind: StagedKind,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<Buffered>> {
+        self.call("staged")?;
+        self.inner.staged(source, table, kind, after, limit)
+    }
+
+    fn quarantined(&self, after: u64, limit: usize) -> Result<Vec<(Buffered, Quarantine)>> {
+        self.call("quarantined")?;
+        self.inner.quarantined(after, limit)
+    }
+
+    fn quarantine_counts(&self) -> Result<Vec<(QuarantineCause, u64)>> {
+        self.call("quarantine_counts")?;
+        self.inner.quarantine_counts()
+    }
+
+    fn state(&self, key: &str) -> Result<Option<String>> {
+        self.call("state")?;
+        self.inner.state(key)
+    }
+
+    fn log(&self, limit: usize) -> Result<Vec<LogEntry>> {
+        self.call("log")?;
+        self.inner.log(limit)
+    }
+
+    fn sites(&self) -> Result<Vec<SiteEntry>> {
+        self.call("sites")?;
+        self.inner.sites()
+    }
+
+    fn site_named(&self, name: &str) -> Result<Option<SiteEntry>> {
+        self.call("site_named")?;
+        self.inner.site_named(name)
+    }
+
+    fn integrations(&self) -> Result<Vec<SiteId>> {
+        self.call("integrations")?;
+        self.inner.integrations()
+    }
+}
+
+impl WriteTxn for WatchedTxn<'_, dyn WriteTxn + '_> {
+    fn put_record(&self, data: &RecordData, change: &NewChange) -> Result<Cursor> {
+        self.call("put_record")?;
+        self.inner.put_record(data, change)
+    }
+
+    fn remove_record(&self, change: &NewChange) -> Result<Cursor> {
+        self.call("remove_record")?;
+        self.inner.remove_record(change)
+    }
+
+    fn append_change(&self, change: &NewChange) -> Result<Cursor> {
+        self.call("append_change")?;
+        self.inner.append_change(change)
+    }
+
+    fn stage(&self, incoming: &Incoming, received_at: Timestamp) -> Result<()> {
+        self.call("stage")?;
+        self.inner.stage(incoming, received_at)
+    }
+
+    fn settle(&self, sequences: &[u64]) -> Result<()> {
+        self.call("settle")?;
+        self.inner.settle(sequences)
+    }
+
+    fn discard(&self, source: Source, table: &TableName, id: &RecordId) -> Result<()> {
+        self.call("discard")?;
+        self.inner.discard(source, table, id)
+    }
+
+    fn quarantine(&self, sequence: u64, quarantine: &Quarantine) -> Result<()> {
+        self.call("quarantine")?;
+        self.inner.quarantine(sequence, quarantine)
+    }
+
+    fn wake_waiting(&self, table: &TableName, id: &RecordId) -> Result<u64> {
+        self.call("wake_waiting")?;
+        self.inner.wake_waiting(table, id)
+    }
+
+    fn requeue(&self, cause: QuarantineCause) -> Result<u64> {
+        self.call("requeue")?;
+        self.inner.requeue(cause)
+    }
+
+    fn set_state(&self, key: &str, value: &str) -> Result<()> {
+        self.call("set_state")?;
+        self.inner.set_state(key, value)
+    }
+
+    fn add_log(&self, entry: &LogEntry) -> Result<()> {
+        self.call("add_log")?;
+        self.inner.add_log(entry)
+    }
+
+    fn put_site(&self, site: &SiteEntry) -> Result<()> {
+        self.call("put_site")?;
+        self.inner.put_site(site)
+    }
+
+    fn remove_site(&self, id: SiteId) -> Result<bool> {
+        self.call("remove_site")?;
+        self.inner.remove_site(id)
+    }
+
+    fn request_integration(&self, site: SiteId, at: Timestamp) -> Result<()> {
+        self.call("request_integration")?;
+        self.inner.request_integration(site, at)
+    }
+
+    fn finish_integration(&self, site: SiteId) -> Result<()> {
+        self.call("finish_integration")?;
+        self.inner.finish_integration(site)
+    }
+
+    fn commit(self: Box<Self>) -> Result<()> {
+        self.watch.before(Operation::Commit)?;
+        self.inner.commit()?;
+        self.watch.committed();
+        Ok(())
+    }
+}

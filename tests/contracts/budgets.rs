@@ -1,0 +1,97 @@
+//! How many transactions a cycle takes: what it costs on a slow disk, where each commit is a flush.
+
+use std::sync::Arc;
+
+use sync_core::storage::MemoryStorage;
+use sync_core::testing::{CountingStorage, Counts};
+use sync_core::{SyncConfig, SyncReport};
+use sync_tests::world::{CentralEnd, Kind, SiteEnd, asset};
+
+/// What a cycle of a site writes besides batches: what the legacy server says of the site, and the sync log.
+const ALWAYS: u64 = 2;
+/// What a first cycle writes besides: the one batch of stores and names from the legacy side, and that the site is
+/// initialised.
+const FIRST: u64 = ALWAYS + 2;
+
+/// A store and its name.
+const LEGACY_RECORDS: u64 = 2;
+
+struct Bench {
+    central: CentralEnd,
+    storage: Arc<CountingStorage>,
+    a: SiteEnd,
+}
+
+/// A site whose batches have this many records.
+fn bench(batch_records: u32) -> Bench {
+    let central = CentralEnd::over(Kind::Memory);
+    central.add_site("a");
+    let storage = Arc::new(CountingStorage::new(Arc::new(MemoryStorage::new())));
+    let mut a = central.set_up_over(storage.clone(), "a", central.transport());
+    let mut config = SyncConfig::default();
+    config.pull_records = batch_records;
+    config.pull_records_max = batch_records;
+    config.push_records_max = batch_records as usize;
+    a.site = a.site.clone().with_config(config);
+    Bench { central, storage, a }
+}
+
+impl Bench {
+    fn put_assets(&self, range: std::ops::Range<u32>) {
+        let assets = range.map(|n| asset(&format!("{n:05}"), "STORE_a", ""));
+        self.central.records.put("asset", assets.collect::<Vec<_>>()).unwrap();
+    }
+
+    /// What a cycle asks of the storage.
+    fn cycle(&self) -> (SyncReport, Counts) {
+        self.storage.take_counts();
+        let report = self.a.sync();
+        let counts = self.storage.take_counts();
+        assert_eq!(counts.writes, counts.commits, "a write that is not committed holds up others for nothing");
+        (report, counts)
+    }
+}
+
+#[test]
+fn a_first_sync_takes_one_write_for_each_batch() {
+    for (records, batches) in [(1, 1), (100, 1), (101, 2), (1000, 10)] {
+        let bench = bench(100);
+        bench.put_assets(0..records);
+        let (report, counts) = bench.cycle();
+        assert_eq!(report.integrated, u64::from(records) + LEGACY_RECORDS);
+        assert_eq!(counts.commits, FIRST + batches, "{records} records");
+    }
+}
+
+#[test]
+fn an_idle_cycle_writes_only_who_the_site_is_and_the_log() {
+    let bench = bench(100);
+    bench.put_assets(0..300);
+    bench.cycle();
+    let (report, counts) = bench.cycle();
+    assert_eq!((report.pulled, report.pushed), (0, 0));
+    assert_eq!(counts.commits, ALWAYS);
+    assert!(counts.calls.values().sum::<u64>() < 100, "{counts:?}");
+}
+
+#[test]
+fn a_push_takes_one_write_for_each_batch_and_one_for_its_confirmation() {
+    let bench = bench(100);
+    bench.cycle();
+    let edits = (0..250).map(|n| asset(&format!("{n:05}"), "STORE_a", ""));
+    bench.a.records.put("asset", edits.collect::<Vec<_>>()).unwrap();
+    let (report, counts) = bench.cycle();
+    assert_eq!(report.pushed, 250);
+    assert_eq!(counts.commits, ALWAYS + 3 + 1);
+}
+
+#[test]
+fn the_cost_of_an_idle_cycle_does_not_grow_with_the_records() {
+    let idle = |records| {
+        let bench = bench(100);
+        bench.put_assets(0..records);
+        bench.cycle();
+        bench.cycle().1
+    };
+    assert_eq!(idle(10), idle(1000));
+}
