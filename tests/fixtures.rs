@@ -3,6 +3,7 @@
 //! Each test goes through every file. A file that no arm covers fails the test: nothing is passed over in silence.
 
 mod central_answers;
+mod examples;
 mod records;
 mod requests;
 mod responses;

@@ -27,9 +27,19 @@ pub struct CentralRecord {
     pub table_name: TableName,
     /// The record's id.
     pub record_id: RecordId,
-    /// What is done to it.
+    /// What is done to it; the legacy server writes it in lower case.
+    #[serde(serialize_with = "lower_case")]
     pub action: Action,
     /// Its data; missing on deletes.
     #[serde(default = "RecordData::empty")]
     pub record_data: RecordData,
+}
+
+fn lower_case<S: serde::Serializer>(action: &Action, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(match action {
+        Action::Insert => "insert",
+        Action::Update => "update",
+        Action::Delete => "delete",
+        Action::Merge => "merge",
+    })
 }
