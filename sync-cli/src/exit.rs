@@ -1,5 +1,6 @@
 //! Exit statuses, from the class of an error.
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use sync_core::{Error, ErrorClass};
@@ -50,6 +51,22 @@ pub(crate) fn status(class: ErrorClass) -> u8 {
         // Retry, a peer's fault, and whatever class a later version of the library has.
         _ => 4,
     }
+}
+
+/// Prints what is wrong with the command line; help and version, which come this way too, are no error.
+pub(crate) fn wrong_usage(error: &clap::Error, json: bool) -> ExitCode {
+    if json && error.use_stderr() {
+        let text = error.to_string();
+        let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+        let document = serde_json::json!({ "error": {
+            "code": "usage", "class": ErrorClass::Input.as_str(), "message": message,
+            "advice": "See oms-sync --help.", "causes": [],
+        }});
+        // If this cannot be printed, the exit status still tells.
+        let _ = writeln!(std::io::stdout(), "{document}");
+    }
+    let _ = error.print();
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
 }
 
 /// Prints what failed, and gives the exit status.

@@ -16,7 +16,10 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 fn main() -> ExitCode {
-    let args = args::Args::parse();
+    let args = match args::Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => return exit::wrong_usage(&error, std::env::args().any(|arg| arg == "--json")),
+    };
     let mut out = output::Output::new(&args);
     let result = command::run(&args, &mut out);
     exit::finish(result, &mut out)

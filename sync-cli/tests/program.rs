@@ -220,3 +220,10 @@ fn a_password_comes_from_a_file_from_input_or_from_the_environment_only() {
     let flag = desk.run(&["--db", "c.sqlite", "site", "add", "two", "--password", "x"]).ends(2);
     assert!(flag.err.contains("--password"), "{flag:?}");
 }
+
+#[test]
+fn wrong_usage_is_a_document_too_where_json_is_asked_for() {
+    let said = Desk::new().run(&["--json", "sync", "--sideways"]).ends(2);
+    assert_eq!(said.json()["error"]["code"], "usage", "{said:?}");
+    Desk::new().run(&["--json", "--version"]).ends(0);
+}
