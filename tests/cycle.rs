@@ -41,6 +41,10 @@ over_each_storage! {
     a_central_that_went_back_is_read_again,
     when_only_the_legacy_server_is_down_the_rest_goes_on_and_says_so,
     the_last_word_on_a_record_counts_within_a_batch,
+    values_that_a_peer_could_not_read_stop_nobody,
+    an_edit_that_was_sent_but_not_confirmed_is_not_overwritten,
+    a_patient_pull_brings_no_form_of_another_site,
+    what_was_sent_is_integrated_though_the_last_record_is_too_large,
 }
 
 const PATIENT: &str = r#"{"ID":"p","name":"P","code":"p","type":"patient","customer":false,"supplier":false,"supplying_store_id":"","first":"","last":"","female":true,"date_of_birth":null,"phone":"","charge code":"","comment":"","country":"","bill_address1":"","bill_address2":"","email":"","url":"","manufacturer":false,"donor":false,"hold":false,"NEXT_OF_KIN_ID":"","next_of_kin_relative":"","created_date":null,"national_health_number":"","isDeceased":false,"om_created_datetime":null,"om_gender":"FEMALE"}"#;
@@ -370,4 +374,114 @@ fn the_last_word_on_a_record_counts_within_a_batch(central: CentralEnd) {
     central.records.put("preference", [preference("STORE_2")]).unwrap();
     a.sync();
     assert!(a.get("preference", "p").unwrap().contains("STORE_2"), "a delete in one store, then a write in another");
+}
+
+/// A number out of range, half a character, or a nesting without end would make a peer refuse the message around it.
+fn values_that_a_peer_could_not_read_stop_nobody(central: CentralEnd) {
+    use sync_core::protocol::v6::Action;
+    use sync_core::storage::{Incoming, Source};
+    let (a, b) = (central.new_site("a"), central.new_site("b"));
+    a.sync();
+    b.sync();
+    let deep = format!("{}{}", "[".repeat(2000), "]".repeat(2000));
+    let now = sync_core::Timestamp::from_unix_millis(0);
+    for (number, value) in ["1e999", "\"\\ud800\"", &deep, r#"{"x":[1e999]}"#].into_iter().enumerate() {
+        let json = format!(r#"{{"ID":"j","store_ID":"STORE_a","name_ID":"n","inactive":false,"more":{value}}}"#);
+        let error = a.records.put("name_store_join", [data(&json)]).unwrap_err();
+        assert_eq!(error.code(), "invalid_record", "{number}");
+        // As a site whose program asks nobody would push it.
+        let site = central.sites.list().unwrap()[0].id;
+        let txn = central.storage.write().unwrap();
+        let incoming = Incoming {
+            source: Source::Site(site),
+            table: "name_store_join".into(),
+            id: "j".into(),
+            action: Action::Update,
+            data: data(&json),
+            quarantine: None,
+        };
+        txn.stage(&incoming, now).unwrap();
+        txn.request_integration(site, now).unwrap();
+        txn.commit().unwrap();
+        central.central.integrate_waiting().unwrap();
+        let (_, why) = central.storage.read().unwrap().quarantined(0, 9).unwrap().remove(0);
+        assert_eq!(why.cause, QuarantineCause::Malformed, "{number}");
+        assert!(why.reason.starts_with("$.more: "), "{}", why.reason);
+    }
+    b.records.put("asset", [asset("x", "STORE_b", "")]).unwrap();
+    b.sync();
+    assert!(get(&central.records, "asset", "x").is_some(), "others go on");
+}
+
+fn an_edit_that_was_sent_but_not_confirmed_is_not_overwritten(central: CentralEnd) {
+    let a = central.new_site("a");
+    a.sync();
+    a.records.put("asset", [asset("x", "STORE_a", "first")]).unwrap();
+    a.sync();
+    central.records.put("asset", [asset("x", "STORE_a", "of central")]).unwrap();
+    a.records.put("asset", [asset("x", "STORE_a", "of the clinic")]).unwrap();
+    a.records.put("asset", [asset("y", "STORE_a", "")]).unwrap();
+    // One record a batch, and an end after the first: central has x, but was not told to integrate.
+    let mut small = SyncConfig::default();
+    small.push_records_max = 1;
+    small.integration_poll = Duration::from_millis(1);
+    let options = SyncOptions { max_bytes: Some(1), ..SyncOptions::default() };
+    let report = a.site.clone().with_config(small).sync(&options, &mut Silent).unwrap();
+    assert_eq!((report.pushed, report.outcome), (1, Outcome::Partial));
+    assert!(a.get("asset", "x").unwrap().contains("of the clinic"), "{report:?}");
+    a.sync();
+    a.sync();
+    assert!(a.get("asset", "x").unwrap().contains("of the clinic"));
+    assert_eq!(get(&central.records, "asset", "x"), a.get("asset", "x"), "both ends agree");
+    assert!(get(&central.records, "asset", "y").is_some());
+}
+
+fn a_patient_pull_brings_no_form_of_another_site(central: CentralEnd) {
+    let (a, b) = (central.new_site("a"), central.new_site("b"));
+    a.sync();
+    b.sync();
+    let form = r#"{"id":"form","store_id":"STORE_b","period_id":"p","program_id":"p","created_datetime":"2025-01-01T00:00:00","status":"DRAFT","name_id":"p","comment":"private"}"#;
+    b.records.put("rnr_form", [data(form)]).unwrap();
+    b.sync();
+    a.records.put("name", [data(PATIENT)]).unwrap();
+    let join = r#"{"ID":"ja","store_ID":"STORE_a","name_ID":"p","inactive":false}"#;
+    a.records.put("name_store_join", [data(join)]).unwrap();
+    a.sync();
+    assert!(get(&central.records, "rnr_form", "form").is_some());
+    let hash = sync_core::protocol::PasswordHash::of_password(sync_tests::world::PASSWORD);
+    let body = format!(
+        r#"{{"cursor":0,"batchSize":500,"syncV5Settings":{{"serverUrl":"","username":"a","passwordSha256":"{}","siteUuid":"machine-a","appVersion":"2.19.0","appName":"","syncVersion":"14"}},"syncV6Version":5,"fetchPatientId":"p"}}"#,
+        hash.expose()
+    );
+    let response = central.central.handle(&HttpRequest {
+        method: sync_core::transport::Method::Post,
+        url: "/central/sync/patient-pull".to_owned(),
+        headers: vec![("content-type".to_owned(), "application/json".to_owned())],
+        body: body.into_bytes(),
+    });
+    let text = String::from_utf8(response.body).unwrap();
+    assert!(text.contains(r#""records":[]"#) && !text.contains("private"), "{text}");
+}
+
+/// A line on which a proxy takes no body with a certain word.
+struct SmallBodiesOnly(Arc<dyn Transport>);
+
+impl Transport for SmallBodiesOnly {
+    fn send(&self, request: &HttpRequest) -> Result<HttpResponse, TransportError> {
+        if String::from_utf8_lossy(&request.body).contains("enormous") {
+            return Ok(HttpResponse::text(413, "too large"));
+        }
+        self.0.send(request)
+    }
+}
+
+fn what_was_sent_is_integrated_though_the_last_record_is_too_large(central: CentralEnd) {
+    central.add_site("a");
+    let a = central.set_up_in("a", "a", Arc::new(SmallBodiesOnly(central.transport())));
+    a.sync();
+    a.records.put("asset", [asset("x", "STORE_a", "small"), asset("y", "STORE_a", "enormous")]).unwrap();
+    let report = a.sync();
+    assert_eq!((report.pushed, report.refused), (1, 1));
+    assert!(get(&central.records, "asset", "x").is_some(), "central was told that nothing more comes");
+    assert!(a.get("asset", "y").is_some(), "what is too large stays here");
 }

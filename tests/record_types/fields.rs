@@ -85,7 +85,7 @@ fn accepted(kind: FieldKind) -> Vec<&'static str> {
         FieldKind::Date => DATES.to_vec(),
         FieldKind::DateTime => DATE_TIMES.to_vec(),
         FieldKind::LegacyDate => [DATES, DATE_TIMES, LEGACY_DATES].concat(),
-        FieldKind::Json => VALUES.to_vec(),
+        FieldKind::Json => VALUES.iter().copied().filter(|value| !NO_VALUES.contains(value)).collect(),
         FieldKind::Enum(..) => vec!["\"ONE\""],
         FieldKind::LegacyEnum(..) => vec!["\"ONE\"", "\"\""],
         FieldKind::EnumList(..) => vec!["[]", "[\"ONE\",\"TWO\"]"],

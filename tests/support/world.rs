@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use sync_core::central::LocalSites;
 use sync_core::protocol::PasswordHash;
 use sync_core::record::{RecordData, RecordId, StoreId, TableName};
 use sync_core::storage::{MemoryStorage, SqliteStorage, Storage};
 use sync_core::transport::{InProcess, Transport};
-use sync_core::{Central, Clock, Records, Settings, Silent, Site, SyncOptions, SyncReport, SystemClock};
+use sync_core::{Central, Clock, Records, Settings, Silent, Site, SyncConfig, SyncOptions, SyncReport, SystemClock};
 use tempfile::TempDir;
 
 /// The password of every site.
@@ -126,7 +127,9 @@ impl CentralEnd {
 
     /// A site that was added here, set up in this storage, over this transport.
     pub fn set_up_over(&self, storage: Arc<dyn Storage>, name: &str, transport: Arc<dyn Transport>) -> SiteEnd {
-        let site = Site::new(storage.clone(), transport, self.clock.clone());
+        let mut quick = SyncConfig::default();
+        quick.integration_poll = Duration::from_millis(1);
+        let site = Site::new(storage.clone(), transport, self.clock.clone()).with_config(quick);
         site.set_up(&settings(name), &mut Silent).expect("set up");
         let records = Records::new(storage.clone(), self.clock.clone());
         SiteEnd { storage, site, records }

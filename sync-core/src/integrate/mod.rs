@@ -196,6 +196,10 @@ impl<'t> Integrator<'t> {
             }
             Plan::KeepLocal => {
                 self.done.kept_local += 1;
+                // Sent already or not: it goes out with the next push, so that both ends agree in the end.
+                if let Some(data) = txn.record(table, id)? {
+                    apply::upsert(txn, table, id, &data, Origin::Local, now)?;
+                }
                 return Ok(None);
             }
             Plan::SetAside(quarantine) => return Ok(Some(self.count_set_aside(quarantine))),
@@ -226,7 +230,10 @@ impl<'t> StoredFacts<'t> {
     fn new(txn: &'t dyn WriteTxn, door: &'t Door) -> Result<Self> {
         let unpushed_from = match door.source {
             Source::Central | Source::Legacy => {
-                let from = Cursor(txn.state(key::PUSH_CURSOR_V6)?.and_then(|text| text.parse().ok()).unwrap_or(0));
+                // What central has taken but not confirmed as integrated is not safe from being overwritten yet.
+                let unconfirmed = txn.state(key::PUSH_UNCONFIRMED)?.as_deref() == Some("1");
+                let from = if unconfirmed { key::PUSH_CONFIRMED_V6 } else { key::PUSH_CURSOR_V6 };
+                let from = crate::site::identity::cursor(txn, from)?;
                 let any = !txn.changes(&Selection::Local, from, 1)?.is_empty();
                 any.then_some(from)
             }
@@ -265,18 +272,35 @@ impl Facts for StoredFacts<'_> {
     }
 }
 
-/// Integrates what sites pushed, one site after the other, oldest request first.
+/// Integrates what sites pushed, one site after the other, oldest request first. A site whose records fail keeps no
+/// other waiting; its request stays.
+///
+/// # Errors
+/// The first failure, once every other site is done.
 pub(crate) fn integrate_sites(storage: &dyn Storage, clock: &dyn Clock) -> Result<Integrated> {
     let mut all = Integrated::default();
+    let mut failed: Vec<(SiteId, Error)> = Vec::new();
     loop {
-        let Some(site) = storage.read()?.integrations()?.first().copied() else {
-            return Ok(all);
+        let waiting = storage.read()?.integrations()?;
+        let Some(site) = waiting.into_iter().find(|site| failed.iter().all(|(other, _)| other != site)) else {
+            return failed.into_iter().next().map_or(Ok(all), |(_, error)| Err(error));
         };
-        let stores = storage.read()?.stores_of_site(site)?;
-        let door = Door { source: Source::Site(site), stores, origin: Some(site) };
-        all = all.and(integrate(storage, clock, &door, |_, _| Ok::<(), Error>(()))?);
-        let txn = storage.write()?;
-        txn.finish_integration(site)?;
-        txn.commit()?;
+        match integrate_site(storage, clock, site) {
+            Ok(done) => all = all.and(done),
+            Err(error) => failed.push((site, error)),
+        }
     }
+}
+
+fn integrate_site(storage: &dyn Storage, clock: &dyn Clock, site: SiteId) -> Result<Integrated> {
+    let stores = storage.read()?.stores_of_site(site)?;
+    let door = Door { source: Source::Site(site), stores, origin: Some(site) };
+    let done = integrate(storage, clock, &door, |_, _| Ok(()))?;
+    let txn = storage.write()?;
+    // What was staged since then, by a push that came twice, keeps its request.
+    if txn.staged_tables(door.source)?.is_empty() {
+        txn.finish_integration(site)?;
+    }
+    txn.commit()?;
+    Ok(done)
 }

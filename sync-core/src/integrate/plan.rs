@@ -111,6 +111,10 @@ fn from_legacy(incoming: &Incoming, kind: &RecordType, operation: Operation) -> 
 fn document(incoming: &Incoming, operation: Operation) -> Verdict {
     match operation {
         Operation::Delete => Ok(Plan::Delete),
+        Operation::Upsert if !incoming.data.is_portable() => Err(aside(
+            QuarantineCause::Malformed,
+            "a value in it cannot be read: a number out of range, half a character, or too deep a nesting".to_owned(),
+        )),
         Operation::Upsert if incoming.data.fields().is_some() => Ok(Plan::Upsert),
         Operation::Upsert => Err(bad_shape(&crate::record::field::not_an_object(&incoming.data))),
     }

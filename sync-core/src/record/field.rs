@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::value::RawValue;
 
 use super::datetime::{Date, DateTime};
-use super::json::{Fields, RecordData, string};
+use super::json::{Fields, RecordData, is_portable, string};
 
 /// The declaration of one field of a record type.
 #[derive(Debug, Clone, Copy)]
@@ -162,7 +162,7 @@ impl FieldKind {
             Self::Date => text().is_some_and(|t| Date::parse(&t).is_some()),
             Self::DateTime => text().is_some_and(|t| DateTime::parse(&t).is_some()),
             Self::LegacyDate => text().is_some_and(|t| is_legacy_date(&t)),
-            Self::Json => true,
+            Self::Json => is_portable(raw),
             Self::Enum(_, values) => text().is_some_and(|t| values.contains(&t.as_ref())),
             Self::LegacyEnum(_, values) => text().is_some_and(|t| t.is_empty() || values.contains(&t.as_ref())),
             Self::EnumList(_, values) => serde_json::from_str::<Vec<Cow<'_, str>>>(raw.get())
@@ -399,6 +399,19 @@ impl<'a> Reader<'a> {
         let known = |key: &str| self.declared.iter().any(|f| f.name == key || f.aliases.contains(&key));
         self.fields.iter().filter(|(key, _)| !known(key)).map(|(k, v)| (k.to_owned(), v.to_owned())).collect()
     }
+}
+
+/// Checks a value under a key that this version does not know.
+pub(crate) fn check_unknown(key: &str, raw: &RawValue) -> Result<(), FieldError> {
+    if is_portable(raw) {
+        return Ok(());
+    }
+    Err(FieldError {
+        path: format!("$.{}", crate::error::excerpt(key.as_bytes())),
+        expected: Cow::Borrowed("a value that every peer can read"),
+        found: Cow::Borrowed("a number out of range, half a character, or too deep a nesting"),
+        unsupported: false,
+    })
 }
 
 pub(crate) fn not_an_object(data: &RecordData) -> FieldError {

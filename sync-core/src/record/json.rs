@@ -44,6 +44,11 @@ impl RecordData {
         Fields::parse(self.as_str())
     }
 
+    /// Whether every reader can read all of it; see [`is_portable`].
+    pub(crate) fn is_portable(&self) -> bool {
+        is_portable(&self.0)
+    }
+
     /// Says whether both hold the same value, whatever the order of keys or the spelling of numbers.
     pub fn same_value(&self, other: &Self) -> bool {
         fn value(data: &RecordData) -> Option<serde_json::Value> {
@@ -93,6 +98,29 @@ impl<'a> Fields<'a> {
     /// All keys with their values.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
         self.0.iter().map(|(key, value)| (key.as_ref(), *value))
+    }
+}
+
+/// How deep a value may be nested. Readers commonly end at 128 levels, some of which the message around it takes.
+const DEPTH_MAX: usize = 64;
+
+/// Whether every reader can read a value that nobody here looks into: numbers within range, strings of whole characters,
+/// not nested too deep. One value that a peer cannot read would make it refuse the whole message around it.
+pub(crate) fn is_portable(raw: &RawValue) -> bool {
+    fn depth(value: &serde_json::Value) -> usize {
+        match value {
+            serde_json::Value::Array(values) => 1 + values.iter().map(depth).max().unwrap_or(0),
+            serde_json::Value::Object(values) => 1 + values.values().map(depth).max().unwrap_or(0),
+            _ => 0,
+        }
+    }
+    match raw.get().as_bytes().first() {
+        Some(b'"') => string(raw).is_some(),
+        Some(b'{' | b'[') => {
+            serde_json::from_str::<serde_json::Value>(raw.get()).is_ok_and(|value| depth(&value) <= DEPTH_MAX)
+        }
+        Some(b't' | b'f' | b'n') => true,
+        _ => raw.get().parse::<f64>().is_ok_and(f64::is_finite),
     }
 }
 

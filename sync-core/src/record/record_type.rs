@@ -1,6 +1,6 @@
 //! What a record type is: everything the engine knows of it, declared once.
 
-use super::field::{Field, FieldError, not_an_object};
+use super::field::{Field, FieldError, check_unknown, not_an_object};
 use super::json::{Fields, RecordData};
 
 /// The group a type belongs to, in the words of the Open mSupply documentation.
@@ -170,6 +170,10 @@ impl RecordType {
     pub fn check<'a>(&self, data: &'a RecordData) -> Result<Fields<'a>, FieldError> {
         let fields = data.fields().ok_or_else(|| not_an_object(data))?;
         self.fields.iter().try_for_each(|field| field.check(&fields))?;
+        let known = |key: &str| self.fields.iter().any(|field| field.name == key || field.aliases.contains(&key));
+        for (key, value) in fields.iter().filter(|(key, _)| !known(key)) {
+            check_unknown(key, value)?;
+        }
         Ok(fields)
     }
 

@@ -1,5 +1,7 @@
 //! Push V6: local edits to central, then waiting until it has integrated them.
 
+use std::time::Duration;
+
 use url::Url;
 
 use super::client::{PushFault, to_json};
@@ -37,10 +39,12 @@ impl Cycle<'_, '_> {
             (stores, bound, left)
         };
         let total = left;
+        // Whether central was told that the batch was the last: only then does it integrate.
+        let mut told_last = false;
         let mut limit = self.site.config.push_records_max;
         while left > 0 {
             let outgoing = self.gather(&stores, bound, limit)?;
-            let count = outgoing.elements.len();
+            let (count, is_last) = (outgoing.elements.len(), outgoing.is_last);
             if count == 0 {
                 break;
             }
@@ -49,7 +53,12 @@ impl Cycle<'_, '_> {
                     left = left.saturating_sub(count as u64);
                     self.report.pushed += count as u64;
                     self.progress(Step::PushV6, total - left, total)?;
-                    if next >= bound || self.over_budget() {
+                    told_last = is_last;
+                    if self.over_budget() {
+                        // The next cycle goes on with the batch; central integrates what is whole.
+                        return Ok(());
+                    }
+                    if next >= bound {
                         break;
                     }
                 }
@@ -61,7 +70,7 @@ impl Cycle<'_, '_> {
                 }
             }
         }
-        self.confirm(central, total > 0)
+        self.confirm(central, told_last)
     }
 
     /// The next rows as records: up to `limit`, and up to the limit of bytes.
@@ -106,8 +115,12 @@ impl Cycle<'_, '_> {
             return Err(Error::PartlyAccepted { server: Server::Central, sent, accepted }.into());
         }
         let txn = self.site.storage.write()?;
+        if txn.state(key::PUSH_UNCONFIRMED)?.as_deref() != Some("1") {
+            let before = cursor(txn.as_ref(), key::PUSH_CURSOR_V6)?;
+            txn.set_state(key::PUSH_CONFIRMED_V6, &before.to_string())?;
+            txn.set_state(key::PUSH_UNCONFIRMED, "1")?;
+        }
         txn.set_state(key::PUSH_CURSOR_V6, &outgoing.next.to_string())?;
-        txn.set_state(key::PUSH_UNCONFIRMED, "1")?;
         txn.commit()?;
         Ok(outgoing.next)
     }
@@ -145,11 +158,11 @@ impl Cycle<'_, '_> {
     }
 
     /// Waits until central has integrated what was pushed, now or in a cycle that was cut (weak point A16).
-    fn confirm(&mut self, central: &Url, pushed_now: bool) -> Result<()> {
+    fn confirm(&mut self, central: &Url, told_last: bool) -> Result<()> {
         if self.site.storage.read()?.state(key::PUSH_UNCONFIRMED)?.as_deref() != Some("1") {
             return Ok(());
         }
-        if !pushed_now {
+        if !told_last {
             let empty = Batch { end_cursor: Cursor(0), total_records: 0, records: Vec::new(), is_last_batch: true };
             match self.post(central, empty) {
                 Ok(_) => {}
@@ -164,6 +177,9 @@ impl Cycle<'_, '_> {
             }
         }
         let began = self.site.clock.monotonic();
+        // Central takes a moment to begin; before that it would say that it is done.
+        let waited = Duration::ZERO;
+        self.client.wait(self.site.config.integration_poll, &SyncEvent::WaitingForIntegration { waited })?;
         loop {
             let waited = self.site.clock.monotonic().saturating_sub(began);
             if waited >= self.site.config.integration_wait {

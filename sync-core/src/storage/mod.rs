@@ -219,7 +219,8 @@ pub enum Selection {
         /// The site, if rows that came from it are left out.
         except_from: Option<SiteId>,
     },
-    /// Those about one patient.
+    /// Those about one patient whose audience is that patient's: a form of another store that names the patient is not
+    /// among them.
     Patient(NameId),
     /// Central data of the legacy server.
     Legacy,
@@ -300,6 +301,9 @@ pub mod key {
     pub const PULL_CURSOR_V6: &str = "pull_cursor_v6";
     /// The next position to push of our own changelog.
     pub const PUSH_CURSOR_V6: &str = "push_cursor_v6";
+    /// Where the push cursor was when central last confirmed that it integrated what was pushed; counts only while
+    /// [`PUSH_UNCONFIRMED`] is `1`.
+    pub const PUSH_CONFIRMED_V6: &str = "push_confirmed_v6";
     /// `1` while central has not confirmed that it integrated what was pushed last.
     pub const PUSH_UNCONFIRMED: &str = "push_unconfirmed";
     /// The last position read of the legacy server's central data; exclusive, as V5 has it.

@@ -74,7 +74,7 @@ impl State {
         match selection {
             Selection::All => true,
             Selection::Local => !change.is_sync_update,
-            Selection::Patient(name) => change.name.as_ref() == Some(name),
+            Selection::Patient(name) => change.audience == Audience::Patient && change.name.as_ref() == Some(name),
             Selection::Legacy => change.audience == Audience::Legacy,
             Selection::ForSite { except_from: Some(site), .. } if change.source_site == Some(*site) => false,
             Selection::ForSite { stores, .. } => match &change.audience {

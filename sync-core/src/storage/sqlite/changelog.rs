@@ -97,7 +97,9 @@ fn walks(selection: &Selection) -> Vec<Walk> {
     match selection {
         Selection::All => vec![Walk::new("?2 IS NULL")],
         Selection::Local => vec![Walk::new("is_sync_update = 0 AND ?2 IS NULL")],
-        Selection::Patient(name) => vec![Walk::new("name_id = ?2").with(name.as_str().to_owned())],
+        Selection::Patient(name) => {
+            vec![Walk::new("name_id = ?2 AND audience = 'patient'").with(name.as_str().to_owned())]
+        }
         Selection::Legacy => vec![Walk::audience(&Audience::Legacy)],
         Selection::ForSite { stores, .. } => {
             let mut walks = vec![Walk::audience(&Audience::Everyone)];

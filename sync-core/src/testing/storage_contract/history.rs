@@ -119,7 +119,7 @@ impl Expected {
         match selection {
             Selection::All => true,
             Selection::Local => !row.is_sync_update,
-            Selection::Patient(name) => row.name.as_ref() == Some(name),
+            Selection::Patient(name) => row.audience == Audience::Patient && row.name.as_ref() == Some(name),
             Selection::Legacy => row.audience == Audience::Legacy,
             Selection::ForSite { stores, except_from } => {
                 let comes_from_it = except_from.is_some() && row.source_site == *except_from;

@@ -94,7 +94,7 @@ macro_rules! storage_contract {
                 selection::for_site_selects_what_is_for_everyone_its_stores_and_its_patients,
                 selection::for_site_leaves_out_what_came_from_it,
                 selection::a_store_named_twice_counts_once,
-                selection::patient_selects_all_rows_of_a_name,
+                selection::patient_selects_what_is_for_those_who_see_the_patient,
                 selection::legacy_selects_central_data_of_the_legacy_server,
                 selection::a_start_is_inclusive_and_may_be_beyond_every_row,
                 selection::a_limit_cuts_and_the_next_page_goes_on,
