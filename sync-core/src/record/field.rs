@@ -76,7 +76,12 @@ impl Field {
     /// # Errors
     /// What is wrong with it, by JSON path.
     pub fn check(&self, fields: &Fields<'_>) -> Result<(), FieldError> {
-        match self.find(fields) {
+        self.check_value(self.find(fields))
+    }
+
+    /// Checks the value that was found under the field's key, if any.
+    pub(crate) fn check_value(&self, found: Option<&RawValue>) -> Result<(), FieldError> {
+        match found {
             None if self.default.is_some() => Ok(()),
             None => Err(self.error("a value", "no such key")),
             Some(raw) if raw.get() == "null" => {

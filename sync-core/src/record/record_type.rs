@@ -169,7 +169,15 @@ impl RecordType {
     /// The first thing that is wrong, by JSON path: not an object, a missing key, a value of another kind.
     pub fn check<'a>(&self, data: &'a RecordData) -> Result<Fields<'a>, FieldError> {
         let fields = data.fields().ok_or_else(|| not_an_object(data))?;
-        self.fields.iter().try_for_each(|field| field.check(&fields))?;
+        let mut found = 0;
+        for field in self.fields {
+            let value = field.find(&fields);
+            field.check_value(value)?;
+            found += usize::from(value.is_some());
+        }
+        if found == fields.iter().count() {
+            return Ok(fields);
+        }
         let known = |key: &str| self.fields.iter().any(|field| field.name == key || field.aliases.contains(&key));
         for (key, value) in fields.iter().filter(|(key, _)| !known(key)) {
             check_unknown(key, value)?;
