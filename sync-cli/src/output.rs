@@ -5,6 +5,7 @@ use std::io::{IsTerminal as _, Write as _, stderr, stdout};
 use serde::Serialize;
 use serde_json::json;
 use sync_core::record::{RecordData, RecordId, TableName};
+use sync_core::storage::LoggedError;
 use sync_core::{Error, Role};
 
 use crate::args::{Args, ColorChoice};
@@ -65,17 +66,13 @@ impl Output {
 
     /// An error: what happened, to whom, and what to do.
     pub(crate) fn error(&self, error: &Error) -> Result<(), Failure> {
-        let causes = error.causes();
         if self.json {
-            self.document(&json!({ "error": {
-                "code": error.code(), "class": error.class().as_str(), "message": error.to_string(),
-                "advice": error.advice(), "causes": causes,
-            }}))?;
+            self.document(&json!({ "error": LoggedError::from(error) }))?;
         }
         let label = if self.color { "\x1b[1;31merror\x1b[0m" } else { "error" };
         let mut text = format!("{label} [{}]: {error}. {}", error.code(), error.advice());
         if self.verbose {
-            for cause in causes {
+            for cause in error.causes() {
                 text.push_str(&format!("\n  caused by: {cause}"));
             }
         }

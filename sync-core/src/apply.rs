@@ -3,6 +3,7 @@
 use crate::changelog::{Audience, ChangeAction, NewChange, scope_of};
 use crate::clock::Timestamp;
 use crate::error::Result;
+use crate::ownership::StoreOwner;
 use crate::record::{NameId, RecordData, RecordId, Scope, SiteId, StoreId, TableName, record_type};
 use crate::storage::{ReadTxn, WriteTxn};
 
@@ -75,6 +76,20 @@ pub(crate) fn scope<T: ReadTxn + ?Sized>(
         let parent = txn.record(&TableName::from(parent), id)?;
         let store = parent.as_ref().and_then(RecordData::fields).and_then(|fields| fields.text(field));
         Ok(store.filter(|id| !id.is_empty()).map(|id| StoreId::new(id.into_owned())))
+    })
+}
+
+/// Whose store a record with this data belongs to, as seen by whoever has these stores.
+pub(crate) fn owner<T: ReadTxn + ?Sized>(
+    txn: &T,
+    table: &TableName,
+    data: &RecordData,
+    own: &[StoreId],
+) -> Result<StoreOwner> {
+    Ok(match scope(txn, table, data)?.0 {
+        None => StoreOwner::Nobody,
+        Some(store) if own.contains(&store) => StoreOwner::Own,
+        Some(_) => StoreOwner::Other,
     })
 }
 

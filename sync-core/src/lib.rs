@@ -9,6 +9,7 @@ mod changelog;
 mod clock;
 mod error;
 mod integrate;
+mod outgoing;
 mod records;
 mod site;
 

@@ -6,10 +6,10 @@ use crate::apply::{self, Origin};
 use crate::changelog::Change;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
-use crate::ownership::{Operation, Refusal, Role, StoreOwner, may_write};
-use crate::record::{Cursor, Deletion, RecordData, RecordId, RecordType, SiteId, StoreId, TableName, record_type};
-use crate::site::identity::role;
-use crate::storage::{ReadTxn, Selection, Storage, WriteTxn, key};
+use crate::ownership::{Operation, Refusal, Role, may_write};
+use crate::record::{Cursor, Deletion, RecordData, RecordId, RecordType, StoreId, TableName, record_type};
+use crate::site::identity::{role, site_id};
+use crate::storage::{ReadTxn, Selection, Storage, WriteTxn};
 
 /// The most bytes of one record's data: with its envelope it still fits the 10 MiB that central takes.
 pub const RECORD_BYTES_MAX: usize = 10_000_000;
@@ -176,8 +176,7 @@ struct Writer<'t> {
 impl<'t> Writer<'t> {
     fn new(txn: &'t dyn WriteTxn) -> Result<Self> {
         let role = role(txn)?.ok_or(Error::NotSetUp)?;
-        let site = txn.state(key::SITE_ID)?.and_then(|id| id.parse().ok()).map(SiteId);
-        let stores = site.map_or(Ok(Vec::new()), |site| txn.stores_of_site(site))?;
+        let stores = site_id(txn)?.map_or(Ok(Vec::new()), |site| txn.stores_of_site(site))?;
         Ok(Self { txn, role, stores })
     }
 
@@ -195,17 +194,9 @@ impl<'t> Writer<'t> {
             if kind.table == "name" && self.role == Role::Remote && !apply::is_patient(data) {
                 return Err(Refusal::OnlyAllowedOnLegacy { table: table.to_string() }.into());
             }
-            may_write(self.role, kind, operation, self.owner(table, data)?)?;
+            may_write(self.role, kind, operation, apply::owner(self.txn, table, data, &self.stores)?)?;
         }
         Ok(())
-    }
-
-    fn owner(&self, table: &TableName, data: &RecordData) -> Result<StoreOwner> {
-        Ok(match apply::scope(self.txn, table, data)?.0 {
-            None => StoreOwner::Nobody,
-            Some(store) if self.stores.contains(&store) => StoreOwner::Own,
-            Some(_) => StoreOwner::Other,
-        })
     }
 }
 

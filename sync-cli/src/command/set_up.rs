@@ -1,6 +1,7 @@
 //! `init` and `discover`.
 
 use serde_json::json;
+use sync_core::storage::LoggedError;
 use sync_core::{Discovered, Role, Settings};
 
 use crate::args::{Args, Init};
@@ -57,10 +58,7 @@ pub(super) fn discover(args: &Args, out: &Output) -> Result<Ended, Failure> {
         let mut document = serde_json::to_value(&discovered).map_err(std::io::Error::other)?;
         document["central_answers"] = json!(probe.as_ref().map(Result::is_ok));
         if let Some(Err(error)) = &probe {
-            document["error"] = json!({
-                "code": error.code(), "class": error.class().as_str(), "message": error.to_string(),
-                "advice": error.advice(), "causes": error.causes(),
-            });
+            document["error"] = json!(LoggedError::from(error));
         }
         out.document(&document)?;
         return Ok(match probe {

@@ -9,7 +9,8 @@ use crate::error::Result;
 use crate::protocol::v5::{CentralBatch, CentralRecord, InitialisationStatus, SiteHeaders, SiteInfo, V5Error, path};
 use crate::protocol::v6::{Action, Credentials};
 use crate::record::{Cursor, RecordData, SiteId};
-use crate::storage::{Selection, key};
+use crate::site::identity::site_id;
+use crate::storage::Selection;
 use crate::transport::{HttpRequest, HttpResponse, Method};
 
 /// The most records of one answer, whatever a site asks for.
@@ -41,7 +42,7 @@ impl Central {
         let txn = self.storage.read()?;
         let entry = txn.site_named(&headers.site_name)?;
         let (uuid, pulled) = entry.map_or((String::new(), false), |entry| (entry.uuid, entry.last_pull_at.is_some()));
-        let own_id = txn.state(key::SITE_ID)?.and_then(|id| id.parse().ok()).map(SiteId);
+        let own_id = site_id(txn.as_ref())?;
         Ok(SiteInfo {
             id: uuid,
             site_id: site,

@@ -1,10 +1,11 @@
 //! Pull: which rows a site receives, and the batch they make.
 
 use super::{Central, Refused};
-use crate::changelog::{Change, ChangeAction};
+use crate::changelog::Change;
 use crate::error::Result;
-use crate::protocol::v6::{Action, Batch, BatchElement, PatientPullRequest, PullRequest, WireRecord};
-use crate::record::{Cursor, RecordData, SiteId, record_type};
+use crate::outgoing;
+use crate::protocol::v6::{Batch, PatientPullRequest, PullRequest};
+use crate::record::{Cursor, SiteId, record_type};
 use crate::storage::{ReadTxn, Selection};
 
 impl Central {
@@ -44,7 +45,9 @@ impl Central {
         let rows = txn.changed_records(selection, from, limit, self.config.batch_bytes_max)?;
         let is_last_batch = total <= rows.len() as u64;
         let end_cursor = rows.last().map_or_else(|| txn.last_cursor(), |(row, _)| Ok(row.cursor))?;
-        let records = rows.into_iter().filter_map(|(row, data)| translate(row, data)).collect();
+        let is_pulled = |row: &Change| record_type(row.change.table.as_str()).is_some_and(|kind| kind.pulled);
+        let pulled = rows.into_iter().filter(|(row, _)| is_pulled(row));
+        let records = pulled.filter_map(|(row, data)| outgoing::element(row, data)).collect();
         Ok(Batch { end_cursor, total_records: total, records, is_last_batch })
     }
 
@@ -58,21 +61,4 @@ impl Central {
         }
         Ok(())
     }
-}
-
-/// A row as a record; nothing for types and actions that sites do not pull, and for a row whose record is gone, which
-/// must not stop the batch (weak point B5).
-fn translate(row: Change, data: Option<RecordData>) -> Option<BatchElement> {
-    let change = row.change;
-    let kind = record_type(change.table.as_str()).filter(|kind| kind.pulled)?;
-    let (action, record_data) = match change.action {
-        ChangeAction::Delete if kind.deletes_on_wire() => (Action::Delete, RecordData::of(&())),
-        ChangeAction::Delete => return None,
-        ChangeAction::Upsert => {
-            let data = data?;
-            (Action::Update, kind.in_current_spelling(&data).unwrap_or(data))
-        }
-    };
-    let record = WireRecord { table_name: change.table, record_id: change.id, action, record_data };
-    Some(BatchElement { cursor: row.cursor, record })
 }

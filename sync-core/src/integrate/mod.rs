@@ -241,14 +241,6 @@ impl<'t> StoredFacts<'t> {
         };
         Ok(Self { txn, door, unpushed_from })
     }
-
-    fn owner(&self, store: Option<StoreId>) -> StoreOwner {
-        match store {
-            None => StoreOwner::Nobody,
-            Some(store) if self.door.stores.contains(&store) => StoreOwner::Own,
-            Some(_) => StoreOwner::Other,
-        }
-    }
 }
 
 impl Facts for StoredFacts<'_> {
@@ -261,7 +253,7 @@ impl Facts for StoredFacts<'_> {
     }
 
     fn owner_of(&self, table: &TableName, data: &RecordData) -> Result<StoreOwner> {
-        Ok(self.owner(apply::scope(self.txn, table, data)?.0))
+        apply::owner(self.txn, table, data, &self.door.stores)
     }
 
     fn is_edited_here(&self, table: &TableName, id: &RecordId) -> Result<bool> {

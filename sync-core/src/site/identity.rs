@@ -90,7 +90,7 @@ impl Identity {
             hardware_id: None,
         };
         Ok(Self {
-            site_id: number(key::SITE_ID)?,
+            site_id: site_id(txn)?,
             role: role(txn)?,
             central_url: text(key::CENTRAL_URL)?.filter(|url| !url.is_empty()),
             legacy_site_id: number(key::LEGACY_SITE_ID)?,
@@ -131,6 +131,11 @@ pub(crate) fn role(txn: &dyn ReadTxn) -> Result<Option<Role>> {
         Some("remote") => Some(Role::Remote),
         _ => None,
     })
+}
+
+/// The number of the site that a database belongs to, once it is known.
+pub(crate) fn site_id(txn: &dyn ReadTxn) -> Result<Option<SiteId>> {
+    Ok(txn.state(key::SITE_ID)?.and_then(|id| id.parse().ok()).map(SiteId))
 }
 
 /// A cursor of a database; 0 before it is first written.

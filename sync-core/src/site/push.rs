@@ -1,7 +1,5 @@
 //! Push V6: local edits to central, then waiting until it has integrated them.
 
-use std::time::Duration;
-
 use url::Url;
 
 use super::client::{PushFault, to_json};
@@ -10,10 +8,11 @@ use super::identity::cursor;
 use super::observer::{Step, SyncEvent};
 use crate::changelog::{Change, ChangeAction};
 use crate::error::{Error, Result, Server};
+use crate::outgoing;
 use crate::protocol::v6::{
-    Action, Batch, BatchElement, PushRequest, PushResult, SiteStatus, SiteStatusRequest, V6_VERSION, WireRecord, path,
+    Batch, BatchElement, PushRequest, PushResult, SiteStatus, SiteStatusRequest, V6_VERSION, path,
 };
-use crate::record::{Cursor, RecordData, StoreId, record_type};
+use crate::record::{Cursor, StoreId, record_type};
 use crate::storage::{Incoming, Quarantine, QuarantineCause, ReadTxn, Selection, Source, key};
 
 /// Changelog rows that are looked at in one turn.
@@ -88,7 +87,8 @@ impl Cycle<'_, '_> {
                     return Ok(outgoing);
                 }
                 from = row.cursor.next();
-                let Some(element) = translate(stores, row, data) else { continue };
+                let pushed = is_pushed(stores, &row).then(|| outgoing::element(row, data)).flatten();
+                let Some(element) = pushed else { continue };
                 bytes += element.record.record_data.as_str().len() + 200;
                 let full = outgoing.elements.len() >= limit || bytes > self.site.config.push_bytes_max;
                 if full && !outgoing.elements.is_empty() {
@@ -177,12 +177,12 @@ impl Cycle<'_, '_> {
             }
         }
         let began = self.site.clock.monotonic();
-        // Central takes a moment to begin; before that it would say that it is done.
-        let waited = Duration::ZERO;
-        self.client.wait(self.site.config.integration_poll, &SyncEvent::WaitingForIntegration { waited })?;
+        let elapsed = |site: &super::Site| site.clock.monotonic().saturating_sub(began);
         loop {
-            let waited = self.site.clock.monotonic().saturating_sub(began);
-            if waited >= self.site.config.integration_wait {
+            // Waited before the first question too: central takes a moment to begin, and would say that it is done.
+            let waited = elapsed(self.site);
+            self.client.wait(self.site.config.integration_poll, &SyncEvent::WaitingForIntegration { waited })?;
+            if elapsed(self.site) >= self.site.config.integration_wait {
                 return Err(Error::IntegrationTimeout { server: Server::Central });
             }
             let request =
@@ -193,7 +193,6 @@ impl Cycle<'_, '_> {
                 txn.set_state(key::PUSH_UNCONFIRMED, "0")?;
                 return txn.commit();
             }
-            self.client.wait(self.site.config.integration_poll, &SyncEvent::WaitingForIntegration { waited })?;
         }
     }
 }
@@ -221,22 +220,4 @@ pub(super) fn is_pushed(stores: &[StoreId], row: &Change) -> bool {
     };
     let travels = change.action == ChangeAction::Upsert || kind.deletes_on_wire();
     kind.pushed && ours && travels
-}
-
-/// A row as a record: the data it has now. A row whose record is gone says nothing: its delete is a row of its own.
-fn translate(stores: &[StoreId], row: Change, data: Option<RecordData>) -> Option<BatchElement> {
-    if !is_pushed(stores, &row) {
-        return None;
-    }
-    let change = row.change;
-    let (action, record_data) = match change.action {
-        ChangeAction::Delete => (Action::Delete, RecordData::of(&())),
-        ChangeAction::Upsert => {
-            let data = data?;
-            let kind = record_type(change.table.as_str())?;
-            (Action::Update, kind.in_current_spelling(&data).unwrap_or(data))
-        }
-    };
-    let record = WireRecord { table_name: change.table, record_id: change.id, action, record_data };
-    Some(BatchElement { cursor: row.cursor, record })
 }

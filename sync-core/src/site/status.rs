@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::identity::{cursor, role};
+use super::identity::{cursor, role, site_id};
 use super::push::is_pushed;
 use crate::clock::Timestamp;
 use crate::error::Result;
@@ -73,7 +73,7 @@ pub struct LastSync {
 pub fn status(storage: &dyn Storage) -> Result<Status> {
     let txn = storage.read()?;
     let role = role(txn.as_ref())?;
-    let site_id = txn.state(key::SITE_ID)?.and_then(|id| id.parse().ok()).map(SiteId);
+    let site_id = site_id(txn.as_ref())?;
     let by_cause: std::collections::BTreeMap<_, _> =
         txn.quarantine_counts()?.into_iter().map(|(cause, count)| (cause.as_str(), count)).collect();
     Ok(Status {
