@@ -6,3 +6,4 @@ mod cycle;
 mod errors;
 mod fixtures;
 mod record_types;
+mod restored;

@@ -3,7 +3,7 @@
 use super::{Central, Refused};
 use crate::protocol::v6::{PushRequest, PushResult};
 use crate::record::SiteId;
-use crate::storage::{Incoming, Source};
+use crate::storage::{Incoming, Lost, Source};
 
 impl Central {
     pub(super) fn push(&self, site: SiteId, request: PushRequest) -> Result<PushResult, Refused> {
@@ -26,10 +26,11 @@ impl Central {
         if is_last {
             txn.request_integration(site, now)?;
         }
+        let lost_history = Lost::all(txn.as_ref())?;
         txn.commit()?;
         if is_last {
             self.announce_work();
         }
-        Ok(PushResult { records_pushed })
+        Ok(PushResult { records_pushed, lost_history })
     }
 }
