@@ -5,5 +5,6 @@ mod contracts;
 mod cycle;
 mod errors;
 mod fixtures;
+mod held_up;
 mod record_types;
 mod restored;

@@ -321,6 +321,8 @@ pub mod key {
     pub const CENTRAL_LOST_KNOWN: &str = "central_lost_known";
     /// Points of central's changelog by which it had integrated what was pushed up to a cursor.
     pub const PUSH_MARKS: &str = "push_marks";
+    /// On central, followed by a site's number: fingerprints of the rows of the last batch that it pushed.
+    pub const LAST_PUSH_OF_SITE: &str = "last_push_of_site_";
     /// The cursors between which edits that were pushed already go out again.
     pub const RESEND: &str = "resend";
 }
