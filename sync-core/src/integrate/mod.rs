@@ -7,6 +7,7 @@
 mod plan;
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use crate::apply::{self, Origin};
 use crate::clock::{Clock, Timestamp};
@@ -14,12 +15,17 @@ use crate::error::{Error, Result};
 use crate::ownership::StoreOwner;
 use crate::protocol::v6::{Action, BatchElement};
 use crate::record::{Cursor, RecordData, RecordId, SiteId, StoreId, TableName, integration_rank};
-use crate::storage::{Incoming, Quarantine, QuarantineCause, Selection, Source, StagedKind, Storage, WriteTxn, key};
+use crate::storage::{
+    CHUNK_BYTES, Incoming, Quarantine, QuarantineCause, Selection, Source, StagedKind, Storage, WriteTxn, key,
+};
 
 use self::plan::{Facts, Plan, plan};
 
 /// The most staged records that one transaction integrates: no other writer waits longer than that.
 const CHUNK_RECORDS: usize = 1000;
+/// The pause after a full transaction, in which a writer of another process gets its turn: it can only ask again and
+/// again.
+const PAUSE: Duration = Duration::from_millis(4);
 
 /// What an integration did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -124,10 +130,13 @@ pub(crate) fn integrate(
         let merges = tables.iter().map(|(table, _)| (table, StagedKind::Merges));
         for (table, kind) in upserts.chain(deletes).chain(merges) {
             let mut after = 0;
-            while let Some((last, chunk)) = integrate_chunk(storage, clock, door, (table, kind, after))? {
+            while let Some((last, chunk, is_full)) = integrate_chunk(storage, clock, door, (table, kind, after))? {
                 after = last;
                 done = done.and(chunk);
                 progress(done.count(), total)?;
+                if is_full {
+                    clock.sleep(PAUSE);
+                }
             }
         }
     }
@@ -150,18 +159,21 @@ fn as_record(kept: Incoming) -> Incoming {
     }
 }
 
-/// Integrates one chunk in one transaction; gives the sequence of its last record, or `None` if there was none.
+/// Integrates one chunk in one transaction; gives the sequence of its last record, what was done, and whether the chunk
+/// was a full one; or `None` if there was nothing.
 fn integrate_chunk(
     storage: &dyn Storage,
     clock: &dyn Clock,
     door: &Door,
     (table, kind, after): (&TableName, StagedKind, u64),
-) -> Result<Option<(u64, Integrated)>> {
+) -> Result<Option<(u64, Integrated, bool)>> {
     let txn = storage.write()?;
     let rows = txn.staged(door.source, table, kind, after, CHUNK_RECORDS)?;
     let Some(last) = rows.last().map(|row| row.sequence) else {
         return Ok(None);
     };
+    let bytes: usize = rows.iter().map(|row| row.incoming.data.as_str().len()).sum();
+    let is_full = rows.len() >= CHUNK_RECORDS || bytes >= CHUNK_BYTES / 2;
     let mut integrator = Integrator::new(txn.as_ref(), clock.now(), door)?;
     let mut settled = Vec::with_capacity(rows.len());
     for row in rows {
@@ -173,7 +185,7 @@ fn integrate_chunk(
     let done = integrator.done;
     txn.settle(&settled)?;
     txn.commit()?;
-    Ok(Some((last, done)))
+    Ok(Some((last, done, is_full)))
 }
 
 /// Takes records one after the other, within one transaction.
