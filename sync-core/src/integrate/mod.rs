@@ -86,6 +86,7 @@ pub(crate) fn receive(txn: &dyn WriteTxn, now: Timestamp, door: &Door, mut batch
             None => integrator.take(&incoming)?,
         };
         match set_aside {
+            Some(_) if planted!(FailedIsDropped) => {}
             Some(quarantine) => txn.stage(&Incoming { quarantine: Some(quarantine), ..incoming }, now)?,
             // An older version that was set aside is out of date now.
             None if any_buffered => txn.discard(door.source, &incoming.table, &incoming.id)?,
@@ -102,7 +103,12 @@ fn keep_last_words(batch: &mut Vec<Incoming>) {
     let mut last: Vec<bool> = batch
         .iter()
         .rev()
-        .map(|incoming| incoming.action == Action::Merge || seen.insert((incoming.table.clone(), incoming.id.clone())))
+        .map(|incoming| {
+            incoming.action == Action::Merge || {
+                let table = if planted!(TableIgnored) { TableName::from("") } else { incoming.table.clone() };
+                seen.insert((table, incoming.id.clone()))
+            }
+        })
         .collect();
     batch.retain(|_| last.pop().unwrap_or(true));
 }
@@ -179,6 +185,7 @@ fn integrate_chunk(
     for row in rows {
         match integrator.take(&as_record(row.incoming))? {
             None => settled.push(row.sequence),
+            Some(_) if planted!(FailedIsDropped) => settled.push(row.sequence),
             Some(quarantine) => txn.quarantine(row.sequence, &quarantine)?,
         }
     }
@@ -214,7 +221,7 @@ impl<'t> Integrator<'t> {
                 if changed && matches!(incoming.source, Source::Site(_)) {
                     apply::show_patient(txn, table, &incoming.data)?;
                 }
-                if self.any_set_aside {
+                if self.any_set_aside && !planted!(WaitingNotWoken) {
                     txn.wake_waiting(table, id)?;
                 }
             }
@@ -231,6 +238,9 @@ impl<'t> Integrator<'t> {
                 // Sent already or not: it goes out with the next push, so that both ends agree in the end.
                 match txn.record(table, id)? {
                     Some(data) => apply::upsert(txn, table, id, &data, Origin::Local, now).map(|_| ())?,
+                    None if planted!(LocalDeleteForgotten) => {
+                        apply::upsert(txn, table, id, &incoming.data, origin, now).map(|_| ())?;
+                    }
                     None => apply::delete_again(txn, table, id, &incoming.data, now)?,
                 }
                 return Ok(None);
@@ -291,6 +301,7 @@ impl Facts for StoredFacts<'_> {
 
     fn is_edited_here(&self, table: &TableName, id: &RecordId) -> Result<bool> {
         match self.unpushed_from {
+            _ if planted!(LocalEditOverwritten) => Ok(false),
             Some(from) => self.txn.has_local_change(table, id, from),
             None => Ok(false),
         }
@@ -333,11 +344,12 @@ pub(crate) fn integrate_sites(storage: &dyn Storage, clock: &dyn Clock) -> Resul
 
 fn integrate_site(storage: &dyn Storage, clock: &dyn Clock, site: SiteId) -> Result<Integrated> {
     let stores = storage.read()?.stores_of_site(site)?;
-    let door = Door { source: Source::Site(site), stores, origin: Some(site) };
+    let origin = if planted!(SourceForgotten) { None } else { Some(site) };
+    let door = Door { source: Source::Site(site), stores, origin };
     let done = integrate(storage, clock, &door, |_, _| Ok(()))?;
     let txn = storage.write()?;
     // What was staged since then, by a push that came twice, keeps its request.
-    if txn.staged_tables(door.source)?.is_empty() {
+    if txn.staged_tables(door.source)?.is_empty() || planted!(IntegrationFinishedEarly) {
         txn.finish_integration(site)?;
     }
     txn.commit()?;
