@@ -39,6 +39,7 @@ impl Cycle<'_, '_> {
         self.warn(
             "this database was restored from a backup: what was synchronised since then is read again".to_owned(),
         )?;
+        self.confirm_before_pull(central)?;
         let txn = self.site.storage.write()?;
         let Some(lost) = Lost::all(txn.as_ref())?.first().copied() else { return Ok(()) };
         if txn.state(key::RECOVERING_FROM)?.is_none_or(|text| text.is_empty()) {
