@@ -98,6 +98,10 @@ impl Cycle<'_, '_> {
         let from = if planted!(CentralRestoreIgnored) { below } else { from };
         txn.set_state(key::RESEND, &format!("{from} {below}"))?;
         txn.set_state(key::PULL_CURSOR_V6, "0")?;
+        if self.identity.central_is_legacy() {
+            // One server for both: what it lost of stores and names is read again too.
+            txn.set_state(key::PULL_CURSOR_CENTRAL, "0")?;
+        }
         txn.commit()?;
         if !any_contact {
             return Ok(true);

@@ -312,6 +312,8 @@ pub mod key {
     pub const PUSH_UNCONFIRMED: &str = "push_unconfirmed";
     /// The last position read of the legacy server's central data; exclusive, as V5 has it.
     pub const PULL_CURSOR_CENTRAL: &str = "pull_cursor_central";
+    /// The highest position that the legacy server said it had.
+    pub const LEGACY_POSITION_SEEN: &str = "legacy_position_seen";
     /// The parts of the changelog that were lost when this storage was restored from a backup; see
     /// [`Lost`](super::Lost).
     pub const LOST: &str = "lost";
