@@ -66,6 +66,31 @@ fn a_site_that_went_back_gets_again_what_it_had_sent() {
 }
 
 #[test]
+fn what_is_never_sent_back_is_not_undone_by_a_backup() {
+    let (central, a) = world();
+    let storage = central.memory("a");
+    let patient = |first: &str| {
+        let seeds = include_str!("../sync-cli/src/demo/seed.jsonl");
+        let line = seeds.lines().find(|line| line.contains(r#""table": "name","#)).unwrap();
+        let mut line: serde_json::Value = serde_json::from_str(line).unwrap();
+        line["data"]["ID"] = "p".into();
+        line["data"]["first"] = first.into();
+        data(&line["data"].to_string())
+    };
+    a.records.put("name", [patient("of the backup")]).unwrap();
+    let backup = storage.backup();
+    a.sync();
+    a.records.put("name", [patient("later")]).unwrap();
+    a.sync();
+    storage.restore(&backup);
+    a.sync();
+    assert!(get(&central.records, "name", "p").unwrap().contains("later"));
+    a.records.put("name", [patient("since")]).unwrap();
+    a.sync();
+    assert!(get(&central.records, "name", "p").unwrap().contains("since"));
+}
+
+#[test]
 fn an_edit_made_after_the_restore_wins_and_one_of_the_backup_that_lost_is_set_aside() {
     let (central, a) = world();
     let storage = central.memory("a");
