@@ -5,4 +5,5 @@ mod contracts;
 mod cycle;
 mod errors;
 mod fixtures;
+mod fuzz;
 mod record_types;
