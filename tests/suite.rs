@@ -6,4 +6,6 @@ mod cycle;
 mod errors;
 mod fixtures;
 mod fuzz;
+mod held_up;
 mod record_types;
+mod restored;

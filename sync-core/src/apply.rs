@@ -60,6 +60,55 @@ pub(crate) fn delete(
     Ok(true)
 }
 
+/// Says again that a record was deleted here, because what came for it gives way to that.
+pub(crate) fn delete_again(
+    txn: &dyn WriteTxn,
+    table: &TableName,
+    id: &RecordId,
+    incoming: &RecordData,
+    now: Timestamp,
+) -> Result<()> {
+    let scope = scope(txn, table, incoming)?;
+    txn.remove_record(&change(table, id, ChangeAction::Delete, scope, incoming, Origin::Local, now))?;
+    Ok(())
+}
+
+/// Logs a change of this database again, as an edit that is not pushed yet.
+pub(crate) fn log_again(txn: &dyn WriteTxn, logged: NewChange, now: Timestamp) -> Result<()> {
+    let (table, id) = (logged.table.clone(), logged.id.clone());
+    match (logged.action, txn.record(&table, &id)?) {
+        (ChangeAction::Upsert, Some(data)) => upsert(txn, &table, &id, &data, Origin::Local, now).map(|_| ()),
+        (ChangeAction::Delete, None) => {
+            txn.remove_record(&NewChange { is_sync_update: false, changed_at: now, ..logged }).map(|_| ())
+        }
+        // Written again since it was deleted: that is the newer edit.
+        _ => Ok(()),
+    }
+}
+
+/// Takes an edit made here back from the push: what came takes its place.
+pub(crate) fn yield_local(
+    txn: &dyn WriteTxn,
+    table: &TableName,
+    id: &RecordId,
+    ours: Option<&RecordData>,
+    incoming: &RecordData,
+    now: Timestamp,
+) -> Result<()> {
+    let origin = Origin::Sync(None);
+    match ours {
+        Some(ours) => {
+            let scope = scope(txn, table, ours)?;
+            txn.put_record(ours, &change(table, id, ChangeAction::Upsert, scope, ours, origin, now))?;
+        }
+        None => {
+            let scope = scope(txn, table, incoming)?;
+            txn.remove_record(&change(table, id, ChangeAction::Delete, scope, incoming, origin, now))?;
+        }
+    }
+    Ok(())
+}
+
 /// The store and the name that a record's changelog row carries.
 pub(crate) fn scope<T: ReadTxn + ?Sized>(
     txn: &T,

@@ -65,6 +65,7 @@ pub struct Central {
     /// Whether the V5 questions of a site are answered here too, because there is no legacy server.
     stands_alone: bool,
     work: (Mutex<bool>, Condvar),
+    lately: push::Lately,
 }
 
 impl std::fmt::Debug for Central {
@@ -77,7 +78,15 @@ impl Central {
     /// A central server that lets sites in as `authenticator` says.
     pub fn new(storage: Arc<dyn Storage>, clock: Arc<dyn Clock>, authenticator: Arc<dyn SiteAuthenticator>) -> Self {
         let work = (Mutex::new(false), Condvar::new());
-        Self { storage, clock, authenticator, config: CentralConfig::default(), stands_alone: false, work }
+        Self {
+            storage,
+            clock,
+            authenticator,
+            config: CentralConfig::default(),
+            stands_alone: false,
+            work,
+            lately: push::Lately::default(),
+        }
     }
 
     /// A central server that needs no legacy server: it keeps the list of sites itself and answers the V5 questions

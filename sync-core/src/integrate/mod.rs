@@ -197,8 +197,9 @@ impl<'t> Integrator<'t> {
             Plan::KeepLocal => {
                 self.done.kept_local += 1;
                 // Sent already or not: it goes out with the next push, so that both ends agree in the end.
-                if let Some(data) = txn.record(table, id)? {
-                    apply::upsert(txn, table, id, &data, Origin::Local, now)?;
+                match txn.record(table, id)? {
+                    Some(data) => apply::upsert(txn, table, id, &data, Origin::Local, now).map(|_| ())?,
+                    None => apply::delete_again(txn, table, id, &incoming.data, now)?,
                 }
                 return Ok(None);
             }

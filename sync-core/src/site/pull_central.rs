@@ -14,13 +14,19 @@ const LIMIT: u32 = 500;
 impl Cycle<'_, '_> {
     pub(super) fn pull_central(&mut self) -> Result<()> {
         let mut done = 0;
-        let mut stride = 1;
+        let mut stride: u64 = 1;
         loop {
             // This cursor is the position last received; everything after it is wanted.
             let start = cursor(self.site.storage.read()?.as_ref(), key::PULL_CURSOR_CENTRAL)?.0;
             let path = format!("{}?cursor={start}&limit={LIMIT}", path::CENTRAL_RECORDS);
             let batch: CentralBatch = self.client.legacy_get(&self.identity, &path)?;
             let last = batch.data.iter().map(|record| record.position).max();
+            // Beyond the range of every server's numbers: a cursor that went there would never come back.
+            if last.unwrap_or(0).max(batch.max_cursor) >= i64::MAX as u64 {
+                let url = super::client::shown(&self.identity.legacy_url);
+                let detail = "a position in it is out of range".to_owned();
+                return Err(Error::UnreadableAnswer { server: Server::Legacy, url, detail });
+            }
             let next = match last {
                 Some(last) if last <= start => {
                     return Err(Error::NoProgress { server: Server::Legacy, cursor: start });
@@ -32,7 +38,7 @@ impl Cycle<'_, '_> {
                 None if start >= batch.max_cursor => return Ok(()),
                 // A gap: stepped over in growing strides (weak point B12), never past what the server has.
                 None => {
-                    stride *= 2;
+                    stride = stride.saturating_mul(2);
                     start.saturating_add(stride / 2).min(batch.max_cursor)
                 }
             };

@@ -108,20 +108,27 @@ impl Cycle<'_, '_> {
     fn send_batch(&mut self, central: &Url, outgoing: Outgoing, left: u64) -> Result<Cursor, PushFault> {
         let sent = outgoing.elements.len() as u64;
         let end_cursor = outgoing.elements.last().map_or(Cursor(0), |element| element.cursor);
-        let batch =
-            Batch { end_cursor, total_records: left, records: outgoing.elements, is_last_batch: outgoing.is_last };
-        let accepted = self.post(central, batch)?.records_pushed;
+        let batch = Batch {
+            end_cursor,
+            total_records: left,
+            records: outgoing.elements,
+            is_last_batch: outgoing.is_last,
+            lost_history: Vec::new(),
+        };
+        let PushResult { records_pushed: accepted, lost_history } = self.post(central, batch)?;
         if accepted != sent {
             return Err(Error::PartlyAccepted { server: Server::Central, sent, accepted }.into());
         }
         let txn = self.site.storage.write()?;
+        let before = cursor(txn.as_ref(), key::PUSH_CURSOR_V6)?;
         if txn.state(key::PUSH_UNCONFIRMED)?.as_deref() != Some("1") {
-            let before = cursor(txn.as_ref(), key::PUSH_CURSOR_V6)?;
             txn.set_state(key::PUSH_CONFIRMED_V6, &before.to_string())?;
             txn.set_state(key::PUSH_UNCONFIRMED, "1")?;
         }
         txn.set_state(key::PUSH_CURSOR_V6, &outgoing.next.to_string())?;
         txn.commit()?;
+        // This batch is there; what was pushed before may not be any more.
+        self.learn_of_loss(&lost_history, Some(before))?;
         Ok(outgoing.next)
     }
 
@@ -163,7 +170,7 @@ impl Cycle<'_, '_> {
             return Ok(());
         }
         if !told_last {
-            let empty = Batch { end_cursor: Cursor(0), total_records: 0, records: Vec::new(), is_last_batch: true };
+            let empty = Batch::empty(Cursor(0));
             match self.post(central, empty) {
                 Ok(_) => {}
                 Err(PushFault::Error(error)) => return Err(error),

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use sync_core::protocol::v5::{CentralBatch, SiteInfo, V5Error};
 use sync_core::protocol::v6::{Answer, Batch, PushResult, SiteStatus, WireError, decode_answer, path};
-use sync_core::record::{RecordId, record_type};
+use sync_core::record::{RecordId, SiteId, record_type};
 use sync_core::storage::{QuarantineCause, Source, Storage, key};
 use sync_core::transport::{HttpRequest, HttpResponse, Method};
 
@@ -191,9 +191,16 @@ fn assert_only_allowed_changes(before: &Held, after: &Held) {
     }
 }
 
+fn is_staged(storage: &dyn Storage) -> bool {
+    let staged = storage.read().and_then(|txn| txn.staged_tables(Source::Site(SiteId(2))));
+    !staged.expect("staged tables").is_empty()
+}
+
 /// Whatever was sent before: a site's whole cycle goes well, and can read all that it gets.
 fn assert_serves_good_sites(world: &SmallWorld) {
     for who in [C, B] {
+        // What a site sent and did not end is still its own: it is integrated with its next push, and does not come back.
+        let unended = who == B && is_staged(world.storage.as_ref());
         let site = world.set_up(who);
         let what = format!("a cycle of {}", who.0);
         good_cycle(&site, &what);
@@ -206,7 +213,7 @@ fn assert_serves_good_sites(world: &SmallWorld) {
         let planted = if who == C { "of_c" } else { "of_b" };
         let there = world.records.get(&"asset".into(), &planted.into()).expect("a record");
         let here = site.records.get(&"asset".into(), &planted.into()).expect("a record");
-        assert_eq!(here, there, "{what}");
+        assert!(unended || here == there, "{what}: {here:?} and at central {there:?}");
         for (row, why) in site.storage.read().and_then(|txn| txn.quarantined(0, usize::MAX)).expect("a quarantine") {
             let incoming = row.incoming;
             let readable = why.cause == QuarantineCause::Waiting || incoming.source == Source::Local;

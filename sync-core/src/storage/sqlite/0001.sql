@@ -79,6 +79,10 @@ CREATE TABLE sync_state (
     value TEXT NOT NULL
 ) WITHOUT ROWID;
 
+-- Which database this is, and how often something was committed to it: with the watermark beside the file they tell a
+-- copy that was put back.
+INSERT INTO sync_state (key, value) VALUES ('database_id', lower(hex(randomblob(16)))), ('commits', '0');
+
 -- One row a cycle.
 CREATE TABLE sync_log (
     id          INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -6,6 +6,7 @@ mod records;
 mod schema;
 mod state;
 mod txn;
+mod watermark;
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read as _, Write as _};
@@ -16,6 +17,7 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use self::txn::SqliteTxn;
+use self::watermark::Watermark;
 use super::{CycleLock, ReadTxn, Storage, WriteTxn};
 use crate::error::{Cause, Error, Result};
 
@@ -26,12 +28,22 @@ const READERS_KEPT: usize = 8;
 
 /// A storage in one SQLite file, in WAL mode and durable at each commit.
 ///
-/// Several processes may use the file at once. Each record type is also a view with real columns, so any SQLite tool
+/// Several processes may use the file at once. Beside it stand `FILE.lock`, which keeps cycles apart, and `FILE.watermark`,
+/// which tells how far the database had come: a backup is put back as the database file alone, and is recognised by being
+/// older than its watermark.
+///
+/// Each record type is also a view with real columns, so any SQLite tool
 /// can ask questions in plain SQL: `SELECT name FROM asset_class`.
 pub struct SqliteStorage {
     path: PathBuf,
-    writer: Mutex<Connection>,
+    writer: Mutex<Writer>,
     readers: Mutex<Vec<Connection>>,
+}
+
+/// The one connection of a process that writes.
+struct Writer {
+    connection: Connection,
+    watermark: Watermark,
 }
 
 impl std::fmt::Debug for SqliteStorage {
@@ -75,7 +87,9 @@ impl SqliteStorage {
         // First of all whether it is ours: the journal mode would already change a file.
         connection.busy_timeout(BUSY_TIMEOUT).map_err(database_error)?;
         schema::migrate(&mut connection).and_then(|()| configure(&connection)).map_err(named)?;
-        Ok(Self { path: path.to_owned(), writer: Mutex::new(connection), readers: Mutex::default() })
+        let watermark = Watermark::open(path, &mut connection).map_err(named)?;
+        let writer = Mutex::new(Writer { connection, watermark });
+        Ok(Self { path: path.to_owned(), writer, readers: Mutex::default() })
     }
 
     /// The file.

@@ -2,8 +2,9 @@
 
 use std::sync::MutexGuard;
 
-use rusqlite::{Connection, Row};
+use rusqlite::Row;
 
+use super::Writer;
 use super::txn::{Holds, SqliteTxn};
 use crate::changelog::{Change, NewChange};
 use crate::clock::Timestamp;
@@ -144,7 +145,7 @@ impl<C: Holds> ReadTxn for SqliteTxn<C> {
     }
 }
 
-impl WriteTxn for SqliteTxn<MutexGuard<'_, Connection>> {
+impl WriteTxn for SqliteTxn<MutexGuard<'_, Writer>> {
     fn put_record(&self, data: &RecordData, change: &NewChange) -> Result<Cursor> {
         self.write_record(data, change)
     }
