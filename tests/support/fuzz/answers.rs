@@ -129,12 +129,10 @@ fn run(input: &[u8], otherwise: usize) {
     settled.records.put("asset", [asset("edit", B.2, "made at the site")]).expect("an edit");
     world.put_class("planted");
 
-    let answers: VecDeque<Answer> = parts(input).into_iter().take(16).map(|part| read_answer(part, otherwise)).collect();
-    let scripted = Arc::new(Scripted {
-        good: world.transport(),
-        answers: Mutex::new(answers),
-        served: Mutex::default(),
-    });
+    let answers: VecDeque<Answer> =
+        parts(input).into_iter().take(16).map(|part| read_answer(part, otherwise)).collect();
+    let scripted =
+        Arc::new(Scripted { good: world.transport(), answers: Mutex::new(answers), served: Mutex::default() });
     let fuzzed = world.site(settled.storage.clone(), scripted.clone());
     let report = cycle(&fuzzed).unwrap_or_else(|error| panic!("the cycle did not begin: {error}"));
     assert_fault_of_the_other_end(&report);
@@ -178,12 +176,19 @@ fn assert_converges(world: &SmallWorld, settled: &SiteEnd, lied_to: bool) {
     }
     good_cycle(settled, "the cycle after");
     let here = settled.get("asset_class", &id);
-    assert_eq!(here.as_deref(), Some(class(&id).as_str()), "central's new record is not here; the cursor is {}", cursor());
+    assert_eq!(
+        here.as_deref(),
+        Some(class(&id).as_str()),
+        "central's new record is not here; the cursor is {}",
+        cursor()
+    );
     if !lied_to {
         assert!(get(&world.records, "asset", "edit").is_some(), "the site's edit is not at central");
     }
-    // What gave way to an edit goes out with the next push.
-    good_cycle(settled, "one more cycle");
-    let quiet = good_cycle(settled, "a quiet cycle");
-    assert_eq!((quiet.pushed, quiet.integrated), (0, 0), "nothing is left to do: {quiet:?}");
+    // What gave way to an edit goes out with the next push, and so does what a central that went back has lost.
+    let is_quiet = |_| {
+        let report = good_cycle(settled, "a cycle more");
+        (report.pushed, report.integrated) == (0, 0)
+    };
+    assert!((0..4).any(is_quiet), "the ends do not come to rest");
 }

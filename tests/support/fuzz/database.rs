@@ -74,7 +74,11 @@ fn plant_buffered(storage: &dyn Storage) {
     use sync_core::storage::{Incoming, Quarantine, QuarantineCause, SiteEntry};
     let txn = storage.write().expect("a transaction");
     let now = sync_core::Timestamp::from_unix_millis(0);
-    let waiting = Quarantine { cause: QuarantineCause::Waiting, reason: "r".to_owned(), waits_for: Some(("asset".into(), "z".into())) };
+    let waiting = Quarantine {
+        cause: QuarantineCause::Waiting,
+        reason: "r".to_owned(),
+        waits_for: Some(("asset".into(), "z".into())),
+    };
     for (id, quarantine) in [("w", Some(waiting)), ("s", None)] {
         let incoming = Incoming {
             source: Source::Central,
@@ -87,7 +91,14 @@ fn plant_buffered(storage: &dyn Storage) {
         txn.stage(&incoming, now).expect("a staged record");
     }
     let secret = super::small_world::SECRET.to_owned();
-    let site = SiteEntry { id: SiteId(9), uuid: "u".to_owned(), name: "n".to_owned(), secret, hardware_id: None, last_pull_at: None };
+    let site = SiteEntry {
+        id: SiteId(9),
+        uuid: "u".to_owned(),
+        name: "n".to_owned(),
+        secret,
+        hardware_id: None,
+        last_pull_at: None,
+    };
     txn.put_site(&site).expect("a site");
     txn.request_integration(SiteId(9), now).expect("a request");
     txn.commit().expect("rows");
@@ -97,7 +108,9 @@ fn value(text: &str) -> Value {
     let hex = text.strip_prefix("x'").and_then(|text| text.strip_suffix('\''));
     match (text, hex) {
         ("null", _) => Value::Null,
-        (_, Some(hex)) => Value::Blob(hex.as_bytes().chunks(2).map(|two| two.iter().fold(0, |all, c| all << 4 | c & 15)).collect()),
+        (_, Some(hex)) => {
+            Value::Blob(hex.as_bytes().chunks(2).map(|two| two.iter().fold(0, |all, c| all << 4 | c & 15)).collect())
+        }
         _ => match (text.parse::<i64>(), text.parse::<f64>()) {
             (Ok(number), _) => Value::Integer(number),
             (_, Ok(number)) => Value::Real(number),
@@ -176,7 +189,11 @@ pub(super) fn run(input: &[u8]) {
     let of_others = !file.is_empty() && !marked && base != "crashed";
     if refused && base != "crashed" || of_others {
         let after = std::fs::read(&path).expect("a file");
-        assert!(after == file, "a file that is not ours was changed, and {:?}", opened.err().map(|error| error.to_string()));
+        assert!(
+            after == file,
+            "a file that is not ours was changed, and {:?}",
+            opened.err().map(|error| error.to_string())
+        );
     }
     match opened {
         Ok(storage) => {

@@ -8,10 +8,10 @@
 use std::io::{Read as _, Write as _};
 use std::sync::Arc;
 
+use sync_core::Central;
 use sync_core::central::CentralConfig;
 use sync_core::protocol::v6::path;
 use sync_core::transport::{HttpRequest, HttpResponse, Method};
-use sync_core::Central;
 
 use super::answers::first_line;
 use super::promises::assert_message;
@@ -78,7 +78,8 @@ fn ask(body: Vec<u8>, coding: Option<&str>) -> HttpResponse {
     let central = Arc::new(Central::stand_alone(world.storage.clone(), world.clock.clone()).with_config(config));
     let mut headers = vec![("content-type".to_owned(), "application/json".to_owned())];
     headers.extend(coding.map(|coding| ("content-encoding".to_owned(), coding.to_owned())));
-    let response = central.handle(&HttpRequest { method: Method::Post, url: format!("/{}", path::PUSH), headers, body });
+    let response =
+        central.handle(&HttpRequest { method: Method::Post, url: format!("/{}", path::PUSH), headers, body });
     central.integrate_waiting().expect("integration");
     response
 }
@@ -94,7 +95,8 @@ pub(super) fn run(input: &[u8]) {
             Ok(plain) => assert_eq!(response, ask(plain, None), "gzipped and plain"),
             Err(status) => {
                 assert_eq!(response.status, status, "{said}");
-                let expected = if status == 413 { "has exceeded limit (65536 bytes)" } else { "Content encoding error" };
+                let expected =
+                    if status == 413 { "has exceeded limit (65536 bytes)" } else { "Content encoding error" };
                 assert!(said.contains(expected), "{said}");
             }
         },

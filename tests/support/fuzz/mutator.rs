@@ -219,7 +219,8 @@ mod tests {
     #[test]
     fn values_are_found() {
         let input = br#"pull 200 {"a":[1,"x\"y"],"b":"#;
-        let found: Vec<&str> = spans(input).into_iter().map(|span| std::str::from_utf8(&input[span]).unwrap()).collect();
+        let found: Vec<&str> =
+            spans(input).into_iter().map(|span| std::str::from_utf8(&input[span]).unwrap()).collect();
         assert_eq!(found, ["pull", "200", "\"a\"", "1", r#""x\"y""#, r#"[1,"x\"y"]"#, "\"b\""]);
         for broken in [&b"\""[..], b"\"\\", b"}]", b"[[[", b"", b"\xff"] {
             assert!(spans(broken).iter().all(|span| span.end <= broken.len()), "{broken:?}");

@@ -4,8 +4,8 @@
 
 use serde_json::Value;
 use serde_json::value::RawValue;
-use sync_core::record::{FieldKind, Fields, RecordData, RecordId, RecordType, TableName};
 use sync_core::Records;
+use sync_core::record::{FieldKind, Fields, RecordData, RecordId, RecordType, TableName};
 use sync_core::storage::{QuarantineCause, Storage};
 
 use super::answers::first_line;
@@ -35,7 +35,10 @@ fn is_checked_and_read_alike(typed: &Typed, data: &RecordData) -> bool {
         (Err(error), Ok(_)) => {
             // Only a key that no field has may be refused by the check alone: reading keeps such as they came.
             let declared = kind.fields.iter().any(|field| error.path == format!("$.{}", field.name));
-            assert!(!declared && error.path.starts_with("$."), "{table}: reading accepts what the check refuses: {error}");
+            assert!(
+                !declared && error.path.starts_with("$."),
+                "{table}: reading accepts what the check refuses: {error}"
+            );
             return false;
         }
         (Err(error), Err(other)) => {
@@ -114,15 +117,16 @@ fn travels(kind: &RecordType, data: &RecordData) {
 
     let current = kind.in_current_spelling(data);
     let current = current.as_ref().unwrap_or(data);
-    let assert_arrived = |(records, storage): (&Records, &dyn Storage), expected: &RecordData, must: bool, what: &str| {
-        if let Some(arrived) = records.get(&table, id).expect("a record") {
-            return assert_eq!(arrived.as_str(), expected.as_str(), "{table}: {what}");
-        }
-        let aside = storage.read().and_then(|txn| txn.quarantined(0, usize::MAX)).expect("a quarantine");
-        let aside: Vec<_> = aside.iter().filter(|(row, _)| row.incoming.id == *id).collect();
-        let waits = aside.iter().all(|(_, why)| why.cause == QuarantineCause::Waiting);
-        assert!(waits && !(must && aside.is_empty()), "{table} {id}: {what}: {aside:?}");
-    };
+    let assert_arrived =
+        |(records, storage): (&Records, &dyn Storage), expected: &RecordData, must: bool, what: &str| {
+            if let Some(arrived) = records.get(&table, id).expect("a record") {
+                return assert_eq!(arrived.as_str(), expected.as_str(), "{table}: {what}");
+            }
+            let aside = storage.read().and_then(|txn| txn.quarantined(0, usize::MAX)).expect("a quarantine");
+            let aside: Vec<_> = aside.iter().filter(|(row, _)| row.incoming.id == *id).collect();
+            let waits = aside.iter().all(|(_, why)| why.cause == QuarantineCause::Waiting);
+            assert!(waits && !(must && aside.is_empty()), "{table} {id}: {what}: {aside:?}");
+        };
     if by_site {
         assert_arrived((&world.records, world.storage.as_ref()), current, kind.pushed, "at central");
     }

@@ -65,7 +65,10 @@ pub(super) fn run(input: &[u8]) {
 /// Records of central, of the other site and of the legacy server, which the site that asks may not change.
 fn plant(world: &SmallWorld) {
     world.put_class("class");
-    world.records.put("asset", [asset("of_b", B.2, ""), asset("of_c", C.2, ""), asset("of_nobody", "", "")]).expect("assets");
+    world
+        .records
+        .put("asset", [asset("of_b", B.2, ""), asset("of_c", C.2, ""), asset("of_nobody", "", "")])
+        .expect("assets");
     let preference = format!(r#"{{"id":"p","key":"k","value":"true","store_id":"{}"}}"#, B.2);
     world.records.put("preference", [data(&preference)]).expect("a preference");
 }
@@ -180,7 +183,8 @@ fn assert_only_allowed_changes(before: &Held, after: &Held) {
             let owner = match *parent {
                 "" => record[*field].as_str().map(str::to_owned),
                 parent => {
-                    let of_parent = record[*field].as_str().and_then(|id| held.get(&(parent.to_owned(), id.to_owned())));
+                    let of_parent =
+                        record[*field].as_str().and_then(|id| held.get(&(parent.to_owned(), id.to_owned())));
                     let parent: Option<serde_json::Value> = of_parent.and_then(|json| serde_json::from_str(json).ok());
                     parent.and_then(|parent| parent["store_id"].as_str().map(str::to_owned))
                 }

@@ -73,6 +73,8 @@ pub(super) fn v6_answers() -> Vec<Vec<u8>> {
         "pull 200 application/json once\n{\"data\":{\"end_cursor\":0,\"total_records\":0,\"records\":[],\"is_last_batch\":true}}",
         "pull 200 application/json\n{\"data\":{\"end_cursor\":7,\"total_records\":0,\"records\":[],\"is_last_batch\":false}}",
         "push 200 application/json\n{\"data\":{\"records_pushed\":1}}\n%%\nstatus 200 application/json\n{\"data\":{\"is_integrating\":true}}",
+        "pull 200 application/json once\n{\"data\":{\"end_cursor\":0,\"total_records\":0,\"records\":[],\"is_last_batch\":true,\"lost_history\":[{\"after\":1,\"before\":900}]}}",
+        "push 200 application/json\n{\"data\":{\"records_pushed\":1,\"lost_history\":[{\"after\":0,\"before\":9},{\"after\":900,\"before\":3}]}}",
         "push 413 text/plain\nJSON payload is larger than allowed\n%%\npull broken once",
         "push 200 application/json\n{\"error\":\"integrationInProgress\"}\n%%\npull cut",
         "pull 301 location=http://elsewhere/\n%%\nstatus timeout\n%%\npush 500 text/html once\n<html>",
@@ -101,12 +103,15 @@ pub(super) fn v5_answers() -> Vec<Vec<u8>> {
     for text in [
         format!("site 200 application/json\n{ours}"),
         format!("site 200 application/json\n{ours}\n%%\nrecords 200 application/json once\n{store}"),
-        "site 401 application/json\n{\"error\":{\"code\":\"site_incorrect_password\",\"message\":\"m\",\"data\":null}}".to_owned(),
-        "site 500 application/json\n{\"error\":{\"code\":\"sync_is_running\",\"message\":\"m\"}}\n%%\nrecords 404\n".to_owned(),
+        "site 401 application/json\n{\"error\":{\"code\":\"site_incorrect_password\",\"message\":\"m\",\"data\":null}}"
+            .to_owned(),
+        "site 500 application/json\n{\"error\":{\"code\":\"sync_is_running\",\"message\":\"m\"}}\n%%\nrecords 404\n"
+            .to_owned(),
         "site 200 text/html\n<html>log in</html>".to_owned(),
         "site broken\n%%\nrecords timeout".to_owned(),
         "records 200 application/json\n{\"maxCursor\":18446744073709551615,\"data\":[]}".to_owned(),
-        "records 200 application/json once\n{\"maxCursor\":100000,\"data\":[]}\n%%\nrecords 200\n{\"maxCursor\":1}".to_owned(),
+        "records 200 application/json once\n{\"maxCursor\":100000,\"data\":[]}\n%%\nrecords 200\n{\"maxCursor\":1}"
+            .to_owned(),
     ] {
         seeds.push(text.into_bytes());
     }
@@ -127,7 +132,9 @@ pub(super) fn requests() -> Vec<Vec<u8>> {
     for capture in captures(&["v6", "v6-2.16", "v5"]) {
         let method = if capture.method == Method::Get { "GET" } else { "POST" };
         let mut text = format!("{method} {}\n", capture.path);
-        for (name, value) in capture.headers.iter().filter(|(name, _)| capture.folder() == "v5" || name.contains("type")) {
+        for (name, value) in
+            capture.headers.iter().filter(|(name, _)| capture.folder() == "v5" || name.contains("type"))
+        {
             let value = if name == "authorization" { BASIC } else { value };
             text.push_str(&format!("{name}: {value}\n"));
         }
@@ -148,7 +155,10 @@ pub(super) fn requests() -> Vec<Vec<u8>> {
     let bad = push_body(&[delete, take, class, log]);
     seeds.push(format!("POST /central/sync/push\n\n{bad}\n%%\n{pull}").into_bytes());
     let unfinished = bad.replace("\"is_last_batch\":true", "\"is_last_batch\":false");
-    seeds.push(format!("POST /central/sync/push\n\n{unfinished}\n%%\nPOST /central/sync/push\n\n{}", push_body(&[])).into_bytes());
+    seeds.push(
+        format!("POST /central/sync/push\n\n{unfinished}\n%%\nPOST /central/sync/push\n\n{}", push_body(&[]))
+            .into_bytes(),
+    );
     seeds
 }
 
@@ -171,8 +181,25 @@ pub(super) fn gzip() -> Vec<Vec<u8>> {
     let body = push_body(&elements()[0]);
     let mut seeds = Vec::new();
     for recipe in [
-        "", "members=2", "members=40 flip=30", "fill=100", "fill=1000", "cut=1", "cut=8", "cut=100", "tail=1", "tail=300", "flip=0",
-        "flip=3", "flip=12", "flip=200", "twice", "twice fill=500", "coding=br", "coding=identity", "coding=GZIP",
+        "",
+        "members=2",
+        "members=40 flip=30",
+        "fill=100",
+        "fill=1000",
+        "cut=1",
+        "cut=8",
+        "cut=100",
+        "tail=1",
+        "tail=300",
+        "flip=0",
+        "flip=3",
+        "flip=12",
+        "flip=200",
+        "twice",
+        "twice fill=500",
+        "coding=br",
+        "coding=identity",
+        "coding=GZIP",
     ] {
         seeds.push(format!("{recipe}\n{body}").into_bytes());
     }
@@ -183,9 +210,25 @@ pub(super) fn gzip() -> Vec<Vec<u8>> {
 
 pub(super) fn database() -> Vec<Vec<u8>> {
     let mut seeds: Vec<Vec<u8>> = [
-        "ours", "other", "newer", "claimed", "crashed", "crashed\nwbyte 40 7\nwcut 5000", "ours\ncut 1000", "ours\ncut 0", "other\ncut 0",
-        "ours\nfill 4096 100000 90", "ours\nbyte 18 9", "ours\nbyte 104 0", "ours\ncopy 4096 8192 4096", "other\nbyte 71 83",
-        "ours\nfill 60 12 0", "file\nSQLite format 3\0", "ours\nbyte 56 2", "ours\nfill 100 8 255", "ours\nbyte 28 255",
+        "ours",
+        "other",
+        "newer",
+        "claimed",
+        "crashed",
+        "crashed\nwbyte 40 7\nwcut 5000",
+        "ours\ncut 1000",
+        "ours\ncut 0",
+        "other\ncut 0",
+        "ours\nfill 4096 100000 90",
+        "ours\nbyte 18 9",
+        "ours\nbyte 104 0",
+        "ours\ncopy 4096 8192 4096",
+        "other\nbyte 71 83",
+        "ours\nfill 60 12 0",
+        "file\nSQLite format 3\0",
+        "ours\nbyte 56 2",
+        "ours\nfill 100 8 255",
+        "ours\nbyte 28 255",
     ]
     .iter()
     .map(|text| text.as_bytes().to_vec())
@@ -222,8 +265,33 @@ pub(super) fn database() -> Vec<Vec<u8>> {
 }
 
 pub(super) fn state() -> Vec<Vec<u8>> {
-    let values = ["", "abc", "-1", "0", "1", "5", "9223372036854775807", "9223372036854775808", "18446744073709551615", "central", "remote",
-        "http://x", "https://u:p@h/", "ftp://h", "http://[", "\\n", "2025-01-01T00:00:00.000Z"];
-    let line = |(at, name): (usize, &&str)| format!("{name}={}\n{name}={}", values[(at + 7) % values.len()], values[at % values.len()]);
-    KEYS.iter().chain(KEYS).chain(KEYS).enumerate().map(line).map(String::into_bytes).collect()
+    let values = [
+        "",
+        "abc",
+        "-1",
+        "0",
+        "1",
+        "5",
+        "9223372036854775807",
+        "9223372036854775808",
+        "18446744073709551615",
+        "central",
+        "remote",
+        "http://x",
+        "https://u:p@h/",
+        "ftp://h",
+        "http://[",
+        "\\n",
+        "2025-01-01T00:00:00.000Z",
+    ];
+    let line = |(at, name): (usize, &&str)| {
+        format!("{name}={}\n{name}={}", values[(at + 7) % values.len()], values[at % values.len()])
+    };
+    let mut seeds: Vec<Vec<u8>> =
+        KEYS.iter().chain(KEYS).chain(KEYS).enumerate().map(line).map(String::into_bytes).collect();
+    let marks: String = (0..60).map(|at| format!("{} {}\\n", 1000 - 10 * at, at)).collect();
+    seeds.push(format!("push_marks={marks}").into_bytes());
+    seeds.push(b"resend=0 5\nlost=[{\"after\":1,\"before\":9}]\nrecovering_from=3".to_vec());
+    seeds.push(b"resend=5 0\npush_cursor_v6=1\ninitialised_at=".to_vec());
+    seeds
 }
