@@ -100,6 +100,27 @@ pub(super) fn v5_answers() -> Vec<Vec<u8>> {
     }
     let ours = r#"{"id":"UUID-site_b","siteId":2,"code":"b","name":"site_b","initialisationStatus":"completed","isOmSupplyCentralServer":false,"omSupplyCentralServerUrl":"http://central.example.org","mSupplyCentralSiteId":1}"#;
     let store = r#"{"maxCursor":900,"data":[{"ID":850,"tableName":"store","recordId":"S","action":"update","recordData":{"ID":"S","name_ID":"N","sync_id_remote_site":2}},{"ID":900,"tableName":"name","recordId":"N","action":"insert","recordData":{"ID":"N","name":"n","type":"store"}},{"ID":900,"tableName":"item","recordId":"I","action":"delete"}]}"#;
+    for (at, (action, table)) in [
+        ("update", "asset"),
+        ("insert", "item"),
+        ("delete", "name"),
+        ("merge", "name"),
+        ("Update", "name_store_join"),
+        ("update", "hologram"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let data = format!(r#"{{"ID":"R{at}","id":"R{at}","name_ID":"N","store_ID":"STORE_SITE_B"}}"#);
+        seeds.push(
+            format!(
+                r#"records 200 application/json once
+{{"maxCursor":{0},"data":[{{"ID":{0},"tableName":"{table}","recordId":"R{at}","action":"{action}","recordData":{data}}}]}}"#,
+                700 + at
+            )
+            .into_bytes(),
+        );
+    }
     for text in [
         format!("site 200 application/json\n{ours}"),
         format!("site 200 application/json\n{ours}\n%%\nrecords 200 application/json once\n{store}"),
