@@ -6,6 +6,7 @@ mod cycle;
 mod errors;
 mod fixtures;
 mod fuzz;
+mod healing;
 mod held_up;
 mod record_types;
 mod restored;

@@ -4,8 +4,8 @@ use crate::changelog::{Audience, ChangeAction, NewChange, scope_of};
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::ownership::StoreOwner;
-use crate::record::{NameId, RecordData, RecordId, Scope, SiteId, StoreId, TableName, record_type};
-use crate::storage::{ReadTxn, WriteTxn};
+use crate::record::{Cursor, NameId, RecordData, RecordId, Scope, SiteId, StoreId, TableName, record_type};
+use crate::storage::{ReadTxn, Selection, WriteTxn};
 
 /// Who wrote a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +38,7 @@ pub(crate) fn upsert(
     let left = before.is_some() && old_store.is_some() && old_store != store;
     let change = change(table, id, ChangeAction::Upsert, (store, name), data, origin, now);
     txn.put_record(data, &change)?;
-    if left {
+    if left && !planted!(FormerStoreNotTold) {
         // The site that loses the record is told too.
         let scope = (old_store, change.name.clone());
         txn.append_change(&self::change(table, id, ChangeAction::Upsert, scope, data, origin, now))?;
@@ -83,6 +83,29 @@ pub(crate) fn log_again(txn: &dyn WriteTxn, logged: NewChange, now: Timestamp) -
         }
         // Written again since it was deleted: that is the newer edit.
         _ => Ok(()),
+    }
+}
+
+/// On central, once a join makes a patient visible in a store: the patient's records go out anew, because the store's
+/// site has read past them (weak point A11).
+pub(crate) fn show_patient(txn: &dyn WriteTxn, table: &TableName, join: &RecordData) -> Result<()> {
+    const ROWS: usize = 1000;
+    let fields = join.fields().filter(|_| *table == *"name_store_join" && !planted!(PatientHistoryIgnored));
+    let Some(name) = fields.as_ref().and_then(|fields| fields.text("name_ID")) else { return Ok(()) };
+    let patient = Selection::Patient(NameId::from(name.as_ref()));
+    let end = txn.last_cursor()?.next();
+    let mut from = Cursor(0);
+    loop {
+        let rows = txn.changed_records(&patient, from, ROWS, usize::MAX)?;
+        for (row, data) in rows.iter().filter(|(row, _)| row.cursor < end) {
+            if let (ChangeAction::Upsert, Some(data)) = (row.change.action, data) {
+                txn.put_record(data, &row.change)?;
+            }
+        }
+        match rows.last() {
+            Some((last, _)) if last.cursor < end => from = last.cursor.next(),
+            _ => return Ok(()),
+        }
     }
 }
 

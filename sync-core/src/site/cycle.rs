@@ -12,7 +12,7 @@ use super::report::{Outcome, StepReport, SyncReport};
 use super::restored::Recovering;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorClass, Result};
-use crate::integrate::{Door, Integrated, integrate};
+use crate::integrate::{Door, Integrated, integrate, requeue_after_upgrade};
 use crate::ownership::Role;
 use crate::record::Cursor;
 use crate::storage::{LogEntry, QuarantineCause, Selection, Source, key};
@@ -52,6 +52,7 @@ impl Site {
     /// The cycle could not even begin: [`Error::NotSetUp`], [`Error::CycleRunning`], or the database failed.
     pub fn sync(&self, options: &SyncOptions, observer: &mut dyn SyncObserver) -> Result<SyncReport> {
         let _lock = self.storage.lock_cycle()?;
+        requeue_after_upgrade(self.storage.as_ref())?;
         let started_at = self.clock.now();
         let mut cycle = Cycle {
             site: self,

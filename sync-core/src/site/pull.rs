@@ -38,6 +38,7 @@ fn advance(start: Cursor, seen: Cursor, batch: &ReadBatch) -> Advance {
     let next = batch.last_record_cursor().map_or(batch.end_cursor, |last| last.max(batch.end_cursor)).next();
     match (batch.records.is_empty(), batch.is_last_batch) {
         (true, true) if batch.end_cursor < seen => Advance::WentBack,
+        (true, true) if planted!(EmptyBatchMovesCursor) => Advance::To(next),
         (true, true) => Advance::Stay,
         (_, false) if next <= start => Advance::Stuck,
         (false, true) if next <= start => Advance::Stuck,
@@ -55,12 +56,14 @@ impl Cycle<'_, '_> {
         // The answer to a question that was asked ahead seems to come at once: the round before it tells the pace.
         let mut last_round = Duration::ZERO;
         loop {
-            let (start, seen) = {
+            let (start, seen, pulls_own) = {
                 let txn = self.site.storage.read()?;
-                (cursor(txn.as_ref(), key::PULL_CURSOR_V6)?, seen(txn.as_ref())?)
+                // A site that lost what it had, or that got a store back, is sent what came from it too.
+                let pulls_own = self.recovering.is_some() || txn.state(key::PULL_OWN)?.as_deref() == Some("1");
+                (cursor(txn.as_ref(), key::PULL_CURSOR_V6)?, seen(txn.as_ref())?, pulls_own)
             };
             let began = self.site.clock.monotonic();
-            let (batch, bytes) = self.ask_batch(central, start, batch_size)?;
+            let (batch, bytes) = self.ask_batch(central, (start, pulls_own), batch_size)?;
             if self.learn_of_loss(&batch.lost_history, None)? {
                 if std::mem::replace(&mut reread, true) {
                     return Err(Error::NoProgress { server: Server::Central, cursor: start.0 });
@@ -73,7 +76,7 @@ impl Cycle<'_, '_> {
             batch_size = next_batch_size(&self.site.config, batch_size, records, bytes, asking.as_secs_f64());
             match advance(start, seen, &batch) {
                 Advance::To(next) if is_last || self.over_budget() => self.take_batch(batch, next)?,
-                Advance::To(next) => self.take_batch_and_ask_ahead(central, batch, next, batch_size)?,
+                Advance::To(next) => self.take_batch_and_ask_ahead(central, batch, (next, pulls_own), batch_size)?,
                 Advance::Stay => self.mark(batch.end_cursor)?,
                 Advance::Stuck => {
                     return Err(Error::NoProgress { server: Server::Central, cursor: start.0 });
@@ -96,7 +99,10 @@ impl Cycle<'_, '_> {
                 asked_for_the_end = true;
                 continue;
             }
-            if is_last || self.over_budget() {
+            if is_last {
+                return self.end_reread();
+            }
+            if self.over_budget() {
                 return Ok(());
             }
             if empty >= EMPTY_BATCHES_MAX {
@@ -106,23 +112,32 @@ impl Cycle<'_, '_> {
         }
     }
 
-    fn question(&self, start: Cursor, batch_size: u32) -> PullRequest {
+    /// Everything was read again.
+    fn end_reread(&self) -> Result<()> {
+        if self.site.storage.read()?.state(key::PULL_OWN)?.as_deref() != Some("1") {
+            return Ok(());
+        }
+        let txn = self.site.storage.write()?;
+        txn.set_state(key::PULL_OWN, "0")?;
+        txn.commit()
+    }
+
+    fn question(&self, (start, pulls_own): (Cursor, bool), batch_size: u32) -> PullRequest {
         PullRequest {
             cursor: start,
             batch_size,
             sync_v5_settings: self.identity.credentials(),
-            // A site that lost what it had is sent its own records too.
-            is_initialised: self.identity.initialised && self.recovering.is_none(),
+            is_initialised: self.identity.initialised && !pulls_own,
             sync_v6_version: V6_VERSION,
         }
     }
 
     /// Asks for a batch; on a line that breaks, for ever smaller ones.
-    fn ask_batch(&mut self, central: &Url, start: Cursor, batch_size: u32) -> Result<(ReadBatch, usize)> {
-        let request = self.question(start, batch_size);
+    fn ask_batch(&mut self, central: &Url, from: (Cursor, bool), batch_size: u32) -> Result<(ReadBatch, usize)> {
+        let request = self.question(from, batch_size);
         let raw = match self.client.central_raw(&self.identity, central, path::PULL, &request) {
             Err(Error::CutOff { .. } | Error::TimedOut { .. }) if batch_size > 16 => {
-                return self.ask_batch(central, start, batch_size / 4);
+                return self.ask_batch(central, from, batch_size / 4);
             }
             raw => raw?,
         };
@@ -151,8 +166,14 @@ impl Cycle<'_, '_> {
     }
 
     /// While a batch is integrated here, central already gathers the next.
-    fn take_batch_and_ask_ahead(&mut self, central: &Url, batch: ReadBatch, next: Cursor, size: u32) -> Result<()> {
-        let (site, question, recovering) = (self.site, self.question(next, size), self.recovering);
+    fn take_batch_and_ask_ahead(
+        &mut self,
+        central: &Url,
+        batch: ReadBatch,
+        (next, pulls_own): (Cursor, bool),
+        size: u32,
+    ) -> Result<()> {
+        let (site, question, recovering) = (self.site, self.question((next, pulls_own), size), self.recovering);
         let done = self.client.ask_ahead(central, path::PULL, &question, || take(site, batch, next, recovering))?;
         self.count(done);
         Ok(())
@@ -162,6 +183,12 @@ impl Cycle<'_, '_> {
 /// Integrates a batch and moves the cursor past it, in one transaction.
 fn take(site: &Site, batch: ReadBatch, next: Cursor, recovering: Option<Recovering>) -> Result<Integrated> {
     let door = Door { source: Source::Central, stores: Vec::new(), origin: None };
+    let next = if planted!(PullCursorOffByOne) { next.next() } else { next };
+    if planted!(CursorBeforeRecords) {
+        let txn = site.storage.write()?;
+        txn.set_state(key::PULL_CURSOR_V6, &next.to_string())?;
+        txn.commit()?;
+    }
     let txn = site.storage.write()?;
     if let Some(recovering) = recovering {
         give_way(site, txn.as_ref(), &batch, recovering)?;

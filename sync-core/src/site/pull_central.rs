@@ -6,7 +6,8 @@ use super::observer::Step;
 use crate::error::{Error, Result, Server};
 use crate::integrate::{Door, receive};
 use crate::protocol::v5::{CentralBatch, path};
-use crate::storage::{Incoming, Source, key};
+use crate::record::{Cursor, StoreId};
+use crate::storage::{Incoming, ReadTxn, Source, key};
 
 /// Records asked for in one batch.
 const LIMIT: u32 = 500;
@@ -64,10 +65,26 @@ impl Cycle<'_, '_> {
             quarantine: None,
         });
         let txn = self.site.storage.write()?;
+        let own_stores = |txn: &dyn ReadTxn| self.identity.site_id.map_or(Ok(Vec::new()), |id| txn.stores_of_site(id));
+        let before = own_stores(txn.as_ref())?;
         let done = receive(txn.as_ref(), self.site.clock.now(), &door, incoming.collect())?;
+        let gained: Vec<StoreId> = own_stores(txn.as_ref())?.into_iter().filter(|id| !before.contains(id)).collect();
+        // What belongs to a store that came here lies behind what was read already (weak point A11).
+        let rereads = !gained.is_empty()
+            && !planted!(GainedStoreIgnored)
+            && cursor(txn.as_ref(), key::PULL_CURSOR_V6)? > Cursor(0);
+        if rereads {
+            txn.set_state(key::PULL_CURSOR_V6, "0")?;
+            txn.set_state(key::PULL_OWN, "1")?;
+        }
         txn.set_state(key::PULL_CURSOR_CENTRAL, &next.to_string())?;
         txn.commit()?;
         self.count(done);
+        if rereads {
+            let names: Vec<&str> = gained.iter().map(StoreId::as_str).collect();
+            let stores = names.join(", ");
+            self.warn(format!("active on this site now: {stores}. Everything is read again from the beginning."))?;
+        }
         Ok(())
     }
 }

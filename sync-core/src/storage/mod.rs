@@ -315,6 +315,10 @@ pub mod key {
     /// The parts of the changelog that were lost when this storage was restored from a backup; see
     /// [`Lost`](super::Lost).
     pub const LOST: &str = "lost";
+    /// `1` while what came from this site is to be sent back to it, because it reads everything again.
+    pub const PULL_OWN: &str = "pull_own";
+    /// The version of this library that used the database last.
+    pub const LIBRARY_VERSION: &str = "library_version";
     /// While a restored site reads what it lost: how far it had seen central's changelog at the time of the backup.
     pub const RECOVERING_FROM: &str = "recovering_from";
     /// Up to which cursor a site has dealt with what central says that it lost.
