@@ -192,7 +192,9 @@ pub(super) fn run(input: &[u8]) {
     let marked = file.get(68..72) == Some(OUR_MARK);
     let opened = SqliteStorage::open(&path);
     let refused = matches!(&opened, Err(Error::NotADatabase { .. } | Error::DatabaseTooNew { .. }));
-    let of_others = !file.is_empty() && !marked && base != "crashed";
+    // A file whose first page says that it holds no table cannot be told from a fresh one.
+    let says_it_is_empty = file.get(103..105).is_none_or(|cells| cells == [0, 0]);
+    let of_others = !says_it_is_empty && !marked && base != "crashed";
     if refused && base != "crashed" || of_others {
         let after = std::fs::read(&path).expect("a file");
         assert!(

@@ -103,7 +103,9 @@ pub(super) fn run(input: &[u8]) {
         "" | "identity" => assert!([200, 400, 413].contains(&response.status), "{}", response.status),
         _ => assert_eq!((response.status, said.as_str()), (415, "Content encoding not supported")),
     }
-    if response.status != 200 {
+    // The parser's message may quote what stands in the request.
+    let quotes = said.starts_with("Json deserialize error: ");
+    if response.status != 200 && !quotes {
         assert_message(&said);
     }
 }
