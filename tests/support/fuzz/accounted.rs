@@ -83,11 +83,11 @@ pub(super) fn central_records(served: &[&Served]) -> Vec<Claim> {
         let asked = query.split('&').next()?.parse::<u64>().ok()?.saturating_add(1);
         let batch: Object = serde_json::from_slice(&served.response.body).ok()?;
         let elements: Vec<Box<RawValue>> = serde_json::from_str(batch.get("data")?.get()).ok()?;
-        let read = |raw: &Box<RawValue>| {
+        let read = |raw: &RawValue| {
             let record: Object = serde_json::from_str(raw.get()).ok()?;
             Some(claim(number(&record, "ID")?, asked, raw, &record))
         };
-        Some((asked, elements.iter().filter_map(read).collect()))
+        Some((asked, elements.iter().filter_map(|raw| read(raw)).collect()))
     };
     last_of_each_question(served.iter().filter_map(read).collect())
 }

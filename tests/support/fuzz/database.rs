@@ -62,13 +62,13 @@ fn make_files() -> Files {
     };
     let ours = read(&path);
     let newer = made("newer", Some(&ours), "PRAGMA journal_mode = DELETE; PRAGMA user_version = 99;");
-    let foo = "CREATE TABLE foo (x); INSERT INTO foo VALUES (1);";
-    let other = made("other", None, foo);
+    let theirs = "CREATE TABLE foo (x); INSERT INTO foo VALUES (1);";
+    let other = made("other", None, theirs);
     let claimed = made(
         "claimed",
         None,
         &format!(
-            "{foo} CREATE TABLE sync_state (id, json); PRAGMA application_id = 0x4f4d5353; PRAGMA user_version = 1;"
+            "{theirs} CREATE TABLE sync_state (id, json); PRAGMA application_id = 0x4f4d5353; PRAGMA user_version = 1;"
         ),
     );
     Files { ours, crashed, log, other, newer, claimed }
