@@ -13,7 +13,7 @@ use super::answers::Served;
 pub(super) struct Claim {
     /// Its place in the sender's changelog.
     pub position: u64,
-    /// The first position that was not asked for.
+    /// The first position that was asked for.
     pub asked: u64,
     /// Its table; empty where it has none that can be read.
     pub table: String,
