@@ -129,7 +129,7 @@ impl World {
         if random.chance(8) {
             host.write_many(&records, &self.ledger);
         }
-        if random.chance(10) {
+        if random.chance(20) {
             self.put_or_kill(site, host, random, unkilled.put);
         }
         // In every second round the program has the file to itself, and a kill leaves its log to whoever opens it next.
