@@ -4,8 +4,10 @@ use crate::changelog::{Audience, ChangeAction, NewChange, scope_of};
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::ownership::StoreOwner;
-use crate::record::{NameId, RecordData, RecordId, Scope, SiteId, StoreId, TableName, record_type};
-use crate::storage::{ReadTxn, WriteTxn};
+use crate::record::{
+    Cursor, NameId, RecordData, RecordId, Scope, SiteId, StoreId, TableName, record_type, record_types,
+};
+use crate::storage::{QuarantineCause, ReadTxn, Selection, Source, WriteTxn};
 
 /// Who wrote a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,12 +40,70 @@ pub(crate) fn upsert(
     let left = before.is_some() && old_store.is_some() && old_store != store;
     let change = change(table, id, ChangeAction::Upsert, (store, name), data, origin, now);
     txn.put_record(data, &change)?;
-    if left {
+    if left && !planted!(FormerStoreNotTold) {
         // The site that loses the record is told too.
         let scope = (old_store, change.name.clone());
         txn.append_change(&self::change(table, id, ChangeAction::Upsert, scope, data, origin, now))?;
     }
     Ok(true)
+}
+
+/// On central, stores a record, and logs again what reaches other sites by it: the records of a patient who becomes
+/// visible in a store, the children of a record that moves to another store (weak point A11), and what was refused from
+/// the site of a store.
+pub(crate) fn upsert_at_central(
+    txn: &dyn WriteTxn,
+    table: &TableName,
+    id: &RecordId,
+    data: &RecordData,
+    origin: Origin,
+    now: Timestamp,
+) -> Result<bool> {
+    let before = txn.record(table, id)?.map(|before| scope(txn, table, &before)).transpose()?;
+    let changed = upsert(txn, table, id, data, origin, now)?;
+    if !changed {
+        return Ok(false);
+    }
+    show_patient(txn, table, data)?;
+    if *table == *"store" {
+        retry_refused(txn, data)?;
+    }
+    if let Some((store, _)) = before
+        && store != scope(txn, table, data)?.0
+    {
+        move_children(txn, table, id, origin, now)?;
+    }
+    Ok(true)
+}
+
+/// Once a store is active on a site, what was refused from that site may be allowed: edits made while the store was away
+/// for a time.
+fn retry_refused(txn: &dyn WriteTxn, store: &RecordData) -> Result<()> {
+    let site = store.fields().and_then(|fields| {
+        let raw = fields.get("sync_id_remote_site")?.get();
+        raw.trim_matches('"').trim().parse().ok().map(SiteId)
+    });
+    if let Some(site) = site {
+        txn.requeue(QuarantineCause::Refused, Some(Source::Site(site)))?;
+    }
+    Ok(())
+}
+
+fn move_children(txn: &dyn WriteTxn, table: &TableName, id: &RecordId, origin: Origin, now: Timestamp) -> Result<()> {
+    for kind in record_types() {
+        let Scope::ParentStore(field, parent, _) = kind.scope else { continue };
+        if *table != *parent || planted!(ChildrenStay) {
+            continue;
+        }
+        let child_table = TableName::from(kind.table);
+        for child in txn.children(&child_table, field, id)? {
+            let Some(data) = txn.record(&child_table, &child)? else { continue };
+            let scope = scope(txn, &child_table, &data)?;
+            let moved = change(&child_table, &child, ChangeAction::Upsert, scope, &data, origin, now);
+            txn.put_record(&data, &moved)?;
+        }
+    }
+    Ok(())
 }
 
 /// Removes a record and says in the changelog that it is gone; a record that is not here changes nothing.
@@ -58,6 +118,78 @@ pub(crate) fn delete(
     let scope = scope(txn, table, &before)?;
     txn.remove_record(&change(table, id, ChangeAction::Delete, scope, &before, origin, now))?;
     Ok(true)
+}
+
+/// Says again that a record was deleted here, because what came for it gives way to that.
+pub(crate) fn delete_again(
+    txn: &dyn WriteTxn,
+    table: &TableName,
+    id: &RecordId,
+    incoming: &RecordData,
+    now: Timestamp,
+) -> Result<()> {
+    let scope = scope(txn, table, incoming)?;
+    txn.remove_record(&change(table, id, ChangeAction::Delete, scope, incoming, Origin::Local, now))?;
+    Ok(())
+}
+
+/// Logs a change of this database again, as an edit that is not pushed yet.
+pub(crate) fn log_again(txn: &dyn WriteTxn, logged: NewChange, now: Timestamp) -> Result<()> {
+    let (table, id) = (logged.table.clone(), logged.id.clone());
+    match (logged.action, txn.record(&table, &id)?) {
+        (ChangeAction::Upsert, Some(data)) => upsert(txn, &table, &id, &data, Origin::Local, now).map(|_| ()),
+        (ChangeAction::Delete, None) => {
+            txn.remove_record(&NewChange { is_sync_update: false, changed_at: now, ..logged }).map(|_| ())
+        }
+        // Written again since it was deleted: that is the newer edit.
+        _ => Ok(()),
+    }
+}
+
+/// Once a join makes a patient visible in a store: the patient's records go out anew, because the store's
+/// site has read past them (weak point A11).
+fn show_patient(txn: &dyn WriteTxn, table: &TableName, join: &RecordData) -> Result<()> {
+    const ROWS: usize = 1000;
+    let fields = join.fields().filter(|_| *table == *"name_store_join" && !planted!(PatientHistoryIgnored));
+    let Some(name) = fields.as_ref().and_then(|fields| fields.text("name_ID")) else { return Ok(()) };
+    let patient = Selection::Patient(NameId::from(name.as_ref()));
+    let end = txn.last_cursor()?.next();
+    let mut from = Cursor(0);
+    loop {
+        let rows = txn.changed_records(&patient, from, ROWS, usize::MAX)?;
+        for (row, data) in rows.iter().filter(|(row, _)| row.cursor < end) {
+            if let (ChangeAction::Upsert, Some(data)) = (row.change.action, data) {
+                txn.put_record(data, &row.change)?;
+            }
+        }
+        match rows.last() {
+            Some((last, _)) if last.cursor < end => from = last.cursor.next(),
+            _ => return Ok(()),
+        }
+    }
+}
+
+/// Takes an edit made here back from the push: what came takes its place.
+pub(crate) fn yield_local(
+    txn: &dyn WriteTxn,
+    table: &TableName,
+    id: &RecordId,
+    ours: Option<&RecordData>,
+    incoming: &RecordData,
+    now: Timestamp,
+) -> Result<()> {
+    let origin = Origin::Sync(None);
+    match ours {
+        Some(ours) => {
+            let scope = scope(txn, table, ours)?;
+            txn.put_record(ours, &change(table, id, ChangeAction::Upsert, scope, ours, origin, now))?;
+        }
+        None => {
+            let scope = scope(txn, table, incoming)?;
+            txn.remove_record(&change(table, id, ChangeAction::Delete, scope, incoming, origin, now))?;
+        }
+    }
+    Ok(())
 }
 
 /// The store and the name that a record's changelog row carries.

@@ -7,6 +7,7 @@ mod local;
 mod pull;
 mod push;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -26,6 +27,9 @@ use crate::protocol::v6::{
 use crate::record::SiteId;
 use crate::storage::Storage;
 use crate::transport::{HttpRequest, HttpResponse, Method};
+
+/// The most characters of a reason that quotes what was sent.
+const REASON_CHARS_MAX: usize = 1000;
 
 /// Limits of a central server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,6 +69,9 @@ pub struct Central {
     /// Whether the V5 questions of a site are answered here too, because there is no legacy server.
     stands_alone: bool,
     work: (Mutex<bool>, Condvar),
+    lately: push::Lately,
+    /// Whether what an older version had set aside was tried again.
+    is_up_to_date: AtomicBool,
 }
 
 impl std::fmt::Debug for Central {
@@ -76,8 +83,16 @@ impl std::fmt::Debug for Central {
 impl Central {
     /// A central server that lets sites in as `authenticator` says.
     pub fn new(storage: Arc<dyn Storage>, clock: Arc<dyn Clock>, authenticator: Arc<dyn SiteAuthenticator>) -> Self {
-        let work = (Mutex::new(false), Condvar::new());
-        Self { storage, clock, authenticator, config: CentralConfig::default(), stands_alone: false, work }
+        Self {
+            storage,
+            clock,
+            authenticator,
+            config: CentralConfig::default(),
+            stands_alone: false,
+            work: (Mutex::new(false), Condvar::new()),
+            lately: push::Lately::default(),
+            is_up_to_date: AtomicBool::new(false),
+        }
     }
 
     /// A central server that needs no legacy server: it keeps the list of sites itself and answers the V5 questions
@@ -130,6 +145,10 @@ impl Central {
     /// # Errors
     /// The database failed. What is not done yet stays queued.
     pub fn integrate_waiting(&self) -> Result<()> {
+        if !self.is_up_to_date.load(Ordering::Relaxed) {
+            integrate::requeue_after_upgrade(self.storage.as_ref())?;
+            self.is_up_to_date.store(true, Ordering::Relaxed);
+        }
         integrate::integrate_sites(self.storage.as_ref(), self.clock.as_ref()).map(|_| ())
     }
 
@@ -161,7 +180,8 @@ impl Central {
         let question = match serde_json::from_slice(&json) {
             Ok(question) => question,
             Err(error) => {
-                return HttpResponse::text(400, format!("Json deserialize error: {error}"));
+                let reason: String = error.to_string().chars().take(REASON_CHARS_MAX).collect();
+                return HttpResponse::text(400, format!("Json deserialize error: {reason}"));
             }
         };
         drop(json);

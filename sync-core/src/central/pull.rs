@@ -6,13 +6,17 @@ use crate::error::Result;
 use crate::outgoing;
 use crate::protocol::v6::{Batch, PatientPullRequest, PullRequest};
 use crate::record::{Cursor, SiteId, record_type};
-use crate::storage::{ReadTxn, Selection};
+use crate::storage::{Lost, ReadTxn, Selection};
 
 impl Central {
     pub(super) fn pull(&self, site: SiteId, request: &PullRequest) -> std::result::Result<Batch, Refused> {
         let batch = {
             let txn = self.storage.read()?;
-            let stores = txn.stores_of_site(site)?;
+            let mut stores = txn.stores_of_site(site)?;
+            if planted!(EveryStoreSelected) {
+                let all = txn.records(&"store".into(), None, usize::MAX >> 1)?;
+                stores = all.into_iter().map(|(id, _)| id.as_str().into()).collect();
+            }
             let except_from = request.is_initialised.then_some(site);
             let selection = Selection::ForSite { stores, except_from };
             self.batch(txn.as_ref(), &selection, request.cursor, request.batch_size)?
@@ -31,8 +35,7 @@ impl Central {
         let txn = self.storage.read()?;
         let patient = &request.fetch_patient_id;
         if !txn.is_visible(patient, &txn.stores_of_site(site)?)? {
-            let end_cursor = txn.last_cursor()?;
-            return Ok(Batch { end_cursor, total_records: 0, records: Vec::new(), is_last_batch: true });
+            return Ok(Batch::empty(txn.last_cursor()?));
         }
         Ok(self.batch(txn.as_ref(), &Selection::Patient(patient.clone()), request.cursor, request.batch_size)?)
     }
@@ -44,11 +47,16 @@ impl Central {
         let total = txn.count_changes(selection, from)?;
         let rows = txn.changed_records(selection, from, limit, self.config.batch_bytes_max)?;
         let is_last_batch = total <= rows.len() as u64;
-        let end_cursor = rows.last().map_or_else(|| txn.last_cursor(), |(row, _)| Ok(row.cursor))?;
+        let end_cursor = match rows.last() {
+            Some((row, _)) => row.cursor,
+            None if planted!(EmptyBatchMovesCursor) => self.storage.read()?.last_cursor()?,
+            None => txn.last_cursor()?,
+        };
         let is_pulled = |row: &Change| record_type(row.change.table.as_str()).is_some_and(|kind| kind.pulled);
         let pulled = rows.into_iter().filter(|(row, _)| is_pulled(row));
         let records = pulled.filter_map(|(row, data)| outgoing::element(row, data)).collect();
-        Ok(Batch { end_cursor, total_records: total, records, is_last_batch })
+        let lost_history = Lost::all(txn)?;
+        Ok(Batch { end_cursor, total_records: total, records, is_last_batch, lost_history })
     }
 
     fn remember_first_pull(&self, site: SiteId) -> Result<()> {

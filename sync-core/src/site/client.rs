@@ -202,6 +202,10 @@ impl<'a> Client<'a> {
     ) -> Result<T> {
         let (request, _) = self.central_request(central, path, &to_json(body)?)?;
         let transport = self.transport;
+        if !transport.is_concurrent() {
+            self.ahead = Some((request.clone(), transport.send(&request)));
+            return work();
+        }
         let (done, response) = std::thread::scope(|scope| {
             let asking = scope.spawn(|| transport.send(&request));
             (work(), asking.join().ok())

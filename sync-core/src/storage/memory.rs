@@ -40,6 +40,20 @@ impl MemoryStorage {
         Self::default()
     }
 
+    /// A backup of what is committed now.
+    pub fn backup(&self) -> MemoryBackup {
+        MemoryBackup(self.snapshot())
+    }
+
+    /// Puts a backup of this storage back in place of what was committed since.
+    pub fn restore(&self, backup: &MemoryBackup) {
+        let _turn = lock(&self.writer);
+        let mut committed = lock(&self.committed);
+        let mut state = backup.0.clone();
+        state.went_back_from(&committed);
+        *committed = state;
+    }
+
     /// What is committed now. Its parts are shared until one of them is written.
     fn snapshot(&self) -> State {
         lock(&self.committed).clone()
@@ -67,6 +81,16 @@ impl Storage for MemoryStorage {
             return Err(Error::CycleRunning { holder: Some(std::process::id()) });
         }
         Ok(CycleLock::new(CycleRuns(self.cycle_runs.clone())))
+    }
+}
+
+/// All that a [`MemoryStorage`] held at some moment.
+#[derive(Clone)]
+pub struct MemoryBackup(State);
+
+impl std::fmt::Debug for MemoryBackup {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("MemoryBackup")
     }
 }
 

@@ -14,13 +14,13 @@ mod sqlite;
 
 use serde::{Deserialize, Serialize};
 
-pub use memory::MemoryStorage;
+pub use memory::{MemoryBackup, MemoryStorage};
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteStorage;
 
 use crate::changelog::{Change, NewChange};
 use crate::clock::Timestamp;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::protocol::v6::Action;
 use crate::record::{Cursor, NameId, RecordData, RecordId, SiteId, StoreId, TableName};
 
@@ -42,6 +42,10 @@ use crate::record::{Cursor, NameId, RecordData, RecordId, SiteId, StoreId, Table
 /// # Order of calls
 /// Within a transaction, calls come in any order. A thread that holds a writer must end it before it begins another, or
 /// it waits for itself.
+///
+/// # Restored from a backup
+/// A storage that is put back to an older state, as far as it can notice that, gives out no cursor again that was given
+/// out before, and adds a [`Lost`] part to [`key::LOST`], in one step before anything else can be seen of it.
 ///
 /// # Errors
 /// An implementation sorts its errors by who must act: [`DatabaseBusy`](crate::Error::DatabaseBusy) (try again),
@@ -104,7 +108,7 @@ pub trait Storage: Send + Sync {
     /// process that dies gives it back too.
     ///
     /// # Errors
-    /// [`Error::CycleRunning`](crate::Error::CycleRunning) if another one has it.
+    /// [`Error::CycleRunning`] if another one has it.
     fn lock_cycle(&self) -> Result<CycleLock>;
 }
 
@@ -308,6 +312,57 @@ pub mod key {
     pub const PUSH_UNCONFIRMED: &str = "push_unconfirmed";
     /// The last position read of the legacy server's central data; exclusive, as V5 has it.
     pub const PULL_CURSOR_CENTRAL: &str = "pull_cursor_central";
+    /// The parts of the changelog that were lost when this storage was restored from a backup; see
+    /// [`Lost`](super::Lost).
+    pub const LOST: &str = "lost";
+    /// `1` while what came from this site is to be sent back to it, because it reads everything again.
+    pub const PULL_OWN: &str = "pull_own";
+    /// The version of this library that used the database last.
+    pub const LIBRARY_VERSION: &str = "library_version";
+    /// While a restored site reads what it lost: how far it had seen central's changelog at the time of the backup.
+    pub const RECOVERING_FROM: &str = "recovering_from";
+    /// Up to which cursor a site has dealt with what central says that it lost.
+    pub const CENTRAL_LOST_KNOWN: &str = "central_lost_known";
+    /// Points of central's changelog by which it had integrated what was pushed up to a cursor.
+    pub const PUSH_MARKS: &str = "push_marks";
+    /// On central, followed by a site's number: fingerprints of the rows of the last batch that it pushed.
+    pub const LAST_PUSH_OF_SITE: &str = "last_push_of_site_";
+    /// The cursors between which edits that were pushed already go out again.
+    pub const RESEND: &str = "resend";
+}
+
+/// A part of a changelog that was lost when its storage was restored from a backup.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lost {
+    /// The last cursor that is still there.
+    pub after: Cursor,
+    /// The first cursor given out since; none between the two is ever used again.
+    pub before: Cursor,
+}
+
+impl Lost {
+    /// What [`key::LOST`] says, oldest first.
+    ///
+    /// # Errors
+    /// The storage cannot be read, or `damaged_state`.
+    pub fn all<T: ReadTxn + ?Sized>(txn: &T) -> Result<Vec<Self>> {
+        Self::read(txn.state(key::LOST)?.as_deref())
+    }
+
+    fn read(text: Option<&str>) -> Result<Vec<Self>> {
+        let damaged = || Error::DamagedState { what: key::LOST.to_owned() };
+        let number = |text: &str| text.parse().map(Cursor).map_err(|_| damaged());
+        let part = |line: &str| {
+            let (after, before) = line.split_once(' ').ok_or_else(damaged)?;
+            Ok(Self { after: number(after)?, before: number(before)? })
+        };
+        text.unwrap_or_default().lines().map(part).collect()
+    }
+
+    /// Writes it after what is there.
+    fn add_to(self, text: Option<&str>) -> String {
+        format!("{}{} {}\n", text.unwrap_or_default(), self.after, self.before)
+    }
 }
 
 /// How many bytes of data a chunk of staged records holds before it ends early. A chunk holds at least one record.
@@ -331,6 +386,9 @@ pub trait ReadTxn {
     /// The number of records of each table that has any, by the name of the table.
     fn record_counts(&self) -> Result<Vec<(TableName, u64)>>;
 
+    /// The records of a table that name another in this field, by id. Asked of the tables whose records belong to the store
+    /// of their parent.
+    fn children(&self, table: &TableName, field: &'static str, parent: &RecordId) -> Result<Vec<RecordId>>;
     /// The stores that are active on a site, by id: those whose record of `store` has its number in
     /// `sync_id_remote_site`, as a number or as text.
     fn stores_of_site(&self, site: SiteId) -> Result<Vec<StoreId>>;
@@ -440,9 +498,9 @@ pub trait WriteTxn: ReadTxn {
     /// Stages again what waits for this record; says how many. Where a site had pushed it, the site's integration is
     /// requested too, as of the time at which it was received.
     fn wake_waiting(&self, table: &TableName, id: &RecordId) -> Result<u64>;
-    /// Stages again what was received and is quarantined for this cause, in its old place, and requests the
-    /// integration of the sites that had pushed it; says how many.
-    fn requeue(&self, cause: QuarantineCause) -> Result<u64>;
+    /// Stages again what was received, from this source or from any, and is quarantined for this cause, in its old place,
+    /// and requests the integration of the sites that had pushed it; says how many.
+    fn requeue(&self, cause: QuarantineCause, source: Option<Source>) -> Result<u64>;
 
     /// Writes a setting or a cursor.
     fn set_state(&self, key: &str, value: &str) -> Result<()>;

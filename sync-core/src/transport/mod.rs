@@ -122,10 +122,20 @@ pub trait Transport: Send + Sync {
     /// # Errors
     /// No whole response came; a response with any status is not an error.
     fn send(&self, request: &HttpRequest) -> Result<HttpResponse, TransportError>;
+
+    /// Whether a request may be under way in one thread while its caller works in another. Where it may not, as in a
+    /// simulator, the request comes first and the work after it.
+    fn is_concurrent(&self) -> bool {
+        true
+    }
 }
 
 impl<T: Transport + ?Sized> Transport for std::sync::Arc<T> {
     fn send(&self, request: &HttpRequest) -> Result<HttpResponse, TransportError> {
         (**self).send(request)
+    }
+
+    fn is_concurrent(&self) -> bool {
+        (**self).is_concurrent()
     }
 }

@@ -7,7 +7,7 @@ use crate::changelog::{Audience, Change, NewChange};
 use crate::clock::Timestamp;
 use crate::protocol::v6::Action;
 use crate::record::{Cursor, Fields, NameId, RecordData, RecordId, SiteId, StoreId, TableName};
-use crate::storage::{Buffered, LogEntry, Selection, SiteEntry, Source, StagedKind};
+use crate::storage::{Buffered, LogEntry, Lost, Selection, SiteEntry, Source, StagedKind, key};
 
 /// How many cycles the sync log keeps: a week of one every ten minutes.
 const LOG_KEPT: usize = 1000;
@@ -48,6 +48,11 @@ impl State {
         records.into_iter().flat_map(|records| {
             records.iter().filter_map(|(id, stored)| stored.data.fields().map(|fields| (id, fields)))
         })
+    }
+
+    pub(super) fn children(&self, table: &TableName, field: &str, parent: &RecordId) -> Vec<RecordId> {
+        let names = |fields: &Fields<'_>| fields.text(field).is_some_and(|id| id == parent.as_str());
+        self.all(table.as_str()).filter(|(_, fields)| names(fields)).map(|(id, _)| id.clone()).collect()
     }
 
     pub(super) fn stores_of_site(&self, site: SiteId) -> Vec<StoreId> {
@@ -180,6 +185,15 @@ impl State {
             }
         }
         count
+    }
+
+    /// Says that this state was put in place of a newer one.
+    pub(super) fn went_back_from(&mut self, newer: &Self) {
+        let lost = Lost { after: self.newest, before: newer.newest.max(self.newest).next() };
+        let text = lost.add_to(self.settings.get(key::LOST).map(String::as_str));
+        Arc::make_mut(&mut self.settings).insert(key::LOST.to_owned(), text);
+        self.newest = newer.newest.max(self.newest);
+        self.newest_sequence = newer.newest_sequence.max(self.newest_sequence);
     }
 
     pub(super) fn add_log(&mut self, entry: &LogEntry) {

@@ -6,32 +6,49 @@ mod records;
 mod schema;
 mod state;
 mod txn;
+mod watermark;
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use self::txn::SqliteTxn;
+use self::watermark::Watermark;
 use super::{CycleLock, ReadTxn, Storage, WriteTxn};
 use crate::error::{Cause, Error, Result};
 
-/// How long a write waits for a writer of another process.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often it is tried again whether a writer of another process is done: every 2 ms for ten seconds. SQLite's own
+/// handler asks every 100 ms, and would hardly ever come between the transactions of a long integration.
+const BUSY_TRIES: i32 = 5_000;
+const BUSY_WAIT: Duration = Duration::from_millis(2);
+/// How often the making of a database is tried while others make it too: SQLite answers some of their locks at once.
+const OPEN_TRIES: u32 = 100;
 /// The most read connections that are kept open for reuse.
 const READERS_KEPT: usize = 8;
 
 /// A storage in one SQLite file, in WAL mode and durable at each commit.
 ///
-/// Several processes may use the file at once. Each record type is also a view with real columns, so any SQLite tool
+/// Several processes may use the file at once. Beside it stand `FILE.lock`, which keeps cycles apart, and `FILE.watermark`,
+/// which tells how far the database had come: a backup is put back as the database file alone, and is recognised by being
+/// older than its watermark.
+///
+/// Each record type is also a view with real columns, so any SQLite tool
 /// can ask questions in plain SQL: `SELECT name FROM asset_class`.
 pub struct SqliteStorage {
     path: PathBuf,
-    writer: Mutex<Connection>,
+    /// Fair: who waits for it comes before who has just had it.
+    writer: Mutex<Writer>,
     readers: Mutex<Vec<Connection>>,
+}
+
+/// The one connection of a process that writes.
+struct Writer {
+    connection: Connection,
+    watermark: Watermark,
 }
 
 impl std::fmt::Debug for SqliteStorage {
@@ -72,10 +89,16 @@ impl SqliteStorage {
         let opened = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX);
         let named = |error| at_path(error, path);
         let mut connection = opened.map_err(database_error).map_err(named)?;
-        // First of all whether it is ours: the journal mode would already change a file.
-        connection.busy_timeout(BUSY_TIMEOUT).map_err(database_error)?;
-        schema::migrate(&mut connection).and_then(|()| configure(&connection)).map_err(named)?;
-        Ok(Self { path: path.to_owned(), writer: Mutex::new(connection), readers: Mutex::default() })
+        let mut tries = 0;
+        let watermark = loop {
+            tries += 1;
+            match prepare(path, &mut connection) {
+                Err(Error::DatabaseBusy { .. }) if tries < OPEN_TRIES => std::thread::sleep(BUSY_WAIT),
+                prepared => break prepared.map_err(named)?,
+            }
+        };
+        let writer = Mutex::new(Writer { connection, watermark });
+        Ok(Self { path: path.to_owned(), writer, readers: Mutex::default() })
     }
 
     /// The file.
@@ -84,7 +107,7 @@ impl SqliteStorage {
     }
 
     fn reader(&self) -> Result<Connection> {
-        if let Some(connection) = lock(&self.readers).pop() {
+        if let Some(connection) = self.readers.lock().pop() {
             return Ok(connection);
         }
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -95,7 +118,7 @@ impl SqliteStorage {
     }
 
     fn give_back(&self, connection: Connection) {
-        let mut readers = lock(&self.readers);
+        let mut readers = self.readers.lock();
         if readers.len() < READERS_KEPT {
             readers.push(connection);
         }
@@ -109,7 +132,7 @@ impl Storage for SqliteStorage {
     }
 
     fn write(&self) -> Result<Box<dyn WriteTxn + '_>> {
-        Ok(Box::new(SqliteTxn::begin(lock(&self.writer), TransactionBehavior::Immediate)?))
+        Ok(Box::new(SqliteTxn::begin(self.writer.lock(), TransactionBehavior::Immediate)?))
     }
 
     fn lock_cycle(&self) -> Result<CycleLock> {
@@ -147,13 +170,21 @@ impl Drop for Reader<'_> {
     }
 }
 
-/// A mutex whose holder panicked still guards a sound connection: its transaction was rolled back by its drop.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+/// First of all it is seen whether the file is ours: the journal mode would already change it.
+fn prepare(path: &Path, connection: &mut Connection) -> Result<Watermark> {
+    connection.busy_handler(Some(wait_for_another)).map_err(database_error)?;
+    schema::migrate(connection)?;
+    configure(connection)?;
+    Watermark::open(path, connection)
+}
+
+fn wait_for_another(tries: i32) -> bool {
+    std::thread::sleep(BUSY_WAIT);
+    tries < BUSY_TRIES
 }
 
 fn configure(connection: &Connection) -> Result<()> {
-    connection.busy_timeout(BUSY_TIMEOUT).map_err(database_error)?;
+    connection.busy_handler(Some(wait_for_another)).map_err(database_error)?;
     connection.set_prepared_statement_cache_capacity(128);
     // FULL: what was acknowledged survives a power cut (weak point A9).
     for (pragma, value) in [

@@ -1,9 +1,9 @@
 //! Settings, cursors, the sync log, the local list of sites; and the traits, wired to all of this folder.
 
-use std::sync::MutexGuard;
+use parking_lot::MutexGuard;
+use rusqlite::Row;
 
-use rusqlite::{Connection, Row};
-
+use super::Writer;
 use super::txn::{Holds, SqliteTxn};
 use crate::changelog::{Change, NewChange};
 use crate::clock::Timestamp;
@@ -50,6 +50,10 @@ impl<C: Holds> ReadTxn for SqliteTxn<C> {
 
     fn record_counts(&self) -> Result<Vec<(TableName, u64)>> {
         self.count_records()
+    }
+
+    fn children(&self, table: &TableName, field: &'static str, parent: &RecordId) -> Result<Vec<RecordId>> {
+        self.list_children(table, field, parent)
     }
 
     fn stores_of_site(&self, site: SiteId) -> Result<Vec<StoreId>> {
@@ -144,7 +148,7 @@ impl<C: Holds> ReadTxn for SqliteTxn<C> {
     }
 }
 
-impl WriteTxn for SqliteTxn<MutexGuard<'_, Connection>> {
+impl WriteTxn for SqliteTxn<MutexGuard<'_, Writer>> {
     fn put_record(&self, data: &RecordData, change: &NewChange) -> Result<Cursor> {
         self.write_record(data, change)
     }
@@ -177,8 +181,8 @@ impl WriteTxn for SqliteTxn<MutexGuard<'_, Connection>> {
         self.wake(table, id)
     }
 
-    fn requeue(&self, cause: QuarantineCause) -> Result<u64> {
-        self.requeue_cause(cause)
+    fn requeue(&self, cause: QuarantineCause, source: Option<Source>) -> Result<u64> {
+        self.requeue_cause(cause, source)
     }
 
     fn set_state(&self, key: &str, value: &str) -> Result<()> {

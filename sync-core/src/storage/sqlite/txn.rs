@@ -1,13 +1,12 @@
 //! A transaction: begun at once, rolled back unless committed.
 
-use std::cell::Cell;
-use std::ops::Deref;
-use std::sync::MutexGuard;
-
+use parking_lot::MutexGuard;
 use rusqlite::{CachedStatement, Connection, Params, Row, TransactionBehavior};
+use std::cell::Cell;
 
-use super::{Reader, database_error};
+use super::{Reader, Writer, database_error};
 use crate::error::Result;
+use crate::record::Cursor;
 
 /// Where the newest cursor is kept: it is never used twice, even if the newest row goes.
 const NEWEST_CURSOR: &str = "newest_cursor";
@@ -27,9 +26,9 @@ pub(super) trait Holds {
     fn connection(&self) -> Option<&Connection>;
 }
 
-impl Holds for MutexGuard<'_, Connection> {
+impl Holds for MutexGuard<'_, Writer> {
     fn connection(&self) -> Option<&Connection> {
-        Some(self.deref())
+        Some(&self.connection)
     }
 }
 
@@ -50,15 +49,6 @@ impl<C: Holds> SqliteTxn<C> {
             (),
         )?;
         Ok(txn)
-    }
-
-    pub(super) fn end_commit(mut self) -> Result<()> {
-        if let Some(newest) = self.newest.get() {
-            self.execute("INSERT OR REPLACE INTO sync_state (key, value) VALUES (?1, ?2)", (NEWEST_CURSOR, newest))?;
-        }
-        self.execute("COMMIT", ())?;
-        self.open = false;
-        Ok(())
     }
 
     /// The newest cursor ever given out; 0 before the first.
@@ -130,6 +120,21 @@ impl<C: Holds> SqliteTxn<C> {
         let mut statement = self.statement(sql)?;
         let rows = statement.query_map(params, read).map_err(database_error)?;
         rows.collect::<rusqlite::Result<_>>().map_err(database_error)
+    }
+}
+
+impl SqliteTxn<MutexGuard<'_, Writer>> {
+    pub(super) fn end_commit(mut self) -> Result<()> {
+        if let Some(newest) = self.newest.get() {
+            self.execute("INSERT OR REPLACE INTO sync_state (key, value) VALUES (?1, ?2)", (NEWEST_CURSOR, newest))?;
+        }
+        let count = "UPDATE sync_state SET value = value + 1 WHERE key = 'commits' RETURNING CAST(value AS INTEGER)";
+        let commits: Option<i64> = self.first(count, (), |row| row.get(0))?;
+        let newest = self.newest()?;
+        self.execute("COMMIT", ())?;
+        self.open = false;
+        self.holder.watermark.rise(commits.unwrap_or(0).unsigned_abs(), Cursor(newest.unsigned_abs()));
+        Ok(())
     }
 }
 

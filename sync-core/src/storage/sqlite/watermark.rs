@@ -1,0 +1,166 @@
+//! The watermark: a small file beside the database that is not part of its backups, so that a copy that was put back is
+//! recognised by being older.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior};
+
+use super::database_error;
+use crate::error::Result;
+use crate::record::Cursor;
+use crate::storage::{Lost, key};
+
+/// How many cursors are left out where it is not known which were given out, because the file is gone. Small, as
+/// Open mSupply 2.x keeps cursors in 32 bits (weak point A17).
+const LEFT_OUT: u64 = 1_000_000;
+
+/// How far a database had come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Mark {
+    database: String,
+    commits: u64,
+    newest: Cursor,
+}
+
+impl Mark {
+    fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.split_whitespace();
+        let (database, commits, newest) = (parts.next()?, parts.next()?, parts.next()?);
+        Some(Self {
+            database: database.to_owned(),
+            commits: commits.parse().ok()?,
+            newest: Cursor(newest.parse().ok()?),
+        })
+    }
+
+    /// Of one length, so that it is overwritten in place.
+    fn text(&self) -> String {
+        format!("{} {:020} {:020}\n", self.database, self.commits, self.newest.0)
+    }
+
+    /// What the database itself says; `None` for one that nothing was committed to yet.
+    fn of(connection: &Connection) -> Result<Option<Self>> {
+        let state = |key: &str| {
+            let sql = "SELECT value FROM sync_state WHERE key = ?1";
+            connection.query_row(sql, [key], |row| row.get::<_, String>(0)).optional().map_err(database_error)
+        };
+        let number = |text: Option<String>| text.and_then(|text| text.parse().ok()).unwrap_or(0);
+        let Some(database) = state("database_id")? else { return Ok(None) };
+        let sql = "SELECT CAST(value AS INTEGER) FROM sync_state WHERE key = 'newest_cursor'";
+        let newest: Option<i64> = connection.query_row(sql, (), |row| row.get(0)).optional().map_err(database_error)?;
+        let newest = Cursor(newest.unwrap_or(0).unsigned_abs());
+        Ok(Some(Self { database, commits: number(state("commits")?), newest }).filter(|mark| mark.commits > 0))
+    }
+}
+
+/// The file. That it cannot be written is no failure of a commit: it only tells less then.
+pub(super) struct Watermark {
+    file: Option<File>,
+    database: String,
+}
+
+impl Watermark {
+    /// Opens the file beside a database, and says in the database if it is older than the file knows it.
+    pub(super) fn open(path: &Path, connection: &mut Connection) -> Result<Self> {
+        let beside = beside(path);
+        // Read before the database: another process may commit in between, which makes the database the newer one.
+        let known = std::fs::read_to_string(&beside).ok().and_then(|text| Mark::parse(&text));
+        if let Some(found) = Mark::of(connection)?
+            && went_back(&found, known.as_ref()).is_some()
+        {
+            say_so(connection, known.as_ref())?;
+        }
+        let file = OpenOptions::new().create(true).write(true).truncate(false).open(beside).ok();
+        let sql = "SELECT value FROM sync_state WHERE key = 'database_id'";
+        let database: Option<String> =
+            connection.query_row(sql, (), |row| row.get(0)).optional().map_err(database_error)?;
+        let mut watermark = Self { file, database: database.unwrap_or_default() };
+        if let Some(mark) = Mark::of(connection)? {
+            watermark.rise(mark.commits, mark.newest);
+        }
+        Ok(watermark)
+    }
+
+    /// Notes a commit.
+    pub(super) fn rise(&mut self, commits: u64, newest: Cursor) {
+        let mark = Mark { database: self.database.clone(), commits, newest };
+        if let Some(file) = &mut self.file {
+            let written = file.seek(SeekFrom::Start(0)).and_then(|_| file.write_all(mark.text().as_bytes()));
+            if written.is_err() {
+                self.file = None;
+            }
+        }
+    }
+}
+
+fn beside(path: &Path) -> PathBuf {
+    let mut path = path.to_owned().into_os_string();
+    path.push(".watermark");
+    path.into()
+}
+
+/// The newest cursor that may have been given out, if a database is older than what is known of it.
+fn went_back(found: &Mark, known: Option<&Mark>) -> Option<Cursor> {
+    match known {
+        Some(known) if known.database == found.database => {
+            (known.commits > found.commits).then_some(known.newest.max(found.newest))
+        }
+        // A database that was brought here: it may be a backup.
+        _ => Some(Cursor(found.newest.0 + LEFT_OUT)),
+    }
+}
+
+/// Writes into the database that it went back, if it still is so.
+fn say_so(connection: &mut Connection, known: Option<&Mark>) -> Result<()> {
+    let txn = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(database_error)?;
+    let Some(found) = Mark::of(&txn)? else { return Ok(()) };
+    let Some(given_out) = went_back(&found, known) else { return Ok(()) };
+    let set = |key: &str, value: &dyn rusqlite::ToSql| {
+        txn.execute("INSERT OR REPLACE INTO sync_state (key, value) VALUES (?1, ?2)", (key, value))
+            .map_err(database_error)
+    };
+    let sql = "SELECT value FROM sync_state WHERE key = ?1";
+    let before: Option<String> =
+        txn.query_row(sql, [key::LOST], |row| row.get(0)).optional().map_err(database_error)?;
+    let lost = Lost { after: found.newest, before: given_out.next() };
+    set(key::LOST, &lost.add_to(before.as_deref()))?;
+    set("newest_cursor", &i64::try_from(given_out.0).unwrap_or(i64::MAX))?;
+    set("commits", &(known.map_or(0, |mark| mark.commits).max(found.commits) + 1).to_string())?;
+    txn.commit().map_err(database_error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mark(database: &str, commits: u64, newest: u64) -> Mark {
+        Mark { database: database.to_owned(), commits, newest: Cursor(newest) }
+    }
+
+    #[test]
+    fn a_mark_comes_back_and_keeps_its_length() {
+        let (small, large) = (mark("a", 1, 2), mark("a", u64::MAX, u64::MAX));
+        assert_eq!(Mark::parse(&large.text()), Some(large.clone()));
+        assert_eq!(small.text().len(), large.text().len());
+        for broken in ["", "a", "a 1", "a x 2", "a 1 -2"] {
+            assert_eq!(Mark::parse(broken), None, "{broken:?}");
+        }
+    }
+
+    #[test]
+    fn only_an_older_database_went_back() {
+        let found = mark("a", 10, 100);
+        for (known, given_out) in [
+            (Some(mark("a", 10, 100)), None),
+            (Some(mark("a", 9, 90)), None),
+            (Some(mark("a", 11, 100)), Some(100)),
+            (Some(mark("a", 11, 170)), Some(170)),
+            (Some(mark("b", 5, 7)), Some(1_000_100)),
+            (None, Some(1_000_100)),
+        ] {
+            assert_eq!(went_back(&found, known.as_ref()), given_out.map(Cursor), "{known:?}");
+        }
+    }
+}
