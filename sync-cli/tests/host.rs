@@ -110,12 +110,13 @@ fn between(storage: &SqliteStorage, written: &[Written]) -> Between {
     Between { transactions: ranges.len(), used, overtaken: overtaken.max().unwrap_or(0) }
 }
 
-/// Demands that the host has written in so many places between transactions of the program.
-fn assert_between(what: &str, between: &Between, places: usize) {
+/// Demands that the host has written in most of the places between transactions of the program.
+fn assert_between(what: &str, between: &Between) {
     let Between { transactions, used, overtaken } = between;
     println!("{what}: {transactions} transactions, {used} places between them used, {overtaken} went before a write");
     assert!(*transactions >= 5, "{what}: {between:?}");
-    assert!(*used >= places, "{what}: {between:?}");
+    // Not in all: the system may let the host sleep through one.
+    assert!(2 * used >= transactions - 1, "{what}: {between:?}");
 }
 
 #[test]
@@ -126,7 +127,7 @@ fn a_host_in_another_process_writes_between_the_batches_of_a_pull() {
     let mut child = desk.spawn(&["sync", "--json", "-q"]);
     let written = host(&storage, &records, || child.try_wait().expect("it is ours").is_none());
     Said::by(child).ends(0);
-    assert_between("pull, host in another process", &between(&storage, &written), 2);
+    assert_between("pull, host in another process", &between(&storage, &written));
 }
 
 #[test]
@@ -139,7 +140,7 @@ fn a_host_in_the_same_process_writes_between_the_batches_of_a_pull() {
     let written = host(&storage, &records, || !cycle.is_finished());
     let report = cycle.join().expect("it ends").expect("a cycle");
     assert!(report.error.is_none(), "{report:?}");
-    assert_between("pull, host in the same process", &between(&storage, &written), 2);
+    assert_between("pull, host in the same process", &between(&storage, &written));
 }
 
 #[test]
@@ -152,7 +153,7 @@ fn a_host_writes_while_central_integrates_a_push() {
     let written = host(&storage, &records, || child.try_wait().expect("it is ours").is_none());
     let report = Said::by(child).ends(0).json();
     assert_eq!(report["pushed"], COUNT, "{report}");
-    assert_between("integration at central, host in another process", &between(&storage, &written), 1);
+    assert_between("integration at central, host in another process", &between(&storage, &written));
 }
 
 #[test]
@@ -170,5 +171,5 @@ fn a_host_in_the_same_process_writes_while_central_integrates_a_push() {
     let written = host(&storage, &records, || !cycle.is_finished());
     let report = cycle.join().expect("it ends").expect("a cycle");
     assert!(report.error.is_none() && report.pushed == COUNT as u64, "{report:?}");
-    assert_between("integration at central, host in the same process", &between(&storage, &written), 1);
+    assert_between("integration at central, host in the same process", &between(&storage, &written));
 }

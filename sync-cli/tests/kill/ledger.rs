@@ -11,6 +11,8 @@ pub(crate) const NAMES: [&str; 3] = ["central", "north", "south"];
 pub(crate) const CENTRAL: usize = 0;
 
 type Id = (&'static str, String);
+/// The newest content that each writer was told is written; nothing if it is gone.
+type Newest = BTreeMap<usize, Option<RecordData>>;
 
 /// A record that a host wrote: its table, its id, and its content, or that it is gone.
 #[derive(Debug, Clone)]
@@ -22,10 +24,10 @@ pub(crate) struct Write {
     pub(crate) at: [bool; 3],
 }
 
-/// The newest content that each writer was told is written.
+/// What must be where.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
-    records: BTreeMap<Id, (BTreeMap<usize, Option<RecordData>>, [bool; 3])>,
+    records: BTreeMap<Id, (Newest, [bool; 3])>,
     /// What a program that was killed may have written, with its end: all of it or nothing.
     unanswered: Vec<(usize, Vec<Write>)>,
 }
@@ -96,7 +98,7 @@ impl Ledger {
             if matches!(table.as_str(), "store" | "name") {
                 continue;
             }
-            let here = |contents: &BTreeMap<usize, Option<RecordData>>| contents.values().any(Option::is_some);
+            let here = |contents: &Newest| contents.values().any(Option::is_some);
             let expected =
                 self.records.iter().filter(|((t, _), (newest, at))| *t == table.as_str() && at[end] && here(newest));
             let expected = expected.count() as u64;

@@ -6,8 +6,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
-
 use super::host::{Host, open, store};
 use super::ledger::{CENTRAL, Ledger, NAMES, Write};
 use super::line::{CentralAddress, Line};
@@ -253,8 +251,7 @@ impl World {
             let said = Said::by(self.sync(1 + cycles % 2, 0));
             let report = said.json();
             assert!(matches!(said.status, Some(0 | 1)), "{said:?}");
-            let moved =
-                ["pushed", "pulled", "integrated", "kept_local"].iter().any(|key| report[key] != Value::from(0));
+            let moved = ["pushed", "pulled", "integrated", "kept_local"].iter().any(|key| report[key] != 0);
             quiet = if moved || said.status != Some(0) { 0 } else { quiet + 1 };
             if quiet == 2 {
                 return;
