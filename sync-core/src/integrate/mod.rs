@@ -237,13 +237,11 @@ impl<'t> Integrator<'t> {
             Plan::KeepLocal => {
                 self.done.kept_local += 1;
                 // Sent already or not: it goes out with the next push, so that both ends agree in the end.
-                match txn.record(table, id)? {
-                    Some(data) => apply::upsert(txn, table, id, &data, Origin::Local, now).map(|_| ())?,
-                    None if planted!(LocalDeleteForgotten) => {
-                        apply::upsert(txn, table, id, &incoming.data, origin, now).map(|_| ())?;
-                    }
-                    None => apply::delete_again(txn, table, id, &incoming.data, now)?,
+                if planted!(LocalDeleteForgotten) && !txn.has_record(table, id)? {
+                    apply::upsert(txn, table, id, &incoming.data, origin, now)?;
+                    return Ok(None);
                 }
+                apply::write_again(txn, table, id, &incoming.data, now)?;
                 return Ok(None);
             }
             Plan::SetAside(quarantine) => return Ok(Some(self.count_set_aside(quarantine))),
