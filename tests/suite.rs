@@ -10,4 +10,5 @@ mod healing;
 mod held_up;
 mod record_types;
 mod restored;
+mod stop_anywhere;
 mod weak_points;
