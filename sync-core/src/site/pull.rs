@@ -14,7 +14,7 @@ use crate::error::{Error, Result, Server, excerpt};
 use crate::integrate::{Door, Integrated, receive};
 use crate::protocol::hex;
 use crate::protocol::v6::{Action, BatchElement, PullRequest, ReadBatch, Unreadable, V6_VERSION, path};
-use crate::record::{Cursor, RecordId, TableName};
+use crate::record::{Cursor, RecordData, RecordId, TableName};
 use crate::storage::{Incoming, Lost, Quarantine, QuarantineCause, Source, key};
 
 /// Empty batches in a row, none of them the last, before a server counts as never ending.
@@ -204,17 +204,26 @@ fn readable(BatchElement { record, .. }: BatchElement) -> Incoming {
     }
 }
 
+fn set_aside(Unreadable { table, id, reason, raw, .. }: Unreadable) -> Incoming {
+    unreadable(Source::Central, (table, id), reason, raw)
+}
+
 /// An element that is no record is kept with its reason; its own text names it where it has no id.
-fn set_aside(unreadable: Unreadable) -> Incoming {
-    let fingerprint = || RecordId::new(hex(&sha2::Sha256::digest(unreadable.raw.as_str())));
+pub(super) fn unreadable(
+    source: Source,
+    (table, id): (Option<TableName>, Option<RecordId>),
+    reason: String,
+    raw: RecordData,
+) -> Incoming {
+    let fingerprint = || RecordId::new(hex(&sha2::Sha256::digest(raw.as_str())));
     Incoming {
-        source: Source::Central,
-        table: unreadable.table.unwrap_or_else(|| TableName::from("(unreadable)")),
-        id: unreadable.id.unwrap_or_else(fingerprint),
+        source,
+        table: table.unwrap_or_else(|| TableName::from("(unreadable)")),
+        id: id.unwrap_or_else(fingerprint),
         action: Action::Update,
         cursor: None,
-        quarantine: Some(Quarantine { cause: QuarantineCause::Malformed, reason: unreadable.reason, waits_for: None }),
-        data: unreadable.raw,
+        quarantine: Some(Quarantine { cause: QuarantineCause::Malformed, reason, waits_for: None }),
+        data: raw,
     }
 }
 

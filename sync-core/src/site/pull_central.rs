@@ -5,9 +5,10 @@ use std::collections::HashSet;
 use super::cycle::Cycle;
 use super::identity::cursor;
 use super::observer::Step;
+use super::pull::unreadable;
 use crate::error::{Error, Result, Server};
 use crate::integrate::{Door, receive};
-use crate::protocol::v5::{CentralBatch, path};
+use crate::protocol::v5::{ReadCentralBatch, path};
 use crate::record::{Cursor, StoreId};
 use crate::storage::{Incoming, Source, key};
 
@@ -27,8 +28,8 @@ impl Cycle<'_, '_> {
                 (of(key::PULL_CURSOR_CENTRAL)?, of(key::LEGACY_POSITION_SEEN)?)
             };
             let path = format!("{}?cursor={start}&limit={LIMIT}", path::CENTRAL_RECORDS);
-            let batch: CentralBatch = self.client.legacy_get(&self.identity, &path)?;
-            let last = batch.data.iter().map(|record| record.position).max();
+            let batch: ReadCentralBatch = self.client.legacy_get(&self.identity, &path)?;
+            let last = batch.last_position();
             // Beyond the range of every server's numbers: a cursor that went there would never come back.
             if last.unwrap_or(0).max(batch.max_cursor) >= i64::MAX as u64 {
                 let url = super::client::shown(&self.identity.legacy_url);
@@ -49,11 +50,14 @@ impl Cycle<'_, '_> {
                     continue;
                 }
                 None if start >= batch.max_cursor => return Ok(()),
-                // A gap: stepped over in growing strides (weak point B12), never past what the server has.
-                None => {
-                    stride = stride.saturating_mul(2);
-                    start.saturating_add(stride / 2).min(batch.max_cursor)
+                // A gap: stepped over in growing strides (weak point B12), never past what the server has, nor past what it
+                // may have looked at.
+                None if batch.data.is_empty() => {
+                    stride = (stride * 2).min(u64::from(LIMIT));
+                    start.saturating_add(stride).min(batch.max_cursor)
                 }
+                // Records without any position: nothing tells how to go on.
+                None => return Err(Error::NoProgress { server: Server::Legacy, cursor: start }),
             };
             let records = batch.data.len() as u64;
             done += records;
@@ -77,19 +81,22 @@ impl Cycle<'_, '_> {
         txn.commit()
     }
 
-    fn take_central(&mut self, batch: CentralBatch, next: u64) -> Result<()> {
+    fn take_central(&mut self, batch: ReadCentralBatch, next: u64) -> Result<()> {
         let door = Door { source: Source::Legacy, stores: Vec::new(), origin: self.identity.legacy_site_id };
         let incoming: Vec<_> = batch
             .data
             .into_iter()
-            .map(|record| Incoming {
-                source: Source::Legacy,
-                table: record.table_name,
-                id: record.record_id,
-                action: record.action,
-                data: record.record_data,
-                cursor: None,
-                quarantine: None,
+            .map(|element| match element {
+                Ok(record) => Incoming {
+                    source: Source::Legacy,
+                    table: record.table_name,
+                    id: record.record_id,
+                    action: record.action,
+                    data: record.record_data,
+                    cursor: None,
+                    quarantine: None,
+                },
+                Err(bad) => unreadable(Source::Legacy, (bad.table, bad.id), bad.reason, bad.raw),
             })
             .collect();
         let txn = self.site.storage.write()?;
