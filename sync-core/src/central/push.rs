@@ -195,6 +195,16 @@ impl Central {
         Ok(PushResult { records_pushed, lost_history })
     }
 
+    /// A site begins anew, and counts its changelog anew: what it pushed before says nothing of what it will push.
+    pub(super) fn forget_pushes(&self, site: SiteId) -> Result<()> {
+        let txn = self.storage.write()?;
+        txn.forget_pushed(site)?;
+        txn.set_state(&last_push(site), "")?;
+        txn.commit()?;
+        self.lately.lock().rows.remove(&site);
+        Ok(())
+    }
+
     /// What of a batch has not been taken before. A site that got no answer sends its last batch again, and others may
     /// have changed those records meanwhile. A batch with a row that is older than what the site pushed lately was held
     /// up on its way; it is refused for a while, so that a site that really counts anew only has to wait.
