@@ -10,6 +10,7 @@ use super::cycle::Cycle;
 use super::identity::cursor;
 use super::marks::{Mark, Marks};
 use super::observer::{Step, SyncEvent};
+use super::position::Position;
 use crate::apply;
 use crate::error::{Error, Result};
 use crate::protocol::v6::{Action, ReadBatch, WireRecord};
@@ -48,7 +49,7 @@ impl Cycle<'_, '_> {
         let Some(lost) = unrecovered(txn.as_ref())? else { return Ok(()) };
         // Of several restores the last: what was written between them may be in the newer backup.
         if txn.state(key::RECOVERING_FROM)?.is_none_or(|text| text.is_empty()) {
-            txn.set_state(key::RECOVERING_FROM, &seen(txn.as_ref())?.to_string())?;
+            txn.set_state(key::RECOVERING_FROM, &Position::in_central(txn.as_ref())?.end.to_string())?;
         }
         let recovering = Recovering { seen: cursor(txn.as_ref(), key::RECOVERING_FROM)?, made_since: lost.before };
         txn.commit()?;
@@ -167,12 +168,6 @@ impl Cycle<'_, '_> {
 fn unrecovered(txn: &dyn ReadTxn) -> Result<Option<Lost>> {
     let recovered = cursor(txn, key::RECOVERED)?;
     Ok(Lost::all(txn)?.into_iter().next_back().filter(|lost| lost.before > recovered))
-}
-
-/// How far central's changelog was seen: it never ends below, unless it went back.
-pub(super) fn seen(txn: &dyn ReadTxn) -> Result<Cursor> {
-    let read = cursor(txn, key::PULL_CURSOR_V6)?;
-    Ok(Marks::load(txn)?.central().max(Cursor(read.0.saturating_sub(1))))
 }
 
 /// What a site needs to know while it reads everything again because central went back.
