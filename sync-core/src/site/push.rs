@@ -202,7 +202,10 @@ impl Cycle<'_, '_> {
         if !told_last {
             let empty = Batch::empty(Cursor(0));
             match self.post(central, empty) {
-                Ok(_) => {}
+                Ok(result) => {
+                    // What was sent and not confirmed may have been lost with the rest.
+                    self.learn_of_loss(&result.lost_history, None)?;
+                }
                 Err(PushFault::Error(error)) => return Err(error),
                 Err(PushFault::TooLarge) => {
                     return Err(Error::Refused {
