@@ -115,7 +115,7 @@ impl Cycle<'_, '_> {
         })?;
         // Beyond the range of every database's row numbers: a cursor that went there would never come back.
         let highest = batch.last_record_cursor().unwrap_or_default().max(batch.end_cursor);
-        if highest.0 >= i64::MAX as u64 {
+        if !highest.next().is_possible() {
             let detail = "a cursor in it is out of range".to_owned();
             return Err(Error::UnreadableAnswer {
                 server: Server::Central,

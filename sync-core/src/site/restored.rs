@@ -72,7 +72,7 @@ impl Cycle<'_, '_> {
     pub(super) fn learn_of_loss(&mut self, lost: &[Lost], sent_since: Option<Cursor>) -> Result<bool> {
         let unknown = {
             let known = cursor(self.site.storage.read()?.as_ref(), key::CENTRAL_LOST_KNOWN)?;
-            lost.iter().filter(|part| part.before > known && part.before.0 < i64::MAX as u64).collect::<Vec<_>>()
+            lost.iter().filter(|part| part.before > known && part.before.is_possible()).collect::<Vec<_>>()
         };
         let Some(after) = unknown.iter().map(|part| part.after).min() else { return Ok(false) };
         let before = unknown.iter().map(|part| part.before).max().unwrap_or(after);
@@ -182,9 +182,9 @@ struct Rereading {
 impl Rereading {
     fn load(txn: &dyn ReadTxn) -> Result<Option<Self>> {
         let Some(text) = txn.state(key::REREADING)?.filter(|text| !text.is_empty()) else { return Ok(None) };
-        let numbers: Option<Vec<u64>> = text.split(' ').map(|number| number.parse().ok()).collect();
+        let numbers: Option<Vec<Cursor>> = text.split(' ').map(Cursor::parse).collect();
         match numbers.as_deref() {
-            Some(&[after, read]) => Ok(Some(Self { after: Cursor(after), read: Cursor(read) })),
+            Some(&[after, read]) => Ok(Some(Self { after, read })),
             _ => Err(Error::DamagedState { what: key::REREADING.to_owned() }),
         }
     }
@@ -228,9 +228,8 @@ fn is_same(record: &WireRecord, ours: Option<&RecordData>) -> bool {
 
 fn resend(txn: &dyn ReadTxn) -> Result<Option<(Cursor, Cursor)>> {
     let Some(text) = txn.state(key::RESEND)?.filter(|text| !text.is_empty()) else { return Ok(None) };
-    let range = text.split_once(' ').and_then(|(from, below)| Some((from.parse().ok()?, below.parse().ok()?)));
-    let (from, below) = range.ok_or_else(|| Error::DamagedState { what: key::RESEND.to_owned() })?;
-    Ok(Some((Cursor(from), Cursor(below))))
+    let range = text.split_once(' ').and_then(|(from, below)| Some((Cursor::parse(from)?, Cursor::parse(below)?)));
+    range.map(Some).ok_or_else(|| Error::DamagedState { what: key::RESEND.to_owned() })
 }
 
 /// Logs the next of the edits again; says whether there are more.

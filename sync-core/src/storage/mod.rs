@@ -359,7 +359,7 @@ impl Lost {
 
     fn read(text: Option<&str>) -> Result<Vec<Self>> {
         let damaged = || Error::DamagedState { what: key::LOST.to_owned() };
-        let number = |text: &str| text.parse().map(Cursor).map_err(|_| damaged());
+        let number = |text: &str| Cursor::parse(text).ok_or_else(damaged);
         let part = |line: &str| {
             let (after, before) = line.split_once(' ').ok_or_else(damaged)?;
             Ok(Self { after: number(after)?, before: number(before)? })
