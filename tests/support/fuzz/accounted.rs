@@ -25,13 +25,6 @@ pub(super) struct Claim {
     raw: String,
 }
 
-impl Claim {
-    /// Its id; empty where it has none that can be read.
-    pub(super) fn id(&self) -> &str {
-        &self.id
-    }
-}
-
 type Object = BTreeMap<String, Box<RawValue>>;
 
 fn text(object: &Object, key: &str) -> Option<String> {

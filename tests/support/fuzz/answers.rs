@@ -185,11 +185,12 @@ fn run(input: &[u8], otherwise: usize) {
     // An edit stays whatever central says, unless central itself sends the record; and it is taken for pushed only
     // where central said so, or that it is too large.
     assert!(settled.get("asset", "edit").is_some(), "the edit of the site is gone");
-    let told_pushed =
-        of(v6::path::PUSH).iter().any(|served| served.response.status == 413 || taken(&served.response.body));
+    let told_pushed = of(v6::path::PUSH)
+        .iter()
+        .any(|served| served.response.status == 413 || may_hold(&served.response.body, b"records_pushed"));
     let stores_changed = legacy.iter().any(|claim| claim.table == "store");
     let dealt_with = loss.filter(|loss| state_number(&settled, key::CENTRAL_LOST_KNOWN) == loss.before);
-    let of_edit = pulled.iter().any(|claim| (claim.table.as_str(), claim.id()) == ("asset", "edit"));
+    let of_edit = of(v6::path::PULL).iter().any(|served| may_hold(&served.response.body, b"edit"));
     // What a backup holds gives way to what central has got since.
     let gave_way = restored && of_edit;
     assert_converges(&world, &settled, told_pushed || stores_changed || gave_way);
@@ -221,9 +222,9 @@ pub(super) fn state_number(end: &SiteEnd, name: &str) -> u64 {
     text.map_or(0, |text| text.parse().expect("a number"))
 }
 
-/// Whether a body may say that pushed records were taken.
-fn taken(body: &[u8]) -> bool {
-    body.windows(14).any(|bytes| bytes == b"records_pushed") || body.windows(2).any(|bytes| bytes == b"\\u")
+/// Whether a body may hold this word, as it is or escaped.
+fn may_hold(body: &[u8], word: &[u8]) -> bool {
+    body.windows(word.len()).any(|bytes| bytes == word) || body.windows(2).any(|bytes| bytes == b"\\u")
 }
 
 /// With a good central again, what is written from now on arrives, and so does what was not pushed yet.
