@@ -72,7 +72,9 @@ impl Cycle<'_, '_> {
     pub(super) fn learn_of_loss(&mut self, lost: &[Lost], sent_since: Option<Cursor>) -> Result<bool> {
         let unknown = {
             let known = cursor(self.site.storage.read()?.as_ref(), key::CENTRAL_LOST_KNOWN)?;
-            lost.iter().filter(|part| part.before > known && part.before.is_possible()).collect::<Vec<_>>()
+            let is_unknown =
+                |part: &&Lost| part.before > known && part.before.is_possible() && part.after < part.before;
+            lost.iter().filter(is_unknown).collect::<Vec<_>>()
         };
         let Some(after) = unknown.iter().map(|part| part.after).min() else { return Ok(false) };
         let before = unknown.iter().map(|part| part.before).max().unwrap_or(after);
