@@ -1,0 +1,17 @@
+//! `sim`: runs seeds.
+fn main() {
+    let mut args = std::env::args().skip(1);
+    let from: u64 = args.next().and_then(|a| a.parse().ok()).unwrap_or(1);
+    let n: u64 = args.next().and_then(|a| a.parse().ok()).unwrap_or(1);
+    let trace = args.next().is_some();
+    let began = std::time::Instant::now();
+    let mut broken = 0;
+    for seed in from..from + n {
+        let verdict = sync_sim::run::run(seed, sync_sim::run::Options { sqlite: false, trace });
+        if trace {
+            for line in &verdict.trace { println!("{line}"); }
+        }
+        if let Some(v) = verdict.violations.first() { broken += 1; println!("seed {seed}: {}", v.to_string().chars().take(400).collect::<String>()); }
+    }
+    println!("{n} seeds, {broken} broken, {:.1} s", began.elapsed().as_secs_f64());
+}
