@@ -138,6 +138,7 @@ impl Sim {
                 forged.insert(field.to_owned(), json!(stores[self.roll(Chance::Hosts, stores.len())]));
             }
             let action = if self.happens(Chance::Hosts, 200) { "Delete" } else { "Update" };
+            lock(&self.ledger).was_forged(site, (rule.table.to_owned(), id.clone()));
             records.push(json!({"cursor": records.len() + 1, "record":
                 {"tableName": rule.table, "recordId": id, "action": action, "recordData": forged}}));
         }
@@ -269,7 +270,11 @@ impl<'a> Desk<'a> {
             (Writers::Central, _) => self.chance(300),
             _ => false,
         };
-        if without || stores.is_empty() { Value::Null } else { json!(stores[self.roll(stores.len())]) }
+        match (without, stores.is_empty()) {
+            (true, _) => Value::Null,
+            (false, true) => json!("a store that nobody knows"),
+            (false, false) => json!(stores[self.roll(stores.len())]),
+        }
     }
 
     /// A record to be named as a parent: one that is here, or now and then one that may come later.

@@ -228,9 +228,14 @@ impl Judge<'_> {
         missing.iter().copied().min_by_key(Option::is_some).flatten()
     }
 
-    /// Whether a version may be missing at central: it is set aside there for a reason that is true, or its site was
-    /// told that it is too large.
+    /// Whether a version may be missing at central: it, or one that was written on top of it, is set aside there for a
+    /// reason that is true, or its site was told that it is too large.
     fn is_excused(&self, number: usize) -> bool {
+        let later = self.ledger.on_top_of(number).map(|(number, _)| number);
+        std::iter::once(number).chain(later).any(|number| self.is_set_aside(number))
+    }
+
+    fn is_set_aside(&self, number: usize) -> bool {
         let version = &self.ledger.versions[number];
         let content = version.content.as_deref();
         let at_central = self.central().aside.iter().any(|aside| {
@@ -357,7 +362,7 @@ impl Judge<'_> {
                 found.push(Violation { promise, what });
             }
             for aside in &held.aside {
-                let forged = aside.content.as_deref().is_some_and(|content| content.contains(FORGED));
+                let forged = matches!(aside.from, From::Site(site) if self.ledger.is_forged(site, &aside.key));
                 if !forged && !self.is_true(aside, end) {
                     let what = format!("{} has set {} aside: {aside:?}", name_of(end), shown(&aside.key));
                     found.push(Violation { promise, what });

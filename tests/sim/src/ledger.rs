@@ -32,12 +32,24 @@ pub struct Ledger {
     stores: BTreeMap<String, Vec<usize>>,
     /// What a proxy said is too large, though it stood alone: site and content.
     too_large: BTreeSet<(usize, Key, Option<String>)>,
+    /// What a rogue pushed with the credentials of a site.
+    forged: BTreeSet<(usize, Key)>,
 }
 
 impl Ledger {
     /// Notes that a store is on a site from now on.
     pub fn store_is_on(&mut self, store: &str, site: usize) {
         self.stores.entry(store.to_owned()).or_default().push(site);
+    }
+
+    /// Notes that a rogue pushed this record with the credentials of a site.
+    pub fn was_forged(&mut self, site: usize, key: Key) {
+        self.forged.insert((site, key));
+    }
+
+    /// Whether a rogue pushed this record with the credentials of a site.
+    pub fn is_forged(&self, site: usize, key: &Key) -> bool {
+        self.forged.contains(&(site, key.clone()))
     }
 
     /// Notes that a site was told that this record alone is too large.
@@ -52,12 +64,17 @@ impl Ledger {
 
     /// Notes a write that was acknowledged; `held` is what the end held before.
     pub fn wrote(&mut self, by: usize, key: Key, held: Option<&str>, content: Option<String>) -> usize {
+        let before = held.and_then(|held| self.version(&key, held));
         if let Some(known) = content.as_deref().and_then(|content| self.version(&key, content)) {
-            return known;
+            // The same text again is the same version, unless the record comes back to what it was long ago.
+            let comes_back = before.is_some_and(|before| self.versions[before].ancestors.contains(&known));
+            if !comes_back {
+                return known;
+            }
         }
         let mut ancestors = BTreeSet::new();
         let parents: Vec<usize> = match held {
-            Some(content) => self.version(&key, content).into_iter().collect(),
+            Some(_) => before.into_iter().collect(),
             // Nothing there: on top of the deletions that were made here, at least.
             None => self.of(&key).filter(|(_, v)| v.by == by && v.content.is_none()).map(|(n, _)| n).collect(),
         };

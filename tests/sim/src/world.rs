@@ -123,7 +123,8 @@ pub(crate) fn site(sim: &Sim, index: usize) -> Site {
     let end = &sim.ends[index];
     let mut config = SyncConfig::default();
     (config.pull_records, config.push_records_max) = sim.swarm.batches;
-    config.pull_records_max = config.pull_records * 4;
+    // Known: the engine panics where this is below 16.
+    config.pull_records_max = (config.pull_records * 4).max(16);
     config.gzip_from = sim.swarm.gzip_from;
     let transport = Arc::new(Network::of(sim.me.clone(), index));
     Site::new(end.process().storage, transport, end.clock.clone()).with_config(config)
