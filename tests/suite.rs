@@ -5,4 +5,7 @@ mod contracts;
 mod cycle;
 mod errors;
 mod fixtures;
+mod healing;
+mod held_up;
 mod record_types;
+mod restored;

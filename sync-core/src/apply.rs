@@ -4,8 +4,8 @@ use crate::changelog::{Audience, ChangeAction, NewChange, scope_of};
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::ownership::StoreOwner;
-use crate::record::{NameId, RecordData, RecordId, Scope, SiteId, StoreId, TableName, record_type};
-use crate::storage::{ReadTxn, WriteTxn};
+use crate::record::{Cursor, NameId, RecordData, RecordId, Scope, SiteId, StoreId, TableName, record_type};
+use crate::storage::{ReadTxn, Selection, WriteTxn};
 
 /// Who wrote a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +58,78 @@ pub(crate) fn delete(
     let scope = scope(txn, table, &before)?;
     txn.remove_record(&change(table, id, ChangeAction::Delete, scope, &before, origin, now))?;
     Ok(true)
+}
+
+/// Says again that a record was deleted here, because what came for it gives way to that.
+pub(crate) fn delete_again(
+    txn: &dyn WriteTxn,
+    table: &TableName,
+    id: &RecordId,
+    incoming: &RecordData,
+    now: Timestamp,
+) -> Result<()> {
+    let scope = scope(txn, table, incoming)?;
+    txn.remove_record(&change(table, id, ChangeAction::Delete, scope, incoming, Origin::Local, now))?;
+    Ok(())
+}
+
+/// Logs a change of this database again, as an edit that is not pushed yet.
+pub(crate) fn log_again(txn: &dyn WriteTxn, logged: NewChange, now: Timestamp) -> Result<()> {
+    let (table, id) = (logged.table.clone(), logged.id.clone());
+    match (logged.action, txn.record(&table, &id)?) {
+        (ChangeAction::Upsert, Some(data)) => upsert(txn, &table, &id, &data, Origin::Local, now).map(|_| ()),
+        (ChangeAction::Delete, None) => {
+            txn.remove_record(&NewChange { is_sync_update: false, changed_at: now, ..logged }).map(|_| ())
+        }
+        // Written again since it was deleted: that is the newer edit.
+        _ => Ok(()),
+    }
+}
+
+/// On central, once a join makes a patient visible in a store: the patient's records go out anew, because the store's
+/// site has read past them (weak point A11).
+pub(crate) fn show_patient(txn: &dyn WriteTxn, table: &TableName, join: &RecordData) -> Result<()> {
+    const ROWS: usize = 1000;
+    let fields = join.fields().filter(|_| *table == *"name_store_join");
+    let Some(name) = fields.as_ref().and_then(|fields| fields.text("name_ID")) else { return Ok(()) };
+    let patient = Selection::Patient(NameId::from(name.as_ref()));
+    let end = txn.last_cursor()?.next();
+    let mut from = Cursor(0);
+    loop {
+        let rows = txn.changed_records(&patient, from, ROWS, usize::MAX)?;
+        for (row, data) in rows.iter().filter(|(row, _)| row.cursor < end) {
+            if let (ChangeAction::Upsert, Some(data)) = (row.change.action, data) {
+                txn.put_record(data, &row.change)?;
+            }
+        }
+        match rows.last() {
+            Some((last, _)) if last.cursor < end => from = last.cursor.next(),
+            _ => return Ok(()),
+        }
+    }
+}
+
+/// Takes an edit made here back from the push: what came takes its place.
+pub(crate) fn yield_local(
+    txn: &dyn WriteTxn,
+    table: &TableName,
+    id: &RecordId,
+    ours: Option<&RecordData>,
+    incoming: &RecordData,
+    now: Timestamp,
+) -> Result<()> {
+    let origin = Origin::Sync(None);
+    match ours {
+        Some(ours) => {
+            let scope = scope(txn, table, ours)?;
+            txn.put_record(ours, &change(table, id, ChangeAction::Upsert, scope, ours, origin, now))?;
+        }
+        None => {
+            let scope = scope(txn, table, incoming)?;
+            txn.remove_record(&change(table, id, ChangeAction::Delete, scope, incoming, origin, now))?;
+        }
+    }
+    Ok(())
 }
 
 /// The store and the name that a record's changelog row carries.

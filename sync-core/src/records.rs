@@ -107,6 +107,9 @@ impl Records {
             let id = checked_id(kind, &table, &data)?;
             writer.ask(kind, Operation::Upsert, &table, &id, Some(&data))?;
             apply::upsert(txn, &table, &id, &data, Origin::Local, now)?;
+            if writer.role == Role::Central {
+                apply::show_patient(txn, &table, &data)?;
+            }
             if any_set_aside {
                 txn.wake_waiting(&table, &id)?;
             }

@@ -108,6 +108,16 @@ impl CentralEnd {
         Self { storage, central, sites, records, clock, storages }
     }
 
+    /// The server after a restart: over the same storage, with nothing in memory.
+    pub fn restarted(&self) -> Arc<Central> {
+        Arc::new(Central::stand_alone(self.storage.clone(), self.clock.clone()))
+    }
+
+    /// The storage of this name in a world in memory; that of the server is `central`.
+    pub fn memory(&self, name: &str) -> Arc<MemoryStorage> {
+        self.storages.in_memory.lock().expect("nobody panicked").get(name).expect("in memory").clone()
+    }
+
     /// A transport to it.
     pub fn transport(&self) -> Arc<dyn Transport> {
         Arc::new(InProcess::new(self.central.clone()))

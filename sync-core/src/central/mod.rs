@@ -7,6 +7,7 @@ mod local;
 mod pull;
 mod push;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -65,6 +66,9 @@ pub struct Central {
     /// Whether the V5 questions of a site are answered here too, because there is no legacy server.
     stands_alone: bool,
     work: (Mutex<bool>, Condvar),
+    lately: push::Lately,
+    /// Whether what an older version had set aside was tried again.
+    is_up_to_date: AtomicBool,
 }
 
 impl std::fmt::Debug for Central {
@@ -76,8 +80,16 @@ impl std::fmt::Debug for Central {
 impl Central {
     /// A central server that lets sites in as `authenticator` says.
     pub fn new(storage: Arc<dyn Storage>, clock: Arc<dyn Clock>, authenticator: Arc<dyn SiteAuthenticator>) -> Self {
-        let work = (Mutex::new(false), Condvar::new());
-        Self { storage, clock, authenticator, config: CentralConfig::default(), stands_alone: false, work }
+        Self {
+            storage,
+            clock,
+            authenticator,
+            config: CentralConfig::default(),
+            stands_alone: false,
+            work: (Mutex::new(false), Condvar::new()),
+            lately: push::Lately::default(),
+            is_up_to_date: AtomicBool::new(false),
+        }
     }
 
     /// A central server that needs no legacy server: it keeps the list of sites itself and answers the V5 questions
@@ -130,6 +142,10 @@ impl Central {
     /// # Errors
     /// The database failed. What is not done yet stays queued.
     pub fn integrate_waiting(&self) -> Result<()> {
+        if !self.is_up_to_date.load(Ordering::Relaxed) {
+            integrate::requeue_after_upgrade(self.storage.as_ref())?;
+            self.is_up_to_date.store(true, Ordering::Relaxed);
+        }
         integrate::integrate_sites(self.storage.as_ref(), self.clock.as_ref()).map(|_| ())
     }
 

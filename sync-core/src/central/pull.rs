@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::outgoing;
 use crate::protocol::v6::{Batch, PatientPullRequest, PullRequest};
 use crate::record::{Cursor, SiteId, record_type};
-use crate::storage::{ReadTxn, Selection};
+use crate::storage::{Lost, ReadTxn, Selection};
 
 impl Central {
     pub(super) fn pull(&self, site: SiteId, request: &PullRequest) -> std::result::Result<Batch, Refused> {
@@ -31,8 +31,7 @@ impl Central {
         let txn = self.storage.read()?;
         let patient = &request.fetch_patient_id;
         if !txn.is_visible(patient, &txn.stores_of_site(site)?)? {
-            let end_cursor = txn.last_cursor()?;
-            return Ok(Batch { end_cursor, total_records: 0, records: Vec::new(), is_last_batch: true });
+            return Ok(Batch::empty(txn.last_cursor()?));
         }
         Ok(self.batch(txn.as_ref(), &Selection::Patient(patient.clone()), request.cursor, request.batch_size)?)
     }
@@ -48,7 +47,8 @@ impl Central {
         let is_pulled = |row: &Change| record_type(row.change.table.as_str()).is_some_and(|kind| kind.pulled);
         let pulled = rows.into_iter().filter(|(row, _)| is_pulled(row));
         let records = pulled.filter_map(|(row, data)| outgoing::element(row, data)).collect();
-        Ok(Batch { end_cursor, total_records: total, records, is_last_batch })
+        let lost_history = Lost::all(txn)?;
+        Ok(Batch { end_cursor, total_records: total, records, is_last_batch, lost_history })
     }
 
     fn remember_first_pull(&self, site: SiteId) -> Result<()> {

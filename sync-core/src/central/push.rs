@@ -1,17 +1,148 @@
 //! Push: a site's records into the sync buffer, and integration once the last batch is there.
 
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use sha2::{Digest as _, Sha256};
+
 use super::{Central, Refused};
-use crate::protocol::v6::{PushRequest, PushResult};
-use crate::record::SiteId;
-use crate::storage::{Incoming, Source};
+use crate::error::Result;
+use crate::protocol::v6::{Action, Batch, BatchElement, PushRequest, PushResult, WireError, WireRecord};
+use crate::record::{Cursor, SiteId};
+use crate::storage::{Incoming, Lost, ReadTxn, Source, WriteTxn, key};
+
+/// How long after it was sent a request may still arrive, held up on its way: longer than any proxy keeps one.
+const LATE: Duration = Duration::from_secs(15 * 60);
+
+/// The most rows that are remembered of one site.
+const REMEMBERED: usize = 20_000;
+
+/// What tells one pushed row from every other.
+type Fingerprint = [u8; 8];
+
+/// A row that is to be taken: its cursor at the site, and its fingerprints without and with what it says.
+struct Row {
+    element: BatchElement,
+    record: Fingerprint,
+    whole: Fingerprint,
+}
+
+impl Row {
+    fn new(element: BatchElement) -> Self {
+        let WireRecord { table_name, record_id, action, record_data } = &element.record;
+        let action = match action {
+            Action::Insert | Action::Update => "upsert",
+            Action::Delete => "delete",
+            Action::Merge => "merge",
+        };
+        let mut digest = Sha256::new();
+        let add = |digest: &mut Sha256, text: &str| {
+            digest.update((text.len() as u64).to_be_bytes());
+            digest.update(text);
+        };
+        add(&mut digest, table_name.as_str());
+        add(&mut digest, record_id.as_str());
+        let record = first_bytes(&digest.clone().finalize());
+        digest.update(element.cursor.0.to_be_bytes());
+        add(&mut digest, action);
+        add(&mut digest, record_data.as_str());
+        Self { record, whole: first_bytes(&digest.finalize()), element }
+    }
+
+    /// Whether a site counts its rows at all; upstream's central never looked at these numbers.
+    fn is_numbered(&self) -> bool {
+        self.element.cursor > Cursor(0)
+    }
+}
+
+fn first_bytes(digest: &[u8]) -> Fingerprint {
+    let mut bytes = Fingerprint::default();
+    bytes.copy_from_slice(&digest[..8]);
+    bytes
+}
+
+/// What each site pushed lately: a request that was held up on its way comes when what it holds is out of date.
+#[derive(Debug, Default)]
+pub(super) struct Lately(Mutex<Remembered>);
+
+#[derive(Debug, Default)]
+struct Remembered {
+    rows: HashMap<SiteId, HashMap<Fingerprint, Seen>>,
+    tidied_at: Duration,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    cursor: Cursor,
+    whole: Fingerprint,
+    at: Duration,
+}
+
+/// How a row stands to what the same site pushed lately.
+#[derive(Debug, PartialEq, Eq)]
+enum Standing {
+    New,
+    /// It came already.
+    Repeated,
+    /// A newer version of its record came already.
+    Late,
+}
+
+impl Lately {
+    fn lock(&self) -> MutexGuard<'_, Remembered> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn standing(&self, site: SiteId, row: &Row, now: Duration) -> Standing {
+        let remembered = self.lock();
+        let seen = remembered.rows.get(&site).and_then(|rows| rows.get(&row.record));
+        match seen.filter(|seen| now.saturating_sub(seen.at) < LATE) {
+            Some(before) if before.whole == row.whole => Standing::Repeated,
+            Some(before) if row.element.cursor < before.cursor => Standing::Late,
+            _ => Standing::New,
+        }
+    }
+
+    /// Remembers rows that were taken: not before that is committed.
+    fn note(&self, site: SiteId, taken: Vec<(Fingerprint, Seen)>, now: Duration) {
+        let remembered = &mut *self.lock();
+        let rows = remembered.rows.entry(site).or_default();
+        if rows.len() + taken.len() > REMEMBERED {
+            rows.clear();
+        }
+        rows.extend(taken);
+        if now.saturating_sub(remembered.tidied_at) >= LATE {
+            remembered.tidied_at = now;
+            remembered.rows.retain(|_, rows| {
+                rows.retain(|_, seen| now.saturating_sub(seen.at) < LATE);
+                !rows.is_empty()
+            });
+        }
+    }
+}
+
+fn last_push(site: SiteId) -> String {
+    format!("{}{site}", key::LAST_PUSH_OF_SITE)
+}
+
+/// The fingerprints of the rows that a site pushed last.
+fn pushed_last(txn: &dyn ReadTxn, site: SiteId) -> Result<HashSet<String>> {
+    let text = txn.state(&last_push(site))?.unwrap_or_default();
+    Ok(text.split_whitespace().map(str::to_owned).collect())
+}
 
 impl Central {
-    pub(super) fn push(&self, site: SiteId, request: PushRequest) -> Result<PushResult, Refused> {
-        let records_pushed = request.batch.records.len() as u64;
-        let is_last = request.batch.is_last_batch;
-        let now = self.clock.now();
+    pub(super) fn push(&self, site: SiteId, request: PushRequest) -> std::result::Result<PushResult, Refused> {
+        let Batch { records, is_last_batch: is_last, .. } = request.batch;
+        let records_pushed = records.len() as u64;
+        let (now, monotonic) = (self.clock.now(), self.clock.monotonic());
+        let rows: Vec<Row> = records.into_iter().map(Row::new).collect();
         let txn = self.storage.write()?;
-        for element in request.batch.records {
+        let fresh = self.fresh(txn.as_ref(), site, rows, monotonic)?;
+        let mut taken = Vec::with_capacity(fresh.len());
+        for Row { element, record, whole } in fresh {
+            taken.push((record, Seen { cursor: element.cursor, whole, at: monotonic }));
             let record = element.record;
             let incoming = Incoming {
                 source: Source::Site(site),
@@ -26,10 +157,92 @@ impl Central {
         if is_last {
             txn.request_integration(site, now)?;
         }
+        let lost_history = Lost::all(txn.as_ref())?;
         txn.commit()?;
+        self.lately.note(site, taken, monotonic);
         if is_last {
             self.announce_work();
         }
-        Ok(PushResult { records_pushed })
+        Ok(PushResult { records_pushed, lost_history })
+    }
+
+    /// What of a batch has not been taken before. A site that got no answer sends its last batch again, and others may
+    /// have changed those records meanwhile. A batch with a row that is older than what the site pushed lately was held
+    /// up on its way; it is refused for a while, so that a site that really counts anew only has to wait.
+    fn fresh(
+        &self,
+        txn: &dyn WriteTxn,
+        site: SiteId,
+        rows: Vec<Row>,
+        monotonic: Duration,
+    ) -> std::result::Result<Vec<Row>, Refused> {
+        let known = pushed_last(txn, site)?;
+        let mut fresh = Vec::new();
+        let mut last = String::new();
+        for row in rows {
+            let fingerprint = crate::protocol::hex(&row.whole);
+            let standing = match row.is_numbered() {
+                true if known.contains(&fingerprint) => Standing::Repeated,
+                true => self.lately.standing(site, &row, monotonic),
+                false => Standing::New,
+            };
+            last.push_str(&fingerprint);
+            last.push(' ');
+            match standing {
+                Standing::New => fresh.push(row),
+                Standing::Repeated => {}
+                Standing::Late => return Err(Refused(WireError::IntegrationInProgress)),
+            }
+        }
+        if !fresh.is_empty() {
+            txn.set_state(&last_push(site), &last)?;
+        }
+        Ok(fresh)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::RecordData;
+
+    fn row(cursor: u64, id: &str, data: &str) -> Row {
+        let record = WireRecord {
+            table_name: "asset".into(),
+            record_id: id.into(),
+            action: Action::Update,
+            record_data: RecordData::parse(data).unwrap(),
+        };
+        Row::new(BatchElement { cursor: Cursor(cursor), record })
+    }
+
+    #[test]
+    fn a_row_is_new_repeated_or_late() {
+        let lately = Lately::default();
+        let (site, start) = (SiteId(2), Duration::from_secs(5));
+        let note = |cursor, at| {
+            let row = row(cursor, "x", "{}");
+            lately.note(site, vec![(row.record, Seen { cursor: Cursor(cursor), whole: row.whole, at })], at);
+        };
+        note(8, start);
+        for (cursor, id, data, after, expected) in [
+            (8, "x", "{}", 1, Standing::Repeated),
+            (8, "x", "1", 1, Standing::New),
+            (9, "x", "{}", 1, Standing::New),
+            (7, "x", "{}", 1, Standing::Late),
+            (7, "y", "{}", 1, Standing::New),
+            (7, "x", "{}", 15 * 60, Standing::New),
+            (8, "x", "{}", 15 * 60, Standing::New),
+        ] {
+            let now = start + Duration::from_secs(after);
+            assert_eq!(lately.standing(site, &row(cursor, id, data), now), expected, "{cursor} {id} {data} {after}");
+        }
+        assert_eq!(
+            lately.standing(SiteId(3), &row(7, "x", "{}"), start),
+            Standing::New,
+            "another site counts for itself"
+        );
+        note(9, start + 2 * LATE);
+        assert_eq!(lately.lock().rows[&site].len(), 1);
     }
 }

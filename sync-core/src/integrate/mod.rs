@@ -12,7 +12,7 @@ use crate::apply::{self, Origin};
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Result};
 use crate::ownership::StoreOwner;
-use crate::protocol::v6::Action;
+use crate::protocol::v6::{Action, BatchElement};
 use crate::record::{Cursor, RecordData, RecordId, SiteId, StoreId, TableName, integration_rank};
 use crate::storage::{Incoming, Quarantine, QuarantineCause, Selection, Source, StagedKind, Storage, WriteTxn, key};
 
@@ -133,6 +133,23 @@ pub(crate) fn integrate(
     }
 }
 
+/// An element of a batch that an older version could not read at all was kept whole; this one may read it.
+fn as_record(kept: Incoming) -> Incoming {
+    if kept.source != Source::Central {
+        return kept;
+    }
+    match serde_json::from_str::<BatchElement>(kept.data.as_str()) {
+        Ok(BatchElement { record, .. }) => Incoming {
+            table: record.table_name,
+            id: record.record_id,
+            action: record.action,
+            data: record.record_data,
+            ..kept
+        },
+        Err(_) => kept,
+    }
+}
+
 /// Integrates one chunk in one transaction; gives the sequence of its last record, or `None` if there was none.
 fn integrate_chunk(
     storage: &dyn Storage,
@@ -147,8 +164,8 @@ fn integrate_chunk(
     };
     let mut integrator = Integrator::new(txn.as_ref(), clock.now(), door)?;
     let mut settled = Vec::with_capacity(rows.len());
-    for row in &rows {
-        match integrator.take(&row.incoming)? {
+    for row in rows {
+        match integrator.take(&as_record(row.incoming))? {
             None => settled.push(row.sequence),
             Some(quarantine) => txn.quarantine(row.sequence, &quarantine)?,
         }
@@ -181,7 +198,10 @@ impl<'t> Integrator<'t> {
         let origin = Origin::Sync(self.facts.door.origin);
         match plan(incoming, &self.facts)? {
             Plan::Upsert => {
-                apply::upsert(txn, table, id, &incoming.data, origin, now)?;
+                let changed = apply::upsert(txn, table, id, &incoming.data, origin, now)?;
+                if changed && matches!(incoming.source, Source::Site(_)) {
+                    apply::show_patient(txn, table, &incoming.data)?;
+                }
                 if self.any_set_aside {
                     txn.wake_waiting(table, id)?;
                 }
@@ -197,8 +217,9 @@ impl<'t> Integrator<'t> {
             Plan::KeepLocal => {
                 self.done.kept_local += 1;
                 // Sent already or not: it goes out with the next push, so that both ends agree in the end.
-                if let Some(data) = txn.record(table, id)? {
-                    apply::upsert(txn, table, id, &data, Origin::Local, now)?;
+                match txn.record(table, id)? {
+                    Some(data) => apply::upsert(txn, table, id, &data, Origin::Local, now).map(|_| ())?,
+                    None => apply::delete_again(txn, table, id, &incoming.data, now)?,
                 }
                 return Ok(None);
             }
@@ -262,6 +283,20 @@ impl Facts for StoredFacts<'_> {
             None => Ok(false),
         }
     }
+}
+
+/// After an upgrade of this library, what an older version could not read or did not know is tried again.
+pub(crate) fn requeue_after_upgrade(storage: &dyn Storage) -> Result<()> {
+    let version = env!("CARGO_PKG_VERSION");
+    if storage.read()?.state(key::LIBRARY_VERSION)?.as_deref() == Some(version) {
+        return Ok(());
+    }
+    let txn = storage.write()?;
+    for cause in [QuarantineCause::Unsupported, QuarantineCause::Malformed] {
+        txn.requeue(cause)?;
+    }
+    txn.set_state(key::LIBRARY_VERSION, version)?;
+    txn.commit()
 }
 
 /// Integrates what sites pushed, one site after the other, oldest request first. A site whose records fail keeps no

@@ -6,12 +6,15 @@ use super::Site;
 use super::client::Client;
 use super::discover::central_url;
 use super::identity::{Identity, cursor};
+use super::marks::{Mark, Marks};
 use super::observer::{Step, SyncEvent, SyncObserver};
 use super::report::{Outcome, StepReport, SyncReport};
+use super::restored::Recovering;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorClass, Result};
-use crate::integrate::{Door, Integrated, integrate};
+use crate::integrate::{Door, Integrated, integrate, requeue_after_upgrade};
 use crate::ownership::Role;
+use crate::record::Cursor;
 use crate::storage::{LogEntry, QuarantineCause, Selection, Source, key};
 
 /// What a cycle is to do, and how much of it.
@@ -38,6 +41,8 @@ pub(super) struct Cycle<'s, 'c> {
     /// Done and total of the step that runs.
     current: (u64, u64),
     ended_early: bool,
+    /// Set while a database that was restored from a backup reads what it lost.
+    pub recovering: Option<Recovering>,
 }
 
 impl Site {
@@ -47,6 +52,7 @@ impl Site {
     /// The cycle could not even begin: [`Error::NotSetUp`], [`Error::CycleRunning`], or the database failed.
     pub fn sync(&self, options: &SyncOptions, observer: &mut dyn SyncObserver) -> Result<SyncReport> {
         let _lock = self.storage.lock_cycle()?;
+        requeue_after_upgrade(self.storage.as_ref())?;
         let started_at = self.clock.now();
         let mut cycle = Cycle {
             site: self,
@@ -57,6 +63,7 @@ impl Site {
             began: self.clock.monotonic(),
             current: (0, 0),
             ended_early: false,
+            recovering: None,
         };
         let set_aside = Cycle::set_aside(self)?;
         cycle.run();
@@ -113,8 +120,20 @@ impl Cycle<'_, '_> {
         };
         let is_remote = self.identity.role == Some(Role::Remote);
         let central = if is_remote { self.step_value(|cycle| central_url(&cycle.identity)) } else { None };
-        let mut reachable = true;
-        if let (true, Some(central)) = (pushes, &central)
+        // A backup that was put back reads first: what it holds may be out of date.
+        let Some(went_back) = self.step_value(|cycle| cycle.went_back()).map(|went_back| went_back && is_remote) else {
+            return;
+        };
+        let recovered = match &central {
+            _ if !went_back => true,
+            Some(central) => self.step(Step::PullV6, |cycle| cycle.recover(central)).is_none() && !self.ended_early,
+            None => false,
+        };
+        if self.step_value(Self::finish_resending).is_none() {
+            return;
+        }
+        let mut reachable = recovered;
+        if let (true, true, Some(central)) = (pushes, recovered, &central)
             && let Some(error) = self.step(Step::PushV6, |cycle| cycle.push_v6(central))
         {
             // Central that cannot be reached for a push cannot be reached for a pull either; one bad batch is no
@@ -125,8 +144,8 @@ impl Cycle<'_, '_> {
             return;
         }
         let legacy_pulled = legacy_answers && self.step(Step::PullCentral, Self::pull_central).is_none();
-        let mut v6_pulled = !is_remote;
-        if let (true, Some(central)) = (reachable && !self.must_end(), &central) {
+        let mut v6_pulled = !is_remote || (went_back && recovered);
+        if let (true, Some(central)) = (!v6_pulled && reachable && !self.must_end(), &central) {
             v6_pulled = self.step(Step::PullV6, |cycle| cycle.pull_v6(central)).is_none();
         }
         if self.must_end() {
@@ -193,6 +212,9 @@ impl Cycle<'_, '_> {
         let first_local = txn.changes(&Selection::Local, from, 1)?.first().map(|change| change.cursor);
         let next = first_local.unwrap_or(txn.last_cursor()?.next());
         txn.set_state(key::PUSH_CURSOR_V6, &next.to_string())?;
+        let mut marks = Marks::load(txn.as_ref())?;
+        marks.add(Mark { central: Cursor(0), own: next });
+        marks.store(txn.as_ref())?;
         txn.set_state(key::INITIALISED_AT, &self.site.clock.now().to_string())?;
         txn.commit()
     }
@@ -256,6 +278,11 @@ impl Cycle<'_, '_> {
             || self.options.max_bytes.is_some_and(|max| bytes >= max);
         self.ended_early |= over;
         over
+    }
+
+    /// Whether the cycle ends at such a limit.
+    pub(super) fn ended_early(&self) -> bool {
+        self.ended_early
     }
 
     fn finish(mut self) -> SyncReport {

@@ -5,11 +5,13 @@ mod config;
 mod cycle;
 mod discover;
 pub(crate) mod identity;
+mod marks;
 mod observer;
 mod pull;
 mod pull_central;
 mod push;
 mod report;
+mod restored;
 mod status;
 
 use std::sync::Arc;

@@ -8,7 +8,8 @@ use url::Url;
 use super::Site;
 use super::cycle::Cycle;
 use super::identity::cursor;
-use super::observer::{Step, SyncEvent};
+use super::observer::Step;
+use super::restored::{Recovering, give_way, seen};
 use crate::error::{Error, Result, Server, excerpt};
 use crate::integrate::{Door, Integrated, receive};
 use crate::protocol::hex;
@@ -32,10 +33,11 @@ enum Advance {
     Stuck,
 }
 
-fn advance(start: Cursor, batch: &ReadBatch) -> Advance {
+/// `seen` is how far central's changelog was seen: never beyond its end, unless it went back.
+fn advance(start: Cursor, seen: Cursor, batch: &ReadBatch) -> Advance {
     let next = batch.last_record_cursor().map_or(batch.end_cursor, |last| last.max(batch.end_cursor)).next();
     match (batch.records.is_empty(), batch.is_last_batch) {
-        (true, true) if next < start => Advance::WentBack,
+        (true, true) if batch.end_cursor < seen => Advance::WentBack,
         (true, true) => Advance::Stay,
         (_, false) if next <= start => Advance::Stuck,
         (false, true) if next <= start => Advance::Stuck,
@@ -48,27 +50,39 @@ impl Cycle<'_, '_> {
         let mut done = 0;
         let mut empty = 0;
         let mut reread = false;
+        let mut asked_for_the_end = false;
         let mut batch_size = self.site.config.pull_records;
         // The answer to a question that was asked ahead seems to come at once: the round before it tells the pace.
         let mut last_round = Duration::ZERO;
         loop {
-            let start = cursor(self.site.storage.read()?.as_ref(), key::PULL_CURSOR_V6)?;
+            let (start, seen, pulls_own) = {
+                let txn = self.site.storage.read()?;
+                // A site that lost what it had, or that got a store back, is sent what came from it too.
+                let pulls_own = self.recovering.is_some() || txn.state(key::PULL_OWN)?.as_deref() == Some("1");
+                (cursor(txn.as_ref(), key::PULL_CURSOR_V6)?, seen(txn.as_ref())?, pulls_own)
+            };
             let began = self.site.clock.monotonic();
-            let (batch, bytes) = self.ask_batch(central, start, batch_size)?;
+            let (batch, bytes) = self.ask_batch(central, (start, pulls_own), batch_size)?;
+            if self.learn_of_loss(&batch.lost_history, None)? {
+                if std::mem::replace(&mut reread, true) {
+                    return Err(Error::NoProgress { server: Server::Central, cursor: start.0 });
+                }
+                continue;
+            }
             let records = batch.records.len() as u64;
             let (total, is_last) = (batch.total_records, batch.is_last_batch);
             let asking = self.site.clock.monotonic().saturating_sub(began).max(last_round);
             batch_size = next_batch_size(&self.site.config, batch_size, records, bytes, asking.as_secs_f64());
-            match advance(start, &batch) {
+            match advance(start, seen, &batch) {
                 Advance::To(next) if is_last || self.over_budget() => self.take_batch(batch, next)?,
-                Advance::To(next) => self.take_batch_and_ask_ahead(central, batch, next, batch_size)?,
-                Advance::Stay => {}
+                Advance::To(next) => self.take_batch_and_ask_ahead(central, batch, (next, pulls_own), batch_size)?,
+                Advance::Stay => self.mark(batch.end_cursor)?,
                 Advance::Stuck => {
                     return Err(Error::NoProgress { server: Server::Central, cursor: start.0 });
                 }
                 Advance::WentBack if !reread => {
                     reread = true;
-                    self.reread_from_the_start(start, batch.end_cursor)?;
+                    self.central_went_back(batch.end_cursor, None, None)?;
                     continue;
                 }
                 Advance::WentBack => {
@@ -80,7 +94,14 @@ impl Cycle<'_, '_> {
             self.report.pulled += records;
             self.progress(Step::PullV6, done, done + total.saturating_sub(records))?;
             empty = if records == 0 { empty + 1 } else { 0 };
-            if is_last || self.over_budget() {
+            if is_last && records > 0 && !asked_for_the_end && self.wants_mark()? {
+                asked_for_the_end = true;
+                continue;
+            }
+            if is_last {
+                return self.end_reread();
+            }
+            if self.over_budget() {
                 return Ok(());
             }
             if empty >= EMPTY_BATCHES_MAX {
@@ -90,22 +111,32 @@ impl Cycle<'_, '_> {
         }
     }
 
-    fn question(&self, start: Cursor, batch_size: u32) -> PullRequest {
+    /// Everything was read again.
+    fn end_reread(&self) -> Result<()> {
+        if self.site.storage.read()?.state(key::PULL_OWN)?.as_deref() != Some("1") {
+            return Ok(());
+        }
+        let txn = self.site.storage.write()?;
+        txn.set_state(key::PULL_OWN, "0")?;
+        txn.commit()
+    }
+
+    fn question(&self, (start, pulls_own): (Cursor, bool), batch_size: u32) -> PullRequest {
         PullRequest {
             cursor: start,
             batch_size,
             sync_v5_settings: self.identity.credentials(),
-            is_initialised: self.identity.initialised,
+            is_initialised: self.identity.initialised && !pulls_own,
             sync_v6_version: V6_VERSION,
         }
     }
 
     /// Asks for a batch; on a line that breaks, for ever smaller ones.
-    fn ask_batch(&mut self, central: &Url, start: Cursor, batch_size: u32) -> Result<(ReadBatch, usize)> {
-        let request = self.question(start, batch_size);
+    fn ask_batch(&mut self, central: &Url, from: (Cursor, bool), batch_size: u32) -> Result<(ReadBatch, usize)> {
+        let request = self.question(from, batch_size);
         let raw = match self.client.central_raw(&self.identity, central, path::PULL, &request) {
             Err(Error::CutOff { .. } | Error::TimedOut { .. }) if batch_size > 16 => {
-                return self.ask_batch(central, start, batch_size / 4);
+                return self.ask_batch(central, from, batch_size / 4);
             }
             raw => raw?,
         };
@@ -128,37 +159,33 @@ impl Cycle<'_, '_> {
     }
 
     fn take_batch(&mut self, batch: ReadBatch, next: Cursor) -> Result<()> {
-        let done = take(self.site, batch, next)?;
+        let done = take(self.site, batch, next, self.recovering)?;
         self.count(done);
         Ok(())
     }
 
     /// While a batch is integrated here, central already gathers the next.
-    fn take_batch_and_ask_ahead(&mut self, central: &Url, batch: ReadBatch, next: Cursor, size: u32) -> Result<()> {
-        let (site, question) = (self.site, self.question(next, size));
-        let done = self.client.ask_ahead(central, path::PULL, &question, || take(site, batch, next))?;
+    fn take_batch_and_ask_ahead(
+        &mut self,
+        central: &Url,
+        batch: ReadBatch,
+        (next, pulls_own): (Cursor, bool),
+        size: u32,
+    ) -> Result<()> {
+        let (site, question, recovering) = (self.site, self.question((next, pulls_own), size), self.recovering);
+        let done = self.client.ask_ahead(central, path::PULL, &question, || take(site, batch, next, recovering))?;
         self.count(done);
         Ok(())
-    }
-
-    /// Everything is read again, which is safe: what is here already changes nothing.
-    fn reread_from_the_start(&mut self, ours: Cursor, theirs: Cursor) -> Result<()> {
-        let message = format!(
-            "central's changelog went back from {ours} to {theirs}: it was restored from a backup or replaced. \
-             Everything is read again from its beginning."
-        );
-        self.warn(message)?;
-        let txn = self.site.storage.write()?;
-        txn.set_state(key::PULL_CURSOR_V6, "0")?;
-        txn.commit()?;
-        self.client.tell(&SyncEvent::Progress { step: Step::PullV6, done: 0, total: 0 })
     }
 }
 
 /// Integrates a batch and moves the cursor past it, in one transaction.
-fn take(site: &Site, batch: ReadBatch, next: Cursor) -> Result<Integrated> {
+fn take(site: &Site, batch: ReadBatch, next: Cursor, recovering: Option<Recovering>) -> Result<Integrated> {
     let door = Door { source: Source::Central, stores: Vec::new(), origin: None };
     let txn = site.storage.write()?;
+    if let Some(recovering) = recovering {
+        give_way(site, txn.as_ref(), &batch, recovering)?;
+    }
     let incoming = batch.records.into_iter().map(|element| element.map_or_else(set_aside, readable)).collect();
     let done = receive(txn.as_ref(), site.clock.now(), &door, incoming)?;
     txn.set_state(key::PULL_CURSOR_V6, &next.to_string())?;
@@ -215,7 +242,7 @@ mod tests {
                 serde_json::from_str(&json).map_err(|_| unreachable!())
             })
             .collect();
-        ReadBatch { end_cursor: Cursor(end), total_records: 0, records, is_last_batch: last }
+        ReadBatch { end_cursor: Cursor(end), total_records: 0, records, is_last_batch: last, lost_history: Vec::new() }
     }
 
     #[test]
@@ -237,7 +264,17 @@ mod tests {
             (1000, batch(900, &[900], true), Advance::Stuck),
             (u64::MAX, batch(u64::MAX, &[], false), Advance::Stuck),
         ] {
-            assert_eq!(advance(Cursor(start), &batch), expected, "from {start}: {batch:?}");
+            let seen = Cursor(u64::saturating_sub(start, 1));
+            assert_eq!(advance(Cursor(start), seen, &batch), expected, "from {start}: {batch:?}");
+        }
+    }
+
+    #[test]
+    fn an_end_below_what_was_seen_means_that_central_went_back() {
+        for (seen, end, expected) in
+            [(5000, 5000, Advance::Stay), (5000, 4999, Advance::WentBack), (99, 99, Advance::Stay)]
+        {
+            assert_eq!(advance(Cursor(100), Cursor(seen), &batch(end, &[], true)), expected, "{seen} {end}");
         }
     }
 

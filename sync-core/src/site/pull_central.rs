@@ -6,7 +6,8 @@ use super::observer::Step;
 use crate::error::{Error, Result, Server};
 use crate::integrate::{Door, receive};
 use crate::protocol::v5::{CentralBatch, path};
-use crate::storage::{Incoming, Source, key};
+use crate::record::{Cursor, StoreId};
+use crate::storage::{Incoming, ReadTxn, Source, key};
 
 /// Records asked for in one batch.
 const LIMIT: u32 = 500;
@@ -14,13 +15,19 @@ const LIMIT: u32 = 500;
 impl Cycle<'_, '_> {
     pub(super) fn pull_central(&mut self) -> Result<()> {
         let mut done = 0;
-        let mut stride = 1;
+        let mut stride: u64 = 1;
         loop {
             // This cursor is the position last received; everything after it is wanted.
             let start = cursor(self.site.storage.read()?.as_ref(), key::PULL_CURSOR_CENTRAL)?.0;
             let path = format!("{}?cursor={start}&limit={LIMIT}", path::CENTRAL_RECORDS);
             let batch: CentralBatch = self.client.legacy_get(&self.identity, &path)?;
             let last = batch.data.iter().map(|record| record.position).max();
+            // Beyond the range of every server's numbers: a cursor that went there would never come back.
+            if last.unwrap_or(0).max(batch.max_cursor) >= i64::MAX as u64 {
+                let url = super::client::shown(&self.identity.legacy_url);
+                let detail = "a position in it is out of range".to_owned();
+                return Err(Error::UnreadableAnswer { server: Server::Legacy, url, detail });
+            }
             let next = match last {
                 Some(last) if last <= start => {
                     return Err(Error::NoProgress { server: Server::Legacy, cursor: start });
@@ -32,7 +39,7 @@ impl Cycle<'_, '_> {
                 None if start >= batch.max_cursor => return Ok(()),
                 // A gap: stepped over in growing strides (weak point B12), never past what the server has.
                 None => {
-                    stride *= 2;
+                    stride = stride.saturating_mul(2);
                     start.saturating_add(stride / 2).min(batch.max_cursor)
                 }
             };
@@ -58,10 +65,24 @@ impl Cycle<'_, '_> {
             quarantine: None,
         });
         let txn = self.site.storage.write()?;
+        let own_stores = |txn: &dyn ReadTxn| self.identity.site_id.map_or(Ok(Vec::new()), |id| txn.stores_of_site(id));
+        let before = own_stores(txn.as_ref())?;
         let done = receive(txn.as_ref(), self.site.clock.now(), &door, incoming.collect())?;
+        let gained: Vec<StoreId> = own_stores(txn.as_ref())?.into_iter().filter(|id| !before.contains(id)).collect();
+        // What belongs to a store that came here lies behind what was read already (weak point A11).
+        let rereads = !gained.is_empty() && cursor(txn.as_ref(), key::PULL_CURSOR_V6)? > Cursor(0);
+        if rereads {
+            txn.set_state(key::PULL_CURSOR_V6, "0")?;
+            txn.set_state(key::PULL_OWN, "1")?;
+        }
         txn.set_state(key::PULL_CURSOR_CENTRAL, &next.to_string())?;
         txn.commit()?;
         self.count(done);
+        if rereads {
+            let names: Vec<&str> = gained.iter().map(StoreId::as_str).collect();
+            let stores = names.join(", ");
+            self.warn(format!("active on this site now: {stores}. Everything is read again from the beginning."))?;
+        }
         Ok(())
     }
 }

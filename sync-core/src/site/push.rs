@@ -12,7 +12,7 @@ use crate::outgoing;
 use crate::protocol::v6::{
     Batch, BatchElement, PushRequest, PushResult, SiteStatus, SiteStatusRequest, V6_VERSION, path,
 };
-use crate::record::{Cursor, StoreId, record_type};
+use crate::record::{Cursor, record_type};
 use crate::storage::{Incoming, Quarantine, QuarantineCause, ReadTxn, Selection, Source, key};
 
 /// Changelog rows that are looked at in one turn.
@@ -29,20 +29,19 @@ struct Outgoing {
 
 impl Cycle<'_, '_> {
     pub(super) fn push_v6(&mut self, central: &Url) -> Result<()> {
-        let (stores, bound, mut left) = {
+        let (bound, mut left) = {
             let txn = self.site.storage.read()?;
-            let stores = self.identity.site_id.map_or(Ok(Vec::new()), |site| txn.stores_of_site(site))?;
             // What is written while this runs goes out next time: central may be integrating by then.
             let bound = txn.last_cursor()?.next();
-            let left = count_pushed(txn.as_ref(), &stores, bound)?;
-            (stores, bound, left)
+            let left = count_pushed(txn.as_ref(), bound)?;
+            (bound, left)
         };
         let total = left;
         // Whether central was told that the batch was the last: only then does it integrate.
         let mut told_last = false;
         let mut limit = self.site.config.push_records_max;
         while left > 0 {
-            let outgoing = self.gather(&stores, bound, limit)?;
+            let outgoing = self.gather(bound, limit)?;
             let (count, is_last) = (outgoing.elements.len(), outgoing.is_last);
             if count == 0 {
                 break;
@@ -64,7 +63,7 @@ impl Cycle<'_, '_> {
                 Err(PushFault::Error(error)) => return Err(error),
                 Err(PushFault::TooLarge) if count > 1 => limit = (count / 2).max(1),
                 Err(PushFault::TooLarge) => {
-                    self.set_aside_first(&stores, bound)?;
+                    self.set_aside_first(bound)?;
                     left = left.saturating_sub(1);
                 }
             }
@@ -73,7 +72,7 @@ impl Cycle<'_, '_> {
     }
 
     /// The next rows as records: up to `limit`, and up to the limit of bytes.
-    fn gather(&self, stores: &[StoreId], bound: Cursor, limit: usize) -> Result<Outgoing> {
+    fn gather(&self, bound: Cursor, limit: usize) -> Result<Outgoing> {
         let txn = self.site.storage.read()?;
         let mut outgoing =
             Outgoing { elements: Vec::new(), next: cursor(txn.as_ref(), key::PUSH_CURSOR_V6)?, is_last: true };
@@ -87,7 +86,7 @@ impl Cycle<'_, '_> {
                     return Ok(outgoing);
                 }
                 from = row.cursor.next();
-                let pushed = is_pushed(stores, &row).then(|| outgoing::element(row, data)).flatten();
+                let pushed = is_pushed(&row).then(|| outgoing::element(row, data)).flatten();
                 let Some(element) = pushed else { continue };
                 bytes += element.record.record_data.as_str().len() + 200;
                 let full = outgoing.elements.len() >= limit || bytes > self.site.config.push_bytes_max;
@@ -108,20 +107,27 @@ impl Cycle<'_, '_> {
     fn send_batch(&mut self, central: &Url, outgoing: Outgoing, left: u64) -> Result<Cursor, PushFault> {
         let sent = outgoing.elements.len() as u64;
         let end_cursor = outgoing.elements.last().map_or(Cursor(0), |element| element.cursor);
-        let batch =
-            Batch { end_cursor, total_records: left, records: outgoing.elements, is_last_batch: outgoing.is_last };
-        let accepted = self.post(central, batch)?.records_pushed;
+        let batch = Batch {
+            end_cursor,
+            total_records: left,
+            records: outgoing.elements,
+            is_last_batch: outgoing.is_last,
+            lost_history: Vec::new(),
+        };
+        let PushResult { records_pushed: accepted, lost_history } = self.post(central, batch)?;
         if accepted != sent {
             return Err(Error::PartlyAccepted { server: Server::Central, sent, accepted }.into());
         }
         let txn = self.site.storage.write()?;
+        let before = cursor(txn.as_ref(), key::PUSH_CURSOR_V6)?;
         if txn.state(key::PUSH_UNCONFIRMED)?.as_deref() != Some("1") {
-            let before = cursor(txn.as_ref(), key::PUSH_CURSOR_V6)?;
             txn.set_state(key::PUSH_CONFIRMED_V6, &before.to_string())?;
             txn.set_state(key::PUSH_UNCONFIRMED, "1")?;
         }
         txn.set_state(key::PUSH_CURSOR_V6, &outgoing.next.to_string())?;
         txn.commit()?;
+        // This batch is there; what was pushed before may not be any more.
+        self.learn_of_loss(&lost_history, Some(before))?;
         Ok(outgoing.next)
     }
 
@@ -131,8 +137,8 @@ impl Cycle<'_, '_> {
     }
 
     /// A record that central does not take even alone stays here, is shown in the quarantine, and holds up no other.
-    fn set_aside_first(&mut self, stores: &[StoreId], bound: Cursor) -> Result<()> {
-        let first = self.gather(stores, bound, 1)?;
+    fn set_aside_first(&mut self, bound: Cursor) -> Result<()> {
+        let first = self.gather(bound, 1)?;
         let txn = self.site.storage.write()?;
         for BatchElement { record, .. } in first.elements {
             let error = Error::RecordTooLarge {
@@ -163,7 +169,7 @@ impl Cycle<'_, '_> {
             return Ok(());
         }
         if !told_last {
-            let empty = Batch { end_cursor: Cursor(0), total_records: 0, records: Vec::new(), is_last_batch: true };
+            let empty = Batch::empty(Cursor(0));
             match self.post(central, empty) {
                 Ok(_) => {}
                 Err(PushFault::Error(error)) => return Err(error),
@@ -182,9 +188,6 @@ impl Cycle<'_, '_> {
             // Waited before the first question too: central takes a moment to begin, and would say that it is done.
             let waited = elapsed(self.site);
             self.client.wait(self.site.config.integration_poll, &SyncEvent::WaitingForIntegration { waited })?;
-            if elapsed(self.site) >= self.site.config.integration_wait {
-                return Err(Error::IntegrationTimeout { server: Server::Central });
-            }
             let request =
                 SiteStatusRequest { sync_v5_settings: self.identity.credentials(), sync_v6_version: V6_VERSION };
             let status: SiteStatus = self.client.central(&self.identity, central, path::SITE_STATUS, &request)?;
@@ -193,17 +196,20 @@ impl Cycle<'_, '_> {
                 txn.set_state(key::PUSH_UNCONFIRMED, "0")?;
                 return txn.commit();
             }
+            if elapsed(self.site) >= self.site.config.integration_wait {
+                return Err(Error::IntegrationTimeout { server: Server::Central });
+            }
         }
     }
 }
 
 /// The number of rows below the bound that are pushed.
-fn count_pushed(txn: &dyn ReadTxn, stores: &[StoreId], bound: Cursor) -> Result<u64> {
+fn count_pushed(txn: &dyn ReadTxn, bound: Cursor) -> Result<u64> {
     let mut from = cursor(txn, key::PUSH_CURSOR_V6)?;
     let mut count = 0;
     loop {
         let rows = txn.changes(&Selection::Local, from, ROWS)?;
-        count += rows.iter().filter(|row| row.cursor < bound && is_pushed(stores, row)).count() as u64;
+        count += rows.iter().filter(|row| row.cursor < bound && is_pushed(row)).count() as u64;
         match rows.last() {
             Some(last) if rows.len() == ROWS && last.cursor < bound => from = last.cursor.next(),
             _ => return Ok(count),
@@ -211,13 +217,11 @@ fn count_pushed(txn: &dyn ReadTxn, stores: &[StoreId], bound: Cursor) -> Result<
     }
 }
 
-/// Whether a row concerns central at all (`protocol-v6` §9.2).
-pub(super) fn is_pushed(stores: &[StoreId], row: &Change) -> bool {
+/// Whether a row concerns central at all (`protocol-v6` §9.2). Upstream leaves out the rows of stores that are not active
+/// here. An edit was made while its store was; if that moved away before the push, central decides what becomes of the
+/// edit, and it is not passed over without a word.
+pub(super) fn is_pushed(row: &Change) -> bool {
     let change = &row.change;
-    let ours = change.store.as_ref().is_none_or(|store| stores.contains(store));
-    let Some(kind) = record_type(change.table.as_str()) else {
-        return false;
-    };
-    let travels = change.action == ChangeAction::Upsert || kind.deletes_on_wire();
-    kind.pushed && ours && travels
+    record_type(change.table.as_str())
+        .is_some_and(|kind| kind.pushed && (change.action == ChangeAction::Upsert || kind.deletes_on_wire()))
 }

@@ -85,7 +85,7 @@ pub fn status(storage: &dyn Storage) -> Result<Status> {
         initialised: txn.state(key::INITIALISED_AT)?.is_some() || role == Some(Role::Central),
         pull_cursor_v6: cursor(txn.as_ref(), key::PULL_CURSOR_V6)?,
         push_cursor_v6: cursor(txn.as_ref(), key::PUSH_CURSOR_V6)?,
-        waiting: if role == Some(Role::Central) { Waiting::NONE } else { waiting(txn.as_ref(), site_id)? },
+        waiting: if role == Some(Role::Central) { Waiting::NONE } else { waiting(txn.as_ref())? },
         last_sync: txn.log(1)?.into_iter().next().map(|entry| LastSync {
             started_at: entry.started_at,
             finished_at: entry.finished_at,
@@ -102,14 +102,13 @@ impl Waiting {
     const NONE: Self = Self { records: 0, bytes: 0, oldest_at: None };
 }
 
-fn waiting(txn: &dyn ReadTxn, site: Option<SiteId>) -> Result<Waiting> {
+fn waiting(txn: &dyn ReadTxn) -> Result<Waiting> {
     const ROWS: usize = 1000;
-    let stores = site.map_or(Ok(Vec::new()), |site| txn.stores_of_site(site))?;
     let mut waiting = Waiting::NONE;
     let mut from = cursor(txn, key::PUSH_CURSOR_V6)?;
     loop {
         let rows = txn.changes(&Selection::Local, from, ROWS)?;
-        for row in rows.iter().filter(|row| is_pushed(&stores, row)) {
+        for row in rows.iter().filter(|row| is_pushed(row)) {
             let change = &row.change;
             waiting.records += 1;
             waiting.bytes += txn.record(&change.table, &change.id)?.map_or(0, |data| data.as_str().len() as u64);

@@ -315,6 +315,20 @@ pub mod key {
     /// The parts of the changelog that were lost when this storage was restored from a backup; see
     /// [`Lost`](super::Lost).
     pub const LOST: &str = "lost";
+    /// `1` while what came from this site is to be sent back to it, because it reads everything again.
+    pub const PULL_OWN: &str = "pull_own";
+    /// The version of this library that used the database last.
+    pub const LIBRARY_VERSION: &str = "library_version";
+    /// While a restored site reads what it lost: how far it had seen central's changelog at the time of the backup.
+    pub const RECOVERING_FROM: &str = "recovering_from";
+    /// Up to which cursor a site has dealt with what central says that it lost.
+    pub const CENTRAL_LOST_KNOWN: &str = "central_lost_known";
+    /// Points of central's changelog by which it had integrated what was pushed up to a cursor.
+    pub const PUSH_MARKS: &str = "push_marks";
+    /// On central, followed by a site's number: fingerprints of the rows of the last batch that it pushed.
+    pub const LAST_PUSH_OF_SITE: &str = "last_push_of_site_";
+    /// The cursors between which edits that were pushed already go out again.
+    pub const RESEND: &str = "resend";
 }
 
 /// A part of a changelog that was lost when its storage was restored from a backup.

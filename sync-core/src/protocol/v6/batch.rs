@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 use super::envelope::NOT_UTF8;
 use crate::error::excerpt;
 use crate::record::{Cursor, RecordData, RecordId, TableName};
+use crate::storage::Lost;
 
 /// What is done to a record. Insert and Update both mean "upsert"; we send `Update` and `Delete` only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,6 +57,17 @@ pub struct Batch {
     pub records: Vec<BatchElement>,
     /// Whether nothing is left after this batch.
     pub is_last_batch: bool,
+    /// What a central server of this project has lost in restores from backups. Open mSupply neither sends nor reads it
+    /// (unknown keys are ignored, `protocol-v6` §2).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lost_history: Vec<Lost>,
+}
+
+impl Batch {
+    /// A last batch without records.
+    pub fn empty(end_cursor: Cursor) -> Self {
+        Self { end_cursor, total_records: 0, records: Vec::new(), is_last_batch: true, lost_history: Vec::new() }
+    }
 }
 
 /// A pulled batch: each record is read on its own, so that one bad record does not stop the others (weak point B19).
@@ -69,6 +81,8 @@ pub struct ReadBatch {
     pub records: Vec<Result<BatchElement, Unreadable>>,
     /// Whether nothing is left after this batch.
     pub is_last_batch: bool,
+    /// What central has lost in restores from backups, if it tells that.
+    pub lost_history: Vec<Lost>,
 }
 
 /// An element of a batch that is no record, kept as it came.
@@ -93,6 +107,9 @@ struct RawBatch<'a> {
     #[serde(borrow)]
     records: Vec<&'a RawValue>,
     is_last_batch: bool,
+    /// Only this project's central server sends it; anybody else's meaning of the key stops no batch.
+    #[serde(default)]
+    lost_history: serde_json::Value,
 }
 
 impl ReadBatch {
@@ -107,6 +124,7 @@ impl ReadBatch {
             total_records: raw.total_records.unwrap_or(raw.records.len() as u64),
             records: raw.records.into_iter().map(read_element).collect(),
             is_last_batch: raw.is_last_batch,
+            lost_history: serde_json::from_value(raw.lost_history).unwrap_or_default(),
         })
     }
 

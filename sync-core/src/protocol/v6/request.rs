@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Batch, Credentials};
 use crate::record::{Cursor, NameId};
+use crate::storage::Lost;
 
 /// Paths below the central server's address; hyphens and underscores are mixed on the wire.
 pub mod path {
@@ -76,10 +77,13 @@ pub struct SiteStatusRequest {
 }
 
 /// The answer to a push.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PushResult {
     /// How many records the request held.
     pub records_pushed: u64,
+    /// As [`Batch::lost_history`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lost_history: Vec<Lost>,
 }
 
 /// The answer to a site status request.

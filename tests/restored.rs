@@ -1,0 +1,221 @@
+//! Databases that were restored from a backup: a site's, central's, and the file itself.
+
+use std::path::Path;
+
+use sync_core::record::Cursor;
+use sync_core::storage::{Lost, MemoryStorage, QuarantineCause, SqliteStorage, Storage, key};
+use sync_core::{Audience, ChangeAction, NewChange, SyncReport, Timestamp, quarantine};
+use sync_tests::world::{CentralEnd, Kind, SiteEnd, asset, data, get};
+
+fn world() -> (CentralEnd, SiteEnd) {
+    let central = CentralEnd::over(Kind::Memory);
+    let a = central.new_site("a");
+    a.sync();
+    (central, a)
+}
+
+fn write(site: &SiteEnd, id: &str, notes: &str) {
+    site.records.put("asset", [asset(id, "STORE_a", notes)]).unwrap();
+}
+
+fn notes(text: Option<String>) -> Option<String> {
+    let value: serde_json::Value = serde_json::from_str(&text?).unwrap();
+    Some(value["notes"].as_str().unwrap().to_owned())
+}
+
+fn at_central(central: &CentralEnd, id: &str) -> Option<String> {
+    notes(get(&central.records, "asset", id))
+}
+
+fn at_site(site: &SiteEnd, id: &str) -> Option<String> {
+    notes(site.get("asset", id))
+}
+
+fn warned(report: &SyncReport, of: &str) -> bool {
+    report.warnings.iter().any(|warning| warning.contains(of))
+}
+
+#[test]
+fn a_site_that_went_back_gets_again_what_it_had_sent() {
+    let (central, a) = world();
+    let storage = central.memory("a");
+    write(&a, "edited", "1");
+    a.sync();
+    write(&a, "waiting", "1");
+    let backup = storage.backup();
+    a.sync();
+    write(&a, "edited", "2");
+    write(&a, "new", "1");
+    write(&a, "waiting", "2");
+    a.sync();
+    storage.restore(&backup);
+    assert_eq!((at_site(&a, "edited").as_deref(), at_site(&a, "new")), (Some("1"), None), "it is the backup");
+    write(&a, "since", "1");
+
+    let report = a.sync();
+    assert!(warned(&report, "this database was restored from a backup"), "{:?}", report.warnings);
+    for (id, expected) in [("edited", "2"), ("new", "1"), ("waiting", "2"), ("since", "1")] {
+        assert_eq!(at_site(&a, id).as_deref(), Some(expected), "{id} at the site");
+        assert_eq!(at_central(&central, id).as_deref(), Some(expected), "{id} at central");
+    }
+    let again = a.sync();
+    assert!(again.warnings.is_empty(), "{:?}", again.warnings);
+    assert_eq!((again.pushed, again.pulled), (0, 0));
+}
+
+#[test]
+fn an_edit_made_after_the_restore_wins_and_one_of_the_backup_that_lost_is_set_aside() {
+    let (central, a) = world();
+    let storage = central.memory("a");
+    write(&a, "one", "1");
+    write(&a, "two", "1");
+    a.sync();
+    write(&a, "two", "of the backup");
+    let backup = storage.backup();
+    write(&a, "one", "2");
+    a.sync();
+    central.records.put("asset", [asset("two", "STORE_a", "of central")]).unwrap();
+    storage.restore(&backup);
+    write(&a, "one", "3");
+
+    a.sync();
+    assert_eq!(at_central(&central, "one").as_deref(), Some("3"));
+    assert_eq!(at_site(&a, "two").as_deref(), Some("of central"));
+    assert_eq!(at_central(&central, "two").as_deref(), Some("of central"));
+    let aside = quarantine(a.storage.as_ref(), 0, 10).unwrap();
+    assert_eq!(aside.len(), 1);
+    let (row, why) = &aside[0];
+    assert_eq!((row.incoming.id.as_str(), why.cause), ("two", QuarantineCause::Refused));
+    assert!(row.incoming.data.as_str().contains("of the backup"), "nothing is lost: {:?}", row.incoming.data);
+}
+
+#[test]
+fn what_central_lost_is_sent_again_and_what_it_wrote_since_arrives() {
+    for grown in [0, 40] {
+        let (central, a) = world();
+        let b = central.new_site("b");
+        b.sync();
+        write(&a, "before", "1");
+        a.sync();
+        let storage = central.memory("central");
+        let backup = storage.backup();
+        write(&a, "before", "2");
+        write(&a, "lost", "1");
+        a.sync();
+        central.records.put("asset_class", [data(r#"{"id":"c","name":"lost"}"#)]).unwrap();
+        a.sync();
+        b.sync();
+        storage.restore(&backup);
+        assert_eq!((at_central(&central, "before").as_deref(), at_central(&central, "lost")), (Some("1"), None));
+        // Whether or not its changelog has grown beyond what the sites had read, they notice.
+        for n in 0..=grown {
+            let class = data(&format!(r#"{{"id":"d{n}","name":"since"}}"#));
+            central.records.put("asset_class", [class]).unwrap();
+        }
+
+        let report = a.sync();
+        assert!(warned(&report, "central went back to"), "{:?}", report.warnings);
+        assert!(report.pulled > grown, "what central wrote since");
+        a.sync();
+        b.sync();
+        for (id, expected) in [("before", "2"), ("lost", "1")] {
+            assert_eq!(at_central(&central, id).as_deref(), Some(expected), "{id}");
+            assert_eq!(at_site(&a, id).as_deref(), Some(expected), "{id}");
+        }
+        for site in [&a, &b] {
+            assert!(site.get("asset_class", "d0").is_some());
+            let again = site.sync();
+            assert_eq!((again.pushed, again.pulled, again.warnings.len()), (0, 0, 0), "{grown}");
+        }
+    }
+}
+
+#[test]
+fn only_what_central_may_have_lost_is_sent_again() {
+    let (central, a) = world();
+    for n in 0..20 {
+        write(&a, &format!("old{n}"), "1");
+        a.sync();
+    }
+    let storage = central.memory("central");
+    let backup = storage.backup();
+    write(&a, "lost", "1");
+    a.sync();
+    storage.restore(&backup);
+    a.sync();
+    let report = a.sync();
+    assert_eq!(at_central(&central, "lost").as_deref(), Some("1"));
+    assert_eq!(report.pushed, 1);
+}
+
+/// Writes a record to a storage; gives its cursor.
+fn put(storage: &dyn Storage, id: &str) -> Cursor {
+    let txn = storage.write().unwrap();
+    let change = NewChange {
+        table: "asset_class".into(),
+        id: id.into(),
+        action: ChangeAction::Upsert,
+        store: None,
+        name: None,
+        source_site: None,
+        is_sync_update: false,
+        audience: Audience::Everyone,
+        changed_at: Timestamp::from_unix_millis(0),
+    };
+    let cursor = txn.put_record(&data("{}"), &change).unwrap();
+    txn.commit().unwrap();
+    cursor
+}
+
+fn lost(storage: &dyn Storage) -> Vec<(u64, u64)> {
+    let parts = Lost::all(storage.read().unwrap().as_ref()).unwrap();
+    parts.iter().map(|part| (part.after.0, part.before.0)).collect()
+}
+
+#[test]
+fn a_file_that_was_put_back_is_recognised_and_gives_out_no_cursor_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let open = |path: &Path| SqliteStorage::open(path).unwrap();
+    let (file, backup) = (at("site.sqlite"), at("backup"));
+    let kept = put(&open(&file), "kept");
+    assert!(lost(&open(&file)).is_empty(), "opened again, but not restored");
+    std::fs::copy(&file, &backup).unwrap();
+    let gone = put(&open(&file), "gone");
+    std::fs::copy(&backup, &file).unwrap();
+    {
+        let storage = open(&file);
+        assert_eq!(lost(&storage), [(kept.0, gone.0 + 1)]);
+        assert!(put(&storage, "new") > gone);
+    }
+    assert_eq!(lost(&open(&file)).len(), 1, "said once");
+
+    // Settings alone tell it too: a restored site's cursors are old, even if it wrote nothing.
+    std::fs::copy(&file, &backup).unwrap();
+    {
+        let storage = open(&file);
+        let txn = storage.write().unwrap();
+        txn.set_state(key::PULL_CURSOR_V6, "7").unwrap();
+        txn.commit().unwrap();
+    }
+    std::fs::copy(&backup, &file).unwrap();
+    assert_eq!(lost(&open(&file)).len(), 2);
+
+    // A file that came without its watermark may be a backup.
+    std::fs::remove_file(at("site.sqlite.watermark")).unwrap();
+    let storage = open(&file);
+    assert_eq!(lost(&storage).len(), 3);
+    assert!(put(&storage, "newer") > Cursor(1_000_000));
+}
+
+#[test]
+fn a_memory_that_was_put_back_gives_out_no_cursor_again() {
+    let storage = MemoryStorage::new();
+    let kept = put(&storage, "kept");
+    let backup = storage.backup();
+    let gone = put(&storage, "gone");
+    storage.restore(&backup);
+    assert_eq!(lost(&storage), [(kept.0, gone.0 + 1)]);
+    assert!(put(&storage, "new") > gone);
+    assert!(storage.read().unwrap().record(&"asset_class".into(), &"gone".into()).unwrap().is_none());
+}
