@@ -171,7 +171,6 @@ impl Sim {
         let moved = world::put_store(self, store, site);
         self.note(|| format!("{store} moves to site {site}: {moved:?}"));
         self.notice_crash(0);
-        lock(&self.state).may_fall[site] = true;
     }
 
     /// Central integrates what was pushed.
@@ -214,7 +213,7 @@ impl Sim {
         self.note(|| format!("site {index} begins a cycle"));
         lock(&self.state).depth += 1;
         let failed = end.process().faulty.failed();
-        let before = self.cursors(index);
+        let before = (self.cursors(index), self.own_stores(index));
         let mut left = if self.strikes(Fault::Cancelled) { 1 + self.roll(Chance::Faults, 30) } else { usize::MAX };
         let mut observer = |_: &SyncEvent| {
             left -= 1;
@@ -224,7 +223,7 @@ impl Sim {
         lock(&self.state).depth -= 1;
         end.busy.store(false, Relaxed);
         let storage_failed = end.process().faulty.failed() > failed;
-        self.check_cursors(index, before);
+        self.check_cursors(index, &before);
         self.notice_crash(index);
         match outcome {
             Ok(report) => {
@@ -261,12 +260,13 @@ impl Sim {
         [key::PULL_CURSOR_V6, key::PUSH_CURSOR_V6, key::PULL_CURSOR_CENTRAL].map(cursor)
     }
 
-    fn check_cursors(&self, site: usize, before: [u64; 3]) {
+    /// A cursor may only fall where the site learned of a store of its own, or after a restore.
+    fn check_cursors(&self, site: usize, (before, stores): &([u64; 3], Vec<String>)) {
         let after = self.cursors(site);
-        if before.iter().zip(&after).all(|(before, after)| after >= before) {
-            return;
-        }
-        if !std::mem::take(&mut lock(&self.state).may_fall[site]) {
+        let gained = self.own_stores(site).iter().any(|store| !stores.contains(store));
+        let pull_may_fall = gained || std::mem::take(&mut lock(&self.state).may_fall[site]);
+        let fell = |cursor: usize| after[cursor] < before[cursor];
+        if (fell(0) && !pull_may_fall) || fell(1) || fell(2) {
             let what = format!("the cursors of site {site} (pull, push, legacy) were {before:?} and are {after:?}");
             self.violate(Promise::CursorsNeverGoBack, what);
         }

@@ -10,7 +10,7 @@ use sync_core::storage::ReadTxn;
 use sync_core::transport::{HttpRequest, Method};
 use sync_core::{Error, Records};
 
-use crate::judge::{FORGED, Promise};
+use crate::judge::{FORGED, Promise, short};
 use crate::ledger::Key;
 use crate::lock;
 use crate::rules::{Deletes, Marker, RULES, Rule, StoreOf, Writers, fields, key_field, may_write, rule_of, store_of, text};
@@ -85,10 +85,16 @@ impl Sim {
             }
             None => records.delete(rule.table, &RecordId::from(id)),
         };
-        self.note(|| format!("{} writes {} {id}: {content:?} -> {done:?}", self.ends[end].name, rule.table));
+        self.note(|| {
+            let (name, content, done) = (&self.ends[end].name, short(content.as_deref()), done.as_ref().map_err(Error::code));
+            format!("{name} writes {} {id}: {content} over {} -> {done:?}", rule.table, short(held.as_deref()))
+        });
         self.notice_crash(end);
         let refused = matches!(done, Err(Error::NotAllowed(_)));
-        let what = || format!("{} writes {} {id} {content:?} over {held:?}", self.ends[end].name, rule.table);
+        let what = || {
+            let (name, content, held) = (&self.ends[end].name, short(content.as_deref()), short(held.as_deref()));
+            format!("{name} writes {} {id}: {content} over {held}", rule.table)
+        };
         match done {
             Ok(()) if !may => self.violate(Promise::OnlyWhoMayChanges, format!("{}, and it is taken", what())),
             Ok(()) => {
@@ -159,6 +165,14 @@ impl Sim {
         self.note(|| format!("a rogue with the credentials of site {site} pushes {push}"));
         drop(txn);
         self.deliver(site, &request);
+    }
+}
+
+impl Sim {
+    /// The stores that an end has for its own.
+    pub(crate) fn own_stores(&self, end: usize) -> Vec<String> {
+        let storage = self.ends[end].process().raw;
+        storage.read().map(|txn| Desk::at(self, end, txn.as_ref()).own).unwrap_or_default()
     }
 }
 

@@ -82,6 +82,13 @@ pub struct Aside {
     pub waits_for: Option<Key>,
 }
 
+impl fmt::Display for Aside {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let waits_for = self.waits_for.as_ref().map(|key| format!(", waits for {}", shown(key))).unwrap_or_default();
+        write!(f, "{}, from {:?}, {}{waits_for}", short(self.content.as_deref()), self.from, self.cause)
+    }
+}
+
 /// What an end holds.
 #[derive(Debug, Clone, Default)]
 pub struct Held {
@@ -164,6 +171,23 @@ fn shown((table, id): &Key) -> String {
     format!("{table} {id}")
 }
 
+/// A content, short enough for a line: the text by which it is told from all others, its store and its parents.
+pub fn short(content: Option<&str>) -> String {
+    let Some(content) = content else { return "nothing".to_owned() };
+    let is_telling = |key: &str| key.to_ascii_lowercase().ends_with("_id") || key.starts_with("deleted");
+    let all = fields(content);
+    let made_here = |text: &str| text.contains("-named-") || text.contains(" by ") || text.contains("store-");
+    let mut shown = Vec::new();
+    for (key, value) in &all {
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let numbered = text.rsplit('-').next().is_some_and(|last| last.len() < 4 && last.parse::<u32>().is_ok());
+        if made_here(&text) || (is_telling(key) && (numbered || key.starts_with("deleted")) && !value.is_null()) {
+            shown.push(format!("{key}={text}"));
+        }
+    }
+    shown.join(" ")
+}
+
 fn name_of(end: usize) -> String {
     if end == 0 { "central".to_owned() } else { format!("site {end}") }
 }
@@ -185,7 +209,8 @@ impl Judge<'_> {
             for (key, content) in &held.records {
                 if self.ledger.version(key, content).is_none() {
                     let forged = if content.contains(FORGED) { "a forged" } else { "an unknown" };
-                    let what = format!("{} holds {forged} version of {}: {content}", name_of(end), shown(key));
+                    let short = short(Some(content));
+                    let what = format!("{} holds {forged} version of {}: {short}", name_of(end), shown(key));
                     found.push(Violation { promise: Promise::OnlyWhoMayChanges, what });
                 }
             }
@@ -206,8 +231,8 @@ impl Judge<'_> {
             };
             if let Some(lost) = lost {
                 let version = &self.ledger.versions[lost];
-                let holds = self.central().records.get(key).map_or("nothing", String::as_str);
-                let wrote = version.content.as_deref().unwrap_or("a deletion");
+                let holds = short(self.central().records.get(key).map(String::as_str));
+                let wrote = short(version.content.as_deref());
                 let by = name_of(version.by);
                 let what = format!("of {}, {by} wrote {wrote}, and central holds {holds}", shown(key));
                 found.push(Violation { promise: Promise::NothingIsLost, what });
@@ -280,8 +305,8 @@ impl Judge<'_> {
                 if theirs == Some(content) || !self.is_for(site, key, content) || self.is_explained(site, key, content) {
                     continue;
                 }
-                let holds = theirs.map_or("nothing", String::as_str);
-                let what = format!("of {}, central holds {content}, and site {site} holds {holds}", shown(key));
+                let (ours, theirs) = (short(Some(content)), short(theirs.map(String::as_str)));
+                let what = format!("of {}, central holds {ours}, and site {site} holds {theirs}", shown(key));
                 found.push(Violation { promise: Promise::QuietMeansEqual, what });
             }
             for (key, content) in &held.records {
@@ -364,7 +389,7 @@ impl Judge<'_> {
             for aside in &held.aside {
                 let forged = matches!(aside.from, From::Site(site) if self.ledger.is_forged(site, &aside.key));
                 if !forged && !self.is_true(aside, end) {
-                    let what = format!("{} has set {} aside: {aside:?}", name_of(end), shown(&aside.key));
+                    let what = format!("{} has set {} aside: {aside}", name_of(end), shown(&aside.key));
                     found.push(Violation { promise, what });
                 }
             }

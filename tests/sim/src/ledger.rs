@@ -42,6 +42,14 @@ impl Ledger {
         self.stores.entry(store.to_owned()).or_default().push(site);
     }
 
+    /// Notes that a store did not come to the site that was noted last.
+    pub fn store_did_not_move(&mut self, store: &str) {
+        // Somebody may have been told of it; so the site stays among those that the store was on.
+        if let Some(sites) = self.stores.get_mut(store).filter(|sites| sites.len() > 1) {
+            sites.push(sites[sites.len() - 2]);
+        }
+    }
+
     /// Notes that a rogue pushed this record with the credentials of a site.
     pub fn was_forged(&mut self, site: usize, key: Key) {
         self.forged.insert((site, key));

@@ -4,6 +4,7 @@ use std::io::Read as _;
 use std::sync::Weak;
 use std::time::Duration;
 
+use serde_json::Value;
 use sync_core::protocol::v6::{Action, PushRequest};
 use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
 
@@ -140,8 +141,7 @@ impl Sim {
             }
         }
         self.note(|| {
-            let shown = String::from_utf8_lossy(&response.body[..response.body.len().min(160)]).into_owned();
-            format!("site {site} {request:?} -> {} {shown}", response.status)
+            format!("site {site} {request:?}{} -> {} {}", told(&unzipped(request)), response.status, told(&response.body))
         });
         (!self.notice_crash(0)).then_some(response)
     }
@@ -164,15 +164,38 @@ impl Sim {
     }
 }
 
+/// The body of a request as it was before it was compressed.
+fn unzipped(request: &HttpRequest) -> Vec<u8> {
+    let mut json = request.body.clone();
+    if request.header("content-encoding") == Some("gzip") {
+        json.clear();
+        let _ = flate2::read::MultiGzDecoder::new(request.body.as_slice()).read_to_end(&mut json);
+    }
+    json
+}
+
+/// A message in a few words.
+fn told(body: &[u8]) -> String {
+    let message: Value = serde_json::from_slice(body).unwrap_or_default();
+    let batch = if message["batch"].is_object() { &message["batch"] } else { &message["data"] };
+    let Some(records) = batch["records"].as_array() else {
+        let text = String::from_utf8_lossy(body);
+        return if text.contains("passwordSha256") { format!(" from {}", message["cursor"]) } else { text.into_owned() };
+    };
+    let mut told = format!(" (up to {}, last {})", batch["end_cursor"], batch["is_last_batch"]);
+    for element in records {
+        let record = &element["record"];
+        let content = (record["action"] != "Delete").then(|| record["recordData"].to_string());
+        let (table, id) = (record["tableName"].as_str().unwrap_or_default(), record["recordId"].as_str().unwrap_or_default());
+        told.push_str(&format!("\n        {} {table} {id}: {}", element["cursor"], judge::short(content.as_deref())));
+    }
+    told
+}
+
 impl Sim {
     /// Tells the judge that a record was called too large, if it stood alone in its request.
     fn was_too_large(&self, site: usize, request: &HttpRequest) {
-        let mut json = request.body.clone();
-        if request.header("content-encoding") == Some("gzip") {
-            json.clear();
-            let _ = flate2::read::MultiGzDecoder::new(request.body.as_slice()).read_to_end(&mut json);
-        }
-        let Ok(push) = serde_json::from_slice::<PushRequest>(&json) else { return };
+        let Ok(push) = serde_json::from_slice::<PushRequest>(&unzipped(request)) else { return };
         if let [element] = push.batch.records.as_slice() {
             let record = &element.record;
             let key = (record.table_name.to_string(), record.record_id.to_string());

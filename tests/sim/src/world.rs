@@ -98,10 +98,13 @@ pub(crate) fn set_up(sim: &Sim) {
 /// Puts a store on a site, and tells the judge.
 pub(crate) fn put_store(sim: &Sim, store: &str, site: usize) -> sync_core::Result<()> {
     let before = central_records(sim, store);
+    let sites: LocalSites = sim.sites()?;
     // Told first: a site may ask while this is under way.
     lock(&sim.ledger).store_is_on(store, site);
-    let sites: LocalSites = sim.sites()?;
-    sites.add_store(store, store, &sim.ends[site].name, Some(StoreId::from(store)))?;
+    if let Err(error) = sites.add_store(store, store, &sim.ends[site].name, Some(StoreId::from(store))) {
+        lock(&sim.ledger).store_did_not_move(store);
+        return Err(error);
+    }
     for ((key, held), (_, content)) in before.into_iter().zip(central_records(sim, store)) {
         lock(&sim.ledger).wrote(0, key, held.as_deref(), content);
     }
