@@ -131,7 +131,7 @@ impl Sim {
             self.move_store();
         }
         if self.strikes(Fault::Rogue) {
-            self.rogue(site);
+            self.rogue();
         }
     }
 
@@ -164,6 +164,9 @@ impl Sim {
         }
         let stores: Vec<String> = lock(&self.ledger).stores().map(str::to_owned).collect();
         let store = &stores[self.roll(Chance::Events, stores.len())];
+        if *store == world::store_name(world::rogue(self), 0) {
+            return;
+        }
         let site = 1 + self.roll(Chance::Events, self.ends.len() - 1);
         if lock(&self.ledger).site_of(store) == Some(site) {
             return;
@@ -237,6 +240,9 @@ impl Sim {
                 let slow = |error: &Error| {
                     matches!(error, Error::IntegrationInProgress { .. } | Error::IntegrationTimeout { .. })
                 };
+                if report.kept_local > 0 {
+                    lock(&self.state).kept_local = true;
+                }
                 if let Some(error) = report.error.as_ref().filter(|e| self.swarm.is_faultless() && !slow(e)) {
                     self.violate(Promise::ErrorsAreSaid, format!("site {index}: an error where nothing fails: {error}"));
                 }
@@ -296,6 +302,7 @@ impl Sim {
     /// Rounds of cycles until a whole round brings nothing; whether it came to that in time.
     pub(crate) fn converge(&self) -> bool {
         let mut last = Vec::new();
+        let mut quiet_before = false;
         for round in 0..ROUNDS_MAX {
             self.note(|| format!("round {round}"));
             self.time.pass(Duration::from_secs(150));
@@ -307,9 +314,11 @@ impl Sim {
                 last.push((site, report.pushed, report.pulled, report.error.map(|error| error.to_string())));
                 self.integrate();
             }
-            if quiet {
+            // Twice in a row: a first cycle only pulls.
+            if quiet && quiet_before {
                 return true;
             }
+            quiet_before = quiet;
         }
         let what = format!("after {ROUNDS_MAX} rounds it is not quiet; (site, pushed, pulled, error): {last:?}");
         self.violate(Promise::ItEnds, what);

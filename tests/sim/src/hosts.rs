@@ -11,11 +11,10 @@ use sync_core::transport::{HttpRequest, Method};
 use sync_core::{Error, Records};
 
 use crate::judge::{FORGED, Promise, short};
-use crate::ledger::Key;
 use crate::lock;
 use crate::rules::{Deletes, Marker, RULES, Rule, StoreOf, Writers, fields, key_field, may_write, rule_of, store_of, text};
 use crate::run::{Chance, Sim};
-use crate::world::{ADDRESS, PASSWORD};
+use crate::world::{self, ADDRESS, PASSWORD};
 
 /// One valid document of every record type.
 static TEMPLATES: LazyLock<BTreeMap<String, Map<String, Value>>> = LazyLock::new(|| {
@@ -109,7 +108,8 @@ impl Sim {
     }
 
     /// Somebody pushes, with the credentials of a site, what that site may not write.
-    pub(crate) fn rogue(&self, site: usize) {
+    pub(crate) fn rogue(&self) {
+        let site = world::rogue(self);
         if self.ends[0].is_down() {
             return;
         }
@@ -130,9 +130,8 @@ impl Sim {
             let mut ids = desk.ids(rule.table);
             ids.retain(|id| {
                 let ledger = lock(&self.ledger);
-                let key: Key = (rule.table.to_owned(), id.clone());
-                let others = ledger.stores_ever(&key).iter().flatten().all(|store| !ledger.was_on(store, site));
-                ledger.of(&key).all(|(_, version)| version.by != site) && others
+                let stores = ledger.stores_ever(&(rule.table.to_owned(), id.clone()));
+                stores.iter().flatten().all(|store| !ledger.was_on(store, site))
             });
             let id = match ids.is_empty() || self.happens(Chance::Hosts, 500) {
                 true => format!("{}-forged-{site}", rule.table),
@@ -149,7 +148,7 @@ impl Sim {
                 {"tableName": rule.table, "recordId": id, "action": action, "recordData": forged}}));
         }
         let credentials = json!({
-            "serverUrl": ADDRESS, "username": self.ends[site].name,
+            "serverUrl": ADDRESS, "username": world::site_name(site),
             "passwordSha256": sync_core::protocol::PasswordHash::of_password(PASSWORD).expose(),
             "siteUuid": format!("machine-{site}"), "appVersion": "2.19.0", "appName": "rogue", "syncVersion": "9",
         });

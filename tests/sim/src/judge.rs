@@ -352,8 +352,8 @@ impl Judge<'_> {
             aside.key == *key && aside.content.as_deref() == Some(content) && self.is_true(aside, site)
         });
         let theirs = self.ends[site].records.get(key);
-        let own = theirs.and_then(|theirs| self.ledger.version(key, theirs));
-        waits || own.is_some_and(|own| self.ledger.versions[own].by == site && self.is_excused(own))
+        let mut own = self.ledger.of(key).filter(|(_, version)| version.by == site && version.content.as_ref() == theirs);
+        waits || own.any(|(own, _)| self.is_excused(own))
     }
 
     /// Why a site should not hold a record.

@@ -118,6 +118,7 @@ impl Sim {
         let status = [408, 413, 429, 500, 502, 503][self.roll(Chance::Faults, 6)];
         if status == 413 {
             self.was_too_large(site, request);
+            lock(&self.state).late.retain(|late| late.site != site || late.request != *request);
         }
         Some(HttpResponse::text(status, "a proxy"))
     }

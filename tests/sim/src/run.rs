@@ -15,6 +15,7 @@ use crate::clock::{EndClock, Time};
 use crate::disk::{Disk, Process};
 use crate::judge::{self, Promise, Violation};
 use crate::ledger::Ledger;
+use crate::known;
 use crate::lock;
 use crate::swarm::{Fault, Swarm};
 use crate::trace::Trace;
@@ -109,6 +110,8 @@ pub(crate) struct State {
     pub faults: [u64; Fault::ALL.len()],
     pub events: u64,
     pub created: u64,
+    /// Whether a site kept an edit of its own instead of what came.
+    pub kept_local: bool,
 }
 
 /// One run of one seed.
@@ -169,7 +172,9 @@ pub fn run_with(seed: u64, swarm: Swarm, options: Options) -> Verdict {
         let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without a text");
         sim.violate(Promise::ErrorsAreSaid, format!("a panic: {text}"));
     }
-    let state = lock(&sim.state);
+    let mut state = lock(&sim.state);
+    let kept_local = state.kept_local;
+    state.violations.retain(|violation| !known::is_known(violation, kept_local));
     Verdict {
         violations: state.violations.clone(),
         trace: sim.trace.take(),
@@ -189,8 +194,8 @@ impl Sim {
                     let clock = Arc::new(EndClock::new(time.clone(), index, me.clone()));
                     let disk = world::disk(folder.as_ref().map(tempfile::TempDir::path), index);
                     let process = Mutex::new(disk.open(index, me));
-                    let name = if index == 0 { "central".to_owned() } else { format!("site-{index}") };
-                    let site = SiteId(i32::try_from(index).unwrap_or(0) + 1);
+                    let name = if index == 0 { "central".to_owned() } else { world::site_name(index) };
+                    let site = world::number(index);
                     let (is_down, busy) = (AtomicBool::new(false), AtomicBool::new(false));
                     End { index, name, site, disk, clock, process, is_down, busy }
                 })
@@ -211,6 +216,7 @@ impl Sim {
                 faults: [0; Fault::ALL.len()],
                 events: 0,
                 created: 0,
+                kept_local: false,
             };
             let dice = [1, 2, 3].map(|stream| Mutex::new(Rng::with_seed(seed.wrapping_mul(0x9e37_79b9).wrapping_add(stream))));
             Self {

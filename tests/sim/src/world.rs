@@ -45,24 +45,40 @@ pub(crate) fn store_name(site: usize, n: usize) -> String {
     format!("store-{site}-{n}")
 }
 
+/// The place of the rogue's site among the ends: behind all others, with no honest program.
+pub(crate) fn rogue(sim: &Sim) -> usize {
+    sim.ends.len()
+}
+
+/// The name of a site.
+pub(crate) fn site_name(site: usize) -> String {
+    format!("site-{site}")
+}
+
+/// The number of a site on the wire.
+pub(crate) fn number(site: usize) -> SiteId {
+    SiteId(i32::try_from(site).unwrap_or(0) + 1)
+}
+
 /// Makes central, its list of sites and their stores, and sets the sites up. Nothing fails yet.
 pub(crate) fn set_up(sim: &Sim) {
     let central = &sim.ends[0];
     sim.sites().expect("a central database");
     let storage = central.process().raw;
     let txn = storage.write().expect("a transaction");
-    for end in &sim.ends[1..] {
+    let stores = |site: usize| if site == rogue(sim) { 1 } else { sim.swarm.stores };
+    for site in 1..=rogue(sim) {
         let entry = SiteEntry {
-            id: end.site,
-            uuid: format!("UUID-{}", end.index),
-            name: end.name.clone(),
+            id: number(site),
+            uuid: format!("UUID-{site}"),
+            name: site_name(site),
             secret: SECRET.to_owned(),
             hardware_id: None,
             last_pull_at: None,
         };
         txn.put_site(&entry).expect("a new site");
-        for n in 0..sim.swarm.stores {
-            let store = store_name(end.index, n);
+        for n in 0..stores(site) {
+            let store = store_name(site, n);
             // The list of stores keeps the name of a store that it knows; of a new one it would make one by chance.
             let data = serde_json::json!({"ID": store, "name_ID": format!("name-of-{store}"), "sync_id_remote_site": 0});
             let change = NewChange {
@@ -81,9 +97,12 @@ pub(crate) fn set_up(sim: &Sim) {
     }
     txn.commit().expect("a commit");
     sim.restart(0);
-    for site in 1..sim.ends.len() {
-        for n in 0..sim.swarm.stores {
+    for site in 1..=rogue(sim) {
+        for n in 0..stores(site) {
             put_store(sim, &store_name(site, n), site).expect("a store");
+        }
+        if site == rogue(sim) {
+            break;
         }
         let settings = Settings {
             legacy_url: ADDRESS.to_owned(),
@@ -101,7 +120,7 @@ pub(crate) fn put_store(sim: &Sim, store: &str, site: usize) -> sync_core::Resul
     let sites: LocalSites = sim.sites()?;
     // Told first: a site may ask while this is under way.
     lock(&sim.ledger).store_is_on(store, site);
-    if let Err(error) = sites.add_store(store, store, &sim.ends[site].name, Some(StoreId::from(store))) {
+    if let Err(error) = sites.add_store(store, store, &site_name(site), Some(StoreId::from(store))) {
         lock(&sim.ledger).store_did_not_move(store);
         return Err(error);
     }
@@ -166,7 +185,7 @@ pub(crate) fn held_by(storage: &dyn Storage) -> sync_core::Result<Held> {
 }
 
 fn staged(txn: &dyn ReadTxn) -> sync_core::Result<u64> {
-    let sites = (1..=9).map(|site| Source::Site(SiteId(site)));
+    let sites = (1..=20).map(|site| Source::Site(SiteId(site)));
     let mut staged = 0;
     for source in sites.chain([Source::Central, Source::Legacy]) {
         let counts = txn.staged_tables(source)?;
