@@ -38,7 +38,7 @@ pub(crate) fn upsert(
     let left = before.is_some() && old_store.is_some() && old_store != store;
     let change = change(table, id, ChangeAction::Upsert, (store, name), data, origin, now);
     txn.put_record(data, &change)?;
-    if left {
+    if left && !planted!(FormerStoreNotTold) {
         // The site that loses the record is told too.
         let scope = (old_store, change.name.clone());
         txn.append_change(&self::change(table, id, ChangeAction::Upsert, scope, data, origin, now))?;
@@ -90,7 +90,7 @@ pub(crate) fn log_again(txn: &dyn WriteTxn, logged: NewChange, now: Timestamp) -
 /// site has read past them (weak point A11).
 pub(crate) fn show_patient(txn: &dyn WriteTxn, table: &TableName, join: &RecordData) -> Result<()> {
     const ROWS: usize = 1000;
-    let fields = join.fields().filter(|_| *table == *"name_store_join");
+    let fields = join.fields().filter(|_| *table == *"name_store_join" && !planted!(PatientHistoryIgnored));
     let Some(name) = fields.as_ref().and_then(|fields| fields.text("name_ID")) else { return Ok(()) };
     let patient = Selection::Patient(NameId::from(name.as_ref()));
     let end = txn.last_cursor()?.next();

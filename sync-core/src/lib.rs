@@ -4,6 +4,22 @@
     warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)
 )]
 
+/// Whether a bug of `testing::planted` is planted here.
+#[cfg(feature = "planted-bugs")]
+macro_rules! planted {
+    ($bug:ident) => {
+        crate::testing::planted::is_planted(crate::testing::planted::Bug::$bug)
+    };
+}
+
+/// No bug is planted without the feature.
+#[cfg(not(feature = "planted-bugs"))]
+macro_rules! planted {
+    ($bug:ident) => {
+        false
+    };
+}
+
 mod apply;
 mod changelog;
 mod clock;

@@ -12,7 +12,11 @@ impl Central {
     pub(super) fn pull(&self, site: SiteId, request: &PullRequest) -> std::result::Result<Batch, Refused> {
         let batch = {
             let txn = self.storage.read()?;
-            let stores = txn.stores_of_site(site)?;
+            let mut stores = txn.stores_of_site(site)?;
+            if planted!(EveryStoreSelected) {
+                let all = txn.records(&"store".into(), None, usize::MAX >> 1)?;
+                stores = all.into_iter().map(|(id, _)| id.as_str().into()).collect();
+            }
             let except_from = request.is_initialised.then_some(site);
             let selection = Selection::ForSite { stores, except_from };
             self.batch(txn.as_ref(), &selection, request.cursor, request.batch_size)?
@@ -43,7 +47,11 @@ impl Central {
         let total = txn.count_changes(selection, from)?;
         let rows = txn.changed_records(selection, from, limit, self.config.batch_bytes_max)?;
         let is_last_batch = total <= rows.len() as u64;
-        let end_cursor = rows.last().map_or_else(|| txn.last_cursor(), |(row, _)| Ok(row.cursor))?;
+        let end_cursor = match rows.last() {
+            Some((row, _)) => row.cursor,
+            None if planted!(EmptyBatchMovesCursor) => self.storage.read()?.last_cursor()?,
+            None => txn.last_cursor()?,
+        };
         let is_pulled = |row: &Change| record_type(row.change.table.as_str()).is_some_and(|kind| kind.pulled);
         let pulled = rows.into_iter().filter(|(row, _)| is_pulled(row));
         let records = pulled.filter_map(|(row, data)| outgoing::element(row, data)).collect();

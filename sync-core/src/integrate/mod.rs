@@ -7,6 +7,7 @@
 mod plan;
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use crate::apply::{self, Origin};
 use crate::clock::{Clock, Timestamp};
@@ -14,12 +15,17 @@ use crate::error::{Error, Result};
 use crate::ownership::StoreOwner;
 use crate::protocol::v6::{Action, BatchElement};
 use crate::record::{Cursor, RecordData, RecordId, SiteId, StoreId, TableName, integration_rank};
-use crate::storage::{Incoming, Quarantine, QuarantineCause, Selection, Source, StagedKind, Storage, WriteTxn, key};
+use crate::storage::{
+    CHUNK_BYTES, Incoming, Quarantine, QuarantineCause, Selection, Source, StagedKind, Storage, WriteTxn, key,
+};
 
 use self::plan::{Facts, Plan, plan};
 
 /// The most staged records that one transaction integrates: no other writer waits longer than that.
 const CHUNK_RECORDS: usize = 1000;
+/// The pause after a full transaction, in which a writer of another process gets its turn: it can only ask again and
+/// again.
+const PAUSE: Duration = Duration::from_millis(4);
 
 /// What an integration did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -80,6 +86,7 @@ pub(crate) fn receive(txn: &dyn WriteTxn, now: Timestamp, door: &Door, mut batch
             None => integrator.take(&incoming)?,
         };
         match set_aside {
+            Some(_) if planted!(FailedIsDropped) => {}
             Some(quarantine) => txn.stage(&Incoming { quarantine: Some(quarantine), ..incoming }, now)?,
             // An older version that was set aside is out of date now.
             None if any_buffered => txn.discard(door.source, &incoming.table, &incoming.id)?,
@@ -96,7 +103,12 @@ fn keep_last_words(batch: &mut Vec<Incoming>) {
     let mut last: Vec<bool> = batch
         .iter()
         .rev()
-        .map(|incoming| incoming.action == Action::Merge || seen.insert((incoming.table.clone(), incoming.id.clone())))
+        .map(|incoming| {
+            incoming.action == Action::Merge || {
+                let table = if planted!(TableIgnored) { TableName::from("") } else { incoming.table.clone() };
+                seen.insert((table, incoming.id.clone()))
+            }
+        })
         .collect();
     batch.retain(|_| last.pop().unwrap_or(true));
 }
@@ -124,10 +136,13 @@ pub(crate) fn integrate(
         let merges = tables.iter().map(|(table, _)| (table, StagedKind::Merges));
         for (table, kind) in upserts.chain(deletes).chain(merges) {
             let mut after = 0;
-            while let Some((last, chunk)) = integrate_chunk(storage, clock, door, (table, kind, after))? {
+            while let Some((last, chunk, is_full)) = integrate_chunk(storage, clock, door, (table, kind, after))? {
                 after = last;
                 done = done.and(chunk);
                 progress(done.count(), total)?;
+                if is_full {
+                    clock.sleep(PAUSE);
+                }
             }
         }
     }
@@ -150,30 +165,34 @@ fn as_record(kept: Incoming) -> Incoming {
     }
 }
 
-/// Integrates one chunk in one transaction; gives the sequence of its last record, or `None` if there was none.
+/// Integrates one chunk in one transaction; gives the sequence of its last record, what was done, and whether the chunk
+/// was a full one; or `None` if there was nothing.
 fn integrate_chunk(
     storage: &dyn Storage,
     clock: &dyn Clock,
     door: &Door,
     (table, kind, after): (&TableName, StagedKind, u64),
-) -> Result<Option<(u64, Integrated)>> {
+) -> Result<Option<(u64, Integrated, bool)>> {
     let txn = storage.write()?;
     let rows = txn.staged(door.source, table, kind, after, CHUNK_RECORDS)?;
     let Some(last) = rows.last().map(|row| row.sequence) else {
         return Ok(None);
     };
+    let bytes: usize = rows.iter().map(|row| row.incoming.data.as_str().len()).sum();
+    let is_full = rows.len() >= CHUNK_RECORDS || bytes >= CHUNK_BYTES / 2;
     let mut integrator = Integrator::new(txn.as_ref(), clock.now(), door)?;
     let mut settled = Vec::with_capacity(rows.len());
     for row in rows {
         match integrator.take(&as_record(row.incoming))? {
             None => settled.push(row.sequence),
+            Some(_) if planted!(FailedIsDropped) => settled.push(row.sequence),
             Some(quarantine) => txn.quarantine(row.sequence, &quarantine)?,
         }
     }
     let done = integrator.done;
     txn.settle(&settled)?;
     txn.commit()?;
-    Ok(Some((last, done)))
+    Ok(Some((last, done, is_full)))
 }
 
 /// Takes records one after the other, within one transaction.
@@ -202,7 +221,7 @@ impl<'t> Integrator<'t> {
                 if changed && matches!(incoming.source, Source::Site(_)) {
                     apply::show_patient(txn, table, &incoming.data)?;
                 }
-                if self.any_set_aside {
+                if self.any_set_aside && !planted!(WaitingNotWoken) {
                     txn.wake_waiting(table, id)?;
                 }
             }
@@ -219,6 +238,9 @@ impl<'t> Integrator<'t> {
                 // Sent already or not: it goes out with the next push, so that both ends agree in the end.
                 match txn.record(table, id)? {
                     Some(data) => apply::upsert(txn, table, id, &data, Origin::Local, now).map(|_| ())?,
+                    None if planted!(LocalDeleteForgotten) => {
+                        apply::upsert(txn, table, id, &incoming.data, origin, now).map(|_| ())?;
+                    }
                     None => apply::delete_again(txn, table, id, &incoming.data, now)?,
                 }
                 return Ok(None);
@@ -279,6 +301,7 @@ impl Facts for StoredFacts<'_> {
 
     fn is_edited_here(&self, table: &TableName, id: &RecordId) -> Result<bool> {
         match self.unpushed_from {
+            _ if planted!(LocalEditOverwritten) => Ok(false),
             Some(from) => self.txn.has_local_change(table, id, from),
             None => Ok(false),
         }
@@ -321,11 +344,12 @@ pub(crate) fn integrate_sites(storage: &dyn Storage, clock: &dyn Clock) -> Resul
 
 fn integrate_site(storage: &dyn Storage, clock: &dyn Clock, site: SiteId) -> Result<Integrated> {
     let stores = storage.read()?.stores_of_site(site)?;
-    let door = Door { source: Source::Site(site), stores, origin: Some(site) };
+    let origin = if planted!(SourceForgotten) { None } else { Some(site) };
+    let door = Door { source: Source::Site(site), stores, origin };
     let done = integrate(storage, clock, &door, |_, _| Ok(()))?;
     let txn = storage.write()?;
     // What was staged since then, by a push that came twice, keeps its request.
-    if txn.staged_tables(door.source)?.is_empty() {
+    if txn.staged_tables(door.source)?.is_empty() || planted!(IntegrationFinishedEarly) {
         txn.finish_integration(site)?;
     }
     txn.commit()?;

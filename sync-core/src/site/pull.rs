@@ -38,6 +38,7 @@ fn advance(start: Cursor, seen: Cursor, batch: &ReadBatch) -> Advance {
     let next = batch.last_record_cursor().map_or(batch.end_cursor, |last| last.max(batch.end_cursor)).next();
     match (batch.records.is_empty(), batch.is_last_batch) {
         (true, true) if batch.end_cursor < seen => Advance::WentBack,
+        (true, true) if planted!(EmptyBatchMovesCursor) => Advance::To(next),
         (true, true) => Advance::Stay,
         (_, false) if next <= start => Advance::Stuck,
         (false, true) if next <= start => Advance::Stuck,
@@ -182,6 +183,12 @@ impl Cycle<'_, '_> {
 /// Integrates a batch and moves the cursor past it, in one transaction.
 fn take(site: &Site, batch: ReadBatch, next: Cursor, recovering: Option<Recovering>) -> Result<Integrated> {
     let door = Door { source: Source::Central, stores: Vec::new(), origin: None };
+    let next = if planted!(PullCursorOffByOne) { next.next() } else { next };
+    if planted!(CursorBeforeRecords) {
+        let txn = site.storage.write()?;
+        txn.set_state(key::PULL_CURSOR_V6, &next.to_string())?;
+        txn.commit()?;
+    }
     let txn = site.storage.write()?;
     if let Some(recovering) = recovering {
         give_way(site, txn.as_ref(), &batch, recovering)?;

@@ -114,17 +114,23 @@ impl Cycle<'_, '_> {
             is_last_batch: outgoing.is_last,
             lost_history: Vec::new(),
         };
+        if planted!(PushCursorBeforeAnswer) {
+            let txn = self.site.storage.write()?;
+            txn.set_state(key::PUSH_CURSOR_V6, &outgoing.next.to_string())?;
+            txn.commit()?;
+        }
         let PushResult { records_pushed: accepted, lost_history } = self.post(central, batch)?;
         if accepted != sent {
             return Err(Error::PartlyAccepted { server: Server::Central, sent, accepted }.into());
         }
         let txn = self.site.storage.write()?;
         let before = cursor(txn.as_ref(), key::PUSH_CURSOR_V6)?;
-        if txn.state(key::PUSH_UNCONFIRMED)?.as_deref() != Some("1") {
+        if txn.state(key::PUSH_UNCONFIRMED)?.as_deref() != Some("1") && !planted!(UnconfirmedIsSafe) {
             txn.set_state(key::PUSH_CONFIRMED_V6, &before.to_string())?;
             txn.set_state(key::PUSH_UNCONFIRMED, "1")?;
         }
-        txn.set_state(key::PUSH_CURSOR_V6, &outgoing.next.to_string())?;
+        let next = if planted!(PushWithoutBound) { txn.last_cursor()?.next() } else { outgoing.next };
+        txn.set_state(key::PUSH_CURSOR_V6, &next.to_string())?;
         txn.commit()?;
         // This batch is there; what was pushed before may not be any more.
         self.learn_of_loss(&lost_history, Some(before))?;

@@ -31,7 +31,7 @@ pub(super) struct Recovering {
 impl Cycle<'_, '_> {
     /// Whether this database is a backup that was put back, and has not read yet what it lost.
     pub(super) fn went_back(&self) -> Result<bool> {
-        Ok(!Lost::all(self.site.storage.read()?.as_ref())?.is_empty())
+        Ok(!Lost::all(self.site.storage.read()?.as_ref())?.is_empty() && !planted!(SiteRestoreIgnored))
     }
 
     /// Reads everything since the backup, what came from this site included; only then may edits of the backup be sent.
@@ -94,6 +94,7 @@ impl Cycle<'_, '_> {
             Some((from_before, below_before)) => (from.min(from_before), below.max(below_before)),
             None => (from, below),
         };
+        let from = if planted!(CentralRestoreIgnored) { below } else { from };
         txn.set_state(key::RESEND, &format!("{from} {below}"))?;
         txn.set_state(key::PULL_CURSOR_V6, "0")?;
         txn.commit()?;

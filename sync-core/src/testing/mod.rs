@@ -6,6 +6,8 @@
 
 mod counting;
 mod faulty;
+#[cfg(feature = "planted-bugs")]
+pub mod planted;
 pub mod storage_contract;
 mod watched;
 

@@ -11,9 +11,9 @@ mod watermark;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use self::txn::SqliteTxn;
@@ -21,8 +21,12 @@ use self::watermark::Watermark;
 use super::{CycleLock, ReadTxn, Storage, WriteTxn};
 use crate::error::{Cause, Error, Result};
 
-/// How long a write waits for a writer of another process.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often it is tried again whether a writer of another process is done: every 2 ms for ten seconds. SQLite's own
+/// handler asks every 100 ms, and would hardly ever come between the transactions of a long integration.
+const BUSY_TRIES: i32 = 5_000;
+const BUSY_WAIT: Duration = Duration::from_millis(2);
+/// How often the making of a database is tried while others make it too: SQLite answers some of their locks at once.
+const OPEN_TRIES: u32 = 100;
 /// The most read connections that are kept open for reuse.
 const READERS_KEPT: usize = 8;
 
@@ -36,6 +40,7 @@ const READERS_KEPT: usize = 8;
 /// can ask questions in plain SQL: `SELECT name FROM asset_class`.
 pub struct SqliteStorage {
     path: PathBuf,
+    /// Fair: who waits for it comes before who has just had it.
     writer: Mutex<Writer>,
     readers: Mutex<Vec<Connection>>,
 }
@@ -84,10 +89,14 @@ impl SqliteStorage {
         let opened = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX);
         let named = |error| at_path(error, path);
         let mut connection = opened.map_err(database_error).map_err(named)?;
-        // First of all whether it is ours: the journal mode would already change a file.
-        connection.busy_timeout(BUSY_TIMEOUT).map_err(database_error)?;
-        schema::migrate(&mut connection).and_then(|()| configure(&connection)).map_err(named)?;
-        let watermark = Watermark::open(path, &mut connection).map_err(named)?;
+        let mut tries = 0;
+        let watermark = loop {
+            tries += 1;
+            match prepare(path, &mut connection) {
+                Err(Error::DatabaseBusy { .. }) if tries < OPEN_TRIES => std::thread::sleep(BUSY_WAIT),
+                prepared => break prepared.map_err(named)?,
+            }
+        };
         let writer = Mutex::new(Writer { connection, watermark });
         Ok(Self { path: path.to_owned(), writer, readers: Mutex::default() })
     }
@@ -98,7 +107,7 @@ impl SqliteStorage {
     }
 
     fn reader(&self) -> Result<Connection> {
-        if let Some(connection) = lock(&self.readers).pop() {
+        if let Some(connection) = self.readers.lock().pop() {
             return Ok(connection);
         }
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -109,7 +118,7 @@ impl SqliteStorage {
     }
 
     fn give_back(&self, connection: Connection) {
-        let mut readers = lock(&self.readers);
+        let mut readers = self.readers.lock();
         if readers.len() < READERS_KEPT {
             readers.push(connection);
         }
@@ -123,7 +132,7 @@ impl Storage for SqliteStorage {
     }
 
     fn write(&self) -> Result<Box<dyn WriteTxn + '_>> {
-        Ok(Box::new(SqliteTxn::begin(lock(&self.writer), TransactionBehavior::Immediate)?))
+        Ok(Box::new(SqliteTxn::begin(self.writer.lock(), TransactionBehavior::Immediate)?))
     }
 
     fn lock_cycle(&self) -> Result<CycleLock> {
@@ -161,13 +170,21 @@ impl Drop for Reader<'_> {
     }
 }
 
-/// A mutex whose holder panicked still guards a sound connection: its transaction was rolled back by its drop.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+/// First of all it is seen whether the file is ours: the journal mode would already change it.
+fn prepare(path: &Path, connection: &mut Connection) -> Result<Watermark> {
+    connection.busy_handler(Some(wait_for_another)).map_err(database_error)?;
+    schema::migrate(connection)?;
+    configure(connection)?;
+    Watermark::open(path, connection)
+}
+
+fn wait_for_another(tries: i32) -> bool {
+    std::thread::sleep(BUSY_WAIT);
+    tries < BUSY_TRIES
 }
 
 fn configure(connection: &Connection) -> Result<()> {
-    connection.busy_timeout(BUSY_TIMEOUT).map_err(database_error)?;
+    connection.busy_handler(Some(wait_for_another)).map_err(database_error)?;
     connection.set_prepared_statement_cache_capacity(128);
     // FULL: what was acknowledged survives a power cut (weak point A9).
     for (pragma, value) in [

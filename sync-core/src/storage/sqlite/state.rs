@@ -1,7 +1,6 @@
 //! Settings, cursors, the sync log, the local list of sites; and the traits, wired to all of this folder.
 
-use std::sync::MutexGuard;
-
+use parking_lot::MutexGuard;
 use rusqlite::Row;
 
 use super::Writer;

@@ -1,9 +1,8 @@
 //! A transaction: begun at once, rolled back unless committed.
 
-use std::cell::Cell;
-use std::sync::MutexGuard;
-
+use parking_lot::MutexGuard;
 use rusqlite::{CachedStatement, Connection, Params, Row, TransactionBehavior};
+use std::cell::Cell;
 
 use super::{Reader, Writer, database_error};
 use crate::error::Result;

@@ -1,0 +1,91 @@
+//! Bugs that can be planted into the engine, to see whether the simulator finds them (feature `planted-bugs`).
+//!
+//! Each stands at one place of the engine, as `planted!(Name)`, which is `false` without the feature. One bug at a time
+//! is planted, for the thread that plants it.
+
+use std::cell::Cell;
+
+macro_rules! bugs {
+    ($($(#[doc = $what:literal])+ $name:ident,)*) => {
+        /// A bug that can be planted.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum Bug {
+            $($(#[doc = $what])+ $name,)*
+        }
+
+        impl Bug {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$name),*];
+
+            /// What it does.
+            pub fn what(self) -> &'static str {
+                match self {
+                    $(Self::$name => concat!($($what),+).trim_ascii(),)*
+                }
+            }
+        }
+    };
+}
+
+bugs! {
+    /// The pull cursor moves one too far.
+    PullCursorOffByOne,
+    /// The pull cursor is moved in a transaction of its own, before the records.
+    CursorBeforeRecords,
+    /// An empty last batch moves the pull cursor to an end that central read after the rows.
+    EmptyBatchMovesCursor,
+    /// The push cursor moves before central has answered.
+    PushCursorBeforeAnswer,
+    /// The push cursor jumps over what was written during the push.
+    PushWithoutBound,
+    /// Central says that it took a push although nothing was committed.
+    AnswerWithoutCommit,
+    /// A push that comes twice is taken twice.
+    RepeatedPushTaken,
+    /// A push that was held up on its way replaces what came since.
+    LatePushTaken,
+    /// What was sent counts as integrated at once.
+    UnconfirmedIsSafe,
+    /// A pulled record replaces an edit that is not pushed yet.
+    LocalEditOverwritten,
+    /// A delete made here is forgotten when a newer version comes.
+    LocalDeleteForgotten,
+    /// Central asks no rule of ownership.
+    OwnershipNotAsked,
+    /// Central forgets which site a record came from.
+    SourceForgotten,
+    /// Central sends the records of all stores to each site.
+    EveryStoreSelected,
+    /// The site that loses a record to another store is not told.
+    FormerStoreNotTold,
+    /// Records of two tables with one id are taken for the same in a batch.
+    TableIgnored,
+    /// What cannot be integrated is dropped.
+    FailedIsDropped,
+    /// What waits for a record is not woken when it arrives.
+    WaitingNotWoken,
+    /// A site's integration counts as finished although more was staged meanwhile.
+    IntegrationFinishedEarly,
+    /// Nothing is read again when a store comes to a site.
+    GainedStoreIgnored,
+    /// A patient who becomes visible brings nothing.
+    PatientHistoryIgnored,
+    /// A restored site goes on as if nothing had happened.
+    SiteRestoreIgnored,
+    /// Nothing is sent again to a restored central server.
+    CentralRestoreIgnored,
+}
+
+thread_local! {
+    static PLANTED: Cell<Option<Bug>> = const { Cell::new(None) };
+}
+
+/// Plants a bug in the code that this thread runs, in place of the one before; none with `None`.
+pub fn plant(bug: Option<Bug>) {
+    PLANTED.set(bug);
+}
+
+pub(crate) fn is_planted(bug: Bug) -> bool {
+    PLANTED.get() == Some(bug)
+}
