@@ -24,6 +24,7 @@ impl Sim {
         lock(&self.state).events += 1;
         self.repair();
         self.trouble();
+        self.backups();
         let end = self.roll(Chance::Events, self.ends.len());
         let chosen = self.roll(Chance::Events, 100);
         if chosen < self.swarm.cycles as usize {

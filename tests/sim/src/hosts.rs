@@ -131,7 +131,8 @@ impl Sim {
             ids.retain(|id| {
                 let ledger = lock(&self.ledger);
                 let stores = ledger.stores_ever(&(rule.table.to_owned(), id.clone()));
-                stores.iter().flatten().all(|store| !ledger.was_on(store, site))
+                let anybody = rule.writers == Writers::StoreSiteOrCentral && stores.contains(&None);
+                !anybody && stores.iter().flatten().all(|store| !ledger.was_on(store, site))
             });
             let id = match ids.is_empty() || self.happens(Chance::Hosts, 500) {
                 true => format!("{}-forged-{site}", rule.table),

@@ -67,7 +67,7 @@ pub enum From {
     Here,
 }
 
-/// A record that is set aside.
+/// A record that is set aside, or staged.
 #[derive(Debug, Clone)]
 pub struct Aside {
     /// Who had sent it.
@@ -96,8 +96,8 @@ pub struct Held {
     pub records: BTreeMap<Key, String>,
     /// What it set aside.
     pub aside: Vec<Aside>,
-    /// How many records are staged and were not looked at yet.
-    pub staged: u64,
+    /// What is staged and was not looked at yet.
+    pub staged: Vec<Aside>,
 }
 
 /// Checks what all ends hold when everything is quiet; central is the first.
@@ -256,6 +256,9 @@ impl Judge<'_> {
     /// Whether a version may be missing at central: it, or one that was written on top of it, is set aside there for a
     /// reason that is true, or its site was told that it is too large.
     fn is_excused(&self, number: usize) -> bool {
+        if self.ledger.versions[number].is_void {
+            return true;
+        }
         let later = self.ledger.on_top_of(number).map(|(number, _)| number);
         std::iter::once(number).chain(later).any(|number| self.is_set_aside(number))
     }
@@ -277,7 +280,11 @@ impl Judge<'_> {
         match (aside.cause, &aside.waits_for, aside.from) {
             ("waiting", Some(parent), From::Site(_) | From::Central) => !self.ends[end].records.contains_key(parent),
             ("refused", _, From::Site(site)) => self.may_be_refused(site, &aside.key),
-            ("refused", _, From::Here) => self.ledger.is_too_large(end, &aside.key, aside.content.as_deref()),
+            ("refused", _, From::Here) => {
+                // Or it was in a backup that was put back, and gave way to what central had got since.
+                let was_restored = self.ledger.restored.contains(&end);
+                was_restored || self.ledger.is_too_large(end, &aside.key, aside.content.as_deref())
+            }
             _ => false,
         }
     }
@@ -333,7 +340,10 @@ impl Judge<'_> {
                 patient.is_some_and(|patient| self.is_seen_on(&patient, site))
             }
             // Nobody sends it back; where only this site writes it, it holds what central holds.
-            Audience::Nobody => self.ledger.of(key).all(|(_, version)| version.by == site),
+            // A site that went back does not get them again.
+            Audience::Nobody => {
+                !self.ledger.restored.contains(&site) && self.ledger.of(key).all(|(_, version)| version.by == site)
+            }
         }
     }
 
@@ -382,8 +392,8 @@ impl Judge<'_> {
         let mut found = Vec::new();
         for (end, held) in self.ends.iter().enumerate() {
             let promise = Promise::ItEnds;
-            if held.staged > 0 {
-                let what = format!("{} has {} records that it never looked at", name_of(end), held.staged);
+            for staged in &held.staged {
+                let what = format!("{} never looked at {}: {staged}", name_of(end), shown(&staged.key));
                 found.push(Violation { promise, what });
             }
             for aside in &held.aside {

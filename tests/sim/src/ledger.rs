@@ -19,6 +19,8 @@ pub struct Version {
     pub content: Option<String>,
     /// All versions that its writer's end had seen of the record, one on top of the other.
     pub ancestors: BTreeSet<usize>,
+    /// Whether a restore took it away: it may show up again, but nobody may demand it.
+    pub is_void: bool,
 }
 
 /// All that was acknowledged, and where stores were over time.
@@ -34,6 +36,8 @@ pub struct Ledger {
     too_large: BTreeSet<(usize, Key, Option<String>)>,
     /// What a rogue pushed with the credentials of a site.
     forged: BTreeSet<(usize, Key)>,
+    /// The ends that were restored from a backup.
+    pub restored: BTreeSet<usize>,
 }
 
 impl Ledger {
@@ -95,8 +99,20 @@ impl Ledger {
             self.of_content.insert((key.clone(), content.clone()), number);
         }
         self.of_record.entry(key.clone()).or_default().push(number);
-        self.versions.push(Version { key, by, content, ancestors });
+        self.versions.push(Version { key, by, content, ancestors, is_void: false });
         number
+    }
+
+    /// After a restore of central: of a record only these versions count, none of them on top of another, except that
+    /// what central holds (`here`) stays below what was written on top of it. All others are void.
+    pub fn only_these_count(&mut self, key: &Key, counts: &BTreeSet<usize>, here: Option<usize>) {
+        for number in self.of_record.get(key).cloned().unwrap_or_default() {
+            let version = &mut self.versions[number];
+            version.is_void |= !counts.contains(&number);
+            if counts.contains(&number) {
+                version.ancestors.retain(|ancestor| Some(*ancestor) == here || !counts.contains(ancestor));
+            }
+        }
     }
 
     /// The version of a record with this content.

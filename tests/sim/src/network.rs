@@ -166,7 +166,7 @@ impl Sim {
 }
 
 /// The body of a request as it was before it was compressed.
-fn unzipped(request: &HttpRequest) -> Vec<u8> {
+pub(crate) fn unzipped(request: &HttpRequest) -> Vec<u8> {
     let mut json = request.body.clone();
     if request.header("content-encoding") == Some("gzip") {
         json.clear();

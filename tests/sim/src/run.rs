@@ -11,6 +11,7 @@ use sync_core::record::SiteId;
 use sync_core::storage::Storage;
 use sync_core::transport::HttpRequest;
 
+use crate::backup::Backup;
 use crate::clock::{EndClock, Time};
 use crate::disk::{Disk, Process};
 use crate::judge::{self, Promise, Violation};
@@ -112,6 +113,7 @@ pub(crate) struct State {
     pub created: u64,
     /// Whether a site kept an edit of its own instead of what came.
     pub kept_local: bool,
+    pub backups: Vec<Vec<Backup>>,
 }
 
 /// One run of one seed.
@@ -217,6 +219,7 @@ impl Sim {
                 events: 0,
                 created: 0,
                 kept_local: false,
+                backups: ends.iter().map(|_| Vec::new()).collect(),
             };
             let dice = [1, 2, 3].map(|stream| Mutex::new(Rng::with_seed(seed.wrapping_mul(0x9e37_79b9).wrapping_add(stream))));
             Self {

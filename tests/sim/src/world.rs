@@ -7,7 +7,7 @@ use sync_core::central::LocalSites;
 use sync_core::protocol::PasswordHash;
 use sync_core::protocol::v6::Action;
 use sync_core::record::{RecordData, SiteId, StoreId};
-use sync_core::storage::{MemoryStorage, ReadTxn, SiteEntry, Source, Storage};
+use sync_core::storage::{Buffered, MemoryStorage, SiteEntry, Source, StagedKind, Storage};
 use sync_core::{Audience, ChangeAction, NewChange, Settings, Silent, Site, SyncConfig, Timestamp};
 
 use crate::disk::Disk;
@@ -167,29 +167,32 @@ pub(crate) fn held_by(storage: &dyn Storage) -> sync_core::Result<Held> {
         }
     }
     for (row, quarantine) in txn.quarantined(0, usize::MAX >> 1)? {
-        let incoming = row.incoming;
-        held.aside.push(Aside {
-            from: match incoming.source {
-                Source::Site(SiteId(site)) => From::Site(usize::try_from(site - 1).unwrap_or(0)),
-                Source::Local => From::Here,
-                Source::Central | Source::Legacy => From::Central,
-            },
-            key: (incoming.table.to_string(), incoming.id.to_string()),
-            content: (incoming.action != Action::Delete).then(|| incoming.data.as_str().to_owned()),
-            cause: quarantine.cause.as_str(),
-            waits_for: quarantine.waits_for.map(|(table, id)| (table.to_string(), id.to_string())),
-        });
+        let waits_for = quarantine.waits_for.map(|(table, id)| (table.to_string(), id.to_string()));
+        held.aside.push(aside(row, quarantine.cause.as_str(), waits_for));
     }
-    held.staged = staged(txn.as_ref())?;
+    let sites = (1..=20).map(|site| Source::Site(SiteId(site)));
+    for source in sites.chain([Source::Central, Source::Legacy]) {
+        for (table, _) in txn.staged_tables(source)? {
+            for kind in [StagedKind::Upserts, StagedKind::Deletes, StagedKind::Merges] {
+                let rows = txn.staged(source, &table, kind, 0, usize::MAX >> 1)?;
+                held.staged.extend(rows.into_iter().map(|row| aside(row, "staged", None)));
+            }
+        }
+    }
     Ok(held)
 }
 
-fn staged(txn: &dyn ReadTxn) -> sync_core::Result<u64> {
-    let sites = (1..=20).map(|site| Source::Site(SiteId(site)));
-    let mut staged = 0;
-    for source in sites.chain([Source::Central, Source::Legacy]) {
-        let counts = txn.staged_tables(source)?;
-        staged += counts.iter().map(|(_, of)| of.upserts + of.deletes + of.merges).sum::<u64>();
+fn aside(row: Buffered, cause: &'static str, waits_for: Option<Key>) -> Aside {
+    let incoming = row.incoming;
+    Aside {
+        from: match incoming.source {
+            Source::Site(SiteId(site)) => From::Site(usize::try_from(site - 1).unwrap_or(0)),
+            Source::Local => From::Here,
+            Source::Central | Source::Legacy => From::Central,
+        },
+        key: (incoming.table.to_string(), incoming.id.to_string()),
+        content: (incoming.action != Action::Delete).then(|| incoming.data.as_str().to_owned()),
+        cause,
+        waits_for,
     }
-    Ok(staged)
 }
