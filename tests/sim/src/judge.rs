@@ -6,7 +6,7 @@ use std::fmt;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::ledger::{Key, Ledger};
+use crate::ledger::{Key, Ledger, Version};
 use crate::rules::{Audience, Deletes, StoreOf, Writers, fields, rule_of, store_of, text};
 
 /// A text that only forged records hold.
@@ -245,12 +245,16 @@ impl Judge<'_> {
         self.ledger.on_top_of(held).map(|(number, _)| number).find(|number| !self.is_excused(*number))
     }
 
+    /// Where central holds nothing: a deletion that nothing was written on top of, or a version that is set aside there,
+    /// or else nothing of the record may have been acknowledged.
     fn missing_where_there_is_nothing(&self, key: &Key) -> Option<usize> {
-        let deletions = self.ledger.of(key).filter(|(_, version)| version.content.is_none());
-        let mut missing: Vec<Option<usize>> = deletions.map(|(number, _)| self.missing_on_top(number)).collect();
-        // Or nothing of it ever came.
-        missing.push(self.ledger.of(key).map(|(number, _)| number).find(|number| !self.is_excused(*number)));
-        missing.iter().copied().min_by_key(Option::is_some).flatten()
+        let versions: Vec<(usize, &Version)> = self.ledger.of(key).collect();
+        let may_win = |(number, version): &&(usize, &Version)| version.content.is_none() || self.is_set_aside(*number);
+        let mut winners = versions.iter().filter(may_win);
+        if winners.any(|(number, _)| self.missing_on_top(*number).is_none()) {
+            return None;
+        }
+        versions.iter().map(|(number, _)| *number).find(|number| !self.is_excused(*number))
     }
 
     /// Whether a version may be missing at central: it, or one that was written on top of it, is set aside there for a

@@ -106,8 +106,8 @@ pub(crate) struct State {
     /// For each end, how many operations had failed when its crash was planned.
     pub crash: Vec<Option<u64>>,
     pub violations: Vec<Violation>,
-    /// Whether a cursor of a site may fall in its next cycle.
-    pub may_fall: Vec<bool>,
+    /// How often the pull cursor of a site may still fall because of a restore.
+    pub may_fall: Vec<u32>,
     pub faults: [u64; Fault::ALL.len()],
     pub events: u64,
     pub created: u64,
@@ -175,8 +175,10 @@ pub fn run_with(seed: u64, swarm: Swarm, options: Options) -> Verdict {
         sim.violate(Promise::ErrorsAreSaid, format!("a panic: {text}"));
     }
     let mut state = lock(&sim.state);
-    let kept_local = state.kept_local;
-    state.violations.retain(|violation| !known::is_known(violation, kept_local));
+    let restored = lock(&sim.ledger).restored.clone();
+    let (central_restored, site_restored) = (restored.contains(&0), restored.iter().any(|end| *end > 0));
+    let course = known::Course { kept_local: state.kept_local, site_restored, central_restored };
+    state.violations.retain(|violation| !known::is_known(violation, course));
     Verdict {
         violations: state.violations.clone(),
         trace: sim.trace.take(),
@@ -214,7 +216,7 @@ impl Sim {
                 answering: 0,
                 crash: vec![None; ends.len()],
                 violations: Vec::new(),
-                may_fall: vec![false; ends.len()],
+                may_fall: vec![0; ends.len()],
                 faults: [0; Fault::ALL.len()],
                 events: 0,
                 created: 0,
