@@ -49,6 +49,21 @@ fn a_store_that_moves_brings_its_records_and_comes_back_with_them() {
 }
 
 #[test]
+fn what_belongs_to_an_asset_moves_with_it_to_another_store() {
+    let (central, a, b) = world();
+    a.records.put("asset", [asset("x", "STORE_a", "")]).unwrap();
+    a.records.put("asset_log", [document("asset_log", &[("id", "l"), ("asset_id", "x")])]).unwrap();
+    a.sync();
+    b.sync();
+    central.records.put("asset", [asset("x", "STORE_b", "")]).unwrap();
+    b.sync();
+    assert!(b.get("asset_log", "l").is_some(), "what was logged before comes along");
+    let orphan = [document("asset_log", &[("id", "m"), ("asset_id", "nowhere")])];
+    let error = central.records.put("asset_log", orphan).unwrap_err();
+    assert_eq!(error.code(), "invalid_record", "whose it is could never be said: {error}");
+}
+
+#[test]
 fn an_edit_whose_store_moved_away_before_the_push_is_not_lost() {
     let (central, a, b) = world();
     a.records.put("asset", [asset("x", "STORE_a", "too late")]).unwrap();

@@ -1,9 +1,11 @@
 //! Databases that were restored from a backup: a site's, central's, and the file itself.
 
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 
 use sync_core::record::Cursor;
 use sync_core::storage::{Lost, MemoryStorage, QuarantineCause, SqliteStorage, Storage, key};
+use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
 use sync_core::{Audience, ChangeAction, NewChange, SyncReport, Timestamp, quarantine};
 use sync_tests::world::{CentralEnd, Kind, SiteEnd, asset, data, get};
 
@@ -124,6 +126,8 @@ fn what_central_lost_is_sent_again_and_what_it_wrote_since_arrives() {
         }
         for site in [&a, &b] {
             assert!(site.get("asset_class", "d0").is_some());
+            // Stores and names, which here come from the same server, are read again by the cycle after.
+            site.sync();
             let again = site.sync();
             assert_eq!((again.pushed, again.pulled, again.warnings.len()), (0, 0, 0), "{grown}");
         }
@@ -218,4 +222,45 @@ fn a_memory_that_was_put_back_gives_out_no_cursor_again() {
     assert_eq!(lost(&storage), [(kept.0, gone.0 + 1)]);
     assert!(put(&storage, "new") > gone);
     assert!(storage.read().unwrap().record(&"asset_class".into(), &"gone".into()).unwrap().is_none());
+}
+
+/// A line whose legacy server has these records of the table `item`, by position.
+struct Legacy {
+    to_central: Arc<dyn Transport>,
+    items: Mutex<Vec<(u64, &'static str)>>,
+}
+
+impl Transport for Legacy {
+    fn send(&self, request: &HttpRequest) -> Result<HttpResponse, TransportError> {
+        let Some((_, query)) = request.url.split_once("/central_records?cursor=") else {
+            return self.to_central.send(request);
+        };
+        let cursor: u64 = query.split('&').next().unwrap().parse().unwrap();
+        let items = self.items.lock().unwrap();
+        let data = items.iter().filter(|(position, _)| *position > cursor).map(|(position, name)| {
+            serde_json::json!({"ID": position, "tableName": "item", "recordId": format!("i{position}"),
+                "action": "update", "recordData": {"ID": format!("i{position}"), "item_name": name}})
+        });
+        let body = serde_json::json!({"maxCursor": items.last().unwrap().0, "data": data.collect::<Vec<_>>()});
+        Ok(HttpResponse::json(200, body.to_string().into_bytes()))
+    }
+}
+
+#[test]
+fn a_legacy_server_that_went_back_is_read_again() {
+    let central = CentralEnd::over(Kind::Memory);
+    central.add_site("a");
+    let items = Mutex::new(vec![(1, "one"), (2, "two"), (3, "three")]);
+    let line = Arc::new(Legacy { to_central: central.transport(), items });
+    let a = central.set_up_in("a", "a", line.clone());
+    a.sync();
+    assert!(a.sync().warnings.is_empty());
+    *line.items.lock().unwrap() = vec![(1, "one"), (2, "two, written again")];
+    let report = a.sync();
+    assert!(warned(&report, "the legacy server went back to position 2"), "{:?}", report.warnings);
+    assert!(a.get("item", "i2").unwrap().contains("written again"));
+    assert!(a.sync().warnings.is_empty(), "said once");
+    line.items.lock().unwrap().push((3, "another"));
+    a.sync();
+    assert!(a.get("item", "i3").unwrap().contains("another"));
 }

@@ -4,8 +4,10 @@ use crate::changelog::{Audience, ChangeAction, NewChange, scope_of};
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::ownership::StoreOwner;
-use crate::record::{Cursor, NameId, RecordData, RecordId, Scope, SiteId, StoreId, TableName, record_type};
-use crate::storage::{ReadTxn, Selection, WriteTxn};
+use crate::record::{
+    Cursor, NameId, RecordData, RecordId, Scope, SiteId, StoreId, TableName, record_type, record_types,
+};
+use crate::storage::{QuarantineCause, ReadTxn, Selection, Source, WriteTxn};
 
 /// Who wrote a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +46,64 @@ pub(crate) fn upsert(
         txn.append_change(&self::change(table, id, ChangeAction::Upsert, scope, data, origin, now))?;
     }
     Ok(true)
+}
+
+/// On central, stores a record, and logs again what reaches other sites by it: the records of a patient who becomes
+/// visible in a store, the children of a record that moves to another store (weak point A11), and what was refused from
+/// the site of a store.
+pub(crate) fn upsert_at_central(
+    txn: &dyn WriteTxn,
+    table: &TableName,
+    id: &RecordId,
+    data: &RecordData,
+    origin: Origin,
+    now: Timestamp,
+) -> Result<bool> {
+    let before = txn.record(table, id)?.map(|before| scope(txn, table, &before)).transpose()?;
+    let changed = upsert(txn, table, id, data, origin, now)?;
+    if !changed {
+        return Ok(false);
+    }
+    show_patient(txn, table, data)?;
+    if *table == *"store" {
+        retry_refused(txn, data)?;
+    }
+    if let Some((store, _)) = before
+        && store != scope(txn, table, data)?.0
+    {
+        move_children(txn, table, id, origin, now)?;
+    }
+    Ok(true)
+}
+
+/// Once a store is active on a site, what was refused from that site may be allowed: edits made while the store was away
+/// for a time.
+fn retry_refused(txn: &dyn WriteTxn, store: &RecordData) -> Result<()> {
+    let site = store.fields().and_then(|fields| {
+        let raw = fields.get("sync_id_remote_site")?.get();
+        raw.trim_matches('"').trim().parse().ok().map(SiteId)
+    });
+    if let Some(site) = site {
+        txn.requeue(QuarantineCause::Refused, Some(Source::Site(site)))?;
+    }
+    Ok(())
+}
+
+fn move_children(txn: &dyn WriteTxn, table: &TableName, id: &RecordId, origin: Origin, now: Timestamp) -> Result<()> {
+    for kind in record_types() {
+        let Scope::ParentStore(field, parent, _) = kind.scope else { continue };
+        if *table != *parent || planted!(ChildrenStay) {
+            continue;
+        }
+        let child_table = TableName::from(kind.table);
+        for child in txn.children(&child_table, field, id)? {
+            let Some(data) = txn.record(&child_table, &child)? else { continue };
+            let scope = scope(txn, &child_table, &data)?;
+            let moved = change(&child_table, &child, ChangeAction::Upsert, scope, &data, origin, now);
+            txn.put_record(&data, &moved)?;
+        }
+    }
+    Ok(())
 }
 
 /// Removes a record and says in the changelog that it is gone; a record that is not here changes nothing.
@@ -86,9 +146,9 @@ pub(crate) fn log_again(txn: &dyn WriteTxn, logged: NewChange, now: Timestamp) -
     }
 }
 
-/// On central, once a join makes a patient visible in a store: the patient's records go out anew, because the store's
+/// Once a join makes a patient visible in a store: the patient's records go out anew, because the store's
 /// site has read past them (weak point A11).
-pub(crate) fn show_patient(txn: &dyn WriteTxn, table: &TableName, join: &RecordData) -> Result<()> {
+fn show_patient(txn: &dyn WriteTxn, table: &TableName, join: &RecordData) -> Result<()> {
     const ROWS: usize = 1000;
     let fields = join.fields().filter(|_| *table == *"name_store_join" && !planted!(PatientHistoryIgnored));
     let Some(name) = fields.as_ref().and_then(|fields| fields.text("name_ID")) else { return Ok(()) };

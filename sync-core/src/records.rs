@@ -7,7 +7,9 @@ use crate::changelog::Change;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::ownership::{Operation, Refusal, Role, may_write};
-use crate::record::{Cursor, Deletion, RecordData, RecordId, RecordType, StoreId, TableName, record_type};
+use crate::record::{
+    Cursor, Deletion, FieldError, RecordData, RecordId, RecordType, Scope, StoreId, TableName, record_type,
+};
 use crate::site::identity::{role, site_id};
 use crate::storage::{ReadTxn, Selection, Storage, WriteTxn};
 
@@ -102,14 +104,16 @@ impl Records {
         let now = self.clock.now();
         let writer = Writer::new(txn)?;
         let any_set_aside = !txn.quarantine_counts()?.is_empty();
+        let store = match writer.role {
+            Role::Central => apply::upsert_at_central,
+            Role::Remote => apply::upsert,
+        };
         let mut ids = Vec::new();
         for data in records {
             let id = checked_id(kind, &table, &data)?;
             writer.ask(kind, Operation::Upsert, &table, &id, Some(&data))?;
-            apply::upsert(txn, &table, &id, &data, Origin::Local, now)?;
-            if writer.role == Role::Central {
-                apply::show_patient(txn, &table, &data)?;
-            }
+            writer.ask_parent(kind, &table, &id, &data)?;
+            store(txn, &table, &id, &data, Origin::Local, now)?;
             if any_set_aside {
                 txn.wake_waiting(&table, &id)?;
             }
@@ -181,6 +185,27 @@ impl<'t> Writer<'t> {
         let role = role(txn)?.ok_or(Error::NotSetUp)?;
         let stores = site_id(txn)?.map_or(Ok(Vec::new()), |site| txn.stores_of_site(site))?;
         Ok(Self { txn, role, stores })
+    }
+
+    /// A record that belongs to the store of another needs it: whose it is cannot be said without.
+    fn ask_parent(&self, kind: &RecordType, table: &TableName, id: &RecordId, data: &RecordData) -> Result<()> {
+        let Scope::ParentStore(field, parent_table, _) = kind.scope else { return Ok(()) };
+        let fields = data.fields();
+        let parent = kind.field(field).zip(fields.as_ref()).and_then(|(field, fields)| field.find(fields));
+        let parent = parent.and_then(crate::record::json_text).unwrap_or_default();
+        if self.txn.has_record(&TableName::from(parent_table), &RecordId::new(parent.clone().into_owned()))? {
+            return Ok(());
+        }
+        Err(Error::InvalidRecord {
+            table: table.clone(),
+            id: id.clone(),
+            source: Box::new(FieldError {
+                path: format!("$.{field}"),
+                expected: format!("the id of a record of {parent_table}").into(),
+                found: "one that is not here".into(),
+                unsupported: false,
+            }),
+        })
     }
 
     /// Asks for the record as it is and as it would be.

@@ -71,7 +71,9 @@ impl Central {
             number("limit").map_or(LIMIT_MAX, |limit| usize::try_from(limit).map_or(LIMIT_MAX, |l| l.min(LIMIT_MAX)));
         let txn = self.storage.read()?;
         let mut data = Vec::new();
-        for row in txn.changes(&Selection::Legacy, from, limit)? {
+        let mut rows = txn.changes(&Selection::Legacy, from, limit + 1)?;
+        let beyond = if rows.len() > limit { rows.pop() } else { None };
+        for row in rows {
             let change = row.change;
             let (action, record_data) = match (change.action, txn.record(&change.table, &change.id)?) {
                 (ChangeAction::Upsert, Some(data)) => (Action::Update, data),
@@ -80,12 +82,10 @@ impl Central {
             let position = row.cursor.0;
             data.push(CentralRecord { position, table_name: change.table, record_id: change.id, action, record_data });
         }
-        // The newest position of these records; where nothing is left, the site's own position will do.
-        let mut last = data.last().map_or(from.0.saturating_sub(1), |record| record.position);
-        if !data.is_empty() {
-            last = last.max(txn.last_cursor()?.0);
-        }
-        Ok(CentralBatch { max_cursor: last, data })
+        // A position that is not below any that was told: that of these records which is next, else the last one; where
+        // nothing is left, the site's own.
+        let last = data.last().map_or(from.0.saturating_sub(1), |record| record.position);
+        Ok(CentralBatch { max_cursor: beyond.map_or(last, |row| row.cursor.0), data })
     }
 }
 

@@ -28,6 +28,9 @@ use crate::record::SiteId;
 use crate::storage::Storage;
 use crate::transport::{HttpRequest, HttpResponse, Method};
 
+/// The most characters of a reason that quotes what was sent.
+const REASON_CHARS_MAX: usize = 1000;
+
 /// Limits of a central server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -177,7 +180,8 @@ impl Central {
         let question = match serde_json::from_slice(&json) {
             Ok(question) => question,
             Err(error) => {
-                return HttpResponse::text(400, format!("Json deserialize error: {error}"));
+                let reason: String = error.to_string().chars().take(REASON_CHARS_MAX).collect();
+                return HttpResponse::text(400, format!("Json deserialize error: {reason}"));
             }
         };
         drop(json);

@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::apply::{self, Origin};
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Result};
-use crate::ownership::StoreOwner;
+use crate::ownership::{Role, StoreOwner};
 use crate::protocol::v6::{Action, BatchElement};
 use crate::record::{Cursor, RecordData, RecordId, SiteId, StoreId, TableName, integration_rank};
 use crate::storage::{
@@ -201,13 +201,16 @@ struct Integrator<'t> {
     now: Timestamp,
     /// Whether anything is set aside, so that something may wait for what is taken.
     any_set_aside: bool,
+    /// Whether this is the central server's database.
+    at_central: bool,
     done: Integrated,
 }
 
 impl<'t> Integrator<'t> {
     fn new(txn: &'t dyn WriteTxn, now: Timestamp, door: &'t Door) -> Result<Self> {
         let any_set_aside = !txn.quarantine_counts()?.is_empty();
-        Ok(Self { facts: StoredFacts::new(txn, door)?, now, any_set_aside, done: Integrated::default() })
+        let at_central = crate::site::identity::role(txn)? == Some(Role::Central);
+        Ok(Self { facts: StoredFacts::new(txn, door)?, now, any_set_aside, at_central, done: Integrated::default() })
     }
 
     /// Decides about a record and does it; gives the reason if it is to be set aside.
@@ -217,10 +220,8 @@ impl<'t> Integrator<'t> {
         let origin = Origin::Sync(self.facts.door.origin);
         match plan(incoming, &self.facts)? {
             Plan::Upsert => {
-                let changed = apply::upsert(txn, table, id, &incoming.data, origin, now)?;
-                if changed && matches!(incoming.source, Source::Site(_)) {
-                    apply::show_patient(txn, table, &incoming.data)?;
-                }
+                let store = if self.at_central { apply::upsert_at_central } else { apply::upsert };
+                store(txn, table, id, &incoming.data, origin, now)?;
                 if self.any_set_aside && !planted!(WaitingNotWoken) {
                     txn.wake_waiting(table, id)?;
                 }
@@ -316,7 +317,7 @@ pub(crate) fn requeue_after_upgrade(storage: &dyn Storage) -> Result<()> {
     }
     let txn = storage.write()?;
     for cause in [QuarantineCause::Unsupported, QuarantineCause::Malformed] {
-        txn.requeue(cause)?;
+        txn.requeue(cause, None)?;
     }
     txn.set_state(key::LIBRARY_VERSION, version)?;
     txn.commit()

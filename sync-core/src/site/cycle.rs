@@ -145,7 +145,13 @@ impl Cycle<'_, '_> {
         }
         let legacy_pulled = legacy_answers && self.step(Step::PullCentral, Self::pull_central).is_none();
         let mut v6_pulled = !is_remote || (went_back && recovered);
-        if let (true, Some(central)) = (!v6_pulled && reachable && !self.must_end(), &central) {
+        let confirmed = match &central {
+            Some(central) if !v6_pulled && reachable && !self.must_end() => {
+                self.step_value(|cycle| cycle.confirm_before_pull(central)).unwrap_or(false)
+            }
+            _ => false,
+        };
+        if let (true, Some(central)) = (confirmed, &central) {
             v6_pulled = self.step(Step::PullV6, |cycle| cycle.pull_v6(central)).is_none();
         }
         if self.must_end() {

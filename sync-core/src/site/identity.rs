@@ -99,6 +99,12 @@ impl Identity {
         })
     }
 
+    /// Whether one server answers the questions of both.
+    pub(super) fn central_is_legacy(&self) -> bool {
+        let central = self.central_url.as_deref().and_then(|url| Url::parse(url).ok());
+        central.is_some_and(|url| url.origin() == self.legacy_url.origin())
+    }
+
     /// The headers of V5 requests.
     pub(super) fn headers(&self) -> SiteHeaders {
         SiteHeaders {

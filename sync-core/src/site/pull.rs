@@ -230,11 +230,12 @@ fn set_aside(unreadable: Unreadable) -> Incoming {
 /// [`SyncConfig::pull_bytes`]: super::SyncConfig::pull_bytes
 fn next_batch_size(config: &super::SyncConfig, size: u32, records: u64, bytes: usize, seconds: f64) -> u32 {
     if seconds > 30.0 {
-        return (size / 2).max(16);
+        return (size / 2).max(config.pull_records_max.clamp(1, 16));
     }
     let each = (bytes as u64).checked_div(records).unwrap_or(0).max(1);
     let fitting = u32::try_from(config.pull_bytes as u64 / each).unwrap_or(u32::MAX);
-    fitting.min(size.saturating_mul(2)).clamp(16, config.pull_records_max)
+    let max = config.pull_records_max.max(1);
+    fitting.min(size.saturating_mul(2)).clamp(max.min(16), max)
 }
 
 #[cfg(test)]
@@ -294,5 +295,7 @@ mod tests {
         assert_eq!(next_batch_size(&config, 500, 500, 100_000, 60.0), 250, "a slow line: half");
         assert_eq!(next_batch_size(&config, 16, 1, 500_000_000, 60.0), 16);
         assert_eq!(next_batch_size(&config, 500, 0, 50, 0.1), 1000);
+        let few = crate::site::SyncConfig { pull_records_max: 3, ..config };
+        assert_eq!((next_batch_size(&few, 3, 3, 100, 0.1), next_batch_size(&few, 3, 3, 100, 60.0)), (3, 3));
     }
 }

@@ -16,9 +16,14 @@ impl Cycle<'_, '_> {
     pub(super) fn pull_central(&mut self) -> Result<()> {
         let mut done = 0;
         let mut stride: u64 = 1;
+        let mut reread = false;
         loop {
             // This cursor is the position last received; everything after it is wanted.
-            let start = cursor(self.site.storage.read()?.as_ref(), key::PULL_CURSOR_CENTRAL)?.0;
+            let (start, seen) = {
+                let txn = self.site.storage.read()?;
+                let of = |name: &str| cursor(txn.as_ref(), name).map(|position| position.0);
+                (of(key::PULL_CURSOR_CENTRAL)?, of(key::LEGACY_POSITION_SEEN)?)
+            };
             let path = format!("{}?cursor={start}&limit={LIMIT}", path::CENTRAL_RECORDS);
             let batch: CentralBatch = self.client.legacy_get(&self.identity, &path)?;
             let last = batch.data.iter().map(|record| record.position).max();
@@ -36,6 +41,11 @@ impl Cycle<'_, '_> {
                     stride = 1;
                     last
                 }
+                // Restored from a backup, or replaced (weak point A10).
+                None if batch.max_cursor < seen && !std::mem::replace(&mut reread, true) => {
+                    self.reread_legacy(batch.max_cursor)?;
+                    continue;
+                }
                 None if start >= batch.max_cursor => return Ok(()),
                 // A gap: stepped over in growing strides (weak point B12), never past what the server has.
                 None => {
@@ -52,6 +62,17 @@ impl Cycle<'_, '_> {
                 return Ok(());
             }
         }
+    }
+
+    fn reread_legacy(&mut self, position: u64) -> Result<()> {
+        self.warn(format!(
+            "the legacy server went back to position {position}: it was restored from a backup or replaced. Its central \
+             data is read again from the beginning."
+        ))?;
+        let txn = self.site.storage.write()?;
+        txn.set_state(key::PULL_CURSOR_CENTRAL, "0")?;
+        txn.set_state(key::LEGACY_POSITION_SEEN, &position.to_string())?;
+        txn.commit()
     }
 
     fn take_central(&mut self, batch: CentralBatch, next: u64) -> Result<()> {
@@ -78,6 +99,9 @@ impl Cycle<'_, '_> {
             txn.set_state(key::PULL_OWN, "1")?;
         }
         txn.set_state(key::PULL_CURSOR_CENTRAL, &next.to_string())?;
+        if batch.max_cursor > cursor(txn.as_ref(), key::LEGACY_POSITION_SEEN)?.0 {
+            txn.set_state(key::LEGACY_POSITION_SEEN, &batch.max_cursor.to_string())?;
+        }
         txn.commit()?;
         self.count(done);
         if rereads {

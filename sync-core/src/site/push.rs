@@ -169,6 +169,16 @@ impl Cycle<'_, '_> {
         txn.commit()
     }
 
+    /// Makes sure before a pull that central has integrated what it took: only then does a record that comes differ from
+    /// what was sent because somebody wrote it later. Says whether it has.
+    pub(super) fn confirm_before_pull(&mut self, central: &Url) -> Result<bool> {
+        let unconfirmed = self.site.storage.read()?.state(key::PUSH_UNCONFIRMED)?.as_deref() == Some("1");
+        if unconfirmed && self.ended_early() {
+            return Ok(false);
+        }
+        self.confirm(central, false).map(|()| true)
+    }
+
     /// Waits until central has integrated what was pushed, now or in a cycle that was cut (weak point A16).
     fn confirm(&mut self, central: &Url, told_last: bool) -> Result<()> {
         if self.site.storage.read()?.state(key::PUSH_UNCONFIRMED)?.as_deref() != Some("1") {

@@ -39,6 +39,7 @@ impl Cycle<'_, '_> {
         self.warn(
             "this database was restored from a backup: what was synchronised since then is read again".to_owned(),
         )?;
+        self.confirm_before_pull(central)?;
         let txn = self.site.storage.write()?;
         let Some(lost) = Lost::all(txn.as_ref())?.first().copied() else { return Ok(()) };
         if txn.state(key::RECOVERING_FROM)?.is_none_or(|text| text.is_empty()) {
@@ -97,6 +98,10 @@ impl Cycle<'_, '_> {
         let from = if planted!(CentralRestoreIgnored) { below } else { from };
         txn.set_state(key::RESEND, &format!("{from} {below}"))?;
         txn.set_state(key::PULL_CURSOR_V6, "0")?;
+        if self.identity.central_is_legacy() {
+            // One server for both: what it lost of stores and names is read again too.
+            txn.set_state(key::PULL_CURSOR_CENTRAL, "0")?;
+        }
         txn.commit()?;
         if !any_contact {
             return Ok(true);

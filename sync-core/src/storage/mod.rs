@@ -108,7 +108,7 @@ pub trait Storage: Send + Sync {
     /// process that dies gives it back too.
     ///
     /// # Errors
-    /// [`Error::CycleRunning`](crate::Error::CycleRunning) if another one has it.
+    /// [`Error::CycleRunning`] if another one has it.
     fn lock_cycle(&self) -> Result<CycleLock>;
 }
 
@@ -312,6 +312,8 @@ pub mod key {
     pub const PUSH_UNCONFIRMED: &str = "push_unconfirmed";
     /// The last position read of the legacy server's central data; exclusive, as V5 has it.
     pub const PULL_CURSOR_CENTRAL: &str = "pull_cursor_central";
+    /// The highest position that the legacy server said it had.
+    pub const LEGACY_POSITION_SEEN: &str = "legacy_position_seen";
     /// The parts of the changelog that were lost when this storage was restored from a backup; see
     /// [`Lost`](super::Lost).
     pub const LOST: &str = "lost";
@@ -386,6 +388,9 @@ pub trait ReadTxn {
     /// The number of records of each table that has any, by the name of the table.
     fn record_counts(&self) -> Result<Vec<(TableName, u64)>>;
 
+    /// The records of a table that name another in this field, by id. Asked of the tables whose records belong to the store
+    /// of their parent.
+    fn children(&self, table: &TableName, field: &'static str, parent: &RecordId) -> Result<Vec<RecordId>>;
     /// The stores that are active on a site, by id: those whose record of `store` has its number in
     /// `sync_id_remote_site`, as a number or as text.
     fn stores_of_site(&self, site: SiteId) -> Result<Vec<StoreId>>;
@@ -495,9 +500,9 @@ pub trait WriteTxn: ReadTxn {
     /// Stages again what waits for this record; says how many. Where a site had pushed it, the site's integration is
     /// requested too, as of the time at which it was received.
     fn wake_waiting(&self, table: &TableName, id: &RecordId) -> Result<u64>;
-    /// Stages again what was received and is quarantined for this cause, in its old place, and requests the
-    /// integration of the sites that had pushed it; says how many.
-    fn requeue(&self, cause: QuarantineCause) -> Result<u64>;
+    /// Stages again what was received, from this source or from any, and is quarantined for this cause, in its old place,
+    /// and requests the integration of the sites that had pushed it; says how many.
+    fn requeue(&self, cause: QuarantineCause, source: Option<Source>) -> Result<u64>;
 
     /// Writes a setting or a cursor.
     fn set_state(&self, key: &str, value: &str) -> Result<()>;

@@ -69,6 +69,8 @@ bugs! {
     IntegrationFinishedEarly,
     /// Nothing is read again when a store comes to a site.
     GainedStoreIgnored,
+    /// The children of a record that moves to another store stay behind.
+    ChildrenStay,
     /// A patient who becomes visible brings nothing.
     PatientHistoryIgnored,
     /// A restored site goes on as if nothing had happened.

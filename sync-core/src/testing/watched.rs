@@ -106,6 +106,11 @@ impl<T: ReadTxn + ?Sized> ReadTxn for WatchedTxn<'_, T> {
         self.inner.record_counts()
     }
 
+    fn children(&self, table: &TableName, field: &'static str, parent: &RecordId) -> Result<Vec<RecordId>> {
+        self.call("children")?;
+        self.inner.children(table, field, parent)
+    }
+
     fn stores_of_site(&self, site: SiteId) -> Result<Vec<StoreId>> {
         self.call("stores_of_site")?;
         self.inner.stores_of_site(site)
@@ -241,9 +246,9 @@ impl WriteTxn for WatchedTxn<'_, dyn WriteTxn + '_> {
         self.inner.wake_waiting(table, id)
     }
 
-    fn requeue(&self, cause: QuarantineCause) -> Result<u64> {
+    fn requeue(&self, cause: QuarantineCause, source: Option<Source>) -> Result<u64> {
         self.call("requeue")?;
-        self.inner.requeue(cause)
+        self.inner.requeue(cause, source)
     }
 
     fn set_state(&self, key: &str, value: &str) -> Result<()> {

@@ -82,14 +82,16 @@ pub fn decode_answer(body: &[u8]) -> Result<Answer, NotAnAnswer> {
 /// Stands where bytes were not UTF-8: a noncharacter of Unicode, which no text in use holds.
 pub(super) const NOT_UTF8: char = '\u{fdd0}';
 
-/// The body as text, with bytes that are not UTF-8 replaced by [`NOT_UTF8`].
+/// The body as text, with bytes that are not UTF-8 replaced by [`NOT_UTF8`]. Where that character itself was sent it is
+/// escaped, which in JSON is the same.
 fn marked(body: &[u8]) -> Cow<'_, str> {
-    if let Ok(text) = std::str::from_utf8(body) {
-        return Cow::Borrowed(text);
+    match std::str::from_utf8(body) {
+        Ok(text) if !text.contains(NOT_UTF8) => return Cow::Borrowed(text),
+        _ => {}
     }
     let mut text = String::with_capacity(body.len());
     for chunk in body.utf8_chunks() {
-        text.push_str(chunk.valid());
+        text.push_str(&chunk.valid().replace(NOT_UTF8, r"\ufdd0"));
         if !chunk.invalid().is_empty() {
             text.push(NOT_UTF8);
         }
@@ -205,6 +207,14 @@ mod tests {
         let readable: Vec<bool> = batch.records.iter().map(Result::is_ok).collect();
         assert_eq!(readable, [true, false, true]);
         assert_eq!(batch.records[1].as_ref().unwrap_err().reason, "its text is not UTF-8");
+    }
+
+    #[test]
+    fn the_mark_of_bytes_that_are_no_text_may_be_sent_as_text() {
+        let body = "{\"data\":\"a\u{fdd0}\"}";
+        let Ok(Answer::Data(data)) = decode_answer(body.as_bytes()) else { panic!() };
+        assert!(!data.get().contains(NOT_UTF8));
+        assert_eq!(serde_json::from_str::<String>(data.get()).unwrap(), "a\u{fdd0}");
     }
 
     #[test]

@@ -50,6 +50,11 @@ impl State {
         })
     }
 
+    pub(super) fn children(&self, table: &TableName, field: &str, parent: &RecordId) -> Vec<RecordId> {
+        let names = |fields: &Fields<'_>| fields.text(field).is_some_and(|id| id == parent.as_str());
+        self.all(table.as_str()).filter(|(_, fields)| names(fields)).map(|(id, _)| id.clone()).collect()
+    }
+
     pub(super) fn stores_of_site(&self, site: SiteId) -> Vec<StoreId> {
         let is_there = |fields: &Fields<'_>| number(fields, "sync_id_remote_site") == Some(i64::from(site.0));
         self.all("store").filter(|(_, fields)| is_there(fields)).map(|(id, _)| StoreId::from(id.as_str())).collect()

@@ -74,6 +74,10 @@ impl ReadTxn for MemoryTxn<'_> {
         Ok(counts.filter(|(_, count)| *count > 0).collect())
     }
 
+    fn children(&self, table: &TableName, field: &'static str, parent: &RecordId) -> Result<Vec<RecordId>> {
+        Ok(self.state.borrow().children(table, field, parent))
+    }
+
     fn stores_of_site(&self, site: SiteId) -> Result<Vec<StoreId>> {
         Ok(self.state.borrow().stores_of_site(site))
     }
@@ -232,10 +236,10 @@ impl WriteTxn for MemoryTxn<'_> {
         Ok(self.state.borrow_mut().stage_again(woken))
     }
 
-    fn requeue(&self, cause: QuarantineCause) -> Result<u64> {
+    fn requeue(&self, cause: QuarantineCause, source: Option<Source>) -> Result<u64> {
         let chosen = |row: &Buffered| {
             let for_cause = row.incoming.quarantine.as_ref().is_some_and(|quarantine| quarantine.cause == cause);
-            for_cause && row.incoming.source != Source::Local
+            for_cause && row.incoming.source != Source::Local && source.is_none_or(|s| s == row.incoming.source)
         };
         Ok(self.state.borrow_mut().stage_again(chosen))
     }

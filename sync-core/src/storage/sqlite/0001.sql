@@ -54,6 +54,13 @@ CREATE INDEX sync_record_store_site ON sync_record (CAST(json_extract(data, '$.s
 CREATE INDEX sync_record_join_name ON sync_record (json_extract(data, '$.name_ID'), json_extract(data, '$.store_ID'))
     WHERE table_name = 'name_store_join';
 
+-- Which records belong to the store of another record.
+CREATE INDEX sync_record_asset_log ON sync_record (json_extract(data, '$.asset_id')) WHERE table_name = 'asset_log';
+CREATE INDEX sync_record_asset_location ON sync_record (json_extract(data, '$.asset_id'))
+    WHERE table_name = 'asset_internal_location';
+CREATE INDEX sync_record_rnr_form_line ON sync_record (json_extract(data, '$.rnr_form_id'))
+    WHERE table_name = 'rnr_form_line';
+
 -- Received, not yet integrated. A record is one row for each source; merges are kept each.
 CREATE TABLE sync_buffer (
     sequence        INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -212,8 +212,10 @@ impl<C: Holds> SqliteTxn<C> {
         self.stage_again(woken, [table.as_str(), id.as_str()])
     }
 
-    pub(super) fn requeue_cause(&self, cause: QuarantineCause) -> Result<u64> {
-        self.stage_again("state = ?1 AND state <> 'staged' AND source <> 'local'", [cause.as_str()])
+    pub(super) fn requeue_cause(&self, cause: QuarantineCause, source: Option<Source>) -> Result<u64> {
+        let chosen = "state = ?1 AND state <> 'staged' AND source <> 'local' AND (?2 IS NULL OR source = ?2)";
+        let source = source.map(source_text);
+        self.stage_again(chosen, (cause.as_str(), source.as_deref()))
     }
 
     /// Stages again what is set aside and chosen, and requests the integration of the sites that had pushed it.

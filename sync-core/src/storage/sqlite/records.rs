@@ -4,7 +4,7 @@ use rusqlite::Row;
 
 use super::txn::{Holds, SqliteTxn};
 use crate::error::{Error, Result};
-use crate::record::{NameId, RecordData, RecordId, SiteId, StoreId, TableName};
+use crate::record::{NameId, RecordData, RecordId, SiteId, StoreId, TableName, record_type};
 
 /// Reads stored JSON back; text that is no JSON was put there by something else.
 pub(super) fn data(text: String, what: &str) -> Result<RecordData> {
@@ -45,6 +45,22 @@ impl<C: Holds> SqliteTxn<C> {
     pub(super) fn count_records(&self) -> Result<Vec<(TableName, u64)>> {
         let sql = "SELECT table_name, count(*) FROM sync_record GROUP BY table_name";
         self.all(sql, (), |row| Ok((TableName::new(row.get::<_, String>(0)?), row.get::<_, i64>(1)?.unsigned_abs())))
+    }
+
+    pub(super) fn list_children(
+        &self,
+        table: &TableName,
+        field: &'static str,
+        parent: &RecordId,
+    ) -> Result<Vec<RecordId>> {
+        // The names stand in the text as the index has them; only names of the registry do.
+        let Some(kind) = record_type(table.as_str()) else { return Ok(Vec::new()) };
+        let sql = format!(
+            "SELECT record_id FROM sync_record WHERE table_name = '{}' AND json_extract(data, '$.{field}') = ?1 \
+             ORDER BY record_id",
+            kind.table
+        );
+        self.all(&sql, [parent.as_str()], |row| text(row).map(RecordId::new))
     }
 
     pub(super) fn list_stores(&self, site: SiteId) -> Result<Vec<StoreId>> {

@@ -26,7 +26,8 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<()> {
         .query_row("SELECT count(*) FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%'", (), |row| row.get(0))
         .map_err(database_error)?;
     // Another program's database, a real Open mSupply one among them, is never touched.
-    if owner != APPLICATION_ID && (owner != 0 || version != 0 || tables != 0) {
+    let pages = number(&txn, "page_count")?;
+    if owner != APPLICATION_ID && (owner != 0 || version != 0 || tables != 0 || pages > 1) {
         return Err(Error::NotADatabase { path: String::new(), source: None });
     }
     if version > known {

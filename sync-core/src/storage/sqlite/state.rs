@@ -52,6 +52,10 @@ impl<C: Holds> ReadTxn for SqliteTxn<C> {
         self.count_records()
     }
 
+    fn children(&self, table: &TableName, field: &'static str, parent: &RecordId) -> Result<Vec<RecordId>> {
+        self.list_children(table, field, parent)
+    }
+
     fn stores_of_site(&self, site: SiteId) -> Result<Vec<StoreId>> {
         self.list_stores(site)
     }
@@ -177,8 +181,8 @@ impl WriteTxn for SqliteTxn<MutexGuard<'_, Writer>> {
         self.wake(table, id)
     }
 
-    fn requeue(&self, cause: QuarantineCause) -> Result<u64> {
-        self.requeue_cause(cause)
+    fn requeue(&self, cause: QuarantineCause, source: Option<Source>) -> Result<u64> {
+        self.requeue_cause(cause, source)
     }
 
     fn set_state(&self, key: &str, value: &str) -> Result<()> {

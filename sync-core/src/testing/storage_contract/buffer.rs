@@ -262,7 +262,7 @@ pub fn waking_what_a_site_pushed_requests_its_integration(make: Make<'_>) {
     assert_eq!(waiting, [7, 5, 2].map(SiteId));
 }
 
-/// Requeueing stages again all of a cause, but not what was written here and refused elsewhere.
+/// Requeueing stages again all of a cause, or those from one source, but not what was written here and refused elsewhere.
 pub fn requeue_stages_a_cause_again_but_not_what_is_from_here(make: Make<'_>) {
     let storage = make();
     let refused = || because(QuarantineCause::Refused);
@@ -276,9 +276,12 @@ pub fn requeue_stages_a_cause_again_but_not_what_is_from_here(make: Make<'_>) {
             central("staged"),
         ],
     );
-    assert_eq!(write(&storage, |txn| txn.requeue(QuarantineCause::Malformed).unwrap()), 0);
+    assert_eq!(write(&storage, |txn| txn.requeue(QuarantineCause::Malformed, None).unwrap()), 0);
     assert_eq!(read(&storage, |txn| txn.integrations().unwrap()), []);
-    assert_eq!(write(&storage, |txn| txn.requeue(QuarantineCause::Refused).unwrap()), 2);
+    let from = |source| write(&storage, |txn| txn.requeue(QuarantineCause::Refused, Some(source)).unwrap());
+    assert_eq!((from(Source::Legacy), from(Source::Site(SiteId(8))), from(Source::Local)), (0, 0, 0));
+    assert_eq!(from(Source::Site(SiteId(7))), 1);
+    assert_eq!(write(&storage, |txn| txn.requeue(QuarantineCause::Refused, None).unwrap()), 1);
     assert_eq!(read(&storage, |txn| txn.integrations().unwrap()), [SiteId(7)], "what a site had pushed is asked for");
     assert_eq!(upserts(&storage), ["x", "staged"], "in its old place");
     let left = quarantined(&storage);

@@ -68,6 +68,29 @@ pub fn visibility_follows_joins_that_change(make: Make<'_>) {
     assert!(!sees(&storage, &["B"], "q"));
 }
 
+/// The children of a record are those that name it in the field, by id, of that table alone.
+pub fn children_are_those_that_name_their_parent(make: Make<'_>) {
+    let storage = make();
+    for (table, id, json) in [
+        ("asset_log", "b", r#"{"asset_id":"x"}"#),
+        ("asset_log", "a", r#"{"asset_id":"x"}"#),
+        ("asset_log", "c", r#"{"asset_id":"y","id":"x"}"#),
+        ("asset_log", "d", "{}"),
+        ("asset_internal_location", "e", r#"{"asset_id":"x"}"#),
+    ] {
+        put(&storage, table, id, json);
+    }
+    let children = |table: &str, parent: &str| {
+        let found = read(&storage, |txn| txn.children(&table.into(), "asset_id", &parent.into()).unwrap());
+        found.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(children("asset_log", "x"), ["a", "b"]);
+    assert_eq!(children("asset_internal_location", "x"), ["e"]);
+    assert_eq!(children("asset_log", "z"), [""; 0]);
+    put(&storage, "asset_log", "a", r#"{"asset_id":"y"}"#);
+    assert_eq!(children("asset_log", "y"), ["a", "c"]);
+}
+
 /// The stores of a site are those whose record names it, as a number or as text, by id; they follow a store that moves.
 pub fn stores_of_a_site_follow_their_moves(make: Make<'_>) {
     let storage = make();
