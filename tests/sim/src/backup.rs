@@ -141,7 +141,7 @@ impl Sim {
         }
         ledger.restored.insert(site);
         drop(ledger);
-        lock(&self.state).may_fall[site] += 1;
+        lock(&self.state).may_fall[site][0] += 1;
     }
 
     /// Of each record counts what its writers hold, and what central holds again; all else is void.
@@ -184,7 +184,7 @@ impl Sim {
             }
         }
         drop(ledger);
-        lock(&self.state).may_fall.iter_mut().for_each(|restores| *restores += 1);
+        lock(&self.state).may_fall.iter_mut().flatten().for_each(|restores| *restores += 1);
     }
 }
 

@@ -273,15 +273,14 @@ impl Sim {
         let gained = self.own_stores(site).iter().any(|store| !stores.contains(store));
         let came_back = self.ledger_says_moved(site) && after[2] > before[2];
         let fell = |cursor: usize| after[cursor] < before[cursor];
-        let restored = fell(0) && {
-            let mut state = lock(&self.state);
-            let restores = &mut state.may_fall[site];
-            let any = *restores > 0;
-            *restores = restores.saturating_sub(1);
+        let restored = |cursor: usize, which: usize| {
+            let restores = &mut lock(&self.state).may_fall[site][which];
+            let any = fell(cursor) && *restores > 0;
+            *restores -= u32::from(any);
             any
         };
-        let pull_may_fall = gained || came_back || restored;
-        if (fell(0) && !pull_may_fall) || fell(1) || fell(2) {
+        let (pull, legacy) = (restored(0, 0), restored(2, 1));
+        if (fell(0) && !gained && !came_back && !pull) || fell(1) || (fell(2) && !legacy) {
             let what = format!("the cursors of site {site} (pull, push, legacy) were {before:?} and are {after:?}");
             self.violate(Promise::CursorsNeverGoBack, what);
         }

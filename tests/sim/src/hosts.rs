@@ -89,7 +89,7 @@ impl Sim {
             format!("{name} writes {} {id}: {content} over {} -> {done:?}", rule.table, short(held.as_deref()))
         });
         self.notice_crash(end);
-        let refused = matches!(done, Err(Error::NotAllowed(_)));
+        let refused = matches!(done, Err(Error::NotAllowed(_) | Error::InvalidRecord { .. }));
         let what = || {
             let (name, content, held) = (&self.ends[end].name, short(content.as_deref()), short(held.as_deref()));
             format!("{name} writes {} {id}: {content} over {held}", rule.table)
@@ -308,6 +308,13 @@ impl<'a> Desk<'a> {
             return false;
         }
         let parent = |table: &str, id: &str| self.content(table, id);
+        if let (StoreOf::Parent(field, table), Some(content)) = (rule.store, content) {
+            // Whose it is cannot be said without its parent.
+            let id = text(&fields(content), field).unwrap_or_default();
+            if parent(table, &id).is_none() {
+                return false;
+            }
+        }
         held.into_iter().chain(content).all(|content| {
             let store = store_of(rule, content, parent);
             may_write(self.end == 0, rule, store.as_deref(), |store| self.own.iter().any(|own| own == store))

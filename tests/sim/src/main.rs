@@ -7,7 +7,10 @@ fn main() {
     let began = std::time::Instant::now();
     let mut broken = 0;
     for seed in from..from + n {
-        let verdict = sync_sim::run::run(seed, sync_sim::run::Options { sqlite: false, trace });
+        let mut swarm = sync_sim::swarm::Swarm::of(seed);
+        let w = std::env::var("W").unwrap_or_default();
+        for f in sync_sim::swarm::Fault::ALL { if w.contains(&format!("{f:?}")) { swarm.without(f); } }
+        let verdict = sync_sim::run::run_with(seed, swarm, sync_sim::run::Options { sqlite: false, trace });
         if trace {
             for line in &verdict.trace { println!("{line}"); }
         }

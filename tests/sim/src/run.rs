@@ -106,8 +106,8 @@ pub(crate) struct State {
     /// For each end, how many operations had failed when its crash was planned.
     pub crash: Vec<Option<u64>>,
     pub violations: Vec<Violation>,
-    /// How often the pull cursor of a site may still fall because of a restore.
-    pub may_fall: Vec<u32>,
+    /// How often the pull cursor of a site, and that of the legacy half, may still fall because of a restore.
+    pub may_fall: Vec<[u32; 2]>,
     pub faults: [u64; Fault::ALL.len()],
     pub events: u64,
     pub created: u64,
@@ -216,7 +216,7 @@ impl Sim {
                 answering: 0,
                 crash: vec![None; ends.len()],
                 violations: Vec::new(),
-                may_fall: vec![0; ends.len()],
+                may_fall: vec![[0; 2]; ends.len()],
                 faults: [0; Fault::ALL.len()],
                 events: 0,
                 created: 0,
