@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex};
 use sync_core::record::Cursor;
 use sync_core::storage::{Lost, MemoryStorage, QuarantineCause, SqliteStorage, Storage, key};
 use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
-use sync_core::{Audience, ChangeAction, NewChange, SyncReport, Timestamp, quarantine};
+use sync_core::{
+    Audience, ChangeAction, NewChange, Silent, SyncConfig, SyncOptions, SyncReport, Timestamp, quarantine,
+};
 use sync_tests::world::{CentralEnd, Kind, SiteEnd, asset, data, get};
 
 fn world() -> (CentralEnd, SiteEnd) {
@@ -63,6 +65,49 @@ fn a_site_that_went_back_gets_again_what_it_had_sent() {
     let again = a.sync();
     assert!(again.warnings.is_empty(), "{:?}", again.warnings);
     assert_eq!((again.pushed, again.pulled), (0, 0));
+}
+
+#[test]
+fn a_site_that_is_set_up_anew_gets_what_its_cut_push_had_brought() {
+    let (central, a) = world();
+    write(&a, "x", "1");
+    write(&a, "y", "1");
+    let one_record = SyncOptions { max_bytes: Some(1), ..SyncOptions::default() };
+    let mut config = SyncConfig::default();
+    config.push_records_max = 1;
+    a.site.clone().with_config(config).sync(&one_record, &mut Silent).unwrap();
+    assert_eq!(at_central(&central, "x"), None, "staged, as the last batch did not come");
+    let anew = central.set_up_over(Arc::new(MemoryStorage::new()), "a", central.transport());
+    let mut patient = SyncConfig::default();
+    patient.retry_wait = std::time::Duration::from_millis(1);
+    anew.site.clone().with_config(patient).sync(&SyncOptions::default(), &mut Silent).unwrap();
+    assert_eq!(at_site(&anew, "x").as_deref(), Some("1"));
+    assert_eq!(at_central(&central, "x").as_deref(), Some("1"));
+}
+
+#[test]
+fn what_is_never_sent_back_is_not_undone_by_a_backup() {
+    let (central, a) = world();
+    let storage = central.memory("a");
+    let patient = |first: &str| {
+        let seeds = include_str!("../sync-cli/src/demo/seed.jsonl");
+        let line = seeds.lines().find(|line| line.contains(r#""table": "name","#)).unwrap();
+        let mut line: serde_json::Value = serde_json::from_str(line).unwrap();
+        line["data"]["ID"] = "p".into();
+        line["data"]["first"] = first.into();
+        data(&line["data"].to_string())
+    };
+    a.records.put("name", [patient("of the backup")]).unwrap();
+    let backup = storage.backup();
+    a.sync();
+    a.records.put("name", [patient("later")]).unwrap();
+    a.sync();
+    storage.restore(&backup);
+    a.sync();
+    assert!(get(&central.records, "name", "p").unwrap().contains("later"));
+    a.records.put("name", [patient("since")]).unwrap();
+    a.sync();
+    assert!(get(&central.records, "name", "p").unwrap().contains("since"));
 }
 
 #[test]

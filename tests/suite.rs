@@ -5,6 +5,7 @@ mod contracts;
 mod cycle;
 mod errors;
 mod fixtures;
+mod fuzz;
 mod healing;
 mod held_up;
 mod record_types;

@@ -1,5 +1,6 @@
 //! The program as its users meet it: real processes, real sockets, real files.
 
+#[allow(dead_code, reason = "each test binary uses a part of it")]
 mod support;
 
 use std::io::Read as _;

@@ -1,6 +1,7 @@
 //! What tests share: a small world of one central server and its sites.
 
 pub mod capture;
+pub mod fuzz;
 pub mod raw_server;
 pub mod record_types_page;
 pub mod typed;

@@ -27,6 +27,11 @@ pub(crate) struct Said {
 }
 
 impl Said {
+    /// Waits for the end of a run and takes what it said.
+    pub(crate) fn by(child: Child) -> Self {
+        Self::of(child.wait_with_output().expect("the program ends"))
+    }
+
     /// Takes what a run said. Whatever it said: no secret may be in it.
     fn of(output: Output) -> Self {
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
@@ -97,15 +102,20 @@ impl Desk {
     pub(crate) fn feed(&self, args: &[&str], input: &str) -> Said {
         let mut child = self.start(self.command(args).stdin(Stdio::piped()));
         child.stdin.take().expect("a pipe").write_all(input.as_bytes()).expect("input is taken");
-        Said::of(child.wait_with_output().expect("the program ends"))
+        Said::by(child)
     }
 
     /// Starts the program and sends it an interrupt after this time.
     pub(crate) fn interrupt(&self, args: &[&str], after: Duration) -> Said {
-        let child = self.start(&mut self.command(args));
+        let child = self.spawn(args);
         std::thread::sleep(after);
         interrupt(&child);
-        Said::of(child.wait_with_output().expect("the program ends"))
+        Said::by(child)
+    }
+
+    /// Starts the program and lets it run; the caller waits for its end.
+    pub(crate) fn spawn(&self, args: &[&str]) -> Child {
+        self.start(&mut self.command(args))
     }
 
     /// Starts `serve` over a database on a free port.
@@ -115,6 +125,9 @@ impl Desk {
         let mut out = BufReader::new(child.stdout.take().expect("a pipe"));
         let mut line = String::new();
         out.read_line(&mut line).expect("its first line");
+        if line.is_empty() {
+            panic!("the server did not start: {:?}", Said::by(child));
+        }
         let said: Value = serde_json::from_str(&line).expect("JSON");
         let address = format!("http://{}", said["listening"].as_str().expect("an address"));
         Server { child: Some(child), address }
@@ -146,7 +159,17 @@ impl Server {
     pub(crate) fn stop(mut self) -> Said {
         let child = self.child.take().expect("it runs");
         interrupt(&child);
-        Said::of(child.wait_with_output().expect("it ends"))
+        Said::by(child)
+    }
+
+    /// The process it runs in.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.as_ref().expect("it runs").id()
+    }
+
+    /// Ends it with SIGKILL, wherever it is; false if it had ended by itself.
+    pub(crate) fn kill(mut self) -> bool {
+        kill(&mut self.child.take().expect("it runs"))
     }
 }
 
@@ -157,6 +180,13 @@ impl Drop for Server {
             let _ = child.wait();
         }
     }
+}
+
+/// Ends a process with SIGKILL, wherever it is; false if it had ended by itself before.
+pub(crate) fn kill(child: &mut Child) -> bool {
+    child.kill().expect("it is ours to kill");
+    let status = child.wait().expect("it ends");
+    std::os::unix::process::ExitStatusExt::signal(&status) == Some(9)
 }
 
 fn interrupt(child: &Child) {

@@ -4,12 +4,15 @@ use super::{Central, Refused};
 use crate::changelog::Change;
 use crate::error::Result;
 use crate::outgoing;
-use crate::protocol::v6::{Batch, PatientPullRequest, PullRequest};
+use crate::protocol::v6::{Batch, PatientPullRequest, PullRequest, WireError};
 use crate::record::{Cursor, SiteId, record_type};
-use crate::storage::{Lost, ReadTxn, Selection};
+use crate::storage::{Lost, ReadTxn, Selection, Source};
 
 impl Central {
     pub(super) fn pull(&self, site: SiteId, request: &PullRequest) -> std::result::Result<Batch, Refused> {
+        if !request.is_initialised && self.ends_push(site)? {
+            return Err(Refused(WireError::IntegrationInProgress));
+        }
         let batch = {
             let txn = self.storage.read()?;
             let mut stores = txn.stores_of_site(site)?;
@@ -25,6 +28,19 @@ impl Central {
             self.remember_first_pull(site)?;
         }
         Ok(batch)
+    }
+
+    /// A site that begins anew, or was restored, may have left a push without its last batch. What came of it is integrated
+    /// before the site reads: afterwards it would count as known there. Says whether there is anything.
+    fn ends_push(&self, site: SiteId) -> Result<bool> {
+        if self.storage.read()?.staged_tables(Source::Site(site))?.is_empty() {
+            return Ok(false);
+        }
+        let txn = self.storage.write()?;
+        txn.request_integration(site, self.clock.now())?;
+        txn.commit()?;
+        self.announce_work();
+        Ok(true)
     }
 
     pub(super) fn patient_pull(

@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 use super::{Central, Refused};
 use crate::error::Result;
 use crate::protocol::v6::{Action, Batch, BatchElement, PushRequest, PushResult, WireError, WireRecord};
-use crate::record::{Cursor, SiteId};
+use crate::record::{Cursor, SiteId, record_type};
 use crate::storage::{Incoming, Lost, ReadTxn, Source, WriteTxn, key};
 
 /// How long after it was sent a request may still arrive, held up on its way: longer than any proxy keeps one.
@@ -26,6 +26,8 @@ struct Row {
     element: BatchElement,
     record: Fingerprint,
     whole: Fingerprint,
+    /// Whether the same site pushed a newer version before it was restored from a backup.
+    is_superseded: bool,
 }
 
 impl Row {
@@ -47,7 +49,7 @@ impl Row {
         digest.update(element.cursor.0.to_be_bytes());
         add(&mut digest, action);
         add(&mut digest, record_data.as_str());
-        Self { record, whole: first_bytes(&digest.finalize()), element }
+        Self { record, whole: first_bytes(&digest.finalize()), element, is_superseded: false }
     }
 
     /// Whether a site counts its rows at all; upstream's central never looked at these numbers.
@@ -122,6 +124,17 @@ impl Lately {
     }
 }
 
+/// Notes the site's cursor of a row; says whether the row is of a backup and was superseded after it. A restored database
+/// gives out no cursor twice, so a lower one is always older.
+fn note_version(txn: &dyn WriteTxn, site: SiteId, element: &BatchElement, of_a_backup: Cursor) -> Result<bool> {
+    let (table, id) = (&element.record.table_name, &element.record.record_id);
+    if element.cursor <= of_a_backup && txn.pushed_at(site, table, id)?.is_some_and(|at| at > element.cursor) {
+        return Ok(true);
+    }
+    txn.note_pushed(site, table, id, element.cursor)?;
+    Ok(false)
+}
+
 fn last_push(site: SiteId) -> String {
     format!("{}{site}", key::LAST_PUSH_OF_SITE)
 }
@@ -134,14 +147,23 @@ fn pushed_last(txn: &dyn ReadTxn, site: SiteId) -> Result<HashSet<String>> {
 
 impl Central {
     pub(super) fn push(&self, site: SiteId, request: PushRequest) -> std::result::Result<PushResult, Refused> {
-        let Batch { records, is_last_batch: is_last, .. } = request.batch;
+        let Batch { records, is_last_batch: is_last, lost_history: lost_there, .. } = request.batch;
         let records_pushed = records.len() as u64;
         let (now, monotonic) = (self.clock.now(), self.clock.monotonic());
         let rows: Vec<Row> = records.into_iter().map(Row::new).collect();
         let txn = self.storage.write()?;
-        let fresh = self.fresh(txn.as_ref(), site, rows, monotonic)?;
+        // A restored site may have pushed newer versions that it does not know of.
+        let of_a_backup = lost_there.iter().map(|lost| lost.after).max().unwrap_or_default();
+        let mut fresh = self.fresh(txn.as_ref(), site, rows, (monotonic, of_a_backup))?;
+        for row in &mut fresh {
+            let kind = record_type(row.element.record.table_name.as_str());
+            if kind.is_some_and(|kind| kind.pushed && !kind.pulled) {
+                row.is_superseded = note_version(txn.as_ref(), site, &row.element, of_a_backup)?;
+            }
+        }
+        fresh.retain(|row| !row.is_superseded);
         let mut taken = Vec::with_capacity(fresh.len());
-        for Row { element, record, whole } in fresh {
+        for Row { element, record, whole, .. } in fresh {
             taken.push((record, Seen { cursor: element.cursor, whole, at: monotonic }));
             let record = element.record;
             let incoming = Incoming {
@@ -177,7 +199,7 @@ impl Central {
         txn: &dyn WriteTxn,
         site: SiteId,
         rows: Vec<Row>,
-        monotonic: Duration,
+        (monotonic, of_a_backup): (Duration, Cursor),
     ) -> std::result::Result<Vec<Row>, Refused> {
         let known = pushed_last(txn, site)?;
         let mut fresh = Vec::new();
@@ -196,6 +218,7 @@ impl Central {
                 Standing::New => fresh.push(row),
                 Standing::Late if planted!(LatePushTaken) => fresh.push(row),
                 Standing::Repeated => {}
+                Standing::Late if row.element.cursor <= of_a_backup => {}
                 Standing::Late => return Err(Refused(WireError::IntegrationInProgress)),
             }
         }

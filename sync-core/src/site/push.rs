@@ -13,7 +13,7 @@ use crate::protocol::v6::{
     Batch, BatchElement, PushRequest, PushResult, SiteStatus, SiteStatusRequest, V6_VERSION, path,
 };
 use crate::record::{Cursor, record_type};
-use crate::storage::{Incoming, Quarantine, QuarantineCause, ReadTxn, Selection, Source, key};
+use crate::storage::{Incoming, Lost, Quarantine, QuarantineCause, ReadTxn, Selection, Source, key};
 
 /// Changelog rows that are looked at in one turn.
 const ROWS: usize = 1000;
@@ -107,12 +107,13 @@ impl Cycle<'_, '_> {
     fn send_batch(&mut self, central: &Url, outgoing: Outgoing, left: u64) -> Result<Cursor, PushFault> {
         let sent = outgoing.elements.len() as u64;
         let end_cursor = outgoing.elements.last().map_or(Cursor(0), |element| element.cursor);
+        let lost_history = Lost::all(self.site.storage.read()?.as_ref())?;
         let batch = Batch {
             end_cursor,
             total_records: left,
             records: outgoing.elements,
             is_last_batch: outgoing.is_last,
-            lost_history: Vec::new(),
+            lost_history,
         };
         if planted!(PushCursorBeforeAnswer) {
             let txn = self.site.storage.write()?;

@@ -31,7 +31,7 @@ pub(super) struct Recovering {
 impl Cycle<'_, '_> {
     /// Whether this database is a backup that was put back, and has not read yet what it lost.
     pub(super) fn went_back(&self) -> Result<bool> {
-        Ok(!Lost::all(self.site.storage.read()?.as_ref())?.is_empty() && !planted!(SiteRestoreIgnored))
+        Ok(unrecovered(self.site.storage.read()?.as_ref())?.is_some() && !planted!(SiteRestoreIgnored))
     }
 
     /// Reads everything since the backup, what came from this site included; only then may edits of the backup be sent.
@@ -39,9 +39,18 @@ impl Cycle<'_, '_> {
         self.warn(
             "this database was restored from a backup: what was synchronised since then is read again".to_owned(),
         )?;
-        self.confirm_before_pull(central)?;
+        // A push may have been cut since the backup: central is told that nothing more of it comes.
         let txn = self.site.storage.write()?;
-        let Some(lost) = Lost::all(txn.as_ref())?.first().copied() else { return Ok(()) };
+        if txn.state(key::PUSH_UNCONFIRMED)?.as_deref() != Some("1") {
+            txn.set_state(key::PUSH_CONFIRMED_V6, &cursor(txn.as_ref(), key::PUSH_CURSOR_V6)?.to_string())?;
+            txn.set_state(key::PUSH_UNCONFIRMED, "1")?;
+        }
+        txn.commit()?;
+        if !self.confirm_before_pull(central)? {
+            return Ok(());
+        }
+        let txn = self.site.storage.write()?;
+        let Some(lost) = unrecovered(txn.as_ref())? else { return Ok(()) };
         if txn.state(key::RECOVERING_FROM)?.is_none_or(|text| text.is_empty()) {
             txn.set_state(key::RECOVERING_FROM, &seen(txn.as_ref())?.to_string())?;
         }
@@ -56,7 +65,8 @@ impl Cycle<'_, '_> {
             return Ok(());
         }
         let txn = self.site.storage.write()?;
-        txn.set_state(key::LOST, "")?;
+        let recovered = Lost::all(txn.as_ref())?.last().map_or(lost.before, |last| last.before);
+        txn.set_state(key::RECOVERED, &recovered.to_string())?;
         txn.set_state(key::RECOVERING_FROM, "")?;
         txn.commit()
     }
@@ -144,6 +154,12 @@ impl Cycle<'_, '_> {
         marks.store(txn.as_ref())?;
         txn.commit()
     }
+}
+
+/// The first restore of this database that was not dealt with yet.
+fn unrecovered(txn: &dyn ReadTxn) -> Result<Option<Lost>> {
+    let recovered = cursor(txn, key::RECOVERED)?;
+    Ok(Lost::all(txn)?.into_iter().find(|lost| lost.before > recovered))
 }
 
 /// How far central's changelog was seen: it never ends below, unless it went back.

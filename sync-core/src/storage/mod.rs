@@ -321,6 +321,8 @@ pub mod key {
     pub const PULL_OWN: &str = "pull_own";
     /// The version of this library that used the database last.
     pub const LIBRARY_VERSION: &str = "library_version";
+    /// Up to which cursor a restored site has dealt with what it lost.
+    pub const RECOVERED: &str = "recovered";
     /// While a restored site reads what it lost: how far it had seen central's changelog at the time of the backup.
     pub const RECOVERING_FROM: &str = "recovering_from";
     /// Up to which cursor a site has dealt with what central says that it lost.
@@ -442,6 +444,8 @@ pub trait ReadTxn {
     fn sites(&self) -> Result<Vec<SiteEntry>>;
     /// A site of the local list by its name; capital letters count.
     fn site_named(&self, name: &str) -> Result<Option<SiteEntry>>;
+    /// The site's cursor of the newest version of a record that a site pushed, where that was noted.
+    fn pushed_at(&self, site: SiteId, table: &TableName, id: &RecordId) -> Result<Option<Cursor>>;
     /// The sites whose pushed records wait for integration, longest waiting first.
     fn integrations(&self) -> Result<Vec<SiteId>>;
 }
@@ -516,6 +520,8 @@ pub trait WriteTxn: ReadTxn {
     fn put_site(&self, site: &SiteEntry) -> Result<()>;
     /// Removes a site of the local list; says whether it was there.
     fn remove_site(&self, id: SiteId) -> Result<bool>;
+    /// Notes the site's cursor of a version of a record that a site pushed, unless a higher one is noted.
+    fn note_pushed(&self, site: SiteId, table: &TableName, id: &RecordId, cursor: Cursor) -> Result<()>;
     /// Remembers that a site's pushed records wait for integration; a request that is there keeps its time.
     fn request_integration(&self, site: SiteId, at: Timestamp) -> Result<()>;
     /// Forgets it.

@@ -199,6 +199,11 @@ impl<T: ReadTxn + ?Sized> ReadTxn for WatchedTxn<'_, T> {
         self.inner.site_named(name)
     }
 
+    fn pushed_at(&self, site: SiteId, table: &TableName, id: &RecordId) -> Result<Option<Cursor>> {
+        self.call("pushed_at")?;
+        self.inner.pushed_at(site, table, id)
+    }
+
     fn integrations(&self) -> Result<Vec<SiteId>> {
         self.call("integrations")?;
         self.inner.integrations()
@@ -269,6 +274,11 @@ impl WriteTxn for WatchedTxn<'_, dyn WriteTxn + '_> {
     fn remove_site(&self, id: SiteId) -> Result<bool> {
         self.call("remove_site")?;
         self.inner.remove_site(id)
+    }
+
+    fn note_pushed(&self, site: SiteId, table: &TableName, id: &RecordId, cursor: Cursor) -> Result<()> {
+        self.call("note_pushed")?;
+        self.inner.note_pushed(site, table, id, cursor)
     }
 
     fn request_integration(&self, site: SiteId, at: Timestamp) -> Result<()> {

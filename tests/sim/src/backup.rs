@@ -184,7 +184,7 @@ impl Sim {
             }
         }
         drop(ledger);
-        lock(&self.state).may_fall.iter_mut().flatten().for_each(|restores| *restores += 1);
+        lock(&self.state).may_fall.iter_mut().for_each(|[pull, legacy]| (*pull, *legacy) = (*pull + 1, *legacy + 2));
     }
 }
 

@@ -16,7 +16,6 @@ pub struct Course {
 /// Whether a violation comes of a known fault. EMPTY THIS LIST.
 pub fn is_known(violation: &Violation, course: Course) -> bool {
     let what = &violation.what;
-    let is_of = |tables: &[&str]| tables.iter().any(|table| what.contains(&format!("of {table} ")));
     match violation.promise {
         // F14: a pull-only cycle after a push without an answer.
         Promise::NothingIsLost if course.kept_local => true,

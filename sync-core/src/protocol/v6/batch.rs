@@ -57,8 +57,8 @@ pub struct Batch {
     pub records: Vec<BatchElement>,
     /// Whether nothing is left after this batch.
     pub is_last_batch: bool,
-    /// What a central server of this project has lost in restores from backups. Open mSupply neither sends nor reads it
-    /// (unknown keys are ignored, `protocol-v6` §2).
+    /// What its sender, of this project, has lost of its own changelog in restores from backups. Open mSupply neither sends
+    /// nor reads it (unknown keys are ignored, `protocol-v6` §2).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lost_history: Vec<Lost>,
 }

@@ -35,6 +35,7 @@ pub(super) struct State {
     pub settings: Arc<BTreeMap<String, String>>,
     pub log: Arc<VecDeque<LogEntry>>,
     pub sites: Arc<BTreeMap<SiteId, SiteEntry>>,
+    pub pushed: Arc<BTreeMap<(SiteId, TableName, RecordId), Cursor>>,
     pub integrations: Arc<BTreeMap<SiteId, Timestamp>>,
 }
 

@@ -180,6 +180,10 @@ impl ReadTxn for MemoryTxn<'_> {
         Ok(self.state.borrow().sites.values().find(|site| site.name == name).cloned())
     }
 
+    fn pushed_at(&self, site: SiteId, table: &TableName, id: &RecordId) -> Result<Option<Cursor>> {
+        Ok(self.state.borrow().pushed.get(&(site, table.clone(), id.clone())).copied())
+    }
+
     fn integrations(&self) -> Result<Vec<SiteId>> {
         let state = self.state.borrow();
         let mut waiting: Vec<_> = state.integrations.iter().map(|(site, at)| (*at, *site)).collect();
@@ -266,6 +270,13 @@ impl WriteTxn for MemoryTxn<'_> {
 
     fn remove_site(&self, id: SiteId) -> Result<bool> {
         Ok(Arc::make_mut(&mut self.state.borrow_mut().sites).remove(&id).is_some())
+    }
+
+    fn note_pushed(&self, site: SiteId, table: &TableName, id: &RecordId, cursor: Cursor) -> Result<()> {
+        let mut state = self.state.borrow_mut();
+        let noted = Arc::make_mut(&mut state.pushed).entry((site, table.clone(), id.clone())).or_default();
+        *noted = cursor.max(*noted);
+        Ok(())
     }
 
     fn request_integration(&self, site: SiteId, at: Timestamp) -> Result<()> {

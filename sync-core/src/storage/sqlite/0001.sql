@@ -110,6 +110,16 @@ CREATE TABLE sync_site (
     last_pull_at TEXT
 );
 
+-- How new what a site pushed was, for records that it is never sent back: once it was restored from a backup, it cannot
+-- know that it pushed newer ones.
+CREATE TABLE sync_pushed (
+    site_id    INTEGER NOT NULL,
+    table_name TEXT NOT NULL,
+    record_id  TEXT NOT NULL,
+    cursor     INTEGER NOT NULL,
+    PRIMARY KEY (site_id, table_name, record_id)
+) WITHOUT ROWID;
+
 -- Sites whose pushed records wait for integration. No foreign key: the site may be one of the legacy server's.
 CREATE TABLE sync_integration (
     site_id      INTEGER PRIMARY KEY,

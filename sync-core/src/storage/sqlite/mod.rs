@@ -114,6 +114,8 @@ impl SqliteStorage {
         let connection = Connection::open_with_flags(&self.path, flags).map_err(database_error)?;
         configure(&connection)?;
         connection.pragma_update(None, "query_only", true).map_err(database_error)?;
+        // There may be many of them, and each fills its own.
+        connection.pragma_update(None, "cache_size", -4000).map_err(database_error)?;
         Ok(connection)
     }
 

@@ -142,6 +142,12 @@ impl<C: Holds> ReadTxn for SqliteTxn<C> {
         self.first(&format!("SELECT {SITE_COLUMNS} FROM sync_site WHERE name = ?1"), [name], read_site)
     }
 
+    fn pushed_at(&self, site: SiteId, table: &TableName, id: &RecordId) -> Result<Option<Cursor>> {
+        let sql = "SELECT cursor FROM sync_pushed WHERE site_id = ?1 AND table_name = ?2 AND record_id = ?3";
+        let found: Option<i64> = self.first(sql, (site.0, table.as_str(), id.as_str()), |row| row.get(0))?;
+        Ok(found.map(|cursor| Cursor(cursor.unsigned_abs())))
+    }
+
     fn integrations(&self) -> Result<Vec<SiteId>> {
         let sql = "SELECT site_id FROM sync_integration ORDER BY requested_at, site_id";
         self.all(sql, (), |row| row.get(0).map(SiteId))
@@ -218,6 +224,14 @@ impl WriteTxn for SqliteTxn<MutexGuard<'_, Writer>> {
 
     fn remove_site(&self, id: SiteId) -> Result<bool> {
         Ok(self.execute("DELETE FROM sync_site WHERE site_id = ?1", [id.0])? > 0)
+    }
+
+    fn note_pushed(&self, site: SiteId, table: &TableName, id: &RecordId, cursor: Cursor) -> Result<()> {
+        let sql = "INSERT INTO sync_pushed (site_id, table_name, record_id, cursor) VALUES (?1, ?2, ?3, ?4) \
+                   ON CONFLICT DO UPDATE SET cursor = max(cursor, excluded.cursor)";
+        let cursor = i64::try_from(cursor.0).unwrap_or(i64::MAX);
+        self.execute(sql, (site.0, table.as_str(), id.as_str(), cursor))?;
+        Ok(())
     }
 
     fn request_integration(&self, site: SiteId, at: Timestamp) -> Result<()> {

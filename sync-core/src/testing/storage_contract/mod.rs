@@ -124,6 +124,7 @@ macro_rules! storage_contract {
                 state::sites_are_kept_by_number_and_found_by_name,
                 state::a_name_and_a_uuid_belong_to_one_site,
                 state::integrations_come_oldest_first_and_once,
+                state::the_newest_version_that_a_site_pushed_is_noted,
             }
         }
     };

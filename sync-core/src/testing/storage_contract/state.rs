@@ -2,7 +2,7 @@
 
 use super::{Make, read, write};
 use crate::clock::Timestamp;
-use crate::record::SiteId;
+use crate::record::{Cursor, RecordId, SiteId, TableName};
 use crate::storage::{LogEntry, LoggedError, SiteEntry};
 
 fn at(millis: i64) -> Timestamp {
@@ -136,4 +136,17 @@ pub fn integrations_come_oldest_first_and_once(make: Make<'_>) {
     assert_eq!(waiting(), [3, 5, 10]);
     write(&storage, |txn| txn.request_integration(SiteId(4), at(9_000)).unwrap());
     assert_eq!(waiting(), [3, 5, 10, 4]);
+}
+
+/// Of the versions of a record that a site pushed, the highest cursor is noted.
+pub fn the_newest_version_that_a_site_pushed_is_noted(make: Make<'_>) {
+    let storage = make();
+    let (table, id) = ("name".into(), "p".into());
+    let at =
+        |site, table: &TableName, id: &RecordId| read(&storage, |txn| txn.pushed_at(SiteId(site), table, id).unwrap());
+    for cursor in [7, 9, 8] {
+        write(&storage, |txn| txn.note_pushed(SiteId(2), &table, &id, Cursor(cursor)).unwrap());
+    }
+    assert_eq!(at(2, &table, &id), Some(Cursor(9)));
+    assert_eq!((at(3, &table, &id), at(2, &"asset".into(), &id), at(2, &table, &"q".into())), (None, None, None));
 }

@@ -1,0 +1,175 @@
+//! A line from one site to central that keeps its address when central comes back on another port, says which request
+//! is under way, and can hold a site or central at one of them.
+
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+/// Where central listens now; shared by all lines.
+pub(crate) type CentralAddress = Arc<Mutex<String>>;
+
+/// A line that carries one request a connection.
+#[derive(Clone)]
+pub(crate) struct Line {
+    /// Where the site connects to.
+    pub(crate) address: String,
+    watch: Arc<(Mutex<Watch>, Condvar)>,
+}
+
+/// What passed since the line was armed. A request is two events: it is asked, and it is answered.
+struct Watch {
+    armed_at: Instant,
+    /// What came last, and when each came.
+    last: &'static str,
+    times: Vec<Duration>,
+    hold_at: Option<usize>,
+    held: bool,
+    under_way: usize,
+}
+
+impl Line {
+    pub(crate) fn to(central: CentralAddress) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("an address").to_string();
+        let watch =
+            Watch { armed_at: now(), last: "start", times: Vec::new(), hold_at: None, held: false, under_way: 0 };
+        let line = Self { address: format!("http://{address}"), watch: Arc::new((Mutex::new(watch), Condvar::new())) };
+        let shared = line.clone();
+        // Ends with the test: it waits for connections that nobody makes any more.
+        std::thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                let (line, central) = (shared.clone(), central.clone());
+                std::thread::spawn(move || line.carry(client, &central));
+            }
+        });
+        line
+    }
+
+    /// Begins to count anew, and holds whoever waits at the event of this number; the first is 1.
+    pub(crate) fn arm(&self, hold_at: Option<usize>) {
+        let mut watch = self.watch();
+        (watch.armed_at, watch.last, watch.hold_at) = (now(), "start", hold_at);
+        watch.times.clear();
+    }
+
+    /// Waits a moment for the event that was armed; says whether it is there.
+    pub(crate) fn is_held(&self) -> bool {
+        let (watch, changed) = &*self.watch;
+        let guard = watch.lock().expect("nobody panicked");
+        changed.wait_timeout_while(guard, Duration::from_millis(5), |w| !w.held).expect("nobody panicked").0.held
+    }
+
+    /// Lets go of what is held, and holds nothing any more.
+    pub(crate) fn release(&self) {
+        let mut watch = self.watch();
+        (watch.hold_at, watch.held) = (None, false);
+        self.watch.1.notify_all();
+    }
+
+    /// Waits until nothing is under way: what a dead site has sent arrives before its next life begins.
+    pub(crate) fn settle(&self) {
+        let (watch, changed) = &*self.watch;
+        let guard = watch.lock().expect("nobody panicked");
+        drop(changed.wait_while(guard, |watch| watch.under_way > 0).expect("nobody panicked"));
+    }
+
+    /// Whether a request is under way.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.watch().under_way > 0
+    }
+
+    /// What came last, and the times between the events, that from the arming to the first included.
+    pub(crate) fn seen(&self) -> (&'static str, Vec<Duration>) {
+        let watch = self.watch();
+        let before = std::iter::once(Duration::ZERO).chain(watch.times.iter().copied());
+        (watch.last, watch.times.iter().zip(before).map(|(time, before)| time.saturating_sub(before)).collect())
+    }
+
+    fn watch(&self) -> MutexGuard<'_, Watch> {
+        self.watch.0.lock().expect("nobody panicked")
+    }
+
+    fn event(&self, what: &'static str) {
+        let (watch, changed) = &*self.watch;
+        let mut guard = watch.lock().expect("nobody panicked");
+        let at = guard.armed_at.elapsed();
+        guard.times.push(at);
+        guard.last = what;
+        if guard.hold_at == Some(guard.times.len()) {
+            guard.held = true;
+            changed.notify_all();
+            drop(changed.wait_while(guard, |watch| watch.held).expect("nobody panicked"));
+        }
+    }
+
+    /// Either end may die at any moment: then the other is told as a real line tells it, by the end of the connection.
+    fn carry(&self, client: TcpStream, central: &CentralAddress) {
+        self.watch().under_way += 1;
+        let _ = self.exchange(client, central);
+        self.watch().under_way -= 1;
+        self.watch.1.notify_all();
+    }
+
+    fn exchange(&self, mut client: TcpStream, central: &CentralAddress) -> std::io::Result<()> {
+        let request = read_request(&mut client)?;
+        let Some((asked, answered)) = step_of(&request) else { return Ok(()) };
+        self.event(asked);
+        let address = central.lock().expect("nobody panicked").clone();
+        let mut upstream = TcpStream::connect(address)?;
+        upstream.write_all(&request)?;
+        let mut answer = Vec::new();
+        // A central that is killed leaves half an answer: the site gets that half.
+        let whole = upstream.read_to_end(&mut answer);
+        self.event(answered);
+        client.write_all(&answer)?;
+        whole.map(|_| ())
+    }
+}
+
+/// Reads a request and asks for one answer on its connection only.
+fn read_request(client: &mut TcpStream) -> std::io::Result<Vec<u8>> {
+    let mut request = Vec::new();
+    let mut buffer = [0; 16 * 1024];
+    let head_end = loop {
+        let read = client.read(&mut buffer)?;
+        if read == 0 {
+            return Ok(Vec::new());
+        }
+        request.extend_from_slice(&buffer[..read]);
+        if let Some(end) = request.windows(4).position(|four| four == b"\r\n\r\n") {
+            break end;
+        }
+    };
+    let head = String::from_utf8_lossy(&request[..head_end]).to_ascii_lowercase();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length:"));
+    let length: usize = length.and_then(|text| text.trim().parse().ok()).unwrap_or(0);
+    while request.len() < head_end + 4 + length {
+        let read = client.read(&mut buffer)?;
+        if read == 0 {
+            return Ok(Vec::new());
+        }
+        request.extend_from_slice(&buffer[..read]);
+    }
+    request.splice(head_end..head_end, *b"\r\nconnection: close");
+    Ok(request)
+}
+
+/// The names of the two events of a request; nothing where it was cut before it was whole.
+fn step_of(request: &[u8]) -> Option<(&'static str, &'static str)> {
+    let line = String::from_utf8_lossy(request.split(|byte| *byte == b'\r').next()?).into_owned();
+    let path = line.split([' ', '?']).nth(1)?;
+    Some(match path {
+        "/sync/v5/site" => ("prepare, asked", "prepare, answered"),
+        "/sync/v5/central_records" => ("pull central, asked", "pull central, answered"),
+        "/central/sync/push" => ("push, asked", "push, answered"),
+        "/central/sync/site_status" => ("confirm, asked", "confirm, answered"),
+        "/central/sync/pull" => ("pull, asked", "pull, answered"),
+        _ => ("other, asked", "other, answered"),
+    })
+}
+
+#[allow(clippy::disallowed_methods, reason = "the moments of kills come from a measured cycle")]
+fn now() -> Instant {
+    Instant::now()
+}

@@ -1,0 +1,194 @@
+//! Answers of another end, V6 and V5: a site runs a whole cycle over a transport that gives them.
+//!
+//! An input is a list of answers with a line `%%` between them. The first line of each says to which question it is
+//! given (`site`, `records`, `pull`, `push` or `status`), its status or how it fails (`broken`, `cut`, `timeout`,
+//! `unreachable`, `large`), its content type, and `once` if it is not given again; all else is the body. Answers to a
+//! question are given in their order, the last of them again and again. A question without one gets a good answer.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+
+use sync_core::protocol::{v5, v6};
+use sync_core::record::Cursor;
+use sync_core::storage::key;
+use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
+
+use super::accounted::{Claim, assert_accounted, central_records, pulled_records};
+use super::promises::assert_fault_of_the_other_end;
+use super::small_world::{B, SmallWorld, class, cycle, good_cycle};
+use crate::world::{SiteEnd, asset, get};
+
+/// The questions of a cycle: the word for each, and its path without the slash before it.
+const QUESTIONS: [(&str, &str); 5] = [
+    ("site", "sync/v5/site"),
+    ("records", "sync/v5/central_records"),
+    ("pull", v6::path::PULL),
+    ("push", v6::path::PUSH),
+    ("status", v6::path::SITE_STATUS),
+];
+
+/// One answer of an input.
+#[derive(Debug, Clone)]
+struct Answer {
+    path: &'static str,
+    outcome: Result<HttpResponse, &'static str>,
+    once: bool,
+}
+
+/// Parts of an input with a line `%%` between them.
+pub(super) fn parts(input: &[u8]) -> Vec<&[u8]> {
+    let mut parts = Vec::new();
+    let mut rest = input;
+    while let Some(at) = rest.windows(4).position(|bytes| bytes == b"\n%%\n") {
+        parts.push(&rest[..at]);
+        rest = &rest[at + 4..];
+    }
+    parts.push(rest);
+    parts
+}
+
+/// The first line as text, and what follows it.
+pub(super) fn first_line(part: &[u8]) -> (String, &[u8]) {
+    let end = part.iter().position(|byte| *byte == b'\n').unwrap_or(part.len());
+    (String::from_utf8_lossy(&part[..end]).into_owned(), part.get(end + 1..).unwrap_or_default())
+}
+
+/// Reads an answer; any bytes are one.
+fn read_answer(part: &[u8], otherwise: usize) -> Answer {
+    const FAILURES: [&str; 5] = ["broken", "cut", "timeout", "unreachable", "large"];
+    let (head, body) = first_line(part);
+    let words: Vec<&str> = head.split(' ').collect();
+    let path = QUESTIONS.iter().find(|(word, _)| words.contains(word)).map_or(QUESTIONS[otherwise].1, |(_, path)| path);
+    let failure = FAILURES.into_iter().find(|word| words.contains(word));
+    let status = words.iter().find_map(|word| word.parse().ok()).unwrap_or(200);
+    let headers = words.iter().filter(|word| word.contains('/')).map(|kind| ("content-type", *kind));
+    let headers = headers.chain(words.iter().filter_map(|word| word.split_once('=')));
+    let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let response = HttpResponse { status, headers, body: body.to_vec() };
+    Answer { path, outcome: failure.map_or(Ok(response), Err), once: words.contains(&"once") }
+}
+
+/// A question that was answered from the input.
+pub(super) struct Served {
+    pub path: &'static str,
+    pub request: HttpRequest,
+    pub response: HttpResponse,
+}
+
+/// Answers from the input, and from a good central where the input has nothing.
+struct Scripted {
+    good: Arc<dyn Transport>,
+    answers: Mutex<VecDeque<Answer>>,
+    served: Mutex<Vec<Served>>,
+}
+
+impl Scripted {
+    fn next(&self, url: &str) -> Option<Answer> {
+        let path = url.split('?').next().unwrap_or_default();
+        let mut answers = self.answers.lock().expect("nobody panicked");
+        let fits = |answer: &Answer| path.ends_with(answer.path);
+        let at = answers.iter().position(fits)?;
+        let is_last = answers.iter().filter(|answer| fits(answer)).count() == 1;
+        if is_last && !answers[at].once { answers.get(at).cloned() } else { answers.remove(at) }
+    }
+}
+
+impl Transport for Scripted {
+    fn send(&self, request: &HttpRequest) -> Result<HttpResponse, TransportError> {
+        let Some(answer) = self.next(&request.url) else {
+            return self.good.send(request);
+        };
+        let response = answer.outcome.map_err(|failure| match failure {
+            "broken" => TransportError::Broken("planned".into()),
+            "cut" => TransportError::CutOff("planned".into()),
+            "timeout" => TransportError::TimedOut("planned".into()),
+            "large" => TransportError::TooLarge(1),
+            _ => TransportError::Unreachable("planned".into()),
+        })?;
+        let served = Served { path: answer.path, request: request.clone(), response: response.clone() };
+        self.served.lock().expect("nobody panicked").push(served);
+        Ok(response)
+    }
+}
+
+/// Answers of central.
+pub(super) fn v6(input: &[u8]) {
+    run(input, 2);
+}
+
+/// Answers of the legacy server.
+pub(super) fn v5(input: &[u8]) {
+    run(input, 0);
+}
+
+fn run(input: &[u8], otherwise: usize) {
+    let world = SmallWorld::new();
+    world.put_class("before");
+    let settled = world.set_up(B);
+    good_cycle(&settled, "the first cycle");
+    settled.records.put("asset", [asset("edit", B.2, "made at the site")]).expect("an edit");
+    world.put_class("planted");
+
+    let answers: VecDeque<Answer> =
+        parts(input).into_iter().take(16).map(|part| read_answer(part, otherwise)).collect();
+    let scripted =
+        Arc::new(Scripted { good: world.transport(), answers: Mutex::new(answers), served: Mutex::default() });
+    let fuzzed = world.site(settled.storage.clone(), scripted.clone());
+    let report = cycle(&fuzzed).unwrap_or_else(|error| panic!("the cycle did not begin: {error}"));
+    assert_fault_of_the_other_end(&report);
+
+    let served = std::mem::take(&mut *scripted.served.lock().expect("nobody panicked"));
+    let of = |path: &str| served.iter().filter(|served| served.path == path).collect::<Vec<_>>();
+    let pulled: Vec<Claim> = pulled_records(&of(v6::path::PULL));
+    let legacy: Vec<Claim> = central_records(&of(&v5::path::CENTRAL_RECORDS[1..]));
+    assert_accounted(settled.storage.as_ref(), key::PULL_CURSOR_V6, &pulled, &legacy);
+    assert_accounted(settled.storage.as_ref(), key::PULL_CURSOR_CENTRAL, &legacy, &pulled);
+    if of(v6::path::PULL).is_empty() && report.error.is_none() {
+        assert!(settled.get("asset_class", "planted").is_some(), "central answered, and its record is not here");
+    }
+    // An edit stays whatever central says, unless central itself sends the record; and it is taken for pushed only
+    // where central said so, or that it is too large.
+    assert!(settled.get("asset", "edit").is_some(), "the edit of the site is gone");
+    let told_pushed =
+        of(v6::path::PUSH).iter().any(|served| served.response.status == 413 || taken(&served.response.body));
+    let stores_changed = legacy.iter().any(|claim| claim.table == "store");
+    assert_converges(&world, &settled, told_pushed || stores_changed);
+}
+
+/// Whether a body may say that pushed records were taken.
+fn taken(body: &[u8]) -> bool {
+    body.windows(14).any(|bytes| bytes == b"records_pushed") || body.windows(2).any(|bytes| bytes == b"\\u")
+}
+
+/// With a good central again, what is written from now on arrives, and so does what was not pushed yet.
+fn assert_converges(world: &SmallWorld, settled: &SiteEnd, lied_to: bool) {
+    let cursor = || {
+        let text = settled.storage.read().and_then(|txn| txn.state(key::PULL_CURSOR_V6)).expect("a state");
+        text.map_or(0, |text| text.parse::<u64>().expect("a cursor"))
+    };
+    // A lie may have moved the cursor to just where central's changelog ends by now: then it cannot be noticed.
+    let newest = || world.storage.read().and_then(|txn| txn.last_cursor()).expect("a cursor");
+    let mut id = "later".to_owned();
+    world.put_class(&id);
+    while newest() < Cursor(cursor()) && newest().0 + 2 >= cursor() {
+        id.push('r');
+        world.put_class(&id);
+    }
+    good_cycle(settled, "the cycle after");
+    let here = settled.get("asset_class", &id);
+    assert_eq!(
+        here.as_deref(),
+        Some(class(&id).as_str()),
+        "central's new record is not here; the cursor is {}",
+        cursor()
+    );
+    if !lied_to {
+        assert!(get(&world.records, "asset", "edit").is_some(), "the site's edit is not at central");
+    }
+    // What gave way to an edit goes out with the next push, and so does what a central that went back has lost.
+    let is_quiet = |_| {
+        let report = good_cycle(settled, "a cycle more");
+        (report.pushed, report.integrated) == (0, 0)
+    };
+    assert!((0..4).any(is_quiet), "the ends do not come to rest");
+}

@@ -1,0 +1,235 @@
+//! Requests as central reads them.
+//!
+//! An input is a list of requests with a line `%%` between them, each as HTTP writes it: method and path in the first
+//! line, headers, an empty line, the body. Where no content type stands, it is JSON. After each request, what was pushed
+//! is integrated.
+
+use std::collections::BTreeMap;
+
+use sync_core::protocol::v5::{CentralBatch, SiteInfo, V5Error};
+use sync_core::protocol::v6::{Answer, Batch, PushResult, SiteStatus, WireError, decode_answer, path};
+use sync_core::record::{RecordId, SiteId, record_type};
+use sync_core::storage::{QuarantineCause, Source, Storage, key};
+use sync_core::transport::{HttpRequest, HttpResponse, Method};
+
+use super::answers::{first_line, parts};
+use super::promises::{assert_text, holds_the_mark};
+use super::small_world::{B, C, SECRET, SmallWorld, good_cycle};
+use crate::world::{asset, data};
+
+/// Records by table and id.
+type Held = BTreeMap<(String, String), String>;
+
+/// Reads a request; any bytes are one.
+fn read_request(part: &[u8]) -> HttpRequest {
+    let (first, mut rest) = first_line(part);
+    let mut words = first.split(' ');
+    let method = match words.next() {
+        Some("GET") => Method::Get,
+        Some("PUT") => Method::Put,
+        _ => Method::Post,
+    };
+    let url = words.next().unwrap_or_default().to_owned();
+    let mut headers = Vec::new();
+    while !rest.is_empty() {
+        let (line, after) = first_line(rest);
+        rest = after;
+        match line.split_once(": ") {
+            Some((name, value)) => headers.push((name.to_lowercase(), value.to_owned())),
+            None => break,
+        }
+    }
+    if headers.iter().all(|(name, _)| name != "content-type") {
+        headers.push(("content-type".to_owned(), "application/json".to_owned()));
+    }
+    HttpRequest { method, url, headers, body: rest.to_vec() }
+}
+
+pub(super) fn run(input: &[u8]) {
+    if holds_the_mark(input) {
+        return;
+    }
+    let world = SmallWorld::new();
+    plant(&world);
+    let (before, state) = (held(world.storage.as_ref()), identity(world.storage.as_ref()));
+    for part in parts(input).into_iter().take(8) {
+        let request = read_request(part);
+        let response = world.central.handle(&request);
+        assert_in_shape(&request, &response);
+        let integrated = world.central.integrate_waiting();
+        integrated.unwrap_or_else(|error| panic!("integration fails: {error} {:?}", error.causes()));
+    }
+    assert_eq!(identity(world.storage.as_ref()), state, "who central is, and its list of sites");
+    let after = held(world.storage.as_ref());
+    assert_only_allowed_changes(&before, &after);
+    assert_serves_good_sites(&world);
+}
+
+/// Records of central, of the other site and of the legacy server, which the site that asks may not change.
+fn plant(world: &SmallWorld) {
+    world.put_class("class");
+    world
+        .records
+        .put("asset", [asset("of_b", B.2, ""), asset("of_c", C.2, ""), asset("of_nobody", "", "")])
+        .expect("assets");
+    let preference = format!(r#"{{"id":"p","key":"k","value":"true","store_id":"{}"}}"#, B.2);
+    world.records.put("preference", [data(&preference)]).expect("a preference");
+}
+
+fn held(storage: &dyn Storage) -> Held {
+    let txn = storage.read().expect("a transaction");
+    let mut held = Held::new();
+    for (table, _) in txn.record_counts().expect("counts") {
+        for (id, data) in txn.records(&table, None, usize::MAX).expect("records") {
+            held.insert((table.to_string(), id.to_string()), data.as_str().to_owned());
+        }
+    }
+    held
+}
+
+/// Who central is, and its sites without the time of their last pull.
+fn identity(storage: &dyn Storage) -> String {
+    let txn = storage.read().expect("a transaction");
+    let state = [key::ROLE, key::SITE_ID, key::SITE_UUID].map(|name| txn.state(name).expect("a state"));
+    let mut sites = txn.sites().expect("sites");
+    for site in &mut sites {
+        site.last_pull_at = None;
+    }
+    format!("{state:?} {sites:?}")
+}
+
+/// A response of the protocol: a status that it has, a body of the shape that belongs to it, and no secret.
+fn assert_in_shape(request: &HttpRequest, response: &HttpResponse) {
+    let what = format!("{request:?} is answered with {}", response.status);
+    let body = String::from_utf8(response.body.clone()).unwrap_or_else(|_| panic!("{what}, not UTF-8"));
+    // What a site sent may be quoted to it; what another one sent, or what is kept of it, is not.
+    assert!(![SECRET, C.1].iter().any(|secret| body.contains(secret)), "{what}: a secret is told");
+    let route = request.url.split('?').next().unwrap_or_default();
+    if route.starts_with("/sync/v5/") {
+        match response.status {
+            200 if route == "/sync/v5/site" => {
+                serde_json::from_str::<SiteInfo>(&body).unwrap_or_else(|error| panic!("{what}: {error}"));
+            }
+            200 => {
+                serde_json::from_str::<CentralBatch>(&body).unwrap_or_else(|error| panic!("{what}: {error}"));
+            }
+            401 | 404 => {
+                let error: V5Error = serde_json::from_str(&body).unwrap_or_else(|error| panic!("{what}: {error}"));
+                assert_text(&error.error.message);
+            }
+            _ => panic!("{what}: {body:.300}"),
+        }
+        return;
+    }
+    match response.status {
+        404 => assert!(body.is_empty(), "{what}: {body:.300}"),
+        400 | 413 | 415 => {
+            // The parser's message may quote what stands in the request.
+            assert!(!body.is_empty() && body.len() <= 300 + 10 * request.body.len(), "{what} and {} bytes", body.len());
+            assert!(!body.chars().any(char::is_control), "{what}: {body:?}");
+        }
+        200 => assert_envelope(route.trim_start_matches('/'), &what, &body),
+        _ => panic!("{what}: {body:.300}"),
+    }
+}
+
+fn assert_envelope(route: &str, what: &str, body: &str) {
+    match decode_answer(body.as_bytes()) {
+        Ok(Answer::Data(data)) => {
+            let read = match route {
+                path::PULL | path::PATIENT_PULL => serde_json::from_str::<Batch>(data.get()).map(drop),
+                path::PUSH => serde_json::from_str::<PushResult>(data.get()).map(drop),
+                path::SITE_STATUS => serde_json::from_str::<SiteStatus>(data.get()).map(drop),
+                _ => panic!("{what}: there is no such route"),
+            };
+            read.unwrap_or_else(|error| panic!("{what}: {error} in {body:.300}"));
+        }
+        Ok(Answer::Error(error)) => {
+            assert_text(body.trim());
+            let internal = matches!(&error, WireError::OtherServerError(text) if text.ends_with("_failed") || text.contains("damaged"));
+            assert!(!internal, "{what}: a request makes central fail: {body:.300}");
+        }
+        other => panic!("{what}: {other:?}"),
+    }
+}
+
+/// The tables that a site may write at all, and the field that names the store, or the parent that has it.
+const WRITTEN_BY_SITES: &[(&str, &str, &str)] = &[
+    ("asset", "store_id", ""),
+    ("asset_internal_location", "asset_id", "asset"),
+    ("asset_log", "asset_id", "asset"),
+    ("contact_form", "store_id", ""),
+    ("name", "", ""),
+    ("name_oms_fields", "", ""),
+    ("name_store_join", "store_ID", ""),
+    ("plugin_data", "store_id", ""),
+    ("rnr_form", "store_id", ""),
+    ("rnr_form_line", "rnr_form_id", "rnr_form"),
+    ("sync_file_reference", "", ""),
+    ("system_log", "", ""),
+    ("vaccination", "", ""),
+];
+
+/// What changed is what site B may write: in tables that sites write, of its own store or of none.
+fn assert_only_allowed_changes(before: &Held, after: &Held) {
+    let keys = before.keys().chain(after.keys().filter(|key| !before.contains_key(*key)));
+    for key in keys.filter(|key| before.get(*key) != after.get(*key)) {
+        let (table, id) = key;
+        let Some((_, field, parent)) = WRITTEN_BY_SITES.iter().find(|(name, ..)| name == table) else {
+            panic!("a site changed {table} {id}");
+        };
+        for (held, json) in [(before, before.get(key)), (after, after.get(key))] {
+            let Some(json) = json else { continue };
+            let record: serde_json::Value = serde_json::from_str(json).expect("JSON");
+            let kind = record_type(table).expect("a record type");
+            assert_eq!(record[kind.key], id.as_str(), "{table} is held under another id");
+            assert!(table != "name" || record["type"] == "patient", "a site changed a name that is no patient");
+            let owner = match *parent {
+                "" => record[*field].as_str().map(str::to_owned),
+                parent => {
+                    let of_parent =
+                        record[*field].as_str().and_then(|id| held.get(&(parent.to_owned(), id.to_owned())));
+                    let parent: Option<serde_json::Value> = of_parent.and_then(|json| serde_json::from_str(json).ok());
+                    parent.and_then(|parent| parent["store_id"].as_str().map(str::to_owned))
+                }
+            };
+            let own = owner.is_none_or(|store| store.is_empty() || store == B.2);
+            assert!(own, "site_b changed {table} {id} of another store: {json}");
+        }
+    }
+}
+
+fn is_staged(storage: &dyn Storage) -> bool {
+    let staged = storage.read().and_then(|txn| txn.staged_tables(Source::Site(SiteId(2))));
+    !staged.expect("staged tables").is_empty()
+}
+
+/// Whatever was sent before: a site's whole cycle goes well, and can read all that it gets.
+fn assert_serves_good_sites(world: &SmallWorld) {
+    for who in [C, B] {
+        // What a site sent and did not end is still its own: it is integrated with its next push, and does not come back.
+        let unended = who == B && is_staged(world.storage.as_ref());
+        let site = world.set_up(who);
+        let what = format!("a cycle of {}", who.0);
+        good_cycle(&site, &what);
+        site.records.put("asset", [asset("good", who.2, &what)]).expect("an edit");
+        let report = good_cycle(&site, &what);
+        assert_eq!(report.pushed, 1, "{what}");
+        let id = RecordId::from("good");
+        let at_central = world.records.get(&"asset".into(), &id).expect("a record");
+        assert!(at_central.is_some_and(|data| data.as_str().contains(&what)), "{what}: its edit is at central");
+        let planted = if who == C { "of_c" } else { "of_b" };
+        let there = world.records.get(&"asset".into(), &planted.into()).expect("a record");
+        let here = site.records.get(&"asset".into(), &planted.into()).expect("a record");
+        assert!(unended || here == there, "{what}: {here:?} and at central {there:?}");
+        for (row, why) in site.storage.read().and_then(|txn| txn.quarantined(0, usize::MAX)).expect("a quarantine") {
+            let incoming = row.incoming;
+            let readable = why.cause == QuarantineCause::Waiting || incoming.source == Source::Local;
+            assert!(readable, "{what}: central sent {} {}: {}", incoming.table, incoming.id, why.reason);
+        }
+        // The store of the next site is another one.
+        site.records.delete("asset", &id).expect("a delete");
+        good_cycle(&site, &what);
+        world.records.put("asset", [asset("good", "", "free again")]).expect("an edit");
+    }
+}

@@ -1,0 +1,131 @@
+//! A world that is made anew for each input: in memory, under a clock that stands still, with a hash that costs nothing.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use sync_core::central::LocalSites;
+use sync_core::protocol::PasswordHash;
+use sync_core::record::{RecordData, SiteId, StoreId};
+use sync_core::storage::{MemoryStorage, SiteEntry, Storage};
+use sync_core::transport::{InProcess, Transport};
+use sync_core::{
+    Central, Clock, Records, Result, Settings, Silent, Site, SyncConfig, SyncOptions, SyncReport, Timestamp,
+};
+
+use crate::world::{PASSWORD, SiteEnd, data};
+
+/// The site whose captured traffic is the beginning of many inputs, and another one; each with the machine it is bound
+/// to and its store.
+pub(super) const B: (&str, &str, &str) = ("site_b", "hardware-0001", "STORE_SITE_B");
+pub(super) const C: (&str, &str, &str) = ("site_c", "machine-c", "STORE_SITE_C");
+
+/// What central keeps of [`PASSWORD`], with the least cost that the hash allows.
+pub(super) const SECRET: &str =
+    "$argon2id$v=19$m=8,t=1,p=1$c2FsdG9mdGVzdHM$VtIW1eZtKyrhtoq903wsKiAkpqXUuUWksN86O+cV/u0";
+
+/// A clock that moves only where somebody waits.
+#[derive(Default)]
+struct StillClock(AtomicU64);
+
+impl Clock for StillClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_unix_millis(1_767_225_600_000 + self.monotonic().as_millis() as i64)
+    }
+
+    fn monotonic(&self) -> Duration {
+        Duration::from_millis(self.0.load(Ordering::Relaxed))
+    }
+
+    fn sleep(&self, duration: Duration) {
+        self.0.fetch_add(duration.as_millis().max(1) as u64, Ordering::Relaxed);
+    }
+}
+
+/// Central with its two sites, of which none has been there yet.
+pub(super) struct SmallWorld {
+    pub storage: Arc<dyn Storage>,
+    pub central: Arc<Central>,
+    pub records: Records,
+    pub clock: Arc<dyn Clock>,
+}
+
+impl SmallWorld {
+    pub(super) fn new() -> Self {
+        let clock: Arc<dyn Clock> = Arc::new(StillClock::default());
+        let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
+        let sites = LocalSites::open(storage.clone(), clock.clone()).expect("a central database");
+        let txn = storage.write().expect("a transaction");
+        for (number, (name, machine, _)) in [(2, B), (3, C)] {
+            let entry = SiteEntry {
+                id: SiteId(number),
+                uuid: format!("UUID-{name}"),
+                name: name.to_owned(),
+                secret: SECRET.to_owned(),
+                hardware_id: Some(machine.to_owned()),
+                last_pull_at: None,
+            };
+            txn.put_site(&entry).expect("a site");
+        }
+        txn.commit().expect("sites");
+        for (name, _, store) in [B, C] {
+            sites.add_store(name, name, name, Some(StoreId::from(store))).expect("a store");
+        }
+        let central = Arc::new(Central::stand_alone(storage.clone(), clock.clone()));
+        let records = Records::new(storage.clone(), clock.clone());
+        Self { storage, central, records, clock }
+    }
+
+    pub(super) fn transport(&self) -> Arc<dyn Transport> {
+        Arc::new(InProcess::new(self.central.clone()))
+    }
+
+    /// A site over a storage and a transport of its own; nothing is asked yet.
+    pub(super) fn site(&self, storage: Arc<dyn Storage>, transport: Arc<dyn Transport>) -> SiteEnd {
+        let mut config = SyncConfig::default();
+        config.attempts = 2;
+        config.integration_wait = Duration::from_secs(5);
+        let site = Site::new(storage.clone(), transport, self.clock.clone()).with_config(config);
+        let records = Records::new(storage.clone(), self.clock.clone());
+        SiteEnd { storage, site, records }
+    }
+
+    /// A fresh site that is set up, and has not synchronised yet.
+    pub(super) fn set_up(&self, (name, machine, _): (&str, &str, &str)) -> SiteEnd {
+        let end = self.site(Arc::new(MemoryStorage::new()), self.transport());
+        end.site.set_up(&settings(name, machine), &mut Silent).expect("set up");
+        end
+    }
+
+    /// Puts a class at central, which goes to every site.
+    pub(super) fn put_class(&self, id: &str) {
+        self.records.put("asset_class", [class(id)]).expect("a class");
+    }
+}
+
+pub(super) fn settings(name: &str, machine: &str) -> Settings {
+    Settings {
+        legacy_url: "http://legacy.example.org:2048".to_owned(),
+        site_name: name.to_owned(),
+        password: PasswordHash::of_password(PASSWORD),
+        hardware_id: Some(machine.to_owned()),
+    }
+}
+
+pub(super) fn class(id: &str) -> RecordData {
+    data(&format!(r#"{{"id":"{id}","name":"of central"}}"#))
+}
+
+pub(super) fn cycle(end: &SiteEnd) -> Result<SyncReport> {
+    end.site.sync(&SyncOptions::default(), &mut Silent)
+}
+
+/// A cycle with a good central, which must go well whatever was before.
+#[track_caller]
+pub(super) fn good_cycle(end: &SiteEnd, what: &str) -> SyncReport {
+    let report = cycle(end).unwrap_or_else(|error| panic!("{what}: {error} {:?}", error.causes()));
+    if let Some(error) = &report.error {
+        panic!("{what}: {} {error} {:?}", error.code(), error.causes());
+    }
+    report
+}

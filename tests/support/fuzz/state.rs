@@ -1,0 +1,132 @@
+//! Settings and cursors that something else changed.
+//!
+//! An input is a list of lines `key=value`, each a row of the site's state. A value is text as it stands, with `\n` for
+//! the end of a line, and is cut at 500 characters: what a site's keeper sets is not the other end's to blow up.
+
+use sync_core::storage::{Storage, key};
+use sync_core::{Error, ErrorClass, Silent, status};
+use url::Url;
+
+use super::promises::{assert_error, assert_message};
+use super::small_world::{B, SmallWorld, cycle, good_cycle};
+use crate::world::{SiteEnd, asset, get};
+
+/// Rows that a site has.
+pub(super) const KEYS: &[&str] = &[
+    key::LEGACY_URL,
+    key::SITE_NAME,
+    key::PASSWORD_HASH,
+    key::HARDWARE_ID,
+    key::SITE_UUID,
+    key::SITE_ID,
+    key::ROLE,
+    key::CENTRAL_URL,
+    key::LEGACY_SITE_ID,
+    key::DISCOVERED_AT,
+    key::INITIALISED_AT,
+    key::PULL_CURSOR_V6,
+    key::PUSH_CURSOR_V6,
+    key::PUSH_CONFIRMED_V6,
+    key::PUSH_UNCONFIRMED,
+    key::PULL_CURSOR_CENTRAL,
+    key::LOST,
+    key::RECOVERING_FROM,
+    key::CENTRAL_LOST_KNOWN,
+    key::PUSH_MARKS,
+    key::RESEND,
+];
+
+fn set(storage: &dyn Storage, rows: &[(&'static str, String)]) {
+    let txn = storage.write().expect("a transaction");
+    for (name, value) in rows {
+        txn.set_state(name, value).expect("a state");
+    }
+    txn.commit().expect("states");
+}
+
+pub(super) fn run(input: &[u8]) {
+    let world = SmallWorld::new();
+    world.put_class("before");
+    let site = world.set_up(B);
+    good_cycle(&site, "the first cycle");
+    site.records.put("asset", [asset("edit", B.2, "made at the site")]).expect("an edit");
+    good_cycle(&site, "a second cycle");
+    let sound: Vec<(&'static str, String)> = {
+        let txn = site.storage.read().expect("a transaction");
+        KEYS.iter().filter_map(|name| Some((*name, txn.state(name).expect("a state")?))).collect()
+    };
+    let text = String::from_utf8_lossy(input);
+    let rows = text.lines().take(20).filter_map(|line| {
+        let (name, value) = line.split_once('=')?;
+        let value: String = value.replace("\\n", "\n").chars().take(500).collect();
+        Some((*KEYS.iter().find(|key| **key == name)?, value))
+    });
+    let rows: Vec<(&'static str, String)> = rows.collect();
+    set(site.storage.as_ref(), &rows);
+    let said = everything_that_reads_state(&site);
+    let last = |name: &str| rows.iter().rev().find(|(key, _)| *key == name).map(|(_, value)| value.as_str());
+    assert_says_what_is_wrong(&site, &said, last);
+
+    // Put right again, nothing of it stays.
+    set(site.storage.as_ref(), &sound);
+    let absent = KEYS.iter().filter(|name| sound.iter().all(|(key, _)| key != *name));
+    let right = |name: &'static str| match name {
+        key::LEGACY_SITE_ID => (name, "1".to_owned()),
+        key::PUSH_CONFIRMED_V6 | key::CENTRAL_LOST_KNOWN => (name, "0".to_owned()),
+        _ => (name, String::new()),
+    };
+    set(site.storage.as_ref(), &absent.map(|name| right(name)).collect::<Vec<_>>());
+    site.records.put("asset", [asset("later", B.2, "made at the site")]).expect("an edit");
+    world.put_class("later");
+    good_cycle(&site, "put right");
+    good_cycle(&site, "put right, and once more");
+    assert!(site.get("asset_class", "later").is_some() && get(&world.records, "asset", "later").is_some());
+}
+
+/// The errors of all that reads the state: its status, a question to each server, a write, and a cycle.
+fn everything_that_reads_state(site: &SiteEnd) -> Vec<Error> {
+    let mut errors = Vec::new();
+    errors.extend(status(site.storage.as_ref()).err());
+    errors.extend(site.site.probe_central(&mut Silent).err());
+    errors.extend(site.records.put("asset", [asset("edit", B.2, "again")]).err());
+    match cycle(site) {
+        Ok(report) => {
+            for warning in &report.warnings {
+                assert_message(warning);
+            }
+            errors.extend(report.error);
+        }
+        Err(error) => errors.push(error),
+    }
+    errors.extend(site.site.discover(&mut Silent).err());
+    for error in &errors {
+        assert_error(error);
+    }
+    errors
+}
+
+fn assert_says_what_is_wrong<'a>(site: &SiteEnd, said: &[Error], last: impl Fn(&str) -> Option<&'a str>) {
+    let codes: Vec<&str> = said.iter().map(Error::code).collect();
+    for name in [key::PULL_CURSOR_V6, key::PUSH_CURSOR_V6] {
+        if let Some(bad) = last(name).filter(|text| text.parse::<u64>().is_err()) {
+            assert!(codes.contains(&"damaged_state"), "{name} is {bad:?}, and that is said: {codes:?}");
+            let stays = site.storage.read().and_then(|txn| txn.state(name)).expect("a state");
+            assert_eq!(stays.as_deref(), Some(bad), "{name} is left to be seen");
+        }
+    }
+    let usable = |text: &str| Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
+    if let Some(bad) = last(key::LEGACY_URL).filter(|text| !usable(text)) {
+        assert!(codes.contains(&"invalid_url"), "the address {bad:?}: {codes:?}");
+    }
+    // Nothing of this is the fault of a server that went by the book. (A position that no server has is asked for as it
+    // stands, and what a server answers to that may be out of range.)
+    let in_range =
+        |name: &str| last(name).and_then(|text| text.parse::<u64>().ok()).is_none_or(|at| at < i64::MAX as u64);
+    if ![key::PULL_CURSOR_CENTRAL, key::PULL_CURSOR_V6].into_iter().all(in_range) {
+        return;
+    }
+    let peer = said.iter().find(|error| error.class() == ErrorClass::PeerFault);
+    if let Some(error) = peer {
+        panic!("a good server is blamed: {} {error}", error.code());
+    }
+}
