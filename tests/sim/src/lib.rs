@@ -10,8 +10,11 @@ pub mod judge;
 pub mod known;
 pub mod ledger;
 pub mod network;
+#[cfg(feature = "planted-bugs")]
+pub mod planted;
 pub mod rules;
 pub mod run;
+pub mod runner;
 pub mod swarm;
 pub mod trace;
 pub mod world;
