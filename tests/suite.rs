@@ -10,3 +10,4 @@ mod healing;
 mod held_up;
 mod record_types;
 mod restored;
+mod stop_anywhere;

@@ -100,8 +100,18 @@ impl CentralEnd {
     pub fn over(kind: Kind) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let storages = Storages { kind, folder, in_memory: Mutex::default() };
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let storage = storages.open("central");
+        Self::of(storages, storage)
+    }
+
+    /// A fresh one over this storage; its sites keep what they have in memory.
+    pub fn over_storage(storage: Arc<dyn Storage>) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        Self::of(Storages { kind: Kind::Memory, folder, in_memory: Mutex::default() }, storage)
+    }
+
+    fn of(storages: Storages, storage: Arc<dyn Storage>) -> Self {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let sites = LocalSites::open(storage.clone(), clock.clone()).expect("a central database");
         let central = Arc::new(Central::stand_alone(storage.clone(), clock.clone()));
         let records = Records::new(storage.clone(), clock.clone());
