@@ -107,19 +107,19 @@ impl Swarm {
             let strength = [5, 20, 60, 150][rng.usize(..4)];
             *rate = if on && !quiet { strength } else { 0 };
         }
-        let sites = [1, 2, 2, 3, 3, 4, 5, 8][rng.usize(..8)];
+        let sites = [1, 2, 2, 2, 3, 3, 4, 8][rng.usize(..8)];
         Self {
             sites,
             stores: 1 + rng.usize(..2),
-            events: 20 + rng.usize(..60),
-            nested: if rng.u32(..100) < 70 { 60 } else { 0 },
+            events: [12, 20, 30, 45, 70][rng.usize(..5)],
+            nested: [0, 10, 30, 60][rng.usize(..4)],
             tables,
             interleave: [[0, 50, 200], [0, 5, 30], [0, 2, 20]].map(|of: [u32; 3]| of[rng.usize(..3)]),
             rates,
             cycles: [15, 30, 50][rng.usize(..3)],
             hosts: [rng.u32(..200), rng.u32(..150), [0, 0, 100, 300][rng.usize(..4)]],
             batches: ([2, 5, 20, 500][rng.usize(..4)], [1, 3, 10, 1000][rng.usize(..4)]),
-            gzip_from: [200, 4096, usize::MAX][rng.usize(..3)],
+            gzip_from: [200, 4096, usize::MAX, usize::MAX][rng.usize(..4)],
             latency: [10, 500, 20_000][rng.usize(..3)],
         }
     }
