@@ -4,13 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::Relaxed;
 
-use serde_json::Value;
 use sync_core::storage::MemoryBackup;
 
 use crate::disk::Disk;
 use crate::judge::{From, Held};
 use crate::ledger::Key;
-use crate::network::unzipped;
 use crate::run::{Chance, Sim};
 use crate::swarm::Fault;
 use crate::{lock, world};
@@ -118,8 +116,6 @@ impl Sim {
     /// What a site wrote since its backup, and nobody holds, is void.
     fn site_went_back(&self, site: usize, versions: usize, before: &[Held]) {
         let held = world::held(self);
-        let under_way: BTreeSet<(Key, Option<String>)> =
-            lock(&self.state).late.iter().filter(|late| late.site == site).flat_map(|late| pushed(&late.request)).collect();
         let mut ledger = lock(&self.ledger);
         for number in versions..ledger.versions.len() {
             let version = &ledger.versions[number];
@@ -132,10 +128,13 @@ impl Sim {
                 // A deletion that an end took: it held the record, and does not now.
                 None => !held[0].records.contains_key(key) && before[0].records.contains_key(key),
             };
-            let in_buffer = held[0].aside.iter().chain(&held[0].staged).any(|aside| {
-                aside.from == From::Site(site) && aside.key == *key && aside.content == *content
-            });
-            if !by_an_end && !in_buffer && !under_way.contains(&(key.clone(), content.clone())) {
+            let in_buffer = held[0]
+                .aside
+                .iter()
+                .chain(&held[0].staged)
+                .any(|aside| aside.from == From::Site(site) && aside.key == *key && aside.content == *content);
+            // One that is still under way may come or not.
+            if !by_an_end && !in_buffer {
                 ledger.versions[number].is_void = true;
             }
         }
@@ -157,10 +156,12 @@ impl Sim {
             for (number, version) in ledger.of(&key) {
                 let (by, content) = (version.by, version.content.as_ref());
                 last.insert(by, number);
-                let in_buffer = central.aside.iter().chain(&central.staged).any(|aside| {
-                    aside.from == From::Site(by) && aside.key == key && aside.content.as_ref() == content
-                });
-                let at_its_writer = by > 0 && by < held.len() && content.is_some() && held[by].records.get(&key) == content;
+                let in_buffer =
+                    central.aside.iter().chain(&central.staged).any(|aside| {
+                        aside.from == From::Site(by) && aside.key == key && aside.content.as_ref() == content
+                    });
+                let at_its_writer =
+                    by > 0 && by < held.len() && content.is_some() && held[by].records.get(&key) == content;
                 if in_buffer || at_its_writer {
                     counts.insert(number);
                 }
@@ -194,14 +195,4 @@ fn copy_database(from: &Path, to: &Path) {
         let _ = std::fs::remove_file(format!("{}{beside}", to.display()));
     }
     std::fs::copy(from, to).expect("a copy");
-}
-
-/// The records that a request pushes.
-fn pushed(request: &sync_core::transport::HttpRequest) -> Vec<(Key, Option<String>)> {
-    let push: Value = serde_json::from_slice(&unzipped(request)).unwrap_or_default();
-    let records = push["batch"]["records"].as_array().cloned().unwrap_or_default();
-    let text = |record: &Value, key: &str| record[key].as_str().unwrap_or_default().to_owned();
-    let content = |record: &Value| (record["action"] != "Delete").then(|| record["recordData"].to_string());
-    let records = records.iter().map(|element| &element["record"]);
-    records.map(|record| ((text(record, "tableName"), text(record, "recordId")), content(record))).collect()
 }

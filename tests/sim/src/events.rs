@@ -7,7 +7,7 @@ use std::time::Duration;
 use sync_core::storage::key;
 use sync_core::{Error, SyncEvent, SyncOptions, SyncReport};
 
-use crate::judge::{Held, Promise};
+use crate::judge::{self, Held, Promise};
 use crate::run::{Chance, Phase, Sim, Spot};
 use crate::swarm::Fault;
 use crate::{lock, world};
@@ -75,7 +75,9 @@ impl Sim {
             4 => self.host(self.roll(Chance::Events, self.ends.len())),
             5 | 6 => self.integrate(),
             7 => self.deliver_late(),
-            8 => self.cycle(1 + self.roll(Chance::Events, self.ends.len() - 1), &SyncOptions::default()).map_or((), drop),
+            8 => {
+                self.cycle(1 + self.roll(Chance::Events, self.ends.len() - 1), &SyncOptions::default()).map_or((), drop)
+            }
             _ if self.swarm.has(Fault::StoreMove) => self.move_store(),
             _ => {}
         }
@@ -220,7 +222,7 @@ impl Sim {
         let before = (self.cursors(index), self.own_stores(index));
         let mut left = if self.strikes(Fault::Cancelled) { 1 + self.roll(Chance::Faults, 30) } else { usize::MAX };
         let mut observer = |_: &SyncEvent| {
-            left -= 1;
+            left = left.saturating_sub(1);
             if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
         let outcome = world::site(self, index).sync(options, &mut observer);
@@ -235,7 +237,11 @@ impl Sim {
                     let error = report.error.as_ref().map(ToString::to_string);
                     let counts = (report.pushed, report.pulled, report.integrated, report.quarantined, report.refused);
                     let says = (&report.warnings, error);
-                    format!("site {index} ends {} {counts:?} kept {} {says:?}", report.outcome.as_str(), report.kept_local)
+                    format!(
+                        "site {index} ends {} {counts:?} kept {} {says:?}",
+                        report.outcome.as_str(),
+                        report.kept_local
+                    )
                 });
                 // Central may be slow, where other things happen in the midst of its work.
                 let slow = |error: &Error| {
@@ -245,7 +251,10 @@ impl Sim {
                     lock(&self.state).kept_local = true;
                 }
                 if let Some(error) = report.error.as_ref().filter(|e| self.swarm.is_faultless() && !slow(e)) {
-                    self.violate(Promise::ErrorsAreSaid, format!("site {index}: an error where nothing fails: {error}"));
+                    self.violate(
+                        Promise::ErrorsAreSaid,
+                        format!("site {index}: an error where nothing fails: {error}"),
+                    );
                 }
                 Some(report)
             }
@@ -280,9 +289,8 @@ impl Sim {
             any
         };
         let (pull, legacy) = (restored(0, 0), restored(2, 1));
-        if (fell(0) && !gained && !came_back && !pull) || fell(1) || (fell(2) && !legacy) {
-            let what = format!("the cursors of site {site} (pull, push, legacy) were {before:?} and are {after:?}");
-            self.violate(Promise::CursorsNeverGoBack, what);
+        if let Some(found) = judge::cursors(site, *before, after, [pull || gained || came_back, false, legacy]) {
+            self.violate(found.promise, found.what);
         }
     }
 

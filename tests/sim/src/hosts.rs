@@ -12,7 +12,9 @@ use sync_core::{Error, Records};
 
 use crate::judge::{FORGED, Promise, short};
 use crate::lock;
-use crate::rules::{Deletes, Marker, RULES, Rule, StoreOf, Writers, fields, key_field, may_write, rule_of, store_of, text};
+use crate::rules::{
+    Deletes, Marker, RULES, Rule, StoreOf, Writers, fields, key_field, may_write, rule_of, store_of, text,
+};
 use crate::run::{Chance, Sim};
 use crate::world::{self, ADDRESS, PASSWORD};
 
@@ -79,7 +81,7 @@ impl Sim {
     }
 
     /// Writes a record, or deletes it, through the library's door; what it says is compared with the judge's rules.
-    fn write(&self, desk: &Desk<'_>, rule: &Rule, id: &str, content: Option<String>) {
+    fn write(&self, desk: &Desk<'_>, rule: &'static Rule, id: &str, content: Option<String>) {
         let (end, key) = (desk.end, (rule.table.to_owned(), id.to_owned()));
         let held = desk.content(rule.table, id);
         let may = desk.may(rule, held.as_deref(), content.as_deref());
@@ -98,7 +100,8 @@ impl Sim {
             None => records.delete(rule.table, &RecordId::from(id)),
         };
         self.note(|| {
-            let (name, content, done) = (&self.ends[end].name, short(content.as_deref()), done.as_ref().map_err(Error::code));
+            let (name, content, done) =
+                (&self.ends[end].name, short(content.as_deref()), done.as_ref().map_err(Error::code));
             format!("{name} writes {} {id}: {content} over {} -> {done:?}", rule.table, short(held.as_deref()))
         });
         self.notice_crash(end);
@@ -113,6 +116,7 @@ impl Sim {
                 let now = process.raw.read().and_then(|txn| txn.record(&rule.table.into(), &id.into()));
                 let now = now.expect("a readable record").map(|data| data.as_str().to_owned());
                 lock(&self.ledger).wrote(end, key, held.as_deref(), now);
+                lock(&self.state).written.insert((rule.table, end == 0));
             }
             Err(_) if process.faulty.failed() > failed => {}
             Err(_) if refused && !may => {}
@@ -194,7 +198,8 @@ impl<'a> Desk<'a> {
         let number = i64::from(sim.ends[end].site.0);
         let mut desk = Self { sim, end, txn, own: Vec::new(), stores: desk_ids(txn, "store") };
         for store in desk.stores.clone() {
-            let site = desk.content("store", &store).and_then(|content| fields(&content)["sync_id_remote_site"].as_i64());
+            let site =
+                desk.content("store", &store).and_then(|content| fields(&content)["sync_id_remote_site"].as_i64());
             if site == Some(number) {
                 desk.own.push(store);
             }
@@ -310,7 +315,11 @@ impl<'a> Desk<'a> {
         if ids.is_empty() || self.chance(self.sim.swarm.hosts[2]) {
             let by_central = rule_of(table, None).is_some_and(|rule| rule.writers == Writers::Central);
             let writer = if by_central { 0 } else { self.end };
-            return if table == "name" { "patient-0".to_owned() } else { format!("{table}-{writer}-named-{}", self.roll(3)) };
+            return if table == "name" {
+                "patient-0".to_owned()
+            } else {
+                format!("{table}-{writer}-named-{}", self.roll(3))
+            };
         }
         ids[self.roll(ids.len())].clone()
     }

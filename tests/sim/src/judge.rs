@@ -115,6 +115,13 @@ pub fn strangers(ledger: &Ledger, ends: &[Held]) -> Vec<Violation> {
     Judge { ledger, ends }.strangers()
 }
 
+/// Checks that no cursor of a site fell in a cycle (pull, push, and that of the legacy half), except those that `may`.
+pub fn cursors(site: usize, before: [u64; 3], after: [u64; 3], may: [bool; 3]) -> Option<Violation> {
+    let fell = (0..3).any(|cursor| after[cursor] < before[cursor] && !may[cursor]);
+    let what = || format!("the cursors of site {site} (pull, push, legacy) were {before:?} and are {after:?}");
+    fell.then(|| Violation { promise: Promise::CursorsNeverGoBack, what: what() })
+}
+
 /// Checks the body of an answer to a pull: every record in it is one of the site's own, as some host wrote it.
 pub fn pulled(ledger: &Ledger, site: usize, body: &[u8]) -> Vec<Violation> {
     let mut found = Vec::new();
@@ -313,7 +320,8 @@ impl Judge<'_> {
         for (site, held) in self.ends.iter().enumerate().skip(1) {
             for (key, content) in &self.central().records {
                 let theirs = held.records.get(key);
-                if theirs == Some(content) || !self.is_for(site, key, content) || self.is_explained(site, key, content) {
+                if theirs == Some(content) || !self.is_for(site, key, content) || self.is_explained(site, key, content)
+                {
                     continue;
                 }
                 let (ours, theirs) = (short(Some(content)), short(theirs.map(String::as_str)));
@@ -362,11 +370,13 @@ impl Judge<'_> {
     /// Whether there is a reason why a site does not hold what central holds: it waits there for a record that is not
     /// there, or the site's own edit is set aside.
     fn is_explained(&self, site: usize, key: &Key, content: &str) -> bool {
-        let waits = self.ends[site].aside.iter().any(|aside| {
-            aside.key == *key && aside.content.as_deref() == Some(content) && self.is_true(aside, site)
-        });
+        let waits = self.ends[site]
+            .aside
+            .iter()
+            .any(|aside| aside.key == *key && aside.content.as_deref() == Some(content) && self.is_true(aside, site));
         let theirs = self.ends[site].records.get(key);
-        let mut own = self.ledger.of(key).filter(|(_, version)| version.by == site && version.content.as_ref() == theirs);
+        let mut own =
+            self.ledger.of(key).filter(|(_, version)| version.by == site && version.content.as_ref() == theirs);
         waits || own.any(|(own, _)| self.is_excused(own))
     }
 
@@ -411,3 +421,7 @@ impl Judge<'_> {
         found
     }
 }
+
+#[cfg(test)]
+#[path = "judge_tests.rs"]
+mod tests;

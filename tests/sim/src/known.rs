@@ -15,6 +15,9 @@ pub struct Course {
 
 /// Whether a violation comes of a known fault. EMPTY THIS LIST.
 pub fn is_known(violation: &Violation, course: Course) -> bool {
+    if std::env::var_os("SIM_STRICT").is_some() {
+        return false;
+    }
     let what = &violation.what;
     match violation.promise {
         // F14: a pull-only cycle after a push without an answer.

@@ -70,13 +70,14 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     }
-    let from = args.from.unwrap_or_else(|| {
-        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() * 100_000)
-    });
+    let from = args
+        .from
+        .unwrap_or_else(|| SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() * 100_000));
     let count = args.seeds.unwrap_or(if args.seconds.is_some() { u64::MAX } else { 1000 });
     let time = args.seconds.map(Duration::from_secs);
     println!("seeds from {from} on");
-    let tally = run_all(threads, time, |place| (place < count).then(|| Seed::new(from.wrapping_add(place), args.sqlite)));
+    let tally =
+        run_all(threads, time, |place| (place < count).then(|| Seed::new(from.wrapping_add(place), args.sqlite)));
     show(&tally);
     if failed(&tally) { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }

@@ -142,7 +142,12 @@ impl Sim {
             }
         }
         self.note(|| {
-            format!("site {site} {request:?}{} -> {} {}", told(&unzipped(request)), response.status, told(&response.body))
+            format!(
+                "site {site} {request:?}{} -> {} {}",
+                told(&unzipped(request)),
+                response.status,
+                told(&response.body)
+            )
         });
         (!self.notice_crash(0)).then_some(response)
     }
@@ -166,7 +171,7 @@ impl Sim {
 }
 
 /// The body of a request as it was before it was compressed.
-pub(crate) fn unzipped(request: &HttpRequest) -> Vec<u8> {
+fn unzipped(request: &HttpRequest) -> Vec<u8> {
     let mut json = request.body.clone();
     if request.header("content-encoding") == Some("gzip") {
         json.clear();
@@ -181,13 +186,18 @@ fn told(body: &[u8]) -> String {
     let batch = if message["batch"].is_object() { &message["batch"] } else { &message["data"] };
     let Some(records) = batch["records"].as_array() else {
         let text = String::from_utf8_lossy(body);
-        return if text.contains("passwordSha256") { format!(" from {}", message["cursor"]) } else { text.into_owned() };
+        return if text.contains("passwordSha256") {
+            format!(" from {}", message["cursor"])
+        } else {
+            text.into_owned()
+        };
     };
     let mut told = format!(" (up to {}, last {})", batch["end_cursor"], batch["is_last_batch"]);
     for element in records {
         let record = &element["record"];
         let content = (record["action"] != "Delete").then(|| record["recordData"].to_string());
-        let (table, id) = (record["tableName"].as_str().unwrap_or_default(), record["recordId"].as_str().unwrap_or_default());
+        let (table, id) =
+            (record["tableName"].as_str().unwrap_or_default(), record["recordId"].as_str().unwrap_or_default());
         told.push_str(&format!("\n        {} {table} {id}: {}", element["cursor"], judge::short(content.as_deref())));
     }
     told

@@ -145,16 +145,16 @@ pub static RULES: [Rule; 37] = [
         rule("name_store_join", (A::Nobody, S::Field("store_ID"), W::StoreSite), D::Removal, M::Unknown),
     ),
     rule("contact_form", (A::Nobody, S::Field("store_id"), W::StoreSite), D::Never, M::Text("body")),
-    rule(
-        "plugin_data",
-        (A::StoreOrEveryone, S::Field("store_id"), W::StoreSiteElseCentral),
-        D::Never,
-        M::Text("data"),
-    ),
+    rule("plugin_data", (A::StoreOrEveryone, S::Field("store_id"), W::StoreSiteElseCentral), D::Never, M::Text("data")),
     rule(ASSET, (A::Store, S::Field("store_id"), W::StoreSiteOrCentral), D::Mark, M::Text("notes")),
     needs(
         &[("asset_id", ASSET)],
-        rule("asset_log", (A::Store, S::Parent("asset_id", ASSET), W::StoreSiteOrCentral), D::Never, M::Text("comment")),
+        rule(
+            "asset_log",
+            (A::Store, S::Parent("asset_id", ASSET), W::StoreSiteOrCentral),
+            D::Never,
+            M::Text("comment"),
+        ),
     ),
     needs(
         &[("asset_id", ASSET)],
@@ -186,7 +186,8 @@ pub static RULES: [Rule; 37] = [
 
 /// The rule of a record with this content. A name is a patient unless it says otherwise.
 pub fn rule_of(table: &str, content: Option<&str>) -> Option<&'static Rule> {
-    let is_store_name = table == "name" && content.is_some_and(|c| text(&fields(c), "type").as_deref() != Some("patient"));
+    let is_store_name =
+        table == "name" && content.is_some_and(|c| text(&fields(c), "type").as_deref() != Some("patient"));
     let wanted = if is_store_name { "name of a store" } else { table };
     RULES.iter().find(|rule| rule.table == wanted)
 }

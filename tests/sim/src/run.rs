@@ -1,5 +1,6 @@
 //! A run: the ends, what happens between them, and when it happens. Everything is decided by the seed.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
@@ -15,8 +16,8 @@ use crate::backup::Backup;
 use crate::clock::{EndClock, Time};
 use crate::disk::{Disk, Process};
 use crate::judge::{self, Promise, Violation};
-use crate::ledger::Ledger;
 use crate::known;
+use crate::ledger::Ledger;
 use crate::lock;
 use crate::swarm::{Fault, Swarm};
 use crate::trace::Trace;
@@ -114,6 +115,8 @@ pub(crate) struct State {
     /// Whether a site kept an edit of its own instead of what came.
     pub kept_local: bool,
     pub backups: Vec<Vec<Backup>>,
+    /// The tables that were written, each by central or by a site.
+    pub written: BTreeSet<(&'static str, bool)>,
 }
 
 /// One run of one seed.
@@ -149,6 +152,8 @@ pub struct Verdict {
     pub events: u64,
     /// How many faults of each kind.
     pub faults: [u64; Fault::ALL.len()],
+    /// The tables that were written, each by central (`true`) or by a site.
+    pub written: BTreeSet<(&'static str, bool)>,
 }
 
 /// How a run is made.
@@ -185,6 +190,7 @@ pub fn run_with(seed: u64, swarm: Swarm, options: Options) -> Verdict {
         hash: sim.trace.hash(),
         events: state.events,
         faults: state.faults,
+        written: std::mem::take(&mut state.written),
     }
 }
 
@@ -221,9 +227,11 @@ impl Sim {
                 events: 0,
                 created: 0,
                 kept_local: false,
+                written: BTreeSet::new(),
                 backups: ends.iter().map(|_| Vec::new()).collect(),
             };
-            let dice = [1, 2, 3].map(|stream| Mutex::new(Rng::with_seed(seed.wrapping_mul(0x9e37_79b9).wrapping_add(stream))));
+            let dice =
+                [1, 2, 3].map(|stream| Mutex::new(Rng::with_seed(seed.wrapping_mul(0x9e37_79b9).wrapping_add(stream))));
             Self {
                 me: me.clone(),
                 seed,

@@ -80,7 +80,8 @@ pub(crate) fn set_up(sim: &Sim) {
         for n in 0..stores(site) {
             let store = store_name(site, n);
             // The list of stores keeps the name of a store that it knows; of a new one it would make one by chance.
-            let data = serde_json::json!({"ID": store, "name_ID": format!("name-of-{store}"), "sync_id_remote_site": 0});
+            let data =
+                serde_json::json!({"ID": store, "name_ID": format!("name-of-{store}"), "sync_id_remote_site": 0});
             let change = NewChange {
                 table: "store".into(),
                 id: store.as_str().into(),
