@@ -37,7 +37,7 @@ fn a_store_that_moves_brings_its_records_and_comes_back_with_them() {
 
     move_store(&central, "STORE_a", "b");
     let report = b.sync();
-    assert!(report.warnings[0].contains("active on this site now: STORE_a"), "{:?}", report.warnings);
+    assert!(report.warnings[0].contains("active here: STORE_a"), "{:?}", report.warnings);
     assert!(b.get("asset", "x").unwrap().contains("of a"));
     b.records.put("asset", [asset("x", "STORE_a", "of b")]).unwrap();
     b.sync();
@@ -122,6 +122,7 @@ fn what_an_older_version_could_not_read_is_tried_again_after_an_upgrade() {
         id: id.into(),
         action: sync_core::protocol::v6::Action::Update,
         data: data(data_of),
+        cursor: None,
         quarantine: Some(Quarantine { cause, reason: "by an older version".to_owned(), waits_for: None }),
     };
     let element = r#"{"cursor":7,"record":{"tableName":"asset_class","recordId":"whole","action":"Update",

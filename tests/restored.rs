@@ -284,7 +284,7 @@ impl Transport for Legacy {
         let items = self.items.lock().unwrap();
         let data = items.iter().filter(|(position, _)| *position > cursor).map(|(position, name)| {
             serde_json::json!({"ID": position, "tableName": "item", "recordId": format!("i{position}"),
-                "action": "update", "recordData": {"ID": format!("i{position}"), "item_name": name}})
+                "action": if *name == "unreadable" { "upsert" } else { "update" }, "recordData": {"ID": format!("i{position}"), "item_name": name}})
         });
         let body = serde_json::json!({"maxCursor": items.last().unwrap().0, "data": data.collect::<Vec<_>>()});
         Ok(HttpResponse::json(200, body.to_string().into_bytes()))
@@ -308,4 +308,18 @@ fn a_legacy_server_that_went_back_is_read_again() {
     line.items.lock().unwrap().push((3, "another"));
     a.sync();
     assert!(a.get("item", "i3").unwrap().contains("another"));
+}
+
+#[test]
+fn a_record_of_the_legacy_server_that_cannot_be_read_stops_no_other() {
+    let central = CentralEnd::over(Kind::Memory);
+    central.add_site("a");
+    let items = Mutex::new(vec![(1, "one"), (2, "unreadable"), (3, "three")]);
+    let a = central.set_up_in("a", "a", Arc::new(Legacy { to_central: central.transport(), items }));
+    let report = a.sync();
+    assert_eq!(report.quarantined, 1);
+    assert!(a.get("item", "i1").is_some() && a.get("item", "i3").is_some());
+    let aside = quarantine(a.storage.as_ref(), 0, 10).unwrap();
+    assert_eq!((aside[0].0.incoming.id.as_str(), aside[0].1.cause), ("i2", QuarantineCause::Malformed));
+    assert!(aside[0].1.reason.contains("unknown variant `upsert`"), "{}", aside[0].1.reason);
 }

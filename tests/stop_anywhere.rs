@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sync_core::storage::{MemoryStorage, Storage};
+use sync_core::storage::MemoryStorage;
 use sync_core::testing::FaultyStorage;
 use sync_core::{Error, Silent, SyncConfig, SyncOptions};
 use sync_tests::world::{CentralEnd, SiteEnd, asset, data, get};

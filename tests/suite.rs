@@ -11,3 +11,4 @@ mod held_up;
 mod record_types;
 mod restored;
 mod stop_anywhere;
+mod weak_points;

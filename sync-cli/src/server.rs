@@ -89,9 +89,16 @@ impl Server {
 
 fn integrate_until(central: &Central, stopping: &AtomicBool) {
     while !stopping.load(Ordering::SeqCst) {
-        // What fails stays queued and is tried again; sites see that it is not integrated yet.
-        if let Err(error) = central.integrate_waiting() {
-            let _ = writeln!(std::io::stderr(), "integration failed [{}]: {error}; trying again", error.code());
+        // What fails stays queued and is tried again; sites see that it is not integrated yet. A panic is a fault of this
+        // program, but no reason to let every site wait for a restart (weak point B3).
+        let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| central.integrate_waiting()));
+        let failure = match done {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(format!("[{}]: {error}", error.code())),
+            Err(_) => Some("by a fault of this program".to_owned()),
+        };
+        if let Some(failure) = failure {
+            let _ = writeln!(std::io::stderr(), "integration failed {failure}; trying again");
             std::thread::sleep(Duration::from_secs(1));
         }
         central.wait_for_work(Duration::from_millis(500));

@@ -37,13 +37,16 @@ pub(crate) fn upsert(
         None => None,
     };
     let (store, name) = scope(txn, table, data)?;
-    let left = before.is_some() && old_store.is_some() && old_store != store;
+    let left = before.is_some() && old_store != store;
     let change = change(table, id, ChangeAction::Upsert, (store, name), data, origin, now);
     txn.put_record(data, &change)?;
     if left && !planted!(FormerStoreNotTold) {
-        // The site that loses the record is told too.
+        // The site that loses the record is told too; or every site, if it was everyone's.
         let scope = (old_store, change.name.clone());
-        txn.append_change(&self::change(table, id, ChangeAction::Upsert, scope, data, origin, now))?;
+        let told = self::change(table, id, ChangeAction::Upsert, scope, data, origin, now);
+        if told.audience != Audience::Nobody {
+            txn.append_change(&told)?;
+        }
     }
     Ok(true)
 }
@@ -71,7 +74,7 @@ pub(crate) fn upsert_at_central(
     if let Some((store, _)) = before
         && store != scope(txn, table, data)?.0
     {
-        move_children(txn, table, id, origin, now)?;
+        move_children(txn, table, id, now)?;
     }
     Ok(true)
 }
@@ -89,7 +92,9 @@ fn retry_refused(txn: &dyn WriteTxn, store: &RecordData) -> Result<()> {
     Ok(())
 }
 
-fn move_children(txn: &dyn WriteTxn, table: &TableName, id: &RecordId, origin: Origin, now: Timestamp) -> Result<()> {
+fn move_children(txn: &dyn WriteTxn, table: &TableName, id: &RecordId, now: Timestamp) -> Result<()> {
+    // From nobody: the site that moved the record may not have them.
+    let origin = Origin::Sync(None);
     for kind in record_types() {
         let Scope::ParentStore(field, parent, _) = kind.scope else { continue };
         if *table != *parent || planted!(ChildrenStay) {
@@ -120,17 +125,21 @@ pub(crate) fn delete(
     Ok(true)
 }
 
-/// Says again that a record was deleted here, because what came for it gives way to that.
-pub(crate) fn delete_again(
+/// Logs again what this database has of a record, its deletion too, because what came for it gives way to that.
+pub(crate) fn write_again(
     txn: &dyn WriteTxn,
     table: &TableName,
     id: &RecordId,
     incoming: &RecordData,
     now: Timestamp,
 ) -> Result<()> {
-    let scope = scope(txn, table, incoming)?;
-    txn.remove_record(&change(table, id, ChangeAction::Delete, scope, incoming, Origin::Local, now))?;
-    Ok(())
+    match txn.record(table, id)? {
+        Some(data) => upsert(txn, table, id, &data, Origin::Local, now).map(|_| ()),
+        None => {
+            let scope = scope(txn, table, incoming)?;
+            txn.remove_record(&change(table, id, ChangeAction::Delete, scope, incoming, Origin::Local, now)).map(|_| ())
+        }
+    }
 }
 
 /// Logs a change of this database again, as an edit that is not pushed yet.
@@ -167,29 +176,6 @@ fn show_patient(txn: &dyn WriteTxn, table: &TableName, join: &RecordData) -> Res
             _ => return Ok(()),
         }
     }
-}
-
-/// Takes an edit made here back from the push: what came takes its place.
-pub(crate) fn yield_local(
-    txn: &dyn WriteTxn,
-    table: &TableName,
-    id: &RecordId,
-    ours: Option<&RecordData>,
-    incoming: &RecordData,
-    now: Timestamp,
-) -> Result<()> {
-    let origin = Origin::Sync(None);
-    match ours {
-        Some(ours) => {
-            let scope = scope(txn, table, ours)?;
-            txn.put_record(ours, &change(table, id, ChangeAction::Upsert, scope, ours, origin, now))?;
-        }
-        None => {
-            let scope = scope(txn, table, incoming)?;
-            txn.remove_record(&change(table, id, ChangeAction::Delete, scope, incoming, origin, now))?;
-        }
-    }
-    Ok(())
 }
 
 /// The store and the name that a record's changelog row carries.

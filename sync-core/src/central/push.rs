@@ -128,10 +128,16 @@ impl Lately {
 /// gives out no cursor twice, so a lower one is always older.
 fn note_version(txn: &dyn WriteTxn, site: SiteId, element: &BatchElement, of_a_backup: Cursor) -> Result<bool> {
     let (table, id) = (&element.record.table_name, &element.record.record_id);
-    if element.cursor <= of_a_backup && txn.pushed_at(site, table, id)?.is_some_and(|at| at > element.cursor) {
+    let newer = |noted: Option<Cursor>| noted.is_some_and(|at| at > element.cursor);
+    if element.cursor <= of_a_backup
+        && (newer(txn.pushed_at(site, table, id)?) || newer(txn.buffered_cursor(Source::Site(site), table, id)?))
+    {
         return Ok(true);
     }
-    txn.note_pushed(site, table, id, element.cursor)?;
+    // What is sent back shows itself to a restored site, once it is integrated.
+    if record_type(table.as_str()).is_some_and(|kind| kind.pushed && !kind.pulled) {
+        txn.note_pushed(site, table, id, element.cursor)?;
+    }
     Ok(false)
 }
 
@@ -156,22 +162,20 @@ impl Central {
         let of_a_backup = lost_there.iter().map(|lost| lost.after).max().unwrap_or_default();
         let mut fresh = self.fresh(txn.as_ref(), site, rows, (monotonic, of_a_backup))?;
         for row in &mut fresh {
-            let kind = record_type(row.element.record.table_name.as_str());
-            if kind.is_some_and(|kind| kind.pushed && !kind.pulled) {
-                row.is_superseded = note_version(txn.as_ref(), site, &row.element, of_a_backup)?;
-            }
+            row.is_superseded = note_version(txn.as_ref(), site, &row.element, of_a_backup)?;
         }
         fresh.retain(|row| !row.is_superseded);
         let mut taken = Vec::with_capacity(fresh.len());
         for Row { element, record, whole, .. } in fresh {
             taken.push((record, Seen { cursor: element.cursor, whole, at: monotonic }));
-            let record = element.record;
+            let BatchElement { cursor, record } = element;
             let incoming = Incoming {
                 source: Source::Site(site),
                 table: record.table_name,
                 id: record.record_id,
                 action: record.action,
                 data: record.record_data,
+                cursor: Some(cursor).filter(|cursor| *cursor > Cursor(0)),
                 quarantine: None,
             };
             txn.stage(&incoming, now)?;

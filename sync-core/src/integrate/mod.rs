@@ -13,7 +13,8 @@ use crate::apply::{self, Origin};
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Result};
 use crate::ownership::{Role, StoreOwner};
-use crate::protocol::v6::{Action, BatchElement};
+use crate::protocol::v5::CentralRecord;
+use crate::protocol::v6::{Action, BatchElement, WireRecord};
 use crate::record::{Cursor, RecordData, RecordId, SiteId, StoreId, TableName, integration_rank};
 use crate::storage::{
     CHUNK_BYTES, Incoming, Quarantine, QuarantineCause, Selection, Source, StagedKind, Storage, WriteTxn, key,
@@ -150,18 +151,17 @@ pub(crate) fn integrate(
 
 /// An element of a batch that an older version could not read at all was kept whole; this one may read it.
 fn as_record(kept: Incoming) -> Incoming {
-    if kept.source != Source::Central {
-        return kept;
-    }
-    match serde_json::from_str::<BatchElement>(kept.data.as_str()) {
-        Ok(BatchElement { record, .. }) => Incoming {
-            table: record.table_name,
-            id: record.record_id,
-            action: record.action,
-            data: record.record_data,
-            ..kept
-        },
-        Err(_) => kept,
+    let json = kept.data.as_str();
+    let read = match kept.source {
+        Source::Central => serde_json::from_str::<BatchElement>(json).map(|element| element.record).ok(),
+        Source::Legacy => serde_json::from_str::<CentralRecord>(json).map(WireRecord::from).ok(),
+        Source::Site(_) | Source::Local => None,
+    };
+    match read {
+        Some(WireRecord { table_name, record_id, action, record_data }) => {
+            Incoming { table: table_name, id: record_id, action, data: record_data, ..kept }
+        }
+        None => kept,
     }
 }
 
@@ -237,13 +237,11 @@ impl<'t> Integrator<'t> {
             Plan::KeepLocal => {
                 self.done.kept_local += 1;
                 // Sent already or not: it goes out with the next push, so that both ends agree in the end.
-                match txn.record(table, id)? {
-                    Some(data) => apply::upsert(txn, table, id, &data, Origin::Local, now).map(|_| ())?,
-                    None if planted!(LocalDeleteForgotten) => {
-                        apply::upsert(txn, table, id, &incoming.data, origin, now).map(|_| ())?;
-                    }
-                    None => apply::delete_again(txn, table, id, &incoming.data, now)?,
+                if planted!(LocalDeleteForgotten) && !txn.has_record(table, id)? {
+                    apply::upsert(txn, table, id, &incoming.data, origin, now)?;
+                    return Ok(None);
                 }
+                apply::write_again(txn, table, id, &incoming.data, now)?;
                 return Ok(None);
             }
             Plan::SetAside(quarantine) => return Ok(Some(self.count_set_aside(quarantine))),

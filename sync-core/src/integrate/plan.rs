@@ -254,7 +254,8 @@ mod tests {
 
     fn decided(source: Source, action: Action, table: &str, id: &str, data: &str) -> Plan {
         let data = RecordData::parse(data).unwrap();
-        let incoming = Incoming { source, table: table.into(), id: id.into(), action, data, quarantine: None };
+        let incoming =
+            Incoming { source, table: table.into(), id: id.into(), action, data, cursor: None, quarantine: None };
         plan(&incoming, &World { edited: false }).unwrap()
     }
 
@@ -348,6 +349,7 @@ mod tests {
             id: "a".into(),
             action: Action::Update,
             data: asset("a", "mine"),
+            cursor: None,
             quarantine: None,
         };
         assert_eq!(plan(&incoming, &World { edited: true }).unwrap(), Plan::KeepLocal);

@@ -22,7 +22,7 @@ use crate::storage::{LogEntry, QuarantineCause, Selection, Source, key};
 pub struct SyncOptions {
     /// Leave out pulling and integrating.
     pub push_only: bool,
-    /// Leave out pushing.
+    /// Leave out pushing, except for what was sent already and is not confirmed.
     pub pull_only: bool,
     /// Begin no further batch after this time.
     pub max_time: Option<Duration>,
@@ -111,9 +111,13 @@ fn leaves_central(error: &Error) -> bool {
     )
 }
 
+/// Whether central has said that it did not take what was sent, or not all of it.
+fn is_refusal(error: &Error) -> bool {
+    matches!(error, Error::Refused { .. } | Error::PeerError { .. } | Error::PartlyAccepted { .. })
+}
+
 impl Cycle<'_, '_> {
     fn run(&mut self) {
-        let pushes = !self.options.pull_only && self.identity.initialised;
         let pulls = !self.options.push_only;
         let Some(legacy_answers) = self.prepare() else {
             return;
@@ -132,13 +136,17 @@ impl Cycle<'_, '_> {
         if self.step_value(Self::finish_resending).is_none() {
             return;
         }
-        let mut reachable = recovered;
-        if let (true, true, Some(central)) = (pushes, recovered, &central)
-            && let Some(error) = self.step(Step::PushV6, |cycle| cycle.push_v6(central))
-        {
-            // Central that cannot be reached for a push cannot be reached for a pull either; one bad batch is no
-            // reason not to pull, as edits that are not pushed yet are never overwritten.
-            reachable = !matches!(error, ErrorClass::Retry | ErrorClass::Configure | ErrorClass::Upgrade);
+        // What was sent, and may be there or not, has to be settled before anything is pulled.
+        let Some(unsettled) = self.step_value(|cycle| cycle.is_unconfirmed()) else { return };
+        let pushes = self.identity.initialised && (unsettled || !self.options.pull_only);
+        let mut may_pull = recovered;
+        if let (true, true, Some(central)) = (pushes, recovered, &central) {
+            self.step(Step::PushV6, |cycle| {
+                let pushed = cycle.push_v6(central);
+                // One bad batch is no reason not to pull, as edits that are not pushed are never overwritten.
+                may_pull = pushed.as_ref().map_or_else(is_refusal, |()| true);
+                pushed
+            });
         }
         if !pulls || self.must_end() {
             return;
@@ -146,7 +154,7 @@ impl Cycle<'_, '_> {
         let legacy_pulled = legacy_answers && self.step(Step::PullCentral, Self::pull_central).is_none();
         let mut v6_pulled = !is_remote || (went_back && recovered);
         let confirmed = match &central {
-            Some(central) if !v6_pulled && reachable && !self.must_end() => {
+            Some(central) if !v6_pulled && may_pull && !self.must_end() => {
                 self.step_value(|cycle| cycle.confirm_before_pull(central)).unwrap_or(false)
             }
             _ => false,

@@ -9,13 +9,13 @@ use super::Site;
 use super::cycle::Cycle;
 use super::identity::cursor;
 use super::observer::Step;
-use super::restored::{Recovering, give_way, seen};
+use super::restored::{Recovering, compare_with_central, give_way, seen};
 use crate::error::{Error, Result, Server, excerpt};
 use crate::integrate::{Door, Integrated, receive};
 use crate::protocol::hex;
 use crate::protocol::v6::{Action, BatchElement, PullRequest, ReadBatch, Unreadable, V6_VERSION, path};
-use crate::record::{Cursor, RecordId, TableName};
-use crate::storage::{Incoming, Quarantine, QuarantineCause, Source, key};
+use crate::record::{Cursor, RecordData, RecordId, TableName};
+use crate::storage::{Incoming, Lost, Quarantine, QuarantineCause, Source, key};
 
 /// Empty batches in a row, none of them the last, before a server counts as never ending.
 const EMPTY_BATCHES_MAX: u32 = 100;
@@ -83,7 +83,8 @@ impl Cycle<'_, '_> {
                 }
                 Advance::WentBack if !reread => {
                     reread = true;
-                    self.central_went_back(batch.end_cursor, None, None)?;
+                    let lost = Lost { after: batch.end_cursor, before: batch.end_cursor.next() };
+                    self.central_went_back(lost, false, None)?;
                     continue;
                 }
                 Advance::WentBack => {
@@ -110,16 +111,6 @@ impl Cycle<'_, '_> {
             }
             last_round = self.site.clock.monotonic().saturating_sub(began);
         }
-    }
-
-    /// Everything was read again.
-    fn end_reread(&self) -> Result<()> {
-        if self.site.storage.read()?.state(key::PULL_OWN)?.as_deref() != Some("1") {
-            return Ok(());
-        }
-        let txn = self.site.storage.write()?;
-        txn.set_state(key::PULL_OWN, "0")?;
-        txn.commit()
     }
 
     fn question(&self, (start, pulls_own): (Cursor, bool), batch_size: u32) -> PullRequest {
@@ -190,6 +181,7 @@ fn take(site: &Site, batch: ReadBatch, next: Cursor, recovering: Option<Recoveri
         txn.commit()?;
     }
     let txn = site.storage.write()?;
+    compare_with_central(site, txn.as_ref(), &batch)?;
     if let Some(recovering) = recovering {
         give_way(site, txn.as_ref(), &batch, recovering)?;
     }
@@ -207,20 +199,31 @@ fn readable(BatchElement { record, .. }: BatchElement) -> Incoming {
         id: record.record_id,
         action: record.action,
         data: record.record_data,
+        cursor: None,
         quarantine: None,
     }
 }
 
+fn set_aside(Unreadable { table, id, reason, raw, .. }: Unreadable) -> Incoming {
+    unreadable(Source::Central, (table, id), reason, raw)
+}
+
 /// An element that is no record is kept with its reason; its own text names it where it has no id.
-fn set_aside(unreadable: Unreadable) -> Incoming {
-    let fingerprint = || RecordId::new(hex(&sha2::Sha256::digest(unreadable.raw.as_str())));
+pub(super) fn unreadable(
+    source: Source,
+    (table, id): (Option<TableName>, Option<RecordId>),
+    reason: String,
+    raw: RecordData,
+) -> Incoming {
+    let fingerprint = || RecordId::new(hex(&sha2::Sha256::digest(raw.as_str())));
     Incoming {
-        source: Source::Central,
-        table: unreadable.table.unwrap_or_else(|| TableName::from("(unreadable)")),
-        id: unreadable.id.unwrap_or_else(fingerprint),
+        source,
+        table: table.unwrap_or_else(|| TableName::from("(unreadable)")),
+        id: id.unwrap_or_else(fingerprint),
         action: Action::Update,
-        quarantine: Some(Quarantine { cause: QuarantineCause::Malformed, reason: unreadable.reason, waits_for: None }),
-        data: unreadable.raw,
+        cursor: None,
+        quarantine: Some(Quarantine { cause: QuarantineCause::Malformed, reason, waits_for: None }),
+        data: raw,
     }
 }
 

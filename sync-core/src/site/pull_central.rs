@@ -1,13 +1,16 @@
 //! Pull central: central data of the legacy server, stores and names among them (`protocol-v5` §7.1).
 
+use std::collections::HashSet;
+
 use super::cycle::Cycle;
 use super::identity::cursor;
 use super::observer::Step;
+use super::pull::unreadable;
 use crate::error::{Error, Result, Server};
 use crate::integrate::{Door, receive};
-use crate::protocol::v5::{CentralBatch, path};
+use crate::protocol::v5::{ReadCentralBatch, path};
 use crate::record::{Cursor, StoreId};
-use crate::storage::{Incoming, ReadTxn, Source, key};
+use crate::storage::{Incoming, Source, key};
 
 /// Records asked for in one batch.
 const LIMIT: u32 = 500;
@@ -25,8 +28,8 @@ impl Cycle<'_, '_> {
                 (of(key::PULL_CURSOR_CENTRAL)?, of(key::LEGACY_POSITION_SEEN)?)
             };
             let path = format!("{}?cursor={start}&limit={LIMIT}", path::CENTRAL_RECORDS);
-            let batch: CentralBatch = self.client.legacy_get(&self.identity, &path)?;
-            let last = batch.data.iter().map(|record| record.position).max();
+            let batch: ReadCentralBatch = self.client.legacy_get(&self.identity, &path)?;
+            let last = batch.last_position();
             // Beyond the range of every server's numbers: a cursor that went there would never come back.
             if last.unwrap_or(0).max(batch.max_cursor) >= i64::MAX as u64 {
                 let url = super::client::shown(&self.identity.legacy_url);
@@ -47,11 +50,14 @@ impl Cycle<'_, '_> {
                     continue;
                 }
                 None if start >= batch.max_cursor => return Ok(()),
-                // A gap: stepped over in growing strides (weak point B12), never past what the server has.
-                None => {
-                    stride = stride.saturating_mul(2);
-                    start.saturating_add(stride / 2).min(batch.max_cursor)
+                // A gap: stepped over in growing strides (weak point B12), never past what the server has, nor past what it
+                // may have looked at.
+                None if batch.data.is_empty() => {
+                    stride = (stride * 2).min(u64::from(LIMIT));
+                    start.saturating_add(stride).min(batch.max_cursor)
                 }
+                // Records without any position: nothing tells how to go on.
+                None => return Err(Error::NoProgress { server: Server::Legacy, cursor: start }),
             };
             let records = batch.data.len() as u64;
             done += records;
@@ -75,22 +81,35 @@ impl Cycle<'_, '_> {
         txn.commit()
     }
 
-    fn take_central(&mut self, batch: CentralBatch, next: u64) -> Result<()> {
+    fn take_central(&mut self, batch: ReadCentralBatch, next: u64) -> Result<()> {
         let door = Door { source: Source::Legacy, stores: Vec::new(), origin: self.identity.legacy_site_id };
-        let incoming = batch.data.into_iter().map(|record| Incoming {
-            source: Source::Legacy,
-            table: record.table_name,
-            id: record.record_id,
-            action: record.action,
-            data: record.record_data,
-            quarantine: None,
-        });
+        let incoming: Vec<_> = batch
+            .data
+            .into_iter()
+            .map(|element| match element {
+                Ok(record) => Incoming {
+                    source: Source::Legacy,
+                    table: record.table_name,
+                    id: record.record_id,
+                    action: record.action,
+                    data: record.record_data,
+                    cursor: None,
+                    quarantine: None,
+                },
+                Err(bad) => unreadable(Source::Legacy, (bad.table, bad.id), bad.reason, bad.raw),
+            })
+            .collect();
         let txn = self.site.storage.write()?;
-        let own_stores = |txn: &dyn ReadTxn| self.identity.site_id.map_or(Ok(Vec::new()), |id| txn.stores_of_site(id));
-        let before = own_stores(txn.as_ref())?;
-        let done = receive(txn.as_ref(), self.site.clock.now(), &door, incoming.collect())?;
-        let gained: Vec<StoreId> = own_stores(txn.as_ref())?.into_iter().filter(|id| !before.contains(id)).collect();
-        // What belongs to a store that came here lies behind what was read already (weak point A11).
+        let told: HashSet<StoreId> = incoming
+            .iter()
+            .filter(|incoming| incoming.table == *"store")
+            .map(|incoming| StoreId::from(incoming.id.as_str()))
+            .collect();
+        let done = receive(txn.as_ref(), self.site.clock.now(), &door, incoming)?;
+        let own = self.identity.site_id.map_or(Ok(Vec::new()), |site| txn.stores_of_site(site))?;
+        // What belongs to a store that came here lies behind what was read already (weak point A11). It may have been away
+        // only since the last cycle, so any news of it counts.
+        let gained: Vec<StoreId> = own.into_iter().filter(|store| told.contains(store)).collect();
         let rereads = !gained.is_empty()
             && !planted!(GainedStoreIgnored)
             && cursor(txn.as_ref(), key::PULL_CURSOR_V6)? > Cursor(0);
@@ -107,7 +126,9 @@ impl Cycle<'_, '_> {
         if rereads {
             let names: Vec<&str> = gained.iter().map(StoreId::as_str).collect();
             let stores = names.join(", ");
-            self.warn(format!("active on this site now: {stores}. Everything is read again from the beginning."))?;
+            self.warn(format!(
+                "news of stores that are active here: {stores}. Everything is read again from the beginning."
+            ))?;
         }
         Ok(())
     }

@@ -37,6 +37,9 @@ impl Cycle<'_, '_> {
             (bound, left)
         };
         let total = left;
+        if left > 0 {
+            self.begin_sending()?;
+        }
         // Whether central was told that the batch was the last: only then does it integrate.
         let mut told_last = false;
         let mut limit = self.site.config.push_records_max;
@@ -69,6 +72,22 @@ impl Cycle<'_, '_> {
             }
         }
         self.confirm(central, told_last)
+    }
+
+    /// From the first request on until central has confirmed, what is sent may be there or not.
+    pub(super) fn begin_sending(&self) -> Result<()> {
+        if self.is_unconfirmed()? || planted!(UnconfirmedIsSafe) {
+            return Ok(());
+        }
+        let txn = self.site.storage.write()?;
+        txn.set_state(key::PUSH_CONFIRMED_V6, &cursor(txn.as_ref(), key::PUSH_CURSOR_V6)?.to_string())?;
+        txn.set_state(key::PUSH_UNCONFIRMED, "1")?;
+        txn.commit()
+    }
+
+    /// Whether something was sent that central has not confirmed.
+    pub(super) fn is_unconfirmed(&self) -> Result<bool> {
+        Ok(self.site.storage.read()?.state(key::PUSH_UNCONFIRMED)?.as_deref() == Some("1"))
     }
 
     /// The next rows as records: up to `limit`, and up to the limit of bytes.
@@ -126,10 +145,6 @@ impl Cycle<'_, '_> {
         }
         let txn = self.site.storage.write()?;
         let before = cursor(txn.as_ref(), key::PUSH_CURSOR_V6)?;
-        if txn.state(key::PUSH_UNCONFIRMED)?.as_deref() != Some("1") && !planted!(UnconfirmedIsSafe) {
-            txn.set_state(key::PUSH_CONFIRMED_V6, &before.to_string())?;
-            txn.set_state(key::PUSH_UNCONFIRMED, "1")?;
-        }
         let next = if planted!(PushWithoutBound) { txn.last_cursor()?.next() } else { outgoing.next };
         txn.set_state(key::PUSH_CURSOR_V6, &next.to_string())?;
         txn.commit()?;
@@ -161,6 +176,7 @@ impl Cycle<'_, '_> {
                 id: record.record_id,
                 action: record.action,
                 data: record.record_data,
+                cursor: None,
                 quarantine: Some(quarantine),
             };
             txn.stage(&incoming, self.site.clock.now())?;
@@ -173,8 +189,7 @@ impl Cycle<'_, '_> {
     /// Makes sure before a pull that central has integrated what it took: only then does a record that comes differ from
     /// what was sent because somebody wrote it later. Says whether it has.
     pub(super) fn confirm_before_pull(&mut self, central: &Url) -> Result<bool> {
-        let unconfirmed = self.site.storage.read()?.state(key::PUSH_UNCONFIRMED)?.as_deref() == Some("1");
-        if unconfirmed && self.ended_early() {
+        if self.is_unconfirmed()? && self.ended_early() {
             return Ok(false);
         }
         self.confirm(central, false).map(|()| true)
@@ -182,7 +197,7 @@ impl Cycle<'_, '_> {
 
     /// Waits until central has integrated what was pushed, now or in a cycle that was cut (weak point A16).
     fn confirm(&mut self, central: &Url, told_last: bool) -> Result<()> {
-        if self.site.storage.read()?.state(key::PUSH_UNCONFIRMED)?.as_deref() != Some("1") {
+        if !self.is_unconfirmed()? {
             return Ok(());
         }
         if !told_last {

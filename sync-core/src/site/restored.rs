@@ -12,7 +12,7 @@ use super::marks::{Mark, Marks};
 use super::observer::{Step, SyncEvent};
 use crate::apply;
 use crate::error::{Error, Result};
-use crate::protocol::v6::{Action, ReadBatch};
+use crate::protocol::v6::{Action, ReadBatch, WireRecord};
 use crate::record::{Cursor, RecordData, RecordId, TableName};
 use crate::storage::{Incoming, Lost, Quarantine, QuarantineCause, ReadTxn, Selection, Source, WriteTxn, key};
 
@@ -40,17 +40,13 @@ impl Cycle<'_, '_> {
             "this database was restored from a backup: what was synchronised since then is read again".to_owned(),
         )?;
         // A push may have been cut since the backup: central is told that nothing more of it comes.
-        let txn = self.site.storage.write()?;
-        if txn.state(key::PUSH_UNCONFIRMED)?.as_deref() != Some("1") {
-            txn.set_state(key::PUSH_CONFIRMED_V6, &cursor(txn.as_ref(), key::PUSH_CURSOR_V6)?.to_string())?;
-            txn.set_state(key::PUSH_UNCONFIRMED, "1")?;
-        }
-        txn.commit()?;
+        self.begin_sending()?;
         if !self.confirm_before_pull(central)? {
             return Ok(());
         }
         let txn = self.site.storage.write()?;
         let Some(lost) = unrecovered(txn.as_ref())? else { return Ok(()) };
+        // Of several restores the last: what was written between them may be in the newer backup.
         if txn.state(key::RECOVERING_FROM)?.is_none_or(|text| text.is_empty()) {
             txn.set_state(key::RECOVERING_FROM, &seen(txn.as_ref())?.to_string())?;
         }
@@ -65,8 +61,7 @@ impl Cycle<'_, '_> {
             return Ok(());
         }
         let txn = self.site.storage.write()?;
-        let recovered = Lost::all(txn.as_ref())?.last().map_or(lost.before, |last| last.before);
-        txn.set_state(key::RECOVERED, &recovered.to_string())?;
+        txn.set_state(key::RECOVERED, &lost.before.to_string())?;
         txn.set_state(key::RECOVERING_FROM, "")?;
         txn.commit()
     }
@@ -79,26 +74,21 @@ impl Cycle<'_, '_> {
             lost.iter().filter(|part| part.before > known && part.before.0 < i64::MAX as u64).collect::<Vec<_>>()
         };
         let Some(after) = unknown.iter().map(|part| part.after).min() else { return Ok(false) };
-        let known = unknown.iter().map(|part| part.before).max();
-        self.central_went_back(after, known, sent_since)
+        let before = unknown.iter().map(|part| part.before).max().unwrap_or(after);
+        self.central_went_back(Lost { after, before }, true, sent_since)
     }
 
-    /// Central's changelog went back to `after`: what it lost of ours goes out again with the next push, and everything
-    /// is read again, which is safe: what is here already changes nothing.
-    pub(super) fn central_went_back(
-        &mut self,
-        after: Cursor,
-        known: Option<Cursor>,
-        sent_since: Option<Cursor>,
-    ) -> Result<bool> {
+    /// Central's changelog went back. Everything is read again, which is safe: what is here already changes nothing; and
+    /// what central lost of ours goes out again with the next push.
+    pub(super) fn central_went_back(&mut self, lost: Lost, told: bool, sent_since: Option<Cursor>) -> Result<bool> {
         let txn = self.site.storage.write()?;
-        if let Some(known) = known {
-            txn.set_state(key::CENTRAL_LOST_KNOWN, &known.to_string())?;
+        if told {
+            txn.set_state(key::CENTRAL_LOST_KNOWN, &lost.before.to_string())?;
         }
-        let pushed = cursor(txn.as_ref(), key::PUSH_CURSOR_V6)?;
-        let any_contact = cursor(txn.as_ref(), key::PULL_CURSOR_V6)? > Cursor(0) || pushed > Cursor(0);
+        let (read, pushed) = (cursor(txn.as_ref(), key::PULL_CURSOR_V6)?, cursor(txn.as_ref(), key::PUSH_CURSOR_V6)?);
+        let any_contact = read > Cursor(0) || pushed > Cursor(0);
         let mut marks = Marks::load(txn.as_ref())?;
-        let from = marks.back_to(after);
+        let from = marks.back_to(lost.after);
         marks.store(txn.as_ref())?;
         let below = sent_since.unwrap_or(pushed);
         let (from, below) = match resend(txn.as_ref())? {
@@ -107,29 +97,46 @@ impl Cycle<'_, '_> {
         };
         let from = if planted!(CentralRestoreIgnored) { below } else { from };
         txn.set_state(key::RESEND, &format!("{from} {below}"))?;
+        let read = Rereading::load(txn.as_ref())?.map_or(read, |before| before.read);
+        Rereading { after: lost.after, read }.store(txn.as_ref())?;
         txn.set_state(key::PULL_CURSOR_V6, "0")?;
+        txn.set_state(key::PULL_OWN, "1")?;
         if self.identity.central_is_legacy() {
             // One server for both: what it lost of stores and names is read again too.
             txn.set_state(key::PULL_CURSOR_CENTRAL, "0")?;
         }
         txn.commit()?;
-        if !any_contact {
-            return Ok(true);
-        }
-        self.warn(format!(
-            "central went back to {after} in its changelog: it was restored from a backup or replaced. What it lost of \
-             this site's goes out again with the next push, and everything is read again from the beginning."
-        ))?;
-        // In a site that went back too, only what is still its own newest once it has read what it lost.
-        if self.recovering.is_none() {
-            self.finish_resending()?;
+        if any_contact {
+            let after = lost.after;
+            self.warn(format!(
+                "central went back to {after} in its changelog: it was restored from a backup or replaced. Everything is \
+                 read again from the beginning, and what it lost of this site's goes out again with the next push."
+            ))?;
         }
         self.client.tell(&SyncEvent::Progress { step: Step::PullV6, done: 0, total: 0 })?;
         Ok(true)
     }
 
+    /// Everything was read again: what is still only here goes out again.
+    pub(super) fn end_reread(&mut self) -> Result<()> {
+        {
+            let txn = self.site.storage.read()?;
+            if txn.state(key::PULL_OWN)?.as_deref() != Some("1") && Rereading::load(txn.as_ref())?.is_none() {
+                return Ok(());
+            }
+        }
+        let txn = self.site.storage.write()?;
+        txn.set_state(key::PULL_OWN, "0")?;
+        txn.set_state(key::REREADING, "")?;
+        txn.commit()?;
+        self.finish_resending()
+    }
+
     /// Logs again the edits that central lost, as edits that are not pushed yet. Goes on where a cycle was cut.
     pub(super) fn finish_resending(&mut self) -> Result<()> {
+        if Rereading::load(self.site.storage.read()?.as_ref())?.is_some() {
+            return Ok(());
+        }
         while log_again(self.site)? {
             self.client.tell(&SyncEvent::Progress { step: Step::PullV6, done: 0, total: 0 })?;
         }
@@ -156,16 +163,72 @@ impl Cycle<'_, '_> {
     }
 }
 
-/// The first restore of this database that was not dealt with yet.
+/// The newest restore of this database, if it was not dealt with yet.
 fn unrecovered(txn: &dyn ReadTxn) -> Result<Option<Lost>> {
     let recovered = cursor(txn, key::RECOVERED)?;
-    Ok(Lost::all(txn)?.into_iter().find(|lost| lost.before > recovered))
+    Ok(Lost::all(txn)?.into_iter().next_back().filter(|lost| lost.before > recovered))
 }
 
 /// How far central's changelog was seen: it never ends below, unless it went back.
 pub(super) fn seen(txn: &dyn ReadTxn) -> Result<Cursor> {
     let read = cursor(txn, key::PULL_CURSOR_V6)?;
     Ok(Marks::load(txn)?.central().max(Cursor(read.0.saturating_sub(1))))
+}
+
+/// What a site needs to know while it reads everything again because central went back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Rereading {
+    /// The end of what central kept.
+    after: Cursor,
+    /// How far central's changelog had been read.
+    read: Cursor,
+}
+
+impl Rereading {
+    fn load(txn: &dyn ReadTxn) -> Result<Option<Self>> {
+        let Some(text) = txn.state(key::REREADING)?.filter(|text| !text.is_empty()) else { return Ok(None) };
+        let numbers: Option<Vec<u64>> = text.split(' ').map(|number| number.parse().ok()).collect();
+        match numbers.as_deref() {
+            Some(&[after, read]) => Ok(Some(Self { after: Cursor(after), read: Cursor(read) })),
+            _ => Err(Error::DamagedState { what: key::REREADING.to_owned() }),
+        }
+    }
+
+    fn store(self, txn: &dyn WriteTxn) -> Result<()> {
+        txn.set_state(key::REREADING, &format!("{} {}", self.after, self.read))
+    }
+
+    /// Whether what stands at this place in central's changelog was here when this site last wrote.
+    fn was_read_before(self, place: Cursor) -> bool {
+        place <= self.after && place < self.read
+    }
+}
+
+/// While everything is read again because central went back: of what was pushed since, what central has is as good as
+/// pushed; what it has in an older version is sent again; and what somebody wrote there later wins.
+pub(super) fn compare_with_central(site: &Site, txn: &dyn WriteTxn, batch: &ReadBatch) -> Result<()> {
+    let (Some(rereading), Some((from, below))) = (Rereading::load(txn)?, resend(txn)?) else { return Ok(()) };
+    for element in batch.records.iter().flatten() {
+        let record = &element.record;
+        let (table, id) = (&record.table_name, &record.record_id);
+        if !txn.has_local_change(table, id, from)? || txn.has_local_change(table, id, below)? {
+            continue;
+        }
+        let ours = txn.record(table, id)?;
+        if is_same(record, ours.as_ref()) {
+            txn.mark_synced(table, id)?;
+        } else if rereading.was_read_before(element.cursor) {
+            apply::write_again(txn, table, id, &record.record_data, site.clock.now())?;
+        }
+    }
+    Ok(())
+}
+
+fn is_same(record: &WireRecord, ours: Option<&RecordData>) -> bool {
+    match record.action {
+        Action::Delete => ours.is_none(),
+        _ => ours == Some(&record.record_data),
+    }
 }
 
 fn resend(txn: &dyn ReadTxn) -> Result<Option<(Cursor, Cursor)>> {
@@ -206,14 +269,10 @@ pub(super) fn give_way(site: &Site, txn: &dyn WriteTxn, batch: &ReadBatch, recov
             continue;
         }
         let ours = txn.record(table, id)?;
-        let same = match record.action {
-            Action::Delete => ours.is_none(),
-            _ => ours.as_ref() == Some(&record.record_data),
-        };
-        if !same {
+        if !is_same(record, ours.as_ref()) {
             txn.stage(&set_aside(table, id, ours.as_ref()), site.clock.now())?;
         }
-        apply::yield_local(txn, table, id, ours.as_ref(), &record.record_data, site.clock.now())?;
+        txn.mark_synced(table, id)?;
     }
     Ok(())
 }
@@ -226,6 +285,7 @@ fn set_aside(table: &TableName, id: &RecordId, ours: Option<&RecordData>) -> Inc
         id: id.clone(),
         action: if ours.is_some() { Action::Update } else { Action::Delete },
         data: ours.cloned().unwrap_or_else(|| RecordData::of(&())),
+        cursor: None,
         quarantine: Some(Quarantine { cause: QuarantineCause::Refused, reason, waits_for: None }),
     }
 }

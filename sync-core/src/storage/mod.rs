@@ -154,6 +154,8 @@ pub struct Incoming {
     pub action: Action,
     /// Its data as it came.
     pub data: RecordData,
+    /// Its place in the changelog of the site that pushed it.
+    pub cursor: Option<Cursor>,
     /// Set if it is quarantined from the start, because it could not even be read.
     pub quarantine: Option<Quarantine>,
 }
@@ -331,8 +333,10 @@ pub mod key {
     pub const PUSH_MARKS: &str = "push_marks";
     /// On central, followed by a site's number: fingerprints of the rows of the last batch that it pushed.
     pub const LAST_PUSH_OF_SITE: &str = "last_push_of_site_";
-    /// The cursors between which edits that were pushed already go out again.
+    /// The cursors between which edits were pushed that central may have lost.
     pub const RESEND: &str = "resend";
+    /// While everything is read again because central went back: to where, and how far it had been read.
+    pub const REREADING: &str = "rereading";
 }
 
 /// A part of a changelog that was lost when its storage was restored from a backup.
@@ -340,7 +344,7 @@ pub mod key {
 pub struct Lost {
     /// The last cursor that is still there.
     pub after: Cursor,
-    /// The first cursor given out since; none between the two is ever used again.
+    /// All cursors given out since are higher; those between the two are never used again, nor is this one.
     pub before: Cursor,
 }
 
@@ -430,6 +434,8 @@ pub trait ReadTxn {
         after: u64,
         limit: usize,
     ) -> Result<Vec<Buffered>>;
+    /// The sender's cursor of what is in the buffer of a record from this source, staged or set aside.
+    fn buffered_cursor(&self, source: Source, table: &TableName, id: &RecordId) -> Result<Option<Cursor>>;
     /// Up to `limit` quarantined records, in order of arrival after `after`.
     fn quarantined(&self, after: u64, limit: usize) -> Result<Vec<(Buffered, Quarantine)>>;
     /// The number of quarantined records by cause.
@@ -490,6 +496,9 @@ pub trait WriteTxn: ReadTxn {
     /// Adds a changelog row beside a record's own, for the store that the record has left; it takes the place of one for
     /// that store.
     fn append_change(&self, change: &NewChange) -> Result<Cursor>;
+
+    /// Marks all changelog rows of a record as written by sync, in their places: none is a local edit any more.
+    fn mark_synced(&self, table: &TableName, id: &RecordId) -> Result<()>;
 
     /// Stages a received record, or sets it aside if it says so, in place of an older version from the same source,
     /// whatever the state of that; merges are kept each. It gets a sequence above all that were given out before. Whether

@@ -169,6 +169,11 @@ impl<T: ReadTxn + ?Sized> ReadTxn for WatchedTxn<'_, T> {
         self.inner.staged(source, table, kind, after, limit)
     }
 
+    fn buffered_cursor(&self, source: Source, table: &TableName, id: &RecordId) -> Result<Option<Cursor>> {
+        self.call("buffered_cursor")?;
+        self.inner.buffered_cursor(source, table, id)
+    }
+
     fn quarantined(&self, after: u64, limit: usize) -> Result<Vec<(Buffered, Quarantine)>> {
         self.call("quarantined")?;
         self.inner.quarantined(after, limit)
@@ -224,6 +229,11 @@ impl WriteTxn for WatchedTxn<'_, dyn WriteTxn + '_> {
     fn append_change(&self, change: &NewChange) -> Result<Cursor> {
         self.call("append_change")?;
         self.inner.append_change(change)
+    }
+
+    fn mark_synced(&self, table: &TableName, id: &RecordId) -> Result<()> {
+        self.call("mark_synced")?;
+        self.inner.mark_synced(table, id)
     }
 
     fn stage(&self, incoming: &Incoming, received_at: Timestamp) -> Result<()> {

@@ -92,6 +92,7 @@ fn plant_buffered(storage: &dyn Storage) {
             id: id.into(),
             action: Action::Update,
             data: asset(id, B.2, ""),
+            cursor: None,
             quarantine,
         };
         txn.stage(&incoming, now).expect("a staged record");

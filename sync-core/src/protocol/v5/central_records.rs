@@ -1,8 +1,10 @@
 //! Central data of the legacy server (`protocol-v5` §7.1). Its cursor is *exclusive*: the position last received.
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
-use crate::protocol::v6::Action;
+use crate::error::excerpt;
+use crate::protocol::v6::{Action, WireRecord};
 use crate::record::{RecordData, RecordId, TableName};
 
 /// The answer to `GET /sync/v5/central_records`.
@@ -35,11 +37,83 @@ pub struct CentralRecord {
     pub record_data: RecordData,
 }
 
+impl From<CentralRecord> for WireRecord {
+    fn from(record: CentralRecord) -> Self {
+        let CentralRecord { table_name, record_id, action, record_data, .. } = record;
+        Self { table_name, record_id, action, record_data }
+    }
+}
+
 fn lower_case<S: serde::Serializer>(action: &Action, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(match action {
         Action::Insert => "insert",
         Action::Update => "update",
         Action::Delete => "delete",
         Action::Merge => "merge",
+    })
+}
+
+/// The same as it is read: each record on its own, so that one bad record does not stop the others (weak point B5).
+#[derive(Debug, Clone)]
+pub struct ReadCentralBatch {
+    /// The highest position in the server's central change log.
+    pub max_cursor: u64,
+    /// The records, each readable or not.
+    pub data: Vec<Result<CentralRecord, UnreadableRecord>>,
+}
+
+/// An element that is no record, kept as it came.
+#[derive(Debug, Clone)]
+pub struct UnreadableRecord {
+    /// Its position, if that much could be read.
+    pub position: Option<u64>,
+    /// Its table, if that much could be read.
+    pub table: Option<TableName>,
+    /// Its id, if that much could be read.
+    pub id: Option<RecordId>,
+    /// Why it cannot be read.
+    pub reason: String,
+    /// The element as it came.
+    pub raw: RecordData,
+}
+
+impl<'de> Deserialize<'de> for ReadCentralBatch {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Raw {
+            max_cursor: u64,
+            #[serde(default)]
+            data: Vec<Box<RawValue>>,
+        }
+
+        let raw = Raw::deserialize(deserializer)?;
+        Ok(Self { max_cursor: raw.max_cursor, data: raw.data.iter().map(|element| read_element(element)).collect() })
+    }
+}
+
+impl ReadCentralBatch {
+    /// The highest position of its records, readable or not.
+    pub fn last_position(&self) -> Option<u64> {
+        let position = |element: &Result<CentralRecord, UnreadableRecord>| {
+            element.as_ref().map_or_else(|bad| bad.position, |record| Some(record.position))
+        };
+        self.data.iter().filter_map(position).max()
+    }
+}
+
+fn read_element(raw: &RawValue) -> Result<CentralRecord, UnreadableRecord> {
+    let reason = match serde_json::from_str(raw.get()) {
+        Ok(record) => return Ok(record),
+        Err(error) => excerpt(error.to_string().as_bytes()),
+    };
+    let fields = crate::record::Fields::parse(raw.get());
+    let text = |key| fields.as_ref().and_then(|f| f.text(key)).map(std::borrow::Cow::into_owned);
+    Err(UnreadableRecord {
+        position: fields.as_ref().and_then(|f| f.get("ID")?.get().parse().ok()),
+        table: text("tableName").map(TableName::new),
+        id: text("recordId").map(RecordId::new),
+        reason,
+        raw: RecordData::of(&raw),
     })
 }

@@ -5,7 +5,7 @@ mod error;
 mod headers;
 mod site;
 
-pub use central_records::{CentralBatch, CentralRecord};
+pub use central_records::{CentralBatch, CentralRecord, ReadCentralBatch, UnreadableRecord};
 pub use error::{V5Error, V5ErrorBody};
 pub use headers::{SiteHeaders, V5_VERSION, header};
 pub use site::{InitialisationStatus, SiteInfo};

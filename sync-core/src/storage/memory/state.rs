@@ -124,6 +124,12 @@ impl State {
         cursor
     }
 
+    pub(super) fn mark_synced(&mut self, table: &TableName, id: &RecordId) {
+        for change in Arc::make_mut(&mut self.changelog).values_mut() {
+            change.is_sync_update |= change.table == *table && change.id == *id;
+        }
+    }
+
     fn add_to_changelog(&mut self, change: &NewChange) -> Cursor {
         self.newest = self.newest.next();
         Arc::make_mut(&mut self.changelog).insert(self.newest, change.clone());
@@ -193,7 +199,7 @@ impl State {
         let lost = Lost { after: self.newest, before: newer.newest.max(self.newest).next() };
         let text = lost.add_to(self.settings.get(key::LOST).map(String::as_str));
         Arc::make_mut(&mut self.settings).insert(key::LOST.to_owned(), text);
-        self.newest = newer.newest.max(self.newest);
+        self.newest = lost.before;
         self.newest_sequence = newer.newest_sequence.max(self.newest_sequence);
     }
 

@@ -10,6 +10,7 @@ use super::state::State;
 use crate::changelog::{Change, NewChange};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
+use crate::protocol::v6::Action;
 use crate::record::{Cursor, NameId, RecordData, RecordId, SiteId, StoreId, TableName};
 use crate::storage::{
     Buffered, CHUNK_BYTES, Incoming, LogEntry, Quarantine, QuarantineCause, ReadTxn, Selection, SiteEntry, Source,
@@ -150,6 +151,14 @@ impl ReadTxn for MemoryTxn<'_> {
         Ok(chunk.into_iter().cloned().collect())
     }
 
+    fn buffered_cursor(&self, source: Source, table: &TableName, id: &RecordId) -> Result<Option<Cursor>> {
+        let state = self.state.borrow();
+        let mut rows = state.buffer.values().map(|row| &row.incoming);
+        let found = rows
+            .find(|row| row.source == source && row.table == *table && row.id == *id && row.action != Action::Merge);
+        Ok(found.and_then(|row| row.cursor))
+    }
+
     fn quarantined(&self, after: u64, limit: usize) -> Result<Vec<(Buffered, Quarantine)>> {
         let state = self.state.borrow();
         let rows = state.buffer.range((Bound::Excluded(after), Bound::Unbounded));
@@ -203,6 +212,11 @@ impl WriteTxn for MemoryTxn<'_> {
 
     fn append_change(&self, change: &NewChange) -> Result<Cursor> {
         Ok(self.state.borrow_mut().append_change(change))
+    }
+
+    fn mark_synced(&self, table: &TableName, id: &RecordId) -> Result<()> {
+        self.state.borrow_mut().mark_synced(table, id);
+        Ok(())
     }
 
     fn stage(&self, incoming: &Incoming, received_at: Timestamp) -> Result<()> {

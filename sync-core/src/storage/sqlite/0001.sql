@@ -70,6 +70,7 @@ CREATE TABLE sync_buffer (
     action          TEXT NOT NULL CHECK (action IN ('upsert', 'delete', 'merge')),
     data            TEXT NOT NULL,
     received_at     TEXT NOT NULL,
+    cursor          INTEGER, -- in the changelog of the site that pushed it
     state           TEXT NOT NULL CHECK (state IN ('staged', 'waiting', 'refused', 'unsupported', 'malformed')),
     reason          TEXT,
     waits_for_table TEXT,

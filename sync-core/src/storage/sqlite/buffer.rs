@@ -7,7 +7,7 @@ use super::txn::{Holds, SqliteTxn};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::protocol::v6::Action;
-use crate::record::{RecordId, SiteId, TableName};
+use crate::record::{Cursor, RecordId, SiteId, TableName};
 use crate::storage::{Buffered, CHUNK_BYTES, Incoming, Quarantine, QuarantineCause, Source, StagedCounts, StagedKind};
 
 fn source_text(source: Source) -> String {
@@ -44,8 +44,7 @@ fn kind_text(kind: StagedKind) -> &'static str {
     }
 }
 
-const COLUMNS: &str =
-    "sequence, source, table_name, record_id, action, data, received_at, state, reason, waits_for_table, waits_for_id";
+const COLUMNS: &str = "sequence, source, table_name, record_id, action, data, received_at, state, reason, waits_for_table, waits_for_id, cursor";
 
 /// Where the data stand among the texts of a row.
 const DATA: usize = 4;
@@ -56,6 +55,7 @@ struct BufferRow {
     texts: [String; 7],
     reason: Option<String>,
     waits_for: (Option<String>, Option<String>),
+    cursor: Option<i64>,
 }
 
 fn read_row(row: &Row<'_>) -> rusqlite::Result<BufferRow> {
@@ -64,6 +64,7 @@ fn read_row(row: &Row<'_>) -> rusqlite::Result<BufferRow> {
         texts: [row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?, row.get(7)?],
         reason: row.get(8)?,
         waits_for: (row.get(9)?, row.get(10)?),
+        cursor: row.get(11)?,
     })
 }
 
@@ -87,6 +88,7 @@ impl BufferRow {
             data: data(json, &format!("row {} of the sync buffer", self.sequence))?,
             table: TableName::new(table),
             id: RecordId::new(id),
+            cursor: self.cursor.map(|cursor| Cursor(cursor.unsigned_abs())),
             quarantine,
         };
         let received_at = Timestamp::parse(&received_at).ok_or_else(damaged)?;
@@ -102,7 +104,8 @@ fn signed(sequence: u64) -> i64 {
 impl<C: Holds> SqliteTxn<C> {
     pub(super) fn add_buffered(&self, incoming: &Incoming, received_at: &str) -> Result<()> {
         let sql = "INSERT OR REPLACE INTO sync_buffer (source, table_name, record_id, action, data, received_at, \
-                   state, reason, waits_for_table, waits_for_id) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+                   state, reason, waits_for_table, waits_for_id, cursor) \
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
         let quarantine = incoming.quarantine.as_ref();
         let waits_for = quarantine.and_then(|q| q.waits_for.as_ref());
         let params = (
@@ -116,9 +119,23 @@ impl<C: Holds> SqliteTxn<C> {
             quarantine.map(|q| q.reason.as_str()),
             waits_for.map(|(table, _)| table.as_str()),
             waits_for.map(|(_, id)| id.as_str()),
+            incoming.cursor.map(|cursor| signed(cursor.0)),
         );
         self.execute(sql, params)?;
         Ok(())
+    }
+
+    pub(super) fn find_buffered_cursor(
+        &self,
+        source: Source,
+        table: &TableName,
+        id: &RecordId,
+    ) -> Result<Option<Cursor>> {
+        let sql = "SELECT cursor FROM sync_buffer WHERE source = ?1 AND table_name = ?2 AND record_id = ?3 \
+                   AND action <> 'merge'";
+        let found =
+            self.first(sql, [&source_text(source), table.as_str(), id.as_str()], |row| row.get::<_, Option<i64>>(0))?;
+        Ok(found.flatten().map(|cursor| Cursor(cursor.unsigned_abs())))
     }
 
     pub(super) fn count_staged(&self, source: Source) -> Result<Vec<(TableName, StagedCounts)>> {

@@ -187,6 +187,14 @@ impl<C: Holds> SqliteTxn<C> {
         Ok(cursor(next))
     }
 
+    pub(super) fn make_synced(&self, table: &TableName, id: &RecordId) -> Result<()> {
+        for of in TABLES {
+            let sql = format!("UPDATE {of} SET is_sync_update = 1 WHERE table_name = ?1 AND record_id = ?2");
+            self.execute(&sql, (table.as_str(), id.as_str()))?;
+        }
+        Ok(())
+    }
+
     /// Whether any row stands in `sync_change` at all; in a first sync none does.
     fn any_beside(&self) -> Result<bool> {
         if let Some(known) = self.any_beside.get() {

@@ -105,6 +105,10 @@ impl<C: Holds> ReadTxn for SqliteTxn<C> {
         self.list_staged(source, table, kind, after, limit)
     }
 
+    fn buffered_cursor(&self, source: Source, table: &TableName, id: &RecordId) -> Result<Option<Cursor>> {
+        self.find_buffered_cursor(source, table, id)
+    }
+
     fn quarantined(&self, after: u64, limit: usize) -> Result<Vec<(Buffered, Quarantine)>> {
         self.list_quarantined(after, limit)
     }
@@ -165,6 +169,10 @@ impl WriteTxn for SqliteTxn<MutexGuard<'_, Writer>> {
 
     fn append_change(&self, change: &NewChange) -> Result<Cursor> {
         self.add_change(change)
+    }
+
+    fn mark_synced(&self, table: &TableName, id: &RecordId) -> Result<()> {
+        self.make_synced(table, id)
     }
 
     fn stage(&self, incoming: &Incoming, received_at: Timestamp) -> Result<()> {

@@ -126,7 +126,7 @@ fn say_so(connection: &mut Connection, known: Option<&Mark>) -> Result<()> {
         txn.query_row(sql, [key::LOST], |row| row.get(0)).optional().map_err(database_error)?;
     let lost = Lost { after: found.newest, before: given_out.next() };
     set(key::LOST, &lost.add_to(before.as_deref()))?;
-    set("newest_cursor", &i64::try_from(given_out.0).unwrap_or(i64::MAX))?;
+    set("newest_cursor", &i64::try_from(lost.before.0).unwrap_or(i64::MAX))?;
     set("commits", &(known.map_or(0, |mark| mark.commits).max(found.commits) + 1).to_string())?;
     txn.commit().map_err(database_error)
 }

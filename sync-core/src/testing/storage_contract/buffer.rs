@@ -11,7 +11,7 @@ use crate::storage::{
 };
 
 fn incoming(source: Source, id: &str, action: Action) -> Incoming {
-    Incoming { source, table: "asset".into(), id: id.into(), action, data: data("{}"), quarantine: None }
+    Incoming { source, table: "asset".into(), id: id.into(), action, data: data("{}"), cursor: None, quarantine: None }
 }
 
 fn central(id: &str) -> Incoming {

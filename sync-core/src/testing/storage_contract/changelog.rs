@@ -6,6 +6,7 @@ use super::{Make, all_changes, change, data, deletion, in_store, put, read, writ
 use crate::changelog::{Audience, ChangeAction, NewChange};
 use crate::clock::Timestamp;
 use crate::record::{Cursor, RecordId, SiteId, TableName};
+use crate::storage::Selection;
 
 /// Cursors only rise, within a transaction and from one to the next, and none is used twice, even if its row went.
 pub fn cursors_only_rise_and_are_never_used_twice(make: Make<'_>) {
@@ -168,6 +169,24 @@ pub fn data_read_back_as_the_same_text(make: Make<'_>) {
         let found = read(&storage, |txn| txn.record(&"asset".into(), &"x".into()).unwrap());
         assert_eq!(found.unwrap().as_str(), text);
     }
+}
+
+/// Marking a record as synced leaves its rows, also those for stores that it left, and no local edit among them.
+pub fn a_record_marked_as_synced_has_no_local_edit(make: Make<'_>) {
+    let storage = make();
+    let (table, x) = ("asset".into(), "x".into());
+    let edit = |id: &str| NewChange { is_sync_update: false, ..change("asset", id) };
+    put(&storage, &edit("x"));
+    write(&storage, |txn| txn.append_change(&NewChange { store: Some("left".into()), ..edit("x") }).unwrap());
+    put(&storage, &edit("y"));
+    let rows = all_changes(&storage).len();
+    write(&storage, |txn| txn.mark_synced(&table, &x).unwrap());
+    assert_eq!(all_changes(&storage).len(), rows);
+    read(&storage, |txn| {
+        assert!(!txn.has_local_change(&table, &x, Cursor(0)).unwrap());
+        let local = txn.changes(&Selection::Local, Cursor(0), 10).unwrap();
+        assert_eq!(local.iter().map(|row| row.change.id.as_str()).collect::<Vec<_>>(), ["y"]);
+    });
 }
 
 /// A local edit of a record is found from its cursor on and not beyond, deletes included, until sync writes the record.

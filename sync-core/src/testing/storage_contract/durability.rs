@@ -12,6 +12,7 @@ fn staged(id: &str) -> Incoming {
         id: id.into(),
         action: Action::Update,
         data: data("{}"),
+        cursor: None,
         quarantine: None,
     }
 }

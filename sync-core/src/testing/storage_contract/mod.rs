@@ -87,6 +87,7 @@ macro_rules! storage_contract {
                 changelog::a_delete_leaves_its_row_until_the_record_is_put_again,
                 changelog::a_change_reads_back_as_it_was_written,
                 changelog::data_read_back_as_the_same_text,
+                changelog::a_record_marked_as_synced_has_no_local_edit,
                 changelog::local_edits_are_found_by_record_and_cursor,
                 changelog::records_are_paged_by_id_and_counted_by_table,
                 selection::all_selects_every_row,

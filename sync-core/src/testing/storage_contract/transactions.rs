@@ -25,6 +25,7 @@ fn write_of_everything(txn: &dyn WriteTxn) {
         id: "staged".into(),
         action: Action::Update,
         data: data("{}"),
+        cursor: None,
         quarantine: None,
     };
     txn.stage(&incoming, now).unwrap();
