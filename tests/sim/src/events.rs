@@ -247,9 +247,6 @@ impl Sim {
                 let slow = |error: &Error| {
                     matches!(error, Error::IntegrationInProgress { .. } | Error::IntegrationTimeout { .. })
                 };
-                if report.kept_local > 0 {
-                    lock(&self.state).kept_local = true;
-                }
                 if let Some(error) = report.error.as_ref().filter(|e| self.swarm.is_faultless() && !slow(e)) {
                     self.violate(
                         Promise::ErrorsAreSaid,
@@ -280,7 +277,8 @@ impl Sim {
     fn check_cursors(&self, site: usize, (before, stores): &([u64; 3], Vec<String>)) {
         let after = self.cursors(site);
         let gained = self.own_stores(site).iter().any(|store| !stores.contains(store));
-        let came_back = self.ledger_says_moved(site) && after[2] > before[2];
+        let stores_may_differ = self.ledger_says_moved(site) || lock(&self.ledger).restored.contains(&0);
+        let came_back = stores_may_differ && after[2] > before[2];
         let fell = |cursor: usize| after[cursor] < before[cursor];
         let restored = |cursor: usize, which: usize| {
             let restores = &mut lock(&self.state).may_fall[site][which];

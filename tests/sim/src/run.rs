@@ -112,8 +112,6 @@ pub(crate) struct State {
     pub faults: [u64; Fault::ALL.len()],
     pub events: u64,
     pub created: u64,
-    /// Whether a site kept an edit of its own instead of what came.
-    pub kept_local: bool,
     pub backups: Vec<Vec<Backup>>,
     /// The tables that were written, each by central or by a site.
     pub written: BTreeSet<(&'static str, bool)>,
@@ -180,10 +178,8 @@ pub fn run_with(seed: u64, swarm: Swarm, options: Options) -> Verdict {
         sim.violate(Promise::ErrorsAreSaid, format!("a panic: {text}"));
     }
     let mut state = lock(&sim.state);
-    let restored = lock(&sim.ledger).restored.clone();
-    let (central_restored, site_restored) = (restored.contains(&0), restored.iter().any(|end| *end > 0));
-    let course = known::Course { kept_local: state.kept_local, site_restored, central_restored };
-    state.violations.retain(|violation| !known::is_known(violation, course));
+    let restored = !lock(&sim.ledger).restored.is_empty();
+    state.violations.retain(|violation| !known::is_known(violation, restored));
     Verdict {
         violations: state.violations.clone(),
         trace: sim.trace.take(),
@@ -226,7 +222,6 @@ impl Sim {
                 faults: [0; Fault::ALL.len()],
                 events: 0,
                 created: 0,
-                kept_local: false,
                 written: BTreeSet::new(),
                 backups: ends.iter().map(|_| Vec::new()).collect(),
             };
