@@ -180,7 +180,8 @@ impl Central {
         let question = match serde_json::from_slice(&json) {
             Ok(question) => question,
             Err(error) => {
-                let reason: String = error.to_string().chars().take(REASON_CHARS_MAX).collect();
+                let reason = error.to_string();
+                let reason: String = reason.chars().filter(|c| !c.is_control()).take(REASON_CHARS_MAX).collect();
                 return HttpResponse::text(400, format!("Json deserialize error: {reason}"));
             }
         };

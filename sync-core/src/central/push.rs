@@ -124,13 +124,13 @@ impl Lately {
     }
 }
 
-/// Notes the site's cursor of a row; says whether the row is of a backup and was superseded after it. A restored database
-/// gives out no cursor twice, so a lower one is always older.
+/// Notes the site's cursor of a row; says whether the row is of a backup and came already, or a newer one did. A restored
+/// database gives out no cursor twice, so a lower one is always older.
 fn note_version(txn: &dyn WriteTxn, site: SiteId, element: &BatchElement, of_a_backup: Cursor) -> Result<bool> {
     let (table, id) = (&element.record.table_name, &element.record.record_id);
-    let newer = |noted: Option<Cursor>| noted.is_some_and(|at| at > element.cursor);
+    let came = |noted: Option<Cursor>| noted.is_some_and(|at| at >= element.cursor);
     if element.cursor <= of_a_backup
-        && (newer(txn.pushed_at(site, table, id)?) || newer(txn.buffered_cursor(Source::Site(site), table, id)?))
+        && (came(txn.pushed_at(site, table, id)?) || came(txn.buffered_cursor(Source::Site(site), table, id)?))
     {
         return Ok(true);
     }
@@ -193,6 +193,16 @@ impl Central {
             self.announce_work();
         }
         Ok(PushResult { records_pushed, lost_history })
+    }
+
+    /// A site begins anew, and counts its changelog anew: what it pushed before says nothing of what it will push.
+    pub(super) fn forget_pushes(&self, site: SiteId) -> Result<()> {
+        let txn = self.storage.write()?;
+        txn.forget_pushed(site)?;
+        txn.set_state(&last_push(site), "")?;
+        txn.commit()?;
+        self.lately.lock().rows.remove(&site);
+        Ok(())
     }
 
     /// What of a batch has not been taken before. A site that got no answer sends its last batch again, and others may

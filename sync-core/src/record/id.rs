@@ -95,6 +95,16 @@ impl fmt::Display for SiteId {
 pub struct Cursor(pub u64);
 
 impl Cursor {
+    /// Reads a position that was stored as text. None is stored that is beyond the range of every server's row numbers.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        text.parse().ok().map(Self).filter(|cursor| cursor.is_possible())
+    }
+
+    /// Whether it is within the range of every server's row numbers; one that goes beyond would never come back.
+    pub(crate) fn is_possible(self) -> bool {
+        self.0 < i64::MAX as u64
+    }
+
     /// The position after this one; stays where it is at the end of the range.
     #[must_use]
     pub fn next(self) -> Self {

@@ -6,7 +6,7 @@ use super::Site;
 use super::client::Client;
 use super::identity::{Discovered, Identity, Settings, parse_url, role};
 use super::observer::SyncObserver;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, excerpt};
 use crate::ownership::Role;
 use crate::protocol::v5::{InitialisationStatus, SiteInfo, path};
 use crate::protocol::v6::{self, SiteStatusRequest, V6_VERSION};
@@ -100,7 +100,10 @@ fn store(txn: &dyn WriteTxn, info: &SiteInfo, now: String) -> Result<Discovered>
         && ours != info.id
     {
         let name = txn.state(key::SITE_NAME)?.unwrap_or(ours);
-        let theirs = if info.name.is_empty() { format!("site {}", info.site_id) } else { format!("{:?}", info.name) };
+        let theirs = match excerpt(info.name.as_bytes()) {
+            name if name.is_empty() => format!("site {}", info.site_id),
+            name => format!("{name:?}"),
+        };
         return Err(Error::OtherSite { ours: format!("{name:?}"), theirs });
     }
     let role = if info.is_om_supply_central_server { Role::Central } else { Role::Remote };

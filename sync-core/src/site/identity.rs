@@ -148,11 +148,7 @@ pub(crate) fn site_id(txn: &dyn ReadTxn) -> Result<Option<SiteId>> {
 pub(crate) fn cursor(txn: &dyn ReadTxn, name: &str) -> Result<Cursor> {
     match txn.state(name)? {
         None => Ok(Cursor(0)),
-        // Nothing is ever read or written that would put a cursor beyond the range of every server's numbers.
-        Some(text) => match text.parse() {
-            Ok(number) if number < i64::MAX as u64 => Ok(Cursor(number)),
-            _ => Err(Error::DamagedState { what: name.to_owned() }),
-        },
+        Some(text) => Cursor::parse(&text).ok_or_else(|| Error::DamagedState { what: name.to_owned() }),
     }
 }
 

@@ -25,9 +25,13 @@ impl Marks {
         let text = txn.state(key::PUSH_MARKS)?.unwrap_or_default();
         let mark = |line: &str| {
             let (central, own) = line.split_once(' ')?;
-            Some(Mark { central: Cursor(central.parse().ok()?), own: Cursor(own.parse().ok()?) })
+            Some(Mark { central: Cursor::parse(central)?, own: Cursor::parse(own)? })
         };
-        text.lines().map(|line| mark(line).ok_or_else(damaged)).collect::<Result<_>>().map(Self)
+        let marks = text.lines().map(|line| mark(line).ok_or_else(damaged)).collect::<Result<Vec<_>>>()?;
+        match marks.is_sorted_by_key(|mark| mark.central) {
+            true => Ok(Self(marks)),
+            false => Err(damaged()),
+        }
     }
 
     pub(super) fn store(&self, txn: &dyn WriteTxn) -> Result<()> {

@@ -7,6 +7,7 @@ mod discover;
 pub(crate) mod identity;
 mod marks;
 mod observer;
+mod position;
 mod pull;
 mod pull_central;
 mod push;

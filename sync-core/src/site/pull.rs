@@ -7,9 +7,9 @@ use url::Url;
 
 use super::Site;
 use super::cycle::Cycle;
-use super::identity::cursor;
 use super::observer::Step;
-use super::restored::{Recovering, compare_with_central, give_way, seen};
+use super::position::{Advance, Position};
+use super::restored::{Recovering, compare_with_central, give_way};
 use crate::error::{Error, Result, Server, excerpt};
 use crate::integrate::{Door, Integrated, receive};
 use crate::protocol::hex;
@@ -19,32 +19,6 @@ use crate::storage::{Incoming, Lost, Quarantine, QuarantineCause, Source, key};
 
 /// Empty batches in a row, none of them the last, before a server counts as never ending.
 const EMPTY_BATCHES_MAX: u32 = 100;
-
-/// Where the cursor goes after a batch (`protocol-v6` §9.1, weak points A1, A10, A21).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Advance {
-    /// There, together with the records.
-    To(Cursor),
-    /// Nowhere: an empty last batch tells nothing that is worth relying on.
-    Stay,
-    /// Central's changelog ends before what was read already: it was restored or replaced.
-    WentBack,
-    /// Neither records nor progress, and not the last.
-    Stuck,
-}
-
-/// `seen` is how far central's changelog was seen: never beyond its end, unless it went back.
-fn advance(start: Cursor, seen: Cursor, batch: &ReadBatch) -> Advance {
-    let next = batch.last_record_cursor().map_or(batch.end_cursor, |last| last.max(batch.end_cursor)).next();
-    match (batch.records.is_empty(), batch.is_last_batch) {
-        (true, true) if batch.end_cursor < seen => Advance::WentBack,
-        (true, true) if planted!(EmptyBatchMovesCursor) => Advance::To(next),
-        (true, true) => Advance::Stay,
-        (_, false) if next <= start => Advance::Stuck,
-        (false, true) if next <= start => Advance::Stuck,
-        _ => Advance::To(next),
-    }
-}
 
 impl Cycle<'_, '_> {
     pub(super) fn pull_v6(&mut self, central: &Url) -> Result<()> {
@@ -56,12 +30,13 @@ impl Cycle<'_, '_> {
         // The answer to a question that was asked ahead seems to come at once: the round before it tells the pace.
         let mut last_round = Duration::ZERO;
         loop {
-            let (start, seen, pulls_own) = {
+            let (stands, pulls_own) = {
                 let txn = self.site.storage.read()?;
                 // A site that lost what it had, or that got a store back, is sent what came from it too.
                 let pulls_own = self.recovering.is_some() || txn.state(key::PULL_OWN)?.as_deref() == Some("1");
-                (cursor(txn.as_ref(), key::PULL_CURSOR_V6)?, seen(txn.as_ref())?, pulls_own)
+                (Position::in_central(txn.as_ref())?, pulls_own)
             };
+            let start = stands.next;
             let began = self.site.clock.monotonic();
             let (batch, bytes) = self.ask_batch(central, (start, pulls_own), batch_size)?;
             if self.learn_of_loss(&batch.lost_history, None)? {
@@ -74,7 +49,7 @@ impl Cycle<'_, '_> {
             let (total, is_last) = (batch.total_records, batch.is_last_batch);
             let asking = self.site.clock.monotonic().saturating_sub(began).max(last_round);
             batch_size = next_batch_size(&self.site.config, batch_size, records, bytes, asking.as_secs_f64());
-            match advance(start, seen, &batch) {
+            match stands.after(&batch) {
                 Advance::To(next) if is_last || self.over_budget() => self.take_batch(batch, next)?,
                 Advance::To(next) => self.take_batch_and_ask_ahead(central, batch, (next, pulls_own), batch_size)?,
                 Advance::Stay => self.mark(batch.end_cursor)?,
@@ -120,6 +95,7 @@ impl Cycle<'_, '_> {
             sync_v5_settings: self.identity.credentials(),
             is_initialised: self.identity.initialised && !pulls_own,
             sync_v6_version: V6_VERSION,
+            reads_again: self.identity.initialised && pulls_own,
         }
     }
 
@@ -139,7 +115,7 @@ impl Cycle<'_, '_> {
         })?;
         // Beyond the range of every database's row numbers: a cursor that went there would never come back.
         let highest = batch.last_record_cursor().unwrap_or_default().max(batch.end_cursor);
-        if highest.0 >= i64::MAX as u64 {
+        if !highest.next().is_possible() {
             let detail = "a cursor in it is out of range".to_owned();
             return Err(Error::UnreadableAnswer {
                 server: Server::Central,
@@ -244,50 +220,6 @@ fn next_batch_size(config: &super::SyncConfig, size: u32, records: u64, bytes: u
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn batch(end: u64, cursors: &[u64], last: bool) -> ReadBatch {
-        let records = cursors
-            .iter()
-            .map(|c| {
-                let json = format!(r#"{{"cursor":{c},"record":{{"tableName":"t","recordId":"r","action":"Update"}}}}"#);
-                serde_json::from_str(&json).map_err(|_| unreachable!())
-            })
-            .collect();
-        ReadBatch { end_cursor: Cursor(end), total_records: 0, records, is_last_batch: last, lost_history: Vec::new() }
-    }
-
-    #[test]
-    fn the_cursor_moves_with_records_only_and_never_back() {
-        for (start, batch, expected) in [
-            (1000, batch(1733, &[1000, 1733], false), Advance::To(Cursor(1734))),
-            (1000, batch(1733, &[1000, 1700], false), Advance::To(Cursor(1734))),
-            (1000, batch(1700, &[1000, 1733], true), Advance::To(Cursor(1734))),
-            (1000, batch(1000, &[1000], true), Advance::To(Cursor(1001))),
-            // A batch of rows that have no V6 translation.
-            (1000, batch(1500, &[], false), Advance::To(Cursor(1501))),
-            // Nothing new: the end is the newest row, which may have been written after the question.
-            (1000, batch(2950, &[], true), Advance::Stay),
-            (1000, batch(999, &[], true), Advance::Stay),
-            (0, batch(0, &[], true), Advance::Stay),
-            (1000, batch(998, &[], true), Advance::WentBack),
-            (1000, batch(999, &[], false), Advance::Stuck),
-            (1000, batch(999, &[999], false), Advance::Stuck),
-            (1000, batch(900, &[900], true), Advance::Stuck),
-            (u64::MAX, batch(u64::MAX, &[], false), Advance::Stuck),
-        ] {
-            let seen = Cursor(u64::saturating_sub(start, 1));
-            assert_eq!(advance(Cursor(start), seen, &batch), expected, "from {start}: {batch:?}");
-        }
-    }
-
-    #[test]
-    fn an_end_below_what_was_seen_means_that_central_went_back() {
-        for (seen, end, expected) in
-            [(5000, 5000, Advance::Stay), (5000, 4999, Advance::WentBack), (99, 99, Advance::Stay)]
-        {
-            assert_eq!(advance(Cursor(100), Cursor(seen), &batch(end, &[], true)), expected, "{seen} {end}");
-        }
-    }
 
     #[test]
     fn batches_fit_the_records_and_the_line() {

@@ -31,7 +31,7 @@ impl Cycle<'_, '_> {
             let batch: ReadCentralBatch = self.client.legacy_get(&self.identity, &path)?;
             let last = batch.last_position();
             // Beyond the range of every server's numbers: a cursor that went there would never come back.
-            if last.unwrap_or(0).max(batch.max_cursor) >= i64::MAX as u64 {
+            if !Cursor(last.unwrap_or(0).max(batch.max_cursor)).is_possible() {
                 let url = super::client::shown(&self.identity.legacy_url);
                 let detail = "a position in it is out of range".to_owned();
                 return Err(Error::UnreadableAnswer { server: Server::Legacy, url, detail });

@@ -6,6 +6,7 @@ use super::client::{PushFault, to_json};
 use super::cycle::Cycle;
 use super::identity::cursor;
 use super::observer::{Step, SyncEvent};
+use super::position::Position;
 use crate::changelog::{Change, ChangeAction};
 use crate::error::{Error, Result, Server};
 use crate::outgoing;
@@ -31,10 +32,8 @@ impl Cycle<'_, '_> {
     pub(super) fn push_v6(&mut self, central: &Url) -> Result<()> {
         let (bound, mut left) = {
             let txn = self.site.storage.read()?;
-            // What is written while this runs goes out next time: central may be integrating by then.
-            let bound = txn.last_cursor()?.next();
-            let left = count_pushed(txn.as_ref(), bound)?;
-            (bound, left)
+            let stands = Position::in_own(txn.as_ref())?;
+            (stands.end, count_pushed(txn.as_ref(), stands)?)
         };
         let total = left;
         if left > 0 {
@@ -93,15 +92,15 @@ impl Cycle<'_, '_> {
     /// The next rows as records: up to `limit`, and up to the limit of bytes.
     fn gather(&self, bound: Cursor, limit: usize) -> Result<Outgoing> {
         let txn = self.site.storage.read()?;
-        let mut outgoing =
-            Outgoing { elements: Vec::new(), next: cursor(txn.as_ref(), key::PUSH_CURSOR_V6)?, is_last: true };
+        let stands = Position { end: bound, ..Position::in_own(txn.as_ref())? };
+        let mut outgoing = Outgoing { elements: Vec::new(), next: stands.next, is_last: true };
         let mut bytes = 0;
         let mut from = outgoing.next;
         loop {
             let rows = txn.changed_records(&Selection::Local, from, ROWS, self.site.config.push_bytes_max)?;
             let exhausted = rows.is_empty();
             for (row, data) in rows {
-                if row.cursor >= bound {
+                if !stands.is_now(row.cursor) {
                     return Ok(outgoing);
                 }
                 from = row.cursor.next();
@@ -203,7 +202,10 @@ impl Cycle<'_, '_> {
         if !told_last {
             let empty = Batch::empty(Cursor(0));
             match self.post(central, empty) {
-                Ok(_) => {}
+                Ok(result) => {
+                    // What was sent and not confirmed may have been lost with the rest.
+                    self.learn_of_loss(&result.lost_history, None)?;
+                }
                 Err(PushFault::Error(error)) => return Err(error),
                 Err(PushFault::TooLarge) => {
                     return Err(Error::Refused {
@@ -235,15 +237,15 @@ impl Cycle<'_, '_> {
     }
 }
 
-/// The number of rows below the bound that are pushed.
-fn count_pushed(txn: &dyn ReadTxn, bound: Cursor) -> Result<u64> {
-    let mut from = cursor(txn, key::PUSH_CURSOR_V6)?;
+/// The number of rows that are pushed now.
+fn count_pushed(txn: &dyn ReadTxn, stands: Position) -> Result<u64> {
+    let mut from = stands.next;
     let mut count = 0;
     loop {
         let rows = txn.changes(&Selection::Local, from, ROWS)?;
-        count += rows.iter().filter(|row| row.cursor < bound && is_pushed(row)).count() as u64;
+        count += rows.iter().filter(|row| stands.is_now(row.cursor) && is_pushed(row)).count() as u64;
         match rows.last() {
-            Some(last) if rows.len() == ROWS && last.cursor < bound => from = last.cursor.next(),
+            Some(last) if rows.len() == ROWS && stands.is_now(last.cursor) => from = last.cursor.next(),
             _ => return Ok(count),
         }
     }

@@ -10,6 +10,7 @@ use super::cycle::Cycle;
 use super::identity::cursor;
 use super::marks::{Mark, Marks};
 use super::observer::{Step, SyncEvent};
+use super::position::Position;
 use crate::apply;
 use crate::error::{Error, Result};
 use crate::protocol::v6::{Action, ReadBatch, WireRecord};
@@ -48,7 +49,7 @@ impl Cycle<'_, '_> {
         let Some(lost) = unrecovered(txn.as_ref())? else { return Ok(()) };
         // Of several restores the last: what was written between them may be in the newer backup.
         if txn.state(key::RECOVERING_FROM)?.is_none_or(|text| text.is_empty()) {
-            txn.set_state(key::RECOVERING_FROM, &seen(txn.as_ref())?.to_string())?;
+            txn.set_state(key::RECOVERING_FROM, &Position::in_central(txn.as_ref())?.end.to_string())?;
         }
         let recovering = Recovering { seen: cursor(txn.as_ref(), key::RECOVERING_FROM)?, made_since: lost.before };
         txn.commit()?;
@@ -71,7 +72,7 @@ impl Cycle<'_, '_> {
     pub(super) fn learn_of_loss(&mut self, lost: &[Lost], sent_since: Option<Cursor>) -> Result<bool> {
         let unknown = {
             let known = cursor(self.site.storage.read()?.as_ref(), key::CENTRAL_LOST_KNOWN)?;
-            lost.iter().filter(|part| part.before > known && part.before.0 < i64::MAX as u64).collect::<Vec<_>>()
+            lost.iter().filter(|part| part.before > known && part.before.is_possible()).collect::<Vec<_>>()
         };
         let Some(after) = unknown.iter().map(|part| part.after).min() else { return Ok(false) };
         let before = unknown.iter().map(|part| part.before).max().unwrap_or(after);
@@ -169,12 +170,6 @@ fn unrecovered(txn: &dyn ReadTxn) -> Result<Option<Lost>> {
     Ok(Lost::all(txn)?.into_iter().next_back().filter(|lost| lost.before > recovered))
 }
 
-/// How far central's changelog was seen: it never ends below, unless it went back.
-pub(super) fn seen(txn: &dyn ReadTxn) -> Result<Cursor> {
-    let read = cursor(txn, key::PULL_CURSOR_V6)?;
-    Ok(Marks::load(txn)?.central().max(Cursor(read.0.saturating_sub(1))))
-}
-
 /// What a site needs to know while it reads everything again because central went back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Rereading {
@@ -187,9 +182,9 @@ struct Rereading {
 impl Rereading {
     fn load(txn: &dyn ReadTxn) -> Result<Option<Self>> {
         let Some(text) = txn.state(key::REREADING)?.filter(|text| !text.is_empty()) else { return Ok(None) };
-        let numbers: Option<Vec<u64>> = text.split(' ').map(|number| number.parse().ok()).collect();
+        let numbers: Option<Vec<Cursor>> = text.split(' ').map(Cursor::parse).collect();
         match numbers.as_deref() {
-            Some(&[after, read]) => Ok(Some(Self { after: Cursor(after), read: Cursor(read) })),
+            Some(&[after, read]) => Ok(Some(Self { after, read })),
             _ => Err(Error::DamagedState { what: key::REREADING.to_owned() }),
         }
     }
@@ -233,9 +228,8 @@ fn is_same(record: &WireRecord, ours: Option<&RecordData>) -> bool {
 
 fn resend(txn: &dyn ReadTxn) -> Result<Option<(Cursor, Cursor)>> {
     let Some(text) = txn.state(key::RESEND)?.filter(|text| !text.is_empty()) else { return Ok(None) };
-    let range = text.split_once(' ').and_then(|(from, below)| Some((from.parse().ok()?, below.parse().ok()?)));
-    let (from, below) = range.ok_or_else(|| Error::DamagedState { what: key::RESEND.to_owned() })?;
-    Ok(Some((Cursor(from), Cursor(below))))
+    let range = text.split_once(' ').and_then(|(from, below)| Some((Cursor::parse(from)?, Cursor::parse(below)?)));
+    range.map(Some).ok_or_else(|| Error::DamagedState { what: key::RESEND.to_owned() })
 }
 
 /// Logs the next of the edits again; says whether there are more.

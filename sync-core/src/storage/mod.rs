@@ -359,7 +359,7 @@ impl Lost {
 
     fn read(text: Option<&str>) -> Result<Vec<Self>> {
         let damaged = || Error::DamagedState { what: key::LOST.to_owned() };
-        let number = |text: &str| text.parse().map(Cursor).map_err(|_| damaged());
+        let number = |text: &str| Cursor::parse(text).ok_or_else(damaged);
         let part = |line: &str| {
             let (after, before) = line.split_once(' ').ok_or_else(damaged)?;
             Ok(Self { after: number(after)?, before: number(before)? })
@@ -531,6 +531,8 @@ pub trait WriteTxn: ReadTxn {
     fn remove_site(&self, id: SiteId) -> Result<bool>;
     /// Notes the site's cursor of a version of a record that a site pushed, unless a higher one is noted.
     fn note_pushed(&self, site: SiteId, table: &TableName, id: &RecordId, cursor: Cursor) -> Result<()>;
+    /// Forgets what was noted of a site, whose database begins anew.
+    fn forget_pushed(&self, site: SiteId) -> Result<()>;
     /// Remembers that a site's pushed records wait for integration; a request that is there keeps its time.
     fn request_integration(&self, site: SiteId, at: Timestamp) -> Result<()>;
     /// Forgets it.

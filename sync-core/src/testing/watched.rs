@@ -291,6 +291,11 @@ impl WriteTxn for WatchedTxn<'_, dyn WriteTxn + '_> {
         self.inner.note_pushed(site, table, id, cursor)
     }
 
+    fn forget_pushed(&self, site: SiteId) -> Result<()> {
+        self.call("forget_pushed")?;
+        self.inner.forget_pushed(site)
+    }
+
     fn request_integration(&self, site: SiteId, at: Timestamp) -> Result<()> {
         self.call("request_integration")?;
         self.inner.request_integration(site, at)

@@ -7,6 +7,7 @@ use sync_core::record::{Cursor, RecordId, TableName};
 use sync_core::storage::{Source, StagedKind, Storage};
 
 use super::answers::Served;
+use super::promises::as_it_travels;
 
 /// A record that the other end sent.
 #[derive(Debug)]
@@ -42,8 +43,8 @@ fn claim(position: u64, asked: u64, raw: &RawValue, record: &Object) -> Claim {
         table: of("tableName"),
         id: of("recordId"),
         action: of("action"),
-        data: record.get("recordData").map_or_else(|| "{}".to_owned(), |data| data.get().to_owned()),
-        raw: raw.get().to_owned(),
+        data: record.get("recordData").map_or_else(|| "{}".to_owned(), |data| as_it_travels(data.get())),
+        raw: as_it_travels(raw.get()),
     }
 }
 
@@ -120,7 +121,7 @@ pub(super) fn assert_accounted(storage: &dyn Storage, cursor: &str, claims: &[Cl
         let is_aside = || {
             aside.iter().any(|incoming| {
                 let named = (incoming.table.as_str(), incoming.id.as_str()) == (&claim.table, &claim.id);
-                named || incoming.data.as_str() == claim.raw
+                named || as_it_travels(incoming.data.as_str()) == claim.raw
             })
         };
         let (table, id) = (TableName::from(claim.table.as_str()), RecordId::from(claim.id.as_str()));
@@ -128,7 +129,7 @@ pub(super) fn assert_accounted(storage: &dyn Storage, cursor: &str, claims: &[Cl
         let integrated = match claim.action.to_ascii_lowercase().as_str() {
             // It is gone, or bears the mark of its deletion.
             "delete" => here.as_ref().is_none_or(|data| data.as_str().contains("deleted_datetime")),
-            "insert" | "update" => here.as_ref().is_some_and(|data| data.as_str() == claim.data),
+            "insert" | "update" => here.as_ref().is_some_and(|data| as_it_travels(data.as_str()) == claim.data),
             _ => false,
         };
         let edited = || txn.has_local_change(&table, &id, Cursor(0)).expect("a changelog");

@@ -3,9 +3,11 @@
 //! An input is a list of answers with a line `%%` between them. The first line of each says to which question it is
 //! given (`site`, `records`, `pull`, `push` or `status`), its status or how it fails (`broken`, `cut`, `timeout`,
 //! `unreachable`, `large`), its content type, and `once` if it is not given again; all else is the body. Answers to a
-//! question are given in their order, the last of them again and again. A question without one gets a good answer.
+//! question are given in their order, the last of them again and again. A question without one gets a good answer. Where
+//! the first line of all is `restored`, the site's database is a backup that was put back.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use sync_core::protocol::{v5, v6};
@@ -14,6 +16,7 @@ use sync_core::storage::key;
 use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
 
 use super::accounted::{Claim, assert_accounted, central_records, pulled_records};
+use super::losses::{asked_from, assert_read_again, assert_whole_again, first_loss};
 use super::promises::assert_fault_of_the_other_end;
 use super::small_world::{B, SmallWorld, class, cycle, good_cycle};
 use crate::world::{SiteEnd, asset, get};
@@ -68,11 +71,16 @@ fn read_answer(part: &[u8], otherwise: usize) -> Answer {
     Answer { path, outcome: failure.map_or(Ok(response), Err), once: words.contains(&"once") }
 }
 
-/// A question that was answered from the input.
+/// More questions than any cycle asks here.
+const QUESTIONS_MAX: usize = 1000;
+
+/// A question of the cycle that got a response.
 pub(super) struct Served {
     pub path: &'static str,
     pub request: HttpRequest,
     pub response: HttpResponse,
+    /// Whether the good central gave it, and not the input.
+    pub is_good: bool,
 }
 
 /// Answers from the input, and from a good central where the input has nothing.
@@ -80,6 +88,7 @@ struct Scripted {
     good: Arc<dyn Transport>,
     answers: Mutex<VecDeque<Answer>>,
     served: Mutex<Vec<Served>>,
+    asked: AtomicUsize,
 }
 
 impl Scripted {
@@ -91,12 +100,23 @@ impl Scripted {
         let is_last = answers.iter().filter(|answer| fits(answer)).count() == 1;
         if is_last && !answers[at].once { answers.get(at).cloned() } else { answers.remove(at) }
     }
+
+    fn note(&self, path: &'static str, request: &HttpRequest, response: &HttpResponse, is_good: bool) {
+        let served = Served { path, request: request.clone(), response: response.clone(), is_good };
+        self.served.lock().expect("nobody panicked").push(served);
+    }
 }
 
 impl Transport for Scripted {
     fn send(&self, request: &HttpRequest) -> Result<HttpResponse, TransportError> {
+        assert!(self.asked.fetch_add(1, Ordering::Relaxed) < QUESTIONS_MAX, "the cycle does not end");
         let Some(answer) = self.next(&request.url) else {
-            return self.good.send(request);
+            let response = self.good.send(request)?;
+            let route = request.url.split('?').next().unwrap_or_default();
+            if let Some((_, path)) = QUESTIONS.iter().find(|(_, path)| route.ends_with(path)) {
+                self.note(path, request, &response, true);
+            }
+            return Ok(response);
         };
         let response = answer.outcome.map_err(|failure| match failure {
             "broken" => TransportError::Broken("planned".into()),
@@ -105,8 +125,7 @@ impl Transport for Scripted {
             "large" => TransportError::TooLarge(1),
             _ => TransportError::Unreachable("planned".into()),
         })?;
-        let served = Served { path: answer.path, request: request.clone(), response: response.clone() };
-        self.served.lock().expect("nobody panicked").push(served);
+        self.note(answer.path, request, &response, false);
         Ok(response)
     }
 }
@@ -129,43 +148,88 @@ fn run(input: &[u8], otherwise: usize) {
     settled.records.put("asset", [asset("edit", B.2, "made at the site")]).expect("an edit");
     world.put_class("planted");
 
-    let answers: VecDeque<Answer> =
-        parts(input).into_iter().take(16).map(|part| read_answer(part, otherwise)).collect();
-    let scripted =
-        Arc::new(Scripted { good: world.transport(), answers: Mutex::new(answers), served: Mutex::default() });
+    let mut parts = parts(input);
+    let restored = parts[0] == b"restored";
+    if restored {
+        parts.remove(0);
+        put_back(&settled);
+    }
+    let answers: VecDeque<Answer> = parts.into_iter().take(16).map(|part| read_answer(part, otherwise)).collect();
+    let scripted = Arc::new(Scripted {
+        good: world.transport(),
+        answers: Mutex::new(answers),
+        served: Mutex::default(),
+        asked: AtomicUsize::new(0),
+    });
     let fuzzed = world.site(settled.storage.clone(), scripted.clone());
     let report = cycle(&fuzzed).unwrap_or_else(|error| panic!("the cycle did not begin: {error}"));
     assert_fault_of_the_other_end(&report);
 
     let served = std::mem::take(&mut *scripted.served.lock().expect("nobody panicked"));
-    let of = |path: &str| served.iter().filter(|served| served.path == path).collect::<Vec<_>>();
-    let pulled: Vec<Claim> = pulled_records(&of(v6::path::PULL));
+    let all = |path: &str| served.iter().filter(|served| served.path == path).collect::<Vec<_>>();
+    let of = |path: &str| all(path).into_iter().filter(|served| !served.is_good).collect::<Vec<_>>();
+    let pulls = all(v6::path::PULL);
+    // Where everything is read again, it is another history whose positions count.
+    let again = pulls.iter().rposition(|served| asked_from(served) == 0).unwrap_or(0);
+    let pulled: Vec<Claim> = pulled_records(&pulls);
     let legacy: Vec<Claim> = central_records(&of(&v5::path::CENTRAL_RECORDS[1..]));
-    assert_accounted(settled.storage.as_ref(), key::PULL_CURSOR_V6, &pulled, &legacy);
+    assert_accounted(settled.storage.as_ref(), key::PULL_CURSOR_V6, &pulled_records(&pulls[again..]), &legacy);
     assert_accounted(settled.storage.as_ref(), key::PULL_CURSOR_CENTRAL, &legacy, &pulled);
+    let loss = first_loss(&served);
+    if let Some(loss) = loss.filter(|_| report.error.is_none()) {
+        assert_read_again(&settled, &served[loss.at..], &loss);
+    }
     if of(v6::path::PULL).is_empty() && report.error.is_none() {
         assert!(settled.get("asset_class", "planted").is_some(), "central answered, and its record is not here");
     }
     // An edit stays whatever central says, unless central itself sends the record; and it is taken for pushed only
     // where central said so, or that it is too large.
     assert!(settled.get("asset", "edit").is_some(), "the edit of the site is gone");
-    let told_pushed =
-        of(v6::path::PUSH).iter().any(|served| served.response.status == 413 || taken(&served.response.body));
+    let told_pushed = of(v6::path::PUSH)
+        .iter()
+        .any(|served| served.response.status == 413 || may_hold(&served.response.body, b"records_pushed"));
     let stores_changed = legacy.iter().any(|claim| claim.table == "store");
-    assert_converges(&world, &settled, told_pushed || stores_changed);
+    let dealt_with = loss.filter(|loss| state_number(&settled, key::CENTRAL_LOST_KNOWN) == loss.before);
+    let of_edit = of(v6::path::PULL).iter().any(|served| may_hold(&served.response.body, b"edit"));
+    // What a backup holds gives way to what central has got since.
+    let gave_way = restored && of_edit;
+    assert_converges(&world, &settled, told_pushed || stores_changed || gave_way);
+    // What a central that lost everything is believed to have lost is whole again, at both ends, if it told no lie after.
+    let told_last = served.iter().rposition(|served| !served.is_good && is_v6(served));
+    if let Some(loss) = dealt_with.filter(|loss| told_last == Some(loss.at) && loss.after == 0)
+        && !of_edit
+        && legacy.is_empty()
+        && of(v6::path::PULL).len() == 1
+    {
+        assert_whole_again(&world, &settled, &loss);
+    }
 }
 
-/// Whether a body may say that pushed records were taken.
-fn taken(body: &[u8]) -> bool {
-    body.windows(14).any(|bytes| bytes == b"records_pushed") || body.windows(2).any(|bytes| bytes == b"\\u")
+/// As if all that is here were a backup, and nothing that was lost had been pushed.
+fn put_back(end: &SiteEnd) {
+    let txn = end.storage.write().expect("a transaction");
+    let newest = txn.last_cursor().expect("a cursor");
+    txn.set_state(key::LOST, &format!("{newest} {}\n", newest.next())).expect("a state");
+    txn.commit().expect("a state");
+}
+
+fn is_v6(served: &Served) -> bool {
+    served.path.starts_with("central/")
+}
+
+pub(super) fn state_number(end: &SiteEnd, name: &str) -> u64 {
+    let text = end.storage.read().and_then(|txn| txn.state(name)).expect("a state");
+    text.map_or(0, |text| text.parse().expect("a number"))
+}
+
+/// Whether a body may hold this word, as it is or escaped.
+fn may_hold(body: &[u8], word: &[u8]) -> bool {
+    body.windows(word.len()).any(|bytes| bytes == word) || body.windows(2).any(|bytes| bytes == b"\\u")
 }
 
 /// With a good central again, what is written from now on arrives, and so does what was not pushed yet.
 fn assert_converges(world: &SmallWorld, settled: &SiteEnd, lied_to: bool) {
-    let cursor = || {
-        let text = settled.storage.read().and_then(|txn| txn.state(key::PULL_CURSOR_V6)).expect("a state");
-        text.map_or(0, |text| text.parse::<u64>().expect("a cursor"))
-    };
+    let cursor = || state_number(settled, key::PULL_CURSOR_V6);
     // A lie may have moved the cursor to just where central's changelog ends by now: then it cannot be noticed.
     let newest = || world.storage.read().and_then(|txn| txn.last_cursor()).expect("a cursor");
     let mut id = "later".to_owned();

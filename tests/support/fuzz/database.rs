@@ -1,9 +1,10 @@
 //! Database files: damaged ones of ours, and those of other programs.
 //!
 //! An input names a file in its first line: `ours`, `crashed` (ours, with a log that was not written back), `newer`,
-//! `other`, `claimed` (another program's with our mark) or `file` (the rest is the file). Each line after it does
-//! something to the file: `set TABLE COLUMN VALUE` by SQL, then `byte AT VALUE`, `fill AT LENGTH VALUE`, `copy FROM TO
-//! LENGTH`, `cut LENGTH` to its bytes, `wbyte` and `wcut` to those of the log beside it.
+//! `other`, `dropped` (another program's without its tables), `claimed` (another program's with our mark) or `file` (the
+//! rest is the file). Each line after it does something to the file: `set TABLE COLUMN VALUE` by SQL, then `byte AT
+//! VALUE`, `fill AT LENGTH VALUE`, `copy FROM TO LENGTH`, `cut LENGTH` to its bytes, `wbyte` and `wcut` to those of the
+//! log beside it.
 
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
@@ -28,6 +29,7 @@ struct Files {
     crashed: Vec<u8>,
     log: Vec<u8>,
     other: Vec<u8>,
+    dropped: Vec<u8>,
     newer: Vec<u8>,
     claimed: Vec<u8>,
 }
@@ -64,6 +66,7 @@ fn make_files() -> Files {
     let newer = made("newer", Some(&ours), "PRAGMA journal_mode = DELETE; PRAGMA user_version = 99;");
     let theirs = "CREATE TABLE foo (x); INSERT INTO foo VALUES (1);";
     let other = made("other", None, theirs);
+    let dropped = made("dropped", None, &format!("{theirs} DROP TABLE foo;"));
     let claimed = made(
         "claimed",
         None,
@@ -71,7 +74,7 @@ fn make_files() -> Files {
             "{theirs} CREATE TABLE sync_state (id, json); PRAGMA application_id = 0x4f4d5353; PRAGMA user_version = 1;"
         ),
     );
-    Files { ours, crashed, log, other, newer, claimed }
+    Files { ours, crashed, log, other, dropped, newer, claimed }
 }
 
 /// A row in each of the tables that a cycle leaves empty.
@@ -163,6 +166,7 @@ pub(super) fn run(input: &[u8]) {
     let files = files();
     let (mut file, mut log) = match base.as_str() {
         "other" => (files.other.clone(), None),
+        "dropped" => (files.dropped.clone(), None),
         "newer" => (files.newer.clone(), None),
         "claimed" => (files.claimed.clone(), None),
         "crashed" => (files.crashed.clone(), Some(files.log.clone())),
@@ -193,9 +197,7 @@ pub(super) fn run(input: &[u8]) {
     let marked = file.get(68..72) == Some(OUR_MARK);
     let opened = SqliteStorage::open(&path);
     let refused = matches!(&opened, Err(Error::NotADatabase { .. } | Error::DatabaseTooNew { .. }));
-    // A file whose first page says that it holds no table cannot be told from a fresh one.
-    let says_it_is_empty = file.get(103..105).is_none_or(|cells| cells == [0, 0]);
-    let of_others = !says_it_is_empty && !marked && base != "crashed";
+    let of_others = !is_fresh(&file) && !marked && base != "crashed";
     if refused && base != "crashed" || of_others {
         let after = std::fs::read(&path).expect("a file");
         assert!(
@@ -211,6 +213,16 @@ pub(super) fn run(input: &[u8]) {
         }
         Err(error) => assert_local(&error),
     }
+}
+
+/// A file of one page at most that says that it holds no table is one that SQLite has just made.
+fn is_fresh(file: &[u8]) -> bool {
+    let page = match file.get(16..18) {
+        Some([0, 1]) => 65536,
+        Some([high, low]) => usize::from(u16::from_be_bytes([*high, *low])),
+        _ => return true,
+    };
+    file.len() <= page && file.get(103..105).is_none_or(|cells| cells == [0, 0])
 }
 
 /// A file is the fault of nobody but this machine, or it is of a newer version.

@@ -8,6 +8,7 @@ mod accounted;
 mod answers;
 mod database;
 mod gzip;
+mod losses;
 mod mutator;
 mod promises;
 mod record_data;

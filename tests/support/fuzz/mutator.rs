@@ -18,6 +18,7 @@ const WORDS: &[&str] = &[
     "\"name\"", "\"store\"", "\"name_store_join\"", "\"vaccination\"", "\"rnr_form\"", "\"hologram\"", "\"preference\"",
     "\"edit\"", "\"planted\"", "\"class\"", "\"of_b\"", "\"of_c\"", "\"of_nobody\"", "\"STORE_SITE_B\"", "\"STORE_SITE_C\"", "\"patient\"",
     "\"FUNCTIONING\"", "\"site_b\"", "\"site_c\"", "\"notACentralServer\"", "\"integrationInProgress\"",
+    "\"lost_history\":[{\"after\":0,\"before\":9}],", "[{\"after\":5,\"before\":60}]", "{\"after\":0,\"before\":9223372036854775806}", "lost=3 4",
     "{\"syncVersionMismatch\":[0,9,5]}", "{\"otherServerError\":\"code: 'SiteIncorrectPassword'\"}", "\"site_incorrect_hardware_id\"",
     "once", "site", "records", "pull", "push", "status", "200", "204", "299", "301", "400", "401", "404", "405", "408", "413", "415",
     "429", "500", "502", "599", "text/html", "broken", "cut", "timeout", "location=http://x/", "raw", "twice", "members=3", "fill=70",

@@ -25,10 +25,25 @@ pub(super) fn assert_message(message: &str) {
     }
 }
 
-/// Whether a text holds the character by which bytes that are not UTF-8 are marked. Records with it are written and
-/// stored, but a site that gets them takes it for the mark and sets them aside; the targets leave it out.
-pub(super) fn holds_the_mark(input: &[u8]) -> bool {
-    input.windows(3).any(|bytes| bytes == "\u{fdd0}".as_bytes())
+/// JSON text with U+FDD0 escaped, as a site may get it: that character also marks bytes that are not UTF-8.
+pub(super) fn as_it_travels(json: &str) -> String {
+    json.replace('\u{fdd0}', r"\ufdd0")
+}
+
+/// What central says with status 400 may quote the request, up to this many characters of it.
+const QUOTED_CHARS_MAX: usize = 1000;
+
+/// A refusal in plain text, with any status but 200: some words, and what of the request they quote.
+#[track_caller]
+pub(super) fn assert_refusal(status: u16, said: &str) {
+    let quoted = said.strip_prefix("Json deserialize error: ").filter(|_| status == 400);
+    let (length, most) =
+        (quoted.unwrap_or(said).chars().count(), if quoted.is_some() { QUOTED_CHARS_MAX } else { 100 });
+    assert!((1..=most).contains(&length), "status {status} with {length} characters: {said:.300}");
+    assert!(!said.chars().any(char::is_control), "status {status} with control characters: {said:?}");
+    if quoted.is_none() {
+        assert_message(said);
+    }
 }
 
 /// An error of the catalogue, in words that may be shown.

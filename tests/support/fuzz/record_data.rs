@@ -9,7 +9,7 @@ use sync_core::record::{FieldKind, Fields, RecordData, RecordId, RecordType, Tab
 use sync_core::storage::{QuarantineCause, Storage};
 
 use super::answers::first_line;
-use super::promises::{assert_error, holds_the_mark};
+use super::promises::{as_it_travels, assert_error};
 use super::seeds::examples;
 use super::small_world::{B, SmallWorld, good_cycle};
 use crate::typed::{ALL, Typed};
@@ -19,9 +19,6 @@ pub(super) fn run(input: &[u8]) {
     let number = input.iter().map(|byte| usize::from(*byte)).sum::<usize>();
     let typed = ALL.iter().find(|typed| typed.kind.table == table).unwrap_or(&ALL[number % ALL.len()]);
     let Ok(text) = String::from_utf8(json.to_vec()) else { return };
-    if holds_the_mark(input) {
-        return;
-    }
     let Ok(data) = RecordData::parse(text) else { return };
     if is_checked_and_read_alike(typed, &data) {
         travels(typed.kind, &data);
@@ -95,7 +92,7 @@ fn same_value(kind: FieldKind, one: &RawValue, other: &RawValue) -> bool {
 }
 
 /// A record that is accepted and stored comes back as the very bytes, reaches the other end, and comes back from there to
-/// the site when it is made anew; older spellings reach it in the current one.
+/// the site when it is made anew; older spellings reach it in the current one, and U+FDD0 may come as its escape.
 fn travels(kind: &RecordType, data: &RecordData) {
     let (table, world) = (TableName::from(kind.table), SmallWorld::new());
     let site = world.set_up(B);
@@ -123,7 +120,8 @@ fn travels(kind: &RecordType, data: &RecordData) {
     let assert_arrived =
         |(records, storage): (&Records, &dyn Storage), expected: &RecordData, must: bool, what: &str| {
             if let Some(arrived) = records.get(&table, id).expect("a record") {
-                return assert_eq!(arrived.as_str(), expected.as_str(), "{table}: {what}");
+                let [arrived, expected] = [&arrived, expected].map(|data| as_it_travels(data.as_str()));
+                return assert_eq!(arrived, expected, "{table}: {what}");
             }
             let aside = storage.read().and_then(|txn| txn.quarantined(0, usize::MAX)).expect("a quarantine");
             let aside: Vec<_> = aside.iter().filter(|(row, _)| row.incoming.id == *id).collect();

@@ -65,16 +65,25 @@ pub(super) fn v6_answers() -> Vec<Vec<u8>> {
         let last = at % 2 == 0;
         let once = if last { "once" } else { "" };
         let body = batch(elements, 100 + 5 * at + 4, last);
-        seeds.push(format!("pull 200 application/json {once}\n{{\"data\":{body}}}").into_bytes());
+        let restored = if at % 3 == 0 { "restored\n%%\n" } else { "" };
+        seeds.push(format!("{restored}pull 200 application/json {once}\n{{\"data\":{body}}}").into_bytes());
     }
     for text in [
         "pull 200 application/json\n{\"data\":{\"end_cursor\":3,\"total_records\":1,\"records\":[{\"cursor\":3,\"record\":{\"tableName\":\"asset_class\",\"recordId\":\"x\",\"action\":\"Update\",\"recordData\":{\"id\":\"x\",\"name\":\"n\"}}}],\"is_last_batch\":false}}",
         "pull 200 application/json once\n{\"data\":{\"end_cursor\":9,\"total_records\":2,\"records\":[{\"cursor\":8,\"record\":{\"tableName\":\"asset\",\"recordId\":\"edit\",\"action\":\"Delete\"}},{\"cursor\":9,\"record\":{\"tableName\":\"asset_class\",\"recordId\":\"before\",\"action\":\"Delete\",\"recordData\":null}}],\"is_last_batch\":true}}",
         "pull 200 application/json once\n{\"data\":{\"end_cursor\":0,\"total_records\":0,\"records\":[],\"is_last_batch\":true}}",
+        "restored\n%%\npull 200 application/json once\n{\"data\":{\"end_cursor\":90,\"total_records\":2,\"records\":[{\"cursor\":80,\"record\":{\"tableName\":\"asset\",\"recordId\":\"edit\",\"action\":\"Delete\"}},{\"cursor\":90,\"record\":{\"tableName\":\"asset\",\"recordId\":\"edit\",\"action\":\"Update\",\"recordData\":{\"id\":\"edit\"}}}],\"is_last_batch\":true,\"lost_history\":[{\"after\":2,\"before\":3}]}}",
+        "restored\n%%\npull 200 application/json\n{\"error\":\"integrationInProgress\"}",
+        "restored\n%%\npull 200 application/json\n{\"data\":{\"end_cursor\":0,\"total_records\":0,\"records\":[],\"is_last_batch\":true}}",
         "pull 200 application/json\n{\"data\":{\"end_cursor\":7,\"total_records\":0,\"records\":[],\"is_last_batch\":false}}",
         "push 200 application/json\n{\"data\":{\"records_pushed\":1}}\n%%\nstatus 200 application/json\n{\"data\":{\"is_integrating\":true}}",
         "pull 200 application/json once\n{\"data\":{\"end_cursor\":0,\"total_records\":0,\"records\":[],\"is_last_batch\":true,\"lost_history\":[{\"after\":1,\"before\":900}]}}",
         "push 200 application/json\n{\"data\":{\"records_pushed\":1,\"lost_history\":[{\"after\":0,\"before\":9},{\"after\":900,\"before\":3}]}}",
+        "pull 200 application/json once\n{\"data\":{\"end_cursor\":12,\"total_records\":0,\"records\":[],\"is_last_batch\":true,\"lost_history\":[{\"after\":0,\"before\":12}]}}",
+        "push 200 application/json\n{\"data\":{\"records_pushed\":1}}\n%%\npull 200 application/json once\n{\"data\":{\"end_cursor\":40,\"total_records\":0,\"records\":[],\"is_last_batch\":true,\"lost_history\":[{\"after\":0,\"before\":40}]}}",
+        "pull 200 application/json once\n{\"data\":{\"end_cursor\":3,\"total_records\":0,\"records\":[],\"is_last_batch\":true,\"lost_history\":[{\"after\":1,\"before\":30}]}}\n%%\npull 200 application/json\n{\"data\":{\"end_cursor\":3,\"total_records\":1,\"records\":[{\"cursor\":3,\"record\":{\"tableName\":\"asset_class\",\"recordId\":\"x\",\"action\":\"Update\",\"recordData\":{\"id\":\"x\",\"name\":\"n\"}}}],\"is_last_batch\":true,\"lost_history\":[{\"after\":1,\"before\":30},{\"after\":2,\"before\":50}]}}",
+        "push 200 application/json once\n{\"data\":{\"records_pushed\":1,\"lost_history\":[{\"after\":0,\"before\":900}]}}\n%%\npull 200 application/json\n{\"data\":{\"end_cursor\":4,\"total_records\":0,\"records\":[],\"is_last_batch\":true,\"lost_history\":[{\"after\":18446744073709551615,\"before\":9223372036854775806},{\"after\":5,\"before\":9223372036854775807}]}}",
+        "pull 200 application/json\n{\"data\":{\"end_cursor\":9,\"total_records\":1,\"records\":[{\"cursor\":9,\"record\":{\"tableName\":\"asset_class\",\"recordId\":\"x\",\"action\":\"Update\",\"recordData\":{\"id\":\"x\",\"name\":\"a\u{fdd0}b\"}}}],\"is_last_batch\":true,\"lost_history\":{\"of\":\"others\"}}}",
         "push 413 text/plain\nJSON payload is larger than allowed\n%%\npull broken once",
         "push 200 application/json\n{\"error\":\"integrationInProgress\"}\n%%\npull cut",
         "pull 301 location=http://elsewhere/\n%%\nstatus timeout\n%%\npush 500 text/html once\n<html>",
@@ -163,7 +172,21 @@ pub(super) fn requests() -> Vec<Vec<u8>> {
         seeds.push(text.into_bytes());
     }
     for elements in elements() {
-        seeds.push(format!("POST /central/sync/push\n\n{}", push_body(&elements)).into_bytes());
+        let body = push_body(&elements);
+        seeds.push(format!("POST /central/sync/push\n\n{body}").into_bytes());
+        // The same from a site that pushed it later too and was restored: a loss before, a loss beyond, absurd numbers.
+        let later = body.replace("\"cursor\":1", "\"cursor\":7");
+        for lost in [
+            r#"[{"after":50,"before":400}]"#,
+            r#"[{"after":900,"before":901},{"after":7,"before":5}]"#,
+            r#"[{"after":18446744073709551615,"before":9223372036854775807}]"#,
+        ] {
+            let key = format!("\"lost_history\":{lost},\"is_last_batch\"");
+            let restored = body.replace("\"is_last_batch\"", &key);
+            seeds.push(
+                format!("POST /central/sync/push\n\n{later}\n%%\nPOST /central/sync/push\n\n{restored}").into_bytes(),
+            );
+        }
     }
     let pull = format!(
         "POST /central/sync/pull\n\n{{\"cursor\":0,\"batchSize\":3,\"syncV5Settings\":{CREDENTIALS},\"isInitialised\":false,\"syncV6Version\":5}}"
@@ -175,6 +198,8 @@ pub(super) fn requests() -> Vec<Vec<u8>> {
     let log = r#"{"cursor":4,"record":{"tableName":"asset_log","recordId":"l","action":"Insert","recordData":{"id":"l","asset_id":"of_c","user_id":"u","log_datetime":"2025-01-01T00:00:00"}}}"#.to_owned();
     let bad = push_body(&[delete, take, class, log]);
     seeds.push(format!("POST /central/sync/push\n\n{bad}\n%%\n{pull}").into_bytes());
+    let marked = r#"{"cursor":5,"record":{"tableName":"asset","recordId":"of_b","action":"Update","recordData":{"id":"of_b","notes":"a\u{fdd0}b","store_id":"STORE_SITE_B","created_datetime":"2025-01-01T00:00:00","modified_datetime":"2025-01-01T00:00:00"}}}"#.replace(r"\u{fdd0}", "\u{fdd0}");
+    seeds.push(format!("POST /central/sync/push\n\n{}", push_body(&[marked])).into_bytes());
     let unfinished = bad.replace("\"is_last_batch\":true", "\"is_last_batch\":false");
     seeds.push(
         format!("POST /central/sync/push\n\n{unfinished}\n%%\nPOST /central/sync/push\n\n{}", push_body(&[]))
@@ -195,6 +220,11 @@ pub(super) fn record_data() -> Vec<Vec<u8>> {
         let (_, example) = examples().iter().find(|(name, _)| name == table).expect("an example");
         seeds.push(as_input(table, &example.as_str().replace(&format!("\"{new}\""), &format!("\"{old}\""))));
     }
+    seeds.push(as_input("asset_class", "{\"id\":\"x\",\"name\":\"a\u{fdd0}b\"}"));
+    seeds.push(as_input(
+        "asset_class",
+        "{\"id\":\"x\u{fdd0}\",\"name\":\"\\ufdd0\u{fdd0}\",\"\u{fdd0}\":\"\\\\ufdd0\"}",
+    ));
     seeds
 }
 
@@ -233,6 +263,8 @@ pub(super) fn database() -> Vec<Vec<u8>> {
     let mut seeds: Vec<Vec<u8>> = [
         "ours",
         "other",
+        "other\nbyte 103 0\nbyte 104 0",
+        "dropped",
         "newer",
         "claimed",
         "crashed",
@@ -293,6 +325,7 @@ pub(super) fn state() -> Vec<Vec<u8>> {
         "0",
         "1",
         "5",
+        "9223372036854775806",
         "9223372036854775807",
         "9223372036854775808",
         "18446744073709551615",
@@ -313,6 +346,12 @@ pub(super) fn state() -> Vec<Vec<u8>> {
     let marks: String = (0..60).map(|at| format!("{} {}\\n", 1000 - 10 * at, at)).collect();
     seeds.push(format!("push_marks={marks}").into_bytes());
     seeds.push(b"resend=0 5\nlost=[{\"after\":1,\"before\":9}]\nrecovering_from=3".to_vec());
+    for lost in ["0 5\\n", "0 9223372036854775806", "5 0", "7 18446744073709551615\\n1 2", "1 2\\n\\n3 4", "1", "[]"] {
+        seeds.push(format!("lost={lost}").into_bytes());
+        seeds.push(format!("lost={lost}\nrecovered=3\nrecovering_from=9223372036854775806\npull_own=1").into_bytes());
+        seeds.push(format!("resend={lost}").into_bytes());
+        seeds.push(format!("push_marks={lost}").into_bytes());
+    }
     seeds.push(b"resend=5 0\npush_cursor_v6=1\ninitialised_at=".to_vec());
     seeds
 }

@@ -33,6 +33,9 @@ pub struct PullRequest {
     /// The site's V6 version; 0 if the key is missing.
     #[serde(default)]
     pub sync_v6_version: u32,
+    /// Whether the site, of this project, is not new but reads again what it had. Open mSupply neither sends nor reads it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reads_again: bool,
 }
 
 /// Asks for everything V6 has about one patient.
@@ -82,7 +85,7 @@ pub struct PushResult {
     /// How many records the request held.
     pub records_pushed: u64,
     /// As [`Batch::lost_history`].
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "lost_history", skip_serializing_if = "Vec::is_empty")]
     pub lost_history: Vec<Lost>,
 }
 
@@ -91,4 +94,10 @@ pub struct PushResult {
 pub struct SiteStatus {
     /// Whether records of this site are still being integrated.
     pub is_integrating: bool,
+}
+
+/// Anybody else's meaning of the key stops no push.
+fn lost_history<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<Lost>, D::Error> {
+    let value = serde_json::Value::deserialize(deserializer)?;
+    Ok(serde_json::from_value(value).unwrap_or_default())
 }

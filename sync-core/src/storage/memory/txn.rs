@@ -293,6 +293,11 @@ impl WriteTxn for MemoryTxn<'_> {
         Ok(())
     }
 
+    fn forget_pushed(&self, site: SiteId) -> Result<()> {
+        Arc::make_mut(&mut self.state.borrow_mut().pushed).retain(|(of, ..), _| *of != site);
+        Ok(())
+    }
+
     fn request_integration(&self, site: SiteId, at: Timestamp) -> Result<()> {
         self.state.borrow_mut().request_integration(site, at);
         Ok(())

@@ -242,6 +242,11 @@ impl WriteTxn for SqliteTxn<MutexGuard<'_, Writer>> {
         Ok(())
     }
 
+    fn forget_pushed(&self, site: SiteId) -> Result<()> {
+        self.execute("DELETE FROM sync_pushed WHERE site_id = ?1", [site.0])?;
+        Ok(())
+    }
+
     fn request_integration(&self, site: SiteId, at: Timestamp) -> Result<()> {
         let sql = "INSERT INTO sync_integration (site_id, requested_at) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
         self.execute(sql, (site.0, at.to_string()))?;
