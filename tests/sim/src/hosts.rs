@@ -250,6 +250,8 @@ impl<'a> Desk<'a> {
         let table = rule.table;
         match table {
             "name" => return format!("patient-{}", self.roll(4)),
+            // Ids of two tables may be equal, and then they are two records all the same.
+            "name_oms_fields" if self.chance(300) => return format!("patient-{}", self.roll(4)),
             "name_oms_fields" if !self.stores.is_empty() => {
                 return format!("name-of-{}", self.stores[self.roll(self.stores.len())]);
             }

@@ -59,7 +59,7 @@ impl Sim {
             self.note(|| format!("site {site}: lost on its way: {request:?}"));
             return Err(self.broken_line());
         }
-        if let Some(response) = self.from_a_proxy(site, request) {
+        if let Some(response) = self.proxy_answer(site, request) {
             self.note(|| format!("site {site}: status {} from a proxy to {request:?}", response.status));
             return Ok(response);
         }
@@ -106,7 +106,7 @@ impl Sim {
     }
 
     /// An answer that did not come from central.
-    fn from_a_proxy(&self, site: usize, request: &HttpRequest) -> Option<HttpResponse> {
+    fn proxy_answer(&self, site: usize, request: &HttpRequest) -> Option<HttpResponse> {
         if self.strikes(Fault::WebPage) {
             let mut page = HttpResponse::text(200, "<html><body>Please log in to the network</body></html>");
             page.headers = vec![("content-type".to_owned(), "text/html".to_owned())];
