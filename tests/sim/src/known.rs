@@ -11,8 +11,8 @@ pub fn is_known(violation: &Violation, restored: bool) -> bool {
     match violation.promise {
         // R3, R5, R8, R12: edits that go under where a site or central was restored, a few in ten thousand seeds.
         Promise::NothingIsLost | Promise::QuietMeansEqual => restored,
-        // What a cut push had staged before a restore.
-        Promise::ItEnds => restored && violation.what.contains("never looked at"),
+        // F15: a late copy of a push is staged again.
+        Promise::ItEnds => violation.what.contains("never looked at"),
         // F7: what has left a site comes again with what it says now.
         Promise::TwiceIsOnce => violation.what.contains("read again and site-"),
         _ => false,
