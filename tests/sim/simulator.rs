@@ -1,0 +1,85 @@
+//! A fixed set of seeds, the kept ones, and what makes both worth something.
+
+use std::collections::BTreeSet;
+
+use sync_sim::run::{Options, run};
+use sync_sim::runner::{Seed, kept, run_all};
+use sync_sim::swarm::{Fault, Swarm};
+
+fn hold(seeds: &[Seed]) {
+    let tally = run_all(4, None, |place| seeds.get(usize::try_from(place).ok()?).copied());
+    if let Some((seed, verdict)) = &tally.broken {
+        panic!("seed {}: {}\nagain: {}", seed.number, verdict.violations[0], seed.command());
+    }
+    assert_eq!(tally.seeds, seeds.len() as u64);
+}
+
+#[test]
+fn kept_seeds_hold_all_promises() {
+    hold(&kept());
+}
+
+#[test]
+fn sixty_seeds_hold_all_promises() {
+    let seeds: Vec<Seed> = (1..=60).map(|number| Seed { number, sqlite: false }).collect();
+    hold(&seeds);
+}
+
+#[test]
+fn five_seeds_hold_all_promises_over_sqlite() {
+    let seeds: Vec<Seed> = (101..=105).map(|number| Seed { number, sqlite: true }).collect();
+    hold(&seeds);
+}
+
+#[test]
+fn the_same_seed_is_the_same_run() {
+    for (number, sqlite) in [(3, false), (7, false), (11, false), (19, false), (23, true)] {
+        let options = Options { sqlite, trace: true };
+        let (first, second) = (run(number, options), run(number, options));
+        let differs = first.trace.iter().zip(&second.trace).find(|(one, other)| one != other);
+        assert_eq!(differs, None, "seed {number}");
+        assert_eq!((first.hash, first.trace.len()), (second.hash, second.trace.len()), "seed {number}");
+        assert!(first.trace.len() > 20, "seed {number}");
+    }
+}
+
+#[test]
+fn memory_and_sqlite_are_one_to_the_engine() {
+    for number in [2, 5, 13] {
+        // Without a restore: that is not noticed in the very same way.
+        let mut swarm = Swarm::of(number);
+        swarm.without(Fault::SiteRestored);
+        swarm.without(Fault::CentralRestored);
+        let run = |sqlite| sync_sim::run::run_with(number, swarm.clone(), Options { sqlite, trace: true });
+        let (memory, file) = (run(false), run(true));
+        let differs = memory.trace.iter().zip(&file.trace).find(|(one, other)| one != other);
+        assert_eq!(differs, None, "seed {number}");
+    }
+}
+
+/// A simulator in which nothing happens finds nothing.
+#[test]
+fn everything_that_may_happen_does() {
+    let mut faults = [0; Fault::ALL.len()];
+    let mut written = BTreeSet::new();
+    let mut faultless = 0;
+    for number in 1..=60 {
+        faultless += u32::from(Swarm::of(number).is_faultless());
+        let verdict = run(number, Options::default());
+        written.extend(verdict.written);
+        for (sum, count) in faults.iter_mut().zip(verdict.faults) {
+            *sum += count;
+        }
+    }
+    for (fault, count) in Fault::ALL.iter().zip(faults) {
+        assert!(count > 0, "{fault:?} never happened");
+    }
+    assert!(faultless > 0);
+    for kind in sync_core::record::record_types().iter().filter(|kind| kind.removed.is_none()) {
+        let (by_central, by_site) = (written.contains(&(kind.table, true)), written.contains(&(kind.table, false)));
+        let central_may = kind.table != "contact_form" && kind.table != "name_store_join";
+        assert!(by_central || by_site, "nobody wrote a {}", kind.table);
+        assert!(!kind.pushed || by_site, "no site wrote a {}", kind.table);
+        assert!(kind.pushed || !central_may || by_central, "central wrote no {}", kind.table);
+    }
+}

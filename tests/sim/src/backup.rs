@@ -1,0 +1,198 @@
+//! Backups that are taken and put back: of a site, or of central.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering::Relaxed;
+
+use sync_core::storage::MemoryBackup;
+
+use crate::disk::Disk;
+use crate::judge::{From, Held};
+use crate::ledger::Key;
+use crate::run::{Chance, Sim};
+use crate::swarm::Fault;
+use crate::{lock, world};
+
+/// A backup of an end, and how many versions there were when it was taken.
+pub(crate) struct Backup {
+    copy: Copy,
+    versions: usize,
+}
+
+enum Copy {
+    Memory(MemoryBackup),
+    File(PathBuf),
+}
+
+impl Sim {
+    /// Now and then a backup is taken, or put back.
+    pub(crate) fn backups(&self) {
+        let sites = self.swarm.has(Fault::SiteRestored);
+        let central = self.swarm.has(Fault::CentralRestored);
+        if (sites || central) && self.happens(Chance::Events, 80) {
+            let end = self.roll(Chance::Events, self.ends.len());
+            if if end == 0 { central } else { sites } {
+                self.take_backup(end);
+            }
+        }
+        if self.strikes(Fault::SiteRestored) {
+            self.restore(1 + self.roll(Chance::Events, self.ends.len() - 1));
+        }
+        if self.strikes(Fault::CentralRestored) {
+            self.restore(0);
+        }
+    }
+
+    fn take_backup(&self, index: usize) {
+        let end = &self.ends[index];
+        if end.is_down() {
+            return;
+        }
+        let copy = match &end.disk {
+            Disk::Memory(storage) => Copy::Memory(storage.backup()),
+            Disk::File(path) => {
+                let copy = path.with_extension(format!("backup-{}", lock(&self.ledger).versions.len()));
+                self.while_closed(index, |path| copy_database(path, &copy));
+                Copy::File(copy)
+            }
+        };
+        let versions = lock(&self.ledger).versions.len();
+        self.note(|| format!("a backup of {} is taken", end.name));
+        lock(&self.state).backups[index].push(Backup { copy, versions });
+    }
+
+    /// Puts one of an end's backups back, and starts it anew.
+    fn restore(&self, index: usize) {
+        let end = &self.ends[index];
+        let taken = lock(&self.state).backups[index].len();
+        if taken == 0 {
+            return;
+        }
+        let chosen = self.roll(Chance::Events, taken);
+        let before = world::held(self);
+        let versions = {
+            let mut state = lock(&self.state);
+            // Later ones are of a future that did not come.
+            state.backups[index].truncate(chosen + 1);
+            state.backups[index][chosen].versions
+        };
+        self.note(|| format!("{} is restored from its backup {chosen}", end.name));
+        if let Disk::Memory(storage) = &end.disk {
+            if let Copy::Memory(copy) = &lock(&self.state).backups[index][chosen].copy {
+                storage.restore(copy);
+            }
+        } else {
+            let copy = match &lock(&self.state).backups[index][chosen].copy {
+                Copy::File(copy) => copy.clone(),
+                Copy::Memory(_) => return,
+            };
+            self.while_closed(index, |path| copy_database(&copy, path));
+        }
+        end.is_down.store(true, Relaxed);
+        self.restart(index);
+        if index == 0 {
+            self.central_went_back();
+        } else {
+            self.site_went_back(index, versions, &before);
+        }
+    }
+
+    /// Closes the file of an end, lets something be done to it, and opens it again.
+    fn while_closed(&self, index: usize, work: impl FnOnce(&Path)) {
+        let end = &self.ends[index];
+        let Disk::File(path) = &end.disk else { return };
+        if index == 0 {
+            lock(&self.state).central = None;
+        }
+        let other = Disk::Memory(std::sync::Arc::default());
+        *lock(&end.process) = other.open(index, &self.me);
+        work(path);
+        *lock(&end.process) = end.disk.open(index, &self.me);
+        if index == 0 {
+            self.restart(0);
+        }
+    }
+
+    /// What a site wrote since its backup, and nobody holds, is void.
+    fn site_went_back(&self, site: usize, versions: usize, before: &[Held]) {
+        let held = world::held(self);
+        let mut ledger = lock(&self.ledger);
+        for number in versions..ledger.versions.len() {
+            let version = &ledger.versions[number];
+            if version.by != site {
+                continue;
+            }
+            let (key, content) = (&version.key, &version.content);
+            let by_an_end = match content {
+                Some(content) => held.iter().any(|end| end.records.get(key) == Some(content)),
+                // A deletion that an end took: it held the record, and does not now.
+                None => !held[0].records.contains_key(key) && before[0].records.contains_key(key),
+            };
+            let in_buffer = held[0]
+                .aside
+                .iter()
+                .chain(&held[0].staged)
+                .any(|aside| aside.from == From::Site(site) && aside.key == *key && aside.content == *content);
+            // One that is still under way may come or not.
+            if !by_an_end && !in_buffer {
+                ledger.versions[number].is_void = true;
+            }
+        }
+        ledger.restored.insert(site);
+        drop(ledger);
+        lock(&self.state).may_fall[site][0] += 1;
+    }
+
+    /// Of each record counts what its writers hold, and what central holds again; all else is void.
+    fn central_went_back(&self) {
+        let held = world::held(self);
+        let central = &held[0];
+        let mut ledger = lock(&self.ledger);
+        let keys: Vec<Key> = ledger.records().cloned().collect();
+        for key in keys {
+            let here = central.records.get(&key).and_then(|content| ledger.version(&key, content));
+            let mut counts: BTreeSet<usize> = here.into_iter().collect();
+            let mut last: BTreeMap<usize, usize> = BTreeMap::new();
+            for (number, version) in ledger.of(&key) {
+                let (by, content) = (version.by, version.content.as_ref());
+                last.insert(by, number);
+                let in_buffer =
+                    central.aside.iter().chain(&central.staged).any(|aside| {
+                        aside.from == From::Site(by) && aside.key == key && aside.content.as_ref() == content
+                    });
+                let at_its_writer =
+                    by > 0 && by < held.len() && content.is_some() && held[by].records.get(&key) == content;
+                if in_buffer || at_its_writer {
+                    counts.insert(number);
+                }
+            }
+            for (by, number) in last {
+                let is_deletion = ledger.versions[number].content.is_none();
+                if is_deletion && by > 0 && by < held.len() && !held[by].records.contains_key(&key) {
+                    counts.insert(number);
+                }
+            }
+            ledger.only_these_count(&key, &counts, here);
+        }
+        ledger.restored.insert(0);
+        for (key, content) in &central.records {
+            if key.0 == "store" {
+                let number = crate::rules::fields(content)["sync_id_remote_site"].as_i64().unwrap_or(1);
+                let site = usize::try_from(number - 1).unwrap_or(0);
+                if ledger.site_of(&key.1) != Some(site) {
+                    ledger.store_is_on(&key.1, site);
+                }
+            }
+        }
+        drop(ledger);
+        lock(&self.state).may_fall.iter_mut().for_each(|[pull, legacy]| (*pull, *legacy) = (*pull + 1, *legacy + 2));
+    }
+}
+
+/// Copies a database that nobody has open, without what stands beside it.
+fn copy_database(from: &Path, to: &Path) {
+    for beside in ["-wal", "-shm"] {
+        let _ = std::fs::remove_file(format!("{}{beside}", to.display()));
+    }
+    std::fs::copy(from, to).expect("a copy");
+}

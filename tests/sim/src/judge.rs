@@ -1,0 +1,427 @@
+//! The promises, as a judge checks them: on what travels, and on what all ends hold when everything is quiet.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::ledger::{Key, Ledger, Version};
+use crate::rules::{Audience, Deletes, StoreOf, Writers, fields, rule_of, store_of, text};
+
+/// A text that only forged records hold.
+pub const FORGED: &str = "forged by a rogue site";
+
+/// A promise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[allow(missing_docs, reason = "the text of each says what it is")]
+pub enum Promise {
+    NothingIsLost,
+    OnlyWhoMayChanges,
+    OnlyOnesOwnArrives,
+    TwiceIsOnce,
+    CursorsNeverGoBack,
+    QuietMeansEqual,
+    ErrorsAreSaid,
+    ItEnds,
+}
+
+impl fmt::Display for Promise {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NothingIsLost => "1, what was acknowledged is never lost",
+            Self::OnlyWhoMayChanges => "2, nobody changes a record but who may",
+            Self::OnlyOnesOwnArrives => "3, no site receives a record that is not its own",
+            Self::TwiceIsOnce => "4, applying twice is the same as once",
+            Self::CursorsNeverGoBack => "5, cursors never go back",
+            Self::QuietMeansEqual => "6, when all is quiet, all ends are equal",
+            Self::ErrorsAreSaid => "7, errors are said, and nothing panics",
+            Self::ItEnds => "8, it ends: all converges soon, and nothing stays set aside without a reason",
+        })
+    }
+}
+
+/// A promise that was broken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// Which.
+    pub promise: Promise,
+    /// How.
+    pub what: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "broken promise {}: {}", self.promise, self.what)
+    }
+}
+
+/// Who had sent what is set aside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum From {
+    /// A site pushed it.
+    Site(usize),
+    /// It was pulled.
+    Central,
+    /// It was written here, and central did not take it.
+    Here,
+}
+
+/// A record that is set aside, or staged.
+#[derive(Debug, Clone)]
+pub struct Aside {
+    /// Who had sent it.
+    pub from: From,
+    /// Which.
+    pub key: Key,
+    /// Nothing for a deletion.
+    pub content: Option<String>,
+    /// `waiting`, `refused`, `unsupported` or `malformed`.
+    pub cause: &'static str,
+    /// What it waits for.
+    pub waits_for: Option<Key>,
+}
+
+impl fmt::Display for Aside {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let waits_for = self.waits_for.as_ref().map(|key| format!(", waits for {}", shown(key))).unwrap_or_default();
+        write!(f, "{}, from {:?}, {}{waits_for}", short(self.content.as_deref()), self.from, self.cause)
+    }
+}
+
+/// What an end holds.
+#[derive(Debug, Clone, Default)]
+pub struct Held {
+    /// Its records.
+    pub records: BTreeMap<Key, String>,
+    /// What it set aside.
+    pub aside: Vec<Aside>,
+    /// What is staged and was not looked at yet.
+    pub staged: Vec<Aside>,
+}
+
+/// Checks what all ends hold when everything is quiet; central is the first.
+pub fn judge(ledger: &Ledger, ends: &[Held]) -> Vec<Violation> {
+    let judge = Judge { ledger, ends };
+    let mut found = judge.strangers();
+    found.extend(judge.lost());
+    found.extend(judge.unequal());
+    found.extend(judge.unexplained());
+    found
+}
+
+/// Checks that no end holds anything that no host wrote; true at any time.
+pub fn strangers(ledger: &Ledger, ends: &[Held]) -> Vec<Violation> {
+    Judge { ledger, ends }.strangers()
+}
+
+/// Checks that no cursor of a site fell in a cycle (pull, push, and that of the legacy half), except those that `may`.
+pub fn cursors(site: usize, before: [u64; 3], after: [u64; 3], may: [bool; 3]) -> Option<Violation> {
+    let fell = (0..3).any(|cursor| after[cursor] < before[cursor] && !may[cursor]);
+    let what = || format!("the cursors of site {site} (pull, push, legacy) were {before:?} and are {after:?}");
+    fell.then(|| Violation { promise: Promise::CursorsNeverGoBack, what: what() })
+}
+
+/// Checks the body of an answer to a pull: every record in it is one of the site's own, as some host wrote it.
+pub fn pulled(ledger: &Ledger, site: usize, body: &[u8]) -> Vec<Violation> {
+    let mut found = Vec::new();
+    let Ok(answer) = serde_json::from_slice::<Answer<'_>>(body) else { return found };
+    for Element { record } in answer.data.records {
+        let key = (record.table, record.id);
+        if !ledger.was_for(site, &key) {
+            let what = format!("site {site} was sent {}, which never was for it", shown(&key));
+            found.push(Violation { promise: Promise::OnlyOnesOwnArrives, what });
+        }
+        let is_delete = record.action == "Delete";
+        if !is_delete && ledger.version(&key, record.data.get()).is_none() {
+            let what = format!("site {site} was sent {} as nobody wrote it: {}", shown(&key), record.data);
+            found.push(Violation { promise: Promise::OnlyWhoMayChanges, what });
+        }
+        if is_delete && ledger.of(&key).all(|(_, version)| version.content.is_some()) {
+            let what = format!("site {site} was sent the deletion of {}, which nobody deleted", shown(&key));
+            found.push(Violation { promise: Promise::OnlyWhoMayChanges, what });
+        }
+    }
+    found
+}
+
+#[derive(Deserialize)]
+struct Answer<'a> {
+    #[serde(borrow)]
+    data: Records<'a>,
+}
+
+#[derive(Deserialize)]
+struct Records<'a> {
+    #[serde(borrow)]
+    records: Vec<Element<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Element<'a> {
+    #[serde(borrow)]
+    record: Record<'a>,
+}
+
+#[derive(Deserialize)]
+struct Record<'a> {
+    #[serde(rename = "tableName")]
+    table: String,
+    #[serde(rename = "recordId")]
+    id: String,
+    action: String,
+    #[serde(rename = "recordData", borrow)]
+    data: &'a RawValue,
+}
+
+fn shown((table, id): &Key) -> String {
+    format!("{table} {id}")
+}
+
+/// A content, short enough for a line: the text by which it is told from all others, its store and its parents.
+pub fn short(content: Option<&str>) -> String {
+    let Some(content) = content else { return "nothing".to_owned() };
+    let is_telling = |key: &str| key.to_ascii_lowercase().ends_with("_id") || key.starts_with("deleted");
+    let all = fields(content);
+    let made_here = |text: &str| text.contains("-named-") || text.contains(" by ") || text.contains("store-");
+    let mut shown = Vec::new();
+    for (key, value) in &all {
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let numbered = text.rsplit('-').next().is_some_and(|last| last.len() < 4 && last.parse::<u32>().is_ok());
+        if made_here(&text) || (is_telling(key) && (numbered || key.starts_with("deleted")) && !value.is_null()) {
+            shown.push(format!("{key}={text}"));
+        }
+    }
+    shown.join(" ")
+}
+
+fn name_of(end: usize) -> String {
+    if end == 0 { "central".to_owned() } else { format!("site {end}") }
+}
+
+struct Judge<'a> {
+    ledger: &'a Ledger,
+    ends: &'a [Held],
+}
+
+impl Judge<'_> {
+    fn central(&self) -> &Held {
+        &self.ends[0]
+    }
+
+    /// Contents that no host wrote.
+    fn strangers(&self) -> Vec<Violation> {
+        let mut found = Vec::new();
+        for (end, held) in self.ends.iter().enumerate() {
+            for (key, content) in &held.records {
+                if self.ledger.version(key, content).is_none() {
+                    let forged = if content.contains(FORGED) { "a forged" } else { "an unknown" };
+                    let short = short(Some(content));
+                    let what = format!("{} holds {forged} version of {}: {short}", name_of(end), shown(key));
+                    found.push(Violation { promise: Promise::OnlyWhoMayChanges, what });
+                }
+            }
+        }
+        found
+    }
+
+    /// Versions that were acknowledged and had to be at central, or something written on top of them.
+    fn lost(&self) -> Vec<Violation> {
+        let mut found = Vec::new();
+        for key in self.ledger.records() {
+            let lost = match self.central().records.get(key) {
+                Some(content) => match self.ledger.version(key, content) {
+                    Some(held) => self.missing_on_top(held),
+                    None => continue,
+                },
+                None => self.missing_where_there_is_nothing(key),
+            };
+            if let Some(lost) = lost {
+                let version = &self.ledger.versions[lost];
+                let holds = short(self.central().records.get(key).map(String::as_str));
+                let wrote = short(version.content.as_deref());
+                let by = name_of(version.by);
+                let what = format!("of {}, {by} wrote {wrote}, and central holds {holds}", shown(key));
+                found.push(Violation { promise: Promise::NothingIsLost, what });
+            }
+        }
+        found
+    }
+
+    fn missing_on_top(&self, held: usize) -> Option<usize> {
+        self.ledger.on_top_of(held).map(|(number, _)| number).find(|number| !self.is_excused(*number))
+    }
+
+    /// Where central holds nothing: a deletion that nothing was written on top of, or a version that is set aside there,
+    /// or else nothing of the record may have been acknowledged.
+    fn missing_where_there_is_nothing(&self, key: &Key) -> Option<usize> {
+        let versions: Vec<(usize, &Version)> = self.ledger.of(key).collect();
+        let may_win = |(number, version): &&(usize, &Version)| version.content.is_none() || self.is_set_aside(*number);
+        let mut winners = versions.iter().filter(may_win);
+        if winners.any(|(number, _)| self.missing_on_top(*number).is_none()) {
+            return None;
+        }
+        versions.iter().map(|(number, _)| *number).find(|number| !self.is_excused(*number))
+    }
+
+    /// Whether a version may be missing at central: it, or one that was written on top of it, is set aside there for a
+    /// reason that is true, or its site was told that it is too large.
+    fn is_excused(&self, number: usize) -> bool {
+        if self.ledger.versions[number].is_void {
+            return true;
+        }
+        let later = self.ledger.on_top_of(number).map(|(number, _)| number);
+        std::iter::once(number).chain(later).any(|number| self.is_set_aside(number))
+    }
+
+    fn is_set_aside(&self, number: usize) -> bool {
+        let version = &self.ledger.versions[number];
+        let content = version.content.as_deref();
+        let at_central = self.central().aside.iter().any(|aside| {
+            aside.from == From::Site(version.by)
+                && aside.key == version.key
+                && aside.content.as_deref() == content
+                && self.is_true(aside, 0)
+        });
+        at_central || self.ledger.is_too_large(version.by, &version.key, content)
+    }
+
+    /// Whether something was set aside at an end for a reason that the judge finds true.
+    fn is_true(&self, aside: &Aside, end: usize) -> bool {
+        match (aside.cause, &aside.waits_for, aside.from) {
+            ("waiting", Some(parent), From::Site(_) | From::Central) => !self.ends[end].records.contains_key(parent),
+            ("refused", _, From::Site(site)) => self.may_be_refused(site, &aside.key),
+            ("refused", _, From::Here) => {
+                // Or it was in a backup that was put back, and gave way to what central had got since.
+                let was_restored = self.ledger.restored.contains(&end);
+                was_restored || self.ledger.is_too_large(end, &aside.key, aside.content.as_deref())
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether a site may have been refused a record that it was allowed to write when it wrote it: the record's store,
+    /// or the store of its parent, was elsewhere at some time, or it had none.
+    fn may_be_refused(&self, site: usize, key: &Key) -> bool {
+        let Some(rule) = rule_of(&key.0, None) else { return false };
+        match rule.writers {
+            Writers::Central | Writers::Everyone => false,
+            Writers::StoreSite | Writers::StoreSiteElseCentral | Writers::StoreSiteOrCentral => self
+                .ledger
+                .stores_ever(key)
+                .iter()
+                .any(|store| store.as_ref().is_none_or(|store| self.ledger.was_elsewhere(store, site))),
+        }
+    }
+
+    /// Records that a site should hold as central does and does not, and those that it should not hold.
+    fn unequal(&self) -> Vec<Violation> {
+        let mut found = Vec::new();
+        for (site, held) in self.ends.iter().enumerate().skip(1) {
+            for (key, content) in &self.central().records {
+                let theirs = held.records.get(key);
+                if theirs == Some(content) || !self.is_for(site, key, content) || self.is_explained(site, key, content)
+                {
+                    continue;
+                }
+                let (ours, theirs) = (short(Some(content)), short(theirs.map(String::as_str)));
+                let what = format!("of {}, central holds {ours}, and site {site} holds {theirs}", shown(key));
+                found.push(Violation { promise: Promise::QuietMeansEqual, what });
+            }
+            for (key, content) in &held.records {
+                if let Some(what) = self.surplus(site, key, content) {
+                    found.push(Violation { promise: Promise::QuietMeansEqual, what });
+                }
+            }
+        }
+        found
+    }
+
+    /// Whether a record is to be on a site now, as central holds it.
+    fn is_for(&self, site: usize, key: &Key, content: &str) -> bool {
+        let Some(rule) = rule_of(&key.0, Some(content)) else { return false };
+        let parent = |table: &str, id: &str| self.central().records.get(&(table.to_owned(), id.to_owned())).cloned();
+        let store = store_of(rule, content, parent);
+        let is_there = |store: &String| self.ledger.site_of(store) == Some(site);
+        match rule.audience {
+            Audience::Everyone | Audience::Legacy => true,
+            Audience::Store => store.as_ref().is_some_and(is_there),
+            Audience::StoreOrEveryone => store.as_ref().is_none_or(is_there),
+            Audience::Patient => {
+                let patient = text(&fields(content), "patient_id");
+                patient.is_some_and(|patient| self.is_seen_on(&patient, site))
+            }
+            // Nobody sends it back; where only this site writes it, it holds what central holds.
+            // A site that went back does not get them again.
+            Audience::Nobody => {
+                !self.ledger.restored.contains(&site) && self.ledger.of(key).all(|(_, version)| version.by == site)
+            }
+        }
+    }
+
+    fn is_seen_on(&self, patient: &str, site: usize) -> bool {
+        let joins = self.central().records.iter().filter(|(key, _)| key.0 == "name_store_join");
+        joins.map(|(_, content)| fields(content)).any(|join| {
+            text(&join, "name_ID").as_deref() == Some(patient)
+                && text(&join, "store_ID").is_some_and(|store| self.ledger.site_of(&store) == Some(site))
+        })
+    }
+
+    /// Whether there is a reason why a site does not hold what central holds: it waits there for a record that is not
+    /// there, or the site's own edit is set aside.
+    fn is_explained(&self, site: usize, key: &Key, content: &str) -> bool {
+        let waits = self.ends[site]
+            .aside
+            .iter()
+            .any(|aside| aside.key == *key && aside.content.as_deref() == Some(content) && self.is_true(aside, site));
+        let theirs = self.ends[site].records.get(key);
+        let mut own =
+            self.ledger.of(key).filter(|(_, version)| version.by == site && version.content.as_ref() == theirs);
+        waits || own.any(|(own, _)| self.is_excused(own))
+    }
+
+    /// Why a site should not hold a record.
+    fn surplus(&self, site: usize, key: &Key, content: &str) -> Option<String> {
+        let version = self.ledger.version(key, content)?;
+        if !self.ledger.was_for(site, key) && self.ledger.of(key).all(|(_, version)| version.by != site) {
+            return Some(format!("site {site} holds {}, which never was for it", shown(key)));
+        }
+        let rule = rule_of(&key.0, Some(content))?;
+        let gone = !self.central().records.contains_key(key);
+        let parent_is_gone = match rule.store {
+            StoreOf::Parent(field, table) => text(&fields(content), field)
+                .is_none_or(|parent| !self.central().records.contains_key(&(table.to_owned(), parent))),
+            _ => false,
+        };
+        let told = rule.deletes == Deletes::Removal && rule.audience != Audience::Nobody && !parent_is_gone;
+        let here = self.is_for(site, key, content);
+        if gone && told && here && !self.is_excused(version) {
+            return Some(format!("site {site} holds {}, and central does not", shown(key)));
+        }
+        None
+    }
+
+    /// What is set aside without a reason that the judge finds true.
+    fn unexplained(&self) -> Vec<Violation> {
+        let mut found = Vec::new();
+        for (end, held) in self.ends.iter().enumerate() {
+            let promise = Promise::ItEnds;
+            for staged in &held.staged {
+                let what = format!("{} never looked at {}: {staged}", name_of(end), shown(&staged.key));
+                found.push(Violation { promise, what });
+            }
+            for aside in &held.aside {
+                let forged = matches!(aside.from, From::Site(site) if self.ledger.is_forged(site, &aside.key));
+                if !forged && !self.is_true(aside, end) {
+                    let what = format!("{} has set {} aside: {aside}", name_of(end), shown(&aside.key));
+                    found.push(Violation { promise, what });
+                }
+            }
+        }
+        found
+    }
+}
+
+#[cfg(test)]
+#[path = "judge_tests.rs"]
+mod tests;

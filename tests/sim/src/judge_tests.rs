@@ -1,0 +1,234 @@
+//! A judge that cannot find what is wrong proves nothing.
+
+use super::*;
+use crate::ledger::Ledger;
+
+fn key(table: &str, id: &str) -> Key {
+    (table.to_owned(), id.to_owned())
+}
+
+fn asset(text: &str, store: &str) -> String {
+    format!(r#"{{"id":"a","notes":"{text}","store_id":"{store}"}}"#)
+}
+
+/// Central and two sites, each with a store, and one asset of the first, as the given versions on top of each other.
+struct World {
+    ledger: Ledger,
+    ends: Vec<Held>,
+}
+
+impl World {
+    fn new() -> Self {
+        let mut ledger = Ledger::default();
+        ledger.store_is_on("s1", 1);
+        ledger.store_is_on("s2", 2);
+        Self { ledger, ends: vec![Held::default(), Held::default(), Held::default()] }
+    }
+
+    /// An end writes over what it holds.
+    fn write(&mut self, end: usize, key: &Key, content: Option<&str>) -> usize {
+        let held = self.ends[end].records.get(key).cloned();
+        match content {
+            Some(content) => self.ends[end].records.insert(key.clone(), content.to_owned()),
+            None => self.ends[end].records.remove(key),
+        };
+        self.ledger.wrote(end, key.clone(), held.as_deref(), content.map(str::to_owned))
+    }
+
+    /// An end has what another has.
+    fn copy(&mut self, from: usize, to: usize, key: &Key) {
+        match self.ends[from].records.get(key).cloned() {
+            Some(content) => self.ends[to].records.insert(key.clone(), content),
+            None => self.ends[to].records.remove(key),
+        };
+    }
+
+    fn set_aside(&mut self, site: usize, key: &Key, content: &str, cause: &'static str, waits_for: Option<Key>) {
+        let (key, content) = (key.clone(), Some(content.to_owned()));
+        self.ends[0].aside.push(Aside { from: From::Site(site), key, content, cause, waits_for });
+    }
+
+    fn broken(&self) -> Vec<Promise> {
+        let mut broken: Vec<Promise> = judge(&self.ledger, &self.ends).into_iter().map(|found| found.promise).collect();
+        broken.dedup();
+        broken
+    }
+}
+
+#[test]
+fn a_world_in_order() {
+    let mut world = World::new();
+    let key = key("asset", "a");
+    world.write(1, &key, Some(&asset("v1", "s1")));
+    world.copy(1, 0, &key);
+    assert_eq!(world.broken(), []);
+    world.write(0, &key, Some(&asset("v2", "s1")));
+    world.copy(0, 1, &key);
+    assert_eq!(world.broken(), []);
+}
+
+#[test]
+fn a_lost_version_is_found() {
+    let mut world = World::new();
+    let key = key("asset", "a");
+    world.write(1, &key, Some(&asset("v1", "s1")));
+    assert_eq!(world.broken(), [Promise::NothingIsLost], "it never came to central");
+    world.copy(1, 0, &key);
+    world.write(0, &key, Some(&asset("v2", "s1")));
+    world.copy(1, 0, &key);
+    assert_eq!(world.broken(), [Promise::NothingIsLost], "the older one came back over the newer");
+}
+
+#[test]
+fn a_lost_deletion_and_a_record_that_comes_back_are_found() {
+    let mut world = World::new();
+    let key = key("preference", "p");
+    let content = r#"{"id":"p","store_id":null,"value":"v1"}"#;
+    world.write(0, &key, Some(content));
+    world.copy(0, 1, &key);
+    world.copy(0, 2, &key);
+    world.write(0, &key, None);
+    assert_eq!(world.broken(), [Promise::QuietMeansEqual], "the sites were not told");
+    world.copy(0, 1, &key);
+    world.copy(0, 2, &key);
+    assert_eq!(world.broken(), []);
+    world.ends[0].records.insert(key.clone(), content.to_owned());
+    assert!(world.broken().contains(&Promise::NothingIsLost), "the deletion is lost");
+}
+
+#[test]
+fn of_versions_that_did_not_know_each_other_any_may_win() {
+    let mut world = World::new();
+    let key = key("name_oms_fields", "n");
+    let content = |text: &str| format!(r#"{{"id":"n","properties":"{text}"}}"#);
+    world.write(1, &key, Some(&content("v1")));
+    world.write(2, &key, Some(&content("v2")));
+    for winner in [1, 2] {
+        world.copy(winner, 0, &key);
+        let loser = 3 - winner;
+        assert_eq!(world.broken(), [Promise::QuietMeansEqual]);
+        let other = world.ends[loser].records[&key].clone();
+        world.copy(0, loser, &key);
+        assert_eq!(world.broken(), [], "site {winner} wins");
+        world.ends[loser].records.insert(key.clone(), other);
+    }
+}
+
+#[test]
+fn only_a_true_reason_excuses_what_is_set_aside() {
+    let mut world = World::new();
+    let log = key("asset_log", "l");
+    let content = r#"{"id":"l","asset_id":"a","comment":"v1"}"#;
+    world.write(1, &log, Some(content));
+    world.set_aside(1, &log, content, "waiting", Some(key("asset", "a")));
+    assert_eq!(world.broken(), [], "its asset is not there");
+    world.write(0, &key("asset", "a"), Some(&asset("v2", "s2")));
+    world.copy(0, 2, &key("asset", "a"));
+    assert_eq!(world.broken(), [Promise::NothingIsLost, Promise::ItEnds], "its asset is there");
+
+    let mut world = World::new();
+    let form = key("rnr_form", "r");
+    let content = r#"{"id":"r","store_id":"s1","comment":"v1"}"#;
+    world.write(1, &form, Some(content));
+    world.set_aside(1, &form, content, "refused", None);
+    let all = [Promise::NothingIsLost, Promise::QuietMeansEqual, Promise::ItEnds];
+    assert_eq!(world.broken(), all, "its store never moved");
+    world.ledger.store_is_on("s1", 2);
+    assert_eq!(world.broken(), [], "its store had moved");
+}
+
+#[test]
+fn forged_records_are_found_wherever_they_are_but_in_quarantine() {
+    let mut world = World::new();
+    let key = key("campaign", "c");
+    let forged = format!(r#"{{"id":"c","name":"{FORGED}"}}"#);
+    world.ledger.was_forged(2, key.clone());
+    world.set_aside(2, &key, &forged, "refused", None);
+    assert_eq!(world.broken(), []);
+    for end in 0..3 {
+        world.ends[end].records.insert(key.clone(), forged.clone());
+        assert!(world.broken().contains(&Promise::OnlyWhoMayChanges), "at {end}");
+        world.ends[end].records.clear();
+    }
+}
+
+#[test]
+fn a_leak_is_found_on_the_wire_and_at_the_site() {
+    let mut world = World::new();
+    let key = key("asset", "a");
+    let content = asset("v1", "s1");
+    world.write(1, &key, Some(&content));
+    world.copy(1, 0, &key);
+    let body = |content: &str| {
+        let record = format!(r#"{{"tableName":"asset","recordId":"a","action":"Update","recordData":{content}}}"#);
+        format!(
+            r#"{{"data":{{"end_cursor":1,"total_records":1,"is_last_batch":true,"records":[{{"cursor":1,"record":{record}}}]}}}}"#
+        )
+    };
+    let promises = |world: &World, site: usize, body: &str| -> Vec<Promise> {
+        pulled(&world.ledger, site, body.as_bytes()).into_iter().map(|found| found.promise).collect()
+    };
+    assert_eq!(promises(&world, 1, &body(&content)), []);
+    assert_eq!(promises(&world, 2, &body(&content)), [Promise::OnlyOnesOwnArrives]);
+    assert_eq!(promises(&world, 1, &body(&asset("v1", "s2"))), [Promise::OnlyWhoMayChanges], "nobody wrote that");
+    world.copy(0, 2, &key);
+    assert_eq!(world.broken(), [Promise::QuietMeansEqual]);
+    world.ledger.store_is_on("s1", 2);
+    assert_eq!(promises(&world, 2, &body(&content)), [], "its store moved there");
+}
+
+#[test]
+fn vaccinations_belong_where_their_patient_is_seen() {
+    let mut world = World::new();
+    let key = key("vaccination", "v");
+    world.write(0, &key, Some(r#"{"id":"v","patient_id":"p","comment":"v1"}"#));
+    assert_eq!(world.broken(), []);
+    let join = ("name_store_join".to_owned(), "j".to_owned());
+    world.write(2, &join, Some(r#"{"ID":"j","name_ID":"p","store_ID":"s2"}"#));
+    world.copy(2, 0, &join);
+    assert_eq!(world.broken(), [Promise::QuietMeansEqual], "site 2 sees the patient");
+    world.copy(0, 2, &key);
+    assert_eq!(world.broken(), []);
+    world.copy(0, 1, &key);
+    assert_eq!(world.broken(), [Promise::QuietMeansEqual], "site 1 does not");
+}
+
+#[test]
+fn a_restore_makes_void_what_nobody_holds() {
+    let mut world = World::new();
+    let key = key("asset", "a");
+    let first = world.write(1, &key, Some(&asset("v1", "s1")));
+    world.copy(1, 0, &key);
+    let second = world.write(0, &key, Some(&asset("v2", "s1")));
+    let third = world.write(0, &key, Some(&asset("v3", "s1")));
+    world.copy(1, 0, &key);
+    assert_eq!(world.broken(), [Promise::NothingIsLost]);
+    world.ledger.only_these_count(&key, &[first].into(), Some(first));
+    assert!(world.ledger.versions[second].is_void && world.ledger.versions[third].is_void);
+    assert_eq!(world.broken(), []);
+}
+
+#[test]
+fn what_was_staged_and_never_looked_at_is_found() {
+    let mut world = World::new();
+    let key = key("system_log", "l");
+    let staged = Aside { from: From::Site(1), key, content: None, cause: "staged", waits_for: None };
+    world.ends[0].staged.push(staged);
+    assert_eq!(world.broken(), [Promise::ItEnds]);
+}
+
+#[test]
+fn a_cursor_that_falls_is_found() {
+    let none = [false; 3];
+    assert_eq!(cursors(1, [5, 6, 7], [5, 6, 7], none), None);
+    assert_eq!(cursors(1, [5, 6, 7], [8, 9, 9], none), None);
+    for cursor in 0..3 {
+        let mut after = [5, 6, 7];
+        after[cursor] = 0;
+        let found = cursors(1, [5, 6, 7], after, none).map(|found| found.promise);
+        assert_eq!(found, Some(Promise::CursorsNeverGoBack));
+        let mut may = none;
+        may[cursor] = true;
+        assert_eq!(cursors(1, [5, 6, 7], after, may), None, "it may");
+    }
+}

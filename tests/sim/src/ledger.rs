@@ -1,0 +1,218 @@
+//! The judge's own book: every version of every record that a host wrote and was told so, who wrote it, and what it was
+//! written on top of.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::rules::{self, Rule, rule_of};
+
+/// A record: table and id.
+pub type Key = (String, String);
+
+/// Something that was written: a content, or that the record is gone.
+#[derive(Debug, Clone)]
+pub struct Version {
+    /// Of this record.
+    pub key: Key,
+    /// By this end; 0 is central.
+    pub by: usize,
+    /// Nothing for a deletion.
+    pub content: Option<String>,
+    /// All versions that its writer's end had seen of the record, one on top of the other.
+    pub ancestors: BTreeSet<usize>,
+    /// Whether a restore took it away: it may show up again, but nobody may demand it.
+    pub is_void: bool,
+}
+
+/// All that was acknowledged, and where stores were over time.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    /// The versions, by number.
+    pub versions: Vec<Version>,
+    of_record: BTreeMap<Key, Vec<usize>>,
+    of_content: BTreeMap<(Key, String), usize>,
+    /// For each store the sites that it was on, the last of which it is on now.
+    stores: BTreeMap<String, Vec<usize>>,
+    /// What a proxy said is too large, though it stood alone: site and content.
+    too_large: BTreeSet<(usize, Key, Option<String>)>,
+    /// What a rogue pushed with the credentials of a site.
+    forged: BTreeSet<(usize, Key)>,
+    /// The ends that were restored from a backup.
+    pub restored: BTreeSet<usize>,
+}
+
+impl Ledger {
+    /// Notes that a store is on a site from now on.
+    pub fn store_is_on(&mut self, store: &str, site: usize) {
+        self.stores.entry(store.to_owned()).or_default().push(site);
+    }
+
+    /// Notes that a store did not come to the site that was noted last.
+    pub fn store_did_not_move(&mut self, store: &str) {
+        // Somebody may have been told of it; so the site stays among those that the store was on.
+        if let Some(sites) = self.stores.get_mut(store).filter(|sites| sites.len() > 1) {
+            sites.push(sites[sites.len() - 2]);
+        }
+    }
+
+    /// Notes that a rogue pushed this record with the credentials of a site.
+    pub fn was_forged(&mut self, site: usize, key: Key) {
+        self.forged.insert((site, key));
+    }
+
+    /// Whether a rogue pushed this record with the credentials of a site.
+    pub fn is_forged(&self, site: usize, key: &Key) -> bool {
+        self.forged.contains(&(site, key.clone()))
+    }
+
+    /// Notes that a site was told that this record alone is too large.
+    pub fn was_too_large(&mut self, site: usize, key: Key, content: Option<String>) {
+        self.too_large.insert((site, key, content));
+    }
+
+    /// Whether a site was told that this record alone is too large.
+    pub fn is_too_large(&self, site: usize, key: &Key, content: Option<&str>) -> bool {
+        self.too_large.contains(&(site, key.clone(), content.map(str::to_owned)))
+    }
+
+    /// Notes a write that was acknowledged; `held` is what the end held before.
+    pub fn wrote(&mut self, by: usize, key: Key, held: Option<&str>, content: Option<String>) -> usize {
+        let before = held.and_then(|held| self.version(&key, held));
+        if let Some(known) = content.as_deref().and_then(|content| self.version(&key, content)) {
+            // The same text again is the same version, unless the record comes back to what it was long ago.
+            let comes_back = before.is_some_and(|before| self.versions[before].ancestors.contains(&known));
+            if !comes_back {
+                return known;
+            }
+        }
+        let mut ancestors = BTreeSet::new();
+        let parents: Vec<usize> = match held {
+            Some(_) => before.into_iter().collect(),
+            // Nothing there: on top of the deletions that were made here, at least.
+            None => self.of(&key).filter(|(_, v)| v.by == by && v.content.is_none()).map(|(n, _)| n).collect(),
+        };
+        for parent in parents {
+            ancestors.extend(self.versions[parent].ancestors.iter().copied());
+            ancestors.insert(parent);
+        }
+        let number = self.versions.len();
+        if let Some(content) = &content {
+            self.of_content.insert((key.clone(), content.clone()), number);
+        }
+        self.of_record.entry(key.clone()).or_default().push(number);
+        self.versions.push(Version { key, by, content, ancestors, is_void: false });
+        number
+    }
+
+    /// After a restore of central: of a record only these versions count, none of them on top of another, except that
+    /// what central holds (`here`) stays below what was written on top of it. All others are void.
+    pub fn only_these_count(&mut self, key: &Key, counts: &BTreeSet<usize>, here: Option<usize>) {
+        for number in self.of_record.get(key).cloned().unwrap_or_default() {
+            let version = &mut self.versions[number];
+            version.is_void |= !counts.contains(&number);
+            if counts.contains(&number) {
+                version.ancestors.retain(|ancestor| Some(*ancestor) == here || !counts.contains(ancestor));
+            }
+        }
+    }
+
+    /// The version of a record with this content.
+    pub fn version(&self, key: &Key, content: &str) -> Option<usize> {
+        self.of_content.get(&(key.clone(), content.to_owned())).copied()
+    }
+
+    /// The versions of a record.
+    pub fn of(&self, key: &Key) -> impl Iterator<Item = (usize, &Version)> {
+        self.of_record.get(key).into_iter().flatten().map(|number| (*number, &self.versions[*number]))
+    }
+
+    /// All records that were ever written.
+    pub fn records(&self) -> impl Iterator<Item = &Key> {
+        self.of_record.keys()
+    }
+
+    /// The versions that were written on top of this one.
+    pub fn on_top_of(&self, version: usize) -> impl Iterator<Item = (usize, &Version)> {
+        let key = &self.versions[version].key;
+        self.of(key).filter(move |(_, later)| later.ancestors.contains(&version))
+    }
+
+    /// The site that a store is on now.
+    pub fn site_of(&self, store: &str) -> Option<usize> {
+        self.stores.get(store)?.last().copied()
+    }
+
+    /// Whether a store was ever on a site.
+    pub fn was_on(&self, store: &str, site: usize) -> bool {
+        self.stores.get(store).is_some_and(|sites| sites.contains(&site))
+    }
+
+    /// Whether a store was ever on another site.
+    pub fn was_elsewhere(&self, store: &str, site: usize) -> bool {
+        self.stores.get(store).is_none_or(|sites| sites.iter().any(|other| *other != site))
+    }
+
+    /// The stores that exist.
+    pub fn stores(&self) -> impl Iterator<Item = &str> {
+        self.stores.keys().map(String::as_str)
+    }
+
+    /// All stores that a record ever belonged to, over its versions and those of its parents; `None` among them if some
+    /// version belonged to none.
+    pub fn stores_ever(&self, key: &Key) -> BTreeSet<Option<String>> {
+        let mut stores = BTreeSet::new();
+        for (_, version) in self.of(key) {
+            let Some(content) = &version.content else { continue };
+            let Some(rule) = rule_of(&key.0, Some(content)) else { continue };
+            match rule.store {
+                rules::StoreOf::Parent(field, table) => match rules::text(&rules::fields(content), field) {
+                    Some(parent) => {
+                        let parent = (table.to_owned(), parent);
+                        let before = stores.len();
+                        stores.extend(self.stores_ever(&parent));
+                        if stores.len() == before {
+                            stores.insert(None);
+                        }
+                    }
+                    None => {
+                        stores.insert(None);
+                    }
+                },
+                _ => {
+                    stores.insert(rules::store_of(rule, content, |_, _| None));
+                }
+            }
+        }
+        stores
+    }
+
+    /// Whether a site may ever have received a record.
+    pub fn was_for(&self, site: usize, key: &Key) -> bool {
+        let mut rules: Vec<&Rule> = Vec::new();
+        for (_, version) in self.of(key) {
+            rules.extend(rule_of(&key.0, version.content.as_deref()));
+        }
+        rules.iter().any(|rule| match rule.audience {
+            rules::Audience::Everyone | rules::Audience::Legacy => true,
+            rules::Audience::Nobody => false,
+            rules::Audience::Store => self.stores_ever(key).iter().flatten().any(|store| self.was_on(store, site)),
+            rules::Audience::StoreOrEveryone => {
+                self.stores_ever(key).iter().any(|store| store.as_ref().is_none_or(|store| self.was_on(store, site)))
+            }
+            rules::Audience::Patient => self.patients_ever(key).iter().any(|patient| self.was_seen_on(patient, site)),
+        })
+    }
+
+    fn patients_ever(&self, key: &Key) -> BTreeSet<String> {
+        let contents = self.of(key).filter_map(|(_, version)| version.content.as_deref());
+        contents.filter_map(|content| rules::text(&rules::fields(content), "patient_id")).collect()
+    }
+
+    fn was_seen_on(&self, patient: &str, site: usize) -> bool {
+        self.versions.iter().filter(|version| version.key.0 == "name_store_join").any(|version| {
+            let Some(content) = &version.content else { return false };
+            let fields = rules::fields(content);
+            rules::text(&fields, "name_ID").as_deref() == Some(patient)
+                && rules::text(&fields, "store_ID").is_some_and(|store| self.was_on(&store, site))
+        })
+    }
+}

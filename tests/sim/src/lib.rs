@@ -1,0 +1,27 @@
+//! A deterministic simulator: one seed makes one world, in which hosts write, lines break, processes die and clocks are
+//! wrong, and a judge who asks the engine nothing says whether its promises held.
+
+mod backup;
+pub mod clock;
+pub mod disk;
+pub mod events;
+pub mod hosts;
+pub mod judge;
+pub mod known;
+pub mod ledger;
+pub mod network;
+#[cfg(feature = "planted-bugs")]
+pub mod planted;
+pub mod rules;
+pub mod run;
+pub mod runner;
+pub mod swarm;
+pub mod trace;
+pub mod world;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// A mutex of a run that panicked is still read, to say what happened.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,137 @@
+//! `sim`: runs seeds of the simulator, and says which break a promise.
+
+use std::process::ExitCode;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use sync_sim::runner::{Seed, Tally, kept, run_all};
+use sync_sim::swarm::Fault;
+
+const USAGE: &str = "\
+sim [--kept] [--from SEED] [--seeds N] [--seconds T] [--sqlite] [--threads N]
+sim --seed SEED [--trace] [--sqlite]
+sim --mutations [--seeds N]      (needs the feature planted-bugs)
+
+Without --from, seeds begin at a number of the time of day, which is printed.
+--kept runs the seeds of tests/sim/seeds.txt first.";
+
+#[derive(Debug, Default)]
+struct Args {
+    seed: Option<u64>,
+    from: Option<u64>,
+    seeds: Option<u64>,
+    seconds: Option<u64>,
+    threads: Option<usize>,
+    kept: bool,
+    trace: bool,
+    sqlite: bool,
+    mutations: bool,
+}
+
+fn parse() -> Option<Args> {
+    let mut args = Args::default();
+    let mut words = std::env::args().skip(1);
+    while let Some(word) = words.next() {
+        let mut number = || words.next().and_then(|text| text.parse::<u64>().ok());
+        match word.as_str() {
+            "--seed" => args.seed = Some(number()?),
+            "--from" => args.from = Some(number()?),
+            "--seeds" => args.seeds = Some(number()?),
+            "--seconds" => args.seconds = Some(number()?),
+            "--threads" => args.threads = usize::try_from(number()?).ok(),
+            "--kept" => args.kept = true,
+            "--trace" => args.trace = true,
+            "--sqlite" => args.sqlite = true,
+            "--mutations" => args.mutations = true,
+            _ => return None,
+        }
+    }
+    Some(args)
+}
+
+fn main() -> ExitCode {
+    let Some(args) = parse() else {
+        eprintln!("{USAGE}");
+        return ExitCode::from(2);
+    };
+    // A panic of the engine is a broken promise, and is told as one.
+    std::panic::set_hook(Box::new(|_| {}));
+    let threads = args.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+    if args.mutations {
+        return mutations(threads, args.seeds.unwrap_or(2000));
+    }
+    if let Some(number) = args.seed {
+        return replay(Seed::new(number, args.sqlite), args.trace);
+    }
+    if args.kept {
+        let seeds = kept();
+        let tally = run_all(threads, None, |place| seeds.get(usize::try_from(place).ok()?).copied());
+        println!("{} kept seeds, {:.1} s", tally.seeds, tally.took.as_secs_f64());
+        if failed(&tally) {
+            return ExitCode::FAILURE;
+        }
+    }
+    let from = args
+        .from
+        .unwrap_or_else(|| SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() * 100_000));
+    let count = args.seeds.unwrap_or(if args.seconds.is_some() { u64::MAX } else { 1000 });
+    let time = args.seconds.map(Duration::from_secs);
+    println!("seeds from {from} on");
+    let tally =
+        run_all(threads, time, |place| (place < count).then(|| Seed::new(from.wrapping_add(place), args.sqlite)));
+    show(&tally);
+    if failed(&tally) { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+fn show(tally: &Tally) {
+    let seconds = tally.took.as_secs_f64();
+    println!(
+        "{} seeds ({} over SQLite), {} events, {seconds:.1} s: {:.0} seeds a second",
+        tally.seeds,
+        tally.sqlite,
+        tally.events,
+        tally.seeds as f64 / seconds.max(0.001)
+    );
+    let faults: Vec<String> =
+        Fault::ALL.iter().zip(tally.faults).map(|(fault, count)| format!("{fault:?} {count}")).collect();
+    println!("faults: {}", faults.join(", "));
+}
+
+fn failed(tally: &Tally) -> bool {
+    let Some((seed, _)) = tally.broken else { return false };
+    replay(seed, true);
+    true
+}
+
+fn replay(seed: Seed, trace: bool) -> ExitCode {
+    let verdict = seed.run(trace);
+    for line in &verdict.trace {
+        println!("{line}");
+    }
+    if verdict.violations.is_empty() {
+        println!("seed {}: all promises held, {} events", seed.number, verdict.events);
+        return ExitCode::SUCCESS;
+    }
+    for violation in &verdict.violations {
+        println!("seed {}: {violation}", seed.number);
+    }
+    println!("again: {}", seed.command());
+    ExitCode::FAILURE
+}
+
+#[cfg(feature = "planted-bugs")]
+fn mutations(threads: usize, seeds_max: u64) -> ExitCode {
+    let found = sync_sim::planted::hunt(threads, seeds_max, |found| {
+        let (seeds, how) = found.seed.as_ref().map_or(("none".to_owned(), ""), |(seed, how)| (seed.to_string(), how));
+        let how: String = how.chars().take(110).collect();
+        println!("{:<24} {seeds:>6}  {how}", format!("{:?}", found.bug));
+    });
+    let missed = found.iter().filter(|found| found.seed.is_none()).count();
+    println!("{} bugs planted, {missed} not found in {seeds_max} seeds", found.len());
+    if missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+#[cfg(not(feature = "planted-bugs"))]
+fn mutations(_: usize, _: u64) -> ExitCode {
+    eprintln!("built without bugs: cargo run --release -p sync-sim --features planted-bugs -- --mutations");
+    ExitCode::from(2)
+}

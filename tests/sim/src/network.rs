@@ -1,0 +1,217 @@
+//! The line of a site to the servers, on which everything may happen to a request and to its answer.
+
+use std::io::Read as _;
+use std::sync::Weak;
+use std::time::Duration;
+
+use serde_json::Value;
+use sync_core::protocol::v6::{Action, PushRequest};
+use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
+
+use crate::judge;
+use crate::lock;
+use crate::run::{Chance, Late, Phase, Sim, Spot};
+use crate::swarm::Fault;
+use crate::world::ADDRESS;
+
+/// How long a copy of a request may be under way.
+const LATE: Duration = Duration::from_secs(600);
+
+/// The line of a site.
+pub struct Network {
+    sim: Weak<Sim>,
+    site: usize,
+}
+
+impl Network {
+    pub(crate) fn of(sim: Weak<Sim>, site: usize) -> Self {
+        Self { sim, site }
+    }
+}
+
+impl Transport for Network {
+    fn send(&self, request: &HttpRequest) -> Result<HttpResponse, TransportError> {
+        let Some(sim) = self.sim.upgrade() else {
+            return Err(TransportError::Unreachable("the world has ended".into()));
+        };
+        sim.send(self.site, request)
+    }
+
+    fn is_concurrent(&self) -> bool {
+        false
+    }
+}
+
+impl Sim {
+    fn send(&self, site: usize, request: &HttpRequest) -> Result<HttpResponse, TransportError> {
+        let millis = 1 + self.roll(Chance::Faults, usize::try_from(self.swarm.latency).unwrap_or(1));
+        self.time.pass(Duration::from_millis(millis as u64));
+        self.meanwhile(Spot::Request, site);
+        if let Some(error) = self.unreachable(site, request) {
+            self.note(|| format!("site {site} cannot send {request:?}: {error}"));
+            return Err(error);
+        }
+        if self.strikes(Fault::DeliveredLate) {
+            let until = self.time.now() + LATE;
+            lock(&self.state).late.push(Late { site, request: request.clone(), until });
+        }
+        if self.strikes(Fault::RequestLost) {
+            self.note(|| format!("site {site}: lost on its way: {request:?}"));
+            return Err(self.broken_line());
+        }
+        if let Some(response) = self.proxy_answer(site, request) {
+            self.note(|| format!("site {site}: status {} from a proxy to {request:?}", response.status));
+            return Ok(response);
+        }
+        let Some(mut response) = self.deliver(site, request) else {
+            return Err(TransportError::Broken("central died".into()));
+        };
+        if self.strikes(Fault::DeliveredTwice) {
+            self.note(|| format!("site {site}: delivered twice: {request:?}"));
+            self.deliver(site, request);
+        }
+        self.meanwhile(Spot::Request, site);
+        if self.strikes(Fault::ResponseLost) {
+            self.note(|| format!("site {site}: its answer was lost: {request:?}"));
+            return Err(self.broken_line());
+        }
+        if self.strikes(Fault::CutOff) {
+            return Err(TransportError::CutOff("the line broke".into()));
+        }
+        if self.strikes(Fault::CutJson) {
+            let kept = self.roll(Chance::Faults, response.body.len());
+            response.body.truncate(kept);
+            self.note(|| format!("site {site}: the answer was cut after {kept} bytes"));
+        }
+        Ok(response)
+    }
+
+    /// Why no request gets through now.
+    fn unreachable(&self, site: usize, request: &HttpRequest) -> Option<TransportError> {
+        let state = lock(&self.state);
+        let is_legacy = request.url.contains("/sync/v5/");
+        if state.partitioned[site] || (is_legacy && state.legacy_down) || (!is_legacy && state.v6_down) {
+            return Some(TransportError::Unreachable("no way there".into()));
+        }
+        self.ends[0].is_down().then(|| TransportError::Broken("nobody listens".into()))
+    }
+
+    fn broken_line(&self) -> TransportError {
+        match self.roll(Chance::Faults, 4) {
+            0 => TransportError::Unreachable("the line is gone".into()),
+            1 => TransportError::TimedOut("no answer".into()),
+            2 => TransportError::Broken("reset".into()),
+            _ => TransportError::CutOff("the line broke".into()),
+        }
+    }
+
+    /// An answer that did not come from central.
+    fn proxy_answer(&self, site: usize, request: &HttpRequest) -> Option<HttpResponse> {
+        if self.strikes(Fault::WebPage) {
+            let mut page = HttpResponse::text(200, "<html><body>Please log in to the network</body></html>");
+            page.headers = vec![("content-type".to_owned(), "text/html".to_owned())];
+            return Some(page);
+        }
+        if !self.strikes(Fault::BadStatus) {
+            return None;
+        }
+        let status = [408, 413, 429, 500, 502, 503][self.roll(Chance::Faults, 6)];
+        if status == 413 {
+            self.was_too_large(site, request);
+            lock(&self.state).late.retain(|late| late.site != site || late.request != *request);
+        }
+        Some(HttpResponse::text(status, "a proxy"))
+    }
+
+    /// Hands a request to central; nothing if that is down, or dies of it.
+    pub(crate) fn deliver(&self, site: usize, request: &HttpRequest) -> Option<HttpResponse> {
+        if self.ends[0].is_down() {
+            return None;
+        }
+        let central = lock(&self.state).central.clone()?;
+        let mut received = request.clone();
+        received.url = request.url.strip_prefix(ADDRESS).unwrap_or(&request.url).to_owned();
+        received.headers.push(("host".to_owned(), ADDRESS.trim_start_matches("http://").to_owned()));
+        lock(&self.state).answering += 1;
+        let response = central.handle(&received);
+        lock(&self.state).answering -= 1;
+        if received.url.ends_with("/pull") {
+            let found = judge::pulled(&lock(&self.ledger), site, &response.body);
+            for violation in found {
+                self.violate(violation.promise, violation.what);
+            }
+        }
+        self.note(|| {
+            format!(
+                "site {site} {request:?}{} -> {} {}",
+                told(&unzipped(request)),
+                response.status,
+                told(&response.body)
+            )
+        });
+        (!self.notice_crash(0)).then_some(response)
+    }
+
+    /// Hands a copy of an old request to central.
+    pub(crate) fn deliver_late(&self) {
+        let now = self.time.now();
+        let late = {
+            let mut state = lock(&self.state);
+            state.late.retain(|late| late.until > now);
+            state.late.len()
+        };
+        if late == 0 || (lock(&self.state).phase == Phase::SetUp) {
+            return;
+        }
+        let chosen = self.roll(Chance::Events, late);
+        let late = lock(&self.state).late.swap_remove(chosen);
+        self.note(|| format!("site {}: arrives late: {:?}", late.site, late.request));
+        self.deliver(late.site, &late.request);
+    }
+}
+
+/// The body of a request as it was before it was compressed.
+fn unzipped(request: &HttpRequest) -> Vec<u8> {
+    let mut json = request.body.clone();
+    if request.header("content-encoding") == Some("gzip") {
+        json.clear();
+        let _ = flate2::read::MultiGzDecoder::new(request.body.as_slice()).read_to_end(&mut json);
+    }
+    json
+}
+
+/// A message in a few words.
+fn told(body: &[u8]) -> String {
+    let message: Value = serde_json::from_slice(body).unwrap_or_default();
+    let batch = if message["batch"].is_object() { &message["batch"] } else { &message["data"] };
+    let Some(records) = batch["records"].as_array() else {
+        let text = String::from_utf8_lossy(body);
+        return if text.contains("passwordSha256") {
+            format!(" from {}", message["cursor"])
+        } else {
+            text.into_owned()
+        };
+    };
+    let mut told = format!(" (up to {}, last {})", batch["end_cursor"], batch["is_last_batch"]);
+    for element in records {
+        let record = &element["record"];
+        let content = (record["action"] != "Delete").then(|| record["recordData"].to_string());
+        let (table, id) =
+            (record["tableName"].as_str().unwrap_or_default(), record["recordId"].as_str().unwrap_or_default());
+        told.push_str(&format!("\n        {} {table} {id}: {}", element["cursor"], judge::short(content.as_deref())));
+    }
+    told
+}
+
+impl Sim {
+    /// Tells the judge that a record was called too large, if it stood alone in its request.
+    fn was_too_large(&self, site: usize, request: &HttpRequest) {
+        let Ok(push) = serde_json::from_slice::<PushRequest>(&unzipped(request)) else { return };
+        if let [element] = push.batch.records.as_slice() {
+            let record = &element.record;
+            let key = (record.table_name.to_string(), record.record_id.to_string());
+            let content = (record.action != Action::Delete).then(|| record.record_data.as_str().to_owned());
+            lock(&self.ledger).was_too_large(site, key, content);
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Runs many seeds on several threads, each seed on one of them, until one breaks a promise or the time is over.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use crate::lock;
+use crate::run::{Options, Verdict, run};
+use crate::swarm::Fault;
+
+/// Every so many seeds, one runs over SQLite.
+const SQLITE_EVERY: u64 = 20;
+
+/// A seed that is to be run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Seed {
+    /// Its number.
+    pub number: u64,
+    /// Whether its ends keep what they have in SQLite files.
+    pub sqlite: bool,
+}
+
+impl Seed {
+    /// A seed in the storage that is its own, unless SQLite is asked for.
+    pub fn new(number: u64, sqlite: bool) -> Self {
+        Self { number, sqlite: sqlite || number % SQLITE_EVERY == SQLITE_EVERY - 1 }
+    }
+
+    /// Runs it.
+    pub fn run(self, trace: bool) -> Verdict {
+        run(self.number, Options { sqlite: self.sqlite, trace })
+    }
+
+    /// The one command that runs it again.
+    pub fn command(self) -> String {
+        let sqlite = if self.sqlite { " --sqlite" } else { "" };
+        format!("cargo run --release -p sync-sim -- --seed {} --trace{sqlite}", self.number)
+    }
+}
+
+/// What many runs came to.
+#[derive(Debug, Default)]
+pub struct Tally {
+    /// The seeds that ran.
+    pub seeds: u64,
+    /// How many of them over SQLite.
+    pub sqlite: u64,
+    /// The things that happened in them.
+    pub events: u64,
+    /// The faults of each kind.
+    pub faults: [u64; Fault::ALL.len()],
+    /// The first seed that broke a promise, with what it broke.
+    pub broken: Option<(Seed, Verdict)>,
+    /// How long it took.
+    pub took: Duration,
+}
+
+impl Tally {
+    fn add(&mut self, seed: Seed, verdict: Verdict) {
+        self.seeds += 1;
+        self.sqlite += u64::from(seed.sqlite);
+        self.events += verdict.events;
+        for (sum, faults) in self.faults.iter_mut().zip(verdict.faults) {
+            *sum += faults;
+        }
+        let first = self.broken.as_ref().is_none_or(|(other, _)| seed.number < other.number);
+        if !verdict.violations.is_empty() && first {
+            self.broken = Some((seed, verdict));
+        }
+    }
+}
+
+/// Runs seeds, given by their place, until one breaks a promise, there are no more, or the time is over.
+pub fn run_all(threads: usize, time: Option<Duration>, seed: impl Fn(u64) -> Option<Seed> + Sync) -> Tally {
+    let began = Instant::now();
+    let tally = Mutex::new(Tally::default());
+    let (next, stop) = (AtomicU64::new(0), AtomicBool::new(false));
+    let work = || {
+        while !stop.load(Relaxed) && time.is_none_or(|time| began.elapsed() < time) {
+            let Some(seed) = seed(next.fetch_add(1, Relaxed)) else { return };
+            let verdict = seed.run(false);
+            if !verdict.violations.is_empty() {
+                stop.store(true, Relaxed);
+            }
+            lock(&tally).add(seed, verdict);
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..threads.max(1) {
+            scope.spawn(work);
+        }
+    });
+    let mut tally = tally.into_inner().unwrap_or_default();
+    tally.took = began.elapsed();
+    tally
+}
+
+/// The seeds that once broke a promise: a number a line, `sqlite` if it ran there, and why.
+pub fn kept() -> Vec<Seed> {
+    let lines = include_str!("../seeds.txt").lines().filter(|line| !line.starts_with('#'));
+    let seeds = lines.filter_map(|line| {
+        let mut words = line.split_whitespace();
+        let number = words.next()?.parse().ok()?;
+        Some(Seed { number, sqlite: words.next() == Some("sqlite") })
+    });
+    seeds.collect()
+}

@@ -1,0 +1,199 @@
+//! The world at the beginning, and what its ends hold.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use sync_core::central::LocalSites;
+use sync_core::protocol::PasswordHash;
+use sync_core::protocol::v6::Action;
+use sync_core::record::{RecordData, SiteId, StoreId};
+use sync_core::storage::{Buffered, MemoryStorage, SiteEntry, Source, StagedKind, Storage};
+use sync_core::{Audience, ChangeAction, NewChange, Settings, Silent, Site, SyncConfig, Timestamp};
+
+use crate::disk::Disk;
+use crate::judge::{Aside, From, Held};
+use crate::ledger::Key;
+use crate::lock;
+use crate::network::Network;
+use crate::run::Sim;
+
+/// The password of every site.
+pub(crate) const PASSWORD: &str = "simulated";
+
+/// A slow hash of what sites send for it, made with the least effort that the format knows: a world is made in a
+/// millisecond.
+const SECRET: &str = "$argon2id$v=19$m=8,t=1,p=1$c2ltdWxhdG9yLXNhbHQhIQ$R67Wa/rKxpBwwKgcgYCQMgGkNwQUh1Oz1mylGBntc68";
+
+/// Where sites reach the legacy half, and central too.
+pub(crate) const ADDRESS: &str = "http://central.sim";
+
+/// A folder for the files of the ends, in memory where the system offers that.
+pub(crate) fn folder() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a temporary folder")
+}
+
+/// Where an end keeps what it has.
+pub(crate) fn disk(folder: Option<&Path>, end: usize) -> Disk {
+    match folder {
+        Some(folder) => Disk::File(folder.join(format!("{end}.sqlite"))),
+        None => Disk::Memory(Arc::new(MemoryStorage::new())),
+    }
+}
+
+/// The name of the `n`th store of a site.
+pub(crate) fn store_name(site: usize, n: usize) -> String {
+    format!("store-{site}-{n}")
+}
+
+/// The place of the rogue's site among the ends: behind all others, with no honest program.
+pub(crate) fn rogue(sim: &Sim) -> usize {
+    sim.ends.len()
+}
+
+/// The name of a site.
+pub(crate) fn site_name(site: usize) -> String {
+    format!("site-{site}")
+}
+
+/// The number of a site on the wire.
+pub(crate) fn number(site: usize) -> SiteId {
+    SiteId(i32::try_from(site).unwrap_or(0) + 1)
+}
+
+/// Makes central, its list of sites and their stores, and sets the sites up. Nothing fails yet.
+pub(crate) fn set_up(sim: &Sim) {
+    let central = &sim.ends[0];
+    sim.sites().expect("a central database");
+    let storage = central.process().raw;
+    let txn = storage.write().expect("a transaction");
+    let stores = |site: usize| if site == rogue(sim) { 1 } else { sim.swarm.stores };
+    for site in 1..=rogue(sim) {
+        let entry = SiteEntry {
+            id: number(site),
+            uuid: format!("UUID-{site}"),
+            name: site_name(site),
+            secret: SECRET.to_owned(),
+            hardware_id: None,
+            last_pull_at: None,
+        };
+        txn.put_site(&entry).expect("a new site");
+        for n in 0..stores(site) {
+            let store = store_name(site, n);
+            // The list of stores keeps the name of a store that it knows; of a new one it would make one by chance.
+            let data =
+                serde_json::json!({"ID": store, "name_ID": format!("name-of-{store}"), "sync_id_remote_site": 0});
+            let change = NewChange {
+                table: "store".into(),
+                id: store.as_str().into(),
+                action: ChangeAction::Upsert,
+                store: None,
+                name: None,
+                source_site: None,
+                is_sync_update: false,
+                audience: Audience::Legacy,
+                changed_at: Timestamp::from_unix_millis(0),
+            };
+            txn.put_record(&RecordData::of(&data), &change).expect("a new store");
+        }
+    }
+    txn.commit().expect("a commit");
+    sim.restart(0);
+    for site in 1..=rogue(sim) {
+        for n in 0..stores(site) {
+            put_store(sim, &store_name(site, n), site).expect("a store");
+        }
+        if site == rogue(sim) {
+            break;
+        }
+        let settings = Settings {
+            legacy_url: ADDRESS.to_owned(),
+            site_name: sim.ends[site].name.clone(),
+            password: PasswordHash::of_password(PASSWORD),
+            hardware_id: Some(format!("machine-{site}")),
+        };
+        self::site(sim, site).set_up(&settings, &mut Silent).expect("set up");
+    }
+}
+
+/// Puts a store on a site, and tells the judge.
+pub(crate) fn put_store(sim: &Sim, store: &str, site: usize) -> sync_core::Result<()> {
+    let before = central_records(sim, store);
+    let sites: LocalSites = sim.sites()?;
+    // Told first: a site may ask while this is under way.
+    lock(&sim.ledger).store_is_on(store, site);
+    if let Err(error) = sites.add_store(store, store, &site_name(site), Some(StoreId::from(store))) {
+        lock(&sim.ledger).store_did_not_move(store);
+        return Err(error);
+    }
+    for ((key, held), (_, content)) in before.into_iter().zip(central_records(sim, store)) {
+        lock(&sim.ledger).wrote(0, key, held.as_deref(), content);
+    }
+    Ok(())
+}
+
+/// The records of a store and of its name, as central has them.
+fn central_records(sim: &Sim, store: &str) -> Vec<(Key, Option<String>)> {
+    let storage = sim.ends[0].process().raw;
+    let txn = storage.read().expect("a transaction");
+    let keys = [("store", store.to_owned()), ("name", format!("name-of-{store}"))];
+    let content = |table: &str, id: &str| txn.record(&table.into(), &id.into()).expect("a readable record");
+    let keys = keys.into_iter().map(|(table, id)| ((table.to_owned(), id.clone()), content(table, &id)));
+    keys.map(|(key, data)| (key, data.map(|data| data.as_str().to_owned()))).collect()
+}
+
+/// A site, over its storage as it is open now.
+pub(crate) fn site(sim: &Sim, index: usize) -> Site {
+    let end = &sim.ends[index];
+    let mut config = SyncConfig::default();
+    (config.pull_records, config.push_records_max) = sim.swarm.batches;
+    // Known: the engine panics where this is below 16.
+    config.pull_records_max = (config.pull_records * 4).max(16);
+    config.gzip_from = sim.swarm.gzip_from;
+    let transport = Arc::new(Network::of(sim.me.clone(), index));
+    Site::new(end.process().storage, transport, end.clock.clone()).with_config(config)
+}
+
+/// What all ends hold.
+pub(crate) fn held(sim: &Sim) -> Vec<Held> {
+    sim.ends.iter().map(|end| held_by(end.process().raw.as_ref()).expect("a readable storage")).collect()
+}
+
+/// What an end holds.
+pub(crate) fn held_by(storage: &dyn Storage) -> sync_core::Result<Held> {
+    let txn = storage.read()?;
+    let mut held = Held::default();
+    for (table, _) in txn.record_counts()? {
+        for (id, data) in txn.records(&table, None, usize::MAX >> 1)? {
+            held.records.insert((table.to_string(), id.to_string()), data.as_str().to_owned());
+        }
+    }
+    for (row, quarantine) in txn.quarantined(0, usize::MAX >> 1)? {
+        let waits_for = quarantine.waits_for.map(|(table, id)| (table.to_string(), id.to_string()));
+        held.aside.push(aside(row, quarantine.cause.as_str(), waits_for));
+    }
+    let sites = (1..=20).map(|site| Source::Site(SiteId(site)));
+    for source in sites.chain([Source::Central, Source::Legacy]) {
+        for (table, _) in txn.staged_tables(source)? {
+            for kind in [StagedKind::Upserts, StagedKind::Deletes, StagedKind::Merges] {
+                let rows = txn.staged(source, &table, kind, 0, usize::MAX >> 1)?;
+                held.staged.extend(rows.into_iter().map(|row| aside(row, "staged", None)));
+            }
+        }
+    }
+    Ok(held)
+}
+
+fn aside(row: Buffered, cause: &'static str, waits_for: Option<Key>) -> Aside {
+    let incoming = row.incoming;
+    Aside {
+        from: match incoming.source {
+            Source::Site(SiteId(site)) => From::Site(usize::try_from(site - 1).unwrap_or(0)),
+            Source::Local => From::Here,
+            Source::Central | Source::Legacy => From::Central,
+        },
+        key: (incoming.table.to_string(), incoming.id.to_string()),
+        content: (incoming.action != Action::Delete).then(|| incoming.data.as_str().to_owned()),
+        cause,
+        waits_for,
+    }
+}
