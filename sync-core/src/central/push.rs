@@ -195,14 +195,12 @@ impl Central {
         Ok(PushResult { records_pushed, lost_history })
     }
 
-    /// A site begins anew, and counts its changelog anew: what it pushed before says nothing of what it will push.
+    /// A site begins anew, and counts its changelog anew: how new its versions were says nothing of those to come. What is
+    /// still on its way from before stays known.
     pub(super) fn forget_pushes(&self, site: SiteId) -> Result<()> {
         let txn = self.storage.write()?;
         txn.forget_pushed(site)?;
-        txn.set_state(&last_push(site), "")?;
-        txn.commit()?;
-        self.lately.lock().rows.remove(&site);
-        Ok(())
+        txn.commit()
     }
 
     /// What of a batch has not been taken before. A site that got no answer sends its last batch again, and others may
