@@ -138,7 +138,7 @@ impl Sim {
                 ledger.versions[number].is_void = true;
             }
         }
-        ledger.restored.insert(site);
+        ledger.was_restored(site);
         drop(ledger);
         lock(&self.state).may_fall[site][0] += 1;
     }

@@ -7,7 +7,6 @@ pub mod disk;
 pub mod events;
 pub mod hosts;
 pub mod judge;
-pub mod known;
 pub mod ledger;
 pub mod network;
 #[cfg(feature = "planted-bugs")]
@@ -17,6 +16,7 @@ pub mod run;
 pub mod runner;
 pub mod swarm;
 pub mod trace;
+pub mod wire;
 pub mod world;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
