@@ -4,6 +4,7 @@ use crate::changelog::{Audience, ChangeAction, NewChange, scope_of};
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::ownership::StoreOwner;
+use crate::protocol::v6::WireRecord;
 use crate::record::{
     Cursor, NameId, RecordData, RecordId, Scope, SiteId, StoreId, TableName, record_type, record_types,
 };
@@ -208,6 +209,19 @@ pub(crate) fn owner<T: ReadTxn + ?Sized>(
         None => StoreOwner::Nobody,
         Some(store) if own.contains(&store) => StoreOwner::Own,
         Some(_) => StoreOwner::Other,
+    })
+}
+
+/// Whether central would send a record with this data to the site of these stores: one for every site, or for a store.
+pub(crate) fn is_sent_to(txn: &dyn ReadTxn, stores: &[StoreId], record: &WireRecord) -> Result<bool> {
+    let (Some(kind), Some(_)) = (record_type(record.table_name.as_str()), record.record_data.fields()) else {
+        return Ok(true);
+    };
+    let (store, name) = scope(txn, &record.table_name, &record.record_data)?;
+    Ok(match Audience::of(kind.style, kind.table, store.as_ref(), name.as_ref()) {
+        Audience::Everyone => kind.pulled,
+        Audience::Store(store) => kind.pulled && stores.contains(&store),
+        Audience::Patient | Audience::Legacy | Audience::Nobody => false,
     })
 }
 

@@ -7,9 +7,10 @@ use std::time::Duration;
 use sha2::{Digest as _, Sha256};
 
 use super::{Central, Refused};
+use crate::apply;
 use crate::error::Result;
 use crate::protocol::v6::{Action, Batch, BatchElement, PushRequest, PushResult, WireError, WireRecord};
-use crate::record::{Cursor, SiteId, record_type};
+use crate::record::{Cursor, SiteId, StoreId};
 use crate::storage::{Incoming, Lost, ReadTxn, Source, WriteTxn, key};
 
 /// How long after it was sent a request may still arrive, held up on its way: longer than any proxy keeps one.
@@ -126,7 +127,12 @@ impl Lately {
 
 /// Notes the site's cursor of a row; says whether the row is of a backup and came already, or a newer one did. A restored
 /// database gives out no cursor twice, so a lower one is always older.
-fn note_version(txn: &dyn WriteTxn, site: SiteId, element: &BatchElement, of_a_backup: Cursor) -> Result<bool> {
+fn note_version(
+    txn: &dyn WriteTxn,
+    (site, stores): (SiteId, &[StoreId]),
+    element: &BatchElement,
+    of_a_backup: Cursor,
+) -> Result<bool> {
     let (table, id) = (&element.record.table_name, &element.record.record_id);
     let came = |noted: Option<Cursor>| noted.is_some_and(|at| at >= element.cursor);
     if element.cursor <= of_a_backup
@@ -135,7 +141,7 @@ fn note_version(txn: &dyn WriteTxn, site: SiteId, element: &BatchElement, of_a_b
         return Ok(true);
     }
     // What is sent back shows itself to a restored site, once it is integrated.
-    if record_type(table.as_str()).is_some_and(|kind| kind.pushed && !kind.pulled) {
+    if !apply::is_sent_to(txn, stores, &element.record)? {
         txn.note_pushed(site, table, id, element.cursor)?;
     }
     Ok(false)
@@ -161,8 +167,9 @@ impl Central {
         // A restored site may have pushed newer versions that it does not know of.
         let of_a_backup = lost_there.iter().map(|lost| lost.after).max().unwrap_or_default();
         let mut fresh = self.fresh(txn.as_ref(), site, rows, (monotonic, of_a_backup))?;
+        let stores = txn.stores_of_site(site)?;
         for row in &mut fresh {
-            row.is_superseded = note_version(txn.as_ref(), site, &row.element, of_a_backup)?;
+            row.is_superseded = note_version(txn.as_ref(), (site, &stores), &row.element, of_a_backup)?;
         }
         fresh.retain(|row| !row.is_superseded);
         let mut taken = Vec::with_capacity(fresh.len());
@@ -195,14 +202,12 @@ impl Central {
         Ok(PushResult { records_pushed, lost_history })
     }
 
-    /// A site begins anew, and counts its changelog anew: what it pushed before says nothing of what it will push.
+    /// A site begins anew, and counts its changelog anew: how new its versions were says nothing of those to come. What is
+    /// still on its way from before stays known.
     pub(super) fn forget_pushes(&self, site: SiteId) -> Result<()> {
         let txn = self.storage.write()?;
         txn.forget_pushed(site)?;
-        txn.set_state(&last_push(site), "")?;
-        txn.commit()?;
-        self.lately.lock().rows.remove(&site);
-        Ok(())
+        txn.commit()
     }
 
     /// What of a batch has not been taken before. A site that got no answer sends its last batch again, and others may
@@ -232,7 +237,8 @@ impl Central {
                 Standing::New => fresh.push(row),
                 Standing::Late if planted!(LatePushTaken) => fresh.push(row),
                 Standing::Repeated => {}
-                Standing::Late if row.element.cursor <= of_a_backup => {}
+                // Whether it is out of date is seen below.
+                Standing::Late if row.element.cursor <= of_a_backup => fresh.push(row),
                 Standing::Late => return Err(Refused(WireError::IntegrationInProgress)),
             }
         }
