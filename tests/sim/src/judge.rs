@@ -380,7 +380,8 @@ impl Judge<'_> {
         None
     }
 
-    /// Records that say at a site that they belong to a store of that site, and central knows better.
+    /// Records that say at a site that they belong to a store of that site, and central knows better. Not what a restore of
+    /// central took away: it has nothing left by which to tell the site.
     fn believed(&self) -> Vec<Violation> {
         let mut found = Vec::new();
         for (site, held) in self.ends.iter().enumerate().skip(1) {
@@ -393,7 +394,9 @@ impl Judge<'_> {
                 if !is_sent || !store_of(rule, content, parent).is_some_and(is_own) || ours == Some(content) {
                     continue;
                 }
+                let is_void = self.ledger.version(key, content).is_some_and(|held| self.ledger.versions[held].is_void);
                 let explained = match ours {
+                    _ if is_void => true,
                     Some(ours) => self.is_explained(site, key, ours),
                     // What `surplus` says of records that central does not hold holds here too.
                     None => true,

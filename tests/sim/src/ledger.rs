@@ -42,6 +42,8 @@ pub struct Ledger {
     unsent: BTreeMap<(usize, Key), usize>,
     /// The ends that were restored from a backup.
     pub restored: BTreeSet<usize>,
+    /// For each site that was restored, how many versions there were then.
+    restored_at: BTreeMap<usize, usize>,
 }
 
 impl Ledger {
@@ -130,7 +132,14 @@ impl Ledger {
     /// Notes that a site was restored: it cannot tell what it had sent.
     pub fn was_restored(&mut self, site: usize) {
         self.restored.insert(site);
+        self.restored_at.insert(site, self.versions.len());
         self.unsent.retain(|(by, _), _| *by != site);
+    }
+
+    /// Whether a version is older than a restore of its writer's site: then the site has it from its backup, or from
+    /// central, which it read again.
+    pub fn is_from_before_a_restore(&self, number: usize) -> bool {
+        self.restored_at.get(&self.versions[number].by).is_some_and(|at| number < *at)
     }
 
     /// After a restore of central: of a record only these versions count, none of them on top of another, except that

@@ -7,6 +7,7 @@ pub mod disk;
 pub mod events;
 pub mod hosts;
 pub mod judge;
+pub mod known;
 pub mod ledger;
 pub mod network;
 #[cfg(feature = "planted-bugs")]

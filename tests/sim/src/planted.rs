@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use sync_core::testing::planted::{Bug, plant};
 
-use crate::runner::Seed;
+use crate::run::{Options, run};
 
 /// How a bug was found.
 #[derive(Debug, Clone)]
@@ -42,12 +42,13 @@ fn place(next: &AtomicU64) -> Option<(u64, Bug)> {
 fn hunt_one(place: u64, bug: Bug, seeds_max: u64) -> Option<(u64, String)> {
     let first = (place + 1) * 1_000_000;
     (1..=seeds_max).find_map(|count| {
-        let seed = Seed { number: first + count, sqlite: false };
+        let number = first + count;
+        let run = || run(number, Options { strict: true, ..Options::default() });
         plant(Some(bug));
-        let verdict = seed.run(false);
+        let verdict = run();
         plant(None);
         let violation = verdict.violations.first()?;
-        let says_something = seed.run(false).violations.is_empty();
-        says_something.then(|| (count, format!("seed {}: {violation}", seed.number)))
+        let says_something = run().violations.is_empty();
+        says_something.then(|| (count, format!("seed {}: {violation}", number)))
     })
 }

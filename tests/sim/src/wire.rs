@@ -65,7 +65,8 @@ struct Record<'a> {
 }
 
 /// Whether a site is sent back what it wrote itself, and nobody after it. Not where the record is told again for a reason:
-/// its parent was written since and may have moved, its patient may have become visible, or some end was restored.
+/// its parent was written since and may have moved, its patient may have become visible, it was in several stores (what tells
+/// a former store of its loss carries the newest content), or some end was restored.
 fn is_echo(ledger: &Ledger, site: usize, key: &Key, content: Option<&str>) -> bool {
     if !ledger.restored.is_empty() {
         return false;
@@ -76,7 +77,11 @@ fn is_echo(ledger: &Ledger, site: usize, key: &Key, content: Option<&str>) -> bo
     };
     let Some(number) = ledger.version(key, content) else { return false };
     let by_others = ledger.of(key).any(|(later, version)| later > number && version.by != site);
-    if ledger.versions[number].by != site || ledger.of_several.contains(&number) || by_others {
+    if ledger.versions[number].by != site
+        || ledger.of_several.contains(&number)
+        || by_others
+        || ledger.stores_ever(key).len() > 1
+    {
         return false;
     }
     let written_since = |table: &str, id: &dyn Fn(&Key) -> bool| {
