@@ -7,14 +7,14 @@ use url::Url;
 
 use super::Site;
 use super::cycle::Cycle;
-use super::identity::cursor;
+use super::identity::{cursor, site_id};
 use super::marks::{Mark, Marks};
 use super::observer::{Step, SyncEvent};
 use super::position::Position;
 use crate::apply;
 use crate::error::{Error, Result};
 use crate::protocol::v6::{Action, ReadBatch, WireRecord};
-use crate::record::{Cursor, RecordData, RecordId, TableName};
+use crate::record::{Cursor, RecordData, RecordId, SiteId, TableName};
 use crate::storage::{Incoming, Lost, Quarantine, QuarantineCause, ReadTxn, Selection, Source, WriteTxn, key};
 
 /// Changelog rows that are logged again in one transaction.
@@ -88,8 +88,9 @@ impl Cycle<'_, '_> {
         if told {
             txn.set_state(key::CENTRAL_LOST_KNOWN, &lost.before.to_string())?;
         }
-        let (read, pushed) = (cursor(txn.as_ref(), key::PULL_CURSOR_V6)?, cursor(txn.as_ref(), key::PUSH_CURSOR_V6)?);
-        let any_contact = read > Cursor(0) || pushed > Cursor(0);
+        let pushed = cursor(txn.as_ref(), key::PUSH_CURSOR_V6)?;
+        let stands = Position::in_central(txn.as_ref())?;
+        let any_contact = stands.next > Cursor(0) || pushed > Cursor(0);
         let mut marks = Marks::load(txn.as_ref())?;
         let from = marks.back_to(lost.after);
         marks.store(txn.as_ref())?;
@@ -100,8 +101,10 @@ impl Cycle<'_, '_> {
         };
         let from = if planted!(CentralRestoreIgnored) { below } else { from };
         txn.set_state(key::RESEND, &format!("{from} {below}"))?;
-        let read = Rereading::load(txn.as_ref())?.map_or(read, |before| before.read);
-        Rereading { after: lost.after, read }.store(txn.as_ref())?;
+        // What central was seen to have may have been lost since.
+        txn.forget_pushed(own_site(txn.as_ref())?)?;
+        let seen = Rereading::load(txn.as_ref())?.map_or(stands.end, |before| before.seen);
+        Rereading { after: lost.after, seen }.store(txn.as_ref())?;
         txn.set_state(key::PULL_CURSOR_V6, "0")?;
         txn.set_state(key::PULL_OWN, "1")?;
         if self.identity.central_is_legacy() {
@@ -177,8 +180,8 @@ fn unrecovered(txn: &dyn ReadTxn) -> Result<Option<Lost>> {
 struct Rereading {
     /// The end of what central kept.
     after: Cursor,
-    /// How far central's changelog had been read.
-    read: Cursor,
+    /// How far central's changelog had been seen: what was for this site up to there had been read, or came from it.
+    seen: Cursor,
 }
 
 impl Rereading {
@@ -186,23 +189,19 @@ impl Rereading {
         let Some(text) = txn.state(key::REREADING)?.filter(|text| !text.is_empty()) else { return Ok(None) };
         let numbers: Option<Vec<Cursor>> = text.split(' ').map(Cursor::parse).collect();
         match numbers.as_deref() {
-            Some(&[after, read]) => Ok(Some(Self { after, read })),
+            Some(&[after, seen]) => Ok(Some(Self { after, seen })),
             _ => Err(Error::DamagedState { what: key::REREADING.to_owned() }),
         }
     }
 
     fn store(self, txn: &dyn WriteTxn) -> Result<()> {
-        txn.set_state(key::REREADING, &format!("{} {}", self.after, self.read))
-    }
-
-    /// Whether what stands at this place in central's changelog was here when this site last wrote.
-    fn was_read_before(self, place: Cursor) -> bool {
-        place <= self.after && place < self.read
+        txn.set_state(key::REREADING, &format!("{} {}", self.after, self.seen))
     }
 }
 
 /// While everything is read again because central went back: of what was pushed since, what central has is as good as
-/// pushed; what it has in an older version is sent again; and what somebody wrote there later wins.
+/// pushed; what it has in a version that had been read before is sent again; and what somebody wrote there since wins.
+/// Where it cannot be told which of two versions is the later, ours is set aside.
 pub(super) fn compare_with_central(site: &Site, txn: &dyn WriteTxn, batch: &ReadBatch) -> Result<()> {
     let (Some(rereading), Some((from, below))) = (Rereading::load(txn)?, resend(txn)?) else { return Ok(()) };
     for element in batch.records.iter().flatten() {
@@ -213,12 +212,20 @@ pub(super) fn compare_with_central(site: &Site, txn: &dyn WriteTxn, batch: &Read
         }
         let ours = txn.record(table, id)?;
         if is_same(record, ours.as_ref()) {
-            txn.mark_synced(table, id)?;
-        } else if rereading.was_read_before(element.cursor) {
+            // It stays an edit of this site, in case central goes back once more.
+            txn.note_pushed(own_site(txn)?, table, id, below)?;
+        } else if element.cursor <= rereading.after.min(rereading.seen) {
             apply::write_again(txn, table, id, &record.record_data, site.clock.now())?;
+        } else if element.cursor <= rereading.after {
+            txn.stage(&set_aside(table, id, ours.as_ref()), site.clock.now())?;
         }
     }
     Ok(())
+}
+
+/// Under this number a site notes what of its own it saw at central.
+fn own_site(txn: &dyn ReadTxn) -> Result<SiteId> {
+    Ok(site_id(txn)?.unwrap_or(SiteId(0)))
 }
 
 fn is_same(record: &WireRecord, ours: Option<&RecordData>) -> bool {
@@ -243,8 +250,15 @@ fn log_again(site: &Site) -> Result<bool> {
     let Some((from, below)) = resend(txn.as_ref())? else { return Ok(false) };
     let rows = txn.changes(&Selection::Local, from, ROWS)?;
     let next = rows.last().map(|row| row.cursor.next()).filter(|next| rows.len() == ROWS && *next < below);
+    let own = own_site(txn.as_ref())?;
     for row in rows.into_iter().filter(|row| row.cursor < below) {
-        apply::log_again(txn.as_ref(), row.change, site.clock.now())?;
+        let at_central = txn.pushed_at(own, &row.change.table, &row.change.id)?.is_some_and(|at| at > row.cursor);
+        if !at_central {
+            apply::log_again(txn.as_ref(), row.change, site.clock.now())?;
+        }
+    }
+    if next.is_none() {
+        txn.forget_pushed(own)?;
     }
     let left = next.map_or(String::new(), |next| format!("{next} {below}"));
     txn.set_state(key::RESEND, &left)?;
@@ -274,7 +288,7 @@ pub(super) fn give_way(site: &Site, txn: &dyn WriteTxn, batch: &ReadBatch, recov
 }
 
 fn set_aside(table: &TableName, id: &RecordId, ours: Option<&RecordData>) -> Incoming {
-    let reason = "this edit was in the backup that was put back, but central has a later version".to_owned();
+    let reason = "this edit was in the backup that was put back, or central's was; central has another version, which may be later".to_owned();
     Incoming {
         source: Source::Local,
         table: table.clone(),
