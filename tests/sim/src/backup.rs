@@ -138,12 +138,13 @@ impl Sim {
                 ledger.versions[number].is_void = true;
             }
         }
-        ledger.restored.insert(site);
+        ledger.was_restored(site);
         drop(ledger);
         lock(&self.state).may_fall[site][0] += 1;
     }
 
-    /// Of each record counts what its writers hold, and what central holds again; all else is void.
+    /// Of each record counts what its writers hold, and what central holds again; all else is void. What a restored site
+    /// read back is central's word, and no longer the site's: if central is restored too, it may be gone.
     fn central_went_back(&self) {
         let held = world::held(self);
         let central = &held[0];
@@ -160,15 +161,20 @@ impl Sim {
                     central.aside.iter().chain(&central.staged).any(|aside| {
                         aside.from == From::Site(by) && aside.key == key && aside.content.as_ref() == content
                     });
-                let at_its_writer =
-                    by > 0 && by < held.len() && content.is_some() && held[by].records.get(&key) == content;
+                let is_own = by > 0 && by < held.len() && !ledger.is_from_before_a_restore(number);
+                let at_its_writer = is_own && content.is_some() && held[by].records.get(&key) == content;
                 if in_buffer || at_its_writer {
                     counts.insert(number);
                 }
             }
             for (by, number) in last {
                 let is_deletion = ledger.versions[number].content.is_none();
-                if is_deletion && by > 0 && by < held.len() && !held[by].records.contains_key(&key) {
+                if is_deletion
+                    && !ledger.is_from_before_a_restore(number)
+                    && by > 0
+                    && by < held.len()
+                    && !held[by].records.contains_key(&key)
+                {
                     counts.insert(number);
                 }
             }

@@ -8,9 +8,10 @@ use sync_core::storage::key;
 use sync_core::{Error, SyncEvent, SyncOptions, SyncReport};
 
 use crate::judge::{self, Held, Promise};
+use crate::ledger::Key;
 use crate::run::{Chance, Phase, Sim, Spot};
 use crate::swarm::Fault;
-use crate::{lock, world};
+use crate::{lock, wire, world};
 
 /// How deep events may be nested.
 const DEPTH_MAX: usize = 3;
@@ -230,6 +231,7 @@ impl Sim {
         end.busy.store(false, Relaxed);
         let storage_failed = end.process().faulty.failed() > failed;
         self.check_cursors(index, &before);
+        self.check_unsent(index);
         self.notice_crash(index);
         match outcome {
             Ok(report) => {
@@ -262,6 +264,20 @@ impl Sim {
                 }
                 None
             }
+        }
+    }
+
+    /// Nothing that a cycle brings replaces what was not sent yet.
+    fn check_unsent(&self, site: usize) {
+        let storage = self.ends[site].process().raw;
+        let Ok(txn) = storage.read() else { return };
+        let held = |(table, id): &Key| {
+            let data = txn.record(&table.as_str().into(), &id.as_str().into()).expect("a readable record");
+            data.map(|data| data.as_str().to_owned())
+        };
+        let found = wire::replaced(&lock(&self.ledger), site, held);
+        if let Some(found) = found {
+            self.violate(found.promise, found.what);
         }
     }
 
@@ -364,12 +380,23 @@ impl Sim {
             }
             self.integrate();
         }
-        for (end, (before, after)) in before.iter().zip(world::held(self)).enumerate() {
-            if before.records != after.records {
-                let first = before.records.iter().find(|(key, content)| after.records.get(*key) != Some(*content));
-                let what = format!("site {site} read again and {} changed: {first:?}", self.ends[end].name);
-                self.violate(Promise::TwiceIsOnce, what);
+        let after = world::held(self);
+        let ledger = lock(&self.ledger);
+        let mut changed = Vec::new();
+        for (end, (was, is)) in before.iter().zip(&after).enumerate() {
+            let keys = was.records.keys().chain(is.records.keys().filter(|key| !was.records.contains_key(*key)));
+            let differs = |key: &&Key| was.records.get(*key) != is.records.get(*key);
+            let matters = |key: &&Key| end != site || judge::is_to_stay(&ledger, before, site, key);
+            if let Some(key) = keys.filter(differs).find(matters) {
+                let (was, is) = (was.records.get(key), is.records.get(key));
+                let (was, is) = (judge::short(was.map(String::as_str)), judge::short(is.map(String::as_str)));
+                changed
+                    .push(format!("site {site} read again, and {key:?} of {} was {was}, is {is}", self.ends[end].name));
             }
+        }
+        drop(ledger);
+        for what in changed {
+            self.violate(Promise::TwiceIsOnce, what);
         }
     }
 }

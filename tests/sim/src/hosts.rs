@@ -257,12 +257,25 @@ impl<'a> Desk<'a> {
             }
             _ => {}
         }
+        if let Some(wanted) = self.wanted(table).filter(|_| self.chance(self.sim.swarm.ids[1])) {
+            return wanted;
+        }
+        if self.chance(self.sim.swarm.ids[0]) {
+            return format!("shared-{}-{}", self.end, self.roll(3));
+        }
         if self.chance(200) {
             return format!("{table}-{}-named-{}", self.end, self.roll(3));
         }
         let mut state = lock(&self.sim.state);
         state.created += 1;
         format!("{table}-{}-{}", self.end, state.created)
+    }
+
+    /// A record of this table that something waits for which is set aside here.
+    fn wanted(&self, table: &str) -> Option<String> {
+        let aside = self.txn.quarantined(0, 100).expect("a readable quarantine");
+        let mut wanted = aside.into_iter().filter_map(|(_, quarantine)| quarantine.waits_for);
+        wanted.find(|(parent, _)| parent.as_str() == table).map(|(_, id)| id.to_string())
     }
 
     /// A document of this type that differs from all that were ever made.

@@ -3,9 +3,6 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::Deserialize;
-use serde_json::value::RawValue;
-
 use crate::ledger::{Key, Ledger, Version};
 use crate::rules::{Audience, Deletes, StoreOf, Writers, fields, rule_of, store_of, text};
 
@@ -24,6 +21,7 @@ pub enum Promise {
     QuietMeansEqual,
     ErrorsAreSaid,
     ItEnds,
+    NoEcho,
 }
 
 impl fmt::Display for Promise {
@@ -37,6 +35,7 @@ impl fmt::Display for Promise {
             Self::QuietMeansEqual => "6, when all is quiet, all ends are equal",
             Self::ErrorsAreSaid => "7, errors are said, and nothing panics",
             Self::ItEnds => "8, it ends: all converges soon, and nothing stays set aside without a reason",
+            Self::NoEcho => "9, a site is not sent back what it wrote",
         })
     }
 }
@@ -80,6 +79,8 @@ pub struct Aside {
     pub cause: &'static str,
     /// What it waits for.
     pub waits_for: Option<Key>,
+    /// Whether it is said of it that it was in a backup, and gave way to what central got since.
+    pub of_backup: bool,
 }
 
 impl fmt::Display for Aside {
@@ -106,8 +107,17 @@ pub fn judge(ledger: &Ledger, ends: &[Held]) -> Vec<Violation> {
     let mut found = judge.strangers();
     found.extend(judge.lost());
     found.extend(judge.unequal());
+    found.extend(judge.believed());
     found.extend(judge.unexplained());
     found
+}
+
+/// Whether a record that a site holds is to stay as it is when the site reads everything again. Not if it is none of the
+/// site's now: a site that lost a record is told by the record as it is then. Nor where the site's own edit is set aside.
+pub fn is_to_stay(ledger: &Ledger, ends: &[Held], site: usize, key: &Key) -> bool {
+    let judge = Judge { ledger, ends };
+    let content = ends[0].records.get(key).or_else(|| ends[site].records.get(key));
+    content.is_some_and(|content| judge.is_for(site, key, content) && !judge.is_explained(site, key, content))
 }
 
 /// Checks that no end holds anything that no host wrote; true at any time.
@@ -122,59 +132,7 @@ pub fn cursors(site: usize, before: [u64; 3], after: [u64; 3], may: [bool; 3]) -
     fell.then(|| Violation { promise: Promise::CursorsNeverGoBack, what: what() })
 }
 
-/// Checks the body of an answer to a pull: every record in it is one of the site's own, as some host wrote it.
-pub fn pulled(ledger: &Ledger, site: usize, body: &[u8]) -> Vec<Violation> {
-    let mut found = Vec::new();
-    let Ok(answer) = serde_json::from_slice::<Answer<'_>>(body) else { return found };
-    for Element { record } in answer.data.records {
-        let key = (record.table, record.id);
-        if !ledger.was_for(site, &key) {
-            let what = format!("site {site} was sent {}, which never was for it", shown(&key));
-            found.push(Violation { promise: Promise::OnlyOnesOwnArrives, what });
-        }
-        let is_delete = record.action == "Delete";
-        if !is_delete && ledger.version(&key, record.data.get()).is_none() {
-            let what = format!("site {site} was sent {} as nobody wrote it: {}", shown(&key), record.data);
-            found.push(Violation { promise: Promise::OnlyWhoMayChanges, what });
-        }
-        if is_delete && ledger.of(&key).all(|(_, version)| version.content.is_some()) {
-            let what = format!("site {site} was sent the deletion of {}, which nobody deleted", shown(&key));
-            found.push(Violation { promise: Promise::OnlyWhoMayChanges, what });
-        }
-    }
-    found
-}
-
-#[derive(Deserialize)]
-struct Answer<'a> {
-    #[serde(borrow)]
-    data: Records<'a>,
-}
-
-#[derive(Deserialize)]
-struct Records<'a> {
-    #[serde(borrow)]
-    records: Vec<Element<'a>>,
-}
-
-#[derive(Deserialize)]
-struct Element<'a> {
-    #[serde(borrow)]
-    record: Record<'a>,
-}
-
-#[derive(Deserialize)]
-struct Record<'a> {
-    #[serde(rename = "tableName")]
-    table: String,
-    #[serde(rename = "recordId")]
-    id: String,
-    action: String,
-    #[serde(rename = "recordData", borrow)]
-    data: &'a RawValue,
-}
-
-fn shown((table, id): &Key) -> String {
+pub(crate) fn shown((table, id): &Key) -> String {
     format!("{table} {id}")
 }
 
@@ -267,11 +225,26 @@ impl Judge<'_> {
     /// Whether a version may be missing at central: it, or one that was written on top of it, is set aside there for a
     /// reason that is true, or its site was told that it is too large.
     fn is_excused(&self, number: usize) -> bool {
-        if self.ledger.versions[number].is_void {
+        if self.ledger.versions[number].is_void || self.is_unknown_to_a_backup(number) {
             return true;
         }
         let later = self.ledger.on_top_of(number).map(|(number, _)| number);
         std::iter::once(number).chain(later).any(|number| self.is_set_aside(number))
+    }
+
+    /// What central wrote, in a type that it never sends back, on top of what a site had pushed: if that site is restored
+    /// it cannot know of it, and what it then sends may replace it.
+    fn is_unknown_to_a_backup(&self, number: usize) -> bool {
+        let version = &self.ledger.versions[number];
+        let rule = rule_of(&version.key.0, version.content.as_deref());
+        let by_restored =
+            |before: &usize| Some(self.ledger.versions[*before].by).is_some_and(|by| self.went_back(by) && by > 0);
+        let is_one_way = rule.is_some_and(|rule| rule.audience == Audience::Nobody);
+        version.by == 0 && is_one_way && version.ancestors.iter().any(by_restored)
+    }
+
+    fn went_back(&self, end: usize) -> bool {
+        self.ledger.restored.contains(&end)
     }
 
     fn is_set_aside(&self, number: usize) -> bool {
@@ -283,7 +256,17 @@ impl Judge<'_> {
                 && aside.content.as_deref() == content
                 && self.is_true(aside, 0)
         });
-        at_central || self.ledger.is_too_large(version.by, &version.key, content)
+        // An edit that was in a backup of its own site is kept there, where it cannot be told whether it is the later one.
+        let at_its_site = self.ends.get(version.by).is_some_and(|end| {
+            let is_it = |aside: &&Aside| aside.key == version.key && aside.content.as_deref() == content;
+            end.aside.iter().filter(is_it).any(|aside| self.gave_way(aside, version.by))
+        });
+        at_central || at_its_site || self.ledger.is_too_large(version.by, &version.key, content)
+    }
+
+    /// Whether something was in a backup of this site that was put back, and gave way to what central had got since.
+    fn gave_way(&self, aside: &Aside, site: usize) -> bool {
+        site > 0 && aside.from == From::Here && aside.of_backup && self.went_back(site)
     }
 
     /// Whether something was set aside at an end for a reason that the judge finds true.
@@ -292,9 +275,7 @@ impl Judge<'_> {
             ("waiting", Some(parent), From::Site(_) | From::Central) => !self.ends[end].records.contains_key(parent),
             ("refused", _, From::Site(site)) => self.may_be_refused(site, &aside.key),
             ("refused", _, From::Here) => {
-                // Or it was in a backup that was put back, and gave way to what central had got since.
-                let was_restored = self.ledger.restored.contains(&end);
-                was_restored || self.ledger.is_too_large(end, &aside.key, aside.content.as_deref())
+                self.gave_way(aside, end) || self.ledger.is_too_large(end, &aside.key, aside.content.as_deref())
             }
             _ => false,
         }
@@ -353,9 +334,7 @@ impl Judge<'_> {
             }
             // Nobody sends it back; where only this site writes it, it holds what central holds.
             // A site that went back does not get them again.
-            Audience::Nobody => {
-                !self.ledger.restored.contains(&site) && self.ledger.of(key).all(|(_, version)| version.by == site)
-            }
+            Audience::Nobody => !self.went_back(site) && self.ledger.of(key).all(|(_, version)| version.by == site),
         }
     }
 
@@ -399,6 +378,37 @@ impl Judge<'_> {
             return Some(format!("site {site} holds {}, and central does not", shown(key)));
         }
         None
+    }
+
+    /// Records that say at a site that they belong to a store of that site, and central knows better. Not what a restore of
+    /// central took away: it has nothing left by which to tell the site.
+    fn believed(&self) -> Vec<Violation> {
+        let mut found = Vec::new();
+        for (site, held) in self.ends.iter().enumerate().skip(1) {
+            for (key, content) in &held.records {
+                let Some(rule) = rule_of(&key.0, Some(content)) else { continue };
+                let is_sent = matches!(rule.audience, Audience::Store | Audience::StoreOrEveryone);
+                let parent = |table: &str, id: &str| held.records.get(&(table.to_owned(), id.to_owned())).cloned();
+                let is_own = |store: String| self.ledger.site_of(&store) == Some(site);
+                let ours = self.central().records.get(key);
+                if !is_sent || !store_of(rule, content, parent).is_some_and(is_own) || ours == Some(content) {
+                    continue;
+                }
+                let is_void = self.ledger.version(key, content).is_some_and(|held| self.ledger.versions[held].is_void);
+                let explained = match ours {
+                    _ if is_void => true,
+                    Some(ours) => self.is_explained(site, key, ours),
+                    // What `surplus` says of records that central does not hold holds here too.
+                    None => true,
+                };
+                if !explained {
+                    let (ours, theirs) = (short(ours.map(String::as_str)), short(Some(content)));
+                    let what = format!("site {site} takes {} for its own: {theirs}; central: {ours}", shown(key));
+                    found.push(Violation { promise: Promise::QuietMeansEqual, what });
+                }
+            }
+        }
+        found
     }
 
     /// What is set aside without a reason that the judge finds true.

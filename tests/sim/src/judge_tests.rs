@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::ledger::Ledger;
+use crate::wire::{pulled, replaced};
 
 fn key(table: &str, id: &str) -> Key {
     (table.to_owned(), id.to_owned())
@@ -45,7 +46,7 @@ impl World {
 
     fn set_aside(&mut self, site: usize, key: &Key, content: &str, cause: &'static str, waits_for: Option<Key>) {
         let (key, content) = (key.clone(), Some(content.to_owned()));
-        self.ends[0].aside.push(Aside { from: From::Site(site), key, content, cause, waits_for });
+        self.ends[0].aside.push(Aside { from: From::Site(site), key, content, cause, waits_for, of_backup: false });
     }
 
     fn broken(&self) -> Vec<Promise> {
@@ -166,7 +167,7 @@ fn a_leak_is_found_on_the_wire_and_at_the_site() {
         )
     };
     let promises = |world: &World, site: usize, body: &str| -> Vec<Promise> {
-        pulled(&world.ledger, site, body.as_bytes()).into_iter().map(|found| found.promise).collect()
+        pulled(&world.ledger, site, false, body.as_bytes()).into_iter().map(|found| found.promise).collect()
     };
     assert_eq!(promises(&world, 1, &body(&content)), []);
     assert_eq!(promises(&world, 2, &body(&content)), [Promise::OnlyOnesOwnArrives]);
@@ -212,7 +213,7 @@ fn a_restore_makes_void_what_nobody_holds() {
 fn what_was_staged_and_never_looked_at_is_found() {
     let mut world = World::new();
     let key = key("system_log", "l");
-    let staged = Aside { from: From::Site(1), key, content: None, cause: "staged", waits_for: None };
+    let staged = Aside { from: From::Site(1), key, content: None, cause: "staged", waits_for: None, of_backup: false };
     world.ends[0].staged.push(staged);
     assert_eq!(world.broken(), [Promise::ItEnds]);
 }

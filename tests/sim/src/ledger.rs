@@ -30,14 +30,20 @@ pub struct Ledger {
     pub versions: Vec<Version>,
     of_record: BTreeMap<Key, Vec<usize>>,
     of_content: BTreeMap<(Key, String), usize>,
+    /// Versions that several ends wrote, the same to the letter.
+    pub of_several: BTreeSet<usize>,
     /// For each store the sites that it was on, the last of which it is on now.
     stores: BTreeMap<String, Vec<usize>>,
     /// What a proxy said is too large, though it stood alone: site and content.
     too_large: BTreeSet<(usize, Key, Option<String>)>,
     /// What a rogue pushed with the credentials of a site.
     forged: BTreeSet<(usize, Key)>,
+    /// What each site wrote last of a record, as long as no request of its held it.
+    unsent: BTreeMap<(usize, Key), usize>,
     /// The ends that were restored from a backup.
     pub restored: BTreeSet<usize>,
+    /// For each site that was restored, how many versions there were then.
+    restored_at: BTreeMap<usize, usize>,
 }
 
 impl Ledger {
@@ -81,6 +87,9 @@ impl Ledger {
             // The same text again is the same version, unless the record comes back to what it was long ago.
             let comes_back = before.is_some_and(|before| self.versions[before].ancestors.contains(&known));
             if !comes_back {
+                if self.versions[known].by != by {
+                    self.of_several.insert(known);
+                }
                 return known;
             }
         }
@@ -99,8 +108,38 @@ impl Ledger {
             self.of_content.insert((key.clone(), content.clone()), number);
         }
         self.of_record.entry(key.clone()).or_default().push(number);
+        if by > 0 {
+            self.unsent.insert((by, key.clone()), number);
+        }
         self.versions.push(Version { key, by, content, ancestors, is_void: false });
         number
+    }
+
+    /// Notes that a request of a site held this.
+    pub fn was_sent(&mut self, site: usize, key: Key, content: Option<&str>) {
+        let place = (site, key);
+        if self.unsent.get(&place).is_some_and(|number| self.versions[*number].content.as_deref() == content) {
+            self.unsent.remove(&place);
+        }
+    }
+
+    /// What a site wrote last of each record and no request of its held yet.
+    pub fn unsent(&self, site: usize) -> impl Iterator<Item = &Version> {
+        let of_site = self.unsent.iter().filter(move |((by, _), _)| *by == site);
+        of_site.map(|(_, number)| &self.versions[*number])
+    }
+
+    /// Notes that a site was restored: it cannot tell what it had sent.
+    pub fn was_restored(&mut self, site: usize) {
+        self.restored.insert(site);
+        self.restored_at.insert(site, self.versions.len());
+        self.unsent.retain(|(by, _), _| *by != site);
+    }
+
+    /// Whether a version is older than a restore of its writer's site: then the site has it from its backup, or from
+    /// central, which it read again.
+    pub fn is_from_before_a_restore(&self, number: usize) -> bool {
+        self.restored_at.get(&self.versions[number].by).is_some_and(|at| number < *at)
     }
 
     /// After a restore of central: of a record only these versions count, none of them on top of another, except that

@@ -17,6 +17,7 @@ pub mod run;
 pub mod runner;
 pub mod swarm;
 pub mod trace;
+pub mod wire;
 pub mod world;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

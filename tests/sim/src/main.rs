@@ -7,12 +7,12 @@ use sync_sim::runner::{Seed, Tally, kept, run_all};
 use sync_sim::swarm::Fault;
 
 const USAGE: &str = "\
-sim [--kept] [--from SEED] [--seeds N] [--seconds T] [--sqlite] [--threads N]
+sim [--kept] [--from SEED] [--seeds N] [--seconds T] [--sqlite] [--threads N] [--all]
 sim --seed SEED [--trace] [--sqlite]
 sim --mutations [--seeds N]      (needs the feature planted-bugs)
 
 Without --from, seeds begin at a number of the time of day, which is printed.
---kept runs the seeds of tests/sim/seeds.txt first.";
+--kept runs the seeds of tests/sim/seeds.txt first. --all goes on after a broken promise, and lists each.";
 
 #[derive(Debug, Default)]
 struct Args {
@@ -22,6 +22,7 @@ struct Args {
     seconds: Option<u64>,
     threads: Option<usize>,
     kept: bool,
+    all: bool,
     trace: bool,
     sqlite: bool,
     mutations: bool,
@@ -39,6 +40,7 @@ fn parse() -> Option<Args> {
             "--seconds" => args.seconds = Some(number()?),
             "--threads" => args.threads = usize::try_from(number()?).ok(),
             "--kept" => args.kept = true,
+            "--all" => args.all = true,
             "--trace" => args.trace = true,
             "--sqlite" => args.sqlite = true,
             "--mutations" => args.mutations = true,
@@ -64,9 +66,9 @@ fn main() -> ExitCode {
     }
     if args.kept {
         let seeds = kept();
-        let tally = run_all(threads, None, |place| seeds.get(usize::try_from(place).ok()?).copied());
+        let tally = run_all(threads, None, args.all, |place| seeds.get(usize::try_from(place).ok()?).copied());
         println!("{} kept seeds, {:.1} s", tally.seeds, tally.took.as_secs_f64());
-        if failed(&tally) {
+        if failed(&tally, args.all) {
             return ExitCode::FAILURE;
         }
     }
@@ -76,10 +78,10 @@ fn main() -> ExitCode {
     let count = args.seeds.unwrap_or(if args.seconds.is_some() { u64::MAX } else { 1000 });
     let time = args.seconds.map(Duration::from_secs);
     println!("seeds from {from} on");
-    let tally =
-        run_all(threads, time, |place| (place < count).then(|| Seed::new(from.wrapping_add(place), args.sqlite)));
+    let seed = |place| (place < count).then(|| Seed::new(from.wrapping_add(place), args.sqlite));
+    let tally = run_all(threads, time, args.all, seed);
     show(&tally);
-    if failed(&tally) { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    if failed(&tally, args.all) { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
 fn show(tally: &Tally) {
@@ -96,9 +98,16 @@ fn show(tally: &Tally) {
     println!("faults: {}", faults.join(", "));
 }
 
-fn failed(tally: &Tally) -> bool {
-    let Some((seed, _)) = tally.broken else { return false };
-    replay(seed, true);
+fn failed(tally: &Tally, all: bool) -> bool {
+    let Some((seed, _)) = tally.broken.first_key_value() else { return false };
+    if all {
+        for (seed, verdict) in &tally.broken {
+            println!("seed {}: {}", seed.number, verdict.violations[0]);
+        }
+        println!("{} seeds broke a promise", tally.broken.len());
+    } else {
+        replay(*seed, true);
+    }
     true
 }
 
@@ -120,12 +129,15 @@ fn replay(seed: Seed, trace: bool) -> ExitCode {
 
 #[cfg(feature = "planted-bugs")]
 fn mutations(threads: usize, seeds_max: u64) -> ExitCode {
+    println!("| bug | what it does | seeds until found |\n|---|---|---|");
     let found = sync_sim::planted::hunt(threads, seeds_max, |found| {
-        let (seeds, how) = found.seed.as_ref().map_or(("none".to_owned(), ""), |(seed, how)| (seed.to_string(), how));
-        let how: String = how.chars().take(110).collect();
-        println!("{:<24} {seeds:>6}  {how}", format!("{:?}", found.bug));
+        let seeds = found.seeds.as_ref().map_or("none".to_owned(), |(seeds, _)| seeds.to_string());
+        println!("| {:?} | {} | {seeds} |", found.bug, found.bug.what());
+        if let Some((_, how)) = &found.seeds {
+            eprintln!("{:?}: {how}", found.bug);
+        }
     });
-    let missed = found.iter().filter(|found| found.seed.is_none()).count();
+    let missed = found.iter().filter(|found| found.seeds.is_none()).count();
     println!("{} bugs planted, {missed} not found in {seeds_max} seeds", found.len());
     if missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -5,14 +5,15 @@ use std::sync::Weak;
 use std::time::Duration;
 
 use serde_json::Value;
-use sync_core::protocol::v6::{Action, PushRequest};
+use sync_core::protocol::v6::{Action, PushRequest, WireRecord};
 use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
 
-use crate::judge;
+use crate::ledger::Key;
 use crate::lock;
 use crate::run::{Chance, Late, Phase, Sim, Spot};
 use crate::swarm::Fault;
 use crate::world::ADDRESS;
+use crate::{judge, wire};
 
 /// How long a copy of a request may be under way.
 const LATE: Duration = Duration::from_secs(600);
@@ -46,6 +47,9 @@ impl Sim {
     fn send(&self, site: usize, request: &HttpRequest) -> Result<HttpResponse, TransportError> {
         let millis = 1 + self.roll(Chance::Faults, usize::try_from(self.swarm.latency).unwrap_or(1));
         self.time.pass(Duration::from_millis(millis as u64));
+        if request.url.ends_with("/push") {
+            self.was_sent(site, request);
+        }
         self.meanwhile(Spot::Request, site);
         if let Some(error) = self.unreachable(site, request) {
             self.note(|| format!("site {site} cannot send {request:?}: {error}"));
@@ -136,7 +140,8 @@ impl Sim {
         let response = central.handle(&received);
         lock(&self.state).answering -= 1;
         if received.url.ends_with("/pull") {
-            let found = judge::pulled(&lock(&self.ledger), site, &response.body);
+            let found =
+                wire::pulled(&lock(&self.ledger), site, wire::leaves_out_own(&unzipped(request)), &response.body);
             for violation in found {
                 self.violate(violation.promise, violation.what);
             }
@@ -204,14 +209,27 @@ fn told(body: &[u8]) -> String {
 }
 
 impl Sim {
+    /// Tells the judge what a push holds.
+    fn was_sent(&self, site: usize, request: &HttpRequest) {
+        let Ok(push) = serde_json::from_slice::<PushRequest>(&unzipped(request)) else { return };
+        for element in &push.batch.records {
+            let (key, content) = written(&element.record);
+            lock(&self.ledger).was_sent(site, key, content.as_deref());
+        }
+    }
+
     /// Tells the judge that a record was called too large, if it stood alone in its request.
     fn was_too_large(&self, site: usize, request: &HttpRequest) {
         let Ok(push) = serde_json::from_slice::<PushRequest>(&unzipped(request)) else { return };
         if let [element] = push.batch.records.as_slice() {
-            let record = &element.record;
-            let key = (record.table_name.to_string(), record.record_id.to_string());
-            let content = (record.action != Action::Delete).then(|| record.record_data.as_str().to_owned());
+            let (key, content) = written(&element.record);
             lock(&self.ledger).was_too_large(site, key, content);
         }
     }
+}
+
+/// A record that is pushed: which, and its content; none for a deletion.
+fn written(record: &WireRecord) -> (Key, Option<String>) {
+    let key = (record.table_name.to_string(), record.record_id.to_string());
+    (key, (record.action != Action::Delete).then(|| record.record_data.as_str().to_owned()))
 }

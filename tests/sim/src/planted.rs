@@ -4,32 +4,27 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use sync_core::testing::planted::{Bug, plant};
 
-use crate::runner::Seed;
+use crate::run::{Options, run};
 
 /// How a bug was found.
 #[derive(Debug, Clone)]
 pub struct Found {
     /// The bug.
     pub bug: Bug,
-    /// The number of the first seed that breaks a promise, and what it says; none if no seed does.
-    pub seed: Option<(u64, String)>,
+    /// The number of seeds until one breaks a promise that holds without the bug, and what it says; none if no seed does.
+    pub seeds: Option<(u64, String)>,
 }
 
-/// Plants each bug, and runs seeds from 1 on until a promise is broken, at most so many.
+/// Plants each bug, and runs seeds of its own until a promise is broken, at most so many. A seed that breaks a promise
+/// without the bug too says nothing.
 pub fn hunt(threads: usize, seeds_max: u64, found: impl Fn(&Found) + Sync) -> Vec<Found> {
     let next = AtomicU64::new(0);
     let all = std::sync::Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         for _ in 0..threads.max(1) {
             scope.spawn(|| {
-                while let Some(bug) = Bug::ALL.get(usize::try_from(next.fetch_add(1, Relaxed)).unwrap_or(usize::MAX)) {
-                    plant(Some(*bug));
-                    let first = (1..=seeds_max).find_map(|number| {
-                        let verdict = Seed { number, sqlite: false }.run(false);
-                        verdict.violations.first().map(|violation| (number, violation.to_string()))
-                    });
-                    plant(None);
-                    let result = Found { bug: *bug, seed: first };
+                while let Some((place, bug)) = place(&next) {
+                    let result = Found { bug, seeds: hunt_one(place, bug, seeds_max) };
                     found(&result);
                     crate::lock(&all).push(result);
                 }
@@ -37,4 +32,23 @@ pub fn hunt(threads: usize, seeds_max: u64, found: impl Fn(&Found) + Sync) -> Ve
         }
     });
     all.into_inner().unwrap_or_default()
+}
+
+fn place(next: &AtomicU64) -> Option<(u64, Bug)> {
+    let place = next.fetch_add(1, Relaxed);
+    Some((place, *Bug::ALL.get(usize::try_from(place).ok()?)?))
+}
+
+fn hunt_one(place: u64, bug: Bug, seeds_max: u64) -> Option<(u64, String)> {
+    let first = (place + 1) * 1_000_000;
+    (1..=seeds_max).find_map(|count| {
+        let number = first + count;
+        let run = || run(number, Options { strict: true, ..Options::default() });
+        plant(Some(bug));
+        let verdict = run();
+        plant(None);
+        let violation = verdict.violations.first()?;
+        let says_something = run().violations.is_empty();
+        says_something.then(|| (count, format!("seed {}: {violation}", number)))
+    })
 }

@@ -161,6 +161,8 @@ pub struct Options {
     pub sqlite: bool,
     /// Whether a trace is wanted.
     pub trace: bool,
+    /// Whether what comes of known faults is told too.
+    pub strict: bool,
 }
 
 /// Runs one seed.
@@ -178,8 +180,10 @@ pub fn run_with(seed: u64, swarm: Swarm, options: Options) -> Verdict {
         sim.violate(Promise::ErrorsAreSaid, format!("a panic: {text}"));
     }
     let mut state = lock(&sim.state);
-    let restored = !lock(&sim.ledger).restored.is_empty();
-    state.violations.retain(|violation| !known::is_known(violation, restored));
+    if !options.strict {
+        let restored = !lock(&sim.ledger).restored.is_empty();
+        state.violations.retain(|violation| !known::is_known(violation, restored));
+    }
     Verdict {
         violations: state.violations.clone(),
         trace: sim.trace.take(),

@@ -1,12 +1,13 @@
 //! Runs many seeds on several threads, each seed on one of them, until one breaks a promise or the time is over.
 
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use crate::lock;
 use crate::run::{Options, Verdict, run};
 use crate::swarm::Fault;
+use crate::{known, lock};
 
 /// Every so many seeds, one runs over SQLite.
 const SQLITE_EVERY: u64 = 20;
@@ -28,7 +29,7 @@ impl Seed {
 
     /// Runs it.
     pub fn run(self, trace: bool) -> Verdict {
-        run(self.number, Options { sqlite: self.sqlite, trace })
+        run(self.number, Options { sqlite: self.sqlite, trace, strict: known::is_strict() })
     }
 
     /// The one command that runs it again.
@@ -49,8 +50,8 @@ pub struct Tally {
     pub events: u64,
     /// The faults of each kind.
     pub faults: [u64; Fault::ALL.len()],
-    /// The first seed that broke a promise, with what it broke.
-    pub broken: Option<(Seed, Verdict)>,
+    /// The seeds that broke a promise, with what they broke.
+    pub broken: BTreeMap<Seed, Verdict>,
     /// How long it took.
     pub took: Duration,
 }
@@ -63,15 +64,15 @@ impl Tally {
         for (sum, faults) in self.faults.iter_mut().zip(verdict.faults) {
             *sum += faults;
         }
-        let first = self.broken.as_ref().is_none_or(|(other, _)| seed.number < other.number);
-        if !verdict.violations.is_empty() && first {
-            self.broken = Some((seed, verdict));
+        if !verdict.violations.is_empty() {
+            self.broken.insert(seed, verdict);
         }
     }
 }
 
-/// Runs seeds, given by their place, until one breaks a promise, there are no more, or the time is over.
-pub fn run_all(threads: usize, time: Option<Duration>, seed: impl Fn(u64) -> Option<Seed> + Sync) -> Tally {
+/// Runs seeds, given by their place, until one breaks a promise (unless `all` are wanted), there are no more, or the time
+/// is over.
+pub fn run_all(threads: usize, time: Option<Duration>, all: bool, seed: impl Fn(u64) -> Option<Seed> + Sync) -> Tally {
     let began = Instant::now();
     let tally = Mutex::new(Tally::default());
     let (next, stop) = (AtomicU64::new(0), AtomicBool::new(false));
@@ -79,7 +80,7 @@ pub fn run_all(threads: usize, time: Option<Duration>, seed: impl Fn(u64) -> Opt
         while !stop.load(Relaxed) && time.is_none_or(|time| began.elapsed() < time) {
             let Some(seed) = seed(next.fetch_add(1, Relaxed)) else { return };
             let verdict = seed.run(false);
-            if !verdict.violations.is_empty() {
+            if !verdict.violations.is_empty() && !all {
                 stop.store(true, Relaxed);
             }
             lock(&tally).add(seed, verdict);

@@ -78,6 +78,9 @@ pub struct Swarm {
     pub cycles: u32,
     /// Of a thousand host writes, how many delete, try what is forbidden, and name a record that is not there yet.
     pub hosts: [u32; 3],
+    /// Of a thousand new records, how many share their id with records of other tables, and how many are what something
+    /// that is set aside there waits for.
+    pub ids: [u32; 2],
     /// Records of a batch, pulled and pushed.
     pub batches: (u32, usize),
     /// Bytes of a pushed request from which on it is compressed.
@@ -118,6 +121,7 @@ impl Swarm {
             rates,
             cycles: [15, 30, 50][rng.usize(..3)],
             hosts: [rng.u32(..200), rng.u32(..150), [0, 0, 100, 300][rng.usize(..4)]],
+            ids: [[0, 0, 0, 500][rng.usize(..4)], [0, 0, 300, 700][rng.usize(..4)]],
             batches: ([2, 5, 20, 500][rng.usize(..4)], [1, 3, 10, 1000][rng.usize(..4)]),
             gzip_from: [200, 4096, usize::MAX, usize::MAX][rng.usize(..4)],
             latency: [10, 500, 20_000][rng.usize(..3)],

@@ -169,21 +169,22 @@ pub(crate) fn held_by(storage: &dyn Storage) -> sync_core::Result<Held> {
     }
     for (row, quarantine) in txn.quarantined(0, usize::MAX >> 1)? {
         let waits_for = quarantine.waits_for.map(|(table, id)| (table.to_string(), id.to_string()));
-        held.aside.push(aside(row, quarantine.cause.as_str(), waits_for));
+        let of_backup = quarantine.reason.starts_with("this edit was in the backup");
+        held.aside.push(Aside { of_backup, waits_for, ..aside(row, quarantine.cause.as_str()) });
     }
     let sites = (1..=20).map(|site| Source::Site(SiteId(site)));
     for source in sites.chain([Source::Central, Source::Legacy]) {
         for (table, _) in txn.staged_tables(source)? {
             for kind in [StagedKind::Upserts, StagedKind::Deletes, StagedKind::Merges] {
                 let rows = txn.staged(source, &table, kind, 0, usize::MAX >> 1)?;
-                held.staged.extend(rows.into_iter().map(|row| aside(row, "staged", None)));
+                held.staged.extend(rows.into_iter().map(|row| aside(row, "staged")));
             }
         }
     }
     Ok(held)
 }
 
-fn aside(row: Buffered, cause: &'static str, waits_for: Option<Key>) -> Aside {
+fn aside(row: Buffered, cause: &'static str) -> Aside {
     let incoming = row.incoming;
     Aside {
         from: match incoming.source {
@@ -194,6 +195,7 @@ fn aside(row: Buffered, cause: &'static str, waits_for: Option<Key>) -> Aside {
         key: (incoming.table.to_string(), incoming.id.to_string()),
         content: (incoming.action != Action::Delete).then(|| incoming.data.as_str().to_owned()),
         cause,
-        waits_for,
+        waits_for: None,
+        of_backup: false,
     }
 }

@@ -1,0 +1,122 @@
+//! The promises about what travels: what central may answer to a pull, and what a site keeps until it was sent.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::judge::{Promise, Violation, short, shown};
+use crate::ledger::{Key, Ledger};
+use crate::rules::{Audience, StoreOf, fields, rule_of, text};
+
+/// Checks the body of an answer to a pull: every record in it is one of the site's own, as some host wrote it; and unless
+/// the site asked for all, it is none that the site itself wrote last.
+pub fn pulled(ledger: &Ledger, site: usize, is_initialised: bool, body: &[u8]) -> Vec<Violation> {
+    let mut found = Vec::new();
+    let Ok(answer) = serde_json::from_slice::<Answer<'_>>(body) else { return found };
+    for Element { record } in answer.data.records {
+        let key = (record.table, record.id);
+        if !ledger.was_for(site, &key) {
+            let what = format!("site {site} was sent {}, which never was for it", shown(&key));
+            found.push(Violation { promise: Promise::OnlyOnesOwnArrives, what });
+        }
+        let is_delete = record.action == "Delete";
+        if is_initialised && is_echo(ledger, site, &key, (!is_delete).then(|| record.data.get())) {
+            let what = format!("site {site} was sent {}, which it wrote itself and nobody after it", shown(&key));
+            found.push(Violation { promise: Promise::NoEcho, what });
+        }
+        if !is_delete && ledger.version(&key, record.data.get()).is_none() {
+            let what = format!("site {site} was sent {} as nobody wrote it: {}", shown(&key), record.data);
+            found.push(Violation { promise: Promise::OnlyWhoMayChanges, what });
+        }
+        if is_delete && ledger.of(&key).all(|(_, version)| version.content.is_some()) {
+            let what = format!("site {site} was sent the deletion of {}, which nobody deleted", shown(&key));
+            found.push(Violation { promise: Promise::OnlyWhoMayChanges, what });
+        }
+    }
+    found
+}
+
+#[derive(Deserialize)]
+struct Answer<'a> {
+    #[serde(borrow)]
+    data: Records<'a>,
+}
+
+#[derive(Deserialize)]
+struct Records<'a> {
+    #[serde(borrow)]
+    records: Vec<Element<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Element<'a> {
+    #[serde(borrow)]
+    record: Record<'a>,
+}
+
+#[derive(Deserialize)]
+struct Record<'a> {
+    #[serde(rename = "tableName")]
+    table: String,
+    #[serde(rename = "recordId")]
+    id: String,
+    action: String,
+    #[serde(rename = "recordData", borrow)]
+    data: &'a RawValue,
+}
+
+/// Whether a site is sent back what it wrote itself, and nobody after it. Not where the record is told again for a reason:
+/// its parent was written since and may have moved, its patient may have become visible, it was in several stores (what tells
+/// a former store of its loss carries the newest content), or some end was restored.
+fn is_echo(ledger: &Ledger, site: usize, key: &Key, content: Option<&str>) -> bool {
+    if !ledger.restored.is_empty() {
+        return false;
+    }
+    let Some(content) = content else {
+        // A deletion is told to everyone who may hold the record.
+        return false;
+    };
+    let Some(number) = ledger.version(key, content) else { return false };
+    let by_others = ledger.of(key).any(|(later, version)| later > number && version.by != site);
+    if ledger.versions[number].by != site
+        || ledger.of_several.contains(&number)
+        || by_others
+        || ledger.stores_ever(key).len() > 1
+    {
+        return false;
+    }
+    let written_since = |table: &str, id: &dyn Fn(&Key) -> bool| {
+        let since = ledger.versions.iter().skip(number);
+        since.into_iter().any(|version| version.key.0 == table && id(&version.key))
+    };
+    let Some(rule) = rule_of(&key.0, Some(content)) else { return false };
+    let parent_written = match rule.store {
+        StoreOf::Parent(field, table) => {
+            let parent = text(&fields(content), field);
+            written_since(table, &|key| Some(&key.1) == parent.as_ref())
+        }
+        _ => false,
+    };
+    let patient_shown = rule.audience == Audience::Patient && written_since("name_store_join", &|_| true);
+    !parent_written && !patient_shown
+}
+
+/// Whether a request to pull says that its site has all it wants of what it wrote itself.
+pub(crate) fn leaves_out_own(request: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Asked {
+        #[serde(rename = "isInitialised")]
+        is_initialised: bool,
+    }
+    serde_json::from_slice::<Asked>(request).is_ok_and(|asked| asked.is_initialised)
+}
+
+/// Checks that what a site wrote stays there, as its host wrote it, until it was sent for the first time; `held` says what
+/// the site holds of a record.
+pub(crate) fn replaced(ledger: &Ledger, site: usize, held: impl Fn(&Key) -> Option<String>) -> Option<Violation> {
+    ledger.unsent(site).find_map(|version| {
+        let holds = held(&version.key);
+        let (wrote, now) = (short(version.content.as_deref()), short(holds.as_deref()));
+        let what = || format!("of {}, site {site} wrote {wrote}, never sent it, and holds {now}", shown(&version.key));
+        (holds != version.content).then(|| Violation { promise: Promise::NothingIsLost, what: what() })
+    })
+}
