@@ -13,9 +13,6 @@ impl Central {
         if !request.is_initialised && self.ends_push(site)? {
             return Err(Refused(WireError::IntegrationInProgress));
         }
-        if request.cursor == Cursor(0) && !request.is_initialised && !request.reads_again {
-            self.forget_pushes(site)?;
-        }
         let batch = {
             let txn = self.storage.read()?;
             let mut stores = txn.stores_of_site(site)?;

@@ -10,7 +10,7 @@ use super::{Central, Refused};
 use crate::apply;
 use crate::error::Result;
 use crate::protocol::v6::{Action, Batch, BatchElement, PushRequest, PushResult, WireError, WireRecord};
-use crate::record::{Cursor, SiteId, StoreId};
+use crate::record::{Cursor, SiteId};
 use crate::storage::{Incoming, Lost, ReadTxn, Source, WriteTxn, key};
 
 /// How long after it was sent a request may still arrive, held up on its way: longer than any proxy keeps one.
@@ -27,8 +27,6 @@ struct Row {
     element: BatchElement,
     record: Fingerprint,
     whole: Fingerprint,
-    /// Whether the same site pushed a newer version before it was restored from a backup.
-    is_superseded: bool,
 }
 
 impl Row {
@@ -50,7 +48,7 @@ impl Row {
         digest.update(element.cursor.0.to_be_bytes());
         add(&mut digest, action);
         add(&mut digest, record_data.as_str());
-        Self { record, whole: first_bytes(&digest.finalize()), element, is_superseded: false }
+        Self { record, whole: first_bytes(&digest.finalize()), element }
     }
 
     /// Whether a site counts its rows at all; upstream's central never looked at these numbers.
@@ -125,26 +123,14 @@ impl Lately {
     }
 }
 
-/// Notes the site's cursor of a row; says whether the row is of a backup and came already, or a newer one did. A restored
-/// database gives out no cursor twice, so a lower one is always older.
-fn note_version(
-    txn: &dyn WriteTxn,
-    (site, stores): (SiteId, &[StoreId]),
-    element: &BatchElement,
-    of_a_backup: Cursor,
-) -> Result<bool> {
+/// Whether a row is of a backup, and it or a newer one came before. A restored database gives out no cursor twice, so a
+/// lower one is older; one beyond all that it had given out is another database's.
+fn is_superseded(txn: &dyn ReadTxn, site: SiteId, element: &BatchElement, lost_there: &[Lost]) -> Result<bool> {
+    let of_a_backup = |lost: &&Lost| element.cursor > Cursor(0) && element.cursor <= lost.after;
+    let Some(before) = lost_there.iter().filter(of_a_backup).map(|lost| lost.before).max() else { return Ok(false) };
     let (table, id) = (&element.record.table_name, &element.record.record_id);
-    let came = |noted: Option<Cursor>| noted.is_some_and(|at| at >= element.cursor);
-    if element.cursor <= of_a_backup
-        && (came(txn.pushed_at(site, table, id)?) || came(txn.buffered_cursor(Source::Site(site), table, id)?))
-    {
-        return Ok(true);
-    }
-    // What is sent back shows itself to a restored site, once it is integrated.
-    if !apply::is_sent_to(txn, stores, &element.record)? {
-        txn.note_pushed(site, table, id, element.cursor)?;
-    }
-    Ok(false)
+    let came = |noted: Option<Cursor>| noted.is_some_and(|at| element.cursor <= at && at < before);
+    Ok(came(txn.pushed_at(site, table, id)?) || came(txn.buffered_cursor(Source::Site(site), table, id)?))
 }
 
 fn last_push(site: SiteId) -> String {
@@ -164,16 +150,16 @@ impl Central {
         let (now, monotonic) = (self.clock.now(), self.clock.monotonic());
         let rows: Vec<Row> = records.into_iter().map(Row::new).collect();
         let txn = self.storage.write()?;
-        // A restored site may have pushed newer versions that it does not know of.
-        let of_a_backup = lost_there.iter().map(|lost| lost.after).max().unwrap_or_default();
-        let mut fresh = self.fresh(txn.as_ref(), site, rows, (monotonic, of_a_backup))?;
+        let fresh = self.fresh(txn.as_ref(), site, rows, &lost_there)?;
         let stores = txn.stores_of_site(site)?;
-        for row in &mut fresh {
-            row.is_superseded = note_version(txn.as_ref(), (site, &stores), &row.element, of_a_backup)?;
+        for Row { element, .. } in &fresh {
+            // What is sent back shows itself to a restored site, once it is integrated.
+            if !apply::is_sent_to(txn.as_ref(), &stores, &element.record)? {
+                txn.note_pushed(site, &element.record.table_name, &element.record.record_id, element.cursor)?;
+            }
         }
-        fresh.retain(|row| !row.is_superseded);
         let mut taken = Vec::with_capacity(fresh.len());
-        for Row { element, record, whole, .. } in fresh {
+        for Row { element, record, whole } in fresh {
             taken.push((record, Seen { cursor: element.cursor, whole, at: monotonic }));
             let BatchElement { cursor, record } = element;
             let incoming = Incoming {
@@ -202,24 +188,18 @@ impl Central {
         Ok(PushResult { records_pushed, lost_history })
     }
 
-    /// A site begins anew, and counts its changelog anew: how new its versions were says nothing of those to come. What is
-    /// still on its way from before stays known.
-    pub(super) fn forget_pushes(&self, site: SiteId) -> Result<()> {
-        let txn = self.storage.write()?;
-        txn.forget_pushed(site)?;
-        txn.commit()
-    }
-
     /// What of a batch has not been taken before. A site that got no answer sends its last batch again, and others may
     /// have changed those records meanwhile. A batch with a row that is older than what the site pushed lately was held
-    /// up on its way; it is refused for a while, so that a site that really counts anew only has to wait.
+    /// up on its way; it is refused for a while, so that a site that really counts anew only has to wait. Of records that it
+    /// is never sent back, a restored site may have pushed newer versions that it does not know of.
     fn fresh(
         &self,
         txn: &dyn WriteTxn,
         site: SiteId,
         rows: Vec<Row>,
-        (monotonic, of_a_backup): (Duration, Cursor),
+        lost_there: &[Lost],
     ) -> std::result::Result<Vec<Row>, Refused> {
+        let monotonic = self.clock.monotonic();
         let known = pushed_last(txn, site)?;
         let mut fresh = Vec::new();
         let mut last = String::new();
@@ -234,11 +214,10 @@ impl Central {
             last.push_str(&fingerprint);
             last.push(' ');
             match standing {
+                Standing::Repeated => {}
+                _ if is_superseded(txn, site, &row.element, lost_there)? => {}
                 Standing::New => fresh.push(row),
                 Standing::Late if planted!(LatePushTaken) => fresh.push(row),
-                Standing::Repeated => {}
-                // Whether it is out of date is seen below.
-                Standing::Late if row.element.cursor <= of_a_backup => fresh.push(row),
                 Standing::Late => return Err(Refused(WireError::IntegrationInProgress)),
             }
         }

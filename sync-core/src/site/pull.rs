@@ -95,7 +95,6 @@ impl Cycle<'_, '_> {
             sync_v5_settings: self.identity.credentials(),
             is_initialised: self.identity.initialised && !pulls_own,
             sync_v6_version: V6_VERSION,
-            reads_again: pulls_own,
         }
     }
 

@@ -124,7 +124,8 @@ impl Sim {
             }
             let (key, content) = (&version.key, &version.content);
             let by_an_end = match content {
-                Some(content) => held.iter().any(|end| end.records.get(key) == Some(content)),
+                // Other sites may hold it, but only its writer would send it again.
+                Some(content) => held[0].records.get(key) == Some(content),
                 // A deletion that an end took: it held the record, and does not now.
                 None => !held[0].records.contains_key(key) && before[0].records.contains_key(key),
             };
@@ -161,7 +162,9 @@ impl Sim {
                     central.aside.iter().chain(&central.staged).any(|aside| {
                         aside.from == From::Site(by) && aside.key == key && aside.content.as_ref() == content
                     });
-                let is_own = by > 0 && by < held.len() && !ledger.is_from_before_a_restore(number);
+                // What somebody wrote on top of, and central gave back when it was restored before, is central's word.
+                let came_back = ledger.on_top_of(number).any(|(_, later)| later.by != by);
+                let is_own = by > 0 && by < held.len() && !ledger.is_from_before_a_restore(number) && !came_back;
                 let at_its_writer = is_own && content.is_some() && held[by].records.get(&key) == content;
                 if in_buffer || at_its_writer {
                     counts.insert(number);
@@ -180,7 +183,7 @@ impl Sim {
             }
             ledger.only_these_count(&key, &counts, here);
         }
-        ledger.restored.insert(0);
+        ledger.was_restored(0);
         for (key, content) in &central.records {
             if key.0 == "store" {
                 let number = crate::rules::fields(content)["sync_id_remote_site"].as_i64().unwrap_or(1);
@@ -191,7 +194,7 @@ impl Sim {
             }
         }
         drop(ledger);
-        lock(&self.state).may_fall.iter_mut().for_each(|[pull, legacy]| (*pull, *legacy) = (*pull + 1, *legacy + 2));
+        lock(&self.state).may_fall.iter_mut().for_each(|[pull, legacy]| (*pull, *legacy) = (*pull + 1, *legacy + 3));
     }
 }
 

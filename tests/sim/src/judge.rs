@@ -207,7 +207,22 @@ impl Judge<'_> {
     }
 
     fn missing_on_top(&self, held: usize) -> Option<usize> {
-        self.ledger.on_top_of(held).map(|(number, _)| number).find(|number| !self.is_excused(*number))
+        let mut later = self.ledger.on_top_of(held).map(|(number, _)| number);
+        later.find(|number| !self.is_excused(*number) && !self.may_be_replaced(*number, held))
+    }
+
+    /// Whether an older version, of a site, may have come in the place of one that was written on top of it. A restore of
+    /// the site or of central makes a site send again what it had sent, and what one end wrote on top of what another had
+    /// written, on either side of a restore, counts as written at the same time. A restored site may also send again what
+    /// it had deleted, where it had written and deleted it between two pushes, so that central never knew of it. Where both went
+    /// back, nobody knows what came last.
+    fn may_be_replaced(&self, later: usize, older: usize) -> bool {
+        let (site, writer) = (self.ledger.versions[older].by, self.ledger.versions[later].by);
+        let site_went_back = self.ledger.was_restored_after(site, older);
+        let by_another = writer != site && (site_went_back || self.ledger.was_restored_after(0, older));
+        let both_went_back = site_went_back && self.ledger.was_restored_after(0, older);
+        let its_deletion = writer == site && self.ledger.versions[later].content.is_none() && site_went_back;
+        site > 0 && (by_another || its_deletion || both_went_back)
     }
 
     /// Where central holds nothing: a deletion that nothing was written on top of, or a version that is set aside there,
@@ -225,22 +240,11 @@ impl Judge<'_> {
     /// Whether a version may be missing at central: it, or one that was written on top of it, is set aside there for a
     /// reason that is true, or its site was told that it is too large.
     fn is_excused(&self, number: usize) -> bool {
-        if self.ledger.versions[number].is_void || self.is_unknown_to_a_backup(number) {
+        if self.ledger.versions[number].is_void {
             return true;
         }
         let later = self.ledger.on_top_of(number).map(|(number, _)| number);
         std::iter::once(number).chain(later).any(|number| self.is_set_aside(number))
-    }
-
-    /// What central wrote, in a type that it never sends back, on top of what a site had pushed: if that site is restored
-    /// it cannot know of it, and what it then sends may replace it.
-    fn is_unknown_to_a_backup(&self, number: usize) -> bool {
-        let version = &self.ledger.versions[number];
-        let rule = rule_of(&version.key.0, version.content.as_deref());
-        let by_restored =
-            |before: &usize| Some(self.ledger.versions[*before].by).is_some_and(|by| self.went_back(by) && by > 0);
-        let is_one_way = rule.is_some_and(|rule| rule.audience == Audience::Nobody);
-        version.by == 0 && is_one_way && version.ancestors.iter().any(by_restored)
     }
 
     fn went_back(&self, end: usize) -> bool {
@@ -264,9 +268,9 @@ impl Judge<'_> {
         at_central || at_its_site || self.ledger.is_too_large(version.by, &version.key, content)
     }
 
-    /// Whether something was in a backup of this site that was put back, and gave way to what central had got since.
+    /// Whether something of this site gave way when a backup was put back, here or at central.
     fn gave_way(&self, aside: &Aside, site: usize) -> bool {
-        site > 0 && aside.from == From::Here && aside.of_backup && self.went_back(site)
+        site > 0 && aside.from == From::Here && aside.of_backup && (self.went_back(site) || self.went_back(0))
     }
 
     /// Whether something was set aside at an end for a reason that the judge finds true.

@@ -42,7 +42,7 @@ pub struct Ledger {
     unsent: BTreeMap<(usize, Key), usize>,
     /// The ends that were restored from a backup.
     pub restored: BTreeSet<usize>,
-    /// For each site that was restored, how many versions there were then.
+    /// For each end that was restored, how many versions there were then.
     restored_at: BTreeMap<usize, usize>,
 }
 
@@ -129,17 +129,22 @@ impl Ledger {
         of_site.map(|(_, number)| &self.versions[*number])
     }
 
-    /// Notes that a site was restored: it cannot tell what it had sent.
-    pub fn was_restored(&mut self, site: usize) {
-        self.restored.insert(site);
-        self.restored_at.insert(site, self.versions.len());
-        self.unsent.retain(|(by, _), _| *by != site);
+    /// Notes that an end was restored. A site cannot tell then what it had sent.
+    pub fn was_restored(&mut self, end: usize) {
+        self.restored.insert(end);
+        self.restored_at.insert(end, self.versions.len());
+        self.unsent.retain(|(by, _), _| *by != end);
+    }
+
+    /// Whether an end was restored after a version was written.
+    pub fn was_restored_after(&self, end: usize, version: usize) -> bool {
+        self.restored_at.get(&end).is_some_and(|at| version < *at)
     }
 
     /// Whether a version is older than a restore of its writer's site: then the site has it from its backup, or from
     /// central, which it read again.
     pub fn is_from_before_a_restore(&self, number: usize) -> bool {
-        self.restored_at.get(&self.versions[number].by).is_some_and(|at| number < *at)
+        self.was_restored_after(self.versions[number].by, number)
     }
 
     /// After a restore of central: of a record only these versions count, none of them on top of another, except that

@@ -7,7 +7,6 @@ pub mod disk;
 pub mod events;
 pub mod hosts;
 pub mod judge;
-pub mod known;
 pub mod ledger;
 pub mod network;
 #[cfg(feature = "planted-bugs")]

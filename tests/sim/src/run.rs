@@ -16,7 +16,6 @@ use crate::backup::Backup;
 use crate::clock::{EndClock, Time};
 use crate::disk::{Disk, Process};
 use crate::judge::{self, Promise, Violation};
-use crate::known;
 use crate::ledger::Ledger;
 use crate::lock;
 use crate::swarm::{Fault, Swarm};
@@ -161,8 +160,6 @@ pub struct Options {
     pub sqlite: bool,
     /// Whether a trace is wanted.
     pub trace: bool,
-    /// Whether what comes of known faults is told too.
-    pub strict: bool,
 }
 
 /// Runs one seed.
@@ -180,10 +177,6 @@ pub fn run_with(seed: u64, swarm: Swarm, options: Options) -> Verdict {
         sim.violate(Promise::ErrorsAreSaid, format!("a panic: {text}"));
     }
     let mut state = lock(&sim.state);
-    if !options.strict {
-        let restored = !lock(&sim.ledger).restored.is_empty();
-        state.violations.retain(|violation| !known::is_known(violation, restored));
-    }
     Verdict {
         violations: state.violations.clone(),
         trace: sim.trace.take(),

@@ -5,9 +5,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
+use crate::lock;
 use crate::run::{Options, Verdict, run};
 use crate::swarm::Fault;
-use crate::{known, lock};
 
 /// Every so many seeds, one runs over SQLite.
 const SQLITE_EVERY: u64 = 20;
@@ -29,7 +29,7 @@ impl Seed {
 
     /// Runs it.
     pub fn run(self, trace: bool) -> Verdict {
-        run(self.number, Options { sqlite: self.sqlite, trace, strict: known::is_strict() })
+        run(self.number, Options { sqlite: self.sqlite, trace })
     }
 
     /// The one command that runs it again.

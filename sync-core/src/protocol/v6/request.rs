@@ -33,9 +33,6 @@ pub struct PullRequest {
     /// The site's V6 version; 0 if the key is missing.
     #[serde(default)]
     pub sync_v6_version: u32,
-    /// Whether the site, of this project, is not new but reads again what it had. Open mSupply neither sends nor reads it.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub reads_again: bool,
 }
 
 /// Asks for everything V6 has about one patient.
