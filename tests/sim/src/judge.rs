@@ -79,7 +79,7 @@ pub struct Aside {
     pub cause: &'static str,
     /// What it waits for.
     pub waits_for: Option<Key>,
-    /// Whether it is said of it that it was in a backup, and gave way to what central got since.
+    /// Whether it is said of it that it gave way because of a backup that was put back.
     pub of_backup: bool,
 }
 
@@ -264,9 +264,10 @@ impl Judge<'_> {
         at_central || at_its_site || self.ledger.is_too_large(version.by, &version.key, content)
     }
 
-    /// Whether something was in a backup of this site that was put back, and gave way to what central had got since.
+    /// Whether an edit of this site gave way to what central has because of a backup that was put back: the site's, or
+    /// central's.
     fn gave_way(&self, aside: &Aside, site: usize) -> bool {
-        site > 0 && aside.from == From::Here && aside.of_backup && self.went_back(site)
+        site > 0 && aside.from == From::Here && aside.of_backup && (self.went_back(site) || self.went_back(0))
     }
 
     /// Whether something was set aside at an end for a reason that the judge finds true.
