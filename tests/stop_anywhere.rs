@@ -116,7 +116,8 @@ fn at_every_operation(fault: Fault, storage: impl Fn(&World) -> &Arc<FaultyStora
         storage(&world).heal();
         world.check(&format!("{fault:?} at operation {n} of {operations}"));
     }
-    assert!(failed > operations / 2, "{failed} of {operations}");
+    // Some faults are made good within the cycle: a request is tried again.
+    assert!(failed > operations / 4, "{failed} of {operations}");
 }
 
 #[test]
