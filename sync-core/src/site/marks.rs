@@ -74,9 +74,10 @@ impl Marks {
         }
     }
 
-    /// Forgets what lies beyond a point; gives up to where our changelog is surely at a central server that ends there.
+    /// Forgets what lies beyond a point; gives up to where our changelog is surely at a central server that ends there. A
+    /// mark at that very point proves nothing: what waits at central, or says what it had already, adds no row.
     pub(super) fn back_to(&mut self, central: Cursor) -> Cursor {
-        self.0.retain(|mark| mark.central <= central);
+        self.0.retain(|mark| mark.central < central);
         self.own()
     }
 }
@@ -96,9 +97,10 @@ mod tests {
             marks.add(new);
         }
         assert_eq!(marks.0, [mark(0, 5), mark(100, 20), mark(180, 30)], "only what proves more is kept");
-        assert_eq!(marks.back_to(Cursor(179)), Cursor(20));
+        assert_eq!(marks.clone().back_to(Cursor(181)), Cursor(30));
+        assert_eq!(marks.back_to(Cursor(180)), Cursor(20));
         assert_eq!((marks.own(), marks.central()), (Cursor(20), Cursor(100)));
-        assert_eq!(marks.back_to(Cursor(0)), Cursor(5));
+        assert_eq!(marks.back_to(Cursor(1)), Cursor(5));
         assert_eq!(Marks::default().back_to(Cursor(9)), Cursor(0));
     }
 

@@ -288,7 +288,8 @@ pub(super) fn give_way(site: &Site, txn: &dyn WriteTxn, batch: &ReadBatch, recov
 }
 
 fn set_aside(table: &TableName, id: &RecordId, ours: Option<&RecordData>) -> Incoming {
-    let reason = "this edit was in the backup that was put back, or central's was; central has another version, which may be later".to_owned();
+    let reason = "a backup was put back, here or at central, and central has another version that may be the later one"
+        .to_owned();
     Incoming {
         source: Source::Local,
         table: table.clone(),
