@@ -34,7 +34,7 @@ fn five_seeds_hold_all_promises_over_sqlite() {
 #[test]
 fn the_same_seed_is_the_same_run() {
     for (number, sqlite) in [(3, false), (7, false), (11, false), (19, false), (23, true)] {
-        let options = Options { sqlite, trace: true, ..Options::default() };
+        let options = Options { sqlite, trace: true };
         let (first, second) = (run(number, options), run(number, options));
         let differs = first.trace.iter().zip(&second.trace).find(|(one, other)| one != other);
         assert_eq!(differs, None, "seed {number}");
@@ -51,7 +51,7 @@ fn memory_and_sqlite_are_one_to_the_engine() {
         swarm.without(Fault::SiteRestored);
         swarm.without(Fault::CentralRestored);
         let run = |sqlite| {
-            sync_sim::run::run_with(number, swarm.clone(), Options { sqlite, trace: true, ..Options::default() })
+            sync_sim::run::run_with(number, swarm.clone(), Options { sqlite, trace: true })
         };
         let (memory, file) = (run(false), run(true));
         let differs = memory.trace.iter().zip(&file.trace).find(|(one, other)| one != other);

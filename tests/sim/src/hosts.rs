@@ -63,6 +63,13 @@ impl Sim {
         let Ok(txn) = storage.read() else { return };
         let desk = Desk::at(self, end, txn.as_ref());
         let wild = self.happens(Chance::Hosts, self.swarm.hosts[1]);
+        if self.happens(Chance::Hosts, self.swarm.ids[1])
+            && let Some((rule, id)) = desk.wanted()
+        {
+            let content = desk.document(rule, &id, desk.content(rule.table, &id).as_deref(), false);
+            self.write(&desk, rule, &id, Some(content));
+            return;
+        }
         let Some(rule) = desk.some_table(wild) else { return };
         let present = desk.ids(rule.table);
         if !present.is_empty() && self.happens(Chance::Hosts, self.swarm.hosts[0]) {
@@ -257,9 +264,6 @@ impl<'a> Desk<'a> {
             }
             _ => {}
         }
-        if let Some(wanted) = self.wanted(table).filter(|_| self.chance(self.sim.swarm.ids[1])) {
-            return wanted;
-        }
         if self.chance(self.sim.swarm.ids[0]) {
             return format!("shared-{}-{}", self.end, self.roll(3));
         }
@@ -271,11 +275,15 @@ impl<'a> Desk<'a> {
         format!("{table}-{}-{}", self.end, state.created)
     }
 
-    /// A record of this table that something waits for which is set aside here.
-    fn wanted(&self, table: &str) -> Option<String> {
+    /// A record that something waits for which is set aside here, if this end may write it.
+    fn wanted(&self) -> Option<(&'static Rule, String)> {
         let aside = self.txn.quarantined(0, 100).expect("a readable quarantine");
-        let mut wanted = aside.into_iter().filter_map(|(_, quarantine)| quarantine.waits_for);
-        wanted.find(|(parent, _)| parent.as_str() == table).map(|(_, id)| id.to_string())
+        let wanted = aside.into_iter().filter_map(|(_, quarantine)| quarantine.waits_for);
+        let mut wanted = wanted.filter_map(|(table, id)| Some((rule_of(table.as_str(), None)?, id.to_string())));
+        wanted.find(|(rule, _)| match rule.writers {
+            Writers::Central => self.end == 0,
+            _ => true,
+        })
     }
 
     /// A document of this type that differs from all that were ever made.

@@ -79,7 +79,7 @@ pub struct Aside {
     pub cause: &'static str,
     /// What it waits for.
     pub waits_for: Option<Key>,
-    /// Whether it is said of it that it was in a backup, and gave way to what central got since.
+    /// Whether it is said of it that it gave way because of a backup that was put back.
     pub of_backup: bool,
 }
 
@@ -207,6 +207,10 @@ impl Judge<'_> {
     }
 
     fn missing_on_top(&self, held: usize) -> Option<usize> {
+        // Written by two ends to the letter, such as a deletion in the same moment: the other's knew nothing of what is on top.
+        if self.ledger.of_several.contains(&held) {
+            return None;
+        }
         let mut later = self.ledger.on_top_of(held).map(|(number, _)| number);
         later.find(|number| !self.is_excused(*number) && !self.may_be_replaced(*number, held))
     }
@@ -392,7 +396,11 @@ impl Judge<'_> {
             for (key, content) in &held.records {
                 let Some(rule) = rule_of(&key.0, Some(content)) else { continue };
                 let is_sent = matches!(rule.audience, Audience::Store | Audience::StoreOrEveryone);
-                let parent = |table: &str, id: &str| held.records.get(&(table.to_owned(), id.to_owned())).cloned();
+                // Whose children are whose follows from their parents, about which both agree or are asked.
+                let parent = |table: &str, id: &str| {
+                    let key = (table.to_owned(), id.to_owned());
+                    held.records.get(&key).filter(|held| self.central().records.get(&key) == Some(*held)).cloned()
+                };
                 let is_own = |store: String| self.ledger.site_of(&store) == Some(site);
                 let ours = self.central().records.get(key);
                 if !is_sent || !store_of(rule, content, parent).is_some_and(is_own) || ours == Some(content) {

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::ledger::Ledger;
-use crate::wire::{pulled, replaced};
+use crate::wire::pulled;
 
 fn key(table: &str, id: &str) -> Key {
     (table.to_owned(), id.to_owned())
@@ -232,4 +232,72 @@ fn a_cursor_that_falls_is_found() {
         may[cursor] = true;
         assert_eq!(cursors(1, [5, 6, 7], after, may), None, "it may");
     }
+}
+
+#[test]
+fn a_site_that_takes_for_its_own_what_is_not_is_found() {
+    let mut world = World::new();
+    let key = key("asset", "a");
+    world.write(0, &key, Some(&asset("v1", "s1")));
+    world.copy(0, 1, &key);
+    world.write(0, &key, Some(&asset("v2", "s2")));
+    world.copy(0, 2, &key);
+    assert_eq!(world.broken(), [Promise::QuietMeansEqual], "site 1 was not told");
+    world.copy(0, 1, &key);
+    assert_eq!(world.broken(), [], "it was");
+    world.write(0, &key, Some(&asset("v3", "s2")));
+    world.copy(0, 2, &key);
+    assert_eq!(world.broken(), [], "what comes later is nothing to site 1");
+}
+
+#[test]
+fn an_edit_of_a_backup_is_kept_at_its_site() {
+    let mut world = World::new();
+    let key = key("asset", "a");
+    world.write(1, &key, Some(&asset("v1", "s1")));
+    world.copy(1, 0, &key);
+    let edit = asset("v2", "s1");
+    world.write(1, &key, Some(&edit));
+    world.copy(0, 1, &key);
+    let content = Some(edit);
+    let aside = Aside { from: From::Here, key, content, cause: "refused", waits_for: None, of_backup: true };
+    world.ends[1].aside.push(aside);
+    assert!(world.broken().contains(&Promise::NothingIsLost), "nothing was restored");
+    world.ledger.was_restored(1);
+    assert_eq!(world.broken(), []);
+}
+
+#[test]
+fn a_restored_site_may_replace_what_central_wrote_and_never_sends_back() {
+    let log = |text: &str| format!(r#"{{"id":"l","message":"{text}"}}"#);
+    let play = |by: usize| {
+        let mut world = World::new();
+        let key = key("system_log", "l");
+        world.write(1, &key, Some(&log("v1")));
+        world.copy(1, 0, &key);
+        world.copy(0, by, &key);
+        world.write(by, &key, Some(&log("v2")));
+        world.copy(1, 0, &key);
+        world
+    };
+    let mut world = play(0);
+    assert_eq!(world.broken(), [Promise::NothingIsLost]);
+    world.ledger.was_restored(2);
+    assert_eq!(world.broken(), [Promise::NothingIsLost], "another site's restore");
+    world.ledger.was_restored(1);
+    assert_eq!(world.broken(), []);
+    let mut world = play(2);
+    world.ledger.was_restored(1);
+    assert_eq!(world.broken(), [Promise::NothingIsLost], "another site wrote it");
+}
+
+#[test]
+fn only_what_is_in_a_sites_scope_is_to_stay_when_it_reads_again() {
+    let mut world = World::new();
+    let key = key("asset", "a");
+    world.write(0, &key, Some(&asset("v1", "s1")));
+    world.copy(0, 1, &key);
+    assert!(is_to_stay(&world.ledger, &world.ends, 1, &key));
+    world.write(0, &key, Some(&asset("v2", "s2")));
+    assert!(!is_to_stay(&world.ledger, &world.ends, 1, &key));
 }

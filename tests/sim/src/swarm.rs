@@ -78,8 +78,8 @@ pub struct Swarm {
     pub cycles: u32,
     /// Of a thousand host writes, how many delete, try what is forbidden, and name a record that is not there yet.
     pub hosts: [u32; 3],
-    /// Of a thousand new records, how many share their id with records of other tables, and how many are what something
-    /// that is set aside there waits for.
+    /// Of a thousand new records, how many share their id with records of other tables; and of a thousand writes, how many
+    /// are of what something waits for that is set aside there, if anything does.
     pub ids: [u32; 2],
     /// Records of a batch, pulled and pushed.
     pub batches: (u32, usize),

@@ -120,3 +120,7 @@ pub(crate) fn replaced(ledger: &Ledger, site: usize, held: impl Fn(&Key) -> Opti
         (holds != version.content).then(|| Violation { promise: Promise::NothingIsLost, what: what() })
     })
 }
+
+#[cfg(test)]
+#[path = "wire_tests.rs"]
+mod tests;

@@ -1,0 +1,75 @@
+//! What the wire promises, broken on purpose.
+
+use super::*;
+
+fn key(table: &str, id: &str) -> Key {
+    (table.to_owned(), id.to_owned())
+}
+
+fn answer(key: &Key, content: &str) -> Vec<u8> {
+    let (table, id) = key;
+    let record = format!(r#"{{"tableName":"{table}","recordId":"{id}","action":"Update","recordData":{content}}}"#);
+    let records = format!(r#"[{{"cursor":1,"record":{record}}}]"#);
+    let data = format!(r#"{{"end_cursor":1,"total_records":1,"is_last_batch":true,"records":{records}}}"#);
+    format!(r#"{{"data":{data}}}"#).into_bytes()
+}
+
+fn broken(ledger: &Ledger, site: usize, is_initialised: bool, key: &Key, content: &str) -> Vec<Promise> {
+    let found = pulled(ledger, site, is_initialised, &answer(key, content));
+    found.into_iter().map(|found| found.promise).collect()
+}
+
+#[test]
+fn an_echo_is_found_unless_there_is_a_reason() {
+    let mut ledger = Ledger::default();
+    ledger.store_is_on("s1", 1);
+    let key = key("asset", "a");
+    let (first, second) = (r#"{"id":"a","notes":"v1","store_id":"s1"}"#, r#"{"id":"a","notes":"v2","store_id":"s1"}"#);
+    ledger.wrote(1, key.clone(), None, Some(first.to_owned()));
+    assert_eq!(broken(&ledger, 1, true, &key, first), [Promise::NoEcho]);
+    assert_eq!(broken(&ledger, 1, false, &key, first), [], "the site asked for all");
+    ledger.wrote(0, key.clone(), Some(first), Some(second.to_owned()));
+    assert_eq!(broken(&ledger, 1, true, &key, first), [], "somebody wrote after it");
+    assert_eq!(broken(&ledger, 1, true, &key, second), [], "somebody else's");
+}
+
+#[test]
+fn a_record_whose_parent_was_written_may_come_again() {
+    let mut ledger = Ledger::default();
+    ledger.store_is_on("s1", 1);
+    let (asset, log) = (key("asset", "a"), key("asset_log", "l"));
+    let of_asset = r#"{"id":"a","notes":"v1","store_id":"s1"}"#;
+    let of_log = r#"{"id":"l","asset_id":"a","comment":"v2"}"#;
+    ledger.wrote(1, asset.clone(), None, Some(of_asset.to_owned()));
+    ledger.wrote(1, log.clone(), None, Some(of_log.to_owned()));
+    assert_eq!(broken(&ledger, 1, true, &log, of_log), [Promise::NoEcho]);
+    let moved = r#"{"id":"a","notes":"v3","store_id":"s1"}"#;
+    ledger.wrote(0, asset, Some(of_asset), Some(moved.to_owned()));
+    assert_eq!(broken(&ledger, 1, true, &log, of_log), []);
+}
+
+#[test]
+fn what_was_not_sent_stays() {
+    let mut ledger = Ledger::default();
+    let key = key("preference", "p");
+    let (ours, theirs) = (r#"{"id":"p","value":"v1"}"#, r#"{"id":"p","value":"v2"}"#);
+    let promise = |ledger: &Ledger, held: Option<&str>| {
+        replaced(ledger, 1, |_| held.map(str::to_owned)).map(|found| found.promise)
+    };
+    ledger.wrote(1, key.clone(), None, Some(ours.to_owned()));
+    assert_eq!(promise(&ledger, Some(ours)), None);
+    assert_eq!(promise(&ledger, Some(theirs)), Some(Promise::NothingIsLost));
+    assert_eq!(promise(&ledger, None), Some(Promise::NothingIsLost));
+    ledger.was_sent(1, key.clone(), Some(ours));
+    assert_eq!(promise(&ledger, Some(theirs)), None, "it was sent");
+    ledger.wrote(1, key.clone(), Some(ours), None);
+    assert_eq!(promise(&ledger, Some(theirs)), Some(Promise::NothingIsLost), "the deletion was not");
+    ledger.was_restored(1);
+    assert_eq!(promise(&ledger, Some(theirs)), None, "nobody knows what was sent");
+}
+
+#[test]
+fn a_request_says_whether_all_is_wanted() {
+    assert!(leaves_out_own(br#"{"cursor":3,"isInitialised":true}"#));
+    assert!(!leaves_out_own(br#"{"cursor":3,"isInitialised":false}"#));
+}
