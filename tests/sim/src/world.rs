@@ -169,7 +169,7 @@ pub(crate) fn held_by(storage: &dyn Storage) -> sync_core::Result<Held> {
     }
     for (row, quarantine) in txn.quarantined(0, usize::MAX >> 1)? {
         let waits_for = quarantine.waits_for.map(|(table, id)| (table.to_string(), id.to_string()));
-        let of_backup = quarantine.reason.starts_with("this edit was in the backup");
+        let of_backup = quarantine.reason.starts_with("a backup was put back");
         held.aside.push(Aside { of_backup, waits_for, ..aside(row, quarantine.cause.as_str()) });
     }
     let sites = (1..=20).map(|site| Source::Site(SiteId(site)));
