@@ -50,9 +50,7 @@ fn memory_and_sqlite_are_one_to_the_engine() {
         let mut swarm = Swarm::of(number);
         swarm.without(Fault::SiteRestored);
         swarm.without(Fault::CentralRestored);
-        let run = |sqlite| {
-            sync_sim::run::run_with(number, swarm.clone(), Options { sqlite, trace: true })
-        };
+        let run = |sqlite| sync_sim::run::run_with(number, swarm.clone(), Options { sqlite, trace: true });
         let (memory, file) = (run(false), run(true));
         let differs = memory.trace.iter().zip(&file.trace).find(|(one, other)| one != other);
         assert_eq!(differs, None, "seed {number}");

@@ -80,6 +80,15 @@ struct Seen {
     at: Duration,
 }
 
+/// The rows of a batch, without those that are out of date.
+#[derive(Default)]
+struct Sorted {
+    /// What is taken.
+    fresh: Vec<Row>,
+    /// What was taken before.
+    repeated: Vec<(Fingerprint, Seen)>,
+}
+
 /// How a row stands to what the same site pushed lately.
 #[derive(Debug, PartialEq, Eq)]
 enum Standing {
@@ -150,7 +159,7 @@ impl Central {
         let (now, monotonic) = (self.clock.now(), self.clock.monotonic());
         let rows: Vec<Row> = records.into_iter().map(Row::new).collect();
         let txn = self.storage.write()?;
-        let fresh = self.fresh(txn.as_ref(), site, rows, &lost_there)?;
+        let Sorted { fresh, repeated } = self.fresh(txn.as_ref(), site, rows, &lost_there)?;
         let stores = txn.stores_of_site(site)?;
         for Row { element, .. } in &fresh {
             // What is sent back shows itself to a restored site, once it is integrated.
@@ -158,7 +167,7 @@ impl Central {
                 txn.note_pushed(site, &element.record.table_name, &element.record.record_id, element.cursor)?;
             }
         }
-        let mut taken = Vec::with_capacity(fresh.len());
+        let mut taken = repeated;
         for Row { element, record, whole } in fresh {
             taken.push((record, Seen { cursor: element.cursor, whole, at: monotonic }));
             let BatchElement { cursor, record } = element;
@@ -188,7 +197,7 @@ impl Central {
         Ok(PushResult { records_pushed, lost_history })
     }
 
-    /// What of a batch has not been taken before. A site that got no answer sends its last batch again, and others may
+    /// What of a batch has not been taken before, and what has. A site that got no answer sends its last batch again, and others may
     /// have changed those records meanwhile. A batch with a row that is older than what the site pushed lately was held
     /// up on its way; it is refused for a while, so that a site that really counts anew only has to wait. Of records that it
     /// is never sent back, a restored site may have pushed newer versions that it does not know of.
@@ -198,10 +207,10 @@ impl Central {
         site: SiteId,
         rows: Vec<Row>,
         lost_there: &[Lost],
-    ) -> std::result::Result<Vec<Row>, Refused> {
+    ) -> std::result::Result<Sorted, Refused> {
         let monotonic = self.clock.monotonic();
         let known = pushed_last(txn, site)?;
-        let mut fresh = Vec::new();
+        let Sorted { mut fresh, mut repeated } = Sorted::default();
         let mut last = String::new();
         for row in rows {
             let fingerprint = crate::protocol::hex(&row.whole);
@@ -214,7 +223,11 @@ impl Central {
             last.push_str(&fingerprint);
             last.push(' ');
             match standing {
-                Standing::Repeated => {}
+                // It may be known from before a restart, and another copy be still on its way.
+                Standing::Repeated => {
+                    let seen = Seen { cursor: row.element.cursor, whole: row.whole, at: monotonic };
+                    repeated.push((row.record, seen));
+                }
                 _ if is_superseded(txn, site, &row.element, lost_there)? => {}
                 Standing::New => fresh.push(row),
                 Standing::Late if planted!(LatePushTaken) => fresh.push(row),
@@ -224,7 +237,7 @@ impl Central {
         if !fresh.is_empty() {
             txn.set_state(&last_push(site), &last)?;
         }
-        Ok(fresh)
+        Ok(Sorted { fresh, repeated })
     }
 }
 

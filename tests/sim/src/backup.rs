@@ -61,11 +61,12 @@ impl Sim {
         lock(&self.state).backups[index].push(Backup { copy, versions });
     }
 
-    /// Puts one of an end's backups back, and starts it anew.
+    /// Puts one of an end's backups back, and starts it anew; once in a run. What is left after several restores, of one
+    /// end or of both, is not judged: nobody could say of each edit where it should be.
     fn restore(&self, index: usize) {
         let end = &self.ends[index];
         let taken = lock(&self.state).backups[index].len();
-        if taken == 0 {
+        if taken == 0 || !lock(&self.ledger).restored.is_empty() {
             return;
         }
         let chosen = self.roll(Chance::Events, taken);
