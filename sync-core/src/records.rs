@@ -11,7 +11,7 @@ use crate::record::{
     Cursor, Deletion, FieldError, RecordData, RecordId, RecordType, Scope, StoreId, TableName, record_type,
 };
 use crate::site::identity::{role, site_id};
-use crate::storage::{ReadTxn, Selection, Storage, WriteTxn};
+use crate::storage::{ReadTxn, Selection, Source, Storage, WriteTxn};
 
 /// The most bytes of one record's data: with its envelope it still fits the 10 MiB that central takes.
 pub const RECORD_BYTES_MAX: usize = 10_000_000;
@@ -115,6 +115,10 @@ impl Records {
             writer.ask_parent(kind, &table, &id, &data)?;
             store(txn, &table, &id, &data, Origin::Local, now)?;
             if any_set_aside {
+                // What was received of it before is out of date now, like what comes before this is pushed.
+                for source in [Source::Central, Source::Legacy] {
+                    txn.discard(source, &table, &id)?;
+                }
                 txn.wake_waiting(&table, &id)?;
             }
             ids.push(id);

@@ -9,7 +9,6 @@ use super::identity::{Identity, cursor};
 use super::marks::{Mark, Marks};
 use super::observer::{Step, SyncEvent, SyncObserver};
 use super::report::{Outcome, StepReport, SyncReport};
-use super::restored::Recovering;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorClass, Result};
 use crate::integrate::{Door, Integrated, integrate, requeue_after_upgrade};
@@ -42,7 +41,7 @@ pub(super) struct Cycle<'s, 'c> {
     current: (u64, u64),
     ended_early: bool,
     /// Set while a database that was restored from a backup reads what it lost.
-    pub recovering: Option<Recovering>,
+    pub recovering: bool,
 }
 
 impl Site {
@@ -63,7 +62,7 @@ impl Site {
             began: self.clock.monotonic(),
             current: (0, 0),
             ended_early: false,
-            recovering: None,
+            recovering: false,
         };
         let set_aside = Cycle::set_aside(self)?;
         cycle.run();

@@ -30,11 +30,12 @@ impl Cycle<'_, '_> {
         // The answer to a question that was asked ahead seems to come at once: the round before it tells the pace.
         let mut last_round = Duration::ZERO;
         loop {
-            let (stands, pulls_own) = {
+            let (stands, pulls_own, recovering) = {
                 let txn = self.site.storage.read()?;
                 // A site that lost what it had, or that got a store back, is sent what came from it too.
-                let pulls_own = self.recovering.is_some() || txn.state(key::PULL_OWN)?.as_deref() == Some("1");
-                (Position::in_central(txn.as_ref())?, pulls_own)
+                let pulls_own = self.recovering || txn.state(key::PULL_OWN)?.as_deref() == Some("1");
+                let recovering = if pulls_own { Recovering::load(txn.as_ref())? } else { None };
+                (Position::in_central(txn.as_ref())?, pulls_own, recovering)
             };
             let start = stands.next;
             let began = self.site.clock.monotonic();
@@ -50,8 +51,10 @@ impl Cycle<'_, '_> {
             let asking = self.site.clock.monotonic().saturating_sub(began).max(last_round);
             batch_size = next_batch_size(&self.site.config, batch_size, records, bytes, asking.as_secs_f64());
             match stands.after(&batch) {
-                Advance::To(next) if is_last || self.over_budget() => self.take_batch(batch, next)?,
-                Advance::To(next) => self.take_batch_and_ask_ahead(central, batch, (next, pulls_own), batch_size)?,
+                Advance::To(next) if is_last || self.over_budget() => self.take_batch(batch, next, recovering)?,
+                Advance::To(next) => {
+                    self.take_batch_and_ask_ahead(central, (batch, recovering), (next, pulls_own), batch_size)?
+                }
                 Advance::Stay => self.mark(batch.end_cursor)?,
                 Advance::Stuck => {
                     return Err(Error::NoProgress { server: Server::Central, cursor: start.0 });
@@ -125,8 +128,8 @@ impl Cycle<'_, '_> {
         Ok((batch, raw.get().len()))
     }
 
-    fn take_batch(&mut self, batch: ReadBatch, next: Cursor) -> Result<()> {
-        let done = take(self.site, batch, next, self.recovering)?;
+    fn take_batch(&mut self, batch: ReadBatch, next: Cursor, recovering: Option<Recovering>) -> Result<()> {
+        let done = take(self.site, batch, next, recovering)?;
         self.count(done);
         Ok(())
     }
@@ -135,11 +138,11 @@ impl Cycle<'_, '_> {
     fn take_batch_and_ask_ahead(
         &mut self,
         central: &Url,
-        batch: ReadBatch,
+        (batch, recovering): (ReadBatch, Option<Recovering>),
         (next, pulls_own): (Cursor, bool),
         size: u32,
     ) -> Result<()> {
-        let (site, question, recovering) = (self.site, self.question((next, pulls_own), size), self.recovering);
+        let (site, question) = (self.site, self.question((next, pulls_own), size));
         let done = self.client.ask_ahead(central, path::PULL, &question, || take(site, batch, next, recovering))?;
         self.count(done);
         Ok(())

@@ -116,6 +116,8 @@ impl Cycle<'_, '_> {
         if rereads {
             txn.set_state(key::PULL_CURSOR_V6, "0")?;
             txn.set_state(key::PULL_OWN, "1")?;
+            // Edits of a backup may have waited while the store was away: they give way before anything is pushed.
+            txn.set_state(key::RECOVERED, "0")?;
         }
         txn.set_state(key::PULL_CURSOR_CENTRAL, &next.to_string())?;
         if batch.max_cursor > cursor(txn.as_ref(), key::LEGACY_POSITION_SEEN)?.0 {

@@ -29,6 +29,16 @@ pub(super) struct Recovering {
     pub made_since: Cursor,
 }
 
+impl Recovering {
+    /// What holds since the newest restore of this database: edits of the backup may still wait, of a store that is away.
+    pub(super) fn load(txn: &dyn ReadTxn) -> Result<Option<Self>> {
+        let Some(text) = txn.state(key::RECOVERING_FROM)? else { return Ok(None) };
+        let parts = text.split_once(' ').and_then(|(seen, since)| Some((Cursor::parse(seen)?, Cursor::parse(since)?)));
+        let (seen, made_since) = parts.ok_or_else(|| Error::DamagedState { what: key::RECOVERING_FROM.to_owned() })?;
+        Ok(Some(Self { seen, made_since }))
+    }
+}
+
 impl Cycle<'_, '_> {
     /// Whether this database is a backup that was put back, and has not read yet what it lost.
     pub(super) fn went_back(&self) -> Result<bool> {
@@ -48,14 +58,15 @@ impl Cycle<'_, '_> {
         let txn = self.site.storage.write()?;
         let Some(lost) = unrecovered(txn.as_ref())? else { return Ok(()) };
         // Of several restores the last: what was written between them may be in the newer backup.
-        if txn.state(key::RECOVERING_FROM)?.is_none_or(|text| text.is_empty()) {
-            txn.set_state(key::RECOVERING_FROM, &Position::in_central(txn.as_ref())?.end.to_string())?;
-        }
-        let recovering = Recovering { seen: cursor(txn.as_ref(), key::RECOVERING_FROM)?, made_since: lost.before };
+        let recovering = match Recovering::load(txn.as_ref())? {
+            Some(begun) if begun.made_since == lost.before => begun,
+            _ => Recovering { seen: Position::in_central(txn.as_ref())?.end, made_since: lost.before },
+        };
+        txn.set_state(key::RECOVERING_FROM, &format!("{} {}", recovering.seen, recovering.made_since))?;
         txn.commit()?;
-        self.recovering = Some(recovering);
+        self.recovering = true;
         let outcome = self.pull_v6(central);
-        self.recovering = None;
+        self.recovering = false;
         outcome?;
         if self.ended_early() {
             // The next cycle goes on reading.
@@ -63,7 +74,6 @@ impl Cycle<'_, '_> {
         }
         let txn = self.site.storage.write()?;
         txn.set_state(key::RECOVERED, &lost.before.to_string())?;
-        txn.set_state(key::RECOVERING_FROM, "")?;
         txn.commit()
     }
 

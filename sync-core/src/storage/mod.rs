@@ -325,7 +325,8 @@ pub mod key {
     pub const LIBRARY_VERSION: &str = "library_version";
     /// Up to which cursor a restored site has dealt with what it lost.
     pub const RECOVERED: &str = "recovered";
-    /// While a restored site reads what it lost: how far it had seen central's changelog at the time of the backup.
+    /// Of the newest restore of a site: how far it had seen central's changelog at the time of the backup, and from which
+    /// cursor on its own edits were made since.
     pub const RECOVERING_FROM: &str = "recovering_from";
     /// Up to which cursor a site has dealt with what central says that it lost.
     pub const CENTRAL_LOST_KNOWN: &str = "central_lost_known";
