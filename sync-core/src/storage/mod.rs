@@ -8,19 +8,22 @@
 //! simulators and hosts without a disk. Another one implements the three traits and runs the clauses of
 //! `sync_core::testing::storage_contract` (feature `testing`), each of which is one promise made here.
 
+pub mod key;
+mod lost;
 mod memory;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
 use serde::{Deserialize, Serialize};
 
+pub use lost::Lost;
 pub use memory::{MemoryBackup, MemoryStorage};
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteStorage;
 
 use crate::changelog::{Change, NewChange};
 use crate::clock::Timestamp;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::protocol::v6::Action;
 use crate::record::{Cursor, NameId, RecordData, RecordId, SiteId, StoreId, TableName};
 
@@ -108,7 +111,7 @@ pub trait Storage: Send + Sync {
     /// process that dies gives it back too.
     ///
     /// # Errors
-    /// [`Error::CycleRunning`] if another one has it.
+    /// [`Error::CycleRunning`](crate::Error::CycleRunning) if another one has it.
     fn lock_cycle(&self) -> Result<CycleLock>;
 }
 
@@ -277,101 +280,6 @@ pub struct LoggedError {
     pub advice: String,
     /// The chain of causes.
     pub causes: Vec<String>,
-}
-
-/// Names of settings and cursors, each a row of text.
-pub mod key {
-    /// The legacy server's address.
-    pub const LEGACY_URL: &str = "legacy_url";
-    /// The site's name on the legacy server.
-    pub const SITE_NAME: &str = "site_name";
-    /// The hash of the site's password; never shown.
-    pub const PASSWORD_HASH: &str = "password_sha256";
-    /// The id of this machine; never shown.
-    pub const HARDWARE_ID: &str = "hardware_id";
-    /// The site's own UUID; never changes once set.
-    pub const SITE_UUID: &str = "site_uuid";
-    /// The site's number.
-    pub const SITE_ID: &str = "site_id";
-    /// `central` or `remote`.
-    pub const ROLE: &str = "role";
-    /// The address of the Open mSupply central server.
-    pub const CENTRAL_URL: &str = "central_url";
-    /// The number of the legacy server's own site.
-    pub const LEGACY_SITE_ID: &str = "legacy_site_id";
-    /// When the legacy server last said who this site is.
-    pub const DISCOVERED_AT: &str = "discovered_at";
-    /// When the first cycle completed.
-    pub const INITIALISED_AT: &str = "initialised_at";
-    /// The next position to read of central's changelog.
-    pub const PULL_CURSOR_V6: &str = "pull_cursor_v6";
-    /// The next position to push of our own changelog.
-    pub const PUSH_CURSOR_V6: &str = "push_cursor_v6";
-    /// Where the push cursor was when central last confirmed that it integrated what was pushed; counts only while
-    /// [`PUSH_UNCONFIRMED`] is `1`.
-    pub const PUSH_CONFIRMED_V6: &str = "push_confirmed_v6";
-    /// `1` while central has not confirmed that it integrated what was pushed last.
-    pub const PUSH_UNCONFIRMED: &str = "push_unconfirmed";
-    /// The last position read of the legacy server's central data; exclusive, as V5 has it.
-    pub const PULL_CURSOR_CENTRAL: &str = "pull_cursor_central";
-    /// The highest position that the legacy server said it had.
-    pub const LEGACY_POSITION_SEEN: &str = "legacy_position_seen";
-    /// The parts of the changelog that were lost when this storage was restored from a backup; see
-    /// [`Lost`](super::Lost).
-    pub const LOST: &str = "lost";
-    /// `1` while what came from this site is to be sent back to it, because it reads everything again.
-    pub const PULL_OWN: &str = "pull_own";
-    /// The version of this library that used the database last.
-    pub const LIBRARY_VERSION: &str = "library_version";
-    /// Up to which cursor a restored site has dealt with what it lost.
-    pub const RECOVERED: &str = "recovered";
-    /// Of the newest restore of a site: how far it had seen central's changelog at the time of the backup, and from which
-    /// cursor on its own edits were made since.
-    pub const RECOVERING_FROM: &str = "recovering_from";
-    /// Up to which cursor a site has dealt with what central says that it lost.
-    pub const CENTRAL_LOST_KNOWN: &str = "central_lost_known";
-    /// Points of central's changelog by which it had integrated what was pushed up to a cursor.
-    pub const PUSH_MARKS: &str = "push_marks";
-    /// On central, followed by a site's number: fingerprints of the rows of the last batch that it pushed.
-    pub const LAST_PUSH_OF_SITE: &str = "last_push_of_site_";
-    /// The cursors between which edits were pushed that central may have lost.
-    pub const RESEND: &str = "resend";
-    /// While everything is read again because central went back: to where, and how far it had been read.
-    pub const REREADING: &str = "rereading";
-}
-
-/// A part of a changelog that was lost when its storage was restored from a backup.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Lost {
-    /// The last cursor that is still there.
-    pub after: Cursor,
-    /// All cursors given out since are higher; those between the two are never used again, nor is this one.
-    pub before: Cursor,
-}
-
-impl Lost {
-    /// What [`key::LOST`] says, oldest first.
-    ///
-    /// # Errors
-    /// The storage cannot be read, or `damaged_state`.
-    pub fn all<T: ReadTxn + ?Sized>(txn: &T) -> Result<Vec<Self>> {
-        Self::read(txn.state(key::LOST)?.as_deref())
-    }
-
-    fn read(text: Option<&str>) -> Result<Vec<Self>> {
-        let damaged = || Error::DamagedState { what: key::LOST.to_owned() };
-        let number = |text: &str| Cursor::parse(text).ok_or_else(damaged);
-        let part = |line: &str| {
-            let (after, before) = line.split_once(' ').ok_or_else(damaged)?;
-            Ok(Self { after: number(after)?, before: number(before)? })
-        };
-        text.unwrap_or_default().lines().map(part).collect()
-    }
-
-    /// Writes it after what is there.
-    fn add_to(self, text: Option<&str>) -> String {
-        format!("{}{} {}\n", text.unwrap_or_default(), self.after, self.before)
-    }
 }
 
 /// How many bytes of data a chunk of staged records holds before it ends early. A chunk holds at least one record.

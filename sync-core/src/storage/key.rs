@@ -1,0 +1,59 @@
+//! Names of settings and cursors, each a row of text.
+
+/// The legacy server's address.
+pub const LEGACY_URL: &str = "legacy_url";
+/// The site's name on the legacy server.
+pub const SITE_NAME: &str = "site_name";
+/// The hash of the site's password; never shown.
+pub const PASSWORD_HASH: &str = "password_sha256";
+/// The id of this machine; never shown.
+pub const HARDWARE_ID: &str = "hardware_id";
+/// The site's own UUID; never changes once set.
+pub const SITE_UUID: &str = "site_uuid";
+/// The site's number.
+pub const SITE_ID: &str = "site_id";
+/// `central` or `remote`.
+pub const ROLE: &str = "role";
+/// The address of the Open mSupply central server.
+pub const CENTRAL_URL: &str = "central_url";
+/// The number of the legacy server's own site.
+pub const LEGACY_SITE_ID: &str = "legacy_site_id";
+/// When the legacy server last said who this site is.
+pub const DISCOVERED_AT: &str = "discovered_at";
+/// When the first cycle completed.
+pub const INITIALISED_AT: &str = "initialised_at";
+/// The next position to read of central's changelog.
+pub const PULL_CURSOR_V6: &str = "pull_cursor_v6";
+/// The next position to push of our own changelog.
+pub const PUSH_CURSOR_V6: &str = "push_cursor_v6";
+/// Where the push cursor was when central last confirmed that it integrated what was pushed; counts only while
+/// [`PUSH_UNCONFIRMED`] is `1`.
+pub const PUSH_CONFIRMED_V6: &str = "push_confirmed_v6";
+/// `1` while central has not confirmed that it integrated what was pushed last.
+pub const PUSH_UNCONFIRMED: &str = "push_unconfirmed";
+/// The last position read of the legacy server's central data; exclusive, as V5 has it.
+pub const PULL_CURSOR_CENTRAL: &str = "pull_cursor_central";
+/// The highest position that the legacy server said it had.
+pub const LEGACY_POSITION_SEEN: &str = "legacy_position_seen";
+/// The parts of the changelog that were lost when this storage was restored from a backup; see
+/// [`Lost`](super::Lost).
+pub const LOST: &str = "lost";
+/// `1` while what came from this site is to be sent back to it, because it reads everything again.
+pub const PULL_OWN: &str = "pull_own";
+/// The version of this library that used the database last.
+pub const LIBRARY_VERSION: &str = "library_version";
+/// Up to which cursor a restored site has dealt with what it lost.
+pub const RECOVERED: &str = "recovered";
+/// Of the newest restore of a site: how far it had seen central's changelog at the time of the backup, and from which
+/// cursor on its own edits were made since.
+pub const RECOVERING_FROM: &str = "recovering_from";
+/// Up to which cursor a site has dealt with what central says that it lost.
+pub const CENTRAL_LOST_KNOWN: &str = "central_lost_known";
+/// Points of central's changelog by which it had integrated what was pushed up to a cursor.
+pub const PUSH_MARKS: &str = "push_marks";
+/// On central, followed by a site's number: fingerprints of the rows of the last batch that it pushed.
+pub const LAST_PUSH_OF_SITE: &str = "last_push_of_site_";
+/// The cursors between which edits were pushed that central may have lost.
+pub const RESEND: &str = "resend";
+/// While everything is read again because central went back: to where, and how far it had been read.
+pub const REREADING: &str = "rereading";
