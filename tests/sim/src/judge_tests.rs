@@ -268,7 +268,7 @@ fn an_edit_of_a_backup_is_kept_at_its_site() {
 }
 
 #[test]
-fn a_restored_site_may_replace_what_central_wrote_and_never_sends_back() {
+fn what_a_restore_makes_a_site_send_again_may_replace_what_others_wrote_on_top() {
     let log = |text: &str| format!(r#"{{"id":"l","message":"{text}"}}"#);
     let play = |by: usize| {
         let mut world = World::new();
@@ -280,15 +280,25 @@ fn a_restored_site_may_replace_what_central_wrote_and_never_sends_back() {
         world.copy(1, 0, &key);
         world
     };
+    for by in [0, 2] {
+        let mut world = play(by);
+        assert_eq!(world.broken(), [Promise::NothingIsLost]);
+        world.ledger.was_restored(1);
+        assert_eq!(world.broken(), [], "written by {by} on top of what a restored site sends again");
+        let mut world = play(by);
+        world.ledger.was_restored(0);
+        assert_eq!(world.broken(), [], "written by {by} on top of what a restored central may have lost");
+    }
+    let mut world = World::new();
+    let key = key("system_log", "l");
+    world.write(1, &key, Some(&log("v1")));
+    world.copy(1, 0, &key);
+    world.write(1, &key, Some(&log("v2")));
+    world.ledger.was_restored(1);
+    assert_eq!(world.broken(), [Promise::NothingIsLost], "its own later edit");
     let mut world = play(0);
-    assert_eq!(world.broken(), [Promise::NothingIsLost]);
     world.ledger.was_restored(2);
     assert_eq!(world.broken(), [Promise::NothingIsLost], "another site's restore");
-    world.ledger.was_restored(1);
-    assert_eq!(world.broken(), []);
-    let mut world = play(2);
-    world.ledger.was_restored(1);
-    assert_eq!(world.broken(), [Promise::NothingIsLost], "another site wrote it");
 }
 
 #[test]
