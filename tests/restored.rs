@@ -6,10 +6,8 @@ use std::sync::{Arc, Mutex};
 use sync_core::record::Cursor;
 use sync_core::storage::{Lost, MemoryStorage, QuarantineCause, SqliteStorage, Storage, key};
 use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
-use sync_core::{
-    Audience, ChangeAction, NewChange, Silent, SyncConfig, SyncOptions, SyncReport, Timestamp, quarantine,
-};
-use sync_tests::world::{CentralEnd, Kind, SiteEnd, asset, data, get};
+use sync_core::{Silent, SyncConfig, SyncOptions, SyncReport, quarantine};
+use sync_tests::world::{CentralEnd, Kind, SiteEnd, asset, data, get, put_class};
 
 fn world() -> (CentralEnd, SiteEnd) {
     let central = CentralEnd::over(Kind::Memory);
@@ -197,25 +195,6 @@ fn only_what_central_may_have_lost_is_sent_again() {
     assert_eq!(report.pushed, 1);
 }
 
-/// Writes a record to a storage; gives its cursor.
-fn put(storage: &dyn Storage, id: &str) -> Cursor {
-    let txn = storage.write().unwrap();
-    let change = NewChange {
-        table: "asset_class".into(),
-        id: id.into(),
-        action: ChangeAction::Upsert,
-        store: None,
-        name: None,
-        source_site: None,
-        is_sync_update: false,
-        audience: Audience::Everyone,
-        changed_at: Timestamp::from_unix_millis(0),
-    };
-    let cursor = txn.put_record(&data("{}"), &change).unwrap();
-    txn.commit().unwrap();
-    cursor
-}
-
 fn lost(storage: &dyn Storage) -> Vec<(u64, u64)> {
     let parts = Lost::all(storage.read().unwrap().as_ref()).unwrap();
     parts.iter().map(|part| (part.after.0, part.before.0)).collect()
@@ -227,15 +206,15 @@ fn a_file_that_was_put_back_is_recognised_and_gives_out_no_cursor_again() {
     let at = |name: &str| folder.path().join(name);
     let open = |path: &Path| SqliteStorage::open(path).unwrap();
     let (file, backup) = (at("site.sqlite"), at("backup"));
-    let kept = put(&open(&file), "kept");
+    let kept = put_class(&open(&file), "kept");
     assert!(lost(&open(&file)).is_empty(), "opened again, but not restored");
     std::fs::copy(&file, &backup).unwrap();
-    let gone = put(&open(&file), "gone");
+    let gone = put_class(&open(&file), "gone");
     std::fs::copy(&backup, &file).unwrap();
     {
         let storage = open(&file);
         assert_eq!(lost(&storage), [(kept.0, gone.0 + 1)]);
-        assert!(put(&storage, "new") > gone);
+        assert!(put_class(&storage, "new") > gone);
     }
     assert_eq!(lost(&open(&file)).len(), 1, "said once");
 
@@ -254,18 +233,18 @@ fn a_file_that_was_put_back_is_recognised_and_gives_out_no_cursor_again() {
     std::fs::remove_file(at("site.sqlite.watermark")).unwrap();
     let storage = open(&file);
     assert_eq!(lost(&storage).len(), 3);
-    assert!(put(&storage, "newer") > Cursor(1_000_000));
+    assert!(put_class(&storage, "newer") > Cursor(1_000_000));
 }
 
 #[test]
 fn a_memory_that_was_put_back_gives_out_no_cursor_again() {
     let storage = MemoryStorage::new();
-    let kept = put(&storage, "kept");
+    let kept = put_class(&storage, "kept");
     let backup = storage.backup();
-    let gone = put(&storage, "gone");
+    let gone = put_class(&storage, "gone");
     storage.restore(&backup);
     assert_eq!(lost(&storage), [(kept.0, gone.0 + 1)]);
-    assert!(put(&storage, "new") > gone);
+    assert!(put_class(&storage, "new") > gone);
     assert!(storage.read().unwrap().record(&"asset_class".into(), &"gone".into()).unwrap().is_none());
 }
 

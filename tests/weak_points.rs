@@ -12,11 +12,8 @@ use sync_core::protocol::PasswordHash;
 use sync_core::record::{Cursor, RecordData, RecordId, StoreId, record_types};
 use sync_core::storage::{CycleLock, ReadTxn, Storage, WriteTxn};
 use sync_core::transport::{HttpRequest, HttpResponse, Method, Transport, TransportError};
-use sync_core::{
-    Audience, Central, ChangeAction, NewChange, Outcome, Result, Settings, Silent, Step, SyncConfig, SyncEvent,
-    SyncOptions, SystemClock, Timestamp,
-};
-use sync_tests::world::{CentralEnd, Kind, PASSWORD, SiteEnd, asset, data, get, settings};
+use sync_core::{Central, Outcome, Result, Settings, Silent, Step, SyncConfig, SyncEvent, SyncOptions, SystemClock};
+use sync_tests::world::{CentralEnd, Kind, PASSWORD, SiteEnd, asset, data, get, put_class, settings};
 
 /// A record of the demonstration.
 struct Seed {
@@ -84,24 +81,6 @@ impl Storage for WrittenMeanwhile {
     fn lock_cycle(&self) -> Result<CycleLock> {
         self.storage.lock_cycle()
     }
-}
-
-fn put_class(storage: &dyn Storage, id: &str) -> Cursor {
-    let change = NewChange {
-        table: "asset_class".into(),
-        id: id.into(),
-        action: ChangeAction::Upsert,
-        store: None,
-        name: None,
-        source_site: None,
-        is_sync_update: false,
-        audience: Audience::Everyone,
-        changed_at: Timestamp::from_unix_millis(0),
-    };
-    let txn = storage.write().unwrap();
-    let cursor = txn.put_record(&data(&format!(r#"{{"id":"{id}","name":"n"}}"#)), &change).unwrap();
-    txn.commit().unwrap();
-    cursor
 }
 
 /// A1: Open mSupply's sites go on behind the end of an empty batch.

@@ -19,6 +19,17 @@ pub(crate) enum Origin {
     Sync(Option<SiteId>),
 }
 
+/// What storing a record did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stored {
+    /// It was here already.
+    AsBefore,
+    /// It is new, or changed.
+    Changed,
+    /// It changed, and with it the store that it belongs to.
+    Moved,
+}
+
 /// Stores a record and says in the changelog that it changed. Data that is here already changes nothing, so applying
 /// twice is the same as once.
 pub(crate) fn upsert(
@@ -28,20 +39,20 @@ pub(crate) fn upsert(
     data: &RecordData,
     origin: Origin,
     now: Timestamp,
-) -> Result<bool> {
+) -> Result<Stored> {
     let before = txn.record(table, id)?;
     if before.as_ref() == Some(data) && origin != Origin::Local {
-        return Ok(false);
+        return Ok(Stored::AsBefore);
     }
     let old_store = match &before {
         Some(before) => scope(txn, table, before)?.0,
         None => None,
     };
     let (store, name) = scope(txn, table, data)?;
-    let left = before.is_some() && old_store != store;
+    let moved = before.is_some() && old_store != store;
     let change = change(table, id, ChangeAction::Upsert, (store, name), data, origin, now);
     txn.put_record(data, &change)?;
-    if left && !planted!(FormerStoreNotTold) {
+    if moved && !planted!(FormerStoreNotTold) {
         // The site that loses the record is told too; or every site, if it was everyone's.
         let scope = (old_store, change.name.clone());
         let told = self::change(table, id, ChangeAction::Upsert, scope, data, origin, now);
@@ -49,7 +60,7 @@ pub(crate) fn upsert(
             txn.append_change(&told)?;
         }
     }
-    Ok(true)
+    Ok(if moved { Stored::Moved } else { Stored::Changed })
 }
 
 /// On central, stores a record, and logs again what reaches other sites by it: the records of a patient who becomes
@@ -62,32 +73,26 @@ pub(crate) fn upsert_at_central(
     data: &RecordData,
     origin: Origin,
     now: Timestamp,
-) -> Result<bool> {
-    let before = txn.record(table, id)?.map(|before| scope(txn, table, &before)).transpose()?;
-    let changed = upsert(txn, table, id, data, origin, now)?;
-    if !changed {
-        return Ok(false);
+) -> Result<Stored> {
+    let stored = upsert(txn, table, id, data, origin, now)?;
+    if stored == Stored::AsBefore {
+        return Ok(stored);
     }
     show_patient(txn, table, data)?;
     if *table == *"store" {
         retry_refused(txn, data)?;
     }
-    if let Some((store, _)) = before
-        && store != scope(txn, table, data)?.0
-    {
+    if stored == Stored::Moved {
         move_children(txn, table, id, now)?;
     }
-    Ok(true)
+    Ok(stored)
 }
 
 /// Once a store is active on a site, what was refused from that site may be allowed: edits made while the store was away
 /// for a time.
 fn retry_refused(txn: &dyn WriteTxn, store: &RecordData) -> Result<()> {
-    let site = store.fields().and_then(|fields| {
-        let raw = fields.get("sync_id_remote_site")?.get();
-        raw.trim_matches('"').trim().parse().ok().map(SiteId)
-    });
-    if let Some(site) = site {
+    let site = store.fields().and_then(|fields| fields.number("sync_id_remote_site"));
+    if let Some(site) = site.and_then(|number| number.try_into().ok()).map(SiteId) {
         txn.requeue(QuarantineCause::Refused, Some(Source::Site(site)))?;
     }
     Ok(())

@@ -7,10 +7,13 @@ use std::time::Duration;
 
 use sync_core::central::LocalSites;
 use sync_core::protocol::PasswordHash;
-use sync_core::record::{RecordData, RecordId, StoreId, TableName};
+use sync_core::record::{Cursor, RecordData, RecordId, StoreId, TableName};
 use sync_core::storage::{MemoryStorage, SqliteStorage, Storage};
 use sync_core::transport::{InProcess, Transport};
-use sync_core::{Central, Clock, Records, Settings, Silent, Site, SyncConfig, SyncOptions, SyncReport, SystemClock};
+use sync_core::{
+    Audience, Central, ChangeAction, Clock, NewChange, Records, Settings, Silent, Site, SyncConfig, SyncOptions,
+    SyncReport, SystemClock, Timestamp,
+};
 use tempfile::TempDir;
 
 /// The password of every site.
@@ -190,6 +193,25 @@ impl SiteEnd {
 pub fn get(records: &Records, table: &str, id: &str) -> Option<String> {
     let found = records.get(&TableName::from(table), &RecordId::from(id)).expect("a readable record");
     found.map(|data| data.as_str().to_owned())
+}
+
+/// Writes an asset class straight into a storage, as an edit made there; gives its cursor.
+pub fn put_class(storage: &dyn Storage, id: &str) -> Cursor {
+    let change = NewChange {
+        table: "asset_class".into(),
+        id: id.into(),
+        action: ChangeAction::Upsert,
+        store: None,
+        name: None,
+        source_site: None,
+        is_sync_update: false,
+        audience: Audience::Everyone,
+        changed_at: Timestamp::from_unix_millis(0),
+    };
+    let txn = storage.write().expect("a working storage");
+    let cursor = txn.put_record(&data(&format!(r#"{{"id":"{id}","name":"n"}}"#)), &change).expect("a working storage");
+    txn.commit().expect("a working storage");
+    cursor
 }
 
 /// The number of records of a table.

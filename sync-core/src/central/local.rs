@@ -267,7 +267,7 @@ impl LocalSites {
                 id: StoreId::from(id.as_str()),
                 code: text("code"),
                 name: name.unwrap_or_default(),
-                site: fields.as_ref().and_then(|f| f.get("sync_id_remote_site")?.get().parse().ok()),
+                site: fields.as_ref().and_then(|f| f.number("sync_id_remote_site")),
             });
         }
         Ok(stores)

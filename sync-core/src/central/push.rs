@@ -9,9 +9,9 @@ use sha2::{Digest as _, Sha256};
 use super::{Central, Refused};
 use crate::apply;
 use crate::error::Result;
-use crate::protocol::v6::{Action, Batch, BatchElement, PushRequest, PushResult, WireError, WireRecord};
+use crate::protocol::v6::{Batch, BatchElement, PushRequest, PushResult, WireError, WireRecord};
 use crate::record::{Cursor, SiteId};
-use crate::storage::{Incoming, Lost, ReadTxn, Source, WriteTxn, key};
+use crate::storage::{Incoming, Lost, ReadTxn, Source, StagedKind, WriteTxn, key};
 
 /// How long after it was sent a request may still arrive, held up on its way: longer than any proxy keeps one.
 const LATE: Duration = Duration::from_secs(15 * 60);
@@ -32,11 +32,6 @@ struct Row {
 impl Row {
     fn new(element: BatchElement) -> Self {
         let WireRecord { table_name, record_id, action, record_data } = &element.record;
-        let action = match action {
-            Action::Insert | Action::Update => "upsert",
-            Action::Delete => "delete",
-            Action::Merge => "merge",
-        };
         let mut digest = Sha256::new();
         let add = |digest: &mut Sha256, text: &str| {
             digest.update((text.len() as u64).to_be_bytes());
@@ -46,7 +41,7 @@ impl Row {
         add(&mut digest, record_id.as_str());
         let record = first_bytes(&digest.clone().finalize());
         digest.update(element.cursor.0.to_be_bytes());
-        add(&mut digest, action);
+        add(&mut digest, StagedKind::of(*action).as_str());
         add(&mut digest, record_data.as_str());
         Self { record, whole: first_bytes(&digest.finalize()), element }
     }
@@ -159,7 +154,7 @@ impl Central {
         let (now, monotonic) = (self.clock.now(), self.clock.monotonic());
         let rows: Vec<Row> = records.into_iter().map(Row::new).collect();
         let txn = self.storage.write()?;
-        let Sorted { fresh, repeated } = self.fresh(txn.as_ref(), site, rows, &lost_there)?;
+        let Sorted { fresh, repeated } = self.fresh(txn.as_ref(), (site, monotonic), rows, &lost_there)?;
         let stores = txn.stores_of_site(site)?;
         for Row { element, .. } in &fresh {
             // What is sent back shows itself to a restored site, once it is integrated.
@@ -171,15 +166,8 @@ impl Central {
         for Row { element, record, whole } in fresh {
             taken.push((record, Seen { cursor: element.cursor, whole, at: monotonic }));
             let BatchElement { cursor, record } = element;
-            let incoming = Incoming {
-                source: Source::Site(site),
-                table: record.table_name,
-                id: record.record_id,
-                action: record.action,
-                data: record.record_data,
-                cursor: Some(cursor).filter(|cursor| *cursor > Cursor(0)),
-                quarantine: None,
-            };
+            let cursor = Some(cursor).filter(|cursor| *cursor > Cursor(0));
+            let incoming = Incoming { cursor, ..Incoming::new(Source::Site(site), record) };
             txn.stage(&incoming, now)?;
         }
         if is_last {
@@ -197,20 +185,19 @@ impl Central {
         Ok(PushResult { records_pushed, lost_history })
     }
 
-    /// What of a batch has not been taken before, and what has. A site that got no answer sends its last batch again, and others may
-    /// have changed those records meanwhile. A batch with a row that is older than what the site pushed lately was held
-    /// up on its way; it is refused for a while, so that a site that really counts anew only has to wait. Of records that it
-    /// is never sent back, a restored site may have pushed newer versions that it does not know of.
+    /// What of a batch has not been taken before, and what has. A site that got no answer sends its last batch again, and
+    /// others may have changed those records meanwhile. A batch with a row that is older than what the site pushed lately
+    /// was held up on its way; it is refused for a while, so that a site that really counts anew only has to wait. Of
+    /// records that it is never sent back, a restored site may have pushed newer versions that it does not know of.
     fn fresh(
         &self,
         txn: &dyn WriteTxn,
-        site: SiteId,
+        (site, monotonic): (SiteId, Duration),
         rows: Vec<Row>,
         lost_there: &[Lost],
     ) -> std::result::Result<Sorted, Refused> {
-        let monotonic = self.clock.monotonic();
         let known = pushed_last(txn, site)?;
-        let Sorted { mut fresh, mut repeated } = Sorted::default();
+        let mut sorted = Sorted::default();
         let mut last = String::new();
         for row in rows {
             let fingerprint = crate::protocol::hex(&row.whole);
@@ -226,24 +213,25 @@ impl Central {
                 // It may be known from before a restart, and another copy be still on its way.
                 Standing::Repeated => {
                     let seen = Seen { cursor: row.element.cursor, whole: row.whole, at: monotonic };
-                    repeated.push((row.record, seen));
+                    sorted.repeated.push((row.record, seen));
                 }
                 _ if is_superseded(txn, site, &row.element, lost_there)? => {}
-                Standing::New => fresh.push(row),
-                Standing::Late if planted!(LatePushTaken) => fresh.push(row),
+                Standing::New => sorted.fresh.push(row),
+                Standing::Late if planted!(LatePushTaken) => sorted.fresh.push(row),
                 Standing::Late => return Err(Refused(WireError::IntegrationInProgress)),
             }
         }
-        if !fresh.is_empty() {
+        if !sorted.fresh.is_empty() {
             txn.set_state(&last_push(site), &last)?;
         }
-        Ok(Sorted { fresh, repeated })
+        Ok(sorted)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::v6::Action;
     use crate::record::RecordData;
 
     fn row(cursor: u64, id: &str, data: &str) -> Row {

@@ -273,7 +273,7 @@ impl<'t> StoredFacts<'t> {
         let unpushed_from = match door.source {
             Source::Central | Source::Legacy => {
                 // What central has taken but not confirmed as integrated is not safe from being overwritten yet.
-                let unconfirmed = txn.state(key::PUSH_UNCONFIRMED)?.as_deref() == Some("1");
+                let unconfirmed = crate::site::identity::flag(txn, key::PUSH_UNCONFIRMED)?;
                 let from = if unconfirmed { key::PUSH_CONFIRMED_V6 } else { key::PUSH_CURSOR_V6 };
                 let from = crate::site::identity::cursor(txn, from)?;
                 let any = !txn.changes(&Selection::Local, from, 1)?.is_empty();

@@ -95,6 +95,15 @@ impl<'a> Fields<'a> {
         self.get(key).and_then(string)
     }
 
+    /// A key's value as a whole number; servers write some as a number and some as text.
+    pub(crate) fn number(&self, key: &str) -> Option<i64> {
+        match serde_json::from_str(self.get(key)?.get()).ok()? {
+            serde_json::Value::Number(number) => number.as_i64(),
+            serde_json::Value::String(text) => text.trim().parse().ok(),
+            _ => None,
+        }
+    }
+
     /// All keys with their values.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
         self.0.iter().map(|(key, value)| (key.as_ref(), *value))

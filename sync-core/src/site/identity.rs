@@ -152,6 +152,11 @@ pub(crate) fn cursor(txn: &dyn ReadTxn, name: &str) -> Result<Cursor> {
     }
 }
 
+/// Whether a state of a database is `1`.
+pub(crate) fn flag(txn: &dyn ReadTxn, name: &str) -> Result<bool> {
+    Ok(txn.state(name)?.as_deref() == Some("1"))
+}
+
 /// Reads an address that a person typed or a server sent.
 pub(super) fn parse_url(what: &'static str, text: &str) -> Result<Url> {
     // What is shown must not hold a password that somebody put into the address.

@@ -7,6 +7,7 @@ use url::Url;
 
 use super::Site;
 use super::cycle::Cycle;
+use super::identity::flag;
 use super::observer::Step;
 use super::position::{Advance, Position};
 use super::restored::{Recovering, compare_with_central, give_way};
@@ -33,7 +34,7 @@ impl Cycle<'_, '_> {
             let (stands, pulls_own, recovering) = {
                 let txn = self.site.storage.read()?;
                 // A site that lost what it had, or that got a store back, is sent what came from it too.
-                let pulls_own = self.recovering || txn.state(key::PULL_OWN)?.as_deref() == Some("1");
+                let pulls_own = self.recovering || flag(txn.as_ref(), key::PULL_OWN)?;
                 let recovering = if pulls_own { Recovering::load(txn.as_ref())? } else { None };
                 (Position::in_central(txn.as_ref())?, pulls_own, recovering)
             };
@@ -170,16 +171,8 @@ fn take(site: &Site, batch: ReadBatch, next: Cursor, recovering: Option<Recoveri
     Ok(done)
 }
 
-fn readable(BatchElement { record, .. }: BatchElement) -> Incoming {
-    Incoming {
-        source: Source::Central,
-        table: record.table_name,
-        id: record.record_id,
-        action: record.action,
-        data: record.record_data,
-        cursor: None,
-        quarantine: None,
-    }
+fn readable(element: BatchElement) -> Incoming {
+    Incoming::new(Source::Central, element.record)
 }
 
 fn set_aside(Unreadable { table, id, reason, raw, .. }: Unreadable) -> Incoming {

@@ -87,15 +87,7 @@ impl Cycle<'_, '_> {
             .data
             .into_iter()
             .map(|element| match element {
-                Ok(record) => Incoming {
-                    source: Source::Legacy,
-                    table: record.table_name,
-                    id: record.record_id,
-                    action: record.action,
-                    data: record.record_data,
-                    cursor: None,
-                    quarantine: None,
-                },
+                Ok(record) => Incoming::new(Source::Legacy, record.into()),
                 Err(bad) => unreadable(Source::Legacy, (bad.table, bad.id), bad.reason, bad.raw),
             })
             .collect();

@@ -4,7 +4,7 @@ use url::Url;
 
 use super::client::{PushFault, to_json};
 use super::cycle::Cycle;
-use super::identity::cursor;
+use super::identity::{cursor, flag};
 use super::observer::{Step, SyncEvent};
 use super::position::Position;
 use crate::changelog::{Change, ChangeAction};
@@ -86,7 +86,7 @@ impl Cycle<'_, '_> {
 
     /// Whether something was sent that central has not confirmed.
     pub(super) fn is_unconfirmed(&self) -> Result<bool> {
-        Ok(self.site.storage.read()?.state(key::PUSH_UNCONFIRMED)?.as_deref() == Some("1"))
+        flag(self.site.storage.read()?.as_ref(), key::PUSH_UNCONFIRMED)
     }
 
     /// The next rows as records: up to `limit`, and up to the limit of bytes.
@@ -169,15 +169,7 @@ impl Cycle<'_, '_> {
                 bytes: record.record_data.as_str().len(),
             };
             let quarantine = Quarantine { cause: QuarantineCause::Refused, reason: error.to_string(), waits_for: None };
-            let incoming = Incoming {
-                source: Source::Local,
-                table: record.table_name,
-                id: record.record_id,
-                action: record.action,
-                data: record.record_data,
-                cursor: None,
-                quarantine: Some(quarantine),
-            };
+            let incoming = Incoming { quarantine: Some(quarantine), ..Incoming::new(Source::Local, record) };
             txn.stage(&incoming, self.site.clock.now())?;
             self.report.refused += 1;
         }

@@ -7,7 +7,7 @@ use url::Url;
 
 use super::Site;
 use super::cycle::Cycle;
-use super::identity::{cursor, site_id};
+use super::identity::{cursor, flag, site_id};
 use super::marks::{Mark, Marks};
 use super::observer::{Step, SyncEvent};
 use super::position::Position;
@@ -137,7 +137,7 @@ impl Cycle<'_, '_> {
     pub(super) fn end_reread(&mut self) -> Result<()> {
         {
             let txn = self.site.storage.read()?;
-            if txn.state(key::PULL_OWN)?.as_deref() != Some("1") && Rereading::load(txn.as_ref())?.is_none() {
+            if !flag(txn.as_ref(), key::PULL_OWN)? && Rereading::load(txn.as_ref())?.is_none() {
                 return Ok(());
             }
         }
@@ -162,7 +162,7 @@ impl Cycle<'_, '_> {
     /// Whether it is worth asking where central's changelog ends: something was pushed since that was known last.
     pub(super) fn wants_mark(&self) -> Result<bool> {
         let txn = self.site.storage.read()?;
-        let confirmed = txn.state(key::PUSH_UNCONFIRMED)?.as_deref() != Some("1");
+        let confirmed = !flag(txn.as_ref(), key::PUSH_UNCONFIRMED)?;
         Ok(confirmed && Marks::load(txn.as_ref())?.own() < cursor(txn.as_ref(), key::PUSH_CURSOR_V6)?)
     }
 

@@ -24,7 +24,7 @@ pub use sqlite::SqliteStorage;
 use crate::changelog::{Change, NewChange};
 use crate::clock::Timestamp;
 use crate::error::Result;
-use crate::protocol::v6::Action;
+use crate::protocol::v6::{Action, WireRecord};
 use crate::record::{Cursor, NameId, RecordData, RecordId, SiteId, StoreId, TableName};
 
 /// Gives out transactions.
@@ -161,6 +161,14 @@ pub struct Incoming {
     pub cursor: Option<Cursor>,
     /// Set if it is quarantined from the start, because it could not even be read.
     pub quarantine: Option<Quarantine>,
+}
+
+impl Incoming {
+    /// A record as it came from this source.
+    pub(crate) fn new(source: Source, record: WireRecord) -> Self {
+        let WireRecord { table_name: table, record_id: id, action, record_data: data } = record;
+        Self { source, table, id, action, data, cursor: None, quarantine: None }
+    }
 }
 
 /// A row of the sync buffer: received, not yet integrated.
@@ -383,6 +391,26 @@ pub enum StagedKind {
     Upserts,
     Deletes,
     Merges,
+}
+
+impl StagedKind {
+    /// The kind that an action is integrated with.
+    pub(crate) fn of(action: Action) -> Self {
+        match action {
+            Action::Insert | Action::Update => Self::Upserts,
+            Action::Delete => Self::Deletes,
+            Action::Merge => Self::Merges,
+        }
+    }
+
+    /// One of the kind, in lower case.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Upserts => "upsert",
+            Self::Deletes => "delete",
+            Self::Merges => "merge",
+        }
+    }
 }
 
 /// Reads and writes; takes effect at commit.

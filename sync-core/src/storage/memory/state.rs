@@ -57,7 +57,7 @@ impl State {
     }
 
     pub(super) fn stores_of_site(&self, site: SiteId) -> Vec<StoreId> {
-        let is_there = |fields: &Fields<'_>| number(fields, "sync_id_remote_site") == Some(i64::from(site.0));
+        let is_there = |fields: &Fields<'_>| fields.number("sync_id_remote_site") == Some(i64::from(site.0));
         self.all("store").filter(|(_, fields)| is_there(fields)).map(|(id, _)| StoreId::from(id.as_str())).collect()
     }
 
@@ -138,7 +138,7 @@ impl State {
 
     pub(super) fn staged(&self, source: Source) -> impl Iterator<Item = (&Buffered, StagedKind)> {
         let staged = move |row: &&Buffered| row.incoming.source == source && row.incoming.quarantine.is_none();
-        self.buffer.values().filter(staged).map(|row| (row, kind(row.incoming.action)))
+        self.buffer.values().filter(staged).map(|row| (row, StagedKind::of(row.incoming.action)))
     }
 
     pub(super) fn stage(&mut self, mut row: Buffered) {
@@ -210,23 +210,6 @@ impl State {
     }
 }
 
-fn kind(action: Action) -> StagedKind {
-    match action {
-        Action::Insert | Action::Update => StagedKind::Upserts,
-        Action::Delete => StagedKind::Deletes,
-        Action::Merge => StagedKind::Merges,
-    }
-}
-
 fn place(change: &NewChange) -> Place {
     (change.table.clone(), change.id.clone(), change.store.clone())
-}
-
-/// A field as a whole number; servers write it as a number or as text.
-fn number(fields: &Fields<'_>, name: &str) -> Option<i64> {
-    match serde_json::from_str(fields.get(name)?.get()).ok()? {
-        serde_json::Value::Number(number) => number.as_i64(),
-        serde_json::Value::String(text) => text.trim().parse().ok(),
-        _ => None,
-    }
 }

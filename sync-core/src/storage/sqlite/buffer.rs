@@ -28,22 +28,6 @@ fn read_source(text: &str) -> Option<Source> {
     }
 }
 
-fn action_text(action: Action) -> &'static str {
-    match action {
-        Action::Insert | Action::Update => "upsert",
-        Action::Delete => "delete",
-        Action::Merge => "merge",
-    }
-}
-
-fn kind_text(kind: StagedKind) -> &'static str {
-    match kind {
-        StagedKind::Upserts => "upsert",
-        StagedKind::Deletes => "delete",
-        StagedKind::Merges => "merge",
-    }
-}
-
 const COLUMNS: &str = "sequence, source, table_name, record_id, action, data, received_at, state, reason, waits_for_table, waits_for_id, cursor";
 
 /// Where the data stand among the texts of a row.
@@ -112,7 +96,7 @@ impl<C: Holds> SqliteTxn<C> {
             source_text(incoming.source),
             incoming.table.as_str(),
             incoming.id.as_str(),
-            action_text(incoming.action),
+            StagedKind::of(incoming.action).as_str(),
             incoming.data.as_str(),
             received_at,
             quarantine.map_or("staged", |q| q.cause.as_str()),
@@ -161,7 +145,7 @@ impl<C: Holds> SqliteTxn<C> {
             "SELECT {COLUMNS} FROM sync_buffer WHERE source = ?1 AND table_name = ?2 AND action = ?3 \
              AND sequence > ?4 AND state = 'staged' ORDER BY sequence LIMIT ?5"
         );
-        let params = (source_text(source), table.as_str(), kind_text(kind), signed(after), limit as i64);
+        let params = (source_text(source), table.as_str(), kind.as_str(), signed(after), limit as i64);
         let mut bytes = 0;
         let within = |row: &BufferRow| {
             let first = bytes == 0;
