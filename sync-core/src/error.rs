@@ -86,6 +86,8 @@ pub enum Error {
     IntegrationInProgress { server: Server },
     #[error("{server} took too long to integrate the pushed records")]
     IntegrationTimeout { server: Server },
+    #[error("the legacy server is still gathering the records of this site")]
+    InitialisationInProgress,
     #[error("the legacy server timed out while checking the site's credentials")]
     SiteAuthTimeout,
     #[error("the central server cannot reach the legacy server to check this site's credentials")]
@@ -131,6 +133,8 @@ pub enum Error {
     PeerError { server: Server, detail: String },
     #[error("{server} never ends its batches: one that is not the last did not move past cursor {cursor}")]
     NoProgress { server: Server, cursor: u64 },
+    #[error("the legacy server's queue for this site does not move: what was acknowledged comes again and again")]
+    QueueNotMoving,
     #[error("the changelog of {server} went back: this site has read up to {ours}, it now ends at {theirs}")]
     CursorWentBack { server: Server, ours: u64, theirs: u64 },
     #[error("{server} took {accepted} of {sent} records")]
@@ -212,6 +216,7 @@ impl Error {
             Self::ServerTrouble { .. } => ("server_trouble", Retry, "The server or a proxy before it has trouble; try again later, and tell its keeper if it stays."),
             Self::IntegrationInProgress { .. } => ("integration_in_progress", Retry, "Sync again in a minute; if it stays for an hour, the central server's keeper must look."),
             Self::IntegrationTimeout { .. } => ("integration_timeout", Retry, "The records are safe on the server; sync again later."),
+            Self::InitialisationInProgress => ("initialisation_in_progress", Retry, "Sync again in some minutes; it goes on waiting, and nothing has to be asked for again."),
             Self::SiteAuthTimeout => ("site_auth_timeout", Retry, "Sync again in a few minutes."),
             Self::CentralCannotReachLegacy => ("central_cannot_reach_legacy", Retry, "The fault is between the two servers; tell the central server's keeper if it stays."),
 
@@ -236,6 +241,7 @@ impl Error {
             Self::Refused { .. } => ("refused", PeerFault, "Send the message to the server's keeper."),
             Self::PeerError { .. } => ("peer_error", PeerFault, "Send the message to the server's keeper."),
             Self::NoProgress { .. } => ("no_progress", PeerFault, "Nothing is lost; the server's keeper must look at its changelog."),
+            Self::QueueNotMoving => ("queue_not_moving", PeerFault, "Nothing is lost, every record of it is here; the server's keeper must look at this site's queue."),
             Self::CursorWentBack { .. } => ("cursor_went_back", PeerFault, "The server was restored from a backup or replaced; ask its keeper before syncing on."),
             Self::PartlyAccepted { .. } => ("partly_accepted", PeerFault, "Nothing is lost, the records are sent again; tell the server's keeper."),
             Self::RecordTooLarge { .. } => ("record_too_large", Input, "Make the record smaller; it stays here and blocks no other record."),

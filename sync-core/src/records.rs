@@ -8,7 +8,8 @@ use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::ownership::{Operation, Refusal, Role, may_write};
 use crate::record::{
-    Cursor, Deletion, FieldError, RecordData, RecordId, RecordType, Scope, StoreId, TableName, record_type,
+    Cursor, Deletion, FieldError, Fields, LegacyTable, RecordData, RecordId, RecordType, Scope, StoreId, TableName,
+    configured_by_legacy, owned_by_sites, record_type,
 };
 use crate::site::identity::{role, site_id};
 use crate::storage::{ReadTxn, Selection, Source, Storage, WriteTxn};
@@ -99,7 +100,7 @@ impl Records {
         table: &str,
         records: impl IntoIterator<Item = RecordData>,
     ) -> Result<Vec<RecordId>> {
-        let kind = known(table)?;
+        let kind = Kind::of(table)?;
         let table = TableName::from(table);
         let now = self.clock.now();
         let writer = Writer::new(txn)?;
@@ -110,9 +111,19 @@ impl Records {
         };
         let mut ids = Vec::new();
         for data in records {
-            let id = checked_id(kind, &table, &data)?;
-            writer.ask(kind, Operation::Upsert, &table, &id, Some(&data))?;
-            writer.ask_parent(kind, &table, &id, &data)?;
+            let id = match kind {
+                Kind::Typed(kind) => {
+                    let id = checked_id(kind, &table, &data)?;
+                    writer.ask(kind, Operation::Upsert, &table, &id, Some(&data))?;
+                    writer.ask_parent(kind, &table, &id, &data)?;
+                    id
+                }
+                Kind::Legacy(_) => {
+                    let id = checked_legacy_id(&table, &data)?;
+                    writer.ask_legacy(&table, &id, Some(&data))?;
+                    id
+                }
+            };
             store(txn, &table, &id, &data, Origin::Local, now)?;
             if any_set_aside {
                 // What was received of it before is out of date now, like what comes before this is pushed.
@@ -131,13 +142,24 @@ impl Records {
     /// # Errors
     /// As [`put`](Self::put); [`Error::NotFound`] if it is not here.
     pub fn delete(&self, table: &str, id: &RecordId) -> Result<()> {
-        let kind = known(table)?;
+        let kind = Kind::of(table)?;
         let table = TableName::from(table);
         let now = self.clock.now();
         let txn = self.storage.write()?;
         let not_found = || Error::NotFound { what: table.to_string(), id: id.to_string() };
         let data = txn.record(&table, id)?.ok_or_else(not_found)?;
         let writer = Writer::new(txn.as_ref())?;
+        let kind = match kind {
+            Kind::Typed(kind) => kind,
+            Kind::Legacy(known) => {
+                writer.ask_legacy(&table, id, None)?;
+                if !known.deletes {
+                    return Err(Refusal::NotDeletable { table: table.to_string() }.into());
+                }
+                apply::delete(txn.as_ref(), &table, id, Origin::Local, now)?;
+                return txn.commit();
+            }
+        };
         match kind.deletion {
             Deletion::Soft(field) | Deletion::SoftAndWire(field) => {
                 writer.ask(kind, Operation::Upsert, &table, id, None)?;
@@ -153,8 +175,42 @@ impl Records {
     }
 }
 
-fn known(table: &str) -> Result<&'static RecordType> {
-    record_type(table).ok_or_else(|| Error::UnknownTable { table: table.to_owned() })
+/// What is known of a table that somebody here writes to.
+#[derive(Clone, Copy)]
+enum Kind {
+    /// It has a record type.
+    Typed(&'static RecordType),
+    /// Its records are the legacy server's, kept as documents, and sites own them.
+    Legacy(&'static LegacyTable),
+}
+
+impl Kind {
+    fn of(table: &str) -> Result<Self> {
+        match (record_type(table), owned_by_sites(table)) {
+            (Some(kind), _) => Ok(Self::Typed(kind)),
+            (None, Some(known)) => Ok(Self::Legacy(known)),
+            _ if configured_by_legacy(table) => Err(Refusal::OnlyAllowedOnLegacy { table: table.to_owned() }.into()),
+            _ => Err(Error::UnknownTable { table: table.to_owned() }),
+        }
+    }
+}
+
+/// Checks a document of the legacy server's tables that somebody here wrote, and gives its id.
+fn checked_legacy_id(table: &TableName, data: &RecordData) -> Result<RecordId> {
+    let id_of = |fields: &Fields<'_>| fields.text("ID").or_else(|| fields.text("id")).map(std::borrow::Cow::into_owned);
+    let id = RecordId::new(data.fields().as_ref().and_then(id_of).unwrap_or_default());
+    let bytes = id.as_str().len();
+    if bytes == 0 || bytes > RecordId::BYTES_MAX {
+        let detail = format!("a {table} is an object with an ID of 1 to {} bytes", RecordId::BYTES_MAX);
+        return Err(Error::BadInput { detail });
+    }
+    if data.as_str().len() > RECORD_BYTES_MAX || !data.is_portable() {
+        let detail = format!(
+            "{table} {id} has more than {RECORD_BYTES_MAX} bytes, a number out of range, half a character, or too deep a nesting"
+        );
+        return Err(Error::BadInput { detail });
+    }
+    Ok(id)
 }
 
 /// Checks the shape of a record that somebody here wrote, and gives its id.
@@ -210,6 +266,20 @@ impl<'t> Writer<'t> {
                 unsupported: false,
             }),
         })
+    }
+
+    /// The same for a document of the legacy server's tables: a store that it names must be active here.
+    fn ask_legacy(&self, table: &TableName, id: &RecordId, new: Option<&RecordData>) -> Result<()> {
+        let stored = self.txn.record(table, id)?;
+        for data in stored.iter().chain(new) {
+            let fields = data.fields();
+            let store = fields.as_ref().and_then(|fields| fields.text("store_ID").or_else(|| fields.text("store_id")));
+            let store = store.filter(|store| !store.is_empty());
+            if store.is_some_and(|store| !self.stores.iter().any(|own| *own.as_str() == *store)) {
+                return Err(Refusal::StoreNotActiveHere { table: table.to_string() }.into());
+            }
+        }
+        Ok(())
     }
 
     /// Asks for the record as it is and as it would be.

@@ -4,6 +4,7 @@
 //! integrated is set aside in the sync buffer. Central first stages what a site pushes, and integrates it once the last
 //! batch is there ([`integrate`]). What was woken by its parent goes the second way on both.
 
+pub(crate) mod merge;
 mod plan;
 
 use std::collections::HashSet;
@@ -204,6 +205,8 @@ struct Integrator<'t> {
     any_set_aside: bool,
     /// Whether this is the central server's database.
     at_central: bool,
+    /// Whether anything was ever merged.
+    any_merged: bool,
     /// On central, what is known of a restore of the site that pushed.
     restore_of_source: Option<SiteRestore>,
     done: Integrated,
@@ -218,11 +221,23 @@ impl<'t> Integrator<'t> {
             _ => None,
         };
         let facts = StoredFacts::new(txn, door)?;
-        Ok(Self { facts, now, any_set_aside, at_central, restore_of_source, done: Integrated::default() })
+        let any_merged = merge::any(txn)?;
+        Ok(Self { facts, now, any_set_aside, at_central, any_merged, restore_of_source, done: Integrated::default() })
     }
 
     /// Decides about a record and does it; gives the reason if it is to be set aside.
     fn take(&mut self, incoming: &Incoming) -> Result<Option<Quarantine>> {
+        let resolved = match self.any_merged {
+            true => merge::resolved(self.facts.txn, &incoming.table, &incoming.data)?,
+            false => None,
+        };
+        match resolved {
+            Some(data) => self.take_resolved(&Incoming { data, ..incoming.clone() }),
+            None => self.take_resolved(incoming),
+        }
+    }
+
+    fn take_resolved(&mut self, incoming: &Incoming) -> Result<Option<Quarantine>> {
         let (txn, now) = (self.facts.txn, self.now);
         let (table, id) = (&incoming.table, &incoming.id);
         let origin = Origin::Sync(self.origin(incoming));
@@ -241,6 +256,10 @@ impl<'t> Integrator<'t> {
             }
             Plan::Delete => {
                 apply::delete(txn, table, id, origin, now)?;
+            }
+            Plan::Merge(merge) => {
+                merge::note(txn, table, merge, self.facts.door.origin, now)?;
+                self.any_merged = true;
             }
             Plan::KeepLocal => {
                 self.done.kept_local += 1;
@@ -286,9 +305,13 @@ impl<'t> StoredFacts<'t> {
     fn new(txn: &'t dyn WriteTxn, door: &'t Door) -> Result<Self> {
         let unpushed_from = match door.source {
             Source::Central | Source::Legacy => {
-                // What central has taken but not confirmed as integrated is not safe from being overwritten yet.
-                let unconfirmed = crate::site::identity::flag(txn, key::PUSH_UNCONFIRMED)?;
-                let from = if unconfirmed { key::PUSH_CONFIRMED_V6 } else { key::PUSH_CURSOR_V6 };
+                // What a server has taken but not confirmed as integrated is not safe from being overwritten yet.
+                let (flag, confirmed, pushed) = match door.source {
+                    Source::Legacy => (key::PUSH_UNCONFIRMED_LEGACY, key::PUSH_CONFIRMED_LEGACY, key::PUSH_CURSOR_LEGACY),
+                    _ => (key::PUSH_UNCONFIRMED, key::PUSH_CONFIRMED_V6, key::PUSH_CURSOR_V6),
+                };
+                let unconfirmed = crate::site::identity::flag(txn, flag)?;
+                let from = if unconfirmed { confirmed } else { pushed };
                 let from = crate::site::identity::cursor(txn, from)?;
                 let any = !txn.changes(&Selection::Local, from, 1)?.is_empty();
                 any.then_some(from)

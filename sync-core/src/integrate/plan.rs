@@ -1,5 +1,6 @@
 //! What becomes of a received record: one decision over what came, the rules, and what is here.
 
+use super::merge::Merge;
 use crate::apply::is_patient;
 use crate::error::Result;
 use crate::ownership::{Operation, Refusal, StoreOwner, may_arrive, may_push};
@@ -16,6 +17,8 @@ pub(super) enum Plan {
     MarkDeleted(&'static str),
     /// The stored record is removed.
     Delete,
+    /// Two records are one.
+    Merge(Merge),
     /// It gives way to an edit made here that is not pushed yet.
     KeepLocal,
     /// It is set aside.
@@ -37,6 +40,7 @@ pub(super) trait Facts {
 /// Decides.
 pub(super) fn plan(incoming: &Incoming, facts: &dyn Facts) -> Result<Plan> {
     match decide(incoming, facts)? {
+        Ok(merge @ Plan::Merge(_)) => Ok(merge),
         Ok(plan) if facts.is_edited_here(&incoming.table, &incoming.id)? => {
             debug_assert!(!matches!(plan, Plan::SetAside(_)));
             Ok(Plan::KeepLocal)
@@ -57,11 +61,12 @@ fn decide(incoming: &Incoming, facts: &dyn Facts) -> Result<Verdict> {
     let operation = match incoming.action {
         Action::Insert | Action::Update => Operation::Upsert,
         Action::Delete => Operation::Delete,
+        Action::Merge if incoming.source == Source::Legacy => {
+            return Ok(Merge::of(incoming).map(Plan::Merge).map_err(|reason| aside(QuarantineCause::Malformed, reason)));
+        }
         Action::Merge => {
-            return Ok(Err(aside(
-                QuarantineCause::Unsupported,
-                "merges are not understood by this version".to_owned(),
-            )));
+            let reason = "only the legacy server merges records".to_owned();
+            return Ok(Err(aside(QuarantineCause::Unsupported, reason)));
         }
     };
     let Some(kind) = record_type(incoming.table.as_str()) else {
@@ -96,7 +101,22 @@ fn without_type(incoming: &Incoming, operation: Operation) -> Verdict {
             format!("table {:?} is not known to this version", incoming.table),
         ));
     }
+    if operation == Operation::Upsert
+        && let Some(reason) = ignored(incoming)
+    {
+        return Err(aside(QuarantineCause::Ignored, reason));
+    }
     document(incoming, operation)
+}
+
+/// Why a record of the legacy server is of no use here (`legacy-tables`, *store*).
+fn ignored(incoming: &Incoming) -> Option<String> {
+    let fields = incoming.data.fields().filter(|_| incoming.table == *"store")?;
+    let text = |key| fields.text(key).unwrap_or_default();
+    if matches!(text("code").as_ref(), "HIS" | "SM" | "DRG") {
+        return Some(format!("store {} is one of the legacy server's own", text("code")));
+    }
+    text("name_ID").is_empty().then(|| "a store without a name of its own is not in use".to_owned())
 }
 
 /// Types that V5 carries too, in the legacy row shape, which is looser than what V6 demands.

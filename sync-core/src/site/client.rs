@@ -103,11 +103,48 @@ impl<'a> Client<'a> {
             headers: identity.headers().to_headers(),
             body: Vec::new(),
         };
-        let shown = shown(&identity.legacy_url);
+        self.with_retries(Server::Legacy, |client| client.legacy_once(identity, &request))
+    }
+
+    /// Sends something to the legacy server, as upstream does: JSON text without a content type.
+    pub(super) fn legacy_post<T: DeserializeOwned>(
+        &mut self,
+        identity: &Identity,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T> {
+        let request = legacy_request(identity, path, body)?;
+        self.with_retries(Server::Legacy, |client| client.legacy_once(identity, &request))
+    }
+
+    /// The same, where the answer says nothing but that it was taken: whatever its body is.
+    pub(super) fn legacy_tell(&mut self, identity: &Identity, path: &str, body: &impl Serialize) -> Result<()> {
+        let request = legacy_request(identity, path, body)?;
         self.with_retries(Server::Legacy, |client| {
+            let shown = shown(&identity.legacy_url);
             let response = client.send(Server::Legacy, &shown, &request)?;
-            legacy_answer(&response, &shown, &identity.site_name)
+            match response.status {
+                200..=299 => Ok(()),
+                _ => legacy_answer::<serde::de::IgnoredAny>(&response, &shown, &identity.site_name).map(|_| ()),
+            }
         })
+    }
+
+    /// The same as [`legacy_post`](Self::legacy_post), tried once: for what the server begins anew each time.
+    pub(super) fn legacy_post_once<T: DeserializeOwned>(
+        &mut self,
+        identity: &Identity,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T> {
+        let request = legacy_request(identity, path, body)?;
+        self.legacy_once(identity, &request)
+    }
+
+    fn legacy_once<T: DeserializeOwned>(&mut self, identity: &Identity, request: &HttpRequest) -> Result<T> {
+        let shown = shown(&identity.legacy_url);
+        let response = self.send(Server::Legacy, &shown, request)?;
+        legacy_answer(&response, &shown, &identity.site_name)
     }
 
     /// Asks central.
@@ -255,6 +292,15 @@ impl<'a> Client<'a> {
         let share = (seed ^ (seed >> 31)) % 512;
         wait - wait.mul_f64(share as f64 / 1024.0)
     }
+}
+
+fn legacy_request(identity: &Identity, path: &str, body: &impl Serialize) -> Result<HttpRequest> {
+    Ok(HttpRequest {
+        method: Method::Post,
+        url: join(&identity.legacy_url, path),
+        headers: identity.headers().to_headers(),
+        body: to_json(body)?,
+    })
 }
 
 /// A path on a server. An absolute path drops the address's own; a relative one replaces its last segment

@@ -26,6 +26,8 @@ pub struct SyncConfig {
     pub integration_poll: Duration,
     /// How long that is asked before the cycle goes on without it.
     pub integration_wait: Duration,
+    /// How long one cycle waits for the legacy server to gather this site's records; the next one goes on waiting.
+    pub initialisation_wait: Duration,
 }
 
 impl Default for SyncConfig {
@@ -41,6 +43,7 @@ impl Default for SyncConfig {
             retry_wait: Duration::from_secs(2),
             integration_poll: Duration::from_secs(1),
             integration_wait: Duration::from_secs(120),
+            initialisation_wait: Duration::from_secs(30 * 60),
         }
     }
 }

@@ -9,9 +9,10 @@ use super::identity::{Identity, cursor};
 use super::marks::{Mark, Marks};
 use super::observer::{Step, SyncEvent, SyncObserver};
 use super::report::{Outcome, StepReport, SyncReport};
+use super::restored;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorClass, Result};
-use crate::integrate::{Door, Integrated, integrate, requeue_after_upgrade};
+use crate::integrate::{Door, Integrated, integrate, merge, requeue_after_upgrade};
 use crate::ownership::Role;
 use crate::record::Cursor;
 use crate::storage::{LogEntry, QuarantineCause, Selection, Source, key};
@@ -102,6 +103,7 @@ fn leaves_central(error: &Error) -> bool {
             | Error::ServerTrouble { .. }
             | Error::IntegrationInProgress { .. }
             | Error::SiteAuthTimeout
+            | Error::InitialisationInProgress
             | Error::NotAServer { .. }
             | Error::CertificateRefused { .. }
             | Error::UnreadableAnswer { .. }
@@ -147,10 +149,14 @@ impl Cycle<'_, '_> {
                 pushed
             });
         }
+        let legacy_answers = legacy_answers && self.push_to_legacy();
         if !pulls || self.must_end() {
             return;
         }
-        let legacy_pulled = legacy_answers && self.step(Step::PullCentral, Self::pull_central).is_none();
+        let legacy_pulled = legacy_answers
+            && self.step(Step::PullCentral, Self::pull_central).is_none()
+            && !self.must_end()
+            && self.step(Step::PullRemote, Self::pull_remote).is_none();
         let mut v6_pulled = !is_remote || (went_back && recovered);
         let confirmed = match &central {
             Some(central) if !v6_pulled && may_pull && !self.must_end() => {
@@ -170,6 +176,23 @@ impl Cycle<'_, '_> {
         }
     }
 
+    /// Pushes to the legacy server; says whether that still answers. Edits that it did not take are never overwritten, so
+    /// what it says of them is no reason not to pull.
+    fn push_to_legacy(&mut self) -> bool {
+        let Some(went_back) = self.step_value(|cycle| restored::went_back_at_legacy(cycle.site)) else { return false };
+        // A backup that was put back reads first here too.
+        if !self.identity.initialised || self.options.pull_only || went_back || self.must_end() {
+            return true;
+        }
+        let mut answers = true;
+        self.step(Step::Push, |cycle| {
+            let pushed = cycle.push_legacy();
+            answers = pushed.as_ref().map_or_else(is_refusal, |()| true);
+            pushed
+        });
+        answers
+    }
+
     /// Asks who this site is; says whether the legacy server answers. When only that is down, what it said before is
     /// used, and that is said. `None` if the cycle cannot go on.
     fn prepare(&mut self) -> Option<bool> {
@@ -179,7 +202,7 @@ impl Cycle<'_, '_> {
                 cycle.warn(format!("the legacy server says something new: {change}"))?;
             }
             cycle.identity = Identity::load(cycle.site.storage.read()?.as_ref())?;
-            Ok(())
+            cycle.initialise(&discovered.status)
         });
         match class {
             None => Some(true),
@@ -202,6 +225,7 @@ impl Cycle<'_, '_> {
             })?;
             self.count(done);
         }
+        merge::rewrite(site.storage.as_ref(), site.clock.as_ref(), self.identity.legacy_site_id)?;
         Ok(())
     }
 
@@ -215,7 +239,8 @@ impl Cycle<'_, '_> {
     /// The number of records that are set aside other than by a rule of ownership.
     fn set_aside(site: &Site) -> Result<u64> {
         let counts = site.storage.read()?.quarantine_counts()?;
-        Ok(counts.iter().filter(|(cause, _)| *cause != QuarantineCause::Refused).map(|(_, count)| count).sum())
+        let counts_here = |cause| !matches!(cause, QuarantineCause::Refused | QuarantineCause::Ignored);
+        Ok(counts.iter().filter(|(cause, _)| counts_here(*cause)).map(|(_, count)| count).sum())
     }
 
     /// The first cycle is complete: from now on local edits are pushed. Those made before stay to be pushed.
@@ -225,6 +250,9 @@ impl Cycle<'_, '_> {
         let first_local = txn.changes(&Selection::Local, from, 1)?.first().map(|change| change.cursor);
         let next = first_local.unwrap_or(txn.last_cursor()?.next());
         txn.set_state(key::PUSH_CURSOR_V6, &next.to_string())?;
+        if txn.state(key::PUSH_CURSOR_LEGACY)?.is_none() {
+            txn.set_state(key::PUSH_CURSOR_LEGACY, &next.to_string())?;
+        }
         let mut marks = Marks::load(txn.as_ref())?;
         marks.add(Mark { central: Cursor(0), own: next });
         marks.store(txn.as_ref())?;

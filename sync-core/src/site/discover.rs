@@ -137,5 +137,6 @@ fn store(txn: &dyn WriteTxn, info: &SiteInfo, now: String) -> Result<Discovered>
             InitialisationStatus::Unknown(text) => text.clone(),
         },
         changes,
+        status: info.initialisation_status.clone(),
     })
 }

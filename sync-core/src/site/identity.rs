@@ -5,7 +5,7 @@ use url::Url;
 
 use crate::error::{Error, Result};
 use crate::ownership::Role;
-use crate::protocol::v5::{SiteHeaders, V5_VERSION};
+use crate::protocol::v5::{InitialisationStatus, SiteHeaders, V5_VERSION};
 use crate::protocol::v6::Credentials;
 use crate::protocol::{AppIdentity, PasswordHash};
 use crate::record::{Cursor, SiteId};
@@ -40,6 +40,9 @@ pub struct Discovered {
     pub initialisation_status: String,
     /// What differs from what it said before.
     pub changes: Vec<String>,
+    /// The same status, as the cycle reads it.
+    #[serde(skip)]
+    pub(super) status: InitialisationStatus,
 }
 
 fn role_text<S: serde::Serializer>(role: &Role, serializer: S) -> Result<S::Ok, S::Error> {

@@ -16,8 +16,12 @@ pub enum Step {
     Prepare,
     /// Pushes to the Open mSupply central server and waits until it has integrated.
     PushV6,
+    /// Pushes to the legacy server and waits until it has integrated.
+    Push,
     /// Pulls central data of the legacy server.
     PullCentral,
+    /// Pulls what the legacy server has queued for this site.
+    PullRemote,
     /// Pulls from the Open mSupply central server and integrates what needs nothing that is not here.
     PullV6,
     /// Integrates what had to wait for another record.
@@ -30,7 +34,9 @@ impl Step {
         match self {
             Self::Prepare => "Prepare",
             Self::PushV6 => "Push V6",
+            Self::Push => "Push",
             Self::PullCentral => "Pull central",
+            Self::PullRemote => "Pull remote",
             Self::PullV6 => "Pull V6",
             Self::Integrate => "Integrate",
         }
@@ -78,6 +84,11 @@ pub enum SyncEvent {
     },
     /// The pushed records are being integrated; asked again soon.
     WaitingForIntegration {
+        /// Since when.
+        waited: Duration,
+    },
+    /// The legacy server gathers this site's records; asked again soon.
+    WaitingForInitialisation {
         /// Since when.
         waited: Duration,
     },

@@ -42,7 +42,7 @@ impl Recovering {
 impl Cycle<'_, '_> {
     /// Whether this database is a backup that was put back, and has not read yet what it lost.
     pub(super) fn went_back(&self) -> Result<bool> {
-        Ok(unrecovered(self.site.storage.read()?.as_ref())?.is_some() && !planted!(SiteRestoreIgnored))
+        Ok(unrecovered(self.site.storage.read()?.as_ref(), key::RECOVERED)?.is_some() && !planted!(SiteRestoreIgnored))
     }
 
     /// Reads everything since the backup, what came from this site included; only then may edits of the backup be sent.
@@ -56,7 +56,7 @@ impl Cycle<'_, '_> {
             return Ok(());
         }
         let txn = self.site.storage.write()?;
-        let Some(lost) = unrecovered(txn.as_ref())? else { return Ok(()) };
+        let Some(lost) = unrecovered(txn.as_ref(), key::RECOVERED)? else { return Ok(()) };
         // Of several restores the last: what was written between them may be in the newer backup.
         let recovering = match Recovering::load(txn.as_ref())? {
             Some(begun) if begun.made_since == lost.before => begun,
@@ -179,9 +179,9 @@ impl Cycle<'_, '_> {
     }
 }
 
-/// The newest restore of this database, if it was not dealt with yet.
-fn unrecovered(txn: &dyn ReadTxn) -> Result<Option<Lost>> {
-    let recovered = cursor(txn, key::RECOVERED)?;
+/// The newest restore of this database, if it was not dealt with yet, as this setting says.
+fn unrecovered(txn: &dyn ReadTxn, recovered: &str) -> Result<Option<Lost>> {
+    let recovered = cursor(txn, recovered)?;
     Ok(Lost::all(txn)?.into_iter().next_back().filter(|lost| lost.before > recovered))
 }
 
@@ -295,6 +295,40 @@ pub(super) fn give_way(site: &Site, txn: &dyn WriteTxn, batch: &ReadBatch, recov
         txn.mark_synced(table, id)?;
     }
     Ok(())
+}
+
+/// In a site that went back, edits of the backup give way to what the legacy server has queued anew, as they do to what
+/// central has.
+pub(super) fn give_way_to_legacy(site: &Site, txn: &dyn WriteTxn, incoming: &[Incoming]) -> Result<()> {
+    let Some(lost) = unrecovered(txn, key::RECOVERED_LEGACY)? else { return Ok(()) };
+    let unpushed = cursor(txn, key::PUSH_CURSOR_LEGACY)?;
+    for Incoming { table, id, action, data, .. } in incoming {
+        let of_the_backup =
+            txn.has_local_change(table, id, unpushed)? && !txn.has_local_change(table, id, lost.before)?;
+        if !of_the_backup {
+            continue;
+        }
+        let ours = txn.record(table, id)?;
+        let same = if *action == Action::Delete { ours.is_none() } else { ours.as_ref() == Some(data) };
+        if !same {
+            txn.stage(&set_aside(table, id, ours.as_ref()), site.clock.now())?;
+        }
+        txn.mark_synced(table, id)?;
+    }
+    Ok(())
+}
+
+/// Whether a site that went back has still to read what the legacy server has of it.
+pub(super) fn went_back_at_legacy(site: &Site) -> Result<bool> {
+    Ok(unrecovered(site.storage.read()?.as_ref(), key::RECOVERED_LEGACY)?.is_some())
+}
+
+/// The legacy server's queue was read to its end.
+pub(super) fn legacy_is_recovered(site: &Site) -> Result<()> {
+    let Some(lost) = unrecovered(site.storage.read()?.as_ref(), key::RECOVERED_LEGACY)? else { return Ok(()) };
+    let txn = site.storage.write()?;
+    txn.set_state(key::RECOVERED_LEGACY, &lost.before.to_string())?;
+    txn.commit()
 }
 
 fn set_aside(table: &TableName, id: &RecordId, ours: Option<&RecordData>) -> Incoming {

@@ -31,6 +31,17 @@ pub const PUSH_CURSOR_V6: &str = "push_cursor_v6";
 pub const PUSH_CONFIRMED_V6: &str = "push_confirmed_v6";
 /// `1` while central has not confirmed that it integrated what was pushed last.
 pub const PUSH_UNCONFIRMED: &str = "push_unconfirmed";
+/// The next position to push of our own changelog to the legacy server.
+pub const PUSH_CURSOR_LEGACY: &str = "push_cursor_legacy";
+/// Where that cursor was when the legacy server last confirmed that it integrated what was pushed; counts only while
+/// [`PUSH_UNCONFIRMED_LEGACY`] is `1`.
+pub const PUSH_CONFIRMED_LEGACY: &str = "push_confirmed_legacy";
+/// `1` while the legacy server has not confirmed that it integrated what was pushed last.
+pub const PUSH_UNCONFIRMED_LEGACY: &str = "push_unconfirmed_legacy";
+/// How far the legacy server is with filling this site's queue: `wanted`, `under` or `done`, and since which restore.
+pub const QUEUE_PREPARED: &str = "queue_prepared";
+/// Up to which cursor a restored site has read again what the legacy server has of it.
+pub const RECOVERED_LEGACY: &str = "recovered_legacy";
 /// The last position read of the legacy server's central data; exclusive, as V5 has it.
 pub const PULL_CURSOR_CENTRAL: &str = "pull_cursor_central";
 /// The highest position that the legacy server said it had.
@@ -55,6 +66,11 @@ pub const PUSH_MARKS: &str = "push_marks";
 pub const LAST_PUSH_OF_SITE: &str = "last_push_of_site_";
 /// On central, followed by a site's number: what the site told of its newest restore.
 pub const RESTORED_SITE: &str = "restored_site_";
+/// Followed by a table and the id of a record that was merged: the id of the one that was kept.
+pub const MERGED: &str = "merged ";
+/// Merges after which what points to the merged record is still to be rewritten, one a line: table, id that was kept.
+/// Empty once it is done, absent where nothing was ever merged.
+pub const MERGES_PENDING: &str = "merges_pending";
 /// The cursors between which edits were pushed that central may have lost.
 pub const RESEND: &str = "resend";
 /// While everything is read again because central went back: to where, and how far it had been read.

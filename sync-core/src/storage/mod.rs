@@ -205,11 +205,13 @@ pub enum QuarantineCause {
     Unsupported,
     /// Its data breaks the shape of its type.
     Malformed,
+    /// It is of no use here; kept only to be seen.
+    Ignored,
 }
 
 impl QuarantineCause {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Waiting, Self::Refused, Self::Unsupported, Self::Malformed];
+    pub const ALL: [Self; 5] = [Self::Waiting, Self::Refused, Self::Unsupported, Self::Malformed, Self::Ignored];
 
     /// The cause in snake_case.
     pub fn as_str(self) -> &'static str {
@@ -218,6 +220,7 @@ impl QuarantineCause {
             Self::Refused => "refused",
             Self::Unsupported => "unsupported",
             Self::Malformed => "malformed",
+            Self::Ignored => "ignored",
         }
     }
 }

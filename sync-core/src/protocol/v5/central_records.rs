@@ -44,7 +44,7 @@ impl From<CentralRecord> for WireRecord {
     }
 }
 
-fn lower_case<S: serde::Serializer>(action: &Action, serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn lower_case<S: serde::Serializer>(action: &Action, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(match action {
         Action::Insert => "insert",
         Action::Update => "update",

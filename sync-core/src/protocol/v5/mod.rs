@@ -3,12 +3,18 @@
 mod central_records;
 mod error;
 mod headers;
+mod queue;
 mod site;
+mod site_status;
 
 pub use central_records::{CentralBatch, CentralRecord, ReadCentralBatch, UnreadableRecord};
 pub use error::{V5Error, V5ErrorBody};
 pub use headers::{SiteHeaders, V5_VERSION, header};
+pub use queue::{
+    Acknowledged, PushedAnswer, PushedQueue, PushedRecord, QueueBatch, QueuedRecord, ReadQueueBatch, UnreadableQueued,
+};
 pub use site::{InitialisationStatus, SiteInfo};
+pub use site_status::{LegacyStatus, StatusCode};
 
 /// Paths below the legacy server's address; always absolute, a prefix in the configured address is dropped.
 pub mod path {
@@ -16,4 +22,12 @@ pub mod path {
     pub const SITE: &str = "/sync/v5/site";
     /// Central data, by cursor.
     pub const CENTRAL_RECORDS: &str = "/sync/v5/central_records";
+    /// What the server does for the site just now.
+    pub const SITE_STATUS: &str = "/sync/v5/site_status";
+    /// Asks the server to queue everything of the site.
+    pub const INITIALISE: &str = "/sync/v5/initialise";
+    /// The site's queue, in both directions.
+    pub const QUEUED_RECORDS: &str = "/sync/v5/queued_records";
+    /// What of the queue is stored.
+    pub const ACKNOWLEDGED_RECORDS: &str = "/sync/v5/acknowledged_records";
 }

@@ -71,7 +71,7 @@ CREATE TABLE sync_buffer (
     data            TEXT NOT NULL,
     received_at     TEXT NOT NULL,
     cursor          INTEGER, -- in the changelog of the site that pushed it
-    state           TEXT NOT NULL CHECK (state IN ('staged', 'waiting', 'refused', 'unsupported', 'malformed')),
+    state           TEXT NOT NULL CHECK (state IN ('staged', 'waiting', 'refused', 'unsupported', 'malformed', 'ignored')),
     reason          TEXT,
     waits_for_table TEXT,
     waits_for_id    TEXT

@@ -1,0 +1,192 @@
+//! The queue that the legacy server keeps for each site, and what a site pushes to it (`protocol-v5` §7.2, §7.3, §8).
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::central_records::lower_case;
+use crate::error::excerpt;
+use crate::protocol::v6::{Action, WireRecord};
+use crate::record::{Fields, RecordData, RecordId, TableName};
+
+/// The answer to `GET /sync/v5/queued_records`, and to `POST /sync/v5/initialise`, where it has no data.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct QueueBatch {
+    /// The records that wait, those of this batch included.
+    pub queue_length: u64,
+    /// Records; the same again until they are acknowledged.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub data: Vec<QueuedRecord>,
+}
+
+/// A record of the queue.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct QueuedRecord {
+    /// By which it is acknowledged.
+    pub sync_out_id: String,
+    /// The legacy table name.
+    pub table_name: TableName,
+    /// The record's id.
+    pub record_id: RecordId,
+    /// What is done to it; the legacy server writes it in lower case.
+    #[serde(serialize_with = "lower_case")]
+    pub action: Action,
+    /// Its data; missing on deletes.
+    #[serde(default = "RecordData::empty")]
+    pub record_data: RecordData,
+}
+
+impl From<QueuedRecord> for WireRecord {
+    fn from(record: QueuedRecord) -> Self {
+        let QueuedRecord { table_name, record_id, action, record_data, .. } = record;
+        Self { table_name, record_id, action, record_data }
+    }
+}
+
+/// The same as it is read: each record on its own, so that one bad record does not stop the others (weak point B5).
+#[derive(Debug, Clone)]
+pub struct ReadQueueBatch {
+    /// The records that wait, those of this batch included.
+    pub queue_length: u64,
+    /// The records, each readable or not.
+    pub data: Vec<Result<QueuedRecord, UnreadableQueued>>,
+}
+
+/// An element of the queue that is no record, kept as it came.
+#[derive(Debug, Clone)]
+pub struct UnreadableQueued {
+    /// By which it is acknowledged, if that much could be read.
+    pub sync_out_id: Option<String>,
+    /// Its table, if that much could be read.
+    pub table: Option<TableName>,
+    /// Its id, if that much could be read.
+    pub id: Option<RecordId>,
+    /// Why it cannot be read.
+    pub reason: String,
+    /// The element as it came.
+    pub raw: RecordData,
+}
+
+impl ReadQueueBatch {
+    /// By what the batch is acknowledged.
+    pub fn sync_out_ids(&self) -> Vec<String> {
+        let id = |element: &Result<QueuedRecord, UnreadableQueued>| match element {
+            Ok(record) => Some(record.sync_out_id.clone()),
+            Err(bad) => bad.sync_out_id.clone(),
+        };
+        self.data.iter().filter_map(id).collect()
+    }
+}
+
+impl<'de> Deserialize<'de> for ReadQueueBatch {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Raw {
+            queue_length: u64,
+            #[serde(default)]
+            data: Vec<Box<RawValue>>,
+        }
+
+        let raw = Raw::deserialize(deserializer)?;
+        Ok(Self { queue_length: raw.queue_length, data: raw.data.iter().map(|element| read_element(element)).collect() })
+    }
+}
+
+fn read_element(raw: &RawValue) -> Result<QueuedRecord, UnreadableQueued> {
+    let reason = match serde_json::from_str(raw.get()) {
+        Ok(record) => return Ok(record),
+        Err(error) => excerpt(error.to_string().as_bytes()),
+    };
+    let fields = Fields::parse(raw.get());
+    let text = |key| fields.as_ref().and_then(|f| f.text(key)).map(std::borrow::Cow::into_owned);
+    Err(UnreadableQueued {
+        sync_out_id: text("syncOutId"),
+        table: text("tableName").map(TableName::new),
+        id: text("recordId").map(RecordId::new),
+        reason,
+        raw: RecordData::of(&raw),
+    })
+}
+
+/// The body of `POST /sync/v5/acknowledged_records`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Acknowledged {
+    /// What was stored; the key's capitals are the server's.
+    #[serde(rename = "syncIDs")]
+    pub sync_ids: Vec<String>,
+}
+
+/// The body of `POST /sync/v5/queued_records`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PushedQueue {
+    /// Changelog rows that are still to be pushed, those of this batch included. 0 asks the server to integrate.
+    pub queue_length: u64,
+    /// The records.
+    pub data: Vec<PushedRecord>,
+}
+
+/// A record that a site pushes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PushedRecord {
+    /// Its cursor in the site's changelog, as decimal text.
+    pub sync_out_id: String,
+    /// The record.
+    #[serde(flatten)]
+    pub record: WireRecord,
+}
+
+/// The answer to `POST /sync/v5/queued_records`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PushedAnswer {
+    /// Whether the server has begun to integrate what was pushed.
+    pub integration_started: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_queue_with_a_bad_element_is_read_and_can_be_acknowledged() {
+        let json = r#"{"queueLength":3,"data":[
+            {"syncOutId":"A","tableName":"transact","recordId":"t","action":"insert","recordData":{"ID":"t"}},
+            {"syncOutId":"B","tableName":"name","recordId":"n","action":"explode"},
+            {"syncOutId":"C","tableName":"transact","recordId":"u","action":"delete"}]}"#;
+        let batch: ReadQueueBatch = serde_json::from_str(json).unwrap();
+        assert_eq!((batch.queue_length, batch.sync_out_ids()), (3, vec!["A".into(), "B".into(), "C".into()]));
+        let bad = batch.data[1].as_ref().unwrap_err();
+        assert_eq!((bad.table.as_ref().unwrap().as_str(), bad.id.as_ref().unwrap().as_str()), ("name", "n"));
+        assert_eq!(batch.data[2].as_ref().unwrap().record_data.as_str(), "{}");
+        let without: ReadQueueBatch = serde_json::from_str(r#"{"queueLength":18344}"#).unwrap();
+        assert!(without.data.is_empty());
+    }
+
+    /// The examples of the spec (`protocol-v5` §7.3, §8).
+    #[test]
+    fn what_a_site_sends() {
+        let acknowledged = Acknowledged { sync_ids: vec!["E0".into(), "F1".into()] };
+        assert_eq!(serde_json::to_string(&acknowledged).unwrap(), r#"{"syncIDs":["E0","F1"]}"#);
+        let deleted = PushedRecord {
+            sync_out_id: "5520".into(),
+            record: WireRecord {
+                table_name: "trans_line".into(),
+                record_id: "6e1d".into(),
+                action: Action::Delete,
+                record_data: RecordData::of(&()),
+            },
+        };
+        let pushed = PushedQueue { queue_length: 2, data: vec![deleted] };
+        assert_eq!(
+            serde_json::to_value(&pushed).unwrap(),
+            serde_json::json!({"queueLength": 2, "data": [
+                {"syncOutId": "5520", "tableName": "trans_line", "recordId": "6e1d", "action": "Delete", "recordData": null}]})
+        );
+        let empty = PushedQueue { queue_length: 0, data: Vec::new() };
+        assert_eq!(serde_json::to_string(&empty).unwrap(), r#"{"queueLength":0,"data":[]}"#);
+    }
+}

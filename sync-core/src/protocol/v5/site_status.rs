@@ -1,0 +1,43 @@
+//! Site status: what the legacy server does for a site just now (`protocol-v5` §5).
+
+use serde::{Deserialize, Serialize};
+
+/// The answer to `GET /sync/v5/site_status`; what is not used may be missing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LegacyStatus {
+    /// What it does.
+    pub code: StatusCode,
+    /// The server's own words.
+    #[serde(default)]
+    pub message: String,
+    /// Anything.
+    #[serde(default)]
+    pub data: serde_json::Value,
+}
+
+/// What the legacy server does for a site.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs, reason = "each is its spelling on the wire")]
+pub enum StatusCode {
+    SyncIsRunning,
+    IntegrationInProgress,
+    InitialisationInProgress,
+    Idle,
+    /// A state that this version does not know; counts as busy.
+    #[serde(untagged)]
+    Unknown(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statuses() {
+        let read = |json: &str| serde_json::from_str::<LegacyStatus>(json).unwrap().code;
+        assert_eq!(read(r#"{"code":"idle","message":"Idle","data":null}"#), StatusCode::Idle);
+        assert_eq!(read(r#"{"code":"integration_in_progress","message":""}"#), StatusCode::IntegrationInProgress);
+        assert_eq!(read(r#"{"code":"asleep"}"#), StatusCode::Unknown("asleep".to_owned()));
+    }
+}

@@ -1,0 +1,114 @@
+//! Tables of the legacy server that have no record type of their own: their records are kept whole, as documents. What a
+//! site may write of them, and what of it travels to the legacy server.
+
+/// How a site's records of a legacy table travel over V5.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LegacyTable {
+    /// Its name on the wire; capital letters count.
+    pub table: &'static str,
+    /// Whether a delete of it is understood (`sync-cycle` §6.5).
+    pub deletes: bool,
+}
+
+const fn table(table: &'static str) -> LegacyTable {
+    LegacyTable { table, deletes: false }
+}
+
+const fn deletable(table: &'static str) -> LegacyTable {
+    LegacyTable { table, deletes: true }
+}
+
+/// What sites own of the legacy server's tables, sorted by name. All others are configured there, and sites only read
+/// them.
+const OWNED_BY_SITES: &[LegacyTable] = &[
+    deletable("Goods_received"),
+    deletable("Goods_received_line"),
+    deletable("Location"),
+    deletable("Stock_take"),
+    deletable("Stock_take_lines"),
+    table("barcode"),
+    table("clinician"),
+    table("clinician_store_join"),
+    table("contact"),
+    table("encounter"),
+    deletable("indicator_value"),
+    deletable("item_line"),
+    table("item_store_join"),
+    table("location_movement"),
+    table("message"),
+    table("nameInsuranceJoin"),
+    table("om_activity_log"),
+    table("om_document"),
+    deletable("purchase_order"),
+    deletable("purchase_order_line"),
+    deletable("requisition"),
+    deletable("requisition_line"),
+    table("sensor"),
+    table("temperature_breach"),
+    table("temperature_log"),
+    deletable("trans_line"),
+    deletable("transact"),
+    deletable("vaccine_vial_monitor_status_log"),
+];
+
+/// The legacy table of this name, if sites own its records.
+pub fn owned_by_sites(table: &str) -> Option<&'static LegacyTable> {
+    OWNED_BY_SITES.binary_search_by(|known| known.table.cmp(table)).ok().map(|index| &OWNED_BY_SITES[index])
+}
+
+/// Tables that the legacy server configures (`sync-cycle` §6.4), sorted by name.
+const CONFIGURED_THERE: &[&str] = &[
+    "Location_type",
+    "abbreviation",
+    "currency",
+    "diagnosis",
+    "form_schema",
+    "indicator_attribute",
+    "insuranceProvider",
+    "item",
+    "item_category",
+    "item_category_level1",
+    "item_category_level2",
+    "item_direction",
+    "item_warning_link",
+    "list_master",
+    "list_master_line",
+    "list_master_name_join",
+    "name_tag",
+    "name_tag_join",
+    "om_document_registry",
+    "om_user_permission",
+    "options",
+    "period",
+    "periodSchedule",
+    "pref",
+    "program_indicator",
+    "ship_method",
+    "store",
+    "unit",
+    "user",
+    "vaccine_vial_monitor_status",
+    "warning",
+];
+
+/// Whether the legacy server alone writes records of this table.
+pub fn configured_by_legacy(table: &str) -> bool {
+    CONFIGURED_THERE.binary_search(&table).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::record_type;
+
+    #[test]
+    fn sorted_and_told_apart() {
+        assert!(OWNED_BY_SITES.is_sorted_by(|a, b| a.table < b.table));
+        assert!(CONFIGURED_THERE.is_sorted());
+        for known in OWNED_BY_SITES {
+            assert!(!configured_by_legacy(known.table) && record_type(known.table).is_none(), "{}", known.table);
+            assert_eq!(owned_by_sites(known.table), Some(known));
+        }
+        assert_eq!((owned_by_sites("item"), owned_by_sites("location")), (None, None));
+    }
+}

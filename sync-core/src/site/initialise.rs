@@ -1,0 +1,106 @@
+//! Initialisation: the legacy server gathers everything of this site into its queue (`protocol-v5` §6).
+//!
+//! It may take half an hour, and the request that asks for it may break meanwhile. So it is a state of the database and
+//! of the server, not a call: a cycle that runs out of patience ends, and the next one goes on waiting.
+
+use std::time::Duration;
+
+use super::cycle::Cycle;
+use super::observer::SyncEvent;
+use crate::error::{Error, Result, Server};
+use crate::protocol::v5::{InitialisationStatus, LegacyStatus, QueueBatch, SiteInfo, StatusCode, path};
+use crate::storage::{Lost, ReadTxn, key};
+
+/// The longest wait between two questions.
+const POLL_MAX: Duration = Duration::from_secs(15);
+
+/// How far this database is with being initialised by the legacy server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Preparation {
+    /// It was not asked for; or it was, and nothing shows that the server heard it.
+    Wanted,
+    /// The server was seen at work on it.
+    Under,
+    /// Everything is in the queue.
+    Done,
+}
+
+impl Preparation {
+    /// A database that was put back from a backup needs it anew: what it had taken from the queue since is gone there.
+    fn load(txn: &dyn ReadTxn) -> Result<(Self, String)> {
+        let since = Lost::all(txn)?.last().map_or_else(|| "0".to_owned(), |lost| lost.before.to_string());
+        let stored = txn.state(key::QUEUE_PREPARED)?.unwrap_or_default();
+        let state = match stored.split_once(' ') {
+            Some(("under", of)) if of == since => Self::Under,
+            Some(("done", of)) if of == since => Self::Done,
+            _ => Self::Wanted,
+        };
+        Ok((state, since))
+    }
+}
+
+impl Cycle<'_, '_> {
+    /// Has the legacy server fill this site's queue, once for a database.
+    pub(super) fn initialise(&mut self, status: &InitialisationStatus) -> Result<()> {
+        let (state, _) = Preparation::load(self.site.storage.read()?.as_ref())?;
+        match (state, status) {
+            (Preparation::Done, _) => return Ok(()),
+            (_, InitialisationStatus::Started) => self.prepared("under")?,
+            // The answer to the request was lost, and the work is done.
+            (Preparation::Under, InitialisationStatus::Completed) if self.is_idle()? => return self.prepared("done"),
+            (Preparation::Under, InitialisationStatus::Completed) => {}
+            _ => match self.client.legacy_post_once::<QueueBatch>(&self.identity, path::INITIALISE, &Empty {}) {
+                Ok(_) => return self.prepared("done"),
+                // The server may still be at work, however the request ended.
+                Err(Error::TimedOut { .. } | Error::CutOff { .. } | Error::IntegrationInProgress { .. }) => {
+                    self.prepared("under")?;
+                }
+                Err(error) => return Err(error),
+            },
+        }
+        self.wait_until_prepared()
+    }
+
+    fn wait_until_prepared(&mut self) -> Result<()> {
+        let began = self.site.clock.monotonic();
+        let mut pause = self.site.config.integration_poll;
+        loop {
+            let waited = self.site.clock.monotonic().saturating_sub(began);
+            if waited >= self.site.config.initialisation_wait || self.over_budget() {
+                return Err(Error::InitialisationInProgress);
+            }
+            self.client.wait(pause, &SyncEvent::WaitingForInitialisation { waited })?;
+            pause = (pause * 2).min(POLL_MAX);
+            if !self.is_idle()? {
+                continue;
+            }
+            let info: SiteInfo = self.client.legacy_get(&self.identity, path::SITE)?;
+            match info.initialisation_status {
+                InitialisationStatus::Started => {}
+                InitialisationStatus::New | InitialisationStatus::Error => {
+                    self.prepared("wanted")?;
+                    let detail = "it stopped gathering this site's records before they were all there".to_owned();
+                    return Err(Error::PeerError { server: Server::Legacy, detail });
+                }
+                InitialisationStatus::Completed | InitialisationStatus::Unknown(_) => return self.prepared("done"),
+            }
+        }
+    }
+
+    /// Whether the legacy server does nothing for this site just now.
+    pub(super) fn is_idle(&mut self) -> Result<bool> {
+        let status: LegacyStatus = self.client.legacy_get(&self.identity, path::SITE_STATUS)?;
+        Ok(status.code == StatusCode::Idle)
+    }
+
+    fn prepared(&self, state: &str) -> Result<()> {
+        let txn = self.site.storage.write()?;
+        let (_, since) = Preparation::load(txn.as_ref())?;
+        txn.set_state(key::QUEUE_PREPARED, &format!("{state} {since}"))?;
+        txn.commit()
+    }
+}
+
+/// The body of a request that says nothing.
+#[derive(serde::Serialize)]
+struct Empty {}

@@ -1,0 +1,82 @@
+//! Pull remote: the queue that the legacy server keeps for this site (`protocol-v5` §7.2).
+
+use super::cycle::Cycle;
+use super::observer::Step;
+use super::pull::unreadable;
+use super::restored;
+use crate::error::{Error, Result};
+use crate::integrate::{Door, receive};
+use crate::protocol::v5::{Acknowledged, ReadQueueBatch, path};
+use crate::storage::{Incoming, Source};
+
+/// Records asked for in one batch.
+const LIMIT: u32 = 500;
+
+/// How often the very same batch may come although it was acknowledged: an acknowledgement may have been lost.
+const REPEATS_MAX: u32 = 3;
+
+/// The most batches of one cycle beyond what waited at its beginning: what others write meanwhile can wait for the next.
+const BATCHES_BEYOND: u64 = 20;
+
+impl Cycle<'_, '_> {
+    pub(super) fn pull_remote(&mut self) -> Result<()> {
+        let mut done = 0;
+        let mut batches = 0;
+        let mut batches_max = None;
+        let (mut before, mut repeats) = (Vec::new(), 0);
+        loop {
+            let path = format!("{}?limit={LIMIT}", path::QUEUED_RECORDS);
+            let batch: ReadQueueBatch = self.client.legacy_get(&self.identity, &path)?;
+            if batch.data.is_empty() {
+                return restored::legacy_is_recovered(self.site);
+            }
+            let ids = batch.sync_out_ids();
+            repeats = if ids == before { repeats + 1 } else { 0 };
+            if repeats >= REPEATS_MAX || ids.is_empty() {
+                return Err(Error::QueueNotMoving);
+            }
+            let length = batch.queue_length.max(batch.data.len() as u64);
+            let taken = batch.data.len() as u64;
+            self.take_queued(batch)?;
+            // Only now, when the records are safe here: the server forgets them.
+            let acknowledged = Acknowledged { sync_ids: ids.clone() };
+            self.client.legacy_tell(&self.identity, path::ACKNOWLEDGED_RECORDS, &acknowledged)?;
+            if repeats == 0 {
+                done += taken;
+                self.report.pulled += taken;
+            }
+            self.progress(Step::PullRemote, done, done + length.saturating_sub(taken))?;
+            before = ids;
+            batches += 1;
+            let most = *batches_max.get_or_insert(length / u64::from(LIMIT) + BATCHES_BEYOND);
+            if batches >= most {
+                let left = length.saturating_sub(taken);
+                return self.warn(format!(
+                    "the legacy server's queue for this site fills as fast as it is read ({left} records are left): the \
+                     next sync goes on with it"
+                ));
+            }
+            if self.over_budget() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn take_queued(&mut self, batch: ReadQueueBatch) -> Result<()> {
+        let door = Door { source: Source::Legacy, stores: Vec::new(), origin: self.identity.legacy_site_id };
+        let incoming: Vec<_> = batch
+            .data
+            .into_iter()
+            .map(|element| match element {
+                Ok(record) => Incoming::new(Source::Legacy, record.into()),
+                Err(bad) => unreadable(Source::Legacy, (bad.table, bad.id), bad.reason, bad.raw),
+            })
+            .collect();
+        let txn = self.site.storage.write()?;
+        restored::give_way_to_legacy(self.site, txn.as_ref(), &incoming)?;
+        let done = receive(txn.as_ref(), self.site.clock.now(), &door, incoming)?;
+        txn.commit()?;
+        self.count(done);
+        Ok(())
+    }
+}

@@ -1,0 +1,189 @@
+//! Push: local edits of the legacy server's tables to the legacy server, then waiting until it has integrated them
+//! (`protocol-v5` §8).
+
+use super::cycle::Cycle;
+use super::identity::{cursor, flag};
+use super::observer::{Step, SyncEvent};
+use crate::changelog::{Change, ChangeAction};
+use crate::error::{Error, Result, Server};
+use crate::protocol::v5::{PushedAnswer, PushedQueue, PushedRecord, path};
+use crate::protocol::v6::{Action, WireRecord};
+use crate::record::{Cursor, RecordData, owned_by_sites, record_type};
+use crate::storage::{Incoming, Quarantine, QuarantineCause, ReadTxn, Selection, Source, key};
+
+/// Changelog rows that are looked at in one turn.
+const ROWS: usize = 1000;
+
+/// What a request is to carry.
+struct Outgoing {
+    records: Vec<PushedRecord>,
+    /// Where the cursor goes once it is taken.
+    next: Cursor,
+}
+
+impl Cycle<'_, '_> {
+    pub(super) fn push_legacy(&mut self) -> Result<()> {
+        let (bound, mut left) = {
+            let txn = self.site.storage.read()?;
+            let bound = txn.last_cursor()?.next();
+            (bound, count_pushed(txn.as_ref(), bound)?)
+        };
+        // A server that has nothing to integrate is not asked to.
+        if left == 0 && !flag(self.site.storage.read()?.as_ref(), key::PUSH_UNCONFIRMED_LEGACY)? {
+            return Ok(());
+        }
+        self.begin_sending_to_legacy()?;
+        let total = left;
+        let mut limit = self.site.config.push_records_max;
+        while left > 0 {
+            let outgoing = self.gather_for_legacy(bound, limit)?;
+            let count = outgoing.records.len();
+            if count == 0 {
+                break;
+            }
+            let queue = PushedQueue { queue_length: left, data: outgoing.records };
+            match self.client.legacy_post::<PushedAnswer>(&self.identity, path::QUEUED_RECORDS, &queue) {
+                Ok(_) => {
+                    let txn = self.site.storage.write()?;
+                    txn.set_state(key::PUSH_CURSOR_LEGACY, &outgoing.next.to_string())?;
+                    txn.commit()?;
+                    left = left.saturating_sub(count as u64);
+                    self.report.pushed += count as u64;
+                    self.progress(Step::Push, total - left, total)?;
+                }
+                Err(Error::Refused { status: 413, .. }) if count > 1 => limit = (count / 2).max(1),
+                Err(Error::Refused { status: 413, .. }) => {
+                    self.set_aside_for_legacy(queue, outgoing.next)?;
+                    left = left.saturating_sub(1);
+                }
+                Err(error) => return Err(error),
+            }
+            if self.over_budget() {
+                // The next cycle goes on.
+                return Ok(());
+            }
+        }
+        self.confirm_at_legacy()
+    }
+
+    /// From the first request on until the legacy server has integrated everything, what is sent may be there or not.
+    fn begin_sending_to_legacy(&self) -> Result<()> {
+        let txn = self.site.storage.write()?;
+        if flag(txn.as_ref(), key::PUSH_UNCONFIRMED_LEGACY)? {
+            return Ok(());
+        }
+        let at = cursor(txn.as_ref(), key::PUSH_CURSOR_LEGACY)?;
+        txn.set_state(key::PUSH_CONFIRMED_LEGACY, &at.to_string())?;
+        txn.set_state(key::PUSH_UNCONFIRMED_LEGACY, "1")?;
+        txn.commit()
+    }
+
+    fn gather_for_legacy(&self, bound: Cursor, limit: usize) -> Result<Outgoing> {
+        let txn = self.site.storage.read()?;
+        let mut from = cursor(txn.as_ref(), key::PUSH_CURSOR_LEGACY)?;
+        let mut outgoing = Outgoing { records: Vec::new(), next: from };
+        let mut bytes = 0;
+        loop {
+            let rows = txn.changed_records(&Selection::Local, from, ROWS, self.site.config.push_bytes_max)?;
+            let exhausted = rows.is_empty();
+            for (row, data) in rows {
+                if row.cursor >= bound {
+                    return Ok(outgoing);
+                }
+                from = row.cursor.next();
+                if !is_pushed_to_legacy(&row) {
+                    continue;
+                }
+                let record = element(row, data);
+                bytes += record.record.record_data.as_str().len() + 200;
+                let full = outgoing.records.len() >= limit || bytes > self.site.config.push_bytes_max;
+                if full && !outgoing.records.is_empty() {
+                    return Ok(outgoing);
+                }
+                outgoing.next = from;
+                outgoing.records.push(record);
+            }
+            if exhausted {
+                return Ok(outgoing);
+            }
+        }
+    }
+
+    /// A record that the legacy server does not take even alone stays here, is shown in the quarantine, and holds up no
+    /// other.
+    fn set_aside_for_legacy(&mut self, queue: PushedQueue, next: Cursor) -> Result<()> {
+        let txn = self.site.storage.write()?;
+        for PushedRecord { record, .. } in queue.data {
+            let error = Error::RecordTooLarge {
+                server: Server::Legacy,
+                table: record.table_name.clone(),
+                id: record.record_id.clone(),
+                bytes: record.record_data.as_str().len(),
+            };
+            let quarantine = Quarantine { cause: QuarantineCause::Refused, reason: error.to_string(), waits_for: None };
+            let incoming = Incoming { quarantine: Some(quarantine), ..Incoming::new(Source::Local, record) };
+            txn.stage(&incoming, self.site.clock.now())?;
+            self.report.refused += 1;
+        }
+        txn.set_state(key::PUSH_CURSOR_LEGACY, &next.to_string())?;
+        txn.commit()
+    }
+
+    /// Asks the legacy server to integrate what was sent, and waits until it has.
+    fn confirm_at_legacy(&mut self) -> Result<()> {
+        let nothing_left = PushedQueue { queue_length: 0, data: Vec::new() };
+        let answer: PushedAnswer = self.client.legacy_post(&self.identity, path::QUEUED_RECORDS, &nothing_left)?;
+        if !answer.integration_started {
+            let detail = "it did not begin to integrate what was pushed".to_owned();
+            return Err(Error::PeerError { server: Server::Legacy, detail });
+        }
+        let began = self.site.clock.monotonic();
+        let elapsed = |site: &super::Site| site.clock.monotonic().saturating_sub(began);
+        loop {
+            let waited = elapsed(self.site);
+            self.client.wait(self.site.config.integration_poll, &SyncEvent::WaitingForIntegration { waited })?;
+            if self.is_idle()? {
+                let txn = self.site.storage.write()?;
+                txn.set_state(key::PUSH_UNCONFIRMED_LEGACY, "0")?;
+                return txn.commit();
+            }
+            if elapsed(self.site) >= self.site.config.integration_wait {
+                return Err(Error::IntegrationTimeout { server: Server::Legacy });
+            }
+        }
+    }
+}
+
+/// The record of a row, with the data that it has now; a delete if it is gone.
+fn element(row: Change, data: Option<RecordData>) -> PushedRecord {
+    let (action, record_data) = match (row.change.action, data) {
+        (ChangeAction::Upsert, Some(data)) => (Action::Update, data),
+        _ => (Action::Delete, RecordData::of(&())),
+    };
+    let record = WireRecord { table_name: row.change.table, record_id: row.change.id, action, record_data };
+    PushedRecord { sync_out_id: row.cursor.to_string(), record }
+}
+
+/// The number of rows below `bound` that are still to be pushed.
+fn count_pushed(txn: &dyn ReadTxn, bound: Cursor) -> Result<u64> {
+    let mut from = cursor(txn, key::PUSH_CURSOR_LEGACY)?;
+    let mut count = 0;
+    loop {
+        let rows = txn.changes(&Selection::Local, from, ROWS)?;
+        count += rows.iter().filter(|row| row.cursor < bound && is_pushed_to_legacy(row)).count() as u64;
+        match rows.last() {
+            Some(last) if rows.len() == ROWS && last.cursor < bound => from = last.cursor.next(),
+            _ => return Ok(count),
+        }
+    }
+}
+
+/// Whether a local edit concerns the legacy server: what sites own of its tables, patients and the stores that they are
+/// joined to. A delete only where one is understood there.
+pub(super) fn is_pushed_to_legacy(row: &Change) -> bool {
+    let (table, is_delete) = (row.change.table.as_str(), row.change.action == ChangeAction::Delete);
+    match record_type(table) {
+        Some(kind) => matches!(table, "name" | "name_store_join") && (!is_delete || kind.deletes_on_wire()),
+        None => owned_by_sites(table).is_some_and(|known| !is_delete || known.deletes),
+    }
+}
