@@ -91,6 +91,9 @@ impl SyncObserver for Progress<'_> {
             SyncEvent::Retrying { error, wait, .. } => {
                 self.say(&format!("{error}; trying again in {:.0} s", wait.as_secs_f64().max(1.0)));
             }
+            SyncEvent::WaitingForInitialisation { waited } if waited.is_zero() => {
+                self.say("the legacy server gathers this site's records, which may take half an hour; waiting");
+            }
             SyncEvent::Warning { message } => self.say(&format!("warning: {message}")),
             _ => {}
         }

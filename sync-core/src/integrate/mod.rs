@@ -15,7 +15,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::echo::SiteRestore;
 use crate::error::{Error, Result};
 use crate::ownership::{Role, StoreOwner};
-use crate::protocol::v5::CentralRecord;
+use crate::protocol::v5::{CentralRecord, QueuedRecord};
 use crate::protocol::v6::{Action, BatchElement, WireRecord};
 use crate::record::{Cursor, RecordData, RecordId, SiteId, StoreId, TableName, integration_rank};
 use crate::storage::{
@@ -156,7 +156,10 @@ fn as_record(kept: Incoming) -> Incoming {
     let json = kept.data.as_str();
     let read = match kept.source {
         Source::Central => serde_json::from_str::<BatchElement>(json).map(|element| element.record).ok(),
-        Source::Legacy => serde_json::from_str::<CentralRecord>(json).map(WireRecord::from).ok(),
+        Source::Legacy => serde_json::from_str::<CentralRecord>(json)
+            .map(WireRecord::from)
+            .or_else(|_| serde_json::from_str::<QueuedRecord>(json).map(WireRecord::from))
+            .ok(),
         Source::Site(_) | Source::Local => None,
     };
     match read {
@@ -307,7 +310,9 @@ impl<'t> StoredFacts<'t> {
             Source::Central | Source::Legacy => {
                 // What a server has taken but not confirmed as integrated is not safe from being overwritten yet.
                 let (flag, confirmed, pushed) = match door.source {
-                    Source::Legacy => (key::PUSH_UNCONFIRMED_LEGACY, key::PUSH_CONFIRMED_LEGACY, key::PUSH_CURSOR_LEGACY),
+                    Source::Legacy => {
+                        (key::PUSH_UNCONFIRMED_LEGACY, key::PUSH_CONFIRMED_LEGACY, key::PUSH_CURSOR_LEGACY)
+                    }
                     _ => (key::PUSH_UNCONFIRMED, key::PUSH_CONFIRMED_V6, key::PUSH_CURSOR_V6),
                 };
                 let unconfirmed = crate::site::identity::flag(txn, flag)?;

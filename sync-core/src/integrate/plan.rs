@@ -62,7 +62,9 @@ fn decide(incoming: &Incoming, facts: &dyn Facts) -> Result<Verdict> {
         Action::Insert | Action::Update => Operation::Upsert,
         Action::Delete => Operation::Delete,
         Action::Merge if incoming.source == Source::Legacy => {
-            return Ok(Merge::of(incoming).map(Plan::Merge).map_err(|reason| aside(QuarantineCause::Malformed, reason)));
+            return Ok(Merge::of(incoming)
+                .map(Plan::Merge)
+                .map_err(|reason| aside(QuarantineCause::Malformed, reason)));
         }
         Action::Merge => {
             let reason = "only the legacy server merges records".to_owned();

@@ -96,10 +96,14 @@ mod tests {
             with_kept(table, &data, kept).unwrap().map(|data| data.as_str().to_owned())
         };
         assert_eq!(
-            replaced("vaccination", r#"{"id":"old","patient_link_id":"old","facility_name_id":null,"n":1.50}"#).unwrap(),
+            replaced("vaccination", r#"{"id":"old","patient_link_id":"old","facility_name_id":null,"n":1.50}"#)
+                .unwrap(),
             r#"{"id":"old","patient_link_id":"new \"1\"","facility_name_id":null,"n":1.50}"#
         );
-        assert_eq!(replaced("transact", r#"{"ID":"t","name_ID":"old"}"#).unwrap(), r#"{"ID":"t","name_ID":"new \"1\""}"#);
+        assert_eq!(
+            replaced("transact", r#"{"ID":"t","name_ID":"old"}"#).unwrap(),
+            r#"{"ID":"t","name_ID":"new \"1\""}"#
+        );
         for (table, data) in [
             ("vaccination", r#"{"patient_id":"other","comment":"old"}"#),
             ("transact", r#"{"ID":"old","item_ID":"old","the_ref":"old"}"#),

@@ -17,7 +17,7 @@ const POLL_MAX: Duration = Duration::from_secs(15);
 /// How far this database is with being initialised by the legacy server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Preparation {
-    /// It was not asked for; or it was, and nothing shows that the server heard it.
+    /// Nothing shows that the server was asked.
     Wanted,
     /// The server was seen at work on it.
     Under,
@@ -44,24 +44,36 @@ impl Cycle<'_, '_> {
     pub(super) fn initialise(&mut self, status: &InitialisationStatus) -> Result<()> {
         let (state, _) = Preparation::load(self.site.storage.read()?.as_ref())?;
         match (state, status) {
-            (Preparation::Done, _) => return Ok(()),
-            (_, InitialisationStatus::Started) => self.prepared("under")?,
-            // The answer to the request was lost, and the work is done.
-            (Preparation::Under, InitialisationStatus::Completed) if self.is_idle()? => return self.prepared("done"),
-            (Preparation::Under, InitialisationStatus::Completed) => {}
-            _ => match self.client.legacy_post_once::<QueueBatch>(&self.identity, path::INITIALISE, &Empty {}) {
-                Ok(_) => return self.prepared("done"),
-                // The server may still be at work, however the request ended.
-                Err(Error::TimedOut { .. } | Error::CutOff { .. } | Error::IntegrationInProgress { .. }) => {
-                    self.prepared("under")?;
-                }
-                Err(error) => return Err(error),
-            },
+            (Preparation::Done, _) => Ok(()),
+            (_, InitialisationStatus::Started) => self.wait_until_prepared(),
+            // It was seen at work, and has ended since.
+            (Preparation::Under, InitialisationStatus::Completed) if self.is_idle()? => self.prepared("done"),
+            _ => self.ask_for_records(status),
         }
-        self.wait_until_prepared()
+    }
+
+    /// Asks, once: the server begins anew each time. However the request ends, the server may be at work on it.
+    fn ask_for_records(&mut self, before: &InitialisationStatus) -> Result<()> {
+        let error = match self.client.legacy_post_once::<QueueBatch>(&self.identity, path::INITIALISE, &Empty {}) {
+            Ok(_) => return self.prepared("done"),
+            Err(error) => error,
+        };
+        let may_be_at_work =
+            matches!(error, Error::TimedOut { .. } | Error::CutOff { .. } | Error::IntegrationInProgress { .. });
+        if !may_be_at_work {
+            return Err(error);
+        }
+        let info: SiteInfo = self.client.legacy_get(&self.identity, path::SITE)?;
+        match info.initialisation_status {
+            InitialisationStatus::Started => self.wait_until_prepared(),
+            // If it was so before, nothing shows that the request was heard; the next cycle asks again.
+            InitialisationStatus::Completed if *before != InitialisationStatus::Completed => self.prepared("done"),
+            _ => Err(error),
+        }
     }
 
     fn wait_until_prepared(&mut self) -> Result<()> {
+        self.prepared("under")?;
         let began = self.site.clock.monotonic();
         let mut pause = self.site.config.integration_poll;
         loop {

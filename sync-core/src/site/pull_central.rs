@@ -97,8 +97,11 @@ impl Cycle<'_, '_> {
             .filter(|incoming| incoming.table == *"store")
             .map(|incoming| StoreId::from(incoming.id.as_str()))
             .collect();
+        let stores_here = || self.identity.site_id.map_or(Ok(Vec::new()), |site| txn.stores_of_site(site));
+        let before = stores_here()?;
         let done = receive(txn.as_ref(), self.site.clock.now(), &door, incoming)?;
-        let own = self.identity.site_id.map_or(Ok(Vec::new()), |site| txn.stores_of_site(site))?;
+        let own = stores_here()?;
+        let left: Vec<StoreId> = before.into_iter().filter(|store| !own.contains(store)).collect();
         // What belongs to a store that came here lies behind what was read already (weak point A11). It may have been away
         // only since the last cycle, so any news of it counts.
         let gained: Vec<StoreId> = own.into_iter().filter(|store| told.contains(store)).collect();
@@ -117,9 +120,16 @@ impl Cycle<'_, '_> {
         }
         txn.commit()?;
         self.count(done);
+        let listed = |stores: &[StoreId]| stores.iter().map(StoreId::as_str).collect::<Vec<_>>().join(", ");
+        if !left.is_empty() {
+            let stores = listed(&left);
+            self.warn(format!(
+                "stores that are not active here any more: {stores}. Their records stay here to be read, and only the site \
+                 that they are active on now changes them."
+            ))?;
+        }
         if rereads {
-            let names: Vec<&str> = gained.iter().map(StoreId::as_str).collect();
-            let stores = names.join(", ");
+            let stores = listed(&gained);
             self.warn(format!(
                 "news of stores that are active here: {stores}. Everything is read again from the beginning."
             ))?;

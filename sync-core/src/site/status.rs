@@ -4,6 +4,8 @@ use serde::Serialize;
 
 use super::identity::{cursor, role, site_id};
 use super::push::is_pushed;
+use super::push_legacy::is_pushed_to_legacy;
+use crate::changelog::Change;
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::ownership::Role;
@@ -105,10 +107,14 @@ impl Waiting {
 fn waiting(txn: &dyn ReadTxn) -> Result<Waiting> {
     const ROWS: usize = 1000;
     let mut waiting = Waiting::NONE;
-    let mut from = cursor(txn, key::PUSH_CURSOR_V6)?;
+    let (to_central, to_legacy) = (cursor(txn, key::PUSH_CURSOR_V6)?, cursor(txn, key::PUSH_CURSOR_LEGACY)?);
+    let waits = |row: &Change| {
+        (row.cursor >= to_central && is_pushed(row)) || (row.cursor >= to_legacy && is_pushed_to_legacy(row))
+    };
+    let mut from = to_central.min(to_legacy);
     loop {
         let rows = txn.changes(&Selection::Local, from, ROWS)?;
-        for row in rows.iter().filter(|row| is_pushed(row)) {
+        for row in rows.iter().filter(|row| waits(row)) {
             let change = &row.change;
             waiting.records += 1;
             waiting.bytes += txn.record(&change.table, &change.id)?.map_or(0, |data| data.as_str().len() as u64);

@@ -90,7 +90,10 @@ impl<'de> Deserialize<'de> for ReadQueueBatch {
         }
 
         let raw = Raw::deserialize(deserializer)?;
-        Ok(Self { queue_length: raw.queue_length, data: raw.data.iter().map(|element| read_element(element)).collect() })
+        Ok(Self {
+            queue_length: raw.queue_length,
+            data: raw.data.iter().map(|element| read_element(element)).collect(),
+        })
     }
 }
 
