@@ -1,5 +1,7 @@
 //! The V5 questions that a site asks first, answered where there is no legacy server.
 
+use std::net::IpAddr;
+
 use serde::Serialize;
 
 use super::Central;
@@ -17,15 +19,29 @@ use crate::transport::{HttpRequest, HttpResponse, Method};
 const LIMIT_MAX: usize = 1000;
 
 impl Central {
-    pub(super) fn legacy_api(&self, request: &HttpRequest, route: &str, query: &str) -> HttpResponse {
+    pub(super) fn legacy_api(
+        &self,
+        request: &HttpRequest,
+        peer: Option<IpAddr>,
+        route: &str,
+        query: &str,
+    ) -> HttpResponse {
         let Some(headers) = SiteHeaders::from_headers(|name| request.header(name)) else {
             return refusal(401, "site_name_not_found", "No credentials");
         };
-        let site = match self.authenticator.authenticate(&credentials(&headers)) {
+        let site = match self.admit(peer, &credentials(&headers)) {
             Ok(site) => site,
             Err(AuthenticationError::Refused { refusal: reason, .. }) => {
                 let (code, message) = reason.legacy();
                 return refusal(401, code, message);
+            }
+            Err(AuthenticationError::TooMany { wait }) => {
+                let mut response = refusal(429, "site_auth_timeout", "Too many refused attempts");
+                response.headers.push(("retry-after".to_owned(), wait.as_secs().max(1).to_string()));
+                return response;
+            }
+            Err(AuthenticationError::Unanswered { .. }) => {
+                return refusal(502, "site_auth_timeout", "The server that checks credentials does not answer");
             }
             Err(AuthenticationError::Failed(error)) => {
                 return refusal(500, error.code(), "Internal error");

@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::outgoing;
 use crate::protocol::v6::{Batch, PatientPullRequest, PullRequest, WireError};
 use crate::record::{Cursor, SiteId, record_type};
-use crate::storage::{Lost, ReadTxn, Selection, Source};
+use crate::storage::{Lost, ReadTxn, Selection, SiteEntry, Source};
 
 impl Central {
     pub(super) fn pull(&self, site: SiteId, request: &PullRequest) -> std::result::Result<Batch, Refused> {
@@ -76,11 +76,14 @@ impl Central {
     }
 
     fn remember_first_pull(&self, site: SiteId) -> Result<()> {
-        let known = self.storage.read()?.sites()?.into_iter().find(|entry| entry.id == site);
-        if let Some(mut entry) = known.filter(|entry| entry.last_pull_at.is_none()) {
-            entry.last_pull_at = Some(self.clock.now());
-            let txn = self.storage.write()?;
-            txn.put_site(&entry)?;
+        let is_first = |entry: &SiteEntry| entry.id == site && entry.last_pull_at.is_none();
+        if !self.storage.read()?.sites()?.iter().any(is_first) {
+            return Ok(());
+        }
+        // Read again in the transaction that writes: somebody may set a password in this moment.
+        let txn = self.storage.write()?;
+        if let Some(entry) = txn.sites()?.into_iter().find(is_first) {
+            txn.put_site(&SiteEntry { last_pull_at: Some(self.clock.now()), ..entry })?;
             txn.commit()?;
         }
         Ok(())
