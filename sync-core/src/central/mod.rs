@@ -3,6 +3,7 @@
 mod attempts;
 mod authenticator;
 mod body;
+mod concerns;
 mod keyed;
 mod legacy_api;
 mod legacy_authenticator;
@@ -20,6 +21,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use authenticator::{AuthenticationError, CredentialRefusal, SiteAuthenticator};
+pub use concerns::Concern;
+pub(crate) use concerns::concerns;
 pub use legacy_authenticator::LegacyAuthenticator;
 pub use local::{LocalSites, Store};
 pub use local_authenticator::LocalAuthenticator;
