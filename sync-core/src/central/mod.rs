@@ -4,6 +4,7 @@ mod attempts;
 mod authenticator;
 mod body;
 mod concerns;
+mod joins;
 mod keyed;
 mod legacy_api;
 mod legacy_authenticator;
@@ -160,6 +161,7 @@ impl Central {
                 let site = central.enter(peer, status.sync_v6_version, &status.sync_v5_settings, false)?;
                 Ok(SiteStatus { is_integrating: central.is_integrating(site)? })
             }),
+            (Method::Post, path::NAME_STORE_JOIN) => self.name_store_join(request, peer),
             _ => HttpResponse { status: 404, headers: Vec::new(), body: Vec::new() },
         }
     }
@@ -191,25 +193,26 @@ impl Central {
         signal.notify_all();
     }
 
+    /// Reads a body, or says what is wrong with it.
+    fn read<Q: DeserializeOwned>(&self, request: &HttpRequest) -> std::result::Result<Q, HttpResponse> {
+        let json = body::read_json(request, self.config.json_bytes_max)?;
+        serde_json::from_slice(&json).map_err(|error| {
+            let reason = error.to_string();
+            let reason: String = reason.chars().filter(|c| !c.is_control()).take(REASON_CHARS_MAX).collect();
+            HttpResponse::text(400, format!("Json deserialize error: {reason}"))
+        })
+    }
+
     /// Reads a body, answers it, and puts the answer into its envelope.
     fn answer<Q: DeserializeOwned, A: Serialize>(
         &self,
         request: &HttpRequest,
         answer: impl FnOnce(&Self, Q) -> std::result::Result<A, Refused>,
     ) -> HttpResponse {
-        let json = match body::read_json(request, self.config.json_bytes_max) {
-            Ok(json) => json,
+        let question = match self.read(request) {
+            Ok(question) => question,
             Err(response) => return response,
         };
-        let question = match serde_json::from_slice(&json) {
-            Ok(question) => question,
-            Err(error) => {
-                let reason = error.to_string();
-                let reason: String = reason.chars().filter(|c| !c.is_control()).take(REASON_CHARS_MAX).collect();
-                return HttpResponse::text(400, format!("Json deserialize error: {reason}"));
-            }
-        };
-        drop(json);
         let body = match answer(self, question) {
             Ok(data) => encode_data(&data),
             Err(Refused(error)) => encode_error(&error),
