@@ -8,7 +8,10 @@ use super::Central;
 use super::authenticator::AuthenticationError;
 use crate::changelog::ChangeAction;
 use crate::error::Result;
-use crate::protocol::v5::{CentralBatch, CentralRecord, InitialisationStatus, SiteHeaders, SiteInfo, V5Error, path};
+use crate::protocol::v5::{
+    CentralBatch, CentralRecord, InitialisationStatus, PushAnswer, QueueBatch, QueueLength, SiteHeaders, SiteInfo,
+    SiteStatus, V5Error, path,
+};
 use crate::protocol::v6::{Action, Credentials};
 use crate::record::{Cursor, RecordData, SiteId};
 use crate::site::identity::site_id;
@@ -50,6 +53,14 @@ impl Central {
         match (request.method, route) {
             (Method::Get, path::SITE) => answer(self.site_info(site, &headers, request.header("host"))),
             (Method::Get, path::CENTRAL_RECORDS) => answer(self.central_records(query)),
+            (Method::Get, path::SITE_STATUS) => answer(Ok(SiteStatus::idle())),
+            // There is no queue: what a site had before it was lost comes back over V6.
+            (Method::Post, path::INITIALISE) => answer(Ok(QueueLength { queue_length: 0 })),
+            (Method::Get, path::QUEUED_RECORDS) => answer(Ok(QueueBatch { queue_length: 0, data: Vec::new() })),
+            (Method::Post, path::QUEUED_RECORDS) => taken(&request.body),
+            (Method::Post, path::ACKNOWLEDGED_RECORDS) => {
+                HttpResponse { status: 204, headers: Vec::new(), body: Vec::new() }
+            }
             _ => refusal(404, "not_found", "There is no such question"),
         }
     }
@@ -102,6 +113,15 @@ impl Central {
         // nothing is left, the site's own.
         let last = data.last().map_or(from.0.saturating_sub(1), |record| record.position);
         Ok(CentralBatch { max_cursor: beyond.map_or(last, |row| row.cursor.0), data })
+    }
+}
+
+/// The records of V5 tables, such as stock and invoices, that a site brings stay on the site: they are no part of V6. The
+/// site must hear that they were taken, or it would not go on to V6.
+fn taken(body: &[u8]) -> HttpResponse {
+    match serde_json::from_slice::<QueueLength>(body) {
+        Ok(left) => answer(Ok(PushAnswer { integration_started: left.queue_length == 0 })),
+        Err(_) => refusal(400, "bad_request", "The body cannot be read"),
     }
 }
 

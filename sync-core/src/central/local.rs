@@ -108,6 +108,14 @@ impl LocalSites {
         self.storage.read()?.sites()
     }
 
+    /// How many records are held back from a site because its release cannot read them.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn held_back(&self, site: SiteId) -> Result<u64> {
+        super::held_back(self.storage.as_ref(), site)
+    }
+
     /// Removes a site; what it synchronised stays.
     ///
     /// # Errors

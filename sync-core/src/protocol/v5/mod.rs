@@ -3,17 +3,27 @@
 mod central_records;
 mod error;
 mod headers;
+mod queue;
 mod site;
 
 pub use central_records::{CentralBatch, CentralRecord, ReadCentralBatch, UnreadableRecord};
 pub use error::{V5Error, V5ErrorBody};
 pub use headers::{SiteHeaders, V5_VERSION, header};
+pub use queue::{PushAnswer, QueueBatch, QueueLength, SiteStatus};
 pub use site::{InitialisationStatus, SiteInfo};
 
 /// Paths below the legacy server's address; always absolute, a prefix in the configured address is dropped.
 pub mod path {
     /// Who is this site.
     pub const SITE: &str = "/sync/v5/site";
+    /// What the server is doing for this site.
+    pub const SITE_STATUS: &str = "/sync/v5/site_status";
+    /// Asks for the site's own data to be queued.
+    pub const INITIALISE: &str = "/sync/v5/initialise";
+    /// The site's queue: read by GET, and by POST what the site brings.
+    pub const QUEUED_RECORDS: &str = "/sync/v5/queued_records";
+    /// Takes records off the site's queue.
+    pub const ACKNOWLEDGED_RECORDS: &str = "/sync/v5/acknowledged_records";
     /// Central data, by cursor.
     pub const CENTRAL_RECORDS: &str = "/sync/v5/central_records";
 }
