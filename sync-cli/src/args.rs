@@ -187,10 +187,10 @@ pub(crate) struct Serve {
     /// Where to listen, as 0.0.0.0:8000; port 0 takes a free one
     #[arg(long, value_name = "ADDR")]
     pub listen: SocketAddr,
-    /// Who checks sites: the local list of this database
+    /// Who checks sites: the local list of this database, or the legacy server it was set up with
     #[arg(long, default_value = "local")]
     pub auth: Authentication,
-    /// The address under which sites reach this server, if it is not the one they ask
+    /// With the local list, the address under which sites reach this server, if it is not the one they ask
     #[arg(long, value_name = "URL")]
     pub public_url: Option<String>,
 }
@@ -200,6 +200,8 @@ pub(crate) struct Serve {
 pub(crate) enum Authentication {
     /// The local list of sites; no legacy server is needed
     Local,
+    /// The legacy server, asked with each site's own credentials; `oms-sync init` comes first
+    Legacy,
 }
 
 #[derive(Debug, Subcommand)]

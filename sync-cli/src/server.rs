@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
-use axum::extract::{Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderName, HeaderValue, Response, StatusCode};
 use sync_core::transport::{HttpRequest, HttpResponse, Method};
 use sync_core::{Central, Error};
@@ -59,7 +59,9 @@ impl Server {
                     let _ = stopped.await;
                 };
                 // Serving ends only when it is told to.
-                let _ = axum::serve(listener, router).with_graceful_shutdown(until).await;
+                let _ = axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>())
+                    .with_graceful_shutdown(until)
+                    .await;
             });
         });
         let stopping = Arc::new(AtomicBool::new(false));
@@ -113,6 +115,7 @@ async fn answer(State(central): State<Arc<Central>>, request: Request) -> Respon
         _ => return plain(HttpResponse { status: 404, headers: Vec::new(), body: Vec::new() }),
     };
     let limit = central.config().json_bytes_max;
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
     let (head, body) = request.into_parts();
     let text = |value: &HeaderValue| value.to_str().unwrap_or_default().to_owned();
     let headers = head.headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
@@ -129,7 +132,7 @@ async fn answer(State(central): State<Arc<Central>>, request: Request) -> Respon
         ));
     };
     let request = HttpRequest { method, url, headers, body: body.into() };
-    match tokio::task::spawn_blocking(move || central.handle(&request)).await {
+    match tokio::task::spawn_blocking(move || central.handle_from(&request, peer)).await {
         Ok(response) => plain(response),
         Err(_) => plain(HttpResponse { status: 500, headers: Vec::new(), body: Vec::new() }),
     }

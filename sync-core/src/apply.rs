@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::ownership::StoreOwner;
 use crate::protocol::v6::WireRecord;
 use crate::record::{
-    Cursor, NameId, RecordData, RecordId, Scope, SiteId, StoreId, TableName, record_type, record_types,
+    Cursor, NameId, RecordData, RecordId, RecordType, Scope, SiteId, StoreId, TableName, record_type, record_types,
 };
 use crate::storage::{QuarantineCause, ReadTxn, Selection, Source, WriteTxn};
 
@@ -95,6 +95,8 @@ fn retry_refused(txn: &dyn WriteTxn, store: &RecordData) -> Result<()> {
     let site = store.fields().and_then(|fields| fields.number("sync_id_remote_site"));
     if let Some(site) = site.and_then(|number| number.try_into().ok()).map(SiteId) {
         txn.requeue(QuarantineCause::Refused, Some(Source::Site(site)))?;
+        // The patients of the store are visible on that site now.
+        txn.requeue(QuarantineCause::Waiting, Some(Source::Site(site)))?;
     }
     Ok(())
 }
@@ -163,11 +165,12 @@ pub(crate) fn log_again(txn: &dyn WriteTxn, logged: NewChange, now: Timestamp) -
 }
 
 /// Once a join makes a patient visible in a store: the patient's records go out anew, because the store's
-/// site has read past them (weak point A11).
+/// site has read past them (weak point A11), and what sites pushed of the patient before is tried again.
 fn show_patient(txn: &dyn WriteTxn, table: &TableName, join: &RecordData) -> Result<()> {
     const ROWS: usize = 1000;
     let fields = join.fields().filter(|_| *table == *"name_store_join" && !planted!(PatientHistoryIgnored));
     let Some(name) = fields.as_ref().and_then(|fields| fields.text("name_ID")) else { return Ok(()) };
+    txn.wake_waiting(table, &RecordId::from(name.as_ref()))?;
     let patient = Selection::Patient(NameId::from(name.as_ref()));
     let end = txn.last_cursor()?.next();
     let mut from = Cursor(0);
@@ -222,6 +225,31 @@ pub(crate) fn owner<T: ReadTxn + ?Sized>(
         Some(store) if own.contains(&store) => StoreOwner::Own,
         Some(_) => StoreOwner::Other,
     })
+}
+
+/// The patient whom a record with this data is about, if a site with these stores neither sees the patient nor wrote the
+/// record in one of them. Central may not know every join: the legacy server tells only the site itself of some. So a site
+/// vouches for what bears its own store.
+pub(crate) fn unseen_patient<T: ReadTxn + ?Sized>(
+    txn: &T,
+    table: &TableName,
+    data: &RecordData,
+    stores: &[StoreId],
+) -> Result<Option<NameId>> {
+    let is_about_patient = |kind: &&RecordType| matches!(kind.scope, Scope::Patient(_));
+    if record_type(table.as_str()).filter(is_about_patient).is_none() {
+        return Ok(None);
+    }
+    let fields = data.fields();
+    let is_own = |field: &str| {
+        let store = fields.as_ref().and_then(|fields| fields.text(field));
+        store.is_some_and(|store| stores.iter().any(|own| *own == *store))
+    };
+    match scope(txn, table, data)?.1 {
+        Some(_) if is_own("store_id") || is_own("given_store_id") => Ok(None),
+        Some(patient) if txn.is_visible(&patient, stores)? => Ok(None),
+        patient => Ok(patient),
+    }
 }
 
 /// Whether central would send a record with this data to the site of these stores: one for every site, or for a store.

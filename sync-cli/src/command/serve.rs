@@ -1,40 +1,132 @@
 //! `serve`: the central server over HTTP, until a signal comes.
 
+use std::io::Write as _;
+use std::net::TcpListener;
 use std::sync::Arc;
-use std::time::Duration;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
-use sync_core::Central;
-use sync_core::central::{CentralConfig, LocalSites};
+use sync_core::central::{CentralConfig, Concern, LegacyAuthenticator, LocalSites};
+use sync_core::transport::{HttpTransport, Timeouts};
+use sync_core::{Central, Error, ErrorClass, Role, Site, SyncOptions, status};
 
 use crate::args::{Args, Authentication, Serve};
 use crate::exit::{Ended, Failure};
 use crate::output::Output;
-use crate::progress::{end_on_signals, interrupted};
+use crate::progress::{end_on_signals, interrupted, until_interrupted};
 use crate::server::{Server, listen};
 use crate::setup::Parts;
 
+/// How often a central server asks the legacy server what is new.
+const INTERVAL: Duration = Duration::from_secs(5 * 60);
+
 pub(super) fn run(args: &Args, options: &Serve, out: &Output) -> Result<Ended, Failure> {
-    let Authentication::Local = options.auth;
     // First, so that a taken address leaves no fresh database behind.
     let listener = listen(options.listen)?;
-    let parts = Parts::open_or_make(args, out)?;
-    LocalSites::open(parts.storage.clone(), parts.clock.clone())?;
-    let mut config = CentralConfig::default();
-    config.public_url.clone_from(&options.public_url);
-    let central = Arc::new(Central::stand_alone(parts.storage, parts.clock).with_config(config));
-    let server = Server::start(central, listener)?;
     end_on_signals();
-    let address = server.address();
-    if out.json {
-        out.document(&json!({ "listening": address.to_string() }))?;
-    } else {
-        out.line(&format!("listening on http://{address}"))?;
-        out.hint("Stop with Ctrl-C.");
-    }
+    let (central, site) = match options.auth {
+        Authentication::Local => (local(args, options, out)?, None),
+        Authentication::Legacy => legacy(args, options, out)?,
+    };
+    let server = start(central, listener, out)?;
+    let cycles = site.map(|site| std::thread::spawn(move || cycles(&site)));
     while !interrupted() {
         std::thread::sleep(Duration::from_millis(100));
     }
     server.stop();
+    cycles.map(JoinHandle::join);
     Ok(Ended::Done)
+}
+
+fn start(central: Central, listener: TcpListener, out: &Output) -> Result<Server, Failure> {
+    let server = Server::start(Arc::new(central), listener)?;
+    let address = server.address().to_string();
+    if out.json {
+        out.document(&json!({ "listening": address }))?;
+    } else {
+        out.line(&format!("listening on http://{address}"))?;
+        out.hint("Stop with Ctrl-C.");
+    }
+    Ok(server)
+}
+
+/// A central server that keeps the list of sites itself.
+fn local(args: &Args, options: &Serve, out: &Output) -> Result<Central, Failure> {
+    let parts = Parts::open_or_make(args, out)?;
+    LocalSites::open(parts.storage.clone(), parts.clock.clone())?;
+    let mut config = CentralConfig::default();
+    let concern = options.public_url.as_deref().and_then(Concern::of_own_url);
+    warn(concern.iter(), out);
+    // Told to sites only if they can use it; otherwise they are told the address that they ask.
+    config.public_url = options.public_url.clone().filter(|_| concern.is_none());
+    warn(status(parts.storage.as_ref())?.concerns.iter(), out);
+    Ok(Central::stand_alone(parts.storage, parts.clock).with_config(config))
+}
+
+/// A central server because the legacy server says so, which also says who its sites are.
+fn legacy(args: &Args, options: &Serve, out: &Output) -> Result<(Central, Option<Site>), Failure> {
+    if options.public_url.is_some() {
+        let detail = "--public-url goes with --auth local: sites learn the address from the legacy server".to_owned();
+        return Err(Error::BadInput { detail }.into());
+    }
+    let parts = Parts::open(args, out)?;
+    let site = parts.site();
+    match site.discover(&mut until_interrupted) {
+        Ok(discovered) => {
+            for change in &discovered.changes {
+                out.hint(&format!("the legacy server says something new: {change}"));
+            }
+        }
+        Err(error) if error.class() == ErrorClass::Retry && parts.role()? == Some(Role::Central) => {
+            out.hint(&format!("warning: {error}; going on with what the legacy server said before"));
+        }
+        Err(error) => return Err(error.into()),
+    }
+    if parts.role()? != Some(Role::Central) {
+        return Err(Error::WrongRole { needed: "central server", found: "remote site" }.into());
+    }
+    warn(status(parts.storage.as_ref())?.concerns.iter(), out);
+    // Sites wait meanwhile, and give up themselves after some minutes.
+    let wait = |seconds| Duration::from_secs(seconds);
+    let timeouts = Timeouts { connect: wait(10), send: wait(10), response: wait(30), receive: wait(10) };
+    let asks = Arc::new(HttpTransport::new(&timeouts));
+    let authenticator = Arc::new(LegacyAuthenticator::new(parts.storage.clone(), asks, parts.clock.clone()));
+    Ok((Central::new(parts.storage, parts.clock, authenticator), Some(site)))
+}
+
+fn warn<'c>(concerns: impl Iterator<Item = &'c Concern>, out: &Output) {
+    for concern in concerns {
+        out.hint(&format!("warning: {concern}"));
+    }
+}
+
+/// Brings stores, names and this server's own role from the legacy server, until a signal comes. What fails is told, and
+/// tried again next time. At first it also asks at the address that sites are told whether this server answers there.
+fn cycles(site: &Site) {
+    let say = |text: String| {
+        let _ = writeln!(std::io::stderr(), "{text}");
+    };
+    if let Err(error) = site.probe_central(&mut until_interrupted)
+        && !interrupted()
+    {
+        say(format!("warning: sites may not find this server: [{}] {error}", error.code()));
+    }
+    while !interrupted() {
+        let began = Instant::now();
+        match site.sync(&SyncOptions::default(), &mut until_interrupted) {
+            Ok(report) => {
+                for warning in &report.warnings {
+                    say(format!("warning: {warning}"));
+                }
+                if let Some(error) = report.error.filter(|_| !interrupted()) {
+                    say(format!("asking the legacy server failed: [{}] {error}", error.code()));
+                }
+            }
+            Err(error) => say(format!("asking the legacy server failed: [{}] {error}", error.code())),
+        }
+        while began.elapsed() < INTERVAL && !interrupted() {
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
 }

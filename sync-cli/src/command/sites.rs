@@ -29,19 +29,22 @@ pub(super) fn run_site(args: &Args, command: &Site, out: &Output) -> Result<Ende
             }
         }
         Site::List => {
-            let head = ["SITE ID", "NAME", "MACHINE", "FIRST SYNC"];
+            let head = ["SITE ID", "NAME", "MACHINE", "FIRST SYNC", "HELD BACK"];
             let mut rows = vec![head.map(str::to_owned).to_vec()];
-            for site in open(args, out)?.list()? {
+            let sites = open(args, out)?;
+            for site in sites.list()? {
+                let held_back = sites.held_back(site.id)?;
                 let bound = site.hardware_id.is_some();
                 if out.json {
                     let synced_at = site.last_pull_at;
                     out.document(
-                        &json!({ "site_id": site.id, "name": site.name, "bound": bound, "first_sync_at": synced_at }),
+                        &json!({ "site_id": site.id, "name": site.name, "bound": bound, "first_sync_at": synced_at,
+                            "held_back": held_back }),
                     )?;
                 } else {
                     let machine = if bound { "bound" } else { "not bound yet" }.to_owned();
                     let first = site.last_pull_at.map_or("never".to_owned(), |at| at.to_string());
-                    rows.push(vec![site.id.to_string(), site.name, machine, first]);
+                    rows.push(vec![site.id.to_string(), site.name, machine, first, held_back.to_string()]);
                 }
             }
             if !out.json {

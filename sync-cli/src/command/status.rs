@@ -42,5 +42,8 @@ pub(super) fn run(args: &Args, out: &Output) -> Result<Ended, Failure> {
         ("set aside", Some(quarantined)),
         ("records", Some(status.records.values().sum::<u64>().to_string())),
     ])?;
+    for concern in &status.concerns {
+        out.line(&format!("warning: {concern}"))?;
+    }
     Ok(Ended::Done)
 }

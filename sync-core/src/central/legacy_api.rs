@@ -1,12 +1,17 @@
 //! The V5 questions that a site asks first, answered where there is no legacy server.
 
+use std::net::IpAddr;
+
 use serde::Serialize;
 
 use super::Central;
 use super::authenticator::AuthenticationError;
 use crate::changelog::ChangeAction;
 use crate::error::Result;
-use crate::protocol::v5::{CentralBatch, CentralRecord, InitialisationStatus, SiteHeaders, SiteInfo, V5Error, path};
+use crate::protocol::v5::{
+    CentralBatch, CentralRecord, InitialisationStatus, LegacyStatus, PushedAnswer, QueueBatch, SiteHeaders, SiteInfo,
+    V5Error, path,
+};
 use crate::protocol::v6::{Action, Credentials};
 use crate::record::{Cursor, RecordData, SiteId};
 use crate::site::identity::site_id;
@@ -17,15 +22,29 @@ use crate::transport::{HttpRequest, HttpResponse, Method};
 const LIMIT_MAX: usize = 1000;
 
 impl Central {
-    pub(super) fn legacy_api(&self, request: &HttpRequest, route: &str, query: &str) -> HttpResponse {
+    pub(super) fn legacy_api(
+        &self,
+        request: &HttpRequest,
+        peer: Option<IpAddr>,
+        route: &str,
+        query: &str,
+    ) -> HttpResponse {
         let Some(headers) = SiteHeaders::from_headers(|name| request.header(name)) else {
             return refusal(401, "site_name_not_found", "No credentials");
         };
-        let site = match self.authenticator.authenticate(&credentials(&headers)) {
+        let site = match self.admit(peer, &credentials(&headers)) {
             Ok(site) => site,
             Err(AuthenticationError::Refused { refusal: reason, .. }) => {
                 let (code, message) = reason.legacy();
                 return refusal(401, code, message);
+            }
+            Err(AuthenticationError::TooMany { wait }) => {
+                let mut response = refusal(429, "site_auth_timeout", "Too many refused attempts");
+                response.headers.push(("retry-after".to_owned(), wait.as_secs().max(1).to_string()));
+                return response;
+            }
+            Err(AuthenticationError::Unanswered { .. }) => {
+                return refusal(502, "site_auth_timeout", "The server that checks credentials does not answer");
             }
             Err(AuthenticationError::Failed(error)) => {
                 return refusal(500, error.code(), "Internal error");
@@ -34,6 +53,14 @@ impl Central {
         match (request.method, route) {
             (Method::Get, path::SITE) => answer(self.site_info(site, &headers, request.header("host"))),
             (Method::Get, path::CENTRAL_RECORDS) => answer(self.central_records(query)),
+            (Method::Get, path::SITE_STATUS) => answer(Ok(LegacyStatus::idle())),
+            // There is no queue: what a site had before it was lost comes back over V6.
+            (Method::Post, path::INITIALISE) => answer(Ok(QueueBatch { queue_length: 0, data: Vec::new() })),
+            (Method::Get, path::QUEUED_RECORDS) => answer(Ok(QueueBatch { queue_length: 0, data: Vec::new() })),
+            (Method::Post, path::QUEUED_RECORDS) => taken(&request.body),
+            (Method::Post, path::ACKNOWLEDGED_RECORDS) => {
+                HttpResponse { status: 204, headers: Vec::new(), body: Vec::new() }
+            }
             _ => refusal(404, "not_found", "There is no such question"),
         }
     }
@@ -86,6 +113,22 @@ impl Central {
         // nothing is left, the site's own.
         let last = data.last().map_or(from.0.saturating_sub(1), |record| record.position);
         Ok(CentralBatch { max_cursor: beyond.map_or(last, |row| row.cursor.0), data })
+    }
+}
+
+/// Of what a site brings, all that matters here.
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PushedLength {
+    queue_length: u64,
+}
+
+/// The records of V5 tables, such as stock and invoices, that a site brings stay on the site: they are no part of V6. The
+/// site must hear that they were taken, or it would not go on to V6.
+fn taken(body: &[u8]) -> HttpResponse {
+    match serde_json::from_slice::<PushedLength>(body) {
+        Ok(left) => answer(Ok(PushedAnswer { integration_started: left.queue_length == 0 })),
+        Err(_) => refusal(400, "bad_request", "The body cannot be read"),
     }
 }
 

@@ -1,106 +1,23 @@
 //! The local list of sites and stores, for a central server without a legacy server.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
-use argon2::password_hash::{PasswordHash as StoredHash, PasswordHasher as _, PasswordVerifier as _, SaltString};
-use argon2::{Algorithm, Argon2, Params, Version};
 use serde::Serialize;
-use sha2::{Digest as _, Sha256};
 
-use super::authenticator::{AuthenticationError, CredentialRefusal, SiteAuthenticator};
+use super::local_authenticator::stored_secret;
 use crate::apply::{self, Origin};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::ownership::Role;
 use crate::protocol::PasswordHash;
-use crate::protocol::v6::Credentials;
 use crate::record::{RecordData, RecordId, SiteId, StoreId, TableName};
 use crate::storage::{SiteEntry, Storage, WriteTxn, key};
 
 /// The number of the central server's own site in its local list.
 const OWN_SITE: SiteId = SiteId(1);
 
-/// How long a checked password counts as checked.
-const REMEMBERED: Duration = Duration::from_secs(60);
-
 /// The longest names and codes that are taken.
 const TEXT_MAX: usize = 255;
-
-/// A slow hash: 8 MiB and two passes make a guess cost ten milliseconds and more.
-fn slow_hash() -> Result<Argon2<'static>> {
-    let params = Params::new(8 * 1024, 2, 1, None).map_err(hashing_failed)?;
-    Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
-}
-
-fn hashing_failed(error: impl std::fmt::Display) -> Error {
-    Error::Io { what: "hashing a password".to_owned(), source: error.to_string().into() }
-}
-
-/// Checks sites against the local list. The hardware id is bound at a site's first contact.
-pub struct LocalAuthenticator {
-    storage: Arc<dyn Storage>,
-    clock: Arc<dyn Clock>,
-    /// What was checked lately, and until when it counts: a digest of the stored secret and of what was sent.
-    checked: Mutex<HashMap<[u8; 32], Duration>>,
-}
-
-impl std::fmt::Debug for LocalAuthenticator {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("LocalAuthenticator")
-    }
-}
-
-impl LocalAuthenticator {
-    /// An authenticator over the list in this storage.
-    pub fn new(storage: Arc<dyn Storage>, clock: Arc<dyn Clock>) -> Self {
-        Self { storage, clock, checked: Mutex::default() }
-    }
-
-    fn is_password(&self, secret: &str, sent: &str) -> Result<bool> {
-        let digest: [u8; 32] =
-            Sha256::new().chain_update(secret).chain_update([0]).chain_update(sent).finalize().into();
-        let now = self.clock.monotonic();
-        {
-            let mut checked = self.checked.lock().unwrap_or_else(PoisonError::into_inner);
-            checked.retain(|_, until| *until > now);
-            if checked.contains_key(&digest) {
-                return Ok(true);
-            }
-        }
-        let stored = StoredHash::new(secret).map_err(|_| Error::DamagedState { what: "a site's secret".to_owned() })?;
-        let right = slow_hash()?.verify_password(sent.as_bytes(), &stored).is_ok();
-        if right {
-            self.checked.lock().unwrap_or_else(PoisonError::into_inner).insert(digest, now + REMEMBERED);
-        }
-        Ok(right)
-    }
-}
-
-impl SiteAuthenticator for LocalAuthenticator {
-    fn authenticate(&self, credentials: &Credentials) -> Result<SiteId, AuthenticationError> {
-        let refused =
-            |refusal| Err(AuthenticationError::Refused { refusal, checked_at: "the local list of sites".to_owned() });
-        let Some(mut site) = self.storage.read()?.site_named(&credentials.username)? else {
-            return refused(CredentialRefusal::UnknownSite);
-        };
-        if !self.is_password(&site.secret, &credentials.password_sha256)? {
-            return refused(CredentialRefusal::WrongPassword);
-        }
-        match &site.hardware_id {
-            Some(bound) if *bound == credentials.site_uuid => {}
-            Some(_) => return refused(CredentialRefusal::HardwareIdMismatch),
-            None => {
-                site.hardware_id = Some(credentials.site_uuid.clone());
-                let txn = self.storage.write()?;
-                txn.put_site(&site)?;
-                txn.commit()?;
-            }
-        }
-        Ok(site.id)
-    }
-}
 
 /// A store of the local list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -162,9 +79,7 @@ impl LocalSites {
         if name.is_empty() || name.len() > TEXT_MAX || name.contains(':') || name.chars().any(char::is_control) {
             return Err(bad("a site's name has 1 to 255 bytes, no colon and no control characters"));
         }
-        let salt = SaltString::encode_b64(uuid::Uuid::new_v4().as_bytes()).map_err(hashing_failed)?;
-        let secret =
-            slow_hash()?.hash_password(password.expose().as_bytes(), &salt).map_err(hashing_failed)?.to_string();
+        let secret = stored_secret(password)?;
         let txn = self.storage.write()?;
         let entry = match txn.site_named(name)? {
             Some(known) => SiteEntry { secret, ..known },
@@ -191,6 +106,14 @@ impl LocalSites {
     /// The database failed.
     pub fn list(&self) -> Result<Vec<SiteEntry>> {
         self.storage.read()?.sites()
+    }
+
+    /// How many records are held back from a site because its release cannot read them.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn held_back(&self, site: SiteId) -> Result<u64> {
+        super::held_back(self.storage.as_ref(), site)
     }
 
     /// Removes a site; what it synchronised stays.

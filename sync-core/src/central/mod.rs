@@ -1,12 +1,20 @@
 //! The central server's half: one request in, one response out, with no web framework in sight.
 
+mod attempts;
 mod authenticator;
 mod body;
+mod concerns;
+mod held_back;
+mod joins;
+mod keyed;
 mod legacy_api;
+mod legacy_authenticator;
 mod local;
+mod local_authenticator;
 mod pull;
 mod push;
 
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
@@ -14,12 +22,18 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-pub use authenticator::{AuthenticationError, SiteAuthenticator};
-pub use local::{LocalAuthenticator, LocalSites, Store};
+pub use authenticator::{AuthenticationError, CredentialRefusal, SiteAuthenticator};
+pub use concerns::Concern;
+pub(crate) use concerns::concerns;
+pub use held_back::held_back;
+pub use legacy_authenticator::LegacyAuthenticator;
+pub use local::{LocalSites, Store};
+pub use local_authenticator::LocalAuthenticator;
 
 use crate::clock::Clock;
 use crate::error::Result;
 use crate::integrate;
+use crate::ownership::Role;
 use crate::protocol::v6::{
     Credentials, PatientPullRequest, PullRequest, PushRequest, SiteStatus, SiteStatusRequest, WireError, check_version,
     encode_data, encode_error, path,
@@ -70,6 +84,7 @@ pub struct Central {
     stands_alone: bool,
     work: (Mutex<bool>, Condvar),
     lately: push::Lately,
+    attempts: attempts::Attempts,
     /// Whether what an older version had set aside was tried again.
     is_up_to_date: AtomicBool,
 }
@@ -91,6 +106,7 @@ impl Central {
             stands_alone: false,
             work: (Mutex::new(false), Condvar::new()),
             lately: push::Lately::default(),
+            attempts: attempts::Attempts::default(),
             is_up_to_date: AtomicBool::new(false),
         }
     }
@@ -115,27 +131,39 @@ impl Central {
 
     /// Answers a request. Never fails: what goes wrong is in the response, in the shape of the protocol.
     pub fn handle(&self, request: &HttpRequest) -> HttpResponse {
+        self.handle_from(request, None)
+    }
+
+    /// The same for a request from this address, by which refused attempts are counted.
+    pub fn handle_from(&self, request: &HttpRequest, peer: Option<IpAddr>) -> HttpResponse {
         let (route, query) = request.url.split_once('?').unwrap_or((&request.url, ""));
         if self.stands_alone && route.starts_with("/sync/v5/") {
-            return self.legacy_api(request, route, query);
+            return self.legacy_api(request, peer, route, query);
         }
-        match (request.method, route.trim_start_matches('/')) {
+        let route = route.trim_start_matches('/');
+        if route.starts_with("central/") && !self.is_central() {
+            let mut response = HttpResponse::text(405, "Method only allowed on central server.");
+            response.headers.push(("connection".to_owned(), "close".to_owned()));
+            return response;
+        }
+        match (request.method, route) {
             (Method::Post, path::PULL) => self.answer(request, |central, pull: PullRequest| {
-                let site = central.enter(pull.sync_v6_version, &pull.sync_v5_settings, true)?;
+                let site = central.enter(peer, pull.sync_v6_version, &pull.sync_v5_settings, true)?;
                 central.pull(site, &pull)
             }),
             (Method::Post, path::PATIENT_PULL) => self.answer(request, |central, pull: PatientPullRequest| {
-                let site = central.enter(pull.sync_v6_version, &pull.sync_v5_settings, true)?;
+                let site = central.enter(peer, pull.sync_v6_version, &pull.sync_v5_settings, true)?;
                 central.patient_pull(site, &pull)
             }),
             (Method::Post, path::PUSH) => self.answer(request, |central, push: PushRequest| {
-                let site = central.enter(push.sync_v6_version, &push.sync_v5_settings, true)?;
+                let site = central.enter(peer, push.sync_v6_version, &push.sync_v5_settings, true)?;
                 central.push(site, push)
             }),
             (Method::Post, path::SITE_STATUS) => self.answer(request, |central, status: SiteStatusRequest| {
-                let site = central.enter(status.sync_v6_version, &status.sync_v5_settings, false)?;
+                let site = central.enter(peer, status.sync_v6_version, &status.sync_v5_settings, false)?;
                 Ok(SiteStatus { is_integrating: central.is_integrating(site)? })
             }),
+            (Method::Post, path::NAME_STORE_JOIN) => self.name_store_join(request, peer),
             _ => HttpResponse { status: 404, headers: Vec::new(), body: Vec::new() },
         }
     }
@@ -167,25 +195,26 @@ impl Central {
         signal.notify_all();
     }
 
+    /// Reads a body, or says what is wrong with it.
+    fn read<Q: DeserializeOwned>(&self, request: &HttpRequest) -> std::result::Result<Q, HttpResponse> {
+        let json = body::read_json(request, self.config.json_bytes_max)?;
+        serde_json::from_slice(&json).map_err(|error| {
+            let reason = error.to_string();
+            let reason: String = reason.chars().filter(|c| !c.is_control()).take(REASON_CHARS_MAX).collect();
+            HttpResponse::text(400, format!("Json deserialize error: {reason}"))
+        })
+    }
+
     /// Reads a body, answers it, and puts the answer into its envelope.
     fn answer<Q: DeserializeOwned, A: Serialize>(
         &self,
         request: &HttpRequest,
         answer: impl FnOnce(&Self, Q) -> std::result::Result<A, Refused>,
     ) -> HttpResponse {
-        let json = match body::read_json(request, self.config.json_bytes_max) {
-            Ok(json) => json,
+        let question = match self.read(request) {
+            Ok(question) => question,
             Err(response) => return response,
         };
-        let question = match serde_json::from_slice(&json) {
-            Ok(question) => question,
-            Err(error) => {
-                let reason = error.to_string();
-                let reason: String = reason.chars().filter(|c| !c.is_control()).take(REASON_CHARS_MAX).collect();
-                return HttpResponse::text(400, format!("Json deserialize error: {reason}"));
-            }
-        };
-        drop(json);
         let body = match answer(self, question) {
             Ok(data) => encode_data(&data),
             Err(Refused(error)) => encode_error(&error),
@@ -196,16 +225,45 @@ impl Central {
     /// What is checked before each operation, in the order of the spec (`protocol-v6` §7).
     fn enter(
         &self,
+        peer: Option<IpAddr>,
         version: u32,
         credentials: &Credentials,
         unless_integrating: bool,
     ) -> std::result::Result<SiteId, Refused> {
         check_version(version)?;
-        let site = self.authenticator.authenticate(credentials)?;
+        let site = self.admit(peer, credentials)?;
         if unless_integrating && self.is_integrating(site)? {
             return Err(Refused(WireError::IntegrationInProgress));
         }
         Ok(site)
+    }
+
+    /// Asks who a site is, unless too many attempts were refused.
+    fn admit(
+        &self,
+        peer: Option<IpAddr>,
+        credentials: &Credentials,
+    ) -> std::result::Result<SiteId, AuthenticationError> {
+        let now = self.clock.monotonic();
+        if let Some(wait) = self.attempts.wait(&credentials.username, peer, now)
+            && !self.authenticator.were_right_lately(credentials)
+        {
+            return Err(AuthenticationError::TooMany { wait });
+        }
+        let admitted = self.authenticator.authenticate(credentials);
+        if let Err(AuthenticationError::Refused { refusal, .. }) = &admitted
+            && refusal.is_guess()
+        {
+            self.attempts.refused(&credentials.username, peer, now);
+        }
+        admitted
+    }
+
+    /// Whether this database is a central server's now: the legacy server may say otherwise while this runs. One that
+    /// cannot be read is: the answer will say what is wrong with it.
+    fn is_central(&self) -> bool {
+        let role = self.storage.read().and_then(|txn| crate::site::identity::role(txn.as_ref()));
+        role.map_or(true, |role| role == Some(Role::Central))
     }
 
     fn is_integrating(&self, site: SiteId) -> Result<bool> {
@@ -231,12 +289,6 @@ impl From<crate::Error> for Refused {
 
 impl From<AuthenticationError> for Refused {
     fn from(error: AuthenticationError) -> Self {
-        match error {
-            AuthenticationError::Refused { refusal, checked_at } => {
-                let (code, message) = refusal.flattened();
-                Self(WireError::flatten_legacy(&checked_at, 401, "Unauthorized", code, message))
-            }
-            AuthenticationError::Failed(error) => error.into(),
-        }
+        Self(error.flattened())
     }
 }

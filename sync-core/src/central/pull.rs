@@ -1,21 +1,23 @@
 //! Pull: which rows a site receives, and the batch they make.
 
+use super::held_back::HeldBack;
 use super::{Central, Refused};
 use crate::apply;
 use crate::changelog::{Change, ChangeAction};
 use crate::error::Result;
 use crate::outgoing;
 use crate::ownership::StoreOwner;
-use crate::protocol::v6::{Batch, PatientPullRequest, PullRequest, WireError};
+use crate::protocol::v6::{Batch, Dialect, PatientPullRequest, PullRequest, WireError};
 use crate::record::{Cursor, SiteId, record_type};
-use crate::storage::{Lost, ReadTxn, Selection, Source};
+use crate::storage::{Lost, ReadTxn, Selection, SiteEntry, Source};
 
 impl Central {
     pub(super) fn pull(&self, site: SiteId, request: &PullRequest) -> std::result::Result<Batch, Refused> {
         if !request.is_initialised && self.ends_push(site)? {
             return Err(Refused(WireError::IntegrationInProgress));
         }
-        let batch = {
+        let dialect = Dialect::of(&request.sync_v5_settings.app_version);
+        let (batch, held, before) = {
             let txn = self.storage.read()?;
             let mut stores = txn.stores_of_site(site)?;
             if planted!(EveryStoreSelected) {
@@ -24,8 +26,20 @@ impl Central {
             }
             let except_from = request.is_initialised.then_some(site);
             let selection = Selection::ForSite { stores, except_from };
-            self.batch(txn.as_ref(), &selection, request.cursor, request.batch_size)?
+            let before = HeldBack::load(txn.as_ref(), site)?;
+            let mut held = before.clone();
+            let from = held.start(request.cursor, dialect.release());
+            let (mut batch, unreadable) = self.batch(txn.as_ref(), &selection, from, request.batch_size, dialect)?;
+            unreadable.iter().for_each(|at| held.note(*at, dialect.release()));
+            held.answered(request.cursor, &mut batch);
+            (batch, held, before)
         };
+        if held != before {
+            // Before the site gets the answer and moves past what is not in it.
+            let txn = self.storage.write()?;
+            held.store(txn.as_ref(), site)?;
+            txn.commit()?;
+        }
         if batch.is_last_batch && !request.is_initialised {
             self.remember_first_pull(site)?;
         }
@@ -55,12 +69,23 @@ impl Central {
         if !txn.is_visible(patient, &txn.stores_of_site(site)?)? {
             return Ok(Batch::empty(txn.last_cursor()?));
         }
-        Ok(self.batch(txn.as_ref(), &Selection::Patient(patient.clone()), request.cursor, request.batch_size)?)
+        let dialect = Dialect::of(&request.sync_v5_settings.app_version);
+        let selection = Selection::Patient(patient.clone());
+        Ok(self.batch(txn.as_ref(), &selection, request.cursor, request.batch_size, dialect)?.0)
     }
 
     /// One batch. Everything is read in one transaction: when nothing matches, the newest cursor is the newest of the
     /// very state that was searched, so no row is ever skipped (weak point A1).
-    fn batch(&self, txn: &dyn ReadTxn, selection: &Selection, from: Cursor, batch_size: u32) -> Result<Batch> {
+    ///
+    /// Also gives the cursors of what the site cannot read, which is left out.
+    fn batch(
+        &self,
+        txn: &dyn ReadTxn,
+        selection: &Selection,
+        from: Cursor,
+        batch_size: u32,
+        dialect: Dialect,
+    ) -> Result<(Batch, Vec<Cursor>)> {
         let limit = batch_size.min(self.config.batch_records_max) as usize;
         let total = txn.count_changes(selection, from)?;
         let rows = txn.changed_records(selection, from, limit, self.config.batch_bytes_max)?;
@@ -71,22 +96,32 @@ impl Central {
             None => txn.last_cursor()?,
         };
         let is_pulled = |row: &Change| record_type(row.change.table.as_str()).is_some_and(|kind| kind.pulled);
+        let mut unreadable = Vec::new();
         let mut records = Vec::with_capacity(rows.len());
         for (row, data) in rows {
-            if is_pulled(&row) && !is_written_again(txn, selection, &row)? {
-                records.extend(outgoing::element(row, data));
+            if !is_pulled(&row) || is_written_again(txn, selection, &row)? {
+                continue;
+            }
+            let Some(element) = outgoing::element(row, data) else { continue };
+            let cursor = element.cursor;
+            match dialect.write(element) {
+                Ok(element) => records.push(element),
+                Err(_) => unreadable.push(cursor),
             }
         }
         let lost_history = Lost::all(txn)?;
-        Ok(Batch { end_cursor, total_records: total, records, is_last_batch, lost_history })
+        Ok((Batch { end_cursor, total_records: total, records, is_last_batch, lost_history }, unreadable))
     }
 
     fn remember_first_pull(&self, site: SiteId) -> Result<()> {
-        let known = self.storage.read()?.sites()?.into_iter().find(|entry| entry.id == site);
-        if let Some(mut entry) = known.filter(|entry| entry.last_pull_at.is_none()) {
-            entry.last_pull_at = Some(self.clock.now());
-            let txn = self.storage.write()?;
-            txn.put_site(&entry)?;
+        let is_first = |entry: &SiteEntry| entry.id == site && entry.last_pull_at.is_none();
+        if !self.storage.read()?.sites()?.iter().any(is_first) {
+            return Ok(());
+        }
+        // Read again in the transaction that writes: somebody may set a password in this moment.
+        let txn = self.storage.write()?;
+        if let Some(entry) = txn.sites()?.into_iter().find(is_first) {
+            txn.put_site(&SiteEntry { last_pull_at: Some(self.clock.now()), ..entry })?;
             txn.commit()?;
         }
         Ok(())

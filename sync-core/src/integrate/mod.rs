@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::ownership::{Role, StoreOwner};
 use crate::protocol::v5::{CentralRecord, QueuedRecord};
 use crate::protocol::v6::{Action, BatchElement, WireRecord};
-use crate::record::{Cursor, RecordData, RecordId, SiteId, StoreId, TableName, integration_rank};
+use crate::record::{Cursor, NameId, RecordData, RecordId, SiteId, StoreId, TableName, integration_rank};
 use crate::storage::{
     CHUNK_BYTES, Incoming, Quarantine, QuarantineCause, Selection, Source, StagedKind, Storage, WriteTxn, key,
 };
@@ -338,6 +338,10 @@ impl Facts for StoredFacts<'_> {
 
     fn owner_of(&self, table: &TableName, data: &RecordData) -> Result<StoreOwner> {
         apply::owner(self.txn, table, data, &self.door.stores)
+    }
+
+    fn unseen_patient(&self, table: &TableName, data: &RecordData) -> Result<Option<NameId>> {
+        apply::unseen_patient(self.txn, table, data, &self.door.stores)
     }
 
     fn is_edited_here(&self, table: &TableName, id: &RecordId) -> Result<bool> {

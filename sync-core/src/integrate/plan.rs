@@ -5,7 +5,9 @@ use crate::apply::is_patient;
 use crate::error::Result;
 use crate::ownership::{Operation, Refusal, StoreOwner, may_arrive, may_push};
 use crate::protocol::v6::Action;
-use crate::record::{Deletion, FieldError, RecordData, RecordId, RecordType, TableName, json_text, record_type};
+use crate::record::{
+    Deletion, FieldError, NameId, RecordData, RecordId, RecordType, TableName, json_text, record_type,
+};
 use crate::storage::{Incoming, Quarantine, QuarantineCause, Source};
 
 /// What is done with a received record.
@@ -33,6 +35,8 @@ pub(super) trait Facts {
     fn stored(&self, table: &TableName, id: &RecordId) -> Result<Option<RecordData>>;
     /// Whose store a record with this data belongs to, as seen by the site that sent it.
     fn owner_of(&self, table: &TableName, data: &RecordData) -> Result<StoreOwner>;
+    /// The patient whom a record with this data is about, if the site that sent it may not know the patient.
+    fn unseen_patient(&self, table: &TableName, data: &RecordData) -> Result<Option<NameId>>;
     /// Whether the record was edited here and not pushed yet.
     fn is_edited_here(&self, table: &TableName, id: &RecordId) -> Result<bool>;
 }
@@ -87,6 +91,9 @@ fn decide(incoming: &Incoming, facts: &dyn Facts) -> Result<Verdict> {
     }
     if let Err(refusal) = ask_ownership(incoming, kind, operation, facts)? {
         return Ok(Err(aside(QuarantineCause::Refused, refusal.to_string())));
+    }
+    if let Some(quarantine) = unseen_patient(incoming, facts)? {
+        return Ok(Err(quarantine));
     }
     Ok(Ok(match (operation, kind.deletion) {
         (Operation::Upsert, _) => Plan::Upsert,
@@ -186,6 +193,27 @@ fn missing_parent(incoming: &Incoming, kind: &RecordType, facts: &dyn Facts) -> 
     Ok(None)
 }
 
+/// A record about a patient whom the site that pushed it does not see, as it is or as it would be. The join that makes the
+/// patient visible may come with the same push or a later one, so it waits for that: it is told by the patient's id.
+fn unseen_patient(incoming: &Incoming, facts: &dyn Facts) -> Result<Option<Quarantine>> {
+    if !matches!(incoming.source, Source::Site(_)) || planted!(OwnershipNotAsked) {
+        return Ok(None);
+    }
+    let stored = facts.stored(&incoming.table, &incoming.id)?;
+    for data in stored.iter().chain(std::iter::once(&incoming.data)) {
+        if let Some(patient) = facts.unseen_patient(&incoming.table, data)? {
+            return Ok(Some(Quarantine {
+                cause: QuarantineCause::Waiting,
+                reason: format!(
+                    "patient {patient} is not visible in a store of the site that sent this, as far as is known"
+                ),
+                waits_for: Some((TableName::from("name_store_join"), RecordId::from(patient.as_str()))),
+            }));
+        }
+    }
+    Ok(None)
+}
+
 fn ask_ownership(
     incoming: &Incoming,
     kind: &RecordType,
@@ -265,6 +293,12 @@ mod tests {
                 Some("mine") => StoreOwner::Own,
                 Some(_) => StoreOwner::Other,
             })
+        }
+
+        fn unseen_patient(&self, table: &TableName, data: &RecordData) -> Result<Option<NameId>> {
+            let fields = data.fields().filter(|_| table == "vaccination");
+            let patient = fields.as_ref().and_then(|fields| fields.text("patient_id"));
+            Ok(patient.filter(|patient| patient == "hidden").map(|patient| NameId::from(patient.as_ref())))
         }
 
         fn is_edited_here(&self, _: &TableName, _: &RecordId) -> Result<bool> {

@@ -454,7 +454,10 @@ fn wire_error(error: WireError, url: &str, site: &str) -> Error {
                 server,
                 detail: excerpt(format!("the legacy server says {code}").as_bytes()),
             }),
-            None if text.contains("Connection problem") => Error::CentralCannotReachLegacy,
+            // Whatever central could not be told by the legacy server: the fault is between the two.
+            None if text.contains("Connection problem") || text.contains("route: '/sync/v5/site'") => {
+                Error::CentralCannotReachLegacy
+            }
             None => Error::PeerError { server, detail: excerpt(text.as_bytes()) },
         },
         WireError::ParsingSyncRecordError(text)

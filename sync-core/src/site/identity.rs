@@ -161,7 +161,7 @@ pub(crate) fn flag(txn: &dyn ReadTxn, name: &str) -> Result<bool> {
 }
 
 /// Reads an address that a person typed or a server sent.
-pub(super) fn parse_url(what: &'static str, text: &str) -> Result<Url> {
+pub(crate) fn parse_url(what: &'static str, text: &str) -> Result<Url> {
     // What is shown must not hold a password that somebody put into the address.
     let shown = text.rsplit('@').next().unwrap_or_default().to_owned();
     let wrong = |reason: &str| Error::InvalidUrl { what, url: shown.clone(), reason: reason.to_owned() };

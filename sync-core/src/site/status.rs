@@ -6,6 +6,7 @@ use super::identity::{cursor, role, site_id};
 use super::push::is_pushed;
 use super::push_legacy::is_pushed_to_legacy;
 use crate::changelog::Change;
+use crate::central::{Concern, concerns};
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::ownership::Role;
@@ -40,6 +41,8 @@ pub struct Status {
     pub quarantined: u64,
     /// The same by cause.
     pub quarantined_by_cause: std::collections::BTreeMap<&'static str, u64>,
+    /// On a central server, what its keeper should put right.
+    pub concerns: Vec<Concern>,
     /// Records held, by table.
     pub records: std::collections::BTreeMap<String, u64>,
 }
@@ -96,6 +99,7 @@ pub fn status(storage: &dyn Storage) -> Result<Status> {
         }),
         quarantined: by_cause.values().sum(),
         quarantined_by_cause: by_cause,
+        concerns: concerns(txn.as_ref())?,
         records: txn.record_counts()?.into_iter().map(|(table, count)| (table.to_string(), count)).collect(),
     })
 }

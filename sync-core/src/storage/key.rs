@@ -75,3 +75,5 @@ pub const MERGES_PENDING: &str = "merges_pending";
 pub const RESEND: &str = "resend";
 /// While everything is read again because central went back: to where, and how far it had been read.
 pub const REREADING: &str = "rereading";
+/// On central, followed by a site's number: what is held back from it because its release cannot read it.
+pub const HELD_BACK_OF_SITE: &str = "held_back_of_site_";

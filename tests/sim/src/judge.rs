@@ -280,6 +280,12 @@ impl Judge<'_> {
     /// Whether something was set aside at an end for a reason that the judge finds true.
     fn is_true(&self, aside: &Aside, end: usize) -> bool {
         match (aside.cause, &aside.waits_for, aside.from) {
+            // For a join, told by the patient's id, that makes the patient visible on the site.
+            ("waiting", Some((table, patient)), From::Site(site))
+                if table == "name_store_join" && aside.key.0 == "vaccination" =>
+            {
+                !self.is_seen_on(patient, site)
+            }
             ("waiting", Some(parent), From::Site(_) | From::Central) => !self.ends[end].records.contains_key(parent),
             ("refused", _, From::Site(site)) => self.may_be_refused(site, &aside.key),
             ("refused", _, From::Here) => {

@@ -20,14 +20,14 @@ pub use site_status::{LegacyStatus, StatusCode};
 pub mod path {
     /// Who is this site.
     pub const SITE: &str = "/sync/v5/site";
+    /// What the server is doing for this site.
+    pub const SITE_STATUS: &str = "/sync/v5/site_status";
+    /// Asks for the site's own data to be queued.
+    pub const INITIALISE: &str = "/sync/v5/initialise";
+    /// The site's queue: read by GET, and by POST what the site brings.
+    pub const QUEUED_RECORDS: &str = "/sync/v5/queued_records";
+    /// Takes records off the site's queue.
+    pub const ACKNOWLEDGED_RECORDS: &str = "/sync/v5/acknowledged_records";
     /// Central data, by cursor.
     pub const CENTRAL_RECORDS: &str = "/sync/v5/central_records";
-    /// What the server does for the site just now.
-    pub const SITE_STATUS: &str = "/sync/v5/site_status";
-    /// Asks the server to queue everything of the site.
-    pub const INITIALISE: &str = "/sync/v5/initialise";
-    /// The site's queue, in both directions.
-    pub const QUEUED_RECORDS: &str = "/sync/v5/queued_records";
-    /// What of the queue is stored.
-    pub const ACKNOWLEDGED_RECORDS: &str = "/sync/v5/acknowledged_records";
 }

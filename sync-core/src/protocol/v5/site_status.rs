@@ -15,6 +15,13 @@ pub struct LegacyStatus {
     pub data: serde_json::Value,
 }
 
+impl LegacyStatus {
+    /// Nothing.
+    pub fn idle() -> Self {
+        Self { code: StatusCode::Idle, message: "idle".to_owned(), data: serde_json::Value::Null }
+    }
+}
+
 /// What the legacy server does for a site.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

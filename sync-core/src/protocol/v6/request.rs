@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Batch, Credentials};
-use crate::record::{Cursor, NameId};
+use crate::record::{Cursor, NameId, RecordId, StoreId};
 use crate::storage::Lost;
 
 /// Paths below the central server's address; hyphens and underscores are mixed on the wire.
@@ -16,6 +16,8 @@ pub mod path {
     pub const PUSH: &str = "central/sync/push";
     /// Whether central is still integrating.
     pub const SITE_STATUS: &str = "central/sync/site_status";
+    /// Makes a patient visible in a store.
+    pub const NAME_STORE_JOIN: &str = "central/name-store-join";
 }
 
 /// Asks for the records of this site from a cursor on.
@@ -50,6 +52,20 @@ pub struct PatientPullRequest {
     pub sync_v6_version: u32,
     /// The patient's name id.
     pub fetch_patient_id: NameId,
+}
+
+/// Asks that a patient be visible in a store of this site. It has no version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NameStoreJoinRequest {
+    /// The id of the join that is made.
+    pub id: RecordId,
+    /// The patient's name id.
+    pub name_id: NameId,
+    /// The store.
+    pub store_id: StoreId,
+    /// Who asks.
+    pub sync_v5_settings: Credentials,
 }
 
 /// Brings records of a site.

@@ -1,0 +1,93 @@
+//! What the keeper of a central server should put right. The server works all the same.
+
+use serde::Serialize;
+
+use crate::error::Result;
+use crate::ownership::Role;
+use crate::record::{RecordId, StoreId, TableName};
+use crate::site::identity::{parse_url, role, site_id};
+use crate::storage::{ReadTxn, key};
+
+/// The only mode that a store on the central server may have.
+const DISPENSARY: &str = "dispensary";
+
+/// Something that the keeper of a central server should put right.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
+#[serde(tag = "code", rename_all = "snake_case")]
+#[non_exhaustive]
+#[allow(missing_docs, reason = "the message of each variant says what it is and what its fields are")]
+pub enum Concern {
+    #[error(
+        "store {store_id} ({store}) on the central server is in {mode} mode: set it to dispensary mode on the legacy server"
+    )]
+    StoreNotInDispensaryMode { store_id: StoreId, store: String, mode: String },
+    #[error("the address that sites are told for this server, {url:?}, cannot be used: {reason}")]
+    OwnUrlUnusable { url: String, reason: String },
+}
+
+impl Concern {
+    /// What is wrong with the address that sites are told for a central server, as far as its text shows it.
+    pub fn of_own_url(url: &str) -> Option<Self> {
+        let unusable = |reason: String| Some(Self::OwnUrlUnusable { url: shown(url), reason });
+        if url.is_empty() {
+            return unusable("there is none, so no site finds this server".to_owned());
+        }
+        match parse_url("the address", url) {
+            Err(error) => unusable(error.to_string()),
+            Ok(url) if url.query().is_some() || url.fragment().is_some() => {
+                unusable("it holds more than an address".to_owned())
+            }
+            // The last segment without a slash is dropped when a path is joined to it.
+            Ok(url) if !url.path().ends_with('/') => unusable(format!(
+                "{:?} at its end is dropped by sites; end it with a slash if it belongs there",
+                url.path().rsplit('/').next().unwrap_or_default()
+            )),
+            Ok(_) => None,
+        }
+    }
+}
+
+/// An address without what may be a password.
+fn shown(url: &str) -> String {
+    url.rsplit('@').next().unwrap_or_default().to_owned()
+}
+
+/// What is wrong with a central server's own stores and with the address that the legacy server has for it. Nothing for a
+/// remote site.
+pub(crate) fn concerns(txn: &dyn ReadTxn) -> Result<Vec<Concern>> {
+    if role(txn)? != Some(Role::Central) {
+        return Ok(Vec::new());
+    }
+    let mut concerns = Vec::new();
+    if txn.state(key::LEGACY_URL)?.is_some() {
+        concerns.extend(Concern::of_own_url(&txn.state(key::CENTRAL_URL)?.unwrap_or_default()));
+    }
+    let stores = site_id(txn)?.map_or(Ok(Vec::new()), |site| txn.stores_of_site(site))?;
+    for store_id in stores {
+        let data = txn.record(&TableName::from("store"), &RecordId::from(store_id.as_str()))?;
+        let fields = data.as_ref().and_then(|data| data.fields());
+        let text = |key: &str| fields.as_ref().and_then(|fields| fields.text(key)).unwrap_or_default().into_owned();
+        let mode = text("store_mode");
+        if mode != DISPENSARY {
+            let mode = if mode.is_empty() { "no".to_owned() } else { mode };
+            concerns.push(Concern::StoreNotInDispensaryMode { store_id, store: text("code"), mode });
+        }
+    }
+    Ok(concerns)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_that_sites_cannot_use() {
+        for good in ["http://oms.example.org", "https://oms.example.org:8000/", "https://oms.example.org/oms/"] {
+            assert_eq!(Concern::of_own_url(good), None, "{good}");
+        }
+        for bad in ["", "oms.example.org", "https://oms.example.org/oms", "http://x/?a=b", "https://me:secret@oms"] {
+            let concern = Concern::of_own_url(bad).unwrap_or_else(|| panic!("{bad}"));
+            assert!(!concern.to_string().contains("secret"), "{concern}");
+        }
+    }
+}

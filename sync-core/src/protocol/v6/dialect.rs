@@ -1,0 +1,240 @@
+//! What sites of older releases read: every quirk of every version, in the tables here and nowhere else.
+//!
+//! A site says its release in each request. Up to now central's releases changed the wire without a new sync version
+//! (`record-types`, quirks W1 and W3): keys were renamed, and a value or a table that a release does not know makes it drop
+//! the record for good. So central writes the older key, and holds back what a site cannot read until its release can.
+
+use super::{Action, BatchElement};
+use crate::record::{Fields, RecordData, RecordType, json_text, record_type};
+
+/// A release of Open mSupply: major, minor, patch.
+pub type Release = (u32, u32, u32);
+
+/// Keys with another name before a release: table, key, key before, release.
+#[rustfmt::skip]
+const RENAMED: &[(&str, &str, &str, Release)] = &[
+    ("item_variant", "manufacturer_id",  "manufacturer_link_id",  (2, 17, 0)),
+    ("vaccination",  "patient_id",       "patient_link_id",       (2, 17, 0)),
+    ("vaccination",  "facility_name_id", "facility_name_link_id", (2, 17, 0)),
+    ("rnr_form",     "name_id",          "name_link_id",          (2, 17, 0)),
+];
+
+/// Values that a release added: table, key, value, release. Where the key holds a list, one such value is enough.
+#[rustfmt::skip]
+const VALUES: &[(&str, &str, &str, Release)] = &[
+    ("asset_log",        "status",           "UNSERVICEABLE",   (2,  4, 0)),
+    ("asset_log_reason", "asset_log_status", "UNSERVICEABLE",   (2,  4, 0)),
+    ("asset_property",   "value_type",       "DATE",            (2, 18, 0)),
+    ("property",         "value_type",       "DATE",            (2, 18, 0)),
+    ("om_report",        "context",          "INTERNAL_ORDER",  (2,  6, 1)),
+    ("om_report",        "context",          "PURCHASE_ORDER",  (2, 10, 0)),
+    ("om_report",        "context",          "SUPPLIER_RETURN", (2, 15, 0)),
+    ("om_report",        "context",          "CUSTOMER_RETURN", (2, 15, 0)),
+    ("backend_plugin",   "types",            "graphql_query",   (2,  6, 1)),
+    ("backend_plugin",   "types",            "processor",       (2,  7, 4)),
+    ("backend_plugin",   "types",            "get_consumption", (2, 13, 0)),
+    ("backend_plugin",   "types",            "schedule",        (2, 17, 0)),
+];
+
+/// Tables that a release lost for a time: table, from this release, to before that one.
+const LOST: &[(&str, Release, Release)] = &[("asset_internal_location", (2, 14, 0), (2, 14, 1))];
+
+/// Deletes that are understood from a release on; of all other tables as long as there is the table.
+#[rustfmt::skip]
+const DELETES: &[(&str, Release)] = &[
+    ("asset",         (2, 13, 1)),
+    ("rnr_form",      (2, 9, 1)),
+    ("rnr_form_line", (2, 9, 1)),
+];
+
+/// The release whose wire this library writes.
+const OURS: Release = (2, 19, 0);
+
+/// Reads a release, as `2.16.3`, `2.2.0-release` or `2.16.03`.
+pub fn release(text: &str) -> Option<Release> {
+    let mut parts = text.trim().trim_start_matches('v').split('.').map(|part| {
+        let digits = part.find(|c: char| !c.is_ascii_digit()).map_or(part, |end| &part[..end]);
+        digits.parse::<u32>().ok()
+    });
+    Some((parts.next()??, parts.next()??, parts.next().flatten().unwrap_or(0)))
+}
+
+/// What the sites of one release read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dialect(Release);
+
+/// Why a record is held back from a site.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each is its own meaning")]
+pub enum Unreadable {
+    Table,
+    Value,
+    Delete,
+}
+
+impl Dialect {
+    /// The dialect of the release that a site says it has; a newer one, or none that can be read, counts as ours.
+    pub fn of(app_version: &str) -> Self {
+        Self(release(app_version).unwrap_or(OURS).min(OURS))
+    }
+
+    /// The release.
+    pub fn release(self) -> Release {
+        self.0
+    }
+
+    /// A record as the site reads it, or why it cannot.
+    ///
+    /// # Errors
+    /// The site's release does not know the table, a value, or that such a record is deleted.
+    pub fn write(self, element: BatchElement) -> Result<BatchElement, Unreadable> {
+        let Some(kind) = record_type(element.record.table_name.as_str()).filter(|_| self.0 < OURS) else {
+            return Ok(element);
+        };
+        if !self.knows(kind) {
+            return Err(Unreadable::Table);
+        }
+        if element.record.action == Action::Delete {
+            let since = DELETES.iter().find(|(table, _)| *table == kind.table);
+            return if since.is_some_and(|(_, since)| self.0 < *since) { Err(Unreadable::Delete) } else { Ok(element) };
+        }
+        let Some(fields) = element.record.record_data.fields() else { return Ok(element) };
+        if self.has_unknown_value(kind, &fields) {
+            return Err(Unreadable::Value);
+        }
+        match self.renamed(kind, &fields) {
+            Some(data) => {
+                let record = super::WireRecord { record_data: data, ..element.record };
+                Ok(BatchElement { record, ..element })
+            }
+            None => Ok(element),
+        }
+    }
+
+    fn knows(self, kind: &RecordType) -> bool {
+        let since = release(kind.since).is_none_or(|since| self.0 >= since);
+        since && !LOST.iter().any(|(table, from, to)| *table == kind.table && *from <= self.0 && self.0 < *to)
+    }
+
+    fn has_unknown_value(self, kind: &RecordType, fields: &Fields<'_>) -> bool {
+        VALUES.iter().filter(|(table, .., since)| *table == kind.table && self.0 < *since).any(|(_, key, value, _)| {
+            let Some(raw) = fields.get(key) else { return false };
+            match json_text(raw) {
+                Some(text) => text == *value,
+                None => {
+                    serde_json::from_str::<Vec<String>>(raw.get()).is_ok_and(|list| list.iter().any(|v| v == value))
+                }
+            }
+        })
+    }
+
+    fn renamed(self, kind: &RecordType, fields: &Fields<'_>) -> Option<RecordData> {
+        let before = |key: &str| {
+            let mut renamed = RENAMED.iter().filter(|(table, .., since)| *table == kind.table && self.0 < *since);
+            renamed.find(|(_, now, ..)| *now == key).map(|(_, _, before, _)| *before)
+        };
+        if !fields.iter().any(|(key, _)| before(key).is_some()) {
+            return None;
+        }
+        let pairs: Vec<String> = fields
+            .iter()
+            .map(|(key, value)| format!("{}:{}", serde_json::Value::from(before(key).unwrap_or(key)), value.get()))
+            .collect();
+        RecordData::parse(format!("{{{}}}", pairs.join(","))).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::v6::WireRecord;
+    use crate::record::{Cursor, record_types};
+
+    fn element(table: &str, action: Action, data: &str) -> BatchElement {
+        let record_data = RecordData::parse(data).unwrap();
+        let record = WireRecord { table_name: table.into(), record_id: "r".into(), action, record_data };
+        BatchElement { cursor: Cursor(1), record }
+    }
+
+    fn written(version: &str, table: &str, data: &str) -> Result<String, Unreadable> {
+        let element = Dialect::of(version).write(element(table, Action::Update, data))?;
+        Ok(element.record.record_data.as_str().to_owned())
+    }
+
+    #[test]
+    fn releases_are_read_however_they_are_written() {
+        for (text, read) in [
+            ("2.16.3", Some((2, 16, 3))),
+            ("2.16.03", Some((2, 16, 3))),
+            ("v2.2.0-release", Some((2, 2, 0))),
+            ("2.19", Some((2, 19, 0))),
+            ("", None),
+            ("two", None),
+            ("2", None),
+            ("99999999999.1.1", None),
+        ] {
+            assert_eq!(release(text), read, "{text}");
+        }
+        for text in ["2.19.0", "2.20.1", "3.0.0", "", "develop"] {
+            assert_eq!(Dialect::of(text).release(), OURS, "{text}");
+        }
+    }
+
+    /// Every row of every table: the release before it, and the release itself.
+    #[test]
+    fn each_quirk_begins_and_ends_where_the_tables_say() {
+        let text = |(major, minor, patch): Release| format!("{major}.{minor}.{patch}");
+        let before = |(major, minor, patch): Release| match (minor, patch) {
+            (minor, 0) => text((major, minor - 1, 99)),
+            (minor, patch) => text((major, minor, patch - 1)),
+        };
+        for (table, now, old, since) in RENAMED {
+            let data = format!(r#"{{"{now}":"x","other":1}}"#);
+            let expected = format!(r#"{{"{old}":"x","other":1}}"#);
+            assert_eq!(written(&before(*since), table, &data), Ok(expected), "{table}");
+            assert_eq!(written(&text(*since), table, &data), Ok(data), "{table}");
+        }
+        for (table, key, value, since) in VALUES {
+            for data in [format!(r#"{{"{key}":"{value}"}}"#), format!(r#"{{"{key}":["x","{value}"]}}"#)] {
+                assert_eq!(written(&before(*since), table, &data), Err(Unreadable::Value), "{table} {value}");
+                assert_eq!(written(&text(*since), table, &data), Ok(data), "{table} {value}");
+            }
+            let data = format!(r#"{{"{key}":"another"}}"#);
+            assert_eq!(written(&before(*since), table, &data), Ok(data), "{table}");
+        }
+        for (table, since) in DELETES {
+            let delete = |version: &str| Dialect::of(version).write(element(table, Action::Delete, "null"));
+            assert_eq!(delete(&before(*since)).unwrap_err(), Unreadable::Delete, "{table}");
+            assert!(delete(&text(*since)).is_ok(), "{table}");
+        }
+        for (table, from, to) in LOST {
+            assert_eq!(written(&text(*from), table, "{}"), Err(Unreadable::Table), "{table}");
+            assert!(
+                written(&before(*from), table, "{}").is_ok() && written(&text(*to), table, "{}").is_ok(),
+                "{table}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_table_is_held_back_from_releases_before_it() {
+        for kind in record_types() {
+            let since = release(kind.since).unwrap_or_else(|| panic!("{} since {}", kind.table, kind.since));
+            for minor in 0..=19 {
+                let is_lost = kind.table == "asset_internal_location" && minor == 14;
+                // 2.N.99 stands for the newest of its series, 2.14.0 for itself.
+                let version = if minor == 14 { "2.14.0".to_owned() } else { format!("2.{minor}.99") };
+                let known = release(&version).unwrap() >= since && !is_lost;
+                assert_eq!(written(&version, kind.table, "{}").is_ok(), known, "{} for {version}", kind.table);
+            }
+        }
+    }
+
+    #[test]
+    fn what_the_tables_name_is_declared() {
+        let field = |table: &str, key: &str| record_type(table).and_then(|kind| kind.field(key)).is_some();
+        assert!(RENAMED.iter().all(|(table, now, ..)| field(table, now)));
+        assert!(VALUES.iter().all(|(table, key, ..)| field(table, key)));
+        assert!(DELETES.iter().all(|(table, _)| record_type(table).is_some()));
+    }
+}
