@@ -25,7 +25,7 @@ impl Central {
             self.batch(txn.as_ref(), &selection, request.cursor, request.batch_size)?
         };
         if batch.is_last_batch && !request.is_initialised {
-            self.remember_first_pull(site)?;
+            self.remember_first_pull(site, &request.sync_v5_settings.username)?;
         }
         Ok(batch)
     }
@@ -57,15 +57,21 @@ impl Central {
     }
 
     /// One batch. Everything is read in one transaction: when nothing matches, the newest cursor is the newest of the
-    /// very state that was searched, so no row is ever skipped (weak point A1).
+    /// very state that was searched, so no row is ever skipped (weak point A1). Whether it is the last one is seen by
+    /// looking for one more row: how many are left is only told.
     fn batch(&self, txn: &dyn ReadTxn, selection: &Selection, from: Cursor, batch_size: u32) -> Result<Batch> {
         let limit = batch_size.min(self.config.batch_records_max) as usize;
-        let total = txn.count_changes(selection, from)?;
         let rows = txn.changed_records(selection, from, limit, self.config.batch_bytes_max)?;
-        let is_last_batch = total <= rows.len() as u64;
+        let next = rows.last().map_or(from, |(last, _)| last.cursor.next());
+        let is_exhausted = rows.is_empty() && limit > 0;
+        let is_last_batch = is_exhausted || txn.changes(selection, next, 1)?.is_empty();
+        let given = rows.len() as u64;
+        let total = if is_last_batch { given } else { txn.count_changes(selection, from)?.max(given + 1) };
         let end_cursor = match rows.last() {
             Some((row, _)) => row.cursor,
             None if planted!(EmptyBatchMovesCursor) => self.storage.read()?.last_cursor()?,
+            // A batch of no rows at all was asked for.
+            None if !is_last_batch => Cursor(from.0.saturating_sub(1)),
             None => txn.last_cursor()?,
         };
         let is_pulled = |row: &Change| record_type(row.change.table.as_str()).is_some_and(|kind| kind.pulled);
@@ -75,9 +81,9 @@ impl Central {
         Ok(Batch { end_cursor, total_records: total, records, is_last_batch, lost_history })
     }
 
-    fn remember_first_pull(&self, site: SiteId) -> Result<()> {
-        let known = self.storage.read()?.sites()?.into_iter().find(|entry| entry.id == site);
-        if let Some(mut entry) = known.filter(|entry| entry.last_pull_at.is_none()) {
+    fn remember_first_pull(&self, site: SiteId, name: &str) -> Result<()> {
+        let known = self.storage.read()?.site_named(name)?;
+        if let Some(mut entry) = known.filter(|entry| entry.id == site && entry.last_pull_at.is_none()) {
             entry.last_pull_at = Some(self.clock.now());
             let txn = self.storage.write()?;
             txn.put_site(&entry)?;

@@ -2,8 +2,13 @@
 
 mod buffer;
 mod changelog;
+#[cfg(test)]
+mod cost_tests;
+mod counts;
 mod records;
 mod schema;
+mod seen;
+mod select;
 mod state;
 mod txn;
 mod watermark;
