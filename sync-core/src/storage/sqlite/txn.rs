@@ -1,6 +1,6 @@
 //! A transaction: begun at once, rolled back unless committed.
 
-use parking_lot::MutexGuard;
+use parking_lot::{Mutex, MutexGuard};
 use rusqlite::{CachedStatement, Connection, Params, Row, TransactionBehavior};
 use std::cell::{Cell, RefCell};
 
@@ -28,9 +28,27 @@ pub(super) trait Holds {
     fn connection(&self) -> Option<&Connection>;
 }
 
-impl Holds for MutexGuard<'_, Writer> {
+/// The turn to write. When it ends, it goes to whoever has waited longest, even if its holder asks for it again at once: a
+/// push waits for the transactions that began before it and for no whole integration.
+pub(super) struct Turn<'s>(Option<MutexGuard<'s, Writer>>);
+
+impl<'s> Turn<'s> {
+    pub(super) fn of(writer: &'s Mutex<Writer>) -> Self {
+        Self(Some(writer.lock()))
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        if let Some(guard) = self.0.take() {
+            MutexGuard::unlock_fair(guard);
+        }
+    }
+}
+
+impl Holds for Turn<'_> {
     fn connection(&self) -> Option<&Connection> {
-        Some(&self.connection)
+        self.0.as_ref().map(|writer| &writer.connection)
     }
 }
 
@@ -143,7 +161,7 @@ fn note_cost(statement: &CachedStatement<'_>) {
     super::cost_tests::note(statement.reset_status(rusqlite::StatementStatus::VmStep));
 }
 
-impl SqliteTxn<MutexGuard<'_, Writer>> {
+impl SqliteTxn<Turn<'_>> {
     pub(super) fn end_commit(mut self) -> Result<()> {
         self.write_counts()?;
         if let Some(newest) = self.newest.get() {
@@ -154,7 +172,9 @@ impl SqliteTxn<MutexGuard<'_, Writer>> {
         let newest = self.newest()?;
         self.execute("COMMIT", ())?;
         self.open = false;
-        self.holder.watermark.rise(commits.unwrap_or(0).unsigned_abs(), Cursor(newest.unsigned_abs()));
+        if let Some(writer) = &mut self.holder.0 {
+            writer.watermark.rise(commits.unwrap_or(0).unsigned_abs(), Cursor(newest.unsigned_abs()));
+        }
         Ok(())
     }
 }
