@@ -200,11 +200,11 @@ fn a_push_waits_for_one_transaction_of_an_integration_and_not_for_all() {
         let until_it_has = notes[*at..].iter().take_while(|(what, who)| *what != "has it" || who != "push");
         until_it_has.filter(|(what, _)| *what == "has it").count()
     };
-    let mut waits: Vec<usize> = asked.iter().map(came_before).collect();
-    waits.sort_unstable();
-    // The one that has its turn when a push asks, or one more that asked meanwhile. A thread that is put to sleep between
-    // its note and the queue lets more pass, so not each one can be held to it.
-    assert!(waits[asked.len() / 2] <= 2, "transactions that came before each push: {waits:?}");
+    let waits: Vec<usize> = asked.iter().map(came_before).collect();
+    // Before it comes the one that has its turn, or one more that asked meanwhile. A thread that is put to sleep between its
+    // note and the queue lets more pass: that is rare.
+    let long = waits.iter().filter(|wait| **wait > 2).count();
+    assert!(long <= 3, "transactions that came before each push: {waits:?}");
 }
 
 #[test]
