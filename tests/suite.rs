@@ -1,5 +1,6 @@
 //! The tests of the whole, in one binary that links fast.
 
+mod at_once;
 mod bad_input;
 mod contracts;
 mod cycle;

@@ -41,7 +41,7 @@ impl Central {
             txn.commit()?;
         }
         if batch.is_last_batch && !request.is_initialised {
-            self.remember_first_pull(site)?;
+            self.remember_first_pull(site, &request.sync_v5_settings.username)?;
         }
         Ok(batch)
     }
@@ -75,7 +75,8 @@ impl Central {
     }
 
     /// One batch. Everything is read in one transaction: when nothing matches, the newest cursor is the newest of the
-    /// very state that was searched, so no row is ever skipped (weak point A1).
+    /// very state that was searched, so no row is ever skipped (weak point A1). Whether it is the last one is seen by
+    /// looking for one more row: how many are left is only told.
     ///
     /// Also gives the cursors of what the site cannot read, which is left out.
     fn batch(
@@ -87,12 +88,17 @@ impl Central {
         dialect: Dialect,
     ) -> Result<(Batch, Vec<Cursor>)> {
         let limit = batch_size.min(self.config.batch_records_max) as usize;
-        let total = txn.count_changes(selection, from)?;
         let rows = txn.changed_records(selection, from, limit, self.config.batch_bytes_max)?;
-        let is_last_batch = total <= rows.len() as u64;
+        let next = rows.last().map_or(from, |(last, _)| last.cursor.next());
+        let is_exhausted = rows.is_empty() && limit > 0;
+        let is_last_batch = is_exhausted || txn.changes(selection, next, 1)?.is_empty();
+        let given = rows.len() as u64;
+        let total = if is_last_batch { given } else { txn.count_changes(selection, from)?.max(given + 1) };
         let end_cursor = match rows.last() {
             Some((row, _)) => row.cursor,
             None if planted!(EmptyBatchMovesCursor) => self.storage.read()?.last_cursor()?,
+            // A batch of no rows at all was asked for.
+            None if !is_last_batch => Cursor(from.0.saturating_sub(1)),
             None => txn.last_cursor()?,
         };
         let is_pulled = |row: &Change| record_type(row.change.table.as_str()).is_some_and(|kind| kind.pulled);
@@ -113,14 +119,14 @@ impl Central {
         Ok((Batch { end_cursor, total_records: total, records, is_last_batch, lost_history }, unreadable))
     }
 
-    fn remember_first_pull(&self, site: SiteId) -> Result<()> {
+    fn remember_first_pull(&self, site: SiteId, name: &str) -> Result<()> {
         let is_first = |entry: &SiteEntry| entry.id == site && entry.last_pull_at.is_none();
-        if !self.storage.read()?.sites()?.iter().any(is_first) {
+        if !self.storage.read()?.site_named(name)?.is_some_and(|entry| is_first(&entry)) {
             return Ok(());
         }
         // Read again in the transaction that writes: somebody may set a password in this moment.
         let txn = self.storage.write()?;
-        if let Some(entry) = txn.sites()?.into_iter().find(is_first) {
+        if let Some(entry) = txn.site_named(name)?.filter(is_first) {
             txn.put_site(&SiteEntry { last_pull_at: Some(self.clock.now()), ..entry })?;
             txn.commit()?;
         }

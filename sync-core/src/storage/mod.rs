@@ -296,6 +296,9 @@ pub struct LoggedError {
 /// How many bytes of data a chunk of staged records holds before it ends early. A chunk holds at least one record.
 pub const CHUNK_BYTES: usize = 4 * 1024 * 1024;
 
+/// Up to how many rows a storage counts one by one.
+pub const COUNTED_EXACTLY: u64 = 2048;
+
 /// Reads one state of the storage.
 ///
 /// Text is compared byte by byte: capital letters count, in ids as in names of tables. A `limit` of 0 gives nothing,
@@ -335,7 +338,10 @@ pub trait ReadTxn {
         limit: usize,
         bytes_max: usize,
     ) -> Result<Vec<(Change, Option<RecordData>)>>;
-    /// The number of selected changelog rows at or after `from`.
+    /// The number of selected changelog rows at or after `from`: never fewer than there are, and exact where no rows are
+    /// left out and none can be for two stores of a site. Otherwise it is exact as long as there are fewer than
+    /// [`COUNTED_EXACTLY`] rows for each audience, and may count beyond that what the site sent itself, or a patient's row
+    /// once for each store that sees it.
     fn count_changes(&self, selection: &Selection, from: Cursor) -> Result<u64>;
     /// The cursor of the newest changelog row ever written, collapsed or not; 0 before the first.
     fn last_cursor(&self) -> Result<Cursor>;

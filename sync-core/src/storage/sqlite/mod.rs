@@ -2,8 +2,13 @@
 
 mod buffer;
 mod changelog;
+#[cfg(test)]
+mod cost_tests;
+mod counts;
 mod records;
 mod schema;
+mod seen;
+mod select;
 mod state;
 mod txn;
 mod watermark;
@@ -16,7 +21,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
-use self::txn::SqliteTxn;
+use self::txn::{SqliteTxn, Turn};
 use self::watermark::Watermark;
 use super::{CycleLock, ReadTxn, Storage, WriteTxn};
 use crate::error::{Cause, Error, Result};
@@ -134,7 +139,7 @@ impl Storage for SqliteStorage {
     }
 
     fn write(&self) -> Result<Box<dyn WriteTxn + '_>> {
-        Ok(Box::new(SqliteTxn::begin(self.writer.lock(), TransactionBehavior::Immediate)?))
+        Ok(Box::new(SqliteTxn::begin(Turn::of(&self.writer), TransactionBehavior::Immediate)?))
     }
 
     fn lock_cycle(&self) -> Result<CycleLock> {

@@ -1,10 +1,8 @@
 //! Settings, cursors, the sync log, the local list of sites; and the traits, wired to all of this folder.
 
-use parking_lot::MutexGuard;
 use rusqlite::Row;
 
-use super::Writer;
-use super::txn::{Holds, SqliteTxn};
+use super::txn::{Holds, SqliteTxn, Turn};
 use crate::changelog::{Change, NewChange};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
@@ -158,7 +156,7 @@ impl<C: Holds> ReadTxn for SqliteTxn<C> {
     }
 }
 
-impl WriteTxn for SqliteTxn<MutexGuard<'_, Writer>> {
+impl WriteTxn for SqliteTxn<Turn<'_>> {
     fn put_record(&self, data: &RecordData, change: &NewChange) -> Result<Cursor> {
         self.write_record(data, change)
     }

@@ -1,9 +1,10 @@
 //! A transaction: begun at once, rolled back unless committed.
 
-use parking_lot::MutexGuard;
+use parking_lot::{Mutex, MutexGuard};
 use rusqlite::{CachedStatement, Connection, Params, Row, TransactionBehavior};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
+use super::counts::Counts;
 use super::{Reader, Writer, database_error};
 use crate::error::Result;
 use crate::record::Cursor;
@@ -19,6 +20,7 @@ pub(super) struct SqliteTxn<C: Holds> {
     newest: Cell<Option<i64>>,
     /// Whether any row stands in `sync_change`, once this transaction has asked.
     pub(super) any_beside: Cell<Option<bool>>,
+    pub(super) counts: RefCell<Counts>,
 }
 
 /// Something that holds a connection.
@@ -26,9 +28,27 @@ pub(super) trait Holds {
     fn connection(&self) -> Option<&Connection>;
 }
 
-impl Holds for MutexGuard<'_, Writer> {
+/// The turn to write. When it ends, it goes to whoever has waited longest, even if its holder asks for it again at once: a
+/// push waits for the transactions that began before it and for no whole integration.
+pub(super) struct Turn<'s>(Option<MutexGuard<'s, Writer>>);
+
+impl<'s> Turn<'s> {
+    pub(super) fn of(writer: &'s Mutex<Writer>) -> Self {
+        Self(Some(writer.lock()))
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        if let Some(guard) = self.0.take() {
+            MutexGuard::unlock_fair(guard);
+        }
+    }
+}
+
+impl Holds for Turn<'_> {
     fn connection(&self) -> Option<&Connection> {
-        Some(&self.connection)
+        self.0.as_ref().map(|writer| &writer.connection)
     }
 }
 
@@ -40,7 +60,8 @@ impl Holds for Reader<'_> {
 
 impl<C: Holds> SqliteTxn<C> {
     pub(super) fn begin(holder: C, behavior: TransactionBehavior) -> Result<Self> {
-        let txn = Self { holder, open: true, newest: Cell::new(None), any_beside: Cell::new(None) };
+        let (newest, any_beside) = (Cell::new(None), Cell::new(None));
+        let txn = Self { holder, open: true, newest, any_beside, counts: RefCell::default() };
         txn.execute(
             match behavior {
                 TransactionBehavior::Immediate => "BEGIN IMMEDIATE",
@@ -74,7 +95,10 @@ impl<C: Holds> SqliteTxn<C> {
 
     /// Runs a statement; gives the number of rows it changed.
     pub(super) fn execute(&self, sql: &str, params: impl Params) -> Result<usize> {
-        self.statement(sql)?.execute(params).map_err(database_error)
+        let mut statement = self.statement(sql)?;
+        let changed = statement.execute(params).map_err(database_error)?;
+        note_cost(&statement);
+        Ok(changed)
     }
 
     /// Runs an INSERT; gives the rowid.
@@ -90,9 +114,13 @@ impl<C: Holds> SqliteTxn<C> {
         read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Option<T>> {
         let mut statement = self.statement(sql)?;
-        let mut rows = statement.query(params).map_err(database_error)?;
-        let row = rows.next().map_err(database_error)?;
-        row.map(read).transpose().map_err(database_error)
+        let found = {
+            let mut rows = statement.query(params).map_err(database_error)?;
+            let row = rows.next().map_err(database_error)?;
+            row.map(read).transpose().map_err(database_error)?
+        };
+        note_cost(&statement);
+        Ok(found)
     }
 
     /// Rows as long as `wanted` says so of each.
@@ -104,10 +132,13 @@ impl<C: Holds> SqliteTxn<C> {
         mut wanted: impl FnMut(&T) -> bool,
     ) -> Result<Vec<T>> {
         let mut statement = self.statement(sql)?;
-        let rows = statement.query_map(params, read).map_err(database_error)?;
-        rows.take_while(|row| row.as_ref().map_or(true, &mut wanted))
-            .collect::<rusqlite::Result<_>>()
-            .map_err(database_error)
+        let rows = {
+            let rows = statement.query_map(params, read).map_err(database_error)?;
+            let rows = rows.take_while(|row| row.as_ref().map_or(true, &mut wanted));
+            rows.collect::<rusqlite::Result<_>>().map_err(database_error)?
+        };
+        note_cost(&statement);
+        Ok(rows)
     }
 
     /// All rows.
@@ -117,14 +148,22 @@ impl<C: Holds> SqliteTxn<C> {
         params: impl Params,
         read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Vec<T>> {
-        let mut statement = self.statement(sql)?;
-        let rows = statement.query_map(params, read).map_err(database_error)?;
-        rows.collect::<rusqlite::Result<_>>().map_err(database_error)
+        self.all_while(sql, params, read, |_| true)
     }
 }
 
-impl SqliteTxn<MutexGuard<'_, Writer>> {
+#[cfg(not(test))]
+fn note_cost(_: &CachedStatement<'_>) {}
+
+/// Tests hold budgets of steps of SQLite's machine, which are the same on every machine of ours.
+#[cfg(test)]
+fn note_cost(statement: &CachedStatement<'_>) {
+    super::cost_tests::note(statement.reset_status(rusqlite::StatementStatus::VmStep));
+}
+
+impl SqliteTxn<Turn<'_>> {
     pub(super) fn end_commit(mut self) -> Result<()> {
+        self.write_counts()?;
         if let Some(newest) = self.newest.get() {
             self.execute("INSERT OR REPLACE INTO sync_state (key, value) VALUES (?1, ?2)", (NEWEST_CURSOR, newest))?;
         }
@@ -133,7 +172,9 @@ impl SqliteTxn<MutexGuard<'_, Writer>> {
         let newest = self.newest()?;
         self.execute("COMMIT", ())?;
         self.open = false;
-        self.holder.watermark.rise(commits.unwrap_or(0).unsigned_abs(), Cursor(newest.unsigned_abs()));
+        if let Some(writer) = &mut self.holder.0 {
+            writer.watermark.rise(commits.unwrap_or(0).unsigned_abs(), Cursor(newest.unsigned_abs()));
+        }
         Ok(())
     }
 }

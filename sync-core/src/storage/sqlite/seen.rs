@@ -1,0 +1,86 @@
+//! Which changelog rows about patients each store sees: those about the names that are joined to it.
+
+use super::changelog::TABLES;
+use super::txn::{Holds, SqliteTxn};
+use crate::error::Result;
+use crate::record::{NameId, RecordData, StoreId, TableName};
+
+const JOINS: &str = "name_store_join";
+
+/// The name under which the rows that a store sees are counted.
+pub(super) fn patients_of(store: &str) -> String {
+    format!("patients of {store}")
+}
+
+/// A name and a store that a record joins.
+pub(super) fn joined(table: &TableName, data: Option<&RecordData>) -> Option<(NameId, StoreId)> {
+    if *table != *JOINS {
+        return None;
+    }
+    let fields = data?.fields()?;
+    let text = |key| fields.text(key).map(std::borrow::Cow::into_owned);
+    Some((NameId::new(text("name_ID")?), StoreId::new(text("store_ID")?)))
+}
+
+pub(super) fn is_join(table: &TableName) -> bool {
+    *table == *JOINS
+}
+
+impl<C: Holds> SqliteTxn<C> {
+    fn stores_that_see(&self, name: &str) -> Result<Vec<String>> {
+        let sql = "SELECT DISTINCT json_extract(data, '$.store_ID') FROM sync_record \
+                   WHERE table_name = 'name_store_join' AND json_extract(data, '$.name_ID') = ?1 \
+                   AND json_extract(data, '$.inactive') IS NOT 1 AND json_type(data, '$.store_ID') = 'text'";
+        self.all(sql, [name], |row| row.get(0))
+    }
+
+    /// Shows a new row to the stores that see this name.
+    pub(super) fn show(&self, table: usize, name: &str, cursor: i64, source: Option<i32>) -> Result<()> {
+        for store in self.stores_that_see(name)? {
+            let sql = "INSERT OR IGNORE INTO sync_seen (store_id, beside, cursor, source_site_id) \
+                       VALUES (?1, ?2, ?3, ?4)";
+            if self.execute(sql, (&store, table as i64, cursor, source))? > 0 {
+                self.count_in(&patients_of(&store), cursor)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a row away from those stores.
+    pub(super) fn hide(&self, table: usize, name: &str, cursor: i64) -> Result<()> {
+        for store in self.stores_that_see(name)? {
+            let sql = "DELETE FROM sync_seen WHERE store_id = ?1 AND beside = ?2 AND cursor = ?3";
+            if self.execute(sql, (&store, table as i64, cursor))? > 0 {
+                self.count_out(&patients_of(&store), cursor)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Shows all rows about a name to a store, or none, as the joins are now.
+    pub(super) fn show_or_hide(&self, name: &NameId, store: &StoreId) -> Result<()> {
+        let is_joined = self.find_join(name, std::slice::from_ref(store))?;
+        let audience = patients_of(store.as_str());
+        for (beside, table) in TABLES.iter().enumerate() {
+            let rows = format!("FROM {table} WHERE name_id = ?2 AND audience = 'patient'");
+            let sql = if is_joined {
+                format!(
+                    "INSERT OR IGNORE INTO sync_seen (store_id, beside, cursor, source_site_id) \
+                     SELECT ?1, {beside}, cursor, source_site_id {rows} ORDER BY cursor RETURNING cursor"
+                )
+            } else {
+                format!(
+                    "DELETE FROM sync_seen WHERE store_id = ?1 AND beside = {beside} \
+                     AND cursor IN (SELECT cursor {rows}) RETURNING cursor"
+                )
+            };
+            for cursor in self.all(&sql, (store.as_str(), name.as_str()), |row| row.get(0))? {
+                match is_joined {
+                    true => self.count_in(&audience, cursor)?,
+                    false => self.count_out(&audience, cursor)?,
+                }
+            }
+        }
+        Ok(())
+    }
+}

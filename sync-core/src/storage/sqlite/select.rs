@@ -1,0 +1,268 @@
+//! Selections: the rows for somebody are found by walking an index for each audience, and merged by cursor.
+
+use std::collections::BTreeSet;
+
+use rusqlite::Row;
+
+use super::changelog::{DELETED_OR_LEFT, RECORD, TABLES, audience_text, cursor, position};
+use super::records::data;
+use super::seen::patients_of;
+use super::txn::{Holds, SqliteTxn};
+use crate::changelog::{Audience, Change, ChangeAction, NewChange};
+use crate::clock::Timestamp;
+use crate::error::Result;
+use crate::record::{Cursor, NameId, RecordData, RecordId, SiteId, StoreId, TableName};
+use crate::storage::{COUNTED_EXACTLY, Selection};
+
+fn read_audience(text: Option<String>) -> Audience {
+    match text.as_deref() {
+        Some("everyone") => Audience::Everyone,
+        Some("patient") => Audience::Patient,
+        Some("legacy") => Audience::Legacy,
+        Some(text) => text.strip_prefix("store ").map_or(Audience::Nobody, |id| Audience::Store(StoreId::from(id))),
+        None => Audience::Nobody,
+    }
+}
+
+/// Where a selected row is: its cursor, its table's index and its rowid.
+type Place = (i64, usize, i64);
+
+const COLUMNS: &str =
+    "cursor, table_name, record_id, store_id, name_id, source_site_id, is_sync_update, audience, changed_at";
+
+fn read_change(row: &Row<'_>, action: ChangeAction) -> rusqlite::Result<Change> {
+    Ok(Change {
+        cursor: cursor(row.get(0)?),
+        change: NewChange {
+            table: TableName::new(row.get::<_, String>(1)?),
+            id: RecordId::new(row.get::<_, String>(2)?),
+            action,
+            store: row.get::<_, Option<String>>(3)?.map(StoreId::new),
+            name: row.get::<_, Option<String>>(4)?.map(NameId::new),
+            source_site: row.get::<_, Option<i32>>(5)?.map(SiteId),
+            is_sync_update: row.get(6)?,
+            audience: read_audience(row.get(7)?),
+            changed_at: Timestamp::from_unix_millis(row.get(8)?),
+        },
+    })
+}
+
+/// A part of a selection: rows that an index has together, in the order of their cursors. No row is in two of them, but
+/// one about a patient whom several stores of a site see.
+struct Part {
+    /// What the rows of each of the tables have in common; `?2` is the parameter.
+    condition: &'static str,
+    parameter: Option<String>,
+    /// Whether they are what a store sees of patients.
+    seen: bool,
+    /// The name under which they are counted, if they are.
+    counted: Option<String>,
+}
+
+impl Part {
+    fn new(condition: &'static str, parameter: Option<String>) -> Self {
+        Self { condition, parameter, seen: false, counted: None }
+    }
+
+    fn audience(audience: &Audience) -> Self {
+        let text = audience_text(audience);
+        Self { counted: text.clone(), ..Self::new("s.audience = ?2", text) }
+    }
+
+    fn patients(store: &StoreId) -> Self {
+        let counted = Some(patients_of(store.as_str()));
+        Self { seen: true, counted, ..Self::new("s.store_id = ?2", Some(store.as_str().to_owned())) }
+    }
+
+    /// The rows of one table from a cursor (`?1`) to another (`?4`), in order, at most so many (`?5`), as seen by a site (`?3`).
+    fn sql(&self, table: usize, columns: &str, except: Option<i32>) -> String {
+        let name = TABLES[table];
+        let from = match self.seen {
+            true => format!("sync_seen s CROSS JOIN {name} r ON r.cursor = s.cursor"),
+            false => format!("{name} s"),
+        };
+        let beside = if self.seen { format!("AND s.beside = {table}") } else { String::new() };
+        // Where no row is left out, the index alone answers.
+        let unless = if except.is_some() { "AND s.source_site_id IS NOT ?3" } else { "AND ?3 IS NULL" };
+        format!(
+            "SELECT {columns} FROM {from} WHERE {} {beside} AND s.cursor BETWEEN ?1 AND ?4 {unless} \
+             ORDER BY s.cursor LIMIT ?5",
+            self.condition
+        )
+    }
+}
+
+fn parts(selection: &Selection) -> Vec<Part> {
+    match selection {
+        Selection::All => vec![Part::new("?2 IS NULL", None)],
+        Selection::Local => vec![Part::new("s.is_sync_update = 0 AND ?2 IS NULL", None)],
+        Selection::Patient(name) => {
+            vec![Part::new("s.name_id = ?2 AND s.audience = 'patient'", Some(name.as_str().to_owned()))]
+        }
+        Selection::Legacy => vec![Part::audience(&Audience::Legacy)],
+        Selection::ForSite { stores, .. } => {
+            // A store that is named twice is walked once.
+            let stores: BTreeSet<_> = stores.iter().collect();
+            let own = stores.iter().map(|store| Part::audience(&Audience::Store((*store).clone())));
+            let mut parts = vec![Part::audience(&Audience::Everyone)];
+            parts.extend(own);
+            parts.extend(stores.iter().map(|store| Part::patients(store)));
+            parts
+        }
+    }
+}
+
+fn except_from(selection: &Selection) -> Option<i32> {
+    match selection {
+        Selection::ForSite { except_from, .. } => except_from.map(|site| site.0),
+        _ => None,
+    }
+}
+
+impl<C: Holds> SqliteTxn<C> {
+    pub(super) fn select_changes(&self, selection: &Selection, from: Cursor, limit: usize) -> Result<Vec<Change>> {
+        self.places(selection, from, limit)?.into_iter().map(|place| self.change_at(place)).collect()
+    }
+
+    pub(super) fn select_changed_records(
+        &self,
+        selection: &Selection,
+        from: Cursor,
+        limit: usize,
+        bytes_max: usize,
+    ) -> Result<Vec<(Change, Option<RecordData>)>> {
+        let mut rows = Vec::new();
+        let mut bytes = 0;
+        for place in self.places(selection, from, limit)? {
+            let change = self.change_at(place)?;
+            let data = match place.1 {
+                DELETED_OR_LEFT => self.get_record(&change.change.table, &change.change.id)?,
+                _ => self.data_at(place.2)?,
+            };
+            bytes += data.as_ref().map_or(0, |data| data.as_str().len());
+            if bytes > bytes_max && !rows.is_empty() {
+                break;
+            }
+            rows.push((change, data));
+        }
+        Ok(rows)
+    }
+
+    /// Where the first rows of a selection are, by cursor.
+    fn places(&self, selection: &Selection, from: Cursor, limit: usize) -> Result<Vec<Place>> {
+        let mut places: Vec<Place> = Vec::new();
+        let except = except_from(selection);
+        for part in parts(selection) {
+            for table in [RECORD, DELETED_OR_LEFT] {
+                // Nothing beyond the last row of a full batch can be part of it.
+                let end = if places.len() < limit { i64::MAX } else { places.last().map_or(i64::MIN, |last| last.0) };
+                let rowid = if part.seen { "s.cursor, r.rowid" } else { "s.cursor, s.rowid" };
+                let sql = part.sql(table, rowid, except);
+                let rows: Vec<Place> =
+                    self.all(&sql, (position(from), &part.parameter, except, end, limit as i64), |row| {
+                        Ok((row.get(0)?, table, row.get(1)?))
+                    })?;
+                if !rows.is_empty() {
+                    places.extend(rows);
+                    places.sort_unstable();
+                    places.dedup();
+                    places.truncate(limit);
+                }
+            }
+        }
+        Ok(places)
+    }
+
+    fn change_at(&self, (_, table, rowid): Place) -> Result<Change> {
+        let found = if table == DELETED_OR_LEFT {
+            let sql = format!("SELECT {COLUMNS}, action FROM sync_change WHERE rowid = ?1");
+            self.first(&sql, [rowid], |row| {
+                let deleted = row.get::<_, String>(9)? == "delete";
+                read_change(row, if deleted { ChangeAction::Delete } else { ChangeAction::Upsert })
+            })?
+        } else {
+            let sql = format!("SELECT {COLUMNS} FROM sync_record WHERE rowid = ?1");
+            self.first(&sql, [rowid], |row| read_change(row, ChangeAction::Upsert))?
+        };
+        // The place was found in this very transaction.
+        found.ok_or_else(|| crate::Error::DamagedState { what: format!("row {rowid} of {}", TABLES[table]) })
+    }
+
+    fn data_at(&self, rowid: i64) -> Result<Option<RecordData>> {
+        let found = self.first("SELECT data FROM sync_record WHERE rowid = ?1", [rowid], |row| row.get(0))?;
+        found.map(|json| data(json, &format!("row {rowid} of sync_record"))).transpose()
+    }
+
+    pub(super) fn number_of_changes(&self, selection: &Selection, from: Cursor) -> Result<u64> {
+        let parts = parts(selection);
+        let patients = parts.iter().filter(|part| part.seen);
+        let mut total = self.number_seen(patients.collect(), except_from(selection), position(from))?;
+        for part in parts.iter().filter(|part| !part.seen) {
+            total += self.number_of(part, except_from(selection), position(from))?;
+        }
+        Ok(total)
+    }
+
+    /// The number of rows of one part. Where some are left out, only the first thousands are looked at one by one: of the
+    /// others all are counted.
+    fn number_of(&self, part: &Part, except: Option<i32>, from: i64) -> Result<u64> {
+        let count_to = |end: i64| {
+            let mut total = 0;
+            for table in [RECORD, DELETED_OR_LEFT] {
+                let rows = part.sql(table, "1", None);
+                let sql = format!("SELECT count(*) FROM ({rows})");
+                let params = (from, &part.parameter, None::<i32>, end, i64::MAX);
+                total += self.first(&sql, params, |row| row.get::<_, i64>(0))?.unwrap_or(0).unsigned_abs();
+            }
+            Ok(total)
+        };
+        let Some(counted) = &part.counted else { return count_to(i64::MAX) };
+        if let Some(except) = except
+            && let Some(total) = self.count_few(part, except, from)?
+        {
+            return Ok(total);
+        }
+        self.counted_from(counted, from, count_to)
+    }
+
+    /// The number of rows that did not come from a site, if there are few rows altogether.
+    fn count_few(&self, part: &Part, except: i32, from: i64) -> Result<Option<u64>> {
+        let mut total = 0;
+        for table in [RECORD, DELETED_OR_LEFT] {
+            // The site stands in the question, not in the condition: its own rows are looked at too, and only so many.
+            let rows = part.sql(table, "s.source_site_id IS NOT ?6 AS counts", None);
+            let sql = format!("SELECT count(*), ifnull(sum(counts), 0) FROM ({rows})");
+            let params = (from, &part.parameter, None::<i32>, i64::MAX, COUNTED_EXACTLY as i64, except);
+            let (looked_at, count): (i64, i64) =
+                self.first(&sql, params, |row| Ok((row.get(0)?, row.get(1)?)))?.unwrap_or_default();
+            if looked_at.unsigned_abs() >= COUNTED_EXACTLY {
+                return Ok(None);
+            }
+            total += count.unsigned_abs();
+        }
+        Ok(Some(total))
+    }
+
+    /// The number of rows about patients. One that several stores see is counted once as long as there are few.
+    fn number_seen(&self, parts: Vec<&Part>, except: Option<i32>, from: i64) -> Result<u64> {
+        if parts.len() > 1 {
+            let mut cursors = BTreeSet::new();
+            let mut are_few = true;
+            for (part, table) in parts.iter().flat_map(|part| [(part, RECORD), (part, DELETED_OR_LEFT)]) {
+                let sql = part.sql(table, "s.cursor, s.source_site_id IS NOT ?6", None);
+                let params = (from, &part.parameter, None::<i32>, i64::MAX, COUNTED_EXACTLY as i64, except);
+                let rows: Vec<(i64, bool)> = self.all(&sql, params, |row| Ok((row.get(0)?, row.get(1)?)))?;
+                are_few &= (rows.len() as u64) < COUNTED_EXACTLY;
+                cursors.extend(rows.into_iter().filter(|row| except.is_none() || row.1).map(|row| row.0));
+                if !are_few || cursors.len() as u64 >= COUNTED_EXACTLY {
+                    are_few = false;
+                    break;
+                }
+            }
+            if are_few {
+                return Ok(cursors.len() as u64);
+            }
+        }
+        parts.into_iter().map(|part| self.number_of(part, except, from)).sum()
+    }
+}
