@@ -9,6 +9,7 @@ mod fixtures;
 mod fuzz;
 mod healing;
 mod held_up;
+mod legacy_half;
 mod record_types;
 mod restored;
 mod stop_anywhere;

@@ -1,0 +1,438 @@
+//! The legacy half of the cycle, against a stand-in for the legacy server.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sync_core::protocol::PasswordHash;
+use sync_core::protocol::v6::Action;
+use sync_core::record::SiteId;
+use sync_core::storage::{MemoryStorage, QuarantineCause, Storage, key};
+use sync_core::testing::legacy_server::{
+    Endpoint, Fault, LegacyAnd, LegacyServer, MergeBy, PASSWORD, PlannedFault, Refusal, SmallWorld, Spelling, Takes,
+    rows, small_world,
+};
+use sync_core::transport::{InProcess, Transport};
+use sync_core::{
+    Central, Error, Outcome, Records, Settings, Silent, Site, Step, SyncConfig, SyncOptions, SyncReport, SystemClock,
+    quarantine, status,
+};
+use sync_tests::world::{data, get};
+
+const OMS: &str = "http://oms.example.org";
+
+/// A legacy server with a small world, and the Open mSupply central server, which is one of its sites.
+struct Country {
+    legacy: Arc<LegacyServer>,
+    world: SmallWorld,
+    line: Arc<dyn Transport>,
+    central: End,
+}
+
+/// A database of a site.
+struct End {
+    storage: Arc<MemoryStorage>,
+    site: Site,
+    records: Records,
+}
+
+impl End {
+    fn over(storage: Arc<MemoryStorage>, line: Arc<dyn Transport>) -> Self {
+        let clock = Arc::new(SystemClock::new());
+        let mut quick = SyncConfig::default();
+        quick.integration_poll = Duration::from_millis(1);
+        quick.retry_wait = Duration::from_millis(1);
+        quick.initialisation_wait = Duration::from_millis(200);
+        quick.integration_wait = Duration::from_millis(500);
+        let site = Site::new(storage.clone(), line, clock.clone()).with_config(quick);
+        let records = Records::new(storage.clone(), clock);
+        Self { storage, site, records }
+    }
+
+    fn set_up(&self, name: &str) -> Result<(), Error> {
+        self.site.set_up(&settings(name), &mut Silent).map(|_| ())
+    }
+
+    fn cycle(&self) -> SyncReport {
+        self.site.sync(&SyncOptions::default(), &mut Silent).expect("a cycle")
+    }
+
+    /// A cycle that must go well.
+    fn sync(&self) -> SyncReport {
+        let report = self.cycle();
+        assert!(report.error.is_none(), "{:?}", report.error);
+        report
+    }
+
+    fn get(&self, table: &str, id: &str) -> Option<String> {
+        get(&self.records, table, id)
+    }
+
+    fn causes(&self) -> Vec<(QuarantineCause, String)> {
+        let rows = quarantine(self.storage.as_ref(), 0, 100).unwrap();
+        rows.into_iter().map(|(row, why)| (why.cause, row.incoming.id.to_string())).collect()
+    }
+}
+
+fn settings(name: &str) -> Settings {
+    Settings {
+        legacy_url: "http://legacy.example.org".to_owned(),
+        site_name: name.to_owned(),
+        password: PasswordHash::of_password(PASSWORD),
+        hardware_id: Some(format!("machine of {name}")),
+    }
+}
+
+impl Country {
+    fn new() -> Self {
+        let clock = Arc::new(SystemClock::new());
+        let legacy = Arc::new(LegacyServer::new(clock.clone()));
+        let world = small_world(&legacy, 2, OMS);
+        let central = End::over(Arc::new(MemoryStorage::new()), legacy.clone());
+        central.set_up(&world.central).unwrap();
+        assert_eq!(central.sync().outcome, Outcome::Done);
+        let authenticator =
+            Arc::new(sync_core::central::LegacyAuthenticator::new(central.storage.clone(), legacy.clone(), clock.clone()));
+        let server = Arc::new(Central::new(central.storage.clone(), clock, authenticator));
+        let line = Arc::new(LegacyAnd::new(legacy.clone(), Arc::new(InProcess::new(server))));
+        Self { legacy, world, line, central }
+    }
+
+    /// A new database of a site, set up and not synchronised.
+    fn fresh(&self, name: &str) -> End {
+        let end = End::over(Arc::new(MemoryStorage::new()), self.line.clone());
+        end.set_up(name).unwrap();
+        end
+    }
+
+    /// A site that has completed its first cycle.
+    fn site(&self, name: &str) -> End {
+        let end = self.fresh(name);
+        end.sync();
+        end
+    }
+}
+
+fn steps(report: &SyncReport) -> Vec<Step> {
+    report.steps.iter().map(|step| step.name).collect()
+}
+
+fn transact(id: &str, store: &str, comment: &str) -> sync_core::record::RecordData {
+    data(&format!(r#"{{"ID":"{id}","store_ID":"{store}","type":"si","comment":"{comment}"}}"#))
+}
+
+#[test]
+fn a_first_cycle_brings_everything_and_the_next_asks_little() {
+    let country = Country::new();
+    let (legacy, world) = (&country.legacy, &country.world);
+    let a = country.fresh("district_a");
+    let report = a.sync();
+    assert_eq!(
+        steps(&report),
+        [Step::Prepare, Step::PullCentral, Step::PullRemote, Step::PullV6, Step::Integrate],
+        "nothing is pushed before the site knows its stores"
+    );
+    assert!(legacy.queued("district_a").is_empty(), "all of it is acknowledged");
+    let own = &world.sites[0];
+    for (table, id) in [
+        ("item", &world.items[0]),
+        ("user", &world.users[0]),
+        ("store", &own.store_id),
+        ("transact", &own.transact_id),
+        ("clinician", &own.clinician_id),
+        ("name", &own.patients[0]),
+    ] {
+        assert!(a.get(table, id).is_some(), "{table}");
+    }
+    assert_eq!(a.get("transact", &world.sites[1].transact_id), None, "another site's");
+    assert_eq!(legacy.count(Endpoint::Initialise), 2, "the central server's and this one's");
+
+    legacy.forget_requests();
+    let report = a.sync();
+    assert_eq!((report.requests, report.pulled, report.pushed), (4, 0, 0));
+    assert_eq!(legacy.count(Endpoint::PushQueue), 0, "there is nothing to integrate");
+}
+
+#[test]
+fn the_central_server_is_a_site_of_the_legacy_server_and_leaves_out_v6() {
+    let country = Country::new();
+    let report = country.central.sync();
+    assert_eq!(steps(&report), [Step::Prepare, Step::Push, Step::PullCentral, Step::PullRemote, Step::Integrate]);
+    assert!(country.central.get("store", &country.world.sites[1].store_id).is_some());
+}
+
+#[test]
+fn whatever_breaks_in_a_first_cycle_the_next_ones_go_on() {
+    use Endpoint::{Acknowledge, CentralRecords, Initialise, PullQueue, Site, SiteStatus};
+    let faults = [
+        Fault::Unheard,
+        Fault::AnswerLost,
+        Fault::Cut(7),
+        Fault::Status(500),
+        Fault::WebPage(200),
+        Fault::NotJson,
+        Fault::Refuse(Refusal::InitialisationInProgress),
+        Fault::Refuse(Refusal::SyncIsRunning),
+        Fault::Refuse(Refusal::SomethingNew),
+    ];
+    for endpoint in [Site, Initialise, SiteStatus, CentralRecords, PullQueue, Acknowledge] {
+        for fault in &faults {
+            for takes in [Takes::NoTime, Takes::Polls(2)] {
+                let country = Country::new();
+                let a = country.fresh("district_a");
+                country.legacy.set_initialise_takes(takes);
+                // More often than a request is tried in a cycle.
+                country.legacy.plan(PlannedFault::new(endpoint, fault.clone()).of_site("district_a").times(6));
+                for _ in 0..8 {
+                    a.cycle();
+                }
+                let what = format!("{endpoint:?} {fault:?} {takes:?}");
+                let last = a.cycle();
+                assert!(last.error.is_none(), "{what}: {:?}", last.error);
+                assert!(status(a.storage.as_ref()).unwrap().initialised, "{what}");
+                assert!(country.legacy.queued("district_a").is_empty(), "{what}");
+                for patient in &country.world.sites[0].patients {
+                    assert!(a.get("name", patient).is_some(), "{what}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn an_initialisation_that_takes_long_is_waited_for_by_one_cycle_after_the_other() {
+    let country = Country::new();
+    let a = country.fresh("district_a");
+    country.legacy.set_initialise_takes(Takes::Polls(20));
+    country.legacy.plan(PlannedFault::new(Endpoint::Initialise, Fault::AnswerLost).times(1));
+    let before = country.legacy.count(Endpoint::Initialise);
+    let first = a.cycle();
+    assert!(matches!(first.error, Some(Error::InitialisationInProgress)), "{:?}", first.error);
+    // The process ends here; another one goes on.
+    let again = End::over(a.storage.clone(), country.line.clone());
+    while again.cycle().error.is_some() {}
+    assert_eq!(country.legacy.count(Endpoint::Initialise) - before, 1, "asked for once");
+    assert!(again.get("transact", &country.world.sites[0].transact_id).is_some());
+}
+
+#[test]
+fn a_queue_that_does_not_move_or_never_empties_ends_the_step_and_loses_nothing() {
+    let country = Country::new();
+    let a = country.fresh("district_a");
+    country.legacy.plan(PlannedFault::new(Endpoint::Acknowledge, Fault::AcknowledgementsLost));
+    let report = a.cycle();
+    assert!(matches!(report.error, Some(Error::QueueNotMoving)), "{:?}", report.error);
+    assert!(a.get("transact", &country.world.sites[0].transact_id).is_some(), "every record of it is here");
+    country.legacy.heal();
+    a.sync();
+
+    country.legacy.put_row("transact", "T", rows::transact("T", &country.world.sites[0].store_id, "N", 9));
+    country.legacy.plan(PlannedFault::new(Endpoint::Acknowledge, Fault::QueueNeverEmpties));
+    let report = a.sync();
+    assert!(report.warnings.iter().any(|warning| warning.contains("fills as fast as it is read")), "{report:?}");
+    assert!(a.get("transact", "T").is_some());
+    country.legacy.heal();
+    a.sync();
+    assert!(country.legacy.queued("district_a").is_empty());
+}
+
+#[test]
+fn gaps_in_the_central_change_log_are_stepped_over() {
+    for fault in [Fault::EmptyBatch(3), Fault::Window(2), Fault::OutOfOrder] {
+        let country = Country::new();
+        let a = country.site("district_a");
+        country.legacy.skip_positions(40);
+        country.legacy.put_central("item", "LATE", rows::item("LATE", "L", "Late", &country.world.units[0]));
+        let times = if matches!(fault, Fault::EmptyBatch(_)) { 3 } else { 200 };
+        country.legacy.plan(PlannedFault::new(Endpoint::CentralRecords, fault.clone()).times(times));
+        a.sync();
+        a.sync();
+        assert!(a.get("item", "LATE").is_some(), "{fault:?}");
+    }
+}
+
+#[test]
+fn records_come_as_the_legacy_server_spells_them() {
+    let country = Country::new();
+    country.legacy.set_spelling(Spelling { empty_for_null: true, numbers_as_text: true });
+    let a = country.site("district_a");
+    assert_eq!(a.causes(), [], "nothing is set aside for its spelling");
+    let stores = a.storage.read().unwrap().stores_of_site(country.world.sites[0].site_id).unwrap();
+    assert_eq!(stores.len(), 1, "a site's number may be text");
+}
+
+#[test]
+fn stores_of_the_legacy_server_itself_are_ignored_with_a_reason() {
+    let country = Country::new();
+    country.legacy.put_central("store", "SYSTEM", rows::store("SYSTEM", "N", "HIS", SiteId(1)));
+    country.legacy.put_central("store", "NAMELESS", rows::store("NAMELESS", "", "X", SiteId(3)));
+    let a = country.fresh("district_a");
+    assert_eq!(a.sync().outcome, Outcome::Done, "nothing is left behind by that");
+    assert_eq!(a.get("store", "SYSTEM"), None);
+    let ignored = |id: &str| (QuarantineCause::Ignored, id.to_owned());
+    assert_eq!(a.causes(), [ignored("SYSTEM"), ignored("NAMELESS")]);
+}
+
+#[test]
+fn what_a_host_writes_of_the_legacy_tables_reaches_the_server() {
+    let country = Country::new();
+    let own = country.world.sites[0].clone();
+    let a = country.site("district_a");
+    a.records.put("transact", [transact("new", &own.store_id, "1"), transact("gone", &own.store_id, "")]).unwrap();
+    a.records.delete("transact", &"gone".into()).unwrap();
+    a.records.put("transact", [transact("new", &own.store_id, "2")]).unwrap();
+    let other = transact("x", &country.world.sites[1].store_id, "");
+    assert_eq!(a.records.put("transact", [other]).unwrap_err().code(), "store_not_active_here");
+    let item = data(r#"{"ID":"i"}"#);
+    assert_eq!(a.records.put("item", [item.clone()]).unwrap_err().code(), "only_allowed_on_legacy");
+    assert_eq!(a.records.put("hologram", [item.clone()]).unwrap_err().code(), "unknown_table");
+    assert_eq!(a.records.put("transact", [data("[]")]).unwrap_err().code(), "bad_input");
+    assert_eq!(a.records.delete("sensor", &"i".into()).unwrap_err().code(), "not_found");
+
+    assert_eq!(status(a.storage.as_ref()).unwrap().waiting.records, 2);
+    let report = a.sync();
+    assert_eq!(report.pushed, 2);
+    let row = country.legacy.row("transact", "new").unwrap();
+    assert_eq!(row["comment"], "2");
+    assert_eq!(country.legacy.push_lengths("district_a"), [2, 0]);
+    let pushed = country.legacy.pushed("district_a");
+    assert_eq!(pushed.iter().map(|pushed| pushed.record.action).collect::<Vec<_>>(), [Action::Delete, Action::Update]);
+    assert_eq!(status(a.storage.as_ref()).unwrap().waiting.records, 0);
+    assert_eq!(a.sync().pushed, 0);
+}
+
+#[test]
+fn a_push_that_breaks_is_sent_again_and_an_edit_is_never_overwritten_before_it_arrived() {
+    for fault in [Fault::Unheard, Fault::AnswerLost, Fault::Cut(3), Fault::Status(413), Fault::IntegrationNotStarted] {
+        let country = Country::new();
+        let own = country.world.sites[0].clone();
+        let a = country.site("district_a");
+        let edited = |comment| transact(&own.transact_id, &own.store_id, comment);
+        a.records.put("transact", [edited("of the site")]).unwrap();
+        country.legacy.plan(PlannedFault::new(Endpoint::PushQueue, fault.clone()).times(5));
+        // Meanwhile somebody at the server writes an older version down.
+        country.legacy.queue("district_a", Action::Update, "transact", &own.transact_id, Some(edited_at_server()));
+        let report = a.cycle();
+        let here = a.get("transact", &own.transact_id).unwrap();
+        assert!(here.contains("of the site"), "{fault:?}: {here}");
+        if fault == Fault::Status(413) {
+            assert_eq!(a.causes(), [(QuarantineCause::Refused, own.transact_id.clone())]);
+            continue;
+        }
+        assert!(report.error.is_some(), "{fault:?}");
+        for _ in 0..4 {
+            a.cycle();
+        }
+        a.sync();
+        let there = country.legacy.row("transact", &own.transact_id).unwrap();
+        assert_eq!(there["comment"], "of the site", "{fault:?}");
+        assert!(a.get("transact", &own.transact_id).unwrap().contains("of the site"), "{fault:?}");
+    }
+}
+
+fn edited_at_server() -> serde_json::Value {
+    serde_json::json!({"ID": "x", "comment": "of the server"})
+}
+
+#[test]
+fn a_store_that_moves_is_said_at_both_ends() {
+    let country = Country::new();
+    let (a, b) = (country.site("district_a"), country.site("district_b"));
+    let store = country.world.sites[0].store_id.clone();
+    country.legacy.move_store(&store, country.world.sites[1].site_id);
+    let (lost, gained) = (a.sync(), b.sync());
+    assert!(lost.warnings.iter().any(|warning| warning.contains(&format!("any more: {store}"))), "{:?}", lost.warnings);
+    assert!(gained.warnings.iter().any(|warning| warning.contains(&format!("here: {store}"))), "{:?}", gained.warnings);
+    let refused = a.records.put("transact", [transact("x", &store, "")]).unwrap_err();
+    assert_eq!(refused.code(), "store_not_active_here");
+    b.records.put("transact", [transact("x", &store, "")]).unwrap();
+}
+
+#[test]
+fn merges_lead_everything_to_the_record_that_was_kept() {
+    let country = Country::new();
+    let own = country.world.sites[0].clone();
+    let a = country.site("district_a");
+    let [first, second, third] = [&own.patients[0], &own.patients[1], &own.patients[2]];
+    for by in [MergeBy::Central, MergeBy::Queue] {
+        // Never seen here, and before anything else of them.
+        country.legacy.merge(by, "item", "KEPT", "GONE");
+    }
+    let line = format!(r#"{{"ID":"l","item_ID":"{}","store_ID":"{}"}}"#, country.world.items[0], own.store_id);
+    a.records.put("item_line", [data(&line)]).unwrap();
+    let invoice = format!(r#"{{"ID":"t","name_ID":"{first}","store_ID":"{}"}}"#, own.store_id);
+    a.records.put("transact", [data(&invoice)]).unwrap();
+    a.sync();
+    country.legacy.merge(MergeBy::Central, "name", second, first);
+    country.legacy.merge(MergeBy::Central, "name", third, second);
+    country.legacy.merge(MergeBy::Central, "item", &country.world.items[1], &country.world.items[0]);
+    a.sync();
+    assert!(a.get("transact", "t").unwrap().contains(third.as_str()), "a merge of a merge");
+    assert!(a.get("item_line", "l").unwrap().contains(country.world.items[1].as_str()));
+    assert_eq!((a.get("name", first), a.get("name", second)), (None, None));
+    let joins = a.records.list(&"name_store_join".into(), None, 100).unwrap();
+    let of_third = joins.iter().filter(|(_, join)| join.as_str().contains(third.as_str())).count();
+    assert_eq!(of_third, 1, "one join of a store with a name is enough: {joins:?}");
+
+    // What comes later, under any of the ids.
+    let late = rows::transact("late", &own.store_id, first, 7);
+    country.legacy.put_row("transact", "late", late);
+    a.sync();
+    let late = a.get("transact", "late").unwrap();
+    assert!(late.contains(third.as_str()) && !late.contains(first.as_str()), "{late}");
+    assert_eq!(a.causes(), []);
+    assert_eq!(a.sync().pushed, 0, "what was rewritten here is no edit of this site");
+}
+
+#[test]
+fn a_merge_round_and_round_ends() {
+    let country = Country::new();
+    let own = country.world.sites[0].clone();
+    let a = country.site("district_a");
+    let [first, second, third] = [&own.patients[0], &own.patients[1], &own.patients[2]];
+    for (keep, delete) in [(second, first), (first, second), (third, second), (first, third), (first, first)] {
+        country.legacy.merge(MergeBy::Central, "name", keep, delete);
+        a.sync();
+    }
+    let late = rows::transact("late", &own.store_id, second, 7);
+    country.legacy.put_row("transact", "late", late);
+    a.sync();
+    assert!(a.get("transact", "late").unwrap().contains(third.as_str()));
+}
+
+#[test]
+fn a_database_put_back_from_a_backup_asks_for_its_queue_again() {
+    let country = Country::new();
+    let own = country.world.sites[0].clone();
+    let a = country.site("district_a");
+    a.records.put("transact", [transact("mine", &own.store_id, "of the backup")]).unwrap();
+    let backup = a.storage.backup();
+    a.sync();
+    a.records.put("transact", [transact("mine", &own.store_id, "later")]).unwrap();
+    country.legacy.put_row("transact", "theirs", rows::transact("theirs", &own.store_id, "N", 9));
+    a.sync();
+    assert!(a.get("transact", "theirs").is_some());
+    a.storage.restore(&backup);
+    assert_eq!(a.get("transact", "theirs"), None);
+    a.sync();
+    a.sync();
+    assert!(a.get("transact", "theirs").is_some(), "it was acknowledged, and is asked for again");
+    assert!(a.get("transact", "mine").unwrap().contains("later"), "the backup undoes nothing");
+    assert_eq!(country.legacy.row("transact", "mine").unwrap()["comment"], "later");
+}
+
+#[test]
+fn a_database_is_never_pointed_to_another_site() {
+    let country = Country::new();
+    let a = country.site("district_a");
+    let before = a.records.counts().unwrap();
+    assert_eq!(a.set_up("district_b").unwrap_err().code(), "other_site");
+    let elsewhere = Arc::new(LegacyServer::new(Arc::new(SystemClock::new())));
+    small_world(&elsewhere, 1, OMS);
+    elsewhere.change_site("district_a", |site| site.uuid = "ANOTHER".to_owned());
+    let moved = End::over(a.storage.clone(), elsewhere);
+    assert_eq!(moved.set_up("district_a").unwrap_err().code(), "other_site");
+    assert_eq!(a.records.counts().unwrap(), before);
+    let site = a.storage.read().unwrap().state(key::SITE_NAME).unwrap();
+    assert_eq!(site.as_deref(), Some("district_a"));
+    a.sync();
+}
