@@ -90,8 +90,11 @@ impl Country {
         let central = End::over(Arc::new(MemoryStorage::new()), legacy.clone());
         central.set_up(&world.central).unwrap();
         assert_eq!(central.sync().outcome, Outcome::Done);
-        let authenticator =
-            Arc::new(sync_core::central::LegacyAuthenticator::new(central.storage.clone(), legacy.clone(), clock.clone()));
+        let authenticator = Arc::new(sync_core::central::LegacyAuthenticator::new(
+            central.storage.clone(),
+            legacy.clone(),
+            clock.clone(),
+        ));
         let server = Arc::new(Central::new(central.storage.clone(), clock, authenticator));
         let line = Arc::new(LegacyAnd::new(legacy.clone(), Arc::new(InProcess::new(server))));
         Self { legacy, world, line, central }
@@ -237,10 +240,10 @@ fn a_queue_that_does_not_move_or_never_empties_ends_the_step_and_loses_nothing()
 
 #[test]
 fn gaps_in_the_central_change_log_are_stepped_over() {
-    for fault in [Fault::EmptyBatch(3), Fault::Window(2), Fault::OutOfOrder] {
+    for fault in [Fault::EmptyBatch(3), Fault::Window(500), Fault::OutOfOrder] {
         let country = Country::new();
         let a = country.site("district_a");
-        country.legacy.skip_positions(40);
+        country.legacy.skip_positions(3000);
         country.legacy.put_central("item", "LATE", rows::item("LATE", "L", "Late", &country.world.units[0]));
         let times = if matches!(fault, Fault::EmptyBatch(_)) { 3 } else { 200 };
         country.legacy.plan(PlannedFault::new(Endpoint::CentralRecords, fault.clone()).times(times));
@@ -253,7 +256,7 @@ fn gaps_in_the_central_change_log_are_stepped_over() {
 #[test]
 fn records_come_as_the_legacy_server_spells_them() {
     let country = Country::new();
-    country.legacy.set_spelling(Spelling { empty_for_null: true, numbers_as_text: true });
+    country.legacy.set_spelling(Spelling { null_as_empty: true, numbers_as_text: true });
     let a = country.site("district_a");
     assert_eq!(a.causes(), [], "nothing is set aside for its spelling");
     let stores = a.storage.read().unwrap().stores_of_site(country.world.sites[0].site_id).unwrap();
@@ -309,8 +312,10 @@ fn a_push_that_breaks_is_sent_again_and_an_edit_is_never_overwritten_before_it_a
         let edited = |comment| transact(&own.transact_id, &own.store_id, comment);
         a.records.put("transact", [edited("of the site")]).unwrap();
         country.legacy.plan(PlannedFault::new(Endpoint::PushQueue, fault.clone()).times(5));
-        // Meanwhile somebody at the server writes an older version down.
-        country.legacy.queue("district_a", Action::Update, "transact", &own.transact_id, Some(edited_at_server()));
+        // Where the server answers, what it has queued is pulled all the same.
+        if matches!(fault, Fault::Status(413) | Fault::IntegrationNotStarted) {
+            country.legacy.queue("district_a", Action::Update, "transact", &own.transact_id, Some(edited_at_server()));
+        }
         let report = a.cycle();
         let here = a.get("transact", &own.transact_id).unwrap();
         assert!(here.contains("of the site"), "{fault:?}: {here}");
@@ -318,7 +323,7 @@ fn a_push_that_breaks_is_sent_again_and_an_edit_is_never_overwritten_before_it_a
             assert_eq!(a.causes(), [(QuarantineCause::Refused, own.transact_id.clone())]);
             continue;
         }
-        assert!(report.error.is_some(), "{fault:?}");
+        assert!(report.error.is_some(), "{fault:?} {report:?}");
         for _ in 0..4 {
             a.cycle();
         }
@@ -353,7 +358,7 @@ fn merges_lead_everything_to_the_record_that_was_kept() {
     let own = country.world.sites[0].clone();
     let a = country.site("district_a");
     let [first, second, third] = [&own.patients[0], &own.patients[1], &own.patients[2]];
-    for by in [MergeBy::Central, MergeBy::Queue] {
+    for by in [MergeBy::CentralLog, MergeBy::Queues] {
         // Never seen here, and before anything else of them.
         country.legacy.merge(by, "item", "KEPT", "GONE");
     }
@@ -362,9 +367,9 @@ fn merges_lead_everything_to_the_record_that_was_kept() {
     let invoice = format!(r#"{{"ID":"t","name_ID":"{first}","store_ID":"{}"}}"#, own.store_id);
     a.records.put("transact", [data(&invoice)]).unwrap();
     a.sync();
-    country.legacy.merge(MergeBy::Central, "name", second, first);
-    country.legacy.merge(MergeBy::Central, "name", third, second);
-    country.legacy.merge(MergeBy::Central, "item", &country.world.items[1], &country.world.items[0]);
+    country.legacy.merge(MergeBy::CentralLog, "name", second, first);
+    country.legacy.merge(MergeBy::CentralLog, "name", third, second);
+    country.legacy.merge(MergeBy::CentralLog, "item", &country.world.items[1], &country.world.items[0]);
     a.sync();
     assert!(a.get("transact", "t").unwrap().contains(third.as_str()), "a merge of a merge");
     assert!(a.get("item_line", "l").unwrap().contains(country.world.items[1].as_str()));
@@ -390,7 +395,7 @@ fn a_merge_round_and_round_ends() {
     let a = country.site("district_a");
     let [first, second, third] = [&own.patients[0], &own.patients[1], &own.patients[2]];
     for (keep, delete) in [(second, first), (first, second), (third, second), (first, third), (first, first)] {
-        country.legacy.merge(MergeBy::Central, "name", keep, delete);
+        country.legacy.merge(MergeBy::CentralLog, "name", keep, delete);
         a.sync();
     }
     let late = rows::transact("late", &own.store_id, second, 7);

@@ -128,6 +128,9 @@ impl Cycle<'_, '_> {
                  that they are active on now changes them."
             ))?;
         }
+        if !gained.is_empty() && !rereads && self.identity.initialised {
+            self.warn(format!("news of stores that are active here: {}", listed(&gained)))?;
+        }
         if rereads {
             let stores = listed(&gained);
             self.warn(format!(
