@@ -66,7 +66,7 @@ fn a_first_sync_brings_what_central_has_for_the_site_and_no_more(central: Centra
     assert!(a.get("store", "STORE_a").is_some(), "stores come as central data of the legacy side");
     assert_eq!(
         report.steps.iter().map(|s| s.name).collect::<Vec<_>>(),
-        [Step::Prepare, Step::PullCentral, Step::PullV6, Step::Integrate]
+        [Step::Prepare, Step::PullCentral, Step::PullRemote, Step::PullV6, Step::Integrate]
     );
 }
 

@@ -45,7 +45,12 @@ fn a_store_that_moves_brings_its_records_and_comes_back_with_them() {
     move_store(&central, "STORE_a", "a");
     a.sync();
     assert!(a.get("asset", "x").unwrap().contains("of b"));
-    assert!(b.sync().warnings.is_empty(), "a store that leaves is no reason to read again");
+    let warnings = b.sync().warnings;
+    assert!(
+        warnings.iter().all(|warning| !warning.contains("read again")),
+        "a store that leaves is no reason to: {warnings:?}"
+    );
+    assert!(warnings[0].contains("not active here any more: STORE_a"), "{warnings:?}");
 }
 
 #[test]

@@ -322,8 +322,12 @@ pub fn quarantine_is_counted_by_cause_and_paged(make: Make<'_>) {
         }
     }
     read(&storage, |txn| {
-        let counts =
-            [(QuarantineCause::Refused, 1), (QuarantineCause::Unsupported, 2), (QuarantineCause::Malformed, 3)];
+        let counts = [
+            (QuarantineCause::Refused, 1),
+            (QuarantineCause::Unsupported, 2),
+            (QuarantineCause::Malformed, 3),
+            (QuarantineCause::Ignored, 4),
+        ];
         assert_eq!(txn.quarantine_counts().unwrap(), counts);
         let mut paged: Vec<Buffered> = Vec::new();
         loop {
@@ -333,6 +337,6 @@ pub fn quarantine_is_counted_by_cause_and_paged(make: Make<'_>) {
             }
             paged.extend(page.into_iter().map(|(row, _)| row));
         }
-        assert_eq!(ids(&paged), ["10", "20", "21", "30", "31", "32"]);
+        assert_eq!(ids(&paged), ["10", "20", "21", "30", "31", "32", "40", "41", "42", "43"]);
     });
 }
