@@ -223,7 +223,7 @@ fn initialising_queues_what_belongs_to_the_site() {
     let mut patients = site.patients.clone();
     patients.extend(test.world.shared_patient.clone());
     assert_eq!(of("name"), patients);
-    assert_eq!(of("transact"), [site.transact_id.clone()]);
+    assert_eq!(of("transact"), std::slice::from_ref(&site.transact_id));
     assert_eq!((of("trans_line").len(), of("clinician").len(), of("name_store_join").len()), (2, 1, 5));
     let ids = |records: Vec<LegacyRecord>| records.into_iter().map(|r| (r.table, r.id)).collect::<Vec<_>>();
     assert_eq!(drained, ids(test.server.rows_of_site(site.site_id)));
