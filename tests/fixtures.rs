@@ -4,6 +4,7 @@
 
 mod central_answers;
 mod examples;
+mod legacy_server;
 mod records;
 mod requests;
 mod responses;

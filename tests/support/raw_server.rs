@@ -1,6 +1,6 @@
 //! A scripted HTTP/1.1 server on a loopback socket, for the answers that no sound server gives.
 //!
-//! It stands before a real [`Central`]: what no script is about, central answers. Each connection is one exchange.
+//! It stands before a real [`Central`] or the stand-in [`LegacyServer`]: what no script is about, that answers. Each connection is one exchange.
 
 use std::collections::VecDeque;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use sync_core::Central;
+use sync_core::testing::legacy_server::{self, LegacyServer};
 use sync_core::transport::{HttpRequest, HttpResponse, Method};
 
 /// What is made of a request.
@@ -74,8 +75,15 @@ struct Script {
     seen: Vec<Seen>,
 }
 
+/// Who answers what no script is about.
+enum Behind {
+    Nobody,
+    Central(Arc<Central>),
+    Legacy(Arc<LegacyServer>),
+}
+
 struct Shared {
-    behind: Option<Arc<Central>>,
+    behind: Behind,
     script: Mutex<Script>,
     stopped: AtomicBool,
 }
@@ -95,15 +103,20 @@ pub struct RawServer {
 impl RawServer {
     /// A server before this central.
     pub fn before(central: Arc<Central>) -> Self {
-        Self::start(Some(central))
+        Self::start(Behind::Central(central))
+    }
+
+    /// A server before this legacy server, whose planned faults happen on the line.
+    pub fn before_legacy(legacy: Arc<LegacyServer>) -> Self {
+        Self::start(Behind::Legacy(legacy))
     }
 
     /// A server that knows nothing but its script.
     pub fn alone() -> Self {
-        Self::start(None)
+        Self::start(Behind::Nobody)
     }
 
-    fn start(behind: Option<Arc<Central>>) -> Self {
+    fn start(behind: Behind) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
         let address = listener.local_addr().expect("an address");
         let shared = Arc::new(Shared { behind, script: Mutex::default(), stopped: AtomicBool::new(false) });
@@ -187,8 +200,14 @@ fn serve(stream: &TcpStream, shared: &Shared) -> std::io::Result<()> {
     reader.read_exact(&mut request.body)?;
     match reply {
         None => match &shared.behind {
-            None => send(stream, &HttpResponse::text(404, ""), 0),
-            Some(central) => {
+            Behind::Nobody => send(stream, &HttpResponse::text(404, ""), 0),
+            Behind::Legacy(legacy) => match legacy.reply(&request) {
+                legacy_server::Reply::Whole(response) => send(stream, &response, response.body.len()),
+                legacy_server::Reply::Cut(response, sent) => send(stream, &response, sent),
+                // Until the other end has waited enough and goes.
+                legacy_server::Reply::Nothing => reader.read_exact(&mut [0]),
+            },
+            Behind::Central(central) => {
                 let response = central.handle(&request);
                 // As the thread would that a server has for it; a failure stays queued.
                 let _ = central.integrate_waiting();
