@@ -1,0 +1,60 @@
+//! `load`: what a central server bears, in figures.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use sync_load::{Plan, run};
+
+const USAGE: &str = "\
+load [--program PATH] [--sites N] [--rows N] [--rate N] [--seconds T] [--at-once N] [--active N]
+
+Starts a central server on this machine over a fresh database, and plays sites that push and pull over HTTP.
+
+--program   the program oms-sync; by default the one beside this program
+--sites     how many sites and stores central has (40000)
+--rows      how many rows its changelog has (1000000)
+--rate      how many exchanges begin in a second (133); 0: the next as soon as one has ended
+--seconds   how long exchanges begin (30)
+--at-once   how many exchanges run at once at the most (64)
+--active    how many different sites come (the rate times the seconds; 1000 at rate 0)";
+
+fn parse() -> Option<Plan> {
+    let beside = std::env::current_exe().ok()?.with_file_name(format!("oms-sync{}", std::env::consts::EXE_SUFFIX));
+    let mut plan = Plan::of_a_country(beside);
+    let mut active = None;
+    let mut words = std::env::args().skip(1);
+    while let Some(word) = words.next() {
+        let value = words.next()?;
+        let number = || value.parse::<u64>().ok();
+        match word.as_str() {
+            "--program" => plan.program = PathBuf::from(value),
+            "--sites" => plan.sites = number()?,
+            "--rows" => plan.rows = number()?,
+            "--rate" => plan.rate = number()?,
+            "--seconds" => plan.seconds = number()?,
+            "--at-once" => plan.at_once = usize::try_from(number()?).ok()?,
+            "--active" => active = number(),
+            _ => return None,
+        }
+    }
+    plan.active = active.unwrap_or(if plan.rate == 0 { 1000 } else { plan.rate * plan.seconds });
+    (plan.sites > 0).then_some(plan)
+}
+
+fn main() -> ExitCode {
+    let Some(plan) = parse() else {
+        eprintln!("{USAGE}");
+        return ExitCode::from(2);
+    };
+    match run(&plan) {
+        Ok(figures) => {
+            println!("{} sites, {} rows, {} exchanges a second asked for", plan.sites, plan.rows, plan.rate);
+            print!("{figures}");
+            if figures.errors.is_empty() && figures.missing == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
