@@ -1,6 +1,7 @@
 //! The tests of the whole, in one binary that links fast.
 
 mod bad_input;
+mod central_access;
 mod contracts;
 mod cycle;
 mod errors;
