@@ -133,7 +133,7 @@ fn a_central_server_starts_and_works_while_the_legacy_server_is_away() {
     init(&desk, "central.sqlite", &legacy, "central", "pw").ends(0);
     // Its address is in the database; nobody listens there from now on.
     let gone = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("an address");
-    let storage = sync_core::storage::SqliteStorage::open(&desk.path("central.sqlite")).expect("a database");
+    let storage = sync_core::storage::SqliteStorage::open(desk.path("central.sqlite")).expect("a database");
     let txn = sync_core::storage::Storage::write(&storage).expect("a transaction");
     txn.set_state(sync_core::storage::key::LEGACY_URL, &format!("http://{gone}")).expect("written");
     txn.commit().expect("committed");

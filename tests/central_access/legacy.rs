@@ -14,11 +14,12 @@ use sync_tests::world::PASSWORD;
 use super::{TestClock, credentials, credentials_of, json, pull_request, refusal, status_request};
 
 type Answer = Result<HttpResponse, TransportError>;
+type Answers = dyn Fn(&HttpRequest) -> Answer + Send + Sync;
 
 /// A legacy server that answers as it is told.
 struct Legacy {
     asked: Mutex<Vec<HttpRequest>>,
-    answer: Mutex<Arc<dyn Fn(&HttpRequest) -> Answer + Send + Sync>>,
+    answer: Mutex<Arc<Answers>>,
 }
 
 impl Transport for Legacy {
@@ -144,7 +145,7 @@ fn the_answer_says_which_server_is_at_fault_and_nothing_of_it_is_remembered() {
     let page = |status: u16| move |_: &HttpRequest| Ok(HttpResponse::text(status, "<html>Log in</html>"));
     let bench = bench();
     let hash = PasswordHash::of_password(PASSWORD);
-    let faults: Vec<(&str, Box<dyn Fn(&HttpRequest) -> Answer + Send + Sync>, bool)> = vec![
+    let faults: Vec<(&str, Box<Answers>, bool)> = vec![
         ("no legacy server", Box::new(line(TransportError::Unreachable)), true),
         ("a slow one", Box::new(line(TransportError::TimedOut)), true),
         ("one that hangs up", Box::new(line(TransportError::CutOff)), true),

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use sync_core::protocol::PasswordHash;
 use sync_core::record::StoreId;
 use sync_core::transport::Method;
-use sync_tests::capture::{Capture, captures};
+use sync_tests::capture::captures;
 use sync_tests::world::{CentralEnd, Kind};
 
 /// Questions that a site asks before it has a role, of a server that says that the site is the central one.
@@ -56,19 +56,16 @@ fn what_a_real_site_asks_first_is_answered_in_the_same_shape() {
     let end = end();
     let captures = captures(&["v5"]);
     assert!(captures.len() >= 9);
-    for Capture { name, response, status, .. } in captures.iter().map(|capture| {
+    for capture in &captures {
         let ours = end.central.handle(&capture.http_request());
-        let theirs: Value = serde_json::from_str(capture.response.json()).unwrap();
         let said = String::from_utf8_lossy(&ours.body).into_owned();
         assert_eq!(ours.status, capture.status, "{}: {said}", capture.name);
-        let ours: Value = serde_json::from_str(&said).unwrap();
+        let (ours, theirs): (Value, Value) =
+            (serde_json::from_str(&said).unwrap(), serde_json::from_str(capture.response.json()).unwrap());
         same_shape(&ours, &theirs, &capture.name);
         if !OF_THE_CENTRAL_SITE.contains(&capture.stem()) && !capture.stem().starts_with("central-records") {
             assert_eq!(ours, theirs, "{}", capture.name);
         }
-        capture
-    }) {
-        assert!(*status == 200 && !response.as_str().is_empty(), "{name}");
     }
 }
 
@@ -113,5 +110,5 @@ fn a_site_is_initialised_against_this_server_alone() {
     assert!(site.get("store", "STORE_a").is_some());
     let status = sync_core::status(site.storage.as_ref()).unwrap();
     assert!(status.initialised && status.role == Some("remote"));
-    assert_eq!(end.sites.list().unwrap()[0].last_pull_at.is_some(), true);
+    assert!(end.sites.list().unwrap()[0].last_pull_at.is_some());
 }
