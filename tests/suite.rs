@@ -2,6 +2,7 @@
 
 mod at_once;
 mod bad_input;
+mod central_access;
 mod contracts;
 mod cycle;
 mod errors;

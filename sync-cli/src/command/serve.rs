@@ -3,7 +3,6 @@
 use std::io::Write as _;
 use std::net::TcpListener;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -30,12 +29,14 @@ pub(super) fn run(args: &Args, options: &Serve, out: &Output) -> Result<Ended, F
         Authentication::Legacy => legacy(args, options, out)?,
     };
     let server = start(central, listener, out)?;
-    let cycles = site.map(|site| std::thread::spawn(move || cycles(&site)));
+    // Ends with the program, wherever it is: what is open then is taken back.
+    if let Some(site) = site {
+        std::thread::spawn(move || cycles(&site));
+    }
     while !interrupted() {
         std::thread::sleep(Duration::from_millis(100));
     }
     server.stop();
-    cycles.map(JoinHandle::join);
     Ok(Ended::Done)
 }
 
@@ -102,16 +103,12 @@ fn warn<'c>(concerns: impl Iterator<Item = &'c Concern>, out: &Output) {
 }
 
 /// Brings stores, names and this server's own role from the legacy server, until a signal comes. What fails is told, and
-/// tried again next time. At first it also asks at the address that sites are told whether this server answers there.
+/// tried again next time. After the first time it also asks at the address that sites are told whether this server answers there.
 fn cycles(site: &Site) {
     let say = |text: String| {
         let _ = writeln!(std::io::stderr(), "{text}");
     };
-    if let Err(error) = site.probe_central(&mut until_interrupted)
-        && !interrupted()
-    {
-        say(format!("warning: sites may not find this server: [{}] {error}", error.code()));
-    }
+    let mut is_first = true;
     while !interrupted() {
         let began = Instant::now();
         match site.sync(&SyncOptions::default(), &mut until_interrupted) {
@@ -124,6 +121,12 @@ fn cycles(site: &Site) {
                 }
             }
             Err(error) => say(format!("asking the legacy server failed: [{}] {error}", error.code())),
+        }
+        if std::mem::take(&mut is_first)
+            && let Err(error) = site.probe_central(&mut until_interrupted)
+            && !interrupted()
+        {
+            say(format!("warning: sites may not find this server: [{}] {error}", error.code()));
         }
         while began.elapsed() < INTERVAL && !interrupted() {
             std::thread::sleep(Duration::from_millis(100));

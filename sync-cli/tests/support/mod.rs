@@ -120,7 +120,12 @@ impl Desk {
 
     /// Starts `serve` over a database on a free port.
     pub(crate) fn serve(&self, db: &str) -> Server {
-        let args = ["--db", db, "serve", "--json", "--listen", "127.0.0.1:0"];
+        self.serve_with(db, &[])
+    }
+
+    /// The same with more flags.
+    pub(crate) fn serve_with(&self, db: &str, more: &[&str]) -> Server {
+        let args = [&["--db", db, "serve", "--json", "--listen", "127.0.0.1:0"], more].concat();
         let mut child = self.start(&mut self.command(&args));
         let mut out = BufReader::new(child.stdout.take().expect("a pipe"));
         let mut line = String::new();

@@ -12,7 +12,14 @@ const REGAINED: Duration = Duration::from_secs(30);
 /// The most pairs of a site and an address that are remembered.
 const PAIRS_MAX: usize = 20_000;
 
+/// The most characters of a name that count: a name is what somebody sent.
+const NAME_MAX: usize = 255;
+
 type Pair = (String, Option<IpAddr>);
+
+fn pair(site: &str, from: Option<IpAddr>) -> Pair {
+    (site.chars().take(NAME_MAX).collect(), from)
+}
 
 /// The refused attempts of each site name from each address.
 #[derive(Debug, Default)]
@@ -40,7 +47,7 @@ impl Attempts {
     /// How long this site has to wait before it may try again from this address; `None` if it may now.
     pub(super) fn wait(&self, site: &str, from: Option<IpAddr>, now: Duration) -> Option<Duration> {
         let pairs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let refused = pairs.get(&(site.to_owned(), from))?.now(now);
+        let refused = pairs.get(&pair(site, from))?.now(now);
         (refused.count >= FREE).then(|| (refused.at + REGAINED).saturating_sub(now))
     }
 
@@ -53,7 +60,7 @@ impl Attempts {
         if pairs.len() >= PAIRS_MAX {
             pairs.clear();
         }
-        let refused = pairs.entry((site.to_owned(), from)).or_insert(Refused { count: 0, at: now });
+        let refused = pairs.entry(pair(site, from)).or_insert(Refused { count: 0, at: now });
         let before = refused.now(now);
         *refused = Refused { count: before.count.saturating_add(1).min(FREE), ..before };
     }
@@ -89,6 +96,8 @@ mod tests {
         for number in 0..PAIRS_MAX + 10 {
             attempts.refused(&number.to_string(), None, Duration::ZERO);
         }
-        assert!(attempts.0.lock().unwrap().len() <= PAIRS_MAX);
+        attempts.refused(&"x".repeat(1_000_000), None, Duration::ZERO);
+        let pairs = attempts.0.lock().unwrap();
+        assert!(pairs.len() <= PAIRS_MAX && pairs.keys().all(|(name, _)| name.len() <= NAME_MAX));
     }
 }

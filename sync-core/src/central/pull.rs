@@ -108,11 +108,11 @@ impl Central {
             if !is_pulled(&row) || is_written_again(txn, selection, &row)? {
                 continue;
             }
-            let Some(element) = outgoing::element(row, data) else { continue };
-            let cursor = element.cursor;
-            match dialect.write(element) {
-                Ok(element) => records.push(element),
-                Err(_) => unreadable.push(cursor),
+            let cursor = row.cursor;
+            match outgoing::element(row, data).map(|element| dialect.write(element)) {
+                Some(Ok(element)) => records.push(element),
+                Some(Err(_)) => unreadable.push(cursor),
+                None => {}
             }
         }
         let lost_history = Lost::all(txn)?;

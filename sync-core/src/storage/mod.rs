@@ -247,7 +247,7 @@ pub enum Selection {
 }
 
 /// A site in the local list that central keeps where no legacy server does.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct SiteEntry {
     /// Its number.
     pub id: SiteId,
@@ -261,6 +261,13 @@ pub struct SiteEntry {
     pub hardware_id: Option<String>,
     /// When it last completed a pull.
     pub last_pull_at: Option<Timestamp>,
+}
+
+impl std::fmt::Debug for SiteEntry {
+    /// Shows number and name only.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SiteEntry").field("id", &self.id).field("name", &self.name).finish_non_exhaustive()
+    }
 }
 
 /// One cycle in the sync log.

@@ -192,6 +192,8 @@ pub(super) fn requests() -> Vec<Vec<u8>> {
         "POST /central/sync/pull\n\n{{\"cursor\":0,\"batchSize\":3,\"syncV5Settings\":{CREDENTIALS},\"isInitialised\":false,\"syncV6Version\":5}}"
     );
     seeds.push(pull.clone().into_bytes());
+    let join = format!(r#"{{"id":"j","nameId":"p","storeId":"STORE_SITE_B","syncV5Settings":{CREDENTIALS}}}"#);
+    seeds.push(format!("POST /central/name-store-join\n\n{join}").into_bytes());
     let delete = r#"{"cursor":1,"record":{"tableName":"asset","recordId":"of_b","action":"Delete"}}"#.to_owned();
     let take = r#"{"cursor":2,"record":{"tableName":"asset","recordId":"of_c","action":"Update","recordData":{"id":"of_c","store_id":"STORE_SITE_B","created_datetime":"2025-01-01T00:00:00","modified_datetime":"2025-01-01T00:00:00"}}}"#.to_owned();
     let class = r#"{"cursor":3,"record":{"tableName":"asset_class","recordId":"class","action":"Delete"}}"#.to_owned();

@@ -1,0 +1,158 @@
+//! A central server beside a legacy server: the program over real HTTP, the legacy server a small stand-in.
+
+#[allow(dead_code, reason = "each test binary uses a part of it")]
+mod support;
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use sync_core::protocol::PasswordHash;
+use sync_core::protocol::v5::SiteHeaders;
+
+use self::support::{Desk, HARDWARE_ID, PASSWORD, Said};
+
+/// Answers who a site is, and has one store for each: that of the central server in store mode.
+struct Legacy {
+    address: String,
+    central_url: Arc<Mutex<String>>,
+}
+
+impl Legacy {
+    fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = format!("http://{}", listener.local_addr().expect("an address"));
+        let central_url = Arc::<Mutex<String>>::default();
+        let url = central_url.clone();
+        // Ends with the test's process.
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let url = url.lock().expect("nobody panicked").clone();
+                std::thread::spawn(move || answer(stream, &url));
+            }
+        });
+        Self { address, central_url }
+    }
+
+    fn tell(&self, central_url: &str) {
+        *self.central_url.lock().expect("nobody panicked") = central_url.to_owned();
+    }
+}
+
+/// Answers what comes over one connection.
+fn answer(mut stream: TcpStream, central_url: &str) {
+    let mut lines = BufReader::new(stream.try_clone().expect("a handle")).lines();
+    let Some(Ok(request)) = lines.next() else { return };
+    let mut headers = Vec::new();
+    for line in lines.map_while(Result::ok).take_while(|line| !line.is_empty()) {
+        if let Some((name, value)) = line.split_once(": ") {
+            headers.push((name.to_ascii_lowercase(), value.to_owned()));
+        }
+    }
+    let find = |name: &str| headers.iter().find(|(header, _)| header == name).map(|(_, value)| value.as_str());
+    let site = SiteHeaders::from_headers(find).filter(|site| site.password == PasswordHash::of_password(PASSWORD));
+    let number = match site.as_ref().map(|site| site.site_name.as_str()) {
+        Some("central") => 2,
+        Some("clinic") => 3,
+        _ => 0,
+    };
+    let (status, body) = match number {
+        0 => {
+            ("401 Unauthorized", r#"{"error":{"code":"site_incorrect_password","message":"x","data":null}}"#.to_owned())
+        }
+        _ if request.contains("/sync/v5/site ") => {
+            let is_central = number == 2;
+            (
+                "200 OK",
+                format!(
+                    r#"{{"id":"UUID{number}","siteId":{number},"code":"c","name":"n","initialisationStatus":"completed","isOmSupplyCentralServer":{is_central},"omSupplyCentralServerUrl":"{central_url}","mSupplyCentralSiteId":1}}"#
+                ),
+            )
+        }
+        _ if request.contains("cursor=0&") => {
+            let store = |id: u64, site: u64, mode: &str| {
+                format!(
+                    r#"{{"ID":{id},"tableName":"store","recordId":"S{site}","action":"insert","recordData":{{"ID":"S{site}","name_ID":"N","code":"S{site}","sync_id_remote_site":{site},"store_mode":"{mode}"}}}}"#
+                )
+            };
+            let data = [store(1, 2, "store"), store(2, 3, "store")].join(",");
+            ("200 OK", format!(r#"{{"maxCursor":2,"data":[{data}]}}"#))
+        }
+        _ => ("200 OK", r#"{"maxCursor":2,"data":[]}"#.to_owned()),
+    };
+    let head = format!(
+        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+        body.len()
+    );
+    let _ = stream.write_all(format!("{head}{body}").as_bytes());
+}
+
+fn init(desk: &Desk, db: &str, legacy: &Legacy, site: &str, password: &str) -> Said {
+    let from = ["--site", site, "--password-file", password, "--hardware-id", HARDWARE_ID];
+    desk.run(&[&["--db", db, "init", "--json", "--legacy-url", &legacy.address][..], &from].concat())
+}
+
+#[test]
+fn a_central_server_beside_a_legacy_server() {
+    let (desk, legacy) = (Desk::new(), Legacy::start());
+    init(&desk, "central.sqlite", &legacy, "central", "pw").ends(0);
+    desk.run(&["--db", "central.sqlite", "sync", "--json", "-q"]).ends(0);
+
+    // Sites are told of no address, and its own store is in the wrong mode: both are said, and it works.
+    let status = desk.run(&["--db", "central.sqlite", "status", "--json"]).ends(0).json();
+    assert_eq!(status["role"], "central");
+    let codes: Vec<&str> = status["concerns"].as_array().unwrap().iter().filter_map(|c| c["code"].as_str()).collect();
+    assert_eq!(codes, ["own_url_unusable", "store_not_in_dispensary_mode"]);
+    let said = desk.run(&["--db", "central.sqlite", "status"]).ends(0);
+    assert!(said.out.contains("store S2 (S2) on the central server is in store mode"), "{said:?}");
+
+    let server = desk.serve_with("central.sqlite", &["--auth", "legacy"]);
+    legacy.tell(&server.address);
+    init(&desk, "site.sqlite", &legacy, "clinic", "wrong").ends(3);
+    init(&desk, "site.sqlite", &legacy, "clinic", "pw").ends(0);
+    desk.run(&["--db", "site.sqlite", "sync", "--json", "-q"]).ends(0);
+    let at = "2026-11-23T08:00:00";
+    let asset = format!(r#"{{"id":"x","store_id":"S3","created_datetime":"{at}","modified_datetime":"{at}"}}"#);
+    desk.feed(&["--db", "site.sqlite", "records", "put", "asset"], &asset).ends(0);
+    desk.run(&["--db", "site.sqlite", "sync", "--json", "-q"]).ends(0);
+    let said = server.stop();
+    assert!(said.err.contains("warning: store S2 (S2)"), "{said:?}");
+    desk.run(&["--db", "central.sqlite", "records", "get", "asset", "x"]).ends(0);
+
+    let refused = desk.run(&["--db", "site.sqlite", "serve", "--json", "--listen", "127.0.0.1:0", "--auth", "legacy"]);
+    assert_eq!(refused.ends(3).error().0, "wrong_role");
+    let args = ["--db", "central.sqlite", "serve", "--json", "--listen", "127.0.0.1:0", "--auth", "legacy"];
+    let refused = desk.run(&[&args[..], &["--public-url", "http://x/"]].concat());
+    assert_eq!(refused.ends(2).error().0, "bad_input");
+}
+
+#[test]
+fn a_central_server_starts_and_works_while_the_legacy_server_is_away() {
+    let (desk, legacy) = (Desk::new(), Legacy::start());
+    init(&desk, "central.sqlite", &legacy, "central", "pw").ends(0);
+    // Its address is in the database; nobody listens there from now on.
+    let gone = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("an address");
+    let storage = sync_core::storage::SqliteStorage::open(desk.path("central.sqlite")).expect("a database");
+    let txn = sync_core::storage::Storage::write(&storage).expect("a transaction");
+    txn.set_state(sync_core::storage::key::LEGACY_URL, &format!("http://{gone}")).expect("written");
+    txn.commit().expect("committed");
+    drop(storage);
+    let server = desk.serve_with("central.sqlite", &["--auth", "legacy"]);
+    let mut stream = TcpStream::connect(server.address.trim_start_matches("http://")).expect("it listens");
+    stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a limit");
+    let hash = PasswordHash::of_password(PASSWORD);
+    let body = format!(
+        r#"{{"syncV5Settings":{{"serverUrl":"","username":"clinic","passwordSha256":"{}","siteUuid":"m","appVersion":"2.19.0","appName":"x","syncVersion":"14"}},"syncV6Version":5}}"#,
+        hash.expose()
+    );
+    let head = format!(
+        "POST /central/sync/site_status HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(format!("{head}{body}").as_bytes()).expect("sent");
+    let said: Vec<String> = BufReader::new(stream).lines().map_while(Result::ok).collect();
+    assert!(said.join("\n").contains("Connection problem"), "{said:?}");
+    let said = server.stop();
+    assert!(said.err.contains("going on with what the legacy server said before"), "{said:?}");
+}

@@ -1,0 +1,102 @@
+//! Which part a database plays, and what its keeper is told.
+
+use std::sync::{Arc, Mutex};
+
+use sync_core::central::Concern;
+use sync_core::storage::{MemoryStorage, Storage};
+use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
+use sync_core::{Records, Role, Silent, Site, SyncOptions, SystemClock, status};
+use sync_tests::world::{asset, get, settings};
+
+/// A legacy server that says what it is told of a site, and has these stores.
+struct Legacy {
+    is_central: Mutex<bool>,
+    url: Mutex<String>,
+    mode: &'static str,
+}
+
+impl Transport for Legacy {
+    fn send(&self, request: &HttpRequest) -> Result<HttpResponse, TransportError> {
+        let body = if request.url.contains("/sync/v5/site") {
+            let (is_central, url) = (*self.is_central.lock().unwrap(), self.url.lock().unwrap().clone());
+            format!(
+                r#"{{"id":"U","siteId":2,"code":"a","name":"a","initialisationStatus":"completed","isOmSupplyCentralServer":{is_central},"omSupplyCentralServerUrl":"{url}","mSupplyCentralSiteId":1}}"#
+            )
+        } else if request.url.contains("cursor=0") {
+            let store = |number: u64, id: &str, site: u64| {
+                format!(
+                    r#"{{"ID":{number},"tableName":"store","recordId":"{id}","action":"insert","recordData":{{"ID":"{id}","name_ID":"N","code":"{id}","sync_id_remote_site":{site},"store_mode":"{}"}}}}"#,
+                    self.mode
+                )
+            };
+            format!(r#"{{"maxCursor":2,"data":[{},{}]}}"#, store(1, "STORE_a", 2), store(2, "STORE_b", 3))
+        } else {
+            r#"{"maxCursor":2,"data":[]}"#.to_owned()
+        };
+        Ok(HttpResponse::json(200, body.into_bytes()))
+    }
+}
+
+fn site(legacy: &Arc<Legacy>) -> (Arc<MemoryStorage>, Site, Records) {
+    let storage = Arc::new(MemoryStorage::new());
+    let clock = Arc::new(SystemClock::new());
+    let site = Site::new(storage.clone(), legacy.clone(), clock.clone());
+    site.set_up(&settings("a"), &mut Silent).unwrap();
+    (storage.clone(), site, Records::new(storage, clock))
+}
+
+fn legacy(is_central: bool, url: &str, mode: &'static str) -> Arc<Legacy> {
+    Arc::new(Legacy { is_central: Mutex::new(is_central), url: Mutex::new(url.to_owned()), mode })
+}
+
+#[test]
+fn a_site_that_the_legacy_server_makes_central_keeps_its_data() {
+    // As a remote site whose central server is away, it gets its store, and somebody writes there.
+    let legacy = legacy(false, "", "dispensary");
+    let (storage, site, records) = site(&legacy);
+    site.sync(&SyncOptions::default(), &mut Silent).unwrap();
+    records.put("asset", [asset("x", "STORE_a", "written as a remote site")]).unwrap();
+    assert!(records.put("asset_class", [sync_tests::world::data(r#"{"id":"c","name":"n"}"#)]).is_err());
+
+    *legacy.is_central.lock().unwrap() = true;
+    *legacy.url.lock().unwrap() = "http://oms.example.org/".to_owned();
+    let discovered = site.discover(&mut Silent).unwrap();
+    assert_eq!(discovered.role, Role::Central);
+    assert!(discovered.changes.iter().any(|change| change.contains("role")), "{:?}", discovered.changes);
+    assert!(get(&records, "asset", "x").unwrap().contains("written as a remote site"));
+    records.put("asset_class", [sync_tests::world::data(r#"{"id":"c","name":"n"}"#)]).unwrap();
+    let status = status(storage.as_ref()).unwrap();
+    assert_eq!((status.role, status.concerns), (Some("central"), vec![]));
+}
+
+#[test]
+fn a_central_that_sites_do_not_find_works_and_is_told() {
+    for url in ["", "oms.example.org", "http://oms.example.org/oms"] {
+        let legacy = legacy(true, url, "dispensary");
+        let (storage, site, records) = site(&legacy);
+        let report = site.sync(&SyncOptions::default(), &mut Silent).unwrap();
+        assert!(report.error.is_none(), "{url}: {:?}", report.error);
+        records.put("asset_class", [sync_tests::world::data(r#"{"id":"c","name":"n"}"#)]).unwrap();
+        let concerns = status(storage.as_ref()).unwrap().concerns;
+        assert!(matches!(concerns.as_slice(), [Concern::OwnUrlUnusable { .. }]), "{url}: {concerns:?}");
+    }
+}
+
+#[test]
+fn every_store_on_central_must_be_in_dispensary_mode() {
+    let legacy = legacy(true, "http://oms.example.org/", "store");
+    let (storage, site, _) = site(&legacy);
+    site.sync(&SyncOptions::default(), &mut Silent).unwrap();
+    let concerns = status(storage.as_ref()).unwrap().concerns;
+    let [concern @ Concern::StoreNotInDispensaryMode { store_id, store, mode }] = concerns.as_slice() else {
+        panic!("its own store and no other: {concerns:?}")
+    };
+    assert_eq!((store_id.as_str(), store.as_str(), mode.as_str()), ("STORE_a", "STORE_a", "store"));
+    assert!(concern.to_string().contains("STORE_a") && concern.to_string().contains("dispensary"));
+    let json = serde_json::to_value(concern).unwrap();
+    assert_eq!(json["code"], "store_not_in_dispensary_mode");
+    // A remote site's stores are none of this.
+    *legacy.is_central.lock().unwrap() = false;
+    site.discover(&mut Silent).unwrap();
+    assert_eq!(status(storage.as_ref() as &dyn Storage).unwrap().concerns, []);
+}
