@@ -184,11 +184,19 @@ impl Central {
     /// # Errors
     /// The database failed. What is not done yet stays queued.
     pub fn integrate_waiting(&self) -> Result<()> {
+        self.integrate_while(&|| true)
+    }
+
+    /// The same as long as `goes_on` says so, which is asked before each turn. What is left stays queued.
+    ///
+    /// # Errors
+    /// As [`integrate_waiting`](Self::integrate_waiting).
+    pub fn integrate_while(&self, goes_on: &dyn Fn() -> bool) -> Result<()> {
         if !self.is_up_to_date.load(Ordering::Relaxed) {
             integrate::requeue_after_upgrade(self.storage.as_ref())?;
             self.is_up_to_date.store(true, Ordering::Relaxed);
         }
-        self.queue.work(self.storage.as_ref(), self.clock.as_ref())
+        self.queue.work(self.storage.as_ref(), self.clock.as_ref(), goes_on)
     }
 
     /// Waits until a push brought work, or for this time.

@@ -30,14 +30,15 @@ struct State {
 }
 
 impl Queue {
-    /// Integrates until nothing waits but what other threads work at. A site whose records fail keeps no other waiting;
+    /// Integrates until nothing waits but what other threads work at, or until it is not to go on. A site whose records fail keeps no other waiting;
     /// its request stays.
     ///
     /// # Errors
     /// The first failure, once every other site is done.
-    pub(crate) fn work(&self, storage: &dyn Storage, clock: &dyn Clock) -> Result<()> {
+    pub(crate) fn work(&self, storage: &dyn Storage, clock: &dyn Clock, goes_on: &dyn Fn() -> bool) -> Result<()> {
         let mut failed: Vec<(SiteId, Error)> = Vec::new();
-        while let Some(turn) = self.next(storage, &failed)? {
+        while goes_on() {
+            let Some(turn) = self.next(storage, &failed)? else { break };
             let site = turn.site;
             if let Err(error) = turn.take(storage, clock) {
                 failed.push((site, error));

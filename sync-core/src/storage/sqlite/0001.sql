@@ -121,17 +121,6 @@ CREATE TABLE sync_pushed (
     PRIMARY KEY (site_id, table_name, record_id)
 ) WITHOUT ROWID;
 
--- When a site came last, and how far it has read; written now and then.
-CREATE TABLE sync_activity (
-    site_id     INTEGER PRIMARY KEY,
-    name        TEXT NOT NULL,
-    app_version TEXT NOT NULL,
-    seen_at     TEXT NOT NULL,
-    pulled_at   TEXT,
-    pushed_at   TEXT,
-    read_to     INTEGER
-);
-
 -- Sites whose pushed records wait for integration. No foreign key: the site may be one of the legacy server's.
 CREATE TABLE sync_integration (
     site_id      INTEGER PRIMARY KEY,
