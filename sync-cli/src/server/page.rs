@@ -253,7 +253,7 @@ fn write_table(text: &mut String, view: &CentralView, sites: &[(State, &SiteView
         let (sign, words) = state.words();
         write!(
             text,
-            "<tr{class} data-site=\"{0}\"><th scope=\"row\">{1} <small>no. {0}</small></th>\
+            "<tr{class} data-site=\"{0}\"><th scope=\"row\"><bdi>{1}</bdi> <small>no. {0}</small></th>\
              <td data-label=\"State\"><span class=\"state\"><span aria-hidden=\"true\">{sign}</span> {words}</span></td>",
             site.id,
             Escaped(name)
@@ -271,8 +271,10 @@ fn write_table(text: &mut String, view: &CentralView, sites: &[(State, &SiteView
         let behind = site.behind.map_or("all".to_owned(), grouped);
         write!(text, "<td class=\"n\" data-label=\"To read\">{behind}</td>")?;
         for (label, count) in [("Refused", site.refused), ("Set aside", site.quarantined)] {
-            let count = if count > 0 { format!("<b>{}</b>", grouped(count)) } else { "0".to_owned() };
-            write!(text, "<td class=\"n\" data-label=\"{label}\">{count}</td>")?;
+            match count {
+                0 => write!(text, "<td class=\"n zero\" data-label=\"{label}\">0</td>")?,
+                _ => write!(text, "<td class=\"n\" data-label=\"{label}\"><b>{}</b></td>", grouped(count))?,
+            }
         }
         let version = if site.app_version.is_empty() { "–" } else { &site.app_version };
         writeln!(text, "<td data-label=\"Version\">{}</td></tr>", Escaped(version))?;

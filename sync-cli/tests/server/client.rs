@@ -51,7 +51,7 @@ impl Reply {
         let head = String::from_utf8(head).expect("ASCII");
         let mut lines = head.lines();
         let status = lines.next()?.split(' ').nth(1)?.parse().expect("a status");
-        let headers = lines.filter_map(|line| line.split_once(": ")).map(|(n, v)| (n.to_owned(), v.to_owned()));
+        let headers = lines.filter_map(|line| line.split_once(':')).map(|(n, v)| (n.to_owned(), v.trim().to_owned()));
         let mut reply = Self { status, headers: headers.collect(), body: Vec::new() };
         match reply.header("content-length").map(|length| length.parse::<u64>().expect("a length")) {
             Some(length) => {

@@ -1,13 +1,16 @@
 //! The server as its keeper and hostile clients meet it: real processes, real sockets.
 
+mod browser;
 mod client;
 mod keeper;
 mod limits;
+mod seeds;
 mod stop;
 #[allow(dead_code, reason = "each test binary uses a part of it")]
 #[path = "../support/mod.rs"]
 mod support;
 mod tls;
+mod webdriver;
 
 use self::support::{Desk, Server};
 
