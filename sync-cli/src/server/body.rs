@@ -18,7 +18,7 @@ const UNIT: usize = 1024;
 /// How much beyond its limit a body is read and thrown away, so that its sender reads the answer.
 const THROWN_AWAY: usize = 3;
 /// How much longer than the patience a whole body may take.
-const WHOLE: u32 = 20;
+const WHOLE: u32 = 60;
 
 /// Why a body was not taken.
 #[derive(Debug, PartialEq, Eq)]

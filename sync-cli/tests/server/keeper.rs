@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use sync_core::protocol::PasswordHash;
 
 use crate::central;
@@ -184,6 +186,18 @@ fn a_client_cannot_say_where_it_comes_from_where_no_proxy_stands() {
     server.stop().ends(0);
     let log = std::fs::read_to_string(desk.path("access.log")).expect("a log");
     assert!(log.contains("from=127.0.0.1 ") && !log.contains("203.0.113.9"), "{log}");
+}
+
+#[test]
+fn sites_are_told_the_kind_of_address_that_a_proxy_says_only_where_there_is_one() {
+    let hash = PasswordHash::of_password(PASSWORD);
+    let login = format!("Basic {}", STANDARD.encode(format!("clinic:{}", hash.expose())));
+    let headers = [("host", "c.example.org"), ("authorization", login.as_str()), ("x-forwarded-proto", "https")];
+    for (flags, address) in [(&["--behind-proxy"][..], "https://c.example.org"), (&[], "http://c.example.org")] {
+        let (_desk, server) = central(flags);
+        let told = ask(&server.address, "GET", "/sync/v5/site", &headers, b"").json();
+        assert_eq!(told["omSupplyCentralServerUrl"], address, "{told}");
+    }
 }
 
 #[test]

@@ -3,6 +3,8 @@
 use std::io::{Read as _, Write as _};
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use sync_core::protocol::PasswordHash;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::ServerName;
@@ -41,7 +43,9 @@ fn sites_are_served_over_tls_and_told_an_address_of_that_kind() {
         Reply::read(&mut stream).expect("an answer")
     };
     assert_eq!(ask("/health", "").json()["ok"], true);
-    let _ = PasswordHash::of_password(PASSWORD);
+    let login = STANDARD.encode(format!("clinic:{}", PasswordHash::of_password(PASSWORD).expose()));
+    let site = ask("/sync/v5/site", &format!("Basic {login}")).json();
+    assert_eq!(site["omSupplyCentralServerUrl"], "https://central.example.org:8000", "{site}");
 
     // Plain HTTP is not understood, and a client that never begins is not waited for.
     let mut plain = connect(&server.address);
