@@ -72,6 +72,39 @@ fn a_push_without_its_last_batch_is_not_integrated_and_goes_on_later() {
 }
 
 #[test]
+fn half_a_push_is_not_integrated_when_something_else_of_the_site_is() {
+    let end = central();
+    let central = &end.central;
+    let log = record(
+        "asset_log",
+        "waits",
+        r#"{"id":"waits","asset_id":"x","user_id":"u","log_datetime":"2025-01-01T00:00:00"}"#,
+    );
+    let whole = String::from_utf8(one("a", 1, "first", true).body).unwrap();
+    let with_log = whole.replace(r#""records":["#, &format!(r#""records":[{{"cursor":2,"record":{log}}},"#));
+    assert_eq!(taken(&central.handle(&request(Method::Post, PUSH, with_log))), 2);
+    central.integrate_waiting().unwrap();
+    assert_eq!(set_aside(end.storage.as_ref()).len(), 1, "it waits for its asset");
+
+    taken(&central.handle(&batch("a", [(3, "half".into()), (4, "x".into())], false)));
+    // What wakes a record of the site requests its integration.
+    let txn = end.storage.write().unwrap();
+    assert_eq!(txn.wake_waiting(&"asset".into(), &"x".into()).unwrap(), 1);
+    txn.commit().unwrap();
+    for central in [end.central.clone(), end.restarted()] {
+        central.integrate_waiting().unwrap();
+        assert!(get(&end.records, "asset", "half").is_none(), "half of a push is no push");
+        assert!(!is_integrating(&central, "a"), "the site may go on");
+    }
+    taken(&central.handle(&batch("a", [], true)));
+    central.integrate_waiting().unwrap();
+    for (table, id) in [("asset", "half"), ("asset", "x"), ("asset_log", "waits")] {
+        assert!(get(&end.records, table, id).is_some(), "{table} {id}");
+    }
+    assert!(set_aside(end.storage.as_ref()).is_empty());
+}
+
+#[test]
 fn batches_that_are_last_twice_empty_out_of_order_and_replayed() {
     let end = central();
     let central = &end.central;

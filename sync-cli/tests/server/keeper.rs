@@ -32,7 +32,7 @@ fn health_is_told_to_everybody() {
 
 #[test]
 fn the_figures_follow_what_happens() {
-    let (_desk, server) = central(&[]);
+    let (desk, server) = central(&[]);
     let others = push("y", "ANOTHER", 10);
     for body in [push("x", "STORE", 10), others] {
         while ask(&server.address, "POST", PUSH, &[], body.as_bytes()).json()["error"] == "integrationInProgress" {
@@ -68,6 +68,9 @@ fn the_figures_follow_what_happens() {
     if cfg!(target_os = "linux") {
         assert!(figure(&text, "process_resident_memory_bytes") > 1e6);
     }
+    let aside = desk.run(&["--db", "central.sqlite", "quarantine", "list", "--json"]).ends(0).json();
+    assert_eq!((&aside["from"], &aside["id"], &aside["cause"]), (&"site 2".into(), &"y".into(), &"refused".into()));
+    assert!(aside["reason"].as_str().is_some_and(|reason| !reason.is_empty()), "{aside}");
     assert_histogram(&text, "pull");
     assert_well_formed(&text);
     server.stop().ends(0);

@@ -12,7 +12,7 @@ use super::{Door, Integrated};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::record::SiteId;
-use crate::storage::{Source, Storage};
+use crate::storage::{ReadTxn, Source, Storage, key};
 
 /// Shared by all threads that integrate; no two of them work for one site.
 #[derive(Debug, Default)]
@@ -85,6 +85,11 @@ impl State {
     }
 }
 
+/// Whether a site has pushed batches but not its last one.
+fn is_push_open<T: ReadTxn + ?Sized>(txn: &T, site: SiteId) -> Result<bool> {
+    Ok(txn.state(&format!("{}{site}", key::OPEN_PUSH_OF_SITE))?.as_deref() == Some("1"))
+}
+
 /// The turn of a site; over when it is dropped, by a panic too.
 struct Turn<'q> {
     queue: &'q Queue,
@@ -96,7 +101,20 @@ impl Turn<'_> {
     fn take(mut self, storage: &dyn Storage, clock: &dyn Clock) -> Result<()> {
         let source = Source::Site(self.site);
         let origin = if planted!(SourceForgotten) { None } else { Some(self.site) };
-        let door = Door { source, stores: storage.read()?.stores_of_site(self.site)?, origin };
+        let (is_open, stores) = {
+            let txn = storage.read()?;
+            (is_push_open(txn.as_ref(), self.site)?, txn.stores_of_site(self.site)?)
+        };
+        if is_open {
+            // Something that waited was woken in the middle of a push. The site's next batch must come in; with the last
+            // one all of it is integrated. That may have come this moment.
+            let txn = storage.write()?;
+            if is_push_open(txn.as_ref(), self.site)? {
+                txn.finish_integration(self.site)?;
+            }
+            return txn.commit();
+        }
+        let door = Door { source, stores, origin };
         let Some(slice) = self.run.slice(storage, clock, &door)? else {
             let txn = storage.write()?;
             // What was staged since then, by a push that came twice, keeps its request.
