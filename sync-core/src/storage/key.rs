@@ -55,6 +55,8 @@ pub const PUSH_MARKS: &str = "push_marks";
 pub const LAST_PUSH_OF_SITE: &str = "last_push_of_site_";
 /// On central, followed by a site's number: `1` while the site has pushed batches but not its last one.
 pub const OPEN_PUSH_OF_SITE: &str = "open_push_of_site_";
+/// On central, followed by a site's number: what the site told of its newest restore.
+pub const RESTORED_SITE: &str = "restored_site_";
 /// The cursors between which edits were pushed that central may have lost.
 pub const RESEND: &str = "resend";
 /// While everything is read again because central went back: to where, and how far it had been read.
