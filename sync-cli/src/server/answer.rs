@@ -130,7 +130,7 @@ impl App {
         };
         let bytes_in = taken.bytes.len() as u64;
         let url = head.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
-        let request = HttpRequest { method, url, headers: self.headers(peer, &head.headers), body: taken.bytes.into() };
+        let request = HttpRequest { method, url, headers: self.headers(peer, &head.headers), body: taken.bytes };
         let central = self.central.clone();
         let answered = tokio::task::spawn_blocking(move || {
             let _memory = memory;

@@ -108,7 +108,7 @@ impl Metrics {
         page.value(&[("state", "seen")], seen.filter(|at| view.at.since(*at) <= LATELY).count() as f64);
         page.family("oms_sync_changelog_newest", "gauge", "The newest position of the changelog.");
         page.value(&[], view.newest.0 as f64);
-        if let Some(bytes) = database.and_then(|path| size_of(path)) {
+        if let Some(bytes) = database.and_then(size_of) {
             page.family("oms_sync_database_bytes", "gauge", "The size of the database, its log included.");
             page.value(&[], bytes as f64);
         }
