@@ -30,7 +30,7 @@ pub(crate) use self::connections::connections_max;
 pub(crate) use self::tls::acceptor;
 
 /// The most requests that are worked at at once; those beyond wait. Each is short, but a slow legacy server may hold some.
-const WORKERS: usize = 64;
+const WORKERS: usize = 256;
 
 /// Takes an address.
 pub(crate) fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
