@@ -79,7 +79,7 @@ fn a_chunked_body_that_never_ends_is_cut() {
 
 #[test]
 fn slow_clients_are_cut_off_at_the_head_at_the_body_and_between_requests() {
-    let (_desk, server) = central(&["--patience", "1s"]);
+    let (_desk, server) = central(&["--patience", "3s"]);
     let mut idle = connect(&server.address);
     idle.write_all(head("GET", "/health", &[]).as_bytes()).expect("sent");
     assert_eq!(Reply::read(&mut idle).expect("an answer").status, 200);
@@ -118,7 +118,7 @@ fn five_hundred_connections_that_say_nothing_keep_nobody_waiting() {
 
 #[test]
 fn connections_beyond_the_bound_wait_and_are_served() {
-    let (_desk, server) = central(&["--patience", "1s", "--max-connections", "4"]);
+    let (_desk, server) = central(&["--patience", "3s", "--max-connections", "4"]);
     let silent: Vec<TcpStream> = (0..12).map(|_| connect(&server.address)).collect();
     let answer = get(&server.address, "/metrics");
     let text = answer.text();

@@ -20,7 +20,7 @@ fn sites_are_served_over_tls_and_told_an_address_of_that_kind() {
     std::fs::write(desk.path("cert.pem"), made.cert.pem()).expect("a file");
     std::fs::write(desk.path("key.pem"), made.signing_key.serialize_pem()).expect("a file");
     desk.run(&["--db", "central.sqlite", "site", "add", "clinic", "--password-file", "pw"]).ends(0);
-    let flags = ["--tls-cert", "cert.pem", "--tls-key", "key.pem", "--patience", "1s"];
+    let flags = ["--tls-cert", "cert.pem", "--tls-key", "key.pem", "--patience", "3s"];
     let server = desk.serve_with("central.sqlite", &flags);
 
     let mut trusted = RootCertStore::empty();
