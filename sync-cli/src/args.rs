@@ -193,6 +193,28 @@ pub(crate) struct Serve {
     /// With the local list, the address under which sites reach this server, if it is not the one they ask
     #[arg(long, value_name = "URL")]
     pub public_url: Option<String>,
+    /// Speak TLS: the chain of certificates in PEM, this server's first
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+    /// The key of the first certificate, in PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+    /// A proxy of yours stands before this server: believe what it says of clients (X-Forwarded-For, X-Forwarded-Proto)
+    #[arg(long)]
+    pub behind_proxy: bool,
+    /// Where the status page and /metrics are, for whoever can reach it; otherwise they are at the listening address,
+    /// for this machine only
+    #[arg(long, value_name = "ADDR")]
+    pub admin_listen: Option<SocketAddr>,
+    /// Add a line for each request to this file; - is standard error
+    #[arg(long, value_name = "FILE")]
+    pub access_log: Option<PathBuf>,
+    /// The most connections at once; more wait [default: 4096, or what open files allow]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_connections: Option<u32>,
+    /// Close a connection on which nothing comes for this time
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "30s")]
+    pub patience: Duration,
 }
 
 /// Who checks sites.

@@ -8,7 +8,7 @@ use sync_tests::world::{CentralEnd, PASSWORD, asset, count, data, get};
 
 use super::{PULL, PUSH, STATUS, set_aside};
 
-fn credentials(name: &str, password: &str, machine: &str) -> String {
+pub(super) fn credentials(name: &str, password: &str, machine: &str) -> String {
     let hash = PasswordHash::of_password(password);
     format!(
         r#"{{"serverUrl":"","username":"{name}","passwordSha256":"{}","siteUuid":"{machine}","appVersion":"2.19.0","appName":"Open mSupply Desktop","syncVersion":"14"}}"#,
@@ -16,11 +16,11 @@ fn credentials(name: &str, password: &str, machine: &str) -> String {
     )
 }
 
-fn right() -> String {
+pub(super) fn right() -> String {
     credentials("a", PASSWORD, "machine-a")
 }
 
-fn request(method: Method, path: &str, body: impl Into<Vec<u8>>) -> HttpRequest {
+pub(super) fn request(method: Method, path: &str, body: impl Into<Vec<u8>>) -> HttpRequest {
     let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
     HttpRequest { method, url: path.to_owned(), headers, body: body.into() }
 }
@@ -35,31 +35,31 @@ fn push_body(records: &[String]) -> String {
     )
 }
 
-fn pull_body(cursor: u64, batch_size: u64, version: u32, credentials: &str) -> String {
+pub(super) fn pull_body(cursor: u64, batch_size: u64, version: u32, credentials: &str) -> String {
     format!(
         r#"{{"cursor":{cursor},"batchSize":{batch_size},"syncV5Settings":{credentials},"isInitialised":true,"syncV6Version":{version}}}"#
     )
 }
 
-fn record(table: &str, id: &str, data: &str) -> String {
+pub(super) fn record(table: &str, id: &str, data: &str) -> String {
     format!(r#"{{"tableName":"{table}","recordId":"{id}","action":"Update","recordData":{data}}}"#)
 }
 
-fn good(id: &str) -> String {
+pub(super) fn good(id: &str) -> String {
     record("asset", id, asset(id, "STORE_a", "").as_str())
 }
 
-fn text(response: &HttpResponse) -> String {
+pub(super) fn text(response: &HttpResponse) -> String {
     String::from_utf8(response.body.clone()).expect("UTF-8")
 }
 
-fn json(response: &HttpResponse) -> serde_json::Value {
+pub(super) fn json(response: &HttpResponse) -> serde_json::Value {
     assert_eq!(response.status, 200, "{}", text(response));
     serde_json::from_slice(&response.body).expect("JSON")
 }
 
 /// A central that knows site `a`, which is number 2.
-fn central() -> CentralEnd {
+pub(super) fn central() -> CentralEnd {
     let central = CentralEnd::new();
     central.add_site("a");
     central

@@ -6,6 +6,7 @@ mod database;
 mod disk;
 mod network;
 mod peer;
+mod queue;
 mod too_large;
 
 use std::ops::ControlFlow;

@@ -28,7 +28,7 @@ fn too_many_refusals_make_one_site_wait_at_one_address() {
     for name in ["a", "b"] {
         sites.add(name, &PasswordHash::of_password(PASSWORD)).unwrap();
     }
-    let ask = |credentials: &str, from| central.handle_from(&status_request(credentials), from);
+    let ask = |credentials: &str, from| central.answer_to(&status_request(credentials), from).response;
     assert!(json(&ask(&credentials("a"), HERE)).get("data").is_some(), "known from now on");
     let guess = credentials_of("a", "guess", "machine-a", "2.19.0");
     let refused = |from| refusal(&ask(&guess, from));
@@ -62,7 +62,7 @@ fn the_v5_questions_count_too() {
         let mut request = super::post("/sync/v5/site", "");
         request.method = sync_core::transport::Method::Get;
         request.headers = headers.to_headers();
-        central.handle_from(&request, HERE)
+        central.answer_to(&request, HERE).response
     };
     for _ in 0..10 {
         assert_eq!(ask("guess").status, 401);

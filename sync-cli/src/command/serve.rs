@@ -1,7 +1,6 @@
 //! `serve`: the central server over HTTP, until a signal comes.
 
 use std::io::Write as _;
-use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,7 +13,7 @@ use crate::args::{Args, Authentication, Serve};
 use crate::exit::{Ended, Failure};
 use crate::output::Output;
 use crate::progress::{end_on_signals, interrupted, until_interrupted};
-use crate::server::{Server, listen};
+use crate::server::{AccessLog, Options, Server, acceptor, connections_max, listen};
 use crate::setup::Parts;
 
 /// How often a central server asks the legacy server what is new.
@@ -23,12 +22,14 @@ const INTERVAL: Duration = Duration::from_secs(5 * 60);
 pub(super) fn run(args: &Args, options: &Serve, out: &Output) -> Result<Ended, Failure> {
     // First, so that a taken address leaves no fresh database behind.
     let listener = listen(options.listen)?;
+    let serving = serving(args, options)?;
     end_on_signals();
     let (central, site) = match options.auth {
         Authentication::Local => (local(args, options, out)?, None),
         Authentication::Legacy => legacy(args, options, out)?,
     };
-    let server = start(central, listener, out)?;
+    let server = Server::start(Arc::new(central), listener, serving)?;
+    tell_where(&server, options, out)?;
     // Ends with the program, wherever it is: what is open then is taken back.
     if let Some(site) = site {
         std::thread::spawn(move || cycles(&site));
@@ -40,16 +41,25 @@ pub(super) fn run(args: &Args, options: &Serve, out: &Output) -> Result<Ended, F
     Ok(Ended::Done)
 }
 
-fn start(central: Central, listener: TcpListener, out: &Output) -> Result<Server, Failure> {
-    let server = Server::start(Arc::new(central), listener)?;
-    let address = server.address().to_string();
+/// Says where it listens.
+fn tell_where(server: &Server, options: &Serve, out: &Output) -> Result<(), Failure> {
+    let (address, admin) = (server.address(), server.admin_address());
     if out.json {
-        out.document(&json!({ "listening": address }))?;
-    } else {
-        out.line(&format!("listening on http://{address}"))?;
-        out.hint("Stop with Ctrl-C.");
+        let admin = admin.map(|admin| admin.to_string());
+        return Ok(out.document(&json!({ "listening": address.to_string(), "admin": admin }))?);
     }
-    Ok(server)
+    let scheme = if options.tls_cert.is_some() { "https" } else { "http" };
+    out.line(&format!("listening on {scheme}://{address}"))?;
+    match admin {
+        Some(admin) => out.hint(&format!("Status page: http://{admin}/")),
+        None if options.behind_proxy => {}
+        None => {
+            let port = address.port();
+            out.hint(&format!("Status page: {scheme}://localhost:{port}/, for this machine only"));
+        }
+    }
+    out.hint("Stop with Ctrl-C.");
+    Ok(())
 }
 
 /// A central server that keeps the list of sites itself.
@@ -132,4 +142,25 @@ fn cycles(site: &Site) {
             std::thread::sleep(Duration::from_millis(100));
         }
     }
+}
+
+/// How the server is run, by the flags. Everything that may be wrong with them is found here.
+fn serving(args: &Args, options: &Serve) -> Result<Options, Failure> {
+    if options.patience < Duration::from_secs(1) {
+        let detail = "--patience must be a second at least: lines are slow".to_owned();
+        return Err(Failure::Sync(Error::BadInput { detail }));
+    }
+    let tls = match (&options.tls_cert, &options.tls_key) {
+        (Some(certificates), Some(key)) => Some(acceptor(certificates, key)?),
+        _ => None,
+    };
+    Ok(Options {
+        admin: options.admin_listen.map(listen).transpose()?,
+        tls,
+        behind_proxy: options.behind_proxy,
+        connections_max: connections_max(options.max_connections.map(|n| n as usize)),
+        patience: options.patience,
+        access_log: options.access_log.as_deref().map(AccessLog::open).transpose()?,
+        database: Some(args.db.clone()),
+    })
 }

@@ -16,7 +16,7 @@ use sync_core::{
 
 use super::proxy::Line;
 use crate::progress::until_interrupted;
-use crate::server::{Server, listen};
+use crate::server::{Options, Server, listen};
 
 pub(super) const CENTRAL: usize = 0;
 pub(super) const NORTH: usize = 1;
@@ -52,7 +52,7 @@ impl Ends {
         let storages = [open(NAMES[CENTRAL])?, open(NAMES[NORTH])?, open(NAMES[SOUTH])?];
         LocalSites::open(storages[CENTRAL].clone(), clock.clone())?;
         let central = Arc::new(Central::stand_alone(storages[CENTRAL].clone(), clock.clone()));
-        let server = Server::start(central, listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?)?;
+        let server = Server::start(central, listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?, Options::default())?;
         let line = Line::to(server.address())?;
         Ok(Self { server, line, storages, clock, folder: folder.to_owned() })
     }

@@ -124,8 +124,8 @@ impl Desk {
     }
 
     /// The same with more flags.
-    pub(crate) fn serve_with(&self, db: &str, more: &[&str]) -> Server {
-        let args = [&["--db", db, "serve", "--json", "--listen", "127.0.0.1:0"], more].concat();
+    pub(crate) fn serve_with(&self, db: &str, flags: &[&str]) -> Server {
+        let args = [&["--db", db, "serve", "--json", "--listen", "127.0.0.1:0"], flags].concat();
         let mut child = self.start(&mut self.command(&args));
         let mut out = BufReader::new(child.stdout.take().expect("a pipe"));
         let mut line = String::new();
@@ -135,7 +135,7 @@ impl Desk {
         }
         let said: Value = serde_json::from_str(&line).expect("JSON");
         let address = format!("http://{}", said["listening"].as_str().expect("an address"));
-        Server { child: Some(child), address }
+        Server { child: Some(child), address, admin: said["admin"].as_str().map(str::to_owned) }
     }
 
     fn start(&self, command: &mut Command) -> Child {
@@ -157,6 +157,8 @@ pub(crate) struct Server {
     child: Option<Child>,
     /// Where it listens.
     pub(crate) address: String,
+    /// Host and port of the keeper's own door, if there is one.
+    pub(crate) admin: Option<String>,
 }
 
 impl Server {
@@ -165,6 +167,17 @@ impl Server {
         let child = self.child.take().expect("it runs");
         interrupt(&child);
         Said::by(child)
+    }
+
+    /// Asks it to end, as the service manager of a system does.
+    pub(crate) fn terminate(&self) {
+        let sent = Command::new("kill").args(["-TERM", &self.id().to_string()]).status().expect("kill runs");
+        assert!(sent.success());
+    }
+
+    /// Waits until it has ended by itself.
+    pub(crate) fn ended(mut self) -> Said {
+        Said::by(self.child.take().expect("it runs"))
     }
 
     /// The process it runs in.

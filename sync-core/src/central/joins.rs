@@ -1,8 +1,6 @@
 //! `name-store-join`: a site makes a patient visible in one of its stores.
 
-use std::net::IpAddr;
-
-use super::{Central, Refused};
+use super::{Central, Noted, Question, Refused};
 use crate::apply::{self, Origin};
 use crate::protocol::v6::{NameStoreJoinRequest, WireError};
 use crate::record::{RecordData, RecordId, SiteId, TableName};
@@ -10,13 +8,17 @@ use crate::transport::{HttpRequest, HttpResponse};
 
 impl Central {
     /// Answers 200 without a body, or 500 with a text: this question alone has no envelope (`protocol-v6` §8.7).
-    pub(super) fn name_store_join(&self, request: &HttpRequest, peer: Option<IpAddr>) -> HttpResponse {
+    pub(super) fn name_store_join(&self, request: &HttpRequest, noted: &Noted) -> HttpResponse {
+        noted.question.set(Question::NameStoreJoin);
         let question: NameStoreJoinRequest = match self.read(request) {
             Ok(question) => question,
             Err(response) => return response,
         };
-        let joined = self.admit(peer, &question.sync_v5_settings).map_err(Refused::from);
-        match joined.and_then(|site| self.join(site, &question)) {
+        let joined = self.admit(noted.from, &question.sync_v5_settings).map_err(Refused::from).and_then(|site| {
+            noted.came_in(site, &question.sync_v5_settings);
+            self.join(site, &question)
+        });
+        match joined {
             Ok(()) => HttpResponse { status: 200, headers: Vec::new(), body: Vec::new() },
             Err(Refused(WireError::OtherServerError(text))) => HttpResponse::text(500, text),
             Err(_) => HttpResponse::text(500, "Internal error: Error adding patient visibility"),

@@ -51,7 +51,7 @@ impl Central {
             }
         };
         match (request.method, route) {
-            (Method::Get, path::SITE) => answer(self.site_info(site, &headers, request.header("host"))),
+            (Method::Get, path::SITE) => answer(self.site_info(site, &headers, asked_at(request))),
             (Method::Get, path::CENTRAL_RECORDS) => answer(self.central_records(query)),
             (Method::Get, path::SITE_STATUS) => answer(Ok(LegacyStatus::idle())),
             // There is no queue: what a site had before it was lost comes back over V6.
@@ -65,7 +65,7 @@ impl Central {
         }
     }
 
-    fn site_info(&self, site: SiteId, headers: &SiteHeaders, host: Option<&str>) -> Result<SiteInfo> {
+    fn site_info(&self, site: SiteId, headers: &SiteHeaders, asked_at: Option<String>) -> Result<SiteInfo> {
         let txn = self.storage.read()?;
         let entry = txn.site_named(&headers.site_name)?;
         let (uuid, pulled) = entry.map_or((String::new(), false), |entry| (entry.uuid, entry.last_pull_at.is_some()));
@@ -77,12 +77,7 @@ impl Central {
             name: headers.site_name.clone(),
             initialisation_status: if pulled { InitialisationStatus::Completed } else { InitialisationStatus::New },
             is_om_supply_central_server: false,
-            om_supply_central_server_url: self
-                .config
-                .public_url
-                .clone()
-                .or_else(|| host.map(|host| format!("http://{host}")))
-                .unwrap_or_default(),
+            om_supply_central_server_url: self.config.public_url.clone().or(asked_at).unwrap_or_default(),
             msupply_central_site_id: own_id,
         })
     }
@@ -149,6 +144,13 @@ fn answer<T: Serialize>(answer: Result<T>) -> HttpResponse {
         Ok(answer) => HttpResponse::json(200, serde_json::to_vec(&answer).unwrap_or_default()),
         Err(error) => refusal(500, error.code(), "Internal error"),
     }
+}
+
+/// The address at which this server was asked, as far as a request tells. The host says `x-forwarded-proto` only where it
+/// knows that: it speaks TLS itself, or believes the proxy before it.
+fn asked_at(request: &HttpRequest) -> Option<String> {
+    let is_tls = request.header("x-forwarded-proto").is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"));
+    Some(format!("{}://{}", if is_tls { "https" } else { "http" }, request.header("host")?))
 }
 
 fn refusal(status: u16, code: &str, message: &str) -> HttpResponse {

@@ -1,5 +1,7 @@
 //! The central server's half: one request in, one response out, with no web framework in sight.
 
+mod activity;
+mod answered;
 mod attempts;
 mod authenticator;
 mod body;
@@ -22,6 +24,9 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub use activity::{CentralView, Integrations, SiteView};
+use answered::Noted;
+pub use answered::{Answered, Question};
 pub use authenticator::{AuthenticationError, CredentialRefusal, SiteAuthenticator};
 pub use concerns::Concern;
 pub(crate) use concerns::concerns;
@@ -73,8 +78,9 @@ impl Default for CentralConfig {
 /// A central server over its storage.
 ///
 /// [`handle`](Self::handle) answers requests and may be called from many threads at once. What sites push is integrated
-/// by [`integrate_waiting`](Self::integrate_waiting), which one thread calls, woken by
-/// [`wait_for_work`](Self::wait_for_work); what waits is in the database, so a restart forgets nothing.
+/// by [`integrate_waiting`](Self::integrate_waiting), which a thread calls, or a few, woken by
+/// [`wait_for_work`](Self::wait_for_work); what waits is in the database, so a restart forgets nothing. When sites came is
+/// kept in memory until [`flush_activity`](Self::flush_activity) writes it.
 pub struct Central {
     storage: Arc<dyn Storage>,
     clock: Arc<dyn Clock>,
@@ -85,6 +91,8 @@ pub struct Central {
     work: (Mutex<bool>, Condvar),
     lately: push::Lately,
     attempts: attempts::Attempts,
+    queue: integrate::Queue,
+    activity: activity::Activity,
     /// Whether what an older version had set aside was tried again.
     is_up_to_date: AtomicBool,
 }
@@ -107,6 +115,8 @@ impl Central {
             work: (Mutex::new(false), Condvar::new()),
             lately: push::Lately::default(),
             attempts: attempts::Attempts::default(),
+            queue: integrate::Queue::default(),
+            activity: activity::Activity::default(),
             is_up_to_date: AtomicBool::new(false),
         }
     }
@@ -131,14 +141,23 @@ impl Central {
 
     /// Answers a request. Never fails: what goes wrong is in the response, in the shape of the protocol.
     pub fn handle(&self, request: &HttpRequest) -> HttpResponse {
-        self.handle_from(request, None)
+        self.answer_to(request, None).response
     }
 
-    /// The same for a request from this address, by which refused attempts are counted.
-    pub fn handle_from(&self, request: &HttpRequest, peer: Option<IpAddr>) -> HttpResponse {
+    /// The same for a request from this address, by which refused attempts are counted, and with what the keeper of the
+    /// server wants to know of it.
+    pub fn answer_to(&self, request: &HttpRequest, from: Option<IpAddr>) -> Answered {
+        let noted = Noted::of(from);
+        let response = self.route(request, &noted);
+        self.activity.note(&noted, self.clock.now());
+        noted.into_answered(response)
+    }
+
+    fn route(&self, request: &HttpRequest, noted: &Noted) -> HttpResponse {
         let (route, query) = request.url.split_once('?').unwrap_or((&request.url, ""));
         if self.stands_alone && route.starts_with("/sync/v5/") {
-            return self.legacy_api(request, peer, route, query);
+            noted.question.set(Question::Legacy);
+            return self.legacy_api(request, noted.from, route, query);
         }
         let route = route.trim_start_matches('/');
         if route.starts_with("central/") && !self.is_central() {
@@ -147,37 +166,61 @@ impl Central {
             return response;
         }
         match (request.method, route) {
-            (Method::Post, path::PULL) => self.answer(request, |central, pull: PullRequest| {
-                let site = central.enter(peer, pull.sync_v6_version, &pull.sync_v5_settings, true)?;
-                central.pull(site, &pull)
-            }),
-            (Method::Post, path::PATIENT_PULL) => self.answer(request, |central, pull: PatientPullRequest| {
-                let site = central.enter(peer, pull.sync_v6_version, &pull.sync_v5_settings, true)?;
-                central.patient_pull(site, &pull)
-            }),
-            (Method::Post, path::PUSH) => self.answer(request, |central, push: PushRequest| {
-                let site = central.enter(peer, push.sync_v6_version, &push.sync_v5_settings, true)?;
-                central.push(site, push)
-            }),
-            (Method::Post, path::SITE_STATUS) => self.answer(request, |central, status: SiteStatusRequest| {
-                let site = central.enter(peer, status.sync_v6_version, &status.sync_v5_settings, false)?;
-                Ok(SiteStatus { is_integrating: central.is_integrating(site)? })
-            }),
-            (Method::Post, path::NAME_STORE_JOIN) => self.name_store_join(request, peer),
+            (Method::Post, path::PULL) => {
+                self.answer(request, (noted, Question::Pull), |central, pull: PullRequest| {
+                    let site = central.enter(noted, pull.sync_v6_version, &pull.sync_v5_settings, true)?;
+                    let batch = central.pull(site, &pull)?;
+                    noted.pulled(&batch);
+                    Ok(batch)
+                })
+            }
+            (Method::Post, path::PATIENT_PULL) => {
+                self.answer(request, (noted, Question::PatientPull), |central, pull: PatientPullRequest| {
+                    let site = central.enter(noted, pull.sync_v6_version, &pull.sync_v5_settings, true)?;
+                    let batch = central.patient_pull(site, &pull)?;
+                    noted.records.set(batch.records.len() as u64);
+                    Ok(batch)
+                })
+            }
+            (Method::Post, path::PUSH) => {
+                self.answer(request, (noted, Question::Push), |central, push: PushRequest| {
+                    let site = central.enter(noted, push.sync_v6_version, &push.sync_v5_settings, true)?;
+                    let result = central.push(site, push)?;
+                    noted.records.set(result.records_pushed);
+                    Ok(result)
+                })
+            }
+            (Method::Post, path::SITE_STATUS) => {
+                self.answer(request, (noted, Question::SiteStatus), |central, status: SiteStatusRequest| {
+                    let site = central.enter(noted, status.sync_v6_version, &status.sync_v5_settings, false)?;
+                    Ok(SiteStatus { is_integrating: central.is_integrating(site)? })
+                })
+            }
+            (Method::Post, path::NAME_STORE_JOIN) => self.name_store_join(request, noted),
             _ => HttpResponse { status: 404, headers: Vec::new(), body: Vec::new() },
         }
     }
 
-    /// Integrates what sites have pushed, and returns when nothing waits any more.
+    /// Integrates what sites have pushed, and returns when nothing waits any more but what other threads work at. Sites
+    /// take turns of one short transaction each, so none waits for all that another has pushed. With a storage that has one
+    /// writer, as SQLite, more threads than one bring nothing.
     ///
     /// # Errors
     /// The database failed. What is not done yet stays queued.
     pub fn integrate_waiting(&self) -> Result<()> {
+        self.integrate_while(&|| true)
+    }
+
+    /// The same as long as `goes_on` says so, which is asked before each turn. What is left stays queued.
+    ///
+    /// # Errors
+    /// As [`integrate_waiting`](Self::integrate_waiting).
+    pub fn integrate_while(&self, goes_on: &dyn Fn() -> bool) -> Result<()> {
         if !self.is_up_to_date.load(Ordering::Relaxed) {
             integrate::requeue_after_upgrade(self.storage.as_ref())?;
             self.is_up_to_date.store(true, Ordering::Relaxed);
         }
-        integrate::integrate_sites(self.storage.as_ref(), self.clock.as_ref()).map(|_| ())
+        self.queue.work(self.storage.as_ref(), self.clock.as_ref(), goes_on)
     }
 
     /// Waits until a push brought work, or for this time.
@@ -209,15 +252,20 @@ impl Central {
     fn answer<Q: DeserializeOwned, A: Serialize>(
         &self,
         request: &HttpRequest,
+        (noted, question): (&Noted, Question),
         answer: impl FnOnce(&Self, Q) -> std::result::Result<A, Refused>,
     ) -> HttpResponse {
+        noted.question.set(question);
         let question = match self.read(request) {
             Ok(question) => question,
             Err(response) => return response,
         };
         let body = match answer(self, question) {
             Ok(data) => encode_data(&data),
-            Err(Refused(error)) => encode_error(&error),
+            Err(Refused(error)) => {
+                noted.refused(&error);
+                encode_error(&error)
+            }
         };
         HttpResponse::json(200, body)
     }
@@ -225,15 +273,21 @@ impl Central {
     /// What is checked before each operation, in the order of the spec (`protocol-v6` §7).
     fn enter(
         &self,
-        peer: Option<IpAddr>,
+        noted: &Noted,
         version: u32,
         credentials: &Credentials,
         unless_integrating: bool,
     ) -> std::result::Result<SiteId, Refused> {
         check_version(version)?;
-        let site = self.admit(peer, credentials)?;
-        if unless_integrating && self.is_integrating(site)? {
-            return Err(Refused(WireError::IntegrationInProgress));
+        let site = self.admit(noted.from, credentials)?;
+        noted.came_in(site, credentials);
+        if unless_integrating {
+            let txn = self.storage.read()?;
+            // Before the pull looks: what it is then given ends here at least.
+            noted.newest.set(txn.last_cursor()?);
+            if txn.integration_waits(site)? {
+                return Err(Refused(WireError::IntegrationInProgress));
+            }
         }
         Ok(site)
     }
@@ -267,7 +321,7 @@ impl Central {
     }
 
     fn is_integrating(&self, site: SiteId) -> Result<bool> {
-        Ok(self.storage.read()?.integrations()?.contains(&site))
+        self.storage.read()?.integration_waits(site)
     }
 }
 

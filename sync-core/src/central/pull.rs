@@ -54,6 +54,7 @@ impl Central {
         }
         let txn = self.storage.write()?;
         txn.request_integration(site, self.clock.now())?;
+        super::push::set_open(txn.as_ref(), site, false)?;
         txn.commit()?;
         self.announce_work();
         Ok(true)

@@ -157,6 +157,15 @@ fn last_push(site: SiteId) -> String {
     format!("{}{site}", key::LAST_PUSH_OF_SITE)
 }
 
+/// Notes whether more batches of a site's push are to come.
+pub(super) fn set_open(txn: &dyn WriteTxn, site: SiteId, is_open: bool) -> Result<()> {
+    let key = format!("{}{site}", key::OPEN_PUSH_OF_SITE);
+    if crate::site::identity::flag(txn, &key)? == is_open {
+        return Ok(());
+    }
+    txn.set_state(&key, if is_open { "1" } else { "0" })
+}
+
 /// The fingerprints of the rows that a site pushed last.
 fn pushed_last(txn: &dyn ReadTxn, site: SiteId) -> Result<HashSet<String>> {
     let text = txn.state(&last_push(site))?.unwrap_or_default();
@@ -192,6 +201,9 @@ impl Central {
         }
         if is_last {
             txn.request_integration(site, now)?;
+            set_open(txn.as_ref(), site, false)?;
+        } else if records_pushed > 0 {
+            set_open(txn.as_ref(), site, true)?;
         }
         let lost_history = Lost::all(txn.as_ref())?;
         match txn.commit() {

@@ -2,33 +2,28 @@
 //!
 //! A site integrates what it pulls as it arrives, in the transaction that moves its cursor ([`receive`]); what cannot be
 //! integrated is set aside in the sync buffer. Central first stages what a site pushes, and integrates it once the last
-//! batch is there ([`integrate`]). What was woken by its parent goes the second way on both.
+//! batch is there, in turns of one transaction a site ([`Queue`]). What was woken by its parent goes the second way on
+//! both.
 
 pub(crate) mod merge;
 mod plan;
+mod queue;
+mod staged;
 
 use std::collections::HashSet;
-use std::time::Duration;
 
 use crate::apply::{self, Origin};
-use crate::clock::{Clock, Timestamp};
+use crate::clock::Timestamp;
 use crate::echo::SiteRestore;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::ownership::{Role, StoreOwner};
-use crate::protocol::v5::{CentralRecord, QueuedRecord};
-use crate::protocol::v6::{Action, BatchElement, WireRecord};
+use crate::protocol::v6::Action;
 use crate::record::{Cursor, NameId, RecordData, RecordId, SiteId, StoreId, TableName, integration_rank};
-use crate::storage::{
-    CHUNK_BYTES, Incoming, Quarantine, QuarantineCause, Selection, Source, StagedKind, Storage, WriteTxn, key,
-};
+use crate::storage::{Incoming, Quarantine, QuarantineCause, Selection, Source, Storage, WriteTxn, key};
 
 use self::plan::{Facts, Plan, plan};
-
-/// The most staged records that one transaction integrates: no other writer waits longer than that.
-const CHUNK_RECORDS: usize = 1000;
-/// The pause after a full transaction, in which a writer of another process gets its turn: it can only ask again and
-/// again.
-const PAUSE: Duration = Duration::from_millis(4);
+pub(crate) use self::queue::Queue;
+pub(crate) use self::staged::integrate;
 
 /// What an integration did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -114,90 +109,6 @@ fn keep_last_words(batch: &mut Vec<Incoming>) {
         })
         .collect();
     batch.retain(|_| last.pop().unwrap_or(true));
-}
-
-/// Integrates everything staged from a source. `progress` is told done and total after each transaction and may stop
-/// it; what was integrated stays.
-pub(crate) fn integrate(
-    storage: &dyn Storage,
-    clock: &dyn Clock,
-    door: &Door,
-    mut progress: impl FnMut(u64, u64) -> Result<()>,
-) -> Result<Integrated> {
-    let mut done = Integrated::default();
-    loop {
-        let mut tables = storage.read()?.staged_tables(door.source)?;
-        tables.sort_by_key(|(table, _)| (integration_rank(table.as_str()), table.clone()));
-        let staged: u64 = tables.iter().map(|(_, counts)| counts.upserts + counts.deletes + counts.merges).sum();
-        // What was woken by a parent is staged again; once nothing is, everything is done.
-        if staged == 0 {
-            return Ok(done);
-        }
-        let total = done.count() + staged;
-        let upserts = tables.iter().map(|(table, _)| (table, StagedKind::Upserts));
-        let deletes = tables.iter().rev().map(|(table, _)| (table, StagedKind::Deletes));
-        let merges = tables.iter().map(|(table, _)| (table, StagedKind::Merges));
-        for (table, kind) in upserts.chain(deletes).chain(merges) {
-            let mut after = 0;
-            while let Some((last, chunk, is_full)) = integrate_chunk(storage, clock, door, (table, kind, after))? {
-                after = last;
-                done = done.and(chunk);
-                progress(done.count(), total)?;
-                if is_full {
-                    clock.sleep(PAUSE);
-                }
-            }
-        }
-    }
-}
-
-/// An element of a batch that an older version could not read at all was kept whole; this one may read it.
-fn as_record(kept: Incoming) -> Incoming {
-    let json = kept.data.as_str();
-    let read = match kept.source {
-        Source::Central => serde_json::from_str::<BatchElement>(json).map(|element| element.record).ok(),
-        Source::Legacy => serde_json::from_str::<CentralRecord>(json)
-            .map(WireRecord::from)
-            .or_else(|_| serde_json::from_str::<QueuedRecord>(json).map(WireRecord::from))
-            .ok(),
-        Source::Site(_) | Source::Local => None,
-    };
-    match read {
-        Some(WireRecord { table_name, record_id, action, record_data }) => {
-            Incoming { table: table_name, id: record_id, action, data: record_data, ..kept }
-        }
-        None => kept,
-    }
-}
-
-/// Integrates one chunk in one transaction; gives the sequence of its last record, what was done, and whether the chunk
-/// was a full one; or `None` if there was nothing.
-fn integrate_chunk(
-    storage: &dyn Storage,
-    clock: &dyn Clock,
-    door: &Door,
-    (table, kind, after): (&TableName, StagedKind, u64),
-) -> Result<Option<(u64, Integrated, bool)>> {
-    let txn = storage.write()?;
-    let rows = txn.staged(door.source, table, kind, after, CHUNK_RECORDS)?;
-    let Some(last) = rows.last().map(|row| row.sequence) else {
-        return Ok(None);
-    };
-    let bytes: usize = rows.iter().map(|row| row.incoming.data.as_str().len()).sum();
-    let is_full = rows.len() >= CHUNK_RECORDS || bytes >= CHUNK_BYTES / 2;
-    let mut integrator = Integrator::new(txn.as_ref(), clock.now(), door)?;
-    let mut settled = Vec::with_capacity(rows.len());
-    for row in rows {
-        match integrator.take(&as_record(row.incoming))? {
-            None => settled.push(row.sequence),
-            Some(_) if planted!(FailedIsDropped) => settled.push(row.sequence),
-            Some(quarantine) => txn.quarantine(row.sequence, &quarantine)?,
-        }
-    }
-    let done = integrator.done;
-    txn.settle(&settled)?;
-    txn.commit()?;
-    Ok(Some((last, done, is_full)))
 }
 
 /// Takes records one after the other, within one transaction.
@@ -365,38 +276,4 @@ pub(crate) fn requeue_after_upgrade(storage: &dyn Storage) -> Result<()> {
     }
     txn.set_state(key::LIBRARY_VERSION, version)?;
     txn.commit()
-}
-
-/// Integrates what sites pushed, one site after the other, oldest request first. A site whose records fail keeps no
-/// other waiting; its request stays.
-///
-/// # Errors
-/// The first failure, once every other site is done.
-pub(crate) fn integrate_sites(storage: &dyn Storage, clock: &dyn Clock) -> Result<Integrated> {
-    let mut all = Integrated::default();
-    let mut failed: Vec<(SiteId, Error)> = Vec::new();
-    loop {
-        let waiting = storage.read()?.integrations()?;
-        let Some(site) = waiting.into_iter().find(|site| failed.iter().all(|(other, _)| other != site)) else {
-            return failed.into_iter().next().map_or(Ok(all), |(_, error)| Err(error));
-        };
-        match integrate_site(storage, clock, site) {
-            Ok(done) => all = all.and(done),
-            Err(error) => failed.push((site, error)),
-        }
-    }
-}
-
-fn integrate_site(storage: &dyn Storage, clock: &dyn Clock, site: SiteId) -> Result<Integrated> {
-    let stores = storage.read()?.stores_of_site(site)?;
-    let origin = if planted!(SourceForgotten) { None } else { Some(site) };
-    let door = Door { source: Source::Site(site), stores, origin };
-    let done = integrate(storage, clock, &door, |_, _| Ok(()))?;
-    let txn = storage.write()?;
-    // What was staged since then, by a push that came twice, keeps its request.
-    if txn.staged_tables(door.source)?.is_empty() || planted!(IntegrationFinishedEarly) {
-        txn.finish_integration(site)?;
-    }
-    txn.commit()?;
-    Ok(done)
 }

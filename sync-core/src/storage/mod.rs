@@ -8,6 +8,7 @@
 //! simulators and hosts without a disk. Another one implements the three traits and runs the clauses of
 //! `sync_core::testing::storage_contract` (feature `testing`), each of which is one promise made here.
 
+mod activity;
 pub mod key;
 mod lost;
 mod memory;
@@ -16,6 +17,7 @@ mod sqlite;
 
 use serde::{Deserialize, Serialize};
 
+pub use activity::SiteActivity;
 pub use lost::Lost;
 pub use memory::{MemoryBackup, MemoryStorage};
 #[cfg(feature = "sqlite")]
@@ -373,6 +375,8 @@ pub trait ReadTxn {
     fn quarantined(&self, after: u64, limit: usize) -> Result<Vec<(Buffered, Quarantine)>>;
     /// The number of quarantined records by cause.
     fn quarantine_counts(&self) -> Result<Vec<(QuarantineCause, u64)>>;
+    /// The number of quarantined records that sites had pushed, by site and cause.
+    fn quarantine_of_sites(&self) -> Result<Vec<(SiteId, QuarantineCause, u64)>>;
 
     /// A setting or a cursor; see [`key`].
     fn state(&self, key: &str) -> Result<Option<String>>;
@@ -387,6 +391,10 @@ pub trait ReadTxn {
     fn pushed_at(&self, site: SiteId, table: &TableName, id: &RecordId) -> Result<Option<Cursor>>;
     /// The sites whose pushed records wait for integration, longest waiting first.
     fn integrations(&self) -> Result<Vec<SiteId>>;
+    /// Whether a site is among them.
+    fn integration_waits(&self, site: SiteId) -> Result<bool>;
+    /// The visits of sites, by number.
+    fn activity(&self) -> Result<Vec<SiteActivity>>;
 }
 
 /// The number of staged records of a table.
@@ -490,6 +498,8 @@ pub trait WriteTxn: ReadTxn {
     fn request_integration(&self, site: SiteId, at: Timestamp) -> Result<()>;
     /// Forgets it.
     fn finish_integration(&self, site: SiteId) -> Result<()>;
+    /// Notes a site's visits, as [`SiteActivity::update`] adds them.
+    fn note_activity(&self, activity: &SiteActivity) -> Result<()>;
 
     /// Makes everything of this transaction take effect, durably.
     ///

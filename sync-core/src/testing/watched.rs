@@ -8,8 +8,8 @@ use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::record::{Cursor, NameId, RecordData, RecordId, SiteId, StoreId, TableName};
 use crate::storage::{
-    Buffered, CycleLock, Incoming, LogEntry, Quarantine, QuarantineCause, ReadTxn, Selection, SiteEntry, Source,
-    StagedCounts, StagedKind, Storage, WriteTxn,
+    Buffered, CycleLock, Incoming, LogEntry, Quarantine, QuarantineCause, ReadTxn, Selection, SiteActivity, SiteEntry,
+    Source, StagedCounts, StagedKind, Storage, WriteTxn,
 };
 
 /// Something that is asked of a storage.
@@ -184,6 +184,11 @@ impl<T: ReadTxn + ?Sized> ReadTxn for WatchedTxn<'_, T> {
         self.inner.quarantine_counts()
     }
 
+    fn quarantine_of_sites(&self) -> Result<Vec<(SiteId, QuarantineCause, u64)>> {
+        self.call("quarantine_of_sites")?;
+        self.inner.quarantine_of_sites()
+    }
+
     fn state(&self, key: &str) -> Result<Option<String>> {
         self.call("state")?;
         self.inner.state(key)
@@ -212,6 +217,16 @@ impl<T: ReadTxn + ?Sized> ReadTxn for WatchedTxn<'_, T> {
     fn integrations(&self) -> Result<Vec<SiteId>> {
         self.call("integrations")?;
         self.inner.integrations()
+    }
+
+    fn integration_waits(&self, site: SiteId) -> Result<bool> {
+        self.call("integration_waits")?;
+        self.inner.integration_waits(site)
+    }
+
+    fn activity(&self) -> Result<Vec<SiteActivity>> {
+        self.call("activity")?;
+        self.inner.activity()
     }
 }
 
@@ -304,6 +319,11 @@ impl WriteTxn for WatchedTxn<'_, dyn WriteTxn + '_> {
     fn finish_integration(&self, site: SiteId) -> Result<()> {
         self.call("finish_integration")?;
         self.inner.finish_integration(site)
+    }
+
+    fn note_activity(&self, activity: &SiteActivity) -> Result<()> {
+        self.call("note_activity")?;
+        self.inner.note_activity(activity)
     }
 
     fn commit(self: Box<Self>) -> Result<()> {

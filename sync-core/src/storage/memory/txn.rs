@@ -13,8 +13,8 @@ use crate::error::{Error, Result};
 use crate::protocol::v6::Action;
 use crate::record::{Cursor, NameId, RecordData, RecordId, SiteId, StoreId, TableName};
 use crate::storage::{
-    Buffered, CHUNK_BYTES, Incoming, LogEntry, Quarantine, QuarantineCause, ReadTxn, Selection, SiteEntry, Source,
-    StagedCounts, StagedKind, WriteTxn,
+    Buffered, CHUNK_BYTES, Incoming, LogEntry, Quarantine, QuarantineCause, ReadTxn, Selection, SiteActivity,
+    SiteEntry, Source, StagedCounts, StagedKind, WriteTxn,
 };
 
 /// Reads, or reads and writes: only the latter holds the original and the turn to write.
@@ -173,6 +173,16 @@ impl ReadTxn for MemoryTxn<'_> {
         Ok(QuarantineCause::ALL.into_iter().map(count).filter(|(_, count)| *count > 0).collect())
     }
 
+    fn quarantine_of_sites(&self) -> Result<Vec<(SiteId, QuarantineCause, u64)>> {
+        let mut counts: BTreeMap<_, u64> = BTreeMap::new();
+        for Incoming { source, quarantine, .. } in self.state.borrow().buffer.values().map(|row| &row.incoming) {
+            if let (Source::Site(site), Some(quarantine)) = (source, quarantine) {
+                *counts.entry((*site, quarantine.cause)).or_default() += 1;
+            }
+        }
+        Ok(counts.into_iter().map(|((site, cause), count)| (site, cause, count)).collect())
+    }
+
     fn state(&self, key: &str) -> Result<Option<String>> {
         Ok(self.state.borrow().settings.get(key).cloned())
     }
@@ -198,6 +208,14 @@ impl ReadTxn for MemoryTxn<'_> {
         let mut waiting: Vec<_> = state.integrations.iter().map(|(site, at)| (*at, *site)).collect();
         waiting.sort_unstable();
         Ok(waiting.into_iter().map(|(_, site)| site).collect())
+    }
+
+    fn integration_waits(&self, site: SiteId) -> Result<bool> {
+        Ok(self.state.borrow().integrations.contains_key(&site))
+    }
+
+    fn activity(&self) -> Result<Vec<SiteActivity>> {
+        Ok(self.state.borrow().activity.values().cloned().collect())
     }
 }
 
@@ -305,6 +323,13 @@ impl WriteTxn for MemoryTxn<'_> {
 
     fn finish_integration(&self, site: SiteId) -> Result<()> {
         Arc::make_mut(&mut self.state.borrow_mut().integrations).remove(&site);
+        Ok(())
+    }
+
+    fn note_activity(&self, activity: &SiteActivity) -> Result<()> {
+        let mut state = self.state.borrow_mut();
+        let known = Arc::make_mut(&mut state.activity).entry(activity.site);
+        known.and_modify(|known| known.update(activity.clone())).or_insert_with(|| activity.clone());
         Ok(())
     }
 

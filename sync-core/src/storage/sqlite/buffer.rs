@@ -179,6 +179,21 @@ impl<C: Holds> SqliteTxn<C> {
         Ok(counts)
     }
 
+    pub(super) fn count_quarantined_of_sites(&self) -> Result<Vec<(SiteId, QuarantineCause, u64)>> {
+        let sql = "SELECT source, count(*) FROM sync_buffer \
+                   WHERE state = ?1 AND state <> 'staged' AND source LIKE 'site %' GROUP BY source";
+        let mut counts = Vec::new();
+        for cause in QuarantineCause::ALL {
+            let rows = self.all(sql, [cause.as_str()], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?)))?;
+            counts.extend(rows.into_iter().filter_map(|(source, count)| match read_source(&source)? {
+                Source::Site(site) => Some((site, cause, count.unsigned_abs())),
+                _ => None,
+            }));
+        }
+        counts.sort_unstable_by_key(|(site, cause, _)| (*site, *cause));
+        Ok(counts)
+    }
+
     pub(super) fn remove_buffered(&self, sequences: &[u64]) -> Result<()> {
         for sequence in sequences {
             self.execute("DELETE FROM sync_buffer WHERE sequence = ?1", [signed(*sequence)])?;

@@ -1,5 +1,6 @@
 //! Everything of a site in one SQLite file.
 
+mod activity;
 mod buffer;
 mod changelog;
 #[cfg(test)]

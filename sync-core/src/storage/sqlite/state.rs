@@ -8,8 +8,8 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::record::{Cursor, NameId, RecordData, RecordId, SiteId, StoreId, TableName};
 use crate::storage::{
-    Buffered, Incoming, LogEntry, Quarantine, QuarantineCause, ReadTxn, Selection, SiteEntry, Source, StagedCounts,
-    StagedKind, WriteTxn,
+    Buffered, Incoming, LogEntry, Quarantine, QuarantineCause, ReadTxn, Selection, SiteActivity, SiteEntry, Source,
+    StagedCounts, StagedKind, WriteTxn,
 };
 
 /// How many cycles the sync log keeps: a week of one every ten minutes.
@@ -115,6 +115,10 @@ impl<C: Holds> ReadTxn for SqliteTxn<C> {
         self.count_quarantined()
     }
 
+    fn quarantine_of_sites(&self) -> Result<Vec<(SiteId, QuarantineCause, u64)>> {
+        self.count_quarantined_of_sites()
+    }
+
     fn state(&self, key: &str) -> Result<Option<String>> {
         self.first("SELECT value FROM sync_state WHERE key = ?1", [key], |row| row.get(0))
     }
@@ -153,6 +157,14 @@ impl<C: Holds> ReadTxn for SqliteTxn<C> {
     fn integrations(&self) -> Result<Vec<SiteId>> {
         let sql = "SELECT site_id FROM sync_integration ORDER BY requested_at, site_id";
         self.all(sql, (), |row| row.get(0).map(SiteId))
+    }
+
+    fn integration_waits(&self, site: SiteId) -> Result<bool> {
+        Ok(self.first("SELECT 1 FROM sync_integration WHERE site_id = ?1", [site.0], |_| Ok(()))?.is_some())
+    }
+
+    fn activity(&self) -> Result<Vec<SiteActivity>> {
+        self.list_activity()
     }
 }
 
@@ -254,6 +266,10 @@ impl WriteTxn for SqliteTxn<Turn<'_>> {
     fn finish_integration(&self, site: SiteId) -> Result<()> {
         self.execute("DELETE FROM sync_integration WHERE site_id = ?1", [site.0])?;
         Ok(())
+    }
+
+    fn note_activity(&self, activity: &SiteActivity) -> Result<()> {
+        self.update_activity(activity)
     }
 
     fn commit(self: Box<Self>) -> Result<()> {

@@ -340,3 +340,23 @@ pub fn quarantine_is_counted_by_cause_and_paged(make: Make<'_>) {
         assert_eq!(ids(&paged), ["10", "20", "21", "30", "31", "32", "40", "41", "42", "43"]);
     });
 }
+
+/// What sites pushed and is set aside is counted for each of them; what came otherwise, and what is staged, is not.
+pub fn quarantine_is_counted_by_site(make: Make<'_>) {
+    let storage = make();
+    let pushed = |site, id: &str| Incoming { source: Source::Site(SiteId(site)), ..central(id) };
+    let refused = |incoming| set_aside(incoming, because(QuarantineCause::Refused));
+    let malformed = |incoming| set_aside(incoming, because(QuarantineCause::Malformed));
+    let all = [
+        refused(pushed(12, "a")),
+        refused(pushed(12, "b")),
+        malformed(pushed(12, "c")),
+        malformed(pushed(3, "a")),
+        refused(central("a")),
+        pushed(4, "a"),
+    ];
+    stage(&storage, &all);
+    let counts = read(&storage, |txn| txn.quarantine_of_sites().unwrap());
+    let (refused, malformed) = (QuarantineCause::Refused, QuarantineCause::Malformed);
+    assert_eq!(counts, [(SiteId(3), malformed, 1), (SiteId(12), refused, 2), (SiteId(12), malformed, 1)]);
+}

@@ -119,12 +119,14 @@ macro_rules! storage_contract {
                 buffer::requeue_stages_a_cause_again_but_not_what_is_from_here,
                 buffer::discard_takes_a_record_whatever_its_state,
                 buffer::quarantine_is_counted_by_cause_and_paged,
+                buffer::quarantine_is_counted_by_site,
                 state::settings_are_kept_by_key,
                 state::the_log_is_newest_first_and_keeps_a_thousand,
                 state::a_log_entry_reads_back_as_it_was_written,
                 state::sites_are_kept_by_number_and_found_by_name,
                 state::a_name_and_a_uuid_belong_to_one_site,
                 state::integrations_come_oldest_first_and_once,
+                state::the_visits_of_a_site_add_up,
                 state::the_newest_version_that_a_site_pushed_is_noted,
             }
         }

@@ -3,7 +3,7 @@
 use super::{Make, read, write};
 use crate::clock::Timestamp;
 use crate::record::{Cursor, RecordId, SiteId, TableName};
-use crate::storage::{LogEntry, LoggedError, SiteEntry};
+use crate::storage::{LogEntry, LoggedError, SiteActivity, SiteEntry};
 
 fn at(millis: i64) -> Timestamp {
     Timestamp::from_unix_millis(millis)
@@ -136,6 +136,32 @@ pub fn integrations_come_oldest_first_and_once(make: Make<'_>) {
     assert_eq!(waiting(), [3, 5, 10]);
     write(&storage, |txn| txn.request_integration(SiteId(4), at(9_000)).unwrap());
     assert_eq!(waiting(), [3, 5, 10, 4]);
+    let waits = |site| read(&storage, |txn| txn.integration_waits(SiteId(site)).unwrap());
+    assert_eq!((waits(4), waits(99)), (true, false));
+}
+
+/// Of each site the newest visit is kept; what a visit does not tell stays as it was.
+pub fn the_visits_of_a_site_add_up(make: Make<'_>) {
+    let storage = make();
+    assert!(read(&storage, |txn| txn.activity().unwrap()).is_empty());
+    let visit = |site, millis| SiteActivity {
+        site: SiteId(site),
+        name: format!("site {site}"),
+        app_version: format!("2.{millis}"),
+        seen_at: at(millis),
+        pulled_at: None,
+        pushed_at: None,
+        read_to: None,
+    };
+    let pull = SiteActivity { pulled_at: Some(at(1)), read_to: Some(Cursor(7)), ..visit(9, 1) };
+    let push = SiteActivity { pushed_at: Some(at(2)), ..visit(9, 2) };
+    write(&storage, |txn| {
+        for activity in [&pull, &push, &visit(9, 3), &visit(4, 5)] {
+            txn.note_activity(activity).unwrap();
+        }
+    });
+    let both = SiteActivity { pulled_at: Some(at(1)), pushed_at: Some(at(2)), read_to: Some(Cursor(7)), ..visit(9, 3) };
+    assert_eq!(read(&storage, |txn| txn.activity().unwrap()), [visit(4, 5), both]);
 }
 
 /// Of the versions of a record that a site pushed, the highest cursor is noted.

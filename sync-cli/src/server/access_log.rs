@@ -1,0 +1,117 @@
+//! A line for each request: who asked what, and how it ended. No secret can be in it: of what a client sends only the
+//! method, the path without its query and the name of the request are taken.
+
+use std::fmt::Write as _;
+use std::fs::OpenOptions;
+use std::io::{Write, stderr};
+use std::net::IpAddr;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use sync_core::record::SiteId;
+use sync_core::{Error, Timestamp};
+
+/// The longest path that a line shows.
+const PATH_MAX: usize = 200;
+
+/// Where the lines go.
+pub(crate) struct AccessLog(Mutex<Box<dyn Write + Send>>);
+
+impl AccessLog {
+    /// Onto the end of this file; `-` is standard error.
+    pub(crate) fn open(path: &Path) -> Result<Self, Error> {
+        if path == Path::new("-") {
+            return Ok(Self(Mutex::new(Box::new(stderr()))));
+        }
+        let file = OpenOptions::new().create(true).append(true).open(path);
+        let file = file.map_err(|error| Error::BadInput {
+            detail: format!("the access log {} cannot be written: {error}", path.display()),
+        })?;
+        Ok(Self(Mutex::new(Box::new(file))))
+    }
+
+    pub(super) fn write(&self, line: &Line<'_>) {
+        let text = line.text();
+        // A log that cannot be written is no reason not to serve.
+        let _ = self.0.lock().unwrap_or_else(PoisonError::into_inner).write_all(text.as_bytes());
+    }
+}
+
+/// What a line tells.
+pub(super) struct Line<'a> {
+    pub at: Timestamp,
+    pub from: IpAddr,
+    pub method: &'a str,
+    pub path: &'a str,
+    pub site: Option<SiteId>,
+    pub status: u16,
+    /// The kind of error that an answer with status 200 holds.
+    pub error: Option<&'static str>,
+    pub records: u64,
+    /// Bytes of the body that came and of the one that goes, as they were before compression.
+    pub bytes: (u64, u64),
+    pub took: Duration,
+    pub id: &'a str,
+}
+
+impl Line<'_> {
+    fn text(&self) -> String {
+        // Heads cannot hold control characters, but a line must stay one whatever comes.
+        let shown = |text: &str| -> String {
+            text.chars().take(PATH_MAX).map(|c| if c.is_ascii_graphic() && c != '"' { c } else { '?' }).collect()
+        };
+        let mut text = format!(
+            "time={} from={} method={} path={} status={}",
+            self.at,
+            self.from,
+            shown(self.method),
+            shown(self.path),
+            self.status
+        );
+        let mut add = |key: &str, value: &dyn std::fmt::Display| {
+            let _ = write!(text, " {key}={value}");
+        };
+        if let Some(site) = self.site {
+            add("site", &site);
+        }
+        if let Some(error) = self.error {
+            add("error", &error);
+        }
+        add("records", &self.records);
+        add("in", &self.bytes.0);
+        add("out", &self.bytes.1);
+        add("ms", &format!("{:.1}", self.took.as_secs_f64() * 1e3));
+        add("id", &self.id);
+        text.push('\n');
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_one_line_whatever_is_asked() {
+        let long = "/x".repeat(1000);
+        for path in ["/a\nb", "/a \"b", "/é", &long] {
+            let line = Line {
+                at: Timestamp::from_unix_millis(0),
+                from: IpAddr::from([127, 0, 0, 1]),
+                method: "GET",
+                path,
+                site: Some(SiteId(7)),
+                status: 404,
+                error: None,
+                records: 0,
+                bytes: (0, 0),
+                took: Duration::from_millis(2),
+                id: "i",
+            };
+            let text = line.text();
+            assert!(text.ends_with(" records=0 in=0 out=0 ms=2.0 id=i\n") && text.contains(" site=7 "), "{text}");
+            assert!(text.lines().count() == 1 && text.len() < 400 && text.split(' ').count() == 11, "{text}");
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! Puts a [`Central`] behind an HTTP server.
+
+mod access_log;
+mod admin;
+mod answer;
+mod body;
+mod connections;
+mod integrator;
+mod metrics;
+mod page;
+mod request_id;
+mod tls;
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use sync_core::{Central, Error};
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::watch;
+
+use self::answer::App;
+use self::connections::Door;
+
+pub(crate) use self::access_log::AccessLog;
+pub(crate) use self::connections::connections_max;
+pub(crate) use self::tls::acceptor;
+
+/// The most requests that are worked at at once; those beyond wait. Each is short, but a slow legacy server may hold some.
+const WORKERS: usize = 256;
+
+/// Takes an address.
+pub(crate) fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
+    let listener = TcpListener::bind(address).and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
+    listener.map_err(|error| Error::BadInput {
+        detail: match error.kind() {
+            std::io::ErrorKind::AddrInUse => format!("{address} is in use by another program; choose another port"),
+            _ => format!("{address} cannot be listened on: {error}"),
+        },
+    })
+}
+
+/// How a server is run.
+pub(crate) struct Options {
+    /// Where the status page and the figures are, for whoever comes there; otherwise they are for this machine only.
+    pub admin: Option<TcpListener>,
+    /// With this the server speaks TLS to sites.
+    pub tls: Option<tokio_rustls::TlsAcceptor>,
+    /// Whether a proxy stands before it that says who asks.
+    pub behind_proxy: bool,
+    /// The most connections of sites at once; those beyond wait.
+    pub connections_max: usize,
+    /// How long nothing may come of what a client has begun to send, or has not begun yet.
+    pub patience: Duration,
+    /// Where a line for each request goes.
+    pub access_log: Option<AccessLog>,
+    /// The database, to tell its size.
+    pub database: Option<PathBuf>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            admin: None,
+            tls: None,
+            behind_proxy: false,
+            connections_max: connections_max(None),
+            patience: Duration::from_secs(30),
+            access_log: None,
+            database: None,
+        }
+    }
+}
+
+/// A running server: connections on an async runtime, the central server's own work on threads that may block.
+pub(crate) struct Server {
+    central: Arc<Central>,
+    address: SocketAddr,
+    admin_address: Option<SocketAddr>,
+    stop: watch::Sender<bool>,
+    stopping: Arc<AtomicBool>,
+    serving: JoinHandle<()>,
+    integrating: JoinHandle<()>,
+}
+
+impl Server {
+    /// Answers from then on.
+    pub(crate) fn start(central: Arc<Central>, listener: TcpListener, mut options: Options) -> Result<Self, Error> {
+        let failed =
+            |source: std::io::Error| Error::Io { what: "starting the server".to_owned(), source: source.into() };
+        let runtime = Builder::new_multi_thread().worker_threads(2).max_blocking_threads(WORKERS).enable_all().build();
+        let runtime = runtime.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let admin = options.admin.take();
+        let admin_address = admin.as_ref().map(TcpListener::local_addr).transpose().map_err(failed)?;
+        let (connections, patience, tls) = (options.connections_max, options.patience, options.tls.take());
+        let app = Arc::new(App::new(central.clone(), options, admin.is_some()));
+        let (stop, stopped) = watch::channel(false);
+        let for_sites = Door { is_admin: false, tls, connections, patience };
+        let mut doors = vec![(asynchronous(&runtime, listener).map_err(failed)?, for_sites)];
+        if let Some(admin) = admin {
+            let door = Door { is_admin: true, tls: None, connections: 32, patience };
+            doors.push((asynchronous(&runtime, admin).map_err(failed)?, door));
+        }
+        let serving = std::thread::spawn(move || {
+            let serving = doors.into_iter().map(|(listener, door)| {
+                runtime.spawn(connections::serve(listener, door, app.clone(), stopped.clone()))
+            });
+            for door in serving.collect::<Vec<_>>() {
+                // It ends only when it is told to.
+                let _ = runtime.block_on(door);
+            }
+            // What a site was promised an answer to was waited for; nothing else is lost by not being finished.
+            runtime.shutdown_timeout(Duration::from_secs(1));
+        });
+        let stopping = Arc::new(AtomicBool::new(false));
+        let integrating = {
+            let (central, stopping) = (central.clone(), stopping.clone());
+            std::thread::spawn(move || integrator::run(&central, &stopping))
+        };
+        Ok(Self { central, address, admin_address, stop, stopping, serving, integrating })
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where the status page and the figures are, if not there.
+    pub(crate) fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin_address
+    }
+
+    /// Takes no new requests, finishes those that run, and returns. What is not integrated yet stays queued.
+    pub(crate) fn stop(self) {
+        self.stopping.store(true, Ordering::SeqCst);
+        let _ = self.stop.send(true);
+        let _ = self.serving.join();
+        let _ = self.integrating.join();
+        integrator::flush(&self.central);
+    }
+}
+
+fn asynchronous(runtime: &Runtime, listener: TcpListener) -> std::io::Result<tokio::net::TcpListener> {
+    let _inside = runtime.enter();
+    tokio::net::TcpListener::from_std(listener)
+}

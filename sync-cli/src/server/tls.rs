@@ -1,0 +1,31 @@
+//! TLS from certificate files.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use sync_core::Error;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+/// An end that shows this chain of certificates, both files in PEM.
+pub(crate) fn acceptor(certificates: &Path, key: &Path) -> Result<TlsAcceptor, Error> {
+    let bad = |path: &Path, why: &dyn std::fmt::Display| Error::BadInput {
+        detail: format!("{} cannot be used for TLS: {why}", path.display()),
+    };
+    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(certificates)
+        .and_then(Iterator::collect)
+        .map_err(|error| bad(certificates, &error))?;
+    if chain.is_empty() {
+        return Err(bad(certificates, &"there is no certificate in it"));
+    }
+    let secret = PrivateKeyDer::from_pem_file(key).map_err(|error| bad(key, &error))?;
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map(|builder| builder.with_no_client_auth())
+        .and_then(|builder| builder.with_single_cert(chain, secret))
+        .map_err(|error| bad(certificates, &error))?;
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}

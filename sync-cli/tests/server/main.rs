@@ -1,0 +1,25 @@
+//! The server as its keeper and hostile clients meet it: real processes, real sockets.
+
+mod browser;
+mod client;
+mod keeper;
+mod limits;
+mod seeds;
+mod stop;
+#[allow(dead_code, reason = "each test binary uses a part of it")]
+#[path = "../support/mod.rs"]
+mod support;
+mod tls;
+mod webdriver;
+
+use self::support::{Desk, Server};
+
+/// A central server with the site `clinic`, whose store is `STORE`.
+fn central(flags: &[&str]) -> (Desk, Server) {
+    let desk = Desk::new();
+    desk.run(&["--db", "central.sqlite", "site", "add", "clinic", "--password-file", "pw"]).ends(0);
+    let add = ["--db", "central.sqlite", "store", "add", "Clinic", "--code", "C", "--site", "clinic", "--id", "STORE"];
+    desk.run(&add).ends(0);
+    let server = desk.serve_with("central.sqlite", flags);
+    (desk, server)
+}

@@ -1,0 +1,142 @@
+//! The sites whose pushed records wait for integration, and whose turn it is.
+//!
+//! Which sites wait is in the storage, so a restart forgets nothing. Here is only how far each has come, and whose turn it
+//! is: a turn is one transaction, and every site that waits has one in each round. A site that pushed a million records
+//! delays another by one transaction, not by a million records.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::staged::{PAUSE, Run};
+use super::{Door, Integrated};
+use crate::clock::Clock;
+use crate::error::{Error, Result};
+use crate::record::SiteId;
+use crate::storage::{ReadTxn, Source, Storage, key};
+
+/// Shared by all threads that integrate; no two of them work for one site.
+#[derive(Debug, Default)]
+pub(crate) struct Queue(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// Whose turn is still to come in this round.
+    round: VecDeque<SiteId>,
+    /// Those that have their turn now.
+    busy: HashSet<SiteId>,
+    /// How far those have come that were not finished in their last turn.
+    runs: HashMap<SiteId, Run>,
+    done: Integrated,
+}
+
+impl Queue {
+    /// Integrates until nothing waits but what other threads work at, or until it is not to go on. A site whose records fail keeps no other waiting;
+    /// its request stays.
+    ///
+    /// # Errors
+    /// The first failure, once every other site is done.
+    pub(crate) fn work(&self, storage: &dyn Storage, clock: &dyn Clock, goes_on: &dyn Fn() -> bool) -> Result<()> {
+        let mut failed: Vec<(SiteId, Error)> = Vec::new();
+        while goes_on() {
+            let Some(turn) = self.next(storage, &failed)? else { break };
+            let site = turn.site;
+            if let Err(error) = turn.take(storage, clock) {
+                failed.push((site, error));
+            }
+        }
+        failed.into_iter().next().map_or(Ok(()), |(_, error)| Err(error))
+    }
+
+    /// What was integrated since this queue was made.
+    pub(crate) fn done(&self) -> Integrated {
+        self.lock().done
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn next(&self, storage: &dyn Storage, failed: &[(SiteId, Error)]) -> Result<Option<Turn<'_>>> {
+        let mut state = self.lock();
+        let mut site = state.next(failed);
+        if site.is_none() {
+            // The round is over. Those that came meanwhile are in the next, oldest request first.
+            let waiting = storage.read()?.integrations()?;
+            let known: HashSet<SiteId> = waiting.iter().copied().collect();
+            state.runs.retain(|site, _| known.contains(site));
+            state.round = waiting.into();
+            site = state.next(failed);
+        }
+        let Some(site) = site else { return Ok(None) };
+        state.busy.insert(site);
+        let run = state.runs.remove(&site).unwrap_or_default();
+        Ok(Some(Turn { queue: self, site, run }))
+    }
+}
+
+impl State {
+    fn next(&mut self, failed: &[(SiteId, Error)]) -> Option<SiteId> {
+        while let Some(site) = self.round.pop_front() {
+            if !self.busy.contains(&site) && failed.iter().all(|(other, _)| *other != site) {
+                return Some(site);
+            }
+        }
+        None
+    }
+}
+
+/// Whether a site has pushed batches but not its last one.
+fn is_push_open<T: ReadTxn + ?Sized>(txn: &T, site: SiteId) -> Result<bool> {
+    Ok(txn.state(&format!("{}{site}", key::OPEN_PUSH_OF_SITE))?.as_deref() == Some("1"))
+}
+
+/// The turn of a site; over when it is dropped, by a panic too.
+struct Turn<'q> {
+    queue: &'q Queue,
+    site: SiteId,
+    run: Run,
+}
+
+impl Turn<'_> {
+    fn take(mut self, storage: &dyn Storage, clock: &dyn Clock) -> Result<()> {
+        let source = Source::Site(self.site);
+        let origin = if planted!(SourceForgotten) { None } else { Some(self.site) };
+        let (is_open, stores) = {
+            let txn = storage.read()?;
+            (is_push_open(txn.as_ref(), self.site)?, txn.stores_of_site(self.site)?)
+        };
+        if is_open {
+            // Something that waited was woken in the middle of a push. The site's next batch must come in; with the last
+            // one all of it is integrated. That may have come this moment.
+            let txn = storage.write()?;
+            if is_push_open(txn.as_ref(), self.site)? {
+                txn.finish_integration(self.site)?;
+            }
+            return txn.commit();
+        }
+        let door = Door { source, stores, origin };
+        let Some(slice) = self.run.slice(storage, clock, &door)? else {
+            let txn = storage.write()?;
+            // What was staged since then, by a push that came twice, keeps its request.
+            if txn.staged_tables(source)?.is_empty() || planted!(IntegrationFinishedEarly) {
+                txn.finish_integration(self.site)?;
+            }
+            return txn.commit();
+        };
+        {
+            let mut state = self.queue.lock();
+            state.done = state.done.and(slice.done);
+            state.runs.insert(self.site, std::mem::take(&mut self.run));
+        }
+        if slice.is_full {
+            clock.sleep(PAUSE);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.queue.lock().busy.remove(&self.site);
+    }
+}

@@ -1,0 +1,56 @@
+//! The visits of sites.
+
+use rusqlite::Row;
+
+use super::txn::{Holds, SqliteTxn};
+use crate::clock::Timestamp;
+use crate::error::{Error, Result};
+use crate::record::{Cursor, SiteId};
+use crate::storage::SiteActivity;
+
+type Texts = (i32, String, String, String, Option<String>, Option<String>, Option<i64>);
+
+fn texts(row: &Row<'_>) -> rusqlite::Result<Texts> {
+    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?))
+}
+
+impl<C: Holds> SqliteTxn<C> {
+    pub(super) fn list_activity(&self) -> Result<Vec<SiteActivity>> {
+        let sql = "SELECT site_id, name, app_version, seen_at, pulled_at, pushed_at, read_to \
+                   FROM sync_activity ORDER BY site_id";
+        let rows = self.all(sql, (), texts)?;
+        let read = |(site, name, app_version, seen, pulled, pushed, read_to): Texts| {
+            let damaged = || Error::DamagedState { what: format!("the visits of site {site}") };
+            let moment = |text: String| Timestamp::parse(&text).ok_or_else(damaged);
+            Ok(SiteActivity {
+                site: SiteId(site),
+                name,
+                app_version,
+                seen_at: moment(seen)?,
+                pulled_at: pulled.map(moment).transpose()?,
+                pushed_at: pushed.map(moment).transpose()?,
+                read_to: read_to.map(|cursor| Cursor(cursor.unsigned_abs())),
+            })
+        };
+        rows.into_iter().map(read).collect()
+    }
+
+    pub(super) fn update_activity(&self, activity: &SiteActivity) -> Result<()> {
+        let sql = "INSERT INTO sync_activity (site_id, name, app_version, seen_at, pulled_at, pushed_at, read_to) \
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (site_id) DO UPDATE SET name = excluded.name, \
+                   app_version = excluded.app_version, seen_at = excluded.seen_at, \
+                   pulled_at = ifnull(excluded.pulled_at, pulled_at), \
+                   pushed_at = ifnull(excluded.pushed_at, pushed_at), read_to = ifnull(excluded.read_to, read_to)";
+        let params = (
+            activity.site.0,
+            &activity.name,
+            &activity.app_version,
+            activity.seen_at.to_string(),
+            activity.pulled_at.map(|at| at.to_string()),
+            activity.pushed_at.map(|at| at.to_string()),
+            activity.read_to.map(|cursor| i64::try_from(cursor.0).unwrap_or(i64::MAX)),
+        );
+        self.execute(sql, params)?;
+        Ok(())
+    }
+}
