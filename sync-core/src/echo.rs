@@ -25,7 +25,8 @@ impl SiteRestore {
 
     /// Keeps what a site tells of what it lost.
     pub(crate) fn learn(txn: &dyn WriteTxn, site: SiteId, lost_there: &[Lost]) -> Result<()> {
-        let Some(before) = lost_there.iter().map(|lost| lost.before).max() else { return Ok(()) };
+        let told = lost_there.iter().filter(|lost| lost.before.is_possible() && lost.after < lost.before);
+        let Some(before) = told.map(|lost| lost.before).max() else { return Ok(()) };
         if Self::load(txn, site)?.is_none_or(|known| known.before < before) {
             txn.set_state(&setting(site), &format!("{before} {}", txn.last_cursor()?))?;
         }

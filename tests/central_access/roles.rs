@@ -17,7 +17,9 @@ struct Legacy {
 
 impl Transport for Legacy {
     fn send(&self, request: &HttpRequest) -> Result<HttpResponse, TransportError> {
-        let body = if request.url.contains("/sync/v5/site") {
+        let body = if request.url.contains("/sync/v5/site_status") {
+            r#"{"code":"idle","message":"idle","data":null}"#.to_owned()
+        } else if request.url.contains("/sync/v5/site") {
             let (is_central, url) = (*self.is_central.lock().unwrap(), self.url.lock().unwrap().clone());
             format!(
                 r#"{{"id":"U","siteId":2,"code":"a","name":"a","initialisationStatus":"completed","isOmSupplyCentralServer":{is_central},"omSupplyCentralServerUrl":"{url}","mSupplyCentralSiteId":1}}"#
@@ -31,7 +33,7 @@ impl Transport for Legacy {
             };
             format!(r#"{{"maxCursor":2,"data":[{},{}]}}"#, store(1, "STORE_a", 2), store(2, "STORE_b", 3))
         } else {
-            r#"{"maxCursor":2,"data":[]}"#.to_owned()
+            r#"{"maxCursor":2,"queueLength":0,"data":[],"integrationStarted":true}"#.to_owned()
         };
         Ok(HttpResponse::json(200, body.into_bytes()))
     }

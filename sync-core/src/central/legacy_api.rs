@@ -9,8 +9,8 @@ use super::authenticator::AuthenticationError;
 use crate::changelog::ChangeAction;
 use crate::error::Result;
 use crate::protocol::v5::{
-    CentralBatch, CentralRecord, InitialisationStatus, LegacyStatus, PushedAnswer, QueueBatch, SiteHeaders, SiteInfo,
-    V5Error, path,
+    CentralBatch, CentralRecord, InitialisationStatus, LegacyStatus, PushedAnswer, QueueBatch, QueueLength,
+    SiteHeaders, SiteInfo, V5Error, path,
 };
 use crate::protocol::v6::{Action, Credentials};
 use crate::record::{Cursor, RecordData, SiteId};
@@ -55,7 +55,7 @@ impl Central {
             (Method::Get, path::CENTRAL_RECORDS) => answer(self.central_records(query)),
             (Method::Get, path::SITE_STATUS) => answer(Ok(LegacyStatus::idle())),
             // There is no queue: what a site had before it was lost comes back over V6.
-            (Method::Post, path::INITIALISE) => answer(Ok(QueueBatch { queue_length: 0, data: Vec::new() })),
+            (Method::Post, path::INITIALISE) => answer(Ok(QueueLength { queue_length: 0 })),
             (Method::Get, path::QUEUED_RECORDS) => answer(Ok(QueueBatch { queue_length: 0, data: Vec::new() })),
             (Method::Post, path::QUEUED_RECORDS) => taken(&request.body),
             (Method::Post, path::ACKNOWLEDGED_RECORDS) => {
@@ -111,17 +111,10 @@ impl Central {
     }
 }
 
-/// Of what a site brings, all that matters here.
-#[derive(serde::Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct PushedLength {
-    queue_length: u64,
-}
-
 /// The records of V5 tables, such as stock and invoices, that a site brings stay on the site: they are no part of V6. The
 /// site must hear that they were taken, or it would not go on to V6.
 fn taken(body: &[u8]) -> HttpResponse {
-    match serde_json::from_slice::<PushedLength>(body) {
+    match serde_json::from_slice::<QueueLength>(body) {
         Ok(left) => answer(Ok(PushedAnswer { integration_started: left.queue_length == 0 })),
         Err(_) => refusal(400, "bad_request", "The body cannot be read"),
     }

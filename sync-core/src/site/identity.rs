@@ -104,8 +104,7 @@ impl Identity {
 
     /// Whether one server answers the questions of both.
     pub(super) fn central_is_legacy(&self) -> bool {
-        let central = self.central_url.as_deref().and_then(|url| Url::parse(url).ok());
-        central.is_some_and(|url| url.origin() == self.legacy_url.origin())
+        is_one_server(self.legacy_url.as_str(), self.central_url.as_deref())
     }
 
     /// The headers of V5 requests.
@@ -131,6 +130,17 @@ impl Identity {
             sync_version: V5_VERSION.to_string(),
         }
     }
+}
+
+fn is_one_server(legacy: &str, central: Option<&str>) -> bool {
+    let origin = |text: &str| Url::parse(text).ok().map(|url| url.origin());
+    central.and_then(origin).is_some_and(|central| origin(legacy) == Some(central))
+}
+
+/// Whether a database has one server for both.
+pub(super) fn central_is_legacy(txn: &dyn ReadTxn) -> Result<bool> {
+    let legacy = txn.state(key::LEGACY_URL)?.unwrap_or_default();
+    Ok(is_one_server(&legacy, txn.state(key::CENTRAL_URL)?.as_deref()))
 }
 
 /// The part a database plays, once it is known.

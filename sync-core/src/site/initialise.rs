@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::cycle::Cycle;
 use super::observer::SyncEvent;
 use crate::error::{Error, Result, Server};
-use crate::protocol::v5::{InitialisationStatus, LegacyStatus, QueueBatch, SiteInfo, StatusCode, path};
+use crate::protocol::v5::{InitialisationStatus, LegacyStatus, QueueLength, SiteInfo, StatusCode, path};
 use crate::storage::{Lost, ReadTxn, key};
 
 /// The longest wait between two questions.
@@ -54,7 +54,7 @@ impl Cycle<'_, '_> {
 
     /// Asks, once: the server begins anew each time. However the request ends, the server may be at work on it.
     fn ask_for_records(&mut self, before: &InitialisationStatus) -> Result<()> {
-        let error = match self.client.legacy_post_once::<QueueBatch>(&self.identity, path::INITIALISE, &Empty {}) {
+        let error = match self.client.legacy_post_once::<QueueLength>(&self.identity, path::INITIALISE, &Empty {}) {
             Ok(_) => return self.prepared("done"),
             Err(error) => error,
         };

@@ -26,7 +26,7 @@ impl Cycle<'_, '_> {
         let (bound, mut left) = {
             let txn = self.site.storage.read()?;
             let bound = txn.last_cursor()?.next();
-            (bound, count_pushed(txn.as_ref(), bound)?)
+            (bound, count_pushed(txn.as_ref(), bound, self.identity.central_is_legacy())?)
         };
         // A server that has nothing to integrate is not asked to.
         if left == 0 && !flag(self.site.storage.read()?.as_ref(), key::PUSH_UNCONFIRMED_LEGACY)? {
@@ -91,7 +91,7 @@ impl Cycle<'_, '_> {
                     return Ok(outgoing);
                 }
                 from = row.cursor.next();
-                if !is_pushed_to_legacy(&row) {
+                if !is_pushed_to_legacy(&row, self.identity.central_is_legacy()) {
                     continue;
                 }
                 let record = element(row, data);
@@ -165,12 +165,12 @@ fn element(row: Change, data: Option<RecordData>) -> PushedRecord {
 }
 
 /// The number of rows below `bound` that are still to be pushed.
-fn count_pushed(txn: &dyn ReadTxn, bound: Cursor) -> Result<u64> {
+fn count_pushed(txn: &dyn ReadTxn, bound: Cursor, central_has: bool) -> Result<u64> {
     let mut from = cursor(txn, key::PUSH_CURSOR_LEGACY)?;
     let mut count = 0;
     loop {
         let rows = txn.changes(&Selection::Local, from, ROWS)?;
-        count += rows.iter().filter(|row| row.cursor < bound && is_pushed_to_legacy(row)).count() as u64;
+        count += rows.iter().filter(|row| row.cursor < bound && is_pushed_to_legacy(row, central_has)).count() as u64;
         match rows.last() {
             Some(last) if rows.len() == ROWS && last.cursor < bound => from = last.cursor.next(),
             _ => return Ok(count),
@@ -178,12 +178,15 @@ fn count_pushed(txn: &dyn ReadTxn, bound: Cursor) -> Result<u64> {
     }
 }
 
-/// Whether a local edit concerns the legacy server: what sites own of its tables, patients and the stores that they are
-/// joined to. A delete only where one is understood there.
-pub(super) fn is_pushed_to_legacy(row: &Change) -> bool {
+/// Whether a local edit concerns the legacy server: what sites own of its tables and, unless `central_has` them from V6
+/// because one server is both, patients and the stores that they are joined to. A delete only where one is understood
+/// there.
+pub(super) fn is_pushed_to_legacy(row: &Change, central_has: bool) -> bool {
     let (table, is_delete) = (row.change.table.as_str(), row.change.action == ChangeAction::Delete);
     match record_type(table) {
-        Some(kind) => matches!(table, "name" | "name_store_join") && (!is_delete || kind.deletes_on_wire()),
+        Some(kind) => {
+            !central_has && matches!(table, "name" | "name_store_join") && (!is_delete || kind.deletes_on_wire())
+        }
         None => owned_by_sites(table).is_some_and(|known| !is_delete || known.deletes),
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::identity::{cursor, role, site_id};
+use super::identity::{central_is_legacy, cursor, role, site_id};
 use super::push::is_pushed;
 use super::push_legacy::is_pushed_to_legacy;
 use crate::central::{Concern, concerns};
@@ -112,8 +112,10 @@ fn waiting(txn: &dyn ReadTxn) -> Result<Waiting> {
     const ROWS: usize = 1000;
     let mut waiting = Waiting::NONE;
     let (to_central, to_legacy) = (cursor(txn, key::PUSH_CURSOR_V6)?, cursor(txn, key::PUSH_CURSOR_LEGACY)?);
+    let one_server = central_is_legacy(txn)?;
     let waits = |row: &Change| {
-        (row.cursor >= to_central && is_pushed(row)) || (row.cursor >= to_legacy && is_pushed_to_legacy(row))
+        (row.cursor >= to_central && is_pushed(row))
+            || (row.cursor >= to_legacy && is_pushed_to_legacy(row, one_server))
     };
     let mut from = to_central.min(to_legacy);
     loop {

@@ -11,7 +11,8 @@ pub use central_records::{CentralBatch, CentralRecord, ReadCentralBatch, Unreada
 pub use error::{V5Error, V5ErrorBody};
 pub use headers::{SiteHeaders, V5_VERSION, header};
 pub use queue::{
-    Acknowledged, PushedAnswer, PushedQueue, PushedRecord, QueueBatch, QueuedRecord, ReadQueueBatch, UnreadableQueued,
+    Acknowledged, PushedAnswer, PushedQueue, PushedRecord, QueueBatch, QueueLength, QueuedRecord, ReadQueueBatch,
+    UnreadableQueued,
 };
 pub use site::{InitialisationStatus, SiteInfo};
 pub use site_status::{LegacyStatus, StatusCode};

@@ -8,14 +8,22 @@ use crate::error::excerpt;
 use crate::protocol::v6::{Action, WireRecord};
 use crate::record::{Fields, RecordData, RecordId, TableName};
 
-/// The answer to `GET /sync/v5/queued_records`, and to `POST /sync/v5/initialise`, where it has no data.
+/// The answer to `POST /sync/v5/initialise`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct QueueLength {
+    /// The records that wait.
+    pub queue_length: u64,
+}
+
+/// The answer to `GET /sync/v5/queued_records`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct QueueBatch {
     /// The records that wait, those of this batch included.
     pub queue_length: u64,
     /// Records; the same again until they are acknowledged.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     pub data: Vec<QueuedRecord>,
 }
 
