@@ -95,7 +95,7 @@ impl Visit<'_> {
         self.figures.note_pushed(ids);
         for _ in 0..POLLS_MAX {
             thread::sleep(POLL);
-            if self.ask("site_status", json!({}))?["isIntegrating"] == false {
+            if self.ask("site_status", json!({}))?["is_integrating"] == false {
                 return Ok(());
             }
         }

@@ -5,28 +5,20 @@ use std::process::Command;
 
 use sync_load::{Plan, run};
 
-/// The program, built if it is not there yet.
+/// The program: as the tests of the whole workspace have built it, or built now.
 fn program() -> PathBuf {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let built = Command::new(cargo)
-        .args([
-            "build",
-            "--quiet",
-            "--offline",
-            "--locked",
-            "-p",
-            "sync-cli",
-            "--bin",
-            "oms-sync",
-            "--message-format=json",
-        ])
-        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../.."))
-        .output()
-        .expect("cargo runs");
-    let said = String::from_utf8_lossy(&built.stdout).into_owned();
-    let executable = said.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-    let paths = executable.filter_map(|message| message["executable"].as_str().map(PathBuf::from));
-    paths.last().expect("the program is built")
+    let own = std::env::current_exe().expect("this test");
+    let beside = own.parent().and_then(Path::parent).expect("a folder of builds");
+    let program = beside.join(format!("oms-sync{}", std::env::consts::EXE_SUFFIX));
+    if !program.exists() {
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let mut build = Command::new(cargo);
+        build.args(["build", "--quiet", "--locked", "-p", "sync-cli", "--bin", "oms-sync", "--target-dir"]);
+        build.arg(beside.parent().expect("a target folder"));
+        let built = build.current_dir(env!("CARGO_MANIFEST_DIR")).status().expect("cargo runs");
+        assert!(built.success() && program.exists(), "{}", program.display());
+    }
+    program
 }
 
 #[test]
