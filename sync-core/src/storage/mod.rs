@@ -8,18 +8,18 @@
 //! simulators and hosts without a disk. Another one implements the three traits and runs the clauses of
 //! `sync_core::testing::storage_contract` (feature `testing`), each of which is one promise made here.
 
-mod activity;
 pub mod key;
 mod lost;
 mod memory;
+mod sites;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
 use serde::{Deserialize, Serialize};
 
-pub use activity::SiteActivity;
 pub use lost::Lost;
 pub use memory::{MemoryBackup, MemoryStorage};
+pub use sites::{SiteActivity, SiteEntry};
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteStorage;
 
@@ -246,30 +246,6 @@ pub enum Selection {
     Patient(NameId),
     /// Central data of the legacy server.
     Legacy,
-}
-
-/// A site in the local list that central keeps where no legacy server does.
-#[derive(Clone, PartialEq, Eq)]
-pub struct SiteEntry {
-    /// Its number.
-    pub id: SiteId,
-    /// Its UUID.
-    pub uuid: String,
-    /// Its name.
-    pub name: String,
-    /// A slow salted hash of the password hash that the site sends.
-    pub secret: String,
-    /// The hardware id it is bound to, from its first contact on.
-    pub hardware_id: Option<String>,
-    /// When it last completed a pull.
-    pub last_pull_at: Option<Timestamp>,
-}
-
-impl std::fmt::Debug for SiteEntry {
-    /// Shows number and name only.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SiteEntry").field("id", &self.id).field("name", &self.name).finish_non_exhaustive()
-    }
 }
 
 /// One cycle in the sync log.

@@ -1,7 +1,31 @@
-//! When central last heard of a site, and how far the site has read.
+//! What central keeps of its sites: the local list, and when it last heard of each.
 
 use crate::clock::Timestamp;
 use crate::record::{Cursor, SiteId};
+
+/// A site in the local list that central keeps where no legacy server does.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SiteEntry {
+    /// Its number.
+    pub id: SiteId,
+    /// Its UUID.
+    pub uuid: String,
+    /// Its name.
+    pub name: String,
+    /// A slow salted hash of the password hash that the site sends.
+    pub secret: String,
+    /// The hardware id it is bound to, from its first contact on.
+    pub hardware_id: Option<String>,
+    /// When it last completed a pull.
+    pub last_pull_at: Option<Timestamp>,
+}
+
+impl std::fmt::Debug for SiteEntry {
+    /// Shows number and name only.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SiteEntry").field("id", &self.id).field("name", &self.name).finish_non_exhaustive()
+    }
+}
 
 /// What central knows of a site's visits: for its keeper to look at, no decision depends on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
