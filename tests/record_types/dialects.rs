@@ -41,6 +41,8 @@ fn releases() -> Vec<Release> {
     };
     let all = declared_upstream();
     let told = all.iter().flat_map(|upstream| history(upstream).into_iter().map(|(release, _)| release));
+    // The one that lost a table is told in other words.
+    let told = told.chain([(2, 14, 0), (2, 14, 1)]);
     told.filter(|release| release.1 > 0).flat_map(|release| [before(release), release]).collect()
 }
 
