@@ -25,7 +25,9 @@ impl SiteRestore {
 
     /// Keeps what a site tells of what it lost.
     pub(crate) fn learn(txn: &dyn WriteTxn, site: SiteId, lost_there: &[Lost]) -> Result<()> {
-        let Some(before) = lost_there.iter().map(|lost| lost.before).max() else { return Ok(()) };
+        // A cursor that no server gives out could not be read back: the site's pushes would wait for ever.
+        let told = lost_there.iter().map(|lost| lost.before).filter(|before| before.is_possible());
+        let Some(before) = told.max() else { return Ok(()) };
         if Self::load(txn, site)?.is_none_or(|known| known.before < before) {
             txn.set_state(&setting(site), &format!("{before} {}", txn.last_cursor()?))?;
         }
