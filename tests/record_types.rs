@@ -1,6 +1,7 @@
 //! The declarations of the record types, compared with what Open mSupply declares (`fixtures/record-types.json`).
 
 mod declarations;
+mod dialects;
 mod fields;
 mod history;
 mod page;
