@@ -3,6 +3,7 @@
 mod bad_input;
 mod contracts;
 mod cycle;
+mod driver;
 mod errors;
 mod fixtures;
 mod fuzz;

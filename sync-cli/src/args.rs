@@ -65,6 +65,8 @@ pub(crate) enum Command {
     Discover,
     /// Run one cycle: push, pull and integrate; goes on where it was cut
     Sync(Sync),
+    /// Run cycles at an interval until it is stopped; one line a cycle
+    Run(Run),
     /// Show how this database stands
     Status,
     /// Read and write records as this site
@@ -83,6 +85,8 @@ pub(crate) enum Command {
     /// Show what could not be integrated or was refused
     #[command(subcommand)]
     Quarantine(Quarantine),
+    /// Read the database of a real Open mSupply 2.x server, and say how its synchronisation stands
+    Inspect(Inspect),
     /// See it work: a central server and two sites on this machine, in a temporary folder
     Demo(Demo),
     /// Print completions for a shell
@@ -135,6 +139,28 @@ pub(crate) struct Sync {
     #[arg(long, value_name = "N")]
     pub max_bytes: Option<u64>,
 }
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = RUN_EXAMPLES)]
+pub(crate) struct Run {
+    /// From the end of a cycle that went well to the next one, as 90s, 10m or 1h
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "5m")]
+    pub interval: Duration,
+    /// Begin no further batch of a cycle after this time
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub max_time: Option<Duration>,
+    /// Begin no further batch of a cycle after this many bytes in both directions
+    #[arg(long, value_name = "N")]
+    pub max_bytes: Option<u64>,
+}
+
+const RUN_EXAMPLES: &str = "\
+After a failure it tries again in half a minute, then later and later up to half an hour; where only a person can mend
+it, as a wrong password, in an hour. SIGTERM and Ctrl-C end the cycle that runs in good order, and the program with 0.
+
+Examples:
+  oms-sync run                        every five minutes
+  oms-sync run --interval 1h --json   every hour, one JSON line a cycle";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Records {
@@ -250,6 +276,25 @@ pub(crate) enum Quarantine {
     /// List the records that are set aside, with the cause of each
     List,
 }
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = INSPECT_EXAMPLES)]
+pub(crate) struct Inspect {
+    /// The SQLite file of an Open mSupply site or central server; nothing in it is changed
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// How many of the last cycles to show
+    #[arg(long, default_value_t = 5, value_name = "N")]
+    pub cycles: usize,
+}
+
+const INSPECT_EXAMPLES: &str = "\
+Role, site, cursors, what waits to be pushed, records that are stuck and what they lack, the last cycles, files. Ends
+with 1 if records are stuck or the last cycle failed. The server may run meanwhile. No password is shown.
+
+Examples:
+  oms-sync inspect omsupply-database.sqlite
+  oms-sync inspect --json omsupply-database.sqlite | jq '.buffer.stuck[].missing'";
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Demo {

@@ -6,6 +6,7 @@ mod args;
 mod command;
 mod demo;
 mod exit;
+mod inspect;
 mod output;
 mod progress;
 mod server;
