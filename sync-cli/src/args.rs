@@ -8,6 +8,8 @@ use std::time::Duration;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use crate::compat::Release;
+
 /// Synchronise a database with Open mSupply: as a remote site, or as the central server.
 #[derive(Debug, Parser)]
 #[command(name = "oms-sync", version, max_term_width = 100, after_help = EXAMPLES)]
@@ -87,6 +89,16 @@ pub(crate) enum Command {
     Quarantine(Quarantine),
     /// Read the database of a real Open mSupply 2.x server, and say how its synchronisation stands
     Inspect(Inspect),
+    /// Say in words what a message of V5 or V6 holds, and what is wrong with it
+    Decode(Decode),
+    /// Explain error codes: what lies behind each and what to do
+    #[command(after_help = ERRORS_EXAMPLES)]
+    Errors {
+        /// One code, as this program or as Open mSupply has it; all of them if it is left out
+        code: Option<String>,
+    },
+    /// Say whether releases fit together, and what to upgrade first
+    Compat(Compat),
     /// See it work: a central server and two sites on this machine, in a temporary folder
     Demo(Demo),
     /// Print completions for a shell
@@ -295,6 +307,51 @@ with 1 if records are stuck or the last cycle failed. The server may run meanwhi
 Examples:
   oms-sync inspect omsupply-database.sqlite
   oms-sync inspect --json omsupply-database.sqlite | jq '.buffer.stuck[].missing'";
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = DECODE_EXAMPLES)]
+pub(crate) struct Decode {
+    /// A file with the body of a request or an answer, or - for standard input
+    #[arg(default_value = "-")]
+    pub file: PathBuf,
+    /// One line a record, without its fields
+    #[arg(long)]
+    pub brief: bool,
+}
+
+const DECODE_EXAMPLES: &str = "\
+Credentials are not repeated. Ends with 1 if something is wrong with the message, with 2 if it is none.
+
+Examples:
+  oms-sync decode answer.json
+  curl -s https://central.example.org/central/sync/site_status | oms-sync decode";
+
+const ERRORS_EXAMPLES: &str = "\
+Examples:
+  oms-sync errors                         all codes
+  oms-sync errors incorrect_password
+  oms-sync errors CONNECTION_ERROR        a code of Open mSupply's own";
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = COMPAT_EXAMPLES)]
+pub(crate) struct Compat {
+    /// The release of the legacy mSupply server, as 8.06.00
+    #[arg(long, value_name = "V", value_parser = Release::parse)]
+    pub legacy: Option<Release>,
+    /// The release of the Open mSupply central server, as 2.19.0
+    #[arg(long, value_name = "V", value_parser = Release::parse)]
+    pub central: Option<Release>,
+    /// The release of the Open mSupply site; this program if it is left out
+    #[arg(long, value_name = "V", value_parser = Release::parse)]
+    pub site: Option<Release>,
+}
+
+const COMPAT_EXAMPLES: &str = "\
+Ends with 0 if they fit, with 5 if one has to be upgraded first, with 1 if they fit but records are lost between them.
+
+Examples:
+  oms-sync compat --legacy 8.06.00 --central 2.19.0 --site 2.16.03
+  oms-sync compat --central 2.8.0";
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Demo {

@@ -5,6 +5,9 @@ use crate::exit::{Ended, Failure};
 use crate::inspect::{CycleLine, Inspection, Stuck, Waiting, inspect};
 use crate::output::{Output, bytes};
 
+/// How many of a list are shown to people.
+const LISTED: usize = 10;
+
 pub(super) fn run(options: &Inspect, out: &Output) -> Result<Ended, Failure> {
     let found = inspect(&options.file, options.cycles)?;
     if out.json {
@@ -13,6 +16,26 @@ pub(super) fn run(options: &Inspect, out: &Output) -> Result<Ended, Failure> {
         show(&found, out)?;
     }
     Ok(if found.has_trouble() { Ended::LeftBehind } else { Ended::Done })
+}
+
+/// Lines of at most 80 columns, the further ones indented.
+fn wrapped(out: &Output, indent: &str, text: &str) -> Result<(), Failure> {
+    const WIDTH: usize = 80;
+    let mut line = indent.to_owned();
+    let mut is_empty = true;
+    for word in text.split_whitespace() {
+        if !is_empty && line.chars().count() + 1 + word.chars().count() > WIDTH {
+            out.line(&line)?;
+            line = format!("{indent}  ");
+            is_empty = true;
+        }
+        if !is_empty {
+            line.push(' ');
+        }
+        line.push_str(word);
+        is_empty = false;
+    }
+    out.line(&line)
 }
 
 fn show(found: &Inspection, out: &Output) -> Result<(), Failure> {
@@ -35,11 +58,13 @@ fn show(found: &Inspection, out: &Output) -> Result<(), Failure> {
         ("interval", site.interval_seconds.map(|seconds| format!("{seconds} s"))),
         ("last success", Some(found.last_success.clone().unwrap_or_else(|| "never".to_owned()))),
         (
-            "cursors",
+            "has read up to",
+            Some(format!("legacy server {}, central {}", number(cursors.pull_central), number(cursors.pull_v6))),
+        ),
+        (
+            "has pushed up to",
             Some(format!(
-                "pull central {}, pull V6 {}; push {}, push V6 {} of {}",
-                number(cursors.pull_central),
-                number(cursors.pull_v6),
+                "legacy server {}, central {}, of {}",
                 number(cursors.push),
                 number(cursors.push_v6),
                 cursors.changelog_end
@@ -47,7 +72,7 @@ fn show(found: &Inspection, out: &Output) -> Result<(), Failure> {
         ),
     ])?;
     for doubt in &cursors.doubts {
-        out.line(&format!("doubt: {doubt}"))?;
+        wrapped(out, "", &format!("doubt: {doubt}"))?;
     }
     out.line("")?;
     waiting(&found.waiting, out)?;
@@ -76,41 +101,53 @@ fn stuck(found: &Inspection, out: &Output) -> Result<(), Failure> {
     let buffer = &found.buffer;
     out.line(&format!("Received records in the sync buffer: {}, integrated: {}", buffer.records, buffer.integrated))?;
     for line in &buffer.not_integrated {
-        out.line(&format!(
-            "  {} {} {} for the next integration, the oldest since {}",
-            line.records,
-            line.table,
-            if line.records == 1 { "waits" } else { "wait" },
-            line.oldest_received_at
-        ))?;
+        let verb = if line.records == 1 { "waits" } else { "wait" };
+        let (records, table, since) = (line.records, &line.table, &line.oldest_received_at);
+        wrapped(out, "  ", &format!("{records} {table} {verb} for the next integration, the oldest since {since}"))?;
     }
     let mut last = None;
     for group in &buffer.stuck {
         if last != Some(group.cause) {
             out.line(&format!("Stuck: {}", group.cause.as_str()))?;
-            out.line(&format!("  {}", group.cause.advice()))?;
+            wrapped(out, "  ", group.cause.advice())?;
             last = Some(group.cause);
         }
         stuck_group(group, out)?;
     }
+    if !buffer.never_arrived.is_empty() {
+        out.line("Never arrived, and needed by:")?;
+    }
+    for missing in buffer.never_arrived.iter().take(LISTED) {
+        out.line(&format!("  {} {}: {}", missing.table, missing.id, missing.needed_by))?;
+    }
+    and_more(out, "  ", buffer.never_arrived.len())?;
     if buffer.stuck.is_empty() { out.line("None is stuck.") } else { Ok(()) }
+}
+
+/// Says how many of a list were left out.
+fn and_more(out: &Output, indent: &str, count: usize) -> Result<(), Failure> {
+    match count.saturating_sub(LISTED) {
+        0 => Ok(()),
+        more => out.line(&format!("{indent}and {more} more; --json lists them all")),
+    }
 }
 
 fn stuck_group(group: &Stuck, out: &Output) -> Result<(), Failure> {
     let from = group.from_site.map(|site| format!(" from site {site}")).unwrap_or_default();
     out.line(&format!("  {} {}{from}, since {}", group.records, group.table, group.oldest_received_at))?;
     if group.missing.is_empty() {
-        out.line(&format!("    {}", group.reason))?;
+        wrapped(out, "    ", &group.reason)?;
     }
-    for missing in &group.missing {
+    for missing in group.missing.iter().take(LISTED) {
         let state = match missing.state {
             "never_arrived" => "never arrived here",
             "stuck_itself" => "is stuck itself",
             "waiting" => "waits for the next integration",
             _ => "is not here any more",
         };
-        out.line(&format!("    lacks {} {}, which {state}", missing.table, missing.id))?;
+        wrapped(out, "    ", &format!("lacks {} {}, which {state}", missing.table, missing.id))?;
     }
+    and_more(out, "    ", group.missing.len())?;
     let more = group.records.saturating_sub(group.ids.len() as u64);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     out.line(&format!("    {}{more}", group.ids.join("\n    ")))
@@ -119,17 +156,17 @@ fn stuck_group(group: &Stuck, out: &Output) -> Result<(), Failure> {
 fn cycles(found: &Inspection, out: &Output) -> Result<(), Failure> {
     out.line("Last cycles:")?;
     for cycle in &found.cycles {
-        out.line(&format!("  {}", line(cycle)))?;
+        wrapped(out, "  ", &line(cycle))?;
         if let Some(advice) = cycle.error.as_ref().and_then(|error| error.advice) {
-            out.line(&format!("    {advice}"))?;
+            wrapped(out, "    ", advice)?;
         }
     }
     if !found.cycle_errors.is_empty() {
         let errors: Vec<String> = found.cycle_errors.iter().map(|(code, count)| format!("{count} {code}")).collect();
-        out.line(&format!("  errors of all cycles: {}", errors.join(", ")))?;
+        wrapped(out, "  ", &format!("errors of all cycles: {}", errors.join(", ")))?;
     }
     for error in &found.server_errors {
-        out.line(&format!("  server log {} {}: {}", error.at, error.kind, error.message))?;
+        wrapped(out, "  ", &format!("server log {} {}: {}", error.at, error.kind, error.message))?;
     }
     Ok(())
 }
@@ -150,12 +187,8 @@ fn files(found: &Inspection, out: &Output) -> Result<(), Failure> {
     for group in &found.files {
         let error = group.error.as_ref().map(|error| format!(", {} tries at most: {error}", group.retries));
         let (size, status) = (bytes(group.bytes.unsigned_abs()), group.status.replace('_', " "));
-        out.line(&format!(
-            "Files, {} {status}: {} ({size}){}",
-            group.direction,
-            group.files,
-            error.unwrap_or_default()
-        ))?;
+        let error = error.unwrap_or_default();
+        wrapped(out, "", &format!("Files, {} {status}: {} ({size}){error}", group.direction, group.files))?;
     }
     Ok(())
 }

@@ -1,6 +1,9 @@
 //! The commands, one a file; the short ones here.
 
 mod changelog;
+mod compat;
+mod decode;
+mod errors;
 mod inspect;
 mod quarantine;
 mod records;
@@ -31,6 +34,9 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Ended, Failure> {
         Command::Site(command) => sites::run_site(args, command, out),
         Command::Store(command) => sites::run_store(args, command, out),
         Command::Quarantine(command) => quarantine::run(args, command, out),
+        Command::Compat(options) => compat::run(options, out),
+        Command::Decode(options) => decode::run(options, out),
+        Command::Errors { code } => errors::run(code.as_deref(), out),
         Command::Inspect(options) => inspect::run(options, out),
         Command::Demo(options) => crate::demo::run(options, out),
         Command::Completions { shell } => {

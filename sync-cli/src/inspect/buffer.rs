@@ -112,6 +112,8 @@ pub(crate) struct Buffer {
     pub integrated: i64,
     pub not_integrated: Vec<NotIntegrated>,
     pub stuck: Vec<Stuck>,
+    /// The records that never arrived and that others lack, the most needed first: with these the rest can follow.
+    pub never_arrived: Vec<Missing>,
 }
 
 struct Row {
@@ -128,17 +130,15 @@ impl Buffer {
     pub(super) fn read(database: &Database) -> Result<Self> {
         let source = database.column("sync_buffer", "source_site_id");
         // An integration of the same sender's records that came later and left this one out does not know its table.
-        let same_sender = match source {
-            "NULL" => "TRUE".to_owned(),
-            source => format!("o.{source} IS b.{source}"),
-        };
+        let newest = format!(
+            "WITH newest AS (SELECT {source} AS sender, MAX(integration_datetime) AS at FROM sync_buffer GROUP BY 1)"
+        );
         let passed = format!(
-            "b.integration_datetime IS NULL AND EXISTS (SELECT 1 FROM sync_buffer o \
-             WHERE {same_sender} AND o.integration_datetime > b.received_datetime)"
+            "integration_datetime IS NULL AND received_datetime < (SELECT at FROM newest WHERE sender IS {source})"
         );
         let sql = format!(
-            "SELECT record_id, table_name, data, {source}, received_datetime, integration_error FROM sync_buffer b \
-             WHERE integration_error IS NOT NULL OR ({passed}) ORDER BY received_datetime, record_id"
+            "{newest} SELECT record_id, table_name, data, {source}, received_datetime, integration_error \
+             FROM sync_buffer WHERE integration_error IS NOT NULL OR ({passed}) ORDER BY received_datetime, record_id"
         );
         let mut query = database.connection.prepare(&sql).map_err(failed)?;
         let rows = query.query_map((), |row| {
@@ -156,8 +156,8 @@ impl Buffer {
             add(database, row.map_err(failed)?, &mut groups)?;
         }
         let sql = format!(
-            "SELECT table_name, {source}, COUNT(*), MIN(received_datetime) FROM sync_buffer b \
-             WHERE integration_datetime IS NULL AND integration_error IS NULL AND NOT ({passed}) GROUP BY 1, 2"
+            "{newest} SELECT table_name, {source}, COUNT(*), MIN(received_datetime) FROM sync_buffer \
+             WHERE integration_datetime IS NULL AND integration_error IS NULL AND ({passed}) IS NOT TRUE GROUP BY 1, 2"
         );
         let mut query = database.connection.prepare(&sql).map_err(failed)?;
         let rows = query.query_map((), |row| {
@@ -168,15 +168,29 @@ impl Buffer {
                 oldest_received_at: time(&row.get::<_, String>(3)?),
             })
         });
+        let stuck: Vec<Stuck> = groups.into_values().collect();
         let done =
             "SELECT COUNT(*) FROM sync_buffer WHERE integration_datetime IS NOT NULL AND integration_error IS NULL";
         Ok(Self {
             records: database.number("SELECT COUNT(*) FROM sync_buffer", ())?,
             integrated: database.number(done, ())?,
             not_integrated: rows.and_then(Iterator::collect).map_err(failed)?,
-            stuck: groups.into_values().collect(),
+            never_arrived: never_arrived(&stuck),
+            stuck,
         })
     }
+}
+
+fn never_arrived(stuck: &[Stuck]) -> Vec<Missing> {
+    let mut all: Vec<Missing> = Vec::new();
+    for missing in stuck.iter().flat_map(|group| &group.missing).filter(|missing| missing.state == "never_arrived") {
+        match all.iter_mut().find(|known| known.table == missing.table && known.id == missing.id) {
+            Some(known) => known.needed_by += missing.needed_by,
+            None => all.push(missing.clone()),
+        }
+    }
+    all.sort_by(|a, b| b.needed_by.cmp(&a.needed_by).then_with(|| (&a.table, &a.id).cmp(&(&b.table, &b.id))));
+    all
 }
 
 fn add(database: &Database, row: Row, groups: &mut BTreeMap<(Cause, String, Option<i64>), Stuck>) -> Result<()> {

@@ -59,10 +59,12 @@ pub(super) fn waiting(database: &Database, settings: &Settings, part: Part) -> R
                  (SELECT id FROM store WHERE site_id = {own}))"
             ),
         };
-        // The newest row of a record and store counts, as there.
+        // As there: of each record and store the newest row counts, and only then it is asked whether that is pushed.
         let sql = format!(
-            "SELECT table_name, record_id, row_action, MAX(cursor) AS newest, MIN(cursor) FROM changelog \
-             WHERE cursor >= ?1 AND {filter} GROUP BY record_id, COALESCE(store_id, '') ORDER BY newest"
+            "SELECT table_name, record_id, row_action, oldest FROM (SELECT *, \
+             MIN(cursor) OVER same AS oldest, MAX(cursor) OVER same AS newest FROM changelog WHERE cursor >= ?1 \
+             WINDOW same AS (PARTITION BY record_id, COALESCE(store_id, ''))) \
+             WHERE cursor = newest AND {filter} ORDER BY cursor"
         );
         let from = settings.number(cursor).unwrap_or(0);
         let mut query = database.connection.prepare(&sql).map_err(failed)?;
@@ -74,7 +76,7 @@ pub(super) fn waiting(database: &Database, settings: &Settings, part: Part) -> R
                 continue;
             }
             let (id, action): (String, String) = (row.get(1).map_err(failed)?, row.get(2).map_err(failed)?);
-            let oldest: i64 = row.get(4).map_err(failed)?;
+            let oldest: i64 = row.get(3).map_err(failed)?;
             let found = tables.entry(table.clone()).or_insert_with(|| Waiting {
                 to,
                 table,
