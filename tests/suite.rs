@@ -5,6 +5,7 @@ mod bad_input;
 mod central_access;
 mod contracts;
 mod cycle;
+mod driver;
 mod errors;
 mod fixtures;
 mod fuzz;

@@ -8,6 +8,8 @@ use std::time::Duration;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use crate::compat::Release;
+
 /// Synchronise a database with Open mSupply: as a remote site, or as the central server.
 #[derive(Debug, Parser)]
 #[command(name = "oms-sync", version, max_term_width = 100, after_help = EXAMPLES)]
@@ -65,6 +67,8 @@ pub(crate) enum Command {
     Discover,
     /// Run one cycle: push, pull and integrate; goes on where it was cut
     Sync(Sync),
+    /// Run cycles at an interval until it is stopped; one line a cycle
+    Run(Run),
     /// Show how this database stands
     Status,
     /// Read and write records as this site
@@ -83,6 +87,18 @@ pub(crate) enum Command {
     /// Show what could not be integrated or was refused
     #[command(subcommand)]
     Quarantine(Quarantine),
+    /// Read the database of a real Open mSupply 2.x server, and say how its synchronisation stands
+    Inspect(Inspect),
+    /// Say in words what a message of V5 or V6 holds, and what is wrong with it
+    Decode(Decode),
+    /// Explain error codes: what lies behind each and what to do
+    #[command(after_help = ERRORS_EXAMPLES)]
+    Errors {
+        /// One code, as this program or as Open mSupply has it; all of them if it is left out
+        code: Option<String>,
+    },
+    /// Say whether releases fit together, and what to upgrade first
+    Compat(Compat),
     /// See it work: a central server and two sites on this machine, in a temporary folder
     Demo(Demo),
     /// Print completions for a shell
@@ -135,6 +151,28 @@ pub(crate) struct Sync {
     #[arg(long, value_name = "N")]
     pub max_bytes: Option<u64>,
 }
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = RUN_EXAMPLES)]
+pub(crate) struct Run {
+    /// From the end of a cycle that went well to the next one, as 90s, 10m or 1h
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "5m")]
+    pub interval: Duration,
+    /// Begin no further batch of a cycle after this time
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub max_time: Option<Duration>,
+    /// Begin no further batch of a cycle after this many bytes in both directions
+    #[arg(long, value_name = "N")]
+    pub max_bytes: Option<u64>,
+}
+
+const RUN_EXAMPLES: &str = "\
+After a failure it tries again in half a minute, then later and later up to half an hour; where only a person can mend
+it, as a wrong password, in an hour. SIGTERM and Ctrl-C end the cycle that runs in good order, and the program with 0.
+
+Examples:
+  oms-sync run                        every five minutes
+  oms-sync run --interval 1h --json   every hour, one JSON line a cycle";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Records {
@@ -274,6 +312,70 @@ pub(crate) enum Quarantine {
     /// List the records that are set aside, with the cause of each
     List,
 }
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = INSPECT_EXAMPLES)]
+pub(crate) struct Inspect {
+    /// The SQLite file of an Open mSupply site or central server; nothing in it is changed
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// How many of the last cycles to show
+    #[arg(long, default_value_t = 5, value_name = "N")]
+    pub cycles: usize,
+}
+
+const INSPECT_EXAMPLES: &str = "\
+Role, site, cursors, what waits to be pushed, records that are stuck and what they lack, the last cycles, files. Ends
+with 1 if records are stuck or the last cycle failed. The server may run meanwhile. No password is shown.
+
+Examples:
+  oms-sync inspect omsupply-database.sqlite
+  oms-sync inspect --json omsupply-database.sqlite | jq '.buffer.stuck[].missing'";
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = DECODE_EXAMPLES)]
+pub(crate) struct Decode {
+    /// A file with the body of a request or an answer, or - for standard input
+    #[arg(default_value = "-")]
+    pub file: PathBuf,
+    /// One line a record, without its fields
+    #[arg(long)]
+    pub brief: bool,
+}
+
+const DECODE_EXAMPLES: &str = "\
+Credentials are not repeated. Ends with 1 if something is wrong with the message, with 2 if it is none.
+
+Examples:
+  oms-sync decode answer.json
+  curl -s https://central.example.org/central/sync/site_status | oms-sync decode";
+
+const ERRORS_EXAMPLES: &str = "\
+Examples:
+  oms-sync errors                         all codes
+  oms-sync errors incorrect_password
+  oms-sync errors CONNECTION_ERROR        a code of Open mSupply's own";
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = COMPAT_EXAMPLES)]
+pub(crate) struct Compat {
+    /// The release of the legacy mSupply server, as 8.06.00
+    #[arg(long, value_name = "V", value_parser = Release::parse)]
+    pub legacy: Option<Release>,
+    /// The release of the Open mSupply central server, as 2.19.0
+    #[arg(long, value_name = "V", value_parser = Release::parse)]
+    pub central: Option<Release>,
+    /// The release of the Open mSupply site; this program if it is left out
+    #[arg(long, value_name = "V", value_parser = Release::parse)]
+    pub site: Option<Release>,
+}
+
+const COMPAT_EXAMPLES: &str = "\
+Ends with 0 if they fit, with 5 if one has to be upgraded first, with 1 if they fit but records are lost between them.
+
+Examples:
+  oms-sync compat --legacy 8.06.00 --central 2.19.0 --site 2.16.03
+  oms-sync compat --central 2.8.0";
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Demo {

@@ -4,8 +4,11 @@
 
 mod args;
 mod command;
+mod compat;
+mod decode;
 mod demo;
 mod exit;
+mod inspect;
 mod output;
 mod progress;
 mod server;

@@ -14,11 +14,17 @@ static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
 /// Lets a signal end what runs in good order; a second one ends the program at once, which loses nothing either.
 pub(crate) fn end_on_signals() {
+    at_signals(|| ());
+}
+
+/// Does this at a signal; at a second one ends the program at once.
+pub(crate) fn at_signals(first: impl Fn() + Send + 'static) {
     // Without a handler a signal ends the program at once, which is safe too.
-    let _ = ctrlc::set_handler(|| {
+    let _ = ctrlc::set_handler(move || {
         if INTERRUPTED.swap(true, Ordering::SeqCst) {
             std::process::exit(130);
         }
+        first();
     });
 }
 

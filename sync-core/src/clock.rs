@@ -1,6 +1,7 @@
 //! Time, as a trait: nothing else in the library reads a clock.
 
 use std::fmt;
+use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -79,6 +80,40 @@ pub trait Clock: Send + Sync {
 
     /// Waits.
     fn sleep(&self, duration: Duration);
+
+    /// Waits, but no longer than until the bell is rung; takes the ring. Looks a few times a second unless a clock knows
+    /// a better way.
+    fn sleep_until_rung(&self, most: Duration, bell: &Bell) {
+        const LOOK: Duration = Duration::from_millis(100);
+        let until = self.monotonic().saturating_add(most);
+        while !bell.take() {
+            let left = until.saturating_sub(self.monotonic());
+            if left.is_zero() {
+                return;
+            }
+            self.sleep(left.min(LOOK));
+        }
+    }
+}
+
+/// Rung on one thread to wake another that waits, or is about to.
+#[derive(Debug, Default)]
+pub struct Bell {
+    rung: Mutex<bool>,
+    ringing: Condvar,
+}
+
+impl Bell {
+    /// Rings. It counts until it is taken.
+    pub fn ring(&self) {
+        *self.rung.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.ringing.notify_all();
+    }
+
+    /// Takes the ring, if there is one.
+    pub fn take(&self) -> bool {
+        std::mem::take(&mut *self.rung.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 /// The clock of this machine.
@@ -115,6 +150,12 @@ impl Clock for SystemClock {
     fn sleep(&self, duration: Duration) {
         std::thread::sleep(duration);
     }
+
+    fn sleep_until_rung(&self, most: Duration, bell: &Bell) {
+        let rung = bell.rung.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = bell.ringing.wait_timeout_while(rung, most, |rung| !*rung);
+        *waited.unwrap_or_else(PoisonError::into_inner).0 = false;
+    }
 }
 
 #[cfg(test)]
@@ -128,6 +169,26 @@ mod tests {
         assert_eq!(Timestamp::parse(&moment.to_string()), Some(moment));
         assert_eq!(moment.wire(), "2025-11-23T10:06:19.120");
         assert_eq!(Timestamp::from_unix_millis(1_763_892_379_000).wire(), "2025-11-23T10:06:19");
+    }
+
+    #[test]
+    fn a_bell_ends_a_wait_whether_it_rings_before_or_during_it() {
+        const LONG: Duration = Duration::from_secs(3600);
+        let (clock, bell) = (SystemClock::new(), Bell::default());
+        bell.ring();
+        clock.sleep_until_rung(LONG, &bell);
+        assert!(!bell.take(), "the wait took the ring");
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| clock.sleep_until_rung(LONG, &bell));
+            while !waiting.is_finished() {
+                bell.ring();
+                std::thread::yield_now();
+            }
+        });
+        bell.take();
+        let began = clock.monotonic();
+        clock.sleep_until_rung(Duration::from_millis(20), &bell);
+        assert!(clock.monotonic() - began >= Duration::from_millis(20), "nobody rang");
     }
 
     #[test]

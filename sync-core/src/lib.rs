@@ -21,8 +21,10 @@ macro_rules! planted {
 }
 
 mod apply;
+mod catalogue;
 mod changelog;
 mod clock;
+mod driver;
 mod echo;
 mod error;
 mod integrate;
@@ -39,9 +41,11 @@ pub mod storage;
 pub mod testing;
 pub mod transport;
 
+pub use catalogue::{CatalogueEntry, catalogue};
 pub use central::Central;
 pub use changelog::{Audience, Change, ChangeAction, NewChange};
-pub use clock::{Clock, SystemClock, Timestamp};
+pub use clock::{Bell, Clock, SystemClock, Timestamp};
+pub use driver::{CycleEnd, Driver, DriverConfig, DriverHandle, DriverObserver};
 pub use error::{Cause, Error, ErrorClass, Result, Server};
 pub use ownership::Role;
 pub use records::{RECORD_BYTES_MAX, Records, quarantine};

@@ -1,8 +1,13 @@
 //! The commands, one a file; the short ones here.
 
 mod changelog;
+mod compat;
+mod decode;
+mod errors;
+mod inspect;
 mod quarantine;
 mod records;
+mod run;
 mod serve;
 mod set_up;
 mod sites;
@@ -21,6 +26,7 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Ended, Failure> {
         Command::Init(init) => set_up::init(args, init, out),
         Command::Discover => set_up::discover(args, out),
         Command::Sync(options) => sync::run(args, options, out),
+        Command::Run(options) => run::run(args, options, out),
         Command::Status => status::run(args, out),
         Command::Records(command) => records::run(args, command, out),
         Command::Changelog(options) => changelog::run(args, options, out),
@@ -28,6 +34,10 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Ended, Failure> {
         Command::Site(command) => sites::run_site(args, command, out),
         Command::Store(command) => sites::run_store(args, command, out),
         Command::Quarantine(command) => quarantine::run(args, command, out),
+        Command::Compat(options) => compat::run(options, out),
+        Command::Decode(options) => decode::run(options, out),
+        Command::Errors { code } => errors::run(code.as_deref(), out),
+        Command::Inspect(options) => inspect::run(options, out),
         Command::Demo(options) => crate::demo::run(options, out),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -208,6 +208,11 @@ pub(crate) fn kill(child: &mut Child) -> bool {
 }
 
 fn interrupt(child: &Child) {
-    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill runs");
+    signal(child, "-INT");
+}
+
+/// Sends a process a signal, as `-TERM`.
+pub(crate) fn signal(child: &Child, which: &str) {
+    let sent = Command::new("kill").args([which, &child.id().to_string()]).status().expect("kill runs");
     assert!(sent.success());
 }

@@ -60,4 +60,9 @@ impl Site {
     pub fn with_config(self, config: SyncConfig) -> Self {
         Self { config, ..self }
     }
+
+    /// The clock that it goes by.
+    pub(crate) fn clock(&self) -> Arc<dyn Clock> {
+        self.clock.clone()
+    }
 }

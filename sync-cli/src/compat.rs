@@ -1,0 +1,311 @@
+//! Which releases fit together: the versions of both protocols by release, and what is lost between some of them.
+
+use std::fmt;
+
+use serde::Serialize;
+use sync_core::protocol::v5::V5_VERSION;
+use sync_core::protocol::v6::V6_VERSION;
+use sync_core::record::record_types;
+
+/// A release, as `2.9.02` or `v2.19.0-RC1`: numbers count, what follows them does not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Release {
+    text: String,
+    numbers: Vec<u32>,
+}
+
+impl Release {
+    /// Reads a release.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let plain = text.trim().trim_start_matches(['v', 'V']);
+        let numbers = plain.split(['-', '+', ' ']).next().unwrap_or_default();
+        let numbers: Result<Vec<u32>, _> = numbers.split('.').map(str::parse).collect();
+        let numbers = numbers.map_err(|_| format!("{text:?} is no release; give one as 2.19.0"))?;
+        Ok(Self { text: plain.to_owned(), numbers })
+    }
+
+    fn is_before(&self, other: &str) -> bool {
+        let other = Self::parse(other).map(|other| other.numbers).unwrap_or_default();
+        let at = |numbers: &[u32], i: usize| numbers.get(i).copied().unwrap_or(0);
+        let length = self.numbers.len().max(other.len());
+        (0..length).map(|i| at(&self.numbers, i)).lt((0..length).map(|i| at(&other, i)))
+    }
+
+    /// The newest entry of a table that is not newer than this release.
+    fn newest_of(&self, table: &[(&str, u32)]) -> Option<u32> {
+        table.iter().rev().find(|(release, _)| !self.is_before(release)).map(|(_, version)| *version)
+    }
+}
+
+impl fmt::Display for Release {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// The V6 version that a release sends, by its first release. Each takes 0 up to its own.
+const V6: &[(&str, u32)] = &[("2.0.0", 0), ("2.1.0", 1), ("2.2.1", 2), ("2.5.0", 3), ("2.7.0", 4), ("2.9.2", 5)];
+/// The V5 version that a release sends.
+const V5: &[(&str, u32)] = &[
+    ("1.1.10", 1),
+    ("1.2.0", 2),
+    ("1.4.0", 3),
+    ("2.0.0", 4),
+    ("2.0.1", 5),
+    ("2.3.0", 6),
+    ("2.4.0", 7),
+    ("2.7.0", 8),
+    ("2.7.4", 9),
+    ("2.9.0", 11),
+    ("2.9.1", 12),
+    ("2.10.1", 13),
+    ("2.13.0", 14),
+];
+/// The first legacy server that takes a V5 version, where that is known.
+const LEGACY: &[(&str, u32)] = &[("8.4.4", 13), ("8.6.0", 14)];
+/// The release that renamed keys without another version.
+const RENAMES: &str = "2.17.0";
+
+/// Who speaks.
+#[derive(Debug, Clone)]
+pub(crate) enum End {
+    /// A release of Open mSupply.
+    Upstream(Release),
+    /// This program.
+    Ours,
+}
+
+impl End {
+    fn name(&self) -> String {
+        match self {
+            Self::Upstream(release) => release.to_string(),
+            Self::Ours => "this program".to_owned(),
+        }
+    }
+
+    /// What it sends over V6; `None` for releases before V6.
+    fn v6(&self) -> Option<u32> {
+        match self {
+            Self::Ours => Some(V6_VERSION),
+            // A test build that sent less than it took.
+            Self::Upstream(release) if release.text == "2.8.00" => Some(3),
+            Self::Upstream(release) => release.newest_of(V6),
+        }
+    }
+
+    /// The newest V6 version that it takes as central.
+    fn v6_max(&self) -> Option<u32> {
+        match self {
+            // One release took less than it sent, for a day.
+            Self::Upstream(release) if ["2.9.2", "2.8.00"].contains(&release.text.as_str()) => Some(4),
+            other => other.v6(),
+        }
+    }
+
+    fn v5(&self) -> Option<u32> {
+        match self {
+            Self::Ours => Some(V5_VERSION),
+            Self::Upstream(release) => release.newest_of(V5),
+        }
+    }
+
+    fn is_before(&self, release: &str) -> bool {
+        matches!(self, Self::Upstream(own) if own.is_before(release))
+    }
+}
+
+/// Whether two ends fit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Check {
+    pub between: &'static str,
+    /// `None` where it is not known.
+    pub fits: Option<bool>,
+    pub says: String,
+    /// `legacy`, `central` or `site`.
+    pub upgrade_first: Option<&'static str>,
+    /// What does not arrive although the versions fit.
+    pub losses: Vec<String>,
+}
+
+/// Checks what was given against each other.
+pub(crate) fn compat(legacy: Option<&Release>, central: Option<&Release>, site: &End) -> Vec<Check> {
+    let mut checks = Vec::new();
+    if let Some(legacy) = legacy {
+        checks.push(with_legacy("site and legacy server", site, legacy));
+        if let Some(central) = central {
+            let central = End::Upstream(central.clone());
+            checks.push(with_legacy("central and legacy server", &central, legacy));
+        }
+    }
+    if let Some(central) = central {
+        checks.push(with_central(site, &End::Upstream(central.clone())));
+    }
+    checks
+}
+
+fn with_legacy(between: &'static str, end: &End, legacy: &Release) -> Check {
+    let check = |fits, says, upgrade_first| Check { between, fits, says, upgrade_first, losses: Vec::new() };
+    let name = end.name();
+    let Some(sent) = end.v5() else {
+        return check(Some(false), format!("{name} speaks no V5"), Some("site"));
+    };
+    match LEGACY.iter().find(|(_, version)| *version >= sent) {
+        Some((first, version)) if *version == sent || legacy.is_before(first) => match legacy.is_before(first) {
+            false => check(Some(true), format!("{name} sends V5 version {sent}, which {legacy} takes"), None),
+            true if *version == sent => check(
+                Some(false),
+                format!("{name} sends V5 version {sent}, which needs a legacy server of {first} or later"),
+                Some("legacy"),
+            ),
+            true => check(
+                None,
+                format!("{name} sends V5 version {sent}; which legacy server takes it first is not known"),
+                None,
+            ),
+        },
+        Some(_) => {
+            check(Some(true), format!("{name} sends V5 version {sent}, and {legacy} takes newer ones too"), None)
+        }
+        None => check(None, format!("{name} sends V5 version {sent}, which is newer than what is known"), None),
+    }
+}
+
+fn with_central(site: &End, central: &End) -> Check {
+    let (s, c) = (site.name(), central.name());
+    let mut check =
+        Check { between: "site and central", fits: None, says: String::new(), upgrade_first: None, losses: Vec::new() };
+    match (site.v6(), central.v6_max()) {
+        (_, None) => {
+            check.fits = Some(false);
+            check.says = format!("{c} is from before V6: it cannot be an Open mSupply central server");
+            check.upgrade_first = Some("central");
+        }
+        (None, _) => {
+            check.fits = Some(false);
+            check.says = format!("{s} is from before V6: it knows no Open mSupply central server");
+            check.upgrade_first = Some("site");
+        }
+        (Some(sent), Some(max)) if sent > max => {
+            check.fits = Some(false);
+            check.says = format!("{s} sends V6 version {sent}, {c} takes 0 to {max}");
+            check.upgrade_first = Some("central");
+        }
+        (Some(sent), Some(max)) => {
+            check.fits = Some(true);
+            check.says = format!("{s} sends V6 version {sent}, {c} takes 0 to {max}");
+            check.losses = losses(site, central);
+            if !check.losses.is_empty() {
+                let renames = site.is_before(RENAMES) || !central.is_before(RENAMES);
+                check.upgrade_first = Some(if renames { "site" } else { "central" });
+            }
+        }
+    }
+    check
+}
+
+/// What one end cannot read of the other although the versions fit. This program reads all spellings and writes the
+/// newer one.
+fn losses(site: &End, central: &End) -> Vec<String> {
+    let mut losses = Vec::new();
+    let both_upstream = matches!(site, End::Upstream(_));
+    if (both_upstream && site.is_before(RENAMES) != central.is_before(RENAMES))
+        || (!both_upstream && central.is_before(RENAMES))
+    {
+        let way = if both_upstream { "in both directions" } else { "on their way to central" };
+        losses.push(format!(
+            "{RENAMES} renamed keys: vaccinations and R&R forms are rejected {way}, and manufacturers of item variants and \
+             facilities of vaccinations are lost silently"
+        ));
+    }
+    for kind in record_types() {
+        for field in kind.fields {
+            let Some(release) = field.added else { continue };
+            let added =
+                format!("{}.{} (new in {release}) is missing: the receiver rejects them", kind.table, field.name);
+            if kind.pulled && both_upstream && central.is_before(release) && !site.is_before(release) {
+                losses.push(format!("{} from central: {added}", kind.table));
+            }
+            if kind.pushed && site.is_before(release) && !central.is_before(release) {
+                losses.push(format!("{} from the site: {added}", kind.table));
+            }
+        }
+    }
+    losses
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn release(text: &str) -> Release {
+        Release::parse(text).expect("a release")
+    }
+
+    fn end(text: &str) -> End {
+        End::Upstream(release(text))
+    }
+
+    #[test]
+    fn releases_are_compared_by_number() {
+        assert!(release("2.9.02").is_before("2.10.0") && !release("v2.19.00").is_before("2.19.0"));
+        assert!(!release("2.9").is_before("2.9.0") && release("3.0.0-RC0").numbers == [3, 0, 0]);
+        for text in ["", "two", "2..3", "2.x", "-1"] {
+            assert!(Release::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn versions_by_release() {
+        for (text, v6, max, v5) in [
+            ("1.4.0", None, None, Some(3)),
+            ("2.0.3", Some(0), Some(0), Some(5)),
+            ("2.2.00", Some(1), Some(1), Some(5)),
+            ("2.2.01", Some(2), Some(2), Some(5)),
+            ("2.8.00", Some(3), Some(4), Some(9)),
+            ("2.9.2", Some(5), Some(4), Some(12)),
+            ("2.9.02", Some(5), Some(5), Some(12)),
+            ("2.12.0", Some(5), Some(5), Some(13)),
+            ("2.19.00", Some(5), Some(5), Some(14)),
+        ] {
+            let end = end(text);
+            assert_eq!((end.v6(), end.v6_max(), end.v5()), (v6, max, v5), "{text}");
+        }
+        assert_eq!((End::Ours.v6(), End::Ours.v5()), (Some(5), Some(14)));
+    }
+
+    #[test]
+    fn with_the_legacy_server() {
+        for (site, legacy, fits) in [
+            ("2.19.0", "8.06.00", Some(true)),
+            ("2.19.0", "8.05.01", Some(false)),
+            ("2.12.0", "8.04.04", Some(true)),
+            ("2.12.0", "8.04.03", Some(false)),
+            ("2.12.0", "9.0.0", Some(true)),
+            ("2.9.1", "8.04.04", Some(true)),
+            ("2.9.1", "8.04.03", None),
+        ] {
+            let check = with_legacy("", &end(site), &release(legacy));
+            assert_eq!(check.fits, fits, "{site} {legacy}: {check:?}");
+            assert_eq!(check.upgrade_first, (fits == Some(false)).then_some("legacy"));
+        }
+    }
+
+    #[test]
+    fn with_central() {
+        let check = |site: &str, central: &str| super::with_central(&end(site), &end(central));
+        assert_eq!(
+            (check("2.19.0", "2.8.0").fits, check("2.19.0", "2.8.0").upgrade_first),
+            (Some(false), Some("central"))
+        );
+        let renamed = check("2.16.03", "2.19.0");
+        assert_eq!((renamed.fits, renamed.upgrade_first), (Some(true), Some("site")));
+        assert!(renamed.losses[0].contains("vaccinations and R&R forms"), "{renamed:?}");
+        let same = check("2.19.0", "2.18.0");
+        assert_eq!((same.fits, same.upgrade_first, same.losses.len()), (Some(true), None, 0));
+        assert_eq!(check("1.4.0", "2.19.0").upgrade_first, Some("site"));
+        let old = check("2.3.0", "2.3.1");
+        assert!(old.losses.iter().any(|loss| loss.starts_with("rnr_form_line from the site")), "{old:?}");
+        assert!(super::with_central(&End::Ours, &end("2.19.0")).losses.is_empty());
+        assert_eq!(super::with_central(&End::Ours, &end("2.16.0")).losses.len(), 1);
+    }
+}

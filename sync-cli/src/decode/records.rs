@@ -1,0 +1,211 @@
+//! The records of a message, each with what is wrong with it.
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+use sync_core::protocol::v5::ReadCentralBatch;
+use sync_core::protocol::v6::{Action, ReadBatch, WireRecord};
+use sync_core::record::{Fields, RecordData, record_type};
+
+use super::Decoded;
+
+/// A record of a message.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct RecordLine {
+    /// Its position in the message's own numbering.
+    pub position: Option<String>,
+    pub action: Option<String>,
+    pub table: Option<String>,
+    pub id: Option<String>,
+    /// Key and value, as text.
+    pub fields: Vec<(String, String)>,
+    pub problems: Vec<String>,
+    pub notes: Vec<String>,
+}
+
+/// A value as a line shows it: in one line, shortened.
+pub(super) fn shown(json: &str) -> String {
+    const SHOWN: usize = 100;
+    let text = serde_json::from_str::<String>(json).unwrap_or_else(|_| json.to_owned());
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let line = words.join(" ");
+    if line.chars().count() <= SHOWN {
+        return line;
+    }
+    line.chars().take(SHOWN - 1).chain(['…']).collect()
+}
+
+pub(super) fn v6_batch(json: &str) -> Decoded {
+    let mut decoded = Decoded::new("V6: records");
+    let batch = match ReadBatch::parse(json) {
+        Ok(batch) => batch,
+        Err(error) => {
+            let text = error.to_string();
+            decoded.problems.push(text.split(" at line ").next().unwrap_or_default().to_owned());
+            return decoded;
+        }
+    };
+    decoded.fact("records", batch.records.len());
+    decoded.fact("rows left, these included", batch.total_records);
+    decoded.fact("end cursor", batch.end_cursor.0);
+    decoded.fact("last batch", if batch.is_last_batch { "yes" } else { "no" });
+    let mut before = None;
+    for element in &batch.records {
+        let line = match element {
+            Ok(element) => {
+                let mut line = checked(&element.record);
+                line.position = Some(element.cursor.0.to_string());
+                if before.is_some_and(|before| element.cursor.0 <= before) {
+                    line.problems.push("its cursor is not larger than the one before".to_owned());
+                }
+                before = Some(element.cursor.0);
+                line
+            }
+            Err(bad) => RecordLine {
+                position: bad.cursor.map(|cursor| cursor.0.to_string()),
+                table: bad.table.as_ref().map(ToString::to_string),
+                id: bad.id.as_ref().map(ToString::to_string),
+                problems: vec![bad.reason.clone()],
+                ..RecordLine::default()
+            },
+        };
+        decoded.records.push(line);
+    }
+    if batch.last_record_cursor().is_some_and(|last| last > batch.end_cursor) {
+        decoded.problems.push("a record stands beyond the end cursor: it would be sent again for ever".to_owned());
+    }
+    if batch.records.is_empty() && !batch.is_last_batch {
+        decoded
+            .notes
+            .push("no records, but not the last batch: rows without a record for this site were passed".to_owned());
+    }
+    decoded
+}
+
+pub(super) fn central_records(json: &str) -> Decoded {
+    let mut decoded = Decoded::new("V5: central data of the legacy server");
+    let Some(batch) = decoded.read::<ReadCentralBatch>(json) else { return decoded };
+    decoded.fact("records", batch.data.len());
+    decoded.fact("newest position there", batch.max_cursor);
+    if let Some(last) = batch.last_position() {
+        decoded.fact("last position here", last);
+        if last > batch.max_cursor {
+            decoded.problems.push("a record stands beyond the newest position".to_owned());
+        }
+    }
+    for element in batch.data {
+        decoded.records.push(match element {
+            Ok(record) => {
+                let position = Some(record.position.to_string());
+                RecordLine { position, ..checked(&record.into()) }
+            }
+            Err(bad) => RecordLine {
+                position: bad.position.map(|position| position.to_string()),
+                table: bad.table.as_ref().map(ToString::to_string),
+                id: bad.id.as_ref().map(ToString::to_string),
+                problems: vec![bad.reason],
+                ..RecordLine::default()
+            },
+        });
+    }
+    decoded
+}
+
+/// A queue of V5, in either direction, and the answer that only says how long it is.
+pub(super) fn queue(fields: &Fields<'_>) -> Decoded {
+    let mut decoded = Decoded::new("V5: records of a site's queue");
+    decoded.raw_fact("left, these included", fields, "queueLength");
+    let Some(data) = fields.get("data") else { return decoded };
+    if let Some(elements) = decoded.read::<Vec<Box<RawValue>>>(data.get()) {
+        decoded.fact("records", elements.len());
+        decoded.records = elements.iter().map(|element| flat(element.get())).collect();
+    }
+    decoded
+}
+
+/// Records alone, as in a log or a file.
+pub(super) fn list(elements: &[Box<RawValue>]) -> Decoded {
+    let mut decoded = Decoded::new("records");
+    decoded.fact("records", elements.len());
+    decoded.records = elements.iter().map(|element| flat(element.get())).collect();
+    decoded
+}
+
+pub(super) fn single(json: &str) -> Decoded {
+    let mut decoded = Decoded::new("a record");
+    decoded.records = vec![flat(json)];
+    decoded
+}
+
+/// A record that lies beside its position, or within an element that holds it.
+fn flat(json: &str) -> RecordLine {
+    let fields = Fields::parse(json);
+    let get = |key: &str| fields.as_ref().and_then(|fields| fields.get(key)).map(RawValue::get);
+    let position = ["cursor", "syncOutId", "ID"].iter().find_map(|key| get(key)).map(shown);
+    let record = get("record").unwrap_or(json);
+    match serde_json::from_str::<WireRecord>(record) {
+        Ok(record) => RecordLine { position, ..checked(&record) },
+        Err(error) => {
+            let text = error.to_string();
+            let problem = text.split(" at line ").next().unwrap_or_default().to_owned();
+            let text = |key: &str| get(key).map(shown);
+            RecordLine {
+                position,
+                table: text("tableName"),
+                id: text("recordId"),
+                problems: vec![problem],
+                ..Default::default()
+            }
+        }
+    }
+}
+
+/// A record by the rules of its type.
+fn checked(record: &WireRecord) -> RecordLine {
+    let WireRecord { table_name, record_id, action, record_data } = record;
+    let mut line = RecordLine {
+        action: Some(format!("{action:?}")),
+        table: Some(table_name.to_string()),
+        id: Some(record_id.to_string()),
+        ..RecordLine::default()
+    };
+    if let Some(fields) = record_data.fields() {
+        line.fields = fields.iter().map(|(key, value)| (key.to_owned(), shown(value.get()))).collect();
+    }
+    let Some(kind) = record_type(table_name.as_str()) else {
+        line.notes.push("a table of the legacy server, or one that this version does not know: not checked".to_owned());
+        return line;
+    };
+    if let Some(release) = kind.removed {
+        line.problems.push(format!("release {release} removed this type"));
+    }
+    match action {
+        Action::Delete if !kind.deletes_on_wire() => {
+            line.problems.push("records of this type are not deleted by a Delete: it is not understood".to_owned());
+        }
+        Action::Delete => {}
+        Action::Merge => line.problems.push("only records of the legacy server are merged".to_owned()),
+        _ => data(record_data, kind, record_id.as_str(), &mut line),
+    }
+    line
+}
+
+fn data(data: &RecordData, kind: &sync_core::record::RecordType, id: &str, line: &mut RecordLine) {
+    match kind.check(data) {
+        Err(error) => line.problems.push(error.to_string()),
+        Ok(fields) => {
+            let key = fields.text(kind.key);
+            // An id may carry an end that tells tables apart.
+            if key.as_deref().is_some_and(|key| !id.starts_with(key)) {
+                line.problems.push(format!("$.{} is not the id of the record", kind.key));
+            }
+            let known = |key: &str| kind.fields.iter().any(|field| field.name == key || field.aliases.contains(&key));
+            let unknown: Vec<&str> = fields.iter().map(|(key, _)| key).filter(|key| !known(key)).collect();
+            if !unknown.is_empty() {
+                line.notes.push(format!("keys that this version does not know: {}", unknown.join(", ")));
+            }
+        }
+    }
+    if kind.in_current_spelling(data).is_some() {
+        line.notes.push("in the spelling of an older release".to_owned());
+    }
+}

@@ -1,0 +1,157 @@
+//! The last cycles, and what went wrong in them.
+
+use std::collections::BTreeMap;
+
+use rusqlite::Row;
+use serde::Serialize;
+use sync_core::Result;
+
+use super::open::{Database, failed};
+use super::{first_line, time};
+
+/// Steps as Open mSupply's log names its columns.
+const STEPS: &[&str] = &["prepare_initial", "push_v6", "push", "pull_central", "pull_remote", "pull_v6", "integration"];
+
+/// A cycle.
+#[derive(Debug, Serialize)]
+pub(crate) struct CycleLine {
+    pub started_at: String,
+    pub finished_at: Option<String>,
+    /// `done`, `failed`, or `not_finished`: it runs, or the server was stopped within it.
+    pub outcome: &'static str,
+    pub seconds: Option<i64>,
+    /// The step in which it ended, if it did not get to the end.
+    pub step: Option<&'static str>,
+    /// Records by step, where there were any.
+    pub records: BTreeMap<&'static str, i64>,
+    pub error: Option<CycleError>,
+}
+
+/// What a cycle ended with.
+#[derive(Debug, Serialize)]
+pub(crate) struct CycleError {
+    /// Open mSupply's code; `None` is what its users see as "Unknown sync error".
+    pub code: Option<String>,
+    pub message: String,
+    /// What to do, for its codes.
+    pub advice: Option<&'static str>,
+}
+
+/// What to do about the codes of Open mSupply.
+pub(crate) fn advice(code: &str) -> Option<&'static str> {
+    Some(match code {
+        "CONNECTION_ERROR" => "Check the network of this machine, and the addresses of both servers.",
+        "SITE_NAME_NOT_FOUND" => "The legacy server has no site of this name; capital letters count.",
+        "INCORRECT_PASSWORD" => "Enter the password that the legacy server has for this site.",
+        "HARDWARE_ID_MISMATCH" => "The site is bound to another machine: reset its hardware id on the legacy server.",
+        "SITE_HAS_NO_STORE" => "Make a store active on this site, on the legacy server.",
+        "SITE_AUTH_TIMEOUT" => "The legacy server was too busy; it goes on by itself.",
+        "API_VERSION_INCOMPATIBLE" => "Upgrade the legacy mSupply server, or take the older Open mSupply again.",
+        "V6_API_VERSION_INCOMPATIBLE" => "Upgrade the Open mSupply central server first, then the sites.",
+        "CENTRAL_V6_NOT_CONFIGURED" => "Enter the Open mSupply central server's address on the legacy server.",
+        "INTEGRATION_TIMEOUT_REACHED" => "Central was busy for more than 30 seconds; it goes on by itself.",
+        "INTEGRATION_ERROR" => "The database of this machine failed: check its disk.",
+        _ => return None,
+    })
+}
+
+/// The newest cycles first.
+pub(super) fn newest(database: &Database, limit: usize) -> Result<Vec<CycleLine>> {
+    let columns: Vec<String> = STEPS
+        .iter()
+        .flat_map(|step| {
+            ["_started_datetime", "_finished_datetime", "_progress_done"].map(|end| format!("{step}{end}"))
+        })
+        .map(|column| database.column("sync_log", &column).to_owned())
+        .collect();
+    let duration = database.column("sync_log", "duration_in_seconds");
+    let code = database.column("sync_log", "error_code");
+    let sql = format!(
+        "SELECT started_datetime, finished_datetime, {duration}, {code}, error_message, {} FROM sync_log \
+         ORDER BY started_datetime DESC LIMIT ?1",
+        columns.join(", ")
+    );
+    let mut query = database.connection.prepare(&sql).map_err(failed)?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let rows = query.query_map([limit], cycle);
+    rows.and_then(Iterator::collect).map_err(failed)
+}
+
+fn cycle(row: &Row<'_>) -> rusqlite::Result<CycleLine> {
+    let text = |i: usize| row.get::<_, Option<String>>(i);
+    let (finished, code, message) = (text(1)?, text(3)?, text(4)?);
+    let mut records = BTreeMap::new();
+    let mut step = None;
+    for (i, name) in STEPS.iter().copied().enumerate() {
+        let at = 5 + 3 * i;
+        if text(at)?.is_some() && text(at + 1)?.is_none() {
+            step = Some(name);
+        }
+        if let Some(done) = row.get::<_, Option<i64>>(at + 2)?.filter(|done| *done > 0) {
+            records.insert(name, done);
+        }
+    }
+    let has_error = code.is_some() || message.is_some();
+    Ok(CycleLine {
+        started_at: time(&row.get::<_, String>(0)?),
+        outcome: match (&finished, has_error) {
+            (_, true) => "failed",
+            (Some(_), false) => "done",
+            (None, false) => "not_finished",
+        },
+        step: if finished.is_some() && !has_error { None } else { step },
+        finished_at: finished.as_deref().map(time),
+        seconds: row.get(2)?,
+        records,
+        error: has_error.then(|| CycleError {
+            advice: code.as_deref().and_then(advice),
+            message: first_line(message.as_deref().unwrap_or_default()),
+            code,
+        }),
+    })
+}
+
+/// When the newest cycle without an error ended.
+pub(super) fn last_success(database: &Database) -> Result<Option<String>> {
+    let sql = "SELECT MAX(finished_datetime) FROM sync_log WHERE error_message IS NULL";
+    let found = database.connection.query_row(sql, (), |row| row.get::<_, Option<String>>(0)).map_err(failed)?;
+    Ok(found.as_deref().map(time))
+}
+
+/// How many cycles ended with each code.
+pub(super) fn errors(database: &Database) -> Result<BTreeMap<String, u64>> {
+    let code = database.column("sync_log", "error_code");
+    let sql = format!(
+        "SELECT COALESCE({code}, 'unknown'), COUNT(*) FROM sync_log \
+         WHERE {code} IS NOT NULL OR error_message IS NOT NULL GROUP BY 1"
+    );
+    let mut query = database.connection.prepare(&sql).map_err(failed)?;
+    let rows = query.query_map((), |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs())));
+    rows.and_then(Iterator::collect).map_err(failed)
+}
+
+/// An error of the server's own log.
+#[derive(Debug, Serialize)]
+pub(crate) struct ServerError {
+    pub at: String,
+    pub kind: String,
+    pub message: String,
+}
+
+pub(super) fn server_errors(database: &Database, limit: i64) -> Result<Vec<ServerError>> {
+    if !database.has_table("system_log") {
+        return Ok(Vec::new());
+    }
+    // A central server's log holds those of its sites too.
+    let sql = "SELECT datetime, type, message FROM system_log WHERE is_error ORDER BY datetime DESC LIMIT ?1";
+    let mut query = database.connection.prepare(sql).map_err(failed)?;
+    let rows = query.query_map([limit], |row| {
+        let message = row.get::<_, Option<String>>(2)?.unwrap_or_default();
+        Ok(ServerError {
+            at: time(&row.get::<_, String>(0)?),
+            kind: row.get(1)?,
+            message: first_line(message.trim_start_matches([' ', '-'])),
+        })
+    });
+    rows.and_then(Iterator::collect).map_err(failed)
+}

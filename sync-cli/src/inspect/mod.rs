@@ -1,0 +1,140 @@
+//! What the database of a real Open mSupply 2.x server says of its synchronisation. Reads only.
+
+mod buffer;
+mod cycles;
+mod files;
+mod open;
+mod site;
+mod waiting;
+
+use std::path::Path;
+
+use serde::Serialize;
+use sync_core::{Error, Result, Timestamp};
+
+pub(crate) use self::buffer::Stuck;
+pub(crate) use self::cycles::CycleLine;
+use self::open::Database;
+pub(crate) use self::site::{Cursors, SiteFacts};
+pub(crate) use self::waiting::Waiting;
+
+/// What there is to say of a database.
+#[derive(Debug, Serialize)]
+pub(crate) struct Inspection {
+    pub file: String,
+    pub bytes: u64,
+    /// Whether a copy was read, as a log lay beside the file.
+    pub read_from_copy: bool,
+    #[serde(flatten)]
+    pub site: SiteFacts,
+    pub cursors: Cursors,
+    /// What was written here and has not been sent.
+    pub waiting: Vec<Waiting>,
+    pub buffer: buffer::Buffer,
+    pub last_success: Option<String>,
+    /// The newest first.
+    pub cycles: Vec<CycleLine>,
+    /// How many cycles ended with each code; `unknown` where Open mSupply had no code for it.
+    pub cycle_errors: std::collections::BTreeMap<String, u64>,
+    pub files: Vec<files::Files>,
+    /// The newest errors of the server's own log.
+    pub server_errors: Vec<cycles::ServerError>,
+}
+
+/// Reads a database.
+pub(crate) fn inspect(path: &Path, cycles: usize) -> Result<Inspection> {
+    let database = Database::open(path)?;
+    if let Some(missing) =
+        ["key_value_store", "changelog", "sync_buffer", "sync_log"].iter().find(|table| !database.has_table(table))
+    {
+        let hint =
+            if database.has_table("sync_state") { "; it is one of this program: see oms-sync status" } else { "" };
+        let detail = format!("{} is no database of Open mSupply: it has no table {missing}{hint}", path.display());
+        return Err(Error::BadInput { detail });
+    }
+    let settings = site::Settings::read(&database)?;
+    let site = SiteFacts::read(&database, &settings)?;
+    Ok(Inspection {
+        file: path.display().to_string(),
+        bytes: path.metadata().map_or(0, |data| data.len()),
+        read_from_copy: database.is_copy(),
+        cursors: Cursors::read(&database, &settings)?,
+        waiting: waiting::waiting(&database, &settings, site.role)?,
+        buffer: buffer::Buffer::read(&database)?,
+        last_success: cycles::last_success(&database)?,
+        cycles: cycles::newest(&database, cycles)?,
+        cycle_errors: cycles::errors(&database)?,
+        files: files::files(&database)?,
+        server_errors: cycles::server_errors(&database, 5)?,
+        site,
+    })
+}
+
+impl Inspection {
+    /// Whether somebody should look at it.
+    pub(crate) fn has_trouble(&self) -> bool {
+        !self.buffer.stuck.is_empty() || self.cycles.first().is_some_and(|cycle| cycle.error.is_some())
+    }
+}
+
+/// A time as Open mSupply stores it, as this program writes times; as it stands if it is none.
+fn time(text: &str) -> String {
+    let with_t = text.replacen(' ', "T", 1);
+    Timestamp::parse(&format!("{with_t}Z")).map_or_else(|| text.to_owned(), |time| time.to_string())
+}
+
+/// When a record was made, as far as its id tells: ids of newer records begin with the time.
+fn made_at(id: &str) -> Option<String> {
+    let digits: String = id.chars().filter(|c| *c != '-').collect();
+    let is_v7 = digits.len() == 32 && id.len() == 36 && digits.as_bytes().get(12) == Some(&b'7');
+    let millis = i64::from_str_radix(digits.get(..12)?, 16).ok()?;
+    is_v7.then(|| Timestamp::from_unix_millis(millis).to_string())
+}
+
+/// The first line of an error, shortened: what follows is a trace without names.
+fn first_line(text: &str) -> String {
+    const SHOWN: usize = 160;
+    text.lines().next().unwrap_or_default().trim().chars().take(SHOWN).collect()
+}
+
+/// Open mSupply's own table for a table of the wire.
+fn table_of(wire: &str) -> String {
+    const NAMES: &[(&str, &str)] = &[
+        ("item_line", "stock_line"),
+        ("list_master", "master_list"),
+        ("list_master_line", "master_list_line"),
+        ("list_master_name_join", "master_list_name_join"),
+        ("om_activity_log", "activity_log"),
+        ("om_document", "document"),
+        ("om_document_registry", "document_registry"),
+        ("om_user_permission", "user_permission"),
+        ("Stock_take", "stocktake"),
+        ("Stock_take_lines", "stocktake_line"),
+        ("trans_line", "invoice_line"),
+        ("transact", "invoice"),
+        ("user", "user_account"),
+    ];
+    match sync_core::record::record_type(wire) {
+        Some(kind) => kind.changelog_name.to_owned(),
+        None => {
+            NAMES.iter().find(|(name, _)| *name == wire).map_or_else(|| wire.to_lowercase(), |(_, own)| (*own).into())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_of_the_database_and_of_ids() {
+        assert_eq!(time("2026-11-23 09:37:21.963446070"), "2026-11-23T09:37:21.963Z");
+        assert_eq!(time("2025-11-23 10:06:19"), "2025-11-23T10:06:19.000Z");
+        assert_eq!(time("yesterday"), "yesterday");
+        assert_eq!(made_at("01a207c2-3dff-7660-8ac3-96bfaf296fb0").as_deref(), Some("2026-11-23T09:35:00.095Z"));
+        // Version 4, an id of the legacy server, no id at all.
+        for id in ["fad280b6-8384-41af-84cf-c7b6b4526ef0", "7A1C4E2B9D034F7C8E5A61B2C3D4E5F6", "", "é", "x3"] {
+            assert_eq!(made_at(id), None, "{id}");
+        }
+    }
+}

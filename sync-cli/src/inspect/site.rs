@@ -1,0 +1,184 @@
+//! Who a database is, and how far it has come.
+
+use std::collections::HashMap;
+
+use serde::Serialize;
+use sync_core::Result;
+
+use super::open::{Database, failed};
+
+/// The settings that synchronisation keeps. Neither the password nor the token secret is read.
+pub(super) struct Settings(HashMap<String, String>);
+
+impl Settings {
+    pub(super) fn read(database: &Database) -> Result<Self> {
+        let sql = "SELECT id, COALESCE(value_string, CAST(value_bigint AS TEXT), CAST(value_int AS TEXT), \
+                   CAST(value_bool AS TEXT)) FROM key_value_store \
+                   WHERE id NOT LIKE '%PASSWORD%' AND id NOT LIKE '%SECRET%'";
+        let mut query = database.connection.prepare(sql).map_err(failed)?;
+        let rows = query.query_map((), |row| Ok((row.get(0)?, row.get::<_, Option<String>>(1)?))).map_err(failed)?;
+        let mut settings = HashMap::new();
+        for row in rows {
+            if let (key, Some(value)) = row.map_err(failed)? {
+                settings.insert(key, value);
+            }
+        }
+        Ok(Self(settings))
+    }
+
+    pub(super) fn text(&self, key: &str) -> Option<String> {
+        self.0.get(key).cloned()
+    }
+
+    pub(super) fn number(&self, key: &str) -> Option<i64> {
+        self.0.get(key)?.parse().ok()
+    }
+
+    /// This site's number.
+    pub(super) fn site(&self) -> Option<i64> {
+        self.number("SETTINGS_SYNC_SITE_ID")
+    }
+
+    /// The legacy server's number.
+    pub(super) fn legacy(&self) -> i64 {
+        self.number("SETTINGS_SYNC_CENTRAL_SERVER_SITE_ID").unwrap_or(-1)
+    }
+}
+
+/// Which part a server plays. Open mSupply keeps that in memory only, so it is told from the traces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Part {
+    Central,
+    Remote,
+    Unknown,
+}
+
+impl Part {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Central => "Open mSupply central server",
+            Self::Remote => "remote site",
+            Self::Unknown => "not known yet",
+        }
+    }
+}
+
+/// A store that is active on a site.
+#[derive(Debug, Serialize)]
+pub(crate) struct Store {
+    pub id: String,
+    pub code: String,
+}
+
+/// Who a database is.
+#[derive(Debug, Serialize)]
+pub(crate) struct SiteFacts {
+    pub version: Option<String>,
+    pub role: Part,
+    /// What tells the role.
+    pub role_because: &'static str,
+    pub site_id: Option<i64>,
+    pub site_uuid: Option<String>,
+    pub site_name: Option<String>,
+    pub legacy_url: Option<String>,
+    pub legacy_site_id: Option<i64>,
+    pub interval_seconds: Option<i64>,
+    /// Whether synchronisation is switched off; such cycles do nothing and count as done.
+    pub disabled: bool,
+    /// `not_started`, `initialising` or `initialised`.
+    pub initialisation: &'static str,
+    /// The stores that are active here.
+    pub stores: Vec<Store>,
+}
+
+impl SiteFacts {
+    pub(super) fn read(database: &Database, settings: &Settings) -> Result<Self> {
+        let (role, role_because) = part(database, settings)?;
+        let (rows, done) = (
+            database.number("SELECT COUNT(*) FROM sync_log", ())?,
+            database.number("SELECT COUNT(*) FROM sync_log WHERE finished_datetime IS NOT NULL", ())?,
+        );
+        Ok(Self {
+            version: settings.text("DATABASE_VERSION"),
+            role,
+            role_because,
+            site_id: settings.site(),
+            site_uuid: settings.text("SETTINGS_SYNC_SITE_UUID"),
+            site_name: settings.text("SETTINGS_SYNC_USERNAME"),
+            legacy_url: settings.text("SETTINGS_SYNC_URL"),
+            legacy_site_id: settings.number("SETTINGS_SYNC_CENTRAL_SERVER_SITE_ID"),
+            interval_seconds: settings.number("SETTINGS_SYNC_INTERVAL_SECONDS"),
+            disabled: settings.number("SETTINGS_SYNC_IS_DISABLED") == Some(1),
+            initialisation: match (rows, done) {
+                (0, _) => "not_started",
+                (_, 0) => "initialising",
+                _ => "initialised",
+            },
+            stores: stores(database, settings)?,
+        })
+    }
+}
+
+fn part(database: &Database, settings: &Settings) -> Result<(Part, &'static str)> {
+    if settings.number("SYNC_PULL_CURSOR_V6").is_some() {
+        return Ok((Part::Remote, "it has read from an Open mSupply central server"));
+    }
+    let source = database.column("sync_buffer", "source_site_id");
+    let sql = format!("SELECT COUNT(*) FROM sync_buffer WHERE {source} IS NOT NULL AND {source} <> ?1");
+    if database.number(&sql, [settings.legacy()])? > 0 {
+        return Ok((Part::Central, "sites have pushed to it"));
+    }
+    let pulled = database.column("sync_log", "pull_v6_started_datetime");
+    let sql = format!("SELECT COUNT(*) FROM sync_log WHERE finished_datetime IS NOT NULL AND {pulled} IS NULL");
+    if database.number(&sql, ())? > 0 {
+        return Ok((Part::Central, "its cycles read from no Open mSupply central server"));
+    }
+    Ok((Part::Unknown, "no cycle was completed"))
+}
+
+fn stores(database: &Database, settings: &Settings) -> Result<Vec<Store>> {
+    if !database.has_table("store") {
+        return Ok(Vec::new());
+    }
+    let mut query =
+        database.connection.prepare("SELECT id, code FROM store WHERE site_id = ?1 ORDER BY code").map_err(failed)?;
+    let rows = query.query_map([settings.site()], |row| Ok(Store { id: row.get(0)?, code: row.get(1)? }));
+    rows.and_then(Iterator::collect).map_err(failed)
+}
+
+/// How far it has come in each direction.
+#[derive(Debug, Serialize)]
+pub(crate) struct Cursors {
+    /// The last position received of the legacy server's central data.
+    pub pull_central: Option<i64>,
+    /// The next position to read of central's changelog.
+    pub pull_v6: Option<i64>,
+    /// The next position of this changelog to push to the legacy server.
+    pub push: Option<i64>,
+    /// The next position of this changelog to push to central.
+    pub push_v6: Option<i64>,
+    /// The newest position of this changelog.
+    pub changelog_end: i64,
+    /// What cannot be so in a sound database.
+    pub doubts: Vec<String>,
+}
+
+impl Cursors {
+    pub(super) fn read(database: &Database, settings: &Settings) -> Result<Self> {
+        let changelog_end = database.number("SELECT MAX(cursor) FROM changelog", ())?;
+        let (push, push_v6) = (settings.number("REMOTE_SYNC_PUSH_CURSOR"), settings.number("SYNC_PUSH_CURSOR_V6"));
+        let mut doubts = Vec::new();
+        for (name, cursor) in [("push", push), ("push V6", push_v6)] {
+            if cursor.is_some_and(|cursor| cursor > changelog_end + 1) {
+                doubts.push(format!(
+                    "the {name} cursor is beyond the end of the changelog: this database was put back from a backup or \
+                     its changelog was cut; edits below the cursor will not be pushed"
+                ));
+            }
+        }
+        let (pull_central, pull_v6) =
+            (settings.number("CENTRAL_SYNC_PULL_CURSOR"), settings.number("SYNC_PULL_CURSOR_V6"));
+        Ok(Self { pull_central, pull_v6, push, push_v6, changelog_end, doubts })
+    }
+}

@@ -1,0 +1,273 @@
+//! `inspect` over what real Open mSupply servers left in their databases.
+
+#[allow(dead_code, reason = "each test binary uses a part of it")]
+mod support;
+
+use std::path::Path;
+
+use rusqlite::Connection;
+use serde_json::{Value, json};
+
+use self::support::{Desk, Said};
+
+const SITE: &str = include_str!("../../fixtures/databases/site.sql");
+const CENTRAL: &str = include_str!("../../fixtures/databases/central.sql");
+/// What no output may hold: the password hash of the fixtures, and the secret that signs their tokens.
+const SECRETS: [&str; 2] = ["d74ff0ee8da3b9806b18c877dbf29bbde50b5bd8e4dad7a3a725000feb82e8f1", "redacted"];
+
+/// A database as the server left it, and what changes it further.
+fn database(desk: &Desk, name: &str, content: &str, then: &str) -> Connection {
+    let connection = Connection::open(desk.path(name)).expect("a database");
+    // The fixtures hold a part of the tables.
+    let content = format!("PRAGMA foreign_keys = OFF; BEGIN; {content}; {then}; COMMIT;");
+    connection.execute_batch(&content).expect("sound SQL");
+    connection
+}
+
+/// Inspects a database; whatever is said, no secret may be in it, and the file must be as it was.
+fn inspect(desk: &Desk, name: &str, status: i32) -> (Value, Said) {
+    let state = |path: &Path| {
+        let names = std::fs::read_dir(path.parent().expect("a folder")).expect("a folder");
+        let names = names.map(|entry| entry.expect("an entry").file_name());
+        (std::fs::read(path).expect("a file"), names.collect::<std::collections::BTreeSet<_>>())
+    };
+    let before = state(&desk.path(name));
+    let said = desk.run(&["inspect", name, "--json"]).ends(status);
+    let plain = desk.run(&["inspect", name]).ends(status);
+    assert!(state(&desk.path(name)) == before, "the database or its folder was changed");
+    for secret in SECRETS {
+        assert!(!said.out.contains(secret) && !plain.out.contains(secret) && !plain.err.contains(secret));
+    }
+    assert!(plain.out.lines().all(|line| line.chars().count() <= 80), "{}", plain.out);
+    (said.json(), plain)
+}
+
+fn group<'v>(found: &'v Value, table: &str) -> &'v Value {
+    let groups = found["buffer"]["stuck"].as_array().expect("a list");
+    groups.iter().find(|group| group["table"] == table).unwrap_or_else(|| panic!("no {table}: {groups:?}"))
+}
+
+#[test]
+fn a_site_whose_vaccine_courses_wait_for_an_item_and_a_program() {
+    let desk = Desk::new();
+    drop(database(&desk, "site.sqlite", SITE, ""));
+    let (found, plain) = inspect(&desk, "site.sqlite", 1);
+    assert_eq!((&found["role"], &found["site_id"], &found["version"]), (&json!("remote"), &json!(3), &json!("2.19.0")));
+    assert_eq!((&found["site_name"], &found["legacy_site_id"]), (&json!("site_a"), &json!(1)));
+    assert_eq!(found["initialisation"], "initialised");
+    assert_eq!(found["stores"], json!([{ "id": "STORE_SITE_A", "code": "SITE_A" }]));
+    assert_eq!(
+        found["cursors"],
+        json!({ "pull_central": 10, "pull_v6": 100315, "push": 306, "push_v6": 306, "changelog_end": 338, "doubts": [] })
+    );
+    assert_eq!(found["waiting"], json!([]), "rows written by sync are not pushed");
+
+    let stuck = found["buffer"]["stuck"].as_array().expect("a list");
+    assert_eq!(stuck.len(), 7);
+    assert!(stuck.iter().all(|group| group["cause"] == "missing_parent" && group["records"] == 1), "{stuck:?}");
+    let item = "7A1C4E2B9D034F7C8E5A61B2C3D4E5F6";
+    let lacks =
+        |table: &str, id: &str, state: &str| json!({ "table": table, "id": id, "needed_by": 1, "state": state });
+    assert_eq!(group(&found, "item_variant")["missing"], json!([lacks("item", item, "never_arrived")]));
+    assert_eq!(
+        group(&found, "vaccine_course")["missing"],
+        json!([lacks("program", "program_imm_01", "never_arrived")])
+    );
+    let course = lacks("vaccine_course", "01a695c8-2f65-7c73-9a1b-6e7d89fa6012", "stuck_itself");
+    assert_eq!(group(&found, "vaccine_course_dose")["missing"], json!([course]));
+    assert_eq!(
+        group(&found, "ancillary_item")["missing"],
+        json!([
+            lacks("item", "1D2E3F405162738495A6B7C8D9E0F1A2", "never_arrived"),
+            lacks("item", item, "never_arrived")
+        ])
+    );
+    assert!(group(&found, "item_variant")["reason"].as_str().expect("text").starts_with("ForeignKeyViolation"));
+
+    let roots = found["buffer"]["never_arrived"].as_array().expect("a list");
+    assert_eq!((roots.len(), &roots[0]["id"], &roots[0]["needed_by"]), (3, &json!(item), &json!(3)));
+    assert_eq!(found["last_success"], "2026-11-23T09:38:53.770Z");
+    let cycle = &found["cycles"][0];
+    assert_eq!((&cycle["outcome"], &cycle["seconds"], &cycle["error"]), (&json!("done"), &json!(2), &Value::Null));
+    assert_eq!(found["files"][0]["direction"], "download");
+    assert_eq!((&found["files"][0]["status"], &found["files"][0]["files"]), (&json!("new"), &json!(2)));
+    assert!(plain.out.contains("lacks program program_imm_01, which never arrived here"), "{}", plain.out);
+    assert!(plain.out.contains("Nothing waits to be pushed."), "{}", plain.out);
+}
+
+#[test]
+fn a_central_server_with_records_that_its_sites_pushed_and_it_could_not_take() {
+    let desk = Desk::new();
+    drop(database(&desk, "central.sqlite", CENTRAL, ""));
+    let (found, plain) = inspect(&desk, "central.sqlite", 1);
+    assert_eq!((&found["role"], &found["site_id"]), (&json!("central"), &json!(2)));
+    assert_eq!(found["role_because"], "sites have pushed to it");
+    assert_eq!((&found["cursors"]["pull_v6"], &found["cursors"]["push_v6"]), (&Value::Null, &Value::Null));
+    for (table, cause) in [
+        ("asset", "bad_data"),
+        ("name_store_join", "ignored"),
+        ("no_such_table", "unknown_table"),
+        ("system_log", "duplicate"),
+    ] {
+        let group = group(&found, table);
+        assert_eq!((&group["cause"], &group["from_site"], &group["records"]), (&json!(cause), &json!(4), &json!(1)));
+    }
+    assert_eq!(group(&found, "name_store_join")["reason"], "Ignored: Name store join references itself");
+    assert!(plain.out.contains("integrations passed it over"), "{}", plain.out);
+    // Vaccinations go on to the legacy server; what only V6 knows does not.
+    let tables: Vec<&str> =
+        found["waiting"].as_array().expect("a list").iter().filter_map(|w| w["table"].as_str()).collect();
+    assert_eq!(tables, ["vaccination", "vaccine_course", "vaccine_course_dose", "vaccine_course_item"]);
+    assert!(found["waiting"].as_array().expect("a list").iter().all(|w| w["to"] == "legacy"));
+}
+
+#[test]
+fn what_waits_to_be_pushed_by_table_with_the_oldest() {
+    let desk = Desk::new();
+    let edit = |cursor: u32, table: &str, id: &str, action: &str, store: &str, by_sync: u8| {
+        format!(
+            "INSERT INTO changelog (cursor, table_name, record_id, row_action, store_id, is_sync_update) \
+             VALUES ({cursor}, '{table}', '{id}', '{action}', {store}, {by_sync});"
+        )
+    };
+    let edits = [
+        edit(400, "asset", "01a207c2-3dff-7660-8ac3-96bfaf296fb0", "UPSERT", "'STORE_SITE_A'", 0),
+        edit(401, "asset", "a2", "UPSERT", "'STORE_SITE_A'", 0),
+        // The same record again, deleted now: one record.
+        edit(402, "asset", "a2", "DELETE", "'STORE_SITE_A'", 0),
+        edit(403, "invoice", "i1", "UPSERT", "'STORE_SITE_A'", 0),
+        edit(404, "system_log", "s1", "UPSERT", "NULL", 0),
+        // None of these is pushed: of another site's store, by sync, only configured on central.
+        edit(405, "asset", "a3", "UPSERT", "'STORE_SITE_B'", 0),
+        edit(406, "asset", "a4", "UPSERT", "'STORE_SITE_A'", 1),
+        // Nor is this, which central has overwritten since: only the newest row of a record is looked at.
+        edit(408, "asset", "a5", "UPSERT", "'STORE_SITE_A'", 0),
+        edit(409, "asset", "a5", "UPSERT", "'STORE_SITE_A'", 1),
+        edit(407, "asset_class", "c", "UPSERT", "NULL", 0),
+    ];
+    drop(database(&desk, "site.sqlite", SITE, &edits.concat()));
+    let (found, plain) = inspect(&desk, "site.sqlite", 1);
+    let line = |to: &str, table: &str, counts: (u64, u64), oldest: (u32, &str), made: Option<&str>| {
+        json!({ "to": to, "table": table, "records": counts.0, "deletes": counts.1, "oldest_cursor": oldest.0,
+                "oldest_id": oldest.1, "oldest_made_at": made })
+    };
+    let v7 = "01a207c2-3dff-7660-8ac3-96bfaf296fb0";
+    assert_eq!(
+        found["waiting"],
+        json!([
+            line("central", "asset", (2, 1), (400, v7), Some("2026-11-23T09:35:00.095Z")),
+            line("central", "system_log", (1, 0), (404, "s1"), None),
+            line("legacy", "invoice", (1, 0), (403, "i1"), None),
+        ])
+    );
+    assert!(plain.out.contains("central  asset       2        1        400"), "{}", plain.out);
+}
+
+#[test]
+fn cycles_that_failed_that_stopped_and_cursors_that_cannot_be() {
+    let desk = Desk::new();
+    let worse = "INSERT INTO sync_log (id, started_datetime, push_v6_started_datetime, error_code, error_message) \
+                 VALUES ('f', '2026-11-24 08:00:00', '2026-11-24 08:00:01', 'V6_API_VERSION_INCOMPATIBLE', 'Too old\nat 0'); \
+                 INSERT INTO sync_log (id, started_datetime, error_message) VALUES ('u', '2026-11-24 07:00:00', '<html>'); \
+                 INSERT INTO sync_log (id, started_datetime, pull_v6_started_datetime, pull_v6_progress_done) \
+                 VALUES ('n', '2026-11-24 06:00:00', '2026-11-24 06:00:09', 500); \
+                 UPDATE key_value_store SET value_int = 9000 WHERE id = 'SYNC_PUSH_CURSOR_V6'; \
+                 UPDATE sync_file_reference SET status = 'ERROR', direction = 'UPLOAD', retries = 9, error = 'no file'; \
+                 DELETE FROM sync_buffer WHERE integration_error IS NOT NULL";
+    drop(database(&desk, "site.sqlite", SITE, worse));
+    let (found, plain) = inspect(&desk, "site.sqlite", 1);
+    let [failed, unknown, stopped] = [0, 1, 2].map(|i| &found["cycles"][i]);
+    assert_eq!((&failed["outcome"], &failed["step"]), (&json!("failed"), &json!("push_v6")));
+    assert_eq!(failed["error"]["code"], "V6_API_VERSION_INCOMPATIBLE");
+    assert_eq!(failed["error"]["message"], "Too old");
+    assert!(failed["error"]["advice"].as_str().expect("advice").contains("central server first"));
+    assert_eq!((&unknown["outcome"], &unknown["error"]["code"]), (&json!("failed"), &Value::Null));
+    assert_eq!((&stopped["outcome"], &stopped["step"]), (&json!("not_finished"), &json!("pull_v6")));
+    assert_eq!(stopped["records"], json!({ "pull_v6": 500 }));
+    assert_eq!(found["cycle_errors"], json!({ "V6_API_VERSION_INCOMPATIBLE": 1, "unknown": 1 }));
+    assert_eq!(found["last_success"], "2026-11-23T09:38:53.770Z");
+    assert!(found["cursors"]["doubts"][0].as_str().expect("a doubt").contains("push V6 cursor is beyond the end"));
+    assert_eq!(found["buffer"]["stuck"], json!([]));
+    assert!(plain.out.contains("Unknown sync error"), "{}", plain.out);
+    assert!(plain.out.contains("Files, upload error: 2") && plain.out.contains("9 tries at most: no file"));
+}
+
+#[test]
+fn records_that_wait_are_not_called_stuck() {
+    let desk = Desk::new();
+    let late = "INSERT INTO sync_buffer (record_id, received_datetime, table_name, action, data) \
+                VALUES ('late', '2027-01-01 00:00:00', 'asset', 'UPSERT', '{}'); \
+                UPDATE sync_buffer SET integration_error = NULL";
+    drop(database(&desk, "site.sqlite", SITE, late));
+    let (found, _) = inspect(&desk, "site.sqlite", 0);
+    assert_eq!(found["buffer"]["stuck"], json!([]));
+    let waits =
+        json!({ "table": "asset", "from_site": null, "records": 1, "oldest_received_at": "2027-01-01T00:00:00.000Z" });
+    assert_eq!(found["buffer"]["not_integrated"], json!([waits]));
+}
+
+#[test]
+fn many_stuck_records_are_counted_and_some_of_them_listed() {
+    let desk = Desk::new();
+    // Each of 3000 records lacks an item of its own, and all lack one.
+    let many = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000) INSERT INTO sync_buffer \
+                (record_id, received_datetime, integration_datetime, integration_error, table_name, action, data) \
+                SELECT 'many' || i, '2026-11-24', '2026-11-24', 'FOREIGN KEY constraint failed', 'ancillary_item', \
+                'UPSERT', json_object('id', 'many' || i, 'item_id', 'item' || i, 'ancillary_item_id', 'all') FROM n";
+    drop(database(&desk, "site.sqlite", SITE, many));
+    let (found, plain) = inspect(&desk, "site.sqlite", 1);
+    let group = group(&found, "ancillary_item");
+    assert_eq!((&group["records"], group["ids"].as_array().map(Vec::len)), (&json!(3001), Some(5)));
+    let roots = found["buffer"]["never_arrived"].as_array().expect("a list");
+    assert_eq!((roots.len(), &roots[0]["id"], &roots[0]["needed_by"]), (3004, &json!("all"), &json!(3000)));
+    assert!(plain.out.lines().count() < 100 && plain.out.contains("and 2994 more"), "{}", plain.out);
+}
+
+#[test]
+fn a_database_that_its_server_has_open_is_read_to_its_newest_state() {
+    let desk = Desk::new();
+    drop(database(&desk, "site.sqlite", SITE, ""));
+    let server = Connection::open(desk.path("site.sqlite")).expect("a database");
+    let edit =
+        "INSERT INTO changelog (cursor, table_name, record_id, row_action) VALUES (500, 'system_log', 'x', 'UPSERT')";
+    server.execute_batch(&format!("PRAGMA journal_mode = WAL; {edit}")).expect("sound SQL");
+    let (found, plain) = inspect(&desk, "site.sqlite", 1);
+    assert_eq!((&found["cursors"]["changelog_end"], &found["read_from_copy"]), (&json!(500), &json!(true)));
+    assert!(plain.err.contains("a copy of it was read"), "{plain:?}");
+}
+
+#[test]
+fn an_older_release_without_some_columns_and_tables() {
+    let desk = Desk::new();
+    let older = "ALTER TABLE changelog DROP COLUMN source_site_id; DROP INDEX IF EXISTS x; \
+                 ALTER TABLE sync_buffer DROP COLUMN source_site_id; \
+                 ALTER TABLE sync_log DROP COLUMN push_v6_started_datetime; \
+                 ALTER TABLE sync_log DROP COLUMN duration_in_seconds; \
+                 DROP TABLE system_log; DROP TABLE sync_file_reference";
+    drop(database(&desk, "site.sqlite", SITE, older));
+    let (found, _) = inspect(&desk, "site.sqlite", 1);
+    assert_eq!((&found["role"], &found["files"]), (&json!("remote"), &json!([])));
+    assert_eq!(found["buffer"]["stuck"].as_array().map(Vec::len), Some(7));
+    assert_eq!(found["cycles"][0]["seconds"], Value::Null);
+}
+
+#[test]
+fn what_is_no_database_of_open_msupply_is_refused() {
+    let desk = Desk::new();
+    std::fs::write(desk.path("letter.txt"), "a letter").expect("a file");
+    Connection::open(desk.path("other.sqlite"))
+        .and_then(|c| c.execute_batch("CREATE TABLE t (x)"))
+        .expect("a database");
+    desk.run(&["--db", "ours.sqlite", "site", "add", "clinic", "--password-file", "pw"]).ends(0);
+    for (name, says) in [
+        ("letter.txt", "is not an SQLite database"),
+        ("other.sqlite", "is no database of Open mSupply: it has no table key_value_store"),
+        ("ours.sqlite", "see oms-sync status"),
+        ("none.sqlite", "cannot be read"),
+    ] {
+        let said = desk.run(&["inspect", name, "--json"]).ends(2);
+        assert_eq!(said.error().0, "bad_input");
+        assert!(said.json()["error"]["message"].as_str().expect("text").contains(says), "{said:?}");
+    }
+    assert!(!desk.path("none.sqlite").exists());
+}

@@ -1,0 +1,129 @@
+//! `run` as a service meets it: lines while it works, and real signals.
+
+#[allow(dead_code, reason = "each test binary uses a part of it")]
+mod support;
+
+use std::io::{BufRead as _, BufReader};
+use std::process::Child;
+
+use serde_json::Value;
+
+use self::support::{Desk, HARDWARE_ID, Said, Server, signal};
+
+/// A central server that runs, and a site that is set up in `oms-sync.sqlite`.
+fn clinic(desk: &Desk) -> Server {
+    desk.run(&["--db", "central.sqlite", "site", "add", "clinic", "--password-file", "pw"]).ends(0);
+    let server = desk.serve("central.sqlite");
+    let from = ["--site", "clinic", "--password-file", "pw", "--hardware-id", HARDWARE_ID];
+    desk.run(&[&["init", "--legacy-url", &server.address][..], &from].concat()).ends(0);
+    server
+}
+
+/// A program that runs, with what it prints line by line.
+struct Running {
+    child: Child,
+    out: Box<dyn Iterator<Item = String>>,
+    err: Box<dyn Iterator<Item = String>>,
+}
+
+impl Running {
+    fn start(desk: &Desk, args: &[&str]) -> Self {
+        let mut child = desk.spawn(args);
+        let out = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+        let err = BufReader::new(child.stderr.take().expect("a pipe")).lines();
+        let text = |line: std::io::Result<String>| line.expect("text");
+        Self { child, out: Box::new(out.map(text)), err: Box::new(err.map(text)) }
+    }
+
+    fn line(&mut self) -> Value {
+        let line = self.out.next().expect("a line");
+        serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"))
+    }
+
+    /// Sends a signal and waits for the end; gives the lines that came meanwhile.
+    fn end(mut self, which: &str, status: i32) -> (Vec<String>, Vec<String>) {
+        signal(&self.child, which);
+        let (out, err) = (self.out.collect(), self.err.collect());
+        assert_eq!(self.child.wait().expect("it ends").code(), Some(status), "{out:?} {err:?}");
+        (out, err)
+    }
+}
+
+#[test]
+fn a_line_a_cycle_until_a_signal_comes() {
+    let desk = Desk::new();
+    let server = clinic(&desk);
+    for which in ["-TERM", "-INT"] {
+        let mut running = Running::start(&desk, &["run", "--interval", "1s", "--json"]);
+        for number in 1..=2 {
+            let line = running.line();
+            assert_eq!((&line["cycle"], &line["outcome"]), (&number.into(), &"done".into()), "{line}");
+            assert_eq!((&line["next_in_seconds"], &line["needs_person"]), (&1.into(), &false.into()), "{line}");
+            for key in ["pushed", "pulled", "quarantined", "refused", "failures"] {
+                assert!(line[key].is_u64(), "{key}: {line}");
+            }
+            assert!(line["seconds"].is_f64() && line["started_at"].is_string() && line["error"].is_null(), "{line}");
+        }
+        running.end(which, 0);
+    }
+    server.stop().ends(0);
+}
+
+#[test]
+fn a_signal_ends_the_cycle_that_runs_in_good_order() {
+    let desk = Desk::new();
+    clinic(&desk).stop().ends(0);
+    let mut running = Running::start(&desk, &["run", "--json"]);
+    // Without a server the cycle waits between its tries; it is there that the signal meets it.
+    assert!(running.err.any(|line| line.contains("trying again")));
+    let (lines, _) = running.end("-TERM", 0);
+    assert_eq!(lines.len(), 1);
+    let line: Value = serde_json::from_str(&lines[0]).expect("JSON");
+    assert_eq!((&line["outcome"], &line["error"]["code"]), (&"cancelled".into(), &"cancelled".into()));
+    assert!(line["next_in_seconds"].is_null(), "{line}");
+    let status = desk.run(&["status", "--json"]).ends(0).json();
+    assert_eq!(status["last_sync"]["outcome"], "cancelled");
+}
+
+#[test]
+fn what_only_a_person_can_mend_is_said_and_left_alone_for_an_hour() {
+    let desk = Desk::new();
+    let server = clinic(&desk);
+    desk.run(&["--db", "central.sqlite", "site", "add", "clinic", "--password-file", "wrong"]).ends(0);
+    let mut running = Running::start(&desk, &["run", "--json", "--interval", "1s"]);
+    let line = running.line();
+    assert_eq!((&line["outcome"], &line["error"]["code"]), (&"failed".into(), &"incorrect_password".into()));
+    assert_eq!((&line["needs_person"], &line["next_in_seconds"]), (&true.into(), &3600.into()), "{line}");
+    let (_, hints) = running.end("-TERM", 0);
+    assert!(hints.iter().any(|hint| hint.contains("oms-sync init") && hint.contains("not mend itself")), "{hints:?}");
+    server.stop().ends(0);
+}
+
+#[test]
+fn people_read_the_same() {
+    let desk = Desk::new();
+    let _server = clinic(&desk);
+    let mut running = Running::start(&desk, &["run", "--interval", "10m"]);
+    let line = running.out.next().expect("a line");
+    assert!(line.contains(" done: pushed 0, pulled ") && line.ends_with(" s; next in 10 min"), "{line}");
+    assert!(running.end("-TERM", 0).0.is_empty());
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_it() {
+    let desk = Desk::new();
+    let _server = clinic(&desk);
+    let mut running = Running::start(&desk, &["run", "--interval", "1s"]);
+    drop(running.out);
+    assert_eq!(running.child.wait().expect("it ends").code(), Some(0));
+}
+
+#[test]
+fn where_there_is_nobody_to_ask_it_does_not_begin() {
+    let desk = Desk::new();
+    assert_eq!(desk.run(&["run", "--json"]).ends(3).error().0, "not_set_up");
+    desk.run(&["--db", "central.sqlite", "site", "add", "clinic", "--password-file", "pw"]).ends(0);
+    let said: Said = desk.run(&["--db", "central.sqlite", "run", "--json"]).ends(3);
+    assert_eq!(said.error().0, "wrong_role");
+    desk.run(&["run", "--interval", "soon"]).ends(2);
+}

@@ -1,0 +1,193 @@
+//! Cycles at an interval, on the thread that asks for them, steered from others.
+
+mod handle;
+mod waits;
+
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+pub use handle::DriverHandle;
+
+use self::waits::{Waits, needs_person};
+use crate::clock::Timestamp;
+use crate::error::{Error, Result};
+use crate::site::{Site, SyncEvent, SyncObserver, SyncOptions, SyncReport};
+
+/// When cycles run, and what each is to do.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct DriverConfig {
+    /// From the end of a cycle that went well to the next one.
+    pub interval: Duration,
+    /// The wait after a first failure; each further one in a row doubles it.
+    pub first_wait: Duration,
+    /// What the wait after failures grows to.
+    pub longest_wait: Duration,
+    /// The wait after an error that only a person can mend, as a wrong password.
+    pub person_wait: Duration,
+    /// What each cycle is to do.
+    pub options: SyncOptions,
+}
+
+impl Default for DriverConfig {
+    /// Every five minutes, as Open mSupply does; after failures from half a minute to half an hour; after an error that
+    /// only a person can mend an hour.
+    fn default() -> Self {
+        Self {
+            interval: Duration::from_secs(300),
+            first_wait: Duration::from_secs(30),
+            longest_wait: Duration::from_secs(1800),
+            person_wait: Duration::from_secs(3600),
+            options: SyncOptions::default(),
+        }
+    }
+}
+
+/// How a cycle of a driver ended, and when the next one is due.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct CycleEnd {
+    /// Which cycle of this driver, from 1.
+    pub number: u64,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// How long it took.
+    pub took: Duration,
+    /// What it did; an error if it could not even begin.
+    pub result: Result<SyncReport>,
+    /// Failures in a row, this cycle included.
+    pub failures: u32,
+    /// The wait before the next cycle, if nobody asks for one earlier; `None` if there is none, as the driver was stopped.
+    pub next_in: Option<Duration>,
+    /// Whether only a person can mend what went wrong; see [`Error::advice`].
+    pub needs_person: bool,
+}
+
+impl CycleEnd {
+    /// What it ended with, whether it could begin or not.
+    pub fn error(&self) -> Option<&Error> {
+        match &self.result {
+            Ok(report) => report.error.as_ref(),
+            Err(error) => Some(error),
+        }
+    }
+}
+
+/// Watches a driver: the events of each cycle, and its end.
+pub trait DriverObserver: SyncObserver {
+    /// A cycle ended. Called between two cycles, on the driver's thread.
+    fn on_cycle(&mut self, end: &CycleEnd);
+}
+
+/// Runs the cycles of a site: at once, then at an interval, and when it is asked to.
+///
+/// It starts no thread: [`run`](Self::run) works on its caller's until [`DriverHandle::stop`].
+///
+/// ```
+/// use sync_core::{CycleEnd, Driver, DriverConfig, DriverObserver, Site, SyncEvent, SyncObserver};
+/// use std::ops::ControlFlow;
+///
+/// struct Log;
+/// impl SyncObserver for Log {
+///     fn on_event(&mut self, _: &SyncEvent) -> ControlFlow<()> {
+///         ControlFlow::Continue(())
+///     }
+/// }
+/// impl DriverObserver for Log {
+///     fn on_cycle(&mut self, end: &CycleEnd) {
+///         println!("cycle {}: {:?}; next in {:?}", end.number, end.error().map(|e| e.code()), end.next_in);
+///     }
+/// }
+///
+/// fn in_the_background(site: Site) -> sync_core::DriverHandle {
+///     let mut driver = Driver::new(site, DriverConfig::default());
+///     let handle = driver.handle();
+///     std::thread::spawn(move || driver.run(&mut Log));
+///     handle // .trigger(), .suspend(), .resume(), .cancel(), .stop()
+/// }
+/// ```
+pub struct Driver {
+    site: Site,
+    config: DriverConfig,
+    chance: Box<dyn FnMut() -> f64 + Send>,
+    handle: DriverHandle,
+}
+
+impl std::fmt::Debug for Driver {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Driver").field("config", &self.config).field("handle", &self.handle).finish_non_exhaustive()
+    }
+}
+
+impl Driver {
+    /// A driver of this site.
+    pub fn new(site: Site, config: DriverConfig) -> Self {
+        Self { site, config, chance: Box::new(chance), handle: DriverHandle::default() }
+    }
+
+    /// The same with another source of chance, which gives numbers from 0 up to 1.
+    #[must_use]
+    pub fn with_chance(self, chance: impl FnMut() -> f64 + Send + 'static) -> Self {
+        Self { chance: Box::new(chance), ..self }
+    }
+
+    /// What steers this driver.
+    pub fn handle(&self) -> DriverHandle {
+        self.handle.clone()
+    }
+
+    /// Runs cycles until it is [stopped](DriverHandle::stop). What fails is told and tried again; nothing ends it.
+    pub fn run(&mut self, observer: &mut dyn DriverObserver) {
+        let clock = self.site.clock();
+        let mut waits = Waits::default();
+        let mut due = clock.monotonic();
+        while let Some(number) = self.handle.begin_when_due(clock.as_ref(), due) {
+            let started_at = clock.now();
+            let began = clock.monotonic();
+            let mut watched = Watched { observer: &mut *observer, handle: &self.handle };
+            let result = self.site.sync(&self.config.options, &mut watched);
+            self.handle.ended();
+            let moved = result.as_ref().is_ok_and(|report| report.pushed + report.pulled > 0);
+            let error = result.as_ref().map_or_else(Some, |report| report.error.as_ref());
+            let needs_person = error.is_some_and(needs_person);
+            let wait = waits.after(error, moved, &self.config, &mut self.chance);
+            let ended = clock.monotonic();
+            due = ended.saturating_add(wait);
+            let next_in = (!self.handle.is_stopped()).then_some(wait);
+            let took = ended.saturating_sub(began);
+            let failures = waits.failures;
+            observer.on_cycle(&CycleEnd { number, started_at, took, result, failures, next_in, needs_person });
+        }
+    }
+}
+
+/// Chance from the source that makes ids; which wait it gives need not be hard to guess.
+fn chance() -> f64 {
+    let random = uuid::Uuid::new_v4().as_u64_pair().1 as u32;
+    f64::from(random) / 2_f64.powi(32)
+}
+
+/// Ends a cycle at its next event once that is asked for.
+struct Watched<'a> {
+    observer: &'a mut dyn DriverObserver,
+    handle: &'a DriverHandle,
+}
+
+impl SyncObserver for Watched<'_> {
+    fn on_event(&mut self, event: &SyncEvent) -> ControlFlow<()> {
+        let told = self.observer.on_event(event);
+        if self.handle.wants_end() { ControlFlow::Break(()) } else { told }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chance_is_from_zero_up_to_one_and_differs() {
+        let drawn: Vec<f64> = (0..1000).map(|_| chance()).collect();
+        assert!(drawn.iter().all(|drawn| (0.0..1.0).contains(drawn)));
+        assert!(drawn.iter().any(|drawn| *drawn < 0.1) && drawn.iter().any(|drawn| *drawn > 0.9));
+    }
+}

@@ -1,0 +1,129 @@
+//! How long to wait after a cycle.
+
+use std::time::Duration;
+
+use super::DriverConfig;
+use crate::error::{Error, ErrorClass};
+
+/// Whether only a person can mend this: trying again soon is of no use, and wrong passwords may lock the site out.
+/// What a proxy, a log-in page, a clock or a server that just started may cause goes away by itself.
+pub(super) fn needs_person(error: &Error) -> bool {
+    match error {
+        Error::NotAServer { .. } | Error::NotCentral { .. } | Error::CertificateRefused { .. } => false,
+        _ => matches!(error.class(), ErrorClass::Configure | ErrorClass::Upgrade),
+    }
+}
+
+/// Counts failures in a row.
+#[derive(Debug, Default)]
+pub(super) struct Waits {
+    pub failures: u32,
+}
+
+impl Waits {
+    /// The wait after a cycle that ended so. `moved` says that records got through before it failed; `chance` is
+    /// from 0 up to 1.
+    pub(super) fn after(
+        &mut self,
+        error: Option<&Error>,
+        moved: bool,
+        config: &DriverConfig,
+        chance: &mut dyn FnMut() -> f64,
+    ) -> Duration {
+        let Some(error) = error else {
+            self.failures = 0;
+            return config.interval;
+        };
+        match error.class() {
+            // A request, no failure.
+            ErrorClass::Cancelled => config.interval,
+            // The other cycle does the work.
+            ErrorClass::Busy => config.first_wait,
+            _ => {
+                self.failures = if moved { 1 } else { self.failures.saturating_add(1) };
+                if needs_person(error) { config.person_wait } else { self.backed_off(config, chance) }
+            }
+        }
+    }
+
+    /// Doubles with each failure up to the longest. The upper half of it is left to chance, so that the sites that lost
+    /// one server do not come back to it at the same moment.
+    fn backed_off(&self, config: &DriverConfig, chance: &mut dyn FnMut() -> f64) -> Duration {
+        let doubled = 2_u32.saturating_pow(self.failures.saturating_sub(1));
+        let whole = config.first_wait.saturating_mul(doubled).min(config.longest_wait);
+        let half = whole / 2;
+        // The product is at most the half again, which is in range.
+        half + half.mul_f64(chance().clamp(0.0, 1.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Server;
+
+    fn unreachable() -> Error {
+        Error::Unreachable { server: Server::Central, url: String::new(), source: "no route".into() }
+    }
+
+    fn seconds(waits: &mut Waits, error: Option<&Error>, moved: bool, chance: f64) -> f64 {
+        waits.after(error, moved, &DriverConfig::default(), &mut || chance).as_secs_f64()
+    }
+
+    #[test]
+    fn it_grows_to_its_longest_and_never_overflows() {
+        let (mut low, mut high) = (Waits::default(), Waits::default());
+        let error = unreachable();
+        for whole in [30, 60, 120, 240, 480, 960, 1800, 1800, 1800].map(f64::from) {
+            assert_eq!(seconds(&mut low, Some(&error), false, 0.0), whole / 2.0);
+            assert_eq!(seconds(&mut high, Some(&error), false, 1.0), whole);
+        }
+        for failures in [31, 32, 59, 60, u32::MAX - 1, u32::MAX] {
+            high.failures = failures;
+            assert_eq!(seconds(&mut high, Some(&error), false, 1.0), 1800.0, "{failures}");
+        }
+        // A source that gives what it should not.
+        for wrong in [7.0, -3.0, f64::INFINITY] {
+            assert!((15.0..=30.0).contains(&seconds(&mut Waits::default(), Some(&error), false, wrong)));
+        }
+    }
+
+    #[test]
+    fn success_and_records_that_got_through_begin_anew() {
+        let mut waits = Waits { failures: 9 };
+        assert_eq!(seconds(&mut waits, None, false, 0.5), 300.0);
+        assert_eq!(waits.failures, 0);
+        waits.failures = 9;
+        assert_eq!(seconds(&mut waits, Some(&unreachable()), true, 1.0), 30.0, "the line works a little");
+        assert_eq!(seconds(&mut waits, Some(&unreachable()), false, 1.0), 60.0);
+    }
+
+    #[test]
+    fn what_was_stopped_or_kept_out_is_no_failure() {
+        let mut waits = Waits { failures: 3 };
+        assert_eq!(seconds(&mut waits, Some(&Error::Cancelled), false, 1.0), 300.0);
+        assert_eq!(seconds(&mut waits, Some(&Error::CycleRunning { holder: None }), false, 1.0), 30.0);
+        assert_eq!(waits.failures, 3);
+    }
+
+    #[test]
+    fn what_only_a_person_can_mend_is_left_alone_for_long() {
+        let site = || "clinic".to_owned();
+        let (server, url) = (Server::Legacy, String::new());
+        for error in [
+            Error::WrongPassword { site: site() },
+            Error::OtherSite { ours: site(), theirs: site() },
+            Error::LegacyVersionMismatch { sent: 14 },
+            Error::NotSetUp,
+        ] {
+            assert_eq!(seconds(&mut Waits::default(), Some(&error), false, 0.0), 3600.0, "{error}");
+        }
+        for error in [
+            Error::NotAServer { server, url: url.clone(), found: "a web page".to_owned() },
+            Error::NotCentral { url: url.clone() },
+            Error::CertificateRefused { server, url, source: "expired".into() },
+        ] {
+            assert_eq!(seconds(&mut Waits::default(), Some(&error), false, 1.0), 30.0, "{error}");
+        }
+    }
+}

@@ -1,0 +1,379 @@
+//! The driver: when cycles run, and what steers them. Time passes only where somebody waits for it.
+
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
+
+use sync_core::protocol::PasswordHash;
+use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
+use sync_core::{
+    Clock, CycleEnd, Driver, DriverConfig, DriverHandle, DriverObserver, Site, SyncConfig, SyncEvent, SyncObserver,
+    SystemClock, Timestamp,
+};
+use sync_tests::world::{CentralEnd, Kind, SiteEnd, asset, get};
+
+type Plan = Box<dyn FnOnce() + Send>;
+
+/// A clock that jumps to the end of each wait, and does on the way what was planned.
+#[derive(Default)]
+struct PlannedClock {
+    millis: AtomicU64,
+    plans: Mutex<Vec<(u64, Plan)>>,
+}
+
+impl PlannedClock {
+    fn at(&self, seconds: u64, plan: impl FnOnce() + Send + 'static) {
+        self.plans.lock().unwrap().push((seconds * 1000, Box::new(plan)));
+    }
+
+    fn next_plan(&self, until: u64) -> Option<(u64, Plan)> {
+        let mut plans = self.plans.lock().unwrap();
+        let first = (0..plans.len()).filter(|i| plans[*i].0 <= until).min_by_key(|i| plans[*i].0)?;
+        Some(plans.remove(first))
+    }
+}
+
+impl Clock for PlannedClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_unix_millis(1_763_892_379_000 + self.millis.load(Ordering::SeqCst) as i64)
+    }
+
+    fn monotonic(&self) -> Duration {
+        Duration::from_millis(self.millis.load(Ordering::SeqCst))
+    }
+
+    fn sleep(&self, duration: Duration) {
+        let until = self.millis.load(Ordering::SeqCst) + duration.as_millis() as u64;
+        while let Some((at, plan)) = self.next_plan(until) {
+            self.millis.fetch_max(at, Ordering::SeqCst);
+            plan();
+        }
+        self.millis.fetch_max(until, Ordering::SeqCst);
+        assert!(until < 100 * 24 * 3600 * 1000, "nothing stops this driver");
+    }
+}
+
+type AtRequest = Box<dyn FnMut() + Send>;
+
+/// The way to central, with a fault and with somebody who acts while a request runs.
+struct Line {
+    inner: Arc<dyn Transport>,
+    is_down: AtomicBool,
+    at_request: Mutex<Option<AtRequest>>,
+}
+
+impl Transport for Line {
+    fn send(&self, request: &HttpRequest) -> Result<HttpResponse, TransportError> {
+        if let Some(act) = self.at_request.lock().unwrap().as_mut() {
+            act();
+        }
+        if self.is_down.load(Ordering::SeqCst) {
+            return Err(TransportError::Unreachable("no route".into()));
+        }
+        self.inner.send(request)
+    }
+}
+
+/// What a cycle of the driver did, and when.
+#[derive(Debug, Clone, PartialEq)]
+struct Seen {
+    number: u64,
+    began: u64,
+    code: Option<&'static str>,
+    next_in: u64,
+    failures: u32,
+    needs_person: bool,
+}
+
+/// Notes the cycles; stops the driver after so many.
+struct Notes<'c> {
+    clock: &'c PlannedClock,
+    handle: DriverHandle,
+    seen: Vec<Seen>,
+    stop_after: usize,
+}
+
+impl SyncObserver for Notes<'_> {
+    fn on_event(&mut self, _: &SyncEvent) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+}
+
+impl DriverObserver for Notes<'_> {
+    fn on_cycle(&mut self, end: &CycleEnd) {
+        assert!(!self.handle.is_running());
+        let began = self.clock.monotonic() - end.took;
+        self.seen.push(Seen {
+            number: end.number,
+            began: began.as_secs(),
+            code: end.error().map(|error| error.code()),
+            next_in: end.next_in.map_or(0, |wait| wait.as_secs()),
+            failures: end.failures,
+            needs_person: end.needs_person,
+        });
+        if self.seen.len() == self.stop_after {
+            assert!(end.next_in.is_some());
+            self.handle.stop();
+        }
+    }
+}
+
+struct World {
+    central: Arc<CentralEnd>,
+    line: Arc<Line>,
+    clock: Arc<PlannedClock>,
+    end: SiteEnd,
+    driver: Driver,
+    handle: DriverHandle,
+}
+
+/// A site whose first cycle is done, with a driver whose waits are never shortened by chance.
+fn world() -> World {
+    let central = Arc::new(CentralEnd::over(Kind::Memory));
+    let line = Arc::new(Line { inner: central.transport(), is_down: false.into(), at_request: Mutex::default() });
+    central.add_site("a");
+    let mut end = central.set_up_in("a", "a", line.clone());
+    end.sync();
+    let clock = Arc::new(PlannedClock::default());
+    let mut quick = SyncConfig::default();
+    quick.attempts = 1;
+    quick.integration_poll = Duration::ZERO;
+    end.site = Site::new(end.storage.clone(), line.clone(), clock.clone()).with_config(quick);
+    let driver = Driver::new(end.site.clone(), DriverConfig::default()).with_chance(|| 1.0);
+    let handle = driver.handle();
+    World { central, line, clock, end, driver, handle }
+}
+
+impl World {
+    /// Runs the driver until it has ended so many cycles.
+    fn cycles(&mut self, count: usize) -> Vec<Seen> {
+        let clock = self.clock.clone();
+        let mut notes = Notes { clock: &clock, handle: self.handle.clone(), seen: Vec::new(), stop_after: count };
+        self.driver.run(&mut notes);
+        notes.seen
+    }
+
+    /// The same; gives when each began.
+    fn began(&mut self, count: usize) -> Vec<u64> {
+        self.cycles(count).iter().map(|seen| seen.began).collect()
+    }
+
+    /// Does something at the n-th request from now on, counted from 1.
+    fn at_request(&self, n: u32, act: impl Fn(&DriverHandle) + Send + 'static) {
+        let (handle, mut count) = (self.handle.clone(), 0);
+        *self.line.at_request.lock().unwrap() = Some(Box::new(move || {
+            count += 1;
+            if count == n {
+                act(&handle);
+            }
+        }));
+    }
+
+    fn at(&self, seconds: u64, act: impl Fn(&DriverHandle) + Send + 'static) {
+        let handle = self.handle.clone();
+        self.clock.at(seconds, move || act(&handle));
+    }
+}
+
+#[test]
+fn a_cycle_runs_at_once_and_then_at_each_interval() {
+    let mut world = world();
+    world.end.records.put("asset", [asset("x", "STORE_a", "")]).unwrap();
+    let seen = world.cycles(3);
+    assert_eq!(seen.iter().map(|seen| seen.began).collect::<Vec<_>>(), [0, 300, 600]);
+    assert_eq!(seen.iter().map(|seen| seen.number).collect::<Vec<_>>(), [1, 2, 3]);
+    assert!(seen.iter().all(|seen| seen.code.is_none() && seen.next_in == 300), "{seen:?}");
+    assert!(get(&world.central.records, "asset", "x").is_some(), "they are real cycles");
+}
+
+#[test]
+fn many_triggers_while_one_waits_make_one_cycle() {
+    let mut world = world();
+    let (tell, told) = mpsc::channel();
+    world.at(100, move |handle| {
+        for _ in 0..50 {
+            tell.send(handle.trigger()).unwrap();
+        }
+    });
+    assert_eq!(world.began(4), [0, 100, 400, 700], "the interval begins again after it");
+    assert_eq!(told.into_iter().collect::<Vec<_>>(), [2; 50], "each learns which cycle is its own");
+}
+
+#[test]
+fn triggers_during_a_cycle_make_one_more_right_after_it() {
+    let mut world = world();
+    let (tell, told) = mpsc::channel();
+    world.at_request(2, move |handle| {
+        assert!(handle.is_running());
+        for _ in 0..50 {
+            tell.send(handle.trigger()).unwrap();
+        }
+    });
+    assert_eq!(world.began(3), [0, 0, 300]);
+    assert!(told.try_iter().all(|number| number == 2));
+}
+
+#[test]
+fn while_suspended_nothing_runs_and_nothing_is_forgotten() {
+    let mut world = world();
+    world.at(10, DriverHandle::suspend);
+    world.at(50, |handle| assert!(handle.trigger() == 2 && handle.is_suspended()));
+    world.at(7200, DriverHandle::resume);
+    // Resumed before anything is due: its own time stays.
+    world.at(7210, DriverHandle::suspend);
+    world.at(7220, DriverHandle::resume);
+    // Resumed after that: at once.
+    world.at(7600, DriverHandle::suspend);
+    world.at(9000, DriverHandle::resume);
+    assert_eq!(world.began(4), [0, 7200, 7500, 9000]);
+}
+
+#[test]
+fn a_cycle_that_runs_when_it_is_suspended_goes_to_its_end() {
+    let mut world = world();
+    world.at_request(1, DriverHandle::suspend);
+    world.at(5000, DriverHandle::resume);
+    let seen = world.cycles(2);
+    assert_eq!((seen[0].code, seen[1].began), (None, 5000));
+}
+
+#[test]
+fn cancelled_a_cycle_ends_in_good_order_and_the_next_one_comes_in_its_time() {
+    let mut world = world();
+    world.end.records.put("asset", [asset("x", "STORE_a", "")]).unwrap();
+    world.at_request(2, |handle| assert!(handle.cancel()));
+    // Where nothing runs there is nothing to cancel, and the next cycle is not touched.
+    world.at(100, |handle| assert!(!handle.cancel()));
+    let seen = world.cycles(2);
+    assert_eq!((seen[0].code, seen[0].failures, seen[0].next_in), (Some("cancelled"), 0, 300));
+    assert_eq!((seen[1].code, seen[1].began), (None, 300));
+    assert!(get(&world.central.records, "asset", "x").is_some());
+}
+
+#[test]
+fn a_trigger_in_a_cycle_that_is_cancelled_is_kept() {
+    let mut world = world();
+    world.at_request(1, |handle| {
+        handle.trigger();
+        handle.cancel();
+    });
+    let seen = world.cycles(2);
+    assert_eq!((seen[0].code, seen[1].began, seen[1].code), (Some("cancelled"), 0, None));
+}
+
+#[test]
+fn failures_in_a_row_are_tried_again_later_and_later_until_it_works() {
+    let mut world = world();
+    world.line.is_down.store(true, Ordering::SeqCst);
+    let line = world.line.clone();
+    world.clock.at(7000, move || line.is_down.store(false, Ordering::SeqCst));
+    let seen = world.cycles(12);
+    let waits: Vec<u64> = seen.iter().map(|seen| seen.next_in).collect();
+    assert_eq!(waits, [30, 60, 120, 240, 480, 960, 1800, 1800, 1800, 300, 300, 300]);
+    assert_eq!(seen[0].code, Some("unreachable"));
+    assert_eq!(seen.iter().map(|seen| seen.failures).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 0, 0]);
+    assert!(seen.iter().all(|seen| !seen.needs_person));
+    world = self::world();
+    world.driver = Driver::new(world.end.site.clone(), DriverConfig::default()).with_chance(|| 0.0);
+    world.handle = world.driver.handle();
+    world.line.is_down.store(true, Ordering::SeqCst);
+    let waits: Vec<u64> = world.cycles(3).iter().map(|seen| seen.next_in).collect();
+    assert_eq!(waits, [15, 30, 60], "chance shortens a wait by up to half");
+}
+
+#[test]
+fn a_wrong_password_waits_for_a_person_who_need_not_wait() {
+    let mut world = world();
+    let renamed = |password: &str| {
+        let (central, password) = (world.central.clone(), PasswordHash::of_password(password));
+        move || drop(central.sites.add("a", &password).expect("another password"))
+    };
+    renamed("another")();
+    world.clock.at(4000, renamed(sync_tests::world::PASSWORD));
+    let handle = world.handle.clone();
+    world.clock.at(4001, move || assert_eq!(handle.trigger(), 3));
+    let seen = world.cycles(4);
+    assert_eq!(seen.iter().map(|seen| seen.began).collect::<Vec<_>>(), [0, 3600, 4001, 4301]);
+    for (seen, failures) in seen[..2].iter().zip([1, 2]) {
+        let expected = Seen { failures, needs_person: true, next_in: 3600, code: Some("incorrect_password"), ..*seen };
+        assert_eq!(*seen, expected);
+    }
+    assert_eq!((seen[2].code, seen[2].needs_person, seen[2].failures), (None, false, 0));
+}
+
+#[test]
+fn another_program_at_work_is_no_failure() {
+    let mut world = world();
+    let lock = world.end.storage.lock_cycle().unwrap();
+    world.clock.at(45, move || drop(lock));
+    let seen = world.cycles(3);
+    let codes: Vec<_> = seen.iter().map(|seen| (seen.began, seen.code, seen.failures)).collect();
+    assert_eq!(codes, [(0, Some("cycle_running"), 0), (30, Some("cycle_running"), 0), (60, None, 0)]);
+}
+
+#[test]
+fn stopped_it_ends_the_cycle_that_runs_and_begins_no_other() {
+    let mut world = world();
+    world.at_request(2, |handle| {
+        handle.trigger();
+        handle.stop();
+    });
+    let seen = world.cycles(99);
+    assert_eq!(seen.iter().map(|seen| (seen.code, seen.next_in)).collect::<Vec<_>>(), [(Some("cancelled"), 0)]);
+    let log = world.end.storage.read().unwrap().log(1).unwrap();
+    assert_eq!(log[0].outcome, "cancelled", "it is in the log as any other");
+}
+
+#[test]
+fn stopped_while_it_waits_or_is_suspended_or_before_it_runs() {
+    let mut waiting = world();
+    waiting.at(100, DriverHandle::stop);
+    assert_eq!(waiting.began(99), [0]);
+    let mut suspended = world();
+    suspended.at(100, DriverHandle::suspend);
+    suspended.at(5000, DriverHandle::stop);
+    assert_eq!(suspended.began(99), [0]);
+    let mut before = world();
+    before.handle.stop();
+    assert_eq!(before.began(99), [0; 0]);
+}
+
+/// Tells another thread of each cycle.
+struct Tell(mpsc::Sender<u64>);
+
+impl SyncObserver for Tell {
+    fn on_event(&mut self, _: &SyncEvent) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+}
+
+impl DriverObserver for Tell {
+    fn on_cycle(&mut self, end: &CycleEnd) {
+        assert!(end.error().is_none(), "{end:?}");
+        self.0.send(end.number).unwrap();
+    }
+}
+
+#[test]
+fn over_a_real_clock_other_threads_wake_it() {
+    let world = world();
+    let site = Site::new(world.end.storage.clone(), world.line.clone(), Arc::new(SystemClock::new()));
+    let mut config = DriverConfig::default();
+    // Longer than any test waits: only what is asked can wake it.
+    config.interval = Duration::from_secs(100 * 24 * 3600);
+    let mut driver = Driver::new(site, config);
+    let handle = driver.handle();
+    let (tell, told) = mpsc::channel();
+    let running = std::thread::spawn(move || driver.run(&mut Tell(tell)));
+    assert_eq!(told.recv(), Ok(1));
+    assert_eq!(handle.trigger(), 2);
+    assert_eq!(told.recv(), Ok(2));
+    handle.suspend();
+    let kept = handle.trigger();
+    handle.resume();
+    assert_eq!(told.recv(), Ok(kept));
+    handle.stop();
+    running.join().unwrap();
+    assert_eq!(told.recv(), Err(mpsc::RecvError), "no further cycle");
+}
