@@ -176,7 +176,7 @@ mod tests {
         }
     }
 
-    /// Rows by audience; stores with the rows that are seen there.
+    /// The number of rows of each audience, and what each store sees.
     type Kept = (Vec<(String, i64)>, Vec<(String, i64, i64)>);
 
     fn kept(storage: &SqliteStorage) -> Kept {
