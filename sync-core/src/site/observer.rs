@@ -22,6 +22,8 @@ pub enum Step {
     PullV6,
     /// Integrates what had to wait for another record.
     Integrate,
+    /// Sends and fetches files; no part of a cycle.
+    Files,
 }
 
 impl Step {
@@ -33,6 +35,7 @@ impl Step {
             Self::PullCentral => "Pull central",
             Self::PullV6 => "Pull V6",
             Self::Integrate => "Integrate",
+            Self::Files => "Files",
         }
     }
 }

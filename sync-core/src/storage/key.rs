@@ -57,3 +57,7 @@ pub const LAST_PUSH_OF_SITE: &str = "last_push_of_site_";
 pub const RESEND: &str = "resend";
 /// While everything is read again because central went back: to where, and how far it had been read.
 pub const REREADING: &str = "rereading";
+/// Up to which cursor references to files were taken note of.
+pub const FILES_CURSOR: &str = "files_cursor";
+/// When the folder of files was last swept.
+pub const FILES_SWEPT_AT: &str = "files_swept_at";

@@ -8,6 +8,7 @@
 //! simulators and hosts without a disk. Another one implements the three traits and runs the clauses of
 //! `sync_core::testing::storage_contract` (feature `testing`), each of which is one promise made here.
 
+mod file;
 pub mod key;
 mod lost;
 mod memory;
@@ -16,6 +17,7 @@ mod sqlite;
 
 use serde::{Deserialize, Serialize};
 
+pub use file::{FileDirection, FileEntry, FileState};
 pub use lost::Lost;
 pub use memory::{MemoryBackup, MemoryStorage};
 #[cfg(feature = "sqlite")]
@@ -371,6 +373,15 @@ pub trait ReadTxn {
     fn pushed_at(&self, site: SiteId, table: &TableName, id: &RecordId) -> Result<Option<Cursor>>;
     /// The sites whose pushed records wait for integration, longest waiting first.
     fn integrations(&self) -> Result<Vec<SiteId>>;
+
+    /// What is known of a file.
+    fn file(&self, id: &RecordId) -> Result<Option<FileEntry>>;
+    /// Up to `limit` files, by id, after `after`.
+    fn files(&self, after: Option<&RecordId>, limit: usize) -> Result<Vec<FileEntry>>;
+    /// The files of a record, by id.
+    fn files_of(&self, table: &TableName, record: &RecordId) -> Result<Vec<FileEntry>>;
+    /// Up to `limit` files that are to be tried at this moment or before, the longest due first, then by id.
+    fn files_due(&self, at: Timestamp, limit: usize) -> Result<Vec<FileEntry>>;
 }
 
 /// The number of staged records of a table.
@@ -474,6 +485,11 @@ pub trait WriteTxn: ReadTxn {
     fn request_integration(&self, site: SiteId, at: Timestamp) -> Result<()>;
     /// Forgets it.
     fn finish_integration(&self, site: SiteId) -> Result<()>;
+
+    /// Notes what is known of a file, in place of what was.
+    fn put_file(&self, file: &FileEntry) -> Result<()>;
+    /// Forgets what is known of a file; says whether there was anything.
+    fn remove_file(&self, id: &RecordId) -> Result<bool>;
 
     /// Makes everything of this transaction take effect, durably.
     ///

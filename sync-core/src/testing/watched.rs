@@ -8,7 +8,7 @@ use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::record::{Cursor, NameId, RecordData, RecordId, SiteId, StoreId, TableName};
 use crate::storage::{
-    Buffered, CycleLock, Incoming, LogEntry, Quarantine, QuarantineCause, ReadTxn, Selection, SiteEntry, Source,
+    Buffered, CycleLock, FileEntry, Incoming, LogEntry, Quarantine, QuarantineCause, ReadTxn, Selection, SiteEntry, Source,
     StagedCounts, StagedKind, Storage, WriteTxn,
 };
 
@@ -213,6 +213,26 @@ impl<T: ReadTxn + ?Sized> ReadTxn for WatchedTxn<'_, T> {
         self.call("integrations")?;
         self.inner.integrations()
     }
+
+    fn file(&self, id: &RecordId) -> Result<Option<FileEntry>> {
+        self.call("file")?;
+        self.inner.file(id)
+    }
+
+    fn files(&self, after: Option<&RecordId>, limit: usize) -> Result<Vec<FileEntry>> {
+        self.call("files")?;
+        self.inner.files(after, limit)
+    }
+
+    fn files_of(&self, table: &TableName, record: &RecordId) -> Result<Vec<FileEntry>> {
+        self.call("files_of")?;
+        self.inner.files_of(table, record)
+    }
+
+    fn files_due(&self, at: Timestamp, limit: usize) -> Result<Vec<FileEntry>> {
+        self.call("files_due")?;
+        self.inner.files_due(at, limit)
+    }
 }
 
 impl WriteTxn for WatchedTxn<'_, dyn WriteTxn + '_> {
@@ -304,6 +324,16 @@ impl WriteTxn for WatchedTxn<'_, dyn WriteTxn + '_> {
     fn finish_integration(&self, site: SiteId) -> Result<()> {
         self.call("finish_integration")?;
         self.inner.finish_integration(site)
+    }
+
+    fn put_file(&self, file: &FileEntry) -> Result<()> {
+        self.call("put_file")?;
+        self.inner.put_file(file)
+    }
+
+    fn remove_file(&self, id: &RecordId) -> Result<bool> {
+        self.call("remove_file")?;
+        self.inner.remove_file(id)
     }
 
     fn commit(self: Box<Self>) -> Result<()> {

@@ -5,11 +5,13 @@
 mod batch;
 mod credentials;
 mod envelope;
+mod file;
 mod request;
 mod version;
 
 pub use batch::{Action, Batch, BatchElement, ReadBatch, Unreadable, WireRecord};
 pub use credentials::Credentials;
 pub use envelope::{Answer, NotAnAnswer, WireError, decode_answer, encode_data, encode_error};
+pub use file::{DownloadRequest, UploadPart};
 pub use request::{PatientPullRequest, PullRequest, PushRequest, PushResult, SiteStatus, SiteStatusRequest, path};
 pub use version::{V6_VERSION, V6_VERSION_MAX, V6_VERSION_MIN, check_version};

@@ -16,6 +16,10 @@ pub mod path {
     pub const PUSH: &str = "central/sync/push";
     /// Whether central is still integrating.
     pub const SITE_STATUS: &str = "central/sync/site_status";
+    /// A file to central.
+    pub const UPLOAD_FILE: &str = "central/sync/upload_file";
+    /// A file from central.
+    pub const DOWNLOAD_FILE: &str = "central/sync/download_file";
 }
 
 /// Asks for the records of this site from a cursor on.

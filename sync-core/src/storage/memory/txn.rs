@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::protocol::v6::Action;
 use crate::record::{Cursor, NameId, RecordData, RecordId, SiteId, StoreId, TableName};
 use crate::storage::{
-    Buffered, CHUNK_BYTES, Incoming, LogEntry, Quarantine, QuarantineCause, ReadTxn, Selection, SiteEntry, Source,
+    Buffered, CHUNK_BYTES, FileEntry, Incoming, LogEntry, Quarantine, QuarantineCause, ReadTxn, Selection, SiteEntry, Source,
     StagedCounts, StagedKind, WriteTxn,
 };
 
@@ -199,6 +199,29 @@ impl ReadTxn for MemoryTxn<'_> {
         waiting.sort_unstable();
         Ok(waiting.into_iter().map(|(_, site)| site).collect())
     }
+
+    fn file(&self, id: &RecordId) -> Result<Option<FileEntry>> {
+        Ok(self.state.borrow().files.get(id).cloned())
+    }
+
+    fn files(&self, after: Option<&RecordId>, limit: usize) -> Result<Vec<FileEntry>> {
+        let after = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let state = self.state.borrow();
+        Ok(state.files.range::<RecordId, _>((after, Bound::Unbounded)).take(limit).map(|(_, file)| file.clone()).collect())
+    }
+
+    fn files_of(&self, table: &TableName, record: &RecordId) -> Result<Vec<FileEntry>> {
+        let state = self.state.borrow();
+        let of = |file: &&FileEntry| file.table == *table && file.record_id == *record;
+        Ok(state.files.values().filter(of).cloned().collect())
+    }
+
+    fn files_due(&self, at: Timestamp, limit: usize) -> Result<Vec<FileEntry>> {
+        let state = self.state.borrow();
+        let mut due: Vec<_> = state.files.values().filter(|file| file.next_at.is_some_and(|next| next <= at)).collect();
+        due.sort_by_key(|file| file.next_at);
+        Ok(due.into_iter().take(limit).cloned().collect())
+    }
 }
 
 impl WriteTxn for MemoryTxn<'_> {
@@ -306,6 +329,15 @@ impl WriteTxn for MemoryTxn<'_> {
     fn finish_integration(&self, site: SiteId) -> Result<()> {
         Arc::make_mut(&mut self.state.borrow_mut().integrations).remove(&site);
         Ok(())
+    }
+
+    fn put_file(&self, file: &FileEntry) -> Result<()> {
+        Arc::make_mut(&mut self.state.borrow_mut().files).insert(file.id.clone(), file.clone());
+        Ok(())
+    }
+
+    fn remove_file(&self, id: &RecordId) -> Result<bool> {
+        Ok(Arc::make_mut(&mut self.state.borrow_mut().files).remove(id).is_some())
     }
 
     fn commit(self: Box<Self>) -> Result<()> {

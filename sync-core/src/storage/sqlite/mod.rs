@@ -2,6 +2,7 @@
 
 mod buffer;
 mod changelog;
+mod files;
 mod records;
 mod schema;
 mod state;

@@ -10,7 +10,7 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::record::{Cursor, NameId, RecordData, RecordId, SiteId, StoreId, TableName};
 use crate::storage::{
-    Buffered, Incoming, LogEntry, Quarantine, QuarantineCause, ReadTxn, Selection, SiteEntry, Source, StagedCounts,
+    Buffered, FileEntry, Incoming, LogEntry, Quarantine, QuarantineCause, ReadTxn, Selection, SiteEntry, Source, StagedCounts,
     StagedKind, WriteTxn,
 };
 
@@ -156,6 +156,22 @@ impl<C: Holds> ReadTxn for SqliteTxn<C> {
         let sql = "SELECT site_id FROM sync_integration ORDER BY requested_at, site_id";
         self.all(sql, (), |row| row.get(0).map(SiteId))
     }
+
+    fn file(&self, id: &RecordId) -> Result<Option<FileEntry>> {
+        self.get_file(id)
+    }
+
+    fn files(&self, after: Option<&RecordId>, limit: usize) -> Result<Vec<FileEntry>> {
+        self.list_files(after, limit)
+    }
+
+    fn files_of(&self, table: &TableName, record: &RecordId) -> Result<Vec<FileEntry>> {
+        self.list_files_of(table, record)
+    }
+
+    fn files_due(&self, at: Timestamp, limit: usize) -> Result<Vec<FileEntry>> {
+        self.list_files_due(at, limit)
+    }
 }
 
 impl WriteTxn for SqliteTxn<MutexGuard<'_, Writer>> {
@@ -256,6 +272,14 @@ impl WriteTxn for SqliteTxn<MutexGuard<'_, Writer>> {
     fn finish_integration(&self, site: SiteId) -> Result<()> {
         self.execute("DELETE FROM sync_integration WHERE site_id = ?1", [site.0])?;
         Ok(())
+    }
+
+    fn put_file(&self, file: &FileEntry) -> Result<()> {
+        self.write_file(file)
+    }
+
+    fn remove_file(&self, id: &RecordId) -> Result<bool> {
+        self.delete_file(id)
     }
 
     fn commit(self: Box<Self>) -> Result<()> {

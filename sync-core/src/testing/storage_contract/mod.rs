@@ -26,6 +26,7 @@
 pub mod buffer;
 pub mod changelog;
 pub mod durability;
+pub mod files;
 mod history;
 pub mod selection;
 pub mod state;
@@ -126,6 +127,9 @@ macro_rules! storage_contract {
                 state::a_name_and_a_uuid_belong_to_one_site,
                 state::integrations_come_oldest_first_and_once,
                 state::the_newest_version_that_a_site_pushed_is_noted,
+                files::a_file_reads_back_as_it_was_written_last,
+                files::files_are_paged_by_id_and_found_by_their_record,
+                files::files_that_are_due_come_longest_due_first,
             }
         }
     };
