@@ -9,6 +9,7 @@ mod exit;
 mod output;
 mod progress;
 mod server;
+mod server_files;
 mod setup;
 
 use std::process::ExitCode;

@@ -17,6 +17,8 @@ use tokio::sync::oneshot;
 use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
 
+use crate::server_files;
+
 /// Takes an address.
 pub(crate) fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
     let listener = TcpListener::bind(address).and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
@@ -50,8 +52,10 @@ impl Server {
         };
         let router = Router::new()
             .fallback(answer)
-            .with_state(central.clone())
-            .layer(CompressionLayer::new().quality(CompressionLevel::Fastest));
+            .layer(CompressionLayer::new().quality(CompressionLevel::Fastest))
+            // Files are sent as they are: parts of them are asked for by their place.
+            .merge(server_files::routes())
+            .with_state(central.clone());
         let (stop, stopped) = oneshot::channel::<()>();
         let serving = std::thread::spawn(move || {
             runtime.block_on(async {
@@ -135,10 +139,15 @@ async fn answer(State(central): State<Arc<Central>>, request: Request) -> Respon
     }
 }
 
-fn plain(response: HttpResponse) -> Response<Body> {
-    let mut plain = Response::new(Body::from(response.body));
-    *plain.status_mut() = StatusCode::from_u16(response.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    for (name, value) in response.headers {
+pub(crate) fn plain(response: HttpResponse) -> Response<Body> {
+    head(response.status, response.headers, Body::from(response.body))
+}
+
+/// A response with this head.
+pub(crate) fn head(status: u16, headers: Vec<(String, String)>, body: Body) -> Response<Body> {
+    let mut plain = Response::new(body);
+    *plain.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    for (name, value) in headers {
         if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
             plain.headers_mut().append(name, value);
         }

@@ -46,6 +46,6 @@ pub use error::{Cause, Error, ErrorClass, Result, Server};
 pub use ownership::Role;
 pub use records::{RECORD_BYTES_MAX, Records, quarantine};
 pub use site::{
-    Discovered, FilesOptions, FilesReport, LastSync, Outcome, Settings, Silent, Site, Status, Step, StepReport, SyncConfig, SyncEvent,
-    SyncObserver, SyncOptions, SyncReport, Waiting, status,
+    Discovered, FilesOptions, FilesReport, LastSync, Outcome, Settings, Silent, Site, Status, Step, StepReport,
+    SyncConfig, SyncEvent, SyncObserver, SyncOptions, SyncReport, Waiting, status,
 };

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 use sync_core::Central;
 use sync_core::central::{CentralConfig, LocalSites};
+use sync_core::files::FileStore;
 
 use crate::args::{Args, Authentication, Serve};
 use crate::exit::{Ended, Failure};
@@ -22,7 +23,9 @@ pub(super) fn run(args: &Args, options: &Serve, out: &Output) -> Result<Ended, F
     LocalSites::open(parts.storage.clone(), parts.clock.clone())?;
     let mut config = CentralConfig::default();
     config.public_url.clone_from(&options.public_url);
-    let central = Arc::new(Central::stand_alone(parts.storage, parts.clock).with_config(config));
+    let central = Arc::new(
+        Central::stand_alone(parts.storage, parts.clock).with_config(config).with_files(FileStore::new(parts.folder)),
+    );
     let server = Server::start(central, listener)?;
     end_on_signals();
     let address = server.address();

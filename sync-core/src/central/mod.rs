@@ -2,8 +2,10 @@
 
 mod authenticator;
 mod body;
+mod files;
 mod legacy_api;
 mod local;
+mod multipart;
 mod pull;
 mod push;
 
@@ -19,6 +21,7 @@ pub use local::{LocalAuthenticator, LocalSites, Store};
 
 use crate::clock::Clock;
 use crate::error::Result;
+use crate::files::FileStore;
 use crate::integrate;
 use crate::protocol::v6::{
     Credentials, PatientPullRequest, PullRequest, PushRequest, SiteStatus, SiteStatusRequest, WireError, check_version,
@@ -41,6 +44,8 @@ pub struct CentralConfig {
     pub batch_records_max: u32,
     /// The most bytes of record data in one batch, unless one record alone has more.
     pub batch_bytes_max: usize,
+    /// The most bytes of an upload with all its parts (`protocol-v6` §1).
+    pub upload_bytes_max: u64,
     /// The address under which sites reach this server; taken from each request's `Host` if `None`.
     pub public_url: Option<String>,
 }
@@ -51,6 +56,7 @@ impl Default for CentralConfig {
             json_bytes_max: 10 * 1024 * 1024,
             batch_records_max: 10_000,
             batch_bytes_max: 8 * 1024 * 1024,
+            upload_bytes_max: 50 * 1024 * 1024,
             public_url: None,
         }
     }
@@ -72,6 +78,9 @@ pub struct Central {
     lately: push::Lately,
     /// Whether what an older version had set aside was tried again.
     is_up_to_date: AtomicBool,
+    files: Option<FileStore>,
+    /// Held while a file is compared with the one that is there, and named.
+    keeping: Mutex<()>,
 }
 
 impl std::fmt::Debug for Central {
@@ -92,6 +101,8 @@ impl Central {
             work: (Mutex::new(false), Condvar::new()),
             lately: push::Lately::default(),
             is_up_to_date: AtomicBool::new(false),
+            files: None,
+            keeping: Mutex::new(()),
         }
     }
 
@@ -136,6 +147,10 @@ impl Central {
                 let site = central.enter(status.sync_v6_version, &status.sync_v5_settings, false)?;
                 Ok(SiteStatus { is_integrating: central.is_integrating(site)? })
             }),
+            (Method::Put, path::UPLOAD_FILE) => {
+                self.upload_file(request.header("content-type"), &mut request.body.as_slice())
+            }
+            (Method::Post, path::DOWNLOAD_FILE) => files::whole(self.download_file(request)),
             _ => HttpResponse { status: 404, headers: Vec::new(), body: Vec::new() },
         }
     }
@@ -179,11 +194,7 @@ impl Central {
         };
         let question = match serde_json::from_slice(&json) {
             Ok(question) => question,
-            Err(error) => {
-                let reason = error.to_string();
-                let reason: String = reason.chars().filter(|c| !c.is_control()).take(REASON_CHARS_MAX).collect();
-                return HttpResponse::text(400, format!("Json deserialize error: {reason}"));
-            }
+            Err(error) => return not_the_message(&error),
         };
         drop(json);
         let body = match answer(self, question) {
@@ -211,6 +222,13 @@ impl Central {
     fn is_integrating(&self, site: SiteId) -> Result<bool> {
         Ok(self.storage.read()?.integrations()?.contains(&site))
     }
+}
+
+/// A body that is not the message of its path.
+fn not_the_message(error: &serde_json::Error) -> HttpResponse {
+    let reason = error.to_string();
+    let reason: String = reason.chars().filter(|c| !c.is_control()).take(REASON_CHARS_MAX).collect();
+    HttpResponse::text(400, format!("Json deserialize error: {reason}"))
 }
 
 /// An error on its way into the envelope.

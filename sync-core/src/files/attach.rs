@@ -36,9 +36,8 @@ impl Files {
     /// [`Error::NotFound`] if the record is not here, [`Error::FileTooLarge`], [`Error::BadInput`] if the file cannot be
     /// read or changes meanwhile; the disk or the database failed. Nothing was written then.
     pub fn attach(&self, table: &str, record_id: &str, path: &Path) -> Result<RecordId> {
-        let unreadable = |error: std::io::Error| Error::BadInput {
-            detail: format!("{} cannot be read: {error}", path.display()),
-        };
+        let unreadable =
+            |error: std::io::Error| Error::BadInput { detail: format!("{} cannot be read: {error}", path.display()) };
         let mut file = File::open(path).map_err(unreadable)?;
         let before = file.metadata().map_err(unreadable)?;
         if !before.is_file() {
@@ -53,7 +52,8 @@ impl Files {
             CopyError::Ours(error) => error,
         })?;
         let after = std::fs::metadata(path).map_err(unreadable)?;
-        if new.bytes() != before.len() || (after.len(), after.modified().ok()) != (before.len(), before.modified().ok()) {
+        if new.bytes() != before.len() || (after.len(), after.modified().ok()) != (before.len(), before.modified().ok())
+        {
             let detail = format!("{} changed while it was read; attach it again", path.display());
             return Err(Error::BadInput { detail });
         }

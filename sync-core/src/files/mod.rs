@@ -23,7 +23,7 @@ pub use verify::{Finding, Verified};
 pub(crate) use name::mime_type;
 pub(crate) use queue::{Retry, later};
 pub(crate) use reference::{Reference, TABLE as REFERENCES};
-pub(crate) use store::{PIECE, failed, hash_file, length};
+pub(crate) use store::{NewFile, PIECE, failed, hash_file, length};
 
 use crate::clock::Clock;
 use crate::error::Result;

@@ -77,8 +77,7 @@ impl Files {
         let (Some(reference), known) = (reference.filter(is_live), known) else {
             if let Some(entry) = txn.file(id)?.filter(|entry| entry.state != FileState::Gone) {
                 // What was done central has: the bytes here are a copy.
-                let direction =
-                    if entry.state == FileState::Done { FileDirection::Download } else { entry.direction };
+                let direction = if entry.state == FileState::Done { FileDirection::Download } else { entry.direction };
                 let gone = FileEntry { state: FileState::Gone, direction, next_at: None, reason: None, ..entry };
                 txn.put_file(&FileEntry { changed_at: now, ..gone })?;
             }

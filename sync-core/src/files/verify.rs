@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::Files;
 use super::name::disk_name;
 use super::queue::{later, table};
 use super::reference::Reference;
 use super::store::{hash_file, remove};
-use super::Files;
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::ownership::Role;

@@ -373,7 +373,11 @@ fn legacy_code(code: &str, site: &str) -> Option<Error> {
     })
 }
 
-pub(super) fn central_answer(response: &HttpResponse, url: &str, site: &str) -> Result<Box<serde_json::value::RawValue>> {
+pub(super) fn central_answer(
+    response: &HttpResponse,
+    url: &str,
+    site: &str,
+) -> Result<Box<serde_json::value::RawValue>> {
     if response.status == 405 {
         return Err(Error::NotCentral { url: url.to_owned() });
     }

@@ -13,7 +13,7 @@ use url::Url;
 
 use super::Site;
 use super::discover::central_url;
-use super::identity::Identity;
+use super::identity::{Identity, role};
 use super::observer::{Step, SyncEvent, SyncObserver};
 use crate::error::{Error, ErrorClass, Result};
 use crate::files::{Files, Retry, failed};
@@ -112,15 +112,17 @@ impl Site {
         options: &FilesOptions,
         observer: &mut dyn SyncObserver,
     ) -> Result<FilesReport> {
-        let identity = Identity::load(self.storage.read()?.as_ref())?;
-        if identity.role == Some(Role::Central) {
-            return Err(Error::WrongRole { needed: "remote site", found: "central server" });
-        }
+        let identity = {
+            let txn = self.storage.read()?;
+            if role(txn.as_ref())? == Some(Role::Central) {
+                return Err(Error::WrongRole { needed: "remote site", found: "central server" });
+            }
+            Identity::load(txn.as_ref())?
+        };
         let central = central_url(&identity)?;
         let _lock = files.store.lock()?;
         let began = self.clock.monotonic();
-        let mut mover =
-            Mover { site: self, files, identity, central, observer, report: FilesReport::default() };
+        let mut mover = Mover { site: self, files, identity, central, observer, report: FilesReport::default() };
         let is_over = |report: &FilesReport| {
             let bytes = report.bytes_sent + report.bytes_received;
             options.max_time.is_some_and(|max| self.clock.monotonic().saturating_sub(began) >= max)

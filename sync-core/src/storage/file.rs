@@ -45,8 +45,7 @@ pub enum FileState {
 
 impl FileState {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Waiting, Self::Running, Self::Done, Self::Failed, Self::Gone, Self::Elsewhere];
+    pub const ALL: [Self; 6] = [Self::Waiting, Self::Running, Self::Done, Self::Failed, Self::Gone, Self::Elsewhere];
 
     /// The state in lower case.
     pub fn as_str(self) -> &'static str {

@@ -8,8 +8,8 @@ use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::record::{Cursor, NameId, RecordData, RecordId, SiteId, StoreId, TableName};
 use crate::storage::{
-    Buffered, CycleLock, FileEntry, Incoming, LogEntry, Quarantine, QuarantineCause, ReadTxn, Selection, SiteEntry, Source,
-    StagedCounts, StagedKind, Storage, WriteTxn,
+    Buffered, CycleLock, FileEntry, Incoming, LogEntry, Quarantine, QuarantineCause, ReadTxn, Selection, SiteEntry,
+    Source, StagedCounts, StagedKind, Storage, WriteTxn,
 };
 
 /// Something that is asked of a storage.

@@ -13,8 +13,8 @@ use crate::error::{Error, Result};
 use crate::protocol::v6::Action;
 use crate::record::{Cursor, NameId, RecordData, RecordId, SiteId, StoreId, TableName};
 use crate::storage::{
-    Buffered, CHUNK_BYTES, FileEntry, Incoming, LogEntry, Quarantine, QuarantineCause, ReadTxn, Selection, SiteEntry, Source,
-    StagedCounts, StagedKind, WriteTxn,
+    Buffered, CHUNK_BYTES, FileEntry, Incoming, LogEntry, Quarantine, QuarantineCause, ReadTxn, Selection, SiteEntry,
+    Source, StagedCounts, StagedKind, WriteTxn,
 };
 
 /// Reads, or reads and writes: only the latter holds the original and the turn to write.
@@ -207,7 +207,12 @@ impl ReadTxn for MemoryTxn<'_> {
     fn files(&self, after: Option<&RecordId>, limit: usize) -> Result<Vec<FileEntry>> {
         let after = after.map_or(Bound::Unbounded, Bound::Excluded);
         let state = self.state.borrow();
-        Ok(state.files.range::<RecordId, _>((after, Bound::Unbounded)).take(limit).map(|(_, file)| file.clone()).collect())
+        Ok(state
+            .files
+            .range::<RecordId, _>((after, Bound::Unbounded))
+            .take(limit)
+            .map(|(_, file)| file.clone())
+            .collect())
     }
 
     fn files_of(&self, table: &TableName, record: &RecordId) -> Result<Vec<FileEntry>> {

@@ -46,9 +46,7 @@ impl<C: Holds> SqliteTxn<C> {
     pub(super) fn list_files(&self, after: Option<&RecordId>, limit: usize) -> Result<Vec<FileEntry>> {
         match after {
             None => self.files_where("true ORDER BY file_id LIMIT ?1", [limited(limit)]),
-            Some(after) => {
-                self.files_where("file_id > ?1 ORDER BY file_id LIMIT ?2", (after.as_str(), limited(limit)))
-            }
+            Some(after) => self.files_where("file_id > ?1 ORDER BY file_id LIMIT ?2", (after.as_str(), limited(limit))),
         }
     }
 
@@ -67,7 +65,8 @@ impl<C: Holds> SqliteTxn<C> {
     }
 
     pub(super) fn write_file(&self, file: &FileEntry) -> Result<()> {
-        let sql = format!("INSERT OR REPLACE INTO sync_file ({COLUMNS}) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12)");
+        let sql =
+            format!("INSERT OR REPLACE INTO sync_file ({COLUMNS}) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12)");
         let columns = (
             file.id.as_str(),
             file.table.as_str(),

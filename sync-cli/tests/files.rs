@@ -1,0 +1,118 @@
+//! Files through the real program, over real HTTP.
+
+#[allow(dead_code, reason = "each test binary uses a part of it")]
+mod support;
+
+use serde_json::{Value, json};
+
+use self::support::Desk;
+
+const STORE: &str = "STORE_of_the_clinic";
+
+/// A central that knows a site with a store, and the site, which has an asset.
+fn world(desk: &Desk) -> support::Server {
+    desk.run(&["--db", "central.sqlite", "site", "add", "clinic", "--password-file", "pw"]).ends(0);
+    let add = ["store", "add", "Clinic", "--code", "C", "--site", "clinic", "--id", STORE];
+    desk.run(&[&["--db", "central.sqlite"][..], &add].concat()).ends(0);
+    let server = desk.serve("central.sqlite");
+    init(desk, "oms-sync.sqlite", &server.address);
+    let asset = json!({
+        "id": "a", "store_id": STORE, "created_datetime": "2026-11-23T08:00:00",
+        "modified_datetime": "2026-11-23T08:00:00",
+    });
+    desk.feed(&["records", "put", "asset"], &asset.to_string()).ends(0);
+    server
+}
+
+fn init(desk: &Desk, db: &str, address: &str) {
+    let hardware = ["--hardware-id", support::HARDWARE_ID];
+    let args = ["--db", db, "init", "--legacy-url", address, "--site", "clinic", "--password-file", "pw"];
+    desk.run(&[&args[..], &hardware].concat()).ends(0);
+    desk.run(&["--db", db, "sync", "-q"]).ends(0);
+}
+
+fn listed(desk: &Desk, db: &str) -> Vec<Value> {
+    desk.run(&["--db", db, "files", "list", "--json"]).ends(0).json_lines()
+}
+
+/// Attached at a site, sent to central, and fetched by a site whose machine was lost: the bytes are the same everywhere.
+#[test]
+fn a_file_goes_to_central_and_comes_back() {
+    let desk = Desk::new();
+    let server = world(&desk);
+    let bytes: Vec<u8> = (0..3_000_001_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    std::fs::write(desk.path("fridge door é.jpg"), &bytes).unwrap();
+    let attached = desk.run(&["files", "attach", "asset", "a", "fridge door é.jpg", "--json"]).ends(0).json();
+    let id = attached["id"].as_str().unwrap();
+    let state = |db: &str| {
+        let files = listed(&desk, db);
+        assert_eq!((files.len(), files[0]["id"].as_str()), (1, Some(id)), "{files:?}");
+        assert_eq!(files[0]["name"], "fridge door é.jpg");
+        (files[0]["direction"].as_str().unwrap().to_owned(), files[0]["state"].as_str().unwrap().to_owned())
+    };
+    assert_eq!(state("oms-sync.sqlite"), ("upload".to_owned(), "waiting".to_owned()));
+    let said = desk.run(&["sync", "--with-files", "--json", "-q"]).ends(0).json();
+    assert_eq!((&said["outcome"], &said["files"]["uploaded"]), (&json!("done"), &json!(1)), "{said}");
+    assert_eq!(state("oms-sync.sqlite"), ("upload".to_owned(), "done".to_owned()));
+    assert_eq!(state("central.sqlite"), ("download".to_owned(), "done".to_owned()));
+
+    init(&desk, "new.sqlite", &server.address);
+    assert_eq!(state("new.sqlite"), ("download".to_owned(), "waiting".to_owned()));
+    let said = desk.run(&["--db", "new.sqlite", "files", "sync", "--json", "-q"]).ends(0).json();
+    assert_eq!((&said["downloaded"], &said["bytes_received"]), (&json!(1), &json!(bytes.len())), "{said}");
+    for db in ["oms-sync.sqlite", "central.sqlite", "new.sqlite"] {
+        let path = listed(&desk, db)[0]["path"].as_str().unwrap().to_owned();
+        assert!(std::fs::read(desk.path(&path)).unwrap() == bytes, "{db}");
+        let verified = desk.run(&["--db", db, "files", "verify", "--json"]).ends(0).json();
+        assert_eq!((&verified["sound"], &verified["bytes"]), (&json!(1), &json!(bytes.len())));
+    }
+    server.stop().ends(0);
+}
+
+/// What is wrong with the folder is told, and what central has comes again.
+#[test]
+fn verify_finds_what_is_missing_changed_and_surplus() {
+    let desk = Desk::new();
+    let server = world(&desk);
+    std::fs::write(desk.path("photo.jpg"), vec![7; 5000]).unwrap();
+    for _ in 0..2 {
+        desk.run(&["files", "attach", "asset", "a", "photo.jpg"]).ends(0);
+    }
+    desk.run(&["sync", "--with-files", "-q"]).ends(0);
+    let paths: Vec<String> =
+        listed(&desk, "oms-sync.sqlite").iter().map(|file| file["path"].as_str().unwrap().to_owned()).collect();
+    std::fs::remove_file(desk.path(&paths[0])).unwrap();
+    std::fs::write(desk.path(&paths[1]), vec![8; 5000]).unwrap();
+    std::fs::create_dir_all(desk.path("oms-sync.sqlite.files/zz")).unwrap();
+    std::fs::write(desk.path("oms-sync.sqlite.files/zz/stray"), "stray").unwrap();
+    let found = desk.run(&["files", "verify", "--json"]).ends(1).json();
+    let mut findings: Vec<&str> =
+        found["findings"].as_array().unwrap().iter().map(|finding| finding["finding"].as_str().unwrap()).collect();
+    findings.sort_unstable();
+    assert_eq!(findings, ["changed", "missing", "surplus"]);
+    let said = desk.run(&["files", "sync", "--json", "-q"]).ends(0).json();
+    assert_eq!(said["downloaded"], 2, "{said}");
+    std::fs::remove_file(desk.path("oms-sync.sqlite.files/zz/stray")).unwrap();
+    desk.run(&["files", "verify"]).ends(0);
+    server.stop().ends(0);
+}
+
+#[test]
+fn what_cannot_be_attached_is_refused() {
+    let desk = Desk::new();
+    let server = world(&desk);
+    std::fs::write(desk.path("large.bin"), "").unwrap();
+    let large = std::fs::OpenOptions::new().write(true).open(desk.path("large.bin")).unwrap();
+    large.set_len(60_000_000).unwrap();
+    let attach = |id: &str, file: &str| desk.run(&["files", "attach", "asset", id, file, "--json"]).ends(2).error().0;
+    assert_eq!(attach("a", "large.bin"), "file_too_large");
+    assert_eq!(attach("a", "nothing.bin"), "bad_input");
+    assert_eq!(attach("a", "."), "bad_input");
+    assert_eq!(attach("b", "large.bin"), "file_too_large");
+    assert_eq!(attach("b", "pw"), "not_found");
+    assert!(listed(&desk, "oms-sync.sqlite").is_empty());
+    let left = std::fs::read_dir(desk.path("oms-sync.sqlite.files/unfinished")).map(Iterator::count).unwrap_or(0);
+    assert_eq!(left, 0);
+    assert_eq!(desk.run(&["--db", "central.sqlite", "files", "sync", "--json"]).ends(3).error().0, "wrong_role");
+    server.stop().ends(0);
+}
