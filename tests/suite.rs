@@ -4,6 +4,7 @@ mod bad_input;
 mod contracts;
 mod cycle;
 mod errors;
+mod files;
 mod fixtures;
 mod fuzz;
 mod healing;

@@ -3,6 +3,9 @@
 #[allow(dead_code, reason = "each test binary uses a part of it")]
 mod support;
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+
 use serde_json::{Value, json};
 
 use self::support::Desk;
@@ -115,4 +118,105 @@ fn what_cannot_be_attached_is_refused() {
     assert_eq!(left, 0);
     assert_eq!(desk.run(&["--db", "central.sqlite", "files", "sync", "--json"]).ends(3).error().0, "wrong_role");
     server.stop().ends(0);
+}
+
+/// Over a real socket: an upload that breaks off leaves nothing, and the next one is good.
+#[test]
+fn an_upload_that_breaks_off_leaves_nothing_at_the_server() {
+    let desk = Desk::new();
+    let server = world(&desk);
+    std::fs::write(desk.path("photo.jpg"), vec![7; 300_000]).unwrap();
+    let attached = desk.run(&["files", "attach", "asset", "a", "photo.jpg", "--json"]).ends(0).json();
+    desk.run(&["sync", "-q"]).ends(0);
+    let part = json!({
+        "file_id": attached["id"], "sync_v6_version": 5,
+        "sync_v5_settings": {
+            "serverUrl": server.address, "username": "clinic", "siteUuid": support::HARDWARE_ID,
+            "passwordSha256": sync_core::protocol::PasswordHash::of_password(support::PASSWORD).expose(),
+            "appVersion": "2.19.0", "appName": "Open mSupply Desktop", "syncVersion": "14",
+        },
+    });
+    let head = format!(
+        "--b\r\nContent-Disposition: form-data; name=\"json_part\"\r\nContent-Type: application/json\r\n\r\n{part}\r\n\
+         --b\r\nContent-Disposition: form-data; name=\"file_part\"; filename=\"n\"\r\n\r\n"
+    );
+    let whole = [head.as_bytes(), &[7; 300_000], b"\r\n--b--\r\n"].concat();
+    let address = server.address.trim_start_matches("http://").to_owned();
+    let send = |path: &str, method: &str, bytes: &[u8]| {
+        let mut stream = TcpStream::connect(&address).unwrap();
+        let length = whole.len();
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nhost: x\r\ncontent-type: multipart/form-data; boundary=b\r\n\
+             connection: close\r\ncontent-length: {length}\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).unwrap();
+        let _ = stream.write_all(bytes);
+        if bytes.len() < length {
+            // A server that has answered already has closed.
+            let _ = stream.shutdown(std::net::Shutdown::Write);
+        }
+        let mut answer = String::new();
+        let _ = stream.read_to_string(&mut answer);
+        answer
+    };
+    let upload = "/central/sync/upload_file";
+    for sent in [0, 100, head.len(), head.len() + 1, 150_000, whole.len() - 9, whole.len() - 5] {
+        let answer = send(upload, "PUT", &whole[..sent]);
+        assert!(!answer.contains("\"data\""), "{sent}: {answer}");
+        let at_central = &listed(&desk, "central.sqlite")[0];
+        assert_eq!((&at_central["state"], &at_central["path"]), (&json!("waiting"), &Value::Null), "{sent}");
+    }
+    let unfinished = std::fs::read_dir(desk.path("central.sqlite.files/unfinished")).map_or(0, Iterator::count);
+    assert_eq!(unfinished, 0);
+    assert!(send(upload, "GET", &whole).starts_with("HTTP/1.1 404"), "405 would mean that it is no central server");
+    assert!(send(upload, "PUT", &whole).ends_with("{\"data\":null}"));
+    assert_eq!(listed(&desk, "central.sqlite")[0]["state"], "done");
+    // The site brings it too: the same again counts once.
+    let said = desk.run(&["files", "sync", "--json", "-q"]).ends(0).json();
+    assert_eq!(said["uploaded"], 1, "{said}");
+    server.stop().ends(0);
+}
+
+/// The memory of both ends does not follow the length of a file, in either direction.
+#[cfg(target_os = "linux")]
+#[test]
+fn memory_does_not_follow_the_length_of_files() {
+    let measure = |length: usize| {
+        let desk = Desk::new();
+        let server = world(&desk);
+        std::fs::write(desk.path("large.bin"), vec![7; length]).unwrap();
+        desk.run(&["files", "attach", "asset", "a", "large.bin"]).ends(0);
+        let up = watched(&desk, &["sync", "--with-files", "-q"]);
+        init(&desk, "new.sqlite", &server.address);
+        let down = watched(&desk, &["--db", "new.sqlite", "files", "sync", "-q"]);
+        let central = peak(server.id());
+        assert_eq!(listed(&desk, "new.sqlite")[0]["state"], "done");
+        server.stop().ends(0);
+        [("up", up), ("down", down), ("central", central)]
+    };
+    let (small, large) = (measure(1_000), measure(52_000_000));
+    println!("{small:?} {large:?} kB");
+    for ((what, small), (_, large)) in small.into_iter().zip(large) {
+        assert!(large < small + 10_000, "{what}: {small} kB, and {large} kB for a file of 52 MB");
+    }
+}
+
+/// Runs the program to its good end and gives its peak of memory in kB.
+#[cfg(target_os = "linux")]
+fn watched(desk: &Desk, args: &[&str]) -> u64 {
+    let mut child = desk.spawn(args);
+    let mut highest = 0;
+    while child.try_wait().unwrap().is_none() {
+        highest = highest.max(peak(child.id()));
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    support::Said::by(child).ends(0);
+    highest
+}
+
+#[cfg(target_os = "linux")]
+fn peak(process: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    line.and_then(|text| text.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0)
 }

@@ -85,8 +85,14 @@ impl Mover<'_> {
             if done > most {
                 return Err(self.wrong(entry, format!("it is longer than announced: more than {most} bytes")));
             }
-            let part = self.files.store.part(&entry.id);
-            file.write_all(&piece[..read]).map_err(|error| failed("writing", &part, error))?;
+            if let Err(error) = file.write_all(&piece[..read]) {
+                let error = failed("writing", &self.files.store.part(&entry.id), error);
+                if matches!(error, Error::DiskFull { .. }) {
+                    // A part that fills the disk would keep out every other file, and the database.
+                    self.files.store.drop_part(&entry.id)?;
+                }
+                return Err(error.into());
+            }
             tell_bytes(self.observer, done, total.unwrap_or(most))?;
         }
         match total {
