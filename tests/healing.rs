@@ -1,10 +1,10 @@
 //! What was stuck, or lies behind what was read already, and gets going without anybody's help.
 
 use sync_core::quarantine;
-use sync_core::record::{RecordData, StoreId};
+use sync_core::record::StoreId;
 use sync_core::storage::{Incoming, Quarantine, QuarantineCause, Source, Storage, key};
 use sync_core::{Silent, SyncOptions, Timestamp};
-use sync_tests::world::{CentralEnd, Kind, SiteEnd, asset, data, get};
+use sync_tests::world::{CentralEnd, Kind, SiteEnd, asset, data, document, get};
 
 /// The causes of what is set aside, with the ids.
 fn set_aside(storage: &dyn Storage) -> Vec<(QuarantineCause, String)> {
@@ -64,6 +64,24 @@ fn what_belongs_to_an_asset_moves_with_it_to_another_store() {
 }
 
 #[test]
+fn a_record_that_was_deleted_in_one_store_and_written_again_in_another_of_the_same_site_stays() {
+    let (central, a, _) = world();
+    central.sites.add_store("two", "two", "a", Some(StoreId::from("STORE_2"))).unwrap();
+    a.sync();
+    let location = |asset| document("asset_internal_location", &[("id", "l"), ("asset_id", asset)]);
+    a.records.put("asset", [asset("x", "STORE_a", ""), asset("y", "STORE_2", "")]).unwrap();
+    a.records.put("asset_internal_location", [location("x")]).unwrap();
+    a.sync();
+    central.records.delete("asset_internal_location", &"l".into()).unwrap();
+    // Not knowing that it was deleted, the site moves it.
+    a.records.put("asset_internal_location", [location("y")]).unwrap();
+    a.sync();
+    a.sync();
+    assert!(a.get("asset_internal_location", "l").is_some());
+    assert!(get(&central.records, "asset_internal_location", "l").is_some());
+}
+
+#[test]
 fn an_edit_whose_store_moved_away_before_the_push_is_not_lost() {
     let (central, a, b) = world();
     a.records.put("asset", [asset("x", "STORE_a", "too late")]).unwrap();
@@ -75,17 +93,6 @@ fn an_edit_whose_store_moved_away_before_the_push_is_not_lost() {
     b.sync();
     assert_eq!(get(&central.records, "asset", "x"), None, "it is another site's now");
     assert_eq!(set_aside(central.storage.as_ref()), [(QuarantineCause::Refused, "x".to_owned())]);
-}
-
-/// The demonstration's document of a record type, with another value under some keys.
-fn document(table: &str, changed: &[(&str, &str)]) -> RecordData {
-    let seeds = include_str!("../sync-cli/src/demo/seed.jsonl");
-    let lines = seeds.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
-    let mut document = lines.into_iter().find(|line| line["table"] == table).expect("a document")["data"].take();
-    for (key, value) in changed {
-        document[key] = (*value).into();
-    }
-    RecordData::of(&document)
 }
 
 #[test]

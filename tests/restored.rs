@@ -3,11 +3,11 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use sync_core::record::Cursor;
+use sync_core::record::{Cursor, RecordData};
 use sync_core::storage::{Lost, MemoryStorage, QuarantineCause, SqliteStorage, Storage, key};
 use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
 use sync_core::{Silent, SyncConfig, SyncOptions, SyncReport, quarantine};
-use sync_tests::world::{CentralEnd, Kind, SiteEnd, asset, data, get, put_class};
+use sync_tests::world::{CentralEnd, Kind, SiteEnd, asset, data, document, get, put_class};
 
 fn world() -> (CentralEnd, SiteEnd) {
     let central = CentralEnd::over(Kind::Memory);
@@ -87,14 +87,7 @@ fn a_site_that_is_set_up_anew_gets_what_its_cut_push_had_brought() {
 fn what_is_never_sent_back_is_not_undone_by_a_backup() {
     let (central, a) = world();
     let storage = central.memory("a");
-    let patient = |first: &str| {
-        let seeds = include_str!("../sync-cli/src/demo/seed.jsonl");
-        let line = seeds.lines().find(|line| line.contains(r#""table": "name","#)).unwrap();
-        let mut line: serde_json::Value = serde_json::from_str(line).unwrap();
-        line["data"]["ID"] = "p".into();
-        line["data"]["first"] = first.into();
-        data(&line["data"].to_string())
-    };
+    let patient = |first: &str| document("name", &[("ID", "p"), ("first", first)]);
     a.records.put("name", [patient("of the backup")]).unwrap();
     let backup = storage.backup();
     a.sync();
@@ -132,6 +125,74 @@ fn an_edit_made_after_the_restore_wins_and_one_of_the_backup_that_lost_is_set_as
     let (row, why) = &aside[0];
     assert_eq!((row.incoming.id.as_str(), why.cause), ("two", QuarantineCause::Refused));
     assert!(row.incoming.data.as_str().contains("of the backup"), "nothing is lost: {:?}", row.incoming.data);
+}
+
+/// The data of a vaccination that gives the demonstration's dose to a patient.
+fn vaccination(id: &str, comment: &str) -> RecordData {
+    document("vaccination", &[("id", id), ("patient_id", "p"), ("comment", comment)])
+}
+
+#[test]
+fn what_a_restored_site_could_not_see_at_once_comes_when_it_can() {
+    let (central, a) = world();
+    let storage = central.memory("a");
+    let join = document("name_store_join", &[("ID", "j"), ("store_ID", "STORE_a"), ("name_ID", "p")]);
+    a.records.put("name", [document("name", &[("ID", "p")])]).unwrap();
+    central.records.put("vaccine_course", [document("vaccine_course", &[])]).unwrap();
+    a.sync();
+    let backup = storage.backup();
+    // One waits at central for its dose, the other for a patient who is visible at the site.
+    a.records.put("vaccination", [vaccination("waits", "")]).unwrap();
+    a.sync();
+    central.records.put("vaccine_course_dose", [document("vaccine_course_dose", &[])]).unwrap();
+    a.records.put("vaccination", [vaccination("unseen", "")]).unwrap();
+    a.sync();
+    storage.restore(&backup);
+    a.sync();
+    assert_eq!((a.get("vaccination", "waits"), a.get("vaccination", "unseen")), (None, None));
+
+    a.records.put("vaccination", [vaccination("since", "")]).unwrap();
+    a.records.put("name_store_join", [join]).unwrap();
+    a.sync();
+    a.sync();
+    for id in ["waits", "unseen", "since"] {
+        assert!(a.get("vaccination", id).is_some(), "{id}");
+    }
+    assert_eq!(a.sync().pulled, 0, "once");
+}
+
+#[test]
+fn a_version_of_a_backup_that_left_the_site_in_the_meantime_is_seen_to_be_out_of_date() {
+    let (central, a) = world();
+    let storage = central.memory("a");
+    write(&a, "x", "of the backup");
+    let backup = storage.backup();
+    // Central never knew that it was in the store.
+    a.records.put("asset", [document("asset", &[("id", "x"), ("notes", "later"), ("store_id", "")])]).unwrap();
+    a.sync();
+    storage.restore(&backup);
+    a.sync();
+    a.sync();
+    assert_eq!(at_central(&central, "x").as_deref(), Some("later"));
+    assert_eq!(at_site(&a, "x").as_deref(), Some("later"));
+}
+
+#[test]
+fn where_a_restored_central_holds_another_version_the_sites_own_is_set_aside() {
+    let (central, a) = world();
+    let storage = central.memory("central");
+    write(&a, "x", "1");
+    a.sync();
+    let backup = storage.backup();
+    write(&a, "x", "2");
+    a.sync();
+    storage.restore(&backup);
+    central.records.put("asset", [asset("x", "STORE_a", "since")]).unwrap();
+    a.sync();
+    a.sync();
+    assert_eq!(at_site(&a, "x").as_deref(), Some("since"));
+    let aside = quarantine(a.storage.as_ref(), 0, 10).unwrap();
+    assert!(aside[0].0.incoming.data.as_str().contains(r#""notes":"2""#), "nothing is lost: {aside:?}");
 }
 
 #[test]

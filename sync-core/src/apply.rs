@@ -2,6 +2,7 @@
 
 use crate::changelog::{Audience, ChangeAction, NewChange, scope_of};
 use crate::clock::Timestamp;
+use crate::echo::SiteRestore;
 use crate::error::Result;
 use crate::ownership::StoreOwner;
 use crate::protocol::v6::WireRecord;
@@ -172,13 +173,19 @@ fn show_patient(txn: &dyn WriteTxn, table: &TableName, join: &RecordData) -> Res
     let mut from = Cursor(0);
     loop {
         let rows = txn.changed_records(&patient, from, ROWS, usize::MAX)?;
-        for (row, data) in rows.iter().filter(|(row, _)| row.cursor < end) {
+        let last = rows.last().map(|(row, _)| row.cursor);
+        for (row, data) in rows.into_iter().filter(|(row, _)| row.cursor < end) {
             if let (ChangeAction::Upsert, Some(data)) = (row.change.action, data) {
-                txn.put_record(data, &row.change)?;
+                let mut change = row.change;
+                let restore = change.source_site.map_or(Ok(None), |site| SiteRestore::load(txn, site))?;
+                if restore.is_some_and(|restore| restore.lost_logged(row.cursor)) {
+                    change.source_site = None;
+                }
+                txn.put_record(&data, &change)?;
             }
         }
-        match rows.last() {
-            Some((last, _)) if last.cursor < end => from = last.cursor.next(),
+        match last {
+            Some(last) if last < end => from = last.next(),
             _ => return Ok(()),
         }
     }
@@ -228,6 +235,23 @@ pub(crate) fn is_sent_to(txn: &dyn ReadTxn, stores: &[StoreId], record: &WireRec
         Audience::Store(store) => kind.pulled && stores.contains(&store),
         Audience::Patient | Audience::Legacy | Audience::Nobody => false,
     })
+}
+
+/// Tells the site of these stores, which has an out-of-date version, of the record as it is now, where nothing else
+/// would: it has left the site's stores before central knew that it was in one.
+pub(crate) fn tell_of_newer(txn: &dyn WriteTxn, stores: &[StoreId], theirs: &WireRecord, now: Timestamp) -> Result<()> {
+    let (table, id) = (&theirs.table_name, &theirs.record_id);
+    let Some(data) = txn.record(table, id)? else { return Ok(()) };
+    let as_it_is = WireRecord { record_data: data.clone(), ..theirs.clone() };
+    if !is_sent_to(txn, stores, theirs)? || is_sent_to(txn, stores, &as_it_is)? {
+        return Ok(());
+    }
+    let scope = scope(txn, table, &theirs.record_data)?;
+    let told = change(table, id, ChangeAction::Upsert, scope, &data, Origin::Sync(None), now);
+    if told.audience != Audience::Nobody {
+        txn.append_change(&told)?;
+    }
+    Ok(())
 }
 
 /// The changelog row of a record.

@@ -23,6 +23,7 @@ macro_rules! planted {
 mod apply;
 mod changelog;
 mod clock;
+mod echo;
 mod error;
 pub mod files;
 mod integrate;

@@ -1,9 +1,11 @@
 //! Pull: which rows a site receives, and the batch they make.
 
 use super::{Central, Refused};
-use crate::changelog::Change;
+use crate::apply;
+use crate::changelog::{Change, ChangeAction};
 use crate::error::Result;
 use crate::outgoing;
+use crate::ownership::StoreOwner;
 use crate::protocol::v6::{Batch, PatientPullRequest, PullRequest, WireError};
 use crate::record::{Cursor, SiteId, record_type};
 use crate::storage::{Lost, ReadTxn, Selection, Source};
@@ -69,8 +71,12 @@ impl Central {
             None => txn.last_cursor()?,
         };
         let is_pulled = |row: &Change| record_type(row.change.table.as_str()).is_some_and(|kind| kind.pulled);
-        let pulled = rows.into_iter().filter(|(row, _)| is_pulled(row));
-        let records = pulled.filter_map(|(row, data)| outgoing::element(row, data)).collect();
+        let mut records = Vec::with_capacity(rows.len());
+        for (row, data) in rows {
+            if is_pulled(&row) && !is_written_again(txn, selection, &row)? {
+                records.extend(outgoing::element(row, data));
+            }
+        }
         let lost_history = Lost::all(txn)?;
         Ok(Batch { end_cursor, total_records: total, records, is_last_batch, lost_history })
     }
@@ -85,4 +91,15 @@ impl Central {
         }
         Ok(())
     }
+}
+
+/// Whether a row says that a record was deleted in one store, which has been written again since in another store of the
+/// same site: that site has the record, and may be the one that wrote it.
+fn is_written_again(txn: &dyn ReadTxn, selection: &Selection, row: &Change) -> Result<bool> {
+    let Selection::ForSite { stores, .. } = selection else { return Ok(false) };
+    if row.change.action != ChangeAction::Delete {
+        return Ok(false);
+    }
+    let Some(data) = txn.record(&row.change.table, &row.change.id)? else { return Ok(false) };
+    Ok(apply::owner(txn, &row.change.table, &data, stores)? == StoreOwner::Own)
 }

@@ -8,6 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Central, Refused};
 use crate::apply;
+use crate::echo::SiteRestore;
 use crate::error::Result;
 use crate::protocol::v6::{Batch, BatchElement, PushRequest, PushResult, WireError, WireRecord};
 use crate::record::{Cursor, SiteId};
@@ -75,6 +76,13 @@ struct Seen {
     at: Duration,
 }
 
+impl Seen {
+    /// Whether a request that was sent before may still arrive.
+    fn is_recent(&self, now: Duration) -> bool {
+        now.saturating_sub(self.at) < LATE
+    }
+}
+
 /// The rows of a batch, without those that are out of date.
 #[derive(Default)]
 struct Sorted {
@@ -82,6 +90,8 @@ struct Sorted {
     fresh: Vec<Row>,
     /// What was taken before.
     repeated: Vec<(Fingerprint, Seen)>,
+    /// What is of a backup, and out of date.
+    superseded: Vec<WireRecord>,
 }
 
 /// How a row stands to what the same site pushed lately.
@@ -102,7 +112,7 @@ impl Lately {
     fn standing(&self, site: SiteId, row: &Row, now: Duration) -> Standing {
         let remembered = self.lock();
         let seen = remembered.rows.get(&site).and_then(|rows| rows.get(&row.record));
-        match seen.filter(|seen| now.saturating_sub(seen.at) < LATE) {
+        match seen.filter(|seen| seen.is_recent(now)) {
             Some(before) if before.whole == row.whole => Standing::Repeated,
             Some(before) if row.element.cursor < before.cursor => Standing::Late,
             _ => Standing::New,
@@ -116,11 +126,17 @@ impl Lately {
         if rows.len() + taken.len() > REMEMBERED {
             rows.clear();
         }
-        rows.extend(taken);
+        for (record, seen) in taken {
+            // A repeated row may be of a backup: it does not make what came after it new.
+            let newer = rows.get(&record).filter(|before| before.is_recent(now) && before.cursor > seen.cursor);
+            if newer.is_none() {
+                rows.insert(record, seen);
+            }
+        }
         if now.saturating_sub(remembered.tidied_at) >= LATE {
             remembered.tidied_at = now;
             remembered.rows.retain(|_, rows| {
-                rows.retain(|_, seen| now.saturating_sub(seen.at) < LATE);
+                rows.retain(|_, seen| seen.is_recent(now));
                 !rows.is_empty()
             });
         }
@@ -154,13 +170,17 @@ impl Central {
         let (now, monotonic) = (self.clock.now(), self.clock.monotonic());
         let rows: Vec<Row> = records.into_iter().map(Row::new).collect();
         let txn = self.storage.write()?;
-        let Sorted { fresh, repeated } = self.fresh(txn.as_ref(), (site, monotonic), rows, &lost_there)?;
+        SiteRestore::learn(txn.as_ref(), site, &lost_there)?;
+        let Sorted { fresh, repeated, superseded } = self.fresh(txn.as_ref(), (site, monotonic), rows, &lost_there)?;
         let stores = txn.stores_of_site(site)?;
         for Row { element, .. } in &fresh {
             // What is sent back shows itself to a restored site, once it is integrated.
             if !apply::is_sent_to(txn.as_ref(), &stores, &element.record)? {
                 txn.note_pushed(site, &element.record.table_name, &element.record.record_id, element.cursor)?;
             }
+        }
+        for record in &superseded {
+            apply::tell_of_newer(txn.as_ref(), &stores, record, now)?;
         }
         let mut taken = repeated;
         for Row { element, record, whole } in fresh {
@@ -215,7 +235,7 @@ impl Central {
                     let seen = Seen { cursor: row.element.cursor, whole: row.whole, at: monotonic };
                     sorted.repeated.push((row.record, seen));
                 }
-                _ if is_superseded(txn, site, &row.element, lost_there)? => {}
+                _ if is_superseded(txn, site, &row.element, lost_there)? => sorted.superseded.push(row.element.record),
                 Standing::New => sorted.fresh.push(row),
                 Standing::Late if planted!(LatePushTaken) => sorted.fresh.push(row),
                 Standing::Late => return Err(Refused(WireError::IntegrationInProgress)),
@@ -269,6 +289,12 @@ mod tests {
             lately.standing(SiteId(3), &row(7, "x", "{}"), start),
             Standing::New,
             "another site counts for itself"
+        );
+        note(7, start);
+        assert_eq!(
+            lately.standing(site, &row(7, "x", "1"), start),
+            Standing::Late,
+            "a repeated older row changes nothing"
         );
         note(9, start + 2 * LATE);
         assert_eq!(lately.lock().rows[&site].len(), 1);

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use crate::apply::{self, Origin};
 use crate::clock::{Clock, Timestamp};
+use crate::echo::SiteRestore;
 use crate::error::{Error, Result};
 use crate::ownership::{Role, StoreOwner};
 use crate::protocol::v5::CentralRecord;
@@ -203,6 +204,8 @@ struct Integrator<'t> {
     any_set_aside: bool,
     /// Whether this is the central server's database.
     at_central: bool,
+    /// On central, what is known of a restore of the site that pushed.
+    restore_of_source: Option<SiteRestore>,
     done: Integrated,
 }
 
@@ -210,14 +213,19 @@ impl<'t> Integrator<'t> {
     fn new(txn: &'t dyn WriteTxn, now: Timestamp, door: &'t Door) -> Result<Self> {
         let any_set_aside = !txn.quarantine_counts()?.is_empty();
         let at_central = crate::site::identity::role(txn)? == Some(Role::Central);
-        Ok(Self { facts: StoredFacts::new(txn, door)?, now, any_set_aside, at_central, done: Integrated::default() })
+        let restore_of_source = match door.source {
+            Source::Site(site) => SiteRestore::load(txn, site)?,
+            _ => None,
+        };
+        let facts = StoredFacts::new(txn, door)?;
+        Ok(Self { facts, now, any_set_aside, at_central, restore_of_source, done: Integrated::default() })
     }
 
     /// Decides about a record and does it; gives the reason if it is to be set aside.
     fn take(&mut self, incoming: &Incoming) -> Result<Option<Quarantine>> {
         let (txn, now) = (self.facts.txn, self.now);
         let (table, id) = (&incoming.table, &incoming.id);
-        let origin = Origin::Sync(self.facts.door.origin);
+        let origin = Origin::Sync(self.origin(incoming));
         match plan(incoming, &self.facts)? {
             Plan::Upsert => {
                 let store = if self.at_central { apply::upsert_at_central } else { apply::upsert };
@@ -248,6 +256,12 @@ impl<'t> Integrator<'t> {
         }
         self.done.integrated += 1;
         Ok(None)
+    }
+
+    /// The site that a record comes from, unless it lost the record since: then it gets it back.
+    fn origin(&self, incoming: &Incoming) -> Option<SiteId> {
+        let lost = |restore: SiteRestore| incoming.cursor.is_some_and(|cursor| restore.lost_pushed(cursor));
+        self.facts.door.origin.filter(|_| !self.restore_of_source.is_some_and(lost))
     }
 
     fn count_set_aside(&mut self, quarantine: Quarantine) -> Quarantine {

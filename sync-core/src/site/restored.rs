@@ -210,8 +210,8 @@ impl Rereading {
 }
 
 /// While everything is read again because central went back: of what was pushed since, what central has is as good as
-/// pushed; what it has in a version that had been read before is sent again; and what somebody wrote there since wins.
-/// Where it cannot be told which of two versions is the later, ours is set aside.
+/// pushed; and what it has in a version that had been read before is sent again. Of other versions it cannot be told
+/// whether they are later: they win, and ours is set aside.
 pub(super) fn compare_with_central(site: &Site, txn: &dyn WriteTxn, batch: &ReadBatch) -> Result<()> {
     let (Some(rereading), Some((from, below))) = (Rereading::load(txn)?, resend(txn)?) else { return Ok(()) };
     for element in batch.records.iter().flatten() {
@@ -226,7 +226,7 @@ pub(super) fn compare_with_central(site: &Site, txn: &dyn WriteTxn, batch: &Read
             txn.note_pushed(own_site(txn)?, table, id, below)?;
         } else if element.cursor <= rereading.after.min(rereading.seen) {
             apply::write_again(txn, table, id, &record.record_data, site.clock.now())?;
-        } else if element.cursor <= rereading.after {
+        } else {
             txn.stage(&set_aside(table, id, ours.as_ref()), site.clock.now())?;
         }
     }

@@ -53,6 +53,8 @@ pub const CENTRAL_LOST_KNOWN: &str = "central_lost_known";
 pub const PUSH_MARKS: &str = "push_marks";
 /// On central, followed by a site's number: fingerprints of the rows of the last batch that it pushed.
 pub const LAST_PUSH_OF_SITE: &str = "last_push_of_site_";
+/// On central, followed by a site's number: what the site told of its newest restore.
+pub const RESTORED_SITE: &str = "restored_site_";
 /// The cursors between which edits were pushed that central may have lost.
 pub const RESEND: &str = "resend";
 /// While everything is read again because central went back: to where, and how far it had been read.

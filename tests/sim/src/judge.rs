@@ -409,7 +409,7 @@ impl Judge<'_> {
                 let is_void = self.ledger.version(key, content).is_some_and(|held| self.ledger.versions[held].is_void);
                 let explained = match ours {
                     _ if is_void => true,
-                    Some(ours) => self.is_explained(site, key, ours),
+                    Some(ours) => self.is_explained(site, key, ours) || self.knows_better(site, key),
                     // What `surplus` says of records that central does not hold holds here too.
                     None => true,
                 };
@@ -421,6 +421,13 @@ impl Judge<'_> {
             }
         }
         found
+    }
+
+    /// Whether a site was told of a later version of a record, which waits there for a parent that is not there: the
+    /// record went to a parent of another site, and how it goes on there is not for this one.
+    fn knows_better(&self, site: usize, key: &Key) -> bool {
+        let aside = &self.ends[site].aside;
+        aside.iter().any(|aside| aside.key == *key && aside.from == From::Central && self.is_true(aside, site))
     }
 
     /// What is set aside without a reason that the judge finds true.

@@ -1,0 +1,48 @@
+//! Which records go back to the site that pushed them: those that it lost, because it was restored from a backup.
+
+use crate::error::{Error, Result};
+use crate::record::{Cursor, SiteId};
+use crate::storage::{Lost, ReadTxn, WriteTxn, key};
+
+/// On central, what is known of a site's newest restore.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SiteRestore {
+    /// Rows that the site pushed with a lower cursor are from before.
+    before: Cursor,
+    /// Where central's changelog ended when the site said so: what had come from the site was from before.
+    known_at: Cursor,
+}
+
+impl SiteRestore {
+    /// The newest restore that a site told of.
+    pub(crate) fn load(txn: &dyn ReadTxn, site: SiteId) -> Result<Option<Self>> {
+        let name = setting(site);
+        let Some(text) = txn.state(&name)? else { return Ok(None) };
+        let parts = text.split_once(' ').and_then(|(before, at)| Some((Cursor::parse(before)?, Cursor::parse(at)?)));
+        let (before, known_at) = parts.ok_or(Error::DamagedState { what: name })?;
+        Ok(Some(Self { before, known_at }))
+    }
+
+    /// Keeps what a site tells of what it lost.
+    pub(crate) fn learn(txn: &dyn WriteTxn, site: SiteId, lost_there: &[Lost]) -> Result<()> {
+        let Some(before) = lost_there.iter().map(|lost| lost.before).max() else { return Ok(()) };
+        if Self::load(txn, site)?.is_none_or(|known| known.before < before) {
+            txn.set_state(&setting(site), &format!("{before} {}", txn.last_cursor()?))?;
+        }
+        Ok(())
+    }
+
+    /// Whether the site may have lost what it pushed with this cursor.
+    pub(crate) fn lost_pushed(self, at_site: Cursor) -> bool {
+        at_site < self.before
+    }
+
+    /// Whether the site may have lost what came from it and has this cursor here.
+    pub(crate) fn lost_logged(self, here: Cursor) -> bool {
+        here <= self.known_at
+    }
+}
+
+fn setting(site: SiteId) -> String {
+    format!("{}{site}", key::RESTORED_SITE)
+}
