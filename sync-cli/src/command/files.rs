@@ -50,9 +50,9 @@ pub(super) fn run(args: &Args, command: &Files, out: &Output) -> Result<Ended, F
 }
 
 /// Sends and fetches what is due.
-pub(super) fn move_files(parts: &Parts, options: &FilesOptions, out: &Output) -> Result<FilesReport, Failure> {
+pub(super) fn move_files(parts: &Parts, options: &FilesOptions, out: &Output) -> Result<FilesReport, Error> {
     let mut progress = Progress::new(out);
-    Ok(parts.site().sync_files(&parts.files(), options, &mut progress)?)
+    parts.site().sync_files(&parts.files(), options, &mut progress)
 }
 
 pub(super) fn show(report: &FilesReport, out: &Output) -> Result<(), Failure> {

@@ -32,7 +32,8 @@ pub(super) fn run(args: &Args, options: &Sync, out: &Output) -> Result<Ended, Fa
     let goes_on = !matches!(report.outcome, Outcome::Cancelled | Outcome::Partial);
     let options = FilesOptions { max_time: options.max_time, max_bytes: options.max_bytes };
     let moved = match with_files && goes_on {
-        true => Some(files::move_files(&parts, &options, out)?),
+        // What the cycle did is told in any case.
+        true => Some(files::move_files(&parts, &options, out).unwrap_or_else(FilesReport::from)),
         false => None,
     };
     if out.json {

@@ -51,6 +51,13 @@ pub struct FilesReport {
     pub error: Option<Error>,
 }
 
+impl From<Error> for FilesReport {
+    /// A report that nothing was begun, and why.
+    fn from(error: Error) -> Self {
+        Self { error: Some(error), ..Self::default() }
+    }
+}
+
 impl Serialize for FilesReport {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
         let mut report = serializer.serialize_struct("FilesReport", 7)?;
