@@ -7,6 +7,9 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
 use serde_json::{Value, json};
+use sync_core::SystemClock;
+use sync_core::files::{Attach, Files, FilesConfig};
+use sync_core::storage::SqliteStorage;
 
 use self::support::Desk;
 
@@ -174,6 +177,32 @@ fn an_upload_that_breaks_off_leaves_nothing_at_the_server() {
     // The site brings it too: the same again counts once.
     let said = desk.run(&["files", "sync", "--json", "-q"]).ends(0).json();
     assert_eq!(said["uploaded"], 1, "{said}");
+    server.stop().ends(0);
+}
+
+/// A file above central's limit: central hears it to its end, so the site learns why it is refused, and sends the others.
+#[test]
+fn a_file_that_is_too_large_for_the_server() {
+    let desk = Desk::new();
+    let server = world(&desk);
+    let storage = SqliteStorage::open_existing(desk.path("oms-sync.sqlite")).unwrap();
+    let mut config = FilesConfig::default();
+    config.file_bytes_max = 100_000_000;
+    let folder = desk.path("oms-sync.sqlite.files");
+    let clock = std::sync::Arc::new(SystemClock::new());
+    let files = Files::new(std::sync::Arc::new(storage), clock, folder).with_config(config);
+    let attach = Attach { table: "asset", record_id: "a", file_name: "n.bin", mime_type: None };
+    let mut large = std::io::repeat(7).take(60_000_000);
+    let ids = [&mut large as &mut dyn std::io::Read, &mut b"small".as_slice()]
+        .map(|bytes| files.attach_bytes(&attach, bytes).unwrap().to_string());
+    let said = desk.run(&["sync", "--with-files", "--json", "-q"]).ends(1).json();
+    assert_eq!((&said["files"]["uploaded"], &said["files"]["failed"]), (&json!(1), &json!(1)), "{said}");
+    let listed = listed(&desk, "oms-sync.sqlite");
+    let of = |id: &str| listed.iter().find(|file| file["id"] == id).unwrap();
+    assert_eq!(of(&ids[0])["reason"], "it is too large for the central server");
+    assert_eq!(of(&ids[1])["state"], "done");
+    let status = desk.run(&["status", "--json"]).ends(0).json();
+    assert_eq!(status["files"], json!({ "done": 1, "failed": 1 }));
     server.stop().ends(0);
 }
 

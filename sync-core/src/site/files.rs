@@ -23,6 +23,9 @@ use crate::storage::{FileDirection, FileEntry, FileState, LoggedError};
 /// After so many files in a row that failed by the line, the line is bad, and not the files.
 const FAILURES_IN_A_ROW: u32 = 3;
 
+/// How central's words begin where it is at fault itself, and not the file.
+const OF_THE_SERVER: &str = "Internal error";
+
 /// How much of the queue is worked on.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FilesOptions {
@@ -195,6 +198,9 @@ impl Mover<'_> {
                 // Nobody knows whether the file is good: its turn comes again. If this fails too, it comes anyway.
                 let _ = self.files.change(id, |entry| entry.state = FileState::Waiting);
                 Err(error)
+            }
+            Err(Fault::Common(Error::PeerError { detail, .. })) if !detail.starts_with(OF_THE_SERVER) => {
+                self.failed(entry, format!("central says: {detail}"), Retry::Soon)
             }
             Err(Fault::Common(error)) => {
                 self.failed(entry, error.to_string(), Retry::Soon)?;

@@ -380,6 +380,8 @@ pub trait ReadTxn {
     fn files(&self, after: Option<&RecordId>, limit: usize) -> Result<Vec<FileEntry>>;
     /// The files of a record, by id.
     fn files_of(&self, table: &TableName, record: &RecordId) -> Result<Vec<FileEntry>>;
+    /// The number of files in each state that any is in.
+    fn file_counts(&self) -> Result<Vec<(FileState, u64)>>;
     /// Up to `limit` files that are to be tried at this moment or before, the longest due first, then by id.
     fn files_due(&self, at: Timestamp, limit: usize) -> Result<Vec<FileEntry>>;
 }

@@ -8,8 +8,8 @@ use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::record::{Cursor, NameId, RecordData, RecordId, SiteId, StoreId, TableName};
 use crate::storage::{
-    Buffered, CycleLock, FileEntry, Incoming, LogEntry, Quarantine, QuarantineCause, ReadTxn, Selection, SiteEntry,
-    Source, StagedCounts, StagedKind, Storage, WriteTxn,
+    Buffered, CycleLock, FileEntry, FileState, Incoming, LogEntry, Quarantine, QuarantineCause, ReadTxn, Selection,
+    SiteEntry, Source, StagedCounts, StagedKind, Storage, WriteTxn,
 };
 
 /// Something that is asked of a storage.
@@ -227,6 +227,11 @@ impl<T: ReadTxn + ?Sized> ReadTxn for WatchedTxn<'_, T> {
     fn files_of(&self, table: &TableName, record: &RecordId) -> Result<Vec<FileEntry>> {
         self.call("files_of")?;
         self.inner.files_of(table, record)
+    }
+
+    fn file_counts(&self) -> Result<Vec<(FileState, u64)>> {
+        self.call("file_counts")?;
+        self.inner.file_counts()
     }
 
     fn files_due(&self, at: Timestamp, limit: usize) -> Result<Vec<FileEntry>> {

@@ -130,6 +130,27 @@ fn sixty_megabytes() {
     bench.assert_failed(&large, "too large for the central server");
 }
 
+/// What central says of one file is no fault of the others, however many there are; its own faults are.
+#[test]
+fn refusals_of_single_files_end_no_run() {
+    let bench = FileBench::new();
+    let ids: Vec<_> = (0..6).map(|n| bench.attach(&content(n))).collect();
+    bench.bench.sync_well();
+    let says = |text: &str| Reply::json(200, format!(r#"{{"error":{{"otherServerError":"{text}"}}}}"#));
+    for _ in 0..5 {
+        bench.bench.server.once(UPLOAD, says("The file was not taken"));
+    }
+    let report = bench.turn();
+    assert_eq!((report.uploaded, report.failed, report.error.is_none()), (1, 5, true), "{report:?}");
+    let refused = ids.iter().filter(|id| bench.entry(id).state == FileState::Failed).inspect(|id| {
+        bench.assert_failed(id, "central says: The file was not taken");
+    });
+    assert_eq!(refused.count(), 5);
+    bench.bench.server.always(UPLOAD, says("Internal error: disk_full"));
+    let report = bench.turn();
+    assert_eq!((report.failed, report.error.map(|error| error.code())), (3, Some("peer_error")));
+}
+
 /// The reference goes first: bytes wait until it is pushed and integrated.
 #[test]
 fn the_reference_goes_first() {

@@ -13,8 +13,8 @@ use crate::error::{Error, Result};
 use crate::protocol::v6::Action;
 use crate::record::{Cursor, NameId, RecordData, RecordId, SiteId, StoreId, TableName};
 use crate::storage::{
-    Buffered, CHUNK_BYTES, FileEntry, Incoming, LogEntry, Quarantine, QuarantineCause, ReadTxn, Selection, SiteEntry,
-    Source, StagedCounts, StagedKind, WriteTxn,
+    Buffered, CHUNK_BYTES, FileEntry, FileState, Incoming, LogEntry, Quarantine, QuarantineCause, ReadTxn, Selection,
+    SiteEntry, Source, StagedCounts, StagedKind, WriteTxn,
 };
 
 /// Reads, or reads and writes: only the latter holds the original and the turn to write.
@@ -219,6 +219,12 @@ impl ReadTxn for MemoryTxn<'_> {
         let state = self.state.borrow();
         let of = |file: &&FileEntry| file.table == *table && file.record_id == *record;
         Ok(state.files.values().filter(of).cloned().collect())
+    }
+
+    fn file_counts(&self) -> Result<Vec<(FileState, u64)>> {
+        let state = self.state.borrow();
+        let count = |of| (of, state.files.values().filter(|file| file.state == of).count() as u64);
+        Ok(FileState::ALL.into_iter().map(count).filter(|(_, count)| *count > 0).collect())
     }
 
     fn files_due(&self, at: Timestamp, limit: usize) -> Result<Vec<FileEntry>> {

@@ -143,4 +143,5 @@ CREATE TABLE sync_file (
     changed_at INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX sync_file_due ON sync_file (next_at, file_id) WHERE next_at IS NOT NULL;
+CREATE INDEX sync_file_state ON sync_file (state);
 CREATE INDEX sync_file_parent ON sync_file (table_name, record_id);

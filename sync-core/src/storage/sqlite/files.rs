@@ -55,6 +55,16 @@ impl<C: Holds> SqliteTxn<C> {
         self.files_where("table_name = ?1 AND record_id = ?2 ORDER BY file_id", of)
     }
 
+    pub(super) fn count_files(&self) -> Result<Vec<(FileState, u64)>> {
+        let mut counts = Vec::new();
+        for state in FileState::ALL {
+            let sql = "SELECT count(*) FROM sync_file WHERE state = ?1";
+            let count: Option<i64> = self.first(sql, [state.as_str()], |row| row.get(0))?;
+            counts.extend(count.filter(|count| *count > 0).map(|count| (state, count.unsigned_abs())));
+        }
+        Ok(counts)
+    }
+
     pub(super) fn list_files_due(&self, at: Timestamp, limit: usize) -> Result<Vec<FileEntry>> {
         let due = (at.unix_millis(), limited(limit));
         self.files_where("next_at <= ?1 ORDER BY next_at, file_id LIMIT ?2", due)

@@ -10,8 +10,8 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::record::{Cursor, NameId, RecordData, RecordId, SiteId, StoreId, TableName};
 use crate::storage::{
-    Buffered, FileEntry, Incoming, LogEntry, Quarantine, QuarantineCause, ReadTxn, Selection, SiteEntry, Source,
-    StagedCounts, StagedKind, WriteTxn,
+    Buffered, FileEntry, FileState, Incoming, LogEntry, Quarantine, QuarantineCause, ReadTxn, Selection, SiteEntry,
+    Source, StagedCounts, StagedKind, WriteTxn,
 };
 
 /// How many cycles the sync log keeps: a week of one every ten minutes.
@@ -167,6 +167,10 @@ impl<C: Holds> ReadTxn for SqliteTxn<C> {
 
     fn files_of(&self, table: &TableName, record: &RecordId) -> Result<Vec<FileEntry>> {
         self.list_files_of(table, record)
+    }
+
+    fn file_counts(&self) -> Result<Vec<(FileState, u64)>> {
+        self.count_files()
     }
 
     fn files_due(&self, at: Timestamp, limit: usize) -> Result<Vec<FileEntry>> {

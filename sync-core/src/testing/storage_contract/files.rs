@@ -81,6 +81,20 @@ pub fn files_are_paged_by_id_and_found_by_their_record(make: Make<'_>) {
     });
 }
 
+/// Files are counted by state; states without any are left out.
+pub fn files_are_counted_by_state(make: Make<'_>) {
+    let storage = make();
+    assert_eq!(read(&storage, |txn| txn.file_counts().unwrap()), []);
+    let states = [FileState::Done, FileState::Waiting, FileState::Done, FileState::Elsewhere];
+    for (n, state) in states.into_iter().enumerate() {
+        write(&storage, |txn| txn.put_file(&FileEntry { state, ..file(&n.to_string(), None) }).unwrap());
+    }
+    let expected = [(FileState::Waiting, 1), (FileState::Done, 2), (FileState::Elsewhere, 1)];
+    assert_eq!(read(&storage, |txn| txn.file_counts().unwrap()), expected);
+    write(&storage, |txn| txn.put_file(&FileEntry { state: FileState::Done, ..file("1", None) }).unwrap());
+    assert_eq!(read(&storage, |txn| txn.file_counts().unwrap()), [(FileState::Done, 3), (FileState::Elsewhere, 1)]);
+}
+
 /// What is due comes longest due first, and nothing that is not due or not to be tried.
 pub fn files_that_are_due_come_longest_due_first(make: Make<'_>) {
     let storage = make();
