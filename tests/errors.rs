@@ -95,6 +95,7 @@ fn errors() -> Vec<Error> {
         Error::InvalidRecord { table: "asset".into(), id: "a1".into(), source: Box::new(field_error()) },
         Error::UnknownTable { table: "asset_clas".to_owned() },
         Error::NotFound { what: "asset".to_owned(), id: "a1".to_owned() },
+        Error::FileTooLarge { bytes: 60_000_000, max: 52_412_416 },
         Error::BadInput { detail: "there is no record in the input".to_owned() },
         Error::CycleRunning { holder: Some(4711) },
         Error::Cancelled,

@@ -6,6 +6,7 @@ mod central_access;
 mod contracts;
 mod cycle;
 mod errors;
+mod files;
 mod fixtures;
 mod fuzz;
 mod healing;

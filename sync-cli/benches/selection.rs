@@ -36,7 +36,7 @@ fn main() {
         let mut smallest = None;
         for rows in &sizes {
             let figures = measure(*rows, sites);
-            let least = *smallest.get_or_insert(figures.clone());
+            let least = *smallest.get_or_insert(figures);
             print!("{sites:>10}  {rows:>10}");
             figures[..4].iter().for_each(|time| print!("  {:>9.2}", millis(*time)));
             // How much dearer the dearest batch is than with the smallest changelog.

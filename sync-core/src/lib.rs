@@ -25,6 +25,7 @@ mod changelog;
 mod clock;
 mod echo;
 mod error;
+pub mod files;
 mod integrate;
 mod outgoing;
 mod records;
@@ -46,6 +47,6 @@ pub use error::{Cause, Error, ErrorClass, Result, Server};
 pub use ownership::Role;
 pub use records::{RECORD_BYTES_MAX, Records, quarantine};
 pub use site::{
-    Discovered, LastSync, Outcome, Settings, Silent, Site, Status, Step, StepReport, SyncConfig, SyncEvent,
-    SyncObserver, SyncOptions, SyncReport, Waiting, status,
+    Discovered, FilesOptions, FilesReport, LastSync, Outcome, Settings, Silent, Site, Status, Step, StepReport,
+    SyncConfig, SyncEvent, SyncObserver, SyncOptions, SyncReport, Waiting, status,
 };

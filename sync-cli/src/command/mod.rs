@@ -1,6 +1,7 @@
 //! The commands, one a file; the short ones here.
 
 mod changelog;
+mod files;
 mod quarantine;
 mod records;
 mod serve;
@@ -23,6 +24,7 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Ended, Failure> {
         Command::Sync(options) => sync::run(args, options, out),
         Command::Status => status::run(args, out),
         Command::Records(command) => records::run(args, command, out),
+        Command::Files(command) => files::run(args, command, out),
         Command::Changelog(options) => changelog::run(args, options, out),
         Command::Serve(options) => serve::run(args, options, out),
         Command::Site(command) => sites::run_site(args, command, out),

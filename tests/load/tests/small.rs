@@ -25,8 +25,8 @@ fn program() -> PathBuf {
         .expect("cargo runs");
     let said = String::from_utf8_lossy(&built.stdout).into_owned();
     let executable = said.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-    let paths = executable.filter_map(|message| message["executable"].as_str().map(PathBuf::from));
-    paths.last().expect("the program is built")
+    let mut paths = executable.filter_map(|message| message["executable"].as_str().map(PathBuf::from));
+    paths.next_back().expect("the program is built")
 }
 
 #[test]
