@@ -373,7 +373,6 @@ pub trait ReadTxn {
     fn pushed_at(&self, site: SiteId, table: &TableName, id: &RecordId) -> Result<Option<Cursor>>;
     /// The sites whose pushed records wait for integration, longest waiting first.
     fn integrations(&self) -> Result<Vec<SiteId>>;
-
     /// What is known of a file.
     fn file(&self, id: &RecordId) -> Result<Option<FileEntry>>;
     /// Up to `limit` files, by id, after `after`.
