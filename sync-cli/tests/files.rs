@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use sync_core::SystemClock;
 use sync_core::files::{Attach, Files, FilesConfig};
 use sync_core::storage::SqliteStorage;
+use sync_core::transport::{HttpRequest, HttpTransport, Method, StreamedBody, Transport as _};
 
 use self::support::Desk;
 
@@ -145,9 +146,8 @@ fn an_upload_that_breaks_off_leaves_nothing_at_the_server() {
     );
     let whole = [head.as_bytes(), &[7; 300_000], b"\r\n--b--\r\n"].concat();
     let address = server.address.trim_start_matches("http://").to_owned();
-    let send = |path: &str, method: &str, bytes: &[u8]| {
+    let send = |path: &str, method: &str, bytes: &[u8], length: usize| {
         let mut stream = TcpStream::connect(&address).unwrap();
-        let length = whole.len();
         let request = format!(
             "{method} {path} HTTP/1.1\r\nhost: x\r\ncontent-type: multipart/form-data; boundary=b\r\n\
              connection: close\r\ncontent-length: {length}\r\n\r\n"
@@ -164,15 +164,32 @@ fn an_upload_that_breaks_off_leaves_nothing_at_the_server() {
     };
     let upload = "/central/sync/upload_file";
     for sent in [0, 100, head.len(), head.len() + 1, 150_000, whole.len() - 9, whole.len() - 5] {
-        let answer = send(upload, "PUT", &whole[..sent]);
+        let answer = send(upload, "PUT", &whole[..sent], whole.len());
         assert!(!answer.contains("\"data\""), "{sent}: {answer}");
         let at_central = &listed(&desk, "central.sqlite")[0];
         assert_eq!((&at_central["state"], &at_central["path"]), (&json!("waiting"), &Value::Null), "{sent}");
     }
     let unfinished = std::fs::read_dir(desk.path("central.sqlite.files/unfinished")).map_or(0, Iterator::count);
     assert_eq!(unfinished, 0);
-    assert!(send(upload, "GET", &whole).starts_with("HTTP/1.1 404"), "405 would mean that it is no central server");
-    assert!(send(upload, "PUT", &whole).ends_with("{\"data\":null}"));
+    assert!(
+        send(upload, "GET", &whole, whole.len()).starts_with("HTTP/1.1 404"),
+        "405 would mean that it is no central server"
+    );
+    // A refusal that is clear from the beginning is heard by whoever has much to send before listening.
+    let unknown = head.replace(attached["id"].as_str().unwrap(), "unknown-file");
+    let long = [unknown.as_bytes(), &vec![7; 20_000_000], b"\r\n--b--\r\n"].concat();
+    let request = HttpRequest {
+        method: Method::Put,
+        url: format!("{}{upload}", server.address),
+        headers: vec![("content-type".to_owned(), "multipart/form-data; boundary=b".to_owned())],
+        body: Vec::new(),
+    };
+    let body = StreamedBody { length: long.len() as u64, reader: &mut long.as_slice() };
+    let mut heard = HttpTransport::default().stream(&request, Some(body)).expect("it is all taken");
+    let mut answer = String::new();
+    heard.body.read_to_string(&mut answer).unwrap();
+    assert_eq!((heard.status, answer.as_str()), (200, r#"{"error":{"syncFileNotFound":"unknown-file"}}"#));
+    assert!(send(upload, "PUT", &whole, whole.len()).ends_with("{\"data\":null}"));
     assert_eq!(listed(&desk, "central.sqlite")[0]["state"], "done");
     // The site brings it too: the same again counts once.
     let said = desk.run(&["files", "sync", "--json", "-q"]).ends(0).json();

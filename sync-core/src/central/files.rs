@@ -16,7 +16,7 @@ use crate::changelog::Audience;
 use crate::error::Result;
 use crate::files::{FileStore, NewFile, REFERENCES, Reference, failed, hash_file, mime_type, safe_file_name};
 use crate::protocol::v6::{DownloadRequest, UploadPart, WireError, encode_data, encode_error};
-use crate::record::{RecordId, SiteId, TableName, record_type};
+use crate::record::{RecordId, RecordType, SiteId, SyncStyle, TableName, record_type};
 use crate::storage::{FileDirection, FileEntry, FileState, ReadTxn};
 use crate::transport::{HttpRequest, HttpResponse, StreamedResponse};
 
@@ -267,7 +267,9 @@ impl From<crate::Error> for WireError {
 /// Whether a site may have the file of this reference: as the record that it belongs to. Of one that central does not
 /// hold, as a document of the legacy server's, it cannot be said.
 fn is_for(txn: &dyn ReadTxn, site: SiteId, reference: &Reference, way: Way) -> Result<bool> {
-    let Some(kind) = record_type(reference.table.as_str()) else { return Ok(true) };
+    // What is the legacy server's is given out by its own rules, which are not known here.
+    let ours = |kind: &&RecordType| kind.style != SyncStyle::Legacy;
+    let Some(kind) = record_type(reference.table.as_str()).filter(ours) else { return Ok(true) };
     let Some(data) = txn.record(&reference.table, &reference.record_id)? else { return Ok(true) };
     let stores = txn.stores_of_site(site)?;
     let (store, name) = apply::scope(txn, &reference.table, &data)?;
@@ -293,7 +295,9 @@ fn json_part(parts: &mut Multipart<'_>, head: &PartHead) -> std::result::Result<
     if !kind.trim().eq_ignore_ascii_case("application/json") {
         return Err(wrong());
     }
-    serde_json::from_slice(&json).map_err(|_| wrong())
+    let part: UploadPart = serde_json::from_slice(&json).map_err(|_| wrong())?;
+    // An id that no record can have is not quoted either.
+    if part.file_id.as_str().len() > RecordId::BYTES_MAX { Err(wrong()) } else { Ok(part) }
 }
 
 /// A response whole in memory, for whoever asks without a stream.

@@ -38,8 +38,8 @@ impl Files {
     pub fn attach(&self, table: &str, record_id: &str, path: &Path) -> Result<RecordId> {
         let unreadable =
             |error: std::io::Error| Error::BadInput { detail: format!("{} cannot be read: {error}", path.display()) };
-        let mut file = File::open(path).map_err(unreadable)?;
-        let before = file.metadata().map_err(unreadable)?;
+        // Looked at before it is opened: a pipe would wait for somebody to write.
+        let before = std::fs::metadata(path).map_err(unreadable)?;
         if !before.is_file() {
             return Err(Error::BadInput { detail: format!("{} is not a file", path.display()) });
         }
@@ -47,6 +47,7 @@ impl Files {
         let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
         let attach = Attach { table, record_id, file_name: &name, mime_type: None };
         self.may_attach(&attach)?;
+        let mut file = File::open(path).map_err(unreadable)?;
         let new = self.copy(&mut file).map_err(|error| match error {
             CopyError::Source(error) => unreadable(error),
             CopyError::Ours(error) => error,

@@ -22,6 +22,8 @@ const ROWS: usize = 1000;
 pub(crate) enum Retry {
     /// Soon, and with each failure in a row later.
     Soon,
+    /// Soon, and not counted: a part of it came.
+    GotOn,
     /// Not for a long time: trying alone does not help.
     Refused,
 }
@@ -177,7 +179,7 @@ impl Files {
         let now = self.clock.now();
         self.change(id, |entry| {
             entry.state = FileState::Failed;
-            entry.attempts = entry.attempts.saturating_add(1);
+            entry.attempts = if retry == Retry::GotOn { 1 } else { entry.attempts.saturating_add(1) };
             entry.next_at = Some(later(now, self.wait(entry.attempts, retry)));
             entry.reason = Some(reason);
         })?;
@@ -189,7 +191,7 @@ impl Files {
         match retry {
             Retry::Refused => config.refused_wait,
             // Saturates: the number of failures has no end (weak point B2).
-            Retry::Soon => config
+            Retry::Soon | Retry::GotOn => config
                 .retry_wait
                 .saturating_mul(2_u32.saturating_pow(attempts.saturating_sub(1)))
                 .min(config.retry_wait_max),

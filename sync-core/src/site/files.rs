@@ -23,6 +23,9 @@ use crate::storage::{FileDirection, FileEntry, FileState, LoggedError};
 /// After so many files in a row that failed by the line, the line is bad, and not the files.
 const FAILURES_IN_A_ROW: u32 = 3;
 
+/// So many bytes of a file are worth a next try soon, however often it was cut.
+const PROGRESS: u64 = 64 * 1024;
+
 /// How central's words begin where it is at fault itself, and not the file.
 const OF_THE_SERVER: &str = "Internal error";
 
@@ -177,6 +180,7 @@ impl Mover<'_> {
         if !self.files.change(&entry.id, |entry| entry.state = FileState::Running)? {
             return Ok(());
         }
+        let received = self.report.bytes_received;
         let moved = match entry.direction {
             FileDirection::Upload => self.upload(entry),
             FileDirection::Download => self.download(entry),
@@ -203,7 +207,10 @@ impl Mover<'_> {
                 self.failed(entry, format!("central says: {detail}"), Retry::Soon)
             }
             Err(Fault::Common(error)) => {
-                self.failed(entry, error.to_string(), Retry::Soon)?;
+                // A part that came stays: over a weak line a file gets there in steps.
+                let got_on = self.report.bytes_received >= received + PROGRESS;
+                let retry = if got_on { Retry::GotOn } else { Retry::Soon };
+                self.failed(entry, error.to_string(), retry)?;
                 Err(error)
             }
         }

@@ -53,6 +53,21 @@ fn cut_again_and_again_it_gets_there() {
     assert_eq!((bench.here(&id), received), (Some(bytes), 1000));
 }
 
+/// What gets on is no failure that makes it wait longer and longer.
+#[test]
+fn a_file_that_comes_in_parts_does_not_wait_longer_each_time() {
+    let bench = FileBench::new();
+    let bytes = content(500_000);
+    let id = bench.attach_at_central(&bytes);
+    for (cut, attempts) in [(10, 1), (10, 2), (100_000, 1), (100_000, 1), (10, 2), (100_000, 1)] {
+        bench.bench.server.once(DOWNLOAD, Reply::Short(cut));
+        assert_eq!(bench.turn().failed, 1);
+        assert_eq!(bench.entry(&id).attempts, attempts, "{cut}");
+    }
+    bench.turn_well();
+    assert_eq!(bench.here(&id), Some(bytes));
+}
+
 #[test]
 fn longer_shorter_or_other_bytes_than_announced_are_not_taken() {
     let bench = FileBench::new();
