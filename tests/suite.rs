@@ -7,6 +7,7 @@ mod contracts;
 mod cycle;
 mod driver;
 mod errors;
+mod files;
 mod fixtures;
 mod fuzz;
 mod healing;

@@ -41,6 +41,8 @@ fn the_demonstration_converges() {
     let document = said.json();
     assert_eq!(document["converged"], true, "{said:?}");
     assert!(document["records"]["asset"]["central"].as_u64() > Some(600), "{said:?}");
+    let files = document["files"].as_array().expect("files");
+    assert!(files.len() == 2 && files.iter().all(|file| file["sha256"].is_string()), "{files:?}");
 }
 
 #[test]

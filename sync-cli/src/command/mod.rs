@@ -4,6 +4,7 @@ mod changelog;
 mod compat;
 mod decode;
 mod errors;
+mod files;
 mod inspect;
 mod quarantine;
 mod records;
@@ -29,6 +30,7 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Ended, Failure> {
         Command::Run(options) => run::run(args, options, out),
         Command::Status => status::run(args, out),
         Command::Records(command) => records::run(args, command, out),
+        Command::Files(command) => files::run(args, command, out),
         Command::Changelog(options) => changelog::run(args, options, out),
         Command::Serve(options) => serve::run(args, options, out),
         Command::Site(command) => sites::run_site(args, command, out),

@@ -12,7 +12,7 @@ use crate::support::{HARDWARE_ID, PASSWORD};
 
 /// The value of a figure.
 #[track_caller]
-fn figure(text: &str, name: &str) -> f64 {
+pub(crate) fn figure(text: &str, name: &str) -> f64 {
     let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     value.unwrap_or_else(|| panic!("no {name}:\n{text}")).parse().expect("a number")
 }

@@ -6,6 +6,7 @@ mod changelog;
 #[cfg(test)]
 mod cost_tests;
 mod counts;
+mod files;
 mod records;
 mod schema;
 mod seen;
