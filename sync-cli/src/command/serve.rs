@@ -46,7 +46,7 @@ fn tell_where(server: &Server, options: &Serve, out: &Output) -> Result<(), Fail
     let (address, admin) = (server.address(), server.admin_address());
     if out.json {
         let admin = admin.map(|admin| admin.to_string());
-        return Ok(out.document(&json!({ "listening": address.to_string(), "admin": admin }))?);
+        return out.document(&json!({ "listening": address.to_string(), "admin": admin }));
     }
     let scheme = if options.tls_cert.is_some() { "https" } else { "http" };
     out.line(&format!("listening on {scheme}://{address}"))?;

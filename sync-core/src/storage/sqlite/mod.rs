@@ -121,7 +121,7 @@ impl SqliteStorage {
         configure(&connection)?;
         connection.pragma_update(None, "query_only", true).map_err(database_error)?;
         // There may be many of them, and each fills its own.
-        connection.pragma_update(None, "cache_size", -4000).map_err(database_error)?;
+        connection.pragma_update(None, "cache_size", -2000).map_err(database_error)?;
         Ok(connection)
     }
 
