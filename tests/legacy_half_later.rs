@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sync_core::storage::MemoryStorage;
+use sync_core::storage::{MemoryStorage, Storage as _, key};
 use sync_core::testing::legacy_server::{Endpoint, MergeBy, Takes, rows};
 use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
 use sync_tests::world::data;
@@ -100,4 +100,22 @@ fn an_initialisation_longer_than_a_proxy_waits_is_asked_for_once() {
     }
     assert_eq!(country.legacy.count(Endpoint::Initialise) - before, 1);
     assert!(a.get("transact", &country.world.sites[0].transact_id).is_some());
+}
+
+#[test]
+fn edits_for_the_other_server_are_not_looked_through_in_each_cycle() {
+    let country = Country::new();
+    let own = country.world.sites[0].store_id.clone();
+    let a = country.site("district_a");
+    let assets = (0..1500).map(|n| asset(&format!("a{n}"), &own, "", ""));
+    a.records.put("asset", assets).unwrap();
+    a.sync();
+    a.sync();
+    let txn = a.storage.read().unwrap();
+    let end = txn.last_cursor().unwrap().next();
+    assert_eq!(txn.state(key::PUSH_CURSOR_LEGACY).unwrap(), Some(end.to_string()));
+    drop(txn);
+    a.records.put("transact", [data(&format!(r#"{{"ID":"t","store_ID":"{own}"}}"#))]).unwrap();
+    assert_eq!(a.sync().pushed, 1);
+    assert!(country.legacy.row("transact", "t").is_some());
 }
