@@ -13,6 +13,7 @@ mod fuzz;
 mod healing;
 mod held_up;
 mod legacy_half;
+mod legacy_half_later;
 mod record_types;
 mod restored;
 mod stop_anywhere;

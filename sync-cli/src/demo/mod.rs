@@ -4,6 +4,7 @@
 mod ends;
 mod files;
 mod judge;
+mod legacy;
 mod proxy;
 mod seed;
 
@@ -29,6 +30,9 @@ pub(crate) fn run(options: &Demo, out: &Output) -> Result<Ended, Failure> {
     let temporary = tempfile::tempdir()?;
     let folder = options.keep.clone().unwrap_or_else(|| temporary.path().to_owned());
     std::fs::create_dir_all(&folder)?;
+    if options.legacy {
+        return legacy::run(&folder, out);
+    }
     Demonstration::new(folder, out)?.run()
 }
 
