@@ -21,7 +21,8 @@ fn what_a_merge_rewrites_is_no_edit_of_the_site_and_overwrites_none_of_central()
     let country = Country::new();
     let own = country.world.sites[0].store_id.clone();
     let facility = |id: &str| country.legacy.put_central("name", id, rows::name(id, id, id, "facility"));
-    (facility("DONOR"), facility("DOUBLE"));
+    facility("DONOR");
+    facility("DOUBLE");
     country.central.sync();
     let a = country.site("district_a");
     // One goes to central only, the other to the legacy server only, and both long ago.
