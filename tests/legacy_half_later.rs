@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sync_core::storage::{MemoryStorage, Storage as _, key};
-use sync_core::testing::legacy_server::{Endpoint, MergeBy, Takes, rows};
+use sync_core::testing::legacy_server::{Endpoint, MergeBy, Takes, add_invoices, rows};
 use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
 use sync_tests::world::data;
 
@@ -21,7 +21,8 @@ fn what_a_merge_rewrites_is_no_edit_of_the_site_and_overwrites_none_of_central()
     let country = Country::new();
     let own = country.world.sites[0].store_id.clone();
     let facility = |id: &str| country.legacy.put_central("name", id, rows::name(id, id, id, "facility"));
-    (facility("DONOR"), facility("DOUBLE"));
+    facility("DONOR");
+    facility("DOUBLE");
     country.central.sync();
     let a = country.site("district_a");
     // One goes to central only, the other to the legacy server only, and both long ago.
@@ -118,4 +119,26 @@ fn edits_for_the_other_server_are_not_looked_through_in_each_cycle() {
     a.records.put("transact", [data(&format!(r#"{{"ID":"t","store_ID":"{own}"}}"#))]).unwrap();
     assert_eq!(a.sync().pushed, 1);
     assert!(country.legacy.row("transact", "t").is_some());
+}
+
+/// A legacy server that gives no more than two records at once, whatever is asked for.
+struct Sparing(Arc<dyn Transport>);
+
+impl Transport for Sparing {
+    fn send(&self, request: &HttpRequest) -> Result<HttpResponse, TransportError> {
+        self.0.send(&HttpRequest { url: request.url.replace("limit=500", "limit=2"), ..request.clone() })
+    }
+}
+
+#[test]
+fn a_queue_that_is_given_in_small_batches_is_read_to_its_end() {
+    let country = Country::new();
+    let (own, world) = (country.world.sites[0].store_id.clone(), &country.world);
+    add_invoices(&country.legacy, &own, &world.supplier, &world.items[0], 40);
+    let a = End::over(Arc::new(MemoryStorage::new()), Arc::new(Sparing(country.line.clone())));
+    a.set_up("district_a").unwrap();
+    let report = a.sync();
+    assert_eq!(report.warnings, Vec::<String>::new());
+    assert_eq!(country.legacy.queued("district_a"), [], "an initialised site has everything");
+    assert_eq!(a.records.list(&"transact".into(), None, 100).unwrap().len(), 41);
 }

@@ -74,6 +74,9 @@ fn the_demonstration_with_a_legacy_server_shows_all_seven_steps_and_converges() 
     assert_eq!(at("trans_line", "north"), at("trans_line", "south"), "the store that moved is at both");
     assert!(at("vaccination", "south") == 1 && at("asset", "legacy") == 0, "{document}");
 
+    let files = document["files"].as_array().expect("files");
+    assert!(files.len() == 2 && files.iter().all(|file| file["sha256"].is_string()), "{document}");
+
     // What is kept is what was judged.
     desk.run(&["demo", "--legacy", "--keep", "kept", "-q"]).ends(0);
     let kept = desk.run(&["--db", "kept/south.sqlite", "records", "get", "transact", "invoice-of-legacy", "--json"]);

@@ -1,10 +1,10 @@
 //! Files in the demonstration: one from a site to central, one from central to a site whose line breaks in the middle,
 //! compared by hash at the other end.
 
-use serde_json::json;
-use sync_core::Error;
+use serde_json::{Value, json};
 use sync_core::files::{Attach, Files, Finding};
-use sync_core::record::RecordId;
+use sync_core::record::{RecordData, RecordId};
+use sync_core::{Error, Records};
 
 use super::ends::{CENTRAL, NAMES, NORTH, SOUTH};
 use super::seed::{asset_id, broken};
@@ -14,7 +14,7 @@ use crate::exit::Failure;
 /// The length of each file.
 const BYTES: u64 = 1_500_000;
 /// After how many bytes of it the line breaks.
-const CUT_AFTER: i64 = 700_000;
+pub(super) const CUT_AFTER: i64 = 700_000;
 
 impl Demonstration<'_> {
     /// Gives the files that were moved: which, and between which ends.
@@ -47,41 +47,53 @@ impl Demonstration<'_> {
 
     /// An end attaches a file to an asset that it wrote.
     fn attach(&mut self, by: usize) -> Result<RecordId, Failure> {
-        let record_id = asset_id(NAMES[by], 1);
-        let attach = Attach { table: "asset", record_id: &record_id, file_name: "fridge door.jpg", mime_type: None };
-        let mut bytes = Noise { seed: by as u64 + 1, left: BYTES };
-        let id = self.ends.files(by).attach_bytes(&attach, &mut bytes)?;
-        let table = "sync_file_reference";
-        let reference = self.ends.records(by).get(&table.into(), &id)?.ok_or_else(broken)?;
-        self.ledger.expect(table, id.as_str(), &reference, judge::EVERYWHERE);
+        let (id, reference) = attached(&self.ends.files(by), &self.ends.records(by), NAMES[by])?;
+        self.ledger.expect("sync_file_reference", id.as_str(), &reference, judge::EVERYWHERE);
         Ok(id)
     }
 
-    /// Both ends have the file, and at both it is what was attached.
     fn compare(&mut self, id: &RecordId, ends: [usize; 2]) -> Result<(), Failure> {
-        let mut hashes = Vec::new();
-        for end in ends {
-            let files = self.ends.files(end);
-            let verified = files.verify(|| Ok(()))?;
-            let wrong = |finding: &Finding| !matches!(finding, Finding::Surplus { .. });
-            let info = files.list(None, usize::MAX)?.into_iter().find(|info| info.entry.id == *id);
-            let name = NAMES[end];
-            match info {
-                Some(info) if info.path.is_some() && !verified.findings.iter().any(wrong) => {
-                    hashes.push(info.entry.sha256);
-                }
-                _ => self.differences.push(format!("file {id} at {name} is not whole")),
-            }
-        }
-        if let [one, other] = hashes.as_slice()
-            && (one.is_none() || one != other)
-        {
-            self.differences.push(format!("file {id} is not the same at both ends"));
-        }
-        let moved = json!({ "id": id, "from": NAMES[ends[0]], "to": NAMES[ends[1]], "sha256": hashes.first() });
+        let moved = compared(id, ends.map(|end| (NAMES[end], self.ends.files(end))), &mut self.differences)?;
         self.files.push(moved);
         Ok(())
     }
+}
+
+/// Attaches a file to an asset that an end made; gives its id and the reference.
+pub(super) fn attached(files: &Files, records: &Records, by: &str) -> Result<(RecordId, RecordData), Failure> {
+    let record_id = asset_id(by, 1);
+    let attach = Attach { table: "asset", record_id: &record_id, file_name: "fridge door.jpg", mime_type: None };
+    let mut bytes = Noise { seed: by.bytes().map(u64::from).sum(), left: BYTES };
+    let id = files.attach_bytes(&attach, &mut bytes)?;
+    let reference = records.get(&"sync_file_reference".into(), &id)?.ok_or_else(broken)?;
+    Ok((id, reference))
+}
+
+/// Both ends have the file, and at both it is what was attached; gives what was moved.
+pub(super) fn compared(
+    id: &RecordId,
+    ends: [(&str, Files); 2],
+    differences: &mut Vec<String>,
+) -> Result<Value, Failure> {
+    let mut hashes = Vec::new();
+    for (name, files) in &ends {
+        let verified = files.verify(|| Ok(()))?;
+        let wrong = |finding: &Finding| !matches!(finding, Finding::Surplus { .. });
+        let info = files.list(None, usize::MAX)?.into_iter().find(|info| info.entry.id == *id);
+        match info {
+            Some(info) if info.path.is_some() && !verified.findings.iter().any(wrong) => {
+                hashes.push(info.entry.sha256);
+            }
+            _ => differences.push(format!("file {id} at {name} is not whole")),
+        }
+    }
+    if let [one, other] = hashes.as_slice()
+        && (one.is_none() || one != other)
+    {
+        differences.push(format!("file {id} is not the same at both ends"));
+    }
+    let [(from, _), (to, _)] = ends;
+    Ok(json!({ "id": id, "from": from, "to": to, "sha256": hashes.first() }))
 }
 
 /// Bytes that nothing compresses.

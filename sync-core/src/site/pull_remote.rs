@@ -48,7 +48,8 @@ impl Cycle<'_, '_> {
             self.progress(Step::PullRemote, done, done + length.saturating_sub(taken))?;
             before = ids;
             batches += 1;
-            let most = *batches_max.get_or_insert(length / u64::from(LIMIT) + BATCHES_BEYOND);
+            // By what the server gives at once, which may be less than it is asked for.
+            let most = *batches_max.get_or_insert(length.div_ceil(taken) + BATCHES_BEYOND);
             if batches >= most {
                 let left = length.saturating_sub(taken);
                 return self.warn(format!(

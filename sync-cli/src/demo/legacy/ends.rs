@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use sync_core::central::LegacyAuthenticator;
+use sync_core::files::{FileStore, Files};
 use sync_core::protocol::PasswordHash;
 use sync_core::protocol::v6::Action;
 use sync_core::record::{RecordData, SiteId};
@@ -14,12 +15,13 @@ use sync_core::storage::SqliteStorage;
 use sync_core::testing::legacy_server::{LegacyRecord, LegacyServer, PASSWORD, SmallWorld, small_world};
 use sync_core::transport::HttpTransport;
 use sync_core::{
-    Central, Clock, Discovered, Error, Records, Result, Settings, Site, SyncConfig, SyncOptions, SyncReport,
-    SystemClock,
+    Central, Clock, Discovered, Error, FilesOptions, FilesReport, Records, Result, Settings, Site, SyncConfig,
+    SyncOptions, SyncReport, SystemClock,
 };
 
 use super::stand_in::StandIn;
 use crate::demo::ends::{CENTRAL, NAMES, SOUTH};
+use crate::demo::files::impatient;
 use crate::demo::judge::Holder;
 use crate::demo::proxy::Line;
 use crate::progress::until_interrupted;
@@ -41,6 +43,7 @@ pub(super) struct Ends {
     stand_in: StandIn,
     storages: [Arc<SqliteStorage>; 3],
     clock: Arc<dyn Clock>,
+    folder: PathBuf,
 }
 
 impl Ends {
@@ -62,14 +65,16 @@ impl Ends {
         // As `serve --auth legacy`.
         let asks = Arc::new(HttpTransport::default());
         let authenticator = Arc::new(LegacyAuthenticator::new(storages[CENTRAL].clone(), asks, clock.clone()));
-        let central = Arc::new(Central::new(storages[CENTRAL].clone(), clock.clone(), authenticator));
+        let central = Central::new(storages[CENTRAL].clone(), clock.clone(), authenticator);
+        let central = Arc::new(central.with_files(FileStore::new(folder.join("central.files"))));
         let server = Server::start(central, listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?, Options::default())?;
         let line = Line::to(server.address())?;
         let legacy_line = Line::to(stand_in.address())?;
         let world = small_world(&legacy, 2, &format!("http://{}", server.address()));
         let of_south = format!("http://{}", line.address());
         legacy.change_site(&world.sites[1].name, |site| site.oms_central_url = of_south);
-        Ok(Self { legacy, world, server, line, legacy_line, stand_in, storages, clock })
+        let folder = folder.to_owned();
+        Ok(Self { legacy, world, server, line, legacy_line, stand_in, storages, clock, folder })
     }
 
     pub(super) fn addresses(&self) -> [SocketAddr; 2] {
@@ -100,6 +105,17 @@ impl Ends {
 
     pub(super) fn sync(&self, end: usize) -> Result<SyncReport> {
         self.site(end).sync(&SyncOptions::default(), &mut until_interrupted)
+    }
+
+    /// The files of an end.
+    pub(super) fn files(&self, end: usize) -> Files {
+        let folder = self.folder.join(format!("{}.files", NAMES[end]));
+        impatient(Files::new(self.storages[end].clone(), self.clock.clone(), folder))
+    }
+
+    /// Sends and fetches the files of a site.
+    pub(super) fn sync_files(&self, end: usize) -> Result<FilesReport> {
+        self.site(end).sync_files(&self.files(end), &FilesOptions::default(), &mut until_interrupted)
     }
 
     fn site(&self, end: usize) -> Site {

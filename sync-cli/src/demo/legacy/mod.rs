@@ -2,6 +2,7 @@
 //! and two sites that know nothing but its address, a name and a password. All seven steps, edits at all ends, a patient
 //! who was entered twice, a store that moves, lines that break, and the proof that all four ends agree.
 
+mod changes;
 mod ends;
 mod stand_in;
 mod told;
@@ -10,14 +11,14 @@ use std::path::Path;
 
 use serde_json::Value;
 use sync_core::record::RecordData;
-use sync_core::testing::legacy_server::{LegacyRecord, MergeBy, Takes, add_invoices, legacy_id, rows};
+use sync_core::testing::legacy_server::{LegacyRecord, Takes, add_invoices, legacy_id, rows};
 use sync_core::{Error, Outcome, Step, SyncReport};
 
 use self::ends::{Ends, LEGACY, LegacyHolds, SITE_IDS};
 use self::told::{Told, told};
 use super::ends::{CENTRAL, NAMES, NORTH, SOUTH, STORES};
 use super::judge::{Holder, Ledger, Verdict};
-use super::seed::{Seed, Writer, broken, bulk_asset, edited, seeds};
+use super::seed::{Seed, Writer, broken, bulk_asset, seeds};
 use super::{ASSETS, ROUNDS_MAX};
 use crate::exit::{Ended, Failure};
 use crate::output::Output;
@@ -74,6 +75,7 @@ impl Story<'_> {
         self.a_patient_was_entered_twice(&documents)?;
         self.a_store_moves()?;
         self.lines_break()?;
+        self.files_travel()?;
         let rounds = self.until_quiet()?;
         self.judge(rounds)
     }
@@ -193,129 +195,6 @@ impl Story<'_> {
         Ok(if seed.table == "name" { seed } else { seed.with(&own, "join-of-south")? })
     }
 
-    fn everybody_changes_something(&mut self, documents: &[Seed]) -> Result<(), Failure> {
-        for seed in documents {
-            let change = match seed.table.as_str() {
-                "asset_class" | "demographic" | "campaign" | "vaccine_course" => Some((CENTRAL, "name")),
-                "asset" => Some((CENTRAL, "notes")),
-                "name_oms_fields" => Some((SOUTH, "properties")),
-                "rnr_form" => Some((NORTH, "comment")),
-                _ => None,
-            };
-            if let Some((end, key)) = change {
-                self.write(end, &edited(seed, key)?)?;
-            }
-        }
-        let gone = RecordData::of(&rows::transact("never-sent", &self.store(NORTH), &self.ends.world.supplier, 901));
-        self.ends.records(NORTH).put("transact", [gone])?;
-        for gone in ["never-sent", "invoice-of-north"] {
-            self.ends.records(NORTH).delete("transact", &gone.into())?;
-            self.ledger.expect_gone("transact", gone);
-        }
-        let (legacy, world) = (&self.ends.legacy, &self.ends.world);
-        let item = with_value(&legacy.central("item", &world.items[1]).ok_or_else(broken)?, "item_name", "Paracetamol");
-        legacy.put_central("item", &world.items[1], item.clone());
-        let invoice = rows::transact("invoice-of-legacy", &self.store(SOUTH), &world.supplier, 902);
-        legacy.put_row("transact", "invoice-of-legacy", invoice.clone());
-        self.ledger.expect("item", &world.items[1], &RecordData::of(&item), [true; 4]);
-        self.ledger.expect("transact", "invoice-of-legacy", &RecordData::of(&invoice), at(&[SOUTH, LEGACY]));
-        self.out.hint("Central, both sites and the legacy server have changed records, and deleted some");
-        self.sync(NORTH, "edits at all ends")?;
-        self.sync(SOUTH, "edits at all ends")?;
-        Ok(())
-    }
-
-    /// The legacy server's operator merges the patient that both sites entered, and saves the one that is kept.
-    fn a_patient_was_entered_twice(&mut self, documents: &[Seed]) -> Result<(), Failure> {
-        let delete = patient_of(documents)?;
-        let keep = again(&delete);
-        let legacy = &self.ends.legacy;
-        legacy.merge(MergeBy::CentralLog, "name", &keep, &delete);
-        let saved = with_value(&legacy.row("name", &keep).ok_or_else(broken)?, "comment", "was entered twice");
-        legacy.put_row("name", &keep, saved.clone());
-        self.ledger.expect_gone("name", &delete);
-        for data in self.ledger.all_mut().filter(|data| data.as_str().contains(&format!("\"{delete}\""))) {
-            *data = RecordData::parse(data.as_str().replace(&format!("\"{delete}\""), &format!("\"{keep}\"")))
-                .map_err(|_| broken())?;
-        }
-        // The legacy server sends patients to the sites that see them only.
-        self.ledger.expect_only("name", &keep, &RecordData::of(&saved), at(&[NORTH, SOUTH, LEGACY]));
-        // South sees the patient, so it gets what north has of the same one.
-        let vaccination = documents.iter().find(|seed| seed.table == "vaccination").ok_or_else(broken)?;
-        let vaccination = vaccination.with(&delete, &keep)?;
-        self.ledger.expect("vaccination", vaccination.id.as_str(), &vaccination.data, at(&[CENTRAL, NORTH, SOUTH]));
-        for end in [CENTRAL, NORTH, SOUTH] {
-            self.sync(end, "a merge")?;
-        }
-        let edited = RecordData::of(&with_value(&saved, "comment", "was entered twice; moved to the village"));
-        self.ends.records(SOUTH).put("name", [edited.clone()])?;
-        self.ledger.expect("name", &keep, &edited, [true; 4]);
-        self.sync(SOUTH, "edits the patient")?;
-        self.out
-            .hint("Two records were one patient: the legacy server merged them, and everybody points to the one kept");
-        Ok(())
-    }
-
-    /// A store of north's moves to south, with its legacy rows and its V6 records; south goes on with it.
-    fn a_store_moves(&mut self) -> Result<(), Failure> {
-        let store = legacy_id("store", CLINIC);
-        self.ends.legacy.move_store(&store, SITE_IDS[SOUTH]);
-        self.ends.legacy.queue_store(&store);
-        let moved = RecordData::of(&self.ends.legacy.central("store", &store).ok_or_else(broken)?);
-        self.ledger.expect("store", &store, &moved, [true; 4]);
-        self.rows_reach(SOUTH)?;
-        let asset = bulk_asset("clinic", &store, 0)?;
-        self.ledger.expect(&asset.table, asset.id.as_str(), &asset.data, at(&[SOUTH]));
-        // Central first: it says who may read and write what is the store's.
-        for end in [CENTRAL, NORTH, SOUTH] {
-            let report = self.sync(end, "a store moves")?;
-            report.warnings.iter().for_each(|warning| self.out.hint(&format!("{} says: {warning}", NAMES[end])));
-        }
-        let refused = self.ends.records(NORTH).put("asset", [asset.data.clone()]);
-        if !matches!(refused, Err(Error::NotAllowed(_))) {
-            return Err(failed("north wrote to a store that has moved away"));
-        }
-        let edited = edited(&asset, "notes")?;
-        self.ends.records(SOUTH).put("asset", [edited.data.clone()])?;
-        self.ledger.expect_only("asset", edited.id.as_str(), &edited.data, at(&[CENTRAL, SOUTH]));
-        let invoice = legacy_id("transact", &format!("{store} 0"));
-        let row =
-            with_value(&self.ends.legacy.row("transact", &invoice).ok_or_else(broken)?, "comment", "at south now");
-        let row = RecordData::of(&row);
-        self.ends.records(SOUTH).put("transact", [row.clone()])?;
-        self.ledger.expect_only("transact", &invoice, &row, at(&[SOUTH, LEGACY]));
-        self.sync(SOUTH, "goes on with it")?;
-        Ok(())
-    }
-
-    /// South's line to central breaks in the middle of an answer, then both are gone altogether, then they are back.
-    fn lines_break(&mut self) -> Result<(), Failure> {
-        let store = self.store(SOUTH);
-        self.write_assets(CENTRAL, &store, at(&[CENTRAL, SOUTH]))?;
-        self.ends.line.cut_next_answer_after(4000);
-        let report = self.ends.sync(SOUTH)?;
-        self.told.cycle(SOUTH, "line to central cut", &report);
-        if self.ends.line.cuts() == 0 {
-            return Err(failed("the line to central was not cut"));
-        }
-        self.set_down(true);
-        self.write(SOUTH, &bulk_asset("south", &store, ASSETS)?)?;
-        let report = self.ends.sync(SOUTH)?;
-        self.told.cycle(SOUTH, "no line", &report);
-        self.set_down(false);
-        if report.outcome != Outcome::Failed {
-            return Err(failed("a cycle without a line did not fail"));
-        }
-        let said = report.error.as_ref().map_or_else(String::new, ToString::to_string);
-        self.out.hint(&format!("South's line to central broke, then it had none and worked on offline: {said}"));
-        Ok(())
-    }
-
-    fn set_down(&self, down: bool) {
-        self.ends.line.set_down(down);
-        self.ends.legacy_line.set_down(down);
-    }
-
     /// Cycles until nobody has anything to say.
     fn until_quiet(&mut self) -> Result<usize, Failure> {
         for round in 1..=ROUNDS_MAX {
@@ -332,7 +211,8 @@ impl Story<'_> {
     }
 
     fn judge(self, rounds: usize) -> Result<Ended, Failure> {
-        let verdict = self.verdict()?;
+        let mut verdict = self.verdict()?;
+        verdict.differences.extend(self.told.differences.iter().cloned());
         let cuts = self.ends.line.cuts() + self.ends.legacy_line.cuts();
         told(self.out, &self.told, &verdict, cuts, rounds)?;
         self.ends.stop();

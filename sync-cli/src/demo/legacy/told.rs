@@ -14,6 +14,10 @@ use crate::output::Output;
 pub(super) struct Told {
     pub pushed: u64,
     pub pulled: u64,
+    /// Files that were moved.
+    pub files: Vec<Value>,
+    /// What is wrong with them.
+    pub differences: Vec<String>,
     cycles: Vec<Cycle>,
 }
 
@@ -67,7 +71,7 @@ pub(super) fn told(out: &Output, told: &Told, verdict: &Verdict, cuts: u64, roun
         return out.document(&json!({
             "converged": converged, "records": verdict.counts, "differences": verdict.differences,
             "pushed": told.pushed, "pulled": told.pulled, "cut_connections": cuts, "rounds": rounds,
-            "cycles": told.document(),
+            "cycles": told.document(), "files": told.files,
         }));
     }
     out.line("What each cycle did, by step (- where a step is left out):")?;
@@ -85,8 +89,10 @@ pub(super) fn told(out: &Output, told: &Told, verdict: &Verdict, cuts: u64, roun
     }
     out.line(&match converged {
         true => format!(
-            "All four ends agree: converged after {} pushed, {} pulled, {cuts} connections cut, {rounds} rounds",
-            told.pushed, told.pulled
+            "All four ends agree: converged after {} pushed, {} pulled, {} files, {cuts} connections cut, {rounds} rounds",
+            told.pushed,
+            told.pulled,
+            told.files.len()
         ),
         false => "The ends differ".to_owned(),
     })
