@@ -11,8 +11,8 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 pub(crate) use self::support::{
-    Cause, Confirm, CursorCommand, Explain, Log, Preview, Quarantine, QuarantineList, QuarantineRetry, Resend, Status,
-    WhichCursor,
+    Cause, Confirm, CursorCommand, Explain, Identity, Log, Preview, Quarantine, QuarantineList, QuarantineRetry,
+    Resend, Status, WhichCursor,
 };
 use crate::compat::Release;
 
@@ -77,6 +77,8 @@ pub(crate) enum Command {
     Run(Run),
     /// Show how this database stands
     Status(Status),
+    /// Show who this database says it is, and where that does not agree
+    Identity(Identity),
     /// Tell the life of a record: written, waiting, sent, taken, received, set aside, and why
     Explain(Explain),
     /// Show what the next push or pull would do, without doing it

@@ -282,3 +282,19 @@ Examples:
   oms-sync resend asset
   oms-sync resend asset_log --since 2026-11-20 --yes --reason \"central restored\"
   oms-sync resend all --received";
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = IDENTITY_EXAMPLES)]
+pub(crate) struct Identity {
+    /// Ask the legacy server too, and compare; what it says is not taken over
+    #[arg(long)]
+    pub ask: bool,
+}
+
+const IDENTITY_EXAMPLES: &str = "\
+No password is shown, and of the hardware id only its beginning. Ends with 3 if
+something does not agree.
+
+Examples:
+  oms-sync identity
+  oms-sync identity --ask --json";

@@ -5,6 +5,7 @@ mod compat;
 mod decode;
 mod errors;
 mod explain;
+mod identity;
 mod inspect;
 mod layout;
 mod log;
@@ -38,6 +39,7 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Ended, Failure> {
         Command::Preview(command) => preview::run(args, command, out),
         Command::Cursor(command) => repair::run_cursor(args, command, out),
         Command::Resend(options) => repair::run_resend(args, options, out),
+        Command::Identity(options) => identity::run(args, options, out),
         Command::Log(command) => log::run(args, command, out),
         Command::Records(command) => records::run(args, command, out),
         Command::Changelog(options) => changelog::run(args, options, out),

@@ -11,7 +11,7 @@ impl Clinic {
         let folder = self.desk.path("");
         let names = std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").file_name());
         let names = names.map(|name| name.to_str().expect("text").to_owned());
-        names.filter(|name| name.starts_with("oms-sync.sqlite.before-") && !name.ends_with("-journal")).collect()
+        names.filter(|name| name.starts_with("oms-sync.sqlite.before-") && name.ends_with('Z')).collect()
     }
 
     fn damage_central(&self, sql: &str) {

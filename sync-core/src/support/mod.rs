@@ -5,6 +5,7 @@
 
 mod cursors;
 mod explain;
+mod identity;
 mod log;
 mod preview_push;
 mod quarantine;
@@ -14,6 +15,7 @@ mod retry;
 pub use crate::site::{Coming, PullPreview};
 pub use cursors::{CursorShown, PullCursor, Rewind, cursors, plan_rewind, rewind};
 pub use explain::{Explanation, Receivers, Sent, SentState, Travels, Verdict, Written, explain};
+pub use identity::{Disagreement, IdentityShown, Servers, StoreShown, Versions, identity};
 pub use log::{Repair, is_repair, note_repair};
 pub use preview_push::{Foreseen, PushPreview, TypeCount, preview_push};
 pub(crate) use preview_push::{NAMED, TypeCounts};
