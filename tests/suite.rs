@@ -15,4 +15,5 @@ mod legacy_half;
 mod record_types;
 mod restored;
 mod stop_anywhere;
+mod support_desk;
 mod weak_points;
