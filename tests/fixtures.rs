@@ -27,8 +27,7 @@ const BY_THE_REAL_REMOTE: &[&str] = &[
 /// Requests that are wrong on purpose: no type reads them.
 const REFUSED_REQUESTS: &[&str] = &["v6/pull-missing-key", "v6/pull-not-json", "v6/push-unknown-action"];
 
-/// Transfer of files comes in a later release: these have no type for the request, and for a download none for the
-/// response either.
+/// Transfers of files: their bodies are no JSON as a whole, or their answers are none.
 const FILE_TRANSFERS: &[&str] =
     &["v6/download-missing", "v6/download-range", "v6/download-whole", "v6/upload-ok", "v6/upload-unknown-reference"];
 

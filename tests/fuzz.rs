@@ -80,7 +80,7 @@ macro_rules! fuzz {
     };
 }
 
-fuzz!(v6_answers, v5_answers, requests, record_data, gzip, database, state);
+fuzz!(v6_answers, v5_answers, requests, record_data, gzip, database, state, uploads);
 
 #[test]
 fn every_target_has_its_test_its_binary_and_a_small_corpus() {

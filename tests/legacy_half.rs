@@ -21,22 +21,22 @@ use sync_tests::world::{data, get};
 const OMS: &str = "http://oms.example.org";
 
 /// A legacy server with a small world, and the Open mSupply central server, which is one of its sites.
-struct Country {
-    legacy: Arc<LegacyServer>,
-    world: SmallWorld,
-    line: Arc<dyn Transport>,
-    central: End,
+pub(crate) struct Country {
+    pub(crate) legacy: Arc<LegacyServer>,
+    pub(crate) world: SmallWorld,
+    pub(crate) line: Arc<dyn Transport>,
+    pub(crate) central: End,
 }
 
 /// A database of a site.
-struct End {
-    storage: Arc<MemoryStorage>,
-    site: Site,
-    records: Records,
+pub(crate) struct End {
+    pub(crate) storage: Arc<MemoryStorage>,
+    pub(crate) site: Site,
+    pub(crate) records: Records,
 }
 
 impl End {
-    fn over(storage: Arc<MemoryStorage>, line: Arc<dyn Transport>) -> Self {
+    pub(crate) fn over(storage: Arc<MemoryStorage>, line: Arc<dyn Transport>) -> Self {
         let clock = Arc::new(SystemClock::new());
         let mut quick = SyncConfig::default();
         quick.integration_poll = Duration::from_millis(1);
@@ -48,26 +48,26 @@ impl End {
         Self { storage, site, records }
     }
 
-    fn set_up(&self, name: &str) -> Result<(), Error> {
+    pub(crate) fn set_up(&self, name: &str) -> Result<(), Error> {
         self.site.set_up(&settings(name), &mut Silent).map(|_| ())
     }
 
-    fn cycle(&self) -> SyncReport {
+    pub(crate) fn cycle(&self) -> SyncReport {
         self.site.sync(&SyncOptions::default(), &mut Silent).expect("a cycle")
     }
 
     /// A cycle that must go well.
-    fn sync(&self) -> SyncReport {
+    pub(crate) fn sync(&self) -> SyncReport {
         let report = self.cycle();
         assert!(report.error.is_none(), "{:?}", report.error);
         report
     }
 
-    fn get(&self, table: &str, id: &str) -> Option<String> {
+    pub(crate) fn get(&self, table: &str, id: &str) -> Option<String> {
         get(&self.records, table, id)
     }
 
-    fn causes(&self) -> Vec<(QuarantineCause, String)> {
+    pub(crate) fn causes(&self) -> Vec<(QuarantineCause, String)> {
         let rows = quarantine(self.storage.as_ref(), 0, 100).unwrap();
         rows.into_iter().map(|(row, why)| (why.cause, row.incoming.id.to_string())).collect()
     }
@@ -83,7 +83,7 @@ fn settings(name: &str) -> Settings {
 }
 
 impl Country {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let clock = Arc::new(SystemClock::new());
         let legacy = Arc::new(LegacyServer::new(clock.clone()));
         let world = small_world(&legacy, 2, OMS);
@@ -101,14 +101,14 @@ impl Country {
     }
 
     /// A new database of a site, set up and not synchronised.
-    fn fresh(&self, name: &str) -> End {
+    pub(crate) fn fresh(&self, name: &str) -> End {
         let end = End::over(Arc::new(MemoryStorage::new()), self.line.clone());
         end.set_up(name).unwrap();
         end
     }
 
     /// A site that has completed its first cycle.
-    fn site(&self, name: &str) -> End {
+    pub(crate) fn site(&self, name: &str) -> End {
         let end = self.fresh(name);
         end.sync();
         end

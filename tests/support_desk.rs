@@ -62,7 +62,13 @@ fn a_pull_over_v5_is_foreseen_and_nothing_is_acknowledged() {
     let beside = Beside::new();
     let unit = sync_core::testing::legacy_server::legacy_id("unit", "box");
     beside.legacy.put_central("unit", &unit, rows::unit(&unit, "box"));
-    beside.legacy.queue(&beside.world.central, Action::Update, "message", "m1", Some(serde_json::json!({ "ID": "m1" })));
+    beside.legacy.queue(
+        &beside.world.central,
+        Action::Update,
+        "message",
+        "m1",
+        Some(serde_json::json!({ "ID": "m1" })),
+    );
     let before = beside.state();
     let found = beside.site.preview_pull(10_000, &mut Silent).unwrap();
     let counts: Vec<(&str, u64, bool)> =
@@ -93,7 +99,13 @@ fn a_limit_ends_a_preview_early_and_what_is_left_is_told() {
     let beside = Beside::new();
     for number in 0..3 {
         let id = format!("m{number}");
-        beside.legacy.queue(&beside.world.central, Action::Update, "message", &id, Some(serde_json::json!({ "ID": id })));
+        beside.legacy.queue(
+            &beside.world.central,
+            Action::Update,
+            "message",
+            &id,
+            Some(serde_json::json!({ "ID": id })),
+        );
     }
     let all: u64 = beside.site.preview_pull(u64::MAX, &mut Silent).unwrap().from.iter().map(|from| from.records).sum();
     assert_eq!(all, 3);

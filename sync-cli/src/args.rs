@@ -24,6 +24,10 @@ pub(crate) struct Args {
     #[arg(long, global = true, env = "OMS_SYNC_DB", default_value = "oms-sync.sqlite", value_name = "FILE")]
     pub db: PathBuf,
 
+    /// The folder with the bytes of files [default: the database's path with .files behind it]
+    #[arg(long, global = true, env = "OMS_SYNC_FILES", value_name = "DIR")]
+    pub files: Option<PathBuf>,
+
     /// Print one JSON document (or JSON lines, where records are listed) on standard output
     #[arg(long, global = true)]
     pub json: bool,
@@ -95,6 +99,9 @@ pub(crate) enum Command {
     /// Read and write records as this site
     #[command(subcommand)]
     Records(Records),
+    /// Photos and documents of records: attach, send and fetch, list, verify
+    #[command(subcommand)]
+    Files(Files),
     /// Show what changed here, in order
     Changelog(Changelog),
     /// Be the Open mSupply central server, over HTTP
@@ -171,6 +178,9 @@ pub(crate) struct Sync {
     /// Begin no further batch after this many bytes in both directions
     #[arg(long, value_name = "N")]
     pub max_bytes: Option<u64>,
+    /// Send and fetch files too, after the records
+    #[arg(long)]
+    pub with_files: bool,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -229,6 +239,30 @@ pub(crate) enum Records {
         /// The record's id
         id: String,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Files {
+    /// List the files with their states, reasons and next tries
+    List,
+    /// Attach a file to a record
+    Attach {
+        /// The record's table, as the wire spells it
+        table: String,
+        /// The record's id
+        id: String,
+        /// The file, which is copied
+        file: PathBuf,
+    },
+    /// Send and fetch the files that are due
+    Sync,
+    /// Try a file next, also one of a record that is not here
+    Fetch {
+        /// The file's id
+        id: String,
+    },
+    /// Read all files and report what is missing, changed or surplus
+    Verify,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -394,6 +428,9 @@ Examples:
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Demo {
+    /// Show all seven steps, with a stand-in for the legacy server beside the central server
+    #[arg(long)]
+    pub legacy: bool,
     /// Keep the databases in this folder to look at afterwards
     #[arg(long, value_name = "FOLDER")]
     pub keep: Option<PathBuf>,

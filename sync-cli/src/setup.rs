@@ -1,9 +1,10 @@
 //! From flags to the library's parts.
 
 use std::io::{BufRead as _, IsTerminal as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use sync_core::files::Files;
 use sync_core::protocol::PasswordHash;
 use sync_core::storage::{SqliteStorage, Storage, key};
 use sync_core::transport::HttpTransport;
@@ -16,21 +17,24 @@ use crate::output::Output;
 pub(crate) struct Parts {
     pub storage: Arc<SqliteStorage>,
     pub clock: Arc<dyn Clock>,
+    /// The folder with the bytes of files.
+    pub folder: PathBuf,
 }
 
 impl Parts {
     /// Opens the database, and makes it if there is none.
     pub(crate) fn open_or_make(args: &Args, out: &Output) -> Result<Self> {
-        Self::over(SqliteStorage::open(&args.db)?, out)
+        Self::over(SqliteStorage::open(&args.db)?, args, out)
     }
 
     /// Opens the database, which must be there.
     pub(crate) fn open(args: &Args, out: &Output) -> Result<Self> {
-        Self::over(SqliteStorage::open_existing(&args.db)?, out)
+        Self::over(SqliteStorage::open_existing(&args.db)?, args, out)
     }
 
-    fn over(storage: SqliteStorage, out: &Output) -> Result<Self> {
-        let parts = Self { storage: Arc::new(storage), clock: Arc::new(SystemClock::new()) };
+    fn over(storage: SqliteStorage, args: &Args, out: &Output) -> Result<Self> {
+        let folder = args.files.clone().unwrap_or_else(|| Files::folder_of(&args.db));
+        let parts = Self { storage: Arc::new(storage), clock: Arc::new(SystemClock::new()), folder };
         out.central_bar(parts.role()?);
         Ok(parts)
     }
@@ -47,6 +51,11 @@ impl Parts {
     /// The site over real HTTP.
     pub(crate) fn site(&self) -> Site {
         Site::new(self.storage.clone(), Arc::new(HttpTransport::default()), self.clock.clone())
+    }
+
+    /// The files beside the database.
+    pub(crate) fn files(&self) -> Files {
+        Files::new(self.storage.clone(), self.clock.clone(), &self.folder)
     }
 
     pub(crate) fn records(&self) -> Records {

@@ -3,7 +3,7 @@
 #[allow(dead_code, reason = "each test binary uses a part of it")]
 mod support;
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -42,7 +42,8 @@ impl Legacy {
 
 /// Answers what comes over one connection.
 fn answer(mut stream: TcpStream, central_url: &str) {
-    let mut lines = BufReader::new(stream.try_clone().expect("a handle")).lines();
+    let mut reader = BufReader::new(stream.try_clone().expect("a handle"));
+    let mut lines = reader.by_ref().lines();
     let Some(Ok(request)) = lines.next() else { return };
     let mut headers = Vec::new();
     for line in lines.map_while(Result::ok).take_while(|line| !line.is_empty()) {
@@ -51,6 +52,9 @@ fn answer(mut stream: TcpStream, central_url: &str) {
         }
     }
     let find = |name: &str| headers.iter().find(|(header, _)| header == name).map(|(_, value)| value.as_str());
+    let length = find("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
+    // What is not read would break the line before the answer is heard.
+    let _ = reader.read_exact(&mut vec![0; length]);
     let site = SiteHeaders::from_headers(find).filter(|site| site.password == PasswordHash::of_password(PASSWORD));
     let number = match site.as_ref().map(|site| site.site_name.as_str()) {
         Some("central") => 2,
@@ -79,7 +83,11 @@ fn answer(mut stream: TcpStream, central_url: &str) {
             let data = [store(1, 2, "store"), store(2, 3, "store")].join(",");
             ("200 OK", format!(r#"{{"maxCursor":2,"data":[{data}]}}"#))
         }
-        _ => ("200 OK", r#"{"maxCursor":2,"data":[]}"#.to_owned()),
+        _ if request.contains("/sync/v5/central_records?") => ("200 OK", r#"{"maxCursor":2,"data":[]}"#.to_owned()),
+        _ if request.contains("/sync/v5/site_status") => {
+            ("200 OK", r#"{"code":"idle","message":"Idle","data":null}"#.to_owned())
+        }
+        _ => ("200 OK", r#"{"queueLength":0,"data":[]}"#.to_owned()),
     };
     let head = format!(
         "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",

@@ -165,6 +165,8 @@ pub enum Error {
     UnknownTable { table: String },
     #[error("there is no {what} {id:?}")]
     NotFound { what: String, id: String },
+    #[error("the file has {bytes} bytes, and {max} is the most")]
+    FileTooLarge { bytes: u64, max: u64 },
     #[error("{detail}")]
     BadInput { detail: String },
 
@@ -258,6 +260,7 @@ impl Error {
             Self::InvalidRecord { .. } => ("invalid_record", Input, "Correct the field; nothing was written."),
             Self::UnknownTable { .. } => ("unknown_table", Input, "See `oms-sync records types` for the names; capital letters count."),
             Self::NotFound { .. } => ("not_found", Input, "Check the id; capital letters count."),
+            Self::FileTooLarge { .. } => ("file_too_large", Input, "Make the file smaller, as by a smaller picture; nothing was written."),
             Self::BadInput { .. } => ("bad_input", Input, "Correct the input; nothing was written."),
             Self::UnknownSiteId { .. } => ("unknown_site", Input, "See `oms-sync site list` for the sites."),
 

@@ -27,6 +27,7 @@ mod clock;
 mod driver;
 mod echo;
 mod error;
+pub mod files;
 mod integrate;
 mod outgoing;
 mod records;
@@ -51,6 +52,6 @@ pub use error::{Cause, Error, ErrorClass, Result, Server};
 pub use ownership::Role;
 pub use records::{RECORD_BYTES_MAX, Records, quarantine};
 pub use site::{
-    Discovered, LastSync, Outcome, Settings, Silent, Site, Status, Step, StepReport, SyncConfig, SyncEvent,
-    SyncObserver, SyncOptions, SyncReport, Waiting, status,
+    Discovered, FilesOptions, FilesReport, LastSync, Outcome, Settings, Silent, Site, Status, Step, StepReport,
+    SyncConfig, SyncEvent, SyncObserver, SyncOptions, SyncReport, Waiting, status,
 };

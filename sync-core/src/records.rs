@@ -94,7 +94,8 @@ impl Records {
         self.write_all(self.storage.write()?.as_ref(), table, records)
     }
 
-    fn write_all(
+    /// Writes records in the caller's transaction, as [`put`](Self::put) does.
+    pub(crate) fn write_all(
         &self,
         txn: &dyn WriteTxn,
         table: &str,

@@ -6,9 +6,11 @@
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
+use std::time::Duration;
 
-use sync_core::storage::SqliteStorage;
-use sync_core::{Error, Records, Silent, SyncOptions, SystemClock};
+use sync_core::files::{Attach, Files, FilesConfig};
+use sync_core::storage::{FileState, SqliteStorage};
+use sync_core::{Error, FilesOptions, Records, Silent, SyncOptions, SystemClock};
 use sync_tests::world::{asset, data};
 
 use super::{Bench, assert_error, patient, settings, site_over};
@@ -119,4 +121,65 @@ fn a_disk_that_becomes_read_only_loses_nothing_and_heals() {
     let bench = Bench { central, server, storage, site, records, folder };
     assert_eq!(bench.cursors(), before);
     bench.assert_heals("writable again", "x");
+}
+
+#[test]
+fn a_full_disk_keeps_out_the_large_file_only() {
+    let test = "bad_input::disk::a_full_disk_keeps_out_the_large_file_only";
+    let Some(disk) = small_disk(test) else { return };
+    let mut bench = bench_on(&disk);
+    let at_once = {
+        let mut config = FilesConfig::default();
+        config.retry_wait = Duration::ZERO;
+        config
+    };
+    let new_files = |bench: &Bench, folder| {
+        Files::new(bench.storage.clone(), Arc::new(SystemClock::new()), folder).with_config(at_once.clone())
+    };
+    let files = new_files(&bench, disk.join("files"));
+    bench.records.put("asset", [asset("x", "STORE_a", "")]).unwrap();
+    bench.sync_well();
+    let attach = |files: &Files, bytes: &[u8]| {
+        let attach = Attach { table: "asset", record_id: "x", file_name: "n", mime_type: None };
+        files.attach_bytes(&attach, &mut &*bytes)
+    };
+    let of_central = bench.central.files();
+    let large = attach(&of_central, &vec![1; 12 * 1024 * 1024]).unwrap();
+    let small = attach(&of_central, b"small").unwrap();
+    bench.sync_well();
+    let ballast = disk.join("ballast");
+    std::fs::write(&ballast, vec![1; 8 * 1024 * 1024]).unwrap();
+    assert_error("attached", &attach(&files, &vec![1; 12 * 1024 * 1024]).unwrap_err(), "disk_full", "local_fault");
+    assert_eq!(std::fs::read_dir(disk.join("files/unfinished")).unwrap().count(), 0);
+
+    let report = bench.site.sync_files(&files, &FilesOptions::default(), &mut Silent).unwrap();
+    // What came of the large one fills the disk; the database may need some of it.
+    std::fs::remove_file(&ballast).unwrap();
+    assert!(report.downloaded <= 1 && files.path(&large).unwrap().is_none(), "{report:?}");
+    let mut rounds = 0;
+    while files.path(&large).unwrap().is_none() || files.path(&small).unwrap().is_none() {
+        rounds += 1;
+        assert!(rounds < 4, "{:?}", files.list(None, 9));
+        bench.site.sync_files(&files, &FilesOptions::default(), &mut Silent).unwrap();
+    }
+    assert_eq!(std::fs::read(files.path(&large).unwrap().unwrap()).unwrap(), vec![1; 12 * 1024 * 1024]);
+
+    // The folder's disk is full, the database's is not: the large file fails by itself.
+    bench.storage = Arc::new(SqliteStorage::open(bench.folder.path().join("elsewhere.sqlite")).unwrap());
+    bench.site = site_over(&bench.storage, &patient());
+    bench.site.set_up(&settings(&bench.server.url()), &mut Silent).unwrap();
+    bench.sync_well();
+    std::fs::remove_dir_all(disk.join("files")).unwrap();
+    std::fs::write(&ballast, vec![1; 8 * 1024 * 1024]).unwrap();
+    let files = new_files(&bench, disk.join("others"));
+    let report = bench.site.sync_files(&files, &FilesOptions::default(), &mut Silent).unwrap();
+    assert_eq!(report.failed, 1, "{report:?}");
+    let listed = files.list(None, 9).unwrap();
+    let of = |id| listed.iter().find(|info| info.entry.id == id).expect("a file");
+    assert_eq!(of(large.clone()).entry.state, FileState::Failed);
+    assert!(of(large.clone()).entry.reason.as_ref().unwrap().contains("the disk is full"), "{listed:?}");
+    std::fs::remove_file(&ballast).unwrap();
+    let report = bench.site.sync_files(&files, &FilesOptions::default(), &mut Silent).unwrap();
+    assert!(report.error.is_none() && report.failed == 0, "{report:?}");
+    assert!(files.path(&large).unwrap().is_some() && files.path(&small).unwrap().is_some());
 }

@@ -4,6 +4,7 @@
 mod central_door;
 mod database;
 mod disk;
+mod files;
 mod network;
 mod peer;
 mod queue;

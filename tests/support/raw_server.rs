@@ -25,6 +25,8 @@ pub enum Reply {
     Made(Made),
     /// The head of a response and this many bytes of its body, then the end of the connection.
     Cut(HttpResponse, usize),
+    /// What central answers, of whose body only this many bytes come.
+    Short(usize),
     /// This many bytes of the request's body are read; then the response, if any, and the end of the connection with
     /// the rest unread: whoever still sends sees a pipe that breaks.
     Early(usize, Option<HttpResponse>),
@@ -199,7 +201,7 @@ fn serve(stream: &TcpStream, shared: &Shared) -> std::io::Result<()> {
     request.body = vec![0; length];
     reader.read_exact(&mut request.body)?;
     match reply {
-        None => match &shared.behind {
+        None | Some(Reply::Short(_)) => match &shared.behind {
             Behind::Nobody => send(stream, &HttpResponse::text(404, ""), 0),
             Behind::Legacy(legacy) => match legacy.reply(&request) {
                 legacy_server::Reply::Whole(response) => send(stream, &response, response.body.len()),
@@ -211,7 +213,8 @@ fn serve(stream: &TcpStream, shared: &Shared) -> std::io::Result<()> {
                 let response = central.handle(&request);
                 // As the thread would that a server has for it; a failure stays queued.
                 let _ = central.integrate_waiting();
-                send(stream, &response, response.body.len())
+                let sent = if let Some(Reply::Short(bytes)) = reply { bytes } else { response.body.len() };
+                send(stream, &response, sent)
             }
         },
         Some(Reply::Whole(response)) => send(stream, &response, response.body.len()),
@@ -270,7 +273,8 @@ fn read_head(reader: &mut BufReader<&TcpStream>) -> std::io::Result<Option<(Http
 /// Sends a response whose head announces its whole body, and this many bytes of that.
 fn send(mut stream: &TcpStream, response: &HttpResponse, bytes: usize) -> std::io::Result<()> {
     let mut head = format!("HTTP/1.1 {} Scripted\r\nconnection: close\r\n", response.status);
-    for (name, value) in &response.headers {
+    // The length is that of the body, whatever else is said.
+    for (name, value) in response.headers.iter().filter(|(name, _)| name != "content-length") {
         head.push_str(&format!("{name}: {value}\r\n"));
     }
     head.push_str(&format!("content-length: {}\r\n\r\n", response.body.len()));

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sync_core::central::LocalSites;
+use sync_core::files::{FileStore, Files};
 use sync_core::protocol::PasswordHash;
 use sync_core::record::{Cursor, RecordData, RecordId, StoreId, TableName};
 use sync_core::storage::{MemoryStorage, SqliteStorage, Storage};
@@ -44,6 +45,11 @@ impl Storages {
                 all.entry(name.to_owned()).or_default().clone()
             }
         }
+    }
+
+    /// The files beside a storage.
+    fn files(&self, name: &str) -> FileStore {
+        FileStore::new(self.folder.path().join(format!("{name}.files")))
     }
 
     fn path(&self, name: &str) -> impl AsRef<Path> {
@@ -127,14 +133,21 @@ impl CentralEnd {
     fn of(storages: Storages, storage: Arc<dyn Storage>) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let sites = LocalSites::open(storage.clone(), clock.clone()).expect("a central database");
-        let central = Arc::new(Central::stand_alone(storage.clone(), clock.clone()));
+        let central = Central::stand_alone(storage.clone(), clock.clone()).with_files(storages.files("central"));
+        let central = Arc::new(central);
         let records = Records::new(storage.clone(), clock.clone());
         Self { storage, central, sites, records, clock, storages }
     }
 
     /// The server after a restart: over the same storage, with nothing in memory.
     pub fn restarted(&self) -> Arc<Central> {
-        Arc::new(Central::stand_alone(self.storage.clone(), self.clock.clone()))
+        let central = Central::stand_alone(self.storage.clone(), self.clock.clone());
+        Arc::new(central.with_files(self.storages.files("central")))
+    }
+
+    /// The server's files.
+    pub fn files(&self) -> Files {
+        Files::new(self.storage.clone(), self.clock.clone(), self.storages.files("central").folder())
     }
 
     /// The storage of this name in a world in memory; that of the server is `central`.

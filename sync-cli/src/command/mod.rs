@@ -5,6 +5,7 @@ mod compat;
 mod decode;
 mod errors;
 mod explain;
+mod files;
 mod identity;
 mod inspect;
 mod layout;
@@ -42,6 +43,7 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Ended, Failure> {
         Command::Identity(options) => identity::run(args, options, out),
         Command::Log(command) => log::run(args, command, out),
         Command::Records(command) => records::run(args, command, out),
+        Command::Files(command) => files::run(args, command, out),
         Command::Changelog(options) => changelog::run(args, options, out),
         Command::Serve(options) => serve::run(args, options, out),
         Command::Site(command) => sites::run_site(args, command, out),

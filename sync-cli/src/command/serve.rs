@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use sync_core::central::{CentralConfig, Concern, LegacyAuthenticator, LocalSites};
+use sync_core::files::FileStore;
 use sync_core::transport::{HttpTransport, Timeouts};
 use sync_core::{Central, Error, ErrorClass, Role, Site, SyncOptions, status};
 
@@ -46,7 +47,7 @@ fn tell_where(server: &Server, options: &Serve, out: &Output) -> Result<(), Fail
     let (address, admin) = (server.address(), server.admin_address());
     if out.json {
         let admin = admin.map(|admin| admin.to_string());
-        return Ok(out.document(&json!({ "listening": address.to_string(), "admin": admin }))?);
+        return out.document(&json!({ "listening": address.to_string(), "admin": admin }));
     }
     let scheme = if options.tls_cert.is_some() { "https" } else { "http" };
     out.line(&format!("listening on {scheme}://{address}"))?;
@@ -72,7 +73,8 @@ fn local(args: &Args, options: &Serve, out: &Output) -> Result<Central, Failure>
     // Told to sites only if they can use it; otherwise they are told the address that they ask.
     config.public_url = options.public_url.clone().filter(|_| concern.is_none());
     warn(status(parts.storage.as_ref())?.concerns.iter(), out);
-    Ok(Central::stand_alone(parts.storage, parts.clock).with_config(config))
+    let central = Central::stand_alone(parts.storage, parts.clock);
+    Ok(central.with_config(config).with_files(FileStore::new(parts.folder)))
 }
 
 /// A central server because the legacy server says so, which also says who its sites are.
@@ -103,7 +105,8 @@ fn legacy(args: &Args, options: &Serve, out: &Output) -> Result<(Central, Option
     let timeouts = Timeouts { connect: wait(10), send: wait(10), response: wait(30), receive: wait(10) };
     let asks = Arc::new(HttpTransport::new(&timeouts));
     let authenticator = Arc::new(LegacyAuthenticator::new(parts.storage.clone(), asks, parts.clock.clone()));
-    Ok((Central::new(parts.storage, parts.clock, authenticator), Some(site)))
+    let central = Central::new(parts.storage, parts.clock, authenticator).with_files(FileStore::new(parts.folder));
+    Ok((central, Some(site)))
 }
 
 fn warn<'c>(concerns: impl Iterator<Item = &'c Concern>, out: &Output) {

@@ -70,6 +70,8 @@ fn show(status: &Status, out: &Output) -> Result<(), Failure> {
     });
     let causes: Vec<String> = status.quarantined_by_cause.iter().map(|(cause, n)| format!("{n} {cause}")).collect();
     let quarantined = if causes.is_empty() { "nothing".to_owned() } else { causes.join(", ") };
+    let files: Vec<String> = status.files.iter().map(|(state, n)| format!("{n} {state}")).collect();
+    let files = if files.is_empty() { "none".to_owned() } else { files.join(", ") };
     out.facts(&[
         ("role", Some(status.role.unwrap_or("not set up").to_owned())),
         ("site", status.site_name.clone()),
@@ -82,6 +84,7 @@ fn show(status: &Status, out: &Output) -> Result<(), Failure> {
         ("to be pushed", Some(waiting)),
         ("last sync", Some(last)),
         ("set aside", Some(quarantined)),
+        ("files", Some(files)),
         ("records", Some(status.records.values().sum::<u64>().to_string())),
     ])?;
     for concern in &status.concerns {

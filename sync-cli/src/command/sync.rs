@@ -1,8 +1,10 @@
 //! `sync`: one cycle.
 
+use serde::Serialize;
 use sync_core::storage::{Storage as _, key};
-use sync_core::{Error, Outcome, Role, SyncOptions, SyncReport};
+use sync_core::{Error, FilesOptions, FilesReport, Outcome, Role, SyncOptions, SyncReport};
 
+use super::files;
 use crate::args::{Args, Sync};
 use crate::exit::{Ended, Failure};
 use crate::output::{Output, bytes};
@@ -15,6 +17,7 @@ pub(super) fn run(args: &Args, options: &Sync, out: &Output) -> Result<Ended, Fa
         return Err(Error::WrongRole { needed: "remote site", found: "central server without a legacy server" }.into());
     }
     end_on_signals();
+    let with_files = options.with_files;
     let options = SyncOptions {
         push_only: options.push_only,
         pull_only: options.pull_only,
@@ -25,10 +28,19 @@ pub(super) fn run(args: &Args, options: &Sync, out: &Output) -> Result<Ended, Fa
         let mut progress = Progress::new(out);
         parts.site().sync(&options, &mut progress)?
     };
+    // Not where it was stopped, or where the limits are reached already.
+    let goes_on = !matches!(report.outcome, Outcome::Cancelled | Outcome::Partial);
+    let options = FilesOptions { max_time: options.max_time, max_bytes: options.max_bytes };
+    let moved = match with_files && goes_on {
+        // What the cycle did is told in any case.
+        true => Some(files::move_files(&parts, &options, out).unwrap_or_else(FilesReport::from)),
+        false => None,
+    };
     if out.json {
-        out.document(&report)?;
+        out.document(&Document { report: &report, files: moved.as_ref() })?;
     } else {
         show(&report, out)?;
+        moved.iter().try_for_each(|moved| files::show(moved, out))?;
     }
     match (&report.error, report.outcome) {
         (Some(error), _) => {
@@ -38,8 +50,17 @@ pub(super) fn run(args: &Args, options: &Sync, out: &Output) -> Result<Ended, Fa
             Ok(Ended::Reported(error.class()))
         }
         (None, Outcome::LeftBehind) => Ok(Ended::LeftBehind),
-        (None, _) => Ok(Ended::Done),
+        (None, _) => moved.map_or(Ok(Ended::Done), |moved| files::ended(&moved, out)),
     }
+}
+
+/// The report of a cycle, and of the files where they were moved too.
+#[derive(Serialize)]
+struct Document<'r> {
+    #[serde(flatten)]
+    report: &'r SyncReport,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    files: Option<&'r FilesReport>,
 }
 
 fn show(report: &SyncReport, out: &Output) -> Result<(), Failure> {

@@ -6,14 +6,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sync_core::central::LocalSites;
+use sync_core::files::{FileStore, Files};
 use sync_core::protocol::PasswordHash;
 use sync_core::record::{RecordData, RecordId, StoreId, TableName};
 use sync_core::storage::SqliteStorage;
 use sync_core::transport::{HttpTransport, Timeouts};
 use sync_core::{
-    Central, Clock, Discovered, Error, Records, Result, Settings, Site, SyncConfig, SyncReport, SystemClock,
+    Central, Clock, Discovered, Error, FilesOptions, FilesReport, Records, Result, Settings, Site, SyncConfig,
+    SyncReport, SystemClock,
 };
 
+use super::files::impatient;
 use super::proxy::Line;
 use crate::progress::until_interrupted;
 use crate::server::{Options, Server, listen};
@@ -51,7 +54,8 @@ impl Ends {
         };
         let storages = [open(NAMES[CENTRAL])?, open(NAMES[NORTH])?, open(NAMES[SOUTH])?];
         LocalSites::open(storages[CENTRAL].clone(), clock.clone())?;
-        let central = Arc::new(Central::stand_alone(storages[CENTRAL].clone(), clock.clone()));
+        let central = Central::stand_alone(storages[CENTRAL].clone(), clock.clone());
+        let central = Arc::new(central.with_files(FileStore::new(folder.join("central.files"))));
         let server = Server::start(central, listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?, Options::default())?;
         let line = Line::to(server.address())?;
         Ok(Self { server, line, storages, clock, folder: folder.to_owned() })
@@ -68,6 +72,17 @@ impl Ends {
 
     pub(super) fn records(&self, end: usize) -> Records {
         Records::new(self.storages[end].clone(), self.clock.clone())
+    }
+
+    /// The files of an end.
+    pub(super) fn files(&self, end: usize) -> Files {
+        let folder = self.folder.join(format!("{}.files", NAMES[end]));
+        impatient(Files::new(self.storages[end].clone(), self.clock.clone(), folder))
+    }
+
+    /// Sends and fetches the files of a site.
+    pub(super) fn sync_files(&self, end: usize) -> Result<FilesReport> {
+        self.site(end).sync_files(&self.files(end), &FilesOptions::default(), &mut until_interrupted)
     }
 
     /// Adds both sites with a store each; gives the records that this made.

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use sync_core::Result;
 use sync_core::record::{RecordData, RecordId, TableName};
+use sync_core::{Records, Result};
 
 use super::ends::{Ends, NAMES};
 
@@ -15,9 +15,27 @@ pub(super) fn at(ends: &[usize]) -> [bool; 3] {
     std::array::from_fn(|end| ends.contains(&end))
 }
 
-/// What must be where.
+/// An end with what it holds.
+pub(super) trait Holder {
+    /// A record as it is there.
+    fn get(&self, table: &str, id: &str) -> Result<Option<RecordData>>;
+    /// How many records of each table there are.
+    fn counts(&self) -> Result<Vec<(String, u64)>>;
+}
+
+impl Holder for Records {
+    fn get(&self, table: &str, id: &str) -> Result<Option<RecordData>> {
+        self.get(&TableName::from(table), &RecordId::from(id))
+    }
+
+    fn counts(&self) -> Result<Vec<(String, u64)>> {
+        Ok(self.counts()?.into_iter().map(|(table, count)| (table.to_string(), count)).collect())
+    }
+}
+
+/// What must be where: for each record, what each end must have of it.
 #[derive(Debug, Default)]
-pub(super) struct Ledger(BTreeMap<(String, String), (RecordData, [bool; 3])>);
+pub(super) struct Ledger<const N: usize = 3>(BTreeMap<(String, String), [Option<RecordData>; N]>);
 
 /// What the judge found.
 #[derive(Debug)]
@@ -28,13 +46,20 @@ pub(super) struct Verdict {
     pub differences: Vec<String>,
 }
 
-impl Ledger {
+impl<const N: usize> Ledger<N> {
     /// Notes the newest version of a record, and where it must end up; it stays wherever it was before.
-    pub(super) fn expect(&mut self, table: &str, id: &str, data: &RecordData, at: [bool; 3]) {
-        let entry = self.0.entry((table.to_owned(), id.to_owned())).or_insert_with(|| (data.clone(), at));
-        entry.0 = data.clone();
-        for (known, now) in entry.1.iter_mut().zip(at) {
-            *known |= now;
+    pub(super) fn expect(&mut self, table: &str, id: &str, data: &RecordData, at: [bool; N]) {
+        for (known, at) in self.entry(table, id).iter_mut().zip(at) {
+            if at || known.is_some() {
+                *known = Some(data.clone());
+            }
+        }
+    }
+
+    /// Notes a version of a record that only these ends get; the others keep what they had.
+    pub(super) fn expect_only(&mut self, table: &str, id: &str, data: &RecordData, at: [bool; N]) {
+        for (known, _) in self.entry(table, id).iter_mut().zip(at).filter(|(_, at)| *at) {
+            *known = Some(data.clone());
         }
     }
 
@@ -43,32 +68,47 @@ impl Ledger {
         self.0.remove(&(table.to_owned(), id.to_owned()));
     }
 
+    /// Everything that is expected of any end, to be changed.
+    pub(super) fn all_mut(&mut self) -> impl Iterator<Item = &mut RecordData> {
+        self.0.values_mut().flatten().flatten()
+    }
+
+    fn entry(&mut self, table: &str, id: &str) -> &mut [Option<RecordData>; N] {
+        self.0.entry((table.to_owned(), id.to_owned())).or_insert([const { None }; N])
+    }
+
     /// Compares every end with what was noted: nothing missing, nothing different, nothing too much.
-    pub(super) fn judge(&self, ends: &Ends) -> Result<Verdict> {
+    pub(super) fn compare(&self, ends: [(&'static str, &dyn Holder); N]) -> Result<Verdict> {
         let mut verdict = Verdict { counts: BTreeMap::new(), differences: Vec::new() };
-        for (end, name) in NAMES.iter().enumerate() {
-            let records = ends.records(end);
-            for ((table, id), (expected, places)) in &self.0 {
-                let found = records.get(&TableName::from(table.as_str()), &RecordId::from(id.as_str()))?;
-                let problem = match (places[end], found) {
-                    (true, None) => "is missing",
-                    (true, Some(found)) if !found.same_value(expected) => "is not the newest version",
-                    (false, Some(_)) => "should not be there",
+        for (end, (name, holder)) in ends.into_iter().enumerate() {
+            for ((table, id), expected) in &self.0 {
+                let problem = match (&expected[end], holder.get(table, id)?) {
+                    (Some(_), None) => "is missing",
+                    (Some(expected), Some(found)) if !found.same_value(expected) => "is not the newest version",
+                    (None, Some(_)) => "should not be there",
                     _ => continue,
                 };
                 verdict.differences.push(format!("{table} {id} at {name} {problem}"));
             }
-            for (table, count) in records.counts()? {
-                let counts = verdict.counts.entry(table.to_string());
-                counts.or_insert_with(|| NAMES.iter().map(|name| (*name, 0)).collect()).insert(name, count);
-                let of_table = self.0.iter().filter(|((t, _), (_, places))| table == *t.as_str() && places[end]);
+            for (table, count) in holder.counts()? {
+                let of_table = self.0.iter().filter(|((t, _), expected)| table == *t && expected[end].is_some());
                 let expected = of_table.count() as u64;
                 if count != expected {
                     verdict.differences.push(format!("{name} has {count} of {table}, not {expected}"));
                 }
+                let counts = verdict.counts.entry(table);
+                counts.or_insert_with(|| ends.map(|(name, _)| (name, 0)).into()).insert(name, count);
             }
         }
         Ok(verdict)
+    }
+}
+
+impl Ledger {
+    /// Compares central and both sites.
+    pub(super) fn judge(&self, ends: &Ends) -> Result<Verdict> {
+        let records: [Records; 3] = std::array::from_fn(|end| ends.records(end));
+        self.compare(std::array::from_fn(|end| (NAMES[end], &records[end] as &dyn Holder)))
     }
 }
 
@@ -90,7 +130,7 @@ mod tests {
         };
         let (right, old, surplus) = (put(1), put(2), put(3));
         let missing = bulk_asset("central", "S", 4).unwrap();
-        let mut ledger = Ledger::default();
+        let mut ledger = Ledger::<3>::default();
         ledger.expect("asset", right.id.as_str(), &right.data, at(&[CENTRAL]));
         ledger.expect("asset", old.id.as_str(), &missing.data, at(&[CENTRAL]));
         ledger.expect("asset", missing.id.as_str(), &missing.data, at(&[CENTRAL]));

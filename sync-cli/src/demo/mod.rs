@@ -2,7 +2,9 @@
 //! that breaks, and the proof that all ends agree.
 
 mod ends;
+mod files;
 mod judge;
+mod legacy;
 mod proxy;
 mod seed;
 
@@ -28,6 +30,9 @@ pub(crate) fn run(options: &Demo, out: &Output) -> Result<Ended, Failure> {
     let temporary = tempfile::tempdir()?;
     let folder = options.keep.clone().unwrap_or_else(|| temporary.path().to_owned());
     std::fs::create_dir_all(&folder)?;
+    if options.legacy {
+        return legacy::run(&folder, out);
+    }
     Demonstration::new(folder, out)?.run()
 }
 
@@ -37,6 +42,10 @@ struct Demonstration<'o> {
     ledger: Ledger,
     pushed: u64,
     pulled: u64,
+    /// Files that were moved.
+    files: Vec<serde_json::Value>,
+    /// What is wrong with them.
+    differences: Vec<String>,
 }
 
 impl<'o> Demonstration<'o> {
@@ -44,7 +53,8 @@ impl<'o> Demonstration<'o> {
         out.hint(&format!("Databases in {}", folder.display()));
         let ends = Ends::new(&folder)?;
         out.hint(&format!("A central server listens on http://{}", ends.address()));
-        Ok(Self { out, ends, ledger: Ledger::default(), pushed: 0, pulled: 0 })
+        let (files, differences) = (Vec::new(), Vec::new());
+        Ok(Self { out, ends, ledger: Ledger::default(), pushed: 0, pulled: 0, files, differences })
     }
 
     fn run(mut self) -> Result<Ended, Failure> {
@@ -54,6 +64,7 @@ impl<'o> Demonstration<'o> {
         self.sites_work(&documents)?;
         self.everybody_changes_something(&documents)?;
         self.the_line_breaks()?;
+        self.files_travel()?;
         let rounds = self.until_quiet()?;
         self.judge(rounds)
     }
@@ -178,13 +189,15 @@ impl<'o> Demonstration<'o> {
     }
 
     fn judge(self, rounds: usize) -> Result<Ended, Failure> {
-        let verdict = self.ledger.judge(&self.ends)?;
+        let mut verdict = self.ledger.judge(&self.ends)?;
+        verdict.differences.extend(self.differences);
         let converged = verdict.differences.is_empty();
         let cuts = self.ends.line.cuts();
         if self.out.json {
             self.out.document(&json!({
                 "converged": converged, "records": verdict.counts, "differences": verdict.differences,
                 "pushed": self.pushed, "pulled": self.pulled, "cut_connections": cuts, "rounds": rounds,
+                "files": self.files,
             }))?;
         } else {
             let mut rows = vec![["RECORD TYPE", "CENTRAL", "NORTH", "SOUTH"].map(str::to_owned).to_vec()];
@@ -198,8 +211,10 @@ impl<'o> Demonstration<'o> {
             }
             self.out.line(&match converged {
                 true => format!(
-                    "All ends agree: {} pushed, {} pulled, {cuts} connection cut, {rounds} rounds",
-                    self.pushed, self.pulled
+                    "All ends agree: {} pushed, {} pulled, {} files, {cuts} connections cut, {rounds} rounds",
+                    self.pushed,
+                    self.pulled,
+                    self.files.len()
                 ),
                 false => "The ends differ".to_owned(),
             })?;

@@ -13,6 +13,8 @@ struct Condition {
     down: AtomicBool,
     /// How many bytes of answers still pass before the line is cut; below zero, all.
     passing: AtomicI64,
+    /// Whether it is down from the next cut on.
+    ends_with_cut: AtomicBool,
     cuts: AtomicU64,
 }
 
@@ -51,6 +53,12 @@ impl Line {
         self.condition.passing.store(bytes, Ordering::SeqCst);
     }
 
+    /// Cuts the line after that many bytes of answers, and it is down from then on.
+    pub(super) fn break_after(&self, bytes: i64) {
+        self.condition.ends_with_cut.store(true, Ordering::SeqCst);
+        self.cut_next_answer_after(bytes);
+    }
+
     /// Takes the line away, or brings it back.
     pub(super) fn set_down(&self, down: bool) {
         self.condition.down.store(down, Ordering::SeqCst);
@@ -86,6 +94,9 @@ fn passing(condition: &Condition, bytes: usize) -> usize {
     }
     condition.passing.store(-1, Ordering::SeqCst);
     condition.cuts.fetch_add(1, Ordering::SeqCst);
+    if condition.ends_with_cut.swap(false, Ordering::SeqCst) {
+        condition.down.store(true, Ordering::SeqCst);
+    }
     left
 }
 

@@ -79,6 +79,12 @@ impl Seed {
         }
     }
 
+    /// The same document with one text for another.
+    pub(super) fn with(&self, from: &str, to: &str) -> Result<Self> {
+        let text = self.data.as_str().replace(from, to);
+        Self::new(&self.table, self.by, self.reach, self.store_site, &text)
+    }
+
     /// The same document for the site south: its own store, and a join of its own.
     pub(super) fn at_south(&self) -> Result<Self> {
         let text = self.data.as_str().replace(STORES[NORTH], STORES[SOUTH]);

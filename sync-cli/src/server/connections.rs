@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::http::{Extensions, HeaderMap, StatusCode, Version};
 use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -16,8 +17,10 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{DefaultPredicate, Predicate as _};
 
-use super::answer::{App, answer};
+use super::answer::{App, AsItIs, answer};
+use super::moving::Moving;
 
 /// The most connections of sites at once, if the keeper says nothing else and the machine has so many open files.
 const CONNECTIONS: usize = 4096;
@@ -25,6 +28,8 @@ const CONNECTIONS: usize = 4096;
 const OTHER_FILES: usize = 64;
 /// How long a stop waits for requests that run.
 const GRACE: Duration = Duration::from_secs(30);
+/// How many times the patience a client may take nothing of an answer: a slow line takes some only now and then.
+const TAKING: u32 = 4;
 /// The most bytes of a request's head.
 const HEAD_MAX: usize = 64 * 1024;
 
@@ -58,10 +63,11 @@ pub(crate) fn connections_max(wanted: Option<usize>) -> usize {
 
 /// Answers until it is told to stop; then finishes the requests that run.
 pub(super) async fn serve(listener: TcpListener, door: Door, app: Arc<App>, mut stop: watch::Receiver<bool>) {
-    let router = Router::new()
-        .fallback(answer)
-        .with_state(app.clone())
-        .layer(CompressionLayer::new().quality(CompressionLevel::Fastest));
+    let router = Router::new().fallback(answer).with_state(app.clone()).layer(
+        CompressionLayer::new()
+            .quality(CompressionLevel::Fastest)
+            .compress_when(DefaultPredicate::new().and(is_not_a_file)),
+    );
     let free = Arc::new(Semaphore::new(door.connections));
     let graceful = GracefulShutdown::new();
     loop {
@@ -87,6 +93,10 @@ pub(super) async fn serve(listener: TcpListener, door: Door, app: Arc<App>, mut 
     }
     drop(listener);
     let _ = timeout(GRACE, graceful.shutdown()).await;
+}
+
+fn is_not_a_file(_: StatusCode, _: Version, _: &HeaderMap, extensions: &Extensions) -> bool {
+    extensions.get::<AsItIs>().is_none()
 }
 
 /// One connection until its end.
@@ -120,7 +130,7 @@ async fn speak(
         .timer(TokioTimer::new())
         .header_read_timeout(patience)
         .max_buf_size(HEAD_MAX)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(Moving::new(stream, patience * TAKING)), service);
     // What a client does wrong ends its connection and concerns nobody else.
     let _ = watcher.watch(connection).await;
 }

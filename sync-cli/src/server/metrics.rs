@@ -132,12 +132,16 @@ impl Metrics {
         page.family(
             "oms_sync_request_errors_total",
             "counter",
-            "Requests that were answered with an error of the protocol.",
+            "Requests that were answered with an error of the protocol, and files that were cut off.",
         );
         for ((question, error), count) in &counts.by_error {
             page.value(&[("question", question), ("error", error)], *count as f64);
         }
-        page.family("oms_sync_request_seconds", "histogram", "From the head of a request to its answer.");
+        page.family(
+            "oms_sync_request_seconds",
+            "histogram",
+            "From the head of a request to its answer, or to the end of a file.",
+        );
         for (question, durations) in &counts.durations {
             for (within, bound) in durations.within.iter().zip(BUCKETS) {
                 page.part("_bucket", &[("question", question), ("le", &bound.to_string())], *within as f64);

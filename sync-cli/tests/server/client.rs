@@ -125,7 +125,8 @@ pub(crate) fn get(address: &str, path: &str) -> Reply {
     ask(address, "GET", path, &[], b"")
 }
 
-fn credentials() -> String {
+/// Who the site `clinic` is, as it says in each request.
+pub(crate) fn credentials() -> String {
     let hash = PasswordHash::of_password(PASSWORD);
     format!(
         r#"{{"serverUrl":"","username":"clinic","passwordSha256":"{}","siteUuid":"{HARDWARE_ID}","appVersion":"2.19.0","appName":"Open mSupply Desktop","syncVersion":"14"}}"#,

@@ -12,7 +12,7 @@ use crate::support::{HARDWARE_ID, PASSWORD};
 
 /// The value of a figure.
 #[track_caller]
-fn figure(text: &str, name: &str) -> f64 {
+pub(crate) fn figure(text: &str, name: &str) -> f64 {
     let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     value.unwrap_or_else(|| panic!("no {name}:\n{text}")).parse().expect("a number")
 }
@@ -195,7 +195,15 @@ fn a_client_cannot_say_where_it_comes_from_where_no_proxy_stands() {
 fn sites_are_told_the_kind_of_address_that_a_proxy_says_only_where_there_is_one() {
     let hash = PasswordHash::of_password(PASSWORD);
     let login = format!("Basic {}", STANDARD.encode(format!("clinic:{}", hash.expose())));
-    let headers = [("host", "c.example.org"), ("authorization", login.as_str()), ("x-forwarded-proto", "https")];
+    let headers = [
+        ("host", "c.example.org"),
+        ("authorization", login.as_str()),
+        ("x-forwarded-proto", "https"),
+        ("msupply-site-uuid", HARDWARE_ID),
+        ("version", "14"),
+        ("app-version", "2.19.0"),
+        ("app-name", "Open mSupply Desktop"),
+    ];
     for (flags, address) in [(&["--behind-proxy"][..], "https://c.example.org"), (&[], "http://c.example.org")] {
         let (_desk, server) = central(flags);
         let told = ask(&server.address, "GET", "/sync/v5/site", &headers, b"").json();

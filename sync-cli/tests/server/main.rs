@@ -2,6 +2,7 @@
 
 mod browser;
 mod client;
+mod files;
 mod keeper;
 mod limits;
 mod seeds;

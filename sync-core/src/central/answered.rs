@@ -20,6 +20,8 @@ pub enum Question {
     Push,
     SiteStatus,
     NameStoreJoin,
+    UploadFile,
+    DownloadFile,
     /// One of those that the legacy server answers otherwise.
     Legacy,
     /// Nothing that is known.
@@ -36,6 +38,8 @@ impl Question {
             Self::Push => "push",
             Self::SiteStatus => "site_status",
             Self::NameStoreJoin => "name_store_join",
+            Self::UploadFile => "upload_file",
+            Self::DownloadFile => "download_file",
             Self::Legacy => "legacy",
             Self::Unknown => "unknown",
         }
@@ -45,9 +49,9 @@ impl Question {
 /// A response, and what it was about. No secret is in it but in the response.
 #[derive(Debug)]
 #[non_exhaustive]
-pub struct Answered {
+pub struct Answered<R = HttpResponse> {
     /// What goes back.
-    pub response: HttpResponse,
+    pub response: R,
     /// What was asked.
     pub question: Question,
     /// Who asked, if that could be told.
@@ -116,7 +120,7 @@ impl Noted {
         }));
     }
 
-    pub(super) fn into_answered(self, response: HttpResponse) -> Answered {
+    pub(super) fn into_answered<R>(self, response: R) -> Answered<R> {
         Answered {
             response,
             question: self.question.get(),

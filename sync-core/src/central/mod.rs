@@ -6,6 +6,7 @@ mod attempts;
 mod authenticator;
 mod body;
 mod concerns;
+mod files;
 mod held_back;
 mod joins;
 mod keyed;
@@ -13,6 +14,7 @@ mod legacy_api;
 mod legacy_authenticator;
 mod local;
 mod local_authenticator;
+mod multipart;
 mod pull;
 mod push;
 
@@ -37,6 +39,7 @@ pub use local_authenticator::LocalAuthenticator;
 
 use crate::clock::Clock;
 use crate::error::Result;
+use crate::files::FileStore;
 use crate::integrate;
 use crate::ownership::Role;
 use crate::protocol::v6::{
@@ -60,6 +63,8 @@ pub struct CentralConfig {
     pub batch_records_max: u32,
     /// The most bytes of record data in one batch, unless one record alone has more.
     pub batch_bytes_max: usize,
+    /// The most bytes of an upload with all its parts (`protocol-v6` §1).
+    pub upload_bytes_max: u64,
     /// The address under which sites reach this server; taken from each request's `Host` if `None`.
     pub public_url: Option<String>,
 }
@@ -70,6 +75,7 @@ impl Default for CentralConfig {
             json_bytes_max: 10 * 1024 * 1024,
             batch_records_max: 10_000,
             batch_bytes_max: 8 * 1024 * 1024,
+            upload_bytes_max: 50 * 1024 * 1024,
             public_url: None,
         }
     }
@@ -95,6 +101,9 @@ pub struct Central {
     activity: activity::Activity,
     /// Whether what an older version had set aside was tried again.
     is_up_to_date: AtomicBool,
+    files: Option<FileStore>,
+    /// Held while a file is compared with the one that is there, and named.
+    keeping: Mutex<()>,
 }
 
 impl std::fmt::Debug for Central {
@@ -118,6 +127,8 @@ impl Central {
             queue: integrate::Queue::default(),
             activity: activity::Activity::default(),
             is_up_to_date: AtomicBool::new(false),
+            files: None,
+            keeping: Mutex::new(()),
         }
     }
 
@@ -161,9 +172,7 @@ impl Central {
         }
         let route = route.trim_start_matches('/');
         if route.starts_with("central/") && !self.is_central() {
-            let mut response = HttpResponse::text(405, "Method only allowed on central server.");
-            response.headers.push(("connection".to_owned(), "close".to_owned()));
-            return response;
+            return not_central();
         }
         match (request.method, route) {
             (Method::Post, path::PULL) => {
@@ -197,6 +206,10 @@ impl Central {
                 })
             }
             (Method::Post, path::NAME_STORE_JOIN) => self.name_store_join(request, noted),
+            (Method::Put, path::UPLOAD_FILE) => {
+                self.take_file(request.header("content-type"), &mut request.body.as_slice(), noted)
+            }
+            (Method::Post, path::DOWNLOAD_FILE) => files::whole(self.give_file(request, noted)),
             _ => HttpResponse { status: 404, headers: Vec::new(), body: Vec::new() },
         }
     }
@@ -323,6 +336,13 @@ impl Central {
     fn is_integrating(&self, site: SiteId) -> Result<bool> {
         self.storage.read()?.integration_waits(site)
     }
+}
+
+/// For what only a central server answers.
+fn not_central() -> HttpResponse {
+    let mut response = HttpResponse::text(405, "Method only allowed on central server.");
+    response.headers.push(("connection".to_owned(), "close".to_owned()));
+    response
 }
 
 /// An error on its way into the envelope.

@@ -9,9 +9,10 @@ use std::collections::HashMap;
 use crate::apply::{self, Origin};
 use crate::clock::Clock;
 use crate::error::Result;
+use crate::ownership::Role;
 use crate::record::references::{MERGED, with_kept};
-use crate::record::{RecordData, RecordId, SiteId, TableName};
-use crate::site::identity::{cursor, flag};
+use crate::record::{RecordData, RecordId, SiteId, TableName, record_type};
+use crate::site::identity::{cursor, flag, role};
 use crate::storage::{Incoming, ReadTxn, Storage, WriteTxn, key};
 
 /// Records that are looked at in one turn.
@@ -101,12 +102,19 @@ pub(super) fn note(
     Ok(())
 }
 
-/// Whether a record has an edit that one of the servers may not have.
+/// Whether a record has an edit that one of the servers may not have. A server to which records of its table do not go says
+/// nothing of it: the cursor of its push stays where it was, however many of them are edited.
 fn is_edited_here(txn: &dyn ReadTxn, table: &TableName, id: &RecordId) -> Result<bool> {
-    for (unconfirmed, confirmed, pushed) in [
-        (key::PUSH_UNCONFIRMED, key::PUSH_CONFIRMED_V6, key::PUSH_CURSOR_V6),
-        (key::PUSH_UNCONFIRMED_LEGACY, key::PUSH_CONFIRMED_LEGACY, key::PUSH_CURSOR_LEGACY),
+    let typed = record_type(table.as_str()).is_some();
+    let to_central = typed && role(txn)? != Some(Role::Central);
+    let to_legacy = !typed || matches!(table.as_str(), "name" | "name_store_join");
+    for (concerned, unconfirmed, confirmed, pushed) in [
+        (to_central, key::PUSH_UNCONFIRMED, key::PUSH_CONFIRMED_V6, key::PUSH_CURSOR_V6),
+        (to_legacy, key::PUSH_UNCONFIRMED_LEGACY, key::PUSH_CONFIRMED_LEGACY, key::PUSH_CURSOR_LEGACY),
     ] {
+        if !concerned {
+            continue;
+        }
         let from = cursor(txn, if flag(txn, unconfirmed)? { confirmed } else { pushed })?;
         if txn.has_local_change(table, id, from)? {
             return Ok(true);
@@ -175,14 +183,15 @@ fn rewrite_some(
     txn.commit()
 }
 
-/// Of two joins of a store with the same name, one is enough; and no store is joined to its own name.
+/// Of two joins of a store with the same name, one is enough, and one that is in use if there is such a one: otherwise the
+/// store would see the patient no more. And no store is joined to its own name.
 fn tidy_joins(storage: &dyn Storage, clock: &dyn Clock, origin: Option<SiteId>, pending: &str) -> Result<()> {
     let names: Vec<&str> = pending.lines().filter_map(|line| line.strip_prefix("name ")).collect();
     if names.is_empty() {
         return Ok(());
     }
     let table = TableName::from("name_store_join");
-    let mut joins: HashMap<(String, String), RecordId> = HashMap::new();
+    let mut joins: HashMap<(String, String), (RecordId, bool)> = HashMap::new();
     let mut surplus = Vec::new();
     let mut after: Option<RecordId> = None;
     let txn = storage.read()?;
@@ -198,10 +207,19 @@ fn tidy_joins(storage: &dyn Storage, clock: &dyn Clock, origin: Option<SiteId>, 
             let own = txn.record(&"store".into(), &RecordId::new(store.clone()))?;
             let own = own.as_ref().and_then(RecordData::fields);
             let is_own = own.is_some_and(|fields| fields.text("name_ID").is_some_and(|own| *own == name));
-            if is_own || joins.contains_key(&(store.clone(), name.clone())) {
+            if is_own {
                 surplus.push(id.clone());
-            } else {
-                joins.insert((store, name), id.clone());
+                continue;
+            }
+            let in_use = fields.get("inactive").is_none_or(|value| !matches!(value.get(), "true" | "1"));
+            match joins.get_mut(&(store.clone(), name.clone())) {
+                None => {
+                    joins.insert((store, name), (id.clone(), in_use));
+                }
+                Some(chosen) if in_use && !chosen.1 => {
+                    surplus.push(std::mem::replace(chosen, (id.clone(), in_use)).0);
+                }
+                Some(_) => surplus.push(id.clone()),
             }
         }
         match page.last() {

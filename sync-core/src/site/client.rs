@@ -305,7 +305,7 @@ fn legacy_request(identity: &Identity, path: &str, body: &impl Serialize) -> Res
 
 /// A path on a server. An absolute path drops the address's own; a relative one replaces its last segment
 /// (`protocol-v6` §1).
-fn join(base: &Url, path: &str) -> String {
+pub(super) fn join(base: &Url, path: &str) -> String {
     base.join(path).map_or_else(|_| base.to_string(), String::from)
 }
 
@@ -326,7 +326,7 @@ fn gzip(json: &[u8]) -> Result<Vec<u8>> {
     encoder.finish().map_err(io)
 }
 
-fn transport_error(error: TransportError, server: Server, url: &str) -> Error {
+pub(super) fn transport_error(error: TransportError, server: Server, url: &str) -> Error {
     let url = url.to_owned();
     match error {
         TransportError::Unreachable(source) => Error::Unreachable { server, url, source },
@@ -359,7 +359,7 @@ fn looks_like(response: &HttpResponse) -> Cow<'static, str> {
 }
 
 /// Statuses that mean the same from either server.
-fn common_status(response: &HttpResponse, server: Server, url: &str) -> Result<()> {
+pub(super) fn common_status(response: &HttpResponse, server: Server, url: &str) -> Result<()> {
     let url = url.to_owned();
     match response.status {
         200..=299 => Ok(()),
@@ -419,7 +419,11 @@ fn legacy_code(code: &str, site: &str) -> Option<Error> {
     })
 }
 
-fn central_answer(response: &HttpResponse, url: &str, site: &str) -> Result<Box<serde_json::value::RawValue>> {
+pub(super) fn central_answer(
+    response: &HttpResponse,
+    url: &str,
+    site: &str,
+) -> Result<Box<serde_json::value::RawValue>> {
     if response.status == 405 {
         return Err(Error::NotCentral { url: url.to_owned() });
     }
@@ -441,7 +445,7 @@ fn central_answer(response: &HttpResponse, url: &str, site: &str) -> Result<Box<
     }
 }
 
-fn wire_error(error: WireError, url: &str, site: &str) -> Error {
+pub(super) fn wire_error(error: WireError, url: &str, site: &str) -> Error {
     let server = Server::Central;
     match error {
         WireError::NotACentralServer => Error::NotCentral { url: url.to_owned() },

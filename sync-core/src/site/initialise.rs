@@ -58,8 +58,14 @@ impl Cycle<'_, '_> {
             Ok(_) => return self.prepared("done"),
             Err(error) => error,
         };
-        let may_be_at_work =
-            matches!(error, Error::TimedOut { .. } | Error::CutOff { .. } | Error::IntegrationInProgress { .. });
+        // A proxy that has waited enough answers for the server, which works on.
+        let may_be_at_work = matches!(
+            error,
+            Error::TimedOut { .. }
+                | Error::CutOff { .. }
+                | Error::IntegrationInProgress { .. }
+                | Error::ServerTrouble { .. }
+        );
         if !may_be_at_work {
             return Err(error);
         }

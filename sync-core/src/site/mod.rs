@@ -4,6 +4,7 @@ mod client;
 mod config;
 mod cycle;
 mod discover;
+mod files;
 pub(crate) mod identity;
 mod initialise;
 mod marks;
@@ -23,6 +24,7 @@ use std::sync::Arc;
 
 pub use config::SyncConfig;
 pub use cycle::SyncOptions;
+pub use files::{FilesOptions, FilesReport};
 pub use identity::{Discovered, Settings};
 pub use observer::{Silent, Step, SyncEvent, SyncObserver};
 pub use preview::{Coming, PullPreview};

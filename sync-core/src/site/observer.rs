@@ -26,6 +26,8 @@ pub enum Step {
     PullV6,
     /// Integrates what had to wait for another record.
     Integrate,
+    /// Sends and fetches files; no part of a cycle.
+    Files,
 }
 
 impl Step {
@@ -39,6 +41,7 @@ impl Step {
             Self::PullRemote => "Pull remote",
             Self::PullV6 => "Pull V6",
             Self::Integrate => "Integrate",
+            Self::Files => "Files",
         }
     }
 }

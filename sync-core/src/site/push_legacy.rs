@@ -23,13 +23,20 @@ struct Outgoing {
 
 impl Cycle<'_, '_> {
     pub(super) fn push_legacy(&mut self) -> Result<()> {
-        let (bound, mut left) = {
+        let (bound, mut left, behind) = {
             let txn = self.site.storage.read()?;
             let bound = txn.last_cursor()?.next();
-            (bound, count_pushed(txn.as_ref(), bound, self.identity.central_is_legacy())?)
+            let behind = bound.0.saturating_sub(cursor(txn.as_ref(), key::PUSH_CURSOR_LEGACY)?.0);
+            (bound, count_pushed(txn.as_ref(), bound, self.identity.central_is_legacy())?, behind)
         };
         // A server that has nothing to integrate is not asked to.
         if left == 0 && !flag(self.site.storage.read()?.as_ref(), key::PUSH_UNCONFIRMED_LEGACY)? {
+            if behind > ROWS as u64 {
+                // Nothing up to here goes there; the next cycles need not look at it again.
+                let txn = self.site.storage.write()?;
+                txn.set_state(key::PUSH_CURSOR_LEGACY, &bound.to_string())?;
+                txn.commit()?;
+            }
             return Ok(());
         }
         self.begin_sending_to_legacy()?;

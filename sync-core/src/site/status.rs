@@ -44,6 +44,8 @@ pub struct Status {
     pub quarantined_by_cause: std::collections::BTreeMap<&'static str, u64>,
     /// On a central server, what its keeper should put right.
     pub concerns: Vec<Concern>,
+    /// Files by state, as far as they were taken note of.
+    pub files: std::collections::BTreeMap<&'static str, u64>,
     /// Records held, by table.
     pub records: std::collections::BTreeMap<String, u64>,
 }
@@ -101,6 +103,7 @@ pub fn status(storage: &dyn Storage) -> Result<Status> {
         quarantined: by_cause.values().sum(),
         quarantined_by_cause: by_cause,
         concerns: concerns(txn.as_ref())?,
+        files: txn.file_counts()?.into_iter().map(|(state, count)| (state.as_str(), count)).collect(),
         records: txn.record_counts()?.into_iter().map(|(table, count)| (table.to_string(), count)).collect(),
     })
 }

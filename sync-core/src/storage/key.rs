@@ -79,3 +79,7 @@ pub const RESEND: &str = "resend";
 pub const REREADING: &str = "rereading";
 /// On central, followed by a site's number: what is held back from it because its release cannot read it.
 pub const HELD_BACK_OF_SITE: &str = "held_back_of_site_";
+/// Up to which cursor references to files were taken note of.
+pub const FILES_CURSOR: &str = "files_cursor";
+/// When the folder of files was last swept.
+pub const FILES_SWEPT_AT: &str = "files_swept_at";

@@ -8,6 +8,7 @@
 //! simulators and hosts without a disk. Another one implements the three traits and runs the clauses of
 //! `sync_core::testing::storage_contract` (feature `testing`), each of which is one promise made here.
 
+mod file;
 pub mod key;
 mod lost;
 mod memory;
@@ -17,6 +18,7 @@ mod sqlite;
 
 use serde::{Deserialize, Serialize};
 
+pub use file::{FileDirection, FileEntry, FileState};
 pub use lost::Lost;
 pub use memory::{MemoryBackup, MemoryStorage};
 pub use sites::{SiteActivity, SiteEntry};
@@ -372,6 +374,17 @@ pub trait ReadTxn {
     fn integration_waits(&self, site: SiteId) -> Result<bool>;
     /// The visits of sites, by number.
     fn activity(&self) -> Result<Vec<SiteActivity>>;
+
+    /// What is known of a file.
+    fn file(&self, id: &RecordId) -> Result<Option<FileEntry>>;
+    /// Up to `limit` files, by id, after `after`.
+    fn files(&self, after: Option<&RecordId>, limit: usize) -> Result<Vec<FileEntry>>;
+    /// The files of a record, by id.
+    fn files_of(&self, table: &TableName, record: &RecordId) -> Result<Vec<FileEntry>>;
+    /// The number of files in each state that any is in.
+    fn file_counts(&self) -> Result<Vec<(FileState, u64)>>;
+    /// Up to `limit` files that are to be tried at this moment or before, the longest due first, then by id.
+    fn files_due(&self, at: Timestamp, limit: usize) -> Result<Vec<FileEntry>>;
 }
 
 /// The number of staged records of a table.
@@ -477,6 +490,11 @@ pub trait WriteTxn: ReadTxn {
     fn finish_integration(&self, site: SiteId) -> Result<()>;
     /// Notes a site's visits, as [`SiteActivity::update`] adds them.
     fn note_activity(&self, activity: &SiteActivity) -> Result<()>;
+
+    /// Notes what is known of a file, in place of what was.
+    fn put_file(&self, file: &FileEntry) -> Result<()>;
+    /// Forgets what is known of a file; says whether there was anything.
+    fn remove_file(&self, id: &RecordId) -> Result<bool>;
 
     /// Makes everything of this transaction take effect, durably.
     ///

@@ -110,7 +110,7 @@ pub struct Written {
     pub store_id: Option<StoreId>,
     /// The cycle that brought it, if it came with one that the log still has.
     pub brought_by_cycle: Option<Timestamp>,
-    /// On a site, its ways out.
+    /// Its ways out, if it was written here: to central from a site, to the legacy server.
     pub sent: Vec<Sent>,
     /// On central, who receives it.
     pub receivers: Option<Receivers>,
@@ -246,7 +246,7 @@ fn verdict(role: Option<Role>, set_aside: &[SetAside], is_staged: bool, changes:
     let Some(newest) = changes.first() else {
         return if set_aside.is_empty() { Verdict::NotKnown } else { Verdict::SetAside };
     };
-    if role == Some(Role::Central) {
+    if role == Some(Role::Central) && newest.sent.is_empty() {
         return Verdict::AtCentral;
     }
     let is = |state| newest.sent.iter().any(|sent| sent.state == state);
@@ -268,7 +268,7 @@ fn written(txn: &dyn ReadTxn, role: Option<Role>, log: &[LogEntry], row: Change)
         (true, Some(_)) => "legacy".to_owned(),
         (true, None) => "central".to_owned(),
     };
-    let sent = if is_central || change.is_sync_update { Vec::new() } else { ways_out(txn, log, &row)? };
+    let sent = if change.is_sync_update { Vec::new() } else { ways_out(txn, log, &row, is_central)? };
     let receivers = if is_central { receivers(txn, &row)? } else { None };
     let brought_by_cycle = if change.is_sync_update { cycle_at(log, change.changed_at) } else { None };
     let Change { cursor, change } = row;
@@ -302,15 +302,17 @@ fn cycle_that_sent(log: &[LogEntry], since: Timestamp, step: &str) -> Option<Tim
     log.iter().rev().find(pushed).map(|entry| entry.started_at)
 }
 
-fn ways_out(txn: &dyn ReadTxn, log: &[LogEntry], row: &Change) -> Result<Vec<Sent>> {
+fn ways_out(txn: &dyn ReadTxn, log: &[LogEntry], row: &Change, is_central: bool) -> Result<Vec<Sent>> {
     let one_server = central_is_legacy(txn)?;
     let mut ways = Vec::new();
     type Concerns<'a> = &'a dyn Fn(&Change) -> bool;
-    let legacy = |row: &Change| is_pushed_to_legacy(row, one_server);
+    let has_legacy = txn.state(key::LEGACY_URL)?.is_some();
+    let central = |row: &Change| !is_central && is_pushed(row);
+    let legacy = |row: &Change| has_legacy && is_pushed_to_legacy(row, one_server);
     let central_keys = [key::PUSH_CURSOR_V6, key::PUSH_UNCONFIRMED, key::PUSH_CONFIRMED_V6];
     let legacy_keys = [key::PUSH_CURSOR_LEGACY, key::PUSH_UNCONFIRMED_LEGACY, key::PUSH_CONFIRMED_LEGACY];
     for (to, concerns, [pushed, unconfirmed, confirmed], step) in [
-        ("central", &is_pushed as Concerns<'_>, central_keys, "push_v6"),
+        ("central", &central as Concerns<'_>, central_keys, "push_v6"),
         ("legacy", &legacy as Concerns<'_>, legacy_keys, "push"),
     ] {
         if !concerns(row) {

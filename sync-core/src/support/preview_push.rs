@@ -142,6 +142,9 @@ pub fn preview_push(storage: &dyn Storage) -> Result<PushPreview> {
 
 /// Why nothing would be sent now.
 fn held_up(txn: &dyn ReadTxn) -> Result<Option<&'static str>> {
+    if txn.state(key::LEGACY_URL)?.is_none() {
+        return Ok(Some("this is a central server without a legacy server, which sends nothing by itself"));
+    }
     if txn.state(key::INITIALISED_AT)?.is_none() {
         return Ok(Some("the first sync is not complete: nothing is sent before this site knows its stores"));
     }

@@ -52,6 +52,8 @@ struct Chosen<'l> {
     to_central: Cursor,
     to_legacy: Cursor,
     one_server: bool,
+    /// A central server sends to the legacy server only.
+    is_remote: bool,
     stores: Vec<StoreId>,
 }
 
@@ -67,14 +69,15 @@ impl<'l> Chosen<'l> {
     fn new(txn: &dyn ReadTxn, lost: &'l Lost) -> Result<Self> {
         match role(txn)? {
             None => return Err(Error::NotSetUp),
-            Some(Role::Central) => {
-                return Err(Error::WrongRole { needed: "remote site", found: "central server" });
+            Some(Role::Central) if txn.state(key::LEGACY_URL)?.is_none() => {
+                let found = "central server without a legacy server";
+                return Err(Error::WrongRole { needed: "remote site", found });
             }
-            Some(Role::Remote) if txn.state(key::INITIALISED_AT)?.is_none() => {
+            Some(_) if txn.state(key::INITIALISED_AT)?.is_none() => {
                 let detail = "the first sync is not complete: nothing was sent yet that could be sent again".to_owned();
                 return Err(Error::BadInput { detail });
             }
-            Some(Role::Remote) => {}
+            Some(_) => {}
         }
         if let Some(table) = lost.table.as_ref().map(TableName::as_str)
             && record_type(table).is_none_or(|kind| !kind.pushed)
@@ -91,6 +94,7 @@ impl<'l> Chosen<'l> {
             to_central: cursor(txn, key::PUSH_CURSOR_V6)?,
             to_legacy: cursor(txn, key::PUSH_CURSOR_LEGACY)?,
             one_server: central_is_legacy(txn)?,
+            is_remote: role(txn)? == Some(Role::Remote),
             stores: site_id(txn)?.map_or(Ok(Vec::new()), |site| txn.stores_of_site(site))?,
         })
     }
@@ -104,7 +108,7 @@ impl<'l> Chosen<'l> {
         let is_meant = lost.table.as_ref().is_none_or(|table| *table == change.table)
             && lost.id.as_ref().is_none_or(|id| *id == change.id)
             && lost.since.is_none_or(|since| change.changed_at >= since);
-        let (central, legacy) = (is_pushed(row), is_pushed_to_legacy(row, self.one_server));
+        let (central, legacy) = (self.is_remote && is_pushed(row), is_pushed_to_legacy(row, self.one_server));
         if !is_meant || !(central || legacy) || (change.action == ChangeAction::Upsert) != data.is_some() {
             return Ok(Verdict::NotMeant);
         }

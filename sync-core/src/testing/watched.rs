@@ -8,8 +8,8 @@ use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::record::{Cursor, NameId, RecordData, RecordId, SiteId, StoreId, TableName};
 use crate::storage::{
-    Buffered, CycleLock, Incoming, LogEntry, Quarantine, QuarantineCause, ReadTxn, Selection, SiteActivity, SiteEntry,
-    Source, StagedCounts, StagedKind, Storage, WriteTxn,
+    Buffered, CycleLock, FileEntry, FileState, Incoming, LogEntry, Quarantine, QuarantineCause, ReadTxn, Selection,
+    SiteActivity, SiteEntry, Source, StagedCounts, StagedKind, Storage, WriteTxn,
 };
 
 /// Something that is asked of a storage.
@@ -228,6 +228,31 @@ impl<T: ReadTxn + ?Sized> ReadTxn for WatchedTxn<'_, T> {
         self.call("activity")?;
         self.inner.activity()
     }
+
+    fn file(&self, id: &RecordId) -> Result<Option<FileEntry>> {
+        self.call("file")?;
+        self.inner.file(id)
+    }
+
+    fn files(&self, after: Option<&RecordId>, limit: usize) -> Result<Vec<FileEntry>> {
+        self.call("files")?;
+        self.inner.files(after, limit)
+    }
+
+    fn files_of(&self, table: &TableName, record: &RecordId) -> Result<Vec<FileEntry>> {
+        self.call("files_of")?;
+        self.inner.files_of(table, record)
+    }
+
+    fn file_counts(&self) -> Result<Vec<(FileState, u64)>> {
+        self.call("file_counts")?;
+        self.inner.file_counts()
+    }
+
+    fn files_due(&self, at: Timestamp, limit: usize) -> Result<Vec<FileEntry>> {
+        self.call("files_due")?;
+        self.inner.files_due(at, limit)
+    }
 }
 
 impl WriteTxn for WatchedTxn<'_, dyn WriteTxn + '_> {
@@ -324,6 +349,16 @@ impl WriteTxn for WatchedTxn<'_, dyn WriteTxn + '_> {
     fn note_activity(&self, activity: &SiteActivity) -> Result<()> {
         self.call("note_activity")?;
         self.inner.note_activity(activity)
+    }
+
+    fn put_file(&self, file: &FileEntry) -> Result<()> {
+        self.call("put_file")?;
+        self.inner.put_file(file)
+    }
+
+    fn remove_file(&self, id: &RecordId) -> Result<bool> {
+        self.call("remove_file")?;
+        self.inner.remove_file(id)
     }
 
     fn commit(self: Box<Self>) -> Result<()> {

@@ -4,9 +4,9 @@ use std::io::Read as _;
 use std::time::Duration;
 
 use ureq::tls::{RootCerts, TlsConfig};
-use ureq::{Agent, Timeout};
+use ureq::{Agent, SendBody, Timeout};
 
-use super::{HttpRequest, HttpResponse, Method, Transport, TransportError};
+use super::{HttpRequest, HttpResponse, Method, StreamedBody, StreamedResponse, Transport, TransportError};
 
 /// How long each part of an exchange may take. No limit is put on the whole: a slow line may take its time as long as
 /// something moves (weak points B10, B11).
@@ -34,6 +34,7 @@ impl Default for Timeouts {
 #[derive(Debug)]
 pub struct HttpTransport {
     agent: Agent,
+    send_time: Duration,
     response_bytes_max: u64,
 }
 
@@ -54,7 +55,7 @@ impl HttpTransport {
             .timeout_recv_body(Some(timeouts.receive))
             .build()
             .new_agent();
-        Self { agent, response_bytes_max: 256 * 1024 * 1024 }
+        Self { agent, send_time: timeouts.send, response_bytes_max: 256 * 1024 * 1024 }
     }
 }
 
@@ -66,23 +67,17 @@ impl Default for HttpTransport {
 
 impl Transport for HttpTransport {
     fn send(&self, request: &HttpRequest) -> Result<HttpResponse, TransportError> {
-        let mut builder = ureq::http::Request::builder().method(request.method.as_str()).uri(&request.url);
-        for (name, value) in &request.headers {
-            builder = builder.header(name, value);
-        }
+        let builder = builder(request);
         let body = match request.method {
             Method::Get => Vec::new(),
             Method::Post | Method::Put => request.body.clone(),
         };
-        let not_http = |error: ureq::http::Error| TransportError::NotHttp(error.into());
         let sent = match request.method {
             Method::Get => self.agent.run(builder.body(()).map_err(not_http)?),
             Method::Post | Method::Put => self.agent.run(builder.body(body).map_err(not_http)?),
         };
         let response = sent.map_err(before_response)?;
-        let status = response.status().as_u16();
-        let text = |value: &ureq::http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-        let headers = response.headers().iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
+        let (status, headers) = head(&response);
         let mut received = Vec::new();
         let mut reader = response.into_body().into_reader().take(self.response_bytes_max + 1);
         reader.read_to_end(&mut received).map_err(in_body)?;
@@ -91,6 +86,49 @@ impl Transport for HttpTransport {
         }
         Ok(HttpResponse { status, headers, body: received })
     }
+
+    fn stream(
+        &self,
+        request: &HttpRequest,
+        body: Option<StreamedBody<'_>>,
+    ) -> Result<StreamedResponse, TransportError> {
+        let builder = builder(request);
+        let sent = match body {
+            None => self.agent.run(builder.body(request.body.as_slice()).map_err(not_http)?),
+            Some(StreamedBody { length, reader }) => {
+                let builder = builder.header("content-length", length);
+                let request = builder.body(SendBody::from_reader(reader)).map_err(not_http)?;
+                // A file takes its time over a weak line.
+                let time = self.send_time + Duration::from_secs(length / SLOWEST_LINE);
+                let config = self.agent.configure_request(request);
+                self.agent.run(config.timeout_send_body(Some(time)).build())
+            }
+        };
+        let response = sent.map_err(before_response)?;
+        let (status, headers) = head(&response);
+        Ok(StreamedResponse { status, headers, body: Box::new(response.into_body().into_reader()) })
+    }
+}
+
+/// The slowest line that a file may be sent over, in bytes a second.
+const SLOWEST_LINE: u64 = 1000;
+
+fn builder(request: &HttpRequest) -> ureq::http::request::Builder {
+    let mut builder = ureq::http::Request::builder().method(request.method.as_str()).uri(&request.url);
+    for (name, value) in &request.headers {
+        builder = builder.header(name, value);
+    }
+    builder
+}
+
+fn not_http(error: ureq::http::Error) -> TransportError {
+    TransportError::NotHttp(error.into())
+}
+
+fn head(response: &ureq::http::Response<ureq::Body>) -> (u16, Vec<(String, String)>) {
+    let text = |value: &ureq::http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    let headers = response.headers().iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
+    (response.status().as_u16(), headers)
 }
 
 /// What failed before the head of the response was there.

@@ -6,6 +6,7 @@ mod in_process;
 mod recorded;
 
 use std::fmt;
+use std::io::{Cursor, Read};
 
 #[cfg(feature = "http")]
 pub use http::{HttpTransport, Timeouts};
@@ -94,6 +95,38 @@ fn find<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
     headers.iter().find(|(header, _)| header.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
 }
 
+/// A request's body that is read while it is sent.
+pub struct StreamedBody<'b> {
+    /// How many bytes it has.
+    pub length: u64,
+    /// Gives so many bytes, or fails.
+    pub reader: &'b mut dyn Read,
+}
+
+/// A response whose body is read while it arrives.
+pub struct StreamedResponse {
+    /// The status.
+    pub status: u16,
+    /// Headers; names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// The body. A body that is cut off is an error, not an end.
+    pub body: Box<dyn Read + Send>,
+}
+
+impl StreamedResponse {
+    /// A header's value, by its name in lower case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        find(&self.headers, name)
+    }
+}
+
+impl From<HttpResponse> for StreamedResponse {
+    fn from(response: HttpResponse) -> Self {
+        let HttpResponse { status, headers, body } = response;
+        Self { status, headers, body: Box::new(Cursor::new(body)) }
+    }
+}
+
 /// Why no whole response came.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -123,6 +156,24 @@ pub trait Transport: Send + Sync {
     /// No whole response came; a response with any status is not an error.
     fn send(&self, request: &HttpRequest) -> Result<HttpResponse, TransportError>;
 
+    /// Sends a request whose body, where one is given here, is read as it goes out, and gives the response once its head is
+    /// there. For files: what is in memory does not follow their length. A transport that does not do this holds them
+    /// whole.
+    ///
+    /// # Errors
+    /// No head of a response came, or the body could not be read.
+    fn stream(
+        &self,
+        request: &HttpRequest,
+        body: Option<StreamedBody<'_>>,
+    ) -> Result<StreamedResponse, TransportError> {
+        let mut whole = request.clone();
+        if let Some(StreamedBody { reader, .. }) = body {
+            reader.read_to_end(&mut whole.body).map_err(|error| TransportError::Broken(error.into()))?;
+        }
+        self.send(&whole).map(Into::into)
+    }
+
     /// Whether a request may be under way in one thread while its caller works in another. Where it may not, as in a
     /// simulator, the request comes first and the work after it.
     fn is_concurrent(&self) -> bool {
@@ -133,6 +184,14 @@ pub trait Transport: Send + Sync {
 impl<T: Transport + ?Sized> Transport for std::sync::Arc<T> {
     fn send(&self, request: &HttpRequest) -> Result<HttpResponse, TransportError> {
         (**self).send(request)
+    }
+
+    fn stream(
+        &self,
+        request: &HttpRequest,
+        body: Option<StreamedBody<'_>>,
+    ) -> Result<StreamedResponse, TransportError> {
+        (**self).stream(request, body)
     }
 
     fn is_concurrent(&self) -> bool {

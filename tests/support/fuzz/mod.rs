@@ -16,6 +16,7 @@ mod requests;
 mod seeds;
 mod small_world;
 mod state;
+mod uploads;
 
 pub use mutator::Mutator;
 
@@ -41,6 +42,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "gzip", run: gzip::run, seeds: seeds::gzip, inputs: 2000 },
     Target { name: "database", run: database::run, seeds: seeds::database, inputs: 200 },
     Target { name: "state", run: state::run, seeds: seeds::state, inputs: 1000 },
+    Target { name: "uploads", run: uploads::run, seeds: uploads::seeds, inputs: 500 },
 ];
 
 /// The target of this name.

@@ -6,6 +6,7 @@ mod batch;
 mod credentials;
 mod dialect;
 mod envelope;
+mod file;
 mod request;
 mod version;
 
@@ -13,6 +14,7 @@ pub use batch::{Action, Batch, BatchElement, ReadBatch, Unreadable, WireRecord};
 pub use credentials::Credentials;
 pub use dialect::{Dialect, Release, release};
 pub use envelope::{Answer, NotAnAnswer, WireError, decode_answer, encode_data, encode_error};
+pub use file::{DownloadRequest, UploadPart};
 pub use request::{
     NameStoreJoinRequest, PatientPullRequest, PullRequest, PushRequest, PushResult, SiteStatus, SiteStatusRequest, path,
 };

@@ -18,6 +18,10 @@ pub mod path {
     pub const SITE_STATUS: &str = "central/sync/site_status";
     /// Makes a patient visible in a store.
     pub const NAME_STORE_JOIN: &str = "central/name-store-join";
+    /// A file to central.
+    pub const UPLOAD_FILE: &str = "central/sync/upload_file";
+    /// A file from central.
+    pub const DOWNLOAD_FILE: &str = "central/sync/download_file";
 }
 
 /// Asks for the records of this site from a cursor on.

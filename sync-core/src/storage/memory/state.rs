@@ -7,7 +7,9 @@ use crate::changelog::{Audience, Change, NewChange};
 use crate::clock::Timestamp;
 use crate::protocol::v6::Action;
 use crate::record::{Cursor, Fields, NameId, RecordData, RecordId, SiteId, StoreId, TableName};
-use crate::storage::{Buffered, LogEntry, Lost, Selection, SiteActivity, SiteEntry, Source, StagedKind, key};
+use crate::storage::{
+    Buffered, FileEntry, LogEntry, Lost, Selection, SiteActivity, SiteEntry, Source, StagedKind, key,
+};
 
 /// How many cycles the sync log keeps: a week of one every ten minutes.
 const LOG_KEPT: usize = 1000;
@@ -38,6 +40,7 @@ pub(super) struct State {
     pub pushed: Arc<BTreeMap<(SiteId, TableName, RecordId), Cursor>>,
     pub integrations: Arc<BTreeMap<SiteId, Timestamp>>,
     pub activity: Arc<BTreeMap<SiteId, SiteActivity>>,
+    pub files: Arc<BTreeMap<RecordId, FileEntry>>,
 }
 
 impl State {

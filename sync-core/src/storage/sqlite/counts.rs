@@ -176,7 +176,10 @@ mod tests {
         }
     }
 
-    fn kept(storage: &SqliteStorage) -> (Vec<(String, i64)>, Vec<(String, i64, i64)>) {
+    /// The number of rows of each audience, and what each store sees.
+    type Kept = (Vec<(String, i64)>, Vec<(String, i64, i64)>);
+
+    fn kept(storage: &SqliteStorage) -> Kept {
         let connection = &storage.writer.lock().connection;
         let sql = "SELECT audience, sum(rows) FROM sync_count WHERE rows > 0 GROUP BY audience ORDER BY audience";
         let mut counts = connection.prepare(sql).unwrap();

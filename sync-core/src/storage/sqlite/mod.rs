@@ -7,6 +7,7 @@ mod changelog;
 #[cfg(test)]
 mod cost_tests;
 mod counts;
+mod files;
 mod records;
 mod schema;
 mod seen;
@@ -122,7 +123,7 @@ impl SqliteStorage {
         configure(&connection)?;
         connection.pragma_update(None, "query_only", true).map_err(database_error)?;
         // There may be many of them, and each fills its own.
-        connection.pragma_update(None, "cache_size", -4000).map_err(database_error)?;
+        connection.pragma_update(None, "cache_size", -2000).map_err(database_error)?;
         Ok(connection)
     }
 

@@ -8,8 +8,8 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::record::{Cursor, NameId, RecordData, RecordId, SiteId, StoreId, TableName};
 use crate::storage::{
-    Buffered, Incoming, LogEntry, Quarantine, QuarantineCause, ReadTxn, Selection, SiteActivity, SiteEntry, Source,
-    StagedCounts, StagedKind, WriteTxn,
+    Buffered, FileEntry, FileState, Incoming, LogEntry, Quarantine, QuarantineCause, ReadTxn, Selection, SiteActivity,
+    SiteEntry, Source, StagedCounts, StagedKind, WriteTxn,
 };
 
 /// How many cycles the sync log keeps: a week of one every ten minutes.
@@ -166,6 +166,26 @@ impl<C: Holds> ReadTxn for SqliteTxn<C> {
     fn activity(&self) -> Result<Vec<SiteActivity>> {
         self.list_activity()
     }
+
+    fn file(&self, id: &RecordId) -> Result<Option<FileEntry>> {
+        self.get_file(id)
+    }
+
+    fn files(&self, after: Option<&RecordId>, limit: usize) -> Result<Vec<FileEntry>> {
+        self.list_files(after, limit)
+    }
+
+    fn files_of(&self, table: &TableName, record: &RecordId) -> Result<Vec<FileEntry>> {
+        self.list_files_of(table, record)
+    }
+
+    fn file_counts(&self) -> Result<Vec<(FileState, u64)>> {
+        self.count_files()
+    }
+
+    fn files_due(&self, at: Timestamp, limit: usize) -> Result<Vec<FileEntry>> {
+        self.list_files_due(at, limit)
+    }
 }
 
 impl WriteTxn for SqliteTxn<Turn<'_>> {
@@ -270,6 +290,14 @@ impl WriteTxn for SqliteTxn<Turn<'_>> {
 
     fn note_activity(&self, activity: &SiteActivity) -> Result<()> {
         self.update_activity(activity)
+    }
+
+    fn put_file(&self, file: &FileEntry) -> Result<()> {
+        self.write_file(file)
+    }
+
+    fn remove_file(&self, id: &RecordId) -> Result<bool> {
+        self.delete_file(id)
     }
 
     fn commit(self: Box<Self>) -> Result<()> {

@@ -198,6 +198,11 @@ impl LegacyServer {
         serde_json::from_str(row.record.data.as_ref()?.as_str()).ok()
     }
 
+    /// All rows as they are now, in the order in which the server first had them.
+    pub fn rows(&self) -> Vec<LegacyRecord> {
+        self.state().records.rows.iter().map(|row| row.record.clone()).collect()
+    }
+
     /// The rows that belong to a site, in the order in which the server first had them.
     pub fn rows_of_site(&self, site: SiteId) -> Vec<LegacyRecord> {
         let state = self.state();

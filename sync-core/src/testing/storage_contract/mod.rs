@@ -26,6 +26,7 @@
 pub mod buffer;
 pub mod changelog;
 pub mod durability;
+pub mod files;
 mod history;
 pub mod selection;
 pub mod state;
@@ -128,6 +129,10 @@ macro_rules! storage_contract {
                 state::integrations_come_oldest_first_and_once,
                 state::the_visits_of_a_site_add_up,
                 state::the_newest_version_that_a_site_pushed_is_noted,
+                files::a_file_reads_back_as_it_was_written_last,
+                files::files_are_paged_by_id_and_found_by_their_record,
+                files::files_are_counted_by_state,
+                files::files_that_are_due_come_longest_due_first,
             }
         }
     };

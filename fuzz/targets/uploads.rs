@@ -1,0 +1,3 @@
+#![no_main]
+
+sync_fuzz::fuzz!("uploads");

@@ -1,0 +1,407 @@
+//! The demonstration with the legacy server: a stand-in for it over real HTTP, a central server that is one of its sites,
+//! and two sites that know nothing but its address, a name and a password. All seven steps, edits at all ends, a patient
+//! who was entered twice, a store that moves, lines that break, and the proof that all four ends agree.
+
+mod ends;
+mod stand_in;
+mod told;
+
+use std::path::Path;
+
+use serde_json::Value;
+use sync_core::record::RecordData;
+use sync_core::testing::legacy_server::{LegacyRecord, MergeBy, Takes, add_invoices, legacy_id, rows};
+use sync_core::{Error, Outcome, Step, SyncReport};
+
+use self::ends::{Ends, LEGACY, LegacyHolds, SITE_IDS};
+use self::told::{Told, told};
+use super::ends::{CENTRAL, NAMES, NORTH, SOUTH, STORES};
+use super::judge::{Holder, Ledger, Verdict};
+use super::seed::{Seed, Writer, broken, bulk_asset, edited, seeds};
+use super::{ASSETS, ROUNDS_MAX};
+use crate::exit::{Ended, Failure};
+use crate::output::Output;
+
+/// Invoices of each store at the legacy server, each with a line.
+const INVOICES: u32 = 150;
+/// The store that moves from north to south.
+const CLINIC: &str = "CLINIC";
+
+/// The steps in their order.
+const SEVEN: [Step; 7] =
+    [Step::Prepare, Step::PushV6, Step::Push, Step::PullCentral, Step::PullRemote, Step::PullV6, Step::Integrate];
+
+pub(super) fn run(folder: &Path, out: &Output) -> Result<Ended, Failure> {
+    let ends = Ends::new(folder)?;
+    let [legacy, central] = ends.addresses();
+    out.hint(&format!("Databases in {}", folder.display()));
+    out.hint(&format!(
+        "A stand-in for the legacy server listens on http://{legacy}, a central server that is a site of it on http://{central}"
+    ));
+    Story { out, ends, ledger: Ledger::default(), told: Told::default() }.run()
+}
+
+/// Which ends, of all four.
+fn at(ends: &[usize]) -> [bool; 4] {
+    std::array::from_fn(|end| ends.contains(&end))
+}
+
+/// A document with another value under one of its keys.
+fn with_value(data: &Value, key: &str, value: &str) -> Value {
+    let mut changed = data.clone();
+    changed[key] = Value::from(value);
+    changed
+}
+
+fn failed(detail: &str) -> Failure {
+    Error::BadInput { detail: detail.to_owned() }.into()
+}
+
+struct Story<'o> {
+    out: &'o Output,
+    ends: Ends,
+    ledger: Ledger<4>,
+    told: Told,
+}
+
+impl Story<'_> {
+    fn run(mut self) -> Result<Ended, Failure> {
+        let documents = self.documents()?;
+        self.legacy_has_a_country()?;
+        self.set_up(&documents)?;
+        self.all_seven_steps(&documents)?;
+        self.everybody_changes_something(&documents)?;
+        self.a_patient_was_entered_twice(&documents)?;
+        self.a_store_moves()?;
+        self.lines_break()?;
+        let rounds = self.until_quiet()?;
+        self.judge(rounds)
+    }
+
+    /// The documents of the demonstration, for north's store of this one.
+    fn documents(&self) -> Result<Vec<Seed>, Failure> {
+        let store = self.store(NORTH);
+        Ok(seeds()?.iter().map(|seed| seed.with(STORES[NORTH], &store)).collect::<Result<_, _>>()?)
+    }
+
+    fn store(&self, site: usize) -> String {
+        self.ends.world.sites[site - 1].store_id.clone()
+    }
+
+    /// What the legacy server has before anybody comes: the judge takes it from there.
+    fn legacy_has_a_country(&mut self) -> Result<(), Failure> {
+        let (legacy, world) = (&self.ends.legacy, &self.ends.world);
+        legacy.add_store(&legacy_id("store", CLINIC), &legacy_id("name", CLINIC), CLINIC, SITE_IDS[NORTH]);
+        let stores = [self.store(NORTH), self.store(SOUTH), legacy_id("store", CLINIC)];
+        for store in &stores {
+            add_invoices(legacy, store, &world.supplier, &world.items[0], INVOICES);
+        }
+        for (_, LegacyRecord { table, id, data, .. }) in legacy.central_log() {
+            self.ledger.expect(&table, &id, &data.ok_or_else(broken)?, [true; 4]);
+        }
+        for LegacyRecord { table, id, data, .. } in legacy.rows() {
+            self.ledger.expect(&table, &id, &data.ok_or_else(broken)?, at(&[LEGACY]));
+        }
+        for end in [CENTRAL, NORTH, SOUTH] {
+            self.rows_reach(end)?;
+        }
+        Ok(())
+    }
+
+    /// The rows that the legacy server has for a site now are expected there.
+    fn rows_reach(&mut self, end: usize) -> Result<(), Failure> {
+        for LegacyRecord { table, id, data, .. } in self.ends.legacy.rows_of_site(SITE_IDS[end]) {
+            self.ledger.expect_only(&table, &id, &data.ok_or_else(broken)?, at(&[end]));
+        }
+        Ok(())
+    }
+
+    /// The central server first, then the sites; south's line breaks while it is initialised.
+    fn set_up(&mut self, documents: &[Seed]) -> Result<(), Failure> {
+        self.discover(CENTRAL)?;
+        let report = self.sync(CENTRAL, "first cycle")?;
+        if report.steps.iter().any(|step| matches!(step.name, Step::PushV6 | Step::PullV6)) {
+            return Err(failed("the central server's cycle had a V6 step"));
+        }
+        for seed in documents.iter().filter(|seed| seed.by == Writer::Central) {
+            self.write(CENTRAL, seed)?;
+        }
+        self.out.hint("Central is in step with the legacy server and has written what only central configures");
+        self.ends.legacy.set_initialise_takes(Takes::Polls(3));
+        self.discover(NORTH)?;
+        self.sync(NORTH, "first cycle")?;
+        self.discover(SOUTH)?;
+        self.ends.legacy_line.break_after(60_000);
+        let report = self.ends.sync(SOUTH)?;
+        self.told.cycle(SOUTH, "first cycle, cut", &report);
+        if self.ends.legacy_line.cuts() == 0 || report.outcome != Outcome::Failed {
+            return Err(failed("the line to the legacy server was not cut"));
+        }
+        self.ends.legacy_line.set_down(false);
+        self.sync(SOUTH, "goes on")?;
+        self.out.hint("Both sites are initialised; south's line broke in the middle of it, and it went on there");
+        Ok(())
+    }
+
+    fn discover(&mut self, end: usize) -> Result<(), Failure> {
+        let discovered = self.ends.set_up(end)?;
+        let (role, number, url) = (discovered.role.as_str(), discovered.site_id, discovered.central_url);
+        let name = NAMES[end];
+        self.out.hint(&format!(
+            "{name} learns from the legacy server that it is the {role} site {number}, central at {url}"
+        ));
+        Ok(())
+    }
+
+    /// Both sites have written records of both servers: a cycle of all seven steps.
+    fn all_seven_steps(&mut self, documents: &[Seed]) -> Result<(), Failure> {
+        for seed in documents.iter().filter(|seed| seed.by == Writer::Site) {
+            self.write(NORTH, seed)?;
+        }
+        for seed in documents.iter().filter(|seed| matches!(seed.table.as_str(), "name" | "name_store_join")) {
+            self.write(SOUTH, &self.entered_again(seed, documents)?)?;
+        }
+        let clinic = legacy_id("store", CLINIC);
+        for (site, store) in [(NORTH, self.store(NORTH)), (SOUTH, self.store(SOUTH))] {
+            self.write_assets(site, &store, at(&[CENTRAL, site]))?;
+            let world = &self.ends.world.sites[site - 1];
+            let new = rows::transact(&format!("invoice-of-{}", NAMES[site]), &store, &self.ends.world.supplier, 900);
+            let row = self.ends.legacy.row("transact", &world.transact_id).ok_or_else(broken)?;
+            let edited = with_value(&row, "comment", &format!("checked at {}", NAMES[site]));
+            self.write_legacy(site, "transact", &[new, edited])?;
+        }
+        let asset = bulk_asset("clinic", &clinic, 0)?;
+        self.write(NORTH, &asset)?;
+        self.out.hint(&format!(
+            "Both sites have worked offline: {ASSETS} assets each, a patient, forms, invoices; they sync in seven steps"
+        ));
+        for site in [NORTH, SOUTH] {
+            let report = self.sync(site, "all seven steps")?;
+            let steps: Vec<Step> = report.steps.iter().map(|step| step.name).collect();
+            if steps != SEVEN {
+                return Err(failed("a cycle did not have the seven steps in their order"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The same patient, entered at south too, under another id.
+    fn entered_again(&self, seed: &Seed, documents: &[Seed]) -> Result<Seed, Failure> {
+        let patient = patient_of(documents)?;
+        let seed = seed.with(&patient, &again(&patient))?.with(&self.store(NORTH), &self.store(SOUTH))?;
+        let own = seed.id.as_str().to_owned();
+        Ok(if seed.table == "name" { seed } else { seed.with(&own, "join-of-south")? })
+    }
+
+    fn everybody_changes_something(&mut self, documents: &[Seed]) -> Result<(), Failure> {
+        for seed in documents {
+            let change = match seed.table.as_str() {
+                "asset_class" | "demographic" | "campaign" | "vaccine_course" => Some((CENTRAL, "name")),
+                "asset" => Some((CENTRAL, "notes")),
+                "name_oms_fields" => Some((SOUTH, "properties")),
+                "rnr_form" => Some((NORTH, "comment")),
+                _ => None,
+            };
+            if let Some((end, key)) = change {
+                self.write(end, &edited(seed, key)?)?;
+            }
+        }
+        let gone = RecordData::of(&rows::transact("never-sent", &self.store(NORTH), &self.ends.world.supplier, 901));
+        self.ends.records(NORTH).put("transact", [gone])?;
+        for gone in ["never-sent", "invoice-of-north"] {
+            self.ends.records(NORTH).delete("transact", &gone.into())?;
+            self.ledger.expect_gone("transact", gone);
+        }
+        let (legacy, world) = (&self.ends.legacy, &self.ends.world);
+        let item = with_value(&legacy.central("item", &world.items[1]).ok_or_else(broken)?, "item_name", "Paracetamol");
+        legacy.put_central("item", &world.items[1], item.clone());
+        let invoice = rows::transact("invoice-of-legacy", &self.store(SOUTH), &world.supplier, 902);
+        legacy.put_row("transact", "invoice-of-legacy", invoice.clone());
+        self.ledger.expect("item", &world.items[1], &RecordData::of(&item), [true; 4]);
+        self.ledger.expect("transact", "invoice-of-legacy", &RecordData::of(&invoice), at(&[SOUTH, LEGACY]));
+        self.out.hint("Central, both sites and the legacy server have changed records, and deleted some");
+        self.sync(NORTH, "edits at all ends")?;
+        self.sync(SOUTH, "edits at all ends")?;
+        Ok(())
+    }
+
+    /// The legacy server's operator merges the patient that both sites entered, and saves the one that is kept.
+    fn a_patient_was_entered_twice(&mut self, documents: &[Seed]) -> Result<(), Failure> {
+        let delete = patient_of(documents)?;
+        let keep = again(&delete);
+        let legacy = &self.ends.legacy;
+        legacy.merge(MergeBy::CentralLog, "name", &keep, &delete);
+        let saved = with_value(&legacy.row("name", &keep).ok_or_else(broken)?, "comment", "was entered twice");
+        legacy.put_row("name", &keep, saved.clone());
+        self.ledger.expect_gone("name", &delete);
+        for data in self.ledger.all_mut().filter(|data| data.as_str().contains(&format!("\"{delete}\""))) {
+            *data = RecordData::parse(data.as_str().replace(&format!("\"{delete}\""), &format!("\"{keep}\"")))
+                .map_err(|_| broken())?;
+        }
+        // The legacy server sends patients to the sites that see them only.
+        self.ledger.expect_only("name", &keep, &RecordData::of(&saved), at(&[NORTH, SOUTH, LEGACY]));
+        // South sees the patient, so it gets what north has of the same one.
+        let vaccination = documents.iter().find(|seed| seed.table == "vaccination").ok_or_else(broken)?;
+        let vaccination = vaccination.with(&delete, &keep)?;
+        self.ledger.expect("vaccination", vaccination.id.as_str(), &vaccination.data, at(&[CENTRAL, NORTH, SOUTH]));
+        for end in [CENTRAL, NORTH, SOUTH] {
+            self.sync(end, "a merge")?;
+        }
+        let edited = RecordData::of(&with_value(&saved, "comment", "was entered twice; moved to the village"));
+        self.ends.records(SOUTH).put("name", [edited.clone()])?;
+        self.ledger.expect("name", &keep, &edited, [true; 4]);
+        self.sync(SOUTH, "edits the patient")?;
+        self.out
+            .hint("Two records were one patient: the legacy server merged them, and everybody points to the one kept");
+        Ok(())
+    }
+
+    /// A store of north's moves to south, with its legacy rows and its V6 records; south goes on with it.
+    fn a_store_moves(&mut self) -> Result<(), Failure> {
+        let store = legacy_id("store", CLINIC);
+        self.ends.legacy.move_store(&store, SITE_IDS[SOUTH]);
+        self.ends.legacy.queue_store(&store);
+        let moved = RecordData::of(&self.ends.legacy.central("store", &store).ok_or_else(broken)?);
+        self.ledger.expect("store", &store, &moved, [true; 4]);
+        self.rows_reach(SOUTH)?;
+        let asset = bulk_asset("clinic", &store, 0)?;
+        self.ledger.expect(&asset.table, asset.id.as_str(), &asset.data, at(&[SOUTH]));
+        // Central first: it says who may read and write what is the store's.
+        for end in [CENTRAL, NORTH, SOUTH] {
+            let report = self.sync(end, "a store moves")?;
+            report.warnings.iter().for_each(|warning| self.out.hint(&format!("{} says: {warning}", NAMES[end])));
+        }
+        let refused = self.ends.records(NORTH).put("asset", [asset.data.clone()]);
+        if !matches!(refused, Err(Error::NotAllowed(_))) {
+            return Err(failed("north wrote to a store that has moved away"));
+        }
+        let edited = edited(&asset, "notes")?;
+        self.ends.records(SOUTH).put("asset", [edited.data.clone()])?;
+        self.ledger.expect_only("asset", edited.id.as_str(), &edited.data, at(&[CENTRAL, SOUTH]));
+        let invoice = legacy_id("transact", &format!("{store} 0"));
+        let row =
+            with_value(&self.ends.legacy.row("transact", &invoice).ok_or_else(broken)?, "comment", "at south now");
+        let row = RecordData::of(&row);
+        self.ends.records(SOUTH).put("transact", [row.clone()])?;
+        self.ledger.expect_only("transact", &invoice, &row, at(&[SOUTH, LEGACY]));
+        self.sync(SOUTH, "goes on with it")?;
+        Ok(())
+    }
+
+    /// South's line to central breaks in the middle of an answer, then both are gone altogether, then they are back.
+    fn lines_break(&mut self) -> Result<(), Failure> {
+        let store = self.store(SOUTH);
+        self.write_assets(CENTRAL, &store, at(&[CENTRAL, SOUTH]))?;
+        self.ends.line.cut_next_answer_after(4000);
+        let report = self.ends.sync(SOUTH)?;
+        self.told.cycle(SOUTH, "line to central cut", &report);
+        if self.ends.line.cuts() == 0 {
+            return Err(failed("the line to central was not cut"));
+        }
+        self.set_down(true);
+        self.write(SOUTH, &bulk_asset("south", &store, ASSETS)?)?;
+        let report = self.ends.sync(SOUTH)?;
+        self.told.cycle(SOUTH, "no line", &report);
+        self.set_down(false);
+        if report.outcome != Outcome::Failed {
+            return Err(failed("a cycle without a line did not fail"));
+        }
+        let said = report.error.as_ref().map_or_else(String::new, ToString::to_string);
+        self.out.hint(&format!("South's line to central broke, then it had none and worked on offline: {said}"));
+        Ok(())
+    }
+
+    fn set_down(&self, down: bool) {
+        self.ends.line.set_down(down);
+        self.ends.legacy_line.set_down(down);
+    }
+
+    /// Cycles until nobody has anything to say.
+    fn until_quiet(&mut self) -> Result<usize, Failure> {
+        for round in 1..=ROUNDS_MAX {
+            let before = (self.told.pushed, self.told.pulled);
+            for end in [CENTRAL, NORTH, SOUTH] {
+                self.sync(end, &format!("round {round}"))?;
+            }
+            if before == (self.told.pushed, self.told.pulled) {
+                return Ok(round);
+            }
+        }
+        self.out.hint("The ends are not quiet");
+        Ok(ROUNDS_MAX)
+    }
+
+    fn judge(self, rounds: usize) -> Result<Ended, Failure> {
+        let verdict = self.verdict()?;
+        let cuts = self.ends.line.cuts() + self.ends.legacy_line.cuts();
+        told(self.out, &self.told, &verdict, cuts, rounds)?;
+        self.ends.stop();
+        Ok(if verdict.differences.is_empty() { Ended::Done } else { Ended::LeftBehind })
+    }
+
+    fn verdict(&self) -> Result<Verdict, Failure> {
+        let records = [CENTRAL, NORTH, SOUTH].map(|end| self.ends.records(end));
+        let legacy = LegacyHolds::of(&self.ends.legacy);
+        let [central, north, south] = records.each_ref().map(|records| records as &dyn Holder);
+        let [c, n, s] = NAMES;
+        Ok(self.ledger.compare([(c, central), (n, north), (s, south), ("legacy", &legacy)])?)
+    }
+
+    fn write(&mut self, end: usize, seed: &Seed) -> Result<(), Failure> {
+        self.ends.records(end).put(&seed.table, [seed.data.clone()])?;
+        let id = seed.id.as_str();
+        let reach = match seed.table.as_str() {
+            // Patients and their joins go to both servers, and on from there only to who asks for them.
+            "name" | "name_store_join" => at(&[CENTRAL, end, LEGACY]),
+            "vaccination" => at(&[CENTRAL, end]),
+            _ => {
+                let [central, north, south] = seed.reach(end);
+                [central, north, south, false]
+            }
+        };
+        self.ledger.expect(&seed.table, id, &seed.data, reach);
+        Ok(())
+    }
+
+    /// Assets in numbers, by one end for a store.
+    fn write_assets(&mut self, by: usize, store: &str, reach: [bool; 4]) -> Result<(), Failure> {
+        let seeds = (0..ASSETS).map(|n| bulk_asset(NAMES[by], store, n)).collect::<Result<Vec<_>, _>>()?;
+        self.ends.records(by).put("asset", seeds.iter().map(|seed| seed.data.clone()))?;
+        for seed in &seeds {
+            self.ledger.expect(&seed.table, seed.id.as_str(), &seed.data, reach);
+        }
+        Ok(())
+    }
+
+    /// A host writes documents of the legacy server's tables.
+    fn write_legacy(&mut self, end: usize, table: &str, documents: &[Value]) -> Result<(), Failure> {
+        for document in documents {
+            let data = RecordData::of(document);
+            let id = document["ID"].as_str().ok_or_else(broken)?;
+            self.ends.records(end).put(table, [data.clone()])?;
+            self.ledger.expect(table, id, &data, at(&[end, LEGACY]));
+        }
+        Ok(())
+    }
+
+    /// A cycle that must go well.
+    fn sync(&mut self, end: usize, what: &str) -> Result<SyncReport, Failure> {
+        let mut report = self.ends.sync(end)?;
+        self.told.cycle(end, what, &report);
+        match report.error.take() {
+            Some(error) => Err(error.into()),
+            None => Ok(report),
+        }
+    }
+}
+
+/// The patient of the documents.
+fn patient_of(documents: &[Seed]) -> Result<String, Failure> {
+    let patient = documents.iter().find(|seed| seed.table == "name").ok_or_else(broken)?;
+    Ok(patient.id.as_str().to_owned())
+}
+
+/// The id under which south enters the same patient.
+fn again(patient: &str) -> String {
+    format!("{patient}-again")
+}

@@ -1,0 +1,131 @@
+//! Files on their way, as the keeper sees them, and clients that stand still.
+
+use std::io::{Read as _, Write as _};
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::central;
+use crate::client::{Reply, ask, connect, credentials, get, head};
+use crate::keeper::figure;
+use crate::support::{Desk, HARDWARE_ID, Server};
+
+const UPLOAD: &str = "/central/sync/upload_file";
+const DOWNLOAD: &str = "/central/sync/download_file";
+
+/// A site that has sent a file of so many bytes to a server with these flags and an access log; with the file's id.
+fn sent(length: usize, flags: &[&str]) -> (Desk, Server, String) {
+    let (desk, server) = central(&[&["--access-log", "access.log"], flags].concat());
+    let init = ["init", "--legacy-url", &server.address, "--site", "clinic", "--password-file", "pw"];
+    desk.run(&[&init[..], &["--hardware-id", HARDWARE_ID]].concat()).ends(0);
+    desk.run(&["sync", "-q"]).ends(0);
+    let at = "2026-11-23T08:00:00";
+    let asset = json!({ "id": "a", "store_id": "STORE", "created_datetime": at, "modified_datetime": at });
+    desk.feed(&["records", "put", "asset"], &asset.to_string()).ends(0);
+    std::fs::write(desk.path("notes.txt"), vec![b'n'; length]).expect("a file");
+    let attached = desk.run(&["files", "attach", "asset", "a", "notes.txt", "--json"]).ends(0).json();
+    desk.run(&["sync", "--with-files", "-q"]).ends(0);
+    (desk, server, attached["id"].as_str().expect("an id").to_owned())
+}
+
+fn question(id: &str) -> Vec<u8> {
+    let credentials = credentials();
+    format!(r#"{{"tableName":"asset","recordId":"a","id":"{id}","syncV5Settings":{credentials},"syncV6Version":5}}"#)
+        .into_bytes()
+}
+
+/// Waits for a line of the access log, which comes when an answer has ended.
+#[track_caller]
+fn logged(desk: &Desk, is_it: impl Fn(&str) -> bool) -> String {
+    for _ in 0..1200 {
+        let log = std::fs::read_to_string(desk.path("access.log")).expect("a log");
+        if let Some(line) = log.lines().find(|line| is_it(line)) {
+            return line.to_owned();
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    panic!("no such line: {}", std::fs::read_to_string(desk.path("access.log")).unwrap_or_default());
+}
+
+#[test]
+fn files_are_counted_and_logged_and_go_as_they_are() {
+    let length = 11 * 1024 * 1024;
+    let (desk, server, id) = sent(length, &[]);
+    let line = logged(&desk, |line| line.contains(UPLOAD));
+    for part in ["method=PUT", "status=200", " site=2 ", " out=13 "] {
+        assert!(line.contains(part), "{part}: {line}");
+    }
+    let bytes_in: usize = line.split(" in=").nth(1).and_then(|rest| rest.split(' ').next()?.parse().ok()).expect("in");
+    assert!(bytes_in > length && bytes_in < length + 2000, "{line}");
+
+    let zipped = ("accept-encoding", "gzip");
+    let whole = ask(&server.address, "POST", DOWNLOAD, &[zipped, ("x-request-id", "whole-1")], &question(&id));
+    assert_eq!((whole.status, whole.header("content-encoding")), (200, None));
+    assert_eq!((whole.header("x-request-id"), whole.body.len()), (Some("whole-1"), length));
+    assert!(whole.body.iter().all(|byte| *byte == b'n'));
+    let part = [zipped, ("range", "bytes=100-299"), ("x-request-id", "part-1")];
+    let part = ask(&server.address, "POST", DOWNLOAD, &part, &question(&id));
+    assert_eq!((part.status, part.header("content-encoding"), part.body.len()), (206, None, 200));
+    let missing = ask(&server.address, "POST", DOWNLOAD, &[("x-request-id", "missing-1")], &question("nothing"));
+    assert_eq!((missing.status, missing.text().contains("File not found")), (500, true));
+
+    let line = logged(&desk, |line| line.contains("id=whole-1"));
+    assert!(line.contains(&format!("status=200 site=2 records=0 in={}", question(&id).len())), "{line}");
+    assert!(line.contains(&format!(" out={length} ")), "{line}");
+    let line = logged(&desk, |line| line.contains("id=part-1"));
+    assert!(line.contains("status=206 site=2 ") && line.contains(" out=200 "), "{line}");
+    let line = logged(&desk, |line| line.contains("id=missing-1"));
+    assert!(line.contains("status=500 site=2 error=other_server_error "), "{line}");
+
+    let text = get(&server.address, "/metrics").text();
+    for (question, status) in [("upload_file", 200), ("download_file", 200), ("download_file", 206)] {
+        let name = format!(r#"oms_sync_requests_total{{question="{question}",status="{status}"}}"#);
+        assert_eq!(figure(&text, &name), 1.0, "{name}");
+    }
+    let bytes = figure(&text, r#"oms_sync_body_bytes_total{direction="out"}"#);
+    assert!(bytes > length as f64, "{bytes}");
+    server.stop().ends(0);
+}
+
+#[test]
+fn an_upload_that_stands_still_is_given_up_and_keeps_nothing() {
+    let (desk, server, id) = sent(10, &["--patience", "3s"]);
+    let part = format!(r#"{{"file_id":"{id}","sync_v5_settings":{},"sync_v6_version":5}}"#, credentials());
+    let begun = format!(
+        "--b\r\nContent-Disposition: form-data; name=\"json_part\"\r\nContent-Type: application/json\r\n\r\n{part}\r\n\
+         --b\r\nContent-Disposition: form-data; name=\"file_part\"; filename=\"n\"\r\n\r\nhalf"
+    );
+    let mut stream = connect(&server.address);
+    let headers = [
+        ("content-type", "multipart/form-data; boundary=b"),
+        ("content-length", "1000000"),
+        ("x-request-id", "stands-still"),
+    ];
+    stream.write_all(head("PUT", UPLOAD, &headers).as_bytes()).expect("sent");
+    stream.write_all(begun.as_bytes()).expect("sent");
+    let reply = Reply::read(&mut stream).expect("an answer");
+    assert_eq!((reply.status, reply.header("connection")), (408, Some("close")));
+    let line = logged(&desk, |line| line.contains("id=stands-still"));
+    assert!(line.contains(&format!("status=408 site=2 records=0 in={} ", begun.len())), "{line}");
+    let unfinished = std::fs::read_dir(desk.path("central.sqlite.files/unfinished")).map_or(0, Iterator::count);
+    assert_eq!(unfinished, 0);
+    server.stop().ends(0);
+}
+
+#[test]
+fn a_client_that_takes_nothing_of_its_file_is_given_up() {
+    let (desk, server, id) = sent(40_000_000, &["--patience", "1s"]);
+    let mut stream = connect(&server.address);
+    let body = question(&id);
+    let length = body.len().to_string();
+    let headers =
+        [("content-type", "application/json"), ("content-length", length.as_str()), ("x-request-id", "takes-nothing")];
+    stream.write_all(head("POST", DOWNLOAD, &headers).as_bytes()).expect("sent");
+    stream.write_all(&body).expect("sent");
+    let line = logged(&desk, |line| line.contains("id=takes-nothing"));
+    assert!(line.contains("status=200 site=2 error=cut_off "), "{line}");
+    let mut got = Vec::new();
+    let _ = stream.read_to_end(&mut got);
+    assert!(got.len() < 40_000_000, "{}", got.len());
+    server.stop().ends(0);
+}

@@ -1,0 +1,164 @@
+//! A new file: its bytes first, then its reference and its place in the queue.
+
+use std::fs::File;
+use std::io::{Read, Write as _};
+use std::path::Path;
+
+use super::reference::{Reference, TABLE};
+use super::store::{NewFile, PIECE, failed};
+use super::{Files, mime_type};
+use crate::clock::Timestamp;
+use crate::error::{Error, Result};
+use crate::ownership::Role;
+use crate::record::{RecordId, TableName};
+use crate::records::Records;
+use crate::site::identity::role;
+use crate::storage::{FileDirection, FileEntry, FileState};
+
+/// What is said of a file that is attached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attach<'a> {
+    /// The table of the record that it belongs to.
+    pub table: &'a str,
+    /// The id of that record, which must be here.
+    pub record_id: &'a str,
+    /// What it is called; made safe.
+    pub file_name: &'a str,
+    /// What it is; guessed from its name if that is not said.
+    pub mime_type: Option<&'a str>,
+}
+
+impl Files {
+    /// Attaches a file of the disk to a record: copies its bytes into the folder and writes its reference. Gives the
+    /// reference's id.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if the record is not here, [`Error::FileTooLarge`], [`Error::BadInput`] if the file cannot be
+    /// read or changes meanwhile; the disk or the database failed. Nothing was written then.
+    pub fn attach(&self, table: &str, record_id: &str, path: &Path) -> Result<RecordId> {
+        let unreadable =
+            |error: std::io::Error| Error::BadInput { detail: format!("{} cannot be read: {error}", path.display()) };
+        // Looked at before it is opened: a pipe would wait for somebody to write.
+        let before = std::fs::metadata(path).map_err(unreadable)?;
+        if !before.is_file() {
+            return Err(Error::BadInput { detail: format!("{} is not a file", path.display()) });
+        }
+        self.check_length(before.len())?;
+        let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        let attach = Attach { table, record_id, file_name: &name, mime_type: None };
+        self.may_attach(&attach)?;
+        let mut file = File::open(path).map_err(unreadable)?;
+        let new = self.copy(&mut file).map_err(|error| match error {
+            CopyError::Source(error) => unreadable(error),
+            CopyError::Ours(error) => error,
+        })?;
+        let after = std::fs::metadata(path).map_err(unreadable)?;
+        if new.bytes() != before.len() || (after.len(), after.modified().ok()) != (before.len(), before.modified().ok())
+        {
+            let detail = format!("{} changed while it was read; attach it again", path.display());
+            return Err(Error::BadInput { detail });
+        }
+        self.enter(&attach, new)
+    }
+
+    /// Attaches bytes to a record, as [`attach`](Self::attach) does.
+    ///
+    /// # Errors
+    /// As [`attach`](Self::attach).
+    pub fn attach_bytes(&self, attach: &Attach<'_>, bytes: &mut dyn Read) -> Result<RecordId> {
+        self.may_attach(attach)?;
+        let new = self.copy(bytes).map_err(|error| match error {
+            CopyError::Source(error) => Error::BadInput { detail: format!("the bytes cannot be read: {error}") },
+            CopyError::Ours(error) => error,
+        })?;
+        self.enter(attach, new)
+    }
+
+    fn may_attach(&self, attach: &Attach<'_>) -> Result<()> {
+        let txn = self.storage.read()?;
+        role(txn.as_ref())?.ok_or(Error::NotSetUp)?;
+        if txn.has_record(&TableName::from(attach.table), &RecordId::from(attach.record_id))? {
+            return Ok(());
+        }
+        Err(Error::NotFound { what: attach.table.to_owned(), id: attach.record_id.to_owned() })
+    }
+
+    fn check_length(&self, bytes: u64) -> Result<()> {
+        let max = self.config.file_bytes_max.min(i32::MAX as u64);
+        if bytes > max { Err(Error::FileTooLarge { bytes, max }) } else { Ok(()) }
+    }
+
+    fn copy(&self, from: &mut dyn Read) -> std::result::Result<NewFile, CopyError> {
+        let mut new = self.store.begin().map_err(CopyError::Ours)?;
+        let mut piece = vec![0; PIECE];
+        loop {
+            let read = from.read(&mut piece).map_err(CopyError::Source)?;
+            if read == 0 {
+                return Ok(new);
+            }
+            let written = new.write_all(&piece[..read]);
+            written.map_err(|error| CopyError::Ours(failed("writing to", self.store.folder(), error)))?;
+            self.check_length(new.bytes()).map_err(CopyError::Ours)?;
+        }
+    }
+
+    /// The bytes get their name first: a crash before the transaction leaves bytes without a reference, which are swept
+    /// later, and never a reference without bytes.
+    fn enter(&self, attach: &Attach<'_>, new: NewFile) -> Result<RecordId> {
+        let now = self.clock.now();
+        let id = new_id(now);
+        let reference = Reference {
+            table: attach.table.into(),
+            record_id: attach.record_id.into(),
+            file_name: attach.file_name.to_owned(),
+            mime_type: attach.mime_type.or_else(|| mime_type(attach.file_name)).map(str::to_owned),
+            bytes: Some(new.bytes()),
+            sha256: Some(new.sha256()),
+            is_deleted: false,
+        };
+        new.keep(&self.store, &id)?;
+        let entered = self.write_reference(&id, &reference, now);
+        if entered.is_err() {
+            // What stays is swept later.
+            let _ = self.store.remove(&id);
+        }
+        entered.map(|()| id)
+    }
+
+    fn write_reference(&self, id: &RecordId, reference: &Reference, now: Timestamp) -> Result<()> {
+        let records = Records::new(self.storage.clone(), self.clock.clone());
+        let txn = self.storage.write()?;
+        records.write_all(txn.as_ref(), TABLE, [reference.write(id, &now.wire())])?;
+        let is_remote = role(txn.as_ref())? == Some(Role::Remote);
+        txn.put_file(&FileEntry {
+            id: id.clone(),
+            table: reference.table.clone(),
+            record_id: reference.record_id.clone(),
+            direction: FileDirection::Upload,
+            state: if is_remote { FileState::Waiting } else { FileState::Done },
+            bytes: reference.bytes,
+            sha256: reference.sha256.clone(),
+            etag: None,
+            attempts: 0,
+            next_at: is_remote.then_some(now),
+            reason: None,
+            changed_at: now,
+        })?;
+        txn.commit()
+    }
+}
+
+enum CopyError {
+    Source(std::io::Error),
+    Ours(Error),
+}
+
+/// An id as Open mSupply gives them out: a UUID of version 7.
+fn new_id(now: Timestamp) -> RecordId {
+    let millis = u64::try_from(now.unix_millis()).unwrap_or(0);
+    let random: [u8; 16] = uuid::Uuid::new_v4().into_bytes();
+    let mut chance = [0; 10];
+    // The bytes of a version 4 that hold neither version nor variant at their front.
+    chance.copy_from_slice(&[&random[..6], &random[12..]].concat());
+    RecordId::new(uuid::Builder::from_unix_timestamp_millis(millis, &chance).into_uuid().hyphenated().to_string())
+}

@@ -1,0 +1,162 @@
+//! Files of records: photos and documents whose bytes lie in a folder beside the database.
+//!
+//! A file is a record of `sync_file_reference`, which is synchronised like any other, and its bytes, which are not: they
+//! travel one file at a time, whenever the host calls [`Site::sync_files`](crate::Site::sync_files). No reference that is
+//! written here is without its bytes, and no file in the folder is anything but whole.
+
+mod attach;
+mod name;
+mod queue;
+mod reference;
+mod store;
+mod verify;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use attach::Attach;
+pub use name::safe_file_name;
+pub use store::FileStore;
+pub use verify::{Finding, Verified};
+
+pub(crate) use name::mime_type;
+pub(crate) use queue::{Retry, later};
+pub(crate) use reference::{Reference, TABLE as REFERENCES};
+pub(crate) use store::{NewFile, PIECE, failed, hash_file, length};
+
+use crate::clock::Clock;
+use crate::error::Result;
+use crate::record::{RecordId, TableName};
+use crate::storage::{FileEntry, Storage};
+
+/// The most bytes of one file: an Open mSupply central server takes 50 MiB for a whole upload, and this leaves room for
+/// what is said beside the bytes.
+pub const FILE_BYTES_MAX: u64 = 50 * 1024 * 1024 - 16 * 1024;
+
+/// Which files a site fetches by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fetch {
+    /// Those of records that are here: every site gets every reference of the whole system.
+    OfRecordsHere,
+    /// All.
+    Everything,
+    /// None: each is fetched when [`Files::fetch`] asks for it.
+    Nothing,
+}
+
+/// Limits and waits of files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FilesConfig {
+    /// Which files are fetched without being asked for.
+    pub fetch: Fetch,
+    /// The most bytes of a file that is attached.
+    pub file_bytes_max: u64,
+    /// The wait after the first failure of a file; doubles with each.
+    pub retry_wait: Duration,
+    /// The longest of these waits.
+    pub retry_wait_max: Duration,
+    /// The wait where waiting alone will hardly help: a file that central refuses, or that is gone from the folder.
+    pub refused_wait: Duration,
+}
+
+impl Default for FilesConfig {
+    fn default() -> Self {
+        let minutes = |n: u64| Duration::from_secs(60 * n);
+        Self {
+            fetch: Fetch::OfRecordsHere,
+            file_bytes_max: FILE_BYTES_MAX,
+            retry_wait: minutes(1),
+            retry_wait_max: minutes(60),
+            refused_wait: minutes(24 * 60),
+        }
+    }
+}
+
+/// The files of a database and their folder.
+#[derive(Clone)]
+pub struct Files {
+    pub(crate) storage: Arc<dyn Storage>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) store: FileStore,
+    pub(crate) config: FilesConfig,
+}
+
+impl std::fmt::Debug for Files {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Files").field("folder", &self.store.folder()).finish_non_exhaustive()
+    }
+}
+
+/// A file, as somebody who looks at it wants to know.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct FileInfo {
+    /// How far it is.
+    #[serde(flatten)]
+    pub entry: FileEntry,
+    /// What it is called, made safe; empty if its reference is gone.
+    pub name: String,
+    /// Where its bytes lie, if they are here.
+    pub path: Option<PathBuf>,
+}
+
+impl Files {
+    /// The files of this database, whose bytes lie in this folder.
+    pub fn new(storage: Arc<dyn Storage>, clock: Arc<dyn Clock>, folder: impl Into<PathBuf>) -> Self {
+        Self { storage, clock, store: FileStore::new(folder), config: FilesConfig::default() }
+    }
+
+    /// The same with other limits.
+    #[must_use]
+    pub fn with_config(self, config: FilesConfig) -> Self {
+        Self { config, ..self }
+    }
+
+    /// The folder that belongs to a database file unless somebody wants another: `FILE.files` beside it.
+    pub fn folder_of(database: &Path) -> PathBuf {
+        let mut name = database.as_os_str().to_owned();
+        name.push(".files");
+        PathBuf::from(name)
+    }
+
+    /// The folder with the bytes.
+    pub fn store(&self) -> &FileStore {
+        &self.store
+    }
+
+    /// Where the bytes of a file lie; `None` if they are not here.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub fn path(&self, id: &RecordId) -> Result<Option<PathBuf>> {
+        Ok(self.store.length(id)?.map(|_| self.store.path(id)))
+    }
+
+    /// Up to `limit` files, by id, after `after`.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn list(&self, after: Option<&RecordId>, limit: usize) -> Result<Vec<FileInfo>> {
+        self.take_note()?;
+        let txn = self.storage.read()?;
+        txn.files(after, limit)?.into_iter().map(|entry| self.info(txn.as_ref(), entry)).collect()
+    }
+
+    /// The files of a record, by id.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn of(&self, table: &TableName, record: &RecordId) -> Result<Vec<FileInfo>> {
+        self.take_note()?;
+        let txn = self.storage.read()?;
+        txn.files_of(table, record)?.into_iter().map(|entry| self.info(txn.as_ref(), entry)).collect()
+    }
+
+    fn info(&self, txn: &dyn crate::storage::ReadTxn, entry: FileEntry) -> Result<FileInfo> {
+        let reference = txn.record(&TableName::from(REFERENCES), &entry.id)?;
+        let reference = reference.as_ref().and_then(Reference::read);
+        let name = reference.map_or_else(String::new, |reference| safe_file_name(&reference.file_name));
+        Ok(FileInfo { name, path: self.path(&entry.id)?, entry })
+    }
+}

@@ -1,0 +1,231 @@
+//! Which file is tried when. What is known of files follows the changelog: each reference that was written here or came
+//! is taken note of once, in the order of the changelog, whoever wrote it.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use super::reference::{Reference, TABLE};
+use super::{Fetch, Files};
+use crate::changelog::{Change, ChangeAction};
+use crate::clock::Timestamp;
+use crate::error::{Error, Result};
+use crate::ownership::Role;
+use crate::record::{RecordId, TableName};
+use crate::site::identity::{cursor, role};
+use crate::storage::{FileDirection, FileEntry, FileState, Selection, WriteTxn, key};
+
+/// How many rows of the changelog are taken note of in one transaction.
+const ROWS: usize = 1000;
+
+/// When a file that failed is tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Retry {
+    /// Soon, and with each failure in a row later.
+    Soon,
+    /// Soon, and not counted: a part of it came.
+    GotOn,
+    /// Not for a long time: trying alone does not help.
+    Refused,
+}
+
+impl Files {
+    /// Takes note of references that are new or have changed.
+    pub(crate) fn take_note(&self) -> Result<()> {
+        loop {
+            {
+                let txn = self.storage.read()?;
+                if cursor(txn.as_ref(), key::FILES_CURSOR)? > txn.last_cursor()? || role(txn.as_ref())?.is_none() {
+                    return Ok(());
+                }
+            }
+            let txn = self.storage.write()?;
+            let from = cursor(txn.as_ref(), key::FILES_CURSOR)?;
+            let rows = txn.changes(&Selection::All, from, ROWS)?;
+            for row in &rows {
+                self.follow(txn.as_ref(), row)?;
+            }
+            let next = match rows.last() {
+                Some(last) if rows.len() == ROWS => last.cursor.next(),
+                _ => txn.last_cursor()?.next(),
+            };
+            txn.set_state(key::FILES_CURSOR, &next.to_string())?;
+            txn.commit()?;
+        }
+    }
+
+    fn follow(&self, txn: &dyn WriteTxn, row: &Change) -> Result<()> {
+        let change = &row.change;
+        if change.table == *TABLE {
+            let data = txn.record(&change.table, &change.id)?;
+            let reference = data.as_ref().and_then(Reference::read);
+            return self.note(txn, &change.id, reference.as_ref());
+        }
+        if change.action == ChangeAction::Upsert && self.config.fetch == Fetch::OfRecordsHere {
+            for entry in txn.files_of(&change.table, &change.id)? {
+                if entry.state == FileState::Elsewhere {
+                    txn.put_file(&self.queued(entry))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What a reference changes in what is known of its file. Nothing that comes from elsewhere takes an upload out of the
+    /// queue or undoes what was done (weak point A14), but the deletion of the reference.
+    fn note(&self, txn: &dyn WriteTxn, id: &RecordId, reference: Option<&Reference>) -> Result<()> {
+        let known = txn.file(id)?;
+        let now = self.clock.now();
+        let is_live = |reference: &&Reference| !reference.is_deleted;
+        let (Some(reference), known) = (reference.filter(is_live), known) else {
+            if let Some(entry) = txn.file(id)?.filter(|entry| entry.state != FileState::Gone) {
+                // What was done central has: the bytes here are a copy.
+                let direction = if entry.state == FileState::Done { FileDirection::Download } else { entry.direction };
+                let gone = FileEntry { state: FileState::Gone, direction, next_at: None, reason: None, ..entry };
+                txn.put_file(&FileEntry { changed_at: now, ..gone })?;
+            }
+            return Ok(());
+        };
+        let entry = match known {
+            Some(entry) if entry.state == FileState::Gone => self.queued(entry),
+            Some(entry) if entry.direction == FileDirection::Upload || entry.state == FileState::Done => return Ok(()),
+            // Central may have written the reference again because the bytes have come.
+            Some(entry) if entry.state == FileState::Failed => self.queued(entry),
+            Some(entry) => entry,
+            None => self.queued(FileEntry {
+                id: id.clone(),
+                table: reference.table.clone(),
+                record_id: reference.record_id.clone(),
+                direction: FileDirection::Download,
+                state: FileState::Waiting,
+                bytes: None,
+                sha256: None,
+                etag: None,
+                attempts: 0,
+                next_at: None,
+                reason: None,
+                changed_at: now,
+            }),
+        };
+        let mut entry = FileEntry {
+            table: reference.table.clone(),
+            record_id: reference.record_id.clone(),
+            bytes: reference.bytes.or(entry.bytes),
+            sha256: reference.sha256.clone().or_else(|| entry.sha256.clone()),
+            ..entry
+        };
+        if role(txn)? == Some(Role::Central) {
+            // Sites bring it when they will.
+            entry.next_at = None;
+            if self.store.length(id)?.is_some() {
+                entry.state = FileState::Done;
+            }
+        } else if entry.state == FileState::Waiting && !self.is_wanted(txn, reference)? {
+            entry = FileEntry { state: FileState::Elsewhere, next_at: None, ..entry };
+        }
+        txn.put_file(&entry)
+    }
+
+    fn is_wanted(&self, txn: &dyn WriteTxn, reference: &Reference) -> Result<bool> {
+        match self.config.fetch {
+            Fetch::Everything => Ok(true),
+            Fetch::Nothing => Ok(false),
+            Fetch::OfRecordsHere => txn.has_record(&reference.table, &reference.record_id),
+        }
+    }
+
+    fn queued(&self, entry: FileEntry) -> FileEntry {
+        let now = self.clock.now();
+        FileEntry { state: FileState::Waiting, next_at: Some(now), attempts: 0, reason: None, changed_at: now, ..entry }
+    }
+
+    /// Puts a file at its turn now: one that nobody fetched because its record is elsewhere, or one that failed.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if there is no such reference here, or it was deleted; the database failed.
+    pub fn fetch(&self, id: &RecordId) -> Result<()> {
+        self.take_note()?;
+        let txn = self.storage.write()?;
+        let known = txn.file(id)?.filter(|entry| entry.state != FileState::Gone);
+        let entry = known.ok_or_else(|| Error::NotFound { what: "file".to_owned(), id: id.to_string() })?;
+        if entry.state != FileState::Done {
+            txn.put_file(&self.queued(entry))?;
+            txn.commit()?;
+        }
+        Ok(())
+    }
+
+    /// The next file that is due, and has been due the longest, of those that were not tried.
+    pub(crate) fn next_due(&self, tried: &HashSet<RecordId>) -> Result<Option<FileEntry>> {
+        // Those that were tried are hardly due again already.
+        let due = self.storage.read()?.files_due(self.clock.now(), tried.len() + 1)?;
+        Ok(due.into_iter().find(|entry| !tried.contains(&entry.id)))
+    }
+
+    /// Changes what is known of a file, in a transaction of its own, unless its reference is gone meanwhile; says whether
+    /// it is still there.
+    pub(crate) fn change(&self, id: &RecordId, change: impl FnOnce(&mut FileEntry)) -> Result<bool> {
+        self.take_note()?;
+        let txn = self.storage.write()?;
+        let Some(mut entry) = txn.file(id)?.filter(|entry| entry.state != FileState::Gone) else { return Ok(false) };
+        change(&mut entry);
+        entry.changed_at = self.clock.now();
+        txn.put_file(&entry)?;
+        txn.commit()?;
+        Ok(true)
+    }
+
+    /// Notes that a file failed; gives the wait before it is tried again.
+    pub(crate) fn fail(&self, id: &RecordId, reason: String, retry: Retry) -> Result<()> {
+        let now = self.clock.now();
+        self.change(id, |entry| {
+            entry.state = FileState::Failed;
+            entry.attempts = if retry == Retry::GotOn { 1 } else { entry.attempts.saturating_add(1) };
+            entry.next_at = Some(later(now, self.wait(entry.attempts, retry)));
+            entry.reason = Some(reason);
+        })?;
+        Ok(())
+    }
+
+    fn wait(&self, attempts: u32, retry: Retry) -> Duration {
+        let config = &self.config;
+        match retry {
+            Retry::Refused => config.refused_wait,
+            // Saturates: the number of failures has no end (weak point B2).
+            Retry::Soon | Retry::GotOn => config
+                .retry_wait
+                .saturating_mul(2_u32.saturating_pow(attempts.saturating_sub(1)))
+                .min(config.retry_wait_max),
+        }
+    }
+}
+
+/// A moment so much later.
+pub(crate) fn later(now: Timestamp, wait: Duration) -> Timestamp {
+    let millis = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
+    Timestamp::from_unix_millis(now.unix_millis().saturating_add(millis))
+}
+
+/// The records that references are.
+pub(crate) fn table() -> TableName {
+    TableName::from(TABLE)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::storage::MemoryStorage;
+
+    /// Weak point B2: with each failure the wait doubles, up to a limit, however many there were.
+    #[test]
+    fn waits_grow_and_never_overflow() {
+        let files = Files::new(Arc::new(MemoryStorage::new()), Arc::new(SystemClock::new()), "unused");
+        let minutes = |attempts| files.wait(attempts, Retry::Soon).as_secs() / 60;
+        assert_eq!([1, 2, 3, 4, 5, 6, 7, 8].map(minutes), [1, 2, 4, 8, 16, 32, 60, 60]);
+        assert_eq!([60, 61, 168, u32::MAX].map(minutes), [60; 4]);
+        assert_eq!(files.wait(1, Retry::Refused), files.wait(9, Retry::Refused));
+        assert!(later(Timestamp::from_unix_millis(i64::MAX - 1), Duration::MAX) > Timestamp::from_unix_millis(0));
+    }
+}

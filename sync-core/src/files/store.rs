@@ -1,0 +1,300 @@
+//! The folder with the bytes. A file appears there under its own name only when it is whole and on the disk.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, UNIX_EPOCH};
+
+use sha2::{Digest as _, Sha256};
+
+use super::name::disk_name;
+use crate::clock::Timestamp;
+use crate::error::{Error, Result};
+use crate::protocol::hex;
+use crate::record::RecordId;
+
+/// How much of a file is in memory.
+pub(crate) const PIECE: usize = 128 * 1024;
+
+/// Where bytes lie until they are whole.
+const UNFINISHED: &str = "unfinished";
+
+/// A folder of files, each under a name made of its id.
+#[derive(Debug, Clone)]
+pub struct FileStore {
+    folder: PathBuf,
+}
+
+impl FileStore {
+    /// The files in this folder, which is made when the first comes.
+    pub fn new(folder: impl Into<PathBuf>) -> Self {
+        Self { folder: folder.into() }
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Where the bytes of a file lie, once they are here.
+    pub fn path(&self, id: &RecordId) -> PathBuf {
+        let name = disk_name(id);
+        self.folder.join(&name[name.len() - 2..]).join(name)
+    }
+
+    /// Where the first part of a file lies until the rest has come.
+    pub(crate) fn part(&self, id: &RecordId) -> PathBuf {
+        self.folder.join(UNFINISHED).join(format!("{}.part", disk_name(id)))
+    }
+
+    /// How many bytes of a file are here; `None` if it is not.
+    pub(crate) fn length(&self, id: &RecordId) -> Result<Option<u64>> {
+        length(&self.path(id))
+    }
+
+    /// Makes a file of no name yet.
+    pub(crate) fn begin(&self) -> Result<NewFile> {
+        let folder = self.folder.join(UNFINISHED);
+        fs::create_dir_all(&folder).map_err(|error| failed("making", &folder, error))?;
+        let path = folder.join(format!("{}.new", uuid::Uuid::new_v4().simple()));
+        let file = private().create_new(true).open(&path).map_err(|error| failed("making", &path, error))?;
+        Ok(NewFile { file, path, hash: Sha256::new(), bytes: 0, kept: false })
+    }
+
+    /// Opens the part of a file for more; from its beginning, if that is wanted.
+    pub(crate) fn open_part(&self, id: &RecordId, anew: bool) -> Result<File> {
+        let path = self.part(id);
+        let folder = self.folder.join(UNFINISHED);
+        fs::create_dir_all(&folder).map_err(|error| failed("making", &folder, error))?;
+        let mut options = private();
+        let options = if anew { options.create(true).truncate(true) } else { options.append(true) };
+        options.open(&path).map_err(|error| failed("opening", &path, error))
+    }
+
+    /// Gives a part that is whole its name.
+    pub(crate) fn finish_part(&self, id: &RecordId) -> Result<()> {
+        let part = self.part(id);
+        let synced = OpenOptions::new().write(true).open(&part).and_then(|file| file.sync_all());
+        synced.map_err(|error| failed("writing", &part, error))?;
+        self.name(&part, id)
+    }
+
+    /// Forgets the part of a file, if there is one.
+    pub(crate) fn drop_part(&self, id: &RecordId) -> Result<()> {
+        remove(&self.part(id))
+    }
+
+    /// Removes a file, if it is here.
+    pub(crate) fn remove(&self, id: &RecordId) -> Result<()> {
+        remove(&self.path(id))
+    }
+
+    /// Puts a whole file under the name of its id.
+    fn name(&self, from: &Path, id: &RecordId) -> Result<()> {
+        let path = self.path(id);
+        let folder = path.parent().unwrap_or(&self.folder);
+        fs::create_dir_all(folder).map_err(|error| failed("making", folder, error))?;
+        fs::rename(from, &path).map_err(|error| failed("naming", &path, error))?;
+        for folder in [folder, &self.folder] {
+            sync_folder(folder);
+        }
+        Ok(())
+    }
+
+    /// All whole files, with the times at which they were written; and those that are not whole.
+    pub(crate) fn all(&self) -> Result<(Vec<Found>, Vec<Found>)> {
+        let (mut whole, mut unfinished) = (Vec::new(), Vec::new());
+        for folder in entries(&self.folder)? {
+            let name = folder.file_name().to_string_lossy().into_owned();
+            let is_folder = folder.file_type().is_ok_and(|kind| kind.is_dir());
+            let found = match name.as_str() {
+                UNFINISHED => &mut unfinished,
+                name if is_folder && name.len() == 2 => &mut whole,
+                _ => continue,
+            };
+            for entry in entries(&folder.path())? {
+                let written = entry.metadata().and_then(|metadata| metadata.modified());
+                let since = written.ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok()).unwrap_or(Duration::ZERO);
+                found.push(Found {
+                    path: entry.path(),
+                    name: entry.file_name().to_string_lossy().into_owned(),
+                    written_at: Timestamp::from_unix_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX)),
+                });
+            }
+        }
+        Ok((whole, unfinished))
+    }
+
+    /// Lets one process at a time send and fetch the files of this folder.
+    pub(crate) fn lock(&self) -> Result<File> {
+        fs::create_dir_all(&self.folder).map_err(|error| failed("making", &self.folder, error))?;
+        let path = self.folder.join("lock");
+        let file = private().create(true).open(&path).map_err(|error| failed("opening", &path, error))?;
+        match file.try_lock() {
+            Ok(()) => Ok(file),
+            Err(fs::TryLockError::WouldBlock) => Err(Error::CycleRunning { holder: None }),
+            Err(fs::TryLockError::Error(error)) => Err(failed("locking", &path, error)),
+        }
+    }
+}
+
+/// Something that lies in the folder.
+pub(crate) struct Found {
+    pub path: PathBuf,
+    pub name: String,
+    pub written_at: Timestamp,
+}
+
+/// A file that is being written. Dropped before it is kept, it is gone.
+pub(crate) struct NewFile {
+    file: File,
+    path: PathBuf,
+    hash: Sha256,
+    bytes: u64,
+    kept: bool,
+}
+
+impl NewFile {
+    /// How many bytes were written.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// The SHA-256 of what was written.
+    pub(crate) fn sha256(&self) -> String {
+        hex(&self.hash.clone().finalize())
+    }
+
+    /// Puts it under the name of its id, durably.
+    pub(crate) fn keep(mut self, store: &FileStore, id: &RecordId) -> Result<()> {
+        self.file.sync_all().map_err(|error| failed("writing", &self.path, error))?;
+        store.name(&self.path, id)?;
+        self.kept = true;
+        Ok(())
+    }
+}
+
+impl Write for NewFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes)?;
+        self.hash.update(&bytes[..written]);
+        self.bytes += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Drop for NewFile {
+    fn drop(&mut self) {
+        if !self.kept {
+            // What stays is swept later.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// The length and the SHA-256 of a file; `None` if it is not there. `watch` is told how many bytes were read, and may end
+/// it.
+pub(crate) fn hash_file(path: &Path, mut watch: impl FnMut(u64) -> Result<()>) -> Result<Option<(u64, String)>> {
+    let mut file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed("reading", path, error)),
+    };
+    let (mut hash, mut bytes, mut piece) = (Sha256::new(), 0, vec![0; PIECE]);
+    loop {
+        let read = file.read(&mut piece).map_err(|error| failed("reading", path, error))?;
+        if read == 0 {
+            return Ok(Some((bytes, hex(&hash.finalize()))));
+        }
+        hash.update(&piece[..read]);
+        bytes += read as u64;
+        watch(bytes)?;
+    }
+}
+
+pub(crate) fn length(path: &Path) -> Result<Option<u64>> {
+    match fs::metadata(path) {
+        Ok(metadata) => Ok(Some(metadata.len())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(failed("looking at", path, error)),
+    }
+}
+
+pub(super) fn remove(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("removing", path, error)),
+        _ => Ok(()),
+    }
+}
+
+fn entries(folder: &Path) -> Result<Vec<fs::DirEntry>> {
+    match fs::read_dir(folder) {
+        Ok(entries) => entries.collect::<io::Result<_>>().map_err(|error| failed("listing", folder, error)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(failed("listing", folder, error)),
+    }
+}
+
+/// Only the owner may read: photos and documents of a clinic.
+fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
+/// Makes a new name durable. Where folders cannot be opened, as on Windows, the system sees to that.
+fn sync_folder(folder: &Path) {
+    if let Ok(folder) = File::open(folder) {
+        let _ = folder.sync_all();
+    }
+}
+
+/// An error of the disk, by who must act.
+pub(crate) fn failed(what: &str, path: &Path, error: io::Error) -> Error {
+    match error.kind() {
+        io::ErrorKind::StorageFull => Error::DiskFull { source: error.into() },
+        _ => Error::Io { what: format!("{what} {}", path.display()), source: error.into() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_has_its_name_only_when_it_is_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = FileStore::new(folder.path().join("files"));
+        let id = RecordId::from("../x");
+        let mut new = store.begin().unwrap();
+        new.write_all(b"abc").unwrap();
+        assert_eq!((store.length(&id).unwrap(), store.all().unwrap().1.len()), (None, 1));
+        drop(new);
+        assert_eq!(store.all().unwrap().1.len(), 0, "what was given up is gone");
+
+        let mut new = store.begin().unwrap();
+        new.write_all(b"abc").unwrap();
+        let hash = new.sha256();
+        new.keep(&store, &id).unwrap();
+        assert_eq!(hash_file(&store.path(&id), |_| Ok(())).unwrap(), Some((3, hash)));
+        let (whole, unfinished) = store.all().unwrap();
+        assert_eq!((whole.len(), unfinished.len()), (1, 0));
+        assert!(store.path(&id).starts_with(store.folder()) && !folder.path().join("x").exists());
+    }
+
+    #[test]
+    fn one_process_at_a_time_has_the_lock() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = FileStore::new(folder.path());
+        let held = store.lock().unwrap();
+        assert_eq!(store.lock().unwrap_err().code(), "cycle_running");
+        drop(held);
+        store.lock().unwrap();
+    }
+}

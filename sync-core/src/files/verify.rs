@@ -1,0 +1,175 @@
+//! Looking whether the folder holds what it should, and removing what nobody needs.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::Files;
+use super::name::disk_name;
+use super::queue::{later, table};
+use super::reference::Reference;
+use super::store::{hash_file, remove};
+use crate::clock::Timestamp;
+use crate::error::Result;
+use crate::ownership::Role;
+use crate::record::RecordId;
+use crate::site::identity::role;
+use crate::storage::{FileDirection, FileEntry, FileState, key};
+
+/// How old bytes without a reference must be before they are swept: whoever writes them may still be at it.
+const ORPHAN_AGE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How many entries are read at a time.
+const PAGE: usize = 500;
+
+/// What is wrong with a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "finding")]
+#[non_exhaustive]
+pub enum Finding {
+    /// Its bytes should be here and are not.
+    Missing {
+        /// The file.
+        id: RecordId,
+    },
+    /// Its bytes are not what they were.
+    Changed {
+        /// The file.
+        id: RecordId,
+        /// In what way.
+        reason: String,
+    },
+    /// Bytes that belong to no reference.
+    Surplus {
+        /// Where they lie.
+        path: std::path::PathBuf,
+    },
+}
+
+/// What looking at all files found.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Verified {
+    /// Files whose bytes are what they should be.
+    pub sound: u64,
+    /// Bytes that were read.
+    pub bytes: u64,
+    /// What is wrong.
+    pub findings: Vec<Finding>,
+}
+
+impl Files {
+    /// Reads all files and compares them with what was noted when they came. A file that is missing or changed and that
+    /// central has is fetched again at its next turn. `watch` is called now and then, and may end it with an error.
+    ///
+    /// # Errors
+    /// The folder or the database failed.
+    pub fn verify(&self, mut watch: impl FnMut() -> Result<()>) -> Result<Verified> {
+        self.take_note()?;
+        let mut verified = Verified::default();
+        let mut known = HashSet::new();
+        self.each(|entry| {
+            known.insert(disk_name(&entry.id));
+            if entry.state == FileState::Gone {
+                return Ok(());
+            }
+            // What is not here need not be: unless it was attached here, or was here once.
+            let must_be = entry.direction == FileDirection::Upload || entry.state == FileState::Done;
+            let finding = match hash_file(&self.store.path(&entry.id), |_| watch())? {
+                None if must_be => Some(Finding::Missing { id: entry.id.clone() }),
+                None => None,
+                Some((bytes, sha256)) => {
+                    verified.bytes += bytes;
+                    let fault = self.fault(&entry, bytes, &sha256)?;
+                    verified.sound += u64::from(fault.is_none());
+                    fault.map(|reason| Finding::Changed { id: entry.id.clone(), reason })
+                }
+            };
+            if let Some(finding) = finding {
+                self.fetch_again(&entry)?;
+                verified.findings.push(finding);
+            }
+            Ok(())
+        })?;
+        let (whole, _) = self.store.all()?;
+        let surplus = whole.into_iter().filter(|found| !known.contains(&found.name));
+        verified.findings.extend(surplus.map(|found| Finding::Surplus { path: found.path }));
+        Ok(verified)
+    }
+
+    fn fault(&self, entry: &FileEntry, bytes: u64, sha256: &str) -> Result<Option<String>> {
+        if let Some(noted) = &entry.sha256 {
+            let differs = noted != sha256;
+            return Ok(differs.then(|| format!("its hash is not the one that was noted; it has {bytes} bytes")));
+        }
+        let reference = self.storage.read()?.record(&table(), &entry.id)?;
+        Ok(reference.as_ref().and_then(Reference::read).and_then(|reference| reference.fault_of(bytes, sha256)))
+    }
+
+    /// Of what was sent or fetched central has a copy.
+    fn fetch_again(&self, entry: &FileEntry) -> Result<()> {
+        let is_remote = role(self.storage.read()?.as_ref())? == Some(Role::Remote);
+        if entry.state != FileState::Done || !is_remote {
+            return Ok(());
+        }
+        let now = self.clock.now();
+        self.change(&entry.id, |entry| {
+            entry.direction = FileDirection::Download;
+            entry.state = FileState::Waiting;
+            entry.next_at = Some(now);
+        })?;
+        Ok(())
+    }
+
+    /// Removes what nobody needs, a day after it came to that: bytes without a reference, parts that nobody goes on with,
+    /// and on a site the bytes of deleted references that central has. Says how many files went. Looks once a day, or
+    /// `at_once`.
+    pub(crate) fn sweep(&self, at_once: bool) -> Result<u64> {
+        let now = self.clock.now();
+        {
+            let txn = self.storage.read()?;
+            let last = txn.state(key::FILES_SWEPT_AT)?.and_then(|text| Timestamp::parse(&text));
+            if !at_once && last.is_some_and(|last| now < later(last, ORPHAN_AGE) && last <= now) {
+                return Ok(0);
+            }
+        }
+        self.take_note()?;
+        let (mut needed, mut fetched) = (HashSet::new(), HashSet::new());
+        let is_remote = role(self.storage.read()?.as_ref())? == Some(Role::Remote);
+        self.each(|entry| {
+            let is_copy = is_remote && entry.direction == FileDirection::Download;
+            if entry.state != FileState::Gone || !is_copy || now < later(entry.changed_at, ORPHAN_AGE) {
+                needed.insert(disk_name(&entry.id));
+            }
+            if matches!(entry.state, FileState::Waiting | FileState::Running | FileState::Failed) {
+                fetched.insert(format!("{}.part", disk_name(&entry.id)));
+            }
+            Ok(())
+        })?;
+        let (whole, unfinished) = self.store.all()?;
+        let whole = whole.into_iter().filter(|found| !needed.contains(&found.name));
+        let unfinished = unfinished.into_iter().filter(|found| !fetched.contains(&found.name));
+        let mut removed = 0;
+        for found in whole.chain(unfinished).filter(|found| later(found.written_at, ORPHAN_AGE) < now) {
+            remove(&found.path)?;
+            removed += 1;
+        }
+        let txn = self.storage.write()?;
+        txn.set_state(key::FILES_SWEPT_AT, &now.to_string())?;
+        txn.commit()?;
+        Ok(removed)
+    }
+
+    fn each(&self, mut look: impl FnMut(FileEntry) -> Result<()>) -> Result<()> {
+        let mut after = None;
+        loop {
+            let page = self.storage.read()?.files(after.as_ref(), PAGE)?;
+            after = page.last().map(|entry| entry.id.clone());
+            let is_last = page.len() < PAGE;
+            page.into_iter().try_for_each(&mut look)?;
+            if is_last {
+                return Ok(());
+            }
+        }
+    }
+}

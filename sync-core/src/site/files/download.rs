@@ -1,0 +1,227 @@
+//! A file from central: streamed to a part that has no name yet, gone on with where it was cut, compared with what was
+//! announced, and only then named (`protocol-v6` §8.6).
+
+use std::io::{Read as _, Write as _};
+
+use super::upload::buffered;
+use super::{Fault, Moved, Mover, failed, tell_bytes};
+use crate::error::{Error, Result};
+use crate::files::{PIECE, REFERENCES, Reference, Retry, hash_file, length};
+use crate::protocol::v6::{DownloadRequest, V6_VERSION, WireError, path};
+use crate::record::TableName;
+use crate::site::client::{common_status, join, shown, to_json, wire_error};
+use crate::storage::{FileDirection, FileEntry, FileState};
+use crate::transport::{HttpRequest, HttpResponse, Method, StreamedResponse, TransportError};
+
+/// The most bytes of a file of which nobody said the length: what the length in a reference can say.
+const UNKNOWN_BYTES_MAX: u64 = i32::MAX as u64;
+
+/// What central made of the question for a file.
+enum Answered {
+    /// These bytes from this position on, of so many in all as far as it said.
+    Bytes { from: u64, total: Option<u64>, etag: Option<String>, response: StreamedResponse },
+    /// What is here is not a part of what it has.
+    StartAnew,
+    /// It has no such file, or not yet.
+    NotThere,
+}
+
+impl Mover<'_> {
+    pub(super) fn download(&mut self, entry: &FileEntry) -> Result<Moved, Fault> {
+        let record = self.site.storage.read()?.record(&TableName::from(REFERENCES), &entry.id)?;
+        let reference = record.as_ref().and_then(Reference::read).ok_or(Fault::Gone)?;
+        if self.files.store.length(&entry.id)?.is_some()
+            && let Some(moved) = self.adopt(entry, &reference)?
+        {
+            return Ok(moved);
+        }
+        let part = self.files.store.part(&entry.id);
+        let most = reference.bytes.unwrap_or(UNKNOWN_BYTES_MAX);
+        let mut have = match &entry.etag {
+            Some(_) => length(&part)?.unwrap_or(0),
+            None => 0,
+        };
+        if have > most {
+            have = 0;
+        }
+        if have == 0 || Some(have) != reference.bytes {
+            self.fetch_rest(entry, have, most)?;
+        }
+        self.compare_and_name(entry, &reference)
+    }
+
+    /// Fetches what is missing of a part, or all of it.
+    fn fetch_rest(&mut self, entry: &FileEntry, have: u64, most: u64) -> Result<(), Fault> {
+        let mut answered = self.ask(entry, have)?;
+        if matches!(answered, Answered::StartAnew) {
+            self.files.store.drop_part(&entry.id)?;
+            answered = self.ask(entry, 0)?;
+        }
+        let (from, total, etag, mut response) = match answered {
+            Answered::Bytes { from, total, etag, response } => (from, total, etag, response),
+            Answered::NotThere => {
+                return Err(Fault::File("central does not have it yet".to_owned(), Retry::Soon));
+            }
+            Answered::StartAnew => {
+                return Err(Fault::File("central gives no beginning of it".to_owned(), Retry::Soon));
+            }
+        };
+        if total.is_some_and(|total| total > most) {
+            return Err(self.wrong(entry, "it is longer than announced".to_owned()));
+        }
+        // Known before the first byte is kept: with it the part can be gone on with.
+        if !self.files.change(&entry.id, |entry| entry.etag = etag)? {
+            return Err(Fault::Gone);
+        }
+        let mut file = self.files.store.open_part(&entry.id, from == 0)?;
+        let (mut done, mut piece) = (from, vec![0; PIECE]);
+        loop {
+            let read = response.body.read(&mut piece).map_err(|error| self.line(in_body(error)))?;
+            if read == 0 {
+                break;
+            }
+            done += read as u64;
+            self.report.bytes_received += read as u64;
+            if done > most {
+                return Err(self.wrong(entry, format!("it is longer than announced: more than {most} bytes")));
+            }
+            if let Err(error) = file.write_all(&piece[..read]) {
+                let error = failed("writing", &self.files.store.part(&entry.id), error);
+                if matches!(error, Error::DiskFull { .. }) {
+                    // A part that fills the disk would keep out every other file, and the database.
+                    self.files.store.drop_part(&entry.id)?;
+                }
+                return Err(error.into());
+            }
+            tell_bytes(self.observer, done, total.unwrap_or(most))?;
+        }
+        match total {
+            Some(total) if done < total => {
+                Err(self.line(TransportError::CutOff(format!("{done} of {total} bytes came").into())))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn ask(&mut self, entry: &FileEntry, have: u64) -> Result<Answered, Fault> {
+        let body = to_json(&DownloadRequest {
+            table_name: entry.table.clone(),
+            record_id: entry.record_id.clone(),
+            id: entry.id.clone(),
+            sync_v5_settings: self.identity.credentials(),
+            sync_v6_version: V6_VERSION,
+        })?;
+        let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let mut headers = vec![header("content-type", "application/json"), header("accept-encoding", "identity")];
+        if have > 0 {
+            headers.push(header("range", &format!("bytes={have}-")));
+            headers.extend(entry.etag.as_deref().map(|etag| header("if-match", etag)));
+        }
+        let url = join(&self.central, path::DOWNLOAD_FILE);
+        let request = HttpRequest { method: Method::Post, url, headers, body };
+        let response = self.site.transport.stream(&request, None).map_err(|error| self.line(error))?;
+        let etag = response.header("etag").map(str::to_owned);
+        let number = |text: &str| text.trim().parse::<u64>().ok();
+        match response.status {
+            200 => {
+                let total = response.header("content-length").and_then(number);
+                Ok(Answered::Bytes { from: 0, total, etag, response })
+            }
+            206 => {
+                // Its own words count: what it sends need not be what was asked for.
+                let range = response.header("content-range").and_then(|range| range.trim().strip_prefix("bytes "));
+                let parts = range.and_then(|range| range.split_once('/'));
+                let from = parts.and_then(|(span, _)| number(span.split('-').next()?));
+                let total = parts.and_then(|(_, total)| number(total));
+                match from {
+                    Some(from) if from == have => Ok(Answered::Bytes { from, total, etag, response }),
+                    _ => Ok(Answered::StartAnew),
+                }
+            }
+            412 | 416 if have > 0 => Ok(Answered::StartAnew),
+            _ => self.refusal(&buffered(response).map_err(|error| self.line(error))?),
+        }
+    }
+
+    /// An error of a download is the bare error value, with a status that says nothing.
+    fn refusal(&self, response: &HttpResponse) -> Result<Answered, Fault> {
+        let url = shown(&self.central);
+        match serde_json::from_slice::<WireError>(&response.body) {
+            Ok(WireError::OtherServerError(text)) if text.starts_with("File not found") => Ok(Answered::NotThere),
+            Ok(WireError::SyncFileNotFound(_)) => Ok(Answered::NotThere),
+            Ok(error) => Err(wire_error(error, &url, &self.identity.site_name).into()),
+            Err(_) if response.status == 404 => Ok(Answered::NotThere),
+            Err(_) if response.status == 405 => Err(Error::NotCentral { url }.into()),
+            Err(_) => {
+                common_status(response, crate::error::Server::Central, &url)?;
+                Err(Fault::File(format!("central answered with status {}", response.status), Retry::Soon))
+            }
+        }
+    }
+
+    fn compare_and_name(&mut self, entry: &FileEntry, reference: &Reference) -> Result<Moved, Fault> {
+        let part = self.files.store.part(&entry.id);
+        let Some((bytes, sha256)) = hash_file(&part, |done| tell_bytes(self.observer, done, done))? else {
+            return Err(Fault::File("what came of it is no longer there".to_owned(), Retry::Soon));
+        };
+        if let Some(fault) = reference.fault_of(bytes, &sha256) {
+            return Err(self.wrong(entry, fault));
+        }
+        self.files.store.finish_part(&entry.id)?;
+        self.is_here(entry, bytes, sha256)?;
+        self.report.downloaded += 1;
+        Ok(Moved::Whole)
+    }
+
+    fn is_here(&self, entry: &FileEntry, bytes: u64, sha256: String) -> Result<(), Fault> {
+        let done = self.files.change(&entry.id, |entry| {
+            (entry.state, entry.next_at, entry.attempts, entry.reason) = (FileState::Done, None, 0, None);
+            (entry.bytes, entry.sha256, entry.etag) = (Some(bytes), Some(sha256), None);
+        })?;
+        if !done {
+            self.files.store.remove(&entry.id)?;
+            return Err(Fault::Gone);
+        }
+        Ok(())
+    }
+
+    /// What came is not the file: nothing of it is kept.
+    fn wrong(&self, entry: &FileEntry, reason: String) -> Fault {
+        match self.files.store.drop_part(&entry.id) {
+            Ok(()) => Fault::File(reason, Retry::Soon),
+            Err(error) => error.into(),
+        }
+    }
+
+    /// The bytes are here already, as where a database was made anew or restored beside its folder. If central has the
+    /// file too, all is well; if not, it is sent.
+    fn adopt(&mut self, entry: &FileEntry, reference: &Reference) -> Result<Option<Moved>, Fault> {
+        let local = self.files.store.path(&entry.id);
+        let Some((bytes, sha256)) = hash_file(&local, |done| tell_bytes(self.observer, done, done))? else {
+            return Ok(None);
+        };
+        if reference.fault_of(bytes, &sha256).is_some() {
+            return Ok(None);
+        }
+        match self.ask(entry, 0)? {
+            // What it would send is not read.
+            Answered::Bytes { .. } => self.is_here(entry, bytes, sha256)?,
+            Answered::StartAnew | Answered::NotThere => {
+                let now = self.site.clock.now();
+                self.files.change(&entry.id, |entry| {
+                    (entry.direction, entry.state) = (FileDirection::Upload, FileState::Waiting);
+                    (entry.bytes, entry.sha256, entry.next_at) = (Some(bytes), Some(sha256), Some(now));
+                })?;
+            }
+        }
+        Ok(Some(Moved::Whole))
+    }
+}
+
+fn in_body(error: std::io::Error) -> TransportError {
+    if error.kind() == std::io::ErrorKind::TimedOut {
+        TransportError::TimedOut(error.into())
+    } else {
+        TransportError::CutOff(error.into())
+    }
+}

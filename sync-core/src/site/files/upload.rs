@@ -1,0 +1,192 @@
+//! A file to central: one request, read from the disk while it is sent, and never ended well with wrong bytes
+//! (`protocol-v6` §8.5).
+
+use std::fs::File;
+use std::io::{self, Cursor, Read};
+use std::time::Duration;
+
+use sha2::{Digest as _, Sha256};
+
+use super::{Fault, Moved, Mover, tell_bytes};
+use crate::error::{Error, Server};
+use crate::files::{REFERENCES, Reference, Retry, failed, safe_file_name};
+use crate::protocol::v6::{Answer, UploadPart, V6_VERSION, WireError, decode_answer, path};
+use crate::record::TableName;
+use crate::site::client::{central_answer, join, shown, to_json, transport_error};
+use crate::site::identity::cursor;
+use crate::site::observer::SyncObserver;
+use crate::storage::{FileEntry, FileState, key};
+use crate::transport::{HttpRequest, HttpResponse, Method, StreamedBody, StreamedResponse, TransportError};
+
+/// How long a file waits for its reference to be pushed or integrated.
+const FOR_ITS_REFERENCE: Duration = Duration::from_secs(60);
+
+/// The most bytes of an answer that is no file.
+const ANSWER_BYTES_MAX: u64 = 64 * 1024;
+
+impl Mover<'_> {
+    pub(super) fn upload(&mut self, entry: &FileEntry) -> Result<Moved, Fault> {
+        let reference = {
+            let txn = self.site.storage.read()?;
+            let table = TableName::from(REFERENCES);
+            if txn.has_local_change(&table, &entry.id, cursor(txn.as_ref(), key::PUSH_CURSOR_V6)?)? {
+                // Central would not know what to do with it.
+                return Ok(Moved::NotYet(FOR_ITS_REFERENCE));
+            }
+            txn.record(&table, &entry.id)?.as_ref().and_then(Reference::read).ok_or(Fault::Gone)?
+        };
+        let changed = |what: &str| Fault::File(format!("the file in the folder {what}"), Retry::Refused);
+        let local = self.files.store.path(&entry.id);
+        let file = match File::open(&local) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(changed("is no longer there")),
+            file => file.map_err(|error| failed("opening", &local, error))?,
+        };
+        let bytes = file.metadata().map_err(|error| failed("looking at", &local, error))?.len();
+        if entry.bytes.is_some_and(|noted| noted != bytes) {
+            return Err(changed("has another length than when it was attached"));
+        }
+        let json = to_json(&UploadPart {
+            file_id: entry.id.clone(),
+            sync_v5_settings: self.identity.credentials(),
+            sync_v6_version: V6_VERSION,
+        })?;
+        let boundary = uuid::Uuid::new_v4().simple().to_string();
+        let name = safe_file_name(&reference.file_name);
+        let (head, tail) = around(&boundary, &json, &name);
+        let length = (head.len() + tail.len()) as u64 + bytes;
+        let mut checked = Checked {
+            file,
+            hash: Some(Sha256::new()),
+            read: 0,
+            bytes,
+            sha256: entry.sha256.clone(),
+            observer: self.observer,
+            stopped: None,
+        };
+        let request = HttpRequest {
+            method: Method::Put,
+            url: join(&self.central, path::UPLOAD_FILE),
+            headers: vec![("content-type".to_owned(), format!("multipart/form-data; boundary={boundary}"))],
+            body: Vec::new(),
+        };
+        let sent = {
+            let mut reader = Cursor::new(head).chain(&mut checked).chain(Cursor::new(tail));
+            self.site.transport.stream(&request, Some(StreamedBody { length, reader: &mut reader }))
+        };
+        let Checked { read, sha256, stopped, .. } = checked;
+        self.report.bytes_sent += read;
+        match stopped {
+            Some(Stopped::Changed) => return Err(changed("changed after it was attached")),
+            Some(Stopped::Cancelled) => return Err(Error::Cancelled.into()),
+            Some(Stopped::Disk(error)) => return Err(failed("reading", &local, error).into()),
+            None => {}
+        }
+        let response = sent.and_then(buffered).map_err(|error| self.line(error))?;
+        self.taken(&response)?;
+        let done = self.files.change(&entry.id, |entry| {
+            (entry.state, entry.next_at, entry.attempts, entry.reason) = (FileState::Done, None, 0, None);
+            entry.sha256 = sha256;
+        })?;
+        if !done {
+            return Err(Fault::Gone);
+        }
+        self.report.uploaded += 1;
+        Ok(Moved::Whole)
+    }
+
+    /// What central says of it.
+    fn taken(&self, response: &HttpResponse) -> Result<(), Fault> {
+        if let Ok(Answer::Error(WireError::SyncFileNotFound(_))) = decode_answer(&response.body) {
+            let reason = "central does not know the file's reference yet";
+            return Err(Fault::File(reason.to_owned(), Retry::Soon));
+        }
+        if response.status == 413 || response.status == 400 && response.body.starts_with(b"Payload error") {
+            return Err(Fault::File("it is too large for the central server".to_owned(), Retry::Refused));
+        }
+        central_answer(response, &shown(&self.central), &self.identity.site_name)?;
+        Ok(())
+    }
+
+    /// An error of the line as that of this site.
+    pub(super) fn line(&self, error: TransportError) -> Fault {
+        transport_error(error, Server::Central, &shown(&self.central)).into()
+    }
+}
+
+/// What stands before and behind the bytes.
+fn around(boundary: &str, json: &[u8], name: &str) -> (Vec<u8>, Vec<u8>) {
+    let json = String::from_utf8_lossy(json);
+    let head = format!(
+        "--{boundary}\r\nContent-Disposition: form-data; name=\"json_part\"\r\nContent-Type: application/json\r\n\r\n\
+         {json}\r\n--{boundary}\r\nContent-Disposition: form-data; name=\"file_part\"; filename=\"{name}\"\r\n\
+         Content-Type: application/octet-stream\r\n\r\n"
+    );
+    (head.into_bytes(), format!("\r\n--{boundary}--\r\n").into_bytes())
+}
+
+/// An answer that is short, whole in memory.
+pub(super) fn buffered(response: StreamedResponse) -> Result<HttpResponse, TransportError> {
+    let StreamedResponse { status, headers, body: mut reader } = response;
+    let mut body = Vec::new();
+    let read = reader.by_ref().take(ANSWER_BYTES_MAX).read_to_end(&mut body);
+    read.map_err(|error| TransportError::CutOff(error.into()))?;
+    Ok(HttpResponse { status, headers, body })
+}
+
+/// Why the bytes of a file are not sent to their end.
+enum Stopped {
+    Changed,
+    Cancelled,
+    Disk(io::Error),
+}
+
+/// Reads a file that must be what it was when it was attached. Where it is not, reading fails before what comes behind
+/// the bytes, so the other end never sees a whole upload.
+struct Checked<'o> {
+    file: File,
+    /// `None` once it was compared.
+    hash: Option<Sha256>,
+    read: u64,
+    bytes: u64,
+    /// What it was; and then what was sent.
+    sha256: Option<String>,
+    observer: &'o mut dyn SyncObserver,
+    stopped: Option<Stopped>,
+}
+
+impl Checked<'_> {
+    fn stop(&mut self, stopped: Stopped) -> io::Error {
+        self.stopped = Some(stopped);
+        io::Error::other("the upload is given up")
+    }
+}
+
+impl Read for Checked<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if into.is_empty() {
+            return Ok(0);
+        }
+        let read = match self.file.read(into) {
+            Ok(read) => read,
+            Err(error) => return Err(self.stop(Stopped::Disk(error))),
+        };
+        self.read += read as u64;
+        if read > 0 && self.read <= self.bytes {
+            if let Some(hash) = &mut self.hash {
+                hash.update(&into[..read]);
+            }
+            if tell_bytes(self.observer, self.read, self.bytes).is_err() {
+                return Err(self.stop(Stopped::Cancelled));
+            }
+            return Ok(read);
+        }
+        if let Some(hash) = self.hash.take() {
+            let now = crate::protocol::hex(&hash.finalize());
+            if self.read != self.bytes || self.sha256.as_ref().is_some_and(|was| *was != now) {
+                return Err(self.stop(Stopped::Changed));
+            }
+            self.sha256 = Some(now);
+        }
+        Ok(0)
+    }
+}

@@ -1,0 +1,266 @@
+//! Files between ends that behave: who fetches what, what is kept, and what is swept.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use sync_core::files::{Attach, Fetch, Files, FilesConfig, Finding};
+use sync_core::record::RecordId;
+use sync_core::storage::{FileDirection, FileEntry, FileState, MemoryStorage, Storage, key};
+use sync_core::testing::FaultyStorage;
+use sync_core::{Clock, FilesOptions, FilesReport, Silent, SystemClock, Timestamp};
+use sync_tests::world::{CentralEnd, SiteEnd, asset, data};
+
+/// A clock that can be put forward.
+#[derive(Default)]
+struct Ahead(SystemClock, Mutex<Duration>);
+
+impl Ahead {
+    fn forward(&self, by: Duration) {
+        *self.1.lock().expect("nobody panicked") += by;
+    }
+}
+
+impl Clock for Ahead {
+    fn now(&self) -> Timestamp {
+        let ahead = self.1.lock().expect("nobody panicked").as_millis();
+        Timestamp::from_unix_millis(self.0.now().unix_millis() + i64::try_from(ahead).expect("a short time"))
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.0.monotonic()
+    }
+
+    fn sleep(&self, duration: Duration) {
+        self.0.sleep(duration);
+    }
+}
+
+/// A central with the sites `a` and `b`, and the files of `a`.
+struct World {
+    central: CentralEnd,
+    site: SiteEnd,
+    files: Files,
+    clock: Arc<Ahead>,
+    _folder: tempfile::TempDir,
+}
+
+impl World {
+    fn new() -> Self {
+        let central = CentralEnd::new();
+        central.add_site("b");
+        let site = central.new_site("a");
+        site.sync();
+        site.records.put("asset", [asset("x", "STORE_a", "")]).expect("an asset");
+        site.sync();
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let clock = Arc::new(Ahead::default());
+        let files = Files::new(site.storage.clone(), clock.clone(), folder.path().join("files"));
+        Self { central, site, files, clock, _folder: folder }
+    }
+
+    fn turn(&self) -> FilesReport {
+        let report = self.site.site.sync_files(&self.files, &FilesOptions::default(), &mut Silent).expect("it begins");
+        assert!(report.error.is_none(), "{report:?}");
+        report
+    }
+
+    fn entry(&self, id: &RecordId) -> FileEntry {
+        self.site.storage.read().and_then(|txn| txn.file(id)).expect("a database").expect("a file")
+    }
+}
+
+fn attach(files: &Files, record: &str, bytes: &[u8]) -> sync_core::Result<RecordId> {
+    let attach = Attach { table: "asset", record_id: record, file_name: "photo.jpg", mime_type: None };
+    files.attach_bytes(&attach, &mut &*bytes)
+}
+
+/// Every site gets every reference, and fetches the files of records that it has.
+#[test]
+fn a_site_fetches_the_files_of_its_records() {
+    let world = World::new();
+    world.central.records.put("asset", [asset("y", "STORE_b", "")]).unwrap();
+    let of_central = world.central.files();
+    let own = attach(&of_central, "x", b"own").unwrap();
+    let other = attach(&of_central, "y", b"other").unwrap();
+    world.site.sync();
+    assert_eq!(world.turn().downloaded, 1);
+    assert_eq!((world.entry(&own).state, world.entry(&other).state), (FileState::Done, FileState::Elsewhere));
+    // Asked for, it is tried; central does not give what belongs to another site's store.
+    world.files.fetch(&other).unwrap();
+    assert_eq!(world.turn().failed, 1);
+    assert!(world.entry(&other).reason.is_some_and(|reason| reason.contains("does not have it")));
+    // Once its record comes here, its turn comes too.
+    let later = attach(&of_central, "y", b"later").unwrap();
+    world.site.sync();
+    world.turn();
+    assert_eq!(world.entry(&later).state, FileState::Elsewhere);
+    world.central.records.put("asset", [asset("y", "STORE_a", "")]).unwrap();
+    world.site.sync();
+    assert_eq!(world.turn().downloaded, 1);
+    assert_eq!(world.entry(&later).state, FileState::Done);
+    assert_eq!(world.files.fetch(&"unknown".into()).unwrap_err().code(), "not_found");
+    let listed = world.files.of(&"asset".into(), &"x".into()).unwrap();
+    assert_eq!((listed.len(), listed[0].name.as_str()), (1, "photo.jpg"));
+}
+
+#[test]
+fn a_host_says_what_is_fetched() {
+    let mut world = World::new();
+    world.central.records.put("asset", [asset("y", "STORE_b", "")]).unwrap();
+    let of_central = world.central.files();
+    let ids = [attach(&of_central, "x", b"own").unwrap(), attach(&of_central, "y", b"other").unwrap()];
+    for (fetch, wanted) in [(Fetch::Nothing, [false, false]), (Fetch::Everything, [true, true])] {
+        let site = world.central.set_up_in(&format!("{fetch:?}"), "a", world.central.transport());
+        site.sync();
+        let mut config = FilesConfig::default();
+        config.fetch = fetch;
+        let folder = world._folder.path().join(format!("{fetch:?}"));
+        world.files = Files::new(site.storage.clone(), world.clock.clone(), folder).with_config(config);
+        world.files.list(None, 9).unwrap();
+        world.site = site;
+        assert_eq!(ids.each_ref().map(|id| world.entry(id).next_at.is_some()), wanted, "{fetch:?}");
+    }
+}
+
+/// A failure at any operation of an attachment: either reference and bytes are there, or neither.
+#[test]
+fn an_attachment_is_whole_or_not_at_all() {
+    let world = World::new();
+    let storage = Arc::new(FaultyStorage::new(world.site.storage.clone()));
+    let files = Files::new(storage.clone(), world.clock.clone(), world.files.store().folder());
+    let count = || {
+        let (entries, references) = world
+            .site
+            .storage
+            .read()
+            .and_then(|txn| Ok((txn.files(None, 99)?, txn.records(&"sync_file_reference".into(), None, 99)?)))
+            .unwrap();
+        let surplus = world.files.verify(|| Ok(())).unwrap().findings.len();
+        (entries.len(), references.len(), surplus)
+    };
+    let mut n = 0;
+    loop {
+        n += 1;
+        storage.crash_at(n);
+        let attached = attach(&files, "x", b"bytes");
+        storage.heal();
+        match attached {
+            Ok(_) => break,
+            Err(_) => assert_eq!(count(), (0, 0, 0), "{n}"),
+        }
+    }
+    assert!(n > 5, "{n}");
+    assert_eq!(count(), (1, 1, 0));
+    assert_eq!(attach(&files, "unknown", b"bytes").unwrap_err().code(), "not_found");
+    let unset: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
+    let nobody = Files::new(unset, world.clock.clone(), world.files.store().folder());
+    assert_eq!(attach(&nobody, "x", b"bytes").unwrap_err().code(), "not_set_up");
+}
+
+/// Bytes that a crash left, and parts that nobody goes on with, go after a day; what is needed and what is young stays.
+#[test]
+fn what_nobody_needs_is_swept_after_a_day() {
+    let world = World::new();
+    let kept = attach(&world.files, "x", b"kept").unwrap();
+    let store = world.files.store();
+    let orphan = store.path(&"orphan".into());
+    std::fs::create_dir_all(orphan.parent().unwrap()).unwrap();
+    std::fs::write(&orphan, b"orphan").unwrap();
+    let left = store.folder().join("unfinished").join("left.new");
+    std::fs::write(&left, b"left").unwrap();
+    world.site.sync();
+    assert_eq!(world.turn().uploaded, 1);
+    let surplus = Finding::Surplus { path: orphan.clone() };
+    assert_eq!(world.files.verify(|| Ok(())).unwrap().findings, [surplus]);
+    assert!(orphan.exists() && left.exists(), "whoever writes them may still be at it");
+    world.clock.forward(Duration::from_secs(2 * 24 * 60 * 60));
+    world.turn();
+    assert!(!orphan.exists() && !left.exists() && world.files.path(&kept).unwrap().is_some());
+
+    // What was deleted goes a day later from a site, where central has it; there it stays.
+    world.site.records.delete("sync_file_reference", &kept).unwrap();
+    world.site.sync();
+    world.turn();
+    assert!(world.files.path(&kept).unwrap().is_some());
+    world.clock.forward(Duration::from_secs(2 * 24 * 60 * 60));
+    world.turn();
+    assert_eq!((world.files.path(&kept).unwrap(), world.entry(&kept).state), (None, FileState::Gone));
+    assert!(world.central.files().path(&kept).unwrap().is_some());
+}
+
+/// Weak point A14: a reference that comes back from central takes no upload out of the queue.
+#[test]
+fn an_echo_of_a_reference_changes_nothing_here() {
+    let world = World::new();
+    let id = attach(&world.files, "x", b"bytes").unwrap();
+    world.site.sync();
+    let echo = |mime: &str| {
+        let table = "sync_file_reference".into();
+        let stored = world.central.records.get(&table, &id).unwrap().unwrap();
+        let changed = stored.as_str().replace("image/jpeg", mime).replace("\"sha256\"", "\"unknown\"");
+        world.central.records.put("sync_file_reference", [data(&changed)]).unwrap();
+        world.site.sync();
+    };
+    echo("image/x");
+    world.files.list(None, 9).unwrap();
+    let entry = world.entry(&id);
+    assert_eq!((entry.direction, entry.state), (FileDirection::Upload, FileState::Waiting));
+    assert_eq!(world.turn().uploaded, 1);
+    echo("image/y");
+    assert_eq!((world.turn().uploaded, world.entry(&id).state), (0, FileState::Done));
+}
+
+/// The waits of a file that fails grow, and it is not tried before they are over.
+#[test]
+fn a_file_that_fails_waits_longer_each_time() {
+    let world = World::new();
+    let json = r#"{"id":"f","table_name":"asset","record_id":"x","file_name":"n","total_bytes":3,"created_datetime":"2026-11-23T08:00:00"}"#;
+    world.central.records.put("sync_file_reference", [data(json)]).unwrap();
+    world.site.sync();
+    for minutes in [1, 2, 4, 8, 16, 32, 60, 60] {
+        assert_eq!(world.turn().failed, 1, "{minutes}");
+        world.clock.forward(Duration::from_secs(60 * minutes - 30));
+        assert_eq!(world.turn().failed, 0, "{minutes}: not yet");
+        world.clock.forward(Duration::from_secs(31));
+    }
+    assert_eq!(world.entry(&"f".into()).attempts, 8);
+}
+
+/// What is noted follows the changelog: a fresh look costs what is new.
+#[test]
+fn references_are_taken_note_of_once() {
+    let world = World::new();
+    attach(&world.central.files(), "x", b"bytes").unwrap();
+    world.site.sync();
+    world.files.list(None, 9).unwrap();
+    let noted = || world.site.storage.read().unwrap().state(key::FILES_CURSOR).unwrap();
+    let before = noted();
+    assert!(before.is_some());
+    world.files.list(None, 9).unwrap();
+    assert_eq!(noted(), before);
+    world.site.records.put("asset", [asset("z", "STORE_a", "")]).unwrap();
+    world.files.list(None, 9).unwrap();
+    assert_ne!(noted(), before);
+}
+
+/// Two at once would be in each other's way; records go on.
+#[test]
+fn files_are_moved_by_one_at_a_time_and_records_do_not_wait() {
+    let world = World::new();
+    attach(&world.files, "x", &[1; 200_000]).unwrap();
+    world.site.sync();
+    let mut seen = 0;
+    let mut watch = |_: &sync_core::SyncEvent| {
+        seen += 1;
+        if seen == 3 {
+            let again = world.site.site.sync_files(&world.files, &FilesOptions::default(), &mut Silent);
+            assert_eq!(again.unwrap_err().code(), "cycle_running");
+            world.site.records.put("asset", [asset("meanwhile", "STORE_a", "")]).unwrap();
+            world.site.sync();
+        }
+        std::ops::ControlFlow::Continue(())
+    };
+    let report = world.site.site.sync_files(&world.files, &FilesOptions::default(), &mut watch).unwrap();
+    assert_eq!((report.uploaded, report.error.is_none()), (1, true));
+    assert!(seen > 3 && world.central.records.get(&"asset".into(), &"meanwhile".into()).unwrap().is_some());
+}
