@@ -95,20 +95,17 @@ fn a_source_that_fails_is_told_beside_those_that_answer_and_no_answer_at_all_is_
 }
 
 #[test]
-fn a_limit_ends_a_preview_early_and_what_is_left_is_told() {
+fn a_limit_ends_a_preview_early_and_says_so() {
     let beside = Beside::new();
-    for number in 0..3 {
-        let id = format!("m{number}");
-        beside.legacy.queue(
-            &beside.world.central,
-            Action::Update,
-            "message",
-            &id,
-            Some(serde_json::json!({ "ID": id })),
-        );
+    for number in 0..600 {
+        let id = sync_core::testing::legacy_server::legacy_id("unit", &number.to_string());
+        beside.legacy.put_central("unit", &id, rows::unit(&id, "box"));
     }
-    let all: u64 = beside.site.preview_pull(u64::MAX, &mut Silent).unwrap().from.iter().map(|from| from.records).sum();
-    assert_eq!(all, 3);
+    let looked_at = |limit: u64| {
+        let from = beside.site.preview_pull(limit, &mut Silent).unwrap().from.remove(0);
+        (from.records, from.is_complete)
+    };
+    assert_eq!((looked_at(100), looked_at(10_000)), ((500, false), (600, true)), "whole batches are read");
 }
 
 #[test]
