@@ -97,6 +97,8 @@ fn an_edit_of_a_store_that_moved_away_is_refused_at_central_by_the_rule_that_is_
     holds(&shown, &["asset fridge", "from site 2", "not active on this site", "rule", "another version of it is here"]);
     let again = clinic.json(&[&at_central[..], &["retry", "--cause", "refused"]].concat(), 1);
     assert_eq!((&again["staged"], &again["set_aside_again"]), (&json!(1), &json!(1)));
+    let one = clinic.json(&[&at_central[..], &["retry", &number]].concat(), 1);
+    assert_eq!((&one["staged"], &one["set_aside_again"]), (&json!(1), &json!(1)), "one of them alone too");
     // The store comes back: then it is allowed, as it is to be.
     let store = ["store", "add", "Clinic", "--code", "C", "--site", "clinic", "--id", &clinic.store];
     desk.run(&[&["--db", "central.sqlite"][..], &store].concat()).ends(0);

@@ -64,6 +64,11 @@ fn what_was_lost_here_is_read_again() {
     clinic.sync(0);
     clinic.desk.run(&["records", "get", "property", "population"]).ends(0);
     clinic.desk.run(&["records", "get", "asset", "fridge"]).ends(0);
+    // It came by sync now, and is this site's all the same.
+    assert_eq!(clinic.json(&["resend", "asset"], 0)["plan"]["records"], 0);
+    let received = clinic.json(&["resend", "all", "--received"], 0);
+    assert_eq!(received["plan"]["by_type"][0]["table"], "asset", "and not what only central writes");
+    assert_eq!(received["plan"]["records"], 1);
 }
 
 #[test]

@@ -144,3 +144,69 @@ pub fn rewind(storage: &dyn Storage, planned: &Rewind, reason: &str, now: Timest
     txn.commit()?;
     Ok(rewind)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::MemoryStorage;
+
+    fn database(state: &[(&str, &str)]) -> MemoryStorage {
+        let storage = MemoryStorage::new();
+        let txn = storage.write().unwrap();
+        state.iter().for_each(|(name, value)| txn.set_state(name, value).unwrap());
+        txn.commit().unwrap();
+        storage
+    }
+
+    fn state(storage: &MemoryStorage, name: &str) -> Option<String> {
+        storage.read().unwrap().state(name).unwrap()
+    }
+
+    fn rewound(storage: &MemoryStorage, which: PullCursor, to: u64, own: bool) -> Rewind {
+        let planned = plan_rewind(storage, which, Cursor(to), own).unwrap();
+        rewind(storage, &planned, "because", Timestamp::from_unix_millis(0)).unwrap()
+    }
+
+    #[test]
+    fn a_cursor_goes_back_and_never_forwards() {
+        let storage = database(&[(key::ROLE, "remote"), (key::PULL_CURSOR_V6, "50"), (key::PULL_CURSOR_CENTRAL, "9")]);
+        for to in [50, 51, u64::MAX] {
+            assert!(!rewound(&storage, PullCursor::Central, to, false).changes, "{to}");
+            assert_eq!(state(&storage, key::PULL_CURSOR_V6).as_deref(), Some("50"));
+        }
+        assert!(storage.read().unwrap().log(9).unwrap().is_empty(), "what changes nothing is not logged");
+        assert!(rewound(&storage, PullCursor::Central, 20, false).changes);
+        assert_eq!(
+            (state(&storage, key::PULL_CURSOR_V6).as_deref(), state(&storage, key::PULL_OWN)),
+            (Some("20"), None)
+        );
+        assert!(rewound(&storage, PullCursor::Legacy, 0, true).changes);
+        assert_eq!(state(&storage, key::PULL_CURSOR_CENTRAL).as_deref(), Some("0"));
+        assert_eq!(state(&storage, key::PULL_OWN), None, "the legacy server leaves nothing out");
+        assert_eq!(storage.read().unwrap().log(9).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn what_came_from_here_is_asked_for_even_where_the_cursor_stays() {
+        let storage = database(&[(key::ROLE, "remote"), (key::PULL_CURSOR_V6, "50")]);
+        assert!(rewound(&storage, PullCursor::Central, 70, true).changes);
+        assert_eq!(state(&storage, key::PULL_CURSOR_V6).as_deref(), Some("50"));
+        assert_eq!(state(&storage, key::PULL_OWN).as_deref(), Some("1"));
+        assert!(!rewound(&storage, PullCursor::Central, 70, true).changes, "once");
+    }
+
+    #[test]
+    fn a_cursor_beyond_its_end_is_remarked() {
+        let storage =
+            database(&[(key::ROLE, "remote"), (key::PUSH_CURSOR_V6, "7"), (key::PUSH_UNCONFIRMED_LEGACY, "1")]);
+        let all = cursors(&storage).unwrap();
+        let remark = |name: &str| all.iter().find(|cursor| cursor.name == name).unwrap().remark;
+        assert!(remark(key::PUSH_CURSOR_V6).unwrap().contains("beyond the end"));
+        assert!(remark(key::PUSH_CURSOR_LEGACY).unwrap().contains("not confirmed"));
+        assert_eq!(remark(key::PULL_CURSOR_V6), None);
+        assert_eq!(
+            plan_rewind(&database(&[]), PullCursor::Central, Cursor(0), false).unwrap_err().code(),
+            "not_set_up"
+        );
+    }
+}
