@@ -146,3 +146,12 @@ fn a_central_server_beside_a_legacy_server_sends_again_what_that_lost() {
     let assets = Lost { table: Some("asset".into()), ..Lost::default() };
     assert_eq!(plan_resend(storage, &assets).unwrap().records, 0, "nothing goes over V6 from central");
 }
+
+#[test]
+fn the_log_says_how_often_a_request_was_tried_again() {
+    let beside = Beside::new();
+    beside.legacy.fail_times(Endpoint::CentralRecords, Fault::Status(500), 2);
+    beside.sync();
+    let log = beside.storage.read().unwrap().log(2).unwrap();
+    assert_eq!((&log[0].report["retries"], &log[1].report["retries"]), (&2.into(), &0.into()));
+}

@@ -120,7 +120,10 @@ fn show(number_of: usize, entry: &LogEntry, out: &Output) -> Result<(), Failure>
             ("integrated", Some(number(report, "integrated").to_string())),
             ("set aside", Some(format!("{}, refused {}", aside.0, aside.1))),
             ("kept local", Some(number(report, "kept_local")).filter(|n| *n > 0).map(|n| counted(n, "edit"))),
-            ("requests", Some(number(report, "requests").to_string())),
+            (
+                "requests",
+                Some(format!("{}, {} of them tried again", number(report, "requests"), number(report, "retries"))),
+            ),
             ("bytes up", Some(bytes(number(report, "bytes_sent")))),
             ("bytes down", Some(bytes(number(report, "bytes_received")))),
         ],

@@ -64,8 +64,8 @@ fn pull(found: &PullPreview, out: &Output) -> Result<(), Failure> {
     for coming in &found.from {
         from(coming, out)?;
     }
-    let integrated = counted(found.integrated, "record");
-    out.line(&format!("Would be integrated: {integrated}, those that are here already included"))?;
+    let known = if found.integrated > 0 { ", those that are here already included" } else { "" };
+    out.line(&format!("Would be integrated: {}{known}", counted(found.integrated, "record")))?;
     if found.kept_local > 0 {
         wrapped(out, "", &format!("{} would give way to edits made here", counted(found.kept_local, "record")))?;
     }

@@ -208,7 +208,7 @@ pub(super) fn waits(awaited: &Awaited) -> String {
     let named = format!("waits for {table} {id}");
     match state {
         AwaitedState::NotHere => format!(
-            "{named}, which never came. Ask on the other end: oms-sync explain {table} {id}; if it has it, \
+            "{named}, which is not here: it never came, or was lost. Ask on the other end: oms-sync explain {table} {id}; if it has it, \
              oms-sync cursor rewind pull reads it again."
         ),
         AwaitedState::Here => format!("{named}, which is here: oms-sync quarantine retry"),

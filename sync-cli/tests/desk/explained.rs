@@ -77,7 +77,7 @@ fn a_record_that_did_not_arrive_says_what_it_waits_for() {
     let said = clinic.says(&["explain", "name_property", "np"], 1);
     holds(
         &said,
-        &["a version of it is set aside", "set aside as waiting", "waits for property population, which never came"],
+        &["a version of it is set aside", "set aside as waiting", "waits for property population, which is not here"],
     );
     let parent = clinic.json(&["explain", "property", "population"], 2);
     assert_eq!((&parent["verdict"], &parent["awaited_by"]), (&json!("not_known"), &json!(1)));

@@ -31,7 +31,7 @@ fn a_record_whose_parent_is_missing_says_which_and_comes_back_with_it() {
 
     let shown = clinic.says(&["quarantine", "show", &number], 0);
     holds(&shown, &["name_property np", "from central", "field $.property_id", "waits for property population"]);
-    holds(&shown, &["which never came", "oms-sync cursor rewind pull", "> property_id: \"population\""]);
+    holds(&shown, &["which is not here", "oms-sync cursor rewind pull", "> property_id: \"population\""]);
     let shown = clinic.json(&["quarantine", "show", &number], 0);
     assert_eq!((&shown["path"], &shown["data"]["remote_editable"]), (&json!("$.property_id"), &json!(true)));
     assert_eq!(shown["waits_for"][0]["state"], "not_here");
