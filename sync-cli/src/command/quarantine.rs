@@ -208,8 +208,8 @@ pub(super) fn waits(awaited: &Awaited) -> String {
     let named = format!("waits for {table} {id}");
     match state {
         AwaitedState::NotHere => format!(
-            "{named}, which is not here: it never came, or was lost. Ask on the other end: oms-sync explain {table} {id}; if it has it, \
-             oms-sync cursor rewind pull reads it again."
+            "{named}, which is not here: it never came, or was lost. Ask on the other end: oms-sync explain {table} {id}; \
+             if it has it, oms-sync cursor rewind pull reads it again."
         ),
         AwaitedState::Here => format!("{named}, which is here: oms-sync quarantine retry"),
         AwaitedState::Staged => format!("{named}, which came and is integrated by the next cycle"),

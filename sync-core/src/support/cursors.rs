@@ -11,7 +11,7 @@ use crate::site::identity::{cursor, flag, role};
 use crate::storage::{ReadTxn, Storage, key};
 
 /// A cursor that can be rewound: one of those with which this site reads. What this site sends is sent again by
-/// [`resend`](super::resend): a push counts once, so one that merely comes again changes nothing.
+/// [`resend`](fn@super::resend): a push counts once, so one that merely comes again changes nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PullCursor {

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::log::is_repair;
-use super::quarantine::{SetAside, each_set_aside, find_set_aside, staged_of};
+use super::quarantine::{SetAside, each_set_aside, set_aside_in, staged_of};
 use crate::changelog::{Audience, Change, ChangeAction};
 use crate::clock::Timestamp;
 use crate::error::Result;
@@ -180,7 +180,7 @@ pub fn explain(storage: &dyn Storage, table: &TableName, id: &RecordId) -> Resul
         awaited_by += u64::from(waits && why.cause == QuarantineCause::Waiting);
         Ok(())
     })?;
-    let set_aside = numbers.into_iter().filter_map(|number| find_set_aside(storage, number).ok()).collect::<Vec<_>>();
+    let set_aside = numbers.into_iter().map(|number| set_aside_in(txn, number)).collect::<Result<Vec<_>>>()?;
     let staged = staged_of(txn, table, id)?;
     let mut also_in = Vec::new();
     for (other, _) in txn.record_counts()? {

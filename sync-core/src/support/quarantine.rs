@@ -107,13 +107,17 @@ fn path_in(reason: &str) -> Option<String> {
 /// # Errors
 /// [`Error::NotFound`] if there is none; the database failed.
 pub fn find_set_aside(storage: &dyn Storage, number: u64) -> Result<SetAside> {
-    let txn = storage.read()?;
-    let (row, why) = row_of(txn.as_ref(), number)?;
+    set_aside_in(storage.read()?.as_ref(), number)
+}
+
+/// The same in the state that a transaction sees.
+pub(super) fn set_aside_in(txn: &dyn ReadTxn, number: u64) -> Result<SetAside> {
+    let (row, why) = row_of(txn, number)?;
     let incoming = row.incoming;
     let mut waits_for = Vec::new();
     let mut next = why.waits_for.clone();
     while let Some((table, id)) = next.take().filter(|_| waits_for.len() < CHAIN_MAX) {
-        let (state, further) = state_of(txn.as_ref(), &incoming.table, &table, &id)?;
+        let (state, further) = state_of(txn, &incoming.table, &table, &id)?;
         waits_for.push(Awaited { table, id, state });
         next = further;
     }
