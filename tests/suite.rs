@@ -17,4 +17,5 @@ mod legacy_half_later;
 mod record_types;
 mod restored;
 mod stop_anywhere;
+mod support_desk;
 mod weak_points;

@@ -1,6 +1,8 @@
 //! The command line as it is typed: flags only, nothing opened, nothing asked.
 #![allow(rustdoc::bare_urls, reason = "these texts are the help, where a link has no brackets")]
 
+mod support;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,6 +10,10 @@ use std::time::Duration;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+pub(crate) use self::support::{
+    Cause, Confirm, CursorCommand, Explain, Identity, Log, Preview, Quarantine, QuarantineList, QuarantineRetry,
+    Resend, Status, WhichCursor,
+};
 use crate::compat::Release;
 
 /// Synchronise a database with Open mSupply: as a remote site, or as the central server.
@@ -74,7 +80,22 @@ pub(crate) enum Command {
     /// Run cycles at an interval until it is stopped; one line a cycle
     Run(Run),
     /// Show how this database stands
-    Status,
+    Status(Status),
+    /// Show who this database says it is, and where that does not agree
+    Identity(Identity),
+    /// Tell the life of a record: written, waiting, sent, taken, received, set aside, and why
+    Explain(Explain),
+    /// Show what the next push or pull would do, without doing it
+    #[command(subcommand)]
+    Preview(Preview),
+    /// Show where the cursors stand, and read again from further back
+    #[command(subcommand)]
+    Cursor(CursorCommand),
+    /// Send again what the other end has lost
+    Resend(Resend),
+    /// Show the cycles and repairs of this database
+    #[command(subcommand)]
+    Log(Log),
     /// Read and write records as this site
     #[command(subcommand)]
     Records(Records),
@@ -91,7 +112,7 @@ pub(crate) enum Command {
     /// Keep the local list of stores of a central server
     #[command(subcommand)]
     Store(Store),
-    /// Show what could not be integrated or was refused
+    /// Show what could not be integrated or was refused, why, and try it again
     #[command(subcommand)]
     Quarantine(Quarantine),
     /// Read the database of a real Open mSupply 2.x server, and say how its synchronisation stands
@@ -338,12 +359,6 @@ pub(crate) enum Store {
         id: Option<String>,
     },
     /// List the stores
-    List,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Quarantine {
-    /// List the records that are set aside, with the cause of each
     List,
 }
 

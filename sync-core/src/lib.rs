@@ -38,6 +38,7 @@ pub mod ownership;
 pub mod protocol;
 pub mod record;
 pub mod storage;
+pub mod support;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod transport;

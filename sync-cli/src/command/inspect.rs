@@ -1,5 +1,6 @@
 //! `inspect`: the synchronisation of a real Open mSupply server, from its database.
 
+use super::layout::wrapped;
 use crate::args::Inspect;
 use crate::exit::{Ended, Failure};
 use crate::inspect::{CycleLine, Inspection, Stuck, Waiting, inspect};
@@ -16,26 +17,6 @@ pub(super) fn run(options: &Inspect, out: &Output) -> Result<Ended, Failure> {
         show(&found, out)?;
     }
     Ok(if found.has_trouble() { Ended::LeftBehind } else { Ended::Done })
-}
-
-/// Lines of at most 80 columns, the further ones indented.
-fn wrapped(out: &Output, indent: &str, text: &str) -> Result<(), Failure> {
-    const WIDTH: usize = 80;
-    let mut line = indent.to_owned();
-    let mut is_empty = true;
-    for word in text.split_whitespace() {
-        if !is_empty && line.chars().count() + 1 + word.chars().count() > WIDTH {
-            out.line(&line)?;
-            line = format!("{indent}  ");
-            is_empty = true;
-        }
-        if !is_empty {
-            line.push(' ');
-        }
-        line.push_str(word);
-        is_empty = false;
-    }
-    out.line(&line)
 }
 
 fn show(found: &Inspection, out: &Output) -> Result<(), Failure> {

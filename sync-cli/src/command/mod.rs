@@ -4,10 +4,16 @@ mod changelog;
 mod compat;
 mod decode;
 mod errors;
+mod explain;
 mod files;
+mod identity;
 mod inspect;
+mod layout;
+mod log;
+mod preview;
 mod quarantine;
 mod records;
+mod repair;
 mod run;
 mod serve;
 mod set_up;
@@ -17,6 +23,7 @@ mod sync;
 
 use clap::CommandFactory as _;
 
+pub(crate) use self::repair::since;
 use crate::args::{Args, Command};
 use crate::exit::{Ended, Failure};
 use crate::output::Output;
@@ -28,7 +35,13 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Ended, Failure> {
         Command::Discover => set_up::discover(args, out),
         Command::Sync(options) => sync::run(args, options, out),
         Command::Run(options) => run::run(args, options, out),
-        Command::Status => status::run(args, out),
+        Command::Status(options) => status::run(args, options, out),
+        Command::Explain(options) => explain::run(args, options, out),
+        Command::Preview(command) => preview::run(args, command, out),
+        Command::Cursor(command) => repair::run_cursor(args, command, out),
+        Command::Resend(options) => repair::run_resend(args, options, out),
+        Command::Identity(options) => identity::run(args, options, out),
+        Command::Log(command) => log::run(args, command, out),
         Command::Records(command) => records::run(args, command, out),
         Command::Files(command) => files::run(args, command, out),
         Command::Changelog(options) => changelog::run(args, options, out),

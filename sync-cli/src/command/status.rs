@@ -1,19 +1,61 @@
 //! `status`: how this database stands.
 
-use sync_core::status;
+use std::time::Duration;
 
-use crate::args::Args;
+use sync_core::{Status, status};
+
+use super::layout::moment;
+use crate::args::{Args, Status as StatusOptions};
 use crate::exit::{Ended, Failure};
 use crate::output::{Output, bytes};
+use crate::progress::{end_on_signals, interrupted};
 use crate::setup::Parts;
 
-pub(super) fn run(args: &Args, out: &Output) -> Result<Ended, Failure> {
+pub(super) fn run(args: &Args, options: &StatusOptions, out: &Output) -> Result<Ended, Failure> {
     let parts = Parts::open(args, out)?;
+    if options.watch {
+        return watch(&parts, options.every, out);
+    }
     let status = status(parts.storage.as_ref())?;
     if out.json {
-        out.document(&status)?;
-        return Ok(Ended::Done);
+        out.document(&status)?
+    } else {
+        show(&status, out)?
     }
+    Ok(Ended::Done)
+}
+
+/// Shows it again whenever it has changed, until a signal comes.
+fn watch(parts: &Parts, every: Duration, out: &Output) -> Result<Ended, Failure> {
+    end_on_signals();
+    let mut before = None;
+    while !interrupted() {
+        let status = status(parts.storage.as_ref())?;
+        let now = serde_json::to_string(&status).map_err(std::io::Error::other)?;
+        if before.as_ref() != Some(&now) {
+            if out.json {
+                out.line(&now)?;
+            } else {
+                if before.is_some() {
+                    out.line("")?;
+                }
+                out.line(&format!("-- {}", moment(parts.clock.now())))?;
+                show(&status, out)?;
+            }
+            before = Some(now);
+        }
+        // In short pieces, so that a signal ends it soon.
+        let mut left = every;
+        while !left.is_zero() && !interrupted() {
+            let piece = left.min(Duration::from_millis(100));
+            parts.clock.sleep(piece);
+            left = left.saturating_sub(piece);
+        }
+    }
+    Ok(Ended::Done)
+}
+
+fn show(status: &Status, out: &Output) -> Result<(), Failure> {
     let waiting = match status.waiting.records {
         0 => "nothing".to_owned(),
         records => {
@@ -48,5 +90,5 @@ pub(super) fn run(args: &Args, out: &Output) -> Result<Ended, Failure> {
     for concern in &status.concerns {
         out.line(&format!("warning: {concern}"))?;
     }
-    Ok(Ended::Done)
+    Ok(())
 }

@@ -21,6 +21,7 @@ use crate::transport::{HttpRequest, HttpResponse, Method, Transport, TransportEr
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Traffic {
     pub requests: u64,
+    pub retries: u64,
     pub bytes_sent: u64,
     pub bytes_received: u64,
 }
@@ -276,6 +277,7 @@ impl<'a> Client<'a> {
             if error.class() != ErrorClass::Retry || attempt >= self.config.attempts {
                 return Err(error);
             }
+            self.traffic.retries += 1;
             let pause = self.shortened(wait, attempt);
             self.wait(pause, &SyncEvent::Retrying { server, error: error.to_string(), wait: pause })?;
             wait = wait.saturating_mul(2);

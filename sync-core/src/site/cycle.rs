@@ -328,6 +328,7 @@ impl Cycle<'_, '_> {
 
     fn finish(mut self) -> SyncReport {
         self.report.requests = self.client.traffic.requests;
+        self.report.retries = self.client.traffic.retries;
         self.report.bytes_sent = self.client.traffic.bytes_sent;
         self.report.bytes_received = self.client.traffic.bytes_received;
         self.report.outcome = match &self.report.error {

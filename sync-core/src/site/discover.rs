@@ -11,6 +11,7 @@ use crate::ownership::Role;
 use crate::protocol::v5::{InitialisationStatus, SiteInfo, path};
 use crate::protocol::v6::{self, SiteStatusRequest, V6_VERSION};
 use crate::storage::{WriteTxn, key};
+use crate::support::Disagreement;
 
 impl Site {
     /// Sets a database up as the site with these settings: asks the legacy server first, and stores settings and
@@ -82,10 +83,59 @@ impl Site {
         client.central::<v6::SiteStatus>(&identity, &central, v6::path::SITE_STATUS, &request).map(|_| ())
     }
 
+    /// Asks the legacy server who this site is, and says what of that is not what this database says. Nothing is stored;
+    /// [`discover`](Self::discover) does that.
+    ///
+    /// # Errors
+    /// Every way in which the legacy server may not be reached or may refuse.
+    pub fn compare_identity(&self, observer: &mut dyn SyncObserver) -> Result<Vec<Disagreement>> {
+        let identity = Identity::load(self.storage.read()?.as_ref())?;
+        let info = self.ask(&identity, observer)?;
+        let txn = self.storage.read()?;
+        let mut all = Vec::new();
+        for (code, name, what, theirs, advice) in told(&info) {
+            if let Some(ours) = txn.state(name)?
+                && ours != theirs
+            {
+                let what = format!("{what}: here {ours:?}, on the legacy server {theirs:?}");
+                all.push(Disagreement::new(code, what, advice));
+            }
+        }
+        Ok(all)
+    }
+
     fn ask(&self, identity: &Identity, observer: &mut dyn SyncObserver) -> Result<SiteInfo> {
         let mut client = Client::new(self.transport.as_ref(), self.clock.as_ref(), &self.config, observer);
         client.legacy_get(identity, path::SITE)
     }
+}
+
+/// What the legacy server said of this site: a code, where it is stored, what it is, its value, and what to do where it is
+/// another here.
+fn told(info: &SiteInfo) -> Vec<(&'static str, &'static str, &'static str, String, &'static str)> {
+    let again = "Run oms-sync discover, or the next sync: it takes over what the legacy server says.";
+    let role = if info.is_om_supply_central_server { Role::Central } else { Role::Remote };
+    let mut all = vec![
+        (
+            "other_site",
+            key::SITE_UUID,
+            "site UUID",
+            info.id.clone(),
+            "These credentials are another site's: use this site's with oms-sync init, or another database for that one.",
+        ),
+        ("other_site_id", key::SITE_ID, "site id", info.site_id.to_string(), again),
+        ("other_role", key::ROLE, "role", role.as_str().to_owned(), again),
+        (
+            "other_central_url",
+            key::CENTRAL_URL,
+            "central URL",
+            info.om_supply_central_server_url.trim().to_owned(),
+            again,
+        ),
+    ];
+    let legacy = info.msupply_central_site_id.map(|id| id.to_string());
+    all.extend(legacy.map(|id| ("other_legacy_site_id", key::LEGACY_SITE_ID, "legacy site id", id, again)));
+    all
 }
 
 /// Central's address, as discovery stored it.

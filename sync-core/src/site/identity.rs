@@ -138,7 +138,7 @@ fn is_one_server(legacy: &str, central: Option<&str>) -> bool {
 }
 
 /// Whether a database has one server for both.
-pub(super) fn central_is_legacy(txn: &dyn ReadTxn) -> Result<bool> {
+pub(crate) fn central_is_legacy(txn: &dyn ReadTxn) -> Result<bool> {
     let legacy = txn.state(key::LEGACY_URL)?.unwrap_or_default();
     Ok(is_one_server(&legacy, txn.state(key::CENTRAL_URL)?.as_deref()))
 }

@@ -175,7 +175,7 @@ fn readable(element: BatchElement) -> Incoming {
     Incoming::new(Source::Central, element.record)
 }
 
-fn set_aside(Unreadable { table, id, reason, raw, .. }: Unreadable) -> Incoming {
+pub(super) fn set_aside(Unreadable { table, id, reason, raw, .. }: Unreadable) -> Incoming {
     unreadable(Source::Central, (table, id), reason, raw)
 }
 

@@ -246,7 +246,7 @@ fn count_pushed(txn: &dyn ReadTxn, stands: Position) -> Result<u64> {
 /// Whether a row concerns central at all (`protocol-v6` §9.2). Upstream leaves out the rows of stores that are not active
 /// here. An edit was made while its store was; if that moved away before the push, central decides what becomes of the
 /// edit, and it is not passed over without a word.
-pub(super) fn is_pushed(row: &Change) -> bool {
+pub(crate) fn is_pushed(row: &Change) -> bool {
     let change = &row.change;
     record_type(change.table.as_str())
         .is_some_and(|kind| kind.pushed && (change.action == ChangeAction::Upsert || kind.deletes_on_wire()))

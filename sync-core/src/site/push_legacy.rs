@@ -188,7 +188,7 @@ fn count_pushed(txn: &dyn ReadTxn, bound: Cursor, central_has: bool) -> Result<u
 /// Whether a local edit concerns the legacy server: what sites own of its tables and, unless `central_has` them from V6
 /// because one server is both, patients and the stores that they are joined to. A delete only where one is understood
 /// there.
-pub(super) fn is_pushed_to_legacy(row: &Change, central_has: bool) -> bool {
+pub(crate) fn is_pushed_to_legacy(row: &Change, central_has: bool) -> bool {
     let (table, is_delete) = (row.change.table.as_str(), row.change.action == ChangeAction::Delete);
     match record_type(table) {
         Some(kind) => {

@@ -57,6 +57,8 @@ pub struct SyncReport {
     pub steps: Vec<StepReport>,
     /// Requests sent, repeated ones included.
     pub requests: u64,
+    /// How many of them were tried again because the one before failed.
+    pub retries: u64,
     /// Bytes of request bodies, as sent.
     pub bytes_sent: u64,
     /// Bytes of response bodies, decoded.
@@ -95,6 +97,7 @@ impl Default for SyncReport {
             kept_local: 0,
             steps: Vec::new(),
             requests: 0,
+            retries: 0,
             bytes_sent: 0,
             bytes_received: 0,
             warnings: Vec::new(),

@@ -11,7 +11,8 @@ use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::ownership::Role;
 use crate::record::{Cursor, SiteId};
-use crate::storage::{LoggedError, ReadTxn, Selection, Storage, key};
+use crate::storage::{LogEntry, LoggedError, ReadTxn, Selection, Storage, key};
+use crate::support::is_repair;
 
 /// How a database stands, as `status --json` prints it.
 #[derive(Debug, Clone, Serialize)]
@@ -93,7 +94,7 @@ pub fn status(storage: &dyn Storage) -> Result<Status> {
         pull_cursor_v6: cursor(txn.as_ref(), key::PULL_CURSOR_V6)?,
         push_cursor_v6: cursor(txn.as_ref(), key::PUSH_CURSOR_V6)?,
         waiting: if role == Some(Role::Central) { Waiting::NONE } else { waiting(txn.as_ref())? },
-        last_sync: txn.log(1)?.into_iter().next().map(|entry| LastSync {
+        last_sync: last_cycle(txn.as_ref())?.map(|entry| LastSync {
             started_at: entry.started_at,
             finished_at: entry.finished_at,
             outcome: entry.outcome,
@@ -105,6 +106,15 @@ pub fn status(storage: &dyn Storage) -> Result<Status> {
         files: txn.file_counts()?.into_iter().map(|(state, count)| (state.as_str(), count)).collect(),
         records: txn.record_counts()?.into_iter().map(|(table, count)| (table.to_string(), count)).collect(),
     })
+}
+
+/// The newest entry of the sync log that is a cycle.
+fn last_cycle(txn: &dyn ReadTxn) -> Result<Option<LogEntry>> {
+    let newest = txn.log(1)?.into_iter().next();
+    if newest.as_ref().is_some_and(is_repair) {
+        return Ok(txn.log(usize::MAX)?.into_iter().find(|entry| !is_repair(entry)));
+    }
+    Ok(newest)
 }
 
 impl Waiting {

@@ -257,7 +257,8 @@ pub struct LogEntry {
     pub started_at: Timestamp,
     /// When it ended.
     pub finished_at: Timestamp,
-    /// How it ended: `done`, `left_behind`, `failed` or `cancelled`.
+    /// How it ended: `done`, `left_behind`, `partial`, `failed` or `cancelled`; `repaired` for what a person repaired between
+    /// cycles.
     pub outcome: String,
     /// The error it ended with, if any.
     pub error: Option<LoggedError>,

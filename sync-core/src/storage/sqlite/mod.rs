@@ -1,6 +1,7 @@
 //! Everything of a site in one SQLite file.
 
 mod activity;
+mod backup;
 mod buffer;
 mod changelog;
 #[cfg(test)]

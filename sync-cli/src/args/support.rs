@@ -1,0 +1,300 @@
+//! What people who help a site type: looking, explaining, repairing.
+
+use clap::{ArgGroup, Args as ClapArgs, Subcommand, ValueEnum};
+use sync_core::storage::QuarantineCause;
+
+/// A kind of cause, as it is typed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Cause {
+    /// It names a record that is not here yet
+    Waiting,
+    /// A rule of ownership forbids it
+    Refused,
+    /// This version does not know its table or a value in it
+    Unsupported,
+    /// Its data break the shape of its type
+    Malformed,
+    /// Somebody said that it is of no use here
+    Ignored,
+}
+
+impl From<Cause> for QuarantineCause {
+    fn from(cause: Cause) -> Self {
+        match cause {
+            Cause::Waiting => Self::Waiting,
+            Cause::Refused => Self::Refused,
+            Cause::Unsupported => Self::Unsupported,
+            Cause::Malformed => Self::Malformed,
+            Cause::Ignored => Self::Ignored,
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+#[command(after_help = QUARANTINE_EXAMPLES)]
+pub(crate) enum Quarantine {
+    /// List the records that are set aside, grouped by cause
+    #[command(after_help = LIST_EXAMPLES)]
+    List(QuarantineList),
+    /// Show one of them: the field, what it waits for, the rule, when and from where it came, its data
+    #[command(after_help = SHOW_EXAMPLES)]
+    Show {
+        /// Its number, from the list
+        number: u64,
+    },
+    /// Try again: one, all of a cause, or all
+    #[command(after_help = RETRY_EXAMPLES)]
+    Retry(QuarantineRetry),
+    /// Keep one to be seen, but no longer count it as left behind, nor try it again
+    #[command(after_help = IGNORE_EXAMPLES)]
+    Ignore {
+        /// Its number, from the list
+        number: u64,
+        /// Why, for whoever looks at it later
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct QuarantineList {
+    /// Those of one cause only
+    #[arg(long)]
+    pub cause: Option<Cause>,
+    /// The groups with their counts only, not the records
+    #[arg(long)]
+    pub groups: bool,
+    /// Every record of a group, not the first few
+    #[arg(long)]
+    pub all: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(group(ArgGroup::new("which").required(true).args(["number", "cause", "all"])))]
+pub(crate) struct QuarantineRetry {
+    /// Its number, from the list
+    pub number: Option<u64>,
+    /// All of one cause
+    #[arg(long)]
+    pub cause: Option<Cause>,
+    /// All but those that are ignored
+    #[arg(long)]
+    pub all: bool,
+}
+
+const QUARANTINE_EXAMPLES: &str = "\
+What is set aside is kept whole. Most of it needs nobody: it is tried again when
+the record that it waits for arrives, or after an upgrade.
+
+Examples:
+  oms-sync quarantine list
+  oms-sync quarantine show 12
+  oms-sync quarantine retry --cause refused";
+
+const LIST_EXAMPLES: &str = "\
+Examples:
+  oms-sync quarantine list
+  oms-sync quarantine list --groups --json
+  oms-sync quarantine list --cause refused --all";
+
+const SHOW_EXAMPLES: &str = "\
+Examples:
+  oms-sync quarantine show 12
+  oms-sync quarantine show 12 --json | jq .data";
+
+const RETRY_EXAMPLES: &str = "\
+Needs no network. While a cycle runs, the next one tries it. Ends with 1 if
+something is set aside again.
+
+Examples:
+  oms-sync quarantine retry 12
+  oms-sync quarantine retry --cause waiting
+  oms-sync quarantine retry --all";
+
+const IGNORE_EXAMPLES: &str = "\
+The record is not deleted: quarantine show has it, quarantine retry tries it
+again all the same, and a newer version that arrives is taken as any other.
+
+Examples:
+  oms-sync quarantine ignore 12 --reason \"test data of a closed clinic\"";
+
+#[derive(Debug, Subcommand)]
+#[command(after_help = LOG_EXAMPLES)]
+pub(crate) enum Log {
+    /// List the last cycles and repairs, newest first
+    #[command(after_help = LOG_EXAMPLES)]
+    List {
+        /// The most to show
+        #[arg(long, default_value_t = 20, value_name = "N")]
+        limit: usize,
+        /// Only cycles that failed or left something behind
+        #[arg(long)]
+        failed: bool,
+    },
+    /// Show one: its steps, rows, bytes, requests, warnings and errors
+    #[command(after_help = LOG_EXAMPLES)]
+    Show {
+        /// Its number in the list, counted back from the newest; or its time, or how that begins
+        #[arg(default_value = "1", value_name = "N|TIME")]
+        which: String,
+    },
+}
+
+const LOG_EXAMPLES: &str = "\
+The newest has the number 1. The log holds the last thousand cycles.
+
+Examples:
+  oms-sync log list --failed
+  oms-sync log show
+  oms-sync log show 2026-11-23T10:06";
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = EXPLAIN_EXAMPLES)]
+pub(crate) struct Explain {
+    /// The table, as the wire spells it
+    pub table: String,
+    /// The record's id
+    pub id: String,
+}
+
+const EXPLAIN_EXAMPLES: &str = "\
+Written here when and pushed by which cycle, waiting, taken, received, set aside
+and why, waiting for which other record. Ends with 1 if it is set aside, with 2
+if nothing is known of it.
+
+Examples:
+  oms-sync explain asset 0190f7b2-4f0e-7a83-b0de-5b7cf2a9d001
+  oms-sync --db central.sqlite explain vaccination 0194c2f0 --json";
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = STATUS_EXAMPLES)]
+pub(crate) struct Status {
+    /// Go on, and show it again whenever it has changed, until Ctrl-C
+    #[arg(long)]
+    pub watch: bool,
+    /// With --watch, how often to look, as 2s or 1m
+    #[arg(long, value_name = "TIME", value_parser = super::duration, default_value = "2s", requires = "watch")]
+    pub every: std::time::Duration,
+}
+
+const STATUS_EXAMPLES: &str = "\
+Examples:
+  oms-sync status
+  oms-sync status --watch
+  oms-sync status --watch --json      a JSON line for each change";
+
+#[derive(Debug, Subcommand)]
+#[command(after_help = PREVIEW_EXAMPLES)]
+pub(crate) enum Preview {
+    /// Show what the next push would send, and what of it would be set aside; needs no network
+    #[command(after_help = PREVIEW_EXAMPLES)]
+    Push,
+    /// Ask the servers what the next pull would bring, and what of it would be set aside
+    #[command(after_help = PREVIEW_EXAMPLES)]
+    Pull {
+        /// Look at no more than so many records; the rest is counted as the servers count it
+        #[arg(long, default_value_t = 10_000, value_name = "N")]
+        limit: u64,
+    },
+}
+
+const PREVIEW_EXAMPLES: &str = "\
+Nothing is changed here, no cursor moves, and nothing is acknowledged. Ends with
+1 if something would be set aside.
+
+Examples:
+  oms-sync preview push
+  oms-sync preview pull --limit 500 --json";
+
+/// What every command needs that changes something on purpose.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Confirm {
+    /// Do it; otherwise it is only shown what would change. The database is copied before
+    #[arg(long)]
+    pub yes: bool,
+    /// Why, for whoever looks at the log later
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+#[command(after_help = CURSOR_EXAMPLES)]
+pub(crate) enum CursorCommand {
+    /// Show where all cursors stand, and what each means
+    #[command(after_help = CURSOR_EXAMPLES)]
+    Show,
+    /// Read again from further back, after something was lost here
+    #[command(after_help = CURSOR_EXAMPLES)]
+    Rewind {
+        /// Which
+        which: WhichCursor,
+        /// Where to; from the beginning if it is left out
+        #[arg(long, default_value_t = 0, value_name = "N")]
+        to: u64,
+        /// Read what came from this site too, which central leaves out otherwise
+        #[arg(long)]
+        own: bool,
+        #[command(flatten)]
+        confirm: Confirm,
+    },
+}
+
+/// A cursor that can be rewound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum WhichCursor {
+    /// Into central's changelog
+    Pull,
+    /// Into the legacy server's central data: stores, names, items
+    PullLegacy,
+}
+
+const CURSOR_EXAMPLES: &str = "\
+A cursor never goes forwards by hand: what is skipped is lost. Push cursors are
+not rewound, as a push counts once: oms-sync resend sends again.
+
+Examples:
+  oms-sync cursor show
+  oms-sync cursor rewind pull
+  oms-sync cursor rewind pull --own --yes --reason \"records deleted by mistake\"";
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = RESEND_EXAMPLES)]
+pub(crate) struct Resend {
+    /// The table, as the wire spells it, or all
+    pub table: String,
+    /// One record only
+    pub id: Option<String>,
+    /// Only what was written at this time or later, as 2026-11-23 or 2026-11-23T08:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = crate::command::since)]
+    pub since: Option<sync_core::Timestamp>,
+    /// Also what came by sync last and belongs to a store of this site
+    #[arg(long)]
+    pub received: bool,
+    #[command(flatten)]
+    pub confirm: Confirm,
+}
+
+const RESEND_EXAMPLES: &str = "\
+Sends again what was written here, after the other end has lost it. Asked twice,
+it is done once. The reason is kept in the log.
+
+Examples:
+  oms-sync resend asset
+  oms-sync resend asset_log --since 2026-11-20 --yes --reason \"central restored\"
+  oms-sync resend all --received";
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = IDENTITY_EXAMPLES)]
+pub(crate) struct Identity {
+    /// Ask the legacy server too, and compare; what it says is not taken over
+    #[arg(long)]
+    pub ask: bool,
+}
+
+const IDENTITY_EXAMPLES: &str = "\
+No password is shown, and of the hardware id only its beginning. Ends with 3 if
+something does not agree.
+
+Examples:
+  oms-sync identity
+  oms-sync identity --ask --json";

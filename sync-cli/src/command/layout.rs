@@ -1,0 +1,96 @@
+//! Text that fits a narrow terminal.
+
+use crate::exit::Failure;
+use crate::output::Output;
+
+/// The columns that text for people has at most.
+pub(super) const WIDTH: usize = 80;
+
+/// Lines of at most 80 columns, the further ones indented.
+pub(super) fn wrapped(out: &Output, indent: &str, text: &str) -> Result<(), Failure> {
+    let mut line = indent.to_owned();
+    let mut is_empty = true;
+    for word in text.split_whitespace() {
+        if !is_empty && line.chars().count() + 1 + word.chars().count() > WIDTH {
+            out.line(&line)?;
+            line = format!("{indent}  ");
+            is_empty = true;
+        }
+        if !is_empty {
+            line.push(' ');
+        }
+        line.push_str(word);
+        is_empty = false;
+    }
+    out.line(&line)
+}
+
+/// Facts with their values beside each other; long values go on in their own column. Facts without a value are left out.
+pub(super) fn facts(out: &Output, facts: &[(&str, Option<String>)]) -> Result<(), Failure> {
+    let width = facts.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    for (name, value) in facts {
+        let Some(value) = value else { continue };
+        let mut first = true;
+        for line in folded(value, WIDTH.saturating_sub(width + 2)) {
+            let name = if first { name } else { &"" };
+            out.line(format!("{name:<width$}  {line}").trim_end())?;
+            first = false;
+        }
+    }
+    Ok(())
+}
+
+/// Text in lines of at most so many columns; words that are longer stand alone.
+fn folded(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        let Some(line) = lines.last_mut() else { break };
+        if line.is_empty() {
+            line.push_str(word);
+        } else if line.chars().count() + 1 + word.chars().count() <= width {
+            line.push(' ');
+            line.push_str(word);
+        } else {
+            lines.push(word.to_owned());
+        }
+    }
+    lines
+}
+
+/// Text cut to so many columns, with a mark where something is missing.
+pub(super) fn short(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    let kept: String = text.chars().take(width.saturating_sub(1)).collect();
+    format!("{kept}…")
+}
+
+/// A number with its noun: `1 record`, `2 records`.
+pub(super) fn counted(count: u64, noun: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{plural}")
+}
+
+/// A moment as people read it: to the second, without the letters between.
+pub(super) fn moment(at: sync_core::Timestamp) -> String {
+    let text = at.to_string();
+    match text.get(..19) {
+        Some(seconds) if text.ends_with('Z') => seconds.replace('T', " "),
+        _ => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_folded_between_words_and_cut_with_a_mark() {
+        assert_eq!(folded("a bb ccc", 4), ["a bb", "ccc"]);
+        assert_eq!(folded("a-long-word b", 4), ["a-long-word", "b"]);
+        assert_eq!((short("abc", 3), short("abcd", 3)), ("abc".to_owned(), "ab…".to_owned()));
+        assert_eq!(counted(1, "record") + &counted(0, "row"), "1 record0 rows");
+        assert_eq!(moment(sync_core::Timestamp::from_unix_millis(1_763_892_379_120)), "2025-11-23 10:06:19");
+    }
+}

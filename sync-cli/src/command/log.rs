@@ -1,0 +1,153 @@
+//! `log`: the cycles and repairs of this database, and what each did.
+
+use serde_json::{Value, json};
+use sync_core::Error;
+use sync_core::storage::{LogEntry, Storage as _};
+use sync_core::support::is_repair;
+
+use super::layout::{counted, facts, moment, short, wrapped};
+use crate::args::{Args, Log};
+use crate::exit::{Ended, Failure};
+use crate::output::{Output, bytes};
+use crate::setup::Parts;
+
+pub(super) fn run(args: &Args, command: &Log, out: &Output) -> Result<Ended, Failure> {
+    let parts = Parts::open(args, out)?;
+    let entries = parts.storage.read()?.log(usize::MAX)?;
+    match command {
+        Log::List { limit, failed } => {
+            let wanted = |entry: &LogEntry| !failed || matches!(entry.outcome.as_str(), "failed" | "left_behind");
+            let numbered = entries.iter().enumerate().map(|(index, entry)| (index + 1, entry));
+            list(&numbered.filter(|(_, entry)| wanted(entry)).take(*limit).collect::<Vec<_>>(), out)?;
+        }
+        Log::Show { which } => {
+            let (number, entry) = find(&entries, which)?;
+            if out.json {
+                let LogEntry { started_at, finished_at, outcome, error, report } = entry;
+                out.document(&json!({
+                    "number": number, "started_at": started_at, "finished_at": finished_at, "outcome": outcome,
+                    "error": error, "report": report,
+                }))?;
+            } else {
+                show(number, entry, out)?;
+            }
+        }
+    }
+    Ok(Ended::Done)
+}
+
+/// An entry by its number, or by how its time begins; of several the newest.
+fn find<'e>(entries: &'e [LogEntry], which: &str) -> Result<(usize, &'e LogEntry), Error> {
+    let spelled = which.replace(' ', "T");
+    let is_it = |(index, entry): &(usize, &LogEntry)| match which.parse::<usize>() {
+        Ok(number) if which.len() < 4 || number <= entries.len() => index + 1 == number,
+        _ => entry.started_at.to_string().starts_with(&spelled),
+    };
+    let found = entries.iter().enumerate().find(is_it);
+    let not_found = || Error::NotFound { what: "cycle in the log".to_owned(), id: which.to_owned() };
+    found.map(|(index, entry)| (index + 1, entry)).ok_or_else(not_found)
+}
+
+/// A number of a report.
+fn number(report: &Value, key: &str) -> u64 {
+    report[key].as_u64().unwrap_or(0)
+}
+
+fn seconds(entry: &LogEntry) -> f64 {
+    entry.finished_at.since(entry.started_at).as_secs_f64()
+}
+
+fn list(entries: &[(usize, &LogEntry)], out: &Output) -> Result<(), Failure> {
+    if entries.is_empty() && !out.json {
+        return out.line("No cycle is in the log.");
+    }
+    let head = ["N", "STARTED", "S", "PUSHED", "PULLED", "ASIDE", "OUTCOME"];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    for (index, entry) in entries {
+        let report = &entry.report;
+        let aside = number(report, "quarantined") + number(report, "refused");
+        if out.json {
+            let code = entry.error.as_ref().map(|error| &error.code);
+            out.document(&json!({
+                "number": index, "started_at": entry.started_at, "finished_at": entry.finished_at,
+                "outcome": entry.outcome, "error": code, "pushed": report["pushed"], "pulled": report["pulled"],
+                "quarantined": report["quarantined"], "refused": report["refused"], "repair": report["repair"],
+            }))?;
+            continue;
+        }
+        let repair = is_repair(entry);
+        let count = |count: u64| if repair { "-".to_owned() } else { count.to_string() };
+        let outcome = entry.error.as_ref().map_or(entry.outcome.replace('_', " "), |error| error.code.clone());
+        rows.push(vec![
+            index.to_string(),
+            moment(entry.started_at),
+            format!("{:.1}", seconds(entry)),
+            count(number(report, "pushed")),
+            count(number(report, "pulled")),
+            count(aside),
+            short(&outcome, 24),
+        ]);
+    }
+    if out.json { Ok(()) } else { out.table(&rows) }
+}
+
+fn show(number_of: usize, entry: &LogEntry, out: &Output) -> Result<(), Failure> {
+    let report = &entry.report;
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    if is_repair(entry) {
+        let repair = &report["repair"];
+        return facts(
+            out,
+            &[
+                ("number", Some(number_of.to_string())),
+                ("repaired at", Some(moment(entry.started_at))),
+                ("command", text(&repair["command"])),
+                ("reason", text(&repair["reason"])),
+                ("changed", text(&repair["changed"])),
+            ],
+        );
+    }
+    let aside = (number(report, "quarantined"), number(report, "refused"));
+    facts(
+        out,
+        &[
+            ("number", Some(number_of.to_string())),
+            ("started", Some(moment(entry.started_at))),
+            ("took", Some(format!("{:.1} s", seconds(entry)))),
+            ("outcome", Some(entry.outcome.replace('_', " "))),
+            ("pushed", Some(number(report, "pushed").to_string())),
+            ("pulled", Some(number(report, "pulled").to_string())),
+            ("integrated", Some(number(report, "integrated").to_string())),
+            ("set aside", Some(format!("{}, refused {}", aside.0, aside.1))),
+            ("kept local", Some(number(report, "kept_local")).filter(|n| *n > 0).map(|n| counted(n, "edit"))),
+            (
+                "requests",
+                Some(format!("{}, {} of them tried again", number(report, "requests"), number(report, "retries"))),
+            ),
+            ("bytes up", Some(bytes(number(report, "bytes_sent")))),
+            ("bytes down", Some(bytes(number(report, "bytes_received")))),
+        ],
+    )?;
+    let mut rows = vec![["STEP", "DONE", "OF", "SECONDS", "ERROR"].map(str::to_owned).to_vec()];
+    for step in report["steps"].as_array().into_iter().flatten() {
+        rows.push(vec![
+            step["name"].as_str().unwrap_or_default().replace('_', " "),
+            number(step, "done").to_string(),
+            number(step, "total").to_string(),
+            format!("{:.1}", step["seconds"].as_f64().unwrap_or(0.0)),
+            text(&step["error"]).unwrap_or_default(),
+        ]);
+    }
+    out.line("")?;
+    out.table(&rows)?;
+    for warning in report["warnings"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        wrapped(out, "", &format!("warning: {warning}"))?;
+    }
+    if let Some(error) = &entry.error {
+        wrapped(out, "", &format!("error [{}]: {}. {}", error.code, error.message, error.advice))?;
+        for cause in &error.causes {
+            wrapped(out, "  ", &format!("caused by: {cause}"))?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,191 @@
+//! `cursor` and `resend`: reading or sending again after a loss. First what would change, then, with --yes, a backup and
+//! the change.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+use sync_core::record::{Cursor, RecordId, TableName};
+use sync_core::storage::Storage as _;
+use sync_core::support::{self, Lost, PullCursor, plan_resend, plan_rewind, resend, rewind};
+use sync_core::{Error, Timestamp};
+
+use super::layout::{counted, moment, wrapped};
+use crate::args::{Args, Confirm, CursorCommand, Resend, WhichCursor};
+use crate::exit::{Ended, Failure};
+use crate::output::{Output, bytes};
+use crate::setup::Parts;
+
+pub(super) fn run_cursor(args: &Args, command: &CursorCommand, out: &Output) -> Result<Ended, Failure> {
+    let parts = Parts::open(args, out)?;
+    match command {
+        CursorCommand::Show => show(&parts, out)?,
+        CursorCommand::Rewind { which, to, own, confirm } => {
+            let which = match which {
+                WhichCursor::Pull => PullCursor::Central,
+                WhichCursor::PullLegacy => PullCursor::Legacy,
+            };
+            let planned = plan_rewind(parts.storage.as_ref(), which, Cursor(*to), *own)?;
+            let backup = match confirm.reason(planned.changes)? {
+                None => None,
+                Some(reason) => {
+                    let backup = back_up(&parts, &args.db)?;
+                    rewind(parts.storage.as_ref(), &planned, reason, parts.clock.now())?;
+                    Some(backup)
+                }
+            };
+            if out.json {
+                out.document(&json!({ "plan": planned, "done": backup.is_some(), "backup": backup }))?;
+            } else if !planned.changes {
+                wrapped(
+                    out,
+                    "",
+                    &format!("It stands at {}: nothing to rewind, it never goes forwards.", planned.from),
+                )?;
+            } else {
+                let end = if backup.is_some() { "is rewound" } else { "would be rewound" };
+                let own = if planned.own { ", with what came from this site" } else { "" };
+                let (from, to) = (planned.from, planned.to.min(planned.from));
+                wrapped(
+                    out,
+                    "",
+                    &format!("The cursor {end} from {from} to {to}; the next sync reads again from there{own}."),
+                )?;
+                wrapped(out, "", "What is here already does not change by it; edits that are not pushed are kept.")?;
+                told(backup.as_deref(), out)?;
+            }
+        }
+    }
+    Ok(Ended::Done)
+}
+
+fn show(parts: &Parts, out: &Output) -> Result<(), Failure> {
+    let all = support::cursors(parts.storage.as_ref())?;
+    let mut rows = vec![["CURSOR", "AT", "END", "MEANS"].map(str::to_owned).to_vec()];
+    for cursor in &all {
+        if out.json {
+            out.document(cursor)?;
+        }
+        let end = cursor.end.map(|end| end.to_string()).unwrap_or_default();
+        rows.push(vec![cursor.name.to_owned(), cursor.position.to_string(), end, cursor.meaning.to_owned()]);
+    }
+    if out.json {
+        return Ok(());
+    }
+    out.table(&rows)?;
+    for cursor in &all {
+        if let Some(remark) = cursor.remark {
+            wrapped(out, "", &format!("{}: {remark}", cursor.name))?;
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn run_resend(args: &Args, options: &Resend, out: &Output) -> Result<Ended, Failure> {
+    let parts = Parts::open(args, out)?;
+    let lost = Lost {
+        table: Some(options.table.as_str()).filter(|table| *table != "all").map(TableName::from),
+        id: options.id.as_deref().map(RecordId::from),
+        since: options.since,
+        received_too: options.received,
+    };
+    let planned = plan_resend(parts.storage.as_ref(), &lost)?;
+    if planned.records + planned.waiting_already == 0 && lost.id.is_some() {
+        let id = options.id.clone().unwrap_or_default();
+        return Err(Error::NotFound { what: format!("change of {} made here with the id", options.table), id }.into());
+    }
+    let backup = match options.confirm.reason(planned.records > 0)? {
+        None => None,
+        Some(reason) => {
+            let backup = back_up(&parts, &args.db)?;
+            resend(parts.storage.as_ref(), parts.clock.as_ref(), &lost, reason)?;
+            Some(backup)
+        }
+    };
+    if out.json {
+        out.document(&json!({ "plan": planned, "done": backup.is_some(), "backup": backup }))?;
+        return Ok(Ended::Done);
+    }
+    if planned.waiting_already > 0 {
+        let waiting = counted(planned.waiting_already, "record");
+        wrapped(out, "", &format!("Waiting to be pushed already, and left as they are: {waiting}"))?;
+    }
+    if planned.records == 0 {
+        out.line("Nothing is to be sent again.")?;
+        return Ok(Ended::Done);
+    }
+    let end = if backup.is_some() { "Go" } else { "Would go" };
+    out.line(&format!("{end} out again with the next push: {}", counted(planned.records, "record")))?;
+    for count in &planned.by_type {
+        let oldest = count.oldest_at.map(|at| format!(", the oldest from {}", moment(at))).unwrap_or_default();
+        let (table, size) = (&count.table, bytes(count.bytes));
+        wrapped(out, "  ", &format!("{table}: {}, {size}{oldest}", count.records))?;
+    }
+    wrapped(
+        out,
+        "",
+        "They win over what the other end has of them. If it may have newer ones, let a sync pull those first.",
+    )?;
+    told(backup.as_deref(), out)?;
+    Ok(Ended::Done)
+}
+
+impl Confirm {
+    /// The reason, if it is to be done now.
+    fn reason(&self, changes: bool) -> Result<Option<&str>, Error> {
+        let reason = self.reason.as_deref().map(str::trim).filter(|reason| !reason.is_empty());
+        match (self.yes && changes, reason) {
+            (false, _) => Ok(None),
+            (true, Some(reason)) => Ok(Some(reason)),
+            (true, None) => {
+                Err(Error::BadInput { detail: "give a --reason, which is kept in the log with the repair".to_owned() })
+            }
+        }
+    }
+}
+
+/// Copies the database beside itself, unless a cycle runs.
+fn back_up(parts: &Parts, db: &Path) -> Result<PathBuf, Error> {
+    let _lock = parts.storage.lock_cycle()?;
+    let at: String = parts.clock.now().to_string().chars().filter(char::is_ascii_alphanumeric).collect();
+    let mut path = db.as_os_str().to_owned();
+    path.push(format!(".before-{at}"));
+    let path = PathBuf::from(path);
+    parts.storage.back_up(&path)?;
+    Ok(path)
+}
+
+fn told(backup: Option<&Path>, out: &Output) -> Result<(), Failure> {
+    match backup {
+        Some(path) => {
+            out.line("As it was before, the database is in")?;
+            out.line(&format!("  {}", path.display()))?;
+            out.hint("Next: oms-sync sync");
+        }
+        None => out.hint("Nothing was changed. To do it, repeat this with --yes --reason TEXT"),
+    }
+    Ok(())
+}
+
+/// A moment as it is typed: RFC 3339, or a day in UTC.
+pub(crate) fn since(text: &str) -> Result<Timestamp, String> {
+    let spelled = text.replacen(' ', "T", 1);
+    [spelled.clone(), format!("{spelled}Z"), format!("{spelled}T00:00:00Z")]
+        .iter()
+        .find_map(|text| Timestamp::parse(text))
+        .ok_or_else(|| "give a day as 2026-11-23, or a time as 2026-11-23T08:00:00Z".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_as_they_are_typed() {
+        let at = |text: &str| since(text).map(|at| at.to_string());
+        assert_eq!(at("2026-11-23").as_deref(), Ok("2026-11-23T00:00:00.000Z"));
+        for same in ["2026-11-23T08:00:00Z", "2026-11-23 08:00:00", "2026-11-23T09:00:00+01:00"] {
+            assert_eq!(at(same).as_deref(), Ok("2026-11-23T08:00:00.000Z"), "{same}");
+        }
+        assert!(at("yesterday").is_err() && at("").is_err());
+    }
+}

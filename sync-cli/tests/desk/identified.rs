@@ -1,0 +1,41 @@
+//! `identity`: who a database is, and what to do where that does not agree.
+
+use serde_json::json;
+
+use super::{Clinic, holds};
+
+#[test]
+fn who_this_is_without_a_secret() {
+    let clinic = Clinic::new();
+    let found = clinic.json(&["identity"], 0);
+    assert_eq!(
+        (&found["role"], &found["site_id"], &found["site_name"]),
+        (&json!("remote"), &json!(2), &json!("clinic"))
+    );
+    assert_eq!((&found["stores"][0]["id"], &found["stores"][0]["code"]), (&json!(clinic.store), &json!("C")));
+    assert_eq!((&found["hardware_id"], &found["versions"]["v6"]), (&json!("mach…"), &json!(5)));
+    assert_eq!((&found["servers"]["one_server"], &found["disagreements"]), (&json!(true), &json!([])));
+    let said = clinic.says(&["identity"], 0);
+    holds(&said, &["site clinic", "hardware id mach… (shortened)", "(the same server)", "C Clinic", "V6 5"]);
+    assert_eq!(clinic.json(&["identity", "--ask"], 0)["disagreements"], json!([]));
+    clinic.json(&["--db", "central.sqlite", "identity"], 0);
+}
+
+#[test]
+fn what_does_not_agree_says_what_to_do() {
+    let clinic = Clinic::new();
+    clinic.damage("UPDATE sync_state SET value = '' WHERE key = 'central_url'");
+    let said = clinic.says(&["identity"], 3);
+    holds(&said, &["does not agree [central_url_missing]", "then run oms-sync discover"]);
+    // The database is a copy of another site's, or was changed by hand.
+    clinic.damage("UPDATE sync_state SET value = 'another' WHERE key = 'site_uuid'");
+    let asked = clinic.json(&["identity", "--ask"], 3);
+    let codes: Vec<_> = asked["disagreements"].as_array().expect("a list").iter().map(|found| &found["code"]).collect();
+    assert_eq!(codes, ["central_url_missing", "other_site", "other_central_url"]);
+    holds(&clinic.says(&["identity", "--ask"], 3), &["These credentials are another site's"]);
+    let state = clinic.json(&["identity"], 3);
+    assert_eq!(state["site_uuid"], "another", "what the server says is not taken over");
+
+    clinic.desk.run(&["--db", "central.sqlite", "site", "add", "clinic", "--password-file", "wrong"]).ends(0);
+    assert_eq!(clinic.json(&["identity", "--ask"], 3)["error"]["code"], "incorrect_password");
+}

@@ -1,0 +1,95 @@
+//! The support desk: something is broken for real, and the program says what, why, and what to do.
+
+mod explained;
+mod identified;
+mod previewed;
+mod quarantined;
+mod repaired;
+#[allow(dead_code, reason = "each test binary uses a part of it")]
+#[path = "../support/mod.rs"]
+mod support;
+
+use self::support::{Desk, HARDWARE_ID, Said, Server};
+
+/// A central server that runs, and a site that is set up and has synchronised.
+struct Clinic {
+    desk: Desk,
+    server: Server,
+    store: String,
+}
+
+impl Clinic {
+    fn new() -> Self {
+        let desk = Desk::new();
+        desk.run(&["--db", "central.sqlite", "site", "add", "clinic", "--password-file", "pw"]).ends(0);
+        let add = ["--db", "central.sqlite", "--json", "store", "add", "Clinic", "--code", "C", "--site", "clinic"];
+        let store = desk.run(&add).ends(0).json()["store_id"].as_str().expect("an id").to_owned();
+        let server = desk.serve("central.sqlite");
+        let from = ["--site", "clinic", "--password-file", "pw", "--hardware-id", HARDWARE_ID];
+        desk.run(&[&["init", "--json", "--legacy-url", &server.address][..], &from].concat()).ends(0);
+        let clinic = Self { desk, server, store };
+        clinic.sync(0);
+        clinic
+    }
+
+    fn sync(&self, status: i32) -> serde_json::Value {
+        self.desk.run(&["sync", "--json", "-q"]).ends(status).json()
+    }
+
+    /// Writes records of a table at the site.
+    fn put(&self, table: &str, data: &str) {
+        self.desk.feed(&["records", "put", table, "-q"], data).ends(0);
+    }
+
+    /// Writes records of a table at central.
+    fn put_at_central(&self, table: &str, data: &str) {
+        self.desk.feed(&["--db", "central.sqlite", "records", "put", table, "-q"], data).ends(0);
+    }
+
+    /// Writes an asset of this site's store.
+    fn put_asset(&self, id: &str, notes: &str) {
+        let (store, at) = (&self.store, "2026-11-23T08:00:00");
+        self.put(
+            "asset",
+            &format!(
+                r#"{{"id":"{id}","notes":"{notes}","store_id":"{store}","created_datetime":"{at}","modified_datetime":"{at}"}}"#
+            ),
+        );
+    }
+
+    /// What a command says to people: it ends so, and fits 80 columns.
+    fn says(&self, args: &[&str], status: i32) -> String {
+        fits(&self.desk.run(args).ends(status))
+    }
+
+    fn json(&self, args: &[&str], status: i32) -> serde_json::Value {
+        self.desk.run(&[args, &["--json"]].concat()).ends(status).json()
+    }
+
+    /// Damages the site's database behind the program's back.
+    fn damage(&self, sql: &str) {
+        let file = rusqlite::Connection::open(self.desk.path("oms-sync.sqlite")).expect("the site's database");
+        assert!(file.execute(sql, ()).expect("SQL") > 0, "nothing was damaged: {sql}");
+    }
+}
+
+/// The text, of which no line is longer than 80 columns.
+fn fits(said: &Said) -> String {
+    for line in said.out.lines() {
+        assert!(line.chars().count() <= 80, "too long for 80 columns: {line:?}");
+    }
+    said.out.clone()
+}
+
+/// All words in lines that may have been folded.
+#[track_caller]
+fn holds(text: &str, words: &[&str]) {
+    let plain = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    for word in words {
+        assert!(plain.contains(word), "{word:?} is not in: {text}");
+    }
+}
+
+const PROPERTY: &str =
+    r#"{"id":"population","key":"population","name":"Population","value_type":"INTEGER","allowed_values":null}"#;
+const NAME_PROPERTY: &str = r#"{"id":"np","property_id":"population","remote_editable":true}"#;

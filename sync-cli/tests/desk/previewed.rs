@@ -1,0 +1,89 @@
+//! `preview`: what would go and come, while nothing changes.
+
+use serde_json::{Value, json};
+
+use super::{Clinic, NAME_PROPERTY, PROPERTY, holds};
+
+impl Clinic {
+    /// Everything in the site's database that a preview must not change.
+    fn contents(&self) -> Vec<String> {
+        let file = rusqlite::Connection::open(self.desk.path("oms-sync.sqlite")).expect("the site's database");
+        let mut all = Vec::new();
+        for (table, columns) in [
+            ("sync_state", "key || value"),
+            ("sync_record", "table_name || record_id || data || cursor || is_sync_update"),
+            ("sync_buffer", "sequence || state || record_id"),
+            ("sync_log", "id || report"),
+            ("sqlite_sequence", "name || seq"),
+        ] {
+            let mut rows = file.prepare(&format!("SELECT {columns} FROM {table} ORDER BY 1")).expect("SQL");
+            all.extend(rows.query_map((), |row| row.get(0)).expect("rows").map(|row| row.expect("a row")));
+        }
+        all
+    }
+}
+
+#[test]
+fn a_push_is_foreseen_with_what_central_would_refuse() {
+    let clinic = Clinic::new();
+    holds(&clinic.says(&["preview", "push"], 0), &["Nothing waits to be pushed."]);
+    clinic.put_asset("fridge", "x");
+    clinic.put_asset("freezer", "x");
+    // Behind the program's back the store of one of them becomes another's.
+    clinic.damage("UPDATE sync_record SET data = replace(data, '\"notes\":\"x\",\"store_id\":\"', '\"notes\":\"x\",\"store_id\":\"not-') WHERE record_id = 'freezer'");
+    let before = clinic.contents();
+    let found = clinic.json(&["preview", "push"], 1);
+    assert_eq!((&found["to_central"][0]["table"], &found["to_central"][0]["records"]), (&json!("asset"), &json!(2)));
+    assert!(found["to_central"][0]["bytes"].as_u64() > Some(200) && found["to_central"][0]["oldest_at"].is_string());
+    assert_eq!((&found["set_aside_records"], &found["set_aside"][0]["id"]), (&json!(1), &json!("freezer")));
+    let said = clinic.says(&["preview", "push"], 1);
+    holds(
+        &said,
+        &["To central:", "asset 2", "Central would set aside: 1 record", "refused: this asset belongs to a store"],
+    );
+    assert_eq!(clinic.contents(), before, "nothing is changed");
+    // It comes as it was foreseen.
+    clinic.sync(0);
+    let refused = clinic.json(&["--db", "central.sqlite", "quarantine", "list"], 0);
+    assert_eq!((&refused["id"], &refused["cause"]), (&json!("freezer"), &json!("refused")));
+}
+
+#[test]
+fn a_pull_is_foreseen_with_what_would_be_set_aside_and_nothing_moves() {
+    let clinic = Clinic::new();
+    clinic.put_at_central("property", PROPERTY);
+    clinic.sync(0);
+    clinic.damage("DELETE FROM sync_record WHERE table_name = 'property'");
+    clinic.put_at_central("name_property", NAME_PROPERTY);
+    clinic.put_at_central("asset_class", r#"{"id":"c","name":"Cold"}"#);
+    let before = clinic.contents();
+    let found = clinic.json(&["preview", "pull"], 1);
+    let central = found["from"].as_array().expect("a list").iter().find(|from| from["source"] == "central");
+    let central = central.expect("central was asked");
+    assert_eq!((&central["records"], &central["is_complete"]), (&json!(2), &json!(true)));
+    assert_eq!((&found["integrated"], &found["set_aside_records"]), (&json!(1), &json!(1)));
+    assert_eq!(found["set_aside"][0]["cause"], "waiting");
+    let said = clinic.says(&["preview", "pull"], 1);
+    holds(
+        &said,
+        &["From central, 2 records:", "name_property 1", "Would be set aside: 1 record", "names property population"],
+    );
+    assert_eq!(clinic.contents(), before, "nothing is changed, and no cursor moves");
+    // It comes as it was foreseen.
+    let report = clinic.sync(1);
+    assert_eq!((&report["integrated"], &report["quarantined"]), (&json!(1), &json!(1)));
+
+    // With the parent, what waits for it would come too.
+    clinic.put_at_central("property", &PROPERTY.replace("Population", "People"));
+    let found: Value = clinic.json(&["preview", "pull"], 0);
+    assert_eq!((&found["integrated"], &found["woken"]), (&json!(1), &json!(1)));
+    clinic.server.terminate();
+}
+
+#[test]
+fn a_server_that_refuses_this_site_is_told_instead_of_a_preview() {
+    let clinic = Clinic::new();
+    clinic.desk.run(&["--db", "central.sqlite", "site", "add", "clinic", "--password-file", "wrong"]).ends(0);
+    assert_eq!(clinic.json(&["preview", "pull"], 3)["error"]["code"], "incorrect_password");
+    assert_eq!(clinic.json(&["--db", "none.sqlite", "preview", "push"], 3)["error"]["code"], "not_set_up");
+}

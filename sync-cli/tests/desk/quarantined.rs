@@ -1,0 +1,108 @@
+//! `quarantine`: what is set aside, why, and how it comes back.
+
+use serde_json::json;
+
+use super::{Clinic, NAME_PROPERTY, PROPERTY, holds};
+
+/// A site that has lost a record, so that what central sends next names one that is not there.
+fn with_a_missing_parent() -> Clinic {
+    let clinic = Clinic::new();
+    clinic.put_at_central("property", PROPERTY);
+    clinic.sync(0);
+    clinic.damage("DELETE FROM sync_record WHERE table_name = 'property'");
+    clinic.put_at_central("name_property", NAME_PROPERTY);
+    assert_eq!(clinic.sync(1)["quarantined"], 1);
+    clinic
+}
+
+#[test]
+fn a_record_whose_parent_is_missing_says_which_and_comes_back_with_it() {
+    let clinic = with_a_missing_parent();
+    let listed = clinic.desk.run(&["quarantine", "list", "--json"]).ends(0).json_lines().remove(0);
+    assert_eq!((&listed["table"], &listed["cause"]), (&json!("name_property"), &json!("waiting")));
+    assert_eq!(listed["waits_for"], json!({ "table": "property", "id": "population" }));
+    let number = listed["number"].to_string();
+
+    let list = clinic.says(&["quarantine", "list"], 0);
+    holds(&list, &["waiting: 1 record", "1 of name_property from central", "wait for property population", "np"]);
+    let group = clinic.json(&["quarantine", "list", "--groups"], 0);
+    assert_eq!((&group["records"], &group["first_number"].to_string()), (&json!(1), &number));
+    holds(&clinic.says(&["quarantine", "list", "--cause", "refused"], 0), &["Nothing is set aside."]);
+
+    let shown = clinic.says(&["quarantine", "show", &number], 0);
+    holds(&shown, &["name_property np", "from central", "field $.property_id", "waits for property population"]);
+    holds(&shown, &["which is not here", "oms-sync cursor rewind pull", "> property_id: \"population\""]);
+    let shown = clinic.json(&["quarantine", "show", &number], 0);
+    assert_eq!((&shown["path"], &shown["data"]["remote_editable"]), (&json!("$.property_id"), &json!(true)));
+    assert_eq!(shown["waits_for"][0]["state"], "not_here");
+    clinic.desk.run(&["quarantine", "show", "999", "--json"]).ends(2);
+
+    // Trying again alone does not help, and says so; with the parent there it does.
+    let again = clinic.json(&["quarantine", "retry", "--all"], 1);
+    assert_eq!((&again["staged"], &again["set_aside_again"]), (&json!(1), &json!(1)));
+    clinic.put_at_central("property", &PROPERTY.replace("Population", "People"));
+    clinic.sync(0);
+    assert!(clinic.says(&["quarantine", "list"], 0).starts_with("Nothing is set aside."));
+    clinic.desk.run(&["records", "get", "name_property", "np"]).ends(0);
+}
+
+#[test]
+fn what_was_mended_behind_its_back_comes_with_a_retry_without_any_network() {
+    let clinic = with_a_missing_parent();
+    clinic.damage(
+        "INSERT INTO sync_record SELECT 'property', 'population', '{\"id\":\"population\"}', max(cursor) + 1, NULL, NULL, \
+         NULL, 1, NULL, 0 FROM sync_record",
+    );
+    let number = clinic.json(&["quarantine", "list"], 0)["number"].to_string();
+    let shown = clinic.says(&["quarantine", "show", &number], 0);
+    holds(&shown, &["waits for property population, which is here: oms-sync quarantine retry"]);
+    let Clinic { server, .. } = &clinic;
+    server.terminate();
+    let tried = clinic.says(&["quarantine", "retry", &number], 0);
+    assert_eq!(tried, "tried again: 1; integrated 1, set aside again 0\n");
+    clinic.desk.run(&["quarantine", "retry", &number, "--json"]).ends(2);
+    clinic.desk.run(&["quarantine", "retry"]).ends(2);
+}
+
+#[test]
+fn what_is_ignored_is_kept_with_its_reason_and_left_alone() {
+    let clinic = with_a_missing_parent();
+    let number = clinic.json(&["quarantine", "list"], 0)["number"].to_string();
+    clinic.desk.run(&["quarantine", "ignore", &number]).ends(2);
+    let ignored = clinic.says(&["quarantine", "ignore", &number, "--reason", "test data of a closed clinic"], 0);
+    holds(&ignored, &["name_property np", "test data of a closed clinic (it was waiting: $.property_id"]);
+    let list = clinic.says(&["quarantine", "list"], 0);
+    holds(&list, &["ignored: 1 record", "test data of a closed clinic"]);
+    assert_eq!(clinic.json(&["quarantine", "retry", "--all"], 0)["staged"], 0);
+    assert_eq!(clinic.json(&["status"], 0)["quarantined_by_cause"], json!({ "ignored": 1 }));
+    assert_eq!(clinic.sync(0)["outcome"], "done", "it is no longer left behind");
+}
+
+#[test]
+fn an_edit_of_a_store_that_moved_away_is_refused_at_central_by_the_rule_that_is_told() {
+    let clinic = Clinic::new();
+    clinic.put_asset("fridge", "before");
+    clinic.sync(0);
+    let desk = &clinic.desk;
+    desk.run(&["--db", "central.sqlite", "site", "add", "other", "--password-file", "pw"]).ends(0);
+    clinic.put_asset("fridge", "after");
+    let store = ["store", "add", "Clinic", "--code", "C", "--site", "other", "--id", &clinic.store];
+    desk.run(&[&["--db", "central.sqlite"][..], &store].concat()).ends(0);
+    clinic.sync(0);
+    let at_central = ["--db", "central.sqlite", "quarantine"];
+    let listed = clinic.json(&[&at_central[..], &["list"]].concat(), 0);
+    assert_eq!((&listed["cause"], &listed["from"]), (&json!("refused"), &json!("site 2")));
+    let number = listed["number"].to_string();
+    let shown = clinic.says(&[&at_central[..], &["show", &number]].concat(), 0);
+    holds(&shown, &["asset fridge", "from site 2", "not active on this site", "rule", "another version of it is here"]);
+    let again = clinic.json(&[&at_central[..], &["retry", "--cause", "refused"]].concat(), 1);
+    assert_eq!((&again["staged"], &again["set_aside_again"]), (&json!(1), &json!(1)));
+    let one = clinic.json(&[&at_central[..], &["retry", &number]].concat(), 1);
+    assert_eq!((&one["staged"], &one["set_aside_again"]), (&json!(1), &json!(1)), "one of them alone too");
+    // The store comes back: then it is allowed, as it is to be.
+    let store = ["store", "add", "Clinic", "--code", "C", "--site", "clinic", "--id", &clinic.store];
+    desk.run(&[&["--db", "central.sqlite"][..], &store].concat()).ends(0);
+    clinic.json(&[&at_central[..], &["retry", "--all"]].concat(), 0);
+    let fridge = clinic.json(&["--db", "central.sqlite", "records", "get", "asset", "fridge"], 0);
+    assert_eq!(fridge["data"]["notes"], "after");
+}

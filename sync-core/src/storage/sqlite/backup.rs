@@ -1,0 +1,78 @@
+//! A copy of the database as it is at one moment, while it is in use.
+
+use std::path::Path;
+
+use rusqlite::backup::{Backup, StepResult};
+use rusqlite::{Connection, OpenFlags};
+
+use super::{BUSY_TRIES, BUSY_WAIT, SqliteStorage, at_path, create_private, database_error, file_error};
+use crate::error::{Error, Result};
+
+impl SqliteStorage {
+    /// Copies the whole database into a new file, which only its owner can read: it holds what the database holds, the
+    /// hash of the site's password included.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if there is such a file already; `disk_full`; the database failed. No file is left behind then.
+    pub fn back_up(&self, to: &Path) -> Result<()> {
+        if to.exists() {
+            let source = std::io::Error::from(std::io::ErrorKind::AlreadyExists).into();
+            return Err(Error::Io { what: format!("making {}", to.display()), source });
+        }
+        create_private(to)?;
+        self.copy_into(to).map_err(|error| at_path(error, to)).inspect_err(|_| {
+            // Half a copy is of no use; that it cannot be removed is not what went wrong.
+            let _ = std::fs::remove_file(to);
+        })
+    }
+
+    fn copy_into(&self, to: &Path) -> Result<()> {
+        let from = self.reader()?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let mut copy = Connection::open_with_flags(to, flags).map_err(database_error)?;
+        {
+            let backup = Backup::new(&from, &mut copy).map_err(database_error)?;
+            let mut tries = 0;
+            // In one step: what others write meanwhile is not in it, and does not make it begin anew.
+            while backup.step(-1).map_err(database_error)? != StepResult::Done {
+                tries += 1;
+                if tries > BUSY_TRIES {
+                    return Err(Error::DatabaseBusy { source: "another program keeps it".into() });
+                }
+                std::thread::sleep(BUSY_WAIT);
+            }
+        }
+        copy.close().map_err(|(_, error)| database_error(error))?;
+        self.give_back(from);
+        let file = std::fs::File::open(to).and_then(|file| file.sync_all());
+        file.map_err(|error| file_error(format!("writing {}", to.display()), error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::{Storage as _, key};
+
+    #[test]
+    fn a_copy_holds_what_was_committed_and_never_takes_the_place_of_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let storage = SqliteStorage::open(folder.path().join("site.sqlite")).unwrap();
+        let txn = storage.write().unwrap();
+        txn.set_state(key::SITE_NAME, "clinic").unwrap();
+        txn.commit().unwrap();
+        let to = folder.path().join("copy.sqlite");
+        storage.back_up(&to).unwrap();
+        let txn = storage.write().unwrap();
+        txn.set_state(key::SITE_NAME, "later").unwrap();
+        txn.commit().unwrap();
+        let copy = SqliteStorage::open_existing(&to).unwrap();
+        assert_eq!(copy.read().unwrap().state(key::SITE_NAME).unwrap().as_deref(), Some("clinic"));
+        assert_eq!(storage.back_up(&to).unwrap_err().code(), "io_failed");
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            assert_eq!(std::fs::metadata(&to).unwrap().permissions().mode() & 0o077, 0, "for its owner only");
+        }
+    }
+}

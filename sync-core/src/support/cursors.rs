@@ -1,0 +1,212 @@
+//! Cursors: where they stand, and reading again from further back.
+
+use serde::Serialize;
+
+use super::log::{Repair, note_repair};
+use crate::clock::Timestamp;
+use crate::error::{Error, Result};
+use crate::ownership::Role;
+use crate::record::Cursor;
+use crate::site::identity::{cursor, flag, role};
+use crate::storage::{ReadTxn, Storage, key};
+
+/// A cursor that can be rewound: one of those with which this site reads. What this site sends is sent again by
+/// [`resend`](fn@super::resend): a push counts once, so one that merely comes again changes nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PullCursor {
+    /// Into central's changelog.
+    Central,
+    /// Into the legacy server's central data.
+    Legacy,
+}
+
+impl PullCursor {
+    fn key(self) -> &'static str {
+        match self {
+            Self::Central => key::PULL_CURSOR_V6,
+            Self::Legacy => key::PULL_CURSOR_CENTRAL,
+        }
+    }
+}
+
+/// A cursor and where it stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct CursorShown {
+    /// Its name in the database.
+    pub name: &'static str,
+    /// Where it stands.
+    pub position: Cursor,
+    /// Where what it goes through is known to end, as a position that would be next.
+    pub end: Option<Cursor>,
+    /// What it means.
+    pub meaning: &'static str,
+    /// What is remarkable about it.
+    pub remark: Option<&'static str>,
+}
+
+/// All cursors of this database.
+///
+/// # Errors
+/// The database failed.
+pub fn cursors(storage: &dyn Storage) -> Result<Vec<CursorShown>> {
+    let txn = storage.read()?;
+    let txn = txn.as_ref();
+    let own_end = txn.last_cursor()?.next();
+    let legacy_end = cursor(txn, key::LEGACY_POSITION_SEEN)?;
+    let unconfirmed =
+        |name: &str| Ok::<_, Error>(flag(txn, name)?.then_some("what was sent last is not confirmed yet"));
+    let rereads = flag(txn, key::PULL_OWN)?.then_some("everything of this site is read again too");
+    let shown = |name, meaning, end: Option<Cursor>, remark| {
+        let position = cursor(txn, name)?;
+        let beyond = end.is_some_and(|end| position > end).then_some("it stands beyond the end: that cannot be");
+        Ok::<_, Error>(CursorShown { name, position, end, meaning, remark: beyond.or(remark) })
+    };
+    Ok(vec![
+        shown(key::PULL_CURSOR_V6, "next of central's to read", None, rereads)?,
+        shown(key::PULL_CURSOR_CENTRAL, "last of the legacy server's read", Some(legacy_end), None)?,
+        shown(key::PUSH_CURSOR_V6, "next of ours, for central", Some(own_end), unconfirmed(key::PUSH_UNCONFIRMED)?)?,
+        shown(
+            key::PUSH_CURSOR_LEGACY,
+            "next of ours, for the legacy server",
+            Some(own_end),
+            unconfirmed(key::PUSH_UNCONFIRMED_LEGACY)?,
+        )?,
+    ])
+}
+
+/// What rewinding a cursor changes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Rewind {
+    /// Which.
+    pub cursor: PullCursor,
+    /// Where it stands.
+    pub from: Cursor,
+    /// Where it is to go.
+    pub to: Cursor,
+    /// Whether what came from this site is read too.
+    pub own: bool,
+    /// Whether anything is to be changed: it may stand there, or further back, already.
+    pub changes: bool,
+}
+
+/// What rewinding a cursor to a position would change. Nothing is changed yet.
+///
+/// # Errors
+/// [`Error::NotSetUp`]; [`Error::WrongRole`] on a central server, for its own changelog; the database failed.
+pub fn plan_rewind(storage: &dyn Storage, which: PullCursor, to: Cursor, own: bool) -> Result<Rewind> {
+    let txn = storage.read()?;
+    plan(txn.as_ref(), which, to, own)
+}
+
+fn plan(txn: &dyn ReadTxn, which: PullCursor, to: Cursor, own: bool) -> Result<Rewind> {
+    match (role(txn)?, which) {
+        (None, _) => return Err(Error::NotSetUp),
+        (Some(Role::Central), PullCursor::Central) => {
+            return Err(Error::WrongRole { needed: "remote site", found: "central server" });
+        }
+        _ => {}
+    }
+    let from = cursor(txn, which.key())?;
+    let own = own && which == PullCursor::Central;
+    let owns_already = flag(txn, key::PULL_OWN)?;
+    Ok(Rewind { cursor: which, from, to, own, changes: to < from || (own && !owns_already && from > Cursor(0)) })
+}
+
+/// Rewinds a cursor, so that the next cycle reads again from there; never forwards, as what is skipped is lost. Reading
+/// again changes nothing that is here already, and edits that are not pushed yet are kept. Why is kept in the sync log.
+///
+/// # Errors
+/// As [`plan_rewind`]; [`Error::CycleRunning`].
+pub fn rewind(storage: &dyn Storage, planned: &Rewind, reason: &str, now: Timestamp) -> Result<Rewind> {
+    let _lock = storage.lock_cycle()?;
+    let txn = storage.write()?;
+    let rewind = plan(txn.as_ref(), planned.cursor, planned.to, planned.own)?;
+    if !rewind.changes {
+        return Ok(rewind);
+    }
+    if rewind.to < rewind.from {
+        txn.set_state(rewind.cursor.key(), &rewind.to.to_string())?;
+    }
+    if rewind.own {
+        txn.set_state(key::PULL_OWN, "1")?;
+    }
+    let name = rewind.cursor.key();
+    let own = if rewind.own { ", with what came from this site" } else { "" };
+    let repair = Repair {
+        command: format!("cursor rewind {name} to {}{own}", rewind.to),
+        reason: reason.to_owned(),
+        changed: format!("{name}: {} was {}", rewind.to.min(rewind.from), rewind.from),
+    };
+    note_repair(txn.as_ref(), &repair, now)?;
+    txn.commit()?;
+    Ok(rewind)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::MemoryStorage;
+
+    fn database(state: &[(&str, &str)]) -> MemoryStorage {
+        let storage = MemoryStorage::new();
+        let txn = storage.write().unwrap();
+        state.iter().for_each(|(name, value)| txn.set_state(name, value).unwrap());
+        txn.commit().unwrap();
+        storage
+    }
+
+    fn state(storage: &MemoryStorage, name: &str) -> Option<String> {
+        storage.read().unwrap().state(name).unwrap()
+    }
+
+    fn rewound(storage: &MemoryStorage, which: PullCursor, to: u64, own: bool) -> Rewind {
+        let planned = plan_rewind(storage, which, Cursor(to), own).unwrap();
+        rewind(storage, &planned, "because", Timestamp::from_unix_millis(0)).unwrap()
+    }
+
+    #[test]
+    fn a_cursor_goes_back_and_never_forwards() {
+        let storage = database(&[(key::ROLE, "remote"), (key::PULL_CURSOR_V6, "50"), (key::PULL_CURSOR_CENTRAL, "9")]);
+        for to in [50, 51, u64::MAX] {
+            assert!(!rewound(&storage, PullCursor::Central, to, false).changes, "{to}");
+            assert_eq!(state(&storage, key::PULL_CURSOR_V6).as_deref(), Some("50"));
+        }
+        assert!(storage.read().unwrap().log(9).unwrap().is_empty(), "what changes nothing is not logged");
+        assert!(rewound(&storage, PullCursor::Central, 20, false).changes);
+        assert_eq!(
+            (state(&storage, key::PULL_CURSOR_V6).as_deref(), state(&storage, key::PULL_OWN)),
+            (Some("20"), None)
+        );
+        assert!(rewound(&storage, PullCursor::Legacy, 0, true).changes);
+        assert_eq!(state(&storage, key::PULL_CURSOR_CENTRAL).as_deref(), Some("0"));
+        assert_eq!(state(&storage, key::PULL_OWN), None, "the legacy server leaves nothing out");
+        assert_eq!(storage.read().unwrap().log(9).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn what_came_from_here_is_asked_for_even_where_the_cursor_stays() {
+        let storage = database(&[(key::ROLE, "remote"), (key::PULL_CURSOR_V6, "50")]);
+        assert!(rewound(&storage, PullCursor::Central, 70, true).changes);
+        assert_eq!(state(&storage, key::PULL_CURSOR_V6).as_deref(), Some("50"));
+        assert_eq!(state(&storage, key::PULL_OWN).as_deref(), Some("1"));
+        assert!(!rewound(&storage, PullCursor::Central, 70, true).changes, "once");
+    }
+
+    #[test]
+    fn a_cursor_beyond_its_end_is_remarked() {
+        let storage =
+            database(&[(key::ROLE, "remote"), (key::PUSH_CURSOR_V6, "7"), (key::PUSH_UNCONFIRMED_LEGACY, "1")]);
+        let all = cursors(&storage).unwrap();
+        let remark = |name: &str| all.iter().find(|cursor| cursor.name == name).unwrap().remark;
+        assert!(remark(key::PUSH_CURSOR_V6).unwrap().contains("beyond the end"));
+        assert!(remark(key::PUSH_CURSOR_LEGACY).unwrap().contains("not confirmed"));
+        assert_eq!(remark(key::PULL_CURSOR_V6), None);
+        assert_eq!(
+            plan_rewind(&database(&[]), PullCursor::Central, Cursor(0), false).unwrap_err().code(),
+            "not_set_up"
+        );
+    }
+}

@@ -1,0 +1,394 @@
+//! The life of one record, as far as this database knows it: written, waiting, sent, taken, received, set aside.
+
+use serde::Serialize;
+
+use super::log::is_repair;
+use super::quarantine::{SetAside, each_set_aside, set_aside_in, staged_of};
+use crate::changelog::{Audience, Change, ChangeAction};
+use crate::clock::Timestamp;
+use crate::error::Result;
+use crate::ownership::Role;
+use crate::record::{
+    Cursor, RecordId, SiteId, StoreId, TableName, configured_by_legacy, owned_by_sites, record_type, record_types,
+};
+use crate::site::identity::{central_is_legacy, cursor, flag, role};
+use crate::site::push::is_pushed;
+use crate::site::push_legacy::is_pushed_to_legacy;
+use crate::storage::{LogEntry, QuarantineCause, ReadTxn, Selection, Storage, key};
+
+/// Changelog rows that are looked at in one turn.
+const ROWS: usize = 5000;
+
+/// The most sites that are named one by one.
+const SITES_NAMED: usize = 20;
+
+/// The life of a record.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct Explanation {
+    /// Its table.
+    pub table: TableName,
+    /// Its id.
+    pub id: RecordId,
+    /// In one word, where it stands.
+    pub verdict: Verdict,
+    /// What is known of its table.
+    pub travels: Travels,
+    /// Whether it is here, and the size of its data.
+    pub bytes: Option<u64>,
+    /// Its changes, newest first: its own, then those for stores that it has left.
+    pub changes: Vec<Written>,
+    /// Since when a version of it waits to be integrated here.
+    pub staged_since: Option<Timestamp>,
+    /// The versions of it that are set aside.
+    pub set_aside: Vec<SetAside>,
+    /// How many records are set aside until it comes.
+    pub awaited_by: u64,
+    /// Other tables that have a record with this id.
+    pub also_in: Vec<TableName>,
+    /// A table that is spelled nearly like this one.
+    pub table_may_be: Option<&'static str>,
+}
+
+/// Where a record stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Verdict {
+    /// Nothing of it is known here.
+    NotKnown,
+    /// A version of it is set aside.
+    SetAside,
+    /// A version of it waits to be integrated here.
+    Staged,
+    /// It was changed here and waits to be pushed.
+    WaitsForPush,
+    /// It was sent, and the other end has not said that it is done integrating.
+    Sent,
+    /// It was sent, and the other end is done integrating. Whether that set it aside is not told.
+    Taken,
+    /// It came from the other end.
+    Received,
+    /// It was written here and does not leave this database.
+    StaysHere,
+    /// It is on this central server, for the sites to pull.
+    AtCentral,
+}
+
+/// How records of a table travel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Travels {
+    /// Over V6, from sites to central and from there to sites.
+    V6BothWays,
+    /// Over V6, from central to sites only.
+    V6FromCentral,
+    /// Over V6, from sites to central only.
+    V6ToCentral,
+    /// Over V5, from a site to the legacy server and back.
+    V5BothWays,
+    /// Over V5, from the legacy server only.
+    V5FromLegacy,
+    /// This version knows no such table.
+    NotKnown,
+}
+
+/// A change of a record, and what became of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Written {
+    /// Where it stands in the changelog.
+    pub cursor: Cursor,
+    /// What happened.
+    pub action: ChangeAction,
+    /// Who wrote it: `here`, `central`, `legacy`, `site 3`.
+    pub by: String,
+    /// When it was written here.
+    pub at: Timestamp,
+    /// The store it belonged to then.
+    pub store_id: Option<StoreId>,
+    /// The cycle that brought it, if it came with one that the log still has.
+    pub brought_by_cycle: Option<Timestamp>,
+    /// Its ways out, if it was written here: to central from a site, to the legacy server.
+    pub sent: Vec<Sent>,
+    /// On central, who receives it.
+    pub receivers: Option<Receivers>,
+}
+
+/// A way out of a site.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Sent {
+    /// `central` or `legacy`.
+    pub to: &'static str,
+    /// How far it is.
+    pub state: SentState,
+    /// How many changes wait before it.
+    pub before_it: u64,
+    /// The cycle that sent it, if the log still has it.
+    pub by_cycle: Option<Timestamp>,
+}
+
+/// How far a change is on its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum SentState {
+    /// It waits for the next push.
+    Waits,
+    /// It was taken; whether it is integrated there is not known yet.
+    Sent,
+    /// It was taken, and the other end is done integrating.
+    Taken,
+}
+
+/// Who receives a change from central.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Receivers {
+    /// The sites that may read it; those that never came included.
+    pub sites: u64,
+    /// How many of them have read past it.
+    pub have_it: u64,
+    /// The first of those that have not, by number.
+    pub not_yet: Vec<SiteId>,
+}
+
+/// Explains where a record is and what became of it.
+///
+/// # Errors
+/// The database failed.
+pub fn explain(storage: &dyn Storage, table: &TableName, id: &RecordId) -> Result<Explanation> {
+    let txn = storage.read()?;
+    let txn = txn.as_ref();
+    let role = role(txn)?;
+    let log = txn.log(usize::MAX)?;
+    let data = txn.record(table, id)?;
+    let mut changes = Vec::new();
+    for row in changes_of(txn, table, id)? {
+        changes.push(written(txn, role, &log, row)?);
+    }
+    changes.reverse();
+    let mut numbers = Vec::new();
+    let mut awaited_by = 0;
+    each_set_aside(txn, |row, why| {
+        if row.incoming.table == *table && row.incoming.id == *id {
+            numbers.push(row.sequence);
+        }
+        let waits = why.waits_for.is_some_and(|(t, i)| t == *table && i == *id);
+        awaited_by += u64::from(waits && why.cause == QuarantineCause::Waiting);
+        Ok(())
+    })?;
+    let set_aside = numbers.into_iter().map(|number| set_aside_in(txn, number)).collect::<Result<Vec<_>>>()?;
+    let staged = staged_of(txn, table, id)?;
+    let mut also_in = Vec::new();
+    for (other, _) in txn.record_counts()? {
+        if other != *table && txn.has_record(&other, id)? {
+            also_in.push(other);
+        }
+    }
+    Ok(Explanation {
+        verdict: verdict(role, &set_aside, staged.is_some(), &changes),
+        travels: travels(table.as_str()),
+        bytes: data.map(|data| data.as_str().len() as u64),
+        changes,
+        staged_since: staged.map(|row| row.received_at),
+        set_aside,
+        awaited_by,
+        also_in,
+        table_may_be: nearly(table.as_str()),
+        table: table.clone(),
+        id: id.clone(),
+    })
+}
+
+/// The changelog rows of a record, oldest first.
+fn changes_of(txn: &dyn ReadTxn, table: &TableName, id: &RecordId) -> Result<Vec<Change>> {
+    let mut found = Vec::new();
+    let mut from = Cursor(0);
+    loop {
+        let rows = txn.changes(&Selection::All, from, ROWS)?;
+        let next = rows.last().map(|row| row.cursor.next()).filter(|_| rows.len() == ROWS);
+        found.extend(rows.into_iter().filter(|row| row.change.table == *table && row.change.id == *id));
+        match next {
+            Some(next) => from = next,
+            None => return Ok(found),
+        }
+    }
+}
+
+fn travels(table: &str) -> Travels {
+    match record_type(table) {
+        Some(kind) if kind.pulled && kind.pushed => Travels::V6BothWays,
+        Some(kind) if kind.pushed => Travels::V6ToCentral,
+        Some(_) => Travels::V6FromCentral,
+        None if owned_by_sites(table).is_some() => Travels::V5BothWays,
+        None if configured_by_legacy(table) => Travels::V5FromLegacy,
+        None => Travels::NotKnown,
+    }
+}
+
+/// A known table that differs in capital letters or marks only.
+fn nearly(table: &str) -> Option<&'static str> {
+    let plain = |text: &str| text.to_ascii_lowercase().replace(['_', '-', ' '], "").trim_end_matches('s').to_owned();
+    let known = record_types().iter().map(|kind| kind.table);
+    (travels(table) == Travels::NotKnown).then(|| known.into_iter().find(|name| plain(name) == plain(table)))?
+}
+
+fn verdict(role: Option<Role>, set_aside: &[SetAside], is_staged: bool, changes: &[Written]) -> Verdict {
+    if set_aside.iter().any(|row| row.cause != QuarantineCause::Ignored) {
+        return Verdict::SetAside;
+    }
+    if is_staged {
+        return Verdict::Staged;
+    }
+    let Some(newest) = changes.first() else {
+        return if set_aside.is_empty() { Verdict::NotKnown } else { Verdict::SetAside };
+    };
+    if role == Some(Role::Central) && newest.sent.is_empty() {
+        return Verdict::AtCentral;
+    }
+    let is = |state| newest.sent.iter().any(|sent| sent.state == state);
+    match () {
+        () if is(SentState::Waits) => Verdict::WaitsForPush,
+        () if is(SentState::Sent) => Verdict::Sent,
+        () if is(SentState::Taken) => Verdict::Taken,
+        () if newest.by == "here" => Verdict::StaysHere,
+        () => Verdict::Received,
+    }
+}
+
+fn written(txn: &dyn ReadTxn, role: Option<Role>, log: &[LogEntry], row: Change) -> Result<Written> {
+    let is_central = role == Some(Role::Central);
+    let change = &row.change;
+    let by = match (change.is_sync_update, change.source_site) {
+        (false, _) => "here".to_owned(),
+        (true, Some(site)) if is_central => format!("site {site}"),
+        (true, Some(_)) => "legacy".to_owned(),
+        (true, None) => "central".to_owned(),
+    };
+    let sent = if change.is_sync_update { Vec::new() } else { ways_out(txn, log, &row, is_central)? };
+    let receivers = if is_central { receivers(txn, &row)? } else { None };
+    let brought_by_cycle = if change.is_sync_update { cycle_at(log, change.changed_at) } else { None };
+    let Change { cursor, change } = row;
+    Ok(Written {
+        cursor,
+        action: change.action,
+        by,
+        at: change.changed_at,
+        store_id: change.store,
+        brought_by_cycle,
+        sent,
+        receivers,
+    })
+}
+
+/// The cycle that ran at a moment.
+fn cycle_at(log: &[LogEntry], at: Timestamp) -> Option<Timestamp> {
+    let ran = |entry: &&LogEntry| !is_repair(entry) && entry.started_at <= at && at <= entry.finished_at;
+    log.iter().find(ran).map(|entry| entry.started_at)
+}
+
+/// The first cycle since a moment whose step pushed something and ended well.
+fn cycle_that_sent(log: &[LogEntry], since: Timestamp, step: &str) -> Option<Timestamp> {
+    let pushed = |entry: &&LogEntry| {
+        let steps = entry.report.get("steps").and_then(|steps| steps.as_array());
+        entry.started_at >= since
+            && steps.is_some_and(|steps| {
+                steps.iter().any(|report| report["name"] == step && report["done"].as_u64() > Some(0))
+            })
+    };
+    log.iter().rev().find(pushed).map(|entry| entry.started_at)
+}
+
+fn ways_out(txn: &dyn ReadTxn, log: &[LogEntry], row: &Change, is_central: bool) -> Result<Vec<Sent>> {
+    let one_server = central_is_legacy(txn)?;
+    let mut ways = Vec::new();
+    type Concerns<'a> = &'a dyn Fn(&Change) -> bool;
+    let has_legacy = txn.state(key::LEGACY_URL)?.is_some();
+    let central = |row: &Change| !is_central && is_pushed(row);
+    let legacy = |row: &Change| has_legacy && is_pushed_to_legacy(row, one_server);
+    let central_keys = [key::PUSH_CURSOR_V6, key::PUSH_UNCONFIRMED, key::PUSH_CONFIRMED_V6];
+    let legacy_keys = [key::PUSH_CURSOR_LEGACY, key::PUSH_UNCONFIRMED_LEGACY, key::PUSH_CONFIRMED_LEGACY];
+    for (to, concerns, [pushed, unconfirmed, confirmed], step) in [
+        ("central", &central as Concerns<'_>, central_keys, "push_v6"),
+        ("legacy", &legacy as Concerns<'_>, legacy_keys, "push"),
+    ] {
+        if !concerns(row) {
+            continue;
+        }
+        let next = cursor(txn, pushed)?;
+        let state = match () {
+            () if row.cursor >= next => SentState::Waits,
+            () if flag(txn, unconfirmed)? && row.cursor >= cursor(txn, confirmed)? => SentState::Sent,
+            () => SentState::Taken,
+        };
+        let before_it = if state == SentState::Waits { count_before(txn, next, row.cursor, concerns)? } else { 0 };
+        let by_cycle = if state == SentState::Waits { None } else { cycle_that_sent(log, row.change.changed_at, step) };
+        ways.push(Sent { to, state, before_it, by_cycle });
+    }
+    Ok(ways)
+}
+
+fn count_before(txn: &dyn ReadTxn, from: Cursor, to: Cursor, concerns: &dyn Fn(&Change) -> bool) -> Result<u64> {
+    let (mut from, mut count) = (from, 0);
+    loop {
+        let rows = txn.changes(&Selection::Local, from, ROWS)?;
+        count += rows.iter().filter(|row| row.cursor < to && concerns(row)).count() as u64;
+        match rows.last() {
+            Some(last) if rows.len() == ROWS && last.cursor < to => from = last.cursor.next(),
+            _ => return Ok(count),
+        }
+    }
+}
+
+/// The sites that read a change from this central server; nothing if no site does over V6.
+fn receivers(txn: &dyn ReadTxn, row: &Change) -> Result<Option<Receivers>> {
+    let change = &row.change;
+    let activity = txn.activity()?;
+    let mut sites: Vec<SiteId> = activity.iter().map(|visit| visit.site).collect();
+    sites.extend(txn.sites()?.into_iter().map(|site| site.id));
+    sites.sort_unstable();
+    sites.dedup();
+    let mut found = Receivers { sites: 0, have_it: 0, not_yet: Vec::new() };
+    for site in sites {
+        let is_for = match &change.audience {
+            Audience::Everyone => true,
+            Audience::Store(store) => txn.stores_of_site(site)?.contains(store),
+            Audience::Patient => match &change.name {
+                Some(name) => txn.is_visible(name, &txn.stores_of_site(site)?)?,
+                None => false,
+            },
+            Audience::Legacy | Audience::Nobody => return Ok(None),
+        };
+        if !is_for {
+            continue;
+        }
+        found.sites += 1;
+        let read_to = activity.iter().find(|visit| visit.site == site).and_then(|visit| visit.read_to);
+        if change.source_site == Some(site) || read_to.is_some_and(|read_to| read_to > row.cursor) {
+            found.have_it += 1;
+        } else if found.not_yet.len() < SITES_NAMED {
+            found.not_yet.push(site);
+        }
+    }
+    Ok(Some(found))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_and_how_they_travel() {
+        assert_eq!(travels("asset"), Travels::V6BothWays);
+        assert_eq!(travels("asset_class"), Travels::V6FromCentral);
+        assert_eq!(travels("system_log"), Travels::V6ToCentral);
+        assert_eq!(travels("transact"), Travels::V5BothWays);
+        assert_eq!(travels("store"), Travels::V5FromLegacy);
+        assert_eq!(travels("weather"), Travels::NotKnown);
+        assert_eq!((nearly("Assets"), nearly("asset-log")), (Some("asset"), Some("asset_log")));
+        assert_eq!((nearly("asset"), nearly("weather")), (None, None));
+    }
+}

@@ -1,0 +1,261 @@
+//! Who a database says it is, and where that does not agree with itself or with what the legacy server says.
+
+use serde::Serialize;
+
+use crate::clock::Timestamp;
+use crate::error::Result;
+use crate::ownership::Role;
+use crate::protocol::AppIdentity;
+use crate::protocol::v5::V5_VERSION;
+use crate::protocol::v6::V6_VERSION;
+use crate::record::{RecordData, RecordId, SiteId};
+use crate::site::identity::{central_is_legacy, parse_url, role, site_id};
+use crate::storage::{ReadTxn, Storage, key};
+
+/// Who a database says it is. No secret is in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct IdentityShown {
+    /// The part it plays.
+    pub role: Option<&'static str>,
+    /// The site's name on the legacy server, or in central's list.
+    pub site_name: Option<String>,
+    /// The site's number.
+    pub site_id: Option<SiteId>,
+    /// The site's own UUID.
+    pub site_uuid: Option<String>,
+    /// The beginning of the id of this machine.
+    pub hardware_id: Option<String>,
+    /// The stores that are active here.
+    pub stores: Vec<StoreShown>,
+    /// The servers.
+    pub servers: Servers,
+    /// The versions.
+    pub versions: Versions,
+    /// When the legacy server last said who this site is.
+    pub discovered_at: Option<Timestamp>,
+    /// When the first sync was complete.
+    pub initialised_at: Option<Timestamp>,
+    /// What does not agree, with what to do.
+    pub disagreements: Vec<Disagreement>,
+}
+
+/// A store that is active here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct StoreShown {
+    /// Its id.
+    pub id: String,
+    /// Its code.
+    pub code: String,
+    /// The name of its name record, if that is here.
+    pub name: Option<String>,
+}
+
+/// The servers of a site.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Servers {
+    /// The legacy server's address.
+    pub legacy_url: Option<String>,
+    /// Central's address, as the legacy server said it.
+    pub central_url: Option<String>,
+    /// Whether both are one.
+    pub one_server: bool,
+}
+
+/// The versions of this program and of what it speaks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Versions {
+    /// Of this program.
+    pub program: &'static str,
+    /// Of the program that used the database last.
+    pub database_used_by: Option<String>,
+    /// The release of Open mSupply that it says it is.
+    pub open_msupply: String,
+    /// Of V5.
+    pub v5: String,
+    /// Of V6.
+    pub v6: u32,
+}
+
+/// Something that does not agree.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Disagreement {
+    /// A stable code in snake_case.
+    pub code: &'static str,
+    /// What does not agree with what.
+    pub what: String,
+    /// What to do.
+    pub advice: &'static str,
+}
+
+impl Disagreement {
+    pub(crate) fn new(code: &'static str, what: impl Into<String>, advice: &'static str) -> Self {
+        Self { code, what: what.into(), advice }
+    }
+}
+
+/// The first characters of something that is not to be shown whole.
+fn shortened(secret: &str) -> String {
+    let shown = (secret.chars().count() / 4).min(4);
+    format!("{}…", secret.chars().take(shown).collect::<String>())
+}
+
+/// Who this database says it is, and what of that does not agree. No server is asked.
+///
+/// # Errors
+/// The database failed.
+pub fn identity(storage: &dyn Storage) -> Result<IdentityShown> {
+    let txn = storage.read()?;
+    let txn = txn.as_ref();
+    let text = |name: &str| Ok::<_, crate::Error>(txn.state(name)?.filter(|text| !text.is_empty()));
+    let moment = |name: &str| Ok::<_, crate::Error>(txn.state(name)?.and_then(|text| Timestamp::parse(&text)));
+    let mut found = IdentityShown {
+        role: role(txn)?.map(Role::as_str),
+        site_name: text(key::SITE_NAME)?,
+        site_id: site_id(txn)?,
+        site_uuid: text(key::SITE_UUID)?,
+        hardware_id: text(key::HARDWARE_ID)?.as_deref().map(shortened),
+        stores: stores(txn)?,
+        servers: Servers {
+            legacy_url: text(key::LEGACY_URL)?,
+            central_url: text(key::CENTRAL_URL)?,
+            one_server: central_is_legacy(txn)?,
+        },
+        versions: Versions {
+            program: env!("CARGO_PKG_VERSION"),
+            database_used_by: text(key::LIBRARY_VERSION)?,
+            open_msupply: AppIdentity::default().version,
+            v5: V5_VERSION.to_string(),
+            v6: V6_VERSION,
+        },
+        discovered_at: moment(key::DISCOVERED_AT)?,
+        initialised_at: moment(key::INITIALISED_AT)?,
+        disagreements: Vec::new(),
+    };
+    found.disagreements = disagreements(&found);
+    Ok(found)
+}
+
+fn stores(txn: &dyn ReadTxn) -> Result<Vec<StoreShown>> {
+    let Some(site) = site_id(txn)? else { return Ok(Vec::new()) };
+    let mut stores = Vec::new();
+    for id in txn.stores_of_site(site)? {
+        let store = txn.record(&"store".into(), &RecordId::from(id.as_str()))?;
+        let field = |data: &Option<RecordData>, key: &str| {
+            let fields = data.as_ref().and_then(RecordData::fields);
+            fields.and_then(|fields| fields.text(key).map(std::borrow::Cow::into_owned)).filter(|text| !text.is_empty())
+        };
+        let name = match field(&store, "name_ID") {
+            Some(name) => field(&txn.record(&"name".into(), &RecordId::new(name))?, "name"),
+            None => None,
+        };
+        stores.push(StoreShown {
+            id: id.to_string(),
+            code: field(&store, "code").unwrap_or_default(),
+            name: name.or_else(|| field(&store, "name")),
+        });
+    }
+    Ok(stores)
+}
+
+/// What can be told without asking anybody.
+fn disagreements(found: &IdentityShown) -> Vec<Disagreement> {
+    let mut all = Vec::new();
+    let Some(role) = found.role else {
+        all.push(Disagreement::new(
+            "not_set_up",
+            "this database does not know who it is",
+            "Run oms-sync init with the legacy server's address and the site's name.",
+        ));
+        return all;
+    };
+    let servers = &found.servers;
+    for (what, url) in [("legacy server's address", &servers.legacy_url), ("central's address", &servers.central_url)] {
+        if let Some(Err(error)) = url.as_deref().map(|url| parse_url("address", url)) {
+            let advice = "Ask the legacy server's keeper to correct it, or run oms-sync init again.";
+            all.push(Disagreement::new("address_unusable", format!("{what} cannot be used: {error}"), advice));
+        }
+    }
+    if role == Role::Remote.as_str() && servers.central_url.is_none() {
+        all.push(Disagreement::new(
+            "central_url_missing",
+            "the legacy server names no central server for this site",
+            "Ask the legacy server's keeper to enter central's address, then run oms-sync discover.",
+        ));
+    }
+    if found.initialised_at.is_some() && found.stores.is_empty() && role == Role::Remote.as_str() {
+        all.push(Disagreement::new(
+            "site_has_no_store",
+            format!("no store is active on site {}", found.site_id.map(|id| id.to_string()).unwrap_or_default()),
+            "Ask the server's keeper to make a store active on this site; the next sync brings it.",
+        ));
+    }
+    if let Some(used_by) =
+        found.versions.database_used_by.as_deref().filter(|used| is_newer(used, found.versions.program))
+    {
+        all.push(Disagreement::new(
+            "program_older",
+            format!("the database was used by version {used_by}, and this program is {}", found.versions.program),
+            "Use the newer program: this one may not know what that one wrote.",
+        ));
+    }
+    all
+}
+
+/// Whether a version is higher than another; what is no version is not.
+fn is_newer(one: &str, other: &str) -> bool {
+    let numbers = |text: &str| text.split('.').map(|part| part.parse::<u64>().ok()).collect::<Option<Vec<_>>>();
+    numbers(one).zip(numbers(other)).is_some_and(|(one, other)| one > other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::MemoryStorage;
+
+    fn of(state: &[(&str, &str)]) -> IdentityShown {
+        let storage = MemoryStorage::new();
+        let txn = storage.write().unwrap();
+        state.iter().for_each(|(name, value)| txn.set_state(name, value).unwrap());
+        txn.commit().unwrap();
+        identity(&storage).unwrap()
+    }
+
+    fn codes(found: &IdentityShown) -> Vec<&'static str> {
+        found.disagreements.iter().map(|found| found.code).collect()
+    }
+
+    #[test]
+    fn what_does_not_agree_is_told() {
+        assert_eq!(codes(&of(&[])), ["not_set_up"]);
+        let remote = [(key::ROLE, "remote"), (key::SITE_ID, "7"), (key::LEGACY_URL, "http://legacy.example.org")];
+        assert_eq!(codes(&of(&remote)), ["central_url_missing"]);
+        let central = (key::CENTRAL_URL, "http://central.example.org");
+        assert!(codes(&of(&[&remote[..], &[central]].concat())).is_empty(), "before the first sync there is no store");
+        let rest =
+            [(key::CENTRAL_URL, "central.example.org"), (key::INITIALISED_AT, "x"), (key::LIBRARY_VERSION, "99.0.0")];
+        let mut all = of(&[&remote[..], &rest].concat());
+        assert_eq!(codes(&all), ["address_unusable", "program_older"], "an unreadable time is none");
+        all.initialised_at = Some(Timestamp::from_unix_millis(0));
+        assert!(disagreements(&all).iter().any(|found| found.code == "site_has_no_store"));
+    }
+
+    #[test]
+    fn a_hardware_id_is_never_shown_whole() {
+        assert_eq!(shortened("machine-f3c1a7"), "mac…");
+        assert_eq!(shortened("0123456789abcdef0123"), "0123…");
+        assert_eq!((shortened("abc"), shortened("")), ("…".to_owned(), "…".to_owned()));
+        let shown = of(&[(key::HARDWARE_ID, "machine-f3c1a7"), (key::PASSWORD_HASH, "d74ff0ee8da3")]);
+        let json = serde_json::to_string(&shown).unwrap();
+        assert!(!json.contains("f3c1a7") && !json.contains("d74ff0ee8da3"), "{json}");
+    }
+
+    #[test]
+    fn versions_are_compared_as_numbers() {
+        assert!(is_newer("0.10.0", "0.9.9") && !is_newer("0.9.9", "0.10.0") && !is_newer("x", "0.1.0"));
+    }
+}

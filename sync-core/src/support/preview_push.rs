@@ -1,0 +1,184 @@
+//! What the next push would send, by the rules by which it sends.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::apply;
+use crate::changelog::{Change, ChangeAction};
+use crate::clock::Timestamp;
+use crate::error::{Error, Result};
+use crate::ownership::{Operation, Role, StoreOwner, may_push};
+use crate::record::{RecordData, RecordId, StoreId, TableName, record_type};
+use crate::records::RECORD_BYTES_MAX;
+use crate::site::identity::{central_is_legacy, cursor, flag, role, site_id};
+use crate::site::push::is_pushed;
+use crate::site::push_legacy::is_pushed_to_legacy;
+use crate::storage::{Lost, QuarantineCause, ReadTxn, Selection, Storage, key};
+
+/// Changelog rows that are looked at in one turn, and the most bytes of data of such a turn.
+const ROWS: usize = 1000;
+const BYTES: usize = 4 * 1024 * 1024;
+
+/// The most records that are named one by one.
+pub(crate) const NAMED: usize = 1000;
+
+/// What the next push would send.
+#[derive(Debug, Clone, Default, Serialize)]
+#[non_exhaustive]
+pub struct PushPreview {
+    /// Why nothing would be sent now, whatever waits.
+    pub held_up: Option<&'static str>,
+    /// What would go to central, by type.
+    pub to_central: Vec<TypeCount>,
+    /// What would go to the legacy server, by type.
+    pub to_legacy: Vec<TypeCount>,
+    /// Edits made here that go nowhere, by type.
+    pub stays_here: Vec<TypeCount>,
+    /// Whether something was sent that the other end has not confirmed: then it is asked first.
+    pub unconfirmed: bool,
+    /// Records that central would surely or probably set aside: the first of them.
+    pub set_aside: Vec<Foreseen>,
+    /// How many those are.
+    pub set_aside_records: u64,
+}
+
+/// Records of one type.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct TypeCount {
+    /// The table.
+    pub table: TableName,
+    /// How many, deletes included.
+    pub records: u64,
+    /// How many of them are deletes.
+    pub deletes: u64,
+    /// The size of their data.
+    pub bytes: u64,
+    /// When the first of them was written here; nothing for what comes.
+    pub oldest_at: Option<Timestamp>,
+}
+
+/// A record that would be set aside.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Foreseen {
+    /// Its table.
+    pub table: TableName,
+    /// Its id.
+    pub id: RecordId,
+    /// The kind of cause.
+    pub cause: QuarantineCause,
+    /// The cause in words.
+    pub reason: String,
+}
+
+/// Counts records by type.
+#[derive(Debug, Default)]
+pub(crate) struct TypeCounts(BTreeMap<TableName, TypeCount>);
+
+impl TypeCounts {
+    pub(crate) fn add(&mut self, table: &TableName, is_delete: bool, bytes: usize, at: Option<Timestamp>) {
+        let of_table = || TypeCount { table: table.clone(), records: 0, deletes: 0, bytes: 0, oldest_at: None };
+        let count = self.0.entry(table.clone()).or_insert_with(of_table);
+        count.records += 1;
+        count.deletes += u64::from(is_delete);
+        count.bytes += bytes as u64;
+        count.oldest_at = count.oldest_at.into_iter().chain(at).min();
+    }
+
+    pub(crate) fn list(self) -> Vec<TypeCount> {
+        self.0.into_values().collect()
+    }
+}
+
+/// What the next push would send. Nothing is changed.
+///
+/// # Errors
+/// [`Error::NotSetUp`]; the database failed.
+pub fn preview_push(storage: &dyn Storage) -> Result<PushPreview> {
+    let txn = storage.read()?;
+    let txn = txn.as_ref();
+    let role = role(txn)?.ok_or(Error::NotSetUp)?;
+    let is_remote = role == Role::Remote;
+    let one_server = central_is_legacy(txn)?;
+    let stores = site_id(txn)?.map_or(Ok(Vec::new()), |site| txn.stores_of_site(site))?;
+    let (to_central, to_legacy) = (cursor(txn, key::PUSH_CURSOR_V6)?, cursor(txn, key::PUSH_CURSOR_LEGACY)?);
+    let mut found = PushPreview { held_up: held_up(txn)?, ..PushPreview::default() };
+    found.unconfirmed = flag(txn, key::PUSH_UNCONFIRMED)? || flag(txn, key::PUSH_UNCONFIRMED_LEGACY)?;
+    let (mut central, mut legacy, mut stays) = (TypeCounts::default(), TypeCounts::default(), TypeCounts::default());
+    let mut from = if is_remote { to_central.min(to_legacy) } else { to_legacy };
+    loop {
+        let rows = txn.changed_records(&Selection::Local, from, ROWS, BYTES)?;
+        let Some((last, _)) = rows.last() else { break };
+        from = last.cursor.next();
+        for (row, data) in rows {
+            let bytes = data.as_ref().map_or(0, |data| data.as_str().len());
+            let (goes_to_central, goes_to_legacy) =
+                (is_remote && is_pushed(&row), is_pushed_to_legacy(&row, one_server));
+            let is_delete = row.change.action == ChangeAction::Delete;
+            let add =
+                |counts: &mut TypeCounts| counts.add(&row.change.table, is_delete, bytes, Some(row.change.changed_at));
+            if goes_to_central && row.cursor >= to_central {
+                add(&mut central);
+                if let Some(foreseen) = foresee(txn, &row, data.as_ref(), &stores)? {
+                    found.set_aside_records += 1;
+                    if found.set_aside.len() < NAMED {
+                        found.set_aside.push(foreseen);
+                    }
+                }
+            }
+            if goes_to_legacy && row.cursor >= to_legacy {
+                add(&mut legacy);
+            }
+            if is_remote && !goes_to_central && !goes_to_legacy {
+                add(&mut stays);
+            }
+        }
+    }
+    (found.to_central, found.to_legacy, found.stays_here) = (central.list(), legacy.list(), stays.list());
+    Ok(found)
+}
+
+/// Why nothing would be sent now.
+fn held_up(txn: &dyn ReadTxn) -> Result<Option<&'static str>> {
+    if txn.state(key::LEGACY_URL)?.is_none() {
+        return Ok(Some("this is a central server without a legacy server, which sends nothing by itself"));
+    }
+    if txn.state(key::INITIALISED_AT)?.is_none() {
+        return Ok(Some("the first sync is not complete: nothing is sent before this site knows its stores"));
+    }
+    let recovered = cursor(txn, key::RECOVERED)?;
+    if Lost::all(txn)?.last().is_some_and(|lost| lost.before > recovered) {
+        return Ok(Some("this database was restored from a backup: what was lost is read before anything is sent"));
+    }
+    Ok(None)
+}
+
+/// Whether central would set a record aside, as far as that can be told here.
+fn foresee(txn: &dyn ReadTxn, row: &Change, data: Option<&RecordData>, stores: &[StoreId]) -> Result<Option<Foreseen>> {
+    let (table, id) = (&row.change.table, &row.change.id);
+    let foreseen = |cause, reason: String| Some(Foreseen { table: table.clone(), id: id.clone(), cause, reason });
+    let Some(kind) = record_type(table.as_str()) else { return Ok(None) };
+    let Some(data) = data else {
+        let owner = match &row.change.store {
+            None => StoreOwner::Nobody,
+            Some(store) if stores.contains(store) => StoreOwner::Own,
+            Some(_) => StoreOwner::Other,
+        };
+        let refusal = may_push(kind, Operation::Delete, owner).err();
+        return Ok(refusal.and_then(|refusal| foreseen(QuarantineCause::Refused, refusal.to_string())));
+    };
+    if data.as_str().len() > RECORD_BYTES_MAX {
+        let reason = format!("its data have {} bytes, and central takes {RECORD_BYTES_MAX}", data.as_str().len());
+        return Ok(foreseen(QuarantineCause::Refused, reason));
+    }
+    if let Err(refusal) = may_push(kind, Operation::Upsert, apply::owner(txn, table, data, stores)?) {
+        return Ok(foreseen(QuarantineCause::Refused, refusal.to_string()));
+    }
+    if let Some(patient) = apply::unseen_patient(txn, table, data, stores)? {
+        let reason = format!("patient {patient} is not visible in a store of this site");
+        return Ok(foreseen(QuarantineCause::Waiting, reason));
+    }
+    Ok(None)
+}

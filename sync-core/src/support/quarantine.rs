@@ -1,0 +1,286 @@
+//! What is set aside: one record with all that is known of why, and all of them in groups of one cause.
+
+use std::collections::BTreeMap;
+
+use serde::{Serialize, Serializer};
+
+use crate::clock::Timestamp;
+use crate::error::{Error, Result};
+use crate::protocol::v6::Action;
+use crate::record::{RecordData, RecordId, TableName};
+use crate::storage::{Buffered, Quarantine, QuarantineCause, ReadTxn, Source, StagedKind, Storage};
+
+/// Rows that are looked at in one turn.
+const PAGE: usize = 500;
+
+/// The longest chain of records that wait for each other that is followed.
+const CHAIN_MAX: usize = 10;
+
+/// Where a record came from, in words: `central`, `legacy`, `here`, `site 3`.
+pub fn source_name(source: Source) -> String {
+    match source {
+        Source::Central => "central".to_owned(),
+        Source::Legacy => "legacy".to_owned(),
+        Source::Local => "here".to_owned(),
+        Source::Site(site) => format!("site {site}"),
+    }
+}
+
+/// A record that is set aside, with all that is known of why.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct SetAside {
+    /// Its number, by which it is named; a newer version of the record gets another one.
+    pub number: u64,
+    /// Its table.
+    pub table: TableName,
+    /// Its id.
+    pub id: RecordId,
+    /// What was to be done to it.
+    #[serde(serialize_with = "action_text")]
+    pub action: Action,
+    /// Where it came from; see [`source_name`].
+    pub from: String,
+    /// When it came.
+    pub received_at: Timestamp,
+    /// The kind of cause.
+    pub cause: QuarantineCause,
+    /// The cause in words.
+    pub reason: String,
+    /// The field at fault, as a path into the data, where the cause is a field.
+    pub path: Option<String>,
+    /// What it waits for, and what that waits for in turn.
+    pub waits_for: Vec<Awaited>,
+    /// Whether a version of the record is here all the same.
+    pub is_here: bool,
+    /// Its data as they came.
+    pub data: RecordData,
+}
+
+/// A record that another one waits for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Awaited {
+    /// Its table.
+    pub table: TableName,
+    /// Its id.
+    pub id: RecordId,
+    /// Where it is.
+    #[serde(flatten)]
+    pub state: AwaitedState,
+}
+
+/// Where a record is that another one waits for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum AwaitedState {
+    /// It never came, or was removed since.
+    NotHere,
+    /// It is here by now: trying again will do.
+    Here,
+    /// It came, and waits to be integrated.
+    Staged,
+    /// It is set aside itself.
+    SetAside {
+        /// Its number.
+        number: u64,
+        /// The kind of cause.
+        cause: QuarantineCause,
+    },
+    /// No record but a join, which makes the patient of this id visible in a store of the site that sent it.
+    Join,
+}
+
+fn action_text<S: Serializer>(action: &Action, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    serializer.serialize_str(StagedKind::of(*action).as_str())
+}
+
+/// The field that a reason begins with, as `$.name`.
+fn path_in(reason: &str) -> Option<String> {
+    let end = reason.find([':', ' ']).unwrap_or(reason.len());
+    reason.starts_with('$').then(|| reason[..end].to_owned())
+}
+
+/// The record that is set aside under this number.
+///
+/// # Errors
+/// [`Error::NotFound`] if there is none; the database failed.
+pub fn find_set_aside(storage: &dyn Storage, number: u64) -> Result<SetAside> {
+    set_aside_in(storage.read()?.as_ref(), number)
+}
+
+/// The same in the state that a transaction sees.
+pub(super) fn set_aside_in(txn: &dyn ReadTxn, number: u64) -> Result<SetAside> {
+    let (row, why) = row_of(txn, number)?;
+    let incoming = row.incoming;
+    let mut waits_for = Vec::new();
+    let mut next = why.waits_for.clone();
+    while let Some((table, id)) = next.take().filter(|_| waits_for.len() < CHAIN_MAX) {
+        let (state, further) = state_of(txn, &incoming.table, &table, &id)?;
+        waits_for.push(Awaited { table, id, state });
+        next = further;
+    }
+    Ok(SetAside {
+        number: row.sequence,
+        is_here: txn.has_record(&incoming.table, &incoming.id)?,
+        table: incoming.table,
+        id: incoming.id,
+        action: incoming.action,
+        from: source_name(incoming.source),
+        received_at: row.received_at,
+        cause: why.cause,
+        path: path_in(&why.reason),
+        reason: why.reason,
+        waits_for,
+        data: incoming.data,
+    })
+}
+
+/// The row of a number.
+pub(super) fn row_of(txn: &dyn ReadTxn, number: u64) -> Result<(Buffered, Quarantine)> {
+    let found = txn.quarantined(number.saturating_sub(1), 1)?.into_iter().next();
+    let not_found =
+        || Error::NotFound { what: "record that is set aside with the number".into(), id: number.to_string() };
+    found.filter(|(row, _)| row.sequence == number).ok_or_else(not_found)
+}
+
+type Waits = Option<(TableName, RecordId)>;
+
+/// Where a record is that one of `child` waits for, and what it waits for itself.
+fn state_of(txn: &dyn ReadTxn, child: &TableName, table: &TableName, id: &RecordId) -> Result<(AwaitedState, Waits)> {
+    let names_join = crate::record::record_type(child.as_str())
+        .is_some_and(|kind| kind.fields.iter().any(|field| field.parent == Some(table.as_str())));
+    if *table == *"name_store_join" && !names_join {
+        return Ok((AwaitedState::Join, None));
+    }
+    if txn.has_record(table, id)? {
+        return Ok((AwaitedState::Here, None));
+    }
+    let mut found = None;
+    each_set_aside(txn, |row, why| {
+        if row.incoming.table == *table && row.incoming.id == *id {
+            found = Some((row.sequence, why));
+        }
+        Ok(())
+    })?;
+    if let Some((number, why)) = found {
+        return Ok((AwaitedState::SetAside { number, cause: why.cause }, why.waits_for));
+    }
+    let staged = staged_of(txn, table, id)?.is_some();
+    Ok((if staged { AwaitedState::Staged } else { AwaitedState::NotHere }, None))
+}
+
+/// Calls `each` with everything that is set aside, in order of arrival.
+pub(crate) fn each_set_aside(
+    txn: &dyn ReadTxn,
+    mut each: impl FnMut(Buffered, Quarantine) -> Result<()>,
+) -> Result<()> {
+    let mut after = 0;
+    loop {
+        let page = txn.quarantined(after, PAGE)?;
+        let is_last = page.len() < PAGE;
+        for (row, why) in page {
+            after = row.sequence;
+            each(row, why)?;
+        }
+        if is_last {
+            return Ok(());
+        }
+    }
+}
+
+/// A staged row of this record, from whatever source.
+pub(super) fn staged_of(txn: &dyn ReadTxn, table: &TableName, id: &RecordId) -> Result<Option<Buffered>> {
+    let sites = txn.integrations()?.into_iter().map(Source::Site);
+    for source in [Source::Central, Source::Legacy].into_iter().chain(sites) {
+        for kind in [StagedKind::Upserts, StagedKind::Deletes, StagedKind::Merges] {
+            let mut after = 0;
+            loop {
+                let rows = txn.staged(source, table, kind, after, PAGE)?;
+                let Some(last) = rows.last().map(|row| row.sequence) else { break };
+                after = last;
+                if let Some(found) = rows.into_iter().find(|row| row.incoming.id == *id) {
+                    return Ok(Some(found));
+                }
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// Records that are set aside for one cause: one kind, one table, one field or rule or missing record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct SetAsideGroup {
+    /// The kind of cause.
+    pub cause: QuarantineCause,
+    /// The table of the records.
+    pub table: TableName,
+    /// Where they came from.
+    pub from: String,
+    /// The record that all of them wait for.
+    pub waits_for: Option<(TableName, RecordId)>,
+    /// The cause in words, as the first of them has it.
+    pub reason: String,
+    /// How many they are.
+    pub records: u64,
+    /// When the first of them came.
+    pub oldest_received_at: Timestamp,
+    /// The number of the first of them.
+    pub first_number: u64,
+}
+
+/// Everything that is set aside, or what is for this cause, in groups: largest first within a kind of cause.
+///
+/// # Errors
+/// The database failed.
+pub fn set_aside_groups(storage: &dyn Storage, cause: Option<QuarantineCause>) -> Result<Vec<SetAsideGroup>> {
+    let txn = storage.read()?;
+    let mut groups: BTreeMap<(QuarantineCause, TableName, String, String), SetAsideGroup> = BTreeMap::new();
+    each_set_aside(txn.as_ref(), |row, why| {
+        if cause.is_some_and(|wanted| wanted != why.cause) {
+            return Ok(());
+        }
+        let kind = match &why.waits_for {
+            Some((table, id)) => format!("{table} {id}"),
+            None => without_ids(&why.reason),
+        };
+        let (table, from) = (row.incoming.table, source_name(row.incoming.source));
+        let group = groups.entry((why.cause, table.clone(), kind, from.clone())).or_insert_with(|| SetAsideGroup {
+            cause: why.cause,
+            table,
+            from,
+            waits_for: why.waits_for,
+            reason: why.reason,
+            records: 0,
+            oldest_received_at: row.received_at,
+            first_number: row.sequence,
+        });
+        group.records += 1;
+        group.oldest_received_at = group.oldest_received_at.min(row.received_at);
+        Ok(())
+    })?;
+    let mut groups: Vec<SetAsideGroup> = groups.into_values().collect();
+    groups.sort_by_key(|group| (group.cause, std::cmp::Reverse(group.records)));
+    Ok(groups)
+}
+
+/// A reason without what differs from one record to the next: words with a digit in them.
+fn without_ids(reason: &str) -> String {
+    let plain = |word: &str| if word.contains(|c: char| c.is_ascii_digit()) { "#".to_owned() } else { word.to_owned() };
+    reason.split_whitespace().map(plain).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_what_a_reason_begins_with() {
+        assert_eq!(path_in("$.name: expected a string").as_deref(), Some("$.name"));
+        assert_eq!(path_in("$.class_id names asset_class c").as_deref(), Some("$.class_id"));
+        assert_eq!(path_in("asset belongs to $.nobody"), None);
+        assert_eq!(without_ids("recordId has 300 bytes; 1 to 255"), "recordId has # bytes; # to #");
+    }
+}

@@ -1,0 +1,204 @@
+//! Sending again what the other end has lost: the changes are logged anew, as edits that are not pushed yet.
+
+use serde::Serialize;
+
+use super::log::{Repair, note_repair};
+use super::preview_push::{TypeCount, TypeCounts};
+use crate::apply;
+use crate::changelog::{Change, ChangeAction};
+use crate::clock::{Clock, Timestamp};
+use crate::error::{Error, Result};
+use crate::ownership::{Operation, Role, may_push};
+use crate::record::{
+    Cursor, RecordData, RecordId, StoreId, TableName, configured_by_legacy, owned_by_sites, record_type,
+};
+use crate::site::identity::{central_is_legacy, cursor, role, site_id};
+use crate::site::push::is_pushed;
+use crate::site::push_legacy::is_pushed_to_legacy;
+use crate::storage::{ReadTxn, Selection, Storage, key};
+
+/// Changelog rows that are looked at in one turn, and the most bytes of data of such a turn.
+const ROWS: usize = 1000;
+const BYTES: usize = 4 * 1024 * 1024;
+
+/// What to send again.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Lost {
+    /// Of this table; of every table if it is left out.
+    pub table: Option<TableName>,
+    /// The record with this id only.
+    pub id: Option<RecordId>,
+    /// What was written here at this moment or later.
+    pub since: Option<Timestamp>,
+    /// Also what came by sync last and belongs to a store of this site.
+    pub received_too: bool,
+}
+
+/// What would be sent again, or is now.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[non_exhaustive]
+pub struct Resend {
+    /// By type.
+    pub by_type: Vec<TypeCount>,
+    /// How many records.
+    pub records: u64,
+    /// How many more wait to be pushed already.
+    pub waiting_already: u64,
+}
+
+/// Which rows are meant, and where the pushes stand.
+struct Chosen<'l> {
+    lost: &'l Lost,
+    to_central: Cursor,
+    to_legacy: Cursor,
+    one_server: bool,
+    /// A central server sends to the legacy server only.
+    is_remote: bool,
+    stores: Vec<StoreId>,
+}
+
+/// What becomes of a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    NotMeant,
+    WaitsAlready,
+    SentAgain,
+}
+
+impl<'l> Chosen<'l> {
+    fn new(txn: &dyn ReadTxn, lost: &'l Lost) -> Result<Self> {
+        match role(txn)? {
+            None => return Err(Error::NotSetUp),
+            Some(Role::Central) if txn.state(key::LEGACY_URL)?.is_none() => {
+                let found = "central server without a legacy server";
+                return Err(Error::WrongRole { needed: "remote site", found });
+            }
+            Some(_) if txn.state(key::INITIALISED_AT)?.is_none() => {
+                let detail = "the first sync is not complete: nothing was sent yet that could be sent again".to_owned();
+                return Err(Error::BadInput { detail });
+            }
+            Some(_) => {}
+        }
+        if let Some(table) = lost.table.as_ref().map(TableName::as_str)
+            && record_type(table).is_none_or(|kind| !kind.pushed)
+            && owned_by_sites(table).is_none()
+        {
+            let known = record_type(table).is_some() || configured_by_legacy(table);
+            return Err(match known {
+                true => Error::BadInput { detail: format!("sites do not send records of {table}") },
+                false => Error::UnknownTable { table: table.to_owned() },
+            });
+        }
+        Ok(Self {
+            lost,
+            to_central: cursor(txn, key::PUSH_CURSOR_V6)?,
+            to_legacy: cursor(txn, key::PUSH_CURSOR_LEGACY)?,
+            one_server: central_is_legacy(txn)?,
+            is_remote: role(txn)? == Some(Role::Remote),
+            stores: site_id(txn)?.map_or(Ok(Vec::new()), |site| txn.stores_of_site(site))?,
+        })
+    }
+
+    fn selection(&self) -> Selection {
+        if self.lost.received_too { Selection::All } else { Selection::Local }
+    }
+
+    fn judge(&self, txn: &dyn ReadTxn, row: &Change, data: Option<&RecordData>) -> Result<Verdict> {
+        let (change, lost) = (&row.change, self.lost);
+        let is_meant = lost.table.as_ref().is_none_or(|table| *table == change.table)
+            && lost.id.as_ref().is_none_or(|id| *id == change.id)
+            && lost.since.is_none_or(|since| change.changed_at >= since);
+        let (central, legacy) = (self.is_remote && is_pushed(row), is_pushed_to_legacy(row, self.one_server));
+        if !is_meant || !(central || legacy) || (change.action == ChangeAction::Upsert) != data.is_some() {
+            return Ok(Verdict::NotMeant);
+        }
+        if change.is_sync_update {
+            let (Some(kind), Some(data)) = (record_type(change.table.as_str()), data) else {
+                return Ok(Verdict::NotMeant);
+            };
+            let owner = apply::owner(txn, &change.table, data, &self.stores)?;
+            let is_own = change.store.is_some() && may_push(kind, Operation::Upsert, owner).is_ok();
+            return Ok(if is_own { Verdict::SentAgain } else { Verdict::NotMeant });
+        }
+        let waits = (!central || row.cursor >= self.to_central) && (!legacy || row.cursor >= self.to_legacy);
+        Ok(if waits { Verdict::WaitsAlready } else { Verdict::SentAgain })
+    }
+}
+
+/// What would be sent again. Nothing is changed yet.
+///
+/// # Errors
+/// [`Error::NotSetUp`], [`Error::WrongRole`], [`Error::UnknownTable`], [`Error::BadInput`] for a table that sites do not
+/// send; the database failed.
+pub fn plan_resend(storage: &dyn Storage, lost: &Lost) -> Result<Resend> {
+    let txn = storage.read()?;
+    let txn = txn.as_ref();
+    let chosen = Chosen::new(txn, lost)?;
+    let (mut found, mut counts, mut from) = (Resend::default(), TypeCounts::default(), Cursor(0));
+    loop {
+        let rows = txn.changed_records(&chosen.selection(), from, ROWS, BYTES)?;
+        let Some((last, _)) = rows.last() else { break };
+        from = last.cursor.next();
+        for (row, data) in rows {
+            match chosen.judge(txn, &row, data.as_ref())? {
+                Verdict::NotMeant => {}
+                Verdict::WaitsAlready => found.waiting_already += 1,
+                Verdict::SentAgain => {
+                    let bytes = data.as_ref().map_or(0, |data| data.as_str().len());
+                    let is_delete = row.change.action == ChangeAction::Delete;
+                    counts.add(&row.change.table, is_delete, bytes, Some(row.change.changed_at));
+                    found.records += 1;
+                }
+            }
+        }
+    }
+    found.by_type = counts.list();
+    Ok(found)
+}
+
+/// Sends it again with the next push, each record as it is now; why is kept in the sync log. Asked twice, the records wait
+/// already, and nothing more is done. At the other end they win over what it has of them, as edits of now: it is best
+/// pulled first.
+///
+/// # Errors
+/// As [`plan_resend`]; [`Error::CycleRunning`].
+pub fn resend(storage: &dyn Storage, clock: &dyn Clock, lost: &Lost, reason: &str) -> Result<Resend> {
+    let _lock = storage.lock_cycle()?;
+    let planned = plan_resend(storage, lost)?;
+    let end = storage.read()?.last_cursor()?.next();
+    let mut from = Cursor(0);
+    let mut left = planned.records > 0;
+    while left {
+        let txn = storage.write()?;
+        let rows = {
+            let chosen = Chosen::new(txn.as_ref(), lost)?;
+            let rows = txn.changed_records(&chosen.selection(), from, ROWS, BYTES)?;
+            left = rows.last().is_some_and(|(last, _)| last.cursor.next() < end);
+            from = rows.last().map_or(from, |(last, _)| last.cursor.next());
+            let mut again = Vec::new();
+            for (row, data) in rows.into_iter().filter(|(row, _)| row.cursor < end) {
+                if chosen.judge(txn.as_ref(), &row, data.as_ref())? == Verdict::SentAgain {
+                    again.push(row);
+                }
+            }
+            again
+        };
+        for row in rows {
+            apply::log_again(txn.as_ref(), row.change, clock.now())?;
+        }
+        if !left {
+            let of = |text: Option<String>| text.map(|text| format!(" {text}")).unwrap_or_default();
+            let table = of(Some(lost.table.as_ref().map_or("all".to_owned(), ToString::to_string)));
+            let id = of(lost.id.as_ref().map(ToString::to_string));
+            let since = of(lost.since.map(|since| format!("--since {since}")));
+            let repair = Repair {
+                command: format!("resend{table}{id}{since}"),
+                reason: reason.to_owned(),
+                changed: format!("{} records go out again with the next push", planned.records),
+            };
+            note_repair(txn.as_ref(), &repair, clock.now())?;
+        }
+        txn.commit()?;
+    }
+    Ok(planned)
+}

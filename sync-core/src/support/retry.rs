@@ -1,0 +1,279 @@
+//! Trying again what is set aside, and setting it aside for good.
+
+use serde::Serialize;
+
+use super::quarantine::{each_set_aside, row_of};
+use crate::apply::{self, Origin};
+use crate::clock::Clock;
+use crate::error::{Error, Result};
+use crate::integrate::{Door, Integrated, Queue, integrate, merge};
+use crate::protocol::v6::Action;
+use crate::record::{RecordId, SiteId, TableName};
+use crate::storage::{Buffered, Incoming, Quarantine, QuarantineCause, Source, Storage, WriteTxn, key};
+
+/// Which records to try again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    /// The one with this number.
+    One(u64),
+    /// All of this cause.
+    Cause(QuarantineCause),
+    /// All but those that are ignored.
+    All,
+}
+
+/// What trying again did.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[non_exhaustive]
+pub struct Retried {
+    /// Records that were staged again.
+    pub staged: u64,
+    /// Records that were written here, and go out again with the next push.
+    pub sent_again: u64,
+    /// Records that cannot be tried again.
+    pub not_retried: Vec<NotRetried>,
+    /// Whether what was staged was tried at once. If not, a cycle runs, and the next one tries it.
+    pub tried: bool,
+    /// Records that were integrated, what was woken by them included.
+    pub integrated: u64,
+    /// Records that gave way to an edit made here.
+    pub kept_local: u64,
+    /// Records that are set aside again, for whatever cause.
+    pub set_aside_again: u64,
+}
+
+/// A record that cannot be tried again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct NotRetried {
+    /// Its number.
+    pub number: u64,
+    /// Its table.
+    pub table: TableName,
+    /// Its id.
+    pub id: RecordId,
+    /// Why not.
+    pub why: &'static str,
+}
+
+/// Tries again what is set aside: stages it, and integrates it, for which no network is needed. Where a cycle runs on this
+/// database the next one integrates it.
+///
+/// # Errors
+/// [`Error::NotFound`] if there is no such number; the database failed. What was staged stays staged then.
+pub fn retry(storage: &dyn Storage, clock: &dyn Clock, which: Which) -> Result<Retried> {
+    let mut retried = Retried::default();
+    match which {
+        Which::One(number) => {
+            let txn = storage.write()?;
+            let (row, _) = row_of(txn.as_ref(), number)?;
+            match row.incoming.source {
+                Source::Local => send_again(txn.as_ref(), clock, row, &mut retried)?,
+                _ => stage_one(txn.as_ref(), row, &mut retried)?,
+            }
+            txn.commit()?;
+        }
+        Which::Cause(cause) => stage_causes(storage, clock, &[cause], &mut retried)?,
+        Which::All => {
+            let all: Vec<_> = QuarantineCause::ALL.into_iter().filter(|c| *c != QuarantineCause::Ignored).collect();
+            stage_causes(storage, clock, &all, &mut retried)?;
+        }
+    }
+    // Something may have been woken before, and wait for the next cycle.
+    integrate_now(storage, clock, &mut retried)?;
+    Ok(retried)
+}
+
+fn stage_one(txn: &dyn WriteTxn, row: Buffered, retried: &mut Retried) -> Result<()> {
+    txn.settle(&[row.sequence])?;
+    txn.stage(&Incoming { quarantine: None, ..row.incoming.clone() }, row.received_at)?;
+    if let Source::Site(site) = row.incoming.source {
+        txn.request_integration(site, row.received_at)?;
+    }
+    retried.staged += 1;
+    Ok(())
+}
+
+fn stage_causes(
+    storage: &dyn Storage,
+    clock: &dyn Clock,
+    causes: &[QuarantineCause],
+    retried: &mut Retried,
+) -> Result<()> {
+    let txn = storage.write()?;
+    let mut own = Vec::new();
+    each_set_aside(txn.as_ref(), |row, why| {
+        if row.incoming.source == Source::Local && causes.contains(&why.cause) {
+            own.push(row.sequence);
+        }
+        Ok(())
+    })?;
+    for number in own {
+        let (row, _) = row_of(txn.as_ref(), number)?;
+        send_again(txn.as_ref(), clock, row, retried)?;
+    }
+    for cause in causes {
+        retried.staged += txn.requeue(*cause, None)?;
+    }
+    txn.commit()
+}
+
+/// What was written here, and not taken there, goes out again if it is still what is here.
+fn send_again(txn: &dyn WriteTxn, clock: &dyn Clock, row: Buffered, retried: &mut Retried) -> Result<()> {
+    let Incoming { table, id, action, data, .. } = row.incoming;
+    let is_still_here = action != Action::Delete && txn.record(&table, &id)?.as_ref() == Some(&data);
+    if !is_still_here {
+        let why =
+            "it was written here, and what is here now is another version; write the record again if this one counts";
+        retried.not_retried.push(NotRetried { number: row.sequence, table, id, why });
+        return Ok(());
+    }
+    apply::upsert(txn, &table, &id, &data, Origin::Local, clock.now())?;
+    txn.settle(&[row.sequence])?;
+    retried.sent_again += 1;
+    Ok(())
+}
+
+/// Integrates what is staged, unless a cycle runs, which will do it.
+fn integrate_now(storage: &dyn Storage, clock: &dyn Clock, retried: &mut Retried) -> Result<()> {
+    let lock = match storage.lock_cycle() {
+        Ok(lock) => lock,
+        Err(Error::CycleRunning { .. }) => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    let queue = Queue::default();
+    queue.work(storage, clock, &|| true)?;
+    let mut done: Integrated = queue.done();
+    let origin = storage.read()?.state(key::LEGACY_SITE_ID)?.and_then(|id| id.parse().ok()).map(SiteId);
+    for (source, origin) in [(Source::Legacy, origin), (Source::Central, None)] {
+        let door = Door { source, stores: Vec::new(), origin };
+        done = done.and(integrate(storage, clock, &door, |_, _| Ok(()))?);
+    }
+    merge::rewrite(storage, clock, origin)?;
+    drop(lock);
+    retried.tried = true;
+    retried.integrated = done.integrated;
+    retried.kept_local = done.kept_local;
+    retried.set_aside_again = done.quarantined + done.refused;
+    Ok(())
+}
+
+/// Sets a record aside for good, with a reason: it is kept to be seen, is no longer counted as left behind, and is not
+/// tried again by itself. A newer version of the record that arrives is taken as any other.
+///
+/// # Errors
+/// [`Error::NotFound`] if there is no such number; [`Error::BadInput`] without a reason; the database failed.
+pub fn ignore(storage: &dyn Storage, number: u64, reason: &str) -> Result<()> {
+    if reason.trim().is_empty() {
+        return Err(Error::BadInput { detail: "a reason is needed, for whoever looks at it later".to_owned() });
+    }
+    let txn = storage.write()?;
+    let (_, why) = row_of(txn.as_ref(), number)?;
+    let before = match why.cause {
+        // Told again what was told before: the reason is replaced, what lay behind stays.
+        QuarantineCause::Ignored => {
+            let before = why.reason.split_once(BEFORE).map_or(why.reason.as_str(), |(_, before)| before);
+            before.strip_suffix(')').unwrap_or(before).to_owned()
+        }
+        cause => format!("{}: {}", cause.as_str(), why.reason),
+    };
+    let reason = format!("{}{BEFORE}{before})", reason.trim());
+    txn.quarantine(number, &Quarantine { cause: QuarantineCause::Ignored, reason, waits_for: None })?;
+    txn.commit()
+}
+
+/// Between the reason why a record is ignored and that for which it was set aside.
+const BEFORE: &str = " (it was ";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::{SystemClock, Timestamp};
+    use crate::record::RecordData;
+    use crate::storage::MemoryStorage;
+
+    fn child(id: &str) -> Incoming {
+        let data = format!(r#"{{"id":"{id}","property_id":"parent","remote_editable":true}}"#);
+        Incoming {
+            source: Source::Central,
+            table: "name_property".into(),
+            id: id.into(),
+            action: Action::Update,
+            data: RecordData::parse(data).unwrap(),
+            cursor: None,
+            quarantine: Some(Quarantine {
+                cause: QuarantineCause::Waiting,
+                reason: "$.property_id names property parent, which is not here yet".to_owned(),
+                waits_for: Some(("property".into(), "parent".into())),
+            }),
+        }
+    }
+
+    fn stored(rows: &[Incoming]) -> MemoryStorage {
+        let storage = MemoryStorage::new();
+        let txn = storage.write().unwrap();
+        rows.iter().for_each(|row| txn.stage(row, Timestamp::from_unix_millis(0)).unwrap());
+        txn.commit().unwrap();
+        storage
+    }
+
+    #[test]
+    fn what_still_waits_is_set_aside_again_and_nothing_is_lost() {
+        let storage = stored(&[child("a"), child("b")]);
+        for which in [Which::One(1), Which::Cause(QuarantineCause::Waiting), Which::All] {
+            let retried = retry(&storage, &SystemClock::new(), which).unwrap();
+            let chosen = if which == Which::One(1) { 1 } else { 2 };
+            assert!(retried.tried);
+            assert_eq!((retried.staged, retried.set_aside_again, retried.integrated), (chosen, chosen, 0));
+            assert_eq!(storage.read().unwrap().quarantine_counts().unwrap(), [(QuarantineCause::Waiting, 2)]);
+        }
+        assert_eq!(retry(&storage, &SystemClock::new(), Which::One(99)).unwrap_err().code(), "not_found");
+    }
+
+    #[test]
+    fn a_cycle_that_runs_keeps_what_was_staged_for_itself() {
+        let storage = stored(&[child("a")]);
+        let _lock = storage.lock_cycle().unwrap();
+        let retried = retry(&storage, &SystemClock::new(), Which::All).unwrap();
+        assert_eq!((retried.staged, retried.tried), (1, false));
+        assert!(storage.read().unwrap().quarantine_counts().unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_is_ignored_is_kept_with_both_reasons_and_left_alone() {
+        let storage = stored(&[child("a")]);
+        assert_eq!(ignore(&storage, 1, "  ").unwrap_err().code(), "bad_input");
+        ignore(&storage, 1, "of a clinic that closed").unwrap();
+        ignore(&storage, 1, "told twice").unwrap();
+        let (_, why) = storage.read().unwrap().quarantined(0, 9).unwrap().remove(0);
+        assert_eq!(why.cause, QuarantineCause::Ignored);
+        assert!(why.reason.starts_with("told twice (it was waiting: $.property_id names"), "{}", why.reason);
+        assert_eq!(retry(&storage, &SystemClock::new(), Which::All).unwrap().staged, 0);
+        let again = retry(&storage, &SystemClock::new(), Which::Cause(QuarantineCause::Ignored)).unwrap();
+        assert_eq!((again.staged, again.set_aside_again), (1, 1));
+    }
+
+    #[test]
+    fn what_was_written_here_goes_out_again_only_if_it_is_still_what_is_here() {
+        let local = |id: &str| Incoming { source: Source::Local, ..child(id) };
+        let storage = stored(&[local("same"), local("other")]);
+        let txn = storage.write().unwrap();
+        let now = Timestamp::from_unix_millis(0);
+        apply::upsert(
+            txn.as_ref(),
+            &"name_property".into(),
+            &"same".into(),
+            &local("same").data,
+            Origin::Sync(None),
+            now,
+        )
+        .unwrap();
+        txn.commit().unwrap();
+        let retried = retry(&storage, &SystemClock::new(), Which::All).unwrap();
+        assert_eq!((retried.sent_again, retried.not_retried.len()), (1, 1));
+        assert_eq!(retried.not_retried[0].id, *"other");
+        let txn = storage.read().unwrap();
+        let local = crate::storage::Selection::Local;
+        assert_eq!(txn.changes(&local, crate::record::Cursor(0), 9).unwrap().len(), 1);
+        assert_eq!(txn.quarantined(0, 9).unwrap().len(), 1, "what could not be tried stays to be seen");
+    }
+}
