@@ -62,6 +62,9 @@ pub(crate) fn number(site: usize) -> SiteId {
 
 /// Makes central, its list of sites and their stores, and sets the sites up. Nothing fails yet.
 pub(crate) fn set_up(sim: &Sim) {
+    if let Some(legacy) = &sim.legacy {
+        return crate::legacy::set_up(sim, legacy);
+    }
     let central = &sim.ends[0];
     sim.sites().expect("a central database");
     let storage = central.process().raw;
@@ -117,6 +120,10 @@ pub(crate) fn set_up(sim: &Sim) {
 
 /// Puts a store on a site, and tells the judge.
 pub(crate) fn put_store(sim: &Sim, store: &str, site: usize) -> sync_core::Result<()> {
+    if let Some(legacy) = &sim.legacy {
+        legacy.put_store(sim, store, site);
+        return Ok(());
+    }
     let before = central_records(sim, store);
     let sites: LocalSites = sim.sites()?;
     // Told first: a site may ask while this is under way.
