@@ -50,7 +50,7 @@ fn link(table: &str, id: &RecordId) -> String {
 }
 
 /// Whether anything was ever merged here.
-pub(super) fn any(txn: &dyn ReadTxn) -> Result<bool> {
+pub(crate) fn any(txn: &dyn ReadTxn) -> Result<bool> {
     Ok(txn.state(key::MERGES_PENDING)?.is_some())
 }
 
@@ -67,7 +67,7 @@ fn kept(txn: &dyn ReadTxn, table: &str, id: RecordId) -> Result<Option<RecordId>
 }
 
 /// The data with every name of a merged record replaced; nothing if there is none in it.
-pub(super) fn resolved(txn: &dyn ReadTxn, table: &TableName, data: &RecordData) -> Result<Option<RecordData>> {
+pub(crate) fn resolved(txn: &dyn ReadTxn, table: &TableName, data: &RecordData) -> Result<Option<RecordData>> {
     with_kept(table.as_str(), data, |target, id| kept(txn, target, id))
 }
 

@@ -142,8 +142,10 @@ impl<'t> Integrator<'t> {
     /// Decides about a record and does it; gives the reason if it is to be set aside.
     fn take(&mut self, incoming: &Incoming) -> Result<Option<Quarantine>> {
         let resolved = match self.any_merged {
-            true => merge::resolved(self.facts.txn, &incoming.table, &incoming.data)?,
-            false => None,
+            true if !planted!(MergeForgetsLateRecords) => {
+                merge::resolved(self.facts.txn, &incoming.table, &incoming.data)?
+            }
+            _ => None,
         };
         match resolved {
             Some(data) => self.take_resolved(&Incoming { data, ..incoming.clone() }),
@@ -157,8 +159,13 @@ impl<'t> Integrator<'t> {
         let origin = Origin::Sync(self.origin(incoming));
         match plan(incoming, &self.facts)? {
             Plan::Upsert => {
+                let moves = self.at_central && *table == *"store" && incoming.source == Source::Legacy;
+                let moved = moves && apply::site_of_store(txn, id)? != apply::site_in(&incoming.data);
                 let store = if self.at_central { apply::upsert_at_central } else { apply::upsert };
                 store(txn, table, id, &incoming.data, origin, now)?;
+                if moved {
+                    apply::show_store(txn, &StoreId::from(id.as_str()))?;
+                }
                 if self.any_set_aside && !planted!(WaitingNotWoken) {
                     txn.wake_waiting(table, id)?;
                 }

@@ -41,6 +41,11 @@ impl Cycle<'_, '_> {
             if count == 0 {
                 break;
             }
+            if planted!(LegacyCursorBeforeAnswer) {
+                let txn = self.site.storage.write()?;
+                txn.set_state(key::PUSH_CURSOR_LEGACY, &outgoing.next.to_string())?;
+                txn.commit()?;
+            }
             let queue = PushedQueue { queue_length: left, data: outgoing.records };
             match self.client.legacy_post::<PushedAnswer>(&self.identity, path::QUEUED_RECORDS, &queue) {
                 Ok(_) => {

@@ -203,7 +203,12 @@ impl Sim {
         }
         drop(book);
         lock(&self.ledger).merges.merged(table, &keep, &gone);
-        let by = if self.happens(Chance::Events, 500) { MergeBy::CentralLog } else { MergeBy::Queues };
+        // A queue that is filled anew has no merges in it: who is initialised after one by the queues never hears of it.
+        let all_have_queues = (0..self.ends.len()).all(|end| self.has_queue(end));
+        let by = match all_have_queues && self.happens(Chance::Events, 500) {
+            true => MergeBy::Queues,
+            false => MergeBy::CentralLog,
+        };
         self.note(|| format!("the staff merge {table} {gone} into {keep} ({by:?})"));
         legacy.server.merge(by, table, &keep, &gone);
     }
@@ -229,13 +234,12 @@ impl Sim {
             6 | 7 => Fault::AnswerLost,
             8 => Fault::Cut(self.roll(Chance::Faults, 200)),
             9 => Fault::AcknowledgementsLost,
-            10 => Fault::QueueNeverEmpties,
-            11 => Fault::OutOfOrder,
-            12 => Fault::IntegrationNotStarted,
+            10 => Fault::OutOfOrder,
+            11 | 12 => Fault::IntegrationNotStarted,
             _ => Fault::Window(500 + self.roll(Chance::Faults, 500) as u64),
         };
         endpoint = match fault {
-            Fault::AcknowledgementsLost | Fault::QueueNeverEmpties => Endpoint::Acknowledge,
+            Fault::AcknowledgementsLost => Endpoint::Acknowledge,
             Fault::IntegrationNotStarted => Endpoint::PushQueue,
             Fault::Window(_) => Endpoint::CentralRecords,
             // Rows of the queue are in the order of what happened, and nothing else tells that.
@@ -257,6 +261,13 @@ impl Sim {
         let times = if matches!(fault, Fault::EmptyBatch(_)) { times.min(4) } else { times };
         self.note(|| format!("the legacy server will fail {times} times for {}: {endpoint:?} {fault:?}", name(site)));
         legacy.server.plan(PlannedFault::new(endpoint, fault).of_site(&name(site)).times(times));
+    }
+
+    /// Whether an end knows that its queue was filled, so that it will not ask for that again.
+    fn has_queue(&self, end: usize) -> bool {
+        let storage = self.ends[end].process().raw;
+        let state = storage.read().and_then(|txn| txn.state(key::QUEUE_PREPARED)).ok().flatten();
+        state.is_some_and(|state| state.starts_with("done"))
     }
 
     fn has_read_all(&self, legacy: &Legacy, site: usize) -> bool {
