@@ -98,6 +98,10 @@ pub(super) fn note(
         apply::delete(txn, table, &from, Origin::Sync(origin), clock_now)?;
     }
     txn.wake_waiting(table, &from)?;
+    if *table == *"name" {
+        // What waits for a patient to be visible is told by the patient's id.
+        txn.wake_waiting(&"name_store_join".into(), &from)?;
+    }
     Ok(())
 }
 

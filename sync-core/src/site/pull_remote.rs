@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use super::cycle::Cycle;
+use super::identity::flag;
 use super::observer::Step;
 use super::pull::unreadable;
 use super::restored;
@@ -30,6 +31,7 @@ impl Cycle<'_, '_> {
             let path = format!("{}?limit={LIMIT}", path::QUEUED_RECORDS);
             let batch: ReadQueueBatch = self.client.legacy_get(&self.identity, &path)?;
             if batch.data.is_empty() {
+                self.queue_is_read()?;
                 return restored::legacy_is_recovered(self.site);
             }
             let ids = batch.sync_out_ids();
@@ -67,6 +69,20 @@ impl Cycle<'_, '_> {
                 return Ok(());
             }
         }
+    }
+
+    /// The queue holds nothing that is older than what was sent, once that is integrated.
+    fn queue_is_read(&self) -> Result<()> {
+        let is_over = {
+            let txn = self.site.storage.read()?;
+            flag(txn.as_ref(), key::QUEUE_UNREAD)? && !flag(txn.as_ref(), key::PUSH_UNCONFIRMED_LEGACY)?
+        };
+        if is_over {
+            let txn = self.site.storage.write()?;
+            txn.set_state(key::QUEUE_UNREAD, "0")?;
+            txn.commit()?;
+        }
+        Ok(())
     }
 
     /// Takes a batch that is acknowledged by these `ids`. What was in the one before is here: it comes again where the

@@ -75,8 +75,15 @@ impl Check<'_> {
     /// The first version of a host that was written on top of this one.
     fn host_on_top(&self, number: usize, by: Option<usize>) -> Option<usize> {
         let later = self.book.versions.on_top_of(number);
-        let of_host = later.filter(|(_, version)| version.by != STAFF && by.is_none_or(|by| version.by == by));
+        let of_host = later.filter(|(_, version)| version.by != STAFF && by.is_none_or(|end| version.by == end));
         of_host.map(|(number, _)| number).find(|number| !self.is_excused(*number))
+    }
+
+    /// The first version that a host wrote on top of this one and that had to come after it. What another end had sent
+    /// may arrive later, or be taken over later: the legacy server takes what comes for the newest.
+    fn lost_on_top(&self, number: usize) -> Option<usize> {
+        let by = self.book.versions.versions[number].by;
+        self.host_on_top(number, (by != STAFF).then_some(by))
     }
 
     /// What hosts wrote is at the legacy server, or something that was written on top of it, or at the same time.
@@ -85,7 +92,7 @@ impl Check<'_> {
             let row = self.row(key);
             let missing = match &row {
                 Some(content) => match self.book.versions.version(key, content) {
-                    Some(number) => self.host_on_top(number, None),
+                    Some(number) => self.lost_on_top(number),
                     None => {
                         let what = format!("the legacy server holds of {} what nobody wrote: {content}", shown(key));
                         found.push(violation(Promise::OnlyWhoMayChanges, what));
@@ -106,7 +113,7 @@ impl Check<'_> {
 
     fn missing_where_there_is_nothing(&self, key: &Key) -> Option<usize> {
         let mut deletions = self.book.versions.of(key).filter(|(_, version)| version.content.is_none());
-        if deletions.any(|(number, _)| self.host_on_top(number, None).is_none()) {
+        if deletions.any(|(number, _)| self.lost_on_top(number).is_none()) {
             return None;
         }
         let of_hosts = self.book.versions.of(key).filter(|(_, version)| version.by != STAFF);
@@ -144,13 +151,15 @@ impl Check<'_> {
             let row = self.row(key);
             let last = self.book.versions.of(key).filter_map(|(_, version)| version.content.as_deref()).last();
             let store = row.as_deref().or(last).and_then(|content| text(&fields(content), "store_ID"));
-            let Some(site) = store.and_then(|store| self.ledger.site_of(&store)) else { continue };
+            let Some(site) = store.as_ref().and_then(|store| self.ledger.site_of(store)) else { continue };
             let Some(held) = self.ends.get(site) else { continue };
             let theirs = held.records.get(key).map(String::as_str);
             if self.book.versions.of(key).any(|(number, _)| self.is_excused(number)) {
                 continue;
             }
-            if self.book.is_chain(key) {
+            // Only the site on which the store is then hears of a deletion.
+            let is_elsewhere = row.is_none() && store.is_some_and(|store| self.ledger.was_elsewhere(&store, site));
+            if self.book.is_chain(key) && !is_elsewhere {
                 if !self.book.versions.is_same(&key.0, row.as_deref(), theirs) {
                     let (ours, theirs) = (short(row.as_deref()), short(theirs));
                     let what = format!("of {}, the legacy server holds {ours}, and site {site} {theirs}", shown(key));
