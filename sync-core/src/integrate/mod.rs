@@ -305,8 +305,10 @@ impl Facts for StoredFacts<'_> {
         }
         let Some(unread) = &self.unread else { return Ok(false) };
         Ok(self.txn.has_local_change(table, id, unread.from)?
-            && (unread.is_of_here(&incoming.data)
-                || self.txn.record(table, id)?.is_some_and(|held| unread.is_of_here(&held))))
+            && match incoming.action {
+                Action::Delete => self.txn.record(table, id)?.is_some_and(|held| unread.is_of_here(&held)),
+                _ => unread.is_of_here(&incoming.data),
+            })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sync_core::central::LocalSites;
 use sync_core::protocol::PasswordHash;
@@ -156,6 +157,11 @@ pub(crate) fn site(sim: &Sim, index: usize) -> Site {
     // Known: the engine panics where this is below 16.
     config.pull_records_max = (config.pull_records * 4).max(16);
     config.gzip_from = sim.swarm.gzip_from;
+    if sim.legacy.is_some() {
+        // A legacy server that is slow is asked less often: worlds are faster, and no less happens.
+        config.integration_poll = Duration::from_secs(10);
+        config.initialisation_wait = Duration::from_secs(5 * 60);
+    }
     let transport = Arc::new(Network::of(sim.me.clone(), index));
     Site::new(end.process().storage, transport, end.clock.clone()).with_config(config)
 }
