@@ -304,11 +304,10 @@ impl Facts for StoredFacts<'_> {
             return Ok(true);
         }
         let Some(unread) = &self.unread else { return Ok(false) };
+        let is_delete = incoming.action == Action::Delete;
         Ok(self.txn.has_local_change(table, id, unread.from)?
-            && match incoming.action {
-                Action::Delete => self.txn.record(table, id)?.is_some_and(|held| unread.is_of_here(&held)),
-                _ => unread.is_of_here(&incoming.data),
-            })
+            && (is_delete || unread.is_of_here(&incoming.data))
+            && self.txn.record(table, id)?.map_or(!is_delete, |held| unread.is_of_here(&held)))
     }
 }
 

@@ -141,7 +141,10 @@ impl Sim {
         if legacy.server.row("name_store_join", &join).is_none() {
             self.note(|| format!("the staff join {id} with {store}"));
             lock(&self.ledger).joins_of_staff.push((id.clone(), store.clone()));
-            legacy.put_row(("name_store_join".to_owned(), join.clone()), rows::name_store_join(&join, &id, &store));
+            let mut row = rows::name_store_join(&join, &id, &store);
+            // No two versions are the same: it may be deleted and made again.
+            row["comment"] = json!(marker);
+            legacy.put_row(("name_store_join".to_owned(), join.clone()), row);
         }
     }
 
