@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sync_core::protocol::PasswordHash;
-use sync_core::protocol::v6::Action;
+use sync_core::protocol::v6::{Action, WireRecord};
 use sync_core::record::SiteId;
-use sync_core::storage::{MemoryStorage, QuarantineCause, Storage, key};
+use sync_core::storage::{Incoming, MemoryStorage, Quarantine, QuarantineCause, Source, Storage, key};
 use sync_core::testing::legacy_server::{
     Endpoint, Fault, LegacyAnd, LegacyServer, MergeBy, PASSWORD, PlannedFault, Refusal, SmallWorld, Spelling, Takes,
     rows, small_world,
@@ -14,7 +14,7 @@ use sync_core::testing::legacy_server::{
 use sync_core::transport::{InProcess, Transport};
 use sync_core::{
     Central, Error, Outcome, Records, Settings, Silent, Site, Step, SyncConfig, SyncOptions, SyncReport, SystemClock,
-    quarantine, status,
+    Timestamp, quarantine, status,
 };
 use sync_tests::world::{data, get};
 
@@ -440,4 +440,97 @@ fn a_database_is_never_pointed_to_another_site() {
     let site = a.storage.read().unwrap().state(key::SITE_NAME).unwrap();
     assert_eq!(site.as_deref(), Some("district_a"));
     a.sync();
+}
+
+#[test]
+fn what_a_host_writes_may_name_what_was_merged() {
+    let country = Country::new();
+    let own = country.world.sites[0].clone();
+    let a = country.site("district_a");
+    country.legacy.merge(MergeBy::CentralLog, "item", &country.world.items[1], &country.world.items[0]);
+    a.sync();
+    let line = format!(r#"{{"ID":"l","item_ID":"{}","store_ID":"{}"}}"#, country.world.items[0], own.store_id);
+    a.records.put("item_line", [data(&line)]).unwrap();
+    assert!(a.get("item_line", "l").unwrap().contains(country.world.items[1].as_str()));
+}
+
+#[test]
+fn a_record_that_comes_again_because_its_acknowledgement_was_lost_undoes_no_edit() {
+    let country = Country::new();
+    let own = country.world.sites[0].clone();
+    let a = country.site("district_a");
+    country.legacy.put_row("transact", "t", rows::transact("t", &own.store_id, "N", 1));
+    country.legacy.plan(PlannedFault::new(Endpoint::Acknowledge, Fault::Unheard).times(6));
+    assert!(a.cycle().error.is_some());
+    country.legacy.heal();
+    a.records.put("transact", [transact("t", &own.store_id, "edited")]).unwrap();
+    a.sync();
+    a.sync();
+    assert!(a.get("transact", "t").unwrap().contains("edited"));
+    assert_eq!(country.legacy.row("transact", "t").unwrap()["comment"], "edited");
+}
+
+#[test]
+fn what_the_server_queued_before_an_edit_arrived_there_does_not_undo_it() {
+    let country = Country::new();
+    let own = country.world.sites[0].clone();
+    let a = country.site("district_a");
+    a.records.put("transact", [transact("t", &own.store_id, "first")]).unwrap();
+    a.sync();
+    country.legacy.put_row("transact", "t", rows::transact("t", &own.store_id, "N", 1));
+    a.records.put("transact", [transact("t", &own.store_id, "of the site")]).unwrap();
+    a.sync();
+    a.sync();
+    assert!(a.get("transact", "t").unwrap().contains("of the site"));
+    assert_eq!(country.legacy.row("transact", "t").unwrap()["comment"], "of the site", "both ends agree");
+    // Once the queue was read to its end, what comes from there is newer.
+    country.legacy.put_row("transact", "t", rows::transact("t", &own.store_id, "N", 2));
+    a.sync();
+    assert!(!a.get("transact", "t").unwrap().contains("of the site"));
+}
+
+fn asset(id: &str, store: &str) -> sync_core::record::RecordData {
+    data(&format!(
+        r#"{{"id":"{id}","store_id":"{store}","created_datetime":"2025-01-01T00:00:00","modified_datetime":"2025-01-01T00:00:00"}}"#
+    ))
+}
+
+#[test]
+fn a_store_that_moves_brings_its_records_whoever_hears_of_it_first() {
+    let country = Country::new();
+    let (a, b) = (country.site("district_a"), country.site("district_b"));
+    let store = country.world.sites[0].store_id.clone();
+    a.records.put("asset", [asset("fridge", &store)]).unwrap();
+    a.sync();
+    country.legacy.move_store(&store, country.world.sites[1].site_id);
+    b.sync();
+    assert_eq!(b.get("asset", "fridge"), None, "central does not know yet");
+    country.central.sync();
+    b.sync();
+    assert!(b.get("asset", "fridge").is_some());
+}
+
+#[test]
+fn what_waits_for_a_patient_who_was_merged_waits_no_longer() {
+    let country = Country::new();
+    let own = country.world.sites[0].clone();
+    let a = country.site("district_a");
+    let record = WireRecord {
+        table_name: "encounter".into(),
+        record_id: "e".into(),
+        action: Action::Update,
+        record_data: data(&format!(r#"{{"ID":"e","patient_ID":"{}"}}"#, own.patients[0])),
+    };
+    let waits_for = Some(("name_store_join".into(), own.patients[0].as_str().into()));
+    let quarantine = Quarantine { cause: QuarantineCause::Waiting, reason: String::new(), waits_for };
+    let txn = a.storage.write().unwrap();
+    let waiting = Incoming { quarantine: Some(quarantine), ..Incoming::new(Source::Legacy, record) };
+    txn.stage(&waiting, Timestamp::from_unix_millis(0)).unwrap();
+    txn.commit().unwrap();
+    a.sync();
+    assert_eq!(a.causes(), [(QuarantineCause::Waiting, "e".to_owned())]);
+    country.legacy.merge(MergeBy::CentralLog, "name", &own.patients[1], &own.patients[0]);
+    a.sync();
+    assert_eq!(a.causes(), []);
+    assert!(a.get("encounter", "e").unwrap().contains(own.patients[1].as_str()));
 }

@@ -167,24 +167,50 @@ pub(crate) fn log_again(txn: &dyn WriteTxn, logged: NewChange, now: Timestamp) -
 /// Once a join makes a patient visible in a store: the patient's records go out anew, because the store's
 /// site has read past them (weak point A11), and what sites pushed of the patient before is tried again.
 fn show_patient(txn: &dyn WriteTxn, table: &TableName, join: &RecordData) -> Result<()> {
-    const ROWS: usize = 1000;
     let fields = join.fields().filter(|_| *table == *"name_store_join" && !planted!(PatientHistoryIgnored));
     let Some(name) = fields.as_ref().and_then(|fields| fields.text("name_ID")) else { return Ok(()) };
     txn.wake_waiting(table, &RecordId::from(name.as_ref()))?;
-    let patient = Selection::Patient(NameId::from(name.as_ref()));
+    log_anew(txn, &Selection::Patient(NameId::from(name.as_ref())), false)
+}
+
+/// Once central hears of the legacy server that a store is on another site: the store's records go out anew. The site may
+/// have heard of it before, and have read everything again while central did not know yet whose they are.
+pub(crate) fn show_store(txn: &dyn WriteTxn, store: &StoreId) -> Result<()> {
+    log_anew(txn, &Selection::Store(store.clone()), true)
+}
+
+/// The site that a store is on, as this database has it.
+pub(crate) fn site_of_store(txn: &dyn ReadTxn, store: &RecordId) -> Result<Option<i64>> {
+    Ok(txn.record(&TableName::from("store"), store)?.as_ref().and_then(site_in))
+}
+
+/// The site in the record of a store.
+pub(crate) fn site_in(store: &RecordData) -> Option<i64> {
+    store.fields().and_then(|fields| fields.number("sync_id_remote_site"))
+}
+
+/// Logs the rows of a selection again, in their order; those that stand beside a record, deletions among them, if wanted.
+fn log_anew(txn: &dyn WriteTxn, selection: &Selection, and_beside: bool) -> Result<()> {
+    const ROWS: usize = 1000;
     let end = txn.last_cursor()?.next();
     let mut from = Cursor(0);
     loop {
-        let rows = txn.changed_records(&patient, from, ROWS, usize::MAX)?;
+        let rows = txn.changed_records(selection, from, ROWS, usize::MAX)?;
         let last = rows.last().map(|(row, _)| row.cursor);
         for (row, data) in rows.into_iter().filter(|(row, _)| row.cursor < end) {
-            if let (ChangeAction::Upsert, Some(data)) = (row.change.action, data) {
-                let mut change = row.change;
-                let restore = change.source_site.map_or(Ok(None), |site| SiteRestore::load(txn, site))?;
-                if restore.is_some_and(|restore| restore.lost_logged(row.cursor)) {
-                    change.source_site = None;
+            let mut change = row.change;
+            let restore = change.source_site.map_or(Ok(None), |site| SiteRestore::load(txn, site))?;
+            if restore.is_some_and(|restore| restore.lost_logged(row.cursor)) {
+                change.source_site = None;
+            }
+            match (change.action, data) {
+                (ChangeAction::Upsert, Some(data)) if !and_beside || is_row_of(txn, &change, &data)? => {
+                    txn.put_record(&data, &change)?;
                 }
-                txn.put_record(&data, &change)?;
+                _ if and_beside => {
+                    txn.append_change(&change)?;
+                }
+                _ => {}
             }
         }
         match last {
@@ -192,6 +218,11 @@ fn show_patient(txn: &dyn WriteTxn, table: &TableName, join: &RecordData) -> Res
             _ => return Ok(()),
         }
     }
+}
+
+/// Whether a row is that of a record as it is, and not one that tells a former store of its loss.
+fn is_row_of(txn: &dyn ReadTxn, row: &NewChange, data: &RecordData) -> Result<bool> {
+    Ok(scope(txn, &row.table, data)? == (row.store.clone(), row.name.clone()))
 }
 
 /// The store and the name that a record's changelog row carries.

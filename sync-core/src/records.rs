@@ -6,6 +6,7 @@ use crate::apply::{self, Origin};
 use crate::changelog::Change;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
+use crate::integrate::merge;
 use crate::ownership::{Operation, Refusal, Role, may_write};
 use crate::record::{
     Cursor, Deletion, FieldError, Fields, LegacyTable, RecordData, RecordId, RecordType, Scope, StoreId, TableName,
@@ -74,7 +75,8 @@ impl Records {
     }
 
     /// Writes records of a table in one transaction, each with its changelog row: all of them or, at the first that is
-    /// not allowed or not valid, none. Gives their ids.
+    /// not allowed or not valid, none. Gives their ids. A name of an item, a name or a clinician that the legacy server has
+    /// merged into another one is replaced by that one's.
     ///
     /// # Errors
     /// [`Error::NotAllowed`] with `OnlyAllowedOnCentral` and the other rules of ownership, [`Error::InvalidRecord`],
@@ -106,6 +108,7 @@ impl Records {
         let now = self.clock.now();
         let writer = Writer::new(txn)?;
         let any_set_aside = !txn.quarantine_counts()?.is_empty();
+        let any_merged = merge::any(txn)?;
         let store = match writer.role {
             Role::Central => apply::upsert_at_central,
             Role::Remote => apply::upsert,
@@ -125,7 +128,9 @@ impl Records {
                     id
                 }
             };
-            store(txn, &table, &id, &data, Origin::Local, now)?;
+            // Whoever writes may not have heard yet that two records are one.
+            let resolved = if any_merged { merge::resolved(txn, &table, &data)? } else { None };
+            store(txn, &table, &id, &resolved.unwrap_or(data), Origin::Local, now)?;
             if any_set_aside {
                 // What was received of it before is out of date now, like what comes before this is pushed.
                 for source in [Source::Central, Source::Legacy] {

@@ -21,20 +21,64 @@ fn kept_seeds_hold_all_promises() {
 
 #[test]
 fn sixty_seeds_hold_all_promises() {
-    let seeds: Vec<Seed> = (1..=60).map(|number| Seed { number, sqlite: false }).collect();
+    let seeds: Vec<Seed> = (1..=60).map(|number| Seed { number, sqlite: false, legacy: false }).collect();
     hold(&seeds);
 }
 
 #[test]
 fn five_seeds_hold_all_promises_over_sqlite() {
-    let seeds: Vec<Seed> = (101..=105).map(|number| Seed { number, sqlite: true }).collect();
+    let seeds: Vec<Seed> = (101..=105).map(|number| Seed { number, sqlite: true, legacy: false }).collect();
     hold(&seeds);
+}
+
+#[test]
+fn forty_seeds_with_a_legacy_server_hold_all_promises() {
+    let seeds: Vec<Seed> = (1..=40).map(|number| Seed::new(number, false).with_legacy(true)).collect();
+    hold(&seeds);
+}
+
+/// A legacy half in which nothing happens finds nothing.
+#[test]
+fn everything_that_may_happen_at_a_legacy_server_does() {
+    let happens = [
+        "into item-",
+        "into patient-",
+        "into name-of-facility-",
+        "into clinician-",
+        "(CentralLog)",
+        "(Queues)",
+        "the staff write item",
+        "the staff delete item",
+        "the staff write name",
+        "the staff join",
+        "the staff edit",
+        "the staff delete transact",
+        "moves to site",
+        "the legacy server is slow",
+        "AcknowledgementsLost",
+        "EmptyBatch",
+        "Window",
+        "OutOfOrder",
+        "IntegrationNotStarted",
+        "AnswerLost",
+        "Unheard",
+        "Refuse(",
+        "site-1 writes transact",
+        "site-1 died",
+        "central died",
+    ];
+    let mut left: BTreeSet<&str> = happens.into();
+    for number in 1..=60 {
+        let verdict = run(number, Options { legacy: true, trace: true, ..Options::default() });
+        left.retain(|what| !verdict.trace.iter().any(|line| line.contains(what)));
+    }
+    assert!(left.is_empty(), "never happened: {left:?}");
 }
 
 #[test]
 fn the_same_seed_is_the_same_run() {
     for (number, sqlite) in [(3, false), (7, false), (11, false), (19, false), (23, true)] {
-        let options = Options { sqlite, trace: true };
+        let options = Options { sqlite, trace: true, legacy: number == 19 };
         let (first, second) = (run(number, options), run(number, options));
         let differs = first.trace.iter().zip(&second.trace).find(|(one, other)| one != other);
         assert_eq!(differs, None, "seed {number}");
@@ -50,7 +94,7 @@ fn memory_and_sqlite_are_one_to_the_engine() {
         let mut swarm = Swarm::of(number);
         swarm.without(Fault::SiteRestored);
         swarm.without(Fault::CentralRestored);
-        let run = |sqlite| sync_sim::run::run_with(number, swarm.clone(), Options { sqlite, trace: true });
+        let run = |sqlite| sync_sim::run::run_with(number, swarm.clone(), Options { sqlite, trace: true, legacy: false });
         let (memory, file) = (run(false), run(true));
         let differs = memory.trace.iter().zip(&file.trace).find(|(one, other)| one != other);
         assert_eq!(differs, None, "seed {number}");

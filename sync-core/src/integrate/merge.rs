@@ -51,7 +51,7 @@ fn link(table: &str, id: &RecordId) -> String {
 }
 
 /// Whether anything was ever merged here.
-pub(super) fn any(txn: &dyn ReadTxn) -> Result<bool> {
+pub(crate) fn any(txn: &dyn ReadTxn) -> Result<bool> {
     Ok(txn.state(key::MERGES_PENDING)?.is_some())
 }
 
@@ -68,7 +68,7 @@ fn kept(txn: &dyn ReadTxn, table: &str, id: RecordId) -> Result<Option<RecordId>
 }
 
 /// The data with every name of a merged record replaced; nothing if there is none in it.
-pub(super) fn resolved(txn: &dyn ReadTxn, table: &TableName, data: &RecordData) -> Result<Option<RecordData>> {
+pub(crate) fn resolved(txn: &dyn ReadTxn, table: &TableName, data: &RecordData) -> Result<Option<RecordData>> {
     with_kept(table.as_str(), data, |target, id| kept(txn, target, id))
 }
 
@@ -99,6 +99,10 @@ pub(super) fn note(
         apply::delete(txn, table, &from, Origin::Sync(origin), clock_now)?;
     }
     txn.wake_waiting(table, &from)?;
+    if *table == *"name" {
+        // What waits for a patient to be visible is told by the patient's id.
+        txn.wake_waiting(&"name_store_join".into(), &from)?;
+    }
     Ok(())
 }
 

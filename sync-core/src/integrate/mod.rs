@@ -142,8 +142,10 @@ impl<'t> Integrator<'t> {
     /// Decides about a record and does it; gives the reason if it is to be set aside.
     fn take(&mut self, incoming: &Incoming) -> Result<Option<Quarantine>> {
         let resolved = match self.any_merged {
-            true => merge::resolved(self.facts.txn, &incoming.table, &incoming.data)?,
-            false => None,
+            true if !planted!(MergeForgetsLateRecords) => {
+                merge::resolved(self.facts.txn, &incoming.table, &incoming.data)?
+            }
+            _ => None,
         };
         match resolved {
             Some(data) => self.take_resolved(&Incoming { data, ..incoming.clone() }),
@@ -157,8 +159,13 @@ impl<'t> Integrator<'t> {
         let origin = Origin::Sync(self.origin(incoming));
         match plan(incoming, &self.facts)? {
             Plan::Upsert => {
+                let moves = self.at_central && *table == *"store" && incoming.source == Source::Legacy;
+                let moved = moves && apply::site_of_store(txn, id)? != apply::site_in(&incoming.data);
                 let store = if self.at_central { apply::upsert_at_central } else { apply::upsert };
                 store(txn, table, id, &incoming.data, origin, now)?;
+                if moved {
+                    apply::show_store(txn, &StoreId::from(id.as_str()))?;
+                }
                 if self.any_set_aside && !planted!(WaitingNotWoken) {
                     txn.wake_waiting(table, id)?;
                 }
@@ -213,6 +220,33 @@ struct StoredFacts<'t> {
     door: &'t Door,
     /// Where local edits that are not pushed yet begin; `None` if there are none.
     unpushed_from: Option<Cursor>,
+    /// What the queue of the legacy server may be older than.
+    unread: Option<Unread>,
+}
+
+/// Edits that the legacy server has, while this site's queue was not read to its end since. What it had queued before such
+/// an edit arrived is older than the edit, and nothing tells it from what came after: so the edit stays, and goes out once
+/// more. Only in the stores of this site: of what several sites edit, each would hold on to its own for ever.
+struct Unread {
+    from: Cursor,
+    stores: Vec<StoreId>,
+}
+
+impl Unread {
+    fn load(txn: &dyn WriteTxn) -> Result<Option<Self>> {
+        if !crate::site::identity::flag(txn, key::QUEUE_UNREAD)? {
+            return Ok(None);
+        }
+        let Some(site) = crate::site::identity::site_id(txn)? else { return Ok(None) };
+        let from = crate::site::identity::cursor(txn, key::PUSH_CONFIRMED_LEGACY)?;
+        Ok(Some(Self { from, stores: txn.stores_of_site(site)? }))
+    }
+
+    fn is_of_here(&self, data: &RecordData) -> bool {
+        let fields = data.fields();
+        let store = fields.as_ref().and_then(|fields| fields.text("store_ID").or_else(|| fields.text("store_id")));
+        store.is_some_and(|store| self.stores.iter().any(|own| own.as_str() == store))
+    }
 }
 
 impl<'t> StoredFacts<'t> {
@@ -234,7 +268,11 @@ impl<'t> StoredFacts<'t> {
             }
             Source::Site(_) | Source::Local => None,
         };
-        Ok(Self { txn, door, unpushed_from })
+        let unread = match door.source {
+            Source::Legacy => Unread::load(txn)?,
+            _ => None,
+        };
+        Ok(Self { txn, door, unpushed_from, unread })
     }
 }
 
@@ -255,12 +293,21 @@ impl Facts for StoredFacts<'_> {
         apply::unseen_patient(self.txn, table, data, &self.door.stores)
     }
 
-    fn is_edited_here(&self, table: &TableName, id: &RecordId) -> Result<bool> {
-        match self.unpushed_from {
-            _ if planted!(LocalEditOverwritten) => Ok(false),
-            Some(from) => self.txn.has_local_change(table, id, from),
-            None => Ok(false),
+    fn is_edited_here(&self, incoming: &Incoming) -> Result<bool> {
+        let (table, id) = (&incoming.table, &incoming.id);
+        if planted!(LocalEditOverwritten) {
+            return Ok(false);
         }
+        if let Some(from) = self.unpushed_from
+            && self.txn.has_local_change(table, id, from)?
+        {
+            return Ok(true);
+        }
+        let Some(unread) = &self.unread else { return Ok(false) };
+        let is_delete = incoming.action == Action::Delete;
+        Ok(self.txn.has_local_change(table, id, unread.from)?
+            && (is_delete || unread.is_of_here(&incoming.data))
+            && self.txn.record(table, id)?.map_or(!is_delete, |held| unread.is_of_here(&held)))
     }
 }
 

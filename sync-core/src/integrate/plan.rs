@@ -37,15 +37,15 @@ pub(super) trait Facts {
     fn owner_of(&self, table: &TableName, data: &RecordData) -> Result<StoreOwner>;
     /// The patient whom a record with this data is about, if the site that sent it may not know the patient.
     fn unseen_patient(&self, table: &TableName, data: &RecordData) -> Result<Option<NameId>>;
-    /// Whether the record was edited here and not pushed yet.
-    fn is_edited_here(&self, table: &TableName, id: &RecordId) -> Result<bool>;
+    /// Whether the record was edited here, and what comes may be older than that.
+    fn is_edited_here(&self, incoming: &Incoming) -> Result<bool>;
 }
 
 /// Decides.
 pub(super) fn plan(incoming: &Incoming, facts: &dyn Facts) -> Result<Plan> {
     match decide(incoming, facts)? {
         Ok(merge @ Plan::Merge(_)) => Ok(merge),
-        Ok(plan) if facts.is_edited_here(&incoming.table, &incoming.id)? => {
+        Ok(plan) if facts.is_edited_here(incoming)? => {
             debug_assert!(!matches!(plan, Plan::SetAside(_)));
             Ok(Plan::KeepLocal)
         }
@@ -301,7 +301,7 @@ mod tests {
             Ok(patient.filter(|patient| patient == "hidden").map(|patient| NameId::from(patient.as_ref())))
         }
 
-        fn is_edited_here(&self, _: &TableName, _: &RecordId) -> Result<bool> {
+        fn is_edited_here(&self, _: &Incoming) -> Result<bool> {
             Ok(self.edited)
         }
     }

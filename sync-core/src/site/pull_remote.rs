@@ -1,13 +1,16 @@
 //! Pull remote: the queue that the legacy server keeps for this site (`protocol-v5` §7.2).
 
+use std::collections::HashSet;
+
 use super::cycle::Cycle;
+use super::identity::flag;
 use super::observer::Step;
 use super::pull::unreadable;
 use super::restored;
 use crate::error::{Error, Result};
 use crate::integrate::{Door, receive};
-use crate::protocol::v5::{Acknowledged, ReadQueueBatch, path};
-use crate::storage::{Incoming, Source};
+use crate::protocol::v5::{Acknowledged, QueuedRecord, ReadQueueBatch, UnreadableQueued, path};
+use crate::storage::{Incoming, Source, key};
 
 /// Records asked for in one batch.
 const LIMIT: u32 = 500;
@@ -28,6 +31,7 @@ impl Cycle<'_, '_> {
             let path = format!("{}?limit={LIMIT}", path::QUEUED_RECORDS);
             let batch: ReadQueueBatch = self.client.legacy_get(&self.identity, &path)?;
             if batch.data.is_empty() {
+                self.queue_is_read()?;
                 return restored::legacy_is_recovered(self.site);
             }
             let ids = batch.sync_out_ids();
@@ -37,10 +41,15 @@ impl Cycle<'_, '_> {
             }
             let length = batch.queue_length.max(batch.data.len() as u64);
             let taken = batch.data.len() as u64;
-            self.take_queued(batch)?;
-            // Only now, when the records are safe here: the server forgets them.
             let acknowledged = Acknowledged { sync_ids: ids.clone() };
-            self.client.legacy_tell(&self.identity, path::ACKNOWLEDGED_RECORDS, &acknowledged)?;
+            if planted!(AcknowledgedBeforeStored) {
+                self.client.legacy_tell(&self.identity, path::ACKNOWLEDGED_RECORDS, &acknowledged)?;
+            }
+            self.take_queued(batch, &ids)?;
+            // Only now, when the records are safe here: the server forgets them.
+            if !planted!(AcknowledgedBeforeStored) {
+                self.client.legacy_tell(&self.identity, path::ACKNOWLEDGED_RECORDS, &acknowledged)?;
+            }
             if repeats == 0 {
                 done += taken;
                 self.report.pulled += taken;
@@ -63,19 +72,43 @@ impl Cycle<'_, '_> {
         }
     }
 
-    fn take_queued(&mut self, batch: ReadQueueBatch) -> Result<()> {
+    /// The queue holds nothing that is older than what was sent, once that is integrated.
+    fn queue_is_read(&self) -> Result<()> {
+        let is_over = {
+            let txn = self.site.storage.read()?;
+            flag(txn.as_ref(), key::QUEUE_UNREAD)? && !flag(txn.as_ref(), key::PUSH_UNCONFIRMED_LEGACY)?
+        };
+        if is_over {
+            let txn = self.site.storage.write()?;
+            txn.set_state(key::QUEUE_UNREAD, "0")?;
+            txn.commit()?;
+        }
+        Ok(())
+    }
+
+    /// Takes a batch that is acknowledged by these `ids`. What was in the one before is here: it comes again where the
+    /// acknowledgement was lost, and an edit made since would be undone by it.
+    fn take_queued(&mut self, batch: ReadQueueBatch, ids: &[String]) -> Result<()> {
         let door = Door { source: Source::Legacy, stores: Vec::new(), origin: self.identity.legacy_site_id };
+        let txn = self.site.storage.write()?;
+        let taken = txn.state(key::QUEUE_TAKEN)?.unwrap_or_default();
+        let taken: HashSet<&str> = taken.lines().collect();
+        let is_new = |element: &Result<QueuedRecord, UnreadableQueued>| match element {
+            Ok(record) => !taken.contains(record.sync_out_id.as_str()),
+            Err(bad) => bad.sync_out_id.as_deref().is_none_or(|id| !taken.contains(id)),
+        };
         let incoming: Vec<_> = batch
             .data
             .into_iter()
+            .filter(|element| is_new(element))
             .map(|element| match element {
                 Ok(record) => Incoming::new(Source::Legacy, record.into()),
                 Err(bad) => unreadable(Source::Legacy, (bad.table, bad.id), bad.reason, bad.raw),
             })
             .collect();
-        let txn = self.site.storage.write()?;
         restored::give_way_to_legacy(self.site, txn.as_ref(), &incoming)?;
         let done = receive(txn.as_ref(), self.site.clock.now(), &door, incoming)?;
+        txn.set_state(key::QUEUE_TAKEN, &ids.join("\n"))?;
         txn.commit()?;
         self.count(done);
         Ok(())

@@ -48,6 +48,11 @@ impl Cycle<'_, '_> {
             if count == 0 {
                 break;
             }
+            if planted!(LegacyCursorBeforeAnswer) {
+                let txn = self.site.storage.write()?;
+                txn.set_state(key::PUSH_CURSOR_LEGACY, &outgoing.next.to_string())?;
+                txn.commit()?;
+            }
             let queue = PushedQueue { queue_length: left, data: outgoing.records };
             match self.client.legacy_post::<PushedAnswer>(&self.identity, path::QUEUED_RECORDS, &queue) {
                 Ok(_) => {
@@ -73,14 +78,18 @@ impl Cycle<'_, '_> {
         self.confirm_at_legacy()
     }
 
-    /// From the first request on until the legacy server has integrated everything, what is sent may be there or not.
+    /// From the first request on until the legacy server has integrated everything, what is sent may be there or not. And
+    /// until the queue was read to its end after that, what comes from there may be older than what was sent.
     fn begin_sending_to_legacy(&self) -> Result<()> {
         let txn = self.site.storage.write()?;
         if flag(txn.as_ref(), key::PUSH_UNCONFIRMED_LEGACY)? {
             return Ok(());
         }
-        let at = cursor(txn.as_ref(), key::PUSH_CURSOR_LEGACY)?;
-        txn.set_state(key::PUSH_CONFIRMED_LEGACY, &at.to_string())?;
+        if !flag(txn.as_ref(), key::QUEUE_UNREAD)? {
+            let at = cursor(txn.as_ref(), key::PUSH_CURSOR_LEGACY)?;
+            txn.set_state(key::PUSH_CONFIRMED_LEGACY, &at.to_string())?;
+            txn.set_state(key::QUEUE_UNREAD, "1")?;
+        }
         txn.set_state(key::PUSH_UNCONFIRMED_LEGACY, "1")?;
         txn.commit()
     }

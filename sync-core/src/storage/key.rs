@@ -40,6 +40,11 @@ pub const PUSH_CONFIRMED_LEGACY: &str = "push_confirmed_legacy";
 pub const PUSH_UNCONFIRMED_LEGACY: &str = "push_unconfirmed_legacy";
 /// How far the legacy server is with filling this site's queue: `wanted`, `under` or `done`, and since which restore.
 pub const QUEUE_PREPARED: &str = "queue_prepared";
+/// Whether something was sent to the legacy server since this site's queue was last read to its end.
+pub const QUEUE_UNREAD: &str = "queue_unread";
+/// By which the records of the last batch of the legacy server's queue are acknowledged, a line each. They are here; where
+/// the acknowledgement was lost, they come again.
+pub const QUEUE_TAKEN: &str = "queue_taken";
 /// Up to which cursor a restored site has read again what the legacy server has of it.
 pub const RECOVERED_LEGACY: &str = "recovered_legacy";
 /// The last position read of the legacy server's central data; exclusive, as V5 has it.

@@ -246,6 +246,8 @@ pub enum Selection {
     /// Those about one patient whose audience is that patient's: a form of another store that names the patient is not
     /// among them.
     Patient(NameId),
+    /// Those that central sends to the site of one store and not to every site: the store's own, and those of its patients.
+    Store(StoreId),
     /// Central data of the legacy server.
     Legacy,
 }

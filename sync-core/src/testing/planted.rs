@@ -18,6 +18,14 @@ macro_rules! bugs {
             /// All of them.
             pub const ALL: &[Self] = &[$(Self::$name),*];
 
+            /// Whether it is in the legacy half, where only a world with a legacy server shows it.
+            pub fn is_of_legacy(self) -> bool {
+                matches!(
+                    self,
+                    Self::AcknowledgedBeforeStored | Self::LegacyCursorBeforeAnswer | Self::MergeForgetsLateRecords
+                )
+            }
+
             /// What it does.
             pub fn what(self) -> &'static str {
                 match self {
@@ -77,6 +85,12 @@ bugs! {
     SiteRestoreIgnored,
     /// Nothing is sent again to a restored central server.
     CentralRestoreIgnored,
+    /// What the legacy server has queued is acknowledged before it is stored.
+    AcknowledgedBeforeStored,
+    /// The push cursor of the legacy half moves before the legacy server has answered.
+    LegacyCursorBeforeAnswer,
+    /// What comes after a merge still names the record that was merged.
+    MergeForgetsLateRecords,
 }
 
 thread_local! {

@@ -26,6 +26,9 @@ impl Sim {
         self.repair();
         self.trouble();
         self.backups();
+        if let Some(legacy) = &self.legacy {
+            self.legacy_event(legacy);
+        }
         let end = self.roll(Chance::Events, self.ends.len());
         let chosen = self.roll(Chance::Events, 100);
         if chosen < self.swarm.cycles as usize {
@@ -95,6 +98,9 @@ impl Sim {
                 state.legacy_down = false;
                 state.v6_down = false;
             }
+        }
+        if let (true, Some(legacy)) = (heals, &self.legacy) {
+            legacy.heal();
         }
         for end in 0..self.ends.len() {
             if self.ends[end].is_down() && self.happens(Chance::Events, 400) {
@@ -214,7 +220,9 @@ impl Sim {
     /// A site runs a cycle.
     pub(crate) fn cycle(&self, index: usize, options: &SyncOptions) -> Option<SyncReport> {
         let end = &self.ends[index];
-        if end.is_down() || end.busy.swap(true, Relaxed) {
+        // Central integrates what sites push while its own cycle is under way.
+        let busy = self.legacy.as_ref().filter(|_| index == 0).map_or(&end.busy, |legacy| &legacy.cycling);
+        if end.is_down() || busy.swap(true, Relaxed) {
             return None;
         }
         self.note(|| format!("site {index} begins a cycle"));
@@ -228,7 +236,7 @@ impl Sim {
         };
         let outcome = world::site(self, index).sync(options, &mut observer);
         lock(&self.state).depth -= 1;
-        end.busy.store(false, Relaxed);
+        busy.store(false, Relaxed);
         let storage_failed = end.process().faulty.failed() > failed;
         self.check_cursors(index, &before);
         self.check_unsent(index);
@@ -334,6 +342,9 @@ impl Sim {
         state.partitioned.fill(false);
         state.legacy_down = false;
         state.v6_down = false;
+        if let Some(legacy) = &self.legacy {
+            legacy.heal();
+        }
         self.time.pass(Duration::from_secs(20 * 60));
     }
 
@@ -346,7 +357,8 @@ impl Sim {
             self.time.pass(Duration::from_secs(150));
             let mut quiet = true;
             last.clear();
-            for site in 1..self.ends.len() {
+            // Central is a site of the legacy server.
+            for site in usize::from(self.legacy.is_none())..self.ends.len() {
                 let Some(report) = self.cycle(site, &SyncOptions::default()) else { return false };
                 quiet &= report.pushed == 0 && report.pulled == 0 && report.error.is_none();
                 last.push((site, report.pushed, report.pulled, report.error.map(|error| error.to_string())));

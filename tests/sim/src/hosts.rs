@@ -43,14 +43,14 @@ static TEMPLATES: LazyLock<BTreeMap<String, Map<String, Value>>> = LazyLock::new
 });
 
 /// What an end knows when somebody there writes.
-struct Desk<'a> {
+pub(crate) struct Desk<'a> {
     sim: &'a Sim,
-    end: usize,
-    txn: &'a dyn ReadTxn,
+    pub end: usize,
+    pub txn: &'a dyn ReadTxn,
     /// The stores that the end has for its own.
-    own: Vec<String>,
+    pub own: Vec<String>,
     /// All stores that it knows.
-    stores: Vec<String>,
+    pub stores: Vec<String>,
 }
 
 impl Sim {
@@ -62,6 +62,11 @@ impl Sim {
         let storage = self.ends[end].process().raw;
         let Ok(txn) = storage.read() else { return };
         let desk = Desk::at(self, end, txn.as_ref());
+        if let Some(legacy) = &self.legacy
+            && self.roll(Chance::Hosts, 100) < legacy.swarm.documents as usize
+        {
+            return self.write_document(legacy, &desk);
+        }
         let wild = self.happens(Chance::Hosts, self.swarm.hosts[1]);
         if self.happens(Chance::Hosts, self.swarm.ids[1])
             && let Some((rule, id)) = desk.wanted()
@@ -122,6 +127,7 @@ impl Sim {
             Ok(()) => {
                 let now = process.raw.read().and_then(|txn| txn.record(&rule.table.into(), &id.into()));
                 let now = now.expect("a readable record").map(|data| data.as_str().to_owned());
+                self.wrote_for_legacy(end, &key, held.as_deref(), now.as_deref());
                 lock(&self.ledger).wrote(end, key, held.as_deref(), now);
                 lock(&self.state).written.insert((rule.table, end == 0));
             }
@@ -313,6 +319,9 @@ impl<'a> Desk<'a> {
         }
         if rule.table == "vaccination" && (is_new || self.chance(40)) {
             map.insert("patient_id".to_owned(), json!(format!("patient-{}", self.roll(4))));
+        }
+        if let Some(legacy) = &self.sim.legacy {
+            legacy.refer(self.sim, rule.table, &mut map);
         }
         Value::Object(map).to_string()
     }

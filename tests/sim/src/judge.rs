@@ -171,7 +171,7 @@ impl Judge<'_> {
     fn strangers(&self) -> Vec<Violation> {
         let mut found = Vec::new();
         for (end, held) in self.ends.iter().enumerate() {
-            for (key, content) in &held.records {
+            for (key, content) in held.records.iter().filter(|(key, _)| self.ledger.is_of_v6(&key.0)) {
                 if self.ledger.version(key, content).is_none() {
                     let forged = if content.contains(FORGED) { "a forged" } else { "an unknown" };
                     let short = short(Some(content));
@@ -186,7 +186,7 @@ impl Judge<'_> {
     /// Versions that were acknowledged and had to be at central, or something written on top of them.
     fn lost(&self) -> Vec<Violation> {
         let mut found = Vec::new();
-        for key in self.ledger.records() {
+        for key in self.ledger.records().filter(|key| self.ledger.is_of_v6(&key.0)) {
             let lost = match self.central().records.get(key) {
                 Some(content) => match self.ledger.version(key, content) {
                     Some(held) => self.missing_on_top(held),
@@ -261,7 +261,7 @@ impl Judge<'_> {
         let at_central = self.central().aside.iter().any(|aside| {
             aside.from == From::Site(version.by)
                 && aside.key == version.key
-                && aside.content.as_deref() == content
+                && self.ledger.is_same(&aside.key.0, aside.content.as_deref(), content)
                 && self.is_true(aside, 0)
         });
         // An edit that was in a backup of its own site is kept there, where it cannot be told whether it is the later one.
@@ -313,7 +313,7 @@ impl Judge<'_> {
     fn unequal(&self) -> Vec<Violation> {
         let mut found = Vec::new();
         for (site, held) in self.ends.iter().enumerate().skip(1) {
-            for (key, content) in &self.central().records {
+            for (key, content) in self.central().records.iter().filter(|(key, _)| self.ledger.is_of_v6(&key.0)) {
                 let theirs = held.records.get(key);
                 if theirs == Some(content) || !self.is_for(site, key, content) || self.is_explained(site, key, content)
                 {
@@ -323,7 +323,7 @@ impl Judge<'_> {
                 let what = format!("of {}, central holds {ours}, and site {site} holds {theirs}", shown(key));
                 found.push(Violation { promise: Promise::QuietMeansEqual, what });
             }
-            for (key, content) in &held.records {
+            for (key, content) in held.records.iter().filter(|(key, _)| self.ledger.is_of_v6(&key.0)) {
                 if let Some(what) = self.surplus(site, key, content) {
                     found.push(Violation { promise: Promise::QuietMeansEqual, what });
                 }
@@ -355,9 +355,14 @@ impl Judge<'_> {
     fn is_seen_on(&self, patient: &str, site: usize) -> bool {
         let joins = self.central().records.iter().filter(|(key, _)| key.0 == "name_store_join");
         joins.map(|(_, content)| fields(content)).any(|join| {
-            text(&join, "name_ID").as_deref() == Some(patient)
+            text(&join, "name_ID").is_some_and(|name| self.is_one(&name, patient))
                 && text(&join, "store_ID").is_some_and(|store| self.ledger.site_of(&store) == Some(site))
         })
+    }
+
+    /// Whether two names are one, by what the legacy server merged.
+    fn is_one(&self, name: &str, other: &str) -> bool {
+        self.ledger.merges.kept("name", name) == self.ledger.merges.kept("name", other)
     }
 
     /// Whether there is a reason why a site does not hold what central holds: it waits there for a record that is not
@@ -369,7 +374,7 @@ impl Judge<'_> {
             .any(|aside| aside.key == *key && aside.content.as_deref() == Some(content) && self.is_true(aside, site));
         let theirs = self.ends[site].records.get(key);
         let mut own =
-            self.ledger.of(key).filter(|(_, version)| version.by == site && version.content.as_ref() == theirs);
+            self.ledger.of(key).filter(|(_, version)| version.by == site && self.ledger.is_same(&key.0, version.content.as_deref(), theirs.map(String::as_str)));
         waits || own.any(|(own, _)| self.is_excused(own))
     }
 
@@ -399,7 +404,7 @@ impl Judge<'_> {
     fn believed(&self) -> Vec<Violation> {
         let mut found = Vec::new();
         for (site, held) in self.ends.iter().enumerate().skip(1) {
-            for (key, content) in &held.records {
+            for (key, content) in held.records.iter().filter(|(key, _)| self.ledger.is_of_v6(&key.0)) {
                 let Some(rule) = rule_of(&key.0, Some(content)) else { continue };
                 let is_sent = matches!(rule.audience, Audience::Store | Audience::StoreOrEveryone);
                 // Whose children are whose follows from their parents, about which both agree or are asked.

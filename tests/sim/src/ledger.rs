@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::legacy::Merges;
 use crate::rules::{self, Rule, rule_of};
 
 /// A record: table and id.
@@ -44,9 +45,20 @@ pub struct Ledger {
     pub restored: BTreeSet<usize>,
     /// For each end that was restored, how many versions there were then.
     restored_at: BTreeMap<usize, usize>,
+    /// Whether there is a legacy half: the legacy server has records of its own, and spells and merges what it gets.
+    pub has_legacy: bool,
+    /// What it merged.
+    pub merges: Merges,
+    /// Joins of a patient with a store that its staff made.
+    pub joins_of_staff: Vec<(String, String)>,
 }
 
 impl Ledger {
+    /// An empty book of a world with or without a legacy server.
+    pub fn of_world(has_legacy: bool) -> Self {
+        Self { has_legacy, ..Self::default() }
+    }
+
     /// Notes that a store is on a site from now on.
     pub fn store_is_on(&mut self, store: &str, site: usize) {
         self.stores.entry(store.to_owned()).or_default().push(site);
@@ -78,6 +90,12 @@ impl Ledger {
     /// Whether a site was told that this record alone is too large.
     pub fn is_too_large(&self, site: usize, key: &Key, content: Option<&str>) -> bool {
         self.too_large.contains(&(site, key.clone(), content.map(str::to_owned)))
+    }
+
+    /// The same, but for what the legacy server merged since.
+    pub fn was_too_large_for(&self, site: usize, key: &Key, content: Option<&str>) -> bool {
+        let mut of_record = self.too_large.iter().filter(|(by, of, _)| *by == site && of == key);
+        of_record.any(|(_, _, called)| self.is_same(&key.0, called.as_deref(), content))
     }
 
     /// Notes a write that was acknowledged; `held` is what the end held before.
@@ -118,7 +136,8 @@ impl Ledger {
     /// Notes that a request of a site held this.
     pub fn was_sent(&mut self, site: usize, key: Key, content: Option<&str>) {
         let place = (site, key);
-        if self.unsent.get(&place).is_some_and(|number| self.versions[*number].content.as_deref() == content) {
+        let is_it = |number: &usize| self.is_same(&place.1.0, self.versions[*number].content.as_deref(), content);
+        if self.unsent.get(&place).is_some_and(is_it) {
             self.unsent.remove(&place);
         }
     }
@@ -161,7 +180,32 @@ impl Ledger {
 
     /// The version of a record with this content.
     pub fn version(&self, key: &Key, content: &str) -> Option<usize> {
-        self.of_content.get(&(key.clone(), content.to_owned())).copied()
+        let exact = self.of_content.get(&(key.clone(), content.to_owned())).copied();
+        if exact.is_some() || !self.has_legacy {
+            return exact;
+        }
+        let resolved = self.merges.resolved(&key.0, content);
+        let is_it = |version: &Version| {
+            version.content.as_deref().is_some_and(|content| self.merges.resolved(&key.0, content) == resolved)
+        };
+        self.of(key).find(|(_, version)| is_it(version)).map(|(number, _)| number)
+    }
+
+    /// Whether two contents are the same, but for what the legacy server merged.
+    pub fn is_same(&self, table: &str, one: Option<&str>, other: Option<&str>) -> bool {
+        match (one, other) {
+            _ if one == other => true,
+            (Some(one), Some(other)) if self.has_legacy => {
+                self.merges.resolved(table, one) == self.merges.resolved(table, other)
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether the records of a table go the way of the V6 promises. Where there is a legacy half, names, joins and stores
+    /// go its way, and so do all tables that V6 does not have.
+    pub fn is_of_v6(&self, table: &str) -> bool {
+        !self.has_legacy || (!matches!(table, "name" | "name_store_join" | "store") && rule_of(table, None).is_some())
     }
 
     /// The versions of a record.
@@ -252,10 +296,14 @@ impl Ledger {
     }
 
     fn was_seen_on(&self, patient: &str, site: usize) -> bool {
+        let is_it = |name: &str| self.merges.kept("name", name) == self.merges.kept("name", patient);
+        if self.joins_of_staff.iter().any(|(name, store)| is_it(name) && self.was_on(store, site)) {
+            return true;
+        }
         self.versions.iter().filter(|version| version.key.0 == "name_store_join").any(|version| {
             let Some(content) = &version.content else { return false };
             let fields = rules::fields(content);
-            rules::text(&fields, "name_ID").as_deref() == Some(patient)
+            rules::text(&fields, "name_ID").is_some_and(|name| is_it(&name))
                 && rules::text(&fields, "store_ID").is_some_and(|store| self.was_on(&store, site))
         })
     }

@@ -8,6 +8,7 @@ pub mod events;
 pub mod hosts;
 pub mod judge;
 pub mod ledger;
+pub mod legacy;
 pub mod network;
 #[cfg(feature = "planted-bugs")]
 pub mod planted;

@@ -22,11 +22,19 @@ const LATE: Duration = Duration::from_secs(600);
 pub struct Network {
     sim: Weak<Sim>,
     site: usize,
+    /// Whether other things happen while a request is under way.
+    nests: bool,
 }
 
 impl Network {
     pub(crate) fn of(sim: Weak<Sim>, site: usize) -> Self {
-        Self { sim, site }
+        Self { sim, site, nests: true }
+    }
+
+    /// The line by which central asks the legacy server who a site is. Who asks the same meanwhile would wait for the
+    /// answer, and there is one thread only: so nothing else happens while that is under way.
+    pub(crate) fn of_authenticator(sim: Weak<Sim>) -> Self {
+        Self { sim, site: 0, nests: false }
     }
 }
 
@@ -35,7 +43,7 @@ impl Transport for Network {
         let Some(sim) = self.sim.upgrade() else {
             return Err(TransportError::Unreachable("the world has ended".into()));
         };
-        sim.send(self.site, request)
+        sim.send(self.site, request, self.nests)
     }
 
     fn is_concurrent(&self) -> bool {
@@ -44,18 +52,21 @@ impl Transport for Network {
 }
 
 impl Sim {
-    fn send(&self, site: usize, request: &HttpRequest) -> Result<HttpResponse, TransportError> {
+    fn send(&self, site: usize, request: &HttpRequest, nests: bool) -> Result<HttpResponse, TransportError> {
         let millis = 1 + self.roll(Chance::Faults, usize::try_from(self.swarm.latency).unwrap_or(1));
         self.time.pass(Duration::from_millis(millis as u64));
         if request.url.ends_with("/push") {
             self.was_sent(site, request);
         }
-        self.meanwhile(Spot::Request, site);
+        let meanwhile = || if nests { self.meanwhile(Spot::Request, site) };
+        meanwhile();
+        let is_late = |sim: &Self| sim.legacy.is_none() || !is_to_legacy(request);
         if let Some(error) = self.unreachable(site, request) {
             self.note(|| format!("site {site} cannot send {request:?}: {error}"));
             return Err(error);
         }
-        if self.strikes(Fault::DeliveredLate) {
+        // A legacy server takes what comes for the newest: it would take back a later edit.
+        if self.strikes(Fault::DeliveredLate) && is_late(self) {
             let until = self.time.now() + LATE;
             lock(&self.state).late.push(Late { site, request: request.clone(), until });
         }
@@ -67,14 +78,12 @@ impl Sim {
             self.note(|| format!("site {site}: status {} from a proxy to {request:?}", response.status));
             return Ok(response);
         }
-        let Some(mut response) = self.deliver(site, request) else {
-            return Err(TransportError::Broken("central died".into()));
-        };
+        let mut response = self.deliver_somewhere(site, request)?;
         if self.strikes(Fault::DeliveredTwice) {
             self.note(|| format!("site {site}: delivered twice: {request:?}"));
-            self.deliver(site, request);
+            let _ = self.deliver_somewhere(site, request);
         }
-        self.meanwhile(Spot::Request, site);
+        meanwhile();
         if self.strikes(Fault::ResponseLost) {
             self.note(|| format!("site {site}: its answer was lost: {request:?}"));
             return Err(self.broken_line());
@@ -93,11 +102,12 @@ impl Sim {
     /// Why no request gets through now.
     fn unreachable(&self, site: usize, request: &HttpRequest) -> Option<TransportError> {
         let state = lock(&self.state);
-        let is_legacy = request.url.contains("/sync/v5/");
+        let is_legacy = is_to_legacy(request);
         if state.partitioned[site] || (is_legacy && state.legacy_down) || (!is_legacy && state.v6_down) {
             return Some(TransportError::Unreachable("no way there".into()));
         }
-        self.ends[0].is_down().then(|| TransportError::Broken("nobody listens".into()))
+        let is_up = !self.ends[0].is_down() || (is_legacy && self.legacy.is_some());
+        (!is_up).then(|| TransportError::Broken("nobody listens".into()))
     }
 
     fn broken_line(&self) -> TransportError {
@@ -125,6 +135,14 @@ impl Sim {
             lock(&self.state).late.retain(|late| late.site != site || late.request != *request);
         }
         Some(HttpResponse::text(status, "a proxy"))
+    }
+
+    /// Hands a request to the server that it is for.
+    fn deliver_somewhere(&self, site: usize, request: &HttpRequest) -> Result<HttpResponse, TransportError> {
+        match &self.legacy {
+            Some(legacy) if is_to_legacy(request) => self.deliver_to_legacy(legacy, site, request),
+            _ => self.deliver(site, request).ok_or_else(|| TransportError::Broken("central died".into())),
+        }
     }
 
     /// Hands a request to central; nothing if that is down, or dies of it.
@@ -175,8 +193,12 @@ impl Sim {
     }
 }
 
+fn is_to_legacy(request: &HttpRequest) -> bool {
+    request.url.contains("/sync/v5/")
+}
+
 /// The body of a request as it was before it was compressed.
-fn unzipped(request: &HttpRequest) -> Vec<u8> {
+pub(crate) fn unzipped(request: &HttpRequest) -> Vec<u8> {
     let mut json = request.body.clone();
     if request.header("content-encoding") == Some("gzip") {
         json.clear();
@@ -186,7 +208,7 @@ fn unzipped(request: &HttpRequest) -> Vec<u8> {
 }
 
 /// A message in a few words.
-fn told(body: &[u8]) -> String {
+pub(crate) fn told(body: &[u8]) -> String {
     let message: Value = serde_json::from_slice(body).unwrap_or_default();
     let batch = if message["batch"].is_object() { &message["batch"] } else { &message["data"] };
     let Some(records) = batch["records"].as_array() else {
@@ -220,6 +242,9 @@ impl Sim {
 
     /// Tells the judge that a record was called too large, if it stood alone in its request.
     fn was_too_large(&self, site: usize, request: &HttpRequest) {
+        if self.legacy.is_some() && is_to_legacy(request) {
+            return self.was_too_large_for_legacy(site, &unzipped(request));
+        }
         let Ok(push) = serde_json::from_slice::<PushRequest>(&unzipped(request)) else { return };
         if let [element] = push.batch.records.as_slice() {
             let (key, content) = written(&element.record);

@@ -17,6 +17,7 @@ use crate::clock::{EndClock, Time};
 use crate::disk::{Disk, Process};
 use crate::judge::{self, Promise, Violation};
 use crate::ledger::Ledger;
+use crate::legacy::{self, Legacy};
 use crate::lock;
 use crate::swarm::{Fault, Swarm};
 use crate::trace::Trace;
@@ -131,6 +132,8 @@ pub struct Sim {
     pub trace: Trace,
     pub(crate) ledger: Mutex<Ledger>,
     pub(crate) state: Mutex<State>,
+    /// The legacy server, where there is one.
+    pub(crate) legacy: Option<Legacy>,
     dice: [Mutex<Rng>; 3],
     /// Holds the files of the ends, if they have any.
     _folder: Option<tempfile::TempDir>,
@@ -160,11 +163,14 @@ pub struct Options {
     pub sqlite: bool,
     /// Whether a trace is wanted.
     pub trace: bool,
+    /// Whether the world has a legacy server.
+    pub legacy: bool,
 }
 
 /// Runs one seed.
 pub fn run(seed: u64, options: Options) -> Verdict {
-    run_with(seed, Swarm::of(seed), options)
+    let swarm = if options.legacy { Swarm::of_legacy(seed) } else { Swarm::of(seed) };
+    run_with(seed, swarm, options)
 }
 
 /// Runs one seed in a world of this character.
@@ -191,6 +197,7 @@ impl Sim {
     fn new(seed: u64, swarm: Swarm, options: Options) -> Arc<Self> {
         let folder = options.sqlite.then(world::folder);
         let time = Arc::new(Time::default());
+        let legacy = swarm.legacy.clone().map(|swarm| Legacy::new(&time, swarm));
         Arc::new_cyclic(|me| {
             let ends: Vec<End> = (0..=swarm.sites)
                 .map(|index| {
@@ -198,7 +205,7 @@ impl Sim {
                     let disk = world::disk(folder.as_ref().map(tempfile::TempDir::path), index);
                     let process = Mutex::new(disk.open(index, me));
                     let name = if index == 0 { "central".to_owned() } else { world::site_name(index) };
-                    let site = world::number(index);
+                    let site = if swarm.legacy.is_some() { legacy::number(index) } else { world::number(index) };
                     let (is_down, busy) = (AtomicBool::new(false), AtomicBool::new(false));
                     End { index, name, site, disk, clock, process, is_down, busy }
                 })
@@ -231,7 +238,8 @@ impl Sim {
                 time,
                 ends,
                 trace: Trace::new(options.trace),
-                ledger: Mutex::default(),
+                ledger: Mutex::new(Ledger::of_world(legacy.is_some())),
+                legacy,
                 state: Mutex::new(state),
                 dice,
                 _folder: folder,
@@ -257,6 +265,7 @@ impl Sim {
         let held = world::held(self);
         let found = judge::judge(&lock(&self.ledger), &held);
         lock(&self.state).violations.extend(found);
+        self.check_legacy(&held);
         if !self.is_broken() {
             self.read_again(&held);
         }
@@ -327,7 +336,8 @@ impl Sim {
     /// Starts the process of an end anew, unless its old work is still on the stack.
     pub(crate) fn restart(&self, index: usize) {
         let end = &self.ends[index];
-        if end.is_busy() || (index == 0 && lock(&self.state).answering > 0) {
+        let cycles = index == 0 && self.legacy.as_ref().is_some_and(|legacy| legacy.cycling.load(Relaxed));
+        if end.is_busy() || cycles || (index == 0 && lock(&self.state).answering > 0) {
             return;
         }
         self.note(|| format!("{} is started anew", end.name));
@@ -340,7 +350,8 @@ impl Sim {
         state.crash[index] = None;
         if index == 0 {
             state.late.clear();
-            state.central = Some(Arc::new(Central::stand_alone(end.process().storage, end.clock.clone())));
+            let stand_alone = || Central::stand_alone(end.process().storage, end.clock.clone());
+            state.central = Some(Arc::new(if self.legacy.is_some() { legacy::central(self) } else { stand_alone() }));
         }
         end.is_down.store(false, Relaxed);
     }

@@ -19,23 +19,32 @@ pub struct Seed {
     pub number: u64,
     /// Whether its ends keep what they have in SQLite files.
     pub sqlite: bool,
+    /// Whether its world has a legacy server.
+    pub legacy: bool,
 }
 
 impl Seed {
     /// A seed in the storage that is its own, unless SQLite is asked for.
     pub fn new(number: u64, sqlite: bool) -> Self {
-        Self { number, sqlite: sqlite || number % SQLITE_EVERY == SQLITE_EVERY - 1 }
+        Self { number, sqlite: sqlite || number % SQLITE_EVERY == SQLITE_EVERY - 1, legacy: false }
+    }
+
+    /// The same number for a world with a legacy server, or without one.
+    #[must_use]
+    pub fn with_legacy(self, legacy: bool) -> Self {
+        Self { legacy, ..self }
     }
 
     /// Runs it.
     pub fn run(self, trace: bool) -> Verdict {
-        run(self.number, Options { sqlite: self.sqlite, trace })
+        run(self.number, Options { sqlite: self.sqlite, trace, legacy: self.legacy })
     }
 
     /// The one command that runs it again.
     pub fn command(self) -> String {
         let sqlite = if self.sqlite { " --sqlite" } else { "" };
-        format!("cargo run --release -p sync-sim -- --seed {} --trace{sqlite}", self.number)
+        let legacy = if self.legacy { " --legacy" } else { "" };
+        format!("cargo run --release -p sync-sim -- --seed {} --trace{sqlite}{legacy}", self.number)
     }
 }
 
@@ -96,13 +105,15 @@ pub fn run_all(threads: usize, time: Option<Duration>, all: bool, seed: impl Fn(
     tally
 }
 
-/// The seeds that once broke a promise: a number a line, `sqlite` if it ran there, and why.
+/// The seeds that once broke a promise: a number a line, `sqlite` if it ran there, `legacy` if the world has a legacy
+/// server, and why.
 pub fn kept() -> Vec<Seed> {
     let lines = include_str!("../seeds.txt").lines().filter(|line| !line.starts_with('#'));
     let seeds = lines.filter_map(|line| {
         let mut words = line.split_whitespace();
         let number = words.next()?.parse().ok()?;
-        Some(Seed { number, sqlite: words.next() == Some("sqlite") })
+        let marks: Vec<&str> = words.take_while(|word| matches!(*word, "sqlite" | "legacy")).collect();
+        Some(Seed { number, sqlite: marks.contains(&"sqlite"), legacy: marks.contains(&"legacy") })
     });
     seeds.collect()
 }

@@ -3,6 +3,7 @@
 
 use fastrand::Rng;
 
+use crate::legacy::LegacySwarm;
 use crate::rules::RULES;
 
 /// Something that goes wrong, or that hosts and keepers do to make it hard.
@@ -87,6 +88,8 @@ pub struct Swarm {
     pub gzip_from: usize,
     /// The longest that a request takes, in milliseconds.
     pub latency: u64,
+    /// The legacy half, if there is one beyond central's own.
+    pub legacy: Option<LegacySwarm>,
 }
 
 impl Swarm {
@@ -125,7 +128,16 @@ impl Swarm {
             batches: ([2, 5, 20, 500][rng.usize(..4)], [1, 3, 10, 1000][rng.usize(..4)]),
             gzip_from: [200, 4096, usize::MAX, usize::MAX][rng.usize(..4)],
             latency: [10, 500, 20_000][rng.usize(..3)],
+            legacy: None,
         }
+    }
+
+    /// The character of a seed with a legacy server. Nothing is restored from a backup there.
+    pub fn of_legacy(seed: u64) -> Self {
+        let mut swarm = Self { legacy: Some(LegacySwarm::of(seed)), ..Self::of(seed) };
+        swarm.without(Fault::SiteRestored);
+        swarm.without(Fault::CentralRestored);
+        swarm
     }
 
     /// How often of a thousand a fault happens where it may.
@@ -140,7 +152,7 @@ impl Swarm {
 
     /// Whether nothing goes wrong in this seed.
     pub fn is_faultless(&self) -> bool {
-        self.rates.iter().all(|rate| *rate == 0)
+        self.rates.iter().all(|rate| *rate == 0) && self.legacy.as_ref().is_none_or(LegacySwarm::is_faultless)
     }
 
     /// Switches a fault off.

@@ -23,7 +23,7 @@ pub fn pulled(ledger: &Ledger, site: usize, is_initialised: bool, body: &[u8]) -
             let what = format!("site {site} was sent {}, which it wrote itself and nobody after it", shown(&key));
             found.push(Violation { promise: Promise::NoEcho, what });
         }
-        if !is_delete && ledger.version(&key, record.data.get()).is_none() {
+        if !is_delete && ledger.is_of_v6(&key.0) && ledger.version(&key, record.data.get()).is_none() {
             let what = format!("site {site} was sent {} as nobody wrote it: {}", shown(&key), record.data);
             found.push(Violation { promise: Promise::OnlyWhoMayChanges, what });
         }
@@ -68,7 +68,8 @@ struct Record<'a> {
 /// its parent was written since and may have moved, its patient may have become visible, it was in several stores (what tells
 /// a former store of its loss carries the newest content), or some end was restored.
 fn is_echo(ledger: &Ledger, site: usize, key: &Key, content: Option<&str>) -> bool {
-    if !ledger.restored.is_empty() {
+    // What was merged is written anew.
+    if !ledger.restored.is_empty() || !ledger.merges.is_empty() {
         return false;
     }
     let Some(content) = content else {
@@ -113,11 +114,11 @@ pub(crate) fn leaves_out_own(request: &[u8]) -> bool {
 /// Checks that what a site wrote stays there, as its host wrote it, until it was sent for the first time; `held` says what
 /// the site holds of a record.
 pub(crate) fn replaced(ledger: &Ledger, site: usize, held: impl Fn(&Key) -> Option<String>) -> Option<Violation> {
-    ledger.unsent(site).find_map(|version| {
+    ledger.unsent(site).filter(|version| ledger.is_of_v6(&version.key.0)).find_map(|version| {
         let holds = held(&version.key);
         let (wrote, now) = (short(version.content.as_deref()), short(holds.as_deref()));
         let what = || format!("of {}, site {site} wrote {wrote}, never sent it, and holds {now}", shown(&version.key));
-        (holds != version.content).then(|| Violation { promise: Promise::NothingIsLost, what: what() })
+        (!ledger.is_same(&version.key.0, holds.as_deref(), version.content.as_deref())).then(|| Violation { promise: Promise::NothingIsLost, what: what() })
     })
 }
 

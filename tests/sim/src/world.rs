@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sync_core::central::LocalSites;
 use sync_core::protocol::PasswordHash;
@@ -62,6 +63,9 @@ pub(crate) fn number(site: usize) -> SiteId {
 
 /// Makes central, its list of sites and their stores, and sets the sites up. Nothing fails yet.
 pub(crate) fn set_up(sim: &Sim) {
+    if let Some(legacy) = &sim.legacy {
+        return crate::legacy::set_up(sim, legacy);
+    }
     let central = &sim.ends[0];
     sim.sites().expect("a central database");
     let storage = central.process().raw;
@@ -117,6 +121,10 @@ pub(crate) fn set_up(sim: &Sim) {
 
 /// Puts a store on a site, and tells the judge.
 pub(crate) fn put_store(sim: &Sim, store: &str, site: usize) -> sync_core::Result<()> {
+    if let Some(legacy) = &sim.legacy {
+        legacy.put_store(sim, store, site);
+        return Ok(());
+    }
     let before = central_records(sim, store);
     let sites: LocalSites = sim.sites()?;
     // Told first: a site may ask while this is under way.
@@ -149,6 +157,11 @@ pub(crate) fn site(sim: &Sim, index: usize) -> Site {
     // Known: the engine panics where this is below 16.
     config.pull_records_max = (config.pull_records * 4).max(16);
     config.gzip_from = sim.swarm.gzip_from;
+    if sim.legacy.is_some() {
+        // A legacy server that is slow is asked less often: worlds are faster, and no less happens.
+        config.integration_poll = Duration::from_secs(10);
+        config.initialisation_wait = Duration::from_secs(5 * 60);
+    }
     let transport = Arc::new(Network::of(sim.me.clone(), index));
     Site::new(end.process().storage, transport, end.clock.clone()).with_config(config)
 }

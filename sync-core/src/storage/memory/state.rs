@@ -85,6 +85,13 @@ impl State {
             Selection::All => true,
             Selection::Local => !change.is_sync_update,
             Selection::Patient(name) => change.audience == Audience::Patient && change.name.as_ref() == Some(name),
+            Selection::Store(store) => match &change.audience {
+                Audience::Store(of) => of == store,
+                Audience::Patient => {
+                    change.name.as_ref().is_some_and(|name| self.is_visible(name, std::slice::from_ref(store)))
+                }
+                _ => false,
+            },
             Selection::Legacy => change.audience == Audience::Legacy,
             Selection::ForSite { except_from: Some(site), .. } if change.source_site == Some(*site) => false,
             Selection::ForSite { stores, .. } => match &change.audience {

@@ -99,6 +99,7 @@ fn parts(selection: &Selection) -> Vec<Part> {
         Selection::Patient(name) => {
             vec![Part::new("s.name_id = ?2 AND s.audience = 'patient'", Some(name.as_str().to_owned()))]
         }
+        Selection::Store(store) => vec![Part::audience(&Audience::Store(store.clone())), Part::patients(store)],
         Selection::Legacy => vec![Part::audience(&Audience::Legacy)],
         Selection::ForSite { stores, .. } => {
             // A store that is named twice is walked once.

@@ -66,11 +66,12 @@ impl Random {
     }
 
     fn selection(&mut self) -> Selection {
-        match self.below(8) {
+        match self.below(9) {
             0 => Selection::All,
             1 => Selection::Local,
             2 => Selection::Patient(self.one_of(&NAMES).into()),
             3 => Selection::Legacy,
+            4 => Selection::Store(self.one_of(&STORES).into()),
             _ => {
                 let stores = STORES.into_iter().filter(|_| self.below(2) == 0).map(StoreId::from).collect();
                 let site = SiteId(i32::try_from(self.below(3)).unwrap());
@@ -120,6 +121,13 @@ impl Expected {
             Selection::All => true,
             Selection::Local => !row.is_sync_update,
             Selection::Patient(name) => row.audience == Audience::Patient && row.name.as_ref() == Some(name),
+            Selection::Store(store) => match &row.audience {
+                Audience::Store(of) => of == store,
+                Audience::Patient => {
+                    row.name.as_ref().is_some_and(|name| self.is_visible(name, std::slice::from_ref(store)))
+                }
+                _ => false,
+            },
             Selection::Legacy => row.audience == Audience::Legacy,
             Selection::ForSite { stores, except_from } => {
                 let comes_from_it = except_from.is_some() && row.source_site == *except_from;

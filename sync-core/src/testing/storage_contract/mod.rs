@@ -97,6 +97,7 @@ macro_rules! storage_contract {
                 selection::for_site_leaves_out_what_came_from_it,
                 selection::a_store_named_twice_counts_once,
                 selection::patient_selects_what_is_for_those_who_see_the_patient,
+                selection::store_selects_what_is_of_the_store_and_its_patients,
                 selection::legacy_selects_central_data_of_the_legacy_server,
                 selection::a_start_is_inclusive_and_may_be_beyond_every_row,
                 selection::a_limit_cuts_and_the_next_page_goes_on,

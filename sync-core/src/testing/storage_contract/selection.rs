@@ -118,6 +118,13 @@ pub fn patient_selects_what_is_for_those_who_see_the_patient(make: Make<'_>) {
     assert_eq!(ids(&storage, &Selection::Patient("nobody".into())), [""; 0]);
 }
 
+/// *Store* selects what is for the site of a store, of its patients too, and nothing that is for every site.
+pub fn store_selects_what_is_of_the_store_and_its_patients(make: Make<'_>) {
+    let storage = mixed(make);
+    assert_eq!(ids(&storage, &Selection::Store("A".into())), ["of A", "of p", "deleted in A"]);
+    assert_eq!(ids(&storage, &Selection::Store("nowhere".into())), [""; 0]);
+}
+
 /// *Legacy* selects central data of the legacy server.
 pub fn legacy_selects_central_data_of_the_legacy_server(make: Make<'_>) {
     let storage = mixed(make);
@@ -133,6 +140,7 @@ pub fn a_start_is_inclusive_and_may_be_beyond_every_row(make: Make<'_>) {
         for_site(&["A", "B"], None),
         for_site(&["A"], Some(2)),
         Selection::Patient("p".into()),
+        Selection::Store("A".into()),
         Selection::Legacy,
     ];
     let newest = read(&storage, |txn| txn.last_cursor().unwrap());
