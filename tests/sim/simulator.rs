@@ -56,7 +56,6 @@ fn everything_that_may_happen_at_a_legacy_server_does() {
         "moves to site",
         "the legacy server is slow",
         "AcknowledgementsLost",
-        "EmptyBatch",
         "Window",
         "OutOfOrder",
         "IntegrationNotStarted",
@@ -94,7 +93,8 @@ fn memory_and_sqlite_are_one_to_the_engine() {
         let mut swarm = Swarm::of(number);
         swarm.without(Fault::SiteRestored);
         swarm.without(Fault::CentralRestored);
-        let run = |sqlite| sync_sim::run::run_with(number, swarm.clone(), Options { sqlite, trace: true, legacy: false });
+        let run =
+            |sqlite| sync_sim::run::run_with(number, swarm.clone(), Options { sqlite, trace: true, legacy: false });
         let (memory, file) = (run(false), run(true));
         let differs = memory.trace.iter().zip(&file.trace).find(|(one, other)| one != other);
         assert_eq!(differs, None, "seed {number}");

@@ -373,8 +373,9 @@ impl Judge<'_> {
             .iter()
             .any(|aside| aside.key == *key && aside.content.as_deref() == Some(content) && self.is_true(aside, site));
         let theirs = self.ends[site].records.get(key);
-        let mut own =
-            self.ledger.of(key).filter(|(_, version)| version.by == site && self.ledger.is_same(&key.0, version.content.as_deref(), theirs.map(String::as_str)));
+        let mut own = self.ledger.of(key).filter(|(_, version)| {
+            version.by == site && self.ledger.is_same(&key.0, version.content.as_deref(), theirs.map(String::as_str))
+        });
         waits || own.any(|(own, _)| self.is_excused(own))
     }
 

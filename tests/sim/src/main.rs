@@ -81,7 +81,8 @@ fn main() -> ExitCode {
     let count = args.seeds.unwrap_or(if args.seconds.is_some() { u64::MAX } else { 1000 });
     let time = args.seconds.map(Duration::from_secs);
     println!("seeds from {from} on");
-    let seed = |place| (place < count).then(|| Seed::new(from.wrapping_add(place), args.sqlite).with_legacy(args.legacy));
+    let seed =
+        |place| (place < count).then(|| Seed::new(from.wrapping_add(place), args.sqlite).with_legacy(args.legacy));
     let tally = run_all(threads, time, args.all, seed);
     show(&tally);
     if failed(&tally, args.all) { ExitCode::FAILURE } else { ExitCode::SUCCESS }

@@ -58,7 +58,11 @@ impl Sim {
         if request.url.ends_with("/push") {
             self.was_sent(site, request);
         }
-        let meanwhile = || if nests { self.meanwhile(Spot::Request, site) };
+        let meanwhile = || {
+            if nests {
+                self.meanwhile(Spot::Request, site)
+            }
+        };
         meanwhile();
         let is_late = |sim: &Self| sim.legacy.is_none() || !is_to_legacy(request);
         if let Some(error) = self.unreachable(site, request) {

@@ -118,7 +118,8 @@ pub(crate) fn replaced(ledger: &Ledger, site: usize, held: impl Fn(&Key) -> Opti
         let holds = held(&version.key);
         let (wrote, now) = (short(version.content.as_deref()), short(holds.as_deref()));
         let what = || format!("of {}, site {site} wrote {wrote}, never sent it, and holds {now}", shown(&version.key));
-        (!ledger.is_same(&version.key.0, holds.as_deref(), version.content.as_deref())).then(|| Violation { promise: Promise::NothingIsLost, what: what() })
+        (!ledger.is_same(&version.key.0, holds.as_deref(), version.content.as_deref()))
+            .then(|| Violation { promise: Promise::NothingIsLost, what: what() })
     })
 }
 

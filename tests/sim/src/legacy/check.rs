@@ -67,9 +67,9 @@ impl Check<'_> {
     fn is_excused(&self, number: usize) -> bool {
         let version = &self.book.versions.versions[number];
         let later = self.book.versions.on_top_of(number).map(|(_, version)| version);
-        std::iter::once(version).chain(later).any(|version| {
-            self.ledger.was_too_large_for(version.by, &version.key, version.content.as_deref())
-        })
+        std::iter::once(version)
+            .chain(later)
+            .any(|version| self.ledger.was_too_large_for(version.by, &version.key, version.content.as_deref()))
     }
 
     /// The first version of a host that was written on top of this one.

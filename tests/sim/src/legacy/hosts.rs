@@ -10,8 +10,8 @@ use crate::hosts::Desk;
 use crate::judge::{Promise, short};
 use crate::ledger::Key;
 use crate::lock;
-use crate::run::{Chance, Sim};
 use crate::rules::{fields, text};
+use crate::run::{Chance, Sim};
 
 impl Legacy {
     /// The id of some record of a table that may be merged: of one that is here, was merged, or never was.
@@ -35,7 +35,14 @@ impl Legacy {
     }
 
     /// A document of a store.
-    pub(super) fn document(&self, sim: &Sim, chance: Chance, id: &str, store: &str, marker: &str) -> Map<String, Value> {
+    pub(super) fn document(
+        &self,
+        sim: &Sim,
+        chance: Chance,
+        id: &str,
+        store: &str,
+        marker: &str,
+    ) -> Map<String, Value> {
         let mut document = Map::new();
         document.insert("ID".to_owned(), json!(id));
         document.insert("store_ID".to_owned(), json!(store));

@@ -9,8 +9,8 @@ use sync_core::testing::legacy_server::{Endpoint, Fault, MergeBy, PlannedFault, 
 use super::{Legacy, STAFF_TABLES, name, number};
 use crate::ledger::Key;
 use crate::lock;
-use crate::run::{Chance, Sim};
 use crate::rules::{fields, text};
+use crate::run::{Chance, Sim};
 
 use super::book::STAFF;
 
@@ -252,16 +252,7 @@ impl Sim {
         if let Fault::Window(_) = fault {
             legacy.server.skip_positions(1 + self.roll(Chance::Faults, 3000) as u64);
         }
-        // An empty answer is none for a log that has something there: only a site that has read all of it is given one.
-        let fault = if self.has_read_all(legacy, site) && self.happens(Chance::Faults, 100) {
-            legacy.server.skip_positions(100);
-            endpoint = Endpoint::CentralRecords;
-            Fault::EmptyBatch(1 + self.roll(Chance::Faults, 5) as u64)
-        } else {
-            fault
-        };
         let times = 1 + u32::try_from(self.roll(Chance::Faults, 8)).unwrap_or(1);
-        let times = if matches!(fault, Fault::EmptyBatch(_)) { times.min(4) } else { times };
         self.note(|| format!("the legacy server will fail {times} times for {}: {endpoint:?} {fault:?}", name(site)));
         legacy.server.plan(PlannedFault::new(endpoint, fault).of_site(&name(site)).times(times));
     }
@@ -271,11 +262,5 @@ impl Sim {
         let storage = self.ends[end].process().raw;
         let state = storage.read().and_then(|txn| txn.state(key::QUEUE_PREPARED)).ok().flatten();
         state.is_some_and(|state| state.starts_with("done"))
-    }
-
-    fn has_read_all(&self, legacy: &Legacy, site: usize) -> bool {
-        let storage = self.ends[site].process().raw;
-        let cursor = storage.read().and_then(|txn| txn.state(key::PULL_CURSOR_CENTRAL)).ok().flatten();
-        cursor.is_some_and(|cursor| cursor == legacy.server.last_position().to_string())
     }
 }
