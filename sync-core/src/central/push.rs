@@ -192,6 +192,8 @@ impl Central {
             apply::tell_of_newer(txn.as_ref(), &stores, record, now)?;
         }
         let mut taken = repeated;
+        // A batch that came before and is only heard again opens nothing.
+        let brings_something = !fresh.is_empty();
         for Row { element, record, whole } in fresh {
             taken.push((record, Seen { cursor: element.cursor, whole, at: monotonic }));
             let BatchElement { cursor, record } = element;
@@ -202,7 +204,7 @@ impl Central {
         if is_last {
             txn.request_integration(site, now)?;
             set_open(txn.as_ref(), site, false)?;
-        } else if records_pushed > 0 {
+        } else if brings_something {
             set_open(txn.as_ref(), site, true)?;
         }
         let lost_history = Lost::all(txn.as_ref())?;

@@ -294,7 +294,8 @@ impl Sim {
         let after = self.cursors(site);
         let gained = self.own_stores(site).iter().any(|store| !stores.contains(store));
         let stores_may_differ = self.ledger_says_moved(site) || lock(&self.ledger).restored.contains(&0);
-        let came_back = stores_may_differ && after[2] > before[2];
+        // Where one server is both, a restore of it may also be noticed by the legacy half, which then reads all stores anew.
+        let came_back = stores_may_differ && after[2] >= before[2];
         let fell = |cursor: usize| after[cursor] < before[cursor];
         let restored = |cursor: usize, which: usize| {
             let restores = &mut lock(&self.state).may_fall[site][which];
