@@ -169,7 +169,7 @@ pub struct Incoming {
 
 impl Incoming {
     /// A record as it came from this source.
-    pub(crate) fn new(source: Source, record: WireRecord) -> Self {
+    pub fn new(source: Source, record: WireRecord) -> Self {
         let WireRecord { table_name: table, record_id: id, action, record_data: data } = record;
         Self { source, table, id, action, data, cursor: None, quarantine: None }
     }
