@@ -177,12 +177,15 @@ fn rewrite_some(
     ids: &[RecordId],
 ) -> Result<()> {
     let txn = storage.write()?;
+    // At central, a join that leads to another patient now shows that patient's records.
+    let at_central = role(txn.as_ref())? == Some(Role::Central);
+    let store = if at_central { apply::upsert_at_central } else { apply::upsert };
     for id in ids {
         let Some(data) = txn.record(table, id)? else { continue };
         let Some(data) = resolved(txn.as_ref(), table, &data)? else { continue };
         // An edit made here is still one, and goes out as it is now.
         let origin = if is_edited_here(txn.as_ref(), table, id)? { Origin::Local } else { Origin::Sync(origin) };
-        apply::upsert(txn.as_ref(), table, id, &data, origin, clock.now())?;
+        store(txn.as_ref(), table, id, &data, origin, clock.now())?;
     }
     txn.commit()
 }

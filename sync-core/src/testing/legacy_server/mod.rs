@@ -1,7 +1,7 @@
 //! A stand-in for the legacy mSupply server, which is closed: made from the description of protocol V5, with faults.
 //!
 //! It is a value in memory that answers one request at a time: no thread, no socket, nothing left to chance, and time only
-//! from its clock. Tests call it in process, as a [`Transport`], or put an HTTP server before [`LegacyServer::reply`].
+//! from its clock. Tests call it in process, as a [`Transport`](crate::transport::Transport), or put an HTTP server before [`LegacyServer::reply`].
 //!
 //! - **Sites** ([`LegacySite`]) with a password, an address of their Open mSupply central server, and a hardware id that is
 //!   bound at first contact.
