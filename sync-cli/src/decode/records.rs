@@ -99,7 +99,7 @@ pub(super) fn central_records(json: &str) -> Decoded {
                 RecordLine { position, ..checked(&record.into()) }
             }
             Err(bad) => RecordLine {
-                position: bad.position.map(|position| position.to_string()),
+                position: bad.key.map(|position| position.to_string()),
                 table: bad.table.as_ref().map(ToString::to_string),
                 id: bad.id.as_ref().map(ToString::to_string),
                 problems: vec![bad.reason],

@@ -7,12 +7,12 @@
 use std::collections::HashMap;
 
 use crate::apply::{self, Origin};
-use crate::clock::Clock;
-use crate::error::Result;
+use crate::clock::{Clock, Timestamp};
+use crate::error::{Result, Server};
 use crate::ownership::Role;
 use crate::record::references::{MERGED, with_kept};
 use crate::record::{RecordData, RecordId, SiteId, TableName, record_type};
-use crate::site::identity::{cursor, flag, role};
+use crate::site::identity::{confirmed_to, role};
 use crate::storage::{Incoming, ReadTxn, Storage, WriteTxn, key};
 
 /// Records that are looked at in one turn.
@@ -78,17 +78,14 @@ pub(super) fn note(
     table: &TableName,
     merge: Merge,
     origin: Option<SiteId>,
-    clock_now: crate::clock::Timestamp,
+    now: Timestamp,
 ) -> Result<()> {
     let Merge { keep, delete } = merge;
     let keep = kept(txn, table.as_str(), keep.clone())?.unwrap_or(keep);
-    // Merged before, this way or the other way round: what is kept stays kept.
-    if keep == delete || kept(txn, table.as_str(), delete.clone())?.as_ref() == Some(&keep) {
-        return Ok(());
-    }
     // Of a record that was merged already, all that points to it goes on to the new one (`sync-cycle` §6.2).
     let from = kept(txn, table.as_str(), delete.clone())?.unwrap_or(delete);
     if from == keep {
+        // Merged before, this way or the other way round.
         return Ok(());
     }
     txn.set_state(&link(table.as_str(), &from), keep.as_str())?;
@@ -96,7 +93,7 @@ pub(super) fn note(
     pending.push_str(&format!("{table} {keep}\n"));
     txn.set_state(key::MERGES_PENDING, &pending)?;
     if !is_edited_here(txn, table, &from)? {
-        apply::delete(txn, table, &from, Origin::Sync(origin), clock_now)?;
+        apply::delete(txn, table, &from, Origin::Sync(origin), now)?;
     }
     txn.wake_waiting(table, &from)?;
     if *table == *"name" {
@@ -112,15 +109,8 @@ fn is_edited_here(txn: &dyn ReadTxn, table: &TableName, id: &RecordId) -> Result
     let typed = record_type(table.as_str()).is_some();
     let to_central = typed && role(txn)? != Some(Role::Central);
     let to_legacy = !typed || matches!(table.as_str(), "name" | "name_store_join");
-    for (concerned, unconfirmed, confirmed, pushed) in [
-        (to_central, key::PUSH_UNCONFIRMED, key::PUSH_CONFIRMED_V6, key::PUSH_CURSOR_V6),
-        (to_legacy, key::PUSH_UNCONFIRMED_LEGACY, key::PUSH_CONFIRMED_LEGACY, key::PUSH_CURSOR_LEGACY),
-    ] {
-        if !concerned {
-            continue;
-        }
-        let from = cursor(txn, if flag(txn, unconfirmed)? { confirmed } else { pushed })?;
-        if txn.has_local_change(table, id, from)? {
+    for (concerned, server) in [(to_central, Server::Central), (to_legacy, Server::Legacy)] {
+        if concerned && txn.has_local_change(table, id, confirmed_to(txn, server)?)? {
             return Ok(true);
         }
     }

@@ -15,10 +15,11 @@ use std::collections::HashSet;
 use crate::apply::{self, Origin};
 use crate::clock::Timestamp;
 use crate::echo::SiteRestore;
-use crate::error::Result;
+use crate::error::{Result, Server};
 use crate::ownership::{Role, StoreOwner};
 use crate::protocol::v6::Action;
 use crate::record::{Cursor, NameId, RecordData, RecordId, SiteId, StoreId, TableName, integration_rank};
+use crate::site::identity::confirmed_to;
 use crate::storage::{Incoming, Quarantine, QuarantineCause, Selection, Source, Storage, WriteTxn, key};
 
 use self::plan::{Facts, Plan, plan};
@@ -251,22 +252,15 @@ impl Unread {
 
 impl<'t> StoredFacts<'t> {
     fn new(txn: &'t dyn WriteTxn, door: &'t Door) -> Result<Self> {
-        let unpushed_from = match door.source {
-            Source::Central | Source::Legacy => {
-                // What a server has taken but not confirmed as integrated is not safe from being overwritten yet.
-                let (flag, confirmed, pushed) = match door.source {
-                    Source::Legacy => {
-                        (key::PUSH_UNCONFIRMED_LEGACY, key::PUSH_CONFIRMED_LEGACY, key::PUSH_CURSOR_LEGACY)
-                    }
-                    _ => (key::PUSH_UNCONFIRMED, key::PUSH_CONFIRMED_V6, key::PUSH_CURSOR_V6),
-                };
-                let unconfirmed = crate::site::identity::flag(txn, flag)?;
-                let from = if unconfirmed { confirmed } else { pushed };
-                let from = crate::site::identity::cursor(txn, from)?;
-                let any = !txn.changes(&Selection::Local, from, 1)?.is_empty();
-                any.then_some(from)
-            }
+        let server = match door.source {
+            Source::Central => Some(Server::Central),
+            Source::Legacy => Some(Server::Legacy),
             Source::Site(_) | Source::Local => None,
+        };
+        let from = server.map(|server| confirmed_to(txn, server)).transpose()?;
+        let unpushed_from = match from {
+            Some(from) if !txn.changes(&Selection::Local, from, 1)?.is_empty() => Some(from),
+            _ => None,
         };
         let unread = match door.source {
             Source::Legacy => Unread::load(txn)?,

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use url::Url;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Server};
 use crate::ownership::Role;
 use crate::protocol::v5::{InitialisationStatus, SiteHeaders, V5_VERSION};
 use crate::protocol::v6::Credentials;
@@ -163,6 +163,16 @@ pub(crate) fn cursor(txn: &dyn ReadTxn, name: &str) -> Result<Cursor> {
         None => Ok(Cursor(0)),
         Some(text) => Cursor::parse(&text).ok_or_else(|| Error::DamagedState { what: name.to_owned() }),
     }
+}
+
+/// From which on of its own edits a server may not have them for sure: what it has taken but not confirmed as integrated is
+/// not safe from being overwritten yet.
+pub(crate) fn confirmed_to(txn: &dyn ReadTxn, server: Server) -> Result<Cursor> {
+    let (unconfirmed, confirmed, pushed) = match server {
+        Server::Central => (key::PUSH_UNCONFIRMED, key::PUSH_CONFIRMED_V6, key::PUSH_CURSOR_V6),
+        Server::Legacy => (key::PUSH_UNCONFIRMED_LEGACY, key::PUSH_CONFIRMED_LEGACY, key::PUSH_CURSOR_LEGACY),
+    };
+    cursor(txn, if flag(txn, unconfirmed)? { confirmed } else { pushed })
 }
 
 /// Whether a state of a database is `1`.

@@ -8,7 +8,7 @@ use super::client::Client;
 use super::discover::central_url;
 use super::identity::{Identity, cursor, flag};
 use super::observer::SyncObserver;
-use super::pull::{set_aside, unreadable};
+use super::pull::{from_legacy, set_aside};
 use crate::error::{Error, ErrorClass, Result, Server};
 use crate::integrate::{Door, receive};
 use crate::ownership::Role;
@@ -166,14 +166,7 @@ impl Site {
             let path = format!("{}?cursor={start}&limit={LIMIT}", v5_path::CENTRAL_RECORDS);
             let batch: ReadCentralBatch = client.legacy_get(identity, &path)?;
             let last = batch.last_position();
-            let incoming: Vec<_> = batch
-                .data
-                .into_iter()
-                .map(|element| match element {
-                    Ok(record) => Incoming::new(Source::Legacy, record.into()),
-                    Err(bad) => unreadable(Source::Legacy, (bad.table, bad.id), bad.reason, bad.raw),
-                })
-                .collect();
+            let incoming: Vec<_> = batch.data.into_iter().map(from_legacy).collect();
             let is_empty = incoming.is_empty();
             let goes_on = gathered.add(incoming, 0, left);
             match last {
@@ -289,14 +282,7 @@ fn gather_queue(identity: &Identity, client: &mut Client<'_>, gathered: &mut Gat
     let path = format!("{}?limit={LIMIT}", v5_path::QUEUED_RECORDS);
     let batch: ReadQueueBatch = client.legacy_get(identity, &path)?;
     let total = batch.queue_length;
-    let incoming: Vec<_> = batch
-        .data
-        .into_iter()
-        .map(|element| match element {
-            Ok(record) => Incoming::new(Source::Legacy, record.into()),
-            Err(bad) => unreadable(Source::Legacy, (bad.table, bad.id), bad.reason, bad.raw),
-        })
-        .collect();
+    let incoming: Vec<_> = batch.data.into_iter().map(from_legacy).collect();
     gathered.coming.is_complete = total <= incoming.len() as u64;
     gathered.add(incoming, total, left);
     Ok(())

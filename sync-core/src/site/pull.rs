@@ -14,7 +14,8 @@ use super::restored::{Recovering, compare_with_central, give_way};
 use crate::error::{Error, Result, Server, excerpt};
 use crate::integrate::{Door, Integrated, receive};
 use crate::protocol::hex;
-use crate::protocol::v6::{Action, BatchElement, PullRequest, ReadBatch, Unreadable, V6_VERSION, path};
+use crate::protocol::v5::UnreadableRecord;
+use crate::protocol::v6::{Action, BatchElement, PullRequest, ReadBatch, Unreadable, V6_VERSION, WireRecord, path};
 use crate::record::{Cursor, RecordData, RecordId, TableName};
 use crate::storage::{Incoming, Lost, Quarantine, QuarantineCause, Source, key};
 
@@ -179,8 +180,16 @@ pub(super) fn set_aside(Unreadable { table, id, reason, raw, .. }: Unreadable) -
     unreadable(Source::Central, (table, id), reason, raw)
 }
 
+/// An element of what the legacy server sent, as it is received.
+pub(super) fn from_legacy<T: Into<WireRecord>, K>(element: Result<T, UnreadableRecord<K>>) -> Incoming {
+    match element {
+        Ok(record) => Incoming::new(Source::Legacy, record.into()),
+        Err(bad) => unreadable(Source::Legacy, (bad.table, bad.id), bad.reason, bad.raw),
+    }
+}
+
 /// An element that is no record is kept with its reason; its own text names it where it has no id.
-pub(super) fn unreadable(
+fn unreadable(
     source: Source,
     (table, id): (Option<TableName>, Option<RecordId>),
     reason: String,

@@ -5,12 +5,12 @@ use std::collections::HashSet;
 use super::cycle::Cycle;
 use super::identity::cursor;
 use super::observer::Step;
-use super::pull::unreadable;
+use super::pull::from_legacy;
 use crate::error::{Error, Result, Server};
 use crate::integrate::{Door, receive};
 use crate::protocol::v5::{ReadCentralBatch, path};
 use crate::record::{Cursor, StoreId};
-use crate::storage::{Incoming, Source, key};
+use crate::storage::{Source, key};
 
 /// Records asked for in one batch.
 const LIMIT: u32 = 500;
@@ -83,14 +83,7 @@ impl Cycle<'_, '_> {
 
     fn take_central(&mut self, batch: ReadCentralBatch, next: u64) -> Result<()> {
         let door = Door { source: Source::Legacy, stores: Vec::new(), origin: self.identity.legacy_site_id };
-        let incoming: Vec<_> = batch
-            .data
-            .into_iter()
-            .map(|element| match element {
-                Ok(record) => Incoming::new(Source::Legacy, record.into()),
-                Err(bad) => unreadable(Source::Legacy, (bad.table, bad.id), bad.reason, bad.raw),
-            })
-            .collect();
+        let incoming: Vec<_> = batch.data.into_iter().map(from_legacy).collect();
         let txn = self.site.storage.write()?;
         let told: HashSet<StoreId> = incoming
             .iter()

@@ -5,12 +5,12 @@ use std::collections::HashSet;
 use super::cycle::Cycle;
 use super::identity::flag;
 use super::observer::Step;
-use super::pull::unreadable;
+use super::pull::from_legacy;
 use super::restored;
 use crate::error::{Error, Result};
 use crate::integrate::{Door, receive};
-use crate::protocol::v5::{Acknowledged, QueuedRecord, ReadQueueBatch, UnreadableQueued, path};
-use crate::storage::{Incoming, Source, key};
+use crate::protocol::v5::{Acknowledged, QueuedRecord, ReadQueueBatch, UnreadableRecord, path};
+use crate::storage::{Source, key};
 
 /// Records asked for in one batch.
 const LIMIT: u32 = 500;
@@ -93,19 +93,11 @@ impl Cycle<'_, '_> {
         let txn = self.site.storage.write()?;
         let taken = txn.state(key::QUEUE_TAKEN)?.unwrap_or_default();
         let taken: HashSet<&str> = taken.lines().collect();
-        let is_new = |element: &Result<QueuedRecord, UnreadableQueued>| match element {
+        let is_new = |element: &Result<QueuedRecord, UnreadableRecord<String>>| match element {
             Ok(record) => !taken.contains(record.sync_out_id.as_str()),
-            Err(bad) => bad.sync_out_id.as_deref().is_none_or(|id| !taken.contains(id)),
+            Err(bad) => bad.key.as_deref().is_none_or(|id| !taken.contains(id)),
         };
-        let incoming: Vec<_> = batch
-            .data
-            .into_iter()
-            .filter(|element| is_new(element))
-            .map(|element| match element {
-                Ok(record) => Incoming::new(Source::Legacy, record.into()),
-                Err(bad) => unreadable(Source::Legacy, (bad.table, bad.id), bad.reason, bad.raw),
-            })
-            .collect();
+        let incoming: Vec<_> = batch.data.into_iter().filter(is_new).map(from_legacy).collect();
         restored::give_way_to_legacy(self.site, txn.as_ref(), &incoming)?;
         let done = receive(txn.as_ref(), self.site.clock.now(), &door, incoming)?;
         txn.set_state(key::QUEUE_TAKEN, &ids.join("\n"))?;

@@ -11,10 +11,10 @@ use crate::changelog::{Change, ChangeAction};
 use crate::error::{Error, Result, Server};
 use crate::outgoing;
 use crate::protocol::v6::{
-    Batch, BatchElement, PushRequest, PushResult, SiteStatus, SiteStatusRequest, V6_VERSION, path,
+    Batch, BatchElement, PushRequest, PushResult, SiteStatus, SiteStatusRequest, V6_VERSION, WireRecord, path,
 };
 use crate::record::{Cursor, record_type};
-use crate::storage::{Incoming, Lost, Quarantine, QuarantineCause, ReadTxn, Selection, Source, key};
+use crate::storage::{Incoming, Lost, Quarantine, QuarantineCause, ReadTxn, Selection, Source, WriteTxn, key};
 
 /// Changelog rows that are looked at in one turn.
 const ROWS: usize = 1000;
@@ -162,19 +162,25 @@ impl Cycle<'_, '_> {
         let first = self.gather(bound, 1)?;
         let txn = self.site.storage.write()?;
         for BatchElement { record, .. } in first.elements {
-            let error = Error::RecordTooLarge {
-                server: Server::Central,
-                table: record.table_name.clone(),
-                id: record.record_id.clone(),
-                bytes: record.record_data.as_str().len(),
-            };
-            let quarantine = Quarantine { cause: QuarantineCause::Refused, reason: error.to_string(), waits_for: None };
-            let incoming = Incoming { quarantine: Some(quarantine), ..Incoming::new(Source::Local, record) };
-            txn.stage(&incoming, self.site.clock.now())?;
-            self.report.refused += 1;
+            self.set_aside_too_large(txn.as_ref(), Server::Central, record)?;
         }
         txn.set_state(key::PUSH_CURSOR_V6, &first.next.to_string())?;
         txn.commit()
+    }
+
+    /// Sets aside what a server does not take because of its size.
+    pub(super) fn set_aside_too_large(&mut self, txn: &dyn WriteTxn, server: Server, record: WireRecord) -> Result<()> {
+        let error = Error::RecordTooLarge {
+            server,
+            table: record.table_name.clone(),
+            id: record.record_id.clone(),
+            bytes: record.record_data.as_str().len(),
+        };
+        let quarantine = Quarantine { cause: QuarantineCause::Refused, reason: error.to_string(), waits_for: None };
+        let incoming = Incoming { quarantine: Some(quarantine), ..Incoming::new(Source::Local, record) };
+        txn.stage(&incoming, self.site.clock.now())?;
+        self.report.refused += 1;
+        Ok(())
     }
 
     /// Makes sure before a pull that central has integrated what it took: only then does a record that comes differ from

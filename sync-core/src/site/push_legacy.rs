@@ -9,7 +9,7 @@ use crate::error::{Error, Result, Server};
 use crate::protocol::v5::{PushedAnswer, PushedQueue, PushedRecord, path};
 use crate::protocol::v6::{Action, WireRecord};
 use crate::record::{Cursor, RecordData, owned_by_sites, record_type};
-use crate::storage::{Incoming, Quarantine, QuarantineCause, ReadTxn, Selection, Source, key};
+use crate::storage::{ReadTxn, Selection, key};
 
 /// Changelog rows that are looked at in one turn.
 const ROWS: usize = 1000;
@@ -130,16 +130,7 @@ impl Cycle<'_, '_> {
     fn set_aside_for_legacy(&mut self, queue: PushedQueue, next: Cursor) -> Result<()> {
         let txn = self.site.storage.write()?;
         for PushedRecord { record, .. } in queue.data {
-            let error = Error::RecordTooLarge {
-                server: Server::Legacy,
-                table: record.table_name.clone(),
-                id: record.record_id.clone(),
-                bytes: record.record_data.as_str().len(),
-            };
-            let quarantine = Quarantine { cause: QuarantineCause::Refused, reason: error.to_string(), waits_for: None };
-            let incoming = Incoming { quarantine: Some(quarantine), ..Incoming::new(Source::Local, record) };
-            txn.stage(&incoming, self.site.clock.now())?;
-            self.report.refused += 1;
+            self.set_aside_too_large(txn.as_ref(), Server::Legacy, record)?;
         }
         txn.set_state(key::PUSH_CURSOR_LEGACY, &next.to_string())?;
         txn.commit()

@@ -6,12 +6,12 @@ use super::log::is_repair;
 use super::quarantine::{SetAside, each_set_aside, set_aside_in, staged_of};
 use crate::changelog::{Audience, Change, ChangeAction};
 use crate::clock::Timestamp;
-use crate::error::Result;
+use crate::error::{Result, Server};
 use crate::ownership::Role;
 use crate::record::{
     Cursor, RecordId, SiteId, StoreId, TableName, configured_by_legacy, owned_by_sites, record_type, record_types,
 };
-use crate::site::identity::{central_is_legacy, cursor, flag, role};
+use crate::site::identity::{central_is_legacy, confirmed_to, cursor, role};
 use crate::site::push::is_pushed;
 use crate::site::push_legacy::is_pushed_to_legacy;
 use crate::storage::{LogEntry, QuarantineCause, ReadTxn, Selection, Storage, key};
@@ -309,11 +309,9 @@ fn ways_out(txn: &dyn ReadTxn, log: &[LogEntry], row: &Change, is_central: bool)
     let has_legacy = txn.state(key::LEGACY_URL)?.is_some();
     let central = |row: &Change| !is_central && is_pushed(row);
     let legacy = |row: &Change| has_legacy && is_pushed_to_legacy(row, one_server);
-    let central_keys = [key::PUSH_CURSOR_V6, key::PUSH_UNCONFIRMED, key::PUSH_CONFIRMED_V6];
-    let legacy_keys = [key::PUSH_CURSOR_LEGACY, key::PUSH_UNCONFIRMED_LEGACY, key::PUSH_CONFIRMED_LEGACY];
-    for (to, concerns, [pushed, unconfirmed, confirmed], step) in [
-        ("central", &central as Concerns<'_>, central_keys, "push_v6"),
-        ("legacy", &legacy as Concerns<'_>, legacy_keys, "push"),
+    for (to, concerns, (server, pushed), step) in [
+        ("central", &central as Concerns<'_>, (Server::Central, key::PUSH_CURSOR_V6), "push_v6"),
+        ("legacy", &legacy as Concerns<'_>, (Server::Legacy, key::PUSH_CURSOR_LEGACY), "push"),
     ] {
         if !concerns(row) {
             continue;
@@ -321,7 +319,7 @@ fn ways_out(txn: &dyn ReadTxn, log: &[LogEntry], row: &Change, is_central: bool)
         let next = cursor(txn, pushed)?;
         let state = match () {
             () if row.cursor >= next => SentState::Waits,
-            () if flag(txn, unconfirmed)? && row.cursor >= cursor(txn, confirmed)? => SentState::Sent,
+            () if row.cursor >= confirmed_to(txn, server)? => SentState::Sent,
             () => SentState::Taken,
         };
         let before_it = if state == SentState::Waits { count_before(txn, next, row.cursor, concerns)? } else { 0 };

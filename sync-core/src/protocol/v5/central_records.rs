@@ -1,11 +1,12 @@
 //! Central data of the legacy server (`protocol-v5` §7.1). Its cursor is *exclusive*: the position last received.
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::error::excerpt;
 use crate::protocol::v6::{Action, WireRecord};
-use crate::record::{RecordData, RecordId, TableName};
+use crate::record::{Fields, RecordData, RecordId, TableName};
 
 /// The answer to `GET /sync/v5/central_records`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -59,14 +60,14 @@ pub struct ReadCentralBatch {
     /// The highest position in the server's central change log.
     pub max_cursor: u64,
     /// The records, each readable or not.
-    pub data: Vec<Result<CentralRecord, UnreadableRecord>>,
+    pub data: Vec<Result<CentralRecord, UnreadableRecord<u64>>>,
 }
 
 /// An element that is no record, kept as it came.
 #[derive(Debug, Clone)]
-pub struct UnreadableRecord {
-    /// Its position, if that much could be read.
-    pub position: Option<u64>,
+pub struct UnreadableRecord<K> {
+    /// By what the server counts it, its position or its `syncOutId`, if that much could be read.
+    pub key: Option<K>,
     /// Its table, if that much could be read.
     pub table: Option<TableName>,
     /// Its id, if that much could be read.
@@ -88,29 +89,40 @@ impl<'de> Deserialize<'de> for ReadCentralBatch {
         }
 
         let raw = Raw::deserialize(deserializer)?;
-        Ok(Self { max_cursor: raw.max_cursor, data: raw.data.iter().map(|element| read_element(element)).collect() })
+        Ok(Self {
+            max_cursor: raw.max_cursor,
+            data: raw.data.iter().map(|element| read_element(element, position)).collect(),
+        })
     }
 }
 
 impl ReadCentralBatch {
     /// The highest position of its records, readable or not.
     pub fn last_position(&self) -> Option<u64> {
-        let position = |element: &Result<CentralRecord, UnreadableRecord>| {
-            element.as_ref().map_or_else(|bad| bad.position, |record| Some(record.position))
+        let position = |element: &Result<CentralRecord, UnreadableRecord<u64>>| {
+            element.as_ref().map_or_else(|bad| bad.key, |record| Some(record.position))
         };
         self.data.iter().filter_map(position).max()
     }
 }
 
-fn read_element(raw: &RawValue) -> Result<CentralRecord, UnreadableRecord> {
+fn position(fields: &Fields<'_>) -> Option<u64> {
+    fields.get("ID")?.get().parse().ok()
+}
+
+/// Reads one element of a batch; `key` finds in its fields by what the server counts it.
+pub(super) fn read_element<T: DeserializeOwned, K>(
+    raw: &RawValue,
+    key: impl FnOnce(&Fields<'_>) -> Option<K>,
+) -> Result<T, UnreadableRecord<K>> {
     let reason = match serde_json::from_str(raw.get()) {
         Ok(record) => return Ok(record),
         Err(error) => excerpt(error.to_string().as_bytes()),
     };
-    let fields = crate::record::Fields::parse(raw.get());
-    let text = |key| fields.as_ref().and_then(|f| f.text(key)).map(std::borrow::Cow::into_owned);
+    let fields = Fields::parse(raw.get());
+    let text = |name| fields.as_ref().and_then(|f| f.text(name)).map(std::borrow::Cow::into_owned);
     Err(UnreadableRecord {
-        position: fields.as_ref().and_then(|f| f.get("ID")?.get().parse().ok()),
+        key: fields.as_ref().and_then(key),
         table: text("tableName").map(TableName::new),
         id: text("recordId").map(RecordId::new),
         reason,

@@ -12,7 +12,6 @@ pub use error::{V5Error, V5ErrorBody};
 pub use headers::{SiteHeaders, V5_VERSION, header};
 pub use queue::{
     Acknowledged, PushedAnswer, PushedQueue, PushedRecord, QueueBatch, QueueLength, QueuedRecord, ReadQueueBatch,
-    UnreadableQueued,
 };
 pub use site::{InitialisationStatus, SiteInfo};
 pub use site_status::{LegacyStatus, StatusCode};

@@ -3,8 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::central_records::lower_case;
-use crate::error::excerpt;
+use super::central_records::{UnreadableRecord, lower_case, read_element};
 use crate::protocol::v6::{Action, WireRecord};
 use crate::record::{Fields, RecordData, RecordId, TableName};
 
@@ -58,30 +57,15 @@ pub struct ReadQueueBatch {
     /// The records that wait, those of this batch included.
     pub queue_length: u64,
     /// The records, each readable or not.
-    pub data: Vec<Result<QueuedRecord, UnreadableQueued>>,
-}
-
-/// An element of the queue that is no record, kept as it came.
-#[derive(Debug, Clone)]
-pub struct UnreadableQueued {
-    /// By which it is acknowledged, if that much could be read.
-    pub sync_out_id: Option<String>,
-    /// Its table, if that much could be read.
-    pub table: Option<TableName>,
-    /// Its id, if that much could be read.
-    pub id: Option<RecordId>,
-    /// Why it cannot be read.
-    pub reason: String,
-    /// The element as it came.
-    pub raw: RecordData,
+    pub data: Vec<Result<QueuedRecord, UnreadableRecord<String>>>,
 }
 
 impl ReadQueueBatch {
     /// By what the batch is acknowledged.
     pub fn sync_out_ids(&self) -> Vec<String> {
-        let id = |element: &Result<QueuedRecord, UnreadableQueued>| match element {
+        let id = |element: &Result<QueuedRecord, UnreadableRecord<String>>| match element {
             Ok(record) => Some(record.sync_out_id.clone()),
-            Err(bad) => bad.sync_out_id.clone(),
+            Err(bad) => bad.key.clone(),
         };
         self.data.iter().filter_map(id).collect()
     }
@@ -100,25 +84,13 @@ impl<'de> Deserialize<'de> for ReadQueueBatch {
         let raw = Raw::deserialize(deserializer)?;
         Ok(Self {
             queue_length: raw.queue_length,
-            data: raw.data.iter().map(|element| read_element(element)).collect(),
+            data: raw.data.iter().map(|element| read_element(element, sync_out_id)).collect(),
         })
     }
 }
 
-fn read_element(raw: &RawValue) -> Result<QueuedRecord, UnreadableQueued> {
-    let reason = match serde_json::from_str(raw.get()) {
-        Ok(record) => return Ok(record),
-        Err(error) => excerpt(error.to_string().as_bytes()),
-    };
-    let fields = Fields::parse(raw.get());
-    let text = |key| fields.as_ref().and_then(|f| f.text(key)).map(std::borrow::Cow::into_owned);
-    Err(UnreadableQueued {
-        sync_out_id: text("syncOutId"),
-        table: text("tableName").map(TableName::new),
-        id: text("recordId").map(RecordId::new),
-        reason,
-        raw: RecordData::of(&raw),
-    })
+fn sync_out_id(fields: &Fields<'_>) -> Option<String> {
+    fields.text("syncOutId").map(std::borrow::Cow::into_owned)
 }
 
 /// The body of `POST /sync/v5/acknowledged_records`.
