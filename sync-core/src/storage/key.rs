@@ -69,6 +69,8 @@ pub const CENTRAL_LOST_KNOWN: &str = "central_lost_known";
 pub const PUSH_MARKS: &str = "push_marks";
 /// On central, followed by a site's number: fingerprints of the rows of the last batch that it pushed.
 pub const LAST_PUSH_OF_SITE: &str = "last_push_of_site_";
+/// On central, followed by a site's number: the highest cursor of a row that it pushed.
+pub const HIGHEST_PUSH_OF_SITE: &str = "highest_push_of_site_";
 /// On central, followed by a site's number: `1` while the site has pushed batches but not its last one.
 pub const OPEN_PUSH_OF_SITE: &str = "open_push_of_site_";
 /// On central, followed by a site's number: what the site told of its newest restore.
