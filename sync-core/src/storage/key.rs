@@ -77,6 +77,8 @@ pub const OPEN_PUSH_OF_SITE: &str = "open_push_of_site_";
 pub const RESTORED_SITE: &str = "restored_site_";
 /// Followed by a table and the id of a record that was merged: the id of the one that was kept.
 pub const MERGED: &str = "merged ";
+/// On central, the stores that moved to another site and whose records are still to be logged anew.
+pub const MOVED_STORES: &str = "moved_stores";
 /// Merges after which what points to the merged record is still to be rewritten, one a line: table, id that was kept.
 /// Empty once it is done, absent where nothing was ever merged.
 pub const MERGES_PENDING: &str = "merges_pending";
