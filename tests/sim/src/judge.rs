@@ -248,7 +248,16 @@ impl Judge<'_> {
             return true;
         }
         let later = self.ledger.on_top_of(number).map(|(number, _)| number);
-        std::iter::once(number).chain(later).any(|number| self.is_set_aside(number))
+        std::iter::once(number).chain(later).any(|number| self.is_set_aside(number) || self.gave_place(number))
+    }
+
+    /// Whether central had set a version aside and holds another one of the same site in its place: the site went back, and
+    /// wrote on top of what its backup held. Of what a site sent, the newest version is set aside.
+    fn gave_place(&self, number: usize) -> bool {
+        let version = &self.ledger.versions[number];
+        let is_of_the_site = |aside: &&Aside| aside.from == From::Site(version.by) && aside.key == version.key;
+        let went_back = version.by > 0 && self.ledger.was_restored_after(version.by, number);
+        went_back && self.central().aside.iter().filter(is_of_the_site).any(|aside| self.is_true(aside, 0))
     }
 
     fn went_back(&self, end: usize) -> bool {
