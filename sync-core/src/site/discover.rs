@@ -112,7 +112,7 @@ impl Site {
 
 /// What the legacy server said of this site: a code, where it is stored, what it is, its value, and what to do where it is
 /// another here.
-fn told(info: &SiteInfo) -> Vec<(&'static str, &'static str, &'static str, String, &'static str)> {
+pub(super) fn told(info: &SiteInfo) -> Vec<(&'static str, &'static str, &'static str, String, &'static str)> {
     let again = "Run oms-sync discover, or the next sync: it takes over what the legacy server says.";
     let role = if info.is_om_supply_central_server { Role::Central } else { Role::Remote };
     let mut all = vec![

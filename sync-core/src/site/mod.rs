@@ -4,6 +4,7 @@ mod client;
 mod config;
 mod cycle;
 mod discover;
+mod doctor;
 mod files;
 pub(crate) mod identity;
 mod initialise;

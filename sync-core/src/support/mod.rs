@@ -4,6 +4,7 @@
 //! [`Storage`]: crate::storage::Storage
 
 mod cursors;
+pub mod doctor;
 mod explain;
 mod identity;
 mod log;

@@ -1,0 +1,172 @@
+//! A server, step by step: its name, a connection, TLS, whether it is one, whether it lets this site in, whether versions fit.
+
+use url::Url;
+
+use super::judge::{self, Stage, stage};
+use super::{Doctor, shown};
+use crate::error::{Error, Result, Server};
+use crate::protocol::v5::V5_VERSION;
+use crate::protocol::v6::V6_VERSION;
+use crate::support::doctor::{Check, Outcome, Party};
+use crate::transport::{Reach, Transport as _};
+
+/// How far one comes towards a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Way {
+    /// Something answers.
+    #[default]
+    Open,
+    /// Its name is not known.
+    NoName,
+    /// A machine is there and takes no connection.
+    Refused,
+    /// Nobody takes a connection.
+    NoConnection,
+    /// A page comes that is not the server's.
+    Page,
+}
+
+/// What came of asking a server.
+#[derive(Debug, Default)]
+pub(super) struct Asked {
+    pub host: Option<String>,
+    pub way: Way,
+    /// It answered what it was asked.
+    pub answered: bool,
+    pub is_integrating: bool,
+}
+
+impl Doctor<'_> {
+    /// Asks a server something, and judges each step towards the answer. The names are those of look-up and connection, then
+    /// of the stages in their order.
+    pub(super) fn ask<T>(
+        &mut self,
+        server: Server,
+        url: &Url,
+        names: [&'static str; 6],
+        order: [Stage; 4],
+        ask: impl FnOnce(&Self) -> Result<T>,
+    ) -> Result<(Asked, Option<T>)> {
+        let mut asked = Asked { host: url.host_str().map(str::to_owned), ..Asked::default() };
+        let [lookup, connection, stages @ ..] = names;
+        if !self.reach(server, url, [lookup, connection], &mut asked)? {
+            let why = format!("{server} cannot be reached");
+            stages.into_iter().try_for_each(|name| self.add(Check::not_checked(name, &*why)))?;
+            return Ok((asked, None));
+        }
+        self.watched.take();
+        let answer = ask(self);
+        let seen = self.watched.take();
+        self.note_date(server, seen.date);
+        let (answer, fault) = match answer {
+            Ok(answer) => (Some(answer), None),
+            Err(Error::Cancelled) => return Err(Error::Cancelled),
+            Err(error) => (None, Some(error)),
+        };
+        asked.answered = answer.is_some();
+        let mut failed_at = fault.as_ref().map(stage);
+        let mut is_wrong_scheme = false;
+        if let Some(error) = &fault {
+            let is_strange =
+                matches!(error, Error::NotAServer { .. } | Error::CutOff { .. } | Error::Refused { status: 400, .. });
+            is_wrong_scheme =
+                judge::sends_to_https(&seen, url) || (is_strange && self.watched.speaks_other_scheme(url));
+            if is_wrong_scheme && url.scheme() == "https" {
+                failed_at = Some(Stage::Tls);
+            } else if !is_wrong_scheme
+                && judge::is_foreign_page(&seen)
+                && matches!(error, Error::NotAServer { .. } | Error::Refused { .. })
+            {
+                asked.way = Way::Page;
+            } else if matches!(error, Error::Unreachable { .. }) {
+                asked.way = Way::NoConnection;
+            }
+        }
+        let mut failed: Option<&'static str> = None;
+        for (name, stage) in stages.into_iter().zip(order) {
+            let check = match (&fault, failed) {
+                (_, Some(before)) => Check::not_checked(name, format!("{before}: see there")),
+                (Some(_), None) if failed_at == Some(stage) && is_wrong_scheme => {
+                    judge::wrong_scheme(name, server, url)
+                }
+                (Some(error), None) if failed_at == Some(stage) => {
+                    Check::fault(name, error, judge::party(error, server))
+                }
+                // What comes before the answer is known to be well only if the answer says so.
+                (Some(error), None) if stage == Stage::SignIn => {
+                    Check::not_checked(name, format!("{server} did not come to it: {}", error.code()))
+                }
+                _ => self.well(name, stage, server, url),
+            };
+            if check.outcome == Outcome::Fault {
+                failed = Some(name);
+            }
+            self.add(check)?;
+        }
+        Ok((asked, answer))
+    }
+
+    fn well(&self, name: &'static str, stage: Stage, server: Server, url: &Url) -> Check {
+        let says = match stage {
+            Stage::Tls if url.scheme() == "https" => "its certificate is trusted".to_owned(),
+            Stage::Tls => "none: the address begins with http://, so the line can be read by others".to_owned(),
+            Stage::Server => format!("{} is {server}", shown(url)),
+            Stage::SignIn => "it knows the site; password and hardware id are right".to_owned(),
+            Stage::Version => {
+                let (protocol, version) = match server {
+                    Server::Legacy => ("V5", V5_VERSION),
+                    Server::Central => ("V6", V6_VERSION),
+                };
+                format!("it takes version {version} of {protocol}, which this program speaks")
+            }
+        };
+        Check::ok(name, says)
+    }
+
+    /// Looks the name up and connects; says whether it is of use to go on.
+    fn reach(&mut self, server: Server, url: &Url, names: [&'static str; 2], asked: &mut Asked) -> Result<bool> {
+        let [lookup, connection] = names;
+        let host = url.host_str().unwrap_or_default().to_owned();
+        let unreachable = |source| Error::Unreachable { server, url: shown(url), source };
+        match self.site.transport.reach(url.as_str()) {
+            None => {
+                self.add(Check::not_checked(lookup, "nothing is looked up on this kind of line"))?;
+                self.add(Check::not_checked(connection, "nothing connects on this kind of line"))?;
+            }
+            Some(Reach::ThroughProxy(proxy)) => {
+                let why = format!("the proxy {proxy} does that, as this machine's environment says");
+                self.add(Check::not_checked(lookup, &*why))?;
+                self.add(Check::not_checked(connection, why))?;
+            }
+            Some(Reach::NoName(source)) => {
+                asked.way = Way::NoName;
+                let mut check = Check::fault(lookup, &unreachable(source), Party::Network);
+                check.says = format!("the name {host} of {server} is not known");
+                self.add(check)?;
+                self.add(Check::not_checked(connection, "its name is not known"))?;
+                return Ok(false);
+            }
+            Some(Reach::NoConnection { refused, source }) => {
+                self.add(Check::ok(lookup, format!("{host} is known")))?;
+                asked.way = if refused { Way::Refused } else { Way::NoConnection };
+                let party = if refused { judge::party_of_server(server) } else { Party::Network };
+                let mut check = Check::fault(connection, &unreachable(source), party);
+                check.says = if refused {
+                    format!("{} refuses the connection: {server} is stopped, or this is not its port", shown(url))
+                } else {
+                    format!("nobody answers at {}", shown(url))
+                };
+                self.add(check)?;
+                return Ok(false);
+            }
+            Some(Reach::Connected { addresses, took }) => {
+                let plural = if addresses == 1 { "" } else { "es" };
+                self.add(Check::ok(lookup, format!("{host} has {addresses} address{plural}")))?;
+                let millis = took.as_millis().max(1);
+                let port = url.port_or_known_default().unwrap_or_default();
+                self.add(Check::ok(connection, format!("to port {port} in {millis} ms")))?;
+            }
+        }
+        Ok(true)
+    }
+}
