@@ -46,8 +46,15 @@ impl Site {
     pub fn diagnose(&self, before: Vec<Check>, each: Each<'_>) -> Result<Diagnosis> {
         let watched = Watched::new(self.transport.as_ref(), self.clock.as_ref());
         let config = SyncConfig { attempts: 1, ..self.config.clone() };
-        let mut doctor =
-            Doctor { site: self, watched: &watched, config: &config, each, checks: Vec::new(), dates: Vec::new() };
+        let mut doctor = Doctor {
+            site: self,
+            watched: &watched,
+            config: &config,
+            each,
+            checks: Vec::new(),
+            dates: Vec::new(),
+            at_servers: None,
+        };
         for check in before {
             doctor.add(check)?;
         }
@@ -64,6 +71,8 @@ struct Doctor<'a> {
     checks: Vec<Check>,
     /// What servers said of the time, and by how many milliseconds the clock here is ahead of it.
     dates: Vec<(Server, i64)>,
+    /// What was found of the cursors at the servers, until its turn comes.
+    at_servers: Option<Check>,
 }
 
 impl Doctor<'_> {
@@ -121,11 +130,10 @@ impl Doctor<'_> {
             return self.skip("dispensary mode", "files", "this database is not set up as a site");
         }
         self.add_read("dispensary mode", self.dispensary(role))?;
-        // Those of servers were looked at with them.
-        let at_servers = self.checks.iter().position(|check| check.name == "cursors");
-        let pending = at_servers.map(|at| self.checks.remove(at));
         let cursors = match doctor::cursors_here(storage.as_ref()) {
-            Ok(found) => found.or(pending).unwrap_or_else(|| Check::ok("cursors", "none stands beyond its end")),
+            Ok(found) => {
+                found.or(self.at_servers.take()).unwrap_or_else(|| Check::ok("cursors", "none stands beyond its end"))
+            }
             Err(error) => Check::fault("cursors", &error, Party::Device),
         };
         self.add(cursors)?;
@@ -182,8 +190,7 @@ impl Doctor<'_> {
         }
         self.compare_ways(&identity, (legacy_at, &mut legacy), (central_at, &mut central));
         self.clock()?;
-        let check = self.cursors(&identity, legacy.answered, central.answered);
-        self.checks.push(check);
+        self.at_servers = Some(self.cursors(&identity, legacy.answered, central.answered));
         Ok(())
     }
 
@@ -218,9 +225,7 @@ impl Doctor<'_> {
             doctor.client(|client| client.central::<v6::SiteStatus>(identity, url, path, &request))
         };
         let order = [Stage::Tls, Stage::Server, Stage::Version, Stage::SignIn];
-        let (mut asked, status) = self.ask(Server::Central, url, names, order, ask)?;
-        asked.is_integrating = status.is_some_and(|status| status.is_integrating);
-        Ok(asked)
+        Ok(self.ask(Server::Central, url, names, order, ask)?.0)
     }
 
     /// What the legacy server says of this site, beside what is stored here.
@@ -343,8 +348,8 @@ impl Doctor<'_> {
             match found {
                 Ok(None) => asked.push(server.to_string()),
                 Ok(Some(error)) => return Check::fault(NAME, &error, party_of_server(server)),
-                Err(Error::IntegrationInProgress { .. }) => {
-                    return Check::not_checked(NAME, "central is integrating what this site pushed");
+                Err(error @ Error::IntegrationInProgress { .. }) => {
+                    return Check::fault(NAME, &error, party_of_server(server)).as_warning();
                 }
                 Err(error) => return Check::fault(NAME, &error, judge::party(&error, server)),
             }

@@ -33,7 +33,6 @@ pub(super) struct Asked {
     pub way: Way,
     /// It answered what it was asked.
     pub answered: bool,
-    pub is_integrating: bool,
 }
 
 impl Doctor<'_> {

@@ -25,8 +25,6 @@ pub(super) struct Seen {
     pub is_page: bool,
     /// To where it sends on.
     pub location: Option<String>,
-    /// What came was not HTTP, or not TLS where that was asked for.
-    pub not_http: bool,
     /// The time that it bore, and the time on the clock here in that moment.
     pub date: Option<(Timestamp, Timestamp)>,
 }
@@ -69,7 +67,7 @@ impl Transport for Watched<'_> {
         let result = self.inner.send(request);
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         *seen = match &result {
-            Err(error) => Seen { not_http: matches!(error, TransportError::NotHttp(_)), ..Seen::default() },
+            Err(_) => Seen::default(),
             Ok(response) => {
                 let html = response.header("content-type").is_some_and(|kind| kind.contains("html"));
                 let start = response.body.iter().find(|byte| !byte.is_ascii_whitespace());
@@ -77,7 +75,6 @@ impl Transport for Watched<'_> {
                     status: Some(response.status),
                     is_page: html || start == Some(&b'<'),
                     location: response.header("location").map(str::to_owned),
-                    not_http: false,
                     date: response.header("date").and_then(parse).map(|date| (date, self.clock.now())),
                 }
             }
