@@ -1,6 +1,8 @@
 //! The support desk: something is broken for real, and the program says what, why, and what to do.
 
+mod doctor;
 mod explained;
+mod front;
 mod identified;
 mod previewed;
 mod quarantined;

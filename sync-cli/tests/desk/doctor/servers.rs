@@ -1,0 +1,241 @@
+//! Servers that are not there, are something else, or do not let the site in.
+
+use super::{Answer, Says, Ward, of};
+
+const EVERYTHING: &str = "/";
+
+/// One ward for each fault: what is done to it, and what comes out.
+fn each(cases: &[(&str, fn(&mut Ward), Says)]) {
+    let mut ward = Ward::new();
+    for (what, break_it, says) in cases {
+        break_it(&mut ward);
+        ward.doctor(what, says);
+        ward.heal();
+        ward.doctor(&format!("{what}, and healed"), &of("nobody", 0, "", "", &["nobody. Everything"]));
+    }
+}
+
+fn html(ward: &mut Ward, status: u16) {
+    ward.legacy.instead(EVERYTHING, Answer::page(status));
+    ward.central.instead(EVERYTHING, Answer::page(status));
+}
+
+fn legacy_says(ward: &mut Ward, code: &str) {
+    let body = format!(r#"{{"error":{{"code":"{code}","message":"No","data":null}}}}"#);
+    ward.legacy.instead("/sync/v5", Answer::json(401, &body));
+}
+
+fn central_says(ward: &mut Ward, error: &str) {
+    ward.central.instead("/central", Answer::json(200, &format!(r#"{{"error":{error}}}"#)));
+}
+
+/// The legacy server tells this of where central is.
+fn told(ward: &mut Ward, url: &str) {
+    let site = format!(
+        r#"{{"id":"{}","siteId":2,"code":"clinic","name":"clinic","initialisationStatus":"completed","isOmSupplyCentralServer":false,"omSupplyCentralServerUrl":"{url}","mSupplyCentralSiteId":1}}"#,
+        ward.clinic.json(&["identity"], 0)["site_uuid"].as_str().expect("text"),
+    );
+    ward.legacy.instead("/sync/v5/site", Answer::json(200, &site));
+}
+
+#[test]
+fn servers_that_are_not_there() {
+    each(&[
+        (
+            "the legacy server is stopped",
+            |ward| ward.legacy.shut(),
+            of("legacy_server", 4, "legacy connection", "unreachable", &["stopped, or this is not its port", "Check"]),
+        ),
+        (
+            "central is stopped",
+            |ward| ward.central.shut(),
+            of("central_server", 4, "central connection", "unreachable", &["stopped, or this is not its port", "Check"]),
+        ),
+        (
+            "no name is known, so there is no line",
+            |ward| {
+                ward.legacy_at("http://legacy..invalid");
+                ward.central_at("http://central..invalid");
+            },
+            of("network", 4, "legacy name lookup", "unreachable", &["the name legacy..invalid", "network connection"]),
+        ),
+        (
+            "the legacy server's name is not known",
+            |ward| ward.legacy_at("http://legacy..invalid"),
+            of("legacy_server", 4, "legacy name lookup", "unreachable", &["the name legacy..invalid"]),
+        ),
+        (
+            "a proxy before central has nothing behind it",
+            |ward| ward.central.instead(EVERYTHING, Answer::page(502)),
+            of("central_server", 4, "central server", "server_trouble", &["status 502", "try again later"]),
+        ),
+        (
+            "the legacy server fails",
+            |ward| ward.legacy.instead(EVERYTHING, Answer::new(500, "text/plain", "out of memory")),
+            of("legacy_server", 4, "legacy server", "server_trouble", &["status 500", "tell its keeper"]),
+        ),
+    ]);
+}
+
+#[test]
+fn something_else_answers() {
+    each(&[
+        (
+            "the log-in page of the network",
+            |ward| html(ward, 200),
+            of("network", 3, "legacy server", "not_an_msupply_server", &["a web page", "open any web page", "log in there"]),
+        ),
+        (
+            "the network sends to its log-in page",
+            |ward| {
+                ward.legacy.instead(EVERYTHING, Answer::redirect("http://hotel.example.org/login"));
+                ward.central.instead(EVERYTHING, Answer::redirect("http://hotel.example.org/login"));
+            },
+            of("network", 3, "legacy server", "not_an_msupply_server", &["a redirection to http://hotel", "log in there"]),
+        ),
+        (
+            "the network asks for a log-in in the words of HTTP",
+            |ward| html(ward, 511),
+            of("network", 4, "legacy server", "server_trouble", &["log in there"]),
+        ),
+        (
+            "a web page at central's address, while the legacy server is well",
+            |ward| ward.central.instead(EVERYTHING, Answer::page(200)),
+            of("legacy_server", 3, "central server", "not_an_msupply_server", &["a web page", "Check address and port"]),
+        ),
+        (
+            "a web page at the legacy server's address, while central is well",
+            |ward| ward.legacy.instead(EVERYTHING, Answer::page(200)),
+            of("legacy_server", 3, "legacy server", "not_an_msupply_server", &["a web page", "Check address and port"]),
+        ),
+        (
+            "the port of some other program",
+            |ward| ward.legacy.instead(EVERYTHING, Answer::new(404, "text/plain", "no")),
+            of("device", 3, "legacy server", "not_an_msupply_server", &["no such page", "Check address and port"]),
+        ),
+        (
+            "https asked of a port that speaks http",
+            |ward| ward.legacy_at(&format!("https://127.0.0.1:{}", ward.legacy.port())),
+            of("device", 3, "legacy TLS", "wrong_scheme", &["Write http:// instead of https://", "oms-sync init"]),
+        ),
+        (
+            "http, and the server sends to https",
+            |ward| {
+                let to = format!("https://127.0.0.1:{}/sync/v5/site", ward.legacy.port());
+                ward.legacy.instead(EVERYTHING, Answer::redirect(&to));
+            },
+            of("device", 3, "legacy server", "wrong_scheme", &["Write https:// instead of http://", "oms-sync init"]),
+        ),
+        (
+            "https asked of a central that speaks http",
+            |ward| told(ward, &format!("https://localhost:{}", ward.central.port())),
+            of("legacy_server", 3, "central TLS", "wrong_scheme", &["Write http://", "the legacy server's keeper"]),
+        ),
+    ]);
+}
+
+#[test]
+fn a_site_that_is_not_let_in() {
+    each(&[
+        (
+            "another password",
+            |ward| ward.at_server(&["site", "add", "clinic", "--password-file", "wrong"]),
+            of("device", 3, "legacy sign-in", "incorrect_password", &["oms-sync init` again with the password"]),
+        ),
+        (
+            "another machine",
+            |ward| ward.take_over("other.sqlite"),
+            of("legacy_server", 3, "legacy sign-in", "hardware_id_mismatch", &["reset the site's hardware id"]),
+        ),
+        (
+            "a site that is not known any more",
+            |ward| ward.at_server(&["site", "remove", "clinic", "--yes"]),
+            of("legacy_server", 3, "legacy sign-in", "site_name_not_found", &["Check the site name"]),
+        ),
+        (
+            "a site without a store",
+            |ward| legacy_says(ward, "site_has_no_store"),
+            of("legacy_server", 3, "legacy sign-in", "site_has_no_store", &["make a store active on this site"]),
+        ),
+        (
+            "central knows another password",
+            |ward| central_says(ward, r#"{"otherServerError":"Internal error: Sync api error -> [\n \"SiteIncorrectPassword\",\n]"}"#),
+            of("central_server", 3, "central sign-in", "incorrect_password", &["password"]),
+        ),
+        (
+            "central does not reach the legacy server",
+            |ward| central_says(ward, r#"{"otherServerError":"Internal error: Sync api error -> [\n \"Connection problem\",\n]"}"#),
+            of("central_server", 4, "central sign-in", "central_cannot_reach_legacy", &["between the two servers"]),
+        ),
+        (
+            "a legacy server of another version",
+            |ward| legacy_says(ward, "api_version_incompatible"),
+            of("legacy_server", 5, "legacy version", "api_version_incompatible", &["Upgrade the legacy server"]),
+        ),
+        (
+            "a central that is older",
+            |ward| central_says(ward, r#"{"syncVersionMismatch":[0,4,5]}"#),
+            of("central_server", 5, "central version", "v6_version_incompatible", &["Upgrade whichever end is older"]),
+        ),
+        (
+            "a central that is too new",
+            |ward| central_says(ward, r#"{"syncVersionMismatch":[6,7,5]}"#),
+            of("device", 5, "central version", "v6_version_incompatible", &["Upgrade whichever end is older"]),
+        ),
+        (
+            "a central that has not integrated yet",
+            |ward| central_says(ward, r#""integrationInProgress""#),
+            of("central_server", 4, "central sign-in", "integration_in_progress", &["Sync again in a minute"]),
+        ),
+    ]);
+}
+
+#[test]
+fn addresses_of_central_that_are_wrong() {
+    each(&[
+        (
+            "none",
+            |ward| told(ward, ""),
+            of("legacy_server", 3, "central address", "central_url_missing", &["Ask the legacy server's keeper to enter"]),
+        ),
+        (
+            "no address",
+            |ward| told(ward, "oms.example.org"),
+            of("legacy_server", 3, "central address", "invalid_url", &["Give an address like https://"]),
+        ),
+        (
+            "with a password in it",
+            |ward| told(ward, "https://me:open-sesame@oms.example.org"),
+            of("legacy_server", 3, "central address", "invalid_url", &["without user name or password"]),
+        ),
+        (
+            "the legacy server itself",
+            |ward| {
+                ward.legacy.instead("/central", Answer::new(404, "text/plain", "Not found"));
+                told(ward, &format!("http://127.0.0.1:{}", ward.legacy.port()));
+            },
+            of("legacy_server", 3, "central server", "not_an_msupply_server", &["no such page"]),
+        ),
+        (
+            "a remote site",
+            |ward| {
+                let no = "Method only allowed on central server.";
+                ward.central.instead("/central", Answer::new(405, "text/plain", no));
+            },
+            of("legacy_server", 3, "central server", "not_a_central_server", &["Check the central server's address"]),
+        ),
+        (
+            "another than before",
+            |ward| told(ward, &format!("http://127.0.0.1:{}", ward.central.port())),
+            of("legacy_server", 0, "central address", "other_central_url", &["If central has moved", "before anybody syncs"]),
+        ),
+        (
+            "a path at its end that is dropped",
+            |ward| {
+                told(ward, &format!("http://localhost:{}/sync", ward.central.port()));
+                ward.central_at(&format!("http://localhost:{}/sync", ward.central.port()));
+            },
+            of("legacy_server", 0, "central address", "central_url_unusual", &["Ask the legacy server's keeper to correct"]),
+        ),
+    ]);
+}
