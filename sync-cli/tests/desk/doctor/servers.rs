@@ -1,5 +1,7 @@
 //! Servers that are not there, are something else, or do not let the site in.
 
+use sync_core::protocol::v6::{WireError, encode_error};
+
 use super::{Answer, Says, Ward, of};
 
 const EVERYTHING: &str = "/";
@@ -25,8 +27,9 @@ fn legacy_says(ward: &mut Ward, code: &str) {
     ward.legacy.instead("/sync/v5", Answer::json(401, &body));
 }
 
-fn central_says(ward: &mut Ward, error: &str) {
-    ward.central.instead("/central", Answer::json(200, &format!(r#"{{"error":{error}}}"#)));
+fn central_says(ward: &mut Ward, error: &WireError) {
+    let says = String::from_utf8(encode_error(error)).expect("JSON");
+    ward.central.instead("/central", Answer::json(200, &says));
 }
 
 /// The legacy server tells this of where central is.
@@ -57,12 +60,12 @@ fn servers_that_are_not_there() {
                 ward.legacy_at("http://legacy..invalid");
                 ward.central_at("http://central..invalid");
             },
-            of("network", 4, "legacy name lookup", "unreachable", &["the name legacy..invalid", "network connection"]),
+            of("network", 4, "legacy name lookup", "unreachable", &["The name legacy..invalid", "network connection"]),
         ),
         (
             "the legacy server's name is not known",
             |ward| ward.legacy_at("http://legacy..invalid"),
-            of("legacy_server", 4, "legacy name lookup", "unreachable", &["the name legacy..invalid"]),
+            of("legacy_server", 4, "legacy name lookup", "unreachable", &["The name legacy..invalid"]),
         ),
         (
             "a proxy before central has nothing behind it",
@@ -148,23 +151,27 @@ fn a_site_that_is_not_let_in() {
             of("legacy_server", 3, "legacy sign-in", "hardware_id_mismatch", &["reset the site's hardware id"]),
         ),
         (
-            "a site that is not known any more",
-            |ward| ward.at_server(&["site", "remove", "clinic", "--yes"]),
-            of("legacy_server", 3, "legacy sign-in", "site_name_not_found", &["Check the site name"]),
-        ),
-        (
             "a site without a store",
             |ward| legacy_says(ward, "site_has_no_store"),
             of("legacy_server", 3, "legacy sign-in", "site_has_no_store", &["make a store active on this site"]),
         ),
         (
             "central knows another password",
-            |ward| central_says(ward, r#"{"otherServerError":"Internal error: Sync api error -> [\n \"SiteIncorrectPassword\",\n]"}"#),
-            of("central_server", 3, "central sign-in", "incorrect_password", &["password"]),
+            |ward| {
+                let url = "http://other.example.org/";
+                central_says(
+                    ward,
+                    &WireError::flatten_legacy(url, 401, "Unauthorized", "SiteIncorrectPassword", "No"),
+                );
+            },
+            of("central_server", 3, "central sign-in", "incorrect_password", &["lets this site in", "Ask central's keeper"]),
         ),
         (
             "central does not reach the legacy server",
-            |ward| central_says(ward, r#"{"otherServerError":"Internal error: Sync api error -> [\n \"Connection problem\",\n]"}"#),
+            |ward| {
+                let text = "Internal error: Sync api error -> [\n \"Connection problem\",\n]".to_owned();
+                central_says(ward, &WireError::OtherServerError(text));
+            },
             of("central_server", 4, "central sign-in", "central_cannot_reach_legacy", &["between the two servers"]),
         ),
         (
@@ -174,20 +181,37 @@ fn a_site_that_is_not_let_in() {
         ),
         (
             "a central that is older",
-            |ward| central_says(ward, r#"{"syncVersionMismatch":[0,4,5]}"#),
+            |ward| central_says(ward, &WireError::SyncVersionMismatch(0, 4, 5)),
             of("central_server", 5, "central version", "v6_version_incompatible", &["Upgrade whichever end is older"]),
         ),
         (
             "a central that is too new",
-            |ward| central_says(ward, r#"{"syncVersionMismatch":[6,7,5]}"#),
+            |ward| central_says(ward, &WireError::SyncVersionMismatch(6, 7, 5)),
             of("device", 5, "central version", "v6_version_incompatible", &["Upgrade whichever end is older"]),
         ),
         (
             "a central that has not integrated yet",
-            |ward| central_says(ward, r#""integrationInProgress""#),
-            of("central_server", 4, "central sign-in", "integration_in_progress", &["Sync again in a minute"]),
+            |ward| {
+                let says = r#"{"error":"integrationInProgress"}"#;
+                ward.central.instead("/central/sync/pull", Answer::json(200, says));
+            },
+            of("central_server", 0, "cursors", "integration_in_progress", &["nobody, but", "Sync again in a minute"]),
         ),
     ]);
+}
+
+#[test]
+fn a_site_that_was_removed_and_one_that_took_its_place() {
+    let ward = Ward::new();
+    let store = ward.clinic.store.clone();
+    ward.at_server(&["site", "add", "other", "--password-file", "pw"]);
+    ward.at_server(&["store", "add", "Clinic", "--code", "C", "--site", "other", "--id", &store]);
+    ward.at_server(&["site", "remove", "clinic"]);
+    let unknown = &["does not know", "Check the site name"];
+    ward.doctor("removed", &of("legacy_server", 3, "legacy sign-in", "site_name_not_found", unknown));
+    ward.at_server(&["site", "add", "clinic", "--password-file", "pw"]);
+    let other = &["These credentials are another site's"];
+    ward.doctor("replaced", &of("device", 3, "identity", "other_site", other));
 }
 
 #[test]

@@ -50,12 +50,13 @@ pub(super) fn party_of_address(server: Server) -> Party {
 pub(super) fn party(error: &Error, asked: Server) -> Party {
     match error {
         Error::WrongPassword { .. }
-        | Error::UnknownSite { .. }
         | Error::OtherSite { .. }
         | Error::InvalidUrl { .. }
         | Error::NotSetUp
         | Error::WrongRole { .. } => Party::Device,
-        Error::HardwareIdMismatch { .. }
+        // It was known when this site was set up.
+        Error::UnknownSite { .. }
+        | Error::HardwareIdMismatch { .. }
         | Error::SiteHasNoStore { .. }
         | Error::SiteAuthTimeout
         | Error::CentralUrlMissing
@@ -106,6 +107,18 @@ pub(super) fn is_foreign_page(seen: &Seen) -> bool {
 pub(super) const PAGE_ADVICE: &str = "A log-in page or a proxy of the network stands in between: open any web page on this machine and log in there, or ask the \
      network's keeper to let these addresses through.";
 
+/// Whether a server knows the site otherwise than it says of itself.
+pub(super) fn is_of_credentials(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::WrongPassword { .. } | Error::UnknownSite { .. } | Error::HardwareIdMismatch { .. }
+    )
+}
+
+/// What to do where central alone does not let the site in.
+pub(super) const ALONE_ADVICE: &str = "The legacy server lets this site in, so name and password are right: central asks another legacy server, or keeps \
+     a list of sites that differs. Ask central's keeper.";
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -133,6 +146,7 @@ mod tests {
         let mismatch = |max, sent| Error::VersionMismatch { server: Server::Central, min: 3, max, sent };
         for (error, party) in [
             (Error::WrongPassword { site: site() }, Party::Device),
+            (Error::UnknownSite { server: Server::Legacy, site: site() }, Party::LegacyServer),
             (Error::HardwareIdMismatch { site: site() }, Party::LegacyServer),
             (Error::NotCentral { url: site() }, Party::LegacyServer),
             (mismatch(4, 5), Party::CentralServer),

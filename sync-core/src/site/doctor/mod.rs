@@ -34,7 +34,7 @@ const CLOCK_NEAR: i64 = 2 * 60 * 1000;
 /// One that is more wrong puts records into the wrong hour or day.
 const CLOCK_FAR: i64 = 60 * 60 * 1000;
 
-/// Is told of each check as it is done, and may stop the rest.
+/// Is told of each check as it is done, and may stop the rest. What both servers' answers say together is in the diagnosis only.
 type Each<'a> = &'a mut dyn FnMut(&Check) -> ControlFlow<()>;
 
 impl Site {
@@ -54,6 +54,7 @@ impl Site {
             checks: Vec::new(),
             dates: Vec::new(),
             at_servers: None,
+            is_let_in: false,
         };
         for check in before {
             doctor.add(check)?;
@@ -73,6 +74,8 @@ struct Doctor<'a> {
     dates: Vec<(Server, i64)>,
     /// What was found of the cursors at the servers, until its turn comes.
     at_servers: Option<Check>,
+    /// Whether the legacy server has said who this site is.
+    is_let_in: bool,
 }
 
 impl Doctor<'_> {
@@ -163,6 +166,7 @@ impl Doctor<'_> {
     fn servers(&mut self, identity: &Identity, role: Option<Role>) -> Result<()> {
         let legacy_at = self.checks.len();
         let (mut legacy, info) = self.legacy(identity)?;
+        self.is_let_in = info.is_some();
         let stored = identity.central_url.clone();
         self.add_read("identity", self.compare(info.as_ref()))?;
         // What the legacy server says now is what the next sync takes over.
@@ -356,7 +360,7 @@ impl Doctor<'_> {
         }
         match asked.len() {
             0 => Check::not_checked(NAME, "no server answered; here none stands beyond its end"),
-            _ => Check::ok(NAME, format!("none stands beyond what {} has", asked.join(" and "))),
+            _ => Check::ok(NAME, format!("none stands beyond the end at {}", asked.join(" or at "))),
         }
     }
 
@@ -412,19 +416,21 @@ impl Doctor<'_> {
                 Way::Open | Way::Refused => continue,
                 Way::NoName if other_is_reached && !identity.initialised => party_of_address(server),
                 Way::NoName | Way::NoConnection if other_is_reached => party_of_server(server),
+                // The address was right when this site was set up.
+                Way::Page if other_is_reached && identity.initialised => Party::LegacyServer,
                 Way::Page if other_is_reached => party_of_address(server),
                 Way::Page if !identity.initialised && !(of_two_hosts && other.way == Way::Page) => {
                     party_of_address(server)
                 }
                 Way::NoName | Way::NoConnection | Way::Page => Party::Network,
             };
-            changes.push((checks, party));
+            changes.push((checks, party, asked.way == Way::Page));
         }
-        for (checks, party) in changes {
+        for (checks, party, is_page) in changes {
             for check in self.checks[checks].iter_mut().filter(|check| check.outcome == Outcome::Fault) {
                 let Some(finding) = &mut check.finding else { continue };
                 finding.party = party;
-                if party == Party::Network && finding.code == "not_an_msupply_server" {
+                if party == Party::Network && is_page {
                     finding.advice = judge::PAGE_ADVICE.to_owned();
                 }
             }

@@ -74,7 +74,7 @@ impl Doctor<'_> {
                 failed_at = Some(Stage::Tls);
             } else if !is_wrong_scheme
                 && judge::is_foreign_page(&seen)
-                && matches!(error, Error::NotAServer { .. } | Error::Refused { .. })
+                && matches!(error, Error::NotAServer { .. } | Error::Refused { .. } | Error::ServerTrouble { .. })
             {
                 asked.way = Way::Page;
             } else if matches!(error, Error::Unreachable { .. }) {
@@ -89,7 +89,14 @@ impl Doctor<'_> {
                     judge::wrong_scheme(name, server, url)
                 }
                 (Some(error), None) if failed_at == Some(stage) => {
-                    Check::fault(name, error, judge::party(error, server))
+                    let mut check = Check::fault(name, error, judge::party(error, server));
+                    let is_alone =
+                        server == Server::Central && self.is_let_in && judge::is_of_credentials(error);
+                    if let Some(finding) = check.finding.as_mut().filter(|_| is_alone) {
+                        finding.party = Party::CentralServer;
+                        finding.advice = judge::ALONE_ADVICE.to_owned();
+                    }
+                    check
                 }
                 // What comes before the answer is known to be well only if the answer says so.
                 (Some(error), None) if stage == Stage::SignIn => {
