@@ -1,5 +1,7 @@
 //! `doctor`: one thing is broken for real; it names the one at fault and says what to do.
 
+mod device;
+mod line;
 mod servers;
 
 use serde_json::Value;

@@ -87,6 +87,55 @@ pub(super) fn wrong_scheme(name: &'static str, server: Server, url: &Url) -> Che
     Check::found(name, Outcome::Fault, says, code, corrected(server, &format!("Write {should}:// instead of {is}://.")))
 }
 
+/// A refused certificate, with what is wrong with it as far as the causes tell.
+pub(super) fn certificate(name: &'static str, server: Server, url: &Url, error: &Error) -> Check {
+    let mut check = Check::fault(name, error, party(error, server));
+    let Some(finding) = &mut check.finding else { return check };
+    let causes = finding.causes.join(" ");
+    let (is, advice) = if is_untrusted(error) {
+        (
+            "nobody whom this machine trusts vouches for it",
+            "If its keeper made the certificate, install his certificate authority on this machine; otherwise ask him for one \
+             that everybody trusts.",
+        )
+    } else if causes.contains("expired") || causes.contains("Expired") {
+        ("it is out of date", "Ask its keeper to renew the certificate, if the date on this machine is right.")
+    } else if causes.contains("NotValidForName") || causes.contains("not valid for name") {
+        (
+            "it is another host's",
+            "Use the name that the certificate is made for, or ask its keeper for one with this name in it.",
+        )
+    } else {
+        return check;
+    };
+    finding.advice = advice.to_owned();
+    check.says = format!("the certificate at {} is refused: {is}", super::shown(url));
+    check
+}
+
+/// Whether a certificate is refused because nobody vouches for it.
+pub(super) fn is_untrusted(error: &Error) -> bool {
+    matches!(error, Error::CertificateRefused { .. })
+        && error.causes().iter().any(|cause| cause.contains("UnknownIssuer") || cause.contains("unknown issuer"))
+}
+
+/// Where a proxy, which this machine's environment names, does not lead to a server.
+pub(super) fn stopped_by_proxy(name: &'static str, server: Server, proxy: &str, error: &Error) -> Check {
+    let mut check = Check::fault(name, error, Party::Network);
+    check.says = format!("the proxy {proxy} does not lead to {server}");
+    if let Some(finding) = &mut check.finding {
+        finding.causes.insert(0, error.to_string());
+        finding.advice = "This machine's environment names that proxy (http_proxy, https_proxy): ask the network's keeper whether \
+                          address, user name and password of it are right."
+            .to_owned();
+    }
+    check
+}
+
+/// What to do where certificates of both servers are refused because nobody vouches for them.
+pub(super) const OPENED_ADVICE: &str = "Those of both servers are: the network opens what is encrypted, or wants somebody to log in first. Open any web page \
+     on this machine, or ask the network's keeper.";
+
 /// Whether an answer sends on to HTTPS on the same host.
 pub(super) fn sends_to_https(seen: &Seen, url: &Url) -> bool {
     let to = seen.location.as_deref().and_then(|to| Url::parse(to).ok());

@@ -315,7 +315,11 @@ impl Doctor<'_> {
                 // Where another server agrees with the clock here, the one that differs is wrong.
                 let is_theirs = self.dates.iter().any(|(other, ahead)| *other != server && ahead.abs() <= CLOCK_NEAR);
                 let (minutes, way) = (ahead.abs() / 60_000, if ahead > 0 { "ahead of" } else { "behind" });
-                let time = if minutes < 120 { format!("{minutes} minutes") } else { format!("{} hours", minutes / 60) };
+                let time = match minutes {
+                    0..120 => format!("{minutes} minutes"),
+                    120..2880 => format!("{} hours", minutes / 60),
+                    _ => format!("{} days", minutes / 1440),
+                };
                 if is_theirs {
                     let says =
                         format!("the clock of {server} differs by {time} from this one and that of the other server");
@@ -422,16 +426,22 @@ impl Doctor<'_> {
                 Way::Page if !identity.initialised && !(of_two_hosts && other.way == Way::Page) => {
                     party_of_address(server)
                 }
-                Way::NoName | Way::NoConnection | Way::Page => Party::Network,
+                Way::Untrusted if !(of_two_hosts && other.way == Way::Untrusted) => continue,
+                Way::NoName | Way::NoConnection | Way::Page | Way::Untrusted => Party::Network,
             };
-            changes.push((checks, party, asked.way == Way::Page));
+            let advice = match asked.way {
+                Way::Page => Some(judge::PAGE_ADVICE),
+                Way::Untrusted => Some(judge::OPENED_ADVICE),
+                _ => None,
+            };
+            changes.push((checks, party, advice));
         }
-        for (checks, party, is_page) in changes {
+        for (checks, party, advice) in changes {
             for check in self.checks[checks].iter_mut().filter(|check| check.outcome == Outcome::Fault) {
                 let Some(finding) = &mut check.finding else { continue };
                 finding.party = party;
-                if party == Party::Network && is_page {
-                    finding.advice = judge::PAGE_ADVICE.to_owned();
+                if let Some(advice) = advice.filter(|_| party == Party::Network) {
+                    finding.advice = advice.to_owned();
                 }
             }
         }

@@ -24,6 +24,8 @@ pub(super) enum Way {
     NoConnection,
     /// A page comes that is not the server's.
     Page,
+    /// A certificate comes that nobody vouches for.
+    Untrusted,
 }
 
 /// What came of asking a server.
@@ -31,6 +33,8 @@ pub(super) enum Way {
 pub(super) struct Asked {
     pub host: Option<String>,
     pub way: Way,
+    /// The proxy that leads there.
+    proxy: Option<String>,
     /// It answered what it was asked.
     pub answered: bool,
 }
@@ -79,14 +83,24 @@ impl Doctor<'_> {
                 asked.way = Way::Page;
             } else if matches!(error, Error::Unreachable { .. }) {
                 asked.way = Way::NoConnection;
+            } else if judge::is_untrusted(error) {
+                asked.way = Way::Untrusted;
             }
         }
+        // Without an answer it is the proxy that stands in the way.
+        let by_proxy = asked.proxy.as_deref().filter(|_| seen.status.is_none());
         let mut failed: Option<&'static str> = None;
         for (name, stage) in stages.into_iter().zip(order) {
             let check = match (&fault, failed) {
                 (_, Some(before)) => Check::not_checked(name, format!("{before}: see there")),
                 (Some(_), None) if failed_at == Some(stage) && is_wrong_scheme => {
                     judge::wrong_scheme(name, server, url)
+                }
+                (Some(error), None) if failed_at == Some(stage) && stage == Stage::Tls => {
+                    judge::certificate(name, server, url, error)
+                }
+                (Some(error), None) if failed_at == Some(stage) && by_proxy.is_some() => {
+                    judge::stopped_by_proxy(name, server, by_proxy.unwrap_or_default(), error)
                 }
                 (Some(error), None) if failed_at == Some(stage) => {
                     let mut check = Check::fault(name, error, judge::party(error, server));
@@ -97,6 +111,9 @@ impl Doctor<'_> {
                         finding.advice = judge::ALONE_ADVICE.to_owned();
                     }
                     check
+                }
+                (Some(_), None) if stage == Stage::Tls && seen.status.is_none() && url.scheme() == "https" => {
+                    Check::not_checked(name, "no answer came through it")
                 }
                 // What comes before the answer is known to be well only if the answer says so.
                 (Some(error), None) if stage == Stage::SignIn => {
@@ -141,6 +158,7 @@ impl Doctor<'_> {
             }
             Some(Reach::ThroughProxy(proxy)) => {
                 let why = format!("the proxy {proxy} does that, as this machine's environment says");
+                asked.proxy = Some(proxy);
                 self.add(Check::not_checked(lookup, &*why))?;
                 self.add(Check::not_checked(connection, why))?;
             }
