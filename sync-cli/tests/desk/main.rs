@@ -59,6 +59,15 @@ impl Clinic {
         );
     }
 
+    /// The site loses a record, so that what central sends next names one that is not there.
+    fn lose_a_parent(&self) {
+        self.put_at_central("property", PROPERTY);
+        self.sync(0);
+        self.damage("DELETE FROM sync_record WHERE table_name = 'property'");
+        self.put_at_central("name_property", NAME_PROPERTY);
+        assert_eq!(self.sync(1)["quarantined"], 1);
+    }
+
     /// What a command says to people: it ends so, and fits 80 columns.
     fn says(&self, args: &[&str], status: i32) -> String {
         fits(&self.desk.run(args).ends(status))

@@ -1,6 +1,7 @@
 //! Looking at a database file without changing anything of it, and opening it to be read only.
 
 use std::path::Path;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use rusqlite::config::DbConfig;
@@ -12,6 +13,9 @@ use crate::error::{Error, Result};
 
 /// The most kinds of damage that are told.
 const DAMAGE_MAX: usize = 10;
+
+/// Who writes for longer is told of.
+const TURN_WAIT: Duration = Duration::from_secs(2);
 
 /// What there is to know of a database file.
 #[derive(Debug)]
@@ -51,11 +55,18 @@ pub(crate) fn examine(path: &Path) -> Result<Examined> {
     let connection = reading_connection(path)?;
     let (schema, known) = schema::version(&connection).map_err(|error| at_path(error, path))?;
     let bytes = path.metadata().map_or(0, |data| data.len());
-    // The turn to write is taken and given back. Nothing is written by that.
+    // The turn to write is taken and given back. Nothing is written by that. Somebody waits for the answer, so not for long.
     let turn = connection
-        .pragma_update(None, "query_only", false)
+        .busy_timeout(TURN_WAIT)
+        .and_then(|()| connection.pragma_update(None, "query_only", false))
         .and_then(|()| connection.execute_batch("BEGIN IMMEDIATE; ROLLBACK"));
-    let unwritable = turn.map_err(|error| at_path(database_error(error), path)).err();
+    let unwritable = match turn {
+        // There the turn is taken without a word.
+        Ok(()) if connection.is_readonly("main").unwrap_or(false) => {
+            Some(Error::DatabaseReadOnly { source: "it can only be opened to be read".into() })
+        }
+        turn => turn.map_err(|error| at_path(database_error(error), path)).err(),
+    };
     Ok(Examined { schema, known, bytes, unwritable })
 }
 

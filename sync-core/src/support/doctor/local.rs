@@ -176,16 +176,15 @@ pub(crate) fn files(storage: &dyn Storage, now: Timestamp) -> Result<Check> {
     let Some(worst) = first else {
         return Ok(Check::ok(NAME, format!("{all} known, {waiting} on their way, none is stuck")));
     };
-    let direction = worst.direction.as_str();
+    let reason = worst.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
     let says = format!(
-        "{stuck} of {all} files are stuck; {direction} of file {} of {} {} failed {} times",
-        worst.id, worst.table, worst.record_id, worst.attempts
+        "{stuck} of {all} files do not get through, as the {} of {} of {} {}{reason}",
+        worst.direction.as_str(),
+        worst.id,
+        worst.table,
+        worst.record_id,
     );
-    let known = (("files_stuck"), ErrorClass::Input, Party::Record);
-    let advice = "See oms-sync files list for the reasons; oms-sync files fetch tries one again.";
-    let mut check = Check::found(NAME, Outcome::Warning, says, known, advice);
-    if let Some(finding) = &mut check.finding {
-        finding.causes.extend(worst.reason);
-    }
-    Ok(check)
+    let known = ("files_stuck", ErrorClass::Input, Party::Record);
+    let advice = "See oms-sync files list for all of them; they are tried again, and block nothing.";
+    Ok(Check::found(NAME, Outcome::Warning, says, known, advice))
 }

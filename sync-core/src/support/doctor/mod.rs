@@ -207,7 +207,15 @@ impl Diagnosis {
         };
         let is_certificate =
             |check: &Check| check.finding.as_ref().is_some_and(|finding| finding.code == "certificate_refused");
+        // A disk that is full is why a database cannot be read.
+        let is_full_disk = |check: &&Check| check.name == "disk space" && check.outcome == Outcome::Fault;
+        let is_unread = |check: &Check| {
+            check.finding.as_ref().is_some_and(|finding| matches!(finding.code, "database_failed" | "io_failed"))
+        };
         let mut deciding = first(Outcome::Fault).or_else(|| first(Outcome::Warning));
+        if deciding.is_some_and(is_unread) {
+            deciding = checks.iter().find(is_full_disk).or(deciding);
+        }
         if deciding.is_some_and(is_certificate) {
             deciding = checks.iter().find(is_wrong_clock).or(deciding);
         }
@@ -240,6 +248,14 @@ mod tests {
         assert_eq!(of(&[Check::ok("a", ""), warning("b")]), (Outcome::Warning, Party::Record, Some("b")));
         let all = [warning("b"), fault("c", Party::LegacyServer), fault("d", Party::Network)];
         assert_eq!(of(&all), (Outcome::Fault, Party::LegacyServer, Some("c")));
+    }
+
+    #[test]
+    fn a_full_disk_is_why_a_database_cannot_be_read() {
+        let failed = Check::fault("database", &Error::Database { source: "x".into() }, Party::Device);
+        let full = Check::fault("disk space", &Error::DiskFull { source: "x".into() }, Party::Device);
+        assert_eq!(Diagnosis::of(vec![failed.clone(), full.clone()]).check, Some("disk space"));
+        assert_eq!(Diagnosis::of(vec![failed, full.as_warning()]).check, Some("database"));
     }
 
     #[test]
