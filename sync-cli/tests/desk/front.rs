@@ -188,8 +188,9 @@ fn pass(stream: impl Read + Write, shared: &Shared) -> std::io::Result<()> {
         let Answer { status, headers, body } = answer;
         let date = doing.date.map(|date| format!("date: {date}\r\n")).unwrap_or_default();
         let length = body.len();
-        let whole =
-            format!("HTTP/1.1 {status} X\r\n{headers}{date}connection: close\r\ncontent-length: {length}\r\n\r\n{body}");
+        let whole = format!(
+            "HTTP/1.1 {status} X\r\n{headers}{date}connection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+        );
         stream.write_all(whole.as_bytes())?;
         return stream.flush();
     }

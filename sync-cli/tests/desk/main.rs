@@ -4,6 +4,7 @@ mod doctor;
 mod explained;
 mod front;
 mod identified;
+mod measured;
 mod previewed;
 mod quarantined;
 mod repaired;

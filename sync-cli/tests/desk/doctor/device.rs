@@ -45,7 +45,10 @@ fn a_file_that_is_no_database_or_a_damaged_one() {
     std::fs::write(ward.database(), "a letter to the ministry\n".repeat(500)).expect("a file");
     ward.doctor("a letter", &of("device", 6, "database", "not_a_database", &["Check the path"]));
     std::fs::write(ward.database(), &whole[..whole.len() / 2]).expect("a file");
-    ward.doctor("half a file", &of("device", 6, "database", "database_failed", &["restore a backup if the file is damaged"]));
+    ward.doctor(
+        "half a file",
+        &of("device", 6, "database", "database_failed", &["restore a backup if the file is damaged"]),
+    );
     std::fs::write(ward.database(), &whole).expect("a file");
     ward.doctor("whole again", &of("nobody", 0, "", "", &[]));
 
@@ -58,7 +61,10 @@ fn a_file_that_is_no_database_or_a_damaged_one() {
     let at = usize::try_from((root - 1) * page).expect("a position");
     broken[at..at + 400].fill(0xA5);
     std::fs::write(ward.database(), &broken).expect("a file");
-    ward.doctor("one page", &of("device", 6, "integrity", "database_failed", &["the file is damaged", "restore a backup"]));
+    ward.doctor(
+        "one page",
+        &of("device", 6, "integrity", "database_failed", &["the file is damaged", "restore a backup"]),
+    );
 }
 
 #[test]
@@ -77,7 +83,11 @@ fn databases_of_other_versions_and_one_that_is_being_written() {
     writer.execute_batch("BEGIN IMMEDIATE").expect("its turn");
     // Its files are not looked at meanwhile: reading them would end the turn.
     let found = ward.clinic.json(&["doctor"], 0);
-    assert_eq!((&found["check"], &found["finding"]["code"]), (&"database".into(), &"database_busy".into()), "{found:#}");
+    assert_eq!(
+        (&found["check"], &found["finding"]["code"]),
+        (&"database".into(), &"database_busy".into()),
+        "{found:#}"
+    );
 }
 
 #[test]
@@ -152,18 +162,21 @@ fn on_small_disk(disk: &std::path::Path) {
     let db = disk.join("site.sqlite");
     std::fs::copy(ward.database(), &db).expect("copied");
     let db = db.to_str().expect("text");
-    let doctor = |what: &str, status: i32, code: &str, words: &[&str]| {
+    let doctor = |what: &str, db: &str, status: i32, code: &str, words: &[&str]| {
         let found = ward.clinic.json(&["--db", db, "doctor"], status);
         assert_eq!((&found["party"], &found["finding"]["code"]), (&"device".into(), &code.into()), "{what}: {found:#}");
         super::holds(&ward.clinic.says(&["--db", db, "doctor"], status), words);
     };
-    doctor("small", 0, "disk_full", &["nobody, but look at this device", "only", "MB are free", "Free some space"]);
+    doctor("small", db, 0, "disk_full", &["nobody, but look at this device", "only", "MB are free", "Free some space"]);
     let ballast = disk.join("ballast");
     // Fills the disk as far as it goes: that it cannot take all is the point.
     let _ = std::fs::write(&ballast, vec![1; 20 * 1024 * 1024]);
-    doctor("full", 6, "disk_full", &["At fault: this device", "Free some space; nothing is lost"]);
+    doctor("full", db, 6, "disk_full", &["At fault: this device", "Free some space; nothing is lost"]);
     std::fs::remove_file(&ballast).expect("removed");
+    std::fs::copy(ward.database(), disk.join("closed.sqlite")).expect("copied");
     let done = Command::new("mount").args(["-o", "remount,ro"]).arg(disk).status().expect("mount");
     assert!(done.success());
-    doctor("read-only", 6, "database_read_only", &["At fault: this device", "the right to write the file"]);
+    for db in [db, &db.replace("site", "closed")] {
+        doctor("read-only", db, 6, "database_read_only", &["At fault: this device", "the right to write the file"]);
+    }
 }

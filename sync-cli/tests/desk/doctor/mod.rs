@@ -6,15 +6,16 @@ mod servers;
 
 use serde_json::Value;
 
-use super::front::{Answer, Doing, Front};
+pub(super) use super::front::Answer;
+use super::front::{Doing, Front};
 use super::support::HARDWARE_ID;
 use super::{Clinic, fits, holds};
 
 /// A clinic whose legacy server and central are reached by two doors, under two names.
-struct Ward {
-    clinic: Clinic,
-    legacy: Front,
-    central: Front,
+pub(super) struct Ward {
+    pub(super) clinic: Clinic,
+    pub(super) legacy: Front,
+    pub(super) central: Front,
 }
 
 /// What `doctor` has to say.
@@ -40,7 +41,7 @@ const fn of(
 }
 
 impl Ward {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let clinic = Clinic::new();
         let (legacy, central) = (Front::before(&clinic.server.address), Front::before(&clinic.server.address));
         let ward = Self { clinic, legacy, central };
@@ -56,7 +57,7 @@ impl Ward {
     }
 
     /// Undoes what was done to servers and addresses.
-    fn heal(&mut self) {
+    pub(super) fn heal(&mut self) {
         for front in [&mut self.legacy, &mut self.central] {
             front.open_again();
             *front.doing() = Doing::default();
@@ -70,7 +71,7 @@ impl Ward {
     }
 
     /// Something is done to the server.
-    fn at_server(&self, args: &[&str]) {
+    pub(super) fn at_server(&self, args: &[&str]) {
         self.clinic.desk.run(&[&["--db", "central.sqlite", "-q"], args].concat()).ends(0);
     }
 
@@ -94,7 +95,7 @@ impl Ward {
     }
 
     /// All files of the site's folder.
-    fn files(&self) -> Vec<(std::path::PathBuf, Vec<u8>)> {
+    pub(super) fn files(&self) -> Vec<(std::path::PathBuf, Vec<u8>)> {
         let names = std::fs::read_dir(self.clinic.desk.path("")).expect("a folder");
         let mut all: Vec<_> = names
             .map(|entry| entry.expect("an entry").path())

@@ -52,7 +52,13 @@ fn servers_that_are_not_there() {
         (
             "central is stopped",
             |ward| ward.central.shut(),
-            of("central_server", 4, "central connection", "unreachable", &["stopped, or this is not its port", "Check"]),
+            of(
+                "central_server",
+                4,
+                "central connection",
+                "unreachable",
+                &["stopped, or this is not its port", "Check"],
+            ),
         ),
         (
             "no name is known, so there is no line",
@@ -86,7 +92,13 @@ fn something_else_answers() {
         (
             "the log-in page of the network",
             |ward| html(ward, 200),
-            of("network", 3, "legacy server", "not_an_msupply_server", &["a web page", "open any web page", "log in there"]),
+            of(
+                "network",
+                3,
+                "legacy server",
+                "not_an_msupply_server",
+                &["a web page", "open any web page", "log in there"],
+            ),
         ),
         (
             "the network sends to its log-in page",
@@ -94,7 +106,13 @@ fn something_else_answers() {
                 ward.legacy.instead(EVERYTHING, Answer::redirect("http://hotel.example.org/login"));
                 ward.central.instead(EVERYTHING, Answer::redirect("http://hotel.example.org/login"));
             },
-            of("network", 3, "legacy server", "not_an_msupply_server", &["a redirection to http://hotel", "log in there"]),
+            of(
+                "network",
+                3,
+                "legacy server",
+                "not_an_msupply_server",
+                &["a redirection to http://hotel", "log in there"],
+            ),
         ),
         (
             "the network asks for a log-in in the words of HTTP",
@@ -104,7 +122,13 @@ fn something_else_answers() {
         (
             "a web page at central's address, while the legacy server is well",
             |ward| ward.central.instead(EVERYTHING, Answer::page(200)),
-            of("legacy_server", 3, "central server", "not_an_msupply_server", &["a web page", "Check address and port"]),
+            of(
+                "legacy_server",
+                3,
+                "central server",
+                "not_an_msupply_server",
+                &["a web page", "Check address and port"],
+            ),
         ),
         (
             "a web page at the legacy server's address, while central is well",
@@ -159,12 +183,15 @@ fn a_site_that_is_not_let_in() {
             "central knows another password",
             |ward| {
                 let url = "http://other.example.org/";
-                central_says(
-                    ward,
-                    &WireError::flatten_legacy(url, 401, "Unauthorized", "SiteIncorrectPassword", "No"),
-                );
+                central_says(ward, &WireError::flatten_legacy(url, 401, "Unauthorized", "SiteIncorrectPassword", "No"));
             },
-            of("central_server", 3, "central sign-in", "incorrect_password", &["lets this site in", "Ask central's keeper"]),
+            of(
+                "central_server",
+                3,
+                "central sign-in",
+                "incorrect_password",
+                &["lets this site in", "Ask central's keeper"],
+            ),
         ),
         (
             "central does not reach the legacy server",
@@ -220,7 +247,13 @@ fn addresses_of_central_that_are_wrong() {
         (
             "none",
             |ward| told(ward, ""),
-            of("legacy_server", 3, "central address", "central_url_missing", &["Ask the legacy server's keeper to enter"]),
+            of(
+                "legacy_server",
+                3,
+                "central address",
+                "central_url_missing",
+                &["Ask the legacy server's keeper to enter"],
+            ),
         ),
         (
             "no address",
@@ -251,7 +284,13 @@ fn addresses_of_central_that_are_wrong() {
         (
             "another than before",
             |ward| told(ward, &format!("http://127.0.0.1:{}", ward.central.port())),
-            of("legacy_server", 0, "central address", "other_central_url", &["If central has moved", "before anybody syncs"]),
+            of(
+                "legacy_server",
+                0,
+                "central address",
+                "other_central_url",
+                &["If central has moved", "before anybody syncs"],
+            ),
         ),
         (
             "a path at its end that is dropped",
@@ -259,7 +298,13 @@ fn addresses_of_central_that_are_wrong() {
                 told(ward, &format!("http://localhost:{}/sync", ward.central.port()));
                 ward.central_at(&format!("http://localhost:{}/sync", ward.central.port()));
             },
-            of("legacy_server", 0, "central address", "central_url_unusual", &["Ask the legacy server's keeper to correct"]),
+            of(
+                "legacy_server",
+                0,
+                "central address",
+                "central_url_unusual",
+                &["Ask the legacy server's keeper to correct"],
+            ),
         ),
     ]);
 }

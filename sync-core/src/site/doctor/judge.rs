@@ -125,9 +125,10 @@ pub(super) fn stopped_by_proxy(name: &'static str, server: Server, proxy: &str, 
     check.says = format!("the proxy {proxy} does not lead to {server}");
     if let Some(finding) = &mut check.finding {
         finding.causes.insert(0, error.to_string());
-        finding.advice = "This machine's environment names that proxy (http_proxy, https_proxy): ask the network's keeper whether \
+        finding.advice =
+            "This machine's environment names that proxy (http_proxy, https_proxy): ask the network's keeper whether \
                           address, user name and password of it are right."
-            .to_owned();
+                .to_owned();
     }
     check
 }
@@ -158,10 +159,7 @@ pub(super) const PAGE_ADVICE: &str = "A log-in page or a proxy of the network st
 
 /// Whether a server knows the site otherwise than it says of itself.
 pub(super) fn is_of_credentials(error: &Error) -> bool {
-    matches!(
-        error,
-        Error::WrongPassword { .. } | Error::UnknownSite { .. } | Error::HardwareIdMismatch { .. }
-    )
+    matches!(error, Error::WrongPassword { .. } | Error::UnknownSite { .. } | Error::HardwareIdMismatch { .. })
 }
 
 /// What to do where central alone does not let the site in.

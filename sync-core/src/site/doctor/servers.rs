@@ -104,8 +104,7 @@ impl Doctor<'_> {
                 }
                 (Some(error), None) if failed_at == Some(stage) => {
                     let mut check = Check::fault(name, error, judge::party(error, server));
-                    let is_alone =
-                        server == Server::Central && self.is_let_in && judge::is_of_credentials(error);
+                    let is_alone = server == Server::Central && self.is_let_in && judge::is_of_credentials(error);
                     if let Some(finding) = check.finding.as_mut().filter(|_| is_alone) {
                         finding.party = Party::CentralServer;
                         finding.advice = judge::ALONE_ADVICE.to_owned();
