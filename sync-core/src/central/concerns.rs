@@ -28,7 +28,7 @@ pub enum Concern {
 impl Concern {
     /// What is wrong with the address that sites are told for a central server, as far as its text shows it.
     pub fn of_own_url(url: &str) -> Option<Self> {
-        let unusable = |reason: String| Some(Self::OwnUrlUnusable { url: shown(url), reason });
+        let unusable = |reason: String| Some(Self::OwnUrlUnusable { url: without_password(url), reason });
         if url.is_empty() {
             return unusable("there is none, so no site finds this server".to_owned());
         }
@@ -48,7 +48,7 @@ impl Concern {
 }
 
 /// An address without what may be a password.
-fn shown(url: &str) -> String {
+pub(crate) fn without_password(url: &str) -> String {
     url.rsplit('@').next().unwrap_or_default().to_owned()
 }
 

@@ -8,7 +8,7 @@ use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::PrivatePkcs8KeyDer;
 
 use super::super::front::Front;
-use super::{Answer, Ward, of};
+use super::{ADDRESS_PASSWORD, Answer, Ward, of};
 
 /// An authority whose certificate lies in `authority.pem`, which only [`TRUST`] makes this machine trust.
 struct Authority(CertifiedIssuer<'static, KeyPair>);
@@ -119,15 +119,14 @@ fn minutes_from_now(minutes: u64) -> String {
 fn proxies() {
     let mut ward = Ward::new();
     let mut proxy = Front::before(&ward.clinic.server.address);
-    let address = format!("http://me:open-sesame@127.0.0.1:{}", proxy.port());
+    let address = format!("http://me:{ADDRESS_PASSWORD}@127.0.0.1:{}", proxy.port());
     let through = [("http_proxy", address.as_str()), ("https_proxy", &address), ("no_proxy", ""), ("NO_PROXY", "")];
     let wrong = |status, code| {
         let words = &["The proxy 127.0.0.1", "does not lead to the legacy server", "address, user name and password"];
         of("network", status, "legacy server", code, words)
     };
     proxy.instead("", Answer::page(407));
-    let found = ward.doctor_with(&through, "a proxy that wants a log-in", &wrong(3, "not_an_msupply_server"));
-    assert!(!found.to_string().contains("open-sesame"), "{found:#}");
+    ward.doctor_with(&through, "a proxy that wants a log-in", &wrong(3, "not_an_msupply_server"));
     proxy.shut();
     ward.doctor_with(&through, "a proxy that is stopped", &wrong(4, "unreachable"));
     ward.heal();

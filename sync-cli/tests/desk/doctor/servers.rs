@@ -2,7 +2,7 @@
 
 use sync_core::protocol::v6::{WireError, encode_error};
 
-use super::{Answer, Says, Ward, of};
+use super::{ADDRESS_PASSWORD, Answer, Says, Ward, of};
 
 const EVERYTHING: &str = "/";
 
@@ -39,6 +39,27 @@ fn told(ward: &mut Ward, url: &str) {
         ward.clinic.json(&["identity"], 0)["site_uuid"].as_str().expect("text"),
     );
     ward.legacy.instead("/sync/v5/site", Answer::json(200, &site));
+}
+
+#[test]
+fn everything_is_checked_in_order() {
+    let ward = Ward::new();
+    let found = ward.doctor("well", &of("nobody", 0, "", "", &["nobody. Everything"]));
+    let names: Vec<&str> =
+        found["checks"].as_array().expect("a list").iter().filter_map(|check| check["name"].as_str()).collect();
+    let server = |of: &str, last: [&str; 2]| {
+        ["name lookup", "connection", "TLS", "server", last[0], last[1]].map(|what| format!("{of} {what}"))
+    };
+    let expected = [
+        &["database", "integrity", "disk space", "settings"].map(str::to_owned)[..],
+        &server("legacy", ["sign-in", "version"]),
+        &["identity", "central address"].map(str::to_owned),
+        &server("central", ["version", "sign-in"]),
+        &["clock", "dispensary mode", "cursors", "quarantine", "files"].map(str::to_owned),
+    ];
+    assert_eq!(names, expected.concat());
+    let mut outcomes = found["checks"].as_array().expect("a list").iter().map(|check| &check["outcome"]);
+    assert!(outcomes.all(|outcome| outcome == "ok"), "{found:#}");
 }
 
 #[test]
@@ -262,7 +283,7 @@ fn addresses_of_central_that_are_wrong() {
         ),
         (
             "with a password in it",
-            |ward| told(ward, "https://me:open-sesame@oms.example.org"),
+            |ward| told(ward, &format!("https://me:{ADDRESS_PASSWORD}@oms.example.org")),
             of("legacy_server", 3, "central address", "invalid_url", &["without user name or password"]),
         ),
         (
@@ -291,6 +312,11 @@ fn addresses_of_central_that_are_wrong() {
                 "other_central_url",
                 &["If central has moved", "before anybody syncs"],
             ),
+        ),
+        (
+            "another than before, which had a password in it",
+            |ward| ward.central_at(&format!("https://me:{ADDRESS_PASSWORD}@oms.example.org")),
+            of("legacy_server", 0, "central address", "other_central_url", &["here \"oms.example.org\""]),
         ),
         (
             "a path at its end that is dropped",

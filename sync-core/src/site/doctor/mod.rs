@@ -20,7 +20,7 @@ use super::discover::{central_url, told};
 use super::identity::{Identity, cursor, role};
 use super::observer::Silent;
 use super::position::{Advance, Position};
-use crate::central::{Concern, concerns};
+use crate::central::{Concern, concerns, without_password};
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorClass, Result, Server};
 use crate::ownership::Role;
@@ -263,7 +263,11 @@ impl Doctor<'_> {
             Some(stored) if stored != told => Check::found(
                 NAME,
                 Outcome::Warning,
-                format!("central URL: here {stored:?}, on the legacy server {told:?}"),
+                format!(
+                    "central URL: here {:?}, on the legacy server {:?}",
+                    without_password(stored),
+                    without_password(told)
+                ),
                 code("other_central_url"),
                 "If central has moved, the next sync takes the new address over; otherwise ask the legacy server's keeper \
                  to put the old one back before anybody syncs.",
