@@ -42,6 +42,11 @@ impl Answer {
         Self::new(status, "application/json", body)
     }
 
+    /// The end of the connection, without a word.
+    pub(crate) fn nothing() -> Self {
+        Self { status: 0, headers: String::new(), body: String::new() }
+    }
+
     pub(crate) fn redirect(to: &str) -> Self {
         Self { status: 301, headers: format!("location: {to}\r\n"), body: String::new() }
     }
@@ -186,6 +191,9 @@ fn pass(stream: impl Read + Write, shared: &Shared) -> std::io::Result<()> {
     let mut stream = reader.into_inner();
     if let Some((_, answer)) = doing.instead.iter().find(|(begin, _)| path.starts_with(begin.as_str())) {
         let Answer { status, headers, body } = answer;
+        if *status == 0 {
+            return Ok(());
+        }
         let date = doing.date.map(|date| format!("date: {date}\r\n")).unwrap_or_default();
         let length = body.len();
         let whole = format!(

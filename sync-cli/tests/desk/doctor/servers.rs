@@ -100,6 +100,19 @@ fn servers_that_are_not_there() {
             of("central_server", 4, "central server", "server_trouble", &["status 502", "try again later"]),
         ),
         (
+            "central hangs up without a word",
+            |ward| ward.central.instead(EVERYTHING, Answer::nothing()),
+            of("central_server", 4, "central server", "cut_off", &["sync again"]),
+        ),
+        (
+            "every connection is cut",
+            |ward| {
+                ward.legacy.instead(EVERYTHING, Answer::nothing());
+                ward.central.instead(EVERYTHING, Answer::nothing());
+            },
+            of("network", 4, "legacy server", "cut_off", &["The line broke"]),
+        ),
+        (
             "the legacy server fails",
             |ward| ward.legacy.instead(EVERYTHING, Answer::new(500, "text/plain", "out of memory")),
             of("legacy_server", 4, "legacy server", "server_trouble", &["status 500", "tell its keeper"]),

@@ -2,8 +2,8 @@
 
 use url::Url;
 
-use super::judge::{self, Stage, stage};
-use super::{Doctor, shown};
+use super::judge::{self, Stage, party_of_address, party_of_server, stage};
+use super::{Doctor, Identity, shown};
 use crate::error::{Error, Result, Server};
 use crate::protocol::v5::V5_VERSION;
 use crate::protocol::v6::V6_VERSION;
@@ -22,6 +22,8 @@ pub(super) enum Way {
     Refused,
     /// Nobody takes a connection.
     NoConnection,
+    /// It takes a connection, and no whole answer comes.
+    Silent,
     /// A page comes that is not the server's.
     Page,
     /// A certificate comes that nobody vouches for.
@@ -83,6 +85,8 @@ impl Doctor<'_> {
                 asked.way = Way::Page;
             } else if matches!(error, Error::Unreachable { .. }) {
                 asked.way = Way::NoConnection;
+            } else if matches!(error, Error::TimedOut { .. } | Error::CutOff { .. }) && !is_wrong_scheme {
+                asked.way = Way::Silent;
             } else if judge::is_untrusted(error) {
                 asked.way = Way::Untrusted;
             }
@@ -191,5 +195,57 @@ impl Doctor<'_> {
             }
         }
         Ok(true)
+    }
+
+    /// Whose fault it is where one or both servers cannot be reached, or a page comes instead of an answer: what reaches one
+    /// of two hosts is no fault of the network.
+    pub(super) fn compare_ways(
+        &mut self,
+        identity: &Identity,
+        legacy: (usize, &mut Asked),
+        central: (usize, &mut Asked),
+    ) {
+        let of_two_hosts = match (&legacy.1.host, &central.1.host) {
+            (Some(one), Some(other)) => one != other,
+            _ => false,
+        };
+        let pairs = [
+            (Server::Legacy, legacy.0..central.0, &*legacy.1, &*central.1),
+            (Server::Central, central.0..self.checks.len(), &*central.1, &*legacy.1),
+        ];
+        let mut changes = Vec::new();
+        for (server, checks, asked, other) in pairs {
+            let other_is_reached = of_two_hosts && other.way == Way::Open;
+            let party = match asked.way {
+                Way::Open | Way::Refused => continue,
+                Way::NoName if other_is_reached && !identity.initialised => party_of_address(server),
+                Way::NoName | Way::NoConnection if other_is_reached => party_of_server(server),
+                Way::Silent if other_is_reached => party_of_server(server),
+                Way::Silent if !(of_two_hosts && other.way == Way::Silent) => continue,
+                // The address was right when this site was set up.
+                Way::Page if other_is_reached && identity.initialised => Party::LegacyServer,
+                Way::Page if other_is_reached => party_of_address(server),
+                Way::Page if !identity.initialised && !(of_two_hosts && other.way == Way::Page) => {
+                    party_of_address(server)
+                }
+                Way::Untrusted if !(of_two_hosts && other.way == Way::Untrusted) => continue,
+                Way::NoName | Way::NoConnection | Way::Silent | Way::Page | Way::Untrusted => Party::Network,
+            };
+            let advice = match asked.way {
+                Way::Page => Some(judge::PAGE_ADVICE),
+                Way::Untrusted => Some(judge::OPENED_ADVICE),
+                _ => None,
+            };
+            changes.push((checks, party, advice));
+        }
+        for (checks, party, advice) in changes {
+            for check in self.checks[checks].iter_mut().filter(|check| check.outcome == Outcome::Fault) {
+                let Some(finding) = &mut check.finding else { continue };
+                finding.party = party;
+                if let Some(advice) = advice.filter(|_| party == Party::Network) {
+                    finding.advice = advice.to_owned();
+                }
+            }
+        }
     }
 }
