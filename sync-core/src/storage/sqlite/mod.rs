@@ -9,6 +9,7 @@ mod cost_tests;
 mod counts;
 mod examine;
 mod files;
+mod kept;
 mod records;
 mod schema;
 mod seen;
