@@ -38,7 +38,7 @@ pub(super) fn run(args: &Args, options: &Net, out: &Output) -> Result<Ended, Fai
 
 fn show(found: &NetReport, out: &Output) -> Result<(), Failure> {
     for line in &found.servers {
-        let name = if line.server == "central" { "central" } else { "legacy server" };
+        let name = if line.server == "central" { "central server" } else { "legacy server" };
         facts(
             out,
             &[
@@ -55,7 +55,7 @@ fn show(found: &NetReport, out: &Output) -> Result<(), Failure> {
     match &found.first_sync {
         None => wrapped(out, "", "How long a first sync takes cannot be told: no records came by which to measure.")?,
         Some(first) => {
-            out.line(&format!("A first sync takes about {} here:", time(first.seconds)))?;
+            out.line(&format!("A first sync takes {} here:", time(first.seconds)))?;
             for part in &first.parts {
                 let from = if part.server == "central" { "from central" } else { "from the legacy server" };
                 let (records, size) = (part.records, bytes(part.bytes));
@@ -90,7 +90,8 @@ fn throughput(line: &ServerLine) -> String {
         None => "not measured: nothing came to measure with".to_owned(),
         Some(rate) => {
             let (rate, size) = (bytes(rate as u64), bytes(line.bytes));
-            format!("{rate} a second: {} records, {size}, in {:.2} s", line.records, line.seconds)
+            let little = if line.is_measured_well() { "" } else { "; too little to rely on" };
+            format!("{rate} a second: {} records, {size}, in {:.3} s{little}", line.records, line.seconds)
         }
     }
 }
@@ -104,9 +105,9 @@ fn has(line: &ServerLine, total: u64) -> String {
 fn time(seconds: f64) -> String {
     match seconds {
         s if s < 1.0 => "less than a second".to_owned(),
-        s if s < 120.0 => format!("{s:.0} seconds"),
-        s if s < 7200.0 => format!("{:.0} minutes", s / 60.0),
-        s => format!("{:.1} hours", s / 3600.0),
+        s if s < 120.0 => format!("about {s:.0} seconds"),
+        s if s < 7200.0 => format!("about {:.0} minutes", s / 60.0),
+        s => format!("about {:.1} hours", s / 3600.0),
     }
 }
 
@@ -118,7 +119,7 @@ mod tests {
     fn times_as_people_say_them() {
         assert_eq!(
             [0.2, 61.0, 600.0, 9000.0].map(time),
-            ["less than a second", "61 seconds", "10 minutes", "2.5 hours"]
+            ["less than a second", "about 61 seconds", "about 10 minutes", "about 2.5 hours"]
         );
     }
 }

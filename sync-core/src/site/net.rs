@@ -23,6 +23,8 @@ use crate::storage::{LoggedError, ReadTxn, key};
 const QUESTIONS: usize = 7;
 /// Records asked for first.
 const FIRST: u32 = 50;
+/// From so many records on, what was measured says something.
+const WELL: u64 = 20;
 /// The most records that the legacy server is asked for at once.
 const LEGACY_MOST: u64 = 1000;
 /// A batch should not take longer than this on the line that was measured.
@@ -49,7 +51,7 @@ pub struct NetReport {
     pub servers: Vec<ServerLine>,
     /// How long a first sync takes; nothing if no records came by which to tell.
     pub first_sync: Option<Prediction>,
-    /// How many records a pulled batch should have on this line.
+    /// How many records a pulled batch should have on this line; nothing if too little came to tell.
     pub batch_records: Option<u32>,
 }
 
@@ -134,6 +136,11 @@ impl ServerLine {
         self.worst_ms = times.last().copied();
     }
 
+    /// Whether so much was received that its time is that of the line, and not of the question.
+    pub fn is_measured_well(&self) -> bool {
+        self.records >= WELL
+    }
+
     fn each(&self) -> Option<f64> {
         (self.records > 0).then(|| self.bytes as f64 / self.records as f64)
     }
@@ -158,7 +165,7 @@ impl Site {
             let txn = self.storage.read()?;
             predict(txn.as_ref(), &identity, &servers)?
         };
-        let measured = servers.iter().rev().find(|line| line.bytes_per_second.is_some());
+        let measured = servers.iter().rev().find(|line| line.is_measured_well());
         let batch_records = measured.and_then(|line| Some(fitting(&self.config, line.each()?, line.bytes_per_second?)));
         Ok(NetReport { servers, first_sync, batch_records })
     }

@@ -6,8 +6,11 @@ use super::{ADDRESS_PASSWORD, Answer, Says, Ward, of};
 
 const EVERYTHING: &str = "/";
 
-/// One ward for each fault: what is done to it, and what comes out.
-fn each(cases: &[(&str, fn(&mut Ward), Says)]) {
+/// What is broken, how, and what comes out.
+type Case = (&'static str, fn(&mut Ward), Says);
+
+/// Breaks one thing after the other, and heals it again.
+fn each(cases: &[Case]) {
     let mut ward = Ward::new();
     for (what, break_it, says) in cases {
         break_it(&mut ward);
@@ -68,7 +71,13 @@ fn servers_that_are_not_there() {
         (
             "the legacy server is stopped",
             |ward| ward.legacy.shut(),
-            of("legacy_server", 4, "legacy connection", "unreachable", &["stopped, or this is not its port", "Check"]),
+            of(
+                "legacy_server",
+                4,
+                "legacy connection",
+                "unreachable",
+                &["stopped, or this is not its port", "start it, and check"],
+            ),
         ),
         (
             "central is stopped",
@@ -78,7 +87,7 @@ fn servers_that_are_not_there() {
                 4,
                 "central connection",
                 "unreachable",
-                &["stopped, or this is not its port", "Check"],
+                &["stopped, or this is not its port", "start it, and check"],
             ),
         ),
         (
@@ -87,12 +96,24 @@ fn servers_that_are_not_there() {
                 ward.legacy_at("http://legacy..invalid");
                 ward.central_at("http://central..invalid");
             },
-            of("network", 4, "legacy name lookup", "unreachable", &["The name legacy..invalid", "network connection"]),
+            of(
+                "network",
+                4,
+                "legacy name lookup",
+                "unreachable",
+                &["The name legacy..invalid", "check the connection"],
+            ),
         ),
         (
             "the legacy server's name is not known",
             |ward| ward.legacy_at("http://legacy..invalid"),
-            of("legacy_server", 4, "legacy name lookup", "unreachable", &["The name legacy..invalid"]),
+            of(
+                "legacy_server",
+                4,
+                "legacy name lookup",
+                "unreachable",
+                &["The name legacy..invalid", "check the name"],
+            ),
         ),
         (
             "a proxy before central has nothing behind it",

@@ -84,7 +84,7 @@ impl Doctor<'_> {
                 Ok(None) => asked.push(server.to_string()),
                 Ok(Some(error)) => return Check::fault(NAME, &error, party_of_server(server)),
                 Err(error @ Error::IntegrationInProgress { .. }) => {
-                    return Check::fault(NAME, &error, party_of_server(server)).as_warning();
+                    return Check::fault(NAME, &error, party_of_server(server)).into_warning();
                 }
                 Err(error) => return Check::fault(NAME, &error, judge::party(&error, server)),
             }

@@ -153,6 +153,14 @@ pub(super) fn is_foreign_page(seen: &Seen) -> bool {
     }
 }
 
+/// What to do where a machine is there, and the server is not.
+pub(super) const REFUSED_ADVICE: &str =
+    "Ask its keeper to start it, and check address and port; nothing is lost, the next sync goes on.";
+
+/// What to do where a name is not known.
+pub(super) const NO_NAME_ADVICE: &str = "Without a network no name is known, so check the connection; if web pages open, check the name in the address, \
+     and ask the network's keeper whether it is known there. Nothing is lost.";
+
 /// What to do where a page came instead of an answer, and this is the network's doing.
 pub(super) const PAGE_ADVICE: &str = "A log-in page or a proxy of the network stands in between: open any web page on this machine and log in there, or ask the \
      network's keeper to let these addresses through.";

@@ -169,6 +169,9 @@ impl Doctor<'_> {
                 asked.way = Way::NoName;
                 let mut check = Check::fault(lookup, &unreachable(source), Party::Network);
                 check.says = format!("the name {host} of {server} is not known");
+                if let Some(finding) = &mut check.finding {
+                    finding.advice = judge::NO_NAME_ADVICE.to_owned();
+                }
                 self.add(check)?;
                 self.add(Check::not_checked(connection, "its name is not known"))?;
                 return Ok(false);
@@ -178,8 +181,11 @@ impl Doctor<'_> {
                 asked.way = if refused { Way::Refused } else { Way::NoConnection };
                 let party = if refused { judge::party_of_server(server) } else { Party::Network };
                 let mut check = Check::fault(connection, &unreachable(source), party);
+                if let Some(finding) = check.finding.as_mut().filter(|_| refused) {
+                    finding.advice = judge::REFUSED_ADVICE.to_owned();
+                }
                 check.says = if refused {
-                    format!("{} refuses the connection: {server} is stopped, or this is not its port", shown(url))
+                    format!("nothing takes connections at {}: {server} is stopped, or this is not its port", shown(url))
                 } else {
                     format!("nobody answers at {}", shown(url))
                 };
@@ -225,7 +231,7 @@ impl Doctor<'_> {
                 // The address was right when this site was set up.
                 Way::Page if other_is_reached && identity.initialised => Party::LegacyServer,
                 Way::Page if other_is_reached => party_of_address(server),
-                Way::Page if !identity.initialised && !(of_two_hosts && other.way == Way::Page) => {
+                Way::Page if !(identity.initialised || of_two_hosts && other.way == Way::Page) => {
                     party_of_address(server)
                 }
                 Way::Untrusted if !(of_two_hosts && other.way == Way::Untrusted) => continue,

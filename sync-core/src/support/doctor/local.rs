@@ -46,7 +46,7 @@ pub fn examine_file(
             let opened = SqliteStorage::open_to_read(path).map(|opened| storage = Some(opened)).err();
             match opened.or(examined.unwritable) {
                 // Somebody else writes in this moment, as a cycle does.
-                Some(error @ Error::DatabaseBusy { .. }) => Check::fault("database", &error, Party::Device).as_warning(),
+                Some(error @ Error::DatabaseBusy { .. }) => Check::fault("database", &error, Party::Device).into_warning(),
                 Some(error) => Check::fault("database", &error, Party::Device),
                 None => Check::ok("database", format!("schema {}, it can be read and written", examined.schema)),
             }
@@ -76,7 +76,7 @@ pub fn examine_file(
         // Copies of the database, as repairs make them, need its size again.
         Some(free) if free < FREE_LITTLE.max(bytes) => {
             let error = Error::DiskFull { source: format!("{free} bytes are free").into() };
-            let mut check = Check::fault("disk space", &error, Party::Device).as_warning();
+            let mut check = Check::fault("disk space", &error, Party::Device).into_warning();
             check.says =
                 format!("only {} MB are free, and the database has {} MB", free / 1_000_000, bytes / 1_000_000);
             check

@@ -141,7 +141,7 @@ impl Check {
     }
 
     /// The same as a warning: it works all the same.
-    pub(crate) fn as_warning(self) -> Self {
+    pub(crate) fn into_warning(self) -> Self {
         Self { outcome: Outcome::Warning, ..self }
     }
 }
@@ -238,7 +238,7 @@ mod tests {
 
     #[test]
     fn the_first_fault_decides_and_a_warning_only_where_there_is_none() {
-        let warning = |name| Check::fault(name, &Error::NotSetUp, Party::Record).as_warning();
+        let warning = |name| Check::fault(name, &Error::NotSetUp, Party::Record).into_warning();
         let fault = |name, party| Check::fault(name, &Error::CentralUrlMissing, party);
         let of = |checks: &[Check]| {
             let found = Diagnosis::of(checks.to_vec());
@@ -255,7 +255,7 @@ mod tests {
         let failed = Check::fault("database", &Error::Database { source: "x".into() }, Party::Device);
         let full = Check::fault("disk space", &Error::DiskFull { source: "x".into() }, Party::Device);
         assert_eq!(Diagnosis::of(vec![failed.clone(), full.clone()]).check, Some("disk space"));
-        assert_eq!(Diagnosis::of(vec![failed, full.as_warning()]).check, Some("database"));
+        assert_eq!(Diagnosis::of(vec![failed, full.into_warning()]).check, Some("database"));
     }
 
     #[test]
