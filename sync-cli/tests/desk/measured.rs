@@ -7,6 +7,8 @@ use super::{PROPERTY, holds};
 
 /// Central has records that the site has not read, and the site some that it has not sent.
 fn with_something_unread(ward: &Ward) {
+    ward.clinic.put_at_central("property", PROPERTY);
+    ward.clinic.sync(0);
     let many: String = (0..400)
         .map(|n| {
             PROPERTY.replace("population", &format!("p{n}")).replace("Population", &"a long name ".repeat(20)) + "\n"
@@ -61,6 +63,20 @@ fn nothing_is_changed_by_doctor_or_net() {
     assert_eq!(asked, reading, "only what reads, and nothing that acknowledges");
     let sync = ward.clinic.sync(0);
     assert_eq!((&sync["pulled"], &sync["pushed"]), (&400.into(), &1.into()), "everything still comes and goes");
+}
+
+#[test]
+fn central_does_not_take_a_site_for_having_read_what_was_measured_with() {
+    let ward = Ward::new();
+    with_something_unread(&ward);
+    let stands = ward.clinic.json(&["status"], 0)["pull_cursor_v6"].as_i64().expect("a number");
+    ward.clinic.json(&["doctor"], 0);
+    ward.clinic.json(&["net"], 0);
+    // It writes down then what it knows of its sites.
+    ward.clinic.server.stop().ends(0);
+    let file = rusqlite::Connection::open(ward.clinic.desk.path("central.sqlite")).expect("central's database");
+    let read_to: i64 = file.query_row("SELECT read_to FROM sync_activity", (), |row| row.get(0)).expect("a site");
+    assert!(stands > 1 && read_to <= stands + 1, "it stands at {stands}, and central says it has read to {read_to}");
 }
 
 fn line<'a>(found: &'a Value, server: &str) -> &'a Value {

@@ -148,7 +148,8 @@ impl ServerLine {
 
 impl Site {
     /// Measures the line to both servers. Nothing is changed, here or there: of central only what this site has not read yet is
-    /// asked for, always from where it stands, so that central never takes it for having read further.
+    /// asked for, always from where it stands, and at the end for one record, so that a central which notes how far its answers
+    /// went notes no more than that one.
     ///
     /// # Errors
     /// [`Error::NotSetUp`]; [`Error::Cancelled`]; the database failed. What a server does is in the report.
@@ -275,28 +276,14 @@ impl Meter<'_> {
 
     /// What central has for this site, always from where it stands.
     fn pulled(&mut self, line: &mut ServerLine, url: &Url, began: Duration) -> Result<()> {
-        let at = cursor(self.site.storage.read()?.as_ref(), key::PULL_CURSOR_V6)?;
         let mut size = FIRST;
         let mut spent = 0;
         while spent < self.limits.bytes && self.now().saturating_sub(began) < self.limits.time {
-            let request = PullRequest {
-                cursor: at,
-                batch_size: size,
-                sync_v5_settings: self.identity.credentials(),
-                // Otherwise central would take note of a site that begins anew.
-                is_initialised: true,
-                sync_v6_version: V6_VERSION,
-            };
             let asked = self.now();
-            let raw = self.client.central_raw(self.identity, url, v6::path::PULL, &request)?;
+            let (batch, bytes) = self.batch(url, size)?;
             let seconds = self.now().saturating_sub(asked).as_secs_f64();
-            let batch = ReadBatch::parse(raw.get()).map_err(|error| Error::UnreadableAnswer {
-                server: Server::Central,
-                url: shown(url),
-                detail: excerpt(error.to_string().as_bytes()),
-            })?;
             // The largest batch tells most.
-            (line.records, line.bytes, line.seconds) = (batch.records.len() as u64, raw.get().len() as u64, seconds);
+            (line.records, line.bytes, line.seconds) = (batch.records.len() as u64, bytes, seconds);
             line.total_records = Some(batch.total_records.max(line.records));
             spent += line.bytes;
             if batch.is_last_batch {
@@ -312,7 +299,30 @@ impl Meter<'_> {
                 break;
             }
         }
+        if line.records > 1 {
+            // Central notes for its keeper how far the newest answer went: not as far as what was received and forgotten.
+            self.batch(url, 1)?;
+        }
         Ok(())
+    }
+
+    /// So many records from where this site stands, and their size.
+    fn batch(&mut self, url: &Url, size: u32) -> Result<(ReadBatch, u64)> {
+        let request = PullRequest {
+            cursor: cursor(self.site.storage.read()?.as_ref(), key::PULL_CURSOR_V6)?,
+            batch_size: size,
+            sync_v5_settings: self.identity.credentials(),
+            // Otherwise central would take note of a site that begins anew.
+            is_initialised: true,
+            sync_v6_version: V6_VERSION,
+        };
+        let raw = self.client.central_raw(self.identity, url, v6::path::PULL, &request)?;
+        let batch = ReadBatch::parse(raw.get()).map_err(|error| Error::UnreadableAnswer {
+            server: Server::Central,
+            url: shown(url),
+            detail: excerpt(error.to_string().as_bytes()),
+        })?;
+        Ok((batch, raw.get().len() as u64))
     }
 }
 
