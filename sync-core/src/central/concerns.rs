@@ -47,9 +47,11 @@ impl Concern {
     }
 }
 
-/// An address without what may be a password.
+/// An address without what may be a password, and all else as it is.
 pub(crate) fn without_password(url: &str) -> String {
-    url.rsplit('@').next().unwrap_or_default().to_owned()
+    let Some((before, host)) = url.rsplit_once('@') else { return url.to_owned() };
+    let scheme = before.split_once("://").map(|(scheme, _)| format!("{scheme}://")).unwrap_or_default();
+    format!("{scheme}…@{host}")
 }
 
 /// What is wrong with a central server's own stores and with the address that the legacy server has for it. Nothing for a

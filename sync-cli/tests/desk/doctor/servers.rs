@@ -350,7 +350,7 @@ fn addresses_of_central_that_are_wrong() {
         (
             "another than before, which had a password in it",
             |ward| ward.central_at(&format!("https://me:{ADDRESS_PASSWORD}@oms.example.org")),
-            of("legacy_server", 0, "central address", "other_central_url", &["here \"oms.example.org\""]),
+            of("legacy_server", 0, "central address", "other_central_url", &["here \"https://…@oms.example.org\""]),
         ),
         (
             "a path at its end that is dropped",
