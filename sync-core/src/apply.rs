@@ -302,16 +302,30 @@ pub(crate) fn is_sent_to(txn: &dyn ReadTxn, stores: &[StoreId], record: &WireRec
 }
 
 /// Tells the site of these stores, which has an out-of-date version, of the record as it is now, where nothing else
-/// would: it has left the site's stores before central knew that it was in one.
-pub(crate) fn tell_of_newer(txn: &dyn WriteTxn, stores: &[StoreId], theirs: &WireRecord, now: Timestamp) -> Result<()> {
+/// would: it has left the site's stores before central knew that it was in one, or its deletion was the first that central
+/// heard of it. `is_pending` says that the newer version is not integrated here.
+pub(crate) fn tell_of_newer(
+    txn: &dyn WriteTxn,
+    stores: &[StoreId],
+    theirs: &WireRecord,
+    is_pending: bool,
+    now: Timestamp,
+) -> Result<()> {
     let (table, id) = (&theirs.table_name, &theirs.record_id);
-    let Some(data) = txn.record(table, id)? else { return Ok(()) };
-    let as_it_is = WireRecord { record_data: data.clone(), ..theirs.clone() };
-    if !is_sent_to(txn, stores, theirs)? || is_sent_to(txn, stores, &as_it_is)? {
+    let ours = txn.record(table, id)?;
+    let would_hear = match &ours {
+        Some(data) => is_sent_to(txn, stores, &WireRecord { record_data: data.clone(), ..theirs.clone() })?,
+        None => is_pending,
+    };
+    if would_hear || !is_sent_to(txn, stores, theirs)? {
         return Ok(());
     }
     let scope = scope(txn, table, &theirs.record_data)?;
-    let told = change(table, id, ChangeAction::Upsert, scope, &data, Origin::Sync(None), now);
+    let (action, data) = match &ours {
+        Some(data) => (ChangeAction::Upsert, data),
+        None => (ChangeAction::Delete, &theirs.record_data),
+    };
+    let told = change(table, id, action, scope, data, Origin::Sync(None), now);
     if told.audience != Audience::Nobody {
         txn.append_change(&told)?;
     }

@@ -43,6 +43,10 @@ impl Central {
         queue_length: u64,
         records: Vec<QueuedRecord>,
     ) -> Result<PushedAnswer> {
+        let answer = PushedAnswer { integration_started: queue_length == 0 };
+        if records.is_empty() {
+            return Ok(answer);
+        }
         let txn = self.storage.write()?;
         for record in records {
             match record.action {
@@ -51,7 +55,7 @@ impl Central {
             }
         }
         txn.commit()?;
-        Ok(PushedAnswer { integration_started: queue_length == 0 })
+        Ok(answer)
     }
 
     /// A site begins anew: everything that is kept for it is given back. What it pushes from now on it has.
