@@ -3,7 +3,7 @@
 use crate::changelog::{Audience, ChangeAction, NewChange, scope_of};
 use crate::clock::Timestamp;
 use crate::echo::SiteRestore;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::moved_stores;
 use crate::ownership::StoreOwner;
 use crate::protocol::v6::WireRecord;
@@ -249,18 +249,36 @@ pub(crate) fn scope<T: ReadTxn + ?Sized>(
     })
 }
 
-/// Whose store a record with this data belongs to, as seen by whoever has these stores.
+/// Whose store a record with this data belongs to, as seen by whoever has these stores. What hangs on a record that was
+/// deleted is of the store in which that was.
 pub(crate) fn owner<T: ReadTxn + ?Sized>(
     txn: &T,
     table: &TableName,
     data: &RecordData,
     own: &[StoreId],
 ) -> Result<StoreOwner> {
-    Ok(match scope(txn, table, data)?.0 {
+    let store = match scope(txn, table, data)?.0 {
+        None => store_of_deleted_parent(txn, table, data)?,
+        store => store,
+    };
+    Ok(match store {
         None => StoreOwner::Nobody,
         Some(store) if own.contains(&store) => StoreOwner::Own,
         Some(_) => StoreOwner::Other,
     })
+}
+
+fn store_of_deleted_parent<T: ReadTxn + ?Sized>(
+    txn: &T,
+    table: &TableName,
+    data: &RecordData,
+) -> Result<Option<StoreId>> {
+    let (Some(kind), Some(fields)) = (record_type(table.as_str()), data.fields()) else { return Ok(None) };
+    let store = scope_of(kind, &fields, |parent, id, _| {
+        let parent = TableName::from(parent);
+        Ok::<_, Error>(if txn.has_record(&parent, id)? { None } else { txn.deleted_in(&parent, id)? })
+    })?;
+    Ok(store.0)
 }
 
 /// The patient whom a record with this data is about, if a site with these stores neither sees the patient nor wrote the

@@ -245,6 +245,8 @@ pub trait ReadTxn {
     fn last_cursor(&self) -> Result<Cursor>;
     /// Whether there is a local edit of this record at or after `from`.
     fn has_local_change(&self, table: &TableName, id: &RecordId, from: Cursor) -> Result<bool>;
+    /// The store that a record was in when it was deleted, as its newest deletion in the changelog has it.
+    fn deleted_in(&self, table: &TableName, id: &RecordId) -> Result<Option<StoreId>>;
 
     /// The tables of staged records of a source, by name, with the number of upserts, deletes and merges.
     fn staged_tables(&self, source: Source) -> Result<Vec<(TableName, StagedCounts)>>;

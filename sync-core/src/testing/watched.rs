@@ -152,6 +152,11 @@ impl<T: ReadTxn + ?Sized> ReadTxn for WatchedTxn<'_, T> {
         self.inner.has_local_change(table, id, from)
     }
 
+    fn deleted_in(&self, table: &TableName, id: &RecordId) -> Result<Option<StoreId>> {
+        self.call("deleted_in")?;
+        self.inner.deleted_in(table, id)
+    }
+
     fn staged_tables(&self, source: Source) -> Result<Vec<(TableName, StagedCounts)>> {
         self.call("staged_tables")?;
         self.inner.staged_tables(source)

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use crate::changelog::{Audience, Change, NewChange};
+use crate::changelog::{Audience, Change, ChangeAction, NewChange};
 use crate::clock::Timestamp;
 use crate::protocol::v6::Action;
 use crate::record::{Cursor, Fields, NameId, RecordData, RecordId, SiteId, StoreId, TableName};
@@ -110,6 +110,15 @@ impl State {
     pub(super) fn has_local_change(&self, table: &TableName, id: &RecordId, from: Cursor) -> bool {
         let of_record = |change: &NewChange| change.table == *table && change.id == *id;
         self.changelog.range(from..).any(|(_, change)| of_record(change) && !change.is_sync_update)
+    }
+
+    pub(super) fn deleted_in(&self, table: &TableName, id: &RecordId) -> Option<StoreId> {
+        let of_record = self.beside.range((table.clone(), id.clone(), None)..);
+        let of_record = of_record.take_while(|((of, record, _), _)| of == table && record == id);
+        let deleted = |(_, at): (&Place, &Cursor)| {
+            self.changelog.get(at).filter(|change| change.action == ChangeAction::Delete).map(|change| (*at, change))
+        };
+        of_record.filter_map(deleted).max_by_key(|(at, _)| *at)?.1.store.clone()
     }
 
     pub(super) fn put_record(&mut self, data: &RecordData, change: &NewChange) -> Cursor {

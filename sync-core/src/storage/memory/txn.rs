@@ -119,6 +119,10 @@ impl ReadTxn for MemoryTxn<'_> {
         Ok(self.state.borrow().has_local_change(table, id, from))
     }
 
+    fn deleted_in(&self, table: &TableName, id: &RecordId) -> Result<Option<StoreId>> {
+        Ok(self.state.borrow().deleted_in(table, id))
+    }
+
     fn staged_tables(&self, source: Source) -> Result<Vec<(TableName, StagedCounts)>> {
         let state = self.state.borrow();
         let mut tables: BTreeMap<TableName, StagedCounts> = BTreeMap::new();

@@ -88,6 +88,13 @@ impl<C: Holds> ReadTxn for SqliteTxn<C> {
         self.find_local_change(table, id, from)
     }
 
+    fn deleted_in(&self, table: &TableName, id: &RecordId) -> Result<Option<StoreId>> {
+        let sql = "SELECT store_id FROM sync_change WHERE table_name = ?1 AND record_id = ?2 AND action = 'delete' \
+                   ORDER BY cursor DESC LIMIT 1";
+        let found: Option<Option<String>> = self.first(sql, (table.as_str(), id.as_str()), |row| row.get(0))?;
+        Ok(found.flatten().map(StoreId::new))
+    }
+
     fn staged_tables(&self, source: Source) -> Result<Vec<(TableName, StagedCounts)>> {
         self.count_staged(source)
     }

@@ -86,6 +86,7 @@ macro_rules! storage_contract {
                 changelog::rows_for_the_stores_that_a_record_left_stay,
                 changelog::ids_shared_by_two_tables_do_not_meet,
                 changelog::a_delete_leaves_its_row_until_the_record_is_put_again,
+                changelog::the_newest_deletion_says_in_which_store,
                 changelog::a_change_reads_back_as_it_was_written,
                 changelog::data_read_back_as_the_same_text,
                 changelog::a_record_marked_as_synced_has_no_local_edit,
