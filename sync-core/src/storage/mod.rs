@@ -28,6 +28,8 @@ pub use memory::{MemoryBackup, MemoryStorage};
 pub use sites::{SiteActivity, SiteEntry};
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteStorage;
+#[cfg(feature = "sqlite")]
+pub(crate) use sqlite::{damage, examine};
 
 use crate::changelog::{Change, NewChange};
 use crate::clock::Timestamp;
