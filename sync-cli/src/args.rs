@@ -1,6 +1,7 @@
 //! The command line as it is typed: flags only, nothing opened, nothing asked.
 #![allow(rustdoc::bare_urls, reason = "these texts are the help, where a link has no brackets")]
 
+mod examples;
 mod support;
 
 use std::net::SocketAddr;
@@ -88,6 +89,9 @@ pub(crate) enum Command {
     /// Show what the next push or pull would do, without doing it
     #[command(subcommand)]
     Preview(Preview),
+    /// Compare everything that central has for this site with what is here
+    #[command(after_help = examples::AUDIT)]
+    Audit,
     /// Show where the cursors stand, and read again from further back
     #[command(subcommand)]
     Cursor(CursorCommand),

@@ -101,6 +101,7 @@ const CAUSES: &[(&str, &str)] = &[
 
     ("v6_version_incompatible", "Central is older or newer than what this program speaks."),
     ("api_version_incompatible", "The legacy server is older than what this program speaks."),
+    ("central_too_old", "The command uses a part of the protocol that came with a later release of Open mSupply."),
     ("database_too_new", "A newer version of this program has used the database."),
 
     ("unreadable_answer", "The server sent something that is not of this protocol, or only a part of it."),
@@ -181,6 +182,7 @@ fn samples() -> Vec<Error> {
         Error::WrongRole { needed: "central server", found: "remote site" },
         Error::VersionMismatch { server: central, min: 0, max: 4, sent: 5 },
         Error::LegacyVersionMismatch { sent: 14 },
+        Error::CentralTooOld { needs: "2.7.0" },
         Error::DatabaseTooNew { found: 2, known: 1 },
         Error::UnreadableAnswer { server: central, url: url(), detail: "it is empty".to_owned() },
         Error::Refused { server: central, status: 400, detail: "a text".to_owned() },

@@ -1,5 +1,6 @@
 //! The commands, one a file; the short ones here.
 
+mod audit;
 mod changelog;
 mod compat;
 mod decode;
@@ -38,6 +39,7 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Ended, Failure> {
         Command::Status(options) => status::run(args, options, out),
         Command::Explain(options) => explain::run(args, options, out),
         Command::Preview(command) => preview::run(args, command, out),
+        Command::Audit => audit::run(args, out),
         Command::Cursor(command) => repair::run_cursor(args, command, out),
         Command::Resend(options) => repair::run_resend(args, options, out),
         Command::Identity(options) => identity::run(args, options, out),

@@ -1,5 +1,6 @@
 //! The support desk: something is broken for real, and the program says what, why, and what to do.
 
+mod audited;
 mod explained;
 mod identified;
 mod previewed;

@@ -34,6 +34,11 @@ pub fn note_repair(txn: &dyn WriteTxn, repair: &Repair, now: Timestamp) -> Resul
     })
 }
 
+/// Whether an entry of the sync log is a pull of one patient and no whole cycle.
+pub fn is_of_patient(entry: &LogEntry) -> bool {
+    entry.report.get("patient").is_some()
+}
+
 /// Whether an entry of the sync log is a repair and no cycle.
 pub fn is_repair(entry: &LogEntry) -> bool {
     entry.report.get(KEY).is_some()

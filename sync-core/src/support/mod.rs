@@ -3,6 +3,7 @@
 //!
 //! [`Storage`]: crate::storage::Storage
 
+mod audit;
 mod cursors;
 mod explain;
 mod identity;
@@ -13,10 +14,12 @@ mod resend;
 mod retry;
 
 pub use crate::site::{Coming, PullPreview};
+pub use audit::{Audit, AuditReason, AuditedType, Difference, DifferenceKind, Why};
+pub(crate) use audit::{Central, compare};
 pub use cursors::{CursorShown, PullCursor, Rewind, cursors, plan_rewind, rewind};
 pub use explain::{Explanation, Receivers, Sent, SentState, Travels, Verdict, Written, explain};
 pub use identity::{Disagreement, IdentityShown, Servers, StoreShown, Versions, identity};
-pub use log::{Repair, is_repair, note_repair};
+pub use log::{Repair, is_of_patient, is_repair, note_repair};
 pub use preview_push::{Foreseen, PushPreview, TypeCount, preview_push};
 pub(crate) use preview_push::{NAMED, TypeCounts};
 pub(crate) use quarantine::each_set_aside;
