@@ -1,7 +1,7 @@
 //! Sites that only look at what they are given: `preview pull` and `audit`.
 
 use sync_core::record::{Cursor, SiteId};
-use sync_core::storage::{MemoryStorage, Storage as _, key};
+use sync_core::storage::{MemoryStorage, key};
 use sync_core::{Error, Silent};
 use sync_tests::world::{CentralEnd, Kind, PASSWORD, asset, data};
 

@@ -6,7 +6,7 @@ use url::Url;
 use super::Site;
 use super::client::Client;
 use super::discover::central_url;
-use super::identity::Identity;
+use super::identity::{Identity, flag};
 use super::observer::{Step, SyncEvent, SyncObserver};
 use super::position::Position;
 use super::pull::{EMPTY_BATCHES_MAX, ask_batch, next_batch_size, set_aside};
@@ -15,11 +15,19 @@ use crate::error::{Error, Result, Server};
 use crate::ownership::Role;
 use crate::protocol::v6::{Action, PullRequest, ReadBatch, V6_VERSION, path};
 use crate::record::Cursor;
-use crate::storage::{Incoming, Source, Storage, WriteTxn};
+use crate::storage::{Incoming, Source, Storage, WriteTxn, key};
 use crate::support::{Audit, Central, compare};
 
 /// Batches that are read after the one that was the last: what is written at central meanwhile.
 const ROUNDS_AFTER_LAST: u32 = 3;
+
+/// What is read.
+#[derive(Clone, Copy)]
+struct Wanted {
+    from: Cursor,
+    /// Whether what came from this site is wanted too.
+    own_too: bool,
+}
 
 impl Site {
     /// Reads everything that central has for this site into `scratch`, an empty storage that is of no use afterwards, and
@@ -41,7 +49,7 @@ impl Site {
         let central = central_url(&identity)?;
         let mut client = Client::new(self.transport.as_ref(), self.clock.as_ref(), &self.config, observer);
         client.tell(&SyncEvent::StepStarted { step: Step::PullV6 })?;
-        let read = self.read_all(&identity, &central, &mut client, scratch);
+        let read = self.read_both(&identity, &central, &mut client, scratch);
         let error = read.as_ref().err().map(Error::code);
         client.tell(&SyncEvent::StepFinished { step: Step::PullV6, error })?;
         let (end, rows) = read?;
@@ -57,23 +65,49 @@ impl Site {
         Ok(audit)
     }
 
-    /// Reads central's changelog to its end; gives where that is, and how many rows came.
-    fn read_all(
+    /// Reads everything, and then what the next pull would bring: what came from here lies there too, and never comes back.
+    fn read_both(
         &self,
         identity: &Identity,
         central: &Url,
         client: &mut Client<'_>,
         scratch: &dyn Storage,
     ) -> Result<(Cursor, u64)> {
-        let (mut start, mut rows) = (Cursor(0), 0);
+        let all = Wanted { from: Cursor(0), own_too: true };
+        let read = self.read(identity, central, client, all, &mut |batch| self.keep(batch, scratch))?;
+        let next = {
+            let txn = self.storage.read()?;
+            let own_too = !identity.initialised || flag(txn.as_ref(), key::PULL_OWN)?;
+            Wanted { from: Position::in_central(txn.as_ref())?.next, own_too }
+        };
+        self.read(identity, central, client, next, &mut |batch| {
+            let txn = scratch.write()?;
+            for element in batch.records {
+                let incoming = element.map_or_else(set_aside, |element| Incoming::new(Source::Central, element.record));
+                Central::note_waiting(txn.as_ref(), &incoming.table, &incoming.id)?;
+            }
+            txn.commit()
+        })?;
+        Ok(read)
+    }
+
+    /// Reads central's changelog to its end; gives where that is, and how many rows came.
+    fn read(
+        &self,
+        identity: &Identity,
+        central: &Url,
+        client: &mut Client<'_>,
+        wanted: Wanted,
+        take: &mut dyn FnMut(ReadBatch) -> Result<()>,
+    ) -> Result<(Cursor, u64)> {
+        let (mut start, mut rows) = (wanted.from, 0);
         let (mut batch_size, mut empty, mut rounds_left) = (self.config.pull_records, 0, ROUNDS_AFTER_LAST);
         loop {
             let question = |batch_size| PullRequest {
                 cursor: start,
                 batch_size,
                 sync_v5_settings: identity.credentials(),
-                // What came from here is wanted too.
-                is_initialised: false,
+                is_initialised: !wanted.own_too,
                 sync_v6_version: V6_VERSION,
                 looks_only: true,
             };
@@ -82,9 +116,9 @@ impl Site {
             let seconds = self.clock.monotonic().saturating_sub(began).as_secs_f64();
             let (records, total, is_last) = (batch.records.len() as u64, batch.total_records, batch.is_last_batch);
             batch_size = next_batch_size(&self.config, batch_size, records, bytes, seconds);
-            let next = batch.last_record_cursor().unwrap_or_default().max(batch.end_cursor).next();
             let end = batch.end_cursor;
-            self.keep(batch, scratch)?;
+            let next = batch.last_record_cursor().unwrap_or_default().max(end).next();
+            take(batch)?;
             rows += records;
             let total = rows + total.saturating_sub(records);
             client.tell(&SyncEvent::Progress { step: Step::PullV6, done: rows, total })?;

@@ -11,14 +11,16 @@ use crate::changelog::Audience;
 use crate::error::{Result, Server};
 use crate::integrate::merge;
 use crate::record::{Cursor, Deletion, RecordData, RecordId, RecordType, SiteId, StoreId, TableName, record_type};
-use crate::site::identity::{confirmed_to, cursor, site_id};
-use crate::storage::{QuarantineCause, ReadTxn, Source, Storage, WriteTxn, key};
+use crate::site::identity::{confirmed_to, site_id};
+use crate::storage::{QuarantineCause, ReadTxn, Source, Storage, WriteTxn};
 
 /// Records that are read at a time.
 const PAGE: usize = 100;
 
 /// The number under which a scratch storage notes central's cursors: no site has it.
 const CENTRAL: SiteId = SiteId(0);
+/// The same for what the next pull would bring.
+const WAITING: SiteId = SiteId(-1);
 
 /// What an audit found.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -132,6 +134,8 @@ pub enum Why {
     WaitsForPull,
     /// It came, and is set aside here.
     SetAside,
+    /// It came, and waits here for a record that it names.
+    WaitsForAnother,
     /// It was written here, and central does not take it.
     RefusedByCentral,
     /// It belongs to a store or a patient whose records central does not send to this site, or not any more.
@@ -163,6 +167,7 @@ impl Why {
             Self::LostAtCentral => ("came from central, which has it no more", "If central was restored, its keeper must know; what is this site's own goes there again by oms-sync resend TABLE ID --received."),
             Self::WaitsForPush => ("edited here, and waits to be pushed", "Nothing to do: the next sync sends it."),
             Self::WaitsForPull => ("not read yet", "Nothing to do: the next sync brings it."),
+            Self::WaitsForAnother => ("came, and waits here for a record that it names", "oms-sync quarantine list says for which."),
             Self::SetAside => ("set aside here", "oms-sync quarantine list says why."),
             Self::RefusedByCentral => ("written here, and not taken by central", "oms-sync quarantine list says why."),
             Self::NotForThisSite => ("of a store or a patient that central does not send here, or not any more", "Nothing to do: it stays to be read."),
@@ -181,6 +186,11 @@ impl Central<'_> {
     pub(crate) fn note(scratch: &dyn WriteTxn, table: &TableName, id: &RecordId, at: Cursor) -> Result<()> {
         scratch.note_pushed(CENTRAL, table, id, at)
     }
+
+    /// Notes that the next pull would bring a record.
+    pub(crate) fn note_waiting(scratch: &dyn WriteTxn, table: &TableName, id: &RecordId) -> Result<()> {
+        scratch.note_pushed(WAITING, table, id, Cursor(1))
+    }
 }
 
 /// Compares.
@@ -196,7 +206,6 @@ pub(crate) fn compare(
         there: there.as_ref(),
         stores: site_id(here)?.map_or(Ok(Vec::new()), |site| here.stores_of_site(site))?,
         unsent_from: confirmed_to(here, Server::Central)?,
-        read_to: cursor(here, key::PULL_CURSOR_V6)?,
         any_merged: merge::any(here)?,
     };
     let mut found = Found { audit: Audit { rows: central.rows, ..Audit::default() }, ..Found::default() };
@@ -252,7 +261,11 @@ fn note_set_aside(here: &dyn ReadTxn, scratch: &dyn Storage) -> Result<()> {
         if why.cause == QuarantineCause::Ignored || !matches!(source, Source::Local | Source::Central) {
             return Ok(());
         }
-        let why = if source == Source::Local { "local" } else { "central" };
+        let why = match (source, why.cause) {
+            (Source::Local, _) => "local",
+            (_, QuarantineCause::Waiting) => "waiting",
+            _ => "central",
+        };
         txn.set_state(&aside_key(&row.incoming.table, &row.incoming.id), why)
     })?;
     txn.commit()
@@ -282,7 +295,8 @@ impl Found {
             DifferenceKind::HereOnly => of_type.here_only += 1,
         }
         let audit = &mut self.audit;
-        audit.set_aside_records += u64::from(matches!(difference.why, Why::SetAside | Why::RefusedByCentral));
+        audit.set_aside_records +=
+            u64::from(matches!(difference.why, Why::SetAside | Why::WaitsForAnother | Why::RefusedByCentral));
         let (list, count) = match difference.why.is_loss() {
             true => (&mut audit.lost, &mut audit.lost_records),
             false => (&mut audit.explained, &mut audit.explained_records),
@@ -316,7 +330,6 @@ struct Comparison<'t> {
     there: &'t dyn ReadTxn,
     stores: Vec<StoreId>,
     unsent_from: Cursor,
-    read_to: Cursor,
     /// Whether records point to others here, because the legacy server merged those.
     any_merged: bool,
 }
@@ -373,10 +386,9 @@ impl Comparison<'_> {
         Ok(match aside.as_deref() {
             Some("local") => Some(Why::RefusedByCentral),
             _ if is_pushed && self.here.has_local_change(table, id, self.unsent_from)? => Some(Why::WaitsForPush),
+            Some("waiting") => Some(Why::WaitsForAnother),
             Some(_) => Some(Why::SetAside),
-            None if self.there.pushed_at(CENTRAL, table, id)?.is_some_and(|at| at >= self.read_to) => {
-                Some(Why::WaitsForPull)
-            }
+            None if self.there.pushed_at(WAITING, table, id)?.is_some() => Some(Why::WaitsForPull),
             None => None,
         })
     }
