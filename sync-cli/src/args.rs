@@ -12,8 +12,8 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 pub(crate) use self::support::{
-    Cause, Confirm, CursorCommand, Explain, Identity, Log, Preview, Quarantine, QuarantineList, QuarantineRetry,
-    Resend, Status, WhichCursor,
+    Cause, Confirm, CursorCommand, Explain, Identity, Log, Patient, Preview, Quarantine, QuarantineList,
+    QuarantineRetry, Resend, Status, WhichCursor,
 };
 use crate::compat::Release;
 
@@ -92,6 +92,9 @@ pub(crate) enum Command {
     /// Compare everything that central has for this site with what is here
     #[command(after_help = examples::AUDIT)]
     Audit,
+    /// Fetch what central has of one patient, now
+    #[command(subcommand)]
+    Patient(Patient),
     /// Show where the cursors stand, and read again from further back
     #[command(subcommand)]
     Cursor(CursorCommand),

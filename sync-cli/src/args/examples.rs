@@ -10,3 +10,13 @@ not, or is set aside.
 Examples:
   oms-sync audit
   oms-sync audit --json | jq '.lost[] | [.table, .id, .why]'";
+
+pub(super) const PATIENT: &str = "\
+For somebody who stands at the counter: vaccinations and whatever else V6 has of
+the patient come at once. Central gives them to a site in one of whose stores the
+patient is visible. Edits made here are kept. Needs Open mSupply 2.7.0 or later
+at central. Ends with 1 if something is set aside.
+
+Examples:
+  oms-sync patient pull 0190f7b2-4f0e-7a83-b0de-5b7cf2a9d001
+  oms-sync patient pull 0190f7b2-4f0e-7a83-b0de-5b7cf2a9d001 --json";

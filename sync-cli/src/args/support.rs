@@ -206,6 +206,17 @@ Examples:
   oms-sync preview push
   oms-sync preview pull --limit 500 --json";
 
+#[derive(Debug, Subcommand)]
+#[command(after_help = super::examples::PATIENT)]
+pub(crate) enum Patient {
+    /// Pull the records of one patient; the cursors of the ordinary sync stay where they are
+    #[command(after_help = super::examples::PATIENT)]
+    Pull {
+        /// The id of the patient's name
+        id: String,
+    },
+}
+
 /// What every command needs that changes something on purpose.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Confirm {

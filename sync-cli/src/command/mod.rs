@@ -11,6 +11,7 @@ mod identity;
 mod inspect;
 mod layout;
 mod log;
+mod patient;
 mod preview;
 mod quarantine;
 mod records;
@@ -40,6 +41,7 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Ended, Failure> {
         Command::Explain(options) => explain::run(args, options, out),
         Command::Preview(command) => preview::run(args, command, out),
         Command::Audit => audit::run(args, out),
+        Command::Patient(command) => patient::run(args, command, out),
         Command::Cursor(command) => repair::run_cursor(args, command, out),
         Command::Resend(options) => repair::run_resend(args, options, out),
         Command::Identity(options) => identity::run(args, options, out),

@@ -136,8 +136,7 @@ fn what_was_read_is_gone_afterwards() {
     std::fs::create_dir(&folder).expect("a folder");
     for (server, status) in [("as it is", 0), ("stopped", 4)] {
         if server == "stopped" {
-            clinic.server.terminate();
-            std::thread::sleep(std::time::Duration::from_secs(1));
+            clinic.stop_central();
         }
         let mut audit = std::process::Command::new(env!("CARGO_BIN_EXE_oms-sync"));
         audit.args(["--db", "oms-sync.sqlite", "audit", "-q"]).current_dir(clinic.desk.path("")).env("TMPDIR", &folder);

@@ -3,6 +3,7 @@
 mod audited;
 mod explained;
 mod identified;
+mod one_patient;
 mod previewed;
 mod quarantined;
 mod repaired;
@@ -56,6 +57,15 @@ impl Clinic {
                 r#"{{"id":"{id}","notes":"{notes}","store_id":"{store}","created_datetime":"{at}","modified_datetime":"{at}"}}"#
             ),
         );
+    }
+
+    /// Ends the central server, and waits until nobody answers there.
+    fn stop_central(&self) {
+        self.server.terminate();
+        let address = self.server.address.trim_start_matches("http://");
+        while std::net::TcpStream::connect(address).is_ok() {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
     }
 
     /// What a command says to people: it ends so, and fits 80 columns.

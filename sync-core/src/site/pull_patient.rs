@@ -72,7 +72,7 @@ impl Cycle<'_, '_> {
             let asked = ask_batch(&mut self.client, identity, (central, path::PATIENT_PULL), batch_size, &question);
             let (batch, bytes) = asked.map_err(|error| match error {
                 // It has just answered another question.
-                Error::NotAServer { .. } => Error::CentralTooOld { needs: SINCE },
+                Error::NotAServer { .. } | Error::NotCentral { .. } => Error::CentralTooOld { needs: SINCE },
                 other => other,
             })?;
             let seconds = self.site.clock.monotonic().saturating_sub(began).as_secs_f64();
