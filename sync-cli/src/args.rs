@@ -12,7 +12,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 pub(crate) use self::support::{
-    Cause, Confirm, CursorCommand, Explain, Identity, Log, Patient, Preview, Quarantine, QuarantineList,
+    Bundle, Cause, Confirm, CursorCommand, Explain, Identity, Log, Patient, Preview, Quarantine, QuarantineList,
     QuarantineRetry, Resend, Status, WhichCursor,
 };
 use crate::compat::Release;
@@ -92,6 +92,8 @@ pub(crate) enum Command {
     /// Compare everything that central has for this site with what is here
     #[command(after_help = examples::AUDIT)]
     Audit,
+    /// Write a small archive for support, without secrets and without patients' data
+    Bundle(Bundle),
     /// Fetch what central has of one patient, now
     #[command(subcommand)]
     Patient(Patient),

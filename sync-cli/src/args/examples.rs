@@ -20,3 +20,15 @@ at central. Ends with 1 if something is set aside.
 Examples:
   oms-sync patient pull 0190f7b2-4f0e-7a83-b0de-5b7cf2a9d001
   oms-sync patient pull 0190f7b2-4f0e-7a83-b0de-5b7cf2a9d001 --json";
+
+pub(super) const BUNDLE: &str = "\
+Status, log, what is set aside, identity, cursors, settings and the system, as
+text files in one archive. What is in it is listed before it is written. No
+password, hash or machine id is in it, and of records only tables, ids and names
+of fields. Works without network, and with a database that cannot be opened.
+Ends with 1 if a part could not be gathered.
+
+Examples:
+  oms-sync bundle
+  oms-sync bundle --list
+  oms-sync bundle /media/stick/clinic.tar.gz --cycles 200";

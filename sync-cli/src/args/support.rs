@@ -206,6 +206,19 @@ Examples:
   oms-sync preview push
   oms-sync preview pull --limit 500 --json";
 
+#[derive(Debug, ClapArgs)]
+#[command(after_help = super::examples::BUNDLE)]
+pub(crate) struct Bundle {
+    /// The archive to write, a .tar.gz; named after the site and the time if it is left out
+    pub file: Option<std::path::PathBuf>,
+    /// Show only what would be in it
+    #[arg(long)]
+    pub list: bool,
+    /// How many of the last cycles to put in
+    #[arg(long, default_value_t = 50, value_name = "N")]
+    pub cycles: usize,
+}
+
 #[derive(Debug, Subcommand)]
 #[command(after_help = super::examples::PATIENT)]
 pub(crate) enum Patient {

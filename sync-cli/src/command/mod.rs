@@ -1,6 +1,7 @@
 //! The commands, one a file; the short ones here.
 
 mod audit;
+mod bundle;
 mod changelog;
 mod compat;
 mod decode;
@@ -41,6 +42,7 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Ended, Failure> {
         Command::Explain(options) => explain::run(args, options, out),
         Command::Preview(command) => preview::run(args, command, out),
         Command::Audit => audit::run(args, out),
+        Command::Bundle(options) => bundle::run(args, options, out),
         Command::Patient(command) => patient::run(args, command, out),
         Command::Cursor(command) => repair::run_cursor(args, command, out),
         Command::Resend(options) => repair::run_resend(args, options, out),

@@ -1,6 +1,7 @@
 //! The support desk: something is broken for real, and the program says what, why, and what to do.
 
 mod audited;
+mod bundled;
 mod explained;
 mod identified;
 mod one_patient;

@@ -10,6 +10,7 @@ mod identity;
 mod log;
 mod preview_push;
 mod quarantine;
+mod redact;
 mod resend;
 mod retry;
 
@@ -24,5 +25,9 @@ pub use preview_push::{Foreseen, PushPreview, TypeCount, preview_push};
 pub(crate) use preview_push::{NAMED, TypeCounts};
 pub(crate) use quarantine::each_set_aside;
 pub use quarantine::{Awaited, AwaitedState, SetAside, SetAsideGroup, find_set_aside, set_aside_groups, source_name};
+pub use redact::{
+    FieldShape, RedactedFile, RedactedSetAside, Shape, redacted_files, redacted_groups, redacted_log,
+    redacted_set_aside, settings_shown,
+};
 pub use resend::{Lost, Resend, plan_resend, resend};
 pub use retry::{NotRetried, Retried, Which, ignore, retry};
