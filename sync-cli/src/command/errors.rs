@@ -3,6 +3,7 @@
 use serde_json::json;
 use sync_core::{CatalogueEntry, Error, catalogue};
 
+use super::layout::{facts, table};
 use crate::exit::{Ended, Failure, status};
 use crate::output::Output;
 
@@ -19,7 +20,7 @@ pub(super) fn run(code: Option<&str>, out: &Output) -> Result<Ended, Failure> {
             let row = |entry: &CatalogueEntry| {
                 vec![entry.code.to_owned(), status(entry.class).to_string(), entry.message.clone()]
             };
-            out.table(&std::iter::once(head).chain(all.iter().map(row)).collect::<Vec<_>>())?;
+            table(out, &std::iter::once(head).chain(all.iter().map(row)).collect::<Vec<_>>())?;
             out.hint("oms-sync errors CODE tells what lies behind one and what to do.");
         }
         return Ok(Ended::Done);
@@ -35,15 +36,18 @@ pub(super) fn run(code: Option<&str>, out: &Output) -> Result<Ended, Failure> {
     if out.json {
         out.document(&document(entry))?;
     } else {
-        out.facts(&[
-            ("code", Some(entry.code.to_owned())),
-            ("in Open mSupply", entry.upstream.map(str::to_owned)),
-            ("example", Some(entry.message.clone())),
-            ("cause", Some(entry.cause.to_owned())),
-            ("what to do", Some(entry.advice.to_owned())),
-            ("who must act", Some(entry.class.who_must_act().to_owned())),
-            ("exit status", Some(status(entry.class).to_string())),
-        ])?;
+        facts(
+            out,
+            &[
+                ("code", Some(entry.code.to_owned())),
+                ("in Open mSupply", entry.upstream.map(str::to_owned)),
+                ("example", Some(entry.message.clone())),
+                ("cause", Some(entry.cause.to_owned())),
+                ("what to do", Some(entry.advice.to_owned())),
+                ("who must act", Some(entry.class.who_must_act().to_owned())),
+                ("exit status", Some(status(entry.class).to_string())),
+            ],
+        )?;
     }
     Ok(Ended::Done)
 }

@@ -12,6 +12,7 @@ mod identity;
 mod inspect;
 mod layout;
 mod log;
+mod man;
 mod patient;
 mod preview;
 mod quarantine;
@@ -66,11 +67,6 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Ended, Failure> {
             out.line(String::from_utf8_lossy(&script).trim_end())?;
             Ok(Ended::Done)
         }
-        Command::Man => {
-            let mut page = Vec::new();
-            clap_mangen::Man::new(Args::command()).render(&mut page)?;
-            out.line(String::from_utf8_lossy(&page).trim_end())?;
-            Ok(Ended::Done)
-        }
+        Command::Man(options) => man::run(options, out),
     }
 }

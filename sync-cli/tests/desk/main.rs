@@ -2,6 +2,7 @@
 
 mod audited;
 mod bundled;
+mod every_command;
 mod explained;
 mod identified;
 mod one_patient;

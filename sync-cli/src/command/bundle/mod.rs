@@ -13,7 +13,7 @@ use sync_core::storage::{Storage as _, key};
 use sync_core::{Error, Timestamp};
 
 use self::parts::{PARTS, Source};
-use super::layout::{WIDTH, moment, short, wrapped};
+use super::layout::{moment, table, wrapped};
 use crate::args::{Args, Bundle};
 use crate::exit::{Ended, Failure};
 use crate::output::{Output, bytes};
@@ -104,9 +104,9 @@ fn list(gathered: &[Gathered], out: &Output) -> Result<(), Failure> {
     let mut rows = vec![["PART", "SIZE", "WHAT IT IS"].map(str::to_owned).to_vec()];
     for part in gathered {
         let what = part.error.map_or_else(|| part.what.to_owned(), |code| format!("could not be gathered: {code}"));
-        rows.push(vec![part.name.to_owned(), bytes(part.bytes as u64), short(&what, WIDTH - 28)]);
+        rows.push(vec![part.name.to_owned(), bytes(part.bytes as u64), what]);
     }
-    out.table(&rows)?;
+    table(out, &rows)?;
     wrapped(
         out,
         "",
