@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use clap::{Args as ClapArgs, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 pub(crate) use self::support::{
@@ -21,7 +21,7 @@ use crate::compat::Release;
 
 /// Synchronise a database with Open mSupply: as a remote site, or as the central server.
 #[derive(Debug, Parser)]
-#[command(name = "oms-sync", version, max_term_width = 100, after_help = examples::PROGRAM)]
+#[command(name = "oms-sync", version, max_term_width = 100, after_help = examples::PROGRAM, styles = crate::palette::HELP)]
 pub(crate) struct Args {
     /// The site's database; everything about a site is in this one file
     #[arg(long, global = true, env = "OMS_SYNC_DB", default_value = "oms-sync.sqlite", value_name = "FILE")]
@@ -47,8 +47,29 @@ pub(crate) struct Args {
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     pub color: ColorChoice,
 
+    /// A JSON file with other words for errors, as in another language; see oms-sync errors --help
+    #[arg(long, global = true, env = "OMS_SYNC_TEXTS", value_name = "FILE")]
+    pub texts: Option<PathBuf>,
+
     #[command(subcommand)]
     pub command: Command,
+}
+
+impl Args {
+    /// What was typed. The colour of the help and of what is said about wrong usage is asked for in the same words.
+    pub(crate) fn typed() -> Result<Self, clap::Error> {
+        let typed: Vec<_> = std::env::args_os().collect();
+        let wants = |value: &str| {
+            typed.windows(2).any(|two| two[0] == "--color" && two[1] == value)
+                || typed.iter().any(|one| *one == *format!("--color={value}"))
+        };
+        let color = match () {
+            () if wants("never") => clap::ColorChoice::Never,
+            () if wants("always") => clap::ColorChoice::Always,
+            () => clap::ColorChoice::Auto,
+        };
+        Self::from_arg_matches(&Self::command().color(color).try_get_matches_from(&typed)?)
+    }
 }
 
 /// When to use colour.

@@ -4,6 +4,7 @@
 use crate::error::{Cause, Error, ErrorClass, Server};
 use crate::ownership::Refusal;
 use crate::record::{FieldError, SiteId};
+use crate::texts::template;
 
 /// What there is to know of a code.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +16,8 @@ pub struct CatalogueEntry {
     pub class: ErrorClass,
     /// What is said; names, addresses and numbers are examples.
     pub message: String,
+    /// The same with `{name}` where a name, an address or a number stands: what a translation is made of.
+    pub template: String,
     /// What usually lies behind it.
     pub cause: &'static str,
     /// What to do.
@@ -49,6 +52,7 @@ pub fn catalogue() -> Vec<CatalogueEntry> {
             code,
             class: error.class(),
             message: error.to_string(),
+            template: template(error),
             cause: known.map_or("", |(_, cause)| cause),
             advice: error.advice(),
             upstream,
@@ -152,7 +156,7 @@ fn refusals() -> Vec<Refusal> {
     ]
 }
 
-fn samples() -> Vec<Error> {
+pub(crate) fn samples() -> Vec<Error> {
     let cause = || -> Cause { "the cause".into() };
     let (legacy, central) = (Server::Legacy, Server::Central);
     let legacy_url = || "https://mysupply.example.org:2048".to_owned();

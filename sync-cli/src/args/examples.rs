@@ -70,8 +70,15 @@ Examples:
   curl -s https://central.example.org/central/sync/site_status | oms-sync decode";
 
 pub(super) const ERRORS: &str = "\
+Who translates takes template, cause and advice of each line of errors --json,
+and writes a file as {\"unreachable\": {\"message\": \"{server} ({url}) ne répond
+pas\", \"advice\": \"…\", \"cause\": \"…\"}, \"words\": {\"the central server\": \"…\"}}.
+What stands in {} is filled in; what is left out is said in English. --texts or
+OMS_SYNC_TEXTS names the file.
+
 Examples:
   oms-sync errors                         all codes
+  oms-sync errors --json > errors.jsonl
   oms-sync errors incorrect_password
   oms-sync errors CONNECTION_ERROR        a code of Open mSupply's own";
 

@@ -1,7 +1,5 @@
 //! What is typed is understood, and what the help shows too.
 
-use clap::CommandFactory as _;
-
 use super::*;
 
 #[test]
