@@ -9,6 +9,7 @@ mod concerns;
 mod files;
 mod held_back;
 mod joins;
+mod kept;
 mod keyed;
 mod legacy_api;
 mod legacy_authenticator;

@@ -8,7 +8,7 @@ use crate::clock::Timestamp;
 use crate::protocol::v6::Action;
 use crate::record::{Cursor, Fields, NameId, RecordData, RecordId, SiteId, StoreId, TableName};
 use crate::storage::{
-    Buffered, FileEntry, LogEntry, Lost, Selection, SiteActivity, SiteEntry, Source, StagedKind, key,
+    Buffered, FileEntry, KeptRecord, LogEntry, Lost, Selection, SiteActivity, SiteEntry, Source, StagedKind, key,
 };
 
 /// How many cycles the sync log keeps: a week of one every ten minutes.
@@ -38,6 +38,10 @@ pub(super) struct State {
     pub log: Arc<VecDeque<LogEntry>>,
     pub sites: Arc<BTreeMap<SiteId, SiteEntry>>,
     pub pushed: Arc<BTreeMap<(SiteId, TableName, RecordId), Cursor>>,
+    /// What is kept for each site, by number.
+    pub kept: Arc<BTreeMap<(SiteId, u64), KeptRecord>>,
+    pub kept_numbers: Arc<BTreeMap<(SiteId, TableName, RecordId), u64>>,
+    pub newest_kept: u64,
     pub integrations: Arc<BTreeMap<SiteId, Timestamp>>,
     pub activity: Arc<BTreeMap<SiteId, SiteActivity>>,
     pub files: Arc<BTreeMap<RecordId, FileEntry>>,

@@ -8,6 +8,7 @@ mod changelog;
 mod cost_tests;
 mod counts;
 mod files;
+mod kept;
 mod records;
 mod schema;
 mod seen;

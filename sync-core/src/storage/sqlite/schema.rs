@@ -7,8 +7,13 @@ use crate::error::{Error, Result};
 use crate::record::{FieldKind, RecordType, record_types};
 
 /// Each migration brings the schema from its index to the next version; none is ever changed once released.
-const MIGRATIONS: &[&str] =
-    &[include_str!("0001.sql"), include_str!("0002.sql"), include_str!("0003.sql"), include_str!("0004.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("0001.sql"),
+    include_str!("0002.sql"),
+    include_str!("0003.sql"),
+    include_str!("0004.sql"),
+    include_str!("0005.sql"),
+];
 
 /// Marks the file as ours: "OMSS".
 const APPLICATION_ID: i64 = 0x4f4d_5353;

@@ -8,8 +8,8 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::record::{Cursor, NameId, RecordData, RecordId, SiteId, StoreId, TableName};
 use crate::storage::{
-    Buffered, FileEntry, FileState, Incoming, LogEntry, Quarantine, QuarantineCause, ReadTxn, Selection, SiteActivity,
-    SiteEntry, Source, StagedCounts, StagedKind, WriteTxn,
+    Buffered, FileEntry, FileState, Incoming, KeptRecord, LogEntry, Quarantine, QuarantineCause, ReadTxn, Selection,
+    SiteActivity, SiteEntry, Source, StagedCounts, StagedKind, WriteTxn,
 };
 
 /// How many cycles the sync log keeps: a week of one every ten minutes.
@@ -163,6 +163,14 @@ impl<C: Holds> ReadTxn for SqliteTxn<C> {
         Ok(self.first("SELECT 1 FROM sync_integration WHERE site_id = ?1", [site.0], |_| Ok(()))?.is_some())
     }
 
+    fn kept(&self, site: SiteId, after: u64, limit: usize) -> Result<Vec<KeptRecord>> {
+        self.list_kept(site, after, limit)
+    }
+
+    fn count_kept(&self, site: SiteId, after: u64) -> Result<(u64, u64)> {
+        self.count_kept_of(site, after)
+    }
+
     fn activity(&self) -> Result<Vec<SiteActivity>> {
         self.list_activity()
     }
@@ -286,6 +294,14 @@ impl WriteTxn for SqliteTxn<Turn<'_>> {
     fn finish_integration(&self, site: SiteId) -> Result<()> {
         self.execute("DELETE FROM sync_integration WHERE site_id = ?1", [site.0])?;
         Ok(())
+    }
+
+    fn keep(&self, site: SiteId, table: &TableName, id: &RecordId, data: &RecordData) -> Result<()> {
+        self.put_kept(site, table, id, data)
+    }
+
+    fn let_go(&self, site: SiteId, table: &TableName, id: &RecordId) -> Result<()> {
+        self.remove_kept(site, table, id)
     }
 
     fn note_activity(&self, activity: &SiteActivity) -> Result<()> {

@@ -130,6 +130,7 @@ macro_rules! storage_contract {
                 state::integrations_come_oldest_first_and_once,
                 state::the_visits_of_a_site_add_up,
                 state::the_newest_version_that_a_site_pushed_is_noted,
+                state::what_is_kept_for_a_site_comes_back_in_its_order,
                 files::a_file_reads_back_as_it_was_written_last,
                 files::files_are_paged_by_id_and_found_by_their_record,
                 files::files_are_counted_by_state,
