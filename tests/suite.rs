@@ -14,6 +14,7 @@ mod healing;
 mod held_up;
 mod legacy_half;
 mod legacy_half_later;
+mod one_patient;
 mod record_types;
 mod restored;
 mod stop_anywhere;

@@ -1,24 +1,27 @@
 //! The command line as it is typed: flags only, nothing opened, nothing asked.
 #![allow(rustdoc::bare_urls, reason = "these texts are the help, where a link has no brackets")]
 
+mod examples;
 mod support;
+#[cfg(test)]
+mod tests;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use clap::{Args as ClapArgs, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 pub(crate) use self::support::{
-    Cause, Confirm, CursorCommand, DOCTOR_EXAMPLES, Explain, Identity, Log, Net, Preview, Quarantine, QuarantineList,
+    Bundle, Cause, Confirm, CursorCommand, Explain, Identity, Log, Net, Patient, Preview, Quarantine, QuarantineList,
     QuarantineRetry, Resend, Status, WhichCursor,
 };
 use crate::compat::Release;
 
 /// Synchronise a database with Open mSupply: as a remote site, or as the central server.
 #[derive(Debug, Parser)]
-#[command(name = "oms-sync", version, max_term_width = 100, after_help = EXAMPLES)]
+#[command(name = "oms-sync", version, max_term_width = 100, after_help = examples::PROGRAM, styles = crate::palette::HELP)]
 pub(crate) struct Args {
     /// The site's database; everything about a site is in this one file
     #[arg(long, global = true, env = "OMS_SYNC_DB", default_value = "oms-sync.sqlite", value_name = "FILE")]
@@ -44,22 +47,30 @@ pub(crate) struct Args {
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     pub color: ColorChoice,
 
+    /// A JSON file with other words for errors, as in another language; see oms-sync errors --help
+    #[arg(long, global = true, env = "OMS_SYNC_TEXTS", value_name = "FILE")]
+    pub texts: Option<PathBuf>,
+
     #[command(subcommand)]
     pub command: Command,
 }
 
-const EXAMPLES: &str = "\
-Examples:
-  oms-sync demo                                   see it work, on this machine
-  oms-sync init --legacy-url https://mysupply.example.org:2048 --site district-07
-  oms-sync sync                                   one cycle; goes on where it was cut
-  oms-sync status --json                          how this site stands, for scripts
-
-Exit status:
-  0 done    1 some records were left behind    2 wrong usage or input
-  3 not set up, or the set-up is refused       4 network or the other end: try again
-  5 versions do not fit: upgrade one end       6 this machine: disk or database
-  7 another cycle is running                   130 interrupted";
+impl Args {
+    /// What was typed. The colour of the help and of what is said about wrong usage is asked for in the same words.
+    pub(crate) fn typed() -> Result<Self, clap::Error> {
+        let typed: Vec<_> = std::env::args_os().collect();
+        let wants = |value: &str| {
+            typed.windows(2).any(|two| two[0] == "--color" && two[1] == value)
+                || typed.iter().any(|one| *one == *format!("--color={value}"))
+        };
+        let color = match () {
+            () if wants("never") => clap::ColorChoice::Never,
+            () if wants("always") => clap::ColorChoice::Always,
+            () => clap::ColorChoice::Auto,
+        };
+        Self::from_arg_matches(&Self::command().color(color).try_get_matches_from(&typed)?)
+    }
+}
 
 /// When to use colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -74,6 +85,7 @@ pub(crate) enum Command {
     /// Set this database up as a site: ask the legacy server who it is
     Init(Init),
     /// Ask the legacy server again who this site is and where central is, and probe central
+    #[command(after_help = examples::DISCOVER)]
     Discover,
     /// Run one cycle: push, pull and integrate; goes on where it was cut
     Sync(Sync),
@@ -82,7 +94,7 @@ pub(crate) enum Command {
     /// Show how this database stands
     Status(Status),
     /// Find out what is wrong, whose it is, and what to do
-    #[command(after_help = DOCTOR_EXAMPLES)]
+    #[command(after_help = examples::DOCTOR)]
     Doctor,
     /// Measure the line to both servers, and say how long a first sync takes
     Net(Net),
@@ -93,6 +105,14 @@ pub(crate) enum Command {
     /// Show what the next push or pull would do, without doing it
     #[command(subcommand)]
     Preview(Preview),
+    /// Compare everything that central has for this site with what is here
+    #[command(after_help = examples::AUDIT)]
+    Audit,
+    /// Write a small archive for support, without secrets and without patients' data
+    Bundle(Bundle),
+    /// Fetch what central has of one patient, now
+    #[command(subcommand)]
+    Patient(Patient),
     /// Show where the cursors stand, and read again from further back
     #[command(subcommand)]
     Cursor(CursorCommand),
@@ -125,7 +145,7 @@ pub(crate) enum Command {
     /// Say in words what a message of V5 or V6 holds, and what is wrong with it
     Decode(Decode),
     /// Explain error codes: what lies behind each and what to do
-    #[command(after_help = ERRORS_EXAMPLES)]
+    #[command(after_help = examples::ERRORS)]
     Errors {
         /// One code, as this program or as Open mSupply has it; all of them if it is left out
         code: Option<String>,
@@ -135,15 +155,18 @@ pub(crate) enum Command {
     /// See it work: a central server and two sites on this machine, in a temporary folder
     Demo(Demo),
     /// Print completions for a shell
+    #[command(after_help = examples::COMPLETIONS)]
     Completions {
         /// The shell
         shell: Shell,
     },
-    /// Print the manual page
-    Man,
+    /// Print a manual page, or write those of all commands
+    #[command(after_help = examples::MAN)]
+    Man(Man),
 }
 
 #[derive(Debug, ClapArgs)]
+#[command(after_help = examples::INIT)]
 pub(crate) struct Init {
     /// The legacy server's address, as https://mysupply.example.org:2048
     #[arg(long, value_name = "URL")]
@@ -170,6 +193,7 @@ pub(crate) struct Password {
 }
 
 #[derive(Debug, ClapArgs)]
+#[command(after_help = examples::SYNC)]
 pub(crate) struct Sync {
     /// Push only
     #[arg(long, conflicts_with = "pull_only")]
@@ -189,7 +213,7 @@ pub(crate) struct Sync {
 }
 
 #[derive(Debug, ClapArgs)]
-#[command(after_help = RUN_EXAMPLES)]
+#[command(after_help = examples::RUN)]
 pub(crate) struct Run {
     /// From the end of a cycle that went well to the next one, as 90s, 10m or 1h
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "5m")]
@@ -202,24 +226,19 @@ pub(crate) struct Run {
     pub max_bytes: Option<u64>,
 }
 
-const RUN_EXAMPLES: &str = "\
-After a failure it tries again in half a minute, then later and later up to half an hour; where only a person can mend
-it, as a wrong password, in an hour. SIGTERM and Ctrl-C end the cycle that runs in good order, and the program with 0.
-
-Examples:
-  oms-sync run                        every five minutes
-  oms-sync run --interval 1h --json   every hour, one JSON line a cycle";
-
 #[derive(Debug, Subcommand)]
 pub(crate) enum Records {
     /// Print the table of record types
+    #[command(after_help = examples::RECORDS_TYPES)]
     Types,
     /// List the records of a table
+    #[command(after_help = examples::RECORDS_LIST)]
     List {
         /// The table, as the wire spells it
         table: String,
     },
     /// Print one record
+    #[command(after_help = examples::RECORDS_GET)]
     Get {
         /// The table, as the wire spells it
         table: String,
@@ -227,6 +246,7 @@ pub(crate) enum Records {
         id: String,
     },
     /// Write records: one JSON object, or JSON lines; all of them or none
+    #[command(after_help = examples::RECORDS_PUT)]
     Put {
         /// The table, as the wire spells it
         table: String,
@@ -238,6 +258,7 @@ pub(crate) enum Records {
         dry_run: bool,
     },
     /// Delete one record in the way of its type
+    #[command(after_help = examples::RECORDS_DELETE)]
     Delete {
         /// The table, as the wire spells it
         table: String,
@@ -249,8 +270,10 @@ pub(crate) enum Records {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Files {
     /// List the files with their states, reasons and next tries
+    #[command(after_help = examples::FILES_LIST)]
     List,
     /// Attach a file to a record
+    #[command(after_help = examples::FILES_ATTACH)]
     Attach {
         /// The record's table, as the wire spells it
         table: String,
@@ -260,17 +283,21 @@ pub(crate) enum Files {
         file: PathBuf,
     },
     /// Send and fetch the files that are due
+    #[command(after_help = examples::FILES_SYNC)]
     Sync,
     /// Try a file next, also one of a record that is not here
+    #[command(after_help = examples::FILES_FETCH)]
     Fetch {
         /// The file's id
         id: String,
     },
     /// Read all files and report what is missing, changed or surplus
+    #[command(after_help = examples::FILES_VERIFY)]
     Verify,
 }
 
 #[derive(Debug, ClapArgs)]
+#[command(after_help = examples::CHANGELOG)]
 pub(crate) struct Changelog {
     /// The first position to show
     #[arg(long, default_value_t = 0, value_name = "N")]
@@ -281,6 +308,7 @@ pub(crate) struct Changelog {
 }
 
 #[derive(Debug, ClapArgs)]
+#[command(after_help = examples::SERVE)]
 pub(crate) struct Serve {
     /// Where to listen, as 0.0.0.0:8000; port 0 takes a free one
     #[arg(long, value_name = "ADDR")]
@@ -327,6 +355,7 @@ pub(crate) enum Authentication {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Site {
     /// Add a site, or give one a new password
+    #[command(after_help = examples::SITE_ADD)]
     Add {
         /// The site's name
         name: String,
@@ -334,13 +363,16 @@ pub(crate) enum Site {
         password: Password,
     },
     /// List the sites
+    #[command(after_help = examples::SITE_LIST)]
     List,
     /// Remove a site; what it synchronised stays
+    #[command(after_help = examples::SITE_REMOVE)]
     Remove {
         /// The site's name
         name: String,
     },
     /// Let a site come in from another machine
+    #[command(after_help = examples::SITE_RESET_HARDWARE)]
     ResetHardware {
         /// The site's name
         name: String,
@@ -350,6 +382,7 @@ pub(crate) enum Site {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Store {
     /// Add a store with its name record, or move one to another site
+    #[command(after_help = examples::STORE_ADD)]
     Add {
         /// The store's name
         name: String,
@@ -364,11 +397,12 @@ pub(crate) enum Store {
         id: Option<String>,
     },
     /// List the stores
+    #[command(after_help = examples::STORE_LIST)]
     List,
 }
 
 #[derive(Debug, ClapArgs)]
-#[command(after_help = INSPECT_EXAMPLES)]
+#[command(after_help = examples::INSPECT)]
 pub(crate) struct Inspect {
     /// The SQLite file of an Open mSupply site or central server; nothing in it is changed
     #[arg(value_name = "FILE")]
@@ -378,16 +412,8 @@ pub(crate) struct Inspect {
     pub cycles: usize,
 }
 
-const INSPECT_EXAMPLES: &str = "\
-Role, site, cursors, what waits to be pushed, records that are stuck and what they lack, the last cycles, files. Ends
-with 1 if records are stuck or the last cycle failed. The server may run meanwhile. No password is shown.
-
-Examples:
-  oms-sync inspect omsupply-database.sqlite
-  oms-sync inspect --json omsupply-database.sqlite | jq '.buffer.stuck[].missing'";
-
 #[derive(Debug, ClapArgs)]
-#[command(after_help = DECODE_EXAMPLES)]
+#[command(after_help = examples::DECODE)]
 pub(crate) struct Decode {
     /// A file with the body of a request or an answer, or - for standard input
     #[arg(default_value = "-")]
@@ -397,21 +423,8 @@ pub(crate) struct Decode {
     pub brief: bool,
 }
 
-const DECODE_EXAMPLES: &str = "\
-Credentials are not repeated. Ends with 1 if something is wrong with the message, with 2 if it is none.
-
-Examples:
-  oms-sync decode answer.json
-  curl -s https://central.example.org/central/sync/site_status | oms-sync decode";
-
-const ERRORS_EXAMPLES: &str = "\
-Examples:
-  oms-sync errors                         all codes
-  oms-sync errors incorrect_password
-  oms-sync errors CONNECTION_ERROR        a code of Open mSupply's own";
-
 #[derive(Debug, ClapArgs)]
-#[command(after_help = COMPAT_EXAMPLES)]
+#[command(after_help = examples::COMPAT)]
 pub(crate) struct Compat {
     /// The release of the legacy mSupply server, as 8.06.00
     #[arg(long, value_name = "V", value_parser = Release::parse)]
@@ -424,14 +437,8 @@ pub(crate) struct Compat {
     pub site: Option<Release>,
 }
 
-const COMPAT_EXAMPLES: &str = "\
-Ends with 0 if they fit, with 5 if one has to be upgraded first, with 1 if they fit but records are lost between them.
-
-Examples:
-  oms-sync compat --legacy 8.06.00 --central 2.19.0 --site 2.16.03
-  oms-sync compat --central 2.8.0";
-
 #[derive(Debug, ClapArgs)]
+#[command(after_help = examples::DEMO)]
 pub(crate) struct Demo {
     /// Show all seven steps, with a stand-in for the legacy server beside the central server
     #[arg(long)]
@@ -439,6 +446,16 @@ pub(crate) struct Demo {
     /// Keep the databases in this folder to look at afterwards
     #[arg(long, value_name = "FOLDER")]
     pub keep: Option<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Man {
+    /// The command whose page is printed, as quarantine retry; that of the program if it is left out
+    #[arg(value_name = "COMMAND")]
+    pub command: Vec<String>,
+    /// Write the pages of all commands into this folder, which is made if it is not there
+    #[arg(long, value_name = "DIR", conflicts_with = "command")]
+    pub dir: Option<PathBuf>,
 }
 
 /// Reads a time such as `90s`, `10m`, `1h` or `90`.
@@ -452,26 +469,4 @@ fn duration(text: &str) -> Result<Duration, String> {
     };
     let number: u64 = digits.parse().map_err(|_| "give a number and s, m or h".to_owned())?;
     number.checked_mul(seconds).map(Duration::from_secs).ok_or_else(|| "that is too long".to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::CommandFactory as _;
-
-    use super::*;
-
-    #[test]
-    fn the_command_line_is_sound() {
-        Args::command().debug_assert();
-    }
-
-    #[test]
-    fn times() {
-        for (text, seconds) in [("90", 90), ("90s", 90), ("10m", 600), ("1h", 3600)] {
-            assert_eq!(duration(text), Ok(Duration::from_secs(seconds)));
-        }
-        for text in ["", "m", "1d", "-1", "1.5h", "99999999999999999999h", "18446744073709551615h"] {
-            assert!(duration(text).is_err(), "{text}");
-        }
-    }
 }

@@ -10,20 +10,20 @@ mod demo;
 mod exit;
 mod inspect;
 mod output;
+mod palette;
 mod progress;
 mod server;
 mod setup;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-
 fn main() -> ExitCode {
-    let args = match args::Args::try_parse() {
+    let args = match args::Args::typed() {
         Ok(args) => args,
         Err(error) => return exit::wrong_usage(&error, std::env::args().any(|arg| arg == "--json")),
     };
     let mut out = output::Output::new(&args);
-    let result = command::run(&args, &mut out);
+    let texts = args.texts.as_deref().map_or(Ok(()), |file| out.take_texts(file));
+    let result = texts.map_err(exit::Failure::from).and_then(|()| command::run(&args, &mut out));
     exit::finish(result, &mut out)
 }

@@ -1,15 +1,18 @@
 //! What is printed: data on standard output, everything else on standard error.
 
 use std::io::{IsTerminal as _, Write as _, stderr, stdout};
+use std::path::Path;
 
 use serde::Serialize;
 use serde_json::json;
 use sync_core::record::{RecordData, RecordId, TableName};
 use sync_core::storage::LoggedError;
-use sync_core::{Error, Role};
+use sync_core::{Error, Role, Texts};
 
 use crate::args::{Args, ColorChoice};
 use crate::exit::Failure;
+use crate::palette::{Tone, painted};
+use crate::setup::unreadable;
 
 /// How and where to print.
 #[derive(Debug)]
@@ -19,6 +22,8 @@ pub(crate) struct Output {
     quiet: bool,
     verbose: bool,
     color: bool,
+    /// What is said of errors, in the language that is wanted.
+    pub texts: Texts,
 }
 
 impl Output {
@@ -28,7 +33,17 @@ impl Output {
             ColorChoice::Never => false,
             ColorChoice::Auto => stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()),
         };
-        Self { json: args.json, quiet: args.quiet, verbose: args.verbose, color }
+        Self { json: args.json, quiet: args.quiet, verbose: args.verbose, color, texts: Texts::default() }
+    }
+
+    /// Takes the texts of errors from a file.
+    pub(crate) fn take_texts(&mut self, file: &Path) -> Result<(), Error> {
+        let json = std::fs::read_to_string(file).map_err(|error| unreadable(file, error))?;
+        self.texts = Texts::parse(&json).map_err(|error| match error {
+            Error::BadInput { detail } => Error::BadInput { detail: format!("{}: {detail}", file.display()) },
+            other => other,
+        })?;
+        Ok(())
     }
 
     /// A line of data.
@@ -65,17 +80,19 @@ impl Output {
     pub(crate) fn central_bar(&self, role: Option<Role>) {
         if role == Some(Role::Central) && !self.json {
             let text = " Open mSupply central server ";
-            self.hint(&if self.color { format!("\x1b[1;97;44m{text}\x1b[0m") } else { format!("=={text}==") });
+            self.hint(&if self.color { painted(text, Tone::Bar) } else { format!("=={text}==") });
         }
     }
 
     /// An error: what happened, to whom, and what to do.
     pub(crate) fn error(&self, error: &Error) -> Result<(), Failure> {
         if self.json {
-            self.document(&json!({ "error": LoggedError::from(error) }))?;
+            let (message, advice) = (self.texts.message(error), self.texts.advice(error).into_owned());
+            self.document(&json!({ "error": LoggedError { message, advice, ..LoggedError::from(error) } }))?;
         }
-        let label = if self.color { "\x1b[1;31merror\x1b[0m" } else { "error" };
-        let mut text = format!("{label} [{}]: {error}. {}", error.code(), error.advice());
+        let label = if self.color { painted("error", Tone::Alarm) } else { "error".to_owned() };
+        let (message, advice) = (self.texts.message(error), self.texts.advice(error));
+        let mut text = format!("{label} [{}]: {message}. {advice}", error.code());
         if self.verbose {
             for cause in error.causes() {
                 text.push_str(&format!("\n  caused by: {cause}"));

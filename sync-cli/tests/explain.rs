@@ -193,7 +193,9 @@ fn a_code_is_explained_as_the_page_of_errors_has_it() {
     }
     assert_eq!(desk.run(&["errors", "CONNECTION_ERROR", "--json"]).ends(0).json()["code"], "unreachable");
     assert_eq!(desk.run(&["errors", "no_such", "--json"]).ends(2).error().0, "not_found");
-    assert_eq!(desk.run(&["errors"]).ends(0).out.lines().count(), all.len() + 1);
+    // Long messages go on in further lines.
+    let listed = desk.run(&["errors"]).ends(0).out;
+    assert_eq!(listed.lines().filter(|line| !line.starts_with(' ')).count(), all.len() + 1, "{listed}");
 }
 
 #[test]
@@ -217,4 +219,39 @@ fn releases_that_fit_that_do_not_and_that_lose_records() {
     assert!(plain.contains("vaccinations and R&R forms are rejected"), "{plain}");
     desk.run(&["compat", "--site", "2.19.0"]).ends(2);
     desk.run(&["compat", "--central", "newest"]).ends(2);
+}
+
+#[test]
+fn errors_are_said_in_the_words_of_a_file() {
+    let desk = Desk::new();
+    let texts = r#"{"not_set_up": {"message": "rien n'est configuré", "advice": "Lancez oms-sync init."},
+        "not_found": {"message": "{what} {id} : introuvable"}, "words": {"error code": "code d'erreur"}}"#;
+    std::fs::write(desk.path("fr.json"), texts).expect("a file");
+    let said = desk.run(&["--texts", "fr.json", "status"]).ends(3);
+    assert_eq!(said.err, "error [not_set_up]: rien n'est configuré. Lancez oms-sync init.\n");
+    let document = desk.run_with(&[("OMS_SYNC_TEXTS", "fr.json")], &["errors", "no_such", "--json"]).ends(2).json();
+    assert_eq!(document["error"]["message"], "code d'erreur no_such : introuvable");
+    assert_eq!(document["error"]["code"], "not_found");
+    let listed = desk.run(&["--texts", "fr.json", "errors", "not_set_up", "--json"]).ends(0).json();
+    assert_eq!(
+        (&listed["message"], &listed["template"]),
+        (&json!("rien n'est configuré"), &json!("this database is not set up as a site yet"))
+    );
+    std::fs::write(desk.path("bad.json"), r#"{"no_such": {}}"#).expect("a file");
+    for file in ["bad.json", "none.json"] {
+        assert_eq!(desk.run(&["--texts", file, "errors", "--json"]).ends(2).error().0, "bad_input", "{file}");
+    }
+}
+
+#[test]
+fn colour_is_orange_beside_a_word_and_only_where_it_is_wanted() {
+    let desk = Desk::new();
+    let always = desk.run(&["status", "--color", "always"]).ends(3).err;
+    assert!(always.contains("208m") && always.contains("error") && !always.contains("31m"), "{always:?}");
+    let usage = desk.run(&["no-such-command", "--color", "always"]).ends(2).err;
+    assert!(usage.contains("208m") && usage.contains("error:") && !usage.contains("[31m"), "{usage:?}");
+    for args in [&["status"][..], &["status", "--color", "never"], &["no-such-command", "--color=never"]] {
+        let said = desk.run_with(&[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")], args);
+        assert!(!said.err.contains('\x1b') && said.err.contains("error"), "{said:?}");
+    }
 }

@@ -4,6 +4,7 @@
 use crate::error::{Cause, Error, ErrorClass, Server};
 use crate::ownership::Refusal;
 use crate::record::{FieldError, SiteId};
+use crate::texts::template;
 
 /// What there is to know of a code.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +16,8 @@ pub struct CatalogueEntry {
     pub class: ErrorClass,
     /// What is said; names, addresses and numbers are examples.
     pub message: String,
+    /// The same with `{name}` where a name, an address or a number stands: what a translation is made of.
+    pub template: String,
     /// What usually lies behind it.
     pub cause: &'static str,
     /// What to do.
@@ -49,6 +52,7 @@ pub fn catalogue() -> Vec<CatalogueEntry> {
             code,
             class: error.class(),
             message: error.to_string(),
+            template: template(error),
             cause: known.map_or("", |(_, cause)| cause),
             advice: error.advice(),
             upstream,
@@ -101,6 +105,7 @@ const CAUSES: &[(&str, &str)] = &[
 
     ("v6_version_incompatible", "Central is older or newer than what this program speaks."),
     ("api_version_incompatible", "The legacy server is older than what this program speaks."),
+    ("central_too_old", "The command uses a part of the protocol that came with a later release of Open mSupply."),
     ("database_too_new", "A newer version of this program has used the database."),
 
     ("unreadable_answer", "The server sent something that is not of this protocol, or only a part of it."),
@@ -151,7 +156,7 @@ fn refusals() -> Vec<Refusal> {
     ]
 }
 
-fn samples() -> Vec<Error> {
+pub(crate) fn samples() -> Vec<Error> {
     let cause = || -> Cause { "the cause".into() };
     let (legacy, central) = (Server::Legacy, Server::Central);
     let legacy_url = || "https://mysupply.example.org:2048".to_owned();
@@ -181,6 +186,7 @@ fn samples() -> Vec<Error> {
         Error::WrongRole { needed: "central server", found: "remote site" },
         Error::VersionMismatch { server: central, min: 0, max: 4, sent: 5 },
         Error::LegacyVersionMismatch { sent: 14 },
+        Error::CentralTooOld { needs: "2.7.0" },
         Error::DatabaseTooNew { found: 2, known: 1 },
         Error::UnreadableAnswer { server: central, url: url(), detail: "it is empty".to_owned() },
         Error::Refused { server: central, status: 400, detail: "a text".to_owned() },

@@ -122,6 +122,8 @@ pub enum Error {
     VersionMismatch { server: Server, min: u32, max: u32, sent: u32 },
     #[error("the legacy server does not accept this site's sync API version {sent}")]
     LegacyVersionMismatch { sent: u32 },
+    #[error("the central server does not know this question: it needs Open mSupply {needs} or later")]
+    CentralTooOld { needs: &'static str },
     #[error("the database was written by a newer version: its schema is {found}, this version knows up to {known}")]
     DatabaseTooNew { found: i64, known: i64 },
 
@@ -237,6 +239,7 @@ impl Error {
 
             Self::VersionMismatch { .. } => ("v6_version_incompatible", Upgrade, "Upgrade whichever end is older."),
             Self::LegacyVersionMismatch { .. } => ("api_version_incompatible", Upgrade, "Upgrade the legacy server, or this program."),
+            Self::CentralTooOld { .. } => ("central_too_old", Upgrade, "Upgrade the central server; until then the ordinary sync brings the same, later."),
             Self::DatabaseTooNew { .. } => ("database_too_new", Upgrade, "Upgrade this program; the database is untouched."),
 
             Self::UnreadableAnswer { .. } => ("unreadable_answer", PeerFault, "Nothing was taken from this answer; send the message to the server's keeper."),

@@ -33,6 +33,7 @@ mod moved_stores;
 mod outgoing;
 mod records;
 mod site;
+mod texts;
 
 pub mod central;
 pub mod ownership;
@@ -56,3 +57,4 @@ pub use site::{
     Discovered, FilesOptions, FilesReport, LastSync, Outcome, Settings, Silent, Site, Status, Step, StepReport,
     SyncConfig, SyncEvent, SyncObserver, SyncOptions, SyncReport, Waiting, status,
 };
+pub use texts::{Text, Texts};

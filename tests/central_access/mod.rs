@@ -3,6 +3,7 @@
 mod dialects;
 mod legacy;
 mod local;
+mod looks;
 mod patients;
 mod roles;
 mod stand_alone;

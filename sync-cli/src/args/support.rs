@@ -206,6 +206,33 @@ Examples:
   oms-sync preview push
   oms-sync preview pull --limit 500 --json";
 
+#[derive(Debug, ClapArgs)]
+#[command(after_help = super::examples::BUNDLE)]
+pub(crate) struct Bundle {
+    /// The archive to write, a .tar.gz; named after the site and the time if it is left out
+    pub file: Option<std::path::PathBuf>,
+    /// Show only what would be in it
+    #[arg(long)]
+    pub list: bool,
+    /// Ask no server; `doctor` then looks at this device alone
+    #[arg(long)]
+    pub offline: bool,
+    /// How many of the last cycles to put in
+    #[arg(long, default_value_t = 50, value_name = "N")]
+    pub cycles: usize,
+}
+
+#[derive(Debug, Subcommand)]
+#[command(after_help = super::examples::PATIENT)]
+pub(crate) enum Patient {
+    /// Pull the records of one patient; the cursors of the ordinary sync stay where they are
+    #[command(after_help = super::examples::PATIENT)]
+    Pull {
+        /// The id of the patient's name
+        id: String,
+    },
+}
+
 /// What every command needs that changes something on purpose.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Confirm {
@@ -299,20 +326,8 @@ Examples:
   oms-sync identity
   oms-sync identity --ask --json";
 
-pub(crate) const DOCTOR_EXAMPLES: &str = "\
-Checks in order: the database, its disk and settings, both servers step by step
-(name, connection, TLS, whether it is one, sign-in, version), the clock, cursors,
-what is set aside, files. Ends with the one at fault and what to do. Nothing is
-changed, here or there; no secret is shown. Ends as a sync with that fault would
-(3, 4, 5 or 6), with 1 if records are set aside, with 0 otherwise.
-
-Examples:
-  oms-sync doctor
-  oms-sync --db site.sqlite doctor --json | jq -r .party
-  oms-sync doctor -v                              with the causes";
-
 #[derive(Debug, ClapArgs)]
-#[command(after_help = NET_EXAMPLES)]
+#[command(after_help = super::examples::NET)]
 pub(crate) struct Net {
     /// Ask each server for no longer than about this time, as 20s or 2m
     #[arg(long, value_name = "TIME", value_parser = super::duration, default_value = "20s")]
@@ -321,13 +336,3 @@ pub(crate) struct Net {
     #[arg(long, value_name = "N", default_value_t = 2_000_000)]
     pub max_bytes: u64,
 }
-
-const NET_EXAMPLES: &str = "\
-Small questions to both servers, then records that are read and forgotten: no
-cursor moves, nothing is acknowledged. From central only what this site has not
-read yet is asked for; before the first sync that is everything.
-
-Examples:
-  oms-sync net
-  oms-sync net --max-time 1m --max-bytes 10000000
-  oms-sync net --json";

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sync_core::support::doctor::{Check, Diagnosis, Outcome, Party, examine_file};
 use sync_core::transport::{HttpTransport, Timeouts};
-use sync_core::{Site, SystemClock};
+use sync_core::{Error, Site, SystemClock};
 
 use super::layout::{WIDTH, folded, wrapped};
 use crate::args::Args;
@@ -23,7 +23,6 @@ pub(super) fn timeouts() -> Timeouts {
 
 pub(super) fn run(args: &Args, out: &Output) -> Result<Ended, Failure> {
     end_on_signals();
-    let (checks, storage) = examine_file(&args.db, free_bytes(&args.db));
     let mut printed = Ok(());
     let mut each = |check: &Check| {
         if !out.json && printed.is_ok() {
@@ -31,19 +30,7 @@ pub(super) fn run(args: &Args, out: &Output) -> Result<Ended, Failure> {
         }
         if interrupted() || printed.is_err() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
-    let found = match storage {
-        Some(storage) => {
-            let clock = Arc::new(SystemClock::new());
-            let site = Site::new(Arc::new(storage), Arc::new(HttpTransport::new(&timeouts())), clock);
-            site.diagnose(checks, &mut each)
-        }
-        None => {
-            let found = Diagnosis::of_file(checks);
-            // An end that was asked for comes too late to matter here.
-            let _ = found.checks.iter().try_for_each(&mut each);
-            Ok(found)
-        }
-    };
+    let found = diagnosed(&args.db, false, &mut each);
     printed?;
     let found = found?;
     if out.json {
@@ -58,6 +45,29 @@ pub(super) fn run(args: &Args, out: &Output) -> Result<Ended, Failure> {
         }
         _ => Ended::Done,
     })
+}
+
+/// All checks, or without questions to servers those of this device; `each` is told one after the other.
+pub(super) fn diagnosed(
+    db: &Path,
+    is_offline: bool,
+    each: &mut dyn FnMut(&Check) -> ControlFlow<()>,
+) -> Result<Diagnosis, Error> {
+    let (checks, storage) = examine_file(db, free_bytes(db));
+    match storage {
+        Some(storage) if !is_offline => {
+            let clock = Arc::new(SystemClock::new());
+            let site = Site::new(Arc::new(storage), Arc::new(HttpTransport::new(&timeouts())), clock);
+            site.diagnose(checks, each)
+        }
+        opened => {
+            let why = if opened.is_some() { "no server was to be asked" } else { "the database cannot be opened" };
+            let found = Diagnosis::of_file(checks, why);
+            // An end that was asked for comes too late to matter here.
+            let _ = found.checks.iter().try_for_each(each);
+            Ok(found)
+        }
+    }
 }
 
 /// The space that is left where the database lies, or would lie.

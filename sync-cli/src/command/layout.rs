@@ -40,6 +40,23 @@ pub(super) fn facts(out: &Output, facts: &[(&str, Option<String>)]) -> Result<()
     Ok(())
 }
 
+/// A table with aligned columns, of which the last is folded; the first row is the head.
+pub(super) fn table(out: &Output, rows: &[Vec<String>]) -> Result<(), Failure> {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |i: usize| rows.iter().filter_map(|row| row.get(i)).map(|cell| cell.chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns.saturating_sub(1)).map(width).collect();
+    let before: usize = widths.iter().map(|width| width + 2).sum();
+    for row in rows {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}  "));
+        let mut head: String = cells.collect();
+        for line in folded(row.get(widths.len()).map_or("", String::as_str), WIDTH.saturating_sub(before)) {
+            out.line(format!("{head}{line}").trim_end())?;
+            head = " ".repeat(before);
+        }
+    }
+    Ok(())
+}
+
 /// Text in lines of at most so many columns; words that are longer stand alone.
 pub(super) fn folded(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];

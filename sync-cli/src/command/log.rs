@@ -72,6 +72,7 @@ fn list(entries: &[(usize, &LogEntry)], out: &Output) -> Result<(), Failure> {
                 "number": index, "started_at": entry.started_at, "finished_at": entry.finished_at,
                 "outcome": entry.outcome, "error": code, "pushed": report["pushed"], "pulled": report["pulled"],
                 "quarantined": report["quarantined"], "refused": report["refused"], "repair": report["repair"],
+                "patient": report["patient"],
             }))?;
             continue;
         }
@@ -114,6 +115,7 @@ fn show(number_of: usize, entry: &LogEntry, out: &Output) -> Result<(), Failure>
             ("number", Some(number_of.to_string())),
             ("started", Some(moment(entry.started_at))),
             ("took", Some(format!("{:.1} s", seconds(entry)))),
+            ("of one patient", text(&report["patient"])),
             ("outcome", Some(entry.outcome.replace('_', " "))),
             ("pushed", Some(number(report, "pushed").to_string())),
             ("pulled", Some(number(report, "pulled").to_string())),

@@ -1,5 +1,7 @@
 //! The commands, one a file; the short ones here.
 
+mod audit;
+mod bundle;
 mod changelog;
 mod compat;
 mod decode;
@@ -11,7 +13,9 @@ mod identity;
 mod inspect;
 mod layout;
 mod log;
+mod man;
 mod net;
+mod patient;
 mod preview;
 mod quarantine;
 mod records;
@@ -42,6 +46,9 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Ended, Failure> {
         Command::Net(options) => net::run(args, options, out),
         Command::Explain(options) => explain::run(args, options, out),
         Command::Preview(command) => preview::run(args, command, out),
+        Command::Audit => audit::run(args, out),
+        Command::Bundle(options) => bundle::run(args, options, out),
+        Command::Patient(command) => patient::run(args, command, out),
         Command::Cursor(command) => repair::run_cursor(args, command, out),
         Command::Resend(options) => repair::run_resend(args, options, out),
         Command::Identity(options) => identity::run(args, options, out),
@@ -64,11 +71,6 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Ended, Failure> {
             out.line(String::from_utf8_lossy(&script).trim_end())?;
             Ok(Ended::Done)
         }
-        Command::Man => {
-            let mut page = Vec::new();
-            clap_mangen::Man::new(Args::command()).render(&mut page)?;
-            out.line(String::from_utf8_lossy(&page).trim_end())?;
-            Ok(Ended::Done)
-        }
+        Command::Man(options) => man::run(options, out),
     }
 }

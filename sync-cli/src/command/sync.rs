@@ -5,6 +5,7 @@ use sync_core::storage::{Storage as _, key};
 use sync_core::{Error, FilesOptions, FilesReport, Outcome, Role, SyncOptions, SyncReport};
 
 use super::files;
+use super::layout::wrapped;
 use crate::args::{Args, Sync};
 use crate::exit::{Ended, Failure};
 use crate::output::{Output, bytes};
@@ -42,16 +43,21 @@ pub(super) fn run(args: &Args, options: &Sync, out: &Output) -> Result<Ended, Fa
         show(&report, out)?;
         moved.iter().try_for_each(|moved| files::show(moved, out))?;
     }
-    match (&report.error, report.outcome) {
-        (Some(error), _) => {
-            if !out.json {
-                out.error(error)?;
-            }
-            Ok(Ended::Reported(error.class()))
-        }
-        (None, Outcome::LeftBehind) => Ok(Ended::LeftBehind),
-        (None, _) => moved.map_or(Ok(Ended::Done), |moved| files::ended(&moved, out)),
+    match (ended(&report, out)?, moved) {
+        (Ended::Done, Some(moved)) => files::ended(&moved, out),
+        (ended, _) => Ok(ended),
     }
+}
+
+/// How a cycle ended; an error is told where the report, as a document, has not told it.
+pub(super) fn ended(report: &SyncReport, out: &Output) -> Result<Ended, Failure> {
+    let Some(error) = &report.error else {
+        return Ok(if report.outcome == Outcome::LeftBehind { Ended::LeftBehind } else { Ended::Done });
+    };
+    if !out.json {
+        out.error(error)?;
+    }
+    Ok(Ended::Reported(error.class()))
 }
 
 /// The report of a cycle, and of the files where they were moved too.
@@ -63,11 +69,11 @@ struct Document<'r> {
     files: Option<&'r FilesReport>,
 }
 
-fn show(report: &SyncReport, out: &Output) -> Result<(), Failure> {
+pub(super) fn show(report: &SyncReport, out: &Output) -> Result<(), Failure> {
     let SyncReport { pushed, pulled, integrated, requests, .. } = report;
     let sent = bytes(report.bytes_sent);
     let received = bytes(report.bytes_received);
-    out.line(&format!(
+    let text = format!(
         "{}: pushed {pushed}, pulled {pulled}, integrated {integrated} ({requests} requests, {sent} up, {received} down)",
         match report.outcome {
             Outcome::Done => "done",
@@ -76,7 +82,8 @@ fn show(report: &SyncReport, out: &Output) -> Result<(), Failure> {
             Outcome::Failed => "not completed; what was done stays",
             _ => "stopped; what was done stays",
         }
-    ))?;
+    );
+    wrapped(out, "", &text)?;
     if report.kept_local > 0 {
         out.line(&format!("{} edits made here were kept; they go out with the next sync", report.kept_local))?;
     }

@@ -1,10 +1,14 @@
 //! The support desk: something is broken for real, and the program says what, why, and what to do.
 
+mod audited;
+mod bundled;
 mod doctor;
+mod every_command;
 mod explained;
 mod front;
 mod identified;
 mod measured;
+mod one_patient;
 mod previewed;
 mod quarantined;
 mod repaired;
@@ -67,6 +71,15 @@ impl Clinic {
         self.damage("DELETE FROM sync_record WHERE table_name = 'property'");
         self.put_at_central("name_property", NAME_PROPERTY);
         assert_eq!(self.sync(1)["quarantined"], 1);
+    }
+
+    /// Ends the central server, and waits until nobody answers there.
+    fn stop_central(&self) {
+        self.server.terminate();
+        let address = self.server.address.trim_start_matches("http://");
+        while std::net::TcpStream::connect(address).is_ok() {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
     }
 
     /// What a command says to people: it ends so, and fits 80 columns.

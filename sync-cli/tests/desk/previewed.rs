@@ -6,7 +6,7 @@ use super::{Clinic, NAME_PROPERTY, PROPERTY, holds};
 
 impl Clinic {
     /// Everything in the site's database that a preview must not change.
-    fn contents(&self) -> Vec<String> {
+    pub(crate) fn contents(&self) -> Vec<String> {
         let file = rusqlite::Connection::open(self.desk.path("oms-sync.sqlite")).expect("the site's database");
         let mut all = Vec::new();
         for (table, columns) in [

@@ -33,7 +33,7 @@ impl Activity {
             name: who.name.clone(),
             app_version: who.app_version.clone(),
             seen_at: now,
-            pulled_at: done(Question::Pull),
+            pulled_at: done(Question::Pull).filter(|_| !noted.looks_only.get()),
             pushed_at: done(Question::Push),
             read_to: noted.read_to.get(),
         };

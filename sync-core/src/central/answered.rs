@@ -72,6 +72,8 @@ pub(super) struct Noted {
     /// The newest position in the changelog before it was looked at.
     pub newest: Cell<Cursor>,
     pub read_to: Cell<Option<Cursor>>,
+    /// Whether the site only looked at what it was given.
+    pub looks_only: Cell<bool>,
     pub error: Cell<Option<&'static str>>,
     pub who: RefCell<Option<Who>>,
 }
@@ -95,8 +97,12 @@ impl Noted {
         *self.who.borrow_mut() = Some(Who { site, name, app_version });
     }
 
-    pub(super) fn pulled(&self, batch: &Batch) {
+    pub(super) fn pulled(&self, batch: &Batch, looks_only: bool) {
         self.records.set(batch.records.len() as u64);
+        self.looks_only.set(looks_only);
+        if looks_only {
+            return;
+        }
         if batch.records.is_empty() && !batch.is_last_batch {
             return;
         }

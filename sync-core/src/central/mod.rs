@@ -181,7 +181,7 @@ impl Central {
                 self.answer(request, (noted, Question::Pull), |central, pull: PullRequest| {
                     let site = central.enter(noted, pull.sync_v6_version, &pull.sync_v5_settings, true)?;
                     let batch = central.pull(site, &pull)?;
-                    noted.pulled(&batch);
+                    noted.pulled(&batch, pull.looks_only);
                     Ok(batch)
                 })
             }

@@ -8,11 +8,14 @@ use crate::error::Result;
 use crate::outgoing;
 use crate::ownership::StoreOwner;
 use crate::protocol::v6::{Batch, Dialect, PatientPullRequest, PullRequest, WireError};
-use crate::record::{Cursor, SiteId, record_type};
+use crate::record::{Cursor, SiteId, StoreId, record_type};
 use crate::storage::{Lost, ReadTxn, Selection, SiteEntry, Source};
 
 impl Central {
     pub(super) fn pull(&self, site: SiteId, request: &PullRequest) -> std::result::Result<Batch, Refused> {
+        if request.looks_only {
+            return self.look(site, request);
+        }
         if !request.is_initialised && self.ends_push(site)? {
             return Err(Refused(WireError::IntegrationInProgress));
         }
@@ -24,8 +27,7 @@ impl Central {
                 let all = txn.records(&"store".into(), None, usize::MAX >> 1)?;
                 stores = all.into_iter().map(|(id, _)| id.as_str().into()).collect();
             }
-            let except_from = request.is_initialised.then_some(site);
-            let selection = Selection::ForSite { stores, except_from };
+            let selection = selection(stores, site, request);
             let before = HeldBack::load(txn.as_ref(), site)?;
             let mut held = before.clone();
             let from = held.start(request.cursor, dialect.release());
@@ -44,6 +46,15 @@ impl Central {
             self.remember_first_pull(site, &request.sync_v5_settings.username)?;
         }
         Ok(batch)
+    }
+
+    /// The same for a site that takes nothing of it: nothing is written, and nothing counts as given to the site. What was
+    /// held back from it stays so.
+    fn look(&self, site: SiteId, request: &PullRequest) -> std::result::Result<Batch, Refused> {
+        let dialect = Dialect::of(&request.sync_v5_settings.app_version);
+        let txn = self.storage.read()?;
+        let selection = selection(txn.stores_of_site(site)?, site, request);
+        Ok(self.batch(txn.as_ref(), &selection, request.cursor, request.batch_size, dialect)?.0)
     }
 
     /// A site that begins anew, or was restored, may have left a push without its last batch. What came of it is integrated
@@ -133,6 +144,11 @@ impl Central {
         }
         Ok(())
     }
+}
+
+/// What a site is given.
+fn selection(stores: Vec<StoreId>, site: SiteId, request: &PullRequest) -> Selection {
+    Selection::ForSite { stores, except_from: request.is_initialised.then_some(site) }
 }
 
 /// Whether a row says that a record was deleted in one store, which has been written again since in another store of the

@@ -9,6 +9,7 @@ mod legacy_table;
 pub(crate) mod record_type;
 pub(crate) mod references;
 mod registry;
+mod same;
 mod types;
 
 pub use datetime::{Date, DateTime};

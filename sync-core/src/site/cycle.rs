@@ -15,7 +15,7 @@ use crate::error::{Error, ErrorClass, Result};
 use crate::integrate::{Door, Integrated, integrate, merge, requeue_after_upgrade};
 use crate::moved_stores;
 use crate::ownership::Role;
-use crate::record::Cursor;
+use crate::record::{Cursor, NameId};
 use crate::storage::{LogEntry, QuarantineCause, Selection, Source, key};
 
 /// What a cycle is to do, and how much of it.
@@ -52,6 +52,16 @@ impl Site {
     /// # Errors
     /// The cycle could not even begin: [`Error::NotSetUp`], [`Error::CycleRunning`], or the database failed.
     pub fn sync(&self, options: &SyncOptions, observer: &mut dyn SyncObserver) -> Result<SyncReport> {
+        self.cycle(options, observer, |cycle| cycle.run())
+    }
+
+    /// Runs steps as a cycle: alone, with a report that is kept in the sync log.
+    pub(super) fn cycle(
+        &self,
+        options: &SyncOptions,
+        observer: &mut dyn SyncObserver,
+        run: impl FnOnce(&mut Cycle<'_, '_>),
+    ) -> Result<SyncReport> {
         let _lock = self.storage.lock_cycle()?;
         requeue_after_upgrade(self.storage.as_ref())?;
         let started_at = self.clock.now();
@@ -67,7 +77,7 @@ impl Site {
             recovering: false,
         };
         let set_aside = Cycle::set_aside(self)?;
-        cycle.run();
+        run(&mut cycle);
         // A record may be set aside and woken within a cycle: what counts is what is left.
         cycle.report.quarantined = Cycle::set_aside(self)?.saturating_sub(set_aside);
         let report = cycle.finish();
@@ -174,6 +184,19 @@ impl Cycle<'_, '_> {
         let integrated = self.step(Step::Integrate, Self::integrate).is_none();
         if legacy_pulled && v6_pulled && integrated && !self.ended_early && !self.identity.initialised {
             let _ = self.step_value(|cycle| cycle.become_initialised());
+        }
+    }
+
+    /// Only what is needed for one patient; no push but what was sent already and is not confirmed.
+    pub(super) fn run_for_patient(&mut self, patient: &NameId) {
+        self.report.patient = Some(patient.clone());
+        let Some(central) = self.step_value(|cycle| central_url(&cycle.identity)) else { return };
+        if self.step_value(|cycle| cycle.confirm_before_pull(&central)) != Some(true) {
+            return;
+        }
+        self.step(Step::PullPatient, |cycle| cycle.pull_patient(&central, patient));
+        if !self.must_end() {
+            self.step(Step::Integrate, Self::integrate);
         }
     }
 

@@ -1,5 +1,6 @@
 //! The remote site: discovers who it is, pushes, pulls and integrates.
 
+mod audit;
 mod client;
 mod config;
 mod cycle;
@@ -15,6 +16,7 @@ mod position;
 mod preview;
 mod pull;
 mod pull_central;
+mod pull_patient;
 mod pull_remote;
 pub(crate) mod push;
 pub(crate) mod push_legacy;

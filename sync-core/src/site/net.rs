@@ -148,8 +148,7 @@ impl ServerLine {
 
 impl Site {
     /// Measures the line to both servers. Nothing is changed, here or there: of central only what this site has not read yet is
-    /// asked for, always from where it stands, and at the end for one record, so that a central which notes how far its answers
-    /// went notes no more than that one.
+    /// asked for, always from where it stands.
     ///
     /// # Errors
     /// [`Error::NotSetUp`]; [`Error::Cancelled`]; the database failed. What a server does is in the report.
@@ -299,10 +298,6 @@ impl Meter<'_> {
                 break;
             }
         }
-        if line.records > 1 {
-            // Central notes for its keeper how far the newest answer went: not as far as what was received and forgotten.
-            self.batch(url, 1)?;
-        }
         Ok(())
     }
 
@@ -315,6 +310,7 @@ impl Meter<'_> {
             // Otherwise central would take note of a site that begins anew.
             is_initialised: true,
             sync_v6_version: V6_VERSION,
+            looks_only: true,
         };
         let raw = self.client.central_raw(self.identity, url, v6::path::PULL, &request)?;
         let batch = ReadBatch::parse(raw.get()).map_err(|error| Error::UnreadableAnswer {

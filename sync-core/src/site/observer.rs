@@ -24,10 +24,14 @@ pub enum Step {
     PullRemote,
     /// Pulls from the Open mSupply central server and integrates what needs nothing that is not here.
     PullV6,
+    /// Pulls the records of one patient from the Open mSupply central server; no part of a whole cycle.
+    PullPatient,
     /// Integrates what had to wait for another record.
     Integrate,
     /// Sends and fetches files; no part of a cycle.
     Files,
+    /// Compares what is here with what central has; no part of a cycle.
+    Compare,
 }
 
 impl Step {
@@ -40,8 +44,10 @@ impl Step {
             Self::PullCentral => "Pull central",
             Self::PullRemote => "Pull remote",
             Self::PullV6 => "Pull V6",
+            Self::PullPatient => "Pull patient",
             Self::Integrate => "Integrate",
             Self::Files => "Files",
+            Self::Compare => "Compare",
         }
     }
 }

@@ -8,12 +8,12 @@ use super::client::Client;
 use super::discover::central_url;
 use super::identity::{Identity, cursor, flag};
 use super::observer::SyncObserver;
-use super::pull::{from_legacy, set_aside};
+use super::pull::{ask_batch, from_legacy, set_aside};
 use crate::error::{Error, ErrorClass, Result, Server};
 use crate::integrate::{Door, receive};
 use crate::ownership::Role;
 use crate::protocol::v5::{ReadCentralBatch, ReadQueueBatch, path as v5_path};
-use crate::protocol::v6::{Action, PullRequest, ReadBatch, V6_VERSION, path};
+use crate::protocol::v6::{Action, PullRequest, V6_VERSION, path};
 use crate::storage::{Incoming, LoggedError, Source, key};
 use crate::support::{Foreseen, NAMED, TypeCount, TypeCounts, each_set_aside};
 
@@ -198,20 +198,15 @@ impl Site {
         };
         gathered.coming.from_cursor = Some(start.0);
         loop {
-            let request = PullRequest {
+            let question = |batch_size| PullRequest {
                 cursor: start,
-                batch_size: LIMIT,
+                batch_size,
                 sync_v5_settings: identity.credentials(),
                 is_initialised: identity.initialised && !pulls_own,
                 sync_v6_version: V6_VERSION,
+                looks_only: true,
             };
-            let raw = client.central_raw(identity, &central, path::PULL, &request)?;
-            let url = super::client::shown(&central);
-            let batch = ReadBatch::parse(raw.get()).map_err(|error| Error::UnreadableAnswer {
-                server: Server::Central,
-                url,
-                detail: crate::error::excerpt(error.to_string().as_bytes()),
-            })?;
+            let (batch, _) = ask_batch(client, identity, (&central, path::PULL), LIMIT, &question)?;
             let next = batch.last_record_cursor().unwrap_or_default().max(batch.end_cursor).next();
             let is_last = batch.is_last_batch;
             let incoming = batch

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
 use sha2::Digest as _;
 use url::Url;
 
 use super::Site;
+use super::client::{Client, shown};
 use super::cycle::Cycle;
-use super::identity::flag;
+use super::identity::{Identity, flag};
 use super::observer::Step;
 use super::position::{Advance, Position};
 use super::restored::{Recovering, compare_with_central, give_way};
@@ -17,10 +19,10 @@ use crate::protocol::hex;
 use crate::protocol::v5::UnreadableRecord;
 use crate::protocol::v6::{Action, BatchElement, PullRequest, ReadBatch, Unreadable, V6_VERSION, WireRecord, path};
 use crate::record::{Cursor, RecordData, RecordId, TableName};
-use crate::storage::{Incoming, Lost, Quarantine, QuarantineCause, Source, key};
+use crate::storage::{Incoming, Lost, Quarantine, QuarantineCause, Source, WriteTxn, key};
 
 /// Empty batches in a row, none of them the last, before a server counts as never ending.
-const EMPTY_BATCHES_MAX: u32 = 100;
+pub(super) const EMPTY_BATCHES_MAX: u32 = 100;
 
 impl Cycle<'_, '_> {
     pub(super) fn pull_v6(&mut self, central: &Url) -> Result<()> {
@@ -41,7 +43,9 @@ impl Cycle<'_, '_> {
             };
             let start = stands.next;
             let began = self.site.clock.monotonic();
-            let (batch, bytes) = self.ask_batch(central, (start, pulls_own), batch_size)?;
+            let identity = &self.identity;
+            let question = |size| question(identity, (start, pulls_own), size);
+            let (batch, bytes) = ask_batch(&mut self.client, identity, (central, path::PULL), batch_size, &question)?;
             if self.learn_of_loss(&batch.lost_history, None)? {
                 if std::mem::replace(&mut reread, true) {
                     return Err(Error::NoProgress { server: Server::Central, cursor: start.0 });
@@ -93,43 +97,6 @@ impl Cycle<'_, '_> {
         }
     }
 
-    fn question(&self, (start, pulls_own): (Cursor, bool), batch_size: u32) -> PullRequest {
-        PullRequest {
-            cursor: start,
-            batch_size,
-            sync_v5_settings: self.identity.credentials(),
-            is_initialised: self.identity.initialised && !pulls_own,
-            sync_v6_version: V6_VERSION,
-        }
-    }
-
-    /// Asks for a batch; on a line that breaks, for ever smaller ones.
-    fn ask_batch(&mut self, central: &Url, from: (Cursor, bool), batch_size: u32) -> Result<(ReadBatch, usize)> {
-        let request = self.question(from, batch_size);
-        let raw = match self.client.central_raw(&self.identity, central, path::PULL, &request) {
-            Err(Error::CutOff { .. } | Error::TimedOut { .. }) if batch_size > 16 => {
-                return self.ask_batch(central, from, batch_size / 4);
-            }
-            raw => raw?,
-        };
-        let batch = ReadBatch::parse(raw.get()).map_err(|error| Error::UnreadableAnswer {
-            server: Server::Central,
-            url: super::client::shown(central),
-            detail: excerpt(error.to_string().as_bytes()),
-        })?;
-        // Beyond the range of every database's row numbers: a cursor that went there would never come back.
-        let highest = batch.last_record_cursor().unwrap_or_default().max(batch.end_cursor);
-        if !highest.next().is_possible() {
-            let detail = "a cursor in it is out of range".to_owned();
-            return Err(Error::UnreadableAnswer {
-                server: Server::Central,
-                url: super::client::shown(central),
-                detail,
-            });
-        }
-        Ok((batch, raw.get().len()))
-    }
-
     fn take_batch(&mut self, batch: ReadBatch, next: Cursor, recovering: Option<Recovering>) -> Result<()> {
         let done = take(self.site, batch, next, recovering)?;
         self.count(done);
@@ -144,16 +111,50 @@ impl Cycle<'_, '_> {
         (next, pulls_own): (Cursor, bool),
         size: u32,
     ) -> Result<()> {
-        let (site, question) = (self.site, self.question((next, pulls_own), size));
+        let (site, question) = (self.site, question(&self.identity, (next, pulls_own), size));
         let done = self.client.ask_ahead(central, path::PULL, &question, || take(site, batch, next, recovering))?;
         self.count(done);
         Ok(())
     }
 }
 
+fn question(identity: &Identity, (start, pulls_own): (Cursor, bool), batch_size: u32) -> PullRequest {
+    PullRequest {
+        cursor: start,
+        batch_size,
+        sync_v5_settings: identity.credentials(),
+        is_initialised: identity.initialised && !pulls_own,
+        sync_v6_version: V6_VERSION,
+        looks_only: false,
+    }
+}
+
+/// Asks central for a batch; on a line that breaks, for ever smaller ones. Gives its size in bytes too.
+pub(super) fn ask_batch<Q: Serialize>(
+    client: &mut Client<'_>,
+    identity: &Identity,
+    (central, path): (&Url, &str),
+    batch_size: u32,
+    question: &dyn Fn(u32) -> Q,
+) -> Result<(ReadBatch, usize)> {
+    let raw = match client.central_raw(identity, central, path, &question(batch_size)) {
+        Err(Error::CutOff { .. } | Error::TimedOut { .. }) if batch_size > 16 => {
+            return ask_batch(client, identity, (central, path), batch_size / 4, question);
+        }
+        raw => raw?,
+    };
+    let unreadable = |detail| Error::UnreadableAnswer { server: Server::Central, url: shown(central), detail };
+    let batch = ReadBatch::parse(raw.get()).map_err(|error| unreadable(excerpt(error.to_string().as_bytes())))?;
+    // Beyond the range of every database's row numbers: a cursor that went there would never come back.
+    let highest = batch.last_record_cursor().unwrap_or_default().max(batch.end_cursor);
+    if !highest.next().is_possible() {
+        return Err(unreadable("a cursor in it is out of range".to_owned()));
+    }
+    Ok((batch, raw.get().len()))
+}
+
 /// Integrates a batch and moves the cursor past it, in one transaction.
 fn take(site: &Site, batch: ReadBatch, next: Cursor, recovering: Option<Recovering>) -> Result<Integrated> {
-    let door = Door { source: Source::Central, stores: Vec::new(), origin: None };
     let next = if planted!(PullCursorOffByOne) { next.next() } else { next };
     if planted!(CursorBeforeRecords) {
         let txn = site.storage.write()?;
@@ -165,11 +166,17 @@ fn take(site: &Site, batch: ReadBatch, next: Cursor, recovering: Option<Recoveri
     if let Some(recovering) = recovering {
         give_way(site, txn.as_ref(), &batch, recovering)?;
     }
-    let incoming = batch.records.into_iter().map(|element| element.map_or_else(set_aside, readable)).collect();
-    let done = receive(txn.as_ref(), site.clock.now(), &door, incoming)?;
+    let done = receive_from_central(site, txn.as_ref(), batch)?;
     txn.set_state(key::PULL_CURSOR_V6, &next.to_string())?;
     txn.commit()?;
     Ok(done)
+}
+
+/// Integrates a batch of central's in this transaction.
+pub(super) fn receive_from_central(site: &Site, txn: &dyn WriteTxn, batch: ReadBatch) -> Result<Integrated> {
+    let door = Door { source: Source::Central, stores: Vec::new(), origin: None };
+    let incoming = batch.records.into_iter().map(|element| element.map_or_else(set_aside, readable)).collect();
+    receive(txn, site.clock.now(), &door, incoming)
 }
 
 fn readable(element: BatchElement) -> Incoming {
@@ -211,7 +218,7 @@ fn unreadable(
 /// more than twice as many as before, half as many after a batch that took longer than half a minute.
 ///
 /// [`SyncConfig::pull_bytes`]: super::SyncConfig::pull_bytes
-fn next_batch_size(config: &super::SyncConfig, size: u32, records: u64, bytes: usize, seconds: f64) -> u32 {
+pub(super) fn next_batch_size(config: &super::SyncConfig, size: u32, records: u64, bytes: usize, seconds: f64) -> u32 {
     if seconds > 30.0 {
         return (size / 2).max(config.pull_records_max.clamp(1, 16));
     }

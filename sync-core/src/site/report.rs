@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::observer::Step;
 use crate::error::Error;
+use crate::record::NameId;
 use crate::storage::LoggedError;
 
 /// How a cycle ended.
@@ -41,6 +42,9 @@ impl Outcome {
 pub struct SyncReport {
     /// How it ended.
     pub outcome: Outcome,
+    /// The one patient whose records were pulled; nothing for a whole cycle.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub patient: Option<NameId>,
     /// Records that central took.
     pub pushed: u64,
     /// Records received and staged.
@@ -89,6 +93,7 @@ impl Default for SyncReport {
     fn default() -> Self {
         Self {
             outcome: Outcome::Done,
+            patient: None,
             pushed: 0,
             pulled: 0,
             integrated: 0,

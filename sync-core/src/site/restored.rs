@@ -80,15 +80,20 @@ impl Cycle<'_, '_> {
     /// Deals with what central says that it lost, once. Says whether everything has to be read again.
     /// `sent_since` is where pushes to the restored central server began, as far as that is known.
     pub(super) fn learn_of_loss(&mut self, lost: &[Lost], sent_since: Option<Cursor>) -> Result<bool> {
-        let unknown = {
-            let known = cursor(self.site.storage.read()?.as_ref(), key::CENTRAL_LOST_KNOWN)?;
-            let is_unknown =
-                |part: &&Lost| part.before > known && part.before.is_possible() && part.after < part.before;
-            lost.iter().filter(is_unknown).collect::<Vec<_>>()
-        };
-        let Some(after) = unknown.iter().map(|part| part.after).min() else { return Ok(false) };
-        let before = unknown.iter().map(|part| part.before).max().unwrap_or(after);
-        self.central_went_back(Lost { after, before }, true, sent_since)
+        match self.unknown_loss(lost)? {
+            Some(lost) => self.central_went_back(lost, true, sent_since),
+            None => Ok(false),
+        }
+    }
+
+    /// What central says that it lost, as far as that was not dealt with.
+    pub(super) fn unknown_loss(&self, lost: &[Lost]) -> Result<Option<Lost>> {
+        let known = cursor(self.site.storage.read()?.as_ref(), key::CENTRAL_LOST_KNOWN)?;
+        let is_unknown = |part: &&Lost| part.before > known && part.before.is_possible() && part.after < part.before;
+        let unknown: Vec<&Lost> = lost.iter().filter(is_unknown).collect();
+        let (after, before) =
+            (unknown.iter().map(|part| part.after).min(), unknown.iter().map(|part| part.before).max());
+        Ok(after.zip(before).map(|(after, before)| Lost { after, before }))
     }
 
     /// Central's changelog went back. Everything is read again, which is safe: what is here already changes nothing; and
@@ -316,6 +321,17 @@ pub(super) fn give_way_to_legacy(site: &Site, txn: &dyn WriteTxn, incoming: &[In
         txn.mark_synced(table, id)?;
     }
     Ok(())
+}
+
+/// Why everything has to be read before anything else is, after a restore here or at central.
+pub(super) fn must_read_first(txn: &dyn ReadTxn) -> Result<Option<&'static str>> {
+    Ok(match () {
+        () if unrecovered(txn, key::RECOVERED)?.is_some() => Some("this database was restored from a backup"),
+        () if Rereading::load(txn)?.is_some() || flag(txn, key::PULL_OWN)? => {
+            Some("everything is being read again from central")
+        }
+        () => None,
+    })
 }
 
 /// Whether a site that went back has still to read what the legacy server has of it.

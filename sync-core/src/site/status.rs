@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::ownership::Role;
 use crate::record::{Cursor, SiteId};
 use crate::storage::{LogEntry, LoggedError, ReadTxn, Selection, Storage, key};
-use crate::support::is_repair;
+use crate::support::{is_of_patient, is_repair};
 
 /// How a database stands, as `status --json` prints it.
 #[derive(Debug, Clone, Serialize)]
@@ -108,11 +108,12 @@ pub fn status(storage: &dyn Storage) -> Result<Status> {
     })
 }
 
-/// The newest entry of the sync log that is a cycle.
+/// The newest entry of the sync log that is a whole cycle.
 fn last_cycle(txn: &dyn ReadTxn) -> Result<Option<LogEntry>> {
     let newest = txn.log(1)?.into_iter().next();
-    if newest.as_ref().is_some_and(is_repair) {
-        return Ok(txn.log(usize::MAX)?.into_iter().find(|entry| !is_repair(entry)));
+    let is_other = |entry: &LogEntry| is_repair(entry) || is_of_patient(entry);
+    if newest.as_ref().is_some_and(is_other) {
+        return Ok(txn.log(usize::MAX)?.into_iter().find(|entry| !is_other(entry)));
     }
     Ok(newest)
 }

@@ -34,6 +34,19 @@ pub fn note_repair(txn: &dyn WriteTxn, repair: &Repair, now: Timestamp) -> Resul
     })
 }
 
+/// The same entry with something else in the place of the words that a person gave as a reason.
+pub(super) fn without_words(mut entry: LogEntry, instead: &str) -> LogEntry {
+    if let Some(reason) = entry.report.pointer_mut("/repair/reason") {
+        *reason = instead.into();
+    }
+    entry
+}
+
+/// Whether an entry of the sync log is a pull of one patient and no whole cycle.
+pub fn is_of_patient(entry: &LogEntry) -> bool {
+    entry.report.get("patient").is_some()
+}
+
 /// Whether an entry of the sync log is a repair and no cycle.
 pub fn is_repair(entry: &LogEntry) -> bool {
     entry.report.get(KEY).is_some()

@@ -3,6 +3,7 @@
 //!
 //! [`Storage`]: crate::storage::Storage
 
+mod audit;
 mod cursors;
 pub mod doctor;
 mod explain;
@@ -10,17 +11,24 @@ mod identity;
 mod log;
 mod preview_push;
 mod quarantine;
+mod redact;
 mod resend;
 mod retry;
 
 pub use crate::site::{Coming, NetLimits, NetReport, PredictedPart, Prediction, PullPreview, ServerLine};
+pub use audit::{Audit, AuditReason, AuditedType, Difference, DifferenceKind, Why};
+pub(crate) use audit::{Central, compare};
 pub use cursors::{CursorShown, PullCursor, Rewind, cursors, plan_rewind, rewind};
 pub use explain::{Explanation, Receivers, Sent, SentState, Travels, Verdict, Written, explain};
 pub use identity::{Disagreement, IdentityShown, Servers, StoreShown, Versions, identity};
-pub use log::{Repair, is_repair, note_repair};
+pub use log::{Repair, is_of_patient, is_repair, note_repair};
 pub use preview_push::{Foreseen, PushPreview, TypeCount, preview_push};
 pub(crate) use preview_push::{NAMED, TypeCounts};
 pub(crate) use quarantine::each_set_aside;
 pub use quarantine::{Awaited, AwaitedState, SetAside, SetAsideGroup, find_set_aside, set_aside_groups, source_name};
+pub use redact::{
+    FieldShape, RedactedFile, RedactedSetAside, Shape, redacted_files, redacted_groups, redacted_log,
+    redacted_set_aside, settings_shown,
+};
 pub use resend::{Lost, Resend, plan_resend, resend};
 pub use retry::{NotRetried, Retried, Which, ignore, retry};

@@ -184,7 +184,7 @@ pub fn ignore(storage: &dyn Storage, number: u64, reason: &str) -> Result<()> {
 }
 
 /// Between the reason why a record is ignored and that for which it was set aside.
-const BEFORE: &str = " (it was ";
+pub(super) const BEFORE: &str = " (it was ";
 
 #[cfg(test)]
 mod tests {

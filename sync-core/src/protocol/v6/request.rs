@@ -39,6 +39,10 @@ pub struct PullRequest {
     /// The site's V6 version; 0 if the key is missing.
     #[serde(default)]
     pub sync_v6_version: u32,
+    /// Whether the site only looks, and does not take what it is given: then it counts as given to nobody. Open mSupply
+    /// neither sends nor reads it (unknown keys are ignored, `protocol-v6` §2).
+    #[serde(default, deserialize_with = "is_true", skip_serializing_if = "std::ops::Not::not")]
+    pub looks_only: bool,
 }
 
 /// Asks for everything V6 has about one patient.
@@ -111,6 +115,11 @@ pub struct PushResult {
 pub struct SiteStatus {
     /// Whether records of this site are still being integrated.
     pub is_integrating: bool,
+}
+
+/// Anybody else's meaning of the key stops no pull.
+fn is_true<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    serde_json::Value::deserialize(deserializer).map(|value| value == true)
 }
 
 /// Anybody else's meaning of the key stops no push.

@@ -189,9 +189,8 @@ pub(crate) const NAMES: &[&str] = &[
 ];
 
 impl Diagnosis {
-    /// Where the database cannot even be opened: nothing else can be checked.
-    pub fn of_file(mut checks: Vec<Check>) -> Self {
-        let why = "the database cannot be opened";
+    /// Of the file alone. `why` says why nothing else was checked.
+    pub fn of_file(mut checks: Vec<Check>, why: &str) -> Self {
         checks.extend(NAMES.iter().map(|name| Check::not_checked(name, why)));
         Self::of(checks)
     }

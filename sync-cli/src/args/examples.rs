@@ -1,0 +1,244 @@
+//! What stands below the help of commands: what to know of them, and examples.
+
+pub(super) const AUDIT: &str = "\
+Reads all of it from the beginning into a temporary file, which needs as much
+room as the records do; TMPDIR says where. Nothing is changed here or at
+central, and no sync runs meanwhile. Stores, names and items are not compared:
+they come from the legacy server. Ends with 1 if something differs that should
+not, or is set aside.
+
+Examples:
+  oms-sync audit
+  oms-sync audit --json | jq '.lost[] | [.table, .id, .why]'";
+
+pub(super) const PATIENT: &str = "\
+For somebody who stands at the counter: vaccinations and whatever else V6 has of
+the patient come at once. Central gives them to a site in one of whose stores the
+patient is visible. Edits made here are kept. Needs Open mSupply 2.7.0 or later
+at central. Ends with 1 if something is set aside.
+
+Examples:
+  oms-sync patient pull 0190f7b2-4f0e-7a83-b0de-5b7cf2a9d001
+  oms-sync patient pull 0190f7b2-4f0e-7a83-b0de-5b7cf2a9d001 --json";
+
+pub(super) const BUNDLE: &str = "\
+Status, log, what is set aside, identity, cursors, settings and the system, as
+text files in one archive, and what doctor finds. What is in it is listed before
+it is written. No password, hash or machine id is in it, and of records only
+tables, ids and names of fields. Works without network, and with a database that
+cannot be opened. Ends with 1 if a part could not be gathered.
+
+Examples:
+  oms-sync bundle
+  oms-sync bundle --list --offline
+  oms-sync bundle /media/stick/clinic.tar.gz --cycles 200";
+
+pub(super) const PROGRAM: &str = "\
+Examples:
+  oms-sync demo                                   see it work, on this machine
+  oms-sync init --legacy-url https://mysupply.example.org:2048 --site district-07
+  oms-sync sync                                   one cycle; goes on where it was cut
+  oms-sync status --json                          how this site stands, for scripts
+
+Exit status:
+  0 done    1 some records were left behind    2 wrong usage or input
+  3 not set up, or the set-up is refused       4 network or the other end: try again
+  5 versions do not fit: upgrade one end       6 this machine: disk or database
+  7 another cycle is running                   130 interrupted";
+
+pub(super) const RUN: &str = "\
+After a failure it tries again in half a minute, then later and later up to half an hour; where only a person can mend
+it, as a wrong password, in an hour. SIGTERM and Ctrl-C end the cycle that runs in good order, and the program with 0.
+
+Examples:
+  oms-sync run                        every five minutes
+  oms-sync run --interval 1h --json   every hour, one JSON line a cycle";
+
+pub(super) const INSPECT: &str = "\
+Role, site, cursors, what waits to be pushed, records that are stuck and what they lack, the last cycles, files. Ends
+with 1 if records are stuck or the last cycle failed. The server may run meanwhile. No password is shown.
+
+Examples:
+  oms-sync inspect omsupply-database.sqlite
+  oms-sync inspect --json omsupply-database.sqlite | jq '.buffer.stuck[].missing'";
+
+pub(super) const DECODE: &str = "\
+Credentials are not repeated. Ends with 1 if something is wrong with the message, with 2 if it is none.
+
+Examples:
+  oms-sync decode answer.json
+  curl -s https://central.example.org/central/sync/site_status | oms-sync decode";
+
+pub(super) const ERRORS: &str = "\
+Who translates takes template, cause and advice of each line of errors --json,
+and writes a file as {\"unreachable\": {\"message\": \"{server} ({url}) ne répond
+pas\", \"advice\": \"…\", \"cause\": \"…\"}, \"words\": {\"the central server\": \"…\"}}.
+What stands in {} is filled in; what is left out is said in English. --texts or
+OMS_SYNC_TEXTS names the file.
+
+Examples:
+  oms-sync errors                         all codes
+  oms-sync errors --json > errors.jsonl
+  oms-sync errors incorrect_password
+  oms-sync errors CONNECTION_ERROR        a code of Open mSupply's own";
+
+pub(super) const COMPAT: &str = "\
+Ends with 0 if they fit, with 5 if one has to be upgraded first, with 1 if they fit but records are lost between them.
+
+Examples:
+  oms-sync compat --legacy 8.06.00 --central 2.19.0 --site 2.16.03
+  oms-sync compat --central 2.8.0";
+
+pub(super) const INIT: &str = "\
+Asked again, it changes what is given anew, as a password. A database of one site
+is never made another's.
+
+Examples:
+  oms-sync init --legacy-url https://mysupply.example.org:2048 --site district-07
+  oms-sync init --legacy-url https://mysupply.example.org:2048 --site district-07 \\
+      --password-file /etc/oms-sync/password";
+
+pub(super) const DISCOVER: &str = "\
+Examples:
+  oms-sync discover
+  oms-sync discover --json | jq .central_url";
+
+pub(super) const SYNC: &str = "\
+Ends with 1 if records were left behind; oms-sync quarantine list says why.
+
+Examples:
+  oms-sync sync
+  oms-sync sync --with-files
+  oms-sync sync --max-time 10m --max-bytes 5000000     on a line that costs";
+
+pub(super) const RECORDS_TYPES: &str = "\
+Examples:
+  oms-sync records types
+  oms-sync records types --json | jq -r 'select(.pushed) | .table'";
+
+pub(super) const RECORDS_LIST: &str = "\
+Examples:
+  oms-sync records list asset
+  oms-sync records list asset --json | jq -r .data.asset_number";
+
+pub(super) const RECORDS_GET: &str = "\
+Examples:
+  oms-sync records get asset 0190f7b2-4f0e-7a83-b0de-5b7cf2a9d001";
+
+pub(super) const RECORDS_PUT: &str = "\
+Examples:
+  oms-sync records put asset fridge.json --dry-run
+  oms-sync records put asset fridge.json
+  jq -c .data export.jsonl | oms-sync records put asset";
+
+pub(super) const RECORDS_DELETE: &str = "\
+Examples:
+  oms-sync records delete asset 0190f7b2-4f0e-7a83-b0de-5b7cf2a9d001";
+
+pub(super) const FILES_LIST: &str = "\
+Examples:
+  oms-sync files list
+  oms-sync files list --json | jq 'select(.state == \"failed\") | .reason'";
+
+pub(super) const FILES_ATTACH: &str = "\
+Examples:
+  oms-sync files attach asset 0190f7b2-4f0e-7a83-b0de-5b7cf2a9d001 fridge.jpg";
+
+pub(super) const FILES_SYNC: &str = "\
+Ends with 1 if a file could not be moved; it is tried again later.
+
+Examples:
+  oms-sync files sync
+  oms-sync files sync --json | jq .failed";
+
+pub(super) const FILES_FETCH: &str = "\
+Examples:
+  oms-sync files fetch 0190f7b2-4f0e-7a83-b0de-5b7cf2a9d002
+  oms-sync files sync";
+
+pub(super) const FILES_VERIFY: &str = "\
+Ends with 1 if anything is missing, changed or surplus.
+
+Examples:
+  oms-sync files verify";
+
+pub(super) const CHANGELOG: &str = "\
+Examples:
+  oms-sync changelog --limit 20
+  oms-sync changelog --from 1200 --json | jq -r .table | sort | uniq -c";
+
+pub(super) const SERVE: &str = "\
+SIGTERM and Ctrl-C let what runs come to its end. /health, /metrics and a status
+page are at the listening address, for this machine only.
+
+Examples:
+  oms-sync --db central.sqlite serve --listen 127.0.0.1:8000
+  oms-sync --db central.sqlite serve --listen 0.0.0.0:443 \\
+      --tls-cert chain.pem --tls-key key.pem --access-log access.log
+  oms-sync --db central.sqlite serve --listen 0.0.0.0:8000 --auth legacy";
+
+pub(super) const SITE_ADD: &str = "\
+Examples:
+  oms-sync --db central.sqlite site add clinic
+  oms-sync --db central.sqlite site add clinic --password-file clinic.password";
+
+pub(super) const SITE_LIST: &str = "\
+Examples:
+  oms-sync --db central.sqlite site list";
+
+pub(super) const SITE_REMOVE: &str = "\
+Examples:
+  oms-sync --db central.sqlite site remove clinic";
+
+pub(super) const SITE_RESET_HARDWARE: &str = "\
+The next machine that comes in with the site's password is bound to it.
+
+Examples:
+  oms-sync --db central.sqlite site reset-hardware clinic";
+
+pub(super) const STORE_ADD: &str = "\
+Examples:
+  oms-sync --db central.sqlite store add \"Clinic store\" --code CL1 --site clinic";
+
+pub(super) const STORE_LIST: &str = "\
+Examples:
+  oms-sync --db central.sqlite store list";
+
+pub(super) const DEMO: &str = "\
+Examples:
+  oms-sync demo
+  oms-sync demo --legacy --keep /tmp/demo";
+
+pub(super) const COMPLETIONS: &str = "\
+Examples:
+  oms-sync completions bash > /etc/bash_completion.d/oms-sync
+  oms-sync completions zsh > \"${fpath[1]}/_oms-sync\"
+  oms-sync completions powershell >> $PROFILE";
+
+pub(super) const MAN: &str = "\
+Examples:
+  oms-sync man | man -l -
+  oms-sync man quarantine retry | man -l -
+  oms-sync man --dir /usr/local/share/man/man1       a page for each command";
+
+pub(super) const DOCTOR: &str = "\
+Checks in order: the database, its disk and settings, both servers step by step
+(name, connection, TLS, whether it is one, sign-in, version), the clock, cursors,
+what is set aside, files. Ends with the one at fault and what to do. Nothing is
+changed, here or there; no secret is shown. Ends as a sync with that fault would
+(3, 4, 5 or 6), with 1 if records are set aside, with 0 otherwise.
+
+Examples:
+  oms-sync doctor
+  oms-sync --db site.sqlite doctor --json | jq -r .party
+  oms-sync doctor -v                              with the causes";
+
+pub(super) const NET: &str = "\
+Small questions to both servers, then records that are read and forgotten: no
+cursor moves, nothing is acknowledged. From central only what this site has not
+read yet is asked for; before the first sync that is everything.
+
+Examples:
+  oms-sync net
+  oms-sync net --max-time 1m --max-bytes 10000000
+  oms-sync net --json";

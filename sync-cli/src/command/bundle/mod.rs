@@ -1,0 +1,151 @@
+//! `bundle`: one small archive for those who help from afar, with nothing secret and no patient in it.
+
+mod parts;
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use serde::Serialize;
+use sync_core::protocol::PasswordHash;
+use sync_core::storage::{Storage as _, key};
+use sync_core::{Error, Timestamp};
+
+use self::parts::{PARTS, Source};
+use super::layout::{moment, table, wrapped};
+use crate::args::{Args, Bundle};
+use crate::exit::{Ended, Failure};
+use crate::output::{Output, bytes};
+use crate::progress::end_on_signals;
+use crate::setup::Parts;
+
+/// What stands where a secret would.
+const REMOVED: &str = "(removed)";
+
+/// What is or would be written.
+#[derive(Serialize)]
+struct Document<'d> {
+    /// The archive; nothing where it is only listed.
+    file: Option<&'d Path>,
+    /// Its size.
+    bytes: Option<u64>,
+    parts: &'d [Gathered],
+}
+
+/// A file of the archive.
+#[derive(Serialize)]
+struct Gathered {
+    name: &'static str,
+    what: &'static str,
+    bytes: usize,
+    /// Why it could not be gathered; the archive says so too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'static str>,
+    #[serde(skip)]
+    content: String,
+}
+
+pub(super) fn run(args: &Args, options: &Bundle, out: &Output) -> Result<Ended, Failure> {
+    let source = Source::new(args, options, out)?;
+    let file = options.file.clone().unwrap_or_else(|| PathBuf::from(usual_name(&source)));
+    if !options.list && file.exists() {
+        return Err(
+            Error::BadInput { detail: format!("{} is there already; name another file", file.display()) }.into()
+        );
+    }
+    end_on_signals();
+    let gathered = gather(&source);
+    if !out.json {
+        list(&gathered, out)?;
+    }
+    let written = if options.list { None } else { Some(write(&file, &gathered, source.now)?) };
+    if out.json {
+        let file = written.is_some().then_some(file.as_path());
+        out.document(&Document { file, bytes: written, parts: &gathered })?;
+    } else if let Some(length) = written {
+        wrapped(out, "", &format!("written: {} ({})", file.display(), bytes(length)))?;
+        out.hint("Look into it before you send it, if you like: each part is text.");
+    } else {
+        out.hint("Nothing was written.");
+    }
+    Ok(if gathered.iter().any(|part| part.error.is_some()) { Ended::LeftBehind } else { Ended::Done })
+}
+
+fn gather(source: &Source<'_>) -> Vec<Gathered> {
+    let secrets = secrets(source);
+    let mut all = Vec::with_capacity(PARTS.len());
+    for part in PARTS {
+        let (content, error) = match (part.make)(source) {
+            Ok(content) => (content, None),
+            Err(error) => (parts::error_document(&error), Some(error.code())),
+        };
+        let content = secrets.iter().fold(content, |text, secret| text.replace(secret.as_str(), REMOVED));
+        all.push(Gathered { name: part.name, what: part.what, bytes: content.len(), error, content });
+    }
+    all
+}
+
+/// What this site knows that nobody else may. It stands in no part; if a part should ever change, it is cut out all the same.
+fn secrets(source: &Source<'_>) -> Vec<String> {
+    let mut all = Vec::new();
+    if let Ok(parts) = &source.parts {
+        let state = |name| parts.storage.read().ok()?.state(name).ok()?;
+        all.extend([key::PASSWORD_HASH, key::HARDWARE_ID].into_iter().filter_map(state));
+    }
+    if let Ok(password) = std::env::var("OMS_SYNC_PASSWORD") {
+        all.push(PasswordHash::of_password(&password).expose().to_owned());
+        all.push(password);
+    }
+    // Too short to be told from words that merely look alike.
+    all.retain(|secret| secret.len() >= 6);
+    all
+}
+
+fn list(gathered: &[Gathered], out: &Output) -> Result<(), Failure> {
+    let mut rows = vec![["PART", "SIZE", "WHAT IT IS"].map(str::to_owned).to_vec()];
+    for part in gathered {
+        let what = part.error.map_or_else(|| part.what.to_owned(), |code| format!("could not be gathered: {code}"));
+        rows.push(vec![part.name.to_owned(), bytes(part.bytes as u64), what]);
+    }
+    table(out, &rows)?;
+    wrapped(
+        out,
+        "",
+        "Not in it: passwords, hashes, the id of the machine; what stands in records; names of files; reasons that people \
+         typed. Addresses, ids, names of the site and its stores are in it.",
+    )
+}
+
+/// A name that says whose it is and when it was made.
+fn usual_name(source: &Source<'_>) -> String {
+    let site = source.site_name().unwrap_or_default();
+    let plain = |letter: char| if letter.is_ascii_alphanumeric() { letter } else { '-' };
+    let site: String = site.chars().take(40).map(plain).collect();
+    let at = moment(source.now).replace([' ', ':'], "-");
+    match site.trim_matches('-') {
+        "" => format!("oms-sync-bundle-{at}.tar.gz"),
+        site => format!("oms-sync-bundle-{site}-{at}.tar.gz"),
+    }
+}
+
+/// Writes the archive, whole or not at all; only its owner can read it. Gives its size.
+fn write(file: &Path, gathered: &[Gathered], now: Timestamp) -> Result<u64, Error> {
+    let what = || format!("writing {}", file.display());
+    let failed = |source: std::io::Error| Error::Io { what: what(), source: source.into() };
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let half = tempfile::Builder::new().prefix(".oms-sync-bundle").tempfile_in(folder).map_err(failed)?;
+    let mut archive = tar::Builder::new(GzEncoder::new(half, Compression::default()));
+    for part in gathered {
+        let mut head = tar::Header::new_gnu();
+        head.set_size(part.content.len() as u64);
+        head.set_mode(0o600);
+        head.set_mtime(u64::try_from(now.unix_millis() / 1000).unwrap_or(0));
+        let path = format!("oms-sync-bundle/{}", part.name);
+        archive.append_data(&mut head, path, part.content.as_bytes()).map_err(failed)?;
+    }
+    let mut half = archive.into_inner().and_then(GzEncoder::finish).map_err(failed)?;
+    half.flush().and_then(|()| half.as_file().sync_all()).map_err(failed)?;
+    let whole = half.persist_noclobber(file).map_err(|error| failed(error.error))?;
+    Ok(whole.metadata().map_err(failed)?.len())
+}

@@ -1,0 +1,252 @@
+//! The parts of a bundle: one more part is one more line in the list.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+use sync_core::files::Files;
+use sync_core::storage::{LoggedError, SqliteStorage, Storage as _, key};
+use sync_core::support::{
+    cursors, identity, preview_push, redacted_files, redacted_groups, redacted_log, redacted_set_aside, settings_shown,
+};
+use sync_core::{Error, Result, Timestamp, catalogue, status};
+
+use super::super::doctor::diagnosed;
+use super::{Args, Bundle, Output, Parts};
+use crate::progress::interrupted;
+
+/// A part of a bundle.
+pub(super) struct Part {
+    pub name: &'static str,
+    /// What it is, for whoever is to send it.
+    pub what: &'static str,
+    pub make: fn(&Source<'_>) -> Result<String>,
+}
+
+/// All of them. Whatever is added here must hold neither a secret nor anything of a record's data.
+pub(super) const PARTS: &[Part] = &[
+    Part { name: "README.txt", what: "what each part is", make: read_me },
+    Part { name: "environment.json", what: "system, program, disk, clock, language", make: environment },
+    Part { name: "status.json", what: "oms-sync status", make: |from| pretty(&status(from.storage()?.as_ref())?) },
+    Part { name: "doctor.json", what: "oms-sync doctor", make: doctor },
+    Part {
+        name: "identity.json",
+        what: "oms-sync identity",
+        make: |from| pretty(&identity(from.storage()?.as_ref())?),
+    },
+    Part { name: "settings.json", what: "settings, secrets kept out", make: settings },
+    Part {
+        name: "cursors.json",
+        what: "oms-sync cursor show",
+        make: |from| pretty(&cursors(from.storage()?.as_ref())?),
+    },
+    Part {
+        name: "push.json",
+        what: "what waits to be pushed, by type",
+        make: |from| pretty(&preview_push(from.storage()?.as_ref())?),
+    },
+    Part { name: "log.jsonl", what: "the last cycles and repairs, newest first", make: log },
+    Part { name: "errors.json", what: "the errors of those cycles, explained", make: errors },
+    Part {
+        name: "quarantine.json",
+        what: "what is set aside, by cause",
+        make: |from| pretty(&redacted_groups(from.storage()?.as_ref())?),
+    },
+    Part { name: "quarantine.jsonl", what: "each such record: fields, no values", make: quarantine },
+    Part { name: "files.jsonl", what: "files not there yet, without names", make: files },
+];
+
+/// The most records and files that are told one by one.
+const MOST: usize = 1000;
+
+/// What parts are made of.
+pub(super) struct Source<'s> {
+    args: &'s Args,
+    cycles: usize,
+    is_offline: bool,
+    pub now: Timestamp,
+    /// The database, or why it cannot be opened: then the rest is gathered all the same.
+    pub parts: Result<Parts>,
+    folder: PathBuf,
+}
+
+impl<'s> Source<'s> {
+    /// Opens the database, if it can be.
+    ///
+    /// # Errors
+    /// There is none.
+    pub(super) fn new(args: &'s Args, options: &Bundle, out: &Output) -> Result<Self> {
+        if !args.db.exists() {
+            return Err(Error::NotSetUp);
+        }
+        let folder = args.files.clone().unwrap_or_else(|| Files::folder_of(&args.db));
+        let now = sync_core::Clock::now(&sync_core::SystemClock::new());
+        Ok(Self {
+            args,
+            cycles: options.cycles,
+            is_offline: options.offline,
+            now,
+            parts: Parts::open(args, out),
+            folder,
+        })
+    }
+
+    fn storage(&self) -> Result<&Arc<SqliteStorage>> {
+        match &self.parts {
+            Ok(parts) => Ok(&parts.storage),
+            // Opened again to say again why it cannot be: an error can be given away only once.
+            Err(_) => Err(SqliteStorage::open_existing(&self.args.db).err().unwrap_or(Error::NotSetUp)),
+        }
+    }
+
+    pub(super) fn site_name(&self) -> Option<String> {
+        self.storage().ok()?.read().ok()?.state(key::SITE_NAME).ok()?
+    }
+}
+
+fn pretty(value: &impl Serialize) -> Result<String> {
+    let text = serde_json::to_string_pretty(value)
+        .map_err(|error| Error::Io { what: "writing JSON".to_owned(), source: error.into() })?;
+    Ok(text + "\n")
+}
+
+fn lines<T: Serialize>(values: &[T]) -> Result<String> {
+    let line = |value| serde_json::to_string(value).map(|line| line + "\n");
+    let all: std::result::Result<String, _> = values.iter().map(line).collect();
+    all.map_err(|error| Error::Io { what: "writing JSON".to_owned(), source: error.into() })
+}
+
+/// What stands in the place of a part that could not be gathered.
+pub(super) fn error_document(error: &Error) -> String {
+    format!("{:#}\n", json!({ "error": LoggedError::from(error) }))
+}
+
+fn read_me(from: &Source<'_>) -> Result<String> {
+    let mut text = format!("A bundle for support, made by oms-sync {} at {}\n\n", env!("CARGO_PKG_VERSION"), from.now);
+    for part in PARTS {
+        text.push_str(&format!("{:<18}{}\n", part.name, part.what));
+    }
+    text.push_str("\nNo password, hash or machine id is in it, nor what stands in a record.\n");
+    Ok(text)
+}
+
+fn doctor(from: &Source<'_>) -> Result<String> {
+    let mut each = |_: &_| if interrupted() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+    pretty(&diagnosed(&from.args.db, from.is_offline, &mut each)?)
+}
+
+fn settings(from: &Source<'_>) -> Result<String> {
+    pretty(&settings_shown(from.storage()?.as_ref())?)
+}
+
+fn log(from: &Source<'_>) -> Result<String> {
+    let entries = redacted_log(from.storage()?.as_ref(), from.cycles)?;
+    let document = |entry: &sync_core::storage::LogEntry| {
+        json!({
+            "started_at": entry.started_at, "finished_at": entry.finished_at, "outcome": entry.outcome,
+            "error": entry.error, "report": entry.report,
+        })
+    };
+    lines(&entries.iter().map(document).collect::<Vec<_>>())
+}
+
+/// The codes of the last cycles, how often each, when last, and what the catalogue says of it.
+fn errors(from: &Source<'_>) -> Result<String> {
+    let known = catalogue();
+    let mut all: BTreeMap<String, (u64, Timestamp)> = BTreeMap::new();
+    for entry in redacted_log(from.storage()?.as_ref(), from.cycles)? {
+        let Some(error) = entry.error else { continue };
+        let (count, last) = all.entry(error.code).or_insert((0, entry.started_at));
+        *count += 1;
+        *last = entry.started_at.max(*last);
+    }
+    let told = |(code, (cycles, last_at)): (&String, &(u64, Timestamp))| {
+        let entry = known.iter().find(|entry| entry.code == code);
+        json!({
+            "code": code, "cycles": cycles, "last_at": last_at,
+            "cause": entry.map(|entry| entry.cause), "advice": entry.map(|entry| entry.advice),
+        })
+    };
+    pretty(&all.iter().map(told).collect::<Vec<Value>>())
+}
+
+fn quarantine(from: &Source<'_>) -> Result<String> {
+    lines(&redacted_set_aside(from.storage()?.as_ref(), MOST)?)
+}
+
+fn files(from: &Source<'_>) -> Result<String> {
+    lines(&redacted_files(from.storage()?.as_ref(), MOST)?)
+}
+
+/// What surrounds the program. Values of variables may hold names and passwords of proxies: only which are set is told.
+fn environment(from: &Source<'_>) -> Result<String> {
+    const NAMED: &[&str] = &[
+        "OMS_SYNC_DB",
+        "OMS_SYNC_FILES",
+        "OMS_SYNC_PASSWORD",
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "ALL_PROXY",
+        "NO_PROXY",
+        "http_proxy",
+        "https_proxy",
+        "all_proxy",
+        "no_proxy",
+        "SSL_CERT_FILE",
+        "SSL_CERT_DIR",
+        "NO_COLOR",
+        "TMPDIR",
+    ];
+    let db = std::path::absolute(&from.args.db).unwrap_or_else(|_| from.args.db.clone());
+    let beside = |more: &str| {
+        let mut name = db.clone().into_os_string();
+        name.push(more);
+        size(Path::new(&name))
+    };
+    let folder = db.parent().unwrap_or(Path::new("."));
+    let value = |name: &&str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let language = ["LC_ALL", "LC_MESSAGES", "LANG"].iter().find_map(value);
+    let processors = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
+    let set: Vec<_> = NAMED.iter().filter(|name| std::env::var_os(name).is_some()).collect();
+    pretty(&json!({
+        "program": {
+            "version": env!("CARGO_PKG_VERSION"),
+            "build": if cfg!(debug_assertions) { "debug" } else { "release" },
+        },
+        "system": {
+            "os": std::env::consts::OS, "architecture": std::env::consts::ARCH, "name": system_name(),
+            "processors": processors,
+        },
+        "clock": { "now": from.now, "time_zone": std::env::var("TZ").ok().or_else(time_zone) },
+        "language": language,
+        "disk": {
+            "free_bytes": fs4::available_space(folder).ok(), "total_bytes": fs4::total_space(folder).ok(),
+        },
+        "database": {
+            "name": db.file_name().map(|name| name.to_string_lossy()),
+            "bytes": size(&db), "wal_bytes": beside("-wal"), "watermark": beside(".watermark").is_some(),
+            "read_only": db.metadata().map(|data| data.permissions().readonly()).ok(),
+            "files_folder": from.folder.is_dir(),
+        },
+        "variables_set": set,
+    }))
+}
+
+fn size(path: &Path) -> Option<u64> {
+    path.metadata().map(|data| data.len()).ok()
+}
+
+/// As the system names itself, where that is written in a file.
+fn system_name() -> Option<String> {
+    let text = std::fs::read_to_string("/etc/os-release").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="))?;
+    Some(line.trim_matches('"').to_owned())
+}
+
+fn time_zone() -> Option<String> {
+    let target = std::fs::read_link("/etc/localtime").ok()?;
+    target.to_str()?.split_once("zoneinfo/").map(|(_, zone)| zone.to_owned())
+}

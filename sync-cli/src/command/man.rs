@@ -1,0 +1,55 @@
+//! `man`: manual pages, made from the help.
+
+use std::path::Path;
+
+use clap::{Command, CommandFactory as _};
+use clap_mangen::Man;
+use sync_core::Error;
+
+use crate::args;
+use crate::exit::{Ended, Failure};
+use crate::output::Output;
+
+pub(super) fn run(options: &args::Man, out: &Output) -> Result<Ended, Failure> {
+    let mut program = args::Args::command().disable_help_subcommand(true);
+    // Flags of the program belong to every command, and names become whole.
+    program.build();
+    let Some(folder) = &options.dir else {
+        let mut command = &program;
+        for name in &options.command {
+            let below = command.find_subcommand(name);
+            command = below.ok_or_else(|| Error::NotFound { what: "command".to_owned(), id: name.clone() })?;
+        }
+        out.line(String::from_utf8_lossy(&page(command)?).trim_end())?;
+        return Ok(Ended::Done);
+    };
+    std::fs::create_dir_all(folder).map_err(|error| unwritable(folder, error))?;
+    let mut written = Vec::new();
+    write_all(&program, folder, &mut written)?;
+    if out.json {
+        out.document(&serde_json::json!({ "folder": folder, "pages": written }))?;
+    } else {
+        out.line(&format!("{} pages in {}", written.len(), folder.display()))?;
+    }
+    Ok(Ended::Done)
+}
+
+fn page(command: &Command) -> std::io::Result<Vec<u8>> {
+    let mut page = Vec::new();
+    let version = concat!("oms-sync ", env!("CARGO_PKG_VERSION"));
+    Man::new(command.clone()).source(version).manual("oms-sync").render(&mut page)?;
+    Ok(page)
+}
+
+/// Writes the page of a command, and those of all below it.
+fn write_all(command: &Command, folder: &Path, written: &mut Vec<String>) -> Result<(), Failure> {
+    let name = format!("{}.1", command.get_display_name().unwrap_or_else(|| command.get_name()));
+    let path = folder.join(&name);
+    std::fs::write(&path, page(command)?).map_err(|error| unwritable(&path, error))?;
+    written.push(name);
+    command.get_subcommands().try_for_each(|below| write_all(below, folder, written))
+}
+
+fn unwritable(path: &Path, error: std::io::Error) -> Error {
+    Error::Io { what: format!("writing {}", path.display()), source: error.into() }
+}

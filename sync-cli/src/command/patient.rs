@@ -1,0 +1,33 @@
+//! `patient`: what central has of one patient.
+
+use sync_core::Error;
+use sync_core::record::NameId;
+
+use super::sync::{ended, show};
+use crate::args::{Args, Patient};
+use crate::exit::{Ended, Failure};
+use crate::output::Output;
+use crate::progress::{Progress, end_on_signals};
+use crate::setup::Parts;
+
+pub(super) fn run(args: &Args, command: &Patient, out: &Output) -> Result<Ended, Failure> {
+    let Patient::Pull { id } = command;
+    if id.trim().is_empty() {
+        return Err(Error::BadInput { detail: "the patient's id is empty".to_owned() }.into());
+    }
+    let parts = Parts::open(args, out)?;
+    end_on_signals();
+    let report = {
+        let mut progress = Progress::new(out);
+        parts.site().pull_patient(&NameId::new(id.as_str()), &mut progress)?
+    };
+    if out.json {
+        out.document(&report)?;
+    } else {
+        show(&report, out)?;
+        if report.error.is_none() && report.pulled == 0 {
+            out.hint("Nothing came: the patient has no records, or is visible in no store of this site at central.");
+        }
+    }
+    ended(&report, out)
+}

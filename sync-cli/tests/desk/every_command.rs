@@ -1,0 +1,209 @@
+//! Every command, as people and as scripts use it: no secret leaves the program by any of them, and what people read fits
+//! 80 columns.
+
+use std::collections::BTreeSet;
+use std::io::Read as _;
+use std::time::Duration;
+
+use sync_core::protocol::PasswordHash;
+
+use super::bundled::{clinic_with_trouble, unpacked};
+use super::support::{Desk, HARDWARE_ID, PASSWORD, Said, assert_no_secret};
+
+/// One use of each command, in an order that works; `CENTRAL` stands for the server's address. What lists records, and what
+/// is written for another program, may be as wide as it is.
+const USES: &[(Width, &str)] = &[
+    (Fits, "init --legacy-url CENTRAL --site clinic --password-file pw"),
+    (Fits, "init --legacy-url CENTRAL --site clinic --password-file wrong"),
+    (Fits, "discover"),
+    (Fits, "sync"),
+    (Fits, "sync --with-files"),
+    (Fits, "status"),
+    (Fits, "doctor"),
+    (Fits, "net --max-time 2s"),
+    (Fits, "identity"),
+    (Fits, "identity --ask"),
+    (Fits, "explain asset fridge"),
+    (Fits, "explain name_property np"),
+    (Fits, "preview push"),
+    (Fits, "preview pull"),
+    (Fits, "audit"),
+    (Fits, "patient pull nobody"),
+    (Fits, "bundle --list"),
+    (Fits, "cursor show"),
+    (Fits, "cursor rewind pull --own"),
+    (Fits, "resend asset"),
+    (Fits, "log list"),
+    (Fits, "log show"),
+    (Fits, "log show 2"),
+    (Wide, "records types"),
+    (Wide, "records list asset"),
+    (Wide, "records get asset fridge"),
+    (Fits, "records put asset put.json --dry-run"),
+    (Fits, "records delete asset nobody"),
+    (Wide, "files list"),
+    (Fits, "files attach asset fridge pw"),
+    (Fits, "files sync"),
+    (Fits, "files fetch nobody"),
+    (Fits, "files verify"),
+    (Wide, "changelog"),
+    (Fits, "--db central.sqlite status"),
+    (Fits, "--db central.sqlite site list"),
+    (Fits, "--db central.sqlite site add another --password-file pw"),
+    (Fits, "--db central.sqlite site reset-hardware clinic"),
+    (Fits, "--db central.sqlite site remove another"),
+    (Fits, "--db central.sqlite store add Another --code A --site clinic"),
+    (Fits, "--db central.sqlite store list"),
+    (Fits, "--db central.sqlite identity"),
+    (Fits, "quarantine list"),
+    (Fits, "quarantine show 1"),
+    (Fits, "quarantine ignore 1 --reason test"),
+    (Fits, "quarantine retry 1"),
+    (Fits, "inspect site.sqlite"),
+    (Fits, "decode request.json"),
+    (Fits, "errors"),
+    (Fits, "errors incorrect_password"),
+    (Fits, "compat"),
+    (Wide, "completions bash"),
+    (Wide, "man"),
+    (Fits, "demo"),
+];
+
+/// Those that run until they are stopped, and have tests below.
+const UNTIL_STOPPED: [&str; 2] = ["run", "serve"];
+
+#[derive(Clone, Copy, PartialEq)]
+enum Width {
+    Fits,
+    Wide,
+}
+use Width::{Fits, Wide};
+
+/// The commands that a help text lists.
+fn listed(help: &str) -> Vec<String> {
+    let lines = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    let names = lines.filter(|line| line.starts_with("  ") && !line.starts_with("   "));
+    names.filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help").map(str::to_owned).collect()
+}
+
+/// Every command that does something, as its words.
+fn leaves(desk: &Desk, words: &[&str], found: &mut BTreeSet<String>) {
+    let help = desk.run(&[words, &["--help"]].concat()).ends(0).out;
+    let below = listed(&help);
+    if below.is_empty() {
+        found.insert(words.join(" "));
+    }
+    for name in below {
+        leaves(desk, &[words, &[name.as_str()]].concat(), found);
+    }
+}
+
+#[test]
+fn no_command_is_forgotten_here() {
+    let mut all = BTreeSet::new();
+    leaves(&Desk::new(), &[], &mut all);
+    assert!(all.contains("quarantine list") && all.contains("bundle"), "{all:?}");
+    for command in all {
+        let is_use = |use_: &str| {
+            let words = use_.trim_start_matches("--db central.sqlite ");
+            words == command || words.starts_with(&format!("{command} "))
+        };
+        let known = USES.iter().any(|(_, use_)| is_use(use_)) || UNTIL_STOPPED.contains(&command.as_str());
+        assert!(known, "no use of `{command}` is tried for secrets");
+    }
+}
+
+#[test]
+fn every_command_has_a_page_and_a_help_that_fits() {
+    let desk = Desk::new();
+    let mut all = BTreeSet::new();
+    leaves(&desk, &[], &mut all);
+    let written = desk.run(&["man", "--dir", "man1", "--json"]).ends(0).json();
+    let pages: BTreeSet<&str> =
+        written["pages"].as_array().expect("pages").iter().map(|page| page.as_str().expect("a name")).collect();
+    let mut too_wide = String::new();
+    for command in &all {
+        let words: Vec<&str> = command.split(' ').collect();
+        let name = format!("oms-sync-{}.1", command.replace(' ', "-"));
+        assert!(pages.contains(name.as_str()), "{name}: {pages:?}");
+        let page = std::fs::read_to_string(desk.path("man1").join(&name)).expect("a page");
+        assert_eq!(page.trim_end(), desk.run(&[&["man"], &words[..]].concat()).ends(0).out.trim_end());
+        assert!(page.contains("Examples:"), "{page}");
+        let help = desk.run_with(&[("COLUMNS", "80")], &[&words[..], &["--help"]].concat()).ends(0).out;
+        let long = help.lines().filter(|line| line.trim_end().chars().count() > 80);
+        long.for_each(|line| too_wide.push_str(&format!("{command}: {line}\n")));
+    }
+    assert!(too_wide.is_empty(), "beyond 80 columns:\n{too_wide}");
+    assert_eq!(desk.run(&["man", "no-such", "--json"]).ends(2).error().0, "not_found");
+}
+
+#[test]
+fn no_secret_leaves_by_any_command_and_what_people_read_fits() {
+    let clinic = clinic_with_trouble();
+    let desk = &clinic.desk;
+    // The password again, so that some of it goes well.
+    desk.run(&["--db", "central.sqlite", "site", "add", "clinic", "--password-file", "pw"]).ends(0);
+    let hash = PasswordHash::of_password(PASSWORD);
+    let request = format!(
+        r#"{{"cursor":0,"batchSize":5,"isInitialised":true,"syncV6Version":5,"syncV5Settings":{{"serverUrl":"http://a","username":"clinic","passwordSha256":"{}","siteUuid":"{HARDWARE_ID}","appVersion":"2.19.0","appName":"a","syncVersion":"14"}}}}"#,
+        hash.expose()
+    );
+    std::fs::write(desk.path("request.json"), request).expect("a file");
+    std::fs::write(desk.path("put.json"), r#"{"id":"x","store_id":"another"}"#).expect("a file");
+    let theirs = rusqlite::Connection::open(desk.path("site.sqlite")).expect("a database");
+    let site = include_str!("../../../fixtures/databases/site.sql");
+    theirs.execute_batch(&format!("PRAGMA foreign_keys = OFF; BEGIN; {site}; COMMIT;")).expect("sound SQL");
+    drop(theirs);
+
+    let mut too_wide = String::new();
+    for (width, use_) in USES {
+        let use_ = use_.replace("CENTRAL", &clinic.server.address);
+        let words: Vec<&str> = use_.split(' ').collect();
+        // `demo` takes its time, and prints the same with either.
+        let ways: &[&[&str]] = if use_ == "demo" { &[&[]] } else { &[&[], &["-v"], &["--json"]] };
+        for way in ways {
+            // What runs looks through what it said itself.
+            let said: Said = desk.run(&[&words[..], way].concat());
+            let Some(status) = said.status else { panic!("{use_}: {said:?}") };
+            assert!(!said.err.contains("Usage:"), "{use_} is no use: {said:?}");
+            assert!(status < 100, "{use_}: {said:?}");
+            if *width == Fits && !way.contains(&"--json") {
+                let long = said.out.lines().filter(|line| line.chars().count() > 80);
+                long.for_each(|line| too_wide.push_str(&format!("{use_}: {line}\n")));
+            }
+        }
+    }
+    assert!(too_wide.is_empty(), "beyond 80 columns:\n{too_wide}");
+
+    desk.run(&["bundle", "all.tar.gz"]).ends(0);
+    for (name, text) in unpacked(&desk.path("all.tar.gz")) {
+        assert!(!text.contains("Miriam"), "{name}: {text}");
+        assert_no_secret(&text);
+    }
+    // In the log of the database too, from where other programs may show it.
+    let ours = rusqlite::Connection::open(desk.path("oms-sync.sqlite")).expect("the site's database");
+    let mut log = ours.prepare("SELECT report || coalesce(error, '') FROM sync_log").expect("SQL");
+    let entries = log.query_map((), |row| row.get::<_, String>(0)).expect("rows");
+    entries.for_each(|entry| assert_no_secret(&entry.expect("text")));
+}
+
+#[test]
+fn no_secret_leaves_by_what_runs_until_it_is_stopped() {
+    let clinic = clinic_with_trouble();
+    let desk = &clinic.desk;
+    // With the wrong password, with the right one, and as central with its access log.
+    desk.interrupt(&["run", "--interval", "1h", "-v"], Duration::from_millis(1500));
+    desk.run(&["--db", "central.sqlite", "site", "add", "clinic", "--password-file", "pw"]).ends(0);
+    desk.interrupt(&["run", "--interval", "1h"], Duration::from_millis(1500));
+    clinic.stop_central();
+    let server = desk.serve_with("central.sqlite", &["--access-log", "access.log"]);
+    let from = ["--site", "clinic", "--password-file", "pw", "--hardware-id", HARDWARE_ID];
+    desk.run(&[&["--db", "other.sqlite", "init", "--legacy-url", &server.address][..], &from].concat());
+    desk.run(&["--db", "other.sqlite", "sync", "-v"]);
+    server.stop();
+    let mut log = String::new();
+    let file = std::fs::File::open(desk.path("access.log")).and_then(|mut file| file.read_to_string(&mut log));
+    file.expect("an access log");
+    assert!(log.contains("/central/sync/pull"), "{log}");
+    assert_no_secret(&log);
+}

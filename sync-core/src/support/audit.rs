@@ -1,0 +1,424 @@
+//! What this site holds beside what central has for it, record by record, and why they differ.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::preview_push::NAMED;
+use super::quarantine::each_set_aside;
+use crate::apply;
+use crate::changelog::Audience;
+use crate::error::{Result, Server};
+use crate::integrate::merge;
+use crate::record::{Cursor, Deletion, RecordData, RecordId, RecordType, SiteId, StoreId, TableName, record_type};
+use crate::site::identity::{confirmed_to, site_id};
+use crate::storage::{QuarantineCause, ReadTxn, Source, Storage, WriteTxn};
+
+/// Records that are read at a time.
+const PAGE: usize = 100;
+
+/// The number under which a scratch storage notes central's cursors: no site has it.
+const CENTRAL: SiteId = SiteId(0);
+/// The same for what the next pull would bring.
+const WAITING: SiteId = SiteId(-1);
+
+/// What an audit found.
+#[derive(Debug, Clone, Default, Serialize)]
+#[non_exhaustive]
+pub struct Audit {
+    /// Rows of central's changelog that came.
+    pub rows: u64,
+    /// Records that both have and that are the same.
+    pub same: u64,
+    /// By type, those that one of both has.
+    pub by_type: Vec<AuditedType>,
+    /// Why records differ, each with what it means and what helps; what is lost first.
+    pub reasons: Vec<AuditReason>,
+    /// Records that differ and should not: the first of them.
+    pub lost: Vec<Difference>,
+    /// How many those are.
+    pub lost_records: u64,
+    /// Records that differ and may, because something is still on its way or set aside: the first of them.
+    pub explained: Vec<Difference>,
+    /// How many those are.
+    pub explained_records: u64,
+    /// How many of them are set aside, here or at central.
+    pub set_aside_records: u64,
+    /// Whether central's changelog ends before what this site has seen of it: central was restored or replaced.
+    pub central_went_back: bool,
+    /// Requests sent.
+    pub requests: u64,
+    /// Bytes of answers, decoded.
+    pub bytes_received: u64,
+}
+
+/// How the records of one type compare.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct AuditedType {
+    /// The table.
+    pub table: TableName,
+    /// How many central has for this site.
+    pub at_central: u64,
+    /// How many of those are here and the same.
+    pub same: u64,
+    /// How many of those are not here.
+    pub missing: u64,
+    /// How many of those are another version here.
+    pub differing: u64,
+    /// How many are here only.
+    pub here_only: u64,
+}
+
+/// Records that differ for one reason.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct AuditReason {
+    /// The reason.
+    pub why: Why,
+    /// Whether it should not be so.
+    pub is_loss: bool,
+    /// How many records.
+    pub records: u64,
+    /// What it means.
+    pub meaning: &'static str,
+    /// What to do.
+    pub advice: &'static str,
+}
+
+/// A record that is not the same at both ends.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Difference {
+    /// Its table.
+    pub table: TableName,
+    /// Its id.
+    pub id: RecordId,
+    /// How it differs.
+    pub kind: DifferenceKind,
+    /// Why.
+    pub why: Why,
+    /// The fields that differ; never their values.
+    pub fields: Vec<String>,
+}
+
+/// How a record differs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum DifferenceKind {
+    /// Central has it, and it is not here.
+    Missing,
+    /// Both have it, in different versions.
+    Differing,
+    /// It is here, and central does not have it for this site.
+    HereOnly,
+}
+
+/// Why a record is not the same at both ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Why {
+    /// It was read from central, and is not here as it was read.
+    LostHere,
+    /// It was written or deleted here and taken by central, which does not show that.
+    NotTaken,
+    /// Central deleted it, and it is here still.
+    DeletedAtCentral,
+    /// It came from central, which does not have it any more.
+    LostAtCentral,
+    /// It was written or deleted here, and waits to be pushed.
+    WaitsForPush,
+    /// It lies before the pull cursor: the next pull brings it.
+    WaitsForPull,
+    /// It came, and is set aside here.
+    SetAside,
+    /// It came, and waits here for a record that it names.
+    WaitsForAnother,
+    /// It was written here, and central does not take it.
+    RefusedByCentral,
+    /// It belongs to a store or a patient whose records central does not send to this site, or not any more.
+    NotForThisSite,
+}
+
+impl Why {
+    /// Whether it should not be so.
+    pub fn is_loss(self) -> bool {
+        matches!(self, Self::LostHere | Self::NotTaken | Self::DeletedAtCentral | Self::LostAtCentral)
+    }
+
+    /// What it means.
+    pub fn meaning(self) -> &'static str {
+        self.texts().0
+    }
+
+    /// What to do.
+    pub fn advice(self) -> &'static str {
+        self.texts().1
+    }
+
+    #[rustfmt::skip] // one row a reason
+    fn texts(self) -> (&'static str, &'static str) {
+        match self {
+            Self::LostHere => ("read from central before, and not here as it was read", "oms-sync cursor rewind pull --own reads it again; edits that are not pushed are kept."),
+            Self::NotTaken => ("written or deleted here and taken by central, which does not show it", "Look at central, with oms-sync explain and quarantine list; if it is not there, oms-sync resend TABLE ID."),
+            Self::DeletedAtCentral => ("deleted at central, and here still", "oms-sync cursor rewind pull --own reads the deletion again; or oms-sync resend TABLE ID, if it is to stay."),
+            Self::LostAtCentral => ("came from central, which has it no more", "If central was restored, its keeper must know; what is this site's own goes there again by oms-sync resend TABLE ID --received."),
+            Self::WaitsForPush => ("edited here, and waits to be pushed", "Nothing to do: the next sync sends it."),
+            Self::WaitsForPull => ("not read yet", "Nothing to do: the next sync brings it."),
+            Self::WaitsForAnother => ("came, and waits here for a record that it names", "oms-sync quarantine list says for which."),
+            Self::SetAside => ("set aside here", "oms-sync quarantine list says why."),
+            Self::RefusedByCentral => ("written here, and not taken by central", "oms-sync quarantine list says why."),
+            Self::NotForThisSite => ("of a store or a patient that central does not send here, or not any more", "Nothing to do: it stays to be read."),
+        }
+    }
+}
+
+/// What central has for this site, in a scratch storage: records as they came, and the cursor of each.
+pub(crate) struct Central<'s> {
+    pub scratch: &'s dyn Storage,
+    pub rows: u64,
+}
+
+impl Central<'_> {
+    /// Notes that central's changelog tells of a record, at this cursor.
+    pub(crate) fn note(scratch: &dyn WriteTxn, table: &TableName, id: &RecordId, at: Cursor) -> Result<()> {
+        scratch.note_pushed(CENTRAL, table, id, at)
+    }
+
+    /// Notes that the next pull would bring a record.
+    pub(crate) fn note_waiting(scratch: &dyn WriteTxn, table: &TableName, id: &RecordId) -> Result<()> {
+        scratch.note_pushed(WAITING, table, id, Cursor(1))
+    }
+}
+
+/// Compares.
+pub(crate) fn compare(
+    here: &dyn ReadTxn,
+    central: &Central<'_>,
+    progress: &mut dyn FnMut(u64, u64) -> Result<()>,
+) -> Result<Audit> {
+    note_set_aside(here, central.scratch)?;
+    let there = central.scratch.read()?;
+    let comparison = Comparison {
+        here,
+        there: there.as_ref(),
+        stores: site_id(here)?.map_or(Ok(Vec::new()), |site| here.stores_of_site(site))?,
+        unsent_from: confirmed_to(here, Server::Central)?,
+        any_merged: merge::any(here)?,
+    };
+    let mut found = Found { audit: Audit { rows: central.rows, ..Audit::default() }, ..Found::default() };
+    let tables = |txn: &dyn ReadTxn| txn.record_counts();
+    let is_compared = |table: &TableName| record_type(table.as_str()).is_some_and(|kind| kind.pulled);
+    let of_here: Vec<_> = tables(here)?.into_iter().filter(|(table, _)| is_compared(table)).collect();
+    let of_central = tables(there.as_ref())?;
+    let total: u64 = of_here.iter().chain(&of_central).map(|(_, count)| count).sum();
+    let mut done = 0;
+    for (table, _) in of_central {
+        each_record(there.as_ref(), &table, |id, data| {
+            comparison.at_central(&table, id, data, &mut found)?;
+            done += 1;
+            if done % PAGE as u64 == 0 { progress(done, total) } else { Ok(()) }
+        })?;
+    }
+    for (table, _) in of_here {
+        each_record(here, &table, |id, data| {
+            comparison.here(&table, id, data, &mut found)?;
+            done += 1;
+            if done % PAGE as u64 == 0 { progress(done, total) } else { Ok(()) }
+        })?;
+    }
+    Ok(found.into_audit())
+}
+
+fn each_record(
+    txn: &dyn ReadTxn,
+    table: &TableName,
+    mut each: impl FnMut(RecordId, RecordData) -> Result<()>,
+) -> Result<()> {
+    let mut after: Option<RecordId> = None;
+    loop {
+        let page = txn.records(table, after.as_ref(), PAGE)?;
+        let Some((last, _)) = page.last() else { return Ok(()) };
+        after = Some(last.clone());
+        for (id, data) in page {
+            each(id, data)?;
+        }
+    }
+}
+
+/// Where a scratch storage says that a record is set aside.
+fn aside_key(table: &TableName, id: &RecordId) -> String {
+    format!("set aside {table}\n{id}")
+}
+
+/// What is set aside here goes into the scratch storage, where it can be asked for by record without being kept in memory.
+fn note_set_aside(here: &dyn ReadTxn, scratch: &dyn Storage) -> Result<()> {
+    let txn = scratch.write()?;
+    each_set_aside(here, |row, why| {
+        let source = row.incoming.source;
+        if why.cause == QuarantineCause::Ignored || !matches!(source, Source::Local | Source::Central) {
+            return Ok(());
+        }
+        let why = match (source, why.cause) {
+            (Source::Local, _) => "local",
+            (_, QuarantineCause::Waiting) => "waiting",
+            _ => "central",
+        };
+        txn.set_state(&aside_key(&row.incoming.table, &row.incoming.id), why)
+    })?;
+    txn.commit()
+}
+
+/// What is found while it is compared.
+#[derive(Default)]
+struct Found {
+    audit: Audit,
+    types: BTreeMap<TableName, AuditedType>,
+    reasons: BTreeMap<Why, u64>,
+}
+
+impl Found {
+    fn of(&mut self, table: &TableName) -> &mut AuditedType {
+        let empty =
+            || AuditedType { table: table.clone(), at_central: 0, same: 0, missing: 0, differing: 0, here_only: 0 };
+        self.types.entry(table.clone()).or_insert_with(empty)
+    }
+
+    fn add(&mut self, difference: Difference) {
+        *self.reasons.entry(difference.why).or_default() += 1;
+        let of_type = self.of(&difference.table);
+        match difference.kind {
+            DifferenceKind::Missing => of_type.missing += 1,
+            DifferenceKind::Differing => of_type.differing += 1,
+            DifferenceKind::HereOnly => of_type.here_only += 1,
+        }
+        let audit = &mut self.audit;
+        audit.set_aside_records +=
+            u64::from(matches!(difference.why, Why::SetAside | Why::WaitsForAnother | Why::RefusedByCentral));
+        let (list, count) = match difference.why.is_loss() {
+            true => (&mut audit.lost, &mut audit.lost_records),
+            false => (&mut audit.explained, &mut audit.explained_records),
+        };
+        *count += 1;
+        if list.len() < NAMED {
+            list.push(difference);
+        }
+    }
+
+    fn into_audit(self) -> Audit {
+        let reason = |(why, records): (Why, u64)| AuditReason {
+            why,
+            is_loss: why.is_loss(),
+            records,
+            meaning: why.meaning(),
+            advice: why.advice(),
+        };
+        Audit {
+            same: self.types.values().map(|of_type| of_type.same).sum(),
+            by_type: self.types.into_values().collect(),
+            reasons: self.reasons.into_iter().map(reason).collect(),
+            ..self.audit
+        }
+    }
+}
+
+/// Both ends, and where this one stands.
+struct Comparison<'t> {
+    here: &'t dyn ReadTxn,
+    there: &'t dyn ReadTxn,
+    stores: Vec<StoreId>,
+    unsent_from: Cursor,
+    /// Whether records point to others here, because the legacy server merged those.
+    any_merged: bool,
+}
+
+impl Comparison<'_> {
+    /// A record that central has.
+    fn at_central(&self, table: &TableName, id: RecordId, theirs: RecordData, found: &mut Found) -> Result<()> {
+        found.of(table).at_central += 1;
+        let merged = if self.any_merged { merge::resolved(self.here, table, &theirs)? } else { None };
+        let theirs = merged.unwrap_or(theirs);
+        let (kind, fields) = match self.here.record(table, &id)? {
+            None => (DifferenceKind::Missing, Vec::new()),
+            Some(ours) => (DifferenceKind::Differing, differing_fields(table, &ours, &theirs)),
+        };
+        if kind == DifferenceKind::Differing && fields.is_empty() {
+            found.of(table).same += 1;
+            return Ok(());
+        }
+        let why = match self.on_its_way(table, &id)? {
+            Some(why) => why,
+            None if self.here.has_local_change(table, &id, Cursor(0))? => Why::NotTaken,
+            None => Why::LostHere,
+        };
+        found.add(Difference { table: table.clone(), id, kind, why, fields });
+        Ok(())
+    }
+
+    /// A record that is here.
+    fn here(&self, table: &TableName, id: RecordId, ours: RecordData, found: &mut Found) -> Result<()> {
+        let Some(kind) = record_type(table.as_str()) else { return Ok(()) };
+        if self.there.has_record(table, &id)? || kind.removed.is_some() {
+            return Ok(());
+        }
+        let is_deleted_there = self.there.pushed_at(CENTRAL, table, &id)?.is_some();
+        if is_deleted_there && is_marked_deleted(kind, &ours) {
+            found.of(table).same += 1;
+            return Ok(());
+        }
+        let why = match self.on_its_way(table, &id)? {
+            Some(why) => why,
+            None if is_deleted_there => Why::DeletedAtCentral,
+            None if !self.is_for_this_site(kind, table, &ours)? => Why::NotForThisSite,
+            None if self.here.has_local_change(table, &id, Cursor(0))? => Why::NotTaken,
+            None => Why::LostAtCentral,
+        };
+        found.add(Difference { table: table.clone(), id, kind: DifferenceKind::HereOnly, why, fields: Vec::new() });
+        Ok(())
+    }
+
+    /// Why a record may differ, if it may.
+    fn on_its_way(&self, table: &TableName, id: &RecordId) -> Result<Option<Why>> {
+        let is_pushed = record_type(table.as_str()).is_some_and(|kind| kind.pushed);
+        let aside = self.there.state(&aside_key(table, id))?;
+        Ok(match aside.as_deref() {
+            Some("local") => Some(Why::RefusedByCentral),
+            _ if is_pushed && self.here.has_local_change(table, id, self.unsent_from)? => Some(Why::WaitsForPush),
+            Some("waiting") => Some(Why::WaitsForAnother),
+            Some(_) => Some(Why::SetAside),
+            None if self.there.pushed_at(WAITING, table, id)?.is_some() => Some(Why::WaitsForPull),
+            None => None,
+        })
+    }
+
+    /// Whether central sends a record with this data to this site, as far as is known here.
+    fn is_for_this_site(&self, kind: &RecordType, table: &TableName, data: &RecordData) -> Result<bool> {
+        let (store, name) = apply::scope(self.here, table, data)?;
+        Ok(match Audience::of(kind.style, kind.table, store.as_ref(), name.as_ref()) {
+            Audience::Everyone => true,
+            Audience::Store(store) => self.stores.contains(&store),
+            Audience::Patient => name.map_or(Ok(false), |name| self.here.is_visible(&name, &self.stores))?,
+            Audience::Legacy | Audience::Nobody => false,
+        })
+    }
+}
+
+fn differing_fields(table: &TableName, ours: &RecordData, theirs: &RecordData) -> Vec<String> {
+    match record_type(table.as_str()) {
+        Some(kind) => kind.differing_fields(ours, theirs),
+        None if ours.same_value(theirs) => Vec::new(),
+        None => vec!["$".to_owned()],
+    }
+}
+
+/// Whether a record bears the mark with which its type is deleted.
+fn is_marked_deleted(kind: &RecordType, data: &RecordData) -> bool {
+    match kind.deletion {
+        Deletion::Soft(field) | Deletion::SoftAndWire(field) => {
+            data.fields().is_some_and(|fields| fields.text(field).is_some())
+        }
+        Deletion::Never | Deletion::Wire => false,
+    }
+}

@@ -1,0 +1,313 @@
+//! What may leave the site for those who help: how things stand, and nothing of what stands in a record.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::log::without_words;
+use super::quarantine::{SetAside, SetAsideGroup, each_set_aside, set_aside_groups, set_aside_in};
+use super::retry::BEFORE;
+use crate::clock::Timestamp;
+use crate::error::Result;
+use crate::record::{Fields, RecordData, RecordId, TableName};
+use crate::storage::{FileDirection, FileEntry, FileState, LogEntry, QuarantineCause, Storage, key};
+
+/// What stands for words that a person typed and that may name anybody.
+const KEPT_OUT: &str = "(kept out)";
+
+/// The settings whose values tell nothing that is secret.
+const SHOWN: &[&str] = &[
+    key::LEGACY_URL,
+    key::SITE_NAME,
+    key::SITE_UUID,
+    key::SITE_ID,
+    key::ROLE,
+    key::CENTRAL_URL,
+    key::LEGACY_SITE_ID,
+    key::DISCOVERED_AT,
+    key::INITIALISED_AT,
+    key::PUSH_UNCONFIRMED,
+    key::PUSH_UNCONFIRMED_LEGACY,
+    key::PULL_OWN,
+    key::LIBRARY_VERSION,
+    key::LOST,
+    key::RECOVERED,
+    key::RECOVERING_FROM,
+    key::REREADING,
+    key::RESEND,
+    key::CENTRAL_LOST_KNOWN,
+    key::QUEUE_PREPARED,
+    key::QUEUE_UNREAD,
+    key::FILES_SWEPT_AT,
+];
+
+/// The settings of which it is only told that they are there.
+const SECRET: &[&str] = &[key::PASSWORD_HASH, key::HARDWARE_ID];
+
+/// A record that is set aside, without the values of its data.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct RedactedSetAside {
+    /// All that is known of why; its data are left out.
+    #[serde(flatten)]
+    pub set_aside: SetAside,
+    /// The fields of its data, each with what kind of value it has.
+    pub fields: Vec<FieldShape>,
+}
+
+/// A field without its value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct FieldShape {
+    /// Its name.
+    pub name: String,
+    /// What its value looks like.
+    #[serde(flatten)]
+    pub shape: Shape,
+}
+
+/// What a value looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(tag = "is", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Shape {
+    /// Nothing.
+    Null,
+    /// True or false.
+    Boolean,
+    /// A number.
+    Number,
+    /// Text of so many characters.
+    Text {
+        /// How many.
+        characters: usize,
+    },
+    /// A list of so many values.
+    List {
+        /// How many.
+        length: usize,
+    },
+    /// An object of so many fields.
+    Object {
+        /// How many.
+        length: usize,
+    },
+    /// No JSON.
+    Unreadable,
+}
+
+impl Shape {
+    fn of(json: &str) -> Self {
+        match serde_json::from_str(json) {
+            Ok(Value::Null) => Self::Null,
+            Ok(Value::Bool(_)) => Self::Boolean,
+            Ok(Value::Number(_)) => Self::Number,
+            Ok(Value::String(text)) => Self::Text { characters: text.chars().count() },
+            Ok(Value::Array(values)) => Self::List { length: values.len() },
+            Ok(Value::Object(fields)) => Self::Object { length: fields.len() },
+            Err(_) => Self::Unreadable,
+        }
+    }
+}
+
+fn shapes(data: &RecordData) -> Vec<FieldShape> {
+    match Fields::parse(data.as_str()) {
+        Some(fields) => fields
+            .iter()
+            .map(|(name, value)| FieldShape { name: name.to_owned(), shape: Shape::of(value.get()) })
+            .collect(),
+        None => vec![FieldShape { name: "$".to_owned(), shape: Shape::of(data.as_str()) }],
+    }
+}
+
+/// The first records that are set aside, without the values of their data.
+///
+/// # Errors
+/// The database failed.
+pub fn redacted_set_aside(storage: &dyn Storage, most: usize) -> Result<Vec<RedactedSetAside>> {
+    let txn = storage.read()?;
+    let mut numbers = Vec::new();
+    each_set_aside(txn.as_ref(), |row, _| {
+        if numbers.len() < most {
+            numbers.push(row.sequence);
+        }
+        Ok(())
+    })?;
+    let mut all = Vec::with_capacity(numbers.len());
+    for number in numbers {
+        let mut set_aside = set_aside_in(txn.as_ref(), number)?;
+        let data = std::mem::replace(&mut set_aside.data, RecordData::empty());
+        keep_words_out(set_aside.cause, &mut set_aside.reason);
+        all.push(RedactedSetAside { set_aside, fields: shapes(&data) });
+    }
+    Ok(all)
+}
+
+/// What is set aside, in groups of one cause, without the words that people gave as reasons.
+///
+/// # Errors
+/// The database failed.
+pub fn redacted_groups(storage: &dyn Storage) -> Result<Vec<SetAsideGroup>> {
+    let mut groups = set_aside_groups(storage, None)?;
+    groups.iter_mut().for_each(|group| keep_words_out(group.cause, &mut group.reason));
+    Ok(groups)
+}
+
+/// Of what is ignored, only why it was set aside before is left.
+fn keep_words_out(cause: QuarantineCause, reason: &mut String) {
+    if cause == QuarantineCause::Ignored {
+        let before = reason.rsplit_once(BEFORE).map_or(")", |(_, before)| before);
+        *reason = format!("{KEPT_OUT}{BEFORE}{before}");
+    }
+}
+
+/// The newest entries of the sync log, without the words that people gave as reasons.
+///
+/// # Errors
+/// The database failed.
+pub fn redacted_log(storage: &dyn Storage, most: usize) -> Result<Vec<LogEntry>> {
+    let entries = storage.read()?.log(most)?;
+    Ok(entries.into_iter().map(|entry| without_words(entry, KEPT_OUT)).collect())
+}
+
+/// A file, without its name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct RedactedFile {
+    /// The id of its reference.
+    pub id: RecordId,
+    /// The table of the record that it belongs to.
+    pub table: TableName,
+    /// Which way its bytes go.
+    pub direction: FileDirection,
+    /// How far it is.
+    pub state: FileState,
+    /// Its length, as far as that is known.
+    pub bytes: Option<u64>,
+    /// How often it failed in a row.
+    pub attempts: u32,
+    /// When it is tried next.
+    pub next_at: Option<Timestamp>,
+    /// Why it failed.
+    pub reason: Option<String>,
+    /// When this last changed.
+    pub changed_at: Timestamp,
+}
+
+impl From<FileEntry> for RedactedFile {
+    fn from(entry: FileEntry) -> Self {
+        let FileEntry { id, table, direction, state, bytes, attempts, next_at, reason, changed_at, .. } = entry;
+        Self { id, table, direction, state, bytes, attempts, next_at, reason, changed_at }
+    }
+}
+
+/// The first files that are not where they should be, without their names.
+///
+/// # Errors
+/// The database failed.
+pub fn redacted_files(storage: &dyn Storage, most: usize) -> Result<Vec<RedactedFile>> {
+    const PAGE: usize = 500;
+    let txn = storage.read()?;
+    let (mut all, mut after) = (Vec::new(), None);
+    loop {
+        let page = txn.files(after.as_ref(), PAGE)?;
+        let is_last = page.len() < PAGE;
+        after = page.last().map(|entry| entry.id.clone());
+        let open = page.into_iter().filter(|entry| entry.state != FileState::Done);
+        all.extend(open.take(most.saturating_sub(all.len())).map(RedactedFile::from));
+        if is_last || all.len() >= most {
+            return Ok(all);
+        }
+    }
+}
+
+/// The settings of this database; of what is secret only whether it is there.
+///
+/// # Errors
+/// The database failed.
+pub fn settings_shown(storage: &dyn Storage) -> Result<BTreeMap<&'static str, String>> {
+    let txn = storage.read()?;
+    let mut all = BTreeMap::new();
+    for name in SHOWN {
+        if let Some(value) = txn.state(name)? {
+            all.insert(*name, value);
+        }
+    }
+    for name in SECRET {
+        if txn.state(name)?.is_some() {
+            all.insert(*name, KEPT_OUT.to_owned());
+        }
+    }
+    Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::v6::Action;
+    use crate::storage::{Incoming, MemoryStorage, Quarantine, Source};
+    use crate::support::{Repair, ignore, note_repair};
+
+    #[test]
+    fn nothing_of_a_record_and_no_words_of_people_are_left() {
+        let storage = MemoryStorage::new();
+        let data =
+            r#"{"id":"v","first":"Miriam","given":true,"dose":2,"history":["Miriam"],"more":{"a":"Miriam"},"x":null}"#;
+        let row = Incoming {
+            source: Source::Central,
+            table: "vaccination".into(),
+            id: "v".into(),
+            action: Action::Update,
+            data: RecordData::parse(data).unwrap(),
+            cursor: None,
+            quarantine: Some(Quarantine {
+                cause: QuarantineCause::Malformed,
+                reason: "$.dose: expected text".to_owned(),
+                waits_for: None,
+            }),
+        };
+        let txn = storage.write().unwrap();
+        txn.stage(&row, Timestamp::from_unix_millis(0)).unwrap();
+        let words = |text: &str| text.to_owned();
+        let repair =
+            Repair { command: words("resend"), reason: words("Miriam asked"), changed: words("2 records go out") };
+        note_repair(txn.as_ref(), &repair, Timestamp::from_unix_millis(0)).unwrap();
+        for (name, value) in [(key::PASSWORD_HASH, "hash"), (key::HARDWARE_ID, "machine"), (key::SITE_NAME, "clinic")] {
+            txn.set_state(name, value).unwrap();
+        }
+        txn.commit().unwrap();
+        ignore(&storage, 1, "Miriam (it was me) said so").unwrap();
+
+        let all = redacted_set_aside(&storage, 10).unwrap();
+        assert_eq!(all[0].set_aside.reason, "(kept out) (it was malformed: $.dose: expected text)");
+        assert_eq!(redacted_groups(&storage).unwrap()[0].reason, all[0].set_aside.reason);
+        let shapes: Vec<_> = all[0].fields.iter().map(|field| (field.name.as_str(), field.shape)).collect();
+        let expected = [
+            ("id", Shape::Text { characters: 1 }),
+            ("first", Shape::Text { characters: 6 }),
+            ("given", Shape::Boolean),
+            ("dose", Shape::Number),
+            ("history", Shape::List { length: 1 }),
+            ("more", Shape::Object { length: 1 }),
+            ("x", Shape::Null),
+        ];
+        assert_eq!(shapes, expected);
+        let log = redacted_log(&storage, 10).unwrap();
+        assert_eq!(log[0].report["repair"]["command"], "resend");
+        let settings = settings_shown(&storage).unwrap();
+        assert_eq!((settings[key::PASSWORD_HASH].as_str(), settings[key::SITE_NAME].as_str()), (KEPT_OUT, "clinic"));
+        let told = [&all.serialized(), &log.serialized(), &settings.serialized()].map(String::as_str).concat();
+        for kept_out in ["Miriam", "machine", r#""hash""#] {
+            assert!(!told.contains(kept_out), "{kept_out}: {told}");
+        }
+        assert_eq!(redacted_set_aside(&storage, 0).unwrap().len(), 0);
+    }
+
+    trait Serialized: Serialize {
+        fn serialized(&self) -> String {
+            serde_json::to_string(self).unwrap()
+        }
+    }
+    impl<T: Serialize> Serialized for T {}
+}

@@ -1,0 +1,156 @@
+//! The pull of one patient: at once, and without moving what the whole cycles rely on.
+
+use std::sync::Arc;
+
+use sync_core::record::NameId;
+use sync_core::storage::key;
+use sync_core::support::is_of_patient;
+use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
+use sync_core::{Error, Outcome, Silent, Step, SyncReport, status};
+use sync_tests::world::{CentralEnd, Kind, SiteEnd, data, document};
+
+/// A central server with a dose, and sites `a`, which writes, and `b`, which reads.
+struct World {
+    a: SiteEnd,
+    b: SiteEnd,
+    _central: CentralEnd,
+}
+
+impl World {
+    /// Where `b` speaks over this line.
+    fn new(line: impl FnOnce(Arc<dyn Transport>) -> Arc<dyn Transport>) -> Self {
+        let end = CentralEnd::over(Kind::Memory);
+        let course = document("vaccine_course", &[("id", "course")]);
+        end.records.put("vaccine_course", [course]).unwrap();
+        let dose = document("vaccine_course_dose", &[("id", "dose"), ("vaccine_course_id", "course")]);
+        end.records.put("vaccine_course_dose", [dose]).unwrap();
+        end.add_site("b");
+        let (a, b) = (end.new_site("a"), end.set_up_in("b", "b", line(end.transport())));
+        a.sync();
+        Self { a, b, _central: end }
+    }
+
+    /// The site `b`, where these patients are visible.
+    fn reader(&self, patients: &[&str]) -> &SiteEnd {
+        self.b.sync();
+        for patient in patients {
+            self.b.records.put("name", [document("name", &[("ID", patient), ("type", "patient")])]).unwrap();
+            let join = format!(r#"{{"ID":"j{patient}","store_ID":"STORE_b","name_ID":"{patient}","inactive":false}}"#);
+            self.b.records.put("name_store_join", [data(&join)]).unwrap();
+        }
+        self.b.sync();
+        &self.b
+    }
+
+    /// Site `a` writes a vaccination, and sends it.
+    fn vaccinate(&self, id: &str, patient: &str, comment: &str) {
+        let fields = [("id", id), ("store_id", "STORE_a"), ("patient_id", patient), ("comment", comment)];
+        let given = document("vaccination", &[&fields[..], &[("vaccine_course_dose_id", "dose")]].concat());
+        self.a.records.put("vaccination", [given]).unwrap();
+        self.a.sync();
+    }
+}
+
+fn pull(site: &SiteEnd, patient: &str) -> SyncReport {
+    site.site.pull_patient(&NameId::new(patient), &mut Silent).unwrap()
+}
+
+/// All cursors of a site.
+fn cursors(site: &SiteEnd) -> Vec<Option<String>> {
+    let txn = site.storage.read().unwrap();
+    let names = [key::PULL_CURSOR_V6, key::PUSH_CURSOR_V6, key::PUSH_MARKS, key::PUSH_UNCONFIRMED];
+    names.map(|name| txn.state(name).unwrap()).into()
+}
+
+#[test]
+fn only_the_patient_comes_and_no_cursor_moves() {
+    let world = World::new(|line| line);
+    let b = world.reader(&["p", "q"]);
+    world.vaccinate("vp", "p", "");
+    world.vaccinate("vq", "q", "");
+    let (before, last) = (cursors(b), status(b.storage.as_ref()).unwrap().last_sync.map(|last| last.started_at));
+    let report = pull(b, "p");
+    assert!(report.error.is_none(), "{report:?}");
+    assert_eq!((report.outcome, report.pulled, report.integrated), (Outcome::Done, 1, 1), "{report:?}");
+    assert!(b.get("vaccination", "vp").is_some() && b.get("vaccination", "vq").is_none());
+    assert_eq!(cursors(b), before);
+    // It is in the log, and counts for no whole cycle.
+    let newest = b.storage.read().unwrap().log(1).unwrap().remove(0);
+    assert!(is_of_patient(&newest) && newest.report["patient"] == "p", "{newest:?}");
+    assert!(newest.report["steps"].to_string().contains("pull_patient"), "{newest:?}");
+    assert_eq!(status(b.storage.as_ref()).unwrap().last_sync.map(|last| last.started_at), last);
+    // The next cycle brings the rest, and this once more without harm.
+    b.sync();
+    assert!(b.get("vaccination", "vq").is_some());
+}
+
+#[test]
+fn a_patient_who_is_visible_nowhere_here_brings_nothing() {
+    let world = World::new(|line| line);
+    let b = world.reader(&[]);
+    world.vaccinate("vp", "p", "");
+    let report = pull(b, "p");
+    assert_eq!((report.outcome, report.pulled), (Outcome::Done, 0), "{report:?}");
+    assert_eq!(pull(b, "nobody").pulled, 0);
+}
+
+#[test]
+fn edits_made_here_stay() {
+    let world = World::new(|line| line);
+    let b = world.reader(&["p"]);
+    world.vaccinate("vp", "p", "of site a");
+    b.sync();
+    let ours = b.get("vaccination", "vp").unwrap().replace("of site a", "of the clinic");
+    b.records.put("vaccination", [data(&ours)]).unwrap();
+    world.vaccinate("vp", "p", "of site a, later");
+    let report = pull(b, "p");
+    assert_eq!(report.kept_local, 1, "{report:?}");
+    assert!(b.get("vaccination", "vp").unwrap().contains("of the clinic"));
+    assert_eq!(status(b.storage.as_ref()).unwrap().waiting.records, 1, "the edit still waits");
+}
+
+/// A central server of a release that does not know the question.
+struct Old(Arc<dyn Transport>, u16);
+
+impl Transport for Old {
+    fn send(&self, request: &HttpRequest) -> Result<HttpResponse, TransportError> {
+        match request.url.contains("patient-pull") {
+            true => Ok(HttpResponse::text(self.1, "")),
+            false => self.0.send(request),
+        }
+    }
+}
+
+#[test]
+fn a_central_server_that_does_not_know_the_question_is_too_old() {
+    for status in [404, 405] {
+        let world = World::new(|line| Arc::new(Old(line, status)));
+        let b = world.reader(&["p"]);
+        let report = pull(b, "p");
+        assert_eq!(report.outcome, Outcome::Failed);
+        assert_eq!(report.error.unwrap().code(), "central_too_old", "{status}");
+        assert_eq!((report.steps[0].name, report.steps[0].error), (Step::PullPatient, Some("central_too_old")));
+        b.sync();
+    }
+}
+
+#[test]
+fn who_must_synchronise_first_is_told() {
+    let world = World::new(|line| line);
+    let b = &world.b;
+    let error = b.site.pull_patient(&NameId::new("p"), &mut Silent).unwrap_err();
+    assert!(matches!(&error, Error::BadInput { detail } if detail.contains("first sync")), "{error}");
+    b.sync();
+    // Central went back behind what this site has seen of it.
+    let txn = b.storage.write().unwrap();
+    txn.set_state(key::PULL_CURSOR_V6, "1000000").unwrap();
+    txn.commit().unwrap();
+    let report = pull(b, "p");
+    assert_eq!(
+        report.error.unwrap().code(),
+        Error::CursorWentBack { server: sync_core::Server::Central, ours: 0, theirs: 0 }.code()
+    );
+    let _lock = b.storage.lock_cycle().unwrap();
+    let busy = b.site.pull_patient(&NameId::new("p"), &mut Silent).unwrap_err();
+    assert!(matches!(busy, Error::CycleRunning { .. }), "{busy}");
+}
