@@ -17,6 +17,8 @@ use crate::{lock, world};
 pub(crate) struct Backup {
     copy: Copy,
     versions: usize,
+    /// The folder with files, as it was.
+    files: Option<PathBuf>,
 }
 
 enum Copy {
@@ -58,7 +60,8 @@ impl Sim {
         };
         let versions = lock(&self.ledger).versions.len();
         self.note(|| format!("a backup of {} is taken", end.name));
-        lock(&self.state).backups[index].push(Backup { copy, versions });
+        let files = self.files.as_ref().map(|half| half.back_up(index, lock(&self.state).backups[index].len()));
+        lock(&self.state).backups[index].push(Backup { copy, versions, files });
     }
 
     /// Puts one of an end's backups back, and starts it anew; once in a run. What is left after several restores, of one
@@ -88,6 +91,10 @@ impl Sim {
                 Copy::Memory(_) => return,
             };
             self.while_closed(index, |path| copy_database(&copy, path));
+        }
+        if let Some(half) = &self.files {
+            let copy = lock(&self.state).backups[index][chosen].files.clone();
+            self.restore_files(half, index, copy.as_deref());
         }
         end.is_down.store(true, Relaxed);
         self.restart(index);

@@ -22,6 +22,7 @@ pub enum Promise {
     ErrorsAreSaid,
     ItEnds,
     NoEcho,
+    FilesAreKept,
 }
 
 impl fmt::Display for Promise {
@@ -36,6 +37,7 @@ impl fmt::Display for Promise {
             Self::ErrorsAreSaid => "7, errors are said, and nothing panics",
             Self::ItEnds => "8, it ends: all converges soon, and nothing stays set aside without a reason",
             Self::NoEcho => "9, a site is not sent back what it wrote",
+            Self::FilesAreKept => "10, what has the name of a file is all of it, and stays where it was taken",
         })
     }
 }
@@ -118,6 +120,11 @@ pub fn is_to_stay(ledger: &Ledger, ends: &[Held], site: usize, key: &Key) -> boo
     let judge = Judge { ledger, ends };
     let content = ends[0].records.get(key).or_else(|| ends[site].records.get(key));
     content.is_some_and(|content| judge.is_for(site, key, content) && !judge.is_explained(site, key, content))
+}
+
+/// Whether a record is to be on a site now, as central holds it.
+pub(crate) fn is_for(ledger: &Ledger, ends: &[Held], site: usize, key: &Key, content: &str) -> bool {
+    Judge { ledger, ends }.is_for(site, key, content)
 }
 
 /// Checks that no end holds anything that no host wrote; true at any time.

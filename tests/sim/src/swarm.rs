@@ -3,6 +3,7 @@
 
 use fastrand::Rng;
 
+use crate::files::FilesSwarm;
 use crate::legacy::LegacySwarm;
 use crate::rules::RULES;
 
@@ -90,6 +91,8 @@ pub struct Swarm {
     pub latency: u64,
     /// The legacy half, if there is one beyond central's own.
     pub legacy: Option<LegacySwarm>,
+    /// Its files, if there are any.
+    pub files: Option<FilesSwarm>,
 }
 
 impl Swarm {
@@ -129,6 +132,7 @@ impl Swarm {
             gzip_from: [200, 4096, usize::MAX, usize::MAX][rng.usize(..4)],
             latency: [10, 500, 20_000][rng.usize(..3)],
             legacy: None,
+            files: None,
         }
     }
 
@@ -138,6 +142,12 @@ impl Swarm {
         swarm.without(Fault::SiteRestored);
         swarm.without(Fault::CentralRestored);
         swarm
+    }
+
+    /// The same with files.
+    #[must_use]
+    pub fn with_files(self, seed: u64) -> Self {
+        Self { files: Some(FilesSwarm::of(seed)), ..self }
     }
 
     /// How often of a thousand a fault happens where it may.
