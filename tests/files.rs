@@ -18,6 +18,10 @@ impl Ahead {
     fn forward(&self, by: Duration) {
         *self.1.lock().expect("nobody panicked") += by;
     }
+
+    fn put_right(&self) {
+        *self.1.lock().expect("nobody panicked") = Duration::ZERO;
+    }
 }
 
 impl Clock for Ahead {
@@ -224,6 +228,23 @@ fn a_file_that_fails_waits_longer_each_time() {
         world.clock.forward(Duration::from_secs(31));
     }
     assert_eq!(world.entry(&"f".into()).attempts, 8);
+}
+
+/// A clock that was a year ahead when a file failed, and was put right: nothing waits for the year to be over.
+#[test]
+fn a_wait_that_a_wrong_clock_gave_does_not_last() {
+    let world = World::new();
+    let json = r#"{"id":"f","table_name":"asset","record_id":"x","file_name":"n","total_bytes":3,"created_datetime":"2026-11-23T08:00:00"}"#;
+    world.central.records.put("sync_file_reference", [data(json)]).unwrap();
+    world.site.sync();
+    world.clock.forward(Duration::from_secs(365 * 24 * 60 * 60));
+    assert_eq!(world.turn().failed, 1);
+    let of_the_wrong_clock = world.entry(&"f".into()).next_at;
+    world.clock.put_right();
+    assert_eq!(world.turn().failed, 1, "it is tried at once");
+    let entry = world.entry(&"f".into());
+    assert!(entry.next_at < of_the_wrong_clock, "{entry:?}");
+    assert_eq!((world.turn().failed, entry.attempts), (0, 2), "and its waits go on growing");
 }
 
 /// What is noted follows the changelog: a fresh look costs what is new.

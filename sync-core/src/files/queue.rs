@@ -17,6 +17,10 @@ use crate::storage::{FileDirection, FileEntry, FileState, Selection, WriteTxn, k
 /// How many rows of the changelog are taken note of in one transaction.
 const ROWS: usize = 1000;
 
+/// How much of the queue is looked at for what waits for a time that a wrong clock gave. The rest has its turn when that has
+/// had its own.
+const LOOKED_AT: usize = 10_000;
+
 /// When a file that failed is tried again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Retry {
@@ -152,6 +156,24 @@ impl Files {
             txn.commit()?;
         }
         Ok(())
+    }
+
+    /// Lets no file wait longer than any wait is: what waits for a later time than that was noted by a clock that was ahead.
+    pub(crate) fn mend_waits(&self) -> Result<()> {
+        let now = self.clock.now();
+        let latest = later(now, self.config.retry_wait_max.max(self.config.refused_wait));
+        let is_far = |entry: &FileEntry| entry.next_at.is_some_and(|at| at > latest);
+        let queue = self.storage.read()?.files_due(Timestamp::from_unix_millis(i64::MAX), LOOKED_AT)?;
+        if !queue.iter().any(is_far) {
+            return Ok(());
+        }
+        let txn = self.storage.write()?;
+        for id in queue.into_iter().filter(is_far).map(|entry| entry.id) {
+            if let Some(entry) = txn.file(&id)?.filter(is_far) {
+                txn.put_file(&FileEntry { next_at: Some(now), ..entry })?;
+            }
+        }
+        txn.commit()
     }
 
     /// The next file that is due, and has been due the longest, of those that were not tried.

@@ -155,6 +155,7 @@ impl Mover<'_> {
     fn run(&mut self, is_over: impl Fn(&FilesReport) -> bool) -> Result<()> {
         self.files.sweep(false)?;
         self.files.take_note()?;
+        self.files.mend_waits()?;
         let mut failures = 0;
         let mut tried = HashSet::new();
         while let Some(entry) = self.files.next_due(&tried)? {
