@@ -164,6 +164,7 @@ impl Mover<'_> {
                 return Ok(());
             }
             match self.turn(&entry) {
+                Ok(()) if planted!(BadFileStopsQueue) && self.report.failed > 0 => return Ok(()),
                 Ok(()) => failures = 0,
                 Err(error) => {
                     failures += 1;

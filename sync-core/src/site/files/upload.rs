@@ -81,6 +81,12 @@ impl Mover<'_> {
             Some(Stopped::Disk(error)) => return Err(failed("reading", &local, error).into()),
             None => {}
         }
+        if planted!(FileDoneBeforeAnswer) {
+            self.files.change(&entry.id, |entry| (entry.state, entry.next_at) = (FileState::Done, None))?;
+            if sent.is_err() {
+                return Ok(Moved::Whole);
+            }
+        }
         let response = sent.and_then(buffered).map_err(|error| self.line(error))?;
         self.taken(&response)?;
         let done = self.files.change(&entry.id, |entry| {
