@@ -3,9 +3,10 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use sync_core::record::{Cursor, RecordData};
+use sync_core::record::{Cursor, RecordData, StoreId};
 use sync_core::storage::{Lost, MemoryStorage, QuarantineCause, SqliteStorage, Storage, key};
-use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
+use sync_core::testing::FaultyStorage;
+use sync_core::transport::{HttpRequest, HttpResponse, InProcess, Transport, TransportError};
 use sync_core::{Silent, SyncConfig, SyncOptions, SyncReport, quarantine};
 use sync_tests::world::{CentralEnd, Kind, SiteEnd, asset, data, document, get, put_class};
 
@@ -175,6 +176,81 @@ fn a_version_of_a_backup_that_left_the_site_in_the_meantime_is_seen_to_be_out_of
     a.sync();
     assert_eq!(at_central(&central, "x").as_deref(), Some("later"));
     assert_eq!(at_site(&a, "x").as_deref(), Some("later"));
+}
+
+#[test]
+fn a_version_of_a_backup_is_seen_to_be_out_of_date_though_its_store_was_away() {
+    let (central, a) = world();
+    central.add_site("b");
+    let storage = central.memory("a");
+    write(&a, "x", "of the backup");
+    let backup = storage.backup();
+    write(&a, "x", "later");
+    a.sync();
+    storage.restore(&backup);
+    for to in ["b", "a"] {
+        central.sites.add_store("a", "a", to, Some(StoreId::from("STORE_a"))).unwrap();
+        a.sync();
+        assert_eq!(at_central(&central, "x").as_deref(), Some("later"), "the store is on {to}");
+    }
+    assert_eq!(at_site(&a, "x").as_deref(), Some("later"));
+}
+
+#[test]
+fn a_database_that_counts_anew_is_not_measured_by_the_one_before() {
+    let (central, old) = world();
+    for n in 0..30 {
+        write(&old, "x", &n.to_string());
+    }
+    old.sync();
+    let storage = Arc::new(MemoryStorage::new());
+    // Central does not know any more what was pushed lately.
+    let new = central.set_up_over(storage.clone(), "a", Arc::new(InProcess::new(central.restarted())));
+    new.sync();
+    write(&new, "y", "1");
+    new.sync();
+    write(&new, "x", "of the backup");
+    let backup = storage.backup();
+    for n in 0..60 {
+        write(&new, "z", &n.to_string());
+    }
+    storage.restore(&backup);
+    new.sync();
+    assert_eq!(at_central(&central, "x").as_deref(), Some("of the backup"));
+}
+
+#[test]
+fn what_a_restored_central_took_is_not_sent_again_wherever_the_cycle_died() {
+    let patient = |first: &str| document("name", &[("ID", "p"), ("first", first)]);
+    for operation in 1.. {
+        let central = CentralEnd::over(Kind::Memory);
+        central.add_site("a");
+        let storage = Arc::new(FaultyStorage::new(Arc::new(MemoryStorage::new())));
+        let mut a = central.set_up_over(storage.clone(), "a", central.transport());
+        a.sync();
+        let mut quick = SyncConfig::default();
+        (quick.attempts, quick.integration_poll) = (1, std::time::Duration::from_millis(1));
+        a.site = a.site.clone().with_config(quick);
+        let backup = central.memory("central").backup();
+        write(&a, "x", "1");
+        a.sync();
+        central.memory("central").restore(&backup);
+        a.records.put("name", [patient("of the site")]).unwrap();
+        storage.crash_at(operation);
+        let died = a.site.sync(&SyncOptions::default(), &mut Silent).is_err();
+        storage.heal();
+        if get(&central.records, "name", "p").is_some() {
+            central.records.put("name", [patient("of central")]).unwrap();
+            a.sync();
+            a.sync();
+            let held = get(&central.records, "name", "p").unwrap();
+            assert!(held.contains("of central"), "died at operation {operation}: {held}");
+        }
+        if !died {
+            assert!(operation > 50, "{operation}");
+            break;
+        }
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@ use crate::changelog::{Audience, ChangeAction, NewChange, scope_of};
 use crate::clock::Timestamp;
 use crate::echo::SiteRestore;
 use crate::error::Result;
+use crate::moved_stores;
 use crate::ownership::StoreOwner;
 use crate::protocol::v6::WireRecord;
 use crate::record::{
@@ -65,8 +66,8 @@ pub(crate) fn upsert(
 }
 
 /// On central, stores a record, and logs again what reaches other sites by it: the records of a patient who becomes
-/// visible in a store, the children of a record that moves to another store (weak point A11), and what was refused from
-/// the site of a store.
+/// visible in a store, the children of a record that moves to another store (weak point A11). Of a store that moves to
+/// another site, the records are logged again afterwards; what was refused from that site is tried again.
 pub(crate) fn upsert_at_central(
     txn: &dyn WriteTxn,
     table: &TableName,
@@ -75,6 +76,7 @@ pub(crate) fn upsert_at_central(
     origin: Origin,
     now: Timestamp,
 ) -> Result<Stored> {
+    let site_before = if *table == *"store" { site_of_store(txn, id)? } else { None };
     let stored = upsert(txn, table, id, data, origin, now)?;
     if stored == Stored::AsBefore {
         return Ok(stored);
@@ -82,6 +84,9 @@ pub(crate) fn upsert_at_central(
     show_patient(txn, table, data)?;
     if *table == *"store" {
         retry_refused(txn, data)?;
+        if site_before != site_in(data) {
+            moved_stores::note(txn, StoreId::from(id.as_str()))?;
+        }
     }
     if stored == Stored::Moved {
         move_children(txn, table, id, now)?;
@@ -170,54 +175,54 @@ fn show_patient(txn: &dyn WriteTxn, table: &TableName, join: &RecordData) -> Res
     let fields = join.fields().filter(|_| *table == *"name_store_join" && !planted!(PatientHistoryIgnored));
     let Some(name) = fields.as_ref().and_then(|fields| fields.text("name_ID")) else { return Ok(()) };
     txn.wake_waiting(table, &RecordId::from(name.as_ref()))?;
-    log_anew(txn, &Selection::Patient(NameId::from(name.as_ref())), false)
-}
-
-/// Once central hears of the legacy server that a store is on another site: the store's records go out anew. The site may
-/// have heard of it before, and have read everything again while central did not know yet whose they are.
-pub(crate) fn show_store(txn: &dyn WriteTxn, store: &StoreId) -> Result<()> {
-    log_anew(txn, &Selection::Store(store.clone()), true)
+    let (selection, end) = (Selection::Patient(NameId::from(name.as_ref())), txn.last_cursor()?.next());
+    let mut left = Some(Cursor(0));
+    while let Some(from) = left {
+        left = log_anew(txn, &selection, (from, end), false)?;
+    }
+    Ok(())
 }
 
 /// The site that a store is on, as this database has it.
-pub(crate) fn site_of_store(txn: &dyn ReadTxn, store: &RecordId) -> Result<Option<i64>> {
+fn site_of_store(txn: &dyn ReadTxn, store: &RecordId) -> Result<Option<i64>> {
     Ok(txn.record(&TableName::from("store"), store)?.as_ref().and_then(site_in))
 }
 
 /// The site in the record of a store.
-pub(crate) fn site_in(store: &RecordData) -> Option<i64> {
+fn site_in(store: &RecordData) -> Option<i64> {
     store.fields().and_then(|fields| fields.number("sync_id_remote_site"))
 }
 
-/// Logs the rows of a selection again, in their order; those that stand beside a record, deletions among them, if wanted.
-fn log_anew(txn: &dyn WriteTxn, selection: &Selection, and_beside: bool) -> Result<()> {
-    const ROWS: usize = 1000;
-    let end = txn.last_cursor()?.next();
-    let mut from = Cursor(0);
-    loop {
-        let rows = txn.changed_records(selection, from, ROWS, usize::MAX)?;
-        let last = rows.last().map(|(row, _)| row.cursor);
-        for (row, data) in rows.into_iter().filter(|(row, _)| row.cursor < end) {
-            let mut change = row.change;
-            let restore = change.source_site.map_or(Ok(None), |site| SiteRestore::load(txn, site))?;
-            if restore.is_some_and(|restore| restore.lost_logged(row.cursor)) {
-                change.source_site = None;
-            }
-            match (change.action, data) {
-                (ChangeAction::Upsert, Some(data)) if !and_beside || is_row_of(txn, &change, &data)? => {
-                    txn.put_record(&data, &change)?;
-                }
-                _ if and_beside => {
-                    txn.append_change(&change)?;
-                }
-                _ => {}
-            }
+/// Rows that are logged again in one go.
+const ROWS: usize = 1000;
+
+/// Logs the next rows of a selection again, in their order; those that stand beside a record, deletions among them, if
+/// wanted. Gives where it goes on before `end`.
+pub(crate) fn log_anew(
+    txn: &dyn WriteTxn,
+    selection: &Selection,
+    (from, end): (Cursor, Cursor),
+    and_beside: bool,
+) -> Result<Option<Cursor>> {
+    let rows = txn.changed_records(selection, from, ROWS, usize::MAX)?;
+    let next = rows.last().map(|(row, _)| row.cursor.next()).filter(|next| *next < end);
+    for (row, data) in rows.into_iter().filter(|(row, _)| row.cursor < end) {
+        let mut change = row.change;
+        let restore = change.source_site.map_or(Ok(None), |site| SiteRestore::load(txn, site))?;
+        if restore.is_some_and(|restore| restore.lost_logged(row.cursor)) {
+            change.source_site = None;
         }
-        match last {
-            Some(last) if last < end => from = last.next(),
-            _ => return Ok(()),
+        match (change.action, data) {
+            (ChangeAction::Upsert, Some(data)) if !and_beside || is_row_of(txn, &change, &data)? => {
+                txn.put_record(&data, &change)?;
+            }
+            _ if and_beside => {
+                txn.append_change(&change)?;
+            }
+            _ => {}
         }
     }
+    Ok(next)
 }
 
 /// Whether a row is that of a record as it is, and not one that tells a former store of its loss.

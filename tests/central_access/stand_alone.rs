@@ -1,11 +1,19 @@
 //! The V5 questions of a site, answered by the same program.
 
-use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use serde_json::Value;
+use sync_core::central::Central;
 use sync_core::protocol::PasswordHash;
 use sync_core::record::StoreId;
+use sync_core::storage::MemoryStorage;
+use sync_core::testing::FaultyStorage;
 use sync_core::transport::Method;
 use sync_tests::capture::captures;
-use sync_tests::world::{CentralEnd, Kind};
+use sync_tests::world::{CentralEnd, Kind, asset, data};
+
+use super::{credentials, json, pull_request};
 
 /// Questions that a site asks before it has a role, of a server that says that the site is the central one.
 const OF_THE_CENTRAL_SITE: [&str; 2] = ["site", "site-2"];
@@ -98,7 +106,7 @@ fn stores_and_their_names_have_the_keys_that_a_real_site_reads() {
     let response = end.central.handle(&unreadable);
     assert_eq!(response.status, 400);
     let said: Value = serde_json::from_slice(&response.body).unwrap();
-    assert_eq!(said["error"]["data"], json!(null));
+    assert_eq!(said["error"]["data"], Value::Null);
 }
 
 /// Ours, from nothing, against this one server.
@@ -111,4 +119,58 @@ fn a_site_is_initialised_against_this_server_alone() {
     let status = sync_core::status(site.storage.as_ref()).unwrap();
     assert!(status.initialised && status.role == Some("remote"));
     assert!(end.sites.list().unwrap()[0].last_pull_at.is_some());
+}
+
+/// All records of a table that a site of an older release is sent from a cursor on, and where its next question begins.
+fn read_to_the_end(central: &Central, site: &str, mut cursor: u64, table: &str) -> (BTreeSet<String>, u64) {
+    let mut ids = BTreeSet::new();
+    loop {
+        let batch = json(&central.handle(&pull_request(&credentials(site), cursor, 500)));
+        let batch = &batch["data"];
+        let records = batch["records"].as_array().unwrap();
+        let wanted = records.iter().filter(|element| element["record"]["tableName"] == table);
+        ids.extend(wanted.map(|element| element["record"]["recordId"].as_str().unwrap().to_owned()));
+        if records.is_empty() {
+            return (ids, cursor);
+        }
+        cursor = batch["end_cursor"].as_u64().unwrap() + 1;
+    }
+}
+
+/// A site of an older release does not read everything again when it gets a store.
+#[test]
+fn a_store_that_moves_brings_its_records_to_a_site_that_read_past_them() {
+    const RECORDS: usize = 2300;
+    let mut fault = 0;
+    loop {
+        let storage = Arc::new(FaultyStorage::new(Arc::new(MemoryStorage::new())));
+        let end = CentralEnd::over_storage(storage.clone());
+        let a = end.new_site("a");
+        end.add_site("b");
+        a.sync();
+        a.records.put("asset", (0..RECORDS).map(|n| asset(&n.to_string(), "STORE_a", ""))).unwrap();
+        a.sync();
+        end.records.put("asset_class", [data(r#"{"id":"c","name":"n"}"#)]).unwrap();
+        let (before, from) = read_to_the_end(&end.central, "b", 0, "asset");
+        assert!(before.is_empty());
+
+        if fault > 0 {
+            storage.crash_at(fault);
+        }
+        let operations = storage.operations();
+        let moved = end.sites.add_store("a", "a", "b", Some(StoreId::from("STORE_a")));
+        let operations = storage.operations() - operations;
+        assert_eq!(moved.is_ok(), fault == 0);
+        storage.heal();
+        // What was cut goes on where it was, without a word of the one who asked for it.
+        end.restarted().integrate_waiting().unwrap();
+        let is_moved = end.sites.stores().unwrap().iter().any(|store| store.code == "a" && store.site == Some(3));
+        let (after, _) = read_to_the_end(&end.central, "b", from, "asset");
+        assert_eq!(after.len(), if is_moved { RECORDS } else { 0 }, "died at operation {fault} of {operations}");
+        if fault > 0 {
+            break;
+        }
+        assert!(is_moved && operations > RECORDS as u64 / 2, "{operations}");
+        fault = operations / 2;
+    }
 }

@@ -8,6 +8,7 @@ use super::local_authenticator::stored_secret;
 use crate::apply::{self, Origin};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
+use crate::moved_stores;
 use crate::ownership::Role;
 use crate::protocol::PasswordHash;
 use crate::record::{RecordData, RecordId, SiteId, StoreId, TableName};
@@ -171,6 +172,7 @@ impl LocalSites {
         write("name", &name_id, &name_record(&name_id, name, code))?;
         write("store", store_id.as_str(), &store)?;
         txn.commit()?;
+        moved_stores::log_anew(self.storage.as_ref(), self.clock.as_ref(), &|| true)?;
         Ok(store_id)
     }
 

@@ -41,6 +41,7 @@ use crate::clock::Clock;
 use crate::error::Result;
 use crate::files::FileStore;
 use crate::integrate;
+use crate::moved_stores;
 use crate::ownership::Role;
 use crate::protocol::v6::{
     Credentials, PatientPullRequest, PullRequest, PushRequest, SiteStatus, SiteStatusRequest, WireError, check_version,
@@ -233,6 +234,7 @@ impl Central {
             integrate::requeue_after_upgrade(self.storage.as_ref())?;
             self.is_up_to_date.store(true, Ordering::Relaxed);
         }
+        moved_stores::log_anew(self.storage.as_ref(), self.clock.as_ref(), goes_on)?;
         self.queue.work(self.storage.as_ref(), self.clock.as_ref(), goes_on)
     }
 

@@ -146,11 +146,33 @@ impl Lately {
 /// Whether a row is of a backup, and it or a newer one came before. A restored database gives out no cursor twice, so a
 /// lower one is older; one beyond all that it had given out is another database's.
 fn is_superseded(txn: &dyn ReadTxn, site: SiteId, element: &BatchElement, lost_there: &[Lost]) -> Result<bool> {
-    let of_a_backup = |lost: &&Lost| element.cursor > Cursor(0) && element.cursor <= lost.after;
-    let Some(before) = lost_there.iter().filter(of_a_backup).map(|lost| lost.before).max() else { return Ok(false) };
+    let Some(before) = end_of_backup(element.cursor, lost_there) else { return Ok(false) };
     let (table, id) = (&element.record.table_name, &element.record.record_id);
     let came = |noted: Option<Cursor>| noted.is_some_and(|at| element.cursor <= at && at < before);
     Ok(came(txn.pushed_at(site, table, id)?) || came(txn.buffered_cursor(Source::Site(site), table, id)?))
+}
+
+/// Where a site goes on to count after the newest of the backups that hold a row.
+fn end_of_backup(row: Cursor, lost_there: &[Lost]) -> Option<Cursor> {
+    let holds_it = |lost: &&Lost| row > Cursor(0) && row <= lost.after;
+    lost_there.iter().filter(holds_it).map(|lost| lost.before).max()
+}
+
+/// Keeps how far a site has counted. One that pushes a new row with a lower cursor, and tells of no backup, counts anew, in
+/// another database: what was noted of the former one says nothing of this.
+fn begin_count(txn: &dyn WriteTxn, site: SiteId, fresh: &[Row], lost_there: &[Lost]) -> Result<()> {
+    let mut numbered = fresh.iter().filter(|row| row.is_numbered()).map(|row| row.element.cursor);
+    let (Some(first), key) = (numbered.next(), format!("{}{site}", key::HIGHEST_PUSH_OF_SITE)) else { return Ok(()) };
+    let highest = numbered.max().unwrap_or(first).max(first);
+    let known = crate::site::identity::cursor(txn, &key)?;
+    let is_anew = first < known && end_of_backup(first, lost_there).is_none();
+    if is_anew {
+        txn.forget_pushed(site)?;
+    }
+    if is_anew || highest > known {
+        txn.set_state(&key, &highest.to_string())?;
+    }
+    Ok(())
 }
 
 fn last_push(site: SiteId) -> String {
@@ -181,13 +203,11 @@ impl Central {
         let txn = self.storage.write()?;
         SiteRestore::learn(txn.as_ref(), site, &lost_there)?;
         let Sorted { fresh, repeated, superseded } = self.fresh(txn.as_ref(), (site, monotonic), rows, &lost_there)?;
-        let stores = txn.stores_of_site(site)?;
+        begin_count(txn.as_ref(), site, &fresh, &lost_there)?;
         for Row { element, .. } in &fresh {
-            // What is sent back shows itself to a restored site, once it is integrated.
-            if !apply::is_sent_to(txn.as_ref(), &stores, &element.record)? {
-                txn.note_pushed(site, &element.record.table_name, &element.record.record_id, element.cursor)?;
-            }
+            txn.note_pushed(site, &element.record.table_name, &element.record.record_id, element.cursor)?;
         }
+        let stores = txn.stores_of_site(site)?;
         for record in &superseded {
             apply::tell_of_newer(txn.as_ref(), &stores, record, now)?;
         }

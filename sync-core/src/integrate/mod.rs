@@ -24,7 +24,7 @@ use crate::storage::{Incoming, Quarantine, QuarantineCause, Selection, Source, S
 
 use self::plan::{Facts, Plan, plan};
 pub(crate) use self::queue::Queue;
-pub(crate) use self::staged::integrate;
+pub(crate) use self::staged::{PAUSE, integrate};
 
 /// What an integration did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -160,13 +160,8 @@ impl<'t> Integrator<'t> {
         let origin = Origin::Sync(self.origin(incoming));
         match plan(incoming, &self.facts)? {
             Plan::Upsert => {
-                let moves = self.at_central && *table == *"store" && incoming.source == Source::Legacy;
-                let moved = moves && apply::site_of_store(txn, id)? != apply::site_in(&incoming.data);
                 let store = if self.at_central { apply::upsert_at_central } else { apply::upsert };
                 store(txn, table, id, &incoming.data, origin, now)?;
-                if moved {
-                    apply::show_store(txn, &StoreId::from(id.as_str()))?;
-                }
                 if self.any_set_aside && !planted!(WaitingNotWoken) {
                     txn.wake_waiting(table, id)?;
                 }

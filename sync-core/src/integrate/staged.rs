@@ -15,7 +15,7 @@ use crate::storage::{CHUNK_BYTES, Incoming, Source, StagedKind, Storage};
 const CHUNK_RECORDS: usize = 1000;
 /// The pause after a full transaction, in which a writer of another process gets its turn: it can only ask again and
 /// again.
-pub(super) const PAUSE: Duration = Duration::from_millis(4);
+pub(crate) const PAUSE: Duration = Duration::from_millis(4);
 
 /// Integrates everything staged from a source. `progress` is told done and total after each transaction and may stop
 /// it; what was integrated stays.

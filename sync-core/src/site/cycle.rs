@@ -13,6 +13,7 @@ use super::restored;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorClass, Result};
 use crate::integrate::{Door, Integrated, integrate, merge, requeue_after_upgrade};
+use crate::moved_stores;
 use crate::ownership::Role;
 use crate::record::Cursor;
 use crate::storage::{LogEntry, QuarantineCause, Selection, Source, key};
@@ -226,6 +227,7 @@ impl Cycle<'_, '_> {
             self.count(done);
         }
         merge::rewrite(site.storage.as_ref(), site.clock.as_ref(), self.identity.legacy_site_id)?;
+        moved_stores::log_anew(site.storage.as_ref(), site.clock.as_ref(), &|| true)?;
         Ok(())
     }
 

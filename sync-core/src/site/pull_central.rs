@@ -100,7 +100,7 @@ impl Cycle<'_, '_> {
         let gained: Vec<StoreId> = own.into_iter().filter(|store| told.contains(store)).collect();
         let rereads = !gained.is_empty()
             && !planted!(GainedStoreIgnored)
-            && cursor(txn.as_ref(), key::PULL_CURSOR_V6)? > Cursor(0);
+            && (self.identity.initialised || cursor(txn.as_ref(), key::PULL_CURSOR_V6)? > Cursor(0));
         if rereads {
             txn.set_state(key::PULL_CURSOR_V6, "0")?;
             txn.set_state(key::PULL_OWN, "1")?;
@@ -120,9 +120,6 @@ impl Cycle<'_, '_> {
                 "stores that are not active here any more: {stores}. Their records stay here to be read, and only the site \
                  that they are active on now changes them."
             ))?;
-        }
-        if !gained.is_empty() && !rereads && self.identity.initialised {
-            self.warn(format!("news of stores that are active here: {}", listed(&gained)))?;
         }
         if rereads {
             let stores = listed(&gained);

@@ -142,13 +142,14 @@ impl Cycle<'_, '_> {
         if accepted != sent {
             return Err(Error::PartlyAccepted { server: Server::Central, sent, accepted }.into());
         }
+        // This batch is there; what was pushed before may not be any more. First, for a cycle that is cut in between sends
+        // the batch again.
+        let before = cursor(self.site.storage.read()?.as_ref(), key::PUSH_CURSOR_V6)?;
+        self.learn_of_loss(&lost_history, Some(before))?;
         let txn = self.site.storage.write()?;
-        let before = cursor(txn.as_ref(), key::PUSH_CURSOR_V6)?;
         let next = if planted!(PushWithoutBound) { txn.last_cursor()?.next() } else { outgoing.next };
         txn.set_state(key::PUSH_CURSOR_V6, &next.to_string())?;
         txn.commit()?;
-        // This batch is there; what was pushed before may not be any more.
-        self.learn_of_loss(&lost_history, Some(before))?;
         Ok(outgoing.next)
     }
 

@@ -69,12 +69,16 @@ pub const CENTRAL_LOST_KNOWN: &str = "central_lost_known";
 pub const PUSH_MARKS: &str = "push_marks";
 /// On central, followed by a site's number: fingerprints of the rows of the last batch that it pushed.
 pub const LAST_PUSH_OF_SITE: &str = "last_push_of_site_";
+/// On central, followed by a site's number: the highest cursor of a row that it pushed.
+pub const HIGHEST_PUSH_OF_SITE: &str = "highest_push_of_site_";
 /// On central, followed by a site's number: `1` while the site has pushed batches but not its last one.
 pub const OPEN_PUSH_OF_SITE: &str = "open_push_of_site_";
 /// On central, followed by a site's number: what the site told of its newest restore.
 pub const RESTORED_SITE: &str = "restored_site_";
 /// Followed by a table and the id of a record that was merged: the id of the one that was kept.
 pub const MERGED: &str = "merged ";
+/// On central, the stores that moved to another site and whose records are still to be logged anew.
+pub const MOVED_STORES: &str = "moved_stores";
 /// Merges after which what points to the merged record is still to be rewritten, one a line: table, id that was kept.
 /// Empty once it is done, absent where nothing was ever merged.
 pub const MERGES_PENDING: &str = "merges_pending";

@@ -7,6 +7,7 @@ use crate::apply::{self, Origin};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::integrate::{Door, Integrated, Queue, integrate, merge};
+use crate::moved_stores;
 use crate::protocol::v6::Action;
 use crate::record::{RecordId, SiteId, TableName};
 use crate::storage::{Buffered, Incoming, Quarantine, QuarantineCause, Source, Storage, WriteTxn, key};
@@ -149,6 +150,7 @@ fn integrate_now(storage: &dyn Storage, clock: &dyn Clock, retried: &mut Retried
         done = done.and(integrate(storage, clock, &door, |_, _| Ok(()))?);
     }
     merge::rewrite(storage, clock, origin)?;
+    moved_stores::log_anew(storage, clock, &|| true)?;
     drop(lock);
     retried.tried = true;
     retried.integrated = done.integrated;

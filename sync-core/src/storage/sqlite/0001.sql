@@ -111,8 +111,8 @@ CREATE TABLE sync_site (
     last_pull_at TEXT
 );
 
--- How new what a site pushed was, for records that it is never sent back: once it was restored from a backup, it cannot
--- know that it pushed newer ones.
+-- How new what a site pushed was: once it was restored from a backup, it may not be able to see that it pushed newer
+-- versions, of records that it is never sent back or of a store that is away.
 CREATE TABLE sync_pushed (
     site_id    INTEGER NOT NULL,
     table_name TEXT NOT NULL,
