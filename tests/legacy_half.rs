@@ -489,6 +489,55 @@ fn what_the_server_queued_before_an_edit_arrived_there_does_not_undo_it() {
     assert!(!a.get("transact", "t").unwrap().contains("of the site"));
 }
 
+/// Lines bear no store: theirs is that of the record whose lines they are, also where that was deleted here.
+#[test]
+fn a_stale_line_in_the_queue_is_as_stale_as_the_record_whose_line_it_is() {
+    let line = |comment: &str| serde_json::json!({"ID": "l", "transaction_ID": "t", "comment": comment});
+    for deleted in [false, true] {
+        let country = Country::new();
+        let own = country.world.sites[0].clone();
+        let a = country.site("district_a");
+        a.records.put("transact", [transact("t", &own.store_id, "first")]).unwrap();
+        a.records.put("trans_line", [data(&line("first").to_string())]).unwrap();
+        a.sync();
+        country.legacy.put_row("trans_line", "l", line("queued before the edit arrived"));
+        if deleted {
+            a.records.delete("trans_line", &"l".into()).unwrap();
+            a.records.delete("transact", &"t".into()).unwrap();
+        } else {
+            a.records.put("trans_line", [data(&line("of the site").to_string())]).unwrap();
+        }
+        a.sync();
+        a.sync();
+        let here = a.get("trans_line", "l").map(|line| line.contains("of the site"));
+        let there = country.legacy.row("trans_line", "l").map(|line| line["comment"] == "of the site");
+        assert_eq!((here, there), if deleted { (None, None) } else { (Some(true), Some(true)) }, "both ends agree");
+        // Once the queue was read to its end, what comes from there is newer.
+        country.legacy.put_row("transact", "t", rows::transact("t", &own.store_id, "N", 2));
+        country.legacy.put_row("trans_line", "l", line("of the server"));
+        a.sync();
+        assert!(a.get("trans_line", "l").unwrap().contains("of the server"));
+    }
+}
+
+/// What belongs to a store of another site is not written here, and neither is a line of it.
+#[test]
+fn lines_are_written_where_the_record_is_whose_lines_they_are() {
+    let country = Country::new();
+    let (own, other) = (country.world.sites[0].clone(), country.world.sites[1].clone());
+    let a = country.site("district_a");
+    a.records.put("transact", [transact("t", &own.store_id, "N")]).unwrap();
+    let line = |of: &str| data(&format!(r#"{{"ID":"l","transaction_ID":"{of}"}}"#));
+    a.records.put("trans_line", [line("t")]).unwrap();
+    // The store is away from now on, and its records stay to be read.
+    country.legacy.move_store(&own.store_id, other.site_id);
+    a.sync();
+    assert_eq!(a.records.put("trans_line", [line("t")]).unwrap_err().code(), "store_not_active_here");
+    assert_eq!(a.records.delete("trans_line", &"l".into()).unwrap_err().code(), "store_not_active_here");
+    // Of a record that is not here nobody can say it.
+    a.records.put("trans_line", [data(r#"{"ID":"m","transaction_ID":"unknown"}"#)]).unwrap();
+}
+
 fn asset(id: &str, store: &str) -> sync_core::record::RecordData {
     data(&format!(
         r#"{{"id":"{id}","store_id":"{store}","created_datetime":"2025-01-01T00:00:00","modified_datetime":"2025-01-01T00:00:00"}}"#
