@@ -8,7 +8,7 @@ use sync_core::record::RecordId;
 use sync_core::storage::{FileDirection, FileEntry, FileState, MemoryStorage, Storage, key};
 use sync_core::testing::FaultyStorage;
 use sync_core::{Clock, FilesOptions, FilesReport, Silent, SystemClock, Timestamp};
-use sync_tests::world::{CentralEnd, SiteEnd, asset, data};
+use sync_tests::world::{CentralEnd, Kind, SiteEnd, asset, data, put_class};
 
 /// A clock that can be put forward.
 #[derive(Default)]
@@ -50,7 +50,10 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let central = CentralEnd::new();
+        Self::around(CentralEnd::new())
+    }
+
+    fn around(central: CentralEnd) -> Self {
         central.add_site("b");
         let site = central.new_site("a");
         site.sync();
@@ -190,6 +193,53 @@ fn what_nobody_needs_is_swept_after_a_day() {
     world.turn();
     assert_eq!((world.files.path(&kept).unwrap(), world.entry(&kept).state), (None, FileState::Gone));
     assert!(world.central.files().path(&kept).unwrap().is_some());
+}
+
+/// Central dies over an upload: what it had begun to write goes with an upload a day later, and nothing else.
+#[test]
+fn what_a_broken_upload_left_at_central_is_swept_with_a_later_one() {
+    let world = World::new();
+    attach(&world.files, "x", b"bytes").unwrap();
+    let unfinished = world.central.files().store().folder().join("unfinished");
+    std::fs::create_dir_all(&unfinished).unwrap();
+    let [old, young, other] = ["old.new", "young.new", "other"].map(|name| unfinished.join(name));
+    for (path, hours) in [(&old, 25), (&young, 23), (&other, 25)] {
+        let file = std::fs::File::create(path).unwrap();
+        file.set_modified(std::time::SystemTime::now() - Duration::from_secs(hours * 60 * 60)).unwrap();
+    }
+    world.site.sync();
+    assert_eq!(world.turn().uploaded, 1);
+    assert_eq!([&old, &young, &other].map(|path| path.exists()), [false, true, true]);
+}
+
+/// Central was restored, and its folder with it: what it took since goes there again, and what it still has does not.
+#[test]
+fn what_a_restored_central_lost_of_files_is_sent_again() {
+    let world = World::around(CentralEnd::over(Kind::Memory));
+    let kept = attach(&world.files, "x", b"kept").unwrap();
+    world.site.sync();
+    assert_eq!(world.turn().uploaded, 1);
+    let storage = world.central.memory("central");
+    let backup = storage.backup();
+    let lost = attach(&world.files, "x", b"lost").unwrap();
+    world.site.sync();
+    assert_eq!(world.turn().uploaded, 1);
+    assert_eq!((world.turn().uploaded, world.entry(&lost).state), (0, FileState::Done));
+
+    storage.restore(&backup);
+    let of_central = world.central.files();
+    std::fs::remove_file(of_central.store().path(&lost)).unwrap();
+    put_class(storage.as_ref(), "since");
+    for _ in 0..3 {
+        world.site.sync();
+        world.turn();
+        world.clock.forward(Duration::from_secs(2 * 60));
+    }
+    assert_eq!(std::fs::read(of_central.store().path(&lost)).unwrap(), b"lost");
+    for id in [&kept, &lost] {
+        assert_eq!(world.entry(id).state, FileState::Done);
+    }
+    assert_eq!((world.turn().uploaded, world.turn().downloaded), (0, 0), "once is enough");
 }
 
 /// Weak point A14: a reference that comes back from central takes no upload out of the queue.

@@ -25,6 +25,7 @@ pub(crate) use name::mime_type;
 pub(crate) use queue::{Retry, later};
 pub(crate) use reference::{Reference, TABLE as REFERENCES};
 pub(crate) use store::{NewFile, PIECE, failed, hash_file, length};
+pub(crate) use verify::ORPHAN_AGE;
 
 use crate::clock::Clock;
 use crate::error::Result;

@@ -11,7 +11,7 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::ownership::Role;
 use crate::record::{RecordId, TableName};
-use crate::site::identity::{cursor, role};
+use crate::site::identity::{cursor, flag, role};
 use crate::storage::{FileDirection, FileEntry, FileState, Selection, WriteTxn, key};
 
 /// How many rows of the changelog are taken note of in one transaction.
@@ -174,6 +174,31 @@ impl Files {
             }
         }
         txn.commit()
+    }
+
+    /// Once central was restored, whether it has what was sent to it or came from it is not known: each such file has its
+    /// turn again, in which central is asked. What it lost goes there from whoever has it.
+    pub(crate) fn ask_again(&self) -> Result<()> {
+        if !flag(self.storage.read()?.as_ref(), key::FILES_ASK_AGAIN)? {
+            return Ok(());
+        }
+        let mut after = None;
+        loop {
+            let txn = self.storage.write()?;
+            let page = txn.files(after.as_ref(), ROWS)?;
+            after = page.last().map(|entry| entry.id.clone());
+            let is_last = page.len() < ROWS;
+            for entry in page.into_iter().filter(|entry| entry.state == FileState::Done) {
+                txn.put_file(&FileEntry { direction: FileDirection::Download, ..self.queued(entry) })?;
+            }
+            if is_last {
+                txn.set_state(key::FILES_ASK_AGAIN, "0")?;
+            }
+            txn.commit()?;
+            if is_last {
+                return Ok(());
+            }
+        }
     }
 
     /// The next file that is due, and has been due the longest, of those that were not tried.

@@ -146,6 +146,13 @@ impl FileStore {
         Ok((whole, unfinished))
     }
 
+    /// Removes files of no name that were written so long ago: whoever wrote them died over it.
+    pub(crate) fn sweep_new(&self, before: Timestamp) -> Result<()> {
+        let (_, unfinished) = self.all()?;
+        let is_left = |found: &Found| found.name.ends_with(".new") && found.written_at < before;
+        unfinished.into_iter().filter(is_left).try_for_each(|found| remove(&found.path))
+    }
+
     /// Lets one process at a time send and fetch the files of this folder.
     pub(crate) fn lock(&self) -> Result<File> {
         fs::create_dir_all(&self.folder).map_err(|error| failed("making", &self.folder, error))?;

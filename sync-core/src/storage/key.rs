@@ -92,3 +92,5 @@ pub const HELD_BACK_OF_SITE: &str = "held_back_of_site_";
 pub const FILES_CURSOR: &str = "files_cursor";
 /// When the folder of files was last swept.
 pub const FILES_SWEPT_AT: &str = "files_swept_at";
+/// `1` once central went back, until each file that it had is asked for again.
+pub const FILES_ASK_AGAIN: &str = "files_ask_again";

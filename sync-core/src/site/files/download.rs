@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::files::{PIECE, REFERENCES, Reference, Retry, hash_file, length};
 use crate::protocol::v6::{DownloadRequest, V6_VERSION, WireError, path};
 use crate::record::TableName;
-use crate::site::client::{common_status, join, shown, to_json, wire_error};
+use crate::site::client::{common_status, join, not_central, shown, to_json, wire_error};
 use crate::storage::{FileDirection, FileEntry, FileState};
 use crate::transport::{HttpRequest, HttpResponse, Method, StreamedResponse, TransportError};
 
@@ -48,6 +48,14 @@ impl Mover<'_> {
             self.fetch_rest(entry, have, most)?;
         }
         self.compare_and_name(entry, &reference)
+    }
+
+    /// Fetches what should go to central and is gone or changed here: central has it if only its answer was lost.
+    pub(super) fn bring_back(&mut self, entry: &FileEntry, reason: String) -> Result<Moved, Fault> {
+        match self.download(entry) {
+            Err(Fault::File(..)) => Err(Fault::Spoilt(reason)),
+            moved => moved,
+        }
     }
 
     /// Fetches what is missing of a part, or all of it.
@@ -129,6 +137,11 @@ impl Mover<'_> {
         let etag = response.header("etag").map(str::to_owned);
         let number = |text: &str| text.trim().parse::<u64>().ok();
         match response.status {
+            // The log-in page of a network, or a proxy: central always says both.
+            200 if etag.is_none() && response.header("content-disposition").is_none() => {
+                let page = buffered(response).map_err(|error| self.line(error))?;
+                Err(not_central(&page, &shown(&self.central)).into())
+            }
             200 => {
                 let total = response.header("content-length").and_then(number);
                 Ok(Answered::Bytes { from: 0, total, etag, response })

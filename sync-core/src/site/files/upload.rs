@@ -35,7 +35,7 @@ impl Mover<'_> {
             }
             txn.record(&table, &entry.id)?.as_ref().and_then(Reference::read).ok_or(Fault::Gone)?
         };
-        let changed = |what: &str| Fault::File(format!("the file in the folder {what}"), Retry::Refused);
+        let changed = |what: &str| Fault::Spoilt(format!("the file in the folder {what}"));
         let local = self.files.store.path(&entry.id);
         let file = match File::open(&local) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(changed("is no longer there")),
