@@ -425,6 +425,34 @@ fn a_database_put_back_from_a_backup_asks_for_its_queue_again() {
     assert_eq!(country.legacy.row("transact", "mine").unwrap()["comment"], "later");
 }
 
+/// A push that was cut before its end stays with the server, which integrates it when it is told to: the queue that is
+/// filled anew would not have it.
+#[test]
+fn what_was_sent_and_not_integrated_when_a_backup_was_put_back_comes_back() {
+    let country = Country::new();
+    let own = country.world.sites[0].clone();
+    let a = country.site("district_a");
+    a.records.put("transact", [transact("gone", &own.store_id, "first")]).unwrap();
+    a.sync();
+    let backup = a.storage.backup();
+    a.records.put("transact", [transact("sent", &own.store_id, "sent")]).unwrap();
+    a.records.delete("transact", &"gone".into()).unwrap();
+    country.legacy.fail(Endpoint::PushQueue, Fault::IntegrationNotStarted);
+    assert!(a.cycle().error.is_some());
+    assert!(country.legacy.row("transact", "sent").is_none() && country.legacy.row("transact", "gone").is_some());
+    a.storage.restore(&backup);
+    // As long as it does not integrate, the queue is not filled, and the other half goes on.
+    let report = a.cycle();
+    assert_eq!(report.error.unwrap().code(), "peer_error");
+    assert!(report.steps.iter().any(|step| step.name == Step::PullV6 && step.error.is_none()), "{:?}", report.steps);
+    country.legacy.heal();
+    a.sync();
+    a.sync();
+    assert!(a.get("transact", "sent").unwrap().contains("sent"));
+    assert_eq!(country.legacy.row("transact", "sent").unwrap()["comment"], "sent");
+    assert!(country.legacy.row("transact", "gone").is_none());
+}
+
 #[test]
 fn a_database_is_never_pointed_to_another_site() {
     let country = Country::new();
