@@ -27,7 +27,8 @@ fn sixty_seeds_hold_all_promises() {
 
 #[test]
 fn five_seeds_hold_all_promises_over_sqlite() {
-    let seeds: Vec<Seed> = (101..=105).map(|number| Seed { number, sqlite: true, legacy: false, files: false }).collect();
+    let seeds: Vec<Seed> =
+        (101..=105).map(|number| Seed { number, sqlite: true, legacy: false, files: false }).collect();
     hold(&seeds);
 }
 
@@ -93,8 +94,9 @@ fn memory_and_sqlite_are_one_to_the_engine() {
         let mut swarm = Swarm::of(number);
         swarm.without(Fault::SiteRestored);
         swarm.without(Fault::CentralRestored);
-        let run =
-            |sqlite| sync_sim::run::run_with(number, swarm.clone(), Options { sqlite, trace: true, ..Options::default() });
+        let run = |sqlite| {
+            sync_sim::run::run_with(number, swarm.clone(), Options { sqlite, trace: true, ..Options::default() })
+        };
         let (memory, file) = (run(false), run(true));
         let differs = memory.trace.iter().zip(&file.trace).find(|(one, other)| one != other);
         assert_eq!(differs, None, "seed {number}");

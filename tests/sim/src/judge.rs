@@ -251,11 +251,19 @@ impl Judge<'_> {
     /// Whether a version may be missing at central: it, or one that was written on top of it, is set aside there for a
     /// reason that is true, or its site was told that it is too large.
     fn is_excused(&self, number: usize) -> bool {
-        if self.ledger.versions[number].is_void {
+        if self.ledger.versions[number].is_void || self.is_rewritten(number) {
             return true;
         }
         let later = self.ledger.on_top_of(number).map(|(number, _)| number);
         std::iter::once(number).chain(later).any(|number| self.is_set_aside(number))
+    }
+
+    /// Whether a merge rewrote a version at its site, which central lost when it was restored: what is rewritten is no edit
+    /// of the site any more, and is not sent again.
+    fn is_rewritten(&self, number: usize) -> bool {
+        let version = &self.ledger.versions[number];
+        let names_gone = |content: &String| self.ledger.merges.names_gone(&version.key.0, content).is_some();
+        self.ledger.was_restored_after(0, number) && version.content.as_ref().is_some_and(names_gone)
     }
 
     fn went_back(&self, end: usize) -> bool {

@@ -239,8 +239,8 @@ impl Sim {
                 written: BTreeSet::new(),
                 backups: ends.iter().map(|_| Vec::new()).collect(),
             };
-            let dice =
-                [1, 2, 3, 4].map(|stream| Mutex::new(Rng::with_seed(seed.wrapping_mul(0x9e37_79b9).wrapping_add(stream))));
+            let dice = [1, 2, 3, 4]
+                .map(|stream| Mutex::new(Rng::with_seed(seed.wrapping_mul(0x9e37_79b9).wrapping_add(stream))));
             Self {
                 me: me.clone(),
                 seed,

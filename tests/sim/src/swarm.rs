@@ -136,11 +136,15 @@ impl Swarm {
         }
     }
 
-    /// The character of a seed with a legacy server. Nothing is restored from a backup there.
+    /// The character of a seed with a legacy server. Backups have a chance of their own there.
     pub fn of_legacy(seed: u64) -> Self {
         let mut swarm = Self { legacy: Some(LegacySwarm::of(seed)), ..Self::of(seed) };
-        swarm.without(Fault::SiteRestored);
-        swarm.without(Fault::CentralRestored);
+        let mut rng = Rng::with_seed(seed ^ 0x4241_434b);
+        let is_quiet = swarm.is_faultless();
+        for fault in [Fault::SiteRestored, Fault::CentralRestored] {
+            let (on, strength) = (rng.u32(..100) < 20, [20, 60, 150][rng.usize(..3)]);
+            swarm.rates[fault as usize] = if on && !is_quiet { strength } else { 0 };
+        }
         swarm
     }
 

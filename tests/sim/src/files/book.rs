@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use sync_core::Timestamp;
+
 use crate::ledger::Key;
 
 /// A file.
@@ -26,6 +28,8 @@ pub struct FileBook {
     pub damaged: BTreeSet<(usize, String)>,
     /// How many were made.
     pub made: usize,
+    /// When a site brought one last, by central's clock: then central removes what it had left behind.
+    pub brought_at: Option<Timestamp>,
 }
 
 impl BookedFile {

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use sync_core::files::FileStore;
 use sync_core::record::RecordId;
 use sync_core::storage::{FileEntry, FileState};
-use sync_core::{Clock as _, FilesOptions};
+use sync_core::{Clock as _, FilesOptions, Timestamp};
 
 use super::{FilesHalf, all_in};
 use crate::judge::{self, Held, Promise, shown};
@@ -48,7 +48,11 @@ impl Sim {
                     book.damaged.remove(&(end, id.clone()));
                 }
                 if let Some(held) = held.filter(|_| !is_whole && !is_damaged) {
-                    found.push(format!("{} has {} bytes of {id} that are not the file", self.ends[end].name, held.len()));
+                    found.push(format!(
+                        "{} has {} bytes of {id} that are not the file",
+                        self.ends[end].name,
+                        held.len()
+                    ));
                 }
                 if end == 0 && !is_whole && book.taken.contains(id) {
                     found.push(format!("central took {id}, and has it no more"));
@@ -150,13 +154,23 @@ impl Sim {
             let is_open = |entry: &&FileEntry| matches!(entry.state, FileState::Waiting | FileState::Failed);
             entries.iter().filter(is_open).any(|entry| part_of(&store, &entry.id) == path)
         };
+        let brought_at = lock(&half.book).brought_at;
+        let may_lie = |path: &Path| end == 0 && !brought_at.is_some_and(|at| is_older_by_a_day(path, at));
         for path in all_in(&half.folder(end).join("unfinished")) {
-            if !goes_on(&path) {
-                let what = format!("at {}, {} is left", self.ends[end].name, path.extension().unwrap_or_default().display());
+            if !goes_on(&path) && !may_lie(&path) {
+                let what =
+                    format!("at {}, {} is left", self.ends[end].name, path.extension().unwrap_or_default().display());
                 self.violate(Promise::FilesAreKept, what);
             }
         }
     }
+}
+
+/// Whether a file was written more than a day before.
+fn is_older_by_a_day(path: &Path, at: Timestamp) -> bool {
+    let written = path.metadata().and_then(|metadata| metadata.modified()).expect("a time");
+    let written = written.duration_since(UNIX_EPOCH).expect("a time of today").as_millis();
+    i64::try_from(written).is_ok_and(|written| written + 24 * 60 * 60 * 1000 < at.unix_millis())
 }
 
 /// Where the part of a file lies: under the name of the file, among what is unfinished.

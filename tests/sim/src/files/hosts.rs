@@ -32,8 +32,11 @@ impl Sim {
         let Some(asset) = self.some_asset(end) else { return };
         let (number, id, length) = self.some_file(half, end);
         let bytes = content(self.seed, number, length);
-        let booked =
-            BookedFile { record: ("asset".to_owned(), asset.clone()), versions: vec![bytes.clone()], is_foreign: false };
+        let booked = BookedFile {
+            record: ("asset".to_owned(), asset.clone()),
+            versions: vec![bytes.clone()],
+            is_foreign: false,
+        };
         lock(&half.book).files.insert(id.clone(), booked);
         let process = self.ends[end].process();
         let failed = process.faulty.failed();
@@ -96,12 +99,19 @@ impl Sim {
     fn other_program(&self, half: &FilesHalf) {
         let known: Vec<String> = {
             let book = lock(&half.book);
-            let replaceable = |file: &BookedFile| {
-                file.is_foreign && file.versions.last().is_some_and(|version| version.len() > 8)
-            };
+            let replaceable =
+                |file: &BookedFile| file.is_foreign && file.versions.last().is_some_and(|version| version.len() > 8);
             book.files.iter().filter(|(_, file)| replaceable(file)).map(|(id, _)| id.clone()).collect()
         };
-        if !known.is_empty() && self.happens(Chance::Files, 500) {
+        // Rather one of which some site has the beginning.
+        let has_part = |id: &String| {
+            let name = half.name_of(id);
+            (1..self.ends.len()).any(|site| half.folder(site).join("unfinished").join(format!("{name}.part")).exists())
+        };
+        let begun: Vec<String> = known.iter().filter(|id| has_part(id)).cloned().collect();
+        let is_begun = !begun.is_empty();
+        let known = if is_begun { begun } else { known };
+        if !known.is_empty() && self.happens(Chance::Files, if is_begun { 900 } else { 500 }) {
             let id = &known[self.roll(Chance::Files, known.len())];
             let (number, _, _) = self.some_file(half, 0);
             let length = lock(&half.book).files[id].versions[0].len();
@@ -206,7 +216,9 @@ impl Sim {
             }
             Ok(verified)
         });
-        self.note(|| format!("a host looks at the files of site {end}: {:?}", outcome.as_ref().map(|v| v.findings.len())));
+        self.note(|| {
+            format!("a host looks at the files of site {end}: {:?}", outcome.as_ref().map(|v| v.findings.len()))
+        });
         self.notice_crash(end);
         if let Err(error) = outcome
             && process.faulty.failed() == failed

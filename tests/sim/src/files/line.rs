@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use serde_json::Value;
+use sync_core::Clock as _;
 use sync_core::protocol::v6::path;
 use sync_core::transport::{HttpRequest, HttpResponse, StreamedBody, StreamedResponse, TransportError};
 
@@ -51,7 +52,7 @@ impl Sim {
             let _ = self.deliver_file(half, site, &whole);
             return Err(error);
         }
-        if is_upload(request) && !whole.body.is_empty() && self.garbles(half) {
+        if is_upload(request) && !whole.body.is_empty() && self.garbles(half, request) {
             let at = self.roll(Chance::Files, whole.body.len());
             whole.body[at] ^= 1;
             self.note(|| format!("site {site}: byte {at} of {request:?} comes as another one"));
@@ -75,17 +76,22 @@ impl Sim {
             return Err(self.broken_line());
         }
         let length = response.header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
-        let cut = (self.strikes(Fault::CutOff) || self.strikes(Fault::CutJson)).then(|| self.roll(Chance::Files, length));
-        let garbled = self.garbles(half).then(|| self.roll(Chance::Files, length));
+        let cut =
+            (self.strikes(Fault::CutOff) || self.strikes(Fault::CutJson)).then(|| self.roll(Chance::Files, length));
+        let garbled = self.garbles(half, request).then(|| self.roll(Chance::Files, length));
         let body = std::mem::replace(&mut response.body, Box::new(io::empty()));
         let piece = half.swarm.piece;
         response.body = Box::new(Down { sim: self.me.clone(), site, body, piece, at: 0, cut, garbled });
         Ok(response)
     }
 
-    /// Whether a byte comes as another one.
-    fn garbles(&self, half: &FilesHalf) -> bool {
-        lock(&self.state).phase == Phase::Chaos && self.happens(Chance::Files, half.swarm.garbled)
+    /// Whether a byte comes as another one. Nobody could tell of a file without a hash.
+    fn garbles(&self, half: &FilesHalf, request: &HttpRequest) -> bool {
+        let is_foreign = || {
+            let id = file_id(request);
+            id.is_some_and(|id| lock(&half.book).files.get(&id).is_some_and(|file| file.is_foreign))
+        };
+        lock(&self.state).phase == Phase::Chaos && self.happens(Chance::Files, half.swarm.garbled) && !is_foreign()
     }
 
     /// Reads a body that is sent, until it ends, fails or the line breaks.
@@ -133,6 +139,9 @@ impl Sim {
         let mut received = request.clone();
         received.url = request.url.strip_prefix(ADDRESS).unwrap_or(&request.url).to_owned();
         lock(&self.state).answering += 1;
+        if brings {
+            lock(&half.book).brought_at = Some(self.ends[0].clock.now());
+        }
         let response = if brings {
             let mut body = Up { sim: self, half, site, rest: &request.body };
             let answered = central.upload_file(received.header("content-type"), &mut body, None);

@@ -59,6 +59,12 @@ impl FilesHalf {
         fs::read(FileStore::new(self.folder(end)).path(&id.into())).ok()
     }
 
+    /// The name of a file on the disk.
+    pub(crate) fn name_of(&self, id: &str) -> String {
+        let path = FileStore::new(self.folder(0)).path(&id.into());
+        path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
     /// Whether an end has a file whole.
     pub(crate) fn is_whole_at(&self, end: usize, id: &str) -> bool {
         let book = lock(&self.book);
@@ -198,11 +204,7 @@ impl Sim {
             0 => self.some_attachment(half, end),
             1 => self.damage(half),
             _ => {
-                self.run_files(
-                    half,
-                    1 + self.roll(Chance::Files, self.ends.len() - 1),
-                    &FilesOptions::default(),
-                );
+                self.run_files(half, 1 + self.roll(Chance::Files, self.ends.len() - 1), &FilesOptions::default());
             }
         }
         true
