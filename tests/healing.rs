@@ -210,3 +210,26 @@ fn a_delete_and_an_edit_of_two_sites_end_the_same_whoever_comes_first() {
         assert_eq!(ends[0].is_some(), delete_first, "the later word counts");
     }
 }
+
+/// A user deletes a form, and its lines afterwards.
+#[test]
+fn what_hangs_on_a_deleted_record_can_still_be_deleted() {
+    let central = CentralEnd::over(Kind::Memory);
+    let (a, b) = (central.new_site("a"), central.new_site("b"));
+    a.sync();
+    let form = document("rnr_form", &[("id", "f"), ("store_id", "STORE_a")]);
+    let line = |id: &str| document("rnr_form_line", &[("id", id), ("rnr_form_id", "f")]);
+    a.records.put("rnr_form", [form]).unwrap();
+    a.records.put("rnr_form_line", [line("l"), line("m")]).unwrap();
+    a.sync();
+    b.sync();
+    a.records.delete("rnr_form", &"f".into()).unwrap();
+    a.sync();
+    a.records.delete("rnr_form_line", &"l".into()).unwrap();
+    let report = a.sync();
+    assert_eq!((report.pushed, report.quarantined), (1, 0));
+    assert!(get(&central.records, "rnr_form_line", "l").is_none());
+    assert!(get(&central.records, "rnr_form_line", "m").is_some(), "it was not asked for");
+    let aside = sync_core::quarantine(central.storage.as_ref(), 0, 10).unwrap();
+    assert!(aside.is_empty(), "{aside:?}");
+}

@@ -196,6 +196,22 @@ fn a_version_of_a_backup_is_seen_to_be_out_of_date_though_its_store_was_away() {
     assert_eq!(at_site(&a, "x").as_deref(), Some("later"));
 }
 
+/// Central never had the record: it was deleted before its first push.
+#[test]
+fn a_deletion_that_was_the_first_that_central_heard_of_a_record_counts_against_a_backup() {
+    let (central, a) = world();
+    let form = document("rnr_form", &[("id", "f"), ("store_id", "STORE_a")]);
+    a.records.put("rnr_form", [form]).unwrap();
+    let backup = central.memory("a").backup();
+    a.records.delete("rnr_form", &"f".into()).unwrap();
+    a.sync();
+    central.memory("a").restore(&backup);
+    assert!(a.get("rnr_form", "f").is_some(), "it is the backup");
+    a.sync();
+    a.sync();
+    assert_eq!((a.get("rnr_form", "f"), get(&central.records, "rnr_form", "f")), (None, None));
+}
+
 #[test]
 fn a_database_that_counts_anew_is_not_measured_by_the_one_before() {
     let (central, old) = world();

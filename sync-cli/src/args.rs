@@ -11,8 +11,8 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 pub(crate) use self::support::{
-    Cause, Confirm, CursorCommand, Explain, Identity, Log, Preview, Quarantine, QuarantineList, QuarantineRetry,
-    Resend, Status, WhichCursor,
+    Cause, Confirm, CursorCommand, DOCTOR_EXAMPLES, Explain, Identity, Log, Net, Preview, Quarantine, QuarantineList,
+    QuarantineRetry, Resend, Status, WhichCursor,
 };
 use crate::compat::Release;
 
@@ -81,6 +81,11 @@ pub(crate) enum Command {
     Run(Run),
     /// Show how this database stands
     Status(Status),
+    /// Find out what is wrong, whose it is, and what to do
+    #[command(after_help = DOCTOR_EXAMPLES)]
+    Doctor,
+    /// Measure the line to both servers, and say how long a first sync takes
+    Net(Net),
     /// Show who this database says it is, and where that does not agree
     Identity(Identity),
     /// Tell the life of a record: written, waiting, sent, taken, received, set aside, and why

@@ -51,6 +51,11 @@ impl Output {
         }
     }
 
+    /// Whether causes are wanted.
+    pub(crate) fn verbose(&self) -> bool {
+        self.verbose
+    }
+
     /// Whether progress may be drawn.
     pub(crate) fn draws_progress(&self) -> bool {
         !self.quiet && stderr().is_terminal()

@@ -114,6 +114,11 @@ fn a_central_server_beside_a_legacy_server() {
     assert_eq!(codes, ["own_url_unusable", "store_not_in_dispensary_mode"]);
     let said = desk.run(&["--db", "central.sqlite", "status"]).ends(0);
     assert!(said.out.contains("store S2 (S2) on the central server is in store mode"), "{said:?}");
+    let found = desk.run(&["--db", "central.sqlite", "doctor", "--json"]).ends(0).json();
+    assert_eq!((&found["party"], &found["check"]), (&"legacy_server".into(), &"central address".into()), "{found}");
+    let checks = found["checks"].as_array().unwrap().iter().filter(|check| check["outcome"] == "warning");
+    let codes: Vec<&str> = checks.filter_map(|check| check["finding"]["code"].as_str()).collect();
+    assert_eq!(codes, ["own_url_unusable", "store_not_in_dispensary_mode"], "{found:#}");
 
     let server = desk.serve_with("central.sqlite", &["--auth", "legacy"]);
     legacy.tell(&server.address);

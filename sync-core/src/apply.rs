@@ -3,7 +3,7 @@
 use crate::changelog::{Audience, ChangeAction, NewChange, scope_of};
 use crate::clock::Timestamp;
 use crate::echo::SiteRestore;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::moved_stores;
 use crate::ownership::StoreOwner;
 use crate::protocol::v6::WireRecord;
@@ -249,18 +249,36 @@ pub(crate) fn scope<T: ReadTxn + ?Sized>(
     })
 }
 
-/// Whose store a record with this data belongs to, as seen by whoever has these stores.
+/// Whose store a record with this data belongs to, as seen by whoever has these stores. What hangs on a record that was
+/// deleted is of the store in which that was.
 pub(crate) fn owner<T: ReadTxn + ?Sized>(
     txn: &T,
     table: &TableName,
     data: &RecordData,
     own: &[StoreId],
 ) -> Result<StoreOwner> {
-    Ok(match scope(txn, table, data)?.0 {
+    let store = match scope(txn, table, data)?.0 {
+        None => store_of_deleted_parent(txn, table, data)?,
+        store => store,
+    };
+    Ok(match store {
         None => StoreOwner::Nobody,
         Some(store) if own.contains(&store) => StoreOwner::Own,
         Some(_) => StoreOwner::Other,
     })
+}
+
+fn store_of_deleted_parent<T: ReadTxn + ?Sized>(
+    txn: &T,
+    table: &TableName,
+    data: &RecordData,
+) -> Result<Option<StoreId>> {
+    let (Some(kind), Some(fields)) = (record_type(table.as_str()), data.fields()) else { return Ok(None) };
+    let store = scope_of(kind, &fields, |parent, id, _| {
+        let parent = TableName::from(parent);
+        Ok::<_, Error>(if txn.has_record(&parent, id)? { None } else { txn.deleted_in(&parent, id)? })
+    })?;
+    Ok(store.0)
 }
 
 /// The patient whom a record with this data is about, if a site with these stores neither sees the patient nor wrote the
@@ -302,16 +320,30 @@ pub(crate) fn is_sent_to(txn: &dyn ReadTxn, stores: &[StoreId], record: &WireRec
 }
 
 /// Tells the site of these stores, which has an out-of-date version, of the record as it is now, where nothing else
-/// would: it has left the site's stores before central knew that it was in one.
-pub(crate) fn tell_of_newer(txn: &dyn WriteTxn, stores: &[StoreId], theirs: &WireRecord, now: Timestamp) -> Result<()> {
+/// would: it has left the site's stores before central knew that it was in one, or its deletion was the first that central
+/// heard of it. `is_pending` says that the newer version is not integrated here.
+pub(crate) fn tell_of_newer(
+    txn: &dyn WriteTxn,
+    stores: &[StoreId],
+    theirs: &WireRecord,
+    is_pending: bool,
+    now: Timestamp,
+) -> Result<()> {
     let (table, id) = (&theirs.table_name, &theirs.record_id);
-    let Some(data) = txn.record(table, id)? else { return Ok(()) };
-    let as_it_is = WireRecord { record_data: data.clone(), ..theirs.clone() };
-    if !is_sent_to(txn, stores, theirs)? || is_sent_to(txn, stores, &as_it_is)? {
+    let ours = txn.record(table, id)?;
+    let would_hear = match &ours {
+        Some(data) => is_sent_to(txn, stores, &WireRecord { record_data: data.clone(), ..theirs.clone() })?,
+        None => is_pending,
+    };
+    if would_hear || !is_sent_to(txn, stores, theirs)? {
         return Ok(());
     }
     let scope = scope(txn, table, &theirs.record_data)?;
-    let told = change(table, id, ChangeAction::Upsert, scope, &data, Origin::Sync(None), now);
+    let (action, data) = match &ours {
+        Some(data) => (ChangeAction::Upsert, data),
+        None => (ChangeAction::Delete, &theirs.record_data),
+    };
+    let told = change(table, id, action, scope, data, Origin::Sync(None), now);
     if told.audience != Audience::Nobody {
         txn.append_change(&told)?;
     }

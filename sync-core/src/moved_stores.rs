@@ -35,21 +35,28 @@ pub(crate) fn note(txn: &dyn WriteTxn, store: StoreId) -> Result<()> {
     keep(txn, &stores)
 }
 
-/// Logs anew what there is of the stores that were noted, until it is done or not to go on.
-pub(crate) fn log_anew(storage: &dyn Storage, clock: &dyn Clock, goes_on: &dyn Fn() -> bool) -> Result<()> {
-    while !pending(storage.read()?.as_ref())?.is_empty() && goes_on() {
-        let txn = storage.write()?;
-        let mut stores = pending(txn.as_ref())?;
-        let Some((store, from, end)) = stores.first_mut() else { break };
-        match apply::log_anew(txn.as_ref(), &Selection::Store(store.clone()), (*from, *end), true)? {
-            Some(next) => *from = next,
-            None => drop(stores.remove(0)),
-        }
-        keep(txn.as_ref(), &stores)?;
-        txn.commit()?;
-        if !stores.is_empty() {
-            clock.sleep(PAUSE);
-        }
-    }
+/// Logs anew all that there is of the stores that were noted.
+pub(crate) fn log_anew(storage: &dyn Storage, clock: &dyn Clock) -> Result<()> {
+    while log_next(storage, clock)? {}
     Ok(())
+}
+
+/// Logs anew the next of it, in one transaction. Says whether there was anything.
+pub(crate) fn log_next(storage: &dyn Storage, clock: &dyn Clock) -> Result<bool> {
+    if pending(storage.read()?.as_ref())?.is_empty() {
+        return Ok(false);
+    }
+    let txn = storage.write()?;
+    let mut stores = pending(txn.as_ref())?;
+    let Some((store, from, end)) = stores.first_mut() else { return Ok(false) };
+    match apply::log_anew(txn.as_ref(), &Selection::Store(store.clone()), (*from, *end), true)? {
+        Some(next) => *from = next,
+        None => drop(stores.remove(0)),
+    }
+    keep(txn.as_ref(), &stores)?;
+    txn.commit()?;
+    if !stores.is_empty() {
+        clock.sleep(PAUSE);
+    }
+    Ok(true)
 }

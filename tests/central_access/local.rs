@@ -184,3 +184,15 @@ fn no_secret_is_shown_by_what_holds_it() {
     assert!(stored.secret.starts_with("$argon2id$") && !stored.secret.contains(hash.expose()));
     assert_eq!((stored.id, end.storage.read().unwrap().last_cursor().unwrap() > Cursor(0)), (SiteId(2), true));
 }
+
+/// What came from a site bears its number: another site with that number would never be sent it.
+#[test]
+fn the_number_of_a_site_that_was_removed_is_not_given_out_again() {
+    let end = CentralEnd::over(Kind::Memory);
+    let number = |name: &str| end.sites.add(name, &PasswordHash::of_password(PASSWORD)).unwrap().id;
+    let (first, last) = (number("a"), number("b"));
+    assert!(first < last);
+    end.sites.remove("b").unwrap();
+    assert!(number("c") > last);
+    assert_eq!(number("a"), first);
+}

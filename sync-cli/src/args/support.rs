@@ -298,3 +298,36 @@ something does not agree.
 Examples:
   oms-sync identity
   oms-sync identity --ask --json";
+
+pub(crate) const DOCTOR_EXAMPLES: &str = "\
+Checks in order: the database, its disk and settings, both servers step by step
+(name, connection, TLS, whether it is one, sign-in, version), the clock, cursors,
+what is set aside, files. Ends with the one at fault and what to do. Nothing is
+changed, here or there; no secret is shown. Ends as a sync with that fault would
+(3, 4, 5 or 6), with 1 if records are set aside, with 0 otherwise.
+
+Examples:
+  oms-sync doctor
+  oms-sync --db site.sqlite doctor --json | jq -r .party
+  oms-sync doctor -v                              with the causes";
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = NET_EXAMPLES)]
+pub(crate) struct Net {
+    /// Ask each server for no longer than about this time, as 20s or 2m
+    #[arg(long, value_name = "TIME", value_parser = super::duration, default_value = "20s")]
+    pub max_time: std::time::Duration,
+    /// Receive no more than about so many bytes of records from each server
+    #[arg(long, value_name = "N", default_value_t = 2_000_000)]
+    pub max_bytes: u64,
+}
+
+const NET_EXAMPLES: &str = "\
+Small questions to both servers, then records that are read and forgotten: no
+cursor moves, nothing is acknowledged. From central only what this site has not
+read yet is asked for; before the first sync that is everything.
+
+Examples:
+  oms-sync net
+  oms-sync net --max-time 1m --max-bytes 10000000
+  oms-sync net --json";

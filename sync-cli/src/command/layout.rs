@@ -41,7 +41,7 @@ pub(super) fn facts(out: &Output, facts: &[(&str, Option<String>)]) -> Result<()
 }
 
 /// Text in lines of at most so many columns; words that are longer stand alone.
-fn folded(text: &str, width: usize) -> Vec<String> {
+pub(super) fn folded(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split_whitespace() {
         let Some(line) = lines.last_mut() else { break };

@@ -3,6 +3,7 @@
 mod changelog;
 mod compat;
 mod decode;
+mod doctor;
 mod errors;
 mod explain;
 mod files;
@@ -10,6 +11,7 @@ mod identity;
 mod inspect;
 mod layout;
 mod log;
+mod net;
 mod preview;
 mod quarantine;
 mod records;
@@ -36,6 +38,8 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Ended, Failure> {
         Command::Sync(options) => sync::run(args, options, out),
         Command::Run(options) => run::run(args, options, out),
         Command::Status(options) => status::run(args, options, out),
+        Command::Doctor => doctor::run(args, out),
+        Command::Net(options) => net::run(args, options, out),
         Command::Explain(options) => explain::run(args, options, out),
         Command::Preview(command) => preview::run(args, command, out),
         Command::Cursor(command) => repair::run_cursor(args, command, out),

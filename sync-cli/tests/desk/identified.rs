@@ -39,3 +39,14 @@ fn what_does_not_agree_says_what_to_do() {
     clinic.desk.run(&["--db", "central.sqlite", "site", "add", "clinic", "--password-file", "wrong"]).ends(0);
     assert_eq!(clinic.json(&["identity", "--ask"], 3)["error"]["code"], "incorrect_password");
 }
+
+#[test]
+fn an_address_with_a_password_in_it_is_shown_without() {
+    let clinic = Clinic::new();
+    clinic.damage("UPDATE sync_state SET value = 'https://me:open-sesame@oms.example.org' WHERE key = 'central_url'");
+    for (args, status) in [(&["status"][..], 0), (&["identity"], 3), (&["identity", "--ask"], 3), (&["discover"], 0)] {
+        let said = clinic.desk.run(args).ends(status);
+        assert!(said.out.contains("https://…@oms.example.org"), "{said:?}");
+        assert!(!format!("{said:?}").contains("open-sesame"), "{said:?}");
+    }
+}

@@ -1,7 +1,10 @@
 //! The support desk: something is broken for real, and the program says what, why, and what to do.
 
+mod doctor;
 mod explained;
+mod front;
 mod identified;
+mod measured;
 mod previewed;
 mod quarantined;
 mod repaired;
@@ -55,6 +58,15 @@ impl Clinic {
                 r#"{{"id":"{id}","notes":"{notes}","store_id":"{store}","created_datetime":"{at}","modified_datetime":"{at}"}}"#
             ),
         );
+    }
+
+    /// The site loses a record, so that what central sends next names one that is not there.
+    fn lose_a_parent(&self) {
+        self.put_at_central("property", PROPERTY);
+        self.sync(0);
+        self.damage("DELETE FROM sync_record WHERE table_name = 'property'");
+        self.put_at_central("name_property", NAME_PROPERTY);
+        assert_eq!(self.sync(1)["quarantined"], 1);
     }
 
     /// What a command says to people: it ends so, and fits 80 columns.

@@ -2,16 +2,12 @@
 
 use serde_json::json;
 
-use super::{Clinic, NAME_PROPERTY, PROPERTY, holds};
+use super::{Clinic, PROPERTY, holds};
 
 /// A site that has lost a record, so that what central sends next names one that is not there.
 fn with_a_missing_parent() -> Clinic {
     let clinic = Clinic::new();
-    clinic.put_at_central("property", PROPERTY);
-    clinic.sync(0);
-    clinic.damage("DELETE FROM sync_record WHERE table_name = 'property'");
-    clinic.put_at_central("name_property", NAME_PROPERTY);
-    assert_eq!(clinic.sync(1)["quarantined"], 1);
+    clinic.lose_a_parent();
     clinic
 }
 

@@ -98,6 +98,11 @@ impl Desk {
         Said::of(self.command(args).output().expect("the program runs"))
     }
 
+    /// The same with more in its environment.
+    pub(crate) fn run_with(&self, env: &[(&str, &str)], args: &[&str]) -> Said {
+        Said::of(self.command(args).envs(env.iter().copied()).output().expect("the program runs"))
+    }
+
     /// Runs the program with this input.
     pub(crate) fn feed(&self, args: &[&str], input: &str) -> Said {
         let mut child = self.start(self.command(args).stdin(Stdio::piped()));

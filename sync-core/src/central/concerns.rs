@@ -28,7 +28,7 @@ pub enum Concern {
 impl Concern {
     /// What is wrong with the address that sites are told for a central server, as far as its text shows it.
     pub fn of_own_url(url: &str) -> Option<Self> {
-        let unusable = |reason: String| Some(Self::OwnUrlUnusable { url: shown(url), reason });
+        let unusable = |reason: String| Some(Self::OwnUrlUnusable { url: without_password(url), reason });
         if url.is_empty() {
             return unusable("there is none, so no site finds this server".to_owned());
         }
@@ -47,9 +47,11 @@ impl Concern {
     }
 }
 
-/// An address without what may be a password.
-fn shown(url: &str) -> String {
-    url.rsplit('@').next().unwrap_or_default().to_owned()
+/// An address without what may be a password, and all else as it is.
+pub(crate) fn without_password(url: &str) -> String {
+    let Some((before, host)) = url.rsplit_once('@') else { return url.to_owned() };
+    let scheme = before.split_once("://").map(|(scheme, _)| format!("{scheme}://")).unwrap_or_default();
+    format!("{scheme}…@{host}")
 }
 
 /// What is wrong with a central server's own stores and with the address that the legacy server has for it. Nothing for a

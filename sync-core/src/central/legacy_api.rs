@@ -7,10 +7,10 @@ use serde::Serialize;
 use super::Central;
 use super::authenticator::AuthenticationError;
 use crate::changelog::ChangeAction;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::protocol::v5::{
-    CentralBatch, CentralRecord, InitialisationStatus, LegacyStatus, PushedAnswer, QueueBatch, QueueLength,
-    SiteHeaders, SiteInfo, V5Error, path,
+    CentralBatch, CentralRecord, InitialisationStatus, LegacyStatus, QueuedRecord, ReadQueueBatch, SiteHeaders,
+    SiteInfo, V5Error, path,
 };
 use crate::protocol::v6::{Action, Credentials};
 use crate::record::{Cursor, RecordData, SiteId};
@@ -47,20 +47,26 @@ impl Central {
                 return refusal(502, "site_auth_timeout", "The server that checks credentials does not answer");
             }
             Err(AuthenticationError::Failed(error)) => {
-                return refusal(500, error.code(), "Internal error");
+                return failed(&error);
             }
         };
         match (request.method, route) {
             (Method::Get, path::SITE) => answer(self.site_info(site, &headers, asked_at(request))),
             (Method::Get, path::CENTRAL_RECORDS) => answer(self.central_records(query)),
             (Method::Get, path::SITE_STATUS) => answer(Ok(LegacyStatus::idle())),
-            // There is no queue: what a site had before it was lost comes back over V6.
-            (Method::Post, path::INITIALISE) => answer(Ok(QueueLength { queue_length: 0 })),
-            (Method::Get, path::QUEUED_RECORDS) => answer(Ok(QueueBatch { queue_length: 0, data: Vec::new() })),
-            (Method::Post, path::QUEUED_RECORDS) => taken(&request.body),
-            (Method::Post, path::ACKNOWLEDGED_RECORDS) => {
-                HttpResponse { status: 204, headers: Vec::new(), body: Vec::new() }
-            }
+            (Method::Post, path::INITIALISE) => answer(self.fill_queue(site)),
+            (Method::Get, path::QUEUED_RECORDS) => answer(self.queue(site, limit(query))),
+            (Method::Post, path::QUEUED_RECORDS) => match pushed(&request.body) {
+                Some((left, records)) => answer(self.keep_for_site(site, left, records)),
+                None => unreadable(),
+            },
+            (Method::Post, path::ACKNOWLEDGED_RECORDS) => match serde_json::from_slice(&request.body) {
+                Ok(acknowledged) => match self.shorten_queue(site, &acknowledged) {
+                    Ok(()) => HttpResponse { status: 204, headers: Vec::new(), body: Vec::new() },
+                    Err(error) => failed(&error),
+                },
+                Err(_) => unreadable(),
+            },
             _ => refusal(404, "not_found", "There is no such question"),
         }
     }
@@ -84,13 +90,8 @@ impl Central {
 
     /// Stores and their names. Patients are names too, but never among these: only the sites that see them get them.
     fn central_records(&self, query: &str) -> Result<CentralBatch> {
-        let number = |name: &str| {
-            let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-            pairs.filter(|(key, _)| *key == name).find_map(|(_, value)| value.parse::<u64>().ok())
-        };
-        let from = Cursor(number("cursor").unwrap_or(0)).next();
-        let limit =
-            number("limit").map_or(LIMIT_MAX, |limit| usize::try_from(limit).map_or(LIMIT_MAX, |l| l.min(LIMIT_MAX)));
+        let from = Cursor(number(query, "cursor").unwrap_or(0)).next();
+        let limit = limit(query);
         let txn = self.storage.read()?;
         let mut data = Vec::new();
         let mut rows = txn.changes(&Selection::Legacy, from, limit + 1)?;
@@ -111,13 +112,13 @@ impl Central {
     }
 }
 
-/// The records of V5 tables, such as stock and invoices, that a site brings stay on the site: they are no part of V6. The
-/// site must hear that they were taken, or it would not go on to V6.
-fn taken(body: &[u8]) -> HttpResponse {
-    match serde_json::from_slice::<QueueLength>(body) {
-        Ok(left) => answer(Ok(PushedAnswer { integration_started: left.queue_length == 0 })),
-        Err(_) => refusal(400, "bad_request", "The body cannot be read"),
-    }
+fn number(query: &str, name: &str) -> Option<u64> {
+    let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    pairs.filter(|(key, _)| *key == name).find_map(|(_, value)| value.parse().ok())
+}
+
+fn limit(query: &str) -> usize {
+    number(query, "limit").map_or(LIMIT_MAX, |limit| usize::try_from(limit).map_or(LIMIT_MAX, |l| l.min(LIMIT_MAX)))
 }
 
 fn credentials(headers: &SiteHeaders) -> Credentials {
@@ -135,8 +136,22 @@ fn credentials(headers: &SiteHeaders) -> Credentials {
 fn answer<T: Serialize>(answer: Result<T>) -> HttpResponse {
     match answer {
         Ok(answer) => HttpResponse::json(200, serde_json::to_vec(&answer).unwrap_or_default()),
-        Err(error) => refusal(500, error.code(), "Internal error"),
+        Err(error) => failed(&error),
     }
+}
+
+/// What a site pushes, if all of it can be read: else it keeps it all.
+fn pushed(body: &[u8]) -> Option<(u64, Vec<QueuedRecord>)> {
+    let ReadQueueBatch { queue_length, data } = serde_json::from_slice(body).ok()?;
+    Some((queue_length, data.into_iter().collect::<std::result::Result<_, _>>().ok()?))
+}
+
+fn failed(error: &Error) -> HttpResponse {
+    refusal(500, error.code(), "Internal error")
+}
+
+fn unreadable() -> HttpResponse {
+    refusal(400, "bad_request", "The body cannot be read")
 }
 
 /// The address at which this server was asked, as far as a request tells. The host says `x-forwarded-proto` only where it

@@ -9,6 +9,7 @@ mod concerns;
 mod files;
 mod held_back;
 mod joins;
+mod kept;
 mod keyed;
 mod legacy_api;
 mod legacy_authenticator;
@@ -31,7 +32,7 @@ use answered::Noted;
 pub use answered::{Answered, Question};
 pub use authenticator::{AuthenticationError, CredentialRefusal, SiteAuthenticator};
 pub use concerns::Concern;
-pub(crate) use concerns::concerns;
+pub(crate) use concerns::{concerns, without_password};
 pub use held_back::held_back;
 pub use legacy_authenticator::LegacyAuthenticator;
 pub use local::{LocalSites, Store};
@@ -237,8 +238,17 @@ impl Central {
             integrate::requeue_after_upgrade(self.storage.as_ref())?;
             self.is_up_to_date.store(true, Ordering::Relaxed);
         }
-        moved_stores::log_anew(self.storage.as_ref(), self.clock.as_ref(), goes_on)?;
-        self.queue.work(self.storage.as_ref(), self.clock.as_ref(), goes_on)
+        let (storage, clock) = (self.storage.as_ref(), self.clock.as_ref());
+        let mut worked = self.queue.work(storage, clock, goes_on);
+        // Stores that moved may have very many records: sites that push meanwhile have their turns in between.
+        while goes_on() {
+            match moved_stores::log_next(storage, clock) {
+                Ok(true) => worked = worked.and(self.queue.work(storage, clock, goes_on)),
+                Ok(false) => break,
+                Err(error) => return worked.and(Err(error)),
+            }
+        }
+        worked
     }
 
     /// Waits until a push brought work, or for this time.

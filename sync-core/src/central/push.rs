@@ -209,7 +209,8 @@ impl Central {
         }
         let stores = txn.stores_of_site(site)?;
         for record in &superseded {
-            apply::tell_of_newer(txn.as_ref(), &stores, record, now)?;
+            let newer = txn.buffered_cursor(Source::Site(site), &record.table_name, &record.record_id)?;
+            apply::tell_of_newer(txn.as_ref(), &stores, record, newer.is_some(), now)?;
         }
         let mut taken = repeated;
         // A batch that came before and is only heard again opens nothing.

@@ -229,7 +229,7 @@ impl Cycle<'_, '_> {
             self.count(done);
         }
         merge::rewrite(site.storage.as_ref(), site.clock.as_ref(), self.identity.legacy_site_id)?;
-        moved_stores::log_anew(site.storage.as_ref(), site.clock.as_ref(), &|| true)?;
+        moved_stores::log_anew(site.storage.as_ref(), site.clock.as_ref())?;
         Ok(())
     }
 

@@ -6,6 +6,7 @@ use super::Site;
 use super::client::Client;
 use super::identity::{Discovered, Identity, Settings, parse_url, role};
 use super::observer::SyncObserver;
+use crate::central::without_password;
 use crate::error::{Error, Result, excerpt};
 use crate::ownership::Role;
 use crate::protocol::v5::{InitialisationStatus, SiteInfo, path};
@@ -97,6 +98,7 @@ impl Site {
             if let Some(ours) = txn.state(name)?
                 && ours != theirs
             {
+                let (ours, theirs) = (without_password(&ours), without_password(&theirs));
                 let what = format!("{what}: here {ours:?}, on the legacy server {theirs:?}");
                 all.push(Disagreement::new(code, what, advice));
             }
@@ -112,7 +114,7 @@ impl Site {
 
 /// What the legacy server said of this site: a code, where it is stored, what it is, its value, and what to do where it is
 /// another here.
-fn told(info: &SiteInfo) -> Vec<(&'static str, &'static str, &'static str, String, &'static str)> {
+pub(super) fn told(info: &SiteInfo) -> Vec<(&'static str, &'static str, &'static str, String, &'static str)> {
     let again = "Run oms-sync discover, or the next sync: it takes over what the legacy server says.";
     let role = if info.is_om_supply_central_server { Role::Central } else { Role::Remote };
     let mut all = vec![
@@ -168,7 +170,10 @@ fn store(txn: &dyn WriteTxn, info: &SiteInfo, now: String) -> Result<Discovered>
     for (name, what, value) in facts {
         match txn.state(name)? {
             Some(before) if before == value => continue,
-            Some(before) => changes.push(format!("{what}: {before:?} is now {value:?}")),
+            Some(before) => {
+                let (before, now) = (without_password(&before), without_password(&value));
+                changes.push(format!("{what}: {before:?} is now {now:?}"));
+            }
             None => {}
         }
         txn.set_state(name, &value)?;
@@ -177,7 +182,7 @@ fn store(txn: &dyn WriteTxn, info: &SiteInfo, now: String) -> Result<Discovered>
     Ok(Discovered {
         role,
         site_id: info.site_id,
-        central_url: info.om_supply_central_server_url.trim().to_owned(),
+        central_url: without_password(info.om_supply_central_server_url.trim()),
         legacy_site_id: info.msupply_central_site_id,
         initialisation_status: match &info.initialisation_status {
             InitialisationStatus::New => "new".to_owned(),

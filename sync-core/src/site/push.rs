@@ -14,7 +14,7 @@ use crate::protocol::v6::{
     Batch, BatchElement, PushRequest, PushResult, SiteStatus, SiteStatusRequest, V6_VERSION, WireRecord, path,
 };
 use crate::record::{Cursor, record_type};
-use crate::storage::{Incoming, Lost, Quarantine, QuarantineCause, ReadTxn, Selection, Source, WriteTxn, key};
+use crate::storage::{Incoming, Lost, Quarantine, QuarantineCause, ReadTxn, Selection, Source, key};
 
 /// Changelog rows that are looked at in one turn.
 const ROWS: usize = 1000;
@@ -48,6 +48,7 @@ impl Cycle<'_, '_> {
             if count == 0 {
                 break;
             }
+            let alone = outgoing.elements.first().filter(|_| count == 1).cloned().zip(Some(outgoing.next));
             match self.send_batch(central, outgoing, left) {
                 Ok(next) => {
                     left = left.saturating_sub(count as u64);
@@ -63,11 +64,13 @@ impl Cycle<'_, '_> {
                     }
                 }
                 Err(PushFault::Error(error)) => return Err(error),
-                Err(PushFault::TooLarge) if count > 1 => limit = (count / 2).max(1),
-                Err(PushFault::TooLarge) => {
-                    self.set_aside_first(bound)?;
-                    left = left.saturating_sub(1);
-                }
+                Err(PushFault::TooLarge) => match alone {
+                    None => limit = (count / 2).max(1),
+                    Some((element, next)) => {
+                        self.set_aside_too_large(Server::Central, element.record, next)?;
+                        left = left.saturating_sub(1);
+                    }
+                },
             }
         }
         self.confirm(central, told_last)
@@ -158,19 +161,15 @@ impl Cycle<'_, '_> {
         self.client.push(&self.identity, central, path::PUSH, &to_json(&request)?)
     }
 
-    /// A record that central does not take even alone stays here, is shown in the quarantine, and holds up no other.
-    fn set_aside_first(&mut self, bound: Cursor) -> Result<()> {
-        let first = self.gather(bound, 1)?;
+    /// A record that a server does not take even alone stays here, is shown in the quarantine, and holds up no other. Where
+    /// it has been written again since it was sent, the newer version goes out in its turn and is all there is to say.
+    pub(super) fn set_aside_too_large(&mut self, server: Server, record: WireRecord, next: Cursor) -> Result<()> {
         let txn = self.site.storage.write()?;
-        for BatchElement { record, .. } in first.elements {
-            self.set_aside_too_large(txn.as_ref(), Server::Central, record)?;
+        let cursor = if server == Server::Central { key::PUSH_CURSOR_V6 } else { key::PUSH_CURSOR_LEGACY };
+        txn.set_state(cursor, &next.to_string())?;
+        if txn.has_local_change(&record.table_name, &record.record_id, next)? {
+            return txn.commit();
         }
-        txn.set_state(key::PUSH_CURSOR_V6, &first.next.to_string())?;
-        txn.commit()
-    }
-
-    /// Sets aside what a server does not take because of its size.
-    pub(super) fn set_aside_too_large(&mut self, txn: &dyn WriteTxn, server: Server, record: WireRecord) -> Result<()> {
         let error = Error::RecordTooLarge {
             server,
             table: record.table_name.clone(),
@@ -180,6 +179,7 @@ impl Cycle<'_, '_> {
         let quarantine = Quarantine { cause: QuarantineCause::Refused, reason: error.to_string(), waits_for: None };
         let incoming = Incoming { quarantine: Some(quarantine), ..Incoming::new(Source::Local, record) };
         txn.stage(&incoming, self.site.clock.now())?;
+        txn.commit()?;
         self.report.refused += 1;
         Ok(())
     }

@@ -65,7 +65,9 @@ impl Cycle<'_, '_> {
                 }
                 Err(Error::Refused { status: 413, .. }) if count > 1 => limit = (count / 2).max(1),
                 Err(Error::Refused { status: 413, .. }) => {
-                    self.set_aside_for_legacy(queue, outgoing.next)?;
+                    for PushedRecord { record, .. } in queue.data {
+                        self.set_aside_too_large(Server::Legacy, record, outgoing.next)?;
+                    }
                     left = left.saturating_sub(1);
                 }
                 Err(error) => return Err(error),
@@ -123,17 +125,6 @@ impl Cycle<'_, '_> {
                 return Ok(outgoing);
             }
         }
-    }
-
-    /// A record that the legacy server does not take even alone stays here, is shown in the quarantine, and holds up no
-    /// other.
-    fn set_aside_for_legacy(&mut self, queue: PushedQueue, next: Cursor) -> Result<()> {
-        let txn = self.site.storage.write()?;
-        for PushedRecord { record, .. } in queue.data {
-            self.set_aside_too_large(txn.as_ref(), Server::Legacy, record)?;
-        }
-        txn.set_state(key::PUSH_CURSOR_LEGACY, &next.to_string())?;
-        txn.commit()
     }
 
     /// Asks the legacy server to integrate what was sent, and waits until it has.

@@ -88,6 +88,11 @@ pub const RESEND: &str = "resend";
 pub const REREADING: &str = "rereading";
 /// On central, followed by a site's number: what is held back from it because its release cannot read it.
 pub const HELD_BACK_OF_SITE: &str = "held_back_of_site_";
+/// On central without a legacy server, followed by a site's number: what is left to give back to the site of what is kept
+/// for it: the numbers after which and through which, where it asked for that.
+pub const QUEUE_OF_SITE: &str = "queue_of_site_";
+/// On central, the highest number that a site of the local list ever had: none is given out twice.
+pub const HIGHEST_SITE: &str = "highest_site";
 /// Up to which cursor references to files were taken note of.
 pub const FILES_CURSOR: &str = "files_cursor";
 /// When the folder of files was last swept.

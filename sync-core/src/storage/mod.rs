@@ -8,7 +8,9 @@
 //! simulators and hosts without a disk. Another one implements the three traits and runs the clauses of
 //! `sync_core::testing::storage_contract` (feature `testing`), each of which is one promise made here.
 
+mod buffer;
 mod file;
+mod kept;
 pub mod key;
 mod lost;
 mod memory;
@@ -18,17 +20,20 @@ mod sqlite;
 
 use serde::{Deserialize, Serialize};
 
+pub use buffer::{Buffered, CHUNK_BYTES, Incoming, Quarantine, QuarantineCause, Source, StagedCounts, StagedKind};
 pub use file::{FileDirection, FileEntry, FileState};
+pub use kept::KeptRecord;
 pub use lost::Lost;
 pub use memory::{MemoryBackup, MemoryStorage};
 pub use sites::{SiteActivity, SiteEntry};
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteStorage;
+#[cfg(feature = "sqlite")]
+pub(crate) use sqlite::{damage, examine};
 
 use crate::changelog::{Change, NewChange};
 use crate::clock::Timestamp;
 use crate::error::Result;
-use crate::protocol::v6::{Action, WireRecord};
 use crate::record::{Cursor, NameId, RecordData, RecordId, SiteId, StoreId, TableName};
 
 /// Gives out transactions.
@@ -135,100 +140,6 @@ impl std::fmt::Debug for CycleLock {
     }
 }
 
-/// Where a received record came from. A kind, not a number that may change (weak point A20).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Source {
-    /// Pulled from the Open mSupply central server over V6.
-    Central,
-    /// Pulled from the legacy server over V5.
-    Legacy,
-    /// Pushed by this site over V6; on central only.
-    Site(SiteId),
-    /// Written here, and refused by central; kept in the buffer only to be seen.
-    Local,
-}
-
-/// A received record, to be staged in the sync buffer.
-#[derive(Debug, Clone)]
-pub struct Incoming {
-    /// Where it came from.
-    pub source: Source,
-    /// Its table; text of the sender, not checked.
-    pub table: TableName,
-    /// Its id; text of the sender, not checked.
-    pub id: RecordId,
-    /// What is done to it.
-    pub action: Action,
-    /// Its data as it came.
-    pub data: RecordData,
-    /// Its place in the changelog of the site that pushed it.
-    pub cursor: Option<Cursor>,
-    /// Set if it is quarantined from the start, because it could not even be read.
-    pub quarantine: Option<Quarantine>,
-}
-
-impl Incoming {
-    /// A record as it came from this source.
-    pub fn new(source: Source, record: WireRecord) -> Self {
-        let WireRecord { table_name: table, record_id: id, action, record_data: data } = record;
-        Self { source, table, id, action, data, cursor: None, quarantine: None }
-    }
-}
-
-/// A row of the sync buffer: received, not yet integrated.
-#[derive(Debug, Clone)]
-pub struct Buffered {
-    /// Its place in the order of arrival; a newer version of the same record gets a new one.
-    pub sequence: u64,
-    /// What was received.
-    pub incoming: Incoming,
-    /// When it was received.
-    pub received_at: Timestamp,
-}
-
-/// Why a received record is set aside.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Quarantine {
-    /// The kind of cause.
-    pub cause: QuarantineCause,
-    /// The cause in words: the field, the rule, the parent.
-    pub reason: String,
-    /// The record it waits for.
-    pub waits_for: Option<(TableName, RecordId)>,
-}
-
-/// The kinds of causes why a received record is set aside.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum QuarantineCause {
-    /// A record that it needs is not here yet; tried again when that arrives.
-    Waiting,
-    /// A rule of ownership forbids it.
-    Refused,
-    /// Its table or an enum value is not known to this version.
-    Unsupported,
-    /// Its data breaks the shape of its type.
-    Malformed,
-    /// It is of no use here; kept only to be seen.
-    Ignored,
-}
-
-impl QuarantineCause {
-    /// All of them.
-    pub const ALL: [Self; 5] = [Self::Waiting, Self::Refused, Self::Unsupported, Self::Malformed, Self::Ignored];
-
-    /// The cause in snake_case.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Waiting => "waiting",
-            Self::Refused => "refused",
-            Self::Unsupported => "unsupported",
-            Self::Malformed => "malformed",
-            Self::Ignored => "ignored",
-        }
-    }
-}
-
 /// Which changelog rows are wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Selection {
@@ -283,9 +194,6 @@ pub struct LoggedError {
     pub causes: Vec<String>,
 }
 
-/// How many bytes of data a chunk of staged records holds before it ends early. A chunk holds at least one record.
-pub const CHUNK_BYTES: usize = 4 * 1024 * 1024;
-
 /// Up to how many rows a storage counts one by one.
 pub const COUNTED_EXACTLY: u64 = 2048;
 
@@ -337,6 +245,8 @@ pub trait ReadTxn {
     fn last_cursor(&self) -> Result<Cursor>;
     /// Whether there is a local edit of this record at or after `from`.
     fn has_local_change(&self, table: &TableName, id: &RecordId, from: Cursor) -> Result<bool>;
+    /// The store that a record was in when it was deleted, as its newest deletion in the changelog has it.
+    fn deleted_in(&self, table: &TableName, id: &RecordId) -> Result<Option<StoreId>>;
 
     /// The tables of staged records of a source, by name, with the number of upserts, deletes and merges.
     fn staged_tables(&self, source: Source) -> Result<Vec<(TableName, StagedCounts)>>;
@@ -374,6 +284,11 @@ pub trait ReadTxn {
     fn integrations(&self) -> Result<Vec<SiteId>>;
     /// Whether a site is among them.
     fn integration_waits(&self, site: SiteId) -> Result<bool>;
+    /// Up to `limit` records that are kept for a site, by number after `after`. Ends early once their data exceed
+    /// [`CHUNK_BYTES`], but not before the first.
+    fn kept(&self, site: SiteId, after: u64, limit: usize) -> Result<Vec<KeptRecord>>;
+    /// How many are kept for a site beyond a number, and the number of the last of them; 0 and 0 where there are none.
+    fn count_kept(&self, site: SiteId, after: u64) -> Result<(u64, u64)>;
     /// The visits of sites, by number.
     fn activity(&self) -> Result<Vec<SiteActivity>>;
 
@@ -387,46 +302,6 @@ pub trait ReadTxn {
     fn file_counts(&self) -> Result<Vec<(FileState, u64)>>;
     /// Up to `limit` files that are to be tried at this moment or before, the longest due first, then by id.
     fn files_due(&self, at: Timestamp, limit: usize) -> Result<Vec<FileEntry>>;
-}
-
-/// The number of staged records of a table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct StagedCounts {
-    /// Inserts and updates.
-    pub upserts: u64,
-    /// Deletes.
-    pub deletes: u64,
-    /// Merges.
-    pub merges: u64,
-}
-
-/// Which staged records are integrated together: upserts first, then deletes, then merges (`sync-cycle` §6.2).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs, reason = "each is its own meaning")]
-pub enum StagedKind {
-    Upserts,
-    Deletes,
-    Merges,
-}
-
-impl StagedKind {
-    /// The kind that an action is integrated with.
-    pub(crate) fn of(action: Action) -> Self {
-        match action {
-            Action::Insert | Action::Update => Self::Upserts,
-            Action::Delete => Self::Deletes,
-            Action::Merge => Self::Merges,
-        }
-    }
-
-    /// One of the kind, in lower case.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Upserts => "upsert",
-            Self::Deletes => "delete",
-            Self::Merges => "merge",
-        }
-    }
 }
 
 /// Reads and writes; takes effect at commit.
@@ -490,6 +365,10 @@ pub trait WriteTxn: ReadTxn {
     fn request_integration(&self, site: SiteId, at: Timestamp) -> Result<()>;
     /// Forgets it.
     fn finish_integration(&self, site: SiteId) -> Result<()>;
+    /// Keeps a record for the site that brought it, in place of what was kept of it, with a number higher than any before.
+    fn keep(&self, site: SiteId, table: &TableName, id: &RecordId, data: &RecordData) -> Result<()>;
+    /// Keeps it no longer.
+    fn let_go(&self, site: SiteId, table: &TableName, id: &RecordId) -> Result<()>;
     /// Notes a site's visits, as [`SiteActivity::update`] adds them.
     fn note_activity(&self, activity: &SiteActivity) -> Result<()>;
 

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::central::without_password;
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::ownership::Role;
@@ -122,7 +123,7 @@ pub fn identity(storage: &dyn Storage) -> Result<IdentityShown> {
         stores: stores(txn)?,
         servers: Servers {
             legacy_url: text(key::LEGACY_URL)?,
-            central_url: text(key::CENTRAL_URL)?,
+            central_url: text(key::CENTRAL_URL)?.as_deref().map(without_password),
             one_server: central_is_legacy(txn)?,
         },
         versions: Versions {

@@ -4,6 +4,7 @@
 //! [`Storage`]: crate::storage::Storage
 
 mod cursors;
+pub mod doctor;
 mod explain;
 mod identity;
 mod log;
@@ -12,7 +13,7 @@ mod quarantine;
 mod resend;
 mod retry;
 
-pub use crate::site::{Coming, PullPreview};
+pub use crate::site::{Coming, NetLimits, NetReport, PredictedPart, Prediction, PullPreview, ServerLine};
 pub use cursors::{CursorShown, PullCursor, Rewind, cursors, plan_rewind, rewind};
 pub use explain::{Explanation, Receivers, Sent, SentState, Travels, Verdict, Written, explain};
 pub use identity::{Disagreement, IdentityShown, Servers, StoreShown, Versions, identity};

@@ -150,7 +150,7 @@ fn integrate_now(storage: &dyn Storage, clock: &dyn Clock, retried: &mut Retried
         done = done.and(integrate(storage, clock, &door, |_, _| Ok(()))?);
     }
     merge::rewrite(storage, clock, origin)?;
-    moved_stores::log_anew(storage, clock, &|| true)?;
+    moved_stores::log_anew(storage, clock)?;
     drop(lock);
     retried.tried = true;
     retried.integrated = done.integrated;

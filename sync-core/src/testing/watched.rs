@@ -8,8 +8,8 @@ use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::record::{Cursor, NameId, RecordData, RecordId, SiteId, StoreId, TableName};
 use crate::storage::{
-    Buffered, CycleLock, FileEntry, FileState, Incoming, LogEntry, Quarantine, QuarantineCause, ReadTxn, Selection,
-    SiteActivity, SiteEntry, Source, StagedCounts, StagedKind, Storage, WriteTxn,
+    Buffered, CycleLock, FileEntry, FileState, Incoming, KeptRecord, LogEntry, Quarantine, QuarantineCause, ReadTxn,
+    Selection, SiteActivity, SiteEntry, Source, StagedCounts, StagedKind, Storage, WriteTxn,
 };
 
 /// Something that is asked of a storage.
@@ -152,6 +152,11 @@ impl<T: ReadTxn + ?Sized> ReadTxn for WatchedTxn<'_, T> {
         self.inner.has_local_change(table, id, from)
     }
 
+    fn deleted_in(&self, table: &TableName, id: &RecordId) -> Result<Option<StoreId>> {
+        self.call("deleted_in")?;
+        self.inner.deleted_in(table, id)
+    }
+
     fn staged_tables(&self, source: Source) -> Result<Vec<(TableName, StagedCounts)>> {
         self.call("staged_tables")?;
         self.inner.staged_tables(source)
@@ -222,6 +227,16 @@ impl<T: ReadTxn + ?Sized> ReadTxn for WatchedTxn<'_, T> {
     fn integration_waits(&self, site: SiteId) -> Result<bool> {
         self.call("integration_waits")?;
         self.inner.integration_waits(site)
+    }
+
+    fn kept(&self, site: SiteId, after: u64, limit: usize) -> Result<Vec<KeptRecord>> {
+        self.call("kept")?;
+        self.inner.kept(site, after, limit)
+    }
+
+    fn count_kept(&self, site: SiteId, after: u64) -> Result<(u64, u64)> {
+        self.call("count_kept")?;
+        self.inner.count_kept(site, after)
     }
 
     fn activity(&self) -> Result<Vec<SiteActivity>> {
@@ -344,6 +359,16 @@ impl WriteTxn for WatchedTxn<'_, dyn WriteTxn + '_> {
     fn finish_integration(&self, site: SiteId) -> Result<()> {
         self.call("finish_integration")?;
         self.inner.finish_integration(site)
+    }
+
+    fn keep(&self, site: SiteId, table: &TableName, id: &RecordId, data: &RecordData) -> Result<()> {
+        self.call("keep")?;
+        self.inner.keep(site, table, id, data)
+    }
+
+    fn let_go(&self, site: SiteId, table: &TableName, id: &RecordId) -> Result<()> {
+        self.call("let_go")?;
+        self.inner.let_go(site, table, id)
     }
 
     fn note_activity(&self, activity: &SiteActivity) -> Result<()> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use ureq::tls::{RootCerts, TlsConfig};
 use ureq::{Agent, SendBody, Timeout};
 
-use super::{HttpRequest, HttpResponse, Method, StreamedBody, StreamedResponse, Transport, TransportError};
+use super::{HttpRequest, HttpResponse, Method, Reach, StreamedBody, StreamedResponse, Transport, TransportError};
 
 /// How long each part of an exchange may take. No limit is put on the whole: a slow line may take its time as long as
 /// something moves (weak points B10, B11).
@@ -34,6 +34,7 @@ impl Default for Timeouts {
 #[derive(Debug)]
 pub struct HttpTransport {
     agent: Agent,
+    connect_time: Duration,
     send_time: Duration,
     response_bytes_max: u64,
 }
@@ -55,7 +56,7 @@ impl HttpTransport {
             .timeout_recv_body(Some(timeouts.receive))
             .build()
             .new_agent();
-        Self { agent, send_time: timeouts.send, response_bytes_max: 256 * 1024 * 1024 }
+        Self { agent, connect_time: timeouts.connect, send_time: timeouts.send, response_bytes_max: 256 * 1024 * 1024 }
     }
 }
 
@@ -107,6 +108,10 @@ impl Transport for HttpTransport {
         let response = sent.map_err(before_response)?;
         let (status, headers) = head(&response);
         Ok(StreamedResponse { status, headers, body: Box::new(response.into_body().into_reader()) })
+    }
+
+    fn reach(&self, url: &str) -> Option<Reach> {
+        super::reach::reach(&self.agent, url, self.connect_time)
     }
 }
 

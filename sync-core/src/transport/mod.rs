@@ -3,10 +3,13 @@
 #[cfg(feature = "http")]
 mod http;
 mod in_process;
+#[cfg(feature = "http")]
+mod reach;
 mod recorded;
 
 use std::fmt;
 use std::io::{Cursor, Read};
+use std::time::Duration;
 
 #[cfg(feature = "http")]
 pub use http::{HttpTransport, Timeouts};
@@ -148,6 +151,30 @@ pub enum TransportError {
     NotHttp(#[source] Cause),
 }
 
+/// How far one comes towards an address, before anything is asked there.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Reach {
+    /// Its host name is not known.
+    NoName(Cause),
+    /// The name is known, and nobody takes a connection.
+    NoConnection {
+        /// Whether it was refused outright: a machine is there, and no program listens at the port.
+        refused: bool,
+        /// Why.
+        source: Cause,
+    },
+    /// A connection was made.
+    Connected {
+        /// How many addresses the name has.
+        addresses: usize,
+        /// How long the connection took.
+        took: Duration,
+    },
+    /// Everything goes through a proxy, which looks names up and connects.
+    ThroughProxy(String),
+}
+
 /// Carries one request and brings its response. Does not retry and does not follow redirects: both are decided above.
 pub trait Transport: Send + Sync {
     /// Sends a request and receives the whole response.
@@ -174,6 +201,13 @@ pub trait Transport: Send + Sync {
         self.send(&whole).map(Into::into)
     }
 
+    /// Looks the name of an address up and connects to it, without asking anything there. `None` where there are no such
+    /// steps.
+    fn reach(&self, url: &str) -> Option<Reach> {
+        let _ = url;
+        None
+    }
+
     /// Whether a request may be under way in one thread while its caller works in another. Where it may not, as in a
     /// simulator, the request comes first and the work after it.
     fn is_concurrent(&self) -> bool {
@@ -192,6 +226,10 @@ impl<T: Transport + ?Sized> Transport for std::sync::Arc<T> {
         body: Option<StreamedBody<'_>>,
     ) -> Result<StreamedResponse, TransportError> {
         (**self).stream(request, body)
+    }
+
+    fn reach(&self, url: &str) -> Option<Reach> {
+        (**self).reach(url)
     }
 
     fn is_concurrent(&self) -> bool {

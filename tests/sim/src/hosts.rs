@@ -123,7 +123,9 @@ impl Sim {
             format!("{name} writes {} {id}: {content} over {held}", rule.table)
         };
         match done {
-            Ok(()) if !may => self.violate(Promise::OnlyWhoMayChanges, format!("{}, and it is taken", what())),
+            Ok(()) if may == Some(false) => {
+                self.violate(Promise::OnlyWhoMayChanges, format!("{}, and it is taken", what()))
+            }
             Ok(()) => {
                 let now = process.raw.read().and_then(|txn| txn.record(&rule.table.into(), &id.into()));
                 let now = now.expect("a readable record").map(|data| data.as_str().to_owned());
@@ -132,7 +134,7 @@ impl Sim {
                 lock(&self.state).written.insert((rule.table, end == 0));
             }
             Err(_) if process.faulty.failed() > failed => {}
-            Err(_) if refused && !may => {}
+            Err(_) if refused && may != Some(true) => {}
             Err(error) => self.violate(Promise::OnlyWhoMayChanges, format!("{}, and is refused: {error}", what())),
         }
     }
@@ -356,23 +358,37 @@ impl<'a> Desk<'a> {
         ids[self.roll(ids.len())].clone()
     }
 
-    /// Whether the judge's rules let this end write, as far as it knows whose stores are whose.
-    fn may(&self, rule: &Rule, held: Option<&str>, content: Option<&str>) -> bool {
+    /// Whether the judge's rules let this end write, as far as it knows whose stores are whose; nothing where it depends on
+    /// where this end saw the parent last, which may have been in a store of its own.
+    fn may(&self, rule: &Rule, held: Option<&str>, content: Option<&str>) -> Option<bool> {
         if content.is_none() && rule.deletes == Deletes::Never {
-            return false;
+            return Some(false);
         }
         let parent = |table: &str, id: &str| self.content(table, id);
         if let (StoreOf::Parent(field, table), Some(content)) = (rule.store, content) {
             // Whose it is cannot be said without its parent.
             let id = text(&fields(content), field).unwrap_or_default();
             if parent(table, &id).is_none() {
-                return false;
+                return Some(false);
             }
         }
-        held.into_iter().chain(content).all(|content| {
+        let is_own = |store: &str| self.own.iter().any(|own| own == store);
+        let may = |content: &str| {
             let store = store_of(rule, content, parent);
-            may_write(self.end == 0, rule, store.as_deref(), |store| self.own.iter().any(|own| own == store))
-        })
+            may_write(self.end == 0, rule, store.as_deref(), is_own)
+        };
+        let orphan = held.and_then(|held| match rule.store {
+            StoreOf::Parent(field, table) => {
+                let key = (table.to_owned(), text(&fields(held), field)?);
+                parent(&key.0, &key.1).is_none().then_some(key)
+            }
+            _ => None,
+        });
+        if let Some(deleted) = orphan.filter(|_| content.is_none_or(may)) {
+            let stores = lock(&self.sim.ledger).stores_ever(&deleted);
+            return if stores.iter().flatten().any(|store| is_own(store)) { None } else { held.map(may) };
+        }
+        Some(held.into_iter().chain(content).all(may))
     }
 }
 

@@ -224,16 +224,14 @@ impl Judge<'_> {
 
     /// Whether an older version, of a site, may have come in the place of one that was written on top of it. A restore of
     /// the site or of central makes a site send again what it had sent, and what one end wrote on top of what another had
-    /// written, on either side of a restore, counts as written at the same time. A restored site may also send again what
-    /// it had deleted, where it had written and deleted it between two pushes, so that central never knew of it. Where both went
-    /// back, nobody knows what came last.
+    /// written, on either side of a restore, counts as written at the same time. Where both went back, nobody knows what came
+    /// last.
     fn may_be_replaced(&self, later: usize, older: usize) -> bool {
         let (site, writer) = (self.ledger.versions[older].by, self.ledger.versions[later].by);
         let site_went_back = self.ledger.was_restored_after(site, older);
         let by_another = writer != site && (site_went_back || self.ledger.was_restored_after(0, older));
         let both_went_back = site_went_back && self.ledger.was_restored_after(0, older);
-        let its_deletion = writer == site && self.ledger.versions[later].content.is_none() && site_went_back;
-        site > 0 && (by_another || its_deletion || both_went_back)
+        site > 0 && (by_another || both_went_back)
     }
 
     /// Where central holds nothing: a deletion that nothing was written on top of, or a version that is set aside there,
@@ -255,7 +253,16 @@ impl Judge<'_> {
             return true;
         }
         let later = self.ledger.on_top_of(number).map(|(number, _)| number);
-        std::iter::once(number).chain(later).any(|number| self.is_set_aside(number))
+        std::iter::once(number).chain(later).any(|number| self.is_set_aside(number) || self.gave_place(number))
+    }
+
+    /// Whether central had set a version aside and holds another one of the same site in its place: the site went back, and
+    /// wrote on top of what its backup held. Of what a site sent, the newest version is set aside.
+    fn gave_place(&self, number: usize) -> bool {
+        let version = &self.ledger.versions[number];
+        let is_of_the_site = |aside: &&Aside| aside.from == From::Site(version.by) && aside.key == version.key;
+        let went_back = version.by > 0 && self.ledger.was_restored_after(version.by, number);
+        went_back && self.central().aside.iter().filter(is_of_the_site).any(|aside| self.is_true(aside, 0))
     }
 
     /// Whether a merge rewrote a version at its site, which central lost when it was restored: what is rewritten is no edit

@@ -101,8 +101,8 @@ pub struct Acknowledged {
     pub sync_ids: Vec<String>,
 }
 
-/// The body of `POST /sync/v5/queued_records`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// The body of `POST /sync/v5/queued_records`; it is read as a [`ReadQueueBatch`].
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PushedQueue {
     /// Changelog rows that are still to be pushed, those of this batch included. 0 asks the server to integrate.
@@ -112,7 +112,7 @@ pub struct PushedQueue {
 }
 
 /// A record that a site pushes.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PushedRecord {
     /// Its cursor in the site's changelog, as decimal text.

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use crate::changelog::{Audience, Change, NewChange};
+use crate::changelog::{Audience, Change, ChangeAction, NewChange};
 use crate::clock::Timestamp;
 use crate::protocol::v6::Action;
 use crate::record::{Cursor, Fields, NameId, RecordData, RecordId, SiteId, StoreId, TableName};
 use crate::storage::{
-    Buffered, FileEntry, LogEntry, Lost, Selection, SiteActivity, SiteEntry, Source, StagedKind, key,
+    Buffered, FileEntry, KeptRecord, LogEntry, Lost, Selection, SiteActivity, SiteEntry, Source, StagedKind, key,
 };
 
 /// How many cycles the sync log keeps: a week of one every ten minutes.
@@ -38,6 +38,10 @@ pub(super) struct State {
     pub log: Arc<VecDeque<LogEntry>>,
     pub sites: Arc<BTreeMap<SiteId, SiteEntry>>,
     pub pushed: Arc<BTreeMap<(SiteId, TableName, RecordId), Cursor>>,
+    /// What is kept for each site, by number.
+    pub kept: Arc<BTreeMap<(SiteId, u64), KeptRecord>>,
+    pub kept_numbers: Arc<BTreeMap<(SiteId, TableName, RecordId), u64>>,
+    pub newest_kept: u64,
     pub integrations: Arc<BTreeMap<SiteId, Timestamp>>,
     pub activity: Arc<BTreeMap<SiteId, SiteActivity>>,
     pub files: Arc<BTreeMap<RecordId, FileEntry>>,
@@ -106,6 +110,15 @@ impl State {
     pub(super) fn has_local_change(&self, table: &TableName, id: &RecordId, from: Cursor) -> bool {
         let of_record = |change: &NewChange| change.table == *table && change.id == *id;
         self.changelog.range(from..).any(|(_, change)| of_record(change) && !change.is_sync_update)
+    }
+
+    pub(super) fn deleted_in(&self, table: &TableName, id: &RecordId) -> Option<StoreId> {
+        let of_record = self.beside.range((table.clone(), id.clone(), None)..);
+        let of_record = of_record.take_while(|((of, record, _), _)| of == table && record == id);
+        let deleted = |(_, at): (&Place, &Cursor)| {
+            self.changelog.get(at).filter(|change| change.action == ChangeAction::Delete).map(|change| (*at, change))
+        };
+        of_record.filter_map(deleted).max_by_key(|(at, _)| *at)?.1.store.clone()
     }
 
     pub(super) fn put_record(&mut self, data: &RecordData, change: &NewChange) -> Cursor {

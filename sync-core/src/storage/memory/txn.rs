@@ -13,8 +13,8 @@ use crate::error::{Error, Result};
 use crate::protocol::v6::Action;
 use crate::record::{Cursor, NameId, RecordData, RecordId, SiteId, StoreId, TableName};
 use crate::storage::{
-    Buffered, CHUNK_BYTES, FileEntry, FileState, Incoming, LogEntry, Quarantine, QuarantineCause, ReadTxn, Selection,
-    SiteActivity, SiteEntry, Source, StagedCounts, StagedKind, WriteTxn,
+    Buffered, CHUNK_BYTES, FileEntry, FileState, Incoming, KeptRecord, LogEntry, Quarantine, QuarantineCause, ReadTxn,
+    Selection, SiteActivity, SiteEntry, Source, StagedCounts, StagedKind, WriteTxn,
 };
 
 /// Reads, or reads and writes: only the latter holds the original and the turn to write.
@@ -119,6 +119,10 @@ impl ReadTxn for MemoryTxn<'_> {
         Ok(self.state.borrow().has_local_change(table, id, from))
     }
 
+    fn deleted_in(&self, table: &TableName, id: &RecordId) -> Result<Option<StoreId>> {
+        Ok(self.state.borrow().deleted_in(table, id))
+    }
+
     fn staged_tables(&self, source: Source) -> Result<Vec<(TableName, StagedCounts)>> {
         let state = self.state.borrow();
         let mut tables: BTreeMap<TableName, StagedCounts> = BTreeMap::new();
@@ -212,6 +216,19 @@ impl ReadTxn for MemoryTxn<'_> {
 
     fn integration_waits(&self, site: SiteId) -> Result<bool> {
         Ok(self.state.borrow().integrations.contains_key(&site))
+    }
+
+    fn kept(&self, site: SiteId, after: u64, limit: usize) -> Result<Vec<KeptRecord>> {
+        let state = self.state.borrow();
+        let after = (Bound::Excluded((site, after)), Bound::Included((site, u64::MAX)));
+        let kept = state.kept.range(after).map(|(_, record)| record.clone()).take(limit);
+        Ok(within(kept, CHUNK_BYTES, |record| record.data.as_str().len()))
+    }
+
+    fn count_kept(&self, site: SiteId, after: u64) -> Result<(u64, u64)> {
+        let state = self.state.borrow();
+        let beyond = state.kept.range((Bound::Excluded((site, after)), Bound::Included((site, u64::MAX))));
+        Ok(beyond.fold((0, 0), |(count, _), ((_, number), _)| (count + 1, *number)))
     }
 
     fn activity(&self) -> Result<Vec<SiteActivity>> {
@@ -357,6 +374,26 @@ impl WriteTxn for MemoryTxn<'_> {
 
     fn finish_integration(&self, site: SiteId) -> Result<()> {
         Arc::make_mut(&mut self.state.borrow_mut().integrations).remove(&site);
+        Ok(())
+    }
+
+    fn keep(&self, site: SiteId, table: &TableName, id: &RecordId, data: &RecordData) -> Result<()> {
+        self.let_go(site, table, id)?;
+        let state = &mut *self.state.borrow_mut();
+        state.newest_kept += 1;
+        let number = state.newest_kept;
+        let record = KeptRecord { number, table: table.clone(), id: id.clone(), data: data.clone() };
+        Arc::make_mut(&mut state.kept).insert((site, number), record);
+        Arc::make_mut(&mut state.kept_numbers).insert((site, table.clone(), id.clone()), number);
+        Ok(())
+    }
+
+    fn let_go(&self, site: SiteId, table: &TableName, id: &RecordId) -> Result<()> {
+        let state = &mut *self.state.borrow_mut();
+        let number = Arc::make_mut(&mut state.kept_numbers).remove(&(site, table.clone(), id.clone()));
+        if let Some(number) = number {
+            Arc::make_mut(&mut state.kept).remove(&(site, number));
+        }
         Ok(())
     }
 

@@ -91,6 +91,5 @@ fn a_batch_costs_the_same_at_ten_thousand_rows_and_at_a_million() {
         let idle = [(&small, SMALL), (&large, LARGE)].map(|((storage, _), rows)| batch(storage, selection, rows + 1));
         assert_eq!(idle[0], idle[1], "{site}: an idle one");
         assert_eq!(idle[0].0, 0);
-        println!("{site}: {few} {many} {idle:?}");
     }
 }

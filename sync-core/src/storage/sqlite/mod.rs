@@ -7,7 +7,9 @@ mod changelog;
 #[cfg(test)]
 mod cost_tests;
 mod counts;
+mod examine;
 mod files;
+mod kept;
 mod records;
 mod schema;
 mod seen;
@@ -24,6 +26,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
+pub(crate) use self::examine::{damage, examine};
 use self::txn::{SqliteTxn, Turn};
 use self::watermark::Watermark;
 use super::{CycleLock, ReadTxn, Storage, WriteTxn};
@@ -51,6 +54,8 @@ pub struct SqliteStorage {
     /// Fair: who waits for it comes before who has just had it.
     writer: Mutex<Writer>,
     readers: Mutex<Vec<Connection>>,
+    /// Nothing is written, not even what opening a database writes otherwise.
+    only_reads: bool,
 }
 
 /// The one connection of a process that writes.
@@ -106,7 +111,7 @@ impl SqliteStorage {
             }
         };
         let writer = Mutex::new(Writer { connection, watermark });
-        Ok(Self { path: path.to_owned(), writer, readers: Mutex::default() })
+        Ok(Self { path: path.to_owned(), writer, readers: Mutex::default(), only_reads: false })
     }
 
     /// The file.
@@ -117,6 +122,9 @@ impl SqliteStorage {
     fn reader(&self) -> Result<Connection> {
         if let Some(connection) = self.readers.lock().pop() {
             return Ok(connection);
+        }
+        if self.only_reads {
+            return examine::reading_connection(&self.path);
         }
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&self.path, flags).map_err(database_error)?;
@@ -142,6 +150,9 @@ impl Storage for SqliteStorage {
     }
 
     fn write(&self) -> Result<Box<dyn WriteTxn + '_>> {
+        if self.only_reads {
+            return Err(Error::DatabaseReadOnly { source: "it was opened to be read only".into() });
+        }
         Ok(Box::new(SqliteTxn::begin(Turn::of(&self.writer), TransactionBehavior::Immediate)?))
     }
 

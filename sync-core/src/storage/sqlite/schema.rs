@@ -7,11 +7,31 @@ use crate::error::{Error, Result};
 use crate::record::{FieldKind, RecordType, record_types};
 
 /// Each migration brings the schema from its index to the next version; none is ever changed once released.
-const MIGRATIONS: &[&str] =
-    &[include_str!("0001.sql"), include_str!("0002.sql"), include_str!("0003.sql"), include_str!("0004.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("0001.sql"),
+    include_str!("0002.sql"),
+    include_str!("0003.sql"),
+    include_str!("0004.sql"),
+    include_str!("0005.sql"),
+];
 
 /// Marks the file as ours: "OMSS".
 const APPLICATION_ID: i64 = 0x4f4d_5353;
+
+/// The version of a database's schema, and the one that this version of the library knows. Nothing is changed.
+pub(super) fn version(connection: &Connection) -> Result<(i64, i64)> {
+    let number = |pragma: &str| -> Result<i64> {
+        connection.pragma_query_value(None, pragma, |row| row.get(0)).map_err(database_error)
+    };
+    let (owner, version, known) = (number("application_id")?, number("user_version")?, MIGRATIONS.len() as i64);
+    if owner != APPLICATION_ID {
+        return Err(Error::NotADatabase { path: String::new(), source: None });
+    }
+    if version > known {
+        return Err(Error::DatabaseTooNew { found: version, known });
+    }
+    Ok((version, known))
+}
 
 pub(super) fn migrate(connection: &mut Connection) -> Result<()> {
     let number = |connection: &Connection, pragma: &str| -> Result<i64> {

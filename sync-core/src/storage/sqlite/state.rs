@@ -8,8 +8,8 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::record::{Cursor, NameId, RecordData, RecordId, SiteId, StoreId, TableName};
 use crate::storage::{
-    Buffered, FileEntry, FileState, Incoming, LogEntry, Quarantine, QuarantineCause, ReadTxn, Selection, SiteActivity,
-    SiteEntry, Source, StagedCounts, StagedKind, WriteTxn,
+    Buffered, FileEntry, FileState, Incoming, KeptRecord, LogEntry, Quarantine, QuarantineCause, ReadTxn, Selection,
+    SiteActivity, SiteEntry, Source, StagedCounts, StagedKind, WriteTxn,
 };
 
 /// How many cycles the sync log keeps: a week of one every ten minutes.
@@ -88,6 +88,13 @@ impl<C: Holds> ReadTxn for SqliteTxn<C> {
         self.find_local_change(table, id, from)
     }
 
+    fn deleted_in(&self, table: &TableName, id: &RecordId) -> Result<Option<StoreId>> {
+        let sql = "SELECT store_id FROM sync_change WHERE table_name = ?1 AND record_id = ?2 AND action = 'delete' \
+                   ORDER BY cursor DESC LIMIT 1";
+        let found: Option<Option<String>> = self.first(sql, (table.as_str(), id.as_str()), |row| row.get(0))?;
+        Ok(found.flatten().map(StoreId::new))
+    }
+
     fn staged_tables(&self, source: Source) -> Result<Vec<(TableName, StagedCounts)>> {
         self.count_staged(source)
     }
@@ -161,6 +168,14 @@ impl<C: Holds> ReadTxn for SqliteTxn<C> {
 
     fn integration_waits(&self, site: SiteId) -> Result<bool> {
         Ok(self.first("SELECT 1 FROM sync_integration WHERE site_id = ?1", [site.0], |_| Ok(()))?.is_some())
+    }
+
+    fn kept(&self, site: SiteId, after: u64, limit: usize) -> Result<Vec<KeptRecord>> {
+        self.list_kept(site, after, limit)
+    }
+
+    fn count_kept(&self, site: SiteId, after: u64) -> Result<(u64, u64)> {
+        self.count_kept_of(site, after)
     }
 
     fn activity(&self) -> Result<Vec<SiteActivity>> {
@@ -286,6 +301,14 @@ impl WriteTxn for SqliteTxn<Turn<'_>> {
     fn finish_integration(&self, site: SiteId) -> Result<()> {
         self.execute("DELETE FROM sync_integration WHERE site_id = ?1", [site.0])?;
         Ok(())
+    }
+
+    fn keep(&self, site: SiteId, table: &TableName, id: &RecordId, data: &RecordData) -> Result<()> {
+        self.put_kept(site, table, id, data)
+    }
+
+    fn let_go(&self, site: SiteId, table: &TableName, id: &RecordId) -> Result<()> {
+        self.remove_kept(site, table, id)
     }
 
     fn note_activity(&self, activity: &SiteActivity) -> Result<()> {

@@ -62,6 +62,11 @@ pub(super) struct Watermark {
 }
 
 impl Watermark {
+    /// One that notes nothing.
+    pub(super) fn none() -> Self {
+        Self { file: None, database: String::new() }
+    }
+
     /// Opens the file beside a database, and says in the database if it is older than the file knows it.
     pub(super) fn open(path: &Path, connection: &mut Connection) -> Result<Self> {
         let beside = beside(path);

@@ -132,6 +132,22 @@ pub fn a_delete_leaves_its_row_until_the_record_is_put_again(make: Make<'_>) {
     assert_eq!(all_changes(&storage).len(), 2);
 }
 
+/// A record was last in the store that its newest deletion names; one that was never deleted was in none.
+pub fn the_newest_deletion_says_in_which_store(make: Make<'_>) {
+    let storage = make();
+    let row = change("asset", "x");
+    let was_in = |id: &str| read(&storage, |txn| txn.deleted_in(&"asset".into(), &id.into()).unwrap());
+    put(&storage, &in_store(row.clone(), "A"));
+    write(&storage, |txn| txn.append_change(&in_store(row.clone(), "B")).unwrap());
+    assert_eq!(was_in("x"), None);
+    for store in ["B", "A", "C"] {
+        write(&storage, |txn| txn.remove_record(&deletion(&in_store(row.clone(), store))).unwrap());
+        assert_eq!((was_in("x"), was_in("y")), (Some(store.into()), None));
+    }
+    write(&storage, |txn| txn.remove_record(&deletion(&row)).unwrap());
+    assert_eq!(was_in("x"), None, "it was in none");
+}
+
 /// All that a changelog row says reads back as it was written.
 pub fn a_change_reads_back_as_it_was_written(make: Make<'_>) {
     let storage = make();

@@ -2,8 +2,8 @@
 
 use super::{Make, read, write};
 use crate::clock::Timestamp;
-use crate::record::{Cursor, RecordId, SiteId, TableName};
-use crate::storage::{LogEntry, LoggedError, SiteActivity, SiteEntry};
+use crate::record::{Cursor, RecordData, RecordId, SiteId, TableName};
+use crate::storage::{CHUNK_BYTES, LogEntry, LoggedError, SiteActivity, SiteEntry};
 
 fn at(millis: i64) -> Timestamp {
     Timestamp::from_unix_millis(millis)
@@ -178,4 +178,44 @@ pub fn the_newest_version_that_a_site_pushed_is_noted(make: Make<'_>) {
     write(&storage, |txn| txn.note_pushed(SiteId(3), &table, &id, Cursor(1)).unwrap());
     write(&storage, |txn| txn.forget_pushed(SiteId(2)).unwrap());
     assert_eq!((at(2, &table, &id), at(3, &table, &id)), (None, Some(Cursor(1))));
+}
+
+/// Of what is kept for a site each record counts once, as it came last; sites do not meet.
+pub fn what_is_kept_for_a_site_comes_back_in_its_order(make: Make<'_>) {
+    let storage = make();
+    let (table, other) = (TableName::from("item_line"), TableName::from("transact"));
+    let data = |text: &str| RecordData::parse(text.to_owned()).unwrap();
+    let keep = |site, table: &TableName, id: &str, text: &str| {
+        write(&storage, |txn| txn.keep(SiteId(site), table, &id.into(), &data(text)).unwrap());
+    };
+    let kept = |site, after, limit| {
+        let records = read(&storage, |txn| txn.kept(SiteId(site), after, limit).unwrap());
+        records.into_iter().map(|kept| (kept.number, kept.table, kept.id.to_string(), kept.data)).collect::<Vec<_>>()
+    };
+    assert_eq!(read(&storage, |txn| txn.count_kept(SiteId(2), 0).unwrap()), (0, 0));
+    for (site, table, id, text) in [(2, &table, "a", "1"), (2, &other, "a", "2"), (3, &table, "a", "3")] {
+        keep(site, table, id, text);
+    }
+    keep(2, &table, "b", r#"{"ID" : "b"}"#);
+    keep(2, &table, "a", "4");
+    let all = kept(2, 0, 10);
+    let shown: Vec<_> = all.iter().map(|(_, table, id, data)| (table.as_str(), id.as_str(), data.as_str())).collect();
+    assert_eq!(shown, [("transact", "a", "2"), ("item_line", "b", r#"{"ID" : "b"}"#), ("item_line", "a", "4")]);
+    assert!(all.is_sorted_by_key(|(number, ..)| *number));
+    assert_eq!(
+        (kept(2, all[0].0, 1), kept(2, all[2].0, 10), kept(2, u64::MAX, 10)),
+        (vec![all[1].clone()], vec![], vec![])
+    );
+    assert_eq!(read(&storage, |txn| txn.count_kept(SiteId(2), all[0].0).unwrap()), (2, all[2].0));
+
+    let let_go = |site, table: &TableName| write(&storage, |txn| txn.let_go(SiteId(site), table, &"a".into()).unwrap());
+    let_go(2, &table);
+    let_go(2, &table);
+    assert_eq!((kept(2, 0, 10).len(), kept(3, 0, 10).len()), (2, 1));
+    keep(2, &table, "a", "5");
+    assert!(kept(2, all[2].0, 10).len() == 1, "no number is given out twice");
+    let large = format!("{:?}", "x".repeat(CHUNK_BYTES));
+    keep(4, &table, "a", &large);
+    keep(4, &table, "b", "1");
+    assert_eq!(kept(4, 0, 10).len(), 1, "a page ends at its bytes, but holds one record");
 }

@@ -1,0 +1,182 @@
+//! What is wrong on this machine, with a record, or with where the two ends stand.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use rusqlite::Connection;
+
+use super::{Answer, Ward, of};
+
+impl Ward {
+    fn database(&self) -> PathBuf {
+        self.clinic.desk.path("oms-sync.sqlite")
+    }
+
+    fn pragma(&self, name: &str, value: i64) {
+        let file = Connection::open(self.database()).expect("the site's database");
+        file.pragma_update(None, name, value).expect("a pragma");
+    }
+
+    fn state(&self, key: &str, value: u64) {
+        self.clinic.damage(&format!(
+            "INSERT INTO sync_state (key, value) VALUES ('{key}', '{value}') ON CONFLICT DO UPDATE SET value = '{value}'"
+        ));
+    }
+}
+
+#[test]
+fn no_database_and_one_that_is_not_set_up() {
+    let ward = Ward::new();
+    std::fs::rename(ward.database(), ward.clinic.desk.path("away")).expect("moved away");
+    let set_up = &["oms-sync init", "legacy server's address"];
+    ward.doctor("none", &of("device", 3, "database", "not_set_up", set_up));
+    ward.clinic.desk.run(&["--db", "oms-sync.sqlite", "site", "add", "x", "--password-file", "pw"]).ends(0);
+    let file = Connection::open(ward.database()).expect("a database");
+    file.execute("DELETE FROM sync_state WHERE key = 'role'", ()).expect("SQL");
+    drop(file);
+    ward.doctor("empty", &of("device", 3, "settings", "not_set_up", set_up));
+    ward.clinic.desk.run(&["--db", "central.sqlite", "doctor"]).ends(0);
+}
+
+#[test]
+fn a_file_that_is_no_database_or_a_damaged_one() {
+    let ward = Ward::new();
+    let whole = std::fs::read(ward.database()).expect("a file");
+    std::fs::write(ward.database(), "a letter to the ministry\n".repeat(500)).expect("a file");
+    ward.doctor("a letter", &of("device", 6, "database", "not_a_database", &["Check the path"]));
+    std::fs::write(ward.database(), &whole[..whole.len() / 2]).expect("a file");
+    ward.doctor(
+        "half a file",
+        &of("device", 6, "database", "database_failed", &["restore a backup if the file is damaged"]),
+    );
+    std::fs::write(ward.database(), &whole).expect("a file");
+    ward.doctor("whole again", &of("nobody", 0, "", "", &[]));
+
+    let file = Connection::open(ward.database()).expect("a database");
+    let page: i64 = file.pragma_query_value(None, "page_size", |row| row.get(0)).expect("a number");
+    let root = "SELECT rootpage FROM sqlite_master WHERE name = 'sync_record'";
+    let root: i64 = file.query_row(root, (), |row| row.get(0)).expect("a number");
+    drop(file);
+    let mut broken = whole.clone();
+    let at = usize::try_from((root - 1) * page).expect("a position");
+    broken[at..at + 400].fill(0xA5);
+    std::fs::write(ward.database(), &broken).expect("a file");
+    ward.doctor(
+        "one page",
+        &of("device", 6, "integrity", "database_failed", &["the file is damaged", "restore a backup"]),
+    );
+}
+
+#[test]
+fn databases_of_other_versions_and_one_that_is_being_written() {
+    let ward = Ward::new();
+    let schema = {
+        let file = Connection::open(ward.database()).expect("a database");
+        file.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0)).expect("a number")
+    };
+    ward.pragma("user_version", 99);
+    ward.doctor("newer", &of("device", 5, "database", "database_too_new", &["Upgrade this program"]));
+    ward.pragma("user_version", schema - 1);
+    ward.doctor("older", &of("device", 0, "database", "database_older", &["Run oms-sync status"]));
+    ward.pragma("user_version", schema);
+    let writer = Connection::open(ward.database()).expect("a database");
+    writer.execute_batch("BEGIN IMMEDIATE").expect("its turn");
+    // Its files are not looked at meanwhile: reading them would end the turn.
+    let found = ward.clinic.json(&["doctor"], 0);
+    assert_eq!(
+        (&found["check"], &found["finding"]["code"]),
+        (&"database".into(), &"database_busy".into()),
+        "{found:#}"
+    );
+}
+
+#[test]
+fn cursors_beyond_the_end() {
+    let ward = Ward::new();
+    let restored = &["restored from a backup or replaced", "ask its keeper"];
+    let before = ward.clinic.json(&["status"], 0)["pull_cursor_v6"].as_u64().expect("a number");
+    ward.state("pull_cursor_v6", 999_999);
+    ward.doctor("central's", &of("central_server", 4, "cursors", "cursor_went_back", restored));
+    ward.state("pull_cursor_v6", before);
+    ward.doctor("set right", &of("nobody", 0, "", "", &[]));
+
+    ward.legacy.instead("/sync/v5/central_records", Answer::json(200, r#"{"maxCursor":2,"data":[]}"#));
+    ward.state("pull_cursor_central", 999_999);
+    ward.state("legacy_position_seen", 999_999);
+    ward.doctor("the legacy server's", &of("legacy_server", 4, "cursors", "cursor_went_back", restored));
+    ward.state("pull_cursor_central", 0);
+    ward.state("legacy_position_seen", 0);
+    ward.state("push_cursor_v6", 999_999);
+    let changed = &["push_cursor_v6 stands at 999999, beyond the end", "restore a backup"];
+    ward.doctor("our own", &of("device", 6, "cursors", "damaged_state", changed));
+}
+
+#[test]
+fn records_and_files_that_do_not_get_through() {
+    let ward = Ward::new();
+    ward.clinic.lose_a_parent();
+    let aside = &["1 record is set aside: 1 waiting", "oms-sync quarantine list"];
+    ward.doctor("a record", &of("record", 1, "quarantine", "records_set_aside", aside));
+    let reason = ["--reason", "test data"];
+    let number = ward.clinic.json(&["quarantine", "list"], 0)["number"].to_string();
+    ward.clinic.says(&[&["quarantine", "ignore", &number][..], &reason].concat(), 0);
+    ward.doctor("ignored", &of("nobody", 0, "", "", &[]));
+
+    ward.clinic.put_asset("fridge", "x");
+    std::fs::write(ward.clinic.desk.path("door.jpg"), vec![7; 5000]).expect("a file");
+    ward.clinic.desk.run(&["files", "attach", "asset", "fridge", "door.jpg"]).ends(0);
+    ward.doctor("on its way", &of("nobody", 0, "", "", &[]));
+    std::fs::remove_dir_all(ward.clinic.desk.path("oms-sync.sqlite.files")).expect("files");
+    ward.clinic.desk.run(&["sync", "--with-files", "-q"]).ends(1);
+    let stuck = &["1 of 1 files do not get through", "the upload of", "of asset fridge: ", "oms-sync files list"];
+    ward.doctor("a file", &of("record", 0, "files", "files_stuck", stuck));
+}
+
+const DISK: &str = "OMS_SYNC_TEST_DISK";
+
+/// A small disk in memory, in a process of its own, which needs Linux and no special rights.
+#[test]
+fn a_disk_that_is_full_or_read_only() {
+    if let Some(disk) = std::env::var_os(DISK) {
+        return on_small_disk(&PathBuf::from(disk));
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let script = r#"mount -t tmpfs -o size=16m none "$OMS_SYNC_TEST_DISK" && echo mounted && exec "$0" "$@""#;
+    let output = Command::new("unshare")
+        .args(["--user", "--map-root-user", "--mount", "--", "sh", "-c", script])
+        .arg(std::env::current_exe().expect("this binary"))
+        .args(["--exact", "doctor::device::a_disk_that_is_full_or_read_only", "--nocapture"])
+        .env(DISK, folder.path())
+        .output();
+    match output {
+        Ok(output) if String::from_utf8_lossy(&output.stdout).contains("mounted") => {
+            let (said, wrong) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+            assert!(output.status.success() && said.contains("1 passed"), "{said}\n{wrong}");
+        }
+        other => eprintln!("SKIPPED: no disk can be mounted here ({other:?})"),
+    }
+}
+
+fn on_small_disk(disk: &std::path::Path) {
+    let ward = Ward::new();
+    let db = disk.join("site.sqlite");
+    std::fs::copy(ward.database(), &db).expect("copied");
+    let db = db.to_str().expect("text");
+    let doctor = |what: &str, db: &str, status: i32, code: &str, words: &[&str]| {
+        let found = ward.clinic.json(&["--db", db, "doctor"], status);
+        assert_eq!((&found["party"], &found["finding"]["code"]), (&"device".into(), &code.into()), "{what}: {found:#}");
+        super::holds(&ward.clinic.says(&["--db", db, "doctor"], status), words);
+    };
+    doctor("small", db, 0, "disk_full", &["nobody, but look at this device", "only", "MB are free", "Free some space"]);
+    let ballast = disk.join("ballast");
+    // Fills the disk as far as it goes: that it cannot take all is the point.
+    let _ = std::fs::write(&ballast, vec![1; 20 * 1024 * 1024]);
+    doctor("full", db, 6, "disk_full", &["At fault: this device", "Free some space; nothing is lost"]);
+    std::fs::remove_file(&ballast).expect("removed");
+    std::fs::copy(ward.database(), disk.join("closed.sqlite")).expect("copied");
+    let done = Command::new("mount").args(["-o", "remount,ro"]).arg(disk).status().expect("mount");
+    assert!(done.success());
+    for db in [db, &db.replace("site", "closed")] {
+        doctor("read-only", db, 6, "database_read_only", &["At fault: this device", "the right to write the file"]);
+    }
+}

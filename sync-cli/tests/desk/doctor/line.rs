@@ -1,0 +1,145 @@
+//! TLS, proxies and clocks.
+
+use std::sync::Arc;
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::PrivatePkcs8KeyDer;
+
+use super::super::front::Front;
+use super::{ADDRESS_PASSWORD, Answer, Ward, of};
+
+/// An authority whose certificate lies in `authority.pem`, which only [`TRUST`] makes this machine trust.
+struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+const TRUST: (&str, &str) = ("SSL_CERT_FILE", "authority.pem");
+
+impl Authority {
+    fn new(ward: &Ward) -> Self {
+        let mut params = CertificateParams::new(Vec::new()).expect("an authority");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().expect("a key")).expect("an authority");
+        std::fs::write(ward.clinic.desk.path(TRUST.1), issuer.pem()).expect("a file");
+        Self(issuer)
+    }
+
+    /// What a server needs to be this host until the end of this year.
+    fn vouches(&self, host: &str, year: i32) -> ServerConfig {
+        let mut params = CertificateParams::new(vec![host.to_owned()]).expect("a certificate");
+        params.not_before = rcgen::date_time_ymd(2000, 1, 1);
+        params.not_after = rcgen::date_time_ymd(year, 12, 31);
+        let key = KeyPair::generate().expect("a key");
+        let made = params.signed_by(&key, &self.0).expect("a certificate");
+        let key = PrivatePkcs8KeyDer::from(key.serialize_der());
+        ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("versions")
+            .with_no_client_auth()
+            .with_single_cert(vec![made.der().clone()], key.into())
+            .expect("a configuration")
+    }
+}
+
+/// A ward whose legacy server is reached over TLS.
+fn over_tls(ward: &mut Ward, config: ServerConfig) {
+    ward.legacy = Front::over_tls(&ward.clinic.server.address, config);
+    ward.tell_of_central();
+    ward.legacy_at(&format!("https://127.0.0.1:{}", ward.legacy.port()));
+}
+
+#[test]
+fn certificates() {
+    let mut ward = Ward::new();
+    let authority = Authority::new(&ward);
+    over_tls(&mut ward, authority.vouches("127.0.0.1", 2090));
+    let refused = |words| of("legacy_server", 3, "legacy TLS", "certificate_refused", words);
+
+    let well = ward.doctor_with(&[TRUST], "over TLS", &of("nobody", 0, "", "", &[]));
+    let tls = well["checks"].as_array().and_then(|all| all.iter().find(|check| check["name"] == "legacy TLS"));
+    assert_eq!(tls.expect("the check")["says"], "its certificate is trusted");
+
+    ward.doctor("an authority that is not known here", &refused(&["nobody whom this machine trusts", "install his"]));
+    ward.legacy_at(&format!("https://localhost:{}", ward.legacy.port()));
+    ward.doctor_with(&[TRUST], "another name", &refused(&["it is another host's", "Use the name"]));
+    over_tls(&mut ward, authority.vouches("127.0.0.1", 2010));
+    ward.doctor_with(&[TRUST], "expired", &refused(&["it is out of date", "renew the certificate"]));
+
+    // The other server says that it is the clock.
+    ward.central.doing().date = Some("Sun, 06 Nov 2005 08:49:37 GMT".to_owned());
+    let clock = &["days ahead of that of the central server", "Set date, time and time zone of this machine"];
+    ward.doctor_with(&[TRUST], "expired, by a clock", &of("device", 6, "clock", "clock_wrong", clock));
+}
+
+#[test]
+fn http_asked_of_a_port_that_speaks_https() {
+    let mut ward = Ward::new();
+    let authority = Authority::new(&ward);
+    over_tls(&mut ward, authority.vouches("127.0.0.1", 2090));
+    ward.legacy_at(&format!("http://127.0.0.1:{}", ward.legacy.port()));
+    let wrong = of("device", 3, "legacy server", "wrong_scheme", &["Write https:// instead of http://"]);
+    ward.doctor_with(&[TRUST], "a certificate that is trusted", &wrong);
+    ward.doctor("one that is not", &wrong);
+}
+
+#[test]
+fn clocks() {
+    let ward = Ward::new();
+    let both = |date: Option<&str>| {
+        for front in [&ward.legacy, &ward.central] {
+            front.doing().date = date.map(str::to_owned);
+        }
+    };
+    both(Some("Sun, 06 Nov 2005 08:49:37 GMT"));
+    const SET: &str = "Set date, time and time zone of this machine";
+    ward.doctor("years ahead", &of("device", 6, "clock", "clock_wrong", &["days ahead of that", SET]));
+    both(Some("Sun, 06 Nov 2095 08:49:37 GMT"));
+    ward.doctor("years behind", &of("device", 6, "clock", "clock_wrong", &["days behind that", SET]));
+    both(Some(&minutes_from_now(20)));
+    ward.doctor("a little behind", &of("device", 0, "clock", "clock_wrong", &["minutes behind that", SET]));
+    both(Some("no date at all"));
+    ward.doctor("no date", &of("nobody", 0, "", "", &[]));
+
+    both(None);
+    ward.central.doing().date = Some("Sun, 06 Nov 2005 08:49:37 GMT".to_owned());
+    let theirs = &["the central server differs by", "and that of the other server", "Tell the server's keeper"];
+    ward.doctor("only central's", &of("central_server", 0, "clock", "clock_wrong", theirs));
+}
+
+/// So many minutes from now, as answers have it.
+fn minutes_from_now(minutes: u64) -> String {
+    let at = std::time::SystemTime::now() + std::time::Duration::from_secs(60 * minutes);
+    let format = time::macros::format_description!(
+        "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
+    );
+    time::OffsetDateTime::from(at).format(format).expect("a date")
+}
+
+#[test]
+fn proxies() {
+    let mut ward = Ward::new();
+    let mut proxy = Front::before(&ward.clinic.server.address);
+    let address = format!("http://me:{ADDRESS_PASSWORD}@127.0.0.1:{}", proxy.port());
+    let through = [("http_proxy", address.as_str()), ("https_proxy", &address), ("no_proxy", ""), ("NO_PROXY", "")];
+    let wrong = |status, code| {
+        let words = &["The proxy 127.0.0.1", "does not lead to the legacy server", "address, user name and password"];
+        of("network", status, "legacy server", code, words)
+    };
+    proxy.instead("", Answer::page(407));
+    ward.doctor_with(&through, "a proxy that wants a log-in", &wrong(3, "not_an_msupply_server"));
+    proxy.shut();
+    ward.doctor_with(&through, "a proxy that is stopped", &wrong(4, "unreachable"));
+    ward.heal();
+}
+
+/// A network that opens TLS shows certificates of its own for everything.
+#[test]
+fn certificates_of_the_network() {
+    let mut ward = Ward::new();
+    let (authority, address) = (Authority::new(&ward), ward.clinic.server.address.clone());
+    over_tls(&mut ward, authority.vouches("127.0.0.1", 2090));
+    ward.central = Front::over_tls(&address, authority.vouches("localhost", 2090));
+    ward.central_at(&format!("https://localhost:{}", ward.central.port()));
+    let opens = &["nobody whom this machine trusts", "the network opens what is encrypted", "ask the network's keeper"];
+    ward.doctor("for both", &of("network", 3, "legacy TLS", "certificate_refused", opens));
+}

@@ -1,0 +1,138 @@
+//! `doctor`: one thing is broken for real; it names the one at fault and says what to do.
+
+mod device;
+mod line;
+mod servers;
+
+use serde_json::Value;
+
+pub(super) use super::front::Answer;
+use super::front::{Doing, Front};
+use super::support::HARDWARE_ID;
+use super::{Clinic, fits, holds};
+
+/// A clinic whose legacy server and central are reached by two doors, under two names.
+pub(super) struct Ward {
+    pub(super) clinic: Clinic,
+    pub(super) legacy: Front,
+    pub(super) central: Front,
+}
+
+/// What is in an address and has to stay there.
+const ADDRESS_PASSWORD: &str = "open-sesame";
+
+/// What `doctor` has to say.
+struct Says {
+    status: i32,
+    party: &'static str,
+    check: &'static str,
+    code: &'static str,
+    /// Words of what it found and of its advice.
+    words: &'static [&'static str],
+}
+
+/// What is to be said: who is at fault, the exit status, the check that decides, the code of what it found, and words of that
+/// and of the advice.
+const fn of(
+    party: &'static str,
+    status: i32,
+    check: &'static str,
+    code: &'static str,
+    words: &'static [&'static str],
+) -> Says {
+    Says { status, party, check, code, words }
+}
+
+impl Ward {
+    pub(super) fn new() -> Self {
+        let clinic = Clinic::new();
+        let (legacy, central) = (Front::before(&clinic.server.address), Front::before(&clinic.server.address));
+        let ward = Self { clinic, legacy, central };
+        ward.legacy_at(&format!("http://127.0.0.1:{}", ward.legacy.port()));
+        ward.tell_of_central();
+        ward.clinic.sync(0);
+        ward
+    }
+
+    /// The legacy server says that central is behind its door.
+    fn tell_of_central(&self) {
+        self.legacy.doing().host = Some(format!("localhost:{}", self.central.port()));
+    }
+
+    /// Undoes what was done to servers and addresses.
+    pub(super) fn heal(&mut self) {
+        for front in [&mut self.legacy, &mut self.central] {
+            front.open_again();
+            *front.doing() = Doing::default();
+        }
+        self.tell_of_central();
+        self.legacy_at(&format!("http://127.0.0.1:{}", self.legacy.port()));
+        self.central_at(&format!("http://localhost:{}", self.central.port()));
+        self.at_server(&["site", "add", "clinic", "--password-file", "pw"]);
+        self.at_server(&["site", "reset-hardware", "clinic"]);
+        self.clinic.sync(0);
+    }
+
+    /// Something is done to the server.
+    pub(super) fn at_server(&self, args: &[&str]) {
+        self.clinic.desk.run(&[&["--db", "central.sqlite", "-q"], args].concat()).ends(0);
+    }
+
+    /// Another machine signs in as this site.
+    fn take_over(&self, db: &str) {
+        self.at_server(&["site", "reset-hardware", "clinic"]);
+        let other = HARDWARE_ID.replace("machine", "another");
+        let from = ["--site", "clinic", "--password-file", "pw", "--hardware-id", &other];
+        let address = &self.clinic.server.address;
+        self.clinic.desk.run(&[&["--db", db, "init", "--legacy-url", address][..], &from].concat()).ends(0);
+    }
+
+    /// Sets where the site takes central to be.
+    fn central_at(&self, url: &str) {
+        self.clinic.damage(&format!("UPDATE sync_state SET value = '{url}' WHERE key = 'central_url'"));
+    }
+
+    /// Sets where the site takes the legacy server to be.
+    fn legacy_at(&self, url: &str) {
+        self.clinic.damage(&format!("UPDATE sync_state SET value = '{url}' WHERE key = 'legacy_url'"));
+    }
+
+    /// All files of the site's folder.
+    pub(super) fn files(&self) -> Vec<(std::path::PathBuf, Vec<u8>)> {
+        let names = std::fs::read_dir(self.clinic.desk.path("")).expect("a folder");
+        let mut all: Vec<_> = names
+            .map(|entry| entry.expect("an entry").path())
+            .filter(|path| path.to_string_lossy().contains("oms-sync.sqlite") && path.is_file())
+            .map(|path| (path.clone(), std::fs::read(path).expect("a file")))
+            .collect();
+        all.sort();
+        all
+    }
+
+    /// Runs `doctor`, for people and for programs.
+    #[track_caller]
+    fn doctor(&self, what: &str, says: &Says) -> Value {
+        self.doctor_with(&[], what, says)
+    }
+
+    #[track_caller]
+    fn doctor_with(&self, env: &[(&str, &str)], what: &str, says: &Says) -> Value {
+        let before = self.files();
+        let ran = self.clinic.desk.run_with(env, &["doctor", "--json"]);
+        let said = self.clinic.desk.run_with(env, &["doctor", "-v"]);
+        assert!(!format!("{ran:?}{said:?}").contains(ADDRESS_PASSWORD), "{what}: a secret was printed");
+        assert_eq!((ran.status, said.status), (Some(says.status), Some(says.status)), "{what}: {ran:?}");
+        let found = ran.json();
+        let is = |key: &str| found[key].as_str().unwrap_or_default().to_owned();
+        let code = found["finding"]["code"].as_str().unwrap_or_default();
+        assert_eq!(
+            (is("party").as_str(), is("check").as_str(), code),
+            (says.party, says.check, says.code),
+            "{what}: {found:#}"
+        );
+        let end = fits(&said).rsplit_once("At fault: ").unwrap_or_else(|| panic!("{what}: {said:?}")).1.to_owned();
+        holds(&end, says.words);
+        assert!(self.files() == before, "{what}: the database has changed");
+        found
+    }
+}

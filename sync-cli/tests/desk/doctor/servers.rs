@@ -1,0 +1,370 @@
+//! Servers that are not there, are something else, or do not let the site in.
+
+use sync_core::protocol::v6::{WireError, encode_error};
+
+use super::{ADDRESS_PASSWORD, Answer, Says, Ward, of};
+
+const EVERYTHING: &str = "/";
+
+/// What is broken, how, and what comes out.
+type Case = (&'static str, fn(&mut Ward), Says);
+
+/// Breaks one thing after the other, and heals it again.
+fn each(cases: &[Case]) {
+    let mut ward = Ward::new();
+    for (what, break_it, says) in cases {
+        break_it(&mut ward);
+        ward.doctor(what, says);
+        ward.heal();
+        ward.doctor(&format!("{what}, and healed"), &of("nobody", 0, "", "", &["nobody. Everything"]));
+    }
+}
+
+fn html(ward: &mut Ward, status: u16) {
+    ward.legacy.instead(EVERYTHING, Answer::page(status));
+    ward.central.instead(EVERYTHING, Answer::page(status));
+}
+
+fn legacy_says(ward: &mut Ward, code: &str) {
+    let body = format!(r#"{{"error":{{"code":"{code}","message":"No","data":null}}}}"#);
+    ward.legacy.instead("/sync/v5", Answer::json(401, &body));
+}
+
+fn central_says(ward: &mut Ward, error: &WireError) {
+    let says = String::from_utf8(encode_error(error)).expect("JSON");
+    ward.central.instead("/central", Answer::json(200, &says));
+}
+
+/// The legacy server tells this of where central is.
+fn told(ward: &mut Ward, url: &str) {
+    let site = format!(
+        r#"{{"id":"{}","siteId":2,"code":"clinic","name":"clinic","initialisationStatus":"completed","isOmSupplyCentralServer":false,"omSupplyCentralServerUrl":"{url}","mSupplyCentralSiteId":1}}"#,
+        ward.clinic.json(&["identity"], 0)["site_uuid"].as_str().expect("text"),
+    );
+    ward.legacy.instead("/sync/v5/site", Answer::json(200, &site));
+}
+
+#[test]
+fn everything_is_checked_in_order() {
+    let ward = Ward::new();
+    let found = ward.doctor("well", &of("nobody", 0, "", "", &["nobody. Everything"]));
+    let names: Vec<&str> =
+        found["checks"].as_array().expect("a list").iter().filter_map(|check| check["name"].as_str()).collect();
+    let server = |of: &str, last: [&str; 2]| {
+        ["name lookup", "connection", "TLS", "server", last[0], last[1]].map(|what| format!("{of} {what}"))
+    };
+    let expected = [
+        &["database", "integrity", "disk space", "settings"].map(str::to_owned)[..],
+        &server("legacy", ["sign-in", "version"]),
+        &["identity", "central address"].map(str::to_owned),
+        &server("central", ["version", "sign-in"]),
+        &["clock", "dispensary mode", "cursors", "quarantine", "files"].map(str::to_owned),
+    ];
+    assert_eq!(names, expected.concat());
+    let mut outcomes = found["checks"].as_array().expect("a list").iter().map(|check| &check["outcome"]);
+    assert!(outcomes.all(|outcome| outcome == "ok"), "{found:#}");
+}
+
+#[test]
+fn servers_that_are_not_there() {
+    each(&[
+        (
+            "the legacy server is stopped",
+            |ward| ward.legacy.shut(),
+            of(
+                "legacy_server",
+                4,
+                "legacy connection",
+                "unreachable",
+                &["stopped, or this is not its port", "start it, and check"],
+            ),
+        ),
+        (
+            "central is stopped",
+            |ward| ward.central.shut(),
+            of(
+                "central_server",
+                4,
+                "central connection",
+                "unreachable",
+                &["stopped, or this is not its port", "start it, and check"],
+            ),
+        ),
+        (
+            "no name is known, so there is no line",
+            |ward| {
+                ward.legacy_at("http://legacy..invalid");
+                ward.central_at("http://central..invalid");
+            },
+            of(
+                "network",
+                4,
+                "legacy name lookup",
+                "unreachable",
+                &["The name legacy..invalid", "check the connection"],
+            ),
+        ),
+        (
+            "the legacy server's name is not known",
+            |ward| ward.legacy_at("http://legacy..invalid"),
+            of(
+                "legacy_server",
+                4,
+                "legacy name lookup",
+                "unreachable",
+                &["The name legacy..invalid", "check the name"],
+            ),
+        ),
+        (
+            "a proxy before central has nothing behind it",
+            |ward| ward.central.instead(EVERYTHING, Answer::page(502)),
+            of("central_server", 4, "central server", "server_trouble", &["status 502", "try again later"]),
+        ),
+        (
+            "central hangs up without a word",
+            |ward| ward.central.instead(EVERYTHING, Answer::nothing()),
+            of("central_server", 4, "central server", "cut_off", &["sync again"]),
+        ),
+        (
+            "every connection is cut",
+            |ward| {
+                ward.legacy.instead(EVERYTHING, Answer::nothing());
+                ward.central.instead(EVERYTHING, Answer::nothing());
+            },
+            of("network", 4, "legacy server", "cut_off", &["The line broke"]),
+        ),
+        (
+            "the legacy server fails",
+            |ward| ward.legacy.instead(EVERYTHING, Answer::new(500, "text/plain", "out of memory")),
+            of("legacy_server", 4, "legacy server", "server_trouble", &["status 500", "tell its keeper"]),
+        ),
+    ]);
+}
+
+#[test]
+fn something_else_answers() {
+    each(&[
+        (
+            "the log-in page of the network",
+            |ward| html(ward, 200),
+            of(
+                "network",
+                3,
+                "legacy server",
+                "not_an_msupply_server",
+                &["a web page", "open any web page", "log in there"],
+            ),
+        ),
+        (
+            "the network sends to its log-in page",
+            |ward| {
+                ward.legacy.instead(EVERYTHING, Answer::redirect("http://hotel.example.org/login"));
+                ward.central.instead(EVERYTHING, Answer::redirect("http://hotel.example.org/login"));
+            },
+            of(
+                "network",
+                3,
+                "legacy server",
+                "not_an_msupply_server",
+                &["a redirection to http://hotel", "log in there"],
+            ),
+        ),
+        (
+            "the network asks for a log-in in the words of HTTP",
+            |ward| html(ward, 511),
+            of("network", 4, "legacy server", "server_trouble", &["log in there"]),
+        ),
+        (
+            "a web page at central's address, while the legacy server is well",
+            |ward| ward.central.instead(EVERYTHING, Answer::page(200)),
+            of(
+                "legacy_server",
+                3,
+                "central server",
+                "not_an_msupply_server",
+                &["a web page", "Check address and port"],
+            ),
+        ),
+        (
+            "a web page at the legacy server's address, while central is well",
+            |ward| ward.legacy.instead(EVERYTHING, Answer::page(200)),
+            of("legacy_server", 3, "legacy server", "not_an_msupply_server", &["a web page", "Check address and port"]),
+        ),
+        (
+            "the port of some other program",
+            |ward| ward.legacy.instead(EVERYTHING, Answer::new(404, "text/plain", "no")),
+            of("device", 3, "legacy server", "not_an_msupply_server", &["no such page", "Check address and port"]),
+        ),
+        (
+            "https asked of a port that speaks http",
+            |ward| ward.legacy_at(&format!("https://127.0.0.1:{}", ward.legacy.port())),
+            of("device", 3, "legacy TLS", "wrong_scheme", &["Write http:// instead of https://", "oms-sync init"]),
+        ),
+        (
+            "http, and the server sends to https",
+            |ward| {
+                let to = format!("https://127.0.0.1:{}/sync/v5/site", ward.legacy.port());
+                ward.legacy.instead(EVERYTHING, Answer::redirect(&to));
+            },
+            of("device", 3, "legacy server", "wrong_scheme", &["Write https:// instead of http://", "oms-sync init"]),
+        ),
+        (
+            "https asked of a central that speaks http",
+            |ward| told(ward, &format!("https://localhost:{}", ward.central.port())),
+            of("legacy_server", 3, "central TLS", "wrong_scheme", &["Write http://", "the legacy server's keeper"]),
+        ),
+    ]);
+}
+
+#[test]
+fn a_site_that_is_not_let_in() {
+    each(&[
+        (
+            "another password",
+            |ward| ward.at_server(&["site", "add", "clinic", "--password-file", "wrong"]),
+            of("device", 3, "legacy sign-in", "incorrect_password", &["oms-sync init` again with the password"]),
+        ),
+        (
+            "another machine",
+            |ward| ward.take_over("other.sqlite"),
+            of("legacy_server", 3, "legacy sign-in", "hardware_id_mismatch", &["reset the site's hardware id"]),
+        ),
+        (
+            "a site without a store",
+            |ward| legacy_says(ward, "site_has_no_store"),
+            of("legacy_server", 3, "legacy sign-in", "site_has_no_store", &["make a store active on this site"]),
+        ),
+        (
+            "central knows another password",
+            |ward| {
+                let url = "http://other.example.org/";
+                central_says(ward, &WireError::flatten_legacy(url, 401, "Unauthorized", "SiteIncorrectPassword", "No"));
+            },
+            of(
+                "central_server",
+                3,
+                "central sign-in",
+                "incorrect_password",
+                &["lets this site in", "Ask central's keeper"],
+            ),
+        ),
+        (
+            "central does not reach the legacy server",
+            |ward| {
+                let text = "Internal error: Sync api error -> [\n \"Connection problem\",\n]".to_owned();
+                central_says(ward, &WireError::OtherServerError(text));
+            },
+            of("central_server", 4, "central sign-in", "central_cannot_reach_legacy", &["between the two servers"]),
+        ),
+        (
+            "a legacy server of another version",
+            |ward| legacy_says(ward, "api_version_incompatible"),
+            of("legacy_server", 5, "legacy version", "api_version_incompatible", &["Upgrade the legacy server"]),
+        ),
+        (
+            "a central that is older",
+            |ward| central_says(ward, &WireError::SyncVersionMismatch(0, 4, 5)),
+            of("central_server", 5, "central version", "v6_version_incompatible", &["Upgrade whichever end is older"]),
+        ),
+        (
+            "a central that is too new",
+            |ward| central_says(ward, &WireError::SyncVersionMismatch(6, 7, 5)),
+            of("device", 5, "central version", "v6_version_incompatible", &["Upgrade whichever end is older"]),
+        ),
+        (
+            "a central that has not integrated yet",
+            |ward| {
+                let says = r#"{"error":"integrationInProgress"}"#;
+                ward.central.instead("/central/sync/pull", Answer::json(200, says));
+            },
+            of("central_server", 0, "cursors", "integration_in_progress", &["nobody, but", "Sync again in a minute"]),
+        ),
+    ]);
+}
+
+#[test]
+fn a_site_that_was_removed_and_one_that_took_its_place() {
+    let ward = Ward::new();
+    let store = ward.clinic.store.clone();
+    ward.at_server(&["site", "add", "other", "--password-file", "pw"]);
+    ward.at_server(&["store", "add", "Clinic", "--code", "C", "--site", "other", "--id", &store]);
+    ward.at_server(&["site", "remove", "clinic"]);
+    let unknown = &["does not know", "Check the site name"];
+    ward.doctor("removed", &of("legacy_server", 3, "legacy sign-in", "site_name_not_found", unknown));
+    ward.at_server(&["site", "add", "clinic", "--password-file", "pw"]);
+    let other = &["These credentials are another site's"];
+    ward.doctor("replaced", &of("device", 3, "identity", "other_site", other));
+}
+
+#[test]
+fn addresses_of_central_that_are_wrong() {
+    each(&[
+        (
+            "none",
+            |ward| told(ward, ""),
+            of(
+                "legacy_server",
+                3,
+                "central address",
+                "central_url_missing",
+                &["Ask the legacy server's keeper to enter"],
+            ),
+        ),
+        (
+            "no address",
+            |ward| told(ward, "oms.example.org"),
+            of("legacy_server", 3, "central address", "invalid_url", &["Give an address like https://"]),
+        ),
+        (
+            "with a password in it",
+            |ward| told(ward, &format!("https://me:{ADDRESS_PASSWORD}@oms.example.org")),
+            of("legacy_server", 3, "central address", "invalid_url", &["without user name or password"]),
+        ),
+        (
+            "the legacy server itself",
+            |ward| {
+                ward.legacy.instead("/central", Answer::new(404, "text/plain", "Not found"));
+                told(ward, &format!("http://127.0.0.1:{}", ward.legacy.port()));
+            },
+            of("legacy_server", 3, "central server", "not_an_msupply_server", &["no such page"]),
+        ),
+        (
+            "a remote site",
+            |ward| {
+                let no = "Method only allowed on central server.";
+                ward.central.instead("/central", Answer::new(405, "text/plain", no));
+            },
+            of("legacy_server", 3, "central server", "not_a_central_server", &["Check the central server's address"]),
+        ),
+        (
+            "another than before",
+            |ward| told(ward, &format!("http://127.0.0.1:{}", ward.central.port())),
+            of(
+                "legacy_server",
+                0,
+                "central address",
+                "other_central_url",
+                &["If central has moved", "before anybody syncs"],
+            ),
+        ),
+        (
+            "another than before, which had a password in it",
+            |ward| ward.central_at(&format!("https://me:{ADDRESS_PASSWORD}@oms.example.org")),
+            of("legacy_server", 0, "central address", "other_central_url", &["here \"https://…@oms.example.org\""]),
+        ),
+        (
+            "a path at its end that is dropped",
+            |ward| {
+                told(ward, &format!("http://localhost:{}/sync", ward.central.port()));
+                ward.central_at(&format!("http://localhost:{}/sync", ward.central.port()));
+            },
+            of(
+                "legacy_server",
+                0,
+                "central address",
+                "central_url_unusual",
+                &["Ask the legacy server's keeper to correct"],
+            ),
+        ),
+    ]);
+}

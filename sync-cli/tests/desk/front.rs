@@ -1,0 +1,220 @@
+//! A door before a real server: it passes everything on, and does to it what networks and keepers do.
+
+use std::io::{BufRead as _, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio_rustls::rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+/// What is done to what passes.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Doing {
+    /// The host and port that the server takes itself to be asked under.
+    pub(crate) host: Option<String>,
+    /// Answers to paths that begin so, instead of the server's own.
+    pub(crate) instead: Vec<(String, Answer)>,
+    /// The time that answers bear.
+    pub(crate) date: Option<String>,
+}
+
+/// A whole answer.
+#[derive(Debug, Clone)]
+pub(crate) struct Answer {
+    status: u16,
+    headers: String,
+    body: String,
+}
+
+impl Answer {
+    pub(crate) fn new(status: u16, kind: &str, body: &str) -> Self {
+        Self { status, headers: format!("content-type: {kind}\r\n"), body: body.to_owned() }
+    }
+
+    /// The page of a network that wants people to log in.
+    pub(crate) fn page(status: u16) -> Self {
+        Self::new(status, "text/html", "<!doctype html><html><title>Welcome to the hotel</title></html>")
+    }
+
+    pub(crate) fn json(status: u16, body: &str) -> Self {
+        Self::new(status, "application/json", body)
+    }
+
+    /// The end of the connection, without a word.
+    pub(crate) fn nothing() -> Self {
+        Self { status: 0, headers: String::new(), body: String::new() }
+    }
+
+    pub(crate) fn redirect(to: &str) -> Self {
+        Self { status: 301, headers: format!("location: {to}\r\n"), body: String::new() }
+    }
+}
+
+struct Shared {
+    behind: SocketAddr,
+    tls: Option<Arc<ServerConfig>>,
+    doing: Mutex<Doing>,
+    asked: Mutex<Vec<String>>,
+    stopped: AtomicBool,
+}
+
+/// The door; it is shut when it is dropped.
+pub(crate) struct Front {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    listens: Option<JoinHandle<()>>,
+}
+
+impl Front {
+    /// A door before the server at this address, as `http://127.0.0.1:8000`.
+    pub(crate) fn before(address: &str) -> Self {
+        Self::start(address, None)
+    }
+
+    /// The same over TLS.
+    pub(crate) fn over_tls(address: &str, config: ServerConfig) -> Self {
+        Self::start(address, Some(Arc::new(config)))
+    }
+
+    fn start(address: &str, tls: Option<Arc<ServerConfig>>) -> Self {
+        let behind = address.trim_start_matches("http://").parse().expect("an address");
+        let (doing, asked, stopped) = Default::default();
+        let shared = Arc::new(Shared { behind, tls, doing, asked, stopped });
+        let (address, listens) = listen(&shared);
+        Self { address, shared, listens: Some(listens) }
+    }
+
+    /// Opens a door that was shut, on whichever port is free now.
+    pub(crate) fn open_again(&mut self) {
+        if self.listens.is_none() {
+            self.shared.stopped.store(false, Ordering::SeqCst);
+            let (address, listens) = listen(&self.shared);
+            (self.address, self.listens) = (address, Some(listens));
+        }
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// Changes what is done to what passes.
+    pub(crate) fn doing(&self) -> MutexGuard<'_, Doing> {
+        self.shared.doing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives this answer to every path that begins so.
+    pub(crate) fn instead(&self, path: &str, answer: Answer) {
+        self.doing().instead.push((path.to_owned(), answer));
+    }
+
+    /// What was asked since this was last asked: methods and paths.
+    pub(crate) fn asked(&self) -> Vec<String> {
+        std::mem::take(&mut *self.shared.asked.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Nobody listens here any more.
+    pub(crate) fn shut(&mut self) {
+        let Some(listens) = self.listens.take() else { return };
+        self.shared.stopped.store(true, Ordering::SeqCst);
+        // Wakes the loop, which then sees that it is to end.
+        drop(TcpStream::connect(self.address));
+        listens.join().expect("the door shuts");
+    }
+}
+
+impl Drop for Front {
+    fn drop(&mut self) {
+        self.shut();
+    }
+}
+
+fn listen(shared: &Arc<Shared>) -> (SocketAddr, JoinHandle<()>) {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+    let address = listener.local_addr().expect("an address");
+    let shared = shared.clone();
+    let listens = std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            if shared.stopped.load(Ordering::SeqCst) {
+                break;
+            }
+            let shared = shared.clone();
+            // Who comes only to look goes again without a word.
+            std::thread::spawn(move || drop(open(stream, &shared)));
+        }
+    });
+    (address, listens)
+}
+
+fn open(stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
+    stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+    match &shared.tls {
+        None => pass(stream, shared),
+        Some(config) => {
+            let session = ServerConnection::new(config.clone()).map_err(std::io::Error::other)?;
+            let mut stream = StreamOwned::new(session, stream);
+            pass(&mut stream, shared)?;
+            stream.conn.send_close_notify();
+            stream.flush()
+        }
+    }
+}
+
+/// One exchange.
+fn pass(stream: impl Read + Write, shared: &Shared) -> std::io::Result<()> {
+    let doing = shared.doing.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let mut reader = BufReader::new(stream);
+    let (mut head, mut length) = (String::new(), 0);
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line)? == 0 {
+            return Ok(());
+        }
+        let lower = line.to_ascii_lowercase();
+        if let Some(value) = lower.strip_prefix("content-length:") {
+            length = value.trim().parse().map_err(std::io::Error::other)?;
+        }
+        match (&doing.host, lower.as_str()) {
+            (_, "\r\n") => break,
+            (_, other) if other.starts_with("connection:") => {}
+            (Some(host), other) if other.starts_with("host:") => head.push_str(&format!("host: {host}\r\n")),
+            _ => head.push_str(&line),
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body)?;
+    let mut words = head.split_whitespace();
+    let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let asked = format!("{method} {}", path.split('?').next().unwrap_or_default());
+    shared.asked.lock().unwrap_or_else(PoisonError::into_inner).push(asked);
+    let mut stream = reader.into_inner();
+    if let Some((_, answer)) = doing.instead.iter().find(|(begin, _)| path.starts_with(begin.as_str())) {
+        let Answer { status, headers, body } = answer;
+        if *status == 0 {
+            return Ok(());
+        }
+        let date = doing.date.map(|date| format!("date: {date}\r\n")).unwrap_or_default();
+        let length = body.len();
+        let whole = format!(
+            "HTTP/1.1 {status} X\r\n{headers}{date}connection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+        );
+        stream.write_all(whole.as_bytes())?;
+        return stream.flush();
+    }
+    let mut server = TcpStream::connect(shared.behind)?;
+    server.write_all(format!("{head}connection: close\r\n\r\n").as_bytes())?;
+    server.write_all(&body)?;
+    let mut answer = Vec::new();
+    server.read_to_end(&mut answer)?;
+    if let Some(date) = &doing.date {
+        let end = answer.windows(4).position(|four| four == b"\r\n\r\n").unwrap_or(answer.len());
+        let head = String::from_utf8_lossy(&answer[..end]).into_owned();
+        let lines = head.split("\r\n").filter(|line| !line.to_ascii_lowercase().starts_with("date:"));
+        let mut changed = lines.collect::<Vec<_>>().join("\r\n");
+        changed.push_str(&format!("\r\ndate: {date}"));
+        answer = [changed.as_bytes(), &answer[end..]].concat();
+    }
+    stream.write_all(&answer)?;
+    stream.flush()
+}

@@ -1,0 +1,99 @@
+//! Where no legacy server is: records of its tables, such as stock and invoices, are kept for the site that brought them,
+//! and given back to it when it begins anew.
+//!
+//! They are no part of V6 and nothing here reads them: another site never sees them.
+
+use std::collections::HashSet;
+
+use super::Central;
+use crate::error::{Error, Result};
+use crate::protocol::v5::{Acknowledged, PushedAnswer, QueueBatch, QueueLength, QueuedRecord};
+use crate::protocol::v6::Action;
+use crate::record::SiteId;
+use crate::storage::{KeptRecord, ReadTxn, WriteTxn, key};
+
+/// What is still to be given back to a site: what is kept for it beyond `after`, as far as it was there when it asked.
+#[derive(Debug, Clone, Copy)]
+struct Queue {
+    after: u64,
+    through: u64,
+}
+
+impl Queue {
+    fn load(txn: &dyn ReadTxn, site: SiteId) -> Result<Self> {
+        let key = format!("{}{site}", key::QUEUE_OF_SITE);
+        let Some(text) = txn.state(&key)? else { return Ok(Self { after: 0, through: 0 }) };
+        let read = || {
+            let (after, through) = text.split_once(' ')?;
+            Some(Self { after: after.parse().ok()?, through: through.parse().ok()? })
+        };
+        read().ok_or(Error::DamagedState { what: key })
+    }
+
+    fn store(self, txn: &dyn WriteTxn, site: SiteId) -> Result<()> {
+        txn.set_state(&format!("{}{site}", key::QUEUE_OF_SITE), &format!("{} {}", self.after, self.through))
+    }
+}
+
+impl Central {
+    /// Keeps what a site pushes. The site is told that it was taken once it is on the disk.
+    pub(super) fn keep_for_site(
+        &self,
+        site: SiteId,
+        queue_length: u64,
+        records: Vec<QueuedRecord>,
+    ) -> Result<PushedAnswer> {
+        let answer = PushedAnswer { integration_started: queue_length == 0 };
+        if records.is_empty() {
+            return Ok(answer);
+        }
+        let txn = self.storage.write()?;
+        for record in records {
+            match record.action {
+                Action::Delete => txn.let_go(site, &record.table_name, &record.record_id)?,
+                _ => txn.keep(site, &record.table_name, &record.record_id, &record.record_data)?,
+            }
+        }
+        txn.commit()?;
+        Ok(answer)
+    }
+
+    /// A site begins anew: everything that is kept for it is given back. What it pushes from now on it has.
+    pub(super) fn fill_queue(&self, site: SiteId) -> Result<QueueLength> {
+        let txn = self.storage.write()?;
+        let (queue_length, through) = txn.count_kept(site, 0)?;
+        Queue { after: 0, through }.store(txn.as_ref(), site)?;
+        txn.commit()?;
+        Ok(QueueLength { queue_length })
+    }
+
+    /// What is next to be given back: the same until it is acknowledged.
+    pub(super) fn queue(&self, site: SiteId, limit: usize) -> Result<QueueBatch> {
+        let txn = self.storage.read()?;
+        let Queue { after, through } = Queue::load(txn.as_ref(), site)?;
+        if after >= through {
+            return Ok(QueueBatch { queue_length: 0, data: Vec::new() });
+        }
+        let next = txn.kept(site, after, limit)?.into_iter().filter(|record| record.number <= through);
+        let data: Vec<QueuedRecord> = next.map(queued).collect();
+        let queue_length = if data.is_empty() { 0 } else { txn.count_kept(site, after)?.0 };
+        Ok(QueueBatch { queue_length, data })
+    }
+
+    /// A site has what it was given, up to the first that it does not name.
+    pub(super) fn shorten_queue(&self, site: SiteId, acknowledged: &Acknowledged) -> Result<()> {
+        let stored: HashSet<u64> = acknowledged.sync_ids.iter().filter_map(|id| id.parse().ok()).collect();
+        let txn = self.storage.write()?;
+        let mut queue = Queue::load(txn.as_ref(), site)?;
+        let given = txn.kept(site, queue.after, stored.len())?.into_iter().map(|record| record.number);
+        let Some(last) = given.take_while(|number| stored.contains(number)).last() else { return Ok(()) };
+        queue.after = last;
+        queue.store(txn.as_ref(), site)?;
+        txn.commit()
+    }
+}
+
+fn queued(KeptRecord { number, table, id, data }: KeptRecord) -> QueuedRecord {
+    let (sync_out_id, action) = (number.to_string(), Action::Update);
+    QueuedRecord { sync_out_id, table_name: table, record_id: id, action, record_data: data }
+}

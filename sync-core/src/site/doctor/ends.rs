@@ -1,0 +1,131 @@
+//! Where the ends stand: their clocks, and how far this site has read beside what there is.
+
+use super::judge::{self, party_of_server};
+use super::{Doctor, Identity};
+use crate::clock::Timestamp;
+use crate::error::{Error, ErrorClass, Result, Server, excerpt};
+use crate::protocol::v5::{ReadCentralBatch, path as v5_path};
+use crate::protocol::v6::{self, PullRequest, ReadBatch, V6_VERSION};
+use crate::site::client::shown;
+use crate::site::discover::central_url;
+use crate::site::identity::cursor;
+use crate::site::position::{Advance, Position};
+use crate::storage::key;
+use crate::support::doctor::{Check, Outcome, Party};
+
+/// A clock may be so wrong without anybody being told.
+const CLOCK_NEAR: i64 = 2 * 60 * 1000;
+/// One that is more wrong puts records into the wrong hour or day.
+const CLOCK_FAR: i64 = 60 * 60 * 1000;
+
+impl Doctor<'_> {
+    /// Notes the time that an answer bore.
+    pub(super) fn note_date(&mut self, server: Server, date: Option<(Timestamp, Timestamp)>) {
+        if let Some((theirs, ours)) = date {
+            self.dates.push((server, ours.unix_millis() - theirs.unix_millis()));
+        }
+    }
+
+    /// The clock here beside those of the servers.
+    pub(super) fn clock(&mut self) -> Result<()> {
+        const NAME: &str = "clock";
+        let now = self.site.clock.now();
+        let newest = self.site.storage.read().and_then(|txn| txn.log(1)).unwrap_or_default();
+        let went_back = newest.first().filter(|entry| entry.finished_at.unix_millis() - now.unix_millis() > CLOCK_NEAR);
+        let worst =
+            self.dates.iter().copied().max_by_key(|(_, ahead)| ahead.abs()).filter(|(_, a)| a.abs() > CLOCK_NEAR);
+        let device = ("clock_wrong", ErrorClass::LocalFault, Party::Device);
+        let advice = "Set date, time and time zone of this machine; records written meanwhile bear the wrong time.";
+        let check = match (worst, went_back) {
+            (Some((server, ahead)), _) => {
+                let outcome = if ahead.abs() > CLOCK_FAR { Outcome::Fault } else { Outcome::Warning };
+                // Where another server agrees with the clock here, the one that differs is wrong.
+                let is_theirs = self.dates.iter().any(|(other, ahead)| *other != server && ahead.abs() <= CLOCK_NEAR);
+                let (minutes, way) = (ahead.abs() / 60_000, if ahead > 0 { "ahead of" } else { "behind" });
+                let time = match minutes {
+                    0..120 => format!("{minutes} minutes"),
+                    120..2880 => format!("{} hours", minutes / 60),
+                    _ => format!("{} days", minutes / 1440),
+                };
+                if is_theirs {
+                    let says =
+                        format!("the clock of {server} differs by {time} from this one and that of the other server");
+                    let theirs = ("clock_wrong", ErrorClass::PeerFault, party_of_server(server));
+                    let advice = "Tell the server's keeper to set its clock.";
+                    Check::found(NAME, Outcome::Warning, says, theirs, advice)
+                } else {
+                    let says = format!("the clock of this machine is {time} {way} that of {server}");
+                    Check::found(NAME, outcome, says, device, advice)
+                }
+            }
+            (None, Some(entry)) => {
+                let says = format!("the clock says {now}, and the newest sync ended at {}", entry.finished_at);
+                Check::found(NAME, Outcome::Warning, says, device, advice)
+            }
+            (None, None) if self.dates.is_empty() => Check::not_checked(NAME, "no server said what time it is"),
+            (None, None) => Check::ok(NAME, format!("{now}, as the servers have it")),
+        };
+        self.add(check)
+    }
+
+    /// Whether this site has not read further than the servers have come.
+    pub(super) fn cursors(&self, identity: &Identity, legacy: bool, central: bool) -> Check {
+        const NAME: &str = "cursors";
+        let mut asked = Vec::new();
+        for (server, answers) in [(Server::Legacy, legacy), (Server::Central, central)] {
+            if !answers {
+                continue;
+            }
+            let found = match server {
+                Server::Legacy => self.legacy_cursor(identity),
+                Server::Central => self.central_cursor(identity),
+            };
+            match found {
+                Ok(None) => asked.push(server.to_string()),
+                Ok(Some(error)) => return Check::fault(NAME, &error, party_of_server(server)),
+                Err(error @ Error::IntegrationInProgress { .. }) => {
+                    return Check::fault(NAME, &error, party_of_server(server)).into_warning();
+                }
+                Err(error) => return Check::fault(NAME, &error, judge::party(&error, server)),
+            }
+        }
+        match asked.len() {
+            0 => Check::not_checked(NAME, "no server answered; here none stands beyond its end"),
+            _ => Check::ok(NAME, format!("none stands beyond the end at {}", asked.join(" or at "))),
+        }
+    }
+
+    fn legacy_cursor(&self, identity: &Identity) -> Result<Option<Error>> {
+        let (ours, seen) = {
+            let txn = self.site.storage.read()?;
+            (cursor(txn.as_ref(), key::PULL_CURSOR_CENTRAL)?.0, cursor(txn.as_ref(), key::LEGACY_POSITION_SEEN)?.0)
+        };
+        let path = format!("{}?cursor={ours}&limit=1", v5_path::CENTRAL_RECORDS);
+        let batch: ReadCentralBatch = self.client(|client| client.legacy_get(identity, &path))?;
+        let went_back = batch.data.is_empty() && batch.max_cursor < seen;
+        Ok(went_back.then(|| Error::CursorWentBack { server: Server::Legacy, ours, theirs: batch.max_cursor }))
+    }
+
+    /// One record from where this site stands. As a site that has synced before, whatever it is: central then takes no note of
+    /// a site that begins anew.
+    fn central_cursor(&self, identity: &Identity) -> Result<Option<Error>> {
+        let stands = Position::in_central(self.site.storage.read()?.as_ref())?;
+        let url = central_url(identity)?;
+        let request = PullRequest {
+            cursor: stands.next,
+            batch_size: 1,
+            sync_v5_settings: identity.credentials(),
+            is_initialised: true,
+            sync_v6_version: V6_VERSION,
+        };
+        let raw = self.client(|client| client.central_raw(identity, &url, v6::path::PULL, &request))?;
+        let batch = ReadBatch::parse(raw.get()).map_err(|error| Error::UnreadableAnswer {
+            server: Server::Central,
+            url: shown(&url),
+            detail: excerpt(error.to_string().as_bytes()),
+        })?;
+        let (ours, theirs) = (stands.next.0, batch.end_cursor.0);
+        let went_back = stands.after(&batch) == Advance::WentBack;
+        Ok(went_back.then_some(Error::CursorWentBack { server: Server::Central, ours, theirs }))
+    }
+}

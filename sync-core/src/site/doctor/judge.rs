@@ -1,0 +1,215 @@
+//! What an error of a server means: which of the checks it fails, and who is at fault.
+
+use url::Url;
+
+use super::watch::Seen;
+use crate::error::{Error, ErrorClass, Server};
+use crate::support::doctor::{Check, Outcome, Party};
+
+/// How far a question to a server came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Stage {
+    Tls,
+    Server,
+    SignIn,
+    Version,
+}
+
+/// The stage at which an error arose.
+pub(super) fn stage(error: &Error) -> Stage {
+    match error {
+        Error::CertificateRefused { .. } => Stage::Tls,
+        Error::UnknownSite { .. }
+        | Error::WrongPassword { .. }
+        | Error::HardwareIdMismatch { .. }
+        | Error::SiteHasNoStore { .. }
+        | Error::SiteAuthTimeout
+        | Error::CentralCannotReachLegacy
+        | Error::OtherSite { .. } => Stage::SignIn,
+        Error::VersionMismatch { .. } | Error::LegacyVersionMismatch { .. } => Stage::Version,
+        _ => Stage::Server,
+    }
+}
+
+pub(super) fn party_of_server(server: Server) -> Party {
+    match server {
+        Server::Legacy => Party::LegacyServer,
+        Server::Central => Party::CentralServer,
+    }
+}
+
+/// Who has entered the address of a server.
+pub(super) fn party_of_address(server: Server) -> Party {
+    match server {
+        Server::Legacy => Party::Device,
+        Server::Central => Party::LegacyServer,
+    }
+}
+
+/// Who is at fault, as far as the error alone tells it.
+pub(super) fn party(error: &Error, asked: Server) -> Party {
+    match error {
+        Error::WrongPassword { .. }
+        | Error::OtherSite { .. }
+        | Error::InvalidUrl { .. }
+        | Error::NotSetUp
+        | Error::WrongRole { .. } => Party::Device,
+        // It was known when this site was set up.
+        Error::UnknownSite { .. }
+        | Error::HardwareIdMismatch { .. }
+        | Error::SiteHasNoStore { .. }
+        | Error::SiteAuthTimeout
+        | Error::CentralUrlMissing
+        | Error::LegacyVersionMismatch { .. }
+        | Error::NotCentral { .. } => Party::LegacyServer,
+        Error::VersionMismatch { max, sent, .. } if sent > max => Party::CentralServer,
+        Error::VersionMismatch { .. } => Party::Device,
+        Error::CutOff { .. } => Party::Network,
+        Error::NotAServer { .. } => party_of_address(asked),
+        error if error.class() == ErrorClass::LocalFault => Party::Device,
+        _ => party_of_server(asked),
+    }
+}
+
+/// Who has to correct an address, as advice says it.
+fn corrected(server: Server, mistake: &str) -> String {
+    match server {
+        Server::Legacy => format!("{mistake} Run oms-sync init again with the right address."),
+        Server::Central => format!("{mistake} Ask the legacy server's keeper to correct central's address there."),
+    }
+}
+
+/// HTTP where HTTPS is spoken, or the other way round.
+pub(super) fn wrong_scheme(name: &'static str, server: Server, url: &Url) -> Check {
+    let (is, should) = if url.scheme() == "http" { ("http", "https") } else { ("https", "http") };
+    let says = format!("the address {} begins with {is}://, and {should} is spoken there", super::shown(url));
+    let code = ("wrong_scheme", ErrorClass::Configure, party_of_address(server));
+    Check::found(name, Outcome::Fault, says, code, corrected(server, &format!("Write {should}:// instead of {is}://.")))
+}
+
+/// A refused certificate, with what is wrong with it as far as the causes tell.
+pub(super) fn certificate(name: &'static str, server: Server, url: &Url, error: &Error) -> Check {
+    let mut check = Check::fault(name, error, party(error, server));
+    let Some(finding) = &mut check.finding else { return check };
+    let causes = finding.causes.join(" ");
+    let (is, advice) = if is_untrusted(error) {
+        (
+            "nobody whom this machine trusts vouches for it",
+            "If its keeper made the certificate, install his certificate authority on this machine; otherwise ask him for one \
+             that everybody trusts.",
+        )
+    } else if causes.contains("expired") || causes.contains("Expired") {
+        ("it is out of date", "Ask its keeper to renew the certificate, if the date on this machine is right.")
+    } else if causes.contains("NotValidForName") || causes.contains("not valid for name") {
+        (
+            "it is another host's",
+            "Use the name that the certificate is made for, or ask its keeper for one with this name in it.",
+        )
+    } else {
+        return check;
+    };
+    finding.advice = advice.to_owned();
+    check.says = format!("the certificate at {} is refused: {is}", super::shown(url));
+    check
+}
+
+/// Whether a certificate is refused because nobody vouches for it.
+pub(super) fn is_untrusted(error: &Error) -> bool {
+    matches!(error, Error::CertificateRefused { .. })
+        && error.causes().iter().any(|cause| cause.contains("UnknownIssuer") || cause.contains("unknown issuer"))
+}
+
+/// Where a proxy, which this machine's environment names, does not lead to a server.
+pub(super) fn stopped_by_proxy(name: &'static str, server: Server, proxy: &str, error: &Error) -> Check {
+    let mut check = Check::fault(name, error, Party::Network);
+    check.says = format!("the proxy {proxy} does not lead to {server}");
+    if let Some(finding) = &mut check.finding {
+        finding.causes.insert(0, error.to_string());
+        finding.advice =
+            "This machine's environment names that proxy (http_proxy, https_proxy): ask the network's keeper whether \
+                          address, user name and password of it are right."
+                .to_owned();
+    }
+    check
+}
+
+/// What to do where certificates of both servers are refused because nobody vouches for them.
+pub(super) const OPENED_ADVICE: &str = "Those of both servers are: the network opens what is encrypted, or wants somebody to log in first. Open any web page \
+     on this machine, or ask the network's keeper.";
+
+/// Whether an answer sends on to HTTPS on the same host.
+pub(super) fn sends_to_https(seen: &Seen, url: &Url) -> bool {
+    let to = seen.location.as_deref().and_then(|to| Url::parse(to).ok());
+    url.scheme() == "http" && to.is_some_and(|to| to.scheme() == "https" && to.host_str() == url.host_str())
+}
+
+/// Whether what came is a page of the network itself, or of some other program: nothing of the kind that was asked.
+pub(super) fn is_foreign_page(seen: &Seen) -> bool {
+    match seen.status {
+        Some(407 | 511) => true,
+        Some(200..=299 | 401 | 403) => seen.is_page,
+        Some(300..=399) => true,
+        _ => false,
+    }
+}
+
+/// What to do where a machine is there, and the server is not.
+pub(super) const REFUSED_ADVICE: &str =
+    "Ask its keeper to start it, and check address and port; nothing is lost, the next sync goes on.";
+
+/// What to do where a name is not known.
+pub(super) const NO_NAME_ADVICE: &str = "Without a network no name is known, so check the connection; if web pages open, check the name in the address, \
+     and ask the network's keeper whether it is known there. Nothing is lost.";
+
+/// What to do where a page came instead of an answer, and this is the network's doing.
+pub(super) const PAGE_ADVICE: &str = "A log-in page or a proxy of the network stands in between: open any web page on this machine and log in there, or ask the \
+     network's keeper to let these addresses through.";
+
+/// Whether a server knows the site otherwise than it says of itself.
+pub(super) fn is_of_credentials(error: &Error) -> bool {
+    matches!(error, Error::WrongPassword { .. } | Error::UnknownSite { .. } | Error::HardwareIdMismatch { .. })
+}
+
+/// What to do where central alone does not let the site in.
+pub(super) const ALONE_ADVICE: &str = "The legacy server lets this site in, so name and password are right: central asks another legacy server, or keeps \
+     a list of sites that differs. Ask central's keeper.";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_is_told_from_trouble_of_a_server() {
+        let seen = |status, is_page| Seen { status: Some(status), is_page, ..Seen::default() };
+        for (seen, foreign) in [
+            (seen(200, true), true),
+            (seen(302, false), true),
+            (seen(511, false), true),
+            (seen(401, true), true),
+            (seen(401, false), false),
+            (seen(502, true), false),
+            (seen(404, true), false),
+            (Seen::default(), false),
+        ] {
+            assert_eq!(is_foreign_page(&seen), foreign, "{seen:?}");
+        }
+    }
+
+    #[test]
+    fn who_has_to_act() {
+        let site = || "x".to_owned();
+        let mismatch = |max, sent| Error::VersionMismatch { server: Server::Central, min: 3, max, sent };
+        for (error, party) in [
+            (Error::WrongPassword { site: site() }, Party::Device),
+            (Error::UnknownSite { server: Server::Legacy, site: site() }, Party::LegacyServer),
+            (Error::HardwareIdMismatch { site: site() }, Party::LegacyServer),
+            (Error::NotCentral { url: site() }, Party::LegacyServer),
+            (mismatch(4, 5), Party::CentralServer),
+            (mismatch(4, 2), Party::Device),
+            (Error::ServerTrouble { server: Server::Central, url: site(), status: 502 }, Party::CentralServer),
+            (Error::DiskFull { source: "x".into() }, Party::Device),
+        ] {
+            assert_eq!(super::party(&error, Server::Central), party, "{error}");
+        }
+    }
+}

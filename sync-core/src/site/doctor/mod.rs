@@ -1,0 +1,299 @@
+//! What is wrong with a site: the part that asks servers. Nothing is changed, here or there: the legacy server is asked who the
+//! site is and for one position of its central data, central for the site's status and for one record from where the site
+//! stands, as every sync does first.
+
+mod ends;
+mod judge;
+mod servers;
+mod watch;
+
+use std::ops::ControlFlow;
+
+use url::Url;
+
+use self::judge::Stage;
+use self::servers::Asked;
+use self::watch::Watched;
+use super::Site;
+use super::client::{Client, shown};
+use super::config::SyncConfig;
+use super::discover::{central_url, told};
+use super::identity::{Identity, role};
+use super::observer::Silent;
+use crate::central::{Concern, concerns, without_password};
+use crate::error::{Error, ErrorClass, Result, Server};
+use crate::ownership::Role;
+use crate::protocol::v5::{SiteInfo, path as v5_path};
+use crate::protocol::v6::{self, SiteStatusRequest, V6_VERSION};
+use crate::storage::key;
+use crate::support::doctor::{self, Check, Diagnosis, NAMES, Outcome, Party};
+
+/// Is told of each check as it is done, and may stop the rest. What both servers' answers say together is in the diagnosis only.
+type Each<'a> = &'a mut dyn FnMut(&Check) -> ControlFlow<()>;
+
+impl Site {
+    /// Checks everything that a sync needs, in order, and names the one at fault. `before` is what was found of the database
+    /// file. Nothing is changed, here or at a server; a request is tried once.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`] if `each`, which is told of every check, says so; all else is in the diagnosis.
+    pub fn diagnose(&self, before: Vec<Check>, each: Each<'_>) -> Result<Diagnosis> {
+        let watched = Watched::new(self.transport.as_ref(), self.clock.as_ref());
+        let config = SyncConfig { attempts: 1, ..self.config.clone() };
+        let mut doctor = Doctor {
+            site: self,
+            watched: &watched,
+            config: &config,
+            each,
+            checks: Vec::new(),
+            dates: Vec::new(),
+            at_servers: None,
+            is_let_in: false,
+        };
+        for check in before {
+            doctor.add(check)?;
+        }
+        doctor.run()?;
+        Ok(Diagnosis::of(doctor.checks))
+    }
+}
+
+struct Doctor<'a> {
+    site: &'a Site,
+    watched: &'a Watched<'a>,
+    config: &'a SyncConfig,
+    each: Each<'a>,
+    checks: Vec<Check>,
+    /// What servers said of the time, and by how many milliseconds the clock here is ahead of it.
+    dates: Vec<(Server, i64)>,
+    /// What was found of the cursors at the servers, until its turn comes.
+    at_servers: Option<Check>,
+    /// Whether the legacy server has said who this site is.
+    is_let_in: bool,
+}
+
+impl Doctor<'_> {
+    fn add(&mut self, check: Check) -> Result<()> {
+        let goes_on = (self.each)(&check);
+        self.checks.push(check);
+        if goes_on.is_break() { Err(Error::Cancelled) } else { Ok(()) }
+    }
+
+    /// Adds a check that reads the database, whose own failure is a fault of this machine.
+    fn add_read(&mut self, name: &'static str, check: Result<Check>) -> Result<()> {
+        self.add(check.unwrap_or_else(|error| Check::fault(name, &error, Party::Device)))
+    }
+
+    /// Says of everything from one name up to another why it was not checked.
+    fn skip(&mut self, from: &str, to: &str, why: &str) -> Result<()> {
+        let names = NAMES.iter().skip_while(|name| **name != from);
+        let names: Vec<_> = names.take_while(|name| **name != to).chain(NAMES.iter().filter(|n| **n == to)).collect();
+        names.into_iter().try_for_each(|name| self.add(Check::not_checked(name, why)))
+    }
+
+    fn client<T>(&self, ask: impl FnOnce(&mut Client<'_>) -> Result<T>) -> Result<T> {
+        let mut observer = Silent;
+        let clock = self.site.clock.as_ref();
+        ask(&mut Client::new(self.watched, clock, self.config, &mut observer))
+    }
+
+    fn run(&mut self) -> Result<()> {
+        let storage = self.site.storage.clone();
+        let settings = doctor::settings(storage.as_ref());
+        let is_set_up = settings.as_ref().is_ok_and(|check| check.outcome != Outcome::Fault);
+        self.add_read("settings", settings)?;
+        let read = || {
+            let txn = storage.read()?;
+            Ok::<_, Error>((role(txn.as_ref())?, txn.state(key::LEGACY_URL)?.is_some()))
+        };
+        let (role, has_legacy) = read().unwrap_or((None, false));
+        let identity = match storage.read().and_then(|txn| Identity::load(txn.as_ref())) {
+            Ok(identity) if is_set_up => Some(identity),
+            _ => None,
+        };
+        let stands_alone = role == Some(Role::Central) && !has_legacy;
+        match &identity {
+            Some(identity) => self.servers(identity, role)?,
+            None => {
+                let why = if stands_alone {
+                    "this central server keeps the list of sites itself"
+                } else {
+                    "this database is not set up as a site"
+                };
+                self.skip("legacy name lookup", "clock", why)?;
+            }
+        }
+        if identity.is_none() && !stands_alone {
+            return self.skip("dispensary mode", "files", "this database is not set up as a site");
+        }
+        self.add_read("dispensary mode", self.dispensary(role))?;
+        let cursors = match doctor::cursors_here(storage.as_ref()) {
+            Ok(found) => {
+                found.or(self.at_servers.take()).unwrap_or_else(|| Check::ok("cursors", "none stands beyond its end"))
+            }
+            Err(error) => Check::fault("cursors", &error, Party::Device),
+        };
+        self.add(cursors)?;
+        self.add_read("quarantine", doctor::quarantine(storage.as_ref()))?;
+        self.add_read("files", doctor::files(storage.as_ref(), self.site.clock.now()))
+    }
+
+    fn dispensary(&self, role: Option<Role>) -> Result<Check> {
+        const NAME: &str = "dispensary mode";
+        if role != Some(Role::Central) {
+            return Ok(Check::ok(NAME, "asked only of stores on a central server"));
+        }
+        let all = concerns(self.site.storage.read()?.as_ref())?;
+        let wrong = all.iter().find(|concern| matches!(concern, Concern::StoreNotInDispensaryMode { .. }));
+        Ok(match wrong {
+            None => Check::ok(NAME, "every store of this central server is in it"),
+            Some(concern) => Check::found(
+                NAME,
+                Outcome::Warning,
+                concern.to_string(),
+                ("store_not_in_dispensary_mode", ErrorClass::Configure, Party::LegacyServer),
+                "Ask the legacy server's keeper to set the store to dispensary mode; the next sync brings it.",
+            ),
+        })
+    }
+
+    fn servers(&mut self, identity: &Identity, role: Option<Role>) -> Result<()> {
+        let legacy_at = self.checks.len();
+        let (mut legacy, info) = self.legacy(identity)?;
+        self.is_let_in = info.is_some();
+        let stored = identity.central_url.clone();
+        self.add_read("identity", self.compare(info.as_ref()))?;
+        // What the legacy server says now is what the next sync takes over.
+        let mut identity = identity.clone();
+        if let Some(info) = &info {
+            identity.central_url =
+                Some(info.om_supply_central_server_url.trim().to_owned()).filter(|url| !url.is_empty());
+        }
+        if role == Some(Role::Central) {
+            self.own_address(&identity)?;
+            self.skip("central name lookup", "central sign-in", "this is the central server itself")?;
+            return self.clock();
+        }
+        let central_at = self.checks.len();
+        let mut central = Asked::default();
+        match central_url(&identity) {
+            Err(error) => {
+                self.add(Check::fault("central address", &error, Party::LegacyServer))?;
+                self.skip("central name lookup", "central sign-in", "no address of central can be used")?;
+            }
+            Ok(url) => {
+                self.central_address(&identity, &url, stored.as_deref(), info.is_some())?;
+                central = self.central(&identity, &url)?;
+            }
+        }
+        self.compare_ways(&identity, (legacy_at, &mut legacy), (central_at, &mut central));
+        self.clock()?;
+        self.at_servers = Some(self.cursors(&identity, legacy.answered, central.answered));
+        Ok(())
+    }
+
+    /// Asks the legacy server who this site is.
+    fn legacy(&mut self, identity: &Identity) -> Result<(Asked, Option<SiteInfo>)> {
+        let names = [
+            "legacy name lookup",
+            "legacy connection",
+            "legacy TLS",
+            "legacy server",
+            "legacy sign-in",
+            "legacy version",
+        ];
+        let ask = |doctor: &Self| doctor.client(|client| client.legacy_get::<SiteInfo>(identity, v5_path::SITE));
+        let order = [Stage::Tls, Stage::Server, Stage::SignIn, Stage::Version];
+        self.ask(Server::Legacy, &identity.legacy_url, names, order, ask)
+    }
+
+    /// Asks central how this site stands there.
+    fn central(&mut self, identity: &Identity, url: &Url) -> Result<Asked> {
+        let names = [
+            "central name lookup",
+            "central connection",
+            "central TLS",
+            "central server",
+            "central version",
+            "central sign-in",
+        ];
+        let request = SiteStatusRequest { sync_v5_settings: identity.credentials(), sync_v6_version: V6_VERSION };
+        let ask = |doctor: &Self| {
+            let path = v6::path::SITE_STATUS;
+            doctor.client(|client| client.central::<v6::SiteStatus>(identity, url, path, &request))
+        };
+        let order = [Stage::Tls, Stage::Server, Stage::Version, Stage::SignIn];
+        Ok(self.ask(Server::Central, url, names, order, ask)?.0)
+    }
+
+    /// What the legacy server says of this site, beside what is stored here.
+    fn compare(&self, info: Option<&SiteInfo>) -> Result<Check> {
+        const NAME: &str = "identity";
+        let Some(info) = info else {
+            return Ok(Check::not_checked(NAME, "the legacy server did not say who this site is"));
+        };
+        let txn = self.site.storage.read()?;
+        for (code, name, what, theirs, advice) in told(info) {
+            let Some(ours) = txn.state(name)?.filter(|ours| *ours != theirs) else { continue };
+            // The address has a check of its own.
+            if name == key::CENTRAL_URL {
+                continue;
+            }
+            let says = format!("{what}: here {ours:?}, on the legacy server {theirs:?}");
+            let (outcome, party) = match code {
+                "other_site" => (Outcome::Fault, Party::Device),
+                _ => (Outcome::Warning, Party::LegacyServer),
+            };
+            return Ok(Check::found(NAME, outcome, says, (code, ErrorClass::Configure, party), advice));
+        }
+        Ok(Check::ok(NAME, format!("site {} of the legacy server, as stored here", info.site_id)))
+    }
+
+    fn central_address(&mut self, identity: &Identity, url: &Url, stored: Option<&str>, is_told: bool) -> Result<()> {
+        const NAME: &str = "central address";
+        let code = |code| (code, ErrorClass::Configure, Party::LegacyServer);
+        let told = identity.central_url.as_deref().unwrap_or_default();
+        let check = match stored {
+            Some(stored) if stored != told => Check::found(
+                NAME,
+                Outcome::Warning,
+                format!(
+                    "central URL: here {:?}, on the legacy server {:?}",
+                    without_password(stored),
+                    without_password(told)
+                ),
+                code("other_central_url"),
+                "If central has moved, the next sync takes the new address over; otherwise ask the legacy server's keeper \
+                 to put the old one back before anybody syncs.",
+            ),
+            _ => match Concern::of_own_url(told) {
+                Some(concern) => Check::found(
+                    NAME,
+                    Outcome::Warning,
+                    concern.to_string(),
+                    code("central_url_unusual"),
+                    "Ask the legacy server's keeper to correct central's address there.",
+                ),
+                None if is_told => Check::ok(NAME, format!("{}, as the legacy server says", shown(url))),
+                None => Check::ok(NAME, format!("{}, as the legacy server said before", shown(url))),
+            },
+        };
+        self.add(check)
+    }
+
+    /// On a central server: the address that its sites are told.
+    fn own_address(&mut self, identity: &Identity) -> Result<()> {
+        const NAME: &str = "central address";
+        let url = identity.central_url.clone().unwrap_or_default();
+        self.add(match Concern::of_own_url(&url) {
+            None => Check::ok(NAME, format!("{url}, as sites are told")),
+            Some(concern) => Check::found(
+                NAME,
+                Outcome::Warning,
+                concern.to_string(),
+                ("own_url_unusable", ErrorClass::Configure, Party::LegacyServer),
+                "Enter the address under which sites reach this server on the legacy server.",
+            ),
+        })
+    }
+}

@@ -1,0 +1,144 @@
+//! The sync buffer: what was received and is not integrated yet, or is set aside.
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+use crate::protocol::v6::{Action, WireRecord};
+use crate::record::{Cursor, RecordData, RecordId, SiteId, TableName};
+
+/// How many bytes of data a chunk of staged records holds before it ends early. A chunk holds at least one record.
+pub const CHUNK_BYTES: usize = 4 * 1024 * 1024;
+
+/// Where a received record came from. A kind, not a number that may change (weak point A20).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Source {
+    /// Pulled from the Open mSupply central server over V6.
+    Central,
+    /// Pulled from the legacy server over V5.
+    Legacy,
+    /// Pushed by this site over V6; on central only.
+    Site(SiteId),
+    /// Written here, and refused by central; kept in the buffer only to be seen.
+    Local,
+}
+
+/// A received record, to be staged in the sync buffer.
+#[derive(Debug, Clone)]
+pub struct Incoming {
+    /// Where it came from.
+    pub source: Source,
+    /// Its table; text of the sender, not checked.
+    pub table: TableName,
+    /// Its id; text of the sender, not checked.
+    pub id: RecordId,
+    /// What is done to it.
+    pub action: Action,
+    /// Its data as it came.
+    pub data: RecordData,
+    /// Its place in the changelog of the site that pushed it.
+    pub cursor: Option<Cursor>,
+    /// Set if it is quarantined from the start, because it could not even be read.
+    pub quarantine: Option<Quarantine>,
+}
+
+impl Incoming {
+    /// A record as it came from this source.
+    pub fn new(source: Source, record: WireRecord) -> Self {
+        let WireRecord { table_name: table, record_id: id, action, record_data: data } = record;
+        Self { source, table, id, action, data, cursor: None, quarantine: None }
+    }
+}
+
+/// A row of the sync buffer: received, not yet integrated.
+#[derive(Debug, Clone)]
+pub struct Buffered {
+    /// Its place in the order of arrival; a newer version of the same record gets a new one.
+    pub sequence: u64,
+    /// What was received.
+    pub incoming: Incoming,
+    /// When it was received.
+    pub received_at: Timestamp,
+}
+
+/// Why a received record is set aside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quarantine {
+    /// The kind of cause.
+    pub cause: QuarantineCause,
+    /// The cause in words: the field, the rule, the parent.
+    pub reason: String,
+    /// The record it waits for.
+    pub waits_for: Option<(TableName, RecordId)>,
+}
+
+/// The kinds of causes why a received record is set aside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum QuarantineCause {
+    /// A record that it needs is not here yet; tried again when that arrives.
+    Waiting,
+    /// A rule of ownership forbids it.
+    Refused,
+    /// Its table or an enum value is not known to this version.
+    Unsupported,
+    /// Its data breaks the shape of its type.
+    Malformed,
+    /// It is of no use here; kept only to be seen.
+    Ignored,
+}
+
+impl QuarantineCause {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Waiting, Self::Refused, Self::Unsupported, Self::Malformed, Self::Ignored];
+
+    /// The cause in snake_case.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Refused => "refused",
+            Self::Unsupported => "unsupported",
+            Self::Malformed => "malformed",
+            Self::Ignored => "ignored",
+        }
+    }
+}
+
+/// The number of staged records of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct StagedCounts {
+    /// Inserts and updates.
+    pub upserts: u64,
+    /// Deletes.
+    pub deletes: u64,
+    /// Merges.
+    pub merges: u64,
+}
+
+/// Which staged records are integrated together: upserts first, then deletes, then merges (`sync-cycle` §6.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each is its own meaning")]
+pub enum StagedKind {
+    Upserts,
+    Deletes,
+    Merges,
+}
+
+impl StagedKind {
+    /// The kind that an action is integrated with.
+    pub(crate) fn of(action: Action) -> Self {
+        match action {
+            Action::Insert | Action::Update => Self::Upserts,
+            Action::Delete => Self::Deletes,
+            Action::Merge => Self::Merges,
+        }
+    }
+
+    /// One of the kind, in lower case.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Upserts => "upsert",
+            Self::Deletes => "delete",
+            Self::Merges => "merge",
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! Looking at a database file without changing anything of it, and opening it to be read only.
+
+use std::path::Path;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
+
+use super::watermark::Watermark;
+use super::{SqliteStorage, Writer, at_path, database_error, file_error, schema, wait_for_another};
+use crate::error::{Error, Result};
+
+/// The most kinds of damage that are told.
+const DAMAGE_MAX: usize = 10;
+
+/// Who writes for longer is told of.
+const TURN_WAIT: Duration = Duration::from_secs(2);
+
+/// What there is to know of a database file.
+#[derive(Debug)]
+pub(crate) struct Examined {
+    /// The version of its schema.
+    pub schema: i64,
+    /// The version that this library knows.
+    pub known: i64,
+    /// How large it is.
+    pub bytes: u64,
+    /// Why it cannot be written now.
+    pub unwritable: Option<Error>,
+}
+
+impl SqliteStorage {
+    /// Opens a database that must exist, to be read only: it is not brought up to date, nothing is noted beside it, and each
+    /// write is refused.
+    ///
+    /// # Errors
+    /// As [`open_existing`](Self::open_existing); `bad_input` if its schema is of an older version.
+    pub fn open_to_read(path: impl AsRef<Path>) -> Result<Self> {
+        let path = &absolute(path.as_ref())?;
+        let connection = reading_connection(path)?;
+        let (found, known) = schema::version(&connection).map_err(|error| at_path(error, path))?;
+        if found < known {
+            let detail = format!("the database has schema {found}, and this version reads {known}");
+            return Err(Error::BadInput { detail });
+        }
+        let writer = Mutex::new(Writer { connection, watermark: Watermark::none() });
+        Ok(Self { path: path.to_owned(), writer, readers: Mutex::default(), only_reads: true })
+    }
+}
+
+/// Looks at a database file.
+pub(crate) fn examine(path: &Path) -> Result<Examined> {
+    let path = &absolute(path)?;
+    let connection = reading_connection(path)?;
+    let (schema, known) = schema::version(&connection).map_err(|error| at_path(error, path))?;
+    let bytes = path.metadata().map_or(0, |data| data.len());
+    // The turn to write is taken and given back. Nothing is written by that. Somebody waits for the answer, so not for long.
+    let turn = connection
+        .busy_timeout(TURN_WAIT)
+        .and_then(|()| connection.pragma_update(None, "query_only", false))
+        .and_then(|()| connection.execute_batch("BEGIN IMMEDIATE; ROLLBACK"));
+    let unwritable = match turn {
+        // There the turn is taken without a word.
+        Ok(()) if connection.is_readonly("main").unwrap_or(false) => {
+            Some(Error::DatabaseReadOnly { source: "it can only be opened to be read".into() })
+        }
+        turn => turn.map_err(|error| at_path(database_error(error), path)).err(),
+    };
+    Ok(Examined { schema, known, bytes, unwritable })
+}
+
+/// What is damaged in a database file, as SQLite says it; nothing if all is well. Reads the whole file.
+pub(crate) fn damage(path: &Path) -> Result<Vec<String>> {
+    let path = &absolute(path)?;
+    let connection = reading_connection(path)?;
+    let said = || {
+        let mut query = connection.prepare(&format!("PRAGMA quick_check({DAMAGE_MAX})"))?;
+        let lines = query.query_map((), |row| row.get::<_, String>(0))?;
+        lines.collect::<rusqlite::Result<Vec<String>>>()
+    };
+    let mut said = said().map_err(|error| at_path(database_error(error), path))?;
+    said.retain(|line| line != "ok");
+    Ok(said)
+}
+
+/// A connection that changes nothing: not the journal mode, not a row, nor the log that another program left.
+pub(super) fn reading_connection(path: &Path) -> Result<Connection> {
+    if !path.exists() {
+        return Err(Error::NotSetUp);
+    }
+    // With the right to write: a reader of a database in WAL mode makes files beside it.
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let open = || {
+        let connection = Connection::open_with_flags(path, flags)?;
+        connection.busy_handler(Some(wait_for_another))?;
+        let log = path.with_file_name(format!("{}-wal", path.file_name().unwrap_or_default().to_string_lossy()));
+        if log.metadata().is_ok_and(|data| data.len() > 0) {
+            connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        }
+        connection.pragma_update(None, "query_only", true)?;
+        connection.pragma_update(None, "temp_store", "MEMORY")?;
+        connection.pragma_update(None, "cache_size", -2000)?;
+        Ok(connection)
+    };
+    open().map_err(|error| at_path(database_error(error), path))
+}
+
+fn absolute(path: &Path) -> Result<std::path::PathBuf> {
+    std::path::absolute(path).map_err(|error| file_error(format!("finding {}", path.display()), error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::{Storage as _, key};
+
+    #[test]
+    fn a_database_that_is_opened_to_be_read_stays_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("site.sqlite");
+        let storage = SqliteStorage::open(&path).unwrap();
+        let txn = storage.write().unwrap();
+        txn.set_state(key::SITE_NAME, "clinic").unwrap();
+        txn.commit().unwrap();
+        drop(storage);
+        let looks = || {
+            let mut all: Vec<_> = std::fs::read_dir(folder.path())
+                .unwrap()
+                .map(|file| file.unwrap().path())
+                .map(|path| (path.clone(), std::fs::read(path).unwrap()))
+                .collect();
+            all.sort();
+            all
+        };
+        // Without its watermark it looks like a backup that was put back: whoever opens it otherwise writes that down.
+        std::fs::remove_file(folder.path().join("site.sqlite.watermark")).unwrap();
+        let before = looks();
+        let found = examine(&path).unwrap();
+        assert_eq!((found.schema, found.unwritable.is_none()), (found.known, true));
+        assert_eq!(damage(&path).unwrap(), Vec::<String>::new());
+        let storage = SqliteStorage::open_to_read(&path).unwrap();
+        assert_eq!(storage.read().unwrap().state(key::SITE_NAME).unwrap().as_deref(), Some("clinic"));
+        assert_eq!(storage.write().err().unwrap().code(), "database_read_only");
+        drop(storage);
+        assert!(looks() == before, "something changed");
+        assert_eq!(SqliteStorage::open_to_read(folder.path().join("none")).unwrap_err().code(), "not_set_up");
+    }
+
+    #[test]
+    fn a_database_of_an_older_version_is_not_brought_up_to_date_by_looking() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("site.sqlite");
+        drop(SqliteStorage::open(&path).unwrap());
+        Connection::open(&path).unwrap().pragma_update(None, "user_version", 1).unwrap();
+        let found = examine(&path).unwrap();
+        assert!(found.schema == 1 && found.known > 1, "{found:?}");
+        assert_eq!(SqliteStorage::open_to_read(&path).unwrap_err().code(), "bad_input");
+        assert_eq!(examine(&path).unwrap().schema, 1);
+    }
+}

@@ -1,0 +1,60 @@
+//! Records that central keeps for the site that brought them.
+
+use rusqlite::Row;
+
+use super::records::data;
+use super::txn::{Holds, SqliteTxn};
+use crate::error::Result;
+use crate::record::{RecordData, RecordId, SiteId, TableName};
+use crate::storage::{CHUNK_BYTES, KeptRecord};
+
+impl<C: Holds> SqliteTxn<C> {
+    pub(super) fn list_kept(&self, site: SiteId, after: u64, limit: usize) -> Result<Vec<KeptRecord>> {
+        let sql = "SELECT number, table_name, record_id, data FROM sync_kept \
+                   WHERE site_id = ?1 AND number > ?2 ORDER BY number LIMIT ?3";
+        let read = |row: &Row<'_>| -> rusqlite::Result<(i64, [String; 3])> {
+            Ok((row.get(0)?, [row.get(1)?, row.get(2)?, row.get(3)?]))
+        };
+        let mut bytes = 0;
+        let within = |(_, texts): &(i64, [String; 3])| {
+            let first = bytes == 0;
+            bytes += texts[2].len();
+            first || bytes <= CHUNK_BYTES
+        };
+        let rows = self.all_while(sql, (site.0, stored(after), limit as i64), read, within)?;
+        let record = |(number, [table, id, text]): (i64, [String; 3])| {
+            Ok(KeptRecord {
+                number: number.unsigned_abs(),
+                table: TableName::new(table),
+                id: RecordId::new(id),
+                data: data(text, "a kept record")?,
+            })
+        };
+        rows.into_iter().map(record).collect()
+    }
+
+    pub(super) fn count_kept_of(&self, site: SiteId, after: u64) -> Result<(u64, u64)> {
+        let sql = "SELECT count(*), ifnull(max(number), 0) FROM sync_kept WHERE site_id = ?1 AND number > ?2";
+        let found: Option<(i64, i64)> =
+            self.first(sql, (site.0, stored(after)), |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(found.map_or((0, 0), |(count, last)| (count.unsigned_abs(), last.unsigned_abs())))
+    }
+
+    pub(super) fn put_kept(&self, site: SiteId, table: &TableName, id: &RecordId, data: &RecordData) -> Result<()> {
+        // Replaced as a whole: it gets a new number.
+        let sql = "INSERT OR REPLACE INTO sync_kept (site_id, table_name, record_id, data) VALUES (?1, ?2, ?3, ?4)";
+        self.execute(sql, (site.0, table.as_str(), id.as_str(), data.as_str()))?;
+        Ok(())
+    }
+
+    pub(super) fn remove_kept(&self, site: SiteId, table: &TableName, id: &RecordId) -> Result<()> {
+        let sql = "DELETE FROM sync_kept WHERE site_id = ?1 AND table_name = ?2 AND record_id = ?3";
+        self.execute(sql, (site.0, table.as_str(), id.as_str()))?;
+        Ok(())
+    }
+}
+
+/// A number as SQLite holds it.
+fn stored(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,190 @@
+//! What can be checked without asking anybody.
+
+use std::time::Duration;
+
+use super::{Check, Outcome, Party};
+use crate::clock::Timestamp;
+use crate::error::{Error, ErrorClass, Result};
+use crate::record::Cursor;
+use crate::storage::{FileEntry, FileState, QuarantineCause, Storage};
+use crate::support::{Disagreement, cursors, identity};
+
+/// Files that failed so often in a row are stuck.
+const ATTEMPTS_MANY: u32 = 3;
+
+/// So are those that are not tried again for so long.
+const LONG: Duration = Duration::from_secs(2 * 3600);
+
+/// With less free space than this the next sync may fail.
+#[cfg(feature = "sqlite")]
+const FREE_LITTLE: u64 = 200 * 1024 * 1024;
+/// With less, it will.
+#[cfg(feature = "sqlite")]
+const FREE_NONE: u64 = 4 * 1024 * 1024;
+
+/// Looks at a database file: whether it is one of this program, sound, and writable; how much space is left on its disk, which
+/// the host knows. With it comes the database, opened to be read only, if it can be.
+#[cfg(feature = "sqlite")]
+pub fn examine_file(
+    path: &std::path::Path,
+    free_bytes: Option<u64>,
+) -> (Vec<Check>, Option<crate::storage::SqliteStorage>) {
+    use crate::storage::{SqliteStorage, damage, examine};
+    let (mut checks, mut storage) = (Vec::new(), None);
+    let examined = examine(path);
+    let bytes = examined.as_ref().map_or(0, |examined| examined.bytes);
+    checks.push(match examined {
+        Err(error) => Check::fault("database", &error, Party::Device),
+        Ok(examined) if examined.schema < examined.known => Check::found(
+            "database",
+            Outcome::Warning,
+            format!("its schema is version {}, and this program's is {}", examined.schema, examined.known),
+            ("database_older", ErrorClass::Upgrade, Party::Device),
+            "Run oms-sync status with this program: it brings the database up to date, and older programs then refuse it.",
+        ),
+        Ok(examined) => {
+            let opened = SqliteStorage::open_to_read(path).map(|opened| storage = Some(opened)).err();
+            match opened.or(examined.unwritable) {
+                // Somebody else writes in this moment, as a cycle does.
+                Some(error @ Error::DatabaseBusy { .. }) => Check::fault("database", &error, Party::Device).into_warning(),
+                Some(error) => Check::fault("database", &error, Party::Device),
+                None => Check::ok("database", format!("schema {}, it can be read and written", examined.schema)),
+            }
+        }
+    });
+    checks.push(if checks.iter().any(|check| check.outcome == Outcome::Fault) && storage.is_none() {
+        Check::not_checked("integrity", "the database cannot be opened")
+    } else {
+        match damage(path) {
+            Err(error) => Check::fault("integrity", &error, Party::Device),
+            Ok(lines) if lines.is_empty() => Check::ok("integrity", "no damage found in the file"),
+            Ok(lines) => {
+                let count = lines.len();
+                let error = Error::Database { source: lines.join("; ").into() };
+                let mut check = Check::fault("integrity", &error, Party::Device);
+                check.says = format!("the file is damaged, in {count} or more places");
+                check
+            }
+        }
+    });
+    checks.push(match free_bytes {
+        None => Check::not_checked("disk space", "this machine does not say how much is free"),
+        Some(free) if free < FREE_NONE => {
+            let error = Error::DiskFull { source: format!("{free} bytes are free").into() };
+            Check::fault("disk space", &error, Party::Device)
+        }
+        // Copies of the database, as repairs make them, need its size again.
+        Some(free) if free < FREE_LITTLE.max(bytes) => {
+            let error = Error::DiskFull { source: format!("{free} bytes are free").into() };
+            let mut check = Check::fault("disk space", &error, Party::Device).into_warning();
+            check.says =
+                format!("only {} MB are free, and the database has {} MB", free / 1_000_000, bytes / 1_000_000);
+            check
+        }
+        Some(free) => Check::ok("disk space", format!("{} MB free", free / 1_000_000)),
+    });
+    (checks, storage)
+}
+
+/// Whether this database knows who it is, and agrees with itself.
+pub(crate) fn settings(storage: &dyn Storage) -> Result<Check> {
+    const NAME: &str = "settings";
+    let found = identity(storage)?;
+    // The central address has a check of its own.
+    let ours = |found: &&Disagreement| found.code != "central_url_missing" && !found.what.starts_with("central's");
+    Ok(match found.disagreements.iter().find(ours) {
+        Some(Disagreement { code: "not_set_up", .. }) => Check::fault(NAME, &Error::NotSetUp, Party::Device),
+        Some(Disagreement { code: code @ "site_has_no_store", what, advice }) => {
+            Check::found(NAME, Outcome::Warning, what, (code, ErrorClass::Configure, Party::LegacyServer), *advice)
+        }
+        Some(Disagreement { code: code @ "program_older", what, advice }) => {
+            Check::found(NAME, Outcome::Warning, what, (code, ErrorClass::Upgrade, Party::Device), *advice)
+        }
+        Some(Disagreement { code, what, advice }) => {
+            Check::found(NAME, Outcome::Fault, what, (code, ErrorClass::Configure, Party::Device), *advice)
+        }
+        None => {
+            let site = found.site_name.unwrap_or_else(|| "without a name".to_owned());
+            let number = found.site_id.map(|id| format!(", number {id}")).unwrap_or_default();
+            let stores = match found.stores.len() {
+                1 => "1 store".to_owned(),
+                count => format!("{count} stores"),
+            };
+            Check::ok(NAME, format!("{} site {site}{number}, {stores}", found.role.unwrap_or_default()))
+        }
+    })
+}
+
+/// A cursor that stands beyond the end of what it goes through, as far as that is known here.
+pub(crate) fn cursors_here(storage: &dyn Storage) -> Result<Option<Check>> {
+    let beyond = cursors(storage)?.into_iter().find(|shown| shown.end.is_some_and(|end| shown.position > end));
+    Ok(beyond.map(|shown| {
+        let (at, end) = (shown.position, shown.end.unwrap_or(Cursor(0)));
+        let error = Error::DamagedState { what: format!("{} stands at {at}, beyond the end at {end}", shown.name) };
+        Check::fault("cursors", &error, Party::Device)
+    }))
+}
+
+/// What is set aside, by cause.
+pub(crate) fn quarantine(storage: &dyn Storage) -> Result<Check> {
+    const NAME: &str = "quarantine";
+    let counts = storage.read()?.quarantine_counts()?;
+    let (ignored, counted): (Vec<_>, Vec<_>) =
+        counts.into_iter().partition(|(cause, _)| *cause == QuarantineCause::Ignored);
+    let records: u64 = counted.iter().map(|(_, count)| count).sum();
+    let ignored: u64 = ignored.iter().map(|(_, count)| count).sum();
+    if records == 0 {
+        let also = if ignored > 0 { format!(", {ignored} ignored on purpose") } else { String::new() };
+        return Ok(Check::ok(NAME, format!("no record is set aside{also}")));
+    }
+    let causes: Vec<String> = counted.iter().map(|(cause, count)| format!("{count} {}", cause.as_str())).collect();
+    let (what, verb) = if records == 1 { ("record", "is") } else { ("records", "are") };
+    Ok(Check::found(
+        NAME,
+        Outcome::Warning,
+        format!("{records} {what} {verb} set aside: {}", causes.join(", ")),
+        ("records_set_aside", ErrorClass::Input, Party::Record),
+        "See oms-sync quarantine list for what each waits for or breaks; nothing of them is lost.",
+    ))
+}
+
+/// Files that do not get through.
+pub(crate) fn files(storage: &dyn Storage, now: Timestamp) -> Result<Check> {
+    const NAME: &str = "files";
+    const PAGE: usize = 500;
+    let txn = storage.read()?;
+    let (mut all, mut waiting, mut stuck) = (0_u64, 0_u64, 0_u64);
+    let mut first: Option<FileEntry> = None;
+    let mut after = None;
+    loop {
+        let page = txn.files(after.as_ref(), PAGE)?;
+        let Some(last) = page.last() else { break };
+        after = Some(last.id.clone());
+        for file in page {
+            all += 1;
+            waiting += u64::from(matches!(file.state, FileState::Waiting | FileState::Running | FileState::Failed));
+            // What was refused is not tried again for a long time.
+            let never = file.next_at.is_none_or(|at| at.since(now) > LONG);
+            if file.state == FileState::Failed && (file.attempts >= ATTEMPTS_MANY || never) {
+                stuck += 1;
+                if first.as_ref().is_none_or(|first| file.attempts > first.attempts) {
+                    first = Some(file);
+                }
+            }
+        }
+    }
+    let Some(worst) = first else {
+        return Ok(Check::ok(NAME, format!("{all} known, {waiting} on their way, none is stuck")));
+    };
+    let reason = worst.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
+    let says = format!(
+        "{stuck} of {all} files do not get through, as the {} of {} of {} {}{reason}",
+        worst.direction.as_str(),
+        worst.id,
+        worst.table,
+        worst.record_id,
+    );
+    let known = ("files_stuck", ErrorClass::Input, Party::Record);
+    let advice = "See oms-sync files list for all of them; they are tried again, and block nothing.";
+    Ok(Check::found(NAME, Outcome::Warning, says, known, advice))
+}
