@@ -453,6 +453,27 @@ fn what_was_sent_and_not_integrated_when_a_backup_was_put_back_comes_back() {
     assert!(country.legacy.row("transact", "gone").is_none());
 }
 
+/// What a backup had sent, without having read the queue since, is older than what the queue is filled with anew.
+#[test]
+fn what_a_backup_had_sent_undoes_nothing_that_came_later() {
+    let country = Country::new();
+    let own = country.world.sites[0].clone();
+    let a = country.site("district_a");
+    a.records.put("transact", [transact("t", &own.store_id, "of the backup")]).unwrap();
+    country.legacy.fail(Endpoint::PullQueue, Fault::Status(503));
+    assert!(a.cycle().error.is_some());
+    assert_eq!(country.legacy.row("transact", "t").unwrap()["comment"], "of the backup");
+    let backup = a.storage.backup();
+    country.legacy.heal();
+    a.records.put("transact", [transact("t", &own.store_id, "later")]).unwrap();
+    a.sync();
+    a.storage.restore(&backup);
+    a.sync();
+    a.sync();
+    assert!(a.get("transact", "t").unwrap().contains("later"));
+    assert_eq!(country.legacy.row("transact", "t").unwrap()["comment"], "later");
+}
+
 #[test]
 fn a_database_is_never_pointed_to_another_site() {
     let country = Country::new();

@@ -107,8 +107,19 @@ impl Check<'_> {
     fn lost_on_top(&self, number: usize) -> Option<usize> {
         let by = self.book.versions.versions[number].by;
         let lost = self.host_on_top(number, (by != STAFF).then_some(by))?;
-        let is_deletion = self.book.versions.versions[lost].content.is_none();
-        (!is_deletion || !self.book.versions.is_from_before_a_restore(number)).then_some(lost)
+        let mut later = self.book.versions.on_top_of(lost).map(|(_, version)| version);
+        let is_deletion = self.book.versions.versions[lost].content.is_none() || later.any(|v| v.content.is_none());
+        let may_win =
+            self.book.versions.is_from_before_a_restore(number) && (is_deletion || self.may_be_unheard(number));
+        (!may_win).then_some(lost)
+    }
+
+    /// Whether a record may not have been in the queue of the site that wrote this version: a patient whom none of its
+    /// stores sees, or what is of a store that was away.
+    fn may_be_unheard(&self, number: usize) -> bool {
+        let version = &self.book.versions.versions[number];
+        let store = version.content.as_deref().and_then(|content| text(&fields(content), "store_ID"));
+        store.is_none_or(|store| self.ledger.was_elsewhere(&store, version.by))
     }
 
     /// What hosts wrote is at the legacy server, or something that was written on top of it, or at the same time.
