@@ -97,21 +97,8 @@ impl Sim {
     /// At central, another program writes a reference that says no hash, with its bytes or without; or it puts other bytes
     /// of the same length in the place of some.
     fn other_program(&self, half: &FilesHalf) {
-        let known: Vec<String> = {
-            let book = lock(&half.book);
-            let replaceable =
-                |file: &BookedFile| file.is_foreign && file.versions.last().is_some_and(|version| version.len() > 8);
-            book.files.iter().filter(|(_, file)| replaceable(file)).map(|(id, _)| id.clone()).collect()
-        };
-        // Rather one of which some site has the beginning.
-        let has_part = |id: &String| {
-            let name = half.name_of(id);
-            (1..self.ends.len()).any(|site| half.folder(site).join("unfinished").join(format!("{name}.part")).exists())
-        };
-        let begun: Vec<String> = known.iter().filter(|id| has_part(id)).cloned().collect();
-        let is_begun = !begun.is_empty();
-        let known = if is_begun { begun } else { known };
-        if !known.is_empty() && self.happens(Chance::Files, if is_begun { 900 } else { 500 }) {
+        let known = Self::replaceable(half);
+        if !known.is_empty() && self.happens(Chance::Files, 500) {
             let id = &known[self.roll(Chance::Files, known.len())];
             let (number, _, _) = self.some_file(half, 0);
             let length = lock(&half.book).files[id].versions[0].len();
@@ -138,6 +125,25 @@ impl Sim {
         if !self.happens(Chance::Files, 300) {
             self.put_bytes(half, &id, content(self.seed, number, length));
         }
+    }
+
+    /// The files of the other program in whose place it may put others.
+    fn replaceable(half: &FilesHalf) -> Vec<String> {
+        let book = lock(&half.book);
+        let may = |file: &BookedFile| file.is_foreign && file.versions.last().is_some_and(|version| version.len() > 8);
+        book.files.iter().filter(|(_, file)| may(file)).map(|(id, _)| id.clone()).collect()
+    }
+
+    /// The other program puts other bytes in the place of a file of which some site has the beginning.
+    pub(crate) fn replace_begun(&self, half: &FilesHalf) {
+        let has_part = |id: &String| {
+            let name = half.name_of(id);
+            (1..self.ends.len()).any(|site| half.folder(site).join("unfinished").join(format!("{name}.part")).exists())
+        };
+        let Some(id) = Self::replaceable(half).into_iter().find(has_part) else { return };
+        let (number, _, _) = self.some_file(half, 0);
+        let length = lock(&half.book).files[&id].versions[0].len();
+        self.put_bytes(half, &id, content(self.seed, number, length));
     }
 
     fn put_bytes(&self, half: &FilesHalf, id: &str, bytes: Vec<u8>) {

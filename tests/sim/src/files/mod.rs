@@ -178,6 +178,9 @@ impl Sim {
                 self.some_attachment(half, self.roll(Chance::Files, self.ends.len()));
             }
         }
+        if self.happens(Chance::Files, half.swarm.foreign) {
+            self.replace_begun(half);
+        }
         if self.happens(Chance::Files, half.swarm.damage) {
             self.damage(half);
         }
