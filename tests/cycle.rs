@@ -1,14 +1,14 @@
 //! Cycles between real ends in one process: who receives what, what is kept, what gives way.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sync_core::record::{RecordId, TableName};
 use sync_core::storage::{QuarantineCause, key};
 use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
-use sync_core::{Error, Outcome, Records, Silent, Step, SyncConfig, SyncEvent, SyncOptions, SystemClock};
+use sync_core::{Error, Outcome, Silent, Step, SyncConfig, SyncEvent, SyncOptions};
 use sync_tests::world::{CentralEnd, Kind, asset, data, get};
 
 /// Makes a test of each in a world over SQLite files and in one in memory.
@@ -44,8 +44,6 @@ over_each_storage! {
     values_that_a_peer_could_not_read_stop_nobody,
     an_edit_that_was_sent_but_not_confirmed_is_not_overwritten,
     a_patient_pull_brings_no_form_of_another_site,
-    what_was_sent_is_integrated_though_the_last_record_is_too_large,
-    what_is_written_again_while_it_is_found_too_large_is_no_other_record,
 }
 
 const PATIENT: &str = r#"{"ID":"p","name":"P","code":"p","type":"patient","customer":false,"supplier":false,"supplying_store_id":"","first":"","last":"","female":true,"date_of_birth":null,"phone":"","charge code":"","comment":"","country":"","bill_address1":"","bill_address2":"","email":"","url":"","manufacturer":false,"donor":false,"hold":false,"NEXT_OF_KIN_ID":"","next_of_kin_relative":"","created_date":null,"national_health_number":"","isDeceased":false,"om_created_datetime":null,"om_gender":"FEMALE"}"#;
@@ -464,61 +462,4 @@ fn a_patient_pull_brings_no_form_of_another_site(central: CentralEnd) {
     });
     let text = String::from_utf8(response.body).unwrap();
     assert!(text.contains(r#""records":[]"#) && !text.contains("private"), "{text}");
-}
-
-/// A line on which a proxy takes no body with a certain word.
-struct SmallBodiesOnly(Arc<dyn Transport>);
-
-impl Transport for SmallBodiesOnly {
-    fn send(&self, request: &HttpRequest) -> Result<HttpResponse, TransportError> {
-        if String::from_utf8_lossy(&request.body).contains("enormous") {
-            return Ok(HttpResponse::text(413, "too large"));
-        }
-        self.0.send(request)
-    }
-}
-
-fn what_was_sent_is_integrated_though_the_last_record_is_too_large(central: CentralEnd) {
-    central.add_site("a");
-    let a = central.set_up_in("a", "a", Arc::new(SmallBodiesOnly(central.transport())));
-    a.sync();
-    a.records.put("asset", [asset("x", "STORE_a", "small"), asset("y", "STORE_a", "enormous")]).unwrap();
-    let report = a.sync();
-    assert_eq!((report.pushed, report.refused), (1, 1));
-    assert!(get(&central.records, "asset", "x").is_some(), "central was told that nothing more comes");
-    assert!(a.get("asset", "y").is_some(), "what is too large stays here");
-}
-
-/// A line on which the host writes once, in the moment in which a record alone is refused for its size.
-struct WritesMeanwhile(SmallBodiesOnly, Mutex<Option<Box<dyn FnOnce() + Send>>>);
-
-impl Transport for WritesMeanwhile {
-    fn send(&self, request: &HttpRequest) -> Result<HttpResponse, TransportError> {
-        let response = self.0.send(request)?;
-        if response.status == 413
-            && !String::from_utf8_lossy(&request.body).contains("small")
-            && let Some(write) = self.1.lock().unwrap().take()
-        {
-            write();
-        }
-        Ok(response)
-    }
-}
-
-fn what_is_written_again_while_it_is_found_too_large_is_no_other_record(central: CentralEnd) {
-    central.add_site("a");
-    let line = Arc::new(WritesMeanwhile(SmallBodiesOnly(central.transport()), Mutex::default()));
-    let a = central.set_up_in("a", "a", line.clone());
-    a.sync();
-    a.records.put("asset", [asset("x", "STORE_a", "enormous"), asset("y", "STORE_a", "small")]).unwrap();
-    let storage = a.storage.clone();
-    *line.1.lock().unwrap() = Some(Box::new(move || {
-        Records::new(storage, Arc::new(SystemClock::new())).put("asset", [asset("x", "STORE_a", "small now")]).unwrap();
-    }));
-    let first = a.sync();
-    let second = a.sync();
-    assert_eq!((first.refused, first.pushed + second.pushed), (0, 2));
-    assert!(get(&central.records, "asset", "x").unwrap().contains("small now"));
-    assert!(get(&central.records, "asset", "y").is_some(), "nothing is wrong with it");
-    assert!(sync_core::quarantine(a.storage.as_ref(), 0, 10).unwrap().is_empty());
 }

@@ -1,10 +1,12 @@
 //! Bodies that central refuses for their size, also where the refusal is only seen as a pipe that breaks.
 
-use sync_core::Outcome;
+use std::sync::{Arc, Mutex};
+
 use sync_core::storage::{QuarantineCause, Source, Storage as _};
-use sync_core::transport::HttpResponse;
+use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
+use sync_core::{Outcome, Records, SystemClock};
 use sync_tests::raw_server::Reply;
-use sync_tests::world::asset;
+use sync_tests::world::{CentralEnd, Kind, asset, get};
 
 use super::{Bench, PUSH, assert_error, fast};
 
@@ -98,4 +100,65 @@ fn a_large_record_on_a_line_that_breaks_once_is_not_set_aside() {
     let report = bench.sync_well();
     assert_eq!((report.outcome, report.pushed, report.refused), (Outcome::Done, 1, 0));
     assert!(bench.central_has("asset", "huge"));
+}
+
+/// A line on which a proxy takes no body with a certain word.
+struct SmallBodiesOnly(Arc<dyn Transport>);
+
+impl Transport for SmallBodiesOnly {
+    fn send(&self, request: &HttpRequest) -> Result<HttpResponse, TransportError> {
+        if String::from_utf8_lossy(&request.body).contains("enormous") {
+            return Ok(HttpResponse::text(413, "too large"));
+        }
+        self.0.send(request)
+    }
+}
+
+#[test]
+fn what_was_sent_is_integrated_though_the_last_record_is_too_large() {
+    let central = CentralEnd::over(Kind::Memory);
+    central.add_site("a");
+    let a = central.set_up_in("a", "a", Arc::new(SmallBodiesOnly(central.transport())));
+    a.sync();
+    a.records.put("asset", [asset("x", "STORE_a", "small"), asset("y", "STORE_a", "enormous")]).unwrap();
+    let report = a.sync();
+    assert_eq!((report.pushed, report.refused), (1, 1));
+    assert!(get(&central.records, "asset", "x").is_some(), "central was told that nothing more comes");
+    assert!(a.get("asset", "y").is_some(), "what is too large stays here");
+}
+
+/// A line on which the host writes once, in the moment in which a record alone is refused for its size.
+struct WritesMeanwhile(SmallBodiesOnly, Mutex<Option<Box<dyn FnOnce() + Send>>>);
+
+impl Transport for WritesMeanwhile {
+    fn send(&self, request: &HttpRequest) -> Result<HttpResponse, TransportError> {
+        let response = self.0.send(request)?;
+        if response.status == 413
+            && !String::from_utf8_lossy(&request.body).contains("small")
+            && let Some(write) = self.1.lock().unwrap().take()
+        {
+            write();
+        }
+        Ok(response)
+    }
+}
+
+#[test]
+fn what_is_written_again_while_it_is_found_too_large_is_no_other_record() {
+    let central = CentralEnd::over(Kind::Memory);
+    central.add_site("a");
+    let line = Arc::new(WritesMeanwhile(SmallBodiesOnly(central.transport()), Mutex::default()));
+    let a = central.set_up_in("a", "a", line.clone());
+    a.sync();
+    a.records.put("asset", [asset("x", "STORE_a", "enormous"), asset("y", "STORE_a", "small")]).unwrap();
+    let storage = a.storage.clone();
+    *line.1.lock().unwrap() = Some(Box::new(move || {
+        Records::new(storage, Arc::new(SystemClock::new())).put("asset", [asset("x", "STORE_a", "small now")]).unwrap();
+    }));
+    let first = a.sync();
+    let second = a.sync();
+    assert_eq!((first.refused, first.pushed + second.pushed), (0, 2));
+    assert!(get(&central.records, "asset", "x").unwrap().contains("small now"));
+    assert!(get(&central.records, "asset", "y").is_some(), "nothing is wrong with it");
+    assert!(sync_core::quarantine(a.storage.as_ref(), 0, 10).unwrap().is_empty());
 }

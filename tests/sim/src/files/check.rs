@@ -155,7 +155,7 @@ impl Sim {
             entries.iter().filter(is_open).any(|entry| part_of(&store, &entry.id) == path)
         };
         let brought_at = lock(&half.book).brought_at;
-        let may_lie = |path: &Path| end == 0 && !brought_at.is_some_and(|at| is_older_by_a_day(path, at));
+        let may_lie = |path: &Path| end == 0 && !brought_at.is_some_and(|at| is_long_before(path, at));
         for path in all_in(&half.folder(end).join("unfinished")) {
             if !goes_on(&path) && !may_lie(&path) {
                 let what =
@@ -166,11 +166,11 @@ impl Sim {
     }
 }
 
-/// Whether a file was written more than a day before.
-fn is_older_by_a_day(path: &Path, at: Timestamp) -> bool {
+/// Whether a file was written so long before that it had to be swept: a day, and one more since the sweep before.
+fn is_long_before(path: &Path, at: Timestamp) -> bool {
     let written = path.metadata().and_then(|metadata| metadata.modified()).expect("a time");
     let written = written.duration_since(UNIX_EPOCH).expect("a time of today").as_millis();
-    i64::try_from(written).is_ok_and(|written| written + 24 * 60 * 60 * 1000 < at.unix_millis())
+    i64::try_from(written).is_ok_and(|written| written + 2 * 24 * 60 * 60 * 1000 < at.unix_millis())
 }
 
 /// Where the part of a file lies: under the name of the file, among what is unfinished.
