@@ -8,7 +8,7 @@ use sync_core::record::RecordId;
 use sync_core::storage::{FileDirection, FileEntry, FileState, MemoryStorage, Storage, key};
 use sync_core::testing::FaultyStorage;
 use sync_core::{Clock, FilesOptions, FilesReport, Silent, SystemClock, Timestamp};
-use sync_tests::world::{CentralEnd, SiteEnd, asset, data};
+use sync_tests::world::{CentralEnd, Kind, SiteEnd, asset, data, put_class};
 
 /// A clock that can be put forward.
 #[derive(Default)]
@@ -17,6 +17,10 @@ struct Ahead(SystemClock, Mutex<Duration>);
 impl Ahead {
     fn forward(&self, by: Duration) {
         *self.1.lock().expect("nobody panicked") += by;
+    }
+
+    fn put_right(&self) {
+        *self.1.lock().expect("nobody panicked") = Duration::ZERO;
     }
 }
 
@@ -46,7 +50,10 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let central = CentralEnd::new();
+        Self::around(CentralEnd::new())
+    }
+
+    fn around(central: CentralEnd) -> Self {
         central.add_site("b");
         let site = central.new_site("a");
         site.sync();
@@ -188,6 +195,53 @@ fn what_nobody_needs_is_swept_after_a_day() {
     assert!(world.central.files().path(&kept).unwrap().is_some());
 }
 
+/// Central dies over an upload: what it had begun to write goes with an upload a day later, and nothing else.
+#[test]
+fn what_a_broken_upload_left_at_central_is_swept_with_a_later_one() {
+    let world = World::new();
+    attach(&world.files, "x", b"bytes").unwrap();
+    let unfinished = world.central.files().store().folder().join("unfinished");
+    std::fs::create_dir_all(&unfinished).unwrap();
+    let [old, young, other] = ["old.new", "young.new", "other"].map(|name| unfinished.join(name));
+    for (path, hours) in [(&old, 25), (&young, 23), (&other, 25)] {
+        let file = std::fs::File::create(path).unwrap();
+        file.set_modified(std::time::SystemTime::now() - Duration::from_secs(hours * 60 * 60)).unwrap();
+    }
+    world.site.sync();
+    assert_eq!(world.turn().uploaded, 1);
+    assert_eq!([&old, &young, &other].map(|path| path.exists()), [false, true, true]);
+}
+
+/// Central was restored, and its folder with it: what it took since goes there again, and what it still has does not.
+#[test]
+fn what_a_restored_central_lost_of_files_is_sent_again() {
+    let world = World::around(CentralEnd::over(Kind::Memory));
+    let kept = attach(&world.files, "x", b"kept").unwrap();
+    world.site.sync();
+    assert_eq!(world.turn().uploaded, 1);
+    let storage = world.central.memory("central");
+    let backup = storage.backup();
+    let lost = attach(&world.files, "x", b"lost").unwrap();
+    world.site.sync();
+    assert_eq!(world.turn().uploaded, 1);
+    assert_eq!((world.turn().uploaded, world.entry(&lost).state), (0, FileState::Done));
+
+    storage.restore(&backup);
+    let of_central = world.central.files();
+    std::fs::remove_file(of_central.store().path(&lost)).unwrap();
+    put_class(storage.as_ref(), "since");
+    for _ in 0..3 {
+        world.site.sync();
+        world.turn();
+        world.clock.forward(Duration::from_secs(2 * 60));
+    }
+    assert_eq!(std::fs::read(of_central.store().path(&lost)).unwrap(), b"lost");
+    for id in [&kept, &lost] {
+        assert_eq!(world.entry(id).state, FileState::Done);
+    }
+    assert_eq!((world.turn().uploaded, world.turn().downloaded), (0, 0), "once is enough");
+}
+
 /// Weak point A14: a reference that comes back from central takes no upload out of the queue.
 #[test]
 fn an_echo_of_a_reference_changes_nothing_here() {
@@ -224,6 +278,23 @@ fn a_file_that_fails_waits_longer_each_time() {
         world.clock.forward(Duration::from_secs(31));
     }
     assert_eq!(world.entry(&"f".into()).attempts, 8);
+}
+
+/// A clock that was a year ahead when a file failed, and was put right: nothing waits for the year to be over.
+#[test]
+fn a_wait_that_a_wrong_clock_gave_does_not_last() {
+    let world = World::new();
+    let json = r#"{"id":"f","table_name":"asset","record_id":"x","file_name":"n","total_bytes":3,"created_datetime":"2026-11-23T08:00:00"}"#;
+    world.central.records.put("sync_file_reference", [data(json)]).unwrap();
+    world.site.sync();
+    world.clock.forward(Duration::from_secs(365 * 24 * 60 * 60));
+    assert_eq!(world.turn().failed, 1);
+    let of_the_wrong_clock = world.entry(&"f".into()).next_at;
+    world.clock.put_right();
+    assert_eq!(world.turn().failed, 1, "it is tried at once");
+    let entry = world.entry(&"f".into());
+    assert!(entry.next_at < of_the_wrong_clock, "{entry:?}");
+    assert_eq!((world.turn().failed, entry.attempts), (0, 2), "and its waits go on growing");
 }
 
 /// What is noted follows the changelog: a fresh look costs what is new.

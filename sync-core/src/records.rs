@@ -9,8 +9,8 @@ use crate::error::{Error, Result};
 use crate::integrate::merge;
 use crate::ownership::{Operation, Refusal, Role, may_write};
 use crate::record::{
-    Cursor, Deletion, FieldError, Fields, LegacyTable, RecordData, RecordId, RecordType, Scope, StoreId, TableName,
-    configured_by_legacy, owned_by_sites, record_type,
+    Cursor, Deletion, DocumentStore, FieldError, Fields, LegacyTable, RecordData, RecordId, RecordType, Scope, StoreId,
+    TableName, configured_by_legacy, document_store, owned_by_sites, record_type,
 };
 use crate::site::identity::{role, site_id};
 use crate::storage::{ReadTxn, Selection, Source, Storage, WriteTxn};
@@ -274,14 +274,19 @@ impl<'t> Writer<'t> {
         })
     }
 
-    /// The same for a document of the legacy server's tables: a store that it names must be active here.
+    /// The same for a document of the legacy server's tables: a store that it names must be active here, and that of the
+    /// record whose line it is.
     fn ask_legacy(&self, table: &TableName, id: &RecordId, new: Option<&RecordData>) -> Result<()> {
         let stored = self.txn.record(table, id)?;
         for data in stored.iter().chain(new) {
-            let fields = data.fields();
-            let store = fields.as_ref().and_then(|fields| fields.text("store_ID").or_else(|| fields.text("store_id")));
-            let store = store.filter(|store| !store.is_empty());
-            if store.is_some_and(|store| !self.stores.iter().any(|own| *own.as_str() == *store)) {
+            let store = match document_store(table, data) {
+                DocumentStore::In(parent, id) => {
+                    let parent = self.txn.record(&parent, &id)?.map(|data| document_store(&parent, &data));
+                    parent.unwrap_or(DocumentStore::Nowhere)
+                }
+                told => told,
+            };
+            if matches!(store, DocumentStore::Here(store) if !self.stores.contains(&store)) {
                 return Err(Refusal::StoreNotActiveHere { table: table.to_string() }.into());
             }
         }

@@ -21,13 +21,14 @@ fn kept_seeds_hold_all_promises() {
 
 #[test]
 fn sixty_seeds_hold_all_promises() {
-    let seeds: Vec<Seed> = (1..=60).map(|number| Seed { number, sqlite: false, legacy: false }).collect();
+    let seeds: Vec<Seed> = (1..=60).map(|number| Seed { number, sqlite: false, legacy: false, files: false }).collect();
     hold(&seeds);
 }
 
 #[test]
 fn five_seeds_hold_all_promises_over_sqlite() {
-    let seeds: Vec<Seed> = (101..=105).map(|number| Seed { number, sqlite: true, legacy: false }).collect();
+    let seeds: Vec<Seed> =
+        (101..=105).map(|number| Seed { number, sqlite: true, legacy: false, files: false }).collect();
     hold(&seeds);
 }
 
@@ -77,7 +78,7 @@ fn everything_that_may_happen_at_a_legacy_server_does() {
 #[test]
 fn the_same_seed_is_the_same_run() {
     for (number, sqlite) in [(3, false), (7, false), (11, false), (19, false), (23, true)] {
-        let options = Options { sqlite, trace: true, legacy: number == 19 };
+        let options = Options { sqlite, trace: true, legacy: number == 19, files: number > 7 };
         let (first, second) = (run(number, options), run(number, options));
         let differs = first.trace.iter().zip(&second.trace).find(|(one, other)| one != other);
         assert_eq!(differs, None, "seed {number}");
@@ -93,8 +94,9 @@ fn memory_and_sqlite_are_one_to_the_engine() {
         let mut swarm = Swarm::of(number);
         swarm.without(Fault::SiteRestored);
         swarm.without(Fault::CentralRestored);
-        let run =
-            |sqlite| sync_sim::run::run_with(number, swarm.clone(), Options { sqlite, trace: true, legacy: false });
+        let run = |sqlite| {
+            sync_sim::run::run_with(number, swarm.clone(), Options { sqlite, trace: true, ..Options::default() })
+        };
         let (memory, file) = (run(false), run(true));
         let differs = memory.trace.iter().zip(&file.trace).find(|(one, other)| one != other);
         assert_eq!(differs, None, "seed {number}");

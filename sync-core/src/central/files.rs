@@ -13,8 +13,11 @@ use super::multipart::{Multipart, MultipartError, PartHead, boundary};
 use super::{Answered, Central, Noted, Question, Refused, not_central};
 use crate::apply;
 use crate::changelog::Audience;
+use crate::clock::Timestamp;
 use crate::error::Result;
-use crate::files::{FileStore, NewFile, REFERENCES, Reference, failed, hash_file, mime_type, safe_file_name};
+use crate::files::{
+    FileStore, NewFile, ORPHAN_AGE, REFERENCES, Reference, failed, hash_file, mime_type, safe_file_name,
+};
 use crate::protocol::v6::{DownloadRequest, UploadPart, WireError, encode_data, encode_error};
 use crate::record::{RecordId, RecordType, SiteId, SyncStyle, TableName, record_type};
 use crate::storage::{FileDirection, FileEntry, FileState, ReadTxn};
@@ -142,11 +145,25 @@ impl Central {
     ) -> std::result::Result<Option<NewFile>, Stop> {
         let is_wanted = admitted.is_none_or(|(_, reference)| !reference.is_deleted);
         let Some(store) = self.files.as_ref().filter(|_| is_wanted) else { return Ok(None) };
+        self.sweep(store);
         let mut new = store.begin()?;
         while let Some(bytes) = parts.content()? {
             new.write_all(&bytes).map_err(|error| failed("writing to", store.folder(), error))?;
         }
         Ok(Some(new))
+    }
+
+    /// Once a day, removes what uploads left over which this server died.
+    fn sweep(&self, store: &FileStore) {
+        let day = i64::try_from(ORPHAN_AGE.as_millis()).unwrap_or(i64::MAX);
+        let now = self.clock.now();
+        let a_day_ago = Timestamp::from_unix_millis(now.unix_millis().saturating_sub(day));
+        let mut swept_at = self.swept_at.lock().unwrap_or_else(PoisonError::into_inner);
+        if swept_at.is_none_or(|at| at < a_day_ago || at > now) {
+            *swept_at = Some(now);
+            // What stays is looked at tomorrow, and no reason to refuse a file today.
+            let _ = store.sweep_new(a_day_ago);
+        }
     }
 
     /// Keeps what came, if it is what was announced. The same again is the same as once.

@@ -38,7 +38,7 @@ pub use legacy_authenticator::LegacyAuthenticator;
 pub use local::{LocalSites, Store};
 pub use local_authenticator::LocalAuthenticator;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::error::Result;
 use crate::files::FileStore;
 use crate::integrate;
@@ -106,6 +106,8 @@ pub struct Central {
     files: Option<FileStore>,
     /// Held while a file is compared with the one that is there, and named.
     keeping: Mutex<()>,
+    /// When it was looked last whether uploads left anything behind.
+    swept_at: Mutex<Option<Timestamp>>,
 }
 
 impl std::fmt::Debug for Central {
@@ -131,6 +133,7 @@ impl Central {
             is_up_to_date: AtomicBool::new(false),
             files: None,
             keeping: Mutex::new(()),
+            swept_at: Mutex::default(),
         }
     }
 

@@ -58,7 +58,7 @@ impl Files {
             let detail = format!("{} changed while it was read; attach it again", path.display());
             return Err(Error::BadInput { detail });
         }
-        self.enter(&attach, new)
+        self.enter(&attach, new_id(self.clock.now()), new)
     }
 
     /// Attaches bytes to a record, as [`attach`](Self::attach) does.
@@ -66,12 +66,25 @@ impl Files {
     /// # Errors
     /// As [`attach`](Self::attach).
     pub fn attach_bytes(&self, attach: &Attach<'_>, bytes: &mut dyn Read) -> Result<RecordId> {
+        self.enter_bytes(attach, new_id(self.clock.now()), bytes)
+    }
+
+    /// Attaches bytes under an id that a test chooses, so that it does the same whenever it runs.
+    ///
+    /// # Errors
+    /// As [`attach`](Self::attach).
+    #[cfg(feature = "testing")]
+    pub fn attach_as(&self, id: &RecordId, attach: &Attach<'_>, bytes: &mut dyn Read) -> Result<()> {
+        self.enter_bytes(attach, id.clone(), bytes).map(|_| ())
+    }
+
+    fn enter_bytes(&self, attach: &Attach<'_>, id: RecordId, bytes: &mut dyn Read) -> Result<RecordId> {
         self.may_attach(attach)?;
         let new = self.copy(bytes).map_err(|error| match error {
             CopyError::Source(error) => Error::BadInput { detail: format!("the bytes cannot be read: {error}") },
             CopyError::Ours(error) => error,
         })?;
-        self.enter(attach, new)
+        self.enter(attach, id, new)
     }
 
     fn may_attach(&self, attach: &Attach<'_>) -> Result<()> {
@@ -104,9 +117,8 @@ impl Files {
 
     /// The bytes get their name first: a crash before the transaction leaves bytes without a reference, which are swept
     /// later, and never a reference without bytes.
-    fn enter(&self, attach: &Attach<'_>, new: NewFile) -> Result<RecordId> {
+    fn enter(&self, attach: &Attach<'_>, id: RecordId, new: NewFile) -> Result<RecordId> {
         let now = self.clock.now();
-        let id = new_id(now);
         let reference = Reference {
             table: attach.table.into(),
             record_id: attach.record_id.into(),

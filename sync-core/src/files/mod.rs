@@ -10,6 +10,7 @@ mod queue;
 mod reference;
 mod store;
 mod verify;
+mod watch;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,6 +25,7 @@ pub(crate) use name::mime_type;
 pub(crate) use queue::{Retry, later};
 pub(crate) use reference::{Reference, TABLE as REFERENCES};
 pub(crate) use store::{NewFile, PIECE, failed, hash_file, length};
+pub(crate) use verify::ORPHAN_AGE;
 
 use crate::clock::Clock;
 use crate::error::Result;
@@ -111,6 +113,13 @@ impl Files {
     #[must_use]
     pub fn with_config(self, config: FilesConfig) -> Self {
         Self { config, ..self }
+    }
+
+    /// The same over another folder, as one whose operations fail.
+    #[cfg(feature = "testing")]
+    #[must_use]
+    pub fn with_store(self, store: FileStore) -> Self {
+        Self { store, ..self }
     }
 
     /// The folder that belongs to a database file unless somebody wants another: `FILE.files` beside it.

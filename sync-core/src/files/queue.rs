@@ -11,11 +11,15 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::ownership::Role;
 use crate::record::{RecordId, TableName};
-use crate::site::identity::{cursor, role};
+use crate::site::identity::{cursor, flag, role};
 use crate::storage::{FileDirection, FileEntry, FileState, Selection, WriteTxn, key};
 
 /// How many rows of the changelog are taken note of in one transaction.
 const ROWS: usize = 1000;
+
+/// How much of the queue is looked at for what waits for a time that a wrong clock gave. The rest has its turn when that has
+/// had its own.
+const LOOKED_AT: usize = 10_000;
 
 /// When a file that failed is tried again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -152,6 +156,49 @@ impl Files {
             txn.commit()?;
         }
         Ok(())
+    }
+
+    /// Lets no file wait longer than any wait is: what waits for a later time than that was noted by a clock that was ahead.
+    pub(crate) fn mend_waits(&self) -> Result<()> {
+        let now = self.clock.now();
+        let latest = later(now, self.config.retry_wait_max.max(self.config.refused_wait));
+        let is_far = |entry: &FileEntry| entry.next_at.is_some_and(|at| at > latest);
+        let queue = self.storage.read()?.files_due(Timestamp::from_unix_millis(i64::MAX), LOOKED_AT)?;
+        if !queue.iter().any(is_far) {
+            return Ok(());
+        }
+        let txn = self.storage.write()?;
+        for id in queue.into_iter().filter(is_far).map(|entry| entry.id) {
+            if let Some(entry) = txn.file(&id)?.filter(is_far) {
+                txn.put_file(&FileEntry { next_at: Some(now), ..entry })?;
+            }
+        }
+        txn.commit()
+    }
+
+    /// Once central was restored, whether it has what was sent to it or came from it is not known: each such file has its
+    /// turn again, in which central is asked. What it lost goes there from whoever has it.
+    pub(crate) fn ask_again(&self) -> Result<()> {
+        if !flag(self.storage.read()?.as_ref(), key::FILES_ASK_AGAIN)? {
+            return Ok(());
+        }
+        let mut after = None;
+        loop {
+            let txn = self.storage.write()?;
+            let page = txn.files(after.as_ref(), ROWS)?;
+            after = page.last().map(|entry| entry.id.clone());
+            let is_last = page.len() < ROWS;
+            for entry in page.into_iter().filter(|entry| entry.state == FileState::Done) {
+                txn.put_file(&FileEntry { direction: FileDirection::Download, ..self.queued(entry) })?;
+            }
+            if is_last {
+                txn.set_state(key::FILES_ASK_AGAIN, "0")?;
+            }
+            txn.commit()?;
+            if is_last {
+                return Ok(());
+            }
+        }
     }
 
     /// The next file that is due, and has been due the longest, of those that were not tried.

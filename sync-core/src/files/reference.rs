@@ -64,7 +64,7 @@ impl Reference {
                 let than = if bytes > announced { "longer" } else { "shorter" };
                 Some(format!("it is {than} than announced: {bytes} bytes in place of {announced}"))
             }
-            (_, Some(announced)) if announced != sha256 => {
+            (_, Some(announced)) if announced != sha256 && !planted!(FileHashIgnored) => {
                 Some("its bytes are not those that were announced: the hash differs".to_owned())
             }
             _ => None,

@@ -8,6 +8,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use sha2::{Digest as _, Sha256};
 
 use super::name::disk_name;
+use super::watch::Watcher;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::protocol::hex;
@@ -23,12 +24,21 @@ const UNFINISHED: &str = "unfinished";
 #[derive(Debug, Clone)]
 pub struct FileStore {
     folder: PathBuf,
+    watcher: Watcher,
 }
 
 impl FileStore {
     /// The files in this folder, which is made when the first comes.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
-        Self { folder: folder.into() }
+        Self { folder: folder.into(), watcher: Watcher::default() }
+    }
+
+    /// The same, where `watch` is told the name of each operation on the folder before it happens, and may forbid it: a
+    /// full disk, or a process that died.
+    #[cfg(feature = "testing")]
+    #[must_use]
+    pub fn watched(self, watch: impl Fn(&'static str) -> io::Result<()> + Send + Sync + 'static) -> Self {
+        Self { watcher: Watcher::new(watch), ..self }
     }
 
     /// The folder.
@@ -55,25 +65,29 @@ impl FileStore {
     /// Makes a file of no name yet.
     pub(crate) fn begin(&self) -> Result<NewFile> {
         let folder = self.folder.join(UNFINISHED);
+        self.before("make", &folder)?;
         fs::create_dir_all(&folder).map_err(|error| failed("making", &folder, error))?;
         let path = folder.join(format!("{}.new", uuid::Uuid::new_v4().simple()));
         let file = private().create_new(true).open(&path).map_err(|error| failed("making", &path, error))?;
-        Ok(NewFile { file, path, hash: Sha256::new(), bytes: 0, kept: false })
+        Ok(NewFile { file, path, hash: Sha256::new(), bytes: 0, kept: false, watcher: self.watcher.clone() })
     }
 
     /// Opens the part of a file for more; from its beginning, if that is wanted.
-    pub(crate) fn open_part(&self, id: &RecordId, anew: bool) -> Result<File> {
+    pub(crate) fn open_part(&self, id: &RecordId, anew: bool) -> Result<Part> {
         let path = self.part(id);
+        self.before("open", &path)?;
         let folder = self.folder.join(UNFINISHED);
         fs::create_dir_all(&folder).map_err(|error| failed("making", &folder, error))?;
         let mut options = private();
         let options = if anew { options.create(true).truncate(true) } else { options.append(true) };
-        options.open(&path).map_err(|error| failed("opening", &path, error))
+        let file = options.open(&path).map_err(|error| failed("opening", &path, error))?;
+        Ok(Part { file, watcher: self.watcher.clone() })
     }
 
     /// Gives a part that is whole its name.
     pub(crate) fn finish_part(&self, id: &RecordId) -> Result<()> {
         let part = self.part(id);
+        self.before("sync", &part)?;
         let synced = OpenOptions::new().write(true).open(&part).and_then(|file| file.sync_all());
         synced.map_err(|error| failed("writing", &part, error))?;
         self.name(&part, id)
@@ -81,17 +95,20 @@ impl FileStore {
 
     /// Forgets the part of a file, if there is one.
     pub(crate) fn drop_part(&self, id: &RecordId) -> Result<()> {
+        self.before("remove", &self.folder)?;
         remove(&self.part(id))
     }
 
     /// Removes a file, if it is here.
     pub(crate) fn remove(&self, id: &RecordId) -> Result<()> {
+        self.before("remove", &self.folder)?;
         remove(&self.path(id))
     }
 
     /// Puts a whole file under the name of its id.
     fn name(&self, from: &Path, id: &RecordId) -> Result<()> {
         let path = self.path(id);
+        self.before("name", &path)?;
         let folder = path.parent().unwrap_or(&self.folder);
         fs::create_dir_all(folder).map_err(|error| failed("making", folder, error))?;
         fs::rename(from, &path).map_err(|error| failed("naming", &path, error))?;
@@ -99,6 +116,10 @@ impl FileStore {
             sync_folder(folder);
         }
         Ok(())
+    }
+
+    fn before(&self, what: &'static str, path: &Path) -> Result<()> {
+        self.watcher.before(what).map_err(|error| failed(what, path, error))
     }
 
     /// All whole files, with the times at which they were written; and those that are not whole.
@@ -123,6 +144,13 @@ impl FileStore {
             }
         }
         Ok((whole, unfinished))
+    }
+
+    /// Removes files of no name that were written so long ago: whoever wrote them died over it.
+    pub(crate) fn sweep_new(&self, before: Timestamp) -> Result<()> {
+        let (_, unfinished) = self.all()?;
+        let is_left = |found: &Found| found.name.ends_with(".new") && found.written_at < before;
+        unfinished.into_iter().filter(is_left).try_for_each(|found| remove(&found.path))
     }
 
     /// Lets one process at a time send and fetch the files of this folder.
@@ -152,6 +180,24 @@ pub(crate) struct NewFile {
     hash: Sha256,
     bytes: u64,
     kept: bool,
+    watcher: Watcher,
+}
+
+/// The part of a file, open for more.
+pub(crate) struct Part {
+    file: File,
+    watcher: Watcher,
+}
+
+impl Write for Part {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.watcher.before("write")?;
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
 }
 
 impl NewFile {
@@ -167,6 +213,7 @@ impl NewFile {
 
     /// Puts it under the name of its id, durably.
     pub(crate) fn keep(mut self, store: &FileStore, id: &RecordId) -> Result<()> {
+        store.before("sync", &self.path)?;
         self.file.sync_all().map_err(|error| failed("writing", &self.path, error))?;
         store.name(&self.path, id)?;
         self.kept = true;
@@ -176,6 +223,7 @@ impl NewFile {
 
 impl Write for NewFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.watcher.before("write")?;
         let written = self.file.write(bytes)?;
         self.hash.update(&bytes[..written]);
         self.bytes += written as u64;
@@ -189,7 +237,7 @@ impl Write for NewFile {
 
 impl Drop for NewFile {
     fn drop(&mut self) {
-        if !self.kept {
+        if !self.kept && self.watcher.before("remove").is_ok() {
             // What stays is swept later.
             let _ = fs::remove_file(&self.path);
         }

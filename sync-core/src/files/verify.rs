@@ -18,7 +18,7 @@ use crate::site::identity::role;
 use crate::storage::{FileDirection, FileEntry, FileState, key};
 
 /// How old bytes without a reference must be before they are swept: whoever writes them may still be at it.
-const ORPHAN_AGE: Duration = Duration::from_secs(24 * 60 * 60);
+pub(crate) const ORPHAN_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How many entries are read at a time.
 const PAGE: usize = 500;

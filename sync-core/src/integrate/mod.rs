@@ -18,9 +18,11 @@ use crate::echo::SiteRestore;
 use crate::error::{Result, Server};
 use crate::ownership::{Role, StoreOwner};
 use crate::protocol::v6::Action;
-use crate::record::{Cursor, NameId, RecordData, RecordId, SiteId, StoreId, TableName, integration_rank};
+use crate::record::{
+    Cursor, DocumentStore, NameId, RecordData, RecordId, SiteId, StoreId, TableName, document_store, integration_rank,
+};
 use crate::site::identity::confirmed_to;
-use crate::storage::{Incoming, Quarantine, QuarantineCause, Selection, Source, Storage, WriteTxn, key};
+use crate::storage::{Incoming, Quarantine, QuarantineCause, ReadTxn, Selection, Source, Storage, WriteTxn, key};
 
 use self::plan::{Facts, Plan, plan};
 pub(crate) use self::queue::Queue;
@@ -238,10 +240,18 @@ impl Unread {
         Ok(Some(Self { from, stores: txn.stores_of_site(site)? }))
     }
 
-    fn is_of_here(&self, data: &RecordData) -> bool {
-        let fields = data.fields();
-        let store = fields.as_ref().and_then(|fields| fields.text("store_ID").or_else(|| fields.text("store_id")));
-        store.is_some_and(|store| self.stores.iter().any(|own| own.as_str() == store))
+    /// Whether a record with this data is of a store of this site. A line is where the record is whose line it is; one of a
+    /// record that was deleted here, and not elsewhere, was of here.
+    fn is_of_here(&self, txn: &dyn ReadTxn, table: &TableName, data: &RecordData) -> Result<bool> {
+        let is_own = |store: &StoreId| self.stores.contains(store);
+        Ok(match document_store(table, data) {
+            DocumentStore::Nowhere => false,
+            DocumentStore::Here(store) => is_own(&store),
+            DocumentStore::In(table, id) => match txn.record(&table, &id)? {
+                Some(parent) => matches!(document_store(&table, &parent), DocumentStore::Here(store) if is_own(&store)),
+                None => txn.has_local_change(&table, &id, self.from)?,
+            },
+        })
     }
 }
 
@@ -294,9 +304,12 @@ impl Facts for StoredFacts<'_> {
         }
         let Some(unread) = &self.unread else { return Ok(false) };
         let is_delete = incoming.action == Action::Delete;
-        Ok(self.txn.has_local_change(table, id, unread.from)?
-            && (is_delete || unread.is_of_here(&incoming.data))
-            && self.txn.record(table, id)?.map_or(!is_delete, |held| unread.is_of_here(&held)))
+        if !self.txn.has_local_change(table, id, unread.from)? {
+            return Ok(false);
+        }
+        let is_of_here = |data: &RecordData| unread.is_of_here(self.txn, table, data);
+        Ok((is_delete || is_of_here(&incoming.data)?)
+            && self.txn.record(table, id)?.map_or(Ok(!is_delete), |held| is_of_here(&held))?)
     }
 }
 

@@ -1,6 +1,8 @@
 //! Tables of the legacy server that have no record type of their own: their records are kept whole, as documents. What a
 //! site may write of them, and what of it travels to the legacy server.
 
+use super::{RecordData, RecordId, StoreId, TableName};
+
 /// How a site's records of a legacy table travel over V5.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LegacyTable {
@@ -96,10 +98,61 @@ pub fn configured_by_legacy(table: &str) -> bool {
     CONFIGURED_THERE.binary_search(&table).is_ok()
 }
 
+/// Lines carry no store: theirs is that of the record that this key names, in this table. Sorted by the lines' tables.
+const LINES: &[(&str, &str, &str)] = &[
+    ("Goods_received_line", "goods_received_ID", "Goods_received"),
+    ("Stock_take_lines", "stock_take_ID", "Stock_take"),
+    ("purchase_order_line", "purchase_order_ID", "purchase_order"),
+    ("requisition_line", "requisition_ID", "requisition"),
+    ("trans_line", "transaction_ID", "transact"),
+];
+
+/// Where the store of a document is told.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum DocumentStore {
+    /// Nowhere: it is of no store, or of several.
+    Nowhere,
+    /// In the document.
+    Here(StoreId),
+    /// In the record of this table and id.
+    In(TableName, RecordId),
+}
+
+/// Where the store of a record of a legacy table is told. One that says it itself is believed, a line too.
+pub(crate) fn document_store(table: &TableName, data: &RecordData) -> DocumentStore {
+    let Some(fields) = data.fields() else { return DocumentStore::Nowhere };
+    let text = |key: &str| fields.text(key).filter(|text| !text.is_empty());
+    if let Some(store) = ["store_ID", "store_id"].into_iter().find_map(text) {
+        return DocumentStore::Here(StoreId::from(store.as_ref()));
+    }
+    let line = LINES.binary_search_by(|(known, ..)| known.cmp(&table.as_str())).ok().map(|index| LINES[index]);
+    match line.and_then(|(_, key, parent)| Some((parent, text(key)?))) {
+        Some((parent, id)) => DocumentStore::In(TableName::from(parent), RecordId::from(id.as_ref())),
+        None => DocumentStore::Nowhere,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::record::record_type;
+
+    #[test]
+    fn the_store_of_a_document_is_its_own_or_that_of_the_record_whose_line_it_is() {
+        let of = |table: &str, data: serde_json::Value| document_store(&table.into(), &RecordData::of(&data));
+        let parent = |table: &str| DocumentStore::In(table.into(), "p".into());
+        for (line, key, table) in LINES {
+            assert!(owned_by_sites(line).is_some() && owned_by_sites(table).is_some(), "{line}");
+            assert_eq!(of(line, serde_json::json!({ *key: "p" })), parent(table));
+            assert_eq!(of(line, serde_json::json!({ *key: "" })), DocumentStore::Nowhere);
+            let says_both = serde_json::json!({ *key: "p", "store_ID": "s" });
+            assert_eq!(of(line, says_both), DocumentStore::Here("s".into()), "{line}");
+        }
+        assert!(LINES.is_sorted());
+        assert_eq!(of("transact", serde_json::json!({ "store_id": "s" })), DocumentStore::Here("s".into()));
+        assert_eq!(of("transact", serde_json::json!({ "transaction_ID": "p" })), DocumentStore::Nowhere);
+        assert_eq!(of("barcode", serde_json::json!({ "store_ID": "" })), DocumentStore::Nowhere);
+    }
 
     #[test]
     fn sorted_and_told_apart() {

@@ -18,6 +18,7 @@ pub use field::{Field, FieldError, FieldKind, FieldValue, Json, JsonText, Legacy
 pub use id::{Cursor, NameId, RecordId, SiteId, StoreId, TableName};
 pub(crate) use json::string as json_text;
 pub use json::{Fields, RecordData};
+pub(crate) use legacy_table::{DocumentStore, document_store};
 pub use legacy_table::{LegacyTable, configured_by_legacy, owned_by_sites};
 pub use record_type::{Deletion, Group, RecordType, Scope, SyncStyle, TypedRecord, Writers};
 pub use registry::{integration_rank, record_type, record_types};

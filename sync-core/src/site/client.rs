@@ -376,6 +376,12 @@ pub(super) fn common_status(response: &HttpResponse, server: Server, url: &str) 
     }
 }
 
+/// An answer that is none of the central server's.
+pub(super) fn not_central(response: &HttpResponse, url: &str) -> Error {
+    let found = looks_like(response).into_owned();
+    Error::NotAServer { server: Server::Central, url: url.to_owned(), found }
+}
+
 fn legacy_answer<T: DeserializeOwned>(response: &HttpResponse, url: &str, site: &str) -> Result<T> {
     if !(200..=299).contains(&response.status)
         && let Ok(V5Error { error }) = serde_json::from_slice::<V5Error>(&response.body)

@@ -11,7 +11,7 @@ use super::observer::{Step, SyncEvent, SyncObserver};
 use super::report::{Outcome, StepReport, SyncReport};
 use super::restored;
 use crate::clock::Timestamp;
-use crate::error::{Error, ErrorClass, Result};
+use crate::error::{Error, ErrorClass, Result, Server};
 use crate::integrate::{Door, Integrated, integrate, merge, requeue_after_upgrade};
 use crate::moved_stores;
 use crate::ownership::Role;
@@ -113,6 +113,8 @@ fn leaves_central(error: &Error) -> bool {
             | Error::CutOff { .. }
             | Error::ServerTrouble { .. }
             | Error::IntegrationInProgress { .. }
+            | Error::IntegrationTimeout { .. }
+            | Error::PeerError { server: Server::Legacy, .. }
             | Error::SiteAuthTimeout
             | Error::InitialisationInProgress
             | Error::NotAServer { .. }

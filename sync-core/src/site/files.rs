@@ -82,6 +82,8 @@ impl Serialize for FilesReport {
 enum Fault {
     /// By itself: the others go on.
     File(String, Retry),
+    /// What should go is gone or changed.
+    Spoilt(String),
     /// Something that every file needs is at fault, or may be.
     Common(Error),
     /// Its reference was deleted meanwhile.
@@ -155,6 +157,8 @@ impl Mover<'_> {
     fn run(&mut self, is_over: impl Fn(&FilesReport) -> bool) -> Result<()> {
         self.files.sweep(false)?;
         self.files.take_note()?;
+        self.files.mend_waits()?;
+        self.files.ask_again()?;
         let mut failures = 0;
         let mut tried = HashSet::new();
         while let Some(entry) = self.files.next_due(&tried)? {
@@ -163,6 +167,7 @@ impl Mover<'_> {
                 return Ok(());
             }
             match self.turn(&entry) {
+                Ok(()) if planted!(BadFileStopsQueue) && self.report.failed > 0 => return Ok(()),
                 Ok(()) => failures = 0,
                 Err(error) => {
                     failures += 1;
@@ -182,7 +187,10 @@ impl Mover<'_> {
         }
         let received = self.report.bytes_received;
         let moved = match entry.direction {
-            FileDirection::Upload => self.upload(entry),
+            FileDirection::Upload => match self.upload(entry) {
+                Err(Fault::Spoilt(reason)) => self.bring_back(entry, reason),
+                moved => moved,
+            },
             FileDirection::Download => self.download(entry),
         };
         let id = &entry.id;
@@ -198,6 +206,7 @@ impl Mover<'_> {
                 self.files.store.drop_part(id)
             }
             Err(Fault::File(reason, retry)) => self.failed(entry, reason, retry),
+            Err(Fault::Spoilt(reason)) => self.failed(entry, reason, Retry::Refused),
             Err(Fault::Common(error)) if ends_all(&error) => {
                 // Nobody knows whether the file is good: its turn comes again. If this fails too, it comes anyway.
                 let _ = self.files.change(id, |entry| entry.state = FileState::Waiting);

@@ -54,6 +54,7 @@ impl Cycle<'_, '_> {
 
     /// Asks, once: the server begins anew each time. However the request ends, the server may be at work on it.
     fn ask_for_records(&mut self, before: &InitialisationStatus) -> Result<()> {
+        self.settle_what_was_sent()?;
         let error = match self.client.legacy_post_once::<QueueLength>(&self.identity, path::INITIALISE, &Empty {}) {
             Ok(_) => return self.prepared("done"),
             Err(error) => error,
@@ -76,6 +77,19 @@ impl Cycle<'_, '_> {
             InitialisationStatus::Completed if *before != InitialisationStatus::Completed => self.prepared("done"),
             _ => Err(error),
         }
+    }
+
+    /// A push may have been cut since the backup that this database is: the server then holds what it has not integrated,
+    /// and would not put it into the queue. So it is told that nothing more comes. After that the queue holds nothing that is
+    /// older than what was sent.
+    fn settle_what_was_sent(&mut self) -> Result<()> {
+        if Lost::all(self.site.storage.read()?.as_ref())?.is_empty() {
+            return Ok(());
+        }
+        self.confirm_at_legacy()?;
+        let txn = self.site.storage.write()?;
+        txn.set_state(key::QUEUE_UNREAD, "0")?;
+        txn.commit()
     }
 
     fn wait_until_prepared(&mut self) -> Result<()> {

@@ -128,7 +128,7 @@ impl Cycle<'_, '_> {
     }
 
     /// Asks the legacy server to integrate what was sent, and waits until it has.
-    fn confirm_at_legacy(&mut self) -> Result<()> {
+    pub(super) fn confirm_at_legacy(&mut self) -> Result<()> {
         let nothing_left = PushedQueue { queue_length: 0, data: Vec::new() };
         let answer: PushedAnswer = self.client.legacy_post(&self.identity, path::QUEUED_RECORDS, &nothing_left)?;
         if !answer.integration_started {

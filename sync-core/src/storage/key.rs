@@ -97,3 +97,5 @@ pub const HIGHEST_SITE: &str = "highest_site";
 pub const FILES_CURSOR: &str = "files_cursor";
 /// When the folder of files was last swept.
 pub const FILES_SWEPT_AT: &str = "files_swept_at";
+/// `1` once central went back, until each file that it had is asked for again.
+pub const FILES_ASK_AGAIN: &str = "files_ask_again";

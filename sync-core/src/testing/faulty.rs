@@ -89,6 +89,14 @@ impl FaultyStorage {
         self.0.watch.state().plan = Some(Plan { left: n.saturating_sub(1), crashes: true, error: Box::new(error) });
     }
 
+    /// Counts an operation that is none of the storage's, as one on a file beside it, and fails it where its turn is.
+    ///
+    /// # Errors
+    /// It is the one that was planned to fail, or one behind it where everything fails.
+    pub fn operate(&self, what: &'static str) -> Result<()> {
+        self.0.watch.before(Operation::Call(what))
+    }
+
     /// Lets everything go well again.
     pub fn heal(&self) {
         self.0.watch.state().plan = None;

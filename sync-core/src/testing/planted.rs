@@ -26,6 +26,18 @@ macro_rules! bugs {
                 )
             }
 
+            /// Whether it is in the way of files, which only a world with files shows.
+            pub fn is_of_files(self) -> bool {
+                matches!(
+                    self,
+                    Self::FileHashIgnored
+                        | Self::FileNamedTooSoon
+                        | Self::ResumeWithoutMatch
+                        | Self::FileDoneBeforeAnswer
+                        | Self::BadFileStopsQueue
+                )
+            }
+
             /// What it does.
             pub fn what(self) -> &'static str {
                 match self {
@@ -91,6 +103,16 @@ bugs! {
     LegacyCursorBeforeAnswer,
     /// What comes after a merge still names the record that was merged.
     MergeForgetsLateRecords,
+    /// The hash of a file is not compared.
+    FileHashIgnored,
+    /// What came of a file that was cut gets the name of the file.
+    FileNamedTooSoon,
+    /// The rest of a file is asked for whatever version it is of.
+    ResumeWithoutMatch,
+    /// A file counts as sent before central has answered.
+    FileDoneBeforeAnswer,
+    /// A file that fails by itself ends the turn of all behind it.
+    BadFileStopsQueue,
 }
 
 thread_local! {

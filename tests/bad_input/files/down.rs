@@ -98,6 +98,22 @@ fn longer_shorter_or_other_bytes_than_announced_are_not_taken() {
     assert_eq!((entry.state, entry.attempts, entry.reason), (FileState::Done, 0, None));
 }
 
+/// The log-in page of a network answers every question, with status 200. Of a file without a length and a hash nothing else
+/// tells that this is none.
+#[test]
+fn a_log_in_page_is_no_file() {
+    let bench = FileBench::new();
+    reference(&bench.bench.central.records, "f", "photo.jpg", "");
+    bench.bench.sync_well();
+    let headers = vec![("content-type".to_owned(), "text/html".to_owned())];
+    let page = HttpResponse { status: 200, headers, body: b"<html>Please log in</html>".to_vec() };
+    bench.bench.server.once(DOWNLOAD, Reply::Whole(page));
+    let report = bench.turn();
+    let error = report.error.expect("no file can come over this line");
+    assert_eq!((error.code(), bench.here(&"f".into())), ("not_an_msupply_server", None), "{error}");
+    assert_eq!(bench.entry(&"f".into()).state, FileState::Waiting);
+}
+
 /// Servers that do not give what was asked for: the file comes whole all the same, within the turn.
 #[test]
 fn a_server_that_ignores_or_refuses_ranges() {

@@ -46,6 +46,25 @@ fn a_lost_answer_is_no_loss() {
     assert_eq!(bench.turn_well().uploaded, 1);
 }
 
+/// Its answer was lost, and then the file itself: central has it, and it comes back.
+#[test]
+fn what_is_spoilt_after_it_arrived_comes_back() {
+    for spoilt in [None, Some(content(999)), Some(vec![9; 1000])] {
+        let bench = FileBench::new();
+        let id = bench.attach(&content(1000));
+        bench.bench.sync_well();
+        bench.bench.server.once(UPLOAD, Reply::Short(3));
+        assert_eq!(bench.turn().failed, 1);
+        let path = bench.files.store().path(&id);
+        match &spoilt {
+            None => std::fs::remove_file(path).unwrap(),
+            Some(bytes) => std::fs::write(path, bytes).unwrap(),
+        }
+        assert_eq!(bench.turn_well().downloaded, 1, "{spoilt:?}");
+        assert_eq!((bench.here(&id), bench.entry(&id).state), (Some(content(1000)), FileState::Done));
+    }
+}
+
 #[test]
 fn a_local_file_that_vanished_or_changed_delays_no_other() {
     let bench = FileBench::new();

@@ -17,6 +17,10 @@ use crate::{lock, world};
 pub(crate) struct Backup {
     copy: Copy,
     versions: usize,
+    /// The same in the book of the legacy half.
+    documents: usize,
+    /// The folder with files, as it was.
+    files: Option<PathBuf>,
 }
 
 enum Copy {
@@ -57,8 +61,10 @@ impl Sim {
             }
         };
         let versions = lock(&self.ledger).versions.len();
+        let documents = self.legacy.as_ref().map_or(0, |legacy| lock(&legacy.book).versions.versions.len());
         self.note(|| format!("a backup of {} is taken", end.name));
-        lock(&self.state).backups[index].push(Backup { copy, versions });
+        let files = self.files.as_ref().map(|half| half.back_up(index, lock(&self.state).backups[index].len()));
+        lock(&self.state).backups[index].push(Backup { copy, versions, documents, files });
     }
 
     /// Puts one of an end's backups back, and starts it anew; once in a run. What is left after several restores, of one
@@ -71,11 +77,12 @@ impl Sim {
         }
         let chosen = self.roll(Chance::Events, taken);
         let before = world::held(self);
-        let versions = {
+        let (versions, documents) = {
             let mut state = lock(&self.state);
             // Later ones are of a future that did not come.
             state.backups[index].truncate(chosen + 1);
-            state.backups[index][chosen].versions
+            let backup = &state.backups[index][chosen];
+            (backup.versions, backup.documents)
         };
         self.note(|| format!("{} is restored from its backup {chosen}", end.name));
         if let Disk::Memory(storage) = &end.disk {
@@ -89,12 +96,19 @@ impl Sim {
             };
             self.while_closed(index, |path| copy_database(&copy, path));
         }
+        if let Some(half) = &self.files {
+            let copy = lock(&self.state).backups[index][chosen].files.clone();
+            self.restore_files(half, index, copy.as_deref());
+        }
         end.is_down.store(true, Relaxed);
         self.restart(index);
         if index == 0 {
             self.central_went_back();
         } else {
             self.site_went_back(index, versions, &before);
+        }
+        if let Some(legacy) = &self.legacy {
+            self.documents_went_back(legacy, index, documents);
         }
     }
 
@@ -126,7 +140,10 @@ impl Sim {
             let (key, content) = (&version.key, &version.content);
             let by_an_end = match content {
                 // Other sites may hold it, but only its writer would send it again.
-                Some(content) => held[0].records.get(key) == Some(content),
+                Some(content) => {
+                    let at_central = held[0].records.get(key);
+                    at_central.is_some_and(|held| ledger.is_same(&key.0, Some(held), Some(content)))
+                }
                 // A deletion that an end took: it held the record, and does not now.
                 None => !held[0].records.contains_key(key) && before[0].records.contains_key(key),
             };
@@ -134,7 +151,8 @@ impl Sim {
                 .aside
                 .iter()
                 .chain(&held[0].staged)
-                .any(|aside| aside.from == From::Site(site) && aside.key == *key && aside.content == *content);
+                .filter(|aside| aside.from == From::Site(site) && aside.key == *key)
+                .any(|aside| ledger.is_same(&key.0, aside.content.as_deref(), content.as_deref()));
             // One that is still under way may come or not.
             if !by_an_end && !in_buffer {
                 ledger.versions[number].is_void = true;
@@ -159,14 +177,18 @@ impl Sim {
             for (number, version) in ledger.of(&key) {
                 let (by, content) = (version.by, version.content.as_ref());
                 last.insert(by, number);
-                let in_buffer =
-                    central.aside.iter().chain(&central.staged).any(|aside| {
-                        aside.from == From::Site(by) && aside.key == key && aside.content.as_ref() == content
-                    });
+                let is_it = |other: Option<&String>| {
+                    ledger.is_same(&key.0, other.map(String::as_str), content.map(String::as_str))
+                };
+                let in_buffer = central
+                    .aside
+                    .iter()
+                    .chain(&central.staged)
+                    .any(|aside| aside.from == From::Site(by) && aside.key == key && is_it(aside.content.as_ref()));
                 // What somebody wrote on top of, and central gave back when it was restored before, is central's word.
                 let came_back = ledger.on_top_of(number).any(|(_, later)| later.by != by);
                 let is_own = by > 0 && by < held.len() && !ledger.is_from_before_a_restore(number) && !came_back;
-                let at_its_writer = is_own && content.is_some() && held[by].records.get(&key) == content;
+                let at_its_writer = is_own && content.is_some() && is_it(held[by].records.get(&key));
                 if in_buffer || at_its_writer {
                     counts.insert(number);
                 }
@@ -186,7 +208,8 @@ impl Sim {
         }
         ledger.was_restored(0);
         for (key, content) in &central.records {
-            if key.0 == "store" {
+            // Where there is a legacy server, it says where stores are.
+            if key.0 == "store" && self.legacy.is_none() {
                 let number = crate::rules::fields(content)["sync_id_remote_site"].as_i64().unwrap_or(1);
                 let site = usize::try_from(number - 1).unwrap_or(0);
                 if ledger.site_of(&key.1) != Some(site) {

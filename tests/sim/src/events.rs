@@ -29,6 +29,9 @@ impl Sim {
         if let Some(legacy) = &self.legacy {
             self.legacy_event(legacy);
         }
+        if let Some(files) = &self.files {
+            self.files_event(files);
+        }
         let end = self.roll(Chance::Events, self.ends.len());
         let chosen = self.roll(Chance::Events, 100);
         if chosen < self.swarm.cycles as usize {
@@ -73,7 +76,9 @@ impl Sim {
             state.nested_left -= 1;
             state.events += 1;
         }
+        let of_files = self.files.as_ref().is_some_and(|files| self.files_meanwhile(files, end));
         match self.roll(Chance::Events, 10) {
+            _ if of_files => {}
             0..=2 => self.host(end),
             3 => self.host(0),
             4 => self.host(self.roll(Chance::Events, self.ends.len())),

@@ -22,6 +22,7 @@ pub enum Promise {
     ErrorsAreSaid,
     ItEnds,
     NoEcho,
+    FilesAreKept,
 }
 
 impl fmt::Display for Promise {
@@ -36,6 +37,7 @@ impl fmt::Display for Promise {
             Self::ErrorsAreSaid => "7, errors are said, and nothing panics",
             Self::ItEnds => "8, it ends: all converges soon, and nothing stays set aside without a reason",
             Self::NoEcho => "9, a site is not sent back what it wrote",
+            Self::FilesAreKept => "10, what has the name of a file is all of it, and stays where it was taken",
         })
     }
 }
@@ -118,6 +120,11 @@ pub fn is_to_stay(ledger: &Ledger, ends: &[Held], site: usize, key: &Key) -> boo
     let judge = Judge { ledger, ends };
     let content = ends[0].records.get(key).or_else(|| ends[site].records.get(key));
     content.is_some_and(|content| judge.is_for(site, key, content) && !judge.is_explained(site, key, content))
+}
+
+/// Whether a record is to be on a site now, as central holds it.
+pub(crate) fn is_for(ledger: &Ledger, ends: &[Held], site: usize, key: &Key, content: &str) -> bool {
+    Judge { ledger, ends }.is_for(site, key, content)
 }
 
 /// Checks that no end holds anything that no host wrote; true at any time.
@@ -242,7 +249,7 @@ impl Judge<'_> {
     /// Whether a version may be missing at central: it, or one that was written on top of it, is set aside there for a
     /// reason that is true, or its site was told that it is too large.
     fn is_excused(&self, number: usize) -> bool {
-        if self.ledger.versions[number].is_void {
+        if self.ledger.versions[number].is_void || self.is_rewritten(number) {
             return true;
         }
         let later = self.ledger.on_top_of(number).map(|(number, _)| number);
@@ -256,6 +263,14 @@ impl Judge<'_> {
         let is_of_the_site = |aside: &&Aside| aside.from == From::Site(version.by) && aside.key == version.key;
         let went_back = version.by > 0 && self.ledger.was_restored_after(version.by, number);
         went_back && self.central().aside.iter().filter(is_of_the_site).any(|aside| self.is_true(aside, 0))
+    }
+
+    /// Whether a merge rewrote a version at its site, which central lost when it was restored: what is rewritten is no edit
+    /// of the site any more, and is not sent again.
+    fn is_rewritten(&self, number: usize) -> bool {
+        let version = &self.ledger.versions[number];
+        let names_gone = |content: &String| self.ledger.merges.names_gone(&version.key.0, content).is_some();
+        self.ledger.was_restored_after(0, number) && version.content.as_ref().is_some_and(names_gone)
     }
 
     fn went_back(&self, end: usize) -> bool {

@@ -5,6 +5,7 @@ mod backup;
 pub mod clock;
 pub mod disk;
 pub mod events;
+pub mod files;
 pub mod hosts;
 pub mod judge;
 pub mod ledger;

@@ -7,12 +7,12 @@ use sync_sim::runner::{Seed, Tally, kept, run_all};
 use sync_sim::swarm::Fault;
 
 const USAGE: &str = "\
-sim [--kept] [--from SEED] [--seeds N] [--seconds T] [--sqlite] [--threads N] [--all] [--legacy]
-sim --seed SEED [--trace] [--sqlite] [--legacy]
-sim --mutations [--seeds N] [--legacy]      (needs the feature planted-bugs)
+sim [--kept] [--from SEED] [--seeds N] [--seconds T] [--sqlite] [--threads N] [--all] [--legacy] [--files]
+sim --seed SEED [--trace] [--sqlite] [--legacy] [--files]
+sim --mutations [--seeds N] [--legacy | --files]      (needs the feature planted-bugs)
 
 Without --from, seeds begin at a number of the time of day, which is printed.
---legacy plays worlds with a legacy server behind central.
+--legacy plays worlds with a legacy server behind central, --files worlds with files; both may be given.
 --kept runs the seeds of tests/sim/seeds.txt first. --all goes on after a broken promise, and lists each.";
 
 #[derive(Debug, Default)]
@@ -28,6 +28,7 @@ struct Args {
     sqlite: bool,
     mutations: bool,
     legacy: bool,
+    files: bool,
 }
 
 fn parse() -> Option<Args> {
@@ -47,6 +48,7 @@ fn parse() -> Option<Args> {
             "--sqlite" => args.sqlite = true,
             "--mutations" => args.mutations = true,
             "--legacy" => args.legacy = true,
+            "--files" => args.files = true,
             _ => return None,
         }
     }
@@ -62,10 +64,10 @@ fn main() -> ExitCode {
     std::panic::set_hook(Box::new(|_| {}));
     let threads = args.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     if args.mutations {
-        return mutations(threads, args.seeds.unwrap_or(2000), args.legacy);
+        return mutations(threads, args.seeds.unwrap_or(2000), (args.legacy, args.files));
     }
     if let Some(number) = args.seed {
-        return replay(Seed::new(number, args.sqlite).with_legacy(args.legacy), args.trace);
+        return replay(seed_of(&args, number), args.trace);
     }
     if args.kept {
         let seeds = kept();
@@ -81,11 +83,14 @@ fn main() -> ExitCode {
     let count = args.seeds.unwrap_or(if args.seconds.is_some() { u64::MAX } else { 1000 });
     let time = args.seconds.map(Duration::from_secs);
     println!("seeds from {from} on");
-    let seed =
-        |place| (place < count).then(|| Seed::new(from.wrapping_add(place), args.sqlite).with_legacy(args.legacy));
+    let seed = |place| (place < count).then(|| seed_of(&args, from.wrapping_add(place)));
     let tally = run_all(threads, time, args.all, seed);
     show(&tally);
     if failed(&tally, args.all) { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+fn seed_of(args: &Args, number: u64) -> Seed {
+    Seed::new(number, args.sqlite).with_legacy(args.legacy).with_files(args.files)
 }
 
 fn show(tally: &Tally) {
@@ -132,9 +137,9 @@ fn replay(seed: Seed, trace: bool) -> ExitCode {
 }
 
 #[cfg(feature = "planted-bugs")]
-fn mutations(threads: usize, seeds_max: u64, legacy: bool) -> ExitCode {
+fn mutations(threads: usize, seeds_max: u64, worlds: (bool, bool)) -> ExitCode {
     println!("| bug | what it does | seeds until found |\n|---|---|---|");
-    let found = sync_sim::planted::hunt(threads, seeds_max, legacy, |found| {
+    let found = sync_sim::planted::hunt(threads, seeds_max, worlds, |found| {
         let seeds = found.seeds.as_ref().map_or("none".to_owned(), |(seeds, _)| seeds.to_string());
         println!("| {:?} | {} | {seeds} |", found.bug, found.bug.what());
         if let Some((_, how)) = &found.seeds {
@@ -147,7 +152,7 @@ fn mutations(threads: usize, seeds_max: u64, legacy: bool) -> ExitCode {
 }
 
 #[cfg(not(feature = "planted-bugs"))]
-fn mutations(_: usize, _: u64, _: bool) -> ExitCode {
+fn mutations(_: usize, _: u64, _: (bool, bool)) -> ExitCode {
     eprintln!("built without bugs: cargo run --release -p sync-sim --features planted-bugs -- --mutations");
     ExitCode::from(2)
 }

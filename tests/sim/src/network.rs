@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 use sync_core::protocol::v6::{Action, PushRequest, WireRecord};
-use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
+use sync_core::transport::{HttpRequest, HttpResponse, StreamedBody, StreamedResponse, Transport, TransportError};
 
+use crate::files::is_of_a_file;
 use crate::ledger::Key;
 use crate::lock;
 use crate::run::{Chance, Late, Phase, Sim, Spot};
@@ -46,6 +47,18 @@ impl Transport for Network {
         sim.send(self.site, request, self.nests)
     }
 
+    fn stream(
+        &self,
+        request: &HttpRequest,
+        body: Option<StreamedBody<'_>>,
+    ) -> Result<StreamedResponse, TransportError> {
+        let sim = self.sim.upgrade();
+        match sim.as_ref().and_then(|sim| Some((sim, sim.files.as_ref()?))) {
+            Some((sim, files)) => sim.stream(files, self.site, request, body),
+            None => Err(TransportError::Unreachable("there are no files in this world".into())),
+        }
+    }
+
     fn is_concurrent(&self) -> bool {
         false
     }
@@ -71,8 +84,7 @@ impl Sim {
         }
         // A legacy server takes what comes for the newest: it would take back a later edit.
         if self.strikes(Fault::DeliveredLate) && is_late(self) {
-            let until = self.time.now() + LATE;
-            lock(&self.state).late.push(Late { site, request: request.clone(), until });
+            self.keep_late(site, request);
         }
         if self.strikes(Fault::RequestLost) {
             self.note(|| format!("site {site}: lost on its way: {request:?}"));
@@ -103,8 +115,14 @@ impl Sim {
         Ok(response)
     }
 
+    /// Keeps a copy of a request, which is still on its way.
+    pub(crate) fn keep_late(&self, site: usize, request: &HttpRequest) {
+        let until = self.time.now() + LATE;
+        lock(&self.state).late.push(Late { site, request: request.clone(), until });
+    }
+
     /// Why no request gets through now.
-    fn unreachable(&self, site: usize, request: &HttpRequest) -> Option<TransportError> {
+    pub(crate) fn unreachable(&self, site: usize, request: &HttpRequest) -> Option<TransportError> {
         let state = lock(&self.state);
         let is_legacy = is_to_legacy(request);
         if state.partitioned[site] || (is_legacy && state.legacy_down) || (!is_legacy && state.v6_down) {
@@ -114,7 +132,7 @@ impl Sim {
         (!is_up).then(|| TransportError::Broken("nobody listens".into()))
     }
 
-    fn broken_line(&self) -> TransportError {
+    pub(crate) fn broken_line(&self) -> TransportError {
         match self.roll(Chance::Faults, 4) {
             0 => TransportError::Unreachable("the line is gone".into()),
             1 => TransportError::TimedOut("no answer".into()),
@@ -124,7 +142,7 @@ impl Sim {
     }
 
     /// An answer that did not come from central.
-    fn proxy_answer(&self, site: usize, request: &HttpRequest) -> Option<HttpResponse> {
+    pub(crate) fn proxy_answer(&self, site: usize, request: &HttpRequest) -> Option<HttpResponse> {
         if self.strikes(Fault::WebPage) {
             let mut page = HttpResponse::text(200, "<html><body>Please log in to the network</body></html>");
             page.headers = vec![("content-type".to_owned(), "text/html".to_owned())];
@@ -151,6 +169,10 @@ impl Sim {
 
     /// Hands a request to central; nothing if that is down, or dies of it.
     pub(crate) fn deliver(&self, site: usize, request: &HttpRequest) -> Option<HttpResponse> {
+        if let Some(files) = self.files.as_ref().filter(|_| is_of_a_file(request)) {
+            let StreamedResponse { status, headers, .. } = self.deliver_file(files, site, request)?;
+            return Some(HttpResponse { status, headers, body: Vec::new() });
+        }
         if self.ends[0].is_down() {
             return None;
         }

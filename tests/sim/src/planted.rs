@@ -15,16 +15,16 @@ pub struct Found {
     pub seeds: Option<(u64, String)>,
 }
 
-/// Plants each bug, those of the legacy half or all others, and runs seeds of its own until a promise is broken, at most so many. A seed that breaks a promise
+/// Plants each bug, those of the legacy half, those of files, or all others, and runs seeds of its own until a promise is broken, at most so many. A seed that breaks a promise
 /// without the bug too says nothing.
-pub fn hunt(threads: usize, seeds_max: u64, legacy: bool, found: impl Fn(&Found) + Sync) -> Vec<Found> {
+pub fn hunt(threads: usize, seeds_max: u64, worlds: (bool, bool), found: impl Fn(&Found) + Sync) -> Vec<Found> {
     let next = AtomicU64::new(0);
     let all = std::sync::Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         for _ in 0..threads.max(1) {
             scope.spawn(|| {
-                while let Some((place, bug)) = place(&next, legacy) {
-                    let result = Found { bug, seeds: hunt_one(place, bug, seeds_max, legacy) };
+                while let Some((place, bug)) = place(&next, worlds) {
+                    let result = Found { bug, seeds: hunt_one(place, bug, seeds_max, worlds) };
                     found(&result);
                     crate::lock(&all).push(result);
                 }
@@ -34,17 +34,17 @@ pub fn hunt(threads: usize, seeds_max: u64, legacy: bool, found: impl Fn(&Found)
     all.into_inner().unwrap_or_default()
 }
 
-fn place(next: &AtomicU64, legacy: bool) -> Option<(u64, Bug)> {
+fn place(next: &AtomicU64, (legacy, files): (bool, bool)) -> Option<(u64, Bug)> {
     let place = next.fetch_add(1, Relaxed);
-    let mut bugs = Bug::ALL.iter().filter(|bug| bug.is_of_legacy() == legacy);
+    let mut bugs = Bug::ALL.iter().filter(|bug| bug.is_of_legacy() == legacy && bug.is_of_files() == files);
     Some((place, *bugs.nth(usize::try_from(place).ok()?)?))
 }
 
-fn hunt_one(place: u64, bug: Bug, seeds_max: u64, legacy: bool) -> Option<(u64, String)> {
+fn hunt_one(place: u64, bug: Bug, seeds_max: u64, (legacy, files): (bool, bool)) -> Option<(u64, String)> {
     let first = (place + 1) * 1_000_000;
     (1..=seeds_max).find_map(|count| {
         let number = first + count;
-        let run = || run(number, Options { legacy, ..Options::default() });
+        let run = || run(number, Options { legacy, files, ..Options::default() });
         plant(Some(bug));
         let verdict = run();
         plant(None);

@@ -15,6 +15,7 @@ use sync_core::transport::HttpRequest;
 use crate::backup::Backup;
 use crate::clock::{EndClock, Time};
 use crate::disk::{Disk, Process};
+use crate::files::{self, FilesHalf};
 use crate::judge::{self, Promise, Violation};
 use crate::ledger::Ledger;
 use crate::legacy::{self, Legacy};
@@ -40,6 +41,7 @@ pub enum Chance {
     Events,
     Faults,
     Hosts,
+    Files,
 }
 
 /// An end: central, or a site.
@@ -59,6 +61,8 @@ pub struct End {
     pub(crate) is_down: AtomicBool,
     /// Whether its work is under way further up the stack.
     pub(crate) busy: AtomicBool,
+    /// Whether its files are being sent and fetched further up the stack.
+    pub(crate) filing: AtomicBool,
 }
 
 impl End {
@@ -134,7 +138,9 @@ pub struct Sim {
     pub(crate) state: Mutex<State>,
     /// The legacy server, where there is one.
     pub(crate) legacy: Option<Legacy>,
-    dice: [Mutex<Rng>; 3],
+    /// The files, where there are any.
+    pub(crate) files: Option<FilesHalf>,
+    dice: [Mutex<Rng>; 4],
     /// Holds the files of the ends, if they have any.
     _folder: Option<tempfile::TempDir>,
 }
@@ -165,11 +171,14 @@ pub struct Options {
     pub trace: bool,
     /// Whether the world has a legacy server.
     pub legacy: bool,
+    /// Whether the world has files.
+    pub files: bool,
 }
 
 /// Runs one seed.
 pub fn run(seed: u64, options: Options) -> Verdict {
     let swarm = if options.legacy { Swarm::of_legacy(seed) } else { Swarm::of(seed) };
+    let swarm = if options.files { swarm.with_files(seed) } else { swarm };
     run_with(seed, swarm, options)
 }
 
@@ -198,6 +207,7 @@ impl Sim {
         let folder = options.sqlite.then(world::folder);
         let time = Arc::new(Time::default());
         let legacy = swarm.legacy.clone().map(|swarm| Legacy::new(&time, swarm));
+        let files = swarm.files.clone().map(FilesHalf::new);
         Arc::new_cyclic(|me| {
             let ends: Vec<End> = (0..=swarm.sites)
                 .map(|index| {
@@ -206,8 +216,8 @@ impl Sim {
                     let process = Mutex::new(disk.open(index, me));
                     let name = if index == 0 { "central".to_owned() } else { world::site_name(index) };
                     let site = if swarm.legacy.is_some() { legacy::number(index) } else { world::number(index) };
-                    let (is_down, busy) = (AtomicBool::new(false), AtomicBool::new(false));
-                    End { index, name, site, disk, clock, process, is_down, busy }
+                    let [is_down, busy, filing] = [const { AtomicBool::new(false) }; 3];
+                    End { index, name, site, disk, clock, process, is_down, busy, filing }
                 })
                 .collect();
             let state = State {
@@ -229,8 +239,8 @@ impl Sim {
                 written: BTreeSet::new(),
                 backups: ends.iter().map(|_| Vec::new()).collect(),
             };
-            let dice =
-                [1, 2, 3].map(|stream| Mutex::new(Rng::with_seed(seed.wrapping_mul(0x9e37_79b9).wrapping_add(stream))));
+            let dice = [1, 2, 3, 4]
+                .map(|stream| Mutex::new(Rng::with_seed(seed.wrapping_mul(0x9e37_79b9).wrapping_add(stream))));
             Self {
                 me: me.clone(),
                 seed,
@@ -240,6 +250,7 @@ impl Sim {
                 trace: Trace::new(options.trace),
                 ledger: Mutex::new(Ledger::of_world(legacy.is_some())),
                 legacy,
+                files,
                 state: Mutex::new(state),
                 dice,
                 _folder: folder,
@@ -266,6 +277,9 @@ impl Sim {
         let found = judge::judge(&lock(&self.ledger), &held);
         lock(&self.state).violations.extend(found);
         self.check_legacy(&held);
+        if let Some(files) = self.files.as_ref().filter(|_| !self.is_broken()) {
+            self.converge_files(files, &held);
+        }
         if !self.is_broken() {
             self.read_again(&held);
         }
@@ -337,7 +351,7 @@ impl Sim {
     pub(crate) fn restart(&self, index: usize) {
         let end = &self.ends[index];
         let cycles = index == 0 && self.legacy.as_ref().is_some_and(|legacy| legacy.cycling.load(Relaxed));
-        if end.is_busy() || cycles || (index == 0 && lock(&self.state).answering > 0) {
+        if end.is_busy() || end.filing.load(Relaxed) || cycles || (index == 0 && lock(&self.state).answering > 0) {
             return;
         }
         self.note(|| format!("{} is started anew", end.name));
@@ -351,7 +365,11 @@ impl Sim {
         if index == 0 {
             state.late.clear();
             let stand_alone = || Central::stand_alone(end.process().storage, end.clock.clone());
-            state.central = Some(Arc::new(if self.legacy.is_some() { legacy::central(self) } else { stand_alone() }));
+            let central = if self.legacy.is_some() { legacy::central(self) } else { stand_alone() };
+            state.central = Some(Arc::new(match &self.files {
+                Some(files) => files::central(self, files, central),
+                None => central,
+            }));
         }
         end.is_down.store(false, Relaxed);
     }

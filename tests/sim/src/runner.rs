@@ -21,12 +21,14 @@ pub struct Seed {
     pub sqlite: bool,
     /// Whether its world has a legacy server.
     pub legacy: bool,
+    /// Whether its world has files.
+    pub files: bool,
 }
 
 impl Seed {
     /// A seed in the storage that is its own, unless SQLite is asked for.
     pub fn new(number: u64, sqlite: bool) -> Self {
-        Self { number, sqlite: sqlite || number % SQLITE_EVERY == SQLITE_EVERY - 1, legacy: false }
+        Self { number, sqlite: sqlite || number % SQLITE_EVERY == SQLITE_EVERY - 1, legacy: false, files: false }
     }
 
     /// The same number for a world with a legacy server, or without one.
@@ -35,16 +37,23 @@ impl Seed {
         Self { legacy, ..self }
     }
 
+    /// The same number for a world with files, or without.
+    #[must_use]
+    pub fn with_files(self, files: bool) -> Self {
+        Self { files, ..self }
+    }
+
     /// Runs it.
     pub fn run(self, trace: bool) -> Verdict {
-        run(self.number, Options { sqlite: self.sqlite, trace, legacy: self.legacy })
+        run(self.number, Options { sqlite: self.sqlite, trace, legacy: self.legacy, files: self.files })
     }
 
     /// The one command that runs it again.
     pub fn command(self) -> String {
         let sqlite = if self.sqlite { " --sqlite" } else { "" };
         let legacy = if self.legacy { " --legacy" } else { "" };
-        format!("cargo run --release -p sync-sim -- --seed {} --trace{sqlite}{legacy}", self.number)
+        let files = if self.files { " --files" } else { "" };
+        format!("cargo run --release -p sync-sim -- --seed {} --trace{sqlite}{legacy}{files}", self.number)
     }
 }
 
@@ -106,14 +115,15 @@ pub fn run_all(threads: usize, time: Option<Duration>, all: bool, seed: impl Fn(
 }
 
 /// The seeds that once broke a promise: a number a line, `sqlite` if it ran there, `legacy` if the world has a legacy
-/// server, and why.
+/// server, `files` if it has files, and why.
 pub fn kept() -> Vec<Seed> {
     let lines = include_str!("../seeds.txt").lines().filter(|line| !line.starts_with('#'));
     let seeds = lines.filter_map(|line| {
         let mut words = line.split_whitespace();
         let number = words.next()?.parse().ok()?;
-        let marks: Vec<&str> = words.take_while(|word| matches!(*word, "sqlite" | "legacy")).collect();
-        Some(Seed { number, sqlite: marks.contains(&"sqlite"), legacy: marks.contains(&"legacy") })
+        let marks: Vec<&str> = words.take_while(|word| matches!(*word, "sqlite" | "legacy" | "files")).collect();
+        let is = |mark: &str| marks.contains(&mark);
+        Some(Seed { number, sqlite: is("sqlite"), legacy: is("legacy"), files: is("files") })
     });
     seeds.collect()
 }

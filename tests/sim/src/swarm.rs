@@ -3,6 +3,7 @@
 
 use fastrand::Rng;
 
+use crate::files::FilesSwarm;
 use crate::legacy::LegacySwarm;
 use crate::rules::RULES;
 
@@ -90,6 +91,8 @@ pub struct Swarm {
     pub latency: u64,
     /// The legacy half, if there is one beyond central's own.
     pub legacy: Option<LegacySwarm>,
+    /// Its files, if there are any.
+    pub files: Option<FilesSwarm>,
 }
 
 impl Swarm {
@@ -129,15 +132,26 @@ impl Swarm {
             gzip_from: [200, 4096, usize::MAX, usize::MAX][rng.usize(..4)],
             latency: [10, 500, 20_000][rng.usize(..3)],
             legacy: None,
+            files: None,
         }
     }
 
-    /// The character of a seed with a legacy server. Nothing is restored from a backup there.
+    /// The character of a seed with a legacy server. Backups have a chance of their own there.
     pub fn of_legacy(seed: u64) -> Self {
         let mut swarm = Self { legacy: Some(LegacySwarm::of(seed)), ..Self::of(seed) };
-        swarm.without(Fault::SiteRestored);
-        swarm.without(Fault::CentralRestored);
+        let mut rng = Rng::with_seed(seed ^ 0x4241_434b);
+        let is_quiet = swarm.is_faultless();
+        for fault in [Fault::SiteRestored, Fault::CentralRestored] {
+            let (on, strength) = (rng.u32(..100) < 20, [20, 60, 150][rng.usize(..3)]);
+            swarm.rates[fault as usize] = if on && !is_quiet { strength } else { 0 };
+        }
         swarm
+    }
+
+    /// The same with files.
+    #[must_use]
+    pub fn with_files(self, seed: u64) -> Self {
+        Self { files: Some(FilesSwarm::of(seed)), ..self }
     }
 
     /// How often of a thousand a fault happens where it may.

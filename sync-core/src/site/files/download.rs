@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::files::{PIECE, REFERENCES, Reference, Retry, hash_file, length};
 use crate::protocol::v6::{DownloadRequest, V6_VERSION, WireError, path};
 use crate::record::TableName;
-use crate::site::client::{common_status, join, shown, to_json, wire_error};
+use crate::site::client::{common_status, join, not_central, shown, to_json, wire_error};
 use crate::storage::{FileDirection, FileEntry, FileState};
 use crate::transport::{HttpRequest, HttpResponse, Method, StreamedResponse, TransportError};
 
@@ -50,6 +50,14 @@ impl Mover<'_> {
         self.compare_and_name(entry, &reference)
     }
 
+    /// Fetches what should go to central and is gone or changed here: central has it if only its answer was lost.
+    pub(super) fn bring_back(&mut self, entry: &FileEntry, reason: String) -> Result<Moved, Fault> {
+        match self.download(entry) {
+            Err(Fault::File(..)) => Err(Fault::Spoilt(reason)),
+            moved => moved,
+        }
+    }
+
     /// Fetches what is missing of a part, or all of it.
     fn fetch_rest(&mut self, entry: &FileEntry, have: u64, most: u64) -> Result<(), Fault> {
         let mut answered = self.ask(entry, have)?;
@@ -76,7 +84,11 @@ impl Mover<'_> {
         let mut file = self.files.store.open_part(&entry.id, from == 0)?;
         let (mut done, mut piece) = (from, vec![0; PIECE]);
         loop {
-            let read = response.body.read(&mut piece).map_err(|error| self.line(in_body(error)))?;
+            let read = response.body.read(&mut piece);
+            if planted!(FileNamedTooSoon) && read.is_err() {
+                self.files.store.finish_part(&entry.id)?;
+            }
+            let read = read.map_err(|error| self.line(in_body(error)))?;
             if read == 0 {
                 break;
             }
@@ -115,7 +127,9 @@ impl Mover<'_> {
         let mut headers = vec![header("content-type", "application/json"), header("accept-encoding", "identity")];
         if have > 0 {
             headers.push(header("range", &format!("bytes={have}-")));
-            headers.extend(entry.etag.as_deref().map(|etag| header("if-match", etag)));
+            if !planted!(ResumeWithoutMatch) {
+                headers.extend(entry.etag.as_deref().map(|etag| header("if-match", etag)));
+            }
         }
         let url = join(&self.central, path::DOWNLOAD_FILE);
         let request = HttpRequest { method: Method::Post, url, headers, body };
@@ -123,6 +137,11 @@ impl Mover<'_> {
         let etag = response.header("etag").map(str::to_owned);
         let number = |text: &str| text.trim().parse::<u64>().ok();
         match response.status {
+            // The log-in page of a network, or a proxy: central always says both.
+            200 if etag.is_none() && response.header("content-disposition").is_none() => {
+                let page = buffered(response).map_err(|error| self.line(error))?;
+                Err(not_central(&page, &shown(&self.central)).into())
+            }
             200 => {
                 let total = response.header("content-length").and_then(number);
                 Ok(Answered::Bytes { from: 0, total, etag, response })

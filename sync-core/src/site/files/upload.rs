@@ -35,7 +35,7 @@ impl Mover<'_> {
             }
             txn.record(&table, &entry.id)?.as_ref().and_then(Reference::read).ok_or(Fault::Gone)?
         };
-        let changed = |what: &str| Fault::File(format!("the file in the folder {what}"), Retry::Refused);
+        let changed = |what: &str| Fault::Spoilt(format!("the file in the folder {what}"));
         let local = self.files.store.path(&entry.id);
         let file = match File::open(&local) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(changed("is no longer there")),
@@ -80,6 +80,12 @@ impl Mover<'_> {
             Some(Stopped::Cancelled) => return Err(Error::Cancelled.into()),
             Some(Stopped::Disk(error)) => return Err(failed("reading", &local, error).into()),
             None => {}
+        }
+        if planted!(FileDoneBeforeAnswer) {
+            self.files.change(&entry.id, |entry| (entry.state, entry.next_at) = (FileState::Done, None))?;
+            if sent.is_err() {
+                return Ok(Moved::Whole);
+            }
         }
         let response = sent.and_then(buffered).map_err(|error| self.line(error))?;
         self.taken(&response)?;

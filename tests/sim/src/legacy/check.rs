@@ -4,8 +4,8 @@ use sync_core::protocol::v6::Action;
 
 use super::line::is_a_join_of_merged;
 use super::{Book, Legacy, STAFF_TABLES, name};
-use crate::judge::{Held, Promise, Violation, short, shown};
-use crate::ledger::{Key, Ledger};
+use crate::judge::{Aside, From, Held, Promise, Violation, short, shown};
+use crate::ledger::{Key, Ledger, Version};
 use crate::lock;
 use crate::rules::{fields, text};
 use crate::run::Sim;
@@ -79,9 +79,19 @@ impl Check<'_> {
         }
         let version = &self.book.versions.versions[number];
         let later = self.book.versions.on_top_of(number).map(|(_, version)| version);
-        std::iter::once(version)
-            .chain(later)
-            .any(|version| self.ledger.was_too_large_for(version.by, &version.key, version.content.as_deref()))
+        version.is_void || std::iter::once(version).chain(later).any(|version| self.is_set_aside(version))
+    }
+
+    /// Whether its site was told that a version is too large, or it gave way there because a backup was put back.
+    fn is_set_aside(&self, version: &Version) -> bool {
+        let content = version.content.as_deref();
+        let aside = self.ends.get(version.by).map_or(&[][..], |end| end.aside.as_slice());
+        let gave_way = |aside: &Aside| {
+            (aside.from, aside.of_backup, &aside.key) == (From::Here, true, &version.key)
+                && self.book.versions.restored.contains(&version.by)
+                && self.book.versions.is_same(&version.key.0, aside.content.as_deref(), content)
+        };
+        aside.iter().any(gave_way) || self.ledger.was_too_large_for(version.by, &version.key, content)
     }
 
     /// The first version of a host that was written on top of this one.
@@ -93,9 +103,23 @@ impl Check<'_> {
 
     /// The first version that a host wrote on top of this one and that had to come after it. What another end had sent
     /// may arrive later, or be taken over later: the legacy server takes what comes for the newest.
+    /// Nor may it be a deletion of what lay unsent in a backup that was put back since: nothing tells of it.
     fn lost_on_top(&self, number: usize) -> Option<usize> {
         let by = self.book.versions.versions[number].by;
-        self.host_on_top(number, (by != STAFF).then_some(by))
+        let lost = self.host_on_top(number, (by != STAFF).then_some(by))?;
+        let mut later = self.book.versions.on_top_of(lost).map(|(_, version)| version);
+        let is_deletion = self.book.versions.versions[lost].content.is_none() || later.any(|v| v.content.is_none());
+        let may_win =
+            self.book.versions.is_from_before_a_restore(number) && (is_deletion || self.may_be_unheard(number));
+        (!may_win).then_some(lost)
+    }
+
+    /// Whether a record may not have been in the queue of the site that wrote this version: a patient whom none of its
+    /// stores sees, or what is of a store that was away.
+    fn may_be_unheard(&self, number: usize) -> bool {
+        let version = &self.book.versions.versions[number];
+        let store = version.content.as_deref().and_then(|content| text(&fields(content), "store_ID"));
+        store.is_none_or(|store| self.ledger.was_elsewhere(&store, version.by))
     }
 
     /// What hosts wrote is at the legacy server, or something that was written on top of it, or at the same time.
@@ -171,6 +195,11 @@ impl Check<'_> {
             }
             // Only the site on which the store is then hears of a deletion.
             let is_elsewhere = row.is_none() && store.is_some_and(|store| self.ledger.was_elsewhere(&store, site));
+            // Nor does a site that went back: what its queue is filled with anew says nothing of what is gone.
+            let is_forgotten = row.is_none() && self.book.versions.restored.contains(&site);
+            if is_forgotten {
+                continue;
+            }
             if self.book.is_chain(key) && !is_elsewhere {
                 if !self.book.versions.is_same(&key.0, row.as_deref(), theirs) {
                     let (ours, theirs) = (short(row.as_deref()), short(theirs));

@@ -5,6 +5,7 @@ mod book;
 mod check;
 mod hosts;
 mod line;
+mod restore;
 mod staff;
 mod swarm;
 

@@ -11,6 +11,7 @@ use crate::ledger::Key;
 use crate::lock;
 use crate::rules::{fields, text};
 use crate::run::{Chance, Sim};
+use crate::swarm::Fault as WorldFault;
 
 use super::book::STAFF;
 
@@ -207,7 +208,9 @@ impl Sim {
         drop(book);
         lock(&self.ledger).merges.merged(table, &keep, &gone);
         // A queue that is filled anew has no merges in it: who is initialised after one by the queues never hears of it.
-        let all_have_queues = (0..self.ends.len()).all(|end| self.has_queue(end));
+        let is_restored =
+            [WorldFault::SiteRestored, WorldFault::CentralRestored].into_iter().any(|fault| self.swarm.has(fault));
+        let all_have_queues = !is_restored && (0..self.ends.len()).all(|end| self.has_queue(end));
         let by = match all_have_queues && self.happens(Chance::Events, 500) {
             true => MergeBy::Queues,
             false => MergeBy::CentralLog,
