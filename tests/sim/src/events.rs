@@ -1,11 +1,14 @@
 //! What happens: on its own, one after the other, and while something else is under way.
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use sync_core::storage::key;
-use sync_core::{Error, SyncEvent, SyncOptions, SyncReport};
+use sync_core::record::record_type;
+use sync_core::storage::{MemoryStorage, key};
+use sync_core::support::Difference;
+use sync_core::{Error, Silent, SyncEvent, SyncOptions, SyncReport};
 
 use crate::judge::{self, Held, Promise};
 use crate::ledger::Key;
@@ -378,6 +381,43 @@ impl Sim {
         let what = format!("after {ROUNDS_MAX} rounds it is not quiet; (site, pushed, pulled, error): {last:?}");
         self.violate(Promise::ItEnds, what);
         false
+    }
+
+    /// Each site compares itself with central. It tells no loss where the judge finds both equal, leaves out nothing that is
+    /// not the same, and changes nothing.
+    pub(crate) fn audit(&self, held: &[Held]) {
+        let at_central = &held[0].records;
+        for site in 1..self.ends.len() {
+            let found = match world::site(self, site).audit(&MemoryStorage::new(), &mut Silent) {
+                Ok(found) => found,
+                Err(error) => {
+                    self.violate(Promise::ErrorsAreSaid, format!("site {site} cannot compare: {error}"));
+                    continue;
+                }
+            };
+            let key = |told: &Difference| -> Key { (told.table.to_string(), told.id.to_string()) };
+            let ledger = lock(&self.ledger);
+            // What central lost with its disk is rightly told; the judge knows that it was there.
+            let is_wrong = |told: &&Difference| {
+                at_central.contains_key(&key(told)) && judge::is_to_stay(&ledger, held, site, &key(told))
+            };
+            let wrong = found.lost.iter().find(is_wrong).cloned();
+            drop(ledger);
+            if let Some(told) = wrong {
+                self.violate(Promise::QuietMeansEqual, format!("site {site} compares, and says: {told:?}"));
+            }
+            let told: BTreeSet<Key> = found.lost.iter().chain(&found.explained).map(key).collect();
+            let differs = |(key, ours): &(&Key, &String)| at_central.get(*key).is_some_and(|theirs| theirs != *ours);
+            let is_compared = |key: &Key| record_type(&key.0).is_some_and(|kind| kind.pulled);
+            let mut both = held[site].records.iter().filter(|(key, _)| is_compared(key));
+            if let Some((key, _)) = both.find(|pair| differs(pair) && !told.contains(pair.0)) {
+                self.violate(Promise::QuietMeansEqual, format!("site {site} compares, and says nothing of {key:?}"));
+            }
+        }
+        let is_as_it_was = |(is, was): (&Held, &Held)| is.records == was.records && is.aside.len() == was.aside.len();
+        if !world::held(self).iter().zip(held).all(is_as_it_was) {
+            self.violate(Promise::TwiceIsOnce, "a comparison changed something".to_owned());
+        }
     }
 
     /// A site reads everything again, and nothing changes.

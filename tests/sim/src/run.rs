@@ -281,6 +281,9 @@ impl Sim {
             self.converge_files(files, &held);
         }
         if !self.is_broken() {
+            self.audit(&held);
+        }
+        if !self.is_broken() {
             self.read_again(&held);
         }
     }
