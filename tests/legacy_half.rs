@@ -4,17 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sync_core::protocol::PasswordHash;
-use sync_core::protocol::v6::{Action, WireRecord};
+use sync_core::protocol::v6::Action;
 use sync_core::record::SiteId;
-use sync_core::storage::{Incoming, MemoryStorage, Quarantine, QuarantineCause, Source, Storage, key};
+use sync_core::storage::{MemoryStorage, QuarantineCause, Storage, key};
 use sync_core::testing::legacy_server::{
-    Endpoint, Fault, LegacyAnd, LegacyServer, MergeBy, PASSWORD, PlannedFault, Refusal, SmallWorld, Spelling, Takes,
-    rows, small_world,
+    Endpoint, Fault, LegacyAnd, LegacyServer, PASSWORD, PlannedFault, Refusal, SmallWorld, Spelling, Takes, rows,
+    small_world,
 };
 use sync_core::transport::{InProcess, Transport};
 use sync_core::{
     Central, Error, Outcome, Records, Settings, Silent, Site, Step, SyncConfig, SyncOptions, SyncReport, SystemClock,
-    Timestamp, quarantine, status,
+    quarantine, status,
 };
 use sync_tests::world::{data, get};
 
@@ -119,7 +119,7 @@ fn steps(report: &SyncReport) -> Vec<Step> {
     report.steps.iter().map(|step| step.name).collect()
 }
 
-fn transact(id: &str, store: &str, comment: &str) -> sync_core::record::RecordData {
+pub(crate) fn transact(id: &str, store: &str, comment: &str) -> sync_core::record::RecordData {
     data(&format!(r#"{{"ID":"{id}","store_ID":"{store}","type":"si","comment":"{comment}"}}"#))
 }
 
@@ -353,128 +353,6 @@ fn a_store_that_moves_is_said_at_both_ends() {
 }
 
 #[test]
-fn merges_lead_everything_to_the_record_that_was_kept() {
-    let country = Country::new();
-    let own = country.world.sites[0].clone();
-    let a = country.site("district_a");
-    let [first, second, third] = [&own.patients[0], &own.patients[1], &own.patients[2]];
-    for by in [MergeBy::CentralLog, MergeBy::Queues] {
-        // Never seen here, and before anything else of them.
-        country.legacy.merge(by, "item", "KEPT", "GONE");
-    }
-    let line = format!(r#"{{"ID":"l","item_ID":"{}","store_ID":"{}"}}"#, country.world.items[0], own.store_id);
-    a.records.put("item_line", [data(&line)]).unwrap();
-    let invoice = format!(r#"{{"ID":"t","name_ID":"{first}","store_ID":"{}"}}"#, own.store_id);
-    a.records.put("transact", [data(&invoice)]).unwrap();
-    a.sync();
-    country.legacy.merge(MergeBy::CentralLog, "name", second, first);
-    country.legacy.merge(MergeBy::CentralLog, "name", third, second);
-    country.legacy.merge(MergeBy::CentralLog, "item", &country.world.items[1], &country.world.items[0]);
-    a.sync();
-    assert!(a.get("transact", "t").unwrap().contains(third.as_str()), "a merge of a merge");
-    assert!(a.get("item_line", "l").unwrap().contains(country.world.items[1].as_str()));
-    assert_eq!((a.get("name", first), a.get("name", second)), (None, None));
-    let joins = a.records.list(&"name_store_join".into(), None, 100).unwrap();
-    let of_third = joins.iter().filter(|(_, join)| join.as_str().contains(third.as_str())).count();
-    assert_eq!(of_third, 1, "one join of a store with a name is enough: {joins:?}");
-
-    // What comes later, under any of the ids.
-    let late = rows::transact("late", &own.store_id, first, 7);
-    country.legacy.put_row("transact", "late", late);
-    a.sync();
-    let late = a.get("transact", "late").unwrap();
-    assert!(late.contains(third.as_str()) && !late.contains(first.as_str()), "{late}");
-    assert_eq!(a.causes(), []);
-    assert_eq!(a.sync().pushed, 0, "what was rewritten here is no edit of this site");
-}
-
-#[test]
-fn a_merge_round_and_round_ends() {
-    let country = Country::new();
-    let own = country.world.sites[0].clone();
-    let a = country.site("district_a");
-    let [first, second, third] = [&own.patients[0], &own.patients[1], &own.patients[2]];
-    for (keep, delete) in [(second, first), (first, second), (third, second), (first, third), (first, first)] {
-        country.legacy.merge(MergeBy::CentralLog, "name", keep, delete);
-        a.sync();
-    }
-    let late = rows::transact("late", &own.store_id, second, 7);
-    country.legacy.put_row("transact", "late", late);
-    a.sync();
-    assert!(a.get("transact", "late").unwrap().contains(third.as_str()));
-}
-
-#[test]
-fn a_database_put_back_from_a_backup_asks_for_its_queue_again() {
-    let country = Country::new();
-    let own = country.world.sites[0].clone();
-    let a = country.site("district_a");
-    a.records.put("transact", [transact("mine", &own.store_id, "of the backup")]).unwrap();
-    let backup = a.storage.backup();
-    a.sync();
-    a.records.put("transact", [transact("mine", &own.store_id, "later")]).unwrap();
-    country.legacy.put_row("transact", "theirs", rows::transact("theirs", &own.store_id, "N", 9));
-    a.sync();
-    assert!(a.get("transact", "theirs").is_some());
-    a.storage.restore(&backup);
-    assert_eq!(a.get("transact", "theirs"), None);
-    a.sync();
-    a.sync();
-    assert!(a.get("transact", "theirs").is_some(), "it was acknowledged, and is asked for again");
-    assert!(a.get("transact", "mine").unwrap().contains("later"), "the backup undoes nothing");
-    assert_eq!(country.legacy.row("transact", "mine").unwrap()["comment"], "later");
-}
-
-/// A push that was cut before its end stays with the server, which integrates it when it is told to: the queue that is
-/// filled anew would not have it.
-#[test]
-fn what_was_sent_and_not_integrated_when_a_backup_was_put_back_comes_back() {
-    let country = Country::new();
-    let own = country.world.sites[0].clone();
-    let a = country.site("district_a");
-    a.records.put("transact", [transact("gone", &own.store_id, "first")]).unwrap();
-    a.sync();
-    let backup = a.storage.backup();
-    a.records.put("transact", [transact("sent", &own.store_id, "sent")]).unwrap();
-    a.records.delete("transact", &"gone".into()).unwrap();
-    country.legacy.fail(Endpoint::PushQueue, Fault::IntegrationNotStarted);
-    assert!(a.cycle().error.is_some());
-    assert!(country.legacy.row("transact", "sent").is_none() && country.legacy.row("transact", "gone").is_some());
-    a.storage.restore(&backup);
-    // As long as it does not integrate, the queue is not filled, and the other half goes on.
-    let report = a.cycle();
-    assert_eq!(report.error.unwrap().code(), "peer_error");
-    assert!(report.steps.iter().any(|step| step.name == Step::PullV6 && step.error.is_none()), "{:?}", report.steps);
-    country.legacy.heal();
-    a.sync();
-    a.sync();
-    assert!(a.get("transact", "sent").unwrap().contains("sent"));
-    assert_eq!(country.legacy.row("transact", "sent").unwrap()["comment"], "sent");
-    assert!(country.legacy.row("transact", "gone").is_none());
-}
-
-/// What a backup had sent, without having read the queue since, is older than what the queue is filled with anew.
-#[test]
-fn what_a_backup_had_sent_undoes_nothing_that_came_later() {
-    let country = Country::new();
-    let own = country.world.sites[0].clone();
-    let a = country.site("district_a");
-    a.records.put("transact", [transact("t", &own.store_id, "of the backup")]).unwrap();
-    country.legacy.fail(Endpoint::PullQueue, Fault::Status(503));
-    assert!(a.cycle().error.is_some());
-    assert_eq!(country.legacy.row("transact", "t").unwrap()["comment"], "of the backup");
-    let backup = a.storage.backup();
-    country.legacy.heal();
-    a.records.put("transact", [transact("t", &own.store_id, "later")]).unwrap();
-    a.sync();
-    a.storage.restore(&backup);
-    a.sync();
-    a.sync();
-    assert!(a.get("transact", "t").unwrap().contains("later"));
-    assert_eq!(country.legacy.row("transact", "t").unwrap()["comment"], "later");
-}
-
-#[test]
 fn a_database_is_never_pointed_to_another_site() {
     let country = Country::new();
     let a = country.site("district_a");
@@ -489,84 +367,6 @@ fn a_database_is_never_pointed_to_another_site() {
     let site = a.storage.read().unwrap().state(key::SITE_NAME).unwrap();
     assert_eq!(site.as_deref(), Some("district_a"));
     a.sync();
-}
-
-#[test]
-fn what_a_host_writes_may_name_what_was_merged() {
-    let country = Country::new();
-    let own = country.world.sites[0].clone();
-    let a = country.site("district_a");
-    country.legacy.merge(MergeBy::CentralLog, "item", &country.world.items[1], &country.world.items[0]);
-    a.sync();
-    let line = format!(r#"{{"ID":"l","item_ID":"{}","store_ID":"{}"}}"#, country.world.items[0], own.store_id);
-    a.records.put("item_line", [data(&line)]).unwrap();
-    assert!(a.get("item_line", "l").unwrap().contains(country.world.items[1].as_str()));
-}
-
-#[test]
-fn a_record_that_comes_again_because_its_acknowledgement_was_lost_undoes_no_edit() {
-    let country = Country::new();
-    let own = country.world.sites[0].clone();
-    let a = country.site("district_a");
-    country.legacy.put_row("transact", "t", rows::transact("t", &own.store_id, "N", 1));
-    country.legacy.plan(PlannedFault::new(Endpoint::Acknowledge, Fault::Unheard).times(6));
-    assert!(a.cycle().error.is_some());
-    country.legacy.heal();
-    a.records.put("transact", [transact("t", &own.store_id, "edited")]).unwrap();
-    a.sync();
-    a.sync();
-    assert!(a.get("transact", "t").unwrap().contains("edited"));
-    assert_eq!(country.legacy.row("transact", "t").unwrap()["comment"], "edited");
-}
-
-#[test]
-fn what_the_server_queued_before_an_edit_arrived_there_does_not_undo_it() {
-    let country = Country::new();
-    let own = country.world.sites[0].clone();
-    let a = country.site("district_a");
-    a.records.put("transact", [transact("t", &own.store_id, "first")]).unwrap();
-    a.sync();
-    country.legacy.put_row("transact", "t", rows::transact("t", &own.store_id, "N", 1));
-    a.records.put("transact", [transact("t", &own.store_id, "of the site")]).unwrap();
-    a.sync();
-    a.sync();
-    assert!(a.get("transact", "t").unwrap().contains("of the site"));
-    assert_eq!(country.legacy.row("transact", "t").unwrap()["comment"], "of the site", "both ends agree");
-    // Once the queue was read to its end, what comes from there is newer.
-    country.legacy.put_row("transact", "t", rows::transact("t", &own.store_id, "N", 2));
-    a.sync();
-    assert!(!a.get("transact", "t").unwrap().contains("of the site"));
-}
-
-/// Lines bear no store: theirs is that of the record whose lines they are, also where that was deleted here.
-#[test]
-fn a_stale_line_in_the_queue_is_as_stale_as_the_record_whose_line_it_is() {
-    let line = |comment: &str| serde_json::json!({"ID": "l", "transaction_ID": "t", "comment": comment});
-    for deleted in [false, true] {
-        let country = Country::new();
-        let own = country.world.sites[0].clone();
-        let a = country.site("district_a");
-        a.records.put("transact", [transact("t", &own.store_id, "first")]).unwrap();
-        a.records.put("trans_line", [data(&line("first").to_string())]).unwrap();
-        a.sync();
-        country.legacy.put_row("trans_line", "l", line("queued before the edit arrived"));
-        if deleted {
-            a.records.delete("trans_line", &"l".into()).unwrap();
-            a.records.delete("transact", &"t".into()).unwrap();
-        } else {
-            a.records.put("trans_line", [data(&line("of the site").to_string())]).unwrap();
-        }
-        a.sync();
-        a.sync();
-        let here = a.get("trans_line", "l").map(|line| line.contains("of the site"));
-        let there = country.legacy.row("trans_line", "l").map(|line| line["comment"] == "of the site");
-        assert_eq!((here, there), if deleted { (None, None) } else { (Some(true), Some(true)) }, "both ends agree");
-        // Once the queue was read to its end, what comes from there is newer.
-        country.legacy.put_row("transact", "t", rows::transact("t", &own.store_id, "N", 2));
-        country.legacy.put_row("trans_line", "l", line("of the server"));
-        a.sync();
-        assert!(a.get("trans_line", "l").unwrap().contains("of the server"));
-    }
 }
 
 /// What belongs to a store of another site is not written here, and neither is a line of it.
@@ -606,29 +406,4 @@ fn a_store_that_moves_brings_its_records_whoever_hears_of_it_first() {
     country.central.sync();
     b.sync();
     assert!(b.get("asset", "fridge").is_some());
-}
-
-#[test]
-fn what_waits_for_a_patient_who_was_merged_waits_no_longer() {
-    let country = Country::new();
-    let own = country.world.sites[0].clone();
-    let a = country.site("district_a");
-    let record = WireRecord {
-        table_name: "encounter".into(),
-        record_id: "e".into(),
-        action: Action::Update,
-        record_data: data(&format!(r#"{{"ID":"e","patient_ID":"{}"}}"#, own.patients[0])),
-    };
-    let waits_for = Some(("name_store_join".into(), own.patients[0].as_str().into()));
-    let quarantine = Quarantine { cause: QuarantineCause::Waiting, reason: String::new(), waits_for };
-    let txn = a.storage.write().unwrap();
-    let waiting = Incoming { quarantine: Some(quarantine), ..Incoming::new(Source::Legacy, record) };
-    txn.stage(&waiting, Timestamp::from_unix_millis(0)).unwrap();
-    txn.commit().unwrap();
-    a.sync();
-    assert_eq!(a.causes(), [(QuarantineCause::Waiting, "e".to_owned())]);
-    country.legacy.merge(MergeBy::CentralLog, "name", &own.patients[1], &own.patients[0]);
-    a.sync();
-    assert_eq!(a.causes(), []);
-    assert!(a.get("encounter", "e").unwrap().contains(own.patients[1].as_str()));
 }

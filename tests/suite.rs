@@ -14,6 +14,8 @@ mod healing;
 mod held_up;
 mod legacy_half;
 mod legacy_half_later;
+mod legacy_merges;
+mod legacy_queue;
 mod one_patient;
 mod record_types;
 mod restored;

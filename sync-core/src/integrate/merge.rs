@@ -12,7 +12,7 @@ use crate::error::{Result, Server};
 use crate::ownership::Role;
 use crate::record::references::{MERGED, with_kept};
 use crate::record::{RecordData, RecordId, SiteId, TableName, record_type};
-use crate::site::identity::{confirmed_to, role};
+use crate::site::identity::{confirmed_to, cursor, role};
 use crate::storage::{Incoming, ReadTxn, Storage, WriteTxn, key};
 
 /// Records that are looked at in one turn.
@@ -92,7 +92,7 @@ pub(super) fn note(
     let mut pending = txn.state(key::MERGES_PENDING)?.unwrap_or_default();
     pending.push_str(&format!("{table} {keep}\n"));
     txn.set_state(key::MERGES_PENDING, &pending)?;
-    if !is_edited_here(txn, table, &from)? {
+    if edited_here(txn, table, &from)? == Edited::Arrived {
         apply::delete(txn, table, &from, Origin::Sync(origin), now)?;
     }
     txn.wake_waiting(table, &from)?;
@@ -103,27 +103,44 @@ pub(super) fn note(
     Ok(())
 }
 
-/// Whether a record has an edit that one of the servers may not have. A server to which records of its table do not go says
-/// nothing of it: the cursor of its push stays where it was, however many of them are edited.
-fn is_edited_here(txn: &dyn ReadTxn, table: &TableName, id: &RecordId) -> Result<bool> {
+/// How far the newest edit of a record that was made here is on its way, seen from the server that has least of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Edited {
+    /// There is none that a server does not have.
+    Arrived,
+    /// It goes out as the record then is.
+    Waits,
+    /// It was sent, and the server has not said that it has it: written again, it would come after what others write there.
+    IsOnItsWay,
+}
+
+/// A server to which records of its table do not go says nothing of an edit: the cursor of its push stays where it was,
+/// however many of them are edited.
+fn edited_here(txn: &dyn ReadTxn, table: &TableName, id: &RecordId) -> Result<Edited> {
     let typed = record_type(table.as_str()).is_some();
     let to_central = typed && role(txn)? != Some(Role::Central);
     let to_legacy = !typed || matches!(table.as_str(), "name" | "name_store_join");
-    for (concerned, server) in [(to_central, Server::Central), (to_legacy, Server::Legacy)] {
-        if concerned && txn.has_local_change(table, id, confirmed_to(txn, server)?)? {
-            return Ok(true);
-        }
+    let central = (to_central, Server::Central, key::PUSH_CURSOR_V6);
+    let legacy = (to_legacy, Server::Legacy, key::PUSH_CURSOR_LEGACY);
+    let mut edited = Edited::Arrived;
+    for (_, server, pushed) in [central, legacy].into_iter().filter(|(is_concerned, ..)| *is_concerned) {
+        edited = edited.max(match () {
+            () if txn.has_local_change(table, id, cursor(txn, pushed)?)? => Edited::Waits,
+            () if txn.has_local_change(table, id, confirmed_to(txn, server)?)? => Edited::IsOnItsWay,
+            () => Edited::Arrived,
+        });
     }
-    Ok(false)
+    Ok(edited)
 }
 
-/// Rewrites what is here and points to merged records. Says how many records that were.
+/// Rewrites what is here and points to merged records, but not what is on its way to a server: that has its turn once it has
+/// arrived. Says how many records that were.
 pub(crate) fn rewrite(storage: &dyn Storage, clock: &dyn Clock, origin: Option<SiteId>) -> Result<u64> {
     let pending = storage.read()?.state(key::MERGES_PENDING)?.unwrap_or_default();
     if pending.is_empty() {
         return Ok(0);
     }
-    let mut rewritten = 0;
+    let (mut rewritten, mut left) = (0, 0);
     let tables = storage.read()?.record_counts()?;
     for (table, _) in &tables {
         let mut after: Option<RecordId> = None;
@@ -141,8 +158,9 @@ pub(crate) fn rewrite(storage: &dyn Storage, clock: &dyn Clock, origin: Option<S
                 (page, stale)
             };
             if !stale.is_empty() {
-                rewritten += stale.len() as u64;
-                rewrite_some(storage, clock, origin, table, &stale)?;
+                let done = rewrite_some(storage, clock, origin, table, &stale)?;
+                rewritten += done;
+                left += stale.len() as u64 - done;
             }
             match page.last() {
                 Some((last, _)) if page.len() == ROWS => after = Some(last.clone()),
@@ -151,6 +169,9 @@ pub(crate) fn rewrite(storage: &dyn Storage, clock: &dyn Clock, origin: Option<S
         }
     }
     tidy_joins(storage, clock, origin, &pending)?;
+    if left > 0 {
+        return Ok(rewritten);
+    }
     let txn = storage.write()?;
     let now_pending = txn.state(key::MERGES_PENDING)?.unwrap_or_default();
     // What was merged meanwhile stays to be done.
@@ -165,19 +186,26 @@ fn rewrite_some(
     origin: Option<SiteId>,
     table: &TableName,
     ids: &[RecordId],
-) -> Result<()> {
+) -> Result<u64> {
     let txn = storage.write()?;
+    let mut done = 0;
     // At central, a join that leads to another patient now shows that patient's records.
     let at_central = role(txn.as_ref())? == Some(Role::Central);
     let store = if at_central { apply::upsert_at_central } else { apply::upsert };
     for id in ids {
         let Some(data) = txn.record(table, id)? else { continue };
         let Some(data) = resolved(txn.as_ref(), table, &data)? else { continue };
-        // An edit made here is still one, and goes out as it is now.
-        let origin = if is_edited_here(txn.as_ref(), table, id)? { Origin::Local } else { Origin::Sync(origin) };
+        let origin = match edited_here(txn.as_ref(), table, id)? {
+            // It is still an edit, and goes out as it is now.
+            Edited::Waits => Origin::Local,
+            Edited::Arrived => Origin::Sync(origin),
+            Edited::IsOnItsWay => continue,
+        };
         store(txn.as_ref(), table, id, &data, origin, clock.now())?;
+        done += 1;
     }
-    txn.commit()
+    txn.commit()?;
+    Ok(done)
 }
 
 /// Of two joins of a store with the same name, one is enough, and one that is in use if there is such a one: otherwise the

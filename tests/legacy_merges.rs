@@ -1,0 +1,210 @@
+//! Merges of items, names and clinicians, and what points to them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use sync_core::protocol::v6::{Action, WireRecord};
+use sync_core::record::RecordData;
+use sync_core::storage::{Incoming, MemoryStorage, Quarantine, QuarantineCause, Source, Storage as _, key};
+use sync_core::testing::legacy_server::{MergeBy, rows};
+use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
+use sync_core::{Silent, SyncOptions, Timestamp};
+use sync_tests::world::data;
+
+use crate::legacy_half::{Country, End};
+
+fn asset(id: &str, store: &str, donor: &str, notes: &str) -> RecordData {
+    data(&format!(
+        r#"{{"id":"{id}","store_id":"{store}","donor_name_id":"{donor}","notes":"{notes}","created_datetime":"2026-01-01T00:00:00","modified_datetime":"2026-01-01T00:00:00"}}"#
+    ))
+}
+
+#[test]
+fn merges_lead_everything_to_the_record_that_was_kept() {
+    let country = Country::new();
+    let own = country.world.sites[0].clone();
+    let a = country.site("district_a");
+    let [first, second, third] = [&own.patients[0], &own.patients[1], &own.patients[2]];
+    for by in [MergeBy::CentralLog, MergeBy::Queues] {
+        // Never seen here, and before anything else of them.
+        country.legacy.merge(by, "item", "KEPT", "GONE");
+    }
+    let line = format!(r#"{{"ID":"l","item_ID":"{}","store_ID":"{}"}}"#, country.world.items[0], own.store_id);
+    a.records.put("item_line", [data(&line)]).unwrap();
+    let invoice = format!(r#"{{"ID":"t","name_ID":"{first}","store_ID":"{}"}}"#, own.store_id);
+    a.records.put("transact", [data(&invoice)]).unwrap();
+    a.sync();
+    country.legacy.merge(MergeBy::CentralLog, "name", second, first);
+    country.legacy.merge(MergeBy::CentralLog, "name", third, second);
+    country.legacy.merge(MergeBy::CentralLog, "item", &country.world.items[1], &country.world.items[0]);
+    a.sync();
+    assert!(a.get("transact", "t").unwrap().contains(third.as_str()), "a merge of a merge");
+    assert!(a.get("item_line", "l").unwrap().contains(country.world.items[1].as_str()));
+    assert_eq!((a.get("name", first), a.get("name", second)), (None, None));
+    let joins = a.records.list(&"name_store_join".into(), None, 100).unwrap();
+    let of_third = joins.iter().filter(|(_, join)| join.as_str().contains(third.as_str())).count();
+    assert_eq!(of_third, 1, "one join of a store with a name is enough: {joins:?}");
+
+    // What comes later, under any of the ids.
+    let late = rows::transact("late", &own.store_id, first, 7);
+    country.legacy.put_row("transact", "late", late);
+    a.sync();
+    let late = a.get("transact", "late").unwrap();
+    assert!(late.contains(third.as_str()) && !late.contains(first.as_str()), "{late}");
+    assert_eq!(a.causes(), []);
+    assert_eq!(a.sync().pushed, 0, "what was rewritten here is no edit of this site");
+}
+
+#[test]
+fn a_merge_round_and_round_ends() {
+    let country = Country::new();
+    let own = country.world.sites[0].clone();
+    let a = country.site("district_a");
+    let [first, second, third] = [&own.patients[0], &own.patients[1], &own.patients[2]];
+    for (keep, delete) in [(second, first), (first, second), (third, second), (first, third), (first, first)] {
+        country.legacy.merge(MergeBy::CentralLog, "name", keep, delete);
+        a.sync();
+    }
+    let late = rows::transact("late", &own.store_id, second, 7);
+    country.legacy.put_row("transact", "late", late);
+    a.sync();
+    assert!(a.get("transact", "late").unwrap().contains(third.as_str()));
+}
+
+#[test]
+fn what_a_host_writes_may_name_what_was_merged() {
+    let country = Country::new();
+    let own = country.world.sites[0].clone();
+    let a = country.site("district_a");
+    country.legacy.merge(MergeBy::CentralLog, "item", &country.world.items[1], &country.world.items[0]);
+    a.sync();
+    let line = format!(r#"{{"ID":"l","item_ID":"{}","store_ID":"{}"}}"#, country.world.items[0], own.store_id);
+    a.records.put("item_line", [data(&line)]).unwrap();
+    assert!(a.get("item_line", "l").unwrap().contains(country.world.items[1].as_str()));
+}
+
+#[test]
+fn what_waits_for_a_patient_who_was_merged_waits_no_longer() {
+    let country = Country::new();
+    let own = country.world.sites[0].clone();
+    let a = country.site("district_a");
+    let record = WireRecord {
+        table_name: "encounter".into(),
+        record_id: "e".into(),
+        action: Action::Update,
+        record_data: data(&format!(r#"{{"ID":"e","patient_ID":"{}"}}"#, own.patients[0])),
+    };
+    let waits_for = Some(("name_store_join".into(), own.patients[0].as_str().into()));
+    let quarantine = Quarantine { cause: QuarantineCause::Waiting, reason: String::new(), waits_for };
+    let txn = a.storage.write().unwrap();
+    let waiting = Incoming { quarantine: Some(quarantine), ..Incoming::new(Source::Legacy, record) };
+    txn.stage(&waiting, Timestamp::from_unix_millis(0)).unwrap();
+    txn.commit().unwrap();
+    a.sync();
+    assert_eq!(a.causes(), [(QuarantineCause::Waiting, "e".to_owned())]);
+    country.legacy.merge(MergeBy::CentralLog, "name", &own.patients[1], &own.patients[0]);
+    a.sync();
+    assert_eq!(a.causes(), []);
+    assert!(a.get("encounter", "e").unwrap().contains(own.patients[1].as_str()));
+}
+
+#[test]
+fn what_a_merge_rewrites_is_no_edit_of_the_site_and_overwrites_none_of_central() {
+    let country = Country::new();
+    let own = country.world.sites[0].store_id.clone();
+    let facility = |id: &str| country.legacy.put_central("name", id, rows::name(id, id, id, "facility"));
+    facility("DONOR");
+    facility("DOUBLE");
+    country.central.sync();
+    let a = country.site("district_a");
+    // One goes to central only, the other to the legacy server only, and both long ago.
+    a.records.put("asset", [asset("fridge", &own, "DOUBLE", "of the site")]).unwrap();
+    a.records.put("transact", [data(&format!(r#"{{"ID":"t","store_ID":"{own}","name_ID":"DOUBLE"}}"#))]).unwrap();
+    assert_eq!(a.sync().pushed, 2);
+    assert_eq!(a.sync().pushed, 0);
+
+    country.legacy.merge(MergeBy::CentralLog, "name", "DONOR", "DOUBLE");
+    a.sync();
+    assert!(a.get("asset", "fridge").unwrap().contains("DONOR"));
+    assert!(a.get("transact", "t").unwrap().contains("DONOR"));
+    country.central.sync();
+    country.central.records.put("asset", [asset("fridge", &own, "DONOR", "of central")]).unwrap();
+    country.legacy.put_row(
+        "transact",
+        "t",
+        serde_json::json!({"ID": "t", "store_ID": own, "name_ID": "DONOR", "comment": "of the server"}),
+    );
+    assert_eq!(a.sync().pushed, 0, "nobody edited anything here");
+    assert!(country.central.get("asset", "fridge").unwrap().contains("of central"));
+    assert!(a.get("asset", "fridge").unwrap().contains("of central"));
+    assert!(a.get("transact", "t").unwrap().contains("of the server"));
+}
+
+/// A line on which central cannot be asked, for a while, whether it has integrated what it took.
+struct Unconfirmed(Arc<dyn Transport>, AtomicBool);
+
+impl Transport for Unconfirmed {
+    fn send(&self, request: &HttpRequest) -> Result<HttpResponse, TransportError> {
+        if request.url.ends_with("/central/sync/site_status") && self.1.load(Ordering::Relaxed) {
+            return Err(TransportError::TimedOut("planned".into()));
+        }
+        self.0.send(request)
+    }
+}
+
+/// What is on its way is not sent again because of a merge: by then somebody may have written on top of it.
+#[test]
+fn what_was_sent_and_not_confirmed_is_rewritten_once_it_has_arrived() {
+    let country = Country::new();
+    let own = country.world.sites[0].store_id.clone();
+    for id in ["DONOR", "DOUBLE"] {
+        country.legacy.put_central("name", id, rows::name(id, id, id, "facility"));
+    }
+    country.central.sync();
+    let line = Arc::new(Unconfirmed(country.line.clone(), AtomicBool::new(false)));
+    let a = End::over(Arc::new(MemoryStorage::new()), line.clone());
+    a.set_up("district_a").unwrap();
+    a.sync();
+    a.records.put("asset", [asset("fridge", &own, "DOUBLE", "of the site")]).unwrap();
+    country.legacy.merge(MergeBy::CentralLog, "name", "DONOR", "DOUBLE");
+    line.1.store(true, Ordering::Relaxed);
+    let report = a.site.sync(&SyncOptions::default(), &mut Silent).unwrap();
+    assert_eq!((report.pushed, report.error.is_some()), (1, true));
+    country.central.sync();
+    country.central.records.put("asset", [asset("fridge", &own, "DONOR", "of central")]).unwrap();
+
+    line.1.store(false, Ordering::Relaxed);
+    for _ in 0..2 {
+        assert_eq!(a.sync().pushed, 0, "nobody edited anything here");
+    }
+    for end in [&a, &country.central] {
+        let fridge = end.get("asset", "fridge").unwrap();
+        assert!(fridge.contains("DONOR") && fridge.contains("of central"), "{fridge}");
+    }
+    assert_eq!(a.storage.read().unwrap().state(key::MERGES_PENDING).unwrap().as_deref(), Some(""));
+}
+
+#[test]
+fn of_two_joins_of_a_merged_patient_the_one_in_use_stays() {
+    let country = Country::new();
+    let own = country.world.sites[0].clone();
+    // Whichever comes first by its id: one of the two is not in use.
+    for (table_of, inactive_first) in [("P", true), ("Q", false)] {
+        let a = country.fresh("district_a");
+        let (id_a, id_b) = (format!("0{table_of}"), format!("1{table_of}"));
+        let join = |id: &str, name: &str, inactive: bool| serde_json::json!({"ID": id, "name_ID": name, "store_ID": own.store_id, "inactive": inactive});
+        let (n1, n2) = (format!("{table_of}-1"), format!("{table_of}-2"));
+        for name in [&n1, &n2] {
+            country.legacy.put_row("name", name, rows::patient(name, name, "A", "B", "1990-01-01"));
+        }
+        country.legacy.put_row("name_store_join", &id_a, join(&id_a, &n1, inactive_first));
+        country.legacy.put_row("name_store_join", &id_b, join(&id_b, &n2, !inactive_first));
+        a.sync();
+        country.legacy.merge(MergeBy::CentralLog, "name", &n2, &n1);
+        a.sync();
+        let joins = a.records.list(&"name_store_join".into(), None, 100).unwrap();
+        let left: Vec<_> = joins.iter().filter(|(_, join)| join.as_str().contains(n2.as_str())).collect();
+        assert_eq!(left.len(), 1, "{left:?}");
+        assert!(left[0].1.as_str().contains(r#""inactive":false"#), "{left:?}");
+    }
+}

@@ -1,0 +1,143 @@
+//! What stands in the legacy server's queue against what a site writes, also after a backup was put back.
+
+use sync_core::Step;
+use sync_core::testing::legacy_server::{Endpoint, Fault, PlannedFault, rows};
+use sync_tests::world::data;
+
+use crate::legacy_half::{Country, transact};
+
+#[test]
+fn a_database_put_back_from_a_backup_asks_for_its_queue_again() {
+    let country = Country::new();
+    let own = country.world.sites[0].clone();
+    let a = country.site("district_a");
+    a.records.put("transact", [transact("mine", &own.store_id, "of the backup")]).unwrap();
+    let backup = a.storage.backup();
+    a.sync();
+    a.records.put("transact", [transact("mine", &own.store_id, "later")]).unwrap();
+    country.legacy.put_row("transact", "theirs", rows::transact("theirs", &own.store_id, "N", 9));
+    a.sync();
+    assert!(a.get("transact", "theirs").is_some());
+    a.storage.restore(&backup);
+    assert_eq!(a.get("transact", "theirs"), None);
+    a.sync();
+    a.sync();
+    assert!(a.get("transact", "theirs").is_some(), "it was acknowledged, and is asked for again");
+    assert!(a.get("transact", "mine").unwrap().contains("later"), "the backup undoes nothing");
+    assert_eq!(country.legacy.row("transact", "mine").unwrap()["comment"], "later");
+}
+
+/// A push that was cut before its end stays with the server, which integrates it when it is told to: the queue that is
+/// filled anew would not have it.
+#[test]
+fn what_was_sent_and_not_integrated_when_a_backup_was_put_back_comes_back() {
+    let country = Country::new();
+    let own = country.world.sites[0].clone();
+    let a = country.site("district_a");
+    a.records.put("transact", [transact("gone", &own.store_id, "first")]).unwrap();
+    a.sync();
+    let backup = a.storage.backup();
+    a.records.put("transact", [transact("sent", &own.store_id, "sent")]).unwrap();
+    a.records.delete("transact", &"gone".into()).unwrap();
+    country.legacy.fail(Endpoint::PushQueue, Fault::IntegrationNotStarted);
+    assert!(a.cycle().error.is_some());
+    assert!(country.legacy.row("transact", "sent").is_none() && country.legacy.row("transact", "gone").is_some());
+    a.storage.restore(&backup);
+    // As long as it does not integrate, the queue is not filled, and the other half goes on.
+    let report = a.cycle();
+    assert_eq!(report.error.unwrap().code(), "peer_error");
+    assert!(report.steps.iter().any(|step| step.name == Step::PullV6 && step.error.is_none()), "{:?}", report.steps);
+    country.legacy.heal();
+    a.sync();
+    a.sync();
+    assert!(a.get("transact", "sent").unwrap().contains("sent"));
+    assert_eq!(country.legacy.row("transact", "sent").unwrap()["comment"], "sent");
+    assert!(country.legacy.row("transact", "gone").is_none());
+}
+
+/// What a backup had sent, without having read the queue since, is older than what the queue is filled with anew.
+#[test]
+fn what_a_backup_had_sent_undoes_nothing_that_came_later() {
+    let country = Country::new();
+    let own = country.world.sites[0].clone();
+    let a = country.site("district_a");
+    a.records.put("transact", [transact("t", &own.store_id, "of the backup")]).unwrap();
+    country.legacy.fail(Endpoint::PullQueue, Fault::Status(503));
+    assert!(a.cycle().error.is_some());
+    assert_eq!(country.legacy.row("transact", "t").unwrap()["comment"], "of the backup");
+    let backup = a.storage.backup();
+    country.legacy.heal();
+    a.records.put("transact", [transact("t", &own.store_id, "later")]).unwrap();
+    a.sync();
+    a.storage.restore(&backup);
+    a.sync();
+    a.sync();
+    assert!(a.get("transact", "t").unwrap().contains("later"));
+    assert_eq!(country.legacy.row("transact", "t").unwrap()["comment"], "later");
+}
+
+#[test]
+fn a_record_that_comes_again_because_its_acknowledgement_was_lost_undoes_no_edit() {
+    let country = Country::new();
+    let own = country.world.sites[0].clone();
+    let a = country.site("district_a");
+    country.legacy.put_row("transact", "t", rows::transact("t", &own.store_id, "N", 1));
+    country.legacy.plan(PlannedFault::new(Endpoint::Acknowledge, Fault::Unheard).times(6));
+    assert!(a.cycle().error.is_some());
+    country.legacy.heal();
+    a.records.put("transact", [transact("t", &own.store_id, "edited")]).unwrap();
+    a.sync();
+    a.sync();
+    assert!(a.get("transact", "t").unwrap().contains("edited"));
+    assert_eq!(country.legacy.row("transact", "t").unwrap()["comment"], "edited");
+}
+
+#[test]
+fn what_the_server_queued_before_an_edit_arrived_there_does_not_undo_it() {
+    let country = Country::new();
+    let own = country.world.sites[0].clone();
+    let a = country.site("district_a");
+    a.records.put("transact", [transact("t", &own.store_id, "first")]).unwrap();
+    a.sync();
+    country.legacy.put_row("transact", "t", rows::transact("t", &own.store_id, "N", 1));
+    a.records.put("transact", [transact("t", &own.store_id, "of the site")]).unwrap();
+    a.sync();
+    a.sync();
+    assert!(a.get("transact", "t").unwrap().contains("of the site"));
+    assert_eq!(country.legacy.row("transact", "t").unwrap()["comment"], "of the site", "both ends agree");
+    // Once the queue was read to its end, what comes from there is newer.
+    country.legacy.put_row("transact", "t", rows::transact("t", &own.store_id, "N", 2));
+    a.sync();
+    assert!(!a.get("transact", "t").unwrap().contains("of the site"));
+}
+
+/// Lines bear no store: theirs is that of the record whose lines they are, also where that was deleted here.
+#[test]
+fn a_stale_line_in_the_queue_is_as_stale_as_the_record_whose_line_it_is() {
+    let line = |comment: &str| serde_json::json!({"ID": "l", "transaction_ID": "t", "comment": comment});
+    for deleted in [false, true] {
+        let country = Country::new();
+        let own = country.world.sites[0].clone();
+        let a = country.site("district_a");
+        a.records.put("transact", [transact("t", &own.store_id, "first")]).unwrap();
+        a.records.put("trans_line", [data(&line("first").to_string())]).unwrap();
+        a.sync();
+        country.legacy.put_row("trans_line", "l", line("queued before the edit arrived"));
+        if deleted {
+            a.records.delete("trans_line", &"l".into()).unwrap();
+            a.records.delete("transact", &"t".into()).unwrap();
+        } else {
+            a.records.put("trans_line", [data(&line("of the site").to_string())]).unwrap();
+        }
+        a.sync();
+        a.sync();
+        let here = a.get("trans_line", "l").map(|line| line.contains("of the site"));
+        let there = country.legacy.row("trans_line", "l").map(|line| line["comment"] == "of the site");
+        assert_eq!((here, there), if deleted { (None, None) } else { (Some(true), Some(true)) }, "both ends agree");
+        // Once the queue was read to its end, what comes from there is newer.
+        country.legacy.put_row("transact", "t", rows::transact("t", &own.store_id, "N", 2));
+        country.legacy.put_row("trans_line", "l", line("of the server"));
+        a.sync();
+        assert!(a.get("trans_line", "l").unwrap().contains("of the server"));
+    }
+}
