@@ -13,7 +13,8 @@ const HEAD: &str = "\
 
 Every error by who must act. The code is stable; scripts may rely on it. `oms-sync` prints message and advice, the causes
 with `-v`, and all of it with `--json`; `oms-sync errors CODE` explains one. Names, addresses and numbers in the messages
-are examples. No message holds a password, a hash, a hardware id or what stands in a record.
+are examples. What begins with `doctor:` is found by `oms-sync doctor`, and no sync ends with it. No message holds a password,
+a hash, a hardware id or what stands in a record.
 ";
 
 /// Classes in the order of the page, with the exit status of each.
@@ -40,7 +41,20 @@ fn declared() -> BTreeSet<String> {
     let errors = errors.split("fn entry(").nth(1).expect("the catalogue");
     let refusals = include_str!("../sync-core/src/ownership.rs");
     let refusals = refusals.split("pub fn code(").nth(1).and_then(|rest| rest.split("pub fn").next()).expect("codes");
-    &quoted_after(errors, "=> (") | &quoted_after(refusals, "=> ")
+    &(&quoted_after(errors, "=> (") | &quoted_after(refusals, "=> ")) | &found_by_doctor()
+}
+
+/// The codes of what `doctor` finds and no error stands for.
+fn found_by_doctor() -> BTreeSet<String> {
+    let sources = [
+        include_str!("../sync-core/src/site/doctor/mod.rs"),
+        include_str!("../sync-core/src/site/doctor/ends.rs"),
+        include_str!("../sync-core/src/site/doctor/judge.rs"),
+        include_str!("../sync-core/src/support/doctor/local.rs"),
+    ];
+    let before = sources.iter().flat_map(|source| source.split("\", ErrorClass::"));
+    let codes = before.filter_map(|text| text.rsplit_once("(\"").map(|(_, code)| code));
+    codes.filter(|code| code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')).map(str::to_owned).collect()
 }
 
 #[test]

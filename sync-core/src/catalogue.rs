@@ -42,7 +42,8 @@ impl ErrorClass {
     }
 }
 
-/// Every error, in the order of the declaration.
+/// Every error, in the order of the declaration, and after them what [`diagnose`](crate::Site::diagnose) finds that no error
+/// stands for.
 pub fn catalogue() -> Vec<CatalogueEntry> {
     let entry = |error: &Error| {
         let code = error.code();
@@ -58,8 +59,36 @@ pub fn catalogue() -> Vec<CatalogueEntry> {
             upstream,
         }
     };
-    samples().iter().map(entry).collect()
+    let finding = |&(code, class, message, cause, advice): &Finding| CatalogueEntry {
+        code,
+        class,
+        message: message.to_owned(),
+        template: message.to_owned(),
+        cause,
+        advice,
+        upstream: None,
+    };
+    samples().iter().map(entry).chain(FINDINGS.iter().map(finding)).collect()
 }
+
+/// Whether a code is one of a finding of `doctor`.
+pub(crate) fn is_finding(code: &str) -> bool {
+    FINDINGS.iter().any(|(of, ..)| *of == code)
+}
+
+/// Code, class, what is found, what usually lies behind it, what to do.
+type Finding = (&'static str, ErrorClass, &'static str, &'static str, &'static str);
+
+#[rustfmt::skip] // one row a code
+const FINDINGS: &[Finding] = &[
+    ("database_older", ErrorClass::Upgrade, "doctor: the database is of an older version of this program", "The program was replaced by a newer one, and has not used the database since.", "Run oms-sync status: it brings the database up to date, and older programs then refuse it."),
+    ("wrong_scheme", ErrorClass::Configure, "doctor: an address begins with http:// where https:// is spoken, or the other way round", "An address was typed from memory, or the server was moved to TLS since.", "Correct the address where it was entered: here by oms-sync init, central's at the legacy server."),
+    ("own_url_unusable", ErrorClass::Configure, "doctor: the address that sites are told of this central server leads nowhere", "The legacy server has localhost, an address of one room or no address of this server.", "Enter the address under which sites reach this server on the legacy server."),
+    ("clock_wrong", ErrorClass::LocalFault, "doctor: the clocks of this machine and of a server differ", "An empty battery in the machine's clock, a wrong time zone, or a day entered by hand.", "Set date, time and time zone; records written meanwhile bear the wrong time."),
+    ("store_not_in_dispensary_mode", ErrorClass::Configure, "doctor: a store of this central server is not in dispensary mode", "The store was made on the legacy server with its ordinary mode.", "Ask the legacy server's keeper to set the store to dispensary mode; the next sync brings it."),
+    ("records_set_aside", ErrorClass::Input, "doctor: records are set aside", "A record that they need is not here, a rule forbids them, or they are of a later release.", "See oms-sync quarantine list for what each waits for or breaks; nothing of them is lost."),
+    ("files_stuck", ErrorClass::Input, "doctor: files do not get through", "A server refuses them, they are not on the disk any more, or the line ends before they do.", "See oms-sync files list for all of them; they are tried again, and block nothing."),
+];
 
 /// The codes of Open mSupply's sync log that mean the same.
 const UPSTREAM: &[(&str, &str)] = &[
