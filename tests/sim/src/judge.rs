@@ -257,11 +257,13 @@ impl Judge<'_> {
     }
 
     /// Whether central had set a version aside and holds another one of the same site in its place: the site went back, and
-    /// wrote on top of what its backup held. Of what a site sent, the newest version is set aside.
+    /// wrote on top of what its backup held, or central did, and got the newer one only. Of what a site sent, the newest
+    /// version is set aside.
     fn gave_place(&self, number: usize) -> bool {
         let version = &self.ledger.versions[number];
         let is_of_the_site = |aside: &&Aside| aside.from == From::Site(version.by) && aside.key == version.key;
-        let went_back = version.by > 0 && self.ledger.was_restored_after(version.by, number);
+        let went_back = |end| self.ledger.was_restored_after(end, number);
+        let went_back = version.by > 0 && (went_back(version.by) || went_back(0));
         went_back && self.central().aside.iter().filter(is_of_the_site).any(|aside| self.is_true(aside, 0))
     }
 
@@ -416,10 +418,24 @@ impl Judge<'_> {
         };
         let told = rule.deletes == Deletes::Removal && rule.audience != Audience::Nobody && !parent_is_gone;
         let here = self.is_for(site, key, content);
-        if gone && told && here && !self.is_excused(version) {
+        if gone && told && here && !self.is_excused(version) && !self.parent_was_away(key, content) {
             return Some(format!("site {site} holds {}, and central does not", shown(key)));
         }
         None
+    }
+
+    /// Whether the parent that a child names was in several stores, or in none for a time. A child that went to another parent
+    /// or was deleted while its parent was away was none of the site's then: it is not told, and has the child again when the
+    /// parent comes back.
+    fn parent_was_away(&self, key: &Key, content: &str) -> bool {
+        let Some(StoreOf::Parent(field, table)) = rule_of(&key.0, Some(content)).map(|rule| rule.store) else {
+            return false;
+        };
+        let parent = text(&fields(content), field).map(|parent| (table.to_owned(), parent));
+        parent.is_some_and(|parent| {
+            let stores = self.ledger.stores_ever(&parent);
+            stores.len() > 1 || stores.contains(&None)
+        })
     }
 
     /// Records that say at a site that they belong to a store of that site, and central knows better. Not what a restore of
@@ -442,7 +458,7 @@ impl Judge<'_> {
                 }
                 let is_void = self.ledger.version(key, content).is_some_and(|held| self.ledger.versions[held].is_void);
                 let explained = match ours {
-                    _ if is_void => true,
+                    _ if is_void || self.parent_was_away(key, content) => true,
                     Some(ours) => self.is_explained(site, key, ours) || self.knows_better(site, key),
                     // What `surplus` says of records that central does not hold holds here too.
                     None => true,

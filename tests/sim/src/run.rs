@@ -274,6 +274,9 @@ impl Sim {
             return;
         }
         let held = world::held(self);
+        for (end, aside) in held.iter().enumerate().flat_map(|(end, held)| held.aside.iter().map(move |a| (end, a))) {
+            self.note(|| format!("in the end, {} has set aside: {aside:?}", self.ends[end].name));
+        }
         let found = judge::judge(&lock(&self.ledger), &held);
         lock(&self.state).violations.extend(found);
         self.check_legacy(&held);
