@@ -52,9 +52,17 @@ fn found_by_doctor() -> BTreeSet<String> {
         include_str!("../sync-core/src/site/doctor/judge.rs"),
         include_str!("../sync-core/src/support/doctor/local.rs"),
     ];
-    let before = sources.iter().flat_map(|source| source.split("\", ErrorClass::"));
-    let codes = before.filter_map(|text| text.rsplit_once("(\"").map(|(_, code)| code));
-    codes.filter(|code| code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')).map(str::to_owned).collect()
+    let tight = |source: &str| source.split_whitespace().collect::<String>();
+    let before = |source: &str, mark: &str| -> BTreeSet<String> {
+        let source = tight(source);
+        let parts = source.split(mark).filter_map(|text| text.rsplit_once("(\"").map(|(_, code)| code));
+        parts.filter(|code| code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')).map(str::to_owned).collect()
+    };
+    let mut codes: BTreeSet<String> = sources.iter().flat_map(|source| before(source, "\",ErrorClass::")).collect();
+    codes.extend(quoted_after(&tight(sources[0]), "code("));
+    codes.extend(before(include_str!("../sync-core/src/site/discover.rs"), "\",key::"));
+    codes.extend(quoted_after(&tight(include_str!("../sync-core/src/support/identity.rs")), "Disagreement::new("));
+    codes
 }
 
 #[test]

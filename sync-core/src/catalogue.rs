@@ -71,11 +71,6 @@ pub fn catalogue() -> Vec<CatalogueEntry> {
     samples().iter().map(entry).chain(FINDINGS.iter().map(finding)).collect()
 }
 
-/// Whether a code is one of a finding of `doctor`.
-pub(crate) fn is_finding(code: &str) -> bool {
-    FINDINGS.iter().any(|(of, ..)| *of == code)
-}
-
 /// Code, class, what is found, what usually lies behind it, what to do.
 type Finding = (&'static str, ErrorClass, &'static str, &'static str, &'static str);
 
@@ -83,6 +78,13 @@ type Finding = (&'static str, ErrorClass, &'static str, &'static str, &'static s
 const FINDINGS: &[Finding] = &[
     ("database_older", ErrorClass::Upgrade, "doctor: the database is of an older version of this program", "The program was replaced by a newer one, and has not used the database since.", "Run oms-sync status: it brings the database up to date, and older programs then refuse it."),
     ("wrong_scheme", ErrorClass::Configure, "doctor: an address begins with http:// where https:// is spoken, or the other way round", "An address was typed from memory, or the server was moved to TLS since.", "Correct the address where it was entered: here by oms-sync init, central's at the legacy server."),
+    ("address_unusable", ErrorClass::Configure, "doctor: an address that is stored here cannot be used", "The address is not whole, or was written into the database by hand.", "Run oms-sync init again with the right address; central's comes from the legacy server."),
+    ("program_older", ErrorClass::Upgrade, "doctor: a newer version of this program has used the database", "Two versions are installed, or the newer one was replaced by the older.", "Use the newer version; what the older one does not know it sets aside."),
+    ("other_site_id", ErrorClass::Configure, "doctor: the legacy server gives this site another number", "The site was made anew on the legacy server, or its list was put back from a backup.", "Run oms-sync discover, and ask the legacy server's keeper what was changed."),
+    ("other_role", ErrorClass::Configure, "doctor: the legacy server gives this site another role", "The site was made the central server on the legacy server, or is no longer.", "Run oms-sync discover, and ask the legacy server's keeper what was changed."),
+    ("other_legacy_site_id", ErrorClass::Configure, "doctor: the legacy server gives itself another number", "The legacy server was replaced by another one.", "Run oms-sync discover, and ask the legacy server's keeper what was changed."),
+    ("other_central_url", ErrorClass::Configure, "doctor: the legacy server names another central server", "Central has moved, or somebody typed another address on the legacy server.", "If central has moved, the next sync takes the new address over; otherwise have the old one put back before anybody syncs."),
+    ("central_url_unusual", ErrorClass::Configure, "doctor: the address of central is not one that sites far away can reach", "The legacy server has localhost or the address of one room.", "Ask the legacy server's keeper to correct central's address there."),
     ("own_url_unusable", ErrorClass::Configure, "doctor: the address that sites are told of this central server leads nowhere", "The legacy server has localhost, an address of one room or no address of this server.", "Enter the address under which sites reach this server on the legacy server."),
     ("clock_wrong", ErrorClass::LocalFault, "doctor: the clocks of this machine and of a server differ", "An empty battery in the machine's clock, a wrong time zone, or a day entered by hand.", "Set date, time and time zone; records written meanwhile bear the wrong time."),
     ("store_not_in_dispensary_mode", ErrorClass::Configure, "doctor: a store of this central server is not in dispensary mode", "The store was made on the legacy server with its ordinary mode.", "Ask the legacy server's keeper to set the store to dispensary mode; the next sync brings it."),
