@@ -26,7 +26,7 @@ fn keep(txn: &dyn WriteTxn, stores: &[Pending]) -> Result<()> {
 
 /// Notes that a store moved, if there is anything of it.
 pub(crate) fn note(txn: &dyn WriteTxn, store: StoreId) -> Result<()> {
-    if txn.changes(&Selection::Store(store.clone()), Cursor(0), 1)?.is_empty() {
+    if planted!(GainedStoreIgnored) || txn.changes(&Selection::Store(store.clone()), Cursor(0), 1)?.is_empty() {
         return Ok(());
     }
     let mut stores = pending(txn)?;

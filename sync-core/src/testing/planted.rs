@@ -87,7 +87,7 @@ bugs! {
     WaitingNotWoken,
     /// A site's integration counts as finished although more was staged meanwhile.
     IntegrationFinishedEarly,
-    /// Nothing is read again when a store comes to a site.
+    /// Nothing is read again when a store comes to a site, and central logs nothing anew.
     GainedStoreIgnored,
     /// The children of a record that moves to another store stay behind.
     ChildrenStay,
