@@ -273,7 +273,9 @@ fn store_of_deleted_parent<T: ReadTxn + ?Sized>(
     table: &TableName,
     data: &RecordData,
 ) -> Result<Option<StoreId>> {
-    let (Some(kind), Some(fields)) = (record_type(table.as_str()), data.fields()) else { return Ok(None) };
+    let hangs_on_another = |kind: &&RecordType| matches!(kind.scope, Scope::ParentStore(..));
+    let Some(kind) = record_type(table.as_str()).filter(hangs_on_another) else { return Ok(None) };
+    let Some(fields) = data.fields() else { return Ok(None) };
     let store = scope_of(kind, &fields, |parent, id, _| {
         let parent = TableName::from(parent);
         Ok::<_, Error>(if txn.has_record(&parent, id)? { None } else { txn.deleted_in(&parent, id)? })

@@ -12,7 +12,8 @@ use super::config::SyncConfig;
 use super::discover::central_url;
 use super::identity::{Identity, cursor};
 use super::observer::SyncObserver;
-use crate::error::{Error, ErrorClass, Result, Server, excerpt};
+use super::pull::read_batch;
+use crate::error::{ErrorClass, Result};
 use crate::ownership::Role;
 use crate::protocol::v5::{LegacyStatus, ReadCentralBatch, path as v5_path};
 use crate::protocol::v6::{self, PullRequest, ReadBatch, SiteStatusRequest, V6_VERSION};
@@ -151,7 +152,7 @@ impl Site {
     /// asked for, always from where it stands.
     ///
     /// # Errors
-    /// [`Error::NotSetUp`]; [`Error::Cancelled`]; the database failed. What a server does is in the report.
+    /// [`NotSetUp`](crate::Error::NotSetUp); [`Cancelled`](crate::Error::Cancelled); the database failed. What a server does is in the report.
     pub fn measure(&self, limits: &NetLimits, observer: &mut dyn SyncObserver) -> Result<NetReport> {
         let identity = Identity::load(self.storage.read()?.as_ref())?;
         let config = SyncConfig { attempts: 1, ..self.config.clone() };
@@ -313,11 +314,7 @@ impl Meter<'_> {
             looks_only: true,
         };
         let raw = self.client.central_raw(self.identity, url, v6::path::PULL, &request)?;
-        let batch = ReadBatch::parse(raw.get()).map_err(|error| Error::UnreadableAnswer {
-            server: Server::Central,
-            url: shown(url),
-            detail: excerpt(error.to_string().as_bytes()),
-        })?;
+        let batch = read_batch(raw.get(), url)?;
         Ok((batch, raw.get().len() as u64))
     }
 }

@@ -143,14 +143,22 @@ pub(super) fn ask_batch<Q: Serialize>(
         }
         raw => raw?,
     };
-    let unreadable = |detail| Error::UnreadableAnswer { server: Server::Central, url: shown(central), detail };
-    let batch = ReadBatch::parse(raw.get()).map_err(|error| unreadable(excerpt(error.to_string().as_bytes())))?;
+    let batch = read_batch(raw.get(), central)?;
     // Beyond the range of every database's row numbers: a cursor that went there would never come back.
     let highest = batch.last_record_cursor().unwrap_or_default().max(batch.end_cursor);
     if !highest.next().is_possible() {
-        return Err(unreadable("a cursor in it is out of range".to_owned()));
+        return Err(unreadable_answer(central, "a cursor in it is out of range".to_owned()));
     }
     Ok((batch, raw.get().len()))
+}
+
+/// Reads a batch that central answered.
+pub(super) fn read_batch(text: &str, central: &Url) -> Result<ReadBatch> {
+    ReadBatch::parse(text).map_err(|error| unreadable_answer(central, excerpt(error.to_string().as_bytes())))
+}
+
+fn unreadable_answer(central: &Url, detail: String) -> Error {
+    Error::UnreadableAnswer { server: Server::Central, url: shown(central), detail }
 }
 
 /// Integrates a batch and moves the cursor past it, in one transaction.

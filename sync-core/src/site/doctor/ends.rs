@@ -3,13 +3,13 @@
 use super::judge::{self, party_of_server};
 use super::{Doctor, Identity};
 use crate::clock::Timestamp;
-use crate::error::{Error, ErrorClass, Result, Server, excerpt};
+use crate::error::{Error, ErrorClass, Result, Server};
 use crate::protocol::v5::{ReadCentralBatch, path as v5_path};
-use crate::protocol::v6::{self, PullRequest, ReadBatch, V6_VERSION};
-use crate::site::client::shown;
+use crate::protocol::v6::{self, PullRequest, V6_VERSION};
 use crate::site::discover::central_url;
 use crate::site::identity::cursor;
 use crate::site::position::{Advance, Position};
+use crate::site::pull::read_batch;
 use crate::storage::key;
 use crate::support::doctor::{Check, Outcome, Party};
 
@@ -120,11 +120,7 @@ impl Doctor<'_> {
             looks_only: true,
         };
         let raw = self.client(|client| client.central_raw(identity, &url, v6::path::PULL, &request))?;
-        let batch = ReadBatch::parse(raw.get()).map_err(|error| Error::UnreadableAnswer {
-            server: Server::Central,
-            url: shown(&url),
-            detail: excerpt(error.to_string().as_bytes()),
-        })?;
+        let batch = read_batch(raw.get(), &url)?;
         let (ours, theirs) = (stands.next.0, batch.end_cursor.0);
         let went_back = stands.after(&batch) == Advance::WentBack;
         Ok(went_back.then_some(Error::CursorWentBack { server: Server::Central, ours, theirs }))
