@@ -47,7 +47,7 @@ pub(crate) struct Args {
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     pub color: ColorChoice,
 
-    /// A JSON file with other words for errors, as in another language; see oms-sync errors --help
+    /// A JSON file with other words for what is said, as in another language; see oms-sync errors --help
     #[arg(long, global = true, env = "OMS_SYNC_TEXTS", value_name = "FILE")]
     pub texts: Option<PathBuf>,
 
@@ -149,6 +149,9 @@ pub(crate) enum Command {
     Errors {
         /// One code, as this program or as Open mSupply has it; all of them if it is left out
         code: Option<String>,
+        /// Print everything that is said as a file for --texts: what that file lacks, in English
+        #[arg(long, conflicts_with = "code")]
+        template: bool,
     },
     /// Say whether releases fit together, and what to upgrade first
     Compat(Compat),

@@ -12,6 +12,7 @@ mod inspect;
 mod output;
 mod palette;
 mod progress;
+mod sentences;
 mod server;
 mod setup;
 

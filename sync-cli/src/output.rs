@@ -7,11 +7,12 @@ use serde::Serialize;
 use serde_json::json;
 use sync_core::record::{RecordData, RecordId, TableName};
 use sync_core::storage::LoggedError;
-use sync_core::{Error, Role, Texts};
+use sync_core::{Error, Role, Said, Speaks, Texts};
 
 use crate::args::{Args, ColorChoice};
 use crate::exit::Failure;
 use crate::palette::{Tone, painted};
+use crate::sentences;
 use crate::setup::unreadable;
 
 /// How and where to print.
@@ -22,7 +23,7 @@ pub(crate) struct Output {
     quiet: bool,
     verbose: bool,
     color: bool,
-    /// What is said of errors, in the language that is wanted.
+    /// What is said, in the language that is wanted.
     pub texts: Texts,
 }
 
@@ -36,10 +37,10 @@ impl Output {
         Self { json: args.json, quiet: args.quiet, verbose: args.verbose, color, texts: Texts::default() }
     }
 
-    /// Takes the texts of errors from a file.
+    /// Takes the texts from a file.
     pub(crate) fn take_texts(&mut self, file: &Path) -> Result<(), Error> {
         let json = std::fs::read_to_string(file).map_err(|error| unreadable(file, error))?;
-        self.texts = Texts::parse(&json).map_err(|error| match error {
+        self.texts = Texts::parse(&json, sentences::ALL).map_err(|error| match error {
             Error::BadInput { detail } => Error::BadInput { detail: format!("{}: {detail}", file.display()) },
             other => other,
         })?;
@@ -64,6 +65,17 @@ impl Output {
             // Where standard error is closed nobody wants to know.
             let _ = writeln!(stderr().lock(), "{text}");
         }
+    }
+
+    /// A sentence as a hint.
+    pub(crate) fn hint_said(&self, said: &Said) {
+        self.hint(&self.texts.say(said));
+    }
+
+    /// Something with its sentences in the language that is wanted.
+    pub(crate) fn in_words<T: Speaks>(&self, mut found: T) -> T {
+        self.texts.translate(&mut found);
+        found
     }
 
     /// Whether causes are wanted.

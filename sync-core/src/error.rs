@@ -1,9 +1,11 @@
 //! Errors, sorted by who must act.
 
 use std::error::Error as StdError;
+use std::fmt;
 
 use crate::ownership::Refusal;
 use crate::record::{FieldError, RecordId, SiteId, TableName};
+use crate::texts::{Said, errors};
 
 /// The result of this library's operations.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -72,112 +74,125 @@ impl std::fmt::Display for Server {
 /// hardware id or a record's content.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-#[allow(missing_docs, reason = "the message of each variant says what it is and what its fields are")]
+#[allow(missing_docs, reason = "the fields are the details that the message names")]
 pub enum Error {
-    #[error("{server} at {url} cannot be reached")]
+    /// No connection to a server, or none that lasted.
     Unreachable { server: Server, url: String, source: Cause },
-    #[error("{server} at {url} did not answer in time")]
+    /// A server took longer than it may.
     TimedOut { server: Server, url: String, source: Option<Cause> },
-    #[error("the answer of {server} at {url} was cut off")]
+    /// An answer ended before its end.
     CutOff { server: Server, url: String, source: Cause },
-    #[error("{server} at {url} answered with status {status}")]
+    /// An answer with a status that says that the server, or a proxy, has trouble.
     ServerTrouble { server: Server, url: String, status: u16 },
-    #[error("{server} is still integrating records that this site pushed earlier")]
+    /// Central integrates an earlier push of this site.
     IntegrationInProgress { server: Server },
-    #[error("{server} took too long to integrate the pushed records")]
+    /// Central was not done integrating in the time that is given to it.
     IntegrationTimeout { server: Server },
-    #[error("the legacy server is still gathering the records of this site")]
+    /// The legacy server gathers what the first sync brings.
     InitialisationInProgress,
-    #[error("the legacy server timed out while checking the site's credentials")]
+    /// The legacy server was too slow to look up the site.
     SiteAuthTimeout,
-    #[error("the central server cannot reach the legacy server to check this site's credentials")]
+    /// Central could not ask the legacy server about this site.
     CentralCannotReachLegacy,
 
-    #[error("this database is not set up as a site yet")]
+    /// A database without settings.
     NotSetUp,
-    #[error("{what} {url:?} is not a usable address: {reason}")]
+    /// An address that cannot be used.
     InvalidUrl { what: &'static str, url: String, reason: String },
-    #[error("{server} does not know a site named {site:?}")]
+    /// A name that a server does not know.
     UnknownSite { server: Server, site: String },
-    #[error("the password of site {site:?} is wrong")]
+    /// A password that a server does not take.
     WrongPassword { site: String },
-    #[error("site {site:?} is bound to another machine: its hardware id does not match")]
+    /// Another machine is bound to the site.
     HardwareIdMismatch { site: String },
-    #[error("site {site:?} has no store")]
+    /// A site without an active store.
     SiteHasNoStore { site: String },
-    #[error("the legacy server names no central server for this site")]
+    /// The legacy server has no address of central.
     CentralUrlMissing,
-    #[error("the server at {url} is not an Open mSupply central server")]
+    /// An Open mSupply server that is not central.
     NotCentral { url: String },
-    #[error("what answers at {url} is not {server}: it sent {found}")]
+    /// An answer that no mSupply server gives.
     NotAServer { server: Server, url: String, found: String },
-    #[error("the certificate of {server} at {url} is refused")]
+    /// A certificate that is not trusted.
     CertificateRefused { server: Server, url: String, source: Cause },
-    #[error("this database belongs to site {ours}, but the legacy server says these credentials are those of {theirs}")]
+    /// Credentials of another site than the one whose database this is.
     OtherSite { ours: String, theirs: String },
-    #[error("this needs a {needed}, and this database is a {found}")]
+    /// A command for the other role.
     WrongRole { needed: &'static str, found: &'static str },
 
-    #[error("{server} speaks sync versions {min} to {max}, this site sent {sent}")]
+    /// A V6 version that central does not take.
     VersionMismatch { server: Server, min: u32, max: u32, sent: u32 },
-    #[error("the legacy server does not accept this site's sync API version {sent}")]
+    /// A V5 version that the legacy server does not take.
     LegacyVersionMismatch { sent: u32 },
-    #[error("the central server does not know this question: it needs Open mSupply {needs} or later")]
+    /// A question that came with a later release.
     CentralTooOld { needs: &'static str },
-    #[error("the database was written by a newer version: its schema is {found}, this version knows up to {known}")]
+    /// A schema of a later version.
     DatabaseTooNew { found: i64, known: i64 },
 
-    #[error("the answer of {server} at {url} cannot be read: {detail}")]
+    /// An answer that is not of the protocol.
     UnreadableAnswer { server: Server, url: String, detail: String },
-    #[error("{server} refused the request with status {status}: {detail}")]
+    /// A refusal for a reason that this version does not know.
     Refused { server: Server, status: u16, detail: String },
-    #[error("{server} reports an error: {detail}")]
+    /// An error within a server.
     PeerError { server: Server, detail: String },
-    #[error("{server} never ends its batches: one that is not the last did not move past cursor {cursor}")]
+    /// Batches without an end.
     NoProgress { server: Server, cursor: u64 },
-    #[error("the legacy server's queue for this site does not move: what was acknowledged comes again and again")]
+    /// A queue of the legacy server without an end.
     QueueNotMoving,
-    #[error("the changelog of {server} went back: this site has read up to {ours}, it now ends at {theirs}")]
+    /// A changelog that ends before what was read of it.
     CursorWentBack { server: Server, ours: u64, theirs: u64 },
-    #[error("{server} took {accepted} of {sent} records")]
+    /// A push of which a part was taken.
     PartlyAccepted { server: Server, sent: u64, accepted: u64 },
-    #[error("{table} {id} alone is too large for {server}: {bytes} bytes")]
+    /// A record that exceeds what a server takes, in `bytes`.
     RecordTooLarge { server: Server, table: TableName, id: RecordId, bytes: usize },
 
-    #[error("the database is in use by another program")]
+    /// The database is locked by another program.
     DatabaseBusy { source: Cause },
-    #[error("the database cannot be written: it is read-only")]
+    /// The database may not be written.
     DatabaseReadOnly { source: Cause },
-    #[error("{path} is not a database of this program")]
+    /// A file that is no database of this program.
     NotADatabase { path: String, source: Option<Cause> },
-    #[error("the disk is full")]
+    /// No space is left.
     DiskFull { source: Cause },
-    #[error("the database failed")]
+    /// The database failed otherwise.
     Database { source: Cause },
-    #[error("{what} failed: {source}")]
+    /// A file, a folder or a pipe failed.
     Io { what: String, source: Cause },
-    #[error("stored data cannot be read back: {what}")]
+    /// Something stored that cannot be what was written.
     DamagedState { what: String },
 
-    #[error(transparent)]
-    NotAllowed(#[from] Refusal),
-    #[error("{table} {id} is not valid: {source}")]
+    /// A rule of ownership.
+    NotAllowed(Refusal),
+    /// A record that breaks the shape of its type.
     InvalidRecord { table: TableName, id: RecordId, source: Box<FieldError> },
-    #[error("there is no record type {table:?}")]
+    /// A table that there is not.
     UnknownTable { table: String },
-    #[error("there is no {what} {id:?}")]
+    /// Something that there is not.
     NotFound { what: String, id: String },
-    #[error("the file has {bytes} bytes, and {max} is the most")]
+    /// A file that central would refuse; both in bytes.
     FileTooLarge { bytes: u64, max: u64 },
-    #[error("{detail}")]
+    /// Input that is not what it should be; `detail` is the whole message.
     BadInput { detail: String },
 
-    #[error("another cycle is running on this database{}", holder.map(|pid| format!(" (process {pid})")).unwrap_or_default())]
+    /// Another cycle has the database; `holder` is its process, if known.
     CycleRunning { holder: Option<u32> },
-    #[error("stopped on request")]
+    /// Stopped on request.
     Cancelled,
-    #[error("site {site} is not known here")]
+    /// A site that is not in central's list.
     UnknownSiteId { site: SiteId },
+}
+
+/// In English; [`Texts::message`](crate::Texts::message) says it otherwise.
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Said::message(self).fmt(f)
+    }
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        Self::NotAllowed(refusal)
+    }
 }
 
 impl Error {
@@ -193,7 +208,7 @@ impl Error {
 
     /// What to do next, as a sentence.
     pub fn advice(&self) -> &'static str {
-        self.entry().2
+        errors::of(self.code()).advice
     }
 
     /// The chain of causes below this error, outermost first.
@@ -210,65 +225,65 @@ impl Error {
         causes
     }
 
-    #[rustfmt::skip] // one row a variant: the catalogue
-    fn entry(&self) -> (&'static str, ErrorClass, &'static str) {
+    #[rustfmt::skip] // one row a variant
+    fn entry(&self) -> (&'static str, ErrorClass) {
         use ErrorClass::{Busy, Cancelled, Configure, Input, LocalFault, PeerFault, Retry, Upgrade};
         match self {
-            Self::Unreachable { .. } => ("unreachable", Retry, "Check the network connection and the address; nothing is lost, the next sync goes on."),
-            Self::TimedOut { .. } => ("timed_out", Retry, "The line or the server is slow; sync again, it goes on where it was."),
-            Self::CutOff { .. } => ("cut_off", Retry, "The line broke; sync again, it goes on where it was."),
-            Self::ServerTrouble { .. } => ("server_trouble", Retry, "The server or a proxy before it has trouble; try again later, and tell its keeper if it stays."),
-            Self::IntegrationInProgress { .. } => ("integration_in_progress", Retry, "Sync again in a minute; if it stays for an hour, the central server's keeper must look."),
-            Self::IntegrationTimeout { .. } => ("integration_timeout", Retry, "The records are safe on the server; sync again later."),
-            Self::InitialisationInProgress => ("initialisation_in_progress", Retry, "Sync again in some minutes; it goes on waiting, and nothing has to be asked for again."),
-            Self::SiteAuthTimeout => ("site_auth_timeout", Retry, "Sync again in a few minutes."),
-            Self::CentralCannotReachLegacy => ("central_cannot_reach_legacy", Retry, "The fault is between the two servers; tell the central server's keeper if it stays."),
+            Self::Unreachable { .. } => ("unreachable", Retry),
+            Self::TimedOut { .. } => ("timed_out", Retry),
+            Self::CutOff { .. } => ("cut_off", Retry),
+            Self::ServerTrouble { .. } => ("server_trouble", Retry),
+            Self::IntegrationInProgress { .. } => ("integration_in_progress", Retry),
+            Self::IntegrationTimeout { .. } => ("integration_timeout", Retry),
+            Self::InitialisationInProgress => ("initialisation_in_progress", Retry),
+            Self::SiteAuthTimeout => ("site_auth_timeout", Retry),
+            Self::CentralCannotReachLegacy => ("central_cannot_reach_legacy", Retry),
 
-            Self::NotSetUp => ("not_set_up", Configure, "Run `oms-sync init` with the legacy server's address and the site's name."),
-            Self::InvalidUrl { .. } => ("invalid_url", Configure, "Give an address like https://server.example.org:2048, without user name or password in it."),
-            Self::UnknownSite { .. } => ("site_name_not_found", Configure, "Check the site name, and that the site exists on the server; capital letters count."),
-            Self::WrongPassword { .. } => ("incorrect_password", Configure, "Run `oms-sync init` again with the password that the server has for this site."),
-            Self::HardwareIdMismatch { .. } => ("hardware_id_mismatch", Configure, "If this machine replaces the old one, ask the server's keeper to reset the site's hardware id."),
-            Self::SiteHasNoStore { .. } => ("site_has_no_store", Configure, "Ask the server's keeper to make a store active on this site."),
-            Self::CentralUrlMissing => ("central_url_missing", Configure, "Ask the legacy server's keeper to enter the address of the Open mSupply central server."),
-            Self::NotCentral { .. } => ("not_a_central_server", Configure, "Check the central server's address on the legacy server; a central that just started needs its first contact with the legacy server."),
-            Self::NotAServer { .. } => ("not_an_msupply_server", Configure, "Check address and port; a proxy or a log-in page of the network may stand in between."),
-            Self::CertificateRefused { .. } => ("certificate_refused", Configure, "Check the address and this machine's clock; a private certificate authority must be installed on this machine."),
-            Self::OtherSite { .. } => ("other_site", Configure, "Use the credentials of this site, or a new database for the other one; nothing was changed."),
-            Self::WrongRole { .. } => ("wrong_role", Configure, "Use the database of the right server."),
+            Self::NotSetUp => ("not_set_up", Configure),
+            Self::InvalidUrl { .. } => ("invalid_url", Configure),
+            Self::UnknownSite { .. } => ("site_name_not_found", Configure),
+            Self::WrongPassword { .. } => ("incorrect_password", Configure),
+            Self::HardwareIdMismatch { .. } => ("hardware_id_mismatch", Configure),
+            Self::SiteHasNoStore { .. } => ("site_has_no_store", Configure),
+            Self::CentralUrlMissing => ("central_url_missing", Configure),
+            Self::NotCentral { .. } => ("not_a_central_server", Configure),
+            Self::NotAServer { .. } => ("not_an_msupply_server", Configure),
+            Self::CertificateRefused { .. } => ("certificate_refused", Configure),
+            Self::OtherSite { .. } => ("other_site", Configure),
+            Self::WrongRole { .. } => ("wrong_role", Configure),
 
-            Self::VersionMismatch { .. } => ("v6_version_incompatible", Upgrade, "Upgrade whichever end is older."),
-            Self::LegacyVersionMismatch { .. } => ("api_version_incompatible", Upgrade, "Upgrade the legacy server, or this program."),
-            Self::CentralTooOld { .. } => ("central_too_old", Upgrade, "Upgrade the central server; until then the ordinary sync brings the same, later."),
-            Self::DatabaseTooNew { .. } => ("database_too_new", Upgrade, "Upgrade this program; the database is untouched."),
+            Self::VersionMismatch { .. } => ("v6_version_incompatible", Upgrade),
+            Self::LegacyVersionMismatch { .. } => ("api_version_incompatible", Upgrade),
+            Self::CentralTooOld { .. } => ("central_too_old", Upgrade),
+            Self::DatabaseTooNew { .. } => ("database_too_new", Upgrade),
 
-            Self::UnreadableAnswer { .. } => ("unreadable_answer", PeerFault, "Nothing was taken from this answer; send the message to the server's keeper."),
-            Self::Refused { .. } => ("refused", PeerFault, "Send the message to the server's keeper."),
-            Self::PeerError { .. } => ("peer_error", PeerFault, "Send the message to the server's keeper."),
-            Self::NoProgress { .. } => ("no_progress", PeerFault, "Nothing is lost; the server's keeper must look at its changelog."),
-            Self::QueueNotMoving => ("queue_not_moving", PeerFault, "Nothing is lost, every record of it is here; the server's keeper must look at this site's queue."),
-            Self::CursorWentBack { .. } => ("cursor_went_back", PeerFault, "The server was restored from a backup or replaced; ask its keeper before syncing on."),
-            Self::PartlyAccepted { .. } => ("partly_accepted", PeerFault, "Nothing is lost, the records are sent again; tell the server's keeper."),
-            Self::RecordTooLarge { .. } => ("record_too_large", Input, "Make the record smaller; it stays here and blocks no other record."),
+            Self::UnreadableAnswer { .. } => ("unreadable_answer", PeerFault),
+            Self::Refused { .. } => ("refused", PeerFault),
+            Self::PeerError { .. } => ("peer_error", PeerFault),
+            Self::NoProgress { .. } => ("no_progress", PeerFault),
+            Self::QueueNotMoving => ("queue_not_moving", PeerFault),
+            Self::CursorWentBack { .. } => ("cursor_went_back", PeerFault),
+            Self::PartlyAccepted { .. } => ("partly_accepted", PeerFault),
+            Self::RecordTooLarge { .. } => ("record_too_large", Input),
 
-            Self::DatabaseBusy { .. } => ("database_busy", LocalFault, "Close the other program, or try again when it is done."),
-            Self::DatabaseReadOnly { .. } => ("database_read_only", LocalFault, "Give this user the right to write the file and its folder."),
-            Self::NotADatabase { .. } => ("not_a_database", LocalFault, "Check the path; give the database of a site, or a new file name."),
-            Self::DiskFull { .. } => ("disk_full", LocalFault, "Free some space; nothing is lost, the next sync goes on."),
-            Self::Database { .. } => ("database_failed", LocalFault, "See the causes; check the disk, and restore a backup if the file is damaged."),
-            Self::Io { .. } => ("io_failed", LocalFault, "See the causes; check the path, its rights and the disk."),
-            Self::DamagedState { .. } => ("damaged_state", LocalFault, "The database was changed by something else; restore a backup."),
+            Self::DatabaseBusy { .. } => ("database_busy", LocalFault),
+            Self::DatabaseReadOnly { .. } => ("database_read_only", LocalFault),
+            Self::NotADatabase { .. } => ("not_a_database", LocalFault),
+            Self::DiskFull { .. } => ("disk_full", LocalFault),
+            Self::Database { .. } => ("database_failed", LocalFault),
+            Self::Io { .. } => ("io_failed", LocalFault),
+            Self::DamagedState { .. } => ("damaged_state", LocalFault),
 
-            Self::NotAllowed(refusal) => (refusal.code(), Input, refusal.advice()),
-            Self::InvalidRecord { .. } => ("invalid_record", Input, "Correct the field; nothing was written."),
-            Self::UnknownTable { .. } => ("unknown_table", Input, "See `oms-sync records types` for the names; capital letters count."),
-            Self::NotFound { .. } => ("not_found", Input, "Check the id; capital letters count."),
-            Self::FileTooLarge { .. } => ("file_too_large", Input, "Make the file smaller, as by a smaller picture; nothing was written."),
-            Self::BadInput { .. } => ("bad_input", Input, "Correct the input; nothing was written."),
-            Self::UnknownSiteId { .. } => ("unknown_site", Input, "See `oms-sync site list` for the sites."),
+            Self::NotAllowed(refusal) => (refusal.code(), Input),
+            Self::InvalidRecord { .. } => ("invalid_record", Input),
+            Self::UnknownTable { .. } => ("unknown_table", Input),
+            Self::NotFound { .. } => ("not_found", Input),
+            Self::FileTooLarge { .. } => ("file_too_large", Input),
+            Self::BadInput { .. } => ("bad_input", Input),
+            Self::UnknownSiteId { .. } => ("unknown_site", Input),
 
-            Self::CycleRunning { .. } => ("cycle_running", Busy, "Wait until it is done; a cycle that was killed does not block."),
-            Self::Cancelled => ("cancelled", Cancelled, "Sync again to go on where it was."),
+            Self::CycleRunning { .. } => ("cycle_running", Busy),
+            Self::Cancelled => ("cancelled", Cancelled),
         }
     }
 }

@@ -57,4 +57,4 @@ pub use site::{
     Discovered, FilesOptions, FilesReport, LastSync, Outcome, Settings, Silent, Site, Status, Step, StepReport,
     SyncConfig, SyncEvent, SyncObserver, SyncOptions, SyncReport, Waiting, status,
 };
-pub use texts::{Text, Texts};
+pub use texts::{Detail, Said, Sentence, Speaks, Texts};

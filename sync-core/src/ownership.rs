@@ -6,7 +6,10 @@
 //!
 //! Source: `record-types`, *Ownership rules*; upstream enforces none of this in its sync (quirk D1).
 
+use std::fmt;
+
 use crate::record::{Deletion, RecordType, Writers};
+use crate::texts::errors;
 
 /// Which part a database plays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -50,22 +53,29 @@ pub enum StoreOwner {
 /// Why a write is not allowed. Shown to users by hosts, so each says what it means for them.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-#[allow(missing_docs, reason = "the message of each variant says what it is")]
+#[allow(missing_docs, reason = "the fields are the details that the message names")]
 pub enum Refusal {
-    #[error("{table} is only allowed on central: it is configured on the Open mSupply central server")]
+    /// Configured on central alone.
     OnlyAllowedOnCentral { table: String },
-    #[error("this {table} belongs to a store that is not active on this site")]
+    /// Of a store that is not this site's.
     StoreNotActiveHere { table: String },
-    #[error("this {table} belongs to a remote site's store, and only that site may change it")]
+    /// Of a store that is a remote site's.
     OwnedByRemoteSite { table: String },
-    #[error("{table} belongs to the legacy server")]
+    /// Kept in mSupply.
     OnlyAllowedOnLegacy { table: String },
-    #[error("a {table} cannot be deleted")]
+    /// Of a type whose records stay.
     NotDeletable { table: String },
-    #[error("{table} does not travel over V6 any more: release {release} removed it")]
+    /// Of a type that Open mSupply gave up.
     Removed { table: String, release: &'static str },
-    #[error("{table} does not travel from central to sites over V6")]
+    /// Of a type that goes to central only.
     NotPulled { table: String },
+}
+
+/// In English, as [`Error::NotAllowed`](crate::Error::NotAllowed) says it.
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        crate::Error::NotAllowed(self.clone()).fmt(f)
+    }
 }
 
 impl Refusal {
@@ -84,17 +94,7 @@ impl Refusal {
 
     /// What to do next.
     pub fn advice(&self) -> &'static str {
-        match self {
-            Self::OnlyAllowedOnCentral { .. } => {
-                "Make this change on the Open mSupply central server; it reaches this site with the next sync."
-            }
-            Self::StoreNotActiveHere { .. } => "Make this change on the site on which the store is active.",
-            Self::OwnedByRemoteSite { .. } => "Make this change on the site of that store.",
-            Self::OnlyAllowedOnLegacy { .. } => "Make this change in mSupply; it reaches this site with the next sync.",
-            Self::NotDeletable { .. } => "Leave the record, or mark it in the way its fields offer.",
-            Self::Removed { .. } => "Use the type that replaced it.",
-            Self::NotPulled { .. } => "Tell the central server's keeper: it sent something that it should not send.",
-        }
+        errors::of(self.code()).advice
     }
 }
 

@@ -70,17 +70,18 @@ Examples:
   curl -s https://central.example.org/central/sync/site_status | oms-sync decode";
 
 pub(super) const ERRORS: &str = "\
-Who translates takes template, cause and advice of each line of errors --json,
-and writes a file as {\"unreachable\": {\"message\": \"{server} ({url}) ne répond
-pas\", \"advice\": \"…\", \"cause\": \"…\"}, \"words\": {\"the central server\": \"…\"}}.
-What stands in {} is filled in; what is left out is said in English. --texts or
-OMS_SYNC_TEXTS names the file.
+Who translates begins with errors --template and puts other words into the file;
+what stands in {} is filled in. Words within sentences, names of checks and heads
+of lists go under \"words\": {\"the central server\": \"le serveur central\"}. --texts
+or OMS_SYNC_TEXTS names the file; what it lacks is said in English, and errors
+--template adds it.
 
 Examples:
   oms-sync errors                         all codes
   oms-sync errors --json > errors.jsonl
   oms-sync errors incorrect_password
-  oms-sync errors CONNECTION_ERROR        a code of Open mSupply's own";
+  oms-sync errors CONNECTION_ERROR        a code of Open mSupply's own
+  oms-sync errors --template > fr.json    to be translated";
 
 pub(super) const COMPAT: &str = "\
 Ends with 0 if they fit, with 5 if one has to be upgraded first, with 1 if they fit but records are lost between them.

@@ -4,11 +4,12 @@ use sync_core::Error;
 use sync_core::storage::SqliteStorage;
 use sync_core::support::{Audit, Difference, DifferenceKind};
 
-use super::layout::{WIDTH, counted, short, wrapped};
+use super::layout::{WIDTH, say, short};
 use crate::args::Args;
 use crate::exit::{Ended, Failure};
 use crate::output::Output;
 use crate::progress::{Progress, end_on_signals};
+use crate::sentences::{audit_result as result, common, records};
 use crate::setup::Parts;
 
 /// How many records are named to people.
@@ -22,13 +23,13 @@ pub(super) fn run(args: &Args, out: &Output) -> Result<Ended, Failure> {
         // Gone with its folder, however this ends.
         let folder = tempfile::Builder::new().prefix("oms-sync-audit").tempdir().map_err(no_room)?;
         let scratch = SqliteStorage::open(folder.path().join("central.sqlite"))?;
-        parts.site().audit(&scratch, &mut progress)?
+        out.in_words(parts.site().audit(&scratch, &mut progress)?)
     };
     if out.json {
         out.document(&found)?;
     } else {
         show(&found, out)?;
-        out.hint("Nothing was changed.");
+        out.hint_said(&common::nothing_changed());
     }
     let differs = found.lost_records + found.set_aside_records > 0 || found.central_went_back;
     Ok(if differs { Ended::LeftBehind } else { Ended::Done })
@@ -40,36 +41,31 @@ fn no_room(error: std::io::Error) -> Error {
 
 fn show(found: &Audit, out: &Output) -> Result<(), Failure> {
     if found.central_went_back {
-        let went_back = "Central's changelog ends before what this site has seen of it: central was restored from a \
-                         backup or replaced. Its keeper must know.";
-        wrapped(out, "", went_back)?;
+        say(out, "", &result::central_went_back())?;
     }
     let at_central: u64 = found.by_type.iter().map(|of_type| of_type.at_central).sum();
     match (found.lost_records, found.explained_records) {
-        (0, 0) => {
-            let all =
-                format!("Nothing is missing: {} of central, all here and the same.", counted(at_central, "record"));
-            return wrapped(out, "", &all);
-        }
-        (0, _) => wrapped(out, "", "Nothing is missing but what is on its way or set aside.")?,
-        (lost, _) => wrapped(out, "", &format!("{} differ and should not.", counted(lost, "record")))?,
+        (0, 0) => return say(out, "", &result::all_same(records(at_central))),
+        (0, _) => say(out, "", &result::only_on_the_way())?,
+        (lost, _) => say(out, "", &result::differ(records(lost)))?,
     }
     types(found, out)?;
     for (title, list, count) in [
-        ("Differ and should not", &found.lost, found.lost_records),
-        ("On their way, or set aside", &found.explained, found.explained_records),
+        (result::lost(records(found.lost_records)), &found.lost, found.lost_records),
+        (result::on_the_way(records(found.explained_records)), &found.explained, found.explained_records),
     ] {
         if count > 0 {
-            out.line(&format!("{title}: {}", counted(count, "record")))?;
+            say(out, "", &title)?;
             list.iter().take(LISTED).try_for_each(|difference| named(difference, out))?;
         }
         match count.saturating_sub(LISTED as u64) {
             0 => {}
-            more => out.line(&format!("  and {more} more; --json lists the first thousand"))?,
+            more => say(out, "  ", &result::and_more(more))?,
         }
     }
     for reason in &found.reasons {
-        wrapped(out, "", &format!("{}, {}: {}", counted(reason.records, "record"), reason.meaning, reason.advice))?;
+        let (meaning, advice) = (reason.meaning.clone(), reason.advice.clone());
+        say(out, "", &result::reason(records(reason.records), meaning, advice))?;
     }
     Ok(())
 }
@@ -88,10 +84,11 @@ fn types(found: &Audit, out: &Output) -> Result<(), Failure> {
 
 fn named(difference: &Difference, out: &Output) -> Result<(), Failure> {
     out.line(&short(&format!("  {} {}", difference.table, difference.id), WIDTH))?;
+    let why = difference.why.meaning();
     let how = match difference.kind {
-        DifferenceKind::Missing => "missing here".to_owned(),
-        DifferenceKind::HereOnly => "here only".to_owned(),
-        _ => format!("differs in {}", difference.fields.join(", ")),
+        DifferenceKind::Missing => result::missing_here(why),
+        DifferenceKind::HereOnly => result::here_only(why),
+        _ => result::differs_in(difference.fields.join(", "), why),
     };
-    wrapped(out, "    ", &format!("{how}: {}", difference.why.meaning()))
+    say(out, "    ", &how)
 }

@@ -9,11 +9,12 @@ use sync_core::support::doctor::{Check, Diagnosis, Outcome, Party, examine_file}
 use sync_core::transport::{HttpTransport, Timeouts};
 use sync_core::{Error, Site, SystemClock};
 
-use super::layout::{WIDTH, folded, wrapped};
+use super::layout::{WIDTH, folded, say};
 use crate::args::Args;
 use crate::exit::{Ended, Failure};
 use crate::output::Output;
 use crate::progress::{end_on_signals, interrupted};
+use crate::sentences::doctor_verdict as verdicts;
 
 /// Shorter than those of a sync: somebody waits for the answer.
 pub(super) fn timeouts() -> Timeouts {
@@ -23,16 +24,16 @@ pub(super) fn timeouts() -> Timeouts {
 
 pub(super) fn run(args: &Args, out: &Output) -> Result<Ended, Failure> {
     end_on_signals();
-    let mut printed = Ok(());
+    let mut shown = Shown { out, skipped: Vec::new(), printed: Ok(()) };
     let mut each = |check: &Check| {
-        if !out.json && printed.is_ok() {
-            printed = show(check, out);
+        if !out.json {
+            shown.add(check);
         }
-        if interrupted() || printed.is_err() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if interrupted() || shown.printed.is_err() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
     let found = diagnosed(&args.db, false, &mut each);
-    printed?;
-    let found = found?;
+    shown.end()?;
+    let found = out.in_words(found?);
     if out.json {
         out.document(&found)?;
     } else {
@@ -61,8 +62,7 @@ pub(super) fn diagnosed(
             site.diagnose(checks, each)
         }
         opened => {
-            let why = if opened.is_some() { "no server was to be asked" } else { "the database cannot be opened" };
-            let found = Diagnosis::of_file(checks, why);
+            let found = Diagnosis::of_file(checks, opened.is_some());
             // An end that was asked for comes too late to matter here.
             let _ = found.checks.iter().try_for_each(each);
             Ok(found)
@@ -76,22 +76,69 @@ fn free_bytes(db: &Path) -> Option<u64> {
     fs4::available_space(folder).ok()
 }
 
-fn show(check: &Check, out: &Output) -> Result<(), Failure> {
-    const BEFORE: usize = 34;
-    let mut said = folded(&check.says, WIDTH - BEFORE);
-    if let Some(finding) = &check.finding {
-        said.extend(folded(&format!("[{}] {}", finding.code, finding.advice), WIDTH - BEFORE));
-        if out.verbose() {
-            let causes = finding.causes.iter().map(|cause| format!("caused by: {cause}"));
-            said.extend(causes.flat_map(|cause| folded(&cause, WIDTH - BEFORE)));
+/// Shows check by check; those that follow each other and were not checked for one reason, in one line.
+struct Shown<'a> {
+    out: &'a Output,
+    skipped: Vec<Check>,
+    printed: Result<(), Failure>,
+}
+
+impl Shown<'_> {
+    fn add(&mut self, check: &Check) {
+        if self.skipped.last().is_some_and(|last| check.outcome != Outcome::NotChecked || last.says != check.says) {
+            self.show_skipped();
+        }
+        match check.outcome {
+            Outcome::NotChecked => self.skipped.push(check.clone()),
+            _ if self.printed.is_ok() => self.printed = show(check, self.out),
+            _ => {}
         }
     }
-    let outcome = match check.outcome {
+
+    fn show_skipped(&mut self) {
+        let skipped = std::mem::take(&mut self.skipped);
+        if self.printed.is_err() {
+            return;
+        }
+        let texts = &self.out.texts;
+        self.printed = match &skipped[..] {
+            [] => Ok(()),
+            [check] => show(check, self.out),
+            [first, .., last] => {
+                let why = verdicts::not_checked(texts.word(first.name), texts.word(last.name), first.says.clone());
+                let count = texts.say(&verdicts::checks(skipped.len()));
+                row(Outcome::NotChecked, &count, vec![texts.say(&why)], self.out)
+            }
+        };
+    }
+
+    fn end(mut self) -> Result<(), Failure> {
+        self.show_skipped();
+        self.printed
+    }
+}
+
+fn show(check: &Check, out: &Output) -> Result<(), Failure> {
+    let check = out.in_words(check.clone());
+    let mut said = vec![check.says.to_string()];
+    if let Some(finding) = &check.finding {
+        said.push(format!("[{}] {}", finding.code, finding.advice));
+        if out.verbose() {
+            said.extend(finding.causes.iter().map(|cause| out.texts.say(&verdicts::caused_by(cause))));
+        }
+    }
+    row(check.outcome, out.texts.word(check.name), said, out)
+}
+
+/// A line, or several, of the table of checks.
+fn row(outcome: Outcome, name: &str, said: Vec<String>, out: &Output) -> Result<(), Failure> {
+    const BEFORE: usize = 34;
+    let outcome = match outcome {
         Outcome::Fault => "FAULT",
         other => other.as_str(),
     };
-    let mut head = format!("{outcome:<11}  {:<19}  ", check.name);
-    for line in said {
+    let mut head = format!("{:<11}  {name:<19}  ", out.texts.word(outcome));
+    for line in said.iter().flat_map(|text| folded(text, WIDTH - BEFORE)) {
         out.line(format!("{head}{line}").trim_end())?;
         head = " ".repeat(BEFORE);
     }
@@ -100,21 +147,16 @@ fn show(check: &Check, out: &Output) -> Result<(), Failure> {
 
 /// Who is at fault, and what to do.
 fn verdict(found: &Diagnosis, out: &Output) -> Result<(), Failure> {
-    let text = match (&found.finding, found.outcome) {
-        (Some(finding), Outcome::Fault) => {
-            format!("At fault: {}. {}. {}", found.party.as_str(), capital(&found.says), finding.advice)
+    let (party, says) = (found.party.as_str(), capital(&found.says.to_string()));
+    let text = match &found.finding {
+        Some(finding) if found.outcome == Outcome::Fault || found.party == Party::Record => {
+            verdicts::fault(party, says, finding.advice.clone())
         }
-        (Some(finding), _) if found.party == Party::Record => {
-            format!("At fault: {}. {}. {}", found.party.as_str(), capital(&found.says), finding.advice)
-        }
-        (Some(finding), _) => {
-            let party = found.party.as_str();
-            format!("At fault: nobody, but look at {party}. {}. {}", capital(&found.says), finding.advice)
-        }
-        (None, _) => format!("At fault: nobody. {}.", capital(&found.says)),
+        Some(finding) => verdicts::look(party, says, finding.advice.clone()),
+        None => verdicts::well(says),
     };
     out.line("")?;
-    wrapped(out, "", &text)
+    say(out, "", &text)
 }
 
 fn capital(text: &str) -> String {

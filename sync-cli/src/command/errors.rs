@@ -1,11 +1,12 @@
 //! `errors`: the catalogue.
 
 use serde_json::json;
-use sync_core::{CatalogueEntry, Error, Text, Texts, catalogue};
+use sync_core::{CatalogueEntry, Error, Texts, catalogue};
 
 use super::layout::{facts, table};
 use crate::exit::{Ended, Failure, status};
 use crate::output::Output;
+use crate::sentences::{ALL, errors_shown as shown};
 
 pub(super) fn run(code: Option<&str>, out: &Output) -> Result<Ended, Failure> {
     let all = catalogue();
@@ -21,9 +22,9 @@ pub(super) fn run(code: Option<&str>, out: &Output) -> Result<Ended, Failure> {
                 vec![entry.code.to_owned(), status(entry.class).to_string(), said(entry, out).message]
             };
             table(out, &std::iter::once(head).chain(all.iter().map(row)).collect::<Vec<_>>())?;
-            out.hint("oms-sync errors CODE tells what lies behind one and what to do.");
+            out.hint_said(&shown::one_in_full());
             if out.texts != Texts::default() {
-                out.hint(&format!("{} of {} codes are said in English.", out.texts.missing().len(), all.len()));
+                out.hint_said(&shown::missing(out.texts.missing(ALL).len(), Texts::default().missing(ALL).len()));
             }
         }
         return Ok(Ended::Done);
@@ -48,11 +49,19 @@ pub(super) fn run(code: Option<&str>, out: &Output) -> Result<Ended, Failure> {
                 ("example", Some(said.message)),
                 ("cause", Some(said.cause)),
                 ("what to do", Some(said.advice)),
-                ("who must act", Some(entry.class.who_must_act().to_owned())),
+                ("who must act", Some(out.texts.word(entry.class.who_must_act()).to_owned())),
                 ("exit status", Some(status(entry.class).to_string())),
             ],
         )?;
     }
+    Ok(Ended::Done)
+}
+
+/// Everything that is said, as a file for `--texts`.
+pub(super) fn template(out: &Output) -> Result<Ended, Failure> {
+    let texts = out.texts.clone().or(Texts::english(ALL));
+    out.line(&serde_json::to_string_pretty(texts.groups()).map_err(std::io::Error::other)?)?;
+    out.hint_said(&shown::missing(out.texts.missing(ALL).len(), Texts::default().missing(ALL).len()));
     Ok(Ended::Done)
 }
 
@@ -64,14 +73,11 @@ struct Said {
 }
 
 fn said(entry: &CatalogueEntry, out: &Output) -> Said {
-    let text = out.texts.of(entry.code);
-    let given = |given: fn(&Text) -> &Option<String>, english: &str| {
-        text.and_then(|text| given(text).clone()).unwrap_or_else(|| english.to_owned())
-    };
+    let given = |name: &str, english: &str| out.texts.of(entry.code, name).unwrap_or(english).to_owned();
     Said {
-        message: given(|text| &text.message, &entry.message),
-        cause: given(|text| &text.cause, entry.cause),
-        advice: given(|text| &text.advice, entry.advice),
+        message: given("message", &entry.message),
+        cause: given("cause", entry.cause),
+        advice: given("advice", entry.advice),
     }
 }
 

@@ -5,8 +5,8 @@ use sync_core::storage::QuarantineCause;
 use sync_core::support::{Explanation, Receivers, Sent, SentState, SetAside, Travels, Verdict, Written, explain};
 use sync_core::{ChangeAction, ErrorClass};
 
-use super::layout::{counted, moment, wrapped};
-use super::quarantine::{meaning, waits};
+use super::layout::{counted, moment, say, wrapped};
+use super::quarantine::waits;
 use crate::args::{Args, Explain};
 use crate::exit::{Ended, Failure};
 use crate::output::{Output, bytes};
@@ -132,10 +132,10 @@ fn set_aside(row: &SetAside, out: &Output) -> Result<(), Failure> {
     let came = if from == "here" { "written here and not taken".to_owned() } else { format!("came from {from}") };
     wrapped(out, "", &format!("{at}  {came}, and set aside as {cause}, number {number}: {}", row.reason))?;
     for awaited in &row.waits_for {
-        wrapped(out, "  ", &waits(awaited))?;
+        say(out, "  ", &waits(awaited))?;
     }
     if row.waits_for.is_empty() && row.cause != QuarantineCause::Ignored {
-        wrapped(out, "  ", meaning(row.cause))?;
+        say(out, "  ", &row.cause.meaning())?;
     }
     Ok(())
 }

@@ -3,11 +3,12 @@
 use sync_core::ErrorClass;
 use sync_core::support::{IdentityShown, StoreShown, identity};
 
-use super::layout::{facts, moment, wrapped};
+use super::layout::{facts, moment, say, wrapped};
 use crate::args::{Args, Identity};
 use crate::exit::{Ended, Failure};
 use crate::output::Output;
 use crate::progress::{end_on_signals, until_interrupted};
+use crate::sentences::identity_shown as shown;
 use crate::setup::Parts;
 
 pub(super) fn run(args: &Args, options: &Identity, out: &Output) -> Result<Ended, Failure> {
@@ -17,6 +18,7 @@ pub(super) fn run(args: &Args, options: &Identity, out: &Output) -> Result<Ended
         end_on_signals();
         found.disagreements.extend(parts.site().compare_identity(&mut until_interrupted)?);
     }
+    let found = out.in_words(found);
     if out.json {
         out.document(&found)?;
     } else {
@@ -49,18 +51,19 @@ fn show(found: &IdentityShown, asked: bool, out: &Output) -> Result<(), Failure>
         ],
     )?;
     if found.stores.is_empty() {
-        out.line("No store is active here.")?;
+        say(out, "", &shown::no_store())?;
     } else {
-        out.line("Stores that are active here:")?;
+        say(out, "", &shown::stores())?;
     }
     for StoreShown { id, code, name, .. } in &found.stores {
-        wrapped(out, "  ", &format!("{code}  {}  {id}", name.as_deref().unwrap_or("(its name is not here)")))?;
+        let name = name.clone().unwrap_or_else(|| out.texts.say(&shown::no_name()));
+        wrapped(out, "  ", &format!("{code}  {name}  {id}"))?;
     }
     for found in &found.disagreements {
-        wrapped(out, "", &format!("does not agree [{}]: {}. {}", found.code, found.what, found.advice))?;
+        say(out, "", &shown::does_not_agree(found.code, found.what.clone(), found.advice.clone()))?;
     }
     if !asked && found.role.is_some() {
-        out.hint("Nobody was asked. What the legacy server says of it: oms-sync identity --ask");
+        out.hint_said(&shown::not_asked());
     }
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! Text that fits a narrow terminal.
 
+use sync_core::Said;
+
 use crate::exit::Failure;
 use crate::output::Output;
 
@@ -25,14 +27,20 @@ pub(super) fn wrapped(out: &Output, indent: &str, text: &str) -> Result<(), Fail
     out.line(&line)
 }
 
+/// A sentence, in the language that is wanted.
+pub(super) fn say(out: &Output, indent: &str, said: &Said) -> Result<(), Failure> {
+    wrapped(out, indent, &out.texts.say(said))
+}
+
 /// Facts with their values beside each other; long values go on in their own column. Facts without a value are left out.
 pub(super) fn facts(out: &Output, facts: &[(&str, Option<String>)]) -> Result<(), Failure> {
-    let width = facts.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    let width = facts.iter().map(|(name, _)| out.texts.word(name).chars().count()).max().unwrap_or(0);
     for (name, value) in facts {
         let Some(value) = value else { continue };
+        let name = out.texts.word(name);
         let mut first = true;
         for line in folded(value, WIDTH.saturating_sub(width + 2)) {
-            let name = if first { name } else { &"" };
+            let name = if first { name } else { "" };
             out.line(format!("{name:<width$}  {line}").trim_end())?;
             first = false;
         }

@@ -62,7 +62,8 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Ended, Failure> {
         Command::Quarantine(command) => quarantine::run(args, command, out),
         Command::Compat(options) => compat::run(options, out),
         Command::Decode(options) => decode::run(options, out),
-        Command::Errors { code } => errors::run(code.as_deref(), out),
+        Command::Errors { template: true, .. } => errors::template(out),
+        Command::Errors { code, .. } => errors::run(code.as_deref(), out),
         Command::Inspect(options) => inspect::run(options, out),
         Command::Demo(options) => crate::demo::run(options, out),
         Command::Completions { shell } => {

@@ -1,18 +1,19 @@
 //! `quarantine`: what could not be integrated or was refused; why, and what to do about it.
 
 use serde_json::json;
-use sync_core::quarantine;
 use sync_core::record::{Fields, Writers, record_type};
 use sync_core::storage::QuarantineCause;
 use sync_core::support::{
     Awaited, AwaitedState, Retried, SetAside, SetAsideGroup, Which, find_set_aside, ignore, retry, set_aside_groups,
     source_name,
 };
+use sync_core::{Said, quarantine};
 
-use super::layout::{WIDTH, counted, facts, moment, short, wrapped};
+use super::layout::{WIDTH, facts, moment, say, short, wrapped};
 use crate::args::{Args, Cause, Quarantine, QuarantineList, QuarantineRetry};
 use crate::exit::{Ended, Failure};
 use crate::output::Output;
+use crate::sentences::{quarantine_shown as shown, records};
 use crate::setup::Parts;
 
 /// How many records of a group are shown to people.
@@ -40,29 +41,10 @@ pub(super) fn run(args: &Args, command: &Quarantine, out: &Output) -> Result<End
                 out.document(&found)?;
             } else {
                 let (table, id) = (&found.table, &found.id);
-                wrapped(out, "", &format!("ignored from now on, and kept: {table} {id}, because: {}", found.reason))?;
+                say(out, "", &shown::ignored(table.as_str(), id.as_str(), &found.reason))?;
             }
             Ok(Ended::Done)
         }
-    }
-}
-
-/// What a kind of cause means, and what helps.
-pub(super) fn meaning(cause: QuarantineCause) -> &'static str {
-    match cause {
-        QuarantineCause::Waiting => {
-            "Names a record that is not here. It is tried again by itself when that arrives; look why that does not come."
-        }
-        QuarantineCause::Refused => {
-            "A rule of ownership forbids it, or the server does not take it. Correct it where it was written."
-        }
-        QuarantineCause::Unsupported => {
-            "This version does not know its table or a value in it. Upgrade this program; it is tried again then."
-        }
-        QuarantineCause::Malformed => {
-            "Its data break the shape of its type. Correct it where it was written, or upgrade this program."
-        }
-        QuarantineCause::Ignored => "Of no use here; kept to be seen. Nothing to do.",
     }
 }
 
@@ -79,15 +61,15 @@ fn list(parts: &Parts, options: &QuarantineList, out: &Output) -> Result<Ended, 
         return Ok(Ended::Done);
     }
     if groups.is_empty() {
-        out.line("Nothing is set aside.")?;
+        say(out, "", &shown::nothing())?;
     }
     let mut last = None;
     for group in &groups {
         if last != Some(group.cause) {
             let of_cause = groups.iter().filter(|other| other.cause == group.cause);
             let count = of_cause.map(|other| other.records).sum();
-            out.line(&format!("{}: {}", group.cause.as_str(), counted(count, "record")))?;
-            wrapped(out, "  ", meaning(group.cause))?;
+            say(out, "", &shown::cause(group.cause.as_str(), records(count)))?;
+            say(out, "  ", &group.cause.meaning())?;
             last = Some(group.cause);
         }
         show_group(group, out)?;
@@ -96,7 +78,7 @@ fn list(parts: &Parts, options: &QuarantineList, out: &Output) -> Result<Ended, 
         }
     }
     if !groups.is_empty() {
-        out.hint("One of them in full: oms-sync quarantine show NUMBER");
+        out.hint_said(&shown::one_in_full());
     }
     Ok(Ended::Done)
 }
@@ -172,12 +154,13 @@ fn alike(one: &str, other: &str) -> bool {
 fn show(found: &SetAside, out: &Output) -> Result<(), Failure> {
     let kind = record_type(found.table.as_str());
     let rule = kind.filter(|_| found.cause == QuarantineCause::Refused).map(|kind| match kind.writers {
-        Writers::Central => "only central may write this type",
-        Writers::Everyone => "every site may write this type",
-        Writers::StoreSite => "only the site of the record's store may write this type",
-        Writers::StoreSiteOrCentral => "the site of the record's store and central may write this type",
-        Writers::StoreSiteElseCentral => "the site of the record's store may write it; without a store central alone",
+        Writers::Central => shown::only_central(),
+        Writers::Everyone => shown::everyone(),
+        Writers::StoreSite => shown::store_site(),
+        Writers::StoreSiteOrCentral => shown::store_site_or_central(),
+        Writers::StoreSiteElseCentral => shown::store_site_else_central(),
     });
+    let here = if found.is_here { shown::another_version_here() } else { shown::no_version_here() };
     facts(
         out,
         &[
@@ -188,38 +171,28 @@ fn show(found: &SetAside, out: &Output) -> Result<(), Failure> {
             ("cause", Some(found.cause.as_str().to_owned())),
             ("reason", Some(found.reason.clone())),
             ("field", found.path.clone()),
-            ("rule", rule.map(str::to_owned)),
-            (
-                "here",
-                Some(if found.is_here { "another version of it is here" } else { "no version is here" }.to_owned()),
-            ),
-            ("what helps", Some(meaning(found.cause).to_owned())),
+            ("rule", rule.map(|rule| out.texts.say(&rule))),
+            ("here", Some(out.texts.say(&here))),
+            ("what helps", Some(out.texts.say(&found.cause.meaning()))),
         ],
     )?;
     for awaited in &found.waits_for {
-        wrapped(out, "", &waits(awaited))?;
+        say(out, "", &waits(awaited))?;
     }
     data(found, out)
 }
 
 /// What a record waits for, and where that is.
-pub(super) fn waits(awaited: &Awaited) -> String {
+pub(super) fn waits(awaited: &Awaited) -> Said {
     let Awaited { table, id, state, .. } = awaited;
-    let named = format!("waits for {table} {id}");
+    let (table, id) = (table.as_str(), id.as_str());
     match state {
-        AwaitedState::NotHere => format!(
-            "{named}, which is not here: it never came, or was lost. Ask on the other end: oms-sync explain {table} {id}; \
-             if it has it, oms-sync cursor rewind pull reads it again."
-        ),
-        AwaitedState::Here => format!("{named}, which is here: oms-sync quarantine retry"),
-        AwaitedState::Staged => format!("{named}, which came and is integrated by the next cycle"),
-        AwaitedState::SetAside { number, cause } => {
-            format!("{named}, which is set aside itself: number {number}, {}", cause.as_str())
-        }
-        AwaitedState::Join => {
-            format!("waits until patient {id} is visible in a store of the site that sent it (a {table})")
-        }
-        _ => named,
+        AwaitedState::NotHere => shown::not_here(table, id),
+        AwaitedState::Here => shown::here(table, id),
+        AwaitedState::Staged => shown::staged(table, id),
+        AwaitedState::SetAside { number, cause } => shown::set_aside(table, id, *number, cause.as_str()),
+        AwaitedState::Join => shown::join(table, id),
+        _ => shown::waits(table, id),
     }
 }
 
@@ -242,7 +215,7 @@ fn try_again(parts: &Parts, options: &QuarantineRetry, out: &Output) -> Result<E
         (None, Some(cause)) => Which::Cause(cause.into()),
         (None, None) => Which::All,
     };
-    let retried = retry(parts.storage.as_ref(), parts.clock.as_ref(), which)?;
+    let retried = out.in_words(retry(parts.storage.as_ref(), parts.clock.as_ref(), which)?);
     if out.json {
         out.document(&retried)?;
     } else {
@@ -254,29 +227,26 @@ fn try_again(parts: &Parts, options: &QuarantineRetry, out: &Output) -> Result<E
 
 fn tell(retried: &Retried, cause: Option<Cause>, out: &Output) -> Result<(), Failure> {
     if retried.staged + retried.sent_again + retried.integrated == 0 && retried.not_retried.is_empty() {
-        let which = cause.map(|cause| format!(" as {}", QuarantineCause::from(cause).as_str())).unwrap_or_default();
-        return out.line(&format!("Nothing is set aside{which}."));
+        let of_cause = |cause| shown::nothing_of_cause(QuarantineCause::from(cause).as_str());
+        return say(out, "", &cause.map_or_else(shown::nothing, of_cause));
     }
     if retried.staged + retried.integrated > 0 && retried.tried {
-        out.line(&format!(
-            "tried again: {}; integrated {}, set aside again {}",
-            retried.staged, retried.integrated, retried.set_aside_again
-        ))?;
+        say(out, "", &shown::tried(retried.staged, retried.integrated, retried.set_aside_again))?;
     } else if retried.staged > 0 {
-        let staged = counted(retried.staged, "record");
-        wrapped(out, "", &format!("staged again: {staged}; a cycle runs here, and the next one tries them"))?;
+        say(out, "", &shown::staged_again(records(retried.staged)))?;
     }
     if retried.kept_local > 0 {
-        wrapped(out, "", &format!("{} gave way to edits made here that are not pushed yet", retried.kept_local))?;
+        say(out, "", &shown::gave_way(retried.kept_local))?;
     }
     if retried.sent_again > 0 {
-        out.line(&format!("goes out again with the next push: {}", counted(retried.sent_again, "record")))?;
+        say(out, "", &shown::sent_again(records(retried.sent_again)))?;
     }
     for left in &retried.not_retried {
-        wrapped(out, "", &format!("not tried: {}, {} {}: {}", left.number, left.table, left.id, left.why))?;
+        let (table, id) = (left.table.as_str(), left.id.as_str());
+        say(out, "", &shown::not_tried(left.number, table, id, left.why.clone()))?;
     }
     if retried.set_aside_again > 0 {
-        out.hint("Why: oms-sync quarantine list");
+        out.hint_said(&shown::why());
     }
     Ok(())
 }

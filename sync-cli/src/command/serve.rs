@@ -111,7 +111,7 @@ fn legacy(args: &Args, options: &Serve, out: &Output) -> Result<(Central, Option
 
 fn warn<'c>(concerns: impl Iterator<Item = &'c Concern>, out: &Output) {
     for concern in concerns {
-        out.hint(&format!("warning: {concern}"));
+        out.hint(&format!("warning: {}", out.texts.say(&concern.says())));
     }
 }
 

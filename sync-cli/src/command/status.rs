@@ -88,7 +88,7 @@ fn show(status: &Status, out: &Output) -> Result<(), Failure> {
         ("records", Some(status.records.values().sum::<u64>().to_string())),
     ])?;
     for concern in &status.concerns {
-        out.line(&format!("warning: {concern}"))?;
+        out.line(&format!("warning: {}", out.texts.say(&concern.says())))?;
     }
     Ok(())
 }

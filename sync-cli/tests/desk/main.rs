@@ -15,6 +15,7 @@ mod repaired;
 #[allow(dead_code, reason = "each test binary uses a part of it")]
 #[path = "../support/mod.rs"]
 mod support;
+mod translated;
 
 use self::support::{Desk, HARDWARE_ID, Said, Server};
 

@@ -1,5 +1,7 @@
 //! What the keeper of a central server should put right. The server works all the same.
 
+use std::fmt;
+
 use serde::Serialize;
 
 use crate::error::Result;
@@ -7,6 +9,8 @@ use crate::ownership::Role;
 use crate::record::{RecordId, StoreId, TableName};
 use crate::site::identity::{parse_url, role, site_id};
 use crate::storage::{ReadTxn, key};
+use crate::texts::sentences::concern as say;
+use crate::texts::{Said, Speaks, quoted};
 
 /// The only mode that a store on the central server may have.
 const DISPENSARY: &str = "dispensary";
@@ -15,34 +19,53 @@ const DISPENSARY: &str = "dispensary";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
 #[serde(tag = "code", rename_all = "snake_case")]
 #[non_exhaustive]
-#[allow(missing_docs, reason = "the message of each variant says what it is and what its fields are")]
+#[allow(missing_docs, reason = "the fields are the details of what it says")]
 pub enum Concern {
-    #[error(
-        "store {store_id} ({store}) on the central server is in {mode} mode: set it to dispensary mode on the legacy server"
-    )]
+    /// A store of this server's own that sites would not get the records of.
     StoreNotInDispensaryMode { store_id: StoreId, store: String, mode: String },
-    #[error("the address that sites are told for this server, {url:?}, cannot be used: {reason}")]
-    OwnUrlUnusable { url: String, reason: String },
+    /// An address under which no site finds this server.
+    OwnUrlUnusable { url: String, reason: Said },
+}
+
+impl fmt::Display for Concern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.says().fmt(f)
+    }
 }
 
 impl Concern {
+    /// What is to be mended.
+    pub fn says(&self) -> Said {
+        match self {
+            Self::StoreNotInDispensaryMode { store_id, store, mode } => {
+                say::not_in_dispensary_mode(store_id.as_str(), store, mode)
+            }
+            Self::OwnUrlUnusable { url, reason } => say::own_url_unusable(quoted(url), reason.clone()),
+        }
+    }
+
     /// What is wrong with the address that sites are told for a central server, as far as its text shows it.
     pub fn of_own_url(url: &str) -> Option<Self> {
-        let unusable = |reason: String| Some(Self::OwnUrlUnusable { url: without_password(url), reason });
+        let unusable = |reason: Said| Some(Self::OwnUrlUnusable { url: without_password(url), reason });
         if url.is_empty() {
-            return unusable("there is none, so no site finds this server".to_owned());
+            return unusable(say::no_url());
         }
         match parse_url("the address", url) {
-            Err(error) => unusable(error.to_string()),
-            Ok(url) if url.query().is_some() || url.fragment().is_some() => {
-                unusable("it holds more than an address".to_owned())
-            }
+            Err(error) => unusable(Said::message(&error)),
+            Ok(url) if url.query().is_some() || url.fragment().is_some() => unusable(say::more_than_an_address()),
             // The last segment without a slash is dropped when a path is joined to it.
-            Ok(url) if !url.path().ends_with('/') => unusable(format!(
-                "{:?} at its end is dropped by sites; end it with a slash if it belongs there",
-                url.path().rsplit('/').next().unwrap_or_default()
-            )),
+            Ok(url) if !url.path().ends_with('/') => {
+                unusable(say::end_is_dropped(quoted(url.path().rsplit('/').next().unwrap_or_default())))
+            }
             Ok(_) => None,
+        }
+    }
+}
+
+impl Speaks for Concern {
+    fn each_said(&mut self, each: &mut dyn FnMut(&mut Said)) {
+        if let Self::OwnUrlUnusable { reason, .. } = self {
+            each(reason);
         }
     }
 }

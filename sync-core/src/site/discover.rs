@@ -13,6 +13,8 @@ use crate::protocol::v5::{InitialisationStatus, SiteInfo, path};
 use crate::protocol::v6::{self, SiteStatusRequest, V6_VERSION};
 use crate::storage::{WriteTxn, key};
 use crate::support::Disagreement;
+use crate::texts::sentences::identity as say;
+use crate::texts::{Said, quoted};
 
 impl Site {
     /// Sets a database up as the site with these settings: asks the legacy server first, and stores settings and
@@ -99,7 +101,7 @@ impl Site {
                 && ours != theirs
             {
                 let (ours, theirs) = (without_password(&ours), without_password(&theirs));
-                let what = format!("{what}: here {ours:?}, on the legacy server {theirs:?}");
+                let what = say::differs(what, quoted(&ours), quoted(&theirs));
                 all.push(Disagreement::new(code, what, advice));
             }
         }
@@ -114,29 +116,23 @@ impl Site {
 
 /// What the legacy server said of this site: a code, where it is stored, what it is, its value, and what to do where it is
 /// another here.
-pub(super) fn told(info: &SiteInfo) -> Vec<(&'static str, &'static str, &'static str, String, &'static str)> {
-    let again = "Run oms-sync discover, or the next sync: it takes over what the legacy server says.";
+pub(super) fn told(info: &SiteInfo) -> Vec<(&'static str, &'static str, Said, String, Said)> {
+    let again = say::discover_again;
     let role = if info.is_om_supply_central_server { Role::Central } else { Role::Remote };
     let mut all = vec![
-        (
-            "other_site",
-            key::SITE_UUID,
-            "site UUID",
-            info.id.clone(),
-            "These credentials are another site's: use this site's with oms-sync init, or another database for that one.",
-        ),
-        ("other_site_id", key::SITE_ID, "site id", info.site_id.to_string(), again),
-        ("other_role", key::ROLE, "role", role.as_str().to_owned(), again),
+        ("other_site", key::SITE_UUID, say::site_uuid(), info.id.clone(), say::other_site()),
+        ("other_site_id", key::SITE_ID, say::site_id(), info.site_id.to_string(), again()),
+        ("other_role", key::ROLE, say::role(), role.as_str().to_owned(), again()),
         (
             "other_central_url",
             key::CENTRAL_URL,
-            "central URL",
+            say::central_url(),
             info.om_supply_central_server_url.trim().to_owned(),
-            again,
+            again(),
         ),
     ];
     let legacy = info.msupply_central_site_id.map(|id| id.to_string());
-    all.extend(legacy.map(|id| ("other_legacy_site_id", key::LEGACY_SITE_ID, "legacy site id", id, again)));
+    all.extend(legacy.map(|id| ("other_legacy_site_id", key::LEGACY_SITE_ID, say::legacy_site_id(), id, again())));
     all
 }
 

@@ -13,6 +13,8 @@ use crate::integrate::merge;
 use crate::record::{Cursor, Deletion, RecordData, RecordId, RecordType, SiteId, StoreId, TableName, record_type};
 use crate::site::identity::{confirmed_to, site_id};
 use crate::storage::{QuarantineCause, ReadTxn, Source, Storage, WriteTxn};
+use crate::texts::sentences::audit as say;
+use crate::texts::{Said, Speaks};
 
 /// Records that are read at a time.
 const PAGE: usize = 100;
@@ -81,9 +83,9 @@ pub struct AuditReason {
     /// How many records.
     pub records: u64,
     /// What it means.
-    pub meaning: &'static str,
+    pub meaning: Said,
     /// What to do.
-    pub advice: &'static str,
+    pub advice: Said,
 }
 
 /// A record that is not the same at both ends.
@@ -149,28 +151,36 @@ impl Why {
     }
 
     /// What it means.
-    pub fn meaning(self) -> &'static str {
+    pub fn meaning(self) -> Said {
         self.texts().0
     }
 
     /// What to do.
-    pub fn advice(self) -> &'static str {
+    pub fn advice(self) -> Said {
         self.texts().1
     }
 
-    #[rustfmt::skip] // one row a reason
-    fn texts(self) -> (&'static str, &'static str) {
+    fn texts(self) -> (Said, Said) {
         match self {
-            Self::LostHere => ("read from central before, and not here as it was read", "oms-sync cursor rewind pull --own reads it again; edits that are not pushed are kept."),
-            Self::NotTaken => ("written or deleted here and taken by central, which does not show it", "Look at central, with oms-sync explain and quarantine list; if it is not there, oms-sync resend TABLE ID."),
-            Self::DeletedAtCentral => ("deleted at central, and here still", "oms-sync cursor rewind pull --own reads the deletion again; or oms-sync resend TABLE ID, if it is to stay."),
-            Self::LostAtCentral => ("came from central, which has it no more", "If central was restored, its keeper must know; what is this site's own goes there again by oms-sync resend TABLE ID --received."),
-            Self::WaitsForPush => ("edited here, and waits to be pushed", "Nothing to do: the next sync sends it."),
-            Self::WaitsForPull => ("not read yet", "Nothing to do: the next sync brings it."),
-            Self::WaitsForAnother => ("came, and waits here for a record that it names", "oms-sync quarantine list says for which."),
-            Self::SetAside => ("set aside here", "oms-sync quarantine list says why."),
-            Self::RefusedByCentral => ("written here, and not taken by central", "oms-sync quarantine list says why."),
-            Self::NotForThisSite => ("of a store or a patient that central does not send here, or not any more", "Nothing to do: it stays to be read."),
+            Self::LostHere => (say::lost_here(), say::lost_here_advice()),
+            Self::NotTaken => (say::not_taken(), say::not_taken_advice()),
+            Self::DeletedAtCentral => (say::deleted_at_central(), say::deleted_at_central_advice()),
+            Self::LostAtCentral => (say::lost_at_central(), say::lost_at_central_advice()),
+            Self::WaitsForPush => (say::waits_for_push(), say::waits_for_push_advice()),
+            Self::WaitsForPull => (say::waits_for_pull(), say::waits_for_pull_advice()),
+            Self::WaitsForAnother => (say::waits_for_another(), say::waits_for_another_advice()),
+            Self::SetAside => (say::set_aside(), say::set_aside_advice()),
+            Self::RefusedByCentral => (say::refused_by_central(), say::refused_by_central_advice()),
+            Self::NotForThisSite => (say::not_for_this_site(), say::not_for_this_site_advice()),
+        }
+    }
+}
+
+impl Speaks for Audit {
+    fn each_said(&mut self, each: &mut dyn FnMut(&mut Said)) {
+        for reason in &mut self.reasons {
+            each(&mut reason.meaning);
+            each(&mut reason.advice);
         }
     }
 }

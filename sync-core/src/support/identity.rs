@@ -12,6 +12,8 @@ use crate::protocol::v6::V6_VERSION;
 use crate::record::{RecordData, RecordId, SiteId};
 use crate::site::identity::{central_is_legacy, parse_url, role, site_id};
 use crate::storage::{ReadTxn, Storage, key};
+use crate::texts::sentences::identity as say;
+use crate::texts::{Said, Speaks};
 
 /// Who a database says it is. No secret is in it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -88,14 +90,30 @@ pub struct Disagreement {
     /// A stable code in snake_case.
     pub code: &'static str,
     /// What does not agree with what.
-    pub what: String,
+    pub what: Said,
     /// What to do.
-    pub advice: &'static str,
+    pub advice: Said,
+    /// Whether it is about central's address alone.
+    #[serde(skip)]
+    pub(crate) is_of_central_url: bool,
 }
 
 impl Disagreement {
-    pub(crate) fn new(code: &'static str, what: impl Into<String>, advice: &'static str) -> Self {
-        Self { code, what: what.into(), advice }
+    pub(crate) fn new(code: &'static str, what: Said, advice: Said) -> Self {
+        Self { code, what, advice, is_of_central_url: false }
+    }
+}
+
+impl Speaks for Disagreement {
+    fn each_said(&mut self, each: &mut dyn FnMut(&mut Said)) {
+        each(&mut self.what);
+        each(&mut self.advice);
+    }
+}
+
+impl Speaks for IdentityShown {
+    fn each_said(&mut self, each: &mut dyn FnMut(&mut Said)) {
+        self.disagreements.each_said(each);
     }
 }
 
@@ -167,32 +185,30 @@ fn stores(txn: &dyn ReadTxn) -> Result<Vec<StoreShown>> {
 fn disagreements(found: &IdentityShown) -> Vec<Disagreement> {
     let mut all = Vec::new();
     let Some(role) = found.role else {
-        all.push(Disagreement::new(
-            "not_set_up",
-            "this database does not know who it is",
-            "Run oms-sync init with the legacy server's address and the site's name.",
-        ));
+        all.push(Disagreement::new("not_set_up", say::not_set_up(), Said::advice("not_set_up")));
         return all;
     };
     let servers = &found.servers;
-    for (what, url) in [("legacy server's address", &servers.legacy_url), ("central's address", &servers.central_url)] {
+    for (url, is_of_central_url) in [(&servers.legacy_url, false), (&servers.central_url, true)] {
         if let Some(Err(error)) = url.as_deref().map(|url| parse_url("address", url)) {
-            let advice = "Ask the legacy server's keeper to correct it, or run oms-sync init again.";
-            all.push(Disagreement::new("address_unusable", format!("{what} cannot be used: {error}"), advice));
+            let reason = Said::message(&error);
+            let what = if is_of_central_url {
+                say::central_address_unusable(reason)
+            } else {
+                say::legacy_address_unusable(reason)
+            };
+            let found = Disagreement::new("address_unusable", what, say::correct_address());
+            all.push(Disagreement { is_of_central_url, ..found });
         }
     }
     if role == Role::Remote.as_str() && servers.central_url.is_none() {
-        all.push(Disagreement::new(
-            "central_url_missing",
-            "the legacy server names no central server for this site",
-            "Ask the legacy server's keeper to enter central's address, then run oms-sync discover.",
-        ));
+        all.push(Disagreement::new("central_url_missing", say::no_central_url(), say::enter_central_url()));
     }
     if found.initialised_at.is_some() && found.stores.is_empty() && role == Role::Remote.as_str() {
         all.push(Disagreement::new(
             "site_has_no_store",
-            format!("no store is active on site {}", found.site_id.map(|id| id.to_string()).unwrap_or_default()),
-            "Ask the server's keeper to make a store active on this site; the next sync brings it.",
+            say::no_store(found.site_id.map(|id| id.to_string()).unwrap_or_default()),
+            say::activate_store(),
         ));
     }
     if let Some(used_by) =
@@ -200,8 +216,8 @@ fn disagreements(found: &IdentityShown) -> Vec<Disagreement> {
     {
         all.push(Disagreement::new(
             "program_older",
-            format!("the database was used by version {used_by}, and this program is {}", found.versions.program),
-            "Use the newer program: this one may not know what that one wrote.",
+            say::used_by_newer(used_by, found.versions.program),
+            say::use_newer(),
         ));
     }
     all

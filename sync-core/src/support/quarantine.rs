@@ -9,6 +9,8 @@ use crate::error::{Error, Result};
 use crate::protocol::v6::Action;
 use crate::record::{RecordData, RecordId, TableName};
 use crate::storage::{Buffered, Quarantine, QuarantineCause, ReadTxn, Source, StagedKind, Storage};
+use crate::texts::Said;
+use crate::texts::sentences::quarantine as say;
 
 /// Rows that are looked at in one turn.
 const PAGE: usize = 500;
@@ -94,6 +96,19 @@ pub enum AwaitedState {
 
 fn action_text<S: Serializer>(action: &Action, serializer: S) -> std::result::Result<S::Ok, S::Error> {
     serializer.serialize_str(StagedKind::of(*action).as_str())
+}
+
+impl QuarantineCause {
+    /// What it means for a record, and what helps.
+    pub fn meaning(self) -> Said {
+        match self {
+            Self::Waiting => say::waiting(),
+            Self::Refused => say::refused(),
+            Self::Unsupported => say::unsupported(),
+            Self::Malformed => say::malformed(),
+            Self::Ignored => say::ignored(),
+        }
+    }
 }
 
 /// The field that a reason begins with, as `$.name`.

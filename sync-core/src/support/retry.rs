@@ -11,6 +11,8 @@ use crate::moved_stores;
 use crate::protocol::v6::Action;
 use crate::record::{RecordId, SiteId, TableName};
 use crate::storage::{Buffered, Incoming, Quarantine, QuarantineCause, Source, Storage, WriteTxn, key};
+use crate::texts::sentences::quarantine as say;
+use crate::texts::{Said, Speaks};
 
 /// Which records to try again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +45,12 @@ pub struct Retried {
     pub set_aside_again: u64,
 }
 
+impl Speaks for Retried {
+    fn each_said(&mut self, each: &mut dyn FnMut(&mut Said)) {
+        self.not_retried.iter_mut().for_each(|left| each(&mut left.why));
+    }
+}
+
 /// A record that cannot be tried again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct NotRetried {
@@ -53,7 +61,7 @@ pub struct NotRetried {
     /// Its id.
     pub id: RecordId,
     /// Why not.
-    pub why: &'static str,
+    pub why: Said,
 }
 
 /// Tries again what is set aside: stages it, and integrates it, for which no network is needed. Where a cycle runs on this
@@ -123,8 +131,7 @@ fn send_again(txn: &dyn WriteTxn, clock: &dyn Clock, row: Buffered, retried: &mu
     let Incoming { table, id, action, data, .. } = row.incoming;
     let is_still_here = action != Action::Delete && txn.record(&table, &id)?.as_ref() == Some(&data);
     if !is_still_here {
-        let why =
-            "it was written here, and what is here now is another version; write the record again if this one counts";
+        let why = say::another_version_here();
         retried.not_retried.push(NotRetried { number: row.sequence, table, id, why });
         return Ok(());
     }

@@ -12,6 +12,7 @@ use crate::site::position::{Advance, Position};
 use crate::site::pull::read_batch;
 use crate::storage::key;
 use crate::support::doctor::{Check, Outcome, Party};
+use crate::texts::sentences::doctor as say;
 
 /// A clock may be so wrong without anybody being told.
 const CLOCK_NEAR: i64 = 2 * 60 * 1000;
@@ -35,35 +36,33 @@ impl Doctor<'_> {
         let worst =
             self.dates.iter().copied().max_by_key(|(_, ahead)| ahead.abs()).filter(|(_, a)| a.abs() > CLOCK_NEAR);
         let device = ("clock_wrong", ErrorClass::LocalFault, Party::Device);
-        let advice = "Set date, time and time zone of this machine; records written meanwhile bear the wrong time.";
         let check = match (worst, went_back) {
             (Some((server, ahead)), _) => {
                 let outcome = if ahead.abs() > CLOCK_FAR { Outcome::Fault } else { Outcome::Warning };
                 // Where another server agrees with the clock here, the one that differs is wrong.
                 let is_theirs = self.dates.iter().any(|(other, ahead)| *other != server && ahead.abs() <= CLOCK_NEAR);
-                let (minutes, way) = (ahead.abs() / 60_000, if ahead > 0 { "ahead of" } else { "behind" });
+                let minutes = ahead.abs() / 60_000;
                 let time = match minutes {
-                    0..120 => format!("{minutes} minutes"),
-                    120..2880 => format!("{} hours", minutes / 60),
-                    _ => format!("{} days", minutes / 1440),
+                    0..120 => say::minutes(minutes),
+                    120..2880 => say::hours(minutes / 60),
+                    _ => say::days(minutes / 1440),
                 };
                 if is_theirs {
-                    let says =
-                        format!("the clock of {server} differs by {time} from this one and that of the other server");
+                    let says = say::clock_of_server(server, time);
                     let theirs = ("clock_wrong", ErrorClass::PeerFault, party_of_server(server));
-                    let advice = "Tell the server's keeper to set its clock.";
-                    Check::found(NAME, Outcome::Warning, says, theirs, advice)
+                    Check::found(NAME, Outcome::Warning, says, theirs, say::set_clock_there())
                 } else {
-                    let says = format!("the clock of this machine is {time} {way} that of {server}");
-                    Check::found(NAME, outcome, says, device, advice)
+                    let is_ahead = ahead > 0;
+                    let says = if is_ahead { say::clock_ahead(time, server) } else { say::clock_behind(time, server) };
+                    Check::found(NAME, outcome, says, device, say::set_clock())
                 }
             }
             (None, Some(entry)) => {
-                let says = format!("the clock says {now}, and the newest sync ended at {}", entry.finished_at);
-                Check::found(NAME, Outcome::Warning, says, device, advice)
+                let says = say::clock_before_sync(now.to_string(), entry.finished_at.to_string());
+                Check::found(NAME, Outcome::Warning, says, device, say::set_clock())
             }
-            (None, None) if self.dates.is_empty() => Check::not_checked(NAME, "no server said what time it is"),
-            (None, None) => Check::ok(NAME, format!("{now}, as the servers have it")),
+            (None, None) if self.dates.is_empty() => Check::not_checked(NAME, say::no_time_told()),
+            (None, None) => Check::ok(NAME, say::clock_well(now.to_string())),
         };
         self.add(check)
     }
@@ -81,7 +80,7 @@ impl Doctor<'_> {
                 Server::Central => self.central_cursor(identity),
             };
             match found {
-                Ok(None) => asked.push(server.to_string()),
+                Ok(None) => asked.push(server),
                 Ok(Some(error)) => return Check::fault(NAME, &error, party_of_server(server)),
                 Err(error @ Error::IntegrationInProgress { .. }) => {
                     return Check::fault(NAME, &error, party_of_server(server)).into_warning();
@@ -89,9 +88,10 @@ impl Doctor<'_> {
                 Err(error) => return Check::fault(NAME, &error, judge::party(&error, server)),
             }
         }
-        match asked.len() {
-            0 => Check::not_checked(NAME, "no server answered; here none stands beyond its end"),
-            _ => Check::ok(NAME, format!("none stands beyond the end at {}", asked.join(" or at "))),
+        match asked[..] {
+            [] => Check::not_checked(NAME, say::no_server_answered()),
+            [server] => Check::ok(NAME, say::cursors_well_at(server)),
+            [one, other, ..] => Check::ok(NAME, say::cursors_well_at(say::or_at(one, other))),
         }
     }
 

@@ -5,6 +5,7 @@ use url::Url;
 use super::watch::Seen;
 use crate::error::{Error, ErrorClass, Server};
 use crate::support::doctor::{Check, Outcome, Party};
+use crate::texts::sentences::doctor as say;
 
 /// How far a question to a server came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -71,20 +72,16 @@ pub(super) fn party(error: &Error, asked: Server) -> Party {
     }
 }
 
-/// Who has to correct an address, as advice says it.
-fn corrected(server: Server, mistake: &str) -> String {
-    match server {
-        Server::Legacy => format!("{mistake} Run oms-sync init again with the right address."),
-        Server::Central => format!("{mistake} Ask the legacy server's keeper to correct central's address there."),
-    }
-}
-
 /// HTTP where HTTPS is spoken, or the other way round.
 pub(super) fn wrong_scheme(name: &'static str, server: Server, url: &Url) -> Check {
     let (is, should) = if url.scheme() == "http" { ("http", "https") } else { ("https", "http") };
-    let says = format!("the address {} begins with {is}://, and {should} is spoken there", super::shown(url));
+    let says = say::wrong_scheme(super::shown(url), is, should);
+    let advice = match server {
+        Server::Legacy => say::correct_scheme_here(is, should),
+        Server::Central => say::correct_scheme_there(is, should),
+    };
     let code = ("wrong_scheme", ErrorClass::Configure, party_of_address(server));
-    Check::found(name, Outcome::Fault, says, code, corrected(server, &format!("Write {should}:// instead of {is}://.")))
+    Check::found(name, Outcome::Fault, says, code, advice)
 }
 
 /// A refused certificate, with what is wrong with it as far as the causes tell.
@@ -92,24 +89,18 @@ pub(super) fn certificate(name: &'static str, server: Server, url: &Url, error: 
     let mut check = Check::fault(name, error, party(error, server));
     let Some(finding) = &mut check.finding else { return check };
     let causes = finding.causes.join(" ");
-    let (is, advice) = if is_untrusted(error) {
-        (
-            "nobody whom this machine trusts vouches for it",
-            "If its keeper made the certificate, install his certificate authority on this machine; otherwise ask him for one \
-             that everybody trusts.",
-        )
+    let at = super::shown(url);
+    let (says, advice) = if is_untrusted(error) {
+        (say::certificate_untrusted(at), say::install_authority())
     } else if causes.contains("expired") || causes.contains("Expired") {
-        ("it is out of date", "Ask its keeper to renew the certificate, if the date on this machine is right.")
+        (say::certificate_expired(at), say::renew())
     } else if causes.contains("NotValidForName") || causes.contains("not valid for name") {
-        (
-            "it is another host's",
-            "Use the name that the certificate is made for, or ask its keeper for one with this name in it.",
-        )
+        (say::certificate_of_other(at), say::use_its_name())
     } else {
         return check;
     };
-    finding.advice = advice.to_owned();
-    check.says = format!("the certificate at {} is refused: {is}", super::shown(url));
+    finding.advice = advice;
+    check.says = says;
     check
 }
 
@@ -122,20 +113,13 @@ pub(super) fn is_untrusted(error: &Error) -> bool {
 /// Where a proxy, which this machine's environment names, does not lead to a server.
 pub(super) fn stopped_by_proxy(name: &'static str, server: Server, proxy: &str, error: &Error) -> Check {
     let mut check = Check::fault(name, error, Party::Network);
-    check.says = format!("the proxy {proxy} does not lead to {server}");
+    check.says = say::proxy_leads_nowhere(proxy, server);
     if let Some(finding) = &mut check.finding {
         finding.causes.insert(0, error.to_string());
-        finding.advice =
-            "This machine's environment names that proxy (http_proxy, https_proxy): ask the network's keeper whether \
-                          address, user name and password of it are right."
-                .to_owned();
+        finding.advice = say::check_proxy();
     }
     check
 }
-
-/// What to do where certificates of both servers are refused because nobody vouches for them.
-pub(super) const OPENED_ADVICE: &str = "Those of both servers are: the network opens what is encrypted, or wants somebody to log in first. Open any web page \
-     on this machine, or ask the network's keeper.";
 
 /// Whether an answer sends on to HTTPS on the same host.
 pub(super) fn sends_to_https(seen: &Seen, url: &Url) -> bool {
@@ -153,26 +137,10 @@ pub(super) fn is_foreign_page(seen: &Seen) -> bool {
     }
 }
 
-/// What to do where a machine is there, and the server is not.
-pub(super) const REFUSED_ADVICE: &str =
-    "Ask its keeper to start it, and check address and port; nothing is lost, the next sync goes on.";
-
-/// What to do where a name is not known.
-pub(super) const NO_NAME_ADVICE: &str = "Without a network no name is known, so check the connection; if web pages open, check the name in the address, \
-     and ask the network's keeper whether it is known there. Nothing is lost.";
-
-/// What to do where a page came instead of an answer, and this is the network's doing.
-pub(super) const PAGE_ADVICE: &str = "A log-in page or a proxy of the network stands in between: open any web page on this machine and log in there, or ask the \
-     network's keeper to let these addresses through.";
-
 /// Whether a server knows the site otherwise than it says of itself.
 pub(super) fn is_of_credentials(error: &Error) -> bool {
     matches!(error, Error::WrongPassword { .. } | Error::UnknownSite { .. } | Error::HardwareIdMismatch { .. })
 }
-
-/// What to do where central alone does not let the site in.
-pub(super) const ALONE_ADVICE: &str = "The legacy server lets this site in, so name and password are right: central asks another legacy server, or keeps \
-     a list of sites that differs. Ask central's keeper.";
 
 #[cfg(test)]
 mod tests {

@@ -26,7 +26,9 @@ use crate::ownership::Role;
 use crate::protocol::v5::{SiteInfo, path as v5_path};
 use crate::protocol::v6::{self, SiteStatusRequest, V6_VERSION};
 use crate::storage::key;
-use crate::support::doctor::{self, Check, Diagnosis, NAMES, Outcome, Party};
+use crate::support::doctor::{self, CENTRAL, Check, Diagnosis, LEGACY, NAMES, Outcome, Party};
+use crate::texts::sentences::{doctor as say, identity as of_identity};
+use crate::texts::{Said, quoted};
 
 /// Is told of each check as it is done, and may stop the rest. What both servers' answers say together is in the diagnosis only.
 type Each<'a> = &'a mut dyn FnMut(&Check) -> ControlFlow<()>;
@@ -85,10 +87,10 @@ impl Doctor<'_> {
     }
 
     /// Says of everything from one name up to another why it was not checked.
-    fn skip(&mut self, from: &str, to: &str, why: &str) -> Result<()> {
+    fn skip(&mut self, from: &str, to: &str, why: fn() -> Said) -> Result<()> {
         let names = NAMES.iter().skip_while(|name| **name != from);
         let names: Vec<_> = names.take_while(|name| **name != to).chain(NAMES.iter().filter(|n| **n == to)).collect();
-        names.into_iter().try_for_each(|name| self.add(Check::not_checked(name, why)))
+        names.into_iter().try_for_each(|name| self.add(Check::not_checked(name, why())))
     }
 
     fn client<T>(&self, ask: impl FnOnce(&mut Client<'_>) -> Result<T>) -> Result<T> {
@@ -115,22 +117,16 @@ impl Doctor<'_> {
         match &identity {
             Some(identity) => self.servers(identity, role)?,
             None => {
-                let why = if stands_alone {
-                    "this central server keeps the list of sites itself"
-                } else {
-                    "this database is not set up as a site"
-                };
-                self.skip("legacy name lookup", "clock", why)?;
+                let why = if stands_alone { say::own_list } else { say::not_set_up };
+                self.skip(LEGACY[0], "clock", why)?;
             }
         }
         if identity.is_none() && !stands_alone {
-            return self.skip("dispensary mode", "files", "this database is not set up as a site");
+            return self.skip("dispensary mode", "files", say::not_set_up);
         }
         self.add_read("dispensary mode", self.dispensary(role))?;
         let cursors = match doctor::cursors_here(storage.as_ref()) {
-            Ok(found) => {
-                found.or(self.at_servers.take()).unwrap_or_else(|| Check::ok("cursors", "none stands beyond its end"))
-            }
+            Ok(found) => found.or(self.at_servers.take()).unwrap_or_else(|| Check::ok("cursors", say::cursors_well())),
             Err(error) => Check::fault("cursors", &error, Party::Device),
         };
         self.add(cursors)?;
@@ -141,18 +137,18 @@ impl Doctor<'_> {
     fn dispensary(&self, role: Option<Role>) -> Result<Check> {
         const NAME: &str = "dispensary mode";
         if role != Some(Role::Central) {
-            return Ok(Check::ok(NAME, "asked only of stores on a central server"));
+            return Ok(Check::ok(NAME, say::dispensary_not_central()));
         }
         let all = concerns(self.site.storage.read()?.as_ref())?;
         let wrong = all.iter().find(|concern| matches!(concern, Concern::StoreNotInDispensaryMode { .. }));
         Ok(match wrong {
-            None => Check::ok(NAME, "every store of this central server is in it"),
+            None => Check::ok(NAME, say::dispensary_well()),
             Some(concern) => Check::found(
                 NAME,
                 Outcome::Warning,
-                concern.to_string(),
+                concern.says(),
                 ("store_not_in_dispensary_mode", ErrorClass::Configure, Party::LegacyServer),
-                "Ask the legacy server's keeper to set the store to dispensary mode; the next sync brings it.",
+                Said::advice("store_not_in_dispensary_mode"),
             ),
         })
     }
@@ -171,7 +167,7 @@ impl Doctor<'_> {
         }
         if role == Some(Role::Central) {
             self.own_address(&identity)?;
-            self.skip("central name lookup", "central sign-in", "this is the central server itself")?;
+            self.skip(CENTRAL[0], CENTRAL[5], say::is_central)?;
             return self.clock();
         }
         let central_at = self.checks.len();
@@ -179,7 +175,7 @@ impl Doctor<'_> {
         match central_url(&identity) {
             Err(error) => {
                 self.add(Check::fault("central address", &error, Party::LegacyServer))?;
-                self.skip("central name lookup", "central sign-in", "no address of central can be used")?;
+                self.skip(CENTRAL[0], CENTRAL[5], say::no_address)?;
             }
             Ok(url) => {
                 self.central_address(&identity, &url, stored.as_deref(), info.is_some())?;
@@ -194,43 +190,27 @@ impl Doctor<'_> {
 
     /// Asks the legacy server who this site is.
     fn legacy(&mut self, identity: &Identity) -> Result<(Asked, Option<SiteInfo>)> {
-        let names = [
-            "legacy name lookup",
-            "legacy connection",
-            "legacy TLS",
-            "legacy server",
-            "legacy sign-in",
-            "legacy version",
-        ];
         let ask = |doctor: &Self| doctor.client(|client| client.legacy_get::<SiteInfo>(identity, v5_path::SITE));
         let order = [Stage::Tls, Stage::Server, Stage::SignIn, Stage::Version];
-        self.ask(Server::Legacy, &identity.legacy_url, names, order, ask)
+        self.ask(Server::Legacy, &identity.legacy_url, LEGACY, order, ask)
     }
 
     /// Asks central how this site stands there.
     fn central(&mut self, identity: &Identity, url: &Url) -> Result<Asked> {
-        let names = [
-            "central name lookup",
-            "central connection",
-            "central TLS",
-            "central server",
-            "central version",
-            "central sign-in",
-        ];
         let request = SiteStatusRequest { sync_v5_settings: identity.credentials(), sync_v6_version: V6_VERSION };
         let ask = |doctor: &Self| {
             let path = v6::path::SITE_STATUS;
             doctor.client(|client| client.central::<v6::SiteStatus>(identity, url, path, &request))
         };
         let order = [Stage::Tls, Stage::Server, Stage::Version, Stage::SignIn];
-        Ok(self.ask(Server::Central, url, names, order, ask)?.0)
+        Ok(self.ask(Server::Central, url, CENTRAL, order, ask)?.0)
     }
 
     /// What the legacy server says of this site, beside what is stored here.
     fn compare(&self, info: Option<&SiteInfo>) -> Result<Check> {
         const NAME: &str = "identity";
         let Some(info) = info else {
-            return Ok(Check::not_checked(NAME, "the legacy server did not say who this site is"));
+            return Ok(Check::not_checked(NAME, say::identity_not_told()));
         };
         let txn = self.site.storage.read()?;
         for (code, name, what, theirs, advice) in told(info) {
@@ -239,14 +219,14 @@ impl Doctor<'_> {
             if name == key::CENTRAL_URL {
                 continue;
             }
-            let says = format!("{what}: here {ours:?}, on the legacy server {theirs:?}");
+            let says = of_identity::differs(what, quoted(&ours), quoted(&theirs));
             let (outcome, party) = match code {
                 "other_site" => (Outcome::Fault, Party::Device),
                 _ => (Outcome::Warning, Party::LegacyServer),
             };
             return Ok(Check::found(NAME, outcome, says, (code, ErrorClass::Configure, party), advice));
         }
-        Ok(Check::ok(NAME, format!("site {} of the legacy server, as stored here", info.site_id)))
+        Ok(Check::ok(NAME, say::identity_well(info.site_id.0)))
     }
 
     fn central_address(&mut self, identity: &Identity, url: &Url, stored: Option<&str>, is_told: bool) -> Result<()> {
@@ -257,25 +237,24 @@ impl Doctor<'_> {
             Some(stored) if stored != told => Check::found(
                 NAME,
                 Outcome::Warning,
-                format!(
-                    "central URL: here {:?}, on the legacy server {:?}",
-                    without_password(stored),
-                    without_password(told)
+                of_identity::differs(
+                    of_identity::central_url(),
+                    quoted(&without_password(stored)),
+                    quoted(&without_password(told)),
                 ),
                 code("other_central_url"),
-                "If central has moved, the next sync takes the new address over; otherwise ask the legacy server's keeper \
-                 to put the old one back before anybody syncs.",
+                say::put_address_back(),
             ),
             _ => match Concern::of_own_url(told) {
                 Some(concern) => Check::found(
                     NAME,
                     Outcome::Warning,
-                    concern.to_string(),
+                    concern.says(),
                     code("central_url_unusual"),
-                    "Ask the legacy server's keeper to correct central's address there.",
+                    Said::advice("central_url_unusual"),
                 ),
-                None if is_told => Check::ok(NAME, format!("{}, as the legacy server says", shown(url))),
-                None => Check::ok(NAME, format!("{}, as the legacy server said before", shown(url))),
+                None if is_told => Check::ok(NAME, say::address_as_told(shown(url))),
+                None => Check::ok(NAME, say::address_as_told_before(shown(url))),
             },
         };
         self.add(check)
@@ -286,13 +265,13 @@ impl Doctor<'_> {
         const NAME: &str = "central address";
         let url = identity.central_url.clone().unwrap_or_default();
         self.add(match Concern::of_own_url(&url) {
-            None => Check::ok(NAME, format!("{url}, as sites are told")),
+            None => Check::ok(NAME, say::address_for_sites(&url)),
             Some(concern) => Check::found(
                 NAME,
                 Outcome::Warning,
-                concern.to_string(),
+                concern.says(),
                 ("own_url_unusable", ErrorClass::Configure, Party::LegacyServer),
-                "Enter the address under which sites reach this server on the legacy server.",
+                Said::advice("own_url_unusable"),
             ),
         })
     }

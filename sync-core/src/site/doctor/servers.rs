@@ -8,6 +8,7 @@ use crate::error::{Error, Result, Server};
 use crate::protocol::v5::V5_VERSION;
 use crate::protocol::v6::V6_VERSION;
 use crate::support::doctor::{Check, Outcome, Party};
+use crate::texts::sentences::doctor as say;
 use crate::transport::{Reach, Transport as _};
 
 /// How far one comes towards a server.
@@ -55,8 +56,8 @@ impl Doctor<'_> {
         let mut asked = Asked { host: url.host_str().map(str::to_owned), ..Asked::default() };
         let [lookup, connection, stages @ ..] = names;
         if !self.reach(server, url, [lookup, connection], &mut asked)? {
-            let why = format!("{server} cannot be reached");
-            stages.into_iter().try_for_each(|name| self.add(Check::not_checked(name, &*why)))?;
+            let why = || say::server_out_of_reach(server);
+            stages.into_iter().try_for_each(|name| self.add(Check::not_checked(name, why())))?;
             return Ok((asked, None));
         }
         self.watched.take();
@@ -96,7 +97,7 @@ impl Doctor<'_> {
         let mut failed: Option<&'static str> = None;
         for (name, stage) in stages.into_iter().zip(order) {
             let check = match (&fault, failed) {
-                (_, Some(before)) => Check::not_checked(name, format!("{before}: see there")),
+                (_, Some(before)) => Check::not_checked(name, say::see_check(before)),
                 (Some(_), None) if failed_at == Some(stage) && is_wrong_scheme => {
                     judge::wrong_scheme(name, server, url)
                 }
@@ -111,16 +112,16 @@ impl Doctor<'_> {
                     let is_alone = server == Server::Central && self.is_let_in && judge::is_of_credentials(error);
                     if let Some(finding) = check.finding.as_mut().filter(|_| is_alone) {
                         finding.party = Party::CentralServer;
-                        finding.advice = judge::ALONE_ADVICE.to_owned();
+                        finding.advice = say::central_alone_refuses();
                     }
                     check
                 }
                 (Some(_), None) if stage == Stage::Tls && seen.status.is_none() && url.scheme() == "https" => {
-                    Check::not_checked(name, "no answer came through it")
+                    Check::not_checked(name, say::no_answer_through_it())
                 }
                 // What comes before the answer is known to be well only if the answer says so.
                 (Some(error), None) if stage == Stage::SignIn => {
-                    Check::not_checked(name, format!("{server} did not come to it: {}", error.code()))
+                    Check::not_checked(name, say::server_did_not_come_to_it(server, error.code()))
                 }
                 _ => self.well(name, stage, server, url),
             };
@@ -134,16 +135,16 @@ impl Doctor<'_> {
 
     fn well(&self, name: &'static str, stage: Stage, server: Server, url: &Url) -> Check {
         let says = match stage {
-            Stage::Tls if url.scheme() == "https" => "its certificate is trusted".to_owned(),
-            Stage::Tls => "none: the address begins with http://, so the line can be read by others".to_owned(),
-            Stage::Server => format!("{} is {server}", shown(url)),
-            Stage::SignIn => "it knows the site; password and hardware id are right".to_owned(),
+            Stage::Tls if url.scheme() == "https" => say::trusted(),
+            Stage::Tls => say::no_tls(),
+            Stage::Server => say::is_server(shown(url), server),
+            Stage::SignIn => say::let_in(),
             Stage::Version => {
                 let (protocol, version) = match server {
                     Server::Legacy => ("V5", V5_VERSION),
                     Server::Central => ("V6", V6_VERSION),
                 };
-                format!("it takes version {version} of {protocol}, which this program speaks")
+                say::version_taken(version, protocol)
             }
         };
         Check::ok(name, says)
@@ -156,48 +157,45 @@ impl Doctor<'_> {
         let unreachable = |source| Error::Unreachable { server, url: shown(url), source };
         match self.site.transport.reach(url.as_str()) {
             None => {
-                self.add(Check::not_checked(lookup, "nothing is looked up on this kind of line"))?;
-                self.add(Check::not_checked(connection, "nothing connects on this kind of line"))?;
+                self.add(Check::not_checked(lookup, say::no_lookup_here()))?;
+                self.add(Check::not_checked(connection, say::no_connection_here()))?;
             }
             Some(Reach::ThroughProxy(proxy)) => {
-                let why = format!("the proxy {proxy} does that, as this machine's environment says");
+                let why = say::proxy_does(&proxy);
                 asked.proxy = Some(proxy);
-                self.add(Check::not_checked(lookup, &*why))?;
+                self.add(Check::not_checked(lookup, why.clone()))?;
                 self.add(Check::not_checked(connection, why))?;
             }
             Some(Reach::NoName(source)) => {
                 asked.way = Way::NoName;
                 let mut check = Check::fault(lookup, &unreachable(source), Party::Network);
-                check.says = format!("the name {host} of {server} is not known");
+                check.says = say::name_not_known(host, server);
                 if let Some(finding) = &mut check.finding {
-                    finding.advice = judge::NO_NAME_ADVICE.to_owned();
+                    finding.advice = say::check_name();
                 }
                 self.add(check)?;
-                self.add(Check::not_checked(connection, "its name is not known"))?;
+                self.add(Check::not_checked(connection, say::name_not_known_there()))?;
                 return Ok(false);
             }
             Some(Reach::NoConnection { refused, source }) => {
-                self.add(Check::ok(lookup, format!("{host} is known")))?;
+                self.add(Check::ok(lookup, say::host_known(host)))?;
                 asked.way = if refused { Way::Refused } else { Way::NoConnection };
                 let party = if refused { judge::party_of_server(server) } else { Party::Network };
                 let mut check = Check::fault(connection, &unreachable(source), party);
                 if let Some(finding) = check.finding.as_mut().filter(|_| refused) {
-                    finding.advice = judge::REFUSED_ADVICE.to_owned();
+                    finding.advice = say::start_it();
                 }
-                check.says = if refused {
-                    format!("nothing takes connections at {}: {server} is stopped, or this is not its port", shown(url))
-                } else {
-                    format!("nobody answers at {}", shown(url))
-                };
+                check.says =
+                    if refused { say::connection_refused(shown(url), server) } else { say::nobody_answers(shown(url)) };
                 self.add(check)?;
                 return Ok(false);
             }
             Some(Reach::Connected { addresses, took }) => {
-                let plural = if addresses == 1 { "" } else { "es" };
-                self.add(Check::ok(lookup, format!("{host} has {addresses} address{plural}")))?;
+                let known = if addresses == 1 { say::one_address(host) } else { say::addresses(host, addresses) };
+                self.add(Check::ok(lookup, known))?;
                 let millis = took.as_millis().max(1);
                 let port = url.port_or_known_default().unwrap_or_default();
-                self.add(Check::ok(connection, format!("to port {port} in {millis} ms")))?;
+                self.add(Check::ok(connection, say::connected(port, millis)))?;
             }
         }
         Ok(true)
@@ -238,8 +236,8 @@ impl Doctor<'_> {
                 Way::NoName | Way::NoConnection | Way::Silent | Way::Page | Way::Untrusted => Party::Network,
             };
             let advice = match asked.way {
-                Way::Page => Some(judge::PAGE_ADVICE),
-                Way::Untrusted => Some(judge::OPENED_ADVICE),
+                Way::Page => Some(say::log_in_first()),
+                Way::Untrusted => Some(say::network_opens_lines()),
                 _ => None,
             };
             changes.push((checks, party, advice));
@@ -248,8 +246,8 @@ impl Doctor<'_> {
             for check in self.checks[checks].iter_mut().filter(|check| check.outcome == Outcome::Fault) {
                 let Some(finding) = &mut check.finding else { continue };
                 finding.party = party;
-                if let Some(advice) = advice.filter(|_| party == Party::Network) {
-                    finding.advice = advice.to_owned();
+                if let Some(advice) = advice.clone().filter(|_| party == Party::Network) {
+                    finding.advice = advice;
                 }
             }
         }

@@ -8,6 +8,8 @@ use crate::error::{Error, ErrorClass, Result};
 use crate::record::Cursor;
 use crate::storage::{FileEntry, FileState, QuarantineCause, Storage};
 use crate::support::{Disagreement, cursors, identity};
+use crate::texts::sentences::doctor as say;
+use crate::texts::{Detail, Said};
 
 /// Files that failed so often in a row are stuck.
 const ATTEMPTS_MANY: u32 = 3;
@@ -38,37 +40,39 @@ pub fn examine_file(
         Ok(examined) if examined.schema < examined.known => Check::found(
             "database",
             Outcome::Warning,
-            format!("its schema is version {}, and this program's is {}", examined.schema, examined.known),
+            say::schema_older(examined.schema, examined.known),
             ("database_older", ErrorClass::Upgrade, Party::Device),
-            "Run oms-sync status with this program: it brings the database up to date, and older programs then refuse it.",
+            Said::advice("database_older"),
         ),
         Ok(examined) => {
             let opened = SqliteStorage::open_to_read(path).map(|opened| storage = Some(opened)).err();
             match opened.or(examined.unwritable) {
                 // Somebody else writes in this moment, as a cycle does.
-                Some(error @ Error::DatabaseBusy { .. }) => Check::fault("database", &error, Party::Device).into_warning(),
+                Some(error @ Error::DatabaseBusy { .. }) => {
+                    Check::fault("database", &error, Party::Device).into_warning()
+                }
                 Some(error) => Check::fault("database", &error, Party::Device),
-                None => Check::ok("database", format!("schema {}, it can be read and written", examined.schema)),
+                None => Check::ok("database", say::database_well(examined.schema)),
             }
         }
     });
     checks.push(if checks.iter().any(|check| check.outcome == Outcome::Fault) && storage.is_none() {
-        Check::not_checked("integrity", "the database cannot be opened")
+        Check::not_checked("integrity", say::database_not_opened())
     } else {
         match damage(path) {
             Err(error) => Check::fault("integrity", &error, Party::Device),
-            Ok(lines) if lines.is_empty() => Check::ok("integrity", "no damage found in the file"),
+            Ok(lines) if lines.is_empty() => Check::ok("integrity", say::no_damage()),
             Ok(lines) => {
                 let count = lines.len();
                 let error = Error::Database { source: lines.join("; ").into() };
                 let mut check = Check::fault("integrity", &error, Party::Device);
-                check.says = format!("the file is damaged, in {count} or more places");
+                check.says = say::damage(count);
                 check
             }
         }
     });
     checks.push(match free_bytes {
-        None => Check::not_checked("disk space", "this machine does not say how much is free"),
+        None => Check::not_checked("disk space", say::free_not_told()),
         Some(free) if free < FREE_NONE => {
             let error = Error::DiskFull { source: format!("{free} bytes are free").into() };
             Check::fault("disk space", &error, Party::Device)
@@ -77,11 +81,10 @@ pub fn examine_file(
         Some(free) if free < FREE_LITTLE.max(bytes) => {
             let error = Error::DiskFull { source: format!("{free} bytes are free").into() };
             let mut check = Check::fault("disk space", &error, Party::Device).into_warning();
-            check.says =
-                format!("only {} MB are free, and the database has {} MB", free / 1_000_000, bytes / 1_000_000);
+            check.says = say::free_little(free / 1_000_000, bytes / 1_000_000);
             check
         }
-        Some(free) => Check::ok("disk space", format!("{} MB free", free / 1_000_000)),
+        Some(free) => Check::ok("disk space", say::free_well(free / 1_000_000)),
     });
     (checks, storage)
 }
@@ -91,26 +94,41 @@ pub(crate) fn settings(storage: &dyn Storage) -> Result<Check> {
     const NAME: &str = "settings";
     let found = identity(storage)?;
     // The central address has a check of its own.
-    let ours = |found: &&Disagreement| found.code != "central_url_missing" && !found.what.starts_with("central's");
+    let ours = |found: &&Disagreement| found.code != "central_url_missing" && !found.is_of_central_url;
     Ok(match found.disagreements.iter().find(ours) {
         Some(Disagreement { code: "not_set_up", .. }) => Check::fault(NAME, &Error::NotSetUp, Party::Device),
-        Some(Disagreement { code: code @ "site_has_no_store", what, advice }) => {
-            Check::found(NAME, Outcome::Warning, what, (code, ErrorClass::Configure, Party::LegacyServer), *advice)
-        }
-        Some(Disagreement { code: code @ "program_older", what, advice }) => {
-            Check::found(NAME, Outcome::Warning, what, (code, ErrorClass::Upgrade, Party::Device), *advice)
-        }
-        Some(Disagreement { code, what, advice }) => {
-            Check::found(NAME, Outcome::Fault, what, (code, ErrorClass::Configure, Party::Device), *advice)
-        }
+        Some(Disagreement { code: code @ "site_has_no_store", what, advice, .. }) => Check::found(
+            NAME,
+            Outcome::Warning,
+            what.clone(),
+            (code, ErrorClass::Configure, Party::LegacyServer),
+            advice.clone(),
+        ),
+        Some(Disagreement { code: code @ "program_older", what, advice, .. }) => Check::found(
+            NAME,
+            Outcome::Warning,
+            what.clone(),
+            (code, ErrorClass::Upgrade, Party::Device),
+            advice.clone(),
+        ),
+        Some(Disagreement { code, what, advice, .. }) => Check::found(
+            NAME,
+            Outcome::Fault,
+            what.clone(),
+            (code, ErrorClass::Configure, Party::Device),
+            advice.clone(),
+        ),
         None => {
-            let site = found.site_name.unwrap_or_else(|| "without a name".to_owned());
-            let number = found.site_id.map(|id| format!(", number {id}")).unwrap_or_default();
-            let stores = match found.stores.len() {
-                1 => "1 store".to_owned(),
-                count => format!("{count} stores"),
+            let name = found.site_name.map_or_else(|| say::no_site_name().into(), Detail::Plain);
+            let site = match found.site_id {
+                Some(id) => say::site_with_number(name, id.0).into(),
+                None => name,
             };
-            Check::ok(NAME, format!("{} site {site}{number}, {stores}", found.role.unwrap_or_default()))
+            let stores = match found.stores.len() {
+                1 => say::one_store(),
+                count => say::stores(count),
+            };
+            Check::ok(NAME, say::settings_well(found.role.unwrap_or_default(), site, stores))
         }
     })
 }
@@ -134,17 +152,17 @@ pub(crate) fn quarantine(storage: &dyn Storage) -> Result<Check> {
     let records: u64 = counted.iter().map(|(_, count)| count).sum();
     let ignored: u64 = ignored.iter().map(|(_, count)| count).sum();
     if records == 0 {
-        let also = if ignored > 0 { format!(", {ignored} ignored on purpose") } else { String::new() };
-        return Ok(Check::ok(NAME, format!("no record is set aside{also}")));
+        let well = if ignored > 0 { say::only_ignored(ignored) } else { say::none_set_aside() };
+        return Ok(Check::ok(NAME, well));
     }
     let causes: Vec<String> = counted.iter().map(|(cause, count)| format!("{count} {}", cause.as_str())).collect();
-    let (what, verb) = if records == 1 { ("record", "is") } else { ("records", "are") };
+    let causes = causes.join(", ");
     Ok(Check::found(
         NAME,
         Outcome::Warning,
-        format!("{records} {what} {verb} set aside: {}", causes.join(", ")),
+        if records == 1 { say::one_set_aside(causes) } else { say::set_aside(records, causes) },
         ("records_set_aside", ErrorClass::Input, Party::Record),
-        "See oms-sync quarantine list for what each waits for or breaks; nothing of them is lost.",
+        Said::advice("records_set_aside"),
     ))
 }
 
@@ -174,17 +192,14 @@ pub(crate) fn files(storage: &dyn Storage, now: Timestamp) -> Result<Check> {
         }
     }
     let Some(worst) = first else {
-        return Ok(Check::ok(NAME, format!("{all} known, {waiting} on their way, none is stuck")));
+        return Ok(Check::ok(NAME, say::files_well(all, waiting)));
     };
-    let reason = worst.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
-    let says = format!(
-        "{stuck} of {all} files do not get through, as the {} of {} of {} {}{reason}",
-        worst.direction.as_str(),
-        worst.id,
-        worst.table,
-        worst.record_id,
-    );
+    let (direction, id) = (worst.direction.as_str(), worst.id.to_string());
+    let (table, record) = (worst.table.to_string(), worst.record_id.to_string());
+    let says = match worst.reason {
+        Some(reason) => say::files_stuck_for(stuck, all, direction, id, table, record, reason),
+        None => say::files_stuck(stuck, all, direction, id, table, record),
+    };
     let known = ("files_stuck", ErrorClass::Input, Party::Record);
-    let advice = "See oms-sync files list for all of them; they are tried again, and block nothing.";
-    Ok(Check::found(NAME, Outcome::Warning, says, known, advice))
+    Ok(Check::found(NAME, Outcome::Warning, says, known, Said::advice("files_stuck")))
 }

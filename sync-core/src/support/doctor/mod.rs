@@ -8,6 +8,8 @@ mod local;
 use serde::Serialize;
 
 use crate::error::{Error, ErrorClass};
+use crate::texts::sentences::doctor as say;
+use crate::texts::{Said, Speaks};
 
 #[cfg(feature = "sqlite")]
 pub use local::examine_file;
@@ -81,7 +83,7 @@ pub struct Check {
     /// How it came out.
     pub outcome: Outcome,
     /// What was found; of what was not checked, why.
-    pub says: String,
+    pub says: Said,
     /// What is wrong, if anything is.
     pub finding: Option<Finding>,
 }
@@ -98,7 +100,7 @@ pub struct Finding {
     /// Who is at fault.
     pub party: Party,
     /// What to do.
-    pub advice: String,
+    pub advice: Said,
     /// The chain of causes.
     pub causes: Vec<String>,
 }
@@ -108,12 +110,12 @@ fn class_text<S: serde::Serializer>(class: &ErrorClass, serializer: S) -> Result
 }
 
 impl Check {
-    pub(crate) fn ok(name: &'static str, says: impl Into<String>) -> Self {
-        Self { name, outcome: Outcome::Ok, says: says.into(), finding: None }
+    pub(crate) fn ok(name: &'static str, says: Said) -> Self {
+        Self { name, outcome: Outcome::Ok, says, finding: None }
     }
 
-    pub(crate) fn not_checked(name: &'static str, why: impl Into<String>) -> Self {
-        Self { name, outcome: Outcome::NotChecked, says: why.into(), finding: None }
+    pub(crate) fn not_checked(name: &'static str, why: Said) -> Self {
+        Self { name, outcome: Outcome::NotChecked, says: why, finding: None }
     }
 
     /// A fault that is an error: its code, class and advice.
@@ -122,28 +124,41 @@ impl Check {
             code: error.code(),
             class: error.class(),
             party,
-            advice: error.advice().to_owned(),
+            advice: Said::advice(error.code()),
             causes: error.causes(),
         };
-        Self { name, outcome: Outcome::Fault, says: error.to_string(), finding: Some(finding) }
+        Self { name, outcome: Outcome::Fault, says: Said::message(error), finding: Some(finding) }
     }
 
     /// Something that no error of its own stands for.
     pub(crate) fn found(
         name: &'static str,
         outcome: Outcome,
-        says: impl Into<String>,
+        says: Said,
         (code, class, party): (&'static str, ErrorClass, Party),
-        advice: impl Into<String>,
+        advice: Said,
     ) -> Self {
         debug_assert!(crate::catalogue().iter().any(|entry| entry.code == code), "{code} is in the catalogue");
-        let finding = Finding { code, class, party, advice: advice.into(), causes: Vec::new() };
-        Self { name, outcome, says: says.into(), finding: Some(finding) }
+        let finding = Finding { code, class, party, advice, causes: Vec::new() };
+        Self { name, outcome, says, finding: Some(finding) }
     }
 
     /// The same as a warning: it works all the same.
     pub(crate) fn into_warning(self) -> Self {
         Self { outcome: Outcome::Warning, ..self }
+    }
+}
+
+impl Speaks for Check {
+    fn each_said(&mut self, each: &mut dyn FnMut(&mut Said)) {
+        each(&mut self.says);
+        self.finding.each_said(each);
+    }
+}
+
+impl Speaks for Finding {
+    fn each_said(&mut self, each: &mut dyn FnMut(&mut Said)) {
+        each(&mut self.advice);
     }
 }
 
@@ -158,30 +173,44 @@ pub struct Diagnosis {
     /// Of the check that decides: its name.
     pub check: Option<&'static str>,
     /// What it found.
-    pub says: String,
+    pub says: Said,
     /// What is wrong there, with what to do.
     pub finding: Option<Finding>,
     /// Everything that was checked, in order.
     pub checks: Vec<Check>,
 }
 
-/// The names of all checks that come after those of the database file, in their order.
-pub(crate) const NAMES: &[&str] = &[
-    "settings",
-    "legacy name lookup",
-    "legacy connection",
-    "legacy TLS",
-    "legacy server",
-    "legacy sign-in",
-    "legacy version",
-    "identity",
-    "central address",
+/// The names of the checks of the legacy server, in their order.
+pub(crate) const LEGACY: [&str; 6] =
+    ["legacy name lookup", "legacy connection", "legacy TLS", "legacy server", "legacy sign-in", "legacy version"];
+
+/// Those of central, which looks at versions first.
+pub(crate) const CENTRAL: [&str; 6] = [
     "central name lookup",
     "central connection",
     "central TLS",
     "central server",
     "central version",
     "central sign-in",
+];
+
+/// The names of all checks that come after those of the database file, in their order.
+pub(crate) const NAMES: &[&str] = &[
+    "settings",
+    LEGACY[0],
+    LEGACY[1],
+    LEGACY[2],
+    LEGACY[3],
+    LEGACY[4],
+    LEGACY[5],
+    "identity",
+    "central address",
+    CENTRAL[0],
+    CENTRAL[1],
+    CENTRAL[2],
+    CENTRAL[3],
+    CENTRAL[4],
+    CENTRAL[5],
     "clock",
     "dispensary mode",
     "cursors",
@@ -190,9 +219,10 @@ pub(crate) const NAMES: &[&str] = &[
 ];
 
 impl Diagnosis {
-    /// Of the file alone. `why` says why nothing else was checked.
-    pub fn of_file(mut checks: Vec<Check>, why: &str) -> Self {
-        checks.extend(NAMES.iter().map(|name| Check::not_checked(name, why)));
+    /// Of the file alone: because it cannot be opened, or because no server was to be asked.
+    pub fn of_file(mut checks: Vec<Check>, is_opened: bool) -> Self {
+        let why = if is_opened { say::no_question } else { say::database_not_opened };
+        checks.extend(NAMES.iter().map(|name| Check::not_checked(name, why())));
         Self::of(checks)
     }
 
@@ -219,15 +249,22 @@ impl Diagnosis {
         if deciding.is_some_and(is_certificate) {
             deciding = checks.iter().find(is_wrong_clock).or(deciding);
         }
-        let nobody = "everything that could be checked is well";
         Self {
             outcome: deciding.map_or(Outcome::Ok, |check| check.outcome),
             party: deciding.and_then(|check| check.finding.as_ref()).map_or(Party::Nobody, |finding| finding.party),
             check: deciding.map(|check| check.name),
-            says: deciding.map_or(nobody.to_owned(), |check| check.says.clone()),
+            says: deciding.map_or_else(say::all_well, |check| check.says.clone()),
             finding: deciding.and_then(|check| check.finding.clone()),
             checks,
         }
+    }
+}
+
+impl Speaks for Diagnosis {
+    fn each_said(&mut self, each: &mut dyn FnMut(&mut Said)) {
+        each(&mut self.says);
+        self.finding.each_said(each);
+        self.checks.each_said(each);
     }
 }
 
@@ -244,8 +281,8 @@ mod tests {
             let found = Diagnosis::of(checks.to_vec());
             (found.outcome, found.party, found.check)
         };
-        assert_eq!(of(&[Check::ok("a", "")]), (Outcome::Ok, Party::Nobody, None));
-        assert_eq!(of(&[Check::ok("a", ""), warning("b")]), (Outcome::Warning, Party::Record, Some("b")));
+        assert_eq!(of(&[Check::ok("a", say::all_well())]), (Outcome::Ok, Party::Nobody, None));
+        assert_eq!(of(&[Check::ok("a", say::all_well()), warning("b")]), (Outcome::Warning, Party::Record, Some("b")));
         let all = [warning("b"), fault("c", Party::LegacyServer), fault("d", Party::Network)];
         assert_eq!(of(&all), (Outcome::Fault, Party::LegacyServer, Some("c")));
     }
@@ -263,8 +300,10 @@ mod tests {
         let url = "https://x".to_owned();
         let refused = Error::CertificateRefused { server: Server::Legacy, url, source: "expired".into() };
         let refused = Check::fault("legacy TLS", &refused, Party::LegacyServer);
-        let clock =
-            |party| Check::found("clock", Outcome::Fault, "", ("clock_wrong", ErrorClass::LocalFault, party), "");
+        let clock = |party| {
+            let code = ("clock_wrong", ErrorClass::LocalFault, party);
+            Check::found("clock", Outcome::Fault, say::set_clock(), code, say::set_clock())
+        };
         assert_eq!(Diagnosis::of(vec![refused.clone(), clock(Party::Device)]).check, Some("clock"));
         assert_eq!(Diagnosis::of(vec![refused, clock(Party::CentralServer)]).check, Some("legacy TLS"));
     }

@@ -1,0 +1,86 @@
+//! Everything that this program says in English beside what the library says: `group { name(details) = "text"; }`.
+
+sync_core::sentences! {
+    /// The last words of `doctor`.
+    doctor_verdict {
+        fault(party, says, advice) = "At fault: {party}. {says}. {advice}";
+        look(party, says, advice) = "At fault: nobody, but look at {party}. {says}. {advice}";
+        well(says) = "At fault: nobody. {says}.";
+        not_checked(first, last, why) = "{first} to {last}: {why}";
+        checks(count) = "{count} checks";
+        caused_by(cause) = "caused by: {cause}";
+    }
+
+    /// What `audit` found.
+    audit_result {
+        central_went_back() = "Central's changelog ends before what this site has seen of it: central was restored from a backup \
+            or replaced. Its keeper must know.";
+        all_same(records) = "Nothing is missing: {records} of central, all here and the same.";
+        only_on_the_way() = "Nothing is missing but what is on its way or set aside.";
+        differ(records) = "{records} differ and should not.";
+        lost(records) = "Differ and should not: {records}";
+        on_the_way(records) = "On their way, or set aside: {records}";
+        and_more(count) = "and {count} more; --json lists the first thousand";
+        reason(records, meaning, advice) = "{records}, {meaning}: {advice}";
+        missing_here(why) = "missing here: {why}";
+        here_only(why) = "here only: {why}";
+        differs_in(fields, why) = "differs in {fields}: {why}";
+    }
+
+    /// Words that many commands say.
+    common {
+        one_record() = "1 record";
+        records(count) = "{count} records";
+        nothing_changed() = "Nothing was changed.";
+        an_error(code, message, advice) = "[{code}] {message}. {advice}";
+    }
+
+    /// What `errors` says.
+    errors_shown {
+        one_in_full() = "oms-sync errors CODE tells what lies behind one and what to do.";
+        missing(count, all) = "{count} of {all} texts are said in English.";
+    }
+
+    /// What `identity` says.
+    identity_shown {
+        does_not_agree(code, what, advice) = "does not agree [{code}]: {what}. {advice}";
+        no_store() = "No store is active here.";
+        stores() = "Stores that are active here:";
+        no_name() = "(its name is not here)";
+        not_asked() = "Nobody was asked. What the legacy server says of it: oms-sync identity --ask";
+    }
+
+    /// What `quarantine` says.
+    quarantine_shown {
+        nothing() = "Nothing is set aside.";
+        nothing_of_cause(cause) = "Nothing is set aside as {cause}.";
+        cause(cause, records) = "{cause}: {records}";
+        one_in_full() = "One of them in full: oms-sync quarantine show NUMBER";
+        ignored(table, id, reason) = "ignored from now on, and kept: {table} {id}, because: {reason}";
+        another_version_here() = "another version of it is here";
+        no_version_here() = "no version is here";
+        only_central() = "only central may write this type";
+        everyone() = "every site may write this type";
+        store_site() = "only the site of the record's store may write this type";
+        store_site_or_central() = "the site of the record's store and central may write this type";
+        store_site_else_central() = "the site of the record's store may write it; without a store central alone";
+        not_here(table, id) = "waits for {table} {id}, which is not here: it never came, or was lost. Ask on the other end: oms-sync \
+            explain {table} {id}; if it has it, oms-sync cursor rewind pull reads it again.";
+        here(table, id) = "waits for {table} {id}, which is here: oms-sync quarantine retry";
+        staged(table, id) = "waits for {table} {id}, which came and is integrated by the next cycle";
+        set_aside(table, id, number, cause) = "waits for {table} {id}, which is set aside itself: number {number}, {cause}";
+        join(table, id) = "waits until patient {id} is visible in a store of the site that sent it (a {table})";
+        waits(table, id) = "waits for {table} {id}";
+        tried(staged, integrated, again) = "tried again: {staged}; integrated {integrated}, set aside again {again}";
+        staged_again(records) = "staged again: {records}; a cycle runs here, and the next one tries them";
+        gave_way(count) = "{count} gave way to edits made here that are not pushed yet";
+        sent_again(records) = "goes out again with the next push: {records}";
+        not_tried(number, table, id, why) = "not tried: {number}, {table} {id}: {why}";
+        why() = "Why: oms-sync quarantine list";
+    }
+}
+
+/// So many records.
+pub(crate) fn records(count: u64) -> sync_core::Said {
+    if count == 1 { common::one_record() } else { common::records(count) }
+}

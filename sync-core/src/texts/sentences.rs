@@ -1,0 +1,193 @@
+//! Everything that this library says in English and that is no error: `group { name(details) = "text"; }`.
+
+crate::sentences! {
+    /// What `diagnose` found: whether all is well, or why it was not checked.
+    doctor {
+        all_well() = "everything that could be checked is well";
+
+        // The database.
+        schema_older(found, known) = "its schema is version {found}, and this program's is {known}";
+        database_well(schema) = "schema {schema}, it can be read and written";
+        database_not_opened() = "the database cannot be opened";
+        no_damage() = "no damage found in the file";
+        damage(count) = "the file is damaged, in {count} or more places";
+        free_not_told() = "this machine does not say how much is free";
+        free_little(free, size) = "only {free} MB are free, and the database has {size} MB";
+        free_well(free) = "{free} MB free";
+
+        // What is stored here.
+        settings_well(role, site, stores) = "{role} site {site}, {stores}";
+        site_with_number(name, number) = "{name}, number {number}";
+        no_site_name() = "without a name";
+        one_store() = "1 store";
+        stores(count) = "{count} stores";
+        none_set_aside() = "no record is set aside";
+        only_ignored(count) = "no record is set aside, {count} ignored on purpose";
+        one_set_aside(causes) = "1 record is set aside: {causes}";
+        set_aside(count, causes) = "{count} records are set aside: {causes}";
+        files_well(all, waiting) = "{all} known, {waiting} on their way, none is stuck";
+        files_stuck(stuck, all, direction, id, table, record) =
+            "{stuck} of {all} files do not get through, as the {direction} of {id} of {table} {record}";
+        files_stuck_for(stuck, all, direction, id, table, record, reason) =
+            "{stuck} of {all} files do not get through, as the {direction} of {id} of {table} {record}: {reason}";
+        dispensary_not_central() = "asked only of stores on a central server";
+        dispensary_well() = "every store of this central server is in it";
+        cursors_well() = "none stands beyond its end";
+        cursors_well_at(servers) = "none stands beyond the end at {servers}";
+        or_at(one, other) = "{one} or at {other}";
+
+        // Why something was not checked.
+        no_question() = "no server was to be asked";
+        own_list() = "this central server keeps the list of sites itself";
+        not_set_up() = "this database is not set up as a site";
+        is_central() = "this is the central server itself";
+        no_address() = "no address of central can be used";
+        identity_not_told() = "the legacy server did not say who this site is";
+        no_server_answered() = "no server answered; here none stands beyond its end";
+        no_time_told() = "no server said what time it is";
+        server_out_of_reach(server) = "{server} cannot be reached";
+        see_check(check) = "{check}: see there";
+        no_answer_through_it() = "no answer came through it";
+        server_did_not_come_to_it(server, code) = "{server} did not come to it: {code}";
+        no_lookup_here() = "nothing is looked up on this kind of line";
+        no_connection_here() = "nothing connects on this kind of line";
+        proxy_does(proxy) = "the proxy {proxy} does that, as this machine's environment says";
+        name_not_known_there() = "its name is not known";
+
+        // The legacy server's word.
+        identity_well(site) = "site {site} of the legacy server, as stored here";
+        address_as_told(url) = "{url}, as the legacy server says";
+        address_as_told_before(url) = "{url}, as the legacy server said before";
+        address_for_sites(url) = "{url}, as sites are told";
+        put_address_back() = "If central has moved, the next sync takes the new address over; otherwise ask the legacy server's \
+            keeper to put the old one back before anybody syncs.";
+
+        // The way to a server.
+        one_address(host) = "{host} has 1 address";
+        addresses(host, count) = "{host} has {count} addresses";
+        host_known(host) = "{host} is known";
+        name_not_known(host, server) = "the name {host} of {server} is not known";
+        check_name() = "Without a network no name is known, so check the connection; if web pages open, check the name in the \
+            address, and ask the network's keeper whether it is known there. Nothing is lost.";
+        connected(port, millis) = "to port {port} in {millis} ms";
+        connection_refused(url, server) =
+            "nothing takes connections at {url}: {server} is stopped, or this is not its port";
+        start_it() = "Ask its keeper to start it, and check address and port; nothing is lost, the next sync goes on.";
+        nobody_answers(url) = "nobody answers at {url}";
+        proxy_leads_nowhere(proxy, server) = "the proxy {proxy} does not lead to {server}";
+        check_proxy() = "This machine's environment names that proxy (http_proxy, https_proxy): ask the network's keeper whether \
+            address, user name and password of it are right.";
+        log_in_first() = "A log-in page or a proxy of the network stands in between: open any web page on this machine and log \
+            in there, or ask the network's keeper to let these addresses through.";
+
+        // TLS.
+        trusted() = "its certificate is trusted";
+        no_tls() = "none: the address begins with http://, so the line can be read by others";
+        wrong_scheme(url, is, should) = "the address {url} begins with {is}://, and {should} is spoken there";
+        correct_scheme_here(is, should) =
+            "Write {should}:// instead of {is}://. Run oms-sync init again with the right address.";
+        correct_scheme_there(is, should) =
+            "Write {should}:// instead of {is}://. Ask the legacy server's keeper to correct central's address there.";
+        certificate_untrusted(url) =
+            "the certificate at {url} is refused: nobody whom this machine trusts vouches for it";
+        install_authority() = "If its keeper made the certificate, install his certificate authority on this machine; otherwise \
+            ask him for one that everybody trusts.";
+        certificate_expired(url) = "the certificate at {url} is refused: it is out of date";
+        renew() = "Ask its keeper to renew the certificate, if the date on this machine is right.";
+        certificate_of_other(url) = "the certificate at {url} is refused: it is another host's";
+        use_its_name() = "Use the name that the certificate is made for, or ask its keeper for one with this name in it.";
+        network_opens_lines() = "Those of both servers are: the network opens what is encrypted, or wants somebody to log in \
+            first. Open any web page on this machine, or ask the network's keeper.";
+
+        // The server.
+        is_server(url, server) = "{url} is {server}";
+        let_in() = "it knows the site; password and hardware id are right";
+        version_taken(version, protocol) = "it takes version {version} of {protocol}, which this program speaks";
+        central_alone_refuses() = "The legacy server lets this site in, so name and password are right: central asks another \
+            legacy server, or keeps a list of sites that differs. Ask central's keeper.";
+
+        // The clock.
+        minutes(count) = "{count} minutes";
+        hours(count) = "{count} hours";
+        days(count) = "{count} days";
+        clock_well(now) = "{now}, as the servers have it";
+        clock_ahead(time, server) = "the clock of this machine is {time} ahead of that of {server}";
+        clock_behind(time, server) = "the clock of this machine is {time} behind that of {server}";
+        clock_of_server(server, time) =
+            "the clock of {server} differs by {time} from this one and that of the other server";
+        clock_before_sync(now, newest) = "the clock says {now}, and the newest sync ended at {newest}";
+        set_clock() = "Set date, time and time zone of this machine; records written meanwhile bear the wrong time.";
+        set_clock_there() = "Tell the server's keeper to set its clock.";
+    }
+
+    /// What does not agree with what, of who a database is.
+    identity {
+        not_set_up() = "this database does not know who it is";
+        no_central_url() = "the legacy server names no central server for this site";
+        enter_central_url() = "Ask the legacy server's keeper to enter central's address, then run oms-sync discover.";
+        legacy_address_unusable(reason) = "the legacy server's address cannot be used: {reason}";
+        central_address_unusable(reason) = "central's address cannot be used: {reason}";
+        correct_address() = "Ask the legacy server's keeper to correct it, or run oms-sync init again.";
+        no_store(site) = "no store is active on site {site}";
+        activate_store() = "Ask the server's keeper to make a store active on this site; the next sync brings it.";
+        used_by_newer(used_by, program) = "the database was used by version {used_by}, and this program is {program}";
+        use_newer() = "Use the newer program: this one may not know what that one wrote.";
+        site_uuid() = "site UUID";
+        site_id() = "site id";
+        role() = "role";
+        central_url() = "central URL";
+        legacy_site_id() = "legacy site id";
+        differs(what, ours, theirs) = "{what}: here \"{ours}\", on the legacy server \"{theirs}\"";
+        other_site() = "These credentials are another site's: use this site's with oms-sync init, or another database for that \
+            one.";
+        discover_again() = "Run oms-sync discover, or the next sync: it takes over what the legacy server says.";
+    }
+
+    /// What somebody should mend at a central server.
+    concern {
+        not_in_dispensary_mode(id, store, mode) = "store {id} ({store}) on the central server is in {mode} mode: set it to \
+            dispensary mode on the legacy server";
+        own_url_unusable(url, reason) = "the address that sites are told for this server, \"{url}\", cannot be used: {reason}";
+        no_url() = "there is none, so no site finds this server";
+        more_than_an_address() = "it holds more than an address";
+        end_is_dropped(end) = "\"{end}\" at its end is dropped by sites; end it with a slash if it belongs there";
+    }
+
+    /// Why a record is not the same at both ends, and what to do.
+    audit {
+        lost_here() = "read from central before, and not here as it was read";
+        lost_here_advice() = "oms-sync cursor rewind pull --own reads it again; edits that are not pushed are kept.";
+        not_taken() = "written or deleted here and taken by central, which does not show it";
+        not_taken_advice() = "Look at central, with oms-sync explain and quarantine list; if it is not there, oms-sync resend \
+            TABLE ID.";
+        deleted_at_central() = "deleted at central, and here still";
+        deleted_at_central_advice() = "oms-sync cursor rewind pull --own reads the deletion again; or oms-sync resend TABLE ID, \
+            if it is to stay.";
+        lost_at_central() = "came from central, which has it no more";
+        lost_at_central_advice() = "If central was restored, its keeper must know; what is this site's own goes there again by \
+            oms-sync resend TABLE ID --received.";
+        waits_for_push() = "edited here, and waits to be pushed";
+        waits_for_push_advice() = "Nothing to do: the next sync sends it.";
+        waits_for_pull() = "not read yet";
+        waits_for_pull_advice() = "Nothing to do: the next sync brings it.";
+        waits_for_another() = "came, and waits here for a record that it names";
+        waits_for_another_advice() = "oms-sync quarantine list says for which.";
+        set_aside() = "set aside here";
+        set_aside_advice() = "oms-sync quarantine list says why.";
+        refused_by_central() = "written here, and not taken by central";
+        refused_by_central_advice() = "oms-sync quarantine list says why.";
+        not_for_this_site() = "of a store or a patient that central does not send here, or not any more";
+        not_for_this_site_advice() = "Nothing to do: it stays to be read.";
+    }
+
+    /// What a cause of quarantine means, and what helps.
+    quarantine {
+        waiting() = "Names a record that is not here. It is tried again by itself when that arrives; look why that does not come.";
+        refused() = "A rule of ownership forbids it, or the server does not take it. Correct it where it was written.";
+        unsupported() = "This version does not know its table or a value in it. Upgrade this program; it is tried again then.";
+        malformed() = "Its data break the shape of its type. Correct it where it was written, or upgrade this program.";
+        ignored() = "Of no use here; kept to be seen. Nothing to do.";
+        another_version_here() = "it was written here, and what is here now is another version; write the record again if this \
+            one counts";
+    }
+}
