@@ -78,6 +78,43 @@ sync_core::sentences! {
         not_tried(number, table, id, why) = "not tried: {number}, {table} {id}: {why}";
         why() = "Why: oms-sync quarantine list";
     }
+
+    /// What is wrong with what somebody gave: an option, a file, a message.
+    input_given {
+        texts_file(file, detail) = "{file}: {detail}";
+        unreadable(file, error) = "{file} cannot be read: {error}";
+        file_is_there(file) = "{file} is there already; name another file";
+        no_password() = "no password: give --password-file, --password-stdin or OMS_SYNC_PASSWORD";
+        no_reason() = "give a --reason, which is kept in the log with the repair";
+        no_patient_id() = "the patient's id is empty";
+        no_record() = "there is no record in the input";
+        records_not_json(error) = "the input is not JSON: {error}";
+        nothing_to_measure() = "--max-time and --max-bytes must be more than nothing";
+        nothing_to_compare() = "give --legacy or --central, or both: there is nothing to compare with";
+
+        // Of a central server.
+        address_in_use(address) = "{address} is in use by another program; choose another port";
+        address_unusable(address, error) = "{address} cannot be listened on: {error}";
+        access_log_unwritable(file, error) = "the access log {file} cannot be written: {error}";
+        no_tls(file, error) = "{file} cannot be used for TLS: {error}";
+        no_certificate(file) = "{file} cannot be used for TLS: there is no certificate in it";
+        public_url_not_local() = "--public-url goes with --auth local: sites learn the address from the legacy server";
+        patience_too_short() = "--patience must be a second at least: lines are slow";
+
+        // Of a message.
+        gzipped() = "this is gzipped: unpack it first, as with gunzip";
+        empty() = "this is empty: no message of V5 or V6 is";
+        web_page() = "this is a web page, no message: a proxy, a log-in page or another server answered in place of the right \
+            one";
+        cut_off(error) = "this is cut off: {error}";
+        not_json(error) = "this is not JSON: {error}";
+
+        // Of a database.
+        not_sqlite(file) = "{file} is not an SQLite database";
+        not_open_msupply(file, table) = "{file} is no database of Open mSupply: it has no table {table}";
+        of_this_program(file, table) = "{file} is no database of Open mSupply: it has no table {table}; it is one of this \
+            program: see oms-sync status";
+    }
 }
 
 /// So many records.

@@ -12,6 +12,7 @@ use sync_core::{Clock, Error, Records, Result, Role, Site, SystemClock};
 
 use crate::args::{Args, Password};
 use crate::output::Output;
+use crate::sentences::input_given as given;
 
 /// An opened database with the parts over it.
 pub(crate) struct Parts {
@@ -81,8 +82,7 @@ pub(crate) fn password(from: &Password, what: &str) -> Result<PasswordHash> {
         String::new()
     };
     if text.is_empty() {
-        let detail = "no password: give --password-file, --password-stdin or OMS_SYNC_PASSWORD".to_owned();
-        return Err(Error::BadInput { detail });
+        return Err(Error::bad_input(given::no_password()));
     }
     Ok(PasswordHash::of_password(&text))
 }
@@ -93,5 +93,5 @@ fn first_line(text: &str) -> String {
 
 /// A file of the user's that cannot be read is wrong input.
 pub(crate) fn unreadable(path: &Path, error: std::io::Error) -> Error {
-    Error::BadInput { detail: format!("{} cannot be read: {error}", path.display()) }
+    Error::bad_input(given::unreadable(path.display().to_string(), error.to_string()))
 }

@@ -7,11 +7,11 @@ use crate::args::Compat;
 use crate::compat::{End, compat};
 use crate::exit::{Ended, Failure};
 use crate::output::Output;
+use crate::sentences::input_given;
 
 pub(super) fn run(options: &Compat, out: &Output) -> Result<Ended, Failure> {
     if options.legacy.is_none() && options.central.is_none() {
-        let detail = "give --legacy or --central, or both: there is nothing to compare with".to_owned();
-        return Err(Error::BadInput { detail }.into());
+        return Err(Error::bad_input(input_given::nothing_to_compare()).into());
     }
     let site = options.site.clone().map_or(End::Ours, End::Upstream);
     let checks = compat(options.legacy.as_ref(), options.central.as_ref(), &site);

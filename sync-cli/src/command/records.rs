@@ -13,6 +13,7 @@ use sync_core::{Error, Result as SyncResult};
 use crate::args::{Args, Records};
 use crate::exit::{Ended, Failure};
 use crate::output::{Output, RecordDocument};
+use crate::sentences::input_given;
 use crate::setup::{Parts, unreadable};
 
 pub(super) fn run(args: &Args, command: &Records, out: &Output) -> Result<Ended, Failure> {
@@ -130,7 +131,7 @@ fn put(parts: &Parts, table: &str, file: &Path, dry_run: bool, out: &Output) -> 
     .map_err(|error| unreadable(file, error))?;
     let data = read_objects(&text)?;
     if data.is_empty() {
-        return Err(Error::BadInput { detail: "there is no record in the input".to_owned() }.into());
+        return Err(Error::bad_input(input_given::no_record()).into());
     }
     let records = parts.records();
     let ids = if dry_run { records.check(table, data)? } else { records.put(table, data)? };
@@ -159,5 +160,5 @@ fn read_objects(text: &str) -> SyncResult<Vec<RecordData>> {
     stream
         .map(read)
         .collect::<Result<_, _>>()
-        .map_err(|error| Error::BadInput { detail: format!("the input is not JSON: {error}") })
+        .map_err(|error| Error::bad_input(input_given::records_not_json(error.to_string())))
 }

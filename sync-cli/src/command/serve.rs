@@ -14,6 +14,7 @@ use crate::args::{Args, Authentication, Serve};
 use crate::exit::{Ended, Failure};
 use crate::output::Output;
 use crate::progress::{end_on_signals, interrupted, until_interrupted};
+use crate::sentences::input_given;
 use crate::server::{AccessLog, Options, Server, acceptor, connections_max, listen};
 use crate::setup::Parts;
 
@@ -80,8 +81,7 @@ fn local(args: &Args, options: &Serve, out: &Output) -> Result<Central, Failure>
 /// A central server because the legacy server says so, which also says who its sites are.
 fn legacy(args: &Args, options: &Serve, out: &Output) -> Result<(Central, Option<Site>), Failure> {
     if options.public_url.is_some() {
-        let detail = "--public-url goes with --auth local: sites learn the address from the legacy server".to_owned();
-        return Err(Error::BadInput { detail }.into());
+        return Err(Error::bad_input(input_given::public_url_not_local()).into());
     }
     let parts = Parts::open(args, out)?;
     let site = parts.site();
@@ -150,8 +150,7 @@ fn cycles(site: &Site) {
 /// How the server is run, by the flags. Everything that may be wrong with them is found here.
 fn serving(args: &Args, options: &Serve) -> Result<Options, Failure> {
     if options.patience < Duration::from_secs(1) {
-        let detail = "--patience must be a second at least: lines are slow".to_owned();
-        return Err(Failure::Sync(Error::BadInput { detail }));
+        return Err(Error::bad_input(input_given::patience_too_short()).into());
     }
     let tls = match (&options.tls_cert, &options.tls_key) {
         (Some(certificates), Some(key)) => Some(acceptor(certificates, key)?),

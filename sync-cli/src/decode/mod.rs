@@ -11,7 +11,9 @@ use sync_core::protocol::v6::{
     SiteStatusRequest, V6_VERSION_MAX, WireError, decode_answer,
 };
 use sync_core::record::Fields;
-use sync_core::{Error, Result};
+use sync_core::{Error, Result, Said};
+
+use crate::sentences::input_given as given;
 
 pub(crate) use self::records::RecordLine;
 
@@ -69,25 +71,22 @@ impl Decoded {
 /// # Errors
 /// It is no message at all.
 pub(crate) fn decode(bytes: &[u8]) -> Result<Decoded> {
-    let none = |detail: String| Err(Error::BadInput { detail });
+    let none = |why: Said| Err(Error::bad_input(why));
     if bytes.starts_with(&[0x1f, 0x8b]) {
-        return none("this is gzipped: unpack it first, as with gunzip".to_owned());
+        return none(given::gzipped());
     }
     let text = String::from_utf8_lossy(bytes);
     let text = text.trim();
     if text.is_empty() {
-        return none("this is empty: no message of V5 or V6 is".to_owned());
+        return none(given::empty());
     }
     if text.starts_with('<') {
-        return none(
-            "this is a web page, no message: a proxy, a log-in page or another server answered in place of the right one"
-                .to_owned(),
-        );
+        return none(given::web_page());
     }
     let raw: Box<RawValue> = match serde_json::from_str(text) {
         Ok(raw) => raw,
-        Err(error) if error.is_eof() => return none(format!("this is cut off: {error}")),
-        Err(error) => return none(format!("this is not JSON: {error}")),
+        Err(error) if error.is_eof() => return none(given::cut_off(error.to_string())),
+        Err(error) => return none(given::not_json(error.to_string())),
     };
     let mut decoded = of_kind(raw.get(), bytes);
     if std::str::from_utf8(bytes).is_err() {

@@ -27,6 +27,8 @@ use tokio::sync::watch;
 use self::answer::App;
 use self::connections::Door;
 
+use crate::sentences::input_given as given;
+
 pub(crate) use self::access_log::AccessLog;
 pub(crate) use self::connections::connections_max;
 pub(crate) use self::tls::acceptor;
@@ -37,11 +39,12 @@ const WORKERS: usize = 256;
 /// Takes an address.
 pub(crate) fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
     let listener = TcpListener::bind(address).and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
-    listener.map_err(|error| Error::BadInput {
-        detail: match error.kind() {
-            std::io::ErrorKind::AddrInUse => format!("{address} is in use by another program; choose another port"),
-            _ => format!("{address} cannot be listened on: {error}"),
-        },
+    let shown = address.to_string();
+    listener.map_err(|error| {
+        Error::bad_input(match error.kind() {
+            std::io::ErrorKind::AddrInUse => given::address_in_use(shown),
+            _ => given::address_unusable(shown, error.to_string()),
+        })
     })
 }
 

@@ -18,6 +18,7 @@ use crate::args::{Args, Bundle};
 use crate::exit::{Ended, Failure};
 use crate::output::{Output, bytes};
 use crate::progress::end_on_signals;
+use crate::sentences::input_given;
 use crate::setup::Parts;
 
 /// What stands where a secret would.
@@ -50,9 +51,7 @@ pub(super) fn run(args: &Args, options: &Bundle, out: &Output) -> Result<Ended, 
     let source = Source::new(args, options, out)?;
     let file = options.file.clone().unwrap_or_else(|| PathBuf::from(usual_name(&source)));
     if !options.list && file.exists() {
-        return Err(
-            Error::BadInput { detail: format!("{} is there already; name another file", file.display()) }.into()
-        );
+        return Err(Error::bad_input(input_given::file_is_there(file.display().to_string())).into());
     }
     end_on_signals();
     let gathered = gather(&source);
