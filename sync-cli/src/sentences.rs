@@ -115,6 +115,36 @@ sync_core::sentences! {
         of_this_program(file, table) = "{file} is no database of Open mSupply: it has no table {table}; it is one of this \
             program: see oms-sync status";
     }
+
+    /// Whether releases fit together.
+    compatibility {
+        this_program() = "this program";
+        no_v5(end) = "{end} speaks no V5";
+        v5_taken(end, version, legacy) = "{end} sends V5 version {version}, which {legacy} takes";
+        v5_and_newer_taken(end, version, legacy) = "{end} sends V5 version {version}, and {legacy} takes newer ones too";
+        v5_needs(end, version, first) = "{end} sends V5 version {version}, which needs a legacy server of {first} or later";
+        v5_taken_by_unknown(end, version) =
+            "{end} sends V5 version {version}; which legacy server takes it first is not known";
+        v5_newer_than_known(end, version) = "{end} sends V5 version {version}, which is newer than what is known";
+        central_before_v6(central) = "{central} is from before V6: it cannot be an Open mSupply central server";
+        site_before_v6(site) = "{site} is from before V6: it knows no Open mSupply central server";
+        v6(site, version, central, max) = "{site} sends V6 version {version}, {central} takes 0 to {max}";
+        renamed(release) = "{release} renamed keys: vaccinations and R&R forms are rejected in both directions, and \
+            manufacturers of item variants and facilities of vaccinations are lost silently";
+        renamed_to_central(release) = "{release} renamed keys: vaccinations and R&R forms are rejected on their way to central, \
+            and manufacturers of item variants and facilities of vaccinations are lost silently";
+        missing_from_central(table, field, release) =
+            "{table} from central: {table}.{field} (new in {release}) is missing: the receiver rejects them";
+        missing_from_site(table, field, release) =
+            "{table} from the site: {table}.{field} (new in {release}) is missing: the receiver rejects them";
+        fit(between, why) = "{between}: fit; {why}";
+        fit_with_losses(between, why) = "{between}: fit, with losses; {why}";
+        do_not_fit(between, why) = "{between}: do NOT fit; {why}";
+        not_known(between, why) = "{between}: not known; {why}";
+        upgrade_legacy_server() = "Upgrade the legacy server first.";
+        upgrade_central() = "Upgrade the Open mSupply central server first.";
+        upgrade_site() = "Upgrade the site first.";
+    }
 }
 
 /// So many records.
