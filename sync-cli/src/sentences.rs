@@ -145,6 +145,81 @@ sync_core::sentences! {
         upgrade_central() = "Upgrade the Open mSupply central server first.";
         upgrade_site() = "Upgrade the site first.";
     }
+
+    /// What `inspect` says of the database of an Open mSupply server.
+    inspection {
+        read_from_copy() = "The database is in use, or was when its server ended: a copy of it was read.";
+        role(role, because) = "{role} ({because})";
+        has_read_from_central() = "it has read from an Open mSupply central server";
+        sites_have_pushed() = "sites have pushed to it";
+        reads_from_no_central() = "its cycles read from no Open mSupply central server";
+        no_cycle_completed() = "no cycle was completed";
+        switched_off() = "switched off: cycles do nothing";
+        read_up_to(legacy, central) = "legacy server {legacy}, central {central}";
+        pushed_up_to(legacy, central, end) = "legacy server {legacy}, central {central}, of {end}";
+        doubt(doubt) = "doubt: {doubt}";
+        cursor_beyond_end(name) = "the {name} cursor is beyond the end of the changelog: this database was put back from a \
+            backup or its changelog was cut; edits below the cursor will not be pushed";
+        nothing_waits() = "Nothing waits to be pushed.";
+        waiting() = "Waiting to be pushed:";
+        and_more(count) = "and {count} more; --json lists them all";
+        last_cycles() = "Last cycles:";
+        cycle(at, outcome, seconds) = "{at} {outcome} in {seconds} s";
+        cycle_in_step(at, outcome, step, seconds) = "{at} {outcome} in step {step} in {seconds} s";
+        cycle_with_records(cycle, records) = "{cycle}, {records}";
+        cycle_with_error(cycle, code, message) = "{cycle} [{code}] {message}";
+        errors_of_all(errors) = "errors of all cycles: {errors}";
+        server_log(at, kind, message) = "server log {at} {kind}: {message}";
+        files(direction, status, count, size) = "Files, {direction} {status}: {count} ({size})";
+        files_with_error(files, tries, error) = "{files}, {tries} tries at most: {error}";
+    }
+
+    /// Why received records are stuck in an Open mSupply server, and what helps.
+    stuck_records {
+        received(records, integrated) = "Received records in the sync buffer: {records}, integrated: {integrated}";
+        one_waits(table, since) = "1 {table} waits for the next integration, the oldest since {since}";
+        wait(records, table, since) = "{records} {table} wait for the next integration, the oldest since {since}";
+        none() = "None is stuck.";
+        stuck(cause) = "Stuck: {cause}";
+        missing_parent() = "lacks another record";
+        missing_parent_advice() =
+            "Have the missing record sent (save it again where it is kept), then these (save them again, too).";
+        unknown_table() = "of a table that this release does not know";
+        unknown_table_advice() = "Upgrade this server; it then takes them by itself.";
+        passed_over() = "integrations passed it over";
+        bad_data() = "cannot be read";
+        bad_data_advice() =
+            "The sender is of another release, or wrote nonsense: compare versions, then save it again there.";
+        duplicate() = "exists already";
+        duplicate_advice() = "Compare both records; usually the one that is here already is right.";
+        ignored() = "left out on purpose";
+        ignored_advice() = "Nothing, unless the record is missed.";
+        other() = "failed";
+        other_advice() = "See the reason.";
+        records(count, table, since) = "{count} {table}, since {since}";
+        records_from(count, table, site, since) = "{count} {table} from site {site}, since {since}";
+        lacks_never_arrived(table, id) = "lacks {table} {id}, which never arrived here";
+        lacks_stuck(table, id) = "lacks {table} {id}, which is stuck itself";
+        lacks_waiting(table, id) = "lacks {table} {id}, which waits for the next integration";
+        lacks_gone(table, id) = "lacks {table} {id}, which is not here any more";
+        ids_and_more(ids, count) = "{ids} and {count} more";
+        never_arrived() = "Never arrived, and needed by:";
+    }
+
+    /// What to do about the codes of Open mSupply's sync log.
+    upstream_advice {
+        connection_error() = "Check the network of this machine, and the addresses of both servers.";
+        site_name_not_found() = "The legacy server has no site of this name; capital letters count.";
+        incorrect_password() = "Enter the password that the legacy server has for this site.";
+        hardware_id_mismatch() = "The site is bound to another machine: reset its hardware id on the legacy server.";
+        site_has_no_store() = "Make a store active on this site, on the legacy server.";
+        site_auth_timeout() = "The legacy server was too busy; it goes on by itself.";
+        api_version_incompatible() = "Upgrade the legacy mSupply server, or take the older Open mSupply again.";
+        v6_api_version_incompatible() = "Upgrade the Open mSupply central server first, then the sites.";
+        central_v6_not_configured() = "Enter the Open mSupply central server's address on the legacy server.";
+        integration_timeout_reached() = "Central was busy for more than 30 seconds; it goes on by itself.";
+        integration_error() = "The database of this machine failed: check its disk.";
+    }
 }
 
 /// So many records.

@@ -10,7 +10,7 @@ mod waiting;
 use std::path::Path;
 
 use serde::Serialize;
-use sync_core::{Error, Result, Timestamp};
+use sync_core::{Error, Result, Said, Speaks, Timestamp};
 
 pub(crate) use self::buffer::Stuck;
 pub(crate) use self::cycles::CycleLine;
@@ -41,6 +41,15 @@ pub(crate) struct Inspection {
     pub files: Vec<files::Files>,
     /// The newest errors of the server's own log.
     pub server_errors: Vec<cycles::ServerError>,
+}
+
+impl Speaks for Inspection {
+    fn each_said(&mut self, each: &mut dyn FnMut(&mut Said)) {
+        self.site.role_because.each_said(each);
+        self.cursors.doubts.each_said(each);
+        self.buffer.stuck.each_said(each);
+        self.cycles.each_said(each);
+    }
 }
 
 /// Reads a database.
