@@ -220,6 +220,104 @@ sync_core::sentences! {
         integration_timeout_reached() = "Central was busy for more than 30 seconds; it goes on by itself.";
         integration_error() = "The database of this machine failed: check its disk.";
     }
+
+    /// What kind of message `decode` has before it.
+    decoded_kind {
+        none() = "no message of V5 or V6";
+        records() = "records";
+        record() = "a record";
+        v6_records() = "V6: records";
+        asks_for_patient() = "V6: a site asks for one patient";
+        pushes() = "V6: a site pushes records";
+        asks_for_file() = "V6: a site asks for a file";
+        pulls() = "V6: a site pulls";
+        asks_for_status() = "V6: a site asks whether central is done integrating";
+        status() = "V6: whether central is done integrating";
+        central_error() = "V6: central reports an error";
+        taken() = "V6: central has taken it";
+        taken_records() = "V6: central has taken pushed records";
+        v5_central_data() = "V5: central data of the legacy server";
+        v5_queue() = "V5: records of a site's queue";
+        pushed_to_legacy() = "V5: the legacy server's answer to pushed records";
+        acknowledged() = "V5: records are acknowledged";
+        legacy_status() = "V5: what the legacy server is doing for this site";
+        legacy_refuses() = "V5: the legacy server refuses";
+        site_info() = "V5: who a site is";
+    }
+
+    /// What a message says, where that takes words.
+    decoded_fact {
+        yes() = "yes";
+        no() = "no";
+        not_initialised() = "no: it wants its own records too";
+        still_integrating() = "yes: ask again";
+        v6_versions(min, max) = "V6 version {min} to {max}";
+        central() = "Open mSupply central server";
+        remote() = "remote site";
+    }
+
+    /// What is wrong with a message or a record of it.
+    decoded_wrong {
+        not_utf8() = "it holds bytes that are not UTF-8";
+        neither_object_nor_list() = "it is neither an object nor a list";
+        no_known_key() = "none of its keys belongs to a message of V5 or V6";
+        empty() = "it is empty";
+        cut_off(error) = "the body is cut off: {error}";
+        no_answer(error) = "not an answer of this protocol: {error}";
+        data_no_object() = "its data is no object";
+        unknown_data() = "its data is that of no answer that is known";
+        unknown_error() = "this version does not know such an error";
+        password_no_hash() = "the password is not a SHA-256 hash in small hex digits";
+        no_hardware_id() = "there is no hardware id";
+        v6_version_newer(version) = "V6 version {version} is newer than any that is known; central refuses it";
+        no_rows_asked_for() = "0 rows are asked for: central answers with none, and never ends";
+        no_central_address() = "no address of the central server is entered on the legacy server";
+        central_address_without_scheme() = "the central server's address has no http:// or https://";
+        beyond_end_cursor() = "a record stands beyond the end cursor: it would be sent again for ever";
+        beyond_newest_position() = "a record stands beyond the newest position";
+        cursor_not_larger() = "its cursor is not larger than the one before";
+        removed(release) = "release {release} removed this type";
+        not_deleted() = "records of this type are not deleted by a Delete: it is not understood";
+        not_merged() = "only records of the legacy server are merged";
+        key_is_not_id(key) = "$.{key} is not the id of the record";
+    }
+
+    /// What is worth knowing of a message or a record of it.
+    decoded_note {
+        v5_version(sent, known) = "V5 version {sent}; this program speaks {known}";
+        push_refused_as_a_whole() = "central refuses a push as a whole if one part of it cannot be read";
+        empty_batch() = "no records, but not the last batch: rows without a record for this site were passed";
+        not_checked() = "a table of the legacy server, or one that this version does not know: not checked";
+        unknown_keys(keys) = "keys that this version does not know: {keys}";
+        older_spelling() = "in the spelling of an older release";
+    }
+
+    /// What an error of central's means.
+    decoded_means {
+        not_central() = "this server is no central server, or has not yet asked the legacy server who it is";
+        still_integrating() = "central still integrates what this site pushed earlier: try again";
+        versions_do_not_fit() = "the V6 versions do not fit: upgrade whichever end is older";
+        unknown_site() = "the legacy server knows no such site";
+        wrong_password() = "the legacy server says that the password is wrong";
+        other_machine() = "the legacy server says that the site is bound to another machine";
+        no_store() = "the legacy server says that the site has no store";
+        legacy_too_slow() = "the legacy server took too long to check the site";
+        v5_not_taken() = "the legacy server does not take central's V5 version";
+        check_refused() = "the legacy server refused to check the site";
+        failed_within() = "something failed within central, or between it and the legacy server";
+        record_unreadable() = "central could not read a record";
+        no_file() = "central does not have the file, or not its reference";
+        site_refused() = "the legacy server refused the site";
+        legacy_out_of_reach() = "central cannot reach the legacy server";
+        failed_between() = "something failed between central and the legacy server";
+    }
+
+    /// How `decode` shows it.
+    decoded_shown {
+        wrong(problem) = "wrong: {problem}";
+        note(note) = "note: {note}";
+        wrong_records(count, all) = "{count} of {all} records have something wrong with them";
+    }
 }
 
 /// So many records.
