@@ -84,6 +84,7 @@ sync_core::sentences! {
         texts_file(file, detail) = "{file}: {detail}";
         unreadable(file, error) = "{file} cannot be read: {error}";
         file_is_there(file) = "{file} is there already; name another file";
+        password_prompt(site) = "Password of site {site}:";
         no_password() = "no password: give --password-file, --password-stdin or OMS_SYNC_PASSWORD";
         no_reason() = "give a --reason, which is kept in the log with the repair";
         no_patient_id() = "the patient's id is empty";
@@ -317,6 +318,72 @@ sync_core::sentences! {
         wrong(problem) = "wrong: {problem}";
         note(note) = "note: {note}";
         wrong_records(count, all) = "{count} of {all} records have something wrong with them";
+    }
+
+    /// What `records`, `changelog` and `man` say.
+    records_shown {
+        deleted(table, id) = "deleted {table} {id}";
+        wrote(count, table) = "wrote {count} of {table}";
+        would_write(count, table) = "would write {count} of {table}";
+        since_and_gone(since, gone) = "{since}, gone in {gone}";
+        written_by_site(site) = "site {site}";
+        manual_pages(count, folder) = "{count} pages in {folder}";
+    }
+
+    /// What `files` says.
+    files_shown {
+        attached(file, table, record, id) = "attached {file} to {table} {record} as file {id}";
+        goes_out_with() = "It goes out with oms-sync sync --with-files.";
+        tried_next(id) = "file {id} is tried next; run oms-sync files sync";
+        moved(sent, fetched, up, down) = "files: {sent} sent, {fetched} fetched ({up} up, {down} down)";
+        failed(count) = "{count} files failed and are tried again later; see oms-sync files list";
+        file(id, name, table, record) = "{id} {name} of {table} {record}";
+        uploading() = "uploading";
+        downloading() = "downloading";
+        waits_to_be_sent() = "waiting to be sent";
+        waits_to_come() = "waiting to come";
+        with_size(state, size) = "{state}, {size}";
+        because(state, reason) = "{state}: {reason}";
+        next_at(state, count, next) = "{state}; tried {count} times, next at {next}";
+        missing(id) = "MISSING: {id}";
+        changed(id, reason) = "CHANGED: {id}: {reason}";
+        surplus(file) = "SURPLUS: {file}";
+        sound(count, size) = "{count} files are sound ({size})";
+    }
+
+    /// What `site` and `store` say.
+    sites_shown {
+        new_site(name, id) = "site {name} is new; its site id is {id}";
+        new_password(name, id) = "site {name} has a new password; its site id is {id}";
+        removed(name) = "site {name} is removed";
+        free(name) = "site {name} is free to come in from another machine";
+        store(id, name, site) = "store {id} is {name}, active on site {site}";
+    }
+
+    /// What `init` and `discover` say.
+    set_up_shown {
+        readable_on_the_way() =
+            "warning: http:// sends the site's password hash readable to everybody on the way; prefer https://";
+        is_set_up(db, site) = "{db} is set up as site {site}";
+        next() = "Next: oms-sync sync";
+        central_answers() = "answers as a central server, and knows this site";
+        changed(change) = "changed: {change}";
+    }
+
+    /// What `serve` says to the server's keeper.
+    serving {
+        listening(url) = "listening on {url}";
+        status_page(url) = "Status page: {url}";
+        status_page_here(url) = "Status page: {url}, for this machine only";
+        stop_with() = "Stop with Ctrl-C.";
+        warning(warning) = "warning: {warning}";
+        something_new(change) = "the legacy server says something new: {change}";
+        goes_on_with_before(error) = "warning: {error}; going on with what the legacy server said before";
+        asking_failed(code, error) = "asking the legacy server failed: [{code}] {error}";
+        not_found_by_sites(code, error) = "warning: sites may not find this server: [{code}] {error}";
+        integration_failed(code, error) = "integration failed [{code}]: {error}; trying again";
+        integration_failed_by_fault() = "integration failed by a fault of this program; trying again";
+        visits_unwritten(code, error) = "when sites came could not be written [{code}]: {error}";
     }
 }
 

@@ -64,8 +64,8 @@ impl Parts {
     }
 }
 
-/// Takes a password from where the flags say, then from the environment, then from a hidden prompt.
-pub(crate) fn password(from: &Password, what: &str) -> Result<PasswordHash> {
+/// Takes the password of a site from where the flags say, then from the environment, then from a hidden prompt.
+pub(crate) fn password(from: &Password, site: &str, out: &Output) -> Result<PasswordHash> {
     let text = if let Some(path) = &from.password_file {
         first_line(&std::fs::read_to_string(path).map_err(|error| unreadable(path, error))?)
     } else if from.password_stdin {
@@ -76,7 +76,7 @@ pub(crate) fn password(from: &Password, what: &str) -> Result<PasswordHash> {
     } else if let Ok(text) = std::env::var("OMS_SYNC_PASSWORD") {
         text
     } else if std::io::stdin().is_terminal() {
-        rpassword::prompt_password(format!("Password of {what}: "))
+        rpassword::prompt_password(out.texts.say(&given::password_prompt(format!("{site:?}"))) + " ")
             .map_err(|error| Error::Io { what: "reading the password".to_owned(), source: error.into() })?
     } else {
         String::new()
