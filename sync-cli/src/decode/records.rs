@@ -207,7 +207,7 @@ fn checked(record: &WireRecord) -> RecordLine {
 
 fn data(data: &RecordData, kind: &sync_core::record::RecordType, id: &str, line: &mut RecordLine) {
     match kind.check(data) {
-        Err(error) => line.problems.push(error.to_string().into()),
+        Err(error) => line.wrong(error.says()),
         Ok(fields) => {
             let key = fields.text(kind.key);
             // An id may carry an end that tells tables apart.

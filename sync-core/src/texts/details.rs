@@ -119,7 +119,7 @@ impl Error {
             Self::InvalidRecord { table, id, source } => {
                 add("table", table);
                 add("id", id);
-                add("detail", source);
+                all.push(("detail", source.says().into()));
             }
             Self::UnknownTable { table } => add("table", &quoted(table)),
             Self::NotFound { what, id } => {

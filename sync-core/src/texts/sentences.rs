@@ -225,6 +225,7 @@ crate::sentences! {
     error_detail {
         wrong_start() = "it must begin with http:// or https://";
         holds_password() = "it must hold no user name or password";
+        field(path, expected, found) = "{path}: expected {expected}, found {found}";
         web_page() = "a web page";
         empty_answer() = "an empty answer";
         not_http(error) = "something that is not HTTP ({error})";
