@@ -90,6 +90,7 @@ sync_core::sentences! {
         no_patient_id() = "the patient's id is empty";
         no_record() = "there is no record in the input";
         records_not_json(error) = "the input is not JSON: {error}";
+        no_time_to_wait() = "--max-time must be more than nothing";
         nothing_to_measure() = "--max-time and --max-bytes must be more than nothing";
         nothing_to_compare() = "give --legacy or --central, or both: there is nothing to compare with";
 
