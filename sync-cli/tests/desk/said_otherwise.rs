@@ -164,3 +164,12 @@ fn what_was_done_is_said_in_the_words_of_a_file() {
     let found = clinic.desk.run(&["--texts", file, "discover", "--json"]).ends(0).json();
     assert_eq!(are_marked(&found["changes"]), 1);
 }
+
+#[test]
+fn what_a_server_tells_its_keeper_is_said_in_the_words_of_a_file() {
+    let desk = Desk::new();
+    let file = marked(&desk);
+    let said = desk.serve_with("central.sqlite", &["--texts", file, "--public-url", "nowhere"]).stop().err;
+    holds(&said, &["‹warning: ‹the address that sites are told"]);
+    assert_eq!(unmarked(&said).trim(), "");
+}
