@@ -6,7 +6,7 @@ use super::support::Desk;
 use super::{Clinic, holds};
 
 /// Writes texts in which every sentence stands between marks, and gives the file's name.
-fn marked(desk: &Desk) -> &'static str {
+pub(super) fn marked(desk: &Desk) -> &'static str {
     let mut texts = desk.run(&["errors", "--template", "-q"]).ends(0).json();
     let groups: &mut Map<String, Value> = texts.as_object_mut().expect("groups");
     for text in groups.values_mut().flat_map(|group| group.as_object_mut().expect("texts").values_mut()) {
@@ -17,7 +17,7 @@ fn marked(desk: &Desk) -> &'static str {
 }
 
 /// A line of a text without what stands between marks.
-fn unmarked(line: &str) -> String {
+pub(super) fn unmarked(line: &str) -> String {
     let mut depth = 0;
     let outside = line.chars().filter(|c| match c {
         '‹' => {
