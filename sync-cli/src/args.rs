@@ -14,8 +14,8 @@ use clap::{Args as ClapArgs, CommandFactory as _, FromArgMatches as _, Parser, S
 use clap_complete::Shell;
 
 pub(crate) use self::support::{
-    Bundle, Cause, Confirm, CursorCommand, Explain, Identity, Log, Net, Patient, Preview, Quarantine, QuarantineList,
-    QuarantineRetry, Resend, Status, WhichCursor,
+    Bundle, Cause, Confirm, CursorCommand, Doctor, Explain, Identity, Log, Net, Patient, Preview, Quarantine,
+    QuarantineList, QuarantineRetry, Resend, Status, WhichCursor,
 };
 use crate::compat::Release;
 
@@ -94,8 +94,7 @@ pub(crate) enum Command {
     /// Show how this database stands
     Status(Status),
     /// Find out what is wrong, whose it is, and what to do
-    #[command(after_help = examples::DOCTOR)]
-    Doctor,
+    Doctor(Doctor),
     /// Measure the line to both servers, and say how long a first sync takes
     Net(Net),
     /// Show who this database says it is, and where that does not agree

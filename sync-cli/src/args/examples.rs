@@ -232,6 +232,7 @@ changed, here or there; no secret is shown. Ends as a sync with that fault would
 Examples:
   oms-sync doctor
   oms-sync --db site.sqlite doctor --json | jq -r .party
+  oms-sync doctor --max-time 10s                  with somebody on the phone
   oms-sync doctor -v                              with the causes";
 
 pub(super) const NET: &str = "\

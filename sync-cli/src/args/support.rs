@@ -327,6 +327,14 @@ Examples:
   oms-sync identity --ask --json";
 
 #[derive(Debug, ClapArgs)]
+#[command(after_help = super::examples::DOCTOR)]
+pub(crate) struct Doctor {
+    /// Wait for each answer of a server no longer than this, as 20s or 2m
+    #[arg(long, value_name = "TIME", value_parser = super::duration, default_value = "1m")]
+    pub max_time: std::time::Duration,
+}
+
+#[derive(Debug, ClapArgs)]
 #[command(after_help = super::examples::NET)]
 pub(crate) struct Net {
     /// Ask each server for no longer than about this time, as 20s or 2m

@@ -10,19 +10,25 @@ use sync_core::transport::{HttpTransport, Timeouts};
 use sync_core::{Error, Site, SystemClock};
 
 use super::layout::{WIDTH, folded, say};
-use crate::args::Args;
+use crate::args::{Args, Doctor};
 use crate::exit::{Ended, Failure};
 use crate::output::Output;
 use crate::progress::{end_on_signals, interrupted};
 use crate::sentences::{common, doctor_verdict as verdicts};
 
-/// Shorter than those of a sync: somebody waits for the answer.
-pub(super) fn timeouts() -> Timeouts {
-    let seconds = Duration::from_secs;
-    Timeouts { connect: seconds(15), send: seconds(60), response: seconds(90), receive: seconds(60) }
+/// How long each answer is waited for where nobody says otherwise: shorter than in a sync, as somebody waits for the answer.
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What each part of an exchange may take.
+pub(super) fn timeouts(patience: Duration) -> Timeouts {
+    let connect = patience.min(Duration::from_secs(15));
+    Timeouts { connect, send: patience, response: patience, receive: patience }
 }
 
-pub(super) fn run(args: &Args, out: &Output) -> Result<Ended, Failure> {
+pub(super) fn run(args: &Args, options: &Doctor, out: &Output) -> Result<Ended, Failure> {
+    if options.max_time.is_zero() {
+        return Err(Error::BadInput { detail: "--max-time must be more than nothing".to_owned() }.into());
+    }
     end_on_signals();
     let mut shown = Shown { out, skipped: Vec::new(), printed: Ok(()) };
     let mut each = |check: &Check| {
@@ -31,7 +37,7 @@ pub(super) fn run(args: &Args, out: &Output) -> Result<Ended, Failure> {
         }
         if interrupted() || shown.printed.is_err() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
-    let found = diagnosed(&args.db, false, &mut each);
+    let found = diagnosed(&args.db, Some(options.max_time), &mut each);
     shown.end()?;
     let found = out.in_words(found?);
     if out.json {
@@ -48,20 +54,20 @@ pub(super) fn run(args: &Args, out: &Output) -> Result<Ended, Failure> {
     })
 }
 
-/// All checks, or without questions to servers those of this device; `each` is told one after the other.
+/// All checks, or where nobody is to be asked those of this device; `each` is told one after the other.
 pub(super) fn diagnosed(
     db: &Path,
-    is_offline: bool,
+    patience: Option<Duration>,
     each: &mut dyn FnMut(&Check) -> ControlFlow<()>,
 ) -> Result<Diagnosis, Error> {
     let (checks, storage) = examine_file(db, free_bytes(db));
-    match storage {
-        Some(storage) if !is_offline => {
+    match (storage, patience) {
+        (Some(storage), Some(patience)) => {
             let clock = Arc::new(SystemClock::new());
-            let site = Site::new(Arc::new(storage), Arc::new(HttpTransport::new(&timeouts())), clock);
+            let site = Site::new(Arc::new(storage), Arc::new(HttpTransport::new(&timeouts(patience))), clock);
             site.diagnose(checks, each)
         }
-        opened => {
+        (opened, _) => {
             let found = Diagnosis::of_file(checks, opened.is_some());
             // An end that was asked for comes too late to matter here.
             let _ = found.checks.iter().try_for_each(each);

@@ -42,7 +42,7 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Ended, Failure> {
         Command::Sync(options) => sync::run(args, options, out),
         Command::Run(options) => run::run(args, options, out),
         Command::Status(options) => status::run(args, options, out),
-        Command::Doctor => doctor::run(args, out),
+        Command::Doctor(options) => doctor::run(args, options, out),
         Command::Net(options) => net::run(args, options, out),
         Command::Explain(options) => explain::run(args, options, out),
         Command::Preview(command) => preview::run(args, command, out),

@@ -22,7 +22,7 @@ pub(super) fn run(args: &Args, options: &Net, out: &Output) -> Result<Ended, Fai
     }
     end_on_signals();
     let storage = Arc::new(SqliteStorage::open_to_read(&args.db)?);
-    let transport = Arc::new(HttpTransport::new(&super::doctor::timeouts()));
+    let transport = Arc::new(HttpTransport::new(&super::doctor::timeouts(super::doctor::PATIENCE)));
     let site = Site::new(storage, transport, Arc::new(SystemClock::new()));
     let limits = NetLimits { time: options.max_time, bytes: options.max_bytes };
     let mut found = out.in_words(site.measure(&limits, &mut until_interrupted)?);

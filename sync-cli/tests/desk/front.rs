@@ -23,6 +23,7 @@ pub(crate) struct Doing {
 /// A whole answer.
 #[derive(Debug, Clone)]
 pub(crate) struct Answer {
+    /// That of HTTP; 0 and 1 where no answer comes.
     status: u16,
     headers: String,
     body: String,
@@ -45,6 +46,11 @@ impl Answer {
     /// The end of the connection, without a word.
     pub(crate) fn nothing() -> Self {
         Self { status: 0, headers: String::new(), body: String::new() }
+    }
+
+    /// Never a word; the connection stays open until the other end has enough.
+    pub(crate) fn never() -> Self {
+        Self { status: 1, ..Self::nothing() }
     }
 
     pub(crate) fn redirect(to: &str) -> Self {
@@ -191,8 +197,10 @@ fn pass(stream: impl Read + Write, shared: &Shared) -> std::io::Result<()> {
     let mut stream = reader.into_inner();
     if let Some((_, answer)) = doing.instead.iter().find(|(begin, _)| path.starts_with(begin.as_str())) {
         let Answer { status, headers, body } = answer;
-        if *status == 0 {
-            return Ok(());
+        match status {
+            0 => return Ok(()),
+            1 => return std::io::copy(&mut stream, &mut std::io::sink()).map(drop),
+            _ => {}
         }
         let date = doing.date.map(|date| format!("date: {date}\r\n")).unwrap_or_default();
         let length = body.len();

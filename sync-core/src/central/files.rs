@@ -99,6 +99,10 @@ impl Central {
         let Some(boundary) = boundary(content_type.unwrap_or_default()) else {
             return HttpResponse::text(415, "ContentTypeIncompatible");
         };
+        // Whether this one is taken or not: where none is, what is left over would lie for ever.
+        if let Some(store) = &self.files {
+            self.sweep(store);
+        }
         let mut parts = Multipart::new(boundary, body, self.config.upload_bytes_max);
         let outcome = self.receive(&mut parts, noted);
         if outcome.is_err() {
@@ -145,7 +149,6 @@ impl Central {
     ) -> std::result::Result<Option<NewFile>, Stop> {
         let is_wanted = admitted.is_none_or(|(_, reference)| !reference.is_deleted);
         let Some(store) = self.files.as_ref().filter(|_| is_wanted) else { return Ok(None) };
-        self.sweep(store);
         let mut new = store.begin()?;
         while let Some(bytes) = parts.content()? {
             new.write_all(&bytes).map_err(|error| failed("writing to", store.folder(), error))?;

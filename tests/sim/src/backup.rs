@@ -7,8 +7,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use sync_core::storage::MemoryBackup;
 
 use crate::disk::Disk;
-use crate::judge::{From, Held};
 use crate::ledger::Key;
+use crate::promises::{From, Held};
 use crate::run::{Chance, Sim};
 use crate::swarm::Fault;
 use crate::{lock, world};

@@ -10,8 +10,9 @@ use sync_core::storage::{MemoryStorage, key};
 use sync_core::support::Difference;
 use sync_core::{Error, Silent, SyncEvent, SyncOptions, SyncReport};
 
-use crate::judge::{self, Held, Promise};
+use crate::judge;
 use crate::ledger::Key;
+use crate::promises::{Held, Promise, short};
 use crate::run::{Chance, Phase, Sim, Spot};
 use crate::swarm::Fault;
 use crate::{lock, wire, world};
@@ -447,7 +448,7 @@ impl Sim {
             let matters = |key: &&Key| end != site || judge::is_to_stay(&ledger, before, site, key);
             if let Some(key) = keys.filter(differs).find(matters) {
                 let (was, is) = (was.records.get(key), is.records.get(key));
-                let (was, is) = (judge::short(was.map(String::as_str)), judge::short(is.map(String::as_str)));
+                let (was, is) = (short(was.map(String::as_str)), short(is.map(String::as_str)));
                 changed
                     .push(format!("site {site} read again, and {key:?} of {} was {was}, is {is}", self.ends[end].name));
             }

@@ -10,8 +10,8 @@ use sync_core::storage::ReadTxn;
 use sync_core::transport::{HttpRequest, Method};
 use sync_core::{Error, Records};
 
-use crate::judge::{FORGED, Promise, short};
 use crate::lock;
+use crate::promises::{FORGED, Promise, short};
 use crate::rules::{
     Deletes, Marker, RULES, Rule, StoreOf, Writers, fields, key_field, may_write, rule_of, store_of, text,
 };

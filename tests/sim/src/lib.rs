@@ -13,6 +13,7 @@ pub mod legacy;
 pub mod network;
 #[cfg(feature = "planted-bugs")]
 pub mod planted;
+pub mod promises;
 pub mod rules;
 pub mod run;
 pub mod runner;

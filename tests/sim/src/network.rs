@@ -11,10 +11,11 @@ use sync_core::transport::{HttpRequest, HttpResponse, StreamedBody, StreamedResp
 use crate::files::is_of_a_file;
 use crate::ledger::Key;
 use crate::lock;
+use crate::promises::short;
 use crate::run::{Chance, Late, Phase, Sim, Spot};
 use crate::swarm::Fault;
+use crate::wire;
 use crate::world::ADDRESS;
-use crate::{judge, wire};
 
 /// How long a copy of a request may be under way.
 const LATE: Duration = Duration::from_secs(600);
@@ -251,7 +252,7 @@ pub(crate) fn told(body: &[u8]) -> String {
         let content = (record["action"] != "Delete").then(|| record["recordData"].to_string());
         let (table, id) =
             (record["tableName"].as_str().unwrap_or_default(), record["recordId"].as_str().unwrap_or_default());
-        told.push_str(&format!("\n        {} {table} {id}: {}", element["cursor"], judge::short(content.as_deref())));
+        told.push_str(&format!("\n        {} {table} {id}: {}", element["cursor"], short(content.as_deref())));
     }
     told
 }

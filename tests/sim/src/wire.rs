@@ -3,8 +3,8 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::judge::{Promise, Violation, short, shown};
 use crate::ledger::{Key, Ledger};
+use crate::promises::{Promise, Violation, short, shown};
 use crate::rules::{Audience, StoreOf, fields, rule_of, text};
 
 /// Checks the body of an answer to a pull: every record in it is one of the site's own, as some host wrote it; and unless

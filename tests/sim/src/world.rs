@@ -12,10 +12,10 @@ use sync_core::storage::{Buffered, MemoryStorage, SiteEntry, Source, StagedKind,
 use sync_core::{Audience, ChangeAction, NewChange, Settings, Silent, Site, SyncConfig, Timestamp};
 
 use crate::disk::Disk;
-use crate::judge::{Aside, From, Held};
 use crate::ledger::Key;
 use crate::lock;
 use crate::network::Network;
+use crate::promises::{Aside, From, Held};
 use crate::run::Sim;
 
 /// The password of every site.

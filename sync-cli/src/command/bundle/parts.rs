@@ -14,7 +14,7 @@ use sync_core::support::{
 };
 use sync_core::{Error, Result, Said, Timestamp, catalogue, status};
 
-use super::super::doctor::diagnosed;
+use super::super::doctor::{PATIENCE, diagnosed};
 use super::{Args, Bundle, Output, Parts};
 use crate::progress::interrupted;
 use crate::sentences::bundle_shown as shown;
@@ -124,7 +124,7 @@ fn read_me(from: &Source<'_>) -> Result<String> {
 
 fn doctor(from: &Source<'_>) -> Result<String> {
     let mut each = |_: &_| if interrupted() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
-    pretty(&diagnosed(&from.args.db, from.is_offline, &mut each)?)
+    pretty(&diagnosed(&from.args.db, (!from.is_offline).then_some(PATIENCE), &mut each)?)
 }
 
 fn settings(from: &Source<'_>) -> Result<String> {

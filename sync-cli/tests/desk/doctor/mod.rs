@@ -117,9 +117,14 @@ impl Ward {
 
     #[track_caller]
     fn doctor_with(&self, env: &[(&str, &str)], what: &str, says: &Says) -> Value {
+        self.doctor_asked(env, &[], what, says)
+    }
+
+    #[track_caller]
+    fn doctor_asked(&self, env: &[(&str, &str)], options: &[&str], what: &str, says: &Says) -> Value {
         let before = self.files();
-        let ran = self.clinic.desk.run_with(env, &["doctor", "--json"]);
-        let said = self.clinic.desk.run_with(env, &["doctor", "-v"]);
+        let ran = self.clinic.desk.run_with(env, &[&["doctor", "--json"], options].concat());
+        let said = self.clinic.desk.run_with(env, &[&["doctor", "-v"], options].concat());
         assert!(!format!("{ran:?}{said:?}").contains(ADDRESS_PASSWORD), "{what}: a secret was printed");
         assert_eq!((ran.status, said.status), (Some(says.status), Some(says.status)), "{what}: {ran:?}");
         let found = ran.json();

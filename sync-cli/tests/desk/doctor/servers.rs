@@ -9,6 +9,25 @@ const EVERYTHING: &str = "/";
 /// What is broken, how, and what comes out.
 type Case = (&'static str, fn(&mut Ward), Says);
 
+#[test]
+fn servers_that_take_a_connection_and_never_answer() {
+    let ward = Ward::new();
+    let silent = |party, check| of(party, 4, check, "timed_out", &["did not answer in time", "slow"]);
+    ward.central.instead(EVERYTHING, Answer::never());
+    // Long enough for the other server on a slow day.
+    let central = silent("central_server", "central server");
+    ward.doctor_asked(&[], &["--max-time", "10s"], "central never answers", &central);
+    ward.legacy.instead(EVERYTHING, Answer::never());
+    let both = silent("network", "legacy server");
+    let found = ward.doctor_asked(&[], &["--max-time", "1s"], "neither answers", &both);
+    let all = found["checks"].as_array().expect("checks");
+    for (name, outcome) in [("legacy connection", "ok"), ("legacy sign-in", "not_checked"), ("central server", "fault")]
+    {
+        assert_eq!(all.iter().find(|check| check["name"] == name).expect(name)["outcome"], outcome, "{found:#}");
+    }
+    ward.clinic.desk.run(&["doctor", "--max-time", "0"]).ends(2);
+}
+
 /// Breaks one thing after the other, and heals it again.
 fn each(cases: &[Case]) {
     let mut ward = Ward::new();

@@ -10,8 +10,9 @@ use sync_core::storage::{FileEntry, FileState};
 use sync_core::{Clock as _, FilesOptions, Timestamp};
 
 use super::{FilesHalf, all_in};
-use crate::judge::{self, Held, Promise, shown};
+use crate::judge;
 use crate::lock;
+use crate::promises::{Held, Promise, shown};
 use crate::rules::{fields, text};
 use crate::run::Sim;
 

@@ -11,8 +11,8 @@ use sync_core::{Error, Records};
 
 use super::book::{BookedFile, content};
 use super::{FilesHalf, all_in, files};
-use crate::judge::Promise;
 use crate::lock;
+use crate::promises::Promise;
 use crate::run::{Chance, Sim};
 
 const REFERENCES: &str = "sync_file_reference";

@@ -12,8 +12,8 @@ use sync_core::protocol::v6::path;
 use sync_core::transport::{HttpRequest, HttpResponse, StreamedBody, StreamedResponse, TransportError};
 
 use super::FilesHalf;
-use crate::judge::{Promise, shown};
 use crate::lock;
+use crate::promises::{Promise, shown};
 use crate::run::{Chance, Phase, Sim, Spot};
 use crate::swarm::Fault;
 use crate::world::ADDRESS;

@@ -26,8 +26,8 @@ pub(crate) use line::is_of_a_file;
 pub use swarm::FilesSwarm;
 
 use crate::disk::Process;
-use crate::judge::Promise;
 use crate::lock;
+use crate::promises::Promise;
 use crate::run::{Chance, Sim};
 use crate::swarm::Fault;
 use crate::world;

@@ -4,9 +4,9 @@ use sync_core::protocol::v6::Action;
 
 use super::line::is_a_join_of_merged;
 use super::{Book, Legacy, STAFF_TABLES, name};
-use crate::judge::{Aside, From, Held, Promise, Violation, short, shown};
 use crate::ledger::{Key, Ledger, Version};
 use crate::lock;
+use crate::promises::{Aside, From, Held, Promise, Violation, short, shown};
 use crate::rules::{fields, text};
 use crate::run::Sim;
 

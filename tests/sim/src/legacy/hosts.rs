@@ -7,9 +7,9 @@ use sync_core::{Error, Records};
 use super::book::{IN_DOCUMENTS, REFERENCES};
 use super::{Legacy, STAFF_TABLES};
 use crate::hosts::Desk;
-use crate::judge::{Promise, short};
 use crate::ledger::Key;
 use crate::lock;
+use crate::promises::{Promise, short};
 use crate::rules::{fields, text};
 use crate::run::{Chance, Sim};
 

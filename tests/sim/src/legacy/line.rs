@@ -8,10 +8,10 @@ use sync_core::testing::legacy_server::LegacyRecord;
 use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
 
 use super::{Legacy, name};
-use crate::judge::{Promise, short, shown};
 use crate::ledger::Key;
 use crate::lock;
 use crate::network::unzipped;
+use crate::promises::{Promise, short, shown};
 use crate::run::Sim;
 
 #[derive(Deserialize)]
