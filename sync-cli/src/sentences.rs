@@ -42,6 +42,7 @@ sync_core::sentences! {
         yes() = "yes";
         no() = "no";
         nothing() = "nothing";
+        not_set_up() = "not set up";
     }
 
     /// What is told while a cycle runs.
@@ -186,7 +187,6 @@ sync_core::sentences! {
 
     /// What `status` says.
     status_shown {
-        not_set_up() = "not set up";
         waiting(records, size) = "{records}, {size}";
         waiting_since(records, size, at) = "{records}, {size}, the oldest from {at}";
         never() = "never";
@@ -268,6 +268,9 @@ sync_core::sentences! {
         no_store() = "No store is active here.";
         stores() = "Stores that are active here:";
         no_name() = "(its name is not here)";
+        same_server(url) = "{url} (the same server)";
+        shortened(id) = "{id} (shortened)";
+        speaks(v5, v6, open_msupply) = "V5 {v5}, V6 {v6}, as Open mSupply {open_msupply}";
         not_asked() = "Nobody was asked. What the legacy server says of it: oms-sync identity --ask";
     }
 
@@ -276,6 +279,9 @@ sync_core::sentences! {
         nothing() = "Nothing is set aside.";
         nothing_of_cause(cause) = "Nothing is set aside as {cause}.";
         cause(cause, records) = "{cause}: {records}";
+        group(count, table, from, at) = "{count} of {table} from {from}, the first at {at}";
+        wait_for(table, id) = "wait for {table} {id}";
+        and_more(count) = "and {count} more; --all lists them";
         one_in_full() = "One of them in full: oms-sync quarantine show NUMBER";
         ignored(table, id, reason) = "ignored from now on, and kept: {table} {id}, because: {reason}";
         another_version_here() = "another version of it is here";
