@@ -16,6 +16,7 @@ mod repaired;
 #[path = "../support/mod.rs"]
 mod support;
 mod translated;
+mod translated_commands;
 
 use self::support::{Desk, HARDWARE_ID, Said, Server};
 

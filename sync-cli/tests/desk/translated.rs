@@ -6,7 +6,7 @@ use super::support::Desk;
 use super::{Clinic, holds};
 
 /// Writes texts in which every sentence stands between marks, and gives the file's name.
-fn marked(desk: &Desk) -> &'static str {
+pub(super) fn marked(desk: &Desk) -> &'static str {
     let mut texts = desk.run(&["errors", "--template", "-q"]).ends(0).json();
     let groups: &mut Map<String, Value> = texts.as_object_mut().expect("groups");
     for text in groups.values_mut().flat_map(|group| group.as_object_mut().expect("texts").values_mut()) {
@@ -17,7 +17,7 @@ fn marked(desk: &Desk) -> &'static str {
 }
 
 /// A line of a text without what stands between marks.
-fn unmarked(line: &str) -> String {
+pub(super) fn unmarked(line: &str) -> String {
     let mut depth = 0;
     let outside = line.chars().filter(|c| match c {
         '‹' => {
@@ -80,9 +80,15 @@ fn what_is_set_aside_or_does_not_agree_is_said_in_the_words_of_a_file() {
     let file = marked(&clinic.desk);
     clinic.lose_a_parent();
     let said = clinic.desk.run(&["--texts", file, "quarantine", "list"]).ends(0).out;
-    holds(&said, &["‹waiting: ‹1 record››", "‹Names a record that is not here."]);
+    holds(
+        &said,
+        &["‹waiting: ‹1 record››", "‹Names a record that is not here.", "‹1 of name_property from central, the"],
+    );
+    holds(&said, &["‹wait for property population›"]);
     let said = clinic.desk.run(&["--texts", file, "audit"]).ends(1).out;
     holds(&said, &["‹Differ and should not: ‹1 record››", "missing here: ‹", "‹read from central before"]);
+    let said = clinic.desk.run(&["--texts", file, "identity"]).ends(0).out;
+    holds(&said, &["(the same server)›", "(shortened)›", "‹V5 ", "‹Stores that are active here:›"]);
     clinic.damage("UPDATE sync_state SET value = 'nowhere' WHERE key = 'central_url'");
     let found = clinic.desk.run(&["--texts", file, "identity", "--json"]).ends(3).json();
     let disagreement = &found["disagreements"][0];

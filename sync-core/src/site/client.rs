@@ -15,6 +15,7 @@ use crate::clock::Clock;
 use crate::error::{Error, ErrorClass, Result, Server, excerpt};
 use crate::protocol::v5::{V5_VERSION, V5Error, V5ErrorBody};
 use crate::protocol::v6::{Answer, NotAnAnswer, WireError, decode_answer};
+use crate::texts::Said;
 use crate::transport::{HttpRequest, HttpResponse, Method, Transport, TransportError};
 
 /// What was sent and received.
@@ -279,7 +280,7 @@ impl<'a> Client<'a> {
             }
             self.traffic.retries += 1;
             let pause = self.shortened(wait, attempt);
-            self.wait(pause, &SyncEvent::Retrying { server, error: error.to_string(), wait: pause })?;
+            self.wait(pause, &SyncEvent::Retrying { server, error: Said::message(&error), wait: pause })?;
             wait = wait.saturating_mul(2);
         }
     }
