@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use sync_core::{Error, ErrorClass};
 
 use crate::output::Output;
+use crate::sentences::common;
 
 /// How a command ended, other than with an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,7 +78,7 @@ pub(crate) fn finish(result: Result<Ended, Failure>, out: &mut Output) -> ExitCo
         Ok(Ended::Reported(class)) => status(class),
         Err(Failure::Print(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => 0,
         Err(Failure::Print(error)) => {
-            out.hint(&format!("error: the output cannot be written: {error}"));
+            out.hint_said(&common::not_printed(error.to_string()));
             status(ErrorClass::LocalFault)
         }
         Err(Failure::Sync(error)) => {

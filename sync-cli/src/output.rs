@@ -12,7 +12,7 @@ use sync_core::{Error, Role, Said, Speaks, Texts};
 use crate::args::{Args, ColorChoice};
 use crate::exit::Failure;
 use crate::palette::{Tone, painted};
-use crate::sentences::{self, input_given};
+use crate::sentences::{self, common, input_given};
 use crate::setup::unreadable;
 
 /// How and where to print.
@@ -53,10 +53,23 @@ impl Output {
         Ok(())
     }
 
+    /// A sentence as a line of data.
+    pub(crate) fn line_said(&self, said: &Said) -> Result<(), Failure> {
+        self.line(&self.texts.say(said))
+    }
+
     /// A JSON document, on one line.
     pub(crate) fn document(&self, value: &impl Serialize) -> Result<(), Failure> {
         let text = serde_json::to_string(value).map_err(std::io::Error::other)?;
         self.line(&text)
+    }
+
+    /// The document of a report that holds this error, which is said in the language that is wanted.
+    pub(crate) fn report(&self, report: &impl Serialize, error: Option<&Error>) -> Result<(), Failure> {
+        let Some(error) = error.filter(|_| self.texts != Texts::default()) else { return self.document(report) };
+        let mut value = serde_json::to_value(report).map_err(std::io::Error::other)?;
+        value["error"] = json!(self.written_down(error));
+        self.document(&value)
     }
 
     /// A hint, a warning or progress; nothing if it is not wanted.
@@ -78,6 +91,18 @@ impl Output {
         found
     }
 
+    /// An error as it is written down, in the language that is wanted.
+    pub(crate) fn written_down(&self, error: &Error) -> LoggedError {
+        let (message, advice) = (self.texts.message(error), self.texts.advice(error).into_owned());
+        LoggedError { message, advice, ..LoggedError::from(error) }
+    }
+
+    /// An error that was written down before in English, with its advice in the language that is wanted.
+    pub(crate) fn advised(&self, error: &LoggedError) -> LoggedError {
+        let advice = self.texts.advice_for(&error.code, &error.advice).into_owned();
+        LoggedError { advice, ..error.clone() }
+    }
+
     /// Whether causes are wanted.
     pub(crate) fn verbose(&self) -> bool {
         self.verbose
@@ -91,36 +116,53 @@ impl Output {
     /// The bar that marks a central server's database.
     pub(crate) fn central_bar(&self, role: Option<Role>) {
         if role == Some(Role::Central) && !self.json {
-            let text = " Open mSupply central server ";
-            self.hint(&if self.color { painted(text, Tone::Bar) } else { format!("=={text}==") });
+            let text = format!(" {} ", self.texts.say(&common::central_bar()));
+            self.hint(&if self.color { painted(&text, Tone::Bar) } else { format!("=={text}==") });
         }
     }
 
     /// An error: what happened, to whom, and what to do.
     pub(crate) fn error(&self, error: &Error) -> Result<(), Failure> {
         if self.json {
-            let (message, advice) = (self.texts.message(error), self.texts.advice(error).into_owned());
-            self.document(&json!({ "error": LoggedError { message, advice, ..LoggedError::from(error) } }))?;
+            self.document(&json!({ "error": self.written_down(error) }))?;
         }
-        let label = if self.color { painted("error", Tone::Alarm) } else { "error".to_owned() };
-        let (message, advice) = (self.texts.message(error), self.texts.advice(error));
-        let mut text = format!("{label} [{}]: {message}. {advice}", error.code());
+        let label = self.texts.say(&common::error());
+        let label = if self.color { painted(&label, Tone::Alarm) } else { label };
+        let (message, advice) = (Said::message(error), Said::advice(error.code()));
+        let mut text = self.texts.say(&common::labelled_error(label, error.code(), message, advice));
         if self.verbose {
             for cause in error.causes() {
-                text.push_str(&format!("\n  caused by: {cause}"));
+                text.push_str(&format!("\n  {}", self.texts.say(&common::caused_by(cause))));
             }
         }
         let _ = writeln!(stderr().lock(), "{text}");
         Ok(())
     }
 
+    /// The name of a fact or the head of a column, indented as it is, in the language that is wanted.
+    pub(crate) fn name(&self, english: &str) -> String {
+        let name = english.trim_start();
+        let (indent, _) = english.split_at(english.len() - name.len());
+        format!("{indent}{}", self.texts.word(name))
+    }
+
+    /// The rows of a table, its head in the language that is wanted.
+    pub(crate) fn headed(&self, rows: &[Vec<String>]) -> Vec<Vec<String>> {
+        let mut rows = rows.to_vec();
+        for name in rows.first_mut().into_iter().flatten() {
+            *name = self.name(name);
+        }
+        rows
+    }
+
     /// A table with aligned columns; the first row is the head.
     pub(crate) fn table(&self, rows: &[Vec<String>]) -> Result<(), Failure> {
+        let rows = self.headed(rows);
         let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
         let widths: Vec<usize> = (0..columns)
             .map(|i| rows.iter().filter_map(|row| row.get(i)).map(|cell| cell.chars().count()).max().unwrap_or(0))
             .collect();
-        for row in rows {
+        for row in &rows {
             let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
             self.line(cells.join("  ").trim_end())?;
         }
@@ -129,9 +171,10 @@ impl Output {
 
     /// A list of facts, aligned; facts without a value are left out.
     pub(crate) fn facts(&self, facts: &[(&str, Option<String>)]) -> Result<(), Failure> {
-        let width = facts.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+        let width = facts.iter().map(|(name, _)| self.name(name).chars().count()).max().unwrap_or(0);
         for (name, value) in facts {
             if let Some(value) = value {
+                let name = self.name(name);
                 self.line(&format!("{name:<width$}  {value}"))?;
             }
         }

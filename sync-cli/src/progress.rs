@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use sync_core::{SyncEvent, SyncObserver};
+use sync_core::{Said, SyncEvent, SyncObserver};
 
 use crate::output::Output;
+use crate::sentences::{common, progress as told};
 
 /// Set by a signal: the cycle ends at its next event.
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
@@ -52,10 +53,10 @@ impl<'o> Progress<'o> {
         Self { out, bar, last: (0, 0) }
     }
 
-    fn say(&self, text: &str) {
+    fn say(&self, said: &Said) {
         match &self.bar {
-            Some(bar) => bar.suspend(|| self.out.hint(text)),
-            None => self.out.hint(text),
+            Some(bar) => bar.suspend(|| self.out.hint_said(said)),
+            None => self.out.hint_said(said),
         }
     }
 }
@@ -76,7 +77,7 @@ impl SyncObserver for Progress<'_> {
                 if let Some(bar) = &self.bar {
                     bar.reset();
                     bar.set_length(0);
-                    bar.set_message(step.label());
+                    bar.set_message(self.out.texts.word(step.label()).to_owned());
                 }
             }
             SyncEvent::Progress { done, total, .. } => {
@@ -88,23 +89,28 @@ impl SyncObserver for Progress<'_> {
             }
             SyncEvent::StepFinished { step, error } => {
                 let label = step.label();
-                match error {
-                    Some(code) => self.say(&format!("{label}: failed [{code}]")),
-                    None if self.last.0 > 0 => self.say(&format!("{label}: {}", self.last.0)),
-                    None => self.say(&format!("{label}: ok")),
-                }
+                self.say(&match error {
+                    Some(code) => told::failed(label, *code),
+                    None if self.last.0 > 0 => told::moved(label, self.last.0),
+                    None => told::done(label),
+                });
             }
             SyncEvent::Retrying { error, wait, .. } => {
-                self.say(&format!("{error}; trying again in {:.0} s", wait.as_secs_f64().max(1.0)));
+                self.say(&trying_again(error, *wait));
             }
             SyncEvent::WaitingForInitialisation { waited } if waited.is_zero() => {
-                self.say("the legacy server gathers this site's records, which may take half an hour; waiting");
+                self.say(&told::gathers());
             }
-            SyncEvent::Warning { message } => self.say(&format!("warning: {message}")),
+            SyncEvent::Warning { message } => self.say(&common::warning(message)),
             _ => {}
         }
         if interrupted() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
+}
+
+/// That a request failed and will be sent again.
+pub(crate) fn trying_again(error: &Said, wait: Duration) -> Said {
+    told::trying_again(error.clone(), format!("{:.0}", wait.as_secs_f64().max(1.0)))
 }
 
 /// Watches for signals only.

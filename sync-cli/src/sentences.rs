@@ -8,7 +8,6 @@ sync_core::sentences! {
         well(says) = "At fault: nobody. {says}.";
         not_checked(first, last, why) = "{first} to {last}: {why}";
         checks(count) = "{count} checks";
-        caused_by(cause) = "caused by: {cause}";
     }
 
     /// What `audit` found.
@@ -20,7 +19,6 @@ sync_core::sentences! {
         differ(records) = "{records} differ and should not.";
         lost(records) = "Differ and should not: {records}";
         on_the_way(records) = "On their way, or set aside: {records}";
-        and_more(count) = "and {count} more; --json lists the first thousand";
         reason(records, meaning, advice) = "{records}, {meaning}: {advice}";
         missing_here(why) = "missing here: {why}";
         here_only(why) = "here only: {why}";
@@ -33,6 +31,229 @@ sync_core::sentences! {
         records(count) = "{count} records";
         nothing_changed() = "Nothing was changed.";
         an_error(code, message, advice) = "[{code}] {message}. {advice}";
+        labelled_error(label, code, message, advice) = "{label} [{code}]: {message}. {advice}";
+        error() = "error";
+        caused_by(cause) = "caused by: {cause}";
+        warning(message) = "warning: {message}";
+        and_more(count) = "and {count} more; --json lists the first thousand";
+        next_sync() = "Next: oms-sync sync";
+        not_printed(error) = "error: the output cannot be written: {error}";
+        central_bar() = "Open mSupply central server";
+        yes() = "yes";
+        no() = "no";
+        nothing() = "nothing";
+        not_set_up() = "not set up";
+    }
+
+    /// What is told while a cycle runs.
+    progress {
+        failed(step, code) = "{step}: failed [{code}]";
+        moved(step, count) = "{step}: {count}";
+        done(step) = "{step}: ok";
+        trying_again(error, seconds) = "{error}; trying again in {seconds} s";
+        gathers() = "the legacy server gathers this site's records, which may take half an hour; waiting";
+    }
+
+    /// What `explain` says.
+    explain_shown {
+        verdict(table, id, verdict) = "{table} {id}: {verdict}";
+        not_known() = "never seen here";
+        set_aside() = "a version of it is set aside";
+        staged() = "came, and waits to be integrated";
+        waits_for_push() = "changed here, and waits to be pushed";
+        sent() = "sent; the other end has not said yet that it is integrated";
+        taken() = "sent, and taken by the other end";
+        received() = "came from the other end, and nothing of it waits";
+        stays_here() = "written here, and does not leave this database";
+        at_central() = "on this central server, for the sites to pull";
+        v6_both_ways() = "Its type travels over V6, from sites to central and from there to sites.";
+        v6_from_central() = "Its type travels over V6, from central to sites only.";
+        v6_to_central() = "Its type travels over V6, from sites to central only.";
+        v5_both_ways() = "Its type travels over V5, between a site and the legacy server.";
+        v5_from_legacy() = "Its type travels over V5, from the legacy server to sites only.";
+        no_such_table() = "This version knows no such table.";
+        is_here(size) = "It is here, with {size} of data.";
+
+        // A change, and what is known of it: each of the further ones adds to the one before.
+        written_here(at, number) = "{at} written here, change {number}";
+        deleted_here(at, number) = "{at} deleted here, change {number}";
+        came(at, by, number) = "{at} came from {by}, change {number}";
+        deletion_came(at, by, number) = "{at} deletion came from {by}, change {number}";
+        of_store(change, store) = "{change}, of store {store}";
+        with_cycle(change, cycle) = "{change}, with {cycle}";
+        for_store_left(change) = "{change}; for a store that it has left";
+        cycle_of(at) = "the cycle of {at}";
+        cycle_forgotten() = "a cycle that the log no longer has";
+
+        // Where it goes.
+        goes_first(to) = "to {to}: waits; it goes out first with the next push";
+        goes_after_one(to) = "to {to}: waits; 1 change before it";
+        goes_after(to, count) = "to {to}: waits; {count} changes before it";
+        on_its_way(to, cycle) = "to {to}: taken, with {cycle}; whether it is integrated there is not known yet";
+        integrated(to, cycle) = "to {to}: taken, with {cycle}, and {to} is done integrating. Whether it set the record aside is \
+            not told over the line: ask there.";
+        no_reader() = "no site that is known here reads it";
+        read_past(sites, count) = "for {sites}: {count} read past it";
+        not_yet_past(sites, count, left) = "for {sites}: {count} read past it; not yet: site {left}";
+        one_site() = "1 site";
+        sites(count) = "{count} sites";
+
+        staged_since(at) = "{at} a version came, and is integrated by the next cycle";
+        not_taken(at, cause, number, reason) =
+            "{at} written here and not taken, and set aside as {cause}, number {number}: {reason}";
+        came_set_aside(at, from, cause, number, reason) =
+            "{at} came from {from}, and set aside as {cause}, number {number}: {reason}";
+        awaited_by(records) = "Set aside until this one comes: {records} (oms-sync quarantine list)";
+        also_in(table) = "A record of {table} has the same id.";
+        table_may_be(table) = "Did you mean the table {table}?";
+        check_it() = "Check table and id; capital letters count. If the other end has it: oms-sync preview pull says whether it \
+            comes with the next sync; what lies behind the pull cursor is read again by oms-sync cursor rewind pull.";
+        lost_there() = "If the other end has lost it since: oms-sync resend sends it again.";
+    }
+
+    /// What `preview` says.
+    preview_shown {
+        held_up(why) = "Held up: {why}.";
+        unconfirmed() = "Something was sent and is not confirmed: the other end is asked about that first.";
+        nothing_waits() = "Nothing waits to be pushed.";
+        to_central() = "To central:";
+        to_legacy() = "To the legacy server:";
+        stays_here() = "Written here, and going nowhere:";
+        refused_there(records) = "Central would set aside: {records}";
+        set_aside_here(records) = "Would be set aside: {records}";
+        why(cause, reason) = "{cause}: {reason}";
+        central() = "central";
+        legacy_central() = "central data of the legacy server";
+        legacy_queue() = "the legacy server's queue for this site";
+        no_answer(source, error) = "From {source}: {error}";
+        nothing_comes(source) = "From {source}: nothing";
+        comes(source, records) = "From {source}, {records}:";
+        looked_at(source, records, count) = "From {source}, {records}, of which {count} were looked at:";
+        integrated(records) = "Would be integrated: {records}";
+        integrated_or_known(records) = "Would be integrated: {records}, those that are here already included";
+        gives_way(records) = "{records} would give way to edits made here";
+        woken(records) = "{records} that are set aside now would be tried again";
+    }
+
+    /// What `cursor` and `resend` say.
+    repair_shown {
+        nothing_to_rewind(at) = "It stands at {at}: nothing to rewind, it never goes forwards.";
+        rewound(from, to) = "The cursor is rewound from {from} to {to}; the next sync reads again from there.";
+        rewound_with_own(from, to) =
+            "The cursor is rewound from {from} to {to}; the next sync reads again from there, with what came from this site.";
+        would_rewind(from, to) =
+            "The cursor would be rewound from {from} to {to}; the next sync reads again from there.";
+        would_rewind_with_own(from, to) = "The cursor would be rewound from {from} to {to}; the next sync reads again from \
+            there, with what came from this site.";
+        edits_are_kept() = "What is here already does not change by it; edits that are not pushed are kept.";
+        remark(cursor, remark) = "{cursor}: {remark}";
+        waits_already(records) = "Waiting to be pushed already, and left as they are: {records}";
+        nothing_to_resend() = "Nothing is to be sent again.";
+        goes_again(records) = "Go out again with the next push: {records}";
+        would_go_again(records) = "Would go out again with the next push: {records}";
+        of_type(table, count, size) = "{table}: {count}, {size}";
+        of_type_since(table, count, size, at) = "{table}: {count}, {size}, the oldest from {at}";
+        they_win() = "They win over what the other end has of them. If it may have newer ones, let a sync pull those first.";
+        backup_in() = "As it was before, the database is in";
+        to_do_it() = "Nothing was changed. To do it, repeat this with --yes --reason TEXT";
+    }
+
+    /// What `net` says.
+    net_shown {
+        no_address() = "no address";
+        latency(median, worst, count) = "{median} ms, at worst {worst} ms, of {count} questions";
+        not_measured() = "not measured: nothing came to measure with";
+        throughput(rate, count, size, seconds) = "{rate} a second: {count} records, {size}, in {seconds} s";
+        throughput_of_little(rate, count, size, seconds) =
+            "{rate} a second: {count} records, {size}, in {seconds} s; too little to rely on";
+        unread(count) = "{count} records that this site has not read";
+        about_unread(count) = "about {count} records that this site has not read";
+        central_data(count) = "{count} records of central data";
+        about_central_data(count) = "about {count} records of central data";
+        first_sync_unknown() = "How long a first sync takes cannot be told: no records came by which to measure.";
+        first_sync(time) = "A first sync takes {time} here:";
+        from_central(count, size, time, known_from) =
+            "from central: {count} records, {size}, {time}; known from {known_from}";
+        from_legacy(count, size, time, known_from) =
+            "from the legacy server: {count} records, {size}, {time}; known from {known_from}";
+        not_in_it() =
+            "Not in it: the time the legacy server takes to gather this site's own records, and writing them here.";
+        batches(count) = "Batches that fit this line: {count} records";
+        an_instant() = "less than a second";
+        seconds(count) = "about {count} seconds";
+        minutes(count) = "about {count} minutes";
+        hours(count) = "about {count} hours";
+    }
+
+    /// What `status` says.
+    status_shown {
+        waiting(records, size) = "{records}, {size}";
+        waiting_since(records, size, at) = "{records}, {size}, the oldest from {at}";
+        never() = "never";
+        last(outcome, at) = "{outcome} at {at}";
+        last_failed(outcome, at, code, message) = "{outcome} at {at} [{code}] {message}";
+        of_kind(count, kind) = "{count} {kind}";
+        no_files() = "none";
+    }
+
+    /// What `sync` says.
+    sync_shown {
+        told(outcome, pushed, pulled, integrated, requests, sent, received) = "{outcome}: pushed {pushed}, pulled {pulled}, \
+            integrated {integrated} ({requests} requests, {sent} up, {received} down)";
+        done() = "done";
+        left_behind() = "done, but some records were left behind";
+        partial() = "ended at the given limit; the next sync goes on";
+        failed() = "not completed; what was done stays";
+        stopped() = "stopped; what was done stays";
+        kept_local(count) = "{count} edits made here were kept; they go out with the next sync";
+        set_aside(count, refused) = "set aside: {count}, refused: {refused}; see oms-sync quarantine list";
+        no_patient() = "Nothing came: the patient has no records, or is visible in no store of this site at central.";
+    }
+
+    /// What `log` says.
+    log_shown {
+        empty() = "No cycle is in the log.";
+        took(seconds) = "{seconds} s";
+        set_aside(count, refused) = "{count}, refused {refused}";
+        one_edit() = "1 edit";
+        edits(count) = "{count} edits";
+        requests(count, retries) = "{count}, {retries} of them tried again";
+    }
+
+    /// What `run` says of a cycle.
+    run_shown {
+        cycle(at, outcome, pushed, pulled, seconds) = "{at} {outcome}: pushed {pushed}, pulled {pulled}, {seconds} s";
+        cycle_with_error(at, outcome, code, pushed, pulled, seconds) =
+            "{at} {outcome} [{code}]: pushed {pushed}, pulled {pulled}, {seconds} s";
+        next_in(cycle, time) = "{cycle}; next in {time}";
+        seconds(count) = "{count} s";
+        minutes(count) = "{count} min";
+        hours(count) = "{count} h";
+        error(code, message, advice) = "[{code}]: {message}. {advice}";
+        lasting_error(code, message, advice) = "[{code}]: {message}. {advice} This does not mend itself.";
+    }
+
+    /// What `bundle` says, and what each part of one is.
+    bundle_shown {
+        read_me() = "what each part is";
+        environment() = "system, program, disk, clock, language";
+        status() = "oms-sync status";
+        doctor() = "oms-sync doctor";
+        identity() = "oms-sync identity";
+        settings() = "settings, secrets kept out";
+        cursors() = "oms-sync cursor show";
+        push() = "what waits to be pushed, by type";
+        log() = "the last cycles and repairs, newest first";
+        errors() = "the errors of those cycles, explained";
+        set_aside() = "what is set aside, by cause";
+        each_set_aside() = "each such record: fields, no values";
+        files() = "files not there yet, without names";
+        not_gathered(code) = "could not be gathered: {code}";
+        not_in_it() = "Not in it: passwords, hashes, the id of the machine; what stands in records; names of files; reasons \
+            that people typed. Addresses, ids, names of the site and its stores are in it.";
+        written(file, size) = "written: {file} ({size})";
+        look_into_it() = "Look into it before you send it, if you like: each part is text.";
+        nothing_written() = "Nothing was written.";
     }
 
     /// What `errors` says.
@@ -47,6 +268,9 @@ sync_core::sentences! {
         no_store() = "No store is active here.";
         stores() = "Stores that are active here:";
         no_name() = "(its name is not here)";
+        same_server(url) = "{url} (the same server)";
+        shortened(id) = "{id} (shortened)";
+        speaks(v5, v6, open_msupply) = "V5 {v5}, V6 {v6}, as Open mSupply {open_msupply}";
         not_asked() = "Nobody was asked. What the legacy server says of it: oms-sync identity --ask";
     }
 
@@ -55,6 +279,9 @@ sync_core::sentences! {
         nothing() = "Nothing is set aside.";
         nothing_of_cause(cause) = "Nothing is set aside as {cause}.";
         cause(cause, records) = "{cause}: {records}";
+        group(count, table, from, at) = "{count} of {table} from {from}, the first at {at}";
+        wait_for(table, id) = "wait for {table} {id}";
+        and_more(count) = "and {count} more; --all lists them";
         one_in_full() = "One of them in full: oms-sync quarantine show NUMBER";
         ignored(table, id, reason) = "ignored from now on, and kept: {table} {id}, because: {reason}";
         another_version_here() = "another version of it is here";
@@ -391,4 +618,23 @@ sync_core::sentences! {
 /// So many records.
 pub(crate) fn records(count: u64) -> sync_core::Said {
     if count == 1 { common::one_record() } else { common::records(count) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sync_core::Texts;
+
+    #[test]
+    fn every_text_has_a_name_of_its_own_beside_those_of_the_library() {
+        let count = |own: &[sync_core::Sentence]| Texts::english(own).groups().values().map(|texts| texts.len()).sum();
+        let (all, of_library): (usize, usize) = (count(ALL), count(&[]));
+        assert_eq!(all, of_library + ALL.len());
+        let of_library = Texts::english(&[]);
+        for sentence in ALL {
+            assert!(!of_library.groups().contains_key(sentence.group), "{} is a group of the library", sentence.group);
+            assert!(!sentence.english.contains("  "), "{}.{} is one line", sentence.group, sentence.name);
+        }
+        assert!(ALL.iter().all(|sentence| sentence.group != "words"));
+    }
 }

@@ -60,7 +60,7 @@ fn show(found: &Audit, out: &Output) -> Result<(), Failure> {
         }
         match count.saturating_sub(LISTED as u64) {
             0 => {}
-            more => say(out, "  ", &result::and_more(more))?,
+            more => say(out, "  ", &common::and_more(more))?,
         }
     }
     for reason in &found.reasons {

@@ -14,7 +14,7 @@ use crate::args::{Args, Doctor};
 use crate::exit::{Ended, Failure};
 use crate::output::Output;
 use crate::progress::{end_on_signals, interrupted};
-use crate::sentences::{doctor_verdict as verdicts, input_given};
+use crate::sentences::{common, doctor_verdict as verdicts, input_given};
 
 /// How long each answer is waited for where nobody says otherwise: shorter than in a sync, as somebody waits for the answer.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
@@ -130,7 +130,7 @@ fn show(check: &Check, out: &Output) -> Result<(), Failure> {
     if let Some(finding) = &check.finding {
         said.push(format!("[{}] {}", finding.code, finding.advice));
         if out.verbose() {
-            said.extend(finding.causes.iter().map(|cause| out.texts.say(&verdicts::caused_by(cause))));
+            said.extend(finding.causes.iter().map(|cause| out.texts.say(&common::caused_by(cause))));
         }
     }
     row(check.outcome, out.texts.word(check.name), said, out)

@@ -1,14 +1,14 @@
 //! `identity`: who this database says it is, and where that does not agree.
 
-use sync_core::ErrorClass;
 use sync_core::support::{IdentityShown, StoreShown, identity};
+use sync_core::{ErrorClass, Said};
 
 use super::layout::{facts, moment, say, wrapped};
 use crate::args::{Args, Identity};
 use crate::exit::{Ended, Failure};
 use crate::output::Output;
 use crate::progress::{end_on_signals, until_interrupted};
-use crate::sentences::identity_shown as shown;
+use crate::sentences::{common, identity_shown as shown};
 use crate::setup::Parts;
 
 pub(super) fn run(args: &Args, options: &Identity, out: &Output) -> Result<Ended, Failure> {
@@ -29,25 +29,27 @@ pub(super) fn run(args: &Args, options: &Identity, out: &Output) -> Result<Ended
 
 fn show(found: &IdentityShown, asked: bool, out: &Output) -> Result<(), Failure> {
     let (servers, versions) = (&found.servers, &found.versions);
-    let one = if servers.one_server { " (the same server)" } else { "" };
+    let said = |said: &Said| Some(out.texts.say(said));
+    let role = found.role.map_or_else(|| out.texts.say(&common::not_set_up()), |role| out.texts.word(role).to_owned());
+    let central = |url: &String| match servers.one_server {
+        true => out.texts.say(&shown::same_server(url)),
+        false => url.clone(),
+    };
     facts(
         out,
         &[
-            ("role", Some(found.role.unwrap_or("not set up").to_owned())),
+            ("role", Some(role)),
             ("site", found.site_name.clone()),
             ("site id", found.site_id.map(|id| id.to_string())),
             ("site UUID", found.site_uuid.clone()),
-            ("hardware id", found.hardware_id.as_ref().map(|id| format!("{id} (shortened)"))),
+            ("hardware id", found.hardware_id.as_ref().and_then(|id| said(&shown::shortened(id)))),
             ("legacy server", servers.legacy_url.clone()),
-            ("central", servers.central_url.as_ref().map(|url| format!("{url}{one}"))),
+            ("central", servers.central_url.as_ref().map(central)),
             ("discovered", found.discovered_at.map(moment)),
-            ("initialised", Some(found.initialised_at.map_or("no".to_owned(), moment))),
+            ("initialised", found.initialised_at.map(moment).or_else(|| said(&common::no()))),
             ("program", Some(versions.program.to_owned())),
             ("database by", versions.database_used_by.clone()),
-            (
-                "speaks",
-                Some(format!("V5 {}, V6 {}, as Open mSupply {}", versions.v5, versions.v6, versions.open_msupply)),
-            ),
+            ("speaks", said(&shown::speaks(&versions.v5, versions.v6, &versions.open_msupply))),
         ],
     )?;
     if found.stores.is_empty() {

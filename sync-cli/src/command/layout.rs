@@ -34,13 +34,13 @@ pub(super) fn say(out: &Output, indent: &str, said: &Said) -> Result<(), Failure
 
 /// Facts with their values beside each other; long values go on in their own column. Facts without a value are left out.
 pub(super) fn facts(out: &Output, facts: &[(&str, Option<String>)]) -> Result<(), Failure> {
-    let width = facts.iter().map(|(name, _)| out.texts.word(name).chars().count()).max().unwrap_or(0);
+    let width = facts.iter().map(|(name, _)| out.name(name).chars().count()).max().unwrap_or(0);
     for (name, value) in facts {
         let Some(value) = value else { continue };
-        let name = out.texts.word(name);
+        let name = out.name(name);
         let mut first = true;
         for line in folded(value, WIDTH.saturating_sub(width + 2)) {
-            let name = if first { name } else { "" };
+            let name = if first { &*name } else { "" };
             out.line(format!("{name:<width$}  {line}").trim_end())?;
             first = false;
         }
@@ -50,11 +50,12 @@ pub(super) fn facts(out: &Output, facts: &[(&str, Option<String>)]) -> Result<()
 
 /// A table with aligned columns, of which the last is folded; the first row is the head.
 pub(super) fn table(out: &Output, rows: &[Vec<String>]) -> Result<(), Failure> {
+    let rows = out.headed(rows);
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |i: usize| rows.iter().filter_map(|row| row.get(i)).map(|cell| cell.chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..columns.saturating_sub(1)).map(width).collect();
     let before: usize = widths.iter().map(|width| width + 2).sum();
-    for row in rows {
+    for row in &rows {
         let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}  "));
         let mut head: String = cells.collect();
         for line in folded(row.get(widths.len()).map_or("", String::as_str), WIDTH.saturating_sub(before)) {
@@ -91,12 +92,6 @@ pub(super) fn short(text: &str, width: usize) -> String {
     format!("{kept}…")
 }
 
-/// A number with its noun: `1 record`, `2 records`.
-pub(super) fn counted(count: u64, noun: &str) -> String {
-    let plural = if count == 1 { "" } else { "s" };
-    format!("{count} {noun}{plural}")
-}
-
 /// A moment as people read it: to the second, without the letters between.
 pub(super) fn moment(at: sync_core::Timestamp) -> String {
     let text = at.to_string();
@@ -115,7 +110,6 @@ mod tests {
         assert_eq!(folded("a bb ccc", 4), ["a bb", "ccc"]);
         assert_eq!(folded("a-long-word b", 4), ["a-long-word", "b"]);
         assert_eq!((short("abc", 3), short("abcd", 3)), ("abc".to_owned(), "ab…".to_owned()));
-        assert_eq!(counted(1, "record") + &counted(0, "row"), "1 record0 rows");
         assert_eq!(moment(sync_core::Timestamp::from_unix_millis(1_763_892_379_120)), "2025-11-23 10:06:19");
     }
 }

@@ -1,14 +1,15 @@
 //! `log`: the cycles and repairs of this database, and what each did.
 
 use serde_json::{Value, json};
-use sync_core::Error;
 use sync_core::storage::{LogEntry, Storage as _};
 use sync_core::support::is_repair;
+use sync_core::{Error, Said};
 
-use super::layout::{counted, facts, moment, short, wrapped};
+use super::layout::{facts, moment, say, short};
 use crate::args::{Args, Log};
 use crate::exit::{Ended, Failure};
 use crate::output::{Output, bytes};
+use crate::sentences::{common, log_shown as shown};
 use crate::setup::Parts;
 
 pub(super) fn run(args: &Args, command: &Log, out: &Output) -> Result<Ended, Failure> {
@@ -26,7 +27,7 @@ pub(super) fn run(args: &Args, command: &Log, out: &Output) -> Result<Ended, Fai
                 let LogEntry { started_at, finished_at, outcome, error, report } = entry;
                 out.document(&json!({
                     "number": number, "started_at": started_at, "finished_at": finished_at, "outcome": outcome,
-                    "error": error, "report": report,
+                    "error": error.as_ref().map(|error| out.advised(error)), "report": report,
                 }))?;
             } else {
                 show(number, entry, out)?;
@@ -57,9 +58,14 @@ fn seconds(entry: &LogEntry) -> f64 {
     entry.finished_at.since(entry.started_at).as_secs_f64()
 }
 
+/// How it ended, as people read it.
+fn outcome(entry: &LogEntry, out: &Output) -> String {
+    out.texts.word(&entry.outcome.replace('_', " ")).to_owned()
+}
+
 fn list(entries: &[(usize, &LogEntry)], out: &Output) -> Result<(), Failure> {
     if entries.is_empty() && !out.json {
-        return out.line("No cycle is in the log.");
+        return say(out, "", &shown::empty());
     }
     let head = ["N", "STARTED", "S", "PUSHED", "PULLED", "ASIDE", "OUTCOME"];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
@@ -78,7 +84,7 @@ fn list(entries: &[(usize, &LogEntry)], out: &Output) -> Result<(), Failure> {
         }
         let repair = is_repair(entry);
         let count = |count: u64| if repair { "-".to_owned() } else { count.to_string() };
-        let outcome = entry.error.as_ref().map_or(entry.outcome.replace('_', " "), |error| error.code.clone());
+        let outcome = entry.error.as_ref().map_or_else(|| outcome(entry, out), |error| error.code.clone());
         rows.push(vec![
             index.to_string(),
             moment(entry.started_at),
@@ -108,24 +114,27 @@ fn show(number_of: usize, entry: &LogEntry, out: &Output) -> Result<(), Failure>
             ],
         );
     }
+    let said = |said: &Said| Some(out.texts.say(said));
+    let kept_local = match number(report, "kept_local") {
+        0 => None,
+        1 => said(&shown::one_edit()),
+        count => said(&shown::edits(count)),
+    };
     let aside = (number(report, "quarantined"), number(report, "refused"));
     facts(
         out,
         &[
             ("number", Some(number_of.to_string())),
             ("started", Some(moment(entry.started_at))),
-            ("took", Some(format!("{:.1} s", seconds(entry)))),
+            ("took", said(&shown::took(format!("{:.1}", seconds(entry))))),
             ("of one patient", text(&report["patient"])),
-            ("outcome", Some(entry.outcome.replace('_', " "))),
+            ("outcome", Some(outcome(entry, out))),
             ("pushed", Some(number(report, "pushed").to_string())),
             ("pulled", Some(number(report, "pulled").to_string())),
             ("integrated", Some(number(report, "integrated").to_string())),
-            ("set aside", Some(format!("{}, refused {}", aside.0, aside.1))),
-            ("kept local", Some(number(report, "kept_local")).filter(|n| *n > 0).map(|n| counted(n, "edit"))),
-            (
-                "requests",
-                Some(format!("{}, {} of them tried again", number(report, "requests"), number(report, "retries"))),
-            ),
+            ("set aside", said(&shown::set_aside(aside.0, aside.1))),
+            ("kept local", kept_local),
+            ("requests", said(&shown::requests(number(report, "requests"), number(report, "retries")))),
             ("bytes up", Some(bytes(number(report, "bytes_sent")))),
             ("bytes down", Some(bytes(number(report, "bytes_received")))),
         ],
@@ -133,7 +142,7 @@ fn show(number_of: usize, entry: &LogEntry, out: &Output) -> Result<(), Failure>
     let mut rows = vec![["STEP", "DONE", "OF", "SECONDS", "ERROR"].map(str::to_owned).to_vec()];
     for step in report["steps"].as_array().into_iter().flatten() {
         rows.push(vec![
-            step["name"].as_str().unwrap_or_default().replace('_', " "),
+            out.texts.word(&step["name"].as_str().unwrap_or_default().replace('_', " ")).to_owned(),
             number(step, "done").to_string(),
             number(step, "total").to_string(),
             format!("{:.1}", step["seconds"].as_f64().unwrap_or(0.0)),
@@ -143,12 +152,14 @@ fn show(number_of: usize, entry: &LogEntry, out: &Output) -> Result<(), Failure>
     out.line("")?;
     out.table(&rows)?;
     for warning in report["warnings"].as_array().into_iter().flatten().filter_map(Value::as_str) {
-        wrapped(out, "", &format!("warning: {warning}"))?;
+        say(out, "", &common::warning(warning))?;
     }
     if let Some(error) = &entry.error {
-        wrapped(out, "", &format!("error [{}]: {}. {}", error.code, error.message, error.advice))?;
+        let error = out.advised(error);
+        let label = common::error();
+        say(out, "", &common::labelled_error(label, &error.code, &error.message, &error.advice))?;
         for cause in &error.causes {
-            wrapped(out, "  ", &format!("caused by: {cause}"))?;
+            say(out, "  ", &common::caused_by(cause))?;
         }
     }
     Ok(())

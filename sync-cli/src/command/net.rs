@@ -5,14 +5,14 @@ use std::sync::Arc;
 use sync_core::storage::SqliteStorage;
 use sync_core::support::{NetLimits, NetReport, ServerLine};
 use sync_core::transport::HttpTransport;
-use sync_core::{Error, ErrorClass, Site, SystemClock, catalogue};
+use sync_core::{Error, ErrorClass, Said, Site, SystemClock, catalogue};
 
-use super::layout::{facts, wrapped};
+use super::layout::{facts, say};
 use crate::args::{Args, Net};
 use crate::exit::{Ended, Failure};
 use crate::output::{Output, bytes};
 use crate::progress::{end_on_signals, until_interrupted};
-use crate::sentences::input_given;
+use crate::sentences::{common, input_given, net_shown as shown};
 
 pub(super) fn run(args: &Args, options: &Net, out: &Output) -> Result<Ended, Failure> {
     if options.max_time.is_zero() || options.max_bytes == 0 {
@@ -23,7 +23,8 @@ pub(super) fn run(args: &Args, options: &Net, out: &Output) -> Result<Ended, Fai
     let transport = Arc::new(HttpTransport::new(&super::doctor::timeouts(super::doctor::PATIENCE)));
     let site = Site::new(storage, transport, Arc::new(SystemClock::new()));
     let limits = NetLimits { time: options.max_time, bytes: options.max_bytes };
-    let found = site.measure(&limits, &mut until_interrupted)?;
+    let mut found = out.in_words(site.measure(&limits, &mut until_interrupted)?);
+    found.servers.iter_mut().filter_map(|line| line.error.as_mut()).for_each(|error| *error = out.advised(error));
     if out.json {
         out.document(&found)?;
     } else {
@@ -41,72 +42,61 @@ fn show(found: &NetReport, out: &Output) -> Result<(), Failure> {
         facts(
             out,
             &[
-                (name, Some(if line.url.is_empty() { "no address".to_owned() } else { line.url.clone() })),
-                ("  latency", latency(line)),
-                ("  throughput", Some(throughput(line))),
-                ("  has for us", line.total_records.map(|total| has(line, total))),
+                (name, Some(if line.url.is_empty() { out.texts.say(&shown::no_address()) } else { line.url.clone() })),
+                ("  latency", latency(line).map(|said| out.texts.say(&said))),
+                ("  throughput", Some(out.texts.say(&throughput(line)))),
+                ("  has for us", line.total_records.map(|total| out.texts.say(&has(line, total)))),
             ],
         )?;
         if let Some(error) = &line.error {
-            wrapped(out, "  ", &format!("[{}] {}. {}", error.code, error.message, error.advice))?;
+            say(out, "  ", &common::an_error(&error.code, &error.message, &error.advice))?;
         }
     }
     match &found.first_sync {
-        None => wrapped(out, "", "How long a first sync takes cannot be told: no records came by which to measure.")?,
+        None => say(out, "", &shown::first_sync_unknown())?,
         Some(first) => {
-            out.line(&format!("A first sync takes {} here:", time(first.seconds)))?;
+            say(out, "", &shown::first_sync(time(first.seconds)))?;
             for part in &first.parts {
-                let from = if part.server == "central" { "from central" } else { "from the legacy server" };
-                let (records, size) = (part.records, bytes(part.bytes));
-                let text = format!(
-                    "{from}: {records} records, {size}, {}; known from {}",
-                    time(part.seconds),
-                    part.known_from
-                );
-                wrapped(out, "  ", &text)?;
+                let from = if part.server == "central" { shown::from_central } else { shown::from_legacy };
+                let known_from = part.known_from.clone();
+                say(out, "  ", &from(part.records, bytes(part.bytes), time(part.seconds), known_from))?;
             }
-            wrapped(
-                out,
-                "  ",
-                "Not in it: the time the legacy server takes to gather this site's own records, and writing them here.",
-            )?;
+            say(out, "  ", &shown::not_in_it())?;
         }
     }
     if let Some(records) = found.batch_records {
-        out.line(&format!("Batches that fit this line: {records} records"))?;
+        say(out, "", &shown::batches(records))?;
     }
-    out.hint("Nothing was changed.");
+    out.hint_said(&common::nothing_changed());
     Ok(())
 }
 
-fn latency(line: &ServerLine) -> Option<String> {
+fn latency(line: &ServerLine) -> Option<Said> {
     let (median, worst) = (line.median_ms?, line.worst_ms?);
-    Some(format!("{median:.1} ms, at worst {worst:.1} ms, of {} questions", line.questions))
+    Some(shown::latency(format!("{median:.1}"), format!("{worst:.1}"), line.questions))
 }
 
-fn throughput(line: &ServerLine) -> String {
-    match line.bytes_per_second {
-        None => "not measured: nothing came to measure with".to_owned(),
-        Some(rate) => {
-            let (rate, size) = (bytes(rate as u64), bytes(line.bytes));
-            let little = if line.is_measured_well() { "" } else { "; too little to rely on" };
-            format!("{rate} a second: {} records, {size}, in {:.3} s{little}", line.records, line.seconds)
-        }
+fn throughput(line: &ServerLine) -> Said {
+    let Some(rate) = line.bytes_per_second else { return shown::not_measured() };
+    let throughput = if line.is_measured_well() { shown::throughput } else { shown::throughput_of_little };
+    throughput(bytes(rate as u64), line.records, bytes(line.bytes), format!("{:.3}", line.seconds))
+}
+
+fn has(line: &ServerLine, total: u64) -> Said {
+    match (line.server, line.is_estimate) {
+        ("central", false) => shown::unread(total),
+        ("central", true) => shown::about_unread(total),
+        (_, false) => shown::central_data(total),
+        (_, true) => shown::about_central_data(total),
     }
 }
 
-fn has(line: &ServerLine, total: u64) -> String {
-    let about = if line.is_estimate { "about " } else { "" };
-    let what = if line.server == "central" { "records that this site has not read" } else { "records of central data" };
-    format!("{about}{total} {what}")
-}
-
-fn time(seconds: f64) -> String {
+fn time(seconds: f64) -> Said {
     match seconds {
-        s if s < 1.0 => "less than a second".to_owned(),
-        s if s < 120.0 => format!("about {s:.0} seconds"),
-        s if s < 7200.0 => format!("about {:.0} minutes", s / 60.0),
-        s => format!("about {:.1} hours", s / 3600.0),
+        s if s < 1.0 => shown::an_instant(),
+        s if s < 120.0 => shown::seconds(format!("{s:.0}")),
+        s if s < 7200.0 => shown::minutes(format!("{:.0}", s / 60.0)),
+        s => shown::hours(format!("{:.1}", s / 3600.0)),
     }
 }
 
@@ -117,7 +107,7 @@ mod tests {
     #[test]
     fn times_as_people_say_them() {
         assert_eq!(
-            [0.2, 61.0, 600.0, 9000.0].map(time),
+            [0.2, 61.0, 600.0, 9000.0].map(|seconds| time(seconds).to_string()),
             ["less than a second", "about 61 seconds", "about 10 minutes", "about 2.5 hours"]
         );
     }

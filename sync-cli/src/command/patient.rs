@@ -8,7 +8,7 @@ use crate::args::{Args, Patient};
 use crate::exit::{Ended, Failure};
 use crate::output::Output;
 use crate::progress::{Progress, end_on_signals};
-use crate::sentences::input_given;
+use crate::sentences::{input_given, sync_shown};
 use crate::setup::Parts;
 
 pub(super) fn run(args: &Args, command: &Patient, out: &Output) -> Result<Ended, Failure> {
@@ -23,11 +23,11 @@ pub(super) fn run(args: &Args, command: &Patient, out: &Output) -> Result<Ended,
         parts.site().pull_patient(&NameId::new(id.as_str()), &mut progress)?
     };
     if out.json {
-        out.document(&report)?;
+        out.report(&report, report.error.as_ref())?;
     } else {
         show(&report, out)?;
         if report.error.is_none() && report.pulled == 0 {
-            out.hint("Nothing came: the patient has no records, or is visible in no store of this site at central.");
+            out.hint_said(&sync_shown::no_patient());
         }
     }
     ended(&report, out)

@@ -1,12 +1,14 @@
 //! `preview`: what the next push would send, and what the next pull would bring. Nothing is changed.
 
+use sync_core::Said;
 use sync_core::support::{Coming, Foreseen, PullPreview, PushPreview, TypeCount, preview_push};
 
-use super::layout::{WIDTH, counted, moment, short, wrapped};
+use super::layout::{WIDTH, moment, say, short};
 use crate::args::{Args, Preview};
 use crate::exit::{Ended, Failure};
 use crate::output::{Output, bytes};
 use crate::progress::{Progress, end_on_signals};
+use crate::sentences::{common, preview_shown as shown, records};
 use crate::setup::Parts;
 
 /// How many records are named to people.
@@ -16,7 +18,7 @@ pub(super) fn run(args: &Args, command: &Preview, out: &Output) -> Result<Ended,
     let parts = Parts::open(args, out)?;
     let left_behind = match command {
         Preview::Push => {
-            let found = preview_push(parts.storage.as_ref())?;
+            let found = out.in_words(preview_push(parts.storage.as_ref())?);
             if out.json {
                 out.document(&found)?
             } else {
@@ -26,10 +28,15 @@ pub(super) fn run(args: &Args, command: &Preview, out: &Output) -> Result<Ended,
         }
         Preview::Pull { limit } => {
             end_on_signals();
-            let found = {
+            let mut found = {
                 let mut progress = Progress::new(out);
                 parts.site().preview_pull(*limit, &mut progress)?
             };
+            found
+                .from
+                .iter_mut()
+                .filter_map(|coming| coming.error.as_mut())
+                .for_each(|error| *error = out.advised(error));
             if out.json {
                 out.document(&found)?
             } else {
@@ -39,65 +46,70 @@ pub(super) fn run(args: &Args, command: &Preview, out: &Output) -> Result<Ended,
         }
     };
     if !out.json {
-        out.hint("Nothing was changed.");
+        out.hint_said(&common::nothing_changed());
     }
     Ok(if left_behind { Ended::LeftBehind } else { Ended::Done })
 }
 
 fn push(found: &PushPreview, out: &Output) -> Result<(), Failure> {
-    if let Some(why) = found.held_up {
-        wrapped(out, "", &format!("Held up: {why}."))?;
+    if let Some(why) = &found.held_up {
+        say(out, "", &shown::held_up(why.clone()))?;
     }
     if found.unconfirmed {
-        wrapped(out, "", "Something was sent and is not confirmed: the other end is asked about that first.")?;
+        say(out, "", &shown::unconfirmed())?;
     }
     if found.to_central.is_empty() && found.to_legacy.is_empty() {
-        out.line("Nothing waits to be pushed.")?;
+        say(out, "", &shown::nothing_waits())?;
     }
-    types("To central:", &found.to_central, out)?;
-    types("To the legacy server:", &found.to_legacy, out)?;
-    types("Written here, and going nowhere:", &found.stays_here, out)?;
-    foreseen("Central would set aside", &found.set_aside, found.set_aside_records, out)
+    types(&shown::to_central(), &found.to_central, out)?;
+    types(&shown::to_legacy(), &found.to_legacy, out)?;
+    types(&shown::stays_here(), &found.stays_here, out)?;
+    foreseen(shown::refused_there, &found.set_aside, found.set_aside_records, out)
 }
 
 fn pull(found: &PullPreview, out: &Output) -> Result<(), Failure> {
     for coming in &found.from {
         from(coming, out)?;
     }
-    let known = if found.integrated > 0 { ", those that are here already included" } else { "" };
-    out.line(&format!("Would be integrated: {}{known}", counted(found.integrated, "record")))?;
+    let integrated = records(found.integrated);
+    let or_known = found.integrated > 0;
+    say(out, "", &if or_known { shown::integrated_or_known(integrated) } else { shown::integrated(integrated) })?;
     if found.kept_local > 0 {
-        wrapped(out, "", &format!("{} would give way to edits made here", counted(found.kept_local, "record")))?;
+        say(out, "", &shown::gives_way(records(found.kept_local)))?;
     }
     if found.woken > 0 {
-        let woken = counted(found.woken, "record");
-        wrapped(out, "", &format!("{woken} that are set aside now would be tried again"))?;
+        say(out, "", &shown::woken(records(found.woken)))?;
     }
-    foreseen("Would be set aside", &found.set_aside, found.set_aside_records, out)
+    foreseen(shown::set_aside_here, &found.set_aside, found.set_aside_records, out)
 }
 
 fn from(coming: &Coming, out: &Output) -> Result<(), Failure> {
     let source = match coming.source {
-        "legacy_central" => "central data of the legacy server",
-        "legacy_queue" => "the legacy server's queue for this site",
-        _ => "central",
+        "legacy_central" => shown::legacy_central(),
+        "legacy_queue" => shown::legacy_queue(),
+        _ => shown::central(),
     };
     if let Some(error) = &coming.error {
-        wrapped(out, "", &format!("From {source}: [{}] {}. {}", error.code, error.message, error.advice))?;
+        let error = common::an_error(&error.code, &error.message, &error.advice);
+        say(out, "", &shown::no_answer(source.clone(), error))?;
     }
     if coming.records == 0 {
-        return if coming.error.is_none() { out.line(&format!("From {source}: nothing")) } else { Ok(()) };
+        return if coming.error.is_none() { say(out, "", &shown::nothing_comes(source)) } else { Ok(()) };
     }
+    let count = records(coming.records);
     let looked_at: u64 = coming.by_type.iter().map(|count| count.records).sum();
-    let most = if coming.is_complete { String::new() } else { format!(", of which {looked_at} were looked at") };
-    types(&format!("From {source}, {}{most}:", counted(coming.records, "record")), &coming.by_type, out)
+    let title = match coming.is_complete {
+        true => shown::comes(source, count),
+        false => shown::looked_at(source, count, looked_at),
+    };
+    types(&title, &coming.by_type, out)
 }
 
-fn types(title: &str, counts: &[TypeCount], out: &Output) -> Result<(), Failure> {
+fn types(title: &Said, counts: &[TypeCount], out: &Output) -> Result<(), Failure> {
     if counts.is_empty() {
         return Ok(());
     }
-    wrapped(out, "", title)?;
+    say(out, "", title)?;
     let has_times = counts.iter().any(|count| count.oldest_at.is_some());
     let mut head = vec!["  TABLE", "RECORDS", "DELETES", "SIZE"];
     if has_times {
@@ -113,17 +125,17 @@ fn types(title: &str, counts: &[TypeCount], out: &Output) -> Result<(), Failure>
     out.table(&rows)
 }
 
-fn foreseen(title: &str, records: &[Foreseen], count: u64, out: &Output) -> Result<(), Failure> {
+fn foreseen(title: fn(Said) -> Said, named: &[Foreseen], count: u64, out: &Output) -> Result<(), Failure> {
     if count == 0 {
         return Ok(());
     }
-    out.line(&format!("{title}: {}", counted(count, "record")))?;
-    for record in records.iter().take(LISTED) {
+    say(out, "", &title(records(count)))?;
+    for record in named.iter().take(LISTED) {
         out.line(&short(&format!("  {} {}", record.table, record.id), WIDTH))?;
-        wrapped(out, "    ", &format!("{}: {}", record.cause.as_str(), record.reason))?;
+        say(out, "    ", &shown::why(record.cause.as_str(), &record.reason))?;
     }
     match count.saturating_sub(LISTED as u64) {
         0 => Ok(()),
-        more => out.line(&format!("  and {more} more; --json lists the first thousand")),
+        more => say(out, "  ", &common::and_more(more)),
     }
 }

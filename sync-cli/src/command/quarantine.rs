@@ -107,11 +107,12 @@ fn documents(parts: &Parts, cause: Option<QuarantineCause>, out: &Output) -> Res
 }
 
 fn show_group(group: &SetAsideGroup, out: &Output) -> Result<(), Failure> {
-    let (table, from, since) = (&group.table, &group.from, moment(group.oldest_received_at));
-    out.line(&format!("  {} of {table} from {from}, the first at {since}", group.records))?;
+    let (table, since) = (group.table.as_str(), moment(group.oldest_received_at));
+    let said = out.texts.say(&shown::group(group.records, table, &group.from, since));
+    out.line(&format!("  {said}"))?;
     match &group.waits_for {
         Some((table, id)) if group.cause == QuarantineCause::Waiting => {
-            wrapped(out, "    ", &format!("wait for {table} {id}"))
+            say(out, "    ", &shown::wait_for(table.as_str(), id.as_str()))
         }
         _ => wrapped(out, "    ", &group.reason),
     }
@@ -133,7 +134,7 @@ fn members(parts: &Parts, group: &SetAsideGroup, most: usize, out: &Output) -> R
             }
             if shown == most {
                 let more = group.records.saturating_sub(shown as u64);
-                return out.line(&format!("      and {more} more; --all lists them"));
+                return say(out, "      ", &shown::and_more(more));
             }
             out.line(&short(&format!("    {:>6}  {}", row.sequence, row.incoming.id), WIDTH))?;
             shown += 1;
@@ -197,7 +198,7 @@ pub(super) fn waits(awaited: &Awaited) -> Said {
 }
 
 fn data(found: &SetAside, out: &Output) -> Result<(), Failure> {
-    out.line("data")?;
+    out.line(out.texts.word("data"))?;
     let Some(fields) = Fields::parse(found.data.as_str()) else {
         return out.line(&short(&format!("  {}", found.data.as_str()), WIDTH));
     };

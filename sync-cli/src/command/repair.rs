@@ -9,11 +9,11 @@ use sync_core::storage::Storage as _;
 use sync_core::support::{self, Lost, PullCursor, plan_resend, plan_rewind, resend, rewind};
 use sync_core::{Error, Timestamp};
 
-use super::layout::{counted, moment, wrapped};
+use super::layout::{moment, say};
 use crate::args::{Args, Confirm, CursorCommand, Resend, WhichCursor};
 use crate::exit::{Ended, Failure};
 use crate::output::{Output, bytes};
-use crate::sentences::input_given;
+use crate::sentences::{common, input_given, records, repair_shown as shown};
 use crate::setup::Parts;
 
 pub(super) fn run_cursor(args: &Args, command: &CursorCommand, out: &Output) -> Result<Ended, Failure> {
@@ -37,21 +37,17 @@ pub(super) fn run_cursor(args: &Args, command: &CursorCommand, out: &Output) -> 
             if out.json {
                 out.document(&json!({ "plan": planned, "done": backup.is_some(), "backup": backup }))?;
             } else if !planned.changes {
-                wrapped(
-                    out,
-                    "",
-                    &format!("It stands at {}: nothing to rewind, it never goes forwards.", planned.from),
-                )?;
+                say(out, "", &shown::nothing_to_rewind(planned.from.to_string()))?;
             } else {
-                let end = if backup.is_some() { "is rewound" } else { "would be rewound" };
-                let own = if planned.own { ", with what came from this site" } else { "" };
-                let (from, to) = (planned.from, planned.to.min(planned.from));
-                wrapped(
-                    out,
-                    "",
-                    &format!("The cursor {end} from {from} to {to}; the next sync reads again from there{own}."),
-                )?;
-                wrapped(out, "", "What is here already does not change by it; edits that are not pushed are kept.")?;
+                let (from, to) = (planned.from.to_string(), planned.to.min(planned.from).to_string());
+                let rewound = match (backup.is_some(), planned.own) {
+                    (true, false) => shown::rewound(from, to),
+                    (true, true) => shown::rewound_with_own(from, to),
+                    (false, false) => shown::would_rewind(from, to),
+                    (false, true) => shown::would_rewind_with_own(from, to),
+                };
+                say(out, "", &rewound)?;
+                say(out, "", &shown::edits_are_kept())?;
                 told(backup.as_deref(), out)?;
             }
         }
@@ -60,22 +56,22 @@ pub(super) fn run_cursor(args: &Args, command: &CursorCommand, out: &Output) -> 
 }
 
 fn show(parts: &Parts, out: &Output) -> Result<(), Failure> {
-    let all = support::cursors(parts.storage.as_ref())?;
+    let all = out.in_words(support::cursors(parts.storage.as_ref())?);
     let mut rows = vec![["CURSOR", "AT", "END", "MEANS"].map(str::to_owned).to_vec()];
     for cursor in &all {
         if out.json {
             out.document(cursor)?;
         }
         let end = cursor.end.map(|end| end.to_string()).unwrap_or_default();
-        rows.push(vec![cursor.name.to_owned(), cursor.position.to_string(), end, cursor.meaning.to_owned()]);
+        rows.push(vec![cursor.name.to_owned(), cursor.position.to_string(), end, cursor.meaning.to_string()]);
     }
     if out.json {
         return Ok(());
     }
     out.table(&rows)?;
     for cursor in &all {
-        if let Some(remark) = cursor.remark {
-            wrapped(out, "", &format!("{}: {remark}", cursor.name))?;
+        if let Some(remark) = &cursor.remark {
+            say(out, "", &shown::remark(cursor.name, remark.clone()))?;
         }
     }
     Ok(())
@@ -107,25 +103,23 @@ pub(super) fn run_resend(args: &Args, options: &Resend, out: &Output) -> Result<
         return Ok(Ended::Done);
     }
     if planned.waiting_already > 0 {
-        let waiting = counted(planned.waiting_already, "record");
-        wrapped(out, "", &format!("Waiting to be pushed already, and left as they are: {waiting}"))?;
+        say(out, "", &shown::waits_already(records(planned.waiting_already)))?;
     }
     if planned.records == 0 {
-        out.line("Nothing is to be sent again.")?;
+        say(out, "", &shown::nothing_to_resend())?;
         return Ok(Ended::Done);
     }
-    let end = if backup.is_some() { "Go" } else { "Would go" };
-    out.line(&format!("{end} out again with the next push: {}", counted(planned.records, "record")))?;
+    let goes = if backup.is_some() { shown::goes_again } else { shown::would_go_again };
+    say(out, "", &goes(records(planned.records)))?;
     for count in &planned.by_type {
-        let oldest = count.oldest_at.map(|at| format!(", the oldest from {}", moment(at))).unwrap_or_default();
-        let (table, size) = (&count.table, bytes(count.bytes));
-        wrapped(out, "  ", &format!("{table}: {}, {size}{oldest}", count.records))?;
+        let (table, number, size) = (count.table.as_str(), count.records, bytes(count.bytes));
+        let of_type = match count.oldest_at {
+            Some(at) => shown::of_type_since(table, number, size, moment(at)),
+            None => shown::of_type(table, number, size),
+        };
+        say(out, "  ", &of_type)?;
     }
-    wrapped(
-        out,
-        "",
-        "They win over what the other end has of them. If it may have newer ones, let a sync pull those first.",
-    )?;
+    say(out, "", &shown::they_win())?;
     told(backup.as_deref(), out)?;
     Ok(Ended::Done)
 }
@@ -156,11 +150,11 @@ fn back_up(parts: &Parts, db: &Path) -> Result<PathBuf, Error> {
 fn told(backup: Option<&Path>, out: &Output) -> Result<(), Failure> {
     match backup {
         Some(path) => {
-            out.line("As it was before, the database is in")?;
+            say(out, "", &shown::backup_in())?;
             out.line(&format!("  {}", path.display()))?;
-            out.hint("Next: oms-sync sync");
+            out.hint_said(&common::next_sync());
         }
-        None => out.hint("Nothing was changed. To do it, repeat this with --yes --reason TEXT"),
+        None => out.hint_said(&shown::to_do_it()),
     }
     Ok(())
 }

@@ -4,15 +4,17 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use serde_json::json;
-use sync_core::storage::{LoggedError, Storage as _, key};
+use sync_core::storage::{Storage as _, key};
 use sync_core::{
-    CycleEnd, Driver, DriverConfig, DriverHandle, DriverObserver, Error, Role, SyncEvent, SyncObserver, SyncOptions,
+    CycleEnd, Driver, DriverConfig, DriverHandle, DriverObserver, Error, Role, Said, SyncEvent, SyncObserver,
+    SyncOptions,
 };
 
 use crate::args::{Args, Run};
 use crate::exit::{Ended, Failure};
 use crate::output::Output;
-use crate::progress::at_signals;
+use crate::progress::{at_signals, trying_again};
+use crate::sentences::{common, run_shown as shown};
 use crate::setup::Parts;
 
 pub(super) fn run(args: &Args, options: &Run, out: &Output) -> Result<Ended, Failure> {
@@ -50,9 +52,9 @@ struct Lines<'o> {
 impl SyncObserver for Lines<'_> {
     fn on_event(&mut self, event: &SyncEvent) -> ControlFlow<()> {
         match event {
-            SyncEvent::Warning { message } => self.out.hint(&format!("warning: {message}")),
+            SyncEvent::Warning { message } => self.out.hint_said(&common::warning(message)),
             SyncEvent::Retrying { error, wait, .. } => {
-                self.out.hint(&format!("{error}; trying again in {:.0} s", wait.as_secs_f64().max(1.0)));
+                self.out.hint_said(&trying_again(error, *wait));
             }
             _ => {}
         }
@@ -62,7 +64,8 @@ impl SyncObserver for Lines<'_> {
 
 impl DriverObserver for Lines<'_> {
     fn on_cycle(&mut self, end: &CycleEnd) {
-        let printed = if self.out.json { self.out.document(&document(end)) } else { self.out.line(&line(end)) };
+        let printed =
+            if self.out.json { self.out.document(&document(end, self.out)) } else { self.out.line_said(&line(end)) };
         if let Err(failure) = printed {
             self.failure = Some(failure);
             self.handle.stop();
@@ -71,8 +74,8 @@ impl DriverObserver for Lines<'_> {
         if let (Some(error), true) = (end.error(), end.failures <= 1 || end.needs_person)
             && end.failures > 0
         {
-            let again = if end.needs_person { " This does not mend itself." } else { "" };
-            self.out.hint(&format!("[{}]: {error}. {}{again}", error.code(), error.advice()));
+            let say = if end.needs_person { shown::lasting_error } else { shown::error };
+            self.out.hint_said(&say(error.code(), Said::message(error), Said::advice(error.code())));
         }
     }
 }
@@ -86,28 +89,34 @@ fn facts(end: &CycleEnd) -> (&'static str, u64, u64, f64) {
     }
 }
 
-fn document(end: &CycleEnd) -> serde_json::Value {
+fn document(end: &CycleEnd, out: &Output) -> serde_json::Value {
     let (outcome, pushed, pulled, seconds) = facts(end);
     let left = end.result.as_ref().map_or((0, 0), |report| (report.quarantined, report.refused));
     json!({
         "cycle": end.number, "started_at": end.started_at, "outcome": outcome, "pushed": pushed, "pulled": pulled,
-        "quarantined": left.0, "refused": left.1, "seconds": seconds, "error": end.error().map(LoggedError::from),
+        "quarantined": left.0, "refused": left.1, "seconds": seconds, "error": end.error().map(|error| out.written_down(error)),
         "failures": end.failures, "needs_person": end.needs_person, "next_in_seconds": end.next_in.map(|wait| wait.as_secs()),
     })
 }
 
-fn line(end: &CycleEnd) -> String {
+fn line(end: &CycleEnd) -> Said {
     let (outcome, pushed, pulled, seconds) = facts(end);
-    let error = end.error().map(|error| format!(" [{}]", error.code())).unwrap_or_default();
-    let next = end.next_in.map(|wait| format!("; next in {}", time(wait))).unwrap_or_default();
-    format!("{} {outcome}{error}: pushed {pushed}, pulled {pulled}, {seconds:.1} s{next}", end.started_at)
+    let (at, seconds) = (end.started_at.to_string(), format!("{seconds:.1}"));
+    let cycle = match end.error() {
+        Some(error) => shown::cycle_with_error(at, outcome, error.code(), pushed, pulled, seconds),
+        None => shown::cycle(at, outcome, pushed, pulled, seconds),
+    };
+    match end.next_in {
+        Some(wait) => shown::next_in(cycle, time(wait)),
+        None => cycle,
+    }
 }
 
 /// A wait as people read it.
-fn time(wait: Duration) -> String {
+fn time(wait: Duration) -> Said {
     match wait.as_secs() {
-        seconds @ 0..=119 => format!("{seconds} s"),
-        seconds @ 120..=7199 => format!("{} min", seconds / 60),
-        seconds => format!("{} h", seconds / 3600),
+        seconds @ 0..=119 => shown::seconds(seconds),
+        seconds @ 120..=7199 => shown::minutes(seconds / 60),
+        seconds => shown::hours(seconds / 3600),
     }
 }

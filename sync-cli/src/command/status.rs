@@ -1,14 +1,16 @@
 //! `status`: how this database stands.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use sync_core::{Status, status};
+use sync_core::{Said, Status, status};
 
 use super::layout::moment;
 use crate::args::{Args, Status as StatusOptions};
 use crate::exit::{Ended, Failure};
 use crate::output::{Output, bytes};
 use crate::progress::{end_on_signals, interrupted};
+use crate::sentences::{common, records, status_shown as shown};
 use crate::setup::Parts;
 
 pub(super) fn run(args: &Args, options: &StatusOptions, out: &Output) -> Result<Ended, Failure> {
@@ -16,7 +18,7 @@ pub(super) fn run(args: &Args, options: &StatusOptions, out: &Output) -> Result<
     if options.watch {
         return watch(&parts, options.every, out);
     }
-    let status = status(parts.storage.as_ref())?;
+    let status = current(&parts, out)?;
     if out.json {
         out.document(&status)?
     } else {
@@ -25,12 +27,22 @@ pub(super) fn run(args: &Args, options: &StatusOptions, out: &Output) -> Result<
     Ok(Ended::Done)
 }
 
+/// How it stands, said in the language that is wanted.
+fn current(parts: &Parts, out: &Output) -> Result<Status, Failure> {
+    let mut status = status(parts.storage.as_ref())?;
+    status.concerns = out.in_words(status.concerns);
+    if let Some(error) = status.last_sync.as_mut().and_then(|last| last.error.as_mut()) {
+        *error = out.advised(error);
+    }
+    Ok(status)
+}
+
 /// Shows it again whenever it has changed, until a signal comes.
 fn watch(parts: &Parts, every: Duration, out: &Output) -> Result<Ended, Failure> {
     end_on_signals();
     let mut before = None;
     while !interrupted() {
-        let status = status(parts.storage.as_ref())?;
+        let status = current(parts, out)?;
         let now = serde_json::to_string(&status).map_err(std::io::Error::other)?;
         if before.as_ref() != Some(&now) {
             if out.json {
@@ -56,39 +68,49 @@ fn watch(parts: &Parts, every: Duration, out: &Output) -> Result<Ended, Failure>
 }
 
 fn show(status: &Status, out: &Output) -> Result<(), Failure> {
-    let waiting = match status.waiting.records {
-        0 => "nothing".to_owned(),
-        records => {
-            let oldest = status.waiting.oldest_at.map(|at| format!(", the oldest from {at}")).unwrap_or_default();
-            let noun = if records == 1 { "record" } else { "records" };
-            format!("{records} {noun}, {}{oldest}", bytes(status.waiting.bytes))
-        }
-    };
-    let last = status.last_sync.as_ref().map_or("never".to_owned(), |last| {
-        let error = last.error.as_ref().map(|error| format!(" [{}] {}", error.code, error.message)).unwrap_or_default();
-        format!("{} at {}{error}", last.outcome, last.finished_at)
-    });
-    let causes: Vec<String> = status.quarantined_by_cause.iter().map(|(cause, n)| format!("{n} {cause}")).collect();
-    let quarantined = if causes.is_empty() { "nothing".to_owned() } else { causes.join(", ") };
-    let files: Vec<String> = status.files.iter().map(|(state, n)| format!("{n} {state}")).collect();
-    let files = if files.is_empty() { "none".to_owned() } else { files.join(", ") };
+    let said = |said: &Said| Some(out.texts.say(said));
+    let role = status.role.map_or_else(|| out.texts.say(&common::not_set_up()), |role| out.texts.word(role).to_owned());
     out.facts(&[
-        ("role", Some(status.role.unwrap_or("not set up").to_owned())),
+        ("role", Some(role)),
         ("site", status.site_name.clone()),
         ("site id", status.site_id.map(|id| id.to_string())),
         ("legacy URL", status.legacy_url.clone()),
         ("central URL", status.central_url.clone()),
-        ("initialised", Some(if status.initialised { "yes" } else { "no" }.to_owned())),
+        ("initialised", said(&if status.initialised { common::yes() } else { common::no() })),
         ("pull cursor", Some(status.pull_cursor_v6.to_string())),
         ("push cursor", Some(status.push_cursor_v6.to_string())),
-        ("to be pushed", Some(waiting)),
-        ("last sync", Some(last)),
-        ("set aside", Some(quarantined)),
-        ("files", Some(files)),
+        ("to be pushed", said(&waiting(status))),
+        ("last sync", said(&last_sync(status))),
+        ("set aside", Some(by_kind(&status.quarantined_by_cause, &common::nothing(), out))),
+        ("files", Some(by_kind(&status.files, &shown::no_files(), out))),
         ("records", Some(status.records.values().sum::<u64>().to_string())),
     ])?;
     for concern in &status.concerns {
-        out.line(&format!("warning: {}", out.texts.say(&concern.says())))?;
+        out.line_said(&common::warning(concern.says()))?;
     }
     Ok(())
+}
+
+fn waiting(status: &Status) -> Said {
+    let (count, size) = (records(status.waiting.records), bytes(status.waiting.bytes));
+    match status.waiting.oldest_at {
+        _ if status.waiting.records == 0 => common::nothing(),
+        Some(at) => shown::waiting_since(count, size, at.to_string()),
+        None => shown::waiting(count, size),
+    }
+}
+
+fn last_sync(status: &Status) -> Said {
+    let Some(last) = &status.last_sync else { return shown::never() };
+    let at = last.finished_at.to_string();
+    match &last.error {
+        Some(error) => shown::last_failed(&last.outcome, at, &error.code, &error.message),
+        None => shown::last(&last.outcome, at),
+    }
+}
+
+/// How many of each kind there are.
+fn by_kind(counts: &BTreeMap<&'static str, u64>, none: &Said, out: &Output) -> String {
+    let said: Vec<String> = counts.iter().map(|(kind, n)| out.texts.say(&shown::of_kind(*n, *kind))).collect();
+    if said.is_empty() { out.texts.say(none) } else { said.join(", ") }
 }

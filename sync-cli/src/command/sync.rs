@@ -5,11 +5,12 @@ use sync_core::storage::{Storage as _, key};
 use sync_core::{Error, FilesOptions, FilesReport, Outcome, Role, SyncOptions, SyncReport};
 
 use super::files;
-use super::layout::wrapped;
+use super::layout::say;
 use crate::args::{Args, Sync};
 use crate::exit::{Ended, Failure};
 use crate::output::{Output, bytes};
 use crate::progress::{Progress, end_on_signals};
+use crate::sentences::sync_shown as shown;
 use crate::setup::Parts;
 
 pub(super) fn run(args: &Args, options: &Sync, out: &Output) -> Result<Ended, Failure> {
@@ -38,7 +39,7 @@ pub(super) fn run(args: &Args, options: &Sync, out: &Output) -> Result<Ended, Fa
         false => None,
     };
     if out.json {
-        out.document(&Document { report: &report, files: moved.as_ref() })?;
+        out.report(&Document { report: &report, files: moved.as_ref() }, report.error.as_ref())?;
     } else {
         show(&report, out)?;
         moved.iter().try_for_each(|moved| files::show(moved, out))?;
@@ -71,25 +72,20 @@ struct Document<'r> {
 
 pub(super) fn show(report: &SyncReport, out: &Output) -> Result<(), Failure> {
     let SyncReport { pushed, pulled, integrated, requests, .. } = report;
-    let sent = bytes(report.bytes_sent);
-    let received = bytes(report.bytes_received);
-    let text = format!(
-        "{}: pushed {pushed}, pulled {pulled}, integrated {integrated} ({requests} requests, {sent} up, {received} down)",
-        match report.outcome {
-            Outcome::Done => "done",
-            Outcome::LeftBehind => "done, but some records were left behind",
-            Outcome::Partial => "ended at the given limit; the next sync goes on",
-            Outcome::Failed => "not completed; what was done stays",
-            _ => "stopped; what was done stays",
-        }
-    );
-    wrapped(out, "", &text)?;
+    let (sent, received) = (bytes(report.bytes_sent), bytes(report.bytes_received));
+    let outcome = match report.outcome {
+        Outcome::Done => shown::done(),
+        Outcome::LeftBehind => shown::left_behind(),
+        Outcome::Partial => shown::partial(),
+        Outcome::Failed => shown::failed(),
+        _ => shown::stopped(),
+    };
+    say(out, "", &shown::told(outcome, *pushed, *pulled, *integrated, *requests, sent, received))?;
     if report.kept_local > 0 {
-        out.line(&format!("{} edits made here were kept; they go out with the next sync", report.kept_local))?;
+        say(out, "", &shown::kept_local(report.kept_local))?;
     }
     if report.quarantined + report.refused > 0 {
-        let (set_aside, refused) = (report.quarantined, report.refused);
-        out.line(&format!("set aside: {set_aside}, refused: {refused}; see oms-sync quarantine list"))?;
+        say(out, "", &shown::set_aside(report.quarantined, report.refused))?;
     }
     Ok(())
 }

@@ -17,6 +17,7 @@ mod said_otherwise;
 #[path = "../support/mod.rs"]
 mod support;
 mod translated;
+mod translated_commands;
 
 use self::support::{Desk, HARDWARE_ID, Said, Server};
 

@@ -80,9 +80,15 @@ fn what_is_set_aside_or_does_not_agree_is_said_in_the_words_of_a_file() {
     let file = marked(&clinic.desk);
     clinic.lose_a_parent();
     let said = clinic.desk.run(&["--texts", file, "quarantine", "list"]).ends(0).out;
-    holds(&said, &["‹waiting: ‹1 record››", "‹Names a record that is not here."]);
+    holds(
+        &said,
+        &["‹waiting: ‹1 record››", "‹Names a record that is not here.", "‹1 of name_property from central, the"],
+    );
+    holds(&said, &["‹wait for property population›"]);
     let said = clinic.desk.run(&["--texts", file, "audit"]).ends(1).out;
     holds(&said, &["‹Differ and should not: ‹1 record››", "missing here: ‹", "‹read from central before"]);
+    let said = clinic.desk.run(&["--texts", file, "identity"]).ends(0).out;
+    holds(&said, &["(the same server)›", "(shortened)›", "‹V5 ", "‹Stores that are active here:›"]);
     clinic.damage("UPDATE sync_state SET value = 'nowhere' WHERE key = 'central_url'");
     let found = clinic.desk.run(&["--texts", file, "identity", "--json"]).ends(3).json();
     let disagreement = &found["disagreements"][0];

@@ -14,8 +14,8 @@ use crate::clock::Clock;
 use crate::error::{Error, ErrorClass, Result, Server, excerpt};
 use crate::protocol::v5::{V5_VERSION, V5Error, V5ErrorBody};
 use crate::protocol::v6::{Answer, NotAnAnswer, WireError, decode_answer};
-use crate::texts::Detail;
 use crate::texts::sentences::{error_detail, input};
+use crate::texts::{Detail, Said};
 use crate::transport::{HttpRequest, HttpResponse, Method, Transport, TransportError};
 
 /// What was sent and received.
@@ -280,7 +280,7 @@ impl<'a> Client<'a> {
             }
             self.traffic.retries += 1;
             let pause = self.shortened(wait, attempt);
-            self.wait(pause, &SyncEvent::Retrying { server, error: error.to_string(), wait: pause })?;
+            self.wait(pause, &SyncEvent::Retrying { server, error: Said::message(&error), wait: pause })?;
             wait = wait.saturating_mul(2);
         }
     }
@@ -345,7 +345,12 @@ pub(super) fn transport_error(error: TransportError, server: Server, url: &str) 
 }
 
 fn unreadable(server: Server, url: &Url, detail: &str) -> Error {
-    Error::UnreadableAnswer { server, url: shown(url), detail: excerpt(detail.as_bytes()).into() }
+    Error::UnreadableAnswer { server, url: shown(url), detail: peers_words(detail) }
+}
+
+/// What the other end says, as messages show it.
+fn peers_words(text: &str) -> Detail {
+    excerpt(text.as_bytes()).into()
 }
 
 /// What a body looks like to somebody who expected a protocol message.
@@ -353,8 +358,7 @@ fn looks_like(response: &HttpResponse) -> Detail {
     let start = response.body.iter().copied().filter(|b| !b.is_ascii_whitespace()).take(1).next();
     let html = response.header("content-type").is_some_and(|kind| kind.contains("html"));
     match start {
-        _ if html => error_detail::web_page().into(),
-        Some(b'<') => error_detail::web_page().into(),
+        _ if html || start == Some(b'<') => error_detail::web_page().into(),
         None => error_detail::empty_answer().into(),
         _ => excerpt(&response.body).into(),
     }
@@ -395,11 +399,9 @@ fn legacy_answer<T: DeserializeOwned>(response: &HttpResponse, url: &str, site: 
             serde_json::error::Category::Eof if !response.body.is_empty() => {
                 Error::CutOff { server: Server::Legacy, url, source: error.into() }
             }
-            serde_json::error::Category::Data if response.body.first() == Some(&b'{') => Error::UnreadableAnswer {
-                server: Server::Legacy,
-                url,
-                detail: excerpt(error.to_string().as_bytes()).into(),
-            },
+            serde_json::error::Category::Data if response.body.first() == Some(&b'{') => {
+                Error::UnreadableAnswer { server: Server::Legacy, url, detail: peers_words(&error.to_string()) }
+            }
             _ => Error::NotAServer { server: Server::Legacy, url, found: looks_like(response) },
         }
     })
@@ -412,9 +414,7 @@ fn legacy_error(error: &V5ErrorBody, server: Server, url: &str, status: u16, sit
             Error::IntegrationInProgress { server: Server::Legacy }
         }
         _ if status >= 500 => Error::ServerTrouble { server, url: url.to_owned(), status },
-        code => {
-            Error::Refused { server, status, detail: excerpt(format!("{code}: {}", error.message).as_bytes()).into() }
-        }
+        code => Error::Refused { server, status, detail: peers_words(&format!("{code}: {}", error.message)) },
     })
 }
 
@@ -445,13 +445,13 @@ pub(super) fn central_answer(
     match decode_answer(&response.body) {
         Ok(Answer::Data(data)) => Ok(data),
         Ok(Answer::Error(error)) => Err(wire_error(error, url, site)),
-        Ok(Answer::UnknownError(text)) => Err(Error::PeerError { server, detail: excerpt(text.as_bytes()).into() }),
+        Ok(Answer::UnknownError(text)) => Err(Error::PeerError { server, detail: peers_words(&text) }),
         Err(NotAnAnswer::Empty) => {
             Err(Error::UnreadableAnswer { server, url: owned, detail: error_detail::empty().into() })
         }
         Err(cut @ NotAnAnswer::CutOff(_)) => Err(Error::CutOff { server, url: owned, source: cut.into() }),
         Err(NotAnAnswer::Other(detail)) => Err(match response.body.iter().find(|b| !b.is_ascii_whitespace()) {
-            Some(b'{') => Error::UnreadableAnswer { server, url: owned, detail: excerpt(detail.as_bytes()).into() },
+            Some(b'{') => Error::UnreadableAnswer { server, url: owned, detail: peers_words(&detail) },
             _ => Error::NotAServer { server, url: owned, found: looks_like(response) },
         }),
     }
@@ -468,19 +468,17 @@ pub(super) fn wire_error(error: WireError, url: &str, site: &str) -> Error {
         WireError::OtherServerError(text) => match WireError::flattened_legacy_code(&text) {
             Some(code) => legacy_code(&code, site).unwrap_or_else(|| Error::PeerError {
                 server,
-                detail: error_detail::legacy_says(excerpt(code.as_bytes())).into(),
+                detail: error_detail::legacy_says(peers_words(&code)).into(),
             }),
             // Whatever central could not be told by the legacy server: the fault is between the two.
             None if text.contains("Connection problem") || text.contains("route: '/sync/v5/site'") => {
                 Error::CentralCannotReachLegacy
             }
-            None => Error::PeerError { server, detail: excerpt(text.as_bytes()).into() },
+            None => Error::PeerError { server, detail: peers_words(&text) },
         },
         WireError::ParsingSyncRecordError(text)
         | WireError::SyncFileNotFound(text)
-        | WireError::OtherLegacyServerError(text) => {
-            Error::PeerError { server, detail: excerpt(text.as_bytes()).into() }
-        }
+        | WireError::OtherLegacyServerError(text) => Error::PeerError { server, detail: peers_words(&text) },
     }
 }
 

@@ -19,6 +19,8 @@ use crate::protocol::v5::{LegacyStatus, ReadCentralBatch, path as v5_path};
 use crate::protocol::v6::{self, PullRequest, ReadBatch, SiteStatusRequest, V6_VERSION};
 use crate::record::record_type;
 use crate::storage::{LoggedError, ReadTxn, key};
+use crate::texts::sentences::net as say;
+use crate::texts::{Said, Speaks};
 
 /// Small questions asked of each server.
 const QUESTIONS: usize = 7;
@@ -109,7 +111,14 @@ pub struct PredictedPart {
     /// How long they take.
     pub seconds: f64,
     /// From where the number of records is known.
-    pub known_from: &'static str,
+    pub known_from: Said,
+}
+
+impl Speaks for NetReport {
+    fn each_said(&mut self, each: &mut dyn FnMut(&mut Said)) {
+        let parts = self.first_sync.iter_mut().flat_map(|first| &mut first.parts);
+        parts.for_each(|part| each(&mut part.known_from));
+    }
 }
 
 impl ServerLine {
@@ -357,12 +366,12 @@ fn predict(txn: &dyn ReadTxn, identity: &Identity, servers: &[ServerLine]) -> Re
     for (line, here) in servers.iter().zip(here) {
         let Some(rate) = line.bytes_per_second.or(any_rate) else { return Ok(None) };
         let (records, bytes, known_from) = match (identity.initialised, line.total_records) {
-            (true, _) => (here.0, here.1, "what is in this database"),
+            (true, _) => (here.0, here.1, say::in_this_database()),
             (false, Some(total)) => {
                 let known_from = match (line.server, line.is_estimate) {
-                    ("central", _) => "what central counts for this site",
-                    (_, false) => "central data that was received whole",
-                    (_, true) => "positions of the legacy server's central data",
+                    ("central", _) => say::counted_by_central(),
+                    (_, false) => say::received_whole(),
+                    (_, true) => say::positions(),
                 };
                 (total, (line.each().unwrap_or(0.0) * total as f64) as u64, known_from)
             }

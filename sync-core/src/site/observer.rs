@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::error::Server;
+use crate::texts::Said;
 
 /// A step of the cycle, named as the Open mSupply documentation names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -82,7 +83,7 @@ pub enum SyncEvent {
         /// Who did not answer well.
         server: Server,
         /// How.
-        error: String,
+        error: Said,
         /// The wait before the next try.
         wait: Duration,
     },

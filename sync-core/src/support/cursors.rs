@@ -9,6 +9,8 @@ use crate::ownership::Role;
 use crate::record::Cursor;
 use crate::site::identity::{cursor, flag, role};
 use crate::storage::{ReadTxn, Storage, key};
+use crate::texts::sentences::cursor as say;
+use crate::texts::{Said, Speaks};
 
 /// A cursor that can be rewound: one of those with which this site reads. What this site sends is sent again by
 /// [`resend`](fn@super::resend): a push counts once, so one that merely comes again changes nothing.
@@ -41,9 +43,16 @@ pub struct CursorShown {
     /// Where what it goes through is known to end, as a position that would be next.
     pub end: Option<Cursor>,
     /// What it means.
-    pub meaning: &'static str,
+    pub meaning: Said,
     /// What is remarkable about it.
-    pub remark: Option<&'static str>,
+    pub remark: Option<Said>,
+}
+
+impl Speaks for CursorShown {
+    fn each_said(&mut self, each: &mut dyn FnMut(&mut Said)) {
+        each(&mut self.meaning);
+        self.remark.each_said(each);
+    }
 }
 
 /// All cursors of this database.
@@ -55,24 +64,18 @@ pub fn cursors(storage: &dyn Storage) -> Result<Vec<CursorShown>> {
     let txn = txn.as_ref();
     let own_end = txn.last_cursor()?.next();
     let legacy_end = cursor(txn, key::LEGACY_POSITION_SEEN)?;
-    let unconfirmed =
-        |name: &str| Ok::<_, Error>(flag(txn, name)?.then_some("what was sent last is not confirmed yet"));
-    let rereads = flag(txn, key::PULL_OWN)?.then_some("everything of this site is read again too");
+    let unconfirmed = |name: &str| Ok::<_, Error>(flag(txn, name)?.then(say::unconfirmed));
+    let rereads = flag(txn, key::PULL_OWN)?.then(say::rereads_own);
     let shown = |name, meaning, end: Option<Cursor>, remark| {
         let position = cursor(txn, name)?;
-        let beyond = end.is_some_and(|end| position > end).then_some("it stands beyond the end: that cannot be");
+        let beyond = end.is_some_and(|end| position > end).then(say::beyond_end);
         Ok::<_, Error>(CursorShown { name, position, end, meaning, remark: beyond.or(remark) })
     };
     Ok(vec![
-        shown(key::PULL_CURSOR_V6, "next of central's to read", None, rereads)?,
-        shown(key::PULL_CURSOR_CENTRAL, "last of the legacy server's read", Some(legacy_end), None)?,
-        shown(key::PUSH_CURSOR_V6, "next of ours, for central", Some(own_end), unconfirmed(key::PUSH_UNCONFIRMED)?)?,
-        shown(
-            key::PUSH_CURSOR_LEGACY,
-            "next of ours, for the legacy server",
-            Some(own_end),
-            unconfirmed(key::PUSH_UNCONFIRMED_LEGACY)?,
-        )?,
+        shown(key::PULL_CURSOR_V6, say::pull_central(), None, rereads)?,
+        shown(key::PULL_CURSOR_CENTRAL, say::pull_legacy(), Some(legacy_end), None)?,
+        shown(key::PUSH_CURSOR_V6, say::push_central(), Some(own_end), unconfirmed(key::PUSH_UNCONFIRMED)?)?,
+        shown(key::PUSH_CURSOR_LEGACY, say::push_legacy(), Some(own_end), unconfirmed(key::PUSH_UNCONFIRMED_LEGACY)?)?,
     ])
 }
 
@@ -200,7 +203,9 @@ mod tests {
         let storage =
             database(&[(key::ROLE, "remote"), (key::PUSH_CURSOR_V6, "7"), (key::PUSH_UNCONFIRMED_LEGACY, "1")]);
         let all = cursors(&storage).unwrap();
-        let remark = |name: &str| all.iter().find(|cursor| cursor.name == name).unwrap().remark;
+        let remark = |name: &str| {
+            all.iter().find(|cursor| cursor.name == name).unwrap().remark.as_ref().map(ToString::to_string)
+        };
         assert!(remark(key::PUSH_CURSOR_V6).unwrap().contains("beyond the end"));
         assert!(remark(key::PUSH_CURSOR_LEGACY).unwrap().contains("not confirmed"));
         assert_eq!(remark(key::PULL_CURSOR_V6), None);

@@ -15,6 +15,8 @@ use crate::site::identity::{central_is_legacy, cursor, flag, role, site_id};
 use crate::site::push::is_pushed;
 use crate::site::push_legacy::is_pushed_to_legacy;
 use crate::storage::{Lost, QuarantineCause, ReadTxn, Selection, Storage, key};
+use crate::texts::sentences::held_up as why;
+use crate::texts::{Said, Speaks};
 
 /// Changelog rows that are looked at in one turn, and the most bytes of data of such a turn.
 const ROWS: usize = 1000;
@@ -28,7 +30,7 @@ pub(crate) const NAMED: usize = 1000;
 #[non_exhaustive]
 pub struct PushPreview {
     /// Why nothing would be sent now, whatever waits.
-    pub held_up: Option<&'static str>,
+    pub held_up: Option<Said>,
     /// What would go to central, by type.
     pub to_central: Vec<TypeCount>,
     /// What would go to the legacy server, by type.
@@ -41,6 +43,12 @@ pub struct PushPreview {
     pub set_aside: Vec<Foreseen>,
     /// How many those are.
     pub set_aside_records: u64,
+}
+
+impl Speaks for PushPreview {
+    fn each_said(&mut self, each: &mut dyn FnMut(&mut Said)) {
+        self.held_up.each_said(each);
+    }
 }
 
 /// Records of one type.
@@ -141,16 +149,16 @@ pub fn preview_push(storage: &dyn Storage) -> Result<PushPreview> {
 }
 
 /// Why nothing would be sent now.
-fn held_up(txn: &dyn ReadTxn) -> Result<Option<&'static str>> {
+fn held_up(txn: &dyn ReadTxn) -> Result<Option<Said>> {
     if txn.state(key::LEGACY_URL)?.is_none() {
-        return Ok(Some("this is a central server without a legacy server, which sends nothing by itself"));
+        return Ok(Some(why::no_legacy_server()));
     }
     if txn.state(key::INITIALISED_AT)?.is_none() {
-        return Ok(Some("the first sync is not complete: nothing is sent before this site knows its stores"));
+        return Ok(Some(why::first_sync()));
     }
     let recovered = cursor(txn, key::RECOVERED)?;
     if Lost::all(txn)?.last().is_some_and(|lost| lost.before > recovered) {
-        return Ok(Some("this database was restored from a backup: what was lost is read before anything is sent"));
+        return Ok(Some(why::restored()));
     }
     Ok(None)
 }

@@ -181,6 +181,32 @@ crate::sentences! {
         not_for_this_site_advice() = "Nothing to do: it stays to be read.";
     }
 
+    /// What a cursor means, and what is remarkable about it.
+    cursor {
+        pull_central() = "next of central's to read";
+        pull_legacy() = "last of the legacy server's read";
+        push_central() = "next of ours, for central";
+        push_legacy() = "next of ours, for the legacy server";
+        unconfirmed() = "what was sent last is not confirmed yet";
+        rereads_own() = "everything of this site is read again too";
+        beyond_end() = "it stands beyond the end: that cannot be";
+    }
+
+    /// Why nothing would be sent now.
+    held_up {
+        no_legacy_server() = "this is a central server without a legacy server, which sends nothing by itself";
+        first_sync() = "the first sync is not complete: nothing is sent before this site knows its stores";
+        restored() = "this database was restored from a backup: what was lost is read before anything is sent";
+    }
+
+    /// From where the number of records of a first sync is known.
+    net {
+        in_this_database() = "what is in this database";
+        counted_by_central() = "what central counts for this site";
+        received_whole() = "central data that was received whole";
+        positions() = "positions of the legacy server's central data";
+    }
+
     /// What a cause of quarantine means, and what helps.
     quarantine {
         waiting() = "Names a record that is not here. It is tried again by itself when that arrives; look why that does not come.";

@@ -10,15 +10,15 @@ use flate2::write::GzEncoder;
 use serde::Serialize;
 use sync_core::protocol::PasswordHash;
 use sync_core::storage::{Storage as _, key};
-use sync_core::{Error, Timestamp};
+use sync_core::{Error, Said, Speaks, Timestamp};
 
 use self::parts::{PARTS, Source};
-use super::layout::{moment, table, wrapped};
+use super::layout::{moment, say, table};
 use crate::args::{Args, Bundle};
 use crate::exit::{Ended, Failure};
 use crate::output::{Output, bytes};
 use crate::progress::end_on_signals;
-use crate::sentences::input_given;
+use crate::sentences::{bundle_shown as shown, input_given};
 use crate::setup::Parts;
 
 /// What stands where a secret would.
@@ -38,13 +38,19 @@ struct Document<'d> {
 #[derive(Serialize)]
 struct Gathered {
     name: &'static str,
-    what: &'static str,
+    what: Said,
     bytes: usize,
     /// Why it could not be gathered; the archive says so too.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'static str>,
     #[serde(skip)]
     content: String,
+}
+
+impl Speaks for Gathered {
+    fn each_said(&mut self, each: &mut dyn FnMut(&mut Said)) {
+        each(&mut self.what);
+    }
 }
 
 pub(super) fn run(args: &Args, options: &Bundle, out: &Output) -> Result<Ended, Failure> {
@@ -54,7 +60,7 @@ pub(super) fn run(args: &Args, options: &Bundle, out: &Output) -> Result<Ended, 
         return Err(Error::bad_input(input_given::file_is_there(file.display().to_string())).into());
     }
     end_on_signals();
-    let gathered = gather(&source);
+    let gathered = out.in_words(gather(&source));
     if !out.json {
         list(&gathered, out)?;
     }
@@ -63,10 +69,10 @@ pub(super) fn run(args: &Args, options: &Bundle, out: &Output) -> Result<Ended, 
         let file = written.is_some().then_some(file.as_path());
         out.document(&Document { file, bytes: written, parts: &gathered })?;
     } else if let Some(length) = written {
-        wrapped(out, "", &format!("written: {} ({})", file.display(), bytes(length)))?;
-        out.hint("Look into it before you send it, if you like: each part is text.");
+        say(out, "", &shown::written(file.display().to_string(), bytes(length)))?;
+        out.hint_said(&shown::look_into_it());
     } else {
-        out.hint("Nothing was written.");
+        out.hint_said(&shown::nothing_written());
     }
     Ok(if gathered.iter().any(|part| part.error.is_some()) { Ended::LeftBehind } else { Ended::Done })
 }
@@ -80,7 +86,7 @@ fn gather(source: &Source<'_>) -> Vec<Gathered> {
             Err(error) => (parts::error_document(&error), Some(error.code())),
         };
         let content = secrets.iter().fold(content, |text, secret| text.replace(secret.as_str(), REMOVED));
-        all.push(Gathered { name: part.name, what: part.what, bytes: content.len(), error, content });
+        all.push(Gathered { name: part.name, what: (part.what)(), bytes: content.len(), error, content });
     }
     all
 }
@@ -104,16 +110,11 @@ fn secrets(source: &Source<'_>) -> Vec<String> {
 fn list(gathered: &[Gathered], out: &Output) -> Result<(), Failure> {
     let mut rows = vec![["PART", "SIZE", "WHAT IT IS"].map(str::to_owned).to_vec()];
     for part in gathered {
-        let what = part.error.map_or_else(|| part.what.to_owned(), |code| format!("could not be gathered: {code}"));
+        let what = part.error.map_or_else(|| part.what.to_string(), |code| out.texts.say(&shown::not_gathered(code)));
         rows.push(vec![part.name.to_owned(), bytes(part.bytes as u64), what]);
     }
     table(out, &rows)?;
-    wrapped(
-        out,
-        "",
-        "Not in it: passwords, hashes, the id of the machine; what stands in records; names of files; reasons that people \
-         typed. Addresses, ids, names of the site and its stores are in it.",
-    )
+    say(out, "", &shown::not_in_it())
 }
 
 /// A name that says whose it is and when it was made.

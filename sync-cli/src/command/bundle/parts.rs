@@ -12,51 +12,40 @@ use sync_core::storage::{LoggedError, SqliteStorage, Storage as _, key};
 use sync_core::support::{
     cursors, identity, preview_push, redacted_files, redacted_groups, redacted_log, redacted_set_aside, settings_shown,
 };
-use sync_core::{Error, Result, Timestamp, catalogue, status};
+use sync_core::{Error, Result, Said, Timestamp, catalogue, status};
 
 use super::super::doctor::{PATIENCE, diagnosed};
 use super::{Args, Bundle, Output, Parts};
 use crate::progress::interrupted;
+use crate::sentences::bundle_shown as shown;
 
 /// A part of a bundle.
 pub(super) struct Part {
     pub name: &'static str,
     /// What it is, for whoever is to send it.
-    pub what: &'static str,
+    pub what: fn() -> Said,
     pub make: fn(&Source<'_>) -> Result<String>,
 }
 
 /// All of them. Whatever is added here must hold neither a secret nor anything of a record's data.
 pub(super) const PARTS: &[Part] = &[
-    Part { name: "README.txt", what: "what each part is", make: read_me },
-    Part { name: "environment.json", what: "system, program, disk, clock, language", make: environment },
-    Part { name: "status.json", what: "oms-sync status", make: |from| pretty(&status(from.storage()?.as_ref())?) },
-    Part { name: "doctor.json", what: "oms-sync doctor", make: doctor },
-    Part {
-        name: "identity.json",
-        what: "oms-sync identity",
-        make: |from| pretty(&identity(from.storage()?.as_ref())?),
-    },
-    Part { name: "settings.json", what: "settings, secrets kept out", make: settings },
-    Part {
-        name: "cursors.json",
-        what: "oms-sync cursor show",
-        make: |from| pretty(&cursors(from.storage()?.as_ref())?),
-    },
-    Part {
-        name: "push.json",
-        what: "what waits to be pushed, by type",
-        make: |from| pretty(&preview_push(from.storage()?.as_ref())?),
-    },
-    Part { name: "log.jsonl", what: "the last cycles and repairs, newest first", make: log },
-    Part { name: "errors.json", what: "the errors of those cycles, explained", make: errors },
+    Part { name: "README.txt", what: shown::read_me, make: read_me },
+    Part { name: "environment.json", what: shown::environment, make: environment },
+    Part { name: "status.json", what: shown::status, make: |from| pretty(&status(from.storage()?.as_ref())?) },
+    Part { name: "doctor.json", what: shown::doctor, make: doctor },
+    Part { name: "identity.json", what: shown::identity, make: |from| pretty(&identity(from.storage()?.as_ref())?) },
+    Part { name: "settings.json", what: shown::settings, make: settings },
+    Part { name: "cursors.json", what: shown::cursors, make: |from| pretty(&cursors(from.storage()?.as_ref())?) },
+    Part { name: "push.json", what: shown::push, make: |from| pretty(&preview_push(from.storage()?.as_ref())?) },
+    Part { name: "log.jsonl", what: shown::log, make: log },
+    Part { name: "errors.json", what: shown::errors, make: errors },
     Part {
         name: "quarantine.json",
-        what: "what is set aside, by cause",
+        what: shown::set_aside,
         make: |from| pretty(&redacted_groups(from.storage()?.as_ref())?),
     },
-    Part { name: "quarantine.jsonl", what: "each such record: fields, no values", make: quarantine },
-    Part { name: "files.jsonl", what: "files not there yet, without names", make: files },
+    Part { name: "quarantine.jsonl", what: shown::each_set_aside, make: quarantine },
+    Part { name: "files.jsonl", what: shown::files, make: files },
 ];
 
 /// The most records and files that are told one by one.
@@ -127,7 +116,7 @@ pub(super) fn error_document(error: &Error) -> String {
 fn read_me(from: &Source<'_>) -> Result<String> {
     let mut text = format!("A bundle for support, made by oms-sync {} at {}\n\n", env!("CARGO_PKG_VERSION"), from.now);
     for part in PARTS {
-        text.push_str(&format!("{:<18}{}\n", part.name, part.what));
+        text.push_str(&format!("{:<18}{}\n", part.name, (part.what)()));
     }
     text.push_str("\nNo password, hash or machine id is in it, nor what stands in a record.\n");
     Ok(text)
