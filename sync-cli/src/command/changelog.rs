@@ -16,7 +16,7 @@ pub(super) fn run(args: &Args, options: &Changelog, out: &Output) -> Result<Ende
     let changes = parts.records().changes(Cursor(options.from), options.limit)?;
     let head = ["CURSOR", "TABLE", "ID", "ACTION", "STORE", "WRITTEN BY", "AT"];
     let word = |word| out.texts.word(word).to_owned();
-    let mut rows = vec![head.map(word).to_vec()];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
     for row in changes {
         let change = row.change;
         let action = format!("{:?}", change.action).to_lowercase();

@@ -31,17 +31,17 @@ pub(super) fn run(options: &Compat, out: &Output) -> Result<Ended, Failure> {
                 Some(false) => says::do_not_fit(between, why),
                 None => says::not_known(between, why),
             };
-            out.line(&out.texts.say(&verdict))?;
+            out.line_said(&verdict)?;
             for loss in &check.losses {
                 out.line(&format!("  {loss}"))?;
             }
         }
         if let Some(first) = first {
-            out.line(&out.texts.say(&match first {
+            out.line_said(&match first {
                 "legacy" => says::upgrade_legacy_server(),
                 "central" => says::upgrade_central(),
                 _ => says::upgrade_site(),
-            }))?;
+            })?;
         }
     }
     Ok(match (fits, loses) {

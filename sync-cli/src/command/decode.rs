@@ -44,7 +44,7 @@ fn show(decoded: &Decoded, brief: bool, out: &Output) -> Result<(), Failure> {
     }
     let wrong = decoded.records.iter().filter(|record| !record.problems.is_empty()).count();
     if wrong > 0 {
-        out.line(&out.texts.say(&shown::wrong_records(wrong, decoded.records.len())))?;
+        out.line_said(&shown::wrong_records(wrong, decoded.records.len()))?;
     }
     Ok(())
 }

@@ -23,7 +23,7 @@ pub(super) fn run(args: &Args, command: &Files, out: &Output) -> Result<Ended, F
                 out.document(&json!({ "id": file_id, "table": table, "record_id": id }))?;
             } else {
                 let file = file.display().to_string();
-                out.line(&out.texts.say(&says::attached(file, table, id, file_id.as_str())))?;
+                out.line_said(&says::attached(file, table, id, file_id.as_str()))?;
                 out.hint_said(&says::goes_out_with());
             }
             Ok(Ended::Done)
@@ -33,7 +33,7 @@ pub(super) fn run(args: &Args, command: &Files, out: &Output) -> Result<Ended, F
             if out.json {
                 out.document(&json!({ "id": id, "queued": true }))?;
             } else {
-                out.line(&out.texts.say(&says::tried_next(id)))?;
+                out.line_said(&says::tried_next(id))?;
             }
             Ok(Ended::Done)
         }
@@ -41,7 +41,7 @@ pub(super) fn run(args: &Args, command: &Files, out: &Output) -> Result<Ended, F
             end_on_signals();
             let report = move_files(&parts, &FilesOptions::default(), out)?;
             if out.json {
-                out.document(&report)?;
+                out.report(&report, report.error.as_ref())?;
             } else {
                 show(&report, out)?;
             }
@@ -59,9 +59,9 @@ pub(super) fn move_files(parts: &Parts, options: &FilesOptions, out: &Output) ->
 
 pub(super) fn show(report: &FilesReport, out: &Output) -> Result<(), Failure> {
     let (sent, received) = (bytes(report.bytes_sent), bytes(report.bytes_received));
-    out.line(&out.texts.say(&says::moved(report.uploaded, report.downloaded, sent, received)))?;
+    out.line_said(&says::moved(report.uploaded, report.downloaded, sent, received))?;
     if report.failed > 0 {
-        out.line(&out.texts.say(&says::failed(report.failed)))?;
+        out.line_said(&says::failed(report.failed))?;
     }
     Ok(())
 }
@@ -143,7 +143,7 @@ fn verify(parts: &Parts, out: &Output) -> Result<Ended, Failure> {
                 other => format!("{other:?}"),
             })?;
         }
-        out.line(&out.texts.say(&says::sound(verified.sound, bytes(verified.bytes))))?;
+        out.line_said(&says::sound(verified.sound, bytes(verified.bytes)))?;
     }
     Ok(if verified.findings.is_empty() { Ended::Done } else { Ended::LeftBehind })
 }

@@ -33,18 +33,18 @@ fn show(found: &Inspection, out: &Output) -> Result<(), Failure> {
     let cursors = &found.cursors;
     out.facts(&[
         ("Open mSupply", site.version.clone()),
-        (word("role"), said(says::role(site.role.as_str(), site.role_because.clone()))),
-        (word("site"), site.site_name.clone()),
-        (word("site id"), site.site_id.map(|id| id.to_string())),
-        (word("legacy URL"), site.legacy_url.clone()),
-        (word("stores here"), Some(if stores.is_empty() { word("none").to_owned() } else { stores.join(", ") })),
-        (word("initialisation"), Some(word(&site.initialisation.replace('_', " ")).to_owned())),
-        (word("sync is"), site.disabled.then(|| out.texts.say(&says::switched_off()))),
-        (word("interval"), site.interval_seconds.map(|seconds| format!("{seconds} s"))),
-        (word("last success"), Some(found.last_success.clone().unwrap_or_else(|| word("never").to_owned()))),
-        (word("has read up to"), said(says::read_up_to(number(cursors.pull_central), number(cursors.pull_v6)))),
+        ("role", said(says::role(site.role.as_str(), site.role_because.clone()))),
+        ("site", site.site_name.clone()),
+        ("site id", site.site_id.map(|id| id.to_string())),
+        ("legacy URL", site.legacy_url.clone()),
+        ("stores here", Some(if stores.is_empty() { word("none").to_owned() } else { stores.join(", ") })),
+        ("initialisation", Some(word(&site.initialisation.replace('_', " ")).to_owned())),
+        ("sync is", site.disabled.then(|| out.texts.say(&says::switched_off()))),
+        ("interval", site.interval_seconds.map(|seconds| format!("{seconds} s"))),
+        ("last success", Some(found.last_success.clone().unwrap_or_else(|| word("never").to_owned()))),
+        ("has read up to", said(says::read_up_to(number(cursors.pull_central), number(cursors.pull_v6)))),
         (
-            word("has pushed up to"),
+            "has pushed up to",
             said(says::pushed_up_to(number(cursors.push), number(cursors.push_v6), cursors.changelog_end)),
         ),
     ])?;
@@ -66,7 +66,7 @@ fn waiting(waiting: &[Waiting], out: &Output) -> Result<(), Failure> {
     }
     line(out, "", &says::waiting())?;
     let word = |word| out.texts.word(word).to_owned();
-    let mut rows = vec![["to", "table", "records", "deletes", "oldest", "made at"].map(word).to_vec()];
+    let mut rows = vec![["to", "table", "records", "deletes", "oldest", "made at"].map(str::to_owned).to_vec()];
     for of in waiting {
         let made_at = of.oldest_made_at.clone().unwrap_or_else(|| word("not known"));
         let (records, deletes) = (of.records.to_string(), of.deletes.to_string());

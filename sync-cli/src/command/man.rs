@@ -30,7 +30,7 @@ pub(super) fn run(options: &args::Man, out: &Output) -> Result<Ended, Failure> {
     if out.json {
         out.document(&serde_json::json!({ "folder": folder, "pages": written }))?;
     } else {
-        out.line(&out.texts.say(&manual_pages(written.len(), folder.display().to_string())))?;
+        out.line_said(&manual_pages(written.len(), folder.display().to_string()))?;
     }
     Ok(Ended::Done)
 }

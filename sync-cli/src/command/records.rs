@@ -27,7 +27,7 @@ pub(super) fn run(args: &Args, command: &Records, out: &Output) -> Result<Ended,
             if out.json {
                 out.document(&json!({ "table": table, "id": id, "deleted": true }))?;
             } else {
-                out.line(&out.texts.say(&says::deleted(table, id)))?;
+                out.line_said(&says::deleted(table, id))?;
             }
         }
     }
@@ -49,7 +49,7 @@ fn types(out: &Output) -> Result<(), Failure> {
     }
     let head = ["TABLE", "STYLE", "PULLED", "PUSHED", "DELETED", "WRITTEN BY", "SINCE"];
     let word = |word| out.texts.word(word).to_owned();
-    let mut rows = vec![head.map(word).to_vec()];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
     for kind in record_types() {
         let yes = |yes: bool| if yes { word("yes") } else { "-".to_owned() };
         let gone = |gone| out.texts.say(&says::since_and_gone(kind.since, gone));
@@ -141,7 +141,7 @@ fn put(parts: &Parts, table: &str, file: &Path, dry_run: bool, out: &Output) -> 
         }
     } else {
         let said = if dry_run { says::would_write(ids.len(), table) } else { says::wrote(ids.len(), table) };
-        out.line(&out.texts.say(&said))?;
+        out.line_said(&said)?;
     }
     Ok(())
 }

@@ -14,7 +14,7 @@ use crate::args::{Args, Authentication, Serve};
 use crate::exit::{Ended, Failure};
 use crate::output::Output;
 use crate::progress::{end_on_signals, interrupted, until_interrupted};
-use crate::sentences::{input_given, serving as says};
+use crate::sentences::{common, input_given, serving as says};
 use crate::server::{AccessLog, Options, Server, acceptor, connections_max, listen};
 use crate::setup::Parts;
 
@@ -52,7 +52,7 @@ fn tell_where(server: &Server, options: &Serve, out: &Output) -> Result<(), Fail
         return out.document(&json!({ "listening": address.to_string(), "admin": admin }));
     }
     let scheme = if options.tls_cert.is_some() { "https" } else { "http" };
-    out.line(&out.texts.say(&says::listening(format!("{scheme}://{address}"))))?;
+    out.line_said(&says::listening(format!("{scheme}://{address}")))?;
     match admin {
         Some(admin) => out.hint_said(&says::status_page(format!("http://{admin}/"))),
         None if options.behind_proxy => {}
@@ -112,7 +112,7 @@ fn legacy(args: &Args, options: &Serve, out: &Output) -> Result<(Central, Option
 
 fn warn<'c>(concerns: impl Iterator<Item = &'c Concern>, out: &Output) {
     for concern in concerns {
-        out.hint_said(&says::warning(concern.says()));
+        out.hint_said(&common::warning(concern.says()));
     }
 }
 
@@ -129,7 +129,7 @@ fn cycles(site: &Site, texts: &Texts) {
         match site.sync(&SyncOptions::default(), &mut until_interrupted) {
             Ok(report) => {
                 for warning in &report.warnings {
-                    say(says::warning(warning));
+                    say(common::warning(warning));
                 }
                 if let Some(error) = report.error.filter(|_| !interrupted()) {
                     failed(&error);

@@ -1,14 +1,13 @@
 //! `init` and `discover`.
 
 use serde_json::json;
-use sync_core::storage::LoggedError;
 use sync_core::{Discovered, Role, Settings};
 
 use crate::args::{Args, Init};
 use crate::exit::{Ended, Failure};
 use crate::output::Output;
 use crate::progress::{end_on_signals, until_interrupted};
-use crate::sentences::set_up_shown as says;
+use crate::sentences::{common, set_up_shown as says};
 use crate::setup::{Parts, password};
 
 pub(super) fn init(args: &Args, init: &Init, out: &Output) -> Result<Ended, Failure> {
@@ -39,9 +38,9 @@ pub(super) fn init(args: &Args, init: &Init, out: &Output) -> Result<Ended, Fail
         out.document(&discovered)?;
     } else {
         let (db, site) = (args.db.display().to_string(), format!("{:?}", init.site));
-        out.line(&out.texts.say(&says::is_set_up(db, site)))?;
+        out.line_said(&says::is_set_up(db, site))?;
         show(&discovered, out)?;
-        out.hint_said(&says::next());
+        out.hint_said(&common::next_sync());
     }
     Ok(Ended::Done)
 }
@@ -60,8 +59,7 @@ pub(super) fn discover(args: &Args, out: &Output) -> Result<Ended, Failure> {
         let mut document = serde_json::to_value(&discovered).map_err(std::io::Error::other)?;
         document["central_answers"] = json!(probe.as_ref().map(Result::is_ok));
         if let Some(Err(error)) = &probe {
-            let (message, advice) = (out.texts.message(error), out.texts.advice(error).into_owned());
-            document["error"] = json!(LoggedError { message, advice, ..LoggedError::from(error) });
+            document["error"] = json!(out.written_down(error));
         }
         out.document(&document)?;
         return Ok(match probe {
@@ -80,13 +78,13 @@ pub(super) fn discover(args: &Args, out: &Output) -> Result<Ended, Failure> {
 fn show(discovered: &Discovered, out: &Output) -> Result<(), Failure> {
     let text = |text: &str| (!text.is_empty()).then(|| out.texts.word(text).to_owned());
     out.facts(&[
-        (out.texts.word("role"), text(discovered.role.as_str())),
-        (out.texts.word("site id"), Some(discovered.site_id.to_string())),
-        (out.texts.word("central URL"), text(&discovered.central_url).or_else(|| text("none"))),
-        (out.texts.word("initialisation"), text(&discovered.initialisation_status)),
+        ("role", text(discovered.role.as_str())),
+        ("site id", Some(discovered.site_id.to_string())),
+        ("central URL", text(&discovered.central_url).or_else(|| text("none"))),
+        ("initialisation", text(&discovered.initialisation_status)),
     ])?;
     for change in &discovered.changes {
-        out.line(&out.texts.say(&says::changed(change.clone())))?;
+        out.line_said(&says::changed(change.clone()))?;
     }
     Ok(())
 }

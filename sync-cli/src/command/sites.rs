@@ -28,13 +28,13 @@ pub(super) fn run_site(args: &Args, command: &Site, out: &Output) -> Result<Ende
             } else {
                 let (name, id) = (format!("{name:?}"), site.id.to_string());
                 let said = if known { says::new_password(name, id) } else { says::new_site(name, id) };
-                out.line(&out.texts.say(&said))?;
+                out.line_said(&said)?;
             }
         }
         Site::List => {
             let head = ["SITE ID", "NAME", "MACHINE", "FIRST SYNC", "HELD BACK"];
             let word = |word| out.texts.word(word).to_owned();
-            let mut rows = vec![head.map(word).to_vec()];
+            let mut rows = vec![head.map(str::to_owned).to_vec()];
             let sites = open(args, out)?;
             for site in sites.list()? {
                 let held_back = sites.held_back(site.id)?;
@@ -68,7 +68,7 @@ pub(super) fn run_site(args: &Args, command: &Site, out: &Output) -> Result<Ende
 }
 
 fn done(out: &Output, name: &str, what: &str, said: &Said) -> Result<(), Failure> {
-    if out.json { out.document(&json!({ "name": name, "done": what })) } else { out.line(&out.texts.say(said)) }
+    if out.json { out.document(&json!({ "name": name, "done": what })) } else { out.line_said(said) }
 }
 
 pub(super) fn run_store(args: &Args, command: &Store, out: &Output) -> Result<Ended, Failure> {
@@ -80,12 +80,12 @@ pub(super) fn run_store(args: &Args, command: &Store, out: &Output) -> Result<En
                 out.document(&json!({ "store_id": id, "name": name, "code": code, "site": site }))?;
             } else {
                 let (name, site) = (format!("{name:?}"), format!("{site:?}"));
-                out.line(&out.texts.say(&says::store(id.as_str(), name, site)))?;
+                out.line_said(&says::store(id.as_str(), name, site))?;
             }
         }
         Store::List => {
             let head = ["STORE ID", "CODE", "NAME", "SITE ID"];
-            let mut rows = vec![head.map(|word| out.texts.word(word).to_owned()).to_vec()];
+            let mut rows = vec![head.map(str::to_owned).to_vec()];
             for store in open(args, out)?.stores()? {
                 if out.json {
                     out.document(&store)?;

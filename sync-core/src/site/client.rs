@@ -14,7 +14,7 @@ use crate::clock::Clock;
 use crate::error::{Error, ErrorClass, Result, Server, excerpt};
 use crate::protocol::v5::{V5_VERSION, V5Error, V5ErrorBody};
 use crate::protocol::v6::{Answer, NotAnAnswer, WireError, decode_answer};
-use crate::texts::sentences::{error_detail, input};
+use crate::texts::sentences::{error_detail as words, input};
 use crate::texts::{Detail, Said};
 use crate::transport::{HttpRequest, HttpResponse, Method, Transport, TransportError};
 
@@ -336,10 +336,10 @@ pub(super) fn transport_error(error: TransportError, server: Server, url: &str) 
         TransportError::TimedOut(source) => Error::TimedOut { server, url, source: Some(source) },
         TransportError::Broken(source) | TransportError::CutOff(source) => Error::CutOff { server, url, source },
         TransportError::NotHttp(source) => {
-            Error::NotAServer { server, url, found: error_detail::not_http(source.to_string()).into() }
+            Error::NotAServer { server, url, found: words::not_http(source.to_string()).into() }
         }
         TransportError::TooLarge(bytes) => {
-            Error::UnreadableAnswer { server, url, detail: error_detail::too_large(bytes).into() }
+            Error::UnreadableAnswer { server, url, detail: words::too_large(bytes).into() }
         }
     }
 }
@@ -358,8 +358,8 @@ fn looks_like(response: &HttpResponse) -> Detail {
     let start = response.body.iter().copied().filter(|b| !b.is_ascii_whitespace()).take(1).next();
     let html = response.header("content-type").is_some_and(|kind| kind.contains("html"));
     match start {
-        _ if html || start == Some(b'<') => error_detail::web_page().into(),
-        None => error_detail::empty_answer().into(),
+        _ if html || start == Some(b'<') => words::web_page().into(),
+        None => words::empty_answer().into(),
         _ => excerpt(&response.body).into(),
     }
 }
@@ -371,10 +371,10 @@ pub(super) fn common_status(response: &HttpResponse, server: Server, url: &str) 
         200..=299 => Ok(()),
         300..=399 => {
             let to = excerpt(response.header("location").unwrap_or("nowhere").as_bytes());
-            Err(Error::NotAServer { server, url, found: error_detail::redirection(to).into() })
+            Err(Error::NotAServer { server, url, found: words::redirection(to).into() })
         }
         408 => Err(Error::TimedOut { server, url, source: None }),
-        404 => Err(Error::NotAServer { server, url, found: error_detail::no_page().into() }),
+        404 => Err(Error::NotAServer { server, url, found: words::no_page().into() }),
         429 | 500..=598 => Err(Error::ServerTrouble { server, url, status: response.status }),
         status => Err(Error::Refused { server, status, detail: looks_like(response) }),
     }
@@ -446,9 +446,7 @@ pub(super) fn central_answer(
         Ok(Answer::Data(data)) => Ok(data),
         Ok(Answer::Error(error)) => Err(wire_error(error, url, site)),
         Ok(Answer::UnknownError(text)) => Err(Error::PeerError { server, detail: peers_words(&text) }),
-        Err(NotAnAnswer::Empty) => {
-            Err(Error::UnreadableAnswer { server, url: owned, detail: error_detail::empty().into() })
-        }
+        Err(NotAnAnswer::Empty) => Err(Error::UnreadableAnswer { server, url: owned, detail: words::empty().into() }),
         Err(cut @ NotAnAnswer::CutOff(_)) => Err(Error::CutOff { server, url: owned, source: cut.into() }),
         Err(NotAnAnswer::Other(detail)) => Err(match response.body.iter().find(|b| !b.is_ascii_whitespace()) {
             Some(b'{') => Error::UnreadableAnswer { server, url: owned, detail: peers_words(&detail) },
@@ -466,10 +464,8 @@ pub(super) fn wire_error(error: WireError, url: &str, site: &str) -> Error {
         WireError::LegacyServerError(body) => legacy_error(&body, server, url, 200, site),
         WireError::CannotConnectToLegacyServer(_) => Error::CentralCannotReachLegacy,
         WireError::OtherServerError(text) => match WireError::flattened_legacy_code(&text) {
-            Some(code) => legacy_code(&code, site).unwrap_or_else(|| Error::PeerError {
-                server,
-                detail: error_detail::legacy_says(peers_words(&code)).into(),
-            }),
+            Some(code) => legacy_code(&code, site)
+                .unwrap_or_else(|| Error::PeerError { server, detail: words::legacy_says(peers_words(&code)).into() }),
             // Whatever central could not be told by the legacy server: the fault is between the two.
             None if text.contains("Connection problem") || text.contains("route: '/sync/v5/site'") => {
                 Error::CentralCannotReachLegacy
