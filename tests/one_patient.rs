@@ -139,7 +139,7 @@ fn who_must_synchronise_first_is_told() {
     let world = World::new(|line| line);
     let b = &world.b;
     let error = b.site.pull_patient(&NameId::new("p"), &mut Silent).unwrap_err();
-    assert!(matches!(&error, Error::BadInput { detail } if detail.contains("first sync")), "{error}");
+    assert!(matches!(&error, Error::BadInput { detail } if detail.to_string().contains("first sync")), "{error}");
     b.sync();
     // Central went back behind what this site has seen of it.
     let txn = b.storage.write().unwrap();

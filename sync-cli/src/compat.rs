@@ -6,6 +6,9 @@ use serde::Serialize;
 use sync_core::protocol::v5::V5_VERSION;
 use sync_core::protocol::v6::V6_VERSION;
 use sync_core::record::record_types;
+use sync_core::{Detail, Said, Speaks};
+
+use crate::sentences::compatibility as says;
 
 /// A release, as `2.9.02` or `v2.19.0-RC1`: numbers count, what follows them does not.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,10 +79,10 @@ pub(crate) enum End {
 }
 
 impl End {
-    fn name(&self) -> String {
+    fn name(&self) -> Detail {
         match self {
-            Self::Upstream(release) => release.to_string(),
-            Self::Ours => "this program".to_owned(),
+            Self::Upstream(release) => release.to_string().into(),
+            Self::Ours => says::this_program().into(),
         }
     }
 
@@ -120,11 +123,18 @@ pub(crate) struct Check {
     pub between: &'static str,
     /// `None` where it is not known.
     pub fits: Option<bool>,
-    pub says: String,
+    pub says: Said,
     /// `legacy`, `central` or `site`.
     pub upgrade_first: Option<&'static str>,
     /// What does not arrive although the versions fit.
-    pub losses: Vec<String>,
+    pub losses: Vec<Said>,
+}
+
+impl Speaks for Check {
+    fn each_said(&mut self, each: &mut dyn FnMut(&mut Said)) {
+        self.says.each_said(each);
+        self.losses.each_said(each);
+    }
 }
 
 /// Checks what was given against each other.
@@ -147,86 +157,59 @@ fn with_legacy(between: &'static str, end: &End, legacy: &Release) -> Check {
     let check = |fits, says, upgrade_first| Check { between, fits, says, upgrade_first, losses: Vec::new() };
     let name = end.name();
     let Some(sent) = end.v5() else {
-        return check(Some(false), format!("{name} speaks no V5"), Some("site"));
+        return check(Some(false), says::no_v5(name), Some("site"));
     };
     match LEGACY.iter().find(|(_, version)| *version >= sent) {
         Some((first, version)) if *version == sent || legacy.is_before(first) => match legacy.is_before(first) {
-            false => check(Some(true), format!("{name} sends V5 version {sent}, which {legacy} takes"), None),
-            true if *version == sent => check(
-                Some(false),
-                format!("{name} sends V5 version {sent}, which needs a legacy server of {first} or later"),
-                Some("legacy"),
-            ),
-            true => check(
-                None,
-                format!("{name} sends V5 version {sent}; which legacy server takes it first is not known"),
-                None,
-            ),
+            false => check(Some(true), says::v5_taken(name, sent, legacy.to_string()), None),
+            true if *version == sent => check(Some(false), says::v5_needs(name, sent, *first), Some("legacy")),
+            true => check(None, says::v5_taken_by_unknown(name, sent), None),
         },
-        Some(_) => {
-            check(Some(true), format!("{name} sends V5 version {sent}, and {legacy} takes newer ones too"), None)
-        }
-        None => check(None, format!("{name} sends V5 version {sent}, which is newer than what is known"), None),
+        Some(_) => check(Some(true), says::v5_and_newer_taken(name, sent, legacy.to_string()), None),
+        None => check(None, says::v5_newer_than_known(name, sent), None),
     }
 }
 
 fn with_central(site: &End, central: &End) -> Check {
     let (s, c) = (site.name(), central.name());
-    let mut check =
-        Check { between: "site and central", fits: None, says: String::new(), upgrade_first: None, losses: Vec::new() };
+    let check = |fits, says, upgrade_first, losses| Check {
+        between: "site and central",
+        fits: Some(fits),
+        says,
+        upgrade_first,
+        losses,
+    };
     match (site.v6(), central.v6_max()) {
-        (_, None) => {
-            check.fits = Some(false);
-            check.says = format!("{c} is from before V6: it cannot be an Open mSupply central server");
-            check.upgrade_first = Some("central");
-        }
-        (None, _) => {
-            check.fits = Some(false);
-            check.says = format!("{s} is from before V6: it knows no Open mSupply central server");
-            check.upgrade_first = Some("site");
-        }
-        (Some(sent), Some(max)) if sent > max => {
-            check.fits = Some(false);
-            check.says = format!("{s} sends V6 version {sent}, {c} takes 0 to {max}");
-            check.upgrade_first = Some("central");
-        }
+        (_, None) => check(false, says::central_before_v6(c), Some("central"), Vec::new()),
+        (None, _) => check(false, says::site_before_v6(s), Some("site"), Vec::new()),
+        (Some(sent), Some(max)) if sent > max => check(false, says::v6(s, sent, c, max), Some("central"), Vec::new()),
         (Some(sent), Some(max)) => {
-            check.fits = Some(true);
-            check.says = format!("{s} sends V6 version {sent}, {c} takes 0 to {max}");
-            check.losses = losses(site, central);
-            if !check.losses.is_empty() {
-                let renames = site.is_before(RENAMES) || !central.is_before(RENAMES);
-                check.upgrade_first = Some(if renames { "site" } else { "central" });
-            }
+            let losses = losses(site, central);
+            let renames = site.is_before(RENAMES) || !central.is_before(RENAMES);
+            let first = (!losses.is_empty()).then_some(if renames { "site" } else { "central" });
+            check(true, says::v6(s, sent, c, max), first, losses)
         }
     }
-    check
 }
 
 /// What one end cannot read of the other although the versions fit. This program reads all spellings and writes the
 /// newer one.
-fn losses(site: &End, central: &End) -> Vec<String> {
+fn losses(site: &End, central: &End) -> Vec<Said> {
     let mut losses = Vec::new();
     let both_upstream = matches!(site, End::Upstream(_));
     if (both_upstream && site.is_before(RENAMES) != central.is_before(RENAMES))
         || (!both_upstream && central.is_before(RENAMES))
     {
-        let way = if both_upstream { "in both directions" } else { "on their way to central" };
-        losses.push(format!(
-            "{RENAMES} renamed keys: vaccinations and R&R forms are rejected {way}, and manufacturers of item variants and \
-             facilities of vaccinations are lost silently"
-        ));
+        losses.push(if both_upstream { says::renamed(RENAMES) } else { says::renamed_to_central(RENAMES) });
     }
     for kind in record_types() {
         for field in kind.fields {
             let Some(release) = field.added else { continue };
-            let added =
-                format!("{}.{} (new in {release}) is missing: the receiver rejects them", kind.table, field.name);
             if kind.pulled && both_upstream && central.is_before(release) && !site.is_before(release) {
-                losses.push(format!("{} from central: {added}", kind.table));
+                losses.push(says::missing_from_central(kind.table, field.name, release));
             }
             if kind.pushed && site.is_before(release) && !central.is_before(release) {
-                losses.push(format!("{} from the site: {added}", kind.table));
+                losses.push(says::missing_from_site(kind.table, field.name, release));
             }
         }
     }
@@ -299,12 +282,12 @@ mod tests {
         );
         let renamed = check("2.16.03", "2.19.0");
         assert_eq!((renamed.fits, renamed.upgrade_first), (Some(true), Some("site")));
-        assert!(renamed.losses[0].contains("vaccinations and R&R forms"), "{renamed:?}");
+        assert!(renamed.losses[0].to_string().contains("vaccinations and R&R forms"), "{renamed:?}");
         let same = check("2.19.0", "2.18.0");
         assert_eq!((same.fits, same.upgrade_first, same.losses.len()), (Some(true), None, 0));
         assert_eq!(check("1.4.0", "2.19.0").upgrade_first, Some("site"));
         let old = check("2.3.0", "2.3.1");
-        assert!(old.losses.iter().any(|loss| loss.starts_with("rnr_form_line from the site")), "{old:?}");
+        assert!(old.losses.iter().any(|loss| loss.to_string().starts_with("rnr_form_line from the site")), "{old:?}");
         assert!(super::with_central(&End::Ours, &end("2.19.0")).losses.is_empty());
         assert_eq!(super::with_central(&End::Ours, &end("2.16.0")).losses.len(), 1);
     }

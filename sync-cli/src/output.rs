@@ -12,7 +12,7 @@ use sync_core::{Error, Role, Said, Speaks, Texts};
 use crate::args::{Args, ColorChoice};
 use crate::exit::Failure;
 use crate::palette::{Tone, painted};
-use crate::sentences::{self, common};
+use crate::sentences::{self, common, input_given};
 use crate::setup::unreadable;
 
 /// How and where to print.
@@ -41,7 +41,7 @@ impl Output {
     pub(crate) fn take_texts(&mut self, file: &Path) -> Result<(), Error> {
         let json = std::fs::read_to_string(file).map_err(|error| unreadable(file, error))?;
         self.texts = Texts::parse(&json, sentences::ALL).map_err(|error| match error {
-            Error::BadInput { detail } => Error::BadInput { detail: format!("{}: {detail}", file.display()) },
+            Error::BadInput { detail } => Error::bad_input(input_given::texts_file(file.display().to_string(), detail)),
             other => other,
         })?;
         Ok(())

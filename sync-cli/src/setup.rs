@@ -12,6 +12,7 @@ use sync_core::{Clock, Error, Records, Result, Role, Site, SystemClock};
 
 use crate::args::{Args, Password};
 use crate::output::Output;
+use crate::sentences::input_given as given;
 
 /// An opened database with the parts over it.
 pub(crate) struct Parts {
@@ -63,8 +64,8 @@ impl Parts {
     }
 }
 
-/// Takes a password from where the flags say, then from the environment, then from a hidden prompt.
-pub(crate) fn password(from: &Password, what: &str) -> Result<PasswordHash> {
+/// Takes the password of a site from where the flags say, then from the environment, then from a hidden prompt.
+pub(crate) fn password(from: &Password, site: &str, out: &Output) -> Result<PasswordHash> {
     let text = if let Some(path) = &from.password_file {
         first_line(&std::fs::read_to_string(path).map_err(|error| unreadable(path, error))?)
     } else if from.password_stdin {
@@ -75,14 +76,13 @@ pub(crate) fn password(from: &Password, what: &str) -> Result<PasswordHash> {
     } else if let Ok(text) = std::env::var("OMS_SYNC_PASSWORD") {
         text
     } else if std::io::stdin().is_terminal() {
-        rpassword::prompt_password(format!("Password of {what}: "))
+        rpassword::prompt_password(out.texts.say(&given::password_prompt(format!("{site:?}"))) + " ")
             .map_err(|error| Error::Io { what: "reading the password".to_owned(), source: error.into() })?
     } else {
         String::new()
     };
     if text.is_empty() {
-        let detail = "no password: give --password-file, --password-stdin or OMS_SYNC_PASSWORD".to_owned();
-        return Err(Error::BadInput { detail });
+        return Err(Error::bad_input(given::no_password()));
     }
     Ok(PasswordHash::of_password(&text))
 }
@@ -93,5 +93,5 @@ fn first_line(text: &str) -> String {
 
 /// A file of the user's that cannot be read is wrong input.
 pub(crate) fn unreadable(path: &Path, error: std::io::Error) -> Error {
-    Error::BadInput { detail: format!("{} cannot be read: {error}", path.display()) }
+    Error::bad_input(given::unreadable(path.display().to_string(), error.to_string()))
 }

@@ -5,6 +5,7 @@ use crate::error::{Cause, Error, ErrorClass, Server};
 use crate::ownership::Refusal;
 use crate::record::{FieldError, SiteId};
 use crate::texts::errors;
+use crate::texts::sentences::error_detail;
 
 /// What there is to know of a code.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,14 +127,14 @@ pub(crate) fn samples() -> Vec<Error> {
         Error::SiteAuthTimeout,
         Error::CentralCannotReachLegacy,
         Error::NotSetUp,
-        Error::InvalidUrl { what: "the legacy server's address", url: site(), reason: "no scheme".to_owned() },
+        Error::InvalidUrl { what: "the legacy server's address", url: site(), reason: "no scheme".into() },
         Error::UnknownSite { server: legacy, site: site() },
         Error::WrongPassword { site: site() },
         Error::HardwareIdMismatch { site: site() },
         Error::SiteHasNoStore { site: site() },
         Error::CentralUrlMissing,
         Error::NotCentral { url: url() },
-        Error::NotAServer { server: legacy, url: legacy_url(), found: "a web page".to_owned() },
+        Error::NotAServer { server: legacy, url: legacy_url(), found: error_detail::web_page().into() },
         Error::CertificateRefused { server: central, url: url(), source: cause() },
         Error::OtherSite { ours: "\"clinic\"".to_owned(), theirs: "\"warehouse\"".to_owned() },
         Error::WrongRole { needed: "central server", found: "remote site" },
@@ -141,9 +142,9 @@ pub(crate) fn samples() -> Vec<Error> {
         Error::LegacyVersionMismatch { sent: 14 },
         Error::CentralTooOld { needs: "2.7.0" },
         Error::DatabaseTooNew { found: 2, known: 1 },
-        Error::UnreadableAnswer { server: central, url: url(), detail: "it is empty".to_owned() },
-        Error::Refused { server: central, status: 400, detail: "a text".to_owned() },
-        Error::PeerError { server: central, detail: "a text".to_owned() },
+        Error::UnreadableAnswer { server: central, url: url(), detail: error_detail::empty().into() },
+        Error::Refused { server: central, status: 400, detail: "a text".into() },
+        Error::PeerError { server: central, detail: "a text".into() },
         Error::NoProgress { server: central, cursor: 1000 },
         Error::QueueNotMoving,
         Error::CursorWentBack { server: central, ours: 1000, theirs: 20 },
@@ -160,7 +161,7 @@ pub(crate) fn samples() -> Vec<Error> {
         Error::UnknownTable { table: "asset_clas".to_owned() },
         Error::NotFound { what: "asset".to_owned(), id: "a1".to_owned() },
         Error::FileTooLarge { bytes: 60_000_000, max: 52_412_416 },
-        Error::BadInput { detail: "there is no record in the input".to_owned() },
+        Error::bad_input("there is no record in the input"),
         Error::CycleRunning { holder: Some(4711) },
         Error::Cancelled,
         Error::UnknownSiteId { site: SiteId(7) },

@@ -5,7 +5,7 @@ use std::fmt;
 
 use crate::ownership::Refusal;
 use crate::record::{FieldError, RecordId, SiteId, TableName};
-use crate::texts::{Said, errors};
+use crate::texts::{Detail, Said, errors};
 
 /// The result of this library's operations.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -98,7 +98,7 @@ pub enum Error {
     /// A database without settings.
     NotSetUp,
     /// An address that cannot be used.
-    InvalidUrl { what: &'static str, url: String, reason: String },
+    InvalidUrl { what: &'static str, url: String, reason: Detail },
     /// A name that a server does not know.
     UnknownSite { server: Server, site: String },
     /// A password that a server does not take.
@@ -112,7 +112,7 @@ pub enum Error {
     /// An Open mSupply server that is not central.
     NotCentral { url: String },
     /// An answer that no mSupply server gives.
-    NotAServer { server: Server, url: String, found: String },
+    NotAServer { server: Server, url: String, found: Detail },
     /// A certificate that is not trusted.
     CertificateRefused { server: Server, url: String, source: Cause },
     /// Credentials of another site than the one whose database this is.
@@ -130,11 +130,11 @@ pub enum Error {
     DatabaseTooNew { found: i64, known: i64 },
 
     /// An answer that is not of the protocol.
-    UnreadableAnswer { server: Server, url: String, detail: String },
+    UnreadableAnswer { server: Server, url: String, detail: Detail },
     /// A refusal for a reason that this version does not know.
-    Refused { server: Server, status: u16, detail: String },
+    Refused { server: Server, status: u16, detail: Detail },
     /// An error within a server.
-    PeerError { server: Server, detail: String },
+    PeerError { server: Server, detail: Detail },
     /// Batches without an end.
     NoProgress { server: Server, cursor: u64 },
     /// A queue of the legacy server without an end.
@@ -172,7 +172,7 @@ pub enum Error {
     /// A file that central would refuse; both in bytes.
     FileTooLarge { bytes: u64, max: u64 },
     /// Input that is not what it should be; `detail` is the whole message.
-    BadInput { detail: String },
+    BadInput { detail: Detail },
 
     /// Another cycle has the database; `holder` is its process, if known.
     CycleRunning { holder: Option<u32> },
@@ -196,6 +196,11 @@ impl From<Refusal> for Error {
 }
 
 impl Error {
+    /// Input that is not what it should be: this says what is wrong with it.
+    pub fn bad_input(detail: impl Into<Detail>) -> Self {
+        Self::BadInput { detail: detail.into() }
+    }
+
     /// A stable code in snake_case, for scripts and for the catalogue in the docs.
     pub fn code(&self) -> &'static str {
         self.entry().0

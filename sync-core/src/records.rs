@@ -14,6 +14,7 @@ use crate::record::{
 };
 use crate::site::identity::{role, site_id};
 use crate::storage::{ReadTxn, Selection, Source, Storage, WriteTxn};
+use crate::texts::sentences::input;
 
 /// The most bytes of one record's data: with its envelope it still fits the 10 MiB that central takes.
 pub const RECORD_BYTES_MAX: usize = 10_000_000;
@@ -207,14 +208,10 @@ fn checked_legacy_id(table: &TableName, data: &RecordData) -> Result<RecordId> {
     let id = RecordId::new(data.fields().as_ref().and_then(id_of).unwrap_or_default());
     let bytes = id.as_str().len();
     if bytes == 0 || bytes > RecordId::BYTES_MAX {
-        let detail = format!("a {table} is an object with an ID of 1 to {} bytes", RecordId::BYTES_MAX);
-        return Err(Error::BadInput { detail });
+        return Err(Error::bad_input(input::legacy_id(table.as_str(), RecordId::BYTES_MAX)));
     }
     if data.as_str().len() > RECORD_BYTES_MAX || !data.is_portable() {
-        let detail = format!(
-            "{table} {id} has more than {RECORD_BYTES_MAX} bytes, a number out of range, half a character, or too deep a nesting"
-        );
-        return Err(Error::BadInput { detail });
+        return Err(Error::bad_input(input::legacy_data(table.as_str(), id.as_str(), RECORD_BYTES_MAX)));
     }
     Ok(id)
 }
@@ -229,12 +226,10 @@ fn checked_id(kind: &RecordType, table: &TableName, data: &RecordData) -> Result
         source: Box::new(error),
     })?;
     if id.as_str().is_empty() || id.as_str().len() > RecordId::BYTES_MAX {
-        let detail = format!("the id of a {table} has 1 to {} bytes", RecordId::BYTES_MAX);
-        return Err(Error::BadInput { detail });
+        return Err(Error::bad_input(input::id(table.as_str(), RecordId::BYTES_MAX)));
     }
     if data.as_str().len() > RECORD_BYTES_MAX {
-        let detail = format!("{table} {id} has more than {RECORD_BYTES_MAX} bytes");
-        return Err(Error::BadInput { detail });
+        return Err(Error::bad_input(input::too_long(table.as_str(), id.as_str(), RECORD_BYTES_MAX)));
     }
     Ok(id)
 }

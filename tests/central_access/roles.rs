@@ -64,7 +64,7 @@ fn a_site_that_the_legacy_server_makes_central_keeps_its_data() {
     *legacy.url.lock().unwrap() = "http://oms.example.org/".to_owned();
     let discovered = site.discover(&mut Silent).unwrap();
     assert_eq!(discovered.role, Role::Central);
-    assert!(discovered.changes.iter().any(|change| change.contains("role")), "{:?}", discovered.changes);
+    assert!(discovered.changes.iter().any(|change| change.to_string().contains("role")), "{:?}", discovered.changes);
     assert!(get(&records, "asset", "x").unwrap().contains("written as a remote site"));
     records.put("asset_class", [sync_tests::world::data(r#"{"id":"c","name":"n"}"#)]).unwrap();
     let status = status(storage.as_ref()).unwrap();

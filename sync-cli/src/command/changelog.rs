@@ -7,6 +7,7 @@ use sync_core::record::Cursor;
 use crate::args::{Args, Changelog};
 use crate::exit::{Ended, Failure};
 use crate::output::Output;
+use crate::sentences::records_shown::written_by_site;
 use crate::setup::Parts;
 
 pub(super) fn run(args: &Args, options: &Changelog, out: &Output) -> Result<Ended, Failure> {
@@ -14,6 +15,7 @@ pub(super) fn run(args: &Args, options: &Changelog, out: &Output) -> Result<Ende
     let is_central = parts.role()? == Some(Role::Central);
     let changes = parts.records().changes(Cursor(options.from), options.limit)?;
     let head = ["CURSOR", "TABLE", "ID", "ACTION", "STORE", "WRITTEN BY", "AT"];
+    let word = |word| out.texts.word(word).to_owned();
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     for row in changes {
         let change = row.change;
@@ -27,16 +29,16 @@ pub(super) fn run(args: &Args, options: &Changelog, out: &Output) -> Result<Ende
             continue;
         }
         let writer = match (change.is_sync_update, change.source_site) {
-            (false, _) => "here".to_owned(),
-            (true, Some(site)) if is_central => format!("site {site}"),
-            (true, Some(_)) => "legacy".to_owned(),
-            (true, None) => "central".to_owned(),
+            (false, _) => word("here"),
+            (true, Some(site)) if is_central => out.texts.say(&written_by_site(site.to_string())),
+            (true, Some(_)) => word("legacy"),
+            (true, None) => word("central"),
         };
         rows.push(vec![
             row.cursor.to_string(),
             change.table.to_string(),
             change.id.to_string(),
-            action,
+            out.texts.word(&action).to_owned(),
             change.store.map(|store| store.to_string()).unwrap_or_default(),
             writer,
             change.changed_at.to_string(),

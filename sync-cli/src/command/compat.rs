@@ -7,14 +7,14 @@ use crate::args::Compat;
 use crate::compat::{End, compat};
 use crate::exit::{Ended, Failure};
 use crate::output::Output;
+use crate::sentences::{compatibility as says, input_given};
 
 pub(super) fn run(options: &Compat, out: &Output) -> Result<Ended, Failure> {
     if options.legacy.is_none() && options.central.is_none() {
-        let detail = "give --legacy or --central, or both: there is nothing to compare with".to_owned();
-        return Err(Error::BadInput { detail }.into());
+        return Err(Error::bad_input(input_given::nothing_to_compare()).into());
     }
     let site = options.site.clone().map_or(End::Ours, End::Upstream);
-    let checks = compat(options.legacy.as_ref(), options.central.as_ref(), &site);
+    let checks = out.in_words(compat(options.legacy.as_ref(), options.central.as_ref(), &site));
     let fits = checks.iter().all(|check| check.fits != Some(false));
     let loses = checks.iter().any(|check| !check.losses.is_empty());
     // Whoever serves comes first: an older end may come to a newer server, not the other way round.
@@ -24,24 +24,24 @@ pub(super) fn run(options: &Compat, out: &Output) -> Result<Ended, Failure> {
         out.document(&json!({ "fits": fits, "upgrade_first": first, "checks": checks }))?;
     } else {
         for check in &checks {
+            let (between, why) = (check.between, check.says.clone());
             let verdict = match check.fits {
-                Some(true) if check.losses.is_empty() => "fit",
-                Some(true) => "fit, with losses",
-                Some(false) => "do NOT fit",
-                None => "not known",
+                Some(true) if check.losses.is_empty() => says::fit(between, why),
+                Some(true) => says::fit_with_losses(between, why),
+                Some(false) => says::do_not_fit(between, why),
+                None => says::not_known(between, why),
             };
-            out.line(&format!("{}: {verdict}; {}", check.between, check.says))?;
+            out.line_said(&verdict)?;
             for loss in &check.losses {
                 out.line(&format!("  {loss}"))?;
             }
         }
         if let Some(first) = first {
-            let who = match first {
-                "legacy" => "the legacy server",
-                "central" => "the Open mSupply central server",
-                _ => "the site",
-            };
-            out.line(&format!("Upgrade {who} first."))?;
+            out.line_said(&match first {
+                "legacy" => says::upgrade_legacy_server(),
+                "central" => says::upgrade_central(),
+                _ => says::upgrade_site(),
+            })?;
         }
     }
     Ok(match (fits, loses) {

@@ -3,16 +3,17 @@
 use std::io::Read as _;
 use std::path::Path;
 
-use sync_core::Error;
+use sync_core::{Detail, Error, Said};
 
 use crate::args::Decode;
 use crate::decode::{Decoded, RecordLine, decode};
 use crate::exit::{Ended, Failure};
 use crate::output::Output;
+use crate::sentences::decoded_shown as shown;
 use crate::setup::unreadable;
 
 pub(super) fn run(options: &Decode, out: &Output) -> Result<Ended, Failure> {
-    let decoded = decode(&input(&options.file)?)?;
+    let decoded = out.in_words(decode(&input(&options.file)?)?);
     if out.json {
         out.document(&decoded)?;
     } else {
@@ -32,23 +33,18 @@ fn input(file: &Path) -> Result<Vec<u8>, Error> {
 }
 
 fn show(decoded: &Decoded, brief: bool, out: &Output) -> Result<(), Failure> {
-    out.line(decoded.message)?;
-    let width = decoded.facts.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    out.line(&decoded.message.to_string())?;
+    let width = decoded.facts.iter().map(|(name, _)| out.texts.word(name).chars().count()).max().unwrap_or(0);
     for (name, value) in &decoded.facts {
-        out.line(&format!("  {name:<width$}  {value}"))?;
+        out.line(&format!("  {:<width$}  {value}", out.texts.word(name)))?;
     }
-    for problem in &decoded.problems {
-        out.line(&format!("  wrong: {problem}"))?;
-    }
-    for note in &decoded.notes {
-        out.line(&format!("  note: {note}"))?;
-    }
+    show_remarks(&decoded.problems, &decoded.notes, out)?;
     for record in &decoded.records {
         show_record(record, brief, out)?;
     }
     let wrong = decoded.records.iter().filter(|record| !record.problems.is_empty()).count();
     if wrong > 0 {
-        out.line(&format!("{wrong} of {} records have something wrong with them", decoded.records.len()))?;
+        out.line_said(&shown::wrong_records(wrong, decoded.records.len()))?;
     }
     Ok(())
 }
@@ -61,11 +57,12 @@ fn show_record(record: &RecordLine, brief: bool, out: &Output) -> Result<(), Fai
     for (key, value) in record.fields.iter().filter(|_| !brief) {
         out.line(&format!("    {key:<width$}  {value}"))?;
     }
-    for problem in &record.problems {
-        out.line(&format!("  wrong: {problem}"))?;
-    }
-    for note in &record.notes {
-        out.line(&format!("  note: {note}"))?;
-    }
-    Ok(())
+    show_remarks(&record.problems, &record.notes, out)
+}
+
+/// What is wrong, and what is worth knowing.
+fn show_remarks(problems: &[Detail], notes: &[Said], out: &Output) -> Result<(), Failure> {
+    let wrong = problems.iter().map(|problem| shown::wrong(problem.clone()));
+    let notes = notes.iter().map(|note| shown::note(note.clone()));
+    wrong.chain(notes).try_for_each(|remark| out.line(&format!("  {}", out.texts.say(&remark))))
 }

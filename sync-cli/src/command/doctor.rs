@@ -14,7 +14,7 @@ use crate::args::{Args, Doctor};
 use crate::exit::{Ended, Failure};
 use crate::output::Output;
 use crate::progress::{end_on_signals, interrupted};
-use crate::sentences::{common, doctor_verdict as verdicts};
+use crate::sentences::{common, doctor_verdict as verdicts, input_given};
 
 /// How long each answer is waited for where nobody says otherwise: shorter than in a sync, as somebody waits for the answer.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
@@ -27,7 +27,7 @@ pub(super) fn timeouts(patience: Duration) -> Timeouts {
 
 pub(super) fn run(args: &Args, options: &Doctor, out: &Output) -> Result<Ended, Failure> {
     if options.max_time.is_zero() {
-        return Err(Error::BadInput { detail: "--max-time must be more than nothing".to_owned() }.into());
+        return Err(Error::bad_input(input_given::no_time_to_wait()).into());
     }
     end_on_signals();
     let mut shown = Shown { out, skipped: Vec::new(), printed: Ok(()) };

@@ -4,12 +4,13 @@ use serde_json::json;
 use sync_core::files::{FileInfo, Finding};
 use sync_core::record::RecordId;
 use sync_core::storage::{FileDirection, FileState};
-use sync_core::{Error, FilesOptions, FilesReport};
+use sync_core::{Detail, Error, FilesOptions, FilesReport};
 
 use crate::args::{Args, Files};
 use crate::exit::{Ended, Failure};
 use crate::output::{Output, bytes};
 use crate::progress::{Progress, end_on_signals, interrupted};
+use crate::sentences::files_shown as says;
 use crate::setup::Parts;
 
 pub(super) fn run(args: &Args, command: &Files, out: &Output) -> Result<Ended, Failure> {
@@ -21,8 +22,9 @@ pub(super) fn run(args: &Args, command: &Files, out: &Output) -> Result<Ended, F
             if out.json {
                 out.document(&json!({ "id": file_id, "table": table, "record_id": id }))?;
             } else {
-                out.line(&format!("attached {} to {table} {id} as file {file_id}", file.display()))?;
-                out.hint("It goes out with oms-sync sync --with-files.");
+                let file = file.display().to_string();
+                out.line_said(&says::attached(file, table, id, file_id.as_str()))?;
+                out.hint_said(&says::goes_out_with());
             }
             Ok(Ended::Done)
         }
@@ -31,7 +33,7 @@ pub(super) fn run(args: &Args, command: &Files, out: &Output) -> Result<Ended, F
             if out.json {
                 out.document(&json!({ "id": id, "queued": true }))?;
             } else {
-                out.line(&format!("file {id} is tried next; run oms-sync files sync"))?;
+                out.line_said(&says::tried_next(id))?;
             }
             Ok(Ended::Done)
         }
@@ -39,7 +41,7 @@ pub(super) fn run(args: &Args, command: &Files, out: &Output) -> Result<Ended, F
             end_on_signals();
             let report = move_files(&parts, &FilesOptions::default(), out)?;
             if out.json {
-                out.document(&report)?;
+                out.report(&report, report.error.as_ref())?;
             } else {
                 show(&report, out)?;
             }
@@ -56,11 +58,10 @@ pub(super) fn move_files(parts: &Parts, options: &FilesOptions, out: &Output) ->
 }
 
 pub(super) fn show(report: &FilesReport, out: &Output) -> Result<(), Failure> {
-    let FilesReport { uploaded, downloaded, failed, .. } = report;
     let (sent, received) = (bytes(report.bytes_sent), bytes(report.bytes_received));
-    out.line(&format!("files: {uploaded} sent, {downloaded} fetched ({sent} up, {received} down)"))?;
-    if *failed > 0 {
-        out.line(&format!("{failed} files failed and are tried again later; see oms-sync files list"))?;
+    out.line_said(&says::moved(report.uploaded, report.downloaded, sent, received))?;
+    if report.failed > 0 {
+        out.line_said(&says::failed(report.failed))?;
     }
     Ok(())
 }
@@ -89,7 +90,7 @@ fn list(parts: &Parts, out: &Output) -> Result<Ended, Failure> {
             if out.json {
                 out.document(info)?;
             } else {
-                out.line(&line(info))?;
+                out.line(&lines(info, out))?;
             }
         }
         match page.last() {
@@ -99,30 +100,32 @@ fn list(parts: &Parts, out: &Output) -> Result<Ended, Failure> {
     }
 }
 
-fn line(info: &FileInfo) -> String {
+/// Which file it is; and below, how far it is, its size, what went wrong and when it is tried again.
+fn lines(info: &FileInfo, out: &Output) -> String {
     let entry = &info.entry;
-    let state = match (entry.state, entry.direction) {
-        (FileState::Running, FileDirection::Upload) => "uploading",
-        (FileState::Running, FileDirection::Download) => "downloading",
-        (FileState::Waiting, FileDirection::Upload) => "waiting to be sent",
-        (FileState::Waiting, FileDirection::Download) => "waiting to come",
-        (state, _) => state.as_str(),
+    let name = format!("{:?}", info.name);
+    let file = says::file(entry.id.as_str(), name, entry.table.as_str(), entry.record_id.as_str());
+    let mut state: Detail = match (entry.state, entry.direction) {
+        (FileState::Running, FileDirection::Upload) => says::uploading().into(),
+        (FileState::Running, FileDirection::Download) => says::downloading().into(),
+        (FileState::Waiting, FileDirection::Upload) => says::waits_to_be_sent().into(),
+        (FileState::Waiting, FileDirection::Download) => says::waits_to_come().into(),
+        (state, _) => out.texts.word(state.as_str()).into(),
     };
-    let size = entry.bytes.map_or_else(String::new, |count| format!(", {}", bytes(count)));
-    let mut text = format!(
-        "{} {:?} of {} {}\n  {state}{size}",
-        entry.id,
-        info.name,
-        entry.table.as_str(),
-        entry.record_id.as_str()
-    );
+    if let Some(count) = entry.bytes {
+        state = says::with_size(state, bytes(count)).into();
+    }
     if let Some(reason) = &entry.reason {
-        text.push_str(&format!(": {reason}"));
+        state = says::because(state, reason).into();
     }
     if let (FileState::Failed, Some(next)) = (entry.state, entry.next_at) {
-        text.push_str(&format!("; tried {} times, next at {next}", entry.attempts));
+        state = says::next_at(state, entry.attempts, next.to_string()).into();
     }
-    text
+    let state = match state {
+        Detail::Said(said) => out.texts.say(&said),
+        Detail::Plain(word) => word,
+    };
+    format!("{}\n  {state}", out.texts.say(&file))
 }
 
 fn verify(parts: &Parts, out: &Output) -> Result<Ended, Failure> {
@@ -134,13 +137,13 @@ fn verify(parts: &Parts, out: &Output) -> Result<Ended, Failure> {
     } else {
         for finding in &verified.findings {
             out.line(&match finding {
-                Finding::Missing { id } => format!("MISSING: {id}"),
-                Finding::Changed { id, reason } => format!("CHANGED: {id}: {reason}"),
-                Finding::Surplus { path } => format!("SURPLUS: {}", path.display()),
+                Finding::Missing { id } => out.texts.say(&says::missing(id.as_str())),
+                Finding::Changed { id, reason } => out.texts.say(&says::changed(id.as_str(), reason)),
+                Finding::Surplus { path } => out.texts.say(&says::surplus(path.display().to_string())),
                 other => format!("{other:?}"),
             })?;
         }
-        out.line(&format!("{} files are sound ({})", verified.sound, bytes(verified.bytes)))?;
+        out.line_said(&says::sound(verified.sound, bytes(verified.bytes)))?;
     }
     Ok(if verified.findings.is_empty() { Ended::Done } else { Ended::LeftBehind })
 }

@@ -1,16 +1,19 @@
 //! `inspect`: the synchronisation of a real Open mSupply server, from its database.
 
-use super::layout::wrapped;
+use sync_core::Said;
+
+use super::layout::{say, wrapped};
 use crate::args::Inspect;
 use crate::exit::{Ended, Failure};
 use crate::inspect::{CycleLine, Inspection, Stuck, Waiting, inspect};
 use crate::output::{Output, bytes};
+use crate::sentences::{inspection as says, stuck_records as stuck_says};
 
 /// How many of a list are shown to people.
 const LISTED: usize = 10;
 
 pub(super) fn run(options: &Inspect, out: &Output) -> Result<Ended, Failure> {
-    let found = inspect(&options.file, options.cycles)?;
+    let found = out.in_words(inspect(&options.file, options.cycles)?);
     if out.json {
         out.document(&found)?;
     } else {
@@ -21,39 +24,32 @@ pub(super) fn run(options: &Inspect, out: &Output) -> Result<Ended, Failure> {
 
 fn show(found: &Inspection, out: &Output) -> Result<(), Failure> {
     if found.read_from_copy {
-        out.hint("The database is in use, or was when its server ended: a copy of it was read.");
+        out.hint_said(&says::read_from_copy());
     }
     let site = &found.site;
-    let number = |cursor: Option<i64>| cursor.map_or("none".to_owned(), |cursor| cursor.to_string());
+    let (word, said) = (|word| out.texts.word(word), |said: Said| Some(out.texts.say(&said)));
+    let number = |cursor: Option<i64>| cursor.map_or_else(|| "none".to_owned(), |cursor| cursor.to_string());
     let stores: Vec<&str> = site.stores.iter().map(|store| store.code.as_str()).collect();
     let cursors = &found.cursors;
     out.facts(&[
         ("Open mSupply", site.version.clone()),
-        ("role", Some(format!("{} ({})", site.role.as_str(), site.role_because))),
+        ("role", said(says::role(site.role.as_str(), site.role_because.clone()))),
         ("site", site.site_name.clone()),
         ("site id", site.site_id.map(|id| id.to_string())),
         ("legacy URL", site.legacy_url.clone()),
-        ("stores here", Some(if stores.is_empty() { "none".to_owned() } else { stores.join(", ") })),
-        ("initialisation", Some(site.initialisation.replace('_', " "))),
-        ("sync is", site.disabled.then(|| "switched off: cycles do nothing".to_owned())),
+        ("stores here", Some(if stores.is_empty() { word("none").to_owned() } else { stores.join(", ") })),
+        ("initialisation", Some(word(&site.initialisation.replace('_', " ")).to_owned())),
+        ("sync is", site.disabled.then(|| out.texts.say(&says::switched_off()))),
         ("interval", site.interval_seconds.map(|seconds| format!("{seconds} s"))),
-        ("last success", Some(found.last_success.clone().unwrap_or_else(|| "never".to_owned()))),
-        (
-            "has read up to",
-            Some(format!("legacy server {}, central {}", number(cursors.pull_central), number(cursors.pull_v6))),
-        ),
+        ("last success", Some(found.last_success.clone().unwrap_or_else(|| word("never").to_owned()))),
+        ("has read up to", said(says::read_up_to(number(cursors.pull_central), number(cursors.pull_v6)))),
         (
             "has pushed up to",
-            Some(format!(
-                "legacy server {}, central {}, of {}",
-                number(cursors.push),
-                number(cursors.push_v6),
-                cursors.changelog_end
-            )),
+            said(says::pushed_up_to(number(cursors.push), number(cursors.push_v6), cursors.changelog_end)),
         ),
     ])?;
     for doubt in &cursors.doubts {
-        wrapped(out, "", &format!("doubt: {doubt}"))?;
+        say(out, "", &says::doubt(doubt.clone()))?;
     }
     out.line("")?;
     waiting(&found.waiting, out)?;
@@ -66,110 +62,147 @@ fn show(found: &Inspection, out: &Output) -> Result<(), Failure> {
 
 fn waiting(waiting: &[Waiting], out: &Output) -> Result<(), Failure> {
     if waiting.is_empty() {
-        return out.line("Nothing waits to be pushed.");
+        return line(out, "", &says::nothing_waits());
     }
-    out.line("Waiting to be pushed:")?;
+    line(out, "", &says::waiting())?;
+    let word = |word| out.texts.word(word).to_owned();
     let mut rows = vec![["to", "table", "records", "deletes", "oldest", "made at"].map(str::to_owned).to_vec()];
-    for line in waiting {
-        let made_at = line.oldest_made_at.clone().unwrap_or_else(|| "not known".to_owned());
-        let (records, deletes) = (line.records.to_string(), line.deletes.to_string());
-        rows.push(vec![line.to.into(), line.table.clone(), records, deletes, line.oldest_cursor.to_string(), made_at]);
+    for of in waiting {
+        let made_at = of.oldest_made_at.clone().unwrap_or_else(|| word("not known"));
+        let (records, deletes) = (of.records.to_string(), of.deletes.to_string());
+        rows.push(vec![word(of.to), of.table.clone(), records, deletes, of.oldest_cursor.to_string(), made_at]);
     }
     out.table(&rows)
 }
 
 fn stuck(found: &Inspection, out: &Output) -> Result<(), Failure> {
     let buffer = &found.buffer;
-    out.line(&format!("Received records in the sync buffer: {}, integrated: {}", buffer.records, buffer.integrated))?;
-    for line in &buffer.not_integrated {
-        let verb = if line.records == 1 { "waits" } else { "wait" };
-        let (records, table, since) = (line.records, &line.table, &line.oldest_received_at);
-        wrapped(out, "  ", &format!("{records} {table} {verb} for the next integration, the oldest since {since}"))?;
+    line(out, "", &stuck_says::received(buffer.records, buffer.integrated))?;
+    for of in &buffer.not_integrated {
+        let (table, since) = (&of.table, &of.oldest_received_at);
+        say(
+            out,
+            "  ",
+            &match of.records {
+                1 => stuck_says::one_waits(table, since),
+                records => stuck_says::wait(records, table, since),
+            },
+        )?;
     }
     let mut last = None;
     for group in &buffer.stuck {
         if last != Some(group.cause) {
-            out.line(&format!("Stuck: {}", group.cause.as_str()))?;
-            wrapped(out, "  ", group.cause.advice())?;
+            line(out, "", &stuck_says::stuck(group.cause.meaning()))?;
+            say(out, "  ", &group.cause.advice())?;
             last = Some(group.cause);
         }
         stuck_group(group, out)?;
     }
     if !buffer.never_arrived.is_empty() {
-        out.line("Never arrived, and needed by:")?;
+        line(out, "", &stuck_says::never_arrived())?;
     }
     for missing in buffer.never_arrived.iter().take(LISTED) {
         out.line(&format!("  {} {}: {}", missing.table, missing.id, missing.needed_by))?;
     }
     and_more(out, "  ", buffer.never_arrived.len())?;
-    if buffer.stuck.is_empty() { out.line("None is stuck.") } else { Ok(()) }
+    if buffer.stuck.is_empty() { line(out, "", &stuck_says::none()) } else { Ok(()) }
 }
 
 /// Says how many of a list were left out.
 fn and_more(out: &Output, indent: &str, count: usize) -> Result<(), Failure> {
     match count.saturating_sub(LISTED) {
         0 => Ok(()),
-        more => out.line(&format!("{indent}and {more} more; --json lists them all")),
+        more => line(out, indent, &says::and_more(more)),
     }
 }
 
 fn stuck_group(group: &Stuck, out: &Output) -> Result<(), Failure> {
-    let from = group.from_site.map(|site| format!(" from site {site}")).unwrap_or_default();
-    out.line(&format!("  {} {}{from}, since {}", group.records, group.table, group.oldest_received_at))?;
+    let (records, table, since) = (group.records, &group.table, &group.oldest_received_at);
+    line(
+        out,
+        "  ",
+        &match group.from_site {
+            Some(site) => stuck_says::records_from(records, table, site, since),
+            None => stuck_says::records(records, table, since),
+        },
+    )?;
     if group.missing.is_empty() {
-        wrapped(out, "    ", &group.reason)?;
+        wrapped(out, "    ", &group.reason.to_string())?;
     }
     for missing in group.missing.iter().take(LISTED) {
-        let state = match missing.state {
-            "never_arrived" => "never arrived here",
-            "stuck_itself" => "is stuck itself",
-            "waiting" => "waits for the next integration",
-            _ => "is not here any more",
-        };
-        wrapped(out, "    ", &format!("lacks {} {}, which {state}", missing.table, missing.id))?;
+        let (table, id) = (&missing.table, &missing.id);
+        say(
+            out,
+            "    ",
+            &match missing.state {
+                "never_arrived" => stuck_says::lacks_never_arrived(table, id),
+                "stuck_itself" => stuck_says::lacks_stuck(table, id),
+                "waiting" => stuck_says::lacks_waiting(table, id),
+                _ => stuck_says::lacks_gone(table, id),
+            },
+        )?;
     }
     and_more(out, "    ", group.missing.len())?;
     let more = group.records.saturating_sub(group.ids.len() as u64);
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    out.line(&format!("    {}{more}", group.ids.join("\n    ")))
+    let ids = group.ids.join("\n    ");
+    match more {
+        0 => out.line(&format!("    {ids}")),
+        more => line(out, "    ", &stuck_says::ids_and_more(ids, more)),
+    }
 }
 
 fn cycles(found: &Inspection, out: &Output) -> Result<(), Failure> {
-    out.line("Last cycles:")?;
+    line(out, "", &says::last_cycles())?;
     for cycle in &found.cycles {
-        wrapped(out, "  ", &line(cycle))?;
-        if let Some(advice) = cycle.error.as_ref().and_then(|error| error.advice) {
-            wrapped(out, "    ", advice)?;
+        say(out, "  ", &one_cycle(cycle))?;
+        if let Some(advice) = cycle.error.as_ref().and_then(|error| error.advice.as_ref()) {
+            say(out, "    ", advice)?;
         }
     }
     if !found.cycle_errors.is_empty() {
         let errors: Vec<String> = found.cycle_errors.iter().map(|(code, count)| format!("{count} {code}")).collect();
-        wrapped(out, "  ", &format!("errors of all cycles: {}", errors.join(", ")))?;
+        say(out, "  ", &says::errors_of_all(errors.join(", ")))?;
     }
     for error in &found.server_errors {
-        wrapped(out, "  ", &format!("server log {} {}: {}", error.at, error.kind, error.message))?;
+        say(out, "  ", &says::server_log(&error.at, &error.kind, &error.message))?;
     }
     Ok(())
 }
 
-fn line(cycle: &CycleLine) -> String {
-    let records: Vec<String> = cycle.records.iter().map(|(step, count)| format!("{step} {count}")).collect();
-    let records = if records.is_empty() { String::new() } else { format!(", {}", records.join(", ")) };
-    let step = cycle.step.map(|step| format!(" in step {step}")).unwrap_or_default();
-    let error = cycle.error.as_ref().map_or(String::new(), |error| {
-        format!(" [{}] {}", error.code.as_deref().unwrap_or("Unknown sync error"), error.message)
-    });
-    let seconds = cycle.seconds.unwrap_or(0);
-    let outcome = cycle.outcome.replace('_', " ");
-    format!("{} {outcome}{step} in {seconds} s{records}{error}", cycle.started_at)
+/// When it began, how it ended and how long it took; then its records by step, and its error.
+fn one_cycle(cycle: &CycleLine) -> Said {
+    let (at, outcome, seconds) = (&cycle.started_at, cycle.outcome.replace('_', " "), cycle.seconds.unwrap_or(0));
+    let mut said = match cycle.step {
+        Some(step) => says::cycle_in_step(at, outcome, step, seconds),
+        None => says::cycle(at, outcome, seconds),
+    };
+    if !cycle.records.is_empty() {
+        let records: Vec<String> = cycle.records.iter().map(|(step, count)| format!("{step} {count}")).collect();
+        said = says::cycle_with_records(said, records.join(", "));
+    }
+    if let Some(error) = &cycle.error {
+        said = says::cycle_with_error(said, error.code.as_deref().unwrap_or("Unknown sync error"), &error.message);
+    }
+    said
 }
 
 fn files(found: &Inspection, out: &Output) -> Result<(), Failure> {
     for group in &found.files {
-        let error = group.error.as_ref().map(|error| format!(", {} tries at most: {error}", group.retries));
         let (size, status) = (bytes(group.bytes.unsigned_abs()), group.status.replace('_', " "));
-        let error = error.unwrap_or_default();
-        wrapped(out, "", &format!("Files, {} {status}: {} ({size}){error}", group.direction, group.files))?;
+        let files = says::files(&group.direction, status, group.files, size);
+        say(
+            out,
+            "",
+            &match &group.error {
+                Some(error) => says::files_with_error(files, group.retries, error),
+                None => files,
+            },
+        )?;
     }
     Ok(())
+}
+
+/// A sentence on a line of its own, however long.
+fn line(out: &Output, indent: &str, said: &Said) -> Result<(), Failure> {
+    out.line(&format!("{indent}{}", out.texts.say(said)))
 }

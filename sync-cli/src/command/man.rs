@@ -9,6 +9,7 @@ use sync_core::Error;
 use crate::args;
 use crate::exit::{Ended, Failure};
 use crate::output::Output;
+use crate::sentences::records_shown::manual_pages;
 
 pub(super) fn run(options: &args::Man, out: &Output) -> Result<Ended, Failure> {
     let mut program = args::Args::command().disable_help_subcommand(true);
@@ -29,7 +30,7 @@ pub(super) fn run(options: &args::Man, out: &Output) -> Result<Ended, Failure> {
     if out.json {
         out.document(&serde_json::json!({ "folder": folder, "pages": written }))?;
     } else {
-        out.line(&format!("{} pages in {}", written.len(), folder.display()))?;
+        out.line_said(&manual_pages(written.len(), folder.display().to_string()))?;
     }
     Ok(Ended::Done)
 }

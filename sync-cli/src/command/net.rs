@@ -12,13 +12,11 @@ use crate::args::{Args, Net};
 use crate::exit::{Ended, Failure};
 use crate::output::{Output, bytes};
 use crate::progress::{end_on_signals, until_interrupted};
-use crate::sentences::{common, net_shown as shown};
+use crate::sentences::{common, input_given, net_shown as shown};
 
 pub(super) fn run(args: &Args, options: &Net, out: &Output) -> Result<Ended, Failure> {
     if options.max_time.is_zero() || options.max_bytes == 0 {
-        return Err(
-            Error::BadInput { detail: "--max-time and --max-bytes must be more than nothing".to_owned() }.into()
-        );
+        return Err(Error::bad_input(input_given::nothing_to_measure()).into());
     }
     end_on_signals();
     let storage = Arc::new(SqliteStorage::open_to_read(&args.db)?);

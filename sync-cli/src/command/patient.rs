@@ -8,13 +8,13 @@ use crate::args::{Args, Patient};
 use crate::exit::{Ended, Failure};
 use crate::output::Output;
 use crate::progress::{Progress, end_on_signals};
-use crate::sentences::sync_shown;
+use crate::sentences::{input_given, sync_shown};
 use crate::setup::Parts;
 
 pub(super) fn run(args: &Args, command: &Patient, out: &Output) -> Result<Ended, Failure> {
     let Patient::Pull { id } = command;
     if id.trim().is_empty() {
-        return Err(Error::BadInput { detail: "the patient's id is empty".to_owned() }.into());
+        return Err(Error::bad_input(input_given::no_patient_id()).into());
     }
     let parts = Parts::open(args, out)?;
     end_on_signals();

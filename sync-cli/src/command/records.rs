@@ -13,6 +13,7 @@ use sync_core::{Error, Result as SyncResult};
 use crate::args::{Args, Records};
 use crate::exit::{Ended, Failure};
 use crate::output::{Output, RecordDocument};
+use crate::sentences::{input_given, records_shown as says};
 use crate::setup::{Parts, unreadable};
 
 pub(super) fn run(args: &Args, command: &Records, out: &Output) -> Result<Ended, Failure> {
@@ -26,7 +27,7 @@ pub(super) fn run(args: &Args, command: &Records, out: &Output) -> Result<Ended,
             if out.json {
                 out.document(&json!({ "table": table, "id": id, "deleted": true }))?;
             } else {
-                out.line(&format!("deleted {table} {id}"))?;
+                out.line_said(&says::deleted(table, id))?;
             }
         }
     }
@@ -47,19 +48,19 @@ fn types(out: &Output) -> Result<(), Failure> {
         return Ok(());
     }
     let head = ["TABLE", "STYLE", "PULLED", "PUSHED", "DELETED", "WRITTEN BY", "SINCE"];
+    let word = |word| out.texts.word(word).to_owned();
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     for kind in record_types() {
-        let yes = |yes: bool| if yes { "yes" } else { "-" }.to_owned();
-        let since =
-            kind.removed.map_or_else(|| kind.since.to_owned(), |gone| format!("{}, gone in {gone}", kind.since));
+        let yes = |yes: bool| if yes { word("yes") } else { "-".to_owned() };
+        let gone = |gone| out.texts.say(&says::since_and_gone(kind.since, gone));
         rows.push(vec![
             kind.table.to_owned(),
             kind.style.spec_name().to_owned(),
             yes(kind.pulled),
             yes(kind.pushed),
-            deletion(kind).to_owned(),
-            writers(kind).to_owned(),
-            since,
+            word(deletion(kind)),
+            word(writers(kind)),
+            kind.removed.map_or_else(|| kind.since.to_owned(), gone),
         ]);
     }
     out.table(&rows)
@@ -130,7 +131,7 @@ fn put(parts: &Parts, table: &str, file: &Path, dry_run: bool, out: &Output) -> 
     .map_err(|error| unreadable(file, error))?;
     let data = read_objects(&text)?;
     if data.is_empty() {
-        return Err(Error::BadInput { detail: "there is no record in the input".to_owned() }.into());
+        return Err(Error::bad_input(input_given::no_record()).into());
     }
     let records = parts.records();
     let ids = if dry_run { records.check(table, data)? } else { records.put(table, data)? };
@@ -139,8 +140,8 @@ fn put(parts: &Parts, table: &str, file: &Path, dry_run: bool, out: &Output) -> 
             out.document(&json!({ "table": table, "id": id, "written": !dry_run }))?;
         }
     } else {
-        let verb = if dry_run { "would write" } else { "wrote" };
-        out.line(&format!("{verb} {} of {table}", ids.len()))?;
+        let said = if dry_run { says::would_write(ids.len(), table) } else { says::wrote(ids.len(), table) };
+        out.line_said(&said)?;
     }
     Ok(())
 }
@@ -159,5 +160,5 @@ fn read_objects(text: &str) -> SyncResult<Vec<RecordData>> {
     stream
         .map(read)
         .collect::<Result<_, _>>()
-        .map_err(|error| Error::BadInput { detail: format!("the input is not JSON: {error}") })
+        .map_err(|error| Error::bad_input(input_given::records_not_json(error.to_string())))
 }

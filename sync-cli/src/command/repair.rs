@@ -13,7 +13,7 @@ use super::layout::{moment, say};
 use crate::args::{Args, Confirm, CursorCommand, Resend, WhichCursor};
 use crate::exit::{Ended, Failure};
 use crate::output::{Output, bytes};
-use crate::sentences::{common, records, repair_shown as shown};
+use crate::sentences::{common, input_given, records, repair_shown as shown};
 use crate::setup::Parts;
 
 pub(super) fn run_cursor(args: &Args, command: &CursorCommand, out: &Output) -> Result<Ended, Failure> {
@@ -131,9 +131,7 @@ impl Confirm {
         match (self.yes && changes, reason) {
             (false, _) => Ok(None),
             (true, Some(reason)) => Ok(Some(reason)),
-            (true, None) => {
-                Err(Error::BadInput { detail: "give a --reason, which is kept in the log with the repair".to_owned() })
-            }
+            (true, None) => Err(Error::bad_input(input_given::no_reason())),
         }
     }
 }

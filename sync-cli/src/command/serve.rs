@@ -8,12 +8,13 @@ use serde_json::json;
 use sync_core::central::{CentralConfig, Concern, LegacyAuthenticator, LocalSites};
 use sync_core::files::FileStore;
 use sync_core::transport::{HttpTransport, Timeouts};
-use sync_core::{Central, Error, ErrorClass, Role, Site, SyncOptions, status};
+use sync_core::{Central, Error, ErrorClass, Role, Said, Site, SyncOptions, Texts, status};
 
 use crate::args::{Args, Authentication, Serve};
 use crate::exit::{Ended, Failure};
 use crate::output::Output;
 use crate::progress::{end_on_signals, interrupted, until_interrupted};
+use crate::sentences::{common, input_given, serving as says};
 use crate::server::{AccessLog, Options, Server, acceptor, connections_max, listen};
 use crate::setup::Parts;
 
@@ -23,7 +24,7 @@ const INTERVAL: Duration = Duration::from_secs(5 * 60);
 pub(super) fn run(args: &Args, options: &Serve, out: &Output) -> Result<Ended, Failure> {
     // First, so that a taken address leaves no fresh database behind.
     let listener = listen(options.listen)?;
-    let serving = serving(args, options)?;
+    let serving = serving(args, options, &out.texts)?;
     end_on_signals();
     let (central, site) = match options.auth {
         Authentication::Local => (local(args, options, out)?, None),
@@ -33,7 +34,8 @@ pub(super) fn run(args: &Args, options: &Serve, out: &Output) -> Result<Ended, F
     tell_where(&server, options, out)?;
     // Ends with the program, wherever it is: what is open then is taken back.
     if let Some(site) = site {
-        std::thread::spawn(move || cycles(&site));
+        let texts = out.texts.clone();
+        std::thread::spawn(move || cycles(&site, &texts));
     }
     while !interrupted() {
         std::thread::sleep(Duration::from_millis(100));
@@ -50,16 +52,16 @@ fn tell_where(server: &Server, options: &Serve, out: &Output) -> Result<(), Fail
         return out.document(&json!({ "listening": address.to_string(), "admin": admin }));
     }
     let scheme = if options.tls_cert.is_some() { "https" } else { "http" };
-    out.line(&format!("listening on {scheme}://{address}"))?;
+    out.line_said(&says::listening(format!("{scheme}://{address}")))?;
     match admin {
-        Some(admin) => out.hint(&format!("Status page: http://{admin}/")),
+        Some(admin) => out.hint_said(&says::status_page(format!("http://{admin}/"))),
         None if options.behind_proxy => {}
         None => {
             let port = address.port();
-            out.hint(&format!("Status page: {scheme}://localhost:{port}/, for this machine only"));
+            out.hint_said(&says::status_page_here(format!("{scheme}://localhost:{port}/")));
         }
     }
-    out.hint("Stop with Ctrl-C.");
+    out.hint_said(&says::stop_with());
     Ok(())
 }
 
@@ -80,19 +82,18 @@ fn local(args: &Args, options: &Serve, out: &Output) -> Result<Central, Failure>
 /// A central server because the legacy server says so, which also says who its sites are.
 fn legacy(args: &Args, options: &Serve, out: &Output) -> Result<(Central, Option<Site>), Failure> {
     if options.public_url.is_some() {
-        let detail = "--public-url goes with --auth local: sites learn the address from the legacy server".to_owned();
-        return Err(Error::BadInput { detail }.into());
+        return Err(Error::bad_input(input_given::public_url_not_local()).into());
     }
     let parts = Parts::open(args, out)?;
     let site = parts.site();
     match site.discover(&mut until_interrupted) {
         Ok(discovered) => {
             for change in &discovered.changes {
-                out.hint(&format!("the legacy server says something new: {change}"));
+                out.hint_said(&says::something_new(change.clone()));
             }
         }
         Err(error) if error.class() == ErrorClass::Retry && parts.role()? == Some(Role::Central) => {
-            out.hint(&format!("warning: {error}; going on with what the legacy server said before"));
+            out.hint_said(&says::goes_on_with_before(Said::message(&error)));
         }
         Err(error) => return Err(error.into()),
     }
@@ -111,35 +112,36 @@ fn legacy(args: &Args, options: &Serve, out: &Output) -> Result<(Central, Option
 
 fn warn<'c>(concerns: impl Iterator<Item = &'c Concern>, out: &Output) {
     for concern in concerns {
-        out.hint(&format!("warning: {}", out.texts.say(&concern.says())));
+        out.hint_said(&common::warning(concern.says()));
     }
 }
 
 /// Brings stores, names and this server's own role from the legacy server, until a signal comes. What fails is told, and
 /// tried again next time. After the first time it also asks at the address that sites are told whether this server answers there.
-fn cycles(site: &Site) {
-    let say = |text: String| {
-        let _ = writeln!(std::io::stderr(), "{text}");
+fn cycles(site: &Site, texts: &Texts) {
+    let say = |said: Said| {
+        let _ = writeln!(std::io::stderr(), "{}", texts.say(&said));
     };
+    let failed = |error: &Error| say(says::asking_failed(error.code(), Said::message(error)));
     let mut is_first = true;
     while !interrupted() {
         let began = Instant::now();
         match site.sync(&SyncOptions::default(), &mut until_interrupted) {
             Ok(report) => {
                 for warning in &report.warnings {
-                    say(format!("warning: {warning}"));
+                    say(common::warning(warning));
                 }
                 if let Some(error) = report.error.filter(|_| !interrupted()) {
-                    say(format!("asking the legacy server failed: [{}] {error}", error.code()));
+                    failed(&error);
                 }
             }
-            Err(error) => say(format!("asking the legacy server failed: [{}] {error}", error.code())),
+            Err(error) => failed(&error),
         }
         if std::mem::take(&mut is_first)
             && let Err(error) = site.probe_central(&mut until_interrupted)
             && !interrupted()
         {
-            say(format!("warning: sites may not find this server: [{}] {error}", error.code()));
+            say(says::not_found_by_sites(error.code(), Said::message(&error)));
         }
         while began.elapsed() < INTERVAL && !interrupted() {
             std::thread::sleep(Duration::from_millis(100));
@@ -148,10 +150,9 @@ fn cycles(site: &Site) {
 }
 
 /// How the server is run, by the flags. Everything that may be wrong with them is found here.
-fn serving(args: &Args, options: &Serve) -> Result<Options, Failure> {
+fn serving(args: &Args, options: &Serve, texts: &Texts) -> Result<Options, Failure> {
     if options.patience < Duration::from_secs(1) {
-        let detail = "--patience must be a second at least: lines are slow".to_owned();
-        return Err(Failure::Sync(Error::BadInput { detail }));
+        return Err(Error::bad_input(input_given::patience_too_short()).into());
     }
     let tls = match (&options.tls_cert, &options.tls_key) {
         (Some(certificates), Some(key)) => Some(acceptor(certificates, key)?),
@@ -165,5 +166,6 @@ fn serving(args: &Args, options: &Serve) -> Result<Options, Failure> {
         patience: options.patience,
         access_log: options.access_log.as_deref().map(AccessLog::open).transpose()?,
         database: Some(args.db.clone()),
+        texts: texts.clone(),
     })
 }

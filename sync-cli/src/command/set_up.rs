@@ -1,13 +1,13 @@
 //! `init` and `discover`.
 
 use serde_json::json;
-use sync_core::storage::LoggedError;
 use sync_core::{Discovered, Role, Settings};
 
 use crate::args::{Args, Init};
 use crate::exit::{Ended, Failure};
 use crate::output::Output;
 use crate::progress::{end_on_signals, until_interrupted};
+use crate::sentences::{common, set_up_shown as says};
 use crate::setup::{Parts, password};
 
 pub(super) fn init(args: &Args, init: &Init, out: &Output) -> Result<Ended, Failure> {
@@ -15,11 +15,11 @@ pub(super) fn init(args: &Args, init: &Init, out: &Output) -> Result<Ended, Fail
     let settings = Settings {
         legacy_url: init.legacy_url.clone(),
         site_name: init.site.clone(),
-        password: password(&init.password, &format!("site {:?}", init.site))?,
+        password: password(&init.password, &init.site, out)?,
         hardware_id: init.hardware_id.clone(),
     };
     if init.legacy_url.starts_with("http://") && !is_this_machine(&init.legacy_url) {
-        out.hint("warning: http:// sends the site's password hash readable to everybody on the way; prefer https://");
+        out.hint_said(&says::readable_on_the_way());
     }
     let existed = args.db.exists();
     let parts = Parts::open_or_make(args, out)?;
@@ -33,13 +33,14 @@ pub(super) fn init(args: &Args, init: &Init, out: &Output) -> Result<Ended, Fail
             let _ = std::fs::remove_file(path);
         }
     }
-    let discovered = set_up?;
+    let discovered = out.in_words(set_up?);
     if out.json {
         out.document(&discovered)?;
     } else {
-        out.line(&format!("{} is set up as site {:?}", args.db.display(), init.site))?;
+        let (db, site) = (args.db.display().to_string(), format!("{:?}", init.site));
+        out.line_said(&says::is_set_up(db, site))?;
         show(&discovered, out)?;
-        out.hint("Next: oms-sync sync");
+        out.hint_said(&common::next_sync());
     }
     Ok(Ended::Done)
 }
@@ -51,14 +52,14 @@ fn is_this_machine(url: &str) -> bool {
 pub(super) fn discover(args: &Args, out: &Output) -> Result<Ended, Failure> {
     end_on_signals();
     let site = Parts::open(args, out)?.site();
-    let discovered = site.discover(&mut until_interrupted)?;
+    let discovered = out.in_words(site.discover(&mut until_interrupted)?);
     // Central itself has nobody to probe.
     let probe = (discovered.role == Role::Remote).then(|| site.probe_central(&mut until_interrupted));
     if out.json {
         let mut document = serde_json::to_value(&discovered).map_err(std::io::Error::other)?;
         document["central_answers"] = json!(probe.as_ref().map(Result::is_ok));
         if let Some(Err(error)) = &probe {
-            document["error"] = json!(LoggedError::from(error));
+            document["error"] = json!(out.written_down(error));
         }
         out.document(&document)?;
         return Ok(match probe {
@@ -69,21 +70,21 @@ pub(super) fn discover(args: &Args, out: &Output) -> Result<Ended, Failure> {
     show(&discovered, out)?;
     if let Some(probe) = probe {
         probe?;
-        out.line("central         answers as a central server, and knows this site")?;
+        out.line(&format!("{:<14}  {}", out.texts.word("central"), out.texts.say(&says::central_answers())))?;
     }
     Ok(Ended::Done)
 }
 
 fn show(discovered: &Discovered, out: &Output) -> Result<(), Failure> {
-    let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    let text = |text: &str| (!text.is_empty()).then(|| out.texts.word(text).to_owned());
     out.facts(&[
         ("role", text(discovered.role.as_str())),
         ("site id", Some(discovered.site_id.to_string())),
-        ("central URL", Some(text(&discovered.central_url).unwrap_or_else(|| "none".to_owned()))),
+        ("central URL", text(&discovered.central_url).or_else(|| text("none"))),
         ("initialisation", text(&discovered.initialisation_status)),
     ])?;
     for change in &discovered.changes {
-        out.line(&format!("changed: {change}"))?;
+        out.line_said(&says::changed(change.clone()))?;
     }
     Ok(())
 }

@@ -1,12 +1,14 @@
 //! `site` and `store`: the local list of a central server.
 
 use serde_json::json;
+use sync_core::Said;
 use sync_core::central::LocalSites;
 use sync_core::record::StoreId;
 
 use crate::args::{Args, Site, Store};
 use crate::exit::{Ended, Failure};
 use crate::output::Output;
+use crate::sentences::sites_shown as says;
 use crate::setup::{Parts, password};
 
 fn open(args: &Args, out: &Output) -> Result<LocalSites, Failure> {
@@ -17,19 +19,21 @@ fn open(args: &Args, out: &Output) -> Result<LocalSites, Failure> {
 pub(super) fn run_site(args: &Args, command: &Site, out: &Output) -> Result<Ended, Failure> {
     match command {
         Site::Add { name, password: from } => {
-            let hash = password(from, &format!("site {name:?}"))?;
+            let hash = password(from, name, out)?;
             let sites = open(args, out)?;
             let known = sites.list()?.iter().any(|site| site.name == *name);
             let site = sites.add(name, &hash)?;
             if out.json {
                 out.document(&json!({ "site_id": site.id, "name": site.name }))?;
             } else {
-                let what = if known { "has a new password" } else { "is new" };
-                out.line(&format!("site {name:?} {what}; its site id is {}", site.id))?;
+                let (name, id) = (format!("{name:?}"), site.id.to_string());
+                let said = if known { says::new_password(name, id) } else { says::new_site(name, id) };
+                out.line_said(&said)?;
             }
         }
         Site::List => {
             let head = ["SITE ID", "NAME", "MACHINE", "FIRST SYNC", "HELD BACK"];
+            let word = |word| out.texts.word(word).to_owned();
             let mut rows = vec![head.map(str::to_owned).to_vec()];
             let sites = open(args, out)?;
             for site in sites.list()? {
@@ -42,8 +46,8 @@ pub(super) fn run_site(args: &Args, command: &Site, out: &Output) -> Result<Ende
                             "held_back": held_back }),
                     )?;
                 } else {
-                    let machine = if bound { "bound" } else { "not bound yet" }.to_owned();
-                    let first = site.last_pull_at.map_or("never".to_owned(), |at| at.to_string());
+                    let machine = word(if bound { "bound" } else { "not bound yet" });
+                    let first = site.last_pull_at.map_or_else(|| word("never"), |at| at.to_string());
                     rows.push(vec![site.id.to_string(), site.name, machine, first, held_back.to_string()]);
                 }
             }
@@ -53,22 +57,18 @@ pub(super) fn run_site(args: &Args, command: &Site, out: &Output) -> Result<Ende
         }
         Site::Remove { name } => {
             open(args, out)?.remove(name)?;
-            say(out, name, "removed")?;
+            done(out, name, "removed", &says::removed(format!("{name:?}")))?;
         }
         Site::ResetHardware { name } => {
             open(args, out)?.reset_hardware(name)?;
-            say(out, name, "free to come in from another machine")?;
+            done(out, name, "free to come in from another machine", &says::free(format!("{name:?}")))?;
         }
     }
     Ok(Ended::Done)
 }
 
-fn say(out: &Output, name: &str, what: &str) -> Result<(), Failure> {
-    if out.json {
-        out.document(&json!({ "name": name, "done": what }))
-    } else {
-        out.line(&format!("site {name:?} is {what}"))
-    }
+fn done(out: &Output, name: &str, what: &str, said: &Said) -> Result<(), Failure> {
+    if out.json { out.document(&json!({ "name": name, "done": what })) } else { out.line_said(said) }
 }
 
 pub(super) fn run_store(args: &Args, command: &Store, out: &Output) -> Result<Ended, Failure> {
@@ -79,7 +79,8 @@ pub(super) fn run_store(args: &Args, command: &Store, out: &Output) -> Result<En
             if out.json {
                 out.document(&json!({ "store_id": id, "name": name, "code": code, "site": site }))?;
             } else {
-                out.line(&format!("store {id} is {name:?}, active on site {site:?}"))?;
+                let (name, site) = (format!("{name:?}"), format!("{site:?}"));
+                out.line_said(&says::store(id.as_str(), name, site))?;
             }
         }
         Store::List => {

@@ -11,7 +11,12 @@ use sync_core::protocol::v6::{
     SiteStatusRequest, V6_VERSION_MAX, WireError, decode_answer,
 };
 use sync_core::record::Fields;
-use sync_core::{Error, Result};
+use sync_core::{Detail, Error, Result, Said, Speaks};
+
+use crate::sentences::{
+    decoded_fact as facts, decoded_kind as kinds, decoded_means as means, decoded_note as notes,
+    decoded_wrong as wrong, input_given as given,
+};
 
 pub(crate) use self::records::RecordLine;
 
@@ -19,18 +24,28 @@ pub(crate) use self::records::RecordLine;
 #[derive(Debug, Serialize)]
 pub(crate) struct Decoded {
     /// What it is.
-    pub message: &'static str,
+    pub message: Said,
     /// What it says, other than records.
-    pub facts: Vec<(&'static str, String)>,
+    pub facts: Vec<(&'static str, Detail)>,
     pub records: Vec<RecordLine>,
     /// What is wrong with the message itself.
-    pub problems: Vec<String>,
+    pub problems: Vec<Detail>,
     /// What is worth knowing, but not wrong.
-    pub notes: Vec<String>,
+    pub notes: Vec<Said>,
+}
+
+impl Speaks for Decoded {
+    fn each_said(&mut self, each: &mut dyn FnMut(&mut Said)) {
+        self.message.each_said(each);
+        self.facts.iter_mut().for_each(|(_, value)| value.each_said(each));
+        self.records.each_said(each);
+        self.problems.each_said(each);
+        self.notes.each_said(each);
+    }
 }
 
 impl Decoded {
-    fn new(message: &'static str) -> Self {
+    fn new(message: Said) -> Self {
         Self { message, facts: Vec::new(), records: Vec::new(), problems: Vec::new(), notes: Vec::new() }
     }
 
@@ -39,8 +54,12 @@ impl Decoded {
         !self.problems.is_empty() || self.records.iter().any(|record| !record.problems.is_empty())
     }
 
-    fn fact(&mut self, name: &'static str, value: impl ToString) {
-        self.facts.push((name, value.to_string()));
+    fn fact(&mut self, name: &'static str, value: impl Into<Detail>) {
+        self.facts.push((name, value.into()));
+    }
+
+    fn wrong(&mut self, problem: Said) {
+        self.problems.push(problem.into());
     }
 
     /// Reads a message by its type; what does not fit is a problem.
@@ -48,9 +67,7 @@ impl Decoded {
         match serde_json::from_str(json) {
             Ok(value) => Some(value),
             Err(error) => {
-                // Where the input is laid out otherwise than what was sent, its position says nothing.
-                let text = error.to_string();
-                self.problems.push(text.split(" at line ").next().unwrap_or_default().to_owned());
+                self.problems.push(records::without_position(&error).into());
                 None
             }
         }
@@ -69,29 +86,26 @@ impl Decoded {
 /// # Errors
 /// It is no message at all.
 pub(crate) fn decode(bytes: &[u8]) -> Result<Decoded> {
-    let none = |detail: String| Err(Error::BadInput { detail });
+    let none = |why: Said| Err(Error::bad_input(why));
     if bytes.starts_with(&[0x1f, 0x8b]) {
-        return none("this is gzipped: unpack it first, as with gunzip".to_owned());
+        return none(given::gzipped());
     }
     let text = String::from_utf8_lossy(bytes);
     let text = text.trim();
     if text.is_empty() {
-        return none("this is empty: no message of V5 or V6 is".to_owned());
+        return none(given::empty());
     }
     if text.starts_with('<') {
-        return none(
-            "this is a web page, no message: a proxy, a log-in page or another server answered in place of the right one"
-                .to_owned(),
-        );
+        return none(given::web_page());
     }
     let raw: Box<RawValue> = match serde_json::from_str(text) {
         Ok(raw) => raw,
-        Err(error) if error.is_eof() => return none(format!("this is cut off: {error}")),
-        Err(error) => return none(format!("this is not JSON: {error}")),
+        Err(error) if error.is_eof() => return none(given::cut_off(error.to_string())),
+        Err(error) => return none(given::not_json(error.to_string())),
     };
     let mut decoded = of_kind(raw.get(), bytes);
     if std::str::from_utf8(bytes).is_err() {
-        decoded.problems.push("it holds bytes that are not UTF-8".to_owned());
+        decoded.wrong(wrong::not_utf8());
     }
     Ok(decoded)
 }
@@ -105,7 +119,7 @@ fn of_kind(json: &str, bytes: &[u8]) -> Decoded {
         // The one error that is a mere text, and anything else.
         return match serde_json::from_str::<WireError>(json) {
             Ok(error) => wire_error(&error),
-            Err(_) => unknown("it is neither an object nor a list"),
+            Err(_) => unknown(wrong::neither_object_nor_list()),
         };
     };
     let has = |key: &str| fields.get(key).is_some();
@@ -123,30 +137,30 @@ fn of_kind(json: &str, bytes: &[u8]) -> Decoded {
     } else if has("initialisationStatus") || has("siteId") {
         site_info(json)
     } else if has("integrationStarted") {
-        let mut decoded = Decoded::new("V5: the legacy server's answer to pushed records");
+        let mut decoded = Decoded::new(kinds::pushed_to_legacy());
         decoded.raw_fact("integration started", &fields, "integrationStarted");
         decoded
     } else if has("syncIds") {
-        let mut decoded = Decoded::new("V5: records are acknowledged");
+        let mut decoded = Decoded::new(kinds::acknowledged());
         decoded.raw_fact("ids", &fields, "syncIds");
         decoded
     } else if has("tableName") || has("recordId") || has("record") {
         records::single(json)
     } else if has("code") && has("message") {
-        let mut decoded = Decoded::new("V5: what the legacy server is doing for this site");
+        let mut decoded = Decoded::new(kinds::legacy_status());
         decoded.raw_fact("code", &fields, "code");
         decoded.raw_fact("message", &fields, "message");
         decoded
     } else if let Ok(error) = serde_json::from_str::<WireError>(json) {
         wire_error(&error)
     } else {
-        unknown("none of its keys belongs to a message of V5 or V6")
+        unknown(wrong::no_known_key())
     }
 }
 
-fn unknown(why: &str) -> Decoded {
-    let mut decoded = Decoded::new("no message of V5 or V6");
-    decoded.problems.push(why.to_owned());
+fn unknown(why: Said) -> Decoded {
+    let mut decoded = Decoded::new(kinds::none());
+    decoded.wrong(why);
     decoded
 }
 
@@ -157,64 +171,63 @@ fn credentials(decoded: &mut Decoded, settings: &Credentials, version: u32) {
     decoded.fact("V6 version", version);
     let hash = &settings.password_sha256;
     if hash.len() != 64 || !hash.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)) {
-        decoded.problems.push("the password is not a SHA-256 hash in small hex digits".to_owned());
+        decoded.wrong(wrong::password_no_hash());
     }
     if settings.site_uuid.is_empty() {
-        decoded.problems.push("there is no hardware id".to_owned());
+        decoded.wrong(wrong::no_hardware_id());
     }
     if settings.sync_version != V5_VERSION.to_string() {
-        decoded.notes.push(format!("V5 version {}; this program speaks {V5_VERSION}", settings.sync_version));
+        decoded.notes.push(notes::v5_version(&settings.sync_version, V5_VERSION));
     }
     if version > V6_VERSION_MAX {
-        decoded.problems.push(format!("V6 version {version} is newer than any that is known; central refuses it"));
+        decoded.wrong(wrong::v6_version_newer(version));
     }
 }
 
 fn request(json: &str, fields: &Fields<'_>) -> Decoded {
     let has = |key: &str| fields.get(key).is_some();
     if has("fetchPatientId") {
-        let mut decoded = Decoded::new("V6: a site asks for one patient");
+        let mut decoded = Decoded::new(kinds::asks_for_patient());
         if let Some(request) = decoded.read::<PatientPullRequest>(json) {
             credentials(&mut decoded, &request.sync_v5_settings, request.sync_v6_version);
-            decoded.fact("patient", request.fetch_patient_id);
+            decoded.fact("patient", request.fetch_patient_id.to_string());
             decoded.fact("from cursor", request.cursor.0);
             decoded.fact("rows at most", request.batch_size);
         }
         decoded
     } else if has("batch") {
-        let mut decoded = Decoded::new("V6: a site pushes records");
+        let mut decoded = Decoded::new(kinds::pushes());
         let batch = fields.get("batch").map_or("null", RawValue::get);
         let listed = records::v6_batch(batch);
         if let Some(request) = decoded.read::<PushRequest>(json) {
             credentials(&mut decoded, &request.sync_v5_settings, request.sync_v6_version);
         } else {
-            decoded.notes.push("central refuses a push as a whole if one part of it cannot be read".to_owned());
+            decoded.notes.push(notes::push_refused_as_a_whole());
         }
         decoded.facts.extend(listed.facts);
         decoded.records = listed.records;
         decoded
     } else if has("tableName") {
-        let mut decoded = Decoded::new("V6: a site asks for a file");
+        let mut decoded = Decoded::new(kinds::asks_for_file());
         for (name, key) in [("table", "tableName"), ("record", "recordId"), ("file reference", "id")] {
             decoded.raw_fact(name, fields, key);
         }
         with_credentials(&mut decoded, fields);
         decoded
     } else if has("cursor") || has("batchSize") || has("isInitialised") {
-        let mut decoded = Decoded::new("V6: a site pulls");
+        let mut decoded = Decoded::new(kinds::pulls());
         if let Some(request) = decoded.read::<PullRequest>(json) {
             credentials(&mut decoded, &request.sync_v5_settings, request.sync_v6_version);
             decoded.fact("from cursor", request.cursor.0);
             decoded.fact("rows at most", request.batch_size);
-            decoded
-                .fact("initialised", if request.is_initialised { "yes" } else { "no: it wants its own records too" });
+            decoded.fact("initialised", if request.is_initialised { facts::yes() } else { facts::not_initialised() });
             if request.batch_size == 0 {
-                decoded.problems.push("0 rows are asked for: central answers with none, and never ends".to_owned());
+                decoded.wrong(wrong::no_rows_asked_for());
             }
         }
         decoded
     } else {
-        let mut decoded = Decoded::new("V6: a site asks whether central is done integrating");
+        let mut decoded = Decoded::new(kinds::asks_for_status());
         if let Some(request) = decoded.read::<SiteStatusRequest>(json) {
             credentials(&mut decoded, &request.sync_v5_settings, request.sync_v6_version);
         }
@@ -233,82 +246,81 @@ fn with_credentials(decoded: &mut Decoded, fields: &Fields<'_>) {
 
 fn answer(json: &str, bytes: &[u8]) -> Decoded {
     if let Ok(V5Error { error }) = serde_json::from_str(json) {
-        let mut decoded = Decoded::new("V5: the legacy server refuses");
+        let mut decoded = Decoded::new(kinds::legacy_refuses());
         decoded.fact("code", error.code);
         decoded.fact("message", error.message);
         if !error.data.is_null() {
-            decoded.fact("data", error.data);
+            decoded.fact("data", error.data.to_string());
         }
         return decoded;
     }
     match decode_answer(bytes) {
         Ok(Answer::Error(error)) => wire_error(&error),
         Ok(Answer::UnknownError(text)) => {
-            let mut decoded = Decoded::new("V6: central reports an error");
+            let mut decoded = Decoded::new(kinds::central_error());
             decoded.fact("error", records::shown(&text));
-            decoded.problems.push("this version does not know such an error".to_owned());
+            decoded.wrong(wrong::unknown_error());
             decoded
         }
         Ok(Answer::Data(data)) => data_of_answer(data.get()),
-        Err(NotAnAnswer::Empty) => unknown("it is empty"),
-        Err(error) => unknown(&error.to_string()),
+        Err(NotAnAnswer::Empty) => unknown(wrong::empty()),
+        Err(NotAnAnswer::CutOff(error)) => unknown(wrong::cut_off(error)),
+        Err(NotAnAnswer::Other(error)) => unknown(wrong::no_answer(error)),
     }
 }
 
 fn data_of_answer(data: &str) -> Decoded {
     if data == "null" {
-        return Decoded::new("V6: central has taken it");
+        return Decoded::new(kinds::taken());
     }
-    let Some(fields) = Fields::parse(data) else { return unknown("its data is no object") };
+    let Some(fields) = Fields::parse(data) else { return unknown(wrong::data_no_object()) };
     let has = |key: &str| fields.get(key).is_some();
     if has("records_pushed") {
-        let mut decoded = Decoded::new("V6: central has taken pushed records");
+        let mut decoded = Decoded::new(kinds::taken_records());
         if let Some(result) = decoded.read::<PushResult>(data) {
             decoded.fact("records", result.records_pushed);
         }
         decoded
     } else if has("is_integrating") {
-        let mut decoded = Decoded::new("V6: whether central is done integrating");
+        let mut decoded = Decoded::new(kinds::status());
         if let Some(status) = decoded.read::<SiteStatus>(data) {
-            decoded.fact("integrating", if status.is_integrating { "yes: ask again" } else { "no" });
+            decoded.fact("integrating", if status.is_integrating { facts::still_integrating() } else { facts::no() });
         }
         decoded
     } else if has("records") || has("end_cursor") {
         records::v6_batch(data)
     } else {
-        unknown("its data is that of no answer that is known")
+        unknown(wrong::unknown_data())
     }
 }
 
 fn wire_error(error: &WireError) -> Decoded {
-    let mut decoded = Decoded::new("V6: central reports an error");
+    let mut decoded = Decoded::new(kinds::central_error());
     let means = match error {
-        WireError::NotACentralServer => {
-            "this server is no central server, or has not yet asked the legacy server who it is"
-        }
-        WireError::IntegrationInProgress => "central still integrates what this site pushed earlier: try again",
-        WireError::SyncVersionMismatch(..) => "the V6 versions do not fit: upgrade whichever end is older",
+        WireError::NotACentralServer => means::not_central(),
+        WireError::IntegrationInProgress => means::still_integrating(),
+        WireError::SyncVersionMismatch(..) => means::versions_do_not_fit(),
         WireError::OtherServerError(text) => match WireError::flattened_legacy_code(text).as_deref() {
-            Some("site_name_not_found") => "the legacy server knows no such site",
-            Some("site_incorrect_password") => "the legacy server says that the password is wrong",
-            Some("site_incorrect_hardware_id") => "the legacy server says that the site is bound to another machine",
-            Some("site_has_no_store") => "the legacy server says that the site has no store",
-            Some("site_auth_timeout") => "the legacy server took too long to check the site",
-            Some("api_version_incompatible") => "the legacy server does not take central's V5 version",
-            Some(_) => "the legacy server refused to check the site",
-            None => "something failed within central, or between it and the legacy server",
+            Some("site_name_not_found") => means::unknown_site(),
+            Some("site_incorrect_password") => means::wrong_password(),
+            Some("site_incorrect_hardware_id") => means::other_machine(),
+            Some("site_has_no_store") => means::no_store(),
+            Some("site_auth_timeout") => means::legacy_too_slow(),
+            Some("api_version_incompatible") => means::v5_not_taken(),
+            Some(_) => means::check_refused(),
+            None => means::failed_within(),
         },
-        WireError::ParsingSyncRecordError(_) => "central could not read a record",
-        WireError::SyncFileNotFound(_) => "central does not have the file, or not its reference",
-        WireError::LegacyServerError(_) => "the legacy server refused the site",
-        WireError::CannotConnectToLegacyServer(_) => "central cannot reach the legacy server",
-        _ => "something failed between central and the legacy server",
+        WireError::ParsingSyncRecordError(_) => means::record_unreadable(),
+        WireError::SyncFileNotFound(_) => means::no_file(),
+        WireError::LegacyServerError(_) => means::site_refused(),
+        WireError::CannotConnectToLegacyServer(_) => means::legacy_out_of_reach(),
+        _ => means::failed_between(),
     };
     decoded.fact("means", means);
     match error {
         WireError::SyncVersionMismatch(min, max, sent) => {
-            decoded.fact("central takes", format!("V6 version {min} to {max}"));
-            decoded.fact("the site sent", sent);
+            decoded.fact("central takes", facts::v6_versions(*min, *max));
+            decoded.fact("the site sent", *sent);
         }
         other => {
             let json = serde_json::to_string(other).unwrap_or_default();
@@ -319,20 +331,20 @@ fn wire_error(error: &WireError) -> Decoded {
 }
 
 fn site_info(json: &str) -> Decoded {
-    let mut decoded = Decoded::new("V5: who a site is");
+    let mut decoded = Decoded::new(kinds::site_info());
     if let Some(info) = decoded.read::<SiteInfo>(json) {
         decoded.fact("site", format!("{} ({})", info.name, info.site_id));
         decoded.fact("initialisation", format!("{:?}", info.initialisation_status).to_lowercase());
         let central = &info.om_supply_central_server_url;
         if info.is_om_supply_central_server {
-            decoded.fact("role", "Open mSupply central server");
+            decoded.fact("role", facts::central());
         } else {
-            decoded.fact("role", "remote site");
+            decoded.fact("role", facts::remote());
             decoded.fact("central URL", central);
             if central.is_empty() {
-                decoded.problems.push("no address of the central server is entered on the legacy server".to_owned());
+                decoded.wrong(wrong::no_central_address());
             } else if !central.starts_with("http://") && !central.starts_with("https://") {
-                decoded.problems.push("the central server's address has no http:// or https://".to_owned());
+                decoded.wrong(wrong::central_address_without_scheme());
             }
         }
     }

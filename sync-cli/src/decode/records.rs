@@ -5,8 +5,10 @@ use serde_json::value::RawValue;
 use sync_core::protocol::v5::ReadCentralBatch;
 use sync_core::protocol::v6::{Action, ReadBatch, WireRecord};
 use sync_core::record::{Fields, RecordData, record_type};
+use sync_core::{Detail, Said, Speaks};
 
 use super::Decoded;
+use crate::sentences::{decoded_fact as facts, decoded_kind as kinds, decoded_note as notes, decoded_wrong as wrong};
 
 /// A record of a message.
 #[derive(Debug, Default, Serialize)]
@@ -18,8 +20,26 @@ pub(crate) struct RecordLine {
     pub id: Option<String>,
     /// Key and value, as text.
     pub fields: Vec<(String, String)>,
-    pub problems: Vec<String>,
-    pub notes: Vec<String>,
+    pub problems: Vec<Detail>,
+    pub notes: Vec<Said>,
+}
+
+impl RecordLine {
+    fn wrong(&mut self, problem: Said) {
+        self.problems.push(problem.into());
+    }
+}
+
+impl Speaks for RecordLine {
+    fn each_said(&mut self, each: &mut dyn FnMut(&mut Said)) {
+        self.problems.each_said(each);
+        self.notes.each_said(each);
+    }
+}
+
+/// What a parser says. Where the input is laid out otherwise than what was sent, its position says nothing.
+pub(super) fn without_position(error: &impl ToString) -> String {
+    error.to_string().split(" at line ").next().unwrap_or_default().to_owned()
 }
 
 /// A value as a line shows it: in one line, shortened.
@@ -35,19 +55,18 @@ pub(super) fn shown(json: &str) -> String {
 }
 
 pub(super) fn v6_batch(json: &str) -> Decoded {
-    let mut decoded = Decoded::new("V6: records");
+    let mut decoded = Decoded::new(kinds::v6_records());
     let batch = match ReadBatch::parse(json) {
         Ok(batch) => batch,
         Err(error) => {
-            let text = error.to_string();
-            decoded.problems.push(text.split(" at line ").next().unwrap_or_default().to_owned());
+            decoded.problems.push(without_position(&error).into());
             return decoded;
         }
     };
     decoded.fact("records", batch.records.len());
     decoded.fact("rows left, these included", batch.total_records);
     decoded.fact("end cursor", batch.end_cursor.0);
-    decoded.fact("last batch", if batch.is_last_batch { "yes" } else { "no" });
+    decoded.fact("last batch", if batch.is_last_batch { facts::yes() } else { facts::no() });
     let mut before = None;
     for element in &batch.records {
         let line = match element {
@@ -55,7 +74,7 @@ pub(super) fn v6_batch(json: &str) -> Decoded {
                 let mut line = checked(&element.record);
                 line.position = Some(element.cursor.0.to_string());
                 if before.is_some_and(|before| element.cursor.0 <= before) {
-                    line.problems.push("its cursor is not larger than the one before".to_owned());
+                    line.wrong(wrong::cursor_not_larger());
                 }
                 before = Some(element.cursor.0);
                 line
@@ -64,32 +83,30 @@ pub(super) fn v6_batch(json: &str) -> Decoded {
                 position: bad.cursor.map(|cursor| cursor.0.to_string()),
                 table: bad.table.as_ref().map(ToString::to_string),
                 id: bad.id.as_ref().map(ToString::to_string),
-                problems: vec![bad.reason.clone()],
+                problems: vec![(&bad.reason).into()],
                 ..RecordLine::default()
             },
         };
         decoded.records.push(line);
     }
     if batch.last_record_cursor().is_some_and(|last| last > batch.end_cursor) {
-        decoded.problems.push("a record stands beyond the end cursor: it would be sent again for ever".to_owned());
+        decoded.wrong(wrong::beyond_end_cursor());
     }
     if batch.records.is_empty() && !batch.is_last_batch {
-        decoded
-            .notes
-            .push("no records, but not the last batch: rows without a record for this site were passed".to_owned());
+        decoded.notes.push(notes::empty_batch());
     }
     decoded
 }
 
 pub(super) fn central_records(json: &str) -> Decoded {
-    let mut decoded = Decoded::new("V5: central data of the legacy server");
+    let mut decoded = Decoded::new(kinds::v5_central_data());
     let Some(batch) = decoded.read::<ReadCentralBatch>(json) else { return decoded };
     decoded.fact("records", batch.data.len());
     decoded.fact("newest position there", batch.max_cursor);
     if let Some(last) = batch.last_position() {
         decoded.fact("last position here", last);
         if last > batch.max_cursor {
-            decoded.problems.push("a record stands beyond the newest position".to_owned());
+            decoded.wrong(wrong::beyond_newest_position());
         }
     }
     for element in batch.data {
@@ -102,7 +119,7 @@ pub(super) fn central_records(json: &str) -> Decoded {
                 position: bad.key.map(|position| position.to_string()),
                 table: bad.table.as_ref().map(ToString::to_string),
                 id: bad.id.as_ref().map(ToString::to_string),
-                problems: vec![bad.reason],
+                problems: vec![bad.reason.into()],
                 ..RecordLine::default()
             },
         });
@@ -112,7 +129,7 @@ pub(super) fn central_records(json: &str) -> Decoded {
 
 /// A queue of V5, in either direction, and the answer that only says how long it is.
 pub(super) fn queue(fields: &Fields<'_>) -> Decoded {
-    let mut decoded = Decoded::new("V5: records of a site's queue");
+    let mut decoded = Decoded::new(kinds::v5_queue());
     decoded.raw_fact("left, these included", fields, "queueLength");
     let Some(data) = fields.get("data") else { return decoded };
     if let Some(elements) = decoded.read::<Vec<Box<RawValue>>>(data.get()) {
@@ -124,14 +141,14 @@ pub(super) fn queue(fields: &Fields<'_>) -> Decoded {
 
 /// Records alone, as in a log or a file.
 pub(super) fn list(elements: &[Box<RawValue>]) -> Decoded {
-    let mut decoded = Decoded::new("records");
+    let mut decoded = Decoded::new(kinds::records());
     decoded.fact("records", elements.len());
     decoded.records = elements.iter().map(|element| flat(element.get())).collect();
     decoded
 }
 
 pub(super) fn single(json: &str) -> Decoded {
-    let mut decoded = Decoded::new("a record");
+    let mut decoded = Decoded::new(kinds::record());
     decoded.records = vec![flat(json)];
     decoded
 }
@@ -145,8 +162,7 @@ fn flat(json: &str) -> RecordLine {
     match serde_json::from_str::<WireRecord>(record) {
         Ok(record) => RecordLine { position, ..checked(&record) },
         Err(error) => {
-            let text = error.to_string();
-            let problem = text.split(" at line ").next().unwrap_or_default().to_owned();
+            let problem = without_position(&error).into();
             let text = |key: &str| get(key).map(shown);
             RecordLine {
                 position,
@@ -172,18 +188,18 @@ fn checked(record: &WireRecord) -> RecordLine {
         line.fields = fields.iter().map(|(key, value)| (key.to_owned(), shown(value.get()))).collect();
     }
     let Some(kind) = record_type(table_name.as_str()) else {
-        line.notes.push("a table of the legacy server, or one that this version does not know: not checked".to_owned());
+        line.notes.push(notes::not_checked());
         return line;
     };
     if let Some(release) = kind.removed {
-        line.problems.push(format!("release {release} removed this type"));
+        line.wrong(wrong::removed(release));
     }
     match action {
         Action::Delete if !kind.deletes_on_wire() => {
-            line.problems.push("records of this type are not deleted by a Delete: it is not understood".to_owned());
+            line.wrong(wrong::not_deleted());
         }
         Action::Delete => {}
-        Action::Merge => line.problems.push("only records of the legacy server are merged".to_owned()),
+        Action::Merge => line.wrong(wrong::not_merged()),
         _ => data(record_data, kind, record_id.as_str(), &mut line),
     }
     line
@@ -191,21 +207,21 @@ fn checked(record: &WireRecord) -> RecordLine {
 
 fn data(data: &RecordData, kind: &sync_core::record::RecordType, id: &str, line: &mut RecordLine) {
     match kind.check(data) {
-        Err(error) => line.problems.push(error.to_string()),
+        Err(error) => line.wrong(error.says()),
         Ok(fields) => {
             let key = fields.text(kind.key);
             // An id may carry an end that tells tables apart.
             if key.as_deref().is_some_and(|key| !id.starts_with(key)) {
-                line.problems.push(format!("$.{} is not the id of the record", kind.key));
+                line.wrong(wrong::key_is_not_id(kind.key));
             }
             let known = |key: &str| kind.fields.iter().any(|field| field.name == key || field.aliases.contains(&key));
             let unknown: Vec<&str> = fields.iter().map(|(key, _)| key).filter(|key| !known(key)).collect();
             if !unknown.is_empty() {
-                line.notes.push(format!("keys that this version does not know: {}", unknown.join(", ")));
+                line.notes.push(notes::unknown_keys(unknown.join(", ")));
             }
         }
     }
     if kind.in_current_spelling(data).is_some() {
-        line.notes.push("in the spelling of an older release".to_owned());
+        line.notes.push(notes::older_spelling());
     }
 }

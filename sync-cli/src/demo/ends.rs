@@ -48,7 +48,7 @@ impl Ends {
             let path = folder.join(format!("{name}.sqlite"));
             if path.exists() {
                 let detail = format!("{} exists already; give an empty folder", path.display());
-                return Err(Error::BadInput { detail });
+                return Err(Error::bad_input(detail));
             }
             SqliteStorage::open(path).map(Arc::new)
         };

@@ -28,7 +28,7 @@ impl Demonstration<'_> {
         self.ends.line.cut_next_answer_after(CUT_AFTER);
         let report = self.ends.sync_files(SOUTH)?;
         if report.downloaded > 0 {
-            return Err(Error::BadInput { detail: "the line was not cut".to_owned() }.into());
+            return Err(Error::bad_input("the line was not cut").into());
         }
         let first = report.bytes_received;
         let mut rounds = 0;

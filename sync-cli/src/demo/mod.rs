@@ -95,7 +95,7 @@ impl<'o> Demonstration<'o> {
         let class = documents.iter().find(|seed| seed.table == "asset_class").ok_or_else(seed::broken)?;
         match self.ends.records(NORTH).put(&class.table, [class.data.clone()]) {
             Err(error @ Error::NotAllowed(_)) => self.out.hint(&format!("north may not write that itself: {error}")),
-            _ => return Err(Error::BadInput { detail: "a site wrote what only central may".to_owned() }.into()),
+            _ => return Err(Error::bad_input("a site wrote what only central may").into()),
         }
         Ok(())
     }
@@ -154,7 +154,7 @@ impl<'o> Demonstration<'o> {
         let cuts = self.ends.line.cuts();
         self.count(&report);
         if cuts == 0 {
-            return Err(Error::BadInput { detail: "the line was not cut".to_owned() }.into());
+            return Err(Error::bad_input("the line was not cut").into());
         }
         self.out.hint(&format!(
             "South's line broke in the middle of an answer; the cycle ended {}",
@@ -167,7 +167,7 @@ impl<'o> Demonstration<'o> {
         self.ends.line.set_down(false);
         let said = report.error.as_ref().map_or_else(String::new, ToString::to_string);
         if report.outcome != Outcome::Failed {
-            return Err(Error::BadInput { detail: "a cycle without a line did not fail".to_owned() }.into());
+            return Err(Error::bad_input("a cycle without a line did not fail").into());
         }
         self.out.hint(&format!("South has no line and works on offline: {said}"));
         Ok(())

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use rusqlite::OptionalExtension as _;
 use serde::Serialize;
 use serde_json::{Map, Value};
-use sync_core::Result;
+use sync_core::{Detail, Result, Said, Speaks};
 
 use super::open::{Database, failed};
 use super::{first_line, table_of, time};
+use crate::sentences::stuck_records as says;
 
 /// Why a record is stuck. Open mSupply tries none of them again by itself, and shows none to its users.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -29,29 +30,25 @@ pub(crate) enum Cause {
 }
 
 impl Cause {
-    pub(crate) fn as_str(self) -> &'static str {
+    pub(crate) fn meaning(self) -> Said {
         match self {
-            Self::MissingParent => "lacks another record",
-            Self::UnknownTable => "of a table that this release does not know",
-            Self::BadData => "cannot be read",
-            Self::Duplicate => "exists already",
-            Self::Ignored => "left out on purpose",
-            Self::Other => "failed",
+            Self::MissingParent => says::missing_parent(),
+            Self::UnknownTable => says::unknown_table(),
+            Self::BadData => says::bad_data(),
+            Self::Duplicate => says::duplicate(),
+            Self::Ignored => says::ignored(),
+            Self::Other => says::other(),
         }
     }
 
-    pub(crate) fn advice(self) -> &'static str {
+    pub(crate) fn advice(self) -> Said {
         match self {
-            Self::MissingParent => {
-                "Have the missing record sent (save it again where it is kept), then these (save them again, too)."
-            }
-            Self::UnknownTable => "Upgrade this server; it then takes them by itself.",
-            Self::BadData => {
-                "The sender is of another release, or wrote nonsense: compare versions, then save it again there."
-            }
-            Self::Duplicate => "Compare both records; usually the one that is here already is right.",
-            Self::Ignored => "Nothing, unless the record is missed.",
-            Self::Other => "See the reason.",
+            Self::MissingParent => says::missing_parent_advice(),
+            Self::UnknownTable => says::unknown_table_advice(),
+            Self::BadData => says::bad_data_advice(),
+            Self::Duplicate => says::duplicate_advice(),
+            Self::Ignored => says::ignored_advice(),
+            Self::Other => says::other_advice(),
         }
     }
 
@@ -87,13 +84,20 @@ pub(crate) struct Stuck {
     pub from_site: Option<i64>,
     pub records: u64,
     /// The error of the first of them.
-    pub reason: String,
+    pub reason: Detail,
     /// Empty where what they lacked has arrived since.
     pub missing: Vec<Missing>,
     pub oldest_received_at: String,
     /// Some of their ids.
     pub ids: Vec<String>,
-    pub advice: &'static str,
+    pub advice: Said,
+}
+
+impl Speaks for Stuck {
+    fn each_said(&mut self, each: &mut dyn FnMut(&mut Said)) {
+        self.reason.each_said(each);
+        self.advice.each_said(each);
+    }
 }
 
 /// Received records of one table that the next integration takes.
@@ -201,7 +205,7 @@ fn add(database: &Database, row: Row, groups: &mut BTreeMap<(Cause, String, Opti
         table: row.table.clone(),
         from_site: row.from_site,
         records: 0,
-        reason: row.error.as_deref().map_or_else(|| "integrations passed it over".to_owned(), first_line),
+        reason: row.error.as_deref().map_or_else(|| says::passed_over().into(), |error| first_line(error).into()),
         missing: Vec::new(),
         oldest_received_at: time(&row.received),
         ids: Vec::new(),

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use rusqlite::Row;
 use serde::Serialize;
-use sync_core::Result;
+use sync_core::{Result, Said, Speaks};
 
 use super::open::{Database, failed};
 use super::{first_line, time};
+use crate::sentences::upstream_advice as advise;
 
 /// Steps as Open mSupply's log names its columns.
 const STEPS: &[&str] = &["prepare_initial", "push_v6", "push", "pull_central", "pull_remote", "pull_v6", "integration"];
@@ -34,23 +35,29 @@ pub(crate) struct CycleError {
     pub code: Option<String>,
     pub message: String,
     /// What to do, for its codes.
-    pub advice: Option<&'static str>,
+    pub advice: Option<Said>,
+}
+
+impl Speaks for CycleLine {
+    fn each_said(&mut self, each: &mut dyn FnMut(&mut Said)) {
+        self.error.iter_mut().for_each(|error| error.advice.each_said(each));
+    }
 }
 
 /// What to do about the codes of Open mSupply.
-pub(crate) fn advice(code: &str) -> Option<&'static str> {
+fn advice(code: &str) -> Option<Said> {
     Some(match code {
-        "CONNECTION_ERROR" => "Check the network of this machine, and the addresses of both servers.",
-        "SITE_NAME_NOT_FOUND" => "The legacy server has no site of this name; capital letters count.",
-        "INCORRECT_PASSWORD" => "Enter the password that the legacy server has for this site.",
-        "HARDWARE_ID_MISMATCH" => "The site is bound to another machine: reset its hardware id on the legacy server.",
-        "SITE_HAS_NO_STORE" => "Make a store active on this site, on the legacy server.",
-        "SITE_AUTH_TIMEOUT" => "The legacy server was too busy; it goes on by itself.",
-        "API_VERSION_INCOMPATIBLE" => "Upgrade the legacy mSupply server, or take the older Open mSupply again.",
-        "V6_API_VERSION_INCOMPATIBLE" => "Upgrade the Open mSupply central server first, then the sites.",
-        "CENTRAL_V6_NOT_CONFIGURED" => "Enter the Open mSupply central server's address on the legacy server.",
-        "INTEGRATION_TIMEOUT_REACHED" => "Central was busy for more than 30 seconds; it goes on by itself.",
-        "INTEGRATION_ERROR" => "The database of this machine failed: check its disk.",
+        "CONNECTION_ERROR" => advise::connection_error(),
+        "SITE_NAME_NOT_FOUND" => advise::site_name_not_found(),
+        "INCORRECT_PASSWORD" => advise::incorrect_password(),
+        "HARDWARE_ID_MISMATCH" => advise::hardware_id_mismatch(),
+        "SITE_HAS_NO_STORE" => advise::site_has_no_store(),
+        "SITE_AUTH_TIMEOUT" => advise::site_auth_timeout(),
+        "API_VERSION_INCOMPATIBLE" => advise::api_version_incompatible(),
+        "V6_API_VERSION_INCOMPATIBLE" => advise::v6_api_version_incompatible(),
+        "CENTRAL_V6_NOT_CONFIGURED" => advise::central_v6_not_configured(),
+        "INTEGRATION_TIMEOUT_REACHED" => advise::integration_timeout_reached(),
+        "INTEGRATION_ERROR" => advise::integration_error(),
         _ => return None,
     })
 }

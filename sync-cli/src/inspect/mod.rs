@@ -10,13 +10,15 @@ mod waiting;
 use std::path::Path;
 
 use serde::Serialize;
-use sync_core::{Error, Result, Timestamp};
+use sync_core::{Error, Result, Said, Speaks, Timestamp};
 
 pub(crate) use self::buffer::Stuck;
 pub(crate) use self::cycles::CycleLine;
 use self::open::Database;
+
 pub(crate) use self::site::{Cursors, SiteFacts};
 pub(crate) use self::waiting::Waiting;
+use crate::sentences::input_given as given;
 
 /// What there is to say of a database.
 #[derive(Debug, Serialize)]
@@ -41,16 +43,26 @@ pub(crate) struct Inspection {
     pub server_errors: Vec<cycles::ServerError>,
 }
 
+impl Speaks for Inspection {
+    fn each_said(&mut self, each: &mut dyn FnMut(&mut Said)) {
+        self.site.role_because.each_said(each);
+        self.cursors.doubts.each_said(each);
+        self.buffer.stuck.each_said(each);
+        self.cycles.each_said(each);
+    }
+}
+
 /// Reads a database.
 pub(crate) fn inspect(path: &Path, cycles: usize) -> Result<Inspection> {
     let database = Database::open(path)?;
     if let Some(missing) =
         ["key_value_store", "changelog", "sync_buffer", "sync_log"].iter().find(|table| !database.has_table(table))
     {
-        let hint =
-            if database.has_table("sync_state") { "; it is one of this program: see oms-sync status" } else { "" };
-        let detail = format!("{} is no database of Open mSupply: it has no table {missing}{hint}", path.display());
-        return Err(Error::BadInput { detail });
+        let file = path.display().to_string();
+        return Err(Error::bad_input(match database.has_table("sync_state") {
+            true => given::of_this_program(file, *missing),
+            false => given::not_open_msupply(file, *missing),
+        }));
     }
     let settings = site::Settings::read(&database)?;
     let site = SiteFacts::read(&database, &settings)?;

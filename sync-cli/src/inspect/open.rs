@@ -7,6 +7,7 @@ use rusqlite::{Connection, OpenFlags};
 use sync_core::{Error, Result};
 use tempfile::TempDir;
 
+use crate::sentences::input_given as given;
 use crate::setup::unreadable;
 
 /// The first bytes of every SQLite file.
@@ -28,7 +29,7 @@ impl Database {
         let read = std::fs::File::open(path).and_then(|file| file.take(MAGIC.len() as u64).read_to_end(&mut head));
         read.map_err(|error| unreadable(path, error))?;
         if head != MAGIC {
-            return Err(Error::BadInput { detail: format!("{} is not an SQLite database", path.display()) });
+            return Err(Error::bad_input(given::not_sqlite(path.display().to_string())));
         }
         let logs = ["-wal", "-journal"];
         let beside: Vec<&str> = logs.into_iter().filter(|end| has_bytes(&with_end(path, end))).collect();

@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 
 use serde::Serialize;
-use sync_core::Result;
+use sync_core::{Result, Said};
 
 use super::open::{Database, failed};
+use crate::sentences::inspection as says;
 
 /// The settings that synchronisation keeps. Neither the password nor the token secret is read.
 pub(super) struct Settings(HashMap<String, String>);
@@ -77,7 +78,7 @@ pub(crate) struct SiteFacts {
     pub version: Option<String>,
     pub role: Part,
     /// What tells the role.
-    pub role_because: &'static str,
+    pub role_because: Said,
     pub site_id: Option<i64>,
     pub site_uuid: Option<String>,
     pub site_name: Option<String>,
@@ -120,21 +121,21 @@ impl SiteFacts {
     }
 }
 
-fn part(database: &Database, settings: &Settings) -> Result<(Part, &'static str)> {
+fn part(database: &Database, settings: &Settings) -> Result<(Part, Said)> {
     if settings.number("SYNC_PULL_CURSOR_V6").is_some() {
-        return Ok((Part::Remote, "it has read from an Open mSupply central server"));
+        return Ok((Part::Remote, says::has_read_from_central()));
     }
     let source = database.column("sync_buffer", "source_site_id");
     let sql = format!("SELECT COUNT(*) FROM sync_buffer WHERE {source} IS NOT NULL AND {source} <> ?1");
     if database.number(&sql, [settings.legacy()])? > 0 {
-        return Ok((Part::Central, "sites have pushed to it"));
+        return Ok((Part::Central, says::sites_have_pushed()));
     }
     let pulled = database.column("sync_log", "pull_v6_started_datetime");
     let sql = format!("SELECT COUNT(*) FROM sync_log WHERE finished_datetime IS NOT NULL AND {pulled} IS NULL");
     if database.number(&sql, ())? > 0 {
-        return Ok((Part::Central, "its cycles read from no Open mSupply central server"));
+        return Ok((Part::Central, says::reads_from_no_central()));
     }
-    Ok((Part::Unknown, "no cycle was completed"))
+    Ok((Part::Unknown, says::no_cycle_completed()))
 }
 
 fn stores(database: &Database, settings: &Settings) -> Result<Vec<Store>> {
@@ -161,7 +162,7 @@ pub(crate) struct Cursors {
     /// The newest position of this changelog.
     pub changelog_end: i64,
     /// What cannot be so in a sound database.
-    pub doubts: Vec<String>,
+    pub doubts: Vec<Said>,
 }
 
 impl Cursors {
@@ -171,10 +172,7 @@ impl Cursors {
         let mut doubts = Vec::new();
         for (name, cursor) in [("push", push), ("push V6", push_v6)] {
             if cursor.is_some_and(|cursor| cursor > changelog_end + 1) {
-                doubts.push(format!(
-                    "the {name} cursor is beyond the end of the changelog: this database was put back from a backup or \
-                     its changelog was cut; edits below the cursor will not be pushed"
-                ));
+                doubts.push(says::cursor_beyond_end(name));
             }
         }
         let (pull_central, pull_v6) =

@@ -12,6 +12,8 @@ use std::time::Duration;
 use sync_core::record::SiteId;
 use sync_core::{Error, Timestamp};
 
+use crate::sentences::input_given::access_log_unwritable;
+
 /// The longest path that a line shows.
 const PATH_MAX: usize = 200;
 
@@ -25,9 +27,8 @@ impl AccessLog {
             return Ok(Self(Mutex::new(Box::new(stderr()))));
         }
         let file = OpenOptions::new().create(true).append(true).open(path);
-        let file = file.map_err(|error| Error::BadInput {
-            detail: format!("the access log {} cannot be written: {error}", path.display()),
-        })?;
+        let unwritable = |error: std::io::Error| access_log_unwritable(path.display().to_string(), error.to_string());
+        let file = file.map_err(|error| Error::bad_input(unwritable(error)))?;
         Ok(Self(Mutex::new(Box::new(file))))
     }
 

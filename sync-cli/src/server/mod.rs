@@ -20,12 +20,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use sync_core::{Central, Error};
+use sync_core::{Central, Error, Texts};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 
 use self::answer::App;
 use self::connections::Door;
+
+use crate::sentences::input_given as given;
 
 pub(crate) use self::access_log::AccessLog;
 pub(crate) use self::connections::connections_max;
@@ -37,11 +39,12 @@ const WORKERS: usize = 256;
 /// Takes an address.
 pub(crate) fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
     let listener = TcpListener::bind(address).and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
-    listener.map_err(|error| Error::BadInput {
-        detail: match error.kind() {
-            std::io::ErrorKind::AddrInUse => format!("{address} is in use by another program; choose another port"),
-            _ => format!("{address} cannot be listened on: {error}"),
-        },
+    let shown = address.to_string();
+    listener.map_err(|error| {
+        Error::bad_input(match error.kind() {
+            std::io::ErrorKind::AddrInUse => given::address_in_use(shown),
+            _ => given::address_unusable(shown, error.to_string()),
+        })
     })
 }
 
@@ -61,6 +64,8 @@ pub(crate) struct Options {
     pub access_log: Option<AccessLog>,
     /// The database, to tell its size.
     pub database: Option<PathBuf>,
+    /// How what goes wrong is said.
+    pub texts: Texts,
 }
 
 impl Default for Options {
@@ -73,6 +78,7 @@ impl Default for Options {
             patience: Duration::from_secs(30),
             access_log: None,
             database: None,
+            texts: Texts::default(),
         }
     }
 }
@@ -86,6 +92,7 @@ pub(crate) struct Server {
     stopping: Arc<AtomicBool>,
     serving: JoinHandle<()>,
     integrating: JoinHandle<()>,
+    texts: Texts,
 }
 
 impl Server {
@@ -99,6 +106,7 @@ impl Server {
         let admin = options.admin.take();
         let admin_address = admin.as_ref().map(TcpListener::local_addr).transpose().map_err(failed)?;
         let (connections, patience, tls) = (options.connections_max, options.patience, options.tls.take());
+        let texts = options.texts.clone();
         let app = Arc::new(App::new(central.clone(), options, admin.is_some()));
         let (stop, stopped) = watch::channel(false);
         let for_sites = Door { is_admin: false, tls, connections, patience };
@@ -120,10 +128,10 @@ impl Server {
         });
         let stopping = Arc::new(AtomicBool::new(false));
         let integrating = {
-            let (central, stopping) = (central.clone(), stopping.clone());
-            std::thread::spawn(move || integrator::run(&central, &stopping))
+            let (central, stopping, texts) = (central.clone(), stopping.clone(), texts.clone());
+            std::thread::spawn(move || integrator::run(&central, &stopping, &texts))
         };
-        Ok(Self { central, address, admin_address, stop, stopping, serving, integrating })
+        Ok(Self { central, address, admin_address, stop, stopping, serving, integrating, texts })
     }
 
     /// Where it listens.
@@ -142,7 +150,7 @@ impl Server {
         let _ = self.stop.send(true);
         let _ = self.serving.join();
         let _ = self.integrating.join();
-        integrator::flush(&self.central);
+        integrator::flush(&self.central, &self.texts);
     }
 }
 

@@ -10,16 +10,18 @@ use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
+use crate::sentences::input_given as given;
+
 /// An end that shows this chain of certificates, both files in PEM.
 pub(crate) fn acceptor(certificates: &Path, key: &Path) -> Result<TlsAcceptor, Error> {
-    let bad = |path: &Path, why: &dyn std::fmt::Display| Error::BadInput {
-        detail: format!("{} cannot be used for TLS: {why}", path.display()),
+    let bad = |path: &Path, why: &dyn std::fmt::Display| {
+        Error::bad_input(given::no_tls(path.display().to_string(), why.to_string()))
     };
     let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(certificates)
         .and_then(Iterator::collect)
         .map_err(|error| bad(certificates, &error))?;
     if chain.is_empty() {
-        return Err(bad(certificates, &"there is no certificate in it"));
+        return Err(Error::bad_input(given::no_certificate(certificates.display().to_string())));
     }
     let secret = PrivateKeyDer::from_pem_file(key).map_err(|error| bad(key, &error))?;
     let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))

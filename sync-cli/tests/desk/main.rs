@@ -12,6 +12,7 @@ mod one_patient;
 mod previewed;
 mod quarantined;
 mod repaired;
+mod said_otherwise;
 #[allow(dead_code, reason = "each test binary uses a part of it")]
 #[path = "../support/mod.rs"]
 mod support;

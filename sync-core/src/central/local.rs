@@ -13,6 +13,8 @@ use crate::ownership::Role;
 use crate::protocol::PasswordHash;
 use crate::record::{RecordData, RecordId, SiteId, StoreId, TableName};
 use crate::storage::{SiteEntry, Storage, WriteTxn, key};
+use crate::texts::quoted;
+use crate::texts::sentences::input;
 
 /// The number of the central server's own site in its local list.
 const OWN_SITE: SiteId = SiteId(1);
@@ -78,7 +80,7 @@ impl LocalSites {
     pub fn add(&self, name: &str, password: &PasswordHash) -> Result<SiteEntry> {
         // A colon would end the name in Basic authentication.
         if name.is_empty() || name.len() > TEXT_MAX || name.contains(':') || name.chars().any(char::is_control) {
-            return Err(bad("a site's name has 1 to 255 bytes, no colon and no control characters"));
+            return Err(Error::bad_input(input::site_name(TEXT_MAX)));
         }
         let secret = stored_secret(password)?;
         let txn = self.storage.write()?;
@@ -127,8 +129,11 @@ impl LocalSites {
         let site = named(txn.as_ref(), name)?;
         let stores = txn.stores_of_site(site.id)?.len();
         if stores > 0 {
-            let active = if stores == 1 { "1 store is".to_owned() } else { format!("{stores} stores are") };
-            return Err(bad(&format!("{active} still active on site {name:?}")));
+            let name = quoted(name);
+            return Err(Error::bad_input(match stores {
+                1 => input::store_still_active(name),
+                _ => input::stores_still_active(stores, name),
+            }));
         }
         txn.set_state(key::HIGHEST_SITE, &highest_site(txn.as_ref())?.to_string())?;
         txn.remove_site(site.id)?;
@@ -153,7 +158,7 @@ impl LocalSites {
     pub fn add_store(&self, name: &str, code: &str, site: &str, id: Option<StoreId>) -> Result<StoreId> {
         let fits = |text: &str| !text.is_empty() && text.len() <= TEXT_MAX && !text.chars().any(char::is_control);
         if !fits(name) || !fits(code) || id.as_ref().is_some_and(|id| !fits(id.as_str())) {
-            return Err(bad("a store's name, code and id have 1 to 255 bytes and no control characters"));
+            return Err(Error::bad_input(input::store_names(TEXT_MAX)));
         }
         let now = self.clock.now();
         let new_id = || uuid::Uuid::new_v4().simple().to_string().to_uppercase();
@@ -200,10 +205,6 @@ impl LocalSites {
         }
         Ok(stores)
     }
-}
-
-fn bad(detail: &str) -> Error {
-    Error::BadInput { detail: detail.to_owned() }
 }
 
 /// The highest number that a site ever had: rows that came from a site bear its number after it is gone.

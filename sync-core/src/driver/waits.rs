@@ -119,7 +119,7 @@ mod tests {
             assert_eq!(seconds(&mut Waits::default(), Some(&error), false, 0.0), 3600.0, "{error}");
         }
         for error in [
-            Error::NotAServer { server, url: url.clone(), found: "a web page".to_owned() },
+            Error::NotAServer { server, url: url.clone(), found: "a web page".into() },
             Error::NotCentral { url: url.clone() },
             Error::CertificateRefused { server, url, source: "expired".into() },
         ] {

@@ -14,6 +14,7 @@ use crate::record::{RecordId, TableName};
 use crate::records::Records;
 use crate::site::identity::role;
 use crate::storage::{FileDirection, FileEntry, FileState};
+use crate::texts::sentences::input;
 
 /// What is said of a file that is attached.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,12 +37,12 @@ impl Files {
     /// [`Error::NotFound`] if the record is not here, [`Error::FileTooLarge`], [`Error::BadInput`] if the file cannot be
     /// read or changes meanwhile; the disk or the database failed. Nothing was written then.
     pub fn attach(&self, table: &str, record_id: &str, path: &Path) -> Result<RecordId> {
-        let unreadable =
-            |error: std::io::Error| Error::BadInput { detail: format!("{} cannot be read: {error}", path.display()) };
+        let shown = || path.display().to_string();
+        let unreadable = |error: std::io::Error| Error::bad_input(input::file_unreadable(shown(), error.to_string()));
         // Looked at before it is opened: a pipe would wait for somebody to write.
         let before = std::fs::metadata(path).map_err(unreadable)?;
         if !before.is_file() {
-            return Err(Error::BadInput { detail: format!("{} is not a file", path.display()) });
+            return Err(Error::bad_input(input::not_a_file(shown())));
         }
         self.check_length(before.len())?;
         let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
@@ -55,8 +56,7 @@ impl Files {
         let after = std::fs::metadata(path).map_err(unreadable)?;
         if new.bytes() != before.len() || (after.len(), after.modified().ok()) != (before.len(), before.modified().ok())
         {
-            let detail = format!("{} changed while it was read; attach it again", path.display());
-            return Err(Error::BadInput { detail });
+            return Err(Error::bad_input(input::file_changed(shown())));
         }
         self.enter(&attach, new_id(self.clock.now()), new)
     }
@@ -81,7 +81,7 @@ impl Files {
     fn enter_bytes(&self, attach: &Attach<'_>, id: RecordId, bytes: &mut dyn Read) -> Result<RecordId> {
         self.may_attach(attach)?;
         let new = self.copy(bytes).map_err(|error| match error {
-            CopyError::Source(error) => Error::BadInput { detail: format!("the bytes cannot be read: {error}") },
+            CopyError::Source(error) => Error::bad_input(input::bytes_unreadable(error.to_string())),
             CopyError::Ours(error) => error,
         })?;
         self.enter(attach, id, new)

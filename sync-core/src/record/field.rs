@@ -7,6 +7,8 @@ use serde_json::value::RawValue;
 
 use super::datetime::{Date, DateTime};
 use super::json::{Fields, RecordData, is_portable, string};
+use crate::texts::Said;
+use crate::texts::sentences::error_detail;
 
 /// The declaration of one field of a record type.
 #[derive(Debug, Clone, Copy)]
@@ -113,7 +115,7 @@ impl Field {
 /// What is wrong with a record's data. Names the place and the kind of value only, never the value itself unless it is
 /// an unknown enum value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{path}: expected {expected}, found {found}")]
+#[error("{}", self.says())]
 pub struct FieldError {
     /// JSON path inside `recordData`.
     pub path: String,
@@ -123,6 +125,13 @@ pub struct FieldError {
     pub found: Cow<'static, str>,
     /// Whether this looks like a value of a newer release (an unknown enum value) and not like a fault.
     pub unsupported: bool,
+}
+
+impl FieldError {
+    /// What is wrong.
+    pub fn says(&self) -> Said {
+        error_detail::field(&self.path, &*self.expected, &*self.found)
+    }
 }
 
 /// What a value of a field must look like on the wire (`record-types`: *How a record looks on the wire*).

@@ -1,6 +1,5 @@
 //! One exchange with a server: the one retry boundary, round request, response, body and parsing.
 
-use std::borrow::Cow;
 use std::io::Write as _;
 use std::time::Duration;
 
@@ -15,7 +14,8 @@ use crate::clock::Clock;
 use crate::error::{Error, ErrorClass, Result, Server, excerpt};
 use crate::protocol::v5::{V5_VERSION, V5Error, V5ErrorBody};
 use crate::protocol::v6::{Answer, NotAnAnswer, WireError, decode_answer};
-use crate::texts::Said;
+use crate::texts::sentences::{error_detail as words, input};
+use crate::texts::{Detail, Said};
 use crate::transport::{HttpRequest, HttpResponse, Method, Transport, TransportError};
 
 /// What was sent and received.
@@ -318,8 +318,7 @@ pub(super) fn shown(url: &Url) -> String {
 }
 
 pub(super) fn to_json(body: &impl Serialize) -> Result<Vec<u8>> {
-    serde_json::to_vec(body)
-        .map_err(|error| Error::BadInput { detail: format!("a request cannot be written: {error}") })
+    serde_json::to_vec(body).map_err(|error| Error::bad_input(input::request_unwritable(error.to_string())))
 }
 
 fn gzip(json: &[u8]) -> Result<Vec<u8>> {
@@ -337,26 +336,30 @@ pub(super) fn transport_error(error: TransportError, server: Server, url: &str) 
         TransportError::TimedOut(source) => Error::TimedOut { server, url, source: Some(source) },
         TransportError::Broken(source) | TransportError::CutOff(source) => Error::CutOff { server, url, source },
         TransportError::NotHttp(source) => {
-            Error::NotAServer { server, url, found: format!("something that is not HTTP ({source})") }
+            Error::NotAServer { server, url, found: words::not_http(source.to_string()).into() }
         }
         TransportError::TooLarge(bytes) => {
-            Error::UnreadableAnswer { server, url, detail: format!("it is larger than {bytes} bytes") }
+            Error::UnreadableAnswer { server, url, detail: words::too_large(bytes).into() }
         }
     }
 }
 
 fn unreadable(server: Server, url: &Url, detail: &str) -> Error {
-    Error::UnreadableAnswer { server, url: shown(url), detail: excerpt(detail.as_bytes()) }
+    Error::UnreadableAnswer { server, url: shown(url), detail: peers_words(detail) }
+}
+
+/// What the other end says, as messages show it.
+fn peers_words(text: &str) -> Detail {
+    excerpt(text.as_bytes()).into()
 }
 
 /// What a body looks like to somebody who expected a protocol message.
-fn looks_like(response: &HttpResponse) -> Cow<'static, str> {
+fn looks_like(response: &HttpResponse) -> Detail {
     let start = response.body.iter().copied().filter(|b| !b.is_ascii_whitespace()).take(1).next();
     let html = response.header("content-type").is_some_and(|kind| kind.contains("html"));
     match start {
-        _ if html => "a web page".into(),
-        Some(b'<') => "a web page".into(),
-        None => "an empty answer".into(),
+        _ if html || start == Some(b'<') => words::web_page().into(),
+        None => words::empty_answer().into(),
         _ => excerpt(&response.body).into(),
     }
 }
@@ -368,18 +371,18 @@ pub(super) fn common_status(response: &HttpResponse, server: Server, url: &str) 
         200..=299 => Ok(()),
         300..=399 => {
             let to = excerpt(response.header("location").unwrap_or("nowhere").as_bytes());
-            Err(Error::NotAServer { server, url, found: format!("a redirection to {to}") })
+            Err(Error::NotAServer { server, url, found: words::redirection(to).into() })
         }
         408 => Err(Error::TimedOut { server, url, source: None }),
-        404 => Err(Error::NotAServer { server, url, found: "status 404: there is no such page".to_owned() }),
+        404 => Err(Error::NotAServer { server, url, found: words::no_page().into() }),
         429 | 500..=598 => Err(Error::ServerTrouble { server, url, status: response.status }),
-        status => Err(Error::Refused { server, status, detail: looks_like(response).into_owned() }),
+        status => Err(Error::Refused { server, status, detail: looks_like(response) }),
     }
 }
 
 /// An answer that is none of the central server's.
 pub(super) fn not_central(response: &HttpResponse, url: &str) -> Error {
-    let found = looks_like(response).into_owned();
+    let found = looks_like(response);
     Error::NotAServer { server: Server::Central, url: url.to_owned(), found }
 }
 
@@ -397,9 +400,9 @@ fn legacy_answer<T: DeserializeOwned>(response: &HttpResponse, url: &str, site: 
                 Error::CutOff { server: Server::Legacy, url, source: error.into() }
             }
             serde_json::error::Category::Data if response.body.first() == Some(&b'{') => {
-                Error::UnreadableAnswer { server: Server::Legacy, url, detail: excerpt(error.to_string().as_bytes()) }
+                Error::UnreadableAnswer { server: Server::Legacy, url, detail: peers_words(&error.to_string()) }
             }
-            _ => Error::NotAServer { server: Server::Legacy, url, found: looks_like(response).into_owned() },
+            _ => Error::NotAServer { server: Server::Legacy, url, found: looks_like(response) },
         }
     })
 }
@@ -411,7 +414,7 @@ fn legacy_error(error: &V5ErrorBody, server: Server, url: &str, status: u16, sit
             Error::IntegrationInProgress { server: Server::Legacy }
         }
         _ if status >= 500 => Error::ServerTrouble { server, url: url.to_owned(), status },
-        code => Error::Refused { server, status, detail: excerpt(format!("{code}: {}", error.message).as_bytes()) },
+        code => Error::Refused { server, status, detail: peers_words(&format!("{code}: {}", error.message)) },
     })
 }
 
@@ -442,14 +445,12 @@ pub(super) fn central_answer(
     match decode_answer(&response.body) {
         Ok(Answer::Data(data)) => Ok(data),
         Ok(Answer::Error(error)) => Err(wire_error(error, url, site)),
-        Ok(Answer::UnknownError(text)) => Err(Error::PeerError { server, detail: excerpt(text.as_bytes()) }),
-        Err(NotAnAnswer::Empty) => {
-            Err(Error::UnreadableAnswer { server, url: owned, detail: "it is empty".to_owned() })
-        }
+        Ok(Answer::UnknownError(text)) => Err(Error::PeerError { server, detail: peers_words(&text) }),
+        Err(NotAnAnswer::Empty) => Err(Error::UnreadableAnswer { server, url: owned, detail: words::empty().into() }),
         Err(cut @ NotAnAnswer::CutOff(_)) => Err(Error::CutOff { server, url: owned, source: cut.into() }),
         Err(NotAnAnswer::Other(detail)) => Err(match response.body.iter().find(|b| !b.is_ascii_whitespace()) {
-            Some(b'{') => Error::UnreadableAnswer { server, url: owned, detail: excerpt(detail.as_bytes()) },
-            _ => Error::NotAServer { server, url: owned, found: looks_like(response).into_owned() },
+            Some(b'{') => Error::UnreadableAnswer { server, url: owned, detail: peers_words(&detail) },
+            _ => Error::NotAServer { server, url: owned, found: looks_like(response) },
         }),
     }
 }
@@ -463,19 +464,17 @@ pub(super) fn wire_error(error: WireError, url: &str, site: &str) -> Error {
         WireError::LegacyServerError(body) => legacy_error(&body, server, url, 200, site),
         WireError::CannotConnectToLegacyServer(_) => Error::CentralCannotReachLegacy,
         WireError::OtherServerError(text) => match WireError::flattened_legacy_code(&text) {
-            Some(code) => legacy_code(&code, site).unwrap_or_else(|| Error::PeerError {
-                server,
-                detail: excerpt(format!("the legacy server says {code}").as_bytes()),
-            }),
+            Some(code) => legacy_code(&code, site)
+                .unwrap_or_else(|| Error::PeerError { server, detail: words::legacy_says(peers_words(&code)).into() }),
             // Whatever central could not be told by the legacy server: the fault is between the two.
             None if text.contains("Connection problem") || text.contains("route: '/sync/v5/site'") => {
                 Error::CentralCannotReachLegacy
             }
-            None => Error::PeerError { server, detail: excerpt(text.as_bytes()) },
+            None => Error::PeerError { server, detail: peers_words(&text) },
         },
         WireError::ParsingSyncRecordError(text)
         | WireError::SyncFileNotFound(text)
-        | WireError::OtherLegacyServerError(text) => Error::PeerError { server, detail: excerpt(text.as_bytes()) },
+        | WireError::OtherLegacyServerError(text) => Error::PeerError { server, detail: peers_words(&text) },
     }
 }
 

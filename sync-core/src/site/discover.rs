@@ -13,7 +13,7 @@ use crate::protocol::v5::{InitialisationStatus, SiteInfo, path};
 use crate::protocol::v6::{self, SiteStatusRequest, V6_VERSION};
 use crate::storage::{WriteTxn, key};
 use crate::support::Disagreement;
-use crate::texts::sentences::identity as say;
+use crate::texts::sentences::{identity as say, input};
 use crate::texts::{Said, quoted};
 
 impl Site {
@@ -25,7 +25,7 @@ impl Site {
     /// then.
     pub fn set_up(&self, settings: &Settings, observer: &mut dyn SyncObserver) -> Result<Discovered> {
         if settings.site_name.is_empty() {
-            return Err(Error::BadInput { detail: "the site's name is empty".to_owned() });
+            return Err(Error::bad_input(input::no_site_name()));
         }
         let stored = {
             let txn = self.storage.read()?;
@@ -156,19 +156,19 @@ fn store(txn: &dyn WriteTxn, info: &SiteInfo, now: String) -> Result<Discovered>
     }
     let role = if info.is_om_supply_central_server { Role::Central } else { Role::Remote };
     let mut facts = vec![
-        (key::SITE_UUID, "site UUID", info.id.clone()),
-        (key::SITE_ID, "site id", info.site_id.to_string()),
-        (key::ROLE, "role", role.as_str().to_owned()),
-        (key::CENTRAL_URL, "central URL", info.om_supply_central_server_url.trim().to_owned()),
+        (key::SITE_UUID, say::site_uuid(), info.id.clone()),
+        (key::SITE_ID, say::site_id(), info.site_id.to_string()),
+        (key::ROLE, say::role(), role.as_str().to_owned()),
+        (key::CENTRAL_URL, say::central_url(), info.om_supply_central_server_url.trim().to_owned()),
     ];
-    facts.extend(info.msupply_central_site_id.map(|id| (key::LEGACY_SITE_ID, "legacy site id", id.to_string())));
+    facts.extend(info.msupply_central_site_id.map(|id| (key::LEGACY_SITE_ID, say::legacy_site_id(), id.to_string())));
     let mut changes = Vec::new();
     for (name, what, value) in facts {
         match txn.state(name)? {
             Some(before) if before == value => continue,
             Some(before) => {
                 let (before, now) = (without_password(&before), without_password(&value));
-                changes.push(format!("{what}: {before:?} is now {now:?}"));
+                changes.push(say::changed(what, quoted(&before), quoted(&now)));
             }
             None => {}
         }

@@ -212,7 +212,7 @@ impl Mover<'_> {
                 let _ = self.files.change(id, |entry| entry.state = FileState::Waiting);
                 Err(error)
             }
-            Err(Fault::Common(Error::PeerError { detail, .. })) if !detail.starts_with(OF_THE_SERVER) => {
+            Err(Fault::Common(Error::PeerError { detail, .. })) if !detail.to_string().starts_with(OF_THE_SERVER) => {
                 self.failed(entry, format!("central says: {detail}"), Retry::Soon)
             }
             Err(Fault::Common(error)) => {

@@ -10,6 +10,8 @@ use crate::protocol::v6::Credentials;
 use crate::protocol::{AppIdentity, PasswordHash};
 use crate::record::{Cursor, SiteId};
 use crate::storage::{ReadTxn, key};
+use crate::texts::sentences::error_detail;
+use crate::texts::{Detail, Said, Speaks};
 
 /// What is needed to talk to the legacy server.
 #[derive(Debug, Clone)]
@@ -39,10 +41,16 @@ pub struct Discovered {
     /// How far the legacy server is with initialising this site.
     pub initialisation_status: String,
     /// What differs from what it said before.
-    pub changes: Vec<String>,
+    pub changes: Vec<Said>,
     /// The same status, as the cycle reads it.
     #[serde(skip)]
     pub(super) status: InitialisationStatus,
+}
+
+impl Speaks for Discovered {
+    fn each_said(&mut self, each: &mut dyn FnMut(&mut Said)) {
+        self.changes.each_said(each);
+    }
 }
 
 fn role_text<S: serde::Serializer>(role: &Role, serializer: S) -> Result<S::Ok, S::Error> {
@@ -184,13 +192,13 @@ pub(crate) fn flag(txn: &dyn ReadTxn, name: &str) -> Result<bool> {
 pub(crate) fn parse_url(what: &'static str, text: &str) -> Result<Url> {
     // What is shown must not hold a password that somebody put into the address.
     let shown = text.rsplit('@').next().unwrap_or_default().to_owned();
-    let wrong = |reason: &str| Error::InvalidUrl { what, url: shown.clone(), reason: reason.to_owned() };
-    let url = Url::parse(text).map_err(|error| wrong(&error.to_string()))?;
+    let wrong = |reason: Detail| Error::InvalidUrl { what, url: shown.clone(), reason };
+    let url = Url::parse(text).map_err(|error| wrong(error.to_string().into()))?;
     if !matches!(url.scheme(), "http" | "https") {
-        return Err(wrong("it must begin with http:// or https://"));
+        return Err(wrong(error_detail::wrong_start().into()));
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(wrong("it must hold no user name or password"));
+        return Err(wrong(error_detail::holds_password().into()));
     }
     Ok(url)
 }

@@ -10,6 +10,7 @@ use super::observer::SyncEvent;
 use crate::error::{Error, Result, Server};
 use crate::protocol::v5::{InitialisationStatus, LegacyStatus, QueueLength, SiteInfo, StatusCode, path};
 use crate::storage::{Lost, ReadTxn, key};
+use crate::texts::sentences::error_detail;
 
 /// The longest wait between two questions.
 const POLL_MAX: Duration = Duration::from_secs(15);
@@ -111,7 +112,7 @@ impl Cycle<'_, '_> {
                 InitialisationStatus::Started => {}
                 InitialisationStatus::New | InitialisationStatus::Error => {
                     self.prepared("wanted")?;
-                    let detail = "it stopped gathering this site's records before they were all there".to_owned();
+                    let detail = error_detail::gathering_stopped().into();
                     return Err(Error::PeerError { server: Server::Legacy, detail });
                 }
                 InitialisationStatus::Completed | InitialisationStatus::Unknown(_) => return self.prepared("done"),

@@ -20,6 +20,8 @@ use crate::protocol::v5::UnreadableRecord;
 use crate::protocol::v6::{Action, BatchElement, PullRequest, ReadBatch, Unreadable, V6_VERSION, WireRecord, path};
 use crate::record::{Cursor, RecordData, RecordId, TableName};
 use crate::storage::{Incoming, Lost, Quarantine, QuarantineCause, Source, WriteTxn, key};
+use crate::texts::Detail;
+use crate::texts::sentences::error_detail;
 
 /// Empty batches in a row, none of them the last, before a server counts as never ending.
 pub(super) const EMPTY_BATCHES_MAX: u32 = 100;
@@ -147,17 +149,17 @@ pub(super) fn ask_batch<Q: Serialize>(
     // Beyond the range of every database's row numbers: a cursor that went there would never come back.
     let highest = batch.last_record_cursor().unwrap_or_default().max(batch.end_cursor);
     if !highest.next().is_possible() {
-        return Err(unreadable_answer(central, "a cursor in it is out of range".to_owned()));
+        return Err(unreadable_answer(central, error_detail::cursor_out_of_range().into()));
     }
     Ok((batch, raw.get().len()))
 }
 
 /// Reads a batch that central answered.
 pub(super) fn read_batch(text: &str, central: &Url) -> Result<ReadBatch> {
-    ReadBatch::parse(text).map_err(|error| unreadable_answer(central, excerpt(error.to_string().as_bytes())))
+    ReadBatch::parse(text).map_err(|error| unreadable_answer(central, excerpt(error.to_string().as_bytes()).into()))
 }
 
-fn unreadable_answer(central: &Url, detail: String) -> Error {
+fn unreadable_answer(central: &Url, detail: Detail) -> Error {
     Error::UnreadableAnswer { server: Server::Central, url: shown(central), detail }
 }
 

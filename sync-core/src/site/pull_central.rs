@@ -11,6 +11,7 @@ use crate::integrate::{Door, receive};
 use crate::protocol::v5::{ReadCentralBatch, path};
 use crate::record::{Cursor, StoreId};
 use crate::storage::{Source, key};
+use crate::texts::sentences::error_detail;
 
 /// Records asked for in one batch.
 const LIMIT: u32 = 500;
@@ -33,7 +34,7 @@ impl Cycle<'_, '_> {
             // Beyond the range of every server's numbers: a cursor that went there would never come back.
             if !Cursor(last.unwrap_or(0).max(batch.max_cursor)).is_possible() {
                 let url = super::client::shown(&self.identity.legacy_url);
-                let detail = "a position in it is out of range".to_owned();
+                let detail = error_detail::position_out_of_range().into();
                 return Err(Error::UnreadableAnswer { server: Server::Legacy, url, detail });
             }
             let next = match last {

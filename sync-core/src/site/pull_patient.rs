@@ -15,6 +15,7 @@ use crate::error::{Error, Result, Server};
 use crate::ownership::Role;
 use crate::protocol::v6::{PatientPullRequest, PullRequest, V6_VERSION, path};
 use crate::record::{Cursor, NameId};
+use crate::texts::sentences::input;
 
 /// The first release of Open mSupply whose central server answers it.
 const SINCE: &str = "2.7.0";
@@ -39,18 +40,14 @@ impl Site {
                 None => return Err(Error::NotSetUp),
             }
             if !identity.initialised {
-                return Err(sync_first("the first sync of this site is not complete"));
+                return Err(Error::bad_input(input::first_sync_first()));
             }
             if let Some(why) = must_read_first(txn.as_ref())? {
-                return Err(sync_first(why));
+                return Err(Error::bad_input(why));
             }
         }
         self.cycle(&SyncOptions::default(), observer, |cycle| cycle.run_for_patient(patient))
     }
-}
-
-fn sync_first(why: &str) -> Error {
-    Error::BadInput { detail: format!("{why}: run `oms-sync sync` before") }
 }
 
 impl Cycle<'_, '_> {

@@ -15,6 +15,7 @@ use crate::protocol::v6::{
 };
 use crate::record::{Cursor, record_type};
 use crate::storage::{Incoming, Lost, Quarantine, QuarantineCause, ReadTxn, Selection, Source, key};
+use crate::texts::sentences::error_detail;
 
 /// Changelog rows that are looked at in one turn.
 const ROWS: usize = 1000;
@@ -210,7 +211,7 @@ impl Cycle<'_, '_> {
                     return Err(Error::Refused {
                         server: Server::Central,
                         status: 413,
-                        detail: "an empty batch".to_owned(),
+                        detail: error_detail::empty_batch().into(),
                     });
                 }
             }

@@ -10,6 +10,7 @@ use crate::protocol::v5::{PushedAnswer, PushedQueue, PushedRecord, path};
 use crate::protocol::v6::{Action, WireRecord};
 use crate::record::{Cursor, RecordData, owned_by_sites, record_type};
 use crate::storage::{ReadTxn, Selection, key};
+use crate::texts::sentences::error_detail;
 
 /// Changelog rows that are looked at in one turn.
 const ROWS: usize = 1000;
@@ -132,7 +133,7 @@ impl Cycle<'_, '_> {
         let nothing_left = PushedQueue { queue_length: 0, data: Vec::new() };
         let answer: PushedAnswer = self.client.legacy_post(&self.identity, path::QUEUED_RECORDS, &nothing_left)?;
         if !answer.integration_started {
-            let detail = "it did not begin to integrate what was pushed".to_owned();
+            let detail = error_detail::integration_not_begun().into();
             return Err(Error::PeerError { server: Server::Legacy, detail });
         }
         let began = self.site.clock.monotonic();

@@ -16,6 +16,8 @@ use crate::error::{Error, Result};
 use crate::protocol::v6::{Action, ReadBatch, WireRecord};
 use crate::record::{Cursor, RecordData, RecordId, SiteId, TableName};
 use crate::storage::{Incoming, Lost, Quarantine, QuarantineCause, ReadTxn, Selection, Source, WriteTxn, key};
+use crate::texts::Said;
+use crate::texts::sentences::input;
 
 /// Changelog rows that are logged again in one transaction.
 const ROWS: usize = 1000;
@@ -326,12 +328,10 @@ pub(super) fn give_way_to_legacy(site: &Site, txn: &dyn WriteTxn, incoming: &[In
 }
 
 /// Why everything has to be read before anything else is, after a restore here or at central.
-pub(super) fn must_read_first(txn: &dyn ReadTxn) -> Result<Option<&'static str>> {
+pub(super) fn must_read_first(txn: &dyn ReadTxn) -> Result<Option<Said>> {
     Ok(match () {
-        () if unrecovered(txn, key::RECOVERED)?.is_some() => Some("this database was restored from a backup"),
-        () if Rereading::load(txn)?.is_some() || flag(txn, key::PULL_OWN)? => {
-            Some("everything is being read again from central")
-        }
+        () if unrecovered(txn, key::RECOVERED)?.is_some() => Some(input::restored_sync_first()),
+        () if Rereading::load(txn)?.is_some() || flag(txn, key::PULL_OWN)? => Some(input::rereading_sync_first()),
         () => None,
     })
 }

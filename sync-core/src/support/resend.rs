@@ -16,6 +16,7 @@ use crate::site::identity::{central_is_legacy, cursor, role, site_id};
 use crate::site::push::is_pushed;
 use crate::site::push_legacy::is_pushed_to_legacy;
 use crate::storage::{ReadTxn, Selection, Storage, key};
+use crate::texts::sentences::input;
 
 /// Changelog rows that are looked at in one turn, and the most bytes of data of such a turn.
 const ROWS: usize = 1000;
@@ -74,8 +75,7 @@ impl<'l> Chosen<'l> {
                 return Err(Error::WrongRole { needed: "remote site", found });
             }
             Some(_) if txn.state(key::INITIALISED_AT)?.is_none() => {
-                let detail = "the first sync is not complete: nothing was sent yet that could be sent again".to_owned();
-                return Err(Error::BadInput { detail });
+                return Err(Error::bad_input(input::nothing_sent_yet()));
             }
             Some(_) => {}
         }
@@ -85,7 +85,7 @@ impl<'l> Chosen<'l> {
         {
             let known = record_type(table).is_some() || configured_by_legacy(table);
             return Err(match known {
-                true => Error::BadInput { detail: format!("sites do not send records of {table}") },
+                true => Error::bad_input(input::not_sent_by_sites(table)),
                 false => Error::UnknownTable { table: table.to_owned() },
             });
         }

@@ -11,7 +11,7 @@ use crate::moved_stores;
 use crate::protocol::v6::Action;
 use crate::record::{RecordId, SiteId, TableName};
 use crate::storage::{Buffered, Incoming, Quarantine, QuarantineCause, Source, Storage, WriteTxn, key};
-use crate::texts::sentences::quarantine as say;
+use crate::texts::sentences::{input, quarantine as say};
 use crate::texts::{Said, Speaks};
 
 /// Which records to try again.
@@ -173,7 +173,7 @@ fn integrate_now(storage: &dyn Storage, clock: &dyn Clock, retried: &mut Retried
 /// [`Error::NotFound`] if there is no such number; [`Error::BadInput`] without a reason; the database failed.
 pub fn ignore(storage: &dyn Storage, number: u64, reason: &str) -> Result<()> {
     if reason.trim().is_empty() {
-        return Err(Error::BadInput { detail: "a reason is needed, for whoever looks at it later".to_owned() });
+        return Err(Error::bad_input(input::reason_needed()));
     }
     let txn = storage.write()?;
     let (_, why) = row_of(txn.as_ref(), number)?;

@@ -2,12 +2,14 @@
 
 use crate::error::Error;
 use crate::ownership::Refusal;
+use crate::texts::Detail;
+use crate::texts::sentences::error_detail;
 
 impl Error {
     /// What the message names, by name.
-    pub(crate) fn details(&self) -> Vec<(&'static str, String)> {
+    pub(crate) fn details(&self) -> Vec<(&'static str, Detail)> {
         let mut all = Vec::new();
-        let mut add = |name, value: &dyn std::fmt::Display| all.push((name, value.to_string()));
+        let mut add = |name, value: &dyn std::fmt::Display| all.push((name, Detail::Plain(value.to_string())));
         match self {
             Self::Unreachable { server, url, .. }
             | Self::TimedOut { server, url, .. }
@@ -25,7 +27,7 @@ impl Error {
             Self::InvalidUrl { what, url, reason } => {
                 add("what", what);
                 add("url", &quoted(url));
-                add("reason", reason);
+                all.push(("reason", reason.clone()));
             }
             Self::UnknownSite { server, site } => {
                 add("server", server);
@@ -38,7 +40,7 @@ impl Error {
             Self::NotAServer { server, url, found } => {
                 add("server", server);
                 add("url", url);
-                add("found", found);
+                all.push(("found", found.clone()));
             }
             Self::OtherSite { ours, theirs } => {
                 add("ours", ours);
@@ -63,16 +65,16 @@ impl Error {
             Self::UnreadableAnswer { server, url, detail } => {
                 add("server", server);
                 add("url", url);
-                add("detail", detail);
+                all.push(("detail", detail.clone()));
             }
             Self::Refused { server, status, detail } => {
                 add("server", server);
                 add("status", status);
-                add("detail", detail);
+                all.push(("detail", detail.clone()));
             }
             Self::PeerError { server, detail } => {
                 add("server", server);
-                add("detail", detail);
+                all.push(("detail", detail.clone()));
             }
             Self::NoProgress { server, cursor } => {
                 add("server", server);
@@ -117,7 +119,7 @@ impl Error {
             Self::InvalidRecord { table, id, source } => {
                 add("table", table);
                 add("id", id);
-                add("detail", source);
+                all.push(("detail", source.says().into()));
             }
             Self::UnknownTable { table } => add("table", &quoted(table)),
             Self::NotFound { what, id } => {
@@ -128,9 +130,9 @@ impl Error {
                 add("bytes", bytes);
                 add("max", max);
             }
-            Self::BadInput { detail } => add("detail", detail),
+            Self::BadInput { detail } => all.push(("detail", detail.clone())),
             Self::CycleRunning { holder } => {
-                add("holder", &holder.map(|pid| format!(" (process {pid})")).unwrap_or_default());
+                all.push(("holder", holder.map_or_else(|| "".into(), |pid| error_detail::process(pid).into())));
             }
             Self::UnknownSiteId { site } => add("site", site),
             Self::InitialisationInProgress

@@ -11,6 +11,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use self::said::{filled, placeholders};
+use self::sentences::input;
 use crate::error::{Error, Result};
 
 pub(crate) use details::quoted;
@@ -33,21 +34,20 @@ impl Texts {
     /// # Errors
     /// [`Error::BadInput`]: it is no such object, names a text that there is not, or a detail that the text does not have.
     pub fn parse(json: &str, own: &[Sentence]) -> Result<Self> {
-        let bad = |detail: String| Error::BadInput { detail };
         let groups: BTreeMap<String, BTreeMap<String, String>> =
-            serde_json::from_str(json).map_err(|error| bad(format!("these are no texts: {error}")))?;
+            serde_json::from_str(json).map_err(|error| Error::bad_input(input::no_texts(error.to_string())))?;
         let all = all(own);
         for (group, texts) in groups.iter().filter(|(group, _)| *group != WORDS) {
             if !all.iter().any(|sentence| sentence.group == group) {
-                return Err(bad(format!("there is no error code and no group {group:?}")));
+                return Err(Error::bad_input(input::no_group(quoted(group))));
             }
             for (name, text) in texts {
                 let Some(sentence) = all.iter().find(|known| known.group == group && known.name == name) else {
-                    return Err(bad(format!("{group} has no text {name:?}")));
+                    return Err(Error::bad_input(input::no_text(group, quoted(name))));
                 };
                 let known = placeholders(sentence.english);
                 if let Some(unknown) = placeholders(text).into_iter().find(|name| !known.contains(name)) {
-                    return Err(bad(format!("{group}.{name} has no detail {{{unknown}}}")));
+                    return Err(Error::bad_input(input::no_detail(group, name, format!("{{{unknown}}}"))));
                 }
             }
         }

@@ -61,6 +61,12 @@ impl fmt::Display for Detail {
     }
 }
 
+impl Serialize for Detail {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 /// A sentence with its details. It is shown, and serialised, in English, or as [`Texts::translate`](super::Texts::translate)
 /// has said it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,8 +90,7 @@ impl Said {
 
     /// What happened.
     pub fn message(error: &Error) -> Self {
-        let details = error.details().into_iter().map(|(name, value)| (name, Detail::Plain(value))).collect();
-        Self::new(Sentence::new(error.code(), "message", errors::of(error.code()).message), details)
+        Self::new(Sentence::new(error.code(), "message", errors::of(error.code()).message), error.details())
     }
 
     /// What to do about an error or a finding of this code.
@@ -118,6 +123,14 @@ pub trait Speaks {
 impl Speaks for Said {
     fn each_said(&mut self, each: &mut dyn FnMut(&mut Said)) {
         each(self);
+    }
+}
+
+impl Speaks for Detail {
+    fn each_said(&mut self, each: &mut dyn FnMut(&mut Said)) {
+        if let Self::Said(said) = self {
+            each(said);
+        }
     }
 }
 

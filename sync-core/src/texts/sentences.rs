@@ -137,6 +137,7 @@ crate::sentences! {
         role() = "role";
         central_url() = "central URL";
         legacy_site_id() = "legacy site id";
+        changed(what, before, now) = "{what}: \"{before}\" is now \"{now}\"";
         differs(what, ours, theirs) = "{what}: here \"{ours}\", on the legacy server \"{theirs}\"";
         other_site() = "These credentials are another site's: use this site's with oms-sync init, or another database for that \
             one.";
@@ -215,5 +216,55 @@ crate::sentences! {
         ignored() = "Of no use here; kept to be seen. Nothing to do.";
         another_version_here() = "it was written here, and what is here now is another version; write the record again if this \
             one counts";
+    }
+    /// What is wrong with what somebody gave: an option, a file, a record.
+    input {
+        no_texts(error) = "these are no texts: {error}";
+        no_group(group) = "there is no error code and no group \"{group}\"";
+        no_text(group, name) = "{group} has no text \"{name}\"";
+        no_detail(group, name, detail) = "{group}.{name} has no detail {detail}";
+        no_site_name() = "the site's name is empty";
+        site_name(max) = "a site's name has 1 to {max} bytes, no colon and no control characters";
+        store_names(max) = "a store's name, code and id have 1 to {max} bytes and no control characters";
+        store_still_active(site) = "1 store is still active on site \"{site}\"";
+        stores_still_active(count, site) = "{count} stores are still active on site \"{site}\"";
+        file_unreadable(file, error) = "{file} cannot be read: {error}";
+        not_a_file(file) = "{file} is not a file";
+        file_changed(file) = "{file} changed while it was read; attach it again";
+        bytes_unreadable(error) = "the bytes cannot be read: {error}";
+        legacy_id(table, max) = "a {table} is an object with an ID of 1 to {max} bytes";
+        legacy_data(table, id, max) = "{table} {id} has more than {max} bytes, a number out of range, half a character, or too \
+            deep a nesting";
+        id(table, max) = "the id of a {table} has 1 to {max} bytes";
+        too_long(table, id, max) = "{table} {id} has more than {max} bytes";
+        request_unwritable(error) = "a request cannot be written: {error}";
+        schema_older(found, known) = "the database has schema {found}, and this version reads {known}";
+        reason_needed() = "a reason is needed, for whoever looks at it later";
+        nothing_sent_yet() = "the first sync is not complete: nothing was sent yet that could be sent again";
+        not_sent_by_sites(table) = "sites do not send records of {table}";
+        first_sync_first() = "the first sync of this site is not complete: run `oms-sync sync` before";
+        restored_sync_first() = "this database was restored from a backup: run `oms-sync sync` before";
+        rereading_sync_first() = "everything is being read again from central: run `oms-sync sync` before";
+    }
+
+    /// What an error names in words: why an address is of no use, what came in place of an answer.
+    error_detail {
+        wrong_start() = "it must begin with http:// or https://";
+        holds_password() = "it must hold no user name or password";
+        field(path, expected, found) = "{path}: expected {expected}, found {found}";
+        web_page() = "a web page";
+        empty_answer() = "an empty answer";
+        not_http(error) = "something that is not HTTP ({error})";
+        redirection(to) = "a redirection to {to}";
+        no_page() = "status 404: there is no such page";
+        empty() = "it is empty";
+        too_large(bytes) = "it is larger than {bytes} bytes";
+        position_out_of_range() = "a position in it is out of range";
+        cursor_out_of_range() = "a cursor in it is out of range";
+        empty_batch() = "an empty batch";
+        legacy_says(code) = "the legacy server says {code}";
+        integration_not_begun() = "it did not begin to integrate what was pushed";
+        gathering_stopped() = "it stopped gathering this site's records before they were all there";
+        process(number) = " (process {number})";
     }
 }

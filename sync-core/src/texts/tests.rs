@@ -12,7 +12,7 @@ fn every_error_has_its_texts_and_every_message_all_its_details() {
         }
         let named: Vec<&str> = details.iter().map(|(name, _)| *name).collect();
         assert_eq!(sorted(placeholders(text.message)), sorted(named), "{}", error.code());
-        assert!(details.iter().all(|(_, value)| !value.is_empty()), "{}", error.code());
+        assert!(details.iter().all(|(_, value)| !value.to_string().is_empty()), "{}", error.code());
         assert!(placeholders(text.advice).is_empty() && placeholders(text.cause).is_empty());
     }
 }
@@ -76,6 +76,23 @@ fn other_words_take_the_place_of_english_ones() {
 }
 
 #[test]
+fn a_sentence_within_an_error_is_said_in_other_words_too() {
+    let json = r#"{
+        "bad_input": {"message": "mauvaise entrée : {detail}"},
+        "input": {"reason_needed": "il faut une raison"},
+        "not_an_msupply_server": {"message": "{url} donne {found}"},
+        "error_detail": {"web_page": "une page web"}
+    }"#;
+    let texts = Texts::parse(json, &[]).unwrap();
+    assert_eq!(texts.message(&Error::bad_input(input::reason_needed())), "mauvaise entrée : il faut une raison");
+    let found = sentences::error_detail::web_page().into();
+    let error = Error::NotAServer { server: Server::Legacy, url: "http://a".to_owned(), found };
+    assert_eq!(texts.message(&error), "http://a donne une page web");
+    // The text of another program stays as it is.
+    assert_eq!(texts.message(&Error::bad_input("text")), "mauvaise entrée : text");
+}
+
+#[test]
 fn what_is_missing_is_told_and_the_english_misses_nothing() {
     let english = Texts::english(&[]);
     assert_eq!(english.missing(&[]), Vec::<String>::new());
@@ -112,6 +129,6 @@ fn texts_that_fit_nothing_are_refused() {
         (r#"{"doctor": {"clock_ahead": "{tempo}"}}"#, "doctor.clock_ahead has no detail {tempo}"),
     ] {
         let error = Texts::parse(json, &[]).unwrap_err();
-        assert!(matches!(&error, Error::BadInput { detail } if detail.contains(says)), "{json}: {error}");
+        assert!(matches!(&error, Error::BadInput { detail } if detail.to_string().contains(says)), "{json}: {error}");
     }
 }

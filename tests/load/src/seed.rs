@@ -123,7 +123,7 @@ fn put(
         _ => None,
     };
     let data = RecordData::parse(json)
-        .map_err(|_| sync_core::Error::BadInput { detail: format!("the data of {table} {id} is no JSON") })?;
+        .map_err(|_| sync_core::Error::bad_input(format!("the data of {table} {id} is no JSON")))?;
     let change = NewChange {
         table: TableName::from(table),
         id: RecordId::from(id),

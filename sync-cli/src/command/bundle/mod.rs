@@ -18,7 +18,7 @@ use crate::args::{Args, Bundle};
 use crate::exit::{Ended, Failure};
 use crate::output::{Output, bytes};
 use crate::progress::end_on_signals;
-use crate::sentences::bundle_shown as shown;
+use crate::sentences::{bundle_shown as shown, input_given};
 use crate::setup::Parts;
 
 /// What stands where a secret would.
@@ -57,9 +57,7 @@ pub(super) fn run(args: &Args, options: &Bundle, out: &Output) -> Result<Ended, 
     let source = Source::new(args, options, out)?;
     let file = options.file.clone().unwrap_or_else(|| PathBuf::from(usual_name(&source)));
     if !options.list && file.exists() {
-        return Err(
-            Error::BadInput { detail: format!("{} is there already; name another file", file.display()) }.into()
-        );
+        return Err(Error::bad_input(input_given::file_is_there(file.display().to_string())).into());
     }
     end_on_signals();
     let gathered = out.in_words(gather(&source));

@@ -55,7 +55,7 @@ fn with_value(data: &Value, key: &str, value: &str) -> Value {
 }
 
 fn failed(detail: &str) -> Failure {
-    Error::BadInput { detail: detail.to_owned() }.into()
+    Error::bad_input(detail).into()
 }
 
 struct Story<'o> {

@@ -10,6 +10,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::watermark::Watermark;
 use super::{SqliteStorage, Writer, at_path, database_error, file_error, schema, wait_for_another};
 use crate::error::{Error, Result};
+use crate::texts::sentences::input;
 
 /// The most kinds of damage that are told.
 const DAMAGE_MAX: usize = 10;
@@ -41,8 +42,7 @@ impl SqliteStorage {
         let connection = reading_connection(path)?;
         let (found, known) = schema::version(&connection).map_err(|error| at_path(error, path))?;
         if found < known {
-            let detail = format!("the database has schema {found}, and this version reads {known}");
-            return Err(Error::BadInput { detail });
+            return Err(Error::bad_input(input::schema_older(found, known)));
         }
         let writer = Mutex::new(Writer { connection, watermark: Watermark::none() });
         Ok(Self { path: path.to_owned(), writer, readers: Mutex::default(), only_reads: true })

@@ -1,4 +1,4 @@
-//! Everything that this program says in English beside what the library says: `group { name(details) = "text"; }`.
+//! What the commands say.
 
 sync_core::sentences! {
     /// The last words of `doctor`.
@@ -305,28 +305,107 @@ sync_core::sentences! {
         not_tried(number, table, id, why) = "not tried: {number}, {table} {id}: {why}";
         why() = "Why: oms-sync quarantine list";
     }
-}
 
-/// So many records.
-pub(crate) fn records(count: u64) -> sync_core::Said {
-    if count == 1 { common::one_record() } else { common::records(count) }
-}
+    /// What is wrong with what somebody gave: an option, a file, a message.
+    input_given {
+        texts_file(file, detail) = "{file}: {detail}";
+        unreadable(file, error) = "{file} cannot be read: {error}";
+        file_is_there(file) = "{file} is there already; name another file";
+        password_prompt(site) = "Password of site {site}:";
+        no_password() = "no password: give --password-file, --password-stdin or OMS_SYNC_PASSWORD";
+        no_reason() = "give a --reason, which is kept in the log with the repair";
+        no_patient_id() = "the patient's id is empty";
+        no_record() = "there is no record in the input";
+        records_not_json(error) = "the input is not JSON: {error}";
+        no_time_to_wait() = "--max-time must be more than nothing";
+        nothing_to_measure() = "--max-time and --max-bytes must be more than nothing";
+        nothing_to_compare() = "give --legacy or --central, or both: there is nothing to compare with";
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use sync_core::Texts;
+        // Of a central server.
+        address_in_use(address) = "{address} is in use by another program; choose another port";
+        address_unusable(address, error) = "{address} cannot be listened on: {error}";
+        access_log_unwritable(file, error) = "the access log {file} cannot be written: {error}";
+        no_tls(file, error) = "{file} cannot be used for TLS: {error}";
+        no_certificate(file) = "{file} cannot be used for TLS: there is no certificate in it";
+        public_url_not_local() = "--public-url goes with --auth local: sites learn the address from the legacy server";
+        patience_too_short() = "--patience must be a second at least: lines are slow";
 
-    #[test]
-    fn every_text_has_a_name_of_its_own_beside_those_of_the_library() {
-        let count = |own: &[sync_core::Sentence]| Texts::english(own).groups().values().map(|texts| texts.len()).sum();
-        let (all, of_library): (usize, usize) = (count(ALL), count(&[]));
-        assert_eq!(all, of_library + ALL.len());
-        let of_library = Texts::english(&[]);
-        for sentence in ALL {
-            assert!(!of_library.groups().contains_key(sentence.group), "{} is a group of the library", sentence.group);
-            assert!(!sentence.english.contains("  "), "{}.{} is one line", sentence.group, sentence.name);
-        }
-        assert!(ALL.iter().all(|sentence| sentence.group != "words"));
+        // Of a message.
+        gzipped() = "this is gzipped: unpack it first, as with gunzip";
+        empty() = "this is empty: no message of V5 or V6 is";
+        web_page() = "this is a web page, no message: a proxy, a log-in page or another server answered in place of the right \
+            one";
+        cut_off(error) = "this is cut off: {error}";
+        not_json(error) = "this is not JSON: {error}";
+
+        // Of a database.
+        not_sqlite(file) = "{file} is not an SQLite database";
+        not_open_msupply(file, table) = "{file} is no database of Open mSupply: it has no table {table}";
+        of_this_program(file, table) = "{file} is no database of Open mSupply: it has no table {table}; it is one of this \
+            program: see oms-sync status";
+    }
+
+    /// What `records`, `changelog` and `man` say.
+    records_shown {
+        deleted(table, id) = "deleted {table} {id}";
+        wrote(count, table) = "wrote {count} of {table}";
+        would_write(count, table) = "would write {count} of {table}";
+        since_and_gone(since, gone) = "{since}, gone in {gone}";
+        written_by_site(site) = "site {site}";
+        manual_pages(count, folder) = "{count} pages in {folder}";
+    }
+
+    /// What `files` says.
+    files_shown {
+        attached(file, table, record, id) = "attached {file} to {table} {record} as file {id}";
+        goes_out_with() = "It goes out with oms-sync sync --with-files.";
+        tried_next(id) = "file {id} is tried next; run oms-sync files sync";
+        moved(sent, fetched, up, down) = "files: {sent} sent, {fetched} fetched ({up} up, {down} down)";
+        failed(count) = "{count} files failed and are tried again later; see oms-sync files list";
+        file(id, name, table, record) = "{id} {name} of {table} {record}";
+        uploading() = "uploading";
+        downloading() = "downloading";
+        waits_to_be_sent() = "waiting to be sent";
+        waits_to_come() = "waiting to come";
+        with_size(state, size) = "{state}, {size}";
+        because(state, reason) = "{state}: {reason}";
+        next_at(state, count, next) = "{state}; tried {count} times, next at {next}";
+        missing(id) = "MISSING: {id}";
+        changed(id, reason) = "CHANGED: {id}: {reason}";
+        surplus(file) = "SURPLUS: {file}";
+        sound(count, size) = "{count} files are sound ({size})";
+    }
+
+    /// What `site` and `store` say.
+    sites_shown {
+        new_site(name, id) = "site {name} is new; its site id is {id}";
+        new_password(name, id) = "site {name} has a new password; its site id is {id}";
+        removed(name) = "site {name} is removed";
+        free(name) = "site {name} is free to come in from another machine";
+        store(id, name, site) = "store {id} is {name}, active on site {site}";
+    }
+
+    /// What `init` and `discover` say.
+    set_up_shown {
+        readable_on_the_way() =
+            "warning: http:// sends the site's password hash readable to everybody on the way; prefer https://";
+        is_set_up(db, site) = "{db} is set up as site {site}";
+        central_answers() = "answers as a central server, and knows this site";
+        changed(change) = "changed: {change}";
+    }
+
+    /// What `serve` says to the server's keeper.
+    serving {
+        listening(url) = "listening on {url}";
+        status_page(url) = "Status page: {url}";
+        status_page_here(url) = "Status page: {url}, for this machine only";
+        stop_with() = "Stop with Ctrl-C.";
+        something_new(change) = "the legacy server says something new: {change}";
+        goes_on_with_before(error) = "warning: {error}; going on with what the legacy server said before";
+        asking_failed(code, error) = "asking the legacy server failed: [{code}] {error}";
+        not_found_by_sites(code, error) = "warning: sites may not find this server: [{code}] {error}";
+        integration_failed(code, error) = "integration failed [{code}]: {error}; trying again";
+        integration_failed_by_fault() = "integration failed by a fault of this program; trying again";
+        visits_unwritten(code, error) = "when sites came could not be written [{code}]: {error}";
     }
 }
