@@ -40,7 +40,7 @@ impl Output {
     /// Takes the texts from a file.
     pub(crate) fn take_texts(&mut self, file: &Path) -> Result<(), Error> {
         let json = std::fs::read_to_string(file).map_err(|error| unreadable(file, error))?;
-        self.texts = Texts::parse(&json, sentences::ALL).map_err(|error| match error {
+        self.texts = Texts::parse(&json, &sentences::all()).map_err(|error| match error {
             Error::BadInput { detail } => Error::bad_input(input_given::texts_file(file.display().to_string(), detail)),
             other => other,
         })?;
@@ -143,7 +143,13 @@ impl Output {
     pub(crate) fn name(&self, english: &str) -> String {
         let name = english.trim_start();
         let (indent, _) = english.split_at(english.len() - name.len());
-        format!("{indent}{}", self.texts.word(name))
+        format!("{indent}{}", self.word(name))
+    }
+
+    /// A word that stands alone, in the language that is wanted.
+    pub(crate) fn word<'a>(&'a self, english: &'a str) -> &'a str {
+        debug_assert!(sentences::is_named(english), "{english:?} is in the list of names");
+        self.texts.label(english)
     }
 
     /// The rows of a table, its head in the language that is wanted.

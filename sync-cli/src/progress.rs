@@ -77,7 +77,7 @@ impl SyncObserver for Progress<'_> {
                 if let Some(bar) = &self.bar {
                     bar.reset();
                     bar.set_length(0);
-                    bar.set_message(self.out.texts.word(step.label()).to_owned());
+                    bar.set_message(self.out.word(step.label()).to_owned());
                 }
             }
             SyncEvent::Progress { done, total, .. } => {

@@ -15,7 +15,7 @@ pub(super) fn run(args: &Args, options: &Changelog, out: &Output) -> Result<Ende
     let is_central = parts.role()? == Some(Role::Central);
     let changes = parts.records().changes(Cursor(options.from), options.limit)?;
     let head = ["CURSOR", "TABLE", "ID", "ACTION", "STORE", "WRITTEN BY", "AT"];
-    let word = |word| out.texts.word(word).to_owned();
+    let word = |word| out.word(word).to_owned();
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     for row in changes {
         let change = row.change;
@@ -38,7 +38,7 @@ pub(super) fn run(args: &Args, options: &Changelog, out: &Output) -> Result<Ende
             row.cursor.to_string(),
             change.table.to_string(),
             change.id.to_string(),
-            out.texts.word(&action).to_owned(),
+            out.word(&action).to_owned(),
             change.store.map(|store| store.to_string()).unwrap_or_default(),
             writer,
             change.changed_at.to_string(),

@@ -34,9 +34,9 @@ fn input(file: &Path) -> Result<Vec<u8>, Error> {
 
 fn show(decoded: &Decoded, brief: bool, out: &Output) -> Result<(), Failure> {
     out.line(&decoded.message.to_string())?;
-    let width = decoded.facts.iter().map(|(name, _)| out.texts.word(name).chars().count()).max().unwrap_or(0);
+    let width = decoded.facts.iter().map(|(name, _)| out.name(name).chars().count()).max().unwrap_or(0);
     for (name, value) in &decoded.facts {
-        out.line(&format!("  {:<width$}  {value}", out.texts.word(name)))?;
+        out.line(&format!("  {:<width$}  {value}", out.name(name)))?;
     }
     show_remarks(&decoded.problems, &decoded.notes, out)?;
     for record in &decoded.records {

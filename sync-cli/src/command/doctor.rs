@@ -111,7 +111,8 @@ impl Shown<'_> {
             [] => Ok(()),
             [check] => show(check, self.out),
             [first, .., last] => {
-                let why = verdicts::not_checked(texts.word(first.name), texts.word(last.name), first.says.clone());
+                let why =
+                    verdicts::not_checked(self.out.name(first.name), self.out.name(last.name), first.says.clone());
                 let count = texts.say(&verdicts::checks(skipped.len()));
                 row(Outcome::NotChecked, &count, vec![texts.say(&why)], self.out)
             }
@@ -133,7 +134,7 @@ fn show(check: &Check, out: &Output) -> Result<(), Failure> {
             said.extend(finding.causes.iter().map(|cause| out.texts.say(&common::caused_by(cause))));
         }
     }
-    row(check.outcome, out.texts.word(check.name), said, out)
+    row(check.outcome, &out.name(check.name), said, out)
 }
 
 /// A line, or several, of the table of checks.
@@ -143,7 +144,7 @@ fn row(outcome: Outcome, name: &str, said: Vec<String>, out: &Output) -> Result<
         Outcome::Fault => "FAULT",
         other => other.as_str(),
     };
-    let mut head = format!("{:<11}  {name:<19}  ", out.texts.word(outcome));
+    let mut head = format!("{:<11}  {name:<19}  ", out.word(outcome));
     for line in said.iter().flat_map(|text| folded(text, WIDTH - BEFORE)) {
         out.line(format!("{head}{line}").trim_end())?;
         head = " ".repeat(BEFORE);

@@ -1,12 +1,12 @@
 //! `errors`: the catalogue.
 
 use serde_json::json;
-use sync_core::{CatalogueEntry, Error, Texts, catalogue};
+use sync_core::{CatalogueEntry, Error, Said, Texts, catalogue};
 
 use super::layout::{facts, table};
 use crate::exit::{Ended, Failure, status};
 use crate::output::Output;
-use crate::sentences::{ALL, errors_shown as shown};
+use crate::sentences::{self, errors_shown as shown};
 
 pub(super) fn run(code: Option<&str>, out: &Output) -> Result<Ended, Failure> {
     let all = catalogue();
@@ -24,7 +24,7 @@ pub(super) fn run(code: Option<&str>, out: &Output) -> Result<Ended, Failure> {
             table(out, &std::iter::once(head).chain(all.iter().map(row)).collect::<Vec<_>>())?;
             out.hint_said(&shown::one_in_full());
             if out.texts != Texts::default() {
-                out.hint_said(&shown::missing(out.texts.missing(ALL).len(), Texts::default().missing(ALL).len()));
+                out.hint_said(&in_english(out));
             }
         }
         return Ok(Ended::Done);
@@ -49,7 +49,7 @@ pub(super) fn run(code: Option<&str>, out: &Output) -> Result<Ended, Failure> {
                 ("example", Some(said.message)),
                 ("cause", Some(said.cause)),
                 ("what to do", Some(said.advice)),
-                ("who must act", Some(out.texts.word(entry.class.who_must_act()).to_owned())),
+                ("who must act", Some(out.word(entry.class.who_must_act()).to_owned())),
                 ("exit status", Some(status(entry.class).to_string())),
             ],
         )?;
@@ -57,24 +57,30 @@ pub(super) fn run(code: Option<&str>, out: &Output) -> Result<Ended, Failure> {
     Ok(Ended::Done)
 }
 
+/// How much is said in English still.
+fn in_english(out: &Output) -> Said {
+    let own = sentences::all();
+    shown::missing(out.texts.missing(&own).len(), Texts::default().missing(&own).len())
+}
+
 /// Everything that is said, as a file for `--texts`.
 pub(super) fn template(out: &Output) -> Result<Ended, Failure> {
-    let texts = out.texts.clone().or(Texts::english(ALL));
+    let texts = out.texts.clone().or(Texts::english(&sentences::all()));
     out.line(&serde_json::to_string_pretty(texts.groups()).map_err(std::io::Error::other)?)?;
-    out.hint_said(&shown::missing(out.texts.missing(ALL).len(), Texts::default().missing(ALL).len()));
+    out.hint_said(&in_english(out));
     Ok(Ended::Done)
 }
 
 /// What is said of a code in the language that is wanted; without an example where that is not English.
-struct Said {
+struct Explained {
     message: String,
     cause: String,
     advice: String,
 }
 
-fn said(entry: &CatalogueEntry, out: &Output) -> Said {
+fn said(entry: &CatalogueEntry, out: &Output) -> Explained {
     let given = |name: &str, english: &str| out.texts.of(entry.code, name).unwrap_or(english).to_owned();
-    Said {
+    Explained {
         message: given("message", &entry.message),
         cause: given("cause", entry.cause),
         advice: given("advice", entry.advice),

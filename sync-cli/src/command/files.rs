@@ -110,7 +110,7 @@ fn lines(info: &FileInfo, out: &Output) -> String {
         (FileState::Running, FileDirection::Download) => says::downloading().into(),
         (FileState::Waiting, FileDirection::Upload) => says::waits_to_be_sent().into(),
         (FileState::Waiting, FileDirection::Download) => says::waits_to_come().into(),
-        (state, _) => out.texts.word(state.as_str()).into(),
+        (state, _) => out.word(state.as_str()).into(),
     };
     if let Some(count) = entry.bytes {
         state = says::with_size(state, bytes(count)).into();

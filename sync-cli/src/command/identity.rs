@@ -30,7 +30,7 @@ pub(super) fn run(args: &Args, options: &Identity, out: &Output) -> Result<Ended
 fn show(found: &IdentityShown, asked: bool, out: &Output) -> Result<(), Failure> {
     let (servers, versions) = (&found.servers, &found.versions);
     let said = |said: &Said| Some(out.texts.say(said));
-    let role = found.role.map_or_else(|| out.texts.say(&common::not_set_up()), |role| out.texts.word(role).to_owned());
+    let role = found.role.map_or_else(|| out.texts.say(&common::not_set_up()), |role| out.word(role).to_owned());
     let central = |url: &String| match servers.one_server {
         true => out.texts.say(&shown::same_server(url)),
         false => url.clone(),

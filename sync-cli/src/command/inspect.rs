@@ -27,7 +27,7 @@ fn show(found: &Inspection, out: &Output) -> Result<(), Failure> {
         out.hint_said(&says::read_from_copy());
     }
     let site = &found.site;
-    let (word, said) = (|word| out.texts.word(word), |said: Said| Some(out.texts.say(&said)));
+    let (word, said) = (|word| out.word(word), |said: Said| Some(out.texts.say(&said)));
     let number = |cursor: Option<i64>| cursor.map_or_else(|| "none".to_owned(), |cursor| cursor.to_string());
     let stores: Vec<&str> = site.stores.iter().map(|store| store.code.as_str()).collect();
     let cursors = &found.cursors;
@@ -65,7 +65,7 @@ fn waiting(waiting: &[Waiting], out: &Output) -> Result<(), Failure> {
         return line(out, "", &says::nothing_waits());
     }
     line(out, "", &says::waiting())?;
-    let word = |word| out.texts.word(word).to_owned();
+    let word = |word| out.word(word).to_owned();
     let mut rows = vec![["to", "table", "records", "deletes", "oldest", "made at"].map(str::to_owned).to_vec()];
     for of in waiting {
         let made_at = of.oldest_made_at.clone().unwrap_or_else(|| word("not known"));

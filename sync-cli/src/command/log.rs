@@ -60,7 +60,7 @@ fn seconds(entry: &LogEntry) -> f64 {
 
 /// How it ended, as people read it.
 fn outcome(entry: &LogEntry, out: &Output) -> String {
-    out.texts.word(&entry.outcome.replace('_', " ")).to_owned()
+    out.word(&entry.outcome.replace('_', " ")).to_owned()
 }
 
 fn list(entries: &[(usize, &LogEntry)], out: &Output) -> Result<(), Failure> {
@@ -142,7 +142,7 @@ fn show(number_of: usize, entry: &LogEntry, out: &Output) -> Result<(), Failure>
     let mut rows = vec![["STEP", "DONE", "OF", "SECONDS", "ERROR"].map(str::to_owned).to_vec()];
     for step in report["steps"].as_array().into_iter().flatten() {
         rows.push(vec![
-            out.texts.word(&step["name"].as_str().unwrap_or_default().replace('_', " ")).to_owned(),
+            out.word(&step["name"].as_str().unwrap_or_default().replace('_', " ")).to_owned(),
             number(step, "done").to_string(),
             number(step, "total").to_string(),
             format!("{:.1}", step["seconds"].as_f64().unwrap_or(0.0)),

@@ -198,7 +198,7 @@ pub(super) fn waits(awaited: &Awaited) -> Said {
 }
 
 fn data(found: &SetAside, out: &Output) -> Result<(), Failure> {
-    out.line(out.texts.word("data"))?;
+    out.line(&out.name("data"))?;
     let Some(fields) = Fields::parse(found.data.as_str()) else {
         return out.line(&short(&format!("  {}", found.data.as_str()), WIDTH));
     };

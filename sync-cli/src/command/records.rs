@@ -48,7 +48,7 @@ fn types(out: &Output) -> Result<(), Failure> {
         return Ok(());
     }
     let head = ["TABLE", "STYLE", "PULLED", "PUSHED", "DELETED", "WRITTEN BY", "SINCE"];
-    let word = |word| out.texts.word(word).to_owned();
+    let word = |word| out.word(word).to_owned();
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     for kind in record_types() {
         let yes = |yes: bool| if yes { word("yes") } else { "-".to_owned() };

@@ -70,17 +70,17 @@ pub(super) fn discover(args: &Args, out: &Output) -> Result<Ended, Failure> {
     show(&discovered, out)?;
     if let Some(probe) = probe {
         probe?;
-        out.line(&format!("{:<14}  {}", out.texts.word("central"), out.texts.say(&says::central_answers())))?;
+        out.line(&format!("{:<14}  {}", out.word("central"), out.texts.say(&says::central_answers())))?;
     }
     Ok(Ended::Done)
 }
 
 fn show(discovered: &Discovered, out: &Output) -> Result<(), Failure> {
-    let text = |text: &str| (!text.is_empty()).then(|| out.texts.word(text).to_owned());
+    let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     out.facts(&[
-        ("role", text(discovered.role.as_str())),
+        ("role", Some(out.word(discovered.role.as_str()).to_owned())),
         ("site id", Some(discovered.site_id.to_string())),
-        ("central URL", text(&discovered.central_url).or_else(|| text("none"))),
+        ("central URL", text(&discovered.central_url).or_else(|| Some(out.word("none").to_owned()))),
         ("initialisation", text(&discovered.initialisation_status)),
     ])?;
     for change in &discovered.changes {

@@ -33,7 +33,7 @@ pub(super) fn run_site(args: &Args, command: &Site, out: &Output) -> Result<Ende
         }
         Site::List => {
             let head = ["SITE ID", "NAME", "MACHINE", "FIRST SYNC", "HELD BACK"];
-            let word = |word| out.texts.word(word).to_owned();
+            let word = |word| out.word(word).to_owned();
             let mut rows = vec![head.map(str::to_owned).to_vec()];
             let sites = open(args, out)?;
             for site in sites.list()? {

@@ -69,7 +69,7 @@ fn watch(parts: &Parts, every: Duration, out: &Output) -> Result<Ended, Failure>
 
 fn show(status: &Status, out: &Output) -> Result<(), Failure> {
     let said = |said: &Said| Some(out.texts.say(said));
-    let role = status.role.map_or_else(|| out.texts.say(&common::not_set_up()), |role| out.texts.word(role).to_owned());
+    let role = status.role.map_or_else(|| out.texts.say(&common::not_set_up()), |role| out.word(role).to_owned());
     out.facts(&[
         ("role", Some(role)),
         ("site", status.site_name.clone()),

@@ -2,24 +2,23 @@
 
 mod commands;
 mod foreign;
+mod names;
 
-use sync_core::Sentence;
+use sync_core::{Sentence, Texts};
 
 pub(crate) use self::commands::*;
 pub(crate) use self::foreign::*;
 
-/// Every sentence.
-pub(crate) const ALL: &[Sentence] =
-    &joined::<{ commands::ALL.len() + foreign::ALL.len() }>(commands::ALL, foreign::ALL);
+/// Everything that is said.
+pub(crate) fn all() -> Vec<Sentence> {
+    let names = names::all().map(|name| Sentence::new("labels", name, name));
+    commands::ALL.iter().chain(foreign::ALL).copied().chain(names).collect()
+}
 
-const fn joined<const COUNT: usize>(one: &[Sentence], other: &[Sentence]) -> [Sentence; COUNT] {
-    let mut all = [one[0]; COUNT];
-    let mut i = 0;
-    while i < COUNT {
-        all[i] = if i < one.len() { one[i] } else { other[i - one.len()] };
-        i += 1;
-    }
-    all
+/// Whether a translation can name this name of a fact, of a check or of a column, or word that stands alone.
+pub(crate) fn is_named(name: &str) -> bool {
+    let texts = Texts::english(&all());
+    ["labels", "words"].into_iter().any(|group| texts.of(group, name).is_some())
 }
 
 /// So many records.
@@ -30,18 +29,16 @@ pub(crate) fn records(count: u64) -> sync_core::Said {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sync_core::Texts;
 
     #[test]
     fn every_text_has_a_name_of_its_own_beside_those_of_the_library() {
-        let count = |own: &[sync_core::Sentence]| Texts::english(own).groups().values().map(|texts| texts.len()).sum();
-        let (all, of_library): (usize, usize) = (count(ALL), count(&[]));
-        assert_eq!(all, of_library + ALL.len());
-        let of_library = Texts::english(&[]);
-        for sentence in ALL {
-            assert!(!of_library.groups().contains_key(sentence.group), "{} is a group of the library", sentence.group);
+        let count = |own: &[Sentence]| Texts::english(own).groups().values().map(|texts| texts.len()).sum();
+        let (whole, of_library): (usize, usize) = (count(&all()), count(&[]));
+        assert_eq!(whole, of_library + all().len());
+        let library = Texts::english(&[]);
+        for sentence in commands::ALL.iter().chain(foreign::ALL) {
+            assert!(!library.groups().contains_key(sentence.group), "{} is a group of the library", sentence.group);
             assert!(!sentence.english.contains("  "), "{}.{} is one line", sentence.group, sentence.name);
         }
-        assert!(ALL.iter().all(|sentence| sentence.group != "words"));
     }
 }

@@ -7,93 +7,9 @@ use serde_json::{Value, json};
 
 use super::bundled::unpacked;
 use super::doctor::Ward;
-use super::support::{Desk, Said, signal};
+use super::support::{Said, signal};
 use super::translated::{marked, unmarked};
 use super::{Clinic, NAME_PROPERTY, PROPERTY, holds};
-
-/// Names of facts, heads of columns and steps: what `words` translates.
-const NAMES: &[&str] = &[
-    "AT",
-    "ASIDE",
-    "CURSOR",
-    "DELETES",
-    "DONE",
-    "END",
-    "ERROR",
-    "MEANS",
-    "N",
-    "OF",
-    "OLDEST",
-    "OUTCOME",
-    "PART",
-    "PULLED",
-    "PUSHED",
-    "RECORDS",
-    "S",
-    "SECONDS",
-    "SIZE",
-    "STARTED",
-    "STEP",
-    "TABLE",
-    "WHAT IT IS",
-    "bytes down",
-    "bytes up",
-    "central URL",
-    "central server",
-    "changed",
-    "command",
-    "done",
-    "failed",
-    "files",
-    "has for us",
-    "initialised",
-    "integrate",
-    "integrated",
-    "kept local",
-    "last sync",
-    "latency",
-    "left behind",
-    "legacy URL",
-    "legacy server",
-    "number",
-    "of one patient",
-    "outcome",
-    "prepare",
-    "pull central",
-    "pull cursor",
-    "pull patient",
-    "pull remote",
-    "pull v6",
-    "pulled",
-    "push",
-    "push cursor",
-    "push v6",
-    "pushed",
-    "reason",
-    "records",
-    "remote",
-    "repaired",
-    "repaired at",
-    "requests",
-    "role",
-    "set aside",
-    "site",
-    "site id",
-    "started",
-    "throughput",
-    "to be pushed",
-    "took",
-];
-
-/// Marks the names too.
-fn all_marked(desk: &Desk) -> &'static str {
-    let file = marked(desk);
-    let text = std::fs::read_to_string(desk.path(file)).expect("the file");
-    let mut texts: Value = serde_json::from_str(&text).expect("JSON");
-    texts["words"] = NAMES.iter().map(|name| ((*name).to_owned(), json!(format!("‹{name}›")))).collect();
-    std::fs::write(desk.path(file), texts.to_string()).expect("a file");
-    file
-}
 
 /// The words outside the marks.
 fn words_unmarked(text: &str) -> BTreeSet<String> {
@@ -119,7 +35,7 @@ impl Clinic {
 #[test]
 fn explain_and_preview() {
     let clinic = Clinic::new();
-    all_marked(&clinic.desk);
+    marked(&clinic.desk);
     clinic.in_marks(&["preview", "push"], 0, "");
     clinic.lose_a_parent();
     let said = clinic.in_marks(&["explain", "name_property", "np"], 1, "");
@@ -133,10 +49,10 @@ fn explain_and_preview() {
 
     clinic.put_asset("first", "x");
     clinic.put_asset("fridge", "x");
-    holds(&clinic.in_marks(&["explain", "asset", "fridge"], 0, "").out, &["‹to central: waits; 1 change before it›"]);
+    holds(&clinic.in_marks(&["explain", "asset", "fridge"], 0, "").out, &["‹to ‹central›: waits; 1 change before it›"]);
     clinic.sync(0);
     let said = clinic.in_marks(&["explain", "asset", "fridge"], 0, "");
-    holds(&said.out, &["‹to central: taken, with ‹the cycle of", "‹If the other end has lost it since"]);
+    holds(&said.out, &["‹to ‹central›: taken, with ‹the cycle of", "‹If the other end has lost it since"]);
     let said = clinic.in_marks(&["--db", "central.sqlite", "explain", "asset", "fridge"], 0, "");
     holds(&said.out, &["‹‹", "came from site 2", "‹for ‹1 site›: 1 read past it›"]);
     holds(&said.err, &["== ‹Open mSupply central server› =="]);
@@ -144,7 +60,7 @@ fn explain_and_preview() {
     clinic.put_asset("freezer", "x");
     clinic.damage("UPDATE sync_record SET data = replace(data, '\"notes\":\"x\",\"store_id\":\"', '\"notes\":\"x\",\"store_id\":\"not-') WHERE record_id = 'freezer'");
     let said = clinic.in_marks(&["preview", "push"], 1, "asset freezer");
-    holds(&said.out, &["‹Central would set aside: ‹1 record››", "‹refused: this asset belongs"]);
+    holds(&said.out, &["‹Central would set aside: ‹1 record››", "‹‹refused›: this asset belongs"]);
     clinic.put_at_central("property", &PROPERTY.replace("Population", "People"));
     let said = clinic.in_marks(&["preview", "pull"], 0, "property");
     holds(&said.out, &["‹From ‹central›, ‹1 record›:›", "‹‹1 record› that are set aside now would be tried again›"]);
@@ -159,20 +75,20 @@ fn explain_and_preview() {
 #[test]
 fn a_pull_that_would_set_something_aside() {
     let clinic = Clinic::new();
-    all_marked(&clinic.desk);
+    marked(&clinic.desk);
     clinic.put_at_central("property", PROPERTY);
     clinic.sync(0);
     clinic.damage("DELETE FROM sync_record WHERE table_name = 'property'");
     clinic.put_at_central("name_property", NAME_PROPERTY);
     let said = clinic.in_marks(&["preview", "pull"], 1, "name property");
-    holds(&said.out, &["‹Would be set aside: ‹1 record››", "‹waiting: $.property_id names property population"]);
+    holds(&said.out, &["‹Would be set aside: ‹1 record››", "‹‹waiting›: $.property_id names property population"]);
     holds(&said.err, &["‹Nothing was changed.›"]);
 }
 
 #[test]
 fn cursor_and_resend() {
     let clinic = Clinic::new();
-    all_marked(&clinic.desk);
+    marked(&clinic.desk);
     clinic.put_at_central("property", PROPERTY);
     clinic.put_asset("fridge", "x");
     clinic.sync(0);
@@ -215,17 +131,17 @@ fn cursor_and_resend() {
 #[test]
 fn a_cycle_and_how_it_is_told_afterwards() {
     let clinic = Clinic::new();
-    all_marked(&clinic.desk);
+    marked(&clinic.desk);
     clinic.put_asset("fridge", "x");
     let said = clinic.in_marks(&["status"], 0, "clinic http");
     holds(&said.out, &["‹to be pushed›", "‹‹1 record›, ", "‹‹done› at ", "‹pull cursor›", "‹yes›"]);
     let said = clinic.in_marks(&["sync"], 0, "");
     holds(&said.out, &["‹‹done›: pushed 1, pulled 0"]);
-    holds(&said.err, &["‹Push V6: 1›", "‹Prepare: ok›"]);
+    holds(&said.err, &["‹‹Push V6›: 1›", "‹‹Prepare›: ok›"]);
     holds(&clinic.in_marks(&["patient", "pull", "nobody"], 0, "").err, &["‹Nothing came: the patient has no records"]);
     holds(&clinic.in_marks(&["log", "show"], 0, "nobody").out, &["‹took›", "‹requests›", "‹pull patient›"]);
     clinic.lose_a_parent();
-    holds(&clinic.in_marks(&["status"], 0, "clinic http").out, &["‹set aside›", "‹1 waiting›"]);
+    holds(&clinic.in_marks(&["status"], 0, "clinic http").out, &["‹set aside›", "‹1 ‹waiting››"]);
     clinic.put_at_central("name_property", &NAME_PROPERTY.replace("\"np\"", "\"np2\""));
     holds(
         &clinic.in_marks(&["sync"], 1, "").out,
@@ -236,7 +152,7 @@ fn a_cycle_and_how_it_is_told_afterwards() {
     let said = clinic.in_marks(&["sync"], 3, "");
     holds(
         &said.err,
-        &["‹Prepare: failed [incorrect_password]›", "‹‹error› [incorrect_password]: ‹", "Run `oms-sync init` again"],
+        &["‹‹Prepare›: failed [incorrect_password]›", "‹‹error› [incorrect_password]: ‹", "Run `oms-sync init` again"],
     );
     let failed = clinic.desk.run(&["--texts", "marked.json", "sync", "--json", "-q"]).ends(3).json();
     let texts = |error: &Value| ["message", "advice"].map(|key| error[key].as_str().expect("a text").to_owned());
@@ -271,7 +187,7 @@ fn a_cycle_and_how_it_is_told_afterwards() {
 #[test]
 fn net_with_both_servers_and_without_central() {
     let mut ward = Ward::new();
-    all_marked(&ward.clinic.desk);
+    marked(&ward.clinic.desk);
     ward.clinic.put_at_central("property", PROPERTY);
     let said = ward.clinic.in_marks(&["net"], 0, "http localhost");
     holds(
@@ -291,7 +207,7 @@ fn net_with_both_servers_and_without_central() {
 #[test]
 fn a_bundle_is_told_in_other_words_and_is_itself_english() {
     let clinic = Clinic::new();
-    all_marked(&clinic.desk);
+    marked(&clinic.desk);
     clinic.lose_a_parent();
     let parts =
         "README txt json jsonl environment status doctor identity settings cursors push log errors quarantine files";

@@ -6,6 +6,7 @@ mod details;
 pub(crate) mod errors;
 mod said;
 pub(crate) mod sentences;
+mod words;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -17,8 +18,11 @@ use crate::error::{Error, Result};
 pub(crate) use details::quoted;
 pub use said::{Detail, Said, Sentence, Speaks};
 
-/// The group of words that stand in details, as `the central server`.
+/// The group of words that stand in sentences, as `the central server`.
 const WORDS: &str = "words";
+
+/// The group of names that stand before or above what is said, and of words that stand alone.
+const LABELS: &str = "labels";
 
 /// Other words than the English ones: those of another language, say. The empty one speaks English.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -29,7 +33,8 @@ pub struct Texts {
 impl Texts {
     /// Reads texts: a JSON object of groups, each an object of texts by name. A group is the code of an error, with `message`,
     /// `advice` and `cause`, or one of the other groups of [`english`](Self::english); `words` has what to say instead of
-    /// English words in details. What is left out is said in English. `own` are the host's own sentences.
+    /// English words in details, any of them, and `labels` names and words that stand alone. What is left out is said in English. `own` are the
+    /// host's own sentences.
     ///
     /// # Errors
     /// [`Error::BadInput`]: it is no such object, names a text that there is not, or a detail that the text does not have.
@@ -89,9 +94,14 @@ impl Texts {
         self.groups.get(group)?.get(name).map(String::as_str)
     }
 
-    /// A word or a name as it is to be said.
-    pub fn word<'a>(&'a self, english: &'a str) -> &'a str {
+    /// A word within a sentence as it is to be said.
+    fn word<'a>(&'a self, english: &'a str) -> &'a str {
         self.of(WORDS, english).unwrap_or(english)
+    }
+
+    /// The name of a check, a fact or a column, or a word that stands alone, as it is to be said.
+    pub fn label<'a>(&'a self, english: &'a str) -> &'a str {
+        self.of(LABELS, english).or_else(|| self.of(WORDS, english)).unwrap_or(english)
     }
 
     /// A sentence as it is to be said.
@@ -140,7 +150,8 @@ fn all(own: &[Sentence]) -> Vec<Sentence> {
         let texts = [("message", row.message), ("cause", row.cause), ("advice", row.advice)];
         texts.map(|(name, english)| Sentence::new(row.code, name, english))
     };
-    errors::ALL.iter().flat_map(of_error).chain(sentences::ALL.iter().copied()).chain(own.iter().copied()).collect()
+    let of_library = errors::ALL.iter().flat_map(of_error).chain(sentences::ALL.iter().copied()).chain(words::all());
+    of_library.chain(own.iter().copied()).collect()
 }
 
 #[cfg(test)]

@@ -180,6 +180,9 @@ pub struct Diagnosis {
     pub checks: Vec<Check>,
 }
 
+/// The names of the checks of the database file.
+pub(crate) const OF_FILE: &[&str] = &["database", "integrity", "disk space"];
+
 /// The names of the checks of the legacy server, in their order.
 pub(crate) const LEGACY: [&str; 6] =
     ["legacy name lookup", "legacy connection", "legacy TLS", "legacy server", "legacy sign-in", "legacy version"];
