@@ -316,7 +316,7 @@ fn a_central_that_went_back_is_read_again(central: CentralEnd) {
     txn.set_state(key::PULL_CURSOR_V6, "1000000").unwrap();
     txn.commit().unwrap();
     let report = a.sync();
-    assert!(report.warnings[0].contains("central went back to 3 "), "{:?}", report.warnings);
+    assert!(report.warnings[0].to_string().contains("central went back to 3 "), "{:?}", report.warnings);
     assert_eq!(report.pulled, 1);
     let cursor = a.storage.read().unwrap().state(key::PULL_CURSOR_V6).unwrap().unwrap();
     assert!(cursor.parse::<u64>().unwrap() <= central.storage.read().unwrap().last_cursor().unwrap().next().0);
@@ -358,7 +358,7 @@ fn when_only_the_legacy_server_is_down_the_rest_goes_on_and_says_so(central: Cen
     assert_eq!(retries, quick.attempts - 1, "each wait is told once, and nobody asks a server that is down again");
     assert_eq!((report.pushed, report.pulled, report.integrated), (1, 1, 1));
     assert_eq!(report.error.unwrap().code(), "unreachable");
-    assert!(report.warnings[0].contains("the legacy server is not available"), "{:?}", report.warnings);
+    assert!(report.warnings[0].to_string().contains("the legacy server is not available"), "{:?}", report.warnings);
     line.down.store(false, Ordering::SeqCst);
     assert_eq!(a.sync().outcome, Outcome::Done);
 }

@@ -37,7 +37,7 @@ fn a_store_that_moves_brings_its_records_and_comes_back_with_them() {
 
     move_store(&central, "STORE_a", "b");
     let report = b.sync();
-    assert!(report.warnings[0].contains("active here: STORE_a"), "{:?}", report.warnings);
+    assert!(report.warnings[0].to_string().contains("active here: STORE_a"), "{:?}", report.warnings);
     assert!(b.get("asset", "x").unwrap().contains("of a"));
     b.records.put("asset", [asset("x", "STORE_a", "of b")]).unwrap();
     b.sync();
@@ -47,10 +47,10 @@ fn a_store_that_moves_brings_its_records_and_comes_back_with_them() {
     assert!(a.get("asset", "x").unwrap().contains("of b"));
     let warnings = b.sync().warnings;
     assert!(
-        warnings.iter().all(|warning| !warning.contains("read again")),
+        warnings.iter().all(|warning| !warning.to_string().contains("read again")),
         "a store that leaves is no reason to: {warnings:?}"
     );
-    assert!(warnings[0].contains("not active here any more: STORE_a"), "{warnings:?}");
+    assert!(warnings[0].to_string().contains("not active here any more: STORE_a"), "{warnings:?}");
 }
 
 #[test]

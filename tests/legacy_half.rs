@@ -231,7 +231,10 @@ fn a_queue_that_does_not_move_or_never_empties_ends_the_step_and_loses_nothing()
     country.legacy.put_row("transact", "T", rows::transact("T", &country.world.sites[0].store_id, "N", 9));
     country.legacy.plan(PlannedFault::new(Endpoint::Acknowledge, Fault::QueueNeverEmpties));
     let report = a.sync();
-    assert!(report.warnings.iter().any(|warning| warning.contains("fills as fast as it is read")), "{report:?}");
+    assert!(
+        report.warnings.iter().any(|warning| warning.to_string().contains("fills as fast as it is read")),
+        "{report:?}"
+    );
     assert!(a.get("transact", "T").is_some());
     country.legacy.heal();
     a.sync();
@@ -345,8 +348,16 @@ fn a_store_that_moves_is_said_at_both_ends() {
     let store = country.world.sites[0].store_id.clone();
     country.legacy.move_store(&store, country.world.sites[1].site_id);
     let (lost, gained) = (a.sync(), b.sync());
-    assert!(lost.warnings.iter().any(|warning| warning.contains(&format!("any more: {store}"))), "{:?}", lost.warnings);
-    assert!(gained.warnings.iter().any(|warning| warning.contains(&format!("here: {store}"))), "{:?}", gained.warnings);
+    assert!(
+        lost.warnings.iter().any(|warning| warning.to_string().contains(&format!("any more: {store}"))),
+        "{:?}",
+        lost.warnings
+    );
+    assert!(
+        gained.warnings.iter().any(|warning| warning.to_string().contains(&format!("here: {store}"))),
+        "{:?}",
+        gained.warnings
+    );
     let refused = a.records.put("transact", [transact("x", &store, "")]).unwrap_err();
     assert_eq!(refused.code(), "store_not_active_here");
     b.records.put("transact", [transact("x", &store, "")]).unwrap();

@@ -81,7 +81,7 @@ fn a_queue_that_is_given_in_small_batches_is_read_to_its_end() {
     let a = End::over(Arc::new(MemoryStorage::new()), Arc::new(Sparing(country.line.clone())));
     a.set_up("district_a").unwrap();
     let report = a.sync();
-    assert_eq!(report.warnings, Vec::<String>::new());
+    assert!(report.warnings.is_empty(), "{:?}", report.warnings);
     assert_eq!(country.legacy.queued("district_a"), [], "an initialised site has everything");
     assert_eq!(a.records.list(&"transact".into(), None, 100).unwrap().len(), 41);
 }

@@ -35,7 +35,7 @@ fn at_site(site: &SiteEnd, id: &str) -> Option<String> {
 }
 
 fn warned(report: &SyncReport, of: &str) -> bool {
-    report.warnings.iter().any(|warning| warning.contains(of))
+    report.warnings.iter().any(|warning| warning.to_string().contains(of))
 }
 
 #[test]

@@ -217,7 +217,11 @@ fn addresses_of_central_that_lead_nowhere() {
         let error = report.error.as_ref().unwrap();
         assert_error(id, error, code, class);
         assert!(!error.to_string().contains("secret"), "{error}");
-        assert!(report.warnings.iter().any(|warning| warning.contains("central URL")), "{:?}", report.warnings);
+        assert!(
+            report.warnings.iter().any(|warning| warning.to_string().contains("central URL")),
+            "{:?}",
+            report.warnings
+        );
         assert_eq!(bench.cursors(), before, "{id}");
         bench.assert_heals(id, id);
     }

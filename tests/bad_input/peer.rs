@@ -241,7 +241,7 @@ fn a_changelog_that_went_back_is_read_again_once() {
     bench.plant("y");
     bench.server.always(PULL, made(|_| batch(0, &[], true)));
     let report = bench.sync_well();
-    assert!(report.warnings.iter().any(|warning| warning.contains("went back")), "{:?}", report.warnings);
+    assert!(report.warnings.iter().any(|warning| warning.to_string().contains("went back")), "{:?}", report.warnings);
     assert_eq!(bench.pull_cursor().0, 0, "everything is read again");
     bench.assert_heals("went back", "y");
 }

@@ -71,10 +71,9 @@ Examples:
 
 pub(super) const ERRORS: &str = "\
 Who translates begins with errors --template and puts other words into the file;
-what stands in {} is filled in. Words within sentences, names of checks and heads
-of lists go under \"words\": {\"the central server\": \"le serveur central\"}. --texts
-or OMS_SYNC_TEXTS names the file; what it lacks is said in English, and errors
---template adds it.
+what stands in {} is filled in. Words within sentences are in \"words\", names of
+checks, facts and columns in \"labels\". --texts or OMS_SYNC_TEXTS names the file;
+what it lacks is said in English, and errors --template adds it.
 
 Examples:
   oms-sync errors                         all codes

@@ -20,7 +20,7 @@ pub(super) fn run(args: &Args, command: &Patient, out: &Output) -> Result<Ended,
     end_on_signals();
     let report = {
         let mut progress = Progress::new(out);
-        parts.site().pull_patient(&NameId::new(id.as_str()), &mut progress)?
+        out.in_words(parts.site().pull_patient(&NameId::new(id.as_str()), &mut progress)?)
     };
     if out.json {
         out.report(&report, report.error.as_ref())?;

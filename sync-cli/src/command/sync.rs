@@ -28,7 +28,7 @@ pub(super) fn run(args: &Args, options: &Sync, out: &Output) -> Result<Ended, Fa
     };
     let report = {
         let mut progress = Progress::new(out);
-        parts.site().sync(&options, &mut progress)?
+        out.in_words(parts.site().sync(&options, &mut progress)?)
     };
     // Not where it was stopped, or where the limits are reached already.
     let goes_on = !matches!(report.outcome, Outcome::Cancelled | Outcome::Partial);

@@ -17,6 +17,8 @@ use crate::moved_stores;
 use crate::ownership::Role;
 use crate::record::{Cursor, NameId};
 use crate::storage::{LogEntry, QuarantineCause, Selection, Source, key};
+use crate::texts::Said;
+use crate::texts::sentences::cycle as says;
 
 /// What a cycle is to do, and how much of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -225,18 +227,16 @@ impl Cycle<'_, '_> {
         let class = self.step(Step::Prepare, |cycle| {
             let discovered = cycle.site.discover_as(&cycle.identity, &mut cycle.client)?;
             for change in &discovered.changes {
-                cycle.warn(format!("the legacy server says something new: {change}"))?;
+                cycle.warn(says::something_new(change.clone()))?;
             }
             cycle.identity = Identity::load(cycle.site.storage.read()?.as_ref())?;
             cycle.initialise(&discovered.status)
         });
         match class {
             None => Some(true),
-            Some(_) if self.identity.role.is_some() && self.report.error.as_ref().is_some_and(leaves_central) => self
-                .step_value(|cycle| {
-                    cycle.warn("the legacy server is not available: going on with what it said before".to_owned())
-                })
-                .map(|()| false),
+            Some(_) if self.identity.role.is_some() && self.report.error.as_ref().is_some_and(leaves_central) => {
+                self.step_value(|cycle| cycle.warn(says::without_legacy())).map(|()| false)
+            }
             Some(_) => None,
         }
     }
@@ -333,7 +333,7 @@ impl Cycle<'_, '_> {
         self.client.tell(&SyncEvent::Progress { step, done, total: total.max(done) })
     }
 
-    pub(super) fn warn(&mut self, message: String) -> Result<()> {
+    pub(super) fn warn(&mut self, message: Said) -> Result<()> {
         self.report.warnings.push(message.clone());
         self.client.tell(&SyncEvent::Warning { message })
     }

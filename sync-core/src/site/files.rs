@@ -19,6 +19,7 @@ use crate::error::{Error, ErrorClass, Result};
 use crate::files::{Files, Retry, failed};
 use crate::ownership::Role;
 use crate::storage::{FileDirection, FileEntry, FileState, LoggedError};
+use crate::texts::sentences::cycle as says;
 
 /// After so many files in a row that failed by the line, the line is bad, and not the files.
 const FAILURES_IN_A_ROW: u32 = 3;
@@ -229,7 +230,7 @@ impl Mover<'_> {
         self.report.failed += 1;
         self.files.fail(&entry.id, reason.clone(), retry)?;
         let direction = entry.direction.as_str();
-        self.tell(&SyncEvent::Warning { message: format!("{direction} of file {} failed: {reason}", entry.id) })
+        self.tell(&SyncEvent::Warning { message: says::file_failed(direction, entry.id.as_str(), reason) })
     }
 
     fn tell(&mut self, event: &SyncEvent) -> Result<()> {

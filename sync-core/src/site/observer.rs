@@ -105,7 +105,7 @@ pub enum SyncEvent {
     /// Something that the keeper of this site should know.
     Warning {
         /// In words.
-        message: String,
+        message: Said,
     },
 }
 

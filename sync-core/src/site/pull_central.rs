@@ -11,6 +11,7 @@ use crate::integrate::{Door, receive};
 use crate::protocol::v5::{ReadCentralBatch, path};
 use crate::record::{Cursor, StoreId};
 use crate::storage::{Source, key};
+use crate::texts::sentences::cycle as says;
 use crate::texts::sentences::error_detail;
 
 /// Records asked for in one batch.
@@ -72,10 +73,7 @@ impl Cycle<'_, '_> {
     }
 
     fn reread_legacy(&mut self, position: u64) -> Result<()> {
-        self.warn(format!(
-            "the legacy server went back to position {position}: it was restored from a backup or replaced. Its central \
-             data is read again from the beginning."
-        ))?;
+        self.warn(says::legacy_went_back(position))?;
         let txn = self.site.storage.write()?;
         txn.set_state(key::PULL_CURSOR_CENTRAL, "0")?;
         txn.set_state(key::LEGACY_POSITION_SEEN, &position.to_string())?;
@@ -116,17 +114,10 @@ impl Cycle<'_, '_> {
         self.count(done);
         let listed = |stores: &[StoreId]| stores.iter().map(StoreId::as_str).collect::<Vec<_>>().join(", ");
         if !left.is_empty() {
-            let stores = listed(&left);
-            self.warn(format!(
-                "stores that are not active here any more: {stores}. Their records stay here to be read, and only the site \
-                 that they are active on now changes them."
-            ))?;
+            self.warn(says::stores_left(listed(&left)))?;
         }
         if rereads {
-            let stores = listed(&gained);
-            self.warn(format!(
-                "news of stores that are active here: {stores}. Everything is read again from the beginning."
-            ))?;
+            self.warn(says::stores_gained(listed(&gained)))?;
         }
         Ok(())
     }

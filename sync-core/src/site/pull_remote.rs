@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::integrate::{Door, receive};
 use crate::protocol::v5::{Acknowledged, QueuedRecord, ReadQueueBatch, UnreadableRecord, path};
 use crate::storage::{Source, key};
+use crate::texts::sentences::cycle as says;
 
 /// Records asked for in one batch.
 const LIMIT: u32 = 500;
@@ -61,10 +62,7 @@ impl Cycle<'_, '_> {
             let most = *batches_max.get_or_insert(length.div_ceil(taken) + BATCHES_BEYOND);
             if batches >= most {
                 let left = length.saturating_sub(taken);
-                return self.warn(format!(
-                    "the legacy server's queue for this site fills as fast as it is read ({left} records are left): the \
-                     next sync goes on with it"
-                ));
+                return self.warn(says::queue_fills(left));
             }
             if self.over_budget() {
                 return Ok(());

@@ -6,6 +6,7 @@ use super::observer::Step;
 use crate::error::Error;
 use crate::record::NameId;
 use crate::storage::LoggedError;
+use crate::texts::{Said, Speaks};
 
 /// How a cycle ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -68,10 +69,16 @@ pub struct SyncReport {
     /// Bytes of response bodies, decoded.
     pub bytes_received: u64,
     /// What the keeper of this site should know.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Said>,
     /// The first error, if any.
     #[serde(serialize_with = "as_logged")]
     pub error: Option<Error>,
+}
+
+impl Speaks for SyncReport {
+    fn each_said(&mut self, each: &mut dyn FnMut(&mut Said)) {
+        self.warnings.each_said(each);
+    }
 }
 
 /// What a step did.

@@ -17,6 +17,7 @@ use crate::protocol::v6::{Action, ReadBatch, WireRecord};
 use crate::record::{Cursor, RecordData, RecordId, SiteId, TableName};
 use crate::storage::{Incoming, Lost, Quarantine, QuarantineCause, ReadTxn, Selection, Source, WriteTxn, key};
 use crate::texts::Said;
+use crate::texts::sentences::cycle as says;
 use crate::texts::sentences::input;
 
 /// Changelog rows that are logged again in one transaction.
@@ -49,9 +50,7 @@ impl Cycle<'_, '_> {
 
     /// Reads everything since the backup, what came from this site included; only then may edits of the backup be sent.
     pub(super) fn recover(&mut self, central: &Url) -> Result<()> {
-        self.warn(
-            "this database was restored from a backup: what was synchronised since then is read again".to_owned(),
-        )?;
+        self.warn(says::restored())?;
         // A push may have been cut since the backup: central is told that nothing more of it comes.
         self.begin_sending()?;
         if !self.confirm_before_pull(central)? {
@@ -132,11 +131,7 @@ impl Cycle<'_, '_> {
         }
         txn.commit()?;
         if any_contact {
-            let after = lost.after;
-            self.warn(format!(
-                "central went back to {after} in its changelog: it was restored from a backup or replaced. Everything is \
-                 read again from the beginning, and what it lost of this site's goes out again with the next push."
-            ))?;
+            self.warn(says::central_went_back(lost.after.0))?;
         }
         self.client.tell(&SyncEvent::Progress { step: Step::PullV6, done: 0, total: 0 })?;
         Ok(true)

@@ -52,6 +52,12 @@ impl From<Said> for Detail {
     }
 }
 
+impl From<&Said> for Detail {
+    fn from(said: &Said) -> Self {
+        said.clone().into()
+    }
+}
+
 impl fmt::Display for Detail {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -120,6 +120,24 @@ crate::sentences! {
         set_clock_there() = "Tell the server's keeper to set its clock.";
     }
 
+    /// What is unusual in a cycle.
+    cycle {
+        something_new(change) = "the legacy server says something new: {change}";
+        without_legacy() = "the legacy server is not available: going on with what it said before";
+        legacy_went_back(position) = "the legacy server went back to position {position}: it was restored from a backup or \
+            replaced. Its central data is read again from the beginning.";
+        stores_left(stores) = "stores that are not active here any more: {stores}. Their records stay here to be read, and only \
+            the site that they are active on now changes them.";
+        stores_gained(stores) =
+            "news of stores that are active here: {stores}. Everything is read again from the beginning.";
+        queue_fills(left) = "the legacy server's queue for this site fills as fast as it is read ({left} records are left): the \
+            next sync goes on with it";
+        file_failed(direction, id, reason) = "{direction} of file {id} failed: {reason}";
+        restored() = "this database was restored from a backup: what was synchronised since then is read again";
+        central_went_back(after) = "central went back to {after} in its changelog: it was restored from a backup or replaced. \
+            Everything is read again from the beginning, and what it lost of this site's goes out again with the next push.";
+    }
+
     /// What does not agree with what, of who a database is.
     identity {
         not_set_up() = "this database does not know who it is";

@@ -57,7 +57,7 @@ pub(super) fn assert_error(error: &Error) {
 #[track_caller]
 pub(super) fn assert_fault_of_the_other_end(report: &SyncReport) {
     for warning in &report.warnings {
-        assert_message(warning);
+        assert_message(&warning.to_string());
     }
     let Some(error) = &report.error else {
         assert_ne!(report.outcome, Outcome::Failed);

@@ -118,7 +118,7 @@ fn everything_that_reads_state(site: &SiteEnd) -> Vec<Error> {
     match cycle(site) {
         Ok(report) => {
             for warning in &report.warnings {
-                assert_message(warning);
+                assert_message(&warning.to_string());
             }
             errors.extend(report.error);
         }
