@@ -1,4 +1,4 @@
-//! Which part a database plays, and what its keeper is told.
+//! Which part a database plays, and what its administrator is told.
 
 use std::sync::{Arc, Mutex};
 

@@ -13,7 +13,7 @@ sync_core::sentences! {
     /// What `audit` found.
     audit_result {
         central_went_back() = "Central's changelog ends before what this site has seen of it: central was restored from a backup \
-            or replaced. Its keeper must know.";
+            or replaced. Its administrator must know.";
         all_same(records) = "Nothing is missing: {records} of central, all here and the same.";
         only_on_the_way() = "Nothing is missing but what is on its way or set aside.";
         differ(records) = "{records} differ and should not.";
@@ -394,7 +394,7 @@ sync_core::sentences! {
         changed(change) = "changed: {change}";
     }
 
-    /// What `serve` says to the server's keeper.
+    /// What `serve` says to the server's administrator.
     serving {
         listening(url) = "listening on {url}";
         status_page(url) = "Status page: {url}";

@@ -1,7 +1,7 @@
-//! What is for the keeper of the server: the status page, the figures, and whether it is well.
+//! What is for the administrator of the server: the status page, the figures, and whether it is well.
 //!
-//! The page and the figures name sites, so they are not for everybody: they are given at the keeper's own door, or, where
-//! there is none, to this machine only. Whether the server is well anybody may ask.
+//! The page and the figures name sites, so they are not for everybody: they are given at the administrator's own door, or,
+//! where there is none, to this machine only. Whether the server is well anybody may ask.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -40,7 +40,7 @@ impl Views {
     }
 }
 
-/// Answers what is for the keeper, if it is that and this is the keeper.
+/// Answers what is for the administrator, if it is that and this is the administrator.
 pub(super) async fn answer(app: &Arc<App>, peer: &Peer, head: &Parts) -> Option<Done> {
     if !matches!(head.method.as_str(), "GET" | "HEAD") {
         return None;
@@ -48,8 +48,8 @@ pub(super) async fn answer(app: &Arc<App>, peer: &Peer, head: &Parts) -> Option<
     let query = head.uri.query().unwrap_or_default().to_owned();
     let (question, make): (_, fn(&App, &str) -> Result<HttpResponse>) = match head.uri.path() {
         "/health" => ("health", |app, _| Ok(health(app))),
-        "/" if is_keeper(app, peer, head) => ("page", status_page),
-        "/metrics" if is_keeper(app, peer, head) => ("metrics", |app, _| figures(app)),
+        "/" if is_administrator(app, peer, head) => ("page", status_page),
+        "/metrics" if is_administrator(app, peer, head) => ("metrics", |app, _| figures(app)),
         _ => return None,
     };
     let app = app.clone();
@@ -62,7 +62,7 @@ pub(super) async fn answer(app: &Arc<App>, peer: &Peer, head: &Parts) -> Option<
     Some(Done::of(question, response))
 }
 
-fn is_keeper(app: &App, peer: &Peer, head: &Parts) -> bool {
+fn is_administrator(app: &App, peer: &Peer, head: &Parts) -> bool {
     let host = head.headers.get(header::HOST).and_then(|value| value.to_str().ok());
     // Behind a proxy everybody comes from its machine.
     peer.is_admin || (!app.has_admin_door && !app.options.behind_proxy && is_of_this_machine(peer.address.ip(), host))

@@ -26,7 +26,7 @@ const REQUEST_ID: &str = "x-request-id";
 pub(super) struct App {
     pub central: Arc<Central>,
     pub options: Options,
-    /// Whether the keeper has a door of their own.
+    /// Whether the administrator has a door of their own.
     pub has_admin_door: bool,
     pub metrics: Metrics,
     pub views: admin::Views,
@@ -153,7 +153,7 @@ impl App {
         }
     }
 
-    /// The address of the client: the proxy's word for it only where there is a proxy of the keeper's.
+    /// The address of the client: the proxy's word for it only where there is a proxy of the administrator's.
     pub(super) fn client(&self, peer: &Peer, headers: &HeaderMap) -> IpAddr {
         let said = headers.get_all("x-forwarded-for").iter().next_back().and_then(|value| value.to_str().ok());
         // The last one is what the proxy itself saw; those before it are the client's own words.

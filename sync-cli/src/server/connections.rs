@@ -22,7 +22,7 @@ use tower_http::compression::predicate::{DefaultPredicate, Predicate as _};
 use super::answer::{App, AsItIs, answer};
 use super::moving::Moving;
 
-/// The most connections of sites at once, if the keeper says nothing else and the machine has so many open files.
+/// The most connections of sites at once, if the administrator says nothing else and the machine allows as many.
 const CONNECTIONS: usize = 4096;
 /// The open files that are kept for the database and the like.
 const OTHER_FILES: usize = 64;
@@ -36,7 +36,7 @@ const HEAD_MAX: usize = 64 * 1024;
 /// Where requests come in.
 #[derive(Clone)]
 pub(super) struct Door {
-    /// Whether it is for the keeper instead of sites.
+    /// Whether it is for the administrator instead of sites.
     pub is_admin: bool,
     pub tls: Option<TlsAcceptor>,
     pub connections: usize,

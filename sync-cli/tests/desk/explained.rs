@@ -12,7 +12,7 @@ fn the_log_says_of_each_cycle_what_it_did_and_why_it_failed() {
     let clinic = Clinic::new();
     clinic.put_asset("fridge", "x");
     clinic.sync(0);
-    // The keeper of central has given the site another password.
+    // The administrator of central has given the site another password.
     clinic.desk.run(&["--db", "central.sqlite", "site", "add", "clinic", "--password-file", "wrong"]).ends(0);
     clinic.sync(3);
     let listed = clinic.desk.run(&["log", "list", "--json"]).ends(0).json_lines();

@@ -1,4 +1,4 @@
-//! A door before a real server: it passes everything on, and does to it what networks and keepers do.
+//! A door before a real server: it passes everything on, and does to it what networks and administrators do.
 
 use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};

@@ -166,7 +166,7 @@ fn what_was_done_is_said_in_the_words_of_a_file() {
 }
 
 #[test]
-fn what_a_server_tells_its_keeper_is_said_in_the_words_of_a_file() {
+fn what_a_server_tells_its_administrator_is_said_in_the_words_of_a_file() {
     let desk = Desk::new();
     let file = marked(&desk);
     let said = desk.serve_with("central.sqlite", &["--texts", file, "--public-url", "nowhere"]).stop().err;

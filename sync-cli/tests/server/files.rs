@@ -1,13 +1,13 @@
-//! Files on their way, as the keeper sees them, and clients that stand still.
+//! Files on their way, as the administrator sees them, and clients that stand still.
 
 use std::io::{Read as _, Write as _};
 use std::time::Duration;
 
 use serde_json::json;
 
+use crate::administrator::figure;
 use crate::central;
 use crate::client::{Reply, ask, connect, credentials, get, head};
-use crate::keeper::figure;
 use crate::support::{Desk, HARDWARE_ID, Server};
 
 const UPLOAD: &str = "/central/sync/upload_file";

@@ -1,9 +1,9 @@
-//! The server as its keeper and hostile clients meet it: real processes, real sockets.
+//! The server as its administrator and hostile clients meet it: real processes, real sockets.
 
+mod administrator;
 mod browser;
 mod client;
 mod files;
-mod keeper;
 mod limits;
 mod seeds;
 mod stop;

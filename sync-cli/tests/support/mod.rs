@@ -174,7 +174,7 @@ pub(crate) struct Server {
     child: Option<Child>,
     /// Where it listens.
     pub(crate) address: String,
-    /// Host and port of the keeper's own door, if there is one.
+    /// Host and port of the administrator's own door, if there is one.
     pub(crate) admin: Option<String>,
 }
 

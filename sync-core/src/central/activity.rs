@@ -1,4 +1,5 @@
-//! What goes on at a central server, for its keeper: which sites came when, how far they are, what of theirs is set aside.
+//! What goes on at a central server, for its administrator: which sites came when, how far they are, what of theirs is
+//! set aside.
 //!
 //! A pull writes nothing, and must not for this either: visits are kept in memory, and written together now and then. A
 //! crash loses the visits of that time and nothing else.

@@ -1,4 +1,4 @@
-//! What the keeper of a central server wants to know of a request.
+//! What the administrator of a central server wants to know of a request.
 
 use std::cell::{Cell, RefCell};
 use std::net::IpAddr;

@@ -1,4 +1,4 @@
-//! What the keeper of a central server should put right. The server works all the same.
+//! What the administrator of a central server should put right. The server works all the same.
 
 use std::fmt;
 
@@ -15,7 +15,7 @@ use crate::texts::{Said, Speaks, quoted};
 /// The only mode that a store on the central server may have.
 const DISPENSARY: &str = "dispensary";
 
-/// Something that the keeper of a central server should put right.
+/// Something that the administrator of a central server should put right.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
 #[serde(tag = "code", rename_all = "snake_case")]
 #[non_exhaustive]

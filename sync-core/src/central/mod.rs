@@ -160,8 +160,8 @@ impl Central {
         self.answer_to(request, None).response
     }
 
-    /// The same for a request from this address, by which refused attempts are counted, and with what the keeper of the
-    /// server wants to know of it.
+    /// The same for a request from this address, by which refused attempts are counted, and with what the
+    /// administrator of the server wants to know of it.
     pub fn answer_to(&self, request: &HttpRequest, from: Option<IpAddr>) -> Answered {
         let noted = Noted::of(from);
         let response = self.route(request, &noted);
@@ -370,7 +370,7 @@ impl From<WireError> for Refused {
 }
 
 impl From<crate::Error> for Refused {
-    /// A fault of this machine, told in neutral words: the details are for its keeper, not for sites.
+    /// A fault of this machine, told in neutral words: the details are for its administrator, not for sites.
     fn from(error: crate::Error) -> Self {
         Self(WireError::OtherServerError(format!("Internal error: {}", error.code())))
     }

@@ -102,7 +102,7 @@ pub enum SyncEvent {
         /// Since when.
         waited: Duration,
     },
-    /// Something that the keeper of this site should know.
+    /// Something that the administrator of this site should know.
     Warning {
         /// In words.
         message: Said,

@@ -68,7 +68,7 @@ pub struct SyncReport {
     pub bytes_sent: u64,
     /// Bytes of response bodies, decoded.
     pub bytes_received: u64,
-    /// What the keeper of this site should know.
+    /// What the administrator of this site should know.
     pub warnings: Vec<Said>,
     /// The first error, if any.
     #[serde(serialize_with = "as_logged")]

@@ -42,7 +42,7 @@ pub struct Status {
     pub quarantined: u64,
     /// The same by cause.
     pub quarantined_by_cause: std::collections::BTreeMap<&'static str, u64>,
-    /// On a central server, what its keeper should put right.
+    /// On a central server, what its administrator should put right.
     pub concerns: Vec<Concern>,
     /// Files by state, as far as they were taken note of.
     pub files: std::collections::BTreeMap<&'static str, u64>,

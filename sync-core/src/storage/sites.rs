@@ -27,7 +27,7 @@ impl std::fmt::Debug for SiteEntry {
     }
 }
 
-/// What central knows of a site's visits: for its keeper to look at, no decision depends on it.
+/// What central knows of a site's visits: for its administrator to look at, no decision depends on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SiteActivity {
     /// Its number.

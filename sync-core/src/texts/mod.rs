@@ -5,6 +5,8 @@
 mod details;
 pub(crate) mod errors;
 mod said;
+// Some are said of SQLite files alone.
+#[cfg_attr(not(feature = "sqlite"), allow(dead_code))]
 pub(crate) mod sentences;
 mod words;
 

@@ -60,7 +60,7 @@ crate::sentences! {
         address_as_told_before(url) = "{url}, as the legacy server said before";
         address_for_sites(url) = "{url}, as sites are told";
         put_address_back() = "If central has moved, the next sync takes the new address over; otherwise ask the legacy server's \
-            keeper to put the old one back before anybody syncs.";
+            administrator to put the old one back before anybody syncs.";
 
         // The way to a server.
         one_address(host) = "{host} has 1 address";
@@ -68,17 +68,18 @@ crate::sentences! {
         host_known(host) = "{host} is known";
         name_not_known(host, server) = "the name {host} of {server} is not known";
         check_name() = "Without a network no name is known, so check the connection; if web pages open, check the name in the \
-            address, and ask the network's keeper whether it is known there. Nothing is lost.";
+            address, and ask the network's administrator whether it is known there. Nothing is lost.";
         connected(port, millis) = "to port {port} in {millis} ms";
         connection_refused(url, server) =
             "nothing takes connections at {url}: {server} is stopped, or this is not its port";
-        start_it() = "Ask its keeper to start it, and check address and port; nothing is lost, the next sync goes on.";
+        start_it() = "Ask its administrator to start it, and check address and port; nothing is lost, the next sync \
+            goes on.";
         nobody_answers(url) = "nobody answers at {url}";
         proxy_leads_nowhere(proxy, server) = "the proxy {proxy} does not lead to {server}";
-        check_proxy() = "This machine's environment names that proxy (http_proxy, https_proxy): ask the network's keeper whether \
-            address, user name and password of it are right.";
+        check_proxy() = "This machine's environment names that proxy (http_proxy, https_proxy): ask the network's \
+            administrator whether address, user name and password of it are right.";
         log_in_first() = "A log-in page or a proxy of the network stands in between: open any web page on this machine and log \
-            in there, or ask the network's keeper to let these addresses through.";
+            in there, or ask the network's administrator to let these addresses through.";
 
         // TLS.
         trusted() = "its certificate is trusted";
@@ -86,25 +87,26 @@ crate::sentences! {
         wrong_scheme(url, is, should) = "the address {url} begins with {is}://, and {should} is spoken there";
         correct_scheme_here(is, should) =
             "Write {should}:// instead of {is}://. Run oms-sync init again with the right address.";
-        correct_scheme_there(is, should) =
-            "Write {should}:// instead of {is}://. Ask the legacy server's keeper to correct central's address there.";
+        correct_scheme_there(is, should) = "Write {should}:// instead of {is}://. Ask the legacy server's administrator \
+            to correct central's address there.";
         certificate_untrusted(url) =
             "the certificate at {url} is refused: nobody whom this machine trusts vouches for it";
-        install_authority() = "If its keeper made the certificate, install his certificate authority on this machine; otherwise \
-            ask him for one that everybody trusts.";
+        install_authority() = "If its administrator made the certificate, install that certificate authority on this \
+            machine; otherwise ask for a certificate that everybody trusts.";
         certificate_expired(url) = "the certificate at {url} is refused: it is out of date";
-        renew() = "Ask its keeper to renew the certificate, if the date on this machine is right.";
+        renew() = "Ask its administrator to renew the certificate, if the date on this machine is right.";
         certificate_of_other(url) = "the certificate at {url} is refused: it is another host's";
-        use_its_name() = "Use the name that the certificate is made for, or ask its keeper for one with this name in it.";
+        use_its_name() = "Use the name that the certificate is made for, or ask its administrator for one with this name \
+            in it.";
         network_opens_lines() = "Those of both servers are: the network opens what is encrypted, or wants somebody to log in \
-            first. Open any web page on this machine, or ask the network's keeper.";
+            first. Open any web page on this machine, or ask the network's administrator.";
 
         // The server.
         is_server(url, server) = "{url} is {server}";
         let_in() = "it knows the site; password and hardware id are right";
         version_taken(version, protocol) = "it takes version {version} of {protocol}, which this program speaks";
         central_alone_refuses() = "The legacy server lets this site in, so name and password are right: central asks another \
-            legacy server, or keeps a list of sites that differs. Ask central's keeper.";
+            legacy server, or keeps a list of sites that differs. Ask central's administrator.";
 
         // The clock.
         minutes(count) = "{count} minutes";
@@ -117,7 +119,7 @@ crate::sentences! {
             "the clock of {server} differs by {time} from this one and that of the other server";
         clock_before_sync(now, newest) = "the clock says {now}, and the newest sync ended at {newest}";
         set_clock() = "Set date, time and time zone of this machine; records written meanwhile bear the wrong time.";
-        set_clock_there() = "Tell the server's keeper to set its clock.";
+        set_clock_there() = "Tell the server's administrator to set its clock.";
     }
 
     /// What is unusual in a cycle.
@@ -142,12 +144,14 @@ crate::sentences! {
     identity {
         not_set_up() = "this database does not know who it is";
         no_central_url() = "the legacy server names no central server for this site";
-        enter_central_url() = "Ask the legacy server's keeper to enter central's address, then run oms-sync discover.";
+        enter_central_url() =
+            "Ask the legacy server's administrator to enter central's address, then run oms-sync discover.";
         legacy_address_unusable(reason) = "the legacy server's address cannot be used: {reason}";
         central_address_unusable(reason) = "central's address cannot be used: {reason}";
-        correct_address() = "Ask the legacy server's keeper to correct it, or run oms-sync init again.";
+        correct_address() = "Ask the legacy server's administrator to correct it, or run oms-sync init again.";
         no_store(site) = "no store is active on site {site}";
-        activate_store() = "Ask the server's keeper to make a store active on this site; the next sync brings it.";
+        activate_store() =
+            "Ask the server's administrator to make a store active on this site; the next sync brings it.";
         used_by_newer(used_by, program) = "the database was used by version {used_by}, and this program is {program}";
         use_newer() = "Use the newer program: this one may not know what that one wrote.";
         site_uuid() = "site UUID";
@@ -183,8 +187,8 @@ crate::sentences! {
         deleted_at_central_advice() = "oms-sync cursor rewind pull --own reads the deletion again; or oms-sync resend TABLE ID, \
             if it is to stay.";
         lost_at_central() = "came from central, which has it no more";
-        lost_at_central_advice() = "If central was restored, its keeper must know; what is this site's own goes there again by \
-            oms-sync resend TABLE ID --received.";
+        lost_at_central_advice() = "If central was restored, its administrator must know; what is this site's own goes \
+            there again by oms-sync resend TABLE ID --received.";
         waits_for_push() = "edited here, and waits to be pushed";
         waits_for_push_advice() = "Nothing to do: the next sync sends it.";
         waits_for_pull() = "not read yet";

@@ -7,7 +7,7 @@ use crate::files::FilesSwarm;
 use crate::legacy::LegacySwarm;
 use crate::rules::RULES;
 
-/// Something that goes wrong, or that hosts and keepers do to make it hard.
+/// Something that goes wrong, or that hosts and administrators do to make it hard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[allow(missing_docs, reason = "each is its own meaning")]
 pub enum Fault {

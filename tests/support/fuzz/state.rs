@@ -1,7 +1,7 @@
 //! Settings and cursors that something else changed.
 //!
 //! An input is a list of lines `key=value`, each a row of the site's state. A value is text as it stands, with `\n` for
-//! the end of a line, and is cut at 500 characters: what a site's keeper sets is not the other end's to blow up.
+//! the end of a line, and is cut at 500 characters: what a site's administrator sets is not the other end's to blow up.
 
 use sync_core::storage::{Storage, key};
 use sync_core::{Error, ErrorClass, Silent, status};

@@ -93,7 +93,7 @@ fn databases_of_other_versions_and_one_that_is_being_written() {
 #[test]
 fn cursors_beyond_the_end() {
     let ward = Ward::new();
-    let restored = &["restored from a backup or replaced", "ask its keeper"];
+    let restored = &["restored from a backup or replaced", "ask its administrator"];
     let before = ward.clinic.json(&["status"], 0)["pull_cursor_v6"].as_u64().expect("a number");
     ward.state("pull_cursor_v6", 999_999);
     ward.doctor("central's", &of("central_server", 4, "cursors", "cursor_went_back", restored));

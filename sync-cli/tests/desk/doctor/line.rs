@@ -102,7 +102,7 @@ fn clocks() {
 
     both(None);
     ward.central.doing().date = Some("Sun, 06 Nov 2005 08:49:37 GMT".to_owned());
-    let theirs = &["the central server differs by", "and that of the other server", "Tell the server's keeper"];
+    let theirs = &["the central server differs by", "and that of the other server", "Tell the server's administrator"];
     ward.doctor("only central's", &of("central_server", 0, "clock", "clock_wrong", theirs));
 }
 
@@ -140,6 +140,7 @@ fn certificates_of_the_network() {
     over_tls(&mut ward, authority.vouches("127.0.0.1", 2090));
     ward.central = Front::over_tls(&address, authority.vouches("localhost", 2090));
     ward.central_at(&format!("https://localhost:{}", ward.central.port()));
-    let opens = &["nobody whom this machine trusts", "the network opens what is encrypted", "ask the network's keeper"];
+    let opens =
+        &["nobody whom this machine trusts", "the network opens what is encrypted", "ask the network's administrator"];
     ward.doctor("for both", &of("network", 3, "legacy TLS", "certificate_refused", opens));
 }

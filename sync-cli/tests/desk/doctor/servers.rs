@@ -155,7 +155,7 @@ fn servers_that_are_not_there() {
         (
             "the legacy server fails",
             |ward| ward.legacy.instead(EVERYTHING, Answer::new(500, "text/plain", "out of memory")),
-            of("legacy_server", 4, "legacy server", "server_trouble", &["status 500", "tell its keeper"]),
+            of("legacy_server", 4, "legacy server", "server_trouble", &["status 500", "tell its administrator"]),
         ),
     ]);
 }
@@ -230,7 +230,13 @@ fn something_else_answers() {
         (
             "https asked of a central that speaks http",
             |ward| told(ward, &format!("https://localhost:{}", ward.central.port())),
-            of("legacy_server", 3, "central TLS", "wrong_scheme", &["Write http://", "the legacy server's keeper"]),
+            of(
+                "legacy_server",
+                3,
+                "central TLS",
+                "wrong_scheme",
+                &["Write http://", "the legacy server's administrator"],
+            ),
         ),
     ]);
 }
@@ -264,7 +270,7 @@ fn a_site_that_is_not_let_in() {
                 3,
                 "central sign-in",
                 "incorrect_password",
-                &["lets this site in", "Ask central's keeper"],
+                &["lets this site in", "Ask central's administrator"],
             ),
         ),
         (
@@ -326,7 +332,7 @@ fn addresses_of_central_that_are_wrong() {
                 3,
                 "central address",
                 "central_url_missing",
-                &["Ask the legacy server's keeper to enter"],
+                &["Ask the legacy server's administrator to enter"],
             ),
         ),
         (
@@ -382,7 +388,7 @@ fn addresses_of_central_that_are_wrong() {
                 0,
                 "central address",
                 "central_url_unusual",
-                &["Ask the legacy server's keeper to correct"],
+                &["Ask the legacy server's administrator to correct"],
             ),
         ),
     ]);

@@ -24,7 +24,7 @@ pub enum Party {
     Device,
     /// What lies between: the line, name look-up, a proxy, a log-in page.
     Network,
-    /// The legacy server, or what its keeper entered there.
+    /// The legacy server, or what its administrator entered there.
     LegacyServer,
     /// The Open mSupply central server.
     CentralServer,

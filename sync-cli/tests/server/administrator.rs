@@ -1,4 +1,4 @@
-//! What the keeper of a server sees: health, figures, the access log, and who else may see them.
+//! What the administrator of a server sees: health, figures, the access log, and who else may see them.
 
 use std::time::Duration;
 
@@ -117,7 +117,7 @@ fn seen(reply: &Reply) -> bool {
 }
 
 #[test]
-fn the_page_and_the_figures_are_for_the_keeper_only() {
+fn the_page_and_the_figures_are_for_the_administrator_only() {
     let (_desk, server) = central(&[]);
     for path in ["/", "/metrics"] {
         assert!(seen(&get(&server.address, path)), "{path}: from this machine");
