@@ -22,19 +22,29 @@ pub(crate) struct Output {
     pub json: bool,
     quiet: bool,
     verbose: bool,
+    /// Whether what goes to standard error is coloured.
     color: bool,
+    /// Whether data are.
+    colors_data: bool,
     /// What is said, in the language that is wanted.
     pub texts: Texts,
 }
 
 impl Output {
     pub(crate) fn new(args: &Args) -> Self {
-        let color = match args.color {
+        let colors = |is_terminal: bool| match args.color {
             ColorChoice::Always => true,
             ColorChoice::Never => false,
-            ColorChoice::Auto => stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()),
+            ColorChoice::Auto => is_terminal && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()),
         };
-        Self { json: args.json, quiet: args.quiet, verbose: args.verbose, color, texts: Texts::default() }
+        Self {
+            json: args.json,
+            quiet: args.quiet,
+            verbose: args.verbose,
+            color: colors(stderr().is_terminal()),
+            colors_data: colors(stdout().is_terminal()),
+            texts: Texts::default(),
+        }
     }
 
     /// Takes the texts from a file.
@@ -51,6 +61,11 @@ impl Output {
     pub(crate) fn line(&self, text: &str) -> Result<(), Failure> {
         writeln!(stdout().lock(), "{text}")?;
         Ok(())
+    }
+
+    /// A piece of data in its colour, if colours are wanted.
+    pub(crate) fn toned(&self, text: &str, tone: Tone) -> String {
+        if self.colors_data { painted(text, tone) } else { text.to_owned() }
     }
 
     /// A sentence as a line of data.
@@ -171,18 +186,6 @@ impl Output {
         for row in &rows {
             let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
             self.line(cells.join("  ").trim_end())?;
-        }
-        Ok(())
-    }
-
-    /// A list of facts, aligned; facts without a value are left out.
-    pub(crate) fn facts(&self, facts: &[(&str, Option<String>)]) -> Result<(), Failure> {
-        let width = facts.iter().map(|(name, _)| self.name(name).chars().count()).max().unwrap_or(0);
-        for (name, value) in facts {
-            if let Some(value) = value {
-                let name = self.name(name);
-                self.line(&format!("{name:<width$}  {value}"))?;
-            }
         }
         Ok(())
     }

@@ -11,6 +11,10 @@ pub(crate) enum Tone {
     Bar,
     /// Something is wrong.
     Alarm,
+    /// Somebody should look at it.
+    Caution,
+    /// All is well.
+    Well,
 }
 
 const ORANGE: Style = Ansi256Color(208).on_default();
@@ -22,6 +26,8 @@ impl Tone {
             // White on blue, which reads on dark and light terminals.
             Self::Bar => AnsiColor::BrightWhite.on(AnsiColor::Blue).bold(),
             Self::Alarm => ORANGE.bold(),
+            Self::Caution => ORANGE,
+            Self::Well => BLUE,
         }
     }
 }
@@ -49,8 +55,7 @@ mod tests {
     fn nothing_is_red_or_green() {
         let help = [HELP.get_literal(), HELP.get_valid(), HELP.get_error(), HELP.get_invalid(), HELP.get_placeholder()];
         let all = help.map(|style| format!("{style}")).concat()
-            + &painted("error", Tone::Alarm)
-            + &painted("central", Tone::Bar);
+            + &[Tone::Alarm, Tone::Bar, Tone::Caution, Tone::Well].map(|tone| painted("x", tone)).concat();
         for code in ["31", "32", "41", "42", "91", "92", "101", "102"] {
             let is_it = |part: &str| part.split(';').any(|number| number == code);
             let found = all.split('\x1b').filter_map(|part| part.strip_prefix('[')?.split('m').next());

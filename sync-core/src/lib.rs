@@ -29,6 +29,7 @@ mod echo;
 mod error;
 pub mod files;
 mod integrate;
+mod masked;
 mod moved_stores;
 mod outgoing;
 mod records;

@@ -3,6 +3,7 @@
 use serde_json::json;
 use sync_core::{Error, ErrorClass};
 
+use super::layout::{say, wrapped};
 use crate::args::Compat;
 use crate::compat::{End, compat};
 use crate::exit::{Ended, Failure};
@@ -31,9 +32,9 @@ pub(super) fn run(options: &Compat, out: &Output) -> Result<Ended, Failure> {
                 Some(false) => says::do_not_fit(between, why),
                 None => says::not_known(between, why),
             };
-            out.line_said(&verdict)?;
+            say(out, "", &verdict)?;
             for loss in &check.losses {
-                out.line(&format!("  {loss}"))?;
+                wrapped(out, "  ", &loss.to_string())?;
             }
         }
         if let Some(first) = first {

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use sync_core::{Detail, Error, Said};
 
+use super::layout::{cut, pairs, say, wrapped};
 use crate::args::Decode;
 use crate::decode::{Decoded, RecordLine, decode};
 use crate::exit::{Ended, Failure};
@@ -33,18 +34,16 @@ fn input(file: &Path) -> Result<Vec<u8>, Error> {
 }
 
 fn show(decoded: &Decoded, brief: bool, out: &Output) -> Result<(), Failure> {
-    out.line(&decoded.message.to_string())?;
-    let width = decoded.facts.iter().map(|(name, _)| out.name(name).chars().count()).max().unwrap_or(0);
-    for (name, value) in &decoded.facts {
-        out.line(&format!("  {:<width$}  {value}", out.name(name)))?;
-    }
+    wrapped(out, "", &decoded.message.to_string())?;
+    let facts: Vec<_> = decoded.facts.iter().map(|(name, value)| (out.name(name), value.to_string())).collect();
+    pairs(out, "  ", &facts, cut)?;
     show_remarks(&decoded.problems, &decoded.notes, out)?;
     for record in &decoded.records {
         show_record(record, brief, out)?;
     }
     let wrong = decoded.records.iter().filter(|record| !record.problems.is_empty()).count();
     if wrong > 0 {
-        out.line_said(&shown::wrong_records(wrong, decoded.records.len()))?;
+        say(out, "", &shown::wrong_records(wrong, decoded.records.len()))?;
     }
     Ok(())
 }
@@ -52,10 +51,9 @@ fn show(decoded: &Decoded, brief: bool, out: &Output) -> Result<(), Failure> {
 fn show_record(record: &RecordLine, brief: bool, out: &Output) -> Result<(), Failure> {
     let text = |text: &Option<String>| text.clone().unwrap_or_else(|| "?".to_owned());
     let position = record.position.as_ref().map(|position| format!("{position}: ")).unwrap_or_default();
-    out.line(&format!("{position}{} {} {}", text(&record.action), text(&record.table), text(&record.id)))?;
-    let width = record.fields.iter().map(|(key, _)| key.chars().count()).max().unwrap_or(0);
-    for (key, value) in record.fields.iter().filter(|_| !brief) {
-        out.line(&format!("    {key:<width$}  {value}"))?;
+    wrapped(out, "", &format!("{position}{} {} {}", text(&record.action), text(&record.table), text(&record.id)))?;
+    if !brief {
+        pairs(out, "    ", &record.fields, cut)?;
     }
     show_remarks(&record.problems, &record.notes, out)
 }
@@ -64,5 +62,5 @@ fn show_record(record: &RecordLine, brief: bool, out: &Output) -> Result<(), Fai
 fn show_remarks(problems: &[Detail], notes: &[Said], out: &Output) -> Result<(), Failure> {
     let wrong = problems.iter().map(|problem| shown::wrong(problem.clone()));
     let notes = notes.iter().map(|note| shown::note(note.clone()));
-    wrong.chain(notes).try_for_each(|remark| out.line(&format!("  {}", out.texts.say(&remark))))
+    wrong.chain(notes).try_for_each(|remark| say(out, "  ", &remark))
 }

@@ -13,6 +13,7 @@ use super::layout::{WIDTH, folded, say};
 use crate::args::{Args, Doctor};
 use crate::exit::{Ended, Failure};
 use crate::output::Output;
+use crate::palette::Tone;
 use crate::progress::{end_on_signals, interrupted};
 use crate::sentences::{common, doctor_verdict as verdicts, input_given};
 
@@ -140,11 +141,15 @@ fn show(check: &Check, out: &Output) -> Result<(), Failure> {
 /// A line, or several, of the table of checks.
 fn row(outcome: Outcome, name: &str, said: Vec<String>, out: &Output) -> Result<(), Failure> {
     const BEFORE: usize = 34;
-    let outcome = match outcome {
-        Outcome::Fault => "FAULT",
-        other => other.as_str(),
+    let (word, tone) = match outcome {
+        Outcome::Fault => ("FAULT", Some(Tone::Alarm)),
+        Outcome::Warning => (outcome.as_str(), Some(Tone::Caution)),
+        Outcome::Ok => (outcome.as_str(), Some(Tone::Well)),
+        Outcome::NotChecked => (outcome.as_str(), None),
     };
-    let mut head = format!("{:<11}  {name:<19}  ", out.word(outcome));
+    let word = format!("{:<11}", out.word(word));
+    let word = tone.map_or_else(|| word.clone(), |tone| out.toned(&word, tone));
+    let mut head = format!("{word}  {name:<19}  ");
     for line in said.iter().flat_map(|text| folded(text, WIDTH - BEFORE)) {
         out.line(format!("{head}{line}").trim_end())?;
         head = " ".repeat(BEFORE);

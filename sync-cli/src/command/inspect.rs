@@ -2,7 +2,7 @@
 
 use sync_core::Said;
 
-use super::layout::{say, wrapped};
+use super::layout::{facts, say, wrapped};
 use crate::args::Inspect;
 use crate::exit::{Ended, Failure};
 use crate::inspect::{CycleLine, Inspection, Stuck, Waiting, inspect};
@@ -31,23 +31,26 @@ fn show(found: &Inspection, out: &Output) -> Result<(), Failure> {
     let number = |cursor: Option<i64>| cursor.map_or_else(|| "none".to_owned(), |cursor| cursor.to_string());
     let stores: Vec<&str> = site.stores.iter().map(|store| store.code.as_str()).collect();
     let cursors = &found.cursors;
-    out.facts(&[
-        ("Open mSupply", site.version.clone()),
-        ("role", said(says::role(site.role.as_str(), site.role_because.clone()))),
-        ("site", site.site_name.clone()),
-        ("site id", site.site_id.map(|id| id.to_string())),
-        ("legacy URL", site.legacy_url.clone()),
-        ("stores here", Some(if stores.is_empty() { word("none").to_owned() } else { stores.join(", ") })),
-        ("initialisation", Some(word(&site.initialisation.replace('_', " ")).to_owned())),
-        ("sync is", site.disabled.then(|| out.texts.say(&says::switched_off()))),
-        ("interval", site.interval_seconds.map(|seconds| format!("{seconds} s"))),
-        ("last success", Some(found.last_success.clone().unwrap_or_else(|| word("never").to_owned()))),
-        ("has read up to", said(says::read_up_to(number(cursors.pull_central), number(cursors.pull_v6)))),
-        (
-            "has pushed up to",
-            said(says::pushed_up_to(number(cursors.push), number(cursors.push_v6), cursors.changelog_end)),
-        ),
-    ])?;
+    facts(
+        out,
+        &[
+            ("Open mSupply", site.version.clone()),
+            ("role", said(says::role(site.role.as_str(), site.role_because.clone()))),
+            ("site", site.site_name.clone()),
+            ("site id", site.site_id.map(|id| id.to_string())),
+            ("legacy URL", site.legacy_url.clone()),
+            ("stores here", Some(if stores.is_empty() { word("none").to_owned() } else { stores.join(", ") })),
+            ("initialisation", Some(word(&site.initialisation.replace('_', " ")).to_owned())),
+            ("sync is", site.disabled.then(|| out.texts.say(&says::switched_off()))),
+            ("interval", site.interval_seconds.map(|seconds| format!("{seconds} s"))),
+            ("last success", Some(found.last_success.clone().unwrap_or_else(|| word("never").to_owned()))),
+            ("has read up to", said(says::read_up_to(number(cursors.pull_central), number(cursors.pull_v6)))),
+            (
+                "has pushed up to",
+                said(says::pushed_up_to(number(cursors.push), number(cursors.push_v6), cursors.changelog_end)),
+            ),
+        ],
+    )?;
     for doubt in &cursors.doubts {
         say(out, "", &says::doubt(doubt.clone()))?;
     }

@@ -32,17 +32,25 @@ pub(super) fn say(out: &Output, indent: &str, said: &Said) -> Result<(), Failure
     wrapped(out, indent, &out.texts.say(said))
 }
 
-/// Facts with their values beside each other; long values go on in their own column. Facts without a value are left out.
+/// Facts with their values beside each other; facts without a value are left out.
 pub(super) fn facts(out: &Output, facts: &[(&str, Option<String>)]) -> Result<(), Failure> {
-    let width = facts.iter().map(|(name, _)| out.name(name).chars().count()).max().unwrap_or(0);
-    for (name, value) in facts {
-        let Some(value) = value else { continue };
-        let name = out.name(name);
-        let mut first = true;
-        for line in folded(value, WIDTH.saturating_sub(width + 2)) {
-            let name = if first { &*name } else { "" };
-            out.line(format!("{name:<width$}  {line}").trim_end())?;
-            first = false;
+    let named = facts.iter().filter_map(|(name, value)| Some((out.name(name), value.clone()?)));
+    pairs(out, "", &named.collect::<Vec<_>>(), folded)
+}
+
+/// Names with their values beside each other; long values go on in their own column, as `lines` cuts them.
+pub(super) fn pairs(
+    out: &Output,
+    indent: &str,
+    pairs: &[(String, String)],
+    lines: fn(&str, usize) -> Vec<String>,
+) -> Result<(), Failure> {
+    let width = pairs.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    for (name, value) in pairs {
+        let mut name = name.as_str();
+        for line in lines(value, WIDTH.saturating_sub(indent.len() + width + 2)) {
+            out.line(format!("{indent}{name:<width$}  {line}").trim_end())?;
+            name = "";
         }
     }
     Ok(())
@@ -83,6 +91,16 @@ pub(super) fn folded(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
+/// The same, and longer words are cut: for what nobody copies, as JSON.
+pub(super) fn cut(text: &str, width: usize) -> Vec<String> {
+    let lines = folded(text, width).into_iter().flat_map(|line| {
+        let letters: Vec<char> = line.chars().collect();
+        letters.chunks(width.max(1)).map(|piece| piece.iter().collect()).collect::<Vec<String>>()
+    });
+    let lines: Vec<String> = lines.collect();
+    if lines.is_empty() { vec![String::new()] } else { lines }
+}
+
 /// Text cut to so many columns, with a mark where something is missing.
 pub(super) fn short(text: &str, width: usize) -> String {
     if text.chars().count() <= width {
@@ -109,6 +127,8 @@ mod tests {
     fn text_is_folded_between_words_and_cut_with_a_mark() {
         assert_eq!(folded("a bb ccc", 4), ["a bb", "ccc"]);
         assert_eq!(folded("a-long-word b", 4), ["a-long-word", "b"]);
+        assert_eq!(cut("a-long-word b", 4), ["a-lo", "ng-w", "ord", "b"]);
+        assert_eq!(cut("", 4), [""]);
         assert_eq!((short("abc", 3), short("abcd", 3)), ("abc".to_owned(), "ab…".to_owned()));
         assert_eq!(moment(sync_core::Timestamp::from_unix_millis(1_763_892_379_120)), "2025-11-23 10:06:19");
     }

@@ -19,7 +19,12 @@ pub(super) fn run(args: &Args, command: &Log, out: &Output) -> Result<Ended, Fai
         Log::List { limit, failed } => {
             let wanted = |entry: &LogEntry| !failed || matches!(entry.outcome.as_str(), "failed" | "left_behind");
             let numbered = entries.iter().enumerate().map(|(index, entry)| (index + 1, entry));
-            list(&numbered.filter(|(_, entry)| wanted(entry)).take(*limit).collect::<Vec<_>>(), out)?;
+            let listed: Vec<_> = numbered.filter(|(_, entry)| wanted(entry)).take(*limit).collect();
+            match listed.is_empty() && !out.json {
+                true if entries.is_empty() => say(out, "", &shown::empty())?,
+                true => say(out, "", &shown::none_failed())?,
+                false => list(&listed, out)?,
+            }
         }
         Log::Show { which } => {
             let (number, entry) = find(&entries, which)?;
@@ -64,9 +69,6 @@ fn outcome(entry: &LogEntry, out: &Output) -> String {
 }
 
 fn list(entries: &[(usize, &LogEntry)], out: &Output) -> Result<(), Failure> {
-    if entries.is_empty() && !out.json {
-        return say(out, "", &shown::empty());
-    }
     let head = ["N", "STARTED", "S", "PUSHED", "PULLED", "ASIDE", "OUTCOME"];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     for (index, entry) in entries {

@@ -3,6 +3,7 @@
 use serde_json::json;
 use sync_core::{Discovered, Role, Settings};
 
+use super::layout::{facts, say};
 use crate::args::{Args, Init};
 use crate::exit::{Ended, Failure};
 use crate::output::Output;
@@ -77,14 +78,17 @@ pub(super) fn discover(args: &Args, out: &Output) -> Result<Ended, Failure> {
 
 fn show(discovered: &Discovered, out: &Output) -> Result<(), Failure> {
     let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-    out.facts(&[
-        ("role", Some(out.word(discovered.role.as_str()).to_owned())),
-        ("site id", Some(discovered.site_id.to_string())),
-        ("central URL", text(&discovered.central_url).or_else(|| Some(out.word("none").to_owned()))),
-        ("initialisation", text(&discovered.initialisation_status)),
-    ])?;
+    facts(
+        out,
+        &[
+            ("role", Some(out.word(discovered.role.as_str()).to_owned())),
+            ("site id", Some(discovered.site_id.to_string())),
+            ("central URL", text(&discovered.central_url).or_else(|| Some(out.word("none").to_owned()))),
+            ("initialisation", text(&discovered.initialisation_status)),
+        ],
+    )?;
     for change in &discovered.changes {
-        out.line_said(&says::changed(change.clone()))?;
+        say(out, "", &says::changed(change.clone()))?;
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sync_core::{Said, Status, status};
 
-use super::layout::moment;
+use super::layout::{facts, moment, say};
 use crate::args::{Args, Status as StatusOptions};
 use crate::exit::{Ended, Failure};
 use crate::output::{Output, bytes};
@@ -70,23 +70,26 @@ fn watch(parts: &Parts, every: Duration, out: &Output) -> Result<Ended, Failure>
 fn show(status: &Status, out: &Output) -> Result<(), Failure> {
     let said = |said: &Said| Some(out.texts.say(said));
     let role = status.role.map_or_else(|| out.texts.say(&common::not_set_up()), |role| out.word(role).to_owned());
-    out.facts(&[
-        ("role", Some(role)),
-        ("site", status.site_name.clone()),
-        ("site id", status.site_id.map(|id| id.to_string())),
-        ("legacy URL", status.legacy_url.clone()),
-        ("central URL", status.central_url.clone()),
-        ("initialised", said(&if status.initialised { common::yes() } else { common::no() })),
-        ("pull cursor", Some(status.pull_cursor_v6.to_string())),
-        ("push cursor", Some(status.push_cursor_v6.to_string())),
-        ("to be pushed", said(&waiting(status))),
-        ("last sync", said(&last_sync(status))),
-        ("set aside", Some(by_kind(&status.quarantined_by_cause, &common::nothing(), out))),
-        ("files", Some(by_kind(&status.files, &shown::no_files(), out))),
-        ("records", Some(status.records.values().sum::<u64>().to_string())),
-    ])?;
+    facts(
+        out,
+        &[
+            ("role", Some(role)),
+            ("site", status.site_name.clone()),
+            ("site id", status.site_id.map(|id| id.to_string())),
+            ("legacy URL", status.legacy_url.clone()),
+            ("central URL", status.central_url.clone()),
+            ("initialised", said(&if status.initialised { common::yes() } else { common::no() })),
+            ("pull cursor", Some(status.pull_cursor_v6.to_string())),
+            ("push cursor", Some(status.push_cursor_v6.to_string())),
+            ("to be pushed", said(&waiting(status))),
+            ("last sync", said(&last_sync(status))),
+            ("set aside", Some(by_kind(&status.quarantined_by_cause, &common::nothing(), out))),
+            ("files", Some(by_kind(&status.files, &shown::no_files(), out))),
+            ("records", Some(status.records.values().sum::<u64>().to_string())),
+        ],
+    )?;
     for concern in &status.concerns {
-        out.line_said(&common::warning(concern.says()))?;
+        say(out, "", &common::warning(concern.says()))?;
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use serde_json::value::RawValue;
+use sync_core::protocol::masked_text;
 use sync_core::protocol::v5::ReadCentralBatch;
 use sync_core::protocol::v6::{Action, ReadBatch, WireRecord};
 use sync_core::record::{Fields, RecordData, record_type};
@@ -42,12 +43,12 @@ pub(super) fn without_position(error: &impl ToString) -> String {
     error.to_string().split(" at line ").next().unwrap_or_default().to_owned()
 }
 
-/// A value as a line shows it: in one line, shortened.
+/// A value as a line shows it: in one line, shortened, without secrets.
 pub(super) fn shown(json: &str) -> String {
     const SHOWN: usize = 100;
     let text = serde_json::from_str::<String>(json).unwrap_or_else(|_| json.to_owned());
     let words: Vec<&str> = text.split_whitespace().collect();
-    let line = words.join(" ");
+    let line = masked_text(&words.join(" "));
     if line.chars().count() <= SHOWN {
         return line;
     }
@@ -71,7 +72,7 @@ pub(super) fn v6_batch(json: &str) -> Decoded {
     for element in &batch.records {
         let line = match element {
             Ok(element) => {
-                let mut line = checked(&element.record);
+                let mut line = checked(&element.record, Protocol::V6);
                 line.position = Some(element.cursor.0.to_string());
                 if before.is_some_and(|before| element.cursor.0 <= before) {
                     line.wrong(wrong::cursor_not_larger());
@@ -109,11 +110,18 @@ pub(super) fn central_records(json: &str) -> Decoded {
             decoded.wrong(wrong::beyond_newest_position());
         }
     }
+    let mut before = None;
     for element in batch.data {
         decoded.records.push(match element {
             Ok(record) => {
-                let position = Some(record.position.to_string());
-                RecordLine { position, ..checked(&record.into()) }
+                let position = record.position;
+                let mut line = checked(&record.into(), Protocol::V5);
+                line.position = Some(position.to_string());
+                if before.is_some_and(|before| position <= before) {
+                    line.wrong(wrong::position_not_larger());
+                }
+                before = Some(position);
+                line
             }
             Err(bad) => RecordLine {
                 position: bad.key.map(|position| position.to_string()),
@@ -134,7 +142,7 @@ pub(super) fn queue(fields: &Fields<'_>) -> Decoded {
     let Some(data) = fields.get("data") else { return decoded };
     if let Some(elements) = decoded.read::<Vec<Box<RawValue>>>(data.get()) {
         decoded.fact("records", elements.len());
-        decoded.records = elements.iter().map(|element| flat(element.get())).collect();
+        decoded.records = elements.iter().map(|element| flat(element.get(), Protocol::V5)).collect();
     }
     decoded
 }
@@ -143,24 +151,24 @@ pub(super) fn queue(fields: &Fields<'_>) -> Decoded {
 pub(super) fn list(elements: &[Box<RawValue>]) -> Decoded {
     let mut decoded = Decoded::new(kinds::records());
     decoded.fact("records", elements.len());
-    decoded.records = elements.iter().map(|element| flat(element.get())).collect();
+    decoded.records = elements.iter().map(|element| flat(element.get(), Protocol::NotTold)).collect();
     decoded
 }
 
 pub(super) fn single(json: &str) -> Decoded {
     let mut decoded = Decoded::new(kinds::record());
-    decoded.records = vec![flat(json)];
+    decoded.records = vec![flat(json, Protocol::NotTold)];
     decoded
 }
 
 /// A record that lies beside its position, or within an element that holds it.
-fn flat(json: &str) -> RecordLine {
+fn flat(json: &str, protocol: Protocol) -> RecordLine {
     let fields = Fields::parse(json);
     let get = |key: &str| fields.as_ref().and_then(|fields| fields.get(key)).map(RawValue::get);
     let position = ["cursor", "syncOutId", "ID"].iter().find_map(|key| get(key)).map(shown);
     let record = get("record").unwrap_or(json);
     match serde_json::from_str::<WireRecord>(record) {
-        Ok(record) => RecordLine { position, ..checked(&record) },
+        Ok(record) => RecordLine { position, ..checked(&record, protocol) },
         Err(error) => {
             let problem = without_position(&error).into();
             let text = |key: &str| get(key).map(shown);
@@ -175,8 +183,16 @@ fn flat(json: &str) -> RecordLine {
     }
 }
 
+/// By which protocol a record came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Protocol {
+    V5,
+    V6,
+    NotTold,
+}
+
 /// A record by the rules of its type.
-fn checked(record: &WireRecord) -> RecordLine {
+fn checked(record: &WireRecord, protocol: Protocol) -> RecordLine {
     let WireRecord { table_name, record_id, action, record_data } = record;
     let mut line = RecordLine {
         action: Some(format!("{action:?}")),
@@ -187,22 +203,46 @@ fn checked(record: &WireRecord) -> RecordLine {
     if let Some(fields) = record_data.fields() {
         line.fields = fields.iter().map(|(key, value)| (key.to_owned(), shown(value.get()))).collect();
     }
+    if *action == Action::Merge {
+        merge(record_data, protocol, &mut line);
+        return line;
+    }
     let Some(kind) = record_type(table_name.as_str()) else {
         line.notes.push(notes::not_checked());
+        legacy_id(record_data, record_id.as_str(), &mut line);
         return line;
     };
     if let Some(release) = kind.removed {
         line.wrong(wrong::removed(release));
     }
     match action {
-        Action::Delete if !kind.deletes_on_wire() => {
-            line.wrong(wrong::not_deleted());
-        }
+        // What the legacy server deletes is deleted, whatever V6 knows of the type.
+        Action::Delete if protocol != Protocol::V5 && !kind.deletes_on_wire() => line.wrong(wrong::not_deleted()),
         Action::Delete => {}
-        Action::Merge => line.wrong(wrong::not_merged()),
         _ => data(record_data, kind, record_id.as_str(), &mut line),
     }
     line
+}
+
+/// Merges are the legacy server's alone, and name both records (`protocol-v5` §7.2, `protocol-v6` §4.2).
+fn merge(data: &RecordData, protocol: Protocol, line: &mut RecordLine) {
+    if protocol == Protocol::V6 {
+        line.wrong(wrong::not_merged());
+    }
+    let fields = data.fields();
+    for key in ["mergeIdToKeep", "mergeIdToDelete"] {
+        if fields.as_ref().and_then(|fields| fields.text(key)).is_none_or(|id| id.is_empty()) {
+            line.wrong(wrong::merge_without(key));
+        }
+    }
+}
+
+/// A record of the legacy tables bears its id in its data too, as `ID`.
+fn legacy_id(data: &RecordData, id: &str, line: &mut RecordLine) {
+    let theirs = data.fields().and_then(|fields| fields.text("ID").map(std::borrow::Cow::into_owned));
+    if theirs.is_some_and(|theirs| theirs != id) {
+        line.wrong(wrong::key_is_not_id("ID"));
+    }
 }
 
 fn data(data: &RecordData, kind: &sync_core::record::RecordType, id: &str, line: &mut RecordLine) {

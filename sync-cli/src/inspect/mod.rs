@@ -10,6 +10,7 @@ mod waiting;
 use std::path::Path;
 
 use serde::Serialize;
+use sync_core::protocol::masked_text;
 use sync_core::{Error, Result, Said, Speaks, Timestamp};
 
 pub(crate) use self::buffer::Stuck;
@@ -103,10 +104,10 @@ fn made_at(id: &str) -> Option<String> {
     is_v7.then(|| Timestamp::from_unix_millis(millis).to_string())
 }
 
-/// The first line of an error, shortened: what follows is a trace without names.
+/// The first line of an error, shortened and without secrets: what follows is a trace without names.
 fn first_line(text: &str) -> String {
     const SHOWN: usize = 160;
-    text.lines().next().unwrap_or_default().trim().chars().take(SHOWN).collect()
+    masked_text(text.lines().next().unwrap_or_default().trim()).chars().take(SHOWN).collect()
 }
 
 /// Open mSupply's own table for a table of the wire.

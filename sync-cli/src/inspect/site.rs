@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use serde::Serialize;
+use sync_core::protocol::masked_url;
 use sync_core::{Result, Said};
 
 use super::open::{Database, failed};
@@ -107,7 +108,7 @@ impl SiteFacts {
             site_id: settings.site(),
             site_uuid: settings.text("SETTINGS_SYNC_SITE_UUID"),
             site_name: settings.text("SETTINGS_SYNC_USERNAME"),
-            legacy_url: settings.text("SETTINGS_SYNC_URL"),
+            legacy_url: settings.text("SETTINGS_SYNC_URL").as_deref().map(masked_url),
             legacy_site_id: settings.number("SETTINGS_SYNC_CENTRAL_SERVER_SITE_ID"),
             interval_seconds: settings.number("SETTINGS_SYNC_INTERVAL_SECONDS"),
             disabled: settings.number("SETTINGS_SYNC_IS_DISABLED") == Some(1),

@@ -213,6 +213,7 @@ sync_core::sentences! {
     /// What `log` says.
     log_shown {
         empty() = "No cycle is in the log.";
+        none_failed() = "No cycle in the log failed or left anything behind.";
         took(seconds) = "{seconds} s";
         set_aside(count, refused) = "{count}, refused {refused}";
         one_edit() = "1 edit";
@@ -331,7 +332,8 @@ sync_core::sentences! {
         patience_too_short() = "--patience must be a second at least: lines are slow";
 
         // Of a message.
-        gzipped() = "this is gzipped: unpack it first, as with gunzip";
+        gzip_unreadable(error) = "this is gzipped, and cannot be unpacked: {error}";
+        gzip_too_large(max) = "this is gzipped, and unpacks to more than {max} bytes";
         empty() = "this is empty: no message of V5 or V6 is";
         web_page() = "this is a web page, no message: a proxy, a log-in page or another server answered in place of the right \
             one";

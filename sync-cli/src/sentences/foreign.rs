@@ -117,6 +117,8 @@ sync_core::sentences! {
         asks_for_file() = "V6: a site asks for a file";
         pulls() = "V6: a site pulls";
         asks_for_status() = "V6: a site asks whether central is done integrating";
+        asks_for_join() = "V6: a site asks that a patient be visible in its store";
+        brings_file() = "V6: a site brings a file";
         status() = "V6: whether central is done integrating";
         central_error() = "V6: central reports an error";
         taken() = "V6: central has taken it";
@@ -128,6 +130,13 @@ sync_core::sentences! {
         legacy_status() = "V5: what the legacy server is doing for this site";
         legacy_refuses() = "V5: the legacy server refuses";
         site_info() = "V5: who a site is";
+        asks_who_it_is() = "V5: a site asks who it is";
+        asks_legacy_status() = "V5: a site asks what the legacy server is doing for it";
+        asks_to_initialise() = "V5: a site asks for all of its records to be queued";
+        asks_for_central_data() = "V5: a site asks for central data";
+        asks_for_queue() = "V5: a site asks for the records of its queue";
+        join_at_legacy() = "legacy server: a patient is made visible in a store";
+        empty_answer() = "an answer without content";
     }
 
     /// What a message says, where that takes words.
@@ -151,6 +160,8 @@ sync_core::sentences! {
         no_answer(error) = "not an answer of this protocol: {error}";
         data_no_object() = "its data is no object";
         unknown_data() = "its data is that of no answer that is known";
+        no_known_question() = "it has no content, and its path is that of no question that has none";
+        body_cut_off(came, length) = "it is cut off: {came} of {length} bytes came";
         unknown_error() = "this version does not know such an error";
         password_no_hash() = "the password is not a SHA-256 hash in small hex digits";
         no_hardware_id() = "there is no hardware id";
@@ -163,7 +174,9 @@ sync_core::sentences! {
         cursor_not_larger() = "its cursor is not larger than the one before";
         removed(release) = "release {release} removed this type";
         not_deleted() = "records of this type are not deleted by a Delete: it is not understood";
-        not_merged() = "only records of the legacy server are merged";
+        position_not_larger() = "its position is not larger than the one before";
+        not_merged() = "merges come from the legacy server only, by V5";
+        merge_without(key) = "the merge has no {key}";
         key_is_not_id(key) = "$.{key} is not the id of the record";
     }
 
@@ -195,6 +208,8 @@ sync_core::sentences! {
         site_refused() = "the legacy server refused the site";
         legacy_out_of_reach() = "central cannot reach the legacy server";
         failed_between() = "something failed between central and the legacy server";
+        too_large() = "the request is larger than central takes: it must be split";
+        request_unreadable() = "central cannot read the request";
     }
 
     /// How `decode` shows it.

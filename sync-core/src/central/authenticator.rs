@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::error::{Error, excerpt};
+use crate::error::Error;
+use crate::masked::excerpt;
 use crate::protocol::v6::{Credentials, WireError};
 use crate::record::SiteId;
 

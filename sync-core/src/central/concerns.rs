@@ -5,6 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::error::Result;
+use crate::masked::masked_url;
 use crate::ownership::Role;
 use crate::record::{RecordId, StoreId, TableName};
 use crate::site::identity::{parse_url, role, site_id};
@@ -46,7 +47,7 @@ impl Concern {
 
     /// What is wrong with the address that sites are told for a central server, as far as its text shows it.
     pub fn of_own_url(url: &str) -> Option<Self> {
-        let unusable = |reason: Said| Some(Self::OwnUrlUnusable { url: without_password(url), reason });
+        let unusable = |reason: Said| Some(Self::OwnUrlUnusable { url: masked_url(url), reason });
         if url.is_empty() {
             return unusable(say::no_url());
         }
@@ -68,13 +69,6 @@ impl Speaks for Concern {
             each(reason);
         }
     }
-}
-
-/// An address without what may be a password, and all else as it is.
-pub(crate) fn without_password(url: &str) -> String {
-    let Some((before, host)) = url.rsplit_once('@') else { return url.to_owned() };
-    let scheme = before.split_once("://").map(|(scheme, _)| format!("{scheme}://")).unwrap_or_default();
-    format!("{scheme}…@{host}")
 }
 
 /// What is wrong with a central server's own stores and with the address that the legacy server has for it. Nothing for a

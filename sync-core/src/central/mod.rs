@@ -32,7 +32,7 @@ use answered::Noted;
 pub use answered::{Answered, Question};
 pub use authenticator::{AuthenticationError, CredentialRefusal, SiteAuthenticator};
 pub use concerns::Concern;
-pub(crate) use concerns::{concerns, without_password};
+pub(crate) use concerns::concerns;
 pub use held_back::held_back;
 pub use legacy_authenticator::LegacyAuthenticator;
 pub use local::{LocalSites, Store};

@@ -421,7 +421,7 @@ pub(crate) fn check_unknown(key: &str, raw: &RawValue) -> Result<(), FieldError>
         return Ok(());
     }
     Err(FieldError {
-        path: format!("$.{}", crate::error::excerpt(key.as_bytes())),
+        path: format!("$.{}", crate::masked::excerpt(key.as_bytes())),
         expected: Cow::Borrowed("a value that every peer can read"),
         found: Cow::Borrowed("a number out of range, half a character, or too deep a nesting"),
         unsupported: false,

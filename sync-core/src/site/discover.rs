@@ -6,8 +6,9 @@ use super::Site;
 use super::client::Client;
 use super::identity::{Discovered, Identity, Settings, parse_url, role};
 use super::observer::SyncObserver;
-use crate::central::without_password;
-use crate::error::{Error, Result, excerpt};
+use crate::error::{Error, Result};
+use crate::masked::excerpt;
+use crate::masked::masked_url;
 use crate::ownership::Role;
 use crate::protocol::v5::{InitialisationStatus, SiteInfo, path};
 use crate::protocol::v6::{self, SiteStatusRequest, V6_VERSION};
@@ -100,7 +101,7 @@ impl Site {
             if let Some(ours) = txn.state(name)?
                 && ours != theirs
             {
-                let (ours, theirs) = (without_password(&ours), without_password(&theirs));
+                let (ours, theirs) = (masked_url(&ours), masked_url(&theirs));
                 let what = say::differs(what, quoted(&ours), quoted(&theirs));
                 all.push(Disagreement::new(code, what, advice));
             }
@@ -167,7 +168,7 @@ fn store(txn: &dyn WriteTxn, info: &SiteInfo, now: String) -> Result<Discovered>
         match txn.state(name)? {
             Some(before) if before == value => continue,
             Some(before) => {
-                let (before, now) = (without_password(&before), without_password(&value));
+                let (before, now) = (masked_url(&before), masked_url(&value));
                 changes.push(say::changed(what, quoted(&before), quoted(&now)));
             }
             None => {}
@@ -178,7 +179,7 @@ fn store(txn: &dyn WriteTxn, info: &SiteInfo, now: String) -> Result<Discovered>
     Ok(Discovered {
         role,
         site_id: info.site_id,
-        central_url: without_password(info.om_supply_central_server_url.trim()),
+        central_url: masked_url(info.om_supply_central_server_url.trim()),
         legacy_site_id: info.msupply_central_site_id,
         initialisation_status: match &info.initialisation_status {
             InitialisationStatus::New => "new".to_owned(),

@@ -5,10 +5,11 @@ use serde::Serialize;
 use super::identity::{central_is_legacy, cursor, role, site_id};
 use super::push::is_pushed;
 use super::push_legacy::is_pushed_to_legacy;
-use crate::central::{Concern, concerns, without_password};
+use crate::central::{Concern, concerns};
 use crate::changelog::Change;
 use crate::clock::Timestamp;
 use crate::error::Result;
+use crate::masked::masked_url;
 use crate::ownership::Role;
 use crate::record::{Cursor, SiteId};
 use crate::storage::{LogEntry, LoggedError, ReadTxn, Selection, Storage, key};
@@ -88,8 +89,8 @@ pub fn status(storage: &dyn Storage) -> Result<Status> {
         role: role.map(Role::as_str),
         site_id,
         site_name: txn.state(key::SITE_NAME)?,
-        legacy_url: txn.state(key::LEGACY_URL)?,
-        central_url: txn.state(key::CENTRAL_URL)?.as_deref().map(without_password),
+        legacy_url: txn.state(key::LEGACY_URL)?.as_deref().map(masked_url),
+        central_url: txn.state(key::CENTRAL_URL)?.as_deref().map(masked_url),
         initialised: txn.state(key::INITIALISED_AT)?.is_some() || role == Some(Role::Central),
         pull_cursor_v6: cursor(txn.as_ref(), key::PULL_CURSOR_V6)?,
         push_cursor_v6: cursor(txn.as_ref(), key::PUSH_CURSOR_V6)?,

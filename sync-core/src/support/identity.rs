@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
-use crate::central::without_password;
 use crate::clock::Timestamp;
 use crate::error::Result;
+use crate::masked::masked_url;
 use crate::ownership::Role;
 use crate::protocol::AppIdentity;
 use crate::protocol::v5::V5_VERSION;
@@ -140,8 +140,8 @@ pub fn identity(storage: &dyn Storage) -> Result<IdentityShown> {
         hardware_id: text(key::HARDWARE_ID)?.as_deref().map(shortened),
         stores: stores(txn)?,
         servers: Servers {
-            legacy_url: text(key::LEGACY_URL)?,
-            central_url: text(key::CENTRAL_URL)?.as_deref().map(without_password),
+            legacy_url: text(key::LEGACY_URL)?.as_deref().map(masked_url),
+            central_url: text(key::CENTRAL_URL)?.as_deref().map(masked_url),
             one_server: central_is_legacy(txn)?,
         },
         versions: Versions {

@@ -10,6 +10,7 @@ use super::quarantine::{SetAside, SetAsideGroup, each_set_aside, set_aside_group
 use super::retry::BEFORE;
 use crate::clock::Timestamp;
 use crate::error::Result;
+use crate::masked::masked_url;
 use crate::record::{Fields, RecordData, RecordId, TableName};
 use crate::storage::{FileDirection, FileEntry, FileState, LogEntry, QuarantineCause, Storage, key};
 
@@ -41,6 +42,9 @@ const SHOWN: &[&str] = &[
     key::QUEUE_UNREAD,
     key::FILES_SWEPT_AT,
 ];
+
+/// Those of them that are addresses, which people may have put a password into.
+const ADDRESSES: &[&str] = &[key::LEGACY_URL, key::CENTRAL_URL];
 
 /// The settings of which it is only told that they are there.
 const SECRET: &[&str] = &[key::PASSWORD_HASH, key::HARDWARE_ID];
@@ -231,7 +235,7 @@ pub fn settings_shown(storage: &dyn Storage) -> Result<BTreeMap<&'static str, St
     let mut all = BTreeMap::new();
     for name in SHOWN {
         if let Some(value) = txn.state(name)? {
-            all.insert(*name, value);
+            all.insert(*name, if ADDRESSES.contains(name) { masked_url(&value) } else { value });
         }
     }
     for name in SECRET {

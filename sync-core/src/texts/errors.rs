@@ -203,7 +203,7 @@ pub(crate) const ALL: &[ErrorText] = &[
     row("bad_input",
         "{detail}",
         "The input, a file or an option is not what the command takes.",
-        "Correct the input; nothing was written."),
+        "Correct the input; nothing was changed."),
     row("unknown_site",
         "site {site} is not known here",
         "The site was removed, or never added.",

@@ -4,7 +4,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::error::excerpt;
+use crate::masked::excerpt;
 use crate::protocol::v6::{Action, WireRecord};
 use crate::record::{Fields, RecordData, RecordId, TableName};
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::envelope::NOT_UTF8;
-use crate::error::excerpt;
+use crate::masked::excerpt;
 use crate::record::{Cursor, RecordData, RecordId, TableName};
 use crate::storage::Lost;
 

@@ -20,8 +20,9 @@ use super::config::SyncConfig;
 use super::discover::{central_url, told};
 use super::identity::{Identity, role};
 use super::observer::Silent;
-use crate::central::{Concern, concerns, without_password};
+use crate::central::{Concern, concerns};
 use crate::error::{Error, ErrorClass, Result, Server};
+use crate::masked::masked_url;
 use crate::ownership::Role;
 use crate::protocol::v5::{SiteInfo, path as v5_path};
 use crate::protocol::v6::{self, SiteStatusRequest, V6_VERSION};
@@ -239,8 +240,8 @@ impl Doctor<'_> {
                 Outcome::Warning,
                 of_identity::differs(
                     of_identity::central_url(),
-                    quoted(&without_password(stored)),
-                    quoted(&without_password(told)),
+                    quoted(&masked_url(stored)),
+                    quoted(&masked_url(told)),
                 ),
                 code("other_central_url"),
                 say::put_address_back(),

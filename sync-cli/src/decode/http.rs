@@ -1,0 +1,156 @@
+//! A message with the head that it has on the line, as a capture shows it.
+
+use std::io::Read as _;
+
+use sync_core::protocol::v5;
+use sync_core::{Error, Result, Said};
+
+use super::{Decoded, body, unknown};
+use crate::sentences::{decoded_kind as kinds, decoded_wrong as wrong, input_given as given};
+
+/// The most bytes that a packed body is unpacked to: more than any end of the protocol takes.
+const UNPACKED_MAX: u64 = 256 * 1024 * 1024;
+
+/// The most headers that are read.
+const HEADERS_MAX: usize = 100;
+
+/// A head, as far as it matters.
+struct Head {
+    /// `POST /path` or `status 200`; never a header that bears a credential.
+    first_line: String,
+    request: Option<(String, String)>,
+    length: Option<usize>,
+    is_chunked: bool,
+    bytes: usize,
+}
+
+/// Reads a message that begins with a head; nothing if it does not.
+pub(super) fn with_head(bytes: &[u8]) -> Option<Result<Decoded>> {
+    let head = Head::parse(bytes)?;
+    Some(head.decode(&bytes[head.bytes..]))
+}
+
+impl Head {
+    fn parse(bytes: &[u8]) -> Option<Self> {
+        let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
+        if bytes.starts_with(b"HTTP/") {
+            let mut response = httparse::Response::new(&mut headers);
+            let Ok(httparse::Status::Complete(end)) = response.parse(bytes) else { return None };
+            return Some(Self::of(format!("status {}", response.code?), None, response.headers, end));
+        }
+        let mut request = httparse::Request::new(&mut headers);
+        let Ok(httparse::Status::Complete(end)) = request.parse(bytes) else { return None };
+        let (method, path) = (request.method?.to_owned(), request.path?.to_owned());
+        let path = path.split('?').next().unwrap_or_default().to_owned();
+        Some(Self::of(format!("{method} {path}"), Some((method, path)), request.headers, end))
+    }
+
+    fn of(
+        first_line: String,
+        request: Option<(String, String)>,
+        headers: &[httparse::Header<'_>],
+        bytes: usize,
+    ) -> Self {
+        let value = |name: &str| {
+            let header = headers.iter().find(|header| header.name.eq_ignore_ascii_case(name))?;
+            std::str::from_utf8(header.value).ok().map(str::trim)
+        };
+        Self {
+            first_line,
+            request,
+            length: value("content-length").and_then(|length| length.parse().ok()),
+            is_chunked: value("transfer-encoding").is_some_and(|coding| coding.to_lowercase().contains("chunked")),
+            bytes,
+        }
+    }
+
+    fn decode(&self, rest: &[u8]) -> Result<Decoded> {
+        let joined = self.is_chunked.then(|| joined_chunks(rest));
+        let content = joined.as_deref().unwrap_or(rest);
+        let is_cut_off = self.length.is_some_and(|length| content.len() < length);
+        let mut decoded = match (content.trim_ascii().is_empty(), is_cut_off) {
+            (true, _) => self.without_body(),
+            // What is wrong with what came is that there is more of it.
+            (false, true) => body(content).unwrap_or_else(|_| Decoded::new(kinds::none())),
+            (false, false) => body(content)?,
+        };
+        decoded.facts.insert(0, ("on the line", self.first_line.as_str().into()));
+        if let Some(length) = self.length.filter(|_| is_cut_off) {
+            decoded.wrong(wrong::body_cut_off(content.len(), length));
+        }
+        Ok(decoded)
+    }
+
+    /// What a message without a body is: a question of V5, or an answer that says no more than its status.
+    fn without_body(&self) -> Decoded {
+        let Some((method, path)) = &self.request else { return Decoded::new(kinds::empty_answer()) };
+        match (method.as_str(), path.as_str()) {
+            ("GET", v5::path::SITE) => Decoded::new(kinds::asks_who_it_is()),
+            ("GET", v5::path::SITE_STATUS) => Decoded::new(kinds::asks_legacy_status()),
+            ("GET", v5::path::CENTRAL_RECORDS) => Decoded::new(kinds::asks_for_central_data()),
+            ("GET", v5::path::QUEUED_RECORDS) => Decoded::new(kinds::asks_for_queue()),
+            ("POST", v5::path::INITIALISE) => Decoded::new(kinds::asks_to_initialise()),
+            _ => unknown(wrong::no_known_question()),
+        }
+    }
+}
+
+/// The content of a body that came in chunks, as far as it came.
+fn joined_chunks(mut rest: &[u8]) -> Vec<u8> {
+    let mut all = Vec::new();
+    while let Ok(httparse::Status::Complete((head, length))) = httparse::parse_chunk_size(rest) {
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
+        let chunk = &rest[head..];
+        let came = chunk.len().min(length);
+        all.extend_from_slice(&chunk[..came]);
+        if length == 0 || came < length {
+            break;
+        }
+        rest = chunk[came..].strip_prefix(b"\r\n").unwrap_or(&chunk[came..]);
+    }
+    all
+}
+
+/// What is packed with gzip.
+pub(super) fn unpacked(bytes: &[u8]) -> Result<Vec<u8>> {
+    let bad = |why: Said| Err(Error::bad_input(why));
+    let mut all = Vec::new();
+    let mut reader = flate2::read::MultiGzDecoder::new(bytes).take(UNPACKED_MAX + 1);
+    match reader.read_to_end(&mut all) {
+        Err(error) => bad(given::gzip_unreadable(error.to_string())),
+        Ok(_) if all.len() as u64 > UNPACKED_MAX => bad(given::gzip_too_large(UNPACKED_MAX)),
+        Ok(_) => Ok(all),
+    }
+}
+
+/// The JSON part of an upload, where the body begins as one with parts does.
+pub(super) fn json_part(bytes: &[u8]) -> Option<&[u8]> {
+    const NAME: &[u8] = b"name=\"json_part\"";
+    let find = |within: &[u8], what: &[u8]| within.windows(what.len()).position(|window| window == what);
+    let after_name = bytes.starts_with(b"--").then(|| find(bytes, NAME)).flatten()? + NAME.len();
+    let content = after_name + find(&bytes[after_name..], b"\r\n\r\n")? + 4;
+    let length = find(&bytes[content..], b"\r\n--")?;
+    Some(&bytes[content..content + length])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks_are_joined_as_far_as_they_came() {
+        assert_eq!(joined_chunks(b"4\r\nab\r\n\r\n2;x=y\r\ncd\r\n0\r\n\r\n"), b"ab\r\ncd");
+        assert_eq!(joined_chunks(b"4\r\nab"), b"ab");
+        assert_eq!(joined_chunks(b"ffffffffffffffff\r\nab"), b"ab");
+        assert_eq!(joined_chunks(b"nonsense"), b"");
+    }
+
+    #[test]
+    fn the_part_that_is_json() {
+        let body = b"--b\r\nContent-Disposition: form-data; name=\"file_part\"; filename=\"x\"\r\n\r\nname=\r\n--b\r\n\
+            Content-Disposition: form-data; name=\"json_part\"\r\nContent-Type: application/json\r\n\r\n{\"a\":1}\r\n--b--";
+        assert_eq!(json_part(body), Some(&b"{\"a\":1}"[..]));
+        assert_eq!(json_part(b"--b\r\nname=\"json_part\"\r\n\r\n{\"a\":1}"), None);
+        assert_eq!(json_part(b"{}"), None);
+    }
+}

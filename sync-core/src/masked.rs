@@ -1,0 +1,97 @@
+//! Text that others wrote, without what may be a secret in it.
+
+/// An address without what may be a password, and all else as it is.
+///
+/// ```
+/// # use sync_core::protocol::masked_url;
+/// assert_eq!(masked_url("https://me:secret@oms.example.org/"), "https://…@oms.example.org/");
+/// ```
+pub fn masked_url(url: &str) -> String {
+    let Some((before, host)) = url.rsplit_once('@') else { return url.to_owned() };
+    let scheme = before.split_once("://").map(|(scheme, _)| format!("{scheme}://")).unwrap_or_default();
+    format!("{scheme}…@{host}")
+}
+
+/// A text, such as an error that another program wrote, without hashes as long as that of a password, and without user names
+/// and passwords of the addresses in it.
+///
+/// ```
+/// # use sync_core::protocol::masked_text;
+/// assert_eq!(masked_text("GET 'http://me:secret@host/x' failed"), "GET 'http://…@host/x' failed");
+/// ```
+pub fn masked_text(text: &str) -> String {
+    let ends_word = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '<' | '>' | '(' | ')' | ',');
+    let words = without_hex_runs(text, 64);
+    let words = words.split_inclusive(ends_word).map(|word| {
+        let holds_password = word.rsplit_once('@').is_some_and(|(before, _)| before.contains(':'));
+        if holds_password { masked_url(word) } else { word.to_owned() }
+    });
+    words.collect()
+}
+
+/// An answer of the other end as a short excerpt for messages: one line, of printable characters, without anything
+/// that looks like a credential.
+pub(crate) fn excerpt(body: &[u8]) -> String {
+    const SHOWN: usize = 120;
+    let text = String::from_utf8_lossy(&body[..body.len().min(4 * SHOWN)]);
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let line: String = words.join(" ").chars().filter(|c| !c.is_control()).take(SHOWN).collect();
+    // Hashes and keys are long runs of hex digits; ids with 32 of them are not secret, but nobody misses them either.
+    masked_text(&without_hex_runs(&line, 32)).trim_end().to_owned()
+}
+
+/// A text with a mark in the place of each run of so many hex digits or more.
+fn without_hex_runs(text: &str, length: usize) -> String {
+    let mut shown = String::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let run = rest.find(|c: char| !c.is_ascii_hexdigit()).unwrap_or(rest.len());
+        shown.push_str(if run >= length { "…" } else { &rest[..run] });
+        let other = rest[run..].find(|c: char| c.is_ascii_hexdigit()).map_or(rest.len(), |at| run + at);
+        shown.push_str(&rest[run..other]);
+        rest = &rest[other..];
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HASH: &str = "d74ff0ee8da3b9806b18c877dbf29bbde50b5bd8e4dad7a3a725000feb82e8f1";
+
+    #[test]
+    fn excerpts_are_short_and_hold_no_hash_and_no_password() {
+        let shown = excerpt(format!("<html>\n<b>x</b> {HASH} {}", "word ".repeat(100)).as_bytes());
+        assert!(shown.starts_with("<html> <b>x</b> … word"), "{shown}");
+        assert!(shown.len() < 140);
+        assert_eq!(excerpt(&[0xff, 0xfe, b'a']), "\u{fffd}\u{fffd}a");
+        assert_eq!(excerpt(b""), "");
+        assert_eq!(excerpt(b"no way to http://me:secret@host"), "no way to http://…@host");
+    }
+
+    #[test]
+    fn texts_keep_ids_and_lose_secrets() {
+        let id = "8D1A6F0E3B5C4A7D9E2F1C0B7A6D5E4F";
+        for (text, shown) in [
+            (format!("missing {id} of a@b.org"), format!("missing {id} of a@b.org")),
+            (format!("hash {HASH}é"), "hash …é".to_owned()),
+            ("url: 'https://me:se/cret@host:2048/x', next".to_owned(), "url: 'https://…@host:2048/x', next".to_owned()),
+            ("me:secret@host and ü".to_owned(), "…@host and ü".to_owned()),
+            (String::new(), String::new()),
+        ] {
+            assert_eq!(masked_text(&text), shown);
+        }
+    }
+
+    #[test]
+    fn addresses_lose_whatever_may_be_a_password() {
+        for (url, shown) in [
+            ("https://host:2048/a", "https://host:2048/a"),
+            ("https://me:top secret@host/a", "https://…@host/a"),
+            ("me:s@cret@host", "…@host"),
+        ] {
+            assert_eq!(masked_url(url), shown);
+        }
+    }
+}
