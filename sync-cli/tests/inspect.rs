@@ -8,12 +8,13 @@ use std::path::Path;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
-use self::support::{Desk, Said};
+use self::support::{Desk, IN_ADDRESS, Said};
 
 const SITE: &str = include_str!("../../fixtures/databases/site.sql");
 const CENTRAL: &str = include_str!("../../fixtures/databases/central.sql");
 /// What no output may hold: the password hash of the fixtures, and the secret that signs their tokens.
-const SECRETS: [&str; 2] = ["d74ff0ee8da3b9806b18c877dbf29bbde50b5bd8e4dad7a3a725000feb82e8f1", "redacted"];
+const SECRETS: [&str; 2] = [HASH, "redacted"];
+const HASH: &str = "d74ff0ee8da3b9806b18c877dbf29bbde50b5bd8e4dad7a3a725000feb82e8f1";
 
 /// A database as the server left it, and what changes it further.
 fn database(desk: &Desk, name: &str, content: &str, then: &str) -> Connection {
@@ -190,6 +191,27 @@ fn cycles_that_failed_that_stopped_and_cursors_that_cannot_be() {
     assert_eq!(found["buffer"]["stuck"], json!([]));
     assert!(plain.out.contains("Unknown sync error"), "{}", plain.out);
     assert!(plain.out.contains("Files, upload error: 2") && plain.out.contains("9 tries at most: no file"));
+}
+
+#[test]
+fn secrets_that_open_msupply_wrote_into_addresses_and_errors_are_not_repeated() {
+    let desk = Desk::new();
+    let secret = format!("no way to http://me:{IN_ADDRESS}@host/x with {HASH}");
+    let planted = format!(
+        "UPDATE key_value_store SET value_string = 'https://me:{IN_ADDRESS}@legacy' WHERE id = 'SETTINGS_SYNC_URL'; \
+         INSERT INTO sync_log (id, started_datetime, error_message) VALUES ('f', '2026-11-24 08:00:00', '{secret}'); \
+         UPDATE sync_buffer SET integration_error = '{secret}' WHERE integration_error IS NOT NULL; \
+         UPDATE sync_file_reference SET status = 'ERROR', error = '{secret}';"
+    );
+    let database = database(&desk, "site.sqlite", SITE, &planted);
+    let changed = |sql: &str| database.query_row(sql, (), |row| row.get::<_, i64>(0)).expect("SQL") > 0;
+    assert!(changed("SELECT COUNT(*) FROM key_value_store WHERE value_string LIKE '%@legacy'"));
+    drop(database);
+    let (found, plain) = inspect(&desk, "site.sqlite", 1);
+    assert_eq!(found["legacy_url"], "https://…@legacy");
+    assert_eq!(found["cycles"][0]["error"]["message"], "no way to http://…@host/x with …");
+    assert_eq!(found["files"][0]["error"], "no way to http://…@host/x with …");
+    assert!(plain.out.contains("http://…@host/x"), "{}", plain.out);
 }
 
 #[test]

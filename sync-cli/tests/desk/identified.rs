@@ -2,6 +2,8 @@
 
 use serde_json::json;
 
+use super::bundled::unpacked;
+use super::support::{IN_ADDRESS, assert_no_secret};
 use super::{Clinic, holds};
 
 #[test]
@@ -43,10 +45,42 @@ fn what_does_not_agree_says_what_to_do() {
 #[test]
 fn an_address_with_a_password_in_it_is_shown_without() {
     let clinic = Clinic::new();
-    clinic.damage("UPDATE sync_state SET value = 'https://me:open-sesame@oms.example.org' WHERE key = 'central_url'");
+    let plant = |key: &str, address: &str| {
+        clinic.damage(&format!("UPDATE sync_state SET value = '{address}' WHERE key = '{key}'"));
+    };
+    let with_password = format!("https://me:{IN_ADDRESS}@oms.example.org");
+    plant("central_url", &with_password);
     for (args, status) in [(&["status"][..], 0), (&["identity"], 3), (&["identity", "--ask"], 3), (&["discover"], 0)] {
         let said = clinic.desk.run(args).ends(status);
         assert!(said.out.contains("https://…@oms.example.org"), "{said:?}");
-        assert!(!format!("{said:?}").contains("open-sesame"), "{said:?}");
+    }
+    // What runs looks through what it said; nothing of it may hold the password, whatever else it says.
+    const COMMANDS: [&str; 12] = [
+        "status",
+        "identity",
+        "identity --ask",
+        "doctor",
+        "net --max-time 1s",
+        "sync",
+        "discover",
+        "preview push",
+        "preview pull",
+        "log show",
+        "audit",
+        "bundle --list",
+    ];
+    for key in ["central_url", "legacy_url"] {
+        for command in COMMANDS {
+            plant(key, &with_password);
+            for way in [&[][..], &["-v"], &["--json"]] {
+                clinic.desk.run(&[&command.split(' ').collect::<Vec<_>>(), way].concat());
+            }
+        }
+        plant(key, &with_password);
+        let file = format!("{key}.tar.gz");
+        clinic.desk.run(&["bundle", &file, "--offline"]).ends(0);
+        let parts = unpacked(&clinic.desk.path(&file));
+        parts.values().for_each(|text| assert_no_secret(text));
+        assert!(parts["settings.json"].contains("https://…@oms.example.org"), "{}", parts["settings.json"]);
     }
 }
