@@ -47,7 +47,7 @@ pub(crate) struct Args {
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     pub color: ColorChoice,
 
-    /// A JSON file with other words for what is said, as in another language; see oms-sync errors --help
+    /// A JSON file with translated texts; see oms-sync errors --help
     #[arg(long, global = true, env = "OMS_SYNC_TEXTS", value_name = "FILE")]
     pub texts: Option<PathBuf>,
 
@@ -87,19 +87,19 @@ pub(crate) enum Command {
     /// Ask the legacy server again who this site is and where central is, and probe central
     #[command(after_help = examples::DISCOVER)]
     Discover,
-    /// Run one cycle: push, pull and integrate; goes on where it was cut
+    /// Run one cycle: push, pull and integrate; resumes where the last one was cut off
     Sync(Sync),
     /// Run cycles at an interval until it is stopped; one line a cycle
     Run(Run),
     /// Show how this database stands
     Status(Status),
-    /// Find out what is wrong, whose it is, and what to do
+    /// Find out what is wrong, who must act, and what to do
     Doctor(Doctor),
-    /// Measure the line to both servers, and say how long a first sync takes
+    /// Measure the connection to both servers, and estimate the time for a first sync
     Net(Net),
-    /// Show who this database says it is, and where that does not agree
+    /// Show which site this database is, and anything that does not match
     Identity(Identity),
-    /// Tell the life of a record: written, waiting, sent, taken, received, set aside, and why
+    /// Show the history of a record: written, waiting, sent, taken, received, in quarantine, and why
     Explain(Explain),
     /// Show what the next push or pull would do, without doing it
     #[command(subcommand)]
@@ -128,12 +128,12 @@ pub(crate) enum Command {
     Files(Files),
     /// Show what changed here, in order
     Changelog(Changelog),
-    /// Be the Open mSupply central server, over HTTP
+    /// Run the Open mSupply central server, over HTTP
     Serve(Serve),
-    /// Keep the local list of sites of a central server
+    /// Manage the local list of sites of a central server
     #[command(subcommand)]
     Site(Site),
-    /// Keep the local list of stores of a central server
+    /// Manage the local list of stores of a central server
     #[command(subcommand)]
     Store(Store),
     /// Show what could not be integrated or was refused, why, and try it again
@@ -170,10 +170,10 @@ pub(crate) enum Command {
 #[derive(Debug, ClapArgs)]
 #[command(after_help = examples::INIT)]
 pub(crate) struct Init {
-    /// The legacy server's address, as https://mysupply.example.org:2048
+    /// The legacy server's address, as https://msupply.example.org:2048
     #[arg(long, value_name = "URL")]
     pub legacy_url: String,
-    /// The site's name on the legacy server; capital letters count
+    /// The site's name on the legacy server; capital letters matter
     #[arg(long, value_name = "NAME")]
     pub site: String,
     #[command(flatten)]
@@ -203,7 +203,7 @@ pub(crate) struct Sync {
     /// Pull and integrate only
     #[arg(long)]
     pub pull_only: bool,
-    /// Begin no further batch after this time, as 90s, 10m or 1h
+    /// Begin no further batch after this time, such as 90s, 10m or 1h
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub max_time: Option<Duration>,
     /// Begin no further batch after this many bytes in both directions
@@ -217,7 +217,7 @@ pub(crate) struct Sync {
 #[derive(Debug, ClapArgs)]
 #[command(after_help = examples::RUN)]
 pub(crate) struct Run {
-    /// From the end of a cycle that went well to the next one, as 90s, 10m or 1h
+    /// From the end of a cycle that went well to the next one, such as 90s, 10m or 1h
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "5m")]
     pub interval: Duration,
     /// Begin no further batch of a cycle after this time
@@ -236,13 +236,13 @@ pub(crate) enum Records {
     /// List the records of a table
     #[command(after_help = examples::RECORDS_LIST)]
     List {
-        /// The table, as the wire spells it
+        /// The table, as the sync protocol spells it
         table: String,
     },
     /// Print one record
     #[command(after_help = examples::RECORDS_GET)]
     Get {
-        /// The table, as the wire spells it
+        /// The table, as the sync protocol spells it
         table: String,
         /// The record's id
         id: String,
@@ -250,7 +250,7 @@ pub(crate) enum Records {
     /// Write records: one JSON object, or JSON lines; all of them or none
     #[command(after_help = examples::RECORDS_PUT)]
     Put {
-        /// The table, as the wire spells it
+        /// The table, as the sync protocol spells it
         table: String,
         /// A file, or - for standard input
         #[arg(default_value = "-")]
@@ -262,7 +262,7 @@ pub(crate) enum Records {
     /// Delete one record in the way of its type
     #[command(after_help = examples::RECORDS_DELETE)]
     Delete {
-        /// The table, as the wire spells it
+        /// The table, as the sync protocol spells it
         table: String,
         /// The record's id
         id: String,
@@ -277,7 +277,7 @@ pub(crate) enum Files {
     /// Attach a file to a record
     #[command(after_help = examples::FILES_ATTACH)]
     Attach {
-        /// The record's table, as the wire spells it
+        /// The record's table, as the sync protocol spells it
         table: String,
         /// The record's id
         id: String,

@@ -95,7 +95,10 @@ fn what_only_a_person_can_mend_is_said_and_left_alone_for_an_hour() {
     assert_eq!((&line["outcome"], &line["error"]["code"]), (&"failed".into(), &"incorrect_password".into()));
     assert_eq!((&line["needs_person"], &line["next_in_seconds"]), (&true.into(), &3600.into()), "{line}");
     let (_, hints) = running.end("-TERM", 0);
-    assert!(hints.iter().any(|hint| hint.contains("oms-sync init") && hint.contains("not mend itself")), "{hints:?}");
+    assert!(
+        hints.iter().any(|hint| hint.contains("oms-sync init") && hint.contains("not go away by itself")),
+        "{hints:?}"
+    );
     server.stop().ends(0);
 }
 

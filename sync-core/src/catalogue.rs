@@ -36,7 +36,7 @@ impl ErrorClass {
             Self::Upgrade => "Whoever installs versions: one end is too old for the other.",
             Self::PeerFault => "Whoever keeps the other end: it broke the protocol.",
             Self::LocalFault => "Whoever keeps this machine: disk or database.",
-            Self::Input => "Whoever called: the input is wrong or not allowed.",
+            Self::Input => "Whoever gave the command: the input is wrong or not allowed.",
             Self::Busy => "Nobody: another cycle is at work on this database.",
             Self::Cancelled => "Nobody: it was stopped on request.",
         }
@@ -113,7 +113,7 @@ fn refusals() -> Vec<Refusal> {
 pub(crate) fn samples() -> Vec<Error> {
     let cause = || -> Cause { "the cause".into() };
     let (legacy, central) = (Server::Legacy, Server::Central);
-    let legacy_url = || "https://mysupply.example.org:2048".to_owned();
+    let legacy_url = || "https://msupply.example.org:2048".to_owned();
     let url = || "https://central.example.org".to_owned();
     let site = || "clinic".to_owned();
     let mut all = vec![

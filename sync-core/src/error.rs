@@ -27,7 +27,7 @@ pub enum ErrorClass {
     PeerFault,
     /// Whoever keeps this machine: disk or database.
     LocalFault,
-    /// Whoever called: the input is wrong or not allowed.
+    /// Whoever gave the command: the input is wrong or not allowed.
     Input,
     /// Nobody: another cycle is at work on this database.
     Busy,

@@ -4,25 +4,25 @@ pub(super) const AUDIT: &str = "\
 Reads all of it from the beginning into a temporary file, which needs as much
 room as the records do; TMPDIR says where. Nothing is changed here or at
 central, and no sync runs meanwhile. Stores, names and items are not compared:
-they come from the legacy server. Ends with 1 if something differs that should
-not, or is set aside.
+they come from the legacy server. Exit status 1 if something differs that
+should not, or is in quarantine.
 
 Examples:
   oms-sync audit
   oms-sync audit --json | jq '.lost[] | [.table, .id, .why]'";
 
 pub(super) const PATIENT: &str = "\
-For somebody who stands at the counter: vaccinations and whatever else V6 has of
-the patient come at once. Central gives them to a site in one of whose stores the
-patient is visible. Edits made here are kept. Needs Open mSupply 2.7.0 or later
-at central. Ends with 1 if something is set aside.
+For a patient who is waiting at the counter: vaccinations and whatever else V6
+has on the patient come at once. Central gives them to a site if the patient is
+visible in one of its stores. Edits made here are kept. Needs Open mSupply 2.7.0
+or later at central. Exit status 1 if something goes into quarantine.
 
 Examples:
   oms-sync patient pull 0190f7b2-4f0e-7a83-b0de-5b7cf2a9d001
   oms-sync patient pull 0190f7b2-4f0e-7a83-b0de-5b7cf2a9d001 --json";
 
 pub(super) const BUNDLE: &str = "\
-Status, log, what is set aside, identity, cursors, settings and the system, as
+Status, log, quarantine, identity, cursors, settings and the system, as
 text files in one archive, and what doctor finds. What is in it is listed before
 it is written. No password, hash or machine id is in it, and of records only
 tables, ids and names of fields. Works without network, and with a database that
@@ -36,8 +36,8 @@ Examples:
 pub(super) const PROGRAM: &str = "\
 Examples:
   oms-sync demo                                   see it work, on this machine
-  oms-sync init --legacy-url https://mysupply.example.org:2048 --site district-07
-  oms-sync sync                                   one cycle; goes on where it was cut
+  oms-sync init --legacy-url https://msupply.example.org:2048 --site district-07
+  oms-sync sync                                   one cycle; resumes where it stopped
   oms-sync status --json                          how this site stands, for scripts
 
 Exit status:
@@ -47,33 +47,37 @@ Exit status:
   7 another cycle is running                   130 interrupted";
 
 pub(super) const RUN: &str = "\
-After a failure it tries again in half a minute, then later and later up to half an hour; where only a person can mend
-it, as a wrong password, in an hour. SIGTERM and Ctrl-C end the cycle that runs in good order, and the program with 0.
+After a failure it tries again in half a minute, then later and later up to
+half an hour; where only a person can fix it, such as a wrong password, in an
+hour. SIGTERM and Ctrl-C end the running cycle cleanly, and the program with
+status 0.
 
 Examples:
   oms-sync run                        every five minutes
   oms-sync run --interval 1h --json   every hour, one JSON line a cycle";
 
 pub(super) const INSPECT: &str = "\
-Role, site, cursors, what waits to be pushed, records that are stuck and what they lack, the last cycles, files. Ends
-with 1 if records are stuck or the last cycle failed. The server may run meanwhile. No password is shown.
+Role, site, cursors, what waits to be pushed, records that are stuck and what
+they lack, the last cycles, files. Ends with 1 if records are stuck or the last
+cycle failed. The server may run meanwhile. No password is shown.
 
 Examples:
-  oms-sync inspect omsupply-database.sqlite
-  oms-sync inspect --json omsupply-database.sqlite | jq '.buffer.stuck[].missing'";
+  oms-sync inspect omsupply.sqlite
+  oms-sync inspect --json omsupply.sqlite | jq '.buffer.stuck[].missing'";
 
 pub(super) const DECODE: &str = "\
-Credentials are not repeated. Ends with 1 if something is wrong with the message, with 2 if it is none.
+Credentials are not repeated. Ends with 1 if something is wrong with the
+message, with 2 if it is none.
 
 Examples:
   oms-sync decode answer.json
   curl -s https://central.example.org/central/sync/site_status | oms-sync decode";
 
 pub(super) const ERRORS: &str = "\
-Who translates begins with errors --template and puts other words into the file;
-what stands in {} is filled in. Words within sentences are in \"words\", names of
-checks, facts and columns in \"labels\". --texts or OMS_SYNC_TEXTS names the file;
-what it lacks is said in English, and errors --template adds it.
+To translate, start with errors --template and change the texts in that file;
+what stands in {} is filled in. Words within sentences are in \"words\", names
+of checks, facts and columns in \"labels\". --texts or OMS_SYNC_TEXTS names the
+file; what it lacks is said in English, and errors --template adds it.
 
 Examples:
   oms-sync errors                         all codes
@@ -83,20 +87,21 @@ Examples:
   oms-sync errors --template > fr.json    to be translated";
 
 pub(super) const COMPAT: &str = "\
-Ends with 0 if they fit, with 5 if one has to be upgraded first, with 1 if they fit but records are lost between them.
+Ends with 0 if they fit, with 5 if one has to be upgraded first, with 1 if they
+fit but records are lost between them.
 
 Examples:
   oms-sync compat --legacy 8.06.00 --central 2.19.0 --site 2.16.03
   oms-sync compat --central 2.8.0";
 
 pub(super) const INIT: &str = "\
-Asked again, it changes what is given anew, as a password. A database of one site
-is never made another's.
+Asked again, it changes what is given anew, as a password. A database of one
+site is never made another's.
 
 Examples:
-  oms-sync init --legacy-url https://mysupply.example.org:2048 --site district-07
-  oms-sync init --legacy-url https://mysupply.example.org:2048 --site district-07 \\
-      --password-file /etc/oms-sync/password";
+  oms-sync init --legacy-url https://msupply.example.org:2048 --site district-07
+  oms-sync init --legacy-url https://msupply.example.org:2048 \\
+      --site district-07 --password-file /etc/oms-sync/password";
 
 pub(super) const DISCOVER: &str = "\
 Examples:
@@ -223,10 +228,11 @@ Examples:
 
 pub(super) const DOCTOR: &str = "\
 Checks in order: the database, its disk and settings, both servers step by step
-(name, connection, TLS, whether it is one, sign-in, version), the clock, cursors,
-what is set aside, files. Ends with the one at fault and what to do. Nothing is
-changed, here or there; no secret is shown. Ends as a sync with that fault would
-(3, 4, 5 or 6), with 1 if records are set aside, with 0 otherwise.
+(name, connection, TLS, right kind of server, sign-in, version), the clock,
+cursors, quarantine, files. At the end it says who must act and what to do.
+Nothing is changed, here or there; no secret is shown. The exit status is that
+of a sync with the same fault (3, 4, 5 or 6), 1 if records are in quarantine,
+0 otherwise.
 
 Examples:
   oms-sync doctor

@@ -12,7 +12,7 @@ pub(crate) enum Cause {
     Refused,
     /// This version does not know its table or a value in it
     Unsupported,
-    /// Its data break the shape of its type
+    /// Its data do not fit its record type
     Malformed,
     /// Somebody said that it is of no use here
     Ignored,
@@ -33,7 +33,7 @@ impl From<Cause> for QuarantineCause {
 #[derive(Debug, Subcommand)]
 #[command(after_help = QUARANTINE_EXAMPLES)]
 pub(crate) enum Quarantine {
-    /// List the records that are set aside, grouped by cause
+    /// List the records in quarantine, grouped by cause
     #[command(after_help = LIST_EXAMPLES)]
     List(QuarantineList),
     /// Show one of them: the field, what it waits for, the rule, when and from where it came, its data
@@ -83,8 +83,8 @@ pub(crate) struct QuarantineRetry {
 }
 
 const QUARANTINE_EXAMPLES: &str = "\
-What is set aside is kept whole. Most of it needs nobody: it is tried again when
-the record that it waits for arrives, or after an upgrade.
+Records in quarantine are kept whole. Most need no action: they are tried again
+when the record that they wait for arrives, or after an upgrade.
 
 Examples:
   oms-sync quarantine list
@@ -103,8 +103,8 @@ Examples:
   oms-sync quarantine show 12 --json | jq .data";
 
 const RETRY_EXAMPLES: &str = "\
-Needs no network. While a cycle runs, the next one tries it. Ends with 1 if
-something is set aside again.
+Needs no network. While a cycle runs, the next one tries it. Exit status 1 if
+something goes back into quarantine.
 
 Examples:
   oms-sync quarantine retry 12
@@ -151,16 +151,16 @@ Examples:
 #[derive(Debug, ClapArgs)]
 #[command(after_help = EXPLAIN_EXAMPLES)]
 pub(crate) struct Explain {
-    /// The table, as the wire spells it
+    /// The table, as the sync protocol spells it
     pub table: String,
     /// The record's id
     pub id: String,
 }
 
 const EXPLAIN_EXAMPLES: &str = "\
-Written here when and pushed by which cycle, waiting, taken, received, set aside
-and why, waiting for which other record. Ends with 1 if it is set aside, with 2
-if nothing is known of it.
+When it was written here and which cycle pushed it; whether it waits, was taken,
+received or put into quarantine, why, and which other record it waits for. Exit
+status 1 if it is in quarantine, 2 if nothing is known of it.
 
 Examples:
   oms-sync explain asset 0190f7b2-4f0e-7a83-b0de-5b7cf2a9d001
@@ -186,10 +186,10 @@ Examples:
 #[derive(Debug, Subcommand)]
 #[command(after_help = PREVIEW_EXAMPLES)]
 pub(crate) enum Preview {
-    /// Show what the next push would send, and what of it would be set aside; needs no network
+    /// Show what the next push would send, and what of it would go into quarantine; needs no network
     #[command(after_help = PREVIEW_EXAMPLES)]
     Push,
-    /// Ask the servers what the next pull would bring, and what of it would be set aside
+    /// Ask the servers what the next pull would bring, and what of it would go into quarantine
     #[command(after_help = PREVIEW_EXAMPLES)]
     Pull {
         /// Look at no more than so many records; the rest is counted as the servers count it
@@ -199,8 +199,8 @@ pub(crate) enum Preview {
 }
 
 const PREVIEW_EXAMPLES: &str = "\
-Nothing is changed here, no cursor moves, and nothing is acknowledged. Ends with
-1 if something would be set aside.
+Nothing is changed here, no cursor moves, and nothing is acknowledged. Exit
+status 1 if something would go into quarantine.
 
 Examples:
   oms-sync preview push
@@ -236,7 +236,7 @@ pub(crate) enum Patient {
 /// What every command needs that changes something on purpose.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Confirm {
-    /// Do it; otherwise it is only shown what would change. The database is copied before
+    /// Do it; without this, only what would change is shown. The database is copied first
     #[arg(long)]
     pub yes: bool,
     /// Why, for whoever looks at the log later
@@ -276,8 +276,9 @@ pub(crate) enum WhichCursor {
 }
 
 const CURSOR_EXAMPLES: &str = "\
-A cursor never goes forwards by hand: what is skipped is lost. Push cursors are
-not rewound, as a push counts once: oms-sync resend sends again.
+A cursor cannot be moved forwards by hand: what is skipped would be lost. Push
+cursors are not rewound, because each change is taken only once: to send again,
+use oms-sync resend.
 
 Examples:
   oms-sync cursor show
@@ -287,7 +288,7 @@ Examples:
 #[derive(Debug, ClapArgs)]
 #[command(after_help = RESEND_EXAMPLES)]
 pub(crate) struct Resend {
-    /// The table, as the wire spells it, or all
+    /// The table, as the sync protocol spells it, or all
     pub table: String,
     /// One record only
     pub id: Option<String>,

@@ -25,6 +25,8 @@ fn every_command_shows_examples_that_it_understands() {
         let examples = help.split("Examples:\n").nth(1).unwrap_or_else(|| panic!("`{name} --help` has no examples"));
         let understood = examples.lines().filter(|line| is_understood(line)).count();
         assert!(understood > 0, "no example of `{name}` is one: {examples}");
+        // It is written in lines that fit; longer ones would be broken anywhere.
+        help.lines().for_each(|line| assert!(line.chars().count() <= 80, "`{name} --help`: {line}"));
     });
     assert!(leaves > 40, "{leaves}");
 }

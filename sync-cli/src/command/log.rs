@@ -69,7 +69,7 @@ fn outcome(entry: &LogEntry, out: &Output) -> String {
 }
 
 fn list(entries: &[(usize, &LogEntry)], out: &Output) -> Result<(), Failure> {
-    let head = ["N", "STARTED", "S", "PUSHED", "PULLED", "ASIDE", "OUTCOME"];
+    let head = ["N", "STARTED", "S", "PUSHED", "PULLED", "QUAR.", "OUTCOME"];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     for (index, entry) in entries {
         let report = &entry.report;
@@ -134,7 +134,7 @@ fn show(number_of: usize, entry: &LogEntry, out: &Output) -> Result<(), Failure>
             ("pushed", Some(number(report, "pushed").to_string())),
             ("pulled", Some(number(report, "pulled").to_string())),
             ("integrated", Some(number(report, "integrated").to_string())),
-            ("set aside", said(&shown::set_aside(aside.0, aside.1))),
+            ("quarantined", said(&shown::set_aside(aside.0, aside.1))),
             ("kept local", kept_local),
             ("requests", said(&shown::requests(number(report, "requests"), number(report, "retries")))),
             ("bytes up", Some(bytes(number(report, "bytes_sent")))),

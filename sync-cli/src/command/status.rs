@@ -83,7 +83,7 @@ fn show(status: &Status, out: &Output) -> Result<(), Failure> {
             ("push cursor", Some(status.push_cursor_v6.to_string())),
             ("to be pushed", said(&waiting(status))),
             ("last sync", said(&last_sync(status))),
-            ("set aside", Some(by_kind(&status.quarantined_by_cause, &common::nothing(), out))),
+            ("quarantined", Some(by_kind(&status.quarantined_by_cause, &common::nothing(), out))),
             ("files", Some(by_kind(&status.files, &shown::no_files(), out))),
             ("records", Some(status.records.values().sum::<u64>().to_string())),
         ],

@@ -3,22 +3,23 @@
 sync_core::sentences! {
     /// The last words of `doctor`.
     doctor_verdict {
-        fault(party, says, advice) = "At fault: {party}. {says}. {advice}";
-        look(party, says, advice) = "At fault: nobody, but look at {party}. {says}. {advice}";
-        well(says) = "At fault: nobody. {says}.";
+        fault(party, says, advice) = "The problem is with {party}. {says}. {advice}";
+        look(party, says, advice) = "No fault found, but check {party}. {says}. {advice}";
+        well(says) = "No problem found. {says}.";
         not_checked(first, last, why) = "{first} to {last}: {why}";
         checks(count) = "{count} checks";
     }
 
     /// What `audit` found.
     audit_result {
-        central_went_back() = "Central's changelog ends before what this site has seen of it: central was restored from a backup \
+        central_went_back() = "Central's changelog ends before what this site has seen of it: central was restored \
+            from a backup \
             or replaced. Its administrator must know.";
         all_same(records) = "Nothing is missing: {records} of central, all here and the same.";
-        only_on_the_way() = "Nothing is missing but what is on its way or set aside.";
+        only_on_the_way() = "Nothing is missing except what is on its way or in quarantine.";
         differ(records) = "{records} differ and should not.";
         lost(records) = "Differ and should not: {records}";
-        on_the_way(records) = "On their way, or set aside: {records}";
+        on_the_way(records) = "On their way, or in quarantine: {records}";
         reason(records, meaning, advice) = "{records}, {meaning}: {advice}";
         missing_here(why) = "missing here: {why}";
         here_only(why) = "here only: {why}";
@@ -58,11 +59,11 @@ sync_core::sentences! {
     explain_shown {
         verdict(table, id, verdict) = "{table} {id}: {verdict}";
         not_known() = "never seen here";
-        set_aside() = "a version of it is set aside";
+        set_aside() = "a version of it is in quarantine";
         staged() = "came, and waits to be integrated";
         waits_for_push() = "changed here, and waits to be pushed";
         sent() = "sent; the other end has not said yet that it is integrated";
-        taken() = "sent, and taken by the other end";
+        taken() = "sent, and the other end has finished integrating";
         received() = "came from the other end, and nothing of it waits";
         stays_here() = "written here, and does not leave this database";
         at_central() = "on this central server, for the sites to pull";
@@ -89,25 +90,26 @@ sync_core::sentences! {
         goes_first(to) = "to {to}: waits; it goes out first with the next push";
         goes_after_one(to) = "to {to}: waits; 1 change before it";
         goes_after(to, count) = "to {to}: waits; {count} changes before it";
-        on_its_way(to, cycle) = "to {to}: taken, with {cycle}; whether it is integrated there is not known yet";
-        integrated(to, cycle) = "to {to}: taken, with {cycle}, and {to} is done integrating. Whether it set the record aside is \
-            not told over the line: ask there.";
+        on_its_way(to, cycle) = "to {to}: sent in {cycle}; whether it is integrated there is not known yet";
+        integrated(to, cycle) = "to {to}: sent in {cycle}, and {to} has finished integrating. Whether it put the \
+            record into quarantine cannot be seen from here: ask there.";
         no_reader() = "no site that is known here reads it";
-        read_past(sites, count) = "for {sites}: {count} read past it";
-        not_yet_past(sites, count, left) = "for {sites}: {count} read past it; not yet: site {left}";
+        read_past(sites, count) = "for {sites}: already read by {count}";
+        not_yet_past(sites, count, left) = "for {sites}: already read by {count}; not yet: site {left}";
         one_site() = "1 site";
         sites(count) = "{count} sites";
 
         staged_since(at) = "{at} a version came, and is integrated by the next cycle";
         not_taken(at, cause, number, reason) =
-            "{at} written here and not taken, and set aside as {cause}, number {number}: {reason}";
+            "{at} written here and not taken, in quarantine as {cause}, number {number}: {reason}";
         came_set_aside(at, from, cause, number, reason) =
-            "{at} came from {from}, and set aside as {cause}, number {number}: {reason}";
-        awaited_by(records) = "Set aside until this one comes: {records} (oms-sync quarantine list)";
+            "{at} came from {from}, in quarantine as {cause}, number {number}: {reason}";
+        awaited_by(records) = "In quarantine until this one comes: {records} (oms-sync quarantine list)";
         also_in(table) = "A record of {table} has the same id.";
         table_may_be(table) = "Did you mean the table {table}?";
-        check_it() = "Check table and id; capital letters count. If the other end has it: oms-sync preview pull says whether it \
-            comes with the next sync; what lies behind the pull cursor is read again by oms-sync cursor rewind pull.";
+        check_it() = "Check table and id; capital letters matter. If the other end has it: oms-sync preview pull says \
+            whether it comes with the next sync; if the pull cursor has already passed it, oms-sync cursor rewind \
+            pull reads it again.";
         lost_there() = "If the other end has lost it since: oms-sync resend sends it again.";
     }
 
@@ -118,9 +120,9 @@ sync_core::sentences! {
         nothing_waits() = "Nothing waits to be pushed.";
         to_central() = "To central:";
         to_legacy() = "To the legacy server:";
-        stays_here() = "Written here, and going nowhere:";
-        refused_there(records) = "Central would set aside: {records}";
-        set_aside_here(records) = "Would be set aside: {records}";
+        stays_here() = "Written here, and not sent anywhere:";
+        refused_there(records) = "Central would put into quarantine: {records}";
+        set_aside_here(records) = "Would go into quarantine: {records}";
         why(cause, reason) = "{cause}: {reason}";
         central() = "central";
         legacy_central() = "central data of the legacy server";
@@ -132,7 +134,7 @@ sync_core::sentences! {
         integrated(records) = "Would be integrated: {records}";
         integrated_or_known(records) = "Would be integrated: {records}, those that are here already included";
         gives_way(records) = "{records} would give way to edits made here";
-        woken(records) = "{records} that are set aside now would be tried again";
+        woken(records) = "{records} now in quarantine would be tried again";
     }
 
     /// What `cursor` and `resend` say.
@@ -140,21 +142,24 @@ sync_core::sentences! {
         nothing_to_rewind(at) = "It stands at {at}: nothing to rewind, it never goes forwards.";
         rewound(from, to) = "The cursor is rewound from {from} to {to}; the next sync reads again from there.";
         rewound_with_own(from, to) =
-            "The cursor is rewound from {from} to {to}; the next sync reads again from there, with what came from this site.";
+            "The cursor is rewound from {from} to {to}; the next sync reads again from there, with what came from \
+            this site.";
         would_rewind(from, to) =
             "The cursor would be rewound from {from} to {to}; the next sync reads again from there.";
-        would_rewind_with_own(from, to) = "The cursor would be rewound from {from} to {to}; the next sync reads again from \
+        would_rewind_with_own(from, to) = "The cursor would be rewound from {from} to {to}; the next sync reads again \
+            from \
             there, with what came from this site.";
         edits_are_kept() = "What is here already does not change by it; edits that are not pushed are kept.";
         remark(cursor, remark) = "{cursor}: {remark}";
         waits_already(records) = "Waiting to be pushed already, and left as they are: {records}";
         nothing_to_resend() = "Nothing is to be sent again.";
-        goes_again(records) = "Go out again with the next push: {records}";
+        goes_again(records) = "Will be sent again with the next push: {records}";
         would_go_again(records) = "Would go out again with the next push: {records}";
         of_type(table, count, size) = "{table}: {count}, {size}";
         of_type_since(table, count, size, at) = "{table}: {count}, {size}, the oldest from {at}";
-        they_win() = "They win over what the other end has of them. If it may have newer ones, let a sync pull those first.";
-        backup_in() = "As it was before, the database is in";
+        they_win() = "They win over what the other end has of them. If it may have newer ones, let a sync pull those \
+            first.";
+        backup_in() = "A copy of the database as it was before is in";
         to_do_it() = "Nothing was changed. To do it, repeat this with --yes --reason TEXT";
     }
 
@@ -198,15 +203,17 @@ sync_core::sentences! {
 
     /// What `sync` says.
     sync_shown {
-        told(outcome, pushed, pulled, integrated, requests, sent, received) = "{outcome}: pushed {pushed}, pulled {pulled}, \
+        told(outcome, pushed, pulled, integrated, requests, sent, received) = "{outcome}: pushed {pushed}, pulled \
+            {pulled}, \
             integrated {integrated} ({requests} requests, {sent} up, {received} down)";
         done() = "done";
-        left_behind() = "done, but some records were left behind";
+        left_behind() = "done, but some records went into quarantine";
         partial() = "ended at the given limit; the next sync goes on";
-        failed() = "not completed; what was done stays";
-        stopped() = "stopped; what was done stays";
+        failed() = "not completed; what was done so far is kept";
+        stopped() = "stopped; what was done so far is kept";
         kept_local(count) = "{count} edits made here were kept; they go out with the next sync";
-        set_aside(count, refused) = "set aside: {count}, refused: {refused}; see oms-sync quarantine list";
+        set_aside(count, refused) = "into quarantine: {refused} refused, {count} for other causes; see oms-sync \
+            quarantine list";
         no_patient() = "Nothing came: the patient has no records, or is visible in no store of this site at central.";
     }
 
@@ -215,7 +222,7 @@ sync_core::sentences! {
         empty() = "No cycle is in the log.";
         none_failed() = "No cycle in the log failed or left anything behind.";
         took(seconds) = "{seconds} s";
-        set_aside(count, refused) = "{count}, refused {refused}";
+        set_aside(count, refused) = "{refused} refused, {count} for other causes";
         one_edit() = "1 edit";
         edits(count) = "{count} edits";
         requests(count, retries) = "{count}, {retries} of them tried again";
@@ -231,7 +238,7 @@ sync_core::sentences! {
         minutes(count) = "{count} min";
         hours(count) = "{count} h";
         error(code, message, advice) = "[{code}]: {message}. {advice}";
-        lasting_error(code, message, advice) = "[{code}]: {message}. {advice} This does not mend itself.";
+        lasting_error(code, message, advice) = "[{code}]: {message}. {advice} It will not go away by itself.";
     }
 
     /// What `bundle` says, and what each part of one is.
@@ -246,11 +253,12 @@ sync_core::sentences! {
         push() = "what waits to be pushed, by type";
         log() = "the last cycles and repairs, newest first";
         errors() = "the errors of those cycles, explained";
-        set_aside() = "what is set aside, by cause";
+        set_aside() = "what is in quarantine, by cause";
         each_set_aside() = "each such record: fields, no values";
         files() = "files not there yet, without names";
         not_gathered(code) = "could not be gathered: {code}";
-        not_in_it() = "Not in it: passwords, hashes, the id of the machine; what stands in records; names of files; reasons \
+        not_in_it() = "Not in it: passwords, hashes, the id of the machine; what stands in records; names of files; \
+            reasons \
             that people typed. Addresses, ids, names of the site and its stores are in it.";
         written(file, size) = "written: {file} ({size})";
         look_into_it() = "Look into it before you send it, if you like: each part is text.";
@@ -272,13 +280,13 @@ sync_core::sentences! {
         same_server(url) = "{url} (the same server)";
         shortened(id) = "{id} (shortened)";
         speaks(v5, v6, open_msupply) = "V5 {v5}, V6 {v6}, as Open mSupply {open_msupply}";
-        not_asked() = "Nobody was asked. What the legacy server says of it: oms-sync identity --ask";
+        not_asked() = "No server was asked. To compare with the legacy server: oms-sync identity --ask";
     }
 
     /// What `quarantine` says.
     quarantine_shown {
-        nothing() = "Nothing is set aside.";
-        nothing_of_cause(cause) = "Nothing is set aside as {cause}.";
+        nothing() = "Nothing is in quarantine.";
+        nothing_of_cause(cause) = "Nothing is in quarantine as {cause}.";
         cause(cause, records) = "{cause}: {records}";
         group(count, table, from, at) = "{count} of {table} from {from}, the first at {at}";
         wait_for(table, id) = "wait for {table} {id}";
@@ -292,14 +300,16 @@ sync_core::sentences! {
         store_site() = "only the site of the record's store may write this type";
         store_site_or_central() = "the site of the record's store and central may write this type";
         store_site_else_central() = "the site of the record's store may write it; without a store central alone";
-        not_here(table, id) = "waits for {table} {id}, which is not here: it never came, or was lost. Ask on the other end: oms-sync \
-            explain {table} {id}; if it has it, oms-sync cursor rewind pull reads it again.";
+        not_here(table, id) = "waits for {table} {id}, which is not here: it never came, or was lost. At the other \
+            end, run: oms-sync explain {table} {id}; if it is there, oms-sync cursor rewind pull, here, reads it \
+            again.";
         here(table, id) = "waits for {table} {id}, which is here: oms-sync quarantine retry";
         staged(table, id) = "waits for {table} {id}, which came and is integrated by the next cycle";
-        set_aside(table, id, number, cause) = "waits for {table} {id}, which is set aside itself: number {number}, {cause}";
+        set_aside(table, id, number, cause) = "waits for {table} {id}, which is in quarantine itself: number \
+            {number}, {cause}";
         join(table, id) = "waits until patient {id} is visible in a store of the site that sent it (a {table})";
         waits(table, id) = "waits for {table} {id}";
-        tried(staged, integrated, again) = "tried again: {staged}; integrated {integrated}, set aside again {again}";
+        tried(staged, integrated, again) = "tried again: {staged}; integrated {integrated}, back in quarantine {again}";
         staged_again(records) = "staged again: {records}; a cycle runs here, and the next one tries them";
         gave_way(count) = "{count} gave way to edits made here that are not pushed yet";
         sent_again(records) = "goes out again with the next push: {records}";
@@ -328,14 +338,16 @@ sync_core::sentences! {
         access_log_unwritable(file, error) = "the access log {file} cannot be written: {error}";
         no_tls(file, error) = "{file} cannot be used for TLS: {error}";
         no_certificate(file) = "{file} cannot be used for TLS: there is no certificate in it";
-        public_url_not_local() = "--public-url goes with --auth local: sites learn the address from the legacy server";
+        public_url_not_local() = "--public-url works only with --auth local: otherwise sites learn the address from \
+            the legacy server";
         patience_too_short() = "--patience must be a second at least: lines are slow";
 
         // Of a message.
         gzip_unreadable(error) = "this is gzipped, and cannot be unpacked: {error}";
         gzip_too_large(max) = "this is gzipped, and unpacks to more than {max} bytes";
         empty() = "this is empty: no message of V5 or V6 is";
-        web_page() = "this is a web page, no message: a proxy, a log-in page or another server answered in place of the right \
+        web_page() = "this is a web page, no message: a proxy, a log-in page or another server answered in place of \
+            the right \
             one";
         cut_off(error) = "this is cut off: {error}";
         not_json(error) = "this is not JSON: {error}";
@@ -343,7 +355,8 @@ sync_core::sentences! {
         // Of a database.
         not_sqlite(file) = "{file} is not an SQLite database";
         not_open_msupply(file, table) = "{file} is no database of Open mSupply: it has no table {table}";
-        of_this_program(file, table) = "{file} is no database of Open mSupply: it has no table {table}; it is one of this \
+        of_this_program(file, table) = "{file} is no database of Open mSupply: it has no table {table}; it is one of \
+            this \
             program: see oms-sync status";
     }
 

@@ -6,8 +6,10 @@ sync_core::sentences! {
         this_program() = "this program";
         no_v5(end) = "{end} speaks no V5";
         v5_taken(end, version, legacy) = "{end} sends V5 version {version}, which {legacy} takes";
-        v5_and_newer_taken(end, version, legacy) = "{end} sends V5 version {version}, and {legacy} takes newer ones too";
-        v5_needs(end, version, first) = "{end} sends V5 version {version}, which needs a legacy server of {first} or later";
+        v5_and_newer_taken(end, version, legacy) = "{end} sends V5 version {version}, and {legacy} takes newer ones \
+            too";
+        v5_needs(end, version, first) = "{end} sends V5 version {version}, which needs a legacy server of {first} or \
+            later";
         v5_taken_by_unknown(end, version) =
             "{end} sends V5 version {version}; which legacy server takes it first is not known";
         v5_newer_than_known(end, version) = "{end} sends V5 version {version}, which is newer than what is known";
@@ -16,7 +18,8 @@ sync_core::sentences! {
         v6(site, version, central, max) = "{site} sends V6 version {version}, {central} takes 0 to {max}";
         renamed(release) = "{release} renamed keys: vaccinations and R&R forms are rejected in both directions, and \
             manufacturers of item variants and facilities of vaccinations are lost silently";
-        renamed_to_central(release) = "{release} renamed keys: vaccinations and R&R forms are rejected on their way to central, \
+        renamed_to_central(release) = "{release} renamed keys: vaccinations and R&R forms are rejected on their way \
+            to central, \
             and manufacturers of item variants and facilities of vaccinations are lost silently";
         missing_from_central(table, field, release) =
             "{table} from central: {table}.{field} (new in {release}) is missing: the receiver rejects them";
@@ -43,7 +46,8 @@ sync_core::sentences! {
         read_up_to(legacy, central) = "legacy server {legacy}, central {central}";
         pushed_up_to(legacy, central, end) = "legacy server {legacy}, central {central}, of {end}";
         doubt(doubt) = "doubt: {doubt}";
-        cursor_beyond_end(name) = "the {name} cursor is beyond the end of the changelog: this database was put back from a \
+        cursor_beyond_end(name) = "the {name} cursor is beyond the end of the changelog: this database was put back \
+            from a \
             backup or its changelog was cut; edits below the cursor will not be pushed";
         nothing_waits() = "Nothing waits to be pushed.";
         waiting() = "Waiting to be pushed:";
@@ -78,7 +82,7 @@ sync_core::sentences! {
         duplicate() = "exists already";
         duplicate_advice() = "Compare both records; usually the one that is here already is right.";
         ignored() = "left out on purpose";
-        ignored_advice() = "Nothing, unless the record is missed.";
+        ignored_advice() = "Nothing to do, unless somebody needs the record.";
         other() = "failed";
         other_advice() = "See the reason.";
         records(count, table, since) = "{count} {table}, since {since}";
@@ -94,7 +98,7 @@ sync_core::sentences! {
     /// What to do about the codes of Open mSupply's sync log.
     upstream_advice {
         connection_error() = "Check the network of this machine, and the addresses of both servers.";
-        site_name_not_found() = "The legacy server has no site of this name; capital letters count.";
+        site_name_not_found() = "The legacy server has no site of this name; capital letters matter.";
         incorrect_password() = "Enter the password that the legacy server has for this site.";
         hardware_id_mismatch() = "The site is bound to another machine: reset its hardware id on the legacy server.";
         site_has_no_store() = "Make a store active on this site, on the legacy server.";

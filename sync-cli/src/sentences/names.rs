@@ -3,7 +3,7 @@
 /// Names of facts and heads of columns.
 const LABELS: &[&str] = &[
     "ACTION",
-    "ASIDE",
+    "QUAR.",
     "AT",
     "AT CENTRAL",
     "CENTRAL",
@@ -128,7 +128,7 @@ const LABELS: &[&str] = &[
     "rows at most",
     "rows left, these included",
     "rule",
-    "set aside",
+    "quarantined",
     "site",
     "site UUID",
     "site id",

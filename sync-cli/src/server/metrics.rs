@@ -98,7 +98,7 @@ impl Metrics {
         page.value(&[("outcome", "integrated")], integrations.integrated as f64);
         page.value(&[("outcome", "refused")], integrations.refused as f64);
         page.value(&[("outcome", "quarantined")], integrations.quarantined as f64);
-        page.family("oms_sync_quarantine_records", "gauge", "Records that are set aside now, by cause.");
+        page.family("oms_sync_quarantine_records", "gauge", "Records in quarantine now, by cause.");
         for (cause, count) in &view.quarantined {
             page.value(&[("cause", cause.as_str())], *count as f64);
         }

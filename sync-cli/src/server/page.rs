@@ -79,7 +79,7 @@ fn decoded(value: &str) -> String {
 /// How a site stands, worst first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum State {
-    SetAside,
+    InQuarantine,
     Silent,
     Integrating,
     Never,
@@ -90,7 +90,7 @@ enum State {
 impl State {
     fn of(site: &SiteView, now: Timestamp) -> Self {
         match site {
-            _ if site.refused + site.quarantined > 0 => Self::SetAside,
+            _ if site.refused + site.quarantined > 0 => Self::InQuarantine,
             _ if site.is_integrating => Self::Integrating,
             SiteView { seen_at: None, .. } => Self::Never,
             SiteView { seen_at: Some(at), .. } if now.since(*at) > SILENT => Self::Silent,
@@ -100,13 +100,13 @@ impl State {
     }
 
     fn needs_attention(self) -> bool {
-        matches!(self, Self::SetAside | Self::Silent)
+        matches!(self, Self::InQuarantine | Self::Silent)
     }
 
     /// A sign and words; the sign is not read aloud.
     fn words(self) -> (&'static str, &'static str) {
         match self {
-            Self::SetAside => ("▲", "records set aside"),
+            Self::InQuarantine => ("▲", "records in quarantine"),
             Self::Silent => ("◆", "silent for a day"),
             Self::Integrating => ("⏳", "integrating"),
             Self::Never => ("○", "never seen"),
@@ -208,8 +208,8 @@ fn write_all(
     write!(
         text,
         "<footer><p><b>To read</b>: positions of the changelog that a site has still to look through; most may be for \
-         others. <b>Refused</b>: a rule forbids it. <b>Set aside</b>: it waits for another record, or cannot be read. \
-         <code>oms-sync quarantine list</code> shows each with its reason.</p>\
+         others. <b>Refused</b>: in quarantine, as a rule forbids it. <b>Other causes</b>: in quarantine, as it waits for another \
+         record or cannot be read. <code>oms-sync quarantine list</code> shows each with its reason.</p>\
          <p>Times are those of this server. <a href=\"{}\">Look again</a></p></footer>\n</main></body></html>\n",
         asked.link(asked.attention, page)
     )
@@ -217,7 +217,7 @@ fn write_all(
 
 fn write_summary(text: &mut String, view: &CentralView, integrations: &Integrations) -> std::fmt::Result {
     let seen = view.sites.iter().filter_map(|site| site.seen_at).filter(|at| view.at.since(*at) <= LATELY).count();
-    let set_aside: u64 = view.quarantined.iter().map(|(_, count)| count).sum();
+    let quarantined: u64 = view.quarantined.iter().map(|(_, count)| count).sum();
     text.push_str("<dl>");
     let mut tile = |id: &str, what: &str, value: u64, alert: bool| {
         let (class, sign) = if alert { (" class=\"alert\"", "▲ ") } else { ("", "") };
@@ -226,7 +226,7 @@ fn write_summary(text: &mut String, view: &CentralView, integrations: &Integrati
     tile("sites-known", "sites", view.sites.len() as u64, false)?;
     tile("sites-seen", "seen in 15 minutes", seen as u64, false)?;
     tile("sites-waiting", "sites being integrated", integrations.waiting, false)?;
-    tile("set-aside", "records set aside", set_aside, set_aside > 0)?;
+    tile("in-quarantine", "records in quarantine", quarantined, quarantined > 0)?;
     tile("newest", "newest position", view.newest.0, false)?;
     text.push_str("</dl>\n");
     Ok(())
@@ -241,9 +241,9 @@ fn write_table(text: &mut String, view: &CentralView, sites: &[(State, &SiteView
         view.sites.len()
     )?;
     const HEADS: [&str; 9] =
-        ["Site", "State", "Last seen", "Last pull", "Last push", "To read", "Refused", "Set aside", "Version"];
+        ["Site", "State", "Last seen", "Last pull", "Last push", "To read", "Refused", "Other causes", "Version"];
     for head in HEADS {
-        let class = if matches!(head, "To read" | "Refused" | "Set aside") { " class=\"n\"" } else { "" };
+        let class = if matches!(head, "To read" | "Refused" | "Other causes") { " class=\"n\"" } else { "" };
         write!(text, "<th scope=\"col\"{class}>{head}</th>")?;
     }
     writeln!(text, "</tr></thead><tbody>")?;
@@ -270,7 +270,7 @@ fn write_table(text: &mut String, view: &CentralView, sites: &[(State, &SiteView
         }
         let behind = site.behind.map_or("all".to_owned(), grouped);
         write!(text, "<td class=\"n\" data-label=\"To read\">{behind}</td>")?;
-        for (label, count) in [("Refused", site.refused), ("Set aside", site.quarantined)] {
+        for (label, count) in [("Refused", site.refused), ("Other causes", site.quarantined)] {
             match count {
                 0 => write!(text, "<td class=\"n zero\" data-label=\"{label}\">0</td>")?,
                 _ => write!(text, "<td class=\"n\" data-label=\"{label}\"><b>{}</b></td>", grouped(count))?,

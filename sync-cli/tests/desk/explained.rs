@@ -51,13 +51,13 @@ fn a_record_of_this_site_from_the_edit_to_central() {
     let cycle = clinic.desk.run(&["log", "list", "--json"]).ends(0).json_lines()[0]["started_at"].clone();
     let way = &life["changes"][0]["sent"][0];
     assert_eq!((&life["verdict"], &way["state"], &way["by_cycle"]), (&json!("taken"), &json!("taken"), &cycle));
-    holds(&clinic.says(&["explain", "asset", "fridge"], 0), &["taken, with the cycle of", "done integrating"]);
+    holds(&clinic.says(&["explain", "asset", "fridge"], 0), &["sent in the cycle of", "finished integrating"]);
 
     let at_central = ["--db", "central.sqlite", "explain", "asset", "fridge"];
     let there = clinic.json(&at_central, 0);
     assert_eq!((&there["verdict"], &there["changes"][0]["by"]), (&json!("at_central"), &json!("site 2")));
     assert_eq!((&there["changes"][0]["receivers"]["sites"]), &json!(1));
-    holds(&clinic.says(&at_central, 0), &["came from site 2", "for 1 site: 1 read past it"]);
+    holds(&clinic.says(&at_central, 0), &["came from site 2", "for 1 site: already read by 1"]);
 }
 
 #[test]
@@ -77,7 +77,11 @@ fn a_record_that_did_not_arrive_says_what_it_waits_for() {
     let said = clinic.says(&["explain", "name_property", "np"], 1);
     holds(
         &said,
-        &["a version of it is set aside", "set aside as waiting", "waits for property population, which is not here"],
+        &[
+            "a version of it is in quarantine",
+            "in quarantine as waiting",
+            "waits for property population, which is not here",
+        ],
     );
     let parent = clinic.json(&["explain", "property", "population"], 2);
     assert_eq!((&parent["verdict"], &parent["awaited_by"]), (&json!("not_known"), &json!(1)));

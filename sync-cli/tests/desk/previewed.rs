@@ -39,7 +39,12 @@ fn a_push_is_foreseen_with_what_central_would_refuse() {
     let said = clinic.says(&["preview", "push"], 1);
     holds(
         &said,
-        &["To central:", "asset 2", "Central would set aside: 1 record", "refused: this asset belongs to a store"],
+        &[
+            "To central:",
+            "asset 2",
+            "Central would put into quarantine: 1 record",
+            "refused: this asset belongs to a store",
+        ],
     );
     assert_eq!(clinic.contents(), before, "nothing is changed");
     // It comes as it was foreseen.
@@ -66,7 +71,12 @@ fn a_pull_is_foreseen_with_what_would_be_set_aside_and_nothing_moves() {
     let said = clinic.says(&["preview", "pull"], 1);
     holds(
         &said,
-        &["From central, 2 records:", "name_property 1", "Would be set aside: 1 record", "names property population"],
+        &[
+            "From central, 2 records:",
+            "name_property 1",
+            "Would go into quarantine: 1 record",
+            "names property population",
+        ],
     );
     assert_eq!(clinic.contents(), before, "nothing is changed, and no cursor moves");
     // It comes as it was foreseen.

@@ -23,7 +23,7 @@ fn a_record_whose_parent_is_missing_says_which_and_comes_back_with_it() {
     holds(&list, &["waiting: 1 record", "1 of name_property from central", "wait for property population", "np"]);
     let group = clinic.json(&["quarantine", "list", "--groups"], 0);
     assert_eq!((&group["records"], &group["first_number"].to_string()), (&json!(1), &number));
-    holds(&clinic.says(&["quarantine", "list", "--cause", "refused"], 0), &["Nothing is set aside."]);
+    holds(&clinic.says(&["quarantine", "list", "--cause", "refused"], 0), &["Nothing is in quarantine."]);
 
     let shown = clinic.says(&["quarantine", "show", &number], 0);
     holds(&shown, &["name_property np", "from central", "field $.property_id", "waits for property population"]);
@@ -38,7 +38,7 @@ fn a_record_whose_parent_is_missing_says_which_and_comes_back_with_it() {
     assert_eq!((&again["staged"], &again["set_aside_again"]), (&json!(1), &json!(1)));
     clinic.put_at_central("property", &PROPERTY.replace("Population", "People"));
     clinic.sync(0);
-    assert!(clinic.says(&["quarantine", "list"], 0).starts_with("Nothing is set aside."));
+    assert!(clinic.says(&["quarantine", "list"], 0).starts_with("Nothing is in quarantine."));
     clinic.desk.run(&["records", "get", "name_property", "np"]).ends(0);
 }
 
@@ -55,7 +55,7 @@ fn what_was_mended_behind_its_back_comes_with_a_retry_without_any_network() {
     let Clinic { server, .. } = &clinic;
     server.terminate();
     let tried = clinic.says(&["quarantine", "retry", &number], 0);
-    assert_eq!(tried, "tried again: 1; integrated 1, set aside again 0\n");
+    assert_eq!(tried, "tried again: 1; integrated 1, back in quarantine 0\n");
     clinic.desk.run(&["quarantine", "retry", &number, "--json"]).ends(2);
     clinic.desk.run(&["quarantine", "retry"]).ends(2);
 }

@@ -82,7 +82,11 @@ fn what_is_set_aside_or_does_not_agree_is_said_in_the_words_of_a_file() {
     let said = clinic.desk.run(&["--texts", file, "quarantine", "list"]).ends(0).out;
     holds(
         &said,
-        &["‹‹waiting›: ‹1 record››", "‹Names a record that is not here.", "‹1 of name_property from ‹central›, the"],
+        &[
+            "‹‹waiting›: ‹1 record››",
+            "‹Refers to a record that is not here.",
+            "‹1 of name_property from ‹central›, the",
+        ],
     );
     holds(&said, &["‹wait for property population›"]);
     let said = clinic.desk.run(&["--texts", file, "audit"]).ends(1).out;

@@ -39,9 +39,9 @@ fn explain_and_preview() {
     clinic.in_marks(&["preview", "push"], 0, "");
     clinic.lose_a_parent();
     let said = clinic.in_marks(&["explain", "name_property", "np"], 1, "");
-    holds(&said.out, &["‹name_property np: ‹a version of it is set aside››", "‹waits for property population"]);
+    holds(&said.out, &["‹name_property np: ‹a version of it is in quarantine››", "‹waits for property population"]);
     let said = clinic.in_marks(&["explain", "property", "population"], 2, "");
-    holds(&said.out, &["‹Set aside until this one comes: ‹1 record›", "‹Check table and id"]);
+    holds(&said.out, &["‹In quarantine until this one comes: ‹1 record›", "‹Check table and id"]);
     holds(
         &clinic.in_marks(&["explain", "Name-Property", "np"], 2, "").out,
         &["‹Did you mean the table name_property?›"],
@@ -52,18 +52,18 @@ fn explain_and_preview() {
     holds(&clinic.in_marks(&["explain", "asset", "fridge"], 0, "").out, &["‹to ‹central›: waits; 1 change before it›"]);
     clinic.sync(0);
     let said = clinic.in_marks(&["explain", "asset", "fridge"], 0, "");
-    holds(&said.out, &["‹to ‹central›: taken, with ‹the cycle of", "‹If the other end has lost it since"]);
+    holds(&said.out, &["‹to ‹central›: sent in ‹the cycle of", "‹If the other end has lost it since"]);
     let said = clinic.in_marks(&["--db", "central.sqlite", "explain", "asset", "fridge"], 0, "");
-    holds(&said.out, &["‹‹", "came from site 2", "‹for ‹1 site›: 1 read past it›"]);
+    holds(&said.out, &["‹‹", "came from site 2", "‹for ‹1 site›: already read by 1›"]);
     holds(&said.err, &["== ‹Open mSupply central server› =="]);
 
     clinic.put_asset("freezer", "x");
     clinic.damage("UPDATE sync_record SET data = replace(data, '\"notes\":\"x\",\"store_id\":\"', '\"notes\":\"x\",\"store_id\":\"not-') WHERE record_id = 'freezer'");
     let said = clinic.in_marks(&["preview", "push"], 1, "asset freezer");
-    holds(&said.out, &["‹Central would set aside: ‹1 record››", "‹‹refused›: this asset belongs"]);
+    holds(&said.out, &["‹Central would put into quarantine: ‹1 record››", "‹‹refused›: this asset belongs"]);
     clinic.put_at_central("property", &PROPERTY.replace("Population", "People"));
     let said = clinic.in_marks(&["preview", "pull"], 0, "property");
-    holds(&said.out, &["‹From ‹central›, ‹1 record›:›", "‹‹1 record› that are set aside now would be tried again›"]);
+    holds(&said.out, &["‹From ‹central›, ‹1 record›:›", "‹‹1 record› now in quarantine would be tried again›"]);
     clinic.sync(0);
     clinic.damage("DELETE FROM sync_state WHERE key = 'initialised_at'");
     let why = "the first sync is not complete: nothing is sent before this site knows its stores";
@@ -81,7 +81,10 @@ fn a_pull_that_would_set_something_aside() {
     clinic.damage("DELETE FROM sync_record WHERE table_name = 'property'");
     clinic.put_at_central("name_property", NAME_PROPERTY);
     let said = clinic.in_marks(&["preview", "pull"], 1, "name property");
-    holds(&said.out, &["‹Would be set aside: ‹1 record››", "‹‹waiting›: $.property_id names property population"]);
+    holds(
+        &said.out,
+        &["‹Would go into quarantine: ‹1 record››", "‹‹waiting›: $.property_id names property population"],
+    );
     holds(&said.err, &["‹Nothing was changed.›"]);
 }
 
@@ -109,14 +112,17 @@ fn cursor_and_resend() {
     let rewind = ["cursor", "rewind", "pull", "--own", "--yes", "--reason", "lost"];
     let backup = "oms sync sqlite before";
     let said = clinic.in_marks(&rewind, 0, backup);
-    holds(&said.out, &["‹The cursor is rewound from", "‹As it was before, the database is in›"]);
+    holds(&said.out, &["‹The cursor is rewound from", "‹A copy of the database as it was before is in›"]);
     holds(&said.err, &["‹Next: oms-sync sync›"]);
     holds(&clinic.in_marks(&rewind, 0, "").out, &["‹It stands at"]);
 
     clinic.damage(&format!("UPDATE sync_state SET value = '{stands}' WHERE key = 'push_cursor_v6'"));
     holds(&clinic.in_marks(&["resend", "asset"], 0, "").out, &["‹Would go out again with the next push: ‹1 record››"]);
     let resend = ["resend", "asset", "--yes", "--reason", "lost"];
-    holds(&clinic.in_marks(&resend, 0, backup).out, &["‹Go out again with the next push: ‹1 record››", "‹asset: 1,"]);
+    holds(
+        &clinic.in_marks(&resend, 0, backup).out,
+        &["‹Will be sent again with the next push: ‹1 record››", "‹asset: 1,"],
+    );
     let said = clinic.in_marks(&resend, 0, "");
     holds(
         &said.out,
@@ -141,11 +147,11 @@ fn a_cycle_and_how_it_is_told_afterwards() {
     holds(&clinic.in_marks(&["patient", "pull", "nobody"], 0, "").err, &["‹Nothing came: the patient has no records"]);
     holds(&clinic.in_marks(&["log", "show"], 0, "nobody").out, &["‹took›", "‹requests›", "‹pull patient›"]);
     clinic.lose_a_parent();
-    holds(&clinic.in_marks(&["status"], 0, "clinic http").out, &["‹set aside›", "‹1 ‹waiting››"]);
+    holds(&clinic.in_marks(&["status"], 0, "clinic http").out, &["‹quarantined›", "‹1 ‹waiting››"]);
     clinic.put_at_central("name_property", &NAME_PROPERTY.replace("\"np\"", "\"np2\""));
     holds(
         &clinic.in_marks(&["sync"], 1, "").out,
-        &["‹‹done, but some records were left behind›", "‹set aside: 1, refused: 0; see"],
+        &["‹‹done, but some records went into quarantine›", "‹into quarantine: 0 refused, 1 for other causes; see"],
     );
 
     clinic.desk.run(&["--db", "central.sqlite", "site", "add", "clinic", "--password-file", "wrong"]).ends(0);
@@ -180,7 +186,7 @@ fn a_cycle_and_how_it_is_told_afterwards() {
     signal(&child, "-INT");
     let err = Said::by(child).ends(0).err;
     assert!(line.contains("‹failed› [incorrect_password]: pushed 0"), "{line}");
-    holds(&err, &["‹[incorrect_password]: ‹", "This does not mend itself.›"]);
+    holds(&err, &["‹[incorrect_password]: ‹", "It will not go away by itself.›"]);
     assert!(words_unmarked(&line).is_empty() && words_unmarked(&err).is_empty(), "{line}{err}");
 }
 

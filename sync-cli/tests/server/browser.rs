@@ -90,7 +90,7 @@ fn every_site_is_shown_as_it_stands_and_the_bar_marks_a_central_server() {
             4,
             [
                 "Central medical warehouse no. 4",
-                "▲ records set aside",
+                "▲ records in quarantine",
                 "1 min ago",
                 "1 min ago",
                 "2 min ago",
@@ -127,7 +127,7 @@ fn every_site_is_shown_as_it_stands_and_the_bar_marks_a_central_server() {
     assert!(row(&browser, 6)[1].ends_with("integrating"));
     let order = browser.texts("#sites tbody th small");
     assert_eq!(order, ["no. 8", "no. 4", "no. 5", "no. 6", "no. 7", "no. 3", "no. 2", "no. 9"], "the worst first");
-    assert_eq!(browser.texts("#set-aside dd"), ["14"]);
+    assert_eq!(browser.texts("#in-quarantine dd"), ["14"]);
     drop(other);
     server.stop().ends(0);
 }

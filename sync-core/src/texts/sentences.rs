@@ -21,19 +21,20 @@ crate::sentences! {
         no_site_name() = "without a name";
         one_store() = "1 store";
         stores(count) = "{count} stores";
-        none_set_aside() = "no record is set aside";
-        only_ignored(count) = "no record is set aside, {count} ignored on purpose";
-        one_set_aside(causes) = "1 record is set aside: {causes}";
-        set_aside(count, causes) = "{count} records are set aside: {causes}";
+        none_set_aside() = "no record is in quarantine";
+        only_ignored(count) = "no record is in quarantine, {count} ignored on purpose";
+        one_set_aside(causes) = "1 record is in quarantine: {causes}";
+        set_aside(count, causes) = "{count} records are in quarantine: {causes}";
         files_well(all, waiting) = "{all} known, {waiting} on their way, none is stuck";
         files_stuck(stuck, all, direction, id, table, record) =
-            "{stuck} of {all} files do not get through, as the {direction} of {id} of {table} {record}";
+            "{stuck} of {all} files do not get through, for example the {direction} of {id} of {table} {record}";
         files_stuck_for(stuck, all, direction, id, table, record, reason) =
-            "{stuck} of {all} files do not get through, as the {direction} of {id} of {table} {record}: {reason}";
+            "{stuck} of {all} files do not get through, for example the {direction} of {id} of {table} {record}: \
+            {reason}";
         dispensary_not_central() = "asked only of stores on a central server";
         dispensary_well() = "every store of this central server is in it";
-        cursors_well() = "none stands beyond its end";
-        cursors_well_at(servers) = "none stands beyond the end at {servers}";
+        cursors_well() = "no cursor is beyond its end";
+        cursors_well_at(servers) = "no cursor is beyond the end at {servers}";
         or_at(one, other) = "{one} or at {other}";
 
         // Why something was not checked.
@@ -43,12 +44,12 @@ crate::sentences! {
         is_central() = "this is the central server itself";
         no_address() = "no address of central can be used";
         identity_not_told() = "the legacy server did not say who this site is";
-        no_server_answered() = "no server answered; here none stands beyond its end";
+        no_server_answered() = "no server answered; here no cursor is beyond its end";
         no_time_told() = "no server said what time it is";
         server_out_of_reach(server) = "{server} cannot be reached";
-        see_check(check) = "{check}: see there";
+        see_check(check) = "see {check}";
         no_answer_through_it() = "no answer came through it";
-        server_did_not_come_to_it(server, code) = "{server} did not come to it: {code}";
+        server_did_not_come_to_it(server, code) = "{server} did not get that far: {code}";
         no_lookup_here() = "nothing is looked up on this kind of line";
         no_connection_here() = "nothing connects on this kind of line";
         proxy_does(proxy) = "the proxy {proxy} does that, as this machine's environment says";
@@ -59,7 +60,8 @@ crate::sentences! {
         address_as_told(url) = "{url}, as the legacy server says";
         address_as_told_before(url) = "{url}, as the legacy server said before";
         address_for_sites(url) = "{url}, as sites are told";
-        put_address_back() = "If central has moved, the next sync takes the new address over; otherwise ask the legacy server's \
+        put_address_back() = "If central has moved, the next sync takes the new address over; otherwise ask the \
+            legacy server's \
             administrator to put the old one back before anybody syncs.";
 
         // The way to a server.
@@ -67,7 +69,8 @@ crate::sentences! {
         addresses(host, count) = "{host} has {count} addresses";
         host_known(host) = "{host} is known";
         name_not_known(host, server) = "the name {host} of {server} is not known";
-        check_name() = "Without a network no name is known, so check the connection; if web pages open, check the name in the \
+        check_name() = "Without a network no name is known, so check the connection; if web pages open, check the \
+            name in the \
             address, and ask the network's administrator whether it is known there. Nothing is lost.";
         connected(port, millis) = "to port {port} in {millis} ms";
         connection_refused(url, server) =
@@ -78,34 +81,38 @@ crate::sentences! {
         proxy_leads_nowhere(proxy, server) = "the proxy {proxy} does not lead to {server}";
         check_proxy() = "This machine's environment names that proxy (http_proxy, https_proxy): ask the network's \
             administrator whether address, user name and password of it are right.";
-        log_in_first() = "A log-in page or a proxy of the network stands in between: open any web page on this machine and log \
+        log_in_first() = "A log-in page or a proxy of the network stands in between: open any web page on this \
+            machine and log \
             in there, or ask the network's administrator to let these addresses through.";
 
         // TLS.
         trusted() = "its certificate is trusted";
         no_tls() = "none: the address begins with http://, so the line can be read by others";
-        wrong_scheme(url, is, should) = "the address {url} begins with {is}://, and {should} is spoken there";
+        wrong_scheme(url, is, should) = "the address {url} begins with {is}://, but the server uses {should}://";
         correct_scheme_here(is, should) =
             "Write {should}:// instead of {is}://. Run oms-sync init again with the right address.";
-        correct_scheme_there(is, should) = "Write {should}:// instead of {is}://. Ask the legacy server's administrator \
+        correct_scheme_there(is, should) = "Write {should}:// instead of {is}://. Ask the legacy server's \
+            administrator \
             to correct central's address there.";
         certificate_untrusted(url) =
-            "the certificate at {url} is refused: nobody whom this machine trusts vouches for it";
-        install_authority() = "If its administrator made the certificate, install that certificate authority on this \
-            machine; otherwise ask for a certificate that everybody trusts.";
+            "the certificate at {url} is refused: it was not issued by an authority that this machine trusts";
+        install_authority() = "If the server's administrator made the certificate, install their certificate \
+            authority on this machine; otherwise ask them for a certificate from a public authority.";
         certificate_expired(url) = "the certificate at {url} is refused: it is out of date";
         renew() = "Ask its administrator to renew the certificate, if the date on this machine is right.";
         certificate_of_other(url) = "the certificate at {url} is refused: it is another host's";
-        use_its_name() = "Use the name that the certificate is made for, or ask its administrator for one with this name \
+        use_its_name() = "Use the name that the certificate is made for, or ask its administrator for one with this \
+            name \
             in it.";
-        network_opens_lines() = "Those of both servers are: the network opens what is encrypted, or wants somebody to log in \
-            first. Open any web page on this machine, or ask the network's administrator.";
+        network_opens_lines() = "Both servers' certificates are refused: the network decrypts the traffic, or wants \
+            somebody to log in first. Open any web page on this machine, or ask the network's administrator.";
 
         // The server.
         is_server(url, server) = "{url} is {server}";
         let_in() = "it knows the site; password and hardware id are right";
         version_taken(version, protocol) = "it takes version {version} of {protocol}, which this program speaks";
-        central_alone_refuses() = "The legacy server lets this site in, so name and password are right: central asks another \
+        central_alone_refuses() = "The legacy server lets this site in, so name and password are right: central asks \
+            another \
             legacy server, or keeps a list of sites that differs. Ask central's administrator.";
 
         // The clock.
@@ -117,8 +124,8 @@ crate::sentences! {
         clock_behind(time, server) = "the clock of this machine is {time} behind that of {server}";
         clock_of_server(server, time) =
             "the clock of {server} differs by {time} from this one and that of the other server";
-        clock_before_sync(now, newest) = "the clock says {now}, and the newest sync ended at {newest}";
-        set_clock() = "Set date, time and time zone of this machine; records written meanwhile bear the wrong time.";
+        clock_before_sync(now, newest) = "the clock says {now}, but the newest sync ended later, at {newest}";
+        set_clock() = "Set date, time and time zone of this machine; records written until then have the wrong time.";
         set_clock_there() = "Tell the server's administrator to set its clock.";
     }
 
@@ -126,18 +133,23 @@ crate::sentences! {
     cycle {
         something_new(change) = "the legacy server says something new: {change}";
         without_legacy() = "the legacy server is not available: going on with what it said before";
-        legacy_went_back(position) = "the legacy server went back to position {position}: it was restored from a backup or \
+        legacy_went_back(position) = "the legacy server went back to position {position}: it was restored from a \
+            backup or \
             replaced. Its central data is read again from the beginning.";
-        stores_left(stores) = "stores that are not active here any more: {stores}. Their records stay here to be read, and only \
-            the site that they are active on now changes them.";
+        stores_left(stores) = "stores that are no longer active here: {stores}. Their records can still be read here, \
+            but only the site where the stores are active now can change them.";
         stores_gained(stores) =
-            "news of stores that are active here: {stores}. Everything is read again from the beginning.";
-        queue_fills(left) = "the legacy server's queue for this site fills as fast as it is read ({left} records are left): the \
+            "the legacy server sent changes to stores that are active here: {stores}. Everything is read again from \
+            the beginning.";
+        queue_fills(left) = "the legacy server's queue for this site fills as fast as it is read ({left} records are \
+            left): the \
             next sync goes on with it";
         file_failed(direction, id, reason) = "{direction} of file {id} failed: {reason}";
         restored() = "this database was restored from a backup: what was synchronised since then is read again";
-        central_went_back(after) = "central went back to {after} in its changelog: it was restored from a backup or replaced. \
-            Everything is read again from the beginning, and what it lost of this site's goes out again with the next push.";
+        central_went_back(after) = "central went back to {after} in its changelog: it was restored from a backup or \
+            replaced. \
+            Everything is read again from the beginning, and what it lost of this site's goes out again with the next \
+            push.";
     }
 
     /// What does not agree with what, of who a database is.
@@ -161,16 +173,19 @@ crate::sentences! {
         legacy_site_id() = "legacy site id";
         changed(what, before, now) = "{what}: \"{before}\" is now \"{now}\"";
         differs(what, ours, theirs) = "{what}: here \"{ours}\", on the legacy server \"{theirs}\"";
-        other_site() = "These credentials are another site's: use this site's with oms-sync init, or another database for that \
+        other_site() = "These credentials are another site's: use this site's with oms-sync init, or another database \
+            for that \
             one.";
         discover_again() = "Run oms-sync discover, or the next sync: it takes over what the legacy server says.";
     }
 
     /// What somebody should mend at a central server.
     concern {
-        not_in_dispensary_mode(id, store, mode) = "store {id} ({store}) on the central server is in {mode} mode: set it to \
+        not_in_dispensary_mode(id, store, mode) = "store {id} ({store}) on the central server is in {mode} mode: set \
+            it to \
             dispensary mode on the legacy server";
-        own_url_unusable(url, reason) = "the address that sites are told for this server, \"{url}\", cannot be used: {reason}";
+        own_url_unusable(url, reason) = "the address that sites are told for this server, \"{url}\", cannot be used: \
+            {reason}";
         no_url() = "there is none, so no site finds this server";
         more_than_an_address() = "it holds more than an address";
         end_is_dropped(end) = "\"{end}\" at its end is dropped by sites; end it with a slash if it belongs there";
@@ -178,13 +193,15 @@ crate::sentences! {
 
     /// Why a record is not the same at both ends, and what to do.
     audit {
-        lost_here() = "read from central before, and not here as it was read";
+        lost_here() = "read from central before, but no longer here as it was read";
         lost_here_advice() = "oms-sync cursor rewind pull --own reads it again; edits that are not pushed are kept.";
         not_taken() = "written or deleted here and taken by central, which does not show it";
-        not_taken_advice() = "Look at central, with oms-sync explain and quarantine list; if it is not there, oms-sync resend \
+        not_taken_advice() = "Look at central, with oms-sync explain and quarantine list; if it is not there, \
+            oms-sync resend \
             TABLE ID.";
         deleted_at_central() = "deleted at central, and here still";
-        deleted_at_central_advice() = "oms-sync cursor rewind pull --own reads the deletion again; or oms-sync resend TABLE ID, \
+        deleted_at_central_advice() = "oms-sync cursor rewind pull --own reads the deletion again; or oms-sync resend \
+            TABLE ID, \
             if it is to stay.";
         lost_at_central() = "came from central, which has it no more";
         lost_at_central_advice() = "If central was restored, its administrator must know; what is this site's own goes \
@@ -195,7 +212,7 @@ crate::sentences! {
         waits_for_pull_advice() = "Nothing to do: the next sync brings it.";
         waits_for_another() = "came, and waits here for a record that it names";
         waits_for_another_advice() = "oms-sync quarantine list says for which.";
-        set_aside() = "set aside here";
+        set_aside() = "in quarantine here";
         set_aside_advice() = "oms-sync quarantine list says why.";
         refused_by_central() = "written here, and not taken by central";
         refused_by_central_advice() = "oms-sync quarantine list says why.";
@@ -231,12 +248,15 @@ crate::sentences! {
 
     /// What a cause of quarantine means, and what helps.
     quarantine {
-        waiting() = "Names a record that is not here. It is tried again by itself when that arrives; look why that does not come.";
+        waiting() = "Refers to a record that is not here. It is tried again by itself when that record arrives; find \
+            out why it has not.";
         refused() = "A rule of ownership forbids it, or the server does not take it. Correct it where it was written.";
-        unsupported() = "This version does not know its table or a value in it. Upgrade this program; it is tried again then.";
-        malformed() = "Its data break the shape of its type. Correct it where it was written, or upgrade this program.";
-        ignored() = "Of no use here; kept to be seen. Nothing to do.";
-        another_version_here() = "it was written here, and what is here now is another version; write the record again if this \
+        unsupported() = "This version does not know its table or a value in it. Upgrade this program; it is tried \
+            again then.";
+        malformed() = "Its data do not fit its record type. Correct it where it was written, or upgrade this program.";
+        ignored() = "Not needed here; kept for reference. Nothing to do.";
+        another_version_here() = "it was written here, and what is here now is another version; write the record \
+            again if this \
             one counts";
     }
     /// What is wrong with what somebody gave: an option, a file, a record.
@@ -255,7 +275,8 @@ crate::sentences! {
         file_changed(file) = "{file} changed while it was read; attach it again";
         bytes_unreadable(error) = "the bytes cannot be read: {error}";
         legacy_id(table, max) = "a {table} is an object with an ID of 1 to {max} bytes";
-        legacy_data(table, id, max) = "{table} {id} has more than {max} bytes, a number out of range, half a character, or too \
+        legacy_data(table, id, max) = "{table} {id} has more than {max} bytes, a number out of range, half a \
+            character, or too \
             deep a nesting";
         id(table, max) = "the id of a {table} has 1 to {max} bytes";
         too_long(table, id, max) = "{table} {id} has more than {max} bytes";

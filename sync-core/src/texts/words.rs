@@ -60,7 +60,7 @@ const ALL: &[&str] = &[
     "the central server's address",
     "cycle in the log",
     "error code",
-    "record that is set aside with the number",
+    "record in quarantine with the number",
     "compressing a request",
     "copying the database",
     "hashing a password",
@@ -76,7 +76,7 @@ const ALL: &[&str] = &[
     "Whoever installs versions: one end is too old for the other.",
     "Whoever keeps the other end: it broke the protocol.",
     "Whoever keeps this machine: disk or database.",
-    "Whoever called: the input is wrong or not allowed.",
+    "Whoever gave the command: the input is wrong or not allowed.",
     "Nobody: another cycle is at work on this database.",
     "Nobody: it was stopped on request.",
 ];

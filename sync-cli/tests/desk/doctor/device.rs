@@ -115,7 +115,7 @@ fn cursors_beyond_the_end() {
 fn records_and_files_that_do_not_get_through() {
     let ward = Ward::new();
     ward.clinic.lose_a_parent();
-    let aside = &["1 record is set aside: 1 waiting", "oms-sync quarantine list"];
+    let aside = &["1 record is in quarantine: 1 waiting", "oms-sync quarantine list"];
     ward.doctor("a record", &of("record", 1, "quarantine", "records_set_aside", aside));
     let reason = ["--reason", "test data"];
     let number = ward.clinic.json(&["quarantine", "list"], 0)["number"].to_string();
@@ -167,16 +167,28 @@ fn on_small_disk(disk: &std::path::Path) {
         assert_eq!((&found["party"], &found["finding"]["code"]), (&"device".into(), &code.into()), "{what}: {found:#}");
         super::holds(&ward.clinic.says(&["--db", db, "doctor"], status), words);
     };
-    doctor("small", db, 0, "disk_full", &["nobody, but look at this device", "only", "MB are free", "Free some space"]);
+    doctor(
+        "small",
+        db,
+        0,
+        "disk_full",
+        &["No fault found, but check this device", "only", "MB are free", "Free some space"],
+    );
     let ballast = disk.join("ballast");
     // Fills the disk as far as it goes: that it cannot take all is the point.
     let _ = std::fs::write(&ballast, vec![1; 20 * 1024 * 1024]);
-    doctor("full", db, 6, "disk_full", &["At fault: this device", "Free some space; nothing is lost"]);
+    doctor("full", db, 6, "disk_full", &["The problem is with this device", "Free some space; nothing is lost"]);
     std::fs::remove_file(&ballast).expect("removed");
     std::fs::copy(ward.database(), disk.join("closed.sqlite")).expect("copied");
     let done = Command::new("mount").args(["-o", "remount,ro"]).arg(disk).status().expect("mount");
     assert!(done.success());
     for db in [db, &db.replace("site", "closed")] {
-        doctor("read-only", db, 6, "database_read_only", &["At fault: this device", "the right to write the file"]);
+        doctor(
+            "read-only",
+            db,
+            6,
+            "database_read_only",
+            &["The problem is with this device", "the right to write the file"],
+        );
     }
 }

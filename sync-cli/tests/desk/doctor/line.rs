@@ -61,7 +61,7 @@ fn certificates() {
 
     ward.doctor(
         "an authority that is not known here",
-        &refused(&["nobody whom this machine trusts", "install that certificate authority"]),
+        &refused(&["not issued by an authority that this machine trusts", "install their certificate authority"]),
     );
     ward.legacy_at(&format!("https://localhost:{}", ward.legacy.port()));
     ward.doctor_with(&[TRUST], "another name", &refused(&["it is another host's", "Use the name"]));
@@ -143,7 +143,10 @@ fn certificates_of_the_network() {
     over_tls(&mut ward, authority.vouches("127.0.0.1", 2090));
     ward.central = Front::over_tls(&address, authority.vouches("localhost", 2090));
     ward.central_at(&format!("https://localhost:{}", ward.central.port()));
-    let opens =
-        &["nobody whom this machine trusts", "the network opens what is encrypted", "ask the network's administrator"];
+    let opens = &[
+        "not issued by an authority that this machine trusts",
+        "the network decrypts the traffic",
+        "ask the network's administrator",
+    ];
     ward.doctor("for both", &of("network", 3, "legacy TLS", "certificate_refused", opens));
 }

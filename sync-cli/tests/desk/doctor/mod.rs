@@ -135,7 +135,13 @@ impl Ward {
             (says.party, says.check, says.code),
             "{what}: {found:#}"
         );
-        let end = fits(&said).rsplit_once("At fault: ").unwrap_or_else(|| panic!("{what}: {said:?}")).1.to_owned();
+        let end = fits(&said).rsplit_once("\n\n").unwrap_or_else(|| panic!("{what}: {said:?}")).1.to_owned();
+        let begins = match (code, found["outcome"] == "fault" || says.party == "record") {
+            ("", _) => "No problem found. ",
+            (_, true) => "The problem is with ",
+            (_, false) => "No fault found, but check ",
+        };
+        assert!(end.starts_with(begins), "{what}: {end}");
         holds(&end, says.words);
         assert!(self.files() == before, "{what}: the database has changed");
         found

@@ -35,7 +35,7 @@ fn each(cases: &[Case]) {
         break_it(&mut ward);
         ward.doctor(what, says);
         ward.heal();
-        ward.doctor(&format!("{what}, and healed"), &of("nobody", 0, "", "", &["nobody. Everything"]));
+        ward.doctor(&format!("{what}, and healed"), &of("nobody", 0, "", "", &["No problem found. Everything"]));
     }
 }
 
@@ -66,7 +66,7 @@ fn told(ward: &mut Ward, url: &str) {
 #[test]
 fn everything_is_checked_in_order() {
     let ward = Ward::new();
-    let found = ward.doctor("well", &of("nobody", 0, "", "", &["nobody. Everything"]));
+    let found = ward.doctor("well", &of("nobody", 0, "", "", &["No problem found. Everything"]));
     let names: Vec<&str> =
         found["checks"].as_array().expect("a list").iter().filter_map(|check| check["name"].as_str()).collect();
     let server = |of: &str, last: [&str; 2]| {
@@ -150,7 +150,7 @@ fn servers_that_are_not_there() {
                 ward.legacy.instead(EVERYTHING, Answer::nothing());
                 ward.central.instead(EVERYTHING, Answer::nothing());
             },
-            of("network", 4, "legacy server", "cut_off", &["The line broke"]),
+            of("network", 4, "legacy server", "cut_off", &["The connection broke"]),
         ),
         (
             "the legacy server fails",
@@ -302,7 +302,13 @@ fn a_site_that_is_not_let_in() {
                 let says = r#"{"error":"integrationInProgress"}"#;
                 ward.central.instead("/central/sync/pull", Answer::json(200, says));
             },
-            of("central_server", 0, "cursors", "integration_in_progress", &["nobody, but", "Sync again in a minute"]),
+            of(
+                "central_server",
+                0,
+                "cursors",
+                "integration_in_progress",
+                &["No fault found, but", "Sync again in a minute"],
+            ),
         ),
     ]);
 }
