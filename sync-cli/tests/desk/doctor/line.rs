@@ -59,7 +59,10 @@ fn certificates() {
     let tls = well["checks"].as_array().and_then(|all| all.iter().find(|check| check["name"] == "legacy TLS"));
     assert_eq!(tls.expect("the check")["says"], "its certificate is trusted");
 
-    ward.doctor("an authority that is not known here", &refused(&["nobody whom this machine trusts", "install that certificate authority"]));
+    ward.doctor(
+        "an authority that is not known here",
+        &refused(&["nobody whom this machine trusts", "install that certificate authority"]),
+    );
     ward.legacy_at(&format!("https://localhost:{}", ward.legacy.port()));
     ward.doctor_with(&[TRUST], "another name", &refused(&["it is another host's", "Use the name"]));
     over_tls(&mut ward, authority.vouches("127.0.0.1", 2010));
