@@ -55,7 +55,7 @@ pub use error::{Cause, Error, ErrorClass, Result, Server};
 pub use ownership::Role;
 pub use records::{RECORD_BYTES_MAX, Records, quarantine};
 pub use site::{
-    Discovered, FilesOptions, FilesReport, LastSync, Outcome, Settings, Silent, Site, Status, Step, StepReport,
-    SyncConfig, SyncEvent, SyncObserver, SyncOptions, SyncReport, Waiting, status,
+    Discovered, FilesOptions, FilesReport, LastSync, Outcome, PushedRange, Settings, Silent, Site, Status, Step,
+    StepReport, SyncConfig, SyncEvent, SyncObserver, SyncOptions, SyncReport, Waiting, status,
 };
 pub use texts::{Detail, Said, Sentence, Speaks, Texts};

@@ -3,7 +3,7 @@
 use sync_core::record::{RecordId, TableName};
 use sync_core::storage::QuarantineCause;
 use sync_core::support::{Explanation, Receivers, Sent, SentState, SetAside, Travels, Verdict, Written, explain};
-use sync_core::{ChangeAction, ErrorClass, Said};
+use sync_core::{ChangeAction, ErrorClass, Said, Timestamp};
 
 use super::layout::{moment, say};
 use super::quarantine::waits;
@@ -86,8 +86,8 @@ fn written(change: &Written, is_beside: bool, out: &Output) -> Result<(), Failur
     if let Some(store) = &change.store_id {
         said = shown::of_store(said, store.as_str());
     }
-    if let Some(at) = change.brought_by_cycle {
-        said = shown::with_cycle(said, shown::cycle_of(moment(at)));
+    if let Some(cycle) = named(change.brought_by_cycle, change.brought_by_cycle_number) {
+        said = shown::with_cycle(said, cycle);
     }
     if is_beside {
         said = shown::for_store_left(said);
@@ -102,9 +102,14 @@ fn written(change: &Written, is_beside: bool, out: &Output) -> Result<(), Failur
     Ok(())
 }
 
+/// A cycle, with what `log show` takes for it.
+fn named(began: Option<Timestamp>, number: Option<usize>) -> Option<Said> {
+    began.zip(number).map(|(at, number)| shown::cycle_of(moment(at), number))
+}
+
 fn way_out(sent: &Sent) -> Said {
     let to = if sent.to == "legacy" { "the legacy server" } else { "central" };
-    let cycle = sent.by_cycle.map_or_else(shown::cycle_forgotten, |at| shown::cycle_of(moment(at)));
+    let cycle = named(sent.by_cycle, sent.by_cycle_number).unwrap_or_else(shown::cycle_not_told);
     match (sent.state, sent.before_it) {
         (SentState::Waits, 0) => shown::goes_first(to),
         (SentState::Waits, 1) => shown::goes_after_one(to),

@@ -83,8 +83,8 @@ sync_core::sentences! {
         of_store(change, store) = "{change}, of store {store}";
         with_cycle(change, cycle) = "{change}, with {cycle}";
         for_store_left(change) = "{change}; for a store that it has left";
-        cycle_of(at) = "the cycle of {at}";
-        cycle_forgotten() = "a cycle that the log no longer has";
+        cycle_of(at, number) = "the cycle of {at} (oms-sync log show {number})";
+        cycle_not_told() = "a cycle that the log does not tell";
 
         // Where it goes.
         goes_first(to) = "to {to}: waits; it goes out first with the next push";
@@ -99,7 +99,8 @@ sync_core::sentences! {
         one_site() = "1 site";
         sites(count) = "{count} sites";
 
-        staged_since(at) = "{at} a version came, and is integrated by the next cycle";
+        staged_since(at) = "{at} a version came. It is integrated by the next cycle here; by a central server, once its site \
+            has sent the rest.";
         not_taken(at, cause, number, reason) =
             "{at} written here and not taken, in quarantine as {cause}, number {number}: {reason}";
         came_set_aside(at, from, cause, number, reason) =

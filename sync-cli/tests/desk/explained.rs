@@ -1,10 +1,11 @@
-//! `log`, `explain` and `status --watch`: what happened, to which record, in which cycle.
+//! `log` and `explain`: what happened, to which record, in which cycle.
 
-use std::io::{BufRead as _, BufReader};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::support::{Said, signal};
+use super::doctor::{Answer, Ward};
+use super::support::{Said, kill, signal};
 use super::{Clinic, NAME_PROPERTY, PROPERTY, holds};
 
 #[test]
@@ -92,22 +93,204 @@ fn a_record_that_did_not_arrive_says_what_it_waits_for() {
     holds(&clinic.says(&["explain", "Name-Property", "np"], 2), &["Did you mean the table name_property?"]);
 }
 
-#[test]
-fn status_is_watched_until_an_interrupt() {
-    let clinic = Clinic::new();
-    let mut child = clinic.desk.spawn(&["status", "--watch", "--every", "1s", "--json"]);
-    let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
-    let mut next = || -> Value {
-        let line = lines.next().expect("a line").expect("text");
-        serde_json::from_str(&line).expect("JSON")
+/// Assets for more than one batch, with notes that no compression makes small.
+fn many_assets(clinic: &Clinic) {
+    let (store, at) = (&clinic.store, "2026-11-23T08:00:00");
+    let asset = |n: u64| {
+        let notes = n.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        format!(
+            "{{\"id\":\"a{n:04}\",\"notes\":\"{notes:x}\",\"store_id\":\"{store}\",\"created_datetime\":\"{at}\",\
+             \"modified_datetime\":\"{at}\"}}\n"
+        )
     };
-    assert_eq!(next()["waiting"]["records"], 0);
-    clinic.put_asset("fridge", "x");
-    assert_eq!(next()["waiting"]["records"], 1);
-    clinic.sync(0);
-    // A cycle changes more than once what is seen; the end is what counts.
-    while next()["waiting"]["records"] != 0 {}
+    clinic.put("asset", &(0..6000).map(asset).collect::<String>());
+}
+
+/// The way of an asset to central.
+fn way(clinic: &Clinic, id: &str) -> Value {
+    clinic.json(&["explain", "asset", id], 0)["changes"][0]["sent"][0].clone()
+}
+
+/// What the log says of the cycle that a way out names, found by its time and by its number.
+fn cycle_of(clinic: &Clinic, way: &Value) -> Value {
+    let began = way["by_cycle"].as_str().unwrap_or_else(|| panic!("no cycle: {way}"));
+    let by_number = clinic.json(&["log", "show", &way["by_cycle_number"].to_string()], 0);
+    assert_eq!(by_number["started_at"], began, "{way}");
+    by_number
+}
+
+#[test]
+fn of_two_cycles_that_pushed_the_one_that_sent_the_record_is_named() {
+    let clinic = Clinic::new();
+    many_assets(&clinic);
+    let sync = ["sync", "--json", "-q", "--max-bytes", "100000"];
+    let first = clinic.desk.run(&sync).ends(0).json();
+    assert_eq!(first["outcome"], "partial");
+    let pushed = first["pushed"].as_u64().expect("a number");
+    assert!((1..6000).contains(&pushed), "{first}");
+    // Central integrates a push once it is whole.
+    let at_central = ["--db", "central.sqlite", "explain", "asset", "a0000"];
+    let staged = clinic.json(&at_central, 0);
+    assert_eq!((&staged["verdict"], staged["changes"].as_array().map(Vec::len)), (&json!("staged"), Some(0)));
+    assert!(staged["staged_since"].is_string(), "{staged}");
+    holds(&clinic.says(&at_central, 0), &["came, and waits to be integrated", "once its site has sent the rest"]);
+    let way_of_it = way(&clinic, "a0000");
+    assert_eq!((&way_of_it["state"], &way_of_it["by_cycle_number"]), (&json!("sent"), &json!(1)), "{way_of_it}");
+
+    let last = clinic.sync(0);
+    assert_eq!(last["pushed"], 6000 - pushed);
+    assert_eq!(clinic.json(&at_central, 0)["verdict"], "at_central");
+    // The last of the first part, and the first of the second.
+    let (before, after) = (format!("a{:04}", pushed - 1), format!("a{pushed:04}"));
+    for (id, number, outcome) in
+        [("a0000", 2, "partial"), (&before, 2, "partial"), (&after, 1, "done"), ("a5999", 1, "done")]
+    {
+        let way = way(&clinic, id);
+        let cycle = cycle_of(&clinic, &way);
+        assert_eq!((&cycle["number"], &cycle["outcome"]), (&json!(number), &json!(outcome)), "{id}: {way}");
+    }
+    holds(&clinic.says(&["explain", "asset", &before], 0), &["taken, with the cycle of", "(oms-sync log show 2)"]);
+    holds(&clinic.says(&["explain", "asset", &after], 0), &["(oms-sync log show 1)", "done integrating"]);
+
+    // What an older version wrote into the log does not tell, and nothing is guessed.
+    clinic.damage(
+        "UPDATE sync_log SET report = json_remove(report, '$.pushed_ranges', '$.changes_from', '$.changes_below')",
+    );
+    assert_eq!(way(&clinic, &after)["by_cycle"], json!(null));
+    holds(&clinic.says(&["explain", "asset", &after], 0), &["taken, with a cycle that the log does not tell"]);
+    clinic.says(&["log", "show"], 0);
+}
+
+/// Waits until a path was asked for so often.
+fn until_asked(ward: &Ward, path: &str, times: usize) {
+    let mut asked = 0;
+    for _ in 0..1500 {
+        asked += ward.central.asked().iter().filter(|what| what.ends_with(path)).count();
+        if asked >= times {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    panic!("{path} was asked for {asked} times");
+}
+
+#[test]
+fn a_cycle_that_was_killed_is_not_told_and_not_mistaken_for_the_next_one() {
+    let ward = Ward::new();
+    many_assets(&ward.clinic);
+    // The first batch is confirmed; the second one central takes, and the line is dead before it can say so.
+    ward.central.lose("/central/sync/push", 1, Answer::never());
+    let mut child = ward.clinic.desk.spawn(&["sync", "-q"]);
+    until_asked(&ward, "/push", 2);
+    assert!(kill(&mut child));
+    ward.central.doing().lost.clear();
+    assert_eq!(way(&ward.clinic, "a0000")["state"], "sent");
+    assert_eq!(way(&ward.clinic, "a5999")["state"], "waits");
+    ward.clinic.sync(0);
+    let first = way(&ward.clinic, "a0000");
+    assert_eq!((&first["state"], &first["by_cycle"]), (&json!("taken"), &json!(null)));
+    holds(&ward.clinic.says(&["explain", "asset", "a0000"], 0), &["taken, with a cycle that the log does not tell"]);
+    let last = way(&ward.clinic, "a5999");
+    assert_eq!(cycle_of(&ward.clinic, &last)["number"], 1, "{last}");
+}
+
+#[test]
+fn what_is_sent_stays_sent_until_central_says_that_it_is_integrated() {
+    let ward = Ward::new();
+    ward.clinic.put_asset("fridge", "x");
+    ward.central.instead("/central/sync/site_status", Answer::json(200, r#"{"data":{"is_integrating":true}}"#));
+    let child = ward.clinic.desk.spawn(&["sync", "-q", "--json"]);
+    until_asked(&ward, "/site_status", 2);
     signal(&child, "-INT");
-    Said::by(child).ends(0);
-    clinic.desk.run(&["status", "--every", "1s"]).ends(2);
+    Said::by(child).ends(130);
+    let explain = ["explain", "asset", "fridge"];
+    let life = ward.clinic.json(&explain, 0);
+    let sent = way(&ward.clinic, "fridge");
+    assert_eq!((&life["verdict"], &sent["state"]), (&json!("sent"), &json!("sent")));
+    assert_eq!(cycle_of(&ward.clinic, &sent)["outcome"], "cancelled");
+    holds(
+        &ward.clinic.says(&explain, 0),
+        &["sent; the other end has not said yet", "log show 1); whether it is integrated there is not known yet"],
+    );
+    ward.central.doing().instead.clear();
+    assert_eq!(ward.clinic.sync(0)["pushed"], 0, "it is only asked about");
+    let taken = way(&ward.clinic, "fridge");
+    assert_eq!((&taken["state"], &taken["by_cycle"]), (&json!("taken"), &sent["by_cycle"]), "the cycle that sent it");
+    assert_eq!(cycle_of(&ward.clinic, &taken)["number"], 2);
+}
+
+#[test]
+fn a_record_from_central_names_the_cycle_that_brought_it() {
+    let clinic = Clinic::new();
+    clinic.put_at_central("asset_class", r#"{"id":"cold","name":"Cold"}"#);
+    clinic.sync(0);
+    clinic.put_at_central("asset_class", r#"{"id":"warm","name":"Warm"}"#);
+    clinic.sync(0);
+    // All cycles began and ended in one second, as far as the log can tell.
+    clinic.damage(
+        "UPDATE sync_log SET started_at = '2026-11-23T08:00:00.000Z', finished_at = '2100-01-01T00:00:00.000Z'",
+    );
+    for (id, number) in [("cold", 2), ("warm", 1)] {
+        let life = clinic.json(&["explain", "asset_class", id], 0);
+        assert_eq!(life["changes"][0]["brought_by_cycle_number"], number, "{life}");
+        let shown = format!("with the cycle of 2026-11-23 08:00:00 (oms-sync log show {number})");
+        holds(&clinic.says(&["explain", "asset_class", id], 0), &[&shown]);
+    }
+    // Nor does a cycle of central with a server of its own bring what a site pushes meanwhile.
+    clinic.put_asset("fridge", "x");
+    clinic.sync(0);
+    let there = clinic.json(&["--db", "central.sqlite", "explain", "asset", "fridge"], 0);
+    assert_eq!(
+        (&there["changes"][0]["by"], &there["changes"][0]["brought_by_cycle"]),
+        (&json!("site 2"), &json!(null))
+    );
+}
+
+#[test]
+fn what_is_written_here_and_goes_nowhere_says_so() {
+    let clinic = Clinic::new();
+    clinic.put_at_central("property", PROPERTY);
+    clinic.sync(0);
+    // Only central writes properties, so no site pushes one, whoever wrote it into the database.
+    clinic.damage("UPDATE sync_record SET is_sync_update = 0 WHERE table_name = 'property'");
+    let life = clinic.json(&["explain", "property", "population"], 0);
+    assert_eq!((&life["verdict"], &life["changes"][0]["by"]), (&json!("stays_here"), &json!("here")));
+    assert_eq!(life["changes"][0]["sent"], json!([]));
+    holds(
+        &clinic.says(&["explain", "property", "population"], 0),
+        &["written here, and does not leave this database", "over V6, from central to sites only"],
+    );
+}
+
+#[test]
+fn central_says_which_sites_have_not_read_it_yet() {
+    let clinic = Clinic::new();
+    let at = |db: &str, args: &[&str]| clinic.desk.run(&[&["--db", db, "-q"], args].concat()).ends(0);
+    at("central.sqlite", &["site", "add", "other", "--password-file", "pw"]);
+    at("central.sqlite", &["site", "add", "never-came", "--password-file", "pw"]);
+    let init = ["init", "--legacy-url", &clinic.server.address, "--site", "other", "--password-file", "pw"];
+    at("other.sqlite", &[&init[..], &["--hardware-id", "another-machine"]].concat());
+    clinic.put_at_central("property", PROPERTY);
+    at("other.sqlite", &["sync"]);
+    clinic.put_at_central("asset_class", r#"{"id":"cold","name":"Cold"}"#);
+    clinic.put_asset("fridge", "x");
+    clinic.sync(0);
+    // It writes down then what it knows of its sites.
+    let Clinic { desk, server, .. } = clinic;
+    server.stop().ends(0);
+    for (table, id, receivers, said) in [
+        (
+            "property",
+            "population",
+            json!({"sites":3,"have_it":2,"not_yet":[4]}),
+            "3 sites: 2 read past it; not yet: site 4",
+        ),
+        ("asset_class", "cold", json!({"sites":3,"have_it":1,"not_yet":[3,4]}), "1 read past it; not yet: site 3, 4"),
+        ("asset", "fridge", json!({"sites":1,"have_it":1,"not_yet":[]}), "for 1 site: 1 read past it"),
+    ] {
+        let explain = ["--db", "central.sqlite", "explain", table, id];
+        let life = desk.run(&[&explain[..], &["--json"]].concat()).ends(0).json();
+        assert_eq!((&life["verdict"], &life["changes"][0]["receivers"]), (&json!("at_central"), &receivers), "{table}");
+        holds(&super::fits(&desk.run(&explain).ends(0)), &[said]);
+    }
 }

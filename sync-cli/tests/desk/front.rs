@@ -18,6 +18,22 @@ pub(crate) struct Doing {
     pub(crate) instead: Vec<(String, Answer)>,
     /// The time that answers bear.
     pub(crate) date: Option<String>,
+    /// Answers that the server gave and that do not get through.
+    pub(crate) lost: Vec<Lost>,
+    /// How long every answer takes to come.
+    pub(crate) delay: Duration,
+    /// How fast answers come, if not at once.
+    pub(crate) bytes_per_second: Option<u32>,
+}
+
+/// Answers to paths that begin so: after so many that get through, so many do not.
+#[derive(Debug, Clone)]
+pub(crate) struct Lost {
+    path: String,
+    after: usize,
+    times: usize,
+    /// What comes instead; without it, one half of the answer and the end of the connection.
+    instead: Option<Answer>,
 }
 
 /// A whole answer.
@@ -115,6 +131,16 @@ impl Front {
         self.doing().instead.push((path.to_owned(), answer));
     }
 
+    /// Cuts answers in their middle, once the server has done what it was asked for: after so many, so many.
+    pub(crate) fn cut(&self, path: &str, after: usize, times: usize) {
+        self.doing().lost.push(Lost { path: path.to_owned(), after, times, instead: None });
+    }
+
+    /// After so many answers all others are lost, once the server has done what it was asked for, and this comes instead.
+    pub(crate) fn lose(&self, path: &str, after: usize, instead: Answer) {
+        self.doing().lost.push(Lost { path: path.to_owned(), after, times: usize::MAX, instead: Some(instead) });
+    }
+
     /// What was asked since this was last asked: methods and paths.
     pub(crate) fn asked(&self) -> Vec<String> {
         std::mem::take(&mut *self.shared.asked.lock().unwrap_or_else(PoisonError::into_inner))
@@ -196,33 +222,73 @@ fn pass(stream: impl Read + Write, shared: &Shared) -> std::io::Result<()> {
     shared.asked.lock().unwrap_or_else(PoisonError::into_inner).push(asked);
     let mut stream = reader.into_inner();
     if let Some((_, answer)) = doing.instead.iter().find(|(begin, _)| path.starts_with(begin.as_str())) {
-        let Answer { status, headers, body } = answer;
-        match status {
-            0 => return Ok(()),
-            1 => return std::io::copy(&mut stream, &mut std::io::sink()).map(drop),
-            _ => {}
-        }
-        let date = doing.date.map(|date| format!("date: {date}\r\n")).unwrap_or_default();
-        let length = body.len();
-        let whole = format!(
-            "HTTP/1.1 {status} X\r\n{headers}{date}connection: close\r\ncontent-length: {length}\r\n\r\n{body}"
-        );
-        stream.write_all(whole.as_bytes())?;
-        return stream.flush();
+        return give(stream, answer, doing.date.as_deref());
     }
+    let lost = is_lost(path, shared);
     let mut server = TcpStream::connect(shared.behind)?;
     server.write_all(format!("{head}connection: close\r\n\r\n").as_bytes())?;
     server.write_all(&body)?;
     let mut answer = Vec::new();
     server.read_to_end(&mut answer)?;
+    match lost {
+        Some(Some(instead)) => return give(stream, &instead, doing.date.as_deref()),
+        Some(None) => {
+            let head = head_of(&answer);
+            answer.truncate(head + (answer.len() - head) / 2);
+        }
+        None => {}
+    }
     if let Some(date) = &doing.date {
-        let end = answer.windows(4).position(|four| four == b"\r\n\r\n").unwrap_or(answer.len());
+        let end = head_of(&answer);
         let head = String::from_utf8_lossy(&answer[..end]).into_owned();
         let lines = head.split("\r\n").filter(|line| !line.to_ascii_lowercase().starts_with("date:"));
         let mut changed = lines.collect::<Vec<_>>().join("\r\n");
         changed.push_str(&format!("\r\ndate: {date}"));
         answer = [changed.as_bytes(), &answer[end..]].concat();
     }
-    stream.write_all(&answer)?;
+    std::thread::sleep(doing.delay);
+    let Some(speed) = doing.bytes_per_second else {
+        stream.write_all(&answer)?;
+        return stream.flush();
+    };
+    // Twenty pieces a second.
+    for piece in answer.chunks((speed as usize / 20).max(1)) {
+        stream.write_all(piece)?;
+        stream.flush()?;
+        std::thread::sleep(Duration::from_secs_f64(piece.len() as f64 / f64::from(speed)));
+    }
+    Ok(())
+}
+
+/// Where the head of an answer ends.
+fn head_of(answer: &[u8]) -> usize {
+    answer.windows(4).position(|four| four == b"\r\n\r\n").unwrap_or(answer.len())
+}
+
+/// Whether this answer does not get through, and what comes instead.
+fn is_lost(path: &str, shared: &Shared) -> Option<Option<Answer>> {
+    let mut doing = shared.doing.lock().unwrap_or_else(PoisonError::into_inner);
+    let lost = doing.lost.iter_mut().find(|lost| path.starts_with(lost.path.as_str()))?;
+    if lost.after > 0 {
+        lost.after -= 1;
+        return None;
+    }
+    lost.times = lost.times.checked_sub(1)?;
+    Some(lost.instead.clone())
+}
+
+/// Gives an answer that is none of the server's.
+fn give(mut stream: impl Read + Write, answer: &Answer, date: Option<&str>) -> std::io::Result<()> {
+    let Answer { status, headers, body } = answer;
+    match status {
+        0 => return Ok(()),
+        1 => return std::io::copy(&mut stream, &mut std::io::sink()).map(drop),
+        _ => {}
+    }
+    let date = date.map(|date| format!("date: {date}\r\n")).unwrap_or_default();
+    let length = body.len();
+    let whole =
+        format!("HTTP/1.1 {status} X\r\n{headers}{date}connection: close\r\ncontent-length: {length}\r\n\r\n{body}");
+    stream.write_all(whole.as_bytes())?;
     stream.flush()
 }

@@ -18,6 +18,7 @@ mod said_otherwise;
 mod support;
 mod translated;
 mod translated_commands;
+mod watched;
 
 use self::support::{Desk, HARDWARE_ID, Said, Server};
 

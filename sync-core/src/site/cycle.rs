@@ -67,11 +67,15 @@ impl Site {
         let _lock = self.storage.lock_cycle()?;
         requeue_after_upgrade(self.storage.as_ref())?;
         let started_at = self.clock.now();
+        let (identity, changes_from) = {
+            let txn = self.storage.read()?;
+            (Identity::load(txn.as_ref())?, txn.last_cursor()?.next())
+        };
         let mut cycle = Cycle {
             site: self,
-            identity: Identity::load(self.storage.read()?.as_ref())?,
+            identity,
             client: Client::new(self.transport.as_ref(), self.clock.as_ref(), &self.config, observer),
-            report: SyncReport::default(),
+            report: SyncReport { changes_from, ..SyncReport::default() },
             options: options.clone(),
             began: self.clock.monotonic(),
             current: (0, 0),
@@ -82,6 +86,7 @@ impl Site {
         run(&mut cycle);
         // A record may be set aside and woken within a cycle: what counts is what is left.
         cycle.report.quarantined = Cycle::set_aside(self)?.saturating_sub(set_aside);
+        cycle.report.changes_below = self.storage.read()?.last_cursor()?.next();
         let report = cycle.finish();
         self.log(started_at, &report)?;
         Ok(report)

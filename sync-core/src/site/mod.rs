@@ -33,7 +33,7 @@ pub use identity::{Discovered, Settings};
 pub use net::{NetLimits, NetReport, PredictedPart, Prediction, ServerLine};
 pub use observer::{Silent, Step, SyncEvent, SyncObserver};
 pub use preview::{Coming, PullPreview};
-pub use report::{Outcome, StepReport, SyncReport};
+pub use report::{Outcome, PushedRange, StepReport, SyncReport};
 pub use status::{LastSync, Status, Waiting, status};
 
 use crate::clock::Clock;

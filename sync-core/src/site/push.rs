@@ -154,6 +154,7 @@ impl Cycle<'_, '_> {
         let next = if planted!(PushWithoutBound) { txn.last_cursor()?.next() } else { outgoing.next };
         txn.set_state(key::PUSH_CURSOR_V6, &next.to_string())?;
         txn.commit()?;
+        self.report.note_pushed(Server::Central, before, outgoing.next);
         Ok(outgoing.next)
     }
 

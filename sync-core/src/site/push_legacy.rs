@@ -58,8 +58,10 @@ impl Cycle<'_, '_> {
             match self.client.legacy_post::<PushedAnswer>(&self.identity, path::QUEUED_RECORDS, &queue) {
                 Ok(_) => {
                     let txn = self.site.storage.write()?;
+                    let before = cursor(txn.as_ref(), key::PUSH_CURSOR_LEGACY)?;
                     txn.set_state(key::PUSH_CURSOR_LEGACY, &outgoing.next.to_string())?;
                     txn.commit()?;
+                    self.report.note_pushed(Server::Legacy, before, outgoing.next);
                     left = left.saturating_sub(count as u64);
                     self.report.pushed += count as u64;
                     self.progress(Step::Push, total - left, total)?;

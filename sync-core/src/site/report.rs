@@ -3,8 +3,8 @@
 use serde::Serialize;
 
 use super::observer::Step;
-use crate::error::Error;
-use crate::record::NameId;
+use crate::error::{Error, Server};
+use crate::record::{Cursor, NameId};
 use crate::storage::LoggedError;
 use crate::texts::{Said, Speaks};
 
@@ -60,6 +60,13 @@ pub struct SyncReport {
     pub kept_local: u64,
     /// The steps that ran.
     pub steps: Vec<StepReport>,
+    /// What each server took of the changelog of this database, part by part.
+    pub pushed_ranges: Vec<PushedRange>,
+    /// From here on the changelog of this database was written while the cycle ran: what sync wrote since then, the cycle
+    /// brought.
+    pub changes_from: Cursor,
+    /// Below here it was written when the cycle ended.
+    pub changes_below: Cursor,
     /// Requests sent, repeated ones included.
     pub requests: u64,
     /// How many of them were tried again because the one before failed.
@@ -78,6 +85,32 @@ pub struct SyncReport {
 impl Speaks for SyncReport {
     fn each_said(&mut self, each: &mut dyn FnMut(&mut Said)) {
         self.warnings.each_said(each);
+    }
+}
+
+/// A part of the changelog of this database whose edits a server took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct PushedRange {
+    /// `central` or `legacy`.
+    pub to: &'static str,
+    /// Its first cursor.
+    pub from: Cursor,
+    /// The first cursor behind it.
+    pub below: Cursor,
+}
+
+impl SyncReport {
+    /// Notes that a server took a batch.
+    pub(super) fn note_pushed(&mut self, server: Server, from: Cursor, below: Cursor) {
+        let to = match server {
+            Server::Central => "central",
+            Server::Legacy => "legacy",
+        };
+        match self.pushed_ranges.iter_mut().rev().find(|range| range.to == to) {
+            Some(range) if range.below == from => range.below = below,
+            _ => self.pushed_ranges.push(PushedRange { to, from, below }),
+        }
     }
 }
 
@@ -108,6 +141,9 @@ impl Default for SyncReport {
             refused: 0,
             kept_local: 0,
             steps: Vec::new(),
+            pushed_ranges: Vec::new(),
+            changes_from: Cursor(0),
+            changes_below: Cursor(0),
             requests: 0,
             retries: 0,
             bytes_sent: 0,

@@ -1,8 +1,8 @@
 //! The life of one record, as far as this database knows it: written, waiting, sent, taken, received, set aside.
 
 use serde::Serialize;
+use serde_json::Value;
 
-use super::log::is_repair;
 use super::quarantine::{SetAside, each_set_aside, set_aside_in, staged_of};
 use crate::changelog::{Audience, Change, ChangeAction};
 use crate::clock::Timestamp;
@@ -108,8 +108,10 @@ pub struct Written {
     pub at: Timestamp,
     /// The store it belonged to then.
     pub store_id: Option<StoreId>,
-    /// The cycle that brought it, if it came with one that the log still has.
+    /// The cycle that brought it, if it came with one that the log has.
     pub brought_by_cycle: Option<Timestamp>,
+    /// The number of that cycle in the log, of which the newest entry has 1.
+    pub brought_by_cycle_number: Option<usize>,
     /// Its ways out, if it was written here: to central from a site, to the legacy server.
     pub sent: Vec<Sent>,
     /// On central, who receives it.
@@ -126,8 +128,10 @@ pub struct Sent {
     pub state: SentState,
     /// How many changes wait before it.
     pub before_it: u64,
-    /// The cycle that sent it, if the log still has it.
+    /// The cycle that sent it, if the log has it.
     pub by_cycle: Option<Timestamp>,
+    /// The number of that cycle in the log, of which the newest entry has 1.
+    pub by_cycle_number: Option<usize>,
 }
 
 /// How far a change is on its way.
@@ -259,18 +263,25 @@ fn verdict(role: Option<Role>, set_aside: &[SetAside], is_staged: bool, changes:
     }
 }
 
+/// Whether a number is that of the legacy server itself, which a central server beside it has records from too.
+fn is_legacy(txn: &dyn ReadTxn, site: SiteId) -> Result<bool> {
+    Ok(txn.state(key::LEGACY_SITE_ID)?.is_some_and(|id| id == site.to_string()))
+}
+
 fn written(txn: &dyn ReadTxn, role: Option<Role>, log: &[LogEntry], row: Change) -> Result<Written> {
     let is_central = role == Some(Role::Central);
     let change = &row.change;
     let by = match (change.is_sync_update, change.source_site) {
         (false, _) => "here".to_owned(),
-        (true, Some(site)) if is_central => format!("site {site}"),
+        (true, Some(site)) if is_central && !is_legacy(txn, site)? => format!("site {site}"),
         (true, Some(_)) => "legacy".to_owned(),
         (true, None) => "central".to_owned(),
     };
     let sent = if change.is_sync_update { Vec::new() } else { ways_out(txn, log, &row, is_central)? };
     let receivers = if is_central { receivers(txn, &row)? } else { None };
-    let brought_by_cycle = if change.is_sync_update { cycle_at(log, change.changed_at) } else { None };
+    // What sites push to central comes with no cycle of its own, even if one runs meanwhile.
+    let came_with_cycle = change.is_sync_update && !(is_central && by != "legacy");
+    let brought_by = if came_with_cycle { cycle_that_brought(log, row.cursor) } else { None };
     let Change { cursor, change } = row;
     Ok(Written {
         cursor,
@@ -278,28 +289,36 @@ fn written(txn: &dyn ReadTxn, role: Option<Role>, log: &[LogEntry], row: Change)
         by,
         at: change.changed_at,
         store_id: change.store,
-        brought_by_cycle,
+        brought_by_cycle: brought_by.map(|(_, at)| at),
+        brought_by_cycle_number: brought_by.map(|(number, _)| number),
         sent,
         receivers,
     })
 }
 
-/// The cycle that ran at a moment.
-fn cycle_at(log: &[LogEntry], at: Timestamp) -> Option<Timestamp> {
-    let ran = |entry: &&LogEntry| !is_repair(entry) && entry.started_at <= at && at <= entry.finished_at;
-    log.iter().find(ran).map(|entry| entry.started_at)
+/// A cycle by its number in the log and the time when it began.
+type Named = (usize, Timestamp);
+
+/// The newest cycle that this holds of. What reports do not tell, those of older versions and of cycles that were killed, is
+/// not guessed from times: two cycles may begin in one second, and clocks are set back.
+fn newest(log: &[LogEntry], is_it: impl Fn(&Value) -> bool) -> Option<Named> {
+    let found = log.iter().enumerate().find(|(_, entry)| is_it(&entry.report));
+    found.map(|(index, entry)| (index + 1, entry.started_at))
 }
 
-/// The first cycle since a moment whose step pushed something and ended well.
-fn cycle_that_sent(log: &[LogEntry], since: Timestamp, step: &str) -> Option<Timestamp> {
-    let pushed = |entry: &&LogEntry| {
-        let steps = entry.report.get("steps").and_then(|steps| steps.as_array());
-        entry.started_at >= since
-            && steps.is_some_and(|steps| {
-                steps.iter().any(|report| report["name"] == step && report["done"].as_u64() > Some(0))
-            })
-    };
-    log.iter().rev().find(pushed).map(|entry| entry.started_at)
+fn lies_in(at: Cursor, from: &Value, below: &Value) -> bool {
+    from.as_u64().is_some_and(|from| from <= at.0) && below.as_u64().is_some_and(|below| at.0 < below)
+}
+
+/// The cycle while which sync wrote this change.
+fn cycle_that_brought(log: &[LogEntry], at: Cursor) -> Option<Named> {
+    newest(log, |report| lies_in(at, &report["changes_from"], &report["changes_below"]))
+}
+
+/// The cycle in which a server took this change.
+fn cycle_that_sent(log: &[LogEntry], to: &str, at: Cursor) -> Option<Named> {
+    let is_in = |range: &Value| range["to"] == to && lies_in(at, &range["from"], &range["below"]);
+    newest(log, |report| report["pushed_ranges"].as_array().is_some_and(|ranges| ranges.iter().any(is_in)))
 }
 
 fn ways_out(txn: &dyn ReadTxn, log: &[LogEntry], row: &Change, is_central: bool) -> Result<Vec<Sent>> {
@@ -309,9 +328,9 @@ fn ways_out(txn: &dyn ReadTxn, log: &[LogEntry], row: &Change, is_central: bool)
     let has_legacy = txn.state(key::LEGACY_URL)?.is_some();
     let central = |row: &Change| !is_central && is_pushed(row);
     let legacy = |row: &Change| has_legacy && is_pushed_to_legacy(row, one_server);
-    for (to, concerns, (server, pushed), step) in [
-        ("central", &central as Concerns<'_>, (Server::Central, key::PUSH_CURSOR_V6), "push_v6"),
-        ("legacy", &legacy as Concerns<'_>, (Server::Legacy, key::PUSH_CURSOR_LEGACY), "push"),
+    for (to, concerns, server, pushed) in [
+        ("central", &central as Concerns<'_>, Server::Central, key::PUSH_CURSOR_V6),
+        ("legacy", &legacy as Concerns<'_>, Server::Legacy, key::PUSH_CURSOR_LEGACY),
     ] {
         if !concerns(row) {
             continue;
@@ -323,8 +342,9 @@ fn ways_out(txn: &dyn ReadTxn, log: &[LogEntry], row: &Change, is_central: bool)
             () => SentState::Taken,
         };
         let before_it = if state == SentState::Waits { count_before(txn, next, row.cursor, concerns)? } else { 0 };
-        let by_cycle = if state == SentState::Waits { None } else { cycle_that_sent(log, row.change.changed_at, step) };
-        ways.push(Sent { to, state, before_it, by_cycle });
+        let sent_by = if state == SentState::Waits { None } else { cycle_that_sent(log, to, row.cursor) };
+        let (by_cycle, by_cycle_number) = (sent_by.map(|(_, at)| at), sent_by.map(|(number, _)| number));
+        ways.push(Sent { to, state, before_it, by_cycle, by_cycle_number });
     }
     Ok(ways)
 }

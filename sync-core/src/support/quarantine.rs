@@ -1,13 +1,13 @@
 //! What is set aside: one record with all that is known of why, and all of them in groups of one cause.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Serialize, Serializer};
 
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::protocol::v6::Action;
-use crate::record::{RecordData, RecordId, TableName};
+use crate::record::{RecordData, RecordId, SiteId, TableName};
 use crate::storage::{Buffered, Quarantine, QuarantineCause, ReadTxn, Source, StagedKind, Storage};
 use crate::texts::Said;
 use crate::texts::sentences::quarantine as say;
@@ -206,8 +206,10 @@ pub(crate) fn each_set_aside(
 
 /// A staged row of this record, from whatever source.
 pub(super) fn staged_of(txn: &dyn ReadTxn, table: &TableName, id: &RecordId) -> Result<Option<Buffered>> {
-    let sites = txn.integrations()?.into_iter().map(Source::Site);
-    for source in [Source::Central, Source::Legacy].into_iter().chain(sites) {
+    // Of a push that is not whole yet, nobody has asked for an integration.
+    let known = txn.activity()?.into_iter().map(|visit| visit.site).chain(txn.sites()?.into_iter().map(|site| site.id));
+    let sites: BTreeSet<SiteId> = txn.integrations()?.into_iter().chain(known).collect();
+    for source in [Source::Central, Source::Legacy].into_iter().chain(sites.into_iter().map(Source::Site)) {
         for kind in [StagedKind::Upserts, StagedKind::Deletes, StagedKind::Merges] {
             let mut after = 0;
             loop {

@@ -1,0 +1,105 @@
+//! `status --watch`: how it stands, again whenever that has changed.
+
+use std::io::{BufRead as _, BufReader, Lines};
+use std::process::{Child, ChildStdout};
+
+use serde_json::Value;
+
+use super::Clinic;
+use super::support::{Said, signal};
+
+/// A `status --watch` that runs, and what it says.
+struct Watch {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Watch {
+    fn of(clinic: &Clinic, how: &[&str]) -> Self {
+        let mut child = clinic.desk.spawn(&[&["status", "--watch", "--every", "1s"], how].concat());
+        let lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+        Self { child, lines }
+    }
+
+    fn line(&mut self) -> String {
+        self.lines.next().expect("a line").expect("text")
+    }
+
+    fn document(&mut self) -> Value {
+        serde_json::from_str(&self.line()).expect("JSON")
+    }
+
+    /// One showing for people, to its last line: the time, and what is said under each name.
+    fn showing(&mut self) -> Vec<(String, String)> {
+        let mut all = Vec::new();
+        loop {
+            let line = self.line();
+            assert!(line.chars().count() <= 80, "too long for 80 columns: {line:?}");
+            let (name, said) = line.split_once("  ").unwrap_or((&line, ""));
+            all.push((name.to_owned(), said.trim().to_owned()));
+            if name == "records" {
+                return all;
+            }
+        }
+    }
+
+    fn interrupted(self) {
+        signal(&self.child, "-INT");
+        Said::by(self.child).ends(0);
+    }
+}
+
+fn said<'s>(showing: &'s [(String, String)], name: &str) -> &'s str {
+    &showing.iter().find(|(known, _)| known == name).unwrap_or_else(|| panic!("no {name}: {showing:?}")).1
+}
+
+#[test]
+fn status_is_watched_until_an_interrupt() {
+    let clinic = Clinic::new();
+    let mut watch = Watch::of(&clinic, &["--json"]);
+    assert_eq!(watch.document()["waiting"]["records"], 0);
+    clinic.put_asset("fridge", "x");
+    assert_eq!(watch.document()["waiting"]["records"], 1);
+    clinic.sync(0);
+    // A cycle changes more than once what is seen; the end is what counts.
+    while watch.document()["waiting"]["records"] != 0 {}
+    watch.interrupted();
+    clinic.desk.run(&["status", "--every", "1s"]).ends(2);
+}
+
+#[test]
+fn people_see_the_time_and_the_whole_status_again_once_it_has_changed() {
+    let clinic = Clinic::new();
+    let mut watch = Watch::of(&clinic, &[]);
+    let before = watch.showing();
+    let is_time = |line: &str| line.strip_prefix("-- 20").is_some_and(|rest| rest.len() == "26-11-23 08:00:00".len());
+    assert!(is_time(&before[0].0), "{before:?}");
+    let names: Vec<&str> = before[1..].iter().map(|(name, _)| name.as_str()).collect();
+    let expected =
+        ["role", "site", "site id", "legacy URL", "central URL", "initialised", "pull cursor", "push cursor"];
+    assert_eq!(names, [&expected[..], &["to be pushed", "last sync", "set aside", "files", "records"]].concat());
+    assert_eq!((said(&before, "role"), said(&before, "site")), ("remote", "clinic"));
+    assert_eq!((said(&before, "to be pushed"), said(&before, "set aside")), ("nothing", "nothing"));
+
+    clinic.put_asset("fridge", "x");
+    assert_eq!(watch.line(), "", "an empty line between two showings");
+    let after = watch.showing();
+    assert!(is_time(&after[0].0), "{after:?}");
+    assert!(said(&after, "to be pushed").starts_with("1 record, "), "{after:?}");
+    let count = |showing: &[(String, String)]| said(showing, "records").parse::<u64>().expect("a number");
+    assert_eq!(count(&after), count(&before) + 1);
+    // What has not changed is shown as it was.
+    for name in expected {
+        assert_eq!(said(&after, name), said(&before, name));
+    }
+
+    clinic.sync(0);
+    loop {
+        assert_eq!(watch.line(), "");
+        let last = watch.showing();
+        if said(&last, "to be pushed") == "nothing" && said(&last, "last sync").starts_with("done") {
+            break;
+        }
+    }
+    watch.interrupted();
+}
