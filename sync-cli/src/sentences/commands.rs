@@ -84,7 +84,7 @@ sync_core::sentences! {
         with_cycle(change, cycle) = "{change}, with {cycle}";
         for_store_left(change) = "{change}; for a store that it has left";
         cycle_of(at, number) = "the cycle of {at} (oms-sync log show {number})";
-        cycle_not_told() = "a cycle that the log does not tell";
+        cycle_not_told() = "a cycle that is not in the log";
 
         // Where it goes.
         goes_first(to) = "to {to}: waits; it goes out first with the next push";

@@ -149,15 +149,15 @@ fn of_two_cycles_that_pushed_the_one_that_sent_the_record_is_named() {
         let cycle = cycle_of(&clinic, &way);
         assert_eq!((&cycle["number"], &cycle["outcome"]), (&json!(number), &json!(outcome)), "{id}: {way}");
     }
-    holds(&clinic.says(&["explain", "asset", &before], 0), &["taken, with the cycle of", "(oms-sync log show 2)"]);
-    holds(&clinic.says(&["explain", "asset", &after], 0), &["(oms-sync log show 1)", "done integrating"]);
+    holds(&clinic.says(&["explain", "asset", &before], 0), &["sent in the cycle of", "(oms-sync log show 2)"]);
+    holds(&clinic.says(&["explain", "asset", &after], 0), &["(oms-sync log show 1)", "finished integrating"]);
 
     // What an older version wrote into the log does not tell, and nothing is guessed.
     clinic.damage(
         "UPDATE sync_log SET report = json_remove(report, '$.pushed_ranges', '$.changes_from', '$.changes_below')",
     );
     assert_eq!(way(&clinic, &after)["by_cycle"], json!(null));
-    holds(&clinic.says(&["explain", "asset", &after], 0), &["taken, with a cycle that the log does not tell"]);
+    holds(&clinic.says(&["explain", "asset", &after], 0), &["sent in a cycle that is not in the log"]);
     clinic.says(&["log", "show"], 0);
 }
 
@@ -189,7 +189,7 @@ fn a_cycle_that_was_killed_is_not_told_and_not_mistaken_for_the_next_one() {
     ward.clinic.sync(0);
     let first = way(&ward.clinic, "a0000");
     assert_eq!((&first["state"], &first["by_cycle"]), (&json!("taken"), &json!(null)));
-    holds(&ward.clinic.says(&["explain", "asset", "a0000"], 0), &["taken, with a cycle that the log does not tell"]);
+    holds(&ward.clinic.says(&["explain", "asset", "a0000"], 0), &["sent in a cycle that is not in the log"]);
     let last = way(&ward.clinic, "a5999");
     assert_eq!(cycle_of(&ward.clinic, &last)["number"], 1, "{last}");
 }
@@ -283,10 +283,10 @@ fn central_says_which_sites_have_not_read_it_yet() {
             "property",
             "population",
             json!({"sites":3,"have_it":2,"not_yet":[4]}),
-            "3 sites: 2 read past it; not yet: site 4",
+            "3 sites: already read by 2; not yet: site 4",
         ),
-        ("asset_class", "cold", json!({"sites":3,"have_it":1,"not_yet":[3,4]}), "1 read past it; not yet: site 3, 4"),
-        ("asset", "fridge", json!({"sites":1,"have_it":1,"not_yet":[]}), "for 1 site: 1 read past it"),
+        ("asset_class", "cold", json!({"sites":3,"have_it":1,"not_yet":[3,4]}), "already read by 1; not yet: site 3, 4"),
+        ("asset", "fridge", json!({"sites":1,"have_it":1,"not_yet":[]}), "for 1 site: already read by 1"),
     ] {
         let explain = ["--db", "central.sqlite", "explain", table, id];
         let life = desk.run(&[&explain[..], &["--json"]].concat()).ends(0).json();

@@ -77,9 +77,9 @@ fn people_see_the_time_and_the_whole_status_again_once_it_has_changed() {
     let names: Vec<&str> = before[1..].iter().map(|(name, _)| name.as_str()).collect();
     let expected =
         ["role", "site", "site id", "legacy URL", "central URL", "initialised", "pull cursor", "push cursor"];
-    assert_eq!(names, [&expected[..], &["to be pushed", "last sync", "set aside", "files", "records"]].concat());
+    assert_eq!(names, [&expected[..], &["to be pushed", "last sync", "quarantined", "files", "records"]].concat());
     assert_eq!((said(&before, "role"), said(&before, "site")), ("remote", "clinic"));
-    assert_eq!((said(&before, "to be pushed"), said(&before, "set aside")), ("nothing", "nothing"));
+    assert_eq!((said(&before, "to be pushed"), said(&before, "quarantined")), ("nothing", "nothing"));
 
     clinic.put_asset("fridge", "x");
     assert_eq!(watch.line(), "", "an empty line between two showings");
