@@ -12,6 +12,7 @@ mod fixtures;
 mod fuzz;
 mod healing;
 mod held_up;
+mod host_tables;
 mod legacy_half;
 mod legacy_half_later;
 mod legacy_merges;

@@ -156,6 +156,7 @@ pub(crate) fn samples() -> Vec<Error> {
         Error::DiskFull { source: cause() },
         Error::Database { source: cause() },
         Error::Io { what: "compressing a request".to_owned(), source: cause() },
+        Error::HostFailed { table: "asset".into(), id: "a1".into(), source: cause() },
         Error::DamagedState { what: "pull_cursor_v6".to_owned() },
         Error::InvalidRecord { table: "asset".into(), id: "a1".into(), source: Box::new(field_error()) },
         Error::UnknownTable { table: "asset_clas".to_owned() },

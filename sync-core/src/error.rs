@@ -158,6 +158,8 @@ pub enum Error {
     Database { source: Cause },
     /// A file, a folder or a pipe failed.
     Io { what: String, source: Cause },
+    /// A host's hook refused to follow a record.
+    HostFailed { table: TableName, id: RecordId, source: Cause },
     /// Something stored that cannot be what was written.
     DamagedState { what: String },
 
@@ -277,6 +279,7 @@ impl Error {
             Self::DiskFull { .. } => ("disk_full", LocalFault),
             Self::Database { .. } => ("database_failed", LocalFault),
             Self::Io { .. } => ("io_failed", LocalFault),
+            Self::HostFailed { .. } => ("host_failed", LocalFault),
             Self::DamagedState { .. } => ("damaged_state", LocalFault),
 
             Self::NotAllowed(refusal) => (refusal.code(), Input),

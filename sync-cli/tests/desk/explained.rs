@@ -285,7 +285,12 @@ fn central_says_which_sites_have_not_read_it_yet() {
             json!({"sites":3,"have_it":2,"not_yet":[4]}),
             "3 sites: already read by 2; not yet: site 4",
         ),
-        ("asset_class", "cold", json!({"sites":3,"have_it":1,"not_yet":[3,4]}), "already read by 1; not yet: site 3, 4"),
+        (
+            "asset_class",
+            "cold",
+            json!({"sites":3,"have_it":1,"not_yet":[3,4]}),
+            "already read by 1; not yet: site 3, 4",
+        ),
         ("asset", "fridge", json!({"sites":1,"have_it":1,"not_yet":[]}), "for 1 site: already read by 1"),
     ] {
         let explain = ["--db", "central.sqlite", "explain", table, id];

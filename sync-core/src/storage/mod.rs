@@ -25,9 +25,12 @@ pub use file::{FileDirection, FileEntry, FileState};
 pub use kept::KeptRecord;
 pub use lost::Lost;
 pub use memory::{MemoryBackup, MemoryStorage};
+/// The SQLite library whose connection a [`RecordHook`] is given.
+#[cfg(feature = "sqlite")]
+pub use rusqlite;
 pub use sites::{SiteActivity, SiteEntry};
 #[cfg(feature = "sqlite")]
-pub use sqlite::SqliteStorage;
+pub use sqlite::{HookedRecord, RecordHook, SqliteStorage};
 #[cfg(feature = "sqlite")]
 pub(crate) use sqlite::{damage, examine};
 

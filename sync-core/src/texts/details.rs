@@ -96,6 +96,10 @@ impl Error {
                 add("id", id);
                 add("bytes", bytes);
             }
+            Self::HostFailed { table, id, .. } => {
+                add("table", table);
+                add("id", id);
+            }
             Self::NotADatabase { path, .. } => add("path", path),
             Self::Io { what, source } => {
                 add("what", what);

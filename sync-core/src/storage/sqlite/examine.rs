@@ -44,7 +44,7 @@ impl SqliteStorage {
         if found < known {
             return Err(Error::bad_input(input::schema_older(found, known)));
         }
-        let writer = Mutex::new(Writer { connection, watermark: Watermark::none() });
+        let writer = Mutex::new(Writer { connection, watermark: Watermark::none(), hook: None });
         Ok(Self { path: path.to_owned(), writer, readers: Mutex::default(), only_reads: true })
     }
 }

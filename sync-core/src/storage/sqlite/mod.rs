@@ -9,6 +9,7 @@ mod cost_tests;
 mod counts;
 mod examine;
 mod files;
+mod hook;
 mod kept;
 mod records;
 mod schema;
@@ -27,6 +28,7 @@ use parking_lot::Mutex;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 pub(crate) use self::examine::{damage, examine};
+pub use self::hook::{HookedRecord, RecordHook};
 use self::txn::{SqliteTxn, Turn};
 use self::watermark::Watermark;
 use super::{CycleLock, ReadTxn, Storage, WriteTxn};
@@ -62,6 +64,7 @@ pub struct SqliteStorage {
 struct Writer {
     connection: Connection,
     watermark: Watermark,
+    hook: Option<Box<dyn RecordHook>>,
 }
 
 impl std::fmt::Debug for SqliteStorage {
@@ -110,7 +113,7 @@ impl SqliteStorage {
                 prepared => break prepared.map_err(named)?,
             }
         };
-        let writer = Mutex::new(Writer { connection, watermark });
+        let writer = Mutex::new(Writer { connection, watermark, hook: None });
         Ok(Self { path: path.to_owned(), writer, readers: Mutex::default(), only_reads: false })
     }
 

@@ -205,11 +205,15 @@ impl<C: Holds> ReadTxn for SqliteTxn<C> {
 
 impl WriteTxn for SqliteTxn<Turn<'_>> {
     fn put_record(&self, data: &RecordData, change: &NewChange) -> Result<Cursor> {
-        self.write_record(data, change)
+        let cursor = self.write_record(data, change)?;
+        self.tell_host(Some(data), change)?;
+        Ok(cursor)
     }
 
     fn remove_record(&self, change: &NewChange) -> Result<Cursor> {
-        self.delete_record(change)
+        let cursor = self.delete_record(change)?;
+        self.tell_host(None, change)?;
+        Ok(cursor)
     }
 
     fn append_change(&self, change: &NewChange) -> Result<Cursor> {

@@ -5,9 +5,10 @@ use rusqlite::{CachedStatement, Connection, Params, Row, TransactionBehavior};
 use std::cell::{Cell, RefCell};
 
 use super::counts::Counts;
-use super::{Reader, Writer, database_error};
-use crate::error::Result;
-use crate::record::Cursor;
+use super::{HookedRecord, Reader, Writer, database_error};
+use crate::changelog::NewChange;
+use crate::error::{Error, Result};
+use crate::record::{Cursor, RecordData};
 
 /// Where the newest cursor is kept: it is never used twice, even if the newest row goes.
 const NEWEST_CURSOR: &str = "newest_cursor";
@@ -162,6 +163,15 @@ fn note_cost(statement: &CachedStatement<'_>) {
 }
 
 impl SqliteTxn<Turn<'_>> {
+    /// Tells the host's hook, if there is one, of a record that was just written or, without data, removed.
+    pub(super) fn tell_host(&self, data: Option<&RecordData>, change: &NewChange) -> Result<()> {
+        let Some(Writer { connection, hook: Some(hook), .. }) = self.holder.0.as_deref() else { return Ok(()) };
+        let NewChange { table, id, is_sync_update, .. } = change;
+        let record = HookedRecord { table, id, data, is_sync_update: *is_sync_update };
+        let failed = |source| Error::HostFailed { table: table.clone(), id: id.clone(), source };
+        hook.on_record(connection, &record).map_err(failed)
+    }
+
     pub(super) fn end_commit(mut self) -> Result<()> {
         self.write_counts()?;
         if let Some(newest) = self.newest.get() {

@@ -1,0 +1,123 @@
+//! A host's own tables follow the records, in the transaction that writes them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use sync_core::storage::rusqlite::Connection;
+use sync_core::storage::{HookedRecord, SqliteStorage, Storage};
+use sync_core::{Cause, Outcome, Silent, SyncOptions};
+use tempfile::TempDir;
+
+use sync_tests::world::{CentralEnd, Kind, asset, data, document, put_class};
+
+/// A database whose host keeps a table of a few record types, and may refuse to follow.
+struct Host {
+    folder: TempDir,
+    refuses: Arc<AtomicBool>,
+}
+
+impl Host {
+    fn new() -> Self {
+        Self { folder: tempfile::tempdir().expect("a temporary folder"), refuses: Arc::default() }
+    }
+
+    fn storage(&self) -> Arc<dyn Storage> {
+        let storage = SqliteStorage::open(self.path()).expect("a database");
+        let table =
+            "CREATE TABLE IF NOT EXISTS mine (kind TEXT, id TEXT, name TEXT, by_sync INTEGER, PRIMARY KEY (kind, id))";
+        storage.host_tables(table).expect("sound SQL");
+        let refuses = self.refuses.clone();
+        Arc::new(storage.with_hook(move |connection: &Connection, record: &HookedRecord<'_>| {
+            follow(connection, record)?;
+            if refuses.load(Ordering::SeqCst) && record.id.as_str() == "bad" {
+                return Err("the host cannot".into());
+            }
+            Ok(())
+        }))
+    }
+
+    fn path(&self) -> std::path::PathBuf {
+        self.folder.path().join("host.sqlite")
+    }
+
+    /// What stands in the host's table, as another program reads it.
+    fn mine(&self) -> Vec<String> {
+        let connection = Connection::open(self.path()).expect("a database");
+        let sql = "SELECT kind || ' ' || id || ' ' || name || ' ' || by_sync FROM mine ORDER BY kind, id";
+        let mut query = connection.prepare(sql).expect("the table");
+        query.query_map((), |row| row.get(0)).expect("rows").map(|row| row.expect("text")).collect()
+    }
+}
+
+fn follow(connection: &Connection, record: &HookedRecord<'_>) -> Result<(), Cause> {
+    let (kind, id) = (record.table.as_str(), record.id.as_str());
+    if !["asset", "asset_class", "asset_internal_location"].contains(&kind) {
+        return Ok(());
+    }
+    connection.execute("DELETE FROM mine WHERE kind = ?1 AND id = ?2", [kind, id])?;
+    if let Some(fields) = record.data.and_then(|data| data.fields()) {
+        let name = ["name", "notes", "location_id"].into_iter().find_map(|key| fields.text(key));
+        let row = (kind, id, name.as_deref().unwrap_or_default(), record.is_sync_update);
+        connection.execute("INSERT INTO mine VALUES (?1, ?2, ?3, ?4)", row)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn they_follow_local_writes_pulls_and_deletions_in_the_same_transaction() {
+    let central = CentralEnd::over(Kind::Memory);
+    let host = Host::new();
+    central.add_site("a");
+    let site = central.set_up_over(host.storage(), "a", central.transport());
+    put_class(central.storage.as_ref(), "cold");
+    site.sync();
+    site.records.put("asset", [asset("fridge", "STORE_a", "new")]).expect("allowed");
+    let place =
+        document("asset_internal_location", &[("id", "place"), ("asset_id", "fridge"), ("location_id", "shelf")]);
+    site.records.put("asset_internal_location", [place]).expect("allowed");
+    let all = ["asset fridge new 0", "asset_class cold n 1", "asset_internal_location place shelf 0"];
+    assert_eq!(host.mine(), all);
+
+    site.records.delete("asset_internal_location", &"place".into()).expect("allowed");
+    central.records.put("asset_class", [data(r#"{"id":"cold","name":"renamed"}"#)]).expect("allowed");
+    site.sync();
+    assert_eq!(host.mine(), ["asset fridge new 0", "asset_class cold renamed 1"]);
+
+    // What is not committed never was.
+    host.refuses.store(true, Ordering::SeqCst);
+    let both = [asset("good", "STORE_a", "x"), asset("bad", "STORE_a", "x")];
+    let refused = site.records.put("asset", both).expect_err("the host refuses");
+    assert_eq!((refused.code(), refused.causes()), ("host_failed", vec!["the host cannot".to_owned()]));
+    assert!(refused.to_string().contains("asset bad"), "{refused}");
+    assert_eq!(host.mine(), ["asset fridge new 0", "asset_class cold renamed 1"]);
+    assert_eq!((site.get("asset", "good"), site.get("asset", "bad")), (None, None));
+}
+
+#[test]
+fn a_host_that_fails_in_a_pull_loses_nothing() {
+    let central = CentralEnd::over(Kind::Memory);
+    let host = Host::new();
+    central.add_site("a");
+    let site = central.set_up_over(host.storage(), "a", central.transport());
+    put_class(central.storage.as_ref(), "bad");
+    host.refuses.store(true, Ordering::SeqCst);
+    for _ in 0..2 {
+        let report = site.site.sync(&SyncOptions::default(), &mut Silent).expect("a cycle");
+        assert_eq!((report.outcome, report.error.map(|error| error.code())), (Outcome::Failed, Some("host_failed")));
+        assert_eq!((host.mine(), site.get("asset_class", "bad")), (Vec::new(), None));
+    }
+    host.refuses.store(false, Ordering::SeqCst);
+    site.sync();
+    assert_eq!(host.mine(), ["asset_class bad n 1"]);
+}
+
+#[test]
+fn a_central_server_has_them_too() {
+    let host = Host::new();
+    let central = CentralEnd::over_storage(host.storage());
+    let site = central.new_site("a");
+    site.sync();
+    site.records.put("asset", [asset("fridge", "STORE_a", "new")]).expect("allowed");
+    site.sync();
+    assert_eq!(host.mine(), ["asset fridge new 1"]);
+}
