@@ -19,36 +19,46 @@ pub(crate) use self::support::{
 };
 use crate::compat::Release;
 
+/// What the help calls the options that every command has.
+const EVERYWHERE: &str = "Options of every command";
+
 /// Synchronise a database with Open mSupply: as a remote site, or as the central server.
 #[derive(Debug, Parser)]
 #[command(name = "oms-sync", version, max_term_width = 100, after_help = examples::PROGRAM, styles = crate::palette::HELP)]
 pub(crate) struct Args {
     /// The site's database; everything about a site is in this one file
-    #[arg(long, global = true, env = "OMS_SYNC_DB", default_value = "oms-sync.sqlite", value_name = "FILE")]
+    #[arg(
+        long,
+        global = true,
+        help_heading = EVERYWHERE,
+        env = "OMS_SYNC_DB",
+        default_value = "oms-sync.sqlite",
+        value_name = "FILE"
+    )]
     pub db: PathBuf,
 
     /// The folder with the bytes of files [default: the database's path with .files behind it]
-    #[arg(long, global = true, env = "OMS_SYNC_FILES", value_name = "DIR")]
+    #[arg(long, global = true, help_heading = EVERYWHERE, env = "OMS_SYNC_FILES", value_name = "DIR")]
     pub files: Option<PathBuf>,
 
     /// Print one JSON document (or JSON lines, where records are listed) on standard output
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
     pub json: bool,
 
     /// Print no hints and no progress
-    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    #[arg(short, long, global = true, help_heading = EVERYWHERE, conflicts_with = "verbose")]
     pub quiet: bool,
 
     /// Print the causes of an error
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, help_heading = EVERYWHERE)]
     pub verbose: bool,
 
     /// When to use colour; NO_COLOR is respected too
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "WHEN", default_value = "auto")]
     pub color: ColorChoice,
 
     /// A JSON file with translated texts; see oms-sync errors --help
-    #[arg(long, global = true, env = "OMS_SYNC_TEXTS", value_name = "FILE")]
+    #[arg(long, global = true, help_heading = EVERYWHERE, env = "OMS_SYNC_TEXTS", value_name = "FILE")]
     pub texts: Option<PathBuf>,
 
     #[command(subcommand)]
@@ -207,7 +217,7 @@ pub(crate) struct Sync {
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub max_time: Option<Duration>,
     /// Begin no further batch after this many bytes in both directions
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub max_bytes: Option<u64>,
     /// Send and fetch files too, after the records
     #[arg(long)]
@@ -224,7 +234,7 @@ pub(crate) struct Run {
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub max_time: Option<Duration>,
     /// Begin no further batch of a cycle after this many bytes in both directions
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub max_bytes: Option<u64>,
 }
 
@@ -383,7 +393,7 @@ pub(crate) enum Site {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Store {
-    /// Add a store with its name record, or move one to another site
+    /// Add a store with its name record, or move one (--id) to another site
     #[command(after_help = examples::STORE_ADD)]
     Add {
         /// The store's name
@@ -470,5 +480,9 @@ fn duration(text: &str) -> Result<Duration, String> {
         _ => return Err("give a number and s, m or h".to_owned()),
     };
     let number: u64 = digits.parse().map_err(|_| "give a number and s, m or h".to_owned())?;
-    number.checked_mul(seconds).map(Duration::from_secs).ok_or_else(|| "that is too long".to_owned())
+    match number.checked_mul(seconds) {
+        None => Err("that is too long".to_owned()),
+        Some(0) => Err("that is no time at all".to_owned()),
+        Some(seconds) => Ok(Duration::from_secs(seconds)),
+    }
 }

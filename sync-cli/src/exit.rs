@@ -24,7 +24,7 @@ pub(crate) enum Ended {
 pub(crate) enum Failure {
     /// The library says so.
     Sync(Error),
-    /// Nobody reads what is printed any more, which is no error; or it could not be printed.
+    /// It could not be printed.
     Print(std::io::Error),
 }
 
@@ -76,7 +76,6 @@ pub(crate) fn finish(result: Result<Ended, Failure>, out: &mut Output) -> ExitCo
         Ok(Ended::Done) => 0,
         Ok(Ended::LeftBehind) => 1,
         Ok(Ended::Reported(class)) => status(class),
-        Err(Failure::Print(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => 0,
         Err(Failure::Print(error)) => {
             out.hint_said(&common::not_printed(error.to_string()));
             status(ErrorClass::LocalFault)

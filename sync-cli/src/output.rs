@@ -2,6 +2,7 @@
 
 use std::io::{IsTerminal as _, Write as _, stderr, stdout};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
 use serde_json::json;
@@ -26,6 +27,8 @@ pub(crate) struct Output {
     color: bool,
     /// Whether data are.
     colors_data: bool,
+    /// Set once nobody reads standard output any more.
+    is_unread: AtomicBool,
     /// What is said, in the language that is wanted.
     pub texts: Texts,
 }
@@ -43,6 +46,7 @@ impl Output {
             verbose: args.verbose,
             color: colors(stderr().is_terminal()),
             colors_data: colors(stdout().is_terminal()),
+            is_unread: AtomicBool::new(false),
             texts: Texts::default(),
         }
     }
@@ -57,15 +61,33 @@ impl Output {
         Ok(())
     }
 
-    /// A line of data.
+    /// A line of data, or several. What would steer a terminal is shown as a mark.
     pub(crate) fn line(&self, text: &str) -> Result<(), Failure> {
-        writeln!(stdout().lock(), "{text}")?;
-        Ok(())
+        self.print("", text)
     }
 
-    /// A piece of data in its colour, if colours are wanted.
-    pub(crate) fn toned(&self, text: &str, tone: Tone) -> String {
-        if self.colors_data { painted(text, tone) } else { text.to_owned() }
+    /// A line that begins with a word in its colour, if colours are wanted.
+    pub(crate) fn toned_line(&self, word: &str, tone: Option<Tone>, text: &str) -> Result<(), Failure> {
+        match tone.filter(|_| self.colors_data) {
+            Some(tone) => self.print(&painted(word, tone), text),
+            None => self.print(word, text),
+        }
+    }
+
+    fn print(&self, before: &str, text: &str) -> Result<(), Failure> {
+        match writeln!(stdout().lock(), "{before}{}", harmless(text)) {
+            // Nobody reads on, which is no error: the command goes on to its own end and exit status.
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {
+                self.is_unread.store(true, Ordering::Relaxed);
+                Ok(())
+            }
+            written => Ok(written?),
+        }
+    }
+
+    /// Whether nobody reads what is printed any more: then what goes on until it is stopped may stop.
+    pub(crate) fn is_unread(&self) -> bool {
+        self.is_unread.load(Ordering::Relaxed)
     }
 
     /// A sentence as a line of data.
@@ -76,7 +98,7 @@ impl Output {
     /// A JSON document, on one line.
     pub(crate) fn document(&self, value: &impl Serialize) -> Result<(), Failure> {
         let text = serde_json::to_string(value).map_err(std::io::Error::other)?;
-        self.line(&text)
+        self.line(&on_one_line(&text))
     }
 
     /// The document of a report that holds this error, which is said in the language that is wanted.
@@ -91,7 +113,7 @@ impl Output {
     pub(crate) fn hint(&self, text: &str) {
         if !self.quiet {
             // Where standard error is closed nobody wants to know.
-            let _ = writeln!(stderr().lock(), "{text}");
+            let _ = writeln!(stderr().lock(), "{}", harmless(text));
         }
     }
 
@@ -191,6 +213,20 @@ impl Output {
     }
 }
 
+/// Text in which nothing steers a terminal: ids and names are whatever others made them.
+fn harmless(text: &str) -> std::borrow::Cow<'_, str> {
+    let steers = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
+    if !text.contains(steers) {
+        return text.into();
+    }
+    text.chars().map(|c| if steers(c) { '\u{fffd}' } else { c }).collect::<String>().into()
+}
+
+/// JSON text on one line. Between values it may hold line ends, within them none.
+pub(crate) fn on_one_line(json: &str) -> std::borrow::Cow<'_, str> {
+    if json.contains(['\n', '\r']) { json.replace(['\n', '\r'], " ").into() } else { json.into() }
+}
+
 /// Bytes as people read them.
 pub(crate) fn bytes(count: u64) -> String {
     match count {
@@ -206,4 +242,15 @@ pub(crate) struct RecordDocument<'a> {
     pub table: &'a TableName,
     pub id: &'a RecordId,
     pub data: &'a RecordData,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_others_wrote_steers_a_terminal() {
+        assert_eq!(harmless("a\u{1b}[31mb\u{9b}c\rd\te\nf"), "a\u{fffd}[31mb\u{fffd}c\u{fffd}d\te\nf");
+        assert_eq!(on_one_line("{\"a\":\n1,\r\n \"b\":2}"), "{\"a\": 1,   \"b\":2}");
+    }
 }

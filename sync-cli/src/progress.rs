@@ -1,5 +1,6 @@
 //! Draws a cycle's events on a terminal; on a pipe, a line a step.
 
+use std::io::IsTerminal as _;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -26,6 +27,10 @@ pub(crate) fn at_signals(first: impl Fn() + Send + 'static) {
             std::process::exit(130);
         }
         first();
+        if std::io::stderr().is_terminal() {
+            // A request that is under way is let end.
+            eprintln!("{}", told::stopping());
+        }
     });
 }
 

@@ -33,6 +33,14 @@ impl Parts {
         Self::over(SqliteStorage::open_existing(&args.db)?, args, out)
     }
 
+    /// The same for a command that only reads: a database that may not be written is read all the same.
+    pub(crate) fn open_to_read(args: &Args, out: &Output) -> Result<Self> {
+        match SqliteStorage::open_existing(&args.db) {
+            Err(Error::DatabaseReadOnly { .. }) => Self::over(SqliteStorage::open_to_read(&args.db)?, args, out),
+            opened => Self::over(opened?, args, out),
+        }
+    }
+
     fn over(storage: SqliteStorage, args: &Args, out: &Output) -> Result<Self> {
         let folder = args.files.clone().unwrap_or_else(|| Files::folder_of(&args.db));
         let parts = Self { storage: Arc::new(storage), clock: Arc::new(SystemClock::new()), folder };

@@ -125,8 +125,10 @@ pub(crate) fn samples() -> Vec<Error> {
         Error::IntegrationTimeout { server: central },
         Error::InitialisationInProgress,
         Error::SiteAuthTimeout,
+        Error::TooManyAttempts { server: legacy },
         Error::CentralCannotReachLegacy,
         Error::NotSetUp,
+        Error::NoDatabase { path: "oms-sync.sqlite".to_owned() },
         Error::InvalidUrl { what: "the legacy server's address", url: site(), reason: "no scheme".into() },
         Error::UnknownSite { server: legacy, site: site() },
         Error::WrongPassword { site: site() },
@@ -167,7 +169,7 @@ pub(crate) fn samples() -> Vec<Error> {
         Error::Cancelled,
         Error::UnknownSiteId { site: SiteId(7) },
     ];
-    all.extend(refusals().into_iter().map(Error::NotAllowed));
+    all.extend(refusals().into_iter().map(|refusal| Error::NotAllowed { refusal, id: Some("a1".into()) }));
     all
 }
 

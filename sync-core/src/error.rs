@@ -92,11 +92,15 @@ pub enum Error {
     InitialisationInProgress,
     /// The legacy server was too slow to look up the site.
     SiteAuthTimeout,
+    /// A server lets nobody sign in as this site for a while.
+    TooManyAttempts { server: Server },
     /// Central could not ask the legacy server about this site.
     CentralCannotReachLegacy,
 
     /// A database without settings.
     NotSetUp,
+    /// A database file that is not there.
+    NoDatabase { path: String },
     /// An address that cannot be used.
     InvalidUrl { what: &'static str, url: String, reason: Detail },
     /// A name that a server does not know.
@@ -164,7 +168,7 @@ pub enum Error {
     DamagedState { what: String },
 
     /// A rule of ownership.
-    NotAllowed(Refusal),
+    NotAllowed { refusal: Refusal, id: Option<RecordId> },
     /// A record that breaks the shape of its type.
     InvalidRecord { table: TableName, id: RecordId, source: Box<FieldError> },
     /// A table that there is not.
@@ -193,7 +197,7 @@ impl fmt::Display for Error {
 
 impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Self {
-        Self::NotAllowed(refusal)
+        Self::NotAllowed { refusal, id: None }
     }
 }
 
@@ -201,6 +205,14 @@ impl Error {
     /// Input that is not what it should be: this says what is wrong with it.
     pub fn bad_input(detail: impl Into<Detail>) -> Self {
         Self::BadInput { detail: detail.into() }
+    }
+
+    /// The same where it is about this record.
+    pub(crate) fn of_record(self, id: &RecordId) -> Self {
+        match self {
+            Self::NotAllowed { refusal, id: None } => Self::NotAllowed { refusal, id: Some(id.clone()) },
+            other => other,
+        }
     }
 
     /// A stable code in snake_case, for scripts and for the catalogue in the docs.
@@ -244,9 +256,11 @@ impl Error {
             Self::IntegrationTimeout { .. } => ("integration_timeout", Retry),
             Self::InitialisationInProgress => ("initialisation_in_progress", Retry),
             Self::SiteAuthTimeout => ("site_auth_timeout", Retry),
+            Self::TooManyAttempts { .. } => ("too_many_attempts", Retry),
             Self::CentralCannotReachLegacy => ("central_cannot_reach_legacy", Retry),
 
             Self::NotSetUp => ("not_set_up", Configure),
+            Self::NoDatabase { .. } => ("no_database", Configure),
             Self::InvalidUrl { .. } => ("invalid_url", Configure),
             Self::UnknownSite { .. } => ("site_name_not_found", Configure),
             Self::WrongPassword { .. } => ("incorrect_password", Configure),
@@ -282,7 +296,7 @@ impl Error {
             Self::HostFailed { .. } => ("host_failed", LocalFault),
             Self::DamagedState { .. } => ("damaged_state", LocalFault),
 
-            Self::NotAllowed(refusal) => (refusal.code(), Input),
+            Self::NotAllowed { refusal, .. } => (refusal.code(), Input),
             Self::InvalidRecord { .. } => ("invalid_record", Input),
             Self::UnknownTable { .. } => ("unknown_table", Input),
             Self::NotFound { .. } => ("not_found", Input),

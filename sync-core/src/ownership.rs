@@ -74,7 +74,7 @@ pub enum Refusal {
 /// In English, as [`Error::NotAllowed`](crate::Error::NotAllowed) says it.
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        crate::Error::NotAllowed(self.clone()).fmt(f)
+        crate::Error::from(self.clone()).fmt(f)
     }
 }
 

@@ -119,13 +119,15 @@ impl Records {
             let id = match kind {
                 Kind::Typed(kind) => {
                     let id = checked_id(kind, &table, &data)?;
-                    writer.ask(kind, Operation::Upsert, &table, &id, Some(&data))?;
+                    writer
+                        .ask(kind, Operation::Upsert, &table, &id, Some(&data))
+                        .map_err(|error| error.of_record(&id))?;
                     writer.ask_parent(kind, &table, &id, &data)?;
                     id
                 }
                 Kind::Legacy(_) => {
                     let id = checked_legacy_id(&table, &data)?;
-                    writer.ask_legacy(&table, &id, Some(&data))?;
+                    writer.ask_legacy(&table, &id, Some(&data)).map_err(|error| error.of_record(&id))?;
                     id
                 }
             };
@@ -159,7 +161,7 @@ impl Records {
         let kind = match kind {
             Kind::Typed(kind) => kind,
             Kind::Legacy(known) => {
-                writer.ask_legacy(&table, id, None)?;
+                writer.ask_legacy(&table, id, None).map_err(|error| error.of_record(id))?;
                 if !known.deletes {
                     return Err(Refusal::NotDeletable { table: table.to_string() }.into());
                 }
@@ -169,12 +171,12 @@ impl Records {
         };
         match kind.deletion {
             Deletion::Soft(field) | Deletion::SoftAndWire(field) => {
-                writer.ask(kind, Operation::Upsert, &table, id, None)?;
+                writer.ask(kind, Operation::Upsert, &table, id, None).map_err(|error| error.of_record(id))?;
                 let marked = apply::marked_deleted(&data, field, now).ok_or_else(not_found)?;
                 apply::upsert(txn.as_ref(), &table, id, &marked, Origin::Local, now)?;
             }
             Deletion::Wire | Deletion::Never => {
-                writer.ask(kind, Operation::Delete, &table, id, None)?;
+                writer.ask(kind, Operation::Delete, &table, id, None).map_err(|error| error.of_record(id))?;
                 apply::delete(txn.as_ref(), &table, id, Origin::Local, now)?;
             }
         }

@@ -342,6 +342,6 @@ pub(crate) struct Net {
     #[arg(long, value_name = "TIME", value_parser = super::duration, default_value = "20s")]
     pub max_time: std::time::Duration,
     /// Receive no more than about so many bytes of records from each server
-    #[arg(long, value_name = "N", default_value_t = 2_000_000)]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), default_value_t = 2_000_000)]
     pub max_bytes: u64,
 }

@@ -11,7 +11,7 @@ use crate::sentences::records_shown::written_by_site;
 use crate::setup::Parts;
 
 pub(super) fn run(args: &Args, options: &Changelog, out: &Output) -> Result<Ended, Failure> {
-    let parts = Parts::open(args, out)?;
+    let parts = Parts::open_to_read(args, out)?;
     let is_central = parts.role()? == Some(Role::Central);
     let changes = parts.records().changes(Cursor(options.from), options.limit)?;
     let head = ["CURSOR", "TABLE", "ID", "ACTION", "STORE", "WRITTEN BY", "AT"];

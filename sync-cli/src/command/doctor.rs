@@ -15,7 +15,7 @@ use crate::exit::{Ended, Failure};
 use crate::output::Output;
 use crate::palette::Tone;
 use crate::progress::{end_on_signals, interrupted};
-use crate::sentences::{common, doctor_verdict as verdicts, input_given};
+use crate::sentences::{common, doctor_verdict as verdicts};
 
 /// How long each answer is waited for where nobody says otherwise: shorter than in a sync, as somebody waits for the answer.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
@@ -27,9 +27,6 @@ pub(super) fn timeouts(patience: Duration) -> Timeouts {
 }
 
 pub(super) fn run(args: &Args, options: &Doctor, out: &Output) -> Result<Ended, Failure> {
-    if options.max_time.is_zero() {
-        return Err(Error::bad_input(input_given::no_time_to_wait()).into());
-    }
     end_on_signals();
     let mut shown = Shown { out, skipped: Vec::new(), printed: Ok(()) };
     let mut each = |check: &Check| {
@@ -148,11 +145,12 @@ fn row(outcome: Outcome, name: &str, said: Vec<String>, out: &Output) -> Result<
         Outcome::NotChecked => (outcome.as_str(), None),
     };
     let word = format!("{:<11}", out.word(word));
-    let word = tone.map_or_else(|| word.clone(), |tone| out.toned(&word, tone));
-    let mut head = format!("{word}  {name:<19}  ");
-    for line in said.iter().flat_map(|text| folded(text, WIDTH - BEFORE)) {
-        out.line(format!("{head}{line}").trim_end())?;
-        head = " ".repeat(BEFORE);
+    let lines = said.iter().flat_map(|text| folded(text, WIDTH - BEFORE));
+    for (index, line) in lines.enumerate() {
+        match index {
+            0 => out.toned_line(&word, tone, format!("  {name:<19}  {line}").trim_end())?,
+            _ => out.line(&format!("{:BEFORE$}{line}", ""))?,
+        }
     }
     Ok(())
 }

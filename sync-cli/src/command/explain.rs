@@ -14,7 +14,7 @@ use crate::sentences::{common, explain_shown as shown, records};
 use crate::setup::Parts;
 
 pub(super) fn run(args: &Args, options: &Explain, out: &Output) -> Result<Ended, Failure> {
-    let parts = Parts::open(args, out)?;
+    let parts = Parts::open_to_read(args, out)?;
     let (table, id) = (TableName::from(options.table.as_str()), RecordId::from(options.id.as_str()));
     let found = explain(parts.storage.as_ref(), &table, &id)?;
     if out.json {

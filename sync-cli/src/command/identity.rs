@@ -12,7 +12,7 @@ use crate::sentences::{common, identity_shown as shown};
 use crate::setup::Parts;
 
 pub(super) fn run(args: &Args, options: &Identity, out: &Output) -> Result<Ended, Failure> {
-    let parts = Parts::open(args, out)?;
+    let parts = Parts::open_to_read(args, out)?;
     let mut found = identity(parts.storage.as_ref())?;
     if options.ask {
         end_on_signals();

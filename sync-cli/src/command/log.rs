@@ -13,7 +13,7 @@ use crate::sentences::{common, log_shown as shown};
 use crate::setup::Parts;
 
 pub(super) fn run(args: &Args, command: &Log, out: &Output) -> Result<Ended, Failure> {
-    let parts = Parts::open(args, out)?;
+    let parts = Parts::open_to_read(args, out)?;
     let entries = parts.storage.read()?.log(usize::MAX)?;
     match command {
         Log::List { limit, failed } => {

@@ -5,22 +5,20 @@ use std::sync::Arc;
 use sync_core::storage::SqliteStorage;
 use sync_core::support::{NetLimits, NetReport, ServerLine};
 use sync_core::transport::HttpTransport;
-use sync_core::{Error, ErrorClass, Said, Site, SystemClock, catalogue};
+use sync_core::{ErrorClass, Said, Site, SystemClock, catalogue};
 
 use super::layout::{facts, say};
 use crate::args::{Args, Net};
 use crate::exit::{Ended, Failure};
 use crate::output::{Output, bytes};
 use crate::progress::{end_on_signals, until_interrupted};
-use crate::sentences::{common, input_given, net_shown as shown};
+use crate::sentences::{common, net_shown as shown};
 
 pub(super) fn run(args: &Args, options: &Net, out: &Output) -> Result<Ended, Failure> {
-    if options.max_time.is_zero() || options.max_bytes == 0 {
-        return Err(Error::bad_input(input_given::nothing_to_measure()).into());
-    }
     end_on_signals();
     let storage = Arc::new(SqliteStorage::open_to_read(&args.db)?);
-    let transport = Arc::new(HttpTransport::new(&super::doctor::timeouts(super::doctor::PATIENCE)));
+    let transport =
+        Arc::new(HttpTransport::new(&super::doctor::timeouts(super::doctor::PATIENCE.min(options.max_time))));
     let site = Site::new(storage, transport, Arc::new(SystemClock::new()));
     let limits = NetLimits { time: options.max_time, bytes: options.max_bytes };
     let mut found = out.in_words(site.measure(&limits, &mut until_interrupted)?);

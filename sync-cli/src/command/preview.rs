@@ -15,7 +15,7 @@ use crate::setup::Parts;
 const LISTED: usize = 10;
 
 pub(super) fn run(args: &Args, command: &Preview, out: &Output) -> Result<Ended, Failure> {
-    let parts = Parts::open(args, out)?;
+    let parts = Parts::open_to_read(args, out)?;
     let left_behind = match command {
         Preview::Push => {
             let found = out.in_words(preview_push(parts.storage.as_ref())?);

@@ -21,7 +21,10 @@ const LISTED: usize = 5;
 const PAGE: usize = 500;
 
 pub(super) fn run(args: &Args, command: &Quarantine, out: &Output) -> Result<Ended, Failure> {
-    let parts = Parts::open(args, out)?;
+    let parts = match command {
+        Quarantine::List(_) | Quarantine::Show { .. } => Parts::open_to_read(args, out)?,
+        _ => Parts::open(args, out)?,
+    };
     match command {
         Quarantine::List(options) => list(&parts, options, out),
         Quarantine::Show { number } => {

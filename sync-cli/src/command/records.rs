@@ -12,15 +12,15 @@ use sync_core::{Error, Result as SyncResult};
 
 use crate::args::{Args, Records};
 use crate::exit::{Ended, Failure};
-use crate::output::{Output, RecordDocument};
+use crate::output::{Output, RecordDocument, on_one_line};
 use crate::sentences::{input_given, records_shown as says};
 use crate::setup::{Parts, unreadable};
 
 pub(super) fn run(args: &Args, command: &Records, out: &Output) -> Result<Ended, Failure> {
     match command {
         Records::Types => types(out)?,
-        Records::List { table } => list(&Parts::open(args, out)?, table, out)?,
-        Records::Get { table, id } => get(&Parts::open(args, out)?, table, id, out)?,
+        Records::List { table } => list(&Parts::open_to_read(args, out)?, table, out)?,
+        Records::Get { table, id } => get(&Parts::open_to_read(args, out)?, table, id, out)?,
         Records::Put { table, file, dry_run } => put(&Parts::open(args, out)?, table, file, *dry_run, out)?,
         Records::Delete { table, id } => {
             Parts::open(args, out)?.records().delete(table, &RecordId::from(id.as_str()))?;
@@ -85,14 +85,20 @@ fn writers(kind: &RecordType) -> &'static str {
     }
 }
 
+/// A table that has a record type, or records here.
+fn known_table(parts: &Parts, table: &str) -> SyncResult<TableName> {
+    let table = TableName::from(table);
+    let known = record_type(table.as_str()).is_some();
+    if !known && !parts.records().counts()?.iter().any(|(held, _)| *held == table) {
+        return Err(Error::UnknownTable { table: table.to_string() });
+    }
+    Ok(table)
+}
+
 fn list(parts: &Parts, table: &str, out: &Output) -> Result<(), Failure> {
     const PAGE: usize = 500;
     let records = parts.records();
-    let table = TableName::from(table);
-    let known = record_type(table.as_str()).is_some();
-    if !known && !records.counts()?.iter().any(|(held, _)| *held == table) {
-        return Err(Error::UnknownTable { table: table.to_string() }.into());
-    }
+    let table = known_table(parts, table)?;
     let mut after = None;
     loop {
         let page = records.list(&table, after.as_ref(), PAGE)?;
@@ -100,18 +106,18 @@ fn list(parts: &Parts, table: &str, out: &Output) -> Result<(), Failure> {
             if out.json {
                 out.document(&RecordDocument { table: &table, id, data })?;
             } else {
-                out.line(&format!("{id}\t{}", data.as_str()))?;
+                out.line(&format!("{id}\t{}", on_one_line(data.as_str())))?;
             }
         }
         match page.last() {
-            Some((id, _)) if page.len() == PAGE => after = Some(id.clone()),
+            Some((id, _)) if page.len() == PAGE && !out.is_unread() => after = Some(id.clone()),
             _ => return Ok(()),
         }
     }
 }
 
 fn get(parts: &Parts, table: &str, id: &str, out: &Output) -> Result<(), Failure> {
-    let (table, id) = (TableName::from(table), RecordId::from(id));
+    let (table, id) = (known_table(parts, table)?, RecordId::from(id));
     let found = parts.records().get(&table, &id)?;
     let data = found.ok_or_else(|| Error::NotFound { what: table.to_string(), id: id.to_string() })?;
     if out.json {

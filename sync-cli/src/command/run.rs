@@ -66,8 +66,8 @@ impl DriverObserver for Lines<'_> {
     fn on_cycle(&mut self, end: &CycleEnd) {
         let printed =
             if self.out.json { self.out.document(&document(end, self.out)) } else { self.out.line_said(&line(end)) };
-        if let Err(failure) = printed {
-            self.failure = Some(failure);
+        self.failure = printed.err();
+        if self.failure.is_some() || self.out.is_unread() {
             self.handle.stop();
         }
         // Once in a row of failures is enough for people; the lines go on.

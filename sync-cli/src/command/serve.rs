@@ -151,9 +151,6 @@ fn cycles(site: &Site, texts: &Texts) {
 
 /// How the server is run, by the flags. Everything that may be wrong with them is found here.
 fn serving(args: &Args, options: &Serve, texts: &Texts) -> Result<Options, Failure> {
-    if options.patience < Duration::from_secs(1) {
-        return Err(Error::bad_input(input_given::patience_too_short()).into());
-    }
     let tls = match (&options.tls_cert, &options.tls_key) {
         (Some(certificates), Some(key)) => Some(acceptor(certificates, key)?),
         _ => None,

@@ -28,7 +28,7 @@ pub(super) fn init(args: &Args, init: &Init, out: &Output) -> Result<Ended, Fail
     if set_up.is_err() && !existed {
         // A database that was made for nothing is not left lying about.
         drop(parts);
-        for suffix in ["", "-wal", "-shm"] {
+        for suffix in ["", "-wal", "-shm", ".watermark", ".lock"] {
             let mut path = args.db.clone().into_os_string();
             path.push(suffix);
             let _ = std::fs::remove_file(path);

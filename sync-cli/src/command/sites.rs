@@ -11,7 +11,14 @@ use crate::output::Output;
 use crate::sentences::sites_shown as says;
 use crate::setup::{Parts, password};
 
+/// The list of a database that is there.
 fn open(args: &Args, out: &Output) -> Result<LocalSites, Failure> {
+    let parts = Parts::open(args, out)?;
+    Ok(LocalSites::open(parts.storage, parts.clock)?)
+}
+
+/// The list of a database that is made if there is none: the first site makes a central server of it.
+fn open_or_make(args: &Args, out: &Output) -> Result<LocalSites, Failure> {
     let parts = Parts::open_or_make(args, out)?;
     Ok(LocalSites::open(parts.storage, parts.clock)?)
 }
@@ -20,7 +27,7 @@ pub(super) fn run_site(args: &Args, command: &Site, out: &Output) -> Result<Ende
     match command {
         Site::Add { name, password: from } => {
             let hash = password(from, name, out)?;
-            let sites = open(args, out)?;
+            let sites = open_or_make(args, out)?;
             let known = sites.list()?.iter().any(|site| site.name == *name);
             let site = sites.add(name, &hash)?;
             if out.json {
@@ -75,12 +82,20 @@ pub(super) fn run_store(args: &Args, command: &Store, out: &Output) -> Result<En
     match command {
         Store::Add { name, code, site, id } => {
             let id = id.as_deref().map(StoreId::from);
-            let id = open(args, out)?.add_store(name, code, site, id)?;
+            let sites = open(args, out)?;
+            let stores = sites.stores()?;
+            let is_known = stores.iter().any(|store| Some(&store.id) == id.as_ref());
+            let namesake = stores.iter().find(|store| store.code == *code && Some(&store.id) != id.as_ref());
+            let id = sites.add_store(name, code, site, id)?;
             if out.json {
                 out.document(&json!({ "store_id": id, "name": name, "code": code, "site": site }))?;
             } else {
                 let (name, site) = (format!("{name:?}"), format!("{site:?}"));
-                out.line_said(&says::store(id.as_str(), name, site))?;
+                let said = if is_known { says::known_store } else { says::store };
+                out.line_said(&said(id.as_str(), name, site))?;
+            }
+            if let Some(other) = namesake {
+                out.hint_said(&says::same_code(other.id.as_str(), code));
             }
         }
         Store::List => {

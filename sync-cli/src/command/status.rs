@@ -14,7 +14,7 @@ use crate::sentences::{common, records, status_shown as shown};
 use crate::setup::Parts;
 
 pub(super) fn run(args: &Args, options: &StatusOptions, out: &Output) -> Result<Ended, Failure> {
-    let parts = Parts::open(args, out)?;
+    let parts = Parts::open_to_read(args, out)?;
     if options.watch {
         return watch(&parts, options.every, out);
     }
@@ -41,7 +41,7 @@ fn current(parts: &Parts, out: &Output) -> Result<Status, Failure> {
 fn watch(parts: &Parts, every: Duration, out: &Output) -> Result<Ended, Failure> {
     end_on_signals();
     let mut before = None;
-    while !interrupted() {
+    while !interrupted() && !out.is_unread() {
         let status = current(parts, out)?;
         let now = serde_json::to_string(&status).map_err(std::io::Error::other)?;
         if before.as_ref() != Some(&now) {
@@ -70,6 +70,12 @@ fn watch(parts: &Parts, every: Duration, out: &Output) -> Result<Ended, Failure>
 fn show(status: &Status, out: &Output) -> Result<(), Failure> {
     let said = |said: &Said| Some(out.texts.say(said));
     let role = status.role.map_or_else(|| out.texts.say(&common::not_set_up()), |role| out.word(role).to_owned());
+    // A central server with a list of its own is asked, and asks nobody.
+    let has_cycles = status.legacy_url.is_some() || status.role != Some("central");
+    // Where the last one went well, it is that.
+    let failed = status.last_sync.as_ref().is_some_and(|last| last.error.is_some());
+    let last_success =
+        failed.then(|| status.last_success.map_or_else(|| out.texts.say(&shown::never()), |at| at.to_string()));
     facts(
         out,
         &[
@@ -79,10 +85,11 @@ fn show(status: &Status, out: &Output) -> Result<(), Failure> {
             ("legacy URL", status.legacy_url.clone()),
             ("central URL", status.central_url.clone()),
             ("initialised", said(&if status.initialised { common::yes() } else { common::no() })),
-            ("pull cursor", Some(status.pull_cursor_v6.to_string())),
-            ("push cursor", Some(status.push_cursor_v6.to_string())),
-            ("to be pushed", said(&waiting(status))),
-            ("last sync", said(&last_sync(status))),
+            ("pull cursor", has_cycles.then(|| status.pull_cursor_v6.to_string())),
+            ("push cursor", has_cycles.then(|| status.push_cursor_v6.to_string())),
+            ("to be pushed", has_cycles.then(|| out.texts.say(&waiting(status)))),
+            ("last sync", has_cycles.then(|| out.texts.say(&last_sync(status)))),
+            ("last success", last_success),
             ("quarantined", Some(by_kind(&status.quarantined_by_cause, &common::nothing(), out))),
             ("files", Some(by_kind(&status.files, &shown::no_files(), out))),
             ("records", Some(status.records.values().sum::<u64>().to_string())),

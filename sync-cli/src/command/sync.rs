@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use sync_core::storage::{Storage as _, key};
-use sync_core::{Error, FilesOptions, FilesReport, Outcome, Role, SyncOptions, SyncReport};
+use sync_core::{Error, ErrorClass, FilesOptions, FilesReport, Outcome, Role, SyncOptions, SyncReport, status};
 
 use super::files;
 use super::layout::say;
@@ -43,6 +43,11 @@ pub(super) fn run(args: &Args, options: &Sync, out: &Output) -> Result<Ended, Fa
     } else {
         show(&report, out)?;
         moved.iter().try_for_each(|moved| files::show(moved, out))?;
+        // What went into quarantine now was told; what lies there since earlier is easily forgotten.
+        let earlier = status(parts.storage.as_ref())?.quarantined;
+        if report.quarantined + report.refused == 0 && earlier > 0 {
+            out.hint_said(&shown::in_quarantine(earlier));
+        }
     }
     match (ended(&report, out)?, moved) {
         (Ended::Done, Some(moved)) => files::ended(&moved, out),
@@ -57,6 +62,9 @@ pub(super) fn ended(report: &SyncReport, out: &Output) -> Result<Ended, Failure>
     };
     if !out.json {
         out.error(error)?;
+        if matches!(error.class(), ErrorClass::Retry | ErrorClass::Configure | ErrorClass::PeerFault) {
+            out.hint_said(&shown::find_cause());
+        }
     }
     Ok(Ended::Reported(error.class()))
 }

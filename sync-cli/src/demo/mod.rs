@@ -94,7 +94,9 @@ impl<'o> Demonstration<'o> {
         self.sync(SOUTH)?;
         let class = documents.iter().find(|seed| seed.table == "asset_class").ok_or_else(seed::broken)?;
         match self.ends.records(NORTH).put(&class.table, [class.data.clone()]) {
-            Err(error @ Error::NotAllowed(_)) => self.out.hint(&format!("north may not write that itself: {error}")),
+            Err(error @ Error::NotAllowed { .. }) => {
+                self.out.hint(&format!("north may not write that itself: {error}"))
+            }
             _ => return Err(Error::bad_input("a site wrote what only central may").into()),
         }
         Ok(())

@@ -48,6 +48,7 @@ sync_core::sentences! {
 
     /// What is told while a cycle runs.
     progress {
+        stopping() = "stopping after the request that is under way; Ctrl-C again stops at once";
         failed(step, code) = "{step}: failed [{code}]";
         moved(step, count) = "{step}: {count}";
         done(step) = "{step}: ok";
@@ -204,6 +205,8 @@ sync_core::sentences! {
 
     /// What `sync` says.
     sync_shown {
+        find_cause() = "To find the cause: oms-sync doctor";
+        in_quarantine(count) = "In quarantine since earlier: {count}; see oms-sync quarantine list";
         told(outcome, pushed, pulled, integrated, requests, sent, received) = "{outcome}: pushed {pushed}, pulled \
             {pulled}, \
             integrated {integrated} ({requests} requests, {sent} up, {received} down)";
@@ -329,8 +332,6 @@ sync_core::sentences! {
         no_patient_id() = "the patient's id is empty";
         no_record() = "there is no record in the input";
         records_not_json(error) = "the input is not JSON: {error}";
-        no_time_to_wait() = "--max-time must be more than nothing";
-        nothing_to_measure() = "--max-time and --max-bytes must be more than nothing";
         nothing_to_compare() = "give --legacy or --central, or both: there is nothing to compare with";
 
         // Of a central server.
@@ -341,7 +342,6 @@ sync_core::sentences! {
         no_certificate(file) = "{file} cannot be used for TLS: there is no certificate in it";
         public_url_not_local() = "--public-url works only with --auth local: otherwise sites learn the address from \
             the legacy server";
-        patience_too_short() = "--patience must be a second at least: lines are slow";
 
         // Of a message.
         gzip_unreadable(error) = "this is gzipped, and cannot be unpacked: {error}";
@@ -398,7 +398,9 @@ sync_core::sentences! {
         new_password(name, id) = "site {name} has a new password; its site id is {id}";
         removed(name) = "site {name} is removed";
         free(name) = "site {name} is free to come in from another machine";
-        store(id, name, site) = "store {id} is {name}, active on site {site}";
+        store(id, name, site) = "new store {id} is {name}, active on site {site}";
+        known_store(id, name, site) = "store {id} is {name} now, active on site {site}";
+        same_code(id, code) = "Store {id} has the code {code} too; to move that one to another site, give its --id.";
     }
 
     /// What `init` and `discover` say.

@@ -108,7 +108,7 @@ fn the_line_and_what_follows_from_it() {
     let found = ward.clinic.json(&["net", "--max-bytes", "1"], 0);
     let of = line(&found, "central");
     assert_eq!((&of["records"], &of["total_records"]), (&50.into(), &400.into()), "one question, and no second");
-    assert_eq!(ward.clinic.json(&["net", "--max-bytes", "0"], 2)["error"]["code"], "bad_input");
+    assert_eq!(ward.clinic.json(&["net", "--max-bytes", "0"], 2)["error"]["code"], "usage");
 }
 
 /// A site that has never synced is told how long the first sync will take: central says how much there is.

@@ -233,7 +233,7 @@ fn flags_that_do_not_fit_are_told_before_anything_is_made() {
     };
     serve(&["--tls-cert", "pw"]);
     serve(&["--max-connections", "0"]);
-    assert_eq!(serve(&["--patience", "0s"]).error().0, "bad_input");
+    assert_eq!(serve(&["--patience", "0s"]).error().0, "usage");
     let not_pem = serve(&["--tls-cert", "pw", "--tls-key", "pw"]);
     assert!(not_pem.out.contains("cannot be used for TLS"), "{not_pem:?}");
     serve(&["--access-log", "no/such/folder/log"]);

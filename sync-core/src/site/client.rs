@@ -276,7 +276,9 @@ impl<'a> Client<'a> {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
-            if error.class() != ErrorClass::Retry || attempt >= self.config.attempts {
+            // Who is told to wait makes it longer by asking again.
+            let is_worth_it = error.class() == ErrorClass::Retry && !matches!(error, Error::TooManyAttempts { .. });
+            if !is_worth_it || attempt >= self.config.attempts {
                 return Err(error);
             }
             self.traffic.retries += 1;
@@ -388,6 +390,9 @@ pub(super) fn not_central(response: &HttpResponse, url: &str) -> Error {
 }
 
 fn legacy_answer<T: DeserializeOwned>(response: &HttpResponse, url: &str, site: &str) -> Result<T> {
+    if response.status == 429 {
+        return Err(Error::TooManyAttempts { server: Server::Legacy });
+    }
     if !(200..=299).contains(&response.status)
         && let Ok(V5Error { error }) = serde_json::from_slice::<V5Error>(&response.body)
     {
@@ -464,6 +469,9 @@ pub(super) fn wire_error(error: WireError, url: &str, site: &str) -> Error {
         WireError::SyncVersionMismatch(min, max, sent) => Error::VersionMismatch { server, min, max, sent },
         WireError::LegacyServerError(body) => legacy_error(&body, server, url, 200, site),
         WireError::CannotConnectToLegacyServer(_) => Error::CentralCannotReachLegacy,
+        WireError::OtherServerError(text) if text.contains("429 Too Many Requests") => {
+            Error::TooManyAttempts { server }
+        }
         WireError::OtherServerError(text) => match WireError::flattened_legacy_code(&text) {
             Some(code) => legacy_code(&code, site)
                 .unwrap_or_else(|| Error::PeerError { server, detail: words::legacy_says(peers_words(&code)).into() }),

@@ -94,6 +94,9 @@ impl Identity {
         let text = |name: &str| txn.state(name);
         let needed = |name: &str| text(name)?.ok_or(Error::NotSetUp);
         let number = |name: &str| Ok::<_, Error>(text(name)?.and_then(|n| n.parse().ok()).map(SiteId));
+        if role(txn)? == Some(Role::Central) && text(key::LEGACY_URL)?.is_none() {
+            return Err(Error::WrongRole { needed: "remote site", found: "central server without a legacy server" });
+        }
         let settings = Settings {
             legacy_url: needed(key::LEGACY_URL)?,
             site_name: needed(key::SITE_NAME)?,
@@ -193,7 +196,10 @@ pub(crate) fn parse_url(what: &'static str, text: &str) -> Result<Url> {
     // What is shown must not hold a password that somebody put into the address.
     let shown = text.rsplit('@').next().unwrap_or_default().to_owned();
     let wrong = |reason: Detail| Error::InvalidUrl { what, url: shown.clone(), reason };
-    let url = Url::parse(text).map_err(|error| wrong(error.to_string().into()))?;
+    let url = Url::parse(text).map_err(|error| match error {
+        url::ParseError::RelativeUrlWithoutBase => wrong(error_detail::wrong_start().into()),
+        error => wrong(error.to_string().into()),
+    })?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(wrong(error_detail::wrong_start().into()));
     }

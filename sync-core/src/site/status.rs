@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::identity::{central_is_legacy, cursor, role, site_id};
 use super::push::is_pushed;
 use super::push_legacy::is_pushed_to_legacy;
+use super::report::Outcome;
 use crate::central::{Concern, concerns};
 use crate::changelog::Change;
 use crate::clock::Timestamp;
@@ -12,7 +13,7 @@ use crate::error::Result;
 use crate::masked::masked_url;
 use crate::ownership::Role;
 use crate::record::{Cursor, SiteId};
-use crate::storage::{LogEntry, LoggedError, ReadTxn, Selection, Storage, key};
+use crate::storage::{LogEntry, LoggedError, QuarantineCause, ReadTxn, Selection, Storage, key};
 use crate::support::{is_of_patient, is_repair};
 
 /// How a database stands, as `status --json` prints it.
@@ -39,7 +40,9 @@ pub struct Status {
     pub waiting: Waiting,
     /// The newest cycle.
     pub last_sync: Option<LastSync>,
-    /// Records that are set aside, whatever the cause.
+    /// When the newest cycle ended that went to its end, as far as the log goes back.
+    pub last_success: Option<Timestamp>,
+    /// Records in quarantine, without those that somebody chose to ignore.
     pub quarantined: u64,
     /// The same by cause.
     pub quarantined_by_cause: std::collections::BTreeMap<&'static str, u64>,
@@ -95,13 +98,18 @@ pub fn status(storage: &dyn Storage) -> Result<Status> {
         pull_cursor_v6: cursor(txn.as_ref(), key::PULL_CURSOR_V6)?,
         push_cursor_v6: cursor(txn.as_ref(), key::PUSH_CURSOR_V6)?,
         waiting: if role == Some(Role::Central) { Waiting::NONE } else { waiting(txn.as_ref())? },
+        last_success: last_success(txn.as_ref())?,
         last_sync: last_cycle(txn.as_ref())?.map(|entry| LastSync {
             started_at: entry.started_at,
             finished_at: entry.finished_at,
             outcome: entry.outcome,
             error: entry.error,
         }),
-        quarantined: by_cause.values().sum(),
+        quarantined: by_cause
+            .iter()
+            .filter(|(cause, _)| **cause != QuarantineCause::Ignored.as_str())
+            .map(|(_, n)| n)
+            .sum(),
         quarantined_by_cause: by_cause,
         concerns: concerns(txn.as_ref())?,
         files: txn.file_counts()?.into_iter().map(|(state, count)| (state.as_str(), count)).collect(),
@@ -117,6 +125,18 @@ fn last_cycle(txn: &dyn ReadTxn) -> Result<Option<LogEntry>> {
         return Ok(txn.log(usize::MAX)?.into_iter().find(|entry| !is_other(entry)));
     }
     Ok(newest)
+}
+
+/// When the newest cycle ended that left nothing undone but what is in quarantine.
+fn last_success(txn: &dyn ReadTxn) -> Result<Option<Timestamp>> {
+    let went_well = |entry: &LogEntry| {
+        let outcomes = [Outcome::Done, Outcome::LeftBehind].map(Outcome::as_str);
+        outcomes.contains(&entry.outcome.as_str()) && !is_of_patient(entry)
+    };
+    let newest = txn.log(1)?;
+    // Nearly always it is the newest.
+    let entries = if newest.iter().all(went_well) { newest } else { txn.log(usize::MAX)? };
+    Ok(entries.into_iter().find(went_well).map(|entry| entry.finished_at))
 }
 
 impl Waiting {

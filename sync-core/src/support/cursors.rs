@@ -114,8 +114,9 @@ fn plan(txn: &dyn ReadTxn, which: PullCursor, to: Cursor, own: bool) -> Result<R
     }
     let from = cursor(txn, which.key())?;
     let own = own && which == PullCursor::Central;
-    let owns_already = flag(txn, key::PULL_OWN)?;
-    Ok(Rewind { cursor: which, from, to, own, changes: to < from || (own && !owns_already && from > Cursor(0)) })
+    // Before the first sync is complete, what came from this site is read anyway.
+    let reads_own = flag(txn, key::PULL_OWN)? || txn.state(key::INITIALISED_AT)?.is_none();
+    Ok(Rewind { cursor: which, from, to, own, changes: to < from || (own && !reads_own) })
 }
 
 /// Rewinds a cursor, so that the next cycle reads again from there; never forwards, as what is skipped is lost. Reading
@@ -191,11 +192,17 @@ mod tests {
 
     #[test]
     fn what_came_from_here_is_asked_for_even_where_the_cursor_stays() {
-        let storage = database(&[(key::ROLE, "remote"), (key::PULL_CURSOR_V6, "50")]);
-        assert!(rewound(&storage, PullCursor::Central, 70, true).changes);
-        assert_eq!(state(&storage, key::PULL_CURSOR_V6).as_deref(), Some("50"));
-        assert_eq!(state(&storage, key::PULL_OWN).as_deref(), Some("1"));
-        assert!(!rewound(&storage, PullCursor::Central, 70, true).changes, "once");
+        // A cursor at 0 has read nothing but what this site wrote, which it is not sent.
+        for at in ["50", "0"] {
+            let storage =
+                database(&[(key::ROLE, "remote"), (key::PULL_CURSOR_V6, at), (key::INITIALISED_AT, "2026-11-23")]);
+            assert!(rewound(&storage, PullCursor::Central, 70, true).changes, "{at}");
+            assert_eq!(state(&storage, key::PULL_CURSOR_V6).as_deref(), Some(at));
+            assert_eq!(state(&storage, key::PULL_OWN).as_deref(), Some("1"));
+            assert!(!rewound(&storage, PullCursor::Central, 70, true).changes, "once");
+        }
+        let new = database(&[(key::ROLE, "remote")]);
+        assert!(!rewound(&new, PullCursor::Central, 0, true).changes, "the first sync reads everything");
     }
 
     #[test]

@@ -23,7 +23,9 @@ impl Error {
                 add("url", url);
                 add("status", status);
             }
-            Self::IntegrationInProgress { server } | Self::IntegrationTimeout { server } => add("server", server),
+            Self::IntegrationInProgress { server }
+            | Self::IntegrationTimeout { server }
+            | Self::TooManyAttempts { server } => add("server", server),
             Self::InvalidUrl { what, url, reason } => {
                 add("what", what);
                 add("url", &quoted(url));
@@ -100,13 +102,15 @@ impl Error {
                 add("table", table);
                 add("id", id);
             }
-            Self::NotADatabase { path, .. } => add("path", path),
+            Self::NotADatabase { path, .. } | Self::NoDatabase { path } => add("path", path),
             Self::Io { what, source } => {
                 add("what", what);
                 add("source", source);
             }
             Self::DamagedState { what } => add("what", what),
-            Self::NotAllowed(refusal) => {
+            Self::NotAllowed { refusal, id } => {
+                // The blank belongs to it: without an id there is none.
+                add("record", &id.as_ref().map(|id| format!(" {id}")).unwrap_or_default());
                 match refusal {
                     Refusal::OnlyAllowedOnCentral { table }
                     | Refusal::StoreNotActiveHere { table }

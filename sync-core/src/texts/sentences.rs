@@ -9,6 +9,7 @@ crate::sentences! {
         schema_older(found, known) = "its schema is version {found}, and this program's is {known}";
         database_well(schema) = "schema {schema}, it can be read and written";
         database_not_opened() = "the database cannot be opened";
+        database_not_read() = "the database cannot be read";
         no_damage() = "no damage found in the file";
         damage(count) = "the file is damaged, in {count} or more places";
         free_not_told() = "this machine does not say how much is free";

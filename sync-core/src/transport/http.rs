@@ -154,11 +154,18 @@ fn before_response(error: ureq::Error) -> TransportError {
             | ErrorKind::HostUnreachable
             | ErrorKind::NetworkUnreachable
             | ErrorKind::AddrNotAvailable => TransportError::Unreachable(io.into()),
+            _ if is_name_lookup(&io) => TransportError::Unreachable(io.into()),
             ErrorKind::TimedOut | ErrorKind::WouldBlock => TransportError::TimedOut(io.into()),
             _ => TransportError::Broken(io.into()),
         },
         other => TransportError::NotHttp(other.into()),
     }
+}
+
+/// Whether a name is not known. The standard library has no kind for it, only words: its own, and those of Windows.
+fn is_name_lookup(error: &std::io::Error) -> bool {
+    let said = error.to_string();
+    ["lookup address", "No such host"].iter().any(|words| said.contains(words))
 }
 
 fn mentions_certificate(error: &dyn std::error::Error) -> bool {

@@ -117,7 +117,7 @@ impl Sim {
             format!("{name} writes {} {id}: {content} over {} -> {done:?}", rule.table, short(held.as_deref()))
         });
         self.notice_crash(end);
-        let refused = matches!(done, Err(Error::NotAllowed(_) | Error::InvalidRecord { .. }));
+        let refused = matches!(done, Err(Error::NotAllowed { .. } | Error::InvalidRecord { .. }));
         let what = || {
             let (name, content, held) = (&self.ends[end].name, short(content.as_deref()), short(held.as_deref()));
             format!("{name} writes {} {id}: {content} over {held}", rule.table)

@@ -92,7 +92,7 @@ impl Story<'_> {
             report.warnings.iter().for_each(|warning| self.out.hint(&format!("{} says: {warning}", NAMES[end])));
         }
         let refused = self.ends.records(NORTH).put("asset", [asset.data.clone()]);
-        if !matches!(refused, Err(Error::NotAllowed(_))) {
+        if !matches!(refused, Err(Error::NotAllowed { .. })) {
             return Err(failed("north wrote to a store that has moved away"));
         }
         let edited = edited(&asset, "notes")?;

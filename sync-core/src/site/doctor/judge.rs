@@ -25,6 +25,7 @@ pub(super) fn stage(error: &Error) -> Stage {
         | Error::HardwareIdMismatch { .. }
         | Error::SiteHasNoStore { .. }
         | Error::SiteAuthTimeout
+        | Error::TooManyAttempts { .. }
         | Error::CentralCannotReachLegacy
         | Error::OtherSite { .. } => Stage::SignIn,
         Error::VersionMismatch { .. } | Error::LegacyVersionMismatch { .. } => Stage::Version,
@@ -51,6 +52,7 @@ pub(super) fn party_of_address(server: Server) -> Party {
 pub(super) fn party(error: &Error, asked: Server) -> Party {
     match error {
         Error::WrongPassword { .. }
+        | Error::TooManyAttempts { .. }
         | Error::OtherSite { .. }
         | Error::InvalidUrl { .. }
         | Error::NotSetUp

@@ -104,6 +104,7 @@ impl Doctor<'_> {
         let storage = self.site.storage.clone();
         let settings = doctor::settings(storage.as_ref());
         let is_set_up = settings.as_ref().is_ok_and(|check| check.outcome != Outcome::Fault);
+        let is_readable = settings.is_ok();
         self.add_read("settings", settings)?;
         let read = || {
             let txn = storage.read()?;
@@ -118,12 +119,20 @@ impl Doctor<'_> {
         match &identity {
             Some(identity) => self.servers(identity, role)?,
             None => {
-                let why = if stands_alone { say::own_list } else { say::not_set_up };
+                let why = match () {
+                    () if stands_alone => say::own_list,
+                    () if is_readable => say::not_set_up,
+                    () => say::database_not_read,
+                };
                 self.skip(LEGACY[0], "clock", why)?;
             }
         }
         if identity.is_none() && !stands_alone {
-            return self.skip("dispensary mode", "files", say::not_set_up);
+            return self.skip(
+                "dispensary mode",
+                "files",
+                if is_readable { say::not_set_up } else { say::database_not_read },
+            );
         }
         self.add_read("dispensary mode", self.dispensary(role))?;
         let cursors = match doctor::cursors_here(storage.as_ref()) {

@@ -87,7 +87,7 @@ pub(crate) fn damage(path: &Path) -> Result<Vec<String>> {
 /// A connection that changes nothing: not the journal mode, not a row, nor the log that another program left.
 pub(super) fn reading_connection(path: &Path) -> Result<Connection> {
     if !path.exists() {
-        return Err(Error::NotSetUp);
+        return Err(Error::NoDatabase { path: path.display().to_string() });
     }
     // With the right to write: a reader of a database in WAL mode makes files beside it.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;

@@ -86,11 +86,11 @@ impl SqliteStorage {
     /// Opens a database that must exist.
     ///
     /// # Errors
-    /// As [`open`](Self::open), and `not_set_up` if there is no such file.
+    /// As [`open`](Self::open), and `no_database` if there is no such file.
     pub fn open_existing(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         if !path.exists() {
-            return Err(Error::NotSetUp);
+            return Err(Error::NoDatabase { path: path.display().to_string() });
         }
         Self::open_with(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
     }

@@ -124,7 +124,7 @@ impl Sim {
             Ok(()) if !may => self.violate(Promise::OnlyWhoMayChanges, format!("{}, and it is taken", what())),
             Ok(()) => self.wrote_for_legacy(end, &key, held, content.as_deref()),
             Err(_) if process.faulty.failed() > failed => {}
-            Err(Error::NotAllowed(_)) if !may => {}
+            Err(Error::NotAllowed { .. }) if !may => {}
             Err(error) => self.violate(Promise::OnlyWhoMayChanges, format!("{}, and is refused: {error}", what())),
         }
     }
