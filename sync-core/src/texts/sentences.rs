@@ -150,8 +150,9 @@ crate::sentences! {
         central_address_unusable(reason) = "central's address cannot be used: {reason}";
         correct_address() = "Ask the legacy server's administrator to correct it, or run oms-sync init again.";
         no_store(site) = "no store is active on site {site}";
-        activate_store() =
-            "Ask the server's administrator to make a store active on this site; the next sync brings it.";
+        activate_store() = "Ask the server's administrator to make a store active on this site; the next sync brings it. If one \
+            is active there, it was lost here: oms-sync cursor rewind pull-legacy reads it again.";
+        stores_lost() = "stores were read from the legacy server, and this database holds none any more";
         used_by_newer(used_by, program) = "the database was used by version {used_by}, and this program is {program}";
         use_newer() = "Use the newer program: this one may not know what that one wrote.";
         site_uuid() = "site UUID";
@@ -178,6 +179,8 @@ crate::sentences! {
 
     /// Why a record is not the same at both ends, and what to do.
     audit {
+        compared() = "Compared was what travels over V6. Stores, names, items and all else that comes from the legacy server was \
+            not.";
         lost_here() = "read from central before, and not here as it was read";
         lost_here_advice() = "oms-sync cursor rewind pull --own reads it again; edits that are not pushed are kept.";
         not_taken() = "written or deleted here and taken by central, which does not show it";

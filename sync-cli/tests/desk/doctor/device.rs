@@ -132,6 +132,35 @@ fn records_and_files_that_do_not_get_through() {
     ward.doctor("a file", &of("record", 0, "files", "files_stuck", stuck));
 }
 
+#[test]
+fn stores_that_this_database_has_lost() {
+    let ward = Ward::new();
+    let before = ward.clinic.json(&["identity"], 0)["stores"].clone();
+    ward.clinic.damage("DELETE FROM sync_record WHERE table_name IN ('store', 'name')");
+    let lost = &["holds none any more", "oms-sync cursor rewind pull-legacy", "the legacy server has them still"];
+    ward.doctor("all stores", &of("device", 0, "settings", "stores_lost", lost));
+    super::holds(&ward.clinic.says(&["identity"], 3), lost);
+    // What the legacy server itself says is its own affair.
+    let says = r#"{"error":{"code":"site_has_no_store","message":"No","data":null}}"#;
+    ward.legacy.instead("/sync/v5", Answer::json(403, says));
+    let active = &["make a store active on this site"];
+    ward.doctor("none there", &of("legacy_server", 3, "legacy sign-in", "site_has_no_store", active));
+    ward.legacy.doing().instead.clear();
+    // The advice helps.
+    let rewind = ["cursor", "rewind", "pull-legacy", "--yes", "--reason", "doctor"];
+    ward.clinic.says(&rewind, 0);
+    ward.clinic.sync(0);
+    assert_eq!(ward.clinic.json(&["identity"], 0)["stores"], before);
+    ward.doctor("read again", &of("nobody", 0, "", "", &[]));
+    // Where other sites' stores are here, it cannot be told from this end: both are said.
+    ward.at_server(&["site", "add", "other", "--password-file", "pw"]);
+    ward.at_server(&["store", "add", "Other", "--code", "O", "--site", "other"]);
+    ward.clinic.sync(0);
+    ward.clinic.damage(&format!("DELETE FROM sync_record WHERE record_id = '{}'", ward.clinic.store));
+    let either = &["No store is active on site 2", "make a store active", "If one is active there, it was lost here"];
+    ward.doctor("its own", &of("legacy_server", 0, "settings", "site_has_no_store", either));
+}
+
 const DISK: &str = "OMS_SYNC_TEST_DISK";
 
 /// A small disk in memory, in a process of its own, which needs Linux and no special rights.
