@@ -47,6 +47,7 @@ sync_core::sentences! {
             backup or its changelog was cut; edits below the cursor will not be pushed";
         nothing_waits() = "Nothing waits to be pushed.";
         waiting() = "Waiting to be pushed:";
+        made_at() = "Made at: when the oldest record was made, as its id tells. When it was changed is kept nowhere.";
         and_more(count) = "and {count} more; --json lists them all";
         last_cycles() = "Last cycles:";
         cycle(at, outcome, seconds) = "{at} {outcome} in {seconds} s";
