@@ -5,6 +5,7 @@ use std::process::Command;
 
 use rusqlite::Connection;
 
+use super::super::small_disk::small_disk;
 use super::{Answer, Ward, of};
 
 impl Ward {
@@ -161,28 +162,10 @@ fn stores_that_this_database_has_lost() {
     ward.doctor("its own", &of("legacy_server", 0, "settings", "site_has_no_store", either));
 }
 
-const DISK: &str = "OMS_SYNC_TEST_DISK";
-
-/// A small disk in memory, in a process of its own, which needs Linux and no special rights.
 #[test]
 fn a_disk_that_is_full_or_read_only() {
-    if let Some(disk) = std::env::var_os(DISK) {
-        return on_small_disk(&PathBuf::from(disk));
-    }
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let script = r#"mount -t tmpfs -o size=16m none "$OMS_SYNC_TEST_DISK" && echo mounted && exec "$0" "$@""#;
-    let output = Command::new("unshare")
-        .args(["--user", "--map-root-user", "--mount", "--", "sh", "-c", script])
-        .arg(std::env::current_exe().expect("this binary"))
-        .args(["--exact", "doctor::device::a_disk_that_is_full_or_read_only", "--nocapture"])
-        .env(DISK, folder.path())
-        .output();
-    match output {
-        Ok(output) if String::from_utf8_lossy(&output.stdout).contains("mounted") => {
-            let (said, wrong) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-            assert!(output.status.success() && said.contains("1 passed"), "{said}\n{wrong}");
-        }
-        other => eprintln!("SKIPPED: no disk can be mounted here ({other:?})"),
+    if let Some(disk) = small_disk("doctor::device::a_disk_that_is_full_or_read_only") {
+        on_small_disk(&disk);
     }
 }
 
