@@ -7,6 +7,7 @@ use std::path::Path;
 
 use rusqlite::Connection;
 use serde_json::{Value, json};
+use sync_core::{Clock as _, SystemClock};
 
 use self::support::{Desk, IN_ADDRESS, Said};
 
@@ -162,6 +163,30 @@ fn what_waits_to_be_pushed_by_table_with_the_oldest() {
         ])
     );
     assert!(plain.out.contains("central  asset       2        1        400"), "{}", plain.out);
+    assert!(plain.out.contains("Made at: when the oldest record was made, as its id tells."), "{}", plain.out);
+}
+
+#[test]
+fn an_id_that_tells_of_a_time_that_has_not_come_tells_nothing() {
+    let desk = Desk::new();
+    let edit = "INSERT INTO changelog (cursor, table_name, record_id, row_action, is_sync_update) \
+                VALUES (400, 'system_log', '03aee75c-a000-7000-8000-000000000000', 'UPSERT', 0);";
+    let made_at = |found: &Value| found["waiting"][0]["oldest_made_at"].clone();
+    drop(database(&desk, "early.sqlite", SITE, edit));
+    let (found, plain) = inspect(&desk, "early.sqlite", 1);
+    assert_eq!(made_at(&found), Value::Null);
+    assert!(plain.out.contains("not known") && !plain.out.contains("Made at:"), "{}", plain.out);
+    // The clock of the clinic may be ahead of the one here.
+    let later = format!("{edit} INSERT INTO sync_log (id, started_datetime) VALUES ('l', '2099-01-01 00:00:00')");
+    drop(database(&desk, "late.sqlite", SITE, &later));
+    assert_eq!(made_at(&inspect(&desk, "late.sqlite", 1).0), "2098-05-01T00:00:00.000Z");
+    // Some ids in the database of a real central server are made up so.
+    drop(database(&desk, "central.sqlite", CENTRAL, ""));
+    let (found, _) = inspect(&desk, "central.sqlite", 1);
+    let now = SystemClock::new().now().to_string();
+    let waiting = found["waiting"].as_array().expect("a list");
+    let times: Vec<&str> = waiting.iter().filter_map(|of| of["oldest_made_at"].as_str()).collect();
+    assert!(waiting.len() == 4 && times.iter().all(|at| *at <= now.as_str()), "{times:?}");
 }
 
 #[test]

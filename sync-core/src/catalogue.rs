@@ -76,6 +76,7 @@ const FINDINGS: &[(&str, ErrorClass)] = &[
     ("own_url_unusable", ErrorClass::Configure),
     ("clock_wrong", ErrorClass::LocalFault),
     ("store_not_in_dispensary_mode", ErrorClass::Configure),
+    ("stores_lost", ErrorClass::LocalFault),
     ("records_set_aside", ErrorClass::Input),
     ("files_stuck", ErrorClass::Input),
 ];

@@ -45,7 +45,10 @@ fn show(found: &Audit, out: &Output) -> Result<(), Failure> {
     }
     let at_central: u64 = found.by_type.iter().map(|of_type| of_type.at_central).sum();
     match (found.lost_records, found.explained_records) {
-        (0, 0) => return say(out, "", &result::all_same(records(at_central))),
+        (0, 0) => {
+            say(out, "", &result::all_same(records(at_central)))?;
+            return say(out, "", &found.compared);
+        }
         (0, _) => say(out, "", &result::only_on_the_way())?,
         (lost, _) => say(out, "", &result::differ(records(lost)))?,
     }
@@ -67,7 +70,7 @@ fn show(found: &Audit, out: &Output) -> Result<(), Failure> {
         let (meaning, advice) = (reason.meaning.clone(), reason.advice.clone());
         say(out, "", &result::reason(records(reason.records), meaning, advice))?;
     }
-    Ok(())
+    say(out, "", &found.compared)
 }
 
 fn types(found: &Audit, out: &Output) -> Result<(), Failure> {

@@ -75,7 +75,9 @@ fn waiting(waiting: &[Waiting], out: &Output) -> Result<(), Failure> {
         let (records, deletes) = (of.records.to_string(), of.deletes.to_string());
         rows.push(vec![word(of.to), of.table.clone(), records, deletes, of.oldest_cursor.to_string(), made_at]);
     }
-    out.table(&rows)
+    out.table(&rows)?;
+    let is_known = waiting.iter().any(|of| of.oldest_made_at.is_some());
+    if is_known { say(out, "", &says::made_at()) } else { Ok(()) }
 }
 
 fn stuck(found: &Inspection, out: &Output) -> Result<(), Failure> {

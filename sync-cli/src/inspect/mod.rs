@@ -11,11 +11,11 @@ use std::path::Path;
 
 use serde::Serialize;
 use sync_core::protocol::masked_text;
-use sync_core::{Error, Result, Said, Speaks, Timestamp};
+use sync_core::{Clock as _, Error, Result, Said, Speaks, SystemClock, Timestamp};
 
 pub(crate) use self::buffer::Stuck;
 pub(crate) use self::cycles::CycleLine;
-use self::open::Database;
+use self::open::{Database, failed};
 
 pub(crate) use self::site::{Cursors, SiteFacts};
 pub(crate) use self::waiting::Waiting;
@@ -72,7 +72,7 @@ pub(crate) fn inspect(path: &Path, cycles: usize) -> Result<Inspection> {
         bytes: path.metadata().map_or(0, |data| data.len()),
         read_from_copy: database.is_copy(),
         cursors: Cursors::read(&database, &settings)?,
-        waiting: waiting::waiting(&database, &settings, site.role)?,
+        waiting: waiting::waiting(&database, &settings, site.role, latest(&database)?)?,
         buffer: buffer::Buffer::read(&database)?,
         last_success: cycles::last_success(&database)?,
         cycles: cycles::newest(&database, cycles)?,
@@ -96,12 +96,24 @@ fn time(text: &str) -> String {
     Timestamp::parse(&format!("{with_t}Z")).map_or_else(|| text.to_owned(), |time| time.to_string())
 }
 
-/// When a record was made, as far as its id tells: ids of newer records begin with the time.
-fn made_at(id: &str) -> Option<String> {
+/// What is later than this has not happened: now, or the newest time of the database, where the clock here is behind.
+fn latest(database: &Database) -> Result<Timestamp> {
+    let times = "SELECT MAX(started_datetime), MAX(finished_datetime), (SELECT MAX(received_datetime) FROM sync_buffer) \
+                 FROM sync_log";
+    let read = |row: &rusqlite::Row<'_>| Ok([row.get(0)?, row.get(1)?, row.get(2)?]);
+    let found: [Option<String>; 3] = database.connection.query_row(times, (), read).map_err(failed)?;
+    let of_database = found.into_iter().flatten().filter_map(|text| Timestamp::parse(&time(&text)));
+    Ok(of_database.fold(SystemClock::new().now(), Ord::max))
+}
+
+/// When a record was made, as far as its id tells: ids of newer records begin with the time. An id that somebody made up may
+/// look like one, and tell of a time that has not come.
+fn made_at(id: &str, latest: Timestamp) -> Option<String> {
     let digits: String = id.chars().filter(|c| *c != '-').collect();
     let is_v7 = digits.len() == 32 && id.len() == 36 && digits.as_bytes().get(12) == Some(&b'7');
     let millis = i64::from_str_radix(digits.get(..12)?, 16).ok()?;
-    is_v7.then(|| Timestamp::from_unix_millis(millis).to_string())
+    let made = Timestamp::from_unix_millis(millis);
+    (is_v7 && made <= latest).then(|| made.to_string())
 }
 
 /// The first line of an error, shortened and without secrets: what follows is a trace without names.
@@ -144,10 +156,15 @@ mod tests {
         assert_eq!(time("2026-11-23 09:37:21.963446070"), "2026-11-23T09:37:21.963Z");
         assert_eq!(time("2025-11-23 10:06:19"), "2025-11-23T10:06:19.000Z");
         assert_eq!(time("yesterday"), "yesterday");
-        assert_eq!(made_at("01a207c2-3dff-7660-8ac3-96bfaf296fb0").as_deref(), Some("2026-11-23T09:35:00.095Z"));
+        let at = |text: &str| Timestamp::parse(text).unwrap();
+        let made_by = |id: &str, latest: &str| made_at(id, at(latest));
+        let v7 = "01a207c2-3dff-7660-8ac3-96bfaf296fb0";
+        let made = Some("2026-11-23T09:35:00.095Z");
+        assert_eq!(made_by(v7, "2026-11-23T09:35:00.095Z").as_deref(), made);
+        assert_eq!(made_by(v7, "2026-11-23T09:35:00.094Z"), None, "it has not come yet");
         // Version 4, an id of the legacy server, no id at all.
         for id in ["fad280b6-8384-41af-84cf-c7b6b4526ef0", "7A1C4E2B9D034F7C8E5A61B2C3D4E5F6", "", "é", "x3"] {
-            assert_eq!(made_at(id), None, "{id}");
+            assert_eq!(made_by(id, "9999-01-01T00:00:00Z"), None, "{id}");
         }
     }
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use sync_core::Result;
 use sync_core::record::record_types;
+use sync_core::{Result, Timestamp};
 
 use super::made_at;
 use super::open::{Database, failed};
@@ -32,7 +32,7 @@ const FORWARDED: &[&str] =
     &["vaccination", "vaccine_course", "vaccine_course_dose", "vaccine_course_item", "name", "name_store_join"];
 
 /// Counts what waits, by the filters of Open mSupply's own push.
-pub(super) fn waiting(database: &Database, settings: &Settings, part: Part) -> Result<Vec<Waiting>> {
+pub(super) fn waiting(database: &Database, settings: &Settings, part: Part, latest: Timestamp) -> Result<Vec<Waiting>> {
     let source = database.column("changelog", "source_site_id");
     let v6: Vec<(&str, bool)> = record_types().iter().map(|kind| (kind.changelog_name, kind.pushed)).collect();
     let travels = |table: &str, to: &str| match (v6.iter().find(|(name, _)| *name == table), to) {
@@ -90,7 +90,7 @@ pub(super) fn waiting(database: &Database, settings: &Settings, part: Part) -> R
             found.deletes += u64::from(action == "DELETE");
             if oldest < found.oldest_cursor {
                 found.oldest_cursor = oldest;
-                found.oldest_made_at = made_at(&id);
+                found.oldest_made_at = made_at(&id, latest);
                 found.oldest_id = id;
             }
         }

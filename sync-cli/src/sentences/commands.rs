@@ -13,12 +13,11 @@ sync_core::sentences! {
     /// What `audit` found.
     audit_result {
         central_went_back() = "Central's changelog ends before what this site has seen of it: central was restored \
-            from a backup \
-            or replaced. Its administrator must know.";
+            from a backup or replaced. Its administrator must know.";
         all_same(records) = "Nothing is missing: {records} of central, all here and the same.";
         only_on_the_way() = "Nothing is missing except what is on its way or in quarantine.";
-        differ(records) = "{records} differ and should not.";
-        lost(records) = "Differ and should not: {records}";
+        differ(records) = "Should be the same at both ends, but is not: {records}.";
+        lost(records) = "Should be the same, but is not: {records}";
         on_the_way(records) = "On their way, or in quarantine: {records}";
         reason(records, meaning, advice) = "{records}, {meaning}: {advice}";
         missing_here(why) = "missing here: {why}";
@@ -100,8 +99,8 @@ sync_core::sentences! {
         one_site() = "1 site";
         sites(count) = "{count} sites";
 
-        staged_since(at) = "{at} a version came. It is integrated by the next cycle here; by a central server, once its site \
-            has sent the rest.";
+        staged_since(at) = "{at} a version came. It is integrated by the next cycle here; by a central server, once \
+            its site has sent the rest.";
         not_taken(at, cause, number, reason) =
             "{at} written here and not taken, in quarantine as {cause}, number {number}: {reason}";
         came_set_aside(at, from, cause, number, reason) =
@@ -110,8 +109,8 @@ sync_core::sentences! {
         also_in(table) = "A record of {table} has the same id.";
         table_may_be(table) = "Did you mean the table {table}?";
         check_it() = "Check table and id; capital letters matter. If the other end has it: oms-sync preview pull says \
-            whether it comes with the next sync; if the pull cursor has already passed it, oms-sync cursor rewind \
-            pull reads it again.";
+            whether it comes with the next sync; if the pull cursor has already passed it, oms-sync cursor rewind pull \
+            reads it again.";
         lost_there() = "If the other end has lost it since: oms-sync resend sends it again.";
     }
 
@@ -143,14 +142,12 @@ sync_core::sentences! {
     repair_shown {
         nothing_to_rewind(at) = "It stands at {at}: nothing to rewind, it never goes forwards.";
         rewound(from, to) = "The cursor is rewound from {from} to {to}; the next sync reads again from there.";
-        rewound_with_own(from, to) =
-            "The cursor is rewound from {from} to {to}; the next sync reads again from there, with what came from \
-            this site.";
+        rewound_with_own(from, to) = "The cursor is rewound from {from} to {to}; the next sync reads again from there, \
+            with what came from this site.";
         would_rewind(from, to) =
             "The cursor would be rewound from {from} to {to}; the next sync reads again from there.";
         would_rewind_with_own(from, to) = "The cursor would be rewound from {from} to {to}; the next sync reads again \
-            from \
-            there, with what came from this site.";
+            from there, with what came from this site.";
         edits_are_kept() = "What is here already does not change by it; edits that are not pushed are kept.";
         remark(cursor, remark) = "{cursor}: {remark}";
         waits_already(records) = "Waiting to be pushed already, and left as they are: {records}";
@@ -159,8 +156,8 @@ sync_core::sentences! {
         would_go_again(records) = "Would go out again with the next push: {records}";
         of_type(table, count, size) = "{table}: {count}, {size}";
         of_type_since(table, count, size, at) = "{table}: {count}, {size}, the oldest from {at}";
-        they_win() = "They win over what the other end has of them. If it may have newer ones, let a sync pull those \
-            first.";
+        they_win() =
+            "They win over what the other end has of them. If it may have newer ones, let a sync pull those first.";
         backup_in() = "A copy of the database as it was before is in";
         to_do_it() = "Nothing was changed. To do it, repeat this with --yes --reason TEXT";
     }
@@ -208,16 +205,15 @@ sync_core::sentences! {
         find_cause() = "To find the cause: oms-sync doctor";
         in_quarantine(count) = "In quarantine since earlier: {count}; see oms-sync quarantine list";
         told(outcome, pushed, pulled, integrated, requests, sent, received) = "{outcome}: pushed {pushed}, pulled \
-            {pulled}, \
-            integrated {integrated} ({requests} requests, {sent} up, {received} down)";
+            {pulled}, integrated {integrated} ({requests} requests, {sent} up, {received} down)";
         done() = "done";
         left_behind() = "done, but some records went into quarantine";
         partial() = "ended at the given limit; the next sync goes on";
         failed() = "not completed; what was done so far is kept";
         stopped() = "stopped; what was done so far is kept";
         kept_local(count) = "{count} edits made here were kept; they go out with the next sync";
-        set_aside(count, refused) = "into quarantine: {refused} refused, {count} for other causes; see oms-sync \
-            quarantine list";
+        set_aside(count, refused) =
+            "into quarantine: {refused} refused, {count} for other causes; see oms-sync quarantine list";
         no_patient() = "Nothing came: the patient has no records, or is visible in no store of this site at central.";
     }
 
@@ -262,8 +258,7 @@ sync_core::sentences! {
         files() = "files not there yet, without names";
         not_gathered(code) = "could not be gathered: {code}";
         not_in_it() = "Not in it: passwords, hashes, the id of the machine; what stands in records; names of files; \
-            reasons \
-            that people typed. Addresses, ids, names of the site and its stores are in it.";
+            reasons that people typed. Addresses, ids, names of the site and its stores are in it.";
         written(file, size) = "written: {file} ({size})";
         look_into_it() = "Look into it before you send it, if you like: each part is text.";
         nothing_written() = "Nothing was written.";
@@ -309,8 +304,8 @@ sync_core::sentences! {
             again.";
         here(table, id) = "waits for {table} {id}, which is here: oms-sync quarantine retry";
         staged(table, id) = "waits for {table} {id}, which came and is integrated by the next cycle";
-        set_aside(table, id, number, cause) = "waits for {table} {id}, which is in quarantine itself: number \
-            {number}, {cause}";
+        set_aside(table, id, number, cause) =
+            "waits for {table} {id}, which is in quarantine itself: number {number}, {cause}";
         join(table, id) = "waits until patient {id} is visible in a store of the site that sent it (a {table})";
         waits(table, id) = "waits for {table} {id}";
         tried(staged, integrated, again) = "tried again: {staged}; integrated {integrated}, back in quarantine {again}";
@@ -340,16 +335,15 @@ sync_core::sentences! {
         access_log_unwritable(file, error) = "the access log {file} cannot be written: {error}";
         no_tls(file, error) = "{file} cannot be used for TLS: {error}";
         no_certificate(file) = "{file} cannot be used for TLS: there is no certificate in it";
-        public_url_not_local() = "--public-url works only with --auth local: otherwise sites learn the address from \
-            the legacy server";
+        public_url_not_local() =
+            "--public-url works only with --auth local: otherwise sites learn the address from the legacy server";
 
         // Of a message.
         gzip_unreadable(error) = "this is gzipped, and cannot be unpacked: {error}";
         gzip_too_large(max) = "this is gzipped, and unpacks to more than {max} bytes";
         empty() = "this is empty: no message of V5 or V6 is";
         web_page() = "this is a web page, no message: a proxy, a log-in page or another server answered in place of \
-            the right \
-            one";
+            the right one";
         cut_off(error) = "this is cut off: {error}";
         not_json(error) = "this is not JSON: {error}";
 
@@ -357,8 +351,7 @@ sync_core::sentences! {
         not_sqlite(file) = "{file} is not an SQLite database";
         not_open_msupply(file, table) = "{file} is no database of Open mSupply: it has no table {table}";
         of_this_program(file, table) = "{file} is no database of Open mSupply: it has no table {table}; it is one of \
-            this \
-            program: see oms-sync status";
+            this program: see oms-sync status";
     }
 
     /// What `records`, `changelog` and `man` say.

@@ -6,10 +6,10 @@ sync_core::sentences! {
         this_program() = "this program";
         no_v5(end) = "{end} speaks no V5";
         v5_taken(end, version, legacy) = "{end} sends V5 version {version}, which {legacy} takes";
-        v5_and_newer_taken(end, version, legacy) = "{end} sends V5 version {version}, and {legacy} takes newer ones \
-            too";
-        v5_needs(end, version, first) = "{end} sends V5 version {version}, which needs a legacy server of {first} or \
-            later";
+        v5_and_newer_taken(end, version, legacy) =
+            "{end} sends V5 version {version}, and {legacy} takes newer ones too";
+        v5_needs(end, version, first) =
+            "{end} sends V5 version {version}, which needs a legacy server of {first} or later";
         v5_taken_by_unknown(end, version) =
             "{end} sends V5 version {version}; which legacy server takes it first is not known";
         v5_newer_than_known(end, version) = "{end} sends V5 version {version}, which is newer than what is known";
@@ -18,9 +18,8 @@ sync_core::sentences! {
         v6(site, version, central, max) = "{site} sends V6 version {version}, {central} takes 0 to {max}";
         renamed(release) = "{release} renamed keys: vaccinations and R&R forms are rejected in both directions, and \
             manufacturers of item variants and facilities of vaccinations are lost silently";
-        renamed_to_central(release) = "{release} renamed keys: vaccinations and R&R forms are rejected on their way \
-            to central, \
-            and manufacturers of item variants and facilities of vaccinations are lost silently";
+        renamed_to_central(release) = "{release} renamed keys: vaccinations and R&R forms are rejected on their way to \
+            central, and manufacturers of item variants and facilities of vaccinations are lost silently";
         missing_from_central(table, field, release) =
             "{table} from central: {table}.{field} (new in {release}) is missing: the receiver rejects them";
         missing_from_site(table, field, release) =
@@ -47,10 +46,10 @@ sync_core::sentences! {
         pushed_up_to(legacy, central, end) = "legacy server {legacy}, central {central}, of {end}";
         doubt(doubt) = "doubt: {doubt}";
         cursor_beyond_end(name) = "the {name} cursor is beyond the end of the changelog: this database was put back \
-            from a \
-            backup or its changelog was cut; edits below the cursor will not be pushed";
+            from a backup or its changelog was cut; edits below the cursor will not be pushed";
         nothing_waits() = "Nothing waits to be pushed.";
         waiting() = "Waiting to be pushed:";
+        made_at() = "Made at: when the oldest record was made, as its id tells. When it was changed is kept nowhere.";
         and_more(count) = "and {count} more; --json lists them all";
         last_cycles() = "Last cycles:";
         cycle(at, outcome, seconds) = "{at} {outcome} in {seconds} s";

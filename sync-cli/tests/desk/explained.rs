@@ -34,6 +34,21 @@ fn the_log_says_of_each_cycle_what_it_did_and_why_it_failed() {
 }
 
 #[test]
+fn the_log_tells_what_was_asked_again_on_a_line_that_broke() {
+    let ward = Ward::new();
+    ward.clinic.put_at_central("property", PROPERTY);
+    ward.central.cut("/central/sync/pull", 0, 1);
+    let report = ward.clinic.sync(0);
+    assert_eq!((&report["outcome"], &report["retries"], &report["pulled"]), (&json!("done"), &json!(1), &json!(1)));
+    let entry = ward.clinic.json(&["log", "show"], 0);
+    assert_eq!((&entry["report"]["retries"], &entry["report"]["requests"]), (&json!(1), &report["requests"]));
+    let requests = format!("requests {}, 1 of them tried again", report["requests"]);
+    holds(&ward.clinic.says(&["log", "show"], 0), &["outcome done", &requests]);
+    ward.clinic.sync(0);
+    holds(&ward.clinic.says(&["log", "show"], 0), &[", 0 of them tried again"]);
+}
+
+#[test]
 fn a_record_of_this_site_from_the_edit_to_central() {
     let clinic = Clinic::new();
     clinic.put_asset("first", "x");

@@ -13,6 +13,7 @@ mod previewed;
 mod quarantined;
 mod repaired;
 mod said_otherwise;
+mod small_disk;
 #[allow(dead_code, reason = "each test binary uses a part of it")]
 #[path = "../support/mod.rs"]
 mod support;

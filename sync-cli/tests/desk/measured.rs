@@ -111,6 +111,47 @@ fn the_line_and_what_follows_from_it() {
     assert_eq!(ward.clinic.json(&["net", "--max-bytes", "0"], 2)["error"]["code"], "usage");
 }
 
+#[test]
+fn a_slow_line_takes_longer_and_has_smaller_batches() {
+    const DELAY: f64 = 200.0;
+    const SPEED: u32 = 30_000;
+    let ward = Ward::new();
+    // Names that no compression makes small.
+    let word = |n: u64| format!("{:x}", n.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+    let property = |n: u64| {
+        let name: String = (1..=16).map(|i| word(16 * n + i)).collect();
+        PROPERTY.replace("population", &format!("p{n}")).replace("Population", &name) + "\n"
+    };
+    // By what is here it tells how long a first sync takes, and by what is not how fast the line is.
+    ward.clinic.put_at_central("property", &(0..400).map(property).collect::<String>());
+    ward.clinic.sync(0);
+    ward.clinic.put_at_central("property", &(400..800).map(property).collect::<String>());
+    let fast = ward.clinic.json(&["net"], 0);
+    for front in [&ward.legacy, &ward.central] {
+        front.doing().delay = std::time::Duration::from_millis(DELAY as u64);
+        front.doing().bytes_per_second = Some(SPEED);
+    }
+    let slow = ward.clinic.json(&["net"], 0);
+    let number = |of: &Value| of.as_f64().unwrap_or_else(|| panic!("no number: {fast} {slow}"));
+    for server in ["legacy", "central"] {
+        let (fast, slow) = (line(&fast, server), line(&slow, server));
+        assert!(number(&fast["median_ms"]) < DELAY && number(&slow["median_ms"]) >= DELAY, "{fast} {slow}");
+        assert!(number(&slow["worst_ms"]) >= number(&slow["median_ms"]), "{slow}");
+        assert!(number(&slow["bytes_per_second"]) < number(&fast["bytes_per_second"]), "{fast} {slow}");
+    }
+    let speed = number(&line(&slow, "central")["bytes_per_second"]);
+    // Measured is what is unpacked.
+    assert!((f64::from(SPEED) / 2.0..=4.0 * f64::from(SPEED)).contains(&speed), "what came in a second: {slow}");
+    let seconds = |found: &Value| number(&found["first_sync"]["seconds"]);
+    assert!(seconds(&slow) > 1.0 && seconds(&slow) > 4.0 * seconds(&fast), "{fast} {slow}");
+    let (batch, small) = (number(&fast["batch_records"]), number(&slow["batch_records"]));
+    assert!(small < batch && small >= 16.0, "{fast} {slow}");
+    // A batch does not take longer than twenty seconds.
+    let of = line(&slow, "central");
+    let each = number(&of["bytes"]) / number(&of["records"]);
+    assert!(small * each / speed <= 20.5, "{slow}");
+}
+
 /// A site that has never synced is told how long the first sync will take: central says how much there is.
 #[test]
 fn a_first_sync_is_predicted_before_it() {

@@ -32,6 +32,72 @@ fn one_patient_is_asked_for_and_the_cycles_stay_as_they_are() {
     assert_eq!(life["changes"][0]["sent"][0]["by_cycle"], cycle, "{life}");
 }
 
+const COURSE: &str = r#"{"id":"course","name":"c","program_id":"x","coverage_rate":1.0,"use_in_gaps_calculations":true,"is_active":true,"wastage_rate":1.0,"can_skip_dose":false}"#;
+const DOSE: &str =
+    r#"{"id":"dose","vaccine_course_id":"course","label":"d","min_age":0.0,"max_age":1.0,"min_interval_days":0}"#;
+
+/// Central has a patient with a vaccination, given elsewhere.
+fn vaccinate(clinic: &Clinic, patient: &str) {
+    let of_store =
+        clinic.desk.run(&["--db", "central.sqlite", "records", "list", "name", "--json"]).ends(0).json_lines();
+    let mut name = of_store[0]["data"].clone();
+    (name["ID"], name["type"]) = (json!(patient), json!("patient"));
+    clinic.put_at_central("name", &name.to_string());
+    clinic.put_at_central(
+        "vaccination",
+        &format!(
+            r#"{{"id":"v-{patient}","store_id":"elsewhere","program_enrolment_id":"e","encounter_id":"e","user_id":"u","vaccine_course_dose_id":"dose","created_datetime":"2025-01-01T00:00:00","vaccination_date":"2025-01-01","given":true,"patient_id":"{patient}"}}"#
+        ),
+    );
+}
+
+#[test]
+fn the_vaccinations_of_a_patient_come_once_the_patient_is_joined_to_a_store_here() {
+    let clinic = Clinic::new();
+    clinic.put_at_central("vaccine_course", COURSE);
+    clinic.put_at_central("vaccine_course_dose", DOSE);
+    vaccinate(&clinic, "ann");
+    vaccinate(&clinic, "ben");
+    clinic.sync(0);
+    let cursors = || {
+        let all = clinic.desk.run(&["cursor", "show", "--json"]).ends(0).json_lines();
+        all.into_iter().map(|cursor| (cursor["name"].clone(), cursor["position"].clone())).collect::<Vec<_>>()
+    };
+    let here = |patient: &str, status| {
+        clinic.desk.run(&["records", "get", "vaccination", &format!("v-{patient}")]).ends(status);
+    };
+    let before = cursors();
+    let pull = ["patient", "pull", "ann"];
+    let nothing = clinic.json(&pull, 0);
+    assert_eq!((&nothing["outcome"], &nothing["pulled"]), (&json!("done"), &json!(0)));
+    let told = clinic.desk.run(&pull).ends(0).err;
+    holds(&told, &["Nothing came", "visible in no store of this site"]);
+    here("ann", 2);
+    assert_eq!(cursors(), before, "no cursor moves");
+
+    for patient in ["ann", "ben"] {
+        let join =
+            [("ID", format!("j-{patient}")), ("store_ID", clinic.store.clone()), ("name_ID", patient.to_owned())];
+        let mut join: serde_json::Map<_, _> =
+            join.into_iter().map(|(key, value)| (key.to_owned(), json!(value))).collect();
+        join.insert("inactive".to_owned(), json!(false));
+        clinic.put("name_store_join", &json!(join).to_string());
+    }
+    clinic.desk.run(&["sync", "--push-only", "-q"]).ends(0);
+    let stand = cursors();
+    let came = clinic.json(&pull, 0);
+    assert_eq!((&came["pulled"], &came["integrated"]), (&json!(1), &json!(1)), "{came}");
+    here("ann", 0);
+    here("ben", 2);
+    assert_eq!(cursors(), stand, "no cursor moves");
+    let life = clinic.json(&["explain", "vaccination", "v-ann"], 0);
+    let number = life["changes"][0]["brought_by_cycle_number"].to_string();
+    assert_eq!(clinic.json(&["log", "show", &number], 0)["report"]["patient"], "ann", "{life}");
+    // A whole cycle brings the rest.
+    clinic.sync(0);
+    here("ben", 0);
+}
+
 #[test]
 fn who_cannot_pull_a_patient_is_told() {
     let clinic = Clinic::new();

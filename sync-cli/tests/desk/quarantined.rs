@@ -102,3 +102,60 @@ fn an_edit_of_a_store_that_moved_away_is_refused_at_central_by_the_rule_that_is_
     let fridge = clinic.json(&["--db", "central.sqlite", "records", "get", "asset", "fridge"], 0);
     assert_eq!(fridge["data"]["notes"], "after");
 }
+
+/// What central has of a property is spoilt there, before the site has read it.
+fn with_a_spoilt_property(from: &str, to: &str) -> Clinic {
+    let clinic = Clinic::new();
+    clinic.put_at_central("property", PROPERTY);
+    let file = rusqlite::Connection::open(clinic.desk.path("central.sqlite")).expect("central's database");
+    let spoil =
+        "UPDATE sync_record SET data = replace(data, ?1, ?2) WHERE record_id = 'population' AND instr(data, ?1)";
+    assert_eq!(file.execute(spoil, (from, to)).expect("SQL"), 1);
+    assert_eq!(clinic.sync(1)["quarantined"], 1);
+    clinic
+}
+
+/// It is listed with its cause, shown with its field, and is what `doctor` finds; mended at central, it comes.
+fn is_told_and_mended(clinic: &Clinic, cause: &str, field: &str, words: &[&str]) {
+    let listed = clinic.desk.run(&["quarantine", "list", "--json"]).ends(0).json_lines().remove(0);
+    assert_eq!(
+        (&listed["table"], &listed["id"], &listed["cause"]),
+        (&json!("property"), &json!("population"), &json!(cause))
+    );
+    let group = clinic.json(&["quarantine", "list", "--groups"], 0);
+    assert_eq!((&group["cause"], &group["records"]), (&json!(cause), &json!(1)));
+    holds(
+        &clinic.says(&["quarantine", "list"], 0),
+        &[&format!("{cause}: 1 record"), "1 of property from central", field],
+    );
+    let number = listed["number"].to_string();
+    let shown = clinic.json(&["quarantine", "show", &number], 0);
+    assert_eq!((&shown["path"], &shown["is_here"], &shown["waits_for"]), (&json!(field), &json!(false), &json!([])));
+    let said = clinic.says(&["quarantine", "show", &number], 0);
+    holds(&said, &["property population", "from central", &format!("cause {cause}"), &format!("field {field}")]);
+    holds(&said, words);
+
+    let found = clinic.json(&["doctor"], 1);
+    assert_eq!((&found["party"], &found["check"]), (&json!("record"), &json!("quarantine")));
+    assert_eq!(found["finding"]["code"], "records_set_aside");
+    holds(&clinic.says(&["doctor"], 1), &["At fault: a record", &format!("1 {cause}")]);
+    let again = clinic.json(&["quarantine", "retry", &number], 1);
+    assert_eq!((&again["staged"], &again["set_aside_again"]), (&json!(1), &json!(1)));
+    clinic.put_at_central("property", &PROPERTY.replace("Population", "People"));
+    clinic.sync(0);
+    assert!(clinic.says(&["quarantine", "list"], 0).starts_with("Nothing is set aside."));
+    assert_eq!(clinic.json(&["records", "get", "property", "population"], 0)["data"]["name"], "People");
+}
+
+#[test]
+fn a_record_that_breaks_the_shape_of_its_type_shows_the_field() {
+    let clinic = with_a_spoilt_property(r#""Population""#, "17");
+    let words = ["reason $.name: expected a string, found a number", "> name: 17"];
+    is_told_and_mended(&clinic, "malformed", "$.name", &words);
+}
+
+#[test]
+fn a_record_of_a_later_release_shows_the_value_that_is_not_known_here() {
+    let clinic = with_a_spoilt_property("INTEGER", "HOLOGRAM");
+    is_told_and_mended(&clinic, "unsupported", "$.value_type", &["> value_type: \"HOLOGRAM\"", "Upgrade"]);
+}

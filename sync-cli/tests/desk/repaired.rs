@@ -121,3 +121,35 @@ fn what_cannot_be_sent_again_says_why_and_a_cycle_is_not_disturbed() {
     }
     assert!(clinic.backups().is_empty());
 }
+
+#[test]
+fn what_came_from_the_legacy_server_and_was_lost_here_is_read_again() {
+    let clinic = Clinic::new();
+    clinic.put_asset("fridge", "not sent yet");
+    let store = ["records", "get", "store", &clinic.store];
+    let whole = clinic.json(&store, 0)["data"].clone();
+    clinic.damage("DELETE FROM sync_record WHERE table_name IN ('store', 'name')");
+    clinic.sync(0);
+    clinic.desk.run(&store).ends(2);
+    let position = || {
+        let cursors = clinic.desk.run(&["cursor", "show", "--json"]).ends(0).json_lines();
+        let at = |name: &str| cursors.iter().find(|cursor| cursor["name"] == name).expect(name)["position"].clone();
+        (at("pull_cursor_central"), at("pull_cursor_v6"))
+    };
+    let (legacy, central) = position();
+    assert!(legacy.as_u64() > Some(0), "{legacy}");
+
+    let planned = clinic.json(&["cursor", "rewind", "pull-legacy"], 0);
+    assert_eq!((&planned["plan"]["from"], &planned["plan"]["to"]), (&legacy, &json!(0)));
+    assert_eq!((&planned["done"], position()), (&json!(false), (legacy.clone(), central.clone())), "only foreseen");
+    let rewind = ["cursor", "rewind", "pull-legacy", "--yes", "--reason", "the stores were deleted"];
+    holds(&clinic.says(&rewind, 0), &["is rewound", "to 0", "oms-sync.sqlite.before-"]);
+    assert_eq!((position(), clinic.backups().len()), ((json!(0), central), 1), "and the other cursor stays");
+    holds(&clinic.says(&["log", "show"], 0), &["cursor rewind pull_cursor_central to 0", "the stores were deleted"]);
+    holds(&clinic.says(&rewind, 0), &["nothing to rewind"]);
+
+    clinic.sync(0);
+    assert_eq!(clinic.json(&store, 0)["data"], whole);
+    assert_eq!(position().0, legacy, "it was read to its end");
+    clinic.desk.run(&["--db", "central.sqlite", "records", "get", "asset", "fridge"]).ends(0);
+}

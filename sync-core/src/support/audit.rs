@@ -25,9 +25,11 @@ const CENTRAL: SiteId = SiteId(0);
 const WAITING: SiteId = SiteId(-1);
 
 /// What an audit found.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct Audit {
+    /// What was compared, and what was not.
+    pub compared: Said,
     /// Rows of central's changelog that came.
     pub rows: u64,
     /// Records that both have and that are the same.
@@ -176,8 +178,30 @@ impl Why {
     }
 }
 
+impl Audit {
+    /// Before anything is compared.
+    fn of_rows(rows: u64) -> Self {
+        Self {
+            compared: say::compared(),
+            rows,
+            same: 0,
+            by_type: Vec::new(),
+            reasons: Vec::new(),
+            lost: Vec::new(),
+            lost_records: 0,
+            explained: Vec::new(),
+            explained_records: 0,
+            set_aside_records: 0,
+            central_went_back: false,
+            requests: 0,
+            bytes_received: 0,
+        }
+    }
+}
+
 impl Speaks for Audit {
     fn each_said(&mut self, each: &mut dyn FnMut(&mut Said)) {
+        each(&mut self.compared);
         for reason in &mut self.reasons {
             each(&mut reason.meaning);
             each(&mut reason.advice);
@@ -218,7 +242,7 @@ pub(crate) fn compare(
         unsent_from: confirmed_to(here, Server::Central)?,
         any_merged: merge::any(here)?,
     };
-    let mut found = Found { audit: Audit { rows: central.rows, ..Audit::default() }, ..Found::default() };
+    let mut found = Found { audit: Audit::of_rows(central.rows), types: BTreeMap::new(), reasons: BTreeMap::new() };
     let tables = |txn: &dyn ReadTxn| txn.record_counts();
     let is_compared = |table: &TableName| record_type(table.as_str()).is_some_and(|kind| kind.pulled);
     let of_here: Vec<_> = tables(here)?.into_iter().filter(|(table, _)| is_compared(table)).collect();
@@ -282,7 +306,6 @@ fn note_set_aside(here: &dyn ReadTxn, scratch: &dyn Storage) -> Result<()> {
 }
 
 /// What is found while it is compared.
-#[derive(Default)]
 struct Found {
     audit: Audit,
     types: BTreeMap<TableName, AuditedType>,

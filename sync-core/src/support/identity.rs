@@ -9,8 +9,8 @@ use crate::ownership::Role;
 use crate::protocol::AppIdentity;
 use crate::protocol::v5::V5_VERSION;
 use crate::protocol::v6::V6_VERSION;
-use crate::record::{RecordData, RecordId, SiteId};
-use crate::site::identity::{central_is_legacy, parse_url, role, site_id};
+use crate::record::{Cursor, RecordData, RecordId, SiteId};
+use crate::site::identity::{central_is_legacy, cursor, parse_url, role, site_id};
 use crate::storage::{ReadTxn, Storage, key};
 use crate::texts::sentences::identity as say;
 use crate::texts::{Said, Speaks};
@@ -155,7 +155,7 @@ pub fn identity(storage: &dyn Storage) -> Result<IdentityShown> {
         initialised_at: moment(key::INITIALISED_AT)?,
         disagreements: Vec::new(),
     };
-    found.disagreements = disagreements(&found);
+    found.disagreements = disagreements(&found, has_lost_stores(txn)?);
     Ok(found)
 }
 
@@ -181,8 +181,14 @@ fn stores(txn: &dyn ReadTxn) -> Result<Vec<StoreShown>> {
     Ok(stores)
 }
 
+/// Whether the legacy server's central data were read and not one store is here. They hold the stores of all sites, so that no
+/// store is active on this one is no reason for it.
+fn has_lost_stores(txn: &dyn ReadTxn) -> Result<bool> {
+    Ok(cursor(txn, key::PULL_CURSOR_CENTRAL)? > Cursor(0) && txn.records(&"store".into(), None, 1)?.is_empty())
+}
+
 /// What can be told without asking anybody.
-fn disagreements(found: &IdentityShown) -> Vec<Disagreement> {
+fn disagreements(found: &IdentityShown, has_lost_stores: bool) -> Vec<Disagreement> {
     let mut all = Vec::new();
     let Some(role) = found.role else {
         all.push(Disagreement::new("not_set_up", say::not_set_up(), Said::advice("not_set_up")));
@@ -205,11 +211,15 @@ fn disagreements(found: &IdentityShown) -> Vec<Disagreement> {
         all.push(Disagreement::new("central_url_missing", say::no_central_url(), say::enter_central_url()));
     }
     if found.initialised_at.is_some() && found.stores.is_empty() && role == Role::Remote.as_str() {
-        all.push(Disagreement::new(
-            "site_has_no_store",
-            say::no_store(found.site_id.map(|id| id.to_string()).unwrap_or_default()),
-            say::activate_store(),
-        ));
+        all.push(if has_lost_stores {
+            Disagreement::new("stores_lost", say::stores_lost(), Said::advice("stores_lost"))
+        } else {
+            Disagreement::new(
+                "site_has_no_store",
+                say::no_store(found.site_id.map(|id| id.to_string()).unwrap_or_default()),
+                say::activate_store(),
+            )
+        });
     }
     if let Some(used_by) =
         found.versions.database_used_by.as_deref().filter(|used| is_newer(used, found.versions.program))
@@ -258,7 +268,9 @@ mod tests {
         let mut all = of(&[&remote[..], &rest].concat());
         assert_eq!(codes(&all), ["address_unusable", "program_older"], "an unreadable time is none");
         all.initialised_at = Some(Timestamp::from_unix_millis(0));
-        assert!(disagreements(&all).iter().any(|found| found.code == "site_has_no_store"));
+        let codes_if = |lost| disagreements(&all, lost).into_iter().map(|found| found.code).collect::<Vec<_>>();
+        assert!(codes_if(false).contains(&"site_has_no_store"));
+        assert!(codes_if(true).contains(&"stores_lost") && !codes_if(true).contains(&"site_has_no_store"));
     }
 
     #[test]

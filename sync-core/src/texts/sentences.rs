@@ -29,9 +29,8 @@ crate::sentences! {
         files_well(all, waiting) = "{all} known, {waiting} on their way, none is stuck";
         files_stuck(stuck, all, direction, id, table, record) =
             "{stuck} of {all} files do not get through, for example the {direction} of {id} of {table} {record}";
-        files_stuck_for(stuck, all, direction, id, table, record, reason) =
-            "{stuck} of {all} files do not get through, for example the {direction} of {id} of {table} {record}: \
-            {reason}";
+        files_stuck_for(stuck, all, direction, id, table, record, reason) = "{stuck} of {all} files do not get \
+            through, for example the {direction} of {id} of {table} {record}: {reason}";
         dispensary_not_central() = "asked only of stores on a central server";
         dispensary_well() = "every store of this central server is in it";
         cursors_well() = "no cursor is beyond its end";
@@ -61,30 +60,27 @@ crate::sentences! {
         address_as_told(url) = "{url}, as the legacy server says";
         address_as_told_before(url) = "{url}, as the legacy server said before";
         address_for_sites(url) = "{url}, as sites are told";
-        put_address_back() = "If central has moved, the next sync takes the new address over; otherwise ask the \
-            legacy server's \
-            administrator to put the old one back before anybody syncs.";
+        put_address_back() = "If central has moved, the next sync takes the new address over; otherwise ask the legacy \
+            server's administrator to put the old one back before anybody syncs.";
 
         // The way to a server.
         one_address(host) = "{host} has 1 address";
         addresses(host, count) = "{host} has {count} addresses";
         host_known(host) = "{host} is known";
         name_not_known(host, server) = "the name {host} of {server} is not known";
-        check_name() = "Without a network no name is known, so check the connection; if web pages open, check the \
-            name in the \
-            address, and ask the network's administrator whether it is known there. Nothing is lost.";
+        check_name() = "Without a network no name is known, so check the connection; if web pages open, check the name \
+            in the address, and ask the network's administrator whether it is known there. Nothing is lost.";
         connected(port, millis) = "to port {port} in {millis} ms";
         connection_refused(url, server) =
             "nothing takes connections at {url}: {server} is stopped, or this is not its port";
-        start_it() = "Ask its administrator to start it, and check address and port; nothing is lost, the next sync \
-            goes on.";
+        start_it() =
+            "Ask its administrator to start it, and check address and port; nothing is lost, the next sync goes on.";
         nobody_answers(url) = "nobody answers at {url}";
         proxy_leads_nowhere(proxy, server) = "the proxy {proxy} does not lead to {server}";
         check_proxy() = "This machine's environment names that proxy (http_proxy, https_proxy): ask the network's \
             administrator whether address, user name and password of it are right.";
-        log_in_first() = "A log-in page or a proxy of the network stands in between: open any web page on this \
-            machine and log \
-            in there, or ask the network's administrator to let these addresses through.";
+        log_in_first() = "A log-in page or a proxy of the network stands in between: open any web page on this machine \
+            and log in there, or ask the network's administrator to let these addresses through.";
 
         // TLS.
         trusted() = "its certificate is trusted";
@@ -93,18 +89,16 @@ crate::sentences! {
         correct_scheme_here(is, should) =
             "Write {should}:// instead of {is}://. Run oms-sync init again with the right address.";
         correct_scheme_there(is, should) = "Write {should}:// instead of {is}://. Ask the legacy server's \
-            administrator \
-            to correct central's address there.";
+            administrator to correct central's address there.";
         certificate_untrusted(url) =
             "the certificate at {url} is refused: it was not issued by an authority that this machine trusts";
-        install_authority() = "If the server's administrator made the certificate, install their certificate \
-            authority on this machine; otherwise ask them for a certificate from a public authority.";
+        install_authority() = "If the server's administrator made the certificate, install their certificate authority \
+            on this machine; otherwise ask them for a certificate from a public authority.";
         certificate_expired(url) = "the certificate at {url} is refused: it is out of date";
         renew() = "Ask its administrator to renew the certificate, if the date on this machine is right.";
         certificate_of_other(url) = "the certificate at {url} is refused: it is another host's";
-        use_its_name() = "Use the name that the certificate is made for, or ask its administrator for one with this \
-            name \
-            in it.";
+        use_its_name() =
+            "Use the name that the certificate is made for, or ask its administrator for one with this name in it.";
         network_opens_lines() = "Both servers' certificates are refused: the network decrypts the traffic, or wants \
             somebody to log in first. Open any web page on this machine, or ask the network's administrator.";
 
@@ -113,8 +107,7 @@ crate::sentences! {
         let_in() = "it knows the site; password and hardware id are right";
         version_taken(version, protocol) = "it takes version {version} of {protocol}, which this program speaks";
         central_alone_refuses() = "The legacy server lets this site in, so name and password are right: central asks \
-            another \
-            legacy server, or keeps a list of sites that differs. Ask central's administrator.";
+            another legacy server, or keeps a list of sites that differs. Ask central's administrator.";
 
         // The clock.
         minutes(count) = "{count} minutes";
@@ -135,22 +128,18 @@ crate::sentences! {
         something_new(change) = "the legacy server says something new: {change}";
         without_legacy() = "the legacy server is not available: going on with what it said before";
         legacy_went_back(position) = "the legacy server went back to position {position}: it was restored from a \
-            backup or \
-            replaced. Its central data is read again from the beginning.";
+            backup or replaced. Its central data is read again from the beginning.";
         stores_left(stores) = "stores that are no longer active here: {stores}. Their records can still be read here, \
             but only the site where the stores are active now can change them.";
-        stores_gained(stores) =
-            "the legacy server sent changes to stores that are active here: {stores}. Everything is read again from \
-            the beginning.";
+        stores_gained(stores) = "the legacy server sent changes to stores that are active here: {stores}. Everything \
+            is read again from the beginning.";
         queue_fills(left) = "the legacy server's queue for this site fills as fast as it is read ({left} records are \
-            left): the \
-            next sync goes on with it";
+            left): the next sync goes on with it";
         file_failed(direction, id, reason) = "{direction} of file {id} failed: {reason}";
         restored() = "this database was restored from a backup: what was synchronised since then is read again";
         central_went_back(after) = "central went back to {after} in its changelog: it was restored from a backup or \
-            replaced. \
-            Everything is read again from the beginning, and what it lost of this site's goes out again with the next \
-            push.";
+            replaced. Everything is read again from the beginning, and what it lost of this site's goes out again with \
+            the next push.";
     }
 
     /// What does not agree with what, of who a database is.
@@ -163,8 +152,9 @@ crate::sentences! {
         central_address_unusable(reason) = "central's address cannot be used: {reason}";
         correct_address() = "Ask the legacy server's administrator to correct it, or run oms-sync init again.";
         no_store(site) = "no store is active on site {site}";
-        activate_store() =
-            "Ask the server's administrator to make a store active on this site; the next sync brings it.";
+        activate_store() = "Ask the server's administrator to make a store active on this site; the next sync brings \
+            it. If one is active there, it was lost here: oms-sync cursor rewind pull-legacy reads it again.";
+        stores_lost() = "stores were read from the legacy server, and this database holds none any more";
         used_by_newer(used_by, program) = "the database was used by version {used_by}, and this program is {program}";
         use_newer() = "Use the newer program: this one may not know what that one wrote.";
         site_uuid() = "site UUID";
@@ -175,18 +165,16 @@ crate::sentences! {
         changed(what, before, now) = "{what}: \"{before}\" is now \"{now}\"";
         differs(what, ours, theirs) = "{what}: here \"{ours}\", on the legacy server \"{theirs}\"";
         other_site() = "These credentials are another site's: use this site's with oms-sync init, or another database \
-            for that \
-            one.";
+            for that one.";
         discover_again() = "Run oms-sync discover, or the next sync: it takes over what the legacy server says.";
     }
 
     /// What somebody should mend at a central server.
     concern {
         not_in_dispensary_mode(id, store, mode) = "store {id} ({store}) on the central server is in {mode} mode: set \
-            it to \
-            dispensary mode on the legacy server";
-        own_url_unusable(url, reason) = "the address that sites are told for this server, \"{url}\", cannot be used: \
-            {reason}";
+            it to dispensary mode on the legacy server";
+        own_url_unusable(url, reason) =
+            "the address that sites are told for this server, \"{url}\", cannot be used: {reason}";
         no_url() = "there is none, so no site finds this server";
         more_than_an_address() = "it holds more than an address";
         end_is_dropped(end) = "\"{end}\" at its end is dropped by sites; end it with a slash if it belongs there";
@@ -194,16 +182,16 @@ crate::sentences! {
 
     /// Why a record is not the same at both ends, and what to do.
     audit {
+        compared() = "Compared was what travels over V6. Stores, names, items and all else that comes from the legacy \
+            server was not.";
         lost_here() = "read from central before, but no longer here as it was read";
         lost_here_advice() = "oms-sync cursor rewind pull --own reads it again; edits that are not pushed are kept.";
         not_taken() = "written or deleted here and taken by central, which does not show it";
-        not_taken_advice() = "Look at central, with oms-sync explain and quarantine list; if it is not there, \
-            oms-sync resend \
-            TABLE ID.";
+        not_taken_advice() =
+            "Look at central, with oms-sync explain and quarantine list; if it is not there, oms-sync resend TABLE ID.";
         deleted_at_central() = "deleted at central, and here still";
         deleted_at_central_advice() = "oms-sync cursor rewind pull --own reads the deletion again; or oms-sync resend \
-            TABLE ID, \
-            if it is to stay.";
+            TABLE ID, if it is to stay.";
         lost_at_central() = "came from central, which has it no more";
         lost_at_central_advice() = "If central was restored, its administrator must know; what is this site's own goes \
             there again by oms-sync resend TABLE ID --received.";
@@ -252,13 +240,12 @@ crate::sentences! {
         waiting() = "Refers to a record that is not here. It is tried again by itself when that record arrives; find \
             out why it has not.";
         refused() = "A rule of ownership forbids it, or the server does not take it. Correct it where it was written.";
-        unsupported() = "This version does not know its table or a value in it. Upgrade this program; it is tried \
-            again then.";
+        unsupported() =
+            "This version does not know its table or a value in it. Upgrade this program; it is tried again then.";
         malformed() = "Its data do not fit its record type. Correct it where it was written, or upgrade this program.";
         ignored() = "Not needed here; kept for reference. Nothing to do.";
-        another_version_here() = "it was written here, and what is here now is another version; write the record \
-            again if this \
-            one counts";
+        another_version_here() =
+            "it was written here, and what is here now is another version; write the record again if this one counts";
     }
     /// What is wrong with what somebody gave: an option, a file, a record.
     input {
@@ -276,9 +263,8 @@ crate::sentences! {
         file_changed(file) = "{file} changed while it was read; attach it again";
         bytes_unreadable(error) = "the bytes cannot be read: {error}";
         legacy_id(table, max) = "a {table} is an object with an ID of 1 to {max} bytes";
-        legacy_data(table, id, max) = "{table} {id} has more than {max} bytes, a number out of range, half a \
-            character, or too \
-            deep a nesting";
+        legacy_data(table, id, max) =
+            "{table} {id} has more than {max} bytes, a number out of range, half a character, or too deep a nesting";
         id(table, max) = "the id of a {table} has 1 to {max} bytes";
         too_long(table, id, max) = "{table} {id} has more than {max} bytes";
         request_unwritable(error) = "a request cannot be written: {error}";

@@ -21,8 +21,11 @@ impl SqliteStorage {
         }
         create_private(to)?;
         self.copy_into(to).map_err(|error| at_path(error, to)).inspect_err(|_| {
-            // Half a copy is of no use; that it cannot be removed is not what went wrong.
+            // Half a copy is of no use, nor is what SQLite wrote to undo it; that they cannot be removed is not what went wrong.
             let _ = std::fs::remove_file(to);
+            let mut journal = to.as_os_str().to_owned();
+            journal.push("-journal");
+            let _ = std::fs::remove_file(journal);
         })
     }
 

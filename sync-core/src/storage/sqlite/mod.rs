@@ -252,8 +252,11 @@ fn file_error(what: String, error: std::io::Error) -> Error {
 /// Sorts SQLite's errors by who must act.
 fn database_error(error: rusqlite::Error) -> Error {
     let code = error.sqlite_error_code();
+    // The file beside the database that its users share cannot grow.
+    let is_full = error.sqlite_error().is_some_and(|error| error.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE);
     let source = error.into();
     match code {
+        _ if is_full => Error::DiskFull { source },
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Error::DatabaseBusy { source },
         Some(ErrorCode::ReadOnly) => Error::DatabaseReadOnly { source },
         Some(ErrorCode::DiskFull) => Error::DiskFull { source },

@@ -104,6 +104,13 @@ pub(crate) fn settings(storage: &dyn Storage) -> Result<Check> {
             (code, ErrorClass::Configure, Party::LegacyServer),
             advice.clone(),
         ),
+        Some(Disagreement { code: code @ "stores_lost", what, advice, .. }) => Check::found(
+            NAME,
+            Outcome::Warning,
+            what.clone(),
+            (code, ErrorClass::LocalFault, Party::Device),
+            advice.clone(),
+        ),
         Some(Disagreement { code: code @ "program_older", what, advice, .. }) => Check::found(
             NAME,
             Outcome::Warning,
