@@ -59,7 +59,9 @@ impl DriverHandle {
         self.ask(|asked| asked.suspended = false);
     }
 
-    /// Ends the cycle that runs, in good order: what was done stays. Says whether one runs.
+    /// Ends the cycle that runs, in good order: what was done stays. Says whether one runs. The cycle ends at its next
+    /// event; a request that is under way is first let end, or run into its time limit, as
+    /// [`SyncObserver`](crate::SyncObserver) says.
     pub fn cancel(&self) -> bool {
         self.ask(|asked| {
             asked.cancelled = asked.running;
@@ -67,7 +69,7 @@ impl DriverHandle {
         })
     }
 
-    /// Ends the cycle that runs, in good order, and the driver with it. Cannot be taken back.
+    /// Ends the cycle that runs, as [`cancel`](Self::cancel) does, and the driver with it. Cannot be taken back.
     pub fn stop(&self) {
         self.ask(|asked| asked.stopped = true);
     }

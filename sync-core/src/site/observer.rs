@@ -111,8 +111,13 @@ pub enum SyncEvent {
 
 /// Is told what happens, and may stop the cycle.
 ///
-/// Called on the thread that runs the cycle, between two transactions, also while it waits. `Break` ends the cycle with
-/// [`Error::Cancelled`](crate::Error::Cancelled); everything done so far stays.
+/// Called on the thread that runs the cycle, between two requests and between two transactions, also while it waits.
+/// `Break` ends the cycle with [`Error::Cancelled`](crate::Error::Cancelled); everything done so far stays.
+///
+/// A request that is under way is not broken off: nothing is told before it has ended or run into its time limit. With
+/// the limits of [`Timeouts`](crate::transport::Timeouts) that may be ten minutes for a server that thinks, and half an
+/// hour for a body; [`HttpTransport::new`](crate::transport::HttpTransport::new) takes shorter ones. Only of files it is
+/// told while their bytes go.
 pub trait SyncObserver {
     /// Is told of one event.
     fn on_event(&mut self, event: &SyncEvent) -> ControlFlow<()>;

@@ -8,17 +8,18 @@ use ureq::{Agent, SendBody, Timeout};
 
 use super::{HttpRequest, HttpResponse, Method, Reach, StreamedBody, StreamedResponse, Transport, TransportError};
 
-/// How long each part of an exchange may take. No limit is put on the whole: a slow line may take its time as long as
-/// something moves (weak points B10, B11).
+/// How long each part of an exchange may take, from the beginning of the part on, whether something moves or not. No limit
+/// is put on the whole. The defaults are long enough for a slow line (weak points B10, B11); shorter ones end a cycle that is
+/// stopped sooner.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Timeouts {
-    /// Name look-up, connection and TLS.
+    /// Name look-up, and as long again for connection and TLS.
     pub connect: Duration,
-    /// Sending the body.
+    /// Sending the whole body; for a file a second more for each 1000 bytes.
     pub send: Duration,
     /// From the end of the request to the head of the response: the server's thinking.
     pub response: Duration,
-    /// Receiving the body.
+    /// Receiving the whole body.
     pub receive: Duration,
 }
 
