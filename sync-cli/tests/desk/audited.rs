@@ -44,7 +44,7 @@ fn what_is_not_compared_is_told_whatever_is_found() {
     assert_eq!(found["compared"], format!("Compared was what travels over V6. {LEFT_OUT}"));
     holds(&clinic.says(&["audit"], 0), &["Nothing is missing", "Compared was what travels over V6.", LEFT_OUT]);
     clinic.damage("DELETE FROM sync_record WHERE table_name = 'property'");
-    holds(&clinic.says(&["audit"], 1), &["Differ and should not: 1 record", LEFT_OUT]);
+    holds(&clinic.says(&["audit"], 1), &["Should be the same, but is not: 1 record", LEFT_OUT]);
 }
 
 #[test]
@@ -88,7 +88,7 @@ fn what_is_lost_here_is_told_from_what_is_on_its_way() {
     holds(
         &said,
         &[
-            "3 records differ and should not.",
+            "Should be the same at both ends, but is not: 3 records.",
             "asset damaged differs in notes: written or deleted here",
             "asset lost missing here: read from central before",
             "oms-sync cursor rewind pull --own reads it again",

@@ -5,6 +5,7 @@ mod bundled;
 mod doctor;
 mod every_command;
 mod explained;
+mod first_day;
 mod front;
 mod identified;
 mod measured;

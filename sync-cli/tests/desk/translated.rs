@@ -90,7 +90,7 @@ fn what_is_set_aside_or_does_not_agree_is_said_in_the_words_of_a_file() {
     );
     holds(&said, &["‹wait for property population›"]);
     let said = clinic.desk.run(&["--texts", file, "audit"]).ends(1).out;
-    holds(&said, &["‹Differ and should not: ‹1 record››", "missing here: ‹", "‹read from central before"]);
+    holds(&said, &["‹Should be the same, but is not: ‹1 record››", "missing here: ‹", "‹read from central before"]);
     let said = clinic.desk.run(&["--texts", file, "identity"]).ends(0).out;
     holds(&said, &["(the same server)›", "(shortened)›", "‹V5 ", "‹Stores that are active here:›"]);
     clinic.damage("UPDATE sync_state SET value = 'nowhere' WHERE key = 'central_url'");

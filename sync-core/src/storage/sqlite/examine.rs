@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::watermark::Watermark;
 use super::{SqliteStorage, Writer, at_path, database_error, file_error, schema, wait_for_another};
@@ -89,21 +89,45 @@ pub(super) fn reading_connection(path: &Path) -> Result<Connection> {
     if !path.exists() {
         return Err(Error::NoDatabase { path: path.display().to_string() });
     }
+    let log = path.with_file_name(format!("{}-wal", path.file_name().unwrap_or_default().to_string_lossy()));
+    let has_log = log.metadata().is_ok_and(|data| data.len() > 0);
     // With the right to write: a reader of a database in WAL mode makes files beside it.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let open = || {
         let connection = Connection::open_with_flags(path, flags)?;
         connection.busy_handler(Some(wait_for_another))?;
-        let log = path.with_file_name(format!("{}-wal", path.file_name().unwrap_or_default().to_string_lossy()));
-        if log.metadata().is_ok_and(|data| data.len() > 0) {
+        if has_log {
             connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         }
-        connection.pragma_update(None, "query_only", true)?;
-        connection.pragma_update(None, "temp_store", "MEMORY")?;
-        connection.pragma_update(None, "cache_size", -2000)?;
-        Ok(connection)
+        only_to_read(connection)
     };
-    open().map_err(|error| at_path(database_error(error), path))
+    let opened = match open() {
+        // Where nothing can be made beside it, and nothing is missing that would stand there, the file alone is read.
+        Err(error) if !has_log && cannot_write_beside(&error) => open_alone(path).or(Err(error)),
+        opened => opened,
+    };
+    opened.map_err(|error| at_path(database_error(error), path))
+}
+
+/// A connection that is ready to read, which is tried.
+fn only_to_read(connection: Connection) -> rusqlite::Result<Connection> {
+    connection.pragma_update(None, "query_only", true)?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    connection.pragma_update(None, "cache_size", -2000)?;
+    connection.query_row("SELECT count(*) FROM sqlite_master", (), |_| Ok(()))?;
+    Ok(connection)
+}
+
+fn cannot_write_beside(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly))
+}
+
+/// The file as it is, without locks and without anything beside it.
+fn open_alone(path: &Path) -> rusqlite::Result<Connection> {
+    let mut address = url::Url::from_file_path(path).map_err(|()| rusqlite::Error::InvalidPath(path.to_owned()))?;
+    address.set_query(Some("immutable=1"));
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    only_to_read(Connection::open_with_flags(address.as_str(), flags)?)
 }
 
 fn absolute(path: &Path) -> Result<std::path::PathBuf> {
@@ -144,7 +168,7 @@ mod tests {
         assert_eq!(storage.write().err().unwrap().code(), "database_read_only");
         drop(storage);
         assert!(looks() == before, "something changed");
-        assert_eq!(SqliteStorage::open_to_read(folder.path().join("none")).unwrap_err().code(), "not_set_up");
+        assert_eq!(SqliteStorage::open_to_read(folder.path().join("none")).unwrap_err().code(), "no_database");
     }
 
     #[test]

@@ -1,0 +1,199 @@
+//! What somebody meets on the first day: mistyped paths and names, and what the program must not do about them.
+
+use std::process::Stdio;
+
+use serde_json::json;
+
+use super::support::{Desk, PASSWORD};
+use super::{Clinic, holds};
+
+#[test]
+fn a_database_that_is_not_there_is_named_and_not_made() {
+    let desk = Desk::new();
+    for command in ["status", "sync", "doctor", "log list", "records list asset", "site list", "store list", "audit"] {
+        let words: Vec<&str> = ["--db", "typo.sqlite"].into_iter().chain(command.split(' ')).collect();
+        let said = desk.run(&[&words[..], &["--json"]].concat()).ends(3);
+        assert!(said.out.contains("no_database") && said.out.contains("typo.sqlite"), "{command}: {said:?}");
+        assert!(!desk.path("typo.sqlite").exists(), "{command} made a database");
+    }
+    desk.run(&["init", "--legacy-url", "http://127.0.0.1:1", "--site", "x", "--password-file", "pw"]).ends(4);
+    let left: Vec<_> =
+        std::fs::read_dir(desk.path(".")).expect("a folder").map(|f| f.expect("f").file_name()).collect();
+    assert_eq!(left.len(), 2, "only the password files: {left:?}");
+}
+
+#[test]
+fn a_host_that_is_not_known_and_an_address_without_a_scheme() {
+    let desk = Desk::new();
+    let init = |url| ["init", "--json", "--legacy-url", url, "--site", "x", "--password-file", "pw"];
+    let unknown = desk.run(&init("http://no-such-host.invalid:2048")).ends(4).json();
+    assert_eq!(unknown["error"]["code"], "unreachable", "{unknown}");
+    holds(&unknown["error"]["message"].to_string(), &["no-such-host.invalid"]);
+    for url in ["clinic", "127.0.0.1:18731"] {
+        let bad = desk.run(&init(url)).ends(3).json();
+        holds(&bad["error"]["message"].to_string(), &["it must begin with http:// or https://"]);
+    }
+}
+
+#[test]
+fn a_record_of_its_own_that_was_lost_comes_back_though_the_cursor_stands_at_the_beginning() {
+    let clinic = Clinic::new();
+    clinic.put_asset("fridge", "cold");
+    clinic.sync(0);
+    assert_eq!(clinic.json(&["status"], 0)["pull_cursor_v6"], 0);
+    clinic.damage("DELETE FROM sync_record WHERE record_id = 'fridge'");
+    let rewind = ["cursor", "rewind", "pull", "--own", "--yes", "--reason", "lost"];
+    holds(&clinic.says(&rewind, 0), &["with what came from this site"]);
+    clinic.sync(0);
+    assert_eq!(clinic.json(&["records", "get", "asset", "fridge"], 0)["data"]["notes"], "cold");
+}
+
+#[test]
+fn json_lines_are_lines_whatever_lies_between_the_values_of_a_record() {
+    let clinic = Clinic::new();
+    let store = clinic.store.clone();
+    let at = "2026-11-23T08:00:00";
+    let text = format!(
+        "{{\"id\":\"a\",\n \"store_id\":\"{store}\",\r\n \"created_datetime\":\"{at}\",\"modified_datetime\":\"{at}\"}}"
+    );
+    clinic.put("asset", &text);
+    let listed = clinic.desk.run(&["records", "list", "asset", "--json"]).ends(0).json_lines();
+    assert_eq!((listed.len(), &listed[0]["id"]), (1, &json!("a")));
+    assert_eq!(clinic.desk.run(&["records", "list", "asset"]).ends(0).out.lines().count(), 1);
+    assert_eq!(clinic.json(&["records", "get", "asset", "a"], 0)["data"]["store_id"], store);
+}
+
+#[test]
+fn nobody_who_reads_changes_no_exit_status() {
+    let clinic = Clinic::new();
+    clinic.desk.run(&["--db", "central.sqlite", "site", "add", "clinic", "--password-file", "wrong"]).ends(0);
+    for command in [&["doctor"][..], &["sync", "--json"], &["sync"]] {
+        let mut child = clinic.desk.spawn(command);
+        drop(child.stdout.take());
+        assert_eq!(child.wait().expect("it ends").code(), Some(3), "{command:?}");
+    }
+    // What would go on for ever ends.
+    let mut child = clinic.desk.spawn(&["status", "--watch", "--every", "1s"]);
+    drop(child.stdout.take());
+    assert_eq!(child.wait().expect("it ends").code(), Some(0));
+}
+
+#[test]
+fn who_tries_a_wrong_password_again_and_again_is_told_to_wait() {
+    let clinic = Clinic::new();
+    clinic.desk.run(&["--db", "central.sqlite", "site", "add", "clinic", "--password-file", "wrong"]).ends(0);
+    let code = |_| clinic.desk.run(&["identity", "--ask", "--json"]).json()["error"]["code"].clone();
+    let codes: Vec<_> = (0..30).map(code).collect();
+    assert_eq!(codes[0], "incorrect_password");
+    assert_eq!(codes[29], "too_many_attempts", "{codes:?}");
+    let found = clinic.desk.run(&["doctor", "--json"]).ends(4).json();
+    assert_eq!((&found["party"], &found["finding"]["code"]), (&json!("device"), &json!("too_many_attempts")));
+    let said = clinic.desk.run(&["doctor"]).ends(4);
+    holds(&said.out, &["The problem is with this device.", "check the password"]);
+}
+
+#[test]
+fn a_write_that_is_refused_names_the_record() {
+    let clinic = Clinic::new();
+    let at = "2026-11-23T08:00:00";
+    let line = |id: &str, store: &str| {
+        format!(r#"{{"id":"{id}","store_id":"{store}","created_datetime":"{at}","modified_datetime":"{at}"}}"#)
+    };
+    let lines = [line("good", &clinic.store), line("foreign", "elsewhere")].join("\n");
+    let said = clinic.desk.feed(&["records", "put", "asset", "--json"], &lines).ends(2).json();
+    assert_eq!(said["error"]["code"], "store_not_active_here");
+    holds(&said["error"]["message"].to_string(), &["this asset foreign belongs to a store"]);
+    clinic.desk.run(&["records", "get", "asset", "good"]).ends(2);
+    assert_eq!(clinic.json(&["records", "get", "asett", "x"], 2)["error"]["code"], "unknown_table");
+}
+
+#[test]
+fn an_id_that_would_steer_a_terminal_is_shown_harmless() {
+    let clinic = Clinic::new();
+    clinic.put_asset("a\\u001b[31m", "x");
+    for command in ["records list asset", "changelog", "preview push"] {
+        let said = clinic.desk.run(&command.split(' ').collect::<Vec<_>>()).ends(0);
+        assert!(!said.out.contains('\u{1b}'), "{command}: {said:?}");
+    }
+    let said = clinic.desk.run(&["explain", "asset", "a\u{1b}[31m"]).ends(0);
+    assert!(said.out.contains("a\u{fffd}[31m") && !said.out.contains('\u{1b}'), "{said:?}");
+}
+
+#[test]
+fn status_tells_when_it_worked_last_and_what_lies_in_quarantine_is_not_forgotten() {
+    let clinic = Clinic::new();
+    let worked = clinic.json(&["status"], 0)["last_sync"]["finished_at"].clone();
+    assert_eq!(clinic.json(&["status"], 0)["last_success"], worked);
+    clinic.stop_central();
+    clinic.sync(4);
+    let status = clinic.json(&["status"], 0);
+    assert_eq!((&status["last_sync"]["outcome"], &status["last_success"]), (&json!("failed"), &worked));
+    holds(&clinic.says(&["status"], 0), &["last success", worked.as_str().expect("a time")]);
+    let failed = clinic.desk.run(&["sync"]).ends(4);
+    holds(&failed.err, &["To find the cause: oms-sync doctor"]);
+
+    let clinic = Clinic::new();
+    clinic.lose_a_parent();
+    holds(&clinic.desk.run(&["sync"]).ends(0).err, &["In quarantine since earlier: 1"]);
+    clinic.desk.run(&["quarantine", "ignore", "1", "--reason", "test"]).ends(0);
+    let status = clinic.json(&["status"], 0);
+    assert_eq!((&status["quarantined"], &status["quarantined_by_cause"]), (&json!(0), &json!({ "ignored": 1 })));
+    assert!(!clinic.desk.run(&["sync"]).ends(0).err.contains("In quarantine"));
+}
+
+#[test]
+fn a_central_server_is_told_what_it_cannot_be_asked() {
+    let clinic = Clinic::new();
+    let at_central = |command: &str| {
+        let words: Vec<&str> = ["--db", "central.sqlite", "--json"].into_iter().chain(command.split(' ')).collect();
+        clinic.desk.run(&words)
+    };
+    for command in ["audit", "preview pull", "discover", "net", "patient pull x", "identity --ask", "sync"] {
+        let said = at_central(command).ends(3);
+        assert!(said.out.contains("wrong_role"), "{command}: {said:?}");
+    }
+    let said = clinic.desk.run(&["--db", "central.sqlite", "status"]).ends(0).out;
+    assert!(!said.contains("cursor") && !said.contains("last sync"), "{said}");
+}
+
+#[test]
+fn a_database_that_may_not_be_written_is_read() {
+    let clinic = Clinic::new();
+    clinic.lose_a_parent();
+    // Root may write whatever the mode says, so this runs as nobody.
+    let mode = |mode: &str| {
+        for name in ["oms-sync.sqlite", "."] {
+            let path = clinic.desk.path(name);
+            let status = std::process::Command::new("chmod").arg(mode).arg(path).status();
+            assert!(status.expect("chmod runs").success());
+        }
+    };
+    mode("a=rX");
+    let program = env!("CARGO_BIN_EXE_oms-sync");
+    let as_nobody = |command: &str| {
+        let run = format!("{program} --db {} {command}", clinic.desk.path("oms-sync.sqlite").display());
+        std::process::Command::new("setpriv")
+            .args(["--reuid", "65534", "--clear-groups", "sh", "-c", &run])
+            .stdin(Stdio::null())
+            .output()
+    };
+    let outputs: Vec<_> =
+        ["status", "log list", "quarantine list", "sync"].into_iter().map(|c| (c, as_nobody(c))).collect();
+    mode("u+rwX");
+    for (command, output) in outputs {
+        let Ok(output) = output else {
+            println!("SKIPPED: setpriv is missing");
+            return;
+        };
+        let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        if said.contains("Operation not permitted") || said.contains("Permission denied") && !said.contains("error [") {
+            println!("SKIPPED: no other user may be played here: {said}");
+            return;
+        }
+        assert!(!said.contains(PASSWORD), "{said}");
+        match command {
+            "sync" => assert_eq!(output.status.code(), Some(6), "{said}"),
+            _ => assert_eq!(output.status.code(), Some(0), "{command}: {said}"),
+        }
+    }
+}
