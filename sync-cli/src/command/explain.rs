@@ -115,6 +115,7 @@ fn way_out(sent: &Sent) -> Said {
         (SentState::Waits, 1) => shown::goes_after_one(to),
         (SentState::Waits, count) => shown::goes_after(to, count),
         (SentState::Sent, _) => shown::on_its_way(to, cycle),
+        (SentState::NotTaken, _) => shown::refused(to),
         _ => shown::integrated(to, cycle),
     }
 }

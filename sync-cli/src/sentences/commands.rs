@@ -90,6 +90,7 @@ sync_core::sentences! {
         goes_first(to) = "to {to}: waits; it goes out first with the next push";
         goes_after_one(to) = "to {to}: waits; 1 change before it";
         goes_after(to, count) = "to {to}: waits; {count} changes before it";
+        refused(to) = "to {to}: not taken, and in quarantine here";
         on_its_way(to, cycle) = "to {to}: sent in {cycle}; whether it is integrated there is not known yet";
         integrated(to, cycle) = "to {to}: sent in {cycle}, and {to} has finished integrating. Whether it put the \
             record into quarantine cannot be seen from here: ask there.";

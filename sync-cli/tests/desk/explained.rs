@@ -235,6 +235,33 @@ fn what_is_sent_stays_sent_until_central_says_that_it_is_integrated() {
 }
 
 #[test]
+fn a_record_that_a_server_does_not_take_is_not_called_taken() {
+    let ward = Ward::new();
+    // Not to be pressed below what the door before central lets through.
+    let word = |n: u64| format!("{:x}", n.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+    ward.clinic.put_asset("large", &(1..=2000).map(word).collect::<String>());
+    ward.clinic.put_asset("small", "x");
+    ward.central.doing().most_bytes = Some(4096);
+    assert_eq!(ward.clinic.sync(1)["refused"], 1);
+    let explain = ["explain", "asset", "large"];
+    let life = ward.clinic.json(&explain, 1);
+    let sent = &life["changes"][0]["sent"][0];
+    assert_eq!((&life["verdict"], &sent["state"]), (&json!("set_aside"), &json!("not_taken")), "{sent}");
+    assert_eq!((&life["set_aside"][0]["from"], &sent["by_cycle"]), (&json!("here"), &json!(null)));
+    holds(
+        &ward.clinic.says(&explain, 1),
+        &["to central: not taken, and in quarantine here", "in quarantine as refused"],
+    );
+    assert_eq!(way(&ward.clinic, "small")["state"], "taken");
+    // Written again and let through, it is taken.
+    ward.central.doing().most_bytes = None;
+    ward.clinic.put_asset("large", "short");
+    ward.clinic.sync(0);
+    // What is in quarantine stays there to be looked at.
+    assert_eq!(ward.clinic.json(&explain, 1)["changes"][0]["sent"][0]["state"], "taken");
+}
+
+#[test]
 fn a_record_from_central_names_the_cycle_that_brought_it() {
     let clinic = Clinic::new();
     clinic.put_at_central("asset_class", r#"{"id":"cold","name":"Cold"}"#);

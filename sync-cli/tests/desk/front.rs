@@ -20,6 +20,8 @@ pub(crate) struct Doing {
     pub(crate) date: Option<String>,
     /// Answers that the server gave and that do not get through.
     pub(crate) lost: Vec<Lost>,
+    /// The most bytes that a request may have.
+    pub(crate) most_bytes: Option<usize>,
     /// How long every answer takes to come.
     pub(crate) delay: Duration,
     /// How fast answers come, if not at once.
@@ -223,6 +225,9 @@ fn pass(stream: impl Read + Write, shared: &Shared) -> std::io::Result<()> {
     let mut stream = reader.into_inner();
     if let Some((_, answer)) = doing.instead.iter().find(|(begin, _)| path.starts_with(begin.as_str())) {
         return give(stream, answer, doing.date.as_deref());
+    }
+    if doing.most_bytes.is_some_and(|most| length > most) {
+        return give(stream, &Answer::new(413, "text/plain", "too large"), doing.date.as_deref());
     }
     let lost = is_lost(path, shared);
     let mut server = TcpStream::connect(shared.behind)?;

@@ -19,6 +19,9 @@ use crate::storage::{LogEntry, QuarantineCause, ReadTxn, Selection, Storage, key
 /// Changelog rows that are looked at in one turn.
 const ROWS: usize = 5000;
 
+/// Where what a server did not take came from.
+const HERE: &str = "here";
+
 /// The most sites that are named one by one.
 const SITES_NAMED: usize = 20;
 
@@ -145,6 +148,8 @@ pub enum SentState {
     Sent,
     /// It was taken, and the other end is done integrating.
     Taken,
+    /// It was not taken, and is in quarantine here.
+    NotTaken,
 }
 
 /// Who receives a change from central.
@@ -169,11 +174,6 @@ pub fn explain(storage: &dyn Storage, table: &TableName, id: &RecordId) -> Resul
     let role = role(txn)?;
     let log = txn.log(usize::MAX)?;
     let data = txn.record(table, id)?;
-    let mut changes = Vec::new();
-    for row in changes_of(txn, table, id)? {
-        changes.push(written(txn, role, &log, row)?);
-    }
-    changes.reverse();
     let mut numbers = Vec::new();
     let mut awaited_by = 0;
     each_set_aside(txn, |row, why| {
@@ -185,6 +185,12 @@ pub fn explain(storage: &dyn Storage, table: &TableName, id: &RecordId) -> Resul
         Ok(())
     })?;
     let set_aside = numbers.into_iter().map(|number| set_aside_in(txn, number)).collect::<Result<Vec<_>>>()?;
+    let refused_at = set_aside.iter().filter(|row| row.from == HERE).map(|row| row.received_at).max();
+    let mut changes = Vec::new();
+    for row in changes_of(txn, table, id)? {
+        changes.push(written(txn, role, (&log, refused_at), row)?);
+    }
+    changes.reverse();
     let staged = staged_of(txn, table, id)?;
     let mut also_in = Vec::new();
     for (other, _) in txn.record_counts()? {
@@ -258,7 +264,7 @@ fn verdict(role: Option<Role>, set_aside: &[SetAside], is_staged: bool, changes:
         () if is(SentState::Waits) => Verdict::WaitsForPush,
         () if is(SentState::Sent) => Verdict::Sent,
         () if is(SentState::Taken) => Verdict::Taken,
-        () if newest.by == "here" => Verdict::StaysHere,
+        () if newest.by == HERE => Verdict::StaysHere,
         () => Verdict::Received,
     }
 }
@@ -268,16 +274,21 @@ fn is_legacy(txn: &dyn ReadTxn, site: SiteId) -> Result<bool> {
     Ok(txn.state(key::LEGACY_SITE_ID)?.is_some_and(|id| id == site.to_string()))
 }
 
-fn written(txn: &dyn ReadTxn, role: Option<Role>, log: &[LogEntry], row: Change) -> Result<Written> {
+fn written(
+    txn: &dyn ReadTxn,
+    role: Option<Role>,
+    (log, refused_at): (&[LogEntry], Option<Timestamp>),
+    row: Change,
+) -> Result<Written> {
     let is_central = role == Some(Role::Central);
     let change = &row.change;
     let by = match (change.is_sync_update, change.source_site) {
-        (false, _) => "here".to_owned(),
+        (false, _) => HERE.to_owned(),
         (true, Some(site)) if is_central && !is_legacy(txn, site)? => format!("site {site}"),
         (true, Some(_)) => "legacy".to_owned(),
         (true, None) => "central".to_owned(),
     };
-    let sent = if change.is_sync_update { Vec::new() } else { ways_out(txn, log, &row, is_central)? };
+    let sent = if change.is_sync_update { Vec::new() } else { ways_out(txn, (log, refused_at), &row, is_central)? };
     let receivers = if is_central { receivers(txn, &row)? } else { None };
     // What sites push to central comes with no cycle of its own, even if one runs meanwhile.
     let came_with_cycle = change.is_sync_update && !(is_central && by != "legacy");
@@ -321,7 +332,12 @@ fn cycle_that_sent(log: &[LogEntry], to: &str, at: Cursor) -> Option<Named> {
     newest(log, |report| report["pushed_ranges"].as_array().is_some_and(|ranges| ranges.iter().any(is_in)))
 }
 
-fn ways_out(txn: &dyn ReadTxn, log: &[LogEntry], row: &Change, is_central: bool) -> Result<Vec<Sent>> {
+fn ways_out(
+    txn: &dyn ReadTxn,
+    (log, refused_at): (&[LogEntry], Option<Timestamp>),
+    row: &Change,
+    is_central: bool,
+) -> Result<Vec<Sent>> {
     let one_server = central_is_legacy(txn)?;
     let mut ways = Vec::new();
     type Concerns<'a> = &'a dyn Fn(&Change) -> bool;
@@ -343,6 +359,9 @@ fn ways_out(txn: &dyn ReadTxn, log: &[LogEntry], row: &Change, is_central: bool)
         };
         let before_it = if state == SentState::Waits { count_before(txn, next, row.cursor, concerns)? } else { 0 };
         let sent_by = if state == SentState::Waits { None } else { cycle_that_sent(log, to, row.cursor) };
+        // The push cursor goes past what a server does not take.
+        let is_refused = refused_at.is_some_and(|at| row.change.changed_at <= at) && sent_by.is_none();
+        let state = if is_refused && state != SentState::Waits { SentState::NotTaken } else { state };
         let (by_cycle, by_cycle_number) = (sent_by.map(|(_, at)| at), sent_by.map(|(number, _)| number));
         ways.push(Sent { to, state, before_it, by_cycle, by_cycle_number });
     }
