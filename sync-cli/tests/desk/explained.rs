@@ -275,7 +275,7 @@ fn a_record_from_central_names_the_cycle_that_brought_it() {
     for (id, number) in [("cold", 2), ("warm", 1)] {
         let life = clinic.json(&["explain", "asset_class", id], 0);
         assert_eq!(life["changes"][0]["brought_by_cycle_number"], number, "{life}");
-        let shown = format!("with the cycle of 2026-11-23 08:00:00 (oms-sync log show {number})");
+        let shown = format!("with the cycle of 2026-11-23 08:00:00Z (oms-sync log show {number})");
         holds(&clinic.says(&["explain", "asset_class", id], 0), &[&shown]);
     }
     // Nor does a cycle of central with a server of its own bring what a site pushes meanwhile.

@@ -138,12 +138,12 @@ fn is_told_and_mended(clinic: &Clinic, cause: &str, field: &str, words: &[&str])
     let found = clinic.json(&["doctor"], 1);
     assert_eq!((&found["party"], &found["check"]), (&json!("record"), &json!("quarantine")));
     assert_eq!(found["finding"]["code"], "records_set_aside");
-    holds(&clinic.says(&["doctor"], 1), &["At fault: a record", &format!("1 {cause}")]);
+    holds(&clinic.says(&["doctor"], 1), &["The problem is with a record.", &format!("1 {cause}")]);
     let again = clinic.json(&["quarantine", "retry", &number], 1);
     assert_eq!((&again["staged"], &again["set_aside_again"]), (&json!(1), &json!(1)));
     clinic.put_at_central("property", &PROPERTY.replace("Population", "People"));
     clinic.sync(0);
-    assert!(clinic.says(&["quarantine", "list"], 0).starts_with("Nothing is set aside."));
+    assert!(clinic.says(&["quarantine", "list"], 0).starts_with("Nothing is in quarantine."));
     assert_eq!(clinic.json(&["records", "get", "property", "population"], 0)["data"]["name"], "People");
 }
 

@@ -72,7 +72,7 @@ fn people_see_the_time_and_the_whole_status_again_once_it_has_changed() {
     let clinic = Clinic::new();
     let mut watch = Watch::of(&clinic, &[]);
     let before = watch.showing();
-    let is_time = |line: &str| line.strip_prefix("-- 20").is_some_and(|rest| rest.len() == "26-11-23 08:00:00".len());
+    let is_time = |line: &str| line.strip_prefix("-- 20").is_some_and(|rest| rest.len() == "26-11-23 08:00:00Z".len());
     assert!(is_time(&before[0].0), "{before:?}");
     let names: Vec<&str> = before[1..].iter().map(|(name, _)| name.as_str()).collect();
     let expected =
