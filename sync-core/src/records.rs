@@ -81,7 +81,9 @@ impl Records {
     ///
     /// # Errors
     /// [`Error::NotAllowed`] with `OnlyAllowedOnCentral` and the other rules of ownership, [`Error::InvalidRecord`],
-    /// [`Error::UnknownTable`], [`Error::NotSetUp`] before the database knows its role.
+    /// [`Error::UnknownTable`], [`Error::BadInput`] for an id that is empty or too long, for a record above
+    /// [`RECORD_BYTES_MAX`] and, in the legacy tables, for a value that no peer could read; [`Error::NotSetUp`] before the
+    /// database knows its role; the database failed.
     pub fn put(&self, table: &str, records: impl IntoIterator<Item = RecordData>) -> Result<Vec<RecordId>> {
         let txn = self.storage.write()?;
         let ids = self.write_all(txn.as_ref(), table, records)?;
@@ -308,7 +310,8 @@ impl<'t> Writer<'t> {
     }
 }
 
-/// Reads the quarantine, for whoever shows it.
+/// Reads the quarantine, for whoever shows it: up to `limit` records of it, in the order in which they came, after that
+/// with the [sequence](crate::storage::Buffered::sequence) `after`; 0 for the first ones.
 ///
 /// # Errors
 /// The database failed.
