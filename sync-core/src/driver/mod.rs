@@ -11,7 +11,7 @@ pub use handle::DriverHandle;
 use self::waits::{Waits, needs_person};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
-use crate::site::{Site, SyncEvent, SyncObserver, SyncOptions, SyncReport};
+use crate::site::{Silent, Site, SyncEvent, SyncObserver, SyncOptions, SyncReport};
 
 /// When cycles run, and what each is to do.
 #[derive(Debug, Clone)]
@@ -78,6 +78,10 @@ impl CycleEnd {
 pub trait DriverObserver: SyncObserver {
     /// A cycle ended. Called between two cycles, on the driver's thread.
     fn on_cycle(&mut self, end: &CycleEnd);
+}
+
+impl DriverObserver for Silent {
+    fn on_cycle(&mut self, _: &CycleEnd) {}
 }
 
 /// Runs the cycles of a site: at once, then at an interval, and when it is asked to.
