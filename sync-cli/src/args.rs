@@ -206,7 +206,7 @@ pub(crate) struct Sync {
     /// Begin no further batch after this time, such as 90s, 10m or 1h
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub max_time: Option<Duration>,
-    /// Begin no further batch after this many bytes in both directions
+    /// Begin no further batch after this many bytes in both directions; those received count unpacked
     #[arg(long, value_name = "N")]
     pub max_bytes: Option<u64>,
     /// Send and fetch files too, after the records
@@ -223,7 +223,8 @@ pub(crate) struct Run {
     /// Begin no further batch of a cycle after this time
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub max_time: Option<Duration>,
-    /// Begin no further batch of a cycle after this many bytes in both directions
+    /// Begin no further batch of a cycle after this many bytes in both directions; those received
+    /// count unpacked
     #[arg(long, value_name = "N")]
     pub max_bytes: Option<u64>,
 }
