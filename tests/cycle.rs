@@ -93,7 +93,7 @@ fn what_only_central_configures_is_refused_in_words_for_users(central: CentralEn
     a.sync();
     let error = a.records.put("asset_class", [data(r#"{"id":"c","name":"n"}"#)]).unwrap_err();
     assert_eq!(error.code(), "only_allowed_on_central");
-    assert!(error.to_string().contains("asset_class is only allowed on central"), "{error}");
+    assert!(error.to_string().contains("asset_class c is only allowed on central"), "{error}");
     let other = a.records.put("asset", [asset("x", "STORE_elsewhere", "")]).unwrap_err();
     assert_eq!(other.code(), "store_not_active_here");
     let shape = a.records.put("asset", [data(r#"{"id":"x","notes":5}"#)]).unwrap_err();

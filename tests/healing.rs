@@ -50,7 +50,7 @@ fn a_store_that_moves_brings_its_records_and_comes_back_with_them() {
         warnings.iter().all(|warning| !warning.to_string().contains("read again")),
         "a store that leaves is no reason to: {warnings:?}"
     );
-    assert!(warnings[0].to_string().contains("not active here any more: STORE_a"), "{warnings:?}");
+    assert!(warnings[0].to_string().contains("no longer active here: STORE_a"), "{warnings:?}");
 }
 
 #[test]

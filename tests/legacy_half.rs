@@ -349,7 +349,7 @@ fn a_store_that_moves_is_said_at_both_ends() {
     country.legacy.move_store(&store, country.world.sites[1].site_id);
     let (lost, gained) = (a.sync(), b.sync());
     assert!(
-        lost.warnings.iter().any(|warning| warning.to_string().contains(&format!("any more: {store}"))),
+        lost.warnings.iter().any(|warning| warning.to_string().contains(&format!("no longer active here: {store}"))),
         "{:?}",
         lost.warnings
     );

@@ -216,7 +216,7 @@ pub(crate) struct Sync {
     /// Begin no further batch after this time, such as 90s, 10m or 1h
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub max_time: Option<Duration>,
-    /// Begin no further batch after this many bytes in both directions
+    /// Begin no further batch after this many bytes in both directions; those received count unpacked
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub max_bytes: Option<u64>,
     /// Send and fetch files too, after the records
@@ -233,7 +233,8 @@ pub(crate) struct Run {
     /// Begin no further batch of a cycle after this time
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub max_time: Option<Duration>,
-    /// Begin no further batch of a cycle after this many bytes in both directions
+    /// Begin no further batch of a cycle after this many bytes in both directions; those received
+    /// count unpacked
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub max_bytes: Option<u64>,
 }

@@ -63,18 +63,18 @@ fn releases_that_fit_that_do_not_and_that_lose_records() {
 #[test]
 fn errors_are_said_in_the_words_of_a_file() {
     let desk = Desk::new();
-    let texts = r#"{"not_set_up": {"message": "rien n'est configuré", "advice": "Lancez oms-sync init."},
+    let texts = r#"{"no_database": {"message": "pas de base {path}", "advice": "Lancez oms-sync init."},
         "not_found": {"message": "{what} {id} : introuvable"}, "words": {"error code": "code d'erreur"}}"#;
     std::fs::write(desk.path("fr.json"), texts).expect("a file");
     let said = desk.run(&["--texts", "fr.json", "status"]).ends(3);
-    assert_eq!(said.err, "error [not_set_up]: rien n'est configuré. Lancez oms-sync init.\n");
+    assert_eq!(said.err, "error [no_database]: pas de base oms-sync.sqlite. Lancez oms-sync init.\n");
     let document = desk.run_with(&[("OMS_SYNC_TEXTS", "fr.json")], &["errors", "no_such", "--json"]).ends(2).json();
     assert_eq!(document["error"]["message"], "code d'erreur no_such : introuvable");
     assert_eq!(document["error"]["code"], "not_found");
-    let listed = desk.run(&["--texts", "fr.json", "errors", "not_set_up", "--json"]).ends(0).json();
+    let listed = desk.run(&["--texts", "fr.json", "errors", "no_database", "--json"]).ends(0).json();
     assert_eq!(
         (&listed["message"], &listed["template"]),
-        (&json!("rien n'est configuré"), &json!("this database is not set up as a site yet"))
+        (&json!("pas de base oms-sync.sqlite"), &json!("there is no database {path}"))
     );
     std::fs::write(desk.path("bad.json"), r#"{"no_such": {}}"#).expect("a file");
     for file in ["bad.json", "none.json"] {

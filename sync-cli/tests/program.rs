@@ -177,7 +177,11 @@ fn a_wrong_password_is_refused_set_up() {
 fn a_database_that_is_not_set_up_says_so() {
     let desk = Desk::new();
     for command in ["sync", "status", "discover", "changelog"] {
-        assert_eq!(desk.run(&[command, "--json"]).ends(3).error().0, "not_set_up");
+        assert_eq!(desk.run(&[command, "--json"]).ends(3).error().0, "no_database");
+    }
+    std::fs::write(desk.path("empty.sqlite"), "").expect("a file");
+    for command in ["sync", "discover"] {
+        assert_eq!(desk.run(&["--db", "empty.sqlite", command, "--json"]).ends(3).error().0, "not_set_up");
     }
     let plain = desk.run(&["sync"]).ends(3);
     assert!(plain.out.is_empty() && plain.err.contains("oms-sync init"), "{plain:?}");

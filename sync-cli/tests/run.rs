@@ -124,7 +124,7 @@ fn a_reader_that_goes_away_ends_it() {
 #[test]
 fn where_there_is_nobody_to_ask_it_does_not_begin() {
     let desk = Desk::new();
-    assert_eq!(desk.run(&["run", "--json"]).ends(3).error().0, "not_set_up");
+    assert_eq!(desk.run(&["run", "--json"]).ends(3).error().0, "no_database");
     desk.run(&["--db", "central.sqlite", "site", "add", "clinic", "--password-file", "pw"]).ends(0);
     let said: Said = desk.run(&["--db", "central.sqlite", "run", "--json"]).ends(3);
     assert_eq!(said.error().0, "wrong_role");

@@ -67,6 +67,49 @@ impl Records {
         self.storage.read()?.record_counts()
     }
 
+    /// The stores that are active on this site, by id: the records that it writes may name these. The first sync brings
+    /// them; before that there are none.
+    ///
+    /// ```
+    /// use sync_core::record::RecordData;
+    /// # use std::sync::Arc;
+    /// # use sync_core::central::LocalSites;
+    /// # use sync_core::protocol::PasswordHash;
+    /// # use sync_core::storage::MemoryStorage;
+    /// # use sync_core::transport::InProcess;
+    /// # use sync_core::{Central, Records, Settings, Silent, Site, SyncOptions, SystemClock};
+    /// # let clock = Arc::new(SystemClock::new());
+    /// # let storage = Arc::new(MemoryStorage::new());
+    /// # let list = LocalSites::open(storage.clone(), clock.clone())?;
+    /// # let password = PasswordHash::of_password("a password");
+    /// # list.add("clinic", &password)?;
+    /// # let added = list.add_store("Clinic", "C", "clinic", None)?;
+    /// # let central = Arc::new(Central::stand_alone(storage, clock.clone()));
+    /// # let storage = Arc::new(MemoryStorage::new());
+    /// # let site = Site::new(storage.clone(), Arc::new(InProcess::new(central)), clock.clone());
+    /// # let (legacy_url, site_name) = ("http://central.example.org".to_owned(), "clinic".to_owned());
+    /// # site.set_up(&Settings { legacy_url, site_name, password, hardware_id: None }, &mut Silent)?;
+    /// # let records = Records::new(storage, clock);
+    /// # assert!(records.active_stores()?.is_empty());
+    /// # site.sync(&SyncOptions::default(), &mut Silent)?;
+    /// # assert_eq!(records.active_stores()?, [added]);
+    /// for store in records.active_stores()? {
+    ///     let at = "2026-11-23T08:00:00";
+    ///     let fridge = format!(
+    ///         r#"{{"id":"fridge of {store}","store_id":"{store}","created_datetime":"{at}","modified_datetime":"{at}"}}"#
+    ///     );
+    ///     records.put("asset", [RecordData::parse(fridge)?])?;
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn active_stores(&self) -> Result<Vec<StoreId>> {
+        let txn = self.storage.read()?;
+        active_stores(txn.as_ref())
+    }
+
     /// What changed here, in order.
     ///
     /// # Errors
@@ -81,7 +124,9 @@ impl Records {
     ///
     /// # Errors
     /// [`Error::NotAllowed`] with `OnlyAllowedOnCentral` and the other rules of ownership, [`Error::InvalidRecord`],
-    /// [`Error::UnknownTable`], [`Error::NotSetUp`] before the database knows its role.
+    /// [`Error::UnknownTable`], [`Error::BadInput`] for an id that is empty or too long, for a record above
+    /// [`RECORD_BYTES_MAX`] and, in the legacy tables, for a value that no peer could read; [`Error::NotSetUp`] before the
+    /// database knows its role; the database failed.
     pub fn put(&self, table: &str, records: impl IntoIterator<Item = RecordData>) -> Result<Vec<RecordId>> {
         let txn = self.storage.write()?;
         let ids = self.write_all(txn.as_ref(), table, records)?;
@@ -236,6 +281,11 @@ fn checked_id(kind: &RecordType, table: &TableName, data: &RecordData) -> Result
     Ok(id)
 }
 
+/// The stores that are active on the site that a database belongs to; none before it is known.
+fn active_stores(txn: &dyn ReadTxn) -> Result<Vec<StoreId>> {
+    site_id(txn)?.map_or(Ok(Vec::new()), |site| txn.stores_of_site(site))
+}
+
 /// Who writes, for the rules of ownership.
 struct Writer<'t> {
     txn: &'t dyn WriteTxn,
@@ -246,8 +296,7 @@ struct Writer<'t> {
 impl<'t> Writer<'t> {
     fn new(txn: &'t dyn WriteTxn) -> Result<Self> {
         let role = role(txn)?.ok_or(Error::NotSetUp)?;
-        let stores = site_id(txn)?.map_or(Ok(Vec::new()), |site| txn.stores_of_site(site))?;
-        Ok(Self { txn, role, stores })
+        Ok(Self { txn, role, stores: active_stores(txn)? })
     }
 
     /// A record that belongs to the store of another needs it: whose it is cannot be said without.
@@ -310,7 +359,8 @@ impl<'t> Writer<'t> {
     }
 }
 
-/// Reads the quarantine, for whoever shows it.
+/// Reads the quarantine, for whoever shows it: up to `limit` records of it, in the order in which they came, after that
+/// with the [sequence](crate::storage::Buffered::sequence) `after`; 0 for the first ones.
 ///
 /// # Errors
 /// The database failed.

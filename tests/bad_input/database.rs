@@ -135,7 +135,7 @@ fn an_empty_file_becomes_a_database() {
 fn paths_that_lead_nowhere() {
     let folder = tempfile::tempdir().unwrap();
     let missing = folder.path().join("none.sqlite");
-    assert_error("none", &SqliteStorage::open_existing(&missing).unwrap_err(), "not_set_up", "configure");
+    assert_error("none", &SqliteStorage::open_existing(&missing).unwrap_err(), "no_database", "configure");
     assert!(!missing.exists());
     assert_error("no folder", &refused(&folder.path().join("no/such.sqlite")), "io_failed", "local_fault");
     assert_error("a folder", &refused(folder.path()), "not_a_database", "local_fault");

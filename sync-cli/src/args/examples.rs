@@ -47,10 +47,12 @@ Exit status:
   7 another cycle is running                   130 interrupted";
 
 pub(super) const RUN: &str = "\
-After a failure it tries again in half a minute, then later and later up to
-half an hour; where only a person can fix it, such as a wrong password, in an
-hour. SIGTERM and Ctrl-C end the running cycle cleanly, and the program with
-status 0.
+After a failure it tries again within half a minute, then later and later, up
+to half an hour; chance shortens each of these waits by up to half. Where
+another cycle was running it waits half a minute; where only a person can fix
+it, such as a wrong password, an hour. SIGTERM and Ctrl-C end the running cycle
+cleanly, once a request that is under way has ended, and the program with
+status 0; a second one ends it at once.
 
 Examples:
   oms-sync run                        every five minutes

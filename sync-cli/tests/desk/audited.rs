@@ -164,8 +164,8 @@ fn what_was_read_is_gone_afterwards() {
 fn who_cannot_be_asked_is_told() {
     let clinic = Clinic::new();
     let code = |args: &[&str], status: i32| clinic.json(args, status)["error"]["code"].clone();
-    assert_eq!(code(&["--db", "none.sqlite", "audit"], 3), "not_set_up");
-    assert_eq!(code(&["--db", "central.sqlite", "audit"], 3), "not_set_up");
+    assert_eq!(code(&["--db", "none.sqlite", "audit"], 3), "no_database");
+    assert_eq!(code(&["--db", "central.sqlite", "audit"], 3), "wrong_role");
     clinic.desk.run(&["--db", "central.sqlite", "site", "add", "clinic", "--password-file", "wrong"]).ends(0);
     assert_eq!(code(&["audit"], 3), "incorrect_password");
 }

@@ -108,7 +108,7 @@ fn a_file_that_is_there_is_never_replaced_and_the_name_says_whose_it_is() {
 #[test]
 fn a_database_that_cannot_be_opened_is_told_with_what_can_be_gathered() {
     let clinic = Clinic::new();
-    assert_eq!(clinic.json(&["--db", "none.sqlite", "bundle"], 3)["error"]["code"], "not_set_up");
+    assert_eq!(clinic.json(&["--db", "none.sqlite", "bundle"], 3)["error"]["code"], "no_database");
     std::fs::write(clinic.desk.path("broken.sqlite"), "this is no database at all").expect("a file");
     holds(&clinic.says(&["--db", "broken.sqlite", "bundle", "b.tar.gz"], 1), &["could not be gathered"]);
     let parts = unpacked(&clinic.desk.path("b.tar.gz"));

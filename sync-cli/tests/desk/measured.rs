@@ -188,6 +188,6 @@ fn what_is_wrong_with_a_server_is_told_and_the_other_is_measured() {
     ward.at_server(&["site", "add", "clinic", "--password-file", "wrong"]);
     let found = ward.clinic.json(&["net"], 3);
     assert_eq!(line(&found, "legacy")["error"]["code"], "incorrect_password");
-    assert_eq!(ward.clinic.json(&["--db", "none.sqlite", "net"], 3)["error"]["code"], "not_set_up");
+    assert_eq!(ward.clinic.json(&["--db", "none.sqlite", "net"], 3)["error"]["code"], "no_database");
     assert!(!ward.clinic.desk.path("none.sqlite").exists(), "it only reads");
 }

@@ -102,8 +102,8 @@ fn the_vaccinations_of_a_patient_come_once_the_patient_is_joined_to_a_store_here
 fn who_cannot_pull_a_patient_is_told() {
     let clinic = Clinic::new();
     let code = |args: &[&str], status: i32| clinic.json(args, status)["error"]["code"].clone();
-    assert_eq!(code(&["--db", "none.sqlite", "patient", "pull", "p"], 3), "not_set_up");
-    assert_eq!(code(&["--db", "central.sqlite", "patient", "pull", "p"], 3), "not_set_up");
+    assert_eq!(code(&["--db", "none.sqlite", "patient", "pull", "p"], 3), "no_database");
+    assert_eq!(code(&["--db", "central.sqlite", "patient", "pull", "p"], 3), "wrong_role");
     assert_eq!(code(&["patient", "pull", " "], 2), "bad_input");
     clinic.stop_central();
     assert_eq!(code(&["patient", "pull", "p"], 4), "unreachable");

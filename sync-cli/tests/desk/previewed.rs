@@ -95,5 +95,5 @@ fn a_server_that_refuses_this_site_is_told_instead_of_a_preview() {
     let clinic = Clinic::new();
     clinic.desk.run(&["--db", "central.sqlite", "site", "add", "clinic", "--password-file", "wrong"]).ends(0);
     assert_eq!(clinic.json(&["preview", "pull"], 3)["error"]["code"], "incorrect_password");
-    assert_eq!(clinic.json(&["--db", "none.sqlite", "preview", "push"], 3)["error"]["code"], "not_set_up");
+    assert_eq!(clinic.json(&["--db", "none.sqlite", "preview", "push"], 3)["error"]["code"], "no_database");
 }

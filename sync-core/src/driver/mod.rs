@@ -11,7 +11,7 @@ pub use handle::DriverHandle;
 use self::waits::{Waits, needs_person};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
-use crate::site::{Site, SyncEvent, SyncObserver, SyncOptions, SyncReport};
+use crate::site::{Silent, Site, SyncEvent, SyncObserver, SyncOptions, SyncReport};
 
 /// When cycles run, and what each is to do.
 #[derive(Debug, Clone)]
@@ -19,9 +19,10 @@ use crate::site::{Site, SyncEvent, SyncObserver, SyncOptions, SyncReport};
 pub struct DriverConfig {
     /// From the end of a cycle that went well to the next one.
     pub interval: Duration,
-    /// The wait after a first failure; each further one in a row doubles it.
+    /// The wait after a first failure; each further one in a row doubles it, and chance shortens each of these waits by up
+    /// to half. Also the wait, not shortened, where another cycle was running.
     pub first_wait: Duration,
-    /// What the wait after failures grows to.
+    /// What the wait after failures grows to, before chance shortens it.
     pub longest_wait: Duration,
     /// The wait after an error that only a person can mend, as a wrong password.
     pub person_wait: Duration,
@@ -30,8 +31,8 @@ pub struct DriverConfig {
 }
 
 impl Default for DriverConfig {
-    /// Every five minutes, as Open mSupply does; after failures from half a minute to half an hour; after an error that
-    /// only a person can mend an hour.
+    /// Every five minutes, as Open mSupply does; after failures from half a minute to half an hour, each wait shortened by
+    /// up to half; after an error that only a person can mend an hour.
     fn default() -> Self {
         Self {
             interval: Duration::from_secs(300),
@@ -53,7 +54,7 @@ pub struct CycleEnd {
     pub started_at: Timestamp,
     /// How long it took.
     pub took: Duration,
-    /// What it did; an error if it could not even begin.
+    /// What it did; an error as of [`Site::sync`]: it could not even begin, or could not be written into the sync log.
     pub result: Result<SyncReport>,
     /// Failures in a row, this cycle included.
     pub failures: u32,
@@ -64,7 +65,7 @@ pub struct CycleEnd {
 }
 
 impl CycleEnd {
-    /// What it ended with, whether it could begin or not.
+    /// What it ended with: the error of the report, or the one in its place.
     pub fn error(&self) -> Option<&Error> {
         match &self.result {
             Ok(report) => report.error.as_ref(),
@@ -77,6 +78,10 @@ impl CycleEnd {
 pub trait DriverObserver: SyncObserver {
     /// A cycle ended. Called between two cycles, on the driver's thread.
     fn on_cycle(&mut self, end: &CycleEnd);
+}
+
+impl DriverObserver for Silent {
+    fn on_cycle(&mut self, _: &CycleEnd) {}
 }
 
 /// Runs the cycles of a site: at once, then at an interval, and when it is asked to.

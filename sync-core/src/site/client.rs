@@ -390,13 +390,14 @@ pub(super) fn not_central(response: &HttpResponse, url: &str) -> Error {
 }
 
 fn legacy_answer<T: DeserializeOwned>(response: &HttpResponse, url: &str, site: &str) -> Result<T> {
-    if response.status == 429 {
-        return Err(Error::TooManyAttempts { server: Server::Legacy });
-    }
     if !(200..=299).contains(&response.status)
         && let Ok(V5Error { error }) = serde_json::from_slice::<V5Error>(&response.body)
     {
-        return Err(legacy_error(&error, Server::Legacy, url, response.status, site));
+        return Err(match (response.status, error.code.as_str()) {
+            // As this library's central server says it, for which the protocol has no code.
+            (429, "site_auth_timeout") => Error::TooManyAttempts { server: Server::Legacy },
+            _ => legacy_error(&error, Server::Legacy, url, response.status, site),
+        });
     }
     common_status(response, Server::Legacy, url)?;
     serde_json::from_slice(&response.body).map_err(|error| {

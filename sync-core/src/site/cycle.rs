@@ -29,7 +29,8 @@ pub struct SyncOptions {
     pub pull_only: bool,
     /// Begin no further batch after this time.
     pub max_time: Option<Duration>,
-    /// Begin no further batch after this many bytes in both directions.
+    /// Begin no further batch after this many bytes of bodies in both directions. Sent ones are counted as sent, received
+    /// ones decoded: gzip makes them fewer on the line.
     pub max_bytes: Option<u64>,
 }
 
@@ -52,7 +53,8 @@ impl Site {
     /// Runs one cycle. What went wrong is in the report; what was done before stays, and the next cycle goes on there.
     ///
     /// # Errors
-    /// The cycle could not even begin: [`Error::NotSetUp`], [`Error::CycleRunning`], or the database failed.
+    /// The cycle could not even begin: [`Error::NotSetUp`], [`Error::CycleRunning`], or the database failed. Also where the
+    /// database failed at the very end, so that the cycle is not in the sync log; what it had done stays all the same.
     pub fn sync(&self, options: &SyncOptions, observer: &mut dyn SyncObserver) -> Result<SyncReport> {
         self.cycle(options, observer, |cycle| cycle.run())
     }

@@ -22,8 +22,9 @@ impl Site {
     /// answer together. Settings of the same site may be changed; a database never becomes another site's.
     ///
     /// # Errors
-    /// Every way in which the legacy server may not be reached or may refuse; [`Error::OtherSite`]; nothing is stored
-    /// then.
+    /// [`Error::BadInput`] without a site's name, [`Error::InvalidUrl`], [`Error::WrongRole`] if the database is that of a
+    /// central server without a legacy server; every way in which the legacy server may not be reached or may refuse;
+    /// [`Error::OtherSite`]; [`Error::Cancelled`] by the observer; the database failed. Nothing is stored then.
     pub fn set_up(&self, settings: &Settings, observer: &mut dyn SyncObserver) -> Result<Discovered> {
         if settings.site_name.is_empty() {
             return Err(Error::bad_input(input::no_site_name()));

@@ -120,8 +120,9 @@ impl Site {
     /// What went wrong is in the report and with each file.
     ///
     /// # Errors
-    /// It could not even begin: [`Error::NotSetUp`], [`Error::WrongRole`] on central, [`Error::CycleRunning`] if files
-    /// are on their way already; the disk or the database failed.
+    /// It could not even begin: [`Error::NotSetUp`], [`Error::WrongRole`] on central, [`Error::CentralUrlMissing`] if the
+    /// legacy server names no central server, [`Error::InvalidUrl`] if what it names is no address, [`Error::CycleRunning`]
+    /// if files are on their way already; the disk or the database failed.
     pub fn sync_files(
         &self,
         files: &Files,

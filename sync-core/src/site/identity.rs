@@ -4,6 +4,7 @@ use serde::Serialize;
 use url::Url;
 
 use crate::error::{Error, Result, Server};
+use crate::masked::masked_url;
 use crate::ownership::Role;
 use crate::protocol::v5::{InitialisationStatus, SiteHeaders, V5_VERSION};
 use crate::protocol::v6::Credentials;
@@ -14,7 +15,7 @@ use crate::texts::sentences::error_detail;
 use crate::texts::{Detail, Said, Speaks};
 
 /// What is needed to talk to the legacy server.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Settings {
     /// The legacy server's address.
     pub legacy_url: String,
@@ -24,6 +25,16 @@ pub struct Settings {
     pub password: PasswordHash,
     /// The id of this machine; made once and kept if `None`.
     pub hardware_id: Option<String>,
+}
+
+impl std::fmt::Debug for Settings {
+    /// Shows neither the password nor the hardware id, nor what may be a password in the address.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Settings")
+            .field("legacy_url", &masked_url(&self.legacy_url))
+            .field("site_name", &self.site_name)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What the legacy server said of this site.
@@ -58,7 +69,7 @@ fn role_text<S: serde::Serializer>(role: &Role, serializer: S) -> Result<S::Ok, 
 }
 
 /// A set-up site: its settings and what discovery stored.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct Identity {
     pub legacy_url: Url,
     pub site_name: String,
@@ -212,6 +223,21 @@ pub(crate) fn parse_url(what: &'static str, text: &str) -> Result<Url> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_shown_of_settings_holds_no_secret() {
+        let settings = Settings {
+            legacy_url: "https://me:url-secret@legacy.example.org".to_owned(),
+            site_name: "clinic".to_owned(),
+            password: PasswordHash::of_password("a password"),
+            hardware_id: Some("machine-id".to_owned()),
+        };
+        let shown = format!("{settings:?}");
+        assert!(shown.contains("clinic") && shown.contains("legacy.example.org"), "{shown}");
+        for secret in ["url-secret", "machine-id", settings.password.expose()] {
+            assert!(!shown.contains(secret), "{shown}");
+        }
+    }
 
     #[test]
     fn addresses() {

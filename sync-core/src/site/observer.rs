@@ -94,12 +94,12 @@ pub enum SyncEvent {
     },
     /// The pushed records are being integrated; asked again soon.
     WaitingForIntegration {
-        /// Since when.
+        /// For how long already.
         waited: Duration,
     },
     /// The legacy server gathers this site's records; asked again soon.
     WaitingForInitialisation {
-        /// Since when.
+        /// For how long already.
         waited: Duration,
     },
     /// Something that the administrator of this site should know.

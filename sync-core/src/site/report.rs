@@ -46,9 +46,9 @@ pub struct SyncReport {
     /// The one patient whose records were pulled; nothing for a whole cycle.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub patient: Option<NameId>,
-    /// Records that central took.
+    /// Records that either server took.
     pub pushed: u64,
-    /// Records received and staged.
+    /// Records received from either server, whatever became of them.
     pub pulled: u64,
     /// Records integrated.
     pub integrated: u64,

@@ -36,7 +36,7 @@ pub struct Status {
     pub pull_cursor_v6: Cursor,
     /// The next position to push of our own.
     pub push_cursor_v6: Cursor,
-    /// Edits made here that central has not taken yet.
+    /// Edits made here that the server they are for, central or the legacy server, has not taken yet.
     pub waiting: Waiting,
     /// The newest cycle.
     pub last_sync: Option<LastSync>,
@@ -54,7 +54,7 @@ pub struct Status {
     pub records: std::collections::BTreeMap<String, u64>,
 }
 
-/// Edits made here that central has not taken yet.
+/// Edits made here that the server they are for has not taken yet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Waiting {
     /// How many records.

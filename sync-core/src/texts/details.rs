@@ -110,14 +110,16 @@ impl Error {
             Self::DamagedState { what } => add("what", what),
             Self::NotAllowed { refusal, id } => {
                 // The blank belongs to it: without an id there is none.
-                add("record", &id.as_ref().map(|id| format!(" {id}")).unwrap_or_default());
+                let record = id.as_ref().map(|id| format!(" {id}")).unwrap_or_default();
                 match refusal {
                     Refusal::OnlyAllowedOnCentral { table }
                     | Refusal::StoreNotActiveHere { table }
                     | Refusal::OwnedByRemoteSite { table }
-                    | Refusal::OnlyAllowedOnLegacy { table }
-                    | Refusal::NotDeletable { table }
-                    | Refusal::NotPulled { table } => add("table", table),
+                    | Refusal::OnlyAllowedOnLegacy { table } => {
+                        add("table", table);
+                        add("record", &record);
+                    }
+                    Refusal::NotDeletable { table } | Refusal::NotPulled { table } => add("table", table),
                     Refusal::Removed { table, release } => {
                         add("table", table);
                         add("release", release);

@@ -106,6 +106,13 @@ pub struct StreamedBody<'b> {
     pub reader: &'b mut dyn Read,
 }
 
+impl fmt::Debug for StreamedBody<'_> {
+    /// Shows the length only.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StreamedBody").field("length", &self.length).finish_non_exhaustive()
+    }
+}
+
 /// A response whose body is read while it arrives.
 pub struct StreamedResponse {
     /// The status.
@@ -114,6 +121,16 @@ pub struct StreamedResponse {
     pub headers: Vec<(String, String)>,
     /// The body. A body that is cut off is an error, not an end.
     pub body: Box<dyn Read + Send>,
+}
+
+impl fmt::Debug for StreamedResponse {
+    /// Shows all but the body, which can be read only once.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StreamedResponse")
+            .field("status", &self.status)
+            .field("headers", &self.headers)
+            .finish_non_exhaustive()
+    }
 }
 
 impl StreamedResponse {

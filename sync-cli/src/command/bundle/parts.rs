@@ -69,7 +69,7 @@ impl<'s> Source<'s> {
     /// There is none.
     pub(super) fn new(args: &'s Args, options: &Bundle, out: &Output) -> Result<Self> {
         if !args.db.exists() {
-            return Err(Error::NotSetUp);
+            return Err(Error::NoDatabase { path: args.db.display().to_string() });
         }
         let folder = args.files.clone().unwrap_or_else(|| Files::folder_of(&args.db));
         let now = sync_core::Clock::now(&sync_core::SystemClock::new());
@@ -78,7 +78,7 @@ impl<'s> Source<'s> {
             cycles: options.cycles,
             is_offline: options.offline,
             now,
-            parts: Parts::open(args, out),
+            parts: Parts::open_to_read(args, out),
             folder,
         })
     }

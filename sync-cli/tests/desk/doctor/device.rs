@@ -30,7 +30,8 @@ fn no_database_and_one_that_is_not_set_up() {
     let ward = Ward::new();
     std::fs::rename(ward.database(), ward.clinic.desk.path("away")).expect("moved away");
     let set_up = &["oms-sync init", "legacy server's address"];
-    ward.doctor("none", &of("device", 3, "database", "not_set_up", set_up));
+    let none = &["There is no database", "oms-sync.sqlite", "with --db"];
+    ward.doctor("none", &of("device", 3, "database", "no_database", none));
     ward.clinic.desk.run(&["--db", "oms-sync.sqlite", "site", "add", "x", "--password-file", "pw"]).ends(0);
     let file = Connection::open(ward.database()).expect("a database");
     file.execute("DELETE FROM sync_state WHERE key = 'role'", ()).expect("SQL");

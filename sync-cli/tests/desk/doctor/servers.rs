@@ -201,18 +201,24 @@ fn something_else_answers() {
                 3,
                 "central server",
                 "not_an_msupply_server",
-                &["a web page", "Check address and port"],
+                &["a web page", "Check the address, its port"],
             ),
         ),
         (
             "a web page at the legacy server's address, while central is well",
             |ward| ward.legacy.instead(EVERYTHING, Answer::page(200)),
-            of("legacy_server", 3, "legacy server", "not_an_msupply_server", &["a web page", "Check address and port"]),
+            of(
+                "legacy_server",
+                3,
+                "legacy server",
+                "not_an_msupply_server",
+                &["a web page", "Check the address, its port"],
+            ),
         ),
         (
             "the port of some other program",
             |ward| ward.legacy.instead(EVERYTHING, Answer::new(404, "text/plain", "no")),
-            of("device", 3, "legacy server", "not_an_msupply_server", &["no such page", "Check address and port"]),
+            of("device", 3, "legacy server", "not_an_msupply_server", &["no such page", "Check the address, its port"]),
         ),
         (
             "https asked of a port that speaks http",

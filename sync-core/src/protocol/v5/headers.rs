@@ -23,7 +23,7 @@ pub mod header {
 }
 
 /// Who is calling, as V5 headers tell it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct SiteHeaders {
     /// The site's name.
     pub site_name: String,
@@ -35,6 +35,16 @@ pub struct SiteHeaders {
     pub app: AppIdentity,
     /// The V5 API version.
     pub version: u32,
+}
+
+impl std::fmt::Debug for SiteHeaders {
+    /// Shows name and application only.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SiteHeaders")
+            .field("site_name", &self.site_name)
+            .field("app", &self.app)
+            .finish_non_exhaustive()
+    }
 }
 
 impl SiteHeaders {
