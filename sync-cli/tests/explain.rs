@@ -74,7 +74,7 @@ fn errors_are_said_in_the_words_of_a_file() {
     let listed = desk.run(&["--texts", "fr.json", "errors", "no_database", "--json"]).ends(0).json();
     assert_eq!(
         (&listed["message"], &listed["template"]),
-        (&json!("pas de base oms-sync.sqlite"), &json!("there is no database {path}"))
+        (&json!("pas de base {path}"), &json!("there is no database {path}"))
     );
     std::fs::write(desk.path("bad.json"), r#"{"no_such": {}}"#).expect("a file");
     for file in ["bad.json", "none.json"] {

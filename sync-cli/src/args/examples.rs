@@ -68,12 +68,14 @@ Examples:
   oms-sync inspect --json omsupply.sqlite | jq '.buffer.stuck[].missing'";
 
 pub(super) const DECODE: &str = "\
-Credentials are not repeated. Ends with 1 if something is wrong with the
-message, with 2 if it is none.
+Reads the body of a message, also gzipped or with the head that it has on the
+line. Credentials are not repeated. Exit status 1 if something is wrong with the
+message or neither protocol has such a one, 2 if it is no message at all.
 
 Examples:
   oms-sync decode answer.json
-  curl -s https://central.example.org/central/sync/site_status | oms-sync decode";
+  oms-sync decode --brief push-request.json
+  curl -si https://central.example.org/central/sync/pull | oms-sync decode";
 
 pub(super) const ERRORS: &str = "\
 To translate, start with errors --template and change the texts in that file;
@@ -198,7 +200,9 @@ Examples:
   oms-sync --db central.sqlite site remove clinic";
 
 pub(super) const SITE_RESET_HARDWARE: &str = "\
-The next machine that comes in with the site's password is bound to it.
+The next machine that signs in with the site's password is bound to it, whether
+by a sync or by asking only, as doctor, net and identity --ask do: let the new
+machine be the first.
 
 Examples:
   oms-sync --db central.sqlite site reset-hardware clinic";

@@ -1,5 +1,7 @@
 //! What is typed is understood, and what the help shows too.
 
+use clap::ValueEnum as _;
+
 use super::*;
 
 #[test]
@@ -29,6 +31,38 @@ fn every_command_shows_examples_that_it_understands() {
         help.lines().for_each(|line| assert!(line.chars().count() <= 80, "`{name} --help`: {line}"));
     });
     assert!(leaves > 40, "{leaves}");
+}
+
+/// Every command that the page for support names can be typed as it stands there.
+#[test]
+fn the_page_by_symptom_names_commands_that_are_understood() {
+    let page = include_str!("../../../docs/troubleshooting.md");
+    let quoted = page.split('`').skip(1).step_by(2);
+    let in_blocks = page.split("```text\n").skip(1).filter_map(|rest| rest.split("```").next()).flat_map(str::lines);
+    let commands: Vec<&str> = quoted.chain(in_blocks).filter(|text| text.starts_with("oms-sync ")).collect();
+    assert!(commands.len() > 30, "{commands:?}");
+    // A name alone speaks of the command; with anything behind it, it can be typed.
+    let is_name = |text: &str| {
+        let root = Args::command();
+        let found = text.split(' ').skip(1).try_fold(&root, |command, word| command.find_subcommand(word));
+        found.is_some()
+    };
+    let typed = |command: &str| command.replace("NUMBER", "1").replace(" N", " 1");
+    commands.iter().for_each(|command| assert!(is_name(command) || is_understood(&typed(command)), "{command}"));
+}
+
+#[test]
+fn completions_know_every_command_in_every_shell() {
+    let mut leaves = Vec::new();
+    each_leaf(&Args::command(), "oms-sync", &mut |name, _| leaves.push(name.to_owned()));
+    for shell in clap_complete::Shell::value_variants() {
+        let mut script = Vec::new();
+        clap_complete::generate(*shell, &mut Args::command(), "oms-sync", &mut script);
+        let script = String::from_utf8(script).expect("text");
+        for word in leaves.iter().flat_map(|leaf| leaf.split(' ')) {
+            assert!(script.contains(word), "{shell}: {word}");
+        }
+    }
 }
 
 /// Parses an example up to where the shell, or a remark to the reader, goes on; says whether it is one of this program.

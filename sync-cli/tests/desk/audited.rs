@@ -119,6 +119,12 @@ fn what_is_set_aside_is_no_loss_but_left_behind() {
         &clinic.says(&["audit"], 1),
         &["came, and waits here for a record that it names: oms-sync quarantine list says for which."],
     );
+    // What somebody chose to ignore is neither.
+    clinic.desk.run(&["quarantine", "ignore", "1", "--reason", "test"]).ends(0);
+    let found = clinic.audit(1);
+    assert_eq!(listed(&found["lost"]), pairs(&[("property population", "lost_here")]));
+    assert_eq!(listed(&found["explained"]), pairs(&[("name_property np", "ignored")]));
+    assert_eq!(found["set_aside_records"], 0);
 }
 
 #[test]

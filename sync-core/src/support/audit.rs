@@ -144,6 +144,8 @@ pub enum Why {
     RefusedByCentral,
     /// It belongs to a store or a patient whose records central does not send to this site, or not any more.
     NotForThisSite,
+    /// It came, and somebody here chose to ignore it.
+    Ignored,
 }
 
 impl Why {
@@ -174,6 +176,7 @@ impl Why {
             Self::SetAside => (say::set_aside(), say::set_aside_advice()),
             Self::RefusedByCentral => (say::refused_by_central(), say::refused_by_central_advice()),
             Self::NotForThisSite => (say::not_for_this_site(), say::not_for_this_site_advice()),
+            Self::Ignored => (say::ignored(), say::ignored_advice()),
         }
     }
 }
@@ -292,11 +295,10 @@ fn note_set_aside(here: &dyn ReadTxn, scratch: &dyn Storage) -> Result<()> {
     let txn = scratch.write()?;
     each_set_aside(here, |row, why| {
         let source = row.incoming.source;
-        if why.cause == QuarantineCause::Ignored || !matches!(source, Source::Local | Source::Central) {
-            return Ok(());
-        }
         let why = match (source, why.cause) {
+            (Source::Site(_) | Source::Legacy, _) | (Source::Local, QuarantineCause::Ignored) => return Ok(()),
             (Source::Local, _) => "local",
+            (_, QuarantineCause::Ignored) => "ignored",
             (_, QuarantineCause::Waiting) => "waiting",
             _ => "central",
         };
@@ -420,6 +422,7 @@ impl Comparison<'_> {
             Some("local") => Some(Why::RefusedByCentral),
             _ if is_pushed && self.here.has_local_change(table, id, self.unsent_from)? => Some(Why::WaitsForPush),
             Some("waiting") => Some(Why::WaitsForAnother),
+            Some("ignored") => Some(Why::Ignored),
             Some(_) => Some(Why::SetAside),
             None if self.there.pushed_at(WAITING, table, id)?.is_some() => Some(Why::WaitsForPull),
             None => None,

@@ -206,6 +206,8 @@ crate::sentences! {
         refused_by_central() = "written here, and not taken by central";
         refused_by_central_advice() = "oms-sync quarantine list says why.";
         not_for_this_site() = "of a store or a patient that central does not send here, or not any more";
+        ignored() = "came, and is ignored here on purpose";
+        ignored_advice() = "Nothing to do; oms-sync quarantine retry NUMBER takes it back.";
         not_for_this_site_advice() = "Nothing to do: it stays to be read.";
     }
 
