@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-use argon2::password_hash::{PasswordHash as StoredHash, PasswordHasher as _, PasswordVerifier as _, SaltString};
-use argon2::{Algorithm, Argon2, Params, Version};
+use argon2::password_hash::{Output, PasswordHash as StoredHash, PasswordHasher as _, SaltString};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
 
 use super::authenticator::{AuthenticationError, CredentialRefusal, SiteAuthenticator};
 use super::keyed::{Digest, Keyed};
@@ -23,7 +23,7 @@ const REMEMBERED: Duration = Duration::from_secs(24 * 60 * 60);
 /// The longest text that is checked; a password hash has 64 characters.
 const TEXT_MAX: usize = 255;
 
-/// The most slow hashes at a time: each needs its memory.
+/// The most slow hashes at a time: each needs its memory, and keeps a core busy.
 const HASHES_MAX: usize = 4;
 
 /// A slow hash: 8 MiB and two passes make a guess cost ten milliseconds and more.
@@ -49,7 +49,7 @@ pub struct LocalAuthenticator {
     keyed: Keyed,
     /// By site, of the stored secret and of what was sent, and when it was checked.
     checked: Mutex<HashMap<SiteId, (Digest, Duration)>>,
-    hashing: (Mutex<usize>, Condvar),
+    hashing: Hashing,
 }
 
 impl std::fmt::Debug for LocalAuthenticator {
@@ -61,13 +61,7 @@ impl std::fmt::Debug for LocalAuthenticator {
 impl LocalAuthenticator {
     /// An authenticator over the list in this storage.
     pub fn new(storage: Arc<dyn Storage>, clock: Arc<dyn Clock>) -> Self {
-        Self {
-            storage,
-            clock,
-            keyed: Keyed::new(),
-            checked: Mutex::default(),
-            hashing: (Mutex::new(0), Condvar::new()),
-        }
+        Self { storage, clock, keyed: Keyed::new(), checked: Mutex::default(), hashing: Hashing::new() }
     }
 
     fn was_checked(&self, site: &SiteEntry, sent: &str) -> bool {
@@ -86,24 +80,12 @@ impl LocalAuthenticator {
         }
         let stored =
             StoredHash::new(&site.secret).map_err(|_| Error::DamagedState { what: "a site's secret".to_owned() })?;
-        let right = {
-            let _turn = self.wait_for_turn();
-            slow_hash()?.verify_password(sent.as_bytes(), &stored).is_ok()
-        };
+        let right = is_hash_of(&stored, sent, &mut self.hashing.wait_for_turn().memory);
         if right {
             let checked = (self.keyed.digest(&[&site.secret, sent]), self.clock.monotonic());
             self.checked.lock().unwrap_or_else(PoisonError::into_inner).insert(site.id, checked);
         }
         Ok(right)
-    }
-
-    fn wait_for_turn(&self) -> Turn<'_> {
-        let (running, ended) = &self.hashing;
-        let running = running.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut running =
-            ended.wait_while(running, |running| *running >= HASHES_MAX).unwrap_or_else(PoisonError::into_inner);
-        *running += 1;
-        Turn(self)
     }
 
     /// Binds a site to the machine that it came from first. The list may have changed since it was read: by another
@@ -127,15 +109,62 @@ enum Bound {
     Changed,
 }
 
+/// The memory of the slow hashes, which take turns with it. Memory that each took anew would stay with the thread that it was
+/// taken in: a server with many threads grew by a gigabyte.
+struct Hashing {
+    free: Mutex<Vec<Vec<Block>>>,
+    given_back: Condvar,
+}
+
+impl Hashing {
+    fn new() -> Self {
+        let at_once = std::thread::available_parallelism().map_or(1, |cores| cores.get().min(HASHES_MAX));
+        Self { free: Mutex::new(vec![Vec::new(); at_once]), given_back: Condvar::new() }
+    }
+
+    fn wait_for_turn(&self) -> Turn<'_> {
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if let Some(memory) = free.pop() {
+                return Turn { hashing: self, memory };
+            }
+            free = self.given_back.wait(free).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
 /// One of the slow hashes that run.
-struct Turn<'a>(&'a LocalAuthenticator);
+struct Turn<'a> {
+    hashing: &'a Hashing,
+    memory: Vec<Block>,
+}
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        let (running, ended) = &self.0.hashing;
-        *running.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
-        ended.notify_one();
+        self.hashing.free.lock().unwrap_or_else(PoisonError::into_inner).push(std::mem::take(&mut self.memory));
+        self.hashing.given_back.notify_one();
     }
+}
+
+/// Whether a stored hash is that of a text; with the parameters that it was made with.
+fn is_hash_of(stored: &StoredHash<'_>, text: &str, memory: &mut Vec<Block>) -> bool {
+    let mut computed = || {
+        let params = Params::try_from(stored).ok()?;
+        let algorithm = Algorithm::try_from(stored.algorithm).ok()?;
+        let version = stored.version.map_or(Some(Version::default()), |version| Version::try_from(version).ok())?;
+        let mut salt = [0; 64];
+        let salt = stored.salt?.decode_b64(&mut salt).ok()?;
+        let mut hash = vec![0; stored.hash?.len()];
+        let blocks = params.block_count();
+        if memory.len() < blocks {
+            memory.resize(blocks, Block::default());
+        }
+        let argon2 = Argon2::new(algorithm, version, params);
+        argon2.hash_password_into_with_memory(text.as_bytes(), salt, &mut hash, memory.get_mut(..blocks)?).ok()?;
+        Output::new(&hash).ok()
+    };
+    // Compared in constant time.
+    computed().is_some_and(|computed| Some(computed) == stored.hash)
 }
 
 impl SiteAuthenticator for LocalAuthenticator {
@@ -169,5 +198,46 @@ impl SiteAuthenticator for LocalAuthenticator {
     fn were_right_lately(&self, credentials: &Credentials) -> bool {
         let site = self.storage.read().and_then(|txn| txn.site_named(&credentials.username));
         site.ok().flatten().is_some_and(|site| self.was_checked(&site, &credentials.password_sha256))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hash_is_checked_in_memory_that_others_used_before() {
+        let (one, other) = (PasswordHash::of_password("one"), PasswordHash::of_password("other"));
+        let secrets = [&one, &other].map(|password| stored_secret(password).unwrap());
+        let mut memory = Vec::new();
+        for _ in 0..2 {
+            for (secret, password, right) in [
+                (&secrets[0], &one, true),
+                (&secrets[1], &one, false),
+                (&secrets[1], &other, true),
+                (&secrets[0], &other, false),
+            ] {
+                let stored = StoredHash::new(secret).unwrap();
+                assert_eq!(is_hash_of(&stored, password.expose(), &mut memory), right);
+            }
+        }
+        assert_eq!(memory.len(), 8 * 1024, "one and the same");
+        let without_hash = StoredHash::new("$argon2id$v=19$m=8192,t=2,p=1").unwrap();
+        assert!(!is_hash_of(&without_hash, one.expose(), &mut memory));
+    }
+
+    #[test]
+    fn as_many_hash_at_once_as_have_memory() {
+        let hashing = Hashing::new();
+        let at_once = hashing.free.lock().unwrap().len();
+        assert!((1..=HASHES_MAX).contains(&at_once));
+        let turns: Vec<_> = (0..at_once).map(|_| hashing.wait_for_turn()).collect();
+        std::thread::scope(|scope| {
+            let waits = scope.spawn(|| drop(hashing.wait_for_turn()));
+            assert!(hashing.free.lock().unwrap().is_empty() && !waits.is_finished());
+            drop(turns);
+            waits.join().unwrap();
+        });
+        assert_eq!(hashing.free.lock().unwrap().len(), at_once);
     }
 }
