@@ -1,5 +1,6 @@
 //! The remote site: discovers who it is, pushes, pulls and integrates.
 
+mod answer;
 mod audit;
 mod client;
 mod config;

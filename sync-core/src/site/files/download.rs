@@ -9,7 +9,8 @@ use crate::error::{Error, Result};
 use crate::files::{PIECE, REFERENCES, Reference, Retry, hash_file, length};
 use crate::protocol::v6::{DownloadRequest, V6_VERSION, WireError, path};
 use crate::record::TableName;
-use crate::site::client::{common_status, join, not_central, shown, to_json, wire_error};
+use crate::site::answer::{common_status, not_central, wire_error};
+use crate::site::client::{join, shown, to_json};
 use crate::storage::{FileDirection, FileEntry, FileState};
 use crate::transport::{HttpRequest, HttpResponse, Method, StreamedResponse, TransportError};
 
