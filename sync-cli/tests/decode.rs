@@ -290,6 +290,14 @@ fn what_is_no_message_says_what_it_is() {
     std::fs::write(desk.path("packed"), [0x1f, 0x8b, 8, 0]).expect("a file");
     let said = desk.run(&["decode", "packed", "--json"]).ends(2);
     assert!(said.json()["error"]["message"].as_str().expect("text").contains("cannot be unpacked"), "{said:?}");
+    // Something packed in itself would never end.
+    let pack = |bytes: &[u8]| {
+        let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        std::io::Write::write_all(&mut packed, bytes).expect("memory");
+        packed.finish().expect("memory")
+    };
+    std::fs::write(desk.path("twice"), pack(&pack(b"{}"))).expect("a file");
+    assert_eq!(desk.run(&["decode", "twice", "--json"]).ends(2).error().0, "bad_input");
     let other = desk.feed(&["decode", "--json"], r#"{"weather":"rain"}"#).ends(1).json();
     assert_eq!(other["message"], "no message of V5 or V6");
     assert_eq!(desk.run(&["decode", "none.json", "--json"]).ends(2).error().0, "bad_input");

@@ -88,9 +88,9 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Decoded> {
 
 fn body(bytes: &[u8]) -> Result<Decoded> {
     let none = |why: Said| Err(Error::bad_input(why));
-    if bytes.starts_with(&[0x1f, 0x8b]) {
-        return body(&http::unpacked(bytes)?);
-    }
+    // Once: what is packed twice is none of the protocol's.
+    let unpacked = bytes.starts_with(&[0x1f, 0x8b]).then(|| http::unpacked(bytes)).transpose()?;
+    let bytes = unpacked.as_deref().unwrap_or(bytes);
     if let Some(part) = http::json_part(bytes) {
         return Ok(request::upload(&String::from_utf8_lossy(part)));
     }
