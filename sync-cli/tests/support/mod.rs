@@ -138,6 +138,13 @@ impl Desk {
         self.start(&mut self.command(args))
     }
 
+    /// Runs the program where nobody reads what it prints, from the beginning on; gives its exit status.
+    pub(crate) fn unread(&self, args: &[&str]) -> Option<i32> {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        self.command(args).stdout(writer).stderr(Stdio::null()).status().expect("the program runs").code()
+    }
+
     /// Starts `serve` over a database on a free port.
     pub(crate) fn serve(&self, db: &str) -> Server {
         self.serve_with(db, &[])
