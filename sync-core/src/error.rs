@@ -207,14 +207,6 @@ impl Error {
         Self::BadInput { detail: detail.into() }
     }
 
-    /// The same where it is about this record.
-    pub(crate) fn of_record(self, id: &RecordId) -> Self {
-        match self {
-            Self::NotAllowed { refusal, id: None } => Self::NotAllowed { refusal, id: Some(id.clone()) },
-            other => other,
-        }
-    }
-
     /// A stable code in snake_case, for scripts and for the catalogue in the docs.
     pub fn code(&self) -> &'static str {
         self.entry().0

@@ -164,15 +164,13 @@ impl Records {
             let id = match kind {
                 Kind::Typed(kind) => {
                     let id = checked_id(kind, &table, &data)?;
-                    writer
-                        .ask(kind, Operation::Upsert, &table, &id, Some(&data))
-                        .map_err(|error| error.of_record(&id))?;
+                    writer.ask(kind, Operation::Upsert, &table, &id, Some(&data))?;
                     writer.ask_parent(kind, &table, &id, &data)?;
                     id
                 }
                 Kind::Legacy(_) => {
                     let id = checked_legacy_id(&table, &data)?;
-                    writer.ask_legacy(&table, &id, Some(&data)).map_err(|error| error.of_record(&id))?;
+                    writer.ask_legacy(&table, &id, Some(&data))?;
                     id
                 }
             };
@@ -206,7 +204,7 @@ impl Records {
         let kind = match kind {
             Kind::Typed(kind) => kind,
             Kind::Legacy(known) => {
-                writer.ask_legacy(&table, id, None).map_err(|error| error.of_record(id))?;
+                writer.ask_legacy(&table, id, None)?;
                 if !known.deletes {
                     return Err(Refusal::NotDeletable { table: table.to_string() }.into());
                 }
@@ -216,12 +214,12 @@ impl Records {
         };
         match kind.deletion {
             Deletion::Soft(field) | Deletion::SoftAndWire(field) => {
-                writer.ask(kind, Operation::Upsert, &table, id, None).map_err(|error| error.of_record(id))?;
+                writer.ask(kind, Operation::Upsert, &table, id, None)?;
                 let marked = apply::marked_deleted(&data, field, now).ok_or_else(not_found)?;
                 apply::upsert(txn.as_ref(), &table, id, &marked, Origin::Local, now)?;
             }
             Deletion::Wire | Deletion::Never => {
-                writer.ask(kind, Operation::Delete, &table, id, None).map_err(|error| error.of_record(id))?;
+                writer.ask(kind, Operation::Delete, &table, id, None)?;
                 apply::delete(txn.as_ref(), &table, id, Origin::Local, now)?;
             }
         }
@@ -333,7 +331,7 @@ impl<'t> Writer<'t> {
                 told => told,
             };
             if matches!(store, DocumentStore::Here(store) if !self.stores.contains(&store)) {
-                return Err(Refusal::StoreNotActiveHere { table: table.to_string() }.into());
+                return Err(refused(Refusal::StoreNotActiveHere { table: table.to_string() }, id));
             }
         }
         Ok(())
@@ -351,12 +349,18 @@ impl<'t> Writer<'t> {
         let stored = self.txn.record(table, id)?;
         for data in stored.iter().chain(new) {
             if kind.table == "name" && self.role == Role::Remote && !apply::is_patient(data) {
-                return Err(Refusal::OnlyAllowedOnLegacy { table: table.to_string() }.into());
+                return Err(refused(Refusal::OnlyAllowedOnLegacy { table: table.to_string() }, id));
             }
-            may_write(self.role, kind, operation, apply::owner(self.txn, table, data, &self.stores)?)?;
+            let owner = apply::owner(self.txn, table, data, &self.stores)?;
+            may_write(self.role, kind, operation, owner).map_err(|refusal| refused(refusal, id))?;
         }
         Ok(())
     }
+}
+
+/// A rule of ownership that a record breaks.
+fn refused(refusal: Refusal, id: &RecordId) -> Error {
+    Error::NotAllowed { refusal, id: Some(id.clone()) }
 }
 
 /// Reads the quarantine, for whoever shows it: up to `limit` records of it, in the order in which they came, after that

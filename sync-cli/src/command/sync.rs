@@ -1,8 +1,8 @@
 //! `sync`: one cycle.
 
 use serde::Serialize;
-use sync_core::storage::{Storage as _, key};
-use sync_core::{Error, ErrorClass, FilesOptions, FilesReport, Outcome, Role, SyncOptions, SyncReport, status};
+use sync_core::storage::{QuarantineCause, Storage as _, key};
+use sync_core::{Error, ErrorClass, FilesOptions, FilesReport, Outcome, Role, SyncOptions, SyncReport};
 
 use super::files;
 use super::layout::say;
@@ -44,9 +44,13 @@ pub(super) fn run(args: &Args, options: &Sync, out: &Output) -> Result<Ended, Fa
         show(&report, out)?;
         moved.iter().try_for_each(|moved| files::show(moved, out))?;
         // What went into quarantine now was told; what lies there since earlier is easily forgotten.
-        let earlier = status(parts.storage.as_ref())?.quarantined;
-        if report.quarantined + report.refused == 0 && earlier > 0 {
-            out.hint_said(&shown::in_quarantine(earlier));
+        if report.quarantined + report.refused == 0 {
+            let counts = parts.storage.read()?.quarantine_counts()?;
+            let counted = counts.iter().filter(|(cause, _)| *cause != QuarantineCause::Ignored);
+            match counted.map(|(_, records)| records).sum::<u64>() {
+                0 => {}
+                earlier => out.hint_said(&shown::in_quarantine(earlier)),
+            }
         }
     }
     match (ended(&report, out)?, moved) {
