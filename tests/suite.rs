@@ -5,6 +5,7 @@ mod bad_input;
 mod central_access;
 mod contracts;
 mod cycle;
+mod docs;
 mod driver;
 mod errors;
 mod files;
