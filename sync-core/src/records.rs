@@ -124,9 +124,10 @@ impl Records {
     ///
     /// # Errors
     /// [`Error::NotAllowed`] with `OnlyAllowedOnCentral` and the other rules of ownership, [`Error::InvalidRecord`],
-    /// [`Error::UnknownTable`], [`Error::BadInput`] for an id that is empty or too long, for a record above
-    /// [`RECORD_BYTES_MAX`] and, in the legacy tables, for a value that no peer could read; [`Error::NotSetUp`] before the
-    /// database knows its role; the database failed.
+    /// [`Error::UnknownTable`], [`Error::BadInput`] for an id that is empty or too long and for a record above
+    /// [`RECORD_BYTES_MAX`]; [`Error::NotSetUp`] before the database knows its role; the database failed. A record that not
+    /// every peer can read (a key that stands twice, U+0000, half a character, a number out of range, too deep a nesting) is
+    /// an [`Error::InvalidRecord`] too.
     pub fn put(&self, table: &str, records: impl IntoIterator<Item = RecordData>) -> Result<Vec<RecordId>> {
         let txn = self.storage.write()?;
         let ids = self.write_all(txn.as_ref(), table, records)?;
@@ -161,6 +162,7 @@ impl Records {
         };
         let mut ids = Vec::new();
         for data in records {
+            check_portable(kind, &table, &data)?;
             let id = match kind {
                 Kind::Typed(kind) => {
                     let id = checked_id(kind, &table, &data)?;
@@ -247,6 +249,20 @@ impl Kind {
     }
 }
 
+/// Refuses a record that not every peer can read. Where its id cannot be trusted either, it is told as it stands there last.
+fn check_portable(kind: Kind, table: &TableName, data: &RecordData) -> Result<()> {
+    data.check_portable().map_err(|error| {
+        let keys = match kind {
+            Kind::Typed(kind) => [kind.key; 2],
+            Kind::Legacy(_) => ["ID", "id"],
+        };
+        let fields = data.fields();
+        let id = keys.iter().find_map(|key| fields.as_ref()?.text(key)).unwrap_or_default();
+        let id = id.chars().filter(|c| !c.is_control()).take(RecordId::BYTES_MAX).collect::<String>();
+        Error::InvalidRecord { table: table.clone(), id: RecordId::new(id), source: Box::new(error) }
+    })
+}
+
 /// Checks a document of the legacy server's tables that somebody here wrote, and gives its id.
 fn checked_legacy_id(table: &TableName, data: &RecordData) -> Result<RecordId> {
     let id_of = |fields: &Fields<'_>| fields.text("ID").or_else(|| fields.text("id")).map(std::borrow::Cow::into_owned);
@@ -255,8 +271,8 @@ fn checked_legacy_id(table: &TableName, data: &RecordData) -> Result<RecordId> {
     if bytes == 0 || bytes > RecordId::BYTES_MAX {
         return Err(Error::bad_input(input::legacy_id(table.as_str(), RecordId::BYTES_MAX)));
     }
-    if data.as_str().len() > RECORD_BYTES_MAX || !data.is_portable() {
-        return Err(Error::bad_input(input::legacy_data(table.as_str(), id.as_str(), RECORD_BYTES_MAX)));
+    if data.as_str().len() > RECORD_BYTES_MAX {
+        return Err(Error::bad_input(input::too_long(table.as_str(), id.as_str(), RECORD_BYTES_MAX)));
     }
     Ok(id)
 }
@@ -265,7 +281,7 @@ fn checked_legacy_id(table: &TableName, data: &RecordData) -> Result<RecordId> {
 fn checked_id(kind: &RecordType, table: &TableName, data: &RecordData) -> Result<RecordId> {
     let id_of = || data.fields().and_then(|fields| fields.text(kind.key).map(std::borrow::Cow::into_owned));
     let id = RecordId::new(id_of().unwrap_or_default());
-    kind.check(data).map_err(|error| Error::InvalidRecord {
+    kind.check_fields(data).map_err(|error| Error::InvalidRecord {
         table: table.clone(),
         id: id.clone(),
         source: Box::new(error),

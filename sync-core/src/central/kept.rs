@@ -8,9 +8,9 @@ use std::collections::HashSet;
 use super::Central;
 use crate::error::{Error, Result};
 use crate::protocol::v5::{Acknowledged, PushedAnswer, QueueBatch, QueueLength, QueuedRecord};
-use crate::protocol::v6::Action;
-use crate::record::SiteId;
-use crate::storage::{KeptRecord, ReadTxn, WriteTxn, key};
+use crate::protocol::v6::{Action, WireRecord};
+use crate::record::{FieldError, RecordData, RecordId, SiteId, TableName, portable};
+use crate::storage::{Incoming, KeptRecord, Quarantine, QuarantineCause, ReadTxn, Source, WriteTxn, key};
 
 /// What is still to be given back to a site: what is kept for it beyond `after`, as far as it was there when it asked.
 #[derive(Debug, Clone, Copy)]
@@ -49,9 +49,14 @@ impl Central {
         }
         let txn = self.storage.write()?;
         for record in records {
-            match record.action {
-                Action::Delete => txn.let_go(site, &record.table_name, &record.record_id)?,
-                _ => txn.keep(site, &record.table_name, &record.record_id, &record.record_data)?,
+            let QueuedRecord { table_name: table, record_id: id, action, record_data: data, .. } = record;
+            if action == Action::Delete {
+                txn.let_go(site, &table, &id)?;
+                continue;
+            }
+            match portable::admit(&table, &id, Some(&data)) {
+                Ok(()) => txn.keep(site, &table, &id, &data)?,
+                Err(error) => txn.stage(&set_aside(site, (table, id), data, &error), self.clock.now())?,
             }
         }
         txn.commit()?;
@@ -90,6 +95,16 @@ impl Central {
         queue.after = last;
         queue.store(txn.as_ref(), site)?;
         txn.commit()
+    }
+}
+
+/// What not every peer can read is not given back to the site: it would read nothing beyond. It is shown in the quarantine.
+fn set_aside(site: SiteId, (table, id): (TableName, RecordId), data: RecordData, error: &FieldError) -> Incoming {
+    let quarantine = Quarantine { cause: QuarantineCause::Malformed, reason: error.to_string(), waits_for: None };
+    let (source, action) = (Source::Site(site), Action::Update);
+    Incoming {
+        quarantine: Some(quarantine),
+        ..Incoming::new(source, WireRecord { table_name: table, record_id: id, action, record_data: data })
     }
 }
 

@@ -8,6 +8,7 @@ use super::Central;
 use super::authenticator::AuthenticationError;
 use crate::changelog::ChangeAction;
 use crate::error::{Error, Result};
+use crate::outgoing;
 use crate::protocol::v5::{
     CentralBatch, CentralRecord, InitialisationStatus, LegacyStatus, QueuedRecord, ReadQueueBatch, SiteHeaders,
     SiteInfo, V5Error, path,
@@ -99,6 +100,7 @@ impl Central {
         for row in rows {
             let change = row.change;
             let (action, record_data) = match (change.action, txn.record(&change.table, &change.id)?) {
+                (ChangeAction::Upsert, Some(data)) if !outgoing::is_readable(&data) => continue,
                 (ChangeAction::Upsert, Some(data)) => (Action::Update, data),
                 _ => (Action::Delete, RecordData::empty()),
             };

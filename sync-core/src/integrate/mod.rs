@@ -190,6 +190,7 @@ impl<'t> Integrator<'t> {
                 apply::write_again(txn, table, id, &incoming.data, now)?;
                 return Ok(None);
             }
+            Plan::Reduce(data) => return self.take_resolved(&Incoming { data, ..incoming.clone() }),
             Plan::SetAside(quarantine) => return Ok(Some(self.count_set_aside(quarantine))),
         }
         self.done.integrated += 1;

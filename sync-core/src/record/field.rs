@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use serde_json::value::RawValue;
 
 use super::datetime::{Date, DateTime};
-use super::json::{Fields, RecordData, is_portable, string};
+use super::json::{Fields, RecordData, string};
+use super::portable::{Flaw, Unportable, flaw, is_portable};
 use crate::texts::Said;
 use crate::texts::sentences::error_detail;
 
@@ -73,16 +74,27 @@ impl Field {
         fields.get(self.name).or_else(|| self.aliases.iter().find_map(|alias| fields.get(alias)))
     }
 
+    /// How many of its spellings a record has.
+    fn spellings_in(&self, fields: &Fields<'_>) -> usize {
+        let spellings = std::iter::once(&self.name).chain(self.aliases);
+        spellings.filter(|spelling| fields.get(spelling).is_some()).count()
+    }
+
     /// Checks a record's value of this field.
     ///
     /// # Errors
     /// What is wrong with it, by JSON path.
     pub fn check(&self, fields: &Fields<'_>) -> Result<(), FieldError> {
-        self.check_value(self.find(fields))
+        self.check_value(self.find(fields))?;
+        // Two spellings of one key are one key twice: a real receiver refuses the record.
+        if !self.aliases.is_empty() && self.spellings_in(fields) > 1 {
+            return Err(unreadable(format!("$.{}", self.name), Unportable::KeyTwice.found()));
+        }
+        Ok(())
     }
 
     /// Checks the value that was found under the field's key, if any.
-    pub(crate) fn check_value(&self, found: Option<&RawValue>) -> Result<(), FieldError> {
+    fn check_value(&self, found: Option<&RawValue>) -> Result<(), FieldError> {
         match found {
             None if self.default.is_some() => Ok(()),
             None => Err(self.error("a value", "no such key")),
@@ -241,6 +253,9 @@ impl FieldKind {
 /// Says what kind of value stands there. Quotes only what looks like an enum value: short, and of plain letters.
 pub(crate) fn describe(raw: &RawValue) -> Cow<'static, str> {
     let text = raw.get();
+    if let Some(flaw) = flaw(text) {
+        return Cow::Borrowed(flaw.kind.found());
+    }
     match text.as_bytes().first() {
         Some(b'"') => match string(raw) {
             Some(word)
@@ -389,6 +404,7 @@ pub(crate) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     pub(crate) fn new(declared: &'static [Field], data: &'a RecordData) -> Result<Self, FieldError> {
+        data.check_portable()?;
         let fields = data.fields().ok_or_else(|| not_an_object(data))?;
         Ok(Self { declared, fields })
     }
@@ -415,17 +431,21 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Checks a value under a key that this version does not know.
-pub(crate) fn check_unknown(key: &str, raw: &RawValue) -> Result<(), FieldError> {
-    if is_portable(raw) {
-        return Ok(());
+impl Flaw {
+    /// What is wrong, as an error of the field in which it stands.
+    pub(crate) fn as_field_error(&self) -> FieldError {
+        let path = match &self.key {
+            Some(key) => format!("$.{}", crate::masked::excerpt(key.as_bytes())),
+            None => "$".to_owned(),
+        };
+        unreadable(path, self.kind.found())
     }
-    Err(FieldError {
-        path: format!("$.{}", crate::masked::excerpt(key.as_bytes())),
-        expected: Cow::Borrowed("a value that every peer can read"),
-        found: Cow::Borrowed("a number out of range, half a character, or too deep a nesting"),
-        unsupported: false,
-    })
+}
+
+/// What not every peer can read.
+pub(crate) fn unreadable(path: String, found: &'static str) -> FieldError {
+    let expected = Cow::Borrowed("a value that every peer can read");
+    FieldError { path, expected, found: Cow::Borrowed(found), unsupported: false }
 }
 
 pub(crate) fn not_an_object(data: &RecordData) -> FieldError {

@@ -10,6 +10,9 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::field::FieldError;
+use super::portable;
+
 /// The JSON text of a record's `recordData`, valid JSON by construction.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -44,9 +47,16 @@ impl RecordData {
         Fields::parse(self.as_str())
     }
 
-    /// Whether every reader can read all of it; see [`is_portable`].
-    pub(crate) fn is_portable(&self) -> bool {
-        is_portable(&self.0)
+    /// Refuses what not every peer can read; see [`portable`](super::portable).
+    pub(crate) fn check_portable(&self) -> Result<(), FieldError> {
+        portable::flaw(self.as_str()).map_or(Ok(()), |flaw| Err(flaw.as_field_error()))
+    }
+
+    /// The data with each key once, with the value that every Open mSupply server reads; nothing if it is so already, or if
+    /// there is something else in it that not every peer can read.
+    pub(crate) fn with_each_key_once(&self) -> Option<Self> {
+        portable::flaw(self.as_str()).filter(|flaw| flaw.kind == portable::Unportable::KeyTwice)?;
+        Self::parse(portable::with_each_key_once(self.as_str())).ok()
     }
 
     /// Says whether both hold the same value, whatever the order of keys or the spelling of numbers.
@@ -67,6 +77,8 @@ impl fmt::Debug for RecordData {
         f.write_str(self.as_str())
     }
 }
+
+impl Eq for RecordData {}
 
 impl PartialEq for RecordData {
     /// Compares the text; see [`RecordData::same_value`] for the value.
@@ -107,29 +119,6 @@ impl<'a> Fields<'a> {
     /// All keys with their values.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
         self.0.iter().map(|(key, value)| (key.as_ref(), *value))
-    }
-}
-
-/// How deep a value may be nested. Readers commonly end at 128 levels, some of which the message around it takes.
-const DEPTH_MAX: usize = 64;
-
-/// Whether every reader can read a value that nobody here looks into: numbers within range, strings of whole characters,
-/// not nested too deep. One value that a peer cannot read would make it refuse the whole message around it.
-pub(crate) fn is_portable(raw: &RawValue) -> bool {
-    fn depth(value: &serde_json::Value) -> usize {
-        match value {
-            serde_json::Value::Array(values) => 1 + values.iter().map(depth).max().unwrap_or(0),
-            serde_json::Value::Object(values) => 1 + values.values().map(depth).max().unwrap_or(0),
-            _ => 0,
-        }
-    }
-    match raw.get().as_bytes().first() {
-        Some(b'"') => string(raw).is_some(),
-        Some(b'{' | b'[') => {
-            serde_json::from_str::<serde_json::Value>(raw.get()).is_ok_and(|value| depth(&value) <= DEPTH_MAX)
-        }
-        Some(b't' | b'f' | b'n') => true,
-        _ => raw.get().parse::<f64>().is_ok_and(f64::is_finite),
     }
 }
 

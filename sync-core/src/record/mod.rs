@@ -6,6 +6,7 @@ pub(crate) mod field;
 mod id;
 mod json;
 mod legacy_table;
+pub(crate) mod portable;
 pub(crate) mod record_type;
 pub(crate) mod references;
 mod registry;

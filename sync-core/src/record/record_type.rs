@@ -1,6 +1,6 @@
 //! What a record type is: everything the engine knows of it, declared once.
 
-use super::field::{Field, FieldError, check_unknown, not_an_object};
+use super::field::{Field, FieldError, not_an_object};
 use super::json::{Fields, RecordData};
 
 /// The group a type belongs to, in the words of the Open mSupply documentation.
@@ -168,19 +168,15 @@ impl RecordType {
     /// # Errors
     /// The first thing that is wrong, by JSON path: not an object, a missing key, a value of another kind.
     pub fn check<'a>(&self, data: &'a RecordData) -> Result<Fields<'a>, FieldError> {
+        data.check_portable()?;
+        self.check_fields(data)
+    }
+
+    /// The same of data that every peer can read.
+    pub(crate) fn check_fields<'a>(&self, data: &'a RecordData) -> Result<Fields<'a>, FieldError> {
         let fields = data.fields().ok_or_else(|| not_an_object(data))?;
-        let mut found = 0;
         for field in self.fields {
-            let value = field.find(&fields);
-            field.check_value(value)?;
-            found += usize::from(value.is_some());
-        }
-        if found == fields.iter().count() {
-            return Ok(fields);
-        }
-        let known = |key: &str| self.fields.iter().any(|field| field.name == key || field.aliases.contains(&key));
-        for (key, value) in fields.iter().filter(|(key, _)| !known(key)) {
-            check_unknown(key, value)?;
+            field.check(&fields)?;
         }
         Ok(fields)
     }

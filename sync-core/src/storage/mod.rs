@@ -10,6 +10,7 @@
 
 mod buffer;
 mod file;
+mod found;
 mod kept;
 pub mod key;
 mod lost;

@@ -8,6 +8,7 @@ use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::integrate::{Door, Integrated, Queue, integrate, merge};
 use crate::moved_stores;
+use crate::outgoing;
 use crate::protocol::v6::Action;
 use crate::record::{RecordId, SiteId, TableName};
 use crate::storage::{Buffered, Incoming, Quarantine, QuarantineCause, Source, Storage, WriteTxn, key};
@@ -130,8 +131,8 @@ fn stage_causes(
 fn send_again(txn: &dyn WriteTxn, clock: &dyn Clock, row: Buffered, retried: &mut Retried) -> Result<()> {
     let Incoming { table, id, action, data, .. } = row.incoming;
     let is_still_here = action != Action::Delete && txn.record(&table, &id)?.as_ref() == Some(&data);
-    if !is_still_here {
-        let why = say::another_version_here();
+    if !is_still_here || !outgoing::is_readable(&data) {
+        let why = if is_still_here { say::not_readable_everywhere() } else { say::another_version_here() };
         retried.not_retried.push(NotRetried { number: row.sequence, table, id, why });
         return Ok(());
     }

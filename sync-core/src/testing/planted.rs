@@ -113,6 +113,8 @@ bugs! {
     FileDoneBeforeAnswer,
     /// A file that fails by itself ends the turn of all behind it.
     BadFileStopsQueue,
+    /// A record that a peer cannot read is taken, and sent to every site.
+    DoorStandsOpen,
 }
 
 thread_local! {

@@ -246,6 +246,8 @@ crate::sentences! {
             "This version does not know its table or a value in it. Upgrade this program; it is tried again then.";
         malformed() = "Its data do not fit its record type. Correct it where it was written, or upgrade this program.";
         ignored() = "Not needed here; kept for reference. Nothing to do.";
+        not_readable_everywhere() =
+            "not every server and site could read it, so it is sent to none; write the record again without what its reason names";
         another_version_here() =
             "it was written here, and what is here now is another version; write the record again if this one counts";
     }
@@ -265,8 +267,6 @@ crate::sentences! {
         file_changed(file) = "{file} changed while it was read; attach it again";
         bytes_unreadable(error) = "the bytes cannot be read: {error}";
         legacy_id(table, max) = "a {table} is an object with an ID of 1 to {max} bytes";
-        legacy_data(table, id, max) =
-            "{table} {id} has more than {max} bytes, a number out of range, half a character, or too deep a nesting";
         id(table, max) = "the id of a {table} has 1 to {max} bytes";
         too_long(table, id, max) = "{table} {id} has more than {max} bytes";
         request_unwritable(error) = "a request cannot be written: {error}";

@@ -23,9 +23,9 @@ fn files_below(folder: &Path) -> Vec<std::path::PathBuf> {
 fn no_name_and_no_id_leads_out_of_the_folder() {
     let bench = FileBench::new();
     let long = "n".repeat(200);
-    let ids = ["../../escaped", "/tmp/escaped", "..", "NUL", "con", "CON", "a\u{0}b", "é", "a/b", r"a\b", &long];
+    let ids = ["../../escaped", "/tmp/escaped", "..", "NUL", "con", "CON", "a\u{1}b", "é", "a/b", r"a\b", &long];
     let names =
-        ["../../../etc/passwd", "NUL", "a\u{0}\r\n\"b", &"x".repeat(5000), "", "..", "C:\\x", "é", "/abs", ".", "a:b"];
+        ["../../../etc/passwd", "NUL", "a\u{1}\r\n\"b", &"x".repeat(5000), "", "..", "C:\\x", "é", "/abs", ".", "a:b"];
     for (id, name) in ids.into_iter().zip(names) {
         reference(&bench.bench.central.records, id, name, r#","total_bytes":20"#);
         let path = bench.of_central.store().path(&RecordId::from(id));

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use crate::changelog::{Audience, Change, ChangeAction, NewChange};
 use crate::clock::Timestamp;
 use crate::protocol::v6::Action;
-use crate::record::{Cursor, Fields, NameId, RecordData, RecordId, SiteId, StoreId, TableName};
+use crate::record::{Cursor, NameId, RecordData, RecordId, SiteId, StoreId, TableName};
+use crate::storage::found::{Found, JOINS};
 use crate::storage::{
     Buffered, FileEntry, KeptRecord, LogEntry, Lost, Selection, SiteActivity, SiteEntry, Source, StagedKind, key,
 };
@@ -22,6 +23,7 @@ type Place = (TableName, RecordId, Option<StoreId>);
 pub(super) struct Stored {
     pub data: RecordData,
     pub cursor: Cursor,
+    found: Found,
 }
 
 /// All that a storage holds. A clone shares everything; what is then written is copied first.
@@ -52,30 +54,24 @@ impl State {
         self.records.get(table)?.get(id)
     }
 
-    fn all<'s>(&'s self, table: &'s str) -> impl Iterator<Item = (&'s RecordId, Fields<'s>)> {
+    fn all<'s>(&'s self, table: &str) -> impl Iterator<Item = (&'s RecordId, &'s Found)> + use<'s> {
         let records = self.records.get(&TableName::from(table));
-        records.into_iter().flat_map(|records| {
-            records.iter().filter_map(|(id, stored)| stored.data.fields().map(|fields| (id, fields)))
-        })
+        records.into_iter().flat_map(|records| records.iter().map(|(id, stored)| (id, &stored.found)))
     }
 
-    pub(super) fn children(&self, table: &TableName, field: &str, parent: &RecordId) -> Vec<RecordId> {
-        let names = |fields: &Fields<'_>| fields.text(field).is_some_and(|id| id == parent.as_str());
-        self.all(table.as_str()).filter(|(_, fields)| names(fields)).map(|(id, _)| id.clone()).collect()
+    pub(super) fn children(&self, table: &TableName, parent: &RecordId) -> Vec<RecordId> {
+        let is_child = |found: &Found| found.parent.as_ref() == Some(parent);
+        self.all(table.as_str()).filter(|(_, found)| is_child(found)).map(|(id, _)| id.clone()).collect()
     }
 
     pub(super) fn stores_of_site(&self, site: SiteId) -> Vec<StoreId> {
-        let is_there = |fields: &Fields<'_>| fields.number("sync_id_remote_site") == Some(i64::from(site.0));
-        self.all("store").filter(|(_, fields)| is_there(fields)).map(|(id, _)| StoreId::from(id.as_str())).collect()
+        let is_there = |found: &Found| found.site == Some(i64::from(site.0));
+        self.all("store").filter(|(_, found)| is_there(found)).map(|(id, _)| StoreId::from(id.as_str())).collect()
     }
 
     pub(super) fn is_visible(&self, name: &NameId, stores: &[StoreId]) -> bool {
-        self.all("name_store_join").any(|(_, join)| {
-            let of_name = join.text("name_ID").is_some_and(|id| id == name.as_str());
-            let to_store = join.text("store_ID").is_some_and(|id| stores.iter().any(|store| id == store.as_str()));
-            let inactive = join.get("inactive").is_some_and(|raw| matches!(raw.get(), "true" | "1"));
-            of_name && to_store && !inactive
-        })
+        let joins = |(of, to): &(NameId, StoreId)| of == name && stores.contains(to);
+        self.all(JOINS).any(|(_, found)| found.join.as_ref().is_some_and(joins))
     }
 
     /// The selected changes at or after `from`, by cursor.
@@ -124,7 +120,8 @@ impl State {
     pub(super) fn put_record(&mut self, data: &RecordData, change: &NewChange) -> Cursor {
         let cursor = self.add_to_changelog(change);
         let records = Arc::make_mut(self.records.entry(change.table.clone()).or_default());
-        let before = records.insert(change.id.clone(), Stored { data: data.clone(), cursor });
+        let before = records
+            .insert(change.id.clone(), Stored { data: data.clone(), cursor, found: Found::of(&change.table, data) });
         let left = Arc::make_mut(&mut self.beside).remove(&place(change));
         for superseded in before.map(|stored| stored.cursor).into_iter().chain(left) {
             Arc::make_mut(&mut self.changelog).remove(&superseded);

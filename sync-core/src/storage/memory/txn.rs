@@ -75,8 +75,8 @@ impl ReadTxn for MemoryTxn<'_> {
         Ok(counts.filter(|(_, count)| *count > 0).collect())
     }
 
-    fn children(&self, table: &TableName, field: &'static str, parent: &RecordId) -> Result<Vec<RecordId>> {
-        Ok(self.state.borrow().children(table, field, parent))
+    fn children(&self, table: &TableName, _: &'static str, parent: &RecordId) -> Result<Vec<RecordId>> {
+        Ok(self.state.borrow().children(table, parent))
     }
 
     fn stores_of_site(&self, site: SiteId) -> Result<Vec<StoreId>> {

@@ -1,10 +1,13 @@
 //! The changelog as it is written: a record carries its newest change itself; deletions and former stores stand beside.
 
+use rusqlite::params;
+
 use super::seen::{is_join, joined};
 use super::txn::{Holds, SqliteTxn};
 use crate::changelog::{Audience, ChangeAction, NewChange};
 use crate::error::Result;
 use crate::record::{Cursor, NameId, RecordData, RecordId, StoreId, TableName};
+use crate::storage::found::Found;
 
 /// The tables that make up the changelog.
 pub(super) const TABLES: [&str; 2] = ["sync_record", "sync_change"];
@@ -47,8 +50,10 @@ impl Former {
 impl<C: Holds> SqliteTxn<C> {
     pub(super) fn write_record(&self, data: &RecordData, change: &NewChange) -> Result<Cursor> {
         let next = self.next_cursor()?;
+        let found = Found::of(&change.table, data);
+        let join = found.join.as_ref();
         let store = change.store.as_ref().map(StoreId::as_str);
-        let params = (
+        let params = params![
             change.table.as_str(),
             change.id.as_str(),
             data.as_str(),
@@ -59,16 +64,22 @@ impl<C: Holds> SqliteTxn<C> {
             change.is_sync_update,
             audience_text(&change.audience),
             change.changed_at.unix_millis(),
-        );
+            found.parent.as_ref().map(RecordId::as_str),
+            found.site,
+            join.map(|(name, _)| name.as_str()),
+            join.map(|(_, store)| store.as_str()),
+        ];
         let insert = "INSERT INTO sync_record (table_name, record_id, data, cursor, store_id, name_id, source_site_id, \
-                      is_sync_update, audience, changed_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) \
+                      is_sync_update, audience, changed_at, parent_id, site_number, join_name, join_store) \
+                      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14) \
                       ON CONFLICT (table_name, record_id) DO NOTHING";
         let mut joined_before = None;
-        if self.execute(insert, params.clone())? == 0 {
+        if self.execute(insert, params)? == 0 {
             joined_before = self.joined_by(change)?;
             self.record_goes(change)?;
             let update = "UPDATE sync_record SET data = ?3, cursor = ?4, store_id = ?5, name_id = ?6, \
-                          source_site_id = ?7, is_sync_update = ?8, audience = ?9, changed_at = ?10 \
+                          source_site_id = ?7, is_sync_update = ?8, audience = ?9, changed_at = ?10, \
+                          parent_id = ?11, site_number = ?12, join_name = ?13, join_store = ?14 \
                           WHERE table_name = ?1 AND record_id = ?2";
             self.execute(update, params)?;
         }

@@ -39,9 +39,9 @@ fn changelog(rows: i64) -> (SqliteStorage, TempDir) {
         let joins = "WITH RECURSIVE n(n) AS (VALUES (0) UNION ALL SELECT n + 1 FROM n WHERE n < 1000),
             row AS (SELECT 'p' || (n * 100) AS name, 'S' || (n % 2) AS store FROM n
                     UNION ALL SELECT 'p' || (n * 10), 'S2' FROM n WHERE n < 10)
-            INSERT INTO sync_record (table_name, record_id, data, cursor, is_sync_update, changed_at)
+            INSERT INTO sync_record (table_name, record_id, data, cursor, is_sync_update, changed_at, join_name, join_store)
             SELECT 'name_store_join', store || name, json_object('name_ID', name, 'store_ID', store),
-                   ?1 + row_number() OVER (), 1, 0 FROM row";
+                   ?1 + row_number() OVER (), 1, 0, name, store FROM row";
         connection.execute(joins, [rows]).unwrap();
         let (_, backfill) = include_str!("0002.sql").split_once("INSERT INTO sync_seen").unwrap();
         connection.execute_batch(&format!("INSERT INTO sync_seen{backfill}")).unwrap();

@@ -9,6 +9,7 @@ mod cost_tests;
 mod counts;
 mod examine;
 mod files;
+mod fill;
 mod hook;
 mod kept;
 mod records;

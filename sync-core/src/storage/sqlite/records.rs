@@ -4,7 +4,7 @@ use rusqlite::Row;
 
 use super::txn::{Holds, SqliteTxn};
 use crate::error::{Error, Result};
-use crate::record::{NameId, RecordData, RecordId, SiteId, StoreId, TableName, record_type};
+use crate::record::{NameId, RecordData, RecordId, SiteId, StoreId, TableName};
 
 /// Reads stored JSON back; text that is no JSON was put there by something else.
 pub(super) fn data(text: String, what: &str) -> Result<RecordData> {
@@ -47,32 +47,18 @@ impl<C: Holds> SqliteTxn<C> {
         self.all(sql, (), |row| Ok((TableName::new(row.get::<_, String>(0)?), row.get::<_, i64>(1)?.unsigned_abs())))
     }
 
-    pub(super) fn list_children(
-        &self,
-        table: &TableName,
-        field: &'static str,
-        parent: &RecordId,
-    ) -> Result<Vec<RecordId>> {
-        // The names stand in the text as the index has them; only names of the registry do.
-        let Some(kind) = record_type(table.as_str()) else { return Ok(Vec::new()) };
-        let sql = format!(
-            "SELECT record_id FROM sync_record WHERE table_name = '{}' AND json_extract(data, '$.{field}') = ?1 \
-             ORDER BY record_id",
-            kind.table
-        );
-        self.all(&sql, [parent.as_str()], |row| text(row).map(RecordId::new))
+    pub(super) fn list_children(&self, table: &TableName, parent: &RecordId) -> Result<Vec<RecordId>> {
+        let sql = "SELECT record_id FROM sync_record WHERE parent_id = ?1 AND table_name = ?2 ORDER BY record_id";
+        self.all(sql, [parent.as_str(), table.as_str()], |row| text(row).map(RecordId::new))
     }
 
     pub(super) fn list_stores(&self, site: SiteId) -> Result<Vec<StoreId>> {
-        let sql = "SELECT record_id FROM sync_record WHERE table_name = 'store' \
-                   AND CAST(json_extract(data, '$.sync_id_remote_site') AS INTEGER) = ?1 ORDER BY record_id";
+        let sql = "SELECT record_id FROM sync_record WHERE site_number = ?1 ORDER BY record_id";
         self.all(sql, [site.0], |row| text(row).map(StoreId::new))
     }
 
     pub(super) fn find_join(&self, name: &NameId, stores: &[StoreId]) -> Result<bool> {
-        let sql = "SELECT 1 FROM sync_record WHERE table_name = 'name_store_join' \
-                   AND json_extract(data, '$.name_ID') = ?1 AND json_extract(data, '$.store_ID') = ?2 \
-                   AND json_extract(data, '$.inactive') IS NOT 1";
+        let sql = "SELECT 1 FROM sync_record WHERE join_name = ?1 AND join_store = ?2";
         for store in stores {
             if self.first(sql, [name.as_str(), store.as_str()], |_| Ok(()))?.is_some() {
                 return Ok(true);

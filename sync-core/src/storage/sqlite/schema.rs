@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::database_error;
+use super::{database_error, fill};
 use crate::error::{Error, Result};
 use crate::record::{FieldKind, RecordType, record_types};
 
@@ -13,7 +13,11 @@ const MIGRATIONS: &[&str] = &[
     include_str!("0003.sql"),
     include_str!("0004.sql"),
     include_str!("0005.sql"),
+    include_str!("0006.sql"),
 ];
+
+/// The migration after which what was there before is gone through in Rust.
+const FILLED: i64 = 6;
 
 /// Marks the file as ours: "OMSS".
 const APPLICATION_ID: i64 = 0x4f4d_5353;
@@ -54,8 +58,11 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<()> {
     if version > known {
         return Err(Error::DatabaseTooNew { found: version, known });
     }
-    for migration in MIGRATIONS.iter().skip(usize::try_from(version).unwrap_or(0)) {
+    for (number, migration) in (1..).zip(MIGRATIONS).skip(usize::try_from(version).unwrap_or(0)) {
         txn.execute_batch(migration).map_err(database_error)?;
+        if number == FILLED {
+            fill::fill(&txn)?;
+        }
     }
     txn.pragma_update(None, "application_id", APPLICATION_ID).map_err(database_error)?;
     txn.pragma_update(None, "user_version", known).map_err(database_error)?;

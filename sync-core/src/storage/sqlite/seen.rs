@@ -4,8 +4,7 @@ use super::changelog::TABLES;
 use super::txn::{Holds, SqliteTxn};
 use crate::error::Result;
 use crate::record::{NameId, RecordData, StoreId, TableName};
-
-const JOINS: &str = "name_store_join";
+use crate::storage::found::{self, JOINS};
 
 /// The name under which the rows that a store sees are counted.
 pub(super) fn patients_of(store: &str) -> String {
@@ -17,9 +16,7 @@ pub(super) fn joined(table: &TableName, data: Option<&RecordData>) -> Option<(Na
     if *table != *JOINS {
         return None;
     }
-    let fields = data?.fields()?;
-    let text = |key| fields.text(key).map(std::borrow::Cow::into_owned);
-    Some((NameId::new(text("name_ID")?), StoreId::new(text("store_ID")?)))
+    found::joined(data?)
 }
 
 pub(super) fn is_join(table: &TableName) -> bool {
@@ -28,9 +25,7 @@ pub(super) fn is_join(table: &TableName) -> bool {
 
 impl<C: Holds> SqliteTxn<C> {
     fn stores_that_see(&self, name: &str) -> Result<Vec<String>> {
-        let sql = "SELECT DISTINCT json_extract(data, '$.store_ID') FROM sync_record \
-                   WHERE table_name = 'name_store_join' AND json_extract(data, '$.name_ID') = ?1 \
-                   AND json_extract(data, '$.inactive') IS NOT 1 AND json_type(data, '$.store_ID') = 'text'";
+        let sql = "SELECT DISTINCT join_store FROM sync_record WHERE join_name = ?1";
         self.all(sql, [name], |row| row.get(0))
     }
 

@@ -50,8 +50,8 @@ impl<C: Holds> ReadTxn for SqliteTxn<C> {
         self.count_records()
     }
 
-    fn children(&self, table: &TableName, field: &'static str, parent: &RecordId) -> Result<Vec<RecordId>> {
-        self.list_children(table, field, parent)
+    fn children(&self, table: &TableName, _: &'static str, parent: &RecordId) -> Result<Vec<RecordId>> {
+        self.list_children(table, parent)
     }
 
     fn stores_of_site(&self, site: SiteId) -> Result<Vec<StoreId>> {
