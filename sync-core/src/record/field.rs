@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::datetime::{Date, DateTime};
 use super::json::{Fields, RecordData, string};
-use super::portable::{Flaw, Unportable, flaw, is_portable};
+use super::portable::{Flaw, flaw, is_portable};
 use crate::texts::Said;
 use crate::texts::sentences::error_detail;
 
@@ -74,23 +74,12 @@ impl Field {
         fields.get(self.name).or_else(|| self.aliases.iter().find_map(|alias| fields.get(alias)))
     }
 
-    /// How many of its spellings a record has.
-    fn spellings_in(&self, fields: &Fields<'_>) -> usize {
-        let spellings = std::iter::once(&self.name).chain(self.aliases);
-        spellings.filter(|spelling| fields.get(spelling).is_some()).count()
-    }
-
     /// Checks a record's value of this field.
     ///
     /// # Errors
     /// What is wrong with it, by JSON path.
     pub fn check(&self, fields: &Fields<'_>) -> Result<(), FieldError> {
-        self.check_value(self.find(fields))?;
-        // Two spellings of one key are one key twice: a real receiver refuses the record.
-        if !self.aliases.is_empty() && self.spellings_in(fields) > 1 {
-            return Err(unreadable(format!("$.{}", self.name), Unportable::KeyTwice.found()));
-        }
-        Ok(())
+        self.check_value(self.find(fields))
     }
 
     /// Checks the value that was found under the field's key, if any.

@@ -104,9 +104,15 @@ fn view_sql(kind: &RecordType) -> String {
             };
             let spellings: Vec<String> =
                 std::iter::once(&field.name).chain(field.aliases).map(|n| extract(n)).collect();
+            // As this library reads it: an older spelling counts where the current one is missing, not where it is null.
+            let first = format!("json_type(data, '$.\"{}\"') IS NOT NULL", field.name);
             match spellings.as_slice() {
                 [one] => format!("{one} AS \"{}\"", field.name),
-                several => format!("coalesce({}) AS \"{}\"", several.join(", "), field.name),
+                [one, older @ ..] => {
+                    let older = if let [one] = older { one.clone() } else { format!("coalesce({})", older.join(", ")) };
+                    format!("CASE WHEN {first} THEN {one} ELSE {older} END AS \"{}\"", field.name)
+                }
+                [] => String::new(),
             }
         })
         .collect();
@@ -138,5 +144,10 @@ mod tests {
             .query_row("SELECT patient_id, given FROM vaccination", (), |r| Ok((r.get(0)?, r.get(1)?)))
             .unwrap();
         assert_eq!(row, ("p".to_owned(), 1));
+        let update = "UPDATE sync_record SET data = '{\"patient_link_id\":\"p\",\"patient_id\":null}'";
+        connection.execute(update, ()).unwrap();
+        let none: Option<String> =
+            connection.query_row("SELECT patient_id FROM vaccination", (), |row| row.get(0)).unwrap();
+        assert_eq!(none, None, "the current spelling counts");
     }
 }
