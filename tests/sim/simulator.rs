@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use sync_sim::run::{Options, run};
+use sync_sim::run::{Kind, Options, run};
 use sync_sim::runner::{Seed, kept, run_all};
 use sync_sim::swarm::{Fault, Swarm};
 
@@ -21,20 +21,20 @@ fn kept_seeds_hold_all_promises() {
 
 #[test]
 fn sixty_seeds_hold_all_promises() {
-    let seeds: Vec<Seed> = (1..=60).map(|number| Seed { number, sqlite: false, legacy: false, files: false }).collect();
+    let seeds: Vec<Seed> = (1..=60).map(|number| Seed { number, sqlite: false, kind: Kind::default() }).collect();
     hold(&seeds);
 }
 
 #[test]
 fn five_seeds_hold_all_promises_over_sqlite() {
-    let seeds: Vec<Seed> =
-        (101..=105).map(|number| Seed { number, sqlite: true, legacy: false, files: false }).collect();
+    let seeds: Vec<Seed> = (101..=105).map(|number| Seed { number, sqlite: true, kind: Kind::default() }).collect();
     hold(&seeds);
 }
 
 #[test]
 fn forty_seeds_with_a_legacy_server_hold_all_promises() {
-    let seeds: Vec<Seed> = (1..=40).map(|number| Seed::new(number, false).with_legacy(true)).collect();
+    let kind = Kind { legacy: true, ..Kind::default() };
+    let seeds: Vec<Seed> = (1..=40).map(|number| Seed::new(number, false).of_kind(kind)).collect();
     hold(&seeds);
 }
 
@@ -69,7 +69,8 @@ fn everything_that_may_happen_at_a_legacy_server_does() {
     ];
     let mut left: BTreeSet<&str> = happens.into();
     for number in 1..=60 {
-        let verdict = run(number, Options { legacy: true, trace: true, ..Options::default() });
+        let kind = Kind { legacy: true, ..Kind::default() };
+        let verdict = run(number, Options { kind, trace: true, ..Options::default() });
         left.retain(|what| !verdict.trace.iter().any(|line| line.contains(what)));
     }
     assert!(left.is_empty(), "never happened: {left:?}");
@@ -78,7 +79,8 @@ fn everything_that_may_happen_at_a_legacy_server_does() {
 #[test]
 fn the_same_seed_is_the_same_run() {
     for (number, sqlite) in [(3, false), (7, false), (11, false), (19, false), (23, true)] {
-        let options = Options { sqlite, trace: true, legacy: number == 19, files: number > 7 };
+        let kind = Kind { legacy: number == 19, files: number > 7, harsh: number > 11 };
+        let options = Options { sqlite, trace: true, kind };
         let (first, second) = (run(number, options), run(number, options));
         let differs = first.trace.iter().zip(&second.trace).find(|(one, other)| one != other);
         assert_eq!(differs, None, "seed {number}");

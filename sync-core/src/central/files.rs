@@ -165,7 +165,7 @@ impl Central {
         if swept_at.is_none_or(|at| at < a_day_ago || at > now) {
             *swept_at = Some(now);
             // What stays is looked at tomorrow, and no reason to refuse a file today.
-            let _ = store.sweep_new(a_day_ago);
+            let _ = store.sweep_new(a_day_ago, now);
         }
     }
 

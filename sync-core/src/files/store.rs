@@ -146,10 +146,10 @@ impl FileStore {
         Ok((whole, unfinished))
     }
 
-    /// Removes files of no name that were written so long ago: whoever wrote them died over it.
-    pub(crate) fn sweep_new(&self, before: Timestamp) -> Result<()> {
+    /// Removes files of no name that were written so long before `now`: whoever wrote them died over it.
+    pub(crate) fn sweep_new(&self, before: Timestamp, now: Timestamp) -> Result<()> {
         let (_, unfinished) = self.all()?;
-        let is_left = |found: &Found| found.name.ends_with(".new") && found.written_at < before;
+        let is_left = |found: &Found| found.name.ends_with(".new") && found.written_by(now) < before;
         unfinished.into_iter().filter(is_left).try_for_each(|found| remove(&found.path))
     }
 
@@ -170,7 +170,22 @@ impl FileStore {
 pub(crate) struct Found {
     pub path: PathBuf,
     pub name: String,
-    pub written_at: Timestamp,
+    written_at: Timestamp,
+}
+
+impl Found {
+    /// When it was written. What was written while the clock was ahead would seem new until that time comes: it counts, and
+    /// is marked, as written now.
+    pub(crate) fn written_by(&self, now: Timestamp) -> Timestamp {
+        if self.written_at <= now {
+            return self.written_at;
+        }
+        let millis = u64::try_from(now.unix_millis()).unwrap_or(0);
+        let at = UNIX_EPOCH.checked_add(Duration::from_millis(millis)).unwrap_or(UNIX_EPOCH);
+        // One that cannot be marked is looked at again the next time.
+        let _ = OpenOptions::new().write(true).open(&self.path).and_then(|file| file.set_modified(at));
+        now
+    }
 }
 
 /// A file that is being written. Dropped before it is kept, it is gone.
@@ -334,6 +349,24 @@ mod tests {
         let (whole, unfinished) = store.all().unwrap();
         assert_eq!((whole.len(), unfinished.len()), (1, 0));
         assert!(store.path(&id).starts_with(store.folder()) && !folder.path().join("x").exists());
+    }
+
+    #[test]
+    fn what_was_left_while_the_clock_was_ahead_is_swept_a_day_after_that_is_known() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = FileStore::new(folder.path());
+        let mut left = store.begin().unwrap();
+        left.kept = true;
+        drop(left);
+        let now = Timestamp::from_unix_millis(1_000_000_000_000);
+        let day = |days: i64| Timestamp::from_unix_millis(now.unix_millis() + days * 24 * 60 * 60 * 1000);
+        let count = |store: &FileStore| store.all().unwrap().1.len();
+        store.sweep_new(day(-1), now).unwrap();
+        assert_eq!(count(&store), 1, "it seems to be of the future");
+        store.sweep_new(day(0), day(1)).unwrap();
+        assert_eq!(count(&store), 1);
+        store.sweep_new(day(1), day(2)).unwrap();
+        assert_eq!(count(&store), 0);
     }
 
     #[test]

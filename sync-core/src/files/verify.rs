@@ -150,7 +150,7 @@ impl Files {
         let whole = whole.into_iter().filter(|found| !needed.contains(&found.name));
         let unfinished = unfinished.into_iter().filter(|found| !fetched.contains(&found.name));
         let mut removed = 0;
-        for found in whole.chain(unfinished).filter(|found| later(found.written_at, ORPHAN_AGE) < now) {
+        for found in whole.chain(unfinished).filter(|found| later(found.written_by(now), ORPHAN_AGE) < now) {
             remove(&found.path)?;
             removed += 1;
         }

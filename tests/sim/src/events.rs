@@ -10,6 +10,7 @@ use sync_core::storage::{MemoryStorage, key};
 use sync_core::support::Difference;
 use sync_core::{Error, Silent, SyncEvent, SyncOptions, SyncReport};
 
+use crate::harsh::Harsh;
 use crate::judge;
 use crate::ledger::Key;
 use crate::promises::{Held, Promise, short};
@@ -35,6 +36,9 @@ impl Sim {
         }
         if let Some(files) = &self.files {
             self.files_event(files);
+        }
+        if let Some(harsh) = &self.harsh {
+            self.harsh_event(harsh);
         }
         let end = self.roll(Chance::Events, self.ends.len());
         let chosen = self.roll(Chance::Events, 100);
@@ -361,7 +365,8 @@ impl Sim {
     pub(crate) fn converge(&self) -> bool {
         let mut last = Vec::new();
         let mut quiet_before = false;
-        for round in 0..ROUNDS_MAX {
+        let rounds = self.harsh.as_ref().map_or(ROUNDS_MAX, Harsh::rounds);
+        for round in 0..rounds {
             self.note(|| format!("round {round}"));
             self.time.pass(Duration::from_secs(150));
             let mut quiet = true;
@@ -379,7 +384,7 @@ impl Sim {
             }
             quiet_before = quiet;
         }
-        let what = format!("after {ROUNDS_MAX} rounds it is not quiet; (site, pushed, pulled, error): {last:?}");
+        let what = format!("after {rounds} rounds it is not quiet; (site, pushed, pulled, error): {last:?}");
         self.violate(Promise::ItEnds, what);
         false
     }

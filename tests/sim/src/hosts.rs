@@ -93,7 +93,7 @@ impl Sim {
     }
 
     /// Writes a record, or deletes it, through the library's door; what it says is compared with the judge's rules.
-    fn write(&self, desk: &Desk<'_>, rule: &'static Rule, id: &str, content: Option<String>) {
+    pub(crate) fn write(&self, desk: &Desk<'_>, rule: &'static Rule, id: &str, content: Option<String>) {
         let (end, key) = (desk.end, (rule.table.to_owned(), id.to_owned()));
         let held = desk.content(rule.table, id);
         let may = desk.may(rule, held.as_deref(), content.as_deref());
@@ -209,7 +209,7 @@ impl Sim {
 }
 
 impl<'a> Desk<'a> {
-    fn at(sim: &'a Sim, end: usize, txn: &'a dyn ReadTxn) -> Self {
+    pub(crate) fn at(sim: &'a Sim, end: usize, txn: &'a dyn ReadTxn) -> Self {
         let number = i64::from(sim.ends[end].site.0);
         let mut desk = Self { sim, end, txn, own: Vec::new(), stores: desk_ids(txn, "store") };
         for store in desk.stores.clone() {
@@ -222,7 +222,7 @@ impl<'a> Desk<'a> {
         desk
     }
 
-    fn ids(&self, table: &str) -> Vec<String> {
+    pub(crate) fn ids(&self, table: &str) -> Vec<String> {
         let mut ids = desk_ids(self.txn, table);
         if table == "name" {
             ids.retain(|id| !id.starts_with("name-of-"));
@@ -230,7 +230,7 @@ impl<'a> Desk<'a> {
         ids
     }
 
-    fn content(&self, table: &str, id: &str) -> Option<String> {
+    pub(crate) fn content(&self, table: &str, id: &str) -> Option<String> {
         let data = self.txn.record(&table.into(), &id.into()).expect("a readable record");
         data.map(|data| data.as_str().to_owned())
     }
@@ -295,7 +295,7 @@ impl<'a> Desk<'a> {
     }
 
     /// A document of this type that differs from all that were ever made.
-    fn document(&self, rule: &Rule, id: &str, base: Option<&str>, wild: bool) -> String {
+    pub(crate) fn document(&self, rule: &Rule, id: &str, base: Option<&str>, wild: bool) -> String {
         let is_new = base.is_none();
         let mut map = base.map_or_else(|| TEMPLATES[rule.table].clone(), fields);
         map.insert(key_field(rule.table).to_owned(), json!(id));
@@ -324,6 +324,9 @@ impl<'a> Desk<'a> {
         }
         if let Some(legacy) = &self.sim.legacy {
             legacy.refer(self.sim, rule.table, &mut map);
+        }
+        if let Some(harsh) = &self.sim.harsh {
+            harsh.fill(self.sim, &mut map);
         }
         Value::Object(map).to_string()
     }

@@ -6,6 +6,7 @@ pub mod clock;
 pub mod disk;
 pub mod events;
 pub mod files;
+pub mod harsh;
 pub mod hosts;
 pub mod judge;
 pub mod ledger;

@@ -3,16 +3,19 @@
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use sync_sim::run::Kind;
 use sync_sim::runner::{Seed, Tally, kept, run_all};
 use sync_sim::swarm::Fault;
 
 const USAGE: &str = "\
-sim [--kept] [--from SEED] [--seeds N] [--seconds T] [--sqlite] [--threads N] [--all] [--legacy] [--files]
-sim --seed SEED [--trace] [--sqlite] [--legacy] [--files]
-sim --mutations [--seeds N] [--legacy | --files]      (needs the feature planted-bugs)
+sim [--kept] [--from SEED] [--seeds N] [--seconds T] [--sqlite] [--threads N] [--all] [KIND]
+sim --seed SEED [--trace] [--sqlite] [KIND]
+sim --mutations [--seeds N] [--bug NAME] [KIND]      (needs the feature planted-bugs)
+KIND: [--legacy] [--files] [--harsh]
 
 Without --from, seeds begin at a number of the time of day, which is printed.
---legacy plays worlds with a legacy server behind central, --files worlds with files; both may be given.
+--legacy plays worlds with a legacy server behind central, --files worlds with files, --harsh
+worlds as harsh as the field; all may be given. --mixed plays all kinds in turn.
 --kept runs the seeds of tests/sim/seeds.txt first. --all goes on after a broken promise, and lists each.";
 
 #[derive(Debug, Default)]
@@ -29,6 +32,9 @@ struct Args {
     mutations: bool,
     legacy: bool,
     files: bool,
+    harsh: bool,
+    mixed: bool,
+    bug: Option<String>,
 }
 
 fn parse() -> Option<Args> {
@@ -49,6 +55,9 @@ fn parse() -> Option<Args> {
             "--mutations" => args.mutations = true,
             "--legacy" => args.legacy = true,
             "--files" => args.files = true,
+            "--harsh" => args.harsh = true,
+            "--mixed" => args.mixed = true,
+            "--bug" => args.bug = Some(words.next()?),
             _ => return None,
         }
     }
@@ -64,7 +73,7 @@ fn main() -> ExitCode {
     std::panic::set_hook(Box::new(|_| {}));
     let threads = args.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     if args.mutations {
-        return mutations(threads, args.seeds.unwrap_or(2000), (args.legacy, args.files));
+        return mutations(threads, &args);
     }
     if let Some(number) = args.seed {
         return replay(seed_of(&args, number), args.trace);
@@ -90,7 +99,11 @@ fn main() -> ExitCode {
 }
 
 fn seed_of(args: &Args, number: u64) -> Seed {
-    Seed::new(number, args.sqlite).with_legacy(args.legacy).with_files(args.files)
+    Seed::new(number, args.sqlite).of_kind(if args.mixed { Kind::in_turn(number) } else { kind_of(args) })
+}
+
+fn kind_of(args: &Args) -> Kind {
+    Kind { legacy: args.legacy, files: args.files, harsh: args.harsh }
 }
 
 fn show(tally: &Tally) {
@@ -137,11 +150,13 @@ fn replay(seed: Seed, trace: bool) -> ExitCode {
 }
 
 #[cfg(feature = "planted-bugs")]
-fn mutations(threads: usize, seeds_max: u64, worlds: (bool, bool)) -> ExitCode {
-    println!("| bug | what it does | seeds until found |\n|---|---|---|");
-    let found = sync_sim::planted::hunt(threads, seeds_max, worlds, |found| {
+fn mutations(threads: usize, args: &Args) -> ExitCode {
+    let seeds_max = args.seeds.unwrap_or(2000);
+    let kind = (args.legacy || args.files || args.harsh).then_some(kind_of(args));
+    println!("| bug | what it does | worlds | seeds until found |\n|---|---|---|---|");
+    let found = sync_sim::planted::hunt(threads, seeds_max, (kind, args.bug.as_deref()), |found| {
         let seeds = found.seeds.as_ref().map_or("none".to_owned(), |(seeds, _)| seeds.to_string());
-        println!("| {:?} | {} | {seeds} |", found.bug, found.bug.what());
+        println!("| {:?} | {} |{} | {seeds} |", found.bug, found.bug.what(), found.kind.flags());
         if let Some((_, how)) = &found.seeds {
             eprintln!("{:?}: {how}", found.bug);
         }
@@ -152,7 +167,7 @@ fn mutations(threads: usize, seeds_max: u64, worlds: (bool, bool)) -> ExitCode {
 }
 
 #[cfg(not(feature = "planted-bugs"))]
-fn mutations(_: usize, _: u64, _: (bool, bool)) -> ExitCode {
+fn mutations(_: usize, _: &Args) -> ExitCode {
     eprintln!("built without bugs: cargo run --release -p sync-sim --features planted-bugs -- --mutations");
     ExitCode::from(2)
 }

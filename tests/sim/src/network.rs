@@ -5,7 +5,7 @@ use std::sync::Weak;
 use std::time::Duration;
 
 use serde_json::Value;
-use sync_core::protocol::v6::{Action, PushRequest, WireRecord};
+use sync_core::protocol::v6::{Action, PushRequest, WireRecord, path};
 use sync_core::transport::{HttpRequest, HttpResponse, StreamedBody, StreamedResponse, Transport, TransportError};
 
 use crate::files::is_of_a_file;
@@ -95,6 +95,7 @@ impl Sim {
             self.note(|| format!("site {site}: status {} from a proxy to {request:?}", response.status));
             return Ok(response);
         }
+        self.carry_up(site, request)?;
         let mut response = self.deliver_somewhere(site, request)?;
         if self.strikes(Fault::DeliveredTwice) {
             self.note(|| format!("site {site}: delivered twice: {request:?}"));
@@ -113,6 +114,7 @@ impl Sim {
             response.body.truncate(kept);
             self.note(|| format!("site {site}: the answer was cut after {kept} bytes"));
         }
+        self.carry_down(site, &response)?;
         Ok(response)
     }
 
@@ -182,9 +184,10 @@ impl Sim {
         received.url = request.url.strip_prefix(ADDRESS).unwrap_or(&request.url).to_owned();
         received.headers.push(("host".to_owned(), ADDRESS.trim_start_matches("http://").to_owned()));
         lock(&self.state).answering += 1;
-        let response = central.handle(&received);
+        let mut response = central.handle(&received);
         lock(&self.state).answering -= 1;
-        if received.url.ends_with("/pull") {
+        if received.url.ends_with("/pull") || received.url.ends_with(path::PATIENT_PULL) {
+            self.looked_through(&received, &mut response);
             let found =
                 wire::pulled(&lock(&self.ledger), site, wire::leaves_out_own(&unzipped(request)), &response.body);
             for violation in found {

@@ -1,30 +1,51 @@
 //! Bugs that are planted into the engine: for each, how many seeds it takes until the judge notices.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use sync_core::testing::planted::{Bug, plant};
 
-use crate::run::{Options, run};
+use crate::run::{Kind, Options, run};
 
 /// How a bug was found.
 #[derive(Debug, Clone)]
 pub struct Found {
     /// The bug.
     pub bug: Bug,
+    /// The kind of world that was played.
+    pub kind: Kind,
     /// The number of seeds until one breaks a promise that holds without the bug, and what it says; none if no seed does.
     pub seeds: Option<(u64, String)>,
 }
 
-/// Plants each bug, those of the legacy half, those of files, or all others, and runs seeds of its own until a promise is broken, at most so many. A seed that breaks a promise
-/// without the bug too says nothing.
-pub fn hunt(threads: usize, seeds_max: u64, worlds: (bool, bool), found: impl Fn(&Found) + Sync) -> Vec<Found> {
-    let next = AtomicU64::new(0);
+/// The kind of world that shows a bug, as far as it is known to show it in no kinder one.
+pub fn kind_of(bug: Bug) -> Kind {
+    Kind { legacy: bug.is_of_legacy(), files: bug.is_of_files(), harsh: false }
+}
+
+/// Plants each bug, or the one of this name, and runs seeds of its own in worlds of the bug's kind, or of this one, until a
+/// promise is broken, at most so many. A seed that breaks a promise without the bug too says nothing.
+pub fn hunt(
+    threads: usize,
+    seeds_max: u64,
+    (kind, name): (Option<Kind>, Option<&str>),
+    found: impl Fn(&Found) + Sync,
+) -> Vec<Found> {
+    let is_wanted = |bug: &Bug| match (name, kind) {
+        (Some(name), _) => format!("{bug:?}") == name,
+        (None, Some(kind)) => kind_of(*bug) == kind,
+        (None, None) => true,
+    };
+    let next = AtomicUsize::new(0);
     let all = std::sync::Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         for _ in 0..threads.max(1) {
             scope.spawn(|| {
-                while let Some((place, bug)) = place(&next, worlds) {
-                    let result = Found { bug, seeds: hunt_one(place, bug, seeds_max, worlds) };
+                while let Some(bug) = Bug::ALL.get(next.fetch_add(1, Relaxed)).copied() {
+                    if !is_wanted(&bug) {
+                        continue;
+                    }
+                    let kind = kind.unwrap_or_else(|| kind_of(bug));
+                    let result = Found { bug, kind, seeds: hunt_one(bug, seeds_max, kind) };
                     found(&result);
                     crate::lock(&all).push(result);
                 }
@@ -34,17 +55,12 @@ pub fn hunt(threads: usize, seeds_max: u64, worlds: (bool, bool), found: impl Fn
     all.into_inner().unwrap_or_default()
 }
 
-fn place(next: &AtomicU64, (legacy, files): (bool, bool)) -> Option<(u64, Bug)> {
-    let place = next.fetch_add(1, Relaxed);
-    let mut bugs = Bug::ALL.iter().filter(|bug| bug.is_of_legacy() == legacy && bug.is_of_files() == files);
-    Some((place, *bugs.nth(usize::try_from(place).ok()?)?))
-}
-
-fn hunt_one(place: u64, bug: Bug, seeds_max: u64, (legacy, files): (bool, bool)) -> Option<(u64, String)> {
-    let first = (place + 1) * 1_000_000;
+fn hunt_one(bug: Bug, seeds_max: u64, kind: Kind) -> Option<(u64, String)> {
+    let place = Bug::ALL.iter().filter(|other| kind_of(**other) == kind_of(bug)).position(|other| *other == bug)?;
+    let first = (place as u64 + 1) * 1_000_000;
     (1..=seeds_max).find_map(|count| {
         let number = first + count;
-        let run = || run(number, Options { legacy, files, ..Options::default() });
+        let run = || run(number, Options { kind, ..Options::default() });
         plant(Some(bug));
         let verdict = run();
         plant(None);

@@ -23,6 +23,7 @@ pub enum Promise {
     ItEnds,
     NoEcho,
     FilesAreKept,
+    NothingIsWasted,
 }
 
 impl fmt::Display for Promise {
@@ -38,6 +39,7 @@ impl fmt::Display for Promise {
             Self::ItEnds => "8, it ends: all converges soon, and nothing stays set aside without a reason",
             Self::NoEcho => "9, a site is not sent back what it wrote",
             Self::FilesAreKept => "10, what has the name of a file is all of it, and stays where it was taken",
+            Self::NothingIsWasted => "11, over a bad line, what is thrown away stays below what comes through",
         })
     }
 }

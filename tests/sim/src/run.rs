@@ -16,6 +16,7 @@ use crate::backup::Backup;
 use crate::clock::{EndClock, Time};
 use crate::disk::{Disk, Process};
 use crate::files::{self, FilesHalf};
+use crate::harsh::Harsh;
 use crate::judge;
 use crate::ledger::Ledger;
 use crate::legacy::{self, Legacy};
@@ -43,6 +44,7 @@ pub enum Chance {
     Faults,
     Hosts,
     Files,
+    Harsh,
 }
 
 /// An end: central, or a site.
@@ -141,7 +143,9 @@ pub struct Sim {
     pub(crate) legacy: Option<Legacy>,
     /// The files, where there are any.
     pub(crate) files: Option<FilesHalf>,
-    dice: [Mutex<Rng>; 4],
+    /// What is harsh, if anything is.
+    pub(crate) harsh: Option<Harsh>,
+    dice: [Mutex<Rng>; 5],
     /// Holds the files of the ends, if they have any.
     _folder: Option<tempfile::TempDir>,
 }
@@ -170,16 +174,45 @@ pub struct Options {
     pub sqlite: bool,
     /// Whether a trace is wanted.
     pub trace: bool,
-    /// Whether the world has a legacy server.
+    /// What kind of world it is.
+    pub kind: Kind,
+}
+
+/// A kind of world: what it has beyond the plain one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Kind {
+    /// Whether it has a legacy server.
     pub legacy: bool,
-    /// Whether the world has files.
+    /// Whether it has files.
     pub files: bool,
+    /// Whether it is as harsh as the field.
+    pub harsh: bool,
+}
+
+impl Kind {
+    /// The kind of this number, where all are played in turn.
+    pub fn in_turn(number: u64) -> Self {
+        let of_ten = number % 10;
+        Self {
+            legacy: matches!(of_ten, 2 | 3 | 4),
+            files: matches!(of_ten, 4 | 5 | 6),
+            harsh: !matches!(of_ten, 0 | 2 | 5),
+        }
+    }
+
+    /// The flags of the program that choose it.
+    pub fn flags(self) -> String {
+        let flags = [(self.legacy, " --legacy"), (self.files, " --files"), (self.harsh, " --harsh")];
+        flags.into_iter().filter(|(on, _)| *on).map(|(_, flag)| flag).collect()
+    }
 }
 
 /// Runs one seed.
 pub fn run(seed: u64, options: Options) -> Verdict {
-    let swarm = if options.legacy { Swarm::of_legacy(seed) } else { Swarm::of(seed) };
-    let swarm = if options.files { swarm.with_files(seed) } else { swarm };
+    let Kind { legacy, files, harsh } = options.kind;
+    let swarm = if legacy { Swarm::of_legacy(seed) } else { Swarm::of(seed) };
+    let swarm = if files { swarm.with_files(seed) } else { swarm };
+    let swarm = if harsh { swarm.with_harsh(seed) } else { swarm };
     run_with(seed, swarm, options)
 }
 
@@ -209,6 +242,7 @@ impl Sim {
         let time = Arc::new(Time::default());
         let legacy = swarm.legacy.clone().map(|swarm| Legacy::new(&time, swarm));
         let files = swarm.files.clone().map(FilesHalf::new);
+        let harsh = swarm.harsh.clone().map(Harsh::new);
         Arc::new_cyclic(|me| {
             let ends: Vec<End> = (0..=swarm.sites)
                 .map(|index| {
@@ -240,7 +274,7 @@ impl Sim {
                 written: BTreeSet::new(),
                 backups: ends.iter().map(|_| Vec::new()).collect(),
             };
-            let dice = [1, 2, 3, 4]
+            let dice = [1, 2, 3, 4, 5]
                 .map(|stream| Mutex::new(Rng::with_seed(seed.wrapping_mul(0x9e37_79b9).wrapping_add(stream))));
             Self {
                 me: me.clone(),
@@ -252,6 +286,7 @@ impl Sim {
                 ledger: Mutex::new(Ledger::of_world(legacy.is_some())),
                 legacy,
                 files,
+                harsh,
                 state: Mutex::new(state),
                 dice,
                 _folder: folder,
@@ -289,6 +324,9 @@ impl Sim {
         }
         if !self.is_broken() {
             self.read_again(&held);
+        }
+        if let Some(harsh) = &self.harsh {
+            self.check_bytes(harsh);
         }
     }
 
@@ -370,7 +408,9 @@ impl Sim {
         let mut state = lock(&self.state);
         state.crash[index] = None;
         if index == 0 {
-            state.late.clear();
+            if !self.harsh.as_ref().is_some_and(|harsh| harsh.swarm.keeps_late) {
+                state.late.clear();
+            }
             let stand_alone = || Central::stand_alone(end.process().storage, end.clock.clone());
             let central = if self.legacy.is_some() { legacy::central(self) } else { stand_alone() };
             state.central = Some(Arc::new(match &self.files {

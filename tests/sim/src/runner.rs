@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use crate::lock;
-use crate::run::{Options, Verdict, run};
+use crate::run::{Kind, Options, Verdict, run};
 use crate::swarm::Fault;
 
 /// Every so many seeds, one runs over SQLite.
@@ -19,41 +19,31 @@ pub struct Seed {
     pub number: u64,
     /// Whether its ends keep what they have in SQLite files.
     pub sqlite: bool,
-    /// Whether its world has a legacy server.
-    pub legacy: bool,
-    /// Whether its world has files.
-    pub files: bool,
+    /// What kind of world it plays.
+    pub kind: Kind,
 }
 
 impl Seed {
     /// A seed in the storage that is its own, unless SQLite is asked for.
     pub fn new(number: u64, sqlite: bool) -> Self {
-        Self { number, sqlite: sqlite || number % SQLITE_EVERY == SQLITE_EVERY - 1, legacy: false, files: false }
+        Self { number, sqlite: sqlite || number % SQLITE_EVERY == SQLITE_EVERY - 1, kind: Kind::default() }
     }
 
-    /// The same number for a world with a legacy server, or without one.
+    /// The same number for another kind of world.
     #[must_use]
-    pub fn with_legacy(self, legacy: bool) -> Self {
-        Self { legacy, ..self }
-    }
-
-    /// The same number for a world with files, or without.
-    #[must_use]
-    pub fn with_files(self, files: bool) -> Self {
-        Self { files, ..self }
+    pub fn of_kind(self, kind: Kind) -> Self {
+        Self { kind, ..self }
     }
 
     /// Runs it.
     pub fn run(self, trace: bool) -> Verdict {
-        run(self.number, Options { sqlite: self.sqlite, trace, legacy: self.legacy, files: self.files })
+        run(self.number, Options { sqlite: self.sqlite, trace, kind: self.kind })
     }
 
     /// The one command that runs it again.
     pub fn command(self) -> String {
         let sqlite = if self.sqlite { " --sqlite" } else { "" };
-        let legacy = if self.legacy { " --legacy" } else { "" };
-        let files = if self.files { " --files" } else { "" };
-        format!("cargo run --release -p sync-sim -- --seed {} --trace{sqlite}{legacy}{files}", self.number)
+        format!("cargo run --release -p sync-sim -- --seed {} --trace{sqlite}{}", self.number, self.kind.flags())
     }
 }
 
@@ -115,15 +105,17 @@ pub fn run_all(threads: usize, time: Option<Duration>, all: bool, seed: impl Fn(
 }
 
 /// The seeds that once broke a promise: a number a line, `sqlite` if it ran there, `legacy` if the world has a legacy
-/// server, `files` if it has files, and why.
+/// server, `files` if it has files, `harsh` if it is harsh, and why.
 pub fn kept() -> Vec<Seed> {
     let lines = include_str!("../seeds.txt").lines().filter(|line| !line.starts_with('#'));
     let seeds = lines.filter_map(|line| {
         let mut words = line.split_whitespace();
         let number = words.next()?.parse().ok()?;
-        let marks: Vec<&str> = words.take_while(|word| matches!(*word, "sqlite" | "legacy" | "files")).collect();
+        let marks: Vec<&str> =
+            words.take_while(|word| matches!(*word, "sqlite" | "legacy" | "files" | "harsh")).collect();
         let is = |mark: &str| marks.contains(&mark);
-        Some(Seed { number, sqlite: is("sqlite"), legacy: is("legacy"), files: is("files") })
+        let kind = Kind { legacy: is("legacy"), files: is("files"), harsh: is("harsh") };
+        Some(Seed { number, sqlite: is("sqlite"), kind })
     });
     seeds.collect()
 }

@@ -4,6 +4,7 @@
 use fastrand::Rng;
 
 use crate::files::FilesSwarm;
+use crate::harsh::HarshSwarm;
 use crate::legacy::LegacySwarm;
 use crate::rules::RULES;
 
@@ -93,6 +94,8 @@ pub struct Swarm {
     pub legacy: Option<LegacySwarm>,
     /// Its files, if there are any.
     pub files: Option<FilesSwarm>,
+    /// What is harsh in it, if anything is.
+    pub harsh: Option<HarshSwarm>,
 }
 
 impl Swarm {
@@ -133,6 +136,7 @@ impl Swarm {
             latency: [10, 500, 20_000][rng.usize(..3)],
             legacy: None,
             files: None,
+            harsh: None,
         }
     }
 
@@ -154,6 +158,12 @@ impl Swarm {
         Self { files: Some(FilesSwarm::of(seed)), ..self }
     }
 
+    /// The same as harsh as the field.
+    #[must_use]
+    pub fn with_harsh(self, seed: u64) -> Self {
+        Self { harsh: Some(HarshSwarm::of(seed)), ..self }
+    }
+
     /// How often of a thousand a fault happens where it may.
     pub fn rate(&self, fault: Fault) -> u32 {
         self.rates[fault as usize]
@@ -166,7 +176,9 @@ impl Swarm {
 
     /// Whether nothing goes wrong in this seed.
     pub fn is_faultless(&self) -> bool {
-        self.rates.iter().all(|rate| *rate == 0) && self.legacy.as_ref().is_none_or(LegacySwarm::is_faultless)
+        self.rates.iter().all(|rate| *rate == 0)
+            && self.legacy.as_ref().is_none_or(LegacySwarm::is_faultless)
+            && self.harsh.as_ref().is_none_or(HarshSwarm::is_faultless)
     }
 
     /// Switches a fault off.

@@ -1,0 +1,93 @@
+//! What people do in a harsh world: they write large records, move records between stores, and have what is set aside tried
+//! again.
+
+use serde_json::{Map, Value, json};
+use sync_core::support::{Which, retry};
+
+use super::Harsh;
+use crate::hosts::Desk;
+use crate::promises::Promise;
+use crate::rules::{StoreOf, rule_of};
+use crate::run::{Chance, Sim};
+
+/// The key of the text that makes records larger; no release knows it.
+const PADDING: &str = "padding";
+
+/// More than a million bytes.
+const LARGE: usize = 1_200_000;
+
+/// The tables whose records central may give to another store.
+const MOVABLE: [&str; 2] = ["asset", "preference"];
+
+impl Harsh {
+    /// Makes some of the records that hosts write larger.
+    pub(crate) fn fill(&self, sim: &Sim, record: &mut Map<String, Value>) {
+        record.remove(PADDING);
+        if sim.happens(Chance::Harsh, self.swarm.large) {
+            record.insert(PADDING.to_owned(), json!("x".repeat(LARGE)));
+        } else if self.swarm.padding > 0 && sim.happens(Chance::Harsh, 700) {
+            let length = sim.roll(Chance::Harsh, self.swarm.padding);
+            let seed = sim.roll(Chance::Harsh, usize::MAX >> 1) as u64;
+            let mut rng = fastrand::Rng::with_seed(seed);
+            let text: String = std::iter::repeat_with(|| rng.alphanumeric()).take(length).collect();
+            record.insert(PADDING.to_owned(), json!(text));
+        }
+    }
+}
+
+impl Sim {
+    /// Something happens that is harsh.
+    pub(crate) fn harsh_event(&self, harsh: &Harsh) {
+        if self.happens(Chance::Harsh, harsh.swarm.retries) {
+            self.try_again(self.roll(Chance::Harsh, self.ends.len()));
+        }
+        if self.happens(Chance::Harsh, harsh.swarm.neighbour) {
+            self.neighbour(harsh);
+        }
+        if self.happens(Chance::Harsh, harsh.swarm.moves) {
+            self.move_record();
+        }
+    }
+
+    /// Somebody at an end has tried again what is set aside there.
+    fn try_again(&self, index: usize) {
+        let end = &self.ends[index];
+        if end.is_down() || end.is_busy() {
+            return;
+        }
+        let process = end.process();
+        let failed = process.faulty.failed();
+        let done = retry(process.faulty.as_ref(), end.clock.as_ref(), Which::All);
+        self.note(|| {
+            let told = done.as_ref().map(|done| (done.staged, done.sent_again, done.integrated, done.set_aside_again));
+            format!("somebody has tried again what {} has set aside: {told:?}", end.name)
+        });
+        self.notice_crash(index);
+        if let Err(error) = done
+            && process.faulty.failed() == failed
+        {
+            self.violate(Promise::ErrorsAreSaid, format!("{} cannot try again: {error}", end.name));
+        }
+    }
+
+    /// Central gives a record to another store.
+    fn move_record(&self) {
+        if self.ends[0].is_down() {
+            return;
+        }
+        let storage = self.ends[0].process().raw;
+        let Ok(txn) = storage.read() else { return };
+        let desk = Desk::at(self, 0, txn.as_ref());
+        let table = MOVABLE[self.roll(Chance::Harsh, MOVABLE.len())];
+        let (Some(rule), ids) = (rule_of(table, None), desk.ids(table)) else { return };
+        let StoreOf::Field(field) = rule.store else { return };
+        if ids.is_empty() || desk.stores.is_empty() {
+            return;
+        }
+        let id = &ids[self.roll(Chance::Harsh, ids.len())];
+        let held = desk.content(table, id);
+        let mut moved = crate::rules::fields(&desk.document(rule, id, held.as_deref(), false));
+        moved.insert(field.to_owned(), json!(desk.stores[self.roll(Chance::Harsh, desk.stores.len())]));
+        self.write(&desk, rule, id, Some(Value::Object(moved).to_string()));
+    }
+}

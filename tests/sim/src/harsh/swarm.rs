@@ -1,0 +1,69 @@
+//! How harsh a seed's world is: each seed switches a random part of it on.
+
+use fastrand::Rng;
+
+/// How much a line carries at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Narrow {
+    /// The most bytes of the body of a request.
+    pub up: usize,
+    /// The most bytes of the body of an answer.
+    pub down: usize,
+    /// Whether it carries so much in the time that a request may take, and does not break.
+    pub is_slow: bool,
+    /// Whether it is better once nothing fails any more.
+    pub ends: bool,
+}
+
+/// The harsh part of a seed's character.
+#[derive(Debug, Clone, Default)]
+pub struct HarshSwarm {
+    /// The lines of the sites, if they carry little at a time.
+    pub narrow: Option<Narrow>,
+    /// How many bytes of text that cannot be compressed are in some of the records that hosts write.
+    pub padding: usize,
+    /// How many of a thousand records that hosts write are larger than a million bytes.
+    pub large: u32,
+    /// Whether a copy of a request may arrive after central was started anew.
+    pub keeps_late: bool,
+    /// Through how many positions of its changelog central looks for an answer; all if 0.
+    pub window: u64,
+    /// How often of a thousand events somebody has tried again what is set aside at an end.
+    pub retries: u32,
+    /// How often of a thousand events a hostile neighbour does something.
+    pub neighbour: u32,
+    /// How often of a thousand events central moves a record to another store.
+    pub moves: u32,
+}
+
+impl HarshSwarm {
+    /// The harsh part of a seed.
+    pub fn of(seed: u64) -> Self {
+        let mut rng = Rng::with_seed(seed ^ 0x0048_4152_5348);
+        let mut swarm = Self::default();
+        match rng.u32(..100) {
+            0..30 => {
+                let mut bytes = || [8_000, 8_000, 12_000, 40_000][rng.usize(..4)];
+                let (up, down) = (bytes(), bytes());
+                swarm.narrow = Some(Narrow { up, down, is_slow: rng.bool(), ends: false });
+                swarm.padding = [500, 2000, 4000][rng.usize(..3)];
+            }
+            30..40 => {
+                swarm.large = 20;
+                swarm.narrow = Some(Narrow { up: 500_000, down: 500_000, is_slow: rng.bool(), ends: true });
+            }
+            _ => {}
+        }
+        swarm.keeps_late = rng.bool();
+        swarm.window = [0, 0, 0, 1, 2, 50][rng.usize(..6)];
+        swarm.retries = [0, 0, 20, 100][rng.usize(..4)];
+        swarm.moves = [0, 0, 50, 200][rng.usize(..4)];
+        swarm.neighbour = [0, 0, 50, 200][rng.usize(..4)];
+        swarm
+    }
+
+    /// Whether nothing of it makes a cycle fail.
+    pub fn is_faultless(&self) -> bool {
+        self.narrow.is_none()
+    }
+}
