@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::watched::{Operation, Watch, Watched};
 use crate::error::{Error, Result};
+use crate::record::RecordData;
 use crate::storage::{CycleLock, ReadTxn, Storage, WriteTxn};
 
 /// A storage over another that fails where it is told to.
@@ -45,6 +46,7 @@ struct State {
     operations: u64,
     failed: u64,
     plan: Option<Plan>,
+    refused: Option<String>,
 }
 
 impl Faults {
@@ -69,6 +71,13 @@ impl Watch for Faults {
         state.failed += 1;
         Err(error)
     }
+
+    fn before_record(&self, data: &RecordData) -> Result<()> {
+        let mut state = self.state();
+        let Some(text) = state.refused.clone().filter(|text| data.as_str().contains(text)) else { return Ok(()) };
+        state.failed += 1;
+        Err(Error::Database { source: format!("a constraint forbids {text:?}").into() })
+    }
 }
 
 impl FaultyStorage {
@@ -87,6 +96,11 @@ impl FaultyStorage {
     pub fn crash_at(&self, n: u64) {
         let error = |operation| Error::Database { source: format!("planned crash before {operation}").into() };
         self.0.watch.state().plan = Some(Plan { left: n.saturating_sub(1), crashes: true, error: Box::new(error) });
+    }
+
+    /// Lets each record fail to be stored that holds this text, as one does that a constraint of the database forbids.
+    pub fn refuse_records(&self, text: &str) {
+        self.0.watch.state().refused = Some(text.to_owned());
     }
 
     /// Counts an operation that is none of the storage's, as one on a file beside it, and fails it where its turn is.

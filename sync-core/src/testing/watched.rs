@@ -43,6 +43,11 @@ pub(super) trait Watch: Send + Sync {
     /// Is told an operation; an error forbids it.
     fn before(&self, operation: Operation) -> Result<()>;
 
+    /// Is told a record before it is stored; an error forbids it.
+    fn before_record(&self, _data: &RecordData) -> Result<()> {
+        Ok(())
+    }
+
     /// Is told that a transaction took effect.
     fn committed(&self) {}
 }
@@ -273,6 +278,7 @@ impl<T: ReadTxn + ?Sized> ReadTxn for WatchedTxn<'_, T> {
 impl WriteTxn for WatchedTxn<'_, dyn WriteTxn + '_> {
     fn put_record(&self, data: &RecordData, change: &NewChange) -> Result<Cursor> {
         self.call("put_record")?;
+        self.watch.before_record(data)?;
         self.inner.put_record(data, change)
     }
 

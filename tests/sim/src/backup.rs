@@ -53,7 +53,7 @@ impl Sim {
             return;
         }
         let copy = match &end.disk {
-            Disk::Memory(storage) => Copy::Memory(storage.backup()),
+            Disk::Memory(storage) => Copy::Memory(lock(storage).backup()),
             Disk::File(path) => {
                 let copy = path.with_extension(format!("backup-{}", lock(&self.ledger).versions.len()));
                 self.while_closed(index, |path| copy_database(path, &copy));
@@ -72,7 +72,7 @@ impl Sim {
     fn restore(&self, index: usize) {
         let end = &self.ends[index];
         let taken = lock(&self.state).backups[index].len();
-        if taken == 0 || !lock(&self.ledger).restored.is_empty() {
+        if taken == 0 || !self.may_restore() {
             return;
         }
         let chosen = self.roll(Chance::Events, taken);
@@ -87,7 +87,7 @@ impl Sim {
         self.note(|| format!("{} is restored from its backup {chosen}", end.name));
         if let Disk::Memory(storage) = &end.disk {
             if let Copy::Memory(copy) = &lock(&self.state).backups[index][chosen].copy {
-                storage.restore(copy);
+                lock(storage).restore(copy);
             }
         } else {
             let copy = match &lock(&self.state).backups[index][chosen].copy {
@@ -112,6 +112,11 @@ impl Sim {
         }
     }
 
+    /// Whether an end may be restored: once in a run, unless the world is so harsh that it happens again and again.
+    pub(crate) fn may_restore(&self) -> bool {
+        lock(&self.ledger).restored.is_empty() || self.harsh.as_ref().is_some_and(|harsh| harsh.swarm.several_restores)
+    }
+
     /// Closes the file of an end, lets something be done to it, and opens it again.
     fn while_closed(&self, index: usize, work: impl FnOnce(&Path)) {
         let end = &self.ends[index];
@@ -119,7 +124,7 @@ impl Sim {
         if index == 0 {
             lock(&self.state).central = None;
         }
-        let other = Disk::Memory(std::sync::Arc::default());
+        let other = Disk::Memory(std::sync::Mutex::default());
         *lock(&end.process) = other.open(index, &self.me);
         work(path);
         *lock(&end.process) = end.disk.open(index, &self.me);
@@ -129,7 +134,7 @@ impl Sim {
     }
 
     /// What a site wrote since its backup, and nobody holds, is void.
-    fn site_went_back(&self, site: usize, versions: usize, before: &[Held]) {
+    pub(crate) fn site_went_back(&self, site: usize, versions: usize, before: &[Held]) {
         let held = world::held(self);
         let mut ledger = lock(&self.ledger);
         for number in versions..ledger.versions.len() {

@@ -1,18 +1,19 @@
 //! The storage of an end: in memory or in a file, faulty on request, and a place where other things may happen.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, Weak};
 
 use sync_core::Result;
 use sync_core::storage::{CycleLock, MemoryStorage, ReadTxn, SqliteStorage, Storage, WriteTxn};
 use sync_core::testing::FaultyStorage;
 
+use crate::lock;
 use crate::run::{Sim, Spot};
 
 /// Where an end keeps what it has.
 pub enum Disk {
     /// In memory.
-    Memory(Arc<MemoryStorage>),
+    Memory(Mutex<Arc<MemoryStorage>>),
     /// In this file.
     File(PathBuf),
 }
@@ -32,7 +33,7 @@ impl Disk {
     /// Opens it, as a process that begins.
     pub fn open(&self, end: usize, sim: &Weak<Sim>) -> Process {
         let raw: Arc<dyn Storage> = match self {
-            Self::Memory(storage) => storage.clone(),
+            Self::Memory(storage) => lock(storage).clone(),
             Self::File(path) => Arc::new(SqliteStorage::open(path).expect("a file that can be opened")),
         };
         let faulty = Arc::new(FaultyStorage::new(raw.clone()));

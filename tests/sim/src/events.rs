@@ -66,6 +66,9 @@ impl Sim {
             let state = lock(&self.state);
             (state.phase, state.depth, state.nested_left)
         };
+        if self.crowded(spot, end, phase) {
+            return;
+        }
         match (phase, spot) {
             (Phase::SetUp, _) => return,
             (Phase::Quiet, Spot::Wait) => return self.integrate(),
@@ -171,11 +174,14 @@ impl Sim {
     fn plan_fault(&self, end: usize) {
         let operations = 1 + self.roll(Chance::Faults, 100) as u64;
         let full = self.happens(Chance::Faults, 500);
+        let io = self.harsh.is_some() && self.happens(Chance::Harsh, 500);
         if lock(&self.state).crash[end].is_none() {
             self.note(|| format!("operation {operations} of {} will fail", self.ends[end].name));
-            self.ends[end].process().faulty.fail_at(operations, move |_| match full {
-                true => Error::DiskFull { source: "planned".into() },
-                false => Error::DatabaseBusy { source: "planned".into() },
+            self.ends[end].process().faulty.fail_at(operations, move |_| match (full, io) {
+                (true, false) => Error::DiskFull { source: "planned".into() },
+                (false, false) => Error::DatabaseBusy { source: "planned".into() },
+                (true, true) => Error::Database { source: "planned: an I/O error".into() },
+                (false, true) => Error::Io { what: "writing".to_owned(), source: "planned".into() },
             });
         }
     }
@@ -358,7 +364,9 @@ impl Sim {
         if let Some(legacy) = &self.legacy {
             legacy.heal();
         }
+        drop(state);
         self.time.pass(Duration::from_secs(20 * 60));
+        self.heal_harshly();
     }
 
     /// Rounds of cycles until a whole round brings nothing; whether it came to that in time.

@@ -1,5 +1,6 @@
 //! The promises, as a judge checks them: on what travels, and on what all ends hold when everything is quiet.
 
+use crate::harsh::POISON;
 use crate::ledger::{Key, Ledger, Version};
 use crate::promises::{Aside, FORGED, From, Held, Promise, Violation, name_of, short, shown};
 use crate::rules::{Audience, Deletes, StoreOf, Writers, fields, rule_of, store_of, text};
@@ -9,6 +10,7 @@ pub fn judge(ledger: &Ledger, ends: &[Held]) -> Vec<Violation> {
     let judge = Judge { ledger, ends };
     let mut found = judge.strangers();
     found.extend(judge.lost());
+    found.extend(judge.undone());
     found.extend(judge.unequal());
     found.extend(judge.believed());
     found.extend(judge.unexplained());
@@ -87,6 +89,49 @@ impl Judge<'_> {
             }
         }
         found
+    }
+
+    /// Versions that came to central later than the one that it holds, of which they knew nothing, and that are nowhere: an
+    /// older version was put over a newer one. Who comes last wins, unless it is set aside. After a restore nobody can tell
+    /// what came last.
+    fn undone(&self) -> Vec<Violation> {
+        let mut found = Vec::new();
+        if !self.ledger.restored.is_empty() || !self.ledger.judges_order {
+            return found;
+        }
+        for key in self.ledger.records().filter(|key| self.ledger.is_of_v6(&key.0)) {
+            let held: Vec<usize> = match self.central().records.get(key) {
+                Some(content) => self.ledger.version(key, content).into_iter().collect(),
+                None => self.ledger.of(key).filter(|(_, v)| v.content.is_none()).map(|(number, _)| number).collect(),
+            };
+            let undone: Vec<Option<usize>> = held.iter().map(|held| self.undone_by(*held)).collect();
+            if let Some(Some(undone)) = undone.iter().find(|_| undone.iter().all(Option::is_some)) {
+                let version = &self.ledger.versions[*undone];
+                let (wrote, by) = (short(version.content.as_deref()), name_of(version.by));
+                let holds = short(self.central().records.get(key).map(String::as_str));
+                let what = format!("of {}, {wrote} of {by} came later, and central holds {holds}", shown(key));
+                found.push(Violation { promise: Promise::NothingIsLost, what });
+            }
+        }
+        found
+    }
+
+    /// The first version of another end that came to central after this one, which knew nothing of it, and is nowhere.
+    fn undone_by(&self, held: usize) -> Option<usize> {
+        let at = self.ledger.when_it_came(held)?;
+        let version = &self.ledger.versions[held];
+        let is_undone = |(number, later): &(usize, &Version)| {
+            let came_later = self.ledger.when_it_came(*number).is_some_and(|came| came > at);
+            later.by != version.by
+                && came_later
+                && self.ledger.came_for_sure(*number)
+                && !version.ancestors.contains(number)
+                && !later.ancestors.contains(&held)
+                && !self.ledger.is_same(&version.key.0, later.content.as_deref(), version.content.as_deref())
+                && !self.is_excused(*number)
+        };
+        let is_of_one = !self.ledger.of_several.contains(&held);
+        self.ledger.of(&version.key).filter(|_| is_of_one).find(is_undone).map(|(number, _)| number)
     }
 
     fn missing_on_top(&self, held: usize) -> Option<usize> {
@@ -179,6 +224,10 @@ impl Judge<'_> {
 
     /// Whether something was set aside at an end for a reason that the judge finds true.
     fn is_true(&self, aside: &Aside, end: usize) -> bool {
+        let is_poisoned = aside.content.as_deref().is_some_and(|content| content.contains(POISON));
+        if end == 0 && is_poisoned {
+            return true;
+        }
         match (aside.cause, &aside.waits_for, aside.from) {
             // For a join, told by the patient's id, that makes the patient visible on the site.
             ("waiting", Some((table, patient)), From::Site(site))

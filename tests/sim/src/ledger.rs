@@ -49,6 +49,12 @@ pub struct Ledger {
     pub has_legacy: bool,
     /// What it merged.
     pub merges: Merges,
+    /// Whether it is judged which version came last.
+    pub judges_order: bool,
+    /// When each version came to central, or was written there; and those of which that is not sure.
+    came: BTreeMap<usize, u64>,
+    came_unsure: BTreeSet<usize>,
+    comings: u64,
     /// Joins of a patient with a store that its staff made.
     pub joins_of_staff: Vec<(String, String)>,
 }
@@ -130,6 +136,9 @@ impl Ledger {
             self.unsent.insert((by, key.clone()), number);
         }
         self.versions.push(Version { key, by, content, ancestors, is_void: false });
+        if by == 0 {
+            self.came(number, true);
+        }
         number
     }
 
@@ -189,6 +198,26 @@ impl Ledger {
             version.content.as_deref().is_some_and(|content| self.merges.resolved(&key.0, content) == resolved)
         };
         self.of(key).find(|(_, version)| is_it(version)).map(|(number, _)| number)
+    }
+
+    /// Notes that a version came to central, or was written there, if it is for the first time. Where central did not say
+    /// that it took it, nobody knows whether it did.
+    pub fn came(&mut self, version: usize, is_sure: bool) {
+        self.comings += 1;
+        self.came.entry(version).or_insert(self.comings);
+        if !is_sure {
+            self.came_unsure.insert(version);
+        }
+    }
+
+    /// When a version came to central.
+    pub fn when_it_came(&self, version: usize) -> Option<u64> {
+        self.came.get(&version).copied()
+    }
+
+    /// Whether it is sure that a version came to central then, and not before.
+    pub fn came_for_sure(&self, version: usize) -> bool {
+        !self.came_unsure.contains(&version)
     }
 
     /// Whether two contents are the same, but for what the legacy server merged.

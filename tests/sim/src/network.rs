@@ -11,11 +11,14 @@ use sync_core::transport::{HttpRequest, HttpResponse, StreamedBody, StreamedResp
 use crate::files::is_of_a_file;
 use crate::ledger::Key;
 use crate::lock;
-use crate::promises::short;
+use crate::promises::{Promise, short};
 use crate::run::{Chance, Late, Phase, Sim, Spot};
 use crate::swarm::Fault;
 use crate::wire;
 use crate::world::ADDRESS;
+
+/// How central says that a push has to come again.
+const WAIT: &str = "integrationInProgress";
 
 /// How long a copy of a request may be under way.
 const LATE: Duration = Duration::from_secs(600);
@@ -67,6 +70,8 @@ impl Transport for Network {
 
 impl Sim {
     fn send(&self, site: usize, request: &HttpRequest, nests: bool) -> Result<HttpResponse, TransportError> {
+        let older = self.in_its_release(site, request);
+        let request = older.as_ref().unwrap_or(request);
         let millis = 1 + self.roll(Chance::Faults, usize::try_from(self.swarm.latency).unwrap_or(1));
         self.time.pass(Duration::from_millis(millis as u64));
         if request.url.ends_with("/push") {
@@ -188,11 +193,18 @@ impl Sim {
         lock(&self.state).answering -= 1;
         if received.url.ends_with("/pull") || received.url.ends_with(path::PATIENT_PULL) {
             self.looked_through(&received, &mut response);
-            let found =
+            let mut found =
                 wire::pulled(&lock(&self.ledger), site, wire::leaves_out_own(&unzipped(request)), &response.body);
+            if self.harsh.as_ref().is_some_and(|harsh| harsh.is_old(site)) {
+                // What an older release reads is spelled otherwise.
+                found.retain(|violation| violation.promise == Promise::OnlyOnesOwnArrives);
+            }
             for violation in found {
                 self.violate(violation.promise, violation.what);
             }
+        }
+        if received.url.ends_with(path::PUSH) {
+            self.was_pushed(site, request, &response);
         }
         self.note(|| {
             format!(
@@ -267,6 +279,30 @@ impl Sim {
         for element in &push.batch.records {
             let (key, content) = written(&element.record);
             lock(&self.ledger).was_sent(site, key, content.as_deref());
+        }
+    }
+
+    /// Tells the judge what came to central.
+    fn was_pushed(&self, site: usize, request: &HttpRequest, response: &HttpResponse) {
+        let Ok(push) = serde_json::from_slice::<PushRequest>(&unzipped(request)) else { return };
+        let answer: Value = serde_json::from_slice(&response.body).unwrap_or_default();
+        let (is_taken, is_refused) = (answer["data"]["records_pushed"].is_u64(), answer["error"] == WAIT);
+        if is_refused {
+            return;
+        }
+        let mut ledger = lock(&self.ledger);
+        for element in &push.batch.records {
+            let (key, content) = written(&element.record);
+            let of_site: Vec<(usize, bool)> = ledger
+                .of(&key)
+                .filter(|(_, version)| version.by == site)
+                .map(|(number, version)| {
+                    (number, ledger.is_same(&key.0, version.content.as_deref(), content.as_deref()))
+                })
+                .collect();
+            if let Some((number, _)) = of_site.into_iter().rev().find(|(_, is_it)| *is_it) {
+                ledger.came(number, is_taken);
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 //! The world at the beginning, and what its ends hold.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sync_core::central::LocalSites;
@@ -37,7 +37,7 @@ pub(crate) fn folder() -> tempfile::TempDir {
 pub(crate) fn disk(folder: Option<&Path>, end: usize) -> Disk {
     match folder {
         Some(folder) => Disk::File(folder.join(format!("{end}.sqlite"))),
-        None => Disk::Memory(Arc::new(MemoryStorage::new())),
+        None => Disk::Memory(Mutex::new(Arc::new(MemoryStorage::new()))),
     }
 }
 

@@ -2,15 +2,22 @@
 //! replaced, releases rise, and people do what they should not.
 
 mod line;
+mod machines;
 mod neighbour;
 mod people;
 mod swarm;
 
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 
+pub(crate) use people::POISON;
 pub use swarm::{HarshSwarm, Narrow};
 
 use line::Bytes;
+use machines::Passwords;
+
+/// How often others push in the midst of central's work, at most.
+const CROWD: u32 = 40;
 
 /// What is harsh in a world, and the judge's book of it.
 pub(crate) struct Harsh {
@@ -18,11 +25,18 @@ pub(crate) struct Harsh {
     bytes: Mutex<Vec<Bytes>>,
     /// How far the hostile neighbour has counted what it pushed.
     neighbours_cursor: Mutex<u64>,
+    /// The sites of an older release, and the release.
+    releases: Mutex<BTreeMap<usize, &'static str>>,
+    passwords: Mutex<BTreeMap<usize, Passwords>>,
+    /// How often others may still push in the midst of central's work.
+    crowd_left: Mutex<u32>,
 }
 
 impl Harsh {
     pub(crate) fn new(swarm: HarshSwarm) -> Self {
-        Self { swarm, bytes: Mutex::default(), neighbours_cursor: Mutex::default() }
+        let (bytes, neighbours_cursor, releases, passwords) = Default::default();
+        let crowd_left = Mutex::new(CROWD);
+        Self { swarm, bytes, neighbours_cursor, releases, passwords, crowd_left }
     }
 
     /// In how many rounds all must be quiet: over a line that carries little at a time a round brings little.

@@ -2,16 +2,21 @@
 //! again.
 
 use serde_json::{Map, Value, json};
+use sync_core::SyncOptions;
 use sync_core::support::{Which, retry};
 
 use super::Harsh;
 use crate::hosts::Desk;
+use crate::lock;
 use crate::promises::Promise;
 use crate::rules::{StoreOf, rule_of};
-use crate::run::{Chance, Sim};
+use crate::run::{Chance, Phase, Sim, Spot};
 
 /// The key of the text that makes records larger; no release knows it.
 const PADDING: &str = "padding";
+
+/// The text of a record that central's database fails to store.
+pub(crate) const POISON: &str = "poison for a database";
 
 /// More than a million bytes.
 const LARGE: usize = 1_200_000;
@@ -23,6 +28,9 @@ impl Harsh {
     /// Makes some of the records that hosts write larger.
     pub(crate) fn fill(&self, sim: &Sim, record: &mut Map<String, Value>) {
         record.remove(PADDING);
+        if sim.happens(Chance::Harsh, self.swarm.poison) {
+            record.insert("extra".to_owned(), json!(POISON));
+        }
         if sim.happens(Chance::Harsh, self.swarm.large) {
             record.insert(PADDING.to_owned(), json!("x".repeat(LARGE)));
         } else if self.swarm.padding > 0 && sim.happens(Chance::Harsh, 700) {
@@ -44,9 +52,53 @@ impl Sim {
         if self.happens(Chance::Harsh, harsh.swarm.neighbour) {
             self.neighbour(harsh);
         }
+        if self.happens(Chance::Harsh, harsh.swarm.rises) {
+            self.raise_release(harsh);
+        }
+        if self.happens(Chance::Harsh, harsh.swarm.passwords) {
+            self.change_password(harsh);
+        }
+        if self.happens(Chance::Harsh, harsh.swarm.disks) {
+            self.replace_disk(harsh);
+        }
         if self.happens(Chance::Harsh, harsh.swarm.moves) {
             self.move_record();
         }
+    }
+
+    /// Lets central's database fail to store poisoned records.
+    pub(crate) fn poison(&self, end: usize) {
+        if end == 0 && self.harsh.as_ref().is_some_and(|harsh| harsh.swarm.poison > 0) {
+            self.ends[end].process().faulty.refuse_records(POISON);
+        }
+    }
+
+    /// While central is about to begin a transaction, others push, or old requests arrive. Says whether anything happened.
+    pub(crate) fn crowded(&self, spot: Spot, end: usize, phase: Phase) -> bool {
+        let Some(harsh) = self.harsh.as_ref().filter(|harsh| harsh.swarm.crowd > 0) else { return false };
+        let is_free = lock(&self.state).depth < 2 && phase == Phase::Chaos && (spot, end) == (Spot::Transaction, 0);
+        if !is_free || !self.happens(Chance::Harsh, harsh.swarm.crowd) {
+            return false;
+        }
+        {
+            let mut left = lock(&harsh.crowd_left);
+            if *left == 0 {
+                return false;
+            }
+            *left -= 1;
+        }
+        lock(&self.state).depth += 1;
+        match self.roll(Chance::Harsh, 4) {
+            0 | 1 => self.deliver_late(),
+            2 => self.integrate(),
+            _ => {
+                let site = 1 + self.roll(Chance::Harsh, self.ends.len() - 1);
+                self.host(site);
+                self.cycle(site, &SyncOptions::default());
+            }
+        }
+        lock(&self.state).depth -= 1;
+        true
     }
 
     /// Somebody at an end has tried again what is set aside there.

@@ -32,6 +32,20 @@ pub struct HarshSwarm {
     pub retries: u32,
     /// How often of a thousand events a hostile neighbour does something.
     pub neighbour: u32,
+    /// Whether some sites begin with an older release.
+    pub old: bool,
+    /// How often of a thousand events an end gets a newer release.
+    pub rises: u32,
+    /// How often of a thousand events a password is changed.
+    pub passwords: u32,
+    /// How often of a thousand events a site loses its disk.
+    pub disks: u32,
+    /// Whether there may be several restores in a run.
+    pub several_restores: bool,
+    /// How often of a thousand transactions of central others push meanwhile.
+    pub crowd: u32,
+    /// Whether a record fails that bears a certain text, whoever stores it at central.
+    pub poison: u32,
     /// How often of a thousand events central moves a record to another store.
     pub moves: u32,
 }
@@ -59,11 +73,19 @@ impl HarshSwarm {
         swarm.retries = [0, 0, 20, 100][rng.usize(..4)];
         swarm.moves = [0, 0, 50, 200][rng.usize(..4)];
         swarm.neighbour = [0, 0, 50, 200][rng.usize(..4)];
+        // A central server that looks through a part of its changelog is not ours, which knows of releases.
+        swarm.old = swarm.window == 0 && rng.u32(..100) < 30;
+        swarm.rises = [0, 20, 60][rng.usize(..3)];
+        swarm.passwords = [0, 0, 0, 30][rng.usize(..4)];
+        swarm.disks = [0, 0, 0, 20][rng.usize(..4)];
+        swarm.several_restores = rng.u32(..100) < 20;
+        swarm.crowd = [0, 0, 100, 400][rng.usize(..4)];
+        swarm.poison = [0, 0, 0, 30][rng.usize(..4)];
         swarm
     }
 
     /// Whether nothing of it makes a cycle fail.
     pub fn is_faultless(&self) -> bool {
-        self.narrow.is_none()
+        self.narrow.is_none() && self.passwords == 0 && self.poison == 0
     }
 }

@@ -1,0 +1,198 @@
+//! Machines and releases: a machine that begins anew, passwords that are changed, sites whose release rises.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use sync_core::protocol::PasswordHash;
+use sync_core::storage::{MemoryStorage, key};
+use sync_core::transport::HttpRequest;
+use sync_core::{Settings, Silent};
+
+use super::Harsh;
+use crate::disk::Disk;
+use crate::lock;
+use crate::network::unzipped;
+use crate::promises::Promise;
+use crate::run::{Chance, Phase, Sim};
+use crate::world::{self, ADDRESS, PASSWORD};
+
+/// Releases in the field that read less than the newest.
+const RELEASES: [&str; 4] = ["2.4.0", "2.8.0", "2.13.0", "2.17.0"];
+
+/// What the administrator of central and the host of a site have for the site's password: how often it was changed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Passwords {
+    at_central: u32,
+    at_site: u32,
+}
+
+fn password(changes: u32) -> PasswordHash {
+    match changes {
+        0 => PasswordHash::of_password(PASSWORD),
+        changes => PasswordHash::of_password(&format!("{PASSWORD} {changes}")),
+    }
+}
+
+impl Harsh {
+    /// The release that a site says it has, if it is an older one.
+    fn release(&self, site: usize) -> Option<&'static str> {
+        lock(&self.releases).get(&site).copied()
+    }
+
+    /// Whether a site is of an older release now.
+    pub(crate) fn is_old(&self, site: usize) -> bool {
+        self.release(site).is_some()
+    }
+
+    /// Whether any site is of an older release now, so that it has records in the spelling of that.
+    pub(crate) fn any_is_old(&self) -> bool {
+        !lock(&self.releases).is_empty()
+    }
+}
+
+impl Sim {
+    /// Some sites begin with an older release.
+    pub(crate) fn begin_harshly(&self) {
+        let Some(harsh) = self.harsh.as_ref().filter(|harsh| harsh.swarm.old) else { return };
+        for site in 1..self.ends.len() {
+            if self.happens(Chance::Harsh, 500) {
+                let release = RELEASES[self.roll(Chance::Harsh, RELEASES.len())];
+                self.note(|| format!("site {site} has release {release}"));
+                lock(&harsh.releases).insert(site, release);
+            }
+        }
+    }
+
+    /// A site gets the newest release; or any end gets one, and has what it could not read tried again.
+    pub(super) fn raise_release(&self, harsh: &Harsh) {
+        let end = self.roll(Chance::Harsh, self.ends.len());
+        let was_old = lock(&harsh.releases).remove(&end).is_some();
+        if was_old {
+            // It may be answered from further back now.
+            lock(&self.state).may_fall[end][0] += 1;
+        }
+        if self.ends[end].is_busy() || self.ends[end].is_down() {
+            return;
+        }
+        self.note(|| format!("{} gets a newer release", self.ends[end].name));
+        let storage = self.ends[end].process().raw;
+        let txn = storage.write().expect("a transaction");
+        txn.set_state(key::LIBRARY_VERSION, "an older one").expect("a state");
+        txn.commit().expect("a commit");
+    }
+
+    /// All sites have the newest release, and the passwords that central has for them.
+    pub(crate) fn heal_harshly(&self) {
+        let Some(harsh) = &self.harsh else { return };
+        let old: Vec<usize> = lock(&harsh.releases).keys().copied().collect();
+        for site in old {
+            lock(&harsh.releases).remove(&site);
+            lock(&self.state).may_fall[site][0] += 1;
+        }
+        for site in 1..self.ends.len() {
+            self.set_up_again(harsh, site);
+        }
+    }
+
+    /// A request as a site of an older release sends it.
+    pub(crate) fn in_its_release(&self, site: usize, request: &HttpRequest) -> Option<HttpRequest> {
+        let release = self.harsh.as_ref()?.release(site)?;
+        let text = String::from_utf8(unzipped(request)).ok()?;
+        let (before, rest) = text.split_once("\"appVersion\":\"")?;
+        let (_, after) = rest.split_once('"')?;
+        let mut older = request.clone();
+        older.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("content-encoding"));
+        older.body = format!("{before}\"appVersion\":\"{release}\"{after}").into_bytes();
+        Some(older)
+    }
+
+    /// The administrator of central changes the password of a site, or its host takes over what was changed.
+    pub(super) fn change_password(&self, harsh: &Harsh) {
+        let site = 1 + self.roll(Chance::Harsh, self.ends.len() - 1);
+        let known = lock(&harsh.passwords).get(&site).copied().unwrap_or_default();
+        if known.at_central > known.at_site {
+            return self.set_up_again(harsh, site);
+        }
+        if self.legacy.is_some() || self.ends[0].is_down() || self.ends[0].is_busy() {
+            return;
+        }
+        let changes = known.at_central + 1;
+        let Ok(sites) = self.sites() else { return };
+        let done = sites.add(&world::site_name(site), &password(changes));
+        self.note(|| format!("the password of site {site} is changed: {:?}", done.as_ref().map(|_| ())));
+        self.notice_crash(0);
+        if done.is_ok() {
+            lock(&harsh.passwords).insert(site, Passwords { at_central: changes, ..known });
+        }
+    }
+
+    /// The host of a site takes over the password that central has.
+    fn set_up_again(&self, harsh: &Harsh, site: usize) {
+        let known = lock(&harsh.passwords).get(&site).copied().unwrap_or_default();
+        if known.at_central == known.at_site || self.ends[site].is_down() || self.ends[site].is_busy() {
+            return;
+        }
+        let done = world::site(self, site).set_up(&self.settings(site, known.at_central), &mut Silent);
+        self.note(|| format!("site {site} is set up with its new password: {:?}", done.as_ref().map(|_| ())));
+        self.notice_crash(site);
+        if done.is_ok() {
+            lock(&harsh.passwords).insert(site, Passwords { at_site: known.at_central, ..known });
+        }
+    }
+
+    fn settings(&self, site: usize, changes: u32) -> Settings {
+        Settings {
+            legacy_url: ADDRESS.to_owned(),
+            site_name: self.ends[site].name.clone(),
+            password: password(changes),
+            hardware_id: Some(format!("machine-{site}")),
+        }
+    }
+
+    /// The disk of a site is lost; its machine gets a new one, and is set up again.
+    pub(super) fn replace_disk(&self, harsh: &Harsh) {
+        let site = 1 + self.roll(Chance::Harsh, self.ends.len() - 1);
+        let end = &self.ends[site];
+        let is_reached = {
+            let state = lock(&self.state);
+            !state.partitioned[site] && !state.legacy_down && !state.v6_down && state.crash[0].is_none()
+        };
+        let is_at_rest = !end.is_down() && !end.is_busy() && !end.filing.load(Relaxed) && !self.ends[0].is_busy();
+        if !is_reached || !is_at_rest || self.ends[0].is_down() || self.legacy.is_some() || !self.may_restore() {
+            return;
+        }
+        let known = lock(&harsh.passwords).get(&site).copied().unwrap_or_default();
+        if lock(&self.state).answering > 0 {
+            return;
+        }
+        self.note(|| format!("site {site} begins anew on an empty disk"));
+        let before = world::held(self);
+        end.process().faulty.heal();
+        lock(&self.state).crash[site] = None;
+        lock(&self.state).backups[site].clear();
+        match &end.disk {
+            Disk::Memory(storage) => *lock(storage) = Arc::new(MemoryStorage::new()),
+            Disk::File(path) => {
+                let other = Disk::Memory(std::sync::Mutex::default());
+                *lock(&end.process) = other.open(site, &self.me);
+                let folder = path.parent().expect("a folder");
+                let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                for beside in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+                    if beside.file_name().to_string_lossy().starts_with(&name) {
+                        let _ = std::fs::remove_file(beside.path());
+                    }
+                }
+            }
+        }
+        *lock(&end.process) = end.disk.open(site, &self.me);
+        let phase = std::mem::replace(&mut lock(&self.state).phase, Phase::SetUp);
+        self.ends[0].process().faulty.heal();
+        let done = world::site(self, site).set_up(&self.settings(site, known.at_central), &mut Silent);
+        lock(&self.state).phase = phase;
+        if let Err(error) = done {
+            return self.violate(Promise::ErrorsAreSaid, format!("site {site} cannot begin anew: {error}"));
+        }
+        lock(&harsh.passwords).insert(site, Passwords { at_site: known.at_central, ..known });
+        self.site_went_back(site, 0, &before);
+    }
+}
