@@ -92,6 +92,53 @@ fn a_record_that_comes_again_because_its_acknowledgement_was_lost_undoes_no_edit
     assert_eq!(country.legacy.row("transact", "t").unwrap()["comment"], "edited");
 }
 
+/// The server looks up what it has queued when it sends it: the same entry brings another version.
+#[test]
+fn a_newer_version_under_an_entry_that_was_not_acknowledged_is_taken() {
+    for deleted in [false, true] {
+        let country = Country::new();
+        let own = country.world.sites[0].clone();
+        let a = country.site("district_a");
+        country.legacy.put_row("transact", "t", transact_row(&own.store_id, "first"));
+        country.legacy.plan(PlannedFault::new(Endpoint::Acknowledge, Fault::Unheard).times(6));
+        assert!(a.cycle().error.is_some());
+        assert!(a.get("transact", "t").unwrap().contains("first"));
+        let entry = country.legacy.queued("district_a")[0].sync_out_id.clone();
+        country.legacy.heal();
+        match deleted {
+            true => country.legacy.delete_row("transact", "t"),
+            false => country.legacy.put_row("transact", "t", transact_row(&own.store_id, "second")),
+        }
+        assert_eq!(country.legacy.queued("district_a")[0].sync_out_id, entry);
+        a.sync();
+        assert_eq!(a.get("transact", "t").map(|held| held.contains("second")), (!deleted).then_some(true));
+        assert_eq!(country.legacy.queued("district_a"), []);
+    }
+}
+
+/// What the staff write on top of what a site sent is newer, also where the site has not read its queue since.
+#[test]
+fn what_was_written_at_the_server_on_top_of_an_edit_is_not_undone_by_it() {
+    let country = Country::new();
+    let own = country.world.sites[0].clone();
+    let a = country.site("district_a");
+    a.records.put("transact", [transact("t", &own.store_id, "of the site")]).unwrap();
+    country.legacy.fail(Endpoint::PullQueue, Fault::Status(503));
+    assert!(a.cycle().error.is_some());
+    assert_eq!(country.legacy.row("transact", "t").unwrap()["comment"], "of the site");
+    country.legacy.heal();
+    country.legacy.put_row("transact", "t", transact_row(&own.store_id, "of the staff"));
+    for _ in 0..2 {
+        assert_eq!(a.sync().pushed, 0, "nobody edited anything here");
+    }
+    assert!(a.get("transact", "t").unwrap().contains("of the staff"));
+    assert_eq!(country.legacy.row("transact", "t").unwrap()["comment"], "of the staff");
+}
+
+fn transact_row(store: &str, comment: &str) -> serde_json::Value {
+    serde_json::json!({"ID": "t", "store_ID": store, "comment": comment})
+}
+
 #[test]
 fn what_the_server_queued_before_an_edit_arrived_there_does_not_undo_it() {
     let country = Country::new();

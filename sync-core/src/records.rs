@@ -178,7 +178,11 @@ impl Records {
             };
             // Whoever writes may not have heard yet that two records are one.
             let resolved = if any_merged { merge::resolved(txn, &table, &data)? } else { None };
-            store(txn, &table, &id, &resolved.unwrap_or(data), Origin::Local, now)?;
+            let data = resolved.unwrap_or(data);
+            store(txn, &table, &id, &data, Origin::Local, now)?;
+            if any_merged {
+                merge::stored(txn, &table, &id, &data)?;
+            }
             if any_set_aside {
                 // What was received of it before is out of date now, like what comes before this is pushed.
                 for source in [Source::Central, Source::Legacy] {

@@ -2,9 +2,10 @@
 //! to the other points to that one from then on, in records of every kind, also in those that come later.
 //!
 //! The link from the one to the other is written at once. What is here already is rewritten after that, in short
-//! transactions; where that is cut, the next cycle goes on.
+//! transactions; where that is cut, the next cycle goes on. A merge may come before the records that it merges, and these may
+//! come again after it: the end is the same.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::apply::{self, Origin};
 use crate::clock::{Clock, Timestamp};
@@ -17,6 +18,9 @@ use crate::storage::{Incoming, ReadTxn, Storage, WriteTxn, key};
 
 /// Records that are looked at in one turn.
 const ROWS: usize = 500;
+
+/// How a line of what is pending begins that is about the joins of a name, and about nothing else.
+const JOINS_OF: &str = "joins-of";
 
 /// The longest chain of merges that is followed.
 const CHAIN_MAX: usize = 1000;
@@ -50,6 +54,11 @@ fn link(table: &str, id: &RecordId) -> String {
     format!("{}{table} {id}", key::MERGED)
 }
 
+/// Whether others were merged into this record, is noted under this name.
+fn target(table: &str, id: &str) -> String {
+    format!("{}{table} {id}", key::MERGE_TARGET)
+}
+
 /// Whether anything was ever merged here.
 pub(crate) fn any(txn: &dyn ReadTxn) -> Result<bool> {
     Ok(txn.state(key::MERGES_PENDING)?.is_some())
@@ -72,6 +81,48 @@ pub(crate) fn resolved(txn: &dyn ReadTxn, table: &TableName, data: &RecordData) 
     with_kept(table.as_str(), data, |target, id| kept(txn, target, id))
 }
 
+/// Whether a record was merged into another one: what comes of it has no place here any more.
+pub(crate) fn is_gone(txn: &dyn ReadTxn, table: &TableName, id: &RecordId) -> Result<bool> {
+    Ok(MERGED.contains(&table.as_str()) && txn.state(&link(table.as_str(), id))?.is_some())
+}
+
+/// A version of a merged record that comes after the merge. It is not stored; and what is here of the record goes, unless it
+/// is an edit that a server does not have yet.
+pub(super) fn came_late(txn: &dyn WriteTxn, incoming: &Incoming, origin: Option<SiteId>, now: Timestamp) -> Result<()> {
+    if edited_here(txn, &incoming.table, &incoming.id)? == Edited::Arrived {
+        apply::delete(txn, &incoming.table, &incoming.id, Origin::Sync(origin), now)?;
+    }
+    Ok(())
+}
+
+/// Notes what has to be tidied up because this record was stored, where anything was merged: a join of a name that is part
+/// of a merge may be the second one of its store, as may that of a store whose name is known only now. And what a host writes
+/// of a merged record goes once it has arrived.
+pub(crate) fn stored(txn: &dyn WriteTxn, table: &TableName, id: &RecordId, data: &RecordData) -> Result<()> {
+    if is_gone(txn, table, id)? {
+        return append_pending(txn, &format!("{table} {id}"));
+    }
+    if !matches!(table.as_str(), "name_store_join" | "store") {
+        return Ok(());
+    }
+    let fields = data.fields();
+    let Some(name) = fields.as_ref().and_then(|fields| fields.text("name_ID")) else { return Ok(()) };
+    match txn.state(&target("name", &name))? {
+        Some(_) => append_pending(txn, &format!("{JOINS_OF} {name}")),
+        None => Ok(()),
+    }
+}
+
+fn append_pending(txn: &dyn WriteTxn, line: &str) -> Result<()> {
+    let mut pending = txn.state(key::MERGES_PENDING)?.unwrap_or_default();
+    if pending.lines().any(|known| known == line) {
+        return Ok(());
+    }
+    pending.push_str(line);
+    pending.push('\n');
+    txn.set_state(key::MERGES_PENDING, &pending)
+}
+
 /// Links a merged record to the one that is kept, and removes it. What points to it is rewritten afterwards.
 pub(super) fn note(
     txn: &dyn WriteTxn,
@@ -89,9 +140,8 @@ pub(super) fn note(
         return Ok(());
     }
     txn.set_state(&link(table.as_str(), &from), keep.as_str())?;
-    let mut pending = txn.state(key::MERGES_PENDING)?.unwrap_or_default();
-    pending.push_str(&format!("{table} {keep}\n"));
-    txn.set_state(key::MERGES_PENDING, &pending)?;
+    txn.set_state(&target(table.as_str(), keep.as_str()), "1")?;
+    append_pending(txn, &format!("{table} {keep}"))?;
     if edited_here(txn, table, &from)? == Edited::Arrived {
         apply::delete(txn, table, &from, Origin::Sync(origin), now)?;
     }
@@ -133,15 +183,16 @@ fn edited_here(txn: &dyn ReadTxn, table: &TableName, id: &RecordId) -> Result<Ed
     Ok(edited)
 }
 
-/// Rewrites what is here and points to merged records, but not what is on its way to a server: that has its turn once it has
-/// arrived. Says how many records that were.
+/// Rewrites what is here and points to merged records, and removes merged records that are still here, but nothing that is on
+/// its way to a server: that has its turn once it has arrived. Says how many records that were.
 pub(crate) fn rewrite(storage: &dyn Storage, clock: &dyn Clock, origin: Option<SiteId>) -> Result<u64> {
     let pending = storage.read()?.state(key::MERGES_PENDING)?.unwrap_or_default();
     if pending.is_empty() {
         return Ok(0);
     }
     let (mut rewritten, mut left) = (0, 0);
-    let tables = storage.read()?.record_counts()?;
+    let any_merge = pending.lines().any(|line| !line.starts_with(JOINS_OF));
+    let tables = if any_merge { storage.read()?.record_counts()? } else { Vec::new() };
     for (table, _) in &tables {
         let mut after: Option<RecordId> = None;
         loop {
@@ -151,7 +202,7 @@ pub(crate) fn rewrite(storage: &dyn Storage, clock: &dyn Clock, origin: Option<S
                 let page = txn.records(table, after.as_ref(), ROWS)?;
                 let mut stale = Vec::new();
                 for (id, data) in &page {
-                    if resolved(txn.as_ref(), table, data)?.is_some() {
+                    if is_gone(txn.as_ref(), table, id)? || resolved(txn.as_ref(), table, data)?.is_some() {
                         stale.push(id.clone());
                     }
                 }
@@ -168,7 +219,7 @@ pub(crate) fn rewrite(storage: &dyn Storage, clock: &dyn Clock, origin: Option<S
             }
         }
     }
-    tidy_joins(storage, clock, origin, &pending)?;
+    left += tidy_joins(storage, clock, origin, &pending)?;
     if left > 0 {
         return Ok(rewritten);
     }
@@ -193,9 +244,17 @@ fn rewrite_some(
     let at_central = role(txn.as_ref())? == Some(Role::Central);
     let store = if at_central { apply::upsert_at_central } else { apply::upsert };
     for id in ids {
+        let edited = edited_here(txn.as_ref(), table, id)?;
+        if is_gone(txn.as_ref(), table, id)? {
+            if edited == Edited::Arrived {
+                apply::delete(txn.as_ref(), table, id, Origin::Sync(origin), clock.now())?;
+                done += 1;
+            }
+            continue;
+        }
         let Some(data) = txn.record(table, id)? else { continue };
         let Some(data) = resolved(txn.as_ref(), table, &data)? else { continue };
-        let origin = match edited_here(txn.as_ref(), table, id)? {
+        let origin = match edited {
             // It is still an edit, and goes out as it is now.
             Edited::Waits => Origin::Local,
             Edited::Arrived => Origin::Sync(origin),
@@ -209,11 +268,13 @@ fn rewrite_some(
 }
 
 /// Of two joins of a store with the same name, one is enough, and one that is in use if there is such a one: otherwise the
-/// store would see the patient no more. And no store is joined to its own name.
-fn tidy_joins(storage: &dyn Storage, clock: &dyn Clock, origin: Option<SiteId>, pending: &str) -> Result<()> {
-    let names: Vec<&str> = pending.lines().filter_map(|line| line.strip_prefix("name ")).collect();
+/// store would see the patient no more. And no store is joined to its own name. Says how many it left for now, because a
+/// server does not have them yet.
+fn tidy_joins(storage: &dyn Storage, clock: &dyn Clock, origin: Option<SiteId>, pending: &str) -> Result<u64> {
+    let name = |line| str::strip_prefix(line, "name ").or_else(|| line.strip_prefix(JOINS_OF).map(str::trim_start));
+    let names: HashSet<&str> = pending.lines().filter_map(name).collect();
     if names.is_empty() {
-        return Ok(());
+        return Ok(0);
     }
     let table = TableName::from("name_store_join");
     let mut joins: HashMap<(String, String), (RecordId, bool)> = HashMap::new();
@@ -226,7 +287,7 @@ fn tidy_joins(storage: &dyn Storage, clock: &dyn Clock, origin: Option<SiteId>, 
             let Some(fields) = data.fields() else { continue };
             let text = |key| fields.text(key).map(std::borrow::Cow::into_owned);
             let (Some(store), Some(name)) = (text("store_ID"), text("name_ID")) else { continue };
-            if !names.contains(&name.as_str()) {
+            if !names.contains(name.as_str()) {
                 continue;
             }
             let own = txn.record(&"store".into(), &RecordId::new(store.clone()))?;
@@ -253,12 +314,128 @@ fn tidy_joins(storage: &dyn Storage, clock: &dyn Clock, origin: Option<SiteId>, 
         }
     }
     drop(txn);
+    let mut left = 0;
     for ids in surplus.chunks(ROWS) {
         let txn = storage.write()?;
         for id in ids {
-            apply::delete(txn.as_ref(), &table, id, Origin::Sync(origin), clock.now())?;
+            match edited_here(txn.as_ref(), &table, id)? {
+                Edited::Arrived => {
+                    apply::delete(txn.as_ref(), &table, id, Origin::Sync(origin), clock.now())?;
+                }
+                Edited::Waits | Edited::IsOnItsWay => left += 1,
+            }
         }
         txn.commit()?;
     }
-    Ok(())
+    Ok(left)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::integrate::{Door, receive};
+    use crate::protocol::v6::{Action, WireRecord};
+    use crate::storage::{MemoryStorage, Source};
+
+    fn message(table: &str, id: &str, action: Action, data: &str) -> Incoming {
+        let record_data = RecordData::parse(data).unwrap();
+        let record = WireRecord { table_name: table.into(), record_id: id.into(), action, record_data };
+        Incoming::new(Source::Legacy, record)
+    }
+
+    fn name(id: &str) -> Incoming {
+        message("name", id, Action::Insert, &format!(r#"{{"ID":"{id}","type":"patient"}}"#))
+    }
+
+    fn join(id: &str, name: &str, inactive: bool) -> Incoming {
+        let data = format!(r#"{{"ID":"{id}","name_ID":"{name}","store_ID":"S","inactive":{inactive}}}"#);
+        message("name_store_join", id, Action::Insert, &data)
+    }
+
+    fn merge(gone: &str, keep: &str) -> Incoming {
+        let data = format!(r#"{{"mergeIdToKeep":"{keep}","mergeIdToDelete":"{gone}"}}"#);
+        message("name", gone, Action::Merge, &data)
+    }
+
+    fn every_order(messages: &[Incoming]) -> Vec<Vec<Incoming>> {
+        let Some((first, rest)) = messages.split_first() else { return vec![Vec::new()] };
+        let of_rest = every_order(rest);
+        let places = of_rest.iter().flat_map(|order| (0..=order.len()).map(move |place| (order, place)));
+        let placed = places.map(|(order, place)| {
+            let mut order = order.clone();
+            order.insert(place, first.clone());
+            order
+        });
+        placed.collect()
+    }
+
+    /// What is there in the end, where each message comes with a cycle of its own, or all with one.
+    fn end(messages: &[Incoming], each_alone: bool) -> Vec<(String, String)> {
+        let (storage, clock) = (MemoryStorage::new(), SystemClock::new());
+        let door = Door { source: Source::Legacy, stores: Vec::new(), origin: Some(SiteId(1)) };
+        for batch in messages.chunks(if each_alone { 1 } else { 2 }) {
+            let txn = storage.write().unwrap();
+            receive(txn.as_ref(), clock.now(), &door, batch.to_vec()).unwrap();
+            txn.commit().unwrap();
+            if each_alone {
+                rewrite(&storage, &clock, None).unwrap();
+            }
+        }
+        rewrite(&storage, &clock, None).unwrap();
+        let txn = storage.read().unwrap();
+        assert_eq!(txn.state(key::MERGES_PENDING).unwrap().as_deref(), Some(""));
+        assert_eq!(txn.quarantine_counts().unwrap(), []);
+        let mut all = Vec::new();
+        for table in ["name", "name_store_join", "transact"] {
+            let records = txn.records(&table.into(), None, 100).unwrap();
+            all.extend(records.into_iter().map(|(id, data)| (format!("{table} {id}"), data.as_str().to_owned())));
+        }
+        all
+    }
+
+    fn ends_the_same(messages: &[Incoming], expected: &[&str]) {
+        let usual = end(messages, false);
+        assert_eq!(usual.iter().map(|(key, _)| key.as_str()).collect::<Vec<_>>(), expected);
+        for order in every_order(messages) {
+            for each_alone in [true, false] {
+                let what = || order.iter().map(|m| format!("{:?} {} {}", m.action, m.table, m.id)).collect::<Vec<_>>();
+                assert_eq!(end(&order, each_alone), usual, "{each_alone} {:?}", what());
+            }
+        }
+    }
+
+    #[test]
+    fn merges_and_their_records_end_the_same_in_any_order() {
+        let invoice = message("transact", "t", Action::Insert, r#"{"ID":"t","name_ID":"C"}"#);
+        let two = [name("A"), join("jA", "A", false), join("jB", "B", false), name("B"), merge("B", "A"), name("B")];
+        ends_the_same(&two, &["name A", "name_store_join jA"]);
+        let chain =
+            [name("C"), join("jB", "B", true), join("jC", "C", false), invoice, merge("C", "B"), merge("B", "A")];
+        ends_the_same(&chain, &["name_store_join jC", "transact t"]);
+    }
+
+    #[test]
+    fn a_join_of_a_store_with_its_own_name_goes_whenever_that_is_known() {
+        let store = message("store", "S", Action::Insert, r#"{"ID":"S","code":"S","name_ID":"A"}"#);
+        ends_the_same(&[name("A"), name("B"), store, join("jB", "B", false), merge("B", "A")], &["name A"]);
+    }
+
+    #[test]
+    fn what_a_site_writes_of_a_merged_record_is_set_aside_with_the_reason() {
+        let (storage, clock) = (MemoryStorage::new(), SystemClock::new());
+        let receive_from = |source, message: Incoming| {
+            let door = Door { source, stores: Vec::new(), origin: Some(SiteId(2)) };
+            let txn = storage.write().unwrap();
+            receive(txn.as_ref(), clock.now(), &door, vec![Incoming { source, ..message }]).unwrap();
+            txn.commit().unwrap();
+        };
+        receive_from(Source::Legacy, merge("B", "A"));
+        receive_from(Source::Site(SiteId(2)), name("B"));
+        let txn = storage.read().unwrap();
+        assert!(!txn.has_record(&"name".into(), &"B".into()).unwrap());
+        let aside = txn.quarantined(0, 10).unwrap();
+        assert_eq!(aside.len(), 1);
+        assert!(aside[0].1.reason.contains("merged this name"), "{:?}", aside[0].1);
+    }
 }

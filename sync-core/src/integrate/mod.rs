@@ -18,11 +18,9 @@ use crate::echo::SiteRestore;
 use crate::error::{Result, Server};
 use crate::ownership::{Role, StoreOwner};
 use crate::protocol::v6::Action;
-use crate::record::{
-    Cursor, DocumentStore, NameId, RecordData, RecordId, SiteId, StoreId, TableName, document_store, integration_rank,
-};
+use crate::record::{Cursor, NameId, RecordData, RecordId, SiteId, StoreId, TableName, integration_rank};
 use crate::site::identity::confirmed_to;
-use crate::storage::{Incoming, Quarantine, QuarantineCause, ReadTxn, Selection, Source, Storage, WriteTxn, key};
+use crate::storage::{Incoming, Quarantine, QuarantineCause, Selection, Source, Storage, WriteTxn, key};
 
 use self::plan::{Facts, Plan, plan};
 pub(crate) use self::queue::Queue;
@@ -144,6 +142,13 @@ impl<'t> Integrator<'t> {
 
     /// Decides about a record and does it; gives the reason if it is to be set aside.
     fn take(&mut self, incoming: &Incoming) -> Result<Option<Quarantine>> {
+        if self.any_merged
+            && matches!(incoming.action, Action::Insert | Action::Update)
+            && !planted!(MergedComesBack)
+            && merge::is_gone(self.facts.txn, &incoming.table, &incoming.id)?
+        {
+            return self.take_merged(incoming);
+        }
         let resolved = match self.any_merged {
             true if !planted!(MergeForgetsLateRecords) => {
                 merge::resolved(self.facts.txn, &incoming.table, &incoming.data)?
@@ -156,6 +161,19 @@ impl<'t> Integrator<'t> {
         }
     }
 
+    /// A record that was merged into another one comes after the merge, for the first time or again. What a site wrote of it
+    /// is not lost without a word.
+    fn take_merged(&mut self, incoming: &Incoming) -> Result<Option<Quarantine>> {
+        if matches!(incoming.source, Source::Site(_)) {
+            let reason = format!("the legacy server merged this {} into another one", incoming.table);
+            let ignored = Quarantine { cause: QuarantineCause::Ignored, reason, waits_for: None };
+            return Ok(Some(self.count_set_aside(ignored)));
+        }
+        merge::came_late(self.facts.txn, incoming, self.facts.door.origin, self.now)?;
+        self.done.integrated += 1;
+        Ok(None)
+    }
+
     fn take_resolved(&mut self, incoming: &Incoming) -> Result<Option<Quarantine>> {
         let (txn, now) = (self.facts.txn, self.now);
         let (table, id) = (&incoming.table, &incoming.id);
@@ -164,6 +182,9 @@ impl<'t> Integrator<'t> {
             Plan::Upsert => {
                 let store = if self.at_central { apply::upsert_at_central } else { apply::upsert };
                 store(txn, table, id, &incoming.data, origin, now)?;
+                if self.any_merged {
+                    merge::stored(txn, table, id, &incoming.data)?;
+                }
                 if self.any_set_aside && !planted!(WaitingNotWoken) {
                     txn.wake_waiting(table, id)?;
                 }
@@ -219,41 +240,6 @@ struct StoredFacts<'t> {
     door: &'t Door,
     /// Where local edits that are not pushed yet begin; `None` if there are none.
     unpushed_from: Option<Cursor>,
-    /// What the queue of the legacy server may be older than.
-    unread: Option<Unread>,
-}
-
-/// Edits that the legacy server has, while this site's queue was not read to its end since. What it had queued before such
-/// an edit arrived is older than the edit, and nothing tells it from what came after: so the edit stays, and goes out once
-/// more. Only in the stores of this site: of what several sites edit, each would hold on to its own for ever.
-struct Unread {
-    from: Cursor,
-    stores: Vec<StoreId>,
-}
-
-impl Unread {
-    fn load(txn: &dyn WriteTxn) -> Result<Option<Self>> {
-        if !crate::site::identity::flag(txn, key::QUEUE_UNREAD)? {
-            return Ok(None);
-        }
-        let Some(site) = crate::site::identity::site_id(txn)? else { return Ok(None) };
-        let from = crate::site::identity::cursor(txn, key::PUSH_CONFIRMED_LEGACY)?;
-        Ok(Some(Self { from, stores: txn.stores_of_site(site)? }))
-    }
-
-    /// Whether a record with this data is of a store of this site. A line is where the record is whose line it is; one of a
-    /// record that was deleted here, and not elsewhere, was of here.
-    fn is_of_here(&self, txn: &dyn ReadTxn, table: &TableName, data: &RecordData) -> Result<bool> {
-        let is_own = |store: &StoreId| self.stores.contains(store);
-        Ok(match document_store(table, data) {
-            DocumentStore::Nowhere => false,
-            DocumentStore::Here(store) => is_own(&store),
-            DocumentStore::In(table, id) => match txn.record(&table, &id)? {
-                Some(parent) => matches!(document_store(&table, &parent), DocumentStore::Here(store) if is_own(&store)),
-                None => txn.has_local_change(&table, &id, self.from)?,
-            },
-        })
-    }
 }
 
 impl<'t> StoredFacts<'t> {
@@ -268,11 +254,7 @@ impl<'t> StoredFacts<'t> {
             Some(from) if !txn.changes(&Selection::Local, from, 1)?.is_empty() => Some(from),
             _ => None,
         };
-        let unread = match door.source {
-            Source::Legacy => Unread::load(txn)?,
-            _ => None,
-        };
-        Ok(Self { txn, door, unpushed_from, unread })
+        Ok(Self { txn, door, unpushed_from })
     }
 }
 
@@ -298,19 +280,10 @@ impl Facts for StoredFacts<'_> {
         if planted!(LocalEditOverwritten) {
             return Ok(false);
         }
-        if let Some(from) = self.unpushed_from
-            && self.txn.has_local_change(table, id, from)?
-        {
-            return Ok(true);
+        match self.unpushed_from {
+            Some(from) => self.txn.has_local_change(table, id, from),
+            None => Ok(false),
         }
-        let Some(unread) = &self.unread else { return Ok(false) };
-        let is_delete = incoming.action == Action::Delete;
-        if !self.txn.has_local_change(table, id, unread.from)? {
-            return Ok(false);
-        }
-        let is_of_here = |data: &RecordData| unread.is_of_here(self.txn, table, data);
-        Ok((is_delete || is_of_here(&incoming.data)?)
-            && self.txn.record(table, id)?.map_or(Ok(!is_delete), |held| is_of_here(&held))?)
     }
 }
 

@@ -81,16 +81,12 @@ impl Cycle<'_, '_> {
     }
 
     /// A push may have been cut since the backup that this database is: the server then holds what it has not integrated,
-    /// and would not put it into the queue. So it is told that nothing more comes. After that the queue holds nothing that is
-    /// older than what was sent.
+    /// and would not put it into the queue. So it is told that nothing more comes.
     fn settle_what_was_sent(&mut self) -> Result<()> {
         if Lost::all(self.site.storage.read()?.as_ref())?.is_empty() {
             return Ok(());
         }
-        self.confirm_at_legacy()?;
-        let txn = self.site.storage.write()?;
-        txn.set_state(key::QUEUE_UNREAD, "0")?;
-        txn.commit()
+        self.confirm_at_legacy()
     }
 
     fn wait_until_prepared(&mut self) -> Result<()> {

@@ -83,18 +83,15 @@ impl Cycle<'_, '_> {
         self.confirm_at_legacy()
     }
 
-    /// From the first request on until the legacy server has integrated everything, what is sent may be there or not. And
-    /// until the queue was read to its end after that, what comes from there may be older than what was sent.
+    /// From the first request on until the legacy server has integrated everything, what is sent may be there or not. After
+    /// that nothing comes that is older: the server looks up what it has queued when it sends it.
     fn begin_sending_to_legacy(&self) -> Result<()> {
         let txn = self.site.storage.write()?;
         if flag(txn.as_ref(), key::PUSH_UNCONFIRMED_LEGACY)? {
             return Ok(());
         }
-        if !flag(txn.as_ref(), key::QUEUE_UNREAD)? {
-            let at = cursor(txn.as_ref(), key::PUSH_CURSOR_LEGACY)?;
-            txn.set_state(key::PUSH_CONFIRMED_LEGACY, &at.to_string())?;
-            txn.set_state(key::QUEUE_UNREAD, "1")?;
-        }
+        let at = cursor(txn.as_ref(), key::PUSH_CURSOR_LEGACY)?;
+        txn.set_state(key::PUSH_CONFIRMED_LEGACY, &at.to_string())?;
         txn.set_state(key::PUSH_UNCONFIRMED_LEGACY, "1")?;
         txn.commit()
     }

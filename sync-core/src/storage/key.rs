@@ -8,6 +8,9 @@ pub const SITE_NAME: &str = "site_name";
 pub const PASSWORD_HASH: &str = "password_sha256";
 /// The id of this machine; never shown.
 pub const HARDWARE_ID: &str = "hardware_id";
+/// Whose id that is: `machine` if it is this machine's own, which is asked for anew each time, so that a copy of the database on
+/// another machine has another one; `given` if somebody chose it. Absent where a version before made one by chance.
+pub const HARDWARE_ID_FROM: &str = "hardware_id_from";
 /// The site's own UUID; never changes once set.
 pub const SITE_UUID: &str = "site_uuid";
 /// The site's number.
@@ -40,10 +43,8 @@ pub const PUSH_CONFIRMED_LEGACY: &str = "push_confirmed_legacy";
 pub const PUSH_UNCONFIRMED_LEGACY: &str = "push_unconfirmed_legacy";
 /// How far the legacy server is with filling this site's queue: `wanted`, `under` or `done`, and since which restore.
 pub const QUEUE_PREPARED: &str = "queue_prepared";
-/// Whether something was sent to the legacy server since this site's queue was last read to its end.
-pub const QUEUE_UNREAD: &str = "queue_unread";
-/// By which the records of the last batch of the legacy server's queue are acknowledged, a line each. They are here; where
-/// the acknowledgement was lost, they come again.
+/// Digests of the records of the last batch of the legacy server's queue, a line each: what they are acknowledged by and what
+/// they say. They are here; where the acknowledgement was lost, they come again, or newer versions of them.
 pub const QUEUE_TAKEN: &str = "queue_taken";
 /// Up to which cursor a restored site has read again what the legacy server has of it.
 pub const RECOVERED_LEGACY: &str = "recovered_legacy";
@@ -77,9 +78,12 @@ pub const OPEN_PUSH_OF_SITE: &str = "open_push_of_site_";
 pub const RESTORED_SITE: &str = "restored_site_";
 /// Followed by a table and the id of a record that was merged: the id of the one that was kept.
 pub const MERGED: &str = "merged ";
+/// Followed by a table and the id of a record into which others were merged: `1`.
+pub const MERGE_TARGET: &str = "merge_target ";
 /// On central, the stores that moved to another site and whose records are still to be logged anew.
 pub const MOVED_STORES: &str = "moved_stores";
-/// Merges after which what points to the merged record is still to be rewritten, one a line: table, id that was kept.
+/// Merges after which what points to the merged record is still to be rewritten, one a line: table, id that was kept; or
+/// `joins-of` and the id of a name whose joins are to be looked through.
 /// Empty once it is done, absent where nothing was ever merged.
 pub const MERGES_PENDING: &str = "merges_pending";
 /// The cursors between which edits were pushed that central may have lost.

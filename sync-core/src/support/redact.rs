@@ -21,6 +21,7 @@ const KEPT_OUT: &str = "(kept out)";
 const SHOWN: &[&str] = &[
     key::LEGACY_URL,
     key::SITE_NAME,
+    key::HARDWARE_ID_FROM,
     key::SITE_UUID,
     key::SITE_ID,
     key::ROLE,
@@ -39,7 +40,6 @@ const SHOWN: &[&str] = &[
     key::RESEND,
     key::CENTRAL_LOST_KNOWN,
     key::QUEUE_PREPARED,
-    key::QUEUE_UNREAD,
     key::FILES_SWEPT_AT,
 ];
 

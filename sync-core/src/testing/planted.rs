@@ -22,7 +22,11 @@ macro_rules! bugs {
             pub fn is_of_legacy(self) -> bool {
                 matches!(
                     self,
-                    Self::AcknowledgedBeforeStored | Self::LegacyCursorBeforeAnswer | Self::MergeForgetsLateRecords
+                    Self::AcknowledgedBeforeStored
+                        | Self::QueueKnownById
+                        | Self::LegacyCursorBeforeAnswer
+                        | Self::MergeForgetsLateRecords
+                        | Self::MergedComesBack
                 )
             }
 
@@ -99,10 +103,14 @@ bugs! {
     CentralRestoreIgnored,
     /// What the legacy server has queued is acknowledged before it is stored.
     AcknowledgedBeforeStored,
+    /// A newer version from the legacy server's queue counts as known where its entry was in the batch before.
+    QueueKnownById,
     /// The push cursor of the legacy half moves before the legacy server has answered.
     LegacyCursorBeforeAnswer,
     /// What comes after a merge still names the record that was merged.
     MergeForgetsLateRecords,
+    /// A record that was merged into another one is stored where it arrives after the merge.
+    MergedComesBack,
     /// The hash of a file is not compared.
     FileHashIgnored,
     /// What came of a file that was cut gets the name of the file.

@@ -84,7 +84,8 @@ impl Sim {
         {
             let mut state = lock(&self.state);
             state.depth += 1;
-            state.nested_left -= 1;
+            // What happened just now may have used up the rest.
+            state.nested_left = state.nested_left.saturating_sub(1);
             state.events += 1;
         }
         let of_files = self.files.as_ref().is_some_and(|files| self.files_meanwhile(files, end));

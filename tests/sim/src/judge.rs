@@ -236,6 +236,8 @@ impl Judge<'_> {
                 !self.is_seen_on(patient, site)
             }
             ("waiting", Some(parent), From::Site(_) | From::Central) => !self.ends[end].records.contains_key(parent),
+            // What a site wrote of a record before it heard that the record was merged into another one.
+            ("ignored", _, From::Site(_)) => self.ledger.merges.is_gone(&aside.key.0, &aside.key.1),
             ("refused", _, From::Site(site)) => self.may_be_refused(site, &aside.key),
             ("refused", _, From::Here) => {
                 self.gave_way(aside, end) || self.ledger.is_too_large(end, &aside.key, aside.content.as_deref())

@@ -12,3 +12,8 @@ ALTER TABLE sync_record ADD COLUMN join_store TEXT;     -- and the store that it
 CREATE INDEX sync_record_parent ON sync_record (parent_id, table_name, record_id) WHERE parent_id IS NOT NULL;
 CREATE INDEX sync_record_site ON sync_record (site_number, record_id) WHERE site_number IS NOT NULL;
 CREATE INDEX sync_record_join ON sync_record (join_name, join_store) WHERE join_name IS NOT NULL;
+
+-- Which records others were merged into, for merges of before.
+INSERT OR IGNORE INTO sync_state (key, value)
+SELECT 'merge_target ' || substr(key, 8, instr(substr(key, 8), ' ')) || value, '1'
+FROM sync_state WHERE key LIKE 'merged %';

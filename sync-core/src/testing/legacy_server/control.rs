@@ -3,8 +3,9 @@
 use serde_json::Value;
 
 use super::faults::{Fault, PlannedFault};
+use super::initialise::row;
 use super::records::{LegacyRecord, Spelling};
-use super::sites::{Account, LegacySite, PushedRecord, QueuedRecord, Takes};
+use super::sites::{Account, Entry, LegacySite, PushedRecord, QueuedRecord, Takes};
 use super::{Endpoint, LegacyServer, State, rows};
 use crate::protocol::v5::InitialisationStatus;
 use crate::protocol::v6::Action;
@@ -69,9 +70,15 @@ impl LegacyServer {
         }
     }
 
-    /// What waits for a site, in its order.
+    /// What waits for a site, in its order, as it would be sent now.
     pub fn queued(&self, site: &str) -> Vec<QueuedRecord> {
-        self.state().account(site).map(|account| account.queue.first(usize::MAX)).unwrap_or_default()
+        let state = self.state();
+        state.account(site).map(|account| account.queue.first(usize::MAX, &state.records.rows)).unwrap_or_default()
+    }
+
+    /// What of it was sent, as it was sent last.
+    pub fn sent(&self, site: &str) -> Vec<QueuedRecord> {
+        self.state().account(site).map(|account| account.queue.sent()).unwrap_or_default()
     }
 
     /// Everything that a site pushed, in its order, what came twice twice.
@@ -112,7 +119,7 @@ impl LegacyServer {
         let rows = state.records.rows.iter().map(|row| &row.record);
         let records: Vec<LegacyRecord> = rows.filter(|record| of_store(record) || of_parent(record)).cloned().collect();
         for record in records {
-            state.enqueue_for(site, record);
+            state.enqueue_for(site, row(&record, record.action));
         }
     }
 
@@ -150,12 +157,12 @@ impl LegacyServer {
         self.state().change_row(LegacyRecord::new(Action::Delete, table, id, None), None);
     }
 
-    /// Queues any record for a site, whether it fits there or not. The server keeps nothing of it.
+    /// Queues any record for a site, whether it fits there or not, to be sent as it is. The server keeps nothing of it.
     pub fn queue(&self, site: &str, action: Action, table: &str, id: &str, data: Option<Value>) {
         let mut state = self.state();
         if let Some(at) = state.sites.iter().position(|account| account.site.name == site) {
             let data = data.map(|data| RecordData::of(&data));
-            state.enqueue(at, LegacyRecord::new(action, table, id, data));
+            state.enqueue(at, Entry::AsItIs(LegacyRecord::new(action, table, id, data)));
         }
     }
 
@@ -164,6 +171,7 @@ impl LegacyServer {
     pub fn merge(&self, by: MergeBy, table: &str, keep: &str, delete: &str) {
         let mut state = self.state();
         state.records.merge(table, keep, delete);
+        state.sites.iter_mut().for_each(|account| account.queue.forget(table, delete));
         let merge = serde_json::json!({ "mergeIdToKeep": keep, "mergeIdToDelete": delete });
         let merge = LegacyRecord::new(Action::Merge, table, delete, Some(RecordData::of(&merge)));
         match by {
@@ -173,7 +181,7 @@ impl LegacyServer {
             MergeBy::Queues => {
                 let sites: Vec<SiteId> = state.sites.iter().map(|account| account.site.site_id).collect();
                 for site in sites {
-                    state.enqueue_for(site, merge.clone());
+                    state.enqueue_for(site, Entry::AsItIs(merge.clone()));
                 }
             }
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::State;
 use super::records::{JOIN, LegacyRecord, Row};
-use super::sites::Work;
+use super::sites::{Entry, Work};
 use crate::protocol::v5::InitialisationStatus;
 use crate::protocol::v6::Action;
 use crate::record::SiteId;
@@ -42,7 +42,7 @@ impl State {
         let rows: Vec<LegacyRecord> =
             self.records.rows.iter().filter(|row| self.is_for(row, site)).map(|row| row.record.clone()).collect();
         for record in rows {
-            self.enqueue(at, LegacyRecord { action: Action::Insert, ..record });
+            self.enqueue(at, row(&record, Action::Insert));
         }
         let account = &mut self.sites[at];
         (account.initialising, account.status) = (None, InitialisationStatus::Completed);
@@ -91,22 +91,27 @@ impl State {
         let name = name.and_then(|name| self.records.rows.get("name", &name)).map(|row| row.record.clone());
         for site in sites.into_iter().filter(|site| Some(*site) != pusher) {
             for record in name.iter().chain([&record]) {
-                self.enqueue_for(site, record.clone());
+                self.enqueue_for(site, row(record, record.action));
             }
         }
     }
 
-    /// Queues a record for a site that was initialised; another one gets it with its initialisation.
-    pub(super) fn enqueue_for(&mut self, site: SiteId, record: LegacyRecord) {
+    /// Queues something for a site that was initialised; another one gets it with its initialisation.
+    pub(super) fn enqueue_for(&mut self, site: SiteId, entry: Entry) {
         let account = self.sites.iter().position(|account| account.site.site_id == site);
         let at = account.filter(|at| self.sites[*at].status == InitialisationStatus::Completed);
         if let Some(at) = at {
-            self.enqueue(at, record);
+            self.enqueue(at, entry);
         }
     }
 
-    pub(super) fn enqueue(&mut self, at: usize, record: LegacyRecord) {
+    pub(super) fn enqueue(&mut self, at: usize, entry: Entry) {
         self.next_out_id += 1;
-        self.sites[at].queue.push(self.next_out_id, record);
+        self.sites[at].queue.push(self.next_out_id, entry);
     }
+}
+
+/// The entry of a row.
+pub(super) fn row(record: &LegacyRecord, action: Action) -> Entry {
+    Entry::Row { key: (record.table.clone(), record.id.clone()), action }
 }

@@ -7,7 +7,8 @@
 //!   bound at first contact.
 //! - **Central records**, one log for all sites, that keeps the newest change of each record.
 //! - **Rows** of stores and patients. `initialise` queues those of a site; each later change is queued for the sites to which
-//!   it belongs, but for the one that pushed it.
+//!   it belongs, but for the one that pushed it. A queue holds no data: a row is looked up when it is sent, and one that
+//!   changes after that is sent again under the same id, whatever was acknowledged.
 //! - **Faults** ([`PlannedFault`]), and how long initialising and integrating take ([`Takes`]).
 //!
 //! What the description leaves open is decided so that a client must be right to get along with it: the queue holds nothing
@@ -37,6 +38,8 @@ mod world;
 
 #[cfg(test)]
 mod fault_tests;
+#[cfg(test)]
+mod queue_tests;
 #[cfg(test)]
 mod tests;
 

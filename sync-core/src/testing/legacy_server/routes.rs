@@ -260,11 +260,11 @@ impl State {
         json(&CentralBatch { max_cursor: self.records.central.last(), data })
     }
 
-    fn pull_queue(&self, at: usize, query: &str, fault: Option<&Fault>) -> HttpResponse {
-        let queue = &self.sites[at].queue;
-        let first = queue.first(limit(query)).into_iter();
+    fn pull_queue(&mut self, at: usize, query: &str, fault: Option<&Fault>) -> HttpResponse {
+        let queue = &mut self.sites[at].queue;
+        let sent = queue.send(limit(query), &self.records.rows).into_iter();
         let mut data: Vec<Element> =
-            first.map(|queued| Element::of_queue(queued.sync_out_id, &queued.record, self.spelling)).collect();
+            sent.map(|queued| Element::of_queue(queued.sync_out_id, &queued.record, self.spelling)).collect();
         if fault == Some(&Fault::OutOfOrder) {
             data.reverse();
         }
@@ -293,9 +293,9 @@ impl State {
             if fault == Some(&Fault::AcknowledgementsLost) {
                 continue;
             }
-            let removed = self.sites[at].queue.remove(&id);
-            if let Some(record) = removed.filter(|_| fault == Some(&Fault::QueueNeverEmpties)) {
-                self.enqueue(at, record);
+            let removed = self.sites[at].queue.acknowledge(&id, &self.records.rows);
+            if let Some(entry) = removed.filter(|_| fault == Some(&Fault::QueueNeverEmpties)) {
+                self.enqueue(at, entry);
             }
         }
         HttpResponse { status: 204, headers: Vec::new(), body: Vec::new() }

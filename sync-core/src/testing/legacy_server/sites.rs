@@ -1,11 +1,12 @@
 //! Sites as the legacy server knows them, and what each has waiting.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use super::records::LegacyRecord;
+use super::records::{LegacyRecord, Rows};
 use crate::protocol::PasswordHash;
 use crate::protocol::v5::InitialisationStatus;
+use crate::protocol::v6::Action;
 use crate::record::SiteId;
 
 /// A site on the list of the legacy server.
@@ -112,35 +113,119 @@ pub struct PushedRecord {
     pub record: LegacyRecord,
 }
 
-/// What waits for a site, in the order in which it was queued.
+/// Something in a site's queue.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Entry {
+    /// A row. The queue holds no data: the server looks the row up when it sends it.
+    Row {
+        /// Its table and its id.
+        key: (String, String),
+        /// What was done to it when it was queued.
+        action: Action,
+    },
+    /// A merge, or what a test put there: sent as it is.
+    AsItIs(LegacyRecord),
+}
+
+/// An entry with the version that was sent last.
+#[derive(Debug)]
+struct Waiting {
+    entry: Entry,
+    sent: Option<LegacyRecord>,
+}
+
+/// What waits for a site, in the order in which it was queued. A row waits once, however often it changes meanwhile.
 #[derive(Debug, Default)]
-pub(super) struct Queue(BTreeMap<u64, LegacyRecord>);
+pub(super) struct Queue {
+    waiting: BTreeMap<u64, Waiting>,
+    rows: HashMap<(String, String), u64>,
+}
 
 impl Queue {
-    pub(super) fn push(&mut self, number: u64, record: LegacyRecord) {
-        self.0.insert(number, record);
+    pub(super) fn push(&mut self, number: u64, entry: Entry) {
+        if let Entry::Row { key, .. } = &entry {
+            if self.rows.contains_key(key) {
+                return;
+            }
+            self.rows.insert(key.clone(), number);
+        }
+        self.waiting.insert(number, Waiting { entry, sent: None });
     }
 
     pub(super) fn clear(&mut self) {
-        self.0.clear();
+        *self = Self::default();
     }
 
     pub(super) fn len(&self) -> u64 {
-        self.0.len() as u64
+        self.waiting.len() as u64
     }
 
-    pub(super) fn first(&self, limit: usize) -> Vec<QueuedRecord> {
-        let first = self.0.iter().take(limit);
-        first
-            .map(|(number, record)| QueuedRecord { sync_out_id: format!("{number:032X}"), record: record.clone() })
-            .collect()
+    /// The first of what waits, as it is now.
+    pub(super) fn first(&self, limit: usize, rows: &Rows) -> Vec<QueuedRecord> {
+        let first = self.waiting.iter().take(limit);
+        first.map(|(number, waiting)| queued(*number, waiting.entry.now(rows))).collect()
     }
 
-    /// Takes out what was acknowledged; an id that is unknown is none of this queue's any more.
-    pub(super) fn remove(&mut self, sync_out_id: &str) -> Option<LegacyRecord> {
+    /// The same, and remembers that these versions are sent.
+    pub(super) fn send(&mut self, limit: usize, rows: &Rows) -> Vec<QueuedRecord> {
+        let first = self.waiting.iter_mut().take(limit);
+        let sent = first.map(|(number, waiting)| {
+            let now = waiting.entry.now(rows);
+            waiting.sent = Some(now.clone());
+            queued(*number, now)
+        });
+        sent.collect()
+    }
+
+    /// What was sent and not acknowledged yet, as it was sent last.
+    pub(super) fn sent(&self) -> Vec<QueuedRecord> {
+        let sent = self.waiting.iter().filter_map(|(number, waiting)| Some((*number, waiting.sent.clone()?)));
+        sent.map(|(number, record)| queued(number, record)).collect()
+    }
+
+    /// Takes out what was acknowledged; an id that is unknown is none of this queue's any more. A row that changed since it was
+    /// sent stays, under its id: the site does not have it as it is.
+    pub(super) fn acknowledge(&mut self, sync_out_id: &str, rows: &Rows) -> Option<Entry> {
         let number = u64::from_str_radix(sync_out_id, 16).ok()?;
-        self.0.remove(&number)
+        let waiting = self.waiting.get(&number)?;
+        let changed = waiting.sent.as_ref().is_some_and(|sent| sent.data != waiting.entry.now(rows).data);
+        if changed { None } else { self.remove(number) }
     }
+
+    /// Forgets a row that was merged into another one: it is not there, and nobody deleted it.
+    pub(super) fn forget(&mut self, table: &str, id: &str) {
+        if let Some(number) = self.rows.get(&(table.to_owned(), id.to_owned())) {
+            self.remove(*number);
+        }
+    }
+
+    fn remove(&mut self, number: u64) -> Option<Entry> {
+        let entry = self.waiting.remove(&number)?.entry;
+        if let Entry::Row { key, .. } = &entry {
+            self.rows.remove(key);
+        }
+        Some(entry)
+    }
+}
+
+impl Entry {
+    /// What is sent of it at this moment.
+    fn now(&self, rows: &Rows) -> LegacyRecord {
+        let (key, action) = match self {
+            Self::AsItIs(record) => return record.clone(),
+            Self::Row { key, action } => (key, *action),
+        };
+        match rows.get(&key.0, &key.1) {
+            None => LegacyRecord::new(Action::Delete, &key.0, &key.1, None),
+            // Queued as deleted, and there again.
+            Some(row) if action == Action::Delete => LegacyRecord { action: Action::Insert, ..row.record.clone() },
+            Some(row) => LegacyRecord { action, ..row.record.clone() },
+        }
+    }
+}
+
+fn queued(number: u64, record: LegacyRecord) -> QueuedRecord {
+    QueuedRecord { sync_out_id: format!("{number:032X}"), record }
 }
 
 /// A site with everything the server remembers of it.

@@ -454,7 +454,7 @@ fn a_store_moves() {
     test.server.put_row("transact", "later", rows::transact("later", &site.store_id, &test.world.supplier, 8));
     assert_eq!((test.server.queued(A).len(), test.server.queued(B).len()), (0, 1));
     test.server.delete_row("transact", "later");
-    let delete = test.get(B, Endpoint::PullQueue, "limit=500")["data"][1].clone();
+    let delete = test.get(B, Endpoint::PullQueue, "limit=500")["data"][0].clone();
     assert_eq!((&delete["action"], delete.get("recordData")), (&json!("delete"), None));
 }
 

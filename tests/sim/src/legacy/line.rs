@@ -73,8 +73,9 @@ impl Sim {
     /// What a site acknowledges is durably there: as it came, or set aside, or as a host there wrote it.
     fn check_acknowledged(&self, legacy: &Legacy, site: usize, request: &HttpRequest) {
         let Ok(Acknowledged { ids }) = serde_json::from_slice(&unzipped(request)) else { return };
-        let queued = legacy.server.queued(&name(site)).into_iter().filter(|queued| ids.contains(&queued.sync_out_id));
-        let records: Vec<LegacyRecord> = queued.map(|queued| queued.record).collect();
+        // As it was sent, which may be another version than there is now.
+        let sent = legacy.server.sent(&name(site)).into_iter().filter(|sent| ids.contains(&sent.sync_out_id));
+        let records: Vec<LegacyRecord> = sent.map(|sent| sent.record).collect();
         for (place, record) in records.iter().enumerate() {
             let is_said_again = |later: &LegacyRecord| {
                 later.action != Action::Merge && (&later.table, &later.id) == (&record.table, &record.id)
