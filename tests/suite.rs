@@ -18,6 +18,7 @@ mod legacy_half;
 mod legacy_half_later;
 mod legacy_merges;
 mod legacy_queue;
+mod machines;
 mod one_door;
 mod one_patient;
 mod record_types;

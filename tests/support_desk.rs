@@ -35,7 +35,7 @@ impl Beside {
             legacy_url: "http://legacy.example.org".to_owned(),
             site_name: world.central.clone(),
             password: PasswordHash::of_password(PASSWORD),
-            hardware_id: None,
+            hardware_id: Some("machine of the desk".to_owned()),
         };
         site.set_up(&settings, &mut Silent).unwrap();
         let records = Records::new(storage.clone(), clock);

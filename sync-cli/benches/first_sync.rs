@@ -76,7 +76,7 @@ fn sync(folder: &Path, url: &str) -> Value {
         legacy_url: url.to_owned(),
         site_name: SITE.to_owned(),
         password: PasswordHash::of_password(SITE),
-        hardware_id: None,
+        hardware_id: Some("machine of the bench".to_owned()),
     };
     site.set_up(&settings, &mut Silent).expect("set up");
     let began = now();

@@ -188,8 +188,8 @@ pub(crate) struct Init {
     pub site: String,
     #[command(flatten)]
     pub password: Password,
-    /// The id of this machine, if it must be a certain one; made once and kept otherwise
-    #[arg(long, value_name = "ID")]
+    /// The id by which servers know this machine, if it must be a certain one; the machine's own otherwise
+    #[arg(long, value_name = "ID", env = "OMS_SYNC_HARDWARE_ID", hide_env_values = true)]
     pub hardware_id: Option<String>,
 }
 

@@ -109,8 +109,14 @@ pub enum Error {
     WrongPassword { site: String },
     /// Another machine is bound to the site.
     HardwareIdMismatch { site: String },
+    /// This machine has no id of its own.
+    NoMachineId { reason: String },
     /// A site without an active store.
     SiteHasNoStore { site: String },
+    /// The file of the database is not the one that was opened.
+    DatabaseReplaced { path: String },
+    /// The file of the database has several names on its disk.
+    DatabaseHardLinked { path: String, names: u64 },
     /// The legacy server has no address of central.
     CentralUrlMissing,
     /// An Open mSupply server that is not central.
@@ -257,6 +263,7 @@ impl Error {
             Self::UnknownSite { .. } => ("site_name_not_found", Configure),
             Self::WrongPassword { .. } => ("incorrect_password", Configure),
             Self::HardwareIdMismatch { .. } => ("hardware_id_mismatch", Configure),
+            Self::NoMachineId { .. } => ("no_machine_id", Configure),
             Self::SiteHasNoStore { .. } => ("site_has_no_store", Configure),
             Self::CentralUrlMissing => ("central_url_missing", Configure),
             Self::NotCentral { .. } => ("not_a_central_server", Configure),
@@ -280,6 +287,8 @@ impl Error {
             Self::RecordTooLarge { .. } => ("record_too_large", Input),
 
             Self::DatabaseBusy { .. } => ("database_busy", LocalFault),
+            Self::DatabaseReplaced { .. } => ("database_replaced", LocalFault),
+            Self::DatabaseHardLinked { .. } => ("database_hard_linked", LocalFault),
             Self::DatabaseReadOnly { .. } => ("database_read_only", LocalFault),
             Self::NotADatabase { .. } => ("not_a_database", LocalFault),
             Self::DiskFull { .. } => ("disk_full", LocalFault),

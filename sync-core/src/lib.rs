@@ -29,6 +29,7 @@ mod echo;
 mod error;
 pub mod files;
 mod integrate;
+mod machine;
 mod masked;
 mod moved_stores;
 mod outgoing;
@@ -52,6 +53,7 @@ pub use changelog::{Audience, Change, ChangeAction, NewChange};
 pub use clock::{Bell, Clock, SystemClock, Timestamp};
 pub use driver::{CycleEnd, Driver, DriverConfig, DriverHandle, DriverObserver};
 pub use error::{Cause, Error, ErrorClass, Result, Server};
+pub use machine::machine_id;
 pub use ownership::Role;
 pub use records::{RECORD_BYTES_MAX, Records, quarantine};
 pub use site::{

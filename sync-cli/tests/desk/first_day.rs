@@ -193,3 +193,30 @@ fn a_database_that_may_not_be_written_is_read() {
         }
     }
 }
+
+/// Servers let a site in from one machine. A database that was lost is made anew on the same one.
+#[test]
+fn a_site_is_set_up_again_on_the_same_machine() {
+    let clinic = Clinic::new();
+    clinic.desk.run(&["--db", "central.sqlite", "site", "reset-hardware", "clinic"]).ends(0);
+    let from = ["--site", "clinic", "--password-file", "pw", "--legacy-url", &clinic.server.address];
+    let init = |db: &str| {
+        clinic.desk.run_with(&[("OMS_SYNC_HARDWARE_ID", "")], &[&["--db", db, "init", "--json"], &from[..]].concat())
+    };
+    let Ok(machine) = sync_core::machine_id() else {
+        // A container without one: it says so.
+        assert_eq!(init("none.sqlite").ends(3).error().0, "no_machine_id");
+        return;
+    };
+    for db in ["first.sqlite", "second.sqlite"] {
+        let said = init(db).ends(0);
+        assert!(!said.out.contains(&machine) && !said.err.contains(&machine), "the id is shown to nobody");
+        for args in [&["identity"][..], &["identity", "--json"], &["status"], &["doctor"]] {
+            let said = clinic.desk.run(&[&["--db", db], args].concat());
+            assert!(!said.out.contains(&machine) && !said.err.contains(&machine), "{args:?}");
+        }
+    }
+    let other = ["--hardware-id", "another machine"];
+    let refused = clinic.desk.run(&[&["--db", "third.sqlite", "init", "--json"], &from[..], &other].concat()).ends(3);
+    assert_eq!(refused.error().0, "hardware_id_mismatch");
+}

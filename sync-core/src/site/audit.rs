@@ -38,7 +38,7 @@ impl Site {
     /// reached, or refuses; one of the databases failed.
     pub fn audit(&self, scratch: &dyn Storage, observer: &mut dyn SyncObserver) -> Result<Audit> {
         let _lock = self.storage.lock_cycle()?;
-        let identity = Identity::load(self.storage.read()?.as_ref())?;
+        let identity = self.identity()?;
         match identity.role {
             Some(Role::Remote) => {}
             Some(Role::Central) => {

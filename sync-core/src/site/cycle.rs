@@ -71,7 +71,7 @@ impl Site {
         let started_at = self.clock.now();
         let (identity, changes_from) = {
             let txn = self.storage.read()?;
-            (Identity::load(txn.as_ref())?, txn.last_cursor()?.next())
+            (Identity::load(txn.as_ref(), &self.machine)?, txn.last_cursor()?.next())
         };
         let mut cycle = Cycle {
             site: self,
@@ -236,7 +236,7 @@ impl Cycle<'_, '_> {
             for change in &discovered.changes {
                 cycle.warn(says::something_new(change.clone()))?;
             }
-            cycle.identity = Identity::load(cycle.site.storage.read()?.as_ref())?;
+            cycle.identity = cycle.site.identity()?;
             cycle.initialise(&discovered.status)
         });
         match class {

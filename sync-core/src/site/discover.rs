@@ -4,7 +4,7 @@ use url::Url;
 
 use super::Site;
 use super::client::Client;
-use super::identity::{Discovered, Identity, Settings, parse_url, role};
+use super::identity::{Discovered, Hardware, HardwareFrom, Identity, Settings, parse_url, role};
 use super::observer::SyncObserver;
 use crate::error::{Error, Result};
 use crate::masked::excerpt;
@@ -38,22 +38,25 @@ impl Site {
                     found: "central server without a legacy server",
                 });
             }
-            txn.state(key::HARDWARE_ID)?
+            match settings.hardware_id.as_ref().filter(|id| !id.is_empty()) {
+                Some(id) => Some(Hardware { id: id.clone(), from: HardwareFrom::Given }),
+                None => Hardware::load(txn.as_ref(), &self.machine)?,
+            }
         };
-        let hardware_id =
-            settings.hardware_id.clone().or(stored).unwrap_or_else(|| uuid::Uuid::new_v4().simple().to_string());
-        let identity = Identity::of_settings(settings, hardware_id.clone())?;
-        let info = self.ask(&identity, observer)?;
+        let hardware = stored.map_or_else(|| Hardware::of(&self.machine), Ok)?;
+        let mut identity = Identity::of_settings(settings, hardware)?;
+        let mut client = Client::new(self.transport.as_ref(), self.clock.as_ref(), &self.config, observer);
+        let info = self.ask_as(&mut identity, &mut client)?;
         let txn = self.storage.write()?;
         let discovered = store(txn.as_ref(), &info, self.clock.now().to_string())?;
         for (name, value) in [
             (key::LEGACY_URL, identity.legacy_url.as_str()),
             (key::SITE_NAME, &identity.site_name),
             (key::PASSWORD_HASH, settings.password.expose()),
-            (key::HARDWARE_ID, &hardware_id),
         ] {
             txn.set_state(name, value)?;
         }
+        identity.hardware.store(txn.as_ref())?;
         txn.commit()?;
         Ok(discovered)
     }
@@ -63,15 +66,17 @@ impl Site {
     /// # Errors
     /// Every way in which the legacy server may not be reached or may refuse; what was stored before stays then.
     pub fn discover(&self, observer: &mut dyn SyncObserver) -> Result<Discovered> {
-        let identity = Identity::load(self.storage.read()?.as_ref())?;
+        let identity = self.identity()?;
         let mut client = Client::new(self.transport.as_ref(), self.clock.as_ref(), &self.config, observer);
         self.discover_as(&identity, &mut client)
     }
 
     pub(super) fn discover_as(&self, identity: &Identity, client: &mut Client<'_>) -> Result<Discovered> {
-        let info: SiteInfo = client.legacy_get(identity, path::SITE)?;
+        let mut identity = identity.clone();
+        let info = self.ask_as(&mut identity, client)?;
         let txn = self.storage.write()?;
         let discovered = store(txn.as_ref(), &info, self.clock.now().to_string())?;
+        identity.hardware.store(txn.as_ref())?;
         txn.commit()?;
         Ok(discovered)
     }
@@ -81,7 +86,7 @@ impl Site {
     /// # Errors
     /// What it is instead; [`Error::CentralUrlMissing`] if no address is known.
     pub fn probe_central(&self, observer: &mut dyn SyncObserver) -> Result<()> {
-        let identity = Identity::load(self.storage.read()?.as_ref())?;
+        let identity = self.identity()?;
         let central = central_url(&identity)?;
         let request = SiteStatusRequest { sync_v5_settings: identity.credentials(), sync_v6_version: V6_VERSION };
         let mut client = Client::new(self.transport.as_ref(), self.clock.as_ref(), &self.config, observer);
@@ -94,7 +99,7 @@ impl Site {
     /// # Errors
     /// Every way in which the legacy server may not be reached or may refuse.
     pub fn compare_identity(&self, observer: &mut dyn SyncObserver) -> Result<Vec<Disagreement>> {
-        let identity = Identity::load(self.storage.read()?.as_ref())?;
+        let identity = self.identity()?;
         let info = self.ask(&identity, observer)?;
         let txn = self.storage.read()?;
         let mut all = Vec::new();
@@ -112,6 +117,18 @@ impl Site {
 
     fn ask(&self, identity: &Identity, observer: &mut dyn SyncObserver) -> Result<SiteInfo> {
         let mut client = Client::new(self.transport.as_ref(), self.clock.as_ref(), &self.config, observer);
+        self.ask_as(&mut identity.clone(), &mut client)
+    }
+
+    /// Asks as the machine that this database says it is. Where that id was made by chance and is refused, another database
+    /// of this machine may have been let in since with the machine's own.
+    fn ask_as(&self, identity: &mut Identity, client: &mut Client<'_>) -> Result<SiteInfo> {
+        let refused = match client.legacy_get(identity, path::SITE) {
+            Err(error @ Error::HardwareIdMismatch { .. }) if identity.hardware.from == HardwareFrom::Chance => error,
+            answered => return answered,
+        };
+        let Ok(own) = Hardware::of(&self.machine) else { return Err(refused) };
+        identity.hardware = own;
         client.legacy_get(identity, path::SITE)
     }
 }

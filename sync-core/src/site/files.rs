@@ -134,7 +134,7 @@ impl Site {
             if role(txn.as_ref())? == Some(Role::Central) {
                 return Err(Error::WrongRole { needed: "remote site", found: "central server" });
             }
-            Identity::load(txn.as_ref())?
+            Identity::load(txn.as_ref(), &self.machine)?
         };
         let central = central_url(&identity)?;
         let _lock = files.store.lock()?;

@@ -4,13 +4,14 @@ use serde::Serialize;
 use url::Url;
 
 use crate::error::{Error, Result, Server};
+use crate::machine::Machine;
 use crate::masked::masked_url;
 use crate::ownership::Role;
 use crate::protocol::v5::{InitialisationStatus, SiteHeaders, V5_VERSION};
 use crate::protocol::v6::Credentials;
 use crate::protocol::{AppIdentity, PasswordHash};
 use crate::record::{Cursor, SiteId};
-use crate::storage::{ReadTxn, key};
+use crate::storage::{ReadTxn, WriteTxn, key};
 use crate::texts::sentences::error_detail;
 use crate::texts::{Detail, Said, Speaks};
 
@@ -23,7 +24,8 @@ pub struct Settings {
     pub site_name: String,
     /// The hash of its password.
     pub password: PasswordHash,
-    /// The id of this machine; made once and kept if `None`.
+    /// The id by which servers know this machine, if it must be a certain one; if `None`, the machine's own, or what the
+    /// database has of before.
     pub hardware_id: Option<String>,
 }
 
@@ -68,13 +70,57 @@ fn role_text<S: serde::Serializer>(role: &Role, serializer: S) -> Result<S::Ok, 
     serializer.serialize_str(role.as_str())
 }
 
+/// The id by which servers know this machine, and whose it is.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Hardware {
+    pub id: String,
+    pub from: HardwareFrom,
+}
+
+/// Whose id a hardware id is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum HardwareFrom {
+    /// This machine's own.
+    Machine,
+    /// Somebody chose it.
+    Given,
+    /// A version before made it by chance and kept it in the database, with which it is copied.
+    Chance,
+}
+
+impl Hardware {
+    /// That of a database on this machine, if it has one. What is the machine's own is never taken from the database.
+    pub(super) fn load(txn: &dyn ReadTxn, machine: &Machine) -> Result<Option<Self>> {
+        let Some(id) = txn.state(key::HARDWARE_ID)? else { return Ok(None) };
+        Ok(Some(match txn.state(key::HARDWARE_ID_FROM)?.as_deref() {
+            Some("machine") => Self::of(machine)?,
+            Some("given") => Self { id, from: HardwareFrom::Given },
+            _ => Self { id, from: HardwareFrom::Chance },
+        }))
+    }
+
+    /// That of this machine.
+    pub(super) fn of(machine: &Machine) -> Result<Self> {
+        Ok(Self { id: machine.id()?, from: HardwareFrom::Machine })
+    }
+
+    pub(super) fn store(&self, txn: &dyn WriteTxn) -> Result<()> {
+        txn.set_state(key::HARDWARE_ID, &self.id)?;
+        match self.from {
+            HardwareFrom::Machine => txn.set_state(key::HARDWARE_ID_FROM, "machine"),
+            HardwareFrom::Given => txn.set_state(key::HARDWARE_ID_FROM, "given"),
+            HardwareFrom::Chance => Ok(()),
+        }
+    }
+}
+
 /// A set-up site: its settings and what discovery stored.
 #[derive(Clone)]
 pub(super) struct Identity {
     pub legacy_url: Url,
     pub site_name: String,
     password: PasswordHash,
-    hardware_id: String,
+    pub(super) hardware: Hardware,
     app: AppIdentity,
     pub site_id: Option<SiteId>,
     pub role: Option<Role>,
@@ -85,12 +131,12 @@ pub(super) struct Identity {
 
 impl Identity {
     /// What `settings` say, before anything is known of the site.
-    pub(super) fn of_settings(settings: &Settings, hardware_id: String) -> Result<Self> {
+    pub(super) fn of_settings(settings: &Settings, hardware: Hardware) -> Result<Self> {
         Ok(Self {
             legacy_url: parse_url("the legacy server's address", &settings.legacy_url)?,
             site_name: settings.site_name.clone(),
             password: settings.password.clone(),
-            hardware_id,
+            hardware,
             app: AppIdentity::default(),
             site_id: None,
             role: None,
@@ -100,8 +146,8 @@ impl Identity {
         })
     }
 
-    /// Reads it from a database.
-    pub(super) fn load(txn: &dyn ReadTxn) -> Result<Self> {
+    /// Reads it from a database on this machine.
+    pub(super) fn load(txn: &dyn ReadTxn, machine: &Machine) -> Result<Self> {
         let text = |name: &str| txn.state(name);
         let needed = |name: &str| text(name)?.ok_or(Error::NotSetUp);
         let number = |name: &str| Ok::<_, Error>(text(name)?.and_then(|n| n.parse().ok()).map(SiteId));
@@ -120,7 +166,7 @@ impl Identity {
             central_url: text(key::CENTRAL_URL)?.filter(|url| !url.is_empty()),
             legacy_site_id: number(key::LEGACY_SITE_ID)?,
             initialised: text(key::INITIALISED_AT)?.is_some(),
-            ..Self::of_settings(&settings, needed(key::HARDWARE_ID)?)?
+            ..Self::of_settings(&settings, Hardware::load(txn, machine)?.ok_or(Error::NotSetUp)?)?
         })
     }
 
@@ -134,7 +180,7 @@ impl Identity {
         SiteHeaders {
             site_name: self.site_name.clone(),
             password: self.password.clone(),
-            hardware_id: self.hardware_id.clone(),
+            hardware_id: self.hardware.id.clone(),
             app: self.app.clone(),
             version: V5_VERSION,
         }
@@ -146,7 +192,7 @@ impl Identity {
             server_url: self.legacy_url.to_string(),
             username: self.site_name.clone(),
             password_sha256: self.password.expose().to_owned(),
-            site_uuid: self.hardware_id.clone(),
+            site_uuid: self.hardware.id.clone(),
             app_version: self.app.version.clone(),
             app_name: self.app.name.clone(),
             sync_version: V5_VERSION.to_string(),

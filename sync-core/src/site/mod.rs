@@ -37,7 +37,10 @@ pub use preview::{Coming, PullPreview};
 pub use report::{Outcome, PushedRange, StepReport, SyncReport};
 pub use status::{LastSync, Status, Waiting, status};
 
+use self::identity::Identity;
 use crate::clock::Clock;
+use crate::error::Result;
+use crate::machine::Machine;
 use crate::storage::Storage;
 use crate::transport::Transport;
 
@@ -51,6 +54,7 @@ pub struct Site {
     transport: Arc<dyn Transport>,
     clock: Arc<dyn Clock>,
     config: SyncConfig,
+    machine: Machine,
 }
 
 impl std::fmt::Debug for Site {
@@ -62,13 +66,25 @@ impl std::fmt::Debug for Site {
 impl Site {
     /// A site over these parts, with the default limits.
     pub fn new(storage: Arc<dyn Storage>, transport: Arc<dyn Transport>, clock: Arc<dyn Clock>) -> Self {
-        Self { storage, transport, clock, config: SyncConfig::default() }
+        Self { storage, transport, clock, config: SyncConfig::default(), machine: Machine::default() }
     }
 
     /// The same with other limits.
     #[must_use]
     pub fn with_config(self, config: SyncConfig) -> Self {
         Self { config, ..self }
+    }
+
+    /// The same on a machine whose id the host app knows better than the system does, as an app on Android: pass it each time,
+    /// so that a database that was copied to another machine is noticed.
+    #[must_use]
+    pub fn with_machine_id(self, id: impl Into<String>) -> Self {
+        Self { machine: Machine::Given(id.into()), ..self }
+    }
+
+    /// Who this site is, as its database has it.
+    fn identity(&self) -> Result<Identity> {
+        Identity::load(self.storage.read()?.as_ref(), &self.machine)
     }
 
     /// The clock that it goes by.

@@ -163,7 +163,7 @@ impl Site {
     /// # Errors
     /// [`NotSetUp`](crate::Error::NotSetUp); [`Cancelled`](crate::Error::Cancelled); the database failed. What a server does is in the report.
     pub fn measure(&self, limits: &NetLimits, observer: &mut dyn SyncObserver) -> Result<NetReport> {
-        let identity = Identity::load(self.storage.read()?.as_ref())?;
+        let identity = self.identity()?;
         let config = SyncConfig { attempts: 1, ..self.config.clone() };
         let client = Client::new(self.transport.as_ref(), self.clock.as_ref(), &config, observer);
         let mut meter = Meter { site: self, identity: &identity, limits, client };

@@ -123,7 +123,7 @@ impl Site {
     /// # Errors
     /// [`Error::NotSetUp`]; what this site was told when it asked, if no server could be asked; the database failed.
     pub fn preview_pull(&self, records_max: u64, observer: &mut dyn SyncObserver) -> Result<PullPreview> {
-        let identity = Identity::load(self.storage.read()?.as_ref())?;
+        let identity = self.identity()?;
         let mut client = Client::new(self.transport.as_ref(), self.clock.as_ref(), &self.config, observer);
         let mut left = Left { records: records_max.max(1), bytes: BYTES_MAX };
         let mut all = Vec::new();

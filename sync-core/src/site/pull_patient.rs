@@ -31,7 +31,7 @@ impl Site {
     pub fn pull_patient(&self, patient: &NameId, observer: &mut dyn SyncObserver) -> Result<SyncReport> {
         {
             let txn = self.storage.read()?;
-            let identity = Identity::load(txn.as_ref())?;
+            let identity = Identity::load(txn.as_ref(), &self.machine)?;
             match identity.role {
                 Some(Role::Remote) => {}
                 Some(Role::Central) => {

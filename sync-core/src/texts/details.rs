@@ -107,6 +107,12 @@ impl Error {
                 add("what", what);
                 add("source", source);
             }
+            Self::NoMachineId { reason } => add("reason", reason),
+            Self::DatabaseReplaced { path } => add("path", path),
+            Self::DatabaseHardLinked { path, names } => {
+                add("path", path);
+                add("names", names);
+            }
             Self::DamagedState { what } => add("what", what),
             Self::NotAllowed { refusal, id } => {
                 // The blank belongs to it: without an id there is none.

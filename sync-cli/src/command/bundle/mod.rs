@@ -98,6 +98,7 @@ fn secrets(source: &Source<'_>) -> Vec<String> {
         let state = |name| parts.storage.read().ok()?.state(name).ok()?;
         all.extend([key::PASSWORD_HASH, key::HARDWARE_ID].into_iter().filter_map(state));
     }
+    all.extend(sync_core::machine_id().ok());
     if let Ok(password) = std::env::var("OMS_SYNC_PASSWORD") {
         all.push(PasswordHash::of_password(&password).expose().to_owned());
         all.push(password);

@@ -71,16 +71,11 @@ impl<'s> Source<'s> {
         if !args.db.exists() {
             return Err(Error::NoDatabase { path: args.db.display().to_string() });
         }
-        let folder = args.files.clone().unwrap_or_else(|| Files::folder_of(&args.db));
+        let parts = Parts::open_to_read(args, out);
+        let usual = || args.files.clone().unwrap_or_else(|| Files::folder_of(&args.db));
+        let folder = parts.as_ref().map_or_else(|_| usual(), |parts| parts.folder.clone());
         let now = sync_core::Clock::now(&sync_core::SystemClock::new());
-        Ok(Self {
-            args,
-            cycles: options.cycles,
-            is_offline: options.offline,
-            now,
-            parts: Parts::open_to_read(args, out),
-            folder,
-        })
+        Ok(Self { args, cycles: options.cycles, is_offline: options.offline, now, parts, folder })
     }
 
     fn storage(&self) -> Result<&Arc<SqliteStorage>> {
@@ -175,6 +170,7 @@ fn environment(from: &Source<'_>) -> Result<String> {
     const NAMED: &[&str] = &[
         "OMS_SYNC_DB",
         "OMS_SYNC_FILES",
+        "OMS_SYNC_HARDWARE_ID",
         "OMS_SYNC_PASSWORD",
         "HTTP_PROXY",
         "HTTPS_PROXY",
@@ -189,7 +185,9 @@ fn environment(from: &Source<'_>) -> Result<String> {
         "NO_COLOR",
         "TMPDIR",
     ];
-    let db = std::path::absolute(&from.args.db).unwrap_or_else(|_| from.args.db.clone());
+    let named = &from.args.db;
+    let real = std::fs::canonicalize(named).or_else(|_| std::path::absolute(named));
+    let db = real.unwrap_or_else(|_| named.clone());
     let beside = |more: &str| {
         let mut name = db.clone().into_os_string();
         name.push(more);

@@ -56,6 +56,7 @@ pub(super) fn party(error: &Error, asked: Server) -> Party {
         | Error::OtherSite { .. }
         | Error::InvalidUrl { .. }
         | Error::NotSetUp
+        | Error::NoMachineId { .. }
         | Error::WrongRole { .. } => Party::Device,
         // It was known when this site was set up.
         Error::UnknownSite { .. }

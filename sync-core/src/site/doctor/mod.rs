@@ -111,7 +111,7 @@ impl Doctor<'_> {
             Ok::<_, Error>((role(txn.as_ref())?, txn.state(key::LEGACY_URL)?.is_some()))
         };
         let (role, has_legacy) = read().unwrap_or((None, false));
-        let identity = match storage.read().and_then(|txn| Identity::load(txn.as_ref())) {
+        let identity = match self.site.identity() {
             Ok(identity) if is_set_up => Some(identity),
             _ => None,
         };

@@ -1,0 +1,93 @@
+//! The machine as which a site comes in.
+
+use std::sync::Arc;
+
+use sync_core::protocol::PasswordHash;
+use sync_core::storage::{MemoryStorage, Storage as _, key};
+use sync_core::testing::legacy_server::PASSWORD;
+use sync_core::{Error, Settings, Silent, Site, SyncOptions, SystemClock};
+
+use crate::legacy_half::Country;
+
+const SITE: &str = "district_a";
+
+fn settings(hardware_id: Option<&str>) -> Settings {
+    Settings {
+        legacy_url: "http://legacy.example.org".to_owned(),
+        site_name: SITE.to_owned(),
+        password: PasswordHash::of_password(PASSWORD),
+        hardware_id: hardware_id.map(str::to_owned),
+    }
+}
+
+/// A database on a machine.
+fn on(country: &Country, storage: &Arc<MemoryStorage>, machine: &str) -> Site {
+    let clock = Arc::new(SystemClock::new());
+    Site::new(storage.clone(), country.line.clone(), clock).with_machine_id(machine)
+}
+
+fn sync(site: &Site) -> Result<(), Error> {
+    site.sync(&SyncOptions::default(), &mut Silent).unwrap().error.map_or(Ok(()), Err)
+}
+
+fn state(storage: &MemoryStorage, name: &str) -> Option<String> {
+    storage.read().unwrap().state(name).unwrap()
+}
+
+#[test]
+fn a_site_set_up_again_on_its_machine_is_let_in_and_a_copy_on_another_machine_is_not() {
+    let country = Country::new();
+    let first = Arc::new(MemoryStorage::new());
+    let site = on(&country, &first, "machine one");
+    site.set_up(&settings(None), &mut Silent).unwrap();
+    sync(&site).unwrap();
+    assert_eq!(country.legacy.hardware_id(SITE).as_deref(), Some("machine one"));
+
+    let again = Arc::new(MemoryStorage::new());
+    on(&country, &again, "machine one").set_up(&settings(None), &mut Silent).unwrap();
+    sync(&on(&country, &again, "machine one")).unwrap();
+
+    let elsewhere = on(&country, &first, "machine two");
+    assert_eq!(sync(&elsewhere).unwrap_err().code(), "hardware_id_mismatch");
+    assert_eq!(elsewhere.set_up(&settings(None), &mut Silent).unwrap_err().code(), "hardware_id_mismatch");
+    // The server's administrator hands the site over.
+    country.legacy.reset_hardware_id(SITE);
+    sync(&elsewhere).unwrap();
+    assert_eq!(sync(&site).unwrap_err().code(), "hardware_id_mismatch");
+}
+
+#[test]
+fn a_database_made_before_keeps_its_id_until_that_is_refused() {
+    let country = Country::new();
+    let old = Arc::new(MemoryStorage::new());
+    let site = on(&country, &old, "machine one");
+    site.set_up(&settings(Some("made by chance")), &mut Silent).unwrap();
+    let txn = old.write().unwrap();
+    // As a version before left it.
+    txn.set_state(key::HARDWARE_ID_FROM, "").unwrap();
+    txn.commit().unwrap();
+    sync(&site).unwrap();
+    assert_eq!(country.legacy.hardware_id(SITE).as_deref(), Some("made by chance"));
+    assert_eq!(state(&old, key::HARDWARE_ID).as_deref(), Some("made by chance"));
+
+    // Another database of this machine was let in since, with the machine's own.
+    country.legacy.reset_hardware_id(SITE);
+    let new = Arc::new(MemoryStorage::new());
+    on(&country, &new, "machine one").set_up(&settings(None), &mut Silent).unwrap();
+    sync(&site).unwrap();
+    assert_eq!(state(&old, key::HARDWARE_ID_FROM).as_deref(), Some("machine"));
+    assert_eq!(sync(&on(&country, &old, "machine two")).unwrap_err().code(), "hardware_id_mismatch");
+}
+
+#[test]
+fn an_id_that_somebody_chose_stays() {
+    let country = Country::new();
+    let storage = Arc::new(MemoryStorage::new());
+    on(&country, &storage, "machine one").set_up(&settings(Some("chosen")), &mut Silent).unwrap();
+    on(&country, &storage, "machine two").set_up(&settings(None), &mut Silent).unwrap();
+    sync(&on(&country, &storage, "machine two")).unwrap();
+    assert_eq!(country.legacy.hardware_id(SITE).as_deref(), Some("chosen"));
+    country.legacy.reset_hardware_id(SITE);
+    on(&country, &Arc::new(MemoryStorage::new()), "machine two").set_up(&settings(None), &mut Silent).unwrap();
+    assert_eq!(sync(&on(&country, &storage, "machine two")).unwrap_err().code(), "hardware_id_mismatch");
+}
