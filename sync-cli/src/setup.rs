@@ -42,7 +42,7 @@ impl Parts {
     }
 
     fn over(storage: SqliteStorage, args: &Args, out: &Output) -> Result<Self> {
-        let folder = args.files.clone().unwrap_or_else(|| Files::folder_of(&args.db));
+        let folder = args.files.clone().unwrap_or_else(|| folder_of(&args.db, storage.path()));
         let parts = Self { storage: Arc::new(storage), clock: Arc::new(SystemClock::new()), folder };
         out.central_bar(parts.role()?);
         Ok(parts)
@@ -70,6 +70,14 @@ impl Parts {
     pub(crate) fn records(&self) -> Records {
         Records::new(self.storage.clone(), self.clock.clone())
     }
+}
+
+/// The folder of files of a database, beside its file and not beside a symbolic link to it. One that a version before kept
+/// beside the link is brought there; on another disk it stays where it is.
+fn folder_of(given: &Path, real: &Path) -> PathBuf {
+    let (before, now) = (Files::folder_of(given), Files::folder_of(real));
+    let is_before = before.is_dir() && !now.exists();
+    if is_before && std::fs::rename(&before, &now).is_err() { before } else { now }
 }
 
 /// Takes the password of a site from where the flags say, then from the environment, then from a hidden prompt.

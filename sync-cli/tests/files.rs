@@ -76,6 +76,36 @@ fn a_file_goes_to_central_and_comes_back() {
     server.stop().ends(0);
 }
 
+/// One database under two names: one lock, one watermark and one folder of files.
+#[cfg(unix)]
+#[test]
+fn a_database_named_by_a_symbolic_link_is_the_same_database() {
+    let desk = Desk::new();
+    let server = world(&desk);
+    std::os::unix::fs::symlink("oms-sync.sqlite", desk.path("link.sqlite")).unwrap();
+    std::fs::write(desk.path("x.bin"), [1; 1000]).unwrap();
+    let link = ["--db", "link.sqlite"];
+    desk.run(&[&link[..], &["files", "attach", "asset", "a", "x.bin"]].concat()).ends(0);
+    for db in ["oms-sync.sqlite", "link.sqlite"] {
+        let verified = desk.run(&["--db", db, "files", "verify", "--json"]).ends(0).json();
+        assert_eq!(verified["sound"], 1, "{db}: {verified}");
+    }
+    desk.run(&[&link[..], &["sync", "-q"]].concat()).ends(0);
+    let left: Vec<String> = std::fs::read_dir(desk.path("."))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.starts_with("link.sqlite"))
+        .collect();
+    assert_eq!(left, ["link.sqlite"], "nothing lies beside the link");
+
+    // A folder that a version before kept beside the link is found and brought over.
+    std::fs::rename(desk.path("oms-sync.sqlite.files"), desk.path("link.sqlite.files")).unwrap();
+    let verified = desk.run(&[&link[..], &["files", "verify", "--json"]].concat()).ends(0).json();
+    assert_eq!(verified["sound"], 1, "{verified}");
+    assert!(desk.path("oms-sync.sqlite.files").is_dir() && !desk.path("link.sqlite.files").exists());
+    server.stop().ends(0);
+}
+
 /// What is wrong with the folder is told, and what central has comes again.
 #[test]
 fn verify_finds_what_is_missing_changed_and_surplus() {

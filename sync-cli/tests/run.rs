@@ -121,6 +121,30 @@ fn a_reader_that_goes_away_ends_it() {
     assert_eq!(running.child.wait().expect("it ends").code(), Some(0));
 }
 
+/// What it wrote from then on would be lost, or would go into a file that nobody finds any more.
+#[cfg(unix)]
+#[test]
+fn a_database_that_is_replaced_or_removed_while_it_runs_ends_it() {
+    for removed in [false, true] {
+        let desk = Desk::new();
+        let server = clinic(&desk);
+        let running = ["run", "--interval", "1s", "--json"];
+        let mut running = Running::start(&desk, &running);
+        assert_eq!(running.line()["outcome"], "done");
+        let (path, copy) = (desk.path("oms-sync.sqlite"), desk.path("copy.sqlite"));
+        if removed {
+            std::fs::remove_file(&path).expect("removed");
+        } else {
+            std::fs::copy(&path, &copy).and_then(|_| std::fs::rename(&copy, &path)).expect("replaced");
+        }
+        let (lines, hints): (Vec<String>, Vec<String>) = (running.out.collect(), running.err.collect());
+        assert_eq!(running.child.wait().expect("it ends").code(), Some(6), "{lines:?} {hints:?}");
+        assert!(lines.iter().any(|line| line.contains("database_replaced")), "{lines:?} {hints:?}");
+        assert_eq!(path.exists(), !removed, "nothing is made in its place");
+        server.stop().ends(0);
+    }
+}
+
 #[test]
 fn where_there_is_nobody_to_ask_it_does_not_begin() {
     let desk = Desk::new();

@@ -67,6 +67,10 @@ impl DriverObserver for Lines<'_> {
         let printed =
             if self.out.json { self.out.document(&document(end, self.out)) } else { self.out.line_said(&line(end)) };
         self.failure = printed.err();
+        // Whatever it would write now goes nowhere: who started it starts it again.
+        if let Some(Error::DatabaseReplaced { path }) = end.error() {
+            self.failure = Some(Error::DatabaseReplaced { path: path.clone() }.into());
+        }
         if self.failure.is_some() || self.out.is_unread() {
             self.handle.stop();
         }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use sync_core::central::{CentralConfig, Concern, LegacyAuthenticator, LocalSites};
 use sync_core::files::FileStore;
+use sync_core::storage::SqliteStorage;
 use sync_core::transport::{HttpTransport, Timeouts};
 use sync_core::{Central, Error, ErrorClass, Role, Said, Site, SyncOptions, Texts, status};
 
@@ -26,8 +27,8 @@ pub(super) fn run(args: &Args, options: &Serve, out: &Output) -> Result<Ended, F
     let listener = listen(options.listen)?;
     let serving = serving(args, options, &out.texts)?;
     end_on_signals();
-    let (central, site) = match options.auth {
-        Authentication::Local => (local(args, options, out)?, None),
+    let (central, storage, site) = match options.auth {
+        Authentication::Local => local(args, options, out)?,
         Authentication::Legacy => legacy(args, options, out)?,
     };
     let server = Server::start(Arc::new(central), listener, serving)?;
@@ -37,10 +38,13 @@ pub(super) fn run(args: &Args, options: &Serve, out: &Output) -> Result<Ended, F
         let texts = out.texts.clone();
         std::thread::spawn(move || cycles(&site, &texts));
     }
-    while !interrupted() {
+    let mut in_place = Ok(());
+    while !interrupted() && in_place.is_ok() {
         std::thread::sleep(Duration::from_millis(100));
+        in_place = storage.check_in_place();
     }
     server.stop();
+    in_place?;
     Ok(Ended::Done)
 }
 
@@ -65,8 +69,11 @@ fn tell_where(server: &Server, options: &Serve, out: &Output) -> Result<(), Fail
     Ok(())
 }
 
+/// A central server, its database, and what asks the legacy server for it.
+type Served = (Central, Arc<SqliteStorage>, Option<Site>);
+
 /// A central server that keeps the list of sites itself.
-fn local(args: &Args, options: &Serve, out: &Output) -> Result<Central, Failure> {
+fn local(args: &Args, options: &Serve, out: &Output) -> Result<Served, Failure> {
     let parts = Parts::open_or_make(args, out)?;
     LocalSites::open(parts.storage.clone(), parts.clock.clone())?;
     let mut config = CentralConfig::default();
@@ -75,12 +82,12 @@ fn local(args: &Args, options: &Serve, out: &Output) -> Result<Central, Failure>
     // Told to sites only if they can use it; otherwise they are told the address that they ask.
     config.public_url = options.public_url.clone().filter(|_| concern.is_none());
     warn(status(parts.storage.as_ref())?.concerns.iter(), out);
-    let central = Central::stand_alone(parts.storage, parts.clock);
-    Ok(central.with_config(config).with_files(FileStore::new(parts.folder)))
+    let central = Central::stand_alone(parts.storage.clone(), parts.clock);
+    Ok((central.with_config(config).with_files(FileStore::new(parts.folder)), parts.storage, None))
 }
 
 /// A central server because the legacy server says so, which also says who its sites are.
-fn legacy(args: &Args, options: &Serve, out: &Output) -> Result<(Central, Option<Site>), Failure> {
+fn legacy(args: &Args, options: &Serve, out: &Output) -> Result<Served, Failure> {
     if options.public_url.is_some() {
         return Err(Error::bad_input(input_given::public_url_not_local()).into());
     }
@@ -106,8 +113,8 @@ fn legacy(args: &Args, options: &Serve, out: &Output) -> Result<(Central, Option
     let timeouts = Timeouts { connect: wait(10), send: wait(10), response: wait(30), receive: wait(10) };
     let asks = Arc::new(HttpTransport::new(&timeouts));
     let authenticator = Arc::new(LegacyAuthenticator::new(parts.storage.clone(), asks, parts.clock.clone()));
-    let central = Central::new(parts.storage, parts.clock, authenticator).with_files(FileStore::new(parts.folder));
-    Ok((central, Some(site)))
+    let central = Central::new(parts.storage.clone(), parts.clock, authenticator);
+    Ok((central.with_files(FileStore::new(parts.folder)), parts.storage, Some(site)))
 }
 
 fn warn<'c>(concerns: impl Iterator<Item = &'c Concern>, out: &Output) {

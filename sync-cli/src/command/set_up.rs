@@ -27,9 +27,10 @@ pub(super) fn init(args: &Args, init: &Init, out: &Output) -> Result<Ended, Fail
     let set_up = parts.site().set_up(&settings, &mut until_interrupted);
     if set_up.is_err() && !existed {
         // A database that was made for nothing is not left lying about.
+        let made = parts.storage.path().to_owned();
         drop(parts);
         for suffix in ["", "-wal", "-shm", ".watermark", ".lock"] {
-            let mut path = args.db.clone().into_os_string();
+            let mut path = made.clone().into_os_string();
             path.push(suffix);
             let _ = std::fs::remove_file(path);
         }

@@ -65,3 +65,13 @@ fn a_push_whose_body_is_cut_off_leaves_nothing() {
     };
     assert_eq!((rows("sync_buffer"), rows("sync_integration"), rows("asset")), (0, 0, 0));
 }
+
+#[cfg(unix)]
+#[test]
+fn a_database_that_is_removed_while_it_serves_ends_it() {
+    let (desk, server) = central(&[]);
+    std::fs::remove_file(desk.path("central.sqlite")).expect("removed");
+    let said = server.ended().ends(6);
+    assert!(said.err.contains("was replaced or removed") || said.out.contains("database_replaced"), "{said:?}");
+    assert!(!desk.path("central.sqlite").exists(), "nothing is made in its place");
+}

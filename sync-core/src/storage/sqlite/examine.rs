@@ -7,8 +7,9 @@ use parking_lot::Mutex;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
+use super::place::{FileIdentity, real_path};
 use super::watermark::Watermark;
-use super::{SqliteStorage, Writer, at_path, database_error, file_error, schema, wait_for_another};
+use super::{SqliteStorage, Writer, at_path, database_error, schema, wait_for_another};
 use crate::error::{Error, Result};
 use crate::texts::sentences::input;
 
@@ -38,20 +39,21 @@ impl SqliteStorage {
     /// # Errors
     /// As [`open_existing`](Self::open_existing); `bad_input` if its schema is of an older version.
     pub fn open_to_read(path: impl AsRef<Path>) -> Result<Self> {
-        let path = &absolute(path.as_ref())?;
+        let path = &real_path(path.as_ref())?;
         let connection = reading_connection(path)?;
         let (found, known) = schema::version(&connection).map_err(|error| at_path(error, path))?;
         if found < known {
             return Err(Error::bad_input(input::schema_older(found, known)));
         }
         let writer = Mutex::new(Writer { connection, watermark: Watermark::none(), hook: None });
-        Ok(Self { path: path.to_owned(), writer, readers: Mutex::default(), only_reads: true })
+        let identity = FileIdentity::of(path);
+        Ok(Self { path: path.to_owned(), identity, writer, readers: Mutex::default(), only_reads: true })
     }
 }
 
 /// Looks at a database file.
 pub(crate) fn examine(path: &Path) -> Result<Examined> {
-    let path = &absolute(path)?;
+    let path = &real_path(path)?;
     let connection = reading_connection(path)?;
     let (schema, known) = schema::version(&connection).map_err(|error| at_path(error, path))?;
     let bytes = path.metadata().map_or(0, |data| data.len());
@@ -72,7 +74,7 @@ pub(crate) fn examine(path: &Path) -> Result<Examined> {
 
 /// What is damaged in a database file, as SQLite says it; nothing if all is well. Reads the whole file.
 pub(crate) fn damage(path: &Path) -> Result<Vec<String>> {
-    let path = &absolute(path)?;
+    let path = &real_path(path)?;
     let connection = reading_connection(path)?;
     let said = || {
         let mut query = connection.prepare(&format!("PRAGMA quick_check({DAMAGE_MAX})"))?;
@@ -128,10 +130,6 @@ fn open_alone(path: &Path) -> rusqlite::Result<Connection> {
     address.set_query(Some("immutable=1"));
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     only_to_read(Connection::open_with_flags(address.as_str(), flags)?)
-}
-
-fn absolute(path: &Path) -> Result<std::path::PathBuf> {
-    std::path::absolute(path).map_err(|error| file_error(format!("finding {}", path.display()), error))
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ mod files;
 mod fill;
 mod hook;
 mod kept;
+mod place;
 mod records;
 mod schema;
 mod seen;
@@ -30,6 +31,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 pub(crate) use self::examine::{damage, examine};
 pub use self::hook::{HookedRecord, RecordHook};
+use self::place::FileIdentity;
 use self::txn::{SqliteTxn, Turn};
 use self::watermark::Watermark;
 use super::{CycleLock, ReadTxn, Storage, WriteTxn};
@@ -46,14 +48,17 @@ const READERS_KEPT: usize = 8;
 
 /// A storage in one SQLite file, in WAL mode and durable at each commit.
 ///
-/// Several processes may use the file at once. Beside it stand `FILE.lock`, which keeps cycles apart, and `FILE.watermark`,
+/// Several processes may use the file at once, under any of its names. Beside it stand `FILE.lock`, which keeps cycles apart, and `FILE.watermark`,
 /// which tells how far the database had come: a backup is put back as the database file alone, and is recognised by being
 /// older than its watermark.
 ///
 /// Each record type is also a view with real columns, so any SQLite tool
 /// can ask questions in plain SQL: `SELECT name FROM asset_class`.
 pub struct SqliteStorage {
+    /// Without symbolic links.
     path: PathBuf,
+    /// Of the file that was opened.
+    identity: Option<FileIdentity>,
     /// Fair: who waits for it comes before who has just had it.
     writer: Mutex<Writer>,
     readers: Mutex<Vec<Connection>>,
@@ -97,9 +102,11 @@ impl SqliteStorage {
     }
 
     fn open_with(path: &Path, flags: OpenFlags) -> Result<Self> {
-        // A relative path that begins with "file:" would be read as an address by SQLite.
-        let path =
-            &std::path::absolute(path).map_err(|error| file_error(format!("finding {}", path.display()), error))?;
+        let given = path;
+        // Absolute, since SQLite reads a relative path that begins with "file:" as an address.
+        let path = &place::real_path(given)?;
+        place::refuse_hard_links(path)?;
+        place::bring_watermark(given, path);
         if !path.exists() {
             create_private(path)?;
         }
@@ -115,10 +122,11 @@ impl SqliteStorage {
             }
         };
         let writer = Mutex::new(Writer { connection, watermark, hook: None });
-        Ok(Self { path: path.to_owned(), writer, readers: Mutex::default(), only_reads: false })
+        let identity = FileIdentity::of(path);
+        Ok(Self { path: path.to_owned(), identity, writer, readers: Mutex::default(), only_reads: false })
     }
 
-    /// The file.
+    /// The file, without symbolic links.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -149,18 +157,26 @@ impl SqliteStorage {
 
 impl Storage for SqliteStorage {
     fn read(&self) -> Result<Box<dyn ReadTxn + '_>> {
-        let reader = Reader { storage: self, connection: Some(self.reader()?) };
-        Ok(Box::new(SqliteTxn::begin(reader, TransactionBehavior::Deferred)?))
+        let begun = self.reader().and_then(|connection| {
+            let reader = Reader { storage: self, connection: Some(connection) };
+            SqliteTxn::begin(reader, TransactionBehavior::Deferred)
+        });
+        // Before anything else that went wrong: that follows from it.
+        self.check_in_place()?;
+        Ok(Box::new(begun?))
     }
 
     fn write(&self) -> Result<Box<dyn WriteTxn + '_>> {
         if self.only_reads {
             return Err(Error::DatabaseReadOnly { source: "it was opened to be read only".into() });
         }
-        Ok(Box::new(SqliteTxn::begin(Turn::of(&self.writer), TransactionBehavior::Immediate)?))
+        let begun = SqliteTxn::begin(Turn::of(&self.writer), TransactionBehavior::Immediate);
+        self.check_in_place()?;
+        Ok(Box::new(begun?))
     }
 
     fn lock_cycle(&self) -> Result<CycleLock> {
+        self.check_in_place()?;
         let mut path = self.path.clone().into_os_string();
         path.push(".lock");
         let io = |source: std::io::Error| file_error("locking the database".to_owned(), source);

@@ -100,7 +100,7 @@ impl Watermark {
     }
 }
 
-fn beside(path: &Path) -> PathBuf {
+pub(super) fn beside(path: &Path) -> PathBuf {
     let mut path = path.to_owned().into_os_string();
     path.push(".watermark");
     path.into()

@@ -1,0 +1,195 @@
+//! Where a database file really is, and whether it is still there.
+
+use std::path::{Path, PathBuf};
+
+use super::{SqliteStorage, file_error};
+use crate::error::{Error, Result};
+
+/// The longest chain of symbolic links that is followed.
+const LINKS_MAX: usize = 40;
+
+/// What tells a file from every other file of its machine, whatever its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct FileIdentity {
+    /// The device.
+    device: u64,
+    /// The number of the file on it.
+    inode: u64,
+}
+
+impl FileIdentity {
+    /// That of the file at a path. `None` if there is none, and on systems that keep an open file where it is.
+    #[cfg(unix)]
+    pub(super) fn of(path: &Path) -> Option<Self> {
+        use std::os::unix::fs::MetadataExt as _;
+        // Only asked about: were the file opened and closed here, SQLite would lose its locks on it.
+        let found = std::fs::metadata(path).ok()?;
+        Some(Self { device: found.dev(), inode: found.ino() })
+    }
+
+    #[cfg(not(unix))]
+    pub(super) fn of(_: &Path) -> Option<Self> {
+        None
+    }
+}
+
+impl SqliteStorage {
+    /// Whether the file that was opened is still the one at its path. Another file there is another database, or a backup that was
+    /// put back; what is written to the one that was opened would be lost.
+    ///
+    /// # Errors
+    /// [`Error::DatabaseReplaced`]: this storage is of no use any more, and has to be opened anew.
+    pub fn check_in_place(&self) -> Result<()> {
+        match self.identity {
+            Some(opened) if FileIdentity::of(&self.path) != Some(opened) => {
+                Err(Error::DatabaseReplaced { path: self.path.display().to_string() })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The path of a database without symbolic links, also where the file is still to be made. All names of one file lead to one
+/// lock, one watermark and one folder of files by that.
+pub(super) fn real_path(path: &Path) -> Result<PathBuf> {
+    let failed = |error| file_error(format!("finding {}", path.display()), error);
+    let mut at = std::path::absolute(path).map_err(failed)?;
+    for _ in 0..LINKS_MAX {
+        if let Ok(real) = std::fs::canonicalize(&at) {
+            return Ok(plain(real));
+        }
+        // It leads to a file that is not there yet, or is none.
+        let folder = at.parent().unwrap_or(Path::new("/")).to_owned();
+        match std::fs::read_link(&at) {
+            Ok(target) => at = folder.join(target),
+            Err(_) => {
+                let folder = std::fs::canonicalize(&folder).map_or(folder, plain);
+                return Ok(folder.join(at.file_name().unwrap_or_default()));
+            }
+        }
+    }
+    Ok(at)
+}
+
+/// Without the prefix that Windows gives to a path that it resolved, and that not every program reads.
+fn plain(path: PathBuf) -> PathBuf {
+    let text = path.to_str().and_then(|text| text.strip_prefix(r"\\?\"));
+    match text {
+        Some(text) if text.as_bytes().get(1) == Some(&b':') => PathBuf::from(text),
+        _ => path,
+    }
+}
+
+/// A watermark that a version before kept beside a symbolic link goes to where the database is: without it the database
+/// would be taken for a backup.
+pub(super) fn bring_watermark(given: &Path, real: &Path) {
+    let Ok(given) = std::path::absolute(given) else { return };
+    let beside = super::watermark::beside(real);
+    if given == real || beside.exists() || !real.exists() {
+        return;
+    }
+    let old = super::watermark::beside(&given);
+    // Where it cannot be brought, the database is only read once more.
+    let _ = std::fs::rename(&old, &beside).or_else(|_| std::fs::copy(&old, &beside).map(|_| ()));
+}
+
+/// Refuses a file with several names on its disk. What was written last is in a file that is called after the name by which
+/// the database was opened: under another name it is not seen, and the database is damaged.
+pub(super) fn refuse_hard_links(path: &Path) -> Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+        // A folder has one for each folder in it, and is told of otherwise.
+        let names = std::fs::metadata(path).map_or(1, |found| if found.is_file() { found.nlink() } else { 1 });
+        if names > 1 {
+            return Err(Error::DatabaseHardLinked { path: path.display().to_string(), names });
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = path;
+    Ok(())
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+    use crate::storage::Storage as _;
+
+    #[test]
+    fn a_symbolic_link_leads_to_the_file_also_before_it_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().canonicalize().unwrap().join(name);
+        std::fs::create_dir(at("disk")).unwrap();
+        symlink("disk/real.sqlite", at("link")).unwrap();
+        symlink("link", at("link of link")).unwrap();
+        let real = at("disk").join("real.sqlite");
+        assert_eq!(real_path(&at("link of link")).unwrap(), real);
+        let storage = SqliteStorage::open(at("link of link")).unwrap();
+        assert_eq!(storage.path(), real);
+        assert!(real.is_file());
+        let _held = storage.lock_cycle().unwrap();
+        for name in [at("link"), real.clone()] {
+            let error = SqliteStorage::open(&name).unwrap().lock_cycle().unwrap_err();
+            assert_eq!(error.code(), "cycle_running", "{name:?}");
+        }
+        symlink("round", at("round")).unwrap();
+        assert!(SqliteStorage::open(at("round")).is_err());
+    }
+
+    #[test]
+    fn a_watermark_beside_a_link_is_brought_to_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().canonicalize().unwrap().join(name);
+        let write = |path: PathBuf| {
+            let storage = SqliteStorage::open(path).unwrap();
+            let txn = storage.write().unwrap();
+            txn.set_state("key", "value").unwrap();
+            txn.commit().unwrap();
+        };
+        write(at("real"));
+        symlink("real", at("link")).unwrap();
+        std::fs::rename(at("real.watermark"), at("link.watermark")).unwrap();
+        write(at("link"));
+        assert!(at("real.watermark").exists() && !at("link.watermark").exists());
+        let storage = SqliteStorage::open(at("real")).unwrap();
+        assert_eq!(storage.read().unwrap().state(crate::storage::key::LOST).unwrap(), None, "it is no backup");
+    }
+
+    #[test]
+    fn a_file_that_was_replaced_or_removed_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, other) = (folder.path().join("a"), folder.path().join("b"));
+        drop(SqliteStorage::open(&other).unwrap());
+        for replaces in [true, false] {
+            let storage = SqliteStorage::open(&path).unwrap();
+            storage.check_in_place().unwrap();
+            match replaces {
+                true => std::fs::rename(&other, &path).unwrap(),
+                false => std::fs::remove_file(&path).unwrap(),
+            }
+            let code = |error: Error| error.code();
+            assert_eq!(storage.write().map(|_| ()).map_err(code), Err("database_replaced"));
+            assert_eq!(storage.read().map(|_| ()).map_err(code), Err("database_replaced"));
+            assert_eq!(storage.lock_cycle().map(|_| ()).map_err(code), Err("database_replaced"));
+            drop(storage);
+            for suffix in ["-wal", "-shm"] {
+                let _ = std::fs::remove_file(folder.path().join(format!("a{suffix}")));
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_with_two_names_on_its_disk_is_not_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, other) = (folder.path().join("a"), folder.path().join("b"));
+        drop(SqliteStorage::open(&path).unwrap());
+        std::fs::hard_link(&path, &other).unwrap();
+        for name in [&path, &other] {
+            assert_eq!(SqliteStorage::open(name).unwrap_err().code(), "database_hard_linked");
+        }
+        std::fs::remove_file(&other).unwrap();
+        SqliteStorage::open(&path).unwrap();
+    }
+}
