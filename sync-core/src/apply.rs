@@ -8,9 +8,12 @@ use crate::moved_stores;
 use crate::ownership::StoreOwner;
 use crate::protocol::v6::WireRecord;
 use crate::record::{
-    Cursor, NameId, RecordData, RecordId, RecordType, Scope, SiteId, StoreId, TableName, record_type, record_types,
+    Cursor, Fields, NameId, RecordData, RecordId, RecordType, Scope, SiteId, StoreId, TableName, record_type,
+    record_types,
 };
 use crate::storage::{QuarantineCause, ReadTxn, Selection, Source, WriteTxn};
+
+const JOINS: &str = "name_store_join";
 
 /// Who wrote a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,11 +80,13 @@ pub(crate) fn upsert_at_central(
     now: Timestamp,
 ) -> Result<Stored> {
     let site_before = if *table == *"store" { site_of_store(txn, id)? } else { None };
+    let join_before = if *table == *JOINS { txn.record(table, id)? } else { None };
     let stored = upsert(txn, table, id, data, origin, now)?;
     if stored == Stored::AsBefore {
         return Ok(stored);
     }
-    show_patient(txn, table, data)?;
+    let is_news = join_before.is_none_or(|before| !joins_the_same(&before, data));
+    show_patient(txn, table, data, is_news)?;
     if *table == *"store" {
         retry_refused(txn, data)?;
         if site_before != site_in(data) {
@@ -170,17 +175,29 @@ pub(crate) fn log_again(txn: &dyn WriteTxn, logged: NewChange, now: Timestamp) -
 }
 
 /// Once a join makes a patient visible in a store: the patient's records go out anew, because the store's
-/// site has read past them (weak point A11), and what sites pushed of the patient before is tried again.
-fn show_patient(txn: &dyn WriteTxn, table: &TableName, join: &RecordData) -> Result<()> {
-    let fields = join.fields().filter(|_| *table == *"name_store_join" && !planted!(PatientHistoryIgnored));
+/// site has read past them (weak point A11), and what sites pushed of the patient before is tried again. A join that says
+/// the same as before brings no news: the patient's rows would use up cursors each time that it is written.
+fn show_patient(txn: &dyn WriteTxn, table: &TableName, join: &RecordData, is_news: bool) -> Result<()> {
+    let fields = join.fields().filter(|_| *table == *JOINS && !planted!(PatientHistoryIgnored));
     let Some(name) = fields.as_ref().and_then(|fields| fields.text("name_ID")) else { return Ok(()) };
     txn.wake_waiting(table, &RecordId::from(name.as_ref()))?;
+    if !is_news {
+        return Ok(());
+    }
     let (selection, end) = (Selection::Patient(NameId::from(name.as_ref())), txn.last_cursor()?.next());
     let mut left = Some(Cursor(0));
     while let Some(from) = left {
         left = log_anew(txn, &selection, (from, end), false)?;
     }
     Ok(())
+}
+
+/// Whether two versions of a join make the same patient visible, or not, in the same store.
+fn joins_the_same(one: &RecordData, other: &RecordData) -> bool {
+    let (Some(one), Some(other)) = (one.fields(), other.fields()) else { return false };
+    let is_inactive = |fields: &Fields<'_>| fields.get("inactive").is_some_and(|raw| matches!(raw.get(), "true" | "1"));
+    ["name_ID", "store_ID"].iter().all(|key| one.text(key) == other.text(key))
+        && is_inactive(&one) == is_inactive(&other)
 }
 
 /// The site that a store is on, as this database has it.

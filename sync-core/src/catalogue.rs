@@ -75,6 +75,7 @@ const FINDINGS: &[(&str, ErrorClass)] = &[
     ("central_url_unusual", ErrorClass::Configure),
     ("own_url_unusable", ErrorClass::Configure),
     ("clock_wrong", ErrorClass::LocalFault),
+    ("changelog_nears_its_end", ErrorClass::Configure),
     ("store_not_in_dispensary_mode", ErrorClass::Configure),
     ("stores_lost", ErrorClass::LocalFault),
     ("records_set_aside", ErrorClass::Input),

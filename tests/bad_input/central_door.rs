@@ -273,3 +273,55 @@ fn sizes_and_cursors_at_the_ends_of_their_ranges() {
     let beyond = central.central.handle(&request(Method::Post, PULL, pull_body(0, max32 + 1, 5, &right())));
     assert_eq!(beyond.status, 400);
 }
+
+/// A push that counts beyond every database's numbers would leave a state that nothing later could follow.
+#[test]
+fn a_push_with_a_cursor_beyond_all_numbers_is_refused_and_leaves_nothing() {
+    let body =
+        |cursor: &str, id: &str| push_body(&[good(id)]).replacen(r#""cursor":1"#, &format!(r#""cursor":{cursor}"#), 1);
+    for cursor in ["9223372036854775807", "9223372036854775806", "18446744073709551615"] {
+        let central = central();
+        let answer = json(&push(&central, body(cursor, "x")));
+        assert!(answer["error"]["parsingSyncRecordError"].as_str().unwrap().contains("out of range"), "{answer}");
+        let end = push_body(&[good("x")]).replacen(r#""end_cursor":1"#, &format!(r#""end_cursor":{cursor}"#), 1);
+        assert!(json(&push(&central, end))["error"].is_object());
+        assert_eq!(staged(&central), 0);
+        assert_eq!(json(&push(&central, body("7", "x")))["data"]["records_pushed"], 1, "the next is taken");
+        central.central.integrate_waiting().unwrap();
+        assert_eq!(count(central.storage.as_ref(), "asset"), 1);
+    }
+    // What an older version wrote down of such a push stops nothing either.
+    let central = central();
+    let txn = central.storage.write().unwrap();
+    txn.set_state("highest_push_of_site_2", "9223372036854775807").unwrap();
+    txn.commit().unwrap();
+    assert_eq!(json(&push(&central, body("7", "x")))["data"]["records_pushed"], 1);
+    assert_eq!(central.storage.read().unwrap().state("highest_push_of_site_2").unwrap().as_deref(), Some("7"));
+}
+
+/// Sites of Open mSupply 2.x store their place as a signed number of 32 bits.
+#[test]
+fn a_site_that_asks_with_a_negative_number_is_understood() {
+    let central = central();
+    let end = 1_u64 << 31;
+    let txn = central.storage.write().unwrap();
+    txn.set_state("newest_cursor", &(end + 4000).to_string()).unwrap();
+    txn.commit().unwrap();
+    central.records.put("asset", [asset("x", "STORE_a", "one")]).unwrap();
+    let ask = |cursor: &str| {
+        let body = pull_body(0, 10, 5, &right()).replacen(r#""cursor":0"#, &format!(r#""cursor":{cursor}"#), 1);
+        json(&central.central.handle(&request(Method::Post, PULL, body)))["data"].take()
+    };
+    let kept = |position: u64| i64::from(position as u32 as i32);
+    for cursor in ["18446744071562068041".to_owned(), kept(end + 73).to_string(), kept(end + 4001).to_string()] {
+        let batch = ask(&cursor);
+        assert_eq!(batch["records"][0]["record"]["recordId"], "x", "{cursor}: {batch}");
+        assert_eq!(batch["end_cursor"], end + 4001);
+    }
+    let last = ask(&kept(end + 4002).to_string());
+    assert_eq!((last["records"].as_array().unwrap().len(), &last["end_cursor"]), (0, &(end + 4001).into()));
+    assert_eq!(ask("-1")["records"].as_array().unwrap().len(), 0, "what it can have been told never");
+    // Half way to there, whoever runs the server is told.
+    let concerns = sync_core::status(central.storage.as_ref()).unwrap().concerns;
+    assert!(concerns.iter().any(|concern| concern.to_string().contains("100 %")), "{concerns:?}");
+}

@@ -108,6 +108,9 @@ impl Metrics {
         page.value(&[("state", "seen")], seen.filter(|at| view.at.since(*at) <= LATELY).count() as f64);
         page.family("oms_sync_changelog_newest", "gauge", "The newest position of the changelog.");
         page.value(&[], view.newest.0 as f64);
+        let help = "The share of the positions that sites of Open mSupply 2.x can count which the changelog has used.";
+        page.family("oms_sync_changelog_used_ratio", "gauge", help);
+        page.value(&[], view.newest.0 as f64 / f64::from(1_u32 << 31));
         if let Some(bytes) = database.and_then(size_of) {
             page.family("oms_sync_database_bytes", "gauge", "The size of the database, its log included.");
             page.value(&[], bytes as f64);

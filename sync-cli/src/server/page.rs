@@ -4,7 +4,7 @@ use std::fmt::{Display, Write as _};
 use std::time::Duration;
 
 use sync_core::Timestamp;
-use sync_core::central::{CentralView, Integrations, SiteView};
+use sync_core::central::{CentralView, Concern, Integrations, SiteView};
 
 /// The sites of one page.
 const SITES: usize = 100;
@@ -227,7 +227,7 @@ fn write_summary(text: &mut String, view: &CentralView, integrations: &Integrati
     tile("sites-seen", "seen in 15 minutes", seen as u64, false)?;
     tile("sites-waiting", "sites being integrated", integrations.waiting, false)?;
     tile("in-quarantine", "records in quarantine", quarantined, quarantined > 0)?;
-    tile("newest", "newest position", view.newest.0, false)?;
+    tile("newest", "newest position", view.newest.0, Concern::of_changelog(view.newest).is_some())?;
     text.push_str("</dl>\n");
     Ok(())
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::error::Result;
 use crate::masked::masked_url;
 use crate::ownership::Role;
-use crate::record::{RecordId, StoreId, TableName};
+use crate::record::{Cursor, RecordId, StoreId, TableName};
 use crate::site::identity::{parse_url, role, site_id};
 use crate::storage::{ReadTxn, key};
 use crate::texts::sentences::concern as say;
@@ -26,6 +26,8 @@ pub enum Concern {
     StoreNotInDispensaryMode { store_id: StoreId, store: String, mode: String },
     /// An address under which no site finds this server.
     OwnUrlUnusable { url: String, reason: Said },
+    /// The changelog is more than half way to where the sites of Open mSupply 2.x can count.
+    ChangelogNearsItsEnd { newest: Cursor, percent: u64 },
 }
 
 impl fmt::Display for Concern {
@@ -42,7 +44,14 @@ impl Concern {
                 say::not_in_dispensary_mode(store_id.as_str(), store, mode)
             }
             Self::OwnUrlUnusable { url, reason } => say::own_url_unusable(quoted(url), reason.clone()),
+            Self::ChangelogNearsItsEnd { newest, percent } => say::changelog_nears_its_end(newest.0, *percent),
         }
+    }
+
+    /// Whether a changelog whose newest row is this is more than half way to where the sites of Open mSupply 2.x can count.
+    pub fn of_changelog(newest: Cursor) -> Option<Self> {
+        let percent = newest.0.saturating_mul(100) / Cursor::SITES_END;
+        (newest.0 >= Cursor::SITES_END / 2).then_some(Self::ChangelogNearsItsEnd { newest, percent })
     }
 
     /// What is wrong with the address that sites are told for a central server, as far as its text shows it.
@@ -77,7 +86,7 @@ pub(crate) fn concerns(txn: &dyn ReadTxn) -> Result<Vec<Concern>> {
     if role(txn)? != Some(Role::Central) {
         return Ok(Vec::new());
     }
-    let mut concerns = Vec::new();
+    let mut concerns = Vec::from_iter(Concern::of_changelog(txn.last_cursor()?));
     if txn.state(key::LEGACY_URL)?.is_some() {
         concerns.extend(Concern::of_own_url(&txn.state(key::CENTRAL_URL)?.unwrap_or_default()));
     }

@@ -91,9 +91,9 @@ impl Central {
 
     /// Stores and their names. Patients are names too, but never among these: only the sites that see them get them.
     fn central_records(&self, query: &str) -> Result<CentralBatch> {
-        let from = Cursor(number(query, "cursor").unwrap_or(0)).next();
         let limit = limit(query);
         let txn = self.storage.read()?;
+        let from = asked_cursor(query).meant(txn.last_cursor()?).next();
         let mut data = Vec::new();
         let mut rows = txn.changes(&Selection::Legacy, from, limit + 1)?;
         let beyond = if rows.len() > limit { rows.pop() } else { None };
@@ -117,6 +117,15 @@ impl Central {
 fn number(query: &str, name: &str) -> Option<u64> {
     let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
     pairs.filter(|(key, _)| *key == name).find_map(|(_, value)| value.parse().ok())
+}
+
+/// The position that is asked from; as with V6 a site may keep it in 32 bits.
+fn asked_cursor(query: &str) -> Cursor {
+    let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    let mut asked = pairs.filter(|(key, _)| *key == "cursor").map(|(_, value)| value);
+    let read =
+        |value: &str| value.parse::<u64>().ok().or_else(|| value.parse::<i64>().ok().map(|signed| signed as u64));
+    Cursor(asked.find_map(read).unwrap_or(0))
 }
 
 fn limit(query: &str) -> usize {

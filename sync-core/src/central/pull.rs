@@ -30,10 +30,11 @@ impl Central {
             let selection = selection(stores, site, request);
             let before = HeldBack::load(txn.as_ref(), site)?;
             let mut held = before.clone();
-            let from = held.start(request.cursor, dialect.release());
+            let asked = request.cursor.meant(txn.last_cursor()?);
+            let from = held.start(asked, dialect.release());
             let (mut batch, unreadable) = self.batch(txn.as_ref(), &selection, from, request.batch_size, dialect)?;
             unreadable.iter().for_each(|at| held.note(*at, dialect.release()));
-            held.answered(request.cursor, &mut batch);
+            held.answered(asked, &mut batch);
             (batch, held, before)
         };
         if held != before {
@@ -54,7 +55,8 @@ impl Central {
         let dialect = Dialect::of(&request.sync_v5_settings.app_version);
         let txn = self.storage.read()?;
         let selection = selection(txn.stores_of_site(site)?, site, request);
-        Ok(self.batch(txn.as_ref(), &selection, request.cursor, request.batch_size, dialect)?.0)
+        let asked = request.cursor.meant(txn.last_cursor()?);
+        Ok(self.batch(txn.as_ref(), &selection, asked, request.batch_size, dialect)?.0)
     }
 
     /// A site that begins anew, or was restored, may have left a push without its last batch. What came of it is integrated
@@ -83,7 +85,8 @@ impl Central {
         }
         let dialect = Dialect::of(&request.sync_v5_settings.app_version);
         let selection = Selection::Patient(patient.clone());
-        Ok(self.batch(txn.as_ref(), &selection, request.cursor, request.batch_size, dialect)?.0)
+        let asked = request.cursor.meant(txn.last_cursor()?);
+        Ok(self.batch(txn.as_ref(), &selection, asked, request.batch_size, dialect)?.0)
     }
 
     /// One batch. Everything is read in one transaction: when nothing matches, the newest cursor is the newest of the

@@ -164,7 +164,8 @@ fn begin_count(txn: &dyn WriteTxn, site: SiteId, fresh: &[Row], lost_there: &[Lo
     let mut numbered = fresh.iter().filter(|row| row.is_numbered()).map(|row| row.element.cursor);
     let (Some(first), key) = (numbered.next(), format!("{}{site}", key::HIGHEST_PUSH_OF_SITE)) else { return Ok(()) };
     let highest = numbered.max().unwrap_or(first).max(first);
-    let known = crate::site::identity::cursor(txn, &key)?;
+    // An older version wrote here whatever a site said. What cannot be a cursor says nothing of what comes.
+    let known = txn.state(&key)?.as_deref().and_then(Cursor::parse).unwrap_or_default();
     let is_anew = first < known && end_of_backup(first, lost_there).is_none();
     if is_anew {
         txn.forget_pushed(site)?;
@@ -198,6 +199,12 @@ impl Central {
     pub(super) fn push(&self, site: SiteId, request: PushRequest) -> std::result::Result<PushResult, Refused> {
         let Batch { records, is_last_batch: is_last, lost_history: lost_there, .. } = request.batch;
         let records_pushed = records.len() as u64;
+        let cursors = records.iter().map(|element| element.cursor);
+        if cursors.chain([request.batch.end_cursor]).any(|cursor| !cursor.next().is_possible()) {
+            // One that counts beyond every database's numbers could never count on. The whole batch stays with the site.
+            let why = "a cursor in the batch is out of range; nothing of the batch was taken";
+            return Err(Refused(WireError::ParsingSyncRecordError(why.to_owned())));
+        }
         let (now, monotonic) = (self.clock.now(), self.clock.monotonic());
         let rows: Vec<Row> = records.into_iter().map(Row::new).collect();
         let txn = self.storage.write()?;

@@ -105,10 +105,56 @@ impl Cursor {
         self.0 < i64::MAX as u64
     }
 
+    /// The end of the positions that the sites of Open mSupply 2.x can keep: they store them as signed 32-bit numbers.
+    pub(crate) const SITES_END: u64 = 1 << 31;
+
+    /// The position that a site means by this one, in a changelog whose newest row is `newest`. What a site stored in 32 bits
+    /// comes back as a negative number: it means the largest position with the same low 32 bits that it can have been told.
+    /// Where there is none, the number stands for itself, beyond the end.
+    #[must_use]
+    pub(crate) fn meant(self, newest: Self) -> Self {
+        const ROUND: u64 = 1 << 32;
+        // The numbers that a negative one of 32 bits becomes in 64.
+        let is_negative = self.0 >= u64::MAX - Self::SITES_END + 1;
+        let end = newest.next().0;
+        let low = self.0 % ROUND;
+        if !is_negative || low > end {
+            return self;
+        }
+        let highest = end - end % ROUND + low;
+        Self(if highest > end { highest - ROUND } else { highest })
+    }
+
     /// The position after this one; stays where it is at the end of the range.
     #[must_use]
     pub fn next(self) -> Self {
         Self(self.0.saturating_add(1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_position_that_was_kept_in_32_bits_is_understood() {
+        let half = 1_u64 << 31;
+        let kept = |position: u64| Cursor(i64::from(position as u32 as i32) as u64);
+        for (position, newest) in [
+            (half, half - 1),
+            (half + 453, half + 1000),
+            (2 * half - 1, 2 * half + 5),
+            (3 * half + 7, 3 * half + 7),
+            (3 * half + 7, 4 * half),
+            (5 * half, 5 * half - 1),
+        ] {
+            assert_eq!(kept(position).meant(Cursor(newest)), Cursor(position), "{position} of {newest}");
+        }
+        assert_eq!(Cursor(18_446_744_071_562_068_041).meant(Cursor(half + 5000)), Cursor(half + 73));
+        // An ordinary one, beyond the end too, and one that means nothing here.
+        for (asked, newest) in [(0, 9), (7, 9), (10_000, 9), (i64::MAX as u64, 9), (1 << 63, 9), (u64::MAX, 9)] {
+            assert_eq!(Cursor(asked).meant(Cursor(newest)), Cursor(asked), "{asked} of {newest}");
+        }
     }
 }
 

@@ -30,6 +30,14 @@ impl PullCursor {
             Self::Legacy => key::PULL_CURSOR_CENTRAL,
         }
     }
+
+    /// What the server told of its changelog that is compared with what it tells later.
+    fn told_key(self) -> &'static str {
+        match self {
+            Self::Central => key::CENTRAL_LOST_KNOWN,
+            Self::Legacy => key::LEGACY_POSITION_SEEN,
+        }
+    }
 }
 
 /// A cursor and where it stands.
@@ -116,7 +124,14 @@ fn plan(txn: &dyn ReadTxn, which: PullCursor, to: Cursor, own: bool) -> Result<R
     let own = own && which == PullCursor::Central;
     // Before the first sync is complete, what came from this site is read anyway.
     let reads_own = flag(txn, key::PULL_OWN)? || txn.state(key::INITIALISED_AT)?.is_none();
-    Ok(Rewind { cursor: which, from, to, own, changes: to < from || (own && !reads_own) })
+    let changes = to < from || (own && !reads_own) || has_wrong_end(txn, which, from)?;
+    Ok(Rewind { cursor: which, from, to, own, changes })
+}
+
+/// Whether a server has told of an end, or of a loss, beyond where this site has read by far: that may be wrong, and while it
+/// stands a true one would not be seen.
+fn has_wrong_end(txn: &dyn ReadTxn, which: PullCursor, from: Cursor) -> Result<bool> {
+    Ok(cursor(txn, which.told_key())? > from.next())
 }
 
 /// Rewinds a cursor, so that the next cycle reads again from there; never forwards, as what is skipped is lost. Reading
@@ -136,6 +151,10 @@ pub fn rewind(storage: &dyn Storage, planned: &Rewind, reason: &str, now: Timest
     }
     if rewind.own {
         txn.set_state(key::PULL_OWN, "1")?;
+    }
+    if has_wrong_end(txn.as_ref(), rewind.cursor, rewind.from)? {
+        // What the server tells next counts.
+        txn.set_state(rewind.cursor.told_key(), "0")?;
     }
     let name = rewind.cursor.key();
     let own = if rewind.own { ", with what came from this site" } else { "" };
@@ -203,6 +222,20 @@ mod tests {
         }
         let new = database(&[(key::ROLE, "remote")]);
         assert!(!rewound(&new, PullCursor::Central, 0, true).changes, "the first sync reads everything");
+    }
+
+    #[test]
+    fn what_a_server_told_wrongly_is_forgotten_with_a_rewind() {
+        let far = (i64::MAX - 5).to_string();
+        for (which, at, told) in [
+            (PullCursor::Central, key::PULL_CURSOR_V6, key::CENTRAL_LOST_KNOWN),
+            (PullCursor::Legacy, key::PULL_CURSOR_CENTRAL, key::LEGACY_POSITION_SEEN),
+        ] {
+            let storage = database(&[(key::ROLE, "remote"), (at, "50"), (told, far.as_str())]);
+            assert!(rewound(&storage, which, 50, false).changes, "{told}");
+            assert_eq!(state(&storage, told).as_deref(), Some("0"));
+            assert!(!rewound(&storage, which, 50, false).changes, "once");
+        }
     }
 
     #[test]

@@ -314,6 +314,12 @@ pub(crate) const ALL: &[ErrorText] = &[
         "doctor: the clocks of this machine and of a server differ",
         "An empty battery in the machine's clock, a wrong time zone, or a day entered by hand.",
         "Set date, time and time zone; records written until then have the wrong time."),
+    row("changelog_nears_its_end",
+        "doctor: the changelog of this central server is more than half way to where sites of Open mSupply 2.x can count",
+        "They keep their place in it as a number of 32 bits, which ends at 2147483647. Very many changes were written, or records \
+         are written again and again by a program.",
+        "Bring the sites to a release that counts further, and find out what writes so many changes: `oms-sync status` shows how \
+         fast the newest position rises."),
     row("store_not_in_dispensary_mode",
         "doctor: a store of this central server is not in dispensary mode",
         "The store was made on the legacy server with its ordinary mode.",

@@ -175,6 +175,9 @@ crate::sentences! {
             it to dispensary mode on the legacy server";
         own_url_unusable(url, reason) =
             "the address that sites are told for this server, \"{url}\", cannot be used: {reason}";
+        changelog_nears_its_end(newest, percent) = "the changelog stands at {newest}, {percent} % of what sites of Open mSupply \
+            2.x can count: beyond 2147483648 they lose their place each time. Bring the sites to a release that counts \
+            further, and find out what writes so many changes";
         no_url() = "there is none, so no site finds this server";
         more_than_an_address() = "it holds more than an address";
         end_is_dropped(end) = "\"{end}\" at its end is dropped by sites; end it with a slash if it belongs there";

@@ -28,7 +28,8 @@ pub mod path {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PullRequest {
-    /// The first cursor wanted.
+    /// The first cursor wanted. A site of Open mSupply 2.x may ask with a negative number; see `protocol-v6` §2.
+    #[serde(deserialize_with = "asked_cursor")]
     pub cursor: Cursor,
     /// The most changelog rows that are considered.
     pub batch_size: u32,
@@ -50,6 +51,7 @@ pub struct PullRequest {
 #[serde(rename_all = "camelCase")]
 pub struct PatientPullRequest {
     /// The first cursor wanted; starts at 0 in each run.
+    #[serde(deserialize_with = "asked_cursor")]
     pub cursor: Cursor,
     /// The most changelog rows that are considered.
     pub batch_size: u32,
@@ -120,6 +122,20 @@ pub struct SiteStatus {
 /// Anybody else's meaning of the key stops no pull.
 fn is_true<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     serde_json::Value::deserialize(deserializer).map(|value| value == true)
+}
+
+/// A negative number as its 64 bits, as the sites write it that have them unsigned.
+fn asked_cursor<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Cursor, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Asked {
+        Unsigned(u64),
+        Signed(i64),
+    }
+    Ok(match Asked::deserialize(deserializer)? {
+        Asked::Unsigned(position) => Cursor(position),
+        Asked::Signed(position) => Cursor(position as u64),
+    })
 }
 
 /// Anybody else's meaning of the key stops no push.

@@ -12,9 +12,15 @@ use crate::error::Result;
 use crate::record::Cursor;
 use crate::storage::{Lost, key};
 
-/// How many cursors are left out where it is not known which were given out, because the file is gone. Small, as
+/// How many cursors are left out at most where it is not known which were given out, because the file is gone. Small, as
 /// Open mSupply 2.x keeps cursors in 32 bits (weak point A17).
 const LEFT_OUT: u64 = 1_000_000;
+
+/// How many are left out after this cursor: of what 2.x sites can still count only a small part, so that no number of
+/// restores uses it up.
+fn left_out(newest: Cursor) -> u64 {
+    (Cursor::SITES_END.saturating_sub(newest.0) / 2000).clamp(10_000, LEFT_OUT)
+}
 
 /// How far a database had come.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,7 +119,7 @@ fn went_back(found: &Mark, known: Option<&Mark>) -> Option<Cursor> {
             (known.commits > found.commits).then_some(known.newest.max(found.newest))
         }
         // A database that was brought here: it may be a backup.
-        _ => Some(Cursor(found.newest.0 + LEFT_OUT)),
+        _ => Some(Cursor(found.newest.0.saturating_add(left_out(found.newest)))),
     }
 }
 
@@ -152,6 +158,16 @@ mod tests {
         for broken in ["", "a", "a 1", "a x 2", "a 1 -2"] {
             assert_eq!(Mark::parse(broken), None, "{broken:?}");
         }
+    }
+
+    #[test]
+    fn restores_never_use_up_what_sites_can_count() {
+        let mut newest = Cursor(5_000_000);
+        for _ in 0..10_000 {
+            newest = Cursor(newest.0 + left_out(newest));
+        }
+        assert!(newest.0 < Cursor::SITES_END, "{newest}");
+        assert_eq!(left_out(Cursor(0)), LEFT_OUT);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{Check, Outcome, Party};
+use crate::central::{Concern, concerns};
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorClass, Result};
 use crate::record::Cursor;
@@ -140,9 +141,22 @@ pub(crate) fn settings(storage: &dyn Storage) -> Result<Check> {
     })
 }
 
+/// Whether a central server's changelog is more than half way to where 2.x sites can count.
+fn changelog_nears_its_end(storage: &dyn Storage) -> Result<Option<Check>> {
+    let all = concerns(storage.read()?.as_ref())?;
+    let concern = all.into_iter().find(|concern| matches!(concern, Concern::ChangelogNearsItsEnd { .. }));
+    Ok(concern.map(|concern| {
+        let about = ("changelog_nears_its_end", ErrorClass::Configure, Party::Device);
+        Check::found("cursors", Outcome::Warning, concern.says(), about, Said::advice(about.0))
+    }))
+}
+
 /// A cursor that stands beyond the end of what it goes through, as far as that is known here.
 pub(crate) fn cursors_here(storage: &dyn Storage) -> Result<Option<Check>> {
     let beyond = cursors(storage)?.into_iter().find(|shown| shown.end.is_some_and(|end| shown.position > end));
+    if beyond.is_none() {
+        return changelog_nears_its_end(storage);
+    }
     Ok(beyond.map(|shown| {
         let (at, end) = (shown.position, shown.end.unwrap_or(Cursor(0)));
         let error = Error::DamagedState { what: format!("{} stands at {at}, beyond the end at {end}", shown.name) };
