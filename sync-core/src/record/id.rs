@@ -115,7 +115,7 @@ impl Cursor {
     pub(crate) fn meant(self, newest: Self) -> Self {
         const ROUND: u64 = 1 << 32;
         // The numbers that a negative one of 32 bits becomes in 64.
-        let is_negative = self.0 >= u64::MAX - Self::SITES_END + 1;
+        let is_negative = self.0 > u64::MAX - Self::SITES_END;
         let end = newest.next().0;
         let low = self.0 % ROUND;
         if !is_negative || low > end {
@@ -129,6 +129,12 @@ impl Cursor {
     #[must_use]
     pub fn next(self) -> Self {
         Self(self.0.saturating_add(1))
+    }
+}
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }
 
@@ -155,11 +161,5 @@ mod tests {
         for (asked, newest) in [(0, 9), (7, 9), (10_000, 9), (i64::MAX as u64, 9), (1 << 63, 9), (u64::MAX, 9)] {
             assert_eq!(Cursor(asked).meant(Cursor(newest)), Cursor(asked), "{asked} of {newest}");
         }
-    }
-}
-
-impl fmt::Display for Cursor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
     }
 }
