@@ -332,6 +332,8 @@ impl Sim {
             any
         };
         let (pull, legacy) = (restored(0, 0), restored(2, 1));
+        // Where central deleted its newest row, its number may be given out again.
+        let pull = pull || (self.harsh.as_ref().is_some_and(Harsh::has_newest_gone) && before[0] <= after[0] + 1);
         if let Some(found) = judge::cursors(site, *before, after, [pull || gained || came_back, false, legacy]) {
             self.violate(found.promise, found.what);
         }

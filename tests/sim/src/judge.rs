@@ -42,6 +42,9 @@ pub fn cursors(site: usize, before: [u64; 3], after: [u64; 3], may: [bool; 3]) -
     fell.then(|| Violation { promise: Promise::CursorsNeverGoBack, what: what() })
 }
 
+/// Tables whose records are written once and never edited.
+const ADDED: [&str; 3] = ["asset_log", "contact_form", "system_log"];
+
 struct Judge<'a> {
     ledger: &'a Ledger,
     ends: &'a [Held],
@@ -250,6 +253,9 @@ impl Judge<'_> {
     /// or the store of its parent, was elsewhere at some time, or it had none.
     fn may_be_refused(&self, site: usize, key: &Key) -> bool {
         let Some(rule) = rule_of(&key.0, None) else { return false };
+        if self.is_added_unknowing(site, key) {
+            return false;
+        }
         match rule.writers {
             Writers::Central | Writers::Everyone => false,
             Writers::StoreSite | Writers::StoreSiteElseCentral | Writers::StoreSiteOrCentral => self
@@ -258,6 +264,18 @@ impl Judge<'_> {
                 .iter()
                 .any(|store| store.as_ref().is_none_or(|store| self.ledger.was_elsewhere(store, site))),
         }
+    }
+
+    /// Whether a site added a record, of a kind that is written once, to what is elsewhere since, before it could hear of that.
+    fn is_added_unknowing(&self, site: usize, key: &Key) -> bool {
+        let mut versions = self.ledger.of(key);
+        let (Some((number, version)), None) = (versions.next(), versions.next()) else { return false };
+        let is_added = ADDED.contains(&key.0.as_str()) && version.by == site && version.content.is_some();
+        is_added
+            && self.ledger.judges_order
+            && self.ledger.restored.is_empty()
+            && self.ledger.came_unknowing(number)
+            && !self.ledger.stores_ever(key).contains(&None)
     }
 
     /// Records that a site should hold as central does and does not, and those that it should not hold.

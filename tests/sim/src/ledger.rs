@@ -20,6 +20,8 @@ pub struct Version {
     pub content: Option<String>,
     /// All versions that its writer's end had seen of the record, one on top of the other.
     pub ancestors: BTreeSet<usize>,
+    /// How many answers to its pulls its writer's site had been sent.
+    pub answers: u64,
     /// Whether a restore took it away: it may show up again, but nobody may demand it.
     pub is_void: bool,
 }
@@ -55,6 +57,10 @@ pub struct Ledger {
     came: BTreeMap<usize, u64>,
     came_unsure: BTreeSet<usize>,
     comings: u64,
+    /// How many answers to its pulls each site was sent.
+    answers: BTreeMap<usize, u64>,
+    /// The versions that came to central before their site was sent anything after it wrote them.
+    came_unknowing: BTreeSet<usize>,
     /// Joins of a patient with a store that its staff made.
     pub joins_of_staff: Vec<(String, String)>,
 }
@@ -135,7 +141,8 @@ impl Ledger {
         if by > 0 {
             self.unsent.insert((by, key.clone()), number);
         }
-        self.versions.push(Version { key, by, content, ancestors, is_void: false });
+        let answers = self.answers.get(&by).copied().unwrap_or(0);
+        self.versions.push(Version { key, by, content, ancestors, answers, is_void: false });
         if by == 0 {
             self.came(number, true);
         }
@@ -204,10 +211,24 @@ impl Ledger {
     /// that it took it, nobody knows whether it did.
     pub fn came(&mut self, version: usize, is_sure: bool) {
         self.comings += 1;
+        let (by, answers) = (self.versions[version].by, self.versions[version].answers);
+        if !self.came.contains_key(&version) && self.answers.get(&by).copied().unwrap_or(0) == answers {
+            self.came_unknowing.insert(version);
+        }
         self.came.entry(version).or_insert(self.comings);
         if !is_sure {
             self.came_unsure.insert(version);
         }
+    }
+
+    /// Notes that a site was sent an answer to a pull.
+    pub fn was_answered(&mut self, site: usize) {
+        *self.answers.entry(site).or_default() += 1;
+    }
+
+    /// Whether a version came to central before its site was sent anything after it wrote it.
+    pub fn came_unknowing(&self, version: usize) -> bool {
+        self.came_unknowing.contains(&version)
     }
 
     /// When a version came to central.

@@ -193,12 +193,14 @@ impl Sim {
         lock(&self.state).answering -= 1;
         if received.url.ends_with("/pull") || received.url.ends_with(path::PATIENT_PULL) {
             self.looked_through(&received, &mut response);
+            self.without_newest(&mut response);
             let mut found =
                 wire::pulled(&lock(&self.ledger), site, wire::leaves_out_own(&unzipped(request)), &response.body);
             if self.harsh.as_ref().is_some_and(|harsh| harsh.is_old(site)) {
                 // What an older release reads is spelled otherwise.
                 found.retain(|violation| violation.promise == Promise::OnlyOnesOwnArrives);
             }
+            lock(&self.ledger).was_answered(site);
             for violation in found {
                 self.violate(violation.promise, violation.what);
             }

@@ -17,9 +17,48 @@ pub struct Found {
     pub seeds: Option<(u64, String)>,
 }
 
-/// The kind of world that shows a bug, as far as it is known to show it in no kinder one.
+/// The kind of world that shows a bug.
 pub fn kind_of(bug: Bug) -> Kind {
-    Kind { legacy: bug.is_of_legacy(), files: bug.is_of_files(), harsh: false }
+    Kind { legacy: bug.is_of_legacy(), files: bug.is_of_files(), harsh: !shows_in_kinder_worlds(bug) }
+}
+
+/// Whether a world that is not harsh shows a bug.
+fn shows_in_kinder_worlds(bug: Bug) -> bool {
+    matches!(
+        bug,
+        Bug::PullCursorOffByOne
+            | Bug::CursorBeforeRecords
+            | Bug::EmptyBatchMovesCursor
+            | Bug::PushCursorBeforeAnswer
+            | Bug::PushWithoutBound
+            | Bug::AnswerWithoutCommit
+            | Bug::RepeatedPushTaken
+            | Bug::LatePushTaken
+            | Bug::UnconfirmedIsSafe
+            | Bug::LocalEditOverwritten
+            | Bug::LocalDeleteForgotten
+            | Bug::OwnershipNotAsked
+            | Bug::SourceForgotten
+            | Bug::EveryStoreSelected
+            | Bug::FormerStoreNotTold
+            | Bug::TableIgnored
+            | Bug::FailedIsDropped
+            | Bug::WaitingNotWoken
+            | Bug::IntegrationFinishedEarly
+            | Bug::GainedStoreIgnored
+            | Bug::ChildrenStay
+            | Bug::PatientHistoryIgnored
+            | Bug::SiteRestoreIgnored
+            | Bug::CentralRestoreIgnored
+            | Bug::AcknowledgedBeforeStored
+            | Bug::LegacyCursorBeforeAnswer
+            | Bug::MergeForgetsLateRecords
+            | Bug::FileHashIgnored
+            | Bug::FileNamedTooSoon
+            | Bug::ResumeWithoutMatch
+            | Bug::FileDoneBeforeAnswer
+            | Bug::BadFileStopsQueue
+    )
 }
 
 /// Plants each bug, or the one of this name, and runs seeds of its own in worlds of the bug's kind, or of this one, until a

@@ -305,6 +305,9 @@ impl Sim {
         self.check_strangers();
         lock(&self.state).phase = Phase::Quiet;
         self.heal();
+        if let Some(harsh) = &self.harsh {
+            self.others_go_on(harsh);
+        }
         if !self.converge() || self.is_broken() {
             return;
         }

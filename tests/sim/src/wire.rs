@@ -19,6 +19,14 @@ pub fn pulled(ledger: &Ledger, site: usize, is_initialised: bool, body: &[u8]) -
             found.push(Violation { promise: Promise::OnlyOnesOwnArrives, what });
         }
         let is_delete = record.action == "Delete";
+        if !is_delete && is_of_a_later_time(ledger, site, &key, record.data.get()) {
+            let what = format!(
+                "site {site} was sent {} as it became after it had left the site: {}",
+                shown(&key),
+                record.data
+            );
+            found.push(Violation { promise: Promise::OnlyOnesOwnArrives, what });
+        }
         if is_initialised && is_echo(ledger, site, &key, (!is_delete).then(|| record.data.get())) {
             let what = format!("site {site} was sent {}, which it wrote itself and nobody after it", shown(&key));
             found.push(Violation { promise: Promise::NoEcho, what });
@@ -62,6 +70,27 @@ struct Record<'a> {
     action: String,
     #[serde(rename = "recordData", borrow)]
     data: &'a RawValue,
+}
+
+/// Whether a content is of a time after its record had left the stores of a site. The site is told of the loss by the
+/// version that left; what others write on top of that is not for it. Asked of records whose versions were written one on
+/// top of the other.
+fn is_of_a_later_time(ledger: &Ledger, site: usize, key: &Key, content: &str) -> bool {
+    if !ledger.judges_order || !ledger.restored.is_empty() || !ledger.merges.is_empty() {
+        return false;
+    }
+    let Some(rule) = rule_of(&key.0, Some(content)) else { return false };
+    let (StoreOf::Field(field), Audience::Store) = (rule.store, rule.audience) else { return false };
+    let versions: Vec<(usize, _)> = ledger.of(key).collect();
+    if !versions.windows(2).all(|pair| pair[1].1.ancestors.contains(&pair[0].0)) {
+        return false;
+    }
+    let was_here = |content: &str| text(&fields(content), field).is_some_and(|store| ledger.was_on(&store, site));
+    let Some(place) = versions.iter().position(|(_, version)| version.content.as_deref() == Some(content)) else {
+        return false;
+    };
+    let before = place.checked_sub(1).and_then(|before| versions[before].1.content.as_deref());
+    versions[place].1.by != site && !was_here(content) && before.is_some_and(|before| !was_here(before))
 }
 
 /// Whether a site is sent back what it wrote itself, and nobody after it. Not where the record is told again for a reason:

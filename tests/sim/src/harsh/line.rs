@@ -1,16 +1,22 @@
 //! Lines that carry little at a time: they break after so many bytes, or are so slow that a request takes too long. Also a
 //! central server that looks through a part of its changelog for each answer.
 
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use serde_json::Value;
+use sync_core::SyncOptions;
+use sync_core::record::Cursor;
+use sync_core::storage::{Selection, key};
 use sync_core::transport::{HttpRequest, HttpResponse, TransportError};
 
 use super::Harsh;
+use super::people::LARGE;
+use crate::ledger::Version;
 use crate::lock;
 use crate::network::unzipped;
-use crate::promises::Promise;
-use crate::run::{Phase, Sim};
+use crate::promises::{Promise, shown};
+use crate::run::{Chance, Phase, Sim};
 
 /// How long a request may take.
 const TOO_LONG: Duration = Duration::from_secs(60);
@@ -42,7 +48,7 @@ impl Harsh {
         let narrow = self.swarm.narrow.filter(|narrow| match phase {
             Phase::SetUp => false,
             Phase::Chaos => true,
-            Phase::Quiet => !narrow.ends,
+            Phase::Quiet => !narrow.ends || self.line_stays.load(Relaxed),
         })?;
         let most = if is_up { narrow.up } else { narrow.down };
         (bytes > most).then_some(most)
@@ -99,6 +105,64 @@ impl Sim {
             let what = format!("over the line of site {site}, which carries {narrow:?}, went {bytes:?}");
             self.violate(Promise::NothingIsWasted, what);
         }
+    }
+
+    /// Where records are too large for a line, all others go on: each was sent within a few rounds.
+    pub(crate) fn others_go_on(&self, harsh: &Harsh) {
+        if harsh.swarm.large == 0 || !harsh.swarm.narrow.is_some_and(|narrow| narrow.ends) {
+            return;
+        }
+        harsh.line_stays.store(true, Relaxed);
+        for _ in 0..4 {
+            self.time.pass(Duration::from_secs(3600));
+            for site in usize::from(self.legacy.is_none())..self.ends.len() {
+                self.cycle(site, &SyncOptions::default());
+                self.integrate();
+            }
+        }
+        harsh.line_stays.store(false, Relaxed);
+        let is_small = |version: &&Version| version.content.as_ref().is_none_or(|content| content.len() < LARGE);
+        for site in (1..self.ends.len()).filter(|site| self.is_initialised(*site)) {
+            let ledger = lock(&self.ledger);
+            let held_up = ledger.unsent(site).filter(|version| ledger.is_of_v6(&version.key.0)).find(is_small).cloned();
+            drop(ledger);
+            if let Some(version) = held_up {
+                let what = format!("site {site} sends no {}, because another record is too large", shown(&version.key));
+                self.violate(Promise::ItEnds, what);
+            }
+        }
+    }
+
+    /// Whether a site has run its first cycle to its end.
+    fn is_initialised(&self, site: usize) -> bool {
+        let storage = self.ends[site].process().raw;
+        storage.read().and_then(|txn| txn.state(key::INITIALISED_AT)).is_ok_and(|at| at.is_some())
+    }
+
+    /// An upstream central server deletes its newest row, one that goes to nobody: where nothing is left to send, its
+    /// changelog ends one earlier, until something is written.
+    pub(crate) fn without_newest(&self, response: &mut HttpResponse) {
+        let Some(harsh) = self.harsh.as_ref().filter(|harsh| harsh.swarm.newest_gone) else { return };
+        let Ok(mut answer) = serde_json::from_slice::<Value>(&response.body) else { return };
+        let batch = &mut answer["data"];
+        let is_end = batch["is_last_batch"] == true && batch["records"].as_array().is_some_and(Vec::is_empty);
+        let Some(end) = batch["end_cursor"].as_u64().filter(|_| is_end) else { return };
+        let mut gone = lock(&harsh.newest_gone);
+        if *gone != Some(end) {
+            let goes = self.is_for_nobody(end) && lock(&self.state).phase == Phase::Chaos;
+            *gone = (goes && self.happens(Chance::Harsh, 300)).then_some(end);
+        }
+        if gone.is_some() {
+            batch["end_cursor"] = (end - 1).into();
+            response.body = answer.to_string().into_bytes();
+        }
+    }
+
+    /// Whether the row of central's changelog at this position goes to no site.
+    fn is_for_nobody(&self, at: u64) -> bool {
+        let storage = self.ends[0].process().raw;
+        let rows = storage.read().and_then(|txn| txn.changes(&Selection::All, Cursor(at), 1)).unwrap_or_default();
+        rows.first().is_some_and(|row| row.change.table == *"system_log" && row.cursor == Cursor(at))
     }
 
     /// What a central server answers that looks through a part of its changelog only: up to the first record if that is

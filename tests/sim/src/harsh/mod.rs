@@ -1,6 +1,7 @@
 //! The third kind of world: as harsh as the field. Lines carry little at a time, neighbours are hostile, machines are
 //! replaced, releases rise, and people do what they should not.
 
+mod files;
 mod line;
 mod machines;
 mod neighbour;
@@ -9,6 +10,7 @@ mod swarm;
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
 
 pub(crate) use people::POISON;
 pub use swarm::{HarshSwarm, Narrow};
@@ -30,13 +32,22 @@ pub(crate) struct Harsh {
     passwords: Mutex<BTreeMap<usize, Passwords>>,
     /// How often others may still push in the midst of central's work.
     crowd_left: Mutex<u32>,
+    /// The newest row of central's changelog, if it is gone.
+    newest_gone: Mutex<Option<u64>>,
+    /// Whether a line that ends with the chaos is as it was, so that it is seen what comes through all the same.
+    line_stays: AtomicBool,
 }
 
 impl Harsh {
     pub(crate) fn new(swarm: HarshSwarm) -> Self {
         let (bytes, neighbours_cursor, releases, passwords) = Default::default();
-        let crowd_left = Mutex::new(CROWD);
-        Self { swarm, bytes, neighbours_cursor, releases, passwords, crowd_left }
+        let (crowd_left, newest_gone, line_stays) = (Mutex::new(CROWD), Mutex::default(), AtomicBool::new(false));
+        Self { swarm, bytes, neighbours_cursor, releases, passwords, crowd_left, newest_gone, line_stays }
+    }
+
+    /// Whether the newest row of central's changelog was ever gone.
+    pub(crate) fn has_newest_gone(&self) -> bool {
+        self.swarm.newest_gone
     }
 
     /// In how many rounds all must be quiet: over a line that carries little at a time a round brings little.

@@ -34,7 +34,9 @@ impl Sim {
         if self.ends[0].is_down() {
             return;
         }
+        let half = self.files.as_ref().filter(|_| self.happens(Chance::Harsh, 400));
         match self.roll(Chance::Harsh, 6) {
+            _ if half.is_some() => half.map_or((), |half| self.take_a_file(harsh, half)),
             0 => self.push_one_key_twice(harsh),
             1 => self.push_what_nobody_reads(harsh),
             2 => self.push_with_an_extreme_cursor(harsh),
@@ -236,7 +238,7 @@ impl Sim {
     }
 
     /// Pushes what may be taken nowhere, with cursors of the neighbour's own where none is given.
-    fn push_forged(&self, harsh: &Harsh, records: Vec<(Option<&str>, &str, &str, String)>, lost: &str) {
+    pub(super) fn push_forged(&self, harsh: &Harsh, records: Vec<(Option<&str>, &str, &str, String)>, lost: &str) {
         let site = world::rogue(self);
         let mut pushed = Vec::new();
         for (cursor, table, id, data) in records {
@@ -293,7 +295,7 @@ impl Sim {
     }
 }
 
-fn credentials(sim: &Sim) -> Value {
+pub(super) fn credentials(sim: &Sim) -> Value {
     let site = world::rogue(sim);
     json!({
         "serverUrl": ADDRESS, "username": world::site_name(site),

@@ -19,7 +19,7 @@ const PADDING: &str = "padding";
 pub(crate) const POISON: &str = "poison for a database";
 
 /// More than a million bytes.
-const LARGE: usize = 1_200_000;
+pub(super) const LARGE: usize = 1_200_000;
 
 /// The tables whose records central may give to another store.
 const MOVABLE: [&str; 2] = ["asset", "preference"];

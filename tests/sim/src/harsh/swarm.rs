@@ -28,6 +28,8 @@ pub struct HarshSwarm {
     pub keeps_late: bool,
     /// Through how many positions of its changelog central looks for an answer; all if 0.
     pub window: u64,
+    /// Whether central deletes the newest row of its changelog now and then.
+    pub newest_gone: bool,
     /// How often of a thousand events somebody has tried again what is set aside at an end.
     pub retries: u32,
     /// How often of a thousand events a hostile neighbour does something.
@@ -70,6 +72,7 @@ impl HarshSwarm {
         }
         swarm.keeps_late = rng.bool();
         swarm.window = [0, 0, 0, 1, 2, 50][rng.usize(..6)];
+        swarm.newest_gone = swarm.window == 0 && rng.u32(..100) < 25;
         swarm.retries = [0, 0, 20, 100][rng.usize(..4)];
         swarm.moves = [0, 0, 50, 200][rng.usize(..4)];
         swarm.neighbour = [0, 0, 50, 200][rng.usize(..4)];

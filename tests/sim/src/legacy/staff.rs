@@ -118,6 +118,7 @@ impl Sim {
                 }
             }
             3 | 4 => self.staff_write_patient(legacy, &marker),
+            5 if self.harsh.is_some() && self.happens(Chance::Harsh, 300) => self.staff_write_store(legacy, &marker),
             _ => self.staff_write_document(legacy, &marker),
         }
     }
@@ -125,6 +126,15 @@ impl Sim {
     fn some_store(&self) -> String {
         let stores: Vec<String> = lock(&self.ledger).stores().map(str::to_owned).collect();
         stores[self.roll(Chance::Events, stores.len())].clone()
+    }
+
+    /// Something of a store is news that is nothing to its site: a new address.
+    fn staff_write_store(&self, legacy: &Legacy, marker: &str) {
+        let store = self.some_store();
+        let Some(mut row) = legacy.server.central("store", &store) else { return };
+        self.note(|| format!("the staff write store {store}: {marker}"));
+        row["address_1"] = json!(marker);
+        legacy.server.put_central("store", &store, row);
     }
 
     fn staff_write_patient(&self, legacy: &Legacy, marker: &str) {
