@@ -311,3 +311,89 @@ fn only_what_is_in_a_sites_scope_is_to_stay_when_it_reads_again() {
     world.write(0, &key, Some(&asset("v2", "s2")));
     assert!(!is_to_stay(&world.ledger, &world.ends, 1, &key));
 }
+
+#[test]
+fn an_older_version_over_one_that_came_later_is_found() {
+    let play = |order: [usize; 2], winner: usize| {
+        let mut world = World::new();
+        world.ledger.judges_order = true;
+        let key = key("name_oms_fields", "n");
+        let content = |by: usize| format!(r#"{{"id":"n","properties":"v{by}"}}"#);
+        let versions = [1, 2].map(|by| world.write(by, &key, Some(&content(by))));
+        for by in order {
+            world.ledger.came(versions[by - 1], true);
+        }
+        for end in 0..3 {
+            world.copy(winner, end, &key);
+        }
+        world
+    };
+    assert_eq!(play([1, 2], 2).broken(), []);
+    assert_eq!(play([1, 2], 1).broken(), [Promise::NothingIsLost], "what came last is nowhere");
+    assert_eq!(play([2, 1], 1).broken(), []);
+    let mut world = play([1, 2], 1);
+    world.ledger.was_restored(1);
+    assert_eq!(world.broken(), [], "after a restore nobody can tell what came last");
+    let mut world = play([1, 2], 1);
+    world.ledger.came(1, false);
+    assert_eq!(world.broken(), [], "it may have come before, in a push that nobody answered");
+}
+
+#[test]
+fn a_record_that_was_added_unknowing_must_be_taken() {
+    let play = |is_told: bool, table: &str| {
+        let mut world = World::new();
+        world.ledger.judges_order = true;
+        let asset_key = key("asset", "a");
+        world.write(1, &asset_key, Some(&asset("v1", "s1")));
+        world.copy(1, 0, &asset_key);
+        let log = key(table, "l");
+        let content = r#"{"id":"l","asset_id":"a","comment":"v2"}"#;
+        let version = world.write(1, &log, Some(content));
+        world.write(0, &asset_key, Some(&asset("v3", "s2")));
+        world.copy(0, 1, &asset_key);
+        world.copy(0, 2, &asset_key);
+        if is_told {
+            world.ledger.was_answered(1);
+        }
+        world.ledger.came(version, true);
+        world.set_aside(1, &log, content, "refused", None);
+        world.broken()
+    };
+    assert_eq!(play(true, "asset_log"), [], "it may have known");
+    assert_eq!(play(false, "asset_log"), [Promise::NothingIsLost, Promise::ItEnds]);
+    assert_eq!(play(false, "asset_internal_location"), [], "an edit gives way to the move");
+}
+
+#[test]
+fn what_became_of_a_record_after_it_left_is_not_for_the_site_that_lost_it() {
+    let mut world = World::new();
+    world.ledger.judges_order = true;
+    let key = key("asset", "a");
+    world.write(0, &key, Some(&asset("v1", "s1")));
+    world.write(0, &key, Some(&asset("v2", "s2")));
+    world.write(0, &key, Some(&asset("v3", "s2")));
+    let found = |world: &World, site: usize, content: &str| -> Vec<Promise> {
+        let record = format!(r#"{{"tableName":"asset","recordId":"a","action":"Update","recordData":{content}}}"#);
+        let body = format!(r#"{{"data":{{"records":[{{"cursor":1,"record":{record}}}]}}}}"#);
+        pulled(&world.ledger, site, false, body.as_bytes()).into_iter().map(|found| found.promise).collect()
+    };
+    for text in ["v1", "v2"] {
+        let store = if text == "v1" { "s1" } else { "s2" };
+        assert_eq!(found(&world, 1, &asset(text, store)), [], "{text}");
+    }
+    assert_eq!(found(&world, 1, &asset("v3", "s2")), [Promise::OnlyOnesOwnArrives]);
+    assert_eq!(found(&world, 2, &asset("v3", "s2")), []);
+    world.ledger.store_is_on("s2", 1);
+    assert_eq!(found(&world, 1, &asset("v3", "s2")), [], "its store came there too");
+}
+
+#[test]
+fn a_poisoned_record_is_set_aside_with_reason() {
+    let mut world = World::new();
+    let key = key("asset", "a");
+    let content = asset(crate::harsh::POISON, "s1");
+    world.write(1, &key, Some(&content));
+    world.set_aside(1, &key, &content, "failed", None);
+    assert_eq!(world.broken(), []);
+}
