@@ -278,6 +278,60 @@ fn a_legacy_server_that_hangs_keeps_nobody_waiting_whose_answer_is_known() {
     });
 }
 
+/// A gate that makes the checks it is told of when it is asked to.
+#[derive(Default)]
+struct Renews(Mutex<Vec<sync_core::central::Check>>);
+
+impl sync_core::central::Gate for Renews {
+    fn may_work(&self, _: sync_core::record::SiteId) -> bool {
+        true
+    }
+
+    fn renew(&self, check: sync_core::central::Check) {
+        self.0.lock().unwrap().push(check);
+    }
+}
+
+#[test]
+fn a_yes_is_renewed_before_it_ends_so_that_a_site_that_comes_again_does_not_wait() {
+    use sync_core::central::{Caller, Handled};
+    let bench = bench();
+    bench.lets_in(&credentials("a"));
+    let gate = Arc::new(Renews::default());
+    let ask = || {
+        let caller = Caller { gate: Some(gate.clone()), ..Caller::default() };
+        matches!(bench.central.handle_for(&status_request(&credentials("a")), caller), Handled::Answered(_))
+    };
+    assert!(ask() && gate.0.lock().unwrap().is_empty(), "it is fresh");
+    bench.clock.pass(Duration::from_secs(40));
+    assert!(ask());
+    let check = gate.0.lock().unwrap().pop().expect("it is aging");
+    bench.central.check_credentials(&check);
+    assert_eq!(bench.legacy.questions(), 2);
+    bench.clock.pass(Duration::from_secs(40));
+    assert!(ask(), "the new yes counts");
+    bench.legacy.answers(|_| no(401, "site_incorrect_password", "no"));
+    let check = gate.0.lock().unwrap().pop().expect("it is aging again");
+    bench.central.check_credentials(&check);
+    bench.clock.pass(Duration::from_secs(6));
+    assert!(!ask(), "a no ends it at once");
+}
+
+#[test]
+fn a_site_with_another_release_is_the_same_to_the_brake_on_guessing() {
+    let bench = bench();
+    bench.lets_in(&credentials("a"));
+    bench.legacy.answers(|_| no(401, "site_incorrect_password", "no"));
+    for n in 0..30 {
+        let guess = credentials_of("a", &format!("guess {n}"), "elsewhere", "2.19.0");
+        refusal(&bench.ask(&guess));
+    }
+    bench.legacy.answers(|_| site(2));
+    let waits = refusal(&bench.ask(&credentials_of("a", "one more", "elsewhere", "2.19.0")));
+    assert!(waits.contains("SiteAuthTimeout"), "{waits}");
+    bench.lets_in(&credentials_of("a", PASSWORD, "machine-a", "2.19.1"));
+}
+
 #[test]
 fn a_database_that_is_not_a_central_servers_any_more_says_so() {
     let bench = bench();

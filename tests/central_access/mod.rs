@@ -1,5 +1,6 @@
 //! Who may come in to a central server, what it takes from whom, and what it gives to sites of older releases.
 
+mod crowd;
 mod dialects;
 mod legacy;
 mod local;

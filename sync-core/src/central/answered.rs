@@ -1,8 +1,8 @@
 //! What the administrator of a central server wants to know of a request.
 
 use std::cell::{Cell, RefCell};
-use std::net::IpAddr;
 
+use super::caller::{Caller, Deferred, Handled};
 use crate::protocol::v6::{Batch, Credentials, WireError};
 use crate::record::{Cursor, SiteId};
 use crate::transport::HttpResponse;
@@ -62,11 +62,21 @@ pub struct Answered<R = HttpResponse> {
     pub error: Option<&'static str>,
 }
 
+impl<R> Answered<R> {
+    /// The same with another response.
+    pub fn map<S>(self, change: impl FnOnce(R) -> S) -> Answered<S> {
+        let Self { response, question, site, records, error } = self;
+        Answered { response: change(response), question, site, records, error }
+    }
+}
+
 /// What is noted of a request while it is answered.
 #[derive(Debug, Default)]
 pub(super) struct Noted {
-    /// The address that it came from.
-    pub from: Option<IpAddr>,
+    /// What the host says of it.
+    pub caller: Caller,
+    /// Why it is not answered yet, if it is not.
+    pub deferred: RefCell<Option<Deferred>>,
     pub question: Cell<Question>,
     pub records: Cell<u64>,
     /// The newest position in the changelog before it was looked at.
@@ -87,8 +97,13 @@ pub(super) struct Who {
 }
 
 impl Noted {
-    pub(super) fn of(from: Option<IpAddr>) -> Self {
-        Self { from, ..Self::default() }
+    pub(super) fn of(caller: Caller) -> Self {
+        Self { caller, ..Self::default() }
+    }
+
+    /// Puts the answer off; the first reason counts.
+    pub(super) fn defer(&self, why: Deferred) {
+        self.deferred.borrow_mut().get_or_insert(why);
     }
 
     pub(super) fn came_in(&self, site: SiteId, credentials: &Credentials) {
@@ -124,6 +139,15 @@ impl Noted {
             | WireError::OtherLegacyServerError(_) => "legacy_server_error",
             WireError::OtherServerError(_) => "other_server_error",
         }));
+    }
+
+    /// What became of the request: a response counts only where nothing was put off.
+    pub(super) fn into_handled<R>(self, response: R) -> Handled<R> {
+        match self.deferred.take() {
+            Some(Deferred::Unchecked(check)) => Handled::Unchecked(check),
+            Some(Deferred::OutOfTurn(site)) => Handled::OutOfTurn(site),
+            None => Handled::Answered(self.into_answered(response)),
+        }
     }
 
     pub(super) fn into_answered<R>(self, response: R) -> Answered<R> {

@@ -1,5 +1,6 @@
 //! Who may come in.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::Error;
@@ -20,10 +21,40 @@ pub trait SiteAuthenticator: Send + Sync {
     fn were_right_lately(&self, _credentials: &Credentials) -> bool {
         false
     }
+
+    /// What is known of these credentials without a slow check: one that asks another server, or hashes a password.
+    /// `None` if only [`authenticate`](Self::authenticate) can tell.
+    fn known(&self, _credentials: &Credentials) -> Option<Result<SiteId, AuthenticationError>> {
+        None
+    }
+
+    /// Whether what [`known`](Self::known) says of these credentials will soon not count any more.
+    fn is_aging(&self, _credentials: &Credentials) -> bool {
+        false
+    }
+
+    /// Checks credentials although what is known of them still counts, so that it goes on counting.
+    ///
+    /// # Errors
+    /// As [`authenticate`](Self::authenticate).
+    fn renew(&self, credentials: &Credentials) -> Result<SiteId, AuthenticationError> {
+        self.authenticate(credentials)
+    }
+
+    /// Whether the machine is the one that the site is known by. Refusals of such credentials are counted apart: whoever
+    /// guesses from elsewhere does not use up what the site's own machine may try. Costs little, and asks nobody.
+    fn is_own_machine(&self, _credentials: &Credentials) -> bool {
+        false
+    }
+
+    /// How many checks make sense at the same time.
+    fn checks_at_once(&self) -> usize {
+        1
+    }
 }
 
 /// Why a site is not let in.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum AuthenticationError {
     /// The credentials are wrong.
     Refused {
@@ -47,12 +78,12 @@ pub enum AuthenticationError {
         wait: Duration,
     },
     /// This machine failed.
-    Failed(Error),
+    Failed(Arc<Error>),
 }
 
 impl From<Error> for AuthenticationError {
     fn from(error: Error) -> Self {
-        Self::Failed(error)
+        Self::Failed(Arc::new(error))
     }
 }
 
@@ -110,6 +141,11 @@ impl CredentialRefusal {
     /// Whether it is a guess that failed.
     pub(super) fn is_guess(&self) -> bool {
         matches!(self, Self::UnknownSite | Self::WrongPassword | Self::HardwareIdMismatch)
+    }
+
+    /// Whether there is a site of that name.
+    pub(super) fn is_of_a_site(&self) -> bool {
+        !matches!(self, Self::UnknownSite)
     }
 
     /// Code and message as V6 answers flatten them.

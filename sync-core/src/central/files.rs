@@ -9,6 +9,7 @@ use std::time::UNIX_EPOCH;
 use time::OffsetDateTime;
 use time::macros::format_description;
 
+use super::caller::{Caller, Checked, Deferred, Handled, UploadHead};
 use super::multipart::{Multipart, MultipartError, PartHead, boundary};
 use super::{Answered, Central, Noted, Question, Refused, not_central};
 use crate::apply;
@@ -18,7 +19,7 @@ use crate::error::Result;
 use crate::files::{
     FileStore, NewFile, ORPHAN_AGE, REFERENCES, Reference, failed, hash_file, mime_type, safe_file_name,
 };
-use crate::protocol::v6::{DownloadRequest, UploadPart, WireError, encode_data, encode_error};
+use crate::protocol::v6::{DownloadRequest, UploadPart, WireError, check_version, encode_data, encode_error};
 use crate::record::{RecordId, RecordType, SiteId, SyncStyle, TableName, record_type};
 use crate::storage::{FileDirection, FileEntry, FileState, ReadTxn};
 use crate::transport::{HttpRequest, HttpResponse, StreamedResponse};
@@ -85,13 +86,54 @@ impl Central {
     /// Takes a file that a site brings from this address: the body is written to the disk as it is read. Never fails: what
     /// goes wrong is in the response.
     pub fn upload_file(&self, content_type: Option<&str>, body: &mut dyn Read, from: Option<IpAddr>) -> Answered {
-        let noted = Noted::of(from);
+        self.upload_for(content_type, body, Caller::at(from))
+    }
+
+    /// The same for a host that has looked at the beginning of the body before: see [`upload_head`](Self::upload_head).
+    pub fn upload_for(&self, content_type: Option<&str>, body: &mut dyn Read, caller: Caller) -> Answered {
+        let noted = Noted::of(caller);
         let response = match self.is_central() {
             true => self.take_file(content_type, body, &noted),
             false => not_central(),
         };
         self.activity.note(&noted, self.clock.now());
-        noted.into_answered(response)
+        match noted.into_handled(response) {
+            Handled::Answered(answered) => answered,
+            // Its beginning did not say who brings it, or its sender may not bring it now.
+            _ => Noted::default().into_answered(HttpResponse::text(400, "The json_part has to come first.")),
+        }
+    }
+
+    /// Looks at the beginning of an upload: who brings it. A host that asks here, and has the check made that this may need,
+    /// gives no thread to an upload whose sender is not known.
+    pub fn upload_head(&self, content_type: Option<&str>, beginning: &[u8], caller: Caller) -> UploadHead {
+        let Some(boundary) = boundary(content_type.unwrap_or_default()) else { return UploadHead::Other };
+        let noted = Noted::of(caller);
+        let mut beginning = beginning;
+        let mut parts = Multipart::new(boundary, &mut beginning, self.config.upload_bytes_max);
+        let head = match parts.next_part() {
+            Ok(Some(head)) if head.name == "json_part" => head,
+            Err(MultipartError::CutOff) => return UploadHead::More,
+            _ => return UploadHead::Other,
+        };
+        let mut json = Vec::new();
+        loop {
+            match parts.content() {
+                Ok(Some(bytes)) => json.extend(bytes),
+                Ok(None) => break,
+                Err(MultipartError::CutOff) if json.len() <= JSON_PART_BYTES_MAX => return UploadHead::More,
+                Err(_) => return UploadHead::Other,
+            }
+        }
+        let Ok(part) = read_json_part(&json, &head) else { return UploadHead::Other };
+        if check_version(part.sync_v6_version).is_err() {
+            return UploadHead::Other;
+        }
+        let outcome = self.admit(&noted, &part.sync_v5_settings);
+        match noted.deferred.take() {
+            Some(Deferred::Unchecked(check)) => UploadHead::Unchecked(check),
+            _ => UploadHead::Checked(Checked { credentials: part.sync_v5_settings, outcome }),
+        }
     }
 
     pub(super) fn take_file(&self, content_type: Option<&str>, body: &mut dyn Read, noted: &Noted) -> HttpResponse {
@@ -232,13 +274,25 @@ impl Central {
 
     /// Gives a file, or a part of it, to a site that asks from this address. Never fails: what goes wrong is in the response.
     pub fn download_file(&self, request: &HttpRequest, from: Option<IpAddr>) -> Answered<StreamedResponse> {
-        let noted = Noted::of(from);
+        let noted = Noted::of(Caller::at(from));
+        let response = self.give_if_central(request, &noted);
+        noted.into_answered(response)
+    }
+
+    /// The same for a host that has slow checks of credentials made elsewhere, or lets sites wait for their turn.
+    pub fn download_for(&self, request: &HttpRequest, caller: Caller) -> Handled<StreamedResponse> {
+        let noted = Noted::of(caller);
+        let response = self.give_if_central(request, &noted);
+        noted.into_handled(response)
+    }
+
+    fn give_if_central(&self, request: &HttpRequest, noted: &Noted) -> StreamedResponse {
         let response = match self.is_central() {
-            true => self.give_file(request, &noted),
+            true => self.give_file(request, noted),
             false => not_central().into(),
         };
-        self.activity.note(&noted, self.clock.now());
-        noted.into_answered(response)
+        self.activity.note(noted, self.clock.now());
+        response
     }
 
     pub(super) fn give_file(&self, request: &HttpRequest, noted: &Noted) -> StreamedResponse {
@@ -303,7 +357,6 @@ fn is_for(txn: &dyn ReadTxn, site: SiteId, reference: &Reference, way: Way) -> R
 }
 
 fn json_part(parts: &mut Multipart<'_>, head: &PartHead) -> std::result::Result<UploadPart, Stop> {
-    let wrong = || Stop::Response(HttpResponse::text(400, "An error occurred processing field: json_part"));
     let mut json = Vec::new();
     while let Some(bytes) = parts.content()? {
         json.extend(bytes);
@@ -311,11 +364,16 @@ fn json_part(parts: &mut Multipart<'_>, head: &PartHead) -> std::result::Result<
             return Err(Stop::Response(HttpResponse::text(400, "Payload error")));
         }
     }
+    read_json_part(&json, head)
+}
+
+fn read_json_part(json: &[u8], head: &PartHead) -> std::result::Result<UploadPart, Stop> {
+    let wrong = || Stop::Response(HttpResponse::text(400, "An error occurred processing field: json_part"));
     let kind = head.content_type.as_deref().and_then(|kind| kind.split(';').next()).unwrap_or_default();
     if !kind.trim().eq_ignore_ascii_case("application/json") {
         return Err(wrong());
     }
-    let part: UploadPart = serde_json::from_slice(&json).map_err(|_| wrong())?;
+    let part: UploadPart = serde_json::from_slice(json).map_err(|_| wrong())?;
     // An id that no record can have is not quoted either.
     if part.file_id.as_str().len() > RecordId::BYTES_MAX { Err(wrong()) } else { Ok(part) }
 }

@@ -14,7 +14,7 @@ impl Central {
             Ok(question) => question,
             Err(response) => return response,
         };
-        let joined = self.admit(noted.from, &question.sync_v5_settings).map_err(Refused::from).and_then(|site| {
+        let joined = self.admit(noted, &question.sync_v5_settings).map_err(Refused::from).and_then(|site| {
             noted.came_in(site, &question.sync_v5_settings);
             self.join(site, &question)
         });

@@ -12,6 +12,9 @@ use crate::protocol::v6::{Action, WireRecord};
 use crate::record::{FieldError, RecordData, RecordId, SiteId, TableName, portable};
 use crate::storage::{Incoming, KeptRecord, Quarantine, QuarantineCause, ReadTxn, Source, WriteTxn, key};
 
+/// How many records are read at a time.
+const AT_A_TIME: usize = 16;
+
 /// What is still to be given back to a site: what is kept for it beyond `after`, as far as it was there when it asked.
 #[derive(Debug, Clone, Copy)]
 struct Queue {
@@ -73,14 +76,13 @@ impl Central {
     }
 
     /// What is next to be given back: the same until it is acknowledged.
-    pub(super) fn queue(&self, site: SiteId, limit: usize) -> Result<QueueBatch> {
+    pub(super) fn queue(&self, site: SiteId, limit: usize, bytes_max: usize) -> Result<QueueBatch> {
         let txn = self.storage.read()?;
         let Queue { after, through } = Queue::load(txn.as_ref(), site)?;
         if after >= through {
             return Ok(QueueBatch { queue_length: 0, data: Vec::new() });
         }
-        let next = txn.kept(site, after, limit)?.into_iter().filter(|record| record.number <= through);
-        let data: Vec<QueuedRecord> = next.map(queued).collect();
+        let data = next_kept(txn.as_ref(), site, Queue { after, through }, limit, bytes_max)?;
         let queue_length = if data.is_empty() { 0 } else { txn.count_kept(site, after)?.0 };
         Ok(QueueBatch { queue_length, data })
     }
@@ -90,9 +92,16 @@ impl Central {
         let stored: HashSet<u64> = acknowledged.sync_ids.iter().filter_map(|id| id.parse().ok()).collect();
         let txn = self.storage.write()?;
         let mut queue = Queue::load(txn.as_ref(), site)?;
-        let given = txn.kept(site, queue.after, stored.len())?.into_iter().map(|record| record.number);
-        let Some(last) = given.take_while(|number| stored.contains(number)).last() else { return Ok(()) };
-        queue.after = last;
+        let before = queue.after;
+        loop {
+            let some = txn.kept(site, queue.after, AT_A_TIME)?;
+            let known = some.iter().take_while(|record| stored.contains(&record.number)).last();
+            let Some(last) = known else { break };
+            queue.after = last.number;
+        }
+        if queue.after == before {
+            return Ok(());
+        }
         queue.store(txn.as_ref(), site)?;
         txn.commit()
     }
@@ -106,6 +115,33 @@ fn set_aside(site: SiteId, (table, id): (TableName, RecordId), data: RecordData,
         quarantine: Some(quarantine),
         ..Incoming::new(source, WireRecord { table_name: table, record_id: id, action, record_data: data })
     }
+}
+
+/// The records that come next, a few at a time: one may have as many bytes as a whole answer should. There is one at least.
+fn next_kept(
+    txn: &dyn ReadTxn,
+    site: SiteId,
+    Queue { mut after, through }: Queue,
+    limit: usize,
+    bytes_max: usize,
+) -> Result<Vec<QueuedRecord>> {
+    let (mut data, mut bytes) = (Vec::new(), 0);
+    while data.len() < limit {
+        let some = txn.kept(site, after, AT_A_TIME.min(limit - data.len()))?;
+        let Some(last) = some.last().map(|record| record.number) else { break };
+        for record in some.into_iter().filter(|record| record.number <= through) {
+            bytes += record.data.as_str().len();
+            if bytes > bytes_max && !data.is_empty() {
+                return Ok(data);
+            }
+            data.push(queued(record));
+        }
+        after = last;
+        if after >= through {
+            break;
+        }
+    }
+    Ok(data)
 }
 
 fn queued(KeptRecord { number, table, id, data }: KeptRecord) -> QueuedRecord {

@@ -1,17 +1,16 @@
 //! The V5 questions that a site asks first, answered where there is no legacy server.
 
-use std::net::IpAddr;
-
 use serde::Serialize;
 
-use super::Central;
 use super::authenticator::AuthenticationError;
+use super::limits::LEGACY_RECORDS_MAX;
+use super::{Central, Noted};
 use crate::changelog::ChangeAction;
 use crate::error::{Error, Result};
 use crate::outgoing;
 use crate::protocol::v5::{
-    CentralBatch, CentralRecord, InitialisationStatus, LegacyStatus, QueuedRecord, ReadQueueBatch, SiteHeaders,
-    SiteInfo, V5Error, path,
+    Acknowledged, CentralBatch, CentralRecord, InitialisationStatus, LegacyStatus, QueuedRecord, ReadQueueBatch,
+    SiteHeaders, SiteInfo, V5Error, path,
 };
 use crate::protocol::v6::{Action, Credentials};
 use crate::record::{Cursor, RecordData, SiteId};
@@ -23,17 +22,11 @@ use crate::transport::{HttpRequest, HttpResponse, Method};
 const LIMIT_MAX: usize = 1000;
 
 impl Central {
-    pub(super) fn legacy_api(
-        &self,
-        request: &HttpRequest,
-        peer: Option<IpAddr>,
-        route: &str,
-        query: &str,
-    ) -> HttpResponse {
+    pub(super) fn legacy_api(&self, request: &HttpRequest, noted: &Noted, route: &str, query: &str) -> HttpResponse {
         let Some(headers) = SiteHeaders::from_headers(|name| request.header(name)) else {
             return refusal(401, "site_name_not_found", "No credentials");
         };
-        let site = match self.admit(peer, &credentials(&headers)) {
+        let site = match self.admit(noted, &credentials(&headers)) {
             Ok(site) => site,
             Err(AuthenticationError::Refused { refusal: reason, .. }) => {
                 let (code, message) = reason.legacy();
@@ -53,15 +46,17 @@ impl Central {
         };
         match (request.method, route) {
             (Method::Get, path::SITE) => answer(self.site_info(site, &headers, asked_at(request))),
-            (Method::Get, path::CENTRAL_RECORDS) => answer(self.central_records(query)),
+            (Method::Get, path::CENTRAL_RECORDS) => answer(self.central_records(query, self.answer_bytes_max(noted))),
             (Method::Get, path::SITE_STATUS) => answer(Ok(LegacyStatus::idle())),
             (Method::Post, path::INITIALISE) => answer(self.fill_queue(site)),
-            (Method::Get, path::QUEUED_RECORDS) => answer(self.queue(site, limit(query))),
+            (Method::Get, path::QUEUED_RECORDS) => answer(self.queue(site, limit(query), self.answer_bytes_max(noted))),
             (Method::Post, path::QUEUED_RECORDS) => match pushed(&request.body) {
+                Some((_, records)) if records.len() > LEGACY_RECORDS_MAX => too_many(records.len()),
                 Some((left, records)) => answer(self.keep_for_site(site, left, records)),
                 None => unreadable(),
             },
-            (Method::Post, path::ACKNOWLEDGED_RECORDS) => match serde_json::from_slice(&request.body) {
+            (Method::Post, path::ACKNOWLEDGED_RECORDS) => match serde_json::from_slice::<Acknowledged>(&request.body) {
+                Ok(Acknowledged { sync_ids }) if sync_ids.len() > LEGACY_RECORDS_MAX => too_many(sync_ids.len()),
                 Ok(acknowledged) => match self.shorten_queue(site, &acknowledged) {
                     Ok(()) => HttpResponse { status: 204, headers: Vec::new(), body: Vec::new() },
                     Err(error) => failed(&error),
@@ -90,20 +85,26 @@ impl Central {
     }
 
     /// Stores and their names. Patients are names too, but never among these: only the sites that see them get them.
-    fn central_records(&self, query: &str) -> Result<CentralBatch> {
+    fn central_records(&self, query: &str, bytes_max: usize) -> Result<CentralBatch> {
         let limit = limit(query);
         let txn = self.storage.read()?;
         let from = asked_cursor(query).meant(txn.last_cursor()?).next();
         let mut data = Vec::new();
         let mut rows = txn.changes(&Selection::Legacy, from, limit + 1)?;
-        let beyond = if rows.len() > limit { rows.pop() } else { None };
+        let mut beyond = if rows.len() > limit { rows.pop() } else { None };
+        let mut bytes = 0;
         for row in rows {
+            if bytes > bytes_max {
+                beyond = Some(row);
+                break;
+            }
             let change = row.change;
             let (action, record_data) = match (change.action, txn.record(&change.table, &change.id)?) {
                 (ChangeAction::Upsert, Some(data)) if !outgoing::is_readable(&data) => continue,
                 (ChangeAction::Upsert, Some(data)) => (Action::Update, data),
                 _ => (Action::Delete, RecordData::empty()),
             };
+            bytes += record_data.as_str().len();
             let position = row.cursor.0;
             data.push(CentralRecord { position, table_name: change.table, record_id: change.id, action, record_data });
         }
@@ -159,6 +160,11 @@ fn pushed(body: &[u8]) -> Option<(u64, Vec<QueuedRecord>)> {
 
 fn failed(error: &Error) -> HttpResponse {
     refusal(500, error.code(), "Internal error")
+}
+
+fn too_many(records: usize) -> HttpResponse {
+    let said = format!("The request has {records} records; at most {LEGACY_RECORDS_MAX} are taken");
+    refusal(413, "too_many_records", &said)
 }
 
 fn unreadable() -> HttpResponse {

@@ -55,6 +55,9 @@ struct Known {
 /// Credentials that were right.
 struct Right {
     digest: Digest,
+    /// The name, the password and the machine alone: they stay the same when the site gets another release.
+    who: Digest,
+    machine: Digest,
     site: SiteId,
     at: Duration,
 }
@@ -93,22 +96,14 @@ impl LegacyAuthenticator {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Answers from what is known, joins a question that is under way, or asks.
-    fn answer(&self, credentials: &Credentials, legacy: &Url) -> Answer {
+    /// Answers from what is known unless it is to be asked anew, joins a question that is under way, or asks.
+    fn answer(&self, credentials: &Credentials, legacy: &Url, anew: bool) -> Answer {
         let parts = parts(credentials);
         let digest = self.keyed.digest(&parts);
-        let now = self.clock.monotonic();
         let question = {
             let mut known = self.lock();
-            match known.right.get(&credentials.username) {
-                Some(right) if now.saturating_sub(right.at) < YES && self.keyed.is(&right.digest, &parts) => {
-                    return Answer::Yes(right.site);
-                }
-                _ => {}
-            }
-            match known.refused.get(&digest) {
-                Some((refusal, at)) if now.saturating_sub(*at) < NO => return Answer::No(refusal.clone()),
-                _ => {}
+            if let Some(answer) = self.remembered(&known, &credentials.username, &digest).filter(|_| !anew) {
+                return answer;
             }
             if let Some(question) = known.questions.get(&digest).cloned() {
                 drop(known);
@@ -128,6 +123,42 @@ impl LegacyAuthenticator {
         answer
     }
 
+    /// A yes or a no that still counts.
+    fn remembered(&self, known: &Known, name: &str, digest: &Digest) -> Option<Answer> {
+        let now = self.clock.monotonic();
+        let is_fresh = |at: Duration, time: Duration| now.saturating_sub(at) < time;
+        // Digests under a key that nobody knows: how far two of them agree says nothing.
+        let right = known.right.get(name).filter(|right| is_fresh(right.at, YES) && right.digest == *digest);
+        if let Some(right) = right {
+            return Some(Answer::Yes(right.site));
+        }
+        let (refusal, _) = known.refused.get(digest).filter(|(_, at)| is_fresh(*at, NO))?;
+        Some(Answer::No(refusal.clone()))
+    }
+
+    /// Credentials of a name that were right within a day.
+    fn right_lately<T>(&self, name: &str, read: impl FnOnce(&Right) -> T) -> Option<T> {
+        let now = self.clock.monotonic();
+        self.lock().right.get(name).filter(|right| now.saturating_sub(right.at) < LATELY).map(read)
+    }
+
+    /// The legacy server's address; what cannot be said to it is refused at once.
+    fn address(&self, credentials: &Credentials) -> Result<Url, AuthenticationError> {
+        let legacy = self.storage.read()?.state(key::LEGACY_URL)?.ok_or(Error::NotSetUp)?;
+        let legacy = crate::site::identity::parse_url("the legacy server's address", &legacy)?;
+        let refused = |refusal| Err(AuthenticationError::Refused { refusal, checked_at: legacy.as_str().to_owned() });
+        // What cannot stand in a header belongs to no site: a colon would end the name in Basic authentication.
+        if credentials.username.contains(':') || credentials.username.is_empty() {
+            return refused(CredentialRefusal::UnknownSite);
+        }
+        let fits = |text: &&str| text.len() <= TEXT_MAX && !text.chars().any(char::is_control);
+        let [_, _, headers @ ..] = parts(credentials);
+        if !parts(credentials).iter().all(fits) || !headers.iter().all(|text| text.is_ascii()) {
+            return refused(CredentialRefusal::WrongPassword);
+        }
+        Ok(legacy)
+    }
+
     fn remember(&self, answer: Answer, credentials: &Credentials, digest: Digest) -> Answer {
         let now = self.clock.monotonic();
         let name = &credentials.username;
@@ -141,7 +172,8 @@ impl LegacyAuthenticator {
                     return Answer::Fault(format!("it says of two sites that each is site {site}"));
                 }
                 known.names.insert(*site, name.clone());
-                known.right.insert(name.clone(), Right { digest, site: *site, at: now });
+                let (who, machine) = (self.keyed.digest(&who(credentials)), self.keyed.digest(&machine(credentials)));
+                known.right.insert(name.clone(), Right { digest, who, machine, site: *site, at: now });
             }
             Answer::No(refusal) => {
                 if known.right.get(name).is_some_and(|right| right.digest == digest) {
@@ -186,6 +218,26 @@ impl Drop for Asking<'_> {
     }
 }
 
+impl Answer {
+    fn admission(self, legacy: &Url) -> Result<SiteId, AuthenticationError> {
+        let asked_at = legacy.as_str().to_owned();
+        Err(match self {
+            Self::Yes(site) => return Ok(site),
+            Self::No(refusal) => AuthenticationError::Refused { refusal, checked_at: asked_at },
+            Self::Line(reason) => AuthenticationError::Unanswered { asked_at, is_line: true, reason },
+            Self::Fault(reason) => AuthenticationError::Unanswered { asked_at, is_line: false, reason },
+        })
+    }
+}
+
+fn who(credentials: &Credentials) -> [&str; 3] {
+    [&credentials.username, &credentials.password_sha256, &credentials.site_uuid]
+}
+
+fn machine(credentials: &Credentials) -> [&str; 2] {
+    [&credentials.username, &credentials.site_uuid]
+}
+
 /// All that the answer may depend on.
 fn parts(credentials: &Credentials) -> [&str; 6] {
     let Credentials { username, password_sha256, site_uuid, app_version, app_name, sync_version, .. } = credentials;
@@ -194,33 +246,42 @@ fn parts(credentials: &Credentials) -> [&str; 6] {
 
 impl SiteAuthenticator for LegacyAuthenticator {
     fn authenticate(&self, credentials: &Credentials) -> Result<SiteId, AuthenticationError> {
-        let legacy = self.storage.read()?.state(key::LEGACY_URL)?.ok_or(Error::NotSetUp)?;
-        let legacy = crate::site::identity::parse_url("the legacy server's address", &legacy)?;
-        let asked_at = legacy.as_str().to_owned();
-        let refused = |refusal| Err(AuthenticationError::Refused { refusal, checked_at: asked_at.clone() });
-        // What cannot stand in a header belongs to no site: a colon would end the name in Basic authentication.
-        if credentials.username.contains(':') || credentials.username.is_empty() {
-            return refused(CredentialRefusal::UnknownSite);
-        }
-        let fits = |text: &&str| text.len() <= TEXT_MAX && !text.chars().any(char::is_control);
-        let [_, _, headers @ ..] = parts(credentials);
-        if !parts(credentials).iter().all(fits) || !headers.iter().all(|text| text.is_ascii()) {
-            return refused(CredentialRefusal::WrongPassword);
-        }
-        match self.answer(credentials, &legacy) {
-            Answer::Yes(site) => Ok(site),
-            Answer::No(refusal) => refused(refusal),
-            Answer::Line(reason) => Err(AuthenticationError::Unanswered { asked_at, is_line: true, reason }),
-            Answer::Fault(reason) => Err(AuthenticationError::Unanswered { asked_at, is_line: false, reason }),
-        }
+        let legacy = self.address(credentials)?;
+        self.answer(credentials, &legacy, false).admission(&legacy)
+    }
+
+    fn is_aging(&self, credentials: &Credentials) -> bool {
+        let now = self.clock.monotonic();
+        self.right_lately(&credentials.username, |right| now.saturating_sub(right.at) >= YES / 2).unwrap_or(false)
+    }
+
+    fn renew(&self, credentials: &Credentials) -> Result<SiteId, AuthenticationError> {
+        let legacy = self.address(credentials)?;
+        self.answer(credentials, &legacy, true).admission(&legacy)
     }
 
     fn were_right_lately(&self, credentials: &Credentials) -> bool {
-        let now = self.clock.monotonic();
-        let known = self.lock();
-        known.right.get(&credentials.username).is_some_and(|right| {
-            now.saturating_sub(right.at) < LATELY && self.keyed.is(&right.digest, &parts(credentials))
-        })
+        let is_right = |right: &Right| self.keyed.is(&right.who, &who(credentials));
+        self.right_lately(&credentials.username, is_right).unwrap_or(false)
+    }
+
+    fn known(&self, credentials: &Credentials) -> Option<Result<SiteId, AuthenticationError>> {
+        let legacy = match self.address(credentials) {
+            Ok(legacy) => legacy,
+            Err(refused) => return Some(Err(refused)),
+        };
+        let digest = self.keyed.digest(&parts(credentials));
+        let answer = self.remembered(&self.lock(), &credentials.username, &digest)?;
+        Some(answer.admission(&legacy))
+    }
+
+    fn is_own_machine(&self, credentials: &Credentials) -> bool {
+        let is_own = |right: &Right| self.keyed.is(&right.machine, &machine(credentials));
+        self.right_lately(&credentials.username, is_own).unwrap_or(false)
+    }
+
+    fn checks_at_once(&self) -> usize {
+        QUESTIONS_MAX
     }
 }
 

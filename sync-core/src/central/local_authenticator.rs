@@ -23,7 +23,8 @@ const REMEMBERED: Duration = Duration::from_secs(24 * 60 * 60);
 /// The longest text that is checked; a password hash has 64 characters.
 const TEXT_MAX: usize = 255;
 
-/// The most slow hashes at a time: each needs its memory, and keeps a core busy.
+/// The most slow hashes at a time: each needs its memory, and keeps a core busy. Half of the cores are left to those who are
+/// known.
 const HASHES_MAX: usize = 4;
 
 /// A slow hash: 8 MiB and two passes make a guess cost ten milliseconds and more.
@@ -112,14 +113,15 @@ enum Bound {
 /// The memory of the slow hashes, which take turns with it. Memory that each took anew would stay with the thread that it was
 /// taken in: a server with many threads grew by a gigabyte.
 struct Hashing {
+    at_once: usize,
     free: Mutex<Vec<Vec<Block>>>,
     given_back: Condvar,
 }
 
 impl Hashing {
     fn new() -> Self {
-        let at_once = std::thread::available_parallelism().map_or(1, |cores| cores.get().min(HASHES_MAX));
-        Self { free: Mutex::new(vec![Vec::new(); at_once]), given_back: Condvar::new() }
+        let at_once = std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).clamp(1, HASHES_MAX));
+        Self { at_once, free: Mutex::new(vec![Vec::new(); at_once]), given_back: Condvar::new() }
     }
 
     fn wait_for_turn(&self) -> Turn<'_> {
@@ -167,10 +169,13 @@ fn is_hash_of(stored: &StoredHash<'_>, text: &str, memory: &mut Vec<Block>) -> b
     computed().is_some_and(|computed| Some(computed) == stored.hash)
 }
 
+fn refused(refusal: CredentialRefusal) -> AuthenticationError {
+    AuthenticationError::Refused { refusal, checked_at: "the local list of sites".to_owned() }
+}
+
 impl SiteAuthenticator for LocalAuthenticator {
     fn authenticate(&self, credentials: &Credentials) -> Result<SiteId, AuthenticationError> {
-        let refused =
-            |refusal| Err(AuthenticationError::Refused { refusal, checked_at: "the local list of sites".to_owned() });
+        let refused = |refusal| Err(refused(refusal));
         // An entry that changed meanwhile is checked once more; one that goes on changing is nobody's fault here.
         for _ in 0..3 {
             let Some(site) = self.storage.read()?.site_named(&credentials.username)? else {
@@ -198,6 +203,36 @@ impl SiteAuthenticator for LocalAuthenticator {
     fn were_right_lately(&self, credentials: &Credentials) -> bool {
         let site = self.storage.read().and_then(|txn| txn.site_named(&credentials.username));
         site.ok().flatten().is_some_and(|site| self.was_checked(&site, &credentials.password_sha256))
+    }
+
+    fn known(&self, credentials: &Credentials) -> Option<Result<SiteId, AuthenticationError>> {
+        let site = match self.storage.read().and_then(|txn| txn.site_named(&credentials.username)) {
+            Ok(Some(site)) => site,
+            Ok(None) => return Some(Err(refused(CredentialRefusal::UnknownSite))),
+            Err(error) => return Some(Err(error.into())),
+        };
+        if credentials.password_sha256.len() > TEXT_MAX {
+            return Some(Err(refused(CredentialRefusal::WrongPassword)));
+        }
+        if !self.was_checked(&site, &credentials.password_sha256) {
+            return None;
+        }
+        // To bind a machine waits for the database.
+        let bound = site.hardware_id.as_ref()?;
+        Some(match self.keyed.same(bound, &credentials.site_uuid) {
+            true => Ok(site.id),
+            false => Err(refused(CredentialRefusal::HardwareIdMismatch)),
+        })
+    }
+
+    fn is_own_machine(&self, credentials: &Credentials) -> bool {
+        let site = self.storage.read().and_then(|txn| txn.site_named(&credentials.username));
+        let bound = site.ok().flatten().and_then(|site| site.hardware_id);
+        bound.is_some_and(|bound| self.keyed.same(&bound, &credentials.site_uuid))
+    }
+
+    fn checks_at_once(&self) -> usize {
+        self.hashing.at_once
     }
 }
 

@@ -1,10 +1,12 @@
 //! The central server's half: one request in, one response out, with no web framework in sight.
 
 mod activity;
+mod admission;
 mod answered;
 mod attempts;
 mod authenticator;
 mod body;
+mod caller;
 mod concerns;
 mod files;
 mod held_back;
@@ -13,6 +15,7 @@ mod kept;
 mod keyed;
 mod legacy_api;
 mod legacy_authenticator;
+mod limits;
 mod local;
 mod local_authenticator;
 mod multipart;
@@ -31,6 +34,7 @@ pub use activity::{CentralView, Integrations, SiteView};
 use answered::Noted;
 pub use answered::{Answered, Question};
 pub use authenticator::{AuthenticationError, CredentialRefusal, SiteAuthenticator};
+pub use caller::{Caller, Check, Checked, Gate, Handled, UploadHead};
 pub use concerns::Concern;
 pub(crate) use concerns::concerns;
 pub use held_back::held_back;
@@ -65,6 +69,8 @@ pub struct CentralConfig {
     pub batch_records_max: u32,
     /// The most bytes of record data in one batch, unless one record alone has more.
     pub batch_bytes_max: usize,
+    /// The most records of one push. A site that sends more is told so with status 413.
+    pub push_records_max: usize,
     /// The most bytes of an upload with all its parts (`protocol-v6` §1).
     pub upload_bytes_max: u64,
     /// The address under which sites reach this server; taken from each request's `Host` if `None`.
@@ -77,6 +83,7 @@ impl Default for CentralConfig {
             json_bytes_max: 10 * 1024 * 1024,
             batch_records_max: 10_000,
             batch_bytes_max: 8 * 1024 * 1024,
+            push_records_max: 10_000,
             upload_bytes_max: 50 * 1024 * 1024,
             public_url: None,
         }
@@ -163,17 +170,26 @@ impl Central {
     /// The same for a request from this address, by which refused attempts are counted, and with what the
     /// administrator of the server wants to know of it.
     pub fn answer_to(&self, request: &HttpRequest, from: Option<IpAddr>) -> Answered {
-        let noted = Noted::of(from);
+        let noted = Noted::of(Caller::at(from));
         let response = self.route(request, &noted);
         self.activity.note(&noted, self.clock.now());
         noted.into_answered(response)
+    }
+
+    /// The same for a host that has slow checks of credentials made elsewhere, or lets sites wait for their turn: with a
+    /// [`Caller::gate`] this takes no longer than the database does.
+    pub fn handle_for(&self, request: &HttpRequest, caller: Caller) -> Handled {
+        let noted = Noted::of(caller);
+        let response = self.route(request, &noted);
+        self.activity.note(&noted, self.clock.now());
+        noted.into_handled(response)
     }
 
     fn route(&self, request: &HttpRequest, noted: &Noted) -> HttpResponse {
         let (route, query) = request.url.split_once('?').unwrap_or((&request.url, ""));
         if self.stands_alone && route.starts_with("/sync/v5/") {
             noted.question.set(Question::Legacy);
-            return self.legacy_api(request, noted.from, route, query);
+            return self.legacy_api(request, noted, route, query);
         }
         let route = route.trim_start_matches('/');
         if route.starts_with("central/") && !self.is_central() {
@@ -183,7 +199,7 @@ impl Central {
             (Method::Post, path::PULL) => {
                 self.answer(request, (noted, Question::Pull), |central, pull: PullRequest| {
                     let site = central.enter(noted, pull.sync_v6_version, &pull.sync_v5_settings, true)?;
-                    let batch = central.pull(site, &pull)?;
+                    let batch = central.pull(site, &pull, central.answer_bytes_max(noted))?;
                     noted.pulled(&batch, pull.looks_only);
                     Ok(batch)
                 })
@@ -191,7 +207,7 @@ impl Central {
             (Method::Post, path::PATIENT_PULL) => {
                 self.answer(request, (noted, Question::PatientPull), |central, pull: PatientPullRequest| {
                     let site = central.enter(noted, pull.sync_v6_version, &pull.sync_v5_settings, true)?;
-                    let batch = central.patient_pull(site, &pull)?;
+                    let batch = central.patient_pull(site, &pull, central.answer_bytes_max(noted))?;
                     noted.records.set(batch.records.len() as u64);
                     Ok(batch)
                 })
@@ -277,17 +293,20 @@ impl Central {
     }
 
     /// Reads a body, answers it, and puts the answer into its envelope.
-    fn answer<Q: DeserializeOwned, A: Serialize>(
+    fn answer<Q: DeserializeOwned + limits::Limited, A: Serialize>(
         &self,
         request: &HttpRequest,
         (noted, question): (&Noted, Question),
         answer: impl FnOnce(&Self, Q) -> std::result::Result<A, Refused>,
     ) -> HttpResponse {
         noted.question.set(question);
-        let question = match self.read(request) {
+        let question: Q = match self.read(request) {
             Ok(question) => question,
             Err(response) => return response,
         };
+        if let Err(excess) = question.within(&self.config) {
+            return HttpResponse::text(413, excess);
+        }
         let body = match answer(self, question) {
             Ok(data) => encode_data(&data),
             Err(Refused(error)) => {
@@ -307,7 +326,7 @@ impl Central {
         unless_integrating: bool,
     ) -> std::result::Result<SiteId, Refused> {
         check_version(version)?;
-        let site = self.admit(noted.from, credentials)?;
+        let site = self.admit(noted, credentials)?;
         noted.came_in(site, credentials);
         if unless_integrating {
             let txn = self.storage.read()?;
@@ -320,25 +339,10 @@ impl Central {
         Ok(site)
     }
 
-    /// Asks who a site is, unless too many attempts were refused.
-    fn admit(
-        &self,
-        peer: Option<IpAddr>,
-        credentials: &Credentials,
-    ) -> std::result::Result<SiteId, AuthenticationError> {
-        let now = self.clock.monotonic();
-        if let Some(wait) = self.attempts.wait(&credentials.username, peer, now)
-            && !self.authenticator.were_right_lately(credentials)
-        {
-            return Err(AuthenticationError::TooMany { wait });
-        }
-        let admitted = self.authenticator.authenticate(credentials);
-        if let Err(AuthenticationError::Refused { refusal, .. }) = &admitted
-            && refusal.is_guess()
-        {
-            self.attempts.refused(&credentials.username, peer, now);
-        }
-        admitted
+    /// The most bytes of records in an answer.
+    fn answer_bytes_max(&self, noted: &Noted) -> usize {
+        let most = noted.caller.gate.as_ref().and_then(|gate| gate.answer_bytes_max());
+        most.map_or(self.config.batch_bytes_max, |most| most.min(self.config.batch_bytes_max))
     }
 
     /// Whether this database is a central server's now: the legacy server may say otherwise while this runs. One that

@@ -4,6 +4,8 @@ use std::io::{self, Read};
 
 /// How much is read at a time.
 const PIECE: usize = 64 * 1024;
+/// The most parts of one body: an upload has two.
+const PARTS_MAX: u32 = 32;
 /// The most bytes of the lines before a part's content.
 const HEAD_BYTES_MAX: usize = 8 * 1024;
 /// The most bytes that are read only to be forgotten.
@@ -39,6 +41,7 @@ pub(super) struct Multipart<'b> {
     /// How far the buffer was used.
     used: usize,
     left: u64,
+    parts: u32,
 }
 
 /// The boundary that a content type names; `None` if it is not multipart.
@@ -57,12 +60,16 @@ impl<'b> Multipart<'b> {
     /// Reads this body, of at most so many bytes.
     pub(super) fn new(boundary: &str, body: &'b mut dyn Read, bytes_max: u64) -> Self {
         let delimiter = format!("\r\n--{boundary}").into_bytes();
-        Self { body, delimiter, buffer: b"\r\n".to_vec(), used: 0, left: bytes_max }
+        Self { body, delimiter, buffer: b"\r\n".to_vec(), used: 0, left: bytes_max, parts: 0 }
     }
 
     /// Goes to the next part, past what is left of this one; `None` after the last.
     pub(super) fn next_part(&mut self) -> Result<Option<PartHead>, MultipartError> {
         while self.content()?.is_some() {}
+        self.parts += 1;
+        if self.parts > PARTS_MAX {
+            return Err(MultipartError::Malformed);
+        }
         self.used += self.delimiter.len();
         let line = self.line()?;
         if line.starts_with(b"--") {
@@ -272,6 +279,8 @@ mod tests {
         assert!(matches!(read(BODY, 1000, length - 1), Err(MultipartError::TooLarge)));
         assert!(matches!(read(b"--b0undaryX\r\n\r\n", 9, 99), Err(MultipartError::Malformed)));
         assert!(matches!(read(b"--b0undary\r\nno colon\r\n\r\n", 9, 99), Err(MultipartError::Malformed)));
+        let parts = |number| b"--b0undary\r\n\r\n\r\n".repeat(number);
+        assert!(matches!(read(&parts(1000), 99, 99_999), Err(MultipartError::Malformed)));
         let endless = [b"--b0undary\r\n".as_slice(), &[b'x'; 20_000]].concat();
         assert!(matches!(read(&endless, 999, 99_999), Err(MultipartError::Malformed)));
         assert_eq!(boundary("multipart/form-data; boundary=b0undary"), Some("b0undary"));

@@ -12,9 +12,14 @@ use crate::record::{Cursor, SiteId, StoreId, record_type};
 use crate::storage::{Lost, ReadTxn, Selection, SiteEntry, Source};
 
 impl Central {
-    pub(super) fn pull(&self, site: SiteId, request: &PullRequest) -> std::result::Result<Batch, Refused> {
+    pub(super) fn pull(
+        &self,
+        site: SiteId,
+        request: &PullRequest,
+        bytes_max: usize,
+    ) -> std::result::Result<Batch, Refused> {
         if request.looks_only {
-            return self.look(site, request);
+            return self.look(site, request, bytes_max);
         }
         if !request.is_initialised && self.ends_push(site)? {
             return Err(Refused(WireError::IntegrationInProgress));
@@ -32,7 +37,8 @@ impl Central {
             let mut held = before.clone();
             let asked = request.cursor.meant(txn.last_cursor()?);
             let from = held.start(asked, dialect.release());
-            let (mut batch, unreadable) = self.batch(txn.as_ref(), &selection, from, request.batch_size, dialect)?;
+            let (mut batch, unreadable) =
+                self.batch(txn.as_ref(), &selection, from, (request.batch_size, bytes_max), dialect)?;
             unreadable.iter().for_each(|at| held.note(*at, dialect.release()));
             held.answered(asked, &mut batch);
             (batch, held, before)
@@ -51,12 +57,12 @@ impl Central {
 
     /// The same for a site that takes nothing of it: nothing is written, and nothing counts as given to the site. What was
     /// held back from it stays so.
-    fn look(&self, site: SiteId, request: &PullRequest) -> std::result::Result<Batch, Refused> {
+    fn look(&self, site: SiteId, request: &PullRequest, bytes_max: usize) -> std::result::Result<Batch, Refused> {
         let dialect = Dialect::of(&request.sync_v5_settings.app_version);
         let txn = self.storage.read()?;
         let selection = selection(txn.stores_of_site(site)?, site, request);
         let asked = request.cursor.meant(txn.last_cursor()?);
-        Ok(self.batch(txn.as_ref(), &selection, asked, request.batch_size, dialect)?.0)
+        Ok(self.batch(txn.as_ref(), &selection, asked, (request.batch_size, bytes_max), dialect)?.0)
     }
 
     /// A site that begins anew, or was restored, may have left a push without its last batch. What came of it is integrated
@@ -77,6 +83,7 @@ impl Central {
         &self,
         site: SiteId,
         request: &PatientPullRequest,
+        bytes_max: usize,
     ) -> std::result::Result<Batch, Refused> {
         let txn = self.storage.read()?;
         let patient = &request.fetch_patient_id;
@@ -86,7 +93,7 @@ impl Central {
         let dialect = Dialect::of(&request.sync_v5_settings.app_version);
         let selection = Selection::Patient(patient.clone());
         let asked = request.cursor.meant(txn.last_cursor()?);
-        Ok(self.batch(txn.as_ref(), &selection, asked, request.batch_size, dialect)?.0)
+        Ok(self.batch(txn.as_ref(), &selection, asked, (request.batch_size, bytes_max), dialect)?.0)
     }
 
     /// One batch. Everything is read in one transaction: when nothing matches, the newest cursor is the newest of the
@@ -99,11 +106,11 @@ impl Central {
         txn: &dyn ReadTxn,
         selection: &Selection,
         from: Cursor,
-        batch_size: u32,
+        (batch_size, bytes_max): (u32, usize),
         dialect: Dialect,
     ) -> Result<(Batch, Vec<Cursor>)> {
         let limit = batch_size.min(self.config.batch_records_max) as usize;
-        let rows = txn.changed_records(selection, from, limit, self.config.batch_bytes_max)?;
+        let rows = txn.changed_records(selection, from, limit, bytes_max)?;
         let next = rows.last().map_or(from, |(last, _)| last.cursor.next());
         let is_exhausted = rows.is_empty() && limit > 0;
         let is_last_batch = is_exhausted || txn.changes(selection, next, 1)?.is_empty();
@@ -130,7 +137,7 @@ impl Central {
                 None => {}
             }
         }
-        let lost_history = Lost::all(txn)?;
+        let lost_history = Lost::told(txn)?;
         Ok((Batch { end_cursor, total_records: total, records, is_last_batch, lost_history }, unreadable))
     }
 

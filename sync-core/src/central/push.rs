@@ -235,7 +235,7 @@ impl Central {
         } else if brings_something {
             set_open(txn.as_ref(), site, true)?;
         }
-        let lost_history = Lost::all(txn.as_ref())?;
+        let lost_history = Lost::told(txn.as_ref())?;
         match txn.commit() {
             Err(_) if planted!(AnswerWithoutCommit) => {}
             committed => committed?,

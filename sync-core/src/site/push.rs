@@ -129,7 +129,7 @@ impl Cycle<'_, '_> {
     fn send_batch(&mut self, central: &Url, outgoing: Outgoing, left: u64) -> Result<Cursor, PushFault> {
         let sent = outgoing.elements.len() as u64;
         let end_cursor = outgoing.elements.last().map_or(Cursor(0), |element| element.cursor);
-        let lost_history = Lost::all(self.site.storage.read()?.as_ref())?;
+        let lost_history = Lost::told(self.site.storage.read()?.as_ref())?;
         let batch = Batch {
             end_cursor,
             total_records: left,

@@ -16,6 +16,19 @@ pub struct Lost {
 }
 
 impl Lost {
+    /// The most entries that one end tells the other: each is a restore from a backup.
+    pub const TOLD_MAX: usize = 1000;
+
+    /// What the other end is told: the newest entries of [`all`](Self::all).
+    ///
+    /// # Errors
+    /// As [`all`](Self::all).
+    pub fn told<T: ReadTxn + ?Sized>(txn: &T) -> Result<Vec<Self>> {
+        let mut all = Self::all(txn)?;
+        all.drain(..all.len().saturating_sub(Self::TOLD_MAX));
+        Ok(all)
+    }
+
     /// What [`key::LOST`] says, oldest first.
     ///
     /// # Errors

@@ -1,0 +1,34 @@
+//! How long the lists of a request may be: work that is done with the database's writer in hand, for each entry, keeps all
+//! other sites waiting.
+
+use super::CentralConfig;
+use crate::protocol::v6::{PatientPullRequest, PullRequest, PushRequest, SiteStatusRequest};
+use crate::storage::Lost;
+
+/// The most records that a site may push to the legacy half, or acknowledge there, at once.
+pub(super) const LEGACY_RECORDS_MAX: usize = 10_000;
+
+/// A request with lists.
+pub(super) trait Limited {
+    /// Says what is too long.
+    fn within(&self, _config: &CentralConfig) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+impl Limited for PullRequest {}
+impl Limited for PatientPullRequest {}
+impl Limited for SiteStatusRequest {}
+
+impl Limited for PushRequest {
+    fn within(&self, config: &CentralConfig) -> Result<(), String> {
+        let (records, lost) = (self.batch.records.len(), self.batch.lost_history.len());
+        if records > config.push_records_max {
+            return Err(format!("The push has {records} records; at most {} are taken.", config.push_records_max));
+        }
+        if lost > Lost::TOLD_MAX {
+            return Err(format!("lost_history has {lost} entries; at most {} are read.", Lost::TOLD_MAX));
+        }
+        Ok(())
+    }
+}
