@@ -345,6 +345,9 @@ pub(crate) struct Serve {
     /// for this machine only
     #[arg(long, value_name = "ADDR")]
     pub admin_listen: Option<SocketAddr>,
+    /// A name under which that address may be asked, beside IP addresses and localhost; may be given more than once
+    #[arg(long, value_name = "NAME", requires = "admin_listen")]
+    pub admin_host: Vec<String>,
     /// Add a line for each request to this file; - is standard error
     #[arg(long, value_name = "FILE")]
     pub access_log: Option<PathBuf>,

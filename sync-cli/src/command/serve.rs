@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use sync_core::central::{CentralConfig, Concern, LegacyAuthenticator, LocalSites};
-use sync_core::files::FileStore;
+use sync_core::files::{FileStore, Files};
 use sync_core::storage::SqliteStorage;
 use sync_core::transport::{HttpTransport, Timeouts};
 use sync_core::{Central, Error, ErrorClass, Role, Said, Site, SyncOptions, Texts, status};
@@ -164,12 +164,14 @@ fn serving(args: &Args, options: &Serve, texts: &Texts) -> Result<Options, Failu
     };
     Ok(Options {
         admin: options.admin_listen.map(listen).transpose()?,
+        admin_hosts: options.admin_host.clone(),
         tls,
         behind_proxy: options.behind_proxy,
         connections_max: connections_max(options.max_connections.map(|n| n as usize)),
         patience: options.patience,
         access_log: options.access_log.as_deref().map(AccessLog::open).transpose()?,
         database: Some(args.db.clone()),
+        files: Some(args.files.clone().unwrap_or_else(|| Files::folder_of(&args.db))),
         texts: texts.clone(),
     })
 }

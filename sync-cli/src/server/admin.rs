@@ -3,7 +3,8 @@
 //! The page and the figures name sites, so they are not for everybody: they are given at the administrator's own door, or,
 //! where there is none, to this machine only. Whether the server is well anybody may ask.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,6 +15,7 @@ use sync_core::Result;
 use sync_core::central::CentralView;
 use sync_core::transport::HttpResponse;
 
+use super::Options;
 use super::answer::{App, Done};
 use super::connections::Peer;
 use super::page;
@@ -48,6 +50,9 @@ pub(super) async fn answer(app: &Arc<App>, peer: &Peer, head: &Parts) -> Option<
     let query = head.uri.query().unwrap_or_default().to_owned();
     let (question, make): (_, fn(&App, &str) -> Result<HttpResponse>) = match head.uri.path() {
         "/health" => ("health", |app, _| Ok(health(app))),
+        "/" | "/metrics" if peer.is_admin && !is_asked_by_name(app, head) => {
+            return Some(Done::of("unknown", misdirected()));
+        }
         "/" if is_administrator(app, peer, head) => ("page", status_page),
         "/metrics" if is_administrator(app, peer, head) => ("metrics", |app, _| figures(app)),
         _ => return None,
@@ -63,37 +68,118 @@ pub(super) async fn answer(app: &Arc<App>, peer: &Peer, head: &Parts) -> Option<
 }
 
 fn is_administrator(app: &App, peer: &Peer, head: &Parts) -> bool {
-    let host = head.headers.get(header::HOST).and_then(|value| value.to_str().ok());
     // Behind a proxy everybody comes from its machine.
-    peer.is_admin || (!app.has_admin_door && !app.options.behind_proxy && is_of_this_machine(peer.address.ip(), host))
+    let is_here = || is_of_this_machine(peer.address.ip(), host(head));
+    peer.is_admin || (!app.has_admin_door && !app.options.behind_proxy && is_here())
+}
+
+fn host(head: &Parts) -> Option<&str> {
+    head.headers.get(header::HOST).and_then(|value| value.to_str().ok())
 }
 
 /// Whether a program on this machine asks for this machine: a page of somebody else that a browser here has open may
 /// ask too, but under a name of its own.
 fn is_of_this_machine(from: IpAddr, host: Option<&str>) -> bool {
     let here = |ip: IpAddr| ip.to_canonical().is_loopback();
-    let Some(host) = host else { return here(from) };
-    let name = match host.rsplit_once(':') {
+    here(from) && host.is_none_or(|host| is_localhost(name(host)) || address(name(host)).is_some_and(here))
+}
+
+/// Whether a request at the administrator's own door names it as nobody else can name another machine: by an address, or by
+/// a name that the administrator gave. A page of somebody else may have made its own name lead to this door.
+fn is_asked_by_name(app: &App, head: &Parts) -> bool {
+    let is_given = |name: &str| app.options.admin_hosts.iter().any(|given| given.eq_ignore_ascii_case(name));
+    let is_known = |name: &str| is_localhost(name) || address(name).is_some() || is_given(name);
+    host(head).is_none_or(|host| is_known(name(host)))
+}
+
+/// A host without its port.
+fn name(host: &str) -> &str {
+    match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
         _ => host,
-    };
-    let bare = name.trim_start_matches('[').trim_end_matches(']');
-    let names_here = name.eq_ignore_ascii_case("localhost")
-        || bare.parse::<Ipv4Addr>().is_ok_and(|ip| here(ip.into()))
-        || bare.parse::<Ipv6Addr>().is_ok_and(|ip| here(ip.into()));
-    here(from) && names_here
+    }
+}
+
+fn is_localhost(name: &str) -> bool {
+    name.eq_ignore_ascii_case("localhost")
+}
+
+fn address(name: &str) -> Option<IpAddr> {
+    let v6 = || name.strip_prefix('[')?.strip_suffix(']')?.parse().ok().map(IpAddr::V6);
+    name.parse::<Ipv4Addr>().ok().map(IpAddr::V4).or_else(v6)
+}
+
+fn misdirected() -> HttpResponse {
+    HttpResponse::text(421, "Ask under an IP address, localhost, or a name that was given with --admin-host.\n")
 }
 
 fn health(app: &App) -> HttpResponse {
-    let check = app.central.check();
+    let (check, disk) = (app.central.check(), disk(app));
+    let is_well = check.is_ok() && disk != Disk::Full;
     let document = json!({
-        "ok": check.is_ok(),
+        "ok": is_well,
         "version": env!("CARGO_PKG_VERSION"),
         "database": check.as_ref().map_or_else(|error| error.code(), |()| "reachable"),
+        "disk": disk.as_str(),
     });
-    let mut response = HttpResponse::json(if check.is_ok() { 200 } else { 503 }, document.to_string().into_bytes());
+    let mut response = HttpResponse::json(if is_well { 200 } else { 503 }, document.to_string().into_bytes());
     not_kept(&mut response);
     response
+}
+
+/// With less free space than this the next push may fail.
+const FREE_LITTLE: u64 = 200 * 1024 * 1024;
+/// With less than this it fails.
+const FREE_NONE: u64 = 4 * 1024 * 1024;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Disk {
+    Well,
+    NearlyFull,
+    Full,
+    Unknown,
+}
+
+impl Disk {
+    fn of(free: Option<u64>) -> Self {
+        match free {
+            None => Self::Unknown,
+            Some(free) if free < FREE_NONE => Self::Full,
+            Some(free) if free < FREE_LITTLE => Self::NearlyFull,
+            Some(_) => Self::Well,
+        }
+    }
+
+    /// The worse of two.
+    fn and(self, other: Self) -> Self {
+        let badness = |disk| match disk {
+            Self::Unknown => 0,
+            Self::Well => 1,
+            Self::NearlyFull => 2,
+            Self::Full => 3,
+        };
+        if badness(other) > badness(self) { other } else { self }
+    }
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Well => "ok",
+            Self::NearlyFull => "nearly_full",
+            Self::Full => "full",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// How much room is left where the database is and where files are.
+fn disk(app: &App) -> Disk {
+    let free = |path: &Path| {
+        // A folder for files is made with the first of them: until then its place is what counts.
+        let there = path.ancestors().find(|path| !path.as_os_str().is_empty() && path.exists());
+        Disk::of(fs4::available_space(there.unwrap_or(Path::new("."))).ok())
+    };
+    let Options { database, files, .. } = &app.options;
+    [database, files].into_iter().flatten().fold(Disk::Unknown, |worst, path| worst.and(free(path)))
 }
 
 fn figures(app: &App) -> Result<HttpResponse> {
@@ -131,6 +217,27 @@ fn not_kept(response: &mut HttpResponse) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_disk_is_as_bad_as_the_worst_place() {
+        let mib = |n: u64| Disk::of(Some(n * 1024 * 1024));
+        assert_eq!([mib(3), mib(4), mib(199), mib(200)], [Disk::Full, Disk::NearlyFull, Disk::NearlyFull, Disk::Well]);
+        assert_eq!(Disk::Unknown.and(mib(300)).and(mib(100)).and(Disk::of(None)), Disk::NearlyFull);
+    }
+
+    #[test]
+    fn hosts_with_and_without_ports() {
+        for (host, bare, is_address) in [
+            ("central", "central", false),
+            ("central:80", "central", false),
+            ("10.0.0.1:80", "10.0.0.1", true),
+            ("[::1]:80", "[::1]", true),
+            ("[fd00::1]", "[fd00::1]", true),
+            ("10.0.0.1.example.org", "10.0.0.1.example.org", false),
+        ] {
+            assert_eq!((name(host), address(name(host)).is_some()), (bare, is_address), "{host}");
+        }
+    }
 
     #[test]
     fn only_this_machine_asking_for_this_machine_is_of_it() {

@@ -4,6 +4,8 @@ mod access_log;
 mod admin;
 mod answer;
 mod body;
+mod budget;
+mod checks;
 mod connections;
 mod files;
 mod integrator;
@@ -11,7 +13,9 @@ mod metrics;
 mod moving;
 mod page;
 mod request_id;
+mod sending;
 mod tls;
+mod visit;
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
@@ -36,6 +40,10 @@ pub(crate) use self::tls::acceptor;
 /// The most requests that are worked at at once; those beyond wait. Each is short, but a slow legacy server may hold some.
 const WORKERS: usize = 256;
 
+/// The threads that make large answers, if there are not more cores. They are few: what each has needed at its peak stays with
+/// it, and more would not be quicker.
+const LARGE_WORKERS: usize = 4;
+
 /// Takes an address.
 pub(crate) fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
     let listener = TcpListener::bind(address).and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
@@ -52,6 +60,8 @@ pub(crate) fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
 pub(crate) struct Options {
     /// Where the status page and the figures are, for whoever comes there; otherwise they are for this machine only.
     pub admin: Option<TcpListener>,
+    /// The names under which that door may be asked, beside addresses and `localhost`.
+    pub admin_hosts: Vec<String>,
     /// With this the server speaks TLS to sites.
     pub tls: Option<tokio_rustls::TlsAcceptor>,
     /// Whether a proxy stands before it that says who asks.
@@ -62,8 +72,10 @@ pub(crate) struct Options {
     pub patience: Duration,
     /// Where a line for each request goes.
     pub access_log: Option<AccessLog>,
-    /// The database, to tell its size.
+    /// The database, to tell its size and how much room it has.
     pub database: Option<PathBuf>,
+    /// The folder of files, to tell how much room they have.
+    pub files: Option<PathBuf>,
     /// How what goes wrong is said.
     pub texts: Texts,
 }
@@ -72,12 +84,14 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             admin: None,
+            admin_hosts: Vec::new(),
             tls: None,
             behind_proxy: false,
             connections_max: connections_max(None),
             patience: Duration::from_secs(30),
             access_log: None,
             database: None,
+            files: None,
             texts: Texts::default(),
         }
     }
@@ -102,12 +116,15 @@ impl Server {
             |source: std::io::Error| Error::Io { what: "starting the server".to_owned(), source: source.into() };
         let runtime = Builder::new_multi_thread().worker_threads(2).max_blocking_threads(WORKERS).enable_all().build();
         let runtime = runtime.map_err(failed)?;
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let large = Builder::new_current_thread().max_blocking_threads(cores.max(LARGE_WORKERS)).build();
+        let large = large.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let admin = options.admin.take();
         let admin_address = admin.as_ref().map(TcpListener::local_addr).transpose().map_err(failed)?;
         let (connections, patience, tls) = (options.connections_max, options.patience, options.tls.take());
         let texts = options.texts.clone();
-        let app = Arc::new(App::new(central.clone(), options, admin.is_some()));
+        let app = Arc::new(App::new(central.clone(), options, admin.is_some(), large.handle().clone()));
         let (stop, stopped) = watch::channel(false);
         let for_sites = Door { is_admin: false, tls, connections, patience };
         let mut doors = vec![(asynchronous(&runtime, listener).map_err(failed)?, for_sites)];
@@ -125,6 +142,7 @@ impl Server {
             }
             // What a site was promised an answer to was waited for; nothing else is lost by not being finished.
             runtime.shutdown_timeout(Duration::from_secs(1));
+            large.shutdown_timeout(Duration::from_secs(1));
         });
         let stopping = Arc::new(AtomicBool::new(false));
         let integrating = {

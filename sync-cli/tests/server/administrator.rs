@@ -26,7 +26,8 @@ fn health_is_told_to_everybody() {
         let health = reply.json();
         assert_eq!((&health["ok"], &health["database"]), (&true.into(), &"reachable".into()));
         assert_eq!(health["version"], env!("CARGO_PKG_VERSION"));
-        assert_eq!(health.as_object().expect("an object").len(), 3, "and nothing more: {health}");
+        assert!(["ok", "nearly_full"].contains(&health["disk"].as_str().expect("a word")), "{health}");
+        assert_eq!(health.as_object().expect("an object").len(), 4, "and nothing more: {health}");
     }
 }
 
@@ -133,11 +134,19 @@ fn the_page_and_the_figures_are_for_the_administrator_only() {
     }
     server.stop().ends(0);
 
-    let (_desk, server) = central(&["--admin-listen", "127.0.0.1:0"]);
+    let (_desk, server) = central(&["--admin-listen", "127.0.0.1:0", "--admin-host", "central.example.org"]);
     let admin = server.admin.clone().expect("a door");
     for path in ["/", "/metrics"] {
         assert!(!seen(&get(&server.address, path)), "{path}: there is a door for it");
-        assert!(seen(&ask(&admin, "GET", path, &[("host", "any.example.org")], b"")), "{path}: at its door");
+        for host in ["localhost:8001", "10.0.0.7:8001", "[fd00::1]:8001", "Central.Example.org:8001"] {
+            assert!(seen(&ask(&admin, "GET", path, &[("host", host)], b"")), "{path}: at its door, as {host}");
+        }
+        // A page of somebody else that leads its own name here.
+        for host in ["any.example.org", "10.0.0.7.example.org", "localhost.example.org"] {
+            let refused = ask(&admin, "GET", path, &[("host", host)], b"");
+            assert_eq!(refused.status, 421, "{path}: {host}");
+            assert!(refused.text().starts_with("Ask under an IP address"), "{path}: {host}");
+        }
     }
     assert_eq!(ask(&admin, "POST", PULL, &[], pull().as_bytes()).status, 404, "sites have no business there");
     server.stop().ends(0);

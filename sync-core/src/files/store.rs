@@ -66,7 +66,7 @@ impl FileStore {
     pub(crate) fn begin(&self) -> Result<NewFile> {
         let folder = self.folder.join(UNFINISHED);
         self.before("make", &folder)?;
-        fs::create_dir_all(&folder).map_err(|error| failed("making", &folder, error))?;
+        self.make(&folder)?;
         let path = folder.join(format!("{}.new", uuid::Uuid::new_v4().simple()));
         let file = private().create_new(true).open(&path).map_err(|error| failed("making", &path, error))?;
         Ok(NewFile { file, path, hash: Sha256::new(), bytes: 0, kept: false, watcher: self.watcher.clone() })
@@ -77,7 +77,7 @@ impl FileStore {
         let path = self.part(id);
         self.before("open", &path)?;
         let folder = self.folder.join(UNFINISHED);
-        fs::create_dir_all(&folder).map_err(|error| failed("making", &folder, error))?;
+        self.make(&folder)?;
         let mut options = private();
         let options = if anew { options.create(true).truncate(true) } else { options.append(true) };
         let file = options.open(&path).map_err(|error| failed("opening", &path, error))?;
@@ -105,12 +105,21 @@ impl FileStore {
         remove(&self.path(id))
     }
 
+    /// Makes the folder, or one in it. A folder that somebody chose may be shared on purpose, so only what is made here and
+    /// what bears our name is closed to others.
+    fn make(&self, folder: &Path) -> Result<()> {
+        let is_default = self.folder.extension().is_some_and(|extension| extension == "files");
+        let made = private_folder(&self.folder, is_default);
+        let made = made.and_then(|()| if folder == self.folder { Ok(()) } else { private_folder(folder, true) });
+        made.map_err(|error| failed("making", folder, error))
+    }
+
     /// Puts a whole file under the name of its id.
     fn name(&self, from: &Path, id: &RecordId) -> Result<()> {
         let path = self.path(id);
         self.before("name", &path)?;
         let folder = path.parent().unwrap_or(&self.folder);
-        fs::create_dir_all(folder).map_err(|error| failed("making", folder, error))?;
+        self.make(folder)?;
         fs::rename(from, &path).map_err(|error| failed("naming", &path, error))?;
         for folder in [folder, &self.folder] {
             sync_folder(folder);
@@ -155,7 +164,7 @@ impl FileStore {
 
     /// Lets one process at a time send and fetch the files of this folder.
     pub(crate) fn lock(&self) -> Result<File> {
-        fs::create_dir_all(&self.folder).map_err(|error| failed("making", &self.folder, error))?;
+        self.make(&self.folder)?;
         let path = self.folder.join("lock");
         let file = private().create(true).open(&path).map_err(|error| failed("opening", &path, error))?;
         match file.try_lock() {
@@ -311,6 +320,26 @@ fn private() -> OpenOptions {
     options
 }
 
+/// Makes a folder that only its owner can look into: names of photos tell something too. With `is_ours` one that is there and
+/// open to others, as older versions made it, is closed to them.
+fn private_folder(folder: &Path, is_ours: bool) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)?;
+    #[cfg(unix)]
+    if is_ours {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = fs::metadata(folder)?.permissions().mode();
+        if mode & 0o077 != 0 {
+            // Where it belongs to another user, that one has decided.
+            let _ = fs::set_permissions(folder, fs::Permissions::from_mode(mode & 0o7700));
+        }
+    }
+    Ok(())
+}
+
 /// Makes a new name durable. Where folders cannot be opened, as on Windows, the system sees to that.
 fn sync_folder(folder: &Path) {
     if let Ok(folder) = File::open(folder) {
@@ -329,6 +358,32 @@ pub(crate) fn failed(what: &str, path: &Path, error: io::Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn folders_are_their_owners_only_those_of_older_versions_too() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let there = tempfile::tempdir().unwrap();
+        let (fresh, older, chosen) =
+            (there.path().join("a.files"), there.path().join("b.files"), there.path().join("chosen"));
+        for open in [&older, &chosen] {
+            fs::create_dir_all(open.join(UNFINISHED)).unwrap();
+            for path in [open, &open.join(UNFINISHED)] {
+                fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+            }
+        }
+        for folder in [&fresh, &older, &chosen] {
+            let store = FileStore::new(folder);
+            let id = RecordId::from("x");
+            store.begin().unwrap().keep(&store, &id).unwrap();
+            let inner = store.path(&id).parent().unwrap().to_owned();
+            assert_eq!([mode(&folder.join(UNFINISHED)), mode(&inner)], [0o700; 2], "{}", folder.display());
+            assert_eq!(mode(&store.path(&id)), 0o600);
+        }
+        assert_eq!([mode(&fresh), mode(&older)], [0o700; 2]);
+        assert_eq!(mode(&chosen), 0o755, "whoever made it decides");
+    }
 
     #[test]
     fn a_file_has_its_name_only_when_it_is_whole() {

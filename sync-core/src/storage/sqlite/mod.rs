@@ -180,7 +180,7 @@ impl Storage for SqliteStorage {
         let mut path = self.path.clone().into_os_string();
         path.push(".lock");
         let io = |source: std::io::Error| file_error("locking the database".to_owned(), source);
-        let mut file = OpenOptions::new().create(true).read(true).write(true).truncate(false).open(path).map_err(io)?;
+        let mut file = private().create(true).read(true).truncate(false).open(path).map_err(io)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -241,13 +241,18 @@ fn configure(connection: &Connection) -> Result<()> {
     Ok(())
 }
 
-/// Makes an empty file that only its owner can read: it will hold the site's password hash.
-fn create_private(path: &Path) -> Result<()> {
+/// How a file is opened for writing that, if it is made, is its owner's only.
+fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
+    options.write(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let created: std::io::Result<File> = options.open(path);
+    options
+}
+
+/// Makes an empty file that only its owner can read: it will hold the site's password hash.
+fn create_private(path: &Path) -> Result<()> {
+    let created: std::io::Result<File> = private().create_new(true).open(path);
     match created {
         Ok(_) => Ok(()),
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),

@@ -1,7 +1,7 @@
 //! The watermark: a small file beside the database that is not part of its backups, so that a copy that was put back is
 //! recognised by being older.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -83,7 +83,7 @@ impl Watermark {
         {
             say_so(connection, known.as_ref())?;
         }
-        let file = OpenOptions::new().create(true).write(true).truncate(false).open(beside).ok();
+        let file = super::private().create(true).truncate(false).open(beside).ok();
         let sql = "SELECT value FROM sync_state WHERE key = 'database_id'";
         let database: Option<String> =
             connection.query_row(sql, (), |row| row.get(0)).optional().map_err(database_error)?;
