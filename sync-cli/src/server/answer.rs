@@ -2,23 +2,29 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
-use sync_core::central::Answered;
+use sync_core::central::{Answered, Caller, Handled};
+use sync_core::protocol::v5::path as v5;
+use sync_core::protocol::v6::path as v6;
 use sync_core::transport::{HttpRequest, HttpResponse, Method};
 use sync_core::{Central, Clock as _, SystemClock, Timestamp};
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 
 use super::access_log::Line;
 use super::body::{Memory, NotTaken};
-use super::connections::Peer;
+use super::budget::{Addresses, Budget, Owner, Share, Standing};
+use super::checks::Checks;
+use super::connections::{Connection, Peer};
 use super::metrics::{self, Metrics};
-use super::{Options, admin, files, request_id};
+use super::visit::{self, Errand, Turns, Visit};
+use super::{Options, admin, files, request_id, sending};
 
 const REQUEST_ID: &str = "x-request-id";
 
@@ -30,10 +36,28 @@ pub(super) struct App {
     pub has_admin_door: bool,
     pub metrics: Metrics,
     pub views: admin::Views,
-    pub places: files::Places,
-    memory: Memory,
+    /// The places for files on their way.
+    pub places: Arc<Budget>,
+    /// The memory for answers until they are sent.
+    pub answers: Arc<Budget>,
+    pub turns: Turns,
+    pub addresses: Addresses,
+    pub checks: Arc<Checks>,
+    pub memory: Memory,
+    /// The large requests of clients of whom nothing is known that are read at once.
+    strangers: Semaphore,
+    /// Makes large answers.
+    large: Handle,
     clock: SystemClock,
 }
+
+/// The bytes of answers that are being made and sent, and what one site may have of them and keep its standing.
+const ANSWERS: usize = 128 * 1024 * 1024;
+const ANSWERS_FAIR: usize = 16 * 1024 * 1024;
+/// How long a site may take an answer before it gives way to others, if memory runs out and it is the slowest.
+const ANSWER_KEPT: Duration = Duration::from_secs(5);
+/// A request that is larger than this is read in turn, if nothing is known of its sender.
+const LARGE: usize = 64 * 1024;
 
 /// An answer, and what is counted of it.
 pub(super) struct Done {
@@ -45,11 +69,13 @@ pub(super) struct Done {
     pub bytes_in: u64,
     /// What goes back instead of the response's own body.
     pub file: Option<files::File>,
+    /// The memory that counts for the response's body until it is sent.
+    pub memory: Option<Share>,
 }
 
 impl Done {
     pub(super) fn of(question: &'static str, response: HttpResponse) -> Self {
-        Self { response, question, site: None, records: 0, error: None, bytes_in: 0, file: None }
+        Self { response, question, site: None, records: 0, error: None, bytes_in: 0, file: None, memory: None }
     }
 
     /// What the central server answered, its response made a plain one.
@@ -104,7 +130,8 @@ pub(super) async fn answer(
     let id = request_id::of(head.headers.get(REQUEST_ID).and_then(|value| value.to_str().ok()));
     let from = app.client(&peer, &head.headers);
     let done = app.route(&peer, &head, body).await;
-    let Done { response, question, site, records, error, bytes_in, file } = done;
+    peer.connection.hold(false);
+    let Done { response, question, site, records, error, bytes_in, file, memory } = done;
     let (status, bytes_out) = (response.status, response.body.len() as u64);
     let ending = Ending {
         app,
@@ -121,7 +148,7 @@ pub(super) async fn answer(
         records,
         bytes_in,
     };
-    let mut response = plain(response);
+    let mut response = plain(response, memory);
     match file {
         None => ending.tell(bytes_out, None),
         Some(file) => {
@@ -139,16 +166,22 @@ pub(super) async fn answer(
 }
 
 impl App {
-    pub(super) fn new(central: Arc<Central>, options: Options, has_admin_door: bool) -> Self {
-        let (metrics, memory) = (Metrics::new(), Memory::new());
+    pub(super) fn new(central: Arc<Central>, options: Options, has_admin_door: bool, large: Handle) -> Self {
+        let (metrics, memory, checks) = (Metrics::new(), Memory::new(), Checks::new(central.clone()));
         Self {
             central,
             options,
             has_admin_door,
             metrics,
             views: admin::Views::default(),
-            places: files::Places::new(),
+            places: files::places(),
+            answers: Budget::new(ANSWERS / visit::UNIT, ANSWERS_FAIR / visit::UNIT, Some(ANSWER_KEPT)),
+            turns: Turns::default(),
+            addresses: Addresses::default(),
+            checks,
             memory,
+            strangers: Semaphore::new(half_of_the_cores()),
+            large,
             clock: SystemClock::new(),
         }
     }
@@ -182,12 +215,71 @@ impl App {
             Ok(asked) => asked,
             Err(response) => return Done::of("unknown", response),
         };
-        let (central, from) = (self.central.clone(), self.client(peer, &head.headers));
-        let bytes_in = asked.request().body.len() as u64;
-        let answered = tokio::task::spawn_blocking(move || central.answer_to(asked.request(), Some(from)));
-        match answered.await {
-            Ok(answered) => Done { bytes_in, ..Done::by(answered, |response| response) },
-            Err(_) => Done::of("unknown", broken()),
+        let bytes_in = asked.request.body.len() as u64;
+        let errand = if may_be_large(head) { Errand::Large } else { Errand::Short };
+        let visit = Visit::new(self, &peer.connection, self.client(peer, &head.headers), errand);
+        let work = |central: &Central, request: &HttpRequest, caller| central.handle_for(request, caller);
+        match self.work(peer, head, (asked, &visit), work).await {
+            Ok(answered) => {
+                let memory = visit.ends(answered.response.body.len());
+                Done { bytes_in, memory, ..Done::by(answered, |response| response) }
+            }
+            Err(response) => Done { bytes_in, ..Done::of("unknown", response) },
+        }
+    }
+
+    /// Has a request worked at, by threads that never wait for a check of credentials: where one is needed, or it is not the
+    /// site's turn, the request is put aside and begun again.
+    pub(super) async fn work<R: Send + 'static>(
+        self: &Arc<Self>,
+        peer: &Peer,
+        head: &Parts,
+        (asked, visit): (Asked, &Arc<Visit>),
+        work: impl Fn(&Central, &HttpRequest, Caller) -> Handled<R> + Copy + Send + 'static,
+    ) -> Result<Answered<R>, HttpResponse> {
+        let (patience, limit) = (self.options.patience, self.central.config().json_bytes_max);
+        let busy = |why: NotTaken| not_taken(&why, &head.headers, limit);
+        let (from, is_gzipped) = (self.client(peer, &head.headers), asked.is_gzipped);
+        let mut checked = None;
+        let request = Arc::new(asked.request);
+        loop {
+            let size = request.body.len();
+            let is_strange = size > LARGE && self.who(peer, from).1 == Standing::Unknown;
+            let _in_turn = if is_strange { self.strangers.acquire().await.ok() } else { None };
+            let memory = self.memory.for_work((size, is_gzipped), limit, patience).await.map_err(busy)?;
+            let caller = Caller { from: Some(from), checked: checked.clone(), gate: Some(visit.clone()) };
+            let (central, worked_at) = (self.central.clone(), request.clone());
+            let run = move || {
+                let _memory = memory;
+                work(&central, &worked_at, caller)
+            };
+            let running = match visit.errand() {
+                Errand::Large => self.large.spawn_blocking(run),
+                Errand::Short | Errand::File => tokio::task::spawn_blocking(run),
+            };
+            match running.await {
+                Ok(Handled::Answered(answered)) => return Ok(answered),
+                Ok(Handled::Unchecked(check)) => checked = Some(self.checks.ask(check, patience).await),
+                Ok(Handled::OutOfTurn(site)) => visit.wait(site, patience).await.map_err(busy)?,
+                Err(_) => return Err(broken()),
+            }
+        }
+    }
+
+    /// What is known of who asks: the site that signed in over this connection, or only the address. A proxy has the requests
+    /// of many over one connection.
+    pub(super) fn who(&self, peer: &Peer, from: IpAddr) -> (Owner, Standing) {
+        match peer.connection.site().filter(|_| !self.options.behind_proxy) {
+            Some(site) => (Owner::Site(site), Standing::SignedIn),
+            None => self.addresses.standing(from),
+        }
+    }
+
+    /// Notes that a site signed in.
+    pub(super) fn signed_in(&self, connection: &Connection, from: IpAddr, site: sync_core::record::SiteId) {
+        self.addresses.note(from);
+        if !self.options.behind_proxy {
+            connection.signed_in(site);
         }
     }
 
@@ -200,16 +292,15 @@ impl App {
             _ => return Err(not_found()),
         };
         let limit = self.central.config().json_bytes_max;
-        let patience = self.options.patience;
-        let refused = |why: NotTaken| not_taken(&why, &head.headers, limit);
-        let taken = self.memory.receive(body, limit, patience).await.map_err(refused)?;
-        // A gzipped body may become as large as any.
+        let who = self.who(peer, self.client(peer, &head.headers));
+        let taken = self.memory.receive(who, body, limit, self.options.patience).await;
+        let taken = taken.map_err(|why| not_taken(&why, &head.headers, limit))?;
+        // From here on it waits for this server.
+        peer.connection.hold(true);
         let is_gzipped = head.headers.contains_key(header::CONTENT_ENCODING) && !taken.bytes.is_empty();
-        let may_become = if is_gzipped { limit } else { taken.bytes.len() };
-        let memory = self.memory.for_work(may_become, patience).await.map_err(refused)?;
         let url = head.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
         let request = HttpRequest { method, url, headers: self.headers(peer, &head.headers), body: taken.bytes };
-        Ok(Asked { request, _memory: memory })
+        Ok(Asked { request, is_gzipped, _memory: taken.share })
     }
 
     /// Headers as the central server gets them. What a proxy says of the client's connection is taken from ours only.
@@ -226,16 +317,26 @@ impl App {
     }
 }
 
-/// A request that was received, and the memory that counts for it while it is worked at.
+/// A request that was received, and the memory that counts for it.
 pub(super) struct Asked {
-    request: HttpRequest,
-    _memory: OwnedSemaphorePermit,
+    pub request: HttpRequest,
+    is_gzipped: bool,
+    _memory: Share,
 }
 
-impl Asked {
-    pub(super) fn request(&self) -> &HttpRequest {
-        &self.request
+/// Whether the answer to a request may be large.
+fn may_be_large(head: &Parts) -> bool {
+    let path = head.uri.path().trim_start_matches('/');
+    let is = |known: &str| path == known.trim_start_matches('/');
+    match head.method.as_str() {
+        "POST" => is(v6::PULL) || is(v6::PATIENT_PULL),
+        "GET" => is(v5::QUEUED_RECORDS) || is(v5::CENTRAL_RECORDS),
+        _ => false,
     }
+}
+
+fn half_of_the_cores() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1))
 }
 
 pub(super) fn not_taken(why: &NotTaken, headers: &HeaderMap, limit: usize) -> HttpResponse {
@@ -277,8 +378,8 @@ fn not_found() -> HttpResponse {
     HttpResponse { status: 404, headers: Vec::new(), body: Vec::new() }
 }
 
-fn plain(response: HttpResponse) -> Response<Body> {
-    let mut plain = Response::new(Body::from(response.body));
+fn plain(response: HttpResponse, memory: Option<Share>) -> Response<Body> {
+    let mut plain = Response::new(sending::body(response.body, memory));
     *plain.status_mut() = StatusCode::from_u16(response.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     for (name, value) in response.headers {
         if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {

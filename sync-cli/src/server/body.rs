@@ -6,15 +6,23 @@ use std::time::Duration;
 
 use axum::body::Body;
 use http_body_util::BodyExt as _;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout};
+
+use super::budget::{Budget, Left, Owner, Share, Standing, within};
 
 /// The bytes of bodies that are being received at once.
 const RECEIVING: usize = 64 * 1024 * 1024;
+/// What one site or address may have of it and keep its standing: one body of the largest, and some more.
+const FAIR: usize = 16 * 1024 * 1024;
 /// The bytes of bodies that are being worked at at once; a gzipped one counts as large as it may become.
 const WORKING: usize = 128 * 1024 * 1024;
+/// How many times its size a gzipped body may have at the most.
+const GZIP_RATIO: usize = 1032;
 /// The part of memory that is counted as one.
 const UNIT: usize = 1024;
+/// What each body has without being counted: a question is not larger, so no push keeps it waiting.
+const UNCOUNTED: usize = 16 * 1024;
 /// How much beyond its limit a body is read and thrown away, so that its sender reads the answer.
 const THROWN_AWAY: usize = 3;
 /// How much longer than the patience a whole body may take.
@@ -31,71 +39,131 @@ pub(super) enum NotTaken {
     Busy,
 }
 
+/// A body that is being received, and the memory that counts for it.
+pub(super) struct Receiving {
+    share: Share,
+    leave: Arc<Notify>,
+    counted: usize,
+    length: usize,
+}
+
 /// A body, and the memory that counts for it.
 pub(super) struct Taken {
     pub bytes: Vec<u8>,
-    _memory: Option<OwnedSemaphorePermit>,
+    pub share: Share,
 }
 
 /// The memory for bodies.
 pub(super) struct Memory {
-    receiving: Arc<Semaphore>,
+    receiving: Arc<Budget>,
     working: Arc<Semaphore>,
 }
 
 impl Memory {
     pub(super) fn new() -> Self {
-        Self { receiving: semaphore(RECEIVING), working: semaphore(WORKING) }
+        let receiving = Budget::new(RECEIVING / UNIT, FAIR / UNIT, None);
+        Self { receiving, working: Arc::new(Semaphore::new(WORKING / UNIT)) }
+    }
+
+    /// Begins to receive a body.
+    pub(super) fn begin(&self, who: (Owner, Standing)) -> Receiving {
+        let leave = Arc::new(Notify::new());
+        Receiving { share: self.receiving.enter(who, leave.clone()), leave, counted: 0, length: 0 }
     }
 
     /// Receives a body of at most `limit` bytes.
-    pub(super) async fn receive(&self, mut body: Body, limit: usize, patience: Duration) -> Result<Taken, NotTaken> {
+    pub(super) async fn receive(
+        &self,
+        who: (Owner, Standing),
+        mut body: Body,
+        limit: usize,
+        patience: Duration,
+    ) -> Result<Taken, NotTaken> {
+        let mut receiving = self.begin(who);
         let until = Instant::now() + patience * WHOLE;
         let mut bytes = Vec::new();
-        let mut memory: Option<OwnedSemaphorePermit> = None;
-        let mut length = 0;
         loop {
-            let frame = match timeout_at(until.min(Instant::now() + patience), body.frame()).await {
-                Err(_) => return Err(if length > limit { NotTaken::TooLarge } else { NotTaken::TooSlow }),
+            let left = until.saturating_duration_since(Instant::now());
+            let part = match receiving.part(&mut body, patience.min(left)).await {
+                Err(NotTaken::TooSlow) if receiving.length > limit => return Err(NotTaken::TooLarge),
+                Err(why) => return Err(why),
                 Ok(None) => break,
-                Ok(Some(Err(_))) => return Err(NotTaken::Cut),
-                Ok(Some(Ok(frame))) => frame,
+                Ok(Some(part)) => part,
             };
-            let Ok(part) = frame.into_data() else { continue };
-            length += part.len();
-            if length > limit {
+            if receiving.length > limit {
                 bytes = Vec::new();
-                memory = None;
-                if length > limit * (1 + THROWN_AWAY) {
+                receiving.forget();
+                if receiving.length > limit * (1 + THROWN_AWAY) {
                     return Err(NotTaken::TooLarge);
                 }
                 continue;
             }
-            let needed = length.div_ceil(UNIT) - memory.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
-            let more = acquire(&self.receiving, needed, patience).await?;
-            match &mut memory {
-                Some(memory) => memory.merge(more),
-                None => memory = Some(more),
-            }
+            receiving.count(patience).await?;
             bytes.extend_from_slice(&part);
         }
-        if length > limit { Err(NotTaken::TooLarge) } else { Ok(Taken { bytes, _memory: memory }) }
+        let Receiving { share, length, .. } = receiving;
+        if length > limit { Err(NotTaken::TooLarge) } else { Ok(Taken { bytes, share }) }
     }
 
-    /// Waits until there is memory to work at a body that may have this many bytes once it is decoded.
-    pub(super) async fn for_work(&self, bytes: usize, patience: Duration) -> Result<OwnedSemaphorePermit, NotTaken> {
-        acquire(&self.working, bytes.div_ceil(UNIT), patience * 3).await
+    /// Waits until there is memory to work at a body of so many bytes, which has at most `limit` once it is decoded.
+    pub(super) async fn for_work(
+        &self,
+        (bytes, is_gzipped): (usize, bool),
+        limit: usize,
+        patience: Duration,
+    ) -> Result<OwnedSemaphorePermit, NotTaken> {
+        let bytes = if is_gzipped { bytes.saturating_mul(GZIP_RATIO).min(limit) } else { bytes };
+        let units = u32::try_from(bytes.div_ceil(UNIT)).map_err(|_| NotTaken::TooLarge)?;
+        match timeout(patience * 3, self.working.clone().acquire_many_owned(units)).await {
+            Ok(Ok(permit)) => Ok(permit),
+            _ => Err(NotTaken::Busy),
+        }
     }
 }
 
-fn semaphore(bytes: usize) -> Arc<Semaphore> {
-    Arc::new(Semaphore::new(bytes / UNIT))
-}
+impl Receiving {
+    /// The next part of a body; `None` at its end.
+    pub(super) async fn part(
+        &mut self,
+        body: &mut Body,
+        patience: Duration,
+    ) -> Result<Option<axum::body::Bytes>, NotTaken> {
+        loop {
+            let part = match within(&self.leave, patience, body.frame()).await {
+                Err(Left) => return Err(NotTaken::Busy),
+                Ok(None) => return Err(NotTaken::TooSlow),
+                Ok(Some(None)) => return Ok(None),
+                Ok(Some(Some(Err(_)))) => return Err(NotTaken::Cut),
+                Ok(Some(Some(Ok(frame)))) => frame.into_data(),
+            };
+            if let Ok(part) = part {
+                self.length += part.len();
+                self.share.moved(part.len());
+                return Ok(Some(part));
+            }
+        }
+    }
 
-async fn acquire(memory: &Arc<Semaphore>, units: usize, patience: Duration) -> Result<OwnedSemaphorePermit, NotTaken> {
-    let units = u32::try_from(units).map_err(|_| NotTaken::TooLarge)?;
-    match timeout(patience, memory.clone().acquire_many_owned(units)).await {
-        Ok(Ok(permit)) => Ok(permit),
-        _ => Err(NotTaken::Busy),
+    /// Counts all that came so far.
+    pub(super) async fn count(&mut self, patience: Duration) -> Result<(), NotTaken> {
+        let needed = self.length.saturating_sub(UNCOUNTED).div_ceil(UNIT).saturating_sub(self.counted);
+        if needed > 0 {
+            match within(&self.leave, patience, self.share.grow(needed, patience)).await {
+                Ok(Some(Ok(()))) => self.counted += needed,
+                _ => return Err(NotTaken::Busy),
+            }
+        }
+        Ok(())
+    }
+
+    /// What is told when it has to give way.
+    pub(super) fn leave(&self) -> Arc<Notify> {
+        self.leave.clone()
+    }
+
+    /// Gives the memory back: what comes is not kept.
+    pub(super) fn forget(&mut self) {
+        self.share.shrink_to(0);
+        self.counted = 0;
     }
 }

@@ -1,7 +1,7 @@
 //! Connections: how many there may be, how long they may be silent, and how they end.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::http::{Extensions, HeaderMap, StatusCode, Version};
@@ -10,9 +10,10 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
+use sync_core::record::SiteId;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Notify, watch};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tower_http::CompressionLevel;
@@ -20,6 +21,7 @@ use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{DefaultPredicate, Predicate as _};
 
 use super::answer::{App, AsItIs, answer};
+use super::budget::{Addresses, Budget, Owner, Share, Standing};
 use super::moving::Moving;
 
 /// The most connections of sites at once, if the administrator says nothing else and the machine allows as many.
@@ -43,9 +45,38 @@ pub(super) struct Door {
     pub patience: Duration,
 }
 
+/// An open connection.
+pub(super) struct Connection {
+    share: Share,
+    /// Told when it has to be closed, because others need its place or the memory of an answer that it does not take.
+    pub close: Arc<Notify>,
+    /// The site that signed in over it.
+    site: OnceLock<SiteId>,
+}
+
+impl Connection {
+    /// The site that signed in over it.
+    pub(super) fn site(&self) -> Option<SiteId> {
+        self.site.get().copied()
+    }
+
+    /// Notes that a site signed in over it.
+    pub(super) fn signed_in(&self, site: SiteId) {
+        if self.site.set(site).is_ok() {
+            self.share.signed_in(site);
+        }
+    }
+
+    /// Notes whether a request of it is worked at.
+    pub(super) fn hold(&self, is_held: bool) {
+        self.share.hold(is_held);
+    }
+}
+
 /// Who asks, by what the connection says.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone)]
 pub(super) struct Peer {
+    pub connection: Arc<Connection>,
     pub address: SocketAddr,
     pub is_tls: bool,
     pub is_admin: bool,
@@ -68,53 +99,69 @@ pub(super) async fn serve(listener: TcpListener, door: Door, app: Arc<App>, mut 
             .quality(CompressionLevel::Fastest)
             .compress_when(DefaultPredicate::new().and(is_not_a_file)),
     );
-    let free = Arc::new(Semaphore::new(door.connections));
+    let places = Budget::new(door.connections, (door.connections / 8).max(1), None);
     let graceful = GracefulShutdown::new();
     loop {
         let next = async {
-            // Beyond the bound connections wait in the queue of the system, and cost nothing here.
-            let permit = free.clone().acquire_owned().await;
-            (permit, listener.accept().await)
+            let (stream, address) = listener.accept().await?;
+            Ok::<_, std::io::Error>((stream, address, place(&places, address, &app.addresses).await))
         };
         let accepted = tokio::select! {
             accepted = next => accepted,
             _ = stop.wait_for(|stop| *stop) => break,
         };
-        let (Ok(permit), Ok((stream, address))) = accepted else {
+        let Ok((stream, address, connection)) = accepted else {
             // Out of open files, most likely: some come free soon.
             sleep(Duration::from_millis(100)).await;
             continue;
         };
-        let is_crowded = free.available_permits() < door.connections / 4;
-        let peer = Peer { address, is_tls: door.tls.is_some(), is_admin: door.is_admin, is_crowded };
+        let is_crowded = places.free() < door.connections / 4;
+        let is_tls = door.tls.is_some();
+        let peer = Peer { connection: connection.clone(), address, is_tls, is_admin: door.is_admin, is_crowded };
         app.metrics.connected();
         let service = router.clone().layer(Extension(peer));
-        tokio::spawn(converse(stream, service, door.clone(), (graceful.watcher(), permit, app.clone())));
+        tokio::spawn(converse(stream, service, door.clone(), (graceful.watcher(), connection, app.clone())));
     }
     drop(listener);
     let _ = timeout(GRACE, graceful.shutdown()).await;
+}
+
+/// Waits for a place for a connection. When there is none, the slowest that has not signed in is closed; where all have,
+/// further ones wait in the queue of the system, and cost nothing here.
+async fn place(places: &Arc<Budget>, address: SocketAddr, addresses: &Addresses) -> Arc<Connection> {
+    let close = Arc::new(Notify::new());
+    let (owner, standing): (Owner, Standing) = addresses.standing(address.ip());
+    let share = places.enter((owner, standing), close.clone());
+    while share.grow(1, GRACE).await.is_err() {}
+    Arc::new(Connection { share, close, site: OnceLock::new() })
 }
 
 fn is_not_a_file(_: StatusCode, _: Version, _: &HeaderMap, extensions: &Extensions) -> bool {
     extensions.get::<AsItIs>().is_none()
 }
 
-/// One connection until its end.
+/// One connection until its end, or until others need its place.
 async fn converse(
     stream: TcpStream,
     router: Router,
     door: Door,
-    (watcher, _permit, app): (Watcher, OwnedSemaphorePermit, Arc<App>),
+    (watcher, connection, app): (Watcher, Arc<Connection>, Arc<App>),
 ) {
     // Answers are written at once; to wait for more would only be slower.
     let _ = stream.set_nodelay(true);
-    match door.tls {
-        None => speak(stream, router, door.patience, watcher).await,
-        Some(tls) => {
-            if let Ok(Ok(stream)) = timeout(door.patience, tls.accept(stream)).await {
-                speak(stream, router, door.patience, watcher).await;
+    let conversation = async {
+        match door.tls {
+            None => speak(stream, router, door.patience, watcher).await,
+            Some(tls) => {
+                if let Ok(Ok(stream)) = timeout(door.patience, tls.accept(stream)).await {
+                    speak(stream, router, door.patience, watcher).await;
+                }
             }
         }
+    };
+    tokio::select! {
+        () = conversation => {}
+        () = connection.close.notified() => {}
     }
     app.metrics.disconnected();
 }

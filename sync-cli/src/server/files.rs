@@ -11,17 +11,19 @@ use axum::body::{Body, Bytes, HttpBody};
 use axum::http::header;
 use axum::http::request::Parts;
 use http_body::{Frame, SizeHint};
-use http_body_util::BodyExt as _;
+use sync_core::Central;
+use sync_core::central::{Caller, Checked, Handled, UploadHead};
 use sync_core::protocol::v6::path;
-use sync_core::transport::{HttpResponse, StreamedResponse};
+use sync_core::transport::{HttpRequest, HttpResponse, StreamedResponse};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::answer::{App, Done, Ending, broken, not_taken};
-use super::body::NotTaken;
+use super::body::{NotTaken, Receiving};
+use super::budget::{Budget, Owner, Share, Standing};
 use super::connections::Peer;
+use super::visit::{Errand, Visit};
 
 /// How many files may be on their way at once: each that comes in holds a thread for as long as its line needs.
 const AT_ONCE: usize = 128;
@@ -31,20 +33,8 @@ const PIECES: usize = 4;
 const PIECE: usize = 64 * 1024;
 
 /// The places for files on their way.
-pub(super) struct Places(Arc<Semaphore>);
-
-impl Places {
-    pub(super) fn new() -> Self {
-        Self(Arc::new(Semaphore::new(AT_ONCE)))
-    }
-
-    /// Waits for a place, but not for long.
-    async fn take(&self, patience: Duration) -> Result<OwnedSemaphorePermit, NotTaken> {
-        match timeout(patience, self.0.clone().acquire_owned()).await {
-            Ok(Ok(place)) => Ok(place),
-            _ => Err(NotTaken::Busy),
-        }
-    }
+pub(super) fn places() -> Arc<Budget> {
+    Budget::new(AT_ONCE, AT_ONCE / 8, None)
 }
 
 /// Whether a request brings a file.
@@ -57,50 +47,160 @@ pub(super) fn is_download(head: &Parts) -> bool {
     head.method == "POST" && head.uri.path().trim_start_matches('/') == path::DOWNLOAD_FILE
 }
 
-/// Takes a file that a site brings.
-pub(super) async fn upload(app: &App, peer: &Peer, head: &Parts, mut body: Body) -> Done {
-    let patience = app.options.patience;
-    let limit = app.central.config().json_bytes_max;
-    let place = match app.places.take(patience).await {
-        Ok(place) => place,
-        Err(why) => return Done::of("upload_file", not_taken(&why, &head.headers, limit)),
-    };
-    let (pieces, waiting) = channel::<io::Result<Bytes>>(PIECES);
-    let (central, from) = (app.central.clone(), app.client(peer, &head.headers));
+/// The most bytes before it must be clear who brings a file.
+const BEGINNING_MAX: usize = 3 * 1024 * 1024;
+/// The most bytes of a file that nobody takes that are read all the same, so that its sender reads the answer.
+const THROWN_AWAY: usize = 64 * 1024 * 1024;
+/// How many times the patience a client may need until it is clear who brings a file.
+const INTRODUCTION: u32 = 4;
+
+/// What came of a file before it was clear who brings it.
+struct Beginning {
+    bytes: Vec<u8>,
+    receiving: Receiving,
+    /// The body has come to its end.
+    is_all: bool,
+}
+
+/// Takes a file that a site brings. Until it is clear who brings it, it has no thread, no place and nothing on the disk.
+pub(super) async fn upload(app: &Arc<App>, peer: &Peer, head: &Parts, mut body: Body) -> Done {
+    let (from, patience) = (app.client(peer, &head.headers), app.options.patience);
     let content_type = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let refused = |why: NotTaken| not_taken(&why, &head.headers, app.central.config().json_bytes_max);
+    let visit = Visit::new(app, &peer.connection, from, Errand::File);
+    let receiving = app.memory.begin(app.who(peer, from));
+    let mut beginning = Beginning { bytes: Vec::new(), receiving, is_all: false };
+    let caller = |checked| Caller { from: Some(from), checked, gate: Some(visit.clone()) };
+    let introduced = introduce(app, content_type.as_deref(), &mut body, &mut beginning, &caller);
+    let introduced = match timeout(patience * INTRODUCTION, introduced).await {
+        Ok(introduced) => introduced,
+        Err(_) => Err(NotTaken::TooSlow),
+    };
+    let bytes_in = beginning.bytes.len() as u64;
+    let checked = match introduced {
+        Ok(checked) => checked,
+        Err(why) => return Done { bytes_in, ..Done::of("upload_file", refused(why)) },
+    };
+    let Some(site) = visit.site() else {
+        // What central says of it is known already; the rest is only read.
+        let (central, bytes) = (app.central.clone(), std::mem::take(&mut beginning.bytes));
+        let caller = caller(checked);
+        let answer = spawn_blocking(move || central.upload_for(content_type.as_deref(), &mut bytes.as_slice(), caller));
+        let answered = answer.await;
+        throw_away(&mut body, &mut beginning, patience).await;
+        return match answered {
+            Ok(answered) => Done { bytes_in, ..Done::by(answered, |response| response) },
+            Err(_) => Done::of("upload_file", broken()),
+        };
+    };
+    let share = app.places.enter((Owner::Site(site), Standing::SignedIn), beginning.receiving.leave());
+    if share.grow(1, patience).await.is_err() {
+        return Done { bytes_in, ..Done::of("upload_file", refused(NotTaken::Busy)) };
+    }
+    let (pieces, waiting) = channel::<io::Result<Bytes>>(PIECES);
+    let (central, caller) = (app.central.clone(), caller(checked));
+    let share = Arc::new(share);
+    let place = share.clone();
     let taking = spawn_blocking(move || {
         // Given back when the thread is.
         let _place = place;
         let mut incoming = Incoming { pieces: waiting, piece: Bytes::new(), broke: false };
-        central.upload_file(content_type.as_deref(), &mut incoming, Some(from))
+        central.upload_for(content_type.as_deref(), &mut incoming, caller)
     });
-    let mut bytes_in = 0;
-    let broke = loop {
-        let (piece, broke) = match timeout(patience, body.frame()).await {
-            Ok(None) => break None,
-            Ok(Some(Ok(frame))) => match frame.into_data() {
-                Ok(bytes) => (Ok(bytes), None),
-                Err(_) => continue,
-            },
-            Ok(Some(Err(_))) => (Err(io::ErrorKind::UnexpectedEof.into()), Some(NotTaken::Cut)),
-            Err(_) => (Err(io::ErrorKind::TimedOut.into()), Some(NotTaken::TooSlow)),
-        };
-        bytes_in += piece.as_ref().map_or(0, Bytes::len) as u64;
-        // Nobody takes it once the answer is clear.
-        if pieces.send(piece).await.is_err() || broke.is_some() {
-            break broke;
-        }
-    };
-    drop(pieces);
+    let (bytes_in, broke) = pass_on(&mut body, beginning, (pieces, &share), patience).await;
     let mut done = match taking.await {
         Ok(answered) => Done::by(answered, |response| response),
         Err(_) => Done::of("upload_file", broken()),
     };
     done.bytes_in = bytes_in;
     if let Some(why) = broke {
-        done.response = not_taken(&why, &head.headers, limit);
+        done.response = refused(why);
     }
     done
+}
+
+/// Reads until it is clear who brings a file, and has that checked; `None` if the body does not say.
+async fn introduce(
+    app: &App,
+    content_type: Option<&str>,
+    body: &mut Body,
+    beginning: &mut Beginning,
+    caller: &impl Fn(Option<Checked>) -> Caller,
+) -> Result<Option<Checked>, NotTaken> {
+    let patience = app.options.patience;
+    let mut looks_at = 0;
+    loop {
+        match beginning.receiving.part(body, patience).await? {
+            None => beginning.is_all = true,
+            Some(part) => beginning.bytes.extend_from_slice(&part),
+        }
+        beginning.receiving.count(patience).await?;
+        let length = beginning.bytes.len();
+        // To look again at each byte of a slow line would be dear.
+        if length < looks_at && !beginning.is_all {
+            continue;
+        }
+        looks_at = length * 2;
+        match app.central.upload_head(content_type, &beginning.bytes, caller(None)) {
+            UploadHead::Checked(checked) => return Ok(Some(checked)),
+            UploadHead::Unchecked(check) => {
+                let checked = app.checks.ask(check, patience).await;
+                // The site comes in by this.
+                let caller = caller(Some(checked.clone()));
+                app.central.upload_head(content_type, &beginning.bytes, caller);
+                return Ok(Some(checked));
+            }
+            UploadHead::More if !beginning.is_all && length < BEGINNING_MAX => {}
+            UploadHead::More if beginning.is_all => return Err(NotTaken::Cut),
+            UploadHead::More | UploadHead::Other => return Ok(None),
+        }
+    }
+}
+
+/// Hands the body on as it comes; says how many bytes came, and what was wrong.
+async fn pass_on(
+    body: &mut Body,
+    beginning: Beginning,
+    (pieces, share): (Sender<io::Result<Bytes>>, &Share),
+    patience: Duration,
+) -> (u64, Option<NotTaken>) {
+    let Beginning { bytes, mut receiving, is_all } = beginning;
+    let mut bytes_in = bytes.len() as u64;
+    let is_taken = pieces.send(Ok(bytes.into())).await.is_ok();
+    receiving.forget();
+    if is_all || !is_taken {
+        return (bytes_in, None);
+    }
+    loop {
+        let (piece, broke) = match receiving.part(body, patience).await {
+            Ok(None) => return (bytes_in, None),
+            Ok(Some(piece)) => (Ok(piece), None),
+            Err(why) => (Err(io::ErrorKind::UnexpectedEof.into()), Some(why)),
+        };
+        let length = piece.as_ref().map_or(0, Bytes::len);
+        bytes_in += length as u64;
+        share.moved(length);
+        // Nobody takes it once the answer is clear.
+        if pieces.send(piece).await.is_err() || broke.is_some() {
+            return (bytes_in, broke);
+        }
+    }
+}
+
+/// Reads what is left, within reason, and forgets it: whoever is still sending would take an answer in between for a broken
+/// line.
+async fn throw_away(body: &mut Body, beginning: &mut Beginning, patience: Duration) {
+    beginning.receiving.forget();
+    let mut left = THROWN_AWAY;
+    let reading = async {
+        while left > 0 && !beginning.is_all {
+            match beginning.receiving.part(body, patience).await {
+                Ok(Some(part)) => left = left.saturating_sub(part.len()),
+                _ => return,
+            }
+        }
+    };
+    let _ = timeout(patience * INTRODUCTION, reading).await;
 }
 
 /// A body as central reads it, on a thread that may block.
@@ -132,38 +232,47 @@ impl Read for Incoming {
 }
 
 /// Gives a file to a site that asks.
-pub(super) async fn download(app: &App, peer: &Peer, head: &Parts, body: Body) -> Done {
-    let patience = app.options.patience;
-    let place = match app.places.take(patience).await {
-        Ok(place) => place,
-        Err(why) => {
-            let limit = app.central.config().json_bytes_max;
-            return Done::of("download_file", not_taken(&why, &head.headers, limit));
-        }
-    };
+pub(super) async fn download(app: &Arc<App>, peer: &Peer, head: &Parts, body: Body) -> Done {
     let asked = match app.receive(peer, head, body).await {
         Ok(asked) => asked,
         Err(response) => return Done::of("download_file", response),
     };
-    let (central, from, bytes_in) =
-        (app.central.clone(), app.client(peer, &head.headers), asked.request().body.len() as u64);
-    let answered = spawn_blocking(move || {
-        let mut answered = central.download_file(asked.request(), Some(from));
-        let is_file = matches!(answered.response.status, 200 | 206);
-        // What is no file is short, and was in memory already.
-        let read = if is_file { Ok(Vec::new()) } else { rest(&mut answered.response.body) };
-        (answered, is_file, read)
-    });
-    let Ok((answered, is_file, Ok(short))) = answered.await else {
-        return Done { bytes_in, ..Done::of("download_file", broken()) };
+    let (from, bytes_in) = (app.client(peer, &head.headers), asked.request.body.len() as u64);
+    let visit = Visit::new(app, &peer.connection, from, Errand::File);
+    let give = |central: &Central, request: &HttpRequest, caller| match central.download_for(request, caller) {
+        Handled::Answered(answered) => Handled::Answered(answered.map(|mut response| {
+            let is_file = matches!(response.status, 200 | 206);
+            // What is no file is short, and was in memory already.
+            let read = if is_file { Ok(Vec::new()) } else { rest(&mut response.body) };
+            (response, is_file, read)
+        })),
+        Handled::Unchecked(check) => Handled::Unchecked(check),
+        Handled::OutOfTurn(site) => Handled::OutOfTurn(site),
     };
-    let mut file = None;
-    let done = Done::by(answered, |response: StreamedResponse| {
+    let answered = match app.work(peer, head, (asked, &visit), give).await {
+        Ok(answered) => answered,
+        Err(response) => return Done { bytes_in, ..Done::of("download_file", response) },
+    };
+    let (mut opened, mut is_read) = (None, true);
+    let done = Done::by(answered, |(response, is_file, read): (StreamedResponse, bool, io::Result<Vec<u8>>)| {
         let length = response.header("content-length").and_then(|text| text.parse().ok());
         let StreamedResponse { status, headers, body } = response;
-        file = is_file.then(|| File { reader: body, length, place });
-        HttpResponse { status, headers, body: short }
+        opened = is_file.then_some((body, length));
+        is_read = read.is_ok();
+        HttpResponse { status, headers, body: read.unwrap_or_default() }
     });
+    if !is_read {
+        return Done { bytes_in, ..Done::of("download_file", broken()) };
+    }
+    let mut file = None;
+    if let (Some((reader, length)), Some(site)) = (opened, visit.site()) {
+        let place = app.places.enter((Owner::Site(site), Standing::SignedIn), peer.connection.close.clone());
+        if place.grow(1, app.options.patience).await.is_err() {
+            let limit = app.central.config().json_bytes_max;
+            return Done { bytes_in, ..Done::of("download_file", not_taken(&NotTaken::Busy, &head.headers, limit)) };
+        }
+        file = Some(File { reader, length, place });
+    }
     Done { bytes_in, file, ..done }
 }
 
@@ -177,7 +286,7 @@ pub(super) struct File {
     reader: Box<dyn Read + Send>,
     /// How many bytes it has, where that is known.
     length: Option<u64>,
-    place: OwnedSemaphorePermit,
+    place: Share,
 }
 
 impl File {
@@ -192,7 +301,7 @@ impl File {
 
 /// Reads a file as fast as the line takes it; a thread that may block is held only while a piece is read.
 async fn read_into(pieces: Sender<io::Result<Bytes>>, file: File) {
-    let File { mut reader, place: _place, .. } = file;
+    let File { mut reader, place, .. } = file;
     loop {
         let read = spawn_blocking(move || {
             let mut piece = vec![0; PIECE];
@@ -204,6 +313,7 @@ async fn read_into(pieces: Sender<io::Result<Bytes>>, file: File) {
         });
         let Ok((back, read)) = read.await else { return };
         reader = back;
+        place.moved(read.as_ref().map_or(0, Bytes::len));
         let ends = read.as_ref().map_or(true, Bytes::is_empty);
         if read.as_ref().is_ok_and(Bytes::is_empty) {
             return;

@@ -10,11 +10,11 @@ use crate::central;
 use crate::client::{Reply, ask, connect, credentials, get, head};
 use crate::support::{Desk, HARDWARE_ID, Server};
 
-const UPLOAD: &str = "/central/sync/upload_file";
+pub(crate) const UPLOAD: &str = "/central/sync/upload_file";
 const DOWNLOAD: &str = "/central/sync/download_file";
 
 /// A site that has sent a file of so many bytes to a server with these flags and an access log; with the file's id.
-fn sent(length: usize, flags: &[&str]) -> (Desk, Server, String) {
+pub(crate) fn sent(length: usize, flags: &[&str]) -> (Desk, Server, String) {
     let (desk, server) = central(&[&["--access-log", "access.log"], flags].concat());
     let init = ["init", "--legacy-url", &server.address, "--site", "clinic", "--password-file", "pw"];
     desk.run(&[&init[..], &["--hardware-id", HARDWARE_ID]].concat()).ends(0);
@@ -45,6 +45,35 @@ fn logged(desk: &Desk, is_it: impl Fn(&str) -> bool) -> String {
         std::thread::sleep(Duration::from_millis(100));
     }
     panic!("no such line: {}", std::fs::read_to_string(desk.path("access.log")).unwrap_or_default());
+}
+
+#[cfg(unix)]
+#[test]
+fn what_holds_records_is_its_owners_only() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let (desk, server, _id) = sent(1000, &[]);
+    desk.run(&["bundle", "bundle.tar.gz"]).ends(0);
+    let mut folders = vec![desk.path("")];
+    let mut seen = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry")) {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            // What the tests themselves have put there, and the log, which holds no records.
+            if ["pw", "wrong", "notes.txt", "access.log"].contains(&name.as_str()) {
+                continue;
+            }
+            let mode = entry.metadata().expect("its data").permissions().mode() & 0o777;
+            assert_eq!(mode & 0o077, 0, "{}: {mode:o}", entry.path().display());
+            if entry.file_type().expect("a kind").is_dir() {
+                folders.push(entry.path());
+            }
+            seen.push(name);
+        }
+    }
+    for name in ["central.sqlite", "central.sqlite.files", "oms-sync.sqlite", "oms-sync.sqlite.files"] {
+        assert!(seen.iter().any(|there| there == name), "{name}: {seen:?}");
+    }
+    server.stop().ends(0);
 }
 
 #[test]

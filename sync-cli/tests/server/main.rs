@@ -3,6 +3,7 @@
 mod administrator;
 mod browser;
 mod client;
+mod crowd;
 mod files;
 mod limits;
 mod seeds;

@@ -76,7 +76,7 @@ impl Figures {
 }
 
 /// The time below which this part of them (in a thousand) stays.
-fn quantile(times: &[Duration], thousandths: usize) -> f64 {
+pub(crate) fn quantile(times: &[Duration], thousandths: usize) -> f64 {
     let mut times = times.to_vec();
     times.sort_unstable();
     let at = (times.len() * thousandths / 1000).min(times.len().saturating_sub(1));

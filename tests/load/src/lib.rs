@@ -1,6 +1,7 @@
 //! Thousands of sites against one central server, which is the real program in a process of its own, over HTTP on this
 //! machine. Bounded in count and in time; what was pushed is looked for at the end.
 
+pub mod crowd;
 mod exchange;
 mod figures;
 mod seed;

@@ -6,9 +6,12 @@ use std::process::ExitCode;
 use sync_load::{Plan, run};
 
 const USAGE: &str = "\
+load [--program PATH] crowd
 load [--program PATH] [--sites N] [--rows N] [--rate N] [--seconds T] [--at-once N] [--active N]
 
 Starts a central server on this machine over a fresh database, and plays sites that push and pull over HTTP.
+
+With crowd it measures one site beside crowds that take all they can get, each for a few seconds.
 
 --program   the program oms-sync; by default the one beside this program
 --sites     how many sites and stores central has (40000)
@@ -41,7 +44,30 @@ fn parse() -> Option<Plan> {
     (plan.sites > 0).then_some(plan)
 }
 
+/// The program, if the words ask for the crowd.
+fn crowd() -> Option<PathBuf> {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let beside = std::env::current_exe().ok()?.with_file_name(format!("oms-sync{}", std::env::consts::EXE_SUFFIX));
+    match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["crowd"] => Some(beside),
+        ["--program", program, "crowd"] => Some(PathBuf::from(program)),
+        _ => None,
+    }
+}
+
 fn main() -> ExitCode {
+    if let Some(program) = crowd() {
+        return match sync_load::crowd::run(&program) {
+            Ok(table) => {
+                print!("{table}");
+                ExitCode::SUCCESS
+            }
+            Err(error) => {
+                eprintln!("{error}");
+                ExitCode::FAILURE
+            }
+        };
+    }
     let Some(plan) = parse() else {
         eprintln!("{USAGE}");
         return ExitCode::from(2);

@@ -1,0 +1,454 @@
+//! What all clients share: connections, memory for bodies, memory for answers, places for files. Whoever has signed in keeps
+//! a fair part of it; of the others the slowest gives way when it runs out.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use sync_core::record::SiteId;
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout, timeout_at};
+
+/// How long a holder counts as quick, whatever it has moved.
+const NEW: Duration = Duration::from_secs(1);
+/// How often somebody who waits looks again for itself.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+/// Whose a part is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Owner {
+    /// A client that has not signed in.
+    Address(IpAddr),
+    Site(SiteId),
+}
+
+/// What is known of a holder, the least first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Standing {
+    Unknown,
+    /// A site signed in from its address within a day.
+    KnownAddress,
+    SignedIn,
+}
+
+/// Something of which there is only so much.
+pub(super) struct Budget {
+    capacity: usize,
+    /// The most that one owner may have and keep its standing.
+    fair: usize,
+    /// How long somebody who signed in may hold its part before it too gives way to others who did.
+    kept_for: Option<Duration>,
+    state: Mutex<State>,
+    freed: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    used: usize,
+    next: u64,
+    holders: BTreeMap<u64, Holder>,
+}
+
+struct Holder {
+    owner: Owner,
+    standing: Standing,
+    weight: usize,
+    began: Instant,
+    moved: u64,
+    /// The server works for it, so it is not slow.
+    is_held: bool,
+    is_leaving: bool,
+    leave: Arc<Notify>,
+}
+
+/// Nothing came free in time.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Busy;
+
+/// Who gives way first: the least standing, then the greediest owner, then the slowest, then the oldest.
+type Rank = (Standing, Reverse<usize>, u64, Instant);
+
+impl Budget {
+    pub(super) fn new(capacity: usize, fair: usize, kept_for: Option<Duration>) -> Arc<Self> {
+        Arc::new(Self { capacity, fair: fair.max(1), kept_for, state: Mutex::default(), freed: Notify::new() })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How much is free.
+    pub(super) fn free(&self) -> usize {
+        self.capacity.saturating_sub(self.lock().used)
+    }
+
+    /// Counts a holder that has nothing yet. `leave` is told when it has to give way.
+    pub(super) fn enter(self: &Arc<Self>, (owner, standing): (Owner, Standing), leave: Arc<Notify>) -> Share {
+        let state = &mut *self.lock();
+        let (id, began) = (state.next, Instant::now());
+        state.next += 1;
+        let holder = Holder { owner, standing, weight: 0, began, moved: 0, is_held: false, is_leaving: false, leave };
+        state.holders.insert(id, holder);
+        Share { of: self.clone(), id }
+    }
+
+    /// Gives a holder this much more if there is room, or makes others leave so that there will be.
+    fn try_grow(&self, id: u64, more: usize, may_displace: bool) -> bool {
+        let state = &mut *self.lock();
+        let free = self.capacity.saturating_sub(state.used);
+        if more <= free {
+            state.used += more;
+            if let Some(holder) = state.holders.get_mut(&id) {
+                holder.weight += more;
+            }
+            return true;
+        }
+        if may_displace {
+            self.displace(state, id, more, free);
+        }
+        false
+    }
+
+    /// Tells holders to leave, the worst first, if all those who stand no better than this one are enough.
+    fn displace(&self, state: &mut State, id: u64, more: usize, free: usize) {
+        let mut coming = free;
+        let mut shares: HashMap<Owner, usize> = HashMap::new();
+        for holder in state.holders.values() {
+            match holder.is_leaving {
+                true => coming += holder.weight,
+                false => *shares.entry(holder.owner).or_default() += holder.weight,
+            }
+        }
+        let now = Instant::now();
+        let Some(asking) = state.holders.get(&id) else { return };
+        *shares.entry(asking.owner).or_default() += more;
+        let own = self.rank(asking, &shares, now);
+        let gives_way = |holder: &&mut Holder| !holder.is_leaving && !holder.is_held && holder.weight > 0;
+        let mut worse: Vec<(Rank, &mut Holder)> = state
+            .holders
+            .iter_mut()
+            .filter(|(other, _)| **other != id)
+            .map(|(_, holder)| holder)
+            .filter(gives_way)
+            .map(|holder| (self.rank(holder, &shares, now), holder))
+            .filter(|(rank, _)| rank.0 < Standing::SignedIn && *rank < own)
+            .collect();
+        if coming >= more || coming + worse.iter().map(|(_, holder)| holder.weight).sum::<usize>() < more {
+            return;
+        }
+        worse.sort_unstable_by_key(|(rank, _)| *rank);
+        // A few more than needed, if they are slow: to look through all for each that comes is dear in a flood.
+        let spare = self.capacity / 64;
+        for (rank, holder) in worse {
+            if coming >= more && (coming >= more + spare || rank.2 == u64::MAX) {
+                break;
+            }
+            coming += holder.weight;
+            holder.is_leaving = true;
+            holder.leave.notify_one();
+        }
+    }
+
+    fn rank(&self, holder: &Holder, shares: &HashMap<Owner, usize>, now: Instant) -> Rank {
+        let (share, age) =
+            (shares.get(&holder.owner).copied().unwrap_or(0), now.saturating_duration_since(holder.began));
+        let standing = match holder.standing {
+            // Whoever takes more than a fair part counts as nobody, until it has no more than that.
+            _ if share > self.fair => Standing::Unknown,
+            Standing::SignedIn if !holder.is_held && self.kept_for.is_some_and(|kept| age > kept) => {
+                Standing::KnownAddress
+            }
+            standing => standing,
+        };
+        let millis = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
+        let pace = if age < NEW { u64::MAX } else { holder.moved.saturating_mul(1000) / millis.max(1) };
+        (standing, Reverse(share), pace, holder.began)
+    }
+}
+
+/// A part that somebody has; given back when it is dropped.
+pub(super) struct Share {
+    of: Arc<Budget>,
+    id: u64,
+}
+
+impl Share {
+    fn with(&self, change: impl FnOnce(&mut Holder)) {
+        if let Some(holder) = self.of.lock().holders.get_mut(&self.id) {
+            change(holder);
+        }
+    }
+
+    /// Takes this much more, and waits for it, but not for long.
+    pub(super) async fn grow(&self, more: usize, patience: Duration) -> Result<(), Busy> {
+        if self.of.try_grow(self.id, more, true) {
+            return Ok(());
+        }
+        let until = Instant::now() + patience;
+        let mut looks_at = Instant::now() + LOOK_AGAIN;
+        while Instant::now() < until {
+            let _ = timeout_at(until.min(looks_at), self.of.freed.notified()).await;
+            let is_time = Instant::now() >= looks_at;
+            if self.of.try_grow(self.id, more, is_time) {
+                // There may be enough for another one too.
+                self.of.freed.notify_one();
+                return Ok(());
+            }
+            if is_time {
+                looks_at = Instant::now() + LOOK_AGAIN;
+            }
+        }
+        Err(Busy)
+    }
+
+    /// Takes a part of what is free, within these bounds, if that much is free; says how much.
+    pub(super) fn try_part(&self, least: usize, most: usize) -> Option<usize> {
+        let wanted = (self.of.free() / 8).clamp(least, most);
+        self.of.try_grow(self.id, wanted, true).then_some(wanted)
+    }
+
+    /// Has exactly this much from now on, whether there is room or not: it is used already.
+    pub(super) fn set(&self, weight: usize) {
+        {
+            let state = &mut *self.of.lock();
+            if let Some(holder) = state.holders.get_mut(&self.id) {
+                state.used = state.used - holder.weight + weight;
+                holder.weight = weight;
+            }
+        }
+        self.of.freed.notify_one();
+    }
+
+    /// Gives back what is beyond this much.
+    pub(super) fn shrink_to(&self, weight: usize) {
+        let state = &mut *self.of.lock();
+        if let Some(holder) = state.holders.get_mut(&self.id)
+            && holder.weight > weight
+        {
+            state.used -= holder.weight - weight;
+            holder.weight = weight;
+        }
+        self.of.freed.notify_one();
+    }
+
+    /// Notes that this many bytes went through.
+    pub(super) fn moved(&self, bytes: usize) {
+        self.with(|holder| holder.moved = holder.moved.saturating_add(bytes as u64));
+    }
+
+    /// Notes that it belongs to a site from now on.
+    pub(super) fn signed_in(&self, site: SiteId) {
+        self.with(|holder| (holder.owner, holder.standing) = (Owner::Site(site), Standing::SignedIn));
+    }
+
+    /// Notes whether the server works for it; when that ends, its time begins anew.
+    pub(super) fn hold(&self, is_held: bool) {
+        self.with(|holder| {
+            holder.is_held = is_held;
+            holder.began = Instant::now();
+        });
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        {
+            let state = &mut *self.of.lock();
+            if let Some(holder) = state.holders.remove(&self.id) {
+                state.used -= holder.weight;
+            }
+        }
+        self.of.freed.notify_one();
+    }
+}
+
+/// How long a site that signed in makes its address known.
+const KNOWN: Duration = Duration::from_secs(24 * 60 * 60);
+/// The most addresses that are known.
+const ADDRESSES_MAX: usize = 50_000;
+
+/// The addresses from which sites signed in.
+#[derive(Default)]
+pub(super) struct Addresses(Mutex<HashMap<IpAddr, Instant>>);
+
+impl Addresses {
+    /// What is known of a client that has not signed in.
+    pub(super) fn standing(&self, address: IpAddr) -> (Owner, Standing) {
+        let address = network(address);
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&address).copied();
+        let is_known = known.is_some_and(|at| at.elapsed() < KNOWN);
+        (Owner::Address(address), if is_known { Standing::KnownAddress } else { Standing::Unknown })
+    }
+
+    /// Notes that a site signed in from there.
+    pub(super) fn note(&self, address: IpAddr) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= ADDRESSES_MAX {
+            let mut times: Vec<Instant> = known.values().copied().collect();
+            let (_, quarter, _) = times.select_nth_unstable(ADDRESSES_MAX / 4);
+            let quarter = *quarter;
+            known.retain(|_, at| *at > quarter);
+        }
+        known.insert(network(address), Instant::now());
+    }
+}
+
+/// What one subscriber has of addresses: with IPv6 that is a whole network.
+pub(super) fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6((address.to_bits() & !u128::from(u64::MAX)).into()),
+        address => address,
+    }
+}
+
+/// Waits until somebody is told to leave, or for this time.
+pub(super) async fn within<T>(
+    leave: &Notify,
+    time: Duration,
+    work: impl Future<Output = T>,
+) -> Result<Option<T>, Left> {
+    tokio::select! {
+        done = timeout(time, work) => Ok(done.ok()),
+        () = leave.notified() => Err(Left),
+    }
+}
+
+/// It had to give way.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Left;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(5);
+
+    fn at(last: u8) -> Owner {
+        Owner::Address(IpAddr::from([192, 0, 2, last]))
+    }
+
+    struct Held {
+        share: Share,
+        leave: Arc<Notify>,
+    }
+
+    fn enter(budget: &Arc<Budget>, who: (Owner, Standing)) -> Held {
+        let leave = Arc::new(Notify::new());
+        Held { share: budget.enter(who, leave.clone()), leave }
+    }
+
+    async fn take(budget: &Arc<Budget>, who: (Owner, Standing), weight: usize) -> Held {
+        let held = enter(budget, who);
+        held.share.grow(weight, PATIENCE).await.expect("there is room");
+        held
+    }
+
+    async fn is_told(held: &Held) -> bool {
+        timeout(Duration::from_millis(1), held.leave.notified()).await.is_ok()
+    }
+
+    /// Takes this much beside others; those who are told to leave do. Gives the numbers of those.
+    async fn displaced(
+        budget: &Arc<Budget>,
+        who: (Owner, Standing),
+        weight: usize,
+        held: &mut Vec<Held>,
+    ) -> Vec<usize> {
+        let newcomer = enter(budget, who);
+        let (mut told, mut number) = (Vec::new(), 0);
+        let had_room = newcomer.share.of.try_grow(newcomer.share.id, weight, true);
+        let mut at = 0;
+        while at < held.len() {
+            match is_told(&held[at]).await {
+                true => {
+                    told.push(number);
+                    held.remove(at);
+                }
+                false => at += 1,
+            }
+            number += 1;
+        }
+        assert_eq!(had_room || newcomer.share.grow(weight, Duration::from_millis(300)).await.is_ok(), !told.is_empty());
+        told
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_slowest_that_has_not_signed_in_gives_way() {
+        let budget = Budget::new(40, 40, None);
+        let mut held = Vec::new();
+        for moved in [500, 100, 900] {
+            let one = take(&budget, (at(1), Standing::Unknown), 10).await;
+            one.share.moved(moved);
+            held.push(one);
+        }
+        held.push(take(&budget, (Owner::Site(SiteId(2)), Standing::SignedIn), 10).await);
+        tokio::time::advance(Duration::from_secs(10)).await;
+        assert_eq!(displaced(&budget, (at(1), Standing::Unknown), 10, &mut held).await, [1]);
+        held.push(take(&budget, (at(1), Standing::Unknown), 10).await);
+        assert_eq!(
+            displaced(&budget, (at(2), Standing::Unknown), 20, &mut held).await,
+            [0, 1],
+            "as many as are needed"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_stands_better_is_not_displaced_and_the_greediest_address_goes_first() {
+        let budget = Budget::new(40, 25, None);
+        let mut held = vec![
+            take(&budget, (at(1), Standing::Unknown), 10).await,
+            take(&budget, (at(2), Standing::Unknown), 10).await,
+            take(&budget, (at(2), Standing::Unknown), 10).await,
+            take(&budget, (at(3), Standing::KnownAddress), 10).await,
+        ];
+        held[0].share.hold(true);
+        tokio::time::advance(Duration::from_secs(10)).await;
+        held[1].share.moved(10);
+        held[2].share.moved(5);
+        assert_eq!(displaced(&budget, (at(4), Standing::Unknown), 10, &mut held).await, [2]);
+        held.push(take(&budget, (Owner::Site(SiteId(2)), Standing::SignedIn), 10).await);
+        assert_eq!(displaced(&budget, (at(5), Standing::Unknown), 20, &mut held).await, [0; 0], "only one may be");
+        assert_eq!(displaced(&budget, (Owner::Site(SiteId(3)), Standing::SignedIn), 20, &mut held).await, [1, 2]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_site_that_takes_more_than_its_part_gives_way() {
+        let budget = Budget::new(40, 10, None);
+        let greedy = (Owner::Site(SiteId(2)), Standing::SignedIn);
+        let mut held = Vec::new();
+        for _ in 0..4 {
+            held.push(take(&budget, greedy, 10).await);
+            tokio::time::advance(Duration::from_secs(2)).await;
+        }
+        let other = (Owner::Site(SiteId(3)), Standing::SignedIn);
+        assert_eq!(displaced(&budget, other, 10, &mut held).await, [0]);
+        let mut fair: Vec<Held> = Vec::new();
+        for number in 3..4 {
+            fair.push(take(&budget, (Owner::Site(SiteId(number)), Standing::SignedIn), 10).await);
+        }
+        assert_eq!(displaced(&budget, other, 10, &mut fair).await, [0; 0], "of others nothing is taken");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_it_is_lent_for_a_time_the_slowest_site_gives_way_too() {
+        let budget = Budget::new(20, 10, Some(Duration::from_secs(5)));
+        let site = |number| (Owner::Site(SiteId(number)), Standing::SignedIn);
+        let mut held = vec![take(&budget, site(2), 10).await, take(&budget, site(3), 10).await];
+        held[0].share.moved(100);
+        assert_eq!(displaced(&budget, site(4), 10, &mut held).await, [0; 0]);
+        tokio::time::advance(Duration::from_secs(6)).await;
+        assert_eq!(displaced(&budget, site(4), 10, &mut held).await, [1]);
+    }
+
+    #[test]
+    fn an_address_is_known_once_a_site_came_from_it() {
+        let addresses = Addresses::default();
+        let [one, same, other] = ["2001:db8::1", "2001:db8::2", "192.0.2.1"].map(|text| text.parse().unwrap());
+        assert_eq!(addresses.standing(one).1, Standing::Unknown);
+        addresses.note(one);
+        assert_eq!(addresses.standing(same).1, Standing::KnownAddress);
+        assert_eq!(addresses.standing(other).1, Standing::Unknown);
+    }
+}

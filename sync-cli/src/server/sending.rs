@@ -1,0 +1,57 @@
+//! An answer on its way: it counts against the memory for answers until the line has taken it.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use axum::body::{Body, Bytes, HttpBody};
+use http_body::{Frame, SizeHint};
+
+use super::budget::Share;
+
+/// How much of an answer is a piece.
+const PIECE: usize = 64 * 1024;
+/// An answer of no more than this is not counted.
+const UNCOUNTED: usize = 16 * 1024;
+
+/// A body with the memory that is kept for it.
+pub(super) fn body(bytes: Vec<u8>, share: Option<Share>) -> Body {
+    match share {
+        Some(share) if bytes.len() > UNCOUNTED => Body::new(Sending { bytes, sent: 0, share }),
+        _ => Body::from(bytes),
+    }
+}
+
+struct Sending {
+    bytes: Vec<u8>,
+    sent: usize,
+    share: Share,
+}
+
+impl HttpBody for Sending {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        if self.is_end_stream() {
+            return Poll::Ready(None);
+        }
+        let end = self.bytes.len().min(self.sent + PIECE);
+        // A copy: a piece that waits to be written must not keep all of the answer in memory uncounted.
+        let piece = Bytes::copy_from_slice(&self.bytes[self.sent..end]);
+        self.share.moved(piece.len());
+        self.sent = end;
+        Poll::Ready(Some(Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.sent >= self.bytes.len()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact((self.bytes.len() - self.sent) as u64)
+    }
+}

@@ -1,0 +1,148 @@
+//! One request on its way through central: who turns out to have sent it, and what is kept for it until its answer is sent.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use sync_core::central::{Check, Gate};
+use sync_core::record::SiteId;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+
+use super::answer::App;
+use super::body::NotTaken;
+use super::budget::{Owner, Share, Standing};
+use super::connections::Connection;
+
+/// How many requests of one site are worked at at once; it has the others wait.
+const OF_ONE_SITE: usize = 2;
+/// The least and the most memory that is kept for an answer before its size is known, in units.
+const ANSWER_LEAST: usize = 256;
+const ANSWER_MOST: usize = 16 * 1024;
+/// The part of memory that is counted as one.
+pub(super) const UNIT: usize = 1024;
+/// How many sites' turns are remembered before those that nobody uses go.
+const TURNS_MAX: usize = 1000;
+
+/// Whose turn it is, site by site.
+#[derive(Default)]
+pub(super) struct Turns(Mutex<HashMap<SiteId, Arc<Semaphore>>>);
+
+impl Turns {
+    fn of(&self, site: SiteId) -> Arc<Semaphore> {
+        let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if turns.len() >= TURNS_MAX {
+            turns.retain(|_, turn| Arc::strong_count(turn) > 1);
+        }
+        turns.entry(site).or_insert_with(|| Arc::new(Semaphore::new(OF_ONE_SITE))).clone()
+    }
+}
+
+/// What a request is let pass for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Errand {
+    /// It is answered at once, in few words.
+    Short,
+    /// Its answer may be large.
+    Large,
+    /// A file, which takes its time and has a place of its own.
+    File,
+}
+
+/// A request, and what it has taken.
+pub(super) struct Visit {
+    app: Arc<App>,
+    connection: Arc<Connection>,
+    from: IpAddr,
+    errand: Errand,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Default)]
+struct Kept {
+    site: Option<SiteId>,
+    turn: Option<OwnedSemaphorePermit>,
+    answer: Option<(Share, usize)>,
+}
+
+impl Visit {
+    pub(super) fn new(app: &Arc<App>, connection: &Arc<Connection>, from: IpAddr, errand: Errand) -> Arc<Self> {
+        let (app, connection) = (app.clone(), connection.clone());
+        Arc::new(Self { app, connection, from, errand, kept: Mutex::default() })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn errand(&self) -> Errand {
+        self.errand
+    }
+
+    /// The site that sent it, once that is clear.
+    pub(super) fn site(&self) -> Option<SiteId> {
+        self.lock().site
+    }
+
+    fn answer_share(&self, site: SiteId) -> Share {
+        let who = (Owner::Site(site), Standing::SignedIn);
+        let share = self.app.answers.enter(who, self.connection.close.clone());
+        share.hold(true);
+        share
+    }
+
+    /// Waits until it may pass, but not for long.
+    pub(super) async fn wait(&self, site: SiteId, patience: Duration) -> Result<(), NotTaken> {
+        if self.lock().turn.is_none() {
+            let turn = timeout(patience, self.app.turns.of(site).acquire_owned()).await;
+            self.lock().turn = Some(turn.ok().and_then(Result::ok).ok_or(NotTaken::Busy)?);
+        }
+        if self.errand == Errand::Large && self.lock().answer.is_none() {
+            let share = self.answer_share(site);
+            share.grow(ANSWER_LEAST, patience).await.map_err(|_| NotTaken::Busy)?;
+            self.lock().answer = Some((share, ANSWER_LEAST));
+        }
+        Ok(())
+    }
+
+    /// Ends its turn; gives what was kept for its answer, now that this many bytes of it are known.
+    pub(super) fn ends(&self, bytes: usize) -> Option<Share> {
+        let kept = &mut *self.lock();
+        kept.turn = None;
+        let (share, _) = kept.answer.take()?;
+        // A single record may have more than was kept for it.
+        share.set(bytes.div_ceil(UNIT));
+        share.hold(false);
+        Some(share)
+    }
+}
+
+impl Gate for Visit {
+    fn may_work(&self, site: SiteId) -> bool {
+        let kept = &mut *self.lock();
+        if kept.site.replace(site).is_none() {
+            self.app.signed_in(&self.connection, self.from, site);
+        }
+        if self.errand == Errand::File {
+            return true;
+        }
+        if kept.turn.is_none() {
+            kept.turn = self.app.turns.of(site).try_acquire_owned().ok();
+        }
+        if kept.turn.is_some() && self.errand == Errand::Large && kept.answer.is_none() {
+            let share = self.answer_share(site);
+            kept.answer = share.try_part(ANSWER_LEAST, ANSWER_MOST).map(|units| (share, units));
+        }
+        kept.turn.is_some() && (self.errand != Errand::Large || kept.answer.is_some())
+    }
+
+    fn renew(&self, check: Check) {
+        self.app.checks.renew(check);
+    }
+
+    fn answer_bytes_max(&self) -> Option<usize> {
+        // The records and the text that is made of them are in memory at the same time.
+        self.lock().answer.as_ref().map(|(_, units)| units * UNIT / 2)
+    }
+}
