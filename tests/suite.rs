@@ -2,6 +2,7 @@
 
 mod at_once;
 mod bad_input;
+mod broken_off;
 mod central_access;
 mod contracts;
 mod cycle;

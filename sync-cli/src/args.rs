@@ -33,12 +33,13 @@ pub(crate) struct Args {
         help_heading = EVERYWHERE,
         env = "OMS_SYNC_DB",
         default_value = "oms-sync.sqlite",
-        value_name = "FILE"
+        value_name = "FILE",
+        value_parser = path()
     )]
     pub db: PathBuf,
 
     /// The folder with the bytes of files [default: the database's path with .files behind it]
-    #[arg(long, global = true, help_heading = EVERYWHERE, env = "OMS_SYNC_FILES", value_name = "DIR")]
+    #[arg(long, global = true, help_heading = EVERYWHERE, env = "OMS_SYNC_FILES", value_name = "DIR", value_parser = path())]
     pub files: Option<PathBuf>,
 
     /// Print one JSON document (or JSON lines, where records are listed) on standard output
@@ -58,7 +59,7 @@ pub(crate) struct Args {
     pub color: ColorChoice,
 
     /// A JSON file with translated texts; see oms-sync errors --help
-    #[arg(long, global = true, help_heading = EVERYWHERE, env = "OMS_SYNC_TEXTS", value_name = "FILE")]
+    #[arg(long, global = true, help_heading = EVERYWHERE, env = "OMS_SYNC_TEXTS", value_name = "FILE", value_parser = path())]
     pub texts: Option<PathBuf>,
 
     #[command(subcommand)]
@@ -80,6 +81,20 @@ impl Args {
         };
         Self::from_arg_matches(&Self::command().color(color).try_get_matches_from(&typed)?)
     }
+}
+
+/// A value without the line end that a script or an environment file of Windows leaves behind it.
+fn one_line(value: &str) -> Result<String, std::convert::Infallible> {
+    Ok(value.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+/// The same of a path, which need not be text.
+fn path() -> impl clap::builder::TypedValueParser<Value = PathBuf> {
+    use clap::builder::TypedValueParser as _;
+    clap::builder::PathBufValueParser::new().map(|path| match path.to_str() {
+        Some(text) => PathBuf::from(text.trim_end_matches(['\r', '\n'])),
+        None => path,
+    })
 }
 
 /// When to use colour.
@@ -181,15 +196,15 @@ pub(crate) enum Command {
 #[command(after_help = examples::INIT)]
 pub(crate) struct Init {
     /// The legacy server's address, as https://msupply.example.org:2048
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = one_line)]
     pub legacy_url: String,
     /// The site's name on the legacy server; capital letters matter
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = one_line)]
     pub site: String,
     #[command(flatten)]
     pub password: Password,
     /// The id by which servers know this machine, if it must be a certain one; the machine's own otherwise
-    #[arg(long, value_name = "ID", env = "OMS_SYNC_HARDWARE_ID", hide_env_values = true)]
+    #[arg(long, value_name = "ID", env = "OMS_SYNC_HARDWARE_ID", hide_env_values = true, value_parser = one_line)]
     pub hardware_id: Option<String>,
 }
 
@@ -374,6 +389,7 @@ pub(crate) enum Site {
     #[command(after_help = examples::SITE_ADD)]
     Add {
         /// The site's name
+        #[arg(value_parser = one_line)]
         name: String,
         #[command(flatten)]
         password: Password,

@@ -14,7 +14,7 @@ use crate::args::{Args, ColorChoice};
 use crate::exit::Failure;
 use crate::palette::{Tone, painted};
 use crate::sentences::{self, common, input_given};
-use crate::setup::unreadable;
+use crate::setup::text_of;
 
 /// How and where to print.
 #[derive(Debug)]
@@ -53,7 +53,7 @@ impl Output {
 
     /// Takes the texts from a file.
     pub(crate) fn take_texts(&mut self, file: &Path) -> Result<(), Error> {
-        let json = std::fs::read_to_string(file).map_err(|error| unreadable(file, error))?;
+        let json = text_of(file)?;
         self.texts = Texts::parse(&json, &sentences::all()).map_err(|error| match error {
             Error::BadInput { detail } => Error::bad_input(input_given::texts_file(file.display().to_string(), detail)),
             other => other,

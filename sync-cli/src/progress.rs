@@ -28,7 +28,6 @@ pub(crate) fn at_signals(first: impl Fn() + Send + 'static) {
         }
         first();
         if std::io::stderr().is_terminal() {
-            // A request that is under way is let end.
             eprintln!("{}", told::stopping());
         }
     });

@@ -1,12 +1,13 @@
 //! From flags to the library's parts.
 
-use std::io::{BufRead as _, IsTerminal as _};
+use std::io::{BufRead as _, IsTerminal as _, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sync_core::files::Files;
 use sync_core::protocol::PasswordHash;
 use sync_core::storage::{SqliteStorage, Storage, key};
+use sync_core::text_input::{first_line, read_text};
 use sync_core::transport::HttpTransport;
 use sync_core::{Clock, Error, Records, Result, Role, Site, SystemClock};
 
@@ -83,31 +84,61 @@ fn folder_of(given: &Path, real: &Path) -> PathBuf {
 /// Takes the password of a site from where the flags say, then from the environment, then from a hidden prompt.
 pub(crate) fn password(from: &Password, site: &str, out: &Output) -> Result<PasswordHash> {
     let text = if let Some(path) = &from.password_file {
-        first_line(&std::fs::read_to_string(path).map_err(|error| unreadable(path, error))?)
+        text_of(path)?
     } else if from.password_stdin {
-        let mut line = String::new();
-        let read = std::io::stdin().lock().read_line(&mut line);
-        read.map_err(|error| Error::Io { what: "reading the password".to_owned(), source: error.into() })?;
-        first_line(&line)
-    } else if let Ok(text) = std::env::var("OMS_SYNC_PASSWORD") {
-        text
+        text(Path::new("-"), &first_line_of_input()?)?
+    } else if let Some(value) = std::env::var_os("OMS_SYNC_PASSWORD") {
+        text(Path::new("OMS_SYNC_PASSWORD"), value.as_encoded_bytes())?
     } else if std::io::stdin().is_terminal() {
         rpassword::prompt_password(out.texts.say(&given::password_prompt(format!("{site:?}"))) + " ")
             .map_err(|error| Error::Io { what: "reading the password".to_owned(), source: error.into() })?
     } else {
         String::new()
     };
-    if text.is_empty() {
-        return Err(Error::bad_input(given::no_password()));
+    // A variable that was set from a file of Windows keeps the end of its line.
+    match first_line(&text) {
+        "" => Err(Error::bad_input(given::no_password())),
+        password => Ok(PasswordHash::of_password(password)),
     }
-    Ok(PasswordHash::of_password(&text))
 }
 
-fn first_line(text: &str) -> String {
-    text.lines().next().unwrap_or_default().to_owned()
+/// Standard input up to the end of its first line, in whatever encoding. What follows is not waited for.
+fn first_line_of_input() -> Result<Vec<u8>> {
+    let mut line = Vec::new();
+    let mut input = std::io::stdin().lock();
+    let io = |error: std::io::Error| Error::Io { what: "reading the password".to_owned(), source: error.into() };
+    input.read_until(b'\n', &mut line).map_err(io)?;
+    // The other half of a line end in UTF-16.
+    if line.len() % 2 == 1 && line.contains(&0) {
+        let mut half = [0];
+        let read = input.read(&mut half).map_err(io)?;
+        line.extend_from_slice(&half[..read]);
+    }
+    Ok(line)
+}
+
+/// The text of a file that a person wrote, or of standard input where it is `-`.
+pub(crate) fn text_of(path: &Path) -> Result<String> {
+    text(path, &bytes_of(path)?)
+}
+
+/// The bytes of a file, or of standard input where it is `-`.
+pub(crate) fn bytes_of(path: &Path) -> Result<Vec<u8>> {
+    if path != Path::new("-") {
+        return std::fs::read(path).map_err(|error| unreadable(path, error));
+    }
+    let mut bytes = Vec::new();
+    let read = std::io::stdin().lock().read_to_end(&mut bytes);
+    read.map_err(|error| Error::Io { what: "reading standard input".to_owned(), source: error.into() })?;
+    Ok(bytes)
+}
+
+fn text(from: &Path, bytes: &[u8]) -> Result<String> {
+    let text = read_text(bytes).map_err(|why| unreadable(from, why))?;
+    Ok(text.into_owned())
 }
 
 /// A file of the user's that cannot be read is wrong input.
-pub(crate) fn unreadable(path: &Path, error: std::io::Error) -> Error {
+pub(crate) fn unreadable(path: &Path, error: impl std::fmt::Display) -> Error {
     Error::bad_input(given::unreadable(path.display().to_string(), error.to_string()))
 }

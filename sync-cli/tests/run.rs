@@ -85,6 +85,36 @@ fn a_signal_ends_the_cycle_that_runs_in_good_order() {
     assert_eq!(status["last_sync"]["outcome"], "cancelled");
 }
 
+/// Somebody who takes connections in the place of the server, and never says a word.
+fn silence(address: &str) -> std::thread::JoinHandle<()> {
+    let listener = std::net::TcpListener::bind(address.trim_start_matches("http://")).expect("the server's port");
+    std::thread::spawn(move || {
+        let held: Vec<_> = listener.incoming().flatten().collect();
+        drop(held);
+    })
+}
+
+#[test]
+fn a_request_that_nobody_answers_is_broken_off_by_signals_and_by_the_time() {
+    use std::time::{Duration, Instant};
+    let desk = Desk::new();
+    let server = clinic(&desk);
+    let address = server.address.clone();
+    server.stop().ends(0);
+    silence(&address);
+    let soon = Duration::from_secs(1) + Duration::from_secs(2);
+    for args in [&["sync"][..], &["run"], &["doctor"], &["discover"], &["audit"], &["net"]] {
+        let began = Instant::now();
+        let said = desk.interrupt(args, Duration::from_secs(1));
+        assert!(began.elapsed() < soon, "{args:?}: {:?} {said:?}", began.elapsed());
+        assert_eq!(said.status, Some(if args[0] == "run" { 0 } else { 130 }), "{args:?}: {said:?}");
+    }
+    let began = Instant::now();
+    let said = desk.run(&["sync", "--max-time", "1s", "--json"]).ends(0).json();
+    assert_eq!(said["outcome"], "partial", "{said}");
+    assert!(began.elapsed() < soon, "{:?}", began.elapsed());
+}
+
 #[test]
 fn what_only_a_person_can_mend_is_said_and_left_alone_for_an_hour() {
     let desk = Desk::new();

@@ -83,7 +83,8 @@ pub enum Error {
     /// An answer ended before its end.
     CutOff { server: Server, url: String, source: Cause },
     /// An answer with a status that says that the server, or a proxy, has trouble.
-    ServerTrouble { server: Server, url: String, status: u16 },
+    /// `source` is what came with it.
+    ServerTrouble { server: Server, url: String, status: u16, source: Option<Cause> },
     /// Central integrates an earlier push of this site.
     IntegrationInProgress { server: Server },
     /// Central was not done integrating in the time that is given to it.
@@ -125,6 +126,8 @@ pub enum Error {
     NotAServer { server: Server, url: String, found: Detail },
     /// A certificate that is not trusted.
     CertificateRefused { server: Server, url: String, source: Cause },
+    /// A proxy of the environment that cannot be used; `url` is without user name and password.
+    ProxyUnusable { variable: &'static str, url: String, reason: Detail },
     /// Credentials of another site than the one whose database this is.
     OtherSite { ours: String, theirs: String },
     /// A command for the other role.
@@ -269,6 +272,7 @@ impl Error {
             Self::NotCentral { .. } => ("not_a_central_server", Configure),
             Self::NotAServer { .. } => ("not_an_msupply_server", Configure),
             Self::CertificateRefused { .. } => ("certificate_refused", Configure),
+            Self::ProxyUnusable { .. } => ("proxy_unusable", Configure),
             Self::OtherSite { .. } => ("other_site", Configure),
             Self::WrongRole { .. } => ("wrong_role", Configure),
 

@@ -45,6 +45,7 @@ pub mod storage;
 pub mod support;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod text_input;
 pub mod transport;
 
 pub use catalogue::{CatalogueEntry, catalogue};

@@ -40,6 +40,20 @@ pub(crate) fn excerpt(body: &[u8]) -> String {
     masked_text(&without_hex_runs(&line, 32)).trim_end().to_owned()
 }
 
+/// The words of an error that the other end states, to their end: on one line, of printable characters, without hashes,
+/// without passwords of addresses, and without `secrets`. Unlike an [`excerpt`] it keeps ids, which say what the error is
+/// about.
+pub(crate) fn whole_words(text: &str, secrets: &[&str]) -> String {
+    // Longer than any error in use; a page that somebody wraps into an error ends here.
+    const SHOWN: usize = 2000;
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let mut line: String = words.join(" ").chars().filter(|c| !c.is_control()).take(SHOWN).collect();
+    for secret in secrets.iter().filter(|secret| secret.len() >= 8) {
+        line = line.replace(secret, "…");
+    }
+    masked_text(&line)
+}
+
 /// A text with a mark in the place of each run of so many hex digits or more.
 fn without_hex_runs(text: &str, length: usize) -> String {
     let mut shown = String::new();
@@ -68,6 +82,17 @@ mod tests {
         assert_eq!(excerpt(&[0xff, 0xfe, b'a']), "\u{fffd}\u{fffd}a");
         assert_eq!(excerpt(b""), "");
         assert_eq!(excerpt(b"no way to http://me:secret@host"), "no way to http://…@host");
+    }
+
+    #[test]
+    fn errors_are_shown_to_their_end_without_secrets() {
+        let id = "8D1A6F0E3B5C4A7D9E2F1C0B7A6D5E4F";
+        let text = format!("no parent\n {id}, {HASH} of machine 11112222 {}end", "word ".repeat(100));
+        let shown = whole_words(&text, &["11112222", ""]);
+        assert!(
+            shown.starts_with(&format!("no parent {id}, … of machine … word")) && shown.ends_with("word end"),
+            "{shown}"
+        );
     }
 
     #[test]

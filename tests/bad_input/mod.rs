@@ -7,6 +7,7 @@ mod disk;
 mod files;
 mod network;
 mod peer;
+mod peer_words;
 mod queue;
 mod too_large;
 

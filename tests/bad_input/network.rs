@@ -53,6 +53,8 @@ fn common_faults() -> Vec<Fault> {
         ("500", Reply::text(500, "oops"), "server_trouble", "retry"),
         ("502 of a proxy", Reply::html(502, PAGE), "server_trouble", "retry"),
         ("503 of a proxy", Reply::html(503, PAGE), "server_trouble", "retry"),
+        ("407 of a proxy", Reply::html(407, PAGE), "not_an_msupply_server", "configure"),
+        ("511 of a network", Reply::html(511, PAGE), "not_an_msupply_server", "configure"),
         ("401 of a proxy", Reply::html(401, PAGE), "refused", "peer_fault"),
         ("JSON of something else", Reply::json(200, r#"{"hello":"world"}"#), "unreadable_answer", "peer_fault"),
     ]

@@ -1,9 +1,6 @@
 //! `decode`: a message in words.
 
-use std::io::Read as _;
-use std::path::Path;
-
-use sync_core::{Detail, Error, Said};
+use sync_core::{Detail, Said};
 
 use super::layout::{cut, pairs, say, wrapped};
 use crate::args::Decode;
@@ -11,26 +8,16 @@ use crate::decode::{Decoded, RecordLine, decode};
 use crate::exit::{Ended, Failure};
 use crate::output::Output;
 use crate::sentences::decoded_shown as shown;
-use crate::setup::unreadable;
+use crate::setup::bytes_of;
 
 pub(super) fn run(options: &Decode, out: &Output) -> Result<Ended, Failure> {
-    let decoded = out.in_words(decode(&input(&options.file)?)?);
+    let decoded = out.in_words(decode(&bytes_of(&options.file)?)?);
     if out.json {
         out.document(&decoded)?;
     } else {
         show(&decoded, options.brief, out)?;
     }
     Ok(if decoded.has_problems() { Ended::LeftBehind } else { Ended::Done })
-}
-
-fn input(file: &Path) -> Result<Vec<u8>, Error> {
-    if file != Path::new("-") {
-        return std::fs::read(file).map_err(|error| unreadable(file, error));
-    }
-    let mut bytes = Vec::new();
-    let read = std::io::stdin().lock().read_to_end(&mut bytes);
-    read.map_err(|error| Error::Io { what: "reading standard input".to_owned(), source: error.into() })?;
-    Ok(bytes)
 }
 
 fn show(decoded: &Decoded, brief: bool, out: &Output) -> Result<(), Failure> {

@@ -14,7 +14,7 @@ use crate::args::{Args, Doctor};
 use crate::exit::{Ended, Failure};
 use crate::output::Output;
 use crate::palette::Tone;
-use crate::progress::{end_on_signals, interrupted};
+use crate::progress::{end_on_signals, interrupted, until_interrupted};
 use crate::sentences::{common, doctor_verdict as verdicts};
 
 /// How long each answer is waited for where nobody says otherwise: shorter than in a sync, as somebody waits for the answer.
@@ -63,7 +63,7 @@ pub(super) fn diagnosed(
         (Some(storage), Some(patience)) => {
             let clock = Arc::new(SystemClock::new());
             let site = Site::new(Arc::new(storage), Arc::new(HttpTransport::new(&timeouts(patience))), clock);
-            site.diagnose(checks, each)
+            site.diagnose_watched(checks, each, &mut until_interrupted)
         }
         (opened, _) => {
             let found = Diagnosis::of_file(checks, opened.is_some());

@@ -1,6 +1,5 @@
 //! `records`: reading and writing records as this site.
 
-use std::io::Read as _;
 use std::path::Path;
 
 use serde_json::json;
@@ -14,7 +13,7 @@ use crate::args::{Args, Records};
 use crate::exit::{Ended, Failure};
 use crate::output::{Output, RecordDocument, on_one_line};
 use crate::sentences::{input_given, records_shown as says};
-use crate::setup::{Parts, unreadable};
+use crate::setup::{Parts, text_of};
 
 pub(super) fn run(args: &Args, command: &Records, out: &Output) -> Result<Ended, Failure> {
     match command {
@@ -128,14 +127,7 @@ fn get(parts: &Parts, table: &str, id: &str, out: &Output) -> Result<(), Failure
 }
 
 fn put(parts: &Parts, table: &str, file: &Path, dry_run: bool, out: &Output) -> Result<(), Failure> {
-    let mut text = String::new();
-    if file == Path::new("-") {
-        std::io::stdin().lock().read_to_string(&mut text)
-    } else {
-        std::fs::read_to_string(file).map(|read| text = read).map(|()| 0)
-    }
-    .map_err(|error| unreadable(file, error))?;
-    let data = read_objects(&text)?;
+    let data = read_objects(&text_of(file)?)?;
     if data.is_empty() {
         return Err(Error::bad_input(input_given::no_record()).into());
     }

@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 use sync_core::protocol::v5::Acknowledged;
 use sync_core::protocol::v6::WireError;
 use sync_core::record::Fields;
+use sync_core::text_input::as_utf8;
 use sync_core::{Detail, Error, Result, Said, Speaks};
 
 use crate::sentences::{decoded_kind as kinds, decoded_wrong as wrong, input_given as given};
@@ -83,6 +84,8 @@ impl Decoded {
 /// # Errors
 /// It is no message at all.
 pub(crate) fn decode(bytes: &[u8]) -> Result<Decoded> {
+    // A message that an editor saved has a mark before its head.
+    let bytes = &*as_utf8(bytes);
     http::with_head(bytes).unwrap_or_else(|| body(bytes))
 }
 
@@ -90,7 +93,7 @@ fn body(bytes: &[u8]) -> Result<Decoded> {
     let none = |why: Said| Err(Error::bad_input(why));
     // Once: what is packed twice is none of the protocol's.
     let unpacked = bytes.starts_with(&[0x1f, 0x8b]).then(|| http::unpacked(bytes)).transpose()?;
-    let bytes = unpacked.as_deref().unwrap_or(bytes);
+    let bytes = &*as_utf8(unpacked.as_deref().unwrap_or(bytes));
     if let Some(part) = http::json_part(bytes) {
         return Ok(request::upload(&String::from_utf8_lossy(part)));
     }

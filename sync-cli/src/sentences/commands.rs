@@ -47,7 +47,7 @@ sync_core::sentences! {
 
     /// What is told while a cycle runs.
     progress {
-        stopping() = "stopping after the request that is under way; Ctrl-C again stops at once";
+        stopping() = "stopping; Ctrl-C again stops at once";
         failed(step, code) = "{step}: failed [{code}]";
         moved(step, count) = "{step}: {count}";
         done(step) = "{step}: ok";

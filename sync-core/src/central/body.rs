@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::io::Read as _;
 
+use crate::text_input::{as_utf8, into_utf8};
 use crate::transport::{HttpRequest, HttpResponse};
 
 /// The JSON text of a request's body.
@@ -12,20 +13,22 @@ pub(super) fn read_json(request: &HttpRequest, limit: usize) -> Result<Cow<'_, [
     if kind != "application/json" && !kind.ends_with("+json") {
         return Err(HttpResponse::text(400, "Content type error"));
     }
-    match request.header("content-encoding").map(str::trim) {
+    let coding = request.header("content-encoding").map(|coding| coding.trim().to_ascii_lowercase());
+    match coding.as_deref() {
         None | Some("" | "identity") if request.body.len() > limit => Err(HttpResponse::text(
             413,
             format!("JSON payload ({} bytes) is larger than allowed (limit: {limit} bytes).", request.body.len()),
         )),
-        None | Some("" | "identity") => Ok(Cow::Borrowed(&request.body)),
-        Some("gzip") => {
+        None | Some("" | "identity") => Ok(as_utf8(&request.body)),
+        // The older name of the same.
+        Some("gzip" | "x-gzip") => {
             let mut json = Vec::new();
             let mut decoder = flate2::read::MultiGzDecoder::new(request.body.as_slice()).take(limit as u64 + 1);
             match decoder.read_to_end(&mut json) {
                 Ok(_) if json.len() > limit => {
                     Err(HttpResponse::text(413, format!("JSON payload has exceeded limit ({limit} bytes).")))
                 }
-                Ok(_) => Ok(Cow::Owned(json)),
+                Ok(_) => Ok(Cow::Owned(into_utf8(json))),
                 Err(_) => Err(HttpResponse::text(400, "Content encoding error")),
             }
         }
@@ -60,6 +63,9 @@ mod tests {
         for (request, outcome) in [
             (request(&[json], b"{}"), Ok("{}")),
             (request(&[json, zip], &gzip(b"{}")), Ok("{}")),
+            (request(&[json, ("content-encoding", "GZip")], &gzip(b"{}")), Ok("{}")),
+            (request(&[json, ("content-encoding", "x-gzip")], &gzip(b"\xef\xbb\xbf{}")), Ok("{}")),
+            (request(&[json], b"\xef\xbb\xbf{}"), Ok("{}")),
             (request(&[("content-type", "application/x+json")], b"{}"), Ok("{}")),
             (request(&[], b"{}"), Err(400)),
             (request(&[("content-type", "text/plain")], b"{}"), Err(400)),

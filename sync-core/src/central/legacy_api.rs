@@ -16,6 +16,7 @@ use crate::protocol::v6::{Action, Credentials};
 use crate::record::{Cursor, RecordData, SiteId};
 use crate::site::identity::site_id;
 use crate::storage::Selection;
+use crate::text_input::as_utf8;
 use crate::transport::{HttpRequest, HttpResponse, Method};
 
 /// The most records of one answer, whatever a site asks for.
@@ -44,18 +45,19 @@ impl Central {
                 return failed(&error);
             }
         };
+        let body = as_utf8(&request.body);
         match (request.method, route) {
             (Method::Get, path::SITE) => answer(self.site_info(site, &headers, asked_at(request))),
             (Method::Get, path::CENTRAL_RECORDS) => answer(self.central_records(query, self.answer_bytes_max(noted))),
             (Method::Get, path::SITE_STATUS) => answer(Ok(LegacyStatus::idle())),
             (Method::Post, path::INITIALISE) => answer(self.fill_queue(site)),
             (Method::Get, path::QUEUED_RECORDS) => answer(self.queue(site, limit(query), self.answer_bytes_max(noted))),
-            (Method::Post, path::QUEUED_RECORDS) => match pushed(&request.body) {
+            (Method::Post, path::QUEUED_RECORDS) => match pushed(&body) {
                 Some((_, records)) if records.len() > LEGACY_RECORDS_MAX => too_many(records.len()),
                 Some((left, records)) => answer(self.keep_for_site(site, left, records)),
                 None => unreadable(),
             },
-            (Method::Post, path::ACKNOWLEDGED_RECORDS) => match serde_json::from_slice::<Acknowledged>(&request.body) {
+            (Method::Post, path::ACKNOWLEDGED_RECORDS) => match serde_json::from_slice::<Acknowledged>(&body) {
                 Ok(Acknowledged { sync_ids }) if sync_ids.len() > LEGACY_RECORDS_MAX => too_many(sync_ids.len()),
                 Ok(acknowledged) => match self.shorten_queue(site, &acknowledged) {
                     Ok(()) => HttpResponse { status: 204, headers: Vec::new(), body: Vec::new() },

@@ -16,6 +16,7 @@ use crate::protocol::v6::Credentials;
 use crate::protocol::{AppIdentity, PasswordHash};
 use crate::record::SiteId;
 use crate::storage::{Storage, key};
+use crate::text_input::as_utf8;
 use crate::transport::{HttpRequest, HttpResponse, Method, Transport, TransportError};
 
 /// How long a yes counts.
@@ -309,17 +310,18 @@ fn ask(transport: &dyn Transport, legacy: &Url, credentials: &Credentials) -> An
 
 fn read(response: &HttpResponse) -> Answer {
     let status = response.status;
+    let body = as_utf8(&response.body);
     if (200..=299).contains(&status) {
-        return match serde_json::from_slice::<SiteInfo>(&response.body) {
+        return match serde_json::from_slice::<SiteInfo>(&body) {
             Ok(info) if info.site_id.0 > 0 => Answer::Yes(info.site_id),
             Ok(info) => Answer::Fault(format!("it says that this is site {}", info.site_id)),
             Err(_) => Answer::Fault(format!("it answered with status {status} and no site")),
         };
     }
-    match serde_json::from_slice::<V5Error>(&response.body) {
+    match serde_json::from_slice::<V5Error>(&body) {
         Ok(V5Error { error }) => match CredentialRefusal::of_legacy(&error.code) {
             Some(refusal) if status < 500 => Answer::No(refusal),
-            _ => Answer::Fault(format!("it answered with status {status}: {}", excerpt(error.code.as_bytes()))),
+            _ => Answer::Fault(format!("it answered with status {status}: {}", excerpt(error.summary().as_bytes()))),
         },
         Err(_) if matches!(status, 408 | 502..=504) => Answer::Line(format!("it answered with status {status}")),
         Err(_) => Answer::Fault(format!("it answered with status {status}")),

@@ -60,8 +60,7 @@ impl DriverHandle {
     }
 
     /// Ends the cycle that runs, in good order: what was done stays. Says whether one runs. The cycle ends at its next
-    /// event; a request that is under way is first let end, or run into its time limit, as
-    /// [`SyncObserver`](crate::SyncObserver) says.
+    /// event; a request that is under way is broken off, as [`SyncObserver`](crate::SyncObserver) says.
     pub fn cancel(&self) -> bool {
         self.ask(|asked| {
             asked.cancelled = asked.running;

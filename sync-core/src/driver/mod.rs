@@ -141,7 +141,9 @@ impl Driver {
         self.handle.clone()
     }
 
-    /// Runs cycles until it is [stopped](DriverHandle::stop). What fails is told and tried again; nothing ends it.
+    /// Runs cycles until it is [stopped](DriverHandle::stop). What fails is told and tried again; nothing ends it but a panic of
+    /// the observer or of a host's hook: what the cycle had not committed is then taken back, no cycle runs any more, and `run`
+    /// may be called again.
     pub fn run(&mut self, observer: &mut dyn DriverObserver) {
         let clock = self.site.clock();
         let mut waits = Waits::default();
@@ -149,9 +151,11 @@ impl Driver {
         while let Some(number) = self.handle.begin_when_due(clock.as_ref(), due) {
             let started_at = clock.now();
             let began = clock.monotonic();
-            let mut watched = Watched { observer: &mut *observer, handle: &self.handle };
-            let result = self.site.sync(&self.config.options, &mut watched);
-            self.handle.ended();
+            let result = {
+                let _running = Running(&self.handle);
+                let mut watched = Watched { observer: &mut *observer, handle: &self.handle };
+                self.site.sync(&self.config.options, &mut watched)
+            };
             let moved = result.as_ref().is_ok_and(|report| report.pushed + report.pulled > 0);
             let error = result.as_ref().map_or_else(Some, |report| report.error.as_ref());
             let needs_person = error.is_some_and(needs_person);
@@ -163,6 +167,15 @@ impl Driver {
             let failures = waits.failures;
             observer.on_cycle(&CycleEnd { number, started_at, took, result, failures, next_in, needs_person });
         }
+    }
+}
+
+/// A cycle that runs. It has ended when this is dropped: also where an observer or a host's hook panics.
+struct Running<'a>(&'a DriverHandle);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.ended();
     }
 }
 

@@ -4,27 +4,46 @@ use serde::de::DeserializeOwned;
 use url::Url;
 
 use super::client::shown;
-use crate::error::{Error, Result, Server};
-use crate::masked::excerpt;
+use super::identity::Identity;
+use crate::error::{Cause, Error, Result, Server};
+use crate::masked::{excerpt, whole_words};
 use crate::protocol::v5::{V5_VERSION, V5Error, V5ErrorBody};
 use crate::protocol::v6::{Answer, NotAnAnswer, WireError, decode_answer};
 use crate::texts::Detail;
 use crate::texts::sentences::error_detail as words;
-use crate::transport::{HttpResponse, TransportError};
+use crate::transport::{HttpResponse, ThroughProxy, TransportError};
 
 pub(super) fn transport_error(error: TransportError, server: Server, url: &str) -> Error {
-    let url = url.to_owned();
+    let at = |cause: &Cause| match cause.downcast_ref::<ThroughProxy>() {
+        Some(through) => words::through_proxy(url, &through.proxy).to_string(),
+        None => url.to_owned(),
+    };
     match error {
-        TransportError::Unreachable(source) => Error::Unreachable { server, url, source },
-        TransportError::Certificate(source) => Error::CertificateRefused { server, url, source },
-        TransportError::TimedOut(source) => Error::TimedOut { server, url, source: Some(source) },
-        TransportError::Broken(source) | TransportError::CutOff(source) => Error::CutOff { server, url, source },
+        TransportError::Unreachable(source) => Error::Unreachable { server, url: at(&source), source },
+        TransportError::Certificate(source) => Error::CertificateRefused { server, url: url.to_owned(), source },
+        TransportError::TimedOut(source) => Error::TimedOut { server, url: at(&source), source: Some(source) },
+        TransportError::Broken(source) | TransportError::CutOff(source) => {
+            Error::CutOff { server, url: at(&source), source }
+        }
         TransportError::NotHttp(source) => {
-            Error::NotAServer { server, url, found: words::not_http(source.to_string()).into() }
+            let cause = source.downcast_ref::<ThroughProxy>().map_or(&source, |through| &through.source);
+            Error::NotAServer { server, url: at(&source), found: words::not_http(cause.to_string()).into() }
         }
         TransportError::TooLarge(bytes) => {
-            Error::UnreadableAnswer { server, url, detail: words::too_large(bytes).into() }
+            Error::UnreadableAnswer { server, url: url.to_owned(), detail: words::too_large(bytes).into() }
         }
+        TransportError::Undecodable(source) => {
+            let detail = words::not_unpacked(excerpt(source.to_string().as_bytes())).into();
+            Error::UnreadableAnswer { server, url: url.to_owned(), detail }
+        }
+        TransportError::ProxyRefused { proxy, status: 407 } => {
+            Error::NotAServer { server, url: url.to_owned(), found: words::this_proxy_wants_password(proxy).into() }
+        }
+        TransportError::ProxyRefused { proxy, status } => {
+            Error::NotAServer { server, url: url.to_owned(), found: words::proxy_refuses(status, proxy).into() }
+        }
+        TransportError::ProxyUnusable { variable, url, reason } => Error::ProxyUnusable { variable, url, reason },
+        TransportError::Stopped => Error::Cancelled,
     }
 }
 
@@ -32,9 +51,14 @@ pub(super) fn unreadable(server: Server, url: &Url, detail: &str) -> Error {
     Error::UnreadableAnswer { server, url: shown(url), detail: peers_words(detail) }
 }
 
-/// What the other end says, as messages show it.
+/// The beginning of what the other end says.
 fn peers_words(text: &str) -> Detail {
     excerpt(text.as_bytes()).into()
+}
+
+/// An error that the other end states in place of what was asked, to its end.
+pub(super) fn stated(text: &str, of: &Identity) -> Detail {
+    whole_words(text, &[of.hardware_id()]).into()
 }
 
 /// What a body looks like to somebody who expected a protocol message.
@@ -48,6 +72,25 @@ fn looks_like(response: &HttpResponse) -> Detail {
     }
 }
 
+/// What came with a status that says only that something is wrong, for whoever looks for the cause.
+fn came_with(response: &HttpResponse) -> Option<Cause> {
+    let by = response.header("server").map(|by| format!(" by {}", excerpt(by.as_bytes()))).unwrap_or_default();
+    (!response.body.is_empty() || !by.is_empty()).then(|| format!("{} was sent{by}", looks_like(response)).into())
+}
+
+/// An answer that is no word of the protocol, as the reason why something was not taken: its status, what it is, and which
+/// program says that it sent it.
+pub(super) fn foreign_answer(response: &HttpResponse) -> String {
+    let by = response.header("server").map(|by| format!(" from {}", excerpt(by.as_bytes()))).unwrap_or_default();
+    format!("status {}{by}: {}", response.status, looks_like(response))
+}
+
+/// Whether an answer was made on the way: central sends no pages, and does not name the program that it is.
+pub(super) fn is_of_proxy(response: &HttpResponse) -> bool {
+    let page = response.body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'<');
+    page || ["server", "via"].iter().any(|name| response.header(name).is_some())
+}
+
 /// Statuses that mean the same from either server.
 pub(super) fn common_status(response: &HttpResponse, server: Server, url: &str) -> Result<()> {
     let url = url.to_owned();
@@ -59,7 +102,9 @@ pub(super) fn common_status(response: &HttpResponse, server: Server, url: &str) 
         }
         408 => Err(Error::TimedOut { server, url, source: None }),
         404 => Err(Error::NotAServer { server, url, found: words::no_page().into() }),
-        429 | 500..=598 => Err(Error::ServerTrouble { server, url, status: response.status }),
+        407 => Err(Error::NotAServer { server, url, found: words::proxy_wants_password().into() }),
+        511 => Err(Error::NotAServer { server, url, found: words::network_wants_login().into() }),
+        status @ (429 | 500..=598) => Err(Error::ServerTrouble { server, url, status, source: came_with(response) }),
         status => Err(Error::Refused { server, status, detail: looks_like(response) }),
     }
 }
@@ -70,18 +115,22 @@ pub(super) fn not_central(response: &HttpResponse, url: &str) -> Error {
     Error::NotAServer { server: Server::Central, url: url.to_owned(), found }
 }
 
-pub(super) fn legacy_answer<T: DeserializeOwned>(response: &HttpResponse, url: &str, site: &str) -> Result<T> {
-    if !(200..=299).contains(&response.status)
-        && let Ok(V5Error { error }) = serde_json::from_slice::<V5Error>(&response.body)
-    {
+pub(super) fn legacy_answer<T: DeserializeOwned>(response: &HttpResponse, url: &str, of: &Identity) -> Result<T> {
+    let is_success = (200..=299).contains(&response.status);
+    let stated_error = || serde_json::from_slice::<V5Error>(&response.body).ok().map(|answer| answer.error);
+    if !is_success && let Some(error) = stated_error() {
         return Err(match (response.status, error.code.as_str()) {
             // As this library's central server says it, for which the protocol has no code.
             (429, "site_auth_timeout") => Error::TooManyAttempts { server: Server::Legacy },
-            _ => legacy_error(&error, Server::Legacy, url, response.status, site),
+            _ => legacy_error(&error, response.status, of),
         });
     }
     common_status(response, Server::Legacy, url)?;
     serde_json::from_slice(&response.body).map_err(|error| {
+        // An error keeps its words, whatever status stands above it.
+        if let Some(stated) = stated_error() {
+            return legacy_error(&stated, response.status, of);
+        }
         let url = url.to_owned();
         match error.classify() {
             serde_json::error::Category::Eof if !response.body.is_empty() => {
@@ -95,14 +144,15 @@ pub(super) fn legacy_answer<T: DeserializeOwned>(response: &HttpResponse, url: &
     })
 }
 
-/// The legacy server's own error codes (`protocol-v5` §9).
-fn legacy_error(error: &V5ErrorBody, server: Server, url: &str, status: u16, site: &str) -> Error {
-    legacy_code(&error.code, site).unwrap_or_else(|| match error.code.as_str() {
+/// The legacy server's own error codes (`protocol-v5` §9). Whoever states a reason is not to be waited for, whatever the status:
+/// the same request meets the same reason.
+fn legacy_error(error: &V5ErrorBody, status: u16, of: &Identity) -> Error {
+    let server = Server::Legacy;
+    legacy_code(&error.code, &of.site_name).unwrap_or_else(|| match error.code.as_str() {
         "sync_is_running" | "initialisation_in_progress" | "integration_in_progress" => {
-            Error::IntegrationInProgress { server: Server::Legacy }
+            Error::IntegrationInProgress { server }
         }
-        _ if status >= 500 => Error::ServerTrouble { server, url: url.to_owned(), status },
-        code => Error::Refused { server, status, detail: peers_words(&format!("{code}: {}", error.message)) },
+        _ => Error::Refused { server, status, detail: stated(&error.summary(), of) },
     })
 }
 
@@ -122,18 +172,23 @@ fn legacy_code(code: &str, site: &str) -> Option<Error> {
 pub(super) fn central_answer(
     response: &HttpResponse,
     url: &str,
-    site: &str,
+    of: &Identity,
 ) -> Result<Box<serde_json::value::RawValue>> {
     if response.status == 405 {
         return Err(Error::NotCentral { url: url.to_owned() });
+    }
+    if !(200..=299).contains(&response.status)
+        && let Ok(Answer::Error(error)) = decode_answer(&response.body)
+    {
+        return Err(wire_error(error, url, of));
     }
     common_status(response, Server::Central, url)?;
     let owned = url.to_owned();
     let server = Server::Central;
     match decode_answer(&response.body) {
         Ok(Answer::Data(data)) => Ok(data),
-        Ok(Answer::Error(error)) => Err(wire_error(error, url, site)),
-        Ok(Answer::UnknownError(text)) => Err(Error::PeerError { server, detail: peers_words(&text) }),
+        Ok(Answer::Error(error)) => Err(wire_error(error, url, of)),
+        Ok(Answer::UnknownError(text)) => Err(Error::PeerError { server, detail: stated(&text, of) }),
         Err(NotAnAnswer::Empty) => Err(Error::UnreadableAnswer { server, url: owned, detail: words::empty().into() }),
         Err(cut @ NotAnAnswer::CutOff(_)) => Err(Error::CutOff { server, url: owned, source: cut.into() }),
         Err(NotAnAnswer::Other(detail)) => Err(match response.body.iter().find(|b| !b.is_ascii_whitespace()) {
@@ -143,28 +198,30 @@ pub(super) fn central_answer(
     }
 }
 
-pub(super) fn wire_error(error: WireError, url: &str, site: &str) -> Error {
+pub(super) fn wire_error(error: WireError, url: &str, of: &Identity) -> Error {
     let server = Server::Central;
     match error {
         WireError::NotACentralServer => Error::NotCentral { url: url.to_owned() },
         WireError::IntegrationInProgress => Error::IntegrationInProgress { server },
         WireError::SyncVersionMismatch(min, max, sent) => Error::VersionMismatch { server, min, max, sent },
-        WireError::LegacyServerError(body) => legacy_error(&body, server, url, 200, site),
+        WireError::LegacyServerError(body) => legacy_error(&body, 200, of),
         WireError::CannotConnectToLegacyServer(_) => Error::CentralCannotReachLegacy,
         WireError::OtherServerError(text) if text.contains("429 Too Many Requests") => {
             Error::TooManyAttempts { server }
         }
-        WireError::OtherServerError(text) => match WireError::flattened_legacy_code(&text) {
-            Some(code) => legacy_code(&code, site)
-                .unwrap_or_else(|| Error::PeerError { server, detail: words::legacy_says(peers_words(&code)).into() }),
+        WireError::OtherServerError(text) => match WireError::flattened_legacy_error(&text) {
+            Some(error) => legacy_code(&error.code, &of.site_name).unwrap_or_else(|| Error::PeerError {
+                server,
+                detail: words::legacy_says(stated(&error.summary(), of)).into(),
+            }),
             // Whatever central could not be told by the legacy server: the fault is between the two.
             None if text.contains("Connection problem") || text.contains("route: '/sync/v5/site'") => {
                 Error::CentralCannotReachLegacy
             }
-            None => Error::PeerError { server, detail: peers_words(&text) },
+            None => Error::PeerError { server, detail: stated(&text, of) },
         },
         WireError::ParsingSyncRecordError(text)
         | WireError::SyncFileNotFound(text)
-        | WireError::OtherLegacyServerError(text) => Error::PeerError { server, detail: peers_words(&text) },
+        | WireError::OtherLegacyServerError(text) => Error::PeerError { server, detail: stated(&text, of) },
     }
 }

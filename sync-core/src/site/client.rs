@@ -11,8 +11,10 @@ use super::answer::{central_answer, legacy_answer, transport_error, unreadable};
 use super::config::SyncConfig;
 use super::identity::Identity;
 use super::observer::{SyncEvent, SyncObserver};
+use super::watch::{beside, watched};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorClass, Result, Server};
+use crate::text_input::into_utf8;
 use crate::texts::Said;
 use crate::texts::sentences::input;
 use crate::transport::{HttpRequest, HttpResponse, Method, Transport, TransportError};
@@ -39,6 +41,10 @@ pub(super) struct Client<'a> {
     plain_only: bool,
     /// Whether the last exchange broke before there was any response.
     broke: bool,
+    /// When the time of the cycle is over, by the clock that only goes forward.
+    pub until: Option<Duration>,
+    /// Whether an exchange was broken off because of that.
+    pub is_out_of_time: bool,
 }
 
 /// Why a push was not taken, where the batch is at fault and not the line.
@@ -71,6 +77,8 @@ impl<'a> Client<'a> {
             ahead: None,
             plain_only: false,
             broke: false,
+            until: None,
+            is_out_of_time: false,
         }
     }
 
@@ -126,7 +134,7 @@ impl<'a> Client<'a> {
             let response = client.send(Server::Legacy, &shown, &request)?;
             match response.status {
                 200..=299 => Ok(()),
-                _ => legacy_answer::<serde::de::IgnoredAny>(&response, &shown, &identity.site_name).map(|_| ()),
+                _ => legacy_answer::<serde::de::IgnoredAny>(&response, &shown, identity).map(|_| ()),
             }
         })
     }
@@ -145,7 +153,7 @@ impl<'a> Client<'a> {
     fn legacy_once<T: DeserializeOwned>(&mut self, identity: &Identity, request: &HttpRequest) -> Result<T> {
         let shown = shown(&identity.legacy_url);
         let response = self.send(Server::Legacy, &shown, request)?;
-        legacy_answer(&response, &shown, &identity.site_name)
+        legacy_answer(&response, &shown, identity)
     }
 
     /// Asks central.
@@ -213,7 +221,7 @@ impl<'a> Client<'a> {
             self.plain_only = true;
             return self.central_once(identity, central, path, json);
         }
-        central_answer(&response, &shown, &identity.site_name)
+        central_answer(&response, &shown, identity)
     }
 
     /// A request to central, and whether its body is gzipped.
@@ -244,12 +252,24 @@ impl<'a> Client<'a> {
             self.ahead = Some((request.clone(), transport.send(&request)));
             return work();
         }
-        let (done, response) = std::thread::scope(|scope| {
-            let asking = scope.spawn(|| transport.send(&request));
-            (work(), asking.join().ok())
-        });
-        self.ahead = response.map(|response| (request, response));
+        let began = self.clock.monotonic();
+        let (done, response) =
+            beside(transport, |transport| transport.send(&request), work, &mut |_| self.goes_on(began));
+        self.ahead = Some((request, response));
         done
+    }
+
+    /// Whether an exchange that is under way should go on.
+    fn goes_on(&mut self, began: Duration) -> bool {
+        let now = self.clock.monotonic();
+        self.is_out_of_time |= self.until.is_some_and(|until| now >= until);
+        let waited = now.saturating_sub(began);
+        self.tell(&SyncEvent::RequestUnderWay { waited }).is_ok() && !self.is_out_of_time
+    }
+
+    fn exchange(&mut self, request: &HttpRequest) -> std::result::Result<HttpResponse, TransportError> {
+        let (transport, began) = (self.transport, self.clock.monotonic());
+        watched(transport, &mut |_| self.goes_on(began), |transport, _| transport.send(request))
     }
 
     fn send(&mut self, server: Server, url: &str, request: &HttpRequest) -> Result<HttpResponse> {
@@ -257,11 +277,12 @@ impl<'a> Client<'a> {
         self.traffic.bytes_sent += request.body.len() as u64;
         let response = match self.ahead.take() {
             Some((asked, response)) if asked == *request => response,
-            _ => self.transport.send(request),
+            _ => self.exchange(request),
         };
         self.broke = matches!(response, Err(TransportError::Broken(_)));
-        let response = response.map_err(|error| transport_error(error, server, url))?;
+        let mut response = response.map_err(|error| transport_error(error, server, url))?;
         self.traffic.bytes_received += response.body.len() as u64;
+        response.body = into_utf8(response.body);
         Ok(response)
     }
 

@@ -27,7 +27,8 @@ pub struct SyncOptions {
     pub push_only: bool,
     /// Leave out pushing, except for what was sent already and is not confirmed.
     pub pull_only: bool,
-    /// Begin no further batch after this time.
+    /// Begin no further batch after this time. A request that is under way then is broken off within two seconds, where the
+    /// transport can do that; what it would have brought is asked for again by the next cycle.
     pub max_time: Option<Duration>,
     /// Begin no further batch after this many bytes of bodies in both directions. Sent ones are counted as sent, received
     /// ones decoded: gzip makes them fewer on the line.
@@ -73,13 +74,16 @@ impl Site {
             let txn = self.storage.read()?;
             (Identity::load(txn.as_ref(), &self.machine)?, txn.last_cursor()?.next())
         };
+        let began = self.clock.monotonic();
+        let mut client = Client::new(self.transport.as_ref(), self.clock.as_ref(), &self.config, observer);
+        client.until = options.max_time.map(|max| began.saturating_add(max));
         let mut cycle = Cycle {
             site: self,
             identity,
-            client: Client::new(self.transport.as_ref(), self.clock.as_ref(), &self.config, observer),
+            client,
             report: SyncReport { changes_from, ..SyncReport::default() },
             options: options.clone(),
-            began: self.clock.monotonic(),
+            began,
             current: (0, 0),
             ended_early: false,
             recovering: false,
@@ -299,16 +303,24 @@ impl Cycle<'_, '_> {
         let began = self.site.clock.monotonic();
         self.current = (0, 0);
         let outcome = self.client.tell(&SyncEvent::StepStarted { step }).and_then(|()| run(self));
-        let error = outcome.err();
+        let ended = outcome.err();
+        let class = ended.as_ref().map(Error::class);
+        let error = ended.filter(|error| !self.is_out_of_time(error));
         let code = error.as_ref().map(Error::code);
         // The cycle is ending anyway where the observer breaks here.
         let _ = self.client.tell(&SyncEvent::StepFinished { step, error: code });
         let (done, total) = self.current;
         let seconds = self.site.clock.monotonic().saturating_sub(began).as_secs_f64();
         self.report.steps.push(StepReport { name: step, done, total, seconds, error: code });
-        let class = error.as_ref().map(Error::class);
         self.keep(error);
         class
+    }
+
+    /// Whether this is no error, but the end of the time that the cycle may take. It then ends in good order.
+    fn is_out_of_time(&mut self, error: &Error) -> bool {
+        let is_over = self.client.is_out_of_time && matches!(error, Error::Cancelled);
+        self.ended_early |= is_over;
+        is_over
     }
 
     /// Runs something that is no step of its own.
@@ -316,7 +328,9 @@ impl Cycle<'_, '_> {
         match run(self) {
             Ok(value) => Some(value),
             Err(error) => {
-                self.keep(Some(error));
+                if !self.is_out_of_time(&error) {
+                    self.keep(Some(error));
+                }
                 None
             }
         }
@@ -332,7 +346,7 @@ impl Cycle<'_, '_> {
     }
 
     fn must_end(&self) -> bool {
-        self.report.error.as_ref().is_some_and(ends_all)
+        self.client.is_out_of_time || self.report.error.as_ref().is_some_and(ends_all)
     }
 
     pub(super) fn progress(&mut self, step: Step, done: u64, total: u64) -> Result<()> {

@@ -15,11 +15,13 @@ use super::Site;
 use super::discover::central_url;
 use super::identity::{Identity, role};
 use super::observer::{Step, SyncEvent, SyncObserver};
+use super::watch::{Look, apart};
 use crate::error::{Error, ErrorClass, Result};
 use crate::files::{Files, Retry, failed};
 use crate::ownership::Role;
 use crate::storage::{FileDirection, FileEntry, FileState, LoggedError};
 use crate::texts::sentences::cycle as says;
+use crate::transport::{HttpRequest, Stop, StreamedResponse, Transport, TransportError};
 
 /// After so many files in a row that failed by the line, the line is bad, and not the files.
 const FAILURES_IN_A_ROW: u32 = 3;
@@ -112,6 +114,8 @@ struct Mover<'a> {
     identity: Identity,
     central: Url,
     observer: &'a mut dyn SyncObserver,
+    /// Ends the exchange that is under way.
+    stop: Stop,
     report: FilesReport,
 }
 
@@ -139,7 +143,8 @@ impl Site {
         let central = central_url(&identity)?;
         let _lock = files.store.lock()?;
         let began = self.clock.monotonic();
-        let mut mover = Mover { site: self, files, identity, central, observer, report: FilesReport::default() };
+        let mut mover =
+            Mover { site: self, files, identity, central, observer, stop: Stop::new(), report: FilesReport::default() };
         let is_over = |report: &FilesReport| {
             let bytes = report.bytes_sent + report.bytes_received;
             options.max_time.is_some_and(|max| self.clock.monotonic().saturating_sub(began) >= max)
@@ -236,6 +241,23 @@ impl Mover<'_> {
 
     fn tell(&mut self, event: &SyncEvent) -> Result<()> {
         tell(self.observer, event)
+    }
+
+    /// Does a part of an exchange while the observer is asked whether it should go on, where the transport lets it be broken off.
+    fn watched<T: Send>(&mut self, work: impl FnOnce(&dyn Transport) -> T + Send) -> T {
+        let transport = self.site.transport.as_ref();
+        let Some(stoppable) = transport.stoppable(&self.stop) else { return work(transport) };
+        let (clock, observer) = (self.site.clock.as_ref(), &mut *self.observer);
+        let began = clock.monotonic();
+        let mut watch = |_: Look| {
+            let waited = clock.monotonic().saturating_sub(began);
+            tell(observer, &SyncEvent::RequestUnderWay { waited }).is_ok()
+        };
+        apart(&self.stop, &mut watch, |_| work(stoppable.as_ref()))
+    }
+
+    fn stream(&mut self, request: &HttpRequest) -> std::result::Result<StreamedResponse, TransportError> {
+        self.watched(|transport| transport.stream(request, None))
     }
 }
 

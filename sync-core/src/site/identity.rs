@@ -175,6 +175,11 @@ impl Identity {
         is_one_server(self.legacy_url.as_str(), self.central_url.as_deref())
     }
 
+    /// What no message may hold.
+    pub(super) fn hardware_id(&self) -> &str {
+        &self.hardware.id
+    }
+
     /// The headers of V5 requests.
     pub(super) fn headers(&self) -> SiteHeaders {
         SiteHeaders {

@@ -5,10 +5,11 @@
 
 use std::time::Duration;
 
+use super::answer::stated;
 use super::cycle::Cycle;
 use super::observer::SyncEvent;
 use crate::error::{Error, Result, Server};
-use crate::protocol::v5::{InitialisationStatus, LegacyStatus, QueueLength, SiteInfo, StatusCode, path};
+use crate::protocol::v5::{InitialisationStatus, LegacyStatus, QueueLength, SiteInfo, StatusCode, V5ErrorBody, path};
 use crate::storage::{Lost, ReadTxn, key};
 use crate::texts::sentences::error_detail;
 
@@ -118,8 +119,16 @@ impl Cycle<'_, '_> {
 
     /// Whether the legacy server does nothing for this site just now.
     pub(super) fn is_idle(&mut self) -> Result<bool> {
-        let status: LegacyStatus = self.client.legacy_get(&self.identity, path::SITE_STATUS)?;
-        Ok(status.code == StatusCode::Idle)
+        let LegacyStatus { code, message, data } = self.client.legacy_get(&self.identity, path::SITE_STATUS)?;
+        match code {
+            StatusCode::Idle => Ok(true),
+            // It does not get there by itself: to wait for it would hide its reason.
+            StatusCode::Unknown(code) if names_an_error(&code) => {
+                let said = V5ErrorBody { code, message, data }.summary();
+                Err(Error::PeerError { server: Server::Legacy, detail: stated(&said, &self.identity) })
+            }
+            _ => Ok(false),
+        }
     }
 
     fn prepared(&self, state: &str) -> Result<()> {
@@ -128,6 +137,12 @@ impl Cycle<'_, '_> {
         txn.set_state(key::QUEUE_PREPARED, &format!("{state} {since}"))?;
         txn.commit()
     }
+}
+
+/// Whether a status that this version does not know is no work that ends, but an error.
+fn names_an_error(code: &str) -> bool {
+    let code = code.to_ascii_lowercase();
+    ["error", "fail", "invalid", "not_found", "incorrect", "incompatible"].iter().any(|word| code.contains(word))
 }
 
 /// The body of a request that says nothing.

@@ -24,6 +24,7 @@ pub(crate) mod push_legacy;
 mod report;
 mod restored;
 mod status;
+mod watch;
 
 use std::sync::Arc;
 

@@ -92,6 +92,11 @@ pub enum SyncEvent {
         /// For how long still.
         left: Duration,
     },
+    /// A request is under way; told a few times a second, so that it can be broken off.
+    RequestUnderWay {
+        /// For how long already.
+        waited: Duration,
+    },
     /// The pushed records are being integrated; asked again soon.
     WaitingForIntegration {
         /// For how long already.
@@ -111,13 +116,13 @@ pub enum SyncEvent {
 
 /// Is told what happens, and may stop the cycle.
 ///
-/// Called on the thread that runs the cycle, between two requests and between two transactions, also while it waits.
-/// `Break` ends the cycle with [`Error::Cancelled`](crate::Error::Cancelled); everything done so far stays.
+/// Called on the thread that runs the cycle, between two requests and between two transactions, also while it waits and while
+/// a request is under way. `Break` ends the cycle with [`Error::Cancelled`](crate::Error::Cancelled); everything done so far
+/// stays.
 ///
-/// A request that is under way is not broken off: nothing is told before it has ended or run into its time limit. With
-/// the limits of [`Timeouts`](crate::transport::Timeouts) that may be ten minutes for a server that thinks, and half an
-/// hour for a body; [`HttpTransport::new`](crate::transport::HttpTransport::new) takes shorter ones. Only of files it is
-/// told while their bytes go.
+/// A request that is under way is broken off within two seconds, wherever it is: while a name is looked up, while it connects,
+/// sends, waits or receives. That needs a transport that can be [broken off](crate::transport::Transport::stoppable), as
+/// [`HttpTransport`](crate::transport::HttpTransport) can; any other is first let end.
 pub trait SyncObserver {
     /// Is told of one event.
     fn on_event(&mut self, event: &SyncEvent) -> ControlFlow<()>;

@@ -65,6 +65,8 @@ impl Cycle<'_, '_> {
                     self.take_batch_and_ask_ahead(central, (batch, recovering), (next, pulls_own), batch_size)?
                 }
                 Advance::Stay => self.mark(batch.end_cursor)?,
+                // The last batch was there before: who only repeats it has nothing more, and no mark to give.
+                Advance::Stuck if asked_for_the_end && is_last => return self.end_reread(),
                 Advance::Stuck => {
                     return Err(Error::NoProgress { server: Server::Central, cursor: start.0 });
                 }

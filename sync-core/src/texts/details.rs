@@ -18,7 +18,7 @@ impl Error {
                 add("server", server);
                 add("url", url);
             }
-            Self::ServerTrouble { server, url, status } => {
+            Self::ServerTrouble { server, url, status, .. } => {
                 add("server", server);
                 add("url", url);
                 add("status", status);
@@ -43,6 +43,11 @@ impl Error {
                 add("server", server);
                 add("url", url);
                 all.push(("found", found.clone()));
+            }
+            Self::ProxyUnusable { variable, url, reason } => {
+                add("variable", variable);
+                add("url", &quoted(url));
+                all.push(("reason", reason.clone()));
             }
             Self::OtherSite { ours, theirs } => {
                 add("ours", ours);

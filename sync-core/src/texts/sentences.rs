@@ -77,7 +77,8 @@ crate::sentences! {
             "Ask its administrator to start it, and check address and port; nothing is lost, the next sync goes on.";
         nobody_answers(url) = "nobody answers at {url}";
         proxy_leads_nowhere(proxy, server) = "the proxy {proxy} does not lead to {server}";
-        check_proxy() = "This machine's environment names that proxy (http_proxy, https_proxy): ask the network's \
+        check_proxy() = "This machine's environment names that proxy (http_proxy, https_proxy, all_proxy; no_proxy names the \
+            servers that are asked directly): ask the network's \
             administrator whether address, user name and password of it are right.";
         log_in_first() = "A log-in page or a proxy of the network stands in between: open any web page on this machine \
             and log in there, or ask the network's administrator to let these addresses through.";
@@ -292,6 +293,15 @@ crate::sentences! {
         not_http(error) = "something that is not HTTP ({error})";
         redirection(to) = "a redirection to {to}";
         no_page() = "status 404: there is no such page";
+        proxy_wants_password() = "status 407: a proxy on the way wants a user name and a password";
+        this_proxy_wants_password(proxy) = "status 407: the proxy {proxy} wants a user name and a password";
+        proxy_refuses(status, proxy) = "status {status} of the proxy {proxy}, which does not connect to it";
+        through_proxy(url, proxy) = "{url} through the proxy {proxy}";
+        proxy_of_scheme(scheme) = "proxies of {scheme}:// are not supported, only those of http://";
+        proxy_only_for_tls() = "a proxy of https:// leads only to https:// addresses";
+        no_address_of_proxy() = "it is no address of a proxy";
+        not_unpacked(error) = "it cannot be unpacked: {error}";
+        network_wants_login() = "status 511: the network wants somebody to log in first";
         empty() = "it is empty";
         too_large(bytes) = "it is larger than {bytes} bytes";
         position_out_of_range() = "a position in it is out of range";

@@ -6,6 +6,7 @@ mod in_process;
 #[cfg(feature = "http")]
 mod reach;
 mod recorded;
+mod stop;
 
 use std::fmt;
 use std::io::{Cursor, Read};
@@ -15,8 +16,10 @@ use std::time::Duration;
 pub use http::{HttpTransport, Timeouts};
 pub use in_process::InProcess;
 pub use recorded::{Exchange, Recorded};
+pub use stop::Stop;
 
 use crate::error::Cause;
+use crate::texts::Detail;
 
 /// A request method that this protocol uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -166,6 +169,36 @@ pub enum TransportError {
     TooLarge(u64),
     #[error("the answer is not HTTP")]
     NotHttp(#[source] Cause),
+    #[error("the answer cannot be unpacked")]
+    Undecodable(#[source] Cause),
+    #[error("the proxy {proxy} answered with status {status}")]
+    ProxyRefused { proxy: String, status: u16 },
+    #[error("the proxy {url} of {variable} cannot be used: {reason}")]
+    ProxyUnusable { variable: &'static str, url: String, reason: Detail },
+    #[error("it was stopped")]
+    Stopped,
+}
+
+impl TransportError {
+    /// What an error means that came while the body of a [`StreamedResponse`] was read.
+    pub fn of_body(error: std::io::Error) -> Self {
+        let is_timeout = error.kind() == std::io::ErrorKind::TimedOut;
+        match error.downcast() {
+            Ok(error) => error,
+            Err(error) if is_timeout => Self::TimedOut(error.into()),
+            Err(error) => Self::CutOff(error.into()),
+        }
+    }
+}
+
+/// A cause that arose on the way through a proxy, which may be what is at fault.
+#[derive(Debug, thiserror::Error)]
+#[error("through the proxy {proxy}")]
+pub struct ThroughProxy {
+    /// The proxy, and the variable of the environment that names it.
+    pub proxy: String,
+    /// What arose.
+    pub source: Cause,
 }
 
 /// How far one comes towards an address, before anything is asked there.
@@ -225,6 +258,16 @@ pub trait Transport: Send + Sync {
         None
     }
 
+    /// The same transport for one exchange that ends with [`TransportError::Stopped`], soon after `stop` asks for that and
+    /// wherever it is: also the reading of a streamed body. `None` where an exchange cannot be broken off; it is then let end.
+    ///
+    /// An exchange that can be is carried on a second thread, so that its caller can look meanwhile whether it should go on; the
+    /// thread has ended when the exchange has.
+    fn stoppable(&self, stop: &Stop) -> Option<Box<dyn Transport + '_>> {
+        let _ = stop;
+        None
+    }
+
     /// Whether a request may be under way in one thread while its caller works in another. Where it may not, as in a
     /// simulator, the request comes first and the work after it.
     fn is_concurrent(&self) -> bool {
@@ -247,6 +290,10 @@ impl<T: Transport + ?Sized> Transport for std::sync::Arc<T> {
 
     fn reach(&self, url: &str) -> Option<Reach> {
         (**self).reach(url)
+    }
+
+    fn stoppable(&self, stop: &Stop) -> Option<Box<dyn Transport + '_>> {
+        (**self).stoppable(stop)
     }
 
     fn is_concurrent(&self) -> bool {

@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use sync_core::files::FilesConfig;
 use sync_core::record::RecordId;
 use sync_core::storage::FileState;
+use sync_core::transport::HttpResponse;
 use sync_core::{Step, SyncEvent};
 use sync_tests::raw_server::Reply;
 
@@ -147,6 +148,15 @@ fn sixty_megabytes() {
     wait_over(&bench, &large);
     bench.turn();
     bench.assert_failed(&large, "too large for the central server");
+    let mut page = HttpResponse::text(413, "<html>413 Request Entity Too Large</html>");
+    page.headers.push(("server".to_owned(), "nginx/1.24".to_owned()));
+    bench.bench.server.once(UPLOAD, Reply::Whole(page));
+    wait_over(&bench, &large);
+    bench.turn();
+    bench.assert_failed(
+        &large,
+        "a proxy before the central server refuses its size: status 413 from nginx/1.24: a web page",
+    );
 }
 
 /// What central says of one file is no fault of the others, however many there are; its own faults are.

@@ -89,8 +89,8 @@ pub(super) fn run(input: &[u8]) {
     let (body, coding) = cook(&recipe, rest);
     let response = ask(body.clone(), Some(&coding));
     let said = String::from_utf8(response.body.clone()).expect("UTF-8");
-    match coding.trim() {
-        "gzip" => match unzip(&body) {
+    match coding.trim().to_ascii_lowercase().as_str() {
+        "gzip" | "x-gzip" => match unzip(&body) {
             // The coding makes no difference to the answer.
             Ok(plain) => assert_eq!(response, ask(plain, None), "gzipped and plain"),
             Err(status) => {

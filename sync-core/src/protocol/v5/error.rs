@@ -21,11 +21,49 @@ pub struct V5ErrorBody {
     pub data: serde_json::Value,
 }
 
+impl V5ErrorBody {
+    /// Code, message, and the table and record that the data name, on one line: all that helps to find the cause. The rest of
+    /// the data may be the content of a record.
+    pub fn summary(&self) -> String {
+        let named = |names: [&str; 2]| {
+            let wanted = |key: &str| names.contains(&key.replace('_', "").to_ascii_lowercase().as_str());
+            let value = self.data.as_object()?.iter().find(|(key, _)| wanted(key))?.1;
+            value.as_str().map(str::to_owned).or_else(|| value.is_number().then(|| value.to_string()))
+        };
+        let record = match (named(["tablename", "table"]), named(["recordid", "id"])) {
+            (Some(table), Some(id)) => format!(" ({table} {id})"),
+            (Some(one), None) | (None, Some(one)) => format!(" ({one})"),
+            (None, None) => String::new(),
+        };
+        let colon = if self.message.is_empty() { "" } else { ": " };
+        format!("{}{colon}{}{record}", self.code, self.message)
+    }
+}
+
 impl V5Error {
     /// An error without data.
     pub fn new(code: &str, message: &str) -> Self {
         Self {
             error: V5ErrorBody { code: code.to_owned(), message: message.to_owned(), data: serde_json::Value::Null },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_summary_names_table_and_record_and_no_content() {
+        for (data, summary) in [
+            (serde_json::json!({"table_name": "item_line", "record_ID": "TL1", "note": "x"}), "c: why (item_line TL1)"),
+            (serde_json::json!({"tableName": "item_line"}), "c: why (item_line)"),
+            (serde_json::json!({"recordId": 7}), "c: why (7)"),
+            (serde_json::json!("free text"), "c: why"),
+        ] {
+            let body = V5ErrorBody { code: "c".to_owned(), message: "why".to_owned(), data };
+            assert_eq!(body.summary(), summary);
+        }
+        assert_eq!(V5Error::new("c", "").error.summary(), "c");
     }
 }

@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 
 use crate::protocol::v5::V5ErrorBody;
 use crate::record::Fields;
+use crate::text_input::as_utf8;
 
 /// The value of `error`: a bare string, or an object with one key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,7 +63,8 @@ pub enum NotAnAnswer {
 /// # Errors
 /// What the body is instead of an envelope.
 pub fn decode_answer(body: &[u8]) -> Result<Answer, NotAnAnswer> {
-    let text = marked(body);
+    let body = as_utf8(body);
+    let text = marked(&body);
     if text.trim().is_empty() {
         return Err(NotAnAnswer::Empty);
     }
@@ -135,6 +137,15 @@ impl WireError {
         }
         let raw = quoted.strip_prefix("Other(\"")?.split_once("\")")?.0;
         Some(Cow::Owned(raw.to_owned()))
+    }
+
+    /// The same with the message, and with the data where they are JSON.
+    pub fn flattened_legacy_error(text: &str) -> Option<V5ErrorBody> {
+        let code = Self::flattened_legacy_code(text)?.into_owned();
+        let (message, rest) =
+            text.split_once("' message: '").and_then(|(_, rest)| rest.split_once("' data: '")).unwrap_or_default();
+        let data = rest.rsplit_once('\'').and_then(|(data, _)| serde_json::from_str(data).ok()).unwrap_or_default();
+        Some(V5ErrorBody { code, message: message.to_owned(), data })
     }
 
     /// The text in which an Open mSupply central reports a refusal of the legacy server.
@@ -223,6 +234,10 @@ mod tests {
             WireError::flatten_legacy("http://l/", 401, "Unauthorized", "SiteIncorrectPassword", "Incorrect password");
         let WireError::OtherServerError(text) = error else { panic!() };
         assert_eq!(WireError::flattened_legacy_code(&text).unwrap(), "site_incorrect_password");
+        let with_data =
+            r#"-> ["code: 'Other("integration_error")' message: 'It's 'bad'' data: '{"record_ID":"A1"}'",]"#;
+        let error = WireError::flattened_legacy_error(with_data).unwrap();
+        assert_eq!(error.summary(), "integration_error: It's 'bad' (A1)");
         let other = "x \"code: 'Other(\"sync_is_running\")' message: ''";
         assert_eq!(WireError::flattened_legacy_code(other).unwrap(), "sync_is_running");
         assert_eq!(WireError::flattened_legacy_code("Connection problem"), None);

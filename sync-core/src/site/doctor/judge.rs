@@ -55,6 +55,7 @@ pub(super) fn party(error: &Error, asked: Server) -> Party {
         | Error::TooManyAttempts { .. }
         | Error::OtherSite { .. }
         | Error::InvalidUrl { .. }
+        | Error::ProxyUnusable { .. }
         | Error::NotSetUp
         | Error::NoMachineId { .. }
         | Error::WrongRole { .. } => Party::Device,
@@ -177,7 +178,10 @@ mod tests {
             (Error::NotCentral { url: site() }, Party::LegacyServer),
             (mismatch(4, 5), Party::CentralServer),
             (mismatch(4, 2), Party::Device),
-            (Error::ServerTrouble { server: Server::Central, url: site(), status: 502 }, Party::CentralServer),
+            (
+                Error::ServerTrouble { server: Server::Central, url: site(), status: 502, source: None },
+                Party::CentralServer,
+            ),
             (Error::DiskFull { source: "x".into() }, Party::Device),
         ] {
             assert_eq!(super::party(&error, Server::Central), party, "{error}");

@@ -7,6 +7,7 @@ mod judge;
 mod servers;
 mod watch;
 
+use std::cell::RefCell;
 use std::ops::ControlFlow;
 
 use url::Url;
@@ -19,7 +20,8 @@ use super::client::{Client, shown};
 use super::config::SyncConfig;
 use super::discover::{central_url, told};
 use super::identity::{Identity, role};
-use super::observer::Silent;
+use super::observer::{Silent, SyncEvent, SyncObserver};
+use super::watch::{Look, watched};
 use crate::central::{Concern, concerns};
 use crate::error::{Error, ErrorClass, Result, Server};
 use crate::masked::masked_url;
@@ -30,6 +32,7 @@ use crate::storage::key;
 use crate::support::doctor::{self, CENTRAL, Check, Diagnosis, LEGACY, NAMES, Outcome, Party};
 use crate::texts::sentences::{doctor as say, identity as of_identity};
 use crate::texts::{Said, quoted};
+use crate::transport::Transport;
 
 /// Is told of each check as it is done, and may stop the rest. What both servers' answers say together is in the diagnosis only.
 type Each<'a> = &'a mut dyn FnMut(&Check) -> ControlFlow<()>;
@@ -41,6 +44,19 @@ impl Site {
     /// # Errors
     /// [`Error::Cancelled`] if `each`, which is told of every check, says so; all else is in the diagnosis.
     pub fn diagnose(&self, before: Vec<Check>, each: Each<'_>) -> Result<Diagnosis> {
+        self.diagnose_watched(before, each, &mut Silent)
+    }
+
+    /// The same, where an observer may break off a question that is under way.
+    ///
+    /// # Errors
+    /// As [`diagnose`](Self::diagnose); [`Error::Cancelled`] too if the observer says so.
+    pub fn diagnose_watched(
+        &self,
+        before: Vec<Check>,
+        each: Each<'_>,
+        observer: &mut dyn SyncObserver,
+    ) -> Result<Diagnosis> {
         let watched = Watched::new(self.transport.as_ref(), self.clock.as_ref());
         let config = SyncConfig { attempts: 1, ..self.config.clone() };
         let mut doctor = Doctor {
@@ -48,6 +64,7 @@ impl Site {
             watched: &watched,
             config: &config,
             each,
+            observer: RefCell::new(observer),
             checks: Vec::new(),
             dates: Vec::new(),
             at_servers: None,
@@ -66,6 +83,7 @@ struct Doctor<'a> {
     watched: &'a Watched<'a>,
     config: &'a SyncConfig,
     each: Each<'a>,
+    observer: RefCell<&'a mut dyn SyncObserver>,
     checks: Vec<Check>,
     /// What servers said of the time, and by how many milliseconds the clock here is ahead of it.
     dates: Vec<(Server, i64)>,
@@ -95,9 +113,21 @@ impl Doctor<'_> {
     }
 
     fn client<T>(&self, ask: impl FnOnce(&mut Client<'_>) -> Result<T>) -> Result<T> {
-        let mut observer = Silent;
         let clock = self.site.clock.as_ref();
-        ask(&mut Client::new(self.watched, clock, self.config, &mut observer))
+        ask(&mut Client::new(self.watched, clock, self.config, &mut **self.observer.borrow_mut()))
+    }
+
+    /// Does a part of an exchange, unless the observer breaks it off.
+    fn unless_stopped<T: Send>(&self, exchange: impl FnOnce(&dyn Transport) -> T + Send) -> Result<T> {
+        let (clock, mut observer) = (self.site.clock.as_ref(), self.observer.borrow_mut());
+        let (began, mut goes_on) = (clock.monotonic(), true);
+        let mut watch = |_: Look| {
+            let waited = clock.monotonic().saturating_sub(began);
+            goes_on = observer.on_event(&SyncEvent::RequestUnderWay { waited }).is_continue();
+            goes_on
+        };
+        let done = watched(self.site.transport.as_ref(), &mut watch, |transport, _| exchange(transport));
+        if goes_on { Ok(done) } else { Err(Error::Cancelled) }
     }
 
     fn run(&mut self) -> Result<()> {

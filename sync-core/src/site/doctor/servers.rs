@@ -3,13 +3,14 @@
 use url::Url;
 
 use super::judge::{self, Stage, party_of_address, party_of_server, stage};
+use super::watch::Watched;
 use super::{Doctor, Identity, shown};
 use crate::error::{Error, Result, Server};
 use crate::protocol::v5::V5_VERSION;
 use crate::protocol::v6::V6_VERSION;
 use crate::support::doctor::{Check, Outcome, Party};
 use crate::texts::sentences::doctor as say;
-use crate::transport::{Reach, Transport as _};
+use crate::transport::Reach;
 
 /// How far one comes towards a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -75,8 +76,8 @@ impl Doctor<'_> {
         if let Some(error) = &fault {
             let is_strange =
                 matches!(error, Error::NotAServer { .. } | Error::CutOff { .. } | Error::Refused { status: 400, .. });
-            is_wrong_scheme =
-                judge::sends_to_https(&seen, url) || (is_strange && self.watched.speaks_other_scheme(url));
+            is_wrong_scheme = judge::sends_to_https(&seen, url)
+                || (is_strange && self.unless_stopped(|transport| Watched::speaks_other_scheme(transport, url))?);
             if is_wrong_scheme && url.scheme() == "https" {
                 failed_at = Some(Stage::Tls);
             } else if !is_wrong_scheme
@@ -155,7 +156,7 @@ impl Doctor<'_> {
         let [lookup, connection] = names;
         let host = url.host_str().unwrap_or_default().to_owned();
         let unreachable = |source| Error::Unreachable { server, url: shown(url), source };
-        match self.site.transport.reach(url.as_str()) {
+        match self.unless_stopped(|transport| transport.reach(url.as_str()))? {
             None => {
                 self.add(Check::not_checked(lookup, say::no_lookup_here()))?;
                 self.add(Check::not_checked(connection, say::no_connection_here()))?;

@@ -7,7 +7,7 @@ use time::macros::format_description;
 use url::Url;
 
 use crate::clock::{Clock, Timestamp};
-use crate::transport::{HttpRequest, HttpResponse, Method, Transport, TransportError};
+use crate::transport::{HttpRequest, HttpResponse, Method, Stop, Transport, TransportError};
 
 /// Carries requests and looks at what comes back.
 pub(super) struct Watched<'a> {
@@ -39,8 +39,42 @@ impl<'a> Watched<'a> {
         std::mem::take(&mut *self.seen.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Looks at what came.
+    fn note(&self, result: &Result<HttpResponse, TransportError>) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        *seen = match result {
+            Err(_) => Seen::default(),
+            Ok(response) => {
+                let html = response.header("content-type").is_some_and(|kind| kind.contains("html"));
+                let start = response.body.iter().find(|byte| !byte.is_ascii_whitespace());
+                Seen {
+                    status: Some(response.status),
+                    is_page: html || start == Some(&b'<'),
+                    location: response.header("location").map(str::to_owned),
+                    date: response.header("date").and_then(parse).map(|date| (date, self.clock.now())),
+                }
+            }
+        };
+    }
+}
+
+/// The same for exchanges that can be broken off.
+struct Stoppable<'w> {
+    inner: Box<dyn Transport + 'w>,
+    watched: &'w Watched<'w>,
+}
+
+impl Transport for Stoppable<'_> {
+    fn send(&self, request: &HttpRequest) -> Result<HttpResponse, TransportError> {
+        let result = self.inner.send(request);
+        self.watched.note(&result);
+        result
+    }
+}
+
+impl Watched<'_> {
     /// Whether the other one of HTTP and HTTPS is spoken at the port of an address. Nothing is said of who asks.
-    pub(super) fn speaks_other_scheme(&self, url: &Url) -> bool {
+    pub(super) fn speaks_other_scheme(transport: &dyn Transport, url: &Url) -> bool {
         let mut other = url.clone();
         let (scheme, port) = (if url.scheme() == "http" { "https" } else { "http" }, url.port_or_known_default());
         if other.set_scheme(scheme).is_err() || other.set_port(port).is_err() {
@@ -49,7 +83,7 @@ impl<'a> Watched<'a> {
         other.set_path("/");
         other.set_query(None);
         let request = HttpRequest { method: Method::Get, url: other.into(), headers: Vec::new(), body: Vec::new() };
-        match self.inner.send(&request) {
+        match transport.send(&request) {
             // A server that speaks TLS may well say in HTTP that it does.
             Ok(response) => scheme == "https" || response.status != 400 || !says_https(&response),
             Err(TransportError::Certificate(_)) => scheme == "https",
@@ -65,21 +99,13 @@ fn says_https(response: &HttpResponse) -> bool {
 impl Transport for Watched<'_> {
     fn send(&self, request: &HttpRequest) -> Result<HttpResponse, TransportError> {
         let result = self.inner.send(request);
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        *seen = match &result {
-            Err(_) => Seen::default(),
-            Ok(response) => {
-                let html = response.header("content-type").is_some_and(|kind| kind.contains("html"));
-                let start = response.body.iter().find(|byte| !byte.is_ascii_whitespace());
-                Seen {
-                    status: Some(response.status),
-                    is_page: html || start == Some(&b'<'),
-                    location: response.header("location").map(str::to_owned),
-                    date: response.header("date").and_then(parse).map(|date| (date, self.clock.now())),
-                }
-            }
-        };
+        self.note(&result);
         result
+    }
+
+    fn stoppable(&self, stop: &Stop) -> Option<Box<dyn Transport + '_>> {
+        let inner = self.inner.stoppable(stop)?;
+        Some(Box::new(Stoppable { inner, watched: self }))
     }
 }
 

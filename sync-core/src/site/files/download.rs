@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::files::{PIECE, REFERENCES, Reference, Retry, hash_file, length};
 use crate::protocol::v6::{DownloadRequest, V6_VERSION, WireError, path};
 use crate::record::TableName;
-use crate::site::answer::{common_status, not_central, wire_error};
+use crate::site::answer::{common_status, foreign_answer, not_central, wire_error};
 use crate::site::client::{join, shown, to_json};
 use crate::storage::{FileDirection, FileEntry, FileState};
 use crate::transport::{HttpRequest, HttpResponse, Method, StreamedResponse, TransportError};
@@ -85,11 +85,11 @@ impl Mover<'_> {
         let mut file = self.files.store.open_part(&entry.id, from == 0)?;
         let (mut done, mut piece) = (from, vec![0; PIECE]);
         loop {
-            let read = response.body.read(&mut piece);
+            let read = self.watched(|_| response.body.read(&mut piece));
             if planted!(FileNamedTooSoon) && read.is_err() {
                 self.files.store.finish_part(&entry.id)?;
             }
-            let read = read.map_err(|error| self.line(in_body(error)))?;
+            let read = read.map_err(|error| self.line(TransportError::of_body(error)))?;
             if read == 0 {
                 break;
             }
@@ -134,13 +134,13 @@ impl Mover<'_> {
         }
         let url = join(&self.central, path::DOWNLOAD_FILE);
         let request = HttpRequest { method: Method::Post, url, headers, body };
-        let response = self.site.transport.stream(&request, None).map_err(|error| self.line(error))?;
+        let response = self.stream(&request).map_err(|error| self.line(error))?;
         let etag = response.header("etag").map(str::to_owned);
         let number = |text: &str| text.trim().parse::<u64>().ok();
         match response.status {
             // The log-in page of a network, or a proxy: central always says both.
             200 if etag.is_none() && response.header("content-disposition").is_none() => {
-                let page = buffered(response).map_err(|error| self.line(error))?;
+                let page = self.watched(|_| buffered(response)).map_err(|error| self.line(error))?;
                 Err(not_central(&page, &shown(&self.central)).into())
             }
             200 => {
@@ -159,7 +159,10 @@ impl Mover<'_> {
                 }
             }
             412 | 416 if have > 0 => Ok(Answered::StartAnew),
-            _ => self.refusal(&buffered(response).map_err(|error| self.line(error))?),
+            _ => {
+                let answer = self.watched(|_| buffered(response)).map_err(|error| self.line(error))?;
+                self.refusal(&answer)
+            }
         }
     }
 
@@ -169,12 +172,12 @@ impl Mover<'_> {
         match serde_json::from_slice::<WireError>(&response.body) {
             Ok(WireError::OtherServerError(text)) if text.starts_with("File not found") => Ok(Answered::NotThere),
             Ok(WireError::SyncFileNotFound(_)) => Ok(Answered::NotThere),
-            Ok(error) => Err(wire_error(error, &url, &self.identity.site_name).into()),
+            Ok(error) => Err(wire_error(error, &url, &self.identity).into()),
             Err(_) if response.status == 404 => Ok(Answered::NotThere),
             Err(_) if response.status == 405 => Err(Error::NotCentral { url }.into()),
             Err(_) => {
                 common_status(response, crate::error::Server::Central, &url)?;
-                Err(Fault::File(format!("central answered with status {}", response.status), Retry::Soon))
+                Err(Fault::File(format!("central answered with {}", foreign_answer(response)), Retry::Soon))
             }
         }
     }
@@ -235,13 +238,5 @@ impl Mover<'_> {
             }
         }
         Ok(Some(Moved::Whole))
-    }
-}
-
-fn in_body(error: std::io::Error) -> TransportError {
-    if error.kind() == std::io::ErrorKind::TimedOut {
-        TransportError::TimedOut(error.into())
-    } else {
-        TransportError::CutOff(error.into())
     }
 }

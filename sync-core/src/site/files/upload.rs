@@ -7,17 +7,19 @@ use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
-use super::{Fault, Moved, Mover, tell_bytes};
+use super::{Fault, Moved, Mover, tell, tell_bytes};
 use crate::error::{Error, Server};
 use crate::files::{REFERENCES, Reference, Retry, failed, safe_file_name};
 use crate::protocol::v6::{Answer, UploadPart, V6_VERSION, WireError, decode_answer, path};
 use crate::record::TableName;
-use crate::site::answer::{central_answer, transport_error};
+use crate::site::answer::{central_answer, foreign_answer, is_of_proxy, transport_error};
 use crate::site::client::{join, shown, to_json};
 use crate::site::identity::cursor;
-use crate::site::observer::SyncObserver;
+use crate::site::observer::SyncEvent;
+use crate::site::watch::{Look, Tell, watched};
 use crate::storage::{FileEntry, FileState, key};
-use crate::transport::{HttpRequest, HttpResponse, Method, StreamedBody, StreamedResponse, TransportError};
+use crate::text_input::into_utf8;
+use crate::transport::{HttpRequest, HttpResponse, Method, StreamedBody, StreamedResponse, Transport, TransportError};
 
 /// How long a file waits for its reference to be pushed or integrated.
 const FOR_ITS_REFERENCE: Duration = Duration::from_secs(60);
@@ -55,26 +57,21 @@ impl Mover<'_> {
         let name = safe_file_name(&reference.file_name);
         let (head, tail) = around(&boundary, &json, &name);
         let length = (head.len() + tail.len()) as u64 + bytes;
-        let mut checked = Checked {
-            file,
-            hash: Some(Sha256::new()),
-            read: 0,
-            bytes,
-            sha256: entry.sha256.clone(),
-            observer: self.observer,
-            stopped: None,
-        };
         let request = HttpRequest {
             method: Method::Put,
             url: join(&self.central, path::UPLOAD_FILE),
             headers: vec![("content-type".to_owned(), format!("multipart/form-data; boundary={boundary}"))],
             body: Vec::new(),
         };
-        let sent = {
+        let sha256 = entry.sha256.clone();
+        let (sent, checked) = self.sent(bytes, |transport, tell| {
+            let mut checked = Checked { file, hash: Some(Sha256::new()), read: 0, bytes, sha256, tell, stopped: None };
             let mut reader = Cursor::new(head).chain(&mut checked).chain(Cursor::new(tail));
-            self.site.transport.stream(&request, Some(StreamedBody { length, reader: &mut reader }))
-        };
-        let Checked { read, sha256, stopped, .. } = checked;
+            let sent = transport.stream(&request, Some(StreamedBody { length, reader: &mut reader }));
+            let Checked { read, sha256, stopped, .. } = checked;
+            (sent.and_then(buffered), Sent { read, sha256, stopped })
+        });
+        let Sent { read, sha256, stopped } = checked;
         self.report.bytes_sent += read;
         match stopped {
             Some(Stopped::Changed) => return Err(changed("changed after it was attached")),
@@ -88,7 +85,7 @@ impl Mover<'_> {
                 return Ok(Moved::Whole);
             }
         }
-        let response = sent.and_then(buffered).map_err(|error| self.line(error))?;
+        let response = sent.map_err(|error| self.line(error))?;
         self.taken(&response)?;
         let done = self.files.change(&entry.id, |entry| {
             (entry.state, entry.next_at, entry.attempts, entry.reason) = (FileState::Done, None, 0, None);
@@ -101,6 +98,20 @@ impl Mover<'_> {
         Ok(Moved::Whole)
     }
 
+    /// Sends a file while the observer is told how far it is, and asked whether it should go on.
+    fn sent<T: Send>(&mut self, bytes: u64, send: impl FnOnce(&dyn Transport, Tell<'_>) -> T + Send) -> T {
+        let (clock, observer) = (self.site.clock.as_ref(), &mut *self.observer);
+        let began = clock.monotonic();
+        let mut watch = |look: Look| match look {
+            Look::Bytes(done) => tell_bytes(observer, done, bytes).is_ok(),
+            Look::Waiting => {
+                let waited = clock.monotonic().saturating_sub(began);
+                tell(observer, &SyncEvent::RequestUnderWay { waited }).is_ok()
+            }
+        };
+        watched(self.site.transport.as_ref(), &mut watch, send)
+    }
+
     /// What central says of it.
     fn taken(&self, response: &HttpResponse) -> Result<(), Fault> {
         if let Ok(Answer::Error(WireError::SyncFileNotFound(_))) = decode_answer(&response.body) {
@@ -108,9 +119,14 @@ impl Mover<'_> {
             return Err(Fault::File(reason.to_owned(), Retry::Soon));
         }
         if response.status == 413 || response.status == 400 && response.body.starts_with(b"Payload error") {
-            return Err(Fault::File("it is too large for the central server".to_owned(), Retry::Refused));
+            // A proxy has a limit of its own, which central's administrator does not find in central.
+            let reason = match is_of_proxy(response) {
+                true => format!("a proxy before the central server refuses its size: {}", foreign_answer(response)),
+                false => "it is too large for the central server".to_owned(),
+            };
+            return Err(Fault::File(reason, Retry::Refused));
         }
-        central_answer(response, &shown(&self.central), &self.identity.site_name)?;
+        central_answer(response, &shown(&self.central), &self.identity)?;
         Ok(())
     }
 
@@ -136,8 +152,8 @@ pub(super) fn buffered(response: StreamedResponse) -> Result<HttpResponse, Trans
     let StreamedResponse { status, headers, body: mut reader } = response;
     let mut body = Vec::new();
     let read = reader.by_ref().take(ANSWER_BYTES_MAX).read_to_end(&mut body);
-    read.map_err(|error| TransportError::CutOff(error.into()))?;
-    Ok(HttpResponse { status, headers, body })
+    read.map_err(TransportError::of_body)?;
+    Ok(HttpResponse { status, headers, body: into_utf8(body) })
 }
 
 /// Why the bytes of a file are not sent to their end.
@@ -157,7 +173,14 @@ struct Checked<'o> {
     bytes: u64,
     /// What it was; and then what was sent.
     sha256: Option<String>,
-    observer: &'o mut dyn SyncObserver,
+    tell: Tell<'o>,
+    stopped: Option<Stopped>,
+}
+
+/// What became of the bytes of a file.
+struct Sent {
+    read: u64,
+    sha256: Option<String>,
     stopped: Option<Stopped>,
 }
 
@@ -182,7 +205,7 @@ impl Read for Checked<'_> {
             if let Some(hash) = &mut self.hash {
                 hash.update(&into[..read]);
             }
-            if tell_bytes(self.observer, self.read, self.bytes).is_err() {
+            if !(self.tell)(self.read) {
                 return Err(self.stop(Stopped::Cancelled));
             }
             return Ok(read);

@@ -1,0 +1,63 @@
+//! What editors and scripts of Windows write is read, or refused with the reason.
+
+#[allow(dead_code, reason = "each test binary uses a part of it")]
+mod support;
+
+use serde_json::json;
+
+use self::support::{Desk, PASSWORD};
+
+fn little(text: &str) -> Vec<u8> {
+    text.encode_utf16().flat_map(u16::to_le_bytes).collect()
+}
+
+#[test]
+fn a_password_is_the_same_however_it_is_written() {
+    let desk = Desk::new();
+    desk.run(&["--db", "central.sqlite", "site", "add", "clinic", "--password-file", "pw"]).ends(0);
+    let server = desk.serve("central.sqlite");
+    let line = format!("{PASSWORD}\r\n");
+    let mut number = 0;
+    let mut db = || {
+        number += 1;
+        format!("{number}.sqlite")
+    };
+    for bytes in [
+        [b"\xef\xbb\xbf", line.as_bytes()].concat(),
+        [&[0xff, 0xfe][..], &little(&line)].concat(),
+        little(&line),
+        format!("{PASSWORD}\r").into_bytes(),
+    ] {
+        std::fs::write(desk.path("written"), &bytes).expect("a file");
+        desk.run(&["--db", "central.sqlite", "site", "add", "clinic", "--password-file", "written"]).ends(0);
+        let init = ["init", "--legacy-url", &server.address, "--site", "clinic\r", "--password-file"];
+        desk.run(&[&["--db", &db()][..], &init, &["pw", "--hardware-id", "m"]].concat()).ends(0);
+    }
+    let init = ["init", "--legacy-url", &server.address, "--site", "clinic", "--hardware-id", "m"];
+    let variable = format!("{PASSWORD}\r");
+    desk.run_with(&[("OMS_SYNC_PASSWORD", &variable), ("OMS_SYNC_DB", "with-cr.sqlite\r\n")], &init).ends(0);
+    assert!(desk.path("with-cr.sqlite").exists());
+    let stdin_db = db();
+    let from_stdin = [&["--db", &stdin_db][..], &init, &["--password-stdin"]].concat();
+    desk.feed(&from_stdin, &format!("\u{feff}{PASSWORD}\r\nmore")).ends(0);
+    for (bytes, why) in [(&b"caf\xe9\n"[..], "UTF-8"), (b"a\0b\0\0\0", "NUL"), (b"\xff\xfe\0\0a\0\0\0", "UTF-32")] {
+        std::fs::write(desk.path("written"), bytes).expect("a file");
+        let said = desk.run(&[&["--db", &db()][..], &init, &["--password-file", "written"]].concat()).ends(2);
+        assert!(said.err.contains(why) && said.err.contains("written"), "{said:?}");
+    }
+    server.stop().ends(0);
+}
+
+#[test]
+fn records_messages_and_translations_may_begin_with_a_mark() {
+    let desk = Desk::new();
+    desk.run(&["--db", "central.sqlite", "site", "add", "clinic", "--password-file", "pw"]).ends(0);
+    let class = |id: &str| json!({"id": id, "name": "of Notepad"}).to_string();
+    desk.feed(&["--db", "central.sqlite", "records", "put", "asset_class"], &format!("\u{feff}{}\r\n", class("a")))
+        .ends(0);
+    std::fs::write(desk.path("records.json"), [&[0xff, 0xfe][..], &little(&class("b"))].concat()).expect("a file");
+    desk.run(&["--db", "central.sqlite", "records", "put", "asset_class", "records.json"]).ends(0);
+    desk.feed(&["decode"], "\u{feff}{\"data\":{\"is_integrating\":false}}").ends(0);
+    std::fs::write(desk.path("texts.json"), "\u{feff}{}").expect("a file");
+    desk.run(&["--texts", "texts.json", "errors", "bad_input"]).ends(0);
+}

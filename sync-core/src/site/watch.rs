@@ -1,0 +1,121 @@
+//! An exchange on a second thread, so that the observer can be asked meanwhile whether it should go on.
+
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::time::Duration;
+
+use crate::transport::{Stop, Transport};
+
+/// How often the observer is asked.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// How far an exchange is.
+pub(super) enum Look {
+    /// It is under way.
+    Waiting,
+    /// So many bytes of a file have gone; the exchange waits for the answer.
+    Bytes(u64),
+}
+
+/// Says whether an exchange should go on. Called on the thread of its caller.
+pub(super) type Watch<'w> = &'w mut dyn FnMut(Look) -> bool;
+
+/// Tells how many bytes have gone; says whether to go on.
+pub(super) type Tell<'t> = &'t mut dyn FnMut(u64) -> bool;
+
+/// Asks for the end where the observer or a host's hook panics: nobody wants the exchange then, and the scope waits for its thread.
+struct EndsWithPanic<'s>(&'s Stop);
+
+impl Drop for EndsWithPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.ask();
+        }
+    }
+}
+
+/// Carries an exchange; `watch` may end it where the transport lets it be broken off, and else it is let end.
+pub(super) fn watched<T: Send>(
+    transport: &dyn Transport,
+    watch: Watch<'_>,
+    exchange: impl FnOnce(&dyn Transport, Tell<'_>) -> T + Send,
+) -> T {
+    let stop = Stop::new();
+    match transport.stoppable(&stop) {
+        Some(stoppable) => apart(&stop, watch, |tell| exchange(stoppable.as_ref(), tell)),
+        None => exchange(transport, &mut |bytes| watch(Look::Bytes(bytes))),
+    }
+}
+
+/// Does what ends once `stop` asks for it, on a second thread.
+pub(super) fn apart<T: Send>(stop: &Stop, watch: Watch<'_>, work: impl FnOnce(Tell<'_>) -> T + Send) -> T {
+    std::thread::scope(|scope| {
+        let (told, notes) = sync_channel::<Option<u64>>(1);
+        let (answer, answers) = sync_channel::<bool>(1);
+        let working = scope.spawn(move || {
+            let mut tell = |bytes| told.send(Some(bytes)).is_ok() && answers.recv().unwrap_or(false);
+            let done = work(&mut tell);
+            let _ = told.send(None);
+            done
+        });
+        let _guard = EndsWithPanic(stop);
+        loop {
+            match notes.recv_timeout(LOOK) {
+                Err(RecvTimeoutError::Timeout) if stop.is_asked() => {}
+                Err(RecvTimeoutError::Timeout) => {
+                    if !watch(Look::Waiting) {
+                        stop.ask();
+                    }
+                }
+                Ok(Some(bytes)) => {
+                    let goes_on = !stop.is_asked() && watch(Look::Bytes(bytes));
+                    if !goes_on {
+                        stop.ask();
+                    }
+                    let _ = answer.send(goes_on);
+                }
+                Ok(None) | Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        match working.join() {
+            Ok(done) => done,
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    })
+}
+
+/// Does some work while an exchange is under way on a second thread; then waits for it as [`watched`] does. Where the work fails,
+/// nobody wants the exchange any more.
+pub(super) fn beside<T: Send, W, E>(
+    transport: &dyn Transport,
+    exchange: impl FnOnce(&dyn Transport) -> T + Send,
+    work: impl FnOnce() -> Result<W, E>,
+    watch: Watch<'_>,
+) -> (Result<W, E>, T) {
+    let stop = Stop::new();
+    let stoppable = transport.stoppable(&stop);
+    std::thread::scope(|scope| {
+        let asking = scope.spawn(|| exchange(stoppable.as_deref().unwrap_or(transport)));
+        let _guard = EndsWithPanic(&stop);
+        let done = work();
+        if done.is_err() {
+            stop.ask();
+        }
+        // In short pieces: most exchanges are over when the work is, or soon after.
+        const PIECE: Duration = Duration::from_millis(2);
+        let mut waited = Duration::ZERO;
+        while stoppable.is_some() && !stop.is_asked() && !asking.is_finished() {
+            std::thread::sleep(PIECE);
+            waited += PIECE;
+            if waited >= LOOK {
+                waited = Duration::ZERO;
+                if !watch(Look::Waiting) {
+                    stop.ask();
+                }
+            }
+        }
+        match asking.join() {
+            Ok(answer) => (done, answer),
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    })
+}

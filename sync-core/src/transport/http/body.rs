@@ -1,0 +1,111 @@
+//! The body of a response while it arrives: unpacked, broken off where that is asked for, and with the reason where it ends early.
+
+use std::io::{self, BufRead as _, BufReader, Read};
+
+use flate2::bufread::MultiGzDecoder;
+use ureq::BodyReader;
+
+use super::{apart, in_body};
+use crate::transport::{Stop, TransportError};
+
+/// The body of a response.
+pub(super) struct Body {
+    source: Source,
+    stop: Stop,
+    /// Whether only the end of the connection ends it, so that an end is no proof that it is whole.
+    ends_with_connection: bool,
+}
+
+enum Source {
+    Plain(BodyReader<'static>),
+    /// Not begun: an empty body is not gzipped, whatever its head says.
+    Packed(Option<BufReader<Line>>),
+    Unpacking(MultiGzDecoder<BufReader<Line>>),
+}
+
+/// What comes from the line, with the error that the line had: an unpacker does not tell it from its own.
+struct Line {
+    reader: BodyReader<'static>,
+    failed: Option<TransportError>,
+}
+
+impl Read for Line {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.reader.read(into).map_err(|error| {
+            let kind = error.kind();
+            self.failed = Some(in_body(error));
+            kind.into()
+        })
+    }
+}
+
+impl Body {
+    /// The body of a response with these headers. What says how it was packed is taken out of them, as it is packed no more.
+    ///
+    /// # Errors
+    /// It is packed in a way that nobody asked for.
+    pub(super) fn of(
+        response: ureq::Body,
+        headers: &mut Vec<(String, String)>,
+        stop: Stop,
+    ) -> Result<Self, TransportError> {
+        let has =
+            |name: &str, headers: &[(String, String)]| headers.iter().any(|(of, _)| of.eq_ignore_ascii_case(name));
+        let ends_with_connection = !has("content-length", headers) && !has("transfer-encoding", headers);
+        let reader = response.into_reader();
+        let codings: Vec<String> = headers
+            .iter()
+            .filter(|(name, _)| name.eq_ignore_ascii_case("content-encoding"))
+            .flat_map(|(_, value)| value.split(','))
+            .map(|coding| coding.trim().to_ascii_lowercase())
+            .filter(|coding| !coding.is_empty() && coding != "identity")
+            .collect();
+        let source = match codings.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+            [] => Source::Plain(reader),
+            ["gzip" | "x-gzip"] => Source::Packed(Some(BufReader::new(Line { reader, failed: None }))),
+            _ => return Err(TransportError::Undecodable(format!("it is packed with {}", codings.join(", ")).into())),
+        };
+        if !codings.is_empty() {
+            // The length is that of the packed body.
+            headers.retain(|(name, _)| {
+                !["content-encoding", "content-length"].contains(&name.to_ascii_lowercase().as_str())
+            });
+        }
+        Ok(Self { source, stop, ends_with_connection })
+    }
+
+    fn next(&mut self, into: &mut [u8]) -> Result<usize, TransportError> {
+        if let Source::Packed(begun) = &mut self.source {
+            let Some(mut packed) = begun.take() else { return Ok(0) };
+            match packed.fill_buf() {
+                Ok([]) => return Ok(0),
+                Ok(_) => self.source = Source::Unpacking(MultiGzDecoder::new(packed)),
+                Err(error) => return Err(packed.into_inner().failed.unwrap_or_else(|| in_body(error))),
+            }
+        }
+        match &mut self.source {
+            Source::Plain(reader) => reader.read(into).map_err(in_body),
+            Source::Packed(_) => Ok(0),
+            Source::Unpacking(decoder) => {
+                decoder.read(into).map_err(|error| match decoder.get_mut().get_mut().failed.take() {
+                    Some(failed) => failed,
+                    None if error.kind() == io::ErrorKind::UnexpectedEof && self.ends_with_connection => {
+                        TransportError::CutOff(error.into())
+                    }
+                    None => TransportError::Undecodable(error.into()),
+                })
+            }
+        }
+    }
+}
+
+impl Read for Body {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if into.is_empty() {
+            return Ok(0);
+        }
+        let stop = self.stop.clone();
+        let read = apart::during(&stop, || self.next(into));
+        read.map_err(|error| if stop.is_asked() { TransportError::Stopped } else { error }).map_err(io::Error::other)
+    }
+}

@@ -1,0 +1,325 @@
+//! Real HTTP and HTTPS.
+
+mod absolute;
+mod apart;
+mod body;
+mod proxy;
+#[cfg(test)]
+mod tests;
+mod wire;
+
+use std::io::Read as _;
+use std::time::Duration;
+
+use ureq::tls::{RootCerts, TlsConfig};
+use ureq::unversioned::transport::{ConnectProxyConnector, Connector as _, RustlsConnector};
+use ureq::{Agent, SendBody, Timeout};
+
+use self::absolute::{Secret, ToProxy};
+pub(super) use self::apart::{NotConnected, connect, look_up};
+use self::body::Body;
+use self::proxy::{Proxies, Proxy};
+use self::wire::{Limits, Names, Wire};
+use super::{
+    HttpRequest, HttpResponse, Method, Reach, Stop, StreamedBody, StreamedResponse, ThroughProxy, Transport,
+    TransportError,
+};
+
+/// How long an exchange is waited for. The limits of sending and receiving count from the last byte that moved: as long as an
+/// exchange gets on, it may take as long as the line needs (weak points B10, B11). What moves fewer than 50 bytes a second in the
+/// long run does not get on. An exchange that [may be broken off](Transport::stoppable) need not run into its limits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Timeouts {
+    /// Name look-up, and as long again for connection and TLS.
+    pub connect: Duration,
+    /// Sending, from the last byte that the system took on.
+    pub send: Duration,
+    /// From the end of the request to the end of the head of the response: the server's thinking, of which nothing is seen. What
+    /// the system has taken and not sent yet goes out within it.
+    pub response: Duration,
+    /// Receiving the body, from the last byte that came on.
+    pub receive: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        let minutes = |n: u64| Duration::from_secs(60 * n);
+        Self { connect: Duration::from_secs(45), send: minutes(3), response: minutes(10), receive: minutes(3) }
+    }
+}
+
+/// A transport over HTTP(S): one connection is kept and reused, answers come gzipped, certificates are checked against
+/// the roots this machine trusts. Proxies are those that the environment names when it is made: `http_proxy`, `https_proxy`,
+/// `all_proxy` and `no_proxy`, in small letters or capital ones.
+///
+/// A name is looked up and a connection made on a thread of its own. Where that takes too long, or is broken off, the thread is
+/// left to itself: it ends when the system lets it, at the latest after the time for connecting or after the resolver's own limit.
+#[derive(Debug)]
+pub struct HttpTransport {
+    limits: Limits,
+    response_bytes_max: u64,
+    proxies: Proxies,
+    direct: Agent,
+    /// For `http://` through a proxy.
+    forwarded: Option<Agent>,
+    /// For `https://` through a proxy.
+    tunnelled: Option<Agent>,
+}
+
+/// A response whose head is there.
+struct Begun {
+    status: u16,
+    headers: Vec<(String, String)>,
+    body: Body,
+}
+
+impl HttpTransport {
+    /// A transport with these time limits.
+    pub fn new(timeouts: &Timeouts) -> Self {
+        Self::with_proxies(timeouts, Proxies::of_environment())
+    }
+
+    fn with_proxies(timeouts: &Timeouts, proxies: Proxies) -> Self {
+        let limits = Limits { connect: timeouts.connect, send: timeouts.send, receive: timeouts.receive };
+        let names = || Names { limits, proxy: None };
+        let direct = ().chain(Wire(limits)).chain(RustlsConnector::default());
+        let forwarded = proxies.http().map(|proxy| {
+            let authorization = proxy.authorization.clone().map(Secret);
+            let names = Names { limits, proxy: Some((proxy.host.clone(), proxy.port)) };
+            Agent::with_parts(config(timeouts, None), ().chain(Wire(limits)).chain(ToProxy { authorization }), names)
+        });
+        let tunnelled = proxies.https().map(|proxy| {
+            let tunnel =
+                ().chain(ConnectProxyConnector::default()).chain(Wire(limits)).chain(RustlsConnector::default());
+            Agent::with_parts(config(timeouts, Some(proxy.tunnel.clone())), tunnel, names())
+        });
+        Self {
+            limits,
+            response_bytes_max: 256 * 1024 * 1024,
+            direct: Agent::with_parts(config(timeouts, None), direct, names()),
+            forwarded,
+            tunnelled,
+            proxies,
+        }
+    }
+
+    /// Who asks an address, and through which proxy.
+    fn way(&self, url: &str) -> Result<(&Agent, Option<&Proxy>), TransportError> {
+        let Some(proxy) = self.proxies.to(url)? else { return Ok((&self.direct, None)) };
+        let is_tls = url.get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https:"));
+        let agent = if is_tls { &self.tunnelled } else { &self.forwarded };
+        Ok((agent.as_ref().unwrap_or(&self.direct), Some(proxy)))
+    }
+
+    /// Sends a request, and gives its response once the head of that is there.
+    fn exchange(
+        &self,
+        request: &HttpRequest,
+        body: Option<StreamedBody<'_>>,
+        stop: &Stop,
+    ) -> Result<Begun, TransportError> {
+        let (agent, proxy) = self.way(&request.url)?;
+        let builder = builder(request);
+        let sent = apart::during(stop, || match (request.method, body) {
+            (_, Some(StreamedBody { length, reader })) => {
+                let builder = builder.header("content-length", length);
+                builder.body(SendBody::from_reader(reader)).map_err(not_http).map(|request| agent.run(request))
+            }
+            (Method::Get, None) => builder.body(()).map_err(not_http).map(|request| agent.run(request)),
+            (Method::Post | Method::Put, None) => {
+                builder.body(request.body.as_slice()).map_err(not_http).map(|request| agent.run(request))
+            }
+        })?;
+        let response = sent.map_err(|error| match stop.is_asked() {
+            true => TransportError::Stopped,
+            false => through(proxy, before_response(error)),
+        })?;
+        let (status, mut headers) = head(&response);
+        let body = Body::of(response.into_body(), &mut headers, stop.clone())?;
+        Ok(Begun { status, headers, body })
+    }
+
+    fn send_until(&self, request: &HttpRequest, stop: &Stop) -> Result<HttpResponse, TransportError> {
+        let Begun { status, headers, body } = self.exchange(request, None, stop)?;
+        let mut received = Vec::new();
+        body.take(self.response_bytes_max + 1).read_to_end(&mut received).map_err(TransportError::of_body)?;
+        if received.len() as u64 > self.response_bytes_max {
+            return Err(TransportError::TooLarge(self.response_bytes_max));
+        }
+        Ok(HttpResponse { status, headers, body: received })
+    }
+
+    fn stream_until(
+        &self,
+        request: &HttpRequest,
+        body: Option<StreamedBody<'_>>,
+        stop: &Stop,
+    ) -> Result<StreamedResponse, TransportError> {
+        let Begun { status, headers, body } = self.exchange(request, body, stop)?;
+        Ok(StreamedResponse { status, headers, body: Box::new(body) })
+    }
+
+    fn reach_until(&self, url: &str, stop: &Stop) -> Option<Reach> {
+        match self.proxies.to(url) {
+            Ok(Some(proxy)) => Some(Reach::ThroughProxy(proxy.shown())),
+            // Asking says why.
+            Err(TransportError::ProxyUnusable { variable, .. }) => Some(Reach::ThroughProxy(variable.to_owned())),
+            _ => apart::during(stop, || super::reach::reach(url, self.limits.connect)),
+        }
+    }
+}
+
+fn config(timeouts: &Timeouts, tunnel: Option<ureq::Proxy>) -> ureq::config::Config {
+    let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build();
+    // No limits for sending and receiving a body: the line itself looks whether anything moves.
+    Agent::config_builder()
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .user_agent("")
+        .accept_encoding("gzip")
+        .proxy(tunnel)
+        .tls_config(tls)
+        .timeout_connect(Some(timeouts.connect))
+        .timeout_resolve(Some(timeouts.connect))
+        .timeout_recv_response(Some(timeouts.response))
+        .build()
+}
+
+impl Default for HttpTransport {
+    fn default() -> Self {
+        Self::new(&Timeouts::default())
+    }
+}
+
+impl Transport for HttpTransport {
+    fn send(&self, request: &HttpRequest) -> Result<HttpResponse, TransportError> {
+        self.send_until(request, &Stop::new())
+    }
+
+    fn stream(
+        &self,
+        request: &HttpRequest,
+        body: Option<StreamedBody<'_>>,
+    ) -> Result<StreamedResponse, TransportError> {
+        self.stream_until(request, body, &Stop::new())
+    }
+
+    fn reach(&self, url: &str) -> Option<Reach> {
+        self.reach_until(url, &Stop::new())
+    }
+
+    fn stoppable(&self, stop: &Stop) -> Option<Box<dyn Transport + '_>> {
+        Some(Box::new(Stoppable { transport: self, stop: stop.clone() }))
+    }
+}
+
+/// The transport for exchanges that end once that is asked for.
+struct Stoppable<'t> {
+    transport: &'t HttpTransport,
+    stop: Stop,
+}
+
+impl Transport for Stoppable<'_> {
+    fn send(&self, request: &HttpRequest) -> Result<HttpResponse, TransportError> {
+        self.transport.send_until(request, &self.stop)
+    }
+
+    fn stream(
+        &self,
+        request: &HttpRequest,
+        body: Option<StreamedBody<'_>>,
+    ) -> Result<StreamedResponse, TransportError> {
+        self.transport.stream_until(request, body, &self.stop)
+    }
+
+    fn reach(&self, url: &str) -> Option<Reach> {
+        self.transport.reach_until(url, &self.stop)
+    }
+}
+
+fn builder(request: &HttpRequest) -> ureq::http::request::Builder {
+    let mut builder = ureq::http::Request::builder().method(request.method.as_str()).uri(&request.url);
+    for (name, value) in &request.headers {
+        builder = builder.header(name, value);
+    }
+    builder
+}
+
+fn not_http(error: ureq::http::Error) -> TransportError {
+    TransportError::NotHttp(error.into())
+}
+
+fn head(response: &ureq::http::Response<ureq::Body>) -> (u16, Vec<(String, String)>) {
+    let text = |value: &ureq::http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    let headers = response.headers().iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
+    (response.status().as_u16(), headers)
+}
+
+/// Names the proxy in what failed on the way through it.
+fn through(proxy: Option<&Proxy>, error: TransportError) -> TransportError {
+    let Some(proxy) = proxy else { return error };
+    let named = |source| ThroughProxy { proxy: proxy.shown(), source }.into();
+    match error {
+        TransportError::Unreachable(source) => TransportError::Unreachable(named(source)),
+        TransportError::TimedOut(source) => TransportError::TimedOut(named(source)),
+        TransportError::Broken(source) => TransportError::Broken(named(source)),
+        TransportError::NotHttp(source) => TransportError::NotHttp(named(source)),
+        TransportError::ProxyRefused { status, .. } => TransportError::ProxyRefused { proxy: proxy.shown(), status },
+        other => other,
+    }
+}
+
+/// What failed before the head of the response was there.
+fn before_response(error: ureq::Error) -> TransportError {
+    use std::io::ErrorKind;
+    match error {
+        ureq::Error::Timeout(Timeout::Resolve | Timeout::Connect) => TransportError::Unreachable(error.into()),
+        ureq::Error::Timeout(_) => TransportError::TimedOut(error.into()),
+        ureq::Error::HostNotFound | ureq::Error::ConnectionFailed => TransportError::Unreachable(error.into()),
+        ureq::Error::ConnectProxyFailed(said) => refused_by_proxy(&said),
+        ureq::Error::Other(other) if other.is::<NotConnected>() => TransportError::Unreachable(other),
+        ureq::Error::Rustls(tls) if !mentions_certificate(&tls) => TransportError::NotHttp(tls.into()),
+        ureq::Error::Rustls(_) | ureq::Error::Tls(_) => TransportError::Certificate(error.into()),
+        ureq::Error::Io(io) => match io.kind() {
+            ErrorKind::InvalidData if mentions_certificate(&io) => TransportError::Certificate(io.into()),
+            // TLS was asked for, and what came is none.
+            ErrorKind::InvalidData => TransportError::NotHttp(io.into()),
+            ErrorKind::ConnectionRefused
+            | ErrorKind::NotFound
+            | ErrorKind::HostUnreachable
+            | ErrorKind::NetworkUnreachable
+            | ErrorKind::NetworkDown
+            | ErrorKind::AddrNotAvailable => TransportError::Unreachable(io.into()),
+            ErrorKind::TimedOut | ErrorKind::WouldBlock => TransportError::TimedOut(io.into()),
+            _ => TransportError::Broken(io.into()),
+        },
+        other => TransportError::NotHttp(other.into()),
+    }
+}
+
+/// What a proxy said that makes no tunnel; ureq tells it in words.
+fn refused_by_proxy(said: &str) -> TransportError {
+    let digits: String = said.chars().skip_while(|c| !c.is_ascii_digit()).take_while(char::is_ascii_digit).collect();
+    match digits.parse() {
+        // It would, and does not get there.
+        Ok(502..=504) => TransportError::Unreachable(said.to_owned().into()),
+        Ok(status) => TransportError::ProxyRefused { proxy: String::new(), status },
+        Err(_) => TransportError::Broken(said.to_owned().into()),
+    }
+}
+
+fn mentions_certificate(error: &dyn std::error::Error) -> bool {
+    error.to_string().contains("certificate")
+}
+
+/// What failed while the body was read.
+fn in_body(error: std::io::Error) -> TransportError {
+    match ureq::Error::from(error) {
+        error @ ureq::Error::Timeout(_) => TransportError::TimedOut(error.into()),
+        ureq::Error::Io(error) if error.kind() == std::io::ErrorKind::TimedOut => {
+            TransportError::TimedOut(error.into())
+        }
+        error => TransportError::CutOff(error.into()),
+    }
+}

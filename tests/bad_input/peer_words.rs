@@ -1,0 +1,122 @@
+//! What the other end says of its errors reaches the user whole, whatever status stands above it.
+
+use sync_core::protocol::v5::V5Error;
+use sync_core::protocol::v6::{WireError, encode_error};
+use sync_core::transport::HttpResponse;
+use sync_tests::raw_server::Reply;
+
+use super::{Bench, PULL, PUSH, RECORDS, SITE, assert_error};
+
+/// An error as the legacy server states it, with a text longer than any excerpt.
+fn stated() -> String {
+    let mut error =
+        V5Error::new("integration_error", &format!("Cannot insert record without FK {}to its end", "x".repeat(300)));
+    error.error.data = serde_json::json!({"table_name": "item_line", "record_ID": "8D1A6F0E3B5C4A7D9E2F1C0B7A6D5E4F"});
+    serde_json::to_string(&error).unwrap()
+}
+
+#[track_caller]
+fn assert_whole(what: &str, said: &str) {
+    for word in ["integration_error", "without FK", "to its end", "item_line", "8D1A6F0E3B5C4A7D9E2F1C0B7A6D5E4F"] {
+        assert!(said.contains(word), "{what}: {word}: {said}");
+    }
+}
+
+#[test]
+fn the_legacy_servers_reason_is_shown_with_any_status_and_not_waited_for() {
+    let bench = Bench::new();
+    for path in [SITE, RECORDS] {
+        for status in [200, 400, 409, 500, 502, 503] {
+            let what = format!("{path} {status}");
+            bench.server.always(path, Reply::json(status, stated()));
+            let (report, retries) = bench.sync_counting_retries();
+            let error = report.error.as_ref().unwrap();
+            assert_error(&what, error, "refused", "peer_fault");
+            assert_whole(&what, &error.to_string());
+            assert_eq!(retries, 0, "{what}");
+            bench.server.heal();
+        }
+    }
+}
+
+#[test]
+fn centrals_reason_is_shown_with_any_status() {
+    let bench = Bench::new();
+    let long = format!(
+        "Cannot write: integration_error without FK {}to its end, item_line 8D1A6F0E3B5C4A7D9E2F1C0B7A6D5E4F",
+        "x ".repeat(200)
+    );
+    for error in [WireError::OtherServerError(long.clone()), WireError::ParsingSyncRecordError(long)] {
+        for (number, (path, status)) in [(PULL, 200), (PULL, 500), (PULL, 503), (PUSH, 503)].into_iter().enumerate() {
+            let what = format!("{path} {status} {error:?}");
+            bench.plant(&number.to_string());
+            bench.server.always(path, Reply::Whole(HttpResponse::json(status, encode_error(&error))));
+            let report = bench.sync();
+            let error = report.error.as_ref().unwrap();
+            assert_error(&what, error, "peer_error", "peer_fault");
+            assert_whole(&what, &error.to_string());
+            bench.server.heal();
+        }
+    }
+}
+
+/// What central passes on of the legacy server.
+#[test]
+fn a_reason_that_central_passes_on_keeps_its_message() {
+    let bench = Bench::new();
+    let flattened =
+        WireError::flatten_legacy("http://l/", 503, "Unavailable", "Other(\"integration_error\")", "without FK");
+    bench.server.always(PULL, Reply::Whole(HttpResponse::json(200, encode_error(&flattened))));
+    let said = bench.sync().error.unwrap().to_string();
+    assert!(said.contains("integration_error") && said.contains("without FK"), "{said}");
+}
+
+/// A page with a status of trouble is no reason, but it shows who made it.
+#[test]
+fn what_came_with_a_status_is_among_the_causes() {
+    let bench = Bench::new();
+    let headers =
+        vec![("server".to_owned(), "nginx/1.24".to_owned()), ("content-type".to_owned(), "text/html".to_owned())];
+    bench.server.always(SITE, Reply::Whole(HttpResponse { status: 502, headers, body: b"<html>".to_vec() }));
+    let error = bench.sync().error.unwrap();
+    assert_error("502", &error, "server_trouble", "retry");
+    assert_eq!(error.causes(), ["a web page was sent by nginx/1.24"]);
+}
+
+/// The machine's id is a secret, also where the server repeats it.
+#[test]
+fn what_is_repeated_of_the_machine_is_not_shown() {
+    let bench = Bench::new();
+    let stated = V5Error::new("strange_machine", "machine-a is not known");
+    bench.server.always(SITE, Reply::json(409, serde_json::to_string(&stated).unwrap()));
+    let error = bench.sync().error.unwrap();
+    assert_error("echo", &error, "refused", "peer_fault");
+    assert!(error.to_string().contains("… is not known"), "{error}");
+}
+
+/// Marks and encodings that a proxy or a script brings are no part of an answer.
+#[test]
+fn answers_with_a_byte_order_mark_are_read() {
+    let bench = Bench::new();
+    let utf16 =
+        |text: &str| [&[0xff, 0xfe][..], &text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>()].concat();
+    let batch = r#"{"data":{"end_cursor":0,"total_records":0,"records":[],"is_last_batch":true}}"#;
+    let central = r#"{"maxCursor":0,"data":[]}"#;
+    for (path, text) in [(PULL, batch), (RECORDS, central)] {
+        for body in [[b"\xef\xbb\xbf", text.as_bytes()].concat(), utf16(text)] {
+            bench.server.once(path, Reply::Whole(HttpResponse::json(200, body)));
+            bench.sync_well();
+        }
+    }
+    // The same again at every question, as a script has it: what was the last batch stays the last.
+    let record = r#"{"cursor":90,"record":{"tableName":"asset_class","recordId":"m","action":"Update","recordData":{"id":"m","name":"m"}}}"#;
+    let batch =
+        format!(r#"{{"data":{{"end_cursor":90,"total_records":1,"is_last_batch":true,"records":[{record}]}}}}"#);
+    bench.server.always(PULL, Reply::Whole(HttpResponse::json(200, [b"\xef\xbb\xbf", batch.as_bytes()].concat())));
+    bench.sync_well();
+    assert!(bench.site_has("asset_class", "m"));
+    bench.server.heal();
+    let marked = Reply::html(200, "\u{feff}<html>Log in</html>");
+    bench.server.always(PULL, marked);
+    assert_error("a page", &bench.sync().error.unwrap(), "not_an_msupply_server", "configure");
+}

@@ -1,0 +1,151 @@
+//! A request that is under way is broken off: by the observer, by the driver's handle, by the time of a cycle, by a panic.
+
+use std::io::Read as _;
+use std::net::TcpListener;
+use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use sync_core::protocol::PasswordHash;
+use sync_core::storage::{MemoryStorage, Storage as _, key};
+use sync_core::transport::{HttpTransport, Timeouts};
+use sync_core::{
+    CycleEnd, Driver, DriverConfig, DriverHandle, DriverObserver, Outcome, Site, SyncEvent, SyncObserver, SyncOptions,
+    SystemClock,
+};
+
+const SOON: Duration = Duration::from_secs(2);
+
+/// A site whose servers take every connection and say nothing.
+fn unanswered() -> (Site, Arc<MemoryStorage>) {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            std::thread::spawn(move || stream.read_to_end(&mut Vec::new()));
+        }
+    });
+    let storage = Arc::new(MemoryStorage::new());
+    let txn = storage.write().expect("a transaction");
+    let hash = PasswordHash::of_password("x");
+    for (name, value) in [
+        (key::LEGACY_URL, url.as_str()),
+        (key::SITE_NAME, "a"),
+        (key::PASSWORD_HASH, hash.expose()),
+        (key::HARDWARE_ID, "machine-a"),
+    ] {
+        txn.set_state(name, value).expect("a setting");
+    }
+    txn.commit().expect("a commit");
+    let wait = Duration::from_secs(60);
+    let timeouts = Timeouts { connect: wait, send: wait, response: wait, receive: wait };
+    let site = Site::new(storage.clone(), Arc::new(HttpTransport::new(&timeouts)), Arc::new(SystemClock::new()));
+    (site, storage)
+}
+
+#[test]
+fn the_observer_is_asked_while_a_request_is_under_way() {
+    let (site, _) = unanswered();
+    let began = Instant::now();
+    let mut waited = Vec::new();
+    let mut watch = |event: &SyncEvent| {
+        if let SyncEvent::RequestUnderWay { waited: now } = event {
+            waited.push(*now);
+        }
+        if began.elapsed() > Duration::from_millis(500) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    let report = site.sync(&SyncOptions::default(), &mut watch).expect("a cycle");
+    assert_eq!(report.outcome, Outcome::Cancelled, "{:?}", report.error);
+    assert!(began.elapsed() < Duration::from_millis(500) + SOON, "{:?}", began.elapsed());
+    assert!(waited.len() >= 2 && waited.is_sorted(), "{waited:?}");
+}
+
+#[test]
+fn the_time_of_a_cycle_ends_a_request_and_is_no_error() {
+    let (site, _) = unanswered();
+    let began = Instant::now();
+    let options = SyncOptions { max_time: Some(Duration::from_secs(1)), ..SyncOptions::default() };
+    let report = site.sync(&options, &mut sync_core::Silent).expect("a cycle");
+    assert_eq!(report.outcome, Outcome::Partial, "{:?}", report.error);
+    assert!(report.error.is_none() && report.steps.iter().all(|step| step.error.is_none()), "{report:?}");
+    assert!(began.elapsed() >= Duration::from_secs(1) && began.elapsed() < Duration::from_secs(1) + SOON);
+}
+
+/// Notes how cycles end.
+#[derive(Default)]
+struct Ends(Vec<Outcome>);
+
+impl SyncObserver for Ends {
+    fn on_event(&mut self, _: &SyncEvent) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+}
+
+impl DriverObserver for Ends {
+    fn on_cycle(&mut self, end: &CycleEnd) {
+        self.0.push(end.result.as_ref().expect("a cycle").outcome);
+    }
+}
+
+#[test]
+fn the_handle_of_a_driver_ends_a_request_too() {
+    for end in [DriverHandle::stop, |handle: &DriverHandle| assert!(handle.cancel())] {
+        let mut driver = Driver::new(unanswered().0, DriverConfig::default());
+        let handle = driver.handle();
+        let steering = std::thread::spawn(move || {
+            while !handle.is_running() {
+                std::thread::yield_now();
+            }
+            std::thread::sleep(Duration::from_millis(300));
+            let began = Instant::now();
+            end(&handle);
+            while handle.is_running() {
+                std::thread::yield_now();
+            }
+            handle.stop();
+            began.elapsed()
+        });
+        let mut ends = Ends::default();
+        driver.run(&mut ends);
+        assert_eq!(ends.0, [Outcome::Cancelled]);
+        assert!(steering.join().expect("it ends") < SOON);
+    }
+}
+
+/// Panics at the first request that is under way.
+struct Panics;
+
+impl SyncObserver for Panics {
+    fn on_event(&mut self, event: &SyncEvent) -> ControlFlow<()> {
+        assert!(!matches!(event, SyncEvent::RequestUnderWay { .. }), "on purpose");
+        ControlFlow::Continue(())
+    }
+}
+
+impl DriverObserver for Panics {
+    fn on_cycle(&mut self, _: &CycleEnd) {}
+}
+
+#[test]
+fn a_panic_of_the_host_leaves_no_driver_that_runs_and_no_request() {
+    let (site, storage) = unanswered();
+    let mut driver = Driver::new(site, DriverConfig::default());
+    let handle = driver.handle();
+    let began = Instant::now();
+    let ended = catch_unwind(AssertUnwindSafe(|| driver.run(&mut Panics)));
+    assert!(ended.is_err() && began.elapsed() < SOON, "{:?}", began.elapsed());
+    assert!(!handle.is_running() && !handle.cancel());
+    drop(storage.lock_cycle().expect("nobody holds the database"));
+    // It goes on where it is asked to.
+    let stopping = handle.clone();
+    std::thread::spawn(move || {
+        while !stopping.is_running() {
+            std::thread::yield_now();
+        }
+        stopping.stop();
+    });
+    let mut ends = Ends::default();
+    driver.run(&mut ends);
+    assert_eq!(ends.0, [Outcome::Cancelled]);
+}
