@@ -231,3 +231,37 @@ fn what_is_kept_for_a_site_goes_through_the_same_door() {
     assert_eq!((row.incoming.source, why.cause), (Source::Site(site), QuarantineCause::Malformed));
     assert!(row.incoming.data.as_str().contains(r#""ID":"bad","ID""#), "as it came");
 }
+
+/// Servers may send a day of one digit, and it is read. Nobody here or at a site writes one: SQL and most readers take it for no
+/// date at all.
+#[test]
+fn what_is_written_is_a_date_for_every_reader() {
+    each_storage(|central| {
+        let a = central.new_site("a");
+        a.sync();
+        let dated = |day: &str, at: &str| {
+            asset("x", "STORE_a", "").as_str().replace("2025-01-01T00:00:00.120", at).replacen(
+                '{',
+                &format!("{{\"installation_date\":{day},"),
+                1,
+            )
+        };
+        let good = "2025-01-01T00:00:00";
+        for (day, at, says) in [
+            ("\"2026-1-1\"", good, "$.installation_date: expected a date YYYY-MM-DD, found one that"),
+            ("\"2026-01-1\"", good, "$.installation_date"),
+            ("null", "2026-1-01T00:00:00", "$.modified_datetime"),
+            ("null", "2026-01-01T00:00:60", "$.modified_datetime"),
+        ] {
+            let error = a.records.put("asset", [data(&dated(day, at))]).unwrap_err();
+            let Error::InvalidRecord { source, .. } = error else { panic!("{error}") };
+            assert!(source.to_string().starts_with(says), "{source}");
+            let record =
+                format!(r#"{{"tableName":"asset","recordId":"x","action":"Update","recordData":{}}}"#, dated(day, at));
+            push(&central, &record);
+            let (_, _, why) = set_aside(central.storage.as_ref()).pop().unwrap();
+            assert!(why.cause == QuarantineCause::Malformed && why.reason.starts_with(says), "{}", why.reason);
+        }
+        a.records.put("asset", [data(&dated("\"2026-01-01\"", good))]).unwrap();
+    });
+}

@@ -1,11 +1,13 @@
 //! What is printed: data on standard output, everything else on standard error.
 
+use std::borrow::Cow;
 use std::io::{IsTerminal as _, Write as _, stderr, stdout};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
 use serde_json::json;
+use sync_core::protocol::{one_line, steers};
 use sync_core::record::{RecordData, RecordId, TableName};
 use sync_core::storage::LoggedError;
 use sync_core::{Error, Role, Said, Speaks, Texts};
@@ -61,21 +63,26 @@ impl Output {
         Ok(())
     }
 
-    /// A line of data, or several. What would steer a terminal is shown as a mark.
+    /// A line of data. What would end it early or steer a terminal is shown as a mark.
     pub(crate) fn line(&self, text: &str) -> Result<(), Failure> {
-        self.print("", text)
+        self.print("", &harmless(text))
+    }
+
+    /// Text of this program's own in lines of its own.
+    pub(crate) fn text(&self, text: &str) -> Result<(), Failure> {
+        text.lines().try_for_each(|line| self.line(line))
     }
 
     /// A line that begins with a word in its colour, if colours are wanted.
     pub(crate) fn toned_line(&self, word: &str, tone: Option<Tone>, text: &str) -> Result<(), Failure> {
         match tone.filter(|_| self.colors_data) {
-            Some(tone) => self.print(&painted(word, tone), text),
-            None => self.print(word, text),
+            Some(tone) => self.print(&painted(&harmless(word), tone), &harmless(text)),
+            None => self.print(&harmless(word), &harmless(text)),
         }
     }
 
     fn print(&self, before: &str, text: &str) -> Result<(), Failure> {
-        match writeln!(stdout().lock(), "{before}{}", harmless(text)) {
+        match writeln!(stdout().lock(), "{before}{text}") {
             // Nobody reads on, which is no error: the command goes on to its own end and exit status.
             Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {
                 self.is_unread.store(true, Ordering::Relaxed);
@@ -98,7 +105,7 @@ impl Output {
     /// A JSON document, on one line.
     pub(crate) fn document(&self, value: &impl Serialize) -> Result<(), Failure> {
         let text = serde_json::to_string(value).map_err(std::io::Error::other)?;
-        self.line(&on_one_line(&text))
+        self.print("", &on_one_line(&text))
     }
 
     /// The document of a report that holds this error, which is said in the language that is wanted.
@@ -172,6 +179,7 @@ impl Output {
                 text.push_str(&format!("\n  {}", self.texts.say(&common::caused_by(cause))));
             }
         }
+        // Its details hold no line ends; those between the lines are this program's.
         let _ = writeln!(stderr().lock(), "{text}");
         Ok(())
     }
@@ -200,7 +208,8 @@ impl Output {
 
     /// A table with aligned columns; the first row is the head.
     pub(crate) fn table(&self, rows: &[Vec<String>]) -> Result<(), Failure> {
-        let rows = self.headed(rows);
+        let mut rows = self.headed(rows);
+        rows.iter_mut().flatten().for_each(|cell| *cell = one_line(cell).into_owned());
         let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
         let widths: Vec<usize> = (0..columns)
             .map(|i| rows.iter().filter_map(|row| row.get(i)).map(|cell| cell.chars().count()).max().unwrap_or(0))
@@ -213,18 +222,31 @@ impl Output {
     }
 }
 
-/// Text in which nothing steers a terminal: ids and names are whatever others made them.
-fn harmless(text: &str) -> std::borrow::Cow<'_, str> {
-    let steers = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
-    if !text.contains(steers) {
-        return text.into();
+/// A line in which nothing ends it or steers a terminal: ids and names are whatever others made them. Tabs stand between
+/// columns.
+fn harmless(line: &str) -> Cow<'_, str> {
+    if line.contains('\t') {
+        line.split('\t').map(|part| one_line(part).into_owned()).collect::<Vec<_>>().join("\t").into()
+    } else {
+        one_line(line)
     }
-    text.chars().map(|c| if steers(c) { '\u{fffd}' } else { c }).collect::<String>().into()
 }
 
-/// JSON text on one line. Between values it may hold line ends, within them none.
-pub(crate) fn on_one_line(json: &str) -> std::borrow::Cow<'_, str> {
-    if json.contains(['\n', '\r']) { json.replace(['\n', '\r'], " ").into() } else { json.into() }
+/// JSON text on one line, the same value. Between values it may hold line ends, within them none; what steers within them is
+/// escaped.
+pub(crate) fn on_one_line(json: &str) -> Cow<'_, str> {
+    if !json.contains(steers) {
+        return json.into();
+    }
+    let mut line = String::with_capacity(json.len() + 16);
+    for c in json.chars() {
+        match c {
+            '\n' | '\r' | '\t' => line.push(' '),
+            c if steers(c) => line.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => line.push(c),
+        }
+    }
+    line.into()
 }
 
 /// Bytes as people read them.
@@ -250,7 +272,9 @@ mod tests {
 
     #[test]
     fn nothing_that_others_wrote_steers_a_terminal() {
-        assert_eq!(harmless("a\u{1b}[31mb\u{9b}c\rd\te\nf"), "a\u{fffd}[31mb\u{fffd}c\u{fffd}d\te\nf");
+        assert_eq!(harmless("a\u{1b}[31mb\u{9b}c\rd\te\nf"), "a\u{fffd}[31mb\u{fffd}c\u{fffd}d\te\u{fffd}f");
+        assert_eq!(harmless("a\u{202e}b\u{2028}c\u{200f}d"), "a\u{fffd}b\u{fffd}c\u{fffd}d");
+        assert_eq!(on_one_line("{\"a\":\"x\u{202e}\u{9b}\"}"), r#"{"a":"x\u202e\u009b"}"#);
         assert_eq!(on_one_line("{\"a\":\n1,\r\n \"b\":2}"), "{\"a\": 1,   \"b\":2}");
     }
 }

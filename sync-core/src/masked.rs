@@ -1,4 +1,27 @@
-//! Text that others wrote, without what may be a secret in it.
+//! Text that others wrote, without what may be a secret in it, and without what would steer whatever shows it.
+
+use std::borrow::Cow;
+
+/// Whether a character would steer what shows it: ends the line, turns the words around it, or moves the cursor.
+pub fn steers(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// A text of others as a part of one line: each character in it that would steer what shows it is a mark. Ids and names are
+/// whatever others made them, and none of them forges a line.
+///
+/// ```
+/// # use sync_core::protocol::one_line;
+/// assert_eq!(one_line("a\nerror: b"), "a\u{fffd}error: b");
+/// ```
+pub fn one_line(text: &str) -> Cow<'_, str> {
+    if text.contains(steers) {
+        text.chars().map(|c| if steers(c) { '\u{fffd}' } else { c }).collect::<String>().into()
+    } else {
+        text.into()
+    }
+}
 
 /// An address without what may be a password, and all else as it is.
 ///

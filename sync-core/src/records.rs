@@ -285,7 +285,7 @@ fn checked_legacy_id(table: &TableName, data: &RecordData) -> Result<RecordId> {
 fn checked_id(kind: &RecordType, table: &TableName, data: &RecordData) -> Result<RecordId> {
     let id_of = || data.fields().and_then(|fields| fields.text(kind.key).map(std::borrow::Cow::into_owned));
     let id = RecordId::new(id_of().unwrap_or_default());
-    kind.check_fields(data).map_err(|error| Error::InvalidRecord {
+    kind.check_written(data).map_err(|error| Error::InvalidRecord {
         table: table.clone(),
         id: id.clone(),
         source: Box::new(error),

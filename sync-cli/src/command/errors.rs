@@ -66,7 +66,7 @@ fn in_english(out: &Output) -> Said {
 /// Everything that is said, as a file for `--texts`.
 pub(super) fn template(out: &Output) -> Result<Ended, Failure> {
     let texts = out.texts.clone().or(Texts::english(&sentences::all()));
-    out.line(&serde_json::to_string_pretty(texts.groups()).map_err(std::io::Error::other)?)?;
+    out.text(&serde_json::to_string_pretty(texts.groups()).map_err(std::io::Error::other)?)?;
     out.hint_said(&in_english(out));
     Ok(Ended::Done)
 }

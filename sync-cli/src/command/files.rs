@@ -90,7 +90,7 @@ fn list(parts: &Parts, out: &Output) -> Result<Ended, Failure> {
             if out.json {
                 out.document(info)?;
             } else {
-                out.line(&lines(info, out))?;
+                out.text(&lines(info, out))?;
             }
         }
         match page.last() {

@@ -21,7 +21,7 @@ pub(super) fn run(options: &args::Man, out: &Output) -> Result<Ended, Failure> {
             let below = command.find_subcommand(name);
             command = below.ok_or_else(|| Error::NotFound { what: "command".to_owned(), id: name.clone() })?;
         }
-        out.line(String::from_utf8_lossy(&page(command)?).trim_end())?;
+        out.text(String::from_utf8_lossy(&page(command)?).trim_end())?;
         return Ok(Ended::Done);
     };
     std::fs::create_dir_all(folder).map_err(|error| unwritable(folder, error))?;

@@ -69,7 +69,7 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Ended, Failure> {
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(*shell, &mut Args::command(), "oms-sync", &mut script);
-            out.line(String::from_utf8_lossy(&script).trim_end())?;
+            out.text(String::from_utf8_lossy(&script).trim_end())?;
             Ok(Ended::Done)
         }
         Command::Man(options) => man::run(options, out),

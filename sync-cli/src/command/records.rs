@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde_json::json;
 use serde_json::value::RawValue;
+use sync_core::protocol::one_line;
 use sync_core::record::{
     Deletion, Fields, RecordData, RecordId, RecordType, TableName, Writers, record_type, record_types,
 };
@@ -105,7 +106,7 @@ fn list(parts: &Parts, table: &str, out: &Output) -> Result<(), Failure> {
             if out.json {
                 out.document(&RecordDocument { table: &table, id, data })?;
             } else {
-                out.line(&format!("{id}\t{}", on_one_line(data.as_str())))?;
+                out.line(&format!("{}\t{}", one_line(id.as_str()), on_one_line(data.as_str())))?;
             }
         }
         match page.last() {
@@ -122,7 +123,7 @@ fn get(parts: &Parts, table: &str, id: &str, out: &Output) -> Result<(), Failure
     if out.json {
         out.document(&RecordDocument { table: &table, id: &id, data: &data })
     } else {
-        out.line(data.as_str())
+        out.text(&data.as_str().lines().map(on_one_line).collect::<Vec<_>>().join("\n"))
     }
 }
 

@@ -46,7 +46,7 @@ fn watch(parts: &Parts, every: Duration, out: &Output) -> Result<Ended, Failure>
         let now = serde_json::to_string(&status).map_err(std::io::Error::other)?;
         if before.as_ref() != Some(&now) {
             if out.json {
-                out.line(&now)?;
+                out.document(&status)?;
             } else {
                 if before.is_some() {
                     out.line("")?;

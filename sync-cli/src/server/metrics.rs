@@ -7,6 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use sync_core::central::{CentralView, Integrations};
+use sync_core::protocol::one_line;
 
 /// The upper bounds of the histogram of durations, in seconds.
 const BUCKETS: [f64; 10] = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0];
@@ -180,12 +181,17 @@ impl Page {
         self.part("", labels, value);
     }
 
-    /// Labels are words of this program and numbers: nothing in them needs to be escaped.
+    /// Labels are words of this program and numbers; were one not, it would still be one label on one line.
     fn part(&mut self, suffix: &str, labels: &[(&str, &str)], value: f64) {
-        let labels: Vec<String> = labels.iter().map(|(name, value)| format!("{name}=\"{value}\"")).collect();
+        let labels: Vec<String> = labels.iter().map(|(name, value)| format!("{name}=\"{}\"", escaped(value))).collect();
         let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
         let _ = writeln!(self.text, "{}{suffix}{labels} {value}", self.family);
     }
+}
+
+/// A value of a label, as the text format has it.
+fn escaped(value: &str) -> String {
+    one_line(value).replace('\\', "\\\\").replace('"', "\\\"")
 }
 
 fn size_of(database: &Path) -> Option<u64> {

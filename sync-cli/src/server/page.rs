@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use sync_core::Timestamp;
 use sync_core::central::{CentralView, Concern, Integrations, SiteView};
+use sync_core::protocol::steers;
 
 /// The sites of one page.
 const SITES: usize = 100;
@@ -129,8 +130,7 @@ impl Display for Escaped<'_> {
                 '"' => f.write_str("&quot;")?,
                 '\'' => f.write_str("&#39;")?,
                 // They would turn the words around them.
-                '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => f.write_str("\u{fffd}")?,
-                c if c.is_control() => f.write_str("\u{fffd}")?,
+                c if steers(c) => f.write_str("\u{fffd}")?,
                 c => f.write_char(c)?,
             }
         }

@@ -6,6 +6,7 @@ mod doctor;
 mod every_command;
 mod explained;
 mod first_day;
+mod forged;
 mod front;
 mod identified;
 mod measured;

@@ -167,7 +167,10 @@ fn document(incoming: &Incoming, operation: Operation) -> Verdict {
 }
 
 fn check_shape(incoming: &Incoming, kind: &RecordType) -> std::result::Result<(), FieldError> {
-    let fields = kind.check_fields(&incoming.data)?;
+    let fields = match incoming.source {
+        Source::Site(_) => kind.check_written(&incoming.data)?,
+        _ => kind.check_fields(&incoming.data)?,
+    };
     if fields.text(kind.key).is_some_and(|id| incoming.id == *id) {
         return Ok(());
     }

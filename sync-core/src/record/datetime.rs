@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A calendar date, `YYYY-MM-DD`; a single-digit month or day is accepted.
+/// A calendar date, `YYYY-MM-DD`; a single-digit month or day is accepted where a server sends it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Date {
     year: u16,
@@ -32,6 +32,18 @@ impl fmt::Display for Date {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:04}-{:02}-{:02}", self.year, self.month, self.day)
     }
+}
+
+/// Whether a text is a date as it is written: every digit of it there, so that SQL and every other reader takes it for one.
+pub(crate) fn is_written_date(text: &str) -> bool {
+    Date::parse(text).is_some_and(|date| date.to_string() == text)
+}
+
+/// Whether a text is a date-time as it is written: a date that is, a second that a clock shows, at most nine digits of it.
+pub(crate) fn is_written_date_time(text: &str) -> bool {
+    let date = text.split_once('T').map(|(date, _)| date);
+    let fraction = text.split_once('.').map_or(0, |(_, digits)| digits.len());
+    DateTime::parse(text).is_some_and(|read| read.second < 60) && date.is_some_and(is_written_date) && fraction <= 9
 }
 
 /// A date-time in UTC without a zone: `YYYY-MM-DDTHH:MM:SS` and, only if not zero, a fraction of 3, 6 or 9 digits.
@@ -111,6 +123,22 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(Date::parse(text).map(|d| d.to_string()).as_deref(), read, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_written_has_every_digit() {
+        for date in ["2024-2-9", "2024-02-9", "2024-2-09", "0000-00-00", "2024-02-29 ", ""] {
+            assert!(!is_written_date(date), "{date}");
+        }
+        assert!(is_written_date("2024-02-09"));
+        for at in ["2025-02-11T08:41:55", "2025-02-11T08:41:55.1", "2025-02-11T08:41:55.207675805"] {
+            assert!(is_written_date_time(at), "{at}");
+        }
+        for at in
+            ["2025-2-11T08:41:55", "2025-02-11T08:41:60", "2025-02-11T08:41:55.2076758059", "2025-02-11T08:41:55Z"]
+        {
+            assert!(!is_written_date_time(at), "{at}");
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 
-use super::datetime::{Date, DateTime};
+use super::datetime::{Date, DateTime, is_written_date, is_written_date_time};
 use super::json::{Fields, RecordData, string};
 use super::portable::{Flaw, flaw, is_portable};
 use crate::texts::Said;
@@ -80,6 +80,22 @@ impl Field {
     /// What is wrong with it, by JSON path.
     pub fn check(&self, fields: &Fields<'_>) -> Result<(), FieldError> {
         self.check_value(self.find(fields))
+    }
+
+    /// Checks what somebody here or at a site wrote: what servers send may be looser than what is written to them.
+    ///
+    /// # Errors
+    /// What is wrong with it, by JSON path.
+    pub(crate) fn check_written(&self, fields: &Fields<'_>) -> Result<(), FieldError> {
+        self.check(fields)?;
+        let text = self.find(fields).and_then(string);
+        let is_written = match (self.kind, text) {
+            (FieldKind::Date, Some(text)) => is_written_date(&text),
+            (FieldKind::DateTime, Some(text)) => is_written_date_time(&text),
+            _ => true,
+        };
+        let found = "one that not every reader takes for one";
+        if is_written { Ok(()) } else { Err(self.error(self.kind.describe(), found)) }
     }
 
     /// Checks the value that was found under the field's key, if any.
@@ -265,7 +281,7 @@ pub(crate) fn describe(raw: &RawValue) -> Cow<'static, str> {
 }
 
 fn is_legacy_date(text: &str) -> bool {
-    let none = text.is_empty() || text.starts_with("0000-00-00");
+    let none = ["", "0000-00-00", "0000-00-00T00:00:00", "0000-00-00 00:00:00"].contains(&text);
     none || Date::parse(text).is_some() || DateTime::parse(&text.replacen(' ', "T", 1)).is_some()
 }
 

@@ -172,6 +172,13 @@ impl RecordType {
         self.check_fields(data)
     }
 
+    /// The same of data that every peer can read, as they were written here or at a site.
+    pub(crate) fn check_written<'a>(&self, data: &'a RecordData) -> Result<Fields<'a>, FieldError> {
+        let fields = data.fields().ok_or_else(|| not_an_object(data))?;
+        self.fields.iter().try_for_each(|field| field.check_written(&fields))?;
+        Ok(fields)
+    }
+
     /// The same of data that every peer can read.
     pub(crate) fn check_fields<'a>(&self, data: &'a RecordData) -> Result<Fields<'a>, FieldError> {
         let fields = data.fields().ok_or_else(|| not_an_object(data))?;

@@ -6,6 +6,7 @@ use serde::{Serialize, Serializer};
 
 use super::errors;
 use crate::error::{Error, Server};
+use crate::masked::one_line;
 
 /// A sentence as it stands in the one list of its crate. `{name}` in it stands for a detail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,7 +62,7 @@ impl From<&Said> for Detail {
 impl fmt::Display for Detail {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Plain(text) => f.write_str(text),
+            Self::Plain(text) => f.write_str(&one_line(text)),
             Self::Said(said) => said.fmt(f),
         }
     }
@@ -152,12 +153,14 @@ impl<T: Speaks> Speaks for Option<T> {
     }
 }
 
-/// A template with its details filled in, in one pass: what is filled in is never read as a template itself.
+/// A template with its details filled in, in one pass: what is filled in is never read as a template itself, and begins no
+/// line of its own.
 pub(super) fn filled(template: &str, details: &[(&'static str, Detail)], say: &dyn Fn(&Detail) -> String) -> String {
     let (mut text, mut rest) = (String::new(), template);
     while let Some((before, name, after)) = next_placeholder(rest) {
         text.push_str(before);
         match details.iter().find(|(known, _)| *known == name) {
+            Some((_, detail @ Detail::Plain(_))) => text.push_str(&one_line(&say(detail))),
             Some((_, detail)) => text.push_str(&say(detail)),
             None => text.push_str(&format!("{{{name}}}")),
         }
