@@ -46,7 +46,8 @@ fn a_record_whose_parent_is_missing_says_which_and_comes_back_with_it() {
 fn what_was_mended_behind_its_back_comes_with_a_retry_without_any_network() {
     let clinic = with_a_missing_parent();
     clinic.damage(
-        "INSERT INTO sync_record SELECT 'property', 'population', '{\"id\":\"population\"}', max(cursor) + 1, NULL, NULL, \
+        "INSERT INTO sync_record (table_name, record_id, data, cursor, store_id, name_id, source_site_id, is_sync_update, \
+         audience, changed_at) SELECT 'property', 'population', '{\"id\":\"population\"}', max(cursor) + 1, NULL, NULL, \
          NULL, 1, NULL, 0 FROM sync_record",
     );
     let number = clinic.json(&["quarantine", "list"], 0)["number"].to_string();

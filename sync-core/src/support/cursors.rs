@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::ownership::Role;
 use crate::record::Cursor;
 use crate::site::identity::{cursor, flag, role};
-use crate::storage::{ReadTxn, Storage, key};
+use crate::storage::{ReadTxn, Storage, WriteTxn, key};
 use crate::texts::sentences::cursor as say;
 use crate::texts::{Said, Speaks};
 
@@ -28,14 +28,6 @@ impl PullCursor {
         match self {
             Self::Central => key::PULL_CURSOR_V6,
             Self::Legacy => key::PULL_CURSOR_CENTRAL,
-        }
-    }
-
-    /// What the server told of its changelog that is compared with what it tells later.
-    fn told_key(self) -> &'static str {
-        match self {
-            Self::Central => key::CENTRAL_LOST_KNOWN,
-            Self::Legacy => key::LEGACY_POSITION_SEEN,
         }
     }
 }
@@ -124,14 +116,17 @@ fn plan(txn: &dyn ReadTxn, which: PullCursor, to: Cursor, own: bool) -> Result<R
     let own = own && which == PullCursor::Central;
     // Before the first sync is complete, what came from this site is read anyway.
     let reads_own = flag(txn, key::PULL_OWN)? || txn.state(key::INITIALISED_AT)?.is_none();
-    let changes = to < from || (own && !reads_own) || has_wrong_end(txn, which, from)?;
-    Ok(Rewind { cursor: which, from, to, own, changes })
+    Ok(Rewind { cursor: which, from, to, own, changes: to < from || (own && !reads_own) })
 }
 
-/// Whether a server has told of an end, or of a loss, beyond where this site has read by far: that may be wrong, and while it
-/// stands a true one would not be seen.
-fn has_wrong_end(txn: &dyn ReadTxn, which: PullCursor, from: Cursor) -> Result<bool> {
-    Ok(cursor(txn, which.told_key())? > from.next())
+/// Forgets what a server told of its changelog, for what it tells later is compared with that: told wrongly once, it would
+/// hide what is true for ever. Of central only where everything is read again: it then tells once more what it has lost.
+fn forget_told(txn: &dyn WriteTxn, rewind: &Rewind) -> Result<()> {
+    match rewind.cursor {
+        PullCursor::Legacy => txn.set_state(key::LEGACY_POSITION_SEEN, &rewind.to.min(rewind.from).to_string()),
+        PullCursor::Central if rewind.own && rewind.to == Cursor(0) => txn.set_state(key::CENTRAL_LOST_KNOWN, "0"),
+        PullCursor::Central => Ok(()),
+    }
 }
 
 /// Rewinds a cursor, so that the next cycle reads again from there; never forwards, as what is skipped is lost. Reading
@@ -152,10 +147,7 @@ pub fn rewind(storage: &dyn Storage, planned: &Rewind, reason: &str, now: Timest
     if rewind.own {
         txn.set_state(key::PULL_OWN, "1")?;
     }
-    if has_wrong_end(txn.as_ref(), rewind.cursor, rewind.from)? {
-        // What the server tells next counts.
-        txn.set_state(rewind.cursor.told_key(), "0")?;
-    }
+    forget_told(txn.as_ref(), &rewind)?;
     let name = rewind.cursor.key();
     let own = if rewind.own { ", with what came from this site" } else { "" };
     let repair = Repair {
@@ -232,9 +224,8 @@ mod tests {
             (PullCursor::Legacy, key::PULL_CURSOR_CENTRAL, key::LEGACY_POSITION_SEEN),
         ] {
             let storage = database(&[(key::ROLE, "remote"), (at, "50"), (told, far.as_str())]);
-            assert!(rewound(&storage, which, 50, false).changes, "{told}");
+            assert!(rewound(&storage, which, 0, true).changes, "{told}");
             assert_eq!(state(&storage, told).as_deref(), Some("0"));
-            assert!(!rewound(&storage, which, 50, false).changes, "once");
         }
     }
 
