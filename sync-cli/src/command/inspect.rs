@@ -149,10 +149,13 @@ fn stuck_group(group: &Stuck, out: &Output) -> Result<(), Failure> {
     }
     and_more(out, "    ", group.missing.len())?;
     let more = group.records.saturating_sub(group.ids.len() as u64);
-    let ids = group.ids.join("\n    ");
+    let Some((last, others)) = group.ids.split_last() else { return Ok(()) };
+    for id in others {
+        out.line(&format!("    {id}"))?;
+    }
     match more {
-        0 => out.line(&format!("    {ids}")),
-        more => line(out, "    ", &stuck_says::ids_and_more(ids, more)),
+        0 => out.line(&format!("    {last}")),
+        more => line(out, "    ", &stuck_says::ids_and_more(last, more)),
     }
 }
 
