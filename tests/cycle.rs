@@ -191,6 +191,7 @@ fn central_keeps_what_breaks_the_rules_with_its_reason(central: CentralEnd) {
         action: Action::Update,
         data: data(json),
         cursor: None,
+        known: Default::default(),
         quarantine: None,
     };
     let now = sync_core::Timestamp::from_unix_millis(0);
@@ -399,6 +400,7 @@ fn values_that_a_peer_could_not_read_stop_nobody(central: CentralEnd) {
             action: Action::Update,
             data: data(&json),
             cursor: None,
+            known: Default::default(),
             quarantine: None,
         };
         txn.stage(&incoming, now).unwrap();

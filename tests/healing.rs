@@ -135,6 +135,7 @@ fn what_an_older_version_could_not_read_is_tried_again_after_an_upgrade() {
         action: sync_core::protocol::v6::Action::Update,
         data: data(data_of),
         cursor: None,
+        known: Default::default(),
         quarantine: Some(Quarantine { cause, reason: "by an older version".to_owned(), waits_for: None }),
     };
     let element = r#"{"cursor":7,"record":{"tableName":"asset_class","recordId":"whole","action":"Update",

@@ -220,8 +220,9 @@ fn a_database_that_counts_anew_is_not_measured_by_the_one_before() {
     }
     old.sync();
     let storage = Arc::new(MemoryStorage::new());
-    // Central does not know any more what was pushed lately.
-    let new = central.set_up_over(storage.clone(), "a", Arc::new(InProcess::new(central.restarted())));
+    // Nothing that was pushed before can be under way still.
+    let later = central.restarted_after(std::time::Duration::from_secs(3600));
+    let new = central.set_up_over(storage.clone(), "a", Arc::new(InProcess::new(later)));
     new.sync();
     write(&new, "y", "1");
     new.sync();

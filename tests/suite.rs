@@ -26,4 +26,5 @@ mod record_types;
 mod restored;
 mod stop_anywhere;
 mod support_desk;
+mod versions;
 mod weak_points;

@@ -6,12 +6,12 @@ use crate::echo::SiteRestore;
 use crate::error::{Error, Result};
 use crate::moved_stores;
 use crate::ownership::StoreOwner;
-use crate::protocol::v6::WireRecord;
+use crate::protocol::v6::{Action, WireRecord};
 use crate::record::{
     Cursor, Fields, NameId, RecordData, RecordId, RecordType, Scope, SiteId, StoreId, TableName, record_type,
     record_types,
 };
-use crate::storage::{QuarantineCause, ReadTxn, Selection, Source, WriteTxn};
+use crate::storage::{QuarantineCause, ReadTxn, Selection, Source, WriteTxn, key};
 
 const JOINS: &str = "name_store_join";
 
@@ -62,7 +62,7 @@ pub(crate) fn upsert(
         let scope = (old_store, change.name.clone());
         let told = self::change(table, id, ChangeAction::Upsert, scope, data, origin, now);
         if told.audience != Audience::Nobody {
-            txn.append_change(&told)?;
+            txn.append_change(&told, Some(data).filter(|_| !planted!(LeftAsToday)))?;
         }
     }
     Ok(if moved { Stored::Moved } else { Stored::Changed })
@@ -90,6 +90,7 @@ pub(crate) fn upsert_at_central(
     if *table == *"store" {
         retry_refused(txn, data)?;
         if site_before != site_in(data) {
+            note_left_site(txn, id, site_before)?;
             moved_stores::note(txn, StoreId::from(id.as_str()))?;
         }
     }
@@ -97,6 +98,62 @@ pub(crate) fn upsert_at_central(
         move_children(txn, table, id, now)?;
     }
     Ok(stored)
+}
+
+/// Where the changelog says that a store is no more on a site.
+fn left_site_key(site: SiteId, store: &str) -> String {
+    format!("{}{site} {store}", key::STORE_LEFT_SITE)
+}
+
+/// Notes that a store is no more on the site that it was on: until the site has read of that, it goes on writing.
+fn note_left_site(txn: &dyn WriteTxn, store: &RecordId, site_before: Option<i64>) -> Result<()> {
+    let Some(site) = site_before.and_then(|number| number.try_into().ok()).map(SiteId) else { return Ok(()) };
+    txn.set_state(&left_site_key(site, store.as_str()), &txn.last_cursor()?.to_string())
+}
+
+/// What went elsewhere before a site wrote a record, without the site knowing yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum WentUnseen {
+    /// Nothing, as far as is known.
+    #[default]
+    Nothing,
+    /// The store that the record is of, with all that is in it. What the site writes for it counts if it comes back.
+    Store,
+    /// The record, or the one that it hangs on.
+    Record,
+}
+
+/// Whether a site that wrote a record could not know yet that it is no more one of its stores: the record, or the one that
+/// it hangs on, or its store went elsewhere beyond what the site had read.
+pub(crate) fn went_unseen(
+    txn: &dyn ReadTxn,
+    (site, read_to, own): (SiteId, Cursor, &[StoreId]),
+    (table, id, data): (&TableName, &RecordId, &RecordData),
+) -> Result<WentUnseen> {
+    let mut went = WentUnseen::Nothing;
+    let Some(kind) = record_type(table.as_str()) else { return Ok(went) };
+    let stored = txn.record(table, id)?;
+    for version in stored.iter().chain(std::iter::once(data)) {
+        let Some(fields) = version.fields() else { continue };
+        let of = match kind.scope {
+            Scope::ParentStore(field, parent, _) => {
+                fields.text(field).map(|id| (TableName::from(parent), RecordId::new(id.into_owned())))
+            }
+            _ => Some((table.clone(), id.clone())),
+        };
+        if let Some((table, id)) = of
+            && txn.left_at(&table, &id, own)?.is_some_and(|left| left >= read_to)
+        {
+            return Ok(WentUnseen::Record);
+        }
+        if let Some(store) = scope(txn, table, version)?.0
+            && let Some(left) = txn.state(&left_site_key(site, store.as_str()))?
+            && Cursor::parse(&left).is_some_and(|left| left >= read_to)
+        {
+            went = WentUnseen::Store;
+        }
+    }
+    Ok(went)
 }
 
 /// Once a store is active on a site, what was refused from that site may be allowed: edits made while the store was away
@@ -229,17 +286,25 @@ pub(crate) fn log_anew(
         if restore.is_some_and(|restore| restore.lost_logged(row.cursor)) {
             change.source_site = None;
         }
-        match (change.action, data) {
-            (ChangeAction::Upsert, Some(data)) if !and_beside || is_row_of(txn, &change, &data)? => {
-                txn.put_record(&data, &change)?;
-            }
-            _ if and_beside => {
-                txn.append_change(&change)?;
-            }
-            _ => {}
-        }
+        log_row_anew(txn, &change, data, and_beside)?;
     }
     Ok(next)
+}
+
+/// Logs a row again: that of a record as it is, or one that stands beside, if those are wanted.
+pub(crate) fn log_row_anew(
+    txn: &dyn WriteTxn,
+    change: &NewChange,
+    data: Option<RecordData>,
+    and_beside: bool,
+) -> Result<()> {
+    match (change.action, data) {
+        (ChangeAction::Upsert, Some(data)) if is_row_of(txn, change, &data)? => txn.put_record(&data, change)?,
+        (ChangeAction::Upsert, left_as) if and_beside => txn.append_change(change, left_as.as_ref())?,
+        (ChangeAction::Delete, _) if and_beside => txn.append_change(change, None)?,
+        _ => return Ok(()),
+    };
+    Ok(())
 }
 
 /// Whether a row is that of a record as it is, and not one that tells a former store of its loss.
@@ -364,9 +429,22 @@ pub(crate) fn tell_of_newer(
     };
     let told = change(table, id, action, scope, data, Origin::Sync(None), now);
     if told.audience != Audience::Nobody {
-        txn.append_change(&told)?;
+        txn.append_change(&told, ours.as_ref())?;
     }
     Ok(())
+}
+
+/// Whether what came of a record says the same as what is here.
+pub(crate) fn is_same(table: &TableName, action: Action, theirs: &RecordData, ours: Option<&RecordData>) -> bool {
+    match (action, ours) {
+        (Action::Delete, ours) => ours.is_none(),
+        (_, None) => false,
+        (_, Some(ours)) if ours == theirs => true,
+        (_, Some(ours)) => match record_type(table.as_str()) {
+            Some(kind) => kind.differing_fields(ours, theirs).is_empty(),
+            None => ours.same_value(theirs),
+        },
+    }
 }
 
 /// The changelog row of a record.

@@ -42,6 +42,8 @@ fn pull_all(end: &CentralEnd, release: &str, cursor: &mut u64, batch_size: u64, 
         if lost.contains(&number) {
             continue;
         }
+        assert!(next >= *cursor, "no answer takes a site back");
+        assert!(ids.is_empty() || next > *cursor, "an answer with records leads on");
         all.extend(ids);
         *cursor = next;
         if is_last {

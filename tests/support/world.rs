@@ -81,6 +81,27 @@ pub struct SiteEnd {
     pub records: Records,
 }
 
+/// A clock that is ahead of another.
+struct Later {
+    clock: Arc<dyn Clock>,
+    by: Duration,
+}
+
+impl Clock for Later {
+    fn now(&self) -> Timestamp {
+        let by = i64::try_from(self.by.as_millis()).expect("not that long");
+        Timestamp::from_unix_millis(self.clock.now().unix_millis() + by)
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.clock.monotonic() + self.by
+    }
+
+    fn sleep(&self, duration: Duration) {
+        self.clock.sleep(duration);
+    }
+}
+
 /// JSON text as record data.
 pub fn data(json: &str) -> RecordData {
     RecordData::parse(json).expect("valid JSON")
@@ -143,6 +164,12 @@ impl CentralEnd {
     pub fn restarted(&self) -> Arc<Central> {
         let central = Central::stand_alone(self.storage.clone(), self.clock.clone());
         Arc::new(central.with_files(self.storages.files("central")))
+    }
+
+    /// The same, this long afterwards by its clock: no request that was sent before is under way still.
+    pub fn restarted_after(&self, time: Duration) -> Arc<Central> {
+        let clock = Arc::new(Later { clock: self.clock.clone(), by: time });
+        Arc::new(Central::stand_alone(self.storage.clone(), clock).with_files(self.storages.files("central")))
     }
 
     /// The server's files.

@@ -14,6 +14,10 @@ pub(crate) enum Cause {
     Unsupported,
     /// Its data do not fit its record type
     Malformed,
+    /// The database or the program failed at it each time
+    Failed,
+    /// Something newer was written before it could be integrated
+    Superseded,
     /// Somebody said that it is of no use here
     Ignored,
 }
@@ -25,6 +29,8 @@ impl From<Cause> for QuarantineCause {
             Cause::Refused => Self::Refused,
             Cause::Unsupported => Self::Unsupported,
             Cause::Malformed => Self::Malformed,
+            Cause::Failed => Self::Failed,
+            Cause::Superseded => Self::Superseded,
             Cause::Ignored => Self::Ignored,
         }
     }

@@ -1,7 +1,6 @@
 //! `explain`: where a record is, and what became of it.
 
 use sync_core::record::{RecordId, TableName};
-use sync_core::storage::QuarantineCause;
 use sync_core::support::{Explanation, Receivers, Sent, SentState, SetAside, Travels, Verdict, Written, explain};
 use sync_core::{ChangeAction, ErrorClass, Said, Timestamp};
 
@@ -144,7 +143,7 @@ fn set_aside(row: &SetAside, out: &Output) -> Result<(), Failure> {
     for awaited in &row.waits_for {
         say(out, "  ", &waits(awaited))?;
     }
-    if row.waits_for.is_empty() && row.cause != QuarantineCause::Ignored {
+    if row.waits_for.is_empty() && !row.cause.is_settled() {
         say(out, "  ", &row.cause.meaning())?;
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! `sync`: one cycle.
 
 use serde::Serialize;
-use sync_core::storage::{QuarantineCause, Storage as _, key};
+use sync_core::storage::{Storage as _, key};
 use sync_core::{Error, ErrorClass, FilesOptions, FilesReport, Outcome, Role, SyncOptions, SyncReport};
 
 use super::files;
@@ -46,7 +46,7 @@ pub(super) fn run(args: &Args, options: &Sync, out: &Output) -> Result<Ended, Fa
         // What went into quarantine now was told; what lies there since earlier is easily forgotten.
         if report.quarantined + report.refused == 0 {
             let counts = parts.storage.read()?.quarantine_counts()?;
-            let counted = counts.iter().filter(|(cause, _)| *cause != QuarantineCause::Ignored);
+            let counted = counts.iter().filter(|(cause, _)| !cause.is_settled());
             match counted.map(|(_, records)| records).sum::<u64>() {
                 0 => {}
                 earlier => out.hint_said(&shown::in_quarantine(earlier)),

@@ -89,6 +89,7 @@ pub(crate) fn plant(desk: &Desk, count: usize) {
                     action: Action::Update,
                     data: RecordData::parse("{}").expect("JSON"),
                     cursor: None,
+                    known: Default::default(),
                     quarantine: Some(Quarantine { cause, reason, waits_for: None }),
                 };
                 txn.stage(&incoming, now).expect("staged");

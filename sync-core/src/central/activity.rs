@@ -12,7 +12,7 @@ use super::answered::{Noted, Question};
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::record::{Cursor, SiteId};
-use crate::storage::{QuarantineCause, SiteActivity};
+use crate::storage::{QuarantineCause, ReadTxn, SiteActivity};
 
 /// The most visits that one transaction writes.
 const CHUNK: usize = 1000;
@@ -54,6 +54,18 @@ impl Activity {
                 earlier.update(later);
             }
             visits.insert(earlier.site, earlier);
+        }
+    }
+}
+
+impl Central {
+    /// Up to where a site has read the changelog, as far as it was given it and that is known: not to be taken for more than
+    /// what the site could know.
+    pub(super) fn read_to(&self, txn: &dyn ReadTxn, site: SiteId) -> Result<Option<Cursor>> {
+        let unwritten = self.activity.lock().get(&site).and_then(|visit| visit.read_to);
+        match unwritten {
+            None => Ok(txn.activity()?.into_iter().find(|visit| visit.site == site).and_then(|visit| visit.read_to)),
+            read_to => Ok(read_to),
         }
     }
 }

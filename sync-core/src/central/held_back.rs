@@ -1,13 +1,13 @@
 //! What is held back from a site because its release cannot read it, and how it comes to the site once it can.
 //!
 //! A pull leaves such records out and goes on, so the site's cursor passes them. Where the first of them stands is
-//! remembered. When the site says a newer release, its next pull is answered from there: every client takes the end of an
-//! answer for its cursor, and so goes back by itself and reads on from there.
+//! remembered. When the site says a newer release, its next pulls bring them before what is new. The answers end where they
+//! would without them, or beyond: a site never goes back for it.
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::protocol::v6::{Batch, Release};
+use crate::protocol::v6::Release;
 use crate::record::{Cursor, SiteId};
 use crate::storage::{ReadTxn, Storage, WriteTxn, key};
 
@@ -28,12 +28,31 @@ struct Held {
     records: u64,
 }
 
-/// A pull that is to be answered from further back than the site asks.
+/// What was held back and is being sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Again {
     from: Cursor,
     /// The cursor that the site asks from next if the answer reached it.
     next: Option<Cursor>,
+    /// Where to go on then. An older version, which answered from further back, does not say that: then the site itself goes
+    /// on from there.
+    #[serde(default)]
+    then: Option<Cursor>,
+    /// Where what the site has read in its newer release begins; where it asks from, if that is not known.
+    #[serde(default)]
+    below: Option<Cursor>,
+    /// The release that could not read it; of everything, if that is not known.
+    #[serde(default)]
+    was: Option<Release>,
+}
+
+/// Which rows are looked through for what was held back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Late {
+    pub from: Cursor,
+    pub below: Cursor,
+    /// The release that could not read them.
+    pub was: Option<Release>,
 }
 
 fn key_of(site: SiteId) -> String {
@@ -60,23 +79,45 @@ impl HeldBack {
         txn.set_state(&key_of(site), &serde_json::to_string(self).unwrap_or_default())
     }
 
-    /// From where a pull of a site with this release is answered.
-    pub(super) fn start(&mut self, asked: Cursor, release: Release) -> Cursor {
+    /// What of the rows that a site has passed it is to be sent now, beside what it asks for.
+    pub(super) fn late(&mut self, asked: Cursor, release: Release) -> Option<Late> {
         if let Some(held) = self.held.take_if(|held| release > held.release) {
-            let from = self.again.take().map_or(held.from, |again| again.from.min(held.from));
-            self.again = Some(Again { from, next: None });
-        }
-        if let Some(again) = &self.again {
-            if asked > again.from && again.next != Some(asked) {
-                // Whatever is held back from there on is found again.
-                self.held = None;
-                return again.from;
-            }
-            self.again = None;
+            let again = self.again.take();
+            let was = again.as_ref().map_or(Some(held.release), |again| again.was.map(|was| was.min(held.release)));
+            let from = again.map_or(held.from, |again| again.from.min(held.from));
+            self.again = Some(Again { from, next: None, then: None, below: Some(asked), was });
         }
         // The same where the site reads again from before it, on its own.
         self.held.take_if(|held| asked <= held.from);
-        asked
+        let again = self.again.as_mut()?;
+        if again.next == Some(asked) {
+            again.from = again.then.unwrap_or(asked);
+            again.next = None;
+        }
+        let below = again.below.unwrap_or(asked).min(asked);
+        again.below = Some(below);
+        let late = Late { from: again.from, below, was: again.was };
+        if late.from >= below {
+            self.again = None;
+            return None;
+        }
+        Some(late)
+    }
+
+    /// Nothing of it stood before here.
+    pub(super) fn looked_to(&mut self, reached: Cursor) {
+        if let Some(again) = &mut self.again {
+            again.from = reached;
+            again.next = None;
+        }
+    }
+
+    /// It is sent up to here, with an answer that leads the site there.
+    pub(super) fn sent(&mut self, reached: Cursor, next: Cursor) {
+        if let Some(again) = &mut self.again {
+            again.then = Some(reached);
+            again.next = Some(next);
+        }
     }
 
     /// Notes a record that was left out of an answer.
@@ -89,21 +130,6 @@ impl HeldBack {
             held.records += 1;
         }
     }
-
-    /// After an answer from further back: by which cursor the site will show that it has it. The answer must not end where
-    /// the site is already, or that could not be told from an answer that was lost; it then ends one row earlier, and that
-    /// row comes twice.
-    pub(super) fn answered(&mut self, asked: Cursor, batch: &mut Batch) {
-        let Some(again) = &mut self.again else { return };
-        if batch.total_records == 0 {
-            self.again = None;
-            return;
-        }
-        if batch.end_cursor.next() == asked {
-            batch.end_cursor = Cursor(batch.end_cursor.0.saturating_sub(1));
-        }
-        again.next = Some(batch.end_cursor.next());
-    }
 }
 
 #[cfg(test)]
@@ -113,76 +139,80 @@ mod tests {
     const OLD: Release = (2, 16, 3);
     const NEW: Release = (2, 18, 0);
 
-    fn batch(end: u64, total: u64) -> Batch {
-        Batch { end_cursor: Cursor(end), total_records: total, ..Batch::empty(Cursor(end)) }
-    }
-
-    fn with_one_held() -> HeldBack {
+    fn with_two_held() -> HeldBack {
         let mut held = HeldBack::default();
-        assert_eq!(held.start(Cursor(1), OLD), Cursor(1));
+        assert_eq!(held.late(Cursor(1), OLD), None);
         held.note(Cursor(20), OLD);
         held.note(Cursor(30), OLD);
         held
     }
 
+    fn late(from: u64, below: u64) -> Option<Late> {
+        Some(Late { from: Cursor(from), below: Cursor(below), was: Some(OLD) })
+    }
+
     #[test]
-    fn a_newer_release_is_answered_from_the_first_that_was_held_back_until_the_answer_arrived() {
-        let mut held = with_one_held();
-        assert_eq!(held.start(Cursor(100), OLD), Cursor(100), "the same release goes on");
-        assert_eq!(held.start(Cursor(100), NEW), Cursor(20));
-        held.answered(Cursor(100), &mut batch(60, 50));
-        assert_eq!(held.start(Cursor(100), NEW), Cursor(20), "the answer was lost");
-        held.answered(Cursor(100), &mut batch(60, 50));
-        assert_eq!(held.start(Cursor(61), NEW), Cursor(61), "it arrived");
-        assert_eq!(held.start(Cursor(100), NEW), Cursor(100), "once");
+    fn a_newer_release_is_sent_what_was_held_back_until_the_answers_arrived() {
+        let mut held = with_two_held();
+        assert_eq!(held.late(Cursor(100), OLD), None, "the same release goes on");
+        assert_eq!(held.late(Cursor(100), NEW), late(20, 100));
+        held.sent(Cursor(21), Cursor(108));
+        assert_eq!(held.late(Cursor(100), NEW), late(20, 100), "the answer was lost");
+        held.sent(Cursor(21), Cursor(109));
+        assert_eq!(held.late(Cursor(109), NEW), late(21, 100), "it arrived");
+        held.sent(Cursor(100), Cursor(110));
+        assert_eq!(held.late(Cursor(109), NEW), late(21, 100), "the next was lost");
+        held.sent(Cursor(100), Cursor(110));
+        assert_eq!(held.late(Cursor(110), NEW), None, "once");
         assert_eq!(held, HeldBack::default());
     }
 
     #[test]
-    fn an_answer_does_not_end_where_the_site_is() {
-        let mut held = with_one_held();
-        assert_eq!(held.start(Cursor(100), NEW), Cursor(20));
-        let mut last = batch(99, 5);
-        held.answered(Cursor(100), &mut last);
-        assert_eq!(last.end_cursor, Cursor(98));
-        assert_eq!(held.start(Cursor(99), NEW), Cursor(99));
-        assert_eq!(held.start(Cursor(100), NEW), Cursor(100));
-    }
-
-    #[test]
-    fn a_restored_site_that_knows_nothing_of_the_answer_gets_it_again() {
-        let mut held = with_one_held();
-        assert_eq!(held.start(Cursor(100), NEW), Cursor(20));
-        held.answered(Cursor(100), &mut batch(60, 50));
-        assert_eq!(held.start(Cursor(50), NEW), Cursor(20));
-        assert_eq!(held.start(Cursor(0), NEW), Cursor(0), "it begins anew");
+    fn a_site_that_reads_again_from_before_it_reads_it_by_itself() {
+        let mut held = with_two_held();
+        assert_eq!(held.late(Cursor(100), NEW), late(20, 100));
+        held.sent(Cursor(21), Cursor(108));
+        assert_eq!(held.late(Cursor(50), NEW), late(20, 50), "it was restored, and knows nothing of the answer");
+        assert_eq!(held.late(Cursor(0), NEW), None, "it begins anew");
         assert_eq!(held, HeldBack::default());
     }
 
     #[test]
     fn what_a_newer_release_cannot_read_either_stays_held_back() {
-        let mut held = with_one_held();
-        assert_eq!(held.start(Cursor(100), (2, 17, 0)), Cursor(20));
+        let mut held = with_two_held();
+        assert_eq!(held.late(Cursor(100), (2, 17, 0)), late(20, 100));
         held.note(Cursor(30), (2, 17, 0));
-        held.answered(Cursor(100), &mut batch(60, 50));
-        assert_eq!(held.start(Cursor(61), (2, 17, 0)), Cursor(61));
-        assert_eq!(held.start(Cursor(100), NEW), Cursor(30));
+        held.sent(Cursor(100), Cursor(108));
+        assert_eq!(held.late(Cursor(108), (2, 17, 0)), None);
+        let was = Some((2, 17, 0));
+        let left = Late { from: Cursor(30), below: Cursor(108), was };
+        assert_eq!(held.late(Cursor(108), NEW), Some(left));
     }
 
     #[test]
     fn nothing_left_to_send_ends_it() {
-        let mut held = with_one_held();
-        assert_eq!(held.start(Cursor(100), NEW), Cursor(20));
-        held.answered(Cursor(100), &mut batch(99, 0));
+        let mut held = with_two_held();
+        assert_eq!(held.late(Cursor(100), NEW), late(20, 100));
+        held.looked_to(Cursor(100));
+        assert_eq!(held.late(Cursor(100), NEW), None);
         assert_eq!(held, HeldBack::default());
     }
 
     #[test]
     fn a_record_counts_once() {
-        let mut held = with_one_held();
+        let mut held = with_two_held();
         held.note(Cursor(30), OLD);
         assert_eq!(held.held.as_ref().map(|held| held.records), Some(2));
-        assert_eq!(held.start(Cursor(5), OLD), Cursor(5), "it reads everything again");
+        assert_eq!(held.late(Cursor(5), OLD), None, "it reads everything again");
         assert_eq!(held.held, None);
+    }
+
+    #[test]
+    fn what_an_older_version_wrote_is_understood() {
+        let read = |text: &str| serde_json::from_str::<HeldBack>(text).unwrap();
+        let text = r#"{"held":null,"again":{"from":20,"next":61}}"#;
+        let unknown = |below| Some(Late { from: Cursor(20), below: Cursor(below), was: None });
+        assert_eq!(read(text).late(Cursor(100), NEW), unknown(100), "the answer from further back did not arrive");
+        assert_eq!(read(text).late(Cursor(61), NEW), None, "it did, and the site goes on from there");
     }
 }

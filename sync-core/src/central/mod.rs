@@ -104,7 +104,6 @@ pub struct Central {
     /// Whether the V5 questions of a site are answered here too, because there is no legacy server.
     stands_alone: bool,
     work: (Mutex<bool>, Condvar),
-    lately: push::Lately,
     attempts: attempts::Attempts,
     queue: integrate::Queue,
     activity: activity::Activity,
@@ -133,7 +132,6 @@ impl Central {
             config: CentralConfig::default(),
             stands_alone: false,
             work: (Mutex::new(false), Condvar::new()),
-            lately: push::Lately::default(),
             attempts: attempts::Attempts::default(),
             queue: integrate::Queue::default(),
             activity: activity::Activity::default(),
@@ -252,6 +250,7 @@ impl Central {
     pub fn integrate_while(&self, goes_on: &dyn Fn() -> bool) -> Result<()> {
         if !self.is_up_to_date.load(Ordering::Relaxed) {
             integrate::requeue_after_upgrade(self.storage.as_ref())?;
+            integrate::requeue_failed(self.storage.as_ref())?;
             self.is_up_to_date.store(true, Ordering::Relaxed);
         }
         let (storage, clock) = (self.storage.as_ref(), self.clock.as_ref());
@@ -323,18 +322,15 @@ impl Central {
         noted: &Noted,
         version: u32,
         credentials: &Credentials,
-        unless_integrating: bool,
+        reads_or_writes: bool,
     ) -> std::result::Result<SiteId, Refused> {
         check_version(version)?;
         let site = self.admit(noted, credentials)?;
         noted.came_in(site, credentials);
-        if unless_integrating {
-            let txn = self.storage.read()?;
-            // Before the pull looks: what it is then given ends here at least.
-            noted.newest.set(txn.last_cursor()?);
-            if txn.integration_waits(site)? {
-                return Err(Refused(WireError::IntegrationInProgress));
-            }
+        if reads_or_writes {
+            // Before the pull looks: what it is then given ends here at least. Whether an integration waits is asked in the
+            // transaction that reads or writes.
+            noted.newest.set(self.storage.read()?.last_cursor()?);
         }
         Ok(site)
     }

@@ -1,15 +1,19 @@
 //! Pull: which rows a site receives, and the batch they make.
 
-use super::held_back::HeldBack;
+use super::held_back::{HeldBack, Late};
 use super::{Central, Refused};
 use crate::apply;
 use crate::changelog::{Change, ChangeAction};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::outgoing;
 use crate::ownership::StoreOwner;
-use crate::protocol::v6::{Batch, Dialect, PatientPullRequest, PullRequest, WireError};
+use crate::protocol::v6::{Batch, BatchElement, Dialect, PatientPullRequest, PullRequest, WireError};
 use crate::record::{Cursor, SiteId, StoreId, record_type};
 use crate::storage::{Lost, ReadTxn, Selection, SiteEntry, Source};
+
+/// Rows that are looked at in one go for what was held back, and the most of one answer.
+const LATE_ROWS: usize = 500;
+const LOOKED_MAX: usize = 50_000;
 
 impl Central {
     pub(super) fn pull(
@@ -24,9 +28,31 @@ impl Central {
         if !request.is_initialised && self.ends_push(site)? {
             return Err(Refused(WireError::IntegrationInProgress));
         }
+        let batch = loop {
+            if let Some(batch) = self.answer_pull(site, request, bytes_max)? {
+                break batch;
+            }
+        };
+        if batch.is_last_batch && !request.is_initialised {
+            self.remember_first_pull(site, &request.sync_v5_settings.username)?;
+        }
+        Ok(batch)
+    }
+
+    /// An answer to a pull; `None` if it has to be looked for again, because another request of the site came between, or
+    /// because a row was logged for it.
+    fn answer_pull(
+        &self,
+        site: SiteId,
+        request: &PullRequest,
+        bytes_max: usize,
+    ) -> std::result::Result<Option<Batch>, Refused> {
         let dialect = Dialect::of(&request.sync_v5_settings.app_version);
-        let (batch, held, before) = {
+        let (answer, selection, held, before) = {
             let txn = self.storage.read()?;
+            if txn.integration_waits(site)? {
+                return Err(Refused(WireError::IntegrationInProgress));
+            }
             let mut stores = txn.stores_of_site(site)?;
             if planted!(EveryStoreSelected) {
                 let all = txn.records(&"store".into(), None, usize::MAX >> 1)?;
@@ -35,24 +61,72 @@ impl Central {
             let selection = selection(stores, site, request);
             let before = HeldBack::load(txn.as_ref(), site)?;
             let mut held = before.clone();
-            let asked = request.cursor.meant(txn.last_cursor()?);
-            let from = held.start(asked, dialect.release());
-            let (mut batch, unreadable) =
-                self.batch(txn.as_ref(), &selection, from, (request.batch_size, bytes_max), dialect)?;
-            unreadable.iter().for_each(|at| held.note(*at, dialect.release()));
-            held.answered(asked, &mut batch);
-            (batch, held, before)
+            let answer = self.with_late(txn.as_ref(), &selection, (request, bytes_max), dialect, &mut held)?;
+            (answer, selection, held, before)
         };
-        if held != before {
-            // Before the site gets the answer and moves past what is not in it.
-            let txn = self.storage.write()?;
-            held.store(txn.as_ref(), site)?;
-            txn.commit()?;
+        if held == before
+            && let Answer::Batch(batch) = answer
+        {
+            return Ok(Some(batch));
         }
-        if batch.is_last_batch && !request.is_initialised {
-            self.remember_first_pull(site, &request.sync_v5_settings.username)?;
+        // Before the site gets the answer and moves past what is not in it.
+        let txn = self.storage.write()?;
+        if HeldBack::load(txn.as_ref(), site)? != before {
+            return Ok(None);
         }
+        let batch = match answer {
+            Answer::Batch(batch) => {
+                held.store(txn.as_ref(), site)?;
+                Some(batch)
+            }
+            Answer::NeedsRow(at) => {
+                let rows = txn.changed_records(&selection, at, 1, usize::MAX)?;
+                for (row, data) in rows.into_iter().filter(|(row, _)| row.cursor == at) {
+                    apply::log_row_anew(txn.as_ref(), &row.change, data, true)?;
+                }
+                None
+            }
+        };
+        txn.commit()?;
         Ok(batch)
+    }
+
+    /// A batch, and before it of what was held back from the site what its release now reads. Whatever is in it, the batch
+    /// ends at or beyond where the site asks from: our own sites take another for a fault of this server, and nothing of it.
+    fn with_late(
+        &self,
+        txn: &dyn ReadTxn,
+        selection: &Selection,
+        (request, bytes_max): (&PullRequest, usize),
+        dialect: Dialect,
+        held: &mut HeldBack,
+    ) -> Result<Answer> {
+        let (asked, release) = (request.cursor.meant(txn.last_cursor()?), dialect.release());
+        let late = held.late(asked, release);
+        let size = request.batch_size.min(self.config.batch_records_max);
+        let found = match &late {
+            Some(late) if size > 0 => {
+                late_rows(txn, selection, late, (size.div_ceil(2) as usize, bytes_max / 2), dialect)?
+            }
+            _ => LateRows { reached: asked, ..LateRows::default() },
+        };
+        let rest = size.saturating_sub(found.records.len() as u32).max(size.min(1));
+        let (mut batch, unreadable) =
+            self.batch(txn, selection, asked, (rest, bytes_max - found.bytes.min(bytes_max / 2)), dialect)?;
+        unreadable.iter().chain(&found.unreadable).for_each(|at| held.note(*at, release));
+        let Some(late) = late else { return Ok(Answer::Batch(batch)) };
+        let Some(last) = found.records.last().map(|element| element.cursor) else {
+            held.looked_to(found.reached);
+            return Ok(Answer::Batch(batch));
+        };
+        if batch.end_cursor < asked {
+            return Ok(Answer::NeedsRow(last));
+        }
+        batch.total_records += found.records.len() as u64;
+        batch.is_last_batch &= found.reached >= late.below;
+        batch.records.splice(0..0, found.records);
+        held.sent(found.reached, batch.end_cursor.next());
+        Ok(Answer::Batch(batch))
     }
 
     /// The same for a site that takes nothing of it: nothing is written, and nothing counts as given to the site. What was
@@ -68,10 +142,14 @@ impl Central {
     /// A site that begins anew, or was restored, may have left a push without its last batch. What came of it is integrated
     /// before the site reads: afterwards it would count as known there. Says whether there is anything.
     fn ends_push(&self, site: SiteId) -> Result<bool> {
-        if self.storage.read()?.staged_tables(Source::Site(site))?.is_empty() {
+        let is_any = |txn: &dyn ReadTxn| Ok::<_, Error>(!txn.staged_tables(Source::Site(site))?.is_empty());
+        if !is_any(self.storage.read()?.as_ref())? {
             return Ok(false);
         }
         let txn = self.storage.write()?;
+        if !is_any(txn.as_ref())? {
+            return Ok(false);
+        }
         txn.request_integration(site, self.clock.now())?;
         super::push::set_open(txn.as_ref(), site, false)?;
         txn.commit()?;
@@ -86,6 +164,9 @@ impl Central {
         bytes_max: usize,
     ) -> std::result::Result<Batch, Refused> {
         let txn = self.storage.read()?;
+        if txn.integration_waits(site)? {
+            return Err(Refused(WireError::IntegrationInProgress));
+        }
         let patient = &request.fetch_patient_id;
         if !txn.is_visible(patient, &txn.stores_of_site(site)?)? {
             return Ok(Batch::empty(txn.last_cursor()?));
@@ -123,7 +204,6 @@ impl Central {
             None if !is_last_batch => Cursor(from.0.saturating_sub(1)),
             None => txn.last_cursor()?,
         };
-        let is_pulled = |row: &Change| record_type(row.change.table.as_str()).is_some_and(|kind| kind.pulled);
         let mut unreadable = Vec::new();
         let mut records = Vec::with_capacity(rows.len());
         for (row, data) in rows {
@@ -154,6 +234,77 @@ impl Central {
         }
         Ok(())
     }
+}
+
+/// What is to be answered.
+enum Answer {
+    Batch(Batch),
+    /// There is no position left at which the answer could end: the row that stands here has to be logged anew.
+    NeedsRow(Cursor),
+}
+
+/// What was held back and is found.
+#[derive(Default)]
+struct LateRows {
+    records: Vec<BatchElement>,
+    /// The bytes of their data.
+    bytes: usize,
+    /// What cannot be read still.
+    unreadable: Vec<Cursor>,
+    /// Where it goes on.
+    reached: Cursor,
+}
+
+/// The next rows that were held back.
+fn late_rows(
+    txn: &dyn ReadTxn,
+    selection: &Selection,
+    late: &Late,
+    (limit, bytes_max): (usize, usize),
+    dialect: Dialect,
+) -> Result<LateRows> {
+    let mut found = LateRows { reached: late.from, ..LateRows::default() };
+    let mut looked = 0;
+    while found.records.len() < limit && found.bytes < bytes_max && looked < LOOKED_MAX {
+        let rows = txn.changed_records(selection, found.reached, LATE_ROWS, bytes_max.max(1))?;
+        if rows.is_empty() {
+            found.reached = late.below;
+        }
+        looked += rows.len();
+        for (row, data) in rows {
+            if row.cursor >= late.below {
+                found.reached = late.below;
+                break;
+            }
+            if found.records.len() >= limit || found.bytes >= bytes_max {
+                break;
+            }
+            let at = row.cursor;
+            found.reached = at.next();
+            if !is_pulled(&row) || is_written_again(txn, selection, &row)? {
+                continue;
+            }
+            let Some(element) = outgoing::element(row, data) else { continue };
+            if late.was.is_some_and(|was| Dialect::of_release(was).write(element.clone()).is_ok()) {
+                continue;
+            }
+            match dialect.write(element) {
+                Ok(element) => {
+                    found.bytes += element.record.record_data.as_str().len();
+                    found.records.push(element);
+                }
+                Err(_) => found.unreadable.push(at),
+            }
+        }
+        if found.reached >= late.below {
+            break;
+        }
+    }
+    Ok(found)
+}
+
+fn is_pulled(row: &Change) -> bool {
+    record_type(row.change.table.as_str()).is_some_and(|kind| kind.pulled)
 }
 
 /// What a site is given.

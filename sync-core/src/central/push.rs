@@ -1,33 +1,26 @@
 //! Push: a site's records into the sync buffer, and integration once the last batch is there.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::HashSet;
 use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
 use super::{Central, Refused};
 use crate::apply;
+use crate::clock::Timestamp;
 use crate::echo::SiteRestore;
 use crate::error::Result;
 use crate::protocol::v6::{Batch, BatchElement, PushRequest, PushResult, WireError, WireRecord};
 use crate::record::{Cursor, SiteId};
-use crate::storage::{Incoming, Lost, ReadTxn, Source, StagedKind, WriteTxn, key};
+use crate::storage::{Incoming, Known, Lost, Pushed, ReadTxn, Source, StagedKind, WriteTxn, key};
 
 /// How long after it was sent a request may still arrive, held up on its way: longer than any proxy keeps one.
 const LATE: Duration = Duration::from_secs(15 * 60);
 
-/// The most rows that are remembered of one site.
-const REMEMBERED: usize = 20_000;
-
-/// What tells one pushed row from every other.
-type Fingerprint = [u8; 8];
-
-/// A row that is to be taken: its cursor at the site, and its fingerprints without and with what it says.
+/// A row that is to be taken: what tells it from every other.
 struct Row {
     element: BatchElement,
-    record: Fingerprint,
-    whole: Fingerprint,
+    fingerprint: u64,
 }
 
 impl Row {
@@ -40,61 +33,44 @@ impl Row {
         };
         add(&mut digest, table_name.as_str());
         add(&mut digest, record_id.as_str());
-        let record = first_bytes(&digest.clone().finalize());
         digest.update(element.cursor.0.to_be_bytes());
         add(&mut digest, StagedKind::of(*action).as_str());
         add(&mut digest, record_data.as_str());
-        Self { record, whole: first_bytes(&digest.finalize()), element }
+        let mut first = [0; 8];
+        first.copy_from_slice(&digest.finalize()[..8]);
+        Self { fingerprint: u64::from_be_bytes(first), element }
     }
 
     /// Whether a site counts its rows at all; upstream's central never looked at these numbers.
     fn is_numbered(&self) -> bool {
         self.element.cursor > Cursor(0)
     }
-}
 
-fn first_bytes(digest: &[u8]) -> Fingerprint {
-    let mut bytes = Fingerprint::default();
-    bytes.copy_from_slice(&digest[..8]);
-    bytes
-}
+    /// How it stands to what the same site pushed of the same record.
+    fn standing(&self, txn: &dyn ReadTxn, site: SiteId, now: Timestamp) -> Result<Standing> {
+        let WireRecord { table_name, record_id, .. } = &self.element.record;
+        Ok(match txn.pushed(site, table_name, record_id)? {
+            Some(before) if before.is_former && !is_recent(before.at, now) => Standing::New,
+            Some(before) if before.fingerprint == self.fingerprint => Standing::Repeated,
+            Some(before) if self.element.cursor < before.cursor && is_recent(before.at, now) => Standing::Late,
+            _ => Standing::New,
+        })
+    }
 
-/// What each site pushed lately: a request that was held up on its way comes when what it holds is out of date.
-#[derive(Debug, Default)]
-pub(super) struct Lately(Mutex<Remembered>);
-
-#[derive(Debug, Default)]
-struct Remembered {
-    rows: HashMap<SiteId, HashMap<Fingerprint, Seen>>,
-    tidied_at: Duration,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Seen {
-    cursor: Cursor,
-    whole: Fingerprint,
-    at: Duration,
-}
-
-impl Seen {
-    /// Whether a request that was sent before may still arrive.
-    fn is_recent(&self, now: Duration) -> bool {
-        now.saturating_sub(self.at) < LATE
+    /// Notes it as the newest that the site pushed of the record.
+    fn note(&self, txn: &dyn WriteTxn, site: SiteId, at: Timestamp) -> Result<()> {
+        let (cursor, fingerprint) = (self.element.cursor, self.fingerprint);
+        let WireRecord { table_name, record_id, .. } = &self.element.record;
+        txn.note_taken(site, table_name, record_id, &Pushed { cursor, fingerprint, at, is_former: false })
     }
 }
 
-/// The rows of a batch, without those that are out of date.
-#[derive(Default)]
-struct Sorted {
-    /// What is taken.
-    fresh: Vec<Row>,
-    /// What was taken before.
-    repeated: Vec<(Fingerprint, Seen)>,
-    /// What is of a backup, and out of date.
-    superseded: Vec<WireRecord>,
+/// Whether a request that was sent before this moment may still arrive. A clock that was put back says nothing.
+fn is_recent(at: Timestamp, now: Timestamp) -> bool {
+    now.since(at).max(at.since(now)) < LATE
 }
 
-/// How a row stands to what the same site pushed lately.
+/// How a row stands to what the same site pushed before.
 #[derive(Debug, PartialEq, Eq)]
 enum Standing {
     New,
@@ -104,43 +80,15 @@ enum Standing {
     Late,
 }
 
-impl Lately {
-    fn lock(&self) -> MutexGuard<'_, Remembered> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn standing(&self, site: SiteId, row: &Row, now: Duration) -> Standing {
-        let remembered = self.lock();
-        let seen = remembered.rows.get(&site).and_then(|rows| rows.get(&row.record));
-        match seen.filter(|seen| seen.is_recent(now)) {
-            Some(before) if before.whole == row.whole => Standing::Repeated,
-            Some(before) if row.element.cursor < before.cursor => Standing::Late,
-            _ => Standing::New,
-        }
-    }
-
-    /// Remembers rows that were taken: not before that is committed.
-    fn note(&self, site: SiteId, taken: Vec<(Fingerprint, Seen)>, now: Duration) {
-        let remembered = &mut *self.lock();
-        let rows = remembered.rows.entry(site).or_default();
-        if rows.len() + taken.len() > REMEMBERED {
-            rows.clear();
-        }
-        for (record, seen) in taken {
-            // A repeated row may be of a backup: it does not make what came after it new.
-            let newer = rows.get(&record).filter(|before| before.is_recent(now) && before.cursor > seen.cursor);
-            if newer.is_none() {
-                rows.insert(record, seen);
-            }
-        }
-        if now.saturating_sub(remembered.tidied_at) >= LATE {
-            remembered.tidied_at = now;
-            remembered.rows.retain(|_, rows| {
-                rows.retain(|_, seen| seen.is_recent(now));
-                !rows.is_empty()
-            });
-        }
-    }
+/// The rows of a batch, without those that are out of date.
+#[derive(Default)]
+struct Sorted {
+    /// What is taken.
+    fresh: Vec<Row>,
+    /// What was taken before.
+    repeated: Vec<Row>,
+    /// What is of a backup, and out of date.
+    superseded: Vec<WireRecord>,
 }
 
 /// Whether a row is of a backup, and it or a newer one came before. A restored database gives out no cursor twice, so a
@@ -205,29 +153,30 @@ impl Central {
             let why = "a cursor in the batch is out of range; nothing of the batch was taken";
             return Err(Refused(WireError::ParsingSyncRecordError(why.to_owned())));
         }
-        let (now, monotonic) = (self.clock.now(), self.clock.monotonic());
+        let now = self.clock.now();
         let rows: Vec<Row> = records.into_iter().map(Row::new).collect();
         let txn = self.storage.write()?;
+        if txn.integration_waits(site)? && !planted!(PushDuringIntegration) {
+            return Err(Refused(WireError::IntegrationInProgress));
+        }
         SiteRestore::learn(txn.as_ref(), site, &lost_there)?;
-        let Sorted { fresh, repeated, superseded } = self.fresh(txn.as_ref(), (site, monotonic), rows, &lost_there)?;
+        let Sorted { fresh, repeated, superseded } = fresh(txn.as_ref(), (site, now), rows, &lost_there)?;
         begin_count(txn.as_ref(), site, &fresh, &lost_there)?;
-        for Row { element, .. } in &fresh {
-            txn.note_pushed(site, &element.record.table_name, &element.record.record_id, element.cursor)?;
+        for row in fresh.iter().chain(&repeated) {
+            row.note(txn.as_ref(), site, now)?;
         }
         let stores = txn.stores_of_site(site)?;
         for record in &superseded {
             let newer = txn.buffered_cursor(Source::Site(site), &record.table_name, &record.record_id)?;
             apply::tell_of_newer(txn.as_ref(), &stores, record, newer.is_some(), now)?;
         }
-        let mut taken = repeated;
         // A batch that came before and is only heard again opens nothing.
         let brings_something = !fresh.is_empty();
-        for Row { element, record, whole } in fresh {
-            taken.push((record, Seen { cursor: element.cursor, whole, at: monotonic }));
-            let BatchElement { cursor, record } = element;
+        let by_sender = self.read_to(txn.as_ref(), site)?;
+        for Row { element: BatchElement { cursor, record }, .. } in fresh {
             let cursor = Some(cursor).filter(|cursor| *cursor > Cursor(0));
-            let incoming = Incoming { cursor, ..Incoming::new(Source::Site(site), record) };
-            txn.stage(&incoming, now)?;
+            let known = Known { here: None, by_sender };
+            txn.stage(&Incoming { cursor, known, ..Incoming::new(Source::Site(site), record) }, now)?;
         }
         if is_last {
             txn.request_integration(site, now)?;
@@ -240,54 +189,49 @@ impl Central {
             Err(_) if planted!(AnswerWithoutCommit) => {}
             committed => committed?,
         }
-        self.lately.note(site, taken, monotonic);
         if is_last {
             self.announce_work();
         }
         Ok(PushResult { records_pushed, lost_history })
     }
+}
 
-    /// What of a batch has not been taken before, and what has. A site that got no answer sends its last batch again, and
-    /// others may have changed those records meanwhile. A batch with a row that is older than what the site pushed lately
-    /// was held up on its way; it is refused for a while, so that a site that really counts anew only has to wait. Of
-    /// records that it is never sent back, a restored site may have pushed newer versions that it does not know of.
-    fn fresh(
-        &self,
-        txn: &dyn WriteTxn,
-        (site, monotonic): (SiteId, Duration),
-        rows: Vec<Row>,
-        lost_there: &[Lost],
-    ) -> std::result::Result<Sorted, Refused> {
-        let known = pushed_last(txn, site)?;
-        let mut sorted = Sorted::default();
-        let mut last = String::new();
-        for row in rows {
-            let fingerprint = crate::protocol::hex(&row.whole);
-            let standing = match row.is_numbered() {
-                true if planted!(RepeatedPushTaken) => Standing::New,
-                true if known.contains(&fingerprint) => Standing::Repeated,
-                true => self.lately.standing(site, &row, monotonic),
-                false => Standing::New,
-            };
-            last.push_str(&fingerprint);
-            last.push(' ');
-            match standing {
-                // It may be known from before a restart, and another copy be still on its way.
-                Standing::Repeated => {
-                    let seen = Seen { cursor: row.element.cursor, whole: row.whole, at: monotonic };
-                    sorted.repeated.push((row.record, seen));
-                }
-                _ if is_superseded(txn, site, &row.element, lost_there)? => sorted.superseded.push(row.element.record),
-                Standing::New => sorted.fresh.push(row),
-                Standing::Late if planted!(LatePushTaken) => sorted.fresh.push(row),
-                Standing::Late => return Err(Refused(WireError::IntegrationInProgress)),
-            }
+/// What of a batch has not been taken before, and what has. A site that got no answer sends its last batch again, and
+/// others may have changed those records meanwhile. A batch with a row that is older than what the site pushed lately was
+/// held up on its way; it is refused for a while, so that a site that really counts anew only has to wait. Of records that
+/// it is never sent back, a restored site may have pushed newer versions that it does not know of.
+fn fresh(
+    txn: &dyn WriteTxn,
+    (site, now): (SiteId, Timestamp),
+    rows: Vec<Row>,
+    lost_there: &[Lost],
+) -> std::result::Result<Sorted, Refused> {
+    let known = pushed_last(txn, site)?;
+    let mut sorted = Sorted::default();
+    let mut last = String::new();
+    for row in rows {
+        let fingerprint = format!("{:016x}", row.fingerprint);
+        let standing = match row.is_numbered() {
+            true if planted!(RepeatedPushTaken) => Standing::New,
+            true if known.contains(&fingerprint) => Standing::Repeated,
+            true => row.standing(txn, site, now)?,
+            false => Standing::New,
+        };
+        last.push_str(&fingerprint);
+        last.push(' ');
+        match standing {
+            // It may be known from before, and another copy be still on its way.
+            Standing::Repeated => sorted.repeated.push(row),
+            _ if is_superseded(txn, site, &row.element, lost_there)? => sorted.superseded.push(row.element.record),
+            Standing::New => sorted.fresh.push(row),
+            Standing::Late if planted!(LatePushTaken) => sorted.fresh.push(row),
+            Standing::Late => return Err(Refused(WireError::IntegrationInProgress)),
         }
-        if !sorted.fresh.is_empty() {
-            txn.set_state(&last_push(site), &last)?;
-        }
-        Ok(sorted)
     }
+    if !sorted.fresh.is_empty() {
+        txn.set_state(&last_push(site), &last)?;
+    }
+    Ok(sorted)
 }
 
 #[cfg(test)]
@@ -295,6 +239,7 @@ mod tests {
     use super::*;
     use crate::protocol::v6::Action;
     use crate::record::RecordData;
+    use crate::storage::{MemoryStorage, Storage as _};
 
     fn row(cursor: u64, id: &str, data: &str) -> Row {
         let record = WireRecord {
@@ -308,37 +253,29 @@ mod tests {
 
     #[test]
     fn a_row_is_new_repeated_or_late() {
-        let lately = Lately::default();
-        let (site, start) = (SiteId(2), Duration::from_secs(5));
-        let note = |cursor, at| {
-            let row = row(cursor, "x", "{}");
-            lately.note(site, vec![(row.record, Seen { cursor: Cursor(cursor), whole: row.whole, at })], at);
-        };
-        note(8, start);
+        let storage = MemoryStorage::new();
+        let txn = storage.write().unwrap();
+        let (site, minutes) = (SiteId(2), |after: i64| Timestamp::from_unix_millis((1_000 + after) * 60_000));
+        row(8, "x", "{}").note(txn.as_ref(), site, minutes(0)).unwrap();
+        let standing = |row: Row, after| row.standing(txn.as_ref(), site, minutes(after)).unwrap();
         for (cursor, id, data, after, expected) in [
             (8, "x", "{}", 1, Standing::Repeated),
             (8, "x", "1", 1, Standing::New),
             (9, "x", "{}", 1, Standing::New),
             (7, "x", "{}", 1, Standing::Late),
             (7, "y", "{}", 1, Standing::New),
-            (7, "x", "{}", 15 * 60, Standing::New),
-            (8, "x", "{}", 15 * 60, Standing::New),
+            (7, "x", "{}", 15, Standing::New),
+            (7, "x", "{}", -15, Standing::New),
+            (8, "x", "{}", 15, Standing::Repeated),
         ] {
-            let now = start + Duration::from_secs(after);
-            assert_eq!(lately.standing(site, &row(cursor, id, data), now), expected, "{cursor} {id} {data} {after}");
+            assert_eq!(standing(row(cursor, id, data), after), expected, "{cursor} {id} {data} {after}");
         }
-        assert_eq!(
-            lately.standing(SiteId(3), &row(7, "x", "{}"), start),
-            Standing::New,
-            "another site counts for itself"
-        );
-        note(7, start);
-        assert_eq!(
-            lately.standing(site, &row(7, "x", "1"), start),
-            Standing::Late,
-            "a repeated older row changes nothing"
-        );
-        note(9, start + 2 * LATE);
-        assert_eq!(lately.lock().rows[&site].len(), 1);
+        let other = row(7, "x", "{}").standing(txn.as_ref(), SiteId(3), minutes(0)).unwrap();
+        assert_eq!(other, Standing::New, "another site counts for itself");
+        row(7, "x", "{}").note(txn.as_ref(), site, minutes(1)).unwrap();
+        assert_eq!(standing(row(7, "x", "1"), 1), Standing::Late, "a repeated older row changes nothing");
+        txn.forget_pushed(site).unwrap();
+        assert_eq!(standing(row(7, "x", "1"), 1), Standing::Late, "of a former database too");
+        assert_eq!(standing(row(8, "x", "{}"), 15), Standing::New, "which is forgotten in the end");
     }
 }

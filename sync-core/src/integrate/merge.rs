@@ -260,7 +260,10 @@ fn rewrite_some(
             Edited::Arrived => Origin::Sync(origin),
             Edited::IsOnItsWay => continue,
         };
+        let written = txn.written_at(table, id)?.unwrap_or_default();
         store(txn.as_ref(), table, id, &data, origin, clock.now())?;
+        // What waits for its turn is no older for that.
+        txn.note_newer(table, id, (0, written))?;
         done += 1;
     }
     txn.commit()?;
@@ -373,7 +376,7 @@ mod tests {
     /// What is there in the end, where each message comes with a cycle of its own, or all with one.
     fn end(messages: &[Incoming], each_alone: bool) -> Vec<(String, String)> {
         let (storage, clock) = (MemoryStorage::new(), SystemClock::new());
-        let door = Door { source: Source::Legacy, stores: Vec::new(), origin: Some(SiteId(1)) };
+        let door = Door { source: Source::Legacy, origin: Some(SiteId(1)) };
         for batch in messages.chunks(if each_alone { 1 } else { 2 }) {
             let txn = storage.write().unwrap();
             receive(txn.as_ref(), clock.now(), &door, batch.to_vec()).unwrap();
@@ -425,7 +428,7 @@ mod tests {
     fn what_a_site_writes_of_a_merged_record_is_set_aside_with_the_reason() {
         let (storage, clock) = (MemoryStorage::new(), SystemClock::new());
         let receive_from = |source, message: Incoming| {
-            let door = Door { source, stores: Vec::new(), origin: Some(SiteId(2)) };
+            let door = Door { source, origin: Some(SiteId(2)) };
             let txn = storage.write().unwrap();
             receive(txn.as_ref(), clock.now(), &door, vec![Incoming { source, ..message }]).unwrap();
             txn.commit().unwrap();

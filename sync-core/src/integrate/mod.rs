@@ -11,16 +11,17 @@ mod queue;
 mod staged;
 
 use std::collections::HashSet;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-use crate::apply::{self, Origin};
+use crate::apply::{self, Origin, WentUnseen};
 use crate::clock::Timestamp;
 use crate::echo::SiteRestore;
-use crate::error::{Result, Server};
+use crate::error::{Error, Result, Server};
 use crate::ownership::{Role, StoreOwner};
 use crate::protocol::v6::Action;
 use crate::record::{Cursor, NameId, RecordData, RecordId, SiteId, StoreId, TableName, integration_rank};
 use crate::site::identity::confirmed_to;
-use crate::storage::{Incoming, Quarantine, QuarantineCause, Selection, Source, Storage, WriteTxn, key};
+use crate::storage::{Incoming, Quarantine, QuarantineCause, ReadTxn, Selection, Source, Storage, WriteTxn, key};
 
 use self::plan::{Facts, Plan, plan};
 pub(crate) use self::queue::Queue;
@@ -59,8 +60,6 @@ impl Integrated {
 #[derive(Debug, Clone)]
 pub(crate) struct Door {
     pub source: Source,
-    /// On central, the active stores of the site that pushed.
-    pub stores: Vec<StoreId>,
     /// The origin that changelog rows get.
     pub origin: Option<SiteId>,
 }
@@ -69,6 +68,9 @@ pub(crate) struct Door {
 /// children before parents. What cannot be integrated is set aside.
 pub(crate) fn receive(txn: &dyn WriteTxn, now: Timestamp, door: &Door, mut batch: Vec<Incoming>) -> Result<Integrated> {
     keep_last_words(&mut batch);
+    if failed_before(txn, door.source)? {
+        return stage_all(txn, now, door.source, batch);
+    }
     batch.sort_by_key(|incoming| {
         let rank = i64::from(integration_rank(incoming.table.as_str()));
         match incoming.action {
@@ -93,6 +95,60 @@ pub(crate) fn receive(txn: &dyn WriteTxn, now: Timestamp, door: &Door, mut batch
         }
     }
     Ok(integrator.done)
+}
+
+/// Where it is noted that a batch of a source failed.
+fn failed_key(source: Source) -> Option<String> {
+    let name = match source {
+        Source::Central => "central",
+        Source::Legacy => "legacy",
+        Source::Site(_) | Source::Local => return None,
+    };
+    Some(format!("{}{name}", key::BATCH_FAILED))
+}
+
+fn failed_before(txn: &dyn ReadTxn, source: Source) -> Result<bool> {
+    failed_key(source).map_or(Ok(false), |key| crate::site::identity::flag(txn, &key))
+}
+
+/// Stages a batch as it came, because one like it failed: what is staged is integrated record by record where need be, and
+/// the one that fails stops no other.
+fn stage_all(txn: &dyn WriteTxn, now: Timestamp, source: Source, batch: Vec<Incoming>) -> Result<Integrated> {
+    for incoming in batch {
+        txn.stage(&incoming, now)?;
+    }
+    if let Some(key) = failed_key(source) {
+        txn.set_state(&key, "0")?;
+    }
+    Ok(Integrated::default())
+}
+
+/// Whether an error may be due to a record, and not to the machine or the host, whatever the records are.
+fn may_be_of_a_record(error: &Error) -> bool {
+    matches!(error, Error::Database { .. } | Error::DamagedState { .. })
+}
+
+/// Runs a transaction that receives a batch. Where the database or the code fails at it, that is noted: when the batch comes
+/// again, it is staged.
+pub(crate) fn noting_failure<T>(storage: &dyn Storage, source: Source, run: impl FnOnce() -> Result<T>) -> Result<T> {
+    let note = || {
+        let Some(key) = failed_key(source) else { return Ok(()) };
+        let txn = storage.write()?;
+        txn.set_state(&key, "1")?;
+        txn.commit()
+    };
+    match catch_unwind(AssertUnwindSafe(run)) {
+        Ok(Err(error)) if may_be_of_a_record(&error) => {
+            // What failed is what is told; a database that cannot note it fails again.
+            let _ = note();
+            Err(error)
+        }
+        Ok(outcome) => outcome,
+        Err(panic) => {
+            let _ = note();
+            resume_unwind(panic)
+        }
+    }
 }
 
 /// The sender's last word on a record counts, whatever order the kinds of actions are taken in: a record may be deleted
@@ -201,6 +257,7 @@ impl<'t> Integrator<'t> {
                 merge::note(txn, table, merge, self.facts.door.origin, now)?;
                 self.any_merged = true;
             }
+            Plan::KeepLocal if self.came_back(incoming)? => {}
             Plan::KeepLocal => {
                 self.done.kept_local += 1;
                 // Sent already or not: it goes out with the next push, so that both ends agree in the end.
@@ -216,6 +273,20 @@ impl<'t> Integrator<'t> {
         }
         self.done.integrated += 1;
         Ok(None)
+    }
+
+    /// Whether what came is what is here, an edit of this site that comes back to it: then there is nothing to do, and it need
+    /// not be pushed to central, which has it.
+    fn came_back(&self, incoming: &Incoming) -> Result<bool> {
+        let Incoming { source, table, id, action, data, .. } = incoming;
+        let ours = self.facts.txn.record(table, id)?;
+        if planted!(OwnEditLoggedAgain) || !apply::is_same(table, *action, data, ours.as_ref()) {
+            return Ok(false);
+        }
+        if *source == Source::Central {
+            note_at_central(self.facts.txn, table, id)?;
+        }
+        Ok(true)
     }
 
     /// The site that a record comes from, unless it lost the record since: then it gets it back.
@@ -238,6 +309,8 @@ impl<'t> Integrator<'t> {
 struct StoredFacts<'t> {
     txn: &'t dyn WriteTxn,
     door: &'t Door,
+    /// On central, the active stores of the site that pushed, as this transaction sees them.
+    stores: Vec<StoreId>,
     /// Where local edits that are not pushed yet begin; `None` if there are none.
     unpushed_from: Option<Cursor>,
 }
@@ -254,7 +327,11 @@ impl<'t> StoredFacts<'t> {
             Some(from) if !txn.changes(&Selection::Local, from, 1)?.is_empty() => Some(from),
             _ => None,
         };
-        Ok(Self { txn, door, unpushed_from })
+        let stores = match door.source {
+            Source::Site(site) => txn.stores_of_site(site)?,
+            _ => Vec::new(),
+        };
+        Ok(Self { txn, door, stores, unpushed_from })
     }
 }
 
@@ -268,11 +345,29 @@ impl Facts for StoredFacts<'_> {
     }
 
     fn owner_of(&self, table: &TableName, data: &RecordData) -> Result<StoreOwner> {
-        apply::owner(self.txn, table, data, &self.door.stores)
+        apply::owner(self.txn, table, data, &self.stores)
     }
 
     fn unseen_patient(&self, table: &TableName, data: &RecordData) -> Result<Option<NameId>> {
-        apply::unseen_patient(self.txn, table, data, &self.door.stores)
+        apply::unseen_patient(self.txn, table, data, &self.stores)
+    }
+
+    fn went_unseen(&self, incoming: &Incoming) -> Result<WentUnseen> {
+        let (Source::Site(site), Some(read_to)) = (incoming.source, incoming.known.by_sender) else {
+            return Ok(WentUnseen::Nothing);
+        };
+        let record = (&incoming.table, &incoming.id, &incoming.data);
+        apply::went_unseen(self.txn, (site, read_to, &self.stores), record)
+    }
+
+    fn is_superseded(&self, incoming: &Incoming) -> Result<bool> {
+        let Some(known) = incoming.known.here.filter(|_| !planted!(OlderVersionWins)) else { return Ok(false) };
+        let (table, id) = (&incoming.table, &incoming.id);
+        if self.txn.written_at(table, id)?.is_none_or(|written| written <= known) {
+            return Ok(false);
+        }
+        let here = self.txn.record(table, id)?;
+        Ok(!apply::is_same(table, incoming.action, &incoming.data, here.as_ref()))
     }
 
     fn is_edited_here(&self, incoming: &Incoming) -> Result<bool> {
@@ -280,11 +375,36 @@ impl Facts for StoredFacts<'_> {
         if planted!(LocalEditOverwritten) {
             return Ok(false);
         }
-        match self.unpushed_from {
-            Some(from) => self.txn.has_local_change(table, id, from),
-            None => Ok(false),
-        }
+        let Some(from) = self.unpushed_from else { return Ok(false) };
+        // What came back from central is no edit that waits.
+        let from = from.max(seen_at_central(self.txn, self.door.source, table, id)?);
+        self.txn.has_local_change(table, id, from)
     }
+}
+
+/// Notes that central has a record as it is here: what was edited up to now need not be pushed, unless central goes back.
+fn note_at_central(txn: &dyn WriteTxn, table: &TableName, id: &RecordId) -> Result<()> {
+    let own = crate::site::identity::site_id(txn)?.unwrap_or(SiteId(0));
+    txn.note_pushed(own, table, id, txn.last_cursor()?.next())
+}
+
+/// From where edits of a record may not be at central, as far as it was seen there.
+pub(crate) fn seen_at_central(txn: &dyn ReadTxn, source: Source, table: &TableName, id: &RecordId) -> Result<Cursor> {
+    if source != Source::Central {
+        return Ok(Cursor(0));
+    }
+    let own = crate::site::identity::site_id(txn)?.unwrap_or(SiteId(0));
+    Ok(txn.pushed_at(own, table, id)?.unwrap_or_default())
+}
+
+/// What failed is tried again once central starts anew: the fault may have been the machine's.
+pub(crate) fn requeue_failed(storage: &dyn Storage) -> Result<()> {
+    if storage.read()?.quarantine_counts()?.iter().all(|(cause, _)| *cause != QuarantineCause::Failed) {
+        return Ok(());
+    }
+    let txn = storage.write()?;
+    txn.requeue(QuarantineCause::Failed, None)?;
+    txn.commit()
 }
 
 /// After an upgrade of this library, what an older version could not read or did not know is tried again.
@@ -294,7 +414,7 @@ pub(crate) fn requeue_after_upgrade(storage: &dyn Storage) -> Result<()> {
         return Ok(());
     }
     let txn = storage.write()?;
-    for cause in [QuarantineCause::Unsupported, QuarantineCause::Malformed] {
+    for cause in [QuarantineCause::Unsupported, QuarantineCause::Malformed, QuarantineCause::Failed] {
         txn.requeue(cause, None)?;
     }
     txn.set_state(key::LIBRARY_VERSION, version)?;

@@ -1,7 +1,7 @@
 //! What becomes of a received record: one decision over what came, the rules, and what is here.
 
 use super::merge::Merge;
-use crate::apply::is_patient;
+use crate::apply::{WentUnseen, is_patient};
 use crate::error::Result;
 use crate::ownership::{Operation, Refusal, StoreOwner, may_arrive, may_push};
 use crate::protocol::v6::Action;
@@ -39,6 +39,10 @@ pub(super) trait Facts {
     fn owner_of(&self, table: &TableName, data: &RecordData) -> Result<StoreOwner>;
     /// The patient whom a record with this data is about, if the site that sent it may not know the patient.
     fn unseen_patient(&self, table: &TableName, data: &RecordData) -> Result<Option<NameId>>;
+    /// What of it went to another site before the site that sent it could know.
+    fn went_unseen(&self, incoming: &Incoming) -> Result<WentUnseen>;
+    /// Whether something newer was written since it came, and does not say the same.
+    fn is_superseded(&self, incoming: &Incoming) -> Result<bool>;
     /// Whether the record was edited here, and what comes may be older than that.
     fn is_edited_here(&self, incoming: &Incoming) -> Result<bool>;
 }
@@ -50,6 +54,10 @@ pub(super) fn plan(incoming: &Incoming, facts: &dyn Facts) -> Result<Plan> {
         Ok(plan) if facts.is_edited_here(incoming)? => {
             debug_assert!(!matches!(plan, Plan::SetAside(_)));
             Ok(Plan::KeepLocal)
+        }
+        Ok(_) if facts.is_superseded(incoming)? => {
+            let reason = "a newer version was written here before this one could be integrated".to_owned();
+            Ok(Plan::SetAside(aside(QuarantineCause::Superseded, reason)))
         }
         Ok(plan) => Ok(plan),
         Err(quarantine) => Ok(Plan::SetAside(quarantine)),
@@ -97,7 +105,11 @@ fn decide(incoming: &Incoming, facts: &dyn Facts) -> Result<Verdict> {
         }
     }
     if let Err(refusal) = ask_ownership(incoming, kind, operation, facts)? {
-        return Ok(Err(aside(QuarantineCause::Refused, refusal.to_string())));
+        match unknowing(incoming, kind, &refusal, facts)? {
+            Unknowing::No => return Ok(Err(aside(QuarantineCause::Refused, refusal.to_string()))),
+            Unknowing::Edited(reason) => return Ok(Err(aside(QuarantineCause::Superseded, reason))),
+            Unknowing::Added => {}
+        }
     }
     if let Some(quarantine) = unseen_patient(incoming, facts)? {
         return Ok(Err(quarantine));
@@ -265,6 +277,36 @@ fn ask_ownership(
     })
 }
 
+/// Whether a site broke a rule for what it could not know.
+enum Unknowing {
+    No,
+    /// It edited what is elsewhere: the move came first.
+    Edited(String),
+    /// It added to what is elsewhere, and what is added belongs there.
+    Added,
+}
+
+fn unknowing(incoming: &Incoming, kind: &RecordType, refusal: &Refusal, facts: &dyn Facts) -> Result<Unknowing> {
+    let is_elsewhere = matches!(refusal, Refusal::StoreNotActiveHere { .. }) && !planted!(RefusedUnknowing);
+    let went = if is_elsewhere { facts.went_unseen(incoming)? } else { WentUnseen::Nothing };
+    if went == WentUnseen::Nothing {
+        return Ok(Unknowing::No);
+    }
+    let stored = facts.stored(&incoming.table, &incoming.id)?;
+    Ok(match stored {
+        None if kind.is_only_added() && incoming.action != Action::Delete => Unknowing::Added,
+        // The same once more is no edit.
+        Some(stored) if kind.is_only_added() && stored == incoming.data => Unknowing::Added,
+        // Its store may come back, and the edit with it.
+        _ if went == WentUnseen::Store => Unknowing::No,
+        _ => Unknowing::Edited(
+            "it went to a store of another site before this came, which the site that sent it could not know: the move \
+             wins"
+                .to_owned(),
+        ),
+    })
+}
+
 fn aside(cause: QuarantineCause, reason: String) -> Quarantine {
     Quarantine { cause, reason, waits_for: None }
 }
@@ -275,8 +317,11 @@ mod tests {
     use crate::record::SiteId;
 
     /// A world of one asset of store `mine` and one of store `theirs`, as site 2 sees it.
+    #[derive(Default)]
     struct World {
         edited: bool,
+        went: WentUnseen,
+        superseded: bool,
     }
 
     fn asset(id: &str, store: &str) -> RecordData {
@@ -321,6 +366,14 @@ mod tests {
             Ok(patient.filter(|patient| patient == "hidden").map(|patient| NameId::from(patient.as_ref())))
         }
 
+        fn went_unseen(&self, _: &Incoming) -> Result<WentUnseen> {
+            Ok(self.went)
+        }
+
+        fn is_superseded(&self, _: &Incoming) -> Result<bool> {
+            Ok(self.superseded)
+        }
+
         fn is_edited_here(&self, _: &Incoming) -> Result<bool> {
             Ok(self.edited)
         }
@@ -330,9 +383,17 @@ mod tests {
 
     fn decided(source: Source, action: Action, table: &str, id: &str, data: &str) -> Plan {
         let data = RecordData::parse(data).unwrap();
-        let incoming =
-            Incoming { source, table: table.into(), id: id.into(), action, data, cursor: None, quarantine: None };
-        plan(&incoming, &World { edited: false }).unwrap()
+        let incoming = Incoming {
+            source,
+            table: table.into(),
+            id: id.into(),
+            action,
+            data,
+            cursor: None,
+            known: Default::default(),
+            quarantine: None,
+        };
+        plan(&incoming, &World::default()).unwrap()
     }
 
     fn cause(plan: Plan) -> (QuarantineCause, String) {
@@ -426,8 +487,50 @@ mod tests {
             action: Action::Update,
             data: asset("a", "mine"),
             cursor: None,
+            known: Default::default(),
             quarantine: None,
         };
-        assert_eq!(plan(&incoming, &World { edited: true }).unwrap(), Plan::KeepLocal);
+        assert_eq!(plan(&incoming, &World { edited: true, ..World::default() }).unwrap(), Plan::KeepLocal);
+    }
+
+    #[test]
+    fn a_site_that_could_not_know_of_a_move_adds_but_does_not_edit() {
+        let decided = |went, action, table: &str, id: &str, data: &str| {
+            let world = World { went, ..World::default() };
+            let data = RecordData::parse(data).unwrap();
+            let known = Default::default();
+            let (table, id, cursor, quarantine) = (table.into(), id.into(), None, None);
+            plan(&Incoming { source: SITE, table, id, action, data, cursor, known, quarantine }, &world).unwrap()
+        };
+        for went in [WentUnseen::Record, WentUnseen::Store] {
+            assert_eq!(decided(went, Action::Update, "asset_log", "l", &log("b", "")), Plan::Upsert);
+        }
+        for (action, data) in [(Action::Update, asset("b", "mine")), (Action::Delete, RecordData::of(&()))] {
+            let (found, says) = cause(decided(WentUnseen::Record, action, "asset", "b", data.as_str()));
+            assert_eq!(found, QuarantineCause::Superseded, "{says}");
+            let (found, says) = cause(decided(WentUnseen::Store, action, "asset", "b", data.as_str()));
+            assert_eq!(found, QuarantineCause::Refused, "its store may come back: {says}");
+        }
+        let class = decided(WentUnseen::Record, Action::Update, "asset_class", "c", r#"{"id":"c","name":"n"}"#);
+        assert_eq!(cause(class).0, QuarantineCause::Refused, "no move makes that allowed");
+    }
+
+    #[test]
+    fn what_is_older_than_what_was_written_since_is_set_aside() {
+        let data = asset("a", "mine");
+        let incoming = Incoming {
+            source: SITE,
+            table: "asset".into(),
+            id: "a".into(),
+            action: Action::Update,
+            data,
+            cursor: None,
+            known: Default::default(),
+            quarantine: None,
+        };
+        let world = World { superseded: true, ..World::default() };
+        assert_eq!(cause(plan(&incoming, &world).unwrap()).0, QuarantineCause::Superseded);
+        let edited = World { edited: true, ..world };
+        assert_eq!(plan(&incoming, &edited).unwrap(), Plan::KeepLocal);
     }
 }

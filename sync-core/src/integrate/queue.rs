@@ -101,25 +101,18 @@ impl Turn<'_> {
     fn take(mut self, storage: &dyn Storage, clock: &dyn Clock) -> Result<()> {
         let source = Source::Site(self.site);
         let origin = if planted!(SourceForgotten) { None } else { Some(self.site) };
-        let (is_open, stores) = {
-            let txn = storage.read()?;
-            (is_push_open(txn.as_ref(), self.site)?, txn.stores_of_site(self.site)?)
-        };
-        if is_open {
-            // Something that waited was woken in the middle of a push. The site's next batch must come in; with the last
-            // one all of it is integrated. That may have come this moment.
+        let door = Door { source, origin };
+        let site = self.site;
+        // A batch of a push may come before any transaction of this.
+        let Some(slice) = self.run.slice(storage, clock, &door, &|txn| Ok(!is_push_open(txn, site)?))? else {
             let txn = storage.write()?;
-            if is_push_open(txn.as_ref(), self.site)? {
-                txn.finish_integration(self.site)?;
-            }
-            return txn.commit();
-        }
-        let door = Door { source, stores, origin };
-        let Some(slice) = self.run.slice(storage, clock, &door)? else {
-            let txn = storage.write()?;
-            // What was staged since then, by a push that came twice, keeps its request.
-            if txn.staged_tables(source)?.is_empty() || planted!(IntegrationFinishedEarly) {
-                txn.finish_integration(self.site)?;
+            // Something that waited was woken in the middle of a push: the site's next batch must come in, and with the last
+            // one all of it is integrated. Otherwise, what was staged since then keeps its request.
+            if is_push_open(txn.as_ref(), site)?
+                || txn.staged_tables(source)?.is_empty()
+                || planted!(IntegrationFinishedEarly)
+            {
+                txn.finish_integration(site)?;
             }
             return txn.commit();
         };

@@ -1,15 +1,16 @@
 //! What is staged, into the records: in dependency order, a short transaction at a time.
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use super::{Door, Integrated, Integrator};
+use super::{Door, Integrated, Integrator, may_be_of_a_record};
 use crate::clock::Clock;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::protocol::v5::{CentralRecord, QueuedRecord};
 use crate::protocol::v6::{BatchElement, WireRecord};
 use crate::record::{TableName, integration_rank};
-use crate::storage::{CHUNK_BYTES, Incoming, Source, StagedKind, Storage};
+use crate::storage::{CHUNK_BYTES, Incoming, Quarantine, QuarantineCause, ReadTxn, Source, StagedKind, Storage};
 
 /// The most staged records that one transaction integrates: no other writer waits longer than that.
 const CHUNK_RECORDS: usize = 1000;
@@ -26,7 +27,7 @@ pub(crate) fn integrate(
     mut progress: impl FnMut(u64, u64) -> Result<()>,
 ) -> Result<Integrated> {
     let mut run = Run::default();
-    while let Some(slice) = run.slice(storage, clock, door)? {
+    while let Some(slice) = run.slice(storage, clock, door, &|_| Ok(true))? {
         progress(run.done.count(), run.total)?;
         if slice.is_full {
             clock.sleep(PAUSE);
@@ -43,6 +44,8 @@ pub(super) struct Run {
     left: VecDeque<(TableName, StagedKind)>,
     /// The last sequence that was taken of the first of them.
     after: u64,
+    /// How many records are still taken one by one, because one among them fails.
+    one_by_one: usize,
     done: Integrated,
     total: u64,
 }
@@ -56,18 +59,49 @@ pub(super) struct Slice {
 }
 
 impl Run {
-    /// Integrates in one transaction what comes next; `None` once nothing is staged any more. What was woken by a parent is
-    /// staged again and comes with another pass.
-    pub(super) fn slice(&mut self, storage: &dyn Storage, clock: &dyn Clock, door: &Door) -> Result<Option<Slice>> {
+    /// Integrates in one transaction what comes next; `None` once nothing is staged any more, or if that transaction says
+    /// that this may not go on. What was woken by a parent is staged again and comes with another pass.
+    pub(super) fn slice(
+        &mut self,
+        storage: &dyn Storage,
+        clock: &dyn Clock,
+        door: &Door,
+        may_go_on: &dyn Fn(&dyn ReadTxn) -> Result<bool>,
+    ) -> Result<Option<Slice>> {
         loop {
-            let Some(place) = self.left.front() else {
+            let Some((table, kind)) = self.left.front() else {
                 self.begin_pass(storage, door.source)?;
                 if self.left.is_empty() {
                     return Ok(None);
                 }
                 continue;
             };
-            let chunk = integrate_chunk(storage, clock, door, (&place.0, place.1, self.after))?;
+            let at_most = if self.one_by_one > 0 { 1 } else { CHUNK_RECORDS };
+            let place = Place { table, kind: *kind, after: self.after, at_most };
+            let attempt = || attempted(|| integrate_chunk(storage, clock, door, place, may_go_on));
+            // Once may be chance.
+            let mut outcome = attempt();
+            if let Err(failure) = outcome {
+                failure.may_be_of_a_record()?;
+                outcome = attempt();
+            }
+            let chunk = match outcome.map_err(Failure::may_be_of_a_record) {
+                Ok(chunk) => chunk,
+                Err(failure) => {
+                    let failure = failure?;
+                    if at_most > 1 {
+                        self.one_by_one = CHUNK_RECORDS;
+                        continue;
+                    }
+                    set_failed_aside(storage, door.source, place, &failure)?
+                }
+            };
+            let chunk = match chunk {
+                Chunk::MayNotGoOn => return Ok(None),
+                Chunk::Nothing => None,
+                Chunk::Done(last, slice) => Some((last, slice)),
+            };
+            self.one_by_one = if chunk.is_some() { self.one_by_one.saturating_sub(1) } else { 0 };
             match &chunk {
                 Some((last, slice)) if slice.is_full => self.after = *last,
                 _ => {
@@ -116,32 +150,112 @@ fn as_record(kept: Incoming) -> Incoming {
     }
 }
 
-/// Integrates one chunk in one transaction; gives the sequence of its last record and what was done; or `None` if there was
-/// nothing.
+/// A place among what is staged.
+#[derive(Clone, Copy)]
+struct Place<'r> {
+    table: &'r TableName,
+    kind: StagedKind,
+    after: u64,
+    at_most: usize,
+}
+
+/// What became of a chunk.
+enum Chunk {
+    /// The transaction says that this may not go on.
+    MayNotGoOn,
+    Nothing,
+    /// The sequence of the last record, and what was done.
+    Done(u64, Slice),
+}
+
+/// Why a chunk failed.
+#[derive(Debug)]
+enum Failure {
+    Error(Error),
+    /// The code has a fault.
+    Panic,
+}
+
+impl Failure {
+    /// Gives it back if a record may be what makes the database or the code fail.
+    ///
+    /// # Errors
+    /// It is one of the machine, whatever the records are.
+    fn may_be_of_a_record(self) -> Result<Self> {
+        match self {
+            Self::Error(error) if !may_be_of_a_record(&error) => Err(error),
+            failure => Ok(failure),
+        }
+    }
+
+    /// The failure in words, without a word of the record.
+    fn reason(&self) -> String {
+        match self {
+            Self::Error(error) => {
+                let causes: String = error.causes().iter().map(|cause| format!(": {cause}")).collect();
+                format!("it cannot be integrated: {error}{causes}")
+            }
+            Self::Panic => "it cannot be integrated: the program has a fault that it brings to light".to_owned(),
+        }
+    }
+}
+
+/// Runs one transaction; a panic in it undoes it as an error does.
+fn attempted(run: impl FnOnce() -> Result<Chunk>) -> std::result::Result<Chunk, Failure> {
+    match catch_unwind(AssertUnwindSafe(run)) {
+        Ok(outcome) => outcome.map_err(Failure::Error),
+        Err(_) => Err(Failure::Panic),
+    }
+}
+
+/// Sets aside the one record at a place, at which the database or the code fails.
+fn set_failed_aside(storage: &dyn Storage, source: Source, place: Place<'_>, failure: &Failure) -> Result<Chunk> {
+    let txn = storage.write()?;
+    let Some(row) = txn.staged(source, place.table, place.kind, place.after, 1)?.into_iter().next() else {
+        return Ok(Chunk::Nothing);
+    };
+    let quarantine = Quarantine { cause: QuarantineCause::Failed, reason: failure.reason(), waits_for: None };
+    txn.quarantine(row.sequence, &quarantine)?;
+    txn.commit()?;
+    let done = Integrated { quarantined: 1, ..Integrated::default() };
+    Ok(Chunk::Done(row.sequence, Slice { done, is_full: true }))
+}
+
+/// Integrates one chunk in one transaction.
 fn integrate_chunk(
     storage: &dyn Storage,
     clock: &dyn Clock,
     door: &Door,
-    (table, kind, after): (&TableName, StagedKind, u64),
-) -> Result<Option<(u64, Slice)>> {
+    Place { table, kind, after, at_most }: Place<'_>,
+    may_go_on: &dyn Fn(&dyn ReadTxn) -> Result<bool>,
+) -> Result<Chunk> {
     let txn = storage.write()?;
-    let rows = txn.staged(door.source, table, kind, after, CHUNK_RECORDS)?;
+    if !may_go_on(txn.as_ref())? {
+        return Ok(Chunk::MayNotGoOn);
+    }
+    let rows = txn.staged(door.source, table, kind, after, at_most)?;
     let Some(last) = rows.last().map(|row| row.sequence) else {
-        return Ok(None);
+        return Ok(Chunk::Nothing);
     };
     let bytes: usize = rows.iter().map(|row| row.incoming.data.as_str().len()).sum();
-    let is_full = rows.len() >= CHUNK_RECORDS || bytes >= CHUNK_BYTES / 2;
+    let is_full = rows.len() >= at_most || bytes >= CHUNK_BYTES / 2;
     let mut integrator = Integrator::new(txn.as_ref(), clock.now(), door)?;
     let mut settled = Vec::with_capacity(rows.len());
     for row in rows {
+        let newest = txn.last_cursor()?;
+        let (table, id, known) = (row.incoming.table.clone(), row.incoming.id.clone(), row.incoming.known.here);
         match integrator.take(&as_record(row.incoming))? {
             None => settled.push(row.sequence),
             Some(_) if planted!(FailedIsDropped) => settled.push(row.sequence),
             Some(quarantine) => txn.quarantine(row.sequence, &quarantine)?,
         }
+        if txn.last_cursor()? > newest {
+            // Versions that came later are not older than this one for being integrated later.
+            txn.note_newer(&table, &id, (row.sequence, known.unwrap_or_default()))?;
+        }
     }
     let done = integrator.done;
     txn.settle(&settled)?;
     txn.commit()?;
-    Ok(Some((last, Slice { done, is_full })))
+    Ok(Chunk::Done(last, Slice { done, is_full }))
 }

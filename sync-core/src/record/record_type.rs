@@ -163,6 +163,11 @@ pub struct RecordType {
 }
 
 impl RecordType {
+    /// Whether its records are written once and never edited: whoever has one to add takes nothing from anybody.
+    pub fn is_only_added(&self) -> bool {
+        matches!(self.table, "asset_log" | "contact_form" | "system_log")
+    }
+
     /// Checks a record's data against the declared fields and gives a view into it. Unknown keys are fine.
     ///
     /// # Errors

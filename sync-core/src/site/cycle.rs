@@ -255,7 +255,7 @@ impl Cycle<'_, '_> {
     fn integrate(&mut self) -> Result<()> {
         let site = self.site;
         for (source, origin) in [(Source::Legacy, self.identity.legacy_site_id), (Source::Central, None)] {
-            let door = Door { source, stores: Vec::new(), origin };
+            let door = Door { source, origin };
             let base = self.current;
             let done = integrate(site.storage.as_ref(), site.clock.as_ref(), &door, |done, total| {
                 self.progress(Step::Integrate, base.0 + done, base.1 + total)
@@ -277,7 +277,7 @@ impl Cycle<'_, '_> {
     /// The number of records that are set aside other than by a rule of ownership.
     fn set_aside(site: &Site) -> Result<u64> {
         let counts = site.storage.read()?.quarantine_counts()?;
-        let counts_here = |cause| !matches!(cause, QuarantineCause::Refused | QuarantineCause::Ignored);
+        let counts_here = |cause: QuarantineCause| cause != QuarantineCause::Refused && !cause.is_settled();
         Ok(counts.iter().filter(|(cause, _)| counts_here(*cause)).map(|(_, count)| count).sum())
     }
 

@@ -243,7 +243,7 @@ impl Site {
         };
         for Gathered { coming, source, batches } in all {
             let origin = identity.legacy_site_id.filter(|_| source == Source::Legacy);
-            let door = Door { source, stores: Vec::new(), origin };
+            let door = Door { source, origin };
             for batch in batches {
                 let done = receive(txn.as_ref(), self.clock.now(), &door, batch)?;
                 found.integrated += done.integrated;

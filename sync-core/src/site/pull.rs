@@ -14,7 +14,7 @@ use super::observer::Step;
 use super::position::{Advance, Position};
 use super::restored::{Recovering, compare_with_central, give_way};
 use crate::error::{Error, Result, Server};
-use crate::integrate::{Door, Integrated, receive};
+use crate::integrate::{Door, Integrated, noting_failure, receive};
 use crate::masked::excerpt;
 use crate::protocol::hex;
 use crate::protocol::v5::UnreadableRecord;
@@ -103,7 +103,7 @@ impl Cycle<'_, '_> {
     }
 
     fn take_batch(&mut self, batch: ReadBatch, next: Cursor, recovering: Option<Recovering>) -> Result<()> {
-        let done = take(self.site, batch, next, recovering)?;
+        let done = take_or_note(self.site, batch, next, recovering)?;
         self.count(done);
         Ok(())
     }
@@ -117,7 +117,8 @@ impl Cycle<'_, '_> {
         size: u32,
     ) -> Result<()> {
         let (site, question) = (self.site, question(&self.identity, (next, pulls_own), size));
-        let done = self.client.ask_ahead(central, path::PULL, &question, || take(site, batch, next, recovering))?;
+        let done =
+            self.client.ask_ahead(central, path::PULL, &question, || take_or_note(site, batch, next, recovering))?;
         self.count(done);
         Ok(())
     }
@@ -166,6 +167,10 @@ fn unreadable_answer(central: &Url, detail: Detail) -> Error {
     Error::UnreadableAnswer { server: Server::Central, url: shown(central), detail }
 }
 
+fn take_or_note(site: &Site, batch: ReadBatch, next: Cursor, recovering: Option<Recovering>) -> Result<Integrated> {
+    noting_failure(site.storage.as_ref(), Source::Central, || take(site, batch, next, recovering))
+}
+
 /// Integrates a batch and moves the cursor past it, in one transaction.
 fn take(site: &Site, batch: ReadBatch, next: Cursor, recovering: Option<Recovering>) -> Result<Integrated> {
     let next = if planted!(PullCursorOffByOne) { next.next() } else { next };
@@ -187,7 +192,7 @@ fn take(site: &Site, batch: ReadBatch, next: Cursor, recovering: Option<Recoveri
 
 /// Integrates a batch of central's in this transaction.
 pub(super) fn receive_from_central(site: &Site, txn: &dyn WriteTxn, batch: ReadBatch) -> Result<Integrated> {
-    let door = Door { source: Source::Central, stores: Vec::new(), origin: None };
+    let door = Door { source: Source::Central, origin: None };
     let incoming = batch.records.into_iter().map(|element| element.map_or_else(set_aside, readable)).collect();
     receive(txn, site.clock.now(), &door, incoming)
 }
@@ -222,6 +227,7 @@ fn unreadable(
         id: id.unwrap_or_else(fingerprint),
         action: Action::Update,
         cursor: None,
+        known: Default::default(),
         quarantine: Some(Quarantine { cause: QuarantineCause::Malformed, reason, waits_for: None }),
         data: raw,
     }

@@ -7,7 +7,7 @@ use super::identity::cursor;
 use super::observer::Step;
 use super::pull::from_legacy;
 use crate::error::{Error, Result, Server};
-use crate::integrate::{Door, receive};
+use crate::integrate::{Door, noting_failure, receive};
 use crate::protocol::v5::{ReadCentralBatch, path};
 use crate::record::{Cursor, StoreId};
 use crate::storage::{Source, key};
@@ -64,7 +64,7 @@ impl Cycle<'_, '_> {
             let records = batch.data.len() as u64;
             done += records;
             self.report.pulled += records;
-            self.take_central(batch, next)?;
+            noting_failure(self.site.storage.as_ref(), Source::Legacy, || self.take_central(batch, next))?;
             self.progress(Step::PullCentral, done, done)?;
             if self.over_budget() {
                 return Ok(());
@@ -81,7 +81,7 @@ impl Cycle<'_, '_> {
     }
 
     fn take_central(&mut self, batch: ReadCentralBatch, next: u64) -> Result<()> {
-        let door = Door { source: Source::Legacy, stores: Vec::new(), origin: self.identity.legacy_site_id };
+        let door = Door { source: Source::Legacy, origin: self.identity.legacy_site_id };
         let incoming: Vec<_> = batch.data.into_iter().map(from_legacy).collect();
         let txn = self.site.storage.write()?;
         let told: HashSet<StoreId> = incoming

@@ -9,7 +9,7 @@ use super::observer::Step;
 use super::pull::from_legacy;
 use super::restored;
 use crate::error::{Error, Result};
-use crate::integrate::{Door, receive};
+use crate::integrate::{Door, noting_failure, receive};
 use crate::protocol::hex;
 use crate::protocol::v5::{Acknowledged, QueuedRecord, ReadQueueBatch, UnreadableRecord, path};
 use crate::protocol::v6::Action;
@@ -48,7 +48,7 @@ impl Cycle<'_, '_> {
             if planted!(AcknowledgedBeforeStored) {
                 self.client.legacy_tell(&self.identity, path::ACKNOWLEDGED_RECORDS, &acknowledged)?;
             }
-            self.take_queued(batch, &versions)?;
+            noting_failure(self.site.storage.as_ref(), Source::Legacy, || self.take_queued(batch, &versions))?;
             // Only now, when the records are safe here: the server forgets them.
             if !planted!(AcknowledgedBeforeStored) {
                 self.client.legacy_tell(&self.identity, path::ACKNOWLEDGED_RECORDS, &acknowledged)?;
@@ -76,7 +76,7 @@ impl Cycle<'_, '_> {
     /// lost, and an edit made since would be undone by it. The server looks the records up when it sends them, so the same
     /// entry of the queue may bring a newer version the next time: that one is not here yet.
     fn take_queued(&mut self, batch: ReadQueueBatch, versions: &[String]) -> Result<()> {
-        let door = Door { source: Source::Legacy, stores: Vec::new(), origin: self.identity.legacy_site_id };
+        let door = Door { source: Source::Legacy, origin: self.identity.legacy_site_id };
         let txn = self.site.storage.write()?;
         let taken = txn.state(key::QUEUE_TAKEN)?.unwrap_or_default();
         let taken: HashSet<&str> = taken.lines().collect();

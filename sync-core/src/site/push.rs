@@ -9,6 +9,7 @@ use super::observer::{Step, SyncEvent};
 use super::position::Position;
 use crate::changelog::{Change, ChangeAction};
 use crate::error::{Error, Result, Server};
+use crate::integrate::seen_at_central;
 use crate::outgoing;
 use crate::protocol::v6::{
     Batch, BatchElement, PushRequest, PushResult, SiteStatus, SiteStatusRequest, V6_VERSION, WireRecord, path,
@@ -36,6 +37,9 @@ impl Cycle<'_, '_> {
             let stands = Position::in_own(txn.as_ref())?;
             (stands.end, count_pushed(txn.as_ref(), stands)?)
         };
+        if left == 0 {
+            self.pass_over_what_came_back(bound)?;
+        }
         let total = left;
         if left > 0 {
             self.begin_sending()?;
@@ -77,6 +81,18 @@ impl Cycle<'_, '_> {
         self.confirm(central, told_last)
     }
 
+    /// Moves the cursor past edits that came back from central, where nothing else is to be pushed: they are there.
+    fn pass_over_what_came_back(&self, bound: Cursor) -> Result<()> {
+        let from = Position::in_own(self.site.storage.read()?.as_ref())?.next;
+        let any_edit = self.site.storage.read()?.changes(&Selection::Local, from, 1)?;
+        if any_edit.first().is_none_or(|row| row.cursor >= bound || !is_pushed(row)) {
+            return Ok(());
+        }
+        let txn = self.site.storage.write()?;
+        txn.set_state(key::PUSH_CURSOR_V6, &bound.to_string())?;
+        txn.commit()
+    }
+
     /// From the first request on until central has confirmed, what is sent may be there or not.
     pub(super) fn begin_sending(&self) -> Result<()> {
         if self.is_unconfirmed()? || planted!(UnconfirmedIsSafe) {
@@ -108,7 +124,8 @@ impl Cycle<'_, '_> {
                     return Ok(outgoing);
                 }
                 from = row.cursor.next();
-                let pushed = is_pushed(&row).then(|| outgoing::element(row, data)).flatten();
+                let is_left = is_pushed(&row) && !came_back(txn.as_ref(), &row)?;
+                let pushed = is_left.then(|| outgoing::element(row, data)).flatten();
                 let Some(element) = pushed else { continue };
                 bytes += element.record.record_data.as_str().len() + 200;
                 let full = outgoing.elements.len() >= limit || bytes > self.site.config.push_bytes_max;
@@ -244,12 +261,20 @@ fn count_pushed(txn: &dyn ReadTxn, stands: Position) -> Result<u64> {
     let mut count = 0;
     loop {
         let rows = txn.changes(&Selection::Local, from, ROWS)?;
-        count += rows.iter().filter(|row| stands.is_now(row.cursor) && is_pushed(row)).count() as u64;
+        for row in rows.iter().filter(|row| stands.is_now(row.cursor) && is_pushed(row)) {
+            count += u64::from(!came_back(txn, row)?);
+        }
         match rows.last() {
             Some(last) if rows.len() == ROWS && stands.is_now(last.cursor) => from = last.cursor.next(),
             _ => return Ok(count),
         }
     }
+}
+
+/// Whether central was seen to have an edit since it was made.
+fn came_back(txn: &dyn ReadTxn, row: &Change) -> Result<bool> {
+    let (table, id) = (&row.change.table, &row.change.id);
+    Ok(seen_at_central(txn, Source::Central, table, id)? > row.cursor)
 }
 
 /// Whether a row concerns central at all (`protocol-v6` §9.2). Upstream leaves out the rows of stores that are not active

@@ -13,7 +13,7 @@ use super::observer::{Step, SyncEvent};
 use super::position::Position;
 use crate::apply;
 use crate::error::{Error, Result};
-use crate::protocol::v6::{Action, ReadBatch, WireRecord};
+use crate::protocol::v6::{Action, ReadBatch};
 use crate::record::{Cursor, RecordData, RecordId, SiteId, TableName};
 use crate::storage::{Incoming, Lost, Quarantine, QuarantineCause, ReadTxn, Selection, Source, WriteTxn, key};
 use crate::texts::Said;
@@ -225,7 +225,7 @@ pub(super) fn compare_with_central(site: &Site, txn: &dyn WriteTxn, batch: &Read
             continue;
         }
         let ours = txn.record(table, id)?;
-        if is_same(record, ours.as_ref()) {
+        if apply::is_same(table, record.action, &record.record_data, ours.as_ref()) {
             // It stays an edit of this site, in case central goes back once more.
             txn.note_pushed(own_site(txn)?, table, id, below)?;
         } else if element.cursor <= rereading.after.min(rereading.seen) {
@@ -238,15 +238,8 @@ pub(super) fn compare_with_central(site: &Site, txn: &dyn WriteTxn, batch: &Read
 }
 
 /// Under this number a site notes what of its own it saw at central.
-fn own_site(txn: &dyn ReadTxn) -> Result<SiteId> {
+pub(super) fn own_site(txn: &dyn ReadTxn) -> Result<SiteId> {
     Ok(site_id(txn)?.unwrap_or(SiteId(0)))
-}
-
-fn is_same(record: &WireRecord, ours: Option<&RecordData>) -> bool {
-    match record.action {
-        Action::Delete => ours.is_none(),
-        _ => ours == Some(&record.record_data),
-    }
 }
 
 fn resend(txn: &dyn ReadTxn) -> Result<Option<(Cursor, Cursor)>> {
@@ -293,7 +286,7 @@ pub(super) fn give_way(site: &Site, txn: &dyn WriteTxn, batch: &ReadBatch, recov
             continue;
         }
         let ours = txn.record(table, id)?;
-        if !is_same(record, ours.as_ref()) {
+        if !apply::is_same(table, record.action, &record.record_data, ours.as_ref()) {
             txn.stage(&set_aside(table, id, ours.as_ref()), site.clock.now())?;
         }
         txn.mark_synced(table, id)?;
@@ -313,8 +306,7 @@ pub(super) fn give_way_to_legacy(site: &Site, txn: &dyn WriteTxn, incoming: &[In
             continue;
         }
         let ours = txn.record(table, id)?;
-        let same = if *action == Action::Delete { ours.is_none() } else { ours.as_ref() == Some(data) };
-        if !same {
+        if !apply::is_same(table, *action, data, ours.as_ref()) {
             txn.stage(&set_aside(table, id, ours.as_ref()), site.clock.now())?;
         }
         txn.mark_synced(table, id)?;
@@ -354,6 +346,7 @@ fn set_aside(table: &TableName, id: &RecordId, ours: Option<&RecordData>) -> Inc
         action: if ours.is_some() { Action::Update } else { Action::Delete },
         data: ours.cloned().unwrap_or_else(|| RecordData::of(&())),
         cursor: None,
+        known: Default::default(),
         quarantine: Some(Quarantine { cause: QuarantineCause::Refused, reason, waits_for: None }),
     }
 }

@@ -107,7 +107,7 @@ pub fn status(storage: &dyn Storage) -> Result<Status> {
         }),
         quarantined: by_cause
             .iter()
-            .filter(|(cause, _)| **cause != QuarantineCause::Ignored.as_str())
+            .filter(|(cause, _)| !QuarantineCause::ALL.iter().any(|of| of.is_settled() && of.as_str() == **cause))
             .map(|(_, n)| n)
             .sum(),
         quarantined_by_cause: by_cause,

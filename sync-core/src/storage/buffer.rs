@@ -37,15 +37,27 @@ pub struct Incoming {
     pub data: RecordData,
     /// Its place in the changelog of the site that pushed it.
     pub cursor: Option<Cursor>,
+    /// What its writer knew.
+    pub known: Known,
     /// Set if it is quarantined from the start, because it could not even be read.
     pub quarantine: Option<Quarantine>,
+}
+
+/// What the writer of a received record can have known of the records here: what was written beyond is later, or from
+/// elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Known {
+    /// Where the changelog here ended when the record came. Staging fills it in where it is missing.
+    pub here: Option<Cursor>,
+    /// Up to where the site that pushed the record had read the changelog here, this position excluded, if that is known.
+    pub by_sender: Option<Cursor>,
 }
 
 impl Incoming {
     /// A record as it came from this source.
     pub fn new(source: Source, record: WireRecord) -> Self {
         let WireRecord { table_name: table, record_id: id, action, record_data: data } = record;
-        Self { source, table, id, action, data, cursor: None, quarantine: None }
+        Self { source, table, id, action, data, cursor: None, known: Known::default(), quarantine: None }
     }
 }
 
@@ -83,13 +95,30 @@ pub enum QuarantineCause {
     Unsupported,
     /// Its data breaks the shape of its type.
     Malformed,
+    /// The database or the code failed at it, again and again.
+    Failed,
+    /// Something newer was written before it could be integrated: kept to be seen.
+    Superseded,
     /// It is of no use here; kept only to be seen.
     Ignored,
 }
 
 impl QuarantineCause {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Waiting, Self::Refused, Self::Unsupported, Self::Malformed, Self::Ignored];
+    pub const ALL: [Self; 7] = [
+        Self::Waiting,
+        Self::Refused,
+        Self::Unsupported,
+        Self::Malformed,
+        Self::Failed,
+        Self::Superseded,
+        Self::Ignored,
+    ];
+
+    /// Whether it is kept only to be seen: nobody has to do anything, and nothing will come of it.
+    pub fn is_settled(self) -> bool {
+        matches!(self, Self::Superseded | Self::Ignored)
+    }
 
     /// The cause in snake_case.
     pub fn as_str(self) -> &'static str {
@@ -98,6 +127,8 @@ impl QuarantineCause {
             Self::Refused => "refused",
             Self::Unsupported => "unsupported",
             Self::Malformed => "malformed",
+            Self::Failed => "failed",
+            Self::Superseded => "superseded",
             Self::Ignored => "ignored",
         }
     }

@@ -80,6 +80,8 @@ pub const RESTORED_SITE: &str = "restored_site_";
 pub const MERGED: &str = "merged ";
 /// Followed by a table and the id of a record into which others were merged: `1`.
 pub const MERGE_TARGET: &str = "merge_target ";
+/// On central, followed by a site's number and a store: where the changelog says that the store is no more on the site.
+pub const STORE_LEFT_SITE: &str = "store_left_site_";
 /// On central, the stores that moved to another site and whose records are still to be logged anew.
 pub const MOVED_STORES: &str = "moved_stores";
 /// Merges after which what points to the merged record is still to be rewritten, one a line: table, id that was kept; or
@@ -97,6 +99,8 @@ pub const HELD_BACK_OF_SITE: &str = "held_back_of_site_";
 pub const QUEUE_OF_SITE: &str = "queue_of_site_";
 /// On central, the highest number that a site of the local list ever had: none is given out twice.
 pub const HIGHEST_SITE: &str = "highest_site";
+/// Followed by a source: `1` once a batch of it failed, until the next is staged instead, to be integrated record by record.
+pub const BATCH_FAILED: &str = "batch_failed_";
 /// Up to which cursor references to files were taken note of.
 pub const FILES_CURSOR: &str = "files_cursor";
 /// When the folder of files was last swept.

@@ -15,17 +15,21 @@ mod kept;
 pub mod key;
 mod lost;
 mod memory;
+mod pushed;
 mod sites;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
 use serde::{Deserialize, Serialize};
 
-pub use buffer::{Buffered, CHUNK_BYTES, Incoming, Quarantine, QuarantineCause, Source, StagedCounts, StagedKind};
+pub use buffer::{
+    Buffered, CHUNK_BYTES, Incoming, Known, Quarantine, QuarantineCause, Source, StagedCounts, StagedKind,
+};
 pub use file::{FileDirection, FileEntry, FileState};
 pub use kept::KeptRecord;
 pub use lost::Lost;
 pub use memory::{MemoryBackup, MemoryStorage};
+pub use pushed::Pushed;
 /// The SQLite library whose connection a [`RecordHook`] is given.
 #[cfg(feature = "sqlite")]
 pub use rusqlite;
@@ -213,6 +217,11 @@ pub trait ReadTxn {
     fn record(&self, table: &TableName, id: &RecordId) -> Result<Option<RecordData>>;
     /// Whether a record is here.
     fn has_record(&self, table: &TableName, id: &RecordId) -> Result<bool>;
+    /// The cursor at which a record got the data that it has, or at which it was deleted. A row that is logged again with the
+    /// same data, or of a record that was deleted already, does not move it.
+    fn written_at(&self, table: &TableName, id: &RecordId) -> Result<Option<Cursor>>;
+    /// The newest of the cursors at which a record left one of these stores, as far as the rows for those tell.
+    fn left_at(&self, table: &TableName, id: &RecordId, stores: &[StoreId]) -> Result<Option<Cursor>>;
     /// Up to `limit` records of a table, by the bytes of their ids, after `after`.
     fn records(&self, table: &TableName, after: Option<&RecordId>, limit: usize)
     -> Result<Vec<(RecordId, RecordData)>>;
@@ -231,7 +240,8 @@ pub trait ReadTxn {
     /// Up to `limit` selected changelog rows at or after `from`, by cursor: fewer only if there are no more. The page
     /// after a row begins at its cursor's [`next`](Cursor::next).
     fn changes(&self, selection: &Selection, from: Cursor, limit: usize) -> Result<Vec<Change>>;
-    /// The same with the data that each record has now. Ends early once the data exceed `bytes_max`, but not before the
+    /// The same with the data that each record has now, or had when it left the store that the row is for, where that is
+    /// kept. Ends early once the data exceed `bytes_max`, but not before the
     /// first row; the rows that were passed over come with the next call.
     fn changed_records(
         &self,
@@ -284,6 +294,8 @@ pub trait ReadTxn {
     fn site_named(&self, name: &str) -> Result<Option<SiteEntry>>;
     /// The site's cursor of the newest version of a record that a site pushed, where that was noted.
     fn pushed_at(&self, site: SiteId, table: &TableName, id: &RecordId) -> Result<Option<Cursor>>;
+    /// What was noted of the newest version of a record that a site pushed, in a database that the site has no more too.
+    fn pushed(&self, site: SiteId, table: &TableName, id: &RecordId) -> Result<Option<Pushed>>;
     /// The sites whose pushed records wait for integration, longest waiting first.
     fn integrations(&self) -> Result<Vec<SiteId>>;
     /// Whether a site is among them.
@@ -325,21 +337,24 @@ pub trait WriteTxn: ReadTxn {
     /// Removes a record's data; the changelog row, a delete, stays in the place of the record's own, until the record is
     /// put again. A record that is not here gets its row too.
     fn remove_record(&self, change: &NewChange) -> Result<Cursor>;
-    /// Adds a changelog row beside a record's own, for the store that the record has left; it takes the place of one for
-    /// that store.
-    fn append_change(&self, change: &NewChange) -> Result<Cursor>;
+    /// Adds a changelog row beside a record's own, for the store that the record has left, with the data that it had then;
+    /// it takes the place of one for that store.
+    fn append_change(&self, change: &NewChange, left_as: Option<&RecordData>) -> Result<Cursor>;
 
     /// Marks all changelog rows of a record as written by sync, in their places: none is a local edit any more.
     fn mark_synced(&self, table: &TableName, id: &RecordId) -> Result<()>;
 
     /// Stages a received record, or sets it aside if it says so, in place of an older version from the same source,
     /// whatever the state of that; merges are kept each. It gets a sequence above all that were given out before. Whether
-    /// an upsert was an insert or an update is not kept.
+    /// an upsert was an insert or an update is not kept. Where it does not say what was known here, that is all that is.
     fn stage(&self, incoming: &Incoming, received_at: Timestamp) -> Result<()>;
     /// Takes records out of the buffer, if they are still the versions that were read.
     fn settle(&self, sequences: &[u64]) -> Result<()>;
     /// Takes a record out of the buffer, whatever its state, because a newer version was integrated; merges stay.
     fn discard(&self, source: Source, table: &TableName, id: &RecordId) -> Result<()>;
+    /// Notes that versions of a record in the buffer are newer than what was just written: those that came after this
+    /// sequence, and not before the changelog ended there.
+    fn note_newer(&self, table: &TableName, id: &RecordId, than: (u64, Cursor)) -> Result<()>;
     /// Sets a buffered record aside; one that is no longer there changes nothing.
     fn quarantine(&self, sequence: u64, quarantine: &Quarantine) -> Result<()>;
     /// Stages again what waits for this record; says how many. Where a site had pushed it, the site's integration is
@@ -363,7 +378,11 @@ pub trait WriteTxn: ReadTxn {
     fn remove_site(&self, id: SiteId) -> Result<bool>;
     /// Notes the site's cursor of a version of a record that a site pushed, unless a higher one is noted.
     fn note_pushed(&self, site: SiteId, table: &TableName, id: &RecordId, cursor: Cursor) -> Result<()>;
-    /// Forgets what was noted of a site, whose database begins anew.
+    /// Notes what a site pushed of a record, in place of what was noted, unless that has a higher cursor in the same
+    /// database of the site.
+    fn note_taken(&self, site: SiteId, table: &TableName, id: &RecordId, pushed: &Pushed) -> Result<()>;
+    /// Forgets what was noted of a site, whose database begins anew: [`pushed_at`](ReadTxn::pushed_at) knows nothing of it
+    /// any more, [`pushed`](ReadTxn::pushed) says that it is of a former one.
     fn forget_pushed(&self, site: SiteId) -> Result<()>;
     /// Remembers that a site's pushed records wait for integration; a request that is there keeps its time.
     fn request_integration(&self, site: SiteId, at: Timestamp) -> Result<()>;

@@ -296,7 +296,11 @@ fn note_set_aside(here: &dyn ReadTxn, scratch: &dyn Storage) -> Result<()> {
     each_set_aside(here, |row, why| {
         let source = row.incoming.source;
         let why = match (source, why.cause) {
-            (Source::Site(_) | Source::Legacy, _) | (Source::Local, QuarantineCause::Ignored) => return Ok(()),
+            (Source::Site(_) | Source::Legacy, _)
+            | (Source::Local, QuarantineCause::Ignored)
+            | (_, QuarantineCause::Superseded) => {
+                return Ok(());
+            }
             (Source::Local, _) => "local",
             (_, QuarantineCause::Ignored) => "ignored",
             (_, QuarantineCause::Waiting) => "waiting",
@@ -372,22 +376,30 @@ struct Comparison<'t> {
 impl Comparison<'_> {
     /// A record that central has.
     fn at_central(&self, table: &TableName, id: RecordId, theirs: RecordData, found: &mut Found) -> Result<()> {
-        found.of(table).at_central += 1;
         let merged = if self.any_merged { merge::resolved(self.here, table, &theirs)? } else { None };
         let theirs = merged.unwrap_or(theirs);
         let (kind, fields) = match self.here.record(table, &id)? {
             None => (DifferenceKind::Missing, Vec::new()),
             Some(ours) => (DifferenceKind::Differing, differing_fields(table, &ours, &theirs)),
         };
-        if kind == DifferenceKind::Differing && fields.is_empty() {
+        let is_same = kind == DifferenceKind::Differing && fields.is_empty();
+        // Central still tells of what left a store of this site, as it was when it left: neither that nor what became of it
+        // in another store is for this site.
+        let is_elsewhere = self.is_of_another_store(table, &theirs)?;
+        if !is_elsewhere {
+            found.of(table).at_central += 1;
+        }
+        if is_same && !is_elsewhere {
             found.of(table).same += 1;
             return Ok(());
         }
         let why = match self.on_its_way(table, &id)? {
-            Some(why) => why,
-            None if self.here.has_local_change(table, &id, Cursor(0))? => Why::NotTaken,
-            None => Why::LostHere,
+            Some(why) if !is_same => why,
+            _ if is_elsewhere => Why::NotForThisSite,
+            _ if self.here.has_local_change(table, &id, Cursor(0))? => Why::NotTaken,
+            _ => Why::LostHere,
         };
+        let kind = if is_same { DifferenceKind::HereOnly } else { kind };
         found.add(Difference { table: table.clone(), id, kind, why, fields });
         Ok(())
     }
@@ -426,6 +438,18 @@ impl Comparison<'_> {
             Some(_) => Some(Why::SetAside),
             None if self.there.pushed_at(WAITING, table, id)?.is_some() => Some(Why::WaitsForPull),
             None => None,
+        })
+    }
+
+    /// Whether a record with this data belongs to a store that is not active here, or to none although it needs one.
+    fn is_of_another_store(&self, table: &TableName, data: &RecordData) -> Result<bool> {
+        let Some(kind) = record_type(table.as_str()) else { return Ok(false) };
+        let (store, name) = apply::scope(self.here, table, data)?;
+        let audience = Audience::of(kind.style, kind.table, store.as_ref(), name.as_ref());
+        Ok(match audience {
+            Audience::Store(store) => !self.stores.contains(&store),
+            Audience::Nobody => true,
+            Audience::Everyone | Audience::Patient | Audience::Legacy => false,
         })
     }
 

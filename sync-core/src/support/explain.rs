@@ -247,7 +247,7 @@ fn nearly(table: &str) -> Option<&'static str> {
 }
 
 fn verdict(role: Option<Role>, set_aside: &[SetAside], is_staged: bool, changes: &[Written]) -> Verdict {
-    if set_aside.iter().any(|row| row.cause != QuarantineCause::Ignored) {
+    if set_aside.iter().any(|row| !row.cause.is_settled()) {
         return Verdict::SetAside;
     }
     if is_staged {

@@ -106,6 +106,8 @@ impl QuarantineCause {
             Self::Refused => say::refused(),
             Self::Unsupported => say::unsupported(),
             Self::Malformed => say::malformed(),
+            Self::Failed => say::failed(),
+            Self::Superseded => say::superseded(),
             Self::Ignored => say::ignored(),
         }
     }

@@ -265,6 +265,7 @@ mod tests {
             action: Action::Update,
             data: RecordData::parse(data).unwrap(),
             cursor: None,
+            known: Default::default(),
             quarantine: Some(Quarantine {
                 cause: QuarantineCause::Malformed,
                 reason: "$.dose: expected text".to_owned(),

@@ -84,7 +84,7 @@ pub fn retry(storage: &dyn Storage, clock: &dyn Clock, which: Which) -> Result<R
         }
         Which::Cause(cause) => stage_causes(storage, clock, &[cause], &mut retried)?,
         Which::All => {
-            let all: Vec<_> = QuarantineCause::ALL.into_iter().filter(|c| *c != QuarantineCause::Ignored).collect();
+            let all: Vec<_> = QuarantineCause::ALL.into_iter().filter(|c| !c.is_settled()).collect();
             stage_causes(storage, clock, &all, &mut retried)?;
         }
     }
@@ -154,7 +154,7 @@ fn integrate_now(storage: &dyn Storage, clock: &dyn Clock, retried: &mut Retried
     let mut done: Integrated = queue.done();
     let origin = storage.read()?.state(key::LEGACY_SITE_ID)?.and_then(|id| id.parse().ok()).map(SiteId);
     for (source, origin) in [(Source::Legacy, origin), (Source::Central, None)] {
-        let door = Door { source, stores: Vec::new(), origin };
+        let door = Door { source, origin };
         done = done.and(integrate(storage, clock, &door, |_, _| Ok(()))?);
     }
     merge::rewrite(storage, clock, origin)?;
@@ -210,6 +210,7 @@ mod tests {
             action: Action::Update,
             data: RecordData::parse(data).unwrap(),
             cursor: None,
+            known: Default::default(),
             quarantine: Some(Quarantine {
                 cause: QuarantineCause::Waiting,
                 reason: "$.property_id names property parent, which is not here yet".to_owned(),

@@ -111,6 +111,16 @@ bugs! {
     MergeForgetsLateRecords,
     /// A record that was merged into another one is stored where it arrives after the merge.
     MergedComesBack,
+    /// What waited, was refused or came before takes the place of what was written since.
+    OlderVersionWins,
+    /// A site is refused for what it could not know.
+    RefusedUnknowing,
+    /// An edit of a site that comes back to it is logged again as one that is not pushed.
+    OwnEditLoggedAgain,
+    /// Whether an integration waits is asked before the transaction that stages a push.
+    PushDuringIntegration,
+    /// What a record was when it left a store is not kept: whoever reads again gets it as it is today.
+    LeftAsToday,
     /// The hash of a file is not compared.
     FileHashIgnored,
     /// What came of a file that was cut gets the name of the file.

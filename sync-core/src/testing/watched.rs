@@ -8,8 +8,8 @@ use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::record::{Cursor, NameId, RecordData, RecordId, SiteId, StoreId, TableName};
 use crate::storage::{
-    Buffered, CycleLock, FileEntry, FileState, Incoming, KeptRecord, LogEntry, Quarantine, QuarantineCause, ReadTxn,
-    Selection, SiteActivity, SiteEntry, Source, StagedCounts, StagedKind, Storage, WriteTxn,
+    Buffered, CycleLock, FileEntry, FileState, Incoming, KeptRecord, LogEntry, Pushed, Quarantine, QuarantineCause,
+    ReadTxn, Selection, SiteActivity, SiteEntry, Source, StagedCounts, StagedKind, Storage, WriteTxn,
 };
 
 /// Something that is asked of a storage.
@@ -224,6 +224,21 @@ impl<T: ReadTxn + ?Sized> ReadTxn for WatchedTxn<'_, T> {
         self.inner.pushed_at(site, table, id)
     }
 
+    fn pushed(&self, site: SiteId, table: &TableName, id: &RecordId) -> Result<Option<Pushed>> {
+        self.call("pushed")?;
+        self.inner.pushed(site, table, id)
+    }
+
+    fn written_at(&self, table: &TableName, id: &RecordId) -> Result<Option<Cursor>> {
+        self.call("written_at")?;
+        self.inner.written_at(table, id)
+    }
+
+    fn left_at(&self, table: &TableName, id: &RecordId, stores: &[StoreId]) -> Result<Option<Cursor>> {
+        self.call("left_at")?;
+        self.inner.left_at(table, id, stores)
+    }
+
     fn integrations(&self) -> Result<Vec<SiteId>> {
         self.call("integrations")?;
         self.inner.integrations()
@@ -287,9 +302,9 @@ impl WriteTxn for WatchedTxn<'_, dyn WriteTxn + '_> {
         self.inner.remove_record(change)
     }
 
-    fn append_change(&self, change: &NewChange) -> Result<Cursor> {
+    fn append_change(&self, change: &NewChange, left_as: Option<&RecordData>) -> Result<Cursor> {
         self.call("append_change")?;
-        self.inner.append_change(change)
+        self.inner.append_change(change, left_as)
     }
 
     fn mark_synced(&self, table: &TableName, id: &RecordId) -> Result<()> {
@@ -350,6 +365,16 @@ impl WriteTxn for WatchedTxn<'_, dyn WriteTxn + '_> {
     fn note_pushed(&self, site: SiteId, table: &TableName, id: &RecordId, cursor: Cursor) -> Result<()> {
         self.call("note_pushed")?;
         self.inner.note_pushed(site, table, id, cursor)
+    }
+
+    fn note_taken(&self, site: SiteId, table: &TableName, id: &RecordId, pushed: &Pushed) -> Result<()> {
+        self.call("note_taken")?;
+        self.inner.note_taken(site, table, id, pushed)
+    }
+
+    fn note_newer(&self, table: &TableName, id: &RecordId, than: (u64, Cursor)) -> Result<()> {
+        self.call("note_newer")?;
+        self.inner.note_newer(table, id, than)
     }
 
     fn forget_pushed(&self, site: SiteId) -> Result<()> {

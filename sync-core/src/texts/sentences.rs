@@ -249,6 +249,10 @@ crate::sentences! {
         unsupported() =
             "This version does not know its table or a value in it. Upgrade this program; it is tried again then.";
         malformed() = "Its data do not fit its record type. Correct it where it was written, or upgrade this program.";
+        failed() = "The database or this program failed at it each time. Look at the reason, and upgrade this program; it is \
+            tried again then.";
+        superseded() = "A newer version, or a move to another store, came before it could be integrated, and wins; kept for \
+            reference. Enter it again where the record is now if it counts.";
         ignored() = "Not needed here; kept for reference. Nothing to do.";
         not_readable_everywhere() =
             "not every server and site could read it, so it is sent to none; write the record again without what its reason names";

@@ -47,6 +47,7 @@ const ALL: &[&str] = &[
     "refused",
     "unsupported",
     "malformed",
+    "superseded",
     "ignored",
     "upload",
     "download",

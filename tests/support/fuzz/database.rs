@@ -96,6 +96,7 @@ fn plant_buffered(storage: &dyn Storage) {
             action: Action::Update,
             data: asset(id, B.2, ""),
             cursor: None,
+            known: Default::default(),
             quarantine,
         };
         txn.stage(&incoming, now).expect("a staged record");

@@ -78,6 +78,11 @@ impl Dialect {
         Self(release(app_version).unwrap_or(OURS).min(OURS))
     }
 
+    /// The dialect of a release.
+    pub fn of_release(release: Release) -> Self {
+        Self(release.min(OURS))
+    }
+
     /// The release.
     pub fn release(self) -> Release {
         self.0

@@ -23,7 +23,27 @@ type Place = (TableName, RecordId, Option<StoreId>);
 pub(super) struct Stored {
     pub data: RecordData,
     pub cursor: Cursor,
+    /// Where it got this data.
+    pub written: Cursor,
     found: Found,
+}
+
+/// A change that stands beside.
+#[derive(Clone)]
+struct Beside {
+    cursor: Cursor,
+    /// Where what it tells happened.
+    written: Cursor,
+    /// The record as it left the store.
+    left_as: Option<RecordData>,
+}
+
+/// What is noted of a record that a site pushed.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Noted {
+    pub cursor: Cursor,
+    pub is_former: bool,
+    pub taken: Option<(u64, Timestamp)>,
 }
 
 /// All that a storage holds. A clone shares everything; what is then written is copied first.
@@ -32,14 +52,14 @@ pub(super) struct State {
     pub records: BTreeMap<TableName, Arc<BTreeMap<RecordId, Stored>>>,
     changelog: Arc<BTreeMap<Cursor, NewChange>>,
     /// The changes that are not a record's own newest: of records that were deleted, or that left a store.
-    beside: Arc<BTreeMap<Place, Cursor>>,
+    beside: Arc<BTreeMap<Place, Beside>>,
     pub newest: Cursor,
     pub buffer: Arc<BTreeMap<u64, Buffered>>,
     newest_sequence: u64,
     pub settings: Arc<BTreeMap<String, String>>,
     pub log: Arc<VecDeque<LogEntry>>,
     pub sites: Arc<BTreeMap<SiteId, SiteEntry>>,
-    pub pushed: Arc<BTreeMap<(SiteId, TableName, RecordId), Cursor>>,
+    pub pushed: Arc<BTreeMap<(SiteId, TableName, RecordId), Noted>>,
     /// What is kept for each site, by number.
     pub kept: Arc<BTreeMap<(SiteId, u64), KeptRecord>>,
     pub kept_numbers: Arc<BTreeMap<(SiteId, TableName, RecordId), u64>>,
@@ -109,20 +129,48 @@ impl State {
     }
 
     pub(super) fn deleted_in(&self, table: &TableName, id: &RecordId) -> Option<StoreId> {
+        let deleted = self.beside_of(table, id).filter(|(_, change)| change.action == ChangeAction::Delete);
+        deleted.max_by_key(|(beside, _)| beside.cursor)?.1.store.clone()
+    }
+
+    fn beside_of(&self, table: &TableName, id: &RecordId) -> impl Iterator<Item = (&Beside, &NewChange)> {
         let of_record = self.beside.range((table.clone(), id.clone(), None)..);
-        let of_record = of_record.take_while(|((of, record, _), _)| of == table && record == id);
-        let deleted = |(_, at): (&Place, &Cursor)| {
-            self.changelog.get(at).filter(|change| change.action == ChangeAction::Delete).map(|change| (*at, change))
+        let of_record = of_record.take_while(move |((of, record, _), _)| of == table && record == id);
+        of_record.filter_map(|(_, beside)| Some((beside, self.changelog.get(&beside.cursor)?)))
+    }
+
+    pub(super) fn written_at(&self, table: &TableName, id: &RecordId) -> Option<Cursor> {
+        if let Some(stored) = self.record(table, id) {
+            return Some(stored.written);
+        }
+        let deleted = self.beside_of(table, id).filter(|(_, change)| change.action == ChangeAction::Delete);
+        deleted.map(|(beside, _)| beside.written).max()
+    }
+
+    pub(super) fn left_at(&self, table: &TableName, id: &RecordId, stores: &[StoreId]) -> Option<Cursor> {
+        let left_these = |(_, change): &(&Beside, &NewChange)| {
+            change.action == ChangeAction::Upsert && change.store.as_ref().is_some_and(|store| stores.contains(store))
         };
-        of_record.filter_map(deleted).max_by_key(|(at, _)| *at)?.1.store.clone()
+        self.beside_of(table, id).filter(left_these).map(|(beside, _)| beside.written).max()
+    }
+
+    /// The data that goes with a changelog row: what the record has now, or had when it left the store of the row.
+    pub(super) fn data_of(&self, row: &Change) -> Option<RecordData> {
+        let beside = self.beside.get(&place(&row.change)).filter(|beside| beside.cursor == row.cursor);
+        match beside.and_then(|beside| beside.left_as.clone()) {
+            None => self.record(&row.change.table, &row.change.id).map(|stored| stored.data.clone()),
+            left_as => left_as,
+        }
     }
 
     pub(super) fn put_record(&mut self, data: &RecordData, change: &NewChange) -> Cursor {
         let cursor = self.add_to_changelog(change);
         let records = Arc::make_mut(self.records.entry(change.table.clone()).or_default());
-        let before = records
-            .insert(change.id.clone(), Stored { data: data.clone(), cursor, found: Found::of(&change.table, data) });
-        let left = Arc::make_mut(&mut self.beside).remove(&place(change));
+        let same = records.get(&change.id).filter(|stored| stored.data == *data);
+        let written = same.map_or(cursor, |stored| stored.written);
+        let found = Found::of(&change.table, data);
+        let before = records.insert(change.id.clone(), Stored { data: data.clone(), cursor, written, found });
+        let left = Arc::make_mut(&mut self.beside).remove(&place(change)).map(|beside| beside.cursor);
         for superseded in before.map(|stored| stored.cursor).into_iter().chain(left) {
             Arc::make_mut(&mut self.changelog).remove(&superseded);
         }
@@ -131,16 +179,25 @@ impl State {
 
     pub(super) fn remove_record(&mut self, change: &NewChange) -> Cursor {
         let records = self.records.get_mut(&change.table).map(Arc::make_mut);
-        if let Some(before) = records.and_then(|records| records.remove(&change.id)) {
+        let before = records.and_then(|records| records.remove(&change.id));
+        if let Some(before) = &before {
             Arc::make_mut(&mut self.changelog).remove(&before.cursor);
         }
-        self.append_change(change)
+        self.append_change(change, None, before.is_some())
     }
 
-    pub(super) fn append_change(&mut self, change: &NewChange) -> Cursor {
+    /// Adds a row beside. Of what it tells again it keeps where that happened first.
+    pub(super) fn append_change(&mut self, change: &NewChange, left_as: Option<&RecordData>, is_news: bool) -> Cursor {
         let cursor = self.add_to_changelog(change);
-        if let Some(superseded) = Arc::make_mut(&mut self.beside).insert(place(change), cursor) {
-            Arc::make_mut(&mut self.changelog).remove(&superseded);
+        let place = place(change);
+        let former = self.beside.get(&place).filter(|former| {
+            let row = self.changelog.get(&former.cursor);
+            !is_news && former.left_as.as_ref() == left_as && row.is_some_and(|row| row.action == change.action)
+        });
+        let written = former.map_or(cursor, |former| former.written);
+        let beside = Beside { cursor, written, left_as: left_as.cloned() };
+        if let Some(superseded) = Arc::make_mut(&mut self.beside).insert(place, beside) {
+            Arc::make_mut(&mut self.changelog).remove(&superseded.cursor);
         }
         cursor
     }
@@ -167,6 +224,7 @@ impl State {
         if incoming.action == Action::Insert {
             incoming.action = Action::Update;
         }
+        incoming.known.here.get_or_insert(self.newest);
         if incoming.action != Action::Merge {
             self.discard(incoming.source, &incoming.table, &incoming.id);
         }

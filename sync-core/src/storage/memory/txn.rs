@@ -6,15 +6,15 @@ use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::lock;
-use super::state::State;
+use super::state::{Noted, State};
 use crate::changelog::{Change, NewChange};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::protocol::v6::Action;
 use crate::record::{Cursor, NameId, RecordData, RecordId, SiteId, StoreId, TableName};
 use crate::storage::{
-    Buffered, CHUNK_BYTES, FileEntry, FileState, Incoming, KeptRecord, LogEntry, Quarantine, QuarantineCause, ReadTxn,
-    Selection, SiteActivity, SiteEntry, Source, StagedCounts, StagedKind, WriteTxn,
+    Buffered, CHUNK_BYTES, FileEntry, FileState, Incoming, KeptRecord, LogEntry, Pushed, Quarantine, QuarantineCause,
+    ReadTxn, Selection, SiteActivity, SiteEntry, Source, StagedCounts, StagedKind, WriteTxn,
 };
 
 /// Reads, or reads and writes: only the latter holds the original and the turn to write.
@@ -75,6 +75,14 @@ impl ReadTxn for MemoryTxn<'_> {
         Ok(counts.filter(|(_, count)| *count > 0).collect())
     }
 
+    fn written_at(&self, table: &TableName, id: &RecordId) -> Result<Option<Cursor>> {
+        Ok(self.state.borrow().written_at(table, id))
+    }
+
+    fn left_at(&self, table: &TableName, id: &RecordId, stores: &[StoreId]) -> Result<Option<Cursor>> {
+        Ok(self.state.borrow().left_at(table, id, stores))
+    }
+
     fn children(&self, table: &TableName, _: &'static str, parent: &RecordId) -> Result<Vec<RecordId>> {
         Ok(self.state.borrow().children(table, parent))
     }
@@ -100,7 +108,7 @@ impl ReadTxn for MemoryTxn<'_> {
     ) -> Result<Vec<(Change, Option<RecordData>)>> {
         let state = self.state.borrow();
         let with_data = |row: Change| {
-            let data = state.record(&row.change.table, &row.change.id).map(|stored| stored.data.clone());
+            let data = state.data_of(&row);
             (row, data)
         };
         let rows = state.selected(selection, from).take(limit).map(with_data);
@@ -204,7 +212,15 @@ impl ReadTxn for MemoryTxn<'_> {
     }
 
     fn pushed_at(&self, site: SiteId, table: &TableName, id: &RecordId) -> Result<Option<Cursor>> {
-        Ok(self.state.borrow().pushed.get(&(site, table.clone(), id.clone())).copied())
+        let noted = self.state.borrow().pushed.get(&(site, table.clone(), id.clone())).copied();
+        Ok(noted.filter(|noted| !noted.is_former).map(|noted| noted.cursor))
+    }
+
+    fn pushed(&self, site: SiteId, table: &TableName, id: &RecordId) -> Result<Option<Pushed>> {
+        let noted = self.state.borrow().pushed.get(&(site, table.clone(), id.clone())).copied();
+        Ok(noted.and_then(|Noted { cursor, is_former, taken }| {
+            taken.map(|(fingerprint, at)| Pushed { cursor, fingerprint, at, is_former })
+        }))
     }
 
     fn integrations(&self) -> Result<Vec<SiteId>> {
@@ -279,8 +295,8 @@ impl WriteTxn for MemoryTxn<'_> {
         Ok(self.state.borrow_mut().remove_record(change))
     }
 
-    fn append_change(&self, change: &NewChange) -> Result<Cursor> {
-        Ok(self.state.borrow_mut().append_change(change))
+    fn append_change(&self, change: &NewChange, left_as: Option<&RecordData>) -> Result<Cursor> {
+        Ok(self.state.borrow_mut().append_change(change, left_as, false))
     }
 
     fn mark_synced(&self, table: &TableName, id: &RecordId) -> Result<()> {
@@ -304,6 +320,19 @@ impl WriteTxn for MemoryTxn<'_> {
 
     fn discard(&self, source: Source, table: &TableName, id: &RecordId) -> Result<()> {
         self.state.borrow_mut().discard(source, table, id);
+        Ok(())
+    }
+
+    fn note_newer(&self, table: &TableName, id: &RecordId, (after, from): (u64, Cursor)) -> Result<()> {
+        let mut state = self.state.borrow_mut();
+        let newest = state.newest;
+        let later = (Bound::Excluded(after), Bound::Unbounded);
+        for (_, row) in Arc::make_mut(&mut state.buffer).range_mut(later) {
+            let incoming = &mut row.incoming;
+            if incoming.table == *table && incoming.id == *id && incoming.known.here >= Some(from) {
+                incoming.known.here = Some(newest);
+            }
+        }
         Ok(())
     }
 
@@ -358,12 +387,26 @@ impl WriteTxn for MemoryTxn<'_> {
     fn note_pushed(&self, site: SiteId, table: &TableName, id: &RecordId, cursor: Cursor) -> Result<()> {
         let mut state = self.state.borrow_mut();
         let noted = Arc::make_mut(&mut state.pushed).entry((site, table.clone(), id.clone())).or_default();
-        *noted = cursor.max(*noted);
+        noted.cursor = if noted.is_former { cursor } else { cursor.max(noted.cursor) };
+        noted.is_former = false;
+        Ok(())
+    }
+
+    fn note_taken(&self, site: SiteId, table: &TableName, id: &RecordId, pushed: &Pushed) -> Result<()> {
+        let mut state = self.state.borrow_mut();
+        let noted = Arc::make_mut(&mut state.pushed).entry((site, table.clone(), id.clone())).or_default();
+        if noted.is_former || noted.cursor <= pushed.cursor {
+            let taken = Some((pushed.fingerprint, pushed.at));
+            *noted = Noted { cursor: pushed.cursor, is_former: false, taken };
+        }
         Ok(())
     }
 
     fn forget_pushed(&self, site: SiteId) -> Result<()> {
-        Arc::make_mut(&mut self.state.borrow_mut().pushed).retain(|(of, ..), _| *of != site);
+        let mut state = self.state.borrow_mut();
+        let pushed = Arc::make_mut(&mut state.pushed);
+        pushed.retain(|(of, ..), noted| *of != site || noted.taken.is_some());
+        pushed.iter_mut().filter(|((of, ..), _)| *of == site).for_each(|(_, noted)| noted.is_former = true);
         Ok(())
     }
 

@@ -8,7 +8,9 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::protocol::v6::Action;
 use crate::record::{Cursor, RecordId, SiteId, TableName};
-use crate::storage::{Buffered, CHUNK_BYTES, Incoming, Quarantine, QuarantineCause, Source, StagedCounts, StagedKind};
+use crate::storage::{
+    Buffered, CHUNK_BYTES, Incoming, Known, Quarantine, QuarantineCause, Source, StagedCounts, StagedKind,
+};
 
 fn source_text(source: Source) -> String {
     match source {
@@ -28,7 +30,8 @@ fn read_source(text: &str) -> Option<Source> {
     }
 }
 
-const COLUMNS: &str = "sequence, source, table_name, record_id, action, data, received_at, state, reason, waits_for_table, waits_for_id, cursor";
+const COLUMNS: &str = "sequence, source, table_name, record_id, action, data, received_at, state, reason, waits_for_table, waits_for_id, cursor, \
+                       known_here, known_by_sender";
 
 /// Where the data stand among the texts of a row.
 const DATA: usize = 4;
@@ -40,6 +43,7 @@ struct BufferRow {
     reason: Option<String>,
     waits_for: (Option<String>, Option<String>),
     cursor: Option<i64>,
+    known: (i64, Option<i64>),
 }
 
 fn read_row(row: &Row<'_>) -> rusqlite::Result<BufferRow> {
@@ -49,6 +53,7 @@ fn read_row(row: &Row<'_>) -> rusqlite::Result<BufferRow> {
         reason: row.get(8)?,
         waits_for: (row.get(9)?, row.get(10)?),
         cursor: row.get(11)?,
+        known: (row.get(12)?, row.get(13)?),
     })
 }
 
@@ -73,6 +78,10 @@ impl BufferRow {
             table: TableName::new(table),
             id: RecordId::new(id),
             cursor: self.cursor.map(|cursor| Cursor(cursor.unsigned_abs())),
+            known: Known {
+                here: Some(Cursor(self.known.0.unsigned_abs())),
+                by_sender: self.known.1.map(|cursor| Cursor(cursor.unsigned_abs())),
+            },
             quarantine,
         };
         let received_at = Timestamp::parse(&received_at).ok_or_else(damaged)?;
@@ -88,8 +97,8 @@ fn signed(sequence: u64) -> i64 {
 impl<C: Holds> SqliteTxn<C> {
     pub(super) fn add_buffered(&self, incoming: &Incoming, received_at: &str) -> Result<()> {
         let sql = "INSERT OR REPLACE INTO sync_buffer (source, table_name, record_id, action, data, received_at, \
-                   state, reason, waits_for_table, waits_for_id, cursor) \
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+                   state, reason, waits_for_table, waits_for_id, cursor, known_here, known_by_sender) \
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
         let quarantine = incoming.quarantine.as_ref();
         let waits_for = quarantine.and_then(|q| q.waits_for.as_ref());
         let params = (
@@ -104,6 +113,8 @@ impl<C: Holds> SqliteTxn<C> {
             waits_for.map(|(table, _)| table.as_str()),
             waits_for.map(|(_, id)| id.as_str()),
             incoming.cursor.map(|cursor| signed(cursor.0)),
+            incoming.known.here.map_or_else(|| self.newest(), |here| Ok(signed(here.0)))?,
+            incoming.known.by_sender.map(|cursor| signed(cursor.0)),
         );
         self.execute(sql, params)?;
         Ok(())
@@ -205,6 +216,18 @@ impl<C: Holds> SqliteTxn<C> {
         let sql = "DELETE FROM sync_buffer WHERE source = ?1 AND table_name = ?2 AND record_id = ?3 \
                    AND action <> 'merge'";
         self.execute(sql, [&source_text(source), table.as_str(), id.as_str()])?;
+        Ok(())
+    }
+
+    pub(super) fn note_newer_versions(
+        &self,
+        table: &TableName,
+        id: &RecordId,
+        (after, from): (u64, Cursor),
+    ) -> Result<()> {
+        let sql = "UPDATE sync_buffer SET known_here = ?5 WHERE table_name = ?1 AND record_id = ?2 AND sequence > ?3 \
+                   AND known_here >= ?4";
+        self.execute(sql, (table.as_str(), id.as_str(), signed(after), signed(from.0), self.newest()?))?;
         Ok(())
     }
 

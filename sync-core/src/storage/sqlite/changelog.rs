@@ -41,6 +41,20 @@ struct Former {
     name: Option<String>,
 }
 
+/// A row that stood beside, as far as another in its place may tell the same.
+struct Beside {
+    written: i64,
+    action: String,
+    left_as: Option<String>,
+}
+
+impl Beside {
+    fn tells(&self, change: &NewChange, left_as: Option<&RecordData>) -> bool {
+        let same_action = (change.action == ChangeAction::Delete) == (self.action == "delete");
+        same_action && self.left_as.as_deref() == left_as.map(RecordData::as_str)
+    }
+}
+
 impl Former {
     fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self { cursor: row.get(0)?, audience: row.get(1)?, name: row.get(2)? })
@@ -79,7 +93,8 @@ impl<C: Holds> SqliteTxn<C> {
             self.record_goes(change)?;
             let update = "UPDATE sync_record SET data = ?3, cursor = ?4, store_id = ?5, name_id = ?6, \
                           source_site_id = ?7, is_sync_update = ?8, audience = ?9, changed_at = ?10, \
-                          parent_id = ?11, site_number = ?12, join_name = ?13, join_store = ?14 \
+                          parent_id = ?11, site_number = ?12, join_name = ?13, join_store = ?14, \
+                          written = CASE WHEN data = ?3 THEN ifnull(written, cursor) END \
                           WHERE table_name = ?1 AND record_id = ?2";
             self.execute(update, params)?;
         }
@@ -97,20 +112,20 @@ impl<C: Holds> SqliteTxn<C> {
         let joined_before = self.joined_by(change)?;
         self.record_goes(change)?;
         let sql = "DELETE FROM sync_record WHERE table_name = ?1 AND record_id = ?2";
-        self.execute(sql, [change.table.as_str(), change.id.as_str()])?;
+        let was_here = self.execute(sql, [change.table.as_str(), change.id.as_str()])? > 0;
         if let Some((name, store)) = joined_before {
             self.show_or_hide(&name, &store)?;
         }
-        self.add_change(change)
+        self.add_change(change, None, was_here)
     }
 
-    pub(super) fn add_change(&self, change: &NewChange) -> Result<Cursor> {
-        if self.any_beside()? {
-            self.replace_beside(change)?;
-        }
+    /// Adds a row beside. Of what it tells again it keeps where that happened first.
+    pub(super) fn add_change(&self, change: &NewChange, left_as: Option<&RecordData>, is_news: bool) -> Result<Cursor> {
+        let former = if self.any_beside()? { self.replace_beside(change)? } else { None };
+        let written = former.filter(|former| !is_news && former.tells(change, left_as)).map(|former| former.written);
         let sql = "INSERT INTO sync_change (table_name, record_id, action, cursor, store_id, name_id, \
-                   source_site_id, is_sync_update, audience, changed_at) \
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+                   source_site_id, is_sync_update, audience, changed_at, written, data) \
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
         let next = self.next_cursor()?;
         let params = (
             change.table.as_str(),
@@ -126,6 +141,8 @@ impl<C: Holds> SqliteTxn<C> {
             change.is_sync_update,
             audience_text(&change.audience),
             change.changed_at.unix_millis(),
+            written,
+            left_as.map(RecordData::as_str),
         );
         self.execute(sql, params)?;
         self.any_beside.set(Some(true));
@@ -151,14 +168,41 @@ impl<C: Holds> SqliteTxn<C> {
     }
 
     /// Takes away the row that stands beside for the same store.
-    fn replace_beside(&self, change: &NewChange) -> Result<()> {
+    fn replace_beside(&self, change: &NewChange) -> Result<Option<Beside>> {
         let sql = "DELETE FROM sync_change WHERE table_name = ?1 AND record_id = ?2 \
-                   AND ifnull(store_id, '') = ifnull(?3, '') RETURNING cursor, audience, name_id";
+                   AND ifnull(store_id, '') = ifnull(?3, '') \
+                   RETURNING cursor, audience, name_id, ifnull(written, cursor), action, data";
         let store = change.store.as_ref().map(StoreId::as_str);
-        match self.first(sql, (change.table.as_str(), change.id.as_str(), store), Former::read)? {
-            Some(former) => self.row_went(DELETED_OR_LEFT, &former),
-            None => Ok(()),
+        let Some((former, beside)) = self.first(sql, (change.table.as_str(), change.id.as_str(), store), |row| {
+            let beside = Beside { written: row.get(3)?, action: row.get(4)?, left_as: row.get(5)? };
+            Ok((Former::read(row)?, beside))
+        })?
+        else {
+            return Ok(None);
+        };
+        self.row_went(DELETED_OR_LEFT, &former)?;
+        Ok(Some(beside))
+    }
+
+    pub(super) fn find_written(&self, table: &TableName, id: &RecordId) -> Result<Option<Cursor>> {
+        let of_record = "SELECT ifnull(written, cursor) FROM sync_record WHERE table_name = ?1 AND record_id = ?2";
+        let params = (table.as_str(), id.as_str());
+        let mut found: Option<i64> = self.first(of_record, params, |row| row.get(0))?;
+        if found.is_none() {
+            let deleted = "SELECT max(ifnull(written, cursor)) FROM sync_change \
+                           WHERE table_name = ?1 AND record_id = ?2 AND action = 'delete'";
+            found = self.first(deleted, params, |row| row.get(0))?.flatten();
         }
+        Ok(found.map(cursor))
+    }
+
+    pub(super) fn find_left(&self, table: &TableName, id: &RecordId, stores: &[StoreId]) -> Result<Option<Cursor>> {
+        let sql = "SELECT store_id, ifnull(written, cursor) FROM sync_change \
+                   WHERE table_name = ?1 AND record_id = ?2 AND action = 'upsert' AND store_id IS NOT NULL";
+        let rows: Vec<(String, i64)> =
+            self.all(sql, (table.as_str(), id.as_str()), |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let of_these = rows.into_iter().filter(|(store, _)| stores.iter().any(|own| own.as_str() == store));
+        Ok(of_these.map(|(_, at)| cursor(at)).max())
     }
 
     fn row_came(&self, table: usize, change: &NewChange, cursor: i64) -> Result<()> {

@@ -206,7 +206,7 @@ mod tests {
                 let (change, data) = random.change();
                 match random.below(8) {
                     0 => txn.remove_record(&NewChange { action: ChangeAction::Delete, ..change }).unwrap(),
-                    1 => txn.append_change(&change).unwrap(),
+                    1 => txn.append_change(&change, None).unwrap(),
                     _ => txn.put_record(&data, &change).unwrap(),
                 };
             }

@@ -137,7 +137,10 @@ impl<C: Holds> SqliteTxn<C> {
         for place in self.places(selection, from, limit)? {
             let change = self.change_at(place)?;
             let data = match place.1 {
-                DELETED_OR_LEFT => self.get_record(&change.change.table, &change.change.id)?,
+                DELETED_OR_LEFT => match self.left_as(place.2)? {
+                    None => self.get_record(&change.change.table, &change.change.id)?,
+                    left_as => left_as,
+                },
                 _ => self.data_at(place.2)?,
             };
             bytes += data.as_ref().map_or(0, |data| data.as_str().len());
@@ -187,6 +190,13 @@ impl<C: Holds> SqliteTxn<C> {
         };
         // The place was found in this very transaction.
         found.ok_or_else(|| crate::Error::DamagedState { what: format!("row {rowid} of {}", TABLES[table]) })
+    }
+
+    /// The data that a record had when it left a store, where that is kept.
+    fn left_as(&self, rowid: i64) -> Result<Option<RecordData>> {
+        let found: Option<Option<String>> =
+            self.first("SELECT data FROM sync_change WHERE rowid = ?1", [rowid], |row| row.get(0))?;
+        found.flatten().map(|json| data(json, &format!("row {rowid} of sync_change"))).transpose()
     }
 
     fn data_at(&self, rowid: i64) -> Result<Option<RecordData>> {

@@ -8,8 +8,8 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::record::{Cursor, NameId, RecordData, RecordId, SiteId, StoreId, TableName};
 use crate::storage::{
-    Buffered, FileEntry, FileState, Incoming, KeptRecord, LogEntry, Quarantine, QuarantineCause, ReadTxn, Selection,
-    SiteActivity, SiteEntry, Source, StagedCounts, StagedKind, WriteTxn,
+    Buffered, FileEntry, FileState, Incoming, KeptRecord, LogEntry, Pushed, Quarantine, QuarantineCause, ReadTxn,
+    Selection, SiteActivity, SiteEntry, Source, StagedCounts, StagedKind, WriteTxn,
 };
 
 /// How many cycles the sync log keeps: a week of one every ten minutes.
@@ -52,6 +52,14 @@ impl<C: Holds> ReadTxn for SqliteTxn<C> {
 
     fn children(&self, table: &TableName, _: &'static str, parent: &RecordId) -> Result<Vec<RecordId>> {
         self.list_children(table, parent)
+    }
+
+    fn written_at(&self, table: &TableName, id: &RecordId) -> Result<Option<Cursor>> {
+        self.find_written(table, id)
+    }
+
+    fn left_at(&self, table: &TableName, id: &RecordId, stores: &[StoreId]) -> Result<Option<Cursor>> {
+        self.find_left(table, id, stores)
     }
 
     fn stores_of_site(&self, site: SiteId) -> Result<Vec<StoreId>> {
@@ -156,9 +164,23 @@ impl<C: Holds> ReadTxn for SqliteTxn<C> {
     }
 
     fn pushed_at(&self, site: SiteId, table: &TableName, id: &RecordId) -> Result<Option<Cursor>> {
-        let sql = "SELECT cursor FROM sync_pushed WHERE site_id = ?1 AND table_name = ?2 AND record_id = ?3";
+        let sql = "SELECT cursor FROM sync_pushed WHERE site_id = ?1 AND table_name = ?2 AND record_id = ?3 \
+                   AND is_former = 0";
         let found: Option<i64> = self.first(sql, (site.0, table.as_str(), id.as_str()), |row| row.get(0))?;
         Ok(found.map(|cursor| Cursor(cursor.unsigned_abs())))
+    }
+
+    fn pushed(&self, site: SiteId, table: &TableName, id: &RecordId) -> Result<Option<Pushed>> {
+        let sql = "SELECT cursor, fingerprint, taken_at, is_former FROM sync_pushed \
+                   WHERE site_id = ?1 AND table_name = ?2 AND record_id = ?3 AND fingerprint IS NOT NULL";
+        self.first(sql, (site.0, table.as_str(), id.as_str()), |row| {
+            Ok(Pushed {
+                cursor: Cursor(row.get::<_, i64>(0)?.unsigned_abs()),
+                fingerprint: row.get::<_, i64>(1)?.cast_unsigned(),
+                at: Timestamp::from_unix_millis(row.get::<_, Option<i64>>(2)?.unwrap_or(0)),
+                is_former: row.get(3)?,
+            })
+        })
     }
 
     fn integrations(&self) -> Result<Vec<SiteId>> {
@@ -216,8 +238,8 @@ impl WriteTxn for SqliteTxn<Turn<'_>> {
         Ok(cursor)
     }
 
-    fn append_change(&self, change: &NewChange) -> Result<Cursor> {
-        self.add_change(change)
+    fn append_change(&self, change: &NewChange, left_as: Option<&RecordData>) -> Result<Cursor> {
+        self.add_change(change, left_as, false)
     }
 
     fn mark_synced(&self, table: &TableName, id: &RecordId) -> Result<()> {
@@ -234,6 +256,10 @@ impl WriteTxn for SqliteTxn<Turn<'_>> {
 
     fn discard(&self, source: Source, table: &TableName, id: &RecordId) -> Result<()> {
         self.discard_buffered(source, table, id)
+    }
+
+    fn note_newer(&self, table: &TableName, id: &RecordId, than: (u64, Cursor)) -> Result<()> {
+        self.note_newer_versions(table, id, than)
     }
 
     fn quarantine(&self, sequence: u64, quarantine: &Quarantine) -> Result<()> {
@@ -285,14 +311,29 @@ impl WriteTxn for SqliteTxn<Turn<'_>> {
 
     fn note_pushed(&self, site: SiteId, table: &TableName, id: &RecordId, cursor: Cursor) -> Result<()> {
         let sql = "INSERT INTO sync_pushed (site_id, table_name, record_id, cursor) VALUES (?1, ?2, ?3, ?4) \
-                   ON CONFLICT DO UPDATE SET cursor = max(cursor, excluded.cursor)";
+                   ON CONFLICT DO UPDATE SET is_former = 0, \
+                   cursor = CASE WHEN is_former THEN excluded.cursor ELSE max(cursor, excluded.cursor) END";
         let cursor = i64::try_from(cursor.0).unwrap_or(i64::MAX);
         self.execute(sql, (site.0, table.as_str(), id.as_str(), cursor))?;
         Ok(())
     }
 
+    fn note_taken(&self, site: SiteId, table: &TableName, id: &RecordId, pushed: &Pushed) -> Result<()> {
+        let sql = "INSERT INTO sync_pushed (site_id, table_name, record_id, cursor, fingerprint, taken_at) \
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO UPDATE SET cursor = excluded.cursor, \
+                   fingerprint = excluded.fingerprint, taken_at = excluded.taken_at, is_former = 0 \
+                   WHERE is_former OR cursor <= excluded.cursor";
+        let (cursor, fingerprint) =
+            (i64::try_from(pushed.cursor.0).unwrap_or(i64::MAX), pushed.fingerprint.cast_signed());
+        let at = pushed.at.unix_millis();
+        self.execute(sql, (site.0, table.as_str(), id.as_str(), cursor, fingerprint, at))?;
+        Ok(())
+    }
+
     fn forget_pushed(&self, site: SiteId) -> Result<()> {
-        self.execute("DELETE FROM sync_pushed WHERE site_id = ?1", [site.0])?;
+        // What a former database pushed is only told from a late request; what tells nothing of that goes.
+        self.execute("DELETE FROM sync_pushed WHERE site_id = ?1 AND fingerprint IS NULL", [site.0])?;
+        self.execute("UPDATE sync_pushed SET is_former = 1 WHERE site_id = ?1", [site.0])?;
         Ok(())
     }
 

@@ -7,7 +7,7 @@ use crate::central::{Concern, concerns};
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorClass, Result};
 use crate::record::Cursor;
-use crate::storage::{FileEntry, FileState, QuarantineCause, Storage};
+use crate::storage::{FileEntry, FileState, Storage};
 use crate::support::{Disagreement, cursors, identity};
 use crate::texts::sentences::doctor as say;
 use crate::texts::{Detail, Said};
@@ -168,8 +168,7 @@ pub(crate) fn cursors_here(storage: &dyn Storage) -> Result<Option<Check>> {
 pub(crate) fn quarantine(storage: &dyn Storage) -> Result<Check> {
     const NAME: &str = "quarantine";
     let counts = storage.read()?.quarantine_counts()?;
-    let (ignored, counted): (Vec<_>, Vec<_>) =
-        counts.into_iter().partition(|(cause, _)| *cause == QuarantineCause::Ignored);
+    let (ignored, counted): (Vec<_>, Vec<_>) = counts.into_iter().partition(|(cause, _)| cause.is_settled());
     let records: u64 = counted.iter().map(|(_, count)| count).sum();
     let ignored: u64 = ignored.iter().map(|(_, count)| count).sum();
     if records == 0 {

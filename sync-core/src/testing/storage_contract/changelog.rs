@@ -18,7 +18,7 @@ pub fn cursors_only_rise_and_are_never_used_twice(make: Make<'_>) {
             [
                 txn.put_record(&data("{}"), &change("asset", "same")).unwrap(),
                 txn.put_record(&data("{}"), &change("asset", &format!("{round}"))).unwrap(),
-                txn.append_change(&in_store(change("asset", "same"), "left")).unwrap(),
+                txn.append_change(&in_store(change("asset", "same"), "left"), None).unwrap(),
                 // The newest row takes the place of the one before, which goes.
                 txn.remove_record(&change("asset", "same")).unwrap(),
                 txn.remove_record(&change("asset", "same")).unwrap(),
@@ -81,7 +81,7 @@ pub fn rows_for_the_stores_that_a_record_left_stay(make: Make<'_>) {
     let moved = |to: &str, left: &str| {
         write(&storage, |txn| {
             txn.put_record(&data("{}"), &row(to)).unwrap();
-            txn.append_change(&row(left)).unwrap();
+            txn.append_change(&row(left), None).unwrap();
         });
     };
     moved("B", "A");
@@ -92,7 +92,7 @@ pub fn rows_for_the_stores_that_a_record_left_stay(make: Make<'_>) {
     assert_eq!(stores(), ["A", "C", "B"]);
     moved("A", "C");
     assert_eq!(stores(), ["B", "A", "C"], "back in A");
-    write(&storage, |txn| txn.append_change(&row("B")).unwrap());
+    write(&storage, |txn| txn.append_change(&row("B"), None).unwrap());
     assert_eq!(stores(), ["A", "C", "B"], "told again");
 }
 
@@ -138,7 +138,7 @@ pub fn the_newest_deletion_says_in_which_store(make: Make<'_>) {
     let row = change("asset", "x");
     let was_in = |id: &str| read(&storage, |txn| txn.deleted_in(&"asset".into(), &id.into()).unwrap());
     put(&storage, &in_store(row.clone(), "A"));
-    write(&storage, |txn| txn.append_change(&in_store(row.clone(), "B")).unwrap());
+    write(&storage, |txn| txn.append_change(&in_store(row.clone(), "B"), None).unwrap());
     assert_eq!(was_in("x"), None);
     for store in ["B", "A", "C"] {
         write(&storage, |txn| txn.remove_record(&deletion(&in_store(row.clone(), store))).unwrap());
@@ -168,7 +168,7 @@ pub fn a_change_reads_back_as_it_was_written(make: Make<'_>) {
         for row in [full, bare] {
             put(&storage, &row);
             let left = NewChange { store: Some("left".into()), ..row.clone() };
-            write(&storage, |txn| txn.append_change(&left).unwrap());
+            write(&storage, |txn| txn.append_change(&left, None).unwrap());
             written.extend([row, left]);
         }
     }
@@ -193,7 +193,7 @@ pub fn a_record_marked_as_synced_has_no_local_edit(make: Make<'_>) {
     let (table, x) = ("asset".into(), "x".into());
     let edit = |id: &str| NewChange { is_sync_update: false, ..change("asset", id) };
     put(&storage, &edit("x"));
-    write(&storage, |txn| txn.append_change(&NewChange { store: Some("left".into()), ..edit("x") }).unwrap());
+    write(&storage, |txn| txn.append_change(&NewChange { store: Some("left".into()), ..edit("x") }, None).unwrap());
     put(&storage, &edit("y"));
     let rows = all_changes(&storage).len();
     write(&storage, |txn| txn.mark_synced(&table, &x).unwrap());

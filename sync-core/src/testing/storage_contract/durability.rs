@@ -13,6 +13,7 @@ fn staged(id: &str) -> Incoming {
         action: Action::Update,
         data: data("{}"),
         cursor: None,
+        known: Default::default(),
         quarantine: None,
     }
 }
@@ -22,7 +23,7 @@ pub fn what_was_committed_is_there_after_reopening(open: Open<'_>) {
     let storage = open();
     write(&storage, |txn| {
         txn.put_record(&data("1"), &change("asset", "x")).unwrap();
-        txn.append_change(&change("asset", "left")).unwrap();
+        txn.append_change(&change("asset", "left"), None).unwrap();
         txn.stage(&staged("s"), Timestamp::from_unix_millis(0)).unwrap();
         txn.set_state("key", "value").unwrap();
     });

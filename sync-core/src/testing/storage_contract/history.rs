@@ -188,7 +188,7 @@ pub(super) fn check_random_history(storage: &Arc<dyn Storage>, seed: u64) {
                 }) =>
                 {
                     draft.supersede(&change, false);
-                    let cursor = txn.append_change(&change).unwrap();
+                    let cursor = txn.append_change(&change, None).unwrap();
                     draft.add(cursor, change, false);
                     cursor
                 }

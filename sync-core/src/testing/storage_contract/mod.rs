@@ -31,6 +31,7 @@ mod history;
 pub mod selection;
 pub mod state;
 pub mod transactions;
+pub mod versions;
 pub mod visibility;
 
 use std::sync::Arc;
@@ -132,6 +133,10 @@ macro_rules! storage_contract {
                 state::the_visits_of_a_site_add_up,
                 state::the_newest_version_that_a_site_pushed_is_noted,
                 state::what_is_kept_for_a_site_comes_back_in_its_order,
+                versions::where_a_record_was_written_stays_when_it_is_logged_again,
+                versions::a_former_store_is_told_what_the_record_was_when_it_left,
+                versions::what_was_known_is_kept_with_a_version,
+                versions::what_a_site_pushed_is_known_again,
                 files::a_file_reads_back_as_it_was_written_last,
                 files::files_are_paged_by_id_and_found_by_their_record,
                 files::files_are_counted_by_state,

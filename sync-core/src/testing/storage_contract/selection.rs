@@ -198,7 +198,7 @@ pub fn data_come_with_their_rows_as_far_as_the_bytes_go(make: Make<'_>) {
         for (n, size) in sizes.iter().enumerate() {
             txn.put_record(&text(*size), &change("asset", &n.to_string())).unwrap();
         }
-        txn.append_change(&in_store(change("asset", "0"), "left")).unwrap();
+        txn.append_change(&in_store(change("asset", "0"), "left"), None).unwrap();
         txn.remove_record(&deletion(&change("asset", "gone"))).unwrap();
     });
     let page = |from, limit, bytes| -> Vec<(Change, Option<RecordData>)> {

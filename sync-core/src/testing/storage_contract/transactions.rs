@@ -16,7 +16,7 @@ const LONG_ENOUGH: Duration = Duration::from_millis(50);
 
 fn write_of_everything(txn: &dyn WriteTxn) {
     txn.put_record(&data("{}"), &change("asset", "x")).unwrap();
-    txn.append_change(&change("asset", "left")).unwrap();
+    txn.append_change(&change("asset", "left"), None).unwrap();
     txn.set_state("key", "value").unwrap();
     let now = Timestamp::from_unix_millis(0);
     let incoming = Incoming {
@@ -26,6 +26,7 @@ fn write_of_everything(txn: &dyn WriteTxn) {
         action: Action::Update,
         data: data("{}"),
         cursor: None,
+        known: Default::default(),
         quarantine: None,
     };
     txn.stage(&incoming, now).unwrap();

@@ -1,0 +1,446 @@
+//! Which version of a record wins, and what becomes of the others: waiting ones, refused ones, late ones, those of sites
+//! that could not know, and those at which the database fails.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use sync_core::protocol::v6::{Action, WireRecord};
+use sync_core::record::{Cursor, RecordData, RecordId, SiteId, StoreId, TableName};
+use sync_core::storage::rusqlite::Connection;
+use sync_core::storage::{
+    CycleLock, HookedRecord, Incoming, Known, MemoryStorage, Quarantine, QuarantineCause, ReadTxn, Source,
+    SqliteStorage, Storage, WriteTxn, key,
+};
+use sync_core::transport::{HttpRequest, HttpResponse, InProcess, Transport, TransportError};
+use sync_core::{Central, Outcome, Result, Silent, SyncOptions, SystemClock, Timestamp};
+use sync_tests::world::{CentralEnd, Kind, SiteEnd, asset, count, data, get, put_class};
+
+fn causes(storage: &dyn Storage) -> Vec<(QuarantineCause, u64)> {
+    storage.read().unwrap().quarantine_counts().unwrap()
+}
+
+fn move_store(central: &CentralEnd, site: &str) {
+    central.sites.add_store("S", "S", site, Some(StoreId::from("S"))).unwrap();
+    central.central.integrate_waiting().unwrap();
+}
+
+fn notes(text: Option<String>) -> Option<String> {
+    let value: serde_json::Value = serde_json::from_str(&text?).unwrap();
+    value["notes"].as_str().map(str::to_owned)
+}
+
+/// Sites a and b; the store S is on a, with an asset.
+fn world_of_a_store(kind: Kind) -> (CentralEnd, SiteEnd, SiteEnd) {
+    let central = CentralEnd::over(kind);
+    let (a, b) = (central.new_site("a"), central.new_site("b"));
+    move_store(&central, "a");
+    a.sync();
+    b.sync();
+    a.records.put("asset", [asset("x", "S", "1")]).unwrap();
+    a.sync();
+    (central, a, b)
+}
+
+#[test]
+fn an_edit_that_was_refused_does_not_undo_a_newer_one_when_its_store_comes_back() {
+    for kind in [Kind::Sqlite, Kind::Memory] {
+        let (central, a, b) = world_of_a_store(kind);
+        move_store(&central, "b");
+        a.records.put("asset", [asset("x", "S", "2: of a, while the store is away")]).unwrap();
+        a.sync();
+        b.sync();
+        assert_eq!(notes(b.get("asset", "x")).as_deref(), Some("1"));
+        b.records.put("asset", [asset("x", "S", "3: of b")]).unwrap();
+        b.sync();
+        move_store(&central, "a");
+        assert_eq!(notes(get(&central.records, "asset", "x")).as_deref(), Some("3: of b"));
+        assert_eq!(causes(central.storage.as_ref()), [(QuarantineCause::Superseded, 1)]);
+        a.sync();
+        assert_eq!(notes(a.get("asset", "x")).as_deref(), Some("3: of b"));
+    }
+}
+
+#[test]
+fn an_edit_that_was_refused_wins_where_nothing_newer_was_written() {
+    let (central, a, _) = world_of_a_store(Kind::Memory);
+    move_store(&central, "b");
+    a.records.put("asset", [asset("x", "S", "2: of a, while the store is away")]).unwrap();
+    a.sync();
+    move_store(&central, "a");
+    let found = notes(get(&central.records, "asset", "x"));
+    assert_eq!(found.as_deref(), Some("2: of a, while the store is away"), "records logged anew are no newer");
+    assert_eq!(causes(central.storage.as_ref()), []);
+}
+
+fn properties(text: &str) -> RecordData {
+    data(&format!(r#"{{"id":"n","properties":"{text}"}}"#))
+}
+
+fn pushed(site: i32, text: &str) -> Incoming {
+    let (table_name, record_id) = ("name_oms_fields".into(), "n".into());
+    let record = WireRecord { table_name, record_id, action: Action::Update, record_data: properties(text) };
+    Incoming::new(Source::Site(SiteId(site)), record)
+}
+
+#[test]
+fn what_was_pushed_last_wins_whoever_has_the_first_turn() {
+    let at = |second: i64| Timestamp::from_unix_millis(1_750_000_000_000 + second * 1000);
+    for (first_turn, kind) in [(2, Kind::Memory), (3, Kind::Memory), (2, Kind::Sqlite), (3, Kind::Sqlite)] {
+        let central = CentralEnd::over(kind);
+        central.add_site("a");
+        central.add_site("b");
+        let txn = central.storage.write().unwrap();
+        for (site, text) in [(2, "of a"), (3, "of b, later")] {
+            txn.stage(&pushed(site, text), at(10)).unwrap();
+            txn.request_integration(SiteId(site), at(if site == first_turn { 0 } else { 5 })).unwrap();
+        }
+        txn.commit().unwrap();
+        central.central.integrate_waiting().unwrap();
+        let found = get(&central.records, "name_oms_fields", "n").unwrap();
+        assert_eq!(found, properties("of b, later").as_str(), "the first turn is of site {first_turn}");
+    }
+}
+
+#[test]
+fn what_waits_at_a_site_does_not_bring_back_what_is_deleted_since() {
+    for kind in [Kind::Sqlite, Kind::Memory] {
+        let central = CentralEnd::over(kind);
+        let a = central.new_site("a");
+        a.sync();
+        let location = |asset: &str| data(&format!(r#"{{"id":"l","asset_id":"{asset}","location_id":"loc"}}"#));
+        a.records.put("asset", [asset("x", "STORE_a", "")]).unwrap();
+        a.records.put("asset_internal_location", [location("x")]).unwrap();
+        a.sync();
+        let waits = Quarantine {
+            cause: QuarantineCause::Waiting,
+            reason: "$.asset_id names asset y, which is not here yet".to_owned(),
+            waits_for: Some(("asset".into(), "y".into())),
+        };
+        let (table_name, record_id) = ("asset_internal_location".into(), "l".into());
+        let record = WireRecord { table_name, record_id, action: Action::Update, record_data: location("y") };
+        let newer = Incoming { quarantine: Some(waits), ..Incoming::new(Source::Central, record) };
+        let txn = a.storage.write().unwrap();
+        txn.stage(&newer, Timestamp::from_unix_millis(0)).unwrap();
+        txn.commit().unwrap();
+        a.records.delete("asset_internal_location", &"l".into()).unwrap();
+        a.sync();
+        a.records.put("asset", [asset("z", "STORE_a", "")]).unwrap();
+        central.records.put("asset", [asset("y", "STORE_a", "")]).unwrap();
+        assert_eq!(a.sync().outcome, Outcome::Done, "nobody has to do anything");
+        a.sync();
+        assert_eq!((a.get("asset_internal_location", "l"), a.get("asset", "y").is_some()), (None, true));
+        assert_eq!(causes(a.storage.as_ref()), [(QuarantineCause::Superseded, 1)]);
+        assert_eq!(get(&central.records, "asset_internal_location", "l"), None);
+    }
+}
+
+fn log(id: &str, asset: &str) -> RecordData {
+    data(&format!(
+        r#"{{"id":"{id}","asset_id":"{asset}","user_id":"u","status":"FUNCTIONING","log_datetime":"2025-01-01T00:00:00"}}"#
+    ))
+}
+
+#[test]
+fn what_is_added_to_a_record_that_moved_belongs_to_it_and_an_edit_gives_way() {
+    let central = CentralEnd::new();
+    let (a, b) = (central.new_site("a"), central.new_site("b"));
+    a.sync();
+    b.sync();
+    a.records.put("asset", [asset("x", "STORE_a", "1")]).unwrap();
+    a.sync();
+    central.records.put("asset", [asset("x", "STORE_b", "moved")]).unwrap();
+    a.records.put("asset_log", [log("l", "x")]).unwrap();
+    a.records.put("asset", [asset("x", "STORE_a", "2: of a")]).unwrap();
+    a.sync();
+    b.sync();
+    assert!(b.get("asset_log", "l").is_some(), "the log is where its asset is");
+    assert_eq!(causes(central.storage.as_ref()), [(QuarantineCause::Superseded, 1)], "the edit is no breach of a rule");
+    for found in [get(&central.records, "asset", "x"), a.get("asset", "x"), b.get("asset", "x")] {
+        assert_eq!(notes(found).as_deref(), Some("moved"));
+    }
+
+    // Once the site has read of it, it is one.
+    let read_to = central.storage.read().unwrap().last_cursor().unwrap().next();
+    for (id, by_sender) in [("of one who knew", Some(read_to)), ("of one of whom nothing is known", None)] {
+        let (table_name, record_id) = ("asset_log".into(), id.into());
+        let record = WireRecord { table_name, record_id, action: Action::Update, record_data: log(id, "x") };
+        let known = Known { here: None, by_sender };
+        let txn = central.storage.write().unwrap();
+        let incoming = Incoming { known, ..Incoming::new(Source::Site(SiteId(2)), record) };
+        txn.stage(&incoming, Timestamp::from_unix_millis(0)).unwrap();
+        txn.request_integration(SiteId(2), Timestamp::from_unix_millis(0)).unwrap();
+        txn.commit().unwrap();
+        central.central.integrate_waiting().unwrap();
+        assert_eq!(get(&central.records, "asset_log", id), None);
+    }
+    let found = causes(central.storage.as_ref());
+    assert_eq!(found, [(QuarantineCause::Refused, 2), (QuarantineCause::Superseded, 1)]);
+}
+
+#[test]
+fn what_is_added_in_a_store_that_moved_is_taken() {
+    let (central, a, b) = world_of_a_store(Kind::Memory);
+    move_store(&central, "b");
+    a.records.put("asset_log", [log("l", "x")]).unwrap();
+    a.sync();
+    b.sync();
+    assert!(b.get("asset_log", "l").is_some(), "{:?}", causes(central.storage.as_ref()));
+    assert_eq!(causes(central.storage.as_ref()), []);
+}
+
+#[test]
+fn a_site_that_lost_a_record_has_it_as_it_was_when_it_left() {
+    for kind in [Kind::Sqlite, Kind::Memory] {
+        let central = CentralEnd::over(kind);
+        let (a, b) = (central.new_site("a"), central.new_site("b"));
+        a.sync();
+        b.sync();
+        a.records.put("asset", [asset("x", "STORE_a", "1")]).unwrap();
+        a.sync();
+        central.records.put("asset", [asset("x", "STORE_b", "as it left")]).unwrap();
+        a.sync();
+        b.sync();
+        b.records.put("asset", [asset("x", "STORE_b", "of b, later")]).unwrap();
+        b.sync();
+        let audit = a.site.audit(&MemoryStorage::new(), &mut Silent).unwrap();
+        assert_eq!(audit.lost_records, 0, "{:?}", audit.lost);
+        let told: Vec<_> = audit.explained.iter().map(|told| (told.id.as_str(), told.why)).collect();
+        assert_eq!(told, [("x", sync_core::support::Why::NotForThisSite)], "it is told for what it is");
+        let again = central.set_up_in("a again", "a", central.transport());
+        again.sync();
+        assert_eq!(notes(again.get("asset", "x")).as_deref(), Some("as it left"));
+        b.records.put("asset", [asset("x", "STORE_b", "once more")]).unwrap();
+        b.sync();
+        assert_eq!(again.site.audit(&MemoryStorage::new(), &mut Silent).unwrap().lost_records, 0);
+    }
+}
+
+/// A storage that lets something happen just before a transaction that writes begins.
+struct Interposed {
+    inner: Arc<dyn Storage>,
+    before_write: Mutex<Option<Box<dyn FnOnce() + Send>>>,
+}
+
+impl Storage for Interposed {
+    fn read(&self) -> Result<Box<dyn ReadTxn + '_>> {
+        self.inner.read()
+    }
+
+    fn write(&self) -> Result<Box<dyn WriteTxn + '_>> {
+        let before = self.before_write.lock().unwrap().take();
+        if let Some(before) = before {
+            before();
+        }
+        self.inner.write()
+    }
+
+    fn lock_cycle(&self) -> Result<CycleLock> {
+        self.inner.lock_cycle()
+    }
+}
+
+/// Keeps the pushes that go over it, and does not deliver them.
+#[derive(Default)]
+struct Kept(Mutex<Vec<HttpRequest>>);
+
+struct Keeping {
+    to_central: Arc<dyn Transport>,
+    kept: Arc<Kept>,
+}
+
+impl Transport for Keeping {
+    fn send(&self, request: &HttpRequest) -> std::result::Result<HttpResponse, TransportError> {
+        if !request.url.ends_with("/push") {
+            return self.to_central.send(request);
+        }
+        self.kept.0.lock().unwrap().push(request.clone());
+        Err(TransportError::Broken("the line broke".into()))
+    }
+}
+
+/// A push of a class of properties, as the site makes it.
+fn a_push(central: &CentralEnd, database: &str, text: &str) -> HttpRequest {
+    let kept = Arc::new(Kept::default());
+    let line = Arc::new(Keeping { to_central: central.transport(), kept: kept.clone() });
+    let mut site = central.set_up_in(database, "a", line);
+    let mut config = sync_core::SyncConfig::default();
+    config.attempts = 1;
+    site.site = site.site.clone().with_config(config);
+    site.site.sync(&SyncOptions::default(), &mut Silent).unwrap();
+    site.records.put("name_oms_fields", [properties(text)]).unwrap();
+    site.site.sync(&SyncOptions::default(), &mut Silent).unwrap();
+    let mut request = kept.0.lock().unwrap().pop().expect("a push");
+    request.url = "/central/sync/push".to_owned();
+    request
+}
+
+#[test]
+fn a_push_that_comes_while_an_integration_waits_is_not_taken_at_any_moment() {
+    let central = CentralEnd::over(Kind::Memory);
+    central.add_site("a");
+    let (first, second) = (a_push(&central, "one", "first"), a_push(&central, "two", "second"));
+    let interposed = Arc::new(Interposed { inner: central.storage.clone(), before_write: Mutex::default() });
+    let server = Central::stand_alone(interposed.clone(), Arc::new(SystemClock::new()));
+    // The other push is taken after it was seen that none waits, and before this one is staged.
+    let other = central.central.clone();
+    *interposed.before_write.lock().unwrap() = Some(Box::new(move || {
+        let body = String::from_utf8(other.handle(&first).body).unwrap();
+        assert!(body.contains("records_pushed"), "{body}");
+    }));
+    let body = String::from_utf8(server.handle(&second).body).unwrap();
+    assert!(body.contains("integrationInProgress"), "{body}");
+    central.central.integrate_waiting().unwrap();
+    let txn = central.storage.read().unwrap();
+    assert!(txn.staged_tables(Source::Site(SiteId(2))).unwrap().is_empty(), "nothing is left behind");
+    assert_eq!(get(&central.records, "name_oms_fields", "n").unwrap(), properties("first").as_str());
+}
+
+/// Damages the row of an asset class as no program does.
+fn damage(path: &std::path::Path, id: &str) {
+    let connection = Connection::open(path).unwrap();
+    let sql = "UPDATE sync_record SET data = '{' WHERE table_name = 'asset_class' AND record_id = ?1";
+    assert_eq!(connection.execute(sql, [id]).unwrap(), 1);
+}
+
+fn class(id: &str, name: &str) -> RecordData {
+    data(&format!(r#"{{"id":"{id}","name":"{name}"}}"#))
+}
+
+#[test]
+fn a_record_at_which_a_sites_database_fails_stops_no_other() {
+    let central = CentralEnd::over(Kind::Memory);
+    central.add_site("a");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("site.sqlite");
+    let a = central.set_up_over(Arc::new(SqliteStorage::open(&path).unwrap()), "a", central.transport());
+    put_class(central.storage.as_ref(), "bad");
+    a.sync();
+    damage(&path, "bad");
+    central.records.put("asset_class", [class("bad", "newer"), class("good", "n"), class("good2", "n")]).unwrap();
+    let report = a.site.sync(&SyncOptions::default(), &mut Silent).unwrap();
+    assert_eq!(report.error.map(|error| error.code()), Some("damaged_state"), "the first time it may be chance");
+    let report = a.site.sync(&SyncOptions::default(), &mut Silent).unwrap();
+    assert!(report.error.is_none(), "{:?}", report.error);
+    assert!(a.get("asset_class", "good").is_some() && a.get("asset_class", "good2").is_some());
+    assert_eq!(causes(a.storage.as_ref()), [(QuarantineCause::Failed, 1)]);
+    let (row, why) = sync_core::quarantine(a.storage.as_ref(), 0, 9).unwrap().remove(0);
+    assert_eq!(row.incoming.id, *"bad");
+    assert!(why.reason.contains("asset_class bad"), "{}", why.reason);
+    // A later version is tried afresh.
+    put_class(central.storage.as_ref(), "later");
+    a.sync();
+    assert!(a.get("asset_class", "later").is_some());
+}
+
+/// Site a has pushed properties of three names, and of one of them twice.
+#[test]
+fn a_record_at_which_centrals_database_or_its_code_fails_stops_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let panics = Arc::new(AtomicBool::new(true));
+    let panicking = panics.clone();
+    let storage = SqliteStorage::open(folder.path().join("central.sqlite")).unwrap();
+    let storage = storage.with_hook(move |_: &Connection, record: &HookedRecord<'_>| {
+        assert!(!panicking.load(Ordering::SeqCst) || *record.id != *"bad1", "planned");
+        Ok(())
+    });
+    let central = CentralEnd::over_storage(Arc::new(storage));
+    let (a, b) = (central.new_site("a"), central.new_site("b"));
+    a.sync();
+    b.sync();
+    for id in ["bad1", "bad2", "good1", "good2"] {
+        a.records.put("asset", [asset(id, "STORE_a", "1")]).unwrap();
+    }
+    panics.store(false, Ordering::SeqCst);
+    a.sync();
+    panics.store(true, Ordering::SeqCst);
+    let connection = Connection::open(folder.path().join("central.sqlite")).unwrap();
+    assert_eq!(connection.execute("UPDATE sync_record SET data = '{' WHERE record_id = 'bad2'", ()).unwrap(), 1);
+    for id in ["good1", "bad1", "bad2", "good2"] {
+        a.records.put("asset", [asset(id, "STORE_a", "2")]).unwrap();
+    }
+    assert_eq!(a.sync().pushed, 4);
+    assert!(!central.storage.read().unwrap().integration_waits(SiteId(2)).unwrap(), "it is done");
+    for id in ["good1", "good2"] {
+        assert_eq!(notes(get(&central.records, "asset", id)).as_deref(), Some("2"));
+    }
+    assert_eq!(causes(central.storage.as_ref()), [(QuarantineCause::Failed, 2)]);
+    panics.store(false, Ordering::SeqCst);
+    central.restarted().integrate_waiting().unwrap();
+    assert_eq!(notes(get(&central.records, "asset", "bad1")).as_deref(), Some("2"), "tried again by a new server");
+    assert_eq!(causes(central.storage.as_ref()), [(QuarantineCause::Failed, 1)]);
+}
+
+/// Delivers a push, and says that it could not be taken.
+struct Doubting {
+    to_central: Arc<dyn Transport>,
+    doubts: AtomicBool,
+}
+
+impl Transport for Doubting {
+    fn send(&self, request: &HttpRequest) -> std::result::Result<HttpResponse, TransportError> {
+        let response = self.to_central.send(request);
+        if request.url.ends_with("/push") && self.doubts.swap(false, Ordering::SeqCst) {
+            let body = r#"{"error":{"otherServerError":"Internal error: database_busy"}}"#;
+            return Ok(HttpResponse::json(200, body.as_bytes().to_vec()));
+        }
+        response
+    }
+}
+
+#[test]
+fn an_edit_that_came_back_is_at_central_and_not_pushed_again() {
+    let central = CentralEnd::over(Kind::Memory);
+    central.add_site("a");
+    let line = Arc::new(Doubting { to_central: central.transport(), doubts: AtomicBool::new(false) });
+    let a = central.set_up_in("a", "a", line.clone());
+    let b = central.new_site("b");
+    a.sync();
+    b.sync();
+    a.records.put("name_oms_fields", [properties("of a")]).unwrap();
+    line.doubts.store(true, Ordering::SeqCst);
+    // It reads everything again, its own included.
+    let txn = a.storage.write().unwrap();
+    txn.set_state(key::PULL_CURSOR_V6, "0").unwrap();
+    txn.set_state(key::PULL_OWN, "1").unwrap();
+    txn.commit().unwrap();
+    let report = a.site.sync(&SyncOptions::default(), &mut Silent).unwrap();
+    assert_eq!(report.error.map(|error| error.code()), Some("peer_error"));
+    assert_eq!(report.kept_local, 0, "what came is what is here");
+    b.sync();
+    b.records.put("name_oms_fields", [properties("of b, who had read a")]).unwrap();
+    b.sync();
+    assert_eq!(a.sync().pushed, 0, "central has it");
+    b.sync();
+    for found in [get(&central.records, "name_oms_fields", "n"), a.get("name_oms_fields", "n")] {
+        assert_eq!(found.unwrap(), properties("of b, who had read a").as_str());
+    }
+    a.records.put("name_oms_fields", [properties("of a, later")]).unwrap();
+    assert_eq!(a.sync().pushed, 1, "a later edit is one");
+    assert_eq!(count(central.storage.as_ref(), "name_oms_fields"), 1);
+}
+
+#[test]
+fn a_late_copy_is_known_after_a_restart_and_after_very_many_others() {
+    for kind in [Kind::Sqlite, Kind::Memory] {
+        let central = CentralEnd::over(kind);
+        central.add_site("a");
+        let late = a_push(&central, "a", "1");
+        let a = central.set_up_in("a", "a", central.transport());
+        a.records.put("name_oms_fields", [properties("2")]).unwrap();
+        a.sync();
+        let txn = central.storage.write().unwrap();
+        let (at, table) = (Timestamp::from_unix_millis(0), TableName::from("asset"));
+        for n in 0..25_000_u64 {
+            let pushed = sync_core::storage::Pushed { cursor: Cursor(n), fingerprint: n, at, is_former: false };
+            txn.note_taken(SiteId(2), &table, &RecordId::new(n.to_string()), &pushed).unwrap();
+        }
+        txn.commit().unwrap();
+        for server in [central.central.clone(), central.restarted()] {
+            let answer = InProcess::new(server).send(&late).unwrap();
+            let body = String::from_utf8(answer.body).unwrap();
+            assert!(body.contains("integrationInProgress") || body.contains("records_pushed"), "{body}");
+            let found = get(&central.records, "name_oms_fields", "n").unwrap();
+            assert_eq!(found, properties("2").as_str());
+        }
+    }
+}
