@@ -5,6 +5,7 @@ mod examples;
 mod support;
 #[cfg(test)]
 mod tests;
+mod values;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ pub(crate) use self::support::{
     Bundle, Cause, Confirm, CursorCommand, Doctor, Explain, Identity, Log, Net, Patient, Preview, Quarantine,
     QuarantineList, QuarantineRetry, Resend, Status, WhichCursor,
 };
+use self::values::{duration, one_line, path};
 use crate::compat::Release;
 
 /// What the help calls the options that every command has.
@@ -81,20 +83,6 @@ impl Args {
         };
         Self::from_arg_matches(&Self::command().color(color).try_get_matches_from(&typed)?)
     }
-}
-
-/// A value without the line end that a script or an environment file of Windows leaves behind it.
-fn one_line(value: &str) -> Result<String, std::convert::Infallible> {
-    Ok(value.trim_end_matches(['\r', '\n']).to_owned())
-}
-
-/// The same of a path, which need not be text.
-fn path() -> impl clap::builder::TypedValueParser<Value = PathBuf> {
-    use clap::builder::TypedValueParser as _;
-    clap::builder::PathBufValueParser::new().map(|path| match path.to_str() {
-        Some(text) => PathBuf::from(text.trim_end_matches(['\r', '\n'])),
-        None => path,
-    })
 }
 
 /// When to use colour.
@@ -488,21 +476,4 @@ pub(crate) struct Man {
     /// Write the pages of all commands into this folder, which is made if it is not there
     #[arg(long, value_name = "DIR", conflicts_with = "command")]
     pub dir: Option<PathBuf>,
-}
-
-/// Reads a time such as `90s`, `10m`, `1h` or `90`.
-fn duration(text: &str) -> Result<Duration, String> {
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let seconds: u64 = match &text[digits.len()..] {
-        "" | "s" => 1,
-        "m" => 60,
-        "h" => 3600,
-        _ => return Err("give a number and s, m or h".to_owned()),
-    };
-    let number: u64 = digits.parse().map_err(|_| "give a number and s, m or h".to_owned())?;
-    match number.checked_mul(seconds) {
-        None => Err("that is too long".to_owned()),
-        Some(0) => Err("that is no time at all".to_owned()),
-        Some(seconds) => Ok(Duration::from_secs(seconds)),
-    }
 }

@@ -1,0 +1,42 @@
+//! Proxies that the environment names: used by scheme, named where they fail, and refused where they cannot be used.
+
+#[allow(dead_code, reason = "each test binary uses a part of it")]
+mod support;
+
+use std::net::TcpListener;
+
+use self::support::{Desk, HARDWARE_ID, IN_ADDRESS};
+
+#[test]
+fn a_proxy_is_named_where_it_fails_and_its_password_nowhere() {
+    let desk = Desk::new();
+    desk.run(&["--db", "central.sqlite", "site", "add", "clinic", "--password-file", "pw"]).ends(0);
+    let server = desk.serve("central.sqlite");
+    let from = ["--site", "clinic", "--password-file", "pw", "--hardware-id", HARDWARE_ID];
+    desk.run(&[&["init", "--legacy-url", &server.address][..], &from].concat()).ends(0);
+    // A port that was free a moment ago.
+    let closed = TcpListener::bind(("127.0.0.1", 0)).expect("a free port").local_addr().expect("an address");
+    let dead = format!("http://me:{IN_ADDRESS}@{closed}");
+    let named = format!("{closed} (http_proxy)");
+    for args in [&["sync", "--max-time", "1s", "-v"][..], &["doctor", "-v"]] {
+        let said = desk.run_with(&[("http_proxy", &dead)], args);
+        assert!(
+            said.status != Some(0) && format!("{}{}", said.out, said.err).contains(&closed.to_string()),
+            "{said:?}"
+        );
+    }
+    let said = desk.run_with(&[("http_proxy", &dead)], &["discover", "--json"]);
+    assert!(said.error().0 == "unreachable" && said.out.contains(&named), "{said:?}");
+    // Of another scheme, or for other servers: it is of no concern.
+    for environment in
+        [[("https_proxy", dead.as_str()), ("no_proxy", "")], [("http_proxy", &dead), ("NO_PROXY", "127.0.0.0/8")]]
+    {
+        desk.run_with(&environment, &["sync"]).ends(0);
+    }
+    let socks = format!("socks5://me:{IN_ADDRESS}@127.0.0.1:1080");
+    let said = desk.run_with(&[("ALL_PROXY", &socks)], &["sync", "--json"]).ends(3);
+    assert!(said.out.contains("proxy_unusable") && said.out.contains("ALL_PROXY"), "{said:?}");
+    let said = desk.run_with(&[("ALL_PROXY", &socks)], &["doctor"]).ends(3);
+    assert!(said.out.contains("ALL_PROXY"), "{said:?}");
+    server.stop().ends(0);
+}
