@@ -15,8 +15,8 @@ use super::body::NotTaken;
 use super::budget::{Owner, Share, Standing};
 use super::connections::Connection;
 
-/// How many requests of one site are worked at at once; it has the others wait.
-const OF_ONE_SITE: usize = 2;
+/// How many requests of one site are worked at at once; it has the others wait. One with a large answer counts as all of them.
+const OF_ONE_SITE: u32 = 2;
 /// The least and the most memory that is kept for an answer before its size is known, in units.
 const ANSWER_LEAST: usize = 256;
 const ANSWER_MOST: usize = 16 * 1024;
@@ -35,7 +35,7 @@ impl Turns {
         if turns.len() >= TURNS_MAX {
             turns.retain(|_, turn| Arc::strong_count(turn) > 1);
         }
-        turns.entry(site).or_insert_with(|| Arc::new(Semaphore::new(OF_ONE_SITE))).clone()
+        turns.entry(site).or_insert_with(|| Arc::new(Semaphore::new(OF_ONE_SITE as usize))).clone()
     }
 }
 
@@ -85,6 +85,10 @@ impl Visit {
         self.lock().site
     }
 
+    fn turn(&self) -> u32 {
+        if self.errand == Errand::Large { OF_ONE_SITE } else { 1 }
+    }
+
     fn answer_share(&self, site: SiteId) -> Share {
         let who = (Owner::Site(site), Standing::SignedIn);
         let share = self.app.answers.enter(who, self.connection.close.clone());
@@ -95,7 +99,7 @@ impl Visit {
     /// Waits until it may pass, but not for long.
     pub(super) async fn wait(&self, site: SiteId, patience: Duration) -> Result<(), NotTaken> {
         if self.lock().turn.is_none() {
-            let turn = timeout(patience, self.app.turns.of(site).acquire_owned()).await;
+            let turn = timeout(patience, self.app.turns.of(site).acquire_many_owned(self.turn())).await;
             self.lock().turn = Some(turn.ok().and_then(Result::ok).ok_or(NotTaken::Busy)?);
         }
         if self.errand == Errand::Large && self.lock().answer.is_none() {
@@ -128,7 +132,7 @@ impl Gate for Visit {
             return true;
         }
         if kept.turn.is_none() {
-            kept.turn = self.app.turns.of(site).try_acquire_owned().ok();
+            kept.turn = self.app.turns.of(site).try_acquire_many_owned(self.turn()).ok();
         }
         if kept.turn.is_some() && self.errand == Errand::Large && kept.answer.is_none() {
             let share = self.answer_share(site);
