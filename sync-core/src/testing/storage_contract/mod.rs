@@ -109,6 +109,7 @@ macro_rules! storage_contract {
                 visibility::an_inactive_join_hides,
                 visibility::visibility_follows_joins_that_change,
                 visibility::children_are_those_that_name_their_parent,
+                visibility::records_are_found_by_what_the_rules_read,
                 visibility::stores_of_a_site_follow_their_moves,
                 buffer::a_newer_version_takes_the_place_of_the_older_and_a_new_sequence,
                 buffer::sources_do_not_meet,

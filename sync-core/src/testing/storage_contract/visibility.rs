@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Make, change, data, read, write};
-use crate::record::{SiteId, StoreId};
+use crate::record::{RecordId, SiteId, StoreId};
 use crate::storage::Storage;
 
 fn put(storage: &Arc<dyn Storage>, table: &str, id: &str, json: &str) {
@@ -89,6 +89,26 @@ pub fn children_are_those_that_name_their_parent(make: Make<'_>) {
     assert_eq!(children("asset_log", "z"), [""; 0]);
     put(&storage, "asset_log", "a", r#"{"asset_id":"y"}"#);
     assert_eq!(children("asset_log", "y"), ["a", "c"]);
+}
+
+/// What records are found by is read as this library reads them, whatever SQL would make of them: of a key that stands twice
+/// the last value counts, and a number is one only as a whole.
+pub fn records_are_found_by_what_the_rules_read(make: Make<'_>) {
+    let storage = make();
+    let deep = format!("{}{}", "[".repeat(1500), "]".repeat(1500));
+    put(&storage, "store", "a", r#"{"sync_id_remote_site":2,"sync_id_remote_site":"3"}"#);
+    put(&storage, "store", "b", r#"{"sync_id_remote_site":"3 and more"}"#);
+    assert_eq!((stores(&storage, 2), stores(&storage, 3)), (Vec::new(), vec!["a".to_owned()]));
+    put(&storage, "asset_log", "l", &format!(r#"{{"asset_id":{deep},"asset_id":"x"}}"#));
+    let found = read(&storage, |txn| txn.children(&"asset_log".into(), "asset_id", &"x".into()).unwrap());
+    assert_eq!(found, [RecordId::from("l")]);
+    put(
+        &storage,
+        "name_store_join",
+        "j",
+        r#"{"name_ID":"q","name_ID":"p","store_ID":"A","inactive":true,"inactive":false}"#,
+    );
+    assert!(sees(&storage, &["A"], "p") && !sees(&storage, &["A"], "q"));
 }
 
 /// The stores of a site are those whose record names it, as a number or as text, by id; they follow a store that moves.
