@@ -363,6 +363,29 @@ fn a_store_that_moves_is_said_at_both_ends() {
     b.records.put("transact", [transact("x", &store, "")]).unwrap();
 }
 
+/// A store whose telephone number changes has not come here: nothing is read again.
+#[test]
+fn news_of_an_own_store_is_no_reason_to_read_everything_again() {
+    let country = Country::new();
+    let a = country.site("district_a");
+    a.sync();
+    let store = country.world.sites[0].store_id.clone();
+    let mut row = country.legacy.central("store", &store).unwrap();
+    row["phone"] = serde_json::json!("555 123");
+    country.legacy.put_central("store", &store, row);
+    let report = a.sync();
+    assert!(report.warnings.is_empty(), "{:?}", report.warnings);
+    assert_eq!(report.pulled, 1);
+    assert!(a.get("store", &store).unwrap().contains("555 123"));
+
+    // Away and back between two cycles: that may have been missed at central, so everything is read again.
+    country.legacy.move_store(&store, country.world.sites[1].site_id);
+    a.sync();
+    country.legacy.move_store(&store, country.world.sites[0].site_id);
+    let report = a.sync();
+    assert!(report.warnings.iter().any(|warning| warning.to_string().contains("here: ")), "{:?}", report.warnings);
+}
+
 #[test]
 fn a_database_is_never_pointed_to_another_site() {
     let country = Country::new();

@@ -20,6 +20,7 @@ mod legacy_half_later;
 mod legacy_merges;
 mod legacy_queue;
 mod machines;
+mod narrow_lines;
 mod one_door;
 mod one_patient;
 mod record_types;

@@ -9,6 +9,7 @@ mod decode;
 mod demo;
 mod exit;
 mod inspect;
+mod limits;
 mod output;
 mod palette;
 mod progress;

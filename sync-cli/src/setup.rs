@@ -8,10 +8,11 @@ use sync_core::files::Files;
 use sync_core::protocol::PasswordHash;
 use sync_core::storage::{SqliteStorage, Storage, key};
 use sync_core::text_input::{first_line, read_text};
-use sync_core::transport::HttpTransport;
+use sync_core::transport::Timeouts;
 use sync_core::{Clock, Error, Records, Result, Role, Site, SystemClock};
 
 use crate::args::{Args, Password};
+use crate::limits::Limits;
 use crate::output::Output;
 use crate::sentences::input_given as given;
 
@@ -21,6 +22,8 @@ pub(crate) struct Parts {
     pub clock: Arc<dyn Clock>,
     /// The folder with the bytes of files.
     pub folder: PathBuf,
+    /// Limits of batches.
+    pub limits: Limits,
 }
 
 impl Parts {
@@ -44,7 +47,8 @@ impl Parts {
 
     fn over(storage: SqliteStorage, args: &Args, out: &Output) -> Result<Self> {
         let folder = args.files.clone().unwrap_or_else(|| folder_of(&args.db, storage.path()));
-        let parts = Self { storage: Arc::new(storage), clock: Arc::new(SystemClock::new()), folder };
+        let limits = Limits::of_environment()?;
+        let parts = Self { storage: Arc::new(storage), clock: Arc::new(SystemClock::new()), folder, limits };
         out.central_bar(parts.role()?);
         Ok(parts)
     }
@@ -60,7 +64,8 @@ impl Parts {
 
     /// The site over real HTTP.
     pub(crate) fn site(&self) -> Site {
-        Site::new(self.storage.clone(), Arc::new(HttpTransport::default()), self.clock.clone())
+        let transport = Arc::new(self.limits.transport(&Timeouts::default()));
+        Site::new(self.storage.clone(), transport, self.clock.clone()).with_config(self.limits.config.clone())
     }
 
     /// The files beside the database.

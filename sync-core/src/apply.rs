@@ -263,7 +263,7 @@ fn site_of_store(txn: &dyn ReadTxn, store: &RecordId) -> Result<Option<i64>> {
 }
 
 /// The site in the record of a store.
-fn site_in(store: &RecordData) -> Option<i64> {
+pub(crate) fn site_in(store: &RecordData) -> Option<i64> {
     store.fields().and_then(|fields| fields.number("sync_id_remote_site"))
 }
 

@@ -153,6 +153,7 @@ pub(crate) fn samples() -> Vec<Error> {
         Error::CentralTooOld { needs: "2.7.0" },
         Error::DatabaseTooNew { found: 2, known: 1 },
         Error::UnreadableAnswer { server: central, url: url(), detail: error_detail::empty().into() },
+        Error::AnswerTooLarge { server: central, url: url(), bytes: 268_435_456 },
         Error::Refused { server: central, status: 400, detail: "a text".into() },
         Error::PeerError { server: central, detail: "a text".into() },
         Error::NoProgress { server: central, cursor: 1000 },

@@ -144,6 +144,8 @@ pub enum Error {
 
     /// An answer that is not of the protocol.
     UnreadableAnswer { server: Server, url: String, detail: Detail },
+    /// An answer that is larger than this site takes, though the least was asked for.
+    AnswerTooLarge { server: Server, url: String, bytes: u64 },
     /// A refusal for a reason that this version does not know.
     Refused { server: Server, status: u16, detail: Detail },
     /// An error within a server.
@@ -282,6 +284,7 @@ impl Error {
             Self::DatabaseTooNew { .. } => ("database_too_new", Upgrade),
 
             Self::UnreadableAnswer { .. } => ("unreadable_answer", PeerFault),
+            Self::AnswerTooLarge { .. } => ("answer_too_large", PeerFault),
             Self::Refused { .. } => ("refused", PeerFault),
             Self::PeerError { .. } => ("peer_error", PeerFault),
             Self::NoProgress { .. } => ("no_progress", PeerFault),

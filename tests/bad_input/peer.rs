@@ -246,17 +246,97 @@ fn a_changelog_that_went_back_is_read_again_once() {
     bench.assert_heals("went back", "y");
 }
 
+/// A server that goes through a large part of its changelog of which nothing is for this site.
 #[test]
-fn empty_batches_without_end_are_given_up() {
+fn long_runs_of_batches_without_records_are_progress() {
+    let bench = Bench::new();
+    bench.sync_well();
+    let (from, run) = (bench.pull_cursor().0, 250);
+    let of_the_end = class("behind_the_run");
+    let answer = move |asked| match asked - from {
+        behind if behind < run => batch(asked, &[], false),
+        behind if behind == run => batch(asked, &[element(asked, &of_the_end)], true),
+        _ => batch(asked - 1, &[], true),
+    };
+    bench.server.always(PULL, made(answer));
+    let mut scratch = 0;
+    let audited = bench.site.audit(&sync_core::storage::MemoryStorage::new(), &mut |_: &sync_core::SyncEvent| {
+        scratch += 1;
+        std::ops::ControlFlow::Continue(())
+    });
+    assert!(audited.is_ok() && scratch > 0, "{audited:?}");
+    bench.sync_well();
+    assert!(bench.site_has("asset_class", "behind_the_run"));
+    assert_eq!(bench.pull_cursor().0, from + run + 1);
+}
+
+#[test]
+fn batches_without_records_and_without_end_end_with_the_cycle() {
     let bench = Bench::new();
     bench.plant("x");
     bench.server.always(PULL, made(|from| batch(from, &[], false)));
-    bench.server.seen();
-    let report = bench.sync();
-    assert_error("never last", report.error.as_ref().unwrap(), "no_progress", "peer_fault");
-    let asked = bench.server.seen().iter().filter(|seen| seen.path == PULL).count();
-    assert!((50..=200).contains(&asked), "{asked}");
-    bench.assert_heals("never last", "x");
+    let options = SyncOptions { max_bytes: Some(60_000), ..SyncOptions::default() };
+    let report = bench.site.sync(&options, &mut Silent).unwrap();
+    assert_eq!(report.outcome, Outcome::Partial, "{:?}", report.error);
+}
+
+/// Central answers from further back than was asked, as it does once a newer release of a site reads what was held back from an
+/// older one: the site goes back with it.
+#[test]
+fn an_answer_from_further_back_is_taken_and_read_on_from() {
+    for is_last in [false, true] {
+        let bench = Bench::new();
+        for n in 0..5 {
+            bench.plant(&format!("{n}"));
+        }
+        bench.sync_well();
+        let asked = bench.pull_cursor().0;
+        bench.server.once(PULL, made(move |_| batch(2, &[element(2, &class("held_back"))], is_last)));
+        bench.sync_well();
+        assert!(bench.site_has("asset_class", "held_back"), "last: {is_last}");
+        assert_eq!(bench.pull_cursor().0, asked, "and everything behind it was read again");
+
+        // A server that always answers so does not move.
+        bench.server.always(PULL, made(|_| batch(2, &[element(2, &class("held_back"))], false)));
+        let report = bench.sync();
+        assert_error("always", report.error.as_ref().unwrap(), "no_progress", "peer_fault");
+        bench.assert_heals("always", "4");
+    }
+}
+
+/// An upstream central server whose newest row was deleted has not been restored.
+#[test]
+fn a_newest_row_that_is_gone_is_no_restore_until_its_number_is_given_out_again() {
+    let went_back = |report: &sync_core::SyncReport| {
+        report.warnings.iter().any(|warning| warning.to_string().contains("went back"))
+    };
+    for is_restore in [false, true] {
+        let bench = Bench::new();
+        // Nothing of this site's: what it pushed stands in central's changelog too, and is not sent back.
+        let classes = (0..5).map(|n| sync_tests::world::data(&format!(r#"{{"id":"c{n}","name":"n"}}"#)));
+        bench.central.records.put("asset_class", classes).unwrap();
+        bench.sync_well();
+        let next = bench.pull_cursor().0;
+        bench.server.always(PULL, made(move |_| batch(next - 2, &[], true)));
+        for _ in 0..3 {
+            let report = bench.sync_well();
+            assert!(!went_back(&report), "{:?}", report.warnings);
+            assert_eq!(bench.pull_cursor().0, next - 1, "where the number would be given out again");
+        }
+        bench.server.heal();
+        let at = if is_restore { next - 1 } else { next };
+        let once = std::sync::atomic::AtomicBool::new(true);
+        let reply = made(move |from| match once.swap(false, std::sync::atomic::Ordering::SeqCst) {
+            true => batch(at, &[element(at, &class("new"))], true),
+            false if from == 0 => batch(at, &[element(1, &class("old")), element(at, &class("new"))], true),
+            false => batch(at, &[], true),
+        });
+        bench.server.always(PULL, reply);
+        let report = bench.sync_well();
+        assert_eq!(went_back(&report), is_restore, "{:?}", report.warnings);
+        assert!(bench.site_has("asset_class", "new"));
+        assert_eq!(bench.site_has("asset_class", "old"), is_restore, "everything is read again");
+    }
 }
 
 /// Records without end cannot be told from many records: the cycle takes what it gets, within the limits it was given.

@@ -25,9 +25,15 @@ fn refusals() -> [(&'static str, Reply); 3] {
 
 /// A bench whose site sends bodies as they are: a gzipped one would be small.
 fn plain_bench() -> Bench {
+    bench_that_knows(fast().push_body_limit)
+}
+
+/// The same, which knows another limit of central.
+fn bench_that_knows(limit: usize) -> Bench {
     let mut bench = Bench::new();
     let mut config = fast();
     config.gzip_from = usize::MAX;
+    config.push_body_limit = limit;
     bench.site = bench.site.with_config(config);
     bench
 }
@@ -53,7 +59,8 @@ fn a_batch_that_is_too_large_is_split() {
 #[test]
 fn one_record_that_is_too_large_is_set_aside_and_holds_up_no_other() {
     for (what, reply) in refusals() {
-        let bench = plain_bench();
+        // A pipe that breaks says so only of what is larger than a central server is known to take.
+        let bench = bench_that_knows(2 * MIB);
         let huge = "n".repeat(3 * MIB);
         let records = [asset("before", "STORE_a", ""), asset("huge", "STORE_a", &huge), asset("after", "STORE_a", "")];
         bench.records.put("asset", records).unwrap();
@@ -88,6 +95,26 @@ fn a_large_record_whose_answer_is_cut_is_not_set_aside() {
     assert!(bench.quarantined().is_empty(), "{:?}", bench.quarantined());
     bench.server.heal();
     assert_eq!(bench.sync_well().outcome, Outcome::Done);
+    assert!(bench.central_has("asset", "huge"));
+}
+
+/// However often it breaks: only what is larger than a central server is known to take may be too large.
+#[test]
+fn a_large_record_on_a_line_that_always_breaks_is_not_set_aside() {
+    let bench = plain_bench();
+    let huge = "n".repeat(3 * MIB);
+    let records = [asset("before", "STORE_a", ""), asset("huge", "STORE_a", &huge), asset("after", "STORE_a", "")];
+    bench.records.put("asset", records).unwrap();
+    bench.server.above(2 * MIB, Reply::Early(1000, None));
+    for _ in 0..3 {
+        let report = bench.sync();
+        assert_error("the line breaks", report.error.as_ref().unwrap(), "cut_off", "retry");
+        assert_eq!(report.refused, 0);
+        assert!(bench.central_has("asset", "before") && bench.central_has("asset", "after"), "others go on");
+        assert!(bench.quarantined().is_empty(), "{:?}", bench.quarantined());
+    }
+    bench.server.heal();
+    assert_eq!(bench.sync_well().pushed, 1);
     assert!(bench.central_has("asset", "huge"));
 }
 

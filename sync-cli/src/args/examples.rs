@@ -115,6 +115,12 @@ Examples:
 pub(super) const SYNC: &str = "\
 Ends with 1 if records were left behind; oms-sync quarantine list says why.
 
+How much is asked for and sent at once fits itself to the line, and is kept for
+the next cycle. The environment may set limits: OMS_SYNC_PULL_RECORDS and
+OMS_SYNC_PULL_BYTES for a batch from central, OMS_SYNC_LEGACY_RECORDS for one
+from the legacy server, OMS_SYNC_PUSH_BYTES for a batch to either, and
+OMS_SYNC_ANSWER_MAX for the bytes of an answer that are taken into memory.
+
 Examples:
   oms-sync sync
   oms-sync sync --with-files

@@ -324,6 +324,7 @@ sync_core::sentences! {
         file_is_there(file) = "{file} is there already; name another file";
         password_prompt(site) = "Password of site {site}:";
         no_password() = "no password: give --password-file, --password-stdin or OMS_SYNC_PASSWORD";
+        no_number(variable, text) = "{variable} is {text}, and has to be a number from 1 on";
         no_reason() = "give a --reason, which is kept in the log with the repair";
         no_patient_id() = "the patient's id is empty";
         no_record() = "there is no record in the input";

@@ -13,6 +13,11 @@ pub(super) fn read_json(request: &HttpRequest, limit: usize) -> Result<Cow<'_, [
     if kind != "application/json" && !kind.ends_with("+json") {
         return Err(HttpResponse::text(400, "Content type error"));
     }
+    decoded(request, limit)
+}
+
+/// The bytes of a request's body, of whatever type it says it is: V5 says none.
+pub(super) fn decoded(request: &HttpRequest, limit: usize) -> Result<Cow<'_, [u8]>, HttpResponse> {
     let coding = request.header("content-encoding").map(|coding| coding.trim().to_ascii_lowercase());
     match coding.as_deref() {
         None | Some("" | "identity") if request.body.len() > limit => Err(HttpResponse::text(

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::authenticator::AuthenticationError;
+use super::body::decoded;
 use super::limits::LEGACY_RECORDS_MAX;
 use super::{Central, Noted};
 use crate::changelog::ChangeAction;
@@ -45,7 +46,11 @@ impl Central {
                 return failed(&error);
             }
         };
-        let body = as_utf8(&request.body);
+        let body = match decoded(request, self.config.json_bytes_max) {
+            Ok(body) => body,
+            Err(refused) => return refused,
+        };
+        let body = as_utf8(&body);
         match (request.method, route) {
             (Method::Get, path::SITE) => answer(self.site_info(site, &headers, asked_at(request))),
             (Method::Get, path::CENTRAL_RECORDS) => answer(self.central_records(query, self.answer_bytes_max(noted))),

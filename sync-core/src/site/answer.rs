@@ -29,9 +29,7 @@ pub(super) fn transport_error(error: TransportError, server: Server, url: &str) 
             let cause = source.downcast_ref::<ThroughProxy>().map_or(&source, |through| &through.source);
             Error::NotAServer { server, url: at(&source), found: words::not_http(cause.to_string()).into() }
         }
-        TransportError::TooLarge(bytes) => {
-            Error::UnreadableAnswer { server, url: url.to_owned(), detail: words::too_large(bytes).into() }
-        }
+        TransportError::TooLarge(bytes) => Error::AnswerTooLarge { server, url: url.to_owned(), bytes },
         TransportError::Undecodable(source) => {
             let detail = words::not_unpacked(excerpt(source.to_string().as_bytes())).into();
             Error::UnreadableAnswer { server, url: url.to_owned(), detail }

@@ -9,7 +9,8 @@ use super::discover::central_url;
 use super::identity::{Identity, flag};
 use super::observer::{Step, SyncEvent, SyncObserver};
 use super::position::Position;
-use super::pull::{EMPTY_BATCHES_MAX, ask_batch, next_batch_size, set_aside};
+use super::pull::{ask_batch, set_aside};
+use super::sizing::{Pace, Sizes};
 use crate::changelog::{Audience, ChangeAction, NewChange};
 use crate::error::{Error, Result, Server};
 use crate::ownership::Role;
@@ -48,6 +49,7 @@ impl Site {
         }
         let central = central_url(&identity)?;
         let mut client = Client::new(self.transport.as_ref(), self.clock.as_ref(), &self.config, observer);
+        client.sizes = Sizes::load(self.storage.read()?.as_ref())?;
         client.tell(&SyncEvent::StepStarted { step: Step::PullV6 })?;
         let read = self.read_both(&identity, &central, &mut client, scratch);
         let error = read.as_ref().err().map(Error::code);
@@ -55,7 +57,8 @@ impl Site {
         let (end, rows) = read?;
         client.tell(&SyncEvent::StepStarted { step: Step::Compare })?;
         let here = self.storage.read()?;
-        let went_back = end < Position::in_central(here.as_ref())?.end;
+        // One row less is too little to tell.
+        let went_back = end.next() < Position::in_central(here.as_ref())?.end;
         let mut audit = compare(here.as_ref(), &Central { scratch, rows }, &mut |done, total| {
             client.tell(&SyncEvent::Progress { step: Step::Compare, done, total })
         })?;
@@ -101,7 +104,7 @@ impl Site {
         take: &mut dyn FnMut(ReadBatch) -> Result<()>,
     ) -> Result<(Cursor, u64)> {
         let (mut start, mut rows) = (wanted.from, 0);
-        let (mut batch_size, mut empty, mut rounds_left) = (self.config.pull_records, 0, ROUNDS_AFTER_LAST);
+        let (mut pace, mut rounds_left) = (Pace::default(), ROUNDS_AFTER_LAST);
         loop {
             let question = |batch_size| PullRequest {
                 cursor: start,
@@ -112,17 +115,18 @@ impl Site {
                 looks_only: true,
             };
             let began = self.clock.monotonic();
-            let (batch, bytes) = ask_batch(client, identity, (central, path::PULL), batch_size, &question)?;
-            let seconds = self.clock.monotonic().saturating_sub(began).as_secs_f64();
+            let most = pace.next(&mut client.sizes, &self.config);
+            let asked = ask_batch(client, identity, (central, path::PULL), most, &question)?;
+            let took = self.clock.monotonic().saturating_sub(began);
+            pace.note(&asked, took, &mut client.sizes, &self.config);
+            let batch = asked.batch;
             let (records, total, is_last) = (batch.records.len() as u64, batch.total_records, batch.is_last_batch);
-            batch_size = next_batch_size(&self.config, batch_size, records, bytes, seconds);
             let end = batch.end_cursor;
             let next = batch.last_record_cursor().unwrap_or_default().max(end).next();
             take(batch)?;
             rows += records;
             let total = rows + total.saturating_sub(records);
             client.tell(&SyncEvent::Progress { step: Step::PullV6, done: rows, total })?;
-            empty = if records == 0 { empty + 1 } else { 0 };
             if is_last {
                 // Only an empty batch tells where the changelog ends.
                 rounds_left -= 1;
@@ -130,7 +134,8 @@ impl Site {
                     return Ok((end.max(Cursor(next.0.saturating_sub(1))), rows));
                 }
             }
-            if next <= start || empty >= EMPTY_BATCHES_MAX {
+            // What moves on is progress, whatever it carries.
+            if next <= start {
                 return Err(Error::NoProgress { server: Server::Central, cursor: start.0 });
             }
             start = next;

@@ -1,16 +1,20 @@
 //! One exchange with a server: the one retry boundary, round request, response, body and parsing.
 
+mod legacy;
+
 use std::io::Write as _;
 use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 use url::Url;
 
-use super::answer::{central_answer, legacy_answer, transport_error, unreadable};
+use super::answer::{central_answer, transport_error, unreadable};
 use super::config::SyncConfig;
 use super::identity::Identity;
 use super::observer::{SyncEvent, SyncObserver};
+use super::sizing::{Sizes, Way, may_be_the_size};
 use super::watch::{beside, watched};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorClass, Result, Server};
@@ -35,6 +39,8 @@ pub(super) struct Client<'a> {
     pub config: &'a SyncConfig,
     pub observer: &'a mut dyn SyncObserver,
     pub traffic: Traffic,
+    /// How much each line carries at once.
+    pub sizes: Sizes,
     /// A question that was asked ahead, with its answer.
     ahead: Option<(HttpRequest, Result<HttpResponse, TransportError>)>,
     /// Set once a server could not read a gzipped request.
@@ -47,12 +53,23 @@ pub(super) struct Client<'a> {
     pub is_out_of_time: bool,
 }
 
-/// Why a push was not taken, where the batch is at fault and not the line.
+/// Why a push was not taken.
 pub(super) enum PushFault {
-    /// The batch is too large: split it.
+    /// The server says that the batch is too large: split it.
     TooLarge,
+    /// The line broke, and may carry less: split it, or leave the one record for another time.
+    Broke(Error),
     /// Anything else.
     Error(Error),
+}
+
+/// A body that is pushed, as far as retries go.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Parcel {
+    /// Whether it can be made smaller: then what broke is not tried again as it is.
+    pub is_divisible: bool,
+    /// How often it is tried.
+    pub attempts: u32,
 }
 
 impl From<Error> for PushFault {
@@ -74,6 +91,7 @@ impl<'a> Client<'a> {
             config,
             observer,
             traffic: Traffic::default(),
+            sizes: Sizes::default(),
             ahead: None,
             plain_only: false,
             broke: false,
@@ -103,59 +121,6 @@ impl<'a> Client<'a> {
         }
     }
 
-    /// Asks the legacy server. `path` is absolute: a prefix in the configured address is dropped, as upstream does.
-    pub(super) fn legacy_get<T: DeserializeOwned>(&mut self, identity: &Identity, path: &str) -> Result<T> {
-        let url = join(&identity.legacy_url, path);
-        let request = HttpRequest {
-            method: Method::Get,
-            url: url.clone(),
-            headers: identity.headers().to_headers(),
-            body: Vec::new(),
-        };
-        self.with_retries(Server::Legacy, |client| client.legacy_once(identity, &request))
-    }
-
-    /// Sends something to the legacy server, as upstream does: JSON text without a content type.
-    pub(super) fn legacy_post<T: DeserializeOwned>(
-        &mut self,
-        identity: &Identity,
-        path: &str,
-        body: &impl Serialize,
-    ) -> Result<T> {
-        let request = legacy_request(identity, path, body)?;
-        self.with_retries(Server::Legacy, |client| client.legacy_once(identity, &request))
-    }
-
-    /// The same, where the answer says nothing but that it was taken: whatever its body is.
-    pub(super) fn legacy_tell(&mut self, identity: &Identity, path: &str, body: &impl Serialize) -> Result<()> {
-        let request = legacy_request(identity, path, body)?;
-        self.with_retries(Server::Legacy, |client| {
-            let shown = shown(&identity.legacy_url);
-            let response = client.send(Server::Legacy, &shown, &request)?;
-            match response.status {
-                200..=299 => Ok(()),
-                _ => legacy_answer::<serde::de::IgnoredAny>(&response, &shown, identity).map(|_| ()),
-            }
-        })
-    }
-
-    /// The same as [`legacy_post`](Self::legacy_post), tried once: for what the server begins anew each time.
-    pub(super) fn legacy_post_once<T: DeserializeOwned>(
-        &mut self,
-        identity: &Identity,
-        path: &str,
-        body: &impl Serialize,
-    ) -> Result<T> {
-        let request = legacy_request(identity, path, body)?;
-        self.legacy_once(identity, &request)
-    }
-
-    fn legacy_once<T: DeserializeOwned>(&mut self, identity: &Identity, request: &HttpRequest) -> Result<T> {
-        let shown = shown(&identity.legacy_url);
-        let response = self.send(Server::Legacy, &shown, request)?;
-        legacy_answer(&response, &shown, identity)
-    }
-
     /// Asks central.
     pub(super) fn central<T: DeserializeOwned>(
         &mut self,
@@ -171,49 +136,62 @@ impl<'a> Client<'a> {
         })
     }
 
-    /// Asks central for a batch, which is read leniently.
+    /// Asks central for something that is read leniently.
     pub(super) fn central_raw(
         &mut self,
         identity: &Identity,
         central: &Url,
         path: &str,
         body: &impl Serialize,
-    ) -> Result<Box<serde_json::value::RawValue>> {
+    ) -> Result<Box<RawValue>> {
         let json = to_json(body)?;
         self.with_retries(Server::Central, |client| client.central_once(identity, central, path, &json))
     }
 
+    /// Asks central for a batch of at most so many records; on a line that breaks, for ever fewer. Gives how many it asked
+    /// for in the end.
+    pub(super) fn central_batch<Q: Serialize>(
+        &mut self,
+        identity: &Identity,
+        (central, path): (&Url, &str),
+        most: u32,
+        question: &dyn Fn(u32) -> Q,
+    ) -> Result<(Box<RawValue>, u32)> {
+        self.sized((Server::Central, Way::CentralPull), most.into(), |client, size| {
+            let size = u32::try_from(size).unwrap_or(u32::MAX);
+            let json = to_json(&question(size))?;
+            Ok((client.central_once(identity, central, path, &json)?, size))
+        })
+    }
+
     /// Pushes to central. A refusal of the size is not retried but given back, also in its other guise: a server that
     /// answers 413 and closes before it has read everything may be seen as a pipe that breaks. A line may break too, so
-    /// only a pipe that breaks at each try counts, and never an answer that is cut.
+    /// that counts only for what is larger than any central server is known to take, and where the pipe breaks at each try.
     pub(super) fn push<T: DeserializeOwned>(
         &mut self,
         identity: &Identity,
         central: &Url,
         path: &str,
         json: &[u8],
+        parcel: Parcel,
     ) -> Result<T, PushFault> {
-        const LARGE: usize = 1024 * 1024;
-        let outcome =
-            self.with_retries(Server::Central, |client| match client.central_once(identity, central, path, json) {
+        let outcome = self.with_retries_of(Server::Central, parcel, |client| {
+            match client.central_once(identity, central, path, json) {
                 Err(Error::Refused { status: 413, .. }) => Ok(None),
                 Err(error) => Err(error),
                 Ok(raw) => Ok(Some(raw)),
-            });
+            }
+        });
+        let limit = if planted!(BrokenLineIsTooLarge) { 1024 } else { self.config.push_body_limit };
         let raw = match outcome {
-            Err(Error::CutOff { .. }) if self.broke && json.len() >= LARGE => return Err(PushFault::TooLarge),
+            Err(Error::CutOff { .. }) if self.broke && json.len() > limit => return Err(PushFault::TooLarge),
+            Err(error) if may_be_the_size(&error) => return Err(PushFault::Broke(error)),
             outcome => outcome?.ok_or(PushFault::TooLarge)?,
         };
         Ok(serde_json::from_str(raw.get()).map_err(|error| unreadable(Server::Central, central, &error.to_string()))?)
     }
 
-    fn central_once(
-        &mut self,
-        identity: &Identity,
-        central: &Url,
-        path: &str,
-        json: &[u8],
-    ) -> Result<Box<serde_json::value::RawValue>> {
+    fn central_once(&mut self, identity: &Identity, central: &Url, path: &str, json: &[u8]) -> Result<Box<RawValue>> {
         let shown = shown(central);
         let (request, gzipped) = self.central_request(central, path, json)?;
         let response = self.send(Server::Central, &shown, &request)?;
@@ -286,7 +264,21 @@ impl<'a> Client<'a> {
         Ok(response)
     }
 
-    fn with_retries<T>(&mut self, server: Server, mut call: impl FnMut(&mut Self) -> Result<T>) -> Result<T> {
+    fn with_retries<T>(&mut self, server: Server, call: impl FnMut(&mut Self) -> Result<T>) -> Result<T> {
+        self.with_retries_of(server, self.whole(), call)
+    }
+
+    /// A body that cannot be made smaller, tried as often as anything else.
+    pub(super) fn whole(&self) -> Parcel {
+        Parcel { is_divisible: false, attempts: self.config.attempts }
+    }
+
+    fn with_retries_of<T>(
+        &mut self,
+        server: Server,
+        parcel: Parcel,
+        mut call: impl FnMut(&mut Self) -> Result<T>,
+    ) -> Result<T> {
         let mut attempt = 0;
         let mut wait = self.config.retry_wait;
         loop {
@@ -297,7 +289,8 @@ impl<'a> Client<'a> {
             };
             // Who is told to wait makes it longer by asking again.
             let is_worth_it = error.class() == ErrorClass::Retry && !matches!(error, Error::TooManyAttempts { .. });
-            if !is_worth_it || attempt >= self.config.attempts {
+            let shrinks = parcel.is_divisible && may_be_the_size(&error) && !planted!(BatchNeverShrinks);
+            if !is_worth_it || shrinks || attempt >= parcel.attempts {
                 return Err(error);
             }
             self.traffic.retries += 1;
@@ -305,6 +298,42 @@ impl<'a> Client<'a> {
             self.wait(pause, &SyncEvent::Retrying { server, error: Said::message(&error), wait: pause })?;
             wait = wait.saturating_mul(2);
         }
+    }
+
+    /// An exchange of a size, which gets smaller where the line breaks until it passes, or cannot be smaller.
+    fn sized<T>(
+        &mut self,
+        (server, way): (Server, Way),
+        most: u64,
+        mut call: impl FnMut(&mut Self, u64) -> Result<T>,
+    ) -> Result<T> {
+        let mut size = most.max(1);
+        loop {
+            let parcel = Parcel { is_divisible: size > 1, ..self.whole() };
+            let error = match self.with_retries_of(server, parcel, |client| call(client, size)) {
+                Err(error) if may_be_the_size(&error) => error,
+                outcome => return outcome,
+            };
+            if !self.shrink((server, way), size, &error)? {
+                self.sizes.gave_up(way);
+                return Err(error);
+            }
+            size = self.sizes.size(way, self.config).clamp(1, size.max(2) - 1);
+        }
+    }
+
+    /// Notes that a body of this size broke, and waits a little. Says whether a smaller one may be tried.
+    pub(super) fn shrink(&mut self, (server, way): (Server, Way), size: u64, error: &Error) -> Result<bool> {
+        // A time that ran out is dear: it is not spent at each half.
+        let size = if matches!(error, Error::TimedOut { .. }) && size > 3 { size / 2 } else { size };
+        if planted!(BatchNeverShrinks) || !self.sizes.broke(way, size, self.config) {
+            return Ok(false);
+        }
+        self.traffic.retries += 1;
+        // It is another request, so it need not wait as one that is tried again.
+        let pause = self.shortened(self.config.retry_wait / 8, 1);
+        self.wait(pause, &SyncEvent::Retrying { server, error: Said::message(error), wait: pause })?;
+        Ok(true)
     }
 
     /// A wait shortened by up to half, so that sites that failed together do not come back together.
@@ -317,15 +346,6 @@ impl<'a> Client<'a> {
         let share = (seed ^ (seed >> 31)) % 512;
         wait - wait.mul_f64(share as f64 / 1024.0)
     }
-}
-
-fn legacy_request(identity: &Identity, path: &str, body: &impl Serialize) -> Result<HttpRequest> {
-    Ok(HttpRequest {
-        method: Method::Post,
-        url: join(&identity.legacy_url, path),
-        headers: identity.headers().to_headers(),
-        body: to_json(body)?,
-    })
 }
 
 /// A path on a server. An absolute path drops the address's own; a relative one replaces its last segment

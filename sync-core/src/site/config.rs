@@ -12,13 +12,20 @@ pub struct SyncConfig {
     pub pull_records_max: u32,
     /// The size that pulled batches aim at, in bytes of decoded JSON.
     pub pull_bytes: usize,
+    /// The most records that the legacy server is asked for at once.
+    pub legacy_pull_records: u32,
     /// The most records in one pushed batch.
     pub push_records_max: usize,
     /// The most bytes of JSON in one pushed batch, unless one record alone has more. Central takes 10 MiB.
     pub push_bytes_max: usize,
-    /// Request bodies from this size on are sent gzipped.
+    /// What the central server takes in one body, in bytes of JSON. A record that is larger, and whose connection breaks at
+    /// each try, counts as too large: a server that refuses before it has read everything is seen as a line that breaks. A
+    /// smaller one stays to be pushed.
+    pub push_body_limit: usize,
+    /// Request bodies from this size on are sent gzipped; to the legacy server once it has shown that it reads them.
     pub gzip_from: usize,
-    /// How often a request is tried.
+    /// How often a request is tried. One that broke on its way is not tried again as it was while there is less to ask for
+    /// or to send: that is another request.
     pub attempts: u32,
     /// The wait before the second try; doubles with each, and is shortened by chance by up to half.
     pub retry_wait: Duration,
@@ -36,8 +43,10 @@ impl Default for SyncConfig {
             pull_records: 500,
             pull_records_max: 8000,
             pull_bytes: 4 * 1024 * 1024,
+            legacy_pull_records: 500,
             push_records_max: 1024,
             push_bytes_max: 4 * 1024 * 1024,
+            push_body_limit: 10 * 1024 * 1024,
             gzip_from: 4096,
             attempts: 4,
             retry_wait: Duration::from_secs(2),

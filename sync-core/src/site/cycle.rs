@@ -10,6 +10,7 @@ use super::marks::{Mark, Marks};
 use super::observer::{Step, SyncEvent, SyncObserver};
 use super::report::{Outcome, StepReport, SyncReport};
 use super::restored;
+use super::sizing::Sizes;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorClass, Result, Server};
 use crate::integrate::{Door, Integrated, integrate, merge, requeue_after_upgrade};
@@ -70,9 +71,9 @@ impl Site {
         let _lock = self.storage.lock_cycle()?;
         requeue_after_upgrade(self.storage.as_ref())?;
         let started_at = self.clock.now();
-        let (identity, changes_from) = {
+        let (identity, changes_from, sizes) = {
             let txn = self.storage.read()?;
-            (Identity::load(txn.as_ref(), &self.machine)?, txn.last_cursor()?.next())
+            (Identity::load(txn.as_ref(), &self.machine)?, txn.last_cursor()?.next(), Sizes::load(txn.as_ref())?)
         };
         let began = self.clock.monotonic();
         let mut client = Client::new(self.transport.as_ref(), self.clock.as_ref(), &self.config, observer);
@@ -88,18 +89,21 @@ impl Site {
             ended_early: false,
             recovering: false,
         };
+        cycle.client.sizes = sizes;
         let set_aside = Cycle::set_aside(self)?;
         run(&mut cycle);
         // A record may be set aside and woken within a cycle: what counts is what is left.
         cycle.report.quarantined = Cycle::set_aside(self)?.saturating_sub(set_aside);
         cycle.report.changes_below = self.storage.read()?.last_cursor()?.next();
+        let sizes = std::mem::take(&mut cycle.client.sizes);
         let report = cycle.finish();
-        self.log(started_at, &report)?;
+        self.log(started_at, &report, &sizes)?;
         Ok(report)
     }
 
-    fn log(&self, started_at: Timestamp, report: &SyncReport) -> Result<()> {
+    fn log(&self, started_at: Timestamp, report: &SyncReport, sizes: &Sizes) -> Result<()> {
         let txn = self.storage.write()?;
+        sizes.store(txn.as_ref())?;
         txn.add_log(&LogEntry {
             started_at,
             finished_at: self.clock.now(),
@@ -170,8 +174,12 @@ impl Cycle<'_, '_> {
         if let (true, true, Some(central)) = (pushes, recovered, &central) {
             self.step(Step::PushV6, |cycle| {
                 let pushed = cycle.push_v6(central);
-                // One bad batch is no reason not to pull, as edits that are not pushed are never overwritten.
-                may_pull = pushed.as_ref().map_or_else(is_refusal, |()| true);
+                // One bad batch is no reason not to pull, as edits that are not pushed are never overwritten. Nor is a record
+                // that breaks the line, once central has integrated the others.
+                may_pull = match &pushed {
+                    Err(error) if !is_refusal(error) => !ends_all(error) && !cycle.is_unconfirmed()?,
+                    _ => true,
+                };
                 pushed
             });
         }
@@ -226,7 +234,10 @@ impl Cycle<'_, '_> {
         let mut answers = true;
         self.step(Step::Push, |cycle| {
             let pushed = cycle.push_legacy();
-            answers = pushed.as_ref().map_or_else(is_refusal, |()| true);
+            answers = match &pushed {
+                Err(error) if !is_refusal(error) => !ends_all(error) && !cycle.is_unconfirmed_at_legacy()?,
+                _ => true,
+            };
             pushed
         });
         answers

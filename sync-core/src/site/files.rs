@@ -15,6 +15,7 @@ use super::Site;
 use super::discover::central_url;
 use super::identity::{Identity, role};
 use super::observer::{Step, SyncEvent, SyncObserver};
+use super::sizing::Sizes;
 use super::watch::{Look, apart};
 use crate::error::{Error, ErrorClass, Result};
 use crate::files::{Files, Retry, failed};
@@ -117,6 +118,8 @@ struct Mover<'a> {
     /// Ends the exchange that is under way.
     stop: Stop,
     report: FilesReport,
+    /// How much of a file the line carries at once.
+    sizes: Sizes,
 }
 
 impl Site {
@@ -143,8 +146,10 @@ impl Site {
         let central = central_url(&identity)?;
         let _lock = files.store.lock()?;
         let began = self.clock.monotonic();
-        let mut mover =
-            Mover { site: self, files, identity, central, observer, stop: Stop::new(), report: FilesReport::default() };
+        let sizes = Sizes::load_of_files(self.storage.read()?.as_ref())?;
+        let stop = Stop::new();
+        let report = FilesReport::default();
+        let mut mover = Mover { site: self, files, identity, central, observer, stop, report, sizes };
         let is_over = |report: &FilesReport| {
             let bytes = report.bytes_sent + report.bytes_received;
             options.max_time.is_some_and(|max| self.clock.monotonic().saturating_sub(began) >= max)
@@ -152,7 +157,8 @@ impl Site {
         };
         let step = Step::Files;
         let outcome = mover.tell(&SyncEvent::StepStarted { step }).and_then(|()| mover.run(is_over));
-        mover.report.error = outcome.err();
+        let kept = mover.sizes.store_of_files(self.storage.as_ref());
+        mover.report.error = outcome.and(kept).err();
         let error = mover.report.error.as_ref().map(Error::code);
         // It is ending anyway where the observer breaks here.
         let _ = mover.tell(&SyncEvent::StepFinished { step, error });

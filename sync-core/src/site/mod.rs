@@ -13,6 +13,7 @@ mod initialise;
 mod marks;
 mod net;
 mod observer;
+mod outbox;
 mod position;
 mod preview;
 mod pull;
@@ -23,6 +24,7 @@ pub(crate) mod push;
 pub(crate) mod push_legacy;
 mod report;
 mod restored;
+mod sizing;
 mod status;
 mod watch;
 

@@ -23,8 +23,15 @@ pub(super) struct Position {
 pub(super) enum Advance {
     /// There, together with the records.
     To(Cursor),
+    /// There, together with the records, although that is before where it stands: central answered from further back, as it
+    /// does once a site's release reads what was held back from an older one. Every client takes the end of an answer for
+    /// its cursor, and reads on from there.
+    Back(Cursor),
     /// Nowhere: an empty last batch tells nothing that is worth relying on.
     Stay,
+    /// Central's changelog ends one row before what was seen: an upstream central server deleted its newest row. Of a restore
+    /// from a backup that is too little to tell; if that number is given out again, it was one.
+    NewestGone,
     /// Central's changelog ends before what was seen already: it was restored or replaced.
     WentBack,
     /// Neither records nor progress, and not the last.
@@ -35,7 +42,11 @@ impl Position {
     /// Where this site stands in central's changelog.
     pub(super) fn in_central(txn: &dyn ReadTxn) -> Result<Self> {
         let next = cursor(txn, key::PULL_CURSOR_V6)?;
-        let end = Marks::load(txn)?.central().max(Cursor(next.0.saturating_sub(1)));
+        let seen = Marks::load(txn)?.central().max(Cursor(next.0.saturating_sub(1)));
+        let end = match cursor(txn, key::NEWEST_GONE)? {
+            Cursor(0) => seen,
+            gone => seen.min(Cursor(gone.0 - 1)),
+        };
         Ok(Self { next, end })
     }
 
@@ -53,9 +64,14 @@ impl Position {
     pub(super) fn after(self, batch: &ReadBatch) -> Advance {
         let next = batch.last_record_cursor().map_or(batch.end_cursor, |last| last.max(batch.end_cursor)).next();
         match (batch.records.is_empty(), batch.is_last_batch) {
+            (true, true) if batch.end_cursor.next() == self.end && !planted!(NewestGoneIsRestore) => {
+                Advance::NewestGone
+            }
             (true, true) if batch.end_cursor < self.end => Advance::WentBack,
             (true, true) if planted!(EmptyBatchMovesCursor) => Advance::To(next),
             (true, true) => Advance::Stay,
+            // No changelog has a row 0: such an answer tells of no position at all.
+            _ if next < self.next && next > Cursor(1) && !planted!(AnswerFromBeforeIsStuck) => Advance::Back(next),
             _ if next <= self.next => Advance::Stuck,
             _ => Advance::To(next),
         }
@@ -94,10 +110,15 @@ mod tests {
             (1000, batch(2950, &[], true), Advance::Stay),
             (1000, batch(999, &[], true), Advance::Stay),
             (0, batch(0, &[], true), Advance::Stay),
-            (1000, batch(998, &[], true), Advance::WentBack),
+            (1000, batch(998, &[], true), Advance::NewestGone),
+            (1000, batch(997, &[], true), Advance::WentBack),
             (1000, batch(999, &[], false), Advance::Stuck),
             (1000, batch(999, &[999], false), Advance::Stuck),
-            (1000, batch(900, &[900], true), Advance::Stuck),
+            // From further back than was asked: what was held back from an older release.
+            (1000, batch(900, &[900], true), Advance::Back(Cursor(901))),
+            (1000, batch(900, &[20, 900], false), Advance::Back(Cursor(901))),
+            (1000, batch(900, &[], false), Advance::Back(Cursor(901))),
+            (1000, batch(0, &[], false), Advance::Stuck),
             (u64::MAX, batch(u64::MAX, &[], false), Advance::Stuck),
         ] {
             let stands = position(start, u64::saturating_sub(start, 1));
@@ -105,7 +126,8 @@ mod tests {
         }
         // Seen further than read: rows that were not for this site.
         assert_eq!(position(100, 5000).after(&batch(5000, &[], true)), Advance::Stay);
-        assert_eq!(position(100, 5000).after(&batch(4999, &[], true)), Advance::WentBack);
+        assert_eq!(position(100, 5000).after(&batch(4999, &[], true)), Advance::NewestGone);
+        assert_eq!(position(100, 5000).after(&batch(4998, &[], true)), Advance::WentBack);
     }
 
     /// Every batch of up to two records, from every position, with numbers below six.
@@ -130,9 +152,16 @@ mod tests {
                             assert!(!ends_empty, "an empty last batch skips nothing: {case}");
                         }
                         Advance::Stay => assert!(ends_empty && end >= seen, "{case}"),
-                        Advance::WentBack => assert!(ends_empty && end < seen, "{case}"),
+                        Advance::NewestGone => assert!(ends_empty && end + 1 == seen, "{case}"),
+                        Advance::WentBack => assert!(ends_empty && end + 1 < seen, "{case}"),
+                        Advance::Back(to) => {
+                            let behind = cursors.iter().chain([&end]).max().expect("an end") + 1;
+                            assert_eq!(to.0, behind, "behind all that came: {case}");
+                            assert!(!ends_empty && to.0 < next && to.0 > 1, "{case}");
+                        }
                         Advance::Stuck => {
-                            assert!(!ends_empty && end < next && cursors.iter().all(|c| *c < next), "{case}");
+                            let behind = cursors.iter().chain([&end]).max().expect("an end") + 1;
+                            assert!(!ends_empty && (behind == next || behind == 1 && next > 0), "{case}");
                         }
                     }
                 }

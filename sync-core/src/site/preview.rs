@@ -9,6 +9,7 @@ use super::discover::central_url;
 use super::identity::{Identity, cursor, flag};
 use super::observer::SyncObserver;
 use super::pull::{ask_batch, from_legacy, set_aside};
+use super::sizing::{Pace, Sizes, Way};
 use crate::error::{Error, ErrorClass, Result, Server};
 use crate::integrate::{Door, receive};
 use crate::ownership::Role;
@@ -17,7 +18,7 @@ use crate::protocol::v6::{Action, PullRequest, V6_VERSION, path};
 use crate::storage::{Incoming, LoggedError, Source, key};
 use crate::support::{Foreseen, NAMED, TypeCount, TypeCounts, each_set_aside};
 
-/// Records asked for in one batch.
+/// The most records of central that are asked for in one batch.
 const LIMIT: u32 = 500;
 
 /// The sources, in the order of a cycle.
@@ -125,6 +126,7 @@ impl Site {
     pub fn preview_pull(&self, records_max: u64, observer: &mut dyn SyncObserver) -> Result<PullPreview> {
         let identity = self.identity()?;
         let mut client = Client::new(self.transport.as_ref(), self.clock.as_ref(), &self.config, observer);
+        client.sizes = Sizes::load(self.storage.read()?.as_ref())?;
         let mut left = Left { records: records_max.max(1), bytes: BYTES_MAX };
         let mut all = Vec::new();
         let mut first_error = None;
@@ -163,8 +165,9 @@ impl Site {
         let mut start = cursor(self.storage.read()?.as_ref(), key::PULL_CURSOR_CENTRAL)?.0;
         gathered.coming.from_cursor = Some(start);
         loop {
-            let path = format!("{}?cursor={start}&limit={LIMIT}", v5_path::CENTRAL_RECORDS);
-            let batch: ReadCentralBatch = client.legacy_get(identity, &path)?;
+            let path = |limit| format!("{}?cursor={start}&limit={limit}", v5_path::CENTRAL_RECORDS);
+            let (batch, asked, _): (ReadCentralBatch, _, _) =
+                client.legacy_batch(identity, Way::LegacyCentralData, path)?;
             let last = batch.last_position();
             let incoming: Vec<_> = batch.data.into_iter().map(from_legacy).collect();
             let is_empty = incoming.is_empty();
@@ -172,7 +175,7 @@ impl Site {
             match last {
                 Some(last) if last > start => start = last,
                 // A gap in its positions.
-                None if is_empty && start < batch.max_cursor => start = start.saturating_add(u64::from(LIMIT)),
+                None if is_empty && start < batch.max_cursor => start = start.saturating_add(asked),
                 _ => {
                     gathered.coming.is_complete = true;
                     return Ok(());
@@ -206,7 +209,8 @@ impl Site {
                 sync_v6_version: V6_VERSION,
                 looks_only: true,
             };
-            let (batch, _) = ask_batch(client, identity, (&central, path::PULL), LIMIT, &question)?;
+            let most = Pace::default().next(&mut client.sizes, &self.config).min(LIMIT);
+            let batch = ask_batch(client, identity, (&central, path::PULL), most, &question)?.batch;
             let next = batch.last_record_cursor().unwrap_or_default().max(batch.end_cursor).next();
             let is_last = batch.is_last_batch;
             let incoming = batch
@@ -274,8 +278,8 @@ impl Site {
 
 /// The legacy server's queue for this site: its first batch, as the next comes only once that was acknowledged.
 fn gather_queue(identity: &Identity, client: &mut Client<'_>, gathered: &mut Gathered, left: &mut Left) -> Result<()> {
-    let path = format!("{}?limit={LIMIT}", v5_path::QUEUED_RECORDS);
-    let batch: ReadQueueBatch = client.legacy_get(identity, &path)?;
+    let path = |limit| format!("{}?limit={limit}", v5_path::QUEUED_RECORDS);
+    let (batch, ..): (ReadQueueBatch, _, _) = client.legacy_batch(identity, Way::LegacyQueue, path)?;
     let total = batch.queue_length;
     let incoming: Vec<_> = batch.data.into_iter().map(from_legacy).collect();
     gathered.coming.is_complete = total <= incoming.len() as u64;

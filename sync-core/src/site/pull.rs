@@ -9,10 +9,11 @@ use url::Url;
 use super::Site;
 use super::client::{Client, shown};
 use super::cycle::Cycle;
-use super::identity::{Identity, flag};
+use super::identity::{Identity, cursor, flag};
 use super::observer::Step;
 use super::position::{Advance, Position};
 use super::restored::{Recovering, compare_with_central, give_way};
+use super::sizing::{Asked, Pace};
 use crate::error::{Error, Result, Server};
 use crate::integrate::{Door, Integrated, noting_failure, receive};
 use crate::masked::excerpt;
@@ -24,52 +25,68 @@ use crate::storage::{Incoming, Lost, Quarantine, QuarantineCause, Source, WriteT
 use crate::texts::Detail;
 use crate::texts::sentences::error_detail;
 
-/// Empty batches in a row, none of them the last, before a server counts as never ending.
-pub(super) const EMPTY_BATCHES_MAX: u32 = 100;
-
 impl Cycle<'_, '_> {
     pub(super) fn pull_v6(&mut self, central: &Url) -> Result<()> {
         let mut done = 0;
-        let mut empty = 0;
-        let mut reread = false;
+        let (mut reread, mut went_further_back, mut empty) = (false, false, 0);
         let mut asked_for_the_end = false;
-        let mut batch_size = self.site.config.pull_records;
+        let mut pace = Pace::default();
         // The answer to a question that was asked ahead seems to come at once: the round before it tells the pace.
         let mut last_round = Duration::ZERO;
         loop {
-            let (stands, pulls_own, recovering) = {
+            let (stands, gone, pulls_own, recovering) = {
                 let txn = self.site.storage.read()?;
                 // A site that lost what it had, or that got a store back, is sent what came from it too.
                 let pulls_own = self.recovering || flag(txn.as_ref(), key::PULL_OWN)?;
                 let recovering = if pulls_own { Recovering::load(txn.as_ref())? } else { None };
-                (Position::in_central(txn.as_ref())?, pulls_own, recovering)
+                let gone = cursor(txn.as_ref(), key::NEWEST_GONE)?;
+                (Position::in_central(txn.as_ref())?, gone, pulls_own, recovering)
             };
             let start = stands.next;
             let began = self.site.clock.monotonic();
             let identity = &self.identity;
             let question = |size| question(identity, (start, pulls_own), size);
-            let (batch, bytes) = ask_batch(&mut self.client, identity, (central, path::PULL), batch_size, &question)?;
+            let most = pace.next(&mut self.client.sizes, &self.site.config);
+            let asked = ask_batch(&mut self.client, identity, (central, path::PULL), most, &question)?;
+            let asking = self.site.clock.monotonic().saturating_sub(began).max(last_round);
+            pace.note(&asked, asking, &mut self.client.sizes, &self.site.config);
+            let batch = asked.batch;
             if self.learn_of_loss(&batch.lost_history, None)? {
                 if std::mem::replace(&mut reread, true) {
                     return Err(Error::NoProgress { server: Server::Central, cursor: start.0 });
                 }
                 continue;
             }
+            if is_given_again(&batch, gone) && !std::mem::replace(&mut reread, true) {
+                let lost = Lost { after: Cursor(gone.0 - 1), before: gone.next() };
+                self.central_went_back(lost, false, None)?;
+                continue;
+            }
             let records = batch.records.len() as u64;
             let (total, is_last) = (batch.total_records, batch.is_last_batch);
-            let asking = self.site.clock.monotonic().saturating_sub(began).max(last_round);
-            batch_size = next_batch_size(&self.site.config, batch_size, records, bytes, asking.as_secs_f64());
-            match stands.after(&batch) {
-                Advance::To(next) if is_last || self.over_budget() => self.take_batch(batch, next, recovering)?,
-                Advance::To(next) => {
-                    self.take_batch_and_ask_ahead(central, (batch, recovering), (next, pulls_own), batch_size)?
+            let advance = stands.after(&batch);
+            match advance {
+                // Central has something of before: what it held back from an older release, for one.
+                Advance::Back(_) if std::mem::replace(&mut went_further_back, true) => {
+                    return Err(Error::NoProgress { server: Server::Central, cursor: start.0 });
                 }
-                Advance::Stay => self.mark(batch.end_cursor)?,
+                Advance::To(next) | Advance::Back(next) if is_last || self.over_budget() => {
+                    self.take_batch(batch, next, recovering)?
+                }
+                Advance::To(next) | Advance::Back(next) => {
+                    let size = pace.next(&mut self.client.sizes, &self.site.config);
+                    self.take_batch_and_ask_ahead(central, (batch, recovering), (next, pulls_own), size)?
+                }
+                Advance::Stay => {
+                    self.newest_is_back(gone, batch.end_cursor)?;
+                    self.mark(batch.end_cursor)?;
+                }
                 // The last batch was there before: who only repeats it has nothing more, and no mark to give.
                 Advance::Stuck if asked_for_the_end && is_last => return self.end_reread(),
                 Advance::Stuck => {
                     return Err(Error::NoProgress { server: Server::Central, cursor: start.0 });
                 }
+                Advance::NewestGone => self.newest_is_gone(stands.end)?,
                 Advance::WentBack if !reread => {
                     reread = true;
                     let lost = Lost { after: batch.end_cursor, before: batch.end_cursor.next() };
@@ -84,7 +101,13 @@ impl Cycle<'_, '_> {
             done += records;
             self.report.pulled += records;
             self.progress(Step::PullV6, done, done + total.saturating_sub(records))?;
+            // What moves on is progress, whatever it carries.
             empty = if records == 0 { empty + 1 } else { 0 };
+            if planted!(EmptyBatchesAreAFault) && empty >= 3 && !is_last {
+                return Err(Error::NoProgress { server: Server::Central, cursor: start.0 });
+            }
+            // The last of what came from further back is not the last of the changelog.
+            let is_last = is_last && !matches!(advance, Advance::Back(_));
             if is_last && records > 0 && !asked_for_the_end && self.wants_mark()? {
                 asked_for_the_end = true;
                 continue;
@@ -95,11 +118,28 @@ impl Cycle<'_, '_> {
             if self.over_budget() {
                 return Ok(());
             }
-            if empty >= EMPTY_BATCHES_MAX {
-                return Err(Error::NoProgress { server: Server::Central, cursor: start.0 });
-            }
             last_round = self.site.clock.monotonic().saturating_sub(began);
         }
+    }
+
+    /// The newest row of central's changelog is gone: this site stands where its number would be given out again.
+    fn newest_is_gone(&self, gone: Cursor) -> Result<()> {
+        let txn = self.site.storage.write()?;
+        txn.set_state(key::NEWEST_GONE, &gone.to_string())?;
+        if cursor(txn.as_ref(), key::PULL_CURSOR_V6)? > gone {
+            txn.set_state(key::PULL_CURSOR_V6, &gone.to_string())?;
+        }
+        txn.commit()
+    }
+
+    /// Central's changelog went on beyond the number of the row that was gone.
+    fn newest_is_back(&self, gone: Cursor, end: Cursor) -> Result<()> {
+        if gone == Cursor(0) || end <= gone {
+            return Ok(());
+        }
+        let txn = self.site.storage.write()?;
+        txn.set_state(key::NEWEST_GONE, "0")?;
+        txn.commit()
     }
 
     fn take_batch(&mut self, batch: ReadBatch, next: Cursor, recovering: Option<Recovering>) -> Result<()> {
@@ -135,27 +175,22 @@ fn question(identity: &Identity, (start, pulls_own): (Cursor, bool), batch_size:
     }
 }
 
-/// Asks central for a batch; on a line that breaks, for ever smaller ones. Gives its size in bytes too.
+/// Asks central for a batch; on a line that breaks, for ever smaller ones.
 pub(super) fn ask_batch<Q: Serialize>(
     client: &mut Client<'_>,
     identity: &Identity,
     (central, path): (&Url, &str),
-    batch_size: u32,
+    most: u32,
     question: &dyn Fn(u32) -> Q,
-) -> Result<(ReadBatch, usize)> {
-    let raw = match client.central_raw(identity, central, path, &question(batch_size)) {
-        Err(Error::CutOff { .. } | Error::TimedOut { .. }) if batch_size > 16 => {
-            return ask_batch(client, identity, (central, path), batch_size / 4, question);
-        }
-        raw => raw?,
-    };
+) -> Result<Asked> {
+    let (raw, size) = client.central_batch(identity, (central, path), most, question)?;
     let batch = read_batch(raw.get(), central)?;
     // Beyond the range of every database's row numbers: a cursor that went there would never come back.
     let highest = batch.last_record_cursor().unwrap_or_default().max(batch.end_cursor);
     if !highest.next().is_possible() {
         return Err(unreadable_answer(central, error_detail::cursor_out_of_range().into()));
     }
-    Ok((batch, raw.get().len()))
+    Ok(Asked { batch, bytes: raw.get().len(), size })
 }
 
 /// Reads a batch that central answered.
@@ -169,6 +204,16 @@ fn unreadable_answer(central: &Url, detail: Detail) -> Error {
 
 fn take_or_note(site: &Site, batch: ReadBatch, next: Cursor, recovering: Option<Recovering>) -> Result<Integrated> {
     noting_failure(site.storage.as_ref(), Source::Central, || take(site, batch, next, recovering))
+}
+
+/// Whether the number of a row that was gone is given out again.
+fn is_given_again(batch: &ReadBatch, gone: Cursor) -> bool {
+    let is_it = |element: &Result<BatchElement, Unreadable>| match element {
+        Ok(element) => element.cursor == gone,
+        Err(bad) => bad.cursor == Some(gone),
+    };
+    let ends_there = batch.records.is_empty() && batch.is_last_batch && batch.end_cursor == gone;
+    gone > Cursor(0) && (ends_there || batch.records.iter().any(is_it))
 }
 
 /// Integrates a batch and moves the cursor past it, in one transaction.
@@ -186,6 +231,10 @@ fn take(site: &Site, batch: ReadBatch, next: Cursor, recovering: Option<Recoveri
     }
     let done = receive_from_central(site, txn.as_ref(), batch)?;
     txn.set_state(key::PULL_CURSOR_V6, &next.to_string())?;
+    let gone = cursor(txn.as_ref(), key::NEWEST_GONE)?;
+    if gone > Cursor(0) && next > gone {
+        txn.set_state(key::NEWEST_GONE, "0")?;
+    }
     txn.commit()?;
     Ok(done)
 }
@@ -230,37 +279,5 @@ fn unreadable(
         known: Default::default(),
         quarantine: Some(Quarantine { cause: QuarantineCause::Malformed, reason, waits_for: None }),
         data: raw,
-    }
-}
-
-/// Fits the next batch to the size of the records and to the line: as many as make [`SyncConfig::pull_bytes`], never
-/// more than twice as many as before, half as many after a batch that took longer than half a minute.
-///
-/// [`SyncConfig::pull_bytes`]: super::SyncConfig::pull_bytes
-pub(super) fn next_batch_size(config: &super::SyncConfig, size: u32, records: u64, bytes: usize, seconds: f64) -> u32 {
-    if seconds > 30.0 {
-        return (size / 2).max(config.pull_records_max.clamp(1, 16));
-    }
-    let each = (bytes as u64).checked_div(records).unwrap_or(0).max(1);
-    let fitting = u32::try_from(config.pull_bytes as u64 / each).unwrap_or(u32::MAX);
-    let max = config.pull_records_max.max(1);
-    fitting.min(size.saturating_mul(2)).clamp(max.min(16), max)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn batches_fit_the_records_and_the_line() {
-        let config = crate::site::SyncConfig::default();
-        assert_eq!(next_batch_size(&config, 500, 500, 100_000, 0.1), 1000, "small records: twice as many");
-        assert_eq!(next_batch_size(&config, 8000, 8000, 1_600_000, 0.1), 8000, "up to the limit");
-        assert_eq!(next_batch_size(&config, 500, 500, 50_000_000, 0.1), 41, "large records: fewer");
-        assert_eq!(next_batch_size(&config, 500, 500, 100_000, 60.0), 250, "a slow line: half");
-        assert_eq!(next_batch_size(&config, 16, 1, 500_000_000, 60.0), 16);
-        assert_eq!(next_batch_size(&config, 500, 0, 50, 0.1), 1000);
-        let few = crate::site::SyncConfig { pull_records_max: 3, ..config };
-        assert_eq!((next_batch_size(&few, 3, 3, 100, 0.1), next_batch_size(&few, 3, 3, 100, 60.0)), (3, 3));
     }
 }

@@ -6,16 +6,15 @@ use super::cycle::Cycle;
 use super::identity::cursor;
 use super::observer::Step;
 use super::pull::from_legacy;
+use super::sizing::Way;
+use crate::apply;
 use crate::error::{Error, Result, Server};
 use crate::integrate::{Door, noting_failure, receive};
 use crate::protocol::v5::{ReadCentralBatch, path};
-use crate::record::{Cursor, StoreId};
-use crate::storage::{Source, key};
+use crate::record::{Cursor, SiteId, StoreId};
+use crate::storage::{Incoming, ReadTxn, Source, key};
 use crate::texts::sentences::cycle as says;
 use crate::texts::sentences::error_detail;
-
-/// Records asked for in one batch.
-const LIMIT: u32 = 500;
 
 impl Cycle<'_, '_> {
     pub(super) fn pull_central(&mut self) -> Result<()> {
@@ -29,8 +28,11 @@ impl Cycle<'_, '_> {
                 let of = |name: &str| cursor(txn.as_ref(), name).map(|position| position.0);
                 (of(key::PULL_CURSOR_CENTRAL)?, of(key::LEGACY_POSITION_SEEN)?)
             };
-            let path = format!("{}?cursor={start}&limit={LIMIT}", path::CENTRAL_RECORDS);
-            let batch: ReadCentralBatch = self.client.legacy_get(&self.identity, &path)?;
+            let path = |limit| format!("{}?cursor={start}&limit={limit}", path::CENTRAL_RECORDS);
+            let (batch, asked, took): (ReadCentralBatch, _, _) =
+                self.client.legacy_batch(&self.identity, Way::LegacyCentralData, path)?;
+            let given = batch.data.len() as u64;
+            self.client.sizes.passed(Way::LegacyCentralData, given, took, &self.site.config);
             let last = batch.last_position();
             // Beyond the range of every server's numbers: a cursor that went there would never come back.
             if !Cursor(last.unwrap_or(0).max(batch.max_cursor)).is_possible() {
@@ -55,7 +57,7 @@ impl Cycle<'_, '_> {
                 // A gap: stepped over in growing strides (weak point B12), never past what the server has, nor past what it
                 // may have looked at.
                 None if batch.data.is_empty() => {
-                    stride = (stride * 2).min(u64::from(LIMIT));
+                    stride = (stride * 2).min(asked);
                     start.saturating_add(stride).min(batch.max_cursor)
                 }
                 // Records without any position: nothing tells how to go on.
@@ -84,19 +86,14 @@ impl Cycle<'_, '_> {
         let door = Door { source: Source::Legacy, origin: self.identity.legacy_site_id };
         let incoming: Vec<_> = batch.data.into_iter().map(from_legacy).collect();
         let txn = self.site.storage.write()?;
-        let told: HashSet<StoreId> = incoming
-            .iter()
-            .filter(|incoming| incoming.table == *"store")
-            .map(|incoming| StoreId::from(incoming.id.as_str()))
-            .collect();
+        let came = stores_that_came(txn.as_ref(), &incoming, self.identity.site_id)?;
         let stores_here = || self.identity.site_id.map_or(Ok(Vec::new()), |site| txn.stores_of_site(site));
         let before = stores_here()?;
         let done = receive(txn.as_ref(), self.site.clock.now(), &door, incoming)?;
         let own = stores_here()?;
         let left: Vec<StoreId> = before.into_iter().filter(|store| !own.contains(store)).collect();
-        // What belongs to a store that came here lies behind what was read already (weak point A11). It may have been away
-        // only since the last cycle, so any news of it counts.
-        let gained: Vec<StoreId> = own.into_iter().filter(|store| told.contains(store)).collect();
+        // What belongs to a store that came here lies behind what was read already (weak point A11).
+        let gained: Vec<StoreId> = own.into_iter().filter(|store| came.contains(store)).collect();
         let rereads = !gained.is_empty()
             && !planted!(GainedStoreIgnored)
             && (self.identity.initialised || cursor(txn.as_ref(), key::PULL_CURSOR_V6)? > Cursor(0));
@@ -121,4 +118,19 @@ impl Cycle<'_, '_> {
         }
         Ok(())
     }
+}
+
+/// The stores of a batch that are new here, or were on another site at any time as far as is known here: of those this site
+/// may have missed something. Any other news of a store, as a new telephone number, is none of that.
+fn stores_that_came(txn: &dyn ReadTxn, incoming: &[Incoming], own: Option<SiteId>) -> Result<HashSet<StoreId>> {
+    let own = own.map(|site| i64::from(site.0));
+    let mut came = HashSet::new();
+    for store in incoming.iter().filter(|incoming| incoming.table == *"store") {
+        let before = txn.record(&store.table, &store.id)?.as_ref().and_then(apply::site_in);
+        // Each version counts: it may have been away and back between two that were read.
+        if before != own || apply::site_in(&store.data) != own {
+            came.insert(StoreId::from(store.id.as_str()));
+        }
+    }
+    Ok(came)
 }

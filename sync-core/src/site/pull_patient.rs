@@ -8,9 +8,10 @@ use super::cycle::{Cycle, SyncOptions};
 use super::identity::Identity;
 use super::observer::{Step, SyncObserver};
 use super::position::{Advance, Position};
-use super::pull::{EMPTY_BATCHES_MAX, ask_batch, next_batch_size, receive_from_central};
+use super::pull::{ask_batch, receive_from_central};
 use super::report::SyncReport;
 use super::restored::must_read_first;
+use super::sizing::Pace;
 use crate::error::{Error, Result, Server};
 use crate::ownership::Role;
 use crate::protocol::v6::{PatientPullRequest, PullRequest, V6_VERSION, path};
@@ -54,8 +55,8 @@ impl Cycle<'_, '_> {
     /// Pulls the patient's records, from the beginning.
     pub(super) fn pull_patient(&mut self, central: &Url, patient: &NameId) -> Result<()> {
         self.look_for_restore(central)?;
-        let (mut start, mut done, mut empty) = (Cursor(0), 0, 0);
-        let mut batch_size = self.site.config.pull_records;
+        let (mut start, mut done) = (Cursor(0), 0);
+        let mut pace = Pace::default();
         loop {
             let identity = &self.identity;
             let question = |batch_size| PatientPullRequest {
@@ -66,15 +67,17 @@ impl Cycle<'_, '_> {
                 fetch_patient_id: patient.clone(),
             };
             let began = self.site.clock.monotonic();
-            let asked = ask_batch(&mut self.client, identity, (central, path::PATIENT_PULL), batch_size, &question);
-            let (batch, bytes) = asked.map_err(|error| match error {
+            let most = pace.next(&mut self.client.sizes, &self.site.config);
+            let asked = ask_batch(&mut self.client, identity, (central, path::PATIENT_PULL), most, &question);
+            let asked = asked.map_err(|error| match error {
                 // It has just answered another question.
                 Error::NotAServer { .. } | Error::NotCentral { .. } => Error::CentralTooOld { needs: SINCE },
                 other => other,
             })?;
-            let seconds = self.site.clock.monotonic().saturating_sub(began).as_secs_f64();
+            let took = self.site.clock.monotonic().saturating_sub(began);
+            pace.note(&asked, took, &mut self.client.sizes, &self.site.config);
+            let batch = asked.batch;
             let (records, total, is_last) = (batch.records.len() as u64, batch.total_records, batch.is_last_batch);
-            batch_size = next_batch_size(&self.site.config, batch_size, records, bytes, seconds);
             let next = batch.last_record_cursor().unwrap_or_default().max(batch.end_cursor).next();
             let txn = self.site.storage.write()?;
             let integrated = receive_from_central(self.site, txn.as_ref(), batch)?;
@@ -83,11 +86,11 @@ impl Cycle<'_, '_> {
             done += records;
             self.report.pulled += records;
             self.progress(Step::PullPatient, done, done + total.saturating_sub(records))?;
-            empty = if records == 0 { empty + 1 } else { 0 };
             if is_last {
                 return Ok(());
             }
-            if next <= start || empty >= EMPTY_BATCHES_MAX {
+            // What moves on is progress, whatever it carries.
+            if next <= start {
                 return Err(Error::NoProgress { server: Server::Central, cursor: start.0 });
             }
             start = next;
@@ -106,7 +109,7 @@ impl Cycle<'_, '_> {
             sync_v6_version: V6_VERSION,
             looks_only: true,
         };
-        let (batch, _) = ask_batch(&mut self.client, identity, (central, path::PULL), 1, &question)?;
+        let batch = ask_batch(&mut self.client, identity, (central, path::PULL), 1, &question)?.batch;
         let theirs = match stands.after(&batch) {
             Advance::WentBack => batch.end_cursor,
             _ => match self.unknown_loss(&batch.lost_history)? {

@@ -4,11 +4,13 @@ use std::collections::HashSet;
 
 use sha2::{Digest as _, Sha256};
 
+use super::client::{Parcel, shown};
 use super::cycle::Cycle;
 use super::observer::Step;
 use super::pull::from_legacy;
 use super::restored;
-use crate::error::{Error, Result};
+use super::sizing::{Way, may_be_the_size};
+use crate::error::{Error, Result, Server};
 use crate::integrate::{Door, noting_failure, receive};
 use crate::protocol::hex;
 use crate::protocol::v5::{Acknowledged, QueuedRecord, ReadQueueBatch, UnreadableRecord, path};
@@ -16,42 +18,44 @@ use crate::protocol::v6::Action;
 use crate::storage::{Source, key};
 use crate::texts::sentences::cycle as says;
 
-/// Records asked for in one batch.
-const LIMIT: u32 = 500;
-
 /// How often the very same batch may come although it was acknowledged: an acknowledgement may have been lost.
 const REPEATS_MAX: u32 = 3;
 
-/// The most batches of one cycle beyond what waited at its beginning: what others write meanwhile can wait for the next.
+/// The most batches of one cycle beyond what waited at its beginning, as large as the first: what others write meanwhile can
+/// wait for the next.
 const BATCHES_BEYOND: u64 = 20;
 
 impl Cycle<'_, '_> {
     pub(super) fn pull_remote(&mut self) -> Result<()> {
         let mut done = 0;
-        let mut batches = 0;
-        let mut batches_max = None;
+        let mut most = None;
         let (mut before, mut repeats) = (Vec::new(), 0);
+        // What was acknowledged gzipped, until it is seen whether the server has read that.
+        let mut told_gzipped: Option<String> = None;
         loop {
-            let path = format!("{}?limit={LIMIT}", path::QUEUED_RECORDS);
-            let batch: ReadQueueBatch = self.client.legacy_get(&self.identity, &path)?;
+            let path = |limit| format!("{}?limit={limit}", path::QUEUED_RECORDS);
+            let (batch, _, took): (ReadQueueBatch, _, _) =
+                self.client.legacy_batch(&self.identity, Way::LegacyQueue, path)?;
+            self.client.sizes.passed(Way::LegacyQueue, batch.data.len() as u64, took, &self.site.config);
             if batch.data.is_empty() {
+                self.saw_what_is_queued(&mut told_gzipped, &[]);
                 return restored::legacy_is_recovered(self.site);
             }
             let (ids, versions) = (batch.sync_out_ids(), versions(&batch));
+            self.saw_what_is_queued(&mut told_gzipped, &ids);
             repeats = if versions == before { repeats + 1 } else { 0 };
             if repeats >= REPEATS_MAX || ids.is_empty() {
                 return Err(Error::QueueNotMoving);
             }
             let length = batch.queue_length.max(batch.data.len() as u64);
             let taken = batch.data.len() as u64;
-            let acknowledged = Acknowledged { sync_ids: ids };
             if planted!(AcknowledgedBeforeStored) {
-                self.client.legacy_tell(&self.identity, path::ACKNOWLEDGED_RECORDS, &acknowledged)?;
+                self.acknowledge(&ids, &mut told_gzipped)?;
             }
             noting_failure(self.site.storage.as_ref(), Source::Legacy, || self.take_queued(batch, &versions))?;
             // Only now, when the records are safe here: the server forgets them.
             if !planted!(AcknowledgedBeforeStored) {
-                self.client.legacy_tell(&self.identity, path::ACKNOWLEDGED_RECORDS, &acknowledged)?;
+                self.acknowledge(&ids, &mut told_gzipped)?;
             }
             if repeats == 0 {
                 done += taken;
@@ -59,16 +63,77 @@ impl Cycle<'_, '_> {
             }
             self.progress(Step::PullRemote, done, done + length.saturating_sub(taken))?;
             before = versions;
-            batches += 1;
             // By what the server gives at once, which may be less than it is asked for.
-            let most = *batches_max.get_or_insert(length.div_ceil(taken) + BATCHES_BEYOND);
-            if batches >= most {
+            if done >= *most.get_or_insert(length.saturating_add(BATCHES_BEYOND * taken)) {
                 let left = length.saturating_sub(taken);
                 return self.warn(says::queue_fills(left));
             }
             if self.over_budget() {
                 return Ok(());
             }
+        }
+    }
+
+    /// Acknowledges what is here, in as many requests as the line wants.
+    fn acknowledge(&mut self, ids: &[String], told_gzipped: &mut Option<String>) -> Result<()> {
+        let mut left = ids;
+        while !left.is_empty() {
+            let room = self.client.sizes.size(Way::LegacyPush, &self.site.config);
+            let mut bytes = 0;
+            let fits = |id: &&String| {
+                bytes += id.len() as u64 + 4;
+                bytes <= room
+            };
+            let count = left.iter().take_while(fits).count().clamp(1, left.len());
+            let (now, after) = left.split_at(count);
+            let bytes: u64 = now.iter().map(|id| id.len() as u64 + 4).sum();
+            let acknowledged = Acknowledged { sync_ids: now.to_vec() };
+            let parcel = Parcel { is_divisible: count > 1, ..self.client.whole() };
+            match self.tell_legacy(&acknowledged, bytes, parcel, told_gzipped) {
+                Err(error) if count > 1 && may_be_the_size(&error) => {
+                    if !self.client.shrink((Server::Legacy, Way::LegacyPush), bytes, &error)? {
+                        return Err(error);
+                    }
+                    continue;
+                }
+                told => told?,
+            }
+            left = after;
+        }
+        Ok(())
+    }
+
+    /// Whether the legacy server reads gzip is tried with an acknowledgement: where it answers well and has not understood, the
+    /// same records come again, and nothing is lost.
+    fn tell_legacy(
+        &mut self,
+        acknowledged: &Acknowledged,
+        bytes: u64,
+        parcel: Parcel,
+        told_gzipped: &mut Option<String>,
+    ) -> Result<()> {
+        let url = shown(&self.identity.legacy_url);
+        let is_worth_it = bytes >= self.site.config.gzip_from as u64 && told_gzipped.is_none();
+        if is_worth_it && self.client.sizes.legacy_takes_gzip(&url).is_none() {
+            let told = self.client.legacy_tell_gzipped(&self.identity, path::ACKNOWLEDGED_RECORDS, acknowledged);
+            match told {
+                Ok(Some(())) => {
+                    *told_gzipped = acknowledged.sync_ids.first().cloned();
+                    return Ok(());
+                }
+                Ok(None) => self.client.sizes.note_legacy_gzip(&url, false),
+                Err(error) if may_be_the_size(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.client.legacy_tell(&self.identity, path::ACKNOWLEDGED_RECORDS, acknowledged, parcel)
+    }
+
+    /// Whether what was acknowledged gzipped is in the queue still: then the server did not read it.
+    fn saw_what_is_queued(&mut self, told_gzipped: &mut Option<String>, ids: &[String]) {
+        if let Some(id) = told_gzipped.take() {
+            let url = shown(&self.identity.legacy_url);
+            self.client.sizes.note_legacy_gzip(&url, !ids.contains(&id));
         }
     }
 
@@ -85,11 +150,17 @@ impl Cycle<'_, '_> {
             true => taken.iter().any(|known| id(known) == id(version)),
             false => taken.contains(version),
         };
+        // A batch may be a part of the one before, as on a line that breaks: what is left of that comes next.
+        let mut known: Vec<&str> = versions.iter().map(String::as_str).collect();
+        if versions.iter().any(|version| is_known(version)) {
+            let before = taken.iter().copied().filter(|version| !versions.iter().any(|new| new == version));
+            known.extend(before.collect::<Vec<_>>());
+        }
         let new = batch.data.into_iter().zip(versions).filter(|(_, version)| !is_known(version));
         let incoming: Vec<_> = new.map(|(element, _)| from_legacy(element)).collect();
         restored::give_way_to_legacy(self.site, txn.as_ref(), &incoming)?;
         let done = receive(txn.as_ref(), self.site.clock.now(), &door, incoming)?;
-        txn.set_state(key::QUEUE_TAKEN, &versions.join("\n"))?;
+        txn.set_state(key::QUEUE_TAKEN, &known.join("\n"))?;
         txn.commit()?;
         self.count(done);
         Ok(())

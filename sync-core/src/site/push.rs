@@ -2,11 +2,13 @@
 
 use url::Url;
 
-use super::client::{PushFault, to_json};
+use super::client::{Parcel, PushFault, to_json};
 use super::cycle::Cycle;
 use super::identity::{cursor, flag};
 use super::observer::{Step, SyncEvent};
+use super::outbox::{ENVELOPE, Gathered, Room, Sieve, gather};
 use super::position::Position;
+use super::sizing::Way;
 use crate::changelog::{Change, ChangeAction};
 use crate::error::{Error, Result, Server};
 use crate::integrate::seen_at_central;
@@ -20,15 +22,6 @@ use crate::texts::sentences::error_detail;
 
 /// Changelog rows that are looked at in one turn.
 const ROWS: usize = 1000;
-
-/// What a request is to carry.
-struct Outgoing {
-    elements: Vec<BatchElement>,
-    /// Where the cursor goes once it is taken.
-    next: Cursor,
-    /// Whether no row that is pushed lies between `next` and the bound.
-    is_last: bool,
-}
 
 impl Cycle<'_, '_> {
     pub(super) fn push_v6(&mut self, central: &Url) -> Result<()> {
@@ -46,18 +39,28 @@ impl Cycle<'_, '_> {
         }
         // Whether central was told that the batch was the last: only then does it integrate.
         let mut told_last = false;
-        let mut limit = self.site.config.push_records_max;
+        let mut sieve = Sieve::default();
         while left > 0 {
-            let outgoing = self.gather(bound, limit)?;
-            let (count, is_last) = (outgoing.elements.len(), outgoing.is_last);
+            let mut outgoing = self.gather(bound, sieve.below())?;
+            let (count, bytes, is_last, next) =
+                (outgoing.elements.len() as u64, outgoing.bytes, outgoing.is_last, outgoing.next);
             if count == 0 {
+                if sieve.widen() {
+                    continue;
+                }
                 break;
             }
-            let alone = outgoing.elements.first().filter(|_| count == 1).cloned().zip(Some(outgoing.next));
-            match self.send_batch(central, outgoing, left) {
-                Ok(next) => {
-                    left = left.saturating_sub(count as u64);
-                    self.report.pushed += count as u64;
+            let records = std::mem::take(&mut outgoing.elements);
+            let alone = records.first().filter(|_| count == 1).map(|element| element.record.clone());
+            let attempts = sieve.attempts(self.site.config.attempts);
+            let parcel = Parcel { is_divisible: count > 1, attempts };
+            let began = self.site.clock.monotonic();
+            match (self.send_batch(central, (records, &outgoing), left, parcel), alone) {
+                (Ok(passed_over), _) => {
+                    let took = self.site.clock.monotonic().saturating_sub(began);
+                    self.client.sizes.passed(Way::CentralPush, bytes, took, &self.site.config);
+                    left = left.saturating_sub(count + passed_over);
+                    self.report.pushed += count;
                     self.progress(Step::PushV6, total - left, total)?;
                     told_last = is_last;
                     if self.over_budget() {
@@ -68,17 +71,31 @@ impl Cycle<'_, '_> {
                         break;
                     }
                 }
-                Err(PushFault::Error(error)) => return Err(error),
-                Err(PushFault::TooLarge) => match alone {
-                    None => limit = (count / 2).max(1),
-                    Some((element, next)) => {
-                        self.set_aside_too_large(Server::Central, element.record, next)?;
-                        left = left.saturating_sub(1);
+                (Err(PushFault::Error(error)), _) => return Err(error),
+                (Err(PushFault::TooLarge), Some(record)) => {
+                    self.set_aside_too_large(Server::Central, record, next)?;
+                    left = left.saturating_sub(1);
+                }
+                (Err(PushFault::TooLarge), None) => {
+                    self.client.sizes.broke(Way::CentralPush, bytes, &self.site.config);
+                }
+                (Err(PushFault::Broke(error)), None) => {
+                    if !self.client.shrink((Server::Central, Way::CentralPush), bytes, &error)? {
+                        return Err(error);
                     }
-                },
+                }
+                (Err(PushFault::Broke(error)), Some(_)) => {
+                    if !sieve.broke(bytes, error) {
+                        break;
+                    }
+                }
             }
         }
-        self.confirm(central, told_last)
+        // What broke the line stays to be pushed; the rest is integrated, so that this site may pull.
+        let confirmed = self.confirm(central, told_last);
+        let Some(error) = sieve.error() else { return confirmed };
+        self.client.sizes.gave_up(Way::CentralPush);
+        Err(error)
     }
 
     /// Moves the cursor past edits that came back from central, where nothing else is to be pushed: they are there.
@@ -109,57 +126,40 @@ impl Cycle<'_, '_> {
         flag(self.site.storage.read()?.as_ref(), key::PUSH_UNCONFIRMED)
     }
 
-    /// The next rows as records: up to `limit`, and up to the limit of bytes.
-    fn gather(&self, bound: Cursor, limit: usize) -> Result<Outgoing> {
+    /// The next rows as records: as many as fit, without those of so many bytes and more that the line does not carry.
+    fn gather(&mut self, bound: Cursor, below: Option<u64>) -> Result<Gathered<BatchElement>> {
+        let config = &self.site.config;
+        let room =
+            Room { records: config.push_records_max, bytes: self.client.sizes.size(Way::CentralPush, config), below };
         let txn = self.site.storage.read()?;
         let stands = Position { end: bound, ..Position::in_own(txn.as_ref())? };
-        let mut outgoing = Outgoing { elements: Vec::new(), next: stands.next, is_last: true };
-        let mut bytes = 0;
-        let mut from = outgoing.next;
-        loop {
-            let rows = txn.changed_records(&Selection::Local, from, ROWS, self.site.config.push_bytes_max)?;
-            let exhausted = rows.is_empty();
-            for (row, data) in rows {
-                if !stands.is_now(row.cursor) {
-                    return Ok(outgoing);
-                }
-                from = row.cursor.next();
-                let is_left = is_pushed(&row) && !came_back(txn.as_ref(), &row)?;
-                let pushed = is_left.then(|| outgoing::element(row, data)).flatten();
-                let Some(element) = pushed else { continue };
-                bytes += element.record.record_data.as_str().len() + 200;
-                let full = outgoing.elements.len() >= limit || bytes > self.site.config.push_bytes_max;
-                if full && !outgoing.elements.is_empty() {
-                    outgoing.is_last = false;
-                    return Ok(outgoing);
-                }
-                outgoing.next = from;
-                outgoing.elements.push(element);
-            }
-            if exhausted {
-                return Ok(outgoing);
-            }
-        }
+        gather(txn.as_ref(), stands, room, |row, data| {
+            let is_left = is_pushed(&row) && !came_back(txn.as_ref(), &row)?;
+            let Some(element) = is_left.then(|| outgoing::element(row, data)).flatten() else { return Ok(None) };
+            let bytes = element.record.record_data.as_str().len() as u64 + ENVELOPE;
+            Ok(Some((element, bytes)))
+        })
     }
 
-    /// Sends a batch; once it is taken, moves the cursor past it.
-    fn send_batch(&mut self, central: &Url, outgoing: Outgoing, left: u64) -> Result<Cursor, PushFault> {
-        let sent = outgoing.elements.len() as u64;
-        let end_cursor = outgoing.elements.last().map_or(Cursor(0), |element| element.cursor);
+    /// Sends a batch; once it is taken, moves the cursor past it. Says how many records were passed over.
+    fn send_batch(
+        &mut self,
+        central: &Url,
+        (records, outgoing): (Vec<BatchElement>, &Gathered<BatchElement>),
+        left: u64,
+        parcel: Parcel,
+    ) -> Result<u64, PushFault> {
+        let sent = records.len() as u64;
+        let end_cursor = records.last().map_or(Cursor(0), |element| element.cursor);
         let lost_history = Lost::told(self.site.storage.read()?.as_ref())?;
-        let batch = Batch {
-            end_cursor,
-            total_records: left,
-            records: outgoing.elements,
-            is_last_batch: outgoing.is_last,
-            lost_history,
-        };
+        let is_last_batch = outgoing.is_last;
+        let batch = Batch { end_cursor, total_records: left, records, is_last_batch, lost_history };
         if planted!(PushCursorBeforeAnswer) {
             let txn = self.site.storage.write()?;
             txn.set_state(key::PUSH_CURSOR_V6, &outgoing.next.to_string())?;
             txn.commit()?;
         }
-        let PushResult { records_pushed: accepted, lost_history } = self.post(central, batch)?;
+        let PushResult { records_pushed: accepted, lost_history } = self.post(central, batch, parcel)?;
         if accepted != sent {
             return Err(Error::PartlyAccepted { server: Server::Central, sent, accepted }.into());
         }
@@ -170,14 +170,15 @@ impl Cycle<'_, '_> {
         let txn = self.site.storage.write()?;
         let next = if planted!(PushWithoutBound) { txn.last_cursor()?.next() } else { outgoing.next };
         txn.set_state(key::PUSH_CURSOR_V6, &next.to_string())?;
+        let passed_over = outgoing.log_passed_over(txn.as_ref(), self.site.clock.now())?;
         txn.commit()?;
         self.report.note_pushed(Server::Central, before, outgoing.next);
-        Ok(outgoing.next)
+        Ok(passed_over)
     }
 
-    fn post(&mut self, central: &Url, batch: Batch) -> Result<PushResult, PushFault> {
+    fn post(&mut self, central: &Url, batch: Batch, parcel: Parcel) -> Result<PushResult, PushFault> {
         let request = PushRequest { batch, sync_v5_settings: self.identity.credentials(), sync_v6_version: V6_VERSION };
-        self.client.push(&self.identity, central, path::PUSH, &to_json(&request)?)
+        self.client.push(&self.identity, central, path::PUSH, &to_json(&request)?, parcel)
     }
 
     /// A record that a server does not take even alone stays here, is shown in the quarantine, and holds up no other. Where
@@ -218,13 +219,13 @@ impl Cycle<'_, '_> {
             return Ok(());
         }
         if !told_last {
-            let empty = Batch::empty(Cursor(0));
-            match self.post(central, empty) {
+            let (empty, whole) = (Batch::empty(Cursor(0)), self.client.whole());
+            match self.post(central, empty, whole) {
                 Ok(result) => {
                     // What was sent and not confirmed may have been lost with the rest.
                     self.learn_of_loss(&result.lost_history, None)?;
                 }
-                Err(PushFault::Error(error)) => return Err(error),
+                Err(PushFault::Error(error) | PushFault::Broke(error)) => return Err(error),
                 Err(PushFault::TooLarge) => {
                     return Err(Error::Refused {
                         server: Server::Central,

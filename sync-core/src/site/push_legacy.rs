@@ -1,9 +1,13 @@
 //! Push: local edits of the legacy server's tables to the legacy server, then waiting until it has integrated them
 //! (`protocol-v5` §8).
 
+use super::client::{Parcel, PushFault};
 use super::cycle::Cycle;
 use super::identity::{cursor, flag};
 use super::observer::{Step, SyncEvent};
+use super::outbox::{ENVELOPE, Gathered, Room, Sieve, gather};
+use super::position::Position;
+use super::sizing::Way;
 use crate::changelog::{Change, ChangeAction};
 use crate::error::{Error, Result, Server};
 use crate::protocol::v5::{PushedAnswer, PushedQueue, PushedRecord, path};
@@ -14,13 +18,6 @@ use crate::texts::sentences::error_detail;
 
 /// Changelog rows that are looked at in one turn.
 const ROWS: usize = 1000;
-
-/// What a request is to carry.
-struct Outgoing {
-    records: Vec<PushedRecord>,
-    /// Where the cursor goes once it is taken.
-    next: Cursor,
-}
 
 impl Cycle<'_, '_> {
     pub(super) fn push_legacy(&mut self) -> Result<()> {
@@ -42,11 +39,14 @@ impl Cycle<'_, '_> {
         }
         self.begin_sending_to_legacy()?;
         let total = left;
-        let mut limit = self.site.config.push_records_max;
+        let mut sieve = Sieve::default();
         while left > 0 {
-            let outgoing = self.gather_for_legacy(bound, limit)?;
-            let count = outgoing.records.len();
+            let mut outgoing = self.gather_for_legacy(bound, sieve.below())?;
+            let (count, bytes) = (outgoing.elements.len() as u64, outgoing.bytes);
             if count == 0 {
+                if sieve.widen() {
+                    continue;
+                }
                 break;
             }
             if planted!(LegacyCursorBeforeAnswer) {
@@ -54,33 +54,63 @@ impl Cycle<'_, '_> {
                 txn.set_state(key::PUSH_CURSOR_LEGACY, &outgoing.next.to_string())?;
                 txn.commit()?;
             }
-            let queue = PushedQueue { queue_length: left, data: outgoing.records };
-            match self.client.legacy_post::<PushedAnswer>(&self.identity, path::QUEUED_RECORDS, &queue) {
+            let mut queue = PushedQueue { queue_length: left, data: std::mem::take(&mut outgoing.elements) };
+            let parcel = Parcel { is_divisible: count > 1, attempts: sieve.attempts(self.site.config.attempts) };
+            let began = self.site.clock.monotonic();
+            match self.client.legacy_push::<PushedAnswer>(&self.identity, path::QUEUED_RECORDS, &queue, parcel) {
                 Ok(_) => {
-                    let txn = self.site.storage.write()?;
-                    let before = cursor(txn.as_ref(), key::PUSH_CURSOR_LEGACY)?;
-                    txn.set_state(key::PUSH_CURSOR_LEGACY, &outgoing.next.to_string())?;
-                    txn.commit()?;
-                    self.report.note_pushed(Server::Legacy, before, outgoing.next);
-                    left = left.saturating_sub(count as u64);
-                    self.report.pushed += count as u64;
+                    let took = self.site.clock.monotonic().saturating_sub(began);
+                    self.client.sizes.passed(Way::LegacyPush, bytes, took, &self.site.config);
+                    left = left.saturating_sub(count + self.taken_by_legacy(&outgoing)?);
+                    self.report.pushed += count;
                     self.progress(Step::Push, total - left, total)?;
                 }
-                Err(Error::Refused { status: 413, .. }) if count > 1 => limit = (count / 2).max(1),
-                Err(Error::Refused { status: 413, .. }) => {
-                    for PushedRecord { record, .. } in queue.data {
+                Err(PushFault::TooLarge) if count > 1 => {
+                    self.client.sizes.broke(Way::LegacyPush, bytes, &self.site.config);
+                }
+                Err(PushFault::TooLarge) => {
+                    for PushedRecord { record, .. } in queue.data.drain(..) {
                         self.set_aside_too_large(Server::Legacy, record, outgoing.next)?;
                     }
                     left = left.saturating_sub(1);
                 }
-                Err(error) => return Err(error),
+                Err(PushFault::Broke(error)) if count > 1 => {
+                    if !self.client.shrink((Server::Legacy, Way::LegacyPush), bytes, &error)? {
+                        return Err(error);
+                    }
+                }
+                Err(PushFault::Broke(error)) => {
+                    if !sieve.broke(bytes, error) {
+                        break;
+                    }
+                }
+                Err(PushFault::Error(error)) => return Err(error),
             }
             if self.over_budget() {
                 // The next cycle goes on.
                 return Ok(());
             }
         }
-        self.confirm_at_legacy()
+        let confirmed = self.confirm_at_legacy();
+        let Some(error) = sieve.error() else { return confirmed };
+        self.client.sizes.gave_up(Way::LegacyPush);
+        Err(error)
+    }
+
+    /// Whether what was sent to the legacy server may not be integrated there yet.
+    pub(super) fn is_unconfirmed_at_legacy(&self) -> Result<bool> {
+        flag(self.site.storage.read()?.as_ref(), key::PUSH_UNCONFIRMED_LEGACY)
+    }
+
+    /// Moves the cursor past a batch that the legacy server took. Says how many records were passed over.
+    fn taken_by_legacy(&mut self, outgoing: &Gathered<PushedRecord>) -> Result<u64> {
+        let txn = self.site.storage.write()?;
+        let before = cursor(txn.as_ref(), key::PUSH_CURSOR_LEGACY)?;
+        txn.set_state(key::PUSH_CURSOR_LEGACY, &outgoing.next.to_string())?;
+        let passed_over = outgoing.log_passed_over(txn.as_ref(), self.site.clock.now())?;
+        txn.commit()?;
+        self.report.note_pushed(Server::Legacy, before, outgoing.next);
+        Ok(passed_over)
     }
 
     /// From the first request on until the legacy server has integrated everything, what is sent may be there or not. After
@@ -96,35 +126,20 @@ impl Cycle<'_, '_> {
         txn.commit()
     }
 
-    fn gather_for_legacy(&self, bound: Cursor, limit: usize) -> Result<Outgoing> {
+    fn gather_for_legacy(&mut self, bound: Cursor, below: Option<u64>) -> Result<Gathered<PushedRecord>> {
+        let config = &self.site.config;
+        let room =
+            Room { records: config.push_records_max, bytes: self.client.sizes.size(Way::LegacyPush, config), below };
+        let central_has = self.identity.central_is_legacy();
         let txn = self.site.storage.read()?;
-        let mut from = cursor(txn.as_ref(), key::PUSH_CURSOR_LEGACY)?;
-        let mut outgoing = Outgoing { records: Vec::new(), next: from };
-        let mut bytes = 0;
-        loop {
-            let rows = txn.changed_records(&Selection::Local, from, ROWS, self.site.config.push_bytes_max)?;
-            let exhausted = rows.is_empty();
-            for (row, data) in rows {
-                if row.cursor >= bound {
-                    return Ok(outgoing);
-                }
-                from = row.cursor.next();
-                if !is_pushed_to_legacy(&row, self.identity.central_is_legacy()) {
-                    continue;
-                }
-                let record = element(row, data);
-                bytes += record.record.record_data.as_str().len() + 200;
-                let full = outgoing.records.len() >= limit || bytes > self.site.config.push_bytes_max;
-                if full && !outgoing.records.is_empty() {
-                    return Ok(outgoing);
-                }
-                outgoing.next = from;
-                outgoing.records.push(record);
-            }
-            if exhausted {
-                return Ok(outgoing);
-            }
-        }
+        let stands = Position { next: cursor(txn.as_ref(), key::PUSH_CURSOR_LEGACY)?, end: bound };
+        gather(txn.as_ref(), stands, room, |row, data| {
+            let Some(record) = is_pushed_to_legacy(&row, central_has).then(|| element(row, data)) else {
+                return Ok(None);
+            };
+            let bytes = record.record.record_data.as_str().len() as u64 + ENVELOPE;
+            Ok(Some((record, bytes)))
+        })
     }
 
     /// Asks the legacy server to integrate what was sent, and waits until it has.

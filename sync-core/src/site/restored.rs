@@ -123,6 +123,7 @@ impl Cycle<'_, '_> {
         Rereading { after: lost.after, seen }.store(txn.as_ref())?;
         txn.set_state(key::PULL_CURSOR_V6, "0")?;
         txn.set_state(key::PULL_OWN, "1")?;
+        txn.set_state(key::NEWEST_GONE, "0")?;
         // Its folder may have gone back with it.
         txn.set_state(key::FILES_ASK_AGAIN, "1")?;
         if self.identity.central_is_legacy() {

@@ -66,6 +66,9 @@ pub const RECOVERED: &str = "recovered";
 pub const RECOVERING_FROM: &str = "recovering_from";
 /// Up to which cursor a site has dealt with what central says that it lost.
 pub const CENTRAL_LOST_KNOWN: &str = "central_lost_known";
+/// The number of the newest row of central's changelog, which was seen and is gone; 0 where none is. If it is given out
+/// again, central was restored from a backup.
+pub const NEWEST_GONE: &str = "newest_gone";
 /// Points of central's changelog by which it had integrated what was pushed up to a cursor.
 pub const PUSH_MARKS: &str = "push_marks";
 /// On central, followed by a site's number: fingerprints of the rows of the last batch that it pushed.
@@ -107,3 +110,7 @@ pub const FILES_CURSOR: &str = "files_cursor";
 pub const FILES_SWEPT_AT: &str = "files_swept_at";
 /// `1` once central went back, until each file that it had is asked for again.
 pub const FILES_ASK_AGAIN: &str = "files_ask_again";
+/// What a site knows of the lines to both servers: how much each carries at once, and whether the legacy server reads gzip.
+pub const LINES: &str = "lines";
+/// The same of the line on which files come.
+pub const FILE_LINES: &str = "file_lines";

@@ -133,6 +133,18 @@ bugs! {
     BadFileStopsQueue,
     /// A record that a peer cannot read is taken, and sent to every site.
     DoorStandsOpen,
+    /// A large record whose connection breaks at each try counts as too large, and is never sent.
+    BrokenLineIsTooLarge,
+    /// What broke on its way is tried again as it is, never smaller.
+    BatchNeverShrinks,
+    /// A record that breaks the line holds up all that were written after it.
+    LargeRecordHoldsUpAll,
+    /// An answer of central from further back than was asked is taken for no progress.
+    AnswerFromBeforeIsStuck,
+    /// Some batches without records, each further on, are taken for a fault of the peer.
+    EmptyBatchesAreAFault,
+    /// The newest row that is gone from a changelog is taken for a restore.
+    NewestGoneIsRestore,
 }
 
 thread_local! {

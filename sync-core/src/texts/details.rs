@@ -74,6 +74,11 @@ impl Error {
                 add("url", url);
                 all.push(("detail", detail.clone()));
             }
+            Self::AnswerTooLarge { server, url, bytes } => {
+                add("server", server);
+                add("url", url);
+                add("bytes", bytes);
+            }
             Self::Refused { server, status, detail } => {
                 add("server", server);
                 add("status", status);

@@ -307,7 +307,6 @@ crate::sentences! {
         not_unpacked(error) = "it cannot be unpacked: {error}";
         network_wants_login() = "status 511: the network wants somebody to log in first";
         empty() = "it is empty";
-        too_large(bytes) = "it is larger than {bytes} bytes";
         position_out_of_range() = "a position in it is out of range";
         cursor_out_of_range() = "a cursor in it is out of range";
         empty_batch() = "an empty batch";

@@ -1,5 +1,6 @@
 //! Requests and responses at the level of HTTP, and who carries them.
 
+mod certificate;
 #[cfg(feature = "http")]
 mod http;
 mod in_process;
@@ -12,6 +13,7 @@ use std::fmt;
 use std::io::{Cursor, Read};
 use std::time::Duration;
 
+pub(crate) use certificate::{CertificateFault, certificate_fault};
 #[cfg(feature = "http")]
 pub use http::{HttpTransport, Timeouts};
 pub use in_process::InProcess;

@@ -53,16 +53,39 @@ fn cut_again_and_again_it_gets_there() {
     assert_eq!((bench.here(&id), received), (Some(bytes), 1000));
 }
 
+/// Once the line has broken, a file comes in ranges of what it carries: many in a turn.
+#[test]
+fn over_a_narrow_line_a_file_comes_in_ranges() {
+    let bench = FileBench::new();
+    let bytes = content(200_000);
+    let id = bench.attach_at_central(&bytes);
+    bench.bench.server.always(DOWNLOAD, Reply::Short(9000));
+    let mut turns = 0;
+    while bench.here(&id).is_none() {
+        turns += 1;
+        assert!(turns < 7, "{:?}", bench.entry(&id));
+        bench.turn();
+    }
+    assert_eq!(bench.here(&id), Some(bytes));
+    let asked = bench.bench.server.seen().iter().filter(|seen| seen.path == DOWNLOAD).count();
+    assert!((20..40).contains(&asked), "{asked} ranges");
+}
+
 /// What gets on is no failure that makes it wait longer and longer.
 #[test]
 fn a_file_that_comes_in_parts_does_not_wait_longer_each_time() {
     let bench = FileBench::new();
     let bytes = content(500_000);
     let id = bench.attach_at_central(&bytes);
-    for (cut, attempts) in [(10, 1), (10, 2), (100_000, 1), (100_000, 1), (10, 2), (100_000, 1)] {
+    // After a cut it comes in ranges: so many of them come whole before the next cut.
+    for (whole, cut, attempts) in [(0, 10, 1), (0, 10, 2), (12, 10, 1), (7, 100_000, 1), (0, 10, 2), (12, 10, 1)] {
+        for _ in 0..whole {
+            bench.bench.server.once(DOWNLOAD, Reply::Short(usize::MAX));
+        }
         bench.bench.server.once(DOWNLOAD, Reply::Short(cut));
-        assert_eq!(bench.turn().failed, 1);
-        assert_eq!(bench.entry(&id).attempts, attempts, "{cut}");
+        let report = bench.turn();
+        assert_eq!(report.failed, 1);
+        assert_eq!(bench.entry(&id).attempts, attempts, "{whole} ranges, {} bytes", report.bytes_received);
     }
     bench.turn_well();
     assert_eq!(bench.here(&id), Some(bytes));

@@ -6,6 +6,7 @@ use super::watch::Seen;
 use crate::error::{Error, ErrorClass, Server};
 use crate::support::doctor::{Check, Outcome, Party};
 use crate::texts::sentences::doctor as say;
+use crate::transport::{CertificateFault, certificate_fault};
 
 /// How far a question to a server came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -92,16 +93,12 @@ pub(super) fn wrong_scheme(name: &'static str, server: Server, url: &Url) -> Che
 pub(super) fn certificate(name: &'static str, server: Server, url: &Url, error: &Error) -> Check {
     let mut check = Check::fault(name, error, party(error, server));
     let Some(finding) = &mut check.finding else { return check };
-    let causes = finding.causes.join(" ");
     let at = super::shown(url);
-    let (says, advice) = if is_untrusted(error) {
-        (say::certificate_untrusted(at), say::install_authority())
-    } else if causes.contains("expired") || causes.contains("Expired") {
-        (say::certificate_expired(at), say::renew())
-    } else if causes.contains("NotValidForName") || causes.contains("not valid for name") {
-        (say::certificate_of_other(at), say::use_its_name())
-    } else {
-        return check;
+    let (says, advice) = match fault_of(error) {
+        Some(CertificateFault::Untrusted) => (say::certificate_untrusted(at), say::install_authority()),
+        Some(CertificateFault::Expired) => (say::certificate_expired(at), say::renew()),
+        Some(CertificateFault::OtherName) => (say::certificate_of_other(at), say::use_its_name()),
+        Some(CertificateFault::Other) | None => return check,
     };
     finding.advice = advice;
     check.says = says;
@@ -110,8 +107,14 @@ pub(super) fn certificate(name: &'static str, server: Server, url: &Url, error: 
 
 /// Whether a certificate is refused because nobody vouches for it.
 pub(super) fn is_untrusted(error: &Error) -> bool {
-    matches!(error, Error::CertificateRefused { .. })
-        && error.causes().iter().any(|cause| cause.contains("UnknownIssuer") || cause.contains("unknown issuer"))
+    fault_of(error) == Some(CertificateFault::Untrusted)
+}
+
+fn fault_of(error: &Error) -> Option<CertificateFault> {
+    match error {
+        Error::CertificateRefused { source, .. } => certificate_fault(source.as_ref()),
+        _ => None,
+    }
 }
 
 /// Where a proxy, which this machine's environment names, does not lead to a server.

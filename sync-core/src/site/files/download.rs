@@ -2,6 +2,7 @@
 //! announced, and only then named (`protocol-v6` §8.6).
 
 use std::io::{Read as _, Write as _};
+use std::time::Duration;
 
 use super::upload::buffered;
 use super::{Fault, Moved, Mover, failed, tell_bytes};
@@ -11,11 +12,15 @@ use crate::protocol::v6::{DownloadRequest, V6_VERSION, WireError, path};
 use crate::record::TableName;
 use crate::site::answer::{common_status, foreign_answer, not_central, wire_error};
 use crate::site::client::{join, shown, to_json};
+use crate::site::sizing::{Way, may_be_the_size};
 use crate::storage::{FileDirection, FileEntry, FileState};
 use crate::transport::{HttpRequest, HttpResponse, Method, StreamedResponse, TransportError};
 
 /// The most bytes of a file of which nobody said the length: what the length in a reference can say.
 const UNKNOWN_BYTES_MAX: u64 = i32::MAX as u64;
+
+/// The least that is asked for of a file at once.
+const RANGE_MIN: u64 = 4096;
 
 /// What central made of the question for a file.
 enum Answered {
@@ -59,29 +64,84 @@ impl Mover<'_> {
         }
     }
 
-    /// Fetches what is missing of a part, or all of it.
+    /// Fetches what is missing of a part, or all of it: at once, or in ranges where the line has broken before.
     fn fetch_rest(&mut self, entry: &FileEntry, have: u64, most: u64) -> Result<(), Fault> {
-        let mut answered = self.ask(entry, have)?;
-        if matches!(answered, Answered::StartAnew) {
-            self.files.store.drop_part(&entry.id)?;
-            answered = self.ask(entry, 0)?;
-        }
-        let (from, total, etag, mut response) = match answered {
-            Answered::Bytes { from, total, etag, response } => (from, total, etag, response),
-            Answered::NotThere => {
-                return Err(Fault::File("central does not have it yet".to_owned(), Retry::Soon));
+        let (mut have, mut etag) = (have, entry.etag.clone());
+        loop {
+            let range = self.range(most.saturating_sub(have));
+            let mut answered = self.ask(entry, (have, etag.as_deref()), range)?;
+            if matches!(answered, Answered::StartAnew) {
+                self.files.store.drop_part(&entry.id)?;
+                answered = self.ask(entry, (0, None), None)?;
             }
-            Answered::StartAnew => {
-                return Err(Fault::File("central gives no beginning of it".to_owned(), Retry::Soon));
+            let (from, total, new_etag, response) = match answered {
+                Answered::Bytes { from, total, etag, response } => (from, total, etag, response),
+                Answered::NotThere => {
+                    return Err(Fault::File("central does not have it yet".to_owned(), Retry::Soon));
+                }
+                Answered::StartAnew => {
+                    return Err(Fault::File("central gives no beginning of it".to_owned(), Retry::Soon));
+                }
+            };
+            if total.is_some_and(|total| total > most) {
+                return Err(self.wrong(entry, "it is longer than announced".to_owned()));
             }
-        };
-        if total.is_some_and(|total| total > most) {
-            return Err(self.wrong(entry, "it is longer than announced".to_owned()));
+            etag = new_etag;
+            // Known before the first byte is kept: with it the part can be gone on with.
+            if !self.files.change(&entry.id, |entry| entry.etag.clone_from(&etag))? {
+                return Err(Fault::Gone);
+            }
+            let is_part = response.status == 206;
+            let done = match self.keep_bytes(entry, (from, most), total, response) {
+                Err(Fault::Common(error)) if may_be_the_size(&error) => {
+                    self.range_broke(entry, (from, total.unwrap_or(most)))?;
+                    return Err(error.into());
+                }
+                done => done?,
+            };
+            match (range, total) {
+                (Some(range), Some(total)) if is_part && done > have && done < total => {
+                    self.sizes.passed(Way::Download, range, Duration::ZERO, &self.site.config);
+                    have = done;
+                }
+                // Nobody says the length: a range that came whole may have more behind it.
+                (Some(range), None) if is_part && done == have.saturating_add(range) => have = done,
+                (_, Some(total)) if done < total => {
+                    return Err(self.line(TransportError::CutOff(format!("{done} of {total} bytes came").into())));
+                }
+                _ => return Ok(()),
+            }
         }
-        // Known before the first byte is kept: with it the part can be gone on with.
-        if !self.files.change(&entry.id, |entry| entry.etag = etag)? {
-            return Err(Fault::Gone);
+    }
+
+    /// How many bytes to ask for of so many that are missing; all of them on a line that has not broken.
+    fn range(&mut self, missing: u64) -> Option<u64> {
+        if !self.sizes.is_limited(Way::Download) {
+            return None;
         }
+        let size = self.sizes.size(Way::Download, &self.site.config).max(RANGE_MIN);
+        (size < missing).then_some(size)
+    }
+
+    /// Notes that the line broke before all bytes up to here had come. What did come is what it carries.
+    fn range_broke(&mut self, entry: &FileEntry, (from, total): (u64, u64)) -> Result<()> {
+        let came = length(&self.files.store.part(&entry.id))?.unwrap_or(0).saturating_sub(from);
+        let wanted = total.saturating_sub(from);
+        if wanted > RANGE_MIN {
+            let used = if came > 0 { wanted.min(came.saturating_mul(2).max(2 * RANGE_MIN)) } else { wanted };
+            self.sizes.broke(Way::Download, used, &self.site.config);
+        }
+        Ok(())
+    }
+
+    /// Adds what comes to the part. Gives the length that this has then.
+    fn keep_bytes(
+        &mut self,
+        entry: &FileEntry,
+        (from, most): (u64, u64),
+        total: Option<u64>,
+        mut response: StreamedResponse,
+    ) -> Result<u64, Fault> {
         let mut file = self.files.store.open_part(&entry.id, from == 0)?;
         let (mut done, mut piece) = (from, vec![0; PIECE]);
         loop {
@@ -91,7 +151,7 @@ impl Mover<'_> {
             }
             let read = read.map_err(|error| self.line(TransportError::of_body(error)))?;
             if read == 0 {
-                break;
+                return Ok(done);
             }
             done += read as u64;
             self.report.bytes_received += read as u64;
@@ -108,15 +168,15 @@ impl Mover<'_> {
             }
             tell_bytes(self.observer, done, total.unwrap_or(most))?;
         }
-        match total {
-            Some(total) if done < total => {
-                Err(self.line(TransportError::CutOff(format!("{done} of {total} bytes came").into())))
-            }
-            _ => Ok(()),
-        }
     }
 
-    fn ask(&mut self, entry: &FileEntry, have: u64) -> Result<Answered, Fault> {
+    /// Asks for the bytes from `have` on, at most as many as `range` says.
+    fn ask(
+        &mut self,
+        entry: &FileEntry,
+        (have, etag): (u64, Option<&str>),
+        range: Option<u64>,
+    ) -> Result<Answered, Fault> {
         let body = to_json(&DownloadRequest {
             table_name: entry.table.clone(),
             record_id: entry.record_id.clone(),
@@ -126,11 +186,12 @@ impl Mover<'_> {
         })?;
         let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         let mut headers = vec![header("content-type", "application/json"), header("accept-encoding", "identity")];
-        if have > 0 {
-            headers.push(header("range", &format!("bytes={have}-")));
-            if !planted!(ResumeWithoutMatch) {
-                headers.extend(entry.etag.as_deref().map(|etag| header("if-match", etag)));
-            }
+        if have > 0 || range.is_some() {
+            let last = range.map_or(String::new(), |range| (have.saturating_add(range) - 1).to_string());
+            headers.push(header("range", &format!("bytes={have}-{last}")));
+        }
+        if have > 0 && !planted!(ResumeWithoutMatch) {
+            headers.extend(etag.map(|etag| header("if-match", etag)));
         }
         let url = join(&self.central, path::DOWNLOAD_FILE);
         let request = HttpRequest { method: Method::Post, url, headers, body };
@@ -158,7 +219,7 @@ impl Mover<'_> {
                     _ => Ok(Answered::StartAnew),
                 }
             }
-            412 | 416 if have > 0 => Ok(Answered::StartAnew),
+            412 | 416 if have > 0 || range.is_some() => Ok(Answered::StartAnew),
             _ => {
                 let answer = self.watched(|_| buffered(response)).map_err(|error| self.line(error))?;
                 self.refusal(&answer)
@@ -226,7 +287,7 @@ impl Mover<'_> {
         if reference.fault_of(bytes, &sha256).is_some() {
             return Ok(None);
         }
-        match self.ask(entry, 0)? {
+        match self.ask(entry, (0, None), None)? {
             // What it would send is not read.
             Answered::Bytes { .. } => self.is_here(entry, bytes, sha256)?,
             Answered::StartAnew | Answered::NotThere => {

@@ -20,10 +20,14 @@ pub(super) use self::apart::{NotConnected, connect, look_up};
 use self::body::Body;
 use self::proxy::{Proxies, Proxy};
 use self::wire::{Limits, Names, Wire};
+use super::certificate;
 use super::{
     HttpRequest, HttpResponse, Method, Reach, Stop, StreamedBody, StreamedResponse, ThroughProxy, Transport,
     TransportError,
 };
+
+/// The most bytes of an answer, decoded, unless the host says otherwise.
+const ANSWER_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
 /// How long an exchange is waited for. The limits of sending and receiving count from the last byte that moved: as long as an
 /// exchange gets on, it may take as long as the line needs (weak points B10, B11). What moves fewer than 50 bytes a second in the
@@ -74,7 +78,7 @@ struct Begun {
 }
 
 impl HttpTransport {
-    /// A transport with these time limits.
+    /// A transport with these time limits. An answer may have 256 MiB; see [`with_answer_max`](Self::with_answer_max).
     pub fn new(timeouts: &Timeouts) -> Self {
         Self::with_proxies(timeouts, Proxies::of_environment())
     }
@@ -95,12 +99,19 @@ impl HttpTransport {
         });
         Self {
             limits,
-            response_bytes_max: 256 * 1024 * 1024,
+            response_bytes_max: ANSWER_BYTES_MAX,
             direct: Agent::with_parts(config(timeouts, None), direct, names()),
             forwarded,
             tunnelled,
             proxies,
         }
+    }
+
+    /// The same with another limit on the bytes of an answer, decoded. A larger answer is held in no memory: the site asks for
+    /// fewer records instead. Files are not counted.
+    #[must_use]
+    pub fn with_answer_max(self, bytes: u64) -> Self {
+        Self { response_bytes_max: bytes, ..self }
     }
 
     /// Who asks an address, and through which proxy.
@@ -142,7 +153,9 @@ impl HttpTransport {
     fn send_until(&self, request: &HttpRequest, stop: &Stop) -> Result<HttpResponse, TransportError> {
         let Begun { status, headers, body } = self.exchange(request, None, stop)?;
         let mut received = Vec::new();
-        body.take(self.response_bytes_max + 1).read_to_end(&mut received).map_err(TransportError::of_body)?;
+        body.take(self.response_bytes_max.saturating_add(1))
+            .read_to_end(&mut received)
+            .map_err(TransportError::of_body)?;
         if received.len() as u64 > self.response_bytes_max {
             return Err(TransportError::TooLarge(self.response_bytes_max));
         }
@@ -279,10 +292,10 @@ fn before_response(error: ureq::Error) -> TransportError {
         ureq::Error::HostNotFound | ureq::Error::ConnectionFailed => TransportError::Unreachable(error.into()),
         ureq::Error::ConnectProxyFailed(said) => refused_by_proxy(&said),
         ureq::Error::Other(other) if other.is::<NotConnected>() => TransportError::Unreachable(other),
-        ureq::Error::Rustls(tls) if !mentions_certificate(&tls) => TransportError::NotHttp(tls.into()),
+        ureq::Error::Rustls(tls) if !certificate::is_refused(&tls) => TransportError::NotHttp(tls.into()),
         ureq::Error::Rustls(_) | ureq::Error::Tls(_) => TransportError::Certificate(error.into()),
         ureq::Error::Io(io) => match io.kind() {
-            ErrorKind::InvalidData if mentions_certificate(&io) => TransportError::Certificate(io.into()),
+            ErrorKind::InvalidData if certificate::is_refused(&io) => TransportError::Certificate(io.into()),
             // TLS was asked for, and what came is none.
             ErrorKind::InvalidData => TransportError::NotHttp(io.into()),
             ErrorKind::ConnectionRefused
@@ -307,10 +320,6 @@ fn refused_by_proxy(said: &str) -> TransportError {
         Ok(status) => TransportError::ProxyRefused { proxy: String::new(), status },
         Err(_) => TransportError::Broken(said.to_owned().into()),
     }
-}
-
-fn mentions_certificate(error: &dyn std::error::Error) -> bool {
-    error.to_string().contains("certificate")
 }
 
 /// What failed while the body was read.

@@ -1,0 +1,170 @@
+//! What is asked of the legacy server and told to it.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::{Client, Parcel, PushFault, gzip, join, shown, to_json};
+use crate::error::{Error, Result, Server};
+use crate::site::answer::legacy_answer;
+use crate::site::identity::Identity;
+use crate::site::sizing::{Way, may_be_the_size};
+use crate::transport::{HttpRequest, HttpResponse, Method};
+
+impl Client<'_> {
+    /// Asks the legacy server. `path` is absolute: a prefix in the configured address is dropped, as upstream does.
+    pub(in crate::site) fn legacy_get<T: DeserializeOwned>(&mut self, identity: &Identity, path: &str) -> Result<T> {
+        let url = join(&identity.legacy_url, path);
+        let request = HttpRequest {
+            method: Method::Get,
+            url: url.clone(),
+            headers: identity.headers().to_headers(),
+            body: Vec::new(),
+        };
+        self.with_retries(Server::Legacy, |client| client.legacy_once(identity, &request))
+    }
+
+    /// Asks the legacy server for a batch of at most so many records; on a line that breaks, for ever fewer. Gives how many
+    /// it asked for in the end, and how long that took.
+    pub(in crate::site) fn legacy_batch<T: DeserializeOwned>(
+        &mut self,
+        identity: &Identity,
+        way: Way,
+        path: impl Fn(u64) -> String,
+    ) -> Result<(T, u64, Duration)> {
+        let most = self.sizes.size(way, self.config);
+        self.sized((Server::Legacy, way), most, |client, size| {
+            let began = client.clock.monotonic();
+            let request = HttpRequest {
+                method: Method::Get,
+                url: join(&identity.legacy_url, &path(size)),
+                headers: identity.headers().to_headers(),
+                body: Vec::new(),
+            };
+            let answer = client.legacy_once(identity, &request)?;
+            Ok((answer, size, client.clock.monotonic().saturating_sub(began)))
+        })
+    }
+
+    /// Sends something to the legacy server, as upstream does: JSON text without a content type.
+    pub(in crate::site) fn legacy_post<T: DeserializeOwned>(
+        &mut self,
+        identity: &Identity,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T> {
+        let request = legacy_request(identity, path, body)?;
+        self.with_retries(Server::Legacy, |client| client.legacy_once(identity, &request))
+    }
+
+    /// Pushes a batch to the legacy server.
+    pub(in crate::site) fn legacy_push<T: DeserializeOwned>(
+        &mut self,
+        identity: &Identity,
+        path: &str,
+        body: &impl Serialize,
+        parcel: Parcel,
+    ) -> Result<T, PushFault> {
+        let request = legacy_request(identity, path, body)?;
+        let outcome = self.with_retries_of(Server::Legacy, parcel, |client| {
+            let shown = shown(&identity.legacy_url);
+            let response = client.legacy_send(identity, &request)?;
+            legacy_answer(&response, &shown, identity)
+        });
+        outcome.map_err(|error| match error {
+            Error::Refused { status: 413, .. } => PushFault::TooLarge,
+            error if may_be_the_size(&error) => PushFault::Broke(error),
+            error => PushFault::Error(error),
+        })
+    }
+
+    /// Tells the legacy server something, where the answer says nothing but that it was taken: whatever its body is.
+    pub(in crate::site) fn legacy_tell(
+        &mut self,
+        identity: &Identity,
+        path: &str,
+        body: &impl Serialize,
+        parcel: Parcel,
+    ) -> Result<()> {
+        let request = legacy_request(identity, path, body)?;
+        self.with_retries_of(Server::Legacy, parcel, |client| {
+            let response = client.legacy_send(identity, &request)?;
+            taken(&response, identity)
+        })
+    }
+
+    /// Tells the legacy server the same gzipped, once, as nobody knows whether it reads that. `None` where it refuses; whether
+    /// one that does not refuse has understood is seen by what it does then.
+    pub(in crate::site) fn legacy_tell_gzipped(
+        &mut self,
+        identity: &Identity,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<Option<()>> {
+        let request = gzipped(&legacy_request(identity, path, body)?)?;
+        let response = self.send(Server::Legacy, &shown(&identity.legacy_url), &request)?;
+        Ok((200..=299).contains(&response.status).then_some(()))
+    }
+
+    /// Sends a request to the legacy server; gzipped, where that server has shown that it reads it.
+    fn legacy_send(&mut self, identity: &Identity, request: &HttpRequest) -> Result<HttpResponse> {
+        let url = shown(&identity.legacy_url);
+        let takes_gzip =
+            request.body.len() >= self.config.gzip_from && self.sizes.legacy_takes_gzip(&url) == Some(true);
+        if !takes_gzip {
+            return self.send(Server::Legacy, &url, request);
+        }
+        let response = self.send(Server::Legacy, &url, &gzipped(request)?)?;
+        if matches!(response.status, 400 | 415) {
+            // Another server, or a proxy before it.
+            self.sizes.note_legacy_gzip(&url, false);
+            return self.send(Server::Legacy, &url, request);
+        }
+        Ok(response)
+    }
+
+    /// The same as [`legacy_post`](Self::legacy_post), tried once: for what the server begins anew each time.
+    pub(in crate::site) fn legacy_post_once<T: DeserializeOwned>(
+        &mut self,
+        identity: &Identity,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T> {
+        let request = legacy_request(identity, path, body)?;
+        self.legacy_once(identity, &request)
+    }
+
+    fn legacy_once<T: DeserializeOwned>(&mut self, identity: &Identity, request: &HttpRequest) -> Result<T> {
+        let shown = shown(&identity.legacy_url);
+        let response = self.send(Server::Legacy, &shown, request)?;
+        legacy_answer(&response, &shown, identity)
+    }
+}
+
+fn legacy_request(identity: &Identity, path: &str, body: &impl Serialize) -> Result<HttpRequest> {
+    Ok(HttpRequest {
+        method: Method::Post,
+        url: join(&identity.legacy_url, path),
+        headers: identity.headers().to_headers(),
+        body: to_json(body)?,
+    })
+}
+
+/// Whether the legacy server has taken what it was told.
+fn taken(response: &HttpResponse, identity: &Identity) -> Result<()> {
+    match response.status {
+        200..=299 => Ok(()),
+        _ => {
+            let url = shown(&identity.legacy_url);
+            legacy_answer::<serde::de::IgnoredAny>(response, &url, identity).map(|_| ())
+        }
+    }
+}
+
+/// The same request with its body gzipped.
+fn gzipped(request: &HttpRequest) -> Result<HttpRequest> {
+    let mut request = HttpRequest { body: gzip(&request.body)?, ..request.clone() };
+    request.headers.push(("content-encoding".to_owned(), "gzip".to_owned()));
+    Ok(request)
+}

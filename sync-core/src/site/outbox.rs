@@ -1,0 +1,205 @@
+//! What a push takes out of the changelog: the next batch, and what becomes of records that break the line.
+
+use crate::apply;
+use crate::changelog::{Change, NewChange};
+use crate::clock::Timestamp;
+use crate::error::{Error, Result};
+use crate::record::{Cursor, RecordData};
+use crate::storage::{ReadTxn, Selection, WriteTxn};
+
+use super::position::Position;
+
+/// Changelog rows that are looked at in one turn.
+const ROWS: usize = 1000;
+/// What a record has around its data on the wire.
+pub(super) const ENVELOPE: u64 = 200;
+/// So many records that break the line alone are tried in one cycle.
+const TRIES: u32 = 16;
+
+/// How much fits into a batch.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Room {
+    pub records: usize,
+    pub bytes: u64,
+    /// Records of so many bytes and more are passed over.
+    pub below: Option<u64>,
+}
+
+/// A batch that is to go out.
+pub(super) struct Gathered<E> {
+    pub elements: Vec<E>,
+    /// The bytes of the elements.
+    pub bytes: u64,
+    /// Where the cursor goes once the batch is taken.
+    pub next: Cursor,
+    /// Whether no row that is pushed lies between `next` and the end of the push.
+    pub is_last: bool,
+    /// Rows before `next` that were passed over: they stay to be pushed.
+    passed_over: Vec<(Cursor, NewChange)>,
+}
+
+/// Gathers the next batch: at least one record, however large it is. `make` gives an element with its bytes, or nothing for a
+/// row that is not pushed.
+pub(super) fn gather<E>(
+    txn: &dyn ReadTxn,
+    stands: Position,
+    room: Room,
+    mut make: impl FnMut(Change, Option<RecordData>) -> Result<Option<(E, u64)>>,
+) -> Result<Gathered<E>> {
+    // Of what is passed over, some may still be tried.
+    let is_last = room.below.is_none();
+    let mut out = Gathered { elements: Vec::new(), bytes: 0, next: stands.next, is_last, passed_over: Vec::new() };
+    let mut from = stands.next;
+    let page = usize::try_from(room.bytes).unwrap_or(usize::MAX);
+    loop {
+        let rows = txn.changed_records(&Selection::Local, from, ROWS, page)?;
+        let exhausted = rows.is_empty();
+        for (row, data) in rows {
+            if !stands.is_now(row.cursor) {
+                return Ok(out);
+            }
+            let at = row.cursor;
+            from = at.next();
+            let change = room.below.map(|_| row.change.clone());
+            let Some((element, bytes)) = make(row, data)? else { continue };
+            if let Some(change) = change.filter(|_| room.below.is_some_and(|below| bytes >= below)) {
+                out.passed_over.push((at, change));
+                continue;
+            }
+            let is_full = out.elements.len() >= room.records || out.bytes.saturating_add(bytes) > room.bytes;
+            if is_full && !out.elements.is_empty() {
+                out.is_last = false;
+                return Ok(out);
+            }
+            out.next = from;
+            out.bytes += bytes;
+            out.elements.push(element);
+        }
+        if exhausted {
+            return Ok(out);
+        }
+    }
+}
+
+impl<E> Gathered<E> {
+    /// Logs anew what was passed over, in the transaction that moves the cursor past it: it stays to be pushed, behind what was
+    /// written so far. Says how many there were.
+    pub(super) fn log_passed_over(&self, txn: &dyn WriteTxn, now: Timestamp) -> Result<u64> {
+        let mut logged = 0;
+        for (_, change) in self.passed_over.iter().filter(|(at, _)| *at < self.next) {
+            logged += 1;
+            // Written again meanwhile: the newer edit goes out in its turn.
+            if !txn.has_local_change(&change.table, &change.id, self.next)? {
+                apply::log_again(txn, change.clone(), now)?;
+            }
+        }
+        Ok(logged)
+    }
+}
+
+/// Records that break the line, each sent alone. A line that breaks above some size lets smaller ones through, so those go on:
+/// first what is at most half as large as what broke, then what is smaller at all.
+#[derive(Debug, Default)]
+pub(super) struct Sieve {
+    smallest: Option<u64>,
+    below: Option<u64>,
+    tries: u32,
+    error: Option<Error>,
+}
+
+impl Sieve {
+    /// Records of so many bytes and more are passed over.
+    pub(super) fn below(&self) -> Option<u64> {
+        self.below
+    }
+
+    /// How often one record is tried: only the first as often as anything else.
+    pub(super) fn attempts(&self, usual: u32) -> u32 {
+        if self.tries == 0 { usual } else { 1 }
+    }
+
+    /// One record of this size broke the line. Says whether smaller ones may be tried.
+    pub(super) fn broke(&mut self, bytes: u64, error: Error) -> bool {
+        self.tries += 1;
+        let smallest = self.smallest.map_or(bytes, |smallest| smallest.min(bytes));
+        self.smallest = Some(smallest);
+        self.below = Some((smallest / 2).max(1));
+        self.error.get_or_insert(error);
+        self.tries < TRIES && !planted!(LargeRecordHoldsUpAll)
+    }
+
+    /// Nothing that is not passed over is left. Says whether more may be tried.
+    pub(super) fn widen(&mut self) -> bool {
+        match (self.below, self.smallest) {
+            (Some(below), Some(smallest)) if below < smallest => {
+                self.below = Some(smallest);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// The error of the first record that broke the line.
+    pub(super) fn error(&mut self) -> Option<Error> {
+        self.error.take()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cut() -> Error {
+        let url = "https://central.example.org".to_owned();
+        Error::CutOff { server: crate::error::Server::Central, url, source: "reset".into() }
+    }
+
+    /// Records of these sizes over a line that carries less than `line` bytes; gives what was tried in vain, and what went.
+    fn over(line: u64, mut pending: Vec<u64>) -> (Vec<u64>, Vec<u64>) {
+        let (mut sieve, mut broke, mut went) = (Sieve::default(), Vec::new(), Vec::new());
+        loop {
+            let fits = |bytes: &u64| sieve.below().is_none_or(|below| *bytes < below);
+            let Some(at) = pending.iter().position(fits) else {
+                if sieve.widen() {
+                    continue;
+                }
+                return (broke, went);
+            };
+            let bytes = pending[at];
+            if bytes < line {
+                went.push(pending.remove(at));
+            } else {
+                broke.push(bytes);
+                if !sieve.broke(bytes, cut()) {
+                    return (broke, went);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn records_that_break_the_line_hold_up_no_smaller_one() {
+        assert_eq!(over(100, vec![10, 500, 20, 30]), (vec![500], vec![10, 20, 30]));
+        assert_eq!(
+            over(100, vec![1000, 900, 60, 500, 90, 10]),
+            (vec![1000, 900, 500], vec![60, 90, 10]),
+            "the small ones first"
+        );
+        assert_eq!(over(700, vec![1000, 600]), (vec![1000], vec![600]), "more than half as large passes too");
+        assert_eq!(
+            over(100, vec![1000, 600, 400]),
+            (vec![1000, 400], vec![]),
+            "nothing larger than what broke is tried"
+        );
+    }
+
+    #[test]
+    fn a_dead_line_is_not_asked_for_ever() {
+        let (broke, went) = over(0, (1..=1000).rev().collect());
+        assert!(broke.len() <= TRIES as usize && went.is_empty(), "{broke:?}");
+        let mut sieve = Sieve::default();
+        assert_eq!(sieve.attempts(4), 4);
+        sieve.broke(5, cut());
+        assert_eq!(sieve.attempts(4), 1);
+    }
+}

@@ -1,0 +1,366 @@
+//! How much is asked for or sent at once. One policy for every direction: halve what broke, go back to what worked, grow by a
+//! little after several successes.
+//!
+//! A line that breaks each body after some bytes, or a proxy with a limit, looks like any other broken line. So the first
+//! broken body counts: the same size is not tried again. What is learnt is kept across cycles, for each server and direction.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::config::SyncConfig;
+use crate::error::{Error, Result};
+use crate::protocol::v6::ReadBatch;
+use crate::storage::{ReadTxn, Storage, WriteTxn, key};
+
+/// Successes at one size before a larger one is tried again. Each larger size that breaks doubles them.
+const PATIENCE: u32 = 3;
+/// The most successes that are waited for.
+const PATIENCE_MAX: u32 = 48;
+/// A batch that took longer than this is halved.
+const SLOW: Duration = Duration::from_secs(30);
+
+/// The bounds of a size, in records or in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Limits {
+    /// The size of the first batch on a line that never broke.
+    pub first: u64,
+    /// The largest size.
+    pub max: u64,
+    /// A slow line alone never makes the size smaller than this.
+    pub slow_min: u64,
+}
+
+/// What is known of the size that a line carries. The smallest size is 1: one record, or one byte, which stands for one
+/// record too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Sizing {
+    /// The next size.
+    size: u64,
+    /// The largest size that came through since the last break that disproved a smaller one; 0 if none did.
+    worked: u64,
+    /// The size that broke last. `None` on a line that never broke, or that carries more than what broke.
+    broke: Option<u64>,
+    /// Successes at this size.
+    successes: u32,
+    /// Successes that are needed before a larger size is tried.
+    patience: u32,
+    /// What was known before the breaks that no success has followed yet.
+    before: Option<Known>,
+}
+
+/// What a size was chosen by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Known {
+    size: u64,
+    worked: u64,
+    broke: Option<u64>,
+}
+
+impl Sizing {
+    pub(super) fn new(limits: Limits) -> Self {
+        let size = limits.first.clamp(1, limits.max.max(1));
+        Self { size, worked: 0, broke: None, successes: 0, patience: PATIENCE, before: None }
+    }
+
+    /// The next size, within these limits.
+    pub(super) fn size(&self, limits: Limits) -> u64 {
+        self.size.clamp(1, limits.max.max(1))
+    }
+
+    /// Whether there is anything to remember: a line that never broke is tried anew each time.
+    fn is_limited(&self) -> bool {
+        self.broke.is_some()
+    }
+
+    /// A body of this size came through in this time. One that is much smaller than it might be proves little.
+    pub(super) fn passed(&mut self, used: u64, took: Duration, limits: Limits) {
+        self.worked = self.worked.max(used);
+        self.before = None;
+        if took > SLOW && used > limits.slow_min {
+            self.size = (used / 2).max(limits.slow_min).max(1);
+            self.worked = self.worked.min(self.size);
+            (self.broke, self.successes, self.patience) = (Some(used), 0, PATIENCE);
+            return;
+        }
+        match self.broke {
+            Some(broke) if used < broke => {
+                if used.saturating_mul(2) < self.size {
+                    return;
+                }
+                self.successes += 1;
+                if self.successes >= self.patience {
+                    self.successes = 0;
+                    self.size = self.size(limits).saturating_add((self.size / 4).max(1)).min(limits.max.max(1));
+                }
+            }
+            // The line carries again what broke it before.
+            Some(_) => {
+                (self.broke, self.successes, self.patience) = (None, 0, PATIENCE);
+                self.size = self.size.max(used).min(limits.max.max(1));
+            }
+            None => {
+                if used.saturating_mul(2) >= self.size {
+                    self.size = self.size.saturating_mul(2).min(limits.max.max(1));
+                }
+            }
+        }
+    }
+
+    /// A body of this size broke. Says whether a smaller one may be tried.
+    pub(super) fn broke(&mut self, used: u64) -> bool {
+        if used <= 1 {
+            return false;
+        }
+        self.before.get_or_insert(Known { size: self.size, worked: self.worked, broke: self.broke });
+        self.successes = 0;
+        self.broke = Some(used);
+        if self.worked < used && self.worked >= used.div_ceil(2) {
+            // It grew too far: the size before that one is good.
+            self.size = self.worked;
+            self.patience = (self.patience * 2).min(PATIENCE_MAX);
+        } else {
+            self.size = used / 2;
+            self.worked = self.worked.min(self.size.saturating_sub(1));
+            self.patience = PATIENCE;
+        }
+        true
+    }
+
+    /// Nothing came through, however small: the line itself was at fault, so the next cycle begins with the size before.
+    pub(super) fn gave_up(&mut self) {
+        if let Some(Known { size, worked, broke }) = self.before.take() {
+            (self.size, self.worked, self.broke, self.successes) = (size, worked, broke, 0);
+        }
+    }
+}
+
+/// A server, and what goes to it or comes from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// Records of central: pull, patient pull, audit, preview.
+    CentralPull,
+    /// Edits to central.
+    CentralPush,
+    /// Central data of the legacy server.
+    LegacyCentralData,
+    /// The legacy server's queue for this site.
+    LegacyQueue,
+    /// Edits and acknowledgements to the legacy server.
+    LegacyPush,
+    /// Files from central.
+    Download,
+}
+
+/// Whether the legacy server reads gzipped requests.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct LegacyGzip {
+    /// The address that this was learnt at.
+    url: String,
+    takes: bool,
+}
+
+/// What is known of each line.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+struct Lines {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    central_pull: Option<Sizing>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    central_push: Option<Sizing>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    legacy_central_data: Option<Sizing>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    legacy_queue: Option<Sizing>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    legacy_push: Option<Sizing>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    download: Option<Sizing>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    legacy_gzip: Option<LegacyGzip>,
+}
+
+impl Lines {
+    fn of(&mut self, way: Way) -> &mut Option<Sizing> {
+        match way {
+            Way::CentralPull => &mut self.central_pull,
+            Way::CentralPush => &mut self.central_push,
+            Way::LegacyCentralData => &mut self.legacy_central_data,
+            Way::LegacyQueue => &mut self.legacy_queue,
+            Way::LegacyPush => &mut self.legacy_push,
+            Way::Download => &mut self.download,
+        }
+    }
+
+    fn all(&mut self) -> [&mut Option<Sizing>; 6] {
+        let Self { central_pull, central_push, legacy_central_data, legacy_queue, legacy_push, download, .. } = self;
+        [central_pull, central_push, legacy_central_data, legacy_queue, legacy_push, download]
+    }
+}
+
+/// The sizes of all lines while a cycle runs, and as the database keeps them.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Sizes {
+    lines: Lines,
+    /// As they stand in the database.
+    stored: Lines,
+}
+
+impl Sizes {
+    /// The sizes that worked before. What cannot be read is forgotten: it is a hint, and learnt again.
+    pub(super) fn load(txn: &dyn ReadTxn) -> Result<Self> {
+        Self::load_from(txn, key::LINES)
+    }
+
+    /// The same of the lines for files, which are on their way beside a cycle.
+    pub(super) fn load_of_files(txn: &dyn ReadTxn) -> Result<Self> {
+        Self::load_from(txn, key::FILE_LINES)
+    }
+
+    fn load_from(txn: &dyn ReadTxn, key: &str) -> Result<Self> {
+        let text = txn.state(key)?.unwrap_or_default();
+        let lines: Lines = serde_json::from_str(&text).unwrap_or_default();
+        Ok(Self { stored: lines.clone(), lines })
+    }
+
+    /// Keeps them, if they are others than those that are kept.
+    pub(super) fn store(&self, txn: &dyn WriteTxn) -> Result<()> {
+        match self.news() {
+            Some(text) => txn.set_state(key::LINES, &text),
+            None => Ok(()),
+        }
+    }
+
+    /// The same of the lines for files.
+    pub(super) fn store_of_files(&self, storage: &dyn Storage) -> Result<()> {
+        let Some(text) = self.news() else { return Ok(()) };
+        let txn = storage.write()?;
+        txn.set_state(key::FILE_LINES, &text)?;
+        txn.commit()
+    }
+
+    fn news(&self) -> Option<String> {
+        let mut lines = self.lines.clone();
+        for line in lines.all() {
+            *line = line.take().filter(Sizing::is_limited);
+        }
+        let is_new = lines != self.stored;
+        is_new.then(|| serde_json::to_string(&lines).unwrap_or_default())
+    }
+
+    fn of(&mut self, way: Way, limits: Limits) -> &mut Sizing {
+        self.lines.of(way).get_or_insert_with(|| Sizing::new(limits))
+    }
+
+    /// The next size of a way.
+    pub(super) fn size(&mut self, way: Way, config: &SyncConfig) -> u64 {
+        let limits = limits(way, config);
+        self.of(way, limits).size(limits)
+    }
+
+    /// Whether a way was found to break above some size.
+    pub(super) fn is_limited(&mut self, way: Way) -> bool {
+        self.lines.of(way).is_some_and(|sizing| sizing.is_limited())
+    }
+
+    /// A body of this size came through.
+    pub(super) fn passed(&mut self, way: Way, used: u64, took: Duration, config: &SyncConfig) {
+        let limits = limits(way, config);
+        self.of(way, limits).passed(used, took, limits);
+    }
+
+    /// Whether the legacy server at this address reads gzipped requests; `None` while that is not known.
+    pub(super) fn legacy_takes_gzip(&self, url: &str) -> Option<bool> {
+        self.lines.legacy_gzip.as_ref().filter(|known| known.url == url).map(|known| known.takes)
+    }
+
+    /// Notes whether it does.
+    pub(super) fn note_legacy_gzip(&mut self, url: &str, takes: bool) {
+        self.lines.legacy_gzip = Some(LegacyGzip { url: url.to_owned(), takes });
+    }
+
+    /// A body of this size broke. Says whether a smaller one may be tried.
+    pub(super) fn broke(&mut self, way: Way, used: u64, config: &SyncConfig) -> bool {
+        self.of(way, limits(way, config)).broke(used)
+    }
+
+    /// Nothing came through at any size.
+    pub(super) fn gave_up(&mut self, way: Way) {
+        if let Some(sizing) = self.lines.of(way) {
+            sizing.gave_up();
+        }
+    }
+}
+
+/// How many records the next pulled batch is to have: what the line carries, and of large records no more than make
+/// [`SyncConfig::pull_bytes`].
+#[derive(Debug, Default)]
+pub(super) struct Pace {
+    /// The bytes of a record, as the last batch had them.
+    each: Option<u64>,
+}
+
+impl Pace {
+    /// The records to ask for. While nothing is known of them, no more than in a first batch.
+    pub(super) fn next(&self, sizes: &mut Sizes, config: &SyncConfig) -> u32 {
+        let fitting = match self.each {
+            None => u64::from(config.pull_records),
+            Some(each) => config.pull_bytes as u64 / each.max(1),
+        };
+        let size = sizes.size(Way::CentralPull, config).min(fitting).max(1);
+        u32::try_from(size).unwrap_or(u32::MAX)
+    }
+
+    /// Notes a batch that came.
+    pub(super) fn note(&mut self, asked: &Asked, took: Duration, sizes: &mut Sizes, config: &SyncConfig) {
+        let records = asked.batch.records.len() as u64;
+        if records > 0 {
+            self.each = Some(asked.bytes as u64 / records);
+        }
+        // Fewer than were asked for in the last batch: that proves no more than they are.
+        let used = if asked.batch.is_last_batch { records } else { asked.size.into() };
+        sizes.passed(Way::CentralPull, used, took, config);
+    }
+}
+
+/// A batch that central answered.
+pub(super) struct Asked {
+    pub batch: ReadBatch,
+    /// Its bytes.
+    pub bytes: usize,
+    /// How many records were asked for in the end.
+    pub size: u32,
+}
+
+/// The limits of a way, as the settings have them: records where they are asked for, bytes where they are sent.
+fn limits(way: Way, config: &SyncConfig) -> Limits {
+    let records = |first: u32, max: u32| {
+        let max = u64::from(max.max(1));
+        Limits { first: u64::from(first).min(max), max, slow_min: max.min(16) }
+    };
+    let bytes = |max: usize| {
+        let max = (max as u64).max(1);
+        Limits { first: max, max, slow_min: max.min(64 * 1024) }
+    };
+    match way {
+        Way::CentralPull => records(config.pull_records, config.pull_records_max),
+        Way::LegacyCentralData | Way::LegacyQueue => records(config.legacy_pull_records, config.legacy_pull_records),
+        Way::CentralPush | Way::LegacyPush => bytes(config.push_bytes_max),
+        Way::Download => bytes(usize::MAX),
+    }
+}
+
+/// Whether an exchange may have failed because there was too much in it. A server that takes too long may do so as it has
+/// too much to gather.
+pub(super) fn may_be_the_size(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::CutOff { .. }
+            | Error::TimedOut { .. }
+            | Error::AnswerTooLarge { .. }
+            | Error::ServerTrouble { status: 504, .. }
+    )
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,106 @@
+//! What is wrong with a certificate, read from the types of errors and never from their words.
+
+use std::error::Error as StdError;
+
+/// Why a certificate is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CertificateFault {
+    /// No authority that this machine trusts vouches for it.
+    Untrusted,
+    /// It is out of date by this machine's clock.
+    Expired,
+    /// It is for another name.
+    OtherName,
+    /// Anything else.
+    Other,
+}
+
+/// The fault of a certificate that an error names, if the error or one of its causes names any.
+#[cfg(feature = "http")]
+pub(crate) fn certificate_fault(error: &(dyn StdError + 'static)) -> Option<CertificateFault> {
+    use rustls::CertificateError as Fault;
+    let rustls::Error::InvalidCertificate(fault) = tls_error(error)? else { return None };
+    Some(match fault {
+        Fault::UnknownIssuer => CertificateFault::Untrusted,
+        Fault::Expired | Fault::ExpiredContext { .. } => CertificateFault::Expired,
+        Fault::NotValidForName | Fault::NotValidForNameContext { .. } => CertificateFault::OtherName,
+        // The verifiers of some systems give errors of their own.
+        Fault::Other(other) => certificate_fault(&*other.0).unwrap_or(CertificateFault::Other),
+        _ => CertificateFault::Other,
+    })
+}
+
+/// Without HTTP there are no certificates.
+#[cfg(not(feature = "http"))]
+pub(crate) fn certificate_fault(_: &(dyn StdError + 'static)) -> Option<CertificateFault> {
+    None
+}
+
+/// Whether an error is about a certificate and not about TLS itself.
+#[cfg(feature = "http")]
+pub(super) fn is_refused(error: &(dyn StdError + 'static)) -> bool {
+    use rustls::Error as Tls;
+    matches!(
+        tls_error(error),
+        Some(
+            Tls::InvalidCertificate(_)
+                | Tls::NoCertificatesPresented
+                | Tls::InvalidCertRevocationList(_)
+                | Tls::UnsupportedNameType
+        )
+    )
+}
+
+/// The error of TLS in a chain of causes.
+#[cfg(feature = "http")]
+fn tls_error<'e>(error: &'e (dyn StdError + 'static)) -> Option<&'e rustls::Error> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(tls) = error.downcast_ref::<rustls::Error>() {
+            return Some(tls);
+        }
+        // The source of an error of the system is not the error in it, but that one's source.
+        next = match error.downcast_ref::<std::io::Error>() {
+            Some(io) => io.get_ref().map(|inner| inner as &(dyn StdError + 'static)),
+            None => match error.downcast_ref::<ureq::Error>() {
+                Some(ureq::Error::Rustls(tls)) => return Some(tls),
+                Some(ureq::Error::Io(io)) => Some(io as &(dyn StdError + 'static)),
+                _ => error.source(),
+            },
+        };
+    }
+    None
+}
+
+#[cfg(all(test, feature = "http"))]
+mod tests {
+    use rustls::CertificateError;
+    use std::io;
+
+    use super::*;
+
+    fn of(fault: CertificateError) -> rustls::Error {
+        rustls::Error::InvalidCertificate(fault)
+    }
+
+    #[test]
+    fn a_fault_is_found_however_deep_it_lies() {
+        let in_io = io::Error::new(io::ErrorKind::InvalidData, of(CertificateError::Expired));
+        assert_eq!(certificate_fault(&in_io), Some(CertificateFault::Expired));
+        let in_ureq = ureq::Error::Rustls(of(CertificateError::UnknownIssuer));
+        assert_eq!(certificate_fault(&in_ureq), Some(CertificateFault::Untrusted));
+        let in_both =
+            ureq::Error::Io(io::Error::new(io::ErrorKind::InvalidData, of(CertificateError::NotValidForName)));
+        assert_eq!(certificate_fault(&in_both), Some(CertificateFault::OtherName));
+        assert_eq!(certificate_fault(&of(CertificateError::Revoked)), Some(CertificateFault::Other));
+        assert!(is_refused(&in_both));
+    }
+
+    #[test]
+    fn words_prove_nothing() {
+        let words = io::Error::other("certificate expired: UnknownIssuer");
+        assert_eq!(certificate_fault(&words), None);
+        assert!(!is_refused(&words));
+        assert!(!is_refused(&rustls::Error::General("certificate".to_owned())));
+    }
+}
