@@ -314,9 +314,7 @@ impl Pace {
     /// Notes a batch that came.
     pub(super) fn note(&mut self, asked: &Asked, took: Duration, sizes: &mut Sizes, config: &SyncConfig) {
         let records = asked.batch.records.len() as u64;
-        if records > 0 {
-            self.each = Some(asked.bytes as u64 / records);
-        }
+        self.each = (asked.bytes as u64).checked_div(records).or(self.each);
         // Fewer than were asked for in the last batch: that proves no more than they are.
         let used = if asked.batch.is_last_batch { records } else { asked.size.into() };
         sizes.passed(Way::CentralPull, used, took, config);
