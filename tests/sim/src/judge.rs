@@ -242,11 +242,20 @@ impl Judge<'_> {
             // What a site wrote of a record before it heard that the record was merged into another one.
             ("ignored", _, From::Site(_)) => self.ledger.merges.is_gone(&aside.key.0, &aside.key.1),
             ("refused", _, From::Site(site)) => self.may_be_refused(site, &aside.key),
+            ("superseded", _, From::Site(site)) => {
+                self.is_written_elsewhere(&aside.key, site) || self.may_be_refused(site, &aside.key)
+            }
+            ("superseded", _, From::Central) => self.ledger.of(&aside.key).any(|(_, version)| version.by == end),
             ("refused", _, From::Here) => {
                 self.gave_way(aside, end) || self.ledger.is_too_large(end, &aside.key, aside.content.as_deref())
             }
             _ => false,
         }
+    }
+
+    /// Whether anybody but this site wrote a record: what the site sent of it may have given way to that.
+    fn is_written_elsewhere(&self, key: &Key, site: usize) -> bool {
+        self.ledger.of(key).any(|(_, version)| version.by != site)
     }
 
     /// Whether a site may have been refused a record that it was allowed to write when it wrote it: the record's store,
