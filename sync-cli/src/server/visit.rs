@@ -104,8 +104,14 @@ impl Visit {
         }
         if self.errand == Errand::Large && self.lock().answer.is_none() {
             let share = self.answer_share(site);
-            share.grow(ANSWER_LEAST, patience).await.map_err(|_| NotTaken::Busy)?;
-            self.lock().answer = Some((share, ANSWER_LEAST));
+            let units = match share.try_part(ANSWER_LEAST, ANSWER_MOST) {
+                Some(units) => units,
+                None => {
+                    share.grow(ANSWER_LEAST, patience).await.map_err(|_| NotTaken::Busy)?;
+                    ANSWER_LEAST
+                }
+            };
+            self.lock().answer = Some((share, units));
         }
         Ok(())
     }
