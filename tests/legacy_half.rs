@@ -95,7 +95,8 @@ impl Country {
             legacy.clone(),
             clock.clone(),
         ));
-        let server = Arc::new(Central::new(central.storage.clone(), clock, authenticator));
+        let server = Central::new(central.storage.clone(), clock, authenticator);
+        let server = Arc::new(server.with_own_site(central.site.clone()));
         let line = Arc::new(LegacyAnd::new(legacy.clone(), Arc::new(InProcess::new(server))));
         Self { legacy, world, line, central }
     }

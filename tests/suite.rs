@@ -23,6 +23,7 @@ mod machines;
 mod narrow_lines;
 mod one_door;
 mod one_patient;
+mod patient_links;
 mod record_types;
 mod restored;
 mod stop_anywhere;

@@ -329,9 +329,10 @@ pub(crate) struct Serve {
     /// Where to listen, as 0.0.0.0:8000; port 0 takes a free one
     #[arg(long, value_name = "ADDR")]
     pub listen: SocketAddr,
-    /// Who checks sites: the local list of this database, or the legacy server it was set up with
-    #[arg(long, default_value = "local")]
-    pub auth: Authentication,
+    /// Who checks sites: the local list of this database, or the legacy server it was set up with [default: the legacy server
+    /// if the database was set up with one, else the local list]
+    #[arg(long)]
+    pub auth: Option<Authentication>,
     /// With the local list, the address under which sites reach this server, if it is not the one they ask
     #[arg(long, value_name = "URL")]
     pub public_url: Option<String>,

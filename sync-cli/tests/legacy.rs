@@ -120,7 +120,20 @@ fn a_central_server_beside_a_legacy_server() {
     let codes: Vec<&str> = checks.filter_map(|check| check["finding"]["code"].as_str()).collect();
     assert_eq!(codes, ["own_url_unusable", "store_not_in_dispensary_mode"], "{found:#}");
 
-    let server = desk.serve_with("central.sqlite", &["--auth", "legacy"]);
+    // The legacy server numbers the sites: a list of its own would give out a number that is taken.
+    for command in [
+        &["site", "add", "new", "--password-file", "pw"][..],
+        &["site", "list"],
+        &["store", "add", "New", "--code", "N", "--site", "clinic"],
+        &["serve", "--listen", "127.0.0.1:0", "--auth", "local"],
+    ] {
+        let refused = desk.run(&[&["--db", "central.sqlite", "--json"][..], command].concat());
+        assert_eq!(refused.ends(3).error().0, "legacy_keeps_sites", "{command:?}");
+    }
+    assert!(desk.run(&["--db", "central.sqlite", "store", "list"]).ends(0).out.contains("S2"));
+
+    // It serves as its database was set up, whether that is said or not.
+    let server = desk.serve_with("central.sqlite", &[]);
     legacy.tell(&server.address);
     init(&desk, "site.sqlite", &legacy, "clinic", "wrong").ends(3);
     init(&desk, "site.sqlite", &legacy, "clinic", "pw").ends(0);

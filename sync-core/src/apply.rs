@@ -3,13 +3,11 @@
 use crate::changelog::{Audience, ChangeAction, NewChange, scope_of};
 use crate::clock::Timestamp;
 use crate::echo::SiteRestore;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::moved_stores;
-use crate::ownership::StoreOwner;
 use crate::protocol::v6::{Action, WireRecord};
 use crate::record::{
-    Cursor, Fields, NameId, RecordData, RecordId, RecordType, Scope, SiteId, StoreId, TableName, record_type,
-    record_types,
+    Cursor, Fields, NameId, RecordData, RecordId, Scope, SiteId, StoreId, TableName, record_type, record_types,
 };
 use crate::storage::{QuarantineCause, ReadTxn, Selection, Source, WriteTxn, key};
 
@@ -331,65 +329,6 @@ pub(crate) fn scope<T: ReadTxn + ?Sized>(
     })
 }
 
-/// Whose store a record with this data belongs to, as seen by whoever has these stores. What hangs on a record that was
-/// deleted is of the store in which that was.
-pub(crate) fn owner<T: ReadTxn + ?Sized>(
-    txn: &T,
-    table: &TableName,
-    data: &RecordData,
-    own: &[StoreId],
-) -> Result<StoreOwner> {
-    let store = match scope(txn, table, data)?.0 {
-        None => store_of_deleted_parent(txn, table, data)?,
-        store => store,
-    };
-    Ok(match store {
-        None => StoreOwner::Nobody,
-        Some(store) if own.contains(&store) => StoreOwner::Own,
-        Some(_) => StoreOwner::Other,
-    })
-}
-
-fn store_of_deleted_parent<T: ReadTxn + ?Sized>(
-    txn: &T,
-    table: &TableName,
-    data: &RecordData,
-) -> Result<Option<StoreId>> {
-    let hangs_on_another = |kind: &&RecordType| matches!(kind.scope, Scope::ParentStore(..));
-    let Some(kind) = record_type(table.as_str()).filter(hangs_on_another) else { return Ok(None) };
-    let Some(fields) = data.fields() else { return Ok(None) };
-    let store = scope_of(kind, &fields, |parent, id, _| {
-        let parent = TableName::from(parent);
-        Ok::<_, Error>(if txn.has_record(&parent, id)? { None } else { txn.deleted_in(&parent, id)? })
-    })?;
-    Ok(store.0)
-}
-
-/// The patient whom a record with this data is about, if a site with these stores neither sees the patient nor wrote the
-/// record in one of them. Central may not know every join: the legacy server tells only the site itself of some. So a site
-/// vouches for what bears its own store.
-pub(crate) fn unseen_patient<T: ReadTxn + ?Sized>(
-    txn: &T,
-    table: &TableName,
-    data: &RecordData,
-    stores: &[StoreId],
-) -> Result<Option<NameId>> {
-    let is_about_patient = |kind: &&RecordType| matches!(kind.scope, Scope::Patient(_));
-    if record_type(table.as_str()).filter(is_about_patient).is_none() {
-        return Ok(None);
-    }
-    let fields = data.fields();
-    let is_own = |field: &str| {
-        let store = fields.as_ref().and_then(|fields| fields.text(field));
-        store.is_some_and(|store| stores.iter().any(|own| *own == *store))
-    };
-    match scope(txn, table, data)?.1 {
-        Some(_) if is_own("store_id") || is_own("given_store_id") => Ok(None),
-        Some(patient) if txn.is_visible(&patient, stores)? => Ok(None),
-        patient => Ok(patient),
-    }
-}
-
 /// Whether central would send a record with this data to the site of these stores: one for every site, or for a store.
 pub(crate) fn is_sent_to(txn: &dyn ReadTxn, stores: &[StoreId], record: &WireRecord) -> Result<bool> {
     let (Some(kind), Some(_)) = (record_type(record.table_name.as_str()), record.record_data.fields()) else {
@@ -403,33 +342,51 @@ pub(crate) fn is_sent_to(txn: &dyn ReadTxn, stores: &[StoreId], record: &WireRec
     })
 }
 
-/// Tells the site of these stores, which has an out-of-date version, of the record as it is now, where nothing else
-/// would: it has left the site's stores before central knew that it was in one, or its deletion was the first that central
-/// heard of it. `is_pending` says that the newer version is not integrated here.
+/// Tells a site with these stores, which has an out-of-date version of a record that central accepted from it, of the
+/// record as it is now, where nothing else would: it has left the site's stores before central knew that it was in one, or
+/// its deletion was the first that central heard of it. What somebody else wrote since, the site is not told by this.
+/// `is_pending` says that the newer version is not integrated here.
 pub(crate) fn tell_of_newer(
     txn: &dyn WriteTxn,
-    stores: &[StoreId],
+    (site, stores): (SiteId, &[StoreId]),
     theirs: &WireRecord,
     is_pending: bool,
     now: Timestamp,
 ) -> Result<()> {
     let (table, id) = (&theirs.table_name, &theirs.record_id);
-    let ours = txn.record(table, id)?;
-    let would_hear = match &ours {
-        Some(data) => is_sent_to(txn, stores, &WireRecord { record_data: data.clone(), ..theirs.clone() })?,
-        None => is_pending,
+    let Some(ours) = txn.record(table, id)? else {
+        if is_pending || !is_sent_to(txn, stores, theirs)? {
+            return Ok(());
+        }
+        let scope = scope(txn, table, &theirs.record_data)?;
+        return append(
+            txn,
+            &change(table, id, ChangeAction::Delete, scope, &theirs.record_data, Origin::Sync(None), now),
+            None,
+        );
     };
-    if would_hear || !is_sent_to(txn, stores, theirs)? {
+    if is_sent_to(txn, stores, &WireRecord { record_data: ours.clone(), ..theirs.clone() })? {
         return Ok(());
     }
-    let scope = scope(txn, table, &theirs.record_data)?;
-    let (action, data) = match &ours {
-        Some(data) => (ChangeAction::Upsert, data),
-        None => (ChangeAction::Delete, &theirs.record_data),
-    };
-    let told = change(table, id, action, scope, data, Origin::Sync(None), now);
+    let is_from_site = |row: &NewChange| row.is_sync_update && row.source_site == Some(site);
+    if txn.newest_change(table, id)?.is_some_and(|row| is_from_site(&row)) || planted!(NewerToldToAnyone) {
+        if is_sent_to(txn, stores, theirs)? {
+            let scope = scope(txn, table, &theirs.record_data)?;
+            append(txn, &change(table, id, ChangeAction::Upsert, scope, &ours, Origin::Sync(None), now), Some(&ours))?;
+        }
+        return Ok(());
+    }
+    // The row of its leaving, which the site is not sent because it wrote that itself.
+    let left = |row: &NewChange| is_from_site(row) && row.store.as_ref().is_some_and(|store| stores.contains(store));
+    for (row, left_as) in txn.changes_beside(table, id)?.into_iter().filter(|(row, _)| left(row)) {
+        append(txn, &NewChange { source_site: None, ..row }, left_as.as_ref())?;
+    }
+    Ok(())
+}
+
+fn append(txn: &dyn WriteTxn, told: &NewChange, left_as: Option<&RecordData>) -> Result<()> {
     if told.audience != Audience::Nobody {
-        txn.append_change(&told, ours.as_ref())?;
+        txn.append_change(told, left_as)?;
     }
     Ok(())
 }

@@ -109,6 +109,7 @@ fn refusals() -> Vec<Refusal> {
         Refusal::NotDeletable { table: table("asset_log") },
         Refusal::Removed { table: table("pack_variant"), release: "2.4.0" },
         Refusal::NotPulled { table: table("system_log") },
+        Refusal::WrittenElsewhere { table: table("sync_file_reference") },
     ]
 }
 
@@ -148,6 +149,7 @@ pub(crate) fn samples() -> Vec<Error> {
         },
         Error::OtherSite { ours: "\"clinic\"".to_owned(), theirs: "\"warehouse\"".to_owned() },
         Error::WrongRole { needed: "central server", found: "remote site" },
+        Error::LegacyKeepsSites,
         Error::VersionMismatch { server: central, min: 0, max: 4, sent: 5 },
         Error::LegacyVersionMismatch { sent: 14 },
         Error::CentralTooOld { needs: "2.7.0" },

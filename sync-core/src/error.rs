@@ -132,6 +132,8 @@ pub enum Error {
     OtherSite { ours: String, theirs: String },
     /// A command for the other role.
     WrongRole { needed: &'static str, found: &'static str },
+    /// A list of sites beside that of the legacy server at which the database was set up.
+    LegacyKeepsSites,
 
     /// A V6 version that central does not take.
     VersionMismatch { server: Server, min: u32, max: u32, sent: u32 },
@@ -277,6 +279,7 @@ impl Error {
             Self::ProxyUnusable { .. } => ("proxy_unusable", Configure),
             Self::OtherSite { .. } => ("other_site", Configure),
             Self::WrongRole { .. } => ("wrong_role", Configure),
+            Self::LegacyKeepsSites => ("legacy_keeps_sites", Configure),
 
             Self::VersionMismatch { .. } => ("v6_version_incompatible", Upgrade),
             Self::LegacyVersionMismatch { .. } => ("api_version_incompatible", Upgrade),

@@ -33,6 +33,7 @@ mod machine;
 mod masked;
 mod moved_stores;
 mod outgoing;
+mod record_owner;
 mod records;
 mod site;
 mod texts;

@@ -69,6 +69,8 @@ pub enum Refusal {
     Removed { table: String, release: &'static str },
     /// Of a type that goes to central only.
     NotPulled { table: String },
+    /// Written by another, and of no store.
+    WrittenElsewhere { table: String },
 }
 
 /// In English, as [`Error::NotAllowed`](crate::Error::NotAllowed) says it.
@@ -89,6 +91,7 @@ impl Refusal {
             Self::NotDeletable { .. } => "not_deletable",
             Self::Removed { .. } => "removed_type",
             Self::NotPulled { .. } => "not_pulled",
+            Self::WrittenElsewhere { .. } => "written_elsewhere",
         }
     }
 
@@ -130,6 +133,19 @@ pub fn may_push(kind: &RecordType, operation: Operation, store: StoreOwner) -> R
     may_write(Role::Remote, kind, operation, store)
 }
 
+/// Whether central takes a site's version of a record that is of no store, and that another site or central wrote.
+///
+/// # Errors
+/// The rule that forbids it.
+pub fn may_replace(kind: &RecordType) -> Result<(), Refusal> {
+    match kind.writers {
+        Writers::Author | Writers::Holder | Writers::StoreSiteOrCentral => {
+            Err(Refusal::WrittenElsewhere { table: kind.table.to_owned() })
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Whether a site takes a record that central sends. Whose store it is does not matter here: central is trusted to
 /// select, and a store may have moved meanwhile.
 ///
@@ -151,9 +167,9 @@ fn may_remote_write(kind: &RecordType, store: StoreOwner) -> Result<(), Refusal>
         (Writers::Central, _) | (Writers::StoreSiteElseCentral, StoreOwner::Nobody) => {
             Err(Refusal::OnlyAllowedOnCentral { table: table() })
         }
-        (Writers::Everyone, _) | (_, StoreOwner::Own) => Ok(()),
+        (Writers::Everyone | Writers::Author, _) | (_, StoreOwner::Own) => Ok(()),
         // An asset that is taken out of its store, and its logs: they reach central, which may give it to another.
-        (Writers::StoreSiteOrCentral, StoreOwner::Nobody) => Ok(()),
+        (Writers::StoreSiteOrCentral | Writers::Holder, StoreOwner::Nobody) => Ok(()),
         (Writers::StoreSite, StoreOwner::Nobody) | (_, StoreOwner::Other) => {
             Err(Refusal::StoreNotActiveHere { table: table() })
         }
@@ -208,6 +224,15 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn of_no_store_a_site_replaces_only_what_it_wrote() {
+        let refuse: Vec<_> = record_types().iter().filter(|kind| may_replace(kind).is_err()).map(|k| k.table).collect();
+        for table in ["asset", "asset_log", "sync_file_reference", "system_log"] {
+            assert!(refuse.contains(&table), "{table}: {refuse:?}");
+        }
+        assert!(!refuse.contains(&"vaccination") && !refuse.contains(&"name"), "they wait for a join: {refuse:?}");
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::record::{
     Cursor, Deletion, DocumentStore, FieldError, Fields, LegacyTable, RecordData, RecordId, RecordType, Scope, StoreId,
     TableName, configured_by_legacy, document_store, owned_by_sites, record_type,
 };
+use crate::record_owner;
 use crate::site::identity::{role, site_id};
 use crate::storage::{ReadTxn, Selection, Source, Storage, WriteTxn};
 use crate::texts::sentences::input;
@@ -371,7 +372,7 @@ impl<'t> Writer<'t> {
             if kind.table == "name" && self.role == Role::Remote && !apply::is_patient(data) {
                 return Err(refused(Refusal::OnlyAllowedOnLegacy { table: table.to_string() }, id));
             }
-            let owner = apply::owner(self.txn, table, data, &self.stores)?;
+            let owner = record_owner::owner(self.txn, table, data, &self.stores)?;
             may_write(self.role, kind, operation, owner).map_err(|refusal| refused(refusal, id))?;
         }
         Ok(())

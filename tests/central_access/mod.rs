@@ -5,6 +5,7 @@ mod dialects;
 mod legacy;
 mod local;
 mod looks;
+mod neighbours;
 mod patients;
 mod roles;
 mod stand_alone;

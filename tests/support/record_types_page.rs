@@ -152,6 +152,8 @@ fn writers(writers: Writers) -> &'static str {
     match writers {
         Writers::Central => "central",
         Writers::Everyone => "everyone",
+        Writers::Author => "everyone, but not what another wrote",
+        Writers::Holder => "who holds the record that it belongs to, central",
         Writers::StoreSite => "the store's site",
         Writers::StoreSiteOrCentral => "the store's site, central",
         Writers::StoreSiteElseCentral => "the store's site; without a store central",

@@ -231,6 +231,34 @@ pub(crate) struct Bundle {
 #[derive(Debug, Subcommand)]
 #[command(after_help = super::examples::PATIENT)]
 pub(crate) enum Patient {
+    /// Find patients at the legacy server, whether this site sees them or not
+    #[command(after_help = super::examples::PATIENT_FIND)]
+    Find {
+        /// A part of the first name
+        #[arg(long, value_name = "NAME")]
+        first: Option<String>,
+        /// A part of the last name
+        #[arg(long, value_name = "NAME")]
+        last: Option<String>,
+        /// The date of birth, as 2011-03-31
+        #[arg(long, value_name = "DATE")]
+        born: Option<String>,
+        /// The patient's code
+        #[arg(long, value_name = "CODE")]
+        code: Option<String>,
+        /// The most patients that are shown
+        #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+        limit: u32,
+    },
+    /// Make a patient visible in a store of this site, and fetch the patient's records
+    #[command(after_help = super::examples::PATIENT_LINK)]
+    Link {
+        /// The id of the patient's name, as `patient find` shows it
+        id: String,
+        /// The store; needed where several are active on this site
+        #[arg(long, value_name = "ID")]
+        store: Option<String>,
+    },
     /// Pull the records of one patient; the cursors of the ordinary sync stay where they are
     #[command(after_help = super::examples::PATIENT)]
     Pull {

@@ -1,34 +1,122 @@
-//! `patient`: what central has of one patient.
+//! `patient`: finding a patient, linking one to a store of this site, and what central has of one.
 
-use sync_core::Error;
-use sync_core::record::NameId;
+use sync_core::protocol::v5::PatientQuery;
+use sync_core::record::{NameId, StoreId};
+use sync_core::{Error, SyncReport};
 
 use super::sync::{ended, show};
 use crate::args::{Args, Patient};
 use crate::exit::{Ended, Failure};
 use crate::output::Output;
-use crate::progress::{Progress, end_on_signals};
+use crate::progress::{Progress, end_on_signals, until_interrupted};
 use crate::sentences::{input_given, sync_shown};
 use crate::setup::Parts;
 
 pub(super) fn run(args: &Args, command: &Patient, out: &Output) -> Result<Ended, Failure> {
-    let Patient::Pull { id } = command;
+    match command {
+        Patient::Find { first, last, born, code, limit } => {
+            let said = |text: &Option<String>| text.clone().filter(|text| !text.trim().is_empty());
+            let query = PatientQuery {
+                first_name: said(first),
+                last_name: said(last),
+                date_of_birth: said(born),
+                code: said(code),
+                limit: Some(*limit),
+            };
+            find(args, &query, out)
+        }
+        Patient::Link { id, store } => link(args, &patient(id)?, store.as_deref(), out),
+        Patient::Pull { id } => pull(args, &patient(id)?, out),
+    }
+}
+
+fn patient(id: &str) -> Result<NameId, Failure> {
     if id.trim().is_empty() {
         return Err(Error::bad_input(input_given::no_patient_id()).into());
     }
+    Ok(NameId::new(id))
+}
+
+fn find(args: &Args, query: &PatientQuery, out: &Output) -> Result<Ended, Failure> {
+    let parts = Parts::open_to_read(args, out)?;
+    end_on_signals();
+    let found = parts.site().find_patients(query, &mut until_interrupted)?;
+    if out.json {
+        for patient in &found {
+            out.document(patient)?;
+        }
+        return Ok(Ended::Done);
+    }
+    if found.is_empty() {
+        out.hint_said(&sync_shown::nobody_found());
+        return Ok(Ended::Done);
+    }
+    let mut rows = vec![["ID", "LAST NAME", "FIRST NAME", "BORN", "CODE"].map(str::to_owned).to_vec()];
+    for patient in found {
+        // The day is enough; some servers write a time behind it.
+        let born = patient.date_of_birth.get(..10).unwrap_or(&patient.date_of_birth).to_owned();
+        let last = if patient.last_name.is_empty() { patient.name } else { patient.last_name };
+        rows.push(vec![patient.id.to_string(), last, patient.first_name, born, patient.code]);
+    }
+    out.table(&rows)?;
+    out.hint_said(&sync_shown::link_with());
+    Ok(Ended::Done)
+}
+
+fn link(args: &Args, patient: &NameId, store: Option<&str>, out: &Output) -> Result<Ended, Failure> {
+    let parts = Parts::open(args, out)?;
+    let store = match store {
+        Some(store) => StoreId::from(store),
+        None => only_store(parts.records().active_stores()?)?,
+    };
+    end_on_signals();
+    let report = {
+        let mut progress = Progress::new(out);
+        out.in_words(parts.site().link_patient(patient, &store, &mut progress)?)
+    };
+    let nothing_came = report.pulled == 0;
+    told(&report, out, || {
+        if nothing_came {
+            out.hint_said(&sync_shown::linked_nothing_came())
+        }
+    })
+}
+
+fn only_store(stores: Vec<StoreId>) -> Result<StoreId, Failure> {
+    match <[StoreId; 1]>::try_from(stores) {
+        Ok([store]) => Ok(store),
+        Err(stores) if stores.is_empty() => Err(Error::bad_input(input_given::no_store_here()).into()),
+        Err(stores) => {
+            let stores: Vec<&str> = stores.iter().map(StoreId::as_str).collect();
+            Err(Error::bad_input(input_given::which_store(stores.join(", "))).into())
+        }
+    }
+}
+
+fn pull(args: &Args, patient: &NameId, out: &Output) -> Result<Ended, Failure> {
     let parts = Parts::open(args, out)?;
     end_on_signals();
     let report = {
         let mut progress = Progress::new(out);
-        out.in_words(parts.site().pull_patient(&NameId::new(id.as_str()), &mut progress)?)
+        out.in_words(parts.site().pull_patient(patient, &mut progress)?)
     };
+    let nothing_came = report.pulled == 0;
+    told(&report, out, || {
+        if nothing_came {
+            out.hint_said(&sync_shown::no_patient())
+        }
+    })
+}
+
+/// Tells what a run for one patient did, and a hint if it did it.
+fn told(report: &SyncReport, out: &Output, hint: impl FnOnce()) -> Result<Ended, Failure> {
     if out.json {
-        out.report(&report, report.error.as_ref())?;
+        out.report(report, report.error.as_ref())?;
     } else {
-        show(&report, out)?;
-        if report.error.is_none() && report.pulled == 0 {
-            out.hint_said(&sync_shown::no_patient());
+        show(report, out)?;
+        if report.error.is_none() {
+            hint();
         }
     }
-    ended(&report, out)
+    ended(report, out)
 }

@@ -160,6 +160,8 @@ fn show(found: &SetAside, out: &Output) -> Result<(), Failure> {
     let rule = kind.filter(|_| found.cause == QuarantineCause::Refused).map(|kind| match kind.writers {
         Writers::Central => shown::only_central(),
         Writers::Everyone => shown::everyone(),
+        Writers::Author => shown::author(),
+        Writers::Holder => shown::holder(),
         Writers::StoreSite => shown::store_site(),
         Writers::StoreSiteOrCentral => shown::store_site_or_central(),
         Writers::StoreSiteElseCentral => shown::store_site_else_central(),

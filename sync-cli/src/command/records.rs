@@ -79,6 +79,8 @@ fn writers(kind: &RecordType) -> &'static str {
     match kind.writers {
         Writers::Central => "central",
         Writers::Everyone => "everyone",
+        Writers::Author => "its author",
+        Writers::Holder => "its holder",
         Writers::StoreSite => "its site",
         Writers::StoreSiteOrCentral => "its site, central",
         Writers::StoreSiteElseCentral => "its site or central",

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use sync_core::central::{CentralConfig, Concern, LegacyAuthenticator, LocalSites};
+use sync_core::central::{CentralConfig, Concern, LegacyAuthenticator, LocalSites, SiteList};
 use sync_core::files::{FileStore, Files};
 use sync_core::storage::SqliteStorage;
 use sync_core::transport::{HttpTransport, Timeouts};
@@ -28,8 +28,16 @@ pub(super) fn run(args: &Args, options: &Serve, out: &Output) -> Result<Ended, F
     let serving = serving(args, options, &out.texts)?;
     end_on_signals();
     let (central, storage, site) = match options.auth {
-        Authentication::Local => local(args, options, out)?,
-        Authentication::Legacy => legacy(args, options, out)?,
+        Some(Authentication::Local) => local(Parts::open_or_make(args, out)?, options, out)?,
+        Some(Authentication::Legacy) => legacy(Parts::open(args, out)?, options, out)?,
+        // As the database is: never a list of its own beside that of a legacy server.
+        None => {
+            let parts = Parts::open_or_make(args, out)?;
+            match SiteList::of(parts.storage.as_ref())? {
+                Some(SiteList::Legacy) => legacy(parts, options, out)?,
+                Some(SiteList::Local) | None => local(parts, options, out)?,
+            }
+        }
     };
     let server = Server::start(Arc::new(central), listener, serving)?;
     tell_where(&server, options, out)?;
@@ -73,8 +81,7 @@ fn tell_where(server: &Server, options: &Serve, out: &Output) -> Result<(), Fail
 type Served = (Central, Arc<SqliteStorage>, Option<Site>);
 
 /// A central server that keeps the list of sites itself.
-fn local(args: &Args, options: &Serve, out: &Output) -> Result<Served, Failure> {
-    let parts = Parts::open_or_make(args, out)?;
+fn local(parts: Parts, options: &Serve, out: &Output) -> Result<Served, Failure> {
     LocalSites::open(parts.storage.clone(), parts.clock.clone())?;
     let mut config = CentralConfig::default();
     let concern = options.public_url.as_deref().and_then(Concern::of_own_url);
@@ -87,11 +94,10 @@ fn local(args: &Args, options: &Serve, out: &Output) -> Result<Served, Failure> 
 }
 
 /// A central server because the legacy server says so, which also says who its sites are.
-fn legacy(args: &Args, options: &Serve, out: &Output) -> Result<Served, Failure> {
+fn legacy(parts: Parts, options: &Serve, out: &Output) -> Result<Served, Failure> {
     if options.public_url.is_some() {
         return Err(Error::bad_input(input_given::public_url_not_local()).into());
     }
-    let parts = Parts::open(args, out)?;
     let site = parts.site();
     match site.discover(&mut until_interrupted) {
         Ok(discovered) => {
@@ -113,7 +119,7 @@ fn legacy(args: &Args, options: &Serve, out: &Output) -> Result<Served, Failure>
     let timeouts = Timeouts { connect: wait(10), send: wait(10), response: wait(30), receive: wait(10) };
     let asks = Arc::new(HttpTransport::new(&timeouts));
     let authenticator = Arc::new(LegacyAuthenticator::new(parts.storage.clone(), asks, parts.clock.clone()));
-    let central = Central::new(parts.storage.clone(), parts.clock, authenticator);
+    let central = Central::new(parts.storage.clone(), parts.clock, authenticator).with_own_site(site.clone());
     Ok((central.with_files(FileStore::new(parts.folder)), parts.storage, Some(site)))
 }
 

@@ -1,9 +1,9 @@
 //! `site` and `store`: the local list of a central server.
 
 use serde_json::json;
-use sync_core::Said;
-use sync_core::central::LocalSites;
+use sync_core::central::{LocalSites, stores};
 use sync_core::record::StoreId;
+use sync_core::{Error, Role, Said};
 
 use crate::args::{Args, Site, Store};
 use crate::exit::{Ended, Failure};
@@ -82,8 +82,9 @@ pub(super) fn run_store(args: &Args, command: &Store, out: &Output) -> Result<En
     match command {
         Store::Add { name, code, site, id } => {
             let id = id.as_deref().map(StoreId::from);
-            let sites = open(args, out)?;
-            let stores = sites.stores()?;
+            let parts = Parts::open(args, out)?;
+            let sites = LocalSites::open(parts.storage.clone(), parts.clock)?;
+            let stores = stores(parts.storage.as_ref())?;
             let is_known = stores.iter().any(|store| Some(&store.id) == id.as_ref());
             let namesake = stores.iter().find(|store| store.code == *code && Some(&store.id) != id.as_ref());
             let id = sites.add_store(name, code, site, id)?;
@@ -101,7 +102,11 @@ pub(super) fn run_store(args: &Args, command: &Store, out: &Output) -> Result<En
         Store::List => {
             let head = ["STORE ID", "CODE", "NAME", "SITE ID"];
             let mut rows = vec![head.map(str::to_owned).to_vec()];
-            for store in open(args, out)?.stores()? {
+            let parts = Parts::open(args, out)?;
+            if parts.role()? != Some(Role::Central) {
+                return Err(Error::WrongRole { needed: "central server", found: "remote site" }.into());
+            }
+            for store in stores(parts.storage.as_ref())? {
                 if out.json {
                     out.document(&store)?;
                 } else {

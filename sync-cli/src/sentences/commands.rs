@@ -215,6 +215,9 @@ sync_core::sentences! {
         kept_local(count) = "{count} edits made here were kept; they go out with the next sync";
         set_aside(count, refused) =
             "into quarantine: {refused} refused, {count} for other causes; see oms-sync quarantine list";
+        nobody_found() = "No patient is found.";
+        link_with() = "oms-sync patient link ID makes one of them visible in a store of this site.";
+        linked_nothing_came() = "The patient is linked, and has no records at central yet.";
         no_patient() = "Nothing came: the patient has no records, or is visible in no store of this site at central.";
     }
 
@@ -297,6 +300,8 @@ sync_core::sentences! {
         no_version_here() = "no version is here";
         only_central() = "only central may write this type";
         everyone() = "every site may write this type";
+        author() = "every site may write this type, but not change what another wrote";
+        holder() = "only the site that holds the record to which this one belongs may write it, and central";
         store_site() = "only the site of the record's store may write this type";
         store_site_or_central() = "the site of the record's store and central may write this type";
         store_site_else_central() = "the site of the record's store may write it; without a store central alone";
@@ -327,6 +332,8 @@ sync_core::sentences! {
         no_number(variable, text) = "{variable} is {text}, and has to be a number from 1 on";
         no_reason() = "give a --reason, which is kept in the log with the repair";
         no_patient_id() = "the patient's id is empty";
+        which_store(stores) = "several stores are active on this site: choose one with --store ({stores})";
+        no_store_here() = "no store is active on this site";
         no_record() = "there is no record in the input";
         records_not_json(error) = "the input is not JSON: {error}";
         nothing_to_compare() = "give --legacy or --central, or both: there is nothing to compare with";

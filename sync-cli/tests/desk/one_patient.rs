@@ -108,3 +108,38 @@ fn who_cannot_pull_a_patient_is_told() {
     clinic.stop_central();
     assert_eq!(code(&["patient", "pull", "p"], 4), "unreachable");
 }
+
+#[test]
+fn a_patient_is_found_and_linked_to_the_only_store() {
+    let clinic = Clinic::new();
+    clinic.put_at_central("vaccine_course", COURSE);
+    clinic.put_at_central("vaccine_course_dose", DOSE);
+    vaccinate(&clinic, "ann");
+    let names = clinic.desk.run(&["--db", "central.sqlite", "records", "list", "name", "--json"]).ends(0).json_lines();
+    let mut ann = names.iter().find(|name| name["id"] == "ann").expect("ann")["data"].clone();
+    (ann["last"], ann["first"], ann["code"]) = (json!("Diallo"), json!("Ann"), json!("P-9"));
+    ann["date_of_birth"] = json!("2011-03-31T00:00:00");
+    clinic.put_at_central("name", &ann.to_string());
+    clinic.sync(0);
+
+    let found = clinic.says(&["patient", "find", "--last", "DIALL"], 0);
+    holds(&found, &["LAST NAME", "ann", "Diallo", "2011-03-31", "P-9"]);
+    let found = clinic.desk.run(&["patient", "find", "--born", "2011-03-31", "--json"]).ends(0).json_lines();
+    assert_eq!((found.len(), &found[0]["id"], &found[0]["first_name"]), (1, &json!("ann"), &json!("Ann")));
+    let nobody = clinic.desk.run(&["patient", "find", "--first", "nobody of this name"]).ends(0);
+    holds(&nobody.err, &["No patient is found"]);
+    for wrong in [&["patient", "find"][..], &["patient", "find", "--born", "31.3.2011"], &["patient", "link", " "]] {
+        let said = clinic.desk.run(&[wrong, &["--json"]].concat()).ends(2);
+        assert_eq!(said.error().0, "bad_input", "{wrong:?}");
+    }
+    let refused = clinic.desk.run(&["patient", "link", "ann", "--store", "of another", "--json"]);
+    assert_eq!(refused.error().0, "store_not_active_here");
+
+    let report = clinic.json(&["patient", "link", "ann"], 0);
+    let names: Vec<_> = report["steps"].as_array().expect("steps").iter().map(|step| step["name"].clone()).collect();
+    assert_eq!(names, ["link_patient", "pull_remote", "pull_patient", "integrate"]);
+    for (table, id) in [("name", "ann"), ("vaccination", "v-ann")] {
+        clinic.desk.run(&["records", "get", table, id]).ends(0);
+    }
+    assert_eq!(clinic.sync(0)["outcome"], "done");
+}

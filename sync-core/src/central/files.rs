@@ -1,24 +1,19 @@
 //! Files at central: taken from sites, kept once, given to sites (`protocol-v6` §8.5, §8.6).
 
 use std::fs::File;
-use std::io::{self, Read, Seek as _, SeekFrom, Write as _};
+use std::io::{self, Read, Write as _};
 use std::net::IpAddr;
 use std::sync::PoisonError;
-use std::time::UNIX_EPOCH;
-
-use time::OffsetDateTime;
-use time::macros::format_description;
 
 use super::caller::{Caller, Checked, Deferred, Handled, UploadHead};
+use super::file_response::give;
 use super::multipart::{Multipart, MultipartError, PartHead, boundary};
 use super::{Answered, Central, Noted, Question, Refused, not_central};
 use crate::apply;
 use crate::changelog::Audience;
 use crate::clock::Timestamp;
 use crate::error::Result;
-use crate::files::{
-    FileStore, NewFile, ORPHAN_AGE, REFERENCES, Reference, failed, hash_file, mime_type, safe_file_name,
-};
+use crate::files::{FileStore, NewFile, ORPHAN_AGE, REFERENCES, Reference, failed, hash_file};
 use crate::protocol::v6::{DownloadRequest, UploadPart, WireError, check_version, encode_data, encode_error};
 use crate::record::{RecordId, RecordType, SiteId, SyncStyle, TableName, record_type};
 use crate::storage::{FileDirection, FileEntry, FileState, ReadTxn};
@@ -26,6 +21,10 @@ use crate::transport::{HttpRequest, HttpResponse, StreamedResponse};
 
 /// The most bytes of the part that says whose file it is.
 const JSON_PART_BYTES_MAX: usize = 2 * 1024 * 1024;
+
+/// The most bytes of a file that are held in memory until its sender has signed in. Open mSupply and this project send the
+/// credentials first, so this is for other clients and small files.
+const EARLY_BYTES_MAX: usize = 64 * 1024;
 
 /// Which way a site wants a file to go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +40,8 @@ struct Upload {
     admitted: Option<(RecordId, Reference)>,
     /// Its bytes; `None` within where nobody needs them.
     bytes: Option<Option<NewFile>>,
+    /// Its bytes where they came before the credentials: nothing of somebody unknown is written to the disk.
+    early: Option<Vec<u8>>,
     has_name: bool,
 }
 
@@ -171,11 +172,19 @@ impl Central {
                     let reference = self.known(site, &part.file_id, Way::ToCentral)?;
                     let reference =
                         reference.ok_or_else(|| Refused(WireError::SyncFileNotFound(part.file_id.to_string())))?;
+                    if let Some(bytes) = upload.early.take() {
+                        let mut new = self.begin(&reference)?;
+                        self.write(&mut new, &bytes)?;
+                        upload.bytes = Some(new);
+                    }
                     upload.admitted = Some((part.file_id, reference));
                 }
-                "file_part" if upload.bytes.is_none() => {
+                "file_part" if upload.bytes.is_none() && upload.early.is_none() => {
                     upload.has_name = head.filename.is_some();
-                    upload.bytes = Some(self.file_part(parts, upload.admitted.as_ref())?);
+                    match &upload.admitted {
+                        Some((_, reference)) => upload.bytes = Some(self.file_part(parts, reference)?),
+                        None => upload.early = Some(early_part(parts)?),
+                    }
                 }
                 // Anything else is passed over.
                 _ => {}
@@ -187,15 +196,23 @@ impl Central {
     fn file_part(
         &self,
         parts: &mut Multipart<'_>,
-        admitted: Option<&(RecordId, Reference)>,
+        reference: &Reference,
     ) -> std::result::Result<Option<NewFile>, Stop> {
-        let is_wanted = admitted.is_none_or(|(_, reference)| !reference.is_deleted);
-        let Some(store) = self.files.as_ref().filter(|_| is_wanted) else { return Ok(None) };
-        let mut new = store.begin()?;
+        let mut new = self.begin(reference)?;
         while let Some(bytes) = parts.content()? {
-            new.write_all(&bytes).map_err(|error| failed("writing to", store.folder(), error))?;
+            self.write(&mut new, &bytes)?;
         }
-        Ok(Some(new))
+        Ok(new)
+    }
+
+    /// A place for the bytes of a file, if anybody needs them.
+    fn begin(&self, reference: &Reference) -> Result<Option<NewFile>> {
+        self.files.as_ref().filter(|_| !reference.is_deleted).map(FileStore::begin).transpose()
+    }
+
+    fn write(&self, new: &mut Option<NewFile>, bytes: &[u8]) -> Result<()> {
+        let (Some(new), Some(store)) = (new, &self.files) else { return Ok(()) };
+        new.write_all(bytes).map_err(|error| failed("writing to", store.folder(), error))
     }
 
     /// Once a day, removes what uploads left over which this server died.
@@ -231,16 +248,27 @@ impl Central {
         if let Some(fault) = reference.fault_of(length, &sha256) {
             return Err(other(&format!("The file was not taken: {fault}")));
         }
+        let another = || other("The file was not taken: another one came under this id before");
         let _one_at_a_time = self.keeping.lock().unwrap_or_else(PoisonError::into_inner);
+        // What came whole stays, whatever its reference says since: only the same bytes may mend it on the disk.
+        let noted = self.hash_when_it_came(&id)?;
         match hash_file(&store.path(&id), |_| Ok(()))? {
             Some((_, stored)) if stored == sha256 => drop(new),
-            Some((bytes, stored)) if reference.fault_of(bytes, &stored).is_none() => {
-                return Err(other("The file was not taken: another one came under this id before"));
+            Some((_, stored)) if noted.as_ref() == Some(&stored) => return Err(another()),
+            Some((bytes, stored)) if noted.is_none() && reference.fault_of(bytes, &stored).is_none() => {
+                return Err(another());
             }
             // There is none, or it is damaged.
+            _ if noted.is_some_and(|noted| noted != sha256) => return Err(another()),
             _ => new.keep(store, &id)?,
         }
         Ok(self.note_file(&id, &reference, length, sha256)?)
+    }
+
+    /// The hash of a file whose bytes came whole.
+    fn hash_when_it_came(&self, id: &RecordId) -> Result<Option<String>> {
+        let file = self.storage.read()?.file(id)?.filter(|file| file.state == FileState::Done);
+        Ok(file.filter(|_| !planted!(FileIsAnyones)).and_then(|file| file.sha256))
     }
 
     fn note_file(&self, id: &RecordId, reference: &Reference, bytes: u64, sha256: String) -> Result<()> {
@@ -267,7 +295,7 @@ impl Central {
         let txn = self.storage.read()?;
         let reference = txn.record(&TableName::from(REFERENCES), id)?.as_ref().and_then(Reference::read);
         match reference {
-            Some(reference) if is_for(txn.as_ref(), site, &reference, way)? => Ok(Some(reference)),
+            Some(reference) if is_for(txn.as_ref(), site, (id, &reference), way)? => Ok(Some(reference)),
             _ => Ok(None),
         }
     }
@@ -338,22 +366,43 @@ impl From<crate::Error> for WireError {
     }
 }
 
-/// Whether a site may have the file of this reference: as the record that it belongs to. Of one that central does not
-/// hold, as a document of the legacy server's, it cannot be said.
-fn is_for(txn: &dyn ReadTxn, site: SiteId, reference: &Reference, way: Way) -> Result<bool> {
+/// Whether a site may have, or bring, the file of this reference: as the record that it belongs to. Where that says nothing,
+/// because every site has it or because central does not hold it, as with the legacy server's documents, every site may have
+/// the file, and it is brought by the one that wrote the reference.
+fn is_for(txn: &dyn ReadTxn, site: SiteId, (id, reference): (&RecordId, &Reference), way: Way) -> Result<bool> {
+    let stores = txn.stores_of_site(site)?;
+    // Who wrote it is not known any more where that was restored from a backup.
+    let is_writer = || {
+        let written = txn.newest_change(&TableName::from(REFERENCES), id)?.and_then(|row| row.source_site);
+        Ok(written.is_none_or(|other| other == site) || planted!(FileIsAnyones))
+    };
+    let or_writer = || if way == Way::ToSite { Ok(true) } else { is_writer() };
     // What is the legacy server's is given out by its own rules, which are not known here.
     let ours = |kind: &&RecordType| kind.style != SyncStyle::Legacy;
-    let Some(kind) = record_type(reference.table.as_str()).filter(ours) else { return Ok(true) };
-    let Some(data) = txn.record(&reference.table, &reference.record_id)? else { return Ok(true) };
-    let stores = txn.stores_of_site(site)?;
+    let Some(kind) = record_type(reference.table.as_str()).filter(ours) else { return or_writer() };
+    let Some(data) = txn.record(&reference.table, &reference.record_id)? else { return or_writer() };
     let (store, name) = apply::scope(txn, &reference.table, &data)?;
     match Audience::of(kind.style, kind.table, store.as_ref(), name.as_ref()) {
-        Audience::Everyone | Audience::Legacy => Ok(true),
+        Audience::Everyone | Audience::Legacy => or_writer(),
         Audience::Store(store) => Ok(stores.contains(&store)),
         Audience::Patient => name.map_or(Ok(false), |name| txn.is_visible(&name, &stores)),
         // It went to central and goes nowhere from there.
-        Audience::Nobody => Ok(way == Way::ToCentral),
+        Audience::Nobody if way == Way::ToSite => Ok(false),
+        Audience::Nobody => store.map_or_else(is_writer, |store| Ok(stores.contains(&store))),
     }
+}
+
+/// A small file whose sender is not known yet.
+fn early_part(parts: &mut Multipart<'_>) -> std::result::Result<Vec<u8>, Stop> {
+    let mut bytes = Vec::new();
+    while let Some(some) = parts.content()? {
+        bytes.extend(some);
+        if bytes.len() > EARLY_BYTES_MAX {
+            let text = format!("json_part must come before a file_part of more than {EARLY_BYTES_MAX} bytes");
+            return Err(Stop::Response(HttpResponse::text(400, text)));
+        }
+    }
+    Ok(bytes)
 }
 
 fn json_part(parts: &mut Multipart<'_>, head: &PartHead) -> std::result::Result<UploadPart, Stop> {
@@ -391,118 +440,4 @@ pub(super) fn whole(response: StreamedResponse) -> HttpResponse {
 /// A refusal of a download: the error without an envelope.
 fn bare(error: &WireError) -> StreamedResponse {
     HttpResponse::text(500, serde_json::to_string_pretty(error).unwrap_or_default()).into()
-}
-
-/// The bytes of a file, or those that the request names.
-fn give(request: &HttpRequest, name: &str, mut file: File) -> io::Result<StreamedResponse> {
-    let metadata = file.metadata()?;
-    let total = metadata.len();
-    let written = metadata.modified()?;
-    let nanos = written.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
-    let etag = format!("\"{total:x}-{nanos:x}\"");
-    let mut headers = vec![("etag".to_owned(), etag.clone()), ("accept-ranges".to_owned(), "bytes".to_owned())];
-    let date =
-        format_description!("[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT");
-    if let Ok(date) = OffsetDateTime::from(written).format(date) {
-        headers.push(("last-modified".to_owned(), date));
-    }
-    let nothing = |status: u16, headers| Ok(StreamedResponse { status, headers, body: Box::new(io::empty()) });
-    let names = |header: &str| {
-        request.header(header).map(|tags| tags.trim() == "*" || tags.split(',').any(|tag| tag.trim() == etag))
-    };
-    if names("if-match") == Some(false) {
-        return nothing(412, headers);
-    }
-    if names("if-none-match") == Some(true) {
-        return nothing(304, headers);
-    }
-    let (status, from, to) = match request.header("range").map(|range| wanted(range, total)) {
-        None | Some(Wanted::Whole) => (200, 0, total),
-        Some(Wanted::Part(from, to)) => {
-            headers.push(("content-range".to_owned(), format!("bytes {from}-{}/{total}", to - 1)));
-            (206, from, to)
-        }
-        Some(Wanted::Nothing) => {
-            headers.push(("content-range".to_owned(), format!("bytes */{total}")));
-            return nothing(416, headers);
-        }
-    };
-    let name = safe_file_name(name);
-    headers.push(("content-type".to_owned(), content_type(&name)));
-    headers.push(("content-disposition".to_owned(), disposition(&name)));
-    headers.push(("content-length".to_owned(), (to - from).to_string()));
-    file.seek(SeekFrom::Start(from))?;
-    Ok(StreamedResponse { status, headers, body: Box::new(file.take(to - from)) })
-}
-
-enum Wanted {
-    Whole,
-    Part(u64, u64),
-    Nothing,
-}
-
-/// A single range of bytes; several, and what is none, count as not said.
-fn wanted(range: &str, total: u64) -> Wanted {
-    let span = range.trim().strip_prefix("bytes=").and_then(|span| span.trim().split_once('-'));
-    let Some((first, last)) = span else { return Wanted::Whole };
-    let (from, to) = match (first.trim().parse::<u64>(), last.trim().parse::<u64>()) {
-        (Ok(from), Ok(last)) if last >= from => (from, last.saturating_add(1).min(total)),
-        (Ok(from), Err(_)) if last.trim().is_empty() => (from, total),
-        (Err(_), Ok(back)) if first.trim().is_empty() => (total.saturating_sub(back), total),
-        _ => return Wanted::Whole,
-    };
-    if from < to { Wanted::Part(from, to) } else { Wanted::Nothing }
-}
-
-fn content_type(name: &str) -> String {
-    match mime_type(name) {
-        Some(kind) if kind.starts_with("text/") => format!("{kind}; charset=utf-8"),
-        Some(kind) => kind.to_owned(),
-        None => "application/octet-stream".to_owned(),
-    }
-}
-
-fn disposition(name: &str) -> String {
-    let plain: String = name.chars().map(|c| if c.is_ascii() { c } else { '_' }).collect();
-    let mut text = format!("inline; filename=\"{plain}\"");
-    if plain != name {
-        let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~".contains(byte);
-        let escape = |byte: u8| if is_plain(&byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
-        text.push_str("; filename*=UTF-8''");
-        text.extend(name.bytes().map(escape));
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ranges() {
-        for (range, expected) in [
-            ("bytes=10-", Some((10, 26))),
-            ("bytes=0-0", Some((0, 1))),
-            ("bytes=10-99", Some((10, 26))),
-            ("bytes=-5", Some((21, 26))),
-            ("bytes=-99", Some((0, 26))),
-            ("bytes=25-25", Some((25, 26))),
-        ] {
-            let Wanted::Part(from, to) = wanted(range, 26) else { panic!("{range}") };
-            assert_eq!(Some((from, to)), expected, "{range}");
-        }
-        for range in ["bytes=26-", "bytes=99-100", "bytes=-0"] {
-            assert!(matches!(wanted(range, 26), Wanted::Nothing), "{range}");
-        }
-        for range in ["bytes=5-3", "bytes=0-1,3-4", "lines=1-2", "bytes=x-y", "bytes=-", ""] {
-            assert!(matches!(wanted(range, 26), Wanted::Whole), "{range}");
-        }
-        assert!(matches!(wanted("bytes=0-", 0), Wanted::Nothing));
-    }
-
-    #[test]
-    fn names_in_headers() {
-        assert_eq!(disposition("a photo.txt"), "inline; filename=\"a photo.txt\"");
-        assert_eq!(disposition("é.txt"), "inline; filename=\"_.txt\"; filename*=UTF-8''%C3%A9.txt");
-    }
 }

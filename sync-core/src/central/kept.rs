@@ -38,7 +38,52 @@ impl Queue {
     }
 }
 
+/// Numbers of records that are to be given to a site beside its queue: of patients whom it linked since it began.
+#[derive(Debug, Default)]
+struct Linked(Vec<u64>);
+
+impl Linked {
+    fn load(txn: &dyn ReadTxn, site: SiteId) -> Result<Self> {
+        let key = format!("{}{site}", key::LINKED_OF_SITE);
+        let text = txn.state(&key)?.unwrap_or_default();
+        let numbers = text.split_whitespace().map(str::parse).collect::<std::result::Result<_, _>>();
+        numbers.map(Self).map_err(|_| Error::DamagedState { what: key })
+    }
+
+    fn store(&self, txn: &dyn WriteTxn, site: SiteId) -> Result<()> {
+        let numbers: Vec<String> = self.0.iter().map(u64::to_string).collect();
+        txn.set_state(&format!("{}{site}", key::LINKED_OF_SITE), &numbers.join(" "))
+    }
+
+    /// Those that are still kept under these numbers: the site may have pushed a newer version since.
+    fn records(&self, txn: &dyn ReadTxn, site: SiteId) -> Result<Vec<KeptRecord>> {
+        let mut records = Vec::new();
+        for number in &self.0 {
+            let next = txn.kept(site, number.saturating_sub(1), 1)?;
+            records.extend(next.into_iter().filter(|record| record.number == *number));
+        }
+        Ok(records)
+    }
+}
+
 impl Central {
+    /// Keeps a record of a patient whom a site links, and gives it to the site with its queue.
+    pub(super) fn queue_for_site(
+        &self,
+        txn: &dyn WriteTxn,
+        site: SiteId,
+        (table, id): (&TableName, &RecordId),
+        data: &RecordData,
+    ) -> Result<()> {
+        txn.keep(site, table, id, data)?;
+        let (_, number) = txn.count_kept(site, 0)?;
+        let mut linked = Linked::load(txn, site)?;
+        let still_kept: Vec<u64> = linked.records(txn, site)?.iter().map(|record| record.number).collect();
+        linked.0 = still_kept;
+        linked.0.push(number);
+        linked.store(txn, site)
+    }
+
     /// Keeps what a site pushes. The site is told that it was taken once it is on the disk.
     pub(super) fn keep_for_site(
         &self,
@@ -71,6 +116,8 @@ impl Central {
         let txn = self.storage.write()?;
         let (queue_length, through) = txn.count_kept(site, 0)?;
         Queue { after: 0, through }.store(txn.as_ref(), site)?;
+        // They are among all that is kept.
+        Linked::default().store(txn.as_ref(), site)?;
         txn.commit()?;
         Ok(QueueLength { queue_length })
     }
@@ -80,7 +127,9 @@ impl Central {
         let txn = self.storage.read()?;
         let Queue { after, through } = Queue::load(txn.as_ref(), site)?;
         if after >= through {
-            return Ok(QueueBatch { queue_length: 0, data: Vec::new() });
+            let linked = Linked::load(txn.as_ref(), site)?.records(txn.as_ref(), site)?;
+            let queue_length = linked.len() as u64;
+            return Ok(QueueBatch { queue_length, data: linked.into_iter().take(limit).map(queued).collect() });
         }
         let data = next_kept(txn.as_ref(), site, Queue { after, through }, limit, bytes_max)?;
         let queue_length = if data.is_empty() { 0 } else { txn.count_kept(site, after)?.0 };
@@ -92,6 +141,12 @@ impl Central {
         let stored: HashSet<u64> = acknowledged.sync_ids.iter().filter_map(|id| id.parse().ok()).collect();
         let txn = self.storage.write()?;
         let mut queue = Queue::load(txn.as_ref(), site)?;
+        if queue.after >= queue.through {
+            let mut linked = Linked::load(txn.as_ref(), site)?;
+            linked.0.retain(|number| !stored.contains(number));
+            linked.store(txn.as_ref(), site)?;
+            return txn.commit();
+        }
         let before = queue.after;
         loop {
             let some = txn.kept(site, queue.after, AT_A_TIME)?;

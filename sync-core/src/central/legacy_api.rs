@@ -28,23 +28,9 @@ impl Central {
         let Some(headers) = SiteHeaders::from_headers(|name| request.header(name)) else {
             return refusal(401, "site_name_not_found", "No credentials");
         };
-        let site = match self.admit(noted, &credentials(&headers)) {
+        let site = match admitted(self.admit(noted, &credentials(&headers))) {
             Ok(site) => site,
-            Err(AuthenticationError::Refused { refusal: reason, .. }) => {
-                let (code, message) = reason.legacy();
-                return refusal(401, code, message);
-            }
-            Err(AuthenticationError::TooMany { wait }) => {
-                let mut response = refusal(429, "site_auth_timeout", "Too many refused attempts");
-                response.headers.push(("retry-after".to_owned(), wait.as_secs().max(1).to_string()));
-                return response;
-            }
-            Err(AuthenticationError::Unanswered { .. }) => {
-                return refusal(502, "site_auth_timeout", "The server that checks credentials does not answer");
-            }
-            Err(AuthenticationError::Failed(error)) => {
-                return failed(&error);
-            }
+            Err(response) => return response,
         };
         let body = match decoded(request, self.config.json_bytes_max) {
             Ok(body) => body,
@@ -122,6 +108,27 @@ impl Central {
     }
 }
 
+/// Who was let in, or why not, as the legacy server says it.
+pub(super) fn admitted(
+    asked: std::result::Result<SiteId, AuthenticationError>,
+) -> std::result::Result<SiteId, HttpResponse> {
+    asked.map_err(|error| match error {
+        AuthenticationError::Refused { refusal: reason, .. } => {
+            let (code, message) = reason.legacy();
+            refusal(401, code, message)
+        }
+        AuthenticationError::TooMany { wait } => {
+            let mut response = refusal(429, "site_auth_timeout", "Too many refused attempts");
+            response.headers.push(("retry-after".to_owned(), wait.as_secs().max(1).to_string()));
+            response
+        }
+        AuthenticationError::Unanswered { .. } => {
+            refusal(502, "site_auth_timeout", "The server that checks credentials does not answer")
+        }
+        AuthenticationError::Failed(error) => failed(&error),
+    })
+}
+
 fn number(query: &str, name: &str) -> Option<u64> {
     let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
     pairs.filter(|(key, _)| *key == name).find_map(|(_, value)| value.parse().ok())
@@ -140,7 +147,7 @@ fn limit(query: &str) -> usize {
     number(query, "limit").map_or(LIMIT_MAX, |limit| usize::try_from(limit).map_or(LIMIT_MAX, |l| l.min(LIMIT_MAX)))
 }
 
-fn credentials(headers: &SiteHeaders) -> Credentials {
+pub(super) fn credentials(headers: &SiteHeaders) -> Credentials {
     Credentials {
         server_url: String::new(),
         username: headers.site_name.clone(),
@@ -152,7 +159,7 @@ fn credentials(headers: &SiteHeaders) -> Credentials {
     }
 }
 
-fn answer<T: Serialize>(answer: Result<T>) -> HttpResponse {
+pub(super) fn answer<T: Serialize>(answer: Result<T>) -> HttpResponse {
     match answer {
         Ok(answer) => HttpResponse::json(200, serde_json::to_vec(&answer).unwrap_or_default()),
         Err(error) => failed(&error),
@@ -174,7 +181,7 @@ fn too_many(records: usize) -> HttpResponse {
     refusal(413, "too_many_records", &said)
 }
 
-fn unreadable() -> HttpResponse {
+pub(super) fn unreadable() -> HttpResponse {
     refusal(400, "bad_request", "The body cannot be read")
 }
 
@@ -185,7 +192,7 @@ fn asked_at(request: &HttpRequest) -> Option<String> {
     Some(format!("{}://{}", if is_tls { "https" } else { "http" }, request.header("host")?))
 }
 
-fn refusal(status: u16, code: &str, message: &str) -> HttpResponse {
+pub(super) fn refusal(status: u16, code: &str, message: &str) -> HttpResponse {
     let mut response = HttpResponse::json(status, serde_json::to_vec(&V5Error::new(code, message)).unwrap_or_default());
     if status == 401 {
         response.headers.push(("www-authenticate".to_owned(), "Basic".to_owned()));

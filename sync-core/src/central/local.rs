@@ -35,7 +35,31 @@ pub struct Store {
     pub site: Option<i64>,
 }
 
-/// Keeps the local list of sites and stores. A database that keeps one is a central server's.
+/// Who keeps the list of the sites of a central server, and so says who they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SiteList {
+    /// The database itself, because its first site was added there.
+    Local,
+    /// The legacy server at which the database was set up.
+    Legacy,
+}
+
+impl SiteList {
+    /// Who keeps that of this database; `None` for one that is no central server's yet.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn of(storage: &dyn Storage) -> Result<Option<Self>> {
+        let txn = storage.read()?;
+        if txn.state(key::LEGACY_URL)?.is_some() {
+            return Ok(Some(Self::Legacy));
+        }
+        let is_central = crate::site::identity::role(txn.as_ref())? == Some(Role::Central);
+        Ok(is_central.then_some(Self::Local))
+    }
+}
+
+/// Keeps the local list of sites and stores. A database that keeps one is a central server's without a legacy server.
 pub struct LocalSites {
     storage: Arc<dyn Storage>,
     clock: Arc<dyn Clock>,
@@ -51,10 +75,14 @@ impl LocalSites {
     /// Opens the list, and makes a fresh database a central server's.
     ///
     /// # Errors
-    /// [`Error::WrongRole`] if the database is a remote site's.
+    /// [`Error::WrongRole`] if the database is a remote site's; [`Error::LegacyKeepsSites`] if a legacy server keeps the
+    /// list, which may give out any number.
     pub fn open(storage: Arc<dyn Storage>, clock: Arc<dyn Clock>) -> Result<Self> {
         let role = crate::site::identity::role(storage.read()?.as_ref())?;
         match role {
+            Some(Role::Central) if SiteList::of(storage.as_ref())? == Some(SiteList::Legacy) => {
+                return Err(Error::LegacyKeepsSites);
+            }
             Some(Role::Central) => {}
             Some(Role::Remote) => {
                 return Err(Error::WrongRole { needed: "central server", found: "remote site" });
@@ -183,28 +211,28 @@ impl LocalSites {
         let _ = moved_stores::log_anew(self.storage.as_ref(), self.clock.as_ref());
         Ok(store_id)
     }
+}
 
-    /// All stores, by id.
-    ///
-    /// # Errors
-    /// The database failed.
-    pub fn stores(&self) -> Result<Vec<Store>> {
-        let txn = self.storage.read()?;
-        let mut stores = Vec::new();
-        for (id, data) in txn.records(&TableName::from("store"), None, usize::MAX >> 1)? {
-            let fields = data.fields();
-            let text = |key: &str| fields.as_ref().and_then(|f| f.text(key)).unwrap_or_default().into_owned();
-            let name = txn.record(&TableName::from("name"), &RecordId::new(text("name_ID")))?;
-            let name = name.and_then(|data| data.fields()?.text("name").map(std::borrow::Cow::into_owned));
-            stores.push(Store {
-                id: StoreId::from(id.as_str()),
-                code: text("code"),
-                name: name.unwrap_or_default(),
-                site: fields.as_ref().and_then(|f| f.number("sync_id_remote_site")),
-            });
-        }
-        Ok(stores)
+/// All stores that a central server knows, by id, whoever keeps the list.
+///
+/// # Errors
+/// The database failed.
+pub fn stores(storage: &dyn Storage) -> Result<Vec<Store>> {
+    let txn = storage.read()?;
+    let mut stores = Vec::new();
+    for (id, data) in txn.records(&TableName::from("store"), None, usize::MAX >> 1)? {
+        let fields = data.fields();
+        let text = |key: &str| fields.as_ref().and_then(|f| f.text(key)).unwrap_or_default().into_owned();
+        let name = txn.record(&TableName::from("name"), &RecordId::new(text("name_ID")))?;
+        let name = name.and_then(|data| data.fields()?.text("name").map(std::borrow::Cow::into_owned));
+        stores.push(Store {
+            id: StoreId::from(id.as_str()),
+            code: text("code"),
+            name: name.unwrap_or_default(),
+            site: fields.as_ref().and_then(|f| f.number("sync_id_remote_site")),
+        });
     }
+    Ok(stores)
 }
 
 /// The highest number that a site ever had: rows that came from a site bear its number after it is gone.

@@ -8,6 +8,7 @@ mod authenticator;
 mod body;
 mod caller;
 mod concerns;
+mod file_response;
 mod files;
 mod held_back;
 mod joins;
@@ -19,11 +20,12 @@ mod limits;
 mod local;
 mod local_authenticator;
 mod multipart;
+mod patient_api;
 mod pull;
 mod push;
 
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -39,7 +41,7 @@ pub use concerns::Concern;
 pub(crate) use concerns::concerns;
 pub use held_back::held_back;
 pub use legacy_authenticator::LegacyAuthenticator;
-pub use local::{LocalSites, Store};
+pub use local::{LocalSites, SiteList, Store, stores};
 pub use local_authenticator::LocalAuthenticator;
 
 use crate::clock::{Clock, Timestamp};
@@ -53,6 +55,7 @@ use crate::protocol::v6::{
     encode_data, encode_error, path,
 };
 use crate::record::SiteId;
+use crate::site::Site;
 use crate::storage::Storage;
 use crate::transport::{HttpRequest, HttpResponse, Method};
 
@@ -110,6 +113,10 @@ pub struct Central {
     /// Whether what an older version had set aside was tried again.
     is_up_to_date: AtomicBool,
     files: Option<FileStore>,
+    /// This server's own site at the legacy server.
+    own_site: Option<Site>,
+    /// How many patients are being asked for there.
+    asks_for_patients: AtomicUsize,
     /// Held while a file is compared with the one that is there, and named.
     keeping: Mutex<()>,
     /// When it was looked last whether uploads left anything behind.
@@ -137,6 +144,8 @@ impl Central {
             activity: activity::Activity::default(),
             is_up_to_date: AtomicBool::new(false),
             files: None,
+            own_site: None,
+            asks_for_patients: AtomicUsize::new(0),
             keeping: Mutex::new(()),
             swept_at: Mutex::default(),
         }
@@ -153,6 +162,13 @@ impl Central {
     #[must_use]
     pub fn with_config(self, config: CentralConfig) -> Self {
         Self { config, ..self }
+    }
+
+    /// The same with its own site at the legacy server: a patient whom a site links, and who is not known here yet, is brought
+    /// by it. The host synchronises it besides.
+    #[must_use]
+    pub fn with_own_site(self, site: Site) -> Self {
+        Self { own_site: Some(site), ..self }
     }
 
     /// The limits.
@@ -188,6 +204,10 @@ impl Central {
         if self.stands_alone && route.starts_with("/sync/v5/") {
             noted.question.set(Question::Legacy);
             return self.legacy_api(request, noted, route, query);
+        }
+        if self.stands_alone && route.starts_with("/api/v4/") {
+            noted.question.set(Question::Legacy);
+            return self.patient_api(request, noted, route, query);
         }
         let route = route.trim_start_matches('/');
         if route.starts_with("central/") && !self.is_central() {

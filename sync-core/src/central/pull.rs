@@ -9,6 +9,7 @@ use crate::outgoing;
 use crate::ownership::StoreOwner;
 use crate::protocol::v6::{Batch, BatchElement, Dialect, PatientPullRequest, PullRequest, WireError};
 use crate::record::{Cursor, SiteId, StoreId, record_type};
+use crate::record_owner;
 use crate::storage::{Lost, ReadTxn, Selection, SiteEntry, Source};
 
 /// Rows that are looked at in one go for what was held back, and the most of one answer.
@@ -320,5 +321,5 @@ fn is_written_again(txn: &dyn ReadTxn, selection: &Selection, row: &Change) -> R
         return Ok(false);
     }
     let Some(data) = txn.record(&row.change.table, &row.change.id)? else { return Ok(false) };
-    Ok(apply::owner(txn, &row.change.table, &data, stores)? == StoreOwner::Own)
+    Ok(record_owner::owner(txn, &row.change.table, &data, stores)? == StoreOwner::Own)
 }

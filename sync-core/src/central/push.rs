@@ -168,7 +168,7 @@ impl Central {
         let stores = txn.stores_of_site(site)?;
         for record in &superseded {
             let newer = txn.buffered_cursor(Source::Site(site), &record.table_name, &record.record_id)?;
-            apply::tell_of_newer(txn.as_ref(), &stores, record, newer.is_some(), now)?;
+            apply::tell_of_newer(txn.as_ref(), (site, &stores), record, newer.is_some(), now)?;
         }
         // A batch that came before and is only heard again opens nothing.
         let brings_something = !fresh.is_empty();

@@ -34,7 +34,8 @@ impl Files {
     /// reference's id.
     ///
     /// # Errors
-    /// [`Error::NotFound`] if the record is not here, [`Error::FileTooLarge`], [`Error::BadInput`] if the file cannot be
+    /// [`Error::NotFound`] if the record is not here, [`Error::NotAllowed`] if it is of another site's store,
+    /// [`Error::FileTooLarge`], [`Error::BadInput`] if the file cannot be
     /// read or changes meanwhile; the disk or the database failed. Nothing was written then.
     pub fn attach(&self, table: &str, record_id: &str, path: &Path) -> Result<RecordId> {
         let shown = || path.display().to_string();

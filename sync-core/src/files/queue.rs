@@ -110,17 +110,22 @@ impl Files {
                 changed_at: now,
             }),
         };
+        let at_central = role(txn)? == Some(Role::Central);
+        let came_here = at_central && self.store.length(id)?.is_some();
+        let (said, noted) = ((reference.bytes, reference.sha256.clone()), (entry.bytes, entry.sha256.clone()));
+        // What is known of bytes that came counts, whatever their reference says since.
+        let (first, then) = if came_here { (noted, said) } else { (said, noted) };
         let mut entry = FileEntry {
             table: reference.table.clone(),
             record_id: reference.record_id.clone(),
-            bytes: reference.bytes.or(entry.bytes),
-            sha256: reference.sha256.clone().or_else(|| entry.sha256.clone()),
+            bytes: first.0.or(then.0),
+            sha256: first.1.or(then.1),
             ..entry
         };
-        if role(txn)? == Some(Role::Central) {
+        if at_central {
             // Sites bring it when they will.
             entry.next_at = None;
-            if self.store.length(id)?.is_some() {
+            if came_here {
                 entry.state = FileState::Done;
             }
         } else if entry.state == FileState::Waiting && !self.is_wanted(txn, reference)? {

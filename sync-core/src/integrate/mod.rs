@@ -20,6 +20,7 @@ use crate::error::{Error, Result, Server};
 use crate::ownership::{Role, StoreOwner};
 use crate::protocol::v6::Action;
 use crate::record::{Cursor, NameId, RecordData, RecordId, SiteId, StoreId, TableName, integration_rank};
+use crate::record_owner;
 use crate::site::identity::confirmed_to;
 use crate::storage::{Incoming, Quarantine, QuarantineCause, ReadTxn, Selection, Source, Storage, WriteTxn, key};
 
@@ -193,7 +194,8 @@ impl<'t> Integrator<'t> {
         };
         let facts = StoredFacts::new(txn, door)?;
         let any_merged = merge::any(txn)?;
-        Ok(Self { facts, now, any_set_aside, at_central, any_merged, restore_of_source, done: Integrated::default() })
+        let done = Integrated::default();
+        Ok(Self { facts, now, any_set_aside, at_central, any_merged, restore_of_source, done })
     }
 
     /// Decides about a record and does it; gives the reason if it is to be set aside.
@@ -345,11 +347,24 @@ impl Facts for StoredFacts<'_> {
     }
 
     fn owner_of(&self, table: &TableName, data: &RecordData) -> Result<StoreOwner> {
-        apply::owner(self.txn, table, data, &self.stores)
+        record_owner::owner(self.txn, table, data, &self.stores)
     }
 
-    fn unseen_patient(&self, table: &TableName, data: &RecordData) -> Result<Option<NameId>> {
-        apply::unseen_patient(self.txn, table, data, &self.stores)
+    fn is_anothers(&self, table: &TableName, id: &RecordId, data: &RecordData) -> Result<bool> {
+        match self.door.source {
+            Source::Site(site) => record_owner::is_anothers(self.txn, (site, &self.stores), (table, id), data),
+            _ => Ok(false),
+        }
+    }
+
+    fn unseen_patient(&self, table: &TableName, id: &RecordId, data: &RecordData) -> Result<Option<NameId>> {
+        match (self.door.source, table.as_str()) {
+            (Source::Site(_), "name" | "name_oms_fields") if planted!(PatientIsAnyones) => Ok(None),
+            (Source::Site(site), "name" | "name_oms_fields") => {
+                record_owner::unseen_name(self.txn, (site, &self.stores), id)
+            }
+            _ => record_owner::unseen_patient(self.txn, table, data, &self.stores),
+        }
     }
 
     fn went_unseen(&self, incoming: &Incoming) -> Result<WentUnseen> {

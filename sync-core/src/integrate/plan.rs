@@ -3,7 +3,7 @@
 use super::merge::Merge;
 use crate::apply::{WentUnseen, is_patient};
 use crate::error::Result;
-use crate::ownership::{Operation, Refusal, StoreOwner, may_arrive, may_push};
+use crate::ownership::{Operation, Refusal, StoreOwner, may_arrive, may_push, may_replace};
 use crate::protocol::v6::Action;
 use crate::record::{
     Deletion, FieldError, NameId, RecordData, RecordId, RecordType, TableName, json_text, portable, record_type,
@@ -37,8 +37,11 @@ pub(super) trait Facts {
     fn stored(&self, table: &TableName, id: &RecordId) -> Result<Option<RecordData>>;
     /// Whose store a record with this data belongs to, as seen by the site that sent it.
     fn owner_of(&self, table: &TableName, data: &RecordData) -> Result<StoreOwner>;
-    /// The patient whom a record with this data is about, if the site that sent it may not know the patient.
-    fn unseen_patient(&self, table: &TableName, data: &RecordData) -> Result<Option<NameId>>;
+    /// Whether the record that decides whose a record with this id and data is, itself or its parent, is here and somebody
+    /// else wrote it than the site that sent this.
+    fn is_anothers(&self, table: &TableName, id: &RecordId, data: &RecordData) -> Result<bool>;
+    /// The patient whom a record with this id and data is about, if the site that sent it may not know the patient.
+    fn unseen_patient(&self, table: &TableName, id: &RecordId, data: &RecordData) -> Result<Option<NameId>>;
     /// What of it went to another site before the site that sent it could know.
     fn went_unseen(&self, incoming: &Incoming) -> Result<WentUnseen>;
     /// Whether something newer was written since it came, and does not say the same.
@@ -63,6 +66,9 @@ pub(super) fn plan(incoming: &Incoming, facts: &dyn Facts) -> Result<Plan> {
         Err(quarantine) => Ok(Plan::SetAside(quarantine)),
     }
 }
+
+/// The mark of a patient that a site deleted. It is kept here, and no message has it.
+const NAME_DELETED: &str = "deleted_datetime";
 
 type Verdict = std::result::Result<Plan, Quarantine>;
 
@@ -117,6 +123,10 @@ fn decide(incoming: &Incoming, facts: &dyn Facts) -> Result<Verdict> {
     Ok(Ok(match (operation, kind.deletion) {
         (Operation::Upsert, _) => Plan::Upsert,
         (Operation::Delete, Deletion::SoftAndWire(field)) => Plan::MarkDeleted(field),
+        // As Open mSupply's central does: other records name the patient.
+        (Operation::Delete, _) if kind.table == "name" && !planted!(PatientIsAnyones) => {
+            Plan::MarkDeleted(NAME_DELETED)
+        }
         (Operation::Delete, _) => Plan::Delete,
     }))
 }
@@ -233,7 +243,7 @@ fn unseen_patient(incoming: &Incoming, facts: &dyn Facts) -> Result<Option<Quara
     }
     let stored = facts.stored(&incoming.table, &incoming.id)?;
     for data in stored.iter().chain(std::iter::once(&incoming.data)) {
-        if let Some(patient) = facts.unseen_patient(&incoming.table, data)? {
+        if let Some(patient) = facts.unseen_patient(&incoming.table, &incoming.id, data)? {
             return Ok(Some(Quarantine {
                 cause: QuarantineCause::Waiting,
                 reason: format!(
@@ -265,7 +275,16 @@ fn ask_ownership(
         if kind.table == "name" && !is_patient(data) {
             return Ok(Err(Refusal::OnlyAllowedOnLegacy { table: kind.table.to_owned() }));
         }
-        if let Err(refusal) = may_push(kind, operation, facts.owner_of(&incoming.table, data)?) {
+        let owner = facts.owner_of(&incoming.table, data)?;
+        if let Err(refusal) = may_push(kind, operation, owner) {
+            return Ok(Err(refusal));
+        }
+        if owner == StoreOwner::Nobody
+            && let Err(refusal) = may_replace(kind)
+            && facts.is_anothers(&incoming.table, &incoming.id, data)?
+            && !planted!(WrittenElsewhereTaken)
+            && !planted!(FileIsAnyones)
+        {
             return Ok(Err(refusal));
         }
     }
@@ -360,7 +379,11 @@ mod tests {
             })
         }
 
-        fn unseen_patient(&self, table: &TableName, data: &RecordData) -> Result<Option<NameId>> {
+        fn is_anothers(&self, _: &TableName, id: &RecordId, _: &RecordData) -> Result<bool> {
+            Ok(id.as_str() == "of another")
+        }
+
+        fn unseen_patient(&self, table: &TableName, _: &RecordId, data: &RecordData) -> Result<Option<NameId>> {
             let fields = data.fields().filter(|_| table == "vaccination");
             let patient = fields.as_ref().and_then(|fields| fields.text("patient_id"));
             Ok(patient.filter(|patient| patient == "hidden").map(|patient| NameId::from(patient.as_ref())))

@@ -93,6 +93,10 @@ pub enum Writers {
     Central,
     /// Every site, and central.
     Everyone,
+    /// Every site, and central; nobody changes what another wrote.
+    Author,
+    /// The site that holds the record to which this one belongs, and central; if that is no single site's, whoever wrote it.
+    Holder,
     /// The site on which the record's store is active.
     StoreSite,
     /// The site on which the record's store is active, and central for every store.

@@ -113,6 +113,19 @@ pub(super) fn not_central(response: &HttpResponse, url: &str) -> Error {
     Error::NotAServer { server: Server::Central, url: url.to_owned(), found }
 }
 
+/// What central answers to a join: nothing, or with status 500 a text that says why not.
+pub(super) fn joined(response: &HttpResponse, url: &str, of: &Identity) -> Result<()> {
+    match response.status {
+        200..=299 => Ok(()),
+        405 => Err(Error::NotCentral { url: url.to_owned() }),
+        500 => {
+            let text = String::from_utf8_lossy(&response.body).into_owned();
+            Err(wire_error(WireError::OtherServerError(text), url, of))
+        }
+        _ => common_status(response, Server::Central, url),
+    }
+}
+
 pub(super) fn legacy_answer<T: DeserializeOwned>(response: &HttpResponse, url: &str, of: &Identity) -> Result<T> {
     let is_success = (200..=299).contains(&response.status);
     let stated_error = || serde_json::from_slice::<V5Error>(&response.body).ok().map(|answer| answer.error);

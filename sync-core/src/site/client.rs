@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use url::Url;
 
-use super::answer::{central_answer, transport_error, unreadable};
+use super::answer::{central_answer, joined, transport_error, unreadable};
 use super::config::SyncConfig;
 use super::identity::Identity;
 use super::observer::{SyncEvent, SyncObserver};
@@ -18,6 +18,7 @@ use super::sizing::{Sizes, Way, may_be_the_size};
 use super::watch::{beside, watched};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorClass, Result, Server};
+use crate::protocol::v6::{self, NameStoreJoinRequest};
 use crate::text_input::into_utf8;
 use crate::texts::Said;
 use crate::texts::sentences::input;
@@ -146,6 +147,23 @@ impl<'a> Client<'a> {
     ) -> Result<Box<RawValue>> {
         let json = to_json(body)?;
         self.with_retries(Server::Central, |client| client.central_once(identity, central, path, &json))
+    }
+
+    /// Asks central to make a patient visible in a store. This question alone is answered without an envelope; an answer of
+    /// status 500 says why not, and is no trouble of the server's.
+    pub(super) fn central_join(
+        &mut self,
+        identity: &Identity,
+        central: &Url,
+        question: &NameStoreJoinRequest,
+    ) -> Result<()> {
+        let json = to_json(question)?;
+        self.with_retries(Server::Central, |client| {
+            let shown = shown(central);
+            let (request, _) = client.central_request(central, v6::path::NAME_STORE_JOIN, &json)?;
+            let response = client.send(Server::Central, &shown, &request)?;
+            joined(&response, &shown, identity)
+        })
     }
 
     /// Asks central for a batch of at most so many records; on a line that breaks, for ever fewer. Gives how many it asked

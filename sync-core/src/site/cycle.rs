@@ -187,6 +187,11 @@ impl Cycle<'_, '_> {
         if !pulls || self.must_end() {
             return;
         }
+        let Some(links) = self.step_value(|cycle| cycle.links_are_open()) else { return };
+        let links = links && legacy_answers && self.identity.initialised;
+        if let (true, true, Some(central)) = (links, may_pull, &central) {
+            self.step(Step::LinkPatient, |cycle| cycle.go_on_with_joins(central));
+        }
         let legacy_pulled = legacy_answers
             && self.step(Step::PullCentral, Self::pull_central).is_none()
             && !self.must_end()
@@ -200,6 +205,9 @@ impl Cycle<'_, '_> {
         };
         if let (true, Some(central)) = (confirmed, &central) {
             v6_pulled = self.step(Step::PullV6, |cycle| cycle.pull_v6(central)).is_none();
+            if links && v6_pulled && !self.must_end() {
+                self.step(Step::PullPatient, |cycle| cycle.fetch_all_linked(central));
+            }
         }
         if self.must_end() {
             return;
@@ -263,7 +271,7 @@ impl Cycle<'_, '_> {
         }
     }
 
-    fn integrate(&mut self) -> Result<()> {
+    pub(super) fn integrate(&mut self) -> Result<()> {
         let site = self.site;
         for (source, origin) in [(Source::Legacy, self.identity.legacy_site_id), (Source::Central, None)] {
             let door = Door { source, origin };
@@ -310,7 +318,7 @@ impl Cycle<'_, '_> {
     }
 
     /// Runs a step; gives the class of the error it ended with. The first error of the cycle is kept.
-    fn step(&mut self, step: Step, run: impl FnOnce(&mut Self) -> Result<()>) -> Option<ErrorClass> {
+    pub(super) fn step(&mut self, step: Step, run: impl FnOnce(&mut Self) -> Result<()>) -> Option<ErrorClass> {
         let began = self.site.clock.monotonic();
         self.current = (0, 0);
         let outcome = self.client.tell(&SyncEvent::StepStarted { step }).and_then(|()| run(self));
@@ -335,7 +343,7 @@ impl Cycle<'_, '_> {
     }
 
     /// Runs something that is no step of its own.
-    fn step_value<T>(&mut self, run: impl FnOnce(&mut Self) -> Result<T>) -> Option<T> {
+    pub(super) fn step_value<T>(&mut self, run: impl FnOnce(&mut Self) -> Result<T>) -> Option<T> {
         match run(self) {
             Ok(value) => Some(value),
             Err(error) => {

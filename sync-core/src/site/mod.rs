@@ -10,6 +10,8 @@ mod doctor;
 mod files;
 pub(crate) mod identity;
 mod initialise;
+mod legacy_patients;
+mod link_patient;
 mod marks;
 mod net;
 mod observer;

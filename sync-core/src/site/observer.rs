@@ -25,6 +25,8 @@ pub enum Step {
     PullRemote,
     /// Pulls from the Open mSupply central server and integrates what needs nothing that is not here.
     PullV6,
+    /// Makes a patient visible in a store of this site, at the legacy server and at the central server.
+    LinkPatient,
     /// Pulls the records of one patient from the Open mSupply central server; no part of a whole cycle.
     PullPatient,
     /// Integrates what had to wait for another record.
@@ -45,6 +47,7 @@ impl Step {
             Self::PullCentral => "Pull central",
             Self::PullRemote => "Pull remote",
             Self::PullV6 => "Pull V6",
+            Self::LinkPatient => "Link patient",
             Self::PullPatient => "Pull patient",
             Self::Integrate => "Integrate",
             Self::Files => "Files",

@@ -30,24 +30,23 @@ impl Site {
     /// It could not even begin: [`Error::NotSetUp`], [`Error::WrongRole`], [`Error::CycleRunning`]; [`Error::BadInput`]
     /// where this site has to synchronise first; or the database failed.
     pub fn pull_patient(&self, patient: &NameId, observer: &mut dyn SyncObserver) -> Result<SyncReport> {
-        {
-            let txn = self.storage.read()?;
-            let identity = Identity::load(txn.as_ref(), &self.machine)?;
-            match identity.role {
-                Some(Role::Remote) => {}
-                Some(Role::Central) => {
-                    return Err(Error::WrongRole { needed: "remote site", found: "central server" });
-                }
-                None => return Err(Error::NotSetUp),
-            }
-            if !identity.initialised {
-                return Err(Error::bad_input(input::first_sync_first()));
-            }
-            if let Some(why) = must_read_first(txn.as_ref())? {
-                return Err(Error::bad_input(why));
-            }
-        }
+        self.may_ask_for_patient()?;
         self.cycle(&SyncOptions::default(), observer, |cycle| cycle.run_for_patient(patient))
+    }
+
+    /// Whether this database is a site's that has read what it needs before it asks for one patient.
+    pub(super) fn may_ask_for_patient(&self) -> Result<()> {
+        let txn = self.storage.read()?;
+        let identity = Identity::load(txn.as_ref(), &self.machine)?;
+        match identity.role {
+            Some(Role::Remote) => {}
+            Some(Role::Central) => return Err(Error::WrongRole { needed: "remote site", found: "central server" }),
+            None => return Err(Error::NotSetUp),
+        }
+        if !identity.initialised {
+            return Err(Error::bad_input(input::first_sync_first()));
+        }
+        must_read_first(txn.as_ref())?.map_or(Ok(()), |why| Err(Error::bad_input(why)))
     }
 }
 

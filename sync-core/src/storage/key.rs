@@ -114,3 +114,7 @@ pub const FILES_ASK_AGAIN: &str = "files_ask_again";
 pub const LINES: &str = "lines";
 /// The same of the line on which files come.
 pub const FILE_LINES: &str = "file_lines";
+/// Patients who are being linked to stores of this site.
+pub const LINKS: &str = "links";
+/// What is given to a site beside its queue; a name for each site.
+pub const LINKED_OF_SITE: &str = "linked_of_site_";

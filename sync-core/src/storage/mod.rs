@@ -261,6 +261,11 @@ pub trait ReadTxn {
     fn has_local_change(&self, table: &TableName, id: &RecordId, from: Cursor) -> Result<bool>;
     /// The store that a record was in when it was deleted, as its newest deletion in the changelog has it.
     fn deleted_in(&self, table: &TableName, id: &RecordId) -> Result<Option<StoreId>>;
+    /// The changelog row of a record that is here: that of its newest change.
+    fn newest_change(&self, table: &TableName, id: &RecordId) -> Result<Option<NewChange>>;
+    /// The changelog rows that stand beside a record, or of its deletion, by cursor; with the data as which it left a store,
+    /// where that is kept.
+    fn changes_beside(&self, table: &TableName, id: &RecordId) -> Result<Vec<(NewChange, Option<RecordData>)>>;
 
     /// The tables of staged records of a source, by name, with the number of upserts, deletes and merges.
     fn staged_tables(&self, source: Source) -> Result<Vec<(TableName, StagedCounts)>>;
@@ -274,7 +279,8 @@ pub trait ReadTxn {
         after: u64,
         limit: usize,
     ) -> Result<Vec<Buffered>>;
-    /// The sender's cursor of what is in the buffer of a record from this source, staged or set aside.
+    /// The sender's cursor of what is in the buffer of a record from this source and may still be integrated as it is: it is
+    /// staged, or waits for another record.
     fn buffered_cursor(&self, source: Source, table: &TableName, id: &RecordId) -> Result<Option<Cursor>>;
     /// Up to `limit` quarantined records, in order of arrival after `after`.
     fn quarantined(&self, after: u64, limit: usize) -> Result<Vec<(Buffered, Quarantine)>>;

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::apply;
 use crate::changelog::{Change, ChangeAction};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::ownership::{Operation, Role, StoreOwner, may_push};
 use crate::record::{RecordData, RecordId, StoreId, TableName, record_type};
+use crate::record_owner;
 use crate::records::RECORD_BYTES_MAX;
 use crate::site::identity::{central_is_legacy, cursor, flag, role, site_id};
 use crate::site::push::is_pushed;
@@ -181,10 +181,10 @@ fn foresee(txn: &dyn ReadTxn, row: &Change, data: Option<&RecordData>, stores: &
         let reason = format!("its data have {} bytes, and central takes {RECORD_BYTES_MAX}", data.as_str().len());
         return Ok(foreseen(QuarantineCause::Refused, reason));
     }
-    if let Err(refusal) = may_push(kind, Operation::Upsert, apply::owner(txn, table, data, stores)?) {
+    if let Err(refusal) = may_push(kind, Operation::Upsert, record_owner::owner(txn, table, data, stores)?) {
         return Ok(foreseen(QuarantineCause::Refused, refusal.to_string()));
     }
-    if let Some(patient) = apply::unseen_patient(txn, table, data, stores)? {
+    if let Some(patient) = record_owner::unseen_patient(txn, table, data, stores)? {
         let reason = format!("patient {patient} is not visible in a store of this site");
         return Ok(foreseen(QuarantineCause::Waiting, reason));
     }

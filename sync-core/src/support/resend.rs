@@ -12,6 +12,7 @@ use crate::ownership::{Operation, Role, may_push};
 use crate::record::{
     Cursor, RecordData, RecordId, StoreId, TableName, configured_by_legacy, owned_by_sites, record_type,
 };
+use crate::record_owner;
 use crate::site::identity::{central_is_legacy, cursor, role, site_id};
 use crate::site::push::is_pushed;
 use crate::site::push_legacy::is_pushed_to_legacy;
@@ -116,7 +117,7 @@ impl<'l> Chosen<'l> {
             let (Some(kind), Some(data)) = (record_type(change.table.as_str()), data) else {
                 return Ok(Verdict::NotMeant);
             };
-            let owner = apply::owner(txn, &change.table, data, &self.stores)?;
+            let owner = record_owner::owner(txn, &change.table, data, &self.stores)?;
             let is_own = change.store.is_some() && may_push(kind, Operation::Upsert, owner).is_ok();
             return Ok(if is_own { Verdict::SentAgain } else { Verdict::NotMeant });
         }

@@ -35,6 +35,7 @@ macro_rules! bugs {
                 matches!(
                     self,
                     Self::FileHashIgnored
+                        | Self::FileIsAnyones
                         | Self::FileNamedTooSoon
                         | Self::ResumeWithoutMatch
                         | Self::FileDoneBeforeAnswer
@@ -77,6 +78,14 @@ bugs! {
     LocalDeleteForgotten,
     /// Central asks no rule of ownership.
     OwnershipNotAsked,
+    /// A site that tells central of a backup is told of any record whose id it names.
+    NewerToldToAnyone,
+    /// Every site may point the reference of any file to a record of its own.
+    FileIsAnyones,
+    /// A site replaces what another wrote, if it is of no store.
+    WrittenElsewhereTaken,
+    /// Every site may change and remove any patient.
+    PatientIsAnyones,
     /// Central forgets which site a record came from.
     SourceForgotten,
     /// Central sends the records of all stores to each site.

@@ -162,6 +162,16 @@ impl<T: ReadTxn + ?Sized> ReadTxn for WatchedTxn<'_, T> {
         self.inner.deleted_in(table, id)
     }
 
+    fn newest_change(&self, table: &TableName, id: &RecordId) -> Result<Option<NewChange>> {
+        self.call("newest_change")?;
+        self.inner.newest_change(table, id)
+    }
+
+    fn changes_beside(&self, table: &TableName, id: &RecordId) -> Result<Vec<(NewChange, Option<RecordData>)>> {
+        self.call("changes_beside")?;
+        self.inner.changes_beside(table, id)
+    }
+
     fn staged_tables(&self, source: Source) -> Result<Vec<(TableName, StagedCounts)>> {
         self.call("staged_tables")?;
         self.inner.staged_tables(source)

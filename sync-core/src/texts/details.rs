@@ -131,7 +131,8 @@ impl Error {
                     Refusal::OnlyAllowedOnCentral { table }
                     | Refusal::StoreNotActiveHere { table }
                     | Refusal::OwnedByRemoteSite { table }
-                    | Refusal::OnlyAllowedOnLegacy { table } => {
+                    | Refusal::OnlyAllowedOnLegacy { table }
+                    | Refusal::WrittenElsewhere { table } => {
                         add("table", table);
                         add("record", &record);
                     }
@@ -166,6 +167,7 @@ impl Error {
             | Self::CentralCannotReachLegacy
             | Self::NotSetUp
             | Self::CentralUrlMissing
+            | Self::LegacyKeepsSites
             | Self::QueueNotMoving
             | Self::DatabaseBusy { .. }
             | Self::DatabaseReadOnly { .. }

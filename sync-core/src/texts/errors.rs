@@ -124,6 +124,10 @@ pub(crate) const ALL: &[ErrorText] = &[
         "this needs a {needed}, and this database is a {found}",
         "The command is for the other kind of server.",
         "Use the database of the right server."),
+    row("legacy_keeps_sites",
+        "the legacy server keeps the list of sites and stores of this database, which was set up there",
+        "A list of its own would give new sites the numbers of existing ones, and with them their stores and records.",
+        "Add sites and stores on the legacy server, and serve with --auth legacy, or without --auth; a central server without a legacy server needs a new database."),
     row("v6_version_incompatible",
         "{server} speaks sync versions {min} to {max}, this site sent {sent}",
         "Central is older or newer than what this program speaks.",
@@ -276,6 +280,10 @@ pub(crate) const ALL: &[ErrorText] = &[
         "{table} does not travel from central to sites over V6",
         "Central sent a record of a type that goes only to it.",
         "Tell the central server's administrator: it sent something that it should not send."),
+    row("written_elsewhere",
+        "this {table}{record} was written elsewhere, and belongs to no store of this site",
+        "Another site or the central server wrote it, and nothing shows that this site may change it.",
+        "Make this change on the site that wrote it, or on the Open mSupply central server."),
 
     // What only doctor finds.
     row("database_older",

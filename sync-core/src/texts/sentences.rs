@@ -137,6 +137,8 @@ crate::sentences! {
         queue_fills(left) = "the legacy server's queue for this site fills as fast as it is read ({left} records are \
             left): the next sync goes on with it";
         file_failed(direction, id, reason) = "{direction} of file {id} failed: {reason}";
+        link_waits(patient, store, reason) = "linking patient {patient} to store {store} is not done yet, and goes on with \
+            the next sync: {reason}";
         restored() = "this database was restored from a backup: what was synchronised since then is read again";
         central_went_back(after) = "central went back to {after} in its changelog: it was restored from a backup or \
             replaced. Everything is read again from the beginning, and what it lost of this site's goes out again with \
@@ -282,6 +284,10 @@ crate::sentences! {
         reason_needed() = "a reason is needed, for whoever looks at it later";
         nothing_sent_yet() = "the first sync is not complete: nothing was sent yet that could be sent again";
         not_sent_by_sites(table) = "sites do not send records of {table}";
+        no_store_of_central() = "no store is active on the central server itself, so the legacy server cannot show it a \
+            patient";
+        no_date(text) = "\"{text}\" is no date: write it as 2011-03-31";
+        nobody_searched_for() = "say something of the patient: a name, a date of birth, or a code";
         first_sync_first() = "the first sync of this site is not complete: run `oms-sync sync` before";
         restored_sync_first() = "this database was restored from a backup: run `oms-sync sync` before";
         rereading_sync_first() = "everything is being read again from central: run `oms-sync sync` before";

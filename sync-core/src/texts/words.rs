@@ -38,6 +38,7 @@ const ALL: &[&str] = &[
     "Pull central",
     "Pull remote",
     "Pull V6",
+    "Link patient",
     "Pull patient",
     "Integrate",
     "Files",

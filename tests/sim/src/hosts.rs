@@ -368,6 +368,17 @@ impl<'a> Desk<'a> {
             return Some(false);
         }
         let parent = |table: &str, id: &str| self.content(table, id);
+        // A file is of the site that has the record to which it belongs.
+        let is_of_another = |reference: &str| {
+            let reference = fields(reference);
+            let record = text(&reference, "table_name").zip(text(&reference, "record_id"));
+            let record = record.and_then(|(table, id)| self.content(&table, &id));
+            let store = record.and_then(|record| text(&fields(&record), "store_id"));
+            store.is_some_and(|store| !self.own.contains(&store))
+        };
+        if rule.table == "sync_file_reference" && self.end > 0 && held.into_iter().chain(content).any(is_of_another) {
+            return Some(false);
+        }
         if let (StoreOf::Parent(field, table), Some(content)) = (rule.store, content) {
             // Whose it is cannot be said without its parent.
             let id = text(&fields(content), field).unwrap_or_default();

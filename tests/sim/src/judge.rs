@@ -234,7 +234,8 @@ impl Judge<'_> {
         match (aside.cause, &aside.waits_for, aside.from) {
             // For a join, told by the patient's id, that makes the patient visible on the site.
             ("waiting", Some((table, patient)), From::Site(site))
-                if table == "name_store_join" && aside.key.0 == "vaccination" =>
+                if table == "name_store_join"
+                    && matches!(aside.key.0.as_str(), "vaccination" | "name" | "name_oms_fields") =>
             {
                 !self.is_seen_on(patient, site)
             }
@@ -266,6 +267,10 @@ impl Judge<'_> {
             return false;
         }
         match rule.writers {
+            // What is of no store is changed by whoever wrote it; a file is its record's.
+            Writers::Everyone if matches!(key.0.as_str(), "sync_file_reference" | "system_log") => {
+                self.ledger.of(key).any(|(_, version)| version.by != site || self.record_was_elsewhere(site, version))
+            }
             Writers::Central | Writers::Everyone => false,
             Writers::StoreSite | Writers::StoreSiteElseCentral | Writers::StoreSiteOrCentral => self
                 .ledger
@@ -285,6 +290,17 @@ impl Judge<'_> {
             && self.ledger.restored.is_empty()
             && self.ledger.came_unknowing(number)
             && !self.ledger.stores_ever(key).contains(&None)
+    }
+
+    /// Whether the record that the reference of a file names was of another site's store at some time, or of none.
+    fn record_was_elsewhere(&self, site: usize, reference: &Version) -> bool {
+        let Some(content) = &reference.content else { return false };
+        let content = fields(content);
+        let of = text(&content, "table_name").zip(text(&content, "record_id"));
+        of.is_some_and(|record| {
+            let mut stores = self.ledger.stores_ever(&record).into_iter();
+            stores.any(|store| store.is_none_or(|store| self.ledger.was_elsewhere(&store, site)))
+        })
     }
 
     /// Records that a site should hold as central does and does not, and those that it should not hold.

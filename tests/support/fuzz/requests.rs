@@ -250,10 +250,10 @@ fn assert_serves_good_sites(world: &SmallWorld) {
         if who == B {
             assert_takes_edits_of_what_was_pushed(world, &site);
         }
-        // The store of the next site is another one.
         site.records.delete("asset", &id).expect("a delete");
         good_cycle(&site, &what);
-        world.records.put("asset", [asset("good", "", "free again")]).expect("an edit");
+        // The store of the next site is another one; no site takes it by itself.
+        world.records.put("asset", [asset("good", B.2, "given to the next")]).expect("an edit");
     }
 }
 

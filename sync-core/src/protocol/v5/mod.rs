@@ -3,6 +3,7 @@
 mod central_records;
 mod error;
 mod headers;
+mod patient;
 mod queue;
 mod site;
 mod site_status;
@@ -10,6 +11,7 @@ mod site_status;
 pub use central_records::{CentralBatch, CentralRecord, ReadCentralBatch, UnreadableRecord};
 pub use error::{V5Error, V5ErrorBody};
 pub use headers::{SiteHeaders, V5_VERSION, header};
+pub use patient::{FoundPatient, MadeJoin, NewJoin, PatientQuery};
 pub use queue::{
     Acknowledged, PushedAnswer, PushedQueue, PushedRecord, QueueBatch, QueueLength, QueuedRecord, ReadQueueBatch,
 };
@@ -30,4 +32,8 @@ pub mod path {
     pub const ACKNOWLEDGED_RECORDS: &str = "/sync/v5/acknowledged_records";
     /// Central data, by cursor.
     pub const CENTRAL_RECORDS: &str = "/sync/v5/central_records";
+    /// Finds patients; asks for name and password alone.
+    pub const PATIENT: &str = "/api/v4/patient";
+    /// Makes a name visible in a store; asks for name and password alone.
+    pub const NAME_STORE_JOIN: &str = "/api/v4/name_store_join";
 }

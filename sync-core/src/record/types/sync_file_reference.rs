@@ -14,7 +14,7 @@ record_type! {
         style: File,
         pulled: true,
         pushed: true,
-        writers: Everyone,
+        writers: Holder,
         deletion: Deletion::Soft("deleted_datetime"),
         scope: Scope::None,
         after: ["asset"],

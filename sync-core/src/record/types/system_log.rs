@@ -14,7 +14,7 @@ record_type! {
         style: RemoteToCentral,
         pulled: false,
         pushed: true,
-        writers: Everyone,
+        writers: Author,
         deletion: Deletion::Never,
         scope: Scope::None,
         after: [],

@@ -59,7 +59,8 @@ pub(super) fn party(error: &Error, asked: Server) -> Party {
         | Error::ProxyUnusable { .. }
         | Error::NotSetUp
         | Error::NoMachineId { .. }
-        | Error::WrongRole { .. } => Party::Device,
+        | Error::WrongRole { .. }
+        | Error::LegacyKeepsSites => Party::Device,
         // It was known when this site was set up.
         Error::UnknownSite { .. }
         | Error::HardwareIdMismatch { .. }

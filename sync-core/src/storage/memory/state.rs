@@ -163,6 +163,16 @@ impl State {
         }
     }
 
+    pub(super) fn newest_change(&self, table: &TableName, id: &RecordId) -> Option<NewChange> {
+        self.changelog.get(&self.record(table, id)?.cursor).cloned()
+    }
+
+    pub(super) fn changes_beside(&self, table: &TableName, id: &RecordId) -> Vec<(NewChange, Option<RecordData>)> {
+        let mut rows: Vec<_> = self.beside_of(table, id).collect();
+        rows.sort_by_key(|(beside, _)| beside.cursor);
+        rows.into_iter().map(|(beside, change)| (change.clone(), beside.left_as.clone())).collect()
+    }
+
     pub(super) fn put_record(&mut self, data: &RecordData, change: &NewChange) -> Cursor {
         let cursor = self.add_to_changelog(change);
         let records = Arc::make_mut(self.records.entry(change.table.clone()).or_default());

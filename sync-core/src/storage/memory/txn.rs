@@ -131,6 +131,14 @@ impl ReadTxn for MemoryTxn<'_> {
         Ok(self.state.borrow().deleted_in(table, id))
     }
 
+    fn newest_change(&self, table: &TableName, id: &RecordId) -> Result<Option<NewChange>> {
+        Ok(self.state.borrow().newest_change(table, id))
+    }
+
+    fn changes_beside(&self, table: &TableName, id: &RecordId) -> Result<Vec<(NewChange, Option<RecordData>)>> {
+        Ok(self.state.borrow().changes_beside(table, id))
+    }
+
     fn staged_tables(&self, source: Source) -> Result<Vec<(TableName, StagedCounts)>> {
         let state = self.state.borrow();
         let mut tables: BTreeMap<TableName, StagedCounts> = BTreeMap::new();
@@ -166,8 +174,14 @@ impl ReadTxn for MemoryTxn<'_> {
     fn buffered_cursor(&self, source: Source, table: &TableName, id: &RecordId) -> Result<Option<Cursor>> {
         let state = self.state.borrow();
         let mut rows = state.buffer.values().map(|row| &row.incoming);
-        let found = rows
-            .find(|row| row.source == source && row.table == *table && row.id == *id && row.action != Action::Merge);
+        let found = rows.find(|row| {
+            let may_come = row
+                .quarantine
+                .as_ref()
+                .is_none_or(|aside| matches!(aside.cause, QuarantineCause::Waiting | QuarantineCause::Failed));
+            let is_it = row.source == source && row.table == *table && row.id == *id;
+            is_it && row.action != Action::Merge && may_come
+        });
         Ok(found.and_then(|row| row.cursor))
     }
 

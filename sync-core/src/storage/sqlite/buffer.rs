@@ -127,7 +127,7 @@ impl<C: Holds> SqliteTxn<C> {
         id: &RecordId,
     ) -> Result<Option<Cursor>> {
         let sql = "SELECT cursor FROM sync_buffer WHERE source = ?1 AND table_name = ?2 AND record_id = ?3 \
-                   AND action <> 'merge'";
+                   AND action <> 'merge' AND state IN ('staged', 'waiting', 'failed')";
         let found =
             self.first(sql, [&source_text(source), table.as_str(), id.as_str()], |row| row.get::<_, Option<i64>>(0))?;
         Ok(found.flatten().map(|cursor| Cursor(cursor.unsigned_abs())))

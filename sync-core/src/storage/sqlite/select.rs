@@ -152,6 +152,28 @@ impl<C: Holds> SqliteTxn<C> {
         Ok(rows)
     }
 
+    pub(super) fn find_newest_change(&self, table: &TableName, id: &RecordId) -> Result<Option<NewChange>> {
+        let sql = format!("SELECT {COLUMNS} FROM sync_record WHERE table_name = ?1 AND record_id = ?2");
+        let read = |row: &Row<'_>| read_change(row, ChangeAction::Upsert).map(|row| row.change);
+        self.first(&sql, [table.as_str(), id.as_str()], read)
+    }
+
+    pub(super) fn list_changes_beside(
+        &self,
+        table: &TableName,
+        id: &RecordId,
+    ) -> Result<Vec<(NewChange, Option<RecordData>)>> {
+        let sql = format!(
+            "SELECT {COLUMNS}, action = 'delete', rowid FROM sync_change WHERE table_name = ?1 AND record_id = ?2 \
+             ORDER BY cursor"
+        );
+        let rows: Vec<(NewChange, i64)> = self.all(&sql, [table.as_str(), id.as_str()], |row| {
+            let action = if row.get(9)? { ChangeAction::Delete } else { ChangeAction::Upsert };
+            Ok((read_change(row, action)?.change, row.get(10)?))
+        })?;
+        rows.into_iter().map(|(change, rowid)| Ok((change, self.left_as(rowid)?))).collect()
+    }
+
     /// Where the first rows of a selection are, by cursor.
     fn places(&self, selection: &Selection, from: Cursor, limit: usize) -> Result<Vec<Place>> {
         let mut places: Vec<Place> = Vec::new();

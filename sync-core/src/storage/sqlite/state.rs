@@ -103,6 +103,14 @@ impl<C: Holds> ReadTxn for SqliteTxn<C> {
         Ok(found.flatten().map(StoreId::new))
     }
 
+    fn newest_change(&self, table: &TableName, id: &RecordId) -> Result<Option<NewChange>> {
+        self.find_newest_change(table, id)
+    }
+
+    fn changes_beside(&self, table: &TableName, id: &RecordId) -> Result<Vec<(NewChange, Option<RecordData>)>> {
+        self.list_changes_beside(table, id)
+    }
+
     fn staged_tables(&self, source: Source) -> Result<Vec<(TableName, StagedCounts)>> {
         self.count_staged(source)
     }

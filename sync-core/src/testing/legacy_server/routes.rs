@@ -7,7 +7,8 @@ use super::records::{Element, JOIN, LegacyRecord};
 use super::sites::PushedRecord;
 use super::transport::Reply;
 use super::{LEGACY_SITE_ID, State, rows};
-use crate::protocol::v5::{SiteHeaders, SiteInfo, V5Error, header};
+use crate::apply::is_patient;
+use crate::protocol::v5::{PatientQuery, SiteHeaders, SiteInfo, V5Error, header};
 use crate::protocol::v6::Action;
 use crate::record::RecordData;
 use crate::transport::{HttpRequest, HttpResponse, Method};
@@ -31,11 +32,13 @@ pub enum Endpoint {
     Acknowledge,
     /// `POST /api/v4/name_store_join`
     NameStoreJoin,
+    /// `GET /api/v4/patient`
+    Patient,
 }
 
 impl Endpoint {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Site,
         Self::SiteStatus,
         Self::Initialise,
@@ -44,6 +47,7 @@ impl Endpoint {
         Self::PushQueue,
         Self::Acknowledge,
         Self::NameStoreJoin,
+        Self::Patient,
     ];
 
     /// The method and the path.
@@ -57,6 +61,7 @@ impl Endpoint {
             Self::PushQueue => (Method::Post, "/sync/v5/queued_records"),
             Self::Acknowledge => (Method::Post, "/sync/v5/acknowledged_records"),
             Self::NameStoreJoin => (Method::Post, "/api/v4/name_store_join"),
+            Self::Patient => (Method::Get, "/api/v4/patient"),
         }
     }
 
@@ -157,7 +162,7 @@ impl State {
         if self.sites[at].site.password != headers.password {
             return Err(refused(Refusal::SiteIncorrectPassword));
         }
-        if endpoint == Endpoint::NameStoreJoin {
+        if matches!(endpoint, Endpoint::NameStoreJoin | Endpoint::Patient) {
             return Ok(at);
         }
         for name in [header::SITE_UUID, header::APP_VERSION, header::APP_NAME, header::VERSION] {
@@ -193,6 +198,7 @@ impl State {
             Endpoint::PushQueue => read(body, |push| self.push_queue(at, push, fault)),
             Endpoint::Acknowledge => read(body, |acknowledged| self.acknowledge(at, acknowledged, fault)),
             Endpoint::NameStoreJoin => read(body, |join| self.name_store_join(at, &join)),
+            Endpoint::Patient => self.patients(query),
         })
     }
 
@@ -299,6 +305,16 @@ impl State {
             }
         }
         HttpResponse { status: 204, headers: Vec::new(), body: Vec::new() }
+    }
+
+    /// The patients of the whole system whom a query means.
+    fn patients(&self, query: &str) -> HttpResponse {
+        let query = PatientQuery::from_query(query);
+        let names = self.records.rows.iter().filter(|row| row.record.table == "name");
+        let patients = names.filter_map(|row| row.record.data.as_ref()).filter(|data| is_patient(data));
+        let limit = query.limit.map_or(usize::MAX, |limit| limit as usize);
+        let found: Vec<&RecordData> = patients.filter(|data| query.is_for(data)).take(limit).collect();
+        json(&found)
     }
 
     /// Links a patient to a store of the site, and queues what belongs to the patient. A link that exists is given again.

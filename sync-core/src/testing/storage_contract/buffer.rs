@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Make, data, read, write};
 use crate::clock::Timestamp;
 use crate::protocol::v6::Action;
-use crate::record::{SiteId, TableName};
+use crate::record::{Cursor, SiteId, TableName};
 use crate::storage::{
     Buffered, CHUNK_BYTES, Incoming, Quarantine, QuarantineCause, Source, StagedCounts, StagedKind, Storage,
 };
@@ -371,4 +371,23 @@ pub fn quarantine_is_counted_by_site(make: Make<'_>) {
     let counts = read(&storage, |txn| txn.quarantine_of_sites().unwrap());
     let (refused, malformed) = (QuarantineCause::Refused, QuarantineCause::Malformed);
     assert_eq!(counts, [(SiteId(3), malformed, 1), (SiteId(12), refused, 2), (SiteId(12), malformed, 1)]);
+}
+
+/// The sender's cursor is told of what is staged or waits for another record, and not of what is set aside otherwise.
+pub fn the_cursor_of_what_may_still_be_integrated_is_known(make: Make<'_>) {
+    let storage = make();
+    let site = Source::Site(SiteId(2));
+    let sent = |quarantine| Incoming { cursor: Some(Cursor(7)), quarantine, ..incoming(site, "x", Action::Update) };
+    let known = |source| read(&storage, |txn| txn.buffered_cursor(source, &"asset".into(), &"x".into()).unwrap());
+    assert_eq!(known(site), None);
+    for (quarantine, expected) in [
+        (None, Some(Cursor(7))),
+        (Some(because(QuarantineCause::Refused)), None),
+        (Some(waiting_for("asset", "parent")), Some(Cursor(7))),
+        (Some(because(QuarantineCause::Malformed)), None),
+        (Some(because(QuarantineCause::Unsupported)), None),
+    ] {
+        stage(&storage, &[sent(quarantine.clone())]);
+        assert_eq!((known(site), known(Source::Central)), (expected, None), "{quarantine:?}");
+    }
 }

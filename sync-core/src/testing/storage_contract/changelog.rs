@@ -148,6 +148,29 @@ pub fn the_newest_deletion_says_in_which_store(make: Make<'_>) {
     assert_eq!(was_in("x"), None, "it was in none");
 }
 
+/// A record that is here has one row of its own; beside it stand those of the stores that it left, and of its deletion.
+pub fn the_rows_of_a_record_are_its_own_and_those_beside_it(make: Make<'_>) {
+    let storage = make();
+    let (table, x) = (TableName::from("asset"), RecordId::from("x"));
+    let own = || read(&storage, |txn| txn.newest_change(&table, &x).unwrap());
+    let beside = || -> Vec<NewChange> {
+        let rows = read(&storage, |txn| txn.changes_beside(&table, &x).unwrap());
+        rows.into_iter().map(|(row, _)| row).collect()
+    };
+    let from = |store: &str, site| NewChange { source_site: site, ..in_store(change("asset", "x"), store) };
+    assert_eq!((own(), beside()), (None, vec![]));
+    put(&storage, &from("C", Some(SiteId(2))));
+    put(&storage, &in_store(change("asset", "xx"), "A"));
+    put(&storage, &in_store(change("asset_log", "x"), "A"));
+    assert_eq!((own(), beside()), (Some(from("C", Some(SiteId(2)))), vec![]));
+    for store in ["B", "A"] {
+        write(&storage, |txn| txn.append_change(&from(store, None), None).unwrap());
+    }
+    assert_eq!((own(), beside()), (Some(from("C", Some(SiteId(2)))), vec![from("B", None), from("A", None)]));
+    write(&storage, |txn| txn.remove_record(&deletion(&from("C", None))).unwrap());
+    assert_eq!((own(), beside()), (None, vec![from("B", None), from("A", None), deletion(&from("C", None))]));
+}
+
 /// All that a changelog row says reads back as it was written.
 pub fn a_change_reads_back_as_it_was_written(make: Make<'_>) {
     let storage = make();

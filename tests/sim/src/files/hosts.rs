@@ -13,6 +13,7 @@ use super::book::{BookedFile, content};
 use super::{FilesHalf, all_in, files};
 use crate::lock;
 use crate::promises::Promise;
+use crate::rules::{fields, text};
 use crate::run::{Chance, Sim};
 
 const REFERENCES: &str = "sync_file_reference";
@@ -57,11 +58,24 @@ impl Sim {
                 }
             }
             Err(_) if process.faulty.failed() > failed => {}
+            // The asset has left the site's stores.
+            Err(Error::NotAllowed { .. }) if end > 0 && !self.has_for_its_own(end, &asset) => {
+                lock(&half.book).files.remove(&id);
+            }
             Err(error) => {
                 let what = format!("{} cannot attach {id}: {error}", self.ends[end].name);
                 self.violate(Promise::ErrorsAreSaid, what);
             }
         }
+    }
+
+    /// Whether an end holds an asset as one of its own stores, or of none.
+    fn has_for_its_own(&self, end: usize, asset: &str) -> bool {
+        let own = self.own_stores(end);
+        let raw = self.ends[end].process().raw;
+        let data = raw.read().and_then(|txn| txn.record(&"asset".into(), &asset.into())).expect("a readable record");
+        let store = data.and_then(|data| text(&fields(data.as_str()), "store_id"));
+        store.is_none_or(|store| own.contains(&store))
     }
 
     fn some_asset(&self, end: usize) -> Option<String> {

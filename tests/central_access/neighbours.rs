@@ -1,0 +1,294 @@
+//! What a site can do to its neighbours: read, change and take what is theirs.
+
+use std::io::Read;
+
+use sync_core::record::RecordId;
+use sync_core::storage::QuarantineCause;
+use sync_core::transport::{HttpResponse, Method};
+use sync_tests::world::{CentralEnd, Kind, asset, document, get};
+
+use super::{credentials, credentials_of, json, post, text};
+
+const DAY: &str = "2025-01-01T00:00:00";
+
+/// A central server with the sites `a` and `b`.
+fn central() -> CentralEnd {
+    let end = CentralEnd::new();
+    end.add_site("a");
+    end.add_site("b");
+    end
+}
+
+/// Pushes one record, which this action and these data make, under a cursor of the site.
+fn push_one(end: &CentralEnd, site: &str, record: (&str, &str, &str, &str), (cursor, lost): (u64, &str)) {
+    let (action, table, id, data) = record;
+    let body = format!(
+        r#"{{"batch":{{"end_cursor":{cursor},"total_records":1,"is_last_batch":true,"lost_history":{lost},"records":[{{"cursor":{cursor},"record":{{"tableName":"{table}","recordId":"{id}","action":"{action}","recordData":{data}}}}}]}},"syncV5Settings":{},"syncV6Version":5}}"#,
+        credentials(site)
+    );
+    json(&end.central.handle(&post(super::PUSH, body)));
+    end.central.integrate_waiting().unwrap();
+}
+
+fn push(end: &CentralEnd, site: &str, table: &str, id: &str, data: &str) {
+    push_one(end, site, ("Update", table, id, data), (0, "[]"));
+}
+
+fn pulled(end: &CentralEnd, site: &str) -> String {
+    text(&end.central.handle(&super::pull_request(&credentials(site), 0, 500)))
+}
+
+fn aside(end: &CentralEnd) -> Vec<(String, QuarantineCause)> {
+    let rows = end.storage.read().unwrap().quarantined(0, 100).unwrap();
+    rows.into_iter().map(|(row, why)| (row.incoming.id.to_string(), why.cause)).collect()
+}
+
+fn refused(id: &str) -> (String, QuarantineCause) {
+    (id.to_owned(), QuarantineCause::Refused)
+}
+
+fn waiting(id: &str) -> (String, QuarantineCause) {
+    (id.to_owned(), QuarantineCause::Waiting)
+}
+
+/// What a site was refused is no version of its own that a backup could have lost: it is told nothing of the record.
+#[test]
+fn a_site_that_tells_of_a_backup_learns_nothing_of_a_record_that_it_was_refused() {
+    for kind in [Kind::Memory, Kind::Sqlite] {
+        let end = CentralEnd::over(kind);
+        end.add_site("a");
+        end.add_site("b");
+        let of = |store: &str, notes: &str| asset("x", store, notes).as_str().to_owned();
+        push_one(&end, "a", ("Update", "asset", "x", &of("STORE_a", "secret of a")), (3, "[]"));
+        push_one(&end, "b", ("Update", "asset", "x", &of("STORE_b", "")), (7, "[]"));
+        assert_eq!(aside(&end), [refused("x")]);
+        let backup = r#"[{"after":10,"before":100}]"#;
+        push_one(&end, "b", ("Update", "asset", "x", &of("STORE_b", "")), (5, backup));
+        assert_eq!(aside(&end), [refused("x")], "it is judged as any other, and no newer version of it is known");
+        assert!(!pulled(&end, "b").contains("secret"));
+        push_one(&end, "b", ("Delete", "asset", "x", "null"), (6, backup));
+        assert!(!pulled(&end, "b").contains("secret"));
+        assert!(get(&end.records, "asset", "x").unwrap().contains("secret of a"));
+    }
+}
+
+/// Nor of what others wrote into a record that was its own at some time.
+#[test]
+fn a_site_that_tells_of_a_backup_learns_nothing_new_of_a_record_that_left_it() {
+    let end = central();
+    let of = |store: &str, notes: &str| asset("x", store, notes).as_str().to_owned();
+    push_one(&end, "b", ("Update", "asset", "x", &of("STORE_b", "of b")), (3, "[]"));
+    end.records.put("asset", [asset("x", "STORE_a", "given to a")]).unwrap();
+    let newest = end.storage.read().unwrap().last_cursor().unwrap();
+    push_one(&end, "a", ("Update", "asset", "x", &of("STORE_a", "secret of a")), (3, "[]"));
+    push_one(&end, "b", ("Update", "asset", "x", &of("STORE_b", "of b")), (2, r#"[{"after":5,"before":100}]"#));
+    let later = end.central.handle(&super::pull_request(&credentials("b"), newest.next().0, 500));
+    assert!(!text(&later).contains("secret"), "{}", text(&later));
+}
+
+fn reference(id: &str, table: &str, record: &str, more: &str) -> String {
+    format!(
+        r#"{{"id":"{id}","table_name":"{table}","record_id":"{record}","file_name":"n.txt","created_datetime":"{DAY}"{more}}}"#
+    )
+}
+
+const BOUNDARY: &str = "multipart/form-data; boundary=b";
+
+fn json_part(credentials: &str, id: &str) -> String {
+    format!(
+        "--b\r\nContent-Disposition: form-data; name=\"json_part\"\r\nContent-Type: application/json\r\n\r\n\
+         {{\"file_id\":\"{id}\",\"sync_v5_settings\":{credentials},\"sync_v6_version\":5}}\r\n"
+    )
+}
+
+fn file_part(bytes: &str) -> String {
+    format!("--b\r\nContent-Disposition: form-data; name=\"file_part\"; filename=\"n.txt\"\r\n\r\n{bytes}\r\n")
+}
+
+fn upload(end: &CentralEnd, site: &str, id: &str, bytes: &str) -> String {
+    let body = format!("{}{}--b--\r\n", json_part(&credentials(site), id), file_part(bytes));
+    text(&end.central.upload_file(Some(BOUNDARY), &mut body.as_bytes(), None).response)
+}
+
+fn download(end: &CentralEnd, site: &str, id: &str, table: &str, record: &str) -> HttpResponse {
+    let body = format!(
+        r#"{{"tableName":"{table}","recordId":"{record}","id":"{id}","syncV5Settings":{},"syncV6Version":5}}"#,
+        credentials(site)
+    );
+    let request = post("/central/sync/download_file", body);
+    assert_eq!(request.method, Method::Post);
+    end.central.handle(&request)
+}
+
+/// Whose a reference is, is asked of the record that it names, as it is and as it would be.
+#[test]
+fn no_site_takes_deletes_or_makes_the_file_of_another() {
+    let end = central();
+    for site in ["a", "b"] {
+        let (id, store) = (format!("of-{site}"), format!("STORE_{site}"));
+        push(&end, site, "asset", &id, asset(&id, &store, "").as_str());
+    }
+    push(&end, "a", "sync_file_reference", "f", &reference("f", "asset", "of-a", ""));
+    assert!(upload(&end, "a", "f", "SECRT").contains("null"));
+    let deleted = format!(r#","deleted_datetime":"{DAY}""#);
+    for (id, record, more) in [("f", "of-b", ""), ("f", "of-a", deleted.as_str()), ("new", "of-a", "")] {
+        push(&end, "b", "sync_file_reference", id, &reference(id, "asset", record, more));
+        assert_eq!(aside(&end).last(), Some(&refused(id)), "{record} {more}");
+        end.central.integrate_waiting().unwrap();
+    }
+    assert_eq!(download(&end, "b", "f", "asset", "of-b").status, 500);
+    assert_eq!(download(&end, "a", "f", "asset", "of-a").body, b"SECRT");
+    push(&end, "a", "sync_file_reference", "f", &reference("f", "asset", "of-a", deleted.as_str()));
+    assert!(get(&end.records, "sync_file_reference", "f").unwrap().contains("deleted_datetime"));
+}
+
+/// Of a record that is every site's or that central does not hold, the file is of the site that wrote the reference.
+#[test]
+fn a_file_of_no_record_of_a_store_is_of_the_site_that_wrote_its_reference() {
+    let end = central();
+    end.records.put("asset_class", [sync_tests::world::data(r#"{"id":"c","name":"n"}"#)]).unwrap();
+    for (id, table, record) in [("f", "invoice", "i"), ("g", "asset_class", "c"), ("h", "asset", "unknown")] {
+        push(&end, "a", "sync_file_reference", id, &reference(id, table, record, r#","total_bytes":5"#));
+        assert!(upload(&end, "b", id, "forgd").contains("syncFileNotFound"), "{table}");
+        push(&end, "b", "sync_file_reference", id, &reference(id, table, record, r#","total_bytes":6"#));
+        assert_eq!(aside(&end).last(), Some(&refused(id)));
+        assert!(upload(&end, "a", id, "SECRT").contains("null"), "{table}");
+    }
+    assert_eq!(aside(&end).len(), 3);
+}
+
+/// Bytes that came whole stay, whatever the reference says since.
+#[test]
+fn whole_bytes_are_never_replaced() {
+    let end = central();
+    push(&end, "a", "asset", "x", asset("x", "STORE_a", "").as_str());
+    let say = |more: &str| push(&end, "a", "sync_file_reference", "f", &reference("f", "asset", "x", more));
+    say(r#","total_bytes":5"#);
+    assert!(upload(&end, "a", "f", "first").contains("null"));
+    let files = end.files();
+    let stored = || std::fs::read(files.path(&"f".into()).unwrap().unwrap()).unwrap();
+    say(r#","total_bytes":6"#);
+    assert!(upload(&end, "a", "f", "second").contains("another one came"));
+    assert!(upload(&end, "a", "f", "first").contains("shorter"), "the reference says what is taken");
+    files.list(None, 10).unwrap();
+    say(&format!(r#","total_bytes":6,"deleted_datetime":"{DAY}""#));
+    files.list(None, 10).unwrap();
+    say(r#","total_bytes":6"#);
+    files.list(None, 10).unwrap();
+    assert!(upload(&end, "a", "f", "second").contains("another one came"), "deleted in between or not");
+    assert_eq!(stored(), b"first");
+    say(r#","total_bytes":5"#);
+    std::fs::write(files.store().path(&"f".into()), b"spoiled").unwrap();
+    assert!(upload(&end, "a", "f", "other").contains("another one came"));
+    assert!(upload(&end, "a", "f", "first").contains("null"), "the same bytes mend what the disk spoiled");
+    assert_eq!(stored(), b"first");
+}
+
+/// Gives a body, and looks at a folder while it is read.
+struct Watching<'b>(&'b [u8], std::path::PathBuf);
+
+impl Read for Watching<'_> {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        assert!(!self.1.exists(), "something was written before anybody signed in");
+        self.0.read(into)
+    }
+}
+
+#[test]
+fn nothing_is_written_to_the_disk_before_somebody_signed_in() {
+    let end = central();
+    push(&end, "a", "asset", "x", asset("x", "STORE_a", "").as_str());
+    push(&end, "a", "sync_file_reference", "f", &reference("f", "asset", "x", ""));
+    let folder = end.files().store().folder().join("unfinished");
+    let large = "x".repeat(200_000);
+    let wrong = credentials_of("a", "not the password", "machine-a", "2.19.0");
+    for (body, says) in [
+        (format!("{}--b--\r\n", file_part(&large)), "json_part must come before"),
+        (format!("{}{}--b--\r\n", file_part(&large), json_part(&credentials("a"), "f")), "json_part must come before"),
+        (format!("{}{}--b--\r\n", file_part("small"), json_part(&wrong, "f")), "SiteIncorrectPassword"),
+        (format!("{}{}--b--\r\n", json_part(&wrong, "f"), file_part(&large)), "SiteIncorrectPassword"),
+        (format!("{}{}--b--\r\n", json_part(&credentials("b"), "f"), file_part(&large)), "syncFileNotFound"),
+    ] {
+        let mut body = Watching(body.as_bytes(), folder.clone());
+        let answer = text(&end.central.upload_file(Some(BOUNDARY), &mut body, None).response);
+        assert!(answer.contains(says), "{answer}");
+        assert!(!folder.exists());
+    }
+    let small = format!("{}{}--b--\r\n", file_part("small"), json_part(&credentials("a"), "f"));
+    let answer = end.central.upload_file(Some(BOUNDARY), &mut small.as_bytes(), None).response;
+    assert!(text(&answer).contains("null"), "a small one may come first");
+    assert_eq!(download(&end, "a", "f", "asset", "x").body, b"small");
+}
+
+fn patient(id: &str, last: &str) -> String {
+    document("name", &[("ID", id), ("type", "patient"), ("last", last)]).as_str().to_owned()
+}
+
+fn join(id: &str, store: &str, patient: &str) -> String {
+    format!(r#"{{"ID":"{id}","store_ID":"{store}","name_ID":"{patient}","inactive":false}}"#)
+}
+
+#[test]
+fn no_site_changes_or_deletes_a_patient_whom_it_does_not_see() {
+    let end = central();
+    let stored = |id: &str| get(&end.records, "name", id).unwrap();
+    push(&end, "a", "name", "p", &patient("p", "right"));
+    push(&end, "a", "name", "p", &patient("p", "of its author"));
+    assert_eq!(aside(&end), [], "a new one, and by whoever brought it");
+    push(&end, "b", "name", "p", &patient("p", "forged"));
+    assert_eq!(aside(&end), [waiting("p")]);
+    push_one(&end, "b", ("Delete", "name", "p", "null"), (0, "[]"));
+    assert_eq!(aside(&end), [waiting("p")]);
+    push(&end, "b", "name_oms_fields", "p", r#"{"id":"p","properties":"{}"}"#);
+    assert_eq!(aside(&end), [waiting("p"), waiting("p")], "its properties too");
+    assert!(stored("p").contains("of its author") && !stored("p").contains("deleted_datetime"));
+    // With the join all of it is taken; a delete is a mark.
+    push(&end, "b", "name_store_join", "j", &join("j", "STORE_b", "p"));
+    assert_eq!(aside(&end), []);
+    assert!(stored("p").contains("of its author") && stored("p").contains("deleted_datetime"));
+    assert!(get(&end.records, "name_oms_fields", "p").is_some());
+    push(&end, "b", "name", "p", &patient("p", "of one who sees the patient"));
+    assert!(stored("p").contains("of one who sees") && !stored("p").contains("deleted_datetime"));
+    assert_eq!(aside(&end), []);
+}
+
+#[test]
+fn a_patient_who_is_joined_in_the_same_push_is_taken() {
+    let end = central();
+    push(&end, "a", "name", "p", &patient("p", "right"));
+    let changed = patient("p", "changed");
+    let records = [("name", "p", changed.as_str()), ("name_store_join", "j", &join("j", "STORE_b", "p"))];
+    json(&end.central.handle(&super::push_request(&credentials("b"), &records)));
+    end.central.integrate_waiting().unwrap();
+    assert_eq!(aside(&end), []);
+    assert!(get(&end.records, "name", "p").unwrap().contains("changed"));
+}
+
+/// What is of no store is changed by whoever wrote it.
+#[test]
+fn no_site_replaces_what_another_wrote_and_what_is_of_no_store() {
+    let end = central();
+    let log = |message: &str| document("system_log", &[("id", "l"), ("message", message)]).as_str().to_owned();
+    let storeless = |notes: &str| asset("x", "", notes).as_str().replace(r#""store_id":"""#, r#""store_id":null"#);
+    push(&end, "a", "system_log", "l", &log("right"));
+    push(&end, "a", "asset", "x", asset("x", "STORE_a", "").as_str());
+    push(&end, "a", "asset", "x", &storeless("right"));
+    push(&end, "b", "system_log", "l", &log("forged"));
+    push(&end, "b", "asset", "x", &storeless("forged"));
+    push(&end, "b", "asset", "x", asset("x", "STORE_b", "taken").as_str());
+    let on_it = format!(r#"{{"id":"log","asset_id":"x","user_id":"u","log_datetime":"{DAY}"}}"#);
+    push(&end, "b", "asset_log", "log", &on_it);
+    let mut found = aside(&end);
+    found.sort();
+    assert_eq!(found, [refused("l"), refused("log"), refused("x")]);
+    push(&end, "a", "system_log", "l", &log("right, again"));
+    push(&end, "a", "asset_log", "log", &on_it);
+    assert!(get(&end.records, "system_log", "l").unwrap().contains("right, again"));
+    assert!(get(&end.records, "asset", "x").unwrap().contains("right"));
+    assert!(get(&end.records, "asset_log", "log").is_some());
+    // Central takes it out of a store: the site that had it may still say something of it.
+    end.records.put("asset", [sync_tests::world::data(&storeless("central's"))]).unwrap();
+    push(&end, "a", "asset", "x", asset("x", "STORE_a", "back").as_str());
+    assert!(get(&end.records, "asset", "x").unwrap().contains("back"));
+    assert!(end.storage.read().unwrap().record(&"asset".into(), &RecordId::from("x")).unwrap().is_some());
+}

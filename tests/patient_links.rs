@@ -1,0 +1,166 @@
+//! Finding a patient of another site at the legacy server, and linking the patient to a store of one's own.
+
+use sync_core::protocol::v5::{FoundPatient, PatientQuery};
+use sync_core::record::{NameId, StoreId};
+use sync_core::storage::{Storage, key};
+use sync_core::testing::legacy_server::{Endpoint, Fault, PlannedFault, legacy_id, rows};
+use sync_core::{Error, Outcome, Silent, Step, SyncReport};
+use sync_tests::world::{CentralEnd, Kind, SiteEnd, document};
+
+use super::legacy_half::{Country, End};
+
+/// A patient whom the legacy server knows, and no store sees.
+const PATIENT: &str = "Diallo";
+
+fn country() -> (Country, NameId) {
+    let country = Country::new();
+    let id = legacy_id("name", PATIENT);
+    country.legacy.put_row("name", &id, rows::patient(&id, "P-9", "Ana", PATIENT, "2011-03-31"));
+    (country, NameId::new(id))
+}
+
+fn by_last_name(name: &str) -> PatientQuery {
+    PatientQuery { last_name: Some(name.to_owned()), limit: Some(10), ..PatientQuery::default() }
+}
+
+fn link(end: &End, patient: &NameId, store: &str) -> SyncReport {
+    end.site.link_patient(patient, &StoreId::from(store), &mut Silent).unwrap()
+}
+
+fn has(end: &End, patient: &NameId) -> bool {
+    end.get("name", patient.as_str()).is_some()
+}
+
+fn is_visible(storage: &dyn Storage, patient: &NameId, store: &str) -> bool {
+    storage.read().unwrap().is_visible(patient, &[StoreId::from(store)]).unwrap()
+}
+
+fn open_links(end: &End) -> String {
+    end.storage.read().unwrap().state(key::LINKS).unwrap().unwrap_or_default()
+}
+
+fn steps(report: &SyncReport) -> Vec<(Step, Option<&str>)> {
+    report.steps.iter().map(|step| (step.name, step.error)).collect()
+}
+
+#[test]
+fn a_patient_is_found_and_linked_and_comes() {
+    let (country, patient) = country();
+    let (a, store) = (country.site("district_a"), &country.world.sites[0].store_id);
+    let found = a.site.find_patients(&by_last_name("diall"), &mut Silent).unwrap();
+    let [FoundPatient { id, first_name, last_name, code, date_of_birth, .. }] = &found[..] else { panic!("{found:?}") };
+    assert_eq!((id, first_name.as_str(), last_name.as_str(), code.as_str()), (&patient, "Ana", PATIENT, "P-9"));
+    assert!(date_of_birth.starts_with("2011-03-31"));
+    assert_eq!(a.site.find_patients(&by_last_name("nobody of this name"), &mut Silent).unwrap(), []);
+    assert!(!has(&a, &patient) && !has(&country.central, &patient));
+
+    // Central does not know the patient: it has the legacy server show the patient to its own store, and synchronises.
+    let report = link(&a, &patient, store);
+    assert_eq!(report.outcome, Outcome::Done, "{report:?}");
+    assert_eq!(report.patient.as_ref(), Some(&patient));
+    let expected = [Step::LinkPatient, Step::PullRemote, Step::PullPatient, Step::Integrate].map(|step| (step, None));
+    assert_eq!(steps(&report), expected);
+    assert!(has(&a, &patient) && is_visible(a.storage.as_ref(), &patient, store));
+    assert!(has(&country.central, &patient) && is_visible(country.central.storage.as_ref(), &patient, store));
+    assert_eq!(open_links(&a), "");
+
+    // What the other site has of the patient comes with the link.
+    let b = country.site("district_b");
+    let others = &country.world.sites[1].store_id;
+    assert_eq!(link(&b, &patient, others).outcome, Outcome::Done);
+    assert_eq!(country.legacy.count(Endpoint::NameStoreJoin), 3, "one of central's, and one of each site");
+    // Once more is the same as once.
+    assert_eq!(link(&a, &patient, store).outcome, Outcome::Done);
+    let joins = country.central.records.list(&"name_store_join".into(), None, 100).unwrap();
+    let of_patient = joins.iter().filter(|(_, join)| {
+        let join = join.as_str();
+        join.contains(patient.as_str()) && (join.contains(store) || join.contains(others))
+    });
+    assert_eq!(of_patient.count(), 2);
+    assert_eq!(a.sync().outcome, Outcome::Done);
+}
+
+#[test]
+fn a_link_that_breaks_off_anywhere_is_gone_on_with_by_the_next_cycle() {
+    for (endpoint, times) in [(Endpoint::NameStoreJoin, 9), (Endpoint::PullQueue, 9)] {
+        let (country, patient) = country();
+        let (a, store) = (country.site("district_a"), &country.world.sites[0].store_id);
+        country.legacy.plan(PlannedFault::new(endpoint, Fault::AnswerLost).of_site("district_a").times(times));
+        let report = link(&a, &patient, store);
+        assert!(report.error.is_some(), "{endpoint:?} {report:?}");
+        assert!(open_links(&a).contains(patient.as_str()));
+        country.legacy.heal();
+        let report = a.sync();
+        assert!(report.steps.iter().any(|step| step.name == Step::LinkPatient), "{report:?}");
+        assert_eq!((report.outcome, open_links(&a).as_str()), (Outcome::Done, ""), "{endpoint:?} {report:?}");
+        assert!(has(&a, &patient) && is_visible(a.storage.as_ref(), &patient, store), "{endpoint:?}");
+        assert!(is_visible(country.central.storage.as_ref(), &patient, store), "{endpoint:?}");
+        let after = a.sync();
+        assert!(after.steps.iter().all(|step| step.name != Step::LinkPatient), "nothing is left of it");
+    }
+}
+
+#[test]
+fn what_cannot_be_linked_or_searched_is_said() {
+    let (country, patient) = country();
+    let a = country.site("district_a");
+    let refused = a.site.link_patient(&patient, &StoreId::from("of another"), &mut Silent).unwrap_err();
+    assert!(matches!(refused, Error::NotAllowed { .. }), "{refused}");
+    let nobody = a.site.find_patients(&PatientQuery { limit: Some(5), ..PatientQuery::default() }, &mut Silent);
+    assert_eq!(nobody.unwrap_err().code(), "bad_input");
+    let born = |text: &str| PatientQuery { date_of_birth: Some(text.to_owned()), ..PatientQuery::default() };
+    assert_eq!(a.site.find_patients(&born("2011-3-31"), &mut Silent).unwrap_err().code(), "bad_input");
+    assert_eq!(a.site.find_patients(&born("2011-03-31"), &mut Silent).unwrap().len(), 1);
+    // The legacy server does not know such a patient, so nothing is left to be tried again.
+    let report = link(&a, &NameId::from("nobody"), &country.world.sites[0].store_id);
+    assert!(report.error.is_some(), "{report:?}");
+    assert_eq!((open_links(&a).as_str(), a.sync().outcome), ("", Outcome::Done));
+    let fresh = country.fresh("district_b");
+    let early = fresh.site.link_patient(&patient, &StoreId::from("x"), &mut Silent).unwrap_err();
+    assert_eq!(early.code(), "bad_input");
+}
+
+fn patient_of(site: &SiteEnd, id: &str, last: &str) {
+    let name = document("name", &[("ID", id), ("type", "patient"), ("last", last), ("first", "Ana")]);
+    site.records.put("name", [name]).unwrap();
+}
+
+/// A central server without a legacy server answers the same questions.
+#[test]
+fn without_a_legacy_server_central_finds_and_links_patients() {
+    for kind in [Kind::Memory, Kind::Sqlite] {
+        let end = CentralEnd::over(kind);
+        let (a, b) = (end.new_site("a"), end.new_site("b"));
+        let course = document("vaccine_course", &[("id", "course")]);
+        end.records.put("vaccine_course", [course]).unwrap();
+        let dose = document("vaccine_course_dose", &[("id", "dose"), ("vaccine_course_id", "course")]);
+        end.records.put("vaccine_course_dose", [dose]).unwrap();
+        (a.sync(), b.sync());
+        patient_of(&a, "p", PATIENT);
+        patient_of(&a, "q", "Keita");
+        let given = [("id", "v"), ("store_id", "STORE_a"), ("patient_id", "p"), ("vaccine_course_dose_id", "dose")];
+        a.records.put("vaccination", [document("vaccination", &given)]).unwrap();
+        let own = r#"{"ID":"stock","store_ID":"STORE_b","item_ID":"i"}"#;
+        b.records.put("item_line", [sync_tests::world::data(own)]).unwrap();
+        (a.sync(), b.sync());
+
+        let found = b.site.find_patients(&by_last_name(PATIENT), &mut Silent).unwrap();
+        assert_eq!(found.iter().map(|found| found.id.as_str()).collect::<Vec<_>>(), ["p"]);
+        let patient = NameId::from("p");
+        let before = b.get("item_line", "stock");
+        let report = b.site.link_patient(&patient, &StoreId::from("STORE_b"), &mut Silent).unwrap();
+        assert_eq!(report.outcome, Outcome::Done, "{report:?}");
+        assert!(b.get("name", "p").is_some() && b.get("vaccination", "v").is_some() && b.get("name", "q").is_none());
+        assert!(is_visible(b.storage.as_ref(), &patient, "STORE_b"));
+        assert_eq!(b.get("item_line", "stock"), before);
+        assert_eq!(b.sync().outcome, Outcome::Done);
+        // A patient whom central does not know is said to be unknown, and a site that never came in is not answered.
+        let report = b.site.link_patient(&NameId::from("unknown"), &StoreId::from("STORE_b"), &mut Silent).unwrap();
+        assert!(report.error.is_some());
+        // The machine that replaces this one gets the patient too.
+        end.sites.reset_hardware("b").unwrap();
+        let anew = end.set_up_in("b anew", "b", end.transport());
+        anew.sync();
+        assert!(anew.get("name", "p").is_some(), "what was linked is given back with what the site kept");
+    }
+}
