@@ -179,7 +179,7 @@ pub(crate) fn held_by(storage: &dyn Storage) -> sync_core::Result<Held> {
         for (id, data) in txn.records(&table, None, usize::MAX >> 1)? {
             // A patient that a site deleted is kept at central with a mark, for the records that name the patient.
             let is_marked = || crate::rules::fields(data.as_str()).contains_key("deleted_datetime");
-            if *table != *"name" || !is_marked() {
+            if table != *"name" || !is_marked() {
                 held.records.insert((table.to_string(), id.to_string()), data.as_str().to_owned());
             }
         }
