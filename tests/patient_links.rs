@@ -135,14 +135,16 @@ fn without_a_legacy_server_central_finds_and_links_patients() {
         end.records.put("vaccine_course", [course]).unwrap();
         let dose = document("vaccine_course_dose", &[("id", "dose"), ("vaccine_course_id", "course")]);
         end.records.put("vaccine_course_dose", [dose]).unwrap();
-        (a.sync(), b.sync());
+        a.sync();
+        b.sync();
         patient_of(&a, "p", PATIENT);
         patient_of(&a, "q", "Keita");
         let given = [("id", "v"), ("store_id", "STORE_a"), ("patient_id", "p"), ("vaccine_course_dose_id", "dose")];
         a.records.put("vaccination", [document("vaccination", &given)]).unwrap();
         let own = r#"{"ID":"stock","store_ID":"STORE_b","item_ID":"i"}"#;
         b.records.put("item_line", [sync_tests::world::data(own)]).unwrap();
-        (a.sync(), b.sync());
+        a.sync();
+        b.sync();
 
         let found = b.site.find_patients(&by_last_name(PATIENT), &mut Silent).unwrap();
         assert_eq!(found.iter().map(|found| found.id.as_str()).collect::<Vec<_>>(), ["p"]);
