@@ -5,6 +5,7 @@ mod bad_input;
 mod broken_off;
 mod central_access;
 mod contracts;
+mod copies;
 mod cycle;
 mod docs;
 mod driver;

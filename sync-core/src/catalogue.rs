@@ -136,6 +136,7 @@ pub(crate) fn samples() -> Vec<Error> {
         Error::UnknownSite { server: legacy, site: site() },
         Error::WrongPassword { site: site() },
         Error::HardwareIdMismatch { site: site() },
+        Error::DatabaseCopied { site: site(), since: "2026-11-23T08:00:00.000Z".to_owned() },
         Error::NoMachineId { reason: "no such file".to_owned() },
         Error::SiteHasNoStore { site: site() },
         Error::CentralUrlMissing,

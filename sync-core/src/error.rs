@@ -110,6 +110,8 @@ pub enum Error {
     WrongPassword { site: String },
     /// Another machine is bound to the site.
     HardwareIdMismatch { site: String },
+    /// Another copy of this database goes on as its site.
+    DatabaseCopied { site: String, since: String },
     /// This machine has no id of its own.
     NoMachineId { reason: String },
     /// A site without an active store.
@@ -270,6 +272,7 @@ impl Error {
             Self::UnknownSite { .. } => ("site_name_not_found", Configure),
             Self::WrongPassword { .. } => ("incorrect_password", Configure),
             Self::HardwareIdMismatch { .. } => ("hardware_id_mismatch", Configure),
+            Self::DatabaseCopied { .. } => ("database_copied", Configure),
             Self::NoMachineId { .. } => ("no_machine_id", Configure),
             Self::SiteHasNoStore { .. } => ("site_has_no_store", Configure),
             Self::CentralUrlMissing => ("central_url_missing", Configure),

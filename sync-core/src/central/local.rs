@@ -175,6 +175,7 @@ impl LocalSites {
     pub fn reset_hardware(&self, name: &str) -> Result<()> {
         let txn = self.storage.write()?;
         let site = named(txn.as_ref(), name)?;
+        super::copies::forget(txn.as_ref(), site.id)?;
         txn.put_site(&SiteEntry { hardware_id: None, ..site })?;
         txn.commit()
     }

@@ -9,6 +9,7 @@ mod body;
 mod caller;
 mod concerns;
 mod file_response;
+pub(crate) mod copies;
 mod files;
 mod held_back;
 mod joins;

@@ -1,7 +1,7 @@
 //! Pull: which rows a site receives, and the batch they make.
 
 use super::held_back::{HeldBack, Late};
-use super::{Central, Refused};
+use super::{Central, Refused, copies};
 use crate::apply;
 use crate::changelog::{Change, ChangeAction};
 use crate::error::{Error, Result};
@@ -26,6 +26,7 @@ impl Central {
         if request.looks_only {
             return self.look(site, request, bytes_max);
         }
+        self.refuse_stale_copy(site, request)?;
         if !request.is_initialised && self.ends_push(site)? {
             return Err(Refused(WireError::IntegrationInProgress));
         }
@@ -128,6 +129,18 @@ impl Central {
         batch.records.splice(0..0, found.records);
         held.sent(found.reached, batch.end_cursor.next());
         Ok(Answer::Batch(batch))
+    }
+
+    /// A copy that only reads would never hear of what another copy pushed: no site is sent what came from it.
+    fn refuse_stale_copy(&self, site: SiteId, request: &PullRequest) -> std::result::Result<(), Refused> {
+        let Some(chain) = request.push_chain.as_ref().filter(|_| request.is_initialised) else { return Ok(()) };
+        let Some(goes_on_since) = copies::goes_on_elsewhere(self.storage.read()?.as_ref(), site, chain)? else {
+            return Ok(());
+        };
+        let txn = self.storage.write()?;
+        copies::note_refused(txn.as_ref(), site, self.clock.now())?;
+        txn.commit()?;
+        Err(Refused(WireError::database_copied(&goes_on_since.to_string())))
     }
 
     /// The same for a site that takes nothing of it: nothing is written, and nothing counts as given to the site. What was

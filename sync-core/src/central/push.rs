@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
+use super::copies::{self, Verdict};
 use super::{Central, Refused};
 use crate::apply;
 use crate::clock::Timestamp;
@@ -145,10 +146,11 @@ fn pushed_last(txn: &dyn ReadTxn, site: SiteId) -> Result<HashSet<String>> {
 
 impl Central {
     pub(super) fn push(&self, site: SiteId, request: PushRequest) -> std::result::Result<PushResult, Refused> {
-        let Batch { records, is_last_batch: is_last, lost_history: lost_there, .. } = request.batch;
+        let PushRequest { batch, push_chain, .. } = request;
+        let Batch { records, end_cursor, is_last_batch: is_last, lost_history: lost_there, .. } = batch;
         let records_pushed = records.len() as u64;
         let cursors = records.iter().map(|element| element.cursor);
-        if cursors.chain([request.batch.end_cursor]).any(|cursor| !cursor.next().is_possible()) {
+        if cursors.chain([end_cursor]).any(|cursor| !cursor.next().is_possible()) {
             // One that counts beyond every database's numbers could never count on. The whole batch stays with the site.
             let why = "a cursor in the batch is out of range; nothing of the batch was taken";
             return Err(Refused(WireError::ParsingSyncRecordError(why.to_owned())));
@@ -159,6 +161,13 @@ impl Central {
         if txn.integration_waits(site)? && !planted!(PushDuringIntegration) {
             return Err(Refused(WireError::IntegrationInProgress));
         }
+        let copies = match copies::judge(txn.as_ref(), site, push_chain.as_ref(), &lost_there, now)? {
+            Verdict::Taken(told) => told,
+            Verdict::Refused { goes_on_since } => {
+                txn.commit()?;
+                return Err(Refused(WireError::database_copied(&goes_on_since.to_string())));
+            }
+        };
         SiteRestore::learn(txn.as_ref(), site, &lost_there)?;
         let Sorted { fresh, repeated, superseded } = fresh(txn.as_ref(), (site, now), rows, &lost_there)?;
         begin_count(txn.as_ref(), site, &fresh, &lost_there)?;
@@ -192,7 +201,7 @@ impl Central {
         if is_last {
             self.announce_work();
         }
-        Ok(PushResult { records_pushed, lost_history })
+        Ok(PushResult { records_pushed, lost_history, copies })
     }
 }
 

@@ -220,6 +220,10 @@ pub(super) fn wire_error(error: WireError, url: &str, of: &Identity) -> Error {
         WireError::OtherServerError(text) if text.contains("429 Too Many Requests") => {
             Error::TooManyAttempts { server }
         }
+        WireError::OtherServerError(text) if WireError::copy_goes_on_since(&text).is_some() => {
+            let since = WireError::copy_goes_on_since(&text).map(|since| excerpt(since.as_bytes())).unwrap_or_default();
+            Error::DatabaseCopied { site: of.site_name.clone(), since }
+        }
         WireError::OtherServerError(text) => match WireError::flattened_legacy_error(&text) {
             Some(error) => legacy_code(&error.code, &of.site_name).unwrap_or_else(|| Error::PeerError {
                 server,

@@ -113,6 +113,7 @@ impl Site {
                 is_initialised: !wanted.own_too,
                 sync_v6_version: V6_VERSION,
                 looks_only: true,
+                push_chain: None,
             };
             let began = self.clock.monotonic();
             let most = pace.next(&mut client.sizes, &self.config);

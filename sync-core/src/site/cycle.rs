@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::Site;
 use super::client::Client;
+use super::copies;
 use super::discover::central_url;
 use super::identity::{Identity, cursor};
 use super::marks::{Mark, Marks};
@@ -16,6 +17,7 @@ use crate::error::{Error, ErrorClass, Result, Server};
 use crate::integrate::{Door, Integrated, integrate, merge, requeue_after_upgrade};
 use crate::moved_stores;
 use crate::ownership::Role;
+use crate::protocol::v6::PushChain;
 use crate::record::{Cursor, NameId};
 use crate::storage::{LogEntry, QuarantineCause, Selection, Source, key};
 use crate::texts::Said;
@@ -49,6 +51,8 @@ pub(super) struct Cycle<'s, 'c> {
     ended_early: bool,
     /// Set while a database that was restored from a backup reads what it lost.
     pub recovering: bool,
+    /// Which copy of its database this is, for pulls.
+    pub pull_chain: Option<PushChain>,
 }
 
 impl Site {
@@ -88,6 +92,7 @@ impl Site {
             current: (0, 0),
             ended_early: false,
             recovering: false,
+            pull_chain: None,
         };
         cycle.client.sizes = sizes;
         let set_aside = Cycle::set_aside(self)?;
@@ -255,6 +260,7 @@ impl Cycle<'_, '_> {
     /// used, and that is said. `None` if the cycle cannot go on.
     fn prepare(&mut self) -> Option<bool> {
         let class = self.step(Step::Prepare, |cycle| {
+            copies::check(cycle.site.storage.read()?.as_ref(), &cycle.identity.site_name)?;
             let discovered = cycle.site.discover_as(&cycle.identity, &mut cycle.client)?;
             for change in &discovered.changes {
                 cycle.warn(says::something_new(change.clone()))?;
@@ -325,6 +331,10 @@ impl Cycle<'_, '_> {
         let ended = outcome.err();
         let class = ended.as_ref().map(Error::class);
         let error = ended.filter(|error| !self.is_out_of_time(error));
+        if let Some(Error::DatabaseCopied { since, .. }) = &error {
+            // Where it cannot be kept, the next cycle is told again.
+            let _ = copies::give_up(self.site, since);
+        }
         let code = error.as_ref().map(Error::code);
         // The cycle is ending anyway where the observer breaks here.
         let _ = self.client.tell(&SyncEvent::StepFinished { step, error: code });

@@ -4,6 +4,7 @@ use url::Url;
 
 use super::Site;
 use super::client::Client;
+use super::copies;
 use super::identity::{Discovered, Hardware, HardwareFrom, Identity, Settings, parse_url, role};
 use super::observer::SyncObserver;
 use crate::error::{Error, Result};
@@ -57,6 +58,7 @@ impl Site {
             txn.set_state(name, value)?;
         }
         identity.hardware.store(txn.as_ref())?;
+        copies::set_up(txn.as_ref())?;
         txn.commit()?;
         Ok(discovered)
     }

@@ -4,6 +4,7 @@ mod answer;
 mod audit;
 mod client;
 mod config;
+mod copies;
 mod cycle;
 mod discover;
 mod doctor;

@@ -321,6 +321,7 @@ impl Meter<'_> {
             is_initialised: true,
             sync_v6_version: V6_VERSION,
             looks_only: true,
+            push_chain: None,
         };
         let raw = self.client.central_raw(self.identity, url, v6::path::PULL, &request)?;
         let batch = read_batch(raw.get(), url)?;

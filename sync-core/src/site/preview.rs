@@ -208,6 +208,7 @@ impl Site {
                 is_initialised: identity.initialised && !pulls_own,
                 sync_v6_version: V6_VERSION,
                 looks_only: true,
+                push_chain: None,
             };
             let most = Pace::default().next(&mut client.sizes, &self.config).min(LIMIT);
             let batch = ask_batch(client, identity, (&central, path::PULL), most, &question)?.batch;

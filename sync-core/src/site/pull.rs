@@ -8,6 +8,7 @@ use url::Url;
 
 use super::Site;
 use super::client::{Client, shown};
+use super::copies;
 use super::cycle::Cycle;
 use super::identity::{Identity, cursor, flag};
 use super::observer::Step;
@@ -19,7 +20,9 @@ use crate::integrate::{Door, Integrated, noting_failure, receive};
 use crate::masked::excerpt;
 use crate::protocol::hex;
 use crate::protocol::v5::UnreadableRecord;
-use crate::protocol::v6::{Action, BatchElement, PullRequest, ReadBatch, Unreadable, V6_VERSION, WireRecord, path};
+use crate::protocol::v6::{
+    Action, BatchElement, PullRequest, PushChain, ReadBatch, Unreadable, V6_VERSION, WireRecord, path,
+};
 use crate::record::{Cursor, RecordData, RecordId, TableName};
 use crate::storage::{Incoming, Lost, Quarantine, QuarantineCause, Source, WriteTxn, key};
 use crate::texts::Detail;
@@ -33,6 +36,7 @@ impl Cycle<'_, '_> {
         let mut pace = Pace::default();
         // The answer to a question that was asked ahead seems to come at once: the round before it tells the pace.
         let mut last_round = Duration::ZERO;
+        self.pull_chain = copies::of_pull(self.site.storage.read()?.as_ref())?;
         loop {
             let (stands, gone, pulls_own, recovering) = {
                 let txn = self.site.storage.read()?;
@@ -44,8 +48,8 @@ impl Cycle<'_, '_> {
             };
             let start = stands.next;
             let began = self.site.clock.monotonic();
-            let identity = &self.identity;
-            let question = |size| question(identity, (start, pulls_own), size);
+            let (identity, chain) = (&self.identity, self.pull_chain.clone());
+            let question = |size| question(identity, &chain, (start, pulls_own), size);
             let most = pace.next(&mut self.client.sizes, &self.site.config);
             let asked = ask_batch(&mut self.client, identity, (central, path::PULL), most, &question)?;
             let asking = self.site.clock.monotonic().saturating_sub(began).max(last_round);
@@ -156,7 +160,7 @@ impl Cycle<'_, '_> {
         (next, pulls_own): (Cursor, bool),
         size: u32,
     ) -> Result<()> {
-        let (site, question) = (self.site, question(&self.identity, (next, pulls_own), size));
+        let (site, question) = (self.site, question(&self.identity, &self.pull_chain, (next, pulls_own), size));
         let done =
             self.client.ask_ahead(central, path::PULL, &question, || take_or_note(site, batch, next, recovering))?;
         self.count(done);
@@ -164,7 +168,12 @@ impl Cycle<'_, '_> {
     }
 }
 
-fn question(identity: &Identity, (start, pulls_own): (Cursor, bool), batch_size: u32) -> PullRequest {
+fn question(
+    identity: &Identity,
+    chain: &Option<PushChain>,
+    (start, pulls_own): (Cursor, bool),
+    batch_size: u32,
+) -> PullRequest {
     PullRequest {
         cursor: start,
         batch_size,
@@ -172,6 +181,7 @@ fn question(identity: &Identity, (start, pulls_own): (Cursor, bool), batch_size:
         is_initialised: identity.initialised && !pulls_own,
         sync_v6_version: V6_VERSION,
         looks_only: false,
+        push_chain: chain.clone(),
     }
 }
 

@@ -107,6 +107,7 @@ impl Cycle<'_, '_> {
             is_initialised: true,
             sync_v6_version: V6_VERSION,
             looks_only: true,
+            push_chain: None,
         };
         let batch = ask_batch(&mut self.client, identity, (central, path::PULL), 1, &question)?.batch;
         let theirs = match stands.after(&batch) {

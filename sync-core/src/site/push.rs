@@ -3,6 +3,7 @@
 use url::Url;
 
 use super::client::{Parcel, PushFault, to_json};
+use super::copies;
 use super::cycle::Cycle;
 use super::identity::{cursor, flag};
 use super::observer::{Step, SyncEvent};
@@ -14,10 +15,12 @@ use crate::error::{Error, Result, Server};
 use crate::integrate::seen_at_central;
 use crate::outgoing;
 use crate::protocol::v6::{
-    Batch, BatchElement, PushRequest, PushResult, SiteStatus, SiteStatusRequest, V6_VERSION, WireRecord, path,
+    Batch, BatchElement, PushChain, PushRequest, PushResult, SiteStatus, SiteStatusRequest, V6_VERSION, WireRecord,
+    path,
 };
 use crate::record::{Cursor, record_type};
 use crate::storage::{Incoming, Lost, Quarantine, QuarantineCause, ReadTxn, Selection, Source, key};
+use crate::texts::sentences::cycle as says;
 use crate::texts::sentences::error_detail;
 
 /// Changelog rows that are looked at in one turn.
@@ -118,6 +121,7 @@ impl Cycle<'_, '_> {
         let txn = self.site.storage.write()?;
         txn.set_state(key::PUSH_CONFIRMED_V6, &cursor(txn.as_ref(), key::PUSH_CURSOR_V6)?.to_string())?;
         txn.set_state(key::PUSH_UNCONFIRMED, "1")?;
+        copies::prepare(txn.as_ref(), self.site.clock.now())?;
         txn.commit()
     }
 
@@ -159,7 +163,9 @@ impl Cycle<'_, '_> {
             txn.set_state(key::PUSH_CURSOR_V6, &outgoing.next.to_string())?;
             txn.commit()?;
         }
-        let PushResult { records_pushed: accepted, lost_history } = self.post(central, batch, parcel)?;
+        let chain = copies::begin(self.site)?;
+        let PushResult { records_pushed: accepted, lost_history, copies: told } =
+            self.post(central, batch, Some(chain.clone()), parcel)?;
         if accepted != sent {
             return Err(Error::PartlyAccepted { server: Server::Central, sent, accepted }.into());
         }
@@ -171,13 +177,28 @@ impl Cycle<'_, '_> {
         let next = if planted!(PushWithoutBound) { txn.last_cursor()?.next() } else { outgoing.next };
         txn.set_state(key::PUSH_CURSOR_V6, &next.to_string())?;
         let passed_over = outgoing.log_passed_over(txn.as_ref(), self.site.clock.now())?;
+        let news = copies::taken(txn.as_ref(), &chain, told, outgoing.is_last)?;
         txn.commit()?;
+        if let Some(refused_at) = news {
+            self.warn(says::copy_refused(refused_at.to_string()))?;
+        }
         self.report.note_pushed(Server::Central, before, outgoing.next);
         Ok(passed_over)
     }
 
-    fn post(&mut self, central: &Url, batch: Batch, parcel: Parcel) -> Result<PushResult, PushFault> {
-        let request = PushRequest { batch, sync_v5_settings: self.identity.credentials(), sync_v6_version: V6_VERSION };
+    fn post(
+        &mut self,
+        central: &Url,
+        batch: Batch,
+        chain: Option<PushChain>,
+        parcel: Parcel,
+    ) -> Result<PushResult, PushFault> {
+        let request = PushRequest {
+            batch,
+            sync_v5_settings: self.identity.credentials(),
+            sync_v6_version: V6_VERSION,
+            push_chain: chain,
+        };
         self.client.push(&self.identity, central, path::PUSH, &to_json(&request)?, parcel)
     }
 
@@ -220,7 +241,7 @@ impl Cycle<'_, '_> {
         }
         if !told_last {
             let (empty, whole) = (Batch::empty(Cursor(0)), self.client.whole());
-            match self.post(central, empty, whole) {
+            match self.post(central, empty, None, whole) {
                 Ok(result) => {
                     // What was sent and not confirmed may have been lost with the rest.
                     self.learn_of_loss(&result.lost_history, None)?;

@@ -118,3 +118,17 @@ pub const FILE_LINES: &str = "file_lines";
 pub const LINKS: &str = "links";
 /// What is given to a site beside its queue; a name for each site.
 pub const LINKED_OF_SITE: &str = "linked_of_site_";
+/// On central, followed by a site's number: which of the copies of the site's database goes on.
+pub const COPIES_OF_SITE: &str = "copies_of_site_";
+/// The id of the last push that central took; see [`PushChain`](crate::protocol::v6::PushChain).
+pub const PUSH_TAKEN: &str = "push_taken";
+/// The newest restore of this database that a push has told central of that was taken.
+pub const PUSH_TAKEN_AFTER: &str = "push_taken_after";
+/// The id of the push that is under way; empty if none is.
+pub const PUSH_UNDER_WAY: &str = "push_under_way";
+/// Since when another copy of this database goes on as its site, as central said it; empty once this one was set up again.
+pub const COPY_GOES_ON: &str = "copy_goes_on";
+/// When central refused another copy of this database last.
+pub const COPY_REFUSED_AT: &str = "copy_refused_at";
+/// `1` where this file was moved or copied here, with all that lies beside it, until this is told of no other copy.
+pub const FILE_CAME_HERE: &str = "file_came_here";

@@ -54,6 +54,12 @@ impl MemoryStorage {
         *committed = state;
     }
 
+    /// Another storage that holds the same, as a copy of a whole machine does: it is no backup that was put back.
+    #[must_use]
+    pub fn duplicate(&self) -> Self {
+        Self { committed: Mutex::new(self.snapshot()), ..Self::default() }
+    }
+
     /// What is committed now. Its parts are shared until one of them is written.
     fn snapshot(&self) -> State {
         lock(&self.committed).clone()

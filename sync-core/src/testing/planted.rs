@@ -70,6 +70,8 @@ bugs! {
     RepeatedPushTaken,
     /// A push that was held up on its way replaces what came since.
     LatePushTaken,
+    /// Central takes what each copy of a site's database pushes.
+    CopiesNotTold,
     /// What was sent counts as integrated at once.
     UnconfirmedIsSafe,
     /// A pulled record replaces an edit that is not pushed yet.

@@ -117,6 +117,10 @@ impl Error {
                 add("what", what);
                 add("source", source);
             }
+            Self::DatabaseCopied { site, since } => {
+                add("site", site);
+                add("since", since);
+            }
             Self::NoMachineId { reason } => add("reason", reason),
             Self::DatabaseReplaced { path } => add("path", path),
             Self::DatabaseHardLinked { path, names } => {

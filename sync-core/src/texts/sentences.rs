@@ -20,6 +20,13 @@ crate::sentences! {
         settings_well(role, site, stores) = "{role} site {site}, {stores}";
         site_with_number(name, number) = "{name}, number {number}";
         no_site_name() = "without a name";
+        no_other_copy() = "no other copy of this database is known to run";
+        stop_the_other() = "Find the other copy and stop it; what it has not sent is only there. Where nothing else runs, it says so \
+            no more after the next push.";
+        copy_refused(at) = "this copy goes on; another one was refused at {at}";
+        copies_of_site(site, goes_on, refused) = "two copies of the database of site {site} run: the one that pushed at {goes_on} \
+            goes on, and another one was refused at {refused}";
+        file_came_here() = "the file was moved or copied here; if the one it was made of still runs, one of the two must stop";
         one_store() = "1 store";
         stores(count) = "{count} stores";
         none_set_aside() = "no record is in quarantine";
@@ -132,6 +139,8 @@ crate::sentences! {
             backup or replaced. Its central data is read again from the beginning.";
         stores_left(stores) = "stores that are no longer active here: {stores}. Their records can still be read here, \
             but only the site where the stores are active now can change them.";
+        copy_refused(at) = "another copy of this database wants to go on as this site, and central refused it at {at}: \
+            this one goes on; find the other and stop it";
         stores_gained(stores) = "the legacy server sent changes to stores that are active here: {stores}. Everything \
             is read again from the beginning.";
         queue_fills(left) = "the legacy server's queue for this site fills as fast as it is read ({left} records are \

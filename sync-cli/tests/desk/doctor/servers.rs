@@ -73,7 +73,7 @@ fn everything_is_checked_in_order() {
         ["name lookup", "connection", "TLS", "server", last[0], last[1]].map(|what| format!("{of} {what}"))
     };
     let expected = [
-        &["database", "integrity", "disk space", "settings"].map(str::to_owned)[..],
+        &["database", "integrity", "disk space", "settings", "copies"].map(str::to_owned)[..],
         &server("legacy", ["sign-in", "version"]),
         &["identity", "central address"].map(str::to_owned),
         &server("central", ["version", "sign-in"]),

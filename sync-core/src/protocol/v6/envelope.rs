@@ -119,6 +119,9 @@ pub fn encode_error(error: &WireError) -> Vec<u8> {
     serde_json::to_vec(&Envelope { error }).unwrap_or_default()
 }
 
+/// Only this project's central says it, to sites of this project.
+const DATABASE_COPIED: &str = "The database of this site was copied, and another copy goes on as the site since";
+
 impl WireError {
     /// Whether the text of an [`OtherServerError`](Self::OtherServerError) is a flattened refusal of the legacy
     /// server; gives its code in snake_case, as the legacy server spells it (`protocol-v6` §5).
@@ -146,6 +149,16 @@ impl WireError {
             text.split_once("' message: '").and_then(|(_, rest)| rest.split_once("' data: '")).unwrap_or_default();
         let data = rest.rsplit_once('\'').and_then(|(data, _)| serde_json::from_str(data).ok()).unwrap_or_default();
         Some(V5ErrorBody { code, message: message.to_owned(), data })
+    }
+
+    /// Says that another copy of the site's database goes on as the site, since then.
+    pub fn database_copied(since: &str) -> Self {
+        Self::OtherServerError(format!("{DATABASE_COPIED} {since}"))
+    }
+
+    /// Since when another copy goes on, if the text of an [`OtherServerError`](Self::OtherServerError) says that.
+    pub fn copy_goes_on_since(text: &str) -> Option<&str> {
+        text.strip_prefix(DATABASE_COPIED).map(str::trim)
     }
 
     /// The text in which an Open mSupply central reports a refusal of the legacy server.

@@ -16,6 +16,7 @@ pub use dialect::{Dialect, Release, release};
 pub use envelope::{Answer, NotAnAnswer, WireError, decode_answer, encode_data, encode_error};
 pub use file::{DownloadRequest, UploadPart};
 pub use request::{
-    NameStoreJoinRequest, PatientPullRequest, PullRequest, PushRequest, PushResult, SiteStatus, SiteStatusRequest, path,
+    CopiesTold, NameStoreJoinRequest, PatientPullRequest, PullRequest, PushChain, PushRequest, PushResult, SiteStatus,
+    SiteStatusRequest, path,
 };
 pub use version::{V6_VERSION, V6_VERSION_MAX, V6_VERSION_MIN, check_version};

@@ -1,5 +1,6 @@
 //! Requests and results of the V6 endpoints (`protocol-v6` §8).
 
+use crate::clock::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Batch, Credentials};
@@ -44,6 +45,9 @@ pub struct PullRequest {
     /// neither sends nor reads it (unknown keys are ignored, `protocol-v6` §2).
     #[serde(default, deserialize_with = "is_true", skip_serializing_if = "std::ops::Not::not")]
     pub looks_only: bool,
+    /// Which copy of its database the site reads into; see [`PushRequest::push_chain`].
+    #[serde(default, deserialize_with = "if_it_is_ours", skip_serializing_if = "Option::is_none")]
+    pub push_chain: Option<PushChain>,
 }
 
 /// Asks for everything V6 has about one patient.
@@ -78,6 +82,23 @@ pub struct NameStoreJoinRequest {
     pub sync_v5_settings: Credentials,
 }
 
+/// Which push of its database a push follows: by that central tells the copies of one database apart. Sent by sites of this
+/// project, and read by its central server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PushChain {
+    /// The id of the push that was taken before; empty for the first one of a database that was set up.
+    pub after: String,
+    /// The id of this push; the same where it is sent again.
+    pub id: String,
+}
+
+/// What central says of the copies of a site's database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CopiesTold {
+    /// When another copy was refused last.
+    pub refused_at: Option<Timestamp>,
+}
+
 /// Brings records of a site.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -89,6 +110,9 @@ pub struct PushRequest {
     /// The site's V6 version; 0 if the key is missing.
     #[serde(default)]
     pub sync_v6_version: u32,
+    /// Which copy of the site's database this is. Open mSupply ignores it, as it does all keys that it does not know.
+    #[serde(default, deserialize_with = "if_it_is_ours", skip_serializing_if = "Option::is_none")]
+    pub push_chain: Option<PushChain>,
 }
 
 /// Asks whether central is still integrating what this site pushed.
@@ -110,6 +134,9 @@ pub struct PushResult {
     /// As [`Batch::lost_history`].
     #[serde(default, deserialize_with = "lost_history", skip_serializing_if = "Vec::is_empty")]
     pub lost_history: Vec<Lost>,
+    /// What is known of copies of the site's database, if the request told which one it is.
+    #[serde(default, deserialize_with = "if_it_is_ours", skip_serializing_if = "Option::is_none")]
+    pub copies: Option<CopiesTold>,
 }
 
 /// The answer to a site status request.
@@ -136,6 +163,14 @@ fn asked_cursor<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Cur
         Asked::Unsigned(position) => Cursor(position),
         Asked::Signed(position) => Cursor(position as u64),
     })
+}
+
+/// Anybody else's meaning of the key stops no push.
+fn if_it_is_ours<'de, D: serde::Deserializer<'de>, T: serde::de::DeserializeOwned>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    let value = serde_json::Value::deserialize(deserializer)?;
+    Ok(serde_json::from_value(value).ok())
 }
 
 /// Anybody else's meaning of the key stops no push.

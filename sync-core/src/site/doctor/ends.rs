@@ -118,6 +118,7 @@ impl Doctor<'_> {
             is_initialised: true,
             sync_v6_version: V6_VERSION,
             looks_only: true,
+            push_chain: None,
         };
         let raw = self.client(|client| client.central_raw(identity, &url, v6::path::PULL, &request))?;
         let batch = read_batch(raw.get(), &url)?;

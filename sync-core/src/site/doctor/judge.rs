@@ -59,6 +59,7 @@ pub(super) fn party(error: &Error, asked: Server) -> Party {
         | Error::ProxyUnusable { .. }
         | Error::NotSetUp
         | Error::NoMachineId { .. }
+        | Error::DatabaseCopied { .. }
         | Error::WrongRole { .. }
         | Error::LegacyKeepsSites => Party::Device,
         // It was known when this site was set up.

@@ -136,6 +136,7 @@ impl Doctor<'_> {
         let is_set_up = settings.as_ref().is_ok_and(|check| check.outcome != Outcome::Fault);
         let is_readable = settings.is_ok();
         self.add_read("settings", settings)?;
+        self.add_read("copies", doctor::copies(storage.as_ref(), self.site.clock.now()))?;
         let read = || {
             let txn = storage.read()?;
             Ok::<_, Error>((role(txn.as_ref())?, txn.state(key::LEGACY_URL)?.is_some()))

@@ -14,7 +14,7 @@ pub(super) struct FileIdentity {
     /// The device.
     device: u64,
     /// The number of the file on it.
-    inode: u64,
+    pub(super) inode: u64,
 }
 
 impl FileIdentity {

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior};
 
 use super::database_error;
+use super::place::FileIdentity;
 use crate::error::Result;
 use crate::record::Cursor;
 use crate::storage::{Lost, key};
@@ -65,29 +66,35 @@ impl Mark {
 pub(super) struct Watermark {
     file: Option<File>,
     database: String,
+    /// The number of the database's file on its disk, where the system tells one.
+    inode: Option<u64>,
 }
 
 impl Watermark {
     /// One that notes nothing.
     pub(super) fn none() -> Self {
-        Self { file: None, database: String::new() }
+        Self { file: None, database: String::new(), inode: None }
     }
 
     /// Opens the file beside a database, and says in the database if it is older than the file knows it.
     pub(super) fn open(path: &Path, connection: &mut Connection) -> Result<Self> {
         let beside = beside(path);
         // Read before the database: another process may commit in between, which makes the database the newer one.
-        let known = std::fs::read_to_string(&beside).ok().and_then(|text| Mark::parse(&text));
-        if let Some(found) = Mark::of(connection)?
-            && went_back(&found, known.as_ref()).is_some()
-        {
-            say_so(connection, known.as_ref())?;
+        let text = std::fs::read_to_string(&beside).ok();
+        let known = text.as_deref().and_then(Mark::parse);
+        let inode = FileIdentity::of(path).map(|identity| identity.inode);
+        if let Some(found) = Mark::of(connection)? {
+            if went_back(&found, known.as_ref()).is_some() {
+                say_so(connection, known.as_ref())?;
+            } else if inode.zip(text.as_deref().and_then(inode_in)).is_some_and(|(now, then)| now != then) {
+                came_here(connection)?;
+            }
         }
         let file = super::private().create(true).truncate(false).open(beside).ok();
         let sql = "SELECT value FROM sync_state WHERE key = 'database_id'";
         let database: Option<String> =
             connection.query_row(sql, (), |row| row.get(0)).optional().map_err(database_error)?;
-        let mut watermark = Self { file, database: database.unwrap_or_default() };
+        let mut watermark = Self { file, database: database.unwrap_or_default(), inode };
         if let Some(mark) = Mark::of(connection)? {
             watermark.rise(mark.commits, mark.newest);
         }
@@ -98,7 +105,11 @@ impl Watermark {
     pub(super) fn rise(&mut self, commits: u64, newest: Cursor) {
         let mark = Mark { database: self.database.clone(), commits, newest };
         if let Some(file) = &mut self.file {
-            let written = file.seek(SeekFrom::Start(0)).and_then(|_| file.write_all(mark.text().as_bytes()));
+            let mut text = mark.text();
+            if let Some(inode) = self.inode {
+                text.push_str(&format!("{inode:020}\n"));
+            }
+            let written = file.seek(SeekFrom::Start(0)).and_then(|_| file.write_all(text.as_bytes()));
             if written.is_err() {
                 self.file = None;
             }
@@ -110,6 +121,18 @@ pub(super) fn beside(path: &Path) -> PathBuf {
     let mut path = path.to_owned().into_os_string();
     path.push(".watermark");
     path.into()
+}
+
+/// The number of the file that the watermark was written for; an older version wrote none.
+fn inode_in(text: &str) -> Option<u64> {
+    text.split_whitespace().nth(3)?.parse().ok()
+}
+
+/// Says in the database that its file is another one than that for which the watermark was written: both were moved here or
+/// copied here. Of a copy, the original may still run.
+fn came_here(connection: &Connection) -> Result<()> {
+    let sql = "INSERT OR REPLACE INTO sync_state (key, value) VALUES (?1, '1')";
+    connection.execute(sql, [key::FILE_CAME_HERE]).map(|_| ()).map_err(database_error)
 }
 
 /// The newest cursor that may have been given out, if a database is older than what is known of it.

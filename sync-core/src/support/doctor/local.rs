@@ -7,13 +7,16 @@ use crate::central::{Concern, concerns};
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorClass, Result};
 use crate::record::Cursor;
-use crate::storage::{FileEntry, FileState, Storage};
+use crate::storage::{FileEntry, FileState, Storage, key};
 use crate::support::{Disagreement, cursors, identity};
 use crate::texts::sentences::doctor as say;
 use crate::texts::{Detail, Said};
 
 /// Files that failed so often in a row are stuck.
 const ATTEMPTS_MANY: u32 = 3;
+
+/// What was told of another copy so long ago is over.
+const COPY_RECENT: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// So are those that are not tried again for so long.
 const LONG: Duration = Duration::from_secs(2 * 3600);
@@ -149,6 +152,34 @@ fn changelog_nears_its_end(storage: &dyn Storage) -> Result<Option<Check>> {
         let about = ("changelog_nears_its_end", ErrorClass::Configure, Party::Device);
         Check::found("cursors", Outcome::Warning, concern.says(), about, Said::advice(about.0))
     }))
+}
+
+/// Whether another copy of this database runs, as far as central or the watermark saw it, and which of them goes on.
+pub(crate) fn copies(storage: &dyn Storage, now: Timestamp) -> Result<Check> {
+    const NAME: &str = "copies";
+    let txn = storage.read()?;
+    let is_recent = |at: Timestamp| now.since(at) < COPY_RECENT;
+    let text = |name: &str| Ok::<_, Error>(txn.state(name)?.filter(|text| !text.is_empty()));
+    let site = text(key::SITE_NAME)?.unwrap_or_default();
+    if let Some(since) = text(key::COPY_GOES_ON)? {
+        return Ok(Check::fault(NAME, &Error::DatabaseCopied { site, since }, Party::Device));
+    }
+    let known = ("database_copied", ErrorClass::Configure, Party::Device);
+    let warning = |says| Check::found(NAME, Outcome::Warning, says, known, say::stop_the_other());
+    for site in txn.activity()? {
+        if let Some(copies) = crate::central::copies::of_site(txn.as_ref(), site.site)?
+            && let Some(at) = copies.refused_at.filter(|at| is_recent(*at))
+        {
+            let (goes_on, refused) = (copies.taken_at.to_string(), at.to_string());
+            return Ok(warning(say::copies_of_site(site.name, goes_on, refused)));
+        }
+    }
+    let refused = text(key::COPY_REFUSED_AT)?.filter(|at| Timestamp::parse(at).is_some_and(is_recent));
+    Ok(match refused {
+        Some(at) => warning(say::copy_refused(at)),
+        None if text(key::FILE_CAME_HERE)?.is_some() => warning(say::file_came_here()),
+        None => Check::ok(NAME, say::no_other_copy()),
+    })
 }
 
 /// A cursor that stands beyond the end of what it goes through, as far as that is known here.

@@ -13,7 +13,7 @@ use crate::texts::{Said, Speaks};
 
 #[cfg(feature = "sqlite")]
 pub use local::examine_file;
-pub(crate) use local::{cursors_here, files, quarantine, settings};
+pub(crate) use local::{copies, cursors_here, files, quarantine, settings};
 
 /// Who is at fault, or has to act.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -200,6 +200,7 @@ pub(crate) const CENTRAL: [&str; 6] = [
 /// The names of all checks that come after those of the database file, in their order.
 pub(crate) const NAMES: &[&str] = &[
     "settings",
+    "copies",
     LEGACY[0],
     LEGACY[1],
     LEGACY[2],

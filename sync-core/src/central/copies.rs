@@ -1,0 +1,196 @@
+//! Two copies of one site's database that both run: which of them goes on.
+//!
+//! Central sends no site what came from it, so two copies that both push would drift apart without anybody noticing. Each
+//! push says which push of its database it follows ([`PushChain`]). A copy follows a push that another one has followed
+//! before, and is refused. The copy that was taken last goes on.
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+use crate::error::{Error, Result};
+use crate::protocol::v6::{CopiesTold, PushChain};
+use crate::record::{Cursor, SiteId};
+use crate::storage::{Lost, ReadTxn, WriteTxn, key};
+
+/// How many pushes of a site are remembered: one of them may come once more, held up on its way.
+const REMEMBERED: usize = 64;
+
+/// The longest id of a push.
+const BYTES_MAX: usize = 64;
+
+/// What central knows of the database as which a site pushes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Copies {
+    /// The pushes that were taken, the newest last.
+    taken: Vec<String>,
+    /// When the newest was taken.
+    pub taken_at: Timestamp,
+    /// Up to where the site has told of backups that were put back.
+    site_restored: Cursor,
+    /// The same of central itself: pushes that were taken after a backup are not known any more once it is put back.
+    central_restored: Cursor,
+    /// When another copy was refused last.
+    pub refused_at: Option<Timestamp>,
+}
+
+/// What becomes of a push.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It is taken; with what the site is told, if it told anything itself.
+    Taken(Option<CopiesTold>),
+    /// Another copy goes on, whose push was taken at this time.
+    Refused { goes_on_since: Timestamp },
+}
+
+fn key_of(site: SiteId) -> String {
+    format!("{}{site}", key::COPIES_OF_SITE)
+}
+
+/// What is known of a site's copies; nothing of a site that tells nothing, as Open mSupply.
+pub(crate) fn of_site(txn: &dyn ReadTxn, site: SiteId) -> Result<Option<Copies>> {
+    let Some(text) = txn.state(&key_of(site))?.filter(|text| !text.is_empty()) else { return Ok(None) };
+    serde_json::from_str(&text).map(Some).map_err(|_| Error::DamagedState { what: key_of(site) })
+}
+
+/// Forgets what is known: the next copy that pushes goes on.
+pub(super) fn forget(txn: &dyn WriteTxn, site: SiteId) -> Result<()> {
+    txn.set_state(&key_of(site), "")
+}
+
+/// Judges a push, and keeps what it says. The caller commits, also where it is refused.
+pub(super) fn judge(
+    txn: &dyn WriteTxn,
+    site: SiteId,
+    chain: Option<&PushChain>,
+    lost_there: &[Lost],
+    now: Timestamp,
+) -> Result<Verdict> {
+    let fits = |chain: &&PushChain| !chain.id.is_empty() && chain.id.len() <= BYTES_MAX;
+    let Some(chain) = chain.filter(fits).filter(|_| !planted!(CopiesNotTold)) else {
+        return Ok(Verdict::Taken(None));
+    };
+    let known = of_site(txn, site)?;
+    let newest = |lost: &[Lost]| lost.iter().map(|lost| lost.before).filter(|before| before.is_possible()).max();
+    let site_restored = newest(lost_there).unwrap_or(Cursor(0));
+    let central_restored = newest(&Lost::all(txn)?).unwrap_or(Cursor(0));
+    if let Some(known) = &known {
+        if known.taken.contains(&chain.id) {
+            // The same push once more, because its answer was lost or it was held up on its way.
+            return Ok(Verdict::Taken(Some(CopiesTold { refused_at: known.refused_at })));
+        }
+        let follows = chain.after.is_empty() || known.taken.last() == Some(&chain.after);
+        let is_restored = site_restored > known.site_restored || central_restored > known.central_restored;
+        if !follows && !is_restored {
+            let refused = Copies { refused_at: Some(now), ..known.clone() };
+            store(txn, site, &refused)?;
+            return Ok(Verdict::Refused { goes_on_since: known.taken_at });
+        }
+    }
+    let refused_at = known.as_ref().and_then(|known| known.refused_at).filter(|_| !chain.after.is_empty());
+    let mut taken = known.map_or_else(Vec::new, |known| known.taken);
+    taken.push(chain.id.clone());
+    let surplus = taken.len().saturating_sub(REMEMBERED);
+    taken.drain(..surplus);
+    store(txn, site, &Copies { taken, taken_at: now, site_restored, central_restored, refused_at })?;
+    Ok(Verdict::Taken(Some(CopiesTold { refused_at })))
+}
+
+/// Since when another copy goes on than the one that pulls, if one does.
+pub(super) fn goes_on_elsewhere(txn: &dyn ReadTxn, site: SiteId, chain: &PushChain) -> Result<Option<Timestamp>> {
+    let Some(known) = of_site(txn, site)?.filter(|_| !chain.after.is_empty() && !planted!(CopiesNotTold)) else {
+        return Ok(None);
+    };
+    let central_restored = Lost::all(txn)?.iter().map(|lost| lost.before).max().unwrap_or(Cursor(0));
+    let goes_on = known.taken.last() == Some(&chain.after)
+        || known.taken.contains(&chain.id)
+        || central_restored > known.central_restored;
+    Ok((!goes_on).then_some(known.taken_at))
+}
+
+/// Notes that a copy was refused.
+pub(super) fn note_refused(txn: &dyn WriteTxn, site: SiteId, now: Timestamp) -> Result<()> {
+    match of_site(txn, site)? {
+        Some(known) => store(txn, site, &Copies { refused_at: Some(now), ..known }),
+        None => Ok(()),
+    }
+}
+
+fn store(txn: &dyn WriteTxn, site: SiteId, copies: &Copies) -> Result<()> {
+    txn.set_state(&key_of(site), &serde_json::to_string(copies).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::{MemoryStorage, Storage as _};
+
+    const SITE: SiteId = SiteId(2);
+
+    struct Judge(MemoryStorage);
+
+    impl Judge {
+        fn push(&self, after: &str, id: &str, lost: &[Lost], at: i64) -> Verdict {
+            let chain = PushChain { after: after.to_owned(), id: id.to_owned() };
+            let txn = self.0.write().unwrap();
+            let verdict = judge(txn.as_ref(), SITE, Some(&chain), lost, Timestamp::from_unix_millis(at)).unwrap();
+            txn.commit().unwrap();
+            verdict
+        }
+    }
+
+    fn taken(verdict: &Verdict) -> bool {
+        matches!(verdict, Verdict::Taken(_))
+    }
+
+    #[test]
+    fn of_two_copies_the_one_that_was_taken_last_goes_on() {
+        let judge = Judge(MemoryStorage::new());
+        for (after, id) in [("", "a"), ("a", "b"), ("a", "b"), ("b", "c"), ("a", "b")] {
+            assert!(taken(&judge.push(after, id, &[], 1)), "{after} {id}");
+        }
+        // A copy that was made when "a" was the last one.
+        let refused = judge.push("a", "other b", &[], 2);
+        assert_eq!(refused, Verdict::Refused { goes_on_since: Timestamp::from_unix_millis(1) });
+        let told = judge.push("c", "d", &[], 3);
+        assert_eq!(told, Verdict::Taken(Some(CopiesTold { refused_at: Some(Timestamp::from_unix_millis(2)) })));
+        // Somebody decides for it by setting it up again: from then on the other one is refused.
+        assert!(taken(&judge.push("", "new", &[], 4)));
+        assert!(!taken(&judge.push("d", "e", &[], 5)));
+        assert!(taken(&judge.push("new", "newer", &[], 6)));
+    }
+
+    #[test]
+    fn a_backup_that_was_put_back_goes_on_once() {
+        let judge = Judge(MemoryStorage::new());
+        for (after, id) in [("", "a"), ("a", "b"), ("b", "c")] {
+            assert!(taken(&judge.push(after, id, &[], 1)));
+        }
+        let lost = [Lost { after: Cursor(10), before: Cursor(20) }];
+        assert!(taken(&judge.push("a", "after the restore", &lost, 2)));
+        assert!(!taken(&judge.push("c", "d", &[], 3)), "what it was made of runs on");
+        assert!(!taken(&judge.push("a", "a second copy of the backup", &lost, 4)));
+        assert!(taken(&judge.push("after the restore", "on", &lost, 5)));
+    }
+
+    #[test]
+    fn central_that_was_put_back_itself_knows_less() {
+        let judge = Judge(MemoryStorage::new());
+        assert!(taken(&judge.push("", "a", &[], 1)));
+        let txn = judge.0.write().unwrap();
+        txn.set_state(key::LOST, "5 9\n").unwrap();
+        txn.commit().unwrap();
+        assert!(taken(&judge.push("z", "on", &[], 2)), "the pushes in between are not known");
+        assert!(!taken(&judge.push("a", "b", &[], 3)));
+    }
+
+    #[test]
+    fn who_tells_nothing_is_asked_nothing() {
+        let storage = MemoryStorage::new();
+        let txn = storage.write().unwrap();
+        for chain in [None, Some(PushChain { after: String::new(), id: "x".repeat(65) })] {
+            let verdict = judge(txn.as_ref(), SITE, chain.as_ref(), &[], Timestamp::from_unix_millis(1)).unwrap();
+            assert_eq!(verdict, Verdict::Taken(None));
+        }
+        assert_eq!(of_site(txn.as_ref(), SITE).unwrap(), None);
+    }
+}

@@ -1,0 +1,148 @@
+//! Two copies of one site's database that both run.
+
+use std::sync::Arc;
+
+use sync_core::protocol::PasswordHash;
+use sync_core::record::RecordData;
+use sync_core::storage::{MemoryStorage, Storage as _, key};
+use sync_core::testing::legacy_server::PASSWORD;
+use sync_core::{Error, Settings, Silent, SyncReport};
+use sync_tests::world::data;
+
+use crate::legacy_half::{Country, End};
+
+fn asset(country: &Country, id: &str, notes: &str) -> RecordData {
+    let store = &country.world.sites[0].store_id;
+    data(&format!(
+        r#"{{"id":"{id}","store_id":"{store}","notes":"{notes}","created_datetime":"2026-01-01T00:00:00","modified_datetime":"2026-01-01T00:00:00"}}"#
+    ))
+}
+
+/// A copy of a database with all that lies beside it, as of a virtual machine: it is no backup that was put back.
+fn copy(country: &Country, of: &End) -> End {
+    End::over(Arc::new(of.storage.duplicate()), country.line.clone())
+}
+
+fn code(report: &SyncReport) -> Option<&'static str> {
+    report.error.as_ref().map(Error::code)
+}
+
+fn set_up_again(end: &End) {
+    let settings = Settings {
+        legacy_url: "http://legacy.example.org".to_owned(),
+        site_name: "district_a".to_owned(),
+        password: PasswordHash::of_password(PASSWORD),
+        hardware_id: None,
+    };
+    end.site.set_up(&settings, &mut Silent).unwrap();
+}
+
+#[test]
+fn one_of_two_living_copies_goes_on_and_the_other_is_told() {
+    let country = Country::new();
+    let a = country.site("district_a");
+    a.records.put("asset", [asset(&country, "before", "of both")]).unwrap();
+    a.sync();
+    let b = copy(&country, &a);
+    a.records.put("asset", [asset(&country, "of a", "1")]).unwrap();
+    b.records.put("asset", [asset(&country, "of b", "1")]).unwrap();
+    a.sync();
+    assert_eq!(code(&b.cycle()), Some("database_copied"));
+    country.central.sync();
+    assert_eq!(country.central.get("asset", "of b"), None);
+    // It stays so, and the other one goes on and hears of it.
+    assert_eq!(code(&b.cycle()), Some("database_copied"));
+    a.records.put("asset", [asset(&country, "of a", "2")]).unwrap();
+    let report = a.sync();
+    assert!(
+        report.warnings.iter().any(|warning| warning.to_string().contains("another copy")),
+        "{:?}",
+        report.warnings
+    );
+    assert!(b.get("asset", "of b").is_some(), "nothing is lost there");
+
+    // Whoever decides for the other one sets it up again: it reads what the first one sent, and sends what it has.
+    set_up_again(&b);
+    b.sync();
+    b.sync();
+    assert!(b.get("asset", "of a").unwrap().contains("\"2\""));
+    assert!(country.central.get("asset", "of b").is_some());
+    a.records.put("asset", [asset(&country, "of a", "3")]).unwrap();
+    assert_eq!(code(&a.cycle()), Some("database_copied"));
+    assert!(b.storage.read().unwrap().state(key::COPY_GOES_ON).unwrap().is_none_or(|since| since.is_empty()));
+}
+
+/// A copy that only reads would never hear of what the other one sent.
+#[test]
+fn a_copy_that_only_reads_is_told_too() {
+    let country = Country::new();
+    let a = country.site("district_a");
+    a.records.put("asset", [asset(&country, "before", "of both")]).unwrap();
+    a.sync();
+    let b = copy(&country, &a);
+    for end in [&a, &b] {
+        end.sync();
+    }
+    a.records.put("asset", [asset(&country, "of a", "1")]).unwrap();
+    a.sync();
+    assert_eq!(code(&b.cycle()), Some("database_copied"));
+    a.sync();
+    assert_eq!(code(&b.cycle()), Some("database_copied"));
+}
+
+/// What was put back from a backup goes on, and what it was made of, if that still runs, does not.
+#[test]
+fn a_backup_that_was_put_back_goes_on_though_it_has_nothing_to_send() {
+    let country = Country::new();
+    let a = country.site("district_a");
+    a.records.put("asset", [asset(&country, "x", "1")]).unwrap();
+    a.sync();
+    let backup = a.storage.backup();
+    a.records.put("asset", [asset(&country, "x", "2")]).unwrap();
+    a.sync();
+    let original = copy(&country, &a);
+    a.storage.restore(&backup);
+    for _ in 0..3 {
+        a.sync();
+    }
+    assert!(a.get("asset", "x").unwrap().contains("\"2\""));
+    a.records.put("asset", [asset(&country, "x", "3")]).unwrap();
+    a.sync();
+    assert_eq!(code(&original.cycle()), Some("database_copied"));
+    a.sync();
+}
+
+#[test]
+fn a_push_that_is_sent_again_is_no_copy() {
+    use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
+
+    /// A line on which the answers to the first pushes are lost.
+    struct Lossy(Arc<dyn Transport>, std::sync::atomic::AtomicU32);
+
+    impl Transport for Lossy {
+        fn send(&self, request: &HttpRequest) -> Result<HttpResponse, TransportError> {
+            let answer = self.0.send(request);
+            let is_push = request.url.ends_with("/central/sync/push");
+            if is_push && self.1.fetch_add(1, std::sync::atomic::Ordering::Relaxed) < 8 {
+                return Err(TransportError::TimedOut("planned".into()));
+            }
+            answer
+        }
+    }
+
+    let country = Country::new();
+    let line = Arc::new(Lossy(country.line.clone(), 0.into()));
+    let a = End::over(Arc::new(MemoryStorage::new()), line);
+    a.set_up("district_a").unwrap();
+    a.cycle();
+    for number in 0..6 {
+        a.records.put("asset", [asset(&country, &format!("a{number}"), "1")]).unwrap();
+        let report = a.cycle();
+        assert_ne!(code(&report), Some("database_copied"));
+    }
+    a.sync();
+    country.central.sync();
+    for number in 0..6 {
+        assert!(country.central.get("asset", &format!("a{number}")).is_some(), "{number}");
+    }
+}
