@@ -94,7 +94,8 @@ impl Sim {
     /// Over a line that carries little at a time, what is thrown away stays below what comes through, but for what it takes
     /// to find the size that does.
     pub(crate) fn check_bytes(&self, harsh: &Harsh) {
-        let Some(narrow) = harsh.swarm.narrow else { return };
+        // What is too large for a line is tried again and again.
+        let Some(narrow) = harsh.swarm.narrow.filter(|narrow| !narrow.ends) else { return };
         let most = narrow.up.max(narrow.down) as u64;
         let wasteful = lock(&harsh.bytes)
             .iter()

@@ -89,7 +89,13 @@ impl Sim {
             lock(&harsh.releases).remove(&site);
             lock(&self.state).may_fall[site][0] += 1;
         }
-        for site in 1..self.ends.len() {
+        let known: Vec<(usize, Passwords)> =
+            lock(&harsh.passwords).iter().map(|(site, known)| (*site, *known)).collect();
+        for (site, Passwords { at_central, .. }) in known {
+            // An end that was restored has forgotten what was changed since.
+            let done = self.sites().and_then(|sites| sites.add(&world::site_name(site), &password(at_central)));
+            self.note(|| format!("the password of site {site} is set: {:?}", done.map(|_| ())));
+            lock(&harsh.passwords).insert(site, Passwords { at_central, at_site: u32::MAX });
             self.set_up_again(harsh, site);
         }
     }
