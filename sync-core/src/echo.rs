@@ -33,6 +33,12 @@ impl SiteRestore {
         Ok(())
     }
 
+    /// Notes that a site begins anew, with an empty database: of all that came from it it may have nothing.
+    pub(crate) fn begins_anew(txn: &dyn WriteTxn, site: SiteId) -> Result<()> {
+        let before = Self::load(txn, site)?.map_or(Cursor(0), |known| known.before);
+        txn.set_state(&setting(site), &format!("{before} {}", txn.last_cursor()?))
+    }
+
     /// Whether the site may have lost what it pushed with this cursor.
     pub(crate) fn lost_pushed(self, at_site: Cursor) -> bool {
         at_site < self.before

@@ -4,13 +4,14 @@ use super::held_back::{HeldBack, Late};
 use super::{Central, Refused, copies};
 use crate::apply;
 use crate::changelog::{Change, ChangeAction};
+use crate::echo::SiteRestore;
 use crate::error::{Error, Result};
 use crate::outgoing;
 use crate::ownership::StoreOwner;
 use crate::protocol::v6::{Batch, BatchElement, Dialect, PatientPullRequest, PullRequest, WireError};
 use crate::record::{Cursor, SiteId, StoreId, record_type};
 use crate::record_owner;
-use crate::storage::{Lost, ReadTxn, Selection, SiteEntry, Source};
+use crate::storage::{Lost, ReadTxn, Selection, SiteEntry, Source, key};
 
 /// Rows that are looked at in one go for what was held back, and the most of one answer.
 const LATE_ROWS: usize = 500;
@@ -29,6 +30,9 @@ impl Central {
         self.refuse_stale_copy(site, request)?;
         if !request.is_initialised && self.ends_push(site)? {
             return Err(Refused(WireError::IntegrationInProgress));
+        }
+        if !request.is_initialised && request.cursor == Cursor(0) {
+            self.begins_anew(site)?;
         }
         let batch = loop {
             if let Some(batch) = self.answer_pull(site, request, bytes_max)? {
@@ -151,6 +155,18 @@ impl Central {
         let selection = selection(txn.stores_of_site(site)?, site, request);
         let asked = request.cursor.meant(txn.last_cursor()?);
         Ok(self.batch(txn.as_ref(), &selection, asked, (request.batch_size, bytes_max), dialect)?.0)
+    }
+
+    /// A site that pushed before, and reads from the beginning what came from it too, may have lost all of that. What of it
+    /// comes into the site's scope later, as the records of a patient who becomes visible, is sent back then.
+    fn begins_anew(&self, site: SiteId) -> Result<()> {
+        let pushed = format!("{}{site}", key::HIGHEST_PUSH_OF_SITE);
+        if self.storage.read()?.state(&pushed)?.is_none() {
+            return Ok(());
+        }
+        let txn = self.storage.write()?;
+        SiteRestore::begins_anew(txn.as_ref(), site)?;
+        txn.commit()
     }
 
     /// A site that begins anew, or was restored, may have left a push without its last batch. What came of it is integrated

@@ -161,7 +161,14 @@ impl Swarm {
     /// The same as harsh as the field.
     #[must_use]
     pub fn with_harsh(self, seed: u64) -> Self {
-        Self { harsh: Some(HarshSwarm::of(seed)), ..self }
+        let harsh = HarshSwarm::of(seed);
+        let mut swarm = Self { harsh: Some(harsh.clone()), ..self };
+        for (on, rule) in swarm.tables.iter_mut().zip(&RULES) {
+            // What an older release spells otherwise comes back in the newer spelling, and not as it was written.
+            *on &= !harsh.old || !matches!(rule.table, "item_variant" | "vaccination" | "rnr_form");
+        }
+        swarm.tables[0] |= !swarm.tables.contains(&true);
+        swarm
     }
 
     /// How often of a thousand a fault happens where it may.

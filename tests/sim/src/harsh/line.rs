@@ -123,7 +123,9 @@ impl Sim {
         }
         harsh.line_stays.store(false, Relaxed);
         let is_small = |version: &&Version| version.content.as_ref().is_none_or(|content| content.len() < LARGE);
-        for site in (1..self.ends.len()).filter(|site| self.is_initialised(*site)) {
+        // Who was restored, or whose central was, reads before it sends.
+        let all_send = lock(&self.ledger).restored.is_empty();
+        for site in (1..self.ends.len()).filter(|site| all_send && self.is_initialised(*site)) {
             let ledger = lock(&self.ledger);
             let held_up = ledger.unsent(site).filter(|version| ledger.is_of_v6(&version.key.0)).find(is_small).cloned();
             drop(ledger);
