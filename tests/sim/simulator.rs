@@ -131,3 +131,10 @@ fn everything_that_may_happen_does() {
         assert!(kind.pushed || !central_may || by_central, "central wrote no {}", kind.table);
     }
 }
+
+#[test]
+fn threads_that_push_and_integrate_at_once_lose_nothing() {
+    for seed in 1..=12 {
+        assert_eq!(sync_sim::threads::run(seed, seed % 6 == 0, &|| {}), Vec::<String>::new(), "seed {seed}");
+    }
+}

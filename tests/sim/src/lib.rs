@@ -19,6 +19,7 @@ pub mod rules;
 pub mod run;
 pub mod runner;
 pub mod swarm;
+pub mod threads;
 pub mod trace;
 pub mod wire;
 pub mod world;

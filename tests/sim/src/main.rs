@@ -10,12 +10,13 @@ use sync_sim::swarm::Fault;
 const USAGE: &str = "\
 sim [--kept] [--from SEED] [--seeds N] [--seconds T] [--sqlite] [--threads N] [--all] [KIND]
 sim --seed SEED [--trace] [--sqlite] [KIND]
+sim --at-once [--from SEED] [--seeds N] [--sqlite] [--bug NAME]
 sim --mutations [--seeds N] [--bug NAME] [KIND]      (needs the feature planted-bugs)
 KIND: [--legacy] [--files] [--harsh]
 
 Without --from, seeds begin at a number of the time of day, which is printed.
 --legacy plays worlds with a legacy server behind central, --files worlds with files, --harsh
-worlds as harsh as the field; all may be given. --mixed plays all kinds in turn.
+worlds as harsh as the field; all may be given. --mixed plays all kinds in turn. --at-once lets real threads push to one central server.
 --kept runs the seeds of tests/sim/seeds.txt first. --all goes on after a broken promise, and lists each.";
 
 #[derive(Debug, Default)]
@@ -34,6 +35,7 @@ struct Args {
     files: bool,
     harsh: bool,
     mixed: bool,
+    at_once: bool,
     bug: Option<String>,
 }
 
@@ -57,6 +59,7 @@ fn parse() -> Option<Args> {
             "--files" => args.files = true,
             "--harsh" => args.harsh = true,
             "--mixed" => args.mixed = true,
+            "--at-once" => args.at_once = true,
             "--bug" => args.bug = Some(words.next()?),
             _ => return None,
         }
@@ -72,6 +75,9 @@ fn main() -> ExitCode {
     // A panic of the engine is a broken promise, and is told as one.
     std::panic::set_hook(Box::new(|_| {}));
     let threads = args.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+    if args.at_once {
+        return at_once(&args);
+    }
     if args.mutations {
         return mutations(threads, &args);
     }
@@ -96,6 +102,29 @@ fn main() -> ExitCode {
     let tally = run_all(threads, time, args.all, seed);
     show(&tally);
     if failed(&tally, args.all) { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+/// Real threads at central, in the order of each seed.
+fn at_once(args: &Args) -> ExitCode {
+    let (from, count) = (args.from.unwrap_or(1), args.seeds.unwrap_or(200));
+    #[cfg(feature = "planted-bugs")]
+    let bug = args.bug.as_ref().and_then(|name| {
+        let mut all = sync_core::testing::planted::Bug::ALL.iter();
+        all.find(|bug| format!("{bug:?}") == *name).copied()
+    });
+    let begin = || {
+        #[cfg(feature = "planted-bugs")]
+        sync_core::testing::planted::plant(bug);
+    };
+    for seed in from..from.saturating_add(count) {
+        let broken = sync_sim::threads::run(seed, args.sqlite, &begin);
+        if let Some(what) = broken.first() {
+            println!("seed {seed}, after {}: {what}", seed - from + 1);
+            return ExitCode::FAILURE;
+        }
+    }
+    println!("{count} seeds, and all that was taken is there");
+    ExitCode::SUCCESS
 }
 
 fn seed_of(args: &Args, number: u64) -> Seed {

@@ -23,7 +23,8 @@ pub(crate) const PASSWORD: &str = "simulated";
 
 /// A slow hash of what sites send for it, made with the least effort that the format knows: a world is made in a
 /// millisecond.
-const SECRET: &str = "$argon2id$v=19$m=8,t=1,p=1$c2ltdWxhdG9yLXNhbHQhIQ$R67Wa/rKxpBwwKgcgYCQMgGkNwQUh1Oz1mylGBntc68";
+pub(crate) const SECRET: &str =
+    "$argon2id$v=19$m=8,t=1,p=1$c2ltdWxhdG9yLXNhbHQhIQ$R67Wa/rKxpBwwKgcgYCQMgGkNwQUh1Oz1mylGBntc68";
 
 /// Where sites reach the legacy half, and central too.
 pub(crate) const ADDRESS: &str = "http://central.sim";
