@@ -150,7 +150,7 @@ struct World {
 pub fn run(seed: u64, sqlite: bool, begin: &(dyn Fn() + Sync)) -> Vec<String> {
     let folder = sqlite.then(world::folder);
     let inner: Arc<dyn Storage> = match &folder {
-        Some(folder) => Arc::new(SqliteStorage::open(&folder.path().join("central.sqlite")).expect("a database")),
+        Some(folder) => Arc::new(SqliteStorage::open(folder.path().join("central.sqlite")).expect("a database")),
         None => Arc::new(MemoryStorage::new()),
     };
     let threads = SITES + INTEGRATORS + 1;
