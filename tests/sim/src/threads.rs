@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use serde_json::{Value, json};
-use sync_core::central::LocalSites;
+use sync_core::central::{LocalAuthenticator, LocalSites};
 use sync_core::protocol::PasswordHash;
 use sync_core::protocol::v6::{V6_VERSION, path};
 use sync_core::record::StoreId;
@@ -159,7 +159,9 @@ pub fn run(seed: u64, sqlite: bool, begin: &(dyn Fn() + Sync)) -> Vec<String> {
     let clock: Arc<dyn Clock> = Arc::new(Waits { millis: AtomicI64::new(0), schedule: schedule.clone() });
     let storage: Arc<dyn Storage> = Arc::new(Scheduled { inner: inner.clone(), schedule: schedule.clone() });
     set_up(&inner, &clock);
-    let central = Central::stand_alone(storage, clock);
+    // Who asks takes no turns: it would hold what all others need.
+    let authenticator = Arc::new(LocalAuthenticator::new(inner.clone(), clock.clone()));
+    let central = Central::new(storage, clock, authenticator);
     let world = World { central, storage: inner, schedule, sent: Mutex::default(), broken: Mutex::default() };
     for site in 1..=SITES {
         // The first contact binds the machine, and takes a while.
