@@ -171,6 +171,13 @@ pub enum Selection {
     Legacy,
 }
 
+impl Selection {
+    /// Whether it is for a site on which this store is active.
+    pub(crate) fn is_for_store(&self, store: &str) -> bool {
+        matches!(self, Self::ForSite { stores, .. } if stores.iter().any(|own| own.as_str() == store))
+    }
+}
+
 /// One cycle in the sync log.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LogEntry {
@@ -241,7 +248,7 @@ pub trait ReadTxn {
     /// after a row begins at its cursor's [`next`](Cursor::next).
     fn changes(&self, selection: &Selection, from: Cursor, limit: usize) -> Result<Vec<Change>>;
     /// The same with the data that each record has now, or had when it left the store that the row is for, where that is
-    /// kept. Ends early once the data exceed `bytes_max`, but not before the
+    /// kept and the record neither is nor was deleted in another of the stores that are selected for a site. Ends early once the data exceed `bytes_max`, but not before the
     /// first row; the rows that were passed over come with the next call.
     fn changed_records(
         &self,

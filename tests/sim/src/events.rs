@@ -215,6 +215,10 @@ impl Sim {
         }
         let failed = end.process().faulty.failed();
         let outcome = central.integrate_waiting();
+        if self.harsh.is_some() {
+            // How far sites have read is kept where a restart finds it, as whoever runs central does now and then.
+            let _ = central.flush_activity();
+        }
         end.busy.store(false, Relaxed);
         if let Err(error) = outcome {
             self.note(|| format!("central cannot integrate: {error}"));

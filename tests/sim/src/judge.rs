@@ -242,11 +242,6 @@ impl Judge<'_> {
             ("waiting", Some(parent), From::Site(_) | From::Central) => !self.ends[end].records.contains_key(parent),
             // What a site wrote of a record before it heard that the record was merged into another one.
             ("ignored", _, From::Site(_)) => self.ledger.merges.is_gone(&aside.key.0, &aside.key.1),
-            ("superseded", _, From::Site(site)) => {
-                let by_another = self.ledger.of(&aside.key).any(|(_, version)| version.by != site);
-                by_another || self.may_be_refused(site, &aside.key)
-            }
-            ("superseded", _, From::Central) => self.ledger.of(&aside.key).any(|(_, version)| version.by == end),
             ("refused", _, From::Site(site)) => self.may_be_refused(site, &aside.key),
             ("superseded", _, From::Site(site)) => {
                 self.is_written_elsewhere(&aside.key, site) || self.may_be_refused(site, &aside.key)

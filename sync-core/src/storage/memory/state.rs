@@ -154,11 +154,18 @@ impl State {
         self.beside_of(table, id).filter(left_these).map(|(beside, _)| beside.written).max()
     }
 
-    /// The data that goes with a changelog row: what the record has now, or had when it left the store of the row.
-    pub(super) fn data_of(&self, row: &Change) -> Option<RecordData> {
+    /// The data that goes with a changelog row: what the record has now, or had when it left the store of the row, unless
+    /// it is in another one of the site that the selection is for, or was deleted there.
+    pub(super) fn data_of(&self, selection: &Selection, row: &Change) -> Option<RecordData> {
         let beside = self.beside.get(&place(&row.change)).filter(|beside| beside.cursor == row.cursor);
-        match beside.and_then(|beside| beside.left_as.clone()) {
-            None => self.record(&row.change.table, &row.change.id).map(|stored| stored.data.clone()),
+        let stored = self.record(&row.change.table, &row.change.id);
+        let store = match stored {
+            Some(stored) => self.changelog.get(&stored.cursor).and_then(|change| change.store.clone()),
+            None => self.deleted_in(&row.change.table, &row.change.id),
+        };
+        let is_still_there = store.is_some_and(|store| selection.is_for_store(store.as_str()));
+        match beside.and_then(|beside| beside.left_as.clone()).filter(|_| !is_still_there) {
+            None => stored.map(|stored| stored.data.clone()),
             left_as => left_as,
         }
     }

@@ -108,7 +108,7 @@ impl ReadTxn for MemoryTxn<'_> {
     ) -> Result<Vec<(Change, Option<RecordData>)>> {
         let state = self.state.borrow();
         let with_data = |row: Change| {
-            let data = state.data_of(&row);
+            let data = state.data_of(selection, &row);
             (row, data)
         };
         let rows = state.selected(selection, from).take(limit).map(with_data);

@@ -12,7 +12,7 @@ use crate::changelog::{Audience, Change, ChangeAction, NewChange};
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::record::{Cursor, NameId, RecordData, RecordId, SiteId, StoreId, TableName};
-use crate::storage::{COUNTED_EXACTLY, Selection};
+use crate::storage::{COUNTED_EXACTLY, ReadTxn as _, Selection};
 
 fn read_audience(text: Option<String>) -> Audience {
     match text.as_deref() {
@@ -138,8 +138,8 @@ impl<C: Holds> SqliteTxn<C> {
             let change = self.change_at(place)?;
             let data = match place.1 {
                 DELETED_OR_LEFT => match self.left_as(place.2)? {
-                    None => self.get_record(&change.change.table, &change.change.id)?,
-                    left_as => left_as,
+                    Some(left_as) if !self.is_still_for(selection, &change.change)? => Some(left_as),
+                    _ => self.get_record(&change.change.table, &change.change.id)?,
                 },
                 _ => self.data_at(place.2)?,
             };
@@ -212,6 +212,18 @@ impl<C: Holds> SqliteTxn<C> {
         };
         // The place was found in this very transaction.
         found.ok_or_else(|| crate::Error::DamagedState { what: format!("row {rowid} of {}", TABLES[table]) })
+    }
+
+    /// Whether a record that left a store is in another one of the site that a selection is for, or was deleted there.
+    fn is_still_for(&self, selection: &Selection, change: &NewChange) -> Result<bool> {
+        let sql = "SELECT store_id FROM sync_record WHERE table_name = ?1 AND record_id = ?2";
+        let store: Option<Option<String>> =
+            self.first(sql, [change.table.as_str(), change.id.as_str()], |row| row.get(0))?;
+        let store = match store {
+            Some(store) => store,
+            None => self.deleted_in(&change.table, &change.id)?.map(|store| store.to_string()),
+        };
+        Ok(store.is_some_and(|store| selection.is_for_store(&store)))
     }
 
     /// The data that a record had when it left a store, where that is kept.

@@ -2,6 +2,7 @@
 //! version knew, and what a site pushed last.
 
 use super::{Make, change, data, deletion, in_store, put, read, write};
+use crate::changelog::{Audience, NewChange};
 use crate::clock::Timestamp;
 use crate::protocol::v6::{Action, WireRecord};
 use crate::record::{Cursor, RecordId, SiteId, StoreId, TableName};
@@ -41,20 +42,29 @@ pub fn where_a_record_was_written_stays_when_it_is_logged_again(make: Make<'_>) 
 pub fn a_former_store_is_told_what_the_record_was_when_it_left(make: Make<'_>) {
     let storage = make();
     let (table, id) = (TableName::from("asset"), RecordId::from("x"));
-    let (row, left) = (in_store(change("asset", "x"), "B"), in_store(change("asset", "x"), "A"));
+    let of_store =
+        |store: &str| NewChange { audience: Audience::Store(store.into()), ..in_store(change("asset", "x"), store) };
+    let (row, left) = (of_store("B"), of_store("A"));
     put(&storage, &row);
     let at = write(&storage, |txn| txn.append_change(&left, Some(&data("[1]"))).unwrap());
     write(&storage, |txn| txn.put_record(&data("[2]"), &row).unwrap());
-    let told = || {
-        let rows =
-            read(&storage, |txn| txn.changed_records(&Selection::All, Cursor(0), usize::MAX, usize::MAX).unwrap());
+    let told_to = |selection: &Selection| {
+        let rows = read(&storage, |txn| txn.changed_records(selection, Cursor(0), usize::MAX, usize::MAX).unwrap());
         let of = |(row, data): (crate::changelog::Change, Option<crate::record::RecordData>)| {
             (row.change.store.map(|store| store.to_string()), data.map(|data| data.as_str().to_owned()))
         };
         rows.into_iter().map(of).collect::<Vec<_>>()
     };
+    let told = || told_to(&Selection::All);
+    let site_of = |stores: &[&str]| Selection::ForSite {
+        stores: stores.iter().map(|store| StoreId::from(*store)).collect(),
+        except_from: None,
+    };
     let pair = |store: &str, data: &str| (Some(store.to_owned()), Some(data.to_owned()));
     assert_eq!(told(), [pair("A", "[1]"), pair("B", "[2]")]);
+    assert_eq!(told_to(&site_of(&["A"])), [pair("A", "[1]")]);
+    let both = [pair("A", "[2]"), pair("B", "[2]")];
+    assert_eq!(told_to(&site_of(&["A", "B"])), both, "whoever has both stores still has it");
     let left_at = |stores: &[&str]| {
         let stores: Vec<StoreId> = stores.iter().map(|store| StoreId::from(*store)).collect();
         read(&storage, |txn| txn.left_at(&table, &id, &stores).unwrap())
@@ -67,6 +77,8 @@ pub fn a_former_store_is_told_what_the_record_was_when_it_left(make: Make<'_>) {
     assert_eq!(left_at(&["A"]), Some(at), "told again");
     write(&storage, |txn| txn.remove_record(&deletion(&row)).unwrap());
     assert_eq!(told(), [pair("A", "[1]"), (Some("B".to_owned()), None)], "it outlives the record");
+    let gone = told_to(&site_of(&["A", "B"]));
+    assert!(gone.iter().all(|(_, data)| data.is_none()), "it is not brought back: {gone:?}");
     write(&storage, |txn| txn.append_change(&left, None).unwrap());
     assert_eq!(told()[1], (Some("A".to_owned()), None), "where nothing is kept, as the record is now");
 }
