@@ -35,13 +35,14 @@ impl Sim {
             return;
         }
         let half = self.files.as_ref().filter(|_| self.happens(Chance::Harsh, 400));
-        match self.roll(Chance::Harsh, 6) {
+        match self.roll(Chance::Harsh, 7) {
             _ if half.is_some() => half.map_or((), |half| self.take_a_file(harsh, half)),
             0 => self.push_one_key_twice(harsh),
             1 => self.push_what_nobody_reads(harsh),
             2 => self.push_with_an_extreme_cursor(harsh),
             3 => self.claim_a_loss(harsh),
             4 => self.change_a_patient(harsh),
+            5 => self.replace_what_is_of_no_store(harsh),
             _ => self.ask_strange_questions(harsh),
         }
         self.push_honestly(harsh);
@@ -163,11 +164,32 @@ impl Sim {
             0 => format!(r#"[{{"after":{},"before":{cursor}}}]"#, EXTREME[0]),
             _ => format!(r#"[{{"after":{cursor},"before":{before}}}]"#),
         };
-        self.push_forged(harsh, vec![(Some(&cursor), &table, &id, data)], &lost);
+        // Not to the letter what was pushed before, which would count as the same push.
+        let again = data.replacen(FORGED, &format!("{FORGED} again"), 1);
+        self.push_forged(harsh, vec![(Some(&cursor), &table, &id, again)], &lost);
         self.integrate();
         for (from, is_initialised) in [(0, false), (0, true)] {
             self.ask(path::PULL, json!({"cursor": from, "batchSize": 1000, "isInitialised": is_initialised}));
         }
+    }
+
+    /// Overwrites a record that belongs to no store and that another wrote.
+    fn replace_what_is_of_no_store(&self, harsh: &Harsh) {
+        let table = ["system_log", "sync_file_reference"][self.roll(Chance::Harsh, 2)];
+        let storage = self.ends[0].process().raw;
+        let (id, data) = {
+            let Ok(txn) = storage.read() else { return };
+            let desk = Desk::at(self, 0, txn.as_ref());
+            let ids = desk.ids(table);
+            if ids.is_empty() {
+                return;
+            }
+            let id = ids[self.roll(Chance::Harsh, ids.len())].clone();
+            let mut document = fields(&desk.content(table, &id).unwrap_or_default());
+            document.insert("forged".to_owned(), json!(FORGED));
+            (id, Value::Object(document).to_string())
+        };
+        self.push_forged(harsh, vec![(None, table, &id, data)], "[]");
     }
 
     /// Overwrites or deletes a patient whom the neighbour does not see.
