@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use sync_core::Central;
 use sync_core::central::{Caller, Gate, Handled, LocalSites, UploadHead};
-use sync_core::protocol::PasswordHash;
+use sync_core::protocol::v5::SiteHeaders;
+use sync_core::protocol::{AppIdentity, PasswordHash};
 use sync_core::record::SiteId;
 use sync_core::storage::{MemoryStorage, Storage};
 use sync_core::transport::{HttpRequest, Method};
@@ -104,6 +105,52 @@ fn guesses_under_a_sites_name_do_not_lock_its_machine_out_not_even_after_a_resta
     let waits = refusal(&ask(&restarted, &credentials_of("a", "one more", "machine-a", "2.19.0")));
     assert!(waits.contains("code: 'SiteAuthTimeout'"), "{waits}");
     assert!(json(&ask(&restarted, &credentials("a"))).get("data").is_some(), "what was right lately passes");
+}
+
+/// What is asked with a name and a password alone counts as from any machine.
+#[test]
+fn guesses_where_no_machine_is_named_do_not_lock_the_sites_machine_out() {
+    for gated in [false, true] {
+        let (storage, central) = central_with_site_a();
+        let comes_in = |central: &Central| {
+            json(&central.answer_to(&status_request(&credentials("a")), HERE).response).get("data").is_some()
+        };
+        assert!(comes_in(&central), "its machine is bound");
+        let restarted = Central::stand_alone(storage, Arc::new(TestClock::default()));
+        let find = |password: &str| {
+            let headers = SiteHeaders {
+                site_name: "a".to_owned(),
+                password: PasswordHash::of_password(password),
+                hardware_id: String::new(),
+                app: AppIdentity::default(),
+                version: 14,
+            };
+            let request = HttpRequest {
+                method: Method::Get,
+                url: "/api/v4/patient?limit=1".to_owned(),
+                headers: headers.to_headers(),
+                body: Vec::new(),
+            };
+            if !gated {
+                return restarted.answer_to(&request, HERE).response.status;
+            }
+            let checked = match restarted.handle_for(&request, caller(true)) {
+                Handled::Answered(answered) => return answered.response.status,
+                Handled::Unchecked(check) => Some(restarted.check_credentials(&check)),
+                Handled::OutOfTurn(_) => panic!("it has its turn"),
+            };
+            match restarted.handle_for(&request, Caller { checked, ..caller(true) }) {
+                Handled::Answered(answered) => answered.response.status,
+                other => panic!("it was checked: {other:?}"),
+            }
+        };
+        for n in 0..10 {
+            assert_eq!(find(&format!("guess {n}")), 401);
+        }
+        assert_eq!(find(PASSWORD), 429);
+        assert!(comes_in(&restarted));
+        assert_eq!(find(PASSWORD), 200, "what was right lately passes");
+    }
 }
 
 #[test]

@@ -153,8 +153,25 @@ fn a_file_of_no_record_of_a_store_is_of_the_site_that_wrote_its_reference() {
         push(&end, "b", "sync_file_reference", id, &reference(id, table, record, r#","total_bytes":6"#));
         assert_eq!(aside(&end).last(), Some(&refused(id)));
         assert!(upload(&end, "a", id, "SECRT").contains("null"), "{table}");
+        // A record of V6 that central does not hold is at its site alone.
+        let expected = if id == "h" { 500 } else { 200 };
+        assert_eq!(download(&end, "b", id, table, record).status, expected, "{table}");
+        assert_eq!(download(&end, "a", id, table, record).body, b"SECRT", "{table}");
     }
     assert_eq!(aside(&end).len(), 3);
+}
+
+#[test]
+fn the_file_of_a_patient_goes_to_those_who_see_the_patient() {
+    let end = central();
+    let patient = document("name", &[("ID", "p"), ("type", "patient"), ("last", "l")]);
+    push(&end, "a", "name", "p", patient.as_str());
+    push(&end, "a", "sync_file_reference", "f", &reference("f", "name", "p", ""));
+    assert!(upload(&end, "a", "f", "SECRT").contains("null"));
+    assert_eq!(download(&end, "a", "f", "name", "p").body, b"SECRT");
+    assert_eq!(download(&end, "b", "f", "name", "p").status, 500);
+    push(&end, "b", "name_store_join", "j", &join("j", "STORE_b", "p"));
+    assert_eq!(download(&end, "b", "f", "name", "p").body, b"SECRT");
 }
 
 /// Bytes that came whole stay, whatever the reference says since.

@@ -10,24 +10,33 @@ use crate::record::SiteId;
 
 type Admission = Result<SiteId, AuthenticationError>;
 
+/// Who asks to come in.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    from: Option<IpAddr>,
+    credentials: &'a Credentials,
+    /// Whether the machine in the credentials is what the request says.
+    names_machine: bool,
+}
+
 impl Central {
     /// Says who a site is, unless too many attempts were refused. Where the host makes slow checks itself, the answer is put
     /// off until it has made this one.
     pub(super) fn admit(&self, noted: &Noted, credentials: &Credentials) -> Admission {
-        let from = noted.caller.from;
-        let Some(gate) = &noted.caller.gate else { return self.ask_now(from, credentials) };
+        let asked = Asked { from: noted.caller.from, credentials, names_machine: !noted.is_machine_assumed.get() };
+        let Some(gate) = &noted.caller.gate else { return self.ask_now(asked) };
         let checked = noted.caller.checked.as_ref().filter(|checked| checked.credentials == *credentials);
         let known = match checked {
             Some(checked) => Some(checked.outcome.clone()),
-            None => self.ask_memory(from, credentials),
+            None => self.ask_memory(asked),
         };
         let Some(admission) = known else {
-            noted.defer(Deferred::Unchecked(self.check_of(from, credentials, false)));
+            noted.defer(Deferred::Unchecked(self.check_of(asked, false)));
             return Err(put_off());
         };
         let site = admission?;
         if checked.is_none() && self.authenticator.is_aging(credentials) {
-            gate.renew(self.check_of(from, credentials, true));
+            gate.renew(self.check_of(asked, true));
         }
         if gate.may_work(site) {
             return Ok(site);
@@ -39,11 +48,13 @@ impl Central {
     /// Makes a check, which may take as long as a server that does not answer. All requests that ask the same may use what it
     /// brings; it counts as one attempt.
     pub fn check_credentials(&self, check: &Check) -> Checked {
+        let Check { credentials, from, names_machine, .. } = check;
+        let asked = Asked { from: *from, credentials, names_machine: *names_machine };
         let outcome = match check.is_renewal {
-            true => self.count(check.from, &check.credentials, self.authenticator.renew(&check.credentials)),
-            false => self.ask_now(check.from, &check.credentials),
+            true => self.count(asked, self.authenticator.renew(credentials)),
+            false => self.ask_now(asked),
         };
-        Checked { credentials: check.credentials.clone(), outcome }
+        Checked { credentials: credentials.clone(), outcome }
     }
 
     /// How many checks make sense at the same time.
@@ -51,30 +62,35 @@ impl Central {
         self.authenticator.checks_at_once().max(1)
     }
 
-    fn ask_now(&self, from: Option<IpAddr>, credentials: &Credentials) -> Admission {
-        self.brake(from, credentials)?;
-        let admission = self.authenticator.authenticate(credentials);
-        self.count(from, credentials, admission)
+    fn ask_now(&self, asked: Asked<'_>) -> Admission {
+        self.brake(asked)?;
+        self.count(asked, self.authenticator.authenticate(asked.credentials))
     }
 
-    fn ask_memory(&self, from: Option<IpAddr>, credentials: &Credentials) -> Option<Admission> {
-        if let Err(braked) = self.brake(from, credentials) {
+    fn ask_memory(&self, asked: Asked<'_>) -> Option<Admission> {
+        if let Err(braked) = self.brake(asked) {
             return Some(Err(braked));
         }
-        let known = self.authenticator.known(credentials)?;
-        Some(self.count(from, credentials, known))
+        let known = self.authenticator.known(asked.credentials)?;
+        Some(self.count(asked, known))
+    }
+
+    /// Whether the request names the machine that the site is known by. One that names none may come from anywhere.
+    fn is_own_machine(&self, asked: Asked<'_>) -> bool {
+        asked.names_machine && self.authenticator.is_own_machine(asked.credentials)
     }
 
     /// Refuses where there were too many guesses. Who guesses under a site's name does not keep the site itself out, even
     /// from behind the same address: it is known by credentials that were right, or by its machine, which counts apart.
-    fn brake(&self, from: Option<IpAddr>, credentials: &Credentials) -> Result<(), AuthenticationError> {
+    fn brake(&self, asked: Asked<'_>) -> Result<(), AuthenticationError> {
+        let Asked { from, credentials, .. } = asked;
         let now = self.clock.monotonic();
         let wait = |is_own| self.attempts.wait(&credentials.username, from, is_own, now);
         let (of_others, of_its_own) = (wait(false), wait(true));
         if of_others.is_none() && of_its_own.is_none() {
             return Ok(());
         }
-        let wait = if self.authenticator.is_own_machine(credentials) { of_its_own } else { of_others };
+        let wait = if self.is_own_machine(asked) { of_its_own } else { of_others };
         match wait {
             Some(wait) if !self.authenticator.were_right_lately(credentials) => {
                 Err(AuthenticationError::TooMany { wait })
@@ -83,19 +99,27 @@ impl Central {
         }
     }
 
-    fn count(&self, from: Option<IpAddr>, credentials: &Credentials, admission: Admission) -> Admission {
+    fn count(&self, asked: Asked<'_>, admission: Admission) -> Admission {
+        let Asked { from, credentials, .. } = asked;
         if let Err(AuthenticationError::Refused { refusal, .. }) = &admission
             && refusal.is_guess()
         {
-            let is_own = self.authenticator.is_own_machine(credentials);
+            let is_own = self.is_own_machine(asked);
             let attempt = super::attempts::Attempt { from, is_own, is_of_a_site: refusal.is_of_a_site() };
             self.attempts.refused(&credentials.username, attempt, self.clock.monotonic());
         }
         admission
     }
 
-    fn check_of(&self, from: Option<IpAddr>, credentials: &Credentials, is_renewal: bool) -> Check {
-        Check { credentials: credentials.clone(), from, guilt: self.guilt(from, credentials), is_renewal }
+    fn check_of(&self, asked: Asked<'_>, is_renewal: bool) -> Check {
+        let Asked { from, credentials, names_machine } = asked;
+        Check {
+            credentials: credentials.clone(),
+            from,
+            names_machine,
+            guilt: self.guilt(from, credentials),
+            is_renewal,
+        }
     }
 
     fn guilt(&self, from: Option<IpAddr>, credentials: &Credentials) -> u32 {

@@ -84,6 +84,8 @@ pub(super) struct Noted {
     pub read_to: Cell<Option<Cursor>>,
     /// Whether the site only looked at what it was given.
     pub looks_only: Cell<bool>,
+    /// Whether the request names no machine, so that the one that is bound is put into its credentials.
+    pub is_machine_assumed: Cell<bool>,
     pub error: Cell<Option<&'static str>>,
     pub who: RefCell<Option<Who>>,
 }

@@ -73,12 +73,14 @@ pub struct Check {
     pub(super) guilt: u32,
     /// What is known still counts.
     pub(super) is_renewal: bool,
+    /// Whether the request says which machine it comes from.
+    pub(super) names_machine: bool,
 }
 
 impl Check {
     /// Whether another check would bring the same: it asks for the same credentials from the same address.
     pub fn is_same(&self, other: &Self) -> bool {
-        self.credentials == other.credentials && self.from == other.from
+        self.credentials == other.credentials && self.from == other.from && self.names_machine == other.names_machine
     }
 
     /// The name of the site, as the request says it.

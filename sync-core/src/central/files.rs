@@ -15,7 +15,7 @@ use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::files::{FileStore, NewFile, ORPHAN_AGE, REFERENCES, Reference, failed, hash_file};
 use crate::protocol::v6::{DownloadRequest, UploadPart, WireError, check_version, encode_data, encode_error};
-use crate::record::{RecordId, RecordType, SiteId, SyncStyle, TableName, record_type};
+use crate::record::{NameId, RecordId, SiteId, SyncStyle, TableName, record_type};
 use crate::storage::{FileDirection, FileEntry, FileState, ReadTxn};
 use crate::transport::{HttpRequest, HttpResponse, StreamedResponse};
 
@@ -367,8 +367,9 @@ impl From<crate::Error> for WireError {
 }
 
 /// Whether a site may have, or bring, the file of this reference: as the record that it belongs to. Where that says nothing,
-/// because every site has it or because central does not hold it, as with the legacy server's documents, every site may have
-/// the file, and it is brought by the one that wrote the reference.
+/// because every site has it or because it is a document of the legacy server's, every site may have the file, and it is
+/// brought by the one that wrote the reference. A record of a type of V6 that central does not hold is at no other site than
+/// that one.
 fn is_for(txn: &dyn ReadTxn, site: SiteId, (id, reference): (&RecordId, &Reference), way: Way) -> Result<bool> {
     let stores = txn.stores_of_site(site)?;
     // Who wrote it is not known any more where that was restored from a backup.
@@ -377,10 +378,18 @@ fn is_for(txn: &dyn ReadTxn, site: SiteId, (id, reference): (&RecordId, &Referen
         Ok(written.is_none_or(|other| other == site) || planted!(FileIsAnyones))
     };
     let or_writer = || if way == Way::ToSite { Ok(true) } else { is_writer() };
-    // What is the legacy server's is given out by its own rules, which are not known here.
-    let ours = |kind: &&RecordType| kind.style != SyncStyle::Legacy;
-    let Some(kind) = record_type(reference.table.as_str()).filter(ours) else { return or_writer() };
-    let Some(data) = txn.record(&reference.table, &reference.record_id)? else { return or_writer() };
+    let Some(kind) = record_type(reference.table.as_str()) else { return or_writer() };
+    let held = txn.record(&reference.table, &reference.record_id)?;
+    if kind.style == SyncStyle::Legacy {
+        // What is the legacy server's is given out by its own rules, which are not known here. But for patients.
+        return match held {
+            Some(data) if way == Way::ToSite && apply::is_patient(&data) && !is_writer()? => {
+                txn.is_visible(&NameId::from(reference.record_id.as_str()), &stores)
+            }
+            _ => or_writer(),
+        };
+    }
+    let Some(data) = held else { return is_writer() };
     let (store, name) = apply::scope(txn, &reference.table, &data)?;
     match Audience::of(kind.style, kind.table, store.as_ref(), name.as_ref()) {
         Audience::Everyone | Audience::Legacy => or_writer(),

@@ -60,7 +60,11 @@ impl Central {
         };
         let mut credentials = credentials(&headers);
         match bound {
-            Some(Some(machine)) => credentials.site_uuid = machine,
+            Some(Some(machine)) => {
+                credentials.site_uuid = machine;
+                // Whoever guesses here does not use up what the machine itself may try.
+                noted.is_machine_assumed.set(true);
+            }
             Some(None) => return Err(refusal(401, "site_incorrect_hardware_id", "The site has no machine yet")),
             // Refused, and counted, as any other who is not known.
             None => {}
