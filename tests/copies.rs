@@ -112,6 +112,34 @@ fn a_backup_that_was_put_back_goes_on_though_it_has_nothing_to_send() {
     a.sync();
 }
 
+/// A snapshot of central's whole folder has its watermark with it, so central does not know that it was put back.
+#[test]
+fn central_that_was_put_back_from_a_snapshot_stops_no_site() {
+    let country = Country::new();
+    let a = country.site("district_a");
+    let put = |end: &End, notes: &str| end.records.put("asset", [asset(&country, "x", notes)]).unwrap();
+    put(&a, "1");
+    a.sync();
+    let name = format!("{}{}", key::COPIES_OF_SITE, country.world.sites[0].site_id);
+    let snapshot = country.central.storage.read().unwrap().state(&name).unwrap().expect("a push was taken");
+    for notes in ["2", "3"] {
+        put(&a, notes);
+        a.sync();
+    }
+    let b = copy(&country, &a);
+    let txn = country.central.storage.write().unwrap();
+    txn.set_state(&name, &snapshot).unwrap();
+    txn.commit().unwrap();
+    a.sync();
+    put(&a, "4");
+    a.sync();
+    country.central.sync();
+    assert!(country.central.get("asset", "x").unwrap().contains("\"4\""));
+    // Copies are told apart as before.
+    put(&b, "of b");
+    assert_eq!(code(&b.cycle()), Some("database_copied"));
+}
+
 #[test]
 fn a_push_that_is_sent_again_is_no_copy() {
     use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};

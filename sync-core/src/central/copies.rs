@@ -23,6 +23,9 @@ const BYTES_MAX: usize = 64;
 pub(crate) struct Copies {
     /// The pushes that were taken, the newest last.
     taken: Vec<String>,
+    /// How many were taken in all.
+    #[serde(default)]
+    number: u64,
     /// When the newest was taken.
     pub taken_at: Timestamp,
     /// Up to where the site has told of backups that were put back.
@@ -31,6 +34,19 @@ pub(crate) struct Copies {
     central_restored: Cursor,
     /// When another copy was refused last.
     pub refused_at: Option<Timestamp>,
+}
+
+impl Copies {
+    /// Whether central took pushes after this that it does not know any more, as where its whole folder was put back from a
+    /// snapshot: nobody else gives out numbers. What a site says of it is no danger to any other site, as only its own
+    /// copies are told apart by that.
+    fn went_back(&self, chain: &PushChain) -> bool {
+        chain.number > self.number
+    }
+
+    fn told(&self) -> CopiesTold {
+        CopiesTold { refused_at: self.refused_at, number: self.number }
+    }
 }
 
 /// What becomes of a push.
@@ -76,23 +92,25 @@ pub(super) fn judge(
     if let Some(known) = &known {
         if known.taken.contains(&chain.id) {
             // The same push once more, because its answer was lost or it was held up on its way.
-            return Ok(Verdict::Taken(Some(CopiesTold { refused_at: known.refused_at })));
+            return Ok(Verdict::Taken(Some(known.told())));
         }
         let follows = chain.after.is_empty() || known.taken.last() == Some(&chain.after);
         let is_restored = site_restored > known.site_restored || central_restored > known.central_restored;
-        if !follows && !is_restored {
+        if !follows && !is_restored && !known.went_back(chain) {
             let refused = Copies { refused_at: Some(now), ..known.clone() };
             store(txn, site, &refused)?;
             return Ok(Verdict::Refused { goes_on_since: known.taken_at });
         }
     }
     let refused_at = known.as_ref().and_then(|known| known.refused_at).filter(|_| !chain.after.is_empty());
+    let number = known.as_ref().map_or(0, |known| known.number).max(chain.number).saturating_add(1);
     let mut taken = known.map_or_else(Vec::new, |known| known.taken);
     taken.push(chain.id.clone());
     let surplus = taken.len().saturating_sub(REMEMBERED);
     taken.drain(..surplus);
-    store(txn, site, &Copies { taken, taken_at: now, site_restored, central_restored, refused_at })?;
-    Ok(Verdict::Taken(Some(CopiesTold { refused_at })))
+    let now_known = Copies { taken, number, taken_at: now, site_restored, central_restored, refused_at };
+    store(txn, site, &now_known)?;
+    Ok(Verdict::Taken(Some(now_known.told())))
 }
 
 /// Since when another copy goes on than the one that pulls, if one does.
@@ -103,7 +121,8 @@ pub(super) fn goes_on_elsewhere(txn: &dyn ReadTxn, site: SiteId, chain: &PushCha
     let central_restored = Lost::all(txn)?.iter().map(|lost| lost.before).max().unwrap_or(Cursor(0));
     let goes_on = known.taken.last() == Some(&chain.after)
         || known.taken.contains(&chain.id)
-        || central_restored > known.central_restored;
+        || central_restored > known.central_restored
+        || known.went_back(chain);
     Ok((!goes_on).then_some(known.taken_at))
 }
 
@@ -130,7 +149,11 @@ mod tests {
 
     impl Judge {
         fn push(&self, after: &str, id: &str, lost: &[Lost], at: i64) -> Verdict {
-            let chain = PushChain { after: after.to_owned(), id: id.to_owned() };
+            self.numbered((after, 0), id, lost, at)
+        }
+
+        fn numbered(&self, (after, number): (&str, u64), id: &str, lost: &[Lost], at: i64) -> Verdict {
+            let chain = PushChain { after: after.to_owned(), id: id.to_owned(), number };
             let txn = self.0.write().unwrap();
             let verdict = judge(txn.as_ref(), SITE, Some(&chain), lost, Timestamp::from_unix_millis(at)).unwrap();
             txn.commit().unwrap();
@@ -152,7 +175,10 @@ mod tests {
         let refused = judge.push("a", "other b", &[], 2);
         assert_eq!(refused, Verdict::Refused { goes_on_since: Timestamp::from_unix_millis(1) });
         let told = judge.push("c", "d", &[], 3);
-        assert_eq!(told, Verdict::Taken(Some(CopiesTold { refused_at: Some(Timestamp::from_unix_millis(2)) })));
+        assert_eq!(
+            told,
+            Verdict::Taken(Some(CopiesTold { refused_at: Some(Timestamp::from_unix_millis(2)), number: 4 }))
+        );
         // Somebody decides for it by setting it up again: from then on the other one is refused.
         assert!(taken(&judge.push("", "new", &[], 4)));
         assert!(!taken(&judge.push("d", "e", &[], 5)));
@@ -184,10 +210,30 @@ mod tests {
     }
 
     #[test]
+    fn a_central_server_that_was_put_back_from_a_snapshot_refuses_no_site() {
+        let judge = Judge(MemoryStorage::new());
+        for (n, (after, id)) in [("", "a"), ("a", "b"), ("b", "c")].into_iter().enumerate() {
+            assert!(taken(&judge.numbered((after, n as u64), id, &[], 1)));
+        }
+        // The site had five pushes taken, of which this server knows three.
+        let pulls = |after: &str, number| {
+            let chain = PushChain { after: after.to_owned(), id: String::new(), number };
+            goes_on_elsewhere(judge.0.read().unwrap().as_ref(), SITE, &chain).unwrap().is_none()
+        };
+        assert!(pulls("e", 5) && !pulls("e", 3));
+        let on = judge.numbered(("e", 5), "f", &[], 2);
+        assert_eq!(on, Verdict::Taken(Some(CopiesTold { refused_at: None, number: 6 })));
+        // Copies are told apart as before: one that was made in between, and one that is set up again.
+        assert!(!taken(&judge.numbered(("e", 5), "other f", &[], 3)) && !pulls("d", 4));
+        assert!(taken(&judge.numbered(("", 0), "new", &[], 4)));
+        assert!(!taken(&judge.numbered(("f", 6), "g", &[], 5)));
+    }
+
+    #[test]
     fn who_tells_nothing_is_asked_nothing() {
         let storage = MemoryStorage::new();
         let txn = storage.write().unwrap();
-        for chain in [None, Some(PushChain { after: String::new(), id: "x".repeat(65) })] {
+        for chain in [None, Some(PushChain { after: String::new(), id: "x".repeat(65), number: 0 })] {
             let verdict = judge(txn.as_ref(), SITE, chain.as_ref(), &[], Timestamp::from_unix_millis(1)).unwrap();
             assert_eq!(verdict, Verdict::Taken(None));
         }

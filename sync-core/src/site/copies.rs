@@ -26,7 +26,7 @@ pub(super) fn prepare(txn: &dyn WriteTxn, now: Timestamp) -> Result<()> {
 pub(super) fn begin(site: &Site) -> Result<PushChain> {
     let under_way = |txn: &dyn ReadTxn| {
         let (after, id) = (txn.state(key::PUSH_TAKEN)?, txn.state(key::PUSH_UNDER_WAY)?.unwrap_or_default());
-        Ok::<_, Error>(PushChain { after: after.unwrap_or_default(), id })
+        Ok::<_, Error>(PushChain { after: after.unwrap_or_default(), id, number: number(txn)? })
     };
     let chain = under_way(site.storage.read()?.as_ref())?;
     if !chain.id.is_empty() {
@@ -52,7 +52,15 @@ pub(super) fn of_pull(txn: &dyn ReadTxn) -> Result<Option<PushChain>> {
     let text = |name: &str| Ok::<_, Error>(txn.state(name)?.unwrap_or_default());
     let (after, id) = (text(key::PUSH_TAKEN)?, text(key::PUSH_UNDER_WAY)?);
     let is_told = text(key::PUSH_TAKEN_AFTER)? == restored(txn)?;
-    Ok((!after.is_empty() && is_told).then_some(PushChain { after, id }))
+    let number = number(txn)?;
+    Ok((!after.is_empty() && is_told).then_some(PushChain { after, id, number }))
+}
+
+/// The number of the push that was taken last.
+fn number(txn: &dyn ReadTxn) -> Result<u64> {
+    let text = txn.state(key::PUSH_TAKEN_NUMBER)?.unwrap_or_default();
+    // Nothing of an older version, nor of a central server that gives none.
+    Ok(text.parse().unwrap_or(0))
 }
 
 /// The newest restore of this database.
@@ -73,7 +81,8 @@ pub(super) fn taken(
     txn.set_state(key::PUSH_UNDER_WAY, &next)?;
     txn.set_state(key::PUSH_TAKEN_AFTER, &restored(txn)?)?;
     // An Open mSupply central server tells nothing.
-    let Some(CopiesTold { refused_at }) = told else { return Ok(None) };
+    let Some(CopiesTold { refused_at, number }) = told else { return Ok(None) };
+    txn.set_state(key::PUSH_TAKEN_NUMBER, &number.to_string())?;
     if txn.state(key::FILE_CAME_HERE)?.is_some_and(|text| !text.is_empty()) {
         txn.set_state(key::FILE_CAME_HERE, "")?;
     }
@@ -107,7 +116,9 @@ pub(super) fn check(txn: &dyn ReadTxn, site: &str) -> Result<()> {
 /// This copy was set up again, so it is the one that goes on. If another one did so far, what that sent has to be read:
 /// central sends no site what came from it.
 pub(super) fn set_up(txn: &dyn WriteTxn) -> Result<()> {
-    for name in [key::PUSH_TAKEN, key::PUSH_UNDER_WAY, key::COPY_REFUSED_AT, key::FILE_CAME_HERE] {
+    for name in
+        [key::PUSH_TAKEN, key::PUSH_TAKEN_NUMBER, key::PUSH_UNDER_WAY, key::COPY_REFUSED_AT, key::FILE_CAME_HERE]
+    {
         txn.set_state(name, "")?;
     }
     if txn.state(key::COPY_GOES_ON)?.is_some_and(|since| !since.is_empty()) {

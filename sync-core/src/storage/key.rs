@@ -122,6 +122,8 @@ pub const LINKED_OF_SITE: &str = "linked_of_site_";
 pub const COPIES_OF_SITE: &str = "copies_of_site_";
 /// The id of the last push that central took; see [`PushChain`](crate::protocol::v6::PushChain).
 pub const PUSH_TAKEN: &str = "push_taken";
+/// The number that central gave to that push; see [`CopiesTold`](crate::protocol::v6::CopiesTold).
+pub const PUSH_TAKEN_NUMBER: &str = "push_taken_number";
 /// The newest restore of this database that a push has told central of that was taken.
 pub const PUSH_TAKEN_AFTER: &str = "push_taken_after";
 /// The id of the push that is under way; empty if none is.

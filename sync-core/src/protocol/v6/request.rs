@@ -90,6 +90,14 @@ pub struct PushChain {
     pub after: String,
     /// The id of this push; the same where it is sent again.
     pub id: String,
+    /// The [number](CopiesTold::number) that central gave to the push that was taken before. A central server that never gave one
+    /// as high has been put back.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub number: u64,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// What central says of the copies of a site's database.
@@ -97,6 +105,9 @@ pub struct PushChain {
 pub struct CopiesTold {
     /// When another copy was refused last.
     pub refused_at: Option<Timestamp>,
+    /// The number of this push among all that were taken from the site, whichever copy they came from.
+    #[serde(default)]
+    pub number: u64,
 }
 
 /// Brings records of a site.
