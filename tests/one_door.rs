@@ -8,7 +8,7 @@ use sync_core::record::RecordData;
 use sync_core::storage::{Quarantine, QuarantineCause, Source, Storage};
 use sync_core::transport::{HttpRequest, HttpResponse, Method, Transport, TransportError};
 use sync_core::{Audience, ChangeAction, Error, NewChange, Outcome, Timestamp};
-use sync_tests::world::{CentralEnd, Kind, PASSWORD, asset, data, get};
+use sync_tests::world::{CentralEnd, Kind, PASSWORD, asset, data, document, get};
 
 /// What is set aside: its table, its id and why.
 fn set_aside(storage: &dyn Storage) -> Vec<(String, String, Quarantine)> {
@@ -66,12 +66,17 @@ fn nobody_here_writes_what_a_peer_cannot_read() {
     });
 }
 
-/// A site whose program asks nobody.
-fn push(central: &CentralEnd, record: &str) {
-    let credentials = format!(
+/// As site `a` says who it is.
+fn credentials() -> String {
+    format!(
         r#"{{"serverUrl":"","username":"a","passwordSha256":"{}","siteUuid":"machine-a","appVersion":"2.19.0","appName":"x","syncVersion":"14"}}"#,
         PasswordHash::of_password(PASSWORD).expose()
-    );
+    )
+}
+
+/// A site whose program asks nobody.
+fn push(central: &CentralEnd, record: &str) {
+    let credentials = credentials();
     let body = format!(
         r#"{{"batch":{{"end_cursor":1,"total_records":1,"records":[{{"cursor":0,"record":{record}}}],"is_last_batch":true}},"syncV5Settings":{credentials},"syncV6Version":5}}"#
     );
@@ -121,6 +126,34 @@ fn what_a_site_pushes_is_set_aside_and_reaches_no_other() {
         assert_eq!(b.sync().outcome, Outcome::Done);
         assert!(b.get("asset", "good").is_some());
         assert_eq!(b.get("sync_file_reference", "r0"), None);
+    });
+}
+
+/// A join is made of what a site says, and is a record.
+#[test]
+fn a_join_that_a_site_asks_for_goes_through_the_same_door() {
+    each_storage(|central| {
+        central.add_site("a");
+        let patient = document("name", &[("ID", "p"), ("type", "patient")]);
+        push(
+            &central,
+            &format!(r#"{{"tableName":"name","recordId":"p","action":"Update","recordData":{}}}"#, patient.as_str()),
+        );
+        let ask = |id: &str| {
+            let body =
+                format!(r#"{{"id":"{id}","nameId":"p","storeId":"STORE_a","syncV5Settings":{}}}"#, credentials());
+            let request = HttpRequest {
+                method: Method::Post,
+                url: "central/name-store-join".to_owned(),
+                headers: vec![("content-type".to_owned(), "application/json".to_owned())],
+                body: body.into(),
+            };
+            central.central.handle(&request).status
+        };
+        assert_eq!(ask("j\\u0000"), 500);
+        assert_eq!(get(&central.records, "name_store_join", "j\0"), None);
+        assert_eq!(ask("j"), 200);
+        assert!(get(&central.records, "name_store_join", "j").is_some());
     });
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sync_core::record::NameId;
-use sync_core::storage::key;
+use sync_core::storage::{QuarantineCause, SqliteStorage, key};
 use sync_core::support::is_of_patient;
 use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
 use sync_core::{Error, Outcome, Silent, Step, SyncReport, status};
@@ -30,12 +30,25 @@ impl World {
         Self { a, b, _central: end }
     }
 
+    /// The same with the database of `b` in this file.
+    fn with_file(path: &std::path::Path) -> Self {
+        let mut world = Self::new(|line| line);
+        let storage = Arc::new(SqliteStorage::open(path).unwrap());
+        world._central.add_site("c");
+        world.b = world._central.set_up_over(storage, "c", world._central.transport());
+        world
+    }
+
     /// The site `b`, where these patients are visible.
     fn reader(&self, patients: &[&str]) -> &SiteEnd {
+        self.reader_in("STORE_b", patients)
+    }
+
+    fn reader_in(&self, store: &str, patients: &[&str]) -> &SiteEnd {
         self.b.sync();
         for patient in patients {
             self.b.records.put("name", [document("name", &[("ID", patient), ("type", "patient")])]).unwrap();
-            let join = format!(r#"{{"ID":"j{patient}","store_ID":"STORE_b","name_ID":"{patient}","inactive":false}}"#);
+            let join = format!(r#"{{"ID":"j{patient}","store_ID":"{store}","name_ID":"{patient}","inactive":false}}"#);
             self.b.records.put("name_store_join", [data(&join)]).unwrap();
         }
         self.b.sync();
@@ -107,6 +120,33 @@ fn edits_made_here_stay() {
     assert_eq!(report.kept_local, 1, "{report:?}");
     assert!(b.get("vaccination", "vp").unwrap().contains("of the clinic"));
     assert_eq!(status(b.storage.as_ref()).unwrap().waiting.records, 1, "the edit still waits");
+}
+
+/// It begins at 0 each time, so what fails must not stop it at the same place for ever.
+#[test]
+fn a_record_at_which_the_database_fails_stops_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("site.sqlite");
+    let world = World::with_file(&path);
+    let b = world.reader_in("STORE_c", &["p"]);
+    for id in ["before", "bad", "after"] {
+        world.vaccinate(id, "p", "first");
+    }
+    assert_eq!(pull(b, "p").integrated, 3);
+    let damage = rusqlite::Connection::open(&path).unwrap();
+    assert_eq!(damage.execute("UPDATE sync_record SET data = '{' WHERE record_id = 'bad'", ()).unwrap(), 1);
+    for id in ["before", "bad", "after"] {
+        world.vaccinate(id, "p", "second");
+    }
+    for _ in 0..2 {
+        let report = pull(b, "p");
+        assert!(report.error.is_none(), "{:?}", report.error);
+        for id in ["before", "after"] {
+            assert!(b.get("vaccination", id).unwrap().contains("second"), "{id}");
+        }
+        let (row, why) = sync_core::quarantine(b.storage.as_ref(), 0, 9).unwrap().remove(0);
+        assert_eq!((row.incoming.id.as_str(), why.cause), ("bad", QuarantineCause::Failed), "{}", why.reason);
+    }
 }
 
 /// A central server of a release that does not know the question.

@@ -6,7 +6,7 @@ use super::{Central, Noted, Question, Refused};
 use crate::apply::{self, Origin};
 use crate::error::ErrorClass;
 use crate::protocol::v6::{NameStoreJoinRequest, WireError};
-use crate::record::{NameId, RecordData, RecordId, SiteId, StoreId, TableName};
+use crate::record::{NameId, RecordData, RecordId, SiteId, StoreId, TableName, portable};
 use crate::storage::WriteTxn;
 use crate::transport::{HttpRequest, HttpResponse};
 
@@ -83,6 +83,9 @@ impl Central {
     ) -> Result<(), Refused> {
         if id.as_str().is_empty() || id.as_str().len() > RecordId::BYTES_MAX {
             return Err(wrong("the id of the join is empty or too long"));
+        }
+        if portable::admit(&TableName::from("name_store_join"), id, None).is_err() {
+            return Err(wrong("the id of the join holds what not every peer can read"));
         }
         if !txn.stores_of_site(site)?.contains(store_id) {
             return Err(wrong("the store is not active on this site"));

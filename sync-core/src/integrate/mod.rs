@@ -152,6 +152,20 @@ pub(crate) fn noting_failure<T>(storage: &dyn Storage, source: Source, run: impl
     }
 }
 
+/// The same for a batch that comes again only after others that do not fail, and would be staged in its place: it is taken
+/// once more at once.
+pub(crate) fn staging_what_fails<T>(
+    storage: &dyn Storage,
+    source: Source,
+    mut run: impl FnMut() -> Result<T>,
+) -> Result<T> {
+    match catch_unwind(AssertUnwindSafe(|| noting_failure(storage, source, &mut run))) {
+        Ok(Err(error)) if may_be_of_a_record(&error) => run(),
+        Ok(outcome) => outcome,
+        Err(_) => run(),
+    }
+}
+
 /// The sender's last word on a record counts, whatever order the kinds of actions are taken in: a record may be deleted
 /// in one store and written again in another within a batch.
 fn keep_last_words(batch: &mut Vec<Incoming>) {

@@ -13,9 +13,11 @@ use super::report::SyncReport;
 use super::restored::must_read_first;
 use super::sizing::Pace;
 use crate::error::{Error, Result, Server};
+use crate::integrate::staging_what_fails;
 use crate::ownership::Role;
 use crate::protocol::v6::{PatientPullRequest, PullRequest, V6_VERSION, path};
 use crate::record::{Cursor, NameId};
+use crate::storage::Source;
 use crate::texts::sentences::input;
 
 /// The first release of Open mSupply whose central server answers it.
@@ -78,9 +80,13 @@ impl Cycle<'_, '_> {
             let batch = asked.batch;
             let (records, total, is_last) = (batch.records.len() as u64, batch.total_records, batch.is_last_batch);
             let next = batch.last_record_cursor().unwrap_or_default().max(batch.end_cursor).next();
-            let txn = self.site.storage.write()?;
-            let integrated = receive_from_central(self.site, txn.as_ref(), batch)?;
-            txn.commit()?;
+            // Each pull of a patient begins at 0: a record that fails would stop it at the same place for ever.
+            let integrated = staging_what_fails(self.site.storage.as_ref(), Source::Central, || {
+                let txn = self.site.storage.write()?;
+                let integrated = receive_from_central(self.site, txn.as_ref(), batch.clone())?;
+                txn.commit()?;
+                Ok(integrated)
+            })?;
             self.count(integrated);
             done += records;
             self.report.pulled += records;
