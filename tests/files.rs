@@ -110,6 +110,30 @@ fn a_site_fetches_the_files_of_its_records() {
     assert_eq!((listed.len(), listed[0].name.as_str()), (1, "photo.jpg"));
 }
 
+/// A file that was attached before the site could hear of a move belongs to its record, wherever that is now: only the site
+/// that has the bytes can bring them.
+#[test]
+fn a_file_of_a_record_that_moved_meanwhile_arrives() {
+    let move_asset = |world: &World| world.central.records.put("asset", [asset("x", "STORE_b", "")]).map(drop);
+    let move_store = |world: &World| {
+        world.central.sites.add_store("a", "a", "b", Some("STORE_a".into())).map(drop)?;
+        world.central.central.integrate_waiting().map(drop)
+    };
+    for (to_another_store, reference_first) in [(true, true), (true, false), (false, true), (false, false)] {
+        let world = World::new();
+        let id = attach(&world.files, "x", b"bytes").unwrap();
+        if reference_first {
+            world.site.sync();
+        }
+        if to_another_store { move_asset(&world) } else { move_store(&world) }.unwrap();
+        world.site.sync();
+        world.turn();
+        let case = (to_another_store, reference_first);
+        assert!(world.central.files().path(&id).unwrap().is_some(), "{case:?}: {:?}", world.entry(&id));
+        assert_eq!(world.central.storage.read().unwrap().quarantine_counts().unwrap(), [], "{case:?}");
+    }
+}
+
 #[test]
 fn a_host_says_what_is_fetched() {
     let mut world = World::new();

@@ -4,10 +4,12 @@ use crate::changelog::{Audience, ChangeAction, NewChange, scope_of};
 use crate::clock::Timestamp;
 use crate::echo::SiteRestore;
 use crate::error::Result;
+use crate::files::{REFERENCES, Reference};
 use crate::moved_stores;
 use crate::protocol::v6::{Action, WireRecord};
 use crate::record::{
-    Cursor, Fields, NameId, RecordData, RecordId, Scope, SiteId, StoreId, TableName, record_type, record_types,
+    Cursor, Fields, NameId, RecordData, RecordId, RecordType, Scope, SiteId, StoreId, TableName, record_type,
+    record_types,
 };
 use crate::storage::{QuarantineCause, ReadTxn, Selection, Source, WriteTxn, key};
 
@@ -132,19 +134,13 @@ pub(crate) fn went_unseen(
     let Some(kind) = record_type(table.as_str()) else { return Ok(went) };
     let stored = txn.record(table, id)?;
     for version in stored.iter().chain(std::iter::once(data)) {
-        let Some(fields) = version.fields() else { continue };
-        let of = match kind.scope {
-            Scope::ParentStore(field, parent, _) => {
-                fields.text(field).map(|id| (TableName::from(parent), RecordId::new(id.into_owned())))
-            }
-            _ => Some((table.clone(), id.clone())),
-        };
-        if let Some((table, id)) = of
-            && txn.left_at(&table, &id, own)?.is_some_and(|left| left >= read_to)
-        {
+        let (of_table, of_id) = decided_by(kind, id, version);
+        if txn.left_at(&of_table, &of_id, own)?.is_some_and(|left| left >= read_to) {
             return Ok(WentUnseen::Record);
         }
-        if let Some(store) = scope(txn, table, version)?.0
+        let of = if of_table == *table { Some(version.clone()) } else { txn.record(&of_table, &of_id)? };
+        let store = of.map(|of| scope(txn, &of_table, &of)).transpose()?.and_then(|(store, _)| store);
+        if let Some(store) = store
             && let Some(left) = txn.state(&left_site_key(site, store.as_str()))?
             && Cursor::parse(&left).is_some_and(|left| left >= read_to)
         {
@@ -152,6 +148,22 @@ pub(crate) fn went_unseen(
         }
     }
     Ok(went)
+}
+
+/// The record in whose store a version of a record is: itself, the one on which it hangs, or the one whose file it describes.
+fn decided_by(kind: &RecordType, id: &RecordId, version: &RecordData) -> (TableName, RecordId) {
+    if *kind.table == *REFERENCES
+        && let Some(Reference { table, record_id, .. }) = Reference::read(version)
+    {
+        return (table, record_id);
+    }
+    let parent = match kind.scope {
+        Scope::ParentStore(field, parent, _) => version
+            .fields()
+            .and_then(|fields| fields.text(field).map(|id| (TableName::from(parent), RecordId::new(id.into_owned())))),
+        _ => None,
+    };
+    parent.unwrap_or_else(|| (TableName::from(kind.table), id.clone()))
 }
 
 /// Once a store is active on a site, what was refused from that site may be allowed: edits made while the store was away

@@ -372,11 +372,12 @@ impl From<crate::Error> for WireError {
 /// that one.
 fn is_for(txn: &dyn ReadTxn, site: SiteId, (id, reference): (&RecordId, &Reference), way: Way) -> Result<bool> {
     let stores = txn.stores_of_site(site)?;
-    // Who wrote it is not known any more where that was restored from a backup.
-    let is_writer = || {
-        let written = txn.newest_change(&TableName::from(REFERENCES), id)?.and_then(|row| row.source_site);
-        Ok(written.is_none_or(|other| other == site) || planted!(FileIsAnyones))
+    let writer = || -> Result<Option<SiteId>> {
+        Ok(txn.newest_change(&TableName::from(REFERENCES), id)?.and_then(|row| row.source_site))
     };
+    let wrote_it = || writer().map(|writer| writer == Some(site));
+    // Who wrote it is not known any more where that was restored from a backup.
+    let is_writer = || Ok(writer()?.is_none_or(|other| other == site) || planted!(FileIsAnyones));
     let or_writer = || if way == Way::ToSite { Ok(true) } else { is_writer() };
     let Some(kind) = record_type(reference.table.as_str()) else { return or_writer() };
     let held = txn.record(&reference.table, &reference.record_id)?;
@@ -393,7 +394,8 @@ fn is_for(txn: &dyn ReadTxn, site: SiteId, (id, reference): (&RecordId, &Referen
     let (store, name) = apply::scope(txn, &reference.table, &data)?;
     match Audience::of(kind.style, kind.table, store.as_ref(), name.as_ref()) {
         Audience::Everyone | Audience::Legacy => or_writer(),
-        Audience::Store(store) => Ok(stores.contains(&store)),
+        // Its record may have moved since the site that has the bytes described them; nobody else can bring them.
+        Audience::Store(store) => Ok(stores.contains(&store) || (way == Way::ToCentral && wrote_it()?)),
         Audience::Patient => name.map_or(Ok(false), |name| txn.is_visible(&name, &stores)),
         // It went to central and goes nowhere from there.
         Audience::Nobody if way == Way::ToSite => Ok(false),

@@ -167,9 +167,9 @@ pub struct RecordType {
 }
 
 impl RecordType {
-    /// Whether its records are written once and never edited: whoever has one to add takes nothing from anybody.
+    /// Whether a new record of it takes nothing from anybody: it is added to another record, or to no other.
     pub fn is_only_added(&self) -> bool {
-        matches!(self.table, "asset_log" | "contact_form" | "system_log")
+        matches!(self.table, "asset_log" | "contact_form" | "sync_file_reference" | "system_log")
     }
 
     /// Checks a record's data against the declared fields and gives a view into it. Unknown keys are fine.
