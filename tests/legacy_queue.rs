@@ -188,3 +188,24 @@ fn a_stale_line_in_the_queue_is_as_stale_as_the_record_whose_line_it_is() {
         assert!(a.get("trans_line", "l").unwrap().contains("of the server"));
     }
 }
+
+/// An entry whose data changed and changed back, each time after an acknowledgement was lost: what came first is what there is
+/// to take again.
+#[test]
+fn a_version_that_is_there_again_under_an_entry_that_was_not_acknowledged_is_taken() {
+    let country = Country::new();
+    let own = country.world.sites[0].clone();
+    let a = country.site("district_a");
+    country.legacy.put_row("transact", "beside", rows::transact("beside", &own.store_id, "N", 1));
+    for comment in ["first", "second"] {
+        country.legacy.put_row("transact", "t", transact_row(&own.store_id, comment));
+        country.legacy.plan(PlannedFault::new(Endpoint::Acknowledge, Fault::Unheard).times(6));
+        assert!(a.cycle().error.is_some());
+        assert!(a.get("transact", "t").unwrap().contains(comment));
+        country.legacy.heal();
+    }
+    country.legacy.put_row("transact", "t", transact_row(&own.store_id, "first"));
+    a.sync();
+    assert!(a.get("transact", "t").unwrap().contains("first"));
+    assert!(country.legacy.queued("district_a").is_empty());
+}

@@ -189,6 +189,29 @@ fn what_is_added_in_a_store_that_moved_is_taken() {
 }
 
 #[test]
+fn what_is_added_is_taken_where_a_store_moved_and_a_record_of_it_too() {
+    for kind in [Kind::Sqlite, Kind::Memory] {
+        for store_first in [true, false] {
+            let (central, a, b) = world_of_a_store(kind);
+            if store_first {
+                move_store(&central, "b");
+            }
+            central.records.put("asset", [asset("x", "STORE_b", "moved")]).unwrap();
+            if !store_first {
+                move_store(&central, "b");
+            }
+            a.records.put("asset_log", [log("l", "x")]).unwrap();
+            a.records.put("asset", [asset("x", "S", "2: of a")]).unwrap();
+            a.sync();
+            b.sync();
+            assert!(b.get("asset_log", "l").is_some(), "{:?}", causes(central.storage.as_ref()));
+            assert_eq!(causes(central.storage.as_ref()), [(QuarantineCause::Superseded, 1)], "the edit is no breach");
+            assert_eq!(notes(b.get("asset", "x")).as_deref(), Some("moved"));
+        }
+    }
+}
+
+#[test]
 fn a_site_that_lost_a_record_has_it_as_it_was_when_it_left() {
     for kind in [Kind::Sqlite, Kind::Memory] {
         let central = CentralEnd::over(kind);
@@ -442,5 +465,68 @@ fn a_late_copy_is_known_after_a_restart_and_after_very_many_others() {
             let found = get(&central.records, "name_oms_fields", "n").unwrap();
             assert_eq!(found, properties("2").as_str());
         }
+    }
+}
+
+/// Somebody writes while a pull is under way, which brings this batch.
+struct Meanwhile {
+    to_central: Arc<dyn Transport>,
+    pull: Mutex<Option<(String, Box<dyn FnOnce() + Send>)>>,
+}
+
+impl Transport for Meanwhile {
+    fn send(&self, request: &HttpRequest) -> std::result::Result<HttpResponse, TransportError> {
+        let mut response = self.to_central.send(request)?;
+        if request.url.ends_with("/central/sync/pull")
+            && let Some((batch, write)) = self.pull.lock().unwrap().take()
+        {
+            write();
+            response.body = batch.into_bytes();
+        }
+        Ok(response)
+    }
+}
+
+#[test]
+fn what_waits_does_not_undo_what_was_written_here_before_it_came() {
+    for (kind, deletes) in [(Kind::Sqlite, false), (Kind::Sqlite, true), (Kind::Memory, false), (Kind::Memory, true)] {
+        let central = CentralEnd::over(kind);
+        central.add_site("a");
+        let line = Arc::new(Meanwhile { to_central: central.transport(), pull: Mutex::new(None) });
+        let a = central.set_up_in("a", "a", line.clone());
+        a.sync();
+        let location = |asset: &str| data(&format!(r#"{{"id":"l","asset_id":"{asset}","location_id":"loc"}}"#));
+        a.records.put("asset", [asset("x", "STORE_a", ""), asset("z", "STORE_a", "")]).unwrap();
+        a.records.put("asset_internal_location", [location("x")]).unwrap();
+        a.sync();
+        let next = central.storage.read().unwrap().last_cursor().unwrap().next();
+        let record = format!(
+            r#"{{"tableName":"asset_internal_location","recordId":"l","action":"Update","recordData":{}}}"#,
+            location("y").as_str()
+        );
+        let batch = format!(
+            r#"{{"data":{{"end_cursor":{next},"total_records":1,"is_last_batch":true,"records":[{{"cursor":{next},"record":{record}}}]}}}}"#
+        );
+        let (records, edit) = (a.records.clone(), location("z"));
+        let write = move || match deletes {
+            true => drop(records.delete("asset_internal_location", &"l".into()).unwrap()),
+            false => drop(records.put("asset_internal_location", [edit]).unwrap()),
+        };
+        *line.pull.lock().unwrap() = Some((batch, Box::new(write)));
+        let cycle = || a.site.sync(&SyncOptions::default(), &mut Silent).unwrap();
+        cycle();
+        assert_eq!(causes(a.storage.as_ref()), [(QuarantineCause::Waiting, 1)]);
+        assert_eq!(cycle().pushed, 1);
+        for id in ["1", "2", "3"] {
+            put_class(central.storage.as_ref(), id);
+        }
+        central.records.put("asset", [asset("y", "STORE_a", "")]).unwrap();
+        cycle();
+        cycle();
+        assert!(a.get("asset", "y").is_some());
+        let expected = (!deletes).then(|| location("z").as_str().to_owned());
+        assert_eq!(a.get("asset_internal_location", "l"), expected, "{kind:?}");
+        assert_eq!(get(&central.records, "asset_internal_location", "l"), expected);
+        assert_eq!(causes(a.storage.as_ref()), [(QuarantineCause::Superseded, 1)]);
     }
 }

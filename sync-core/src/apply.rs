@@ -135,14 +135,20 @@ pub(crate) fn went_unseen(
     let stored = txn.record(table, id)?;
     for version in stored.iter().chain(std::iter::once(data)) {
         let (of_table, of_id) = decided_by(kind, id, version);
-        if txn.left_at(&of_table, &of_id, own)?.is_some_and(|left| left >= read_to) {
+        // A store that went to another site counts as the site's own too, where that came unseen.
+        let mut own = own.to_vec();
+        for store in txn.changes_beside(&of_table, &of_id)?.into_iter().filter_map(|(row, _)| row.store) {
+            if store_went_unseen(txn, (site, read_to), &store)? {
+                own.push(store);
+            }
+        }
+        if txn.left_at(&of_table, &of_id, &own)?.is_some_and(|left| left >= read_to) {
             return Ok(WentUnseen::Record);
         }
         let of = if of_table == *table { Some(version.clone()) } else { txn.record(&of_table, &of_id)? };
         let store = of.map(|of| scope(txn, &of_table, &of)).transpose()?.and_then(|(store, _)| store);
         if let Some(store) = store
-            && let Some(left) = txn.state(&left_site_key(site, store.as_str()))?
-            && Cursor::parse(&left).is_some_and(|left| left >= read_to)
+            && store_went_unseen(txn, (site, read_to), &store)?
         {
             went = WentUnseen::Store;
         }
@@ -164,6 +170,12 @@ fn decided_by(kind: &RecordType, id: &RecordId, version: &RecordData) -> (TableN
         _ => None,
     };
     parent.unwrap_or_else(|| (TableName::from(kind.table), id.clone()))
+}
+
+/// Whether a store went to another site beyond what its former site had read.
+fn store_went_unseen(txn: &dyn ReadTxn, (site, read_to): (SiteId, Cursor), store: &StoreId) -> Result<bool> {
+    let left = txn.state(&left_site_key(site, store.as_str()))?;
+    Ok(left.as_deref().and_then(Cursor::parse).is_some_and(|left| left >= read_to))
 }
 
 /// Once a store is active on a site, what was refused from that site may be allowed: edits made while the store was away

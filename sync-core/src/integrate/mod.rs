@@ -22,7 +22,9 @@ use crate::protocol::v6::Action;
 use crate::record::{Cursor, NameId, RecordData, RecordId, SiteId, StoreId, TableName, integration_rank};
 use crate::record_owner;
 use crate::site::identity::confirmed_to;
-use crate::storage::{Incoming, Quarantine, QuarantineCause, ReadTxn, Selection, Source, Storage, WriteTxn, key};
+use crate::storage::{
+    Incoming, Known, Quarantine, QuarantineCause, ReadTxn, Selection, Source, Storage, WriteTxn, key,
+};
 
 use self::plan::{Facts, Plan, plan};
 pub(crate) use self::queue::Queue;
@@ -70,7 +72,7 @@ pub(crate) struct Door {
 pub(crate) fn receive(txn: &dyn WriteTxn, now: Timestamp, door: &Door, mut batch: Vec<Incoming>) -> Result<Integrated> {
     keep_last_words(&mut batch);
     if failed_before(txn, door.source)? {
-        return stage_all(txn, now, door.source, batch);
+        return stage_all(txn, now, door, batch);
     }
     batch.sort_by_key(|incoming| {
         let rank = i64::from(integration_rank(incoming.table.as_str()));
@@ -89,7 +91,10 @@ pub(crate) fn receive(txn: &dyn WriteTxn, now: Timestamp, door: &Door, mut batch
         };
         match set_aside {
             Some(_) if planted!(FailedIsDropped) => {}
-            Some(quarantine) => txn.stage(&Incoming { quarantine: Some(quarantine), ..incoming }, now)?,
+            Some(quarantine) => {
+                let known = integrator.facts.known_when_it_came(&incoming)?;
+                txn.stage(&Incoming { quarantine: Some(quarantine), known, ..incoming }, now)?;
+            }
             // An older version that was set aside is out of date now.
             None if any_buffered => txn.discard(door.source, &incoming.table, &incoming.id)?,
             None => {}
@@ -114,11 +119,13 @@ fn failed_before(txn: &dyn ReadTxn, source: Source) -> Result<bool> {
 
 /// Stages a batch as it came, because one like it failed: what is staged is integrated record by record where need be, and
 /// the one that fails stops no other.
-fn stage_all(txn: &dyn WriteTxn, now: Timestamp, source: Source, batch: Vec<Incoming>) -> Result<Integrated> {
+fn stage_all(txn: &dyn WriteTxn, now: Timestamp, door: &Door, batch: Vec<Incoming>) -> Result<Integrated> {
+    let facts = StoredFacts::new(txn, door)?;
     for incoming in batch {
-        txn.stage(&incoming, now)?;
+        let known = facts.known_when_it_came(&incoming)?;
+        txn.stage(&Incoming { known, ..incoming }, now)?;
     }
-    if let Some(key) = failed_key(source) {
+    if let Some(key) = failed_key(door.source) {
         txn.set_state(&key, "0")?;
     }
     Ok(Integrated::default())
@@ -348,6 +355,18 @@ impl<'t> StoredFacts<'t> {
             _ => Vec::new(),
         };
         Ok(Self { txn, door, stores, unpushed_from })
+    }
+
+    /// What the writer of a record that has just come and is set aside can have known: an edit made here that the server does
+    /// not have yet is newer than it, although it stands here already.
+    fn known_when_it_came(&self, incoming: &Incoming) -> Result<Known> {
+        let from = self.unpushed_from.filter(|_| incoming.known.here.is_none());
+        Ok(match from {
+            Some(from) if self.is_edited_here(incoming)? => {
+                Known { here: Some(Cursor(from.0.saturating_sub(1))), ..incoming.known }
+            }
+            _ => incoming.known,
+        })
     }
 }
 

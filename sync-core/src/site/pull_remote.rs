@@ -150,11 +150,13 @@ impl Cycle<'_, '_> {
             true => taken.iter().any(|known| id(known) == id(version)),
             false => taken.contains(version),
         };
-        // A batch may be a part of the one before, as on a line that breaks: what is left of that comes next.
+        // A batch may be a part of the one before, as on a line that breaks: what is left of that comes next. Of an entry that
+        // comes with other data, only those count: it may have the former data again the next time.
+        let now: HashSet<_> = versions.iter().map(|version| id(version)).collect();
+        let comes_again = |known: &&str| now.contains(&id(known));
         let mut known: Vec<&str> = versions.iter().map(String::as_str).collect();
-        if versions.iter().any(|version| is_known(version)) {
-            let before = taken.iter().copied().filter(|version| !versions.iter().any(|new| new == version));
-            known.extend(before.collect::<Vec<_>>());
+        if taken.iter().any(comes_again) {
+            known.extend(taken.iter().copied().filter(|known| !comes_again(known)));
         }
         let new = batch.data.into_iter().zip(versions).filter(|(_, version)| !is_known(version));
         let incoming: Vec<_> = new.map(|(element, _)| from_legacy(element)).collect();
