@@ -9,6 +9,7 @@ mod network;
 mod peer;
 mod peer_words;
 mod queue;
+mod time_limits;
 mod too_large;
 
 use std::ops::ControlFlow;

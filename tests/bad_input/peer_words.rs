@@ -1,8 +1,10 @@
 //! What the other end says of its errors reaches the user whole, whatever status stands above it.
 
+use std::sync::Arc;
+
 use sync_core::protocol::v5::V5Error;
 use sync_core::protocol::v6::{WireError, encode_error};
-use sync_core::transport::HttpResponse;
+use sync_core::transport::{HttpRequest, HttpResponse};
 use sync_tests::raw_server::Reply;
 
 use super::{Bench, PULL, PUSH, RECORDS, SITE, assert_error};
@@ -34,6 +36,38 @@ fn the_legacy_servers_reason_is_shown_with_any_status_and_not_waited_for() {
             assert_error(&what, error, "refused", "peer_fault");
             assert_whole(&what, &error.to_string());
             assert_eq!(retries, 0, "{what}");
+            bench.server.heal();
+        }
+    }
+}
+
+/// A server that fails before it gets to its own form of errors writes text, or JSON of another form; some show the request too.
+#[test]
+fn words_in_another_form_are_shown_to_their_end_without_how_the_site_signed_in() {
+    const ID: &str = "8D1A6F0E3B5C4A7D9E2F1C0B7A6D5E4F";
+    let bench = Bench::new();
+    let text = |request: &HttpRequest| {
+        let body = String::from_utf8_lossy(&request.body).into_owned();
+        let said = format!("Runtime error in method sync_in: {}record {ID} of item_line", "x ".repeat(100));
+        format!("{said}; {:?} {body}", request.headers)
+    };
+    type Form = fn(String) -> String;
+    let forms: [Form; 3] = [
+        |text| text,
+        |text| serde_json::json!({"error": {"code": "integration_error", "message": null, "data": text}}).to_string(),
+        |text| serde_json::json!({"otherServerError": text}).to_string(),
+    ];
+    for form in forms {
+        for (path, status) in [(RECORDS, 500), (RECORDS, 409), (PULL, 503), (PULL, 409)] {
+            let made = move |request: &HttpRequest| HttpResponse::text(status, form(text(request)));
+            bench.server.always(path, Reply::Made(Arc::new(made)));
+            let report = bench.sync();
+            let error = report.error.as_ref().unwrap();
+            assert_error(path, error, error.code(), error.class().as_str());
+            let said = format!("{error} {}", error.causes().join(" "));
+            assert!(said.contains(ID) && said.contains("of item_line"), "{path} {status}: {said}");
+            // As a header for "a:" and a hash begins.
+            assert!(!said.contains("YTo") && !said.contains("YTp"), "{path} {status}: {said}");
             bench.server.heal();
         }
     }

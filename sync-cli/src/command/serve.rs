@@ -25,7 +25,7 @@ const INTERVAL: Duration = Duration::from_secs(5 * 60);
 pub(super) fn run(args: &Args, options: &Serve, out: &Output) -> Result<Ended, Failure> {
     // First, so that a taken address leaves no fresh database behind.
     let listener = listen(options.listen)?;
-    let serving = serving(args, options, &out.texts)?;
+    let mut serving = serving(options, &out.texts)?;
     end_on_signals();
     let (central, storage, site) = match options.auth {
         Some(Authentication::Local) => local(Parts::open_or_make(args, out)?, options, out)?,
@@ -39,6 +39,9 @@ pub(super) fn run(args: &Args, options: &Serve, out: &Output) -> Result<Ended, F
             }
         }
     };
+    // Where they really are, behind symbolic links: that is the disk that may be full.
+    serving.files = Some(args.files.clone().unwrap_or_else(|| Files::folder_of(storage.path())));
+    serving.database = Some(storage.path().to_owned());
     let server = Server::start(Arc::new(central), listener, serving)?;
     tell_where(&server, options, out)?;
     // Ends with the program, wherever it is: what is open then is taken back.
@@ -163,7 +166,7 @@ fn cycles(site: &Site, texts: &Texts) {
 }
 
 /// How the server is run, by the flags. Everything that may be wrong with them is found here.
-fn serving(args: &Args, options: &Serve, texts: &Texts) -> Result<Options, Failure> {
+fn serving(options: &Serve, texts: &Texts) -> Result<Options, Failure> {
     let tls = match (&options.tls_cert, &options.tls_key) {
         (Some(certificates), Some(key)) => Some(acceptor(certificates, key)?),
         _ => None,
@@ -176,8 +179,8 @@ fn serving(args: &Args, options: &Serve, texts: &Texts) -> Result<Options, Failu
         connections_max: connections_max(options.max_connections.map(|n| n as usize)),
         patience: options.patience,
         access_log: options.access_log.as_deref().map(AccessLog::open).transpose()?,
-        database: Some(args.db.clone()),
-        files: Some(args.files.clone().unwrap_or_else(|| Files::folder_of(&args.db))),
+        database: None,
+        files: None,
         texts: texts.clone(),
     })
 }

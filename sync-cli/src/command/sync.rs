@@ -1,5 +1,7 @@
 //! `sync`: one cycle.
 
+use std::time::Instant;
+
 use serde::Serialize;
 use sync_core::storage::{Storage as _, key};
 use sync_core::{Error, ErrorClass, FilesOptions, FilesReport, Outcome, Role, SyncOptions, SyncReport};
@@ -26,13 +28,16 @@ pub(super) fn run(args: &Args, options: &Sync, out: &Output) -> Result<Ended, Fa
         max_time: options.max_time,
         max_bytes: options.max_bytes,
     };
+    let began = Instant::now();
     let report = {
         let mut progress = Progress::new(out);
         out.in_words(parts.site().sync(&options, &mut progress)?)
     };
     // Not where it was stopped, or where the limits are reached already.
     let goes_on = !matches!(report.outcome, Outcome::Cancelled | Outcome::Partial);
-    let options = FilesOptions { max_time: options.max_time, max_bytes: options.max_bytes };
+    // What the cycle has left of its time.
+    let max_time = options.max_time.map(|max| max.saturating_sub(began.elapsed()));
+    let options = FilesOptions { max_time, max_bytes: options.max_bytes };
     let moved = match with_files && goes_on {
         // What the cycle did is told in any case.
         true => Some(files::move_files(&parts, &options, out).unwrap_or_else(FilesReport::from)),

@@ -56,7 +56,11 @@ fn peers_words(text: &str) -> Detail {
 
 /// An error that the other end states in place of what was asked, to its end.
 pub(super) fn stated(text: &str, of: &Identity) -> Detail {
-    whole_words(text, &[of.hardware_id()]).into()
+    // A server that shows the request with its error shows how this site signed in.
+    let headers = of.headers().to_headers();
+    let basic = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("authorization"));
+    let basic = basic.map_or("", |(_, value)| value.trim_start_matches("Basic ").trim());
+    whole_words(text, &[of.hardware_id(), basic]).into()
 }
 
 /// What a body looks like to somebody who expected a protocol message.
@@ -70,10 +74,19 @@ fn looks_like(response: &HttpResponse) -> Detail {
     }
 }
 
+/// The words of an answer with a status that says only that something is wrong: a page is called that, and text is shown to its
+/// end, as it may name the record.
+fn said_with(response: &HttpResponse, of: &Identity) -> Detail {
+    match looks_like(response) {
+        Detail::Plain(_) => stated(&String::from_utf8_lossy(&response.body), of),
+        said => said,
+    }
+}
+
 /// What came with a status that says only that something is wrong, for whoever looks for the cause.
-fn came_with(response: &HttpResponse) -> Option<Cause> {
+fn came_with(response: &HttpResponse, of: &Identity) -> Option<Cause> {
     let by = response.header("server").map(|by| format!(" by {}", excerpt(by.as_bytes()))).unwrap_or_default();
-    (!response.body.is_empty() || !by.is_empty()).then(|| format!("{} was sent{by}", looks_like(response)).into())
+    (!response.body.is_empty() || !by.is_empty()).then(|| format!("{} was sent{by}", said_with(response, of)).into())
 }
 
 /// An answer that is no word of the protocol, as the reason why something was not taken: its status, what it is, and which
@@ -90,7 +103,7 @@ pub(super) fn is_of_proxy(response: &HttpResponse) -> bool {
 }
 
 /// Statuses that mean the same from either server.
-pub(super) fn common_status(response: &HttpResponse, server: Server, url: &str) -> Result<()> {
+pub(super) fn common_status(response: &HttpResponse, server: Server, url: &str, of: &Identity) -> Result<()> {
     let url = url.to_owned();
     match response.status {
         200..=299 => Ok(()),
@@ -102,8 +115,10 @@ pub(super) fn common_status(response: &HttpResponse, server: Server, url: &str) 
         404 => Err(Error::NotAServer { server, url, found: words::no_page().into() }),
         407 => Err(Error::NotAServer { server, url, found: words::proxy_wants_password().into() }),
         511 => Err(Error::NotAServer { server, url, found: words::network_wants_login().into() }),
-        status @ (429 | 500..=598) => Err(Error::ServerTrouble { server, url, status, source: came_with(response) }),
-        status => Err(Error::Refused { server, status, detail: looks_like(response) }),
+        status @ (429 | 500..=598) => {
+            Err(Error::ServerTrouble { server, url, status, source: came_with(response, of) })
+        }
+        status => Err(Error::Refused { server, status, detail: said_with(response, of) }),
     }
 }
 
@@ -122,7 +137,7 @@ pub(super) fn joined(response: &HttpResponse, url: &str, of: &Identity) -> Resul
             let text = String::from_utf8_lossy(&response.body).into_owned();
             Err(wire_error(WireError::OtherServerError(text), url, of))
         }
-        _ => common_status(response, Server::Central, url),
+        _ => common_status(response, Server::Central, url, of),
     }
 }
 
@@ -136,7 +151,7 @@ pub(super) fn legacy_answer<T: DeserializeOwned>(response: &HttpResponse, url: &
             _ => legacy_error(&error, response.status, of),
         });
     }
-    common_status(response, Server::Legacy, url)?;
+    common_status(response, Server::Legacy, url, of)?;
     serde_json::from_slice(&response.body).map_err(|error| {
         // An error keeps its words, whatever status stands above it.
         if let Some(stated) = stated_error() {
@@ -193,7 +208,7 @@ pub(super) fn central_answer(
     {
         return Err(wire_error(error, url, of));
     }
-    common_status(response, Server::Central, url)?;
+    common_status(response, Server::Central, url, of)?;
     let owned = url.to_owned();
     let server = Server::Central;
     match decode_answer(&response.body) {

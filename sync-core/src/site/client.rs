@@ -106,13 +106,16 @@ impl<'a> Client<'a> {
         if self.observer.on_event(event).is_break() { Err(Error::Cancelled) } else { Ok(()) }
     }
 
-    /// Says why it waits, and waits in short pieces, so that the observer can end it.
+    /// Says why it waits, and waits in short pieces, so that the observer can end it, and the time of the cycle too.
     pub(super) fn wait(&mut self, wait: Duration, why: &SyncEvent) -> Result<()> {
         const PIECE: Duration = Duration::from_millis(250);
         self.tell(why)?;
         let mut left = wait;
         loop {
             self.tell(&SyncEvent::Waiting { left })?;
+            if self.time_is_over() {
+                return Err(Error::Cancelled);
+            }
             let piece = left.min(PIECE);
             self.clock.sleep(piece);
             left = left.saturating_sub(piece);
@@ -257,10 +260,16 @@ impl<'a> Client<'a> {
 
     /// Whether an exchange that is under way should go on.
     fn goes_on(&mut self, began: Duration) -> bool {
+        let waited = self.clock.monotonic().saturating_sub(began);
+        let is_over = self.time_is_over();
+        self.tell(&SyncEvent::RequestUnderWay { waited }).is_ok() && !is_over
+    }
+
+    /// Whether the time of the cycle is over.
+    fn time_is_over(&mut self) -> bool {
         let now = self.clock.monotonic();
         self.is_out_of_time |= self.until.is_some_and(|until| now >= until);
-        let waited = now.saturating_sub(began);
-        self.tell(&SyncEvent::RequestUnderWay { waited }).is_ok() && !self.is_out_of_time
+        self.is_out_of_time
     }
 
     fn exchange(&mut self, request: &HttpRequest) -> std::result::Result<HttpResponse, TransportError> {
@@ -311,8 +320,13 @@ impl<'a> Client<'a> {
             if !is_worth_it || shrinks || attempt >= parcel.attempts {
                 return Err(error);
             }
-            self.traffic.retries += 1;
             let pause = self.shortened(wait, attempt);
+            let next = self.clock.monotonic().saturating_add(pause);
+            if self.until.is_some_and(|until| next >= until) {
+                // What went wrong says more than that the time is over.
+                return Err(error);
+            }
+            self.traffic.retries += 1;
             self.wait(pause, &SyncEvent::Retrying { server, error: Said::message(&error), wait: pause })?;
             wait = wait.saturating_mul(2);
         }

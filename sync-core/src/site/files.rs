@@ -30,13 +30,18 @@ const FAILURES_IN_A_ROW: u32 = 3;
 /// So many bytes of a file are worth a next try soon, however often it was cut.
 const PROGRESS: u64 = 64 * 1024;
 
+/// Noted with a file that was being sent when the time was over.
+const CUT_BY_TIME: &str = "the time that was given was over before all of it was sent";
+
 /// How central's words begin where it is at fault itself, and not the file.
 const OF_THE_SERVER: &str = "Internal error";
 
 /// How much of the queue is worked on.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FilesOptions {
-    /// Begin no further file after this time.
+    /// Begin no further file after this time, and break off the one that is under way, within two seconds where the transport
+    /// can do that. What came of it stays. One that was being sent has to be sent from its beginning, so its next turn is
+    /// let end: a file that needs longer than this gets there all the same.
     pub max_time: Option<Duration>,
     /// Begin no further file after this many bytes in both directions.
     pub max_bytes: Option<u64>,
@@ -108,6 +113,24 @@ enum Moved {
     NotYet(Duration),
 }
 
+/// The time that is given, by the clock that only goes forward.
+#[derive(Debug, Clone, Copy, Default)]
+struct Time {
+    until: Option<Duration>,
+    /// Whether the file whose turn it is may take longer.
+    is_let_end: bool,
+    /// Whether it ended an exchange.
+    ended: bool,
+}
+
+impl Time {
+    /// Whether an exchange goes on at this time.
+    fn goes_on(&mut self, now: Duration) -> bool {
+        self.ended |= !self.is_let_end && self.until.is_some_and(|until| now >= until);
+        !self.ended
+    }
+}
+
 /// Works on the queue.
 struct Mover<'a> {
     site: &'a Site,
@@ -117,6 +140,7 @@ struct Mover<'a> {
     observer: &'a mut dyn SyncObserver,
     /// Ends the exchange that is under way.
     stop: Stop,
+    time: Time,
     report: FilesReport,
     /// How much of a file the line carries at once.
     sizes: Sizes,
@@ -149,7 +173,9 @@ impl Site {
         let sizes = Sizes::load_of_files(self.storage.read()?.as_ref())?;
         let stop = Stop::new();
         let report = FilesReport::default();
-        let mut mover = Mover { site: self, files, identity, central, observer, stop, report, sizes };
+        let until = options.max_time.map(|max| began.saturating_add(max));
+        let time = Time { until, ..Time::default() };
+        let mut mover = Mover { site: self, files, identity, central, observer, stop, time, report, sizes };
         let is_over = |report: &FilesReport| {
             let bytes = report.bytes_sent + report.bytes_received;
             options.max_time.is_some_and(|max| self.clock.monotonic().saturating_sub(began) >= max)
@@ -157,6 +183,11 @@ impl Site {
         };
         let step = Step::Files;
         let outcome = mover.tell(&SyncEvent::StepStarted { step }).and_then(|()| mover.run(is_over));
+        let is_out_of_time = mover.time.ended;
+        let outcome = outcome.or_else(|error| match error {
+            Error::Cancelled if is_out_of_time => Ok(()),
+            error => Err(error),
+        });
         let kept = mover.sizes.store_of_files(self.storage.as_ref());
         mover.report.error = outcome.and(kept).err();
         let error = mover.report.error.as_ref().map(Error::code);
@@ -199,6 +230,7 @@ impl Mover<'_> {
             return Ok(());
         }
         let received = self.report.bytes_received;
+        self.time.is_let_end = entry.reason.as_deref() == Some(CUT_BY_TIME);
         let moved = match entry.direction {
             FileDirection::Upload => match self.upload(entry) {
                 Err(Fault::Spoilt(reason)) => self.bring_back(entry, reason),
@@ -222,7 +254,13 @@ impl Mover<'_> {
             Err(Fault::Spoilt(reason)) => self.failed(entry, reason, Retry::Refused),
             Err(Fault::Common(error)) if ends_all(&error) => {
                 // Nobody knows whether the file is good: its turn comes again. If this fails too, it comes anyway.
-                let _ = self.files.change(id, |entry| entry.state = FileState::Waiting);
+                let is_cut = self.time.ended && entry.direction == FileDirection::Upload;
+                let _ = self.files.change(id, |entry| {
+                    entry.state = FileState::Waiting;
+                    if is_cut {
+                        entry.reason = Some(CUT_BY_TIME.to_owned());
+                    }
+                });
                 Err(error)
             }
             Err(Fault::Common(Error::PeerError { detail, .. })) if !detail.to_string().starts_with(OF_THE_SERVER) => {
@@ -253,11 +291,12 @@ impl Mover<'_> {
     fn watched<T: Send>(&mut self, work: impl FnOnce(&dyn Transport) -> T + Send) -> T {
         let transport = self.site.transport.as_ref();
         let Some(stoppable) = transport.stoppable(&self.stop) else { return work(transport) };
-        let (clock, observer) = (self.site.clock.as_ref(), &mut *self.observer);
+        let (clock, observer, time) = (self.site.clock.as_ref(), &mut *self.observer, &mut self.time);
         let began = clock.monotonic();
         let mut watch = |_: Look| {
-            let waited = clock.monotonic().saturating_sub(began);
-            tell(observer, &SyncEvent::RequestUnderWay { waited }).is_ok()
+            let now = clock.monotonic();
+            let waited = now.saturating_sub(began);
+            tell(observer, &SyncEvent::RequestUnderWay { waited }).is_ok() && time.goes_on(now)
         };
         apart(&self.stop, &mut watch, |_| work(stoppable.as_ref()))
     }

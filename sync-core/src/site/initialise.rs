@@ -99,7 +99,10 @@ impl Cycle<'_, '_> {
             if waited >= self.site.config.initialisation_wait || self.over_budget() {
                 return Err(Error::InitialisationInProgress);
             }
-            self.client.wait(pause, &SyncEvent::WaitingForInitialisation { waited })?;
+            match self.client.wait(pause, &SyncEvent::WaitingForInitialisation { waited }) {
+                Err(Error::Cancelled) if self.client.is_out_of_time => return Err(Error::InitialisationInProgress),
+                waited => waited?,
+            }
             pause = (pause * 2).min(POLL_MAX);
             if !self.is_idle()? {
                 continue;

@@ -1,6 +1,7 @@
 //! Error answers of the legacy server (`protocol-v5` §9).
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// The body of every answer that is not 2xx, if the server sends its preferred one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,11 +26,7 @@ impl V5ErrorBody {
     /// Code, message, and the table and record that the data name, on one line: all that helps to find the cause. The rest of
     /// the data may be the content of a record.
     pub fn summary(&self) -> String {
-        let named = |names: [&str; 2]| {
-            let wanted = |key: &str| names.contains(&key.replace('_', "").to_ascii_lowercase().as_str());
-            let value = self.data.as_object()?.iter().find(|(key, _)| wanted(key))?.1;
-            value.as_str().map(str::to_owned).or_else(|| value.is_number().then(|| value.to_string()))
-        };
+        let named = |names| named(&self.data, names);
         let record = match (named(["tablename", "table"]), named(["recordid", "id"])) {
             (Some(table), Some(id)) => format!(" ({table} {id})"),
             (Some(one), None) | (None, Some(one)) => format!(" ({one})"),
@@ -37,6 +34,21 @@ impl V5ErrorBody {
         };
         let colon = if self.message.is_empty() { "" } else { ": " };
         format!("{}{colon}{}{record}", self.code, self.message)
+    }
+}
+
+/// The first name or number that stands under one of these keys, wherever it is in the data.
+fn named(data: &Value, names: [&str; 2]) -> Option<String> {
+    let wanted = |key: &str| names.contains(&key.replace('_', "").to_ascii_lowercase().as_str());
+    let text =
+        |value: &Value| value.as_str().map(str::to_owned).or_else(|| value.is_number().then(|| value.to_string()));
+    match data {
+        Value::Object(fields) => {
+            let here = fields.iter().filter(|(key, _)| wanted(key)).find_map(|(_, value)| text(value));
+            here.or_else(|| fields.values().find_map(|value| named(value, names)))
+        }
+        Value::Array(parts) => parts.iter().find_map(|part| named(part, names)),
+        _ => None,
     }
 }
 
@@ -60,6 +72,11 @@ mod tests {
             (serde_json::json!({"tableName": "item_line"}), "c: why (item_line)"),
             (serde_json::json!({"recordId": 7}), "c: why (7)"),
             (serde_json::json!("free text"), "c: why"),
+            (
+                serde_json::json!([{"table_name": "item_line", "record_ID": "TL1"}, {"record_ID": "TL2"}]),
+                "c: why (item_line TL1)",
+            ),
+            (serde_json::json!({"record": {"tableName": "item_line", "recordId": "TL1"}}), "c: why (item_line TL1)"),
         ] {
             let body = V5ErrorBody { code: "c".to_owned(), message: "why".to_owned(), data };
             assert_eq!(body.summary(), summary);

@@ -167,6 +167,10 @@ impl Mover<'_> {
                 return Err(error.into());
             }
             tell_bytes(self.observer, done, total.unwrap_or(most))?;
+            // A line that never lets wait for it is not looked at otherwise.
+            if !self.time.goes_on(self.site.clock.monotonic()) {
+                return Err(Error::Cancelled.into());
+            }
         }
     }
 
@@ -237,7 +241,7 @@ impl Mover<'_> {
             Err(_) if response.status == 404 => Ok(Answered::NotThere),
             Err(_) if response.status == 405 => Err(Error::NotCentral { url }.into()),
             Err(_) => {
-                common_status(response, crate::error::Server::Central, &url)?;
+                common_status(response, crate::error::Server::Central, &url, &self.identity)?;
                 Err(Fault::File(format!("central answered with {}", foreign_answer(response)), Retry::Soon))
             }
         }

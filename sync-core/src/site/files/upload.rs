@@ -100,14 +100,15 @@ impl Mover<'_> {
 
     /// Sends a file while the observer is told how far it is, and asked whether it should go on.
     fn sent<T: Send>(&mut self, bytes: u64, send: impl FnOnce(&dyn Transport, Tell<'_>) -> T + Send) -> T {
-        let (clock, observer) = (self.site.clock.as_ref(), &mut *self.observer);
+        let (clock, observer, time) = (self.site.clock.as_ref(), &mut *self.observer, &mut self.time);
         let began = clock.monotonic();
-        let mut watch = |look: Look| match look {
-            Look::Bytes(done) => tell_bytes(observer, done, bytes).is_ok(),
-            Look::Waiting => {
-                let waited = clock.monotonic().saturating_sub(began);
-                tell(observer, &SyncEvent::RequestUnderWay { waited }).is_ok()
-            }
+        let mut watch = |look: Look| {
+            let now = clock.monotonic();
+            let told = match look {
+                Look::Bytes(done) => tell_bytes(observer, done, bytes),
+                Look::Waiting => tell(observer, &SyncEvent::RequestUnderWay { waited: now.saturating_sub(began) }),
+            };
+            told.is_ok() && time.goes_on(now)
         };
         watched(self.site.transport.as_ref(), &mut watch, send)
     }

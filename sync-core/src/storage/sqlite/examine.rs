@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::place::{FileIdentity, real_path};
+use super::place::{FileIdentity, real_path, refuse_hard_links};
 use super::watermark::Watermark;
 use super::{SqliteStorage, Writer, at_path, database_error, schema, wait_for_another};
 use crate::error::{Error, Result};
@@ -69,6 +69,7 @@ pub(crate) fn examine(path: &Path) -> Result<Examined> {
         }
         turn => turn.map_err(|error| at_path(database_error(error), path)).err(),
     };
+    let unwritable = refuse_hard_links(path).err().or(unwritable);
     Ok(Examined { schema, known, bytes, unwritable })
 }
 

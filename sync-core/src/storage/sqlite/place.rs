@@ -23,7 +23,8 @@ impl FileIdentity {
     pub(super) fn of(path: &Path) -> Option<Self> {
         use std::os::unix::fs::MetadataExt as _;
         // Only asked about: were the file opened and closed here, SQLite would lose its locks on it.
-        let found = std::fs::metadata(path).ok()?;
+        // A link there leads newcomers elsewhere, also where it leads to the same file: they would not see what was written last.
+        let found = std::fs::symlink_metadata(path).ok()?;
         Some(Self { device: found.dev(), inode: found.ino() })
     }
 
@@ -181,6 +182,16 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_a_link_stands_for_now_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, elsewhere) = (folder.path().join("a"), folder.path().join("b"));
+        let storage = SqliteStorage::open(&path).unwrap();
+        std::fs::rename(&path, &elsewhere).unwrap();
+        symlink("b", &path).unwrap();
+        assert_eq!(storage.write().map(|_| ()).map_err(|error| error.code()), Err("database_replaced"));
+    }
+
+    #[test]
     fn a_file_with_two_names_on_its_disk_is_not_opened() {
         let folder = tempfile::tempdir().unwrap();
         let (path, other) = (folder.path().join("a"), folder.path().join("b"));
@@ -188,6 +199,12 @@ mod tests {
         std::fs::hard_link(&path, &other).unwrap();
         for name in [&path, &other] {
             assert_eq!(SqliteStorage::open(name).unwrap_err().code(), "database_hard_linked");
+            let examined = super::super::examine(name).unwrap();
+            assert_eq!(
+                examined.unwritable.map(|error| error.code()),
+                Some("database_hard_linked"),
+                "as doctor says it"
+            );
         }
         std::fs::remove_file(&other).unwrap();
         SqliteStorage::open(&path).unwrap();

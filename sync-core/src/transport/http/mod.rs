@@ -146,6 +146,10 @@ impl HttpTransport {
             false => through(proxy, before_response(error)),
         })?;
         let (status, mut headers) = head(&response);
+        if let (407, Some(proxy)) = (status, proxy) {
+            // Only a proxy says that, and this is the one.
+            return Err(TransportError::ProxyRefused { proxy: proxy.shown(), status });
+        }
         let body = Body::of(response.into_body(), &mut headers, stop.clone())?;
         Ok(Begun { status, headers, body })
     }

@@ -197,6 +197,17 @@ fn plain_http_goes_to_its_proxy_with_the_whole_address() {
 }
 
 #[test]
+fn a_proxy_that_wants_a_password_is_named() {
+    let (at, _) = proxy("HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n");
+    let named = environment(&[("HTTP_PROXY", at.to_string())]);
+    let transport = HttpTransport::with_proxies(&seconds(10), named);
+    match transport.send(&request(Method::Get, "http://oms.example.org/x".to_owned(), Vec::new())) {
+        Err(TransportError::ProxyRefused { proxy, status: 407 }) => assert_eq!(proxy, format!("{at} (HTTP_PROXY)")),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
 fn https_asks_its_proxy_for_a_tunnel_and_refusals_are_the_proxys() {
     for (answer, status) in [
         ("HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n", Some(403)),
