@@ -70,21 +70,46 @@ fn store_of_deleted_parent<T: ReadTxn + ?Sized>(
     Ok(store.0)
 }
 
+/// Who wrote a record last, as central tells it to a site.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Writer {
+    /// The site itself; or nobody yet; or the record was in one of its stores.
+    Itself,
+    /// Another site, or central.
+    Another,
+    /// A site, of which central knows no more which one: it was restored, and is to have back what it wrote.
+    Forgotten,
+}
+
 /// On central, whether the record that decides whose a record is, itself or the one on which it hangs, is here, was last
-/// written by somebody else than this site, and never left one of the site's stores.
+/// written by somebody else than this site, and never left one of the site's stores. Where it is forgotten who wrote it, it
+/// is nobody else's: the site that wrote it would lose its edits otherwise.
 pub(crate) fn is_anothers<T: ReadTxn + ?Sized>(
     txn: &T,
-    (site, stores): (SiteId, &[StoreId]),
+    site: (SiteId, &[StoreId]),
     (table, id): (&TableName, &RecordId),
     data: &RecordData,
 ) -> Result<bool> {
     let (table, id) = parent_of(table, data).unwrap_or_else(|| (table.clone(), id.clone()));
-    let Some(newest) = txn.newest_change(&table, &id)? else { return Ok(false) };
+    let writer = writer(txn, site, (&table, &id))?;
+    Ok(writer == Writer::Another || (writer == Writer::Forgotten && planted!(ForgottenIsAnothers)))
+}
+
+fn writer<T: ReadTxn + ?Sized>(
+    txn: &T,
+    (site, stores): (SiteId, &[StoreId]),
+    (table, id): (&TableName, &RecordId),
+) -> Result<Writer> {
+    let Some(newest) = txn.newest_change(table, id)? else { return Ok(Writer::Itself) };
     if newest.is_sync_update && newest.source_site == Some(site) {
-        return Ok(false);
+        return Ok(Writer::Itself);
     }
     let was_own = |store: &StoreId| stores.contains(store);
-    Ok(!txn.changes_beside(&table, &id)?.iter().any(|(row, _)| row.store.as_ref().is_some_and(was_own)))
+    if txn.changes_beside(table, id)?.iter().any(|(row, _)| row.store.as_ref().is_some_and(was_own)) {
+        return Ok(Writer::Itself);
+    }
+    let is_forgotten = newest.is_sync_update && newest.source_site.is_none();
+    Ok(if is_forgotten { Writer::Forgotten } else { Writer::Another })
 }
 
 /// The record in whose store a record with this data is, if its type has one.
@@ -138,8 +163,11 @@ pub(crate) fn unseen_name<T: ReadTxn + ?Sized>(
 ) -> Result<Option<NameId>> {
     let table = TableName::from("name");
     let patient = NameId::from(id.as_str());
-    let Some(data) = txn.record(&table, id)?.filter(is_patient) else { return Ok(None) };
-    if txn.is_visible(&patient, stores)? || !is_anothers(txn, (site, stores), (&table, id), &data)? {
+    if !txn.record(&table, id)?.as_ref().is_some_and(is_patient) || txn.is_visible(&patient, stores)? {
+        return Ok(None);
+    }
+    // Whose it is may be forgotten: a name waits then, and is not refused.
+    if writer(txn, (site, stores), (&table, id))? == Writer::Itself {
         return Ok(None);
     }
     Ok(Some(patient))

@@ -19,11 +19,24 @@ const CHUNK: usize = 1000;
 
 /// Visits that are not written yet.
 #[derive(Debug, Default)]
-pub(super) struct Activity(Mutex<HashMap<SiteId, SiteActivity>>);
+pub(super) struct Activity {
+    visits: Mutex<HashMap<SiteId, SiteActivity>>,
+    /// Up to where sites that ask this server for the legacy half were told of stores. It is not written anywhere.
+    told_of_stores: Mutex<HashMap<SiteId, Cursor>>,
+}
 
 impl Activity {
     fn lock(&self) -> MutexGuard<'_, HashMap<SiteId, SiteActivity>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.visits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn told_of_stores(&self) -> MutexGuard<'_, HashMap<SiteId, Cursor>> {
+        self.told_of_stores.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that a site was told of all changes of stores before this position.
+    pub(super) fn tell_of_stores(&self, site: SiteId, before: Cursor) {
+        self.told_of_stores().insert(site, before);
     }
 
     pub(super) fn note(&self, noted: &Noted, now: Timestamp) {
@@ -59,14 +72,18 @@ impl Activity {
 }
 
 impl Central {
-    /// Up to where a site has read the changelog, as far as it was given it and that is known: not to be taken for more than
-    /// what the site could know.
-    pub(super) fn read_to(&self, txn: &dyn ReadTxn, site: SiteId) -> Result<Option<Cursor>> {
+    /// Before which position of the changelog a site may know what happened: what it has read, as far as that is known.
+    /// A store that moves is told in the legacy half, which the site may have read before it read the rest.
+    pub(super) fn could_know(&self, txn: &dyn ReadTxn, site: SiteId) -> Result<Cursor> {
         let unwritten = self.activity.lock().get(&site).and_then(|visit| visit.read_to);
-        match unwritten {
-            None => Ok(txn.activity()?.into_iter().find(|visit| visit.site == site).and_then(|visit| visit.read_to)),
-            read_to => Ok(read_to),
-        }
+        let read_to = match unwritten {
+            None => txn.activity()?.into_iter().find(|visit| visit.site == site).and_then(|visit| visit.read_to),
+            read_to => read_to,
+        };
+        // Of a site that never read anything, or of which that is forgotten, nothing shows that it knew.
+        let read_to = read_to.unwrap_or_default();
+        let of_stores = self.activity.told_of_stores().get(&site).copied();
+        Ok(of_stores.map_or(read_to, |told| told.min(read_to)))
     }
 }
 

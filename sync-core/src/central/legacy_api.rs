@@ -39,7 +39,9 @@ impl Central {
         let body = as_utf8(&body);
         match (request.method, route) {
             (Method::Get, path::SITE) => answer(self.site_info(site, &headers, asked_at(request))),
-            (Method::Get, path::CENTRAL_RECORDS) => answer(self.central_records(query, self.answer_bytes_max(noted))),
+            (Method::Get, path::CENTRAL_RECORDS) => {
+                answer(self.central_records(site, query, self.answer_bytes_max(noted)))
+            }
             (Method::Get, path::SITE_STATUS) => answer(Ok(LegacyStatus::idle())),
             (Method::Post, path::INITIALISE) => answer(self.fill_queue(site)),
             (Method::Get, path::QUEUED_RECORDS) => answer(self.queue(site, limit(query), self.answer_bytes_max(noted))),
@@ -78,10 +80,11 @@ impl Central {
     }
 
     /// Stores and their names. Patients are names too, but never among these: only the sites that see them get them.
-    fn central_records(&self, query: &str, bytes_max: usize) -> Result<CentralBatch> {
+    fn central_records(&self, site: SiteId, query: &str, bytes_max: usize) -> Result<CentralBatch> {
         let limit = limit(query);
         let txn = self.storage.read()?;
-        let from = asked_cursor(query).meant(txn.last_cursor()?).next();
+        let newest = txn.last_cursor()?;
+        let from = asked_cursor(query).meant(newest).next();
         let mut data = Vec::new();
         let mut rows = txn.changes(&Selection::Legacy, from, limit + 1)?;
         let mut beyond = if rows.len() > limit { rows.pop() } else { None };
@@ -104,6 +107,7 @@ impl Central {
         // A position that is not below any that was told: that of these records which is next, else the last one; where
         // nothing is left, the site's own.
         let last = data.last().map_or(from.0.saturating_sub(1), |record| record.position);
+        self.activity.tell_of_stores(site, beyond.as_ref().map_or(newest.next(), |row| row.cursor));
         Ok(CentralBatch { max_cursor: beyond.map_or(last, |row| row.cursor.0), data })
     }
 }

@@ -181,7 +181,7 @@ impl Central {
         }
         // A batch that came before and is only heard again opens nothing.
         let brings_something = !fresh.is_empty();
-        let by_sender = self.read_to(txn.as_ref(), site)?;
+        let by_sender = Some(self.could_know(txn.as_ref(), site)?);
         for Row { element: BatchElement { cursor, record }, .. } in fresh {
             let cursor = Some(cursor).filter(|cursor| *cursor > Cursor(0));
             let known = Known { here: None, by_sender };

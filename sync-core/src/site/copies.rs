@@ -24,10 +24,6 @@ pub(super) fn prepare(txn: &dyn WriteTxn, now: Timestamp) -> Result<()> {
 
 /// The push that is sent now.
 pub(super) fn begin(site: &Site) -> Result<PushChain> {
-    let under_way = |txn: &dyn ReadTxn| {
-        let (after, id) = (txn.state(key::PUSH_TAKEN)?, txn.state(key::PUSH_UNDER_WAY)?.unwrap_or_default());
-        Ok::<_, Error>(PushChain { after: after.unwrap_or_default(), id, number: number(txn)? })
-    };
     let chain = under_way(site.storage.read()?.as_ref())?;
     if !chain.id.is_empty() {
         return Ok(chain);
@@ -36,6 +32,16 @@ pub(super) fn begin(site: &Site) -> Result<PushChain> {
     prepare(txn.as_ref(), site.clock.now())?;
     txn.commit()?;
     under_way(site.storage.read()?.as_ref())
+}
+
+fn under_way(txn: &dyn ReadTxn) -> Result<PushChain> {
+    let text = |name: &str| Ok::<_, Error>(txn.state(name)?.unwrap_or_default());
+    let (after, chosen, restored) = (text(key::PUSH_TAKEN)?, text(key::PUSH_UNDER_WAY)?, restored(txn)?);
+    // A backup may hold the id of a push that was taken since: what is pushed after the restore is another one, which
+    // central has to know from that.
+    let is_of_backup = restored != "0" && text(key::PUSH_TAKEN_AFTER)? != restored && !planted!(BackupPushIsKnown);
+    let id = if is_of_backup && !chosen.is_empty() { id_of(&[&chosen, &restored]) } else { chosen };
+    Ok(PushChain { after, id, number: number(txn)? })
 }
 
 fn id_of(parts: &[&str]) -> String {

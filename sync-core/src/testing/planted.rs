@@ -72,6 +72,8 @@ bugs! {
     LatePushTaken,
     /// Central takes what each copy of a site's database pushes.
     CopiesNotTold,
+    /// What a restored site pushes bears the id of a push that its backup holds.
+    BackupPushIsKnown,
     /// What was sent counts as integrated at once.
     UnconfirmedIsSafe,
     /// A pulled record replaces an edit that is not pushed yet.
@@ -86,6 +88,8 @@ bugs! {
     FileIsAnyones,
     /// A site replaces what another wrote, if it is of no store.
     WrittenElsewhereTaken,
+    /// Where it is forgotten who wrote a record, it is another's, and its own writer is refused.
+    ForgottenIsAnothers,
     /// Every site may change and remove any patient.
     PatientIsAnyones,
     /// Central forgets which site a record came from.

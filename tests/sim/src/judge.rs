@@ -94,49 +94,6 @@ impl Judge<'_> {
         found
     }
 
-    /// Versions that came to central later than the one that it holds, of which they knew nothing, and that are nowhere: an
-    /// older version was put over a newer one. Who comes last wins, unless it is set aside. After a restore nobody can tell
-    /// what came last.
-    fn undone(&self) -> Vec<Violation> {
-        let mut found = Vec::new();
-        if !self.ledger.restored.is_empty() || !self.ledger.judges_order {
-            return found;
-        }
-        for key in self.ledger.records().filter(|key| self.ledger.is_of_v6(&key.0)) {
-            let held: Vec<usize> = match self.central().records.get(key) {
-                Some(content) => self.ledger.version(key, content).into_iter().collect(),
-                None => self.ledger.of(key).filter(|(_, v)| v.content.is_none()).map(|(number, _)| number).collect(),
-            };
-            let undone: Vec<Option<usize>> = held.iter().map(|held| self.undone_by(*held)).collect();
-            if let Some(Some(undone)) = undone.iter().find(|_| undone.iter().all(Option::is_some)) {
-                let version = &self.ledger.versions[*undone];
-                let (wrote, by) = (short(version.content.as_deref()), name_of(version.by));
-                let holds = short(self.central().records.get(key).map(String::as_str));
-                let what = format!("of {}, {wrote} of {by} came later, and central holds {holds}", shown(key));
-                found.push(Violation { promise: Promise::NothingIsLost, what });
-            }
-        }
-        found
-    }
-
-    /// The first version of another end that came to central after this one, which knew nothing of it, and is nowhere.
-    fn undone_by(&self, held: usize) -> Option<usize> {
-        let at = self.ledger.when_it_came(held)?;
-        let version = &self.ledger.versions[held];
-        let is_undone = |(number, later): &(usize, &Version)| {
-            let came_later = self.ledger.when_it_came(*number).is_some_and(|came| came > at);
-            later.by != version.by
-                && came_later
-                && self.ledger.came_for_sure(*number)
-                && !version.ancestors.contains(number)
-                && !later.ancestors.contains(&held)
-                && !self.ledger.is_same(&version.key.0, later.content.as_deref(), version.content.as_deref())
-                && !self.is_excused(*number)
-        };
-        let is_of_one = !self.ledger.of_several.contains(&held);
-        self.ledger.of(&version.key).filter(|_| is_of_one).find(is_undone).map(|(number, _)| number)
-    }
-
     fn missing_on_top(&self, held: usize) -> Option<usize> {
         // Written by two ends to the letter, such as a deletion in the same moment: the other's knew nothing of what is on top.
         if self.ledger.of_several.contains(&held) {
@@ -162,7 +119,7 @@ impl Judge<'_> {
     /// or else nothing of the record may have been acknowledged.
     fn missing_where_there_is_nothing(&self, key: &Key) -> Option<usize> {
         let versions: Vec<(usize, &Version)> = self.ledger.of(key).collect();
-        let may_win = |(number, version): &&(usize, &Version)| version.content.is_none() || self.is_set_aside(*number);
+        let may_win = |(number, version): &&(usize, &Version)| version.is_gone() || self.is_set_aside(*number);
         let mut winners = versions.iter().filter(may_win);
         if winners.any(|(number, _)| self.missing_on_top(*number).is_none()) {
             return None;
@@ -180,15 +137,19 @@ impl Judge<'_> {
         std::iter::once(number).chain(later).any(|number| self.is_set_aside(number) || self.gave_place(number))
     }
 
-    /// Whether central had set a version aside and holds another one of the same site in its place: the site went back, and
-    /// wrote on top of what its backup held, or central did, and got the newer one only. Of what a site sent, the newest
-    /// version is set aside.
+    /// Whether central had set a version aside and holds another one of the same site in its place: one that came later, or
+    /// any where the site went back, and wrote on top of what its backup held, or central did, and got the newer one only. Of
+    /// what a site sent, the newest version is set aside.
     fn gave_place(&self, number: usize) -> bool {
         let version = &self.ledger.versions[number];
-        let is_of_the_site = |aside: &&Aside| aside.from == From::Site(version.by) && aside.key == version.key;
         let went_back = |end| self.ledger.was_restored_after(end, number);
         let went_back = version.by > 0 && (went_back(version.by) || went_back(0));
-        went_back && self.central().aside.iter().filter(is_of_the_site).any(|aside| self.is_true(aside, 0))
+        let took_it = |aside: &&Aside| {
+            aside.from == From::Site(version.by)
+                && aside.key == version.key
+                && (went_back || self.came_after(version.by, aside, number))
+        };
+        self.central().aside.iter().filter(took_it).any(|aside| self.is_true(aside, 0))
     }
 
     /// Whether a merge rewrote a version at its site, which central lost when it was restored: what is rewritten is no edit
@@ -244,7 +205,7 @@ impl Judge<'_> {
             ("ignored", _, From::Site(_)) => self.ledger.merges.is_gone(&aside.key.0, &aside.key.1),
             ("refused", _, From::Site(site)) => self.may_be_refused(site, &aside.key),
             ("superseded", _, From::Site(site)) => {
-                self.is_written_elsewhere(&aside.key, site) || self.may_be_refused(site, &aside.key)
+                self.was_overtaken(aside, site) || self.may_be_refused(site, &aside.key)
             }
             ("superseded", _, From::Central) => self.ledger.of(&aside.key).any(|(_, version)| version.by == end),
             ("refused", _, From::Here) => {
@@ -252,11 +213,6 @@ impl Judge<'_> {
             }
             _ => false,
         }
-    }
-
-    /// Whether anybody but this site wrote a record: what the site sent of it may have given way to that.
-    fn is_written_elsewhere(&self, key: &Key, site: usize) -> bool {
-        self.ledger.of(key).any(|(_, version)| version.by != site)
     }
 
     /// Whether a site may have been refused a record that it was allowed to write when it wrote it: the record's store,
@@ -367,8 +323,9 @@ impl Judge<'_> {
             .iter()
             .any(|aside| aside.key == *key && aside.content.as_deref() == Some(content) && self.is_true(aside, site));
         let theirs = self.ends[site].records.get(key);
-        let mut own = self.ledger.of(key).filter(|(_, version)| {
-            version.by == site && self.ledger.is_same(&key.0, version.content.as_deref(), theirs.map(String::as_str))
+        let mut own = self.ledger.of(key).filter(|(number, version)| {
+            (version.by == site || self.ledger.of_several.contains(number))
+                && self.ledger.is_same(&key.0, version.content.as_deref(), theirs.map(String::as_str))
         });
         waits || own.any(|(own, _)| self.is_excused(own))
     }
@@ -470,6 +427,9 @@ impl Judge<'_> {
         found
     }
 }
+
+#[path = "judge_order.rs"]
+mod order;
 
 #[cfg(test)]
 #[path = "judge_tests.rs"]

@@ -26,6 +26,14 @@ pub struct Version {
     pub is_void: bool,
 }
 
+impl Version {
+    /// Whether the record is gone by this: by a deletion, or, as central keeps a patient whom a site deleted, by a mark.
+    pub fn is_gone(&self) -> bool {
+        let is_marked = |content: &String| rules::fields(content).contains_key("deleted_datetime");
+        self.content.as_ref().is_none_or(|content| self.key.0 == "name" && is_marked(content))
+    }
+}
+
 /// All that was acknowledged, and where stores were over time.
 #[derive(Debug, Default)]
 pub struct Ledger {

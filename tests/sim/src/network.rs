@@ -5,8 +5,11 @@ use std::sync::Weak;
 use std::time::Duration;
 
 use serde_json::Value;
+use sync_core::protocol::v5::path::CENTRAL_RECORDS;
 use sync_core::protocol::v6::{Action, PushRequest, WireRecord, path};
-use sync_core::transport::{HttpRequest, HttpResponse, StreamedBody, StreamedResponse, Transport, TransportError};
+use sync_core::transport::{
+    HttpRequest, HttpResponse, Method, StreamedBody, StreamedResponse, Transport, TransportError,
+};
 
 use crate::files::is_of_a_file;
 use crate::ledger::Key;
@@ -204,6 +207,10 @@ impl Sim {
             for violation in found {
                 self.violate(violation.promise, violation.what);
             }
+        }
+        if received.method == Method::Get && received.url.contains(CENTRAL_RECORDS) {
+            // It may tell of a store that moved.
+            lock(&self.ledger).was_answered(site);
         }
         if received.url.ends_with(path::PUSH) {
             self.was_pushed(site, request, &response);

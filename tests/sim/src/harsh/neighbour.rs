@@ -7,6 +7,7 @@ use sync_core::transport::{HttpRequest, HttpResponse, Method};
 
 use super::Harsh;
 use crate::hosts::Desk;
+use crate::legacy::LEGACY;
 use crate::lock;
 use crate::promises::{FORGED, Promise, short};
 use crate::rules::{StoreOf, fields, rule_of};
@@ -331,5 +332,7 @@ fn is_wait(answer: &Value) -> bool {
     let error = answer["error"].to_string();
     error.contains("IntegrationInProgress")
         || error.contains("integrationInProgress")
+        // The legacy server is asked who comes, and is at fault itself.
+        || error.contains(LEGACY)
         || error.contains("onnection problem")
 }

@@ -1,0 +1,84 @@
+//! What a site writes before it is told that a store went elsewhere.
+
+use std::sync::{Arc, Mutex};
+
+use sync_core::record::{RecordData, StoreId};
+use sync_core::storage::QuarantineCause;
+use sync_core::transport::{HttpRequest, HttpResponse, InProcess, Transport, TransportError};
+use sync_tests::world::{CentralEnd, Kind, asset, data, get};
+
+fn causes(central: &CentralEnd) -> Vec<(QuarantineCause, u64)> {
+    central.storage.read().unwrap().quarantine_counts().unwrap()
+}
+
+fn move_store(central: &CentralEnd, site: &str) {
+    central.sites.add_store("S", "S", site, Some(StoreId::from("S"))).unwrap();
+    central.central.integrate_waiting().unwrap();
+}
+
+fn log(id: &str, asset: &str) -> RecordData {
+    data(&format!(
+        r#"{{"id":"{id}","asset_id":"{asset}","user_id":"u","status":"FUNCTIONING","log_datetime":"2025-01-01T00:00:00"}}"#
+    ))
+}
+
+/// A line at whose next pull something happens first, and that leads to another server once one is there.
+struct Changing {
+    to_central: Mutex<Arc<dyn Transport>>,
+    before_pull: Mutex<Option<Box<dyn FnOnce() + Send>>>,
+}
+
+impl Transport for Changing {
+    fn send(&self, request: &HttpRequest) -> Result<HttpResponse, TransportError> {
+        let before = if request.url.ends_with("/pull") { self.before_pull.lock().unwrap().take() } else { None };
+        if let Some(before) = before {
+            before();
+        }
+        let central = self.to_central.lock().unwrap().clone();
+        central.send(request)
+    }
+}
+
+#[test]
+fn what_is_added_before_a_site_is_told_of_the_store_is_taken_whatever_else_it_has_read() {
+    let central = Arc::new(CentralEnd::over(Kind::Memory));
+    central.add_site("a");
+    let line = Arc::new(Changing { to_central: Mutex::new(central.transport()), before_pull: Mutex::new(None) });
+    let a = central.set_up_in("a", "a", line.clone());
+    let b = central.new_site("b");
+    move_store(&central, "a");
+    a.sync();
+    b.sync();
+    a.records.put("asset", [asset("x", "S", "1")]).unwrap();
+    a.sync();
+    // Stores are told before the rest of a cycle, in which this one moves.
+    let server = central.clone();
+    *line.before_pull.lock().unwrap() = Some(Box::new(move || move_store(&server, "b")));
+    a.sync();
+    a.records.put("asset_log", [log("between", "x")]).unwrap();
+    a.sync();
+    assert!(get(&central.records, "asset_log", "between").is_some(), "{:?}", causes(&central));
+
+    a.records.put("asset_log", [log("later", "x")]).unwrap_err();
+    assert_eq!(causes(&central), []);
+}
+
+#[test]
+fn what_is_added_in_a_store_that_moved_is_taken_by_a_server_that_forgot_how_far_the_site_had_read() {
+    let central = CentralEnd::over(Kind::Memory);
+    central.add_site("a");
+    let line = Arc::new(Changing { to_central: Mutex::new(central.transport()), before_pull: Mutex::new(None) });
+    let a = central.set_up_in("a", "a", line.clone());
+    central.new_site("b").sync();
+    move_store(&central, "a");
+    a.sync();
+    a.records.put("asset", [asset("x", "S", "1")]).unwrap();
+    a.sync();
+    a.records.put("asset_log", [log("l", "x")]).unwrap();
+    let restarted = central.restarted();
+    *line.to_central.lock().unwrap() = Arc::new(InProcess::new(restarted.clone()));
+    move_store(&central, "b");
+    a.sync();
+    restarted.integrate_waiting().unwrap();
+    assert!(get(&central.records, "asset_log", "l").is_some(), "{:?}", causes(&central));
+}
