@@ -39,8 +39,7 @@ impl Transport for Changing {
     }
 }
 
-#[test]
-fn what_is_added_before_a_site_is_told_of_the_store_is_taken_whatever_else_it_has_read() {
+fn added_before_its_site_is_told(is_restarted: bool) {
     let central = Arc::new(CentralEnd::over(Kind::Memory));
     central.add_site("a");
     let line = Arc::new(Changing { to_central: Mutex::new(central.transport()), before_pull: Mutex::new(None) });
@@ -56,11 +55,23 @@ fn what_is_added_before_a_site_is_told_of_the_store_is_taken_whatever_else_it_ha
     *line.before_pull.lock().unwrap() = Some(Box::new(move || move_store(&server, "b")));
     a.sync();
     a.records.put("asset_log", [log("between", "x")]).unwrap();
+    if is_restarted {
+        // How far the site had read is written now and then, and kept.
+        central.central.flush_activity().unwrap();
+        *line.to_central.lock().unwrap() = Arc::new(InProcess::new(central.restarted()));
+    }
     a.sync();
+    central.restarted().integrate_waiting().unwrap();
     assert!(get(&central.records, "asset_log", "between").is_some(), "{:?}", causes(&central));
 
     a.records.put("asset_log", [log("later", "x")]).unwrap_err();
     assert_eq!(causes(&central), []);
+}
+
+#[test]
+fn what_is_added_before_a_site_is_told_of_the_store_is_taken_whatever_else_it_has_read() {
+    added_before_its_site_is_told(false);
+    added_before_its_site_is_told(true);
 }
 
 #[test]

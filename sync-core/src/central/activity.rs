@@ -82,8 +82,11 @@ impl Central {
         };
         // Of a site that never read anything, or of which that is forgotten, nothing shows that it knew.
         let read_to = read_to.unwrap_or_default();
+        if !self.stands_alone {
+            return Ok(read_to);
+        }
         let of_stores = self.activity.told_of_stores().get(&site).copied();
-        Ok(of_stores.map_or(read_to, |told| told.min(read_to)))
+        Ok(of_stores.unwrap_or_default().min(read_to))
     }
 }
 

@@ -32,7 +32,7 @@ impl Judge<'_> {
 
     /// The first version of another end that came to central after this one, which knew nothing of it, and is nowhere.
     fn undone_by(&self, held: usize) -> Option<usize> {
-        let at = self.ledger.when_it_came(held)?;
+        let at = self.ledger.when_it_came(held).filter(|_| self.ledger.came_for_sure(held))?;
         let version = &self.ledger.versions[held];
         let is_undone = |(number, later): &(usize, &Version)| {
             let came_later = self.ledger.when_it_came(*number).is_some_and(|came| came > at);

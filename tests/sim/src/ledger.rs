@@ -69,6 +69,8 @@ pub struct Ledger {
     answers: BTreeMap<usize, u64>,
     /// The versions that came to central before their site was sent anything after it wrote them.
     came_unknowing: BTreeSet<usize>,
+    /// How many versions there were when each site last read everything from the beginning, its own included.
+    begun_anew: BTreeMap<usize, usize>,
     /// Joins of a patient with a store that its staff made.
     pub joins_of_staff: Vec<(String, String)>,
 }
@@ -229,7 +231,17 @@ impl Ledger {
         }
     }
 
-    /// Notes that a site was sent an answer to a pull.
+    /// Notes that a site reads everything from the beginning: of what it wrote so far it may have nothing.
+    pub fn begins_anew(&mut self, site: usize) {
+        self.begun_anew.insert(site, self.versions.len());
+    }
+
+    /// Whether a site may have lost a version that it wrote, because it has begun anew since.
+    pub fn may_be_lost(&self, site: usize, version: usize) -> bool {
+        self.begun_anew.get(&site).is_some_and(|at| version < *at)
+    }
+
+    /// Notes that a site was sent an answer, to a pull or of stores.
     pub fn was_answered(&mut self, site: usize) {
         *self.answers.entry(site).or_default() += 1;
     }

@@ -203,6 +203,9 @@ impl Sim {
                 // What an older release reads is spelled otherwise.
                 found.retain(|violation| violation.promise == Promise::OnlyOnesOwnArrives);
             }
+            if wire::begins_anew(&unzipped(request)) {
+                lock(&self.ledger).begins_anew(site);
+            }
             lock(&self.ledger).was_answered(site);
             for violation in found {
                 self.violate(violation.promise, violation.what);

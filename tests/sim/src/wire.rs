@@ -95,7 +95,7 @@ fn is_of_a_later_time(ledger: &Ledger, site: usize, key: &Key, content: &str) ->
 
 /// Whether a site is sent back what it wrote itself, and nobody after it. Not where the record is told again for a reason:
 /// its parent was written since and may have moved, its patient may have become visible, it was in several stores (what tells
-/// a former store of its loss carries the newest content), or some end was restored.
+/// a former store of its loss carries the newest content), some end was restored, or the site has begun anew since.
 fn is_echo(ledger: &Ledger, site: usize, key: &Key, content: Option<&str>) -> bool {
     // What was merged is written anew.
     if !ledger.restored.is_empty() || !ledger.merges.is_empty() {
@@ -109,6 +109,7 @@ fn is_echo(ledger: &Ledger, site: usize, key: &Key, content: Option<&str>) -> bo
     let by_others = ledger.of(key).any(|(later, version)| later > number && version.by != site);
     if ledger.versions[number].by != site
         || ledger.of_several.contains(&number)
+        || ledger.may_be_lost(site, number)
         || by_others
         || ledger.stores_ever(key).len() > 1
     {
@@ -130,14 +131,21 @@ fn is_echo(ledger: &Ledger, site: usize, key: &Key, content: Option<&str>) -> bo
     !parent_written && !patient_shown
 }
 
+#[derive(Deserialize)]
+struct Asked {
+    cursor: u64,
+    #[serde(rename = "isInitialised")]
+    is_initialised: bool,
+}
+
 /// Whether a request to pull says that its site has all it wants of what it wrote itself.
 pub(crate) fn leaves_out_own(request: &[u8]) -> bool {
-    #[derive(Deserialize)]
-    struct Asked {
-        #[serde(rename = "isInitialised")]
-        is_initialised: bool,
-    }
     serde_json::from_slice::<Asked>(request).is_ok_and(|asked| asked.is_initialised)
+}
+
+/// Whether a request to pull is the first one of a site that has nothing yet, as it says.
+pub(crate) fn begins_anew(request: &[u8]) -> bool {
+    serde_json::from_slice::<Asked>(request).is_ok_and(|asked| !asked.is_initialised && asked.cursor == 0)
 }
 
 /// Checks that what a site wrote stays there, as its host wrote it, until it was sent for the first time; `held` says what
