@@ -1,6 +1,6 @@
 //! What a site that was restored from a backup does afterwards.
 
-use sync_core::storage::{Storage as _, key};
+use sync_core::storage::key;
 use sync_tests::world::{CentralEnd, Kind, SiteEnd, asset, document, get};
 
 fn write(site: &SiteEnd, id: &str, notes: &str) {
