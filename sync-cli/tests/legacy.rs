@@ -153,17 +153,32 @@ fn a_central_server_beside_a_legacy_server() {
     assert_eq!(refused.ends(2).error().0, "bad_input");
 }
 
+/// Says in the database of the central server that the legacy server is at another address.
+fn moved_to(desk: &Desk, address: std::net::SocketAddr) {
+    let storage = sync_core::storage::SqliteStorage::open(desk.path("central.sqlite")).expect("a database");
+    let txn = sync_core::storage::Storage::write(&storage).expect("a transaction");
+    txn.set_state(sync_core::storage::key::LEGACY_URL, &format!("http://{address}")).expect("written");
+    txn.commit().expect("committed");
+}
+
+/// Sites of a country are not kept waiting for a server that takes connections and does not answer.
+#[test]
+fn a_central_server_starts_while_the_legacy_server_says_nothing() {
+    let (desk, legacy) = (Desk::new(), Legacy::start());
+    init(&desk, "central.sqlite", &legacy, "central", "pw").ends(0);
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    moved_to(&desk, silent.local_addr().expect("an address"));
+    let said = desk.serve_with("central.sqlite", &["--auth", "legacy"]).stop();
+    assert!(said.err.contains("going on with what the legacy server said before"), "{said:?}");
+}
+
 #[test]
 fn a_central_server_starts_and_works_while_the_legacy_server_is_away() {
     let (desk, legacy) = (Desk::new(), Legacy::start());
     init(&desk, "central.sqlite", &legacy, "central", "pw").ends(0);
-    // Its address is in the database; nobody listens there from now on.
+    // Nobody listens there from now on.
     let gone = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("an address");
-    let storage = sync_core::storage::SqliteStorage::open(desk.path("central.sqlite")).expect("a database");
-    let txn = sync_core::storage::Storage::write(&storage).expect("a transaction");
-    txn.set_state(sync_core::storage::key::LEGACY_URL, &format!("http://{gone}")).expect("written");
-    txn.commit().expect("committed");
-    drop(storage);
+    moved_to(&desk, gone);
     let server = desk.serve_with("central.sqlite", &["--auth", "legacy"]);
     let mut stream = TcpStream::connect(server.address.trim_start_matches("http://")).expect("it listens");
     stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a limit");

@@ -1,15 +1,16 @@
 //! `serve`: the central server over HTTP, until a signal comes.
 
 use std::io::Write as _;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 use sync_core::central::{CentralConfig, Concern, LegacyAuthenticator, LocalSites, SiteList};
 use sync_core::files::{FileStore, Files};
-use sync_core::storage::SqliteStorage;
+use sync_core::storage::{SqliteStorage, Storage as _, key};
 use sync_core::transport::{HttpTransport, Timeouts};
-use sync_core::{Central, Error, ErrorClass, Role, Said, Site, SyncOptions, Texts, status};
+use sync_core::{Central, Error, ErrorClass, Role, Said, Site, SyncEvent, SyncOptions, Texts, status};
 
 use crate::args::{Args, Authentication, Serve};
 use crate::exit::{Ended, Failure};
@@ -21,6 +22,9 @@ use crate::setup::Parts;
 
 /// How often a central server asks the legacy server what is new.
 const INTERVAL: Duration = Duration::from_secs(5 * 60);
+
+/// How long the legacy server is waited for at the start, where what it said before is known: sites wait meanwhile.
+const AT_START: Duration = Duration::from_secs(10);
 
 pub(super) fn run(args: &Args, options: &Serve, out: &Output) -> Result<Ended, Failure> {
     // First, so that a taken address leaves no fresh database behind.
@@ -102,13 +106,24 @@ fn legacy(parts: Parts, options: &Serve, out: &Output) -> Result<Served, Failure
         return Err(Error::bad_input(input_given::public_url_not_local()).into());
     }
     let site = parts.site();
-    match site.discover(&mut until_interrupted) {
+    let is_known = parts.role()? == Some(Role::Central);
+    let began = Instant::now();
+    let mut watch = |event: &SyncEvent| {
+        let is_late = is_known && began.elapsed() >= AT_START;
+        if is_late { ControlFlow::Break(()) } else { until_interrupted(event) }
+    };
+    match site.discover(&mut watch) {
         Ok(discovered) => {
             for change in &discovered.changes {
                 out.hint_said(&says::something_new(change.clone()));
             }
         }
-        Err(error) if error.class() == ErrorClass::Retry && parts.role()? == Some(Role::Central) => {
+        Err(Error::Cancelled) if is_known && !interrupted() => {
+            let url = parts.storage.read()?.state(key::LEGACY_URL)?.unwrap_or_default();
+            let late = Error::TimedOut { server: sync_core::Server::Legacy, url, source: None };
+            out.hint_said(&says::goes_on_with_before(Said::message(&late)));
+        }
+        Err(error) if error.class() == ErrorClass::Retry && is_known => {
             out.hint_said(&says::goes_on_with_before(Said::message(&error)));
         }
         Err(error) => return Err(error.into()),

@@ -117,8 +117,7 @@ impl HttpTransport {
     /// Who asks an address, and through which proxy.
     fn way(&self, url: &str) -> Result<(&Agent, Option<&Proxy>), TransportError> {
         let Some(proxy) = self.proxies.to(url)? else { return Ok((&self.direct, None)) };
-        let is_tls = url.get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https:"));
-        let agent = if is_tls { &self.tunnelled } else { &self.forwarded };
+        let agent = if is_tls(url) { &self.tunnelled } else { &self.forwarded };
         Ok((agent.as_ref().unwrap_or(&self.direct), Some(proxy)))
     }
 
@@ -146,8 +145,8 @@ impl HttpTransport {
             false => through(proxy, before_response(error)),
         })?;
         let (status, mut headers) = head(&response);
-        if let (407, Some(proxy)) = (status, proxy) {
-            // Only a proxy says that, and this is the one.
+        if let (407, Some(proxy)) = (status, proxy.filter(|_| !is_tls(&request.url))) {
+            // Only a proxy says that, and this is the one; through a tunnel nothing of it comes here.
             return Err(TransportError::ProxyRefused { proxy: proxy.shown(), status });
         }
         let body = Body::of(response.into_body(), &mut headers, stop.clone())?;
@@ -184,6 +183,10 @@ impl HttpTransport {
             _ => apart::during(stop, || super::reach::reach(url, self.limits.connect)),
         }
     }
+}
+
+fn is_tls(url: &str) -> bool {
+    url.get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https:"))
 }
 
 fn config(timeouts: &Timeouts, tunnel: Option<ureq::Proxy>) -> ureq::config::Config {
