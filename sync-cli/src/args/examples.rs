@@ -22,9 +22,9 @@ Examples:
   oms-sync patient pull 0190f7b2-4f0e-7a83-b0de-5b7cf2a9d001 --json";
 
 pub(super) const PATIENT_FIND: &str = "\
-The legacy server knows the patients of the whole country. Say at least one thing
-of the patient. Capital letters do not matter, and parts of names are enough.
-Nothing is stored here.
+The legacy server knows the patients of the whole country. Say at least one
+thing of the patient. Capital letters do not matter, and parts of names are
+enough. Nothing is stored here.
 
 Examples:
   oms-sync patient find --last diallo --first a
@@ -32,13 +32,13 @@ Examples:
 
 pub(super) const PATIENT_LINK: &str = "\
 Links the patient to a store of this site, at the legacy server and at the Open
-mSupply central server, and fetches the patient's name and vaccinations. If it is
-broken off, the next sync goes on with it. To link twice is the same as once.
+mSupply central server, and fetches the patient's name and vaccinations. If it
+is broken off, the next sync goes on with it. To link twice is the same as once.
 Exit status 1 if something goes into quarantine.
 
 Examples:
   oms-sync patient link 0190f7b2-4f0e-7a83-b0de-5b7cf2a9d001
-  oms-sync patient link 0190f7b2-4f0e-7a83-b0de-5b7cf2a9d001 --store 4E27CEB263354EB7B1B33CEA8F7884D8";
+  oms-sync patient link 0190f7b2-4f0e-7a83-b0de-5b7cf2a9d001 --store CLINIC";
 
 pub(super) const BUNDLE: &str = "\
 Status, log, quarantine, identity, cursors, settings and the system, as

@@ -31,6 +31,8 @@ const USES: &[(Width, i32, &str)] = &[
     (Fits, 0, "preview pull"),
     (Fits, 1, "audit"),
     (Fits, 0, "patient pull nobody"),
+    (Fits, 0, "patient find --last nobody"),
+    (Fits, 4, "patient link nobody"),
     (Fits, 0, "bundle --list"),
     (Fits, 0, "cursor show"),
     (Fits, 0, "cursor rewind pull --own"),

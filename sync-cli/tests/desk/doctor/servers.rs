@@ -191,7 +191,7 @@ fn something_else_answers() {
         (
             "the network asks for a log-in in the words of HTTP",
             |ward| html(ward, 511),
-            of("network", 4, "legacy server", "server_trouble", &["log in there"]),
+            of("network", 3, "legacy server", "not_an_msupply_server", &["status 511", "log in there"]),
         ),
         (
             "a web page at central's address, while the legacy server is well",
