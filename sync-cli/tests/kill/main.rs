@@ -17,7 +17,7 @@ mod world;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use sync_core::storage::{SqliteStorage, Storage as _};
+use sync_core::storage::{Buffered, Quarantine, QuarantineCause, SqliteStorage, Storage as _};
 
 use self::host::{Host, open};
 use self::ledger::NAMES;
@@ -97,7 +97,12 @@ fn run(mut random: Random, rounds: u64) -> Tally {
     for path in &paths {
         let storage = SqliteStorage::open_existing(path).expect("a database");
         let txn = storage.read().expect("a transaction");
-        let set_aside = txn.quarantined(0, 10).expect("the quarantine");
+        // Of edits that central and a site made of one record at once one gives way, and is shown.
+        let gave_way = |(row, why): &(Buffered, Quarantine)| {
+            why.cause == QuarantineCause::Superseded && row.incoming.id.as_str().starts_with("shared-")
+        };
+        let mut set_aside = txn.quarantined(0, usize::MAX).expect("the quarantine");
+        set_aside.retain(|entry| !gave_way(entry));
         assert!(set_aside.is_empty(), "{path:?}: {set_aside:?}");
         assert!(txn.integrations().expect("the queue").is_empty(), "{path:?}");
         drop(txn);
