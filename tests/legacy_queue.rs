@@ -209,3 +209,18 @@ fn a_version_that_is_there_again_under_an_entry_that_was_not_acknowledged_is_tak
     assert!(a.get("transact", "t").unwrap().contains("first"));
     assert!(country.legacy.queued("district_a").is_empty());
 }
+
+#[test]
+fn after_an_acknowledgement_that_may_not_have_been_heard_the_queue_is_read_again_first() {
+    let country = Country::new();
+    let own = country.world.sites[0].clone();
+    let a = country.site("district_a");
+    a.sync();
+    country.legacy.put_row("transact", "t", transact_row(&own.store_id, "first"));
+    country.legacy.forget_requests();
+    country.legacy.plan(PlannedFault::new(Endpoint::Acknowledge, Fault::Unheard).times(2));
+    a.sync();
+    assert_eq!(country.legacy.count(Endpoint::Acknowledge), 3);
+    assert_eq!(country.legacy.count(Endpoint::PullQueue), 4, "before each of them, and at the end");
+    assert!(country.legacy.queued("district_a").is_empty());
+}

@@ -307,29 +307,33 @@ impl<'a> Client<'a> {
         mut call: impl FnMut(&mut Self) -> Result<T>,
     ) -> Result<T> {
         let mut attempt = 0;
-        let mut wait = self.config.retry_wait;
         loop {
             attempt += 1;
             let error = match call(self) {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
-            // Who is told to wait makes it longer by asking again.
-            let is_worth_it = error.class() == ErrorClass::Retry && !matches!(error, Error::TooManyAttempts { .. });
             let shrinks = parcel.is_divisible && may_be_the_size(&error) && !planted!(BatchNeverShrinks);
-            if !is_worth_it || shrinks || attempt >= parcel.attempts {
+            if !is_worth_trying_again(&error) || shrinks || attempt >= parcel.attempts {
                 return Err(error);
             }
-            let pause = self.shortened(wait, attempt);
-            let next = self.clock.monotonic().saturating_add(pause);
-            if self.until.is_some_and(|until| next >= until) {
-                // What went wrong says more than that the time is over.
-                return Err(error);
-            }
-            self.traffic.retries += 1;
-            self.wait(pause, &SyncEvent::Retrying { server, error: Said::message(&error), wait: pause })?;
-            wait = wait.saturating_mul(2);
+            self.wait_again(server, error, attempt)?;
         }
+    }
+
+    /// Waits after an attempt that failed, each time twice as long.
+    ///
+    /// # Errors
+    /// The time of the cycle would be over: what went wrong says more than that.
+    pub(super) fn wait_again(&mut self, server: Server, error: Error, attempt: u32) -> Result<()> {
+        let wait = self.config.retry_wait.saturating_mul(1 << (attempt - 1).min(16));
+        let pause = self.shortened(wait, attempt);
+        let next = self.clock.monotonic().saturating_add(pause);
+        if self.until.is_some_and(|until| next >= until) {
+            return Err(error);
+        }
+        self.traffic.retries += 1;
+        self.wait(pause, &SyncEvent::Retrying { server, error: Said::message(&error), wait: pause })
     }
 
     /// An exchange of a size, which gets smaller where the line breaks until it passes, or cannot be smaller.
@@ -378,6 +382,11 @@ impl<'a> Client<'a> {
         let share = (seed ^ (seed >> 31)) % 512;
         wait - wait.mul_f64(share as f64 / 1024.0)
     }
+}
+
+/// Whether the same may come through the next time. Who is told to wait makes it longer by asking again.
+pub(super) fn is_worth_trying_again(error: &Error) -> bool {
+    error.class() == ErrorClass::Retry && !matches!(error, Error::TooManyAttempts { .. })
 }
 
 /// A path on a server. An absolute path drops the address's own; a relative one replaces its last segment

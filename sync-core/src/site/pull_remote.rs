@@ -25,11 +25,21 @@ const REPEATS_MAX: u32 = 3;
 /// wait for the next.
 const BATCHES_BEYOND: u64 = 20;
 
+/// What became of an acknowledgement.
+enum Told {
+    /// The server has it.
+    Heard,
+    /// Its body broke; the queue is read again, and acknowledged in smaller parts.
+    Smaller,
+    /// The server may not have it; the queue is read again, and acknowledged again.
+    Unheard(Error),
+}
+
 impl Cycle<'_, '_> {
     pub(super) fn pull_remote(&mut self) -> Result<()> {
         let mut done = 0;
         let mut most = None;
-        let (mut before, mut repeats) = (Vec::new(), 0);
+        let (mut before, mut repeats, mut unheard) = (Vec::new(), 0, 0);
         // What was acknowledged gzipped, until it is seen whether the server has read that.
         let mut told_gzipped: Option<String> = None;
         loop {
@@ -50,12 +60,24 @@ impl Cycle<'_, '_> {
             let length = batch.queue_length.max(batch.data.len() as u64);
             let taken = batch.data.len() as u64;
             if planted!(AcknowledgedBeforeStored) {
-                self.acknowledge(&ids, &mut told_gzipped)?;
+                let _ = self.acknowledge(&ids, &mut told_gzipped)?;
             }
             noting_failure(self.site.storage.as_ref(), Source::Legacy, || self.take_queued(batch, &versions))?;
             // Only now, when the records are safe here: the server forgets them.
             if !planted!(AcknowledgedBeforeStored) {
-                self.acknowledge(&ids, &mut told_gzipped)?;
+                match self.acknowledge(&ids, &mut told_gzipped)? {
+                    Told::Heard => unheard = 0,
+                    Told::Smaller => continue,
+                    Told::Unheard(error) => {
+                        unheard += 1;
+                        if unheard >= self.site.config.attempts {
+                            self.client.sizes.gave_up(Way::LegacyPush);
+                            return Err(error);
+                        }
+                        self.client.wait_again(Server::Legacy, error, unheard)?;
+                        continue;
+                    }
+                }
             }
             if repeats == 0 {
                 done += taken;
@@ -74,8 +96,9 @@ impl Cycle<'_, '_> {
         }
     }
 
-    /// Acknowledges what is here, in as many requests as the line wants.
-    fn acknowledge(&mut self, ids: &[String], told_gzipped: &mut Option<String>) -> Result<()> {
+    /// Acknowledges what is here, in as many requests as the line wants. One that was perhaps not heard is not sent again as it
+    /// is: the entries may have got newer versions meanwhile, and the server would forget those.
+    fn acknowledge(&mut self, ids: &[String], told_gzipped: &mut Option<String>) -> Result<Told> {
         let mut left = ids;
         while !left.is_empty() {
             let room = self.client.sizes.size(Way::LegacyPush, &self.site.config);
@@ -88,19 +111,19 @@ impl Cycle<'_, '_> {
             let (now, after) = left.split_at(count);
             let bytes: u64 = now.iter().map(|id| id.len() as u64 + 4).sum();
             let acknowledged = Acknowledged { sync_ids: now.to_vec() };
-            let parcel = Parcel { is_divisible: count > 1, ..self.client.whole() };
+            let parcel = Parcel { is_divisible: count > 1, attempts: 1 };
             match self.tell_legacy(&acknowledged, bytes, parcel, told_gzipped) {
+                Ok(()) => {}
                 Err(error) if count > 1 && may_be_the_size(&error) => {
-                    if !self.client.shrink((Server::Legacy, Way::LegacyPush), bytes, &error)? {
-                        return Err(error);
-                    }
-                    continue;
+                    let may_be_smaller = self.client.shrink((Server::Legacy, Way::LegacyPush), bytes, &error)?;
+                    return if may_be_smaller { Ok(Told::Smaller) } else { Err(error) };
                 }
-                told => told?,
+                Err(error) if super::client::is_worth_trying_again(&error) => return Ok(Told::Unheard(error)),
+                Err(error) => return Err(error),
             }
             left = after;
         }
-        Ok(())
+        Ok(Told::Heard)
     }
 
     /// Whether the legacy server reads gzip is tried with an acknowledgement: where it answers well and has not understood, the
