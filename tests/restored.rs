@@ -236,6 +236,28 @@ fn a_database_that_counts_anew_is_not_measured_by_the_one_before() {
     assert_eq!(at_central(&central, "x").as_deref(), Some("of the backup"));
 }
 
+/// Once a site was restored, it goes on at high numbers. The machine that replaces it later counts from 1.
+#[test]
+fn what_a_database_that_counts_anew_pushes_is_not_sent_back_to_it() {
+    let (central, old) = world();
+    write(&old, "x", "1");
+    let backup = central.memory("a").backup();
+    write(&old, "x", "2");
+    old.sync();
+    central.memory("a").restore(&backup);
+    old.sync();
+    write(&old, "x", "3");
+    old.sync();
+    let later = central.restarted_after(std::time::Duration::from_secs(3600));
+    let new = central.set_up_over(Arc::new(MemoryStorage::new()), "a", Arc::new(InProcess::new(later)));
+    new.sync();
+    write(&new, "y", "1");
+    assert_eq!((new.sync().pushed, new.sync().pulled), (1, 0));
+    write(&new, "y", "2");
+    let reports = [new.sync(), new.sync()];
+    assert_eq!(reports.map(|report| report.pulled), [0, 0], "its own");
+}
+
 #[test]
 fn what_a_restored_central_took_is_not_sent_again_wherever_the_cycle_died() {
     let patient = |first: &str| document("name", &[("ID", "p"), ("first", first)]);

@@ -39,6 +39,15 @@ impl SiteRestore {
         txn.set_state(&setting(site), &format!("{before} {}", txn.last_cursor()?))
     }
 
+    /// Notes that a site counts anew, in another database: where it went on after a restore of the former one says nothing of
+    /// the numbers of this.
+    pub(crate) fn counts_anew(txn: &dyn WriteTxn, site: SiteId) -> Result<()> {
+        match Self::load(txn, site)?.filter(|known| known.before > Cursor(0)) {
+            Some(known) => txn.set_state(&setting(site), &format!("0 {}", known.known_at)),
+            None => Ok(()),
+        }
+    }
+
     /// Whether the site may have lost what it pushed with this cursor.
     pub(crate) fn lost_pushed(self, at_site: Cursor) -> bool {
         at_site < self.before

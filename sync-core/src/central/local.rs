@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::local_authenticator::stored_secret;
 use crate::apply::{self, Origin};
 use crate::clock::Clock;
+use crate::echo::SiteRestore;
 use crate::error::{Error, Result};
 use crate::moved_stores;
 use crate::ownership::Role;
@@ -176,6 +177,7 @@ impl LocalSites {
         let txn = self.storage.write()?;
         let site = named(txn.as_ref(), name)?;
         super::copies::forget(txn.as_ref(), site.id)?;
+        SiteRestore::counts_anew(txn.as_ref(), site.id)?;
         txn.put_site(&SiteEntry { hardware_id: None, ..site })?;
         txn.commit()
     }

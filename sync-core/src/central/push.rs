@@ -118,6 +118,7 @@ fn begin_count(txn: &dyn WriteTxn, site: SiteId, fresh: &[Row], lost_there: &[Lo
     let is_anew = first < known && end_of_backup(first, lost_there).is_none();
     if is_anew {
         txn.forget_pushed(site)?;
+        SiteRestore::counts_anew(txn, site)?;
     }
     if is_anew || highest > known {
         txn.set_state(&key, &highest.to_string())?;
@@ -168,9 +169,9 @@ impl Central {
                 return Err(Refused(WireError::database_copied(&goes_on_since.to_string())));
             }
         };
-        SiteRestore::learn(txn.as_ref(), site, &lost_there)?;
         let Sorted { fresh, repeated, superseded } = fresh(txn.as_ref(), (site, now), rows, &lost_there)?;
         begin_count(txn.as_ref(), site, &fresh, &lost_there)?;
+        SiteRestore::learn(txn.as_ref(), site, &lost_there)?;
         for row in fresh.iter().chain(&repeated) {
             row.note(txn.as_ref(), site, now)?;
         }
