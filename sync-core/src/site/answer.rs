@@ -74,11 +74,17 @@ fn looks_like(response: &HttpResponse) -> Detail {
     }
 }
 
-/// The words of an answer with a status that says only that something is wrong: a page is called that, and text is shown to its
-/// end, as it may name the record.
+/// The words of an answer with a status that says only that something is wrong: a page is called that, and of text more is shown
+/// than of other answers, as it may name the record. What holds records is no such text: what stands in them is nobody's concern.
 fn said_with(response: &HttpResponse, of: &Identity) -> Detail {
+    const SHOWN: usize = 1000;
+    let text = String::from_utf8_lossy(&response.body);
     match looks_like(response) {
-        Detail::Plain(_) => stated(&String::from_utf8_lossy(&response.body), of),
+        Detail::Plain(_) if !text.contains("recordData") && !text.trim_start().starts_with('[') => {
+            let said = stated(&text, of).to_string();
+            let shown = said.char_indices().take_while(|(at, _)| *at < SHOWN).map(|(_, letter)| letter);
+            shown.collect::<String>().into()
+        }
         said => said,
     }
 }
