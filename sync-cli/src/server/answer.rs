@@ -18,7 +18,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 use super::access_log::Line;
-use super::body::{Memory, NotTaken};
+use super::body::{Held, Memory, NotTaken};
 use super::budget::{Addresses, Budget, Owner, Share, Standing};
 use super::checks::Checks;
 use super::connections::{Connection, Peer};
@@ -239,13 +239,17 @@ impl App {
     ) -> Result<Answered<R>, HttpResponse> {
         let (patience, limit) = (self.options.patience, self.central.config().json_bytes_max);
         let busy = |why: NotTaken| not_taken(&why, &head.headers, limit);
-        let (from, is_gzipped) = (self.client(peer, &head.headers), asked.is_gzipped);
+        let Asked { request, is_gzipped, held } = asked;
+        let from = self.client(peer, &head.headers);
         let mut checked = None;
-        let request = Arc::new(asked.request);
+        let request = Arc::new(request);
         loop {
             let size = request.body.len();
             let is_strange = size > LARGE && self.who(peer, from).1 == Standing::Unknown;
-            let _in_turn = if is_strange { self.strangers.acquire().await.ok() } else { None };
+            let in_turn = match is_strange {
+                true => held.unless_needed(self.strangers.acquire()).await.map_err(busy)?.ok(),
+                false => None,
+            };
             let memory = self.memory.for_work((size, is_gzipped), limit, patience).await.map_err(busy)?;
             let caller = Caller { from: Some(from), checked: checked.clone(), gate: Some(visit.clone()) };
             let (central, worked_at) = (self.central.clone(), request.clone());
@@ -257,9 +261,14 @@ impl App {
                 Errand::Large => self.large.spawn_blocking(run),
                 Errand::Short | Errand::File => tokio::task::spawn_blocking(run),
             };
-            match running.await {
+            let handled = running.await;
+            // A check may take long: others have their turn meanwhile.
+            drop(in_turn);
+            match handled {
                 Ok(Handled::Answered(answered)) => return Ok(answered),
-                Ok(Handled::Unchecked(check)) => checked = Some(self.checks.ask(check, patience).await),
+                Ok(Handled::Unchecked(check)) => {
+                    checked = Some(held.unless_needed(self.checks.ask(check, patience)).await.map_err(busy)?);
+                }
                 Ok(Handled::OutOfTurn(site)) => visit.wait(site, patience).await.map_err(busy)?,
                 Err(_) => return Err(broken()),
             }
@@ -300,7 +309,7 @@ impl App {
         let is_gzipped = head.headers.contains_key(header::CONTENT_ENCODING) && !taken.bytes.is_empty();
         let url = head.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
         let request = HttpRequest { method, url, headers: self.headers(peer, &head.headers), body: taken.bytes };
-        Ok(Asked { request, is_gzipped, _memory: taken.share })
+        Ok(Asked { request, is_gzipped, held: taken.held })
     }
 
     /// Headers as the central server gets them. What a proxy says of the client's connection is taken from ours only.
@@ -321,7 +330,7 @@ impl App {
 pub(super) struct Asked {
     pub request: HttpRequest,
     is_gzipped: bool,
-    _memory: Share,
+    held: Held,
 }
 
 /// Whether the answer to a request may be large.

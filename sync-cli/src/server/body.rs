@@ -50,7 +50,28 @@ pub(super) struct Receiving {
 /// A body, and the memory that counts for it.
 pub(super) struct Taken {
     pub bytes: Vec<u8>,
-    pub share: Share,
+    pub held: Held,
+}
+
+/// The memory that counts for a body that is whole, until it is answered.
+pub(super) struct Held {
+    _share: Share,
+    leave: Arc<Notify>,
+}
+
+impl Held {
+    /// Waits for something, unless the memory is needed for others meanwhile.
+    pub(super) async fn unless_needed<T>(&self, wait: impl Future<Output = T>) -> Result<T, NotTaken> {
+        unless_told(&self.leave, wait).await
+    }
+}
+
+/// Waits for something that may take long: whoever does so gives way as those do who are still sending.
+async fn unless_told<T>(leave: &Notify, wait: impl Future<Output = T>) -> Result<T, NotTaken> {
+    tokio::select! {
+        done = wait => Ok(done),
+        () = leave.notified() => Err(NotTaken::Busy),
+    }
 }
 
 /// The memory for bodies.
@@ -101,8 +122,9 @@ impl Memory {
             receiving.count(patience).await?;
             bytes.extend_from_slice(&part);
         }
-        let Receiving { share, length, .. } = receiving;
-        if length > limit { Err(NotTaken::TooLarge) } else { Ok(Taken { bytes, share }) }
+        let Receiving { share, leave, length, .. } = receiving;
+        let held = Held { _share: share, leave };
+        if length > limit { Err(NotTaken::TooLarge) } else { Ok(Taken { bytes, held }) }
     }
 
     /// Waits until there is memory to work at a body of so many bytes, which has at most `limit` once it is decoded.
@@ -156,6 +178,11 @@ impl Receiving {
         Ok(())
     }
 
+    /// Waits for something, unless the memory is needed for others meanwhile.
+    pub(super) async fn unless_needed<T>(&self, wait: impl Future<Output = T>) -> Result<T, NotTaken> {
+        unless_told(&self.leave, wait).await
+    }
+
     /// What is told when it has to give way.
     pub(super) fn leave(&self) -> Arc<Notify> {
         self.leave.clone()
@@ -165,5 +192,40 @@ impl Receiving {
     pub(super) fn forget(&mut self) {
         self.share.shrink_to(0);
         self.counted = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    fn nobody(last: u8) -> (Owner, Standing) {
+        (Owner::Address(Ipv4Addr::new(192, 0, 2, last).into()), Standing::Unknown)
+    }
+
+    async fn receive(memory: &Memory, who: (Owner, Standing), bytes: usize) -> Result<Taken, NotTaken> {
+        memory.receive(who, Body::from(vec![b' '; bytes]), bytes, PATIENCE).await
+    }
+
+    /// A body that is whole may wait long, for a check of who sent it: others need its memory.
+    #[tokio::test(start_paused = true)]
+    async fn whole_bodies_that_wait_give_way_as_those_that_are_still_sent() {
+        let memory = Memory::new();
+        let mut waiting = Vec::new();
+        for _ in 0..7 {
+            let taken = receive(&memory, nobody(1), 9_000_000).await.ok().expect("there is room");
+            waiting.push(tokio::spawn(async move { taken.held.unless_needed(std::future::pending::<()>()).await }));
+        }
+        tokio::time::advance(Duration::from_secs(2)).await;
+        let known = (nobody(2).0, Standing::KnownAddress);
+        let began = Instant::now();
+        assert!(receive(&memory, known, 9_000_000).await.is_ok());
+        assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+        let left = waiting.iter().filter(|waits| waits.is_finished()).count();
+        assert!((1..7).contains(&left), "{left} gave way");
     }
 }

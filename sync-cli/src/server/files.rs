@@ -144,7 +144,8 @@ async fn introduce(
         match app.central.upload_head(content_type, &beginning.bytes, caller(None)) {
             UploadHead::Checked(checked) => return Ok(Some(checked)),
             UploadHead::Unchecked(check) => {
-                let checked = app.checks.ask(check, patience).await;
+                let asking = app.checks.ask(check, patience);
+                let checked = beginning.receiving.unless_needed(asking).await?;
                 // The site comes in by this.
                 let caller = caller(Some(checked.clone()));
                 app.central.upload_head(content_type, &beginning.bytes, caller);

@@ -112,10 +112,22 @@ impl Central {
         let noted = Noted::of(caller);
         let mut beginning = beginning;
         let mut parts = Multipart::new(boundary, &mut beginning, self.config.upload_bytes_max);
-        let head = match parts.next_part() {
-            Ok(Some(head)) if head.name == "json_part" => head,
-            Err(MultipartError::CutOff) => return UploadHead::More,
-            _ => return UploadHead::Other,
+        let mut early = 0;
+        let head = loop {
+            match parts.next_part() {
+                Ok(Some(head)) if head.name == "json_part" => break head,
+                // A small file may come first.
+                Ok(Some(_)) => loop {
+                    match parts.content() {
+                        Ok(Some(bytes)) if early + bytes.len() <= EARLY_BYTES_MAX => early += bytes.len(),
+                        Ok(None) => break,
+                        Err(MultipartError::CutOff) => return UploadHead::More,
+                        _ => return UploadHead::Other,
+                    }
+                },
+                Err(MultipartError::CutOff) => return UploadHead::More,
+                _ => return UploadHead::Other,
+            }
         };
         let mut json = Vec::new();
         loop {
