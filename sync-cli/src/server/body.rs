@@ -217,7 +217,7 @@ mod tests {
         let memory = Memory::new();
         let mut waiting = Vec::new();
         for _ in 0..7 {
-            let taken = receive(&memory, nobody(1), 9_000_000).await.ok().expect("there is room");
+            let taken = receive(&memory, nobody(1), 9_000_000).await.expect("there is room");
             waiting.push(tokio::spawn(async move { taken.held.unless_needed(std::future::pending::<()>()).await }));
         }
         tokio::time::advance(Duration::from_secs(2)).await;
