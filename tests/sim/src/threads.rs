@@ -75,7 +75,12 @@ impl Schedule {
             let (now, waited) =
                 self.changed.wait_timeout(turns, STUCK).unwrap_or_else(std::sync::PoisonError::into_inner);
             turns = now;
-            if waited.timed_out() && turns.running == before && turns.running != Some(me) {
+            if turns.running == Some(me) {
+                break;
+            }
+            // Its turn may have been given to it and taken away again before it woke.
+            turns.waiting.insert(me);
+            if waited.timed_out() && turns.running == before {
                 turns.running = None;
                 turns.pick(false);
                 self.changed.notify_all();
