@@ -422,7 +422,7 @@ pub(crate) fn is_same(table: &TableName, action: Action, theirs: &RecordData, ou
         (_, None) => false,
         (_, Some(ours)) if ours == theirs => true,
         (_, Some(ours)) => match record_type(table.as_str()) {
-            Some(kind) => kind.differing_fields(ours, theirs).is_empty(),
+            Some(kind) => kind.is_same(ours, theirs),
             None => ours.same_value(theirs),
         },
     }

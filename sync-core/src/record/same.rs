@@ -29,6 +29,17 @@ impl RecordType {
         names.extend(differing_unknown(&ours, &theirs).filter(|key| !is_known(key)));
         names
     }
+
+    /// Whether two versions of a record say the same, keys that this version does not know included: one of them may take the
+    /// place of the other without a loss.
+    pub(crate) fn is_same(&self, one: &RecordData, other: &RecordData) -> bool {
+        let (Some(ours), Some(theirs)) = (one.fields(), other.fields()) else { return one.same_value(other) };
+        let is_known = |key: &str| self.fields.iter().any(|field| field.name == key || field.aliases.contains(&key));
+        let all_in = |some: &Fields<'_>, others: &Fields<'_>| {
+            some.iter().all(|(key, _)| is_known(key) || others.get(key).is_some())
+        };
+        all_in(&ours, &theirs) && all_in(&theirs, &ours) && self.differing_fields(one, other).is_empty()
+    }
 }
 
 /// The keys of both whose values differ.
@@ -114,6 +125,18 @@ mod tests {
         let course = |rate: &str| format!(r#"{{"id":"c","coverage_rate":{rate}}}"#);
         assert_eq!(differing("vaccine_course", &course("1"), &course("1.0")), [] as [&str; 0]);
         assert_eq!(differing("vaccine_course", &course("1"), &course("1.5")), ["coverage_rate"]);
+    }
+
+    #[test]
+    fn a_key_that_only_one_has_is_no_difference_of_fields_but_may_not_be_lost() {
+        let data = |json: &str| RecordData::parse(json).unwrap();
+        let kind = record_type("name_store_join").unwrap();
+        let plain = data(r#"{"id":"j","name_id":"n","store_id":"s","inactive":false}"#);
+        let spelled = data(r#"{"store_id":"s","name_id":"n","id":"j","inactive":false}"#);
+        let more = data(r#"{"id":"j","name_id":"n","store_id":"s","inactive":false,"of a later release":"x"}"#);
+        assert!(kind.is_same(&plain, &spelled));
+        assert!(!kind.is_same(&plain, &more) && !kind.is_same(&more, &plain));
+        assert_eq!(kind.differing_fields(&plain, &more), [] as [&str; 0]);
     }
 
     #[test]
