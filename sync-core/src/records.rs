@@ -89,7 +89,8 @@ impl Records {
     /// # let storage = Arc::new(MemoryStorage::new());
     /// # let site = Site::new(storage.clone(), Arc::new(InProcess::new(central)), clock.clone());
     /// # let (legacy_url, site_name) = ("http://central.example.org".to_owned(), "clinic".to_owned());
-    /// # site.set_up(&Settings { legacy_url, site_name, password, hardware_id: None }, &mut Silent)?;
+    /// # let hardware_id = Some("a machine".to_owned());
+    /// # site.set_up(&Settings { legacy_url, site_name, password, hardware_id }, &mut Silent)?;
     /// # let records = Records::new(storage, clock);
     /// # assert!(records.active_stores()?.is_empty());
     /// # site.sync(&SyncOptions::default(), &mut Silent)?;

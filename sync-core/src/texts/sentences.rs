@@ -317,7 +317,9 @@ crate::sentences! {
         proxy_refuses(status, proxy) = "status {status} of the proxy {proxy}, which does not connect to it";
         through_proxy(url, proxy) = "{url} through the proxy {proxy}";
         proxy_of_scheme(scheme) = "proxies of {scheme}:// are not supported, only those of http://";
+        #[cfg_attr(not(feature = "http"), allow(dead_code, reason = "only HTTP knows proxies"))]
         proxy_only_for_tls() = "a proxy of https:// leads only to https:// addresses";
+        #[cfg_attr(not(feature = "http"), allow(dead_code, reason = "only HTTP knows proxies"))]
         no_address_of_proxy() = "it is no address of a proxy";
         not_unpacked(error) = "it cannot be unpacked: {error}";
         network_wants_login() = "status 511: the network wants somebody to log in first";

@@ -4,6 +4,7 @@ use std::error::Error as StdError;
 
 /// Why a certificate is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(not(feature = "http"), allow(dead_code, reason = "only HTTP knows certificates"))]
 pub(crate) enum CertificateFault {
     /// No authority that this machine trusts vouches for it.
     Untrusted,
