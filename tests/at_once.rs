@@ -13,9 +13,9 @@ use sync_core::central::LocalSites;
 use sync_core::protocol::PasswordHash;
 use sync_core::record::{Cursor, StoreId};
 use sync_core::storage::{CycleLock, ReadTxn, Selection, SqliteStorage, Storage, WriteTxn};
-use sync_core::testing::CountingStorage;
 use sync_core::transport::{HttpRequest, Method};
 use sync_core::{Central, Result, SystemClock};
+use sync_testkit::CountingStorage;
 use sync_tests::world::{PASSWORD, asset, put_class};
 
 /// Longer than any machine takes: reached only where somebody waits for ever.

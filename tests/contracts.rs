@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use sync_core::Result;
 use sync_core::storage::{CycleLock, MemoryStorage, ReadTxn, SqliteStorage, Storage, WriteTxn};
-use sync_core::testing::{CountingStorage, FaultyStorage};
+use sync_testkit::{CountingStorage, FaultyStorage};
 use tempfile::TempDir;
 
 /// A database that goes with its folder.
@@ -46,16 +46,18 @@ fn one_file() -> impl Fn() -> Arc<dyn Storage> {
     move || Arc::new(SqliteStorage::open(folder.path().join("site.sqlite")).unwrap())
 }
 
-sync_core::storage_contract!(sqlite, in_a_file);
-sync_core::storage_contract!(sqlite_reopened, reopen = one_file());
-sync_core::storage_contract!(memory, in_memory);
-sync_core::storage_contract!(counting_over_sqlite, || Arc::new(CountingStorage::new(in_a_file())) as Arc<dyn Storage>);
-sync_core::storage_contract!(counting_over_memory, || Arc::new(CountingStorage::new(in_memory())) as Arc<dyn Storage>);
-sync_core::storage_contract!(faulty_over_memory, || Arc::new(FaultyStorage::new(in_memory())) as Arc<dyn Storage>);
+sync_testkit::storage_contract!(sqlite, in_a_file);
+sync_testkit::storage_contract!(sqlite_reopened, reopen = one_file());
+sync_testkit::storage_contract!(memory, in_memory);
+sync_testkit::storage_contract!(counting_over_sqlite, || Arc::new(CountingStorage::new(in_a_file()))
+    as Arc<dyn Storage>);
+sync_testkit::storage_contract!(counting_over_memory, || Arc::new(CountingStorage::new(in_memory()))
+    as Arc<dyn Storage>);
+sync_testkit::storage_contract!(faulty_over_memory, || Arc::new(FaultyStorage::new(in_memory())) as Arc<dyn Storage>);
 
 #[test]
 fn every_promise_is_stamped() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sync-core/src/testing/storage_contract");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("kit/src/storage_contract");
     let stamped = std::fs::read_to_string(folder.join("mod.rs")).unwrap();
     let mut written = BTreeSet::new();
     for file in std::fs::read_dir(&folder).unwrap() {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use sync_core::protocol::PasswordHash;
 use sync_core::record::RecordData;
 use sync_core::storage::{MemoryStorage, Storage as _, key};
-use sync_core::testing::legacy_server::PASSWORD;
 use sync_core::{Error, Settings, Silent, SyncReport};
+use sync_testkit::legacy_server::PASSWORD;
 use sync_tests::world::data;
 
 use crate::legacy_half::{Country, End};

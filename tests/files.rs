@@ -6,8 +6,8 @@ use std::time::Duration;
 use sync_core::files::{Attach, Fetch, Files, FilesConfig, Finding};
 use sync_core::record::RecordId;
 use sync_core::storage::{FileDirection, FileEntry, FileState, MemoryStorage, Storage, key};
-use sync_core::testing::FaultyStorage;
 use sync_core::{Clock, FilesOptions, FilesReport, Silent, SystemClock, Timestamp};
+use sync_testkit::FaultyStorage;
 use sync_tests::world::{CentralEnd, Kind, SiteEnd, asset, data, put_class};
 
 /// A clock that can be put forward.

@@ -7,14 +7,14 @@ use sync_core::protocol::PasswordHash;
 use sync_core::protocol::v6::Action;
 use sync_core::record::SiteId;
 use sync_core::storage::{MemoryStorage, QuarantineCause, Storage, key};
-use sync_core::testing::legacy_server::{
-    Endpoint, Fault, LegacyAnd, LegacyServer, PASSWORD, PlannedFault, Refusal, SmallWorld, Spelling, Takes, rows,
-    small_world,
-};
 use sync_core::transport::{InProcess, Transport};
 use sync_core::{
     Central, Error, Outcome, Records, Settings, Silent, Site, Step, SyncConfig, SyncOptions, SyncReport, SystemClock,
     quarantine, status,
+};
+use sync_testkit::legacy_server::{
+    Endpoint, Fault, LegacyAnd, LegacyServer, PASSWORD, PlannedFault, Refusal, SmallWorld, Spelling, Takes, rows,
+    small_world,
 };
 use sync_tests::world::{data, get};
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sync_core::storage::{MemoryStorage, Storage as _, key};
-use sync_core::testing::legacy_server::{Endpoint, Takes, add_invoices};
 use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
+use sync_testkit::legacy_server::{Endpoint, Takes, add_invoices};
 use sync_tests::world::data;
 
 use crate::legacy_half::{Country, End};

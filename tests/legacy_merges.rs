@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use sync_core::protocol::v6::{Action, WireRecord};
 use sync_core::record::RecordData;
 use sync_core::storage::{Incoming, MemoryStorage, Quarantine, QuarantineCause, Source, Storage as _, key};
-use sync_core::testing::legacy_server::{MergeBy, rows};
 use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
 use sync_core::{Silent, SyncOptions, Timestamp};
+use sync_testkit::legacy_server::{MergeBy, rows};
 use sync_tests::world::data;
 
 use crate::legacy_half::{Country, End};

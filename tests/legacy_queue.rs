@@ -1,7 +1,7 @@
 //! What stands in the legacy server's queue against what a site writes, also after a backup was put back.
 
 use sync_core::Step;
-use sync_core::testing::legacy_server::{Endpoint, Fault, PlannedFault, rows};
+use sync_testkit::legacy_server::{Endpoint, Fault, PlannedFault, rows};
 use sync_tests::world::data;
 
 use crate::legacy_half::{Country, transact};

@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use serde_json::json;
 use sync_core::protocol::v6::Action;
 use sync_core::storage::{MemoryStorage, QuarantineCause, Storage as _, key};
-use sync_core::testing::legacy_server::rows;
 use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
 use sync_core::{Silent, SyncConfig, SyncOptions, status};
+use sync_testkit::legacy_server::rows;
 use sync_tests::world::{CentralEnd, Kind, data};
 
 use crate::legacy_half::{Country, End, transact};

@@ -3,8 +3,8 @@
 use sync_core::protocol::v5::{FoundPatient, PatientQuery};
 use sync_core::record::{NameId, StoreId};
 use sync_core::storage::{Storage, key};
-use sync_core::testing::legacy_server::{Endpoint, Fault, PlannedFault, legacy_id, rows};
 use sync_core::{Error, Outcome, Silent, Step, SyncReport};
+use sync_testkit::legacy_server::{Endpoint, Fault, PlannedFault, legacy_id, rows};
 use sync_tests::world::{CentralEnd, Kind, SiteEnd, document};
 
 use super::legacy_half::{Country, End};

@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex};
 
 use sync_core::record::{Cursor, RecordData, StoreId};
 use sync_core::storage::{Lost, MemoryStorage, QuarantineCause, SqliteStorage, Storage, key};
-use sync_core::testing::FaultyStorage;
 use sync_core::transport::{HttpRequest, HttpResponse, InProcess, Transport, TransportError};
 use sync_core::{Silent, SyncConfig, SyncOptions, SyncReport, quarantine};
+use sync_testkit::FaultyStorage;
 use sync_tests::world::{CentralEnd, Kind, SiteEnd, asset, data, document, get, put_class};
 
 fn world() -> (CentralEnd, SiteEnd) {

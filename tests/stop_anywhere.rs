@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use sync_core::storage::MemoryStorage;
-use sync_core::testing::FaultyStorage;
 use sync_core::{Error, Silent, SyncConfig, SyncOptions};
+use sync_testkit::FaultyStorage;
 use sync_tests::world::{CentralEnd, SiteEnd, asset, data, get};
 
 /// What is asked of each operation in turn.

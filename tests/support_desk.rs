@@ -8,8 +8,8 @@ use sync_core::protocol::v6::Action;
 use sync_core::record::Cursor;
 use sync_core::storage::{MemoryStorage, Selection, Storage, key};
 use sync_core::support::{Lost, SentState, Travels, Verdict, cursors, explain, plan_resend, preview_push, resend};
-use sync_core::testing::legacy_server::{Endpoint, Fault, LegacyServer, PASSWORD, SmallWorld, rows, small_world};
 use sync_core::{Records, Settings, Silent, Site, SyncConfig, SyncOptions, SystemClock};
+use sync_testkit::legacy_server::{Endpoint, Fault, LegacyServer, PASSWORD, SmallWorld, rows, small_world};
 use sync_tests::world::data;
 
 /// The Open mSupply central server as a site of a legacy server: all that it exchanges goes over V5.
@@ -60,7 +60,7 @@ impl Beside {
 #[test]
 fn a_pull_over_v5_is_foreseen_and_nothing_is_acknowledged() {
     let beside = Beside::new();
-    let unit = sync_core::testing::legacy_server::legacy_id("unit", "box");
+    let unit = sync_testkit::legacy_server::legacy_id("unit", "box");
     beside.legacy.put_central("unit", &unit, rows::unit(&unit, "box"));
     beside.legacy.queue(
         &beside.world.central,
@@ -98,7 +98,7 @@ fn a_source_that_fails_is_told_beside_those_that_answer_and_no_answer_at_all_is_
 fn a_limit_ends_a_preview_early_and_says_so() {
     let beside = Beside::new();
     for number in 0..600 {
-        let id = sync_core::testing::legacy_server::legacy_id("unit", &number.to_string());
+        let id = sync_testkit::legacy_server::legacy_id("unit", &number.to_string());
         beside.legacy.put_central("unit", &id, rows::unit(&id, "box"));
     }
     let looked_at = |limit: u64| {

@@ -18,9 +18,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde_json::{Value, json};
 use sync_core::protocol::PasswordHash;
 use sync_core::storage::SqliteStorage;
-use sync_core::testing::legacy_server::{LegacyServer, PASSWORD, add_invoices, legacy_id, small_world};
 use sync_core::transport::{HttpRequest, HttpResponse, HttpTransport, Transport, TransportError};
 use sync_core::{Records, Settings, Silent, Site, SyncOptions, SystemClock};
+use sync_testkit::legacy_server::{LegacyServer, PASSWORD, add_invoices, legacy_id, small_world};
 
 use self::stand_in::StandIn;
 use self::support::{fill, now, part, peak_kb, raw, serve};

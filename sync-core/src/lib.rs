@@ -4,11 +4,11 @@
     warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)
 )]
 
-/// Whether a bug of `testing::planted` is planted here.
+/// Whether a bug of `planted` is planted here.
 #[cfg(feature = "planted-bugs")]
 macro_rules! planted {
     ($bug:ident) => {
-        crate::testing::planted::is_planted(crate::testing::planted::Bug::$bug)
+        crate::planted::is_planted(crate::planted::Bug::$bug)
     };
 }
 
@@ -40,12 +40,12 @@ mod texts;
 
 pub mod central;
 pub mod ownership;
+#[cfg(feature = "planted-bugs")]
+pub mod planted;
 pub mod protocol;
 pub mod record;
 pub mod storage;
 pub mod support;
-#[cfg(feature = "testing")]
-pub mod testing;
 pub mod text_input;
 pub mod transport;
 

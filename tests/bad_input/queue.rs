@@ -8,9 +8,9 @@ use std::time::Duration;
 use serde_json::Value;
 use sync_core::record::SiteId;
 use sync_core::storage::{MemoryStorage, Storage};
-use sync_core::testing::FaultyStorage;
 use sync_core::transport::{HttpRequest, HttpResponse, Method};
 use sync_core::{Central, Clock, SystemClock, Timestamp};
+use sync_testkit::FaultyStorage;
 use sync_tests::world::{CentralEnd, PASSWORD, asset, count, get};
 
 use super::central_door::{central, credentials, json, pull_body, record, request};

@@ -9,8 +9,8 @@ use sync_core::protocol::v5::SiteHeaders;
 use sync_core::protocol::{AppIdentity, PasswordHash};
 use sync_core::record::StoreId;
 use sync_core::storage::MemoryStorage;
-use sync_core::testing::FaultyStorage;
 use sync_core::transport::{HttpRequest, Method};
+use sync_testkit::FaultyStorage;
 use sync_tests::capture::captures;
 use sync_tests::world::{CentralEnd, Kind, asset, data};
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use sync_core::storage::MemoryStorage;
-use sync_core::testing::{CountingStorage, Counts};
 use sync_core::{SyncConfig, SyncReport};
+use sync_testkit::{CountingStorage, Counts};
 use sync_tests::world::{CentralEnd, Kind, SiteEnd, asset};
 
 /// What a cycle of a site writes besides batches: what the legacy server says of the site, and the sync log.

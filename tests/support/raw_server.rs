@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use sync_core::Central;
-use sync_core::testing::legacy_server::{self, LegacyServer};
 use sync_core::transport::{HttpRequest, HttpResponse, Method};
+use sync_testkit::legacy_server::{self, LegacyServer};
 
 /// What is made of a request.
 pub type Made = Arc<dyn Fn(&HttpRequest) -> HttpResponse + Send + Sync>;

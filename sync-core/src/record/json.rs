@@ -107,8 +107,8 @@ impl<'a> Fields<'a> {
         self.get(key).and_then(string)
     }
 
-    /// A key's value as a whole number; servers write some as a number and some as text.
-    pub(crate) fn number(&self, key: &str) -> Option<i64> {
+    /// A key's value as a whole number, which servers write as a number or as text; `None` if it is neither.
+    pub fn number(&self, key: &str) -> Option<i64> {
         match serde_json::from_str(self.get(key)?.get()).ok()? {
             serde_json::Value::Number(number) => number.as_i64(),
             serde_json::Value::String(text) => text.trim().parse().ok(),

@@ -6,7 +6,7 @@
 //!
 //! Two storages come with the library: `SqliteStorage`, one file (feature `sqlite`), and [`MemoryStorage`], for tests,
 //! simulators and hosts without a disk. Another one implements the three traits and runs the clauses of
-//! `sync_core::testing::storage_contract` (feature `testing`), each of which is one promise made here.
+//! `sync_testkit::storage_contract`, each of which is one promise made here.
 
 mod buffer;
 mod file;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, Weak};
 
 use sync_core::Result;
 use sync_core::storage::{CycleLock, MemoryStorage, ReadTxn, SqliteStorage, Storage, WriteTxn};
-use sync_core::testing::FaultyStorage;
+use sync_testkit::FaultyStorage;
 
 use crate::lock;
 use crate::run::{Sim, Spot};

@@ -109,12 +109,12 @@ fn at_once(args: &Args) -> ExitCode {
     let (from, count) = (args.from.unwrap_or(1), args.seeds.unwrap_or(200));
     #[cfg(feature = "planted-bugs")]
     let bug = args.bug.as_ref().and_then(|name| {
-        let mut all = sync_core::testing::planted::Bug::ALL.iter();
+        let mut all = sync_core::planted::Bug::ALL.iter();
         all.find(|bug| format!("{bug:?}") == *name).copied()
     });
     let begin = || {
         #[cfg(feature = "planted-bugs")]
-        sync_core::testing::planted::plant(bug);
+        sync_core::planted::plant(bug);
     };
     for seed in from..from.saturating_add(count) {
         let broken = sync_sim::threads::run(seed, args.sqlite, &begin);

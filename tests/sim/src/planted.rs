@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use sync_core::testing::planted::{Bug, plant};
+use sync_core::planted::{Bug, plant};
 
 use crate::run::{Kind, Options, run};
 

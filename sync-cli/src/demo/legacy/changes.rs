@@ -1,8 +1,8 @@
 //! What happens once both sites are initialised: edits at all ends, a merge, a store that moves, broken lines, files.
 
 use sync_core::record::{RecordData, RecordId};
-use sync_core::testing::legacy_server::{MergeBy, legacy_id, rows};
 use sync_core::{Error, Outcome};
+use sync_testkit::legacy_server::{MergeBy, legacy_id, rows};
 
 use super::ends::{LEGACY, SITE_IDS};
 use super::{CLINIC, Story, again, at, failed, patient_of, with_value};

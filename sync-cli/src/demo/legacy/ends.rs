@@ -12,12 +12,12 @@ use sync_core::protocol::PasswordHash;
 use sync_core::protocol::v6::Action;
 use sync_core::record::{RecordData, SiteId};
 use sync_core::storage::SqliteStorage;
-use sync_core::testing::legacy_server::{LegacyRecord, LegacyServer, PASSWORD, SmallWorld, small_world};
 use sync_core::transport::HttpTransport;
 use sync_core::{
     Central, Clock, Discovered, Error, FilesOptions, FilesReport, Records, Result, Settings, Site, SyncConfig,
     SyncOptions, SyncReport, SystemClock,
 };
+use sync_testkit::legacy_server::{LegacyRecord, LegacyServer, PASSWORD, SmallWorld, small_world};
 
 use super::stand_in::StandIn;
 use crate::demo::ends::{CENTRAL, NAMES, SOUTH};
@@ -158,7 +158,7 @@ impl Holder for LegacyHolds {
 
 #[cfg(test)]
 mod tests {
-    use sync_core::testing::legacy_server::rows;
+    use sync_testkit::legacy_server::rows;
 
     use super::*;
     use crate::demo::judge::Ledger;

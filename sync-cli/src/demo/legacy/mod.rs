@@ -11,8 +11,8 @@ use std::path::Path;
 
 use serde_json::Value;
 use sync_core::record::RecordData;
-use sync_core::testing::legacy_server::{LegacyRecord, Takes, add_invoices, legacy_id, rows};
 use sync_core::{Error, Outcome, Step, SyncReport};
+use sync_testkit::legacy_server::{LegacyRecord, Takes, add_invoices, legacy_id, rows};
 
 use self::ends::{Ends, LEGACY, LegacyHolds, SITE_IDS};
 use self::told::{Told, told};

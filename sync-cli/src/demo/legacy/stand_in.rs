@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use sync_core::testing::legacy_server::{LegacyServer, Reply};
 use sync_core::transport::{HttpRequest, HttpResponse, Method};
+use sync_testkit::legacy_server::{LegacyServer, Reply};
 
 /// The longest body that is read.
 const BODY_MAX: usize = 64 * 1024 * 1024;

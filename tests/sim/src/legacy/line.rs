@@ -4,8 +4,8 @@ use serde::Deserialize;
 use sync_core::protocol::v6::Action;
 use sync_core::record::RecordData;
 use sync_core::storage::Source;
-use sync_core::testing::legacy_server::LegacyRecord;
 use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
+use sync_testkit::legacy_server::LegacyRecord;
 
 use super::{Legacy, name};
 use crate::ledger::Key;

@@ -17,8 +17,8 @@ use sync_core::protocol::PasswordHash;
 use sync_core::protocol::v5::InitialisationStatus;
 use sync_core::record::SiteId;
 use sync_core::storage::Storage;
-use sync_core::testing::legacy_server::{LegacyServer, LegacySite};
 use sync_core::{Central, Settings, Silent};
+use sync_testkit::legacy_server::{LegacyServer, LegacySite};
 
 pub use book::{Book, Merges};
 pub use swarm::LegacySwarm;

@@ -1,7 +1,7 @@
 //! What the judge may still ask of documents once an end was put back from a backup.
 
 use sync_core::protocol::v6::Action;
-use sync_core::testing::legacy_server::PushedRecord;
+use sync_testkit::legacy_server::PushedRecord;
 
 use super::{Legacy, name};
 use crate::lock;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use sync_core::storage::key;
-use sync_core::testing::legacy_server::{Endpoint, Fault, MergeBy, PlannedFault, Refusal, Takes, rows};
+use sync_testkit::legacy_server::{Endpoint, Fault, MergeBy, PlannedFault, Refusal, Takes, rows};
 
 use super::{Legacy, STAFF_TABLES, name, number};
 use crate::ledger::Key;

@@ -1,0 +1,393 @@
+//! The sync buffer: what was received, in which order, and what is set aside.
+
+use std::sync::Arc;
+
+use super::{Make, data, read, write};
+use sync_core::Timestamp;
+use sync_core::protocol::v6::Action;
+use sync_core::record::{Cursor, SiteId, TableName};
+use sync_core::storage::{
+    Buffered, CHUNK_BYTES, Incoming, Quarantine, QuarantineCause, Source, StagedCounts, StagedKind, Storage,
+};
+
+fn incoming(source: Source, id: &str, action: Action) -> Incoming {
+    Incoming {
+        source,
+        table: "asset".into(),
+        id: id.into(),
+        action,
+        data: data("{}"),
+        cursor: None,
+        known: Default::default(),
+        quarantine: None,
+    }
+}
+
+fn central(id: &str) -> Incoming {
+    incoming(Source::Central, id, Action::Update)
+}
+
+fn now() -> Timestamp {
+    Timestamp::from_unix_millis(1_700_000_000_123)
+}
+
+fn because(cause: QuarantineCause) -> Quarantine {
+    Quarantine { cause, reason: format!("it is {}", cause.as_str()), waits_for: None }
+}
+
+fn waiting_for(table: &str, id: &str) -> Quarantine {
+    Quarantine { waits_for: Some((table.into(), id.into())), ..because(QuarantineCause::Waiting) }
+}
+
+fn set_aside(incoming: Incoming, quarantine: Quarantine) -> Incoming {
+    Incoming { quarantine: Some(quarantine), ..incoming }
+}
+
+fn stage(storage: &Arc<dyn Storage>, all: &[Incoming]) {
+    write(storage, |txn| all.iter().for_each(|incoming| txn.stage(incoming, now()).unwrap()));
+}
+
+fn staged(storage: &Arc<dyn Storage>, source: Source, kind: StagedKind) -> Vec<Buffered> {
+    read(storage, |txn| txn.staged(source, &"asset".into(), kind, 0, usize::MAX).unwrap())
+}
+
+fn upserts(storage: &Arc<dyn Storage>) -> Vec<String> {
+    ids(&staged(storage, Source::Central, StagedKind::Upserts))
+}
+
+fn ids(rows: &[Buffered]) -> Vec<String> {
+    rows.iter().map(|row| row.incoming.id.to_string()).collect()
+}
+
+fn quarantined(storage: &Arc<dyn Storage>) -> Vec<(String, Quarantine)> {
+    let rows = read(storage, |txn| txn.quarantined(0, usize::MAX).unwrap());
+    rows.into_iter().map(|(row, quarantine)| (row.incoming.id.to_string(), quarantine)).collect()
+}
+
+/// A newer version of a record from a source takes the older one's place, whatever its action and state, and gets a
+/// sequence above all before.
+pub fn a_newer_version_takes_the_place_of_the_older_and_a_new_sequence(make: Make<'_>) {
+    let storage = make();
+    stage(&storage, &[central("x"), central("y")]);
+    let before = staged(&storage, Source::Central, StagedKind::Upserts);
+    let newer = Incoming { data: data(r#"{"newer":true}"#), ..central("x") };
+    stage(&storage, std::slice::from_ref(&newer));
+    let rows = staged(&storage, Source::Central, StagedKind::Upserts);
+    assert_eq!(ids(&rows), ["y", "x"]);
+    assert_eq!(rows[1].incoming.data, newer.data);
+    assert_eq!(rows[1].received_at, now());
+    assert!(rows[1].sequence > before[1].sequence);
+    stage(&storage, &[set_aside(central("x"), because(QuarantineCause::Refused))]);
+    stage(&storage, &[incoming(Source::Central, "x", Action::Delete)]);
+    assert_eq!(upserts(&storage), ["y"]);
+    assert_eq!(ids(&staged(&storage, Source::Central, StagedKind::Deletes)), ["x"]);
+    assert_eq!(quarantined(&storage), [], "a newer version is not set aside because the older one was");
+    stage(&storage, &[Incoming { table: "asset_log".into(), ..central("x") }]);
+    assert_eq!(ids(&staged(&storage, Source::Central, StagedKind::Deletes)), ["x"], "another table's id");
+}
+
+/// Versions of one record from different sources are rows of their own.
+pub fn sources_do_not_meet(make: Make<'_>) {
+    let storage = make();
+    let sources =
+        [Source::Central, Source::Legacy, Source::Site(SiteId(2)), Source::Site(SiteId(22)), Source::Site(SiteId(-1))];
+    for source in sources {
+        stage(&storage, &[incoming(source, "x", Action::Update)]);
+    }
+    for source in sources {
+        let rows = staged(&storage, source, StagedKind::Upserts);
+        assert_eq!(rows.len(), 1);
+        assert_eq!(rows[0].incoming.source, source);
+    }
+    write(&storage, |txn| txn.discard(Source::Site(SiteId(2)), &"asset".into(), &"x".into()).unwrap());
+    assert!(staged(&storage, Source::Site(SiteId(2)), StagedKind::Upserts).is_empty());
+    assert_eq!(staged(&storage, Source::Site(SiteId(22)), StagedKind::Upserts).len(), 1);
+}
+
+/// Merges are kept each: one does not take the place of another, nor of the record's other versions.
+pub fn merges_are_kept_each(make: Make<'_>) {
+    let storage = make();
+    let merge = incoming(Source::Central, "x", Action::Merge);
+    stage(&storage, &[central("x"), merge.clone(), merge, central("x")]);
+    assert_eq!(ids(&staged(&storage, Source::Central, StagedKind::Merges)), ["x", "x"]);
+    assert_eq!(upserts(&storage), ["x"]);
+    let counts = read(&storage, |txn| txn.staged_tables(Source::Central).unwrap());
+    assert_eq!(counts, [(TableName::from("asset"), StagedCounts { upserts: 1, deletes: 0, merges: 2 })]);
+}
+
+/// Staged records come in order of arrival, by source, table and kind, behind a sequence and up to a limit; their tables
+/// are counted by kind. An insert and an update are both an upsert.
+pub fn staged_records_come_in_order_of_arrival_by_kind(make: Make<'_>) {
+    let storage = make();
+    let from_central = |id, action| incoming(Source::Central, id, action);
+    stage(
+        &storage,
+        &[
+            from_central("c", Action::Insert),
+            from_central("d", Action::Delete),
+            Incoming { table: "asset_log".into(), ..from_central("l", Action::Delete) },
+            from_central("a", Action::Update),
+            set_aside(from_central("w", Action::Update), because(QuarantineCause::Refused)),
+            from_central("b", Action::Insert),
+        ],
+    );
+    let rows = staged(&storage, Source::Central, StagedKind::Upserts);
+    assert_eq!(ids(&rows), ["c", "a", "b"]);
+    assert!(rows.windows(2).all(|pair| pair[0].sequence < pair[1].sequence) && rows[0].sequence > 0);
+    assert!(rows.iter().all(|row| matches!(row.incoming.action, Action::Insert | Action::Update)));
+    let deletes = staged(&storage, Source::Central, StagedKind::Deletes);
+    assert!(ids(&deletes) == ["d"] && deletes[0].incoming.action == Action::Delete);
+    read(&storage, |txn| {
+        let page = |after, limit| txn.staged(Source::Central, &"asset".into(), StagedKind::Upserts, after, limit);
+        assert_eq!(ids(&page(0, 2).unwrap()), ["c", "a"]);
+        assert_eq!(ids(&page(rows[1].sequence, 2).unwrap()), ["b"]);
+        assert!(page(u64::MAX, 2).unwrap().is_empty() && page(0, 0).unwrap().is_empty());
+        let count = |upserts, deletes| StagedCounts { upserts, deletes, merges: 0 };
+        let tables = [("asset", count(3, 1)), ("asset_log", count(0, 1))];
+        assert_eq!(txn.staged_tables(Source::Central).unwrap(), tables.map(|(table, c)| (TableName::from(table), c)));
+        assert!(txn.staged_tables(Source::Legacy).unwrap().is_empty());
+    });
+}
+
+/// A chunk of staged records ends before its data exceed [`CHUNK_BYTES`], but holds at least one.
+pub fn a_chunk_ends_at_its_bytes_but_holds_one_record(make: Make<'_>) {
+    let storage = make();
+    let sized = |id: &str, bytes: usize| {
+        // Two of them are the quotes.
+        Incoming { data: data(&format!("\"{}\"", "x".repeat(bytes - 2))), ..central(id) }
+    };
+    let half = CHUNK_BYTES / 2;
+    let all = [sized("1", half), sized("2", half), sized("3", CHUNK_BYTES + 1), sized("4", half), sized("5", half + 1)];
+    stage(&storage, &all);
+    let mut chunks = Vec::new();
+    let mut after = 0;
+    loop {
+        let chunk = read(&storage, |txn| {
+            txn.staged(Source::Central, &"asset".into(), StagedKind::Upserts, after, usize::MAX).unwrap()
+        });
+        let Some(last) = chunk.last() else { break };
+        after = last.sequence;
+        chunks.push(ids(&chunk).concat());
+    }
+    assert_eq!(chunks, ["12", "3", "4", "5"]);
+}
+
+/// Settling takes only the versions that were read: one that arrived meanwhile stays.
+pub fn settle_takes_only_the_versions_that_were_read(make: Make<'_>) {
+    let storage = make();
+    stage(&storage, &[central("x"), central("y"), central("z")]);
+    let read_before: Vec<u64> =
+        staged(&storage, Source::Central, StagedKind::Upserts)[..2].iter().map(|row| row.sequence).collect();
+    stage(&storage, &[central("x")]);
+    write(&storage, |txn| txn.settle(&read_before).unwrap());
+    assert_eq!(upserts(&storage), ["z", "x"]);
+    write(&storage, |txn| {
+        txn.settle(&read_before).unwrap();
+        txn.settle(&[u64::MAX]).unwrap();
+        txn.settle(&[]).unwrap();
+    });
+    assert_eq!(upserts(&storage), ["z", "x"], "settled twice");
+    let newest = staged(&storage, Source::Central, StagedKind::Upserts)[1].sequence;
+    write(&storage, |txn| txn.settle(&[newest]).unwrap());
+    stage(&storage, &[central("later")]);
+    let later = &staged(&storage, Source::Central, StagedKind::Upserts)[1];
+    assert!(later.sequence > newest, "a sequence is not used again when its row went");
+}
+
+/// What is set aside is not staged, and keeps its place, its data and its reason; a sequence that is gone changes
+/// nothing.
+pub fn what_is_set_aside_is_no_longer_staged(make: Make<'_>) {
+    let storage = make();
+    stage(&storage, &[central("x"), central("y")]);
+    let row = staged(&storage, Source::Central, StagedKind::Upserts).remove(0);
+    let why = waiting_for("store", "S");
+    write(&storage, |txn| txn.quarantine(row.sequence, &why).unwrap());
+    assert_eq!(upserts(&storage), ["y"]);
+    let (found, reason) = read(&storage, |txn| txn.quarantined(0, 10).unwrap()).remove(0);
+    assert_eq!((found.sequence, found.received_at, &reason), (row.sequence, row.received_at, &why));
+    assert_eq!(found.incoming.quarantine, Some(why));
+    let other = because(QuarantineCause::Refused);
+    write(&storage, |txn| {
+        txn.quarantine(row.sequence, &other).unwrap();
+        txn.quarantine(u64::MAX, &other).unwrap();
+    });
+    assert_eq!(quarantined(&storage), [("x".to_owned(), other)], "the newest reason counts");
+}
+
+/// A record may arrive set aside; it is then never staged.
+pub fn a_record_may_arrive_set_aside(make: Make<'_>) {
+    let storage = make();
+    let unreadable = because(QuarantineCause::Malformed);
+    stage(&storage, &[set_aside(central("x"), unreadable.clone())]);
+    assert!(upserts(&storage).is_empty());
+    assert!(read(&storage, |txn| txn.staged_tables(Source::Central).unwrap()).is_empty());
+    assert_eq!(quarantined(&storage), [("x".to_owned(), unreadable)]);
+}
+
+/// The arrival of a record stages again what waits for it, from every source, and nothing else.
+pub fn the_parent_wakes_what_waits_for_it_and_nothing_else(make: Make<'_>) {
+    let storage = make();
+    let refused = Quarantine { waits_for: Some(("store".into(), "S".into())), ..because(QuarantineCause::Refused) };
+    stage(
+        &storage,
+        &[
+            set_aside(central("child"), waiting_for("store", "S")),
+            set_aside(incoming(Source::Legacy, "child", Action::Update), waiting_for("store", "S")),
+            set_aside(central("of another"), waiting_for("store", "T")),
+            set_aside(central("of another table"), waiting_for("item", "S")),
+            set_aside(central("refused"), refused),
+        ],
+    );
+    let wake = |table: &str, id: &str| write(&storage, |txn| txn.wake_waiting(&table.into(), &id.into()).unwrap());
+    assert_eq!(wake("store", "nobody waits"), 0);
+    assert_eq!(wake("store", "S"), 2);
+    assert_eq!(upserts(&storage), ["child"]);
+    assert_eq!(staged(&storage, Source::Legacy, StagedKind::Upserts).len(), 1);
+    assert_eq!(staged(&storage, Source::Central, StagedKind::Upserts)[0].incoming.quarantine, None);
+    assert_eq!(quarantined(&storage).len(), 3);
+    assert_eq!(wake("store", "S"), 0, "woken once");
+}
+
+/// Waking what a site had pushed requests that site's integration, as of the oldest record that was woken; a request
+/// that is there keeps its place.
+pub fn waking_what_a_site_pushed_requests_its_integration(make: Make<'_>) {
+    let storage = make();
+    let at = |millis: i64| Timestamp::from_unix_millis(1_700_000_000_000 + millis);
+    write(&storage, |txn| {
+        let stage = |site, id: &str, millis, parent: &str| {
+            let child = incoming(Source::Site(SiteId(site)), id, Action::Update);
+            txn.stage(&set_aside(child, waiting_for("store", parent)), at(millis)).unwrap();
+        };
+        stage(7, "late", 300, "S");
+        stage(7, "early", 100, "S");
+        stage(5, "child", 200, "S");
+        stage(3, "of another", 0, "T");
+        stage(2, "asked before", 0, "S");
+        txn.stage(&set_aside(central("child"), waiting_for("store", "S")), at(0)).unwrap();
+        txn.request_integration(SiteId(2), at(400)).unwrap();
+    });
+    assert_eq!(write(&storage, |txn| txn.wake_waiting(&"store".into(), &"S".into()).unwrap()), 5);
+    let waiting = read(&storage, |txn| txn.integrations().unwrap());
+    assert_eq!(waiting, [7, 5, 2].map(SiteId));
+}
+
+/// Requeueing stages again all of a cause, or those from one source, but not what was written here and refused elsewhere.
+pub fn requeue_stages_a_cause_again_but_not_what_is_from_here(make: Make<'_>) {
+    let storage = make();
+    let refused = || because(QuarantineCause::Refused);
+    stage(
+        &storage,
+        &[
+            set_aside(central("x"), refused()),
+            set_aside(central("y"), because(QuarantineCause::Unsupported)),
+            set_aside(incoming(Source::Site(SiteId(7)), "pushed", Action::Update), refused()),
+            set_aside(incoming(Source::Local, "mine", Action::Update), refused()),
+            central("staged"),
+        ],
+    );
+    assert_eq!(write(&storage, |txn| txn.requeue(QuarantineCause::Malformed, None).unwrap()), 0);
+    assert_eq!(read(&storage, |txn| txn.integrations().unwrap()), []);
+    let from = |source| write(&storage, |txn| txn.requeue(QuarantineCause::Refused, Some(source)).unwrap());
+    assert_eq!((from(Source::Legacy), from(Source::Site(SiteId(8))), from(Source::Local)), (0, 0, 0));
+    assert_eq!(from(Source::Site(SiteId(7))), 1);
+    assert_eq!(write(&storage, |txn| txn.requeue(QuarantineCause::Refused, None).unwrap()), 1);
+    assert_eq!(read(&storage, |txn| txn.integrations().unwrap()), [SiteId(7)], "what a site had pushed is asked for");
+    assert_eq!(upserts(&storage), ["x", "staged"], "in its old place");
+    let left = quarantined(&storage);
+    assert_eq!(left.iter().map(|(id, _)| id.as_str()).collect::<Vec<_>>(), ["y", "mine"]);
+}
+
+/// Discarding takes a record of one source, staged or set aside; merges stay.
+pub fn discard_takes_a_record_whatever_its_state(make: Make<'_>) {
+    let storage = make();
+    let discard = |id: &str| write(&storage, |txn| txn.discard(Source::Central, &"asset".into(), &id.into()).unwrap());
+    stage(
+        &storage,
+        &[
+            central("staged"),
+            set_aside(central("set aside"), waiting_for("store", "S")),
+            incoming(Source::Central, "staged", Action::Merge),
+            incoming(Source::Legacy, "staged", Action::Update),
+            Incoming { table: "asset_log".into(), ..central("staged") },
+        ],
+    );
+    for id in ["staged", "set aside", "never here"] {
+        discard(id);
+    }
+    assert!(upserts(&storage).is_empty() && quarantined(&storage).is_empty());
+    assert_eq!(staged(&storage, Source::Central, StagedKind::Merges).len(), 1);
+    assert_eq!(staged(&storage, Source::Legacy, StagedKind::Upserts).len(), 1);
+    assert_eq!(read(&storage, |txn| txn.staged_tables(Source::Central).unwrap()).len(), 2);
+}
+
+/// The quarantine is counted by cause, without the causes that have none, and paged in order of arrival.
+pub fn quarantine_is_counted_by_cause_and_paged(make: Make<'_>) {
+    let storage = make();
+    assert!(read(&storage, |txn| txn.quarantine_counts().unwrap()).is_empty());
+    stage(&storage, &[central("staged")]);
+    for (n, cause) in QuarantineCause::ALL.into_iter().enumerate() {
+        for m in 0..n {
+            stage(&storage, &[set_aside(central(&format!("{n}{m}")), because(cause))]);
+        }
+    }
+    read(&storage, |txn| {
+        let counts = [
+            (QuarantineCause::Refused, 1),
+            (QuarantineCause::Unsupported, 2),
+            (QuarantineCause::Malformed, 3),
+            (QuarantineCause::Failed, 4),
+            (QuarantineCause::Superseded, 5),
+            (QuarantineCause::Ignored, 6),
+        ];
+        assert_eq!(txn.quarantine_counts().unwrap(), counts);
+        let mut paged: Vec<Buffered> = Vec::new();
+        loop {
+            let page = txn.quarantined(paged.last().map_or(0, |row| row.sequence), 4).unwrap();
+            if page.is_empty() {
+                break;
+            }
+            paged.extend(page.into_iter().map(|(row, _)| row));
+        }
+        let all: Vec<String> = (0..7).flat_map(|n| (0..n).map(move |m| format!("{n}{m}"))).collect();
+        assert_eq!(ids(&paged), all);
+    });
+}
+
+/// What sites pushed and is set aside is counted for each of them; what came otherwise, and what is staged, is not.
+pub fn quarantine_is_counted_by_site(make: Make<'_>) {
+    let storage = make();
+    let pushed = |site, id: &str| Incoming { source: Source::Site(SiteId(site)), ..central(id) };
+    let refused = |incoming| set_aside(incoming, because(QuarantineCause::Refused));
+    let malformed = |incoming| set_aside(incoming, because(QuarantineCause::Malformed));
+    let all = [
+        refused(pushed(12, "a")),
+        refused(pushed(12, "b")),
+        malformed(pushed(12, "c")),
+        malformed(pushed(3, "a")),
+        refused(central("a")),
+        pushed(4, "a"),
+    ];
+    stage(&storage, &all);
+    let counts = read(&storage, |txn| txn.quarantine_of_sites().unwrap());
+    let (refused, malformed) = (QuarantineCause::Refused, QuarantineCause::Malformed);
+    assert_eq!(counts, [(SiteId(3), malformed, 1), (SiteId(12), refused, 2), (SiteId(12), malformed, 1)]);
+}
+
+/// The sender's cursor is told of what is staged or waits for another record, and not of what is set aside otherwise.
+pub fn the_cursor_of_what_may_still_be_integrated_is_known(make: Make<'_>) {
+    let storage = make();
+    let site = Source::Site(SiteId(2));
+    let sent = |quarantine| Incoming { cursor: Some(Cursor(7)), quarantine, ..incoming(site, "x", Action::Update) };
+    let known = |source| read(&storage, |txn| txn.buffered_cursor(source, &"asset".into(), &"x".into()).unwrap());
+    assert_eq!(known(site), None);
+    for (quarantine, expected) in [
+        (None, Some(Cursor(7))),
+        (Some(because(QuarantineCause::Refused)), None),
+        (Some(waiting_for("asset", "parent")), Some(Cursor(7))),
+        (Some(because(QuarantineCause::Malformed)), None),
+        (Some(because(QuarantineCause::Unsupported)), None),
+    ] {
+        stage(&storage, &[sent(quarantine.clone())]);
+        assert_eq!((known(site), known(Source::Central)), (expected, None), "{quarantine:?}");
+    }
+}

@@ -1,0 +1,146 @@
+//! Which version of a record is newer: where a record got its data, what it was when it left a store, what a received
+//! version knew, and what a site pushed last.
+
+use super::{Make, change, data, deletion, in_store, put, read, write};
+use sync_core::Timestamp;
+use sync_core::protocol::v6::{Action, WireRecord};
+use sync_core::record::{Cursor, RecordId, SiteId, StoreId, TableName};
+use sync_core::storage::{Incoming, Known, Pushed, Selection, Source, StagedKind};
+use sync_core::{Audience, NewChange};
+
+/// Where a record got the data that it has, or was deleted, is told as long as that is so: rows that only tell it again do
+/// not move it.
+pub fn where_a_record_was_written_stays_when_it_is_logged_again(make: Make<'_>) {
+    let storage = make();
+    let (table, id) = (TableName::from("asset"), RecordId::from("x"));
+    let written = || read(&storage, |txn| txn.written_at(&table, &id).unwrap());
+    assert_eq!(written(), None);
+    let row = in_store(change("asset", "x"), "A");
+    let first = put(&storage, &row);
+    put(&storage, &change("asset", "y"));
+    assert_eq!(written(), Some(first));
+    put(&storage, &row);
+    put(&storage, &in_store(change("asset", "x"), "B"));
+    assert_eq!(written(), Some(first), "the same data");
+    write(&storage, |txn| txn.append_change(&row, Some(&data("{}"))).unwrap());
+    assert_eq!(written(), Some(first), "a row beside is not the record's");
+    let second = write(&storage, |txn| txn.put_record(&data("{ }"), &row).unwrap());
+    assert_eq!(written(), Some(second));
+    let deleted = write(&storage, |txn| txn.remove_record(&deletion(&row)).unwrap());
+    assert_eq!(written(), Some(deleted));
+    write(&storage, |txn| {
+        txn.append_change(&deletion(&row), None).unwrap();
+        txn.remove_record(&deletion(&row)).unwrap();
+    });
+    assert_eq!(written(), Some(deleted), "deleted already");
+    let again = put(&storage, &row);
+    assert_eq!(written(), Some(again));
+}
+
+/// The row for a store that a record left comes with the data that the record had then, where that is kept, and tells where
+/// that was.
+pub fn a_former_store_is_told_what_the_record_was_when_it_left(make: Make<'_>) {
+    let storage = make();
+    let (table, id) = (TableName::from("asset"), RecordId::from("x"));
+    let of_store =
+        |store: &str| NewChange { audience: Audience::Store(store.into()), ..in_store(change("asset", "x"), store) };
+    let (row, left) = (of_store("B"), of_store("A"));
+    put(&storage, &row);
+    let at = write(&storage, |txn| txn.append_change(&left, Some(&data("[1]"))).unwrap());
+    write(&storage, |txn| txn.put_record(&data("[2]"), &row).unwrap());
+    let told_to = |selection: &Selection| {
+        let rows = read(&storage, |txn| txn.changed_records(selection, Cursor(0), usize::MAX, usize::MAX).unwrap());
+        let of = |(row, data): (sync_core::Change, Option<sync_core::record::RecordData>)| {
+            (row.change.store.map(|store| store.to_string()), data.map(|data| data.as_str().to_owned()))
+        };
+        rows.into_iter().map(of).collect::<Vec<_>>()
+    };
+    let told = || told_to(&Selection::All);
+    let site_of = |stores: &[&str]| Selection::ForSite {
+        stores: stores.iter().map(|store| StoreId::from(*store)).collect(),
+        except_from: None,
+    };
+    let pair = |store: &str, data: &str| (Some(store.to_owned()), Some(data.to_owned()));
+    assert_eq!(told(), [pair("A", "[1]"), pair("B", "[2]")]);
+    assert_eq!(told_to(&site_of(&["A"])), [pair("A", "[1]")]);
+    let both = [pair("A", "[2]"), pair("B", "[2]")];
+    assert_eq!(told_to(&site_of(&["A", "B"])), both, "whoever has both stores still has it");
+    let left_at = |stores: &[&str]| {
+        let stores: Vec<StoreId> = stores.iter().map(|store| StoreId::from(*store)).collect();
+        read(&storage, |txn| txn.left_at(&table, &id, &stores).unwrap())
+    };
+    assert_eq!(
+        (left_at(&["A"]), left_at(&["C", "A"]), left_at(&["B"]), left_at(&[])),
+        (Some(at), Some(at), None, None)
+    );
+    write(&storage, |txn| txn.append_change(&left, Some(&data("[1]"))).unwrap());
+    assert_eq!(left_at(&["A"]), Some(at), "told again");
+    write(&storage, |txn| txn.remove_record(&deletion(&row)).unwrap());
+    assert_eq!(told(), [pair("A", "[1]"), (Some("B".to_owned()), None)], "it outlives the record");
+    let gone = told_to(&site_of(&["A", "B"]));
+    assert!(gone.iter().all(|(_, data)| data.is_none()), "it is not brought back: {gone:?}");
+    write(&storage, |txn| txn.append_change(&left, None).unwrap());
+    assert_eq!(told()[1], (Some("A".to_owned()), None), "where nothing is kept, as the record is now");
+}
+
+/// A version in the buffer keeps what was known here when it came, however often it is staged again; of several versions of
+/// a record, those that came later are told that they are newer than one that was integrated.
+pub fn what_was_known_is_kept_with_a_version(make: Make<'_>) {
+    let storage = make();
+    let of = |site| {
+        let record = WireRecord {
+            table_name: "asset".into(),
+            record_id: "x".into(),
+            action: Action::Update,
+            record_data: data("{}"),
+        };
+        Incoming::new(Source::Site(SiteId(site)), record)
+    };
+    let now = Timestamp::from_unix_millis(1_700_000_000_000);
+    let found = |site| {
+        let rows = read(&storage, |txn| {
+            txn.staged(Source::Site(SiteId(site)), &"asset".into(), StagedKind::Upserts, 0, 9).unwrap()
+        });
+        let row = rows.into_iter().next().unwrap();
+        (row.sequence, row.incoming.known.here.unwrap(), row.incoming.known.by_sender)
+    };
+    write(&storage, |txn| txn.stage(&of(2), now).unwrap());
+    assert_eq!((found(2).1, found(2).2), (Cursor(0), None));
+    let at = put(&storage, &change("asset", "y"));
+    let known = Known { here: None, by_sender: Some(Cursor(7)) };
+    write(&storage, |txn| txn.stage(&Incoming { known, ..of(3) }, now).unwrap());
+    assert_eq!((found(3).1, found(3).2), (at, Some(Cursor(7))));
+    let known = Known { here: Some(Cursor(0)), by_sender: None };
+    write(&storage, |txn| txn.stage(&Incoming { known, ..of(4) }, now).unwrap());
+    assert_eq!(found(4).1, Cursor(0), "staged again");
+    let newest = put(&storage, &change("asset", "x"));
+    let than = (found(2).0, at);
+    write(&storage, |txn| txn.note_newer(&"asset".into(), &"other".into(), than).unwrap());
+    assert_eq!(found(3).1, at);
+    write(&storage, |txn| txn.note_newer(&"asset".into(), &"x".into(), than).unwrap());
+    assert_eq!((found(2).1, found(3).1, found(4).1), (Cursor(0), newest, Cursor(0)));
+}
+
+/// What a site pushed last of a record is known again; of a database that the site has no more, too, but as such.
+pub fn what_a_site_pushed_is_known_again(make: Make<'_>) {
+    let storage = make();
+    let (table, id, site) = (TableName::from("asset"), RecordId::from("x"), SiteId(2));
+    let pushed = |cursor, fingerprint| Pushed {
+        cursor: Cursor(cursor),
+        fingerprint,
+        at: Timestamp::from_unix_millis(1_700_000_000_000),
+        is_former: false,
+    };
+    let note = |pushed: Pushed| write(&storage, |txn| txn.note_taken(site, &table, &id, &pushed).unwrap());
+    let found =
+        || read(&storage, |txn| (txn.pushed(site, &table, &id).unwrap(), txn.pushed_at(site, &table, &id).unwrap()));
+    assert_eq!(found(), (None, None));
+    note(pushed(8, u64::MAX));
+    note(pushed(7, 1));
+    assert_eq!(found(), (Some(pushed(8, u64::MAX)), Some(Cursor(8))), "a lower cursor is older");
+    write(&storage, |txn| txn.forget_pushed(SiteId(3)).unwrap());
+    write(&storage, |txn| txn.forget_pushed(site).unwrap());
+    assert_eq!(found(), (Some(Pushed { is_former: true, ..pushed(8, u64::MAX) }), None));
+    note(pushed(3, 2));
+    assert_eq!(found(), (Some(pushed(3, 2)), Some(Cursor(3))), "another database counts anew");
+}
