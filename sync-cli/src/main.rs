@@ -14,7 +14,6 @@ mod output;
 mod palette;
 mod progress;
 mod sentences;
-mod server;
 mod setup;
 
 use std::process::ExitCode;

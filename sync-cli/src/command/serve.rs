@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use oms_sync_server::{AccessLog, Pem, Server, ServerOptions, Tls, connections_max, listen};
 use serde_json::json;
 use sync_core::central::{CentralConfig, Concern, LegacyAuthenticator, LocalSites, SiteList};
 use sync_core::files::{FileStore, Files};
@@ -17,8 +18,7 @@ use crate::exit::{Ended, Failure};
 use crate::output::Output;
 use crate::progress::{end_on_signals, interrupted, until_interrupted};
 use crate::sentences::{common, input_given, serving as says};
-use crate::server::{AccessLog, Options, Server, acceptor, connections_max, listen};
-use crate::setup::Parts;
+use crate::setup::{Parts, text_of};
 
 /// How often a central server asks the legacy server what is new.
 const INTERVAL: Duration = Duration::from_secs(5 * 60);
@@ -147,12 +147,16 @@ fn warn<'c>(concerns: impl Iterator<Item = &'c Concern>, out: &Output) {
     }
 }
 
+/// A sentence for the administrator, from a thread of the server.
+fn say(said: &Said, texts: &Texts) {
+    // Where standard error is closed nobody wants to know.
+    let _ = writeln!(std::io::stderr(), "{}", texts.say(said));
+}
+
 /// Brings stores, names and this server's own role from the legacy server, until a signal comes. What fails is told, and
 /// tried again next time. After the first time it also asks at the address that sites are told whether this server answers there.
 fn cycles(site: &Site, texts: &Texts) {
-    let say = |said: Said| {
-        let _ = writeln!(std::io::stderr(), "{}", texts.say(&said));
-    };
+    let say = |said: Said| say(&said, texts);
     let failed = |error: &Error| say(says::asking_failed(error.code(), Said::message(error)));
     let mut is_first = true;
     while !interrupted() {
@@ -181,12 +185,16 @@ fn cycles(site: &Site, texts: &Texts) {
 }
 
 /// How the server is run, by the flags. Everything that may be wrong with them is found here.
-fn serving(options: &Serve, texts: &Texts) -> Result<Options, Failure> {
+fn serving(options: &Serve, texts: &Texts) -> Result<ServerOptions, Failure> {
     let tls = match (&options.tls_cert, &options.tls_key) {
-        (Some(certificates), Some(key)) => Some(acceptor(certificates, key)?),
+        (Some(certificates), Some(key)) => {
+            let (chain, secret) = (text_of(certificates)?, text_of(key)?);
+            Some(Tls::from_pem(Pem { path: certificates, text: &chain }, Pem { path: key, text: &secret })?)
+        }
         _ => None,
     };
-    Ok(Options {
+    let texts = texts.clone();
+    Ok(ServerOptions {
         admin: options.admin_listen.map(listen).transpose()?,
         admin_hosts: options.admin_host.clone(),
         tls,
@@ -196,6 +204,6 @@ fn serving(options: &Serve, texts: &Texts) -> Result<Options, Failure> {
         access_log: options.access_log.as_deref().map(AccessLog::open).transpose()?,
         database: None,
         files: None,
-        texts: texts.clone(),
+        notice: Arc::new(move |said| say(said, &texts)),
     })
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use oms_sync_server::{Server, ServerOptions, listen};
 use sync_core::central::LocalSites;
 use sync_core::files::{FileStore, Files};
 use sync_core::protocol::PasswordHash;
@@ -19,7 +20,6 @@ use sync_core::{
 use super::files::impatient;
 use super::proxy::Line;
 use crate::progress::until_interrupted;
-use crate::server::{Options, Server, listen};
 
 pub(super) const CENTRAL: usize = 0;
 pub(super) const NORTH: usize = 1;
@@ -56,7 +56,8 @@ impl Ends {
         LocalSites::open(storages[CENTRAL].clone(), clock.clone())?;
         let central = Central::stand_alone(storages[CENTRAL].clone(), clock.clone());
         let central = Arc::new(central.with_files(FileStore::new(folder.join("central.files"))));
-        let server = Server::start(central, listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?, Options::default())?;
+        let server =
+            Server::start(central, listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?, ServerOptions::default())?;
         let line = Line::to(server.address())?;
         Ok(Self { server, line, storages, clock, folder: folder.to_owned() })
     }

@@ -339,11 +339,6 @@ sync_core::sentences! {
         nothing_to_compare() = "give --legacy or --central, or both: there is nothing to compare with";
 
         // Of a central server.
-        address_in_use(address) = "{address} is in use by another program; choose another port";
-        address_unusable(address, error) = "{address} cannot be listened on: {error}";
-        access_log_unwritable(file, error) = "the access log {file} cannot be written: {error}";
-        no_tls(file, error) = "{file} cannot be used for TLS: {error}";
-        no_certificate(file) = "{file} cannot be used for TLS: there is no certificate in it";
         public_url_not_local() =
             "--public-url works only with --auth local: otherwise sites learn the address from the legacy server";
 
@@ -424,8 +419,5 @@ sync_core::sentences! {
         goes_on_with_before(error) = "warning: {error}; going on with what the legacy server said before";
         asking_failed(code, error) = "asking the legacy server failed: [{code}] {error}";
         not_found_by_sites(code, error) = "warning: sites may not find this server: [{code}] {error}";
-        integration_failed(code, error) = "integration failed [{code}]: {error}; trying again";
-        integration_failed_by_fault() = "integration failed by a fault of this program; trying again";
-        visits_unwritten(code, error) = "when sites came could not be written [{code}]: {error}";
     }
 }

@@ -12,7 +12,12 @@ pub(crate) use self::foreign::*;
 /// Everything that is said.
 pub(crate) fn all() -> Vec<Sentence> {
     let names = names::all().map(|name| Sentence::new("labels", name, name));
-    commands::ALL.iter().chain(foreign::ALL).copied().chain(names).collect()
+    own().chain(names).collect()
+}
+
+/// The sentences of the program and of the crates below it.
+fn own() -> impl Iterator<Item = Sentence> {
+    commands::ALL.iter().chain(foreign::ALL).chain(oms_sync_server::sentences()).copied()
 }
 
 /// Whether a translation can name this name of a fact, of a check or of a column, or word that stands alone.
@@ -36,7 +41,7 @@ mod tests {
         let (whole, of_library): (usize, usize) = (count(&all()), count(&[]));
         assert_eq!(whole, of_library + all().len());
         let library = Texts::english(&[]);
-        for sentence in commands::ALL.iter().chain(foreign::ALL) {
+        for sentence in own() {
             assert!(!library.groups().contains_key(sentence.group), "{} is a group of the library", sentence.group);
             assert!(!sentence.english.contains("  "), "{}.{} is one line", sentence.group, sentence.name);
         }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use oms_sync_server::{Server, ServerOptions, listen};
 use sync_core::central::LegacyAuthenticator;
 use sync_core::files::{FileStore, Files};
 use sync_core::protocol::PasswordHash;
@@ -25,7 +26,6 @@ use crate::demo::files::impatient;
 use crate::demo::judge::Holder;
 use crate::demo::proxy::Line;
 use crate::progress::until_interrupted;
-use crate::server::{Options, Server, listen};
 
 /// The legacy server, after the three ends that have a database.
 pub(super) const LEGACY: usize = 3;
@@ -67,7 +67,8 @@ impl Ends {
         let authenticator = Arc::new(LegacyAuthenticator::new(storages[CENTRAL].clone(), asks, clock.clone()));
         let central = Central::new(storages[CENTRAL].clone(), clock.clone(), authenticator);
         let central = Arc::new(central.with_files(FileStore::new(folder.join("central.files"))));
-        let server = Server::start(central, listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?, Options::default())?;
+        let server =
+            Server::start(central, listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?, ServerOptions::default())?;
         let line = Line::to(server.address())?;
         let legacy_line = Line::to(stand_in.address())?;
         let world = small_world(&legacy, 2, &format!("http://{}", server.address()));

@@ -1,7 +1,7 @@
 //! What every storage promises: one function a promise, each over fresh storages of the implementation under test.
 //!
 //! A clause takes a function that makes an empty storage, and panics where the promise is broken.
-//! [`storage_contract!`](crate::storage_contract!) makes a test of each:
+//! [`storage_contract!`](macro@crate::storage_contract) makes a test of each:
 //!
 //! ```
 //! use std::sync::Arc;

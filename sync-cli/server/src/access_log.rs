@@ -17,12 +17,15 @@ use crate::sentences::input_given::access_log_unwritable;
 /// The longest path that a line shows.
 const PATH_MAX: usize = 200;
 
-/// Where the lines go.
-pub(crate) struct AccessLog(Mutex<Box<dyn Write + Send>>);
+/// A log with a line for each request.
+pub struct AccessLog(Mutex<Box<dyn Write + Send>>);
 
 impl AccessLog {
-    /// Onto the end of this file; `-` is standard error.
-    pub(crate) fn open(path: &Path) -> Result<Self, Error> {
+    /// Appends to this file, which is made if it is not there; `-` is standard error.
+    ///
+    /// # Errors
+    /// [`Error::BadInput`]: the file cannot be opened.
+    pub fn open(path: &Path) -> Result<Self, Error> {
         if path == Path::new("-") {
             return Ok(Self(Mutex::new(Box::new(stderr()))));
         }

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use axum::body::{Body, Bytes, HttpBody};
 use http_body::{Frame, SizeHint};
 
-use super::budget::Share;
+use crate::budget::Share;
 
 /// How much of an answer is a piece.
 const PIECE: usize = 64 * 1024;

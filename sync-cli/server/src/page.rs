@@ -16,14 +16,14 @@ const LATELY: Duration = Duration::from_secs(15 * 60);
 
 /// What of the sites is asked for.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Asked {
+pub(super) struct PageQuery {
     attention: bool,
     name: String,
     /// From 0.
     page: usize,
 }
 
-impl Asked {
+impl PageQuery {
     /// Reads a query such as `show=attention&name=clinic&page=2`; what is not understood is left out.
     pub(super) fn of(query: &str) -> Self {
         let mut asked = Self::default();
@@ -51,7 +51,7 @@ impl Asked {
         format!("/?show={show}&amp;name={name}&amp;page={}", page + 1)
     }
 
-    fn wants(&self, site: &SiteView, state: State) -> bool {
+    fn wants(&self, site: &SiteView, state: SiteState) -> bool {
         (!self.attention || state.needs_attention())
             && (self.name.is_empty() || site.name.to_lowercase().contains(&self.name.to_lowercase()))
     }
@@ -79,7 +79,7 @@ fn decoded(value: &str) -> String {
 
 /// How a site stands, worst first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum State {
+enum SiteState {
     InQuarantine,
     Silent,
     Integrating,
@@ -88,7 +88,7 @@ enum State {
     UpToDate,
 }
 
-impl State {
+impl SiteState {
     fn of(site: &SiteView, now: Timestamp) -> Self {
         match site {
             _ if site.refused + site.quarantined > 0 => Self::InQuarantine,
@@ -139,8 +139,9 @@ impl Display for Escaped<'_> {
 }
 
 /// The page.
-pub(super) fn html(view: &CentralView, integrations: &Integrations, asked: &Asked) -> String {
-    let mut sites: Vec<(State, &SiteView)> = view.sites.iter().map(|site| (State::of(site, view.at), site)).collect();
+pub(super) fn html(view: &CentralView, integrations: &Integrations, asked: &PageQuery) -> String {
+    let mut sites: Vec<(SiteState, &SiteView)> =
+        view.sites.iter().map(|site| (SiteState::of(site, view.at), site)).collect();
     let attention = sites.iter().filter(|(state, _)| state.needs_attention()).count();
     sites.retain(|(state, site)| asked.wants(site, *state));
     sites.sort_by(|(a, x), (b, y)| (a, &x.name, x.id).cmp(&(b, &y.name, y.id)));
@@ -156,8 +157,8 @@ fn write_all(
     text: &mut String,
     view: &CentralView,
     integrations: &Integrations,
-    (asked, attention): (&Asked, usize),
-    sites: &[(State, &SiteView)],
+    (asked, attention): (&PageQuery, usize),
+    sites: &[(SiteState, &SiteView)],
     (page, pages): (usize, usize),
 ) -> std::fmt::Result {
     let (version, css) = (env!("CARGO_PKG_VERSION"), include_str!("page.css"));
@@ -232,7 +233,12 @@ fn write_summary(text: &mut String, view: &CentralView, integrations: &Integrati
     Ok(())
 }
 
-fn write_table(text: &mut String, view: &CentralView, sites: &[(State, &SiteView)], page: usize) -> std::fmt::Result {
+fn write_table(
+    text: &mut String,
+    view: &CentralView,
+    sites: &[(SiteState, &SiteView)],
+    page: usize,
+) -> std::fmt::Result {
     let shown = &sites[page * SITES..sites.len().min((page + 1) * SITES)];
     write!(
         text,
@@ -326,10 +332,10 @@ mod tests {
             ("name=%zz%4&page=0&show=", false, "%zz%4", 0),
             ("page=99999999999999999999999", false, "", 0),
         ] {
-            let asked = Asked::of(query);
-            assert_eq!(asked, Asked { attention, name: name.to_owned(), page }, "{query}");
+            let asked = PageQuery::of(query);
+            assert_eq!(asked, PageQuery { attention, name: name.to_owned(), page }, "{query}");
             let link = asked.link(asked.attention, asked.page).replace("&amp;", "&");
-            assert_eq!(Asked::of(link.trim_start_matches("/?")), asked, "{link}");
+            assert_eq!(PageQuery::of(link.trim_start_matches("/?")), asked, "{link}");
         }
     }
 

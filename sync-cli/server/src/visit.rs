@@ -1,44 +1,23 @@
 //! One request on its way through central: who turns out to have sent it, and what is kept for it until its answer is sent.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use sync_core::central::{Check, Gate};
 use sync_core::record::SiteId;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
-use super::answer::App;
-use super::body::NotTaken;
-use super::budget::{Owner, Share, Standing};
-use super::connections::Connection;
+use crate::app::App;
+use crate::body::NotTaken;
+use crate::budget::{Owner, Share, Standing};
+use crate::connection::Connection;
+use crate::turns::{OF_ONE_SITE, UNIT};
 
-/// How many requests of one site are worked at at once; it has the others wait. One with a large answer counts as all of them.
-const OF_ONE_SITE: u32 = 2;
 /// The least and the most memory that is kept for an answer before its size is known, in units.
 const ANSWER_LEAST: usize = 256;
 const ANSWER_MOST: usize = 16 * 1024;
-/// The part of memory that is counted as one.
-pub(super) const UNIT: usize = 1024;
-/// How many sites' turns are remembered before those that nobody uses go.
-const TURNS_MAX: usize = 1000;
-
-/// Whose turn it is, site by site.
-#[derive(Default)]
-pub(super) struct Turns(Mutex<HashMap<SiteId, Arc<Semaphore>>>);
-
-impl Turns {
-    fn of(&self, site: SiteId) -> Arc<Semaphore> {
-        let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if turns.len() >= TURNS_MAX {
-            turns.retain(|_, turn| Arc::strong_count(turn) > 1);
-        }
-        turns.entry(site).or_insert_with(|| Arc::new(Semaphore::new(OF_ONE_SITE as usize))).clone()
-    }
-}
-
 /// What a request is let pass for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Errand {

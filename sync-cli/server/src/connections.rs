@@ -1,7 +1,7 @@
-//! Connections: how many there may be, how long they may be silent, and how they end.
+//! Accepts connections: how many there may be, how long they may be silent, and how they end.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::{Extensions, HeaderMap, StatusCode, Version};
@@ -10,7 +10,6 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
-use sync_core::record::SiteId;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, watch};
@@ -20,14 +19,13 @@ use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{DefaultPredicate, Predicate as _};
 
-use super::answer::{App, AsItIs, answer};
-use super::budget::{Addresses, Budget, Owner, Share, Standing};
-use super::moving::Moving;
+use crate::app::App;
+use crate::budget::{Addresses, Budget, Owner, Standing};
+use crate::connection::{Connection, Peer};
+use crate::reply::NoCompression;
+use crate::router::answer;
+use crate::stall_timeout::StallTimeout;
 
-/// The most connections of sites at once, if the administrator says nothing else and the machine allows as many.
-const CONNECTIONS: usize = 4096;
-/// The open files that are kept for the database and the like.
-const OTHER_FILES: usize = 64;
 /// How long a stop waits for requests that run.
 const GRACE: Duration = Duration::from_secs(30);
 /// How many times the patience a client may take nothing of an answer: a slow line takes some only now and then.
@@ -43,53 +41,6 @@ pub(super) struct Door {
     pub tls: Option<TlsAcceptor>,
     pub connections: usize,
     pub patience: Duration,
-}
-
-/// An open connection.
-pub(super) struct Connection {
-    share: Share,
-    /// Told when it has to be closed, because others need its place or the memory of an answer that it does not take.
-    pub close: Arc<Notify>,
-    /// The site that signed in over it.
-    site: OnceLock<SiteId>,
-}
-
-impl Connection {
-    /// The site that signed in over it.
-    pub(super) fn site(&self) -> Option<SiteId> {
-        self.site.get().copied()
-    }
-
-    /// Notes that a site signed in over it.
-    pub(super) fn signed_in(&self, site: SiteId) {
-        if self.site.set(site).is_ok() {
-            self.share.signed_in(site);
-        }
-    }
-
-    /// Notes whether a request of it is worked at.
-    pub(super) fn hold(&self, is_held: bool) {
-        self.share.hold(is_held);
-    }
-}
-
-/// Who asks, by what the connection says.
-#[derive(Clone)]
-pub(super) struct Peer {
-    pub connection: Arc<Connection>,
-    pub address: SocketAddr,
-    pub is_tls: bool,
-    pub is_admin: bool,
-    /// Whether connections are running out, so that this one is better closed after the answer.
-    pub is_crowded: bool,
-}
-
-/// The most connections at once: what is asked for, as far as this process may have open files.
-pub(crate) fn connections_max(wanted: Option<usize>) -> usize {
-    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
-    let files = limits.lines().find_map(|line| line.strip_prefix("Max open files")?.split_whitespace().next());
-    let files = files.and_then(|number| number.parse().ok()).unwrap_or(usize::MAX);
-    wanted.unwrap_or(CONNECTIONS).min(files.saturating_sub(OTHER_FILES)).max(1)
 }
 
 /// Answers until it is told to stop; then finishes the requests that run.
@@ -133,11 +84,11 @@ async fn place(places: &Arc<Budget>, address: SocketAddr, addresses: &Addresses)
     let (owner, standing): (Owner, Standing) = addresses.standing(address.ip());
     let share = places.enter((owner, standing), close.clone());
     while share.grow(1, GRACE).await.is_err() {}
-    Arc::new(Connection { share, close, site: OnceLock::new() })
+    Arc::new(Connection::new(share, close))
 }
 
 fn is_not_a_file(_: StatusCode, _: Version, _: &HeaderMap, extensions: &Extensions) -> bool {
-    extensions.get::<AsItIs>().is_none()
+    extensions.get::<NoCompression>().is_none()
 }
 
 /// One connection until its end, or until others need its place.
@@ -177,7 +128,7 @@ async fn speak(
         .timer(TokioTimer::new())
         .header_read_timeout(patience)
         .max_buf_size(HEAD_MAX)
-        .serve_connection(TokioIo::new(Moving::new(stream, patience * TAKING)), service);
+        .serve_connection(TokioIo::new(StallTimeout::new(stream, patience * TAKING)), service);
     // What a client does wrong ends its connection and concerns nobody else.
     let _ = watcher.watch(connection).await;
 }

@@ -1,19 +1,19 @@
 //! The thread that integrates what sites pushed, and now and then writes when they came.
 
-use std::io::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use sync_core::{Central, Said, Texts};
+use sync_core::{Central, Said};
 
+use crate::options::Notice;
 use crate::sentences::serving as says;
 
 /// How often the visits of sites are written.
 const FLUSH: Duration = Duration::from_secs(30);
 
 /// Integrates until it is told to stop; then the transaction that runs is finished, and the rest stays queued.
-pub(super) fn run(central: &Central, stopping: &AtomicBool, texts: &Texts) {
+pub(super) fn run(central: &Central, stopping: &AtomicBool, notice: &Notice) {
     let goes_on = || !stopping.load(Ordering::SeqCst);
     let mut flushed = Instant::now();
     while goes_on() {
@@ -25,11 +25,11 @@ pub(super) fn run(central: &Central, stopping: &AtomicBool, texts: &Texts) {
             Err(_) => Some(says::integration_failed_by_fault()),
         };
         if let Some(failure) = failure {
-            say(&failure, texts);
+            notice(&failure);
             std::thread::sleep(Duration::from_secs(1));
         }
         if flushed.elapsed() >= FLUSH {
-            flush(central, texts);
+            flush(central, notice);
             flushed = Instant::now();
         }
         central.wait_for_work(Duration::from_millis(500));
@@ -37,13 +37,8 @@ pub(super) fn run(central: &Central, stopping: &AtomicBool, texts: &Texts) {
 }
 
 /// Writes the visits of sites.
-pub(super) fn flush(central: &Central, texts: &Texts) {
+pub(super) fn flush(central: &Central, notice: &Notice) {
     if let Err(error) = central.flush_activity() {
-        say(&says::visits_unwritten(error.code(), Said::message(&error)), texts);
+        notice(&says::visits_unwritten(error.code(), Said::message(&error)));
     }
-}
-
-fn say(said: &Said, texts: &Texts) {
-    // Where standard error is closed nobody wants to know.
-    let _ = writeln!(std::io::stderr(), "{}", texts.say(said));
 }

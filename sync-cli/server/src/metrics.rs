@@ -39,7 +39,7 @@ struct Durations {
 }
 
 /// A request that was answered.
-pub(super) struct Request {
+pub(super) struct CountedRequest {
     pub question: &'static str,
     pub status: u16,
     pub error: Option<&'static str>,
@@ -67,7 +67,7 @@ impl Metrics {
         self.lock().connections -= 1;
     }
 
-    pub(super) fn count(&self, request: &Request) {
+    pub(super) fn count(&self, request: &CountedRequest) {
         let mut counts = self.lock();
         *counts.by_status.entry((request.question, request.status)).or_default() += 1;
         if let Some(error) = request.error {

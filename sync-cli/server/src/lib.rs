@@ -1,41 +1,70 @@
-//! Puts a [`Central`] behind an HTTP server.
+//! The HTTP front of a central server of Open mSupply: [`Server`] puts a [`Central`] behind a socket.
+//!
+//! It answers sites over HTTP/1.1, with TLS if wanted, within limits of connections, memory and time that hold against slow
+//! and hostile clients; takes and gives files in pieces; integrates what sites push on a thread of its own; and shows the
+//! administrator a status page, figures for Prometheus and a health check.
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//!
+//! use oms_sync_server::{Server, ServerOptions, listen};
+//! use sync_core::storage::SqliteStorage;
+//! use sync_core::{Central, SystemClock};
+//!
+//! # fn main() -> sync_core::Result<()> {
+//! let storage = Arc::new(SqliteStorage::open("central.sqlite")?);
+//! let central = Arc::new(Central::stand_alone(storage, Arc::new(SystemClock::new())));
+//! let server = Server::start(central, listen(([127, 0, 0, 1], 8000).into())?, ServerOptions::default())?;
+//! // The server works on threads of its own until it is stopped.
+//! server.stop();
+//! # Ok(())
+//! # }
+//! ```
 
 mod access_log;
 mod admin;
-mod answer;
+mod app;
 mod body;
 mod budget;
 mod checks;
+mod connection;
 mod connections;
+mod file_body;
 mod files;
 mod integrator;
 mod metrics;
-mod moving;
+mod options;
 mod page;
+mod reply;
 mod request_id;
+mod response_log;
+mod router;
 mod sending;
+mod sentences;
+mod stall_timeout;
 mod tls;
+mod turns;
+mod view_cache;
 mod visit;
+mod work;
 
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use sync_core::{Central, Error, Texts};
+use sync_core::{Central, Error, Sentence};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 
-use self::answer::App;
+use self::app::App;
 use self::connections::Door;
+use self::sentences::input_given as given;
 
-use crate::sentences::input_given as given;
-
-pub(crate) use self::access_log::AccessLog;
-pub(crate) use self::connections::connections_max;
-pub(crate) use self::tls::acceptor;
+pub use self::access_log::AccessLog;
+pub use self::options::{Notice, ServerOptions, connections_max};
+pub use self::tls::{Pem, Tls};
 
 /// The most requests that are worked at at once; those beyond wait. Each is short, but a slow legacy server may hold some.
 const WORKERS: usize = 256;
@@ -44,8 +73,16 @@ const WORKERS: usize = 256;
 /// it, and more would not be quicker.
 const LARGE_WORKERS: usize = 4;
 
-/// Takes an address.
-pub(crate) fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
+/// The sentences that this crate says, for a host's translation ([`Texts::parse`](sync_core::Texts::parse)).
+pub fn sentences() -> &'static [Sentence] {
+    sentences::ALL
+}
+
+/// Takes an address to listen on.
+///
+/// # Errors
+/// [`Error::BadInput`]: the address is in use, or is none of this machine's.
+pub fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
     let listener = TcpListener::bind(address).and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
     let shown = address.to_string();
     listener.map_err(|error| {
@@ -56,49 +93,8 @@ pub(crate) fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
     })
 }
 
-/// How a server is run.
-pub(crate) struct Options {
-    /// Where the status page and the figures are, for whoever comes there; otherwise they are for this machine only.
-    pub admin: Option<TcpListener>,
-    /// The names under which that door may be asked, beside addresses and `localhost`.
-    pub admin_hosts: Vec<String>,
-    /// With this the server speaks TLS to sites.
-    pub tls: Option<tokio_rustls::TlsAcceptor>,
-    /// Whether a proxy stands before it that says who asks.
-    pub behind_proxy: bool,
-    /// The most connections of sites at once; those beyond wait.
-    pub connections_max: usize,
-    /// How long nothing may come of what a client has begun to send, or has not begun yet.
-    pub patience: Duration,
-    /// Where a line for each request goes.
-    pub access_log: Option<AccessLog>,
-    /// The database, to tell its size and how much room it has.
-    pub database: Option<PathBuf>,
-    /// The folder of files, to tell how much room they have.
-    pub files: Option<PathBuf>,
-    /// How what goes wrong is said.
-    pub texts: Texts,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            admin: None,
-            admin_hosts: Vec::new(),
-            tls: None,
-            behind_proxy: false,
-            connections_max: connections_max(None),
-            patience: Duration::from_secs(30),
-            access_log: None,
-            database: None,
-            files: None,
-            texts: Texts::default(),
-        }
-    }
-}
-
 /// A running server: connections on an async runtime, the central server's own work on threads that may block.
-pub(crate) struct Server {
+pub struct Server {
     central: Arc<Central>,
     address: SocketAddr,
     admin_address: Option<SocketAddr>,
@@ -106,12 +102,15 @@ pub(crate) struct Server {
     stopping: Arc<AtomicBool>,
     serving: JoinHandle<()>,
     integrating: JoinHandle<()>,
-    texts: Texts,
+    notice: Notice,
 }
 
 impl Server {
-    /// Answers from then on.
-    pub(crate) fn start(central: Arc<Central>, listener: TcpListener, mut options: Options) -> Result<Self, Error> {
+    /// Begins to answer, on threads of its own, and to integrate what sites push.
+    ///
+    /// # Errors
+    /// [`Error::Io`]: the system gives no runtime or no address.
+    pub fn start(central: Arc<Central>, listener: TcpListener, mut options: ServerOptions) -> Result<Self, Error> {
         let failed =
             |source: std::io::Error| Error::Io { what: "starting the server".to_owned(), source: source.into() };
         let runtime = Builder::new_multi_thread().worker_threads(2).max_blocking_threads(WORKERS).enable_all().build();
@@ -122,8 +121,9 @@ impl Server {
         let address = listener.local_addr().map_err(failed)?;
         let admin = options.admin.take();
         let admin_address = admin.as_ref().map(TcpListener::local_addr).transpose().map_err(failed)?;
-        let (connections, patience, tls) = (options.connections_max, options.patience, options.tls.take());
-        let texts = options.texts.clone();
+        let (connections, patience, tls) =
+            (options.connections_max, options.patience, options.tls.take().map(|tls| tls.acceptor()));
+        let notice = options.notice.clone();
         let app = Arc::new(App::new(central.clone(), options, admin.is_some(), large.handle().clone()));
         let (stop, stopped) = watch::channel(false);
         let for_sites = Door { is_admin: false, tls, connections, patience };
@@ -146,29 +146,29 @@ impl Server {
         });
         let stopping = Arc::new(AtomicBool::new(false));
         let integrating = {
-            let (central, stopping, texts) = (central.clone(), stopping.clone(), texts.clone());
-            std::thread::spawn(move || integrator::run(&central, &stopping, &texts))
+            let (central, stopping, notice) = (central.clone(), stopping.clone(), notice.clone());
+            std::thread::spawn(move || integrator::run(&central, &stopping, &notice))
         };
-        Ok(Self { central, address, admin_address, stop, stopping, serving, integrating, texts })
+        Ok(Self { central, address, admin_address, stop, stopping, serving, integrating, notice })
     }
 
     /// Where it listens.
-    pub(crate) fn address(&self) -> SocketAddr {
+    pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Where the status page and the figures are, if not there.
-    pub(crate) fn admin_address(&self) -> Option<SocketAddr> {
+    /// Where the status page and the figures are, if they have a listener of their own.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
         self.admin_address
     }
 
     /// Takes no new requests, finishes those that run, and returns. What is not integrated yet stays queued.
-    pub(crate) fn stop(self) {
+    pub fn stop(self) {
         self.stopping.store(true, Ordering::SeqCst);
         let _ = self.stop.send(true);
         let _ = self.serving.join();
         let _ = self.integrating.join();
-        integrator::flush(&self.central, &self.texts);
+        integrator::flush(&self.central, &self.notice);
     }
 }
 

@@ -40,12 +40,12 @@ pub(super) struct Budget {
     fair: usize,
     /// How long somebody who signed in may hold its part before it too gives way to others who did.
     kept_for: Option<Duration>,
-    state: Mutex<State>,
+    state: Mutex<Holders>,
     freed: Notify,
 }
 
 #[derive(Default)]
-struct State {
+struct Holders {
     used: usize,
     next: u64,
     holders: BTreeMap<u64, Holder>,
@@ -75,7 +75,7 @@ impl Budget {
         Arc::new(Self { capacity, fair: fair.max(1), kept_for, state: Mutex::default(), freed: Notify::new() })
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, Holders> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -112,7 +112,7 @@ impl Budget {
     }
 
     /// Tells holders to leave, the worst first, if all those who stand no better than this one are enough.
-    fn displace(&self, state: &mut State, id: u64, more: usize, free: usize) {
+    fn displace(&self, state: &mut Holders, id: u64, more: usize, free: usize) {
         let mut coming = free;
         let mut shares: HashMap<Owner, usize> = HashMap::new();
         for holder in state.holders.values() {
@@ -329,23 +329,23 @@ mod tests {
         Owner::Address(IpAddr::from([192, 0, 2, last]))
     }
 
-    struct Held {
+    struct TestHolder {
         share: Share,
         leave: Arc<Notify>,
     }
 
-    fn enter(budget: &Arc<Budget>, who: (Owner, Standing)) -> Held {
+    fn enter(budget: &Arc<Budget>, who: (Owner, Standing)) -> TestHolder {
         let leave = Arc::new(Notify::new());
-        Held { share: budget.enter(who, leave.clone()), leave }
+        TestHolder { share: budget.enter(who, leave.clone()), leave }
     }
 
-    async fn take(budget: &Arc<Budget>, who: (Owner, Standing), weight: usize) -> Held {
+    async fn take(budget: &Arc<Budget>, who: (Owner, Standing), weight: usize) -> TestHolder {
         let held = enter(budget, who);
         held.share.grow(weight, PATIENCE).await.expect("there is room");
         held
     }
 
-    async fn is_told(held: &Held) -> bool {
+    async fn is_told(held: &TestHolder) -> bool {
         timeout(Duration::from_millis(1), held.leave.notified()).await.is_ok()
     }
 
@@ -354,7 +354,7 @@ mod tests {
         budget: &Arc<Budget>,
         who: (Owner, Standing),
         weight: usize,
-        held: &mut Vec<Held>,
+        held: &mut Vec<TestHolder>,
     ) -> Vec<usize> {
         let newcomer = enter(budget, who);
         let (mut told, mut number) = (Vec::new(), 0);
@@ -424,7 +424,7 @@ mod tests {
         }
         let other = (Owner::Site(SiteId(3)), Standing::SignedIn);
         assert_eq!(displaced(&budget, other, 10, &mut held).await, [0]);
-        let mut fair: Vec<Held> = Vec::new();
+        let mut fair: Vec<TestHolder> = Vec::new();
         for number in 3..4 {
             fair.push(take(&budget, (Owner::Site(SiteId(number)), Standing::SignedIn), 10).await);
         }

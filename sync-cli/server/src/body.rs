@@ -9,7 +9,7 @@ use http_body_util::BodyExt as _;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 
-use super::budget::{Budget, Left, Owner, Share, Standing, within};
+use crate::budget::{Budget, Left, Owner, Share, Standing, within};
 
 /// The bytes of bodies that are being received at once.
 const RECEIVING: usize = 64 * 1024 * 1024;

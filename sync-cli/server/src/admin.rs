@@ -5,45 +5,22 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 
 use axum::http::header;
 use axum::http::request::Parts;
 use serde_json::json;
 use sync_core::Result;
-use sync_core::central::CentralView;
 use sync_core::transport::HttpResponse;
 
-use super::Options;
-use super::answer::{App, Done};
-use super::connections::Peer;
-use super::page;
-
-/// How old what a page shows may be: to look often costs little.
-const VIEW_AGE: Duration = Duration::from_secs(2);
-
-/// The newest view of the server.
-#[derive(Default)]
-pub(super) struct Views(Mutex<Option<(Instant, Arc<CentralView>)>>);
-
-impl Views {
-    fn get(&self, app: &App) -> Result<Arc<CentralView>> {
-        // Held while it is made, so that many who ask at once have one made.
-        let mut newest = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((at, view)) = newest.as_ref()
-            && at.elapsed() < VIEW_AGE
-        {
-            return Ok(view.clone());
-        }
-        let view = Arc::new(app.central.view()?);
-        *newest = Some((Instant::now(), view.clone()));
-        Ok(view)
-    }
-}
+use crate::app::App;
+use crate::connection::Peer;
+use crate::options::ServerOptions;
+use crate::page;
+use crate::reply::Reply;
 
 /// Answers what is for the administrator, if it is that and this is the administrator.
-pub(super) async fn answer(app: &Arc<App>, peer: &Peer, head: &Parts) -> Option<Done> {
+pub(super) async fn answer(app: &Arc<App>, peer: &Peer, head: &Parts) -> Option<Reply> {
     if !matches!(head.method.as_str(), "GET" | "HEAD") {
         return None;
     }
@@ -51,7 +28,7 @@ pub(super) async fn answer(app: &Arc<App>, peer: &Peer, head: &Parts) -> Option<
     let (question, make): (_, fn(&App, &str) -> Result<HttpResponse>) = match head.uri.path() {
         "/health" => ("health", |app, _| Ok(health(app))),
         "/" | "/metrics" if peer.is_admin && !is_asked_by_name(app, head) => {
-            return Some(Done::of("unknown", misdirected()));
+            return Some(Reply::of("unknown", misdirected()));
         }
         "/" if is_administrator(app, peer, head) => ("page", status_page),
         "/metrics" if is_administrator(app, peer, head) => ("metrics", |app, _| figures(app)),
@@ -64,7 +41,7 @@ pub(super) async fn answer(app: &Arc<App>, peer: &Peer, head: &Parts) -> Option<
         Ok(Err(error)) => HttpResponse::text(503, format!("The database failed: {}\n", error.code())),
         Err(_) => HttpResponse { status: 500, headers: Vec::new(), body: Vec::new() },
     };
-    Some(Done::of(question, response))
+    Some(Reply::of(question, response))
 }
 
 fn is_administrator(app: &App, peer: &Peer, head: &Parts) -> bool {
@@ -178,12 +155,12 @@ fn disk(app: &App) -> Disk {
         let there = path.ancestors().find(|path| !path.as_os_str().is_empty() && path.exists());
         Disk::of(fs4::available_space(there.unwrap_or(Path::new("."))).ok())
     };
-    let Options { database, files, .. } = &app.options;
+    let ServerOptions { database, files, .. } = &app.options;
     [database, files].into_iter().flatten().fold(Disk::Unknown, |worst, path| worst.and(free(path)))
 }
 
 fn figures(app: &App) -> Result<HttpResponse> {
-    let (view, integrations) = (app.views.get(app)?, app.central.integrations()?);
+    let (view, integrations) = (app.views.get(&app.central)?, app.central.integrations()?);
     let text = app.metrics.text(&view, &integrations, app.options.database.as_deref());
     let headers = vec![("content-type".to_owned(), "text/plain; version=0.0.4; charset=utf-8".to_owned())];
     let mut response = HttpResponse { status: 200, headers, body: text.into_bytes() };
@@ -192,8 +169,8 @@ fn figures(app: &App) -> Result<HttpResponse> {
 }
 
 fn status_page(app: &App, query: &str) -> Result<HttpResponse> {
-    let (view, integrations) = (app.views.get(app)?, app.central.integrations()?);
-    let text = page::html(&view, &integrations, &page::Asked::of(query));
+    let (view, integrations) = (app.views.get(&app.central)?, app.central.integrations()?);
+    let text = page::html(&view, &integrations, &page::PageQuery::of(query));
     let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     let headers = vec![
         header("content-type", "text/html; charset=utf-8"),

@@ -2,15 +2,12 @@
 //! time as long as something moves.
 
 use std::io::{self, Read};
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use axum::body::{Body, Bytes, HttpBody};
+use axum::body::{Body, Bytes};
 use axum::http::header;
 use axum::http::request::Parts;
-use http_body::{Frame, SizeHint};
 use sync_core::Central;
 use sync_core::central::{Caller, Checked, Handled, UploadHead};
 use sync_core::protocol::v6::path;
@@ -19,23 +16,13 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-use super::answer::{App, Done, Ending, broken, not_taken};
-use super::body::{NotTaken, Receiving};
-use super::budget::{Budget, Owner, Share, Standing};
-use super::connections::Peer;
-use super::visit::{Errand, Visit};
-
-/// How many files may be on their way at once: each that comes in holds a thread for as long as its line needs.
-const AT_ONCE: usize = 128;
-/// How many pieces wait for whoever takes them.
-const PIECES: usize = 4;
-/// How much of a file is a piece.
-const PIECE: usize = 64 * 1024;
-
-/// The places for files on their way.
-pub(super) fn places() -> Arc<Budget> {
-    Budget::new(AT_ONCE, AT_ONCE / 8, None)
-}
+use crate::app::App;
+use crate::body::{NotTaken, Receiving};
+use crate::budget::{Owner, Share, Standing};
+use crate::connection::Peer;
+use crate::file_body::{OutgoingFile, PIECES};
+use crate::reply::{Reply, broken, not_taken};
+use crate::visit::{Errand, Visit};
 
 /// Whether a request brings a file.
 pub(super) fn is_upload(head: &Parts) -> bool {
@@ -63,7 +50,7 @@ struct Beginning {
 }
 
 /// Takes a file that a site brings. Until it is clear who brings it, it has no thread, no place and nothing on the disk.
-pub(super) async fn upload(app: &Arc<App>, peer: &Peer, head: &Parts, mut body: Body) -> Done {
+pub(super) async fn upload(app: &Arc<App>, peer: &Peer, head: &Parts, mut body: Body) -> Reply {
     let (from, patience) = (app.client(peer, &head.headers), app.options.patience);
     let content_type = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let refused = |why: NotTaken| not_taken(&why, &head.headers, app.central.config().json_bytes_max);
@@ -79,7 +66,7 @@ pub(super) async fn upload(app: &Arc<App>, peer: &Peer, head: &Parts, mut body: 
     let bytes_in = beginning.bytes.len() as u64;
     let checked = match introduced {
         Ok(checked) => checked,
-        Err(why) => return Done { bytes_in, ..Done::of("upload_file", refused(why)) },
+        Err(why) => return Reply { bytes_in, ..Reply::of("upload_file", refused(why)) },
     };
     let Some(site) = visit.site() else {
         // What central says of it is known already; the rest is only read.
@@ -89,13 +76,13 @@ pub(super) async fn upload(app: &Arc<App>, peer: &Peer, head: &Parts, mut body: 
         let answered = answer.await;
         throw_away(&mut body, &mut beginning, patience).await;
         return match answered {
-            Ok(answered) => Done { bytes_in, ..Done::by(answered, |response| response) },
-            Err(_) => Done::of("upload_file", broken()),
+            Ok(answered) => Reply { bytes_in, ..Reply::by(answered, |response| response) },
+            Err(_) => Reply::of("upload_file", broken()),
         };
     };
     let share = app.places.enter((Owner::Site(site), Standing::SignedIn), beginning.receiving.leave());
     if share.grow(1, patience).await.is_err() {
-        return Done { bytes_in, ..Done::of("upload_file", refused(NotTaken::Busy)) };
+        return Reply { bytes_in, ..Reply::of("upload_file", refused(NotTaken::Busy)) };
     }
     let (pieces, waiting) = channel::<io::Result<Bytes>>(PIECES);
     let (central, caller) = (app.central.clone(), caller(checked));
@@ -108,15 +95,15 @@ pub(super) async fn upload(app: &Arc<App>, peer: &Peer, head: &Parts, mut body: 
         central.upload_for(content_type.as_deref(), &mut incoming, caller)
     });
     let (bytes_in, broke) = pass_on(&mut body, beginning, (pieces, &share), patience).await;
-    let mut done = match taking.await {
-        Ok(answered) => Done::by(answered, |response| response),
-        Err(_) => Done::of("upload_file", broken()),
+    let mut reply = match taking.await {
+        Ok(answered) => Reply::by(answered, |response| response),
+        Err(_) => Reply::of("upload_file", broken()),
     };
-    done.bytes_in = bytes_in;
+    reply.bytes_in = bytes_in;
     if let Some(why) = broke {
-        done.response = refused(why);
+        reply.response = refused(why);
     }
-    done
+    reply
 }
 
 /// Reads until it is clear who brings a file, and has that checked; `None` if the body does not say.
@@ -233,10 +220,10 @@ impl Read for Incoming {
 }
 
 /// Gives a file to a site that asks.
-pub(super) async fn download(app: &Arc<App>, peer: &Peer, head: &Parts, body: Body) -> Done {
+pub(super) async fn download(app: &Arc<App>, peer: &Peer, head: &Parts, body: Body) -> Reply {
     let asked = match app.receive(peer, head, body).await {
         Ok(asked) => asked,
-        Err(response) => return Done::of("download_file", response),
+        Err(response) => return Reply::of("download_file", response),
     };
     let (from, bytes_in) = (app.client(peer, &head.headers), asked.request.body.len() as u64);
     let visit = Visit::new(app, &peer.connection, from, Errand::File);
@@ -252,10 +239,10 @@ pub(super) async fn download(app: &Arc<App>, peer: &Peer, head: &Parts, body: Bo
     };
     let answered = match app.work(peer, head, (asked, &visit), give).await {
         Ok(answered) => answered,
-        Err(response) => return Done { bytes_in, ..Done::of("download_file", response) },
+        Err(response) => return Reply { bytes_in, ..Reply::of("download_file", response) },
     };
     let (mut opened, mut is_read) = (None, true);
-    let done = Done::by(answered, |(response, is_file, read): (StreamedResponse, bool, io::Result<Vec<u8>>)| {
+    let reply = Reply::by(answered, |(response, is_file, read): (StreamedResponse, bool, io::Result<Vec<u8>>)| {
         let length = response.header("content-length").and_then(|text| text.parse().ok());
         let StreamedResponse { status, headers, body } = response;
         opened = is_file.then_some((body, length));
@@ -263,107 +250,21 @@ pub(super) async fn download(app: &Arc<App>, peer: &Peer, head: &Parts, body: Bo
         HttpResponse { status, headers, body: read.unwrap_or_default() }
     });
     if !is_read {
-        return Done { bytes_in, ..Done::of("download_file", broken()) };
+        return Reply { bytes_in, ..Reply::of("download_file", broken()) };
     }
     let mut file = None;
     if let (Some((reader, length)), Some(site)) = (opened, visit.site()) {
         let place = app.places.enter((Owner::Site(site), Standing::SignedIn), peer.connection.close.clone());
         if place.grow(1, app.options.patience).await.is_err() {
             let limit = app.central.config().json_bytes_max;
-            return Done { bytes_in, ..Done::of("download_file", not_taken(&NotTaken::Busy, &head.headers, limit)) };
+            return Reply { bytes_in, ..Reply::of("download_file", not_taken(&NotTaken::Busy, &head.headers, limit)) };
         }
-        file = Some(File { reader, length, place });
+        file = Some(OutgoingFile { reader, length, place });
     }
-    Done { bytes_in, file, ..done }
+    Reply { bytes_in, file, ..reply }
 }
 
 fn rest(reader: &mut dyn Read) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     reader.read_to_end(&mut bytes).map(|_| bytes)
-}
-
-/// A file that goes to a site.
-pub(super) struct File {
-    reader: Box<dyn Read + Send>,
-    /// How many bytes it has, where that is known.
-    length: Option<u64>,
-    place: Share,
-}
-
-impl File {
-    /// The file as a body, which is counted and logged when it ends.
-    pub(super) fn body(self, ending: Ending) -> Body {
-        let (pieces, waiting) = channel(PIECES);
-        let left = self.length;
-        tokio::spawn(read_into(pieces, self));
-        Body::new(Outgoing { pieces: waiting, left, sent: 0, ending: Some(ending) })
-    }
-}
-
-/// Reads a file as fast as the line takes it; a thread that may block is held only while a piece is read.
-async fn read_into(pieces: Sender<io::Result<Bytes>>, file: File) {
-    let File { mut reader, place, .. } = file;
-    loop {
-        let read = spawn_blocking(move || {
-            let mut piece = vec![0; PIECE];
-            let read = reader.read(&mut piece).map(|read| {
-                piece.truncate(read);
-                Bytes::from(piece)
-            });
-            (reader, read)
-        });
-        let Ok((back, read)) = read.await else { return };
-        reader = back;
-        place.moved(read.as_ref().map_or(0, Bytes::len));
-        let ends = read.as_ref().map_or(true, Bytes::is_empty);
-        if read.as_ref().is_ok_and(Bytes::is_empty) {
-            return;
-        }
-        // Nobody takes it once the line is broken.
-        if pieces.send(read).await.is_err() || ends {
-            return;
-        }
-    }
-}
-
-/// A body as the line takes it.
-struct Outgoing {
-    pieces: Receiver<io::Result<Bytes>>,
-    /// How many bytes are to come, where that is known.
-    left: Option<u64>,
-    sent: u64,
-    ending: Option<Ending>,
-}
-
-impl HttpBody for Outgoing {
-    type Data = Bytes;
-    type Error = io::Error;
-
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        let piece = ready!(self.pieces.poll_recv(context));
-        let piece = match (piece, self.left) {
-            (Some(Ok(bytes)), left) => {
-                self.sent += bytes.len() as u64;
-                self.left = left.map(|left| left.saturating_sub(bytes.len() as u64));
-                Some(Ok(Frame::data(bytes)))
-            }
-            // The file became shorter: a cut line, not an end.
-            (None, Some(1..)) => Some(Err(io::ErrorKind::UnexpectedEof.into())),
-            (Some(Err(error)), _) => Some(Err(error)),
-            (None, _) => None,
-        };
-        Poll::Ready(piece)
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.left.map_or_else(SizeHint::default, SizeHint::with_exact)
-    }
-}
-
-impl Drop for Outgoing {
-    fn drop(&mut self) {
-        if let Some(ending) = self.ending.take() {
-            ending.tell(self.sent, self.left.is_some_and(|left| left > 0).then_some("cut_off"));
-        }
-    }
 }

@@ -1,0 +1,19 @@
+//! What the server says: about what it is given to run with, and about the integration when it goes wrong.
+
+sync_core::sentences! {
+    /// What is wrong with what somebody gave.
+    input_given {
+        address_in_use(address) = "{address} is in use by another program; choose another port";
+        address_unusable(address, error) = "{address} cannot be listened on: {error}";
+        access_log_unwritable(file, error) = "the access log {file} cannot be written: {error}";
+        no_tls(file, error) = "{file} cannot be used for TLS: {error}";
+        no_certificate(file) = "{file} cannot be used for TLS: there is no certificate in it";
+    }
+
+    /// What goes wrong while the server runs.
+    serving {
+        integration_failed(code, error) = "integration failed [{code}]: {error}; trying again";
+        integration_failed_by_fault() = "integration failed by a fault of this program; trying again";
+        visits_unwritten(code, error) = "when sites came could not be written [{code}]: {error}";
+    }
+}
