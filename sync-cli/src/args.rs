@@ -13,13 +13,13 @@ use std::time::Duration;
 
 use clap::{Args as ClapArgs, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use oms_sync_inspect::compat::Release;
 
 pub(crate) use self::support::{
     Bundle, Cause, Confirm, CursorCommand, Doctor, Explain, Identity, Log, Net, Patient, Preview, Quarantine,
     QuarantineList, QuarantineRetry, Resend, Status, WhichCursor,
 };
 use self::values::{duration, one_line, path};
-use crate::compat::Release;
 
 /// What the help calls the options that every command has.
 const EVERYWHERE: &str = "Options of every command";

@@ -4,11 +4,8 @@
 
 mod args;
 mod command;
-mod compat;
-mod decode;
 mod demo;
 mod exit;
-mod inspect;
 mod limits;
 mod output;
 mod palette;

@@ -4,6 +4,7 @@ use std::io::{BufRead, IsTerminal as _, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use oms_sync_inspect::database::unreadable;
 use sync_core::files::Files;
 use sync_core::protocol::PasswordHash;
 use sync_core::storage::{SqliteStorage, Storage, key};
@@ -154,11 +155,6 @@ pub(crate) fn bytes_of(path: &Path) -> Result<Vec<u8>> {
 fn text(from: &Path, bytes: &[u8]) -> Result<String> {
     let text = read_text(bytes).map_err(|why| unreadable(from, why))?;
     Ok(text.into_owned())
-}
-
-/// A file of the user's that cannot be read is wrong input.
-pub(crate) fn unreadable(path: &Path, error: impl std::fmt::Display) -> Error {
-    Error::bad_input(given::unreadable(path.display().to_string(), error.to_string()))
 }
 
 #[cfg(test)]

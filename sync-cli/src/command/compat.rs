@@ -1,11 +1,11 @@
 //! `compat`: whether releases fit together.
 
+use oms_sync_inspect::compat::{End, compat};
 use serde_json::json;
 use sync_core::{Error, ErrorClass};
 
 use super::layout::{say, wrapped};
 use crate::args::Compat;
-use crate::compat::{End, compat};
 use crate::exit::{Ended, Failure};
 use crate::output::Output;
 use crate::sentences::{compatibility as says, input_given};

@@ -1,10 +1,10 @@
 //! `decode`: a message in words.
 
+use oms_sync_inspect::decode::{Decoded, RecordLine, decode};
 use sync_core::{Detail, Said};
 
 use super::layout::{cut, pairs, say, wrapped};
 use crate::args::Decode;
-use crate::decode::{Decoded, RecordLine, decode};
 use crate::exit::{Ended, Failure};
 use crate::output::Output;
 use crate::sentences::decoded_shown as shown;

@@ -1,11 +1,11 @@
 //! `inspect`: the synchronisation of a real Open mSupply server, from its database.
 
+use oms_sync_inspect::database::{CycleLine, Inspection, Stuck, Waiting, inspect};
 use sync_core::Said;
 
 use super::layout::{facts, say, wrapped};
 use crate::args::Inspect;
 use crate::exit::{Ended, Failure};
-use crate::inspect::{CycleLine, Inspection, Stuck, Waiting, inspect};
 use crate::output::{Output, bytes};
 use crate::sentences::{inspection as says, stuck_records as stuck_says};
 

@@ -325,7 +325,6 @@ sync_core::sentences! {
     /// What is wrong with what somebody gave: an option, a file, a message.
     input_given {
         texts_file(file, detail) = "{file}: {detail}";
-        unreadable(file, error) = "{file} cannot be read: {error}";
         file_is_there(file) = "{file} is there already; name another file";
         password_prompt(site) = "Password of site {site}:";
         no_password() = "no password: give --password-file, --password-stdin or OMS_SYNC_PASSWORD";
@@ -338,24 +337,8 @@ sync_core::sentences! {
         records_not_json(error) = "the input is not JSON: {error}";
         nothing_to_compare() = "give --legacy or --central, or both: there is nothing to compare with";
 
-        // Of a central server.
         public_url_not_local() =
             "--public-url works only with --auth local: otherwise sites learn the address from the legacy server";
-
-        // Of a message.
-        gzip_unreadable(error) = "this is gzipped, and cannot be unpacked: {error}";
-        gzip_too_large(max) = "this is gzipped, and unpacks to more than {max} bytes";
-        empty() = "this is empty: no message of V5 or V6 is";
-        web_page() = "this is a web page, no message: a proxy, a log-in page or another server answered in place of \
-            the right one";
-        cut_off(error) = "this is cut off: {error}";
-        not_json(error) = "this is not JSON: {error}";
-
-        // Of a database.
-        not_sqlite(file) = "{file} is not an SQLite database";
-        not_open_msupply(file, table) = "{file} is no database of Open mSupply: it has no table {table}";
-        of_this_program(file, table) = "{file} is no database of Open mSupply: it has no table {table}; it is one of \
-            this program: see oms-sync status";
     }
 
     /// What `records`, `changelog` and `man` say.

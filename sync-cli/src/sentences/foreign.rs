@@ -1,29 +1,8 @@
-//! What is said of what others made: their releases, their databases, their messages.
+//! What `inspect`, `decode` and `compat` say around what the crate below the program finds.
 
 sync_core::sentences! {
     /// Whether releases fit together.
     compatibility {
-        this_program() = "this program";
-        no_v5(end) = "{end} speaks no V5";
-        v5_taken(end, version, legacy) = "{end} sends V5 version {version}, which {legacy} takes";
-        v5_and_newer_taken(end, version, legacy) =
-            "{end} sends V5 version {version}, and {legacy} takes newer ones too";
-        v5_needs(end, version, first) =
-            "{end} sends V5 version {version}, which needs a legacy server of {first} or later";
-        v5_taken_by_unknown(end, version) =
-            "{end} sends V5 version {version}; which legacy server takes it first is not known";
-        v5_newer_than_known(end, version) = "{end} sends V5 version {version}, which is newer than what is known";
-        central_before_v6(central) = "{central} is from before V6: it cannot be an Open mSupply central server";
-        site_before_v6(site) = "{site} is from before V6: it knows no Open mSupply central server";
-        v6(site, version, central, max) = "{site} sends V6 version {version}, {central} takes 0 to {max}";
-        renamed(release) = "{release} renamed keys: vaccinations and R&R forms are rejected in both directions, and \
-            manufacturers of item variants and facilities of vaccinations are lost silently";
-        renamed_to_central(release) = "{release} renamed keys: vaccinations and R&R forms are rejected on their way to \
-            central, and manufacturers of item variants and facilities of vaccinations are lost silently";
-        missing_from_central(table, field, release) =
-            "{table} from central: {table}.{field} (new in {release}) is missing: the receiver rejects them";
-        missing_from_site(table, field, release) =
-            "{table} from the site: {table}.{field} (new in {release}) is missing: the receiver rejects them";
         fit(between, why) = "{between}: fit; {why}";
         fit_with_losses(between, why) = "{between}: fit, with losses; {why}";
         do_not_fit(between, why) = "{between}: do NOT fit; {why}";
@@ -37,16 +16,10 @@ sync_core::sentences! {
     inspection {
         read_from_copy() = "The database is in use, or was when its server ended: a copy of it was read.";
         role(role, because) = "{role} ({because})";
-        has_read_from_central() = "it has read from an Open mSupply central server";
-        sites_have_pushed() = "sites have pushed to it";
-        reads_from_no_central() = "its cycles read from no Open mSupply central server";
-        no_cycle_completed() = "no cycle was completed";
         switched_off() = "switched off: cycles do nothing";
         read_up_to(legacy, central) = "legacy server {legacy}, central {central}";
         pushed_up_to(legacy, central, end) = "legacy server {legacy}, central {central}, of {end}";
         doubt(doubt) = "doubt: {doubt}";
-        cursor_beyond_end(name) = "the {name} cursor is beyond the end of the changelog: this database was put back \
-            from a backup or its changelog was cut; edits below the cursor will not be pushed";
         nothing_waits() = "Nothing waits to be pushed.";
         waiting() = "Waiting to be pushed:";
         made_at() = "Made at: when the oldest record was made, as its id tells. When it was changed is kept nowhere.";
@@ -69,21 +42,6 @@ sync_core::sentences! {
         wait(records, table, since) = "{records} {table} wait for the next integration, the oldest since {since}";
         none() = "None is stuck.";
         stuck(cause) = "Stuck: {cause}";
-        missing_parent() = "lacks another record";
-        missing_parent_advice() =
-            "Have the missing record sent (save it again where it is kept), then these (save them again, too).";
-        unknown_table() = "of a table that this release does not know";
-        unknown_table_advice() = "Upgrade this server; it then takes them by itself.";
-        passed_over() = "integrations passed it over";
-        bad_data() = "cannot be read";
-        bad_data_advice() =
-            "The sender is of another release, or wrote nonsense: compare versions, then save it again there.";
-        duplicate() = "exists already";
-        duplicate_advice() = "Compare both records; usually the one that is here already is right.";
-        ignored() = "left out on purpose";
-        ignored_advice() = "Nothing to do, unless somebody needs the record.";
-        other() = "failed";
-        other_advice() = "See the reason.";
         records(count, table, since) = "{count} {table}, since {since}";
         records_from(count, table, site, since) = "{count} {table} from site {site}, since {since}";
         lacks_never_arrived(table, id) = "lacks {table} {id}, which never arrived here";
@@ -92,127 +50,6 @@ sync_core::sentences! {
         lacks_gone(table, id) = "lacks {table} {id}, which is not here any more";
         ids_and_more(ids, count) = "{ids} and {count} more";
         never_arrived() = "Never arrived, and needed by:";
-    }
-
-    /// What to do about the codes of Open mSupply's sync log.
-    upstream_advice {
-        connection_error() = "Check the network of this machine, and the addresses of both servers.";
-        site_name_not_found() = "The legacy server has no site of this name; capital letters matter.";
-        incorrect_password() = "Enter the password that the legacy server has for this site.";
-        hardware_id_mismatch() = "The site is bound to another machine: reset its hardware id on the legacy server.";
-        site_has_no_store() = "Make a store active on this site, on the legacy server.";
-        site_auth_timeout() = "The legacy server was too busy; it goes on by itself.";
-        api_version_incompatible() = "Upgrade the legacy mSupply server, or take the older Open mSupply again.";
-        v6_api_version_incompatible() = "Upgrade the Open mSupply central server first, then the sites.";
-        central_v6_not_configured() = "Enter the Open mSupply central server's address on the legacy server.";
-        integration_timeout_reached() = "Central was busy for more than 30 seconds; it goes on by itself.";
-        integration_error() = "The database of this machine failed: check its disk.";
-    }
-
-    /// What kind of message `decode` has before it.
-    decoded_kind {
-        none() = "no message of V5 or V6";
-        records() = "records";
-        record() = "a record";
-        v6_records() = "V6: records";
-        asks_for_patient() = "V6: a site asks for one patient";
-        pushes() = "V6: a site pushes records";
-        asks_for_file() = "V6: a site asks for a file";
-        pulls() = "V6: a site pulls";
-        asks_for_status() = "V6: a site asks whether central is done integrating";
-        asks_for_join() = "V6: a site asks that a patient be visible in its store";
-        brings_file() = "V6: a site brings a file";
-        status() = "V6: whether central is done integrating";
-        central_error() = "V6: central reports an error";
-        taken() = "V6: central has taken it";
-        taken_records() = "V6: central has taken pushed records";
-        v5_central_data() = "V5: central data of the legacy server";
-        v5_queue() = "V5: records of a site's queue";
-        pushed_to_legacy() = "V5: the legacy server's answer to pushed records";
-        acknowledged() = "V5: records are acknowledged";
-        legacy_status() = "V5: what the legacy server is doing for this site";
-        legacy_refuses() = "V5: the legacy server refuses";
-        site_info() = "V5: who a site is";
-        asks_who_it_is() = "V5: a site asks who it is";
-        asks_legacy_status() = "V5: a site asks what the legacy server is doing for it";
-        asks_to_initialise() = "V5: a site asks for all of its records to be queued";
-        asks_for_central_data() = "V5: a site asks for central data";
-        asks_for_queue() = "V5: a site asks for the records of its queue";
-        join_at_legacy() = "legacy server: a patient is made visible in a store";
-        empty_answer() = "an answer without content";
-    }
-
-    /// What a message says, where that takes words.
-    decoded_fact {
-        yes() = "yes";
-        no() = "no";
-        not_initialised() = "no: it wants its own records too";
-        still_integrating() = "yes: ask again";
-        v6_versions(min, max) = "V6 version {min} to {max}";
-        central() = "Open mSupply central server";
-        remote() = "remote site";
-    }
-
-    /// What is wrong with a message or a record of it.
-    decoded_wrong {
-        not_utf8() = "it holds bytes that are not UTF-8";
-        neither_object_nor_list() = "it is neither an object nor a list";
-        no_known_key() = "none of its keys belongs to a message of V5 or V6";
-        empty() = "it is empty";
-        cut_off(error) = "the body is cut off: {error}";
-        no_answer(error) = "not an answer of this protocol: {error}";
-        data_no_object() = "its data is no object";
-        unknown_data() = "its data is that of no answer that is known";
-        no_known_question() = "it has no content, and its path is that of no question that has none";
-        body_cut_off(came, length) = "it is cut off: {came} of {length} bytes came";
-        unknown_error() = "this version does not know such an error";
-        password_no_hash() = "the password is not a SHA-256 hash in small hex digits";
-        no_hardware_id() = "there is no hardware id";
-        v6_version_newer(version) = "V6 version {version} is newer than any that is known; central refuses it";
-        no_rows_asked_for() = "0 rows are asked for: central answers with none, and never ends";
-        no_central_address() = "no address of the central server is entered on the legacy server";
-        central_address_without_scheme() = "the central server's address has no http:// or https://";
-        beyond_end_cursor() = "a record stands beyond the end cursor: it would be sent again for ever";
-        beyond_newest_position() = "a record stands beyond the newest position";
-        cursor_not_larger() = "its cursor is not larger than the one before";
-        removed(release) = "release {release} removed this type";
-        not_deleted() = "records of this type are not deleted by a Delete: it is not understood";
-        position_not_larger() = "its position is not larger than the one before";
-        not_merged() = "merges come from the legacy server only, by V5";
-        merge_without(key) = "the merge has no {key}";
-        key_is_not_id(key) = "$.{key} is not the id of the record";
-    }
-
-    /// What is worth knowing of a message or a record of it.
-    decoded_note {
-        v5_version(sent, known) = "V5 version {sent}; this program speaks {known}";
-        push_refused_as_a_whole() = "central refuses a push as a whole if one part of it cannot be read";
-        empty_batch() = "no records, but not the last batch: rows without a record for this site were passed";
-        not_checked() = "a table of the legacy server, or one that this version does not know: not checked";
-        unknown_keys(keys) = "keys that this version does not know: {keys}";
-        older_spelling() = "in the spelling of an older release";
-    }
-
-    /// What an error of central's means.
-    decoded_means {
-        not_central() = "this server is no central server, or has not yet asked the legacy server who it is";
-        still_integrating() = "central still integrates what this site pushed earlier: try again";
-        versions_do_not_fit() = "the V6 versions do not fit: upgrade whichever end is older";
-        unknown_site() = "the legacy server knows no such site";
-        wrong_password() = "the legacy server says that the password is wrong";
-        other_machine() = "the legacy server says that the site is bound to another machine";
-        no_store() = "the legacy server says that the site has no store";
-        legacy_too_slow() = "the legacy server took too long to check the site";
-        v5_not_taken() = "the legacy server does not take central's V5 version";
-        check_refused() = "the legacy server refused to check the site";
-        failed_within() = "something failed within central, or between it and the legacy server";
-        record_unreadable() = "central could not read a record";
-        no_file() = "central does not have the file, or not its reference";
-        site_refused() = "the legacy server refused the site";
-        legacy_out_of_reach() = "central cannot reach the legacy server";
-        failed_between() = "something failed between central and the legacy server";
-        too_large() = "the request is larger than central takes: it must be split";
-        request_unreadable() = "central cannot read the request";
     }
 
     /// How `decode` shows it.

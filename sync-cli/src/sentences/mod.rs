@@ -17,7 +17,12 @@ pub(crate) fn all() -> Vec<Sentence> {
 
 /// The sentences of the program and of the crates below it.
 fn own() -> impl Iterator<Item = Sentence> {
-    commands::ALL.iter().chain(foreign::ALL).chain(oms_sync_server::sentences()).copied()
+    commands::ALL
+        .iter()
+        .chain(foreign::ALL)
+        .chain(oms_sync_inspect::sentences())
+        .chain(oms_sync_server::sentences())
+        .copied()
 }
 
 /// Whether a translation can name this name of a fact, of a check or of a column, or word that stands alone.

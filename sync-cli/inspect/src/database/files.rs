@@ -3,17 +3,19 @@
 use serde::Serialize;
 use sync_core::Result;
 
-use super::first_line;
 use super::open::{Database, failed};
+use super::values::first_line;
 
 /// The files of one direction and state.
 #[derive(Debug, Serialize)]
-pub(crate) struct Files {
+pub struct FileCounts {
     /// `upload` or `download`.
     pub direction: String,
     /// As Open mSupply has it: `new`, `in_progress`, `error`, `done`, `permanent_failure`.
     pub status: String,
+    /// How many there are.
     pub files: i64,
+    /// Their bytes together.
     pub bytes: i64,
     /// The most tries that one of them had.
     pub retries: i64,
@@ -21,7 +23,7 @@ pub(crate) struct Files {
     pub error: Option<String>,
 }
 
-pub(super) fn files(database: &Database) -> Result<Vec<Files>> {
+pub(super) fn files(database: &Database) -> Result<Vec<FileCounts>> {
     if !database.has_table("sync_file_reference") {
         return Ok(Vec::new());
     }
@@ -29,7 +31,7 @@ pub(super) fn files(database: &Database) -> Result<Vec<Files>> {
                FROM sync_file_reference WHERE deleted_datetime IS NULL GROUP BY 1, 2 ORDER BY 1 DESC, 2";
     let mut query = database.connection.prepare(sql).map_err(failed)?;
     let rows = query.query_map((), |row| {
-        Ok(Files {
+        Ok(FileCounts {
             direction: row.get(0)?,
             status: row.get(1)?,
             files: row.get(2)?,

@@ -12,14 +12,17 @@ use crate::sentences::compatibility as says;
 
 /// A release, as `2.9.02` or `v2.19.0-RC1`: numbers count, what follows them does not.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Release {
+pub struct Release {
     text: String,
     numbers: Vec<u32>,
 }
 
 impl Release {
     /// Reads a release.
-    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+    ///
+    /// # Errors
+    /// It is no release; the text says so.
+    pub fn parse(text: &str) -> Result<Self, String> {
         let plain = text.trim().trim_start_matches(['v', 'V']);
         let numbers = plain.split(['-', '+', ' ']).next().unwrap_or_default();
         let numbers: Result<Vec<u32>, _> = numbers.split('.').map(str::parse).collect();
@@ -71,7 +74,7 @@ const RENAMES: &str = "2.17.0";
 
 /// Who speaks.
 #[derive(Debug, Clone)]
-pub(crate) enum End {
+pub enum End {
     /// A release of Open mSupply.
     Upstream(Release),
     /// This program.
@@ -119,10 +122,12 @@ impl End {
 
 /// Whether two ends fit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct Check {
+pub struct Check {
+    /// Which ends are compared.
     pub between: &'static str,
     /// `None` where it is not known.
     pub fits: Option<bool>,
+    /// Why they fit, or do not.
     pub says: Said,
     /// `legacy`, `central` or `site`.
     pub upgrade_first: Option<&'static str>,
@@ -137,8 +142,8 @@ impl Speaks for Check {
     }
 }
 
-/// Checks what was given against each other.
-pub(crate) fn compat(legacy: Option<&Release>, central: Option<&Release>, site: &End) -> Vec<Check> {
+/// Checks what was given against each other: the site with each server, and central with the legacy server.
+pub fn compat(legacy: Option<&Release>, central: Option<&Release>, site: &End) -> Vec<Check> {
     let mut checks = Vec::new();
     if let Some(legacy) = legacy {
         checks.push(with_legacy("site and legacy server", site, legacy));

@@ -1,100 +1,23 @@
-//! What a message of V5 or V6 says, and what is wrong with it. Credentials are never repeated.
+//! The body of a message: its kind, by the keys that it has.
 
-mod answer;
-mod http;
-mod records;
-mod request;
-
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use sync_core::protocol::v5::Acknowledged;
 use sync_core::protocol::v6::WireError;
 use sync_core::record::Fields;
 use sync_core::text_input::as_utf8;
-use sync_core::{Detail, Error, Result, Said, Speaks};
+use sync_core::{Error, Result, Said};
 
+use super::decoded::{Decoded, shown, unknown};
+use super::unpack::{json_part, unpacked};
+use super::{answer, records, request};
 use crate::sentences::{decoded_kind as kinds, decoded_wrong as wrong, input_given as given};
 
-pub(crate) use self::records::RecordLine;
-
-/// A message in words.
-#[derive(Debug, Serialize)]
-pub(crate) struct Decoded {
-    /// What it is.
-    pub message: Said,
-    /// What it says, other than records.
-    pub facts: Vec<(&'static str, Detail)>,
-    pub records: Vec<RecordLine>,
-    /// What is wrong with the message itself.
-    pub problems: Vec<Detail>,
-    /// What is worth knowing, but not wrong.
-    pub notes: Vec<Said>,
-}
-
-impl Speaks for Decoded {
-    fn each_said(&mut self, each: &mut dyn FnMut(&mut Said)) {
-        self.message.each_said(each);
-        self.facts.iter_mut().for_each(|(_, value)| value.each_said(each));
-        self.records.each_said(each);
-        self.problems.each_said(each);
-        self.notes.each_said(each);
-    }
-}
-
-impl Decoded {
-    fn new(message: Said) -> Self {
-        Self { message, facts: Vec::new(), records: Vec::new(), problems: Vec::new(), notes: Vec::new() }
-    }
-
-    /// Whether anything is wrong with it.
-    pub(crate) fn has_problems(&self) -> bool {
-        !self.problems.is_empty() || self.records.iter().any(|record| !record.problems.is_empty())
-    }
-
-    fn fact(&mut self, name: &'static str, value: impl Into<Detail>) {
-        self.facts.push((name, value.into()));
-    }
-
-    fn wrong(&mut self, problem: Said) {
-        self.problems.push(problem.into());
-    }
-
-    /// Reads a message by its type; what does not fit is a problem.
-    fn read<T: DeserializeOwned>(&mut self, json: &str) -> Option<T> {
-        match serde_json::from_str(json) {
-            Ok(value) => Some(value),
-            Err(error) => {
-                self.problems.push(records::without_position(&error).into());
-                None
-            }
-        }
-    }
-
-    /// Notes a value that may be missing or of another kind.
-    fn raw_fact(&mut self, name: &'static str, fields: &Fields<'_>, key: &str) {
-        if let Some(value) = fields.get(key) {
-            self.fact(name, records::shown(value.get()));
-        }
-    }
-}
-
-/// Reads a message: a body, packed or not, or one with the head that it has on the line.
-///
-/// # Errors
-/// It is no message at all.
-pub(crate) fn decode(bytes: &[u8]) -> Result<Decoded> {
-    // A message that an editor saved has a mark before its head.
-    let bytes = &*as_utf8(bytes);
-    http::with_head(bytes).unwrap_or_else(|| body(bytes))
-}
-
-fn body(bytes: &[u8]) -> Result<Decoded> {
+pub(super) fn body(bytes: &[u8]) -> Result<Decoded> {
     let none = |why: Said| Err(Error::bad_input(why));
     // Once: what is packed twice is none of the protocol's.
-    let unpacked = bytes.starts_with(&[0x1f, 0x8b]).then(|| http::unpacked(bytes)).transpose()?;
-    let bytes = &*as_utf8(unpacked.as_deref().unwrap_or(bytes));
-    if let Some(part) = http::json_part(bytes) {
+    let whole = bytes.starts_with(&[0x1f, 0x8b]).then(|| unpacked(bytes)).transpose()?;
+    let bytes = &*as_utf8(whole.as_deref().unwrap_or(bytes));
+    if let Some(part) = json_part(bytes) {
         return Ok(request::upload(&String::from_utf8_lossy(part)));
     }
     let text = String::from_utf8_lossy(bytes);
@@ -179,13 +102,7 @@ fn acknowledged(json: &str) -> Decoded {
     let mut decoded = Decoded::new(kinds::acknowledged());
     if let Some(Acknowledged { sync_ids }) = decoded.read(json) {
         decoded.fact("records", sync_ids.len());
-        decoded.fact("ids", records::shown(&sync_ids.join(", ")));
+        decoded.fact("ids", shown(&sync_ids.join(", ")));
     }
-    decoded
-}
-
-fn unknown(why: Said) -> Decoded {
-    let mut decoded = Decoded::new(kinds::none());
-    decoded.wrong(why);
     decoded
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use sync_core::{Result, Said, Speaks};
 
 use super::open::{Database, failed};
-use super::{first_line, time};
+use super::values::{first_line, time};
 use crate::sentences::upstream_advice as advise;
 
 /// Steps as Open mSupply's log names its columns.
@@ -15,24 +15,29 @@ const STEPS: &[&str] = &["prepare_initial", "push_v6", "push", "pull_central", "
 
 /// A cycle.
 #[derive(Debug, Serialize)]
-pub(crate) struct CycleLine {
+pub struct CycleLine {
+    /// When it began.
     pub started_at: String,
+    /// When it ended.
     pub finished_at: Option<String>,
     /// `done`, `failed`, or `not_finished`: it runs, or the server was stopped within it.
     pub outcome: &'static str,
+    /// How long it took, where this release keeps that.
     pub seconds: Option<i64>,
     /// The step in which it ended, if it did not get to the end.
     pub step: Option<&'static str>,
     /// Records by step, where there were any.
     pub records: BTreeMap<&'static str, i64>,
+    /// What it ended with, if it failed.
     pub error: Option<CycleError>,
 }
 
 /// What a cycle ended with.
 #[derive(Debug, Serialize)]
-pub(crate) struct CycleError {
+pub struct CycleError {
     /// Open mSupply's code; `None` is what its users see as "Unknown sync error".
     pub code: Option<String>,
+    /// The first line of the message, without secrets.
     pub message: String,
     /// What to do, for its codes.
     pub advice: Option<Said>,
@@ -139,9 +144,12 @@ pub(super) fn errors(database: &Database) -> Result<BTreeMap<String, u64>> {
 
 /// An error of the server's own log.
 #[derive(Debug, Serialize)]
-pub(crate) struct ServerError {
+pub struct ServerError {
+    /// When it happened.
     pub at: String,
+    /// Open mSupply's kind of entry.
     pub kind: String,
+    /// The first line of the message, without secrets.
     pub message: String,
 }
 

@@ -8,13 +8,13 @@ use serde_json::{Map, Value};
 use sync_core::{Detail, Result, Said, Speaks};
 
 use super::open::{Database, failed};
-use super::{first_line, table_of, time};
+use super::values::{first_line, table_of, time};
 use crate::sentences::stuck_records as says;
 
 /// Why a record is stuck. Open mSupply tries none of them again by itself, and shows none to its users.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Cause {
+pub enum Cause {
     /// It names a record that was not there.
     MissingParent,
     /// This release does not know its table, and passes it over.
@@ -30,7 +30,8 @@ pub(crate) enum Cause {
 }
 
 impl Cause {
-    pub(crate) fn meaning(self) -> Said {
+    /// What it means, as `lacks another record`.
+    pub fn meaning(self) -> Said {
         match self {
             Self::MissingParent => says::missing_parent(),
             Self::UnknownTable => says::unknown_table(),
@@ -41,7 +42,8 @@ impl Cause {
         }
     }
 
-    pub(crate) fn advice(self) -> Said {
+    /// What helps.
+    pub fn advice(self) -> Said {
         match self {
             Self::MissingParent => says::missing_parent_advice(),
             Self::UnknownTable => says::unknown_table_advice(),
@@ -66,8 +68,10 @@ impl Cause {
 
 /// A record that others lack.
 #[derive(Debug, Clone, Serialize)]
-pub(crate) struct Missing {
+pub struct Missing {
+    /// Its table, as Open mSupply names it.
     pub table: String,
+    /// Its id.
     pub id: String,
     /// How many of the stuck records name it.
     pub needed_by: u64,
@@ -77,19 +81,24 @@ pub(crate) struct Missing {
 
 /// Stuck records of one table, one sender and one cause.
 #[derive(Debug, Serialize)]
-pub(crate) struct Stuck {
+pub struct Stuck {
+    /// Why they are stuck.
     pub cause: Cause,
+    /// Their table, as the wire names it.
     pub table: String,
     /// The site that pushed them; `None` for what was pulled.
     pub from_site: Option<i64>,
+    /// How many there are.
     pub records: u64,
     /// The error of the first of them.
     pub reason: Detail,
     /// Empty where what they lacked has arrived since.
     pub missing: Vec<Missing>,
+    /// When the oldest was received.
     pub oldest_received_at: String,
     /// Some of their ids.
     pub ids: Vec<String>,
+    /// What helps.
     pub advice: Said,
 }
 
@@ -102,19 +111,27 @@ impl Speaks for Stuck {
 
 /// Received records of one table that the next integration takes.
 #[derive(Debug, Serialize)]
-pub(crate) struct NotIntegrated {
+pub struct NotIntegrated {
+    /// Their table, as the wire names it.
     pub table: String,
+    /// The site that pushed them; `None` for what was pulled.
     pub from_site: Option<i64>,
+    /// How many there are.
     pub records: i64,
+    /// When the oldest was received.
     pub oldest_received_at: String,
 }
 
 /// The sync buffer.
 #[derive(Debug, Serialize)]
-pub(crate) struct Buffer {
+pub struct Buffer {
+    /// Records in it.
     pub records: i64,
+    /// Those that were integrated without an error.
     pub integrated: i64,
+    /// Those that the next integration takes, by table and sender.
     pub not_integrated: Vec<NotIntegrated>,
+    /// Those that no integration takes again, by cause.
     pub stuck: Vec<Stuck>,
     /// The records that never arrived and that others lack, the most needed first: with these the rest can follow.
     pub never_arrived: Vec<Missing>,

@@ -9,7 +9,8 @@ use sync_core::protocol::v6::{
 };
 use sync_core::record::Fields;
 
-use super::{Decoded, records};
+use super::decoded::Decoded;
+use super::records;
 use crate::sentences::{decoded_fact as facts, decoded_kind as kinds, decoded_note as notes, decoded_wrong as wrong};
 
 /// A request, told by the keys that no other one has.

@@ -5,7 +5,8 @@ use sync_core::protocol::v5::{SiteInfo, V5Error};
 use sync_core::protocol::v6::{Answer, NotAnAnswer, PushResult, SiteStatus, WireError, decode_answer};
 use sync_core::record::Fields;
 
-use super::{Decoded, records, unknown};
+use super::decoded::{Decoded, shown, unknown};
+use super::records;
 use crate::sentences::{decoded_fact as facts, decoded_kind as kinds, decoded_means as means, decoded_wrong as wrong};
 
 /// What central, or the web server around it, says in mere words (`protocol-v6` §6, §8.7): how it begins, and what it means.
@@ -33,7 +34,7 @@ pub(super) fn in_words(text: &str) -> Option<Decoded> {
     };
     let mut decoded = Decoded::new(kinds::central_error());
     decoded.fact("means", means);
-    decoded.fact("as sent", records::shown(text));
+    decoded.fact("as sent", shown(text));
     Some(decoded)
 }
 
@@ -52,7 +53,7 @@ pub(super) fn answer(json: &str) -> Decoded {
         Ok(Answer::Error(error)) => wire_error(&error),
         Ok(Answer::UnknownError(text)) => {
             let mut decoded = Decoded::new(kinds::central_error());
-            decoded.fact("error", records::shown(&text));
+            decoded.fact("error", shown(&text));
             decoded.wrong(wrong::unknown_error());
             decoded
         }
@@ -119,7 +120,7 @@ pub(super) fn wire_error(error: &WireError) -> Decoded {
         }
         other => {
             let json = serde_json::to_string(other).unwrap_or_default();
-            decoded.fact("as sent", records::shown(&json));
+            decoded.fact("as sent", shown(&json));
         }
     }
     decoded

@@ -6,22 +6,24 @@ use serde::Serialize;
 use sync_core::record::record_types;
 use sync_core::{Result, Timestamp};
 
-use super::made_at;
 use super::open::{Database, failed};
 use super::site::{Part, Settings};
+use super::values::made_at;
 
 /// The changed records of one table that wait.
 #[derive(Debug, Serialize)]
-pub(crate) struct Waiting {
+pub struct Waiting {
     /// For whom: `central` or `legacy`.
     pub to: &'static str,
     /// Open mSupply's name of the table.
     pub table: String,
+    /// How many there are.
     pub records: u64,
     /// Those of them that go out as a delete.
     pub deletes: u64,
-    /// The position and the id of the oldest.
+    /// The position of the oldest in the changelog.
     pub oldest_cursor: i64,
+    /// The id of the oldest.
     pub oldest_id: String,
     /// When the oldest was made, as far as its id tells; the changelog holds no times.
     pub oldest_made_at: Option<String>,

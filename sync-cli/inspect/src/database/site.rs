@@ -50,14 +50,18 @@ impl Settings {
 /// Which part a server plays. Open mSupply keeps that in memory only, so it is told from the traces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Part {
+pub enum Part {
+    /// The Open mSupply central server.
     Central,
+    /// A remote site.
     Remote,
+    /// No trace tells.
     Unknown,
 }
 
 impl Part {
-    pub(crate) fn as_str(self) -> &'static str {
+    /// The part in words.
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Central => "Open mSupply central server",
             Self::Remote => "remote site",
@@ -68,23 +72,33 @@ impl Part {
 
 /// A store that is active on a site.
 #[derive(Debug, Serialize)]
-pub(crate) struct Store {
+pub struct Store {
+    /// Its id.
     pub id: String,
+    /// Its code.
     pub code: String,
 }
 
 /// Who a database is.
 #[derive(Debug, Serialize)]
-pub(crate) struct SiteFacts {
+pub struct SiteFacts {
+    /// The release that wrote the database last.
     pub version: Option<String>,
+    /// Which part it plays.
     pub role: Part,
     /// What tells the role.
     pub role_because: Said,
+    /// Its number on the legacy server.
     pub site_id: Option<i64>,
+    /// Its UUID on the legacy server.
     pub site_uuid: Option<String>,
+    /// Its name on the legacy server.
     pub site_name: Option<String>,
+    /// Where the legacy server is.
     pub legacy_url: Option<String>,
+    /// The number of the legacy server itself.
     pub legacy_site_id: Option<i64>,
+    /// The time between two cycles.
     pub interval_seconds: Option<i64>,
     /// Whether synchronisation is switched off; such cycles do nothing and count as done.
     pub disabled: bool,
@@ -151,7 +165,7 @@ fn stores(database: &Database, settings: &Settings) -> Result<Vec<Store>> {
 
 /// How far it has come in each direction.
 #[derive(Debug, Serialize)]
-pub(crate) struct Cursors {
+pub struct Cursors {
     /// The last position received of the legacy server's central data.
     pub pull_central: Option<i64>,
     /// The next position to read of central's changelog.

@@ -1,59 +1,12 @@
 //! The records of a message, each with what is wrong with it.
 
-use serde::Serialize;
 use serde_json::value::RawValue;
-use sync_core::protocol::masked_text;
 use sync_core::protocol::v5::ReadCentralBatch;
 use sync_core::protocol::v6::{Action, ReadBatch, WireRecord};
 use sync_core::record::{Fields, RecordData, record_type};
-use sync_core::{Detail, Said, Speaks};
 
-use super::Decoded;
+use super::decoded::{Decoded, RecordLine, shown, without_position};
 use crate::sentences::{decoded_fact as facts, decoded_kind as kinds, decoded_note as notes, decoded_wrong as wrong};
-
-/// A record of a message.
-#[derive(Debug, Default, Serialize)]
-pub(crate) struct RecordLine {
-    /// Its position in the message's own numbering.
-    pub position: Option<String>,
-    pub action: Option<String>,
-    pub table: Option<String>,
-    pub id: Option<String>,
-    /// Key and value, as text.
-    pub fields: Vec<(String, String)>,
-    pub problems: Vec<Detail>,
-    pub notes: Vec<Said>,
-}
-
-impl RecordLine {
-    fn wrong(&mut self, problem: Said) {
-        self.problems.push(problem.into());
-    }
-}
-
-impl Speaks for RecordLine {
-    fn each_said(&mut self, each: &mut dyn FnMut(&mut Said)) {
-        self.problems.each_said(each);
-        self.notes.each_said(each);
-    }
-}
-
-/// What a parser says. Where the input is laid out otherwise than what was sent, its position says nothing.
-pub(super) fn without_position(error: &impl ToString) -> String {
-    error.to_string().split(" at line ").next().unwrap_or_default().to_owned()
-}
-
-/// A value as a line shows it: in one line, shortened, without secrets.
-pub(super) fn shown(json: &str) -> String {
-    const SHOWN: usize = 100;
-    let text = serde_json::from_str::<String>(json).unwrap_or_else(|_| json.to_owned());
-    let words: Vec<&str> = text.split_whitespace().collect();
-    let line = masked_text(&words.join(" "));
-    if line.chars().count() <= SHOWN {
-        return line;
-    }
-    line.chars().take(SHOWN - 1).chain(['…']).collect()
-}
 
 pub(super) fn v6_batch(json: &str) -> Decoded {
     let mut decoded = Decoded::new(kinds::v6_records());

@@ -1,103 +1,18 @@
-//! What the database of a real Open mSupply 2.x server says of its synchronisation. Reads only.
+//! Times, ids, errors and tables as Open mSupply keeps them, in the words of this program.
 
-mod buffer;
-mod cycles;
-mod files;
-mod open;
-mod site;
-mod waiting;
-
-use std::path::Path;
-
-use serde::Serialize;
 use sync_core::protocol::masked_text;
-use sync_core::{Clock as _, Error, Result, Said, Speaks, SystemClock, Timestamp};
+use sync_core::{Clock as _, Result, SystemClock, Timestamp};
 
-pub(crate) use self::buffer::Stuck;
-pub(crate) use self::cycles::CycleLine;
-use self::open::{Database, failed};
-
-pub(crate) use self::site::{Cursors, SiteFacts};
-pub(crate) use self::waiting::Waiting;
-use crate::sentences::input_given as given;
-
-/// What there is to say of a database.
-#[derive(Debug, Serialize)]
-pub(crate) struct Inspection {
-    pub file: String,
-    pub bytes: u64,
-    /// Whether a copy was read, as a log lay beside the file.
-    pub read_from_copy: bool,
-    #[serde(flatten)]
-    pub site: SiteFacts,
-    pub cursors: Cursors,
-    /// What was written here and has not been sent.
-    pub waiting: Vec<Waiting>,
-    pub buffer: buffer::Buffer,
-    pub last_success: Option<String>,
-    /// The newest first.
-    pub cycles: Vec<CycleLine>,
-    /// How many cycles ended with each code; `unknown` where Open mSupply had no code for it.
-    pub cycle_errors: std::collections::BTreeMap<String, u64>,
-    pub files: Vec<files::Files>,
-    /// The newest errors of the server's own log.
-    pub server_errors: Vec<cycles::ServerError>,
-}
-
-impl Speaks for Inspection {
-    fn each_said(&mut self, each: &mut dyn FnMut(&mut Said)) {
-        self.site.role_because.each_said(each);
-        self.cursors.doubts.each_said(each);
-        self.buffer.stuck.each_said(each);
-        self.cycles.each_said(each);
-    }
-}
-
-/// Reads a database.
-pub(crate) fn inspect(path: &Path, cycles: usize) -> Result<Inspection> {
-    let database = Database::open(path)?;
-    if let Some(missing) =
-        ["key_value_store", "changelog", "sync_buffer", "sync_log"].iter().find(|table| !database.has_table(table))
-    {
-        let file = path.display().to_string();
-        return Err(Error::bad_input(match database.has_table("sync_state") {
-            true => given::of_this_program(file, *missing),
-            false => given::not_open_msupply(file, *missing),
-        }));
-    }
-    let settings = site::Settings::read(&database)?;
-    let site = SiteFacts::read(&database, &settings)?;
-    Ok(Inspection {
-        file: path.display().to_string(),
-        bytes: path.metadata().map_or(0, |data| data.len()),
-        read_from_copy: database.is_copy(),
-        cursors: Cursors::read(&database, &settings)?,
-        waiting: waiting::waiting(&database, &settings, site.role, latest(&database)?)?,
-        buffer: buffer::Buffer::read(&database)?,
-        last_success: cycles::last_success(&database)?,
-        cycles: cycles::newest(&database, cycles)?,
-        cycle_errors: cycles::errors(&database)?,
-        files: files::files(&database)?,
-        server_errors: cycles::server_errors(&database, 5)?,
-        site,
-    })
-}
-
-impl Inspection {
-    /// Whether somebody should look at it.
-    pub(crate) fn has_trouble(&self) -> bool {
-        !self.buffer.stuck.is_empty() || self.cycles.first().is_some_and(|cycle| cycle.error.is_some())
-    }
-}
+use super::open::{Database, failed};
 
 /// A time as Open mSupply stores it, as this program writes times; as it stands if it is none.
-fn time(text: &str) -> String {
+pub(super) fn time(text: &str) -> String {
     let with_t = text.replacen(' ', "T", 1);
     Timestamp::parse(&format!("{with_t}Z")).map_or_else(|| text.to_owned(), |time| time.to_string())
 }
 
 /// What is later than this has not happened: now, or the newest time of the database, where the clock here is behind.
-fn latest(database: &Database) -> Result<Timestamp> {
+pub(super) fn latest(database: &Database) -> Result<Timestamp> {
     let times = "SELECT MAX(started_datetime), MAX(finished_datetime), (SELECT MAX(received_datetime) FROM sync_buffer) \
                  FROM sync_log";
     let read = |row: &rusqlite::Row<'_>| Ok([row.get(0)?, row.get(1)?, row.get(2)?]);
@@ -108,7 +23,7 @@ fn latest(database: &Database) -> Result<Timestamp> {
 
 /// When a record was made, as far as its id tells: ids of newer records begin with the time. An id that somebody made up may
 /// look like one, and tell of a time that has not come.
-fn made_at(id: &str, latest: Timestamp) -> Option<String> {
+pub(super) fn made_at(id: &str, latest: Timestamp) -> Option<String> {
     let digits: String = id.chars().filter(|c| *c != '-').collect();
     let is_v7 = digits.len() == 32 && id.len() == 36 && digits.as_bytes().get(12) == Some(&b'7');
     let millis = i64::from_str_radix(digits.get(..12)?, 16).ok()?;
@@ -117,13 +32,13 @@ fn made_at(id: &str, latest: Timestamp) -> Option<String> {
 }
 
 /// The first line of an error, shortened and without secrets: what follows is a trace without names.
-fn first_line(text: &str) -> String {
+pub(super) fn first_line(text: &str) -> String {
     const SHOWN: usize = 160;
     masked_text(text.lines().next().unwrap_or_default().trim()).chars().take(SHOWN).collect()
 }
 
 /// Open mSupply's own table for a table of the wire.
-fn table_of(wire: &str) -> String {
+pub(super) fn table_of(wire: &str) -> String {
     const NAMES: &[(&str, &str)] = &[
         ("item_line", "stock_line"),
         ("list_master", "master_list"),

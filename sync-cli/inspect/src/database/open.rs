@@ -8,7 +8,6 @@ use sync_core::{Error, Result};
 use tempfile::TempDir;
 
 use crate::sentences::input_given as given;
-use crate::setup::unreadable;
 
 /// The first bytes of every SQLite file.
 const MAGIC: &[u8] = b"SQLite format 3\0";
@@ -72,6 +71,11 @@ impl Database {
         let found = self.connection.query_row(sql, parameters, |row| row.get::<_, Option<i64>>(0));
         found.map(Option::unwrap_or_default).map_err(failed)
     }
+}
+
+/// A file of the user's that cannot be read: wrong input, not a fault of this machine.
+pub fn unreadable(path: &Path, error: impl std::fmt::Display) -> Error {
+    Error::bad_input(given::unreadable(path.display().to_string(), error.to_string()))
 }
 
 /// What SQLite says is wrong. A file that cannot be read as a database is no fault of this machine's.

@@ -1,0 +1,103 @@
+//! What the database of a real Open mSupply 2.x server says of its synchronisation. Reads only.
+
+mod buffer;
+mod cycles;
+mod files;
+mod open;
+mod site;
+mod values;
+mod waiting;
+
+use std::path::Path;
+
+use serde::Serialize;
+use sync_core::{Error, Result, Said, Speaks};
+
+use self::open::Database;
+use crate::sentences::input_given as given;
+
+pub use self::buffer::{Buffer, Cause, Missing, NotIntegrated, Stuck};
+pub use self::cycles::{CycleError, CycleLine, ServerError};
+pub use self::files::FileCounts;
+pub use self::open::unreadable;
+pub use self::site::{Cursors, Part, SiteFacts, Store};
+pub use self::waiting::Waiting;
+
+/// What there is to say of a database.
+#[derive(Debug, Serialize)]
+pub struct Inspection {
+    /// The file, as it was named.
+    pub file: String,
+    /// Its size in bytes.
+    pub bytes: u64,
+    /// Whether a copy was read, as a log lay beside the file.
+    pub read_from_copy: bool,
+    /// Which site it is.
+    #[serde(flatten)]
+    pub site: SiteFacts,
+    /// How far it has read and sent.
+    pub cursors: Cursors,
+    /// What was written here and has not been sent.
+    pub waiting: Vec<Waiting>,
+    /// What it has received.
+    pub buffer: Buffer,
+    /// When the newest cycle without an error ended.
+    pub last_success: Option<String>,
+    /// The newest first.
+    pub cycles: Vec<CycleLine>,
+    /// How many cycles ended with each code; `unknown` where Open mSupply had no code for it.
+    pub cycle_errors: std::collections::BTreeMap<String, u64>,
+    /// Files on their way, by direction and status.
+    pub files: Vec<FileCounts>,
+    /// The newest errors of the server's own log.
+    pub server_errors: Vec<ServerError>,
+}
+
+impl Speaks for Inspection {
+    fn each_said(&mut self, each: &mut dyn FnMut(&mut Said)) {
+        self.site.role_because.each_said(each);
+        self.cursors.doubts.each_said(each);
+        self.buffer.stuck.each_said(each);
+        self.cycles.each_said(each);
+    }
+}
+
+/// Reads a database, and its newest `cycles` cycles. Not a byte of the file or of its folder changes.
+///
+/// # Errors
+/// [`Error::BadInput`]: the file cannot be read, or is no database of Open mSupply. [`Error::Database`]: SQLite cannot read it.
+pub fn inspect(path: &Path, cycles: usize) -> Result<Inspection> {
+    let database = Database::open(path)?;
+    if let Some(missing) =
+        ["key_value_store", "changelog", "sync_buffer", "sync_log"].iter().find(|table| !database.has_table(table))
+    {
+        let file = path.display().to_string();
+        return Err(Error::bad_input(match database.has_table("sync_state") {
+            true => given::of_this_program(file, *missing),
+            false => given::not_open_msupply(file, *missing),
+        }));
+    }
+    let settings = site::Settings::read(&database)?;
+    let site = SiteFacts::read(&database, &settings)?;
+    Ok(Inspection {
+        file: path.display().to_string(),
+        bytes: path.metadata().map_or(0, |data| data.len()),
+        read_from_copy: database.is_copy(),
+        cursors: Cursors::read(&database, &settings)?,
+        waiting: waiting::waiting(&database, &settings, site.role, values::latest(&database)?)?,
+        buffer: Buffer::read(&database)?,
+        last_success: cycles::last_success(&database)?,
+        cycles: cycles::newest(&database, cycles)?,
+        cycle_errors: cycles::errors(&database)?,
+        files: files::files(&database)?,
+        server_errors: cycles::server_errors(&database, 5)?,
+        site,
+    })
+}
+
+impl Inspection {
+    /// Whether somebody should look at it.
+    pub fn has_trouble(&self) -> bool {
+        !self.buffer.stuck.is_empty() || self.cycles.first().is_some_and(|cycle| cycle.error.is_some())
+    }
+}

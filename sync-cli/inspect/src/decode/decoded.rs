@@ -1,0 +1,126 @@
+//! A message in words: the one shape that every kind of message is read into.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use sync_core::protocol::masked_text;
+use sync_core::record::Fields;
+use sync_core::{Detail, Said, Speaks};
+
+use crate::sentences::decoded_kind as kinds;
+
+/// A message in words.
+#[derive(Debug, Serialize)]
+pub struct Decoded {
+    /// What it is.
+    pub message: Said,
+    /// What it says other than records: the name of each fact, and its value.
+    pub facts: Vec<(&'static str, Detail)>,
+    /// Its records, in the order they came.
+    pub records: Vec<RecordLine>,
+    /// What is wrong with the message itself.
+    pub problems: Vec<Detail>,
+    /// What is worth knowing, but not wrong.
+    pub notes: Vec<Said>,
+}
+
+impl Speaks for Decoded {
+    fn each_said(&mut self, each: &mut dyn FnMut(&mut Said)) {
+        self.message.each_said(each);
+        self.facts.iter_mut().for_each(|(_, value)| value.each_said(each));
+        self.records.each_said(each);
+        self.problems.each_said(each);
+        self.notes.each_said(each);
+    }
+}
+
+impl Decoded {
+    pub(super) fn new(message: Said) -> Self {
+        Self { message, facts: Vec::new(), records: Vec::new(), problems: Vec::new(), notes: Vec::new() }
+    }
+
+    /// Whether anything is wrong with it.
+    pub fn has_problems(&self) -> bool {
+        !self.problems.is_empty() || self.records.iter().any(|record| !record.problems.is_empty())
+    }
+
+    pub(super) fn fact(&mut self, name: &'static str, value: impl Into<Detail>) {
+        self.facts.push((name, value.into()));
+    }
+
+    pub(super) fn wrong(&mut self, problem: Said) {
+        self.problems.push(problem.into());
+    }
+
+    /// Reads a message by its type; what does not fit is a problem.
+    pub(super) fn read<T: DeserializeOwned>(&mut self, json: &str) -> Option<T> {
+        match serde_json::from_str(json) {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.problems.push(without_position(&error).into());
+                None
+            }
+        }
+    }
+
+    /// Notes a value that may be missing or of another kind.
+    pub(super) fn raw_fact(&mut self, name: &'static str, fields: &Fields<'_>, key: &str) {
+        if let Some(value) = fields.get(key) {
+            self.fact(name, shown(value.get()));
+        }
+    }
+}
+
+/// A record of a message.
+#[derive(Debug, Default, Serialize)]
+pub struct RecordLine {
+    /// Its position in the message's own numbering.
+    pub position: Option<String>,
+    /// What is to be done with it, as the message says it.
+    pub action: Option<String>,
+    /// Its table on the wire.
+    pub table: Option<String>,
+    /// Its id.
+    pub id: Option<String>,
+    /// Key and value, as text.
+    pub fields: Vec<(String, String)>,
+    /// What is wrong with it.
+    pub problems: Vec<Detail>,
+    /// What is worth knowing, but not wrong.
+    pub notes: Vec<Said>,
+}
+
+impl RecordLine {
+    pub(super) fn wrong(&mut self, problem: Said) {
+        self.problems.push(problem.into());
+    }
+}
+
+impl Speaks for RecordLine {
+    fn each_said(&mut self, each: &mut dyn FnMut(&mut Said)) {
+        self.problems.each_said(each);
+        self.notes.each_said(each);
+    }
+}
+
+pub(super) fn unknown(why: Said) -> Decoded {
+    let mut decoded = Decoded::new(kinds::none());
+    decoded.wrong(why);
+    decoded
+}
+
+/// What a parser says. Where the input is laid out otherwise than what was sent, its position says nothing.
+pub(super) fn without_position(error: &impl ToString) -> String {
+    error.to_string().split(" at line ").next().unwrap_or_default().to_owned()
+}
+
+/// A value as a line shows it: in one line, shortened, without secrets.
+pub(super) fn shown(json: &str) -> String {
+    const SHOWN: usize = 100;
+    let text = serde_json::from_str::<String>(json).unwrap_or_else(|_| json.to_owned());
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let line = masked_text(&words.join(" "));
+    if line.chars().count() <= SHOWN {
+        return line;
+    }
+    line.chars().take(SHOWN - 1).chain(['…']).collect()
+}
