@@ -1,58 +1,13 @@
-//! Exit statuses, from the class of an error.
+//! The end of the program: prints what failed, and gives the exit status.
 
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use sync_core::{Error, ErrorClass};
+use sync_core::ErrorClass;
 
+use crate::failure::{CommandOutcome, Failure, status};
 use crate::output::Output;
 use crate::sentences::common;
-
-/// How a command ended, other than with an error.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ended {
-    /// Everything was done.
-    Done,
-    /// Something was left behind.
-    LeftBehind,
-    /// It failed, and that is in what was printed already.
-    Reported(ErrorClass),
-}
-
-/// Why a command failed.
-#[derive(Debug)]
-pub(crate) enum Failure {
-    /// The library says so.
-    Sync(Error),
-    /// It could not be printed.
-    Print(std::io::Error),
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        Self::Sync(error)
-    }
-}
-
-impl From<std::io::Error> for Failure {
-    fn from(error: std::io::Error) -> Self {
-        Self::Print(error)
-    }
-}
-
-/// The exit status of an error's class.
-pub(crate) fn status(class: ErrorClass) -> u8 {
-    match class {
-        ErrorClass::Input => 2,
-        ErrorClass::Configure => 3,
-        ErrorClass::Upgrade => 5,
-        ErrorClass::LocalFault => 6,
-        ErrorClass::Busy => 7,
-        ErrorClass::Cancelled => 130,
-        // Retry, a peer's fault, and whatever class a later version of the library has.
-        _ => 4,
-    }
-}
 
 /// Prints what is wrong with the command line; help and version, which come this way too, are no error.
 pub(crate) fn wrong_usage(error: &clap::Error, json: bool) -> ExitCode {
@@ -71,11 +26,11 @@ pub(crate) fn wrong_usage(error: &clap::Error, json: bool) -> ExitCode {
 }
 
 /// Prints what failed, and gives the exit status.
-pub(crate) fn finish(result: Result<Ended, Failure>, out: &mut Output) -> ExitCode {
+pub(crate) fn finish(result: Result<CommandOutcome, Failure>, out: &mut Output) -> ExitCode {
     let code = match result {
-        Ok(Ended::Done) => 0,
-        Ok(Ended::LeftBehind) => 1,
-        Ok(Ended::Reported(class)) => status(class),
+        Ok(CommandOutcome::Done) => 0,
+        Ok(CommandOutcome::LeftBehind) => 1,
+        Ok(CommandOutcome::Reported(class)) => status(class),
         Err(Failure::Print(error)) => {
             out.hint_said(&common::not_printed(error.to_string()));
             status(ErrorClass::LocalFault)

@@ -6,12 +6,15 @@ mod args;
 mod command;
 mod demo;
 mod exit;
+mod failure;
+mod input;
 mod limits;
 mod output;
 mod palette;
+mod password;
 mod progress;
 mod sentences;
-mod setup;
+mod workspace;
 
 use std::process::ExitCode;
 
@@ -22,6 +25,6 @@ fn main() -> ExitCode {
     };
     let mut out = output::Output::new(&args);
     let texts = args.texts.as_deref().map_or(Ok(()), |file| out.take_texts(file));
-    let result = texts.map_err(exit::Failure::from).and_then(|()| command::run(&args, &mut out));
+    let result = texts.map_err(failure::Failure::from).and_then(|()| command::run(&args, &mut out));
     exit::finish(result, &mut out)
 }

@@ -13,10 +13,10 @@ use sync_core::storage::LoggedError;
 use sync_core::{Error, Role, Said, Speaks, Texts};
 
 use crate::args::{Args, ColorChoice};
-use crate::exit::Failure;
+use crate::failure::Failure;
+use crate::input::text_of;
 use crate::palette::{Tone, painted};
 use crate::sentences::{self, common, input_given};
-use crate::setup::text_of;
 
 /// How and where to print.
 #[derive(Debug)]

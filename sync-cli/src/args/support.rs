@@ -179,7 +179,7 @@ pub(crate) struct Status {
     #[arg(long)]
     pub watch: bool,
     /// With --watch, how often to look, as 2s or 1m
-    #[arg(long, value_name = "TIME", value_parser = super::duration, default_value = "2s", requires = "watch")]
+    #[arg(long, value_name = "TIME", value_parser = super::values::duration, default_value = "2s", requires = "watch")]
     pub every: std::time::Duration,
 }
 
@@ -327,7 +327,7 @@ pub(crate) struct Resend {
     /// One record only
     pub id: Option<String>,
     /// Only what was written at this time or later, as 2026-11-23 or 2026-11-23T08:00:00Z
-    #[arg(long, value_name = "TIME", value_parser = crate::command::since)]
+    #[arg(long, value_name = "TIME", value_parser = super::values::since)]
     pub since: Option<sync_core::Timestamp>,
     /// Also what came by sync last and belongs to a store of this site
     #[arg(long)]
@@ -365,7 +365,7 @@ Examples:
 #[command(after_help = super::examples::DOCTOR)]
 pub(crate) struct Doctor {
     /// Wait for each answer of a server no longer than this, as 20s or 2m
-    #[arg(long, value_name = "TIME", value_parser = super::duration, default_value = "1m")]
+    #[arg(long, value_name = "TIME", value_parser = super::values::duration, default_value = "1m")]
     pub max_time: std::time::Duration,
 }
 
@@ -373,7 +373,7 @@ pub(crate) struct Doctor {
 #[command(after_help = super::examples::NET)]
 pub(crate) struct Net {
     /// Ask each server for no longer than about this time, as 20s or 2m
-    #[arg(long, value_name = "TIME", value_parser = super::duration, default_value = "20s")]
+    #[arg(long, value_name = "TIME", value_parser = super::values::duration, default_value = "20s")]
     pub max_time: std::time::Duration,
     /// Receive no more than about so many bytes of records from each server
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), default_value_t = 2_000_000)]

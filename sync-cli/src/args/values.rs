@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use sync_core::Timestamp;
+
 /// A value without the line end that a script or an environment file of Windows leaves behind it.
 pub(super) fn one_line(value: &str) -> Result<String, std::convert::Infallible> {
     Ok(value.trim_end_matches(['\r', '\n']).to_owned())
@@ -31,5 +33,29 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
         None => Err("that is too long".to_owned()),
         Some(0) => Err("that is no time at all".to_owned()),
         Some(seconds) => Ok(Duration::from_secs(seconds)),
+    }
+}
+
+/// A moment as it is typed: RFC 3339, or a day in UTC.
+pub(super) fn since(text: &str) -> Result<Timestamp, String> {
+    let spelled = text.replacen(' ', "T", 1);
+    [spelled.clone(), format!("{spelled}Z"), format!("{spelled}T00:00:00Z")]
+        .iter()
+        .find_map(|text| Timestamp::parse(text))
+        .ok_or_else(|| "give a day as 2026-11-23, or a time as 2026-11-23T08:00:00Z".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_as_they_are_typed() {
+        let at = |text: &str| since(text).map(|at| at.to_string());
+        assert_eq!(at("2026-11-23").as_deref(), Ok("2026-11-23T00:00:00.000Z"));
+        for same in ["2026-11-23T08:00:00Z", "2026-11-23 08:00:00", "2026-11-23T09:00:00+01:00"] {
+            assert_eq!(at(same).as_deref(), Ok("2026-11-23T08:00:00.000Z"), "{same}");
+        }
+        assert!(at("yesterday").is_err() && at("").is_err());
     }
 }

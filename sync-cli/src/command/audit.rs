@@ -6,24 +6,24 @@ use sync_core::support::{Audit, Difference, DifferenceKind};
 
 use super::layout::{WIDTH, say, short};
 use crate::args::Args;
-use crate::exit::{Ended, Failure};
+use crate::failure::{CommandOutcome, Failure};
 use crate::output::Output;
 use crate::progress::{Progress, end_on_signals};
 use crate::sentences::{audit_result as result, common, records};
-use crate::setup::Parts;
+use crate::workspace::Workspace;
 
 /// How many records are named to people.
 const LISTED: usize = 20;
 
-pub(super) fn run(args: &Args, out: &Output) -> Result<Ended, Failure> {
-    let parts = Parts::open(args, out)?;
+pub(super) fn run(args: &Args, out: &Output) -> Result<CommandOutcome, Failure> {
+    let workspace = Workspace::open(args, out)?;
     end_on_signals();
     let found = {
         let mut progress = Progress::new(out);
         // Gone with its folder, however this ends.
         let folder = tempfile::Builder::new().prefix("oms-sync-audit").tempdir().map_err(no_room)?;
         let scratch = SqliteStorage::open(folder.path().join("central.sqlite"))?;
-        out.in_words(parts.site().audit(&scratch, &mut progress)?)
+        out.in_words(workspace.site().audit(&scratch, &mut progress)?)
     };
     if out.json {
         out.document(&found)?;
@@ -32,7 +32,7 @@ pub(super) fn run(args: &Args, out: &Output) -> Result<Ended, Failure> {
         out.hint_said(&common::nothing_changed());
     }
     let differs = found.lost_records + found.set_aside_records > 0 || found.central_went_back;
-    Ok(if differs { Ended::LeftBehind } else { Ended::Done })
+    Ok(if differs { CommandOutcome::LeftBehind } else { CommandOutcome::Done })
 }
 
 fn no_room(error: std::io::Error) -> Error {

@@ -5,15 +5,15 @@ use sync_core::Role;
 use sync_core::record::Cursor;
 
 use crate::args::{Args, Changelog};
-use crate::exit::{Ended, Failure};
+use crate::failure::{CommandOutcome, Failure};
 use crate::output::Output;
 use crate::sentences::records_shown::written_by_site;
-use crate::setup::Parts;
+use crate::workspace::Workspace;
 
-pub(super) fn run(args: &Args, options: &Changelog, out: &Output) -> Result<Ended, Failure> {
-    let parts = Parts::open_to_read(args, out)?;
-    let is_central = parts.role()? == Some(Role::Central);
-    let changes = parts.records().changes(Cursor(options.from), options.limit)?;
+pub(super) fn run(args: &Args, options: &Changelog, out: &Output) -> Result<CommandOutcome, Failure> {
+    let workspace = Workspace::open_to_read(args, out)?;
+    let is_central = workspace.role()? == Some(Role::Central);
+    let changes = workspace.records().changes(Cursor(options.from), options.limit)?;
     let head = ["CURSOR", "TABLE", "ID", "ACTION", "STORE", "WRITTEN BY", "AT"];
     let word = |word| out.word(word).to_owned();
     let mut rows = vec![head.map(str::to_owned).to_vec()];
@@ -47,5 +47,5 @@ pub(super) fn run(args: &Args, options: &Changelog, out: &Output) -> Result<Ende
     if !out.json {
         out.table(&rows)?;
     }
-    Ok(Ended::Done)
+    Ok(CommandOutcome::Done)
 }

@@ -6,11 +6,11 @@ use sync_core::{Error, ErrorClass};
 
 use super::layout::{say, wrapped};
 use crate::args::Compat;
-use crate::exit::{Ended, Failure};
+use crate::failure::{CommandOutcome, Failure};
 use crate::output::Output;
 use crate::sentences::{compatibility as says, input_given};
 
-pub(super) fn run(options: &Compat, out: &Output) -> Result<Ended, Failure> {
+pub(super) fn run(options: &Compat, out: &Output) -> Result<CommandOutcome, Failure> {
     if options.legacy.is_none() && options.central.is_none() {
         return Err(Error::bad_input(input_given::nothing_to_compare()).into());
     }
@@ -46,8 +46,8 @@ pub(super) fn run(options: &Compat, out: &Output) -> Result<Ended, Failure> {
         }
     }
     Ok(match (fits, loses) {
-        (false, _) => Ended::Reported(ErrorClass::Upgrade),
-        (true, true) => Ended::LeftBehind,
-        (true, false) => Ended::Done,
+        (false, _) => CommandOutcome::Reported(ErrorClass::Upgrade),
+        (true, true) => CommandOutcome::LeftBehind,
+        (true, false) => CommandOutcome::Done,
     })
 }

@@ -5,19 +5,19 @@ use sync_core::{Detail, Said};
 
 use super::layout::{cut, pairs, say, wrapped};
 use crate::args::Decode;
-use crate::exit::{Ended, Failure};
+use crate::failure::{CommandOutcome, Failure};
+use crate::input::bytes_of;
 use crate::output::Output;
 use crate::sentences::decoded_shown as shown;
-use crate::setup::bytes_of;
 
-pub(super) fn run(options: &Decode, out: &Output) -> Result<Ended, Failure> {
+pub(super) fn run(options: &Decode, out: &Output) -> Result<CommandOutcome, Failure> {
     let decoded = out.in_words(decode(&bytes_of(&options.file)?)?);
     if out.json {
         out.document(&decoded)?;
     } else {
         show(&decoded, options.brief, out)?;
     }
-    Ok(if decoded.has_problems() { Ended::LeftBehind } else { Ended::Done })
+    Ok(if decoded.has_problems() { CommandOutcome::LeftBehind } else { CommandOutcome::Done })
 }
 
 fn show(decoded: &Decoded, brief: bool, out: &Output) -> Result<(), Failure> {

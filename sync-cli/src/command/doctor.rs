@@ -11,7 +11,7 @@ use sync_core::{Error, Site, SystemClock};
 
 use super::layout::{WIDTH, folded, say};
 use crate::args::{Args, Doctor};
-use crate::exit::{Ended, Failure};
+use crate::failure::{CommandOutcome, Failure};
 use crate::output::Output;
 use crate::palette::Tone;
 use crate::progress::{end_on_signals, interrupted, until_interrupted};
@@ -26,7 +26,7 @@ pub(super) fn timeouts(patience: Duration) -> Timeouts {
     Timeouts { connect, send: patience, response: patience, receive: patience }
 }
 
-pub(super) fn run(args: &Args, options: &Doctor, out: &Output) -> Result<Ended, Failure> {
+pub(super) fn run(args: &Args, options: &Doctor, out: &Output) -> Result<CommandOutcome, Failure> {
     end_on_signals();
     let mut shown = Shown { out, skipped: Vec::new(), printed: Ok(()) };
     let mut each = |check: &Check| {
@@ -44,11 +44,11 @@ pub(super) fn run(args: &Args, options: &Doctor, out: &Output) -> Result<Ended, 
         verdict(&found, out)?;
     }
     Ok(match (&found.finding, found.outcome) {
-        (Some(finding), Outcome::Fault) => Ended::Reported(finding.class),
+        (Some(finding), Outcome::Fault) => CommandOutcome::Reported(finding.class),
         _ if found.checks.iter().any(|check| check.name == "quarantine" && check.outcome == Outcome::Warning) => {
-            Ended::LeftBehind
+            CommandOutcome::LeftBehind
         }
-        _ => Ended::Done,
+        _ => CommandOutcome::Done,
     })
 }
 

@@ -4,11 +4,11 @@ use serde_json::json;
 use sync_core::{CatalogueEntry, Error, Said, Texts, catalogue};
 
 use super::layout::{facts, table};
-use crate::exit::{Ended, Failure, status};
+use crate::failure::{CommandOutcome, Failure, status};
 use crate::output::Output;
 use crate::sentences::{self, errors_shown as shown};
 
-pub(super) fn run(code: Option<&str>, out: &Output) -> Result<Ended, Failure> {
+pub(super) fn run(code: Option<&str>, out: &Output) -> Result<CommandOutcome, Failure> {
     let all = catalogue();
     let Some(code) = code else {
         for entry in &all {
@@ -27,7 +27,7 @@ pub(super) fn run(code: Option<&str>, out: &Output) -> Result<Ended, Failure> {
                 out.hint_said(&in_english(out));
             }
         }
-        return Ok(Ended::Done);
+        return Ok(CommandOutcome::Done);
     };
     // As it is printed, in brackets; or as Open mSupply has it, in capital letters.
     let wanted = code.trim_matches(['[', ']', ' ']).to_lowercase();
@@ -54,7 +54,7 @@ pub(super) fn run(code: Option<&str>, out: &Output) -> Result<Ended, Failure> {
             ],
         )?;
     }
-    Ok(Ended::Done)
+    Ok(CommandOutcome::Done)
 }
 
 /// How much is said in English still.
@@ -64,11 +64,11 @@ fn in_english(out: &Output) -> Said {
 }
 
 /// Everything that is said, as a file for `--texts`.
-pub(super) fn template(out: &Output) -> Result<Ended, Failure> {
+pub(super) fn template(out: &Output) -> Result<CommandOutcome, Failure> {
     let texts = out.texts.clone().or(Texts::english(&sentences::all()));
     out.text(&serde_json::to_string_pretty(texts.groups()).map_err(std::io::Error::other)?)?;
     out.hint_said(&in_english(out));
-    Ok(Ended::Done)
+    Ok(CommandOutcome::Done)
 }
 
 /// What is said of a code in the language that is wanted; without an example where that is not English.

@@ -7,24 +7,24 @@ use sync_core::{ChangeAction, ErrorClass, Said, Timestamp};
 use super::layout::{moment, say};
 use super::quarantine::waits;
 use crate::args::{Args, Explain};
-use crate::exit::{Ended, Failure};
+use crate::failure::{CommandOutcome, Failure};
 use crate::output::{Output, bytes};
 use crate::sentences::{common, explain_shown as shown, records};
-use crate::setup::Parts;
+use crate::workspace::Workspace;
 
-pub(super) fn run(args: &Args, options: &Explain, out: &Output) -> Result<Ended, Failure> {
-    let parts = Parts::open_to_read(args, out)?;
+pub(super) fn run(args: &Args, options: &Explain, out: &Output) -> Result<CommandOutcome, Failure> {
+    let workspace = Workspace::open_to_read(args, out)?;
     let (table, id) = (TableName::from(options.table.as_str()), RecordId::from(options.id.as_str()));
-    let found = explain(parts.storage.as_ref(), &table, &id)?;
+    let found = explain(workspace.storage.as_ref(), &table, &id)?;
     if out.json {
         out.document(&found)?;
     } else {
         show(&found, out)?;
     }
     Ok(match found.verdict {
-        Verdict::NotKnown => Ended::Reported(ErrorClass::Input),
-        Verdict::SetAside => Ended::LeftBehind,
-        _ => Ended::Done,
+        Verdict::NotKnown => CommandOutcome::Reported(ErrorClass::Input),
+        Verdict::SetAside => CommandOutcome::LeftBehind,
+        _ => CommandOutcome::Done,
     })
 }
 

@@ -7,18 +7,18 @@ use sync_core::storage::{FileDirection, FileState};
 use sync_core::{Detail, Error, FilesOptions, FilesReport};
 
 use crate::args::{Args, Files};
-use crate::exit::{Ended, Failure};
+use crate::failure::{CommandOutcome, Failure};
 use crate::output::{Output, bytes};
 use crate::progress::{Progress, end_on_signals, interrupted};
 use crate::sentences::files_shown as says;
-use crate::setup::Parts;
+use crate::workspace::Workspace;
 
-pub(super) fn run(args: &Args, command: &Files, out: &Output) -> Result<Ended, Failure> {
-    let parts = Parts::open(args, out)?;
+pub(super) fn run(args: &Args, command: &Files, out: &Output) -> Result<CommandOutcome, Failure> {
+    let workspace = Workspace::open(args, out)?;
     match command {
-        Files::List => list(&parts, out),
+        Files::List => list(&workspace, out),
         Files::Attach { table, id, file } => {
-            let file_id = parts.files().attach(table, id, file)?;
+            let file_id = workspace.files().attach(table, id, file)?;
             if out.json {
                 out.document(&json!({ "id": file_id, "table": table, "record_id": id }))?;
             } else {
@@ -26,20 +26,20 @@ pub(super) fn run(args: &Args, command: &Files, out: &Output) -> Result<Ended, F
                 out.line_said(&says::attached(file, table, id, file_id.as_str()))?;
                 out.hint_said(&says::goes_out_with());
             }
-            Ok(Ended::Done)
+            Ok(CommandOutcome::Done)
         }
         Files::Fetch { id } => {
-            parts.files().fetch(&RecordId::from(id.as_str()))?;
+            workspace.files().fetch(&RecordId::from(id.as_str()))?;
             if out.json {
                 out.document(&json!({ "id": id, "queued": true }))?;
             } else {
                 out.line_said(&says::tried_next(id))?;
             }
-            Ok(Ended::Done)
+            Ok(CommandOutcome::Done)
         }
         Files::Sync => {
             end_on_signals();
-            let report = move_files(&parts, &FilesOptions::default(), out)?;
+            let report = move_files(&workspace, &FilesOptions::default(), out)?;
             if out.json {
                 out.report(&report, report.error.as_ref())?;
             } else {
@@ -47,14 +47,14 @@ pub(super) fn run(args: &Args, command: &Files, out: &Output) -> Result<Ended, F
             }
             ended(&report, out)
         }
-        Files::Verify => verify(&parts, out),
+        Files::Verify => verify(&workspace, out),
     }
 }
 
 /// Sends and fetches what is due.
-pub(super) fn move_files(parts: &Parts, options: &FilesOptions, out: &Output) -> Result<FilesReport, Error> {
+pub(super) fn move_files(workspace: &Workspace, options: &FilesOptions, out: &Output) -> Result<FilesReport, Error> {
     let mut progress = Progress::new(out);
-    parts.site().sync_files(&parts.files(), options, &mut progress)
+    workspace.site().sync_files(&workspace.files(), options, &mut progress)
 }
 
 pub(super) fn show(report: &FilesReport, out: &Output) -> Result<(), Failure> {
@@ -67,22 +67,22 @@ pub(super) fn show(report: &FilesReport, out: &Output) -> Result<(), Failure> {
 }
 
 /// How the command ends; prints the error that the report has.
-pub(super) fn ended(report: &FilesReport, out: &Output) -> Result<Ended, Failure> {
+pub(super) fn ended(report: &FilesReport, out: &Output) -> Result<CommandOutcome, Failure> {
     match &report.error {
         Some(error) => {
             if !out.json {
                 out.error(error)?;
             }
-            Ok(Ended::Reported(error.class()))
+            Ok(CommandOutcome::Reported(error.class()))
         }
-        None if report.failed > 0 => Ok(Ended::LeftBehind),
-        None => Ok(Ended::Done),
+        None if report.failed > 0 => Ok(CommandOutcome::LeftBehind),
+        None => Ok(CommandOutcome::Done),
     }
 }
 
-fn list(parts: &Parts, out: &Output) -> Result<Ended, Failure> {
+fn list(workspace: &Workspace, out: &Output) -> Result<CommandOutcome, Failure> {
     const PAGE: usize = 500;
-    let files = parts.files();
+    let files = workspace.files();
     let mut after = None;
     loop {
         let page = files.list(after.as_ref(), PAGE)?;
@@ -95,7 +95,7 @@ fn list(parts: &Parts, out: &Output) -> Result<Ended, Failure> {
         }
         match page.last() {
             Some(info) if page.len() == PAGE => after = Some(info.entry.id.clone()),
-            _ => return Ok(Ended::Done),
+            _ => return Ok(CommandOutcome::Done),
         }
     }
 }
@@ -128,10 +128,10 @@ fn lines(info: &FileInfo, out: &Output) -> String {
     format!("{}\n  {state}", out.texts.say(&file))
 }
 
-fn verify(parts: &Parts, out: &Output) -> Result<Ended, Failure> {
+fn verify(workspace: &Workspace, out: &Output) -> Result<CommandOutcome, Failure> {
     end_on_signals();
     let stop = || if interrupted() { Err(Error::Cancelled) } else { Ok(()) };
-    let verified = parts.files().verify(stop)?;
+    let verified = workspace.files().verify(stop)?;
     if out.json {
         out.document(&verified)?;
     } else {
@@ -145,5 +145,5 @@ fn verify(parts: &Parts, out: &Output) -> Result<Ended, Failure> {
         }
         out.line_said(&says::sound(verified.sound, bytes(verified.bytes)))?;
     }
-    Ok(if verified.findings.is_empty() { Ended::Done } else { Ended::LeftBehind })
+    Ok(if verified.findings.is_empty() { CommandOutcome::Done } else { CommandOutcome::LeftBehind })
 }

@@ -5,18 +5,18 @@ use sync_core::{ErrorClass, Said};
 
 use super::layout::{facts, moment, say, wrapped};
 use crate::args::{Args, Identity};
-use crate::exit::{Ended, Failure};
+use crate::failure::{CommandOutcome, Failure};
 use crate::output::Output;
 use crate::progress::{end_on_signals, until_interrupted};
 use crate::sentences::{common, identity_shown as shown};
-use crate::setup::Parts;
+use crate::workspace::Workspace;
 
-pub(super) fn run(args: &Args, options: &Identity, out: &Output) -> Result<Ended, Failure> {
-    let parts = Parts::open_to_read(args, out)?;
-    let mut found = identity(parts.storage.as_ref())?;
+pub(super) fn run(args: &Args, options: &Identity, out: &Output) -> Result<CommandOutcome, Failure> {
+    let workspace = Workspace::open_to_read(args, out)?;
+    let mut found = identity(workspace.storage.as_ref())?;
     if options.ask {
         end_on_signals();
-        found.disagreements.extend(parts.site().compare_identity(&mut until_interrupted)?);
+        found.disagreements.extend(workspace.site().compare_identity(&mut until_interrupted)?);
     }
     let found = out.in_words(found);
     if out.json {
@@ -24,7 +24,11 @@ pub(super) fn run(args: &Args, options: &Identity, out: &Output) -> Result<Ended
     } else {
         show(&found, options.ask, out)?;
     }
-    Ok(if found.disagreements.is_empty() { Ended::Done } else { Ended::Reported(ErrorClass::Configure) })
+    Ok(if found.disagreements.is_empty() {
+        CommandOutcome::Done
+    } else {
+        CommandOutcome::Reported(ErrorClass::Configure)
+    })
 }
 
 fn show(found: &IdentityShown, asked: bool, out: &Output) -> Result<(), Failure> {

@@ -5,21 +5,21 @@ use sync_core::Said;
 
 use super::layout::{facts, say, wrapped};
 use crate::args::Inspect;
-use crate::exit::{Ended, Failure};
+use crate::failure::{CommandOutcome, Failure};
 use crate::output::{Output, bytes};
 use crate::sentences::{inspection as says, stuck_records as stuck_says};
 
 /// How many of a list are shown to people.
 const LISTED: usize = 10;
 
-pub(super) fn run(options: &Inspect, out: &Output) -> Result<Ended, Failure> {
+pub(super) fn run(options: &Inspect, out: &Output) -> Result<CommandOutcome, Failure> {
     let found = out.in_words(inspect(&options.file, options.cycles)?);
     if out.json {
         out.document(&found)?;
     } else {
         show(&found, out)?;
     }
-    Ok(if found.has_trouble() { Ended::LeftBehind } else { Ended::Done })
+    Ok(if found.has_trouble() { CommandOutcome::LeftBehind } else { CommandOutcome::Done })
 }
 
 fn show(found: &Inspection, out: &Output) -> Result<(), Failure> {

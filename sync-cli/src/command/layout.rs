@@ -2,7 +2,7 @@
 
 use sync_core::Said;
 
-use crate::exit::Failure;
+use crate::failure::Failure;
 use crate::output::Output;
 
 /// The columns that text for people has at most.

@@ -7,14 +7,14 @@ use sync_core::{Error, Said};
 
 use super::layout::{facts, moment, say, short};
 use crate::args::{Args, Log};
-use crate::exit::{Ended, Failure};
+use crate::failure::{CommandOutcome, Failure};
 use crate::output::{Output, bytes};
 use crate::sentences::{common, log_shown as shown};
-use crate::setup::Parts;
+use crate::workspace::Workspace;
 
-pub(super) fn run(args: &Args, command: &Log, out: &Output) -> Result<Ended, Failure> {
-    let parts = Parts::open_to_read(args, out)?;
-    let entries = parts.storage.read()?.log(usize::MAX)?;
+pub(super) fn run(args: &Args, command: &Log, out: &Output) -> Result<CommandOutcome, Failure> {
+    let workspace = Workspace::open_to_read(args, out)?;
+    let entries = workspace.storage.read()?.log(usize::MAX)?;
     match command {
         Log::List { limit, failed } => {
             let wanted = |entry: &LogEntry| !failed || matches!(entry.outcome.as_str(), "failed" | "left_behind");
@@ -39,7 +39,7 @@ pub(super) fn run(args: &Args, command: &Log, out: &Output) -> Result<Ended, Fai
             }
         }
     }
-    Ok(Ended::Done)
+    Ok(CommandOutcome::Done)
 }
 
 /// An entry by its number, or by how its time begins; of several the newest.

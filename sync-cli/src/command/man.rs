@@ -7,11 +7,11 @@ use clap_mangen::Man;
 use sync_core::Error;
 
 use crate::args;
-use crate::exit::{Ended, Failure};
+use crate::failure::{CommandOutcome, Failure};
 use crate::output::Output;
 use crate::sentences::records_shown::manual_pages;
 
-pub(super) fn run(options: &args::Man, out: &Output) -> Result<Ended, Failure> {
+pub(super) fn run(options: &args::Man, out: &Output) -> Result<CommandOutcome, Failure> {
     let mut program = args::Args::command().disable_help_subcommand(true);
     // Flags of the program belong to every command, and names become whole.
     program.build();
@@ -22,7 +22,7 @@ pub(super) fn run(options: &args::Man, out: &Output) -> Result<Ended, Failure> {
             command = below.ok_or_else(|| Error::NotFound { what: "command".to_owned(), id: name.clone() })?;
         }
         out.text(String::from_utf8_lossy(&page(command)?).trim_end())?;
-        return Ok(Ended::Done);
+        return Ok(CommandOutcome::Done);
     };
     std::fs::create_dir_all(folder).map_err(|error| unwritable(folder, error))?;
     let mut written = Vec::new();
@@ -32,7 +32,7 @@ pub(super) fn run(options: &args::Man, out: &Output) -> Result<Ended, Failure> {
     } else {
         out.line_said(&manual_pages(written.len(), folder.display().to_string()))?;
     }
-    Ok(Ended::Done)
+    Ok(CommandOutcome::Done)
 }
 
 fn page(command: &Command) -> std::io::Result<Vec<u8>> {

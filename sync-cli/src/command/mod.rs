@@ -29,13 +29,12 @@ mod sync;
 
 use clap::CommandFactory as _;
 
-pub(crate) use self::repair::since;
 use crate::args::{Args, Command};
-use crate::exit::{Ended, Failure};
+use crate::failure::{CommandOutcome, Failure};
 use crate::output::Output;
 
 /// Runs a command.
-pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Ended, Failure> {
+pub(crate) fn run(args: &Args, out: &mut Output) -> Result<CommandOutcome, Failure> {
     match &args.command {
         Command::Init(init) => set_up::init(args, init, out),
         Command::Discover => set_up::discover(args, out),
@@ -70,7 +69,7 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<Ended, Failure> {
             let mut script = Vec::new();
             clap_complete::generate(*shell, &mut Args::command(), "oms-sync", &mut script);
             out.text(String::from_utf8_lossy(&script).trim_end())?;
-            Ok(Ended::Done)
+            Ok(CommandOutcome::Done)
         }
         Command::Man(options) => man::run(options, out),
     }

@@ -9,12 +9,12 @@ use sync_core::{ErrorClass, Said, Site, SystemClock, catalogue};
 
 use super::layout::{facts, say};
 use crate::args::{Args, Net};
-use crate::exit::{Ended, Failure};
+use crate::failure::{CommandOutcome, Failure};
 use crate::output::{Output, bytes};
 use crate::progress::{end_on_signals, until_interrupted};
 use crate::sentences::{common, net_shown as shown};
 
-pub(super) fn run(args: &Args, options: &Net, out: &Output) -> Result<Ended, Failure> {
+pub(super) fn run(args: &Args, options: &Net, out: &Output) -> Result<CommandOutcome, Failure> {
     end_on_signals();
     let storage = Arc::new(SqliteStorage::open_to_read(&args.db)?);
     let transport =
@@ -28,9 +28,9 @@ pub(super) fn run(args: &Args, options: &Net, out: &Output) -> Result<Ended, Fai
     } else {
         show(&found, out)?;
     }
-    Ok(found.servers.iter().find_map(|line| line.error.as_ref()).map_or(Ended::Done, |error| {
+    Ok(found.servers.iter().find_map(|line| line.error.as_ref()).map_or(CommandOutcome::Done, |error| {
         let known = catalogue().into_iter().find(|entry| entry.code == error.code);
-        Ended::Reported(known.map_or(ErrorClass::Retry, |entry| entry.class))
+        CommandOutcome::Reported(known.map_or(ErrorClass::Retry, |entry| entry.class))
     }))
 }
 

@@ -6,13 +6,13 @@ use sync_core::{Error, SyncReport};
 
 use super::sync::{ended, show};
 use crate::args::{Args, Patient};
-use crate::exit::{Ended, Failure};
+use crate::failure::{CommandOutcome, Failure};
 use crate::output::Output;
 use crate::progress::{Progress, end_on_signals, until_interrupted};
 use crate::sentences::{input_given, sync_shown};
-use crate::setup::Parts;
+use crate::workspace::Workspace;
 
-pub(super) fn run(args: &Args, command: &Patient, out: &Output) -> Result<Ended, Failure> {
+pub(super) fn run(args: &Args, command: &Patient, out: &Output) -> Result<CommandOutcome, Failure> {
     match command {
         Patient::Find { first, last, born, code, limit } => {
             let said = |text: &Option<String>| text.clone().filter(|text| !text.trim().is_empty());
@@ -37,19 +37,19 @@ fn patient(id: &str) -> Result<NameId, Failure> {
     Ok(NameId::new(id))
 }
 
-fn find(args: &Args, query: &PatientQuery, out: &Output) -> Result<Ended, Failure> {
-    let parts = Parts::open_to_read(args, out)?;
+fn find(args: &Args, query: &PatientQuery, out: &Output) -> Result<CommandOutcome, Failure> {
+    let workspace = Workspace::open_to_read(args, out)?;
     end_on_signals();
-    let found = parts.site().find_patients(query, &mut until_interrupted)?;
+    let found = workspace.site().find_patients(query, &mut until_interrupted)?;
     if out.json {
         for patient in &found {
             out.document(patient)?;
         }
-        return Ok(Ended::Done);
+        return Ok(CommandOutcome::Done);
     }
     if found.is_empty() {
         out.hint_said(&sync_shown::nobody_found());
-        return Ok(Ended::Done);
+        return Ok(CommandOutcome::Done);
     }
     let mut rows = vec![["ID", "LAST NAME", "FIRST NAME", "BORN", "CODE"].map(str::to_owned).to_vec()];
     for patient in found {
@@ -60,19 +60,19 @@ fn find(args: &Args, query: &PatientQuery, out: &Output) -> Result<Ended, Failur
     }
     out.table(&rows)?;
     out.hint_said(&sync_shown::link_with());
-    Ok(Ended::Done)
+    Ok(CommandOutcome::Done)
 }
 
-fn link(args: &Args, patient: &NameId, store: Option<&str>, out: &Output) -> Result<Ended, Failure> {
-    let parts = Parts::open(args, out)?;
+fn link(args: &Args, patient: &NameId, store: Option<&str>, out: &Output) -> Result<CommandOutcome, Failure> {
+    let workspace = Workspace::open(args, out)?;
     let store = match store {
         Some(store) => StoreId::from(store),
-        None => only_store(parts.records().active_stores()?)?,
+        None => only_store(workspace.records().active_stores()?)?,
     };
     end_on_signals();
     let report = {
         let mut progress = Progress::new(out);
-        out.in_words(parts.site().link_patient(patient, &store, &mut progress)?)
+        out.in_words(workspace.site().link_patient(patient, &store, &mut progress)?)
     };
     let nothing_came = report.pulled == 0;
     told(&report, out, || {
@@ -93,12 +93,12 @@ fn only_store(stores: Vec<StoreId>) -> Result<StoreId, Failure> {
     }
 }
 
-fn pull(args: &Args, patient: &NameId, out: &Output) -> Result<Ended, Failure> {
-    let parts = Parts::open(args, out)?;
+fn pull(args: &Args, patient: &NameId, out: &Output) -> Result<CommandOutcome, Failure> {
+    let workspace = Workspace::open(args, out)?;
     end_on_signals();
     let report = {
         let mut progress = Progress::new(out);
-        out.in_words(parts.site().pull_patient(patient, &mut progress)?)
+        out.in_words(workspace.site().pull_patient(patient, &mut progress)?)
     };
     let nothing_came = report.pulled == 0;
     told(&report, out, || {
@@ -109,7 +109,7 @@ fn pull(args: &Args, patient: &NameId, out: &Output) -> Result<Ended, Failure> {
 }
 
 /// Tells what a run for one patient did, and a hint if it did it.
-fn told(report: &SyncReport, out: &Output, hint: impl FnOnce()) -> Result<Ended, Failure> {
+fn told(report: &SyncReport, out: &Output, hint: impl FnOnce()) -> Result<CommandOutcome, Failure> {
     if out.json {
         out.report(report, report.error.as_ref())?;
     } else {

@@ -5,20 +5,20 @@ use sync_core::support::{Coming, Foreseen, PullPreview, PushPreview, TypeCount, 
 
 use super::layout::{WIDTH, moment, say, short};
 use crate::args::{Args, Preview};
-use crate::exit::{Ended, Failure};
+use crate::failure::{CommandOutcome, Failure};
 use crate::output::{Output, bytes};
 use crate::progress::{Progress, end_on_signals};
 use crate::sentences::{common, preview_shown as shown, records};
-use crate::setup::Parts;
+use crate::workspace::Workspace;
 
 /// How many records are named to people.
 const LISTED: usize = 10;
 
-pub(super) fn run(args: &Args, command: &Preview, out: &Output) -> Result<Ended, Failure> {
-    let parts = Parts::open_to_read(args, out)?;
+pub(super) fn run(args: &Args, command: &Preview, out: &Output) -> Result<CommandOutcome, Failure> {
+    let workspace = Workspace::open_to_read(args, out)?;
     let left_behind = match command {
         Preview::Push => {
-            let found = out.in_words(preview_push(parts.storage.as_ref())?);
+            let found = out.in_words(preview_push(workspace.storage.as_ref())?);
             if out.json {
                 out.document(&found)?
             } else {
@@ -30,7 +30,7 @@ pub(super) fn run(args: &Args, command: &Preview, out: &Output) -> Result<Ended,
             end_on_signals();
             let mut found = {
                 let mut progress = Progress::new(out);
-                parts.site().preview_pull(*limit, &mut progress)?
+                workspace.site().preview_pull(*limit, &mut progress)?
             };
             found
                 .from
@@ -48,7 +48,7 @@ pub(super) fn run(args: &Args, command: &Preview, out: &Output) -> Result<Ended,
     if !out.json {
         out.hint_said(&common::nothing_changed());
     }
-    Ok(if left_behind { Ended::LeftBehind } else { Ended::Done })
+    Ok(if left_behind { CommandOutcome::LeftBehind } else { CommandOutcome::Done })
 }
 
 fn push(found: &PushPreview, out: &Output) -> Result<(), Failure> {

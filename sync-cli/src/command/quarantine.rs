@@ -11,57 +11,57 @@ use sync_core::{Said, quarantine};
 
 use super::layout::{WIDTH, facts, moment, say, short, wrapped};
 use crate::args::{Args, Cause, Quarantine, QuarantineList, QuarantineRetry};
-use crate::exit::{Ended, Failure};
+use crate::failure::{CommandOutcome, Failure};
 use crate::output::Output;
 use crate::sentences::{quarantine_shown as shown, records};
-use crate::setup::Parts;
+use crate::workspace::Workspace;
 
 /// How many records of a group are shown to people.
 const LISTED: usize = 5;
 const PAGE: usize = 500;
 
-pub(super) fn run(args: &Args, command: &Quarantine, out: &Output) -> Result<Ended, Failure> {
-    let parts = match command {
-        Quarantine::List(_) | Quarantine::Show { .. } => Parts::open_to_read(args, out)?,
-        _ => Parts::open(args, out)?,
+pub(super) fn run(args: &Args, command: &Quarantine, out: &Output) -> Result<CommandOutcome, Failure> {
+    let workspace = match command {
+        Quarantine::List(_) | Quarantine::Show { .. } => Workspace::open_to_read(args, out)?,
+        _ => Workspace::open(args, out)?,
     };
     match command {
-        Quarantine::List(options) => list(&parts, options, out),
+        Quarantine::List(options) => list(&workspace, options, out),
         Quarantine::Show { number } => {
-            let found = find_set_aside(parts.storage.as_ref(), *number)?;
+            let found = find_set_aside(workspace.storage.as_ref(), *number)?;
             if out.json {
                 out.document(&found)?
             } else {
                 show(&found, out)?
             }
-            Ok(Ended::Done)
+            Ok(CommandOutcome::Done)
         }
-        Quarantine::Retry(options) => try_again(&parts, options, out),
+        Quarantine::Retry(options) => try_again(&workspace, options, out),
         Quarantine::Ignore { number, reason } => {
-            ignore(parts.storage.as_ref(), *number, reason)?;
-            let found = find_set_aside(parts.storage.as_ref(), *number)?;
+            ignore(workspace.storage.as_ref(), *number, reason)?;
+            let found = find_set_aside(workspace.storage.as_ref(), *number)?;
             if out.json {
                 out.document(&found)?;
             } else {
                 let (table, id) = (&found.table, &found.id);
                 say(out, "", &shown::ignored(table.as_str(), id.as_str(), &found.reason))?;
             }
-            Ok(Ended::Done)
+            Ok(CommandOutcome::Done)
         }
     }
 }
 
-fn list(parts: &Parts, options: &QuarantineList, out: &Output) -> Result<Ended, Failure> {
+fn list(workspace: &Workspace, options: &QuarantineList, out: &Output) -> Result<CommandOutcome, Failure> {
     let cause = options.cause.map(QuarantineCause::from);
     if out.json && !options.groups {
-        return documents(parts, cause, out);
+        return documents(workspace, cause, out);
     }
-    let groups = set_aside_groups(parts.storage.as_ref(), cause)?;
+    let groups = set_aside_groups(workspace.storage.as_ref(), cause)?;
     if out.json {
         for group in &groups {
             out.document(group)?;
         }
-        return Ok(Ended::Done);
+        return Ok(CommandOutcome::Done);
     }
     if groups.is_empty() {
         say(out, "", &shown::nothing())?;
@@ -77,20 +77,20 @@ fn list(parts: &Parts, options: &QuarantineList, out: &Output) -> Result<Ended, 
         }
         show_group(group, out)?;
         if !options.groups {
-            members(parts, group, if options.all { usize::MAX } else { LISTED }, out)?;
+            members(workspace, group, if options.all { usize::MAX } else { LISTED }, out)?;
         }
     }
     if !groups.is_empty() {
         out.hint_said(&shown::one_in_full());
     }
-    Ok(Ended::Done)
+    Ok(CommandOutcome::Done)
 }
 
 /// A JSON line for each record.
-fn documents(parts: &Parts, cause: Option<QuarantineCause>, out: &Output) -> Result<Ended, Failure> {
+fn documents(workspace: &Workspace, cause: Option<QuarantineCause>, out: &Output) -> Result<CommandOutcome, Failure> {
     let mut after = 0;
     loop {
-        let page = quarantine(parts.storage.as_ref(), after, PAGE)?;
+        let page = quarantine(workspace.storage.as_ref(), after, PAGE)?;
         for (row, why) in &page {
             after = row.sequence;
             if cause.is_some_and(|wanted| wanted != why.cause) {
@@ -104,7 +104,7 @@ fn documents(parts: &Parts, cause: Option<QuarantineCause>, out: &Output) -> Res
             }))?;
         }
         if page.len() < PAGE {
-            return Ok(Ended::Done);
+            return Ok(CommandOutcome::Done);
         }
     }
 }
@@ -122,11 +122,11 @@ fn show_group(group: &SetAsideGroup, out: &Output) -> Result<(), Failure> {
 }
 
 /// The first records of a group, by number.
-fn members(parts: &Parts, group: &SetAsideGroup, most: usize, out: &Output) -> Result<(), Failure> {
+fn members(workspace: &Workspace, group: &SetAsideGroup, most: usize, out: &Output) -> Result<(), Failure> {
     let mut after = group.first_number.saturating_sub(1);
     let mut shown = 0;
     while (shown as u64) < group.records {
-        let page = quarantine(parts.storage.as_ref(), after, PAGE)?;
+        let page = quarantine(workspace.storage.as_ref(), after, PAGE)?;
         let is_last = page.len() < PAGE;
         for (row, why) in page {
             after = row.sequence;
@@ -215,20 +215,20 @@ fn data(found: &SetAside, out: &Output) -> Result<(), Failure> {
     Ok(())
 }
 
-fn try_again(parts: &Parts, options: &QuarantineRetry, out: &Output) -> Result<Ended, Failure> {
+fn try_again(workspace: &Workspace, options: &QuarantineRetry, out: &Output) -> Result<CommandOutcome, Failure> {
     let which = match (options.number, options.cause) {
         (Some(number), _) => Which::One(number),
         (None, Some(cause)) => Which::Cause(cause.into()),
         (None, None) => Which::All,
     };
-    let retried = out.in_words(retry(parts.storage.as_ref(), parts.clock.as_ref(), which)?);
+    let retried = out.in_words(retry(workspace.storage.as_ref(), workspace.clock.as_ref(), which)?);
     if out.json {
         out.document(&retried)?;
     } else {
         tell(&retried, options.cause, out)?;
     }
     let left = retried.set_aside_again > 0 || !retried.not_retried.is_empty();
-    Ok(if left { Ended::LeftBehind } else { Ended::Done })
+    Ok(if left { CommandOutcome::LeftBehind } else { CommandOutcome::Done })
 }
 
 fn tell(retried: &Retried, cause: Option<Cause>, out: &Output) -> Result<(), Failure> {

@@ -11,19 +11,20 @@ use sync_core::record::{
 use sync_core::{Error, Result as SyncResult};
 
 use crate::args::{Args, Records};
-use crate::exit::{Ended, Failure};
+use crate::failure::{CommandOutcome, Failure};
+use crate::input::text_of;
 use crate::output::{Output, RecordDocument, on_one_line};
 use crate::sentences::{input_given, records_shown as says};
-use crate::setup::{Parts, text_of};
+use crate::workspace::Workspace;
 
-pub(super) fn run(args: &Args, command: &Records, out: &Output) -> Result<Ended, Failure> {
+pub(super) fn run(args: &Args, command: &Records, out: &Output) -> Result<CommandOutcome, Failure> {
     match command {
         Records::Types => types(out)?,
-        Records::List { table } => list(&Parts::open_to_read(args, out)?, table, out)?,
-        Records::Get { table, id } => get(&Parts::open_to_read(args, out)?, table, id, out)?,
-        Records::Put { table, file, dry_run } => put(&Parts::open(args, out)?, table, file, *dry_run, out)?,
+        Records::List { table } => list(&Workspace::open_to_read(args, out)?, table, out)?,
+        Records::Get { table, id } => get(&Workspace::open_to_read(args, out)?, table, id, out)?,
+        Records::Put { table, file, dry_run } => put(&Workspace::open(args, out)?, table, file, *dry_run, out)?,
         Records::Delete { table, id } => {
-            Parts::open(args, out)?.records().delete(table, &RecordId::from(id.as_str()))?;
+            Workspace::open(args, out)?.records().delete(table, &RecordId::from(id.as_str()))?;
             if out.json {
                 out.document(&json!({ "table": table, "id": id, "deleted": true }))?;
             } else {
@@ -31,7 +32,7 @@ pub(super) fn run(args: &Args, command: &Records, out: &Output) -> Result<Ended,
             }
         }
     }
-    Ok(Ended::Done)
+    Ok(CommandOutcome::Done)
 }
 
 fn types(out: &Output) -> Result<(), Failure> {
@@ -88,19 +89,19 @@ fn writers(kind: &RecordType) -> &'static str {
 }
 
 /// A table that has a record type, or records here.
-fn known_table(parts: &Parts, table: &str) -> SyncResult<TableName> {
+fn known_table(workspace: &Workspace, table: &str) -> SyncResult<TableName> {
     let table = TableName::from(table);
     let known = record_type(table.as_str()).is_some();
-    if !known && !parts.records().counts()?.iter().any(|(held, _)| *held == table) {
+    if !known && !workspace.records().counts()?.iter().any(|(held, _)| *held == table) {
         return Err(Error::UnknownTable { table: table.to_string() });
     }
     Ok(table)
 }
 
-fn list(parts: &Parts, table: &str, out: &Output) -> Result<(), Failure> {
+fn list(workspace: &Workspace, table: &str, out: &Output) -> Result<(), Failure> {
     const PAGE: usize = 500;
-    let records = parts.records();
-    let table = known_table(parts, table)?;
+    let records = workspace.records();
+    let table = known_table(workspace, table)?;
     let mut after = None;
     loop {
         let page = records.list(&table, after.as_ref(), PAGE)?;
@@ -118,9 +119,9 @@ fn list(parts: &Parts, table: &str, out: &Output) -> Result<(), Failure> {
     }
 }
 
-fn get(parts: &Parts, table: &str, id: &str, out: &Output) -> Result<(), Failure> {
-    let (table, id) = (known_table(parts, table)?, RecordId::from(id));
-    let found = parts.records().get(&table, &id)?;
+fn get(workspace: &Workspace, table: &str, id: &str, out: &Output) -> Result<(), Failure> {
+    let (table, id) = (known_table(workspace, table)?, RecordId::from(id));
+    let found = workspace.records().get(&table, &id)?;
     let data = found.ok_or_else(|| Error::NotFound { what: table.to_string(), id: id.to_string() })?;
     if out.json {
         out.document(&RecordDocument { table: &table, id: &id, data: &data })
@@ -129,12 +130,12 @@ fn get(parts: &Parts, table: &str, id: &str, out: &Output) -> Result<(), Failure
     }
 }
 
-fn put(parts: &Parts, table: &str, file: &Path, dry_run: bool, out: &Output) -> Result<(), Failure> {
+fn put(workspace: &Workspace, table: &str, file: &Path, dry_run: bool, out: &Output) -> Result<(), Failure> {
     let data = read_objects(&text_of(file)?)?;
     if data.is_empty() {
         return Err(Error::bad_input(input_given::no_record()).into());
     }
-    let records = parts.records();
+    let records = workspace.records();
     let ids = if dry_run { records.check(table, data)? } else { records.put(table, data)? };
     if out.json {
         for id in ids {

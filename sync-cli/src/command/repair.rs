@@ -4,33 +4,33 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
+use sync_core::Error;
 use sync_core::record::{Cursor, RecordId, TableName};
 use sync_core::storage::Storage as _;
 use sync_core::support::{self, Lost, PullCursor, plan_resend, plan_rewind, resend, rewind};
-use sync_core::{Error, Timestamp};
 
 use super::layout::{moment, say};
 use crate::args::{Args, Confirm, CursorCommand, Resend, WhichCursor};
-use crate::exit::{Ended, Failure};
+use crate::failure::{CommandOutcome, Failure};
 use crate::output::{Output, bytes};
 use crate::sentences::{common, input_given, records, repair_shown as shown};
-use crate::setup::Parts;
+use crate::workspace::Workspace;
 
-pub(super) fn run_cursor(args: &Args, command: &CursorCommand, out: &Output) -> Result<Ended, Failure> {
-    let parts = Parts::open(args, out)?;
+pub(super) fn run_cursor(args: &Args, command: &CursorCommand, out: &Output) -> Result<CommandOutcome, Failure> {
+    let workspace = Workspace::open(args, out)?;
     match command {
-        CursorCommand::Show => show(&parts, out)?,
+        CursorCommand::Show => show(&workspace, out)?,
         CursorCommand::Rewind { which, to, own, confirm } => {
             let which = match which {
                 WhichCursor::Pull => PullCursor::Central,
                 WhichCursor::PullLegacy => PullCursor::Legacy,
             };
-            let planned = plan_rewind(parts.storage.as_ref(), which, Cursor(*to), *own)?;
+            let planned = plan_rewind(workspace.storage.as_ref(), which, Cursor(*to), *own)?;
             let backup = match confirm.reason(planned.changes)? {
                 None => None,
                 Some(reason) => {
-                    let backup = back_up(&parts, &args.db)?;
-                    rewind(parts.storage.as_ref(), &planned, reason, parts.clock.now())?;
+                    let backup = back_up(&workspace, &args.db)?;
+                    rewind(workspace.storage.as_ref(), &planned, reason, workspace.clock.now())?;
                     Some(backup)
                 }
             };
@@ -52,11 +52,11 @@ pub(super) fn run_cursor(args: &Args, command: &CursorCommand, out: &Output) -> 
             }
         }
     }
-    Ok(Ended::Done)
+    Ok(CommandOutcome::Done)
 }
 
-fn show(parts: &Parts, out: &Output) -> Result<(), Failure> {
-    let all = out.in_words(support::cursors(parts.storage.as_ref())?);
+fn show(workspace: &Workspace, out: &Output) -> Result<(), Failure> {
+    let all = out.in_words(support::cursors(workspace.storage.as_ref())?);
     let mut rows = vec![["CURSOR", "AT", "END", "MEANS"].map(str::to_owned).to_vec()];
     for cursor in &all {
         if out.json {
@@ -77,15 +77,15 @@ fn show(parts: &Parts, out: &Output) -> Result<(), Failure> {
     Ok(())
 }
 
-pub(super) fn run_resend(args: &Args, options: &Resend, out: &Output) -> Result<Ended, Failure> {
-    let parts = Parts::open(args, out)?;
+pub(super) fn run_resend(args: &Args, options: &Resend, out: &Output) -> Result<CommandOutcome, Failure> {
+    let workspace = Workspace::open(args, out)?;
     let lost = Lost {
         table: Some(options.table.as_str()).filter(|table| *table != "all").map(TableName::from),
         id: options.id.as_deref().map(RecordId::from),
         since: options.since,
         received_too: options.received,
     };
-    let planned = plan_resend(parts.storage.as_ref(), &lost)?;
+    let planned = plan_resend(workspace.storage.as_ref(), &lost)?;
     if planned.records + planned.waiting_already == 0 && lost.id.is_some() {
         let id = options.id.clone().unwrap_or_default();
         return Err(Error::NotFound { what: format!("change of {} made here with the id", options.table), id }.into());
@@ -93,21 +93,21 @@ pub(super) fn run_resend(args: &Args, options: &Resend, out: &Output) -> Result<
     let backup = match options.confirm.reason(planned.records > 0)? {
         None => None,
         Some(reason) => {
-            let backup = back_up(&parts, &args.db)?;
-            resend(parts.storage.as_ref(), parts.clock.as_ref(), &lost, reason)?;
+            let backup = back_up(&workspace, &args.db)?;
+            resend(workspace.storage.as_ref(), workspace.clock.as_ref(), &lost, reason)?;
             Some(backup)
         }
     };
     if out.json {
         out.document(&json!({ "plan": planned, "done": backup.is_some(), "backup": backup }))?;
-        return Ok(Ended::Done);
+        return Ok(CommandOutcome::Done);
     }
     if planned.waiting_already > 0 {
         say(out, "", &shown::waits_already(records(planned.waiting_already)))?;
     }
     if planned.records == 0 {
         say(out, "", &shown::nothing_to_resend())?;
-        return Ok(Ended::Done);
+        return Ok(CommandOutcome::Done);
     }
     let goes = if backup.is_some() { shown::goes_again } else { shown::would_go_again };
     say(out, "", &goes(records(planned.records)))?;
@@ -121,7 +121,7 @@ pub(super) fn run_resend(args: &Args, options: &Resend, out: &Output) -> Result<
     }
     say(out, "", &shown::they_win())?;
     told(backup.as_deref(), out)?;
-    Ok(Ended::Done)
+    Ok(CommandOutcome::Done)
 }
 
 impl Confirm {
@@ -137,13 +137,13 @@ impl Confirm {
 }
 
 /// Copies the database beside itself, unless a cycle runs.
-fn back_up(parts: &Parts, db: &Path) -> Result<PathBuf, Error> {
-    let _lock = parts.storage.lock_cycle()?;
-    let at: String = parts.clock.now().to_string().chars().filter(char::is_ascii_alphanumeric).collect();
+fn back_up(workspace: &Workspace, db: &Path) -> Result<PathBuf, Error> {
+    let _lock = workspace.storage.lock_cycle()?;
+    let at: String = workspace.clock.now().to_string().chars().filter(char::is_ascii_alphanumeric).collect();
     let mut path = db.as_os_str().to_owned();
     path.push(format!(".before-{at}"));
     let path = PathBuf::from(path);
-    parts.storage.back_up(&path)?;
+    workspace.storage.back_up(&path)?;
     Ok(path)
 }
 
@@ -157,28 +157,4 @@ fn told(backup: Option<&Path>, out: &Output) -> Result<(), Failure> {
         None => out.hint_said(&shown::to_do_it()),
     }
     Ok(())
-}
-
-/// A moment as it is typed: RFC 3339, or a day in UTC.
-pub(crate) fn since(text: &str) -> Result<Timestamp, String> {
-    let spelled = text.replacen(' ', "T", 1);
-    [spelled.clone(), format!("{spelled}Z"), format!("{spelled}T00:00:00Z")]
-        .iter()
-        .find_map(|text| Timestamp::parse(text))
-        .ok_or_else(|| "give a day as 2026-11-23, or a time as 2026-11-23T08:00:00Z".to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn moments_as_they_are_typed() {
-        let at = |text: &str| since(text).map(|at| at.to_string());
-        assert_eq!(at("2026-11-23").as_deref(), Ok("2026-11-23T00:00:00.000Z"));
-        for same in ["2026-11-23T08:00:00Z", "2026-11-23 08:00:00", "2026-11-23T09:00:00+01:00"] {
-            assert_eq!(at(same).as_deref(), Ok("2026-11-23T08:00:00.000Z"), "{same}");
-        }
-        assert!(at("yesterday").is_err() && at("").is_err());
-    }
 }

@@ -11,17 +11,17 @@ use sync_core::{
 };
 
 use crate::args::{Args, Run};
-use crate::exit::{Ended, Failure};
+use crate::failure::{CommandOutcome, Failure};
 use crate::output::Output;
 use crate::progress::{at_signals, trying_again};
 use crate::sentences::{common, run_shown as shown};
-use crate::setup::Parts;
+use crate::workspace::Workspace;
 
-pub(super) fn run(args: &Args, options: &Run, out: &Output) -> Result<Ended, Failure> {
-    let parts = Parts::open(args, out)?;
+pub(super) fn run(args: &Args, options: &Run, out: &Output) -> Result<CommandOutcome, Failure> {
+    let workspace = Workspace::open(args, out)?;
     // Without a legacy server there is nobody to ask: waiting for it to get better would hide that.
-    if parts.storage.read()?.state(key::LEGACY_URL)?.is_none() {
-        return Err(match parts.role()? {
+    if workspace.storage.read()?.state(key::LEGACY_URL)?.is_none() {
+        return Err(match workspace.role()? {
             Some(Role::Central) => {
                 Error::WrongRole { needed: "remote site", found: "central server without a legacy server" }
             }
@@ -32,13 +32,13 @@ pub(super) fn run(args: &Args, options: &Run, out: &Output) -> Result<Ended, Fai
     let mut config = DriverConfig::default();
     config.interval = options.interval;
     config.options = SyncOptions { max_time: options.max_time, max_bytes: options.max_bytes, ..SyncOptions::default() };
-    let mut driver = Driver::new(parts.site(), config);
+    let mut driver = Driver::new(workspace.site(), config);
     let handle = driver.handle();
     let at_signal = handle.clone();
     at_signals(move || at_signal.stop());
     let mut lines = Lines { out, handle, failure: None };
     driver.run(&mut lines);
-    lines.failure.map_or(Ok(Ended::Done), Err)
+    lines.failure.map_or(Ok(CommandOutcome::Done), Err)
 }
 
 /// Prints a line a cycle.

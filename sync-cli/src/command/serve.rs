@@ -14,11 +14,12 @@ use sync_core::transport::{HttpTransport, Timeouts};
 use sync_core::{Central, Error, ErrorClass, Role, Said, Site, SyncEvent, SyncOptions, Texts, status};
 
 use crate::args::{Args, Authentication, Serve};
-use crate::exit::{Ended, Failure};
+use crate::failure::{CommandOutcome, Failure};
+use crate::input::text_of;
 use crate::output::Output;
 use crate::progress::{end_on_signals, interrupted, until_interrupted};
 use crate::sentences::{common, input_given, serving as says};
-use crate::setup::{Parts, text_of};
+use crate::workspace::Workspace;
 
 /// How often a central server asks the legacy server what is new.
 const INTERVAL: Duration = Duration::from_secs(5 * 60);
@@ -26,20 +27,20 @@ const INTERVAL: Duration = Duration::from_secs(5 * 60);
 /// How long the legacy server is waited for at the start, where what it said before is known: sites wait meanwhile.
 const AT_START: Duration = Duration::from_secs(10);
 
-pub(super) fn run(args: &Args, options: &Serve, out: &Output) -> Result<Ended, Failure> {
+pub(super) fn run(args: &Args, options: &Serve, out: &Output) -> Result<CommandOutcome, Failure> {
     // First, so that a taken address leaves no fresh database behind.
     let listener = listen(options.listen)?;
     let mut serving = serving(options, &out.texts)?;
     end_on_signals();
     let (central, storage, site) = match options.auth {
-        Some(Authentication::Local) => local(Parts::open_or_make(args, out)?, options, out)?,
-        Some(Authentication::Legacy) => legacy(Parts::open(args, out)?, options, out)?,
+        Some(Authentication::Local) => local(Workspace::open_or_make(args, out)?, options, out)?,
+        Some(Authentication::Legacy) => legacy(Workspace::open(args, out)?, options, out)?,
         // As the database is: never a list of its own beside that of a legacy server.
         None => {
-            let parts = Parts::open_or_make(args, out)?;
-            match SiteList::of(parts.storage.as_ref())? {
-                Some(SiteList::Legacy) => legacy(parts, options, out)?,
-                Some(SiteList::Local) | None => local(parts, options, out)?,
+            let workspace = Workspace::open_or_make(args, out)?;
+            match SiteList::of(workspace.storage.as_ref())? {
+                Some(SiteList::Legacy) => legacy(workspace, options, out)?,
+                Some(SiteList::Local) | None => local(workspace, options, out)?,
             }
         }
     };
@@ -60,7 +61,7 @@ pub(super) fn run(args: &Args, options: &Serve, out: &Output) -> Result<Ended, F
     }
     server.stop();
     in_place?;
-    Ok(Ended::Done)
+    Ok(CommandOutcome::Done)
 }
 
 /// Says where it listens.
@@ -88,25 +89,25 @@ fn tell_where(server: &Server, options: &Serve, out: &Output) -> Result<(), Fail
 type Served = (Central, Arc<SqliteStorage>, Option<Site>);
 
 /// A central server that keeps the list of sites itself.
-fn local(parts: Parts, options: &Serve, out: &Output) -> Result<Served, Failure> {
-    LocalSites::open(parts.storage.clone(), parts.clock.clone())?;
+fn local(workspace: Workspace, options: &Serve, out: &Output) -> Result<Served, Failure> {
+    LocalSites::open(workspace.storage.clone(), workspace.clock.clone())?;
     let mut config = CentralConfig::default();
     let concern = options.public_url.as_deref().and_then(Concern::of_own_url);
     warn(concern.iter(), out);
     // Told to sites only if they can use it; otherwise they are told the address that they ask.
     config.public_url = options.public_url.clone().filter(|_| concern.is_none());
-    warn(status(parts.storage.as_ref())?.concerns.iter(), out);
-    let central = Central::stand_alone(parts.storage.clone(), parts.clock);
-    Ok((central.with_config(config).with_files(FileStore::new(parts.folder)), parts.storage, None))
+    warn(status(workspace.storage.as_ref())?.concerns.iter(), out);
+    let central = Central::stand_alone(workspace.storage.clone(), workspace.clock);
+    Ok((central.with_config(config).with_files(FileStore::new(workspace.folder)), workspace.storage, None))
 }
 
 /// A central server because the legacy server says so, which also says who its sites are.
-fn legacy(parts: Parts, options: &Serve, out: &Output) -> Result<Served, Failure> {
+fn legacy(workspace: Workspace, options: &Serve, out: &Output) -> Result<Served, Failure> {
     if options.public_url.is_some() {
         return Err(Error::bad_input(input_given::public_url_not_local()).into());
     }
-    let site = parts.site();
-    let is_known = parts.role()? == Some(Role::Central);
+    let site = workspace.site();
+    let is_known = workspace.role()? == Some(Role::Central);
     let began = Instant::now();
     let mut watch = |event: &SyncEvent| {
         let is_late = is_known && began.elapsed() >= AT_START;
@@ -119,7 +120,7 @@ fn legacy(parts: Parts, options: &Serve, out: &Output) -> Result<Served, Failure
             }
         }
         Err(Error::Cancelled) if is_known && !interrupted() => {
-            let url = parts.storage.read()?.state(key::LEGACY_URL)?.unwrap_or_default();
+            let url = workspace.storage.read()?.state(key::LEGACY_URL)?.unwrap_or_default();
             let late = Error::TimedOut { server: sync_core::Server::Legacy, url, source: None };
             out.hint_said(&says::goes_on_with_before(Said::message(&late)));
         }
@@ -128,17 +129,17 @@ fn legacy(parts: Parts, options: &Serve, out: &Output) -> Result<Served, Failure
         }
         Err(error) => return Err(error.into()),
     }
-    if parts.role()? != Some(Role::Central) {
+    if workspace.role()? != Some(Role::Central) {
         return Err(Error::WrongRole { needed: "central server", found: "remote site" }.into());
     }
-    warn(status(parts.storage.as_ref())?.concerns.iter(), out);
+    warn(status(workspace.storage.as_ref())?.concerns.iter(), out);
     // Sites wait meanwhile, and give up themselves after some minutes.
     let wait = |seconds| Duration::from_secs(seconds);
     let timeouts = Timeouts { connect: wait(10), send: wait(10), response: wait(30), receive: wait(10) };
     let asks = Arc::new(HttpTransport::new(&timeouts));
-    let authenticator = Arc::new(LegacyAuthenticator::new(parts.storage.clone(), asks, parts.clock.clone()));
-    let central = Central::new(parts.storage.clone(), parts.clock, authenticator).with_own_site(site.clone());
-    Ok((central.with_files(FileStore::new(parts.folder)), parts.storage, Some(site)))
+    let authenticator = Arc::new(LegacyAuthenticator::new(workspace.storage.clone(), asks, workspace.clock.clone()));
+    let central = Central::new(workspace.storage.clone(), workspace.clock, authenticator).with_own_site(site.clone());
+    Ok((central.with_files(FileStore::new(workspace.folder)), workspace.storage, Some(site)))
 }
 
 fn warn<'c>(concerns: impl Iterator<Item = &'c Concern>, out: &Output) {

@@ -5,13 +5,14 @@ use sync_core::{Discovered, Role, Settings};
 
 use super::layout::{facts, say};
 use crate::args::{Args, Init};
-use crate::exit::{Ended, Failure};
+use crate::failure::{CommandOutcome, Failure};
 use crate::output::Output;
+use crate::password::password;
 use crate::progress::{end_on_signals, until_interrupted};
 use crate::sentences::{common, set_up_shown as says};
-use crate::setup::{Parts, password};
+use crate::workspace::Workspace;
 
-pub(super) fn init(args: &Args, init: &Init, out: &Output) -> Result<Ended, Failure> {
+pub(super) fn init(args: &Args, init: &Init, out: &Output) -> Result<CommandOutcome, Failure> {
     end_on_signals();
     let settings = Settings {
         legacy_url: init.legacy_url.clone(),
@@ -23,12 +24,12 @@ pub(super) fn init(args: &Args, init: &Init, out: &Output) -> Result<Ended, Fail
         out.hint_said(&says::readable_on_the_way());
     }
     let existed = args.db.exists();
-    let parts = Parts::open_or_make(args, out)?;
-    let set_up = parts.site().set_up(&settings, &mut until_interrupted);
+    let workspace = Workspace::open_or_make(args, out)?;
+    let set_up = workspace.site().set_up(&settings, &mut until_interrupted);
     if set_up.is_err() && !existed {
         // A database that was made for nothing is not left lying about.
-        let made = parts.storage.path().to_owned();
-        drop(parts);
+        let made = workspace.storage.path().to_owned();
+        drop(workspace);
         for suffix in ["", "-wal", "-shm", ".watermark", ".lock"] {
             let mut path = made.clone().into_os_string();
             path.push(suffix);
@@ -44,16 +45,16 @@ pub(super) fn init(args: &Args, init: &Init, out: &Output) -> Result<Ended, Fail
         show(&discovered, out)?;
         out.hint_said(&common::next_sync());
     }
-    Ok(Ended::Done)
+    Ok(CommandOutcome::Done)
 }
 
 fn is_this_machine(url: &str) -> bool {
     ["http://localhost", "http://127.", "http://[::1]"].iter().any(|local| url.starts_with(local))
 }
 
-pub(super) fn discover(args: &Args, out: &Output) -> Result<Ended, Failure> {
+pub(super) fn discover(args: &Args, out: &Output) -> Result<CommandOutcome, Failure> {
     end_on_signals();
-    let site = Parts::open(args, out)?.site();
+    let site = Workspace::open(args, out)?.site();
     let discovered = out.in_words(site.discover(&mut until_interrupted)?);
     // Central itself has nobody to probe.
     let probe = (discovered.role == Role::Remote).then(|| site.probe_central(&mut until_interrupted));
@@ -65,8 +66,8 @@ pub(super) fn discover(args: &Args, out: &Output) -> Result<Ended, Failure> {
         }
         out.document(&document)?;
         return Ok(match probe {
-            Some(Err(error)) => Ended::Reported(error.class()),
-            _ => Ended::Done,
+            Some(Err(error)) => CommandOutcome::Reported(error.class()),
+            _ => CommandOutcome::Done,
         });
     }
     show(&discovered, out)?;
@@ -74,7 +75,7 @@ pub(super) fn discover(args: &Args, out: &Output) -> Result<Ended, Failure> {
         probe?;
         out.line(&format!("{:<14}  {}", out.word("central"), out.texts.say(&says::central_answers())))?;
     }
-    Ok(Ended::Done)
+    Ok(CommandOutcome::Done)
 }
 
 fn show(discovered: &Discovered, out: &Output) -> Result<(), Failure> {

@@ -6,24 +6,25 @@ use sync_core::record::StoreId;
 use sync_core::{Error, Role, Said};
 
 use crate::args::{Args, Site, Store};
-use crate::exit::{Ended, Failure};
+use crate::failure::{CommandOutcome, Failure};
 use crate::output::Output;
+use crate::password::password;
 use crate::sentences::sites_shown as says;
-use crate::setup::{Parts, password};
+use crate::workspace::Workspace;
 
 /// The list of a database that is there.
 fn open(args: &Args, out: &Output) -> Result<LocalSites, Failure> {
-    let parts = Parts::open(args, out)?;
-    Ok(LocalSites::open(parts.storage, parts.clock)?)
+    let workspace = Workspace::open(args, out)?;
+    Ok(LocalSites::open(workspace.storage, workspace.clock)?)
 }
 
 /// The list of a database that is made if there is none: the first site makes a central server of it.
 fn open_or_make(args: &Args, out: &Output) -> Result<LocalSites, Failure> {
-    let parts = Parts::open_or_make(args, out)?;
-    Ok(LocalSites::open(parts.storage, parts.clock)?)
+    let workspace = Workspace::open_or_make(args, out)?;
+    Ok(LocalSites::open(workspace.storage, workspace.clock)?)
 }
 
-pub(super) fn run_site(args: &Args, command: &Site, out: &Output) -> Result<Ended, Failure> {
+pub(super) fn run_site(args: &Args, command: &Site, out: &Output) -> Result<CommandOutcome, Failure> {
     match command {
         Site::Add { name, password: from } => {
             let hash = password(from, name, out)?;
@@ -71,20 +72,20 @@ pub(super) fn run_site(args: &Args, command: &Site, out: &Output) -> Result<Ende
             done(out, name, "free to come in from another machine", &says::free(format!("{name:?}")))?;
         }
     }
-    Ok(Ended::Done)
+    Ok(CommandOutcome::Done)
 }
 
 fn done(out: &Output, name: &str, what: &str, said: &Said) -> Result<(), Failure> {
     if out.json { out.document(&json!({ "name": name, "done": what })) } else { out.line_said(said) }
 }
 
-pub(super) fn run_store(args: &Args, command: &Store, out: &Output) -> Result<Ended, Failure> {
+pub(super) fn run_store(args: &Args, command: &Store, out: &Output) -> Result<CommandOutcome, Failure> {
     match command {
         Store::Add { name, code, site, id } => {
             let id = id.as_deref().map(StoreId::from);
-            let parts = Parts::open(args, out)?;
-            let sites = LocalSites::open(parts.storage.clone(), parts.clock)?;
-            let stores = stores(parts.storage.as_ref())?;
+            let workspace = Workspace::open(args, out)?;
+            let sites = LocalSites::open(workspace.storage.clone(), workspace.clock)?;
+            let stores = stores(workspace.storage.as_ref())?;
             let is_known = stores.iter().any(|store| Some(&store.id) == id.as_ref());
             let namesake = stores.iter().find(|store| store.code == *code && Some(&store.id) != id.as_ref());
             let id = sites.add_store(name, code, site, id)?;
@@ -102,11 +103,11 @@ pub(super) fn run_store(args: &Args, command: &Store, out: &Output) -> Result<En
         Store::List => {
             let head = ["STORE ID", "CODE", "NAME", "SITE ID"];
             let mut rows = vec![head.map(str::to_owned).to_vec()];
-            let parts = Parts::open(args, out)?;
-            if parts.role()? != Some(Role::Central) {
+            let workspace = Workspace::open(args, out)?;
+            if workspace.role()? != Some(Role::Central) {
                 return Err(Error::WrongRole { needed: "central server", found: "remote site" }.into());
             }
-            for store in stores(parts.storage.as_ref())? {
+            for store in stores(workspace.storage.as_ref())? {
                 if out.json {
                     out.document(&store)?;
                 } else {
@@ -119,5 +120,5 @@ pub(super) fn run_store(args: &Args, command: &Store, out: &Output) -> Result<En
             }
         }
     }
-    Ok(Ended::Done)
+    Ok(CommandOutcome::Done)
 }

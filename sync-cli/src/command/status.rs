@@ -7,29 +7,29 @@ use sync_core::{Said, Status, status};
 
 use super::layout::{facts, moment, say};
 use crate::args::{Args, Status as StatusOptions};
-use crate::exit::{Ended, Failure};
+use crate::failure::{CommandOutcome, Failure};
 use crate::output::{Output, bytes};
 use crate::progress::{end_on_signals, interrupted};
 use crate::sentences::{common, records, status_shown as shown};
-use crate::setup::Parts;
+use crate::workspace::Workspace;
 
-pub(super) fn run(args: &Args, options: &StatusOptions, out: &Output) -> Result<Ended, Failure> {
-    let parts = Parts::open_to_read(args, out)?;
+pub(super) fn run(args: &Args, options: &StatusOptions, out: &Output) -> Result<CommandOutcome, Failure> {
+    let workspace = Workspace::open_to_read(args, out)?;
     if options.watch {
-        return watch(&parts, options.every, out);
+        return watch(&workspace, options.every, out);
     }
-    let status = current(&parts, out)?;
+    let status = current(&workspace, out)?;
     if out.json {
         out.document(&status)?
     } else {
         show(&status, out)?
     }
-    Ok(Ended::Done)
+    Ok(CommandOutcome::Done)
 }
 
 /// How it stands, said in the language that is wanted.
-fn current(parts: &Parts, out: &Output) -> Result<Status, Failure> {
-    let mut status = status(parts.storage.as_ref())?;
+fn current(workspace: &Workspace, out: &Output) -> Result<Status, Failure> {
+    let mut status = status(workspace.storage.as_ref())?;
     status.concerns = out.in_words(status.concerns);
     if let Some(error) = status.last_sync.as_mut().and_then(|last| last.error.as_mut()) {
         *error = out.advised(error);
@@ -38,11 +38,11 @@ fn current(parts: &Parts, out: &Output) -> Result<Status, Failure> {
 }
 
 /// Shows it again whenever it has changed, until a signal comes.
-fn watch(parts: &Parts, every: Duration, out: &Output) -> Result<Ended, Failure> {
+fn watch(workspace: &Workspace, every: Duration, out: &Output) -> Result<CommandOutcome, Failure> {
     end_on_signals();
     let mut before = None;
     while !interrupted() && !out.is_unread() {
-        let status = current(parts, out)?;
+        let status = current(workspace, out)?;
         let now = serde_json::to_string(&status).map_err(std::io::Error::other)?;
         if before.as_ref() != Some(&now) {
             if out.json {
@@ -51,7 +51,7 @@ fn watch(parts: &Parts, every: Duration, out: &Output) -> Result<Ended, Failure>
                 if before.is_some() {
                     out.line("")?;
                 }
-                out.line(&format!("-- {}", moment(parts.clock.now())))?;
+                out.line(&format!("-- {}", moment(workspace.clock.now())))?;
                 show(&status, out)?;
             }
             before = Some(now);
@@ -60,11 +60,11 @@ fn watch(parts: &Parts, every: Duration, out: &Output) -> Result<Ended, Failure>
         let mut left = every;
         while !left.is_zero() && !interrupted() {
             let piece = left.min(Duration::from_millis(100));
-            parts.clock.sleep(piece);
+            workspace.clock.sleep(piece);
             left = left.saturating_sub(piece);
         }
     }
-    Ok(Ended::Done)
+    Ok(CommandOutcome::Done)
 }
 
 fn show(status: &Status, out: &Output) -> Result<(), Failure> {

@@ -9,15 +9,15 @@ use sync_core::{Error, ErrorClass, FilesOptions, FilesReport, Outcome, Role, Syn
 use super::files;
 use super::layout::say;
 use crate::args::{Args, Sync};
-use crate::exit::{Ended, Failure};
+use crate::failure::{CommandOutcome, Failure};
 use crate::output::{Output, bytes};
 use crate::progress::{Progress, end_on_signals};
 use crate::sentences::sync_shown as shown;
-use crate::setup::Parts;
+use crate::workspace::Workspace;
 
-pub(super) fn run(args: &Args, options: &Sync, out: &Output) -> Result<Ended, Failure> {
-    let parts = Parts::open(args, out)?;
-    if parts.role()? == Some(Role::Central) && parts.storage.read()?.state(key::LEGACY_URL)?.is_none() {
+pub(super) fn run(args: &Args, options: &Sync, out: &Output) -> Result<CommandOutcome, Failure> {
+    let workspace = Workspace::open(args, out)?;
+    if workspace.role()? == Some(Role::Central) && workspace.storage.read()?.state(key::LEGACY_URL)?.is_none() {
         return Err(Error::WrongRole { needed: "remote site", found: "central server without a legacy server" }.into());
     }
     end_on_signals();
@@ -31,7 +31,7 @@ pub(super) fn run(args: &Args, options: &Sync, out: &Output) -> Result<Ended, Fa
     let began = Instant::now();
     let report = {
         let mut progress = Progress::new(out);
-        out.in_words(parts.site().sync(&options, &mut progress)?)
+        out.in_words(workspace.site().sync(&options, &mut progress)?)
     };
     // Not where it was stopped, or where the limits are reached already.
     let goes_on = !matches!(report.outcome, Outcome::Cancelled | Outcome::Partial);
@@ -40,17 +40,17 @@ pub(super) fn run(args: &Args, options: &Sync, out: &Output) -> Result<Ended, Fa
     let options = FilesOptions { max_time, max_bytes: options.max_bytes };
     let moved = match with_files && goes_on {
         // What the cycle did is told in any case.
-        true => Some(files::move_files(&parts, &options, out).unwrap_or_else(FilesReport::from)),
+        true => Some(files::move_files(&workspace, &options, out).unwrap_or_else(FilesReport::from)),
         false => None,
     };
     if out.json {
-        out.report(&Document { report: &report, files: moved.as_ref() }, report.error.as_ref())?;
+        out.report(&SyncDocument { report: &report, files: moved.as_ref() }, report.error.as_ref())?;
     } else {
         show(&report, out)?;
         moved.iter().try_for_each(|moved| files::show(moved, out))?;
         // What went into quarantine now was told; what lies there since earlier is easily forgotten.
         if report.quarantined + report.refused == 0 {
-            let counts = parts.storage.read()?.quarantine_counts()?;
+            let counts = workspace.storage.read()?.quarantine_counts()?;
             let counted = counts.iter().filter(|(cause, _)| !cause.is_settled());
             match counted.map(|(_, records)| records).sum::<u64>() {
                 0 => {}
@@ -59,15 +59,19 @@ pub(super) fn run(args: &Args, options: &Sync, out: &Output) -> Result<Ended, Fa
         }
     }
     match (ended(&report, out)?, moved) {
-        (Ended::Done, Some(moved)) => files::ended(&moved, out),
+        (CommandOutcome::Done, Some(moved)) => files::ended(&moved, out),
         (ended, _) => Ok(ended),
     }
 }
 
 /// How a cycle ended; an error is told where the report, as a document, has not told it.
-pub(super) fn ended(report: &SyncReport, out: &Output) -> Result<Ended, Failure> {
+pub(super) fn ended(report: &SyncReport, out: &Output) -> Result<CommandOutcome, Failure> {
     let Some(error) = &report.error else {
-        return Ok(if report.outcome == Outcome::LeftBehind { Ended::LeftBehind } else { Ended::Done });
+        return Ok(if report.outcome == Outcome::LeftBehind {
+            CommandOutcome::LeftBehind
+        } else {
+            CommandOutcome::Done
+        });
     };
     if !out.json {
         out.error(error)?;
@@ -75,12 +79,12 @@ pub(super) fn ended(report: &SyncReport, out: &Output) -> Result<Ended, Failure>
             out.hint_said(&shown::find_cause());
         }
     }
-    Ok(Ended::Reported(error.class()))
+    Ok(CommandOutcome::Reported(error.class()))
 }
 
 /// The report of a cycle, and of the files where they were moved too.
 #[derive(Serialize)]
-struct Document<'r> {
+struct SyncDocument<'r> {
     #[serde(flatten)]
     report: &'r SyncReport,
     #[serde(skip_serializing_if = "Option::is_none")]

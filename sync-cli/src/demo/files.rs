@@ -9,7 +9,7 @@ use sync_core::{Error, Records};
 use super::ends::{CENTRAL, NAMES, NORTH, SOUTH};
 use super::seed::{asset_id, broken};
 use super::{Demonstration, ROUNDS_MAX, judge};
-use crate::exit::Failure;
+use crate::failure::Failure;
 
 /// The length of each file.
 const BYTES: u64 = 1_500_000;

@@ -18,7 +18,7 @@ use self::ends::{CENTRAL, Ends, NORTH, SOUTH};
 use self::judge::Ledger;
 use self::seed::{Seed, Writer, asset_id, bulk_asset, edited, seeds};
 use crate::args::Demo;
-use crate::exit::{Ended, Failure};
+use crate::failure::{CommandOutcome, Failure};
 use crate::output::Output;
 
 /// Assets that each site makes besides the seed documents.
@@ -26,7 +26,7 @@ const ASSETS: usize = 300;
 /// Rounds after which the ends must be quiet.
 const ROUNDS_MAX: usize = 10;
 
-pub(crate) fn run(options: &Demo, out: &Output) -> Result<Ended, Failure> {
+pub(crate) fn run(options: &Demo, out: &Output) -> Result<CommandOutcome, Failure> {
     let temporary = tempfile::tempdir()?;
     let folder = options.keep.clone().unwrap_or_else(|| temporary.path().to_owned());
     std::fs::create_dir_all(&folder)?;
@@ -57,7 +57,7 @@ impl<'o> Demonstration<'o> {
         Ok(Self { out, ends, ledger: Ledger::default(), pushed: 0, pulled: 0, files, differences })
     }
 
-    fn run(mut self) -> Result<Ended, Failure> {
+    fn run(mut self) -> Result<CommandOutcome, Failure> {
         self.set_up()?;
         let documents = seeds()?;
         self.central_configures(&documents)?;
@@ -190,7 +190,7 @@ impl<'o> Demonstration<'o> {
         Ok(ROUNDS_MAX)
     }
 
-    fn judge(self, rounds: usize) -> Result<Ended, Failure> {
+    fn judge(self, rounds: usize) -> Result<CommandOutcome, Failure> {
         let mut verdict = self.ledger.judge(&self.ends)?;
         verdict.differences.extend(self.differences);
         let converged = verdict.differences.is_empty();
@@ -222,7 +222,7 @@ impl<'o> Demonstration<'o> {
             })?;
         }
         self.ends.stop();
-        Ok(if converged { Ended::Done } else { Ended::LeftBehind })
+        Ok(if converged { CommandOutcome::Done } else { CommandOutcome::LeftBehind })
     }
 
     fn write(&mut self, end: usize, seed: &Seed) -> Result<(), Failure> {

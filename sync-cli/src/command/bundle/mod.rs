@@ -15,18 +15,17 @@ use sync_core::{Error, Said, Speaks, Timestamp};
 use self::parts::{PARTS, Source};
 use super::layout::{moment, say, table};
 use crate::args::{Args, Bundle};
-use crate::exit::{Ended, Failure};
+use crate::failure::{CommandOutcome, Failure};
 use crate::output::{Output, bytes};
 use crate::progress::end_on_signals;
 use crate::sentences::{bundle_shown as shown, input_given};
-use crate::setup::Parts;
 
 /// What stands where a secret would.
 const REMOVED: &str = "(removed)";
 
 /// What is or would be written.
 #[derive(Serialize)]
-struct Document<'d> {
+struct BundleDocument<'d> {
     /// The archive; nothing where it is only listed.
     file: Option<&'d Path>,
     /// Its size.
@@ -53,7 +52,7 @@ impl Speaks for Gathered {
     }
 }
 
-pub(super) fn run(args: &Args, options: &Bundle, out: &Output) -> Result<Ended, Failure> {
+pub(super) fn run(args: &Args, options: &Bundle, out: &Output) -> Result<CommandOutcome, Failure> {
     let source = Source::new(args, options, out)?;
     let file = options.file.clone().unwrap_or_else(|| PathBuf::from(usual_name(&source)));
     if !options.list && file.exists() {
@@ -67,14 +66,14 @@ pub(super) fn run(args: &Args, options: &Bundle, out: &Output) -> Result<Ended, 
     let written = if options.list { None } else { Some(write(&file, &gathered, source.now)?) };
     if out.json {
         let file = written.is_some().then_some(file.as_path());
-        out.document(&Document { file, bytes: written, parts: &gathered })?;
+        out.document(&BundleDocument { file, bytes: written, parts: &gathered })?;
     } else if let Some(length) = written {
         say(out, "", &shown::written(file.display().to_string(), bytes(length)))?;
         out.hint_said(&shown::look_into_it());
     } else {
         out.hint_said(&shown::nothing_written());
     }
-    Ok(if gathered.iter().any(|part| part.error.is_some()) { Ended::LeftBehind } else { Ended::Done })
+    Ok(if gathered.iter().any(|part| part.error.is_some()) { CommandOutcome::LeftBehind } else { CommandOutcome::Done })
 }
 
 fn gather(source: &Source<'_>) -> Vec<Gathered> {
@@ -94,8 +93,8 @@ fn gather(source: &Source<'_>) -> Vec<Gathered> {
 /// What this site knows that nobody else may. It stands in no part; if a part should ever change, it is cut out all the same.
 fn secrets(source: &Source<'_>) -> Vec<String> {
     let mut all = Vec::new();
-    if let Ok(parts) = &source.parts {
-        let state = |name| parts.storage.read().ok()?.state(name).ok()?;
+    if let Ok(workspace) = &source.workspace {
+        let state = |name| workspace.storage.read().ok()?.state(name).ok()?;
         all.extend([key::PASSWORD_HASH, key::HARDWARE_ID].into_iter().filter_map(state));
     }
     all.extend(sync_core::machine_id().ok());

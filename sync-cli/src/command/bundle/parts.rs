@@ -14,10 +14,12 @@ use sync_core::support::{
 };
 use sync_core::{Error, Result, Said, Timestamp, catalogue, status};
 
-use super::super::doctor::{PATIENCE, diagnosed};
-use super::{Args, Bundle, Output, Parts};
+use crate::args::{Args, Bundle};
+use crate::command::doctor::{PATIENCE, diagnosed};
+use crate::output::Output;
 use crate::progress::interrupted;
 use crate::sentences::bundle_shown as shown;
+use crate::workspace::Workspace;
 
 /// A part of a bundle.
 pub(super) struct Part {
@@ -58,7 +60,7 @@ pub(super) struct Source<'s> {
     is_offline: bool,
     pub now: Timestamp,
     /// The database, or why it cannot be opened: then the rest is gathered all the same.
-    pub parts: Result<Parts>,
+    pub workspace: Result<Workspace>,
     folder: PathBuf,
 }
 
@@ -71,16 +73,16 @@ impl<'s> Source<'s> {
         if !args.db.exists() {
             return Err(Error::NoDatabase { path: args.db.display().to_string() });
         }
-        let parts = Parts::open_to_read(args, out);
+        let workspace = Workspace::open_to_read(args, out);
         let usual = || args.files.clone().unwrap_or_else(|| Files::folder_of(&args.db));
-        let folder = parts.as_ref().map_or_else(|_| usual(), |parts| parts.folder.clone());
+        let folder = workspace.as_ref().map_or_else(|_| usual(), |workspace| workspace.folder.clone());
         let now = sync_core::Clock::now(&sync_core::SystemClock::new());
-        Ok(Self { args, cycles: options.cycles, is_offline: options.offline, now, parts, folder })
+        Ok(Self { args, cycles: options.cycles, is_offline: options.offline, now, workspace, folder })
     }
 
     fn storage(&self) -> Result<&Arc<SqliteStorage>> {
-        match &self.parts {
-            Ok(parts) => Ok(&parts.storage),
+        match &self.workspace {
+            Ok(workspace) => Ok(&workspace.storage),
             // Opened again to say again why it cannot be: an error can be given away only once.
             Err(_) => Err(SqliteStorage::open_existing(&self.args.db).err().unwrap_or(Error::NotSetUp)),
         }

@@ -10,7 +10,7 @@ use crate::demo::ends::{CENTRAL, NAMES, NORTH, SOUTH};
 use crate::demo::files::{CUT_AFTER, attached, compared};
 use crate::demo::seed::{Seed, broken, bulk_asset, edited};
 use crate::demo::{ASSETS, ROUNDS_MAX};
-use crate::exit::Failure;
+use crate::failure::Failure;
 
 impl Story<'_> {
     pub(super) fn everybody_changes_something(&mut self, documents: &[Seed]) -> Result<(), Failure> {

@@ -20,7 +20,7 @@ use super::ends::{CENTRAL, NAMES, NORTH, SOUTH, STORES};
 use super::judge::{Holder, Ledger, Verdict};
 use super::seed::{Seed, Writer, broken, bulk_asset, seeds};
 use super::{ASSETS, ROUNDS_MAX};
-use crate::exit::{Ended, Failure};
+use crate::failure::{CommandOutcome, Failure};
 use crate::output::Output;
 
 /// Invoices of each store at the legacy server, each with a line.
@@ -32,7 +32,7 @@ const CLINIC: &str = "CLINIC";
 const SEVEN: [Step; 7] =
     [Step::Prepare, Step::PushV6, Step::Push, Step::PullCentral, Step::PullRemote, Step::PullV6, Step::Integrate];
 
-pub(super) fn run(folder: &Path, out: &Output) -> Result<Ended, Failure> {
+pub(super) fn run(folder: &Path, out: &Output) -> Result<CommandOutcome, Failure> {
     let ends = Ends::new(folder)?;
     let [legacy, central] = ends.addresses();
     out.hint(&format!("Databases in {}", folder.display()));
@@ -66,7 +66,7 @@ struct Story<'o> {
 }
 
 impl Story<'_> {
-    fn run(mut self) -> Result<Ended, Failure> {
+    fn run(mut self) -> Result<CommandOutcome, Failure> {
         let documents = self.documents()?;
         self.legacy_has_a_country()?;
         self.set_up(&documents)?;
@@ -210,13 +210,13 @@ impl Story<'_> {
         Ok(ROUNDS_MAX)
     }
 
-    fn judge(self, rounds: usize) -> Result<Ended, Failure> {
+    fn judge(self, rounds: usize) -> Result<CommandOutcome, Failure> {
         let mut verdict = self.verdict()?;
         verdict.differences.extend(self.told.differences.iter().cloned());
         let cuts = self.ends.line.cuts() + self.ends.legacy_line.cuts();
         told(self.out, &self.told, &verdict, cuts, rounds)?;
         self.ends.stop();
-        Ok(if verdict.differences.is_empty() { Ended::Done } else { Ended::LeftBehind })
+        Ok(if verdict.differences.is_empty() { CommandOutcome::Done } else { CommandOutcome::LeftBehind })
     }
 
     fn verdict(&self) -> Result<Verdict, Failure> {

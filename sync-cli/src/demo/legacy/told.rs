@@ -6,7 +6,7 @@ use sync_core::SyncReport;
 use super::SEVEN;
 use crate::demo::ends::NAMES;
 use crate::demo::judge::Verdict;
-use crate::exit::Failure;
+use crate::failure::Failure;
 use crate::output::Output;
 
 /// What the cycles did.

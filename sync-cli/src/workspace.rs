@@ -1,0 +1,83 @@
+//! From flags to the library's parts: the workspace of a command.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use sync_core::files::Files;
+use sync_core::storage::{SqliteStorage, Storage, key};
+use sync_core::transport::Timeouts;
+use sync_core::{Clock, Error, Records, Result, Role, Site, SystemClock};
+
+use crate::args::Args;
+use crate::limits::Limits;
+use crate::output::Output;
+
+/// An opened database, with what a command needs over it.
+pub(crate) struct Workspace {
+    pub storage: Arc<SqliteStorage>,
+    pub clock: Arc<dyn Clock>,
+    /// The folder with the bytes of files.
+    pub folder: PathBuf,
+    /// Limits of batches.
+    pub limits: Limits,
+}
+
+impl Workspace {
+    /// Opens the database, and makes it if there is none.
+    pub(crate) fn open_or_make(args: &Args, out: &Output) -> Result<Self> {
+        Self::over(SqliteStorage::open(&args.db)?, args, out)
+    }
+
+    /// Opens the database, which must be there.
+    pub(crate) fn open(args: &Args, out: &Output) -> Result<Self> {
+        Self::over(SqliteStorage::open_existing(&args.db)?, args, out)
+    }
+
+    /// The same for a command that only reads: a database that may not be written is read all the same.
+    pub(crate) fn open_to_read(args: &Args, out: &Output) -> Result<Self> {
+        match SqliteStorage::open_existing(&args.db) {
+            Err(Error::DatabaseReadOnly { .. }) => Self::over(SqliteStorage::open_to_read(&args.db)?, args, out),
+            opened => Self::over(opened?, args, out),
+        }
+    }
+
+    fn over(storage: SqliteStorage, args: &Args, out: &Output) -> Result<Self> {
+        let folder = args.files.clone().unwrap_or_else(|| folder_of(&args.db, storage.path()));
+        let limits = Limits::of_environment()?;
+        let workspace = Self { storage: Arc::new(storage), clock: Arc::new(SystemClock::new()), folder, limits };
+        out.central_bar(workspace.role()?);
+        Ok(workspace)
+    }
+
+    /// The part that the database plays, once that is known.
+    pub(crate) fn role(&self) -> Result<Option<Role>> {
+        Ok(match self.storage.read()?.state(key::ROLE)?.as_deref() {
+            Some("central") => Some(Role::Central),
+            Some("remote") => Some(Role::Remote),
+            _ => None,
+        })
+    }
+
+    /// The site over real HTTP.
+    pub(crate) fn site(&self) -> Site {
+        let transport = Arc::new(self.limits.transport(&Timeouts::default()));
+        Site::new(self.storage.clone(), transport, self.clock.clone()).with_config(self.limits.config.clone())
+    }
+
+    /// The files beside the database.
+    pub(crate) fn files(&self) -> Files {
+        Files::new(self.storage.clone(), self.clock.clone(), &self.folder)
+    }
+
+    pub(crate) fn records(&self) -> Records {
+        Records::new(self.storage.clone(), self.clock.clone())
+    }
+}
+
+/// The folder of files of a database, beside its file and not beside a symbolic link to it. One that a version before kept
+/// beside the link is brought there; on another disk it stays where it is.
+fn folder_of(given: &Path, real: &Path) -> PathBuf {
+    let (before, now) = (Files::folder_of(given), Files::folder_of(real));
+    let is_before = before.is_dir() && !now.exists();
+    if is_before && std::fs::rename(&before, &now).is_err() { before } else { now }
+}
