@@ -40,6 +40,10 @@ deny:
 demo *args:
     cargo run --release -p sync-cli -- demo {{ args }}
 
+# Show the same with a stand-in for the legacy server beside them.
+demo-legacy:
+    cargo test --release -p oms-sync-demo --test legacy -- --nocapture
+
 # Simulate fresh worlds for some seconds; add --legacy or --files for other kinds of worlds.
 sim seconds="60" *args:
     cargo run --release -p sync-sim -- --seconds {{ seconds }} {{ args }}

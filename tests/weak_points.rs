@@ -28,7 +28,7 @@ const STORE: &str = "D77F67339BF8400886D009178F4962E1";
 
 /// One record of each type, parents before children.
 fn seeds() -> Vec<Seed> {
-    let lines = include_str!("../sync-cli/src/demo/seed.jsonl").lines();
+    let lines = include_str!("../sync-cli/demo/src/seed.jsonl").lines();
     let seed = |line: &str| {
         let line: serde_json::Value = serde_json::from_str(line).unwrap();
         let kind = record_types().iter().find(|kind| line["table"] == kind.table).unwrap();

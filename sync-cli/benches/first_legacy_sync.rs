@@ -4,8 +4,6 @@
 //! `cargo bench -p sync-cli --bench first_legacy_sync` prints the figures. The legacy server is the stand-in, the central
 //! server the real program; each is a process of its own, and so is each measured part.
 
-#[path = "../src/demo/legacy/stand_in.rs"]
-mod stand_in;
 mod support;
 
 use std::io::{BufRead as _, BufReader, Write as _, stdin};
@@ -20,9 +18,10 @@ use sync_core::protocol::PasswordHash;
 use sync_core::storage::SqliteStorage;
 use sync_core::transport::{HttpRequest, HttpResponse, HttpTransport, Transport, TransportError};
 use sync_core::{Records, Settings, Silent, Site, SyncOptions, SystemClock};
-use sync_testkit::legacy_server::{LegacyServer, PASSWORD, add_invoices, legacy_id, small_world};
+use sync_testkit::legacy_server::{
+    LegacyServer, ListeningLegacyServer, PASSWORD, add_invoices, legacy_id, small_world,
+};
 
-use self::stand_in::StandIn;
 use self::support::{fill, now, part, peak_kb, raw, serve};
 
 fn main() {
@@ -93,7 +92,7 @@ fn stand_in(count: usize, central: &str) {
     // An invoice and its line each.
     let invoices = u32::try_from(count / 2).expect("a sensible number");
     add_invoices(&legacy, &world.sites[0].store_id, &world.supplier, &world.items[0], invoices);
-    let server = StandIn::start(legacy).expect("a server");
+    let server = ListeningLegacyServer::start(legacy).expect("a server");
     println!("http://{}", server.address());
     std::io::stdout().flush().expect("somebody reads it");
     let _ = stdin().read_line(&mut String::new());

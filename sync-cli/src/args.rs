@@ -461,9 +461,6 @@ pub(crate) struct Compat {
 #[derive(Debug, ClapArgs)]
 #[command(after_help = examples::DEMO)]
 pub(crate) struct Demo {
-    /// Show all seven steps, with a stand-in for the legacy server beside the central server
-    #[arg(long)]
-    pub legacy: bool,
     /// Keep the databases in this folder to look at afterwards
     #[arg(long, value_name = "FOLDER")]
     pub keep: Option<PathBuf>,

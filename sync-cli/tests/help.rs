@@ -90,6 +90,7 @@ fn every_direct_dependency_is_explained() {
 const MANIFESTS: &[&str] = &[
     include_str!("../../sync-core/Cargo.toml"),
     include_str!("../Cargo.toml"),
+    include_str!("../demo/Cargo.toml"),
     include_str!("../inspect/Cargo.toml"),
     include_str!("../server/Cargo.toml"),
     include_str!("../../tests/Cargo.toml"),

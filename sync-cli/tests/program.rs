@@ -37,51 +37,18 @@ fn asset(id: &str, store: &str) -> String {
 
 #[test]
 fn the_demonstration_converges() {
-    let said = Desk::new().run(&["demo", "--json"]).ends(0);
+    let desk = Desk::new();
+    let said = desk.run(&["demo", "--json", "--keep", "kept"]).ends(0);
     let document = said.json();
     assert_eq!(document["converged"], true, "{said:?}");
     assert!(document["records"]["asset"]["central"].as_u64() > Some(600), "{said:?}");
     let files = document["files"].as_array().expect("files");
     assert!(files.len() == 2 && files.iter().all(|file| file["sha256"].is_string()), "{files:?}");
-}
-
-#[test]
-fn the_demonstration_with_a_legacy_server_shows_all_seven_steps_and_converges() {
-    let desk = Desk::new();
-    let document = desk.run(&["demo", "--legacy", "--json"]).ends(0).json();
-    assert_eq!(document["converged"], true, "{document}");
-    assert_eq!(document["differences"], serde_json::json!([]));
-    let cycle = |end: &str, what: &str| {
-        let cycles = document["cycles"].as_array().expect("cycles");
-        cycles.iter().find(|cycle| cycle["end"] == end && cycle["what"] == what).expect(what).clone()
-    };
-    let names = |cycle: &Value| -> Vec<String> { cycle["steps"].as_object().expect("steps").keys().cloned().collect() };
-    let seven = ["prepare", "push_v6", "push", "pull_central", "pull_remote", "pull_v6", "integrate"];
-    let mut sorted = seven.to_vec();
-    sorted.sort_unstable();
-    for site in ["north", "south"] {
-        let first = cycle(site, if site == "north" { "first cycle" } else { "goes on" });
-        assert_eq!(names(&first).len(), 5, "nothing is pushed before a site is initialised: {first}");
-        let all = cycle(site, "all seven steps");
-        assert_eq!(names(&all), sorted);
-        assert!(all["steps"]["push_v6"].as_u64() > Some(300) && all["steps"]["push"].as_u64() > Some(2), "{all}");
-    }
-    let of_central = names(&cycle("central", "first cycle"));
-    assert_eq!(of_central, ["integrate", "prepare", "pull_central", "pull_remote"], "no V6 steps");
-    assert_eq!(cycle("south", "first cycle, cut")["outcome"], "failed");
-    let at = |table: &str, end: &str| document["records"][table][end].as_u64().expect("a count");
-    assert_eq!(at("item", "legacy"), at("item", "south"));
-    assert_eq!(at("trans_line", "north"), at("trans_line", "south"), "the store that moved is at both");
-    assert!(at("vaccination", "south") == 1 && at("asset", "legacy") == 0, "{document}");
-
-    let files = document["files"].as_array().expect("files");
-    assert!(files.len() == 2 && files.iter().all(|file| file["sha256"].is_string()), "{document}");
 
     // What is kept is what was judged.
-    desk.run(&["demo", "--legacy", "--keep", "kept", "-q"]).ends(0);
-    let kept = desk.run(&["--db", "kept/south.sqlite", "records", "get", "transact", "invoice-of-legacy", "--json"]);
-    assert_eq!(kept.ends(0).json()["data"]["ID"], "invoice-of-legacy");
-    desk.run(&["demo", "--legacy", "--keep", "kept"]).ends(2);
+    let kept = desk.run(&["--db", "kept/south.sqlite", "records", "get", "asset", "asset-of-south-0001", "--json"]);
+    assert_eq!(kept.ends(0).json()["data"]["id"], "asset-of-south-0001");
+    desk.run(&["demo", "--keep", "kept"]).ends(2);
 }
 
 #[test]

@@ -116,7 +116,7 @@ pub fn asset(id: &str, store: &str, notes: &str) -> RecordData {
 
 /// The demonstration's document of a record type, with another value under some keys.
 pub fn document(table: &str, changed: &[(&str, &str)]) -> RecordData {
-    let seeds = include_str!("../../sync-cli/src/demo/seed.jsonl");
+    let seeds = include_str!("../../sync-cli/demo/src/seed.jsonl");
     let lines = seeds.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON"));
     let mut document = lines.into_iter().find(|line| line["table"] == table).expect("a document")["data"].take();
     for (key, value) in changed {

@@ -1,6 +1,6 @@
 //! What is for the administrator of the server: the status page, the figures, and whether it is well.
 //!
-//! The page and the figures name sites, so they are not for everybody: they are given at the administrator's own door, or,
+//! The page and the figures name sites, so they are not for everybody: they are given at the administrator's own listener, or,
 //! where there is none, to this machine only. Whether the server is well anybody may ask.
 
 use std::net::{IpAddr, Ipv4Addr};
@@ -47,7 +47,7 @@ pub(super) async fn answer(app: &Arc<App>, peer: &Peer, head: &Parts) -> Option<
 fn is_administrator(app: &App, peer: &Peer, head: &Parts) -> bool {
     // Behind a proxy everybody comes from its machine.
     let is_here = || is_of_this_machine(peer.address.ip(), host(head));
-    peer.is_admin || (!app.has_admin_door && !app.options.behind_proxy && is_here())
+    peer.is_admin || (!app.has_admin_listener && !app.options.behind_proxy && is_here())
 }
 
 fn host(head: &Parts) -> Option<&str> {
@@ -61,8 +61,8 @@ fn is_of_this_machine(from: IpAddr, host: Option<&str>) -> bool {
     here(from) && host.is_none_or(|host| is_localhost(name(host)) || address(name(host)).is_some_and(here))
 }
 
-/// Whether a request at the administrator's own door names it as nobody else can name another machine: by an address, or by
-/// a name that the administrator gave. A page of somebody else may have made its own name lead to this door.
+/// Whether a request at the administrator's own listener names it as nobody else can name another machine: by an address, or by
+/// a name that the administrator gave. A page of somebody else may have made its own name lead to this listener.
 fn is_asked_by_name(app: &App, head: &Parts) -> bool {
     let is_given = |name: &str| app.options.admin_hosts.iter().any(|given| given.eq_ignore_ascii_case(name));
     let is_known = |name: &str| is_localhost(name) || address(name).is_some() || is_given(name);

@@ -30,8 +30,8 @@ const FILES_AT_ONCE: usize = 128;
 pub(super) struct App {
     pub central: Arc<Central>,
     pub options: ServerOptions,
-    /// Whether the administrator has a door of their own.
-    pub has_admin_door: bool,
+    /// Whether the administrator has a listener of their own.
+    pub has_admin_listener: bool,
     pub metrics: Metrics,
     pub views: ViewCache,
     /// The places for files on their way.
@@ -50,12 +50,12 @@ pub(super) struct App {
 }
 
 impl App {
-    pub(super) fn new(central: Arc<Central>, options: ServerOptions, has_admin_door: bool, large: Handle) -> Self {
+    pub(super) fn new(central: Arc<Central>, options: ServerOptions, has_admin_listener: bool, large: Handle) -> Self {
         let (metrics, memory, checks) = (Metrics::new(), Memory::new(), Checks::new(central.clone()));
         Self {
             central,
             options,
-            has_admin_door,
+            has_admin_listener,
             metrics,
             views: ViewCache::default(),
             places: Budget::new(FILES_AT_ONCE, FILES_AT_ONCE / 8, None),

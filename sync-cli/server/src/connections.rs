@@ -33,9 +33,9 @@ const TAKING: u32 = 4;
 /// The most bytes of a request's head.
 const HEAD_MAX: usize = 64 * 1024;
 
-/// Where requests come in.
+/// How one listener is served.
 #[derive(Clone)]
-pub(super) struct Door {
+pub(super) struct ListenerOptions {
     /// Whether it is for the administrator instead of sites.
     pub is_admin: bool,
     pub tls: Option<TlsAcceptor>,
@@ -44,13 +44,18 @@ pub(super) struct Door {
 }
 
 /// Answers until it is told to stop; then finishes the requests that run.
-pub(super) async fn serve(listener: TcpListener, door: Door, app: Arc<App>, mut stop: watch::Receiver<bool>) {
+pub(super) async fn serve(
+    listener: TcpListener,
+    options: ListenerOptions,
+    app: Arc<App>,
+    mut stop: watch::Receiver<bool>,
+) {
     let router = Router::new().fallback(answer).with_state(app.clone()).layer(
         CompressionLayer::new()
             .quality(CompressionLevel::Fastest)
             .compress_when(DefaultPredicate::new().and(is_not_a_file)),
     );
-    let places = Budget::new(door.connections, (door.connections / 8).max(1), None);
+    let places = Budget::new(options.connections, (options.connections / 8).max(1), None);
     let graceful = GracefulShutdown::new();
     loop {
         let next = async {
@@ -66,12 +71,12 @@ pub(super) async fn serve(listener: TcpListener, door: Door, app: Arc<App>, mut 
             sleep(Duration::from_millis(100)).await;
             continue;
         };
-        let is_crowded = places.free() < door.connections / 4;
-        let is_tls = door.tls.is_some();
-        let peer = Peer { connection: connection.clone(), address, is_tls, is_admin: door.is_admin, is_crowded };
+        let is_crowded = places.free() < options.connections / 4;
+        let is_tls = options.tls.is_some();
+        let peer = Peer { connection: connection.clone(), address, is_tls, is_admin: options.is_admin, is_crowded };
         app.metrics.connected();
         let service = router.clone().layer(Extension(peer));
-        tokio::spawn(converse(stream, service, door.clone(), (graceful.watcher(), connection, app.clone())));
+        tokio::spawn(converse(stream, service, options.clone(), (graceful.watcher(), connection, app.clone())));
     }
     drop(listener);
     let _ = timeout(GRACE, graceful.shutdown()).await;
@@ -95,17 +100,17 @@ fn is_not_a_file(_: StatusCode, _: Version, _: &HeaderMap, extensions: &Extensio
 async fn converse(
     stream: TcpStream,
     router: Router,
-    door: Door,
+    options: ListenerOptions,
     (watcher, connection, app): (Watcher, Arc<Connection>, Arc<App>),
 ) {
     // Answers are written at once; to wait for more would only be slower.
     let _ = stream.set_nodelay(true);
     let conversation = async {
-        match door.tls {
-            None => speak(stream, router, door.patience, watcher).await,
+        match options.tls {
+            None => speak(stream, router, options.patience, watcher).await,
             Some(tls) => {
-                if let Ok(Ok(stream)) = timeout(door.patience, tls.accept(stream)).await {
-                    speak(stream, router, door.patience, watcher).await;
+                if let Ok(Ok(stream)) = timeout(options.patience, tls.accept(stream)).await {
+                    speak(stream, router, options.patience, watcher).await;
                 }
             }
         }

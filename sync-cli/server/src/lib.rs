@@ -59,7 +59,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 
 use self::app::App;
-use self::connections::Door;
+use self::connections::ListenerOptions;
 use self::sentences::input_given as given;
 
 pub use self::access_log::AccessLog;
@@ -126,19 +126,19 @@ impl Server {
         let notice = options.notice.clone();
         let app = Arc::new(App::new(central.clone(), options, admin.is_some(), large.handle().clone()));
         let (stop, stopped) = watch::channel(false);
-        let for_sites = Door { is_admin: false, tls, connections, patience };
-        let mut doors = vec![(asynchronous(&runtime, listener).map_err(failed)?, for_sites)];
+        let for_sites = ListenerOptions { is_admin: false, tls, connections, patience };
+        let mut listeners = vec![(asynchronous(&runtime, listener).map_err(failed)?, for_sites)];
         if let Some(admin) = admin {
-            let door = Door { is_admin: true, tls: None, connections: 32, patience };
-            doors.push((asynchronous(&runtime, admin).map_err(failed)?, door));
+            let options = ListenerOptions { is_admin: true, tls: None, connections: 32, patience };
+            listeners.push((asynchronous(&runtime, admin).map_err(failed)?, options));
         }
         let serving = std::thread::spawn(move || {
-            let serving = doors.into_iter().map(|(listener, door)| {
-                runtime.spawn(connections::serve(listener, door, app.clone(), stopped.clone()))
+            let serving = listeners.into_iter().map(|(listener, options)| {
+                runtime.spawn(connections::serve(listener, options, app.clone(), stopped.clone()))
             });
-            for door in serving.collect::<Vec<_>>() {
+            for listener in serving.collect::<Vec<_>>() {
                 // It ends only when it is told to.
-                let _ = runtime.block_on(door);
+                let _ = runtime.block_on(listener);
             }
             // What a site was promised an answer to was waited for; nothing else is lost by not being finished.
             runtime.shutdown_timeout(Duration::from_secs(1));

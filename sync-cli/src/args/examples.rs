@@ -243,7 +243,7 @@ Examples:
 pub(super) const DEMO: &str = "\
 Examples:
   oms-sync demo
-  oms-sync demo --legacy --keep /tmp/demo";
+  oms-sync demo --keep /tmp/demo";
 
 pub(super) const COMPLETIONS: &str = "\
 Examples:

@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use oms_sync_demo::cast::{CENTRAL, NAMES, NORTH, SOUTH, STORES};
+use oms_sync_demo::files::impatient;
+use oms_sync_demo::line::Line;
 use oms_sync_server::{Server, ServerOptions, listen};
 use sync_core::central::LocalSites;
 use sync_core::files::{FileStore, Files};
@@ -17,17 +20,7 @@ use sync_core::{
     SyncReport, SystemClock,
 };
 
-use super::files::impatient;
-use super::proxy::Line;
 use crate::progress::until_interrupted;
-
-pub(super) const CENTRAL: usize = 0;
-pub(super) const NORTH: usize = 1;
-pub(super) const SOUTH: usize = 2;
-/// Names of the ends.
-pub(super) const NAMES: [&str; 3] = ["central", "north", "south"];
-/// The store of each site; central has none. North's is the store of the seed documents.
-pub(super) const STORES: [&str; 3] = ["", "D77F67339BF8400886D009178F4962E1", "80004C94067A4CE5A34FC343EB1B4306"];
 
 const PASSWORD: &str = "only for the demonstration";
 

@@ -22,7 +22,7 @@ use crate::world::{self, ADDRESS, PASSWORD};
 /// documents make fast worlds.
 static TEMPLATES: LazyLock<BTreeMap<String, Map<String, Value>>> = LazyLock::new(|| {
     let mut templates = BTreeMap::new();
-    for line in include_str!("../../../sync-cli/src/demo/seed.jsonl").lines() {
+    for line in include_str!("../../../sync-cli/demo/src/seed.jsonl").lines() {
         let line: Value = serde_json::from_str(line).expect("valid JSON");
         let mut document = line["data"].as_object().expect("an object").clone();
         let table = line["table"].as_str().expect("a table");

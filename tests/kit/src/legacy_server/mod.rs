@@ -1,7 +1,8 @@
 //! A stand-in for the legacy mSupply server, which is closed: made from the description of protocol V5, with faults.
 //!
 //! It is a value in memory that answers one request at a time: no thread, no socket, nothing left to chance, and time only
-//! from its clock. Tests call it in process, as a [`Transport`](sync_core::transport::Transport), or put an HTTP server before [`LegacyServer::reply`].
+//! from its clock. Tests call it in process, as a [`Transport`](sync_core::transport::Transport), or over HTTP, by
+//! [`ListeningLegacyServer`] or a server of their own before [`LegacyServer::reply`].
 //!
 //! - **Sites** ([`LegacySite`]) with a password, an address of their Open mSupply central server, and a hardware id that is
 //!   bound at first contact.
@@ -33,6 +34,7 @@ mod records;
 mod routes;
 pub mod rows;
 mod sites;
+mod socket;
 mod transport;
 mod world;
 
@@ -55,6 +57,7 @@ pub use faults::{Fault, PlannedFault, Refusal};
 pub use records::{LegacyRecord, Spelling};
 pub use routes::Endpoint;
 pub use sites::{LegacySite, PushedRecord, QueuedRecord, Takes};
+pub use socket::ListeningLegacyServer;
 pub use transport::{LegacyAnd, Reply};
 pub use world::{PASSWORD, SmallSite, SmallWorld, add_invoices, small_world};
 

@@ -20,13 +20,17 @@ struct Condition {
 
 /// A line to a server.
 #[derive(Debug)]
-pub(super) struct Line {
+pub struct Line {
     address: SocketAddr,
     condition: Arc<Condition>,
 }
 
 impl Line {
-    pub(super) fn to(server: SocketAddr) -> Result<Self> {
+    /// A line to the server at this address.
+    ///
+    /// # Errors
+    /// [`Error::Io`]: no port is free.
+    pub fn to(server: SocketAddr) -> Result<Self> {
         let failed = |source: std::io::Error| Error::Io { what: "making a line".to_owned(), source: source.into() };
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
@@ -44,28 +48,28 @@ impl Line {
     }
 
     /// Where a site connects to.
-    pub(super) fn address(&self) -> SocketAddr {
+    pub fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// Cuts the line once, after that many bytes of answers.
-    pub(super) fn cut_next_answer_after(&self, bytes: i64) {
+    pub fn cut_next_answer_after(&self, bytes: i64) {
         self.condition.passing.store(bytes, Ordering::SeqCst);
     }
 
     /// Cuts the line after that many bytes of answers, and it is down from then on.
-    pub(super) fn break_after(&self, bytes: i64) {
+    pub fn break_after(&self, bytes: i64) {
         self.condition.ends_with_cut.store(true, Ordering::SeqCst);
         self.cut_next_answer_after(bytes);
     }
 
     /// Takes the line away, or brings it back.
-    pub(super) fn set_down(&self, down: bool) {
+    pub fn set_down(&self, down: bool) {
         self.condition.down.store(down, Ordering::SeqCst);
     }
 
     /// How often the line was cut.
-    pub(super) fn cuts(&self) -> u64 {
+    pub fn cuts(&self) -> u64 {
         self.condition.cuts.load(Ordering::SeqCst)
     }
 }

@@ -1,72 +1,59 @@
-//! The demonstration with the legacy server: a stand-in for it over real HTTP, a central server that is one of its sites,
-//! and two sites that know nothing but its address, a name and a password. All seven steps, edits at all ends, a patient
-//! who was entered twice, a store that moves, lines that break, and the proof that all four ends agree.
-
-mod changes;
-mod ends;
-mod stand_in;
-mod told;
+//! The story of the demonstration: four ends, from their first contact to their agreement.
 
 use std::path::Path;
 
+use oms_sync_demo::cast::{ASSETS, CENTRAL, NAMES, NORTH, ROUNDS_MAX, SOUTH, STORES};
+use oms_sync_demo::judge::{Holder, Ledger, Verdict};
+use oms_sync_demo::seed::{Seed, Writer, broken, bulk_asset, seeds};
 use serde_json::Value;
 use sync_core::record::RecordData;
-use sync_core::{Error, Outcome, Step, SyncReport};
+use sync_core::{Error, Outcome, Result, Step, SyncReport};
 use sync_testkit::legacy_server::{LegacyRecord, Takes, add_invoices, legacy_id, rows};
 
-use self::ends::{Ends, LEGACY, LegacyHolds, SITE_IDS};
-use self::told::{Told, told};
-use super::ends::{CENTRAL, NAMES, NORTH, SOUTH, STORES};
-use super::judge::{Holder, Ledger, Verdict};
-use super::seed::{Seed, Writer, broken, bulk_asset, seeds};
-use super::{ASSETS, ROUNDS_MAX};
-use crate::failure::{CommandOutcome, Failure};
-use crate::output::Output;
+use super::ends::{Ends, LEGACY, LegacyHolds, SITE_IDS};
+use super::report::{Report, SEVEN};
 
 /// Invoices of each store at the legacy server, each with a line.
 const INVOICES: u32 = 150;
 /// The store that moves from north to south.
-const CLINIC: &str = "CLINIC";
-
-/// The steps in their order.
-const SEVEN: [Step; 7] =
-    [Step::Prepare, Step::PushV6, Step::Push, Step::PullCentral, Step::PullRemote, Step::PullV6, Step::Integrate];
-
-pub(super) fn run(folder: &Path, out: &Output) -> Result<CommandOutcome, Failure> {
-    let ends = Ends::new(folder)?;
-    let [legacy, central] = ends.addresses();
-    out.hint(&format!("Databases in {}", folder.display()));
-    out.hint(&format!(
-        "A stand-in for the legacy server listens on http://{legacy}, a central server that is a site of it on http://{central}"
-    ));
-    Story { out, ends, ledger: Ledger::default(), told: Told::default() }.run()
-}
+pub(super) const CLINIC: &str = "CLINIC";
 
 /// Which ends, of all four.
-fn at(ends: &[usize]) -> [bool; 4] {
+pub(super) fn at(ends: &[usize]) -> [bool; 4] {
     std::array::from_fn(|end| ends.contains(&end))
 }
 
 /// A document with another value under one of its keys.
-fn with_value(data: &Value, key: &str, value: &str) -> Value {
+pub(super) fn with_value(data: &Value, key: &str, value: &str) -> Value {
     let mut changed = data.clone();
     changed[key] = Value::from(value);
     changed
 }
 
-fn failed(detail: &str) -> Failure {
-    Error::bad_input(detail).into()
+pub(super) fn failed(detail: &str) -> Error {
+    Error::bad_input(detail)
 }
 
-struct Story<'o> {
-    out: &'o Output,
-    ends: Ends,
-    ledger: Ledger<4>,
-    told: Told,
+/// The demonstration as it goes on.
+pub(super) struct Story {
+    pub ends: Ends,
+    pub ledger: Ledger<4>,
+    pub report: Report,
 }
 
-impl Story<'_> {
-    fn run(mut self) -> Result<CommandOutcome, Failure> {
+impl Story {
+    pub(super) fn begin(folder: &Path) -> Result<Self> {
+        let ends = Ends::new(folder)?;
+        let [legacy, central] = ends.addresses();
+        println!(
+            "A stand-in for the legacy server listens on http://{legacy}, a central server that is a site of it on \
+             http://{central}"
+        );
+        Ok(Self { ends, ledger: Ledger::default(), report: Report::default() })
+    }
+
+    /// Plays it to its end; gives what happened, with what the judge says of all four ends.
+    pub(super) fn play(mut self) -> Result<(Report, Verdict)> {
         let documents = self.documents()?;
         self.legacy_has_a_country()?;
         self.set_up(&documents)?;
@@ -81,17 +68,17 @@ impl Story<'_> {
     }
 
     /// The documents of the demonstration, for north's store of this one.
-    fn documents(&self) -> Result<Vec<Seed>, Failure> {
+    fn documents(&self) -> Result<Vec<Seed>> {
         let store = self.store(NORTH);
-        Ok(seeds()?.iter().map(|seed| seed.with(STORES[NORTH], &store)).collect::<Result<_, _>>()?)
+        seeds()?.iter().map(|seed| seed.with(STORES[NORTH], &store)).collect()
     }
 
-    fn store(&self, site: usize) -> String {
+    pub(super) fn store(&self, site: usize) -> String {
         self.ends.world.sites[site - 1].store_id.clone()
     }
 
     /// What the legacy server has before anybody comes: the judge takes it from there.
-    fn legacy_has_a_country(&mut self) -> Result<(), Failure> {
+    fn legacy_has_a_country(&mut self) -> Result<()> {
         let (legacy, world) = (&self.ends.legacy, &self.ends.world);
         legacy.add_store(&legacy_id("store", CLINIC), &legacy_id("name", CLINIC), CLINIC, SITE_IDS[NORTH]);
         let stores = [self.store(NORTH), self.store(SOUTH), legacy_id("store", CLINIC)];
@@ -111,7 +98,7 @@ impl Story<'_> {
     }
 
     /// The rows that the legacy server has for a site now are expected there.
-    fn rows_reach(&mut self, end: usize) -> Result<(), Failure> {
+    pub(super) fn rows_reach(&mut self, end: usize) -> Result<()> {
         for LegacyRecord { table, id, data, .. } in self.ends.legacy.rows_of_site(SITE_IDS[end]) {
             self.ledger.expect_only(&table, &id, &data.ok_or_else(broken)?, at(&[end]));
         }
@@ -119,7 +106,7 @@ impl Story<'_> {
     }
 
     /// The central server first, then the sites; south's line breaks while it is initialised.
-    fn set_up(&mut self, documents: &[Seed]) -> Result<(), Failure> {
+    fn set_up(&mut self, documents: &[Seed]) -> Result<()> {
         self.discover(CENTRAL)?;
         let report = self.sync(CENTRAL, "first cycle")?;
         if report.steps.iter().any(|step| matches!(step.name, Step::PushV6 | Step::PullV6)) {
@@ -128,35 +115,33 @@ impl Story<'_> {
         for seed in documents.iter().filter(|seed| seed.by == Writer::Central) {
             self.write(CENTRAL, seed)?;
         }
-        self.out.hint("Central is in step with the legacy server and has written what only central configures");
+        println!("Central is in step with the legacy server and has written what only central configures");
         self.ends.legacy.set_initialise_takes(Takes::Polls(3));
         self.discover(NORTH)?;
         self.sync(NORTH, "first cycle")?;
         self.discover(SOUTH)?;
         self.ends.legacy_line.break_after(60_000);
         let report = self.ends.sync(SOUTH)?;
-        self.told.cycle(SOUTH, "first cycle, cut", &report);
+        self.report.cycle(SOUTH, "first cycle, cut", &report);
         if self.ends.legacy_line.cuts() == 0 || report.outcome != Outcome::Failed {
             return Err(failed("the line to the legacy server was not cut"));
         }
         self.ends.legacy_line.set_down(false);
         self.sync(SOUTH, "goes on")?;
-        self.out.hint("Both sites are initialised; south's line broke in the middle of it, and it went on there");
+        println!("Both sites are initialised; south's line broke in the middle of it, and it went on there");
         Ok(())
     }
 
-    fn discover(&mut self, end: usize) -> Result<(), Failure> {
+    fn discover(&mut self, end: usize) -> Result<()> {
         let discovered = self.ends.set_up(end)?;
         let (role, number, url) = (discovered.role.as_str(), discovered.site_id, discovered.central_url);
         let name = NAMES[end];
-        self.out.hint(&format!(
-            "{name} learns from the legacy server that it is the {role} site {number}, central at {url}"
-        ));
+        println!("{name} learns from the legacy server that it is the {role} site {number}, central at {url}");
         Ok(())
     }
 
     /// Both sites have written records of both servers: a cycle of all seven steps.
-    fn all_seven_steps(&mut self, documents: &[Seed]) -> Result<(), Failure> {
+    fn all_seven_steps(&mut self, documents: &[Seed]) -> Result<()> {
         for seed in documents.iter().filter(|seed| seed.by == Writer::Site) {
             self.write(NORTH, seed)?;
         }
@@ -174,9 +159,9 @@ impl Story<'_> {
         }
         let asset = bulk_asset("clinic", &clinic, 0)?;
         self.write(NORTH, &asset)?;
-        self.out.hint(&format!(
+        println!(
             "Both sites have worked offline: {ASSETS} assets each, a patient, forms, invoices; they sync in seven steps"
-        ));
+        );
         for site in [NORTH, SOUTH] {
             let report = self.sync(site, "all seven steps")?;
             let steps: Vec<Step> = report.steps.iter().map(|step| step.name).collect();
@@ -188,7 +173,7 @@ impl Story<'_> {
     }
 
     /// The same patient, entered at south too, under another id.
-    fn entered_again(&self, seed: &Seed, documents: &[Seed]) -> Result<Seed, Failure> {
+    fn entered_again(&self, seed: &Seed, documents: &[Seed]) -> Result<Seed> {
         let patient = patient_of(documents)?;
         let seed = seed.with(&patient, &again(&patient))?.with(&self.store(NORTH), &self.store(SOUTH))?;
         let own = seed.id.as_str().to_owned();
@@ -196,38 +181,38 @@ impl Story<'_> {
     }
 
     /// Cycles until nobody has anything to say.
-    fn until_quiet(&mut self) -> Result<usize, Failure> {
+    fn until_quiet(&mut self) -> Result<usize> {
         for round in 1..=ROUNDS_MAX {
-            let before = (self.told.pushed, self.told.pulled);
+            let before = (self.report.pushed, self.report.pulled);
             for end in [CENTRAL, NORTH, SOUTH] {
                 self.sync(end, &format!("round {round}"))?;
             }
-            if before == (self.told.pushed, self.told.pulled) {
+            if before == (self.report.pushed, self.report.pulled) {
                 return Ok(round);
             }
         }
-        self.out.hint("The ends are not quiet");
+        println!("The ends are not quiet");
         Ok(ROUNDS_MAX)
     }
 
-    fn judge(self, rounds: usize) -> Result<CommandOutcome, Failure> {
+    fn judge(mut self, rounds: usize) -> Result<(Report, Verdict)> {
         let mut verdict = self.verdict()?;
-        verdict.differences.extend(self.told.differences.iter().cloned());
-        let cuts = self.ends.line.cuts() + self.ends.legacy_line.cuts();
-        told(self.out, &self.told, &verdict, cuts, rounds)?;
+        verdict.differences.append(&mut self.report.differences);
+        self.report.cuts = self.ends.line.cuts() + self.ends.legacy_line.cuts();
+        self.report.rounds = rounds;
         self.ends.stop();
-        Ok(if verdict.differences.is_empty() { CommandOutcome::Done } else { CommandOutcome::LeftBehind })
+        Ok((self.report, verdict))
     }
 
-    fn verdict(&self) -> Result<Verdict, Failure> {
+    fn verdict(&self) -> Result<Verdict> {
         let records = [CENTRAL, NORTH, SOUTH].map(|end| self.ends.records(end));
         let legacy = LegacyHolds::of(&self.ends.legacy);
         let [central, north, south] = records.each_ref().map(|records| records as &dyn Holder);
         let [c, n, s] = NAMES;
-        Ok(self.ledger.compare([(c, central), (n, north), (s, south), ("legacy", &legacy)])?)
+        self.ledger.compare([(c, central), (n, north), (s, south), ("legacy", &legacy)])
     }
 
-    fn write(&mut self, end: usize, seed: &Seed) -> Result<(), Failure> {
+    pub(super) fn write(&mut self, end: usize, seed: &Seed) -> Result<()> {
         self.ends.records(end).put(&seed.table, [seed.data.clone()])?;
         let id = seed.id.as_str();
         let reach = match seed.table.as_str() {
@@ -244,8 +229,8 @@ impl Story<'_> {
     }
 
     /// Assets in numbers, by one end for a store.
-    fn write_assets(&mut self, by: usize, store: &str, reach: [bool; 4]) -> Result<(), Failure> {
-        let seeds = (0..ASSETS).map(|n| bulk_asset(NAMES[by], store, n)).collect::<Result<Vec<_>, _>>()?;
+    pub(super) fn write_assets(&mut self, by: usize, store: &str, reach: [bool; 4]) -> Result<()> {
+        let seeds = (0..ASSETS).map(|n| bulk_asset(NAMES[by], store, n)).collect::<Result<Vec<_>>>()?;
         self.ends.records(by).put("asset", seeds.iter().map(|seed| seed.data.clone()))?;
         for seed in &seeds {
             self.ledger.expect(&seed.table, seed.id.as_str(), &seed.data, reach);
@@ -254,7 +239,7 @@ impl Story<'_> {
     }
 
     /// A host writes documents of the legacy server's tables.
-    fn write_legacy(&mut self, end: usize, table: &str, documents: &[Value]) -> Result<(), Failure> {
+    fn write_legacy(&mut self, end: usize, table: &str, documents: &[Value]) -> Result<()> {
         for document in documents {
             let data = RecordData::of(document);
             let id = document["ID"].as_str().ok_or_else(broken)?;
@@ -265,23 +250,23 @@ impl Story<'_> {
     }
 
     /// A cycle that must go well.
-    fn sync(&mut self, end: usize, what: &str) -> Result<SyncReport, Failure> {
+    pub(super) fn sync(&mut self, end: usize, what: &str) -> Result<SyncReport> {
         let mut report = self.ends.sync(end)?;
-        self.told.cycle(end, what, &report);
+        self.report.cycle(end, what, &report);
         match report.error.take() {
-            Some(error) => Err(error.into()),
+            Some(error) => Err(error),
             None => Ok(report),
         }
     }
 }
 
 /// The patient of the documents.
-fn patient_of(documents: &[Seed]) -> Result<String, Failure> {
+pub(super) fn patient_of(documents: &[Seed]) -> Result<String> {
     let patient = documents.iter().find(|seed| seed.table == "name").ok_or_else(broken)?;
     Ok(patient.id.as_str().to_owned())
 }
 
 /// The id under which south enters the same patient.
-fn again(patient: &str) -> String {
+pub(super) fn again(patient: &str) -> String {
     format!("{patient}-again")
 }

@@ -7,20 +7,25 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sync_core::transport::{HttpRequest, HttpResponse, Method};
-use sync_testkit::legacy_server::{LegacyServer, Reply};
+
+use super::{LegacyServer, Reply};
 
 /// The longest body that is read.
 const BODY_MAX: usize = 64 * 1024 * 1024;
 
-/// The server; it takes no more connections once this is dropped.
+/// A legacy server that listens on a port of this machine; it takes no more connections once this is dropped.
 #[derive(Debug)]
-pub(super) struct StandIn {
+pub struct ListeningLegacyServer {
     address: SocketAddr,
     stopped: Arc<AtomicBool>,
 }
 
-impl StandIn {
-    pub(super) fn start(legacy: Arc<LegacyServer>) -> std::io::Result<Self> {
+impl ListeningLegacyServer {
+    /// Listens, with a thread for each connection.
+    ///
+    /// # Errors
+    /// No port is free.
+    pub fn start(legacy: Arc<LegacyServer>) -> std::io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let address = listener.local_addr()?;
         let stopped = Arc::<AtomicBool>::default();
@@ -38,12 +43,13 @@ impl StandIn {
         Ok(Self { address, stopped })
     }
 
-    pub(super) fn address(&self) -> SocketAddr {
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
         self.address
     }
 }
 
-impl Drop for StandIn {
+impl Drop for ListeningLegacyServer {
     fn drop(&mut self) {
         self.stopped.store(true, Ordering::SeqCst);
         // Wakes the loop, which then sees that it is to end.

@@ -5,21 +5,25 @@ use std::collections::BTreeMap;
 use sync_core::record::{RecordData, RecordId, TableName};
 use sync_core::{Records, Result};
 
-use super::ends::{Ends, NAMES};
-
 /// Central and both sites.
-pub(super) const EVERYWHERE: [bool; 3] = [true; 3];
+pub const EVERYWHERE: [bool; 3] = [true; 3];
 
 /// Only these ends.
-pub(super) fn at(ends: &[usize]) -> [bool; 3] {
+pub fn at(ends: &[usize]) -> [bool; 3] {
     std::array::from_fn(|end| ends.contains(&end))
 }
 
 /// An end with what it holds.
-pub(super) trait Holder {
+pub trait Holder {
     /// A record as it is there.
+    ///
+    /// # Errors
+    /// It cannot be read.
     fn get(&self, table: &str, id: &str) -> Result<Option<RecordData>>;
     /// How many records of each table there are.
+    ///
+    /// # Errors
+    /// They cannot be read.
     fn counts(&self) -> Result<Vec<(String, u64)>>;
 }
 
@@ -35,11 +39,11 @@ impl Holder for Records {
 
 /// What must be where: for each record, what each end must have of it.
 #[derive(Debug, Default)]
-pub(super) struct Ledger<const N: usize = 3>(BTreeMap<(String, String), [Option<RecordData>; N]>);
+pub struct Ledger<const N: usize = 3>(BTreeMap<(String, String), [Option<RecordData>; N]>);
 
 /// What the judge found.
 #[derive(Debug)]
-pub(super) struct Verdict {
+pub struct Verdict {
     /// The number of records at each end, by table.
     pub counts: BTreeMap<String, BTreeMap<&'static str, u64>>,
     /// What is missing, different or too much.
@@ -48,7 +52,7 @@ pub(super) struct Verdict {
 
 impl<const N: usize> Ledger<N> {
     /// Notes the newest version of a record, and where it must end up; it stays wherever it was before.
-    pub(super) fn expect(&mut self, table: &str, id: &str, data: &RecordData, at: [bool; N]) {
+    pub fn expect(&mut self, table: &str, id: &str, data: &RecordData, at: [bool; N]) {
         for (known, at) in self.entry(table, id).iter_mut().zip(at) {
             if at || known.is_some() {
                 *known = Some(data.clone());
@@ -57,19 +61,19 @@ impl<const N: usize> Ledger<N> {
     }
 
     /// Notes a version of a record that only these ends get; the others keep what they had.
-    pub(super) fn expect_only(&mut self, table: &str, id: &str, data: &RecordData, at: [bool; N]) {
+    pub fn expect_only(&mut self, table: &str, id: &str, data: &RecordData, at: [bool; N]) {
         for (known, _) in self.entry(table, id).iter_mut().zip(at).filter(|(_, at)| *at) {
             *known = Some(data.clone());
         }
     }
 
     /// Notes that a record must be nowhere.
-    pub(super) fn expect_gone(&mut self, table: &str, id: &str) {
+    pub fn expect_gone(&mut self, table: &str, id: &str) {
         self.0.remove(&(table.to_owned(), id.to_owned()));
     }
 
     /// Everything that is expected of any end, to be changed.
-    pub(super) fn all_mut(&mut self) -> impl Iterator<Item = &mut RecordData> {
+    pub fn all_mut(&mut self) -> impl Iterator<Item = &mut RecordData> {
         self.0.values_mut().flatten().flatten()
     }
 
@@ -78,7 +82,10 @@ impl<const N: usize> Ledger<N> {
     }
 
     /// Compares every end with what was noted: nothing missing, nothing different, nothing too much.
-    pub(super) fn compare(&self, ends: [(&'static str, &dyn Holder); N]) -> Result<Verdict> {
+    ///
+    /// # Errors
+    /// An end cannot be read.
+    pub fn compare(&self, ends: [(&'static str, &dyn Holder); N]) -> Result<Verdict> {
         let mut verdict = Verdict { counts: BTreeMap::new(), differences: Vec::new() };
         for (end, (name, holder)) in ends.into_iter().enumerate() {
             for ((table, id), expected) in &self.0 {
@@ -104,40 +111,38 @@ impl<const N: usize> Ledger<N> {
     }
 }
 
-impl Ledger {
-    /// Compares central and both sites.
-    pub(super) fn judge(&self, ends: &Ends) -> Result<Verdict> {
-        let records: [Records; 3] = std::array::from_fn(|end| ends.records(end));
-        self.compare(std::array::from_fn(|end| (NAMES[end], &records[end] as &dyn Holder)))
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use sync_core::SystemClock;
+    use sync_core::central::LocalSites;
+    use sync_core::storage::MemoryStorage;
+
     use super::*;
-    use crate::demo::ends::CENTRAL;
-    use crate::demo::seed::bulk_asset;
+    use crate::seed::bulk_asset;
 
     /// A judge that cannot find a difference proves nothing.
     #[test]
     fn every_kind_of_difference_is_found() {
-        let folder = tempfile::tempdir().unwrap();
-        let ends = Ends::new(folder.path()).unwrap();
+        let (storage, clock) = (Arc::new(MemoryStorage::new()), Arc::new(SystemClock::new()));
+        LocalSites::open(storage.clone(), clock.clone()).unwrap();
+        let records = Records::new(storage, clock);
         let put = |n| {
             let seed = bulk_asset("central", "S", n).unwrap();
-            ends.records(CENTRAL).put("asset", [seed.data.clone()]).unwrap();
+            records.put("asset", [seed.data.clone()]).unwrap();
             seed
         };
         let (right, old, surplus) = (put(1), put(2), put(3));
         let missing = bulk_asset("central", "S", 4).unwrap();
-        let mut ledger = Ledger::<3>::default();
-        ledger.expect("asset", right.id.as_str(), &right.data, at(&[CENTRAL]));
-        ledger.expect("asset", old.id.as_str(), &missing.data, at(&[CENTRAL]));
-        ledger.expect("asset", missing.id.as_str(), &missing.data, at(&[CENTRAL]));
-        ledger.expect("asset", surplus.id.as_str(), &surplus.data, at(&[]));
+        let mut ledger = Ledger::<1>::default();
+        ledger.expect("asset", right.id.as_str(), &right.data, [true]);
+        ledger.expect("asset", old.id.as_str(), &missing.data, [true]);
+        ledger.expect("asset", missing.id.as_str(), &missing.data, [true]);
+        ledger.expect("asset", surplus.id.as_str(), &surplus.data, [false]);
         put(5);
         assert_eq!(
-            ledger.judge(&ends).unwrap().differences,
+            ledger.compare([("central", &records)]).unwrap().differences,
             [
                 "asset asset-of-central-0002 at central is not the newest version",
                 "asset asset-of-central-0003 at central should not be there",
@@ -145,6 +150,5 @@ mod tests {
                 "central has 4 of asset, not 3",
             ]
         );
-        ends.stop();
     }
 }

@@ -6,13 +6,13 @@ use serde_json::{Value, json};
 use sync_core::record::{RecordData, RecordId, record_type};
 use sync_core::{Error, Result};
 
-use super::ends::{CENTRAL, NORTH, SOUTH, STORES};
-use super::judge;
+use crate::cast::{CENTRAL, NORTH, SOUTH, STORES};
+use crate::judge;
 
 /// Who writes a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Writer {
+pub enum Writer {
     /// The central server.
     Central,
     /// The site north.
@@ -31,24 +31,31 @@ enum Reach {
 
 /// A document with what the judge needs to know of it.
 #[derive(Debug, Clone)]
-pub(super) struct Seed {
+pub struct Seed {
+    /// Its table.
     pub table: String,
+    /// Its id.
     pub id: RecordId,
+    /// Who writes it.
     pub by: Writer,
+    /// The document.
     pub data: RecordData,
     reach: Reach,
     store_site: usize,
 }
 
-/// The seed documents are part of the program; that they cannot be read is a fault of the program.
-pub(super) fn broken() -> Error {
+/// The error of seed documents that cannot be read: a fault of the program, which they are part of.
+pub fn broken() -> Error {
     Error::DamagedState { what: "the demonstration's seed documents".to_owned() }
 }
 
 /// One document of each record type.
-pub(super) fn seeds() -> Result<Vec<Seed>> {
+///
+/// # Errors
+/// The seed documents are damaged.
+pub fn seeds() -> Result<Vec<Seed>> {
     #[derive(Deserialize)]
-    struct Line {
+    struct SeedLine {
         table: String,
         by: Writer,
         reach: Reach,
@@ -57,7 +64,7 @@ pub(super) fn seeds() -> Result<Vec<Seed>> {
 
     let mut seeds = Vec::new();
     for line in include_str!("seed.jsonl").lines() {
-        let line: Line = serde_json::from_str(line).map_err(|_| broken())?;
+        let line: SeedLine = serde_json::from_str(line).map_err(|_| broken())?;
         seeds.push(Seed::new(&line.table, line.by, line.reach, NORTH, line.data.get())?);
     }
     Ok(seeds)
@@ -72,7 +79,7 @@ impl Seed {
     }
 
     /// Where the document is in the end, if this end writes it.
-    pub(super) fn reach(&self, by: usize) -> [bool; 3] {
+    pub fn reach(&self, by: usize) -> [bool; 3] {
         match self.reach {
             Reach::Everyone => judge::EVERYWHERE,
             Reach::Store => judge::at(&[CENTRAL, if by == CENTRAL { self.store_site } else { by }]),
@@ -80,13 +87,19 @@ impl Seed {
     }
 
     /// The same document with one text for another.
-    pub(super) fn with(&self, from: &str, to: &str) -> Result<Self> {
+    ///
+    /// # Errors
+    /// The seed documents are damaged.
+    pub fn with(&self, from: &str, to: &str) -> Result<Self> {
         let text = self.data.as_str().replace(from, to);
         Self::new(&self.table, self.by, self.reach, self.store_site, &text)
     }
 
     /// The same document for the site south: its own store, and a join of its own.
-    pub(super) fn at_south(&self) -> Result<Self> {
+    ///
+    /// # Errors
+    /// The seed documents are damaged.
+    pub fn at_south(&self) -> Result<Self> {
         let text = self.data.as_str().replace(STORES[NORTH], STORES[SOUTH]);
         let text = if self.table == "name_store_join" { text.replace(self.id.as_str(), "join-of-south") } else { text };
         let same = if self.table == "name" { self.data.as_str() } else { &text };
@@ -95,26 +108,35 @@ impl Seed {
 }
 
 /// Another location of the asset of the seed documents, which is deleted in the course of the demonstration.
-pub(super) fn second_location(documents: &[Seed]) -> Result<Seed> {
+///
+/// # Errors
+/// The seed documents are damaged.
+pub fn second_location(documents: &[Seed]) -> Result<Seed> {
     let first = documents.iter().find(|seed| seed.table == "asset_internal_location").ok_or_else(broken)?;
     let text = first.data.as_str().replace(first.id.as_str(), "location-to-be-deleted");
     Seed::new(&first.table, first.by, first.reach, first.store_site, &text)
 }
 
 /// A document with another text under one of its keys.
-pub(super) fn edited(seed: &Seed, key: &str) -> Result<Seed> {
+///
+/// # Errors
+/// The seed documents are damaged.
+pub fn edited(seed: &Seed, key: &str) -> Result<Seed> {
     let mut value: Value = serde_json::from_str(seed.data.as_str()).map_err(|_| broken())?;
     value[key] = json!(if key == "properties" { r#"{"changed":true}"# } else { "changed" });
     Seed::new(&seed.table, seed.by, seed.reach, seed.store_site, &value.to_string())
 }
 
 /// The id of the `n`th asset that an end makes.
-pub(super) fn asset_id(by: &str, n: usize) -> String {
+pub fn asset_id(by: &str, n: usize) -> String {
     format!("asset-of-{by}-{n:04}")
 }
 
 /// The `n`th asset that an end makes for a store.
-pub(super) fn bulk_asset(by: &str, store: &str, n: usize) -> Result<Seed> {
+///
+/// # Errors
+/// The seed documents are damaged.
+pub fn bulk_asset(by: &str, store: &str, n: usize) -> Result<Seed> {
     let asset = json!({
         "id": asset_id(by, n), "asset_number": format!("{by}/{n}"), "store_id": store, "notes": "vaccine refrigerator",
         "created_datetime": "2025-03-01T08:00:00", "modified_datetime": "2025-03-01T08:00:00.250",

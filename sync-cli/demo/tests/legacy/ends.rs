@@ -6,6 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use oms_sync_demo::cast::{CENTRAL, NAMES, SOUTH};
+use oms_sync_demo::files::impatient;
+use oms_sync_demo::judge::Holder;
+use oms_sync_demo::line::Line;
 use oms_sync_server::{Server, ServerOptions, listen};
 use sync_core::central::LegacyAuthenticator;
 use sync_core::files::{FileStore, Files};
@@ -15,17 +19,12 @@ use sync_core::record::{RecordData, SiteId};
 use sync_core::storage::SqliteStorage;
 use sync_core::transport::HttpTransport;
 use sync_core::{
-    Central, Clock, Discovered, Error, FilesOptions, FilesReport, Records, Result, Settings, Site, SyncConfig,
+    Central, Clock, Discovered, Error, FilesOptions, FilesReport, Records, Result, Settings, Silent, Site, SyncConfig,
     SyncOptions, SyncReport, SystemClock,
 };
-use sync_testkit::legacy_server::{LegacyRecord, LegacyServer, PASSWORD, SmallWorld, small_world};
-
-use super::stand_in::StandIn;
-use crate::demo::ends::{CENTRAL, NAMES, SOUTH};
-use crate::demo::files::impatient;
-use crate::demo::judge::Holder;
-use crate::demo::proxy::Line;
-use crate::progress::until_interrupted;
+use sync_testkit::legacy_server::{
+    LegacyRecord, LegacyServer, ListeningLegacyServer, PASSWORD, SmallWorld, small_world,
+};
 
 /// The legacy server, after the three ends that have a database.
 pub(super) const LEGACY: usize = 3;
@@ -40,7 +39,7 @@ pub(super) struct Ends {
     /// South reaches the central server through this, and the legacy server through the other one.
     pub line: Line,
     pub legacy_line: Line,
-    stand_in: StandIn,
+    stand_in: ListeningLegacyServer,
     storages: [Arc<SqliteStorage>; 3],
     clock: Arc<dyn Clock>,
     folder: PathBuf,
@@ -61,7 +60,7 @@ impl Ends {
         let legacy = Arc::new(LegacyServer::new(clock.clone()));
         let failed =
             |source: std::io::Error| Error::Io { what: "starting the server".to_owned(), source: source.into() };
-        let stand_in = StandIn::start(legacy.clone()).map_err(failed)?;
+        let stand_in = ListeningLegacyServer::start(legacy.clone()).map_err(failed)?;
         // As `serve --auth legacy`.
         let asks = Arc::new(HttpTransport::default());
         let authenticator = Arc::new(LegacyAuthenticator::new(storages[CENTRAL].clone(), asks, clock.clone()));
@@ -101,11 +100,11 @@ impl Ends {
             password: PasswordHash::of_password(PASSWORD),
             hardware_id: Some(format!("machine of {}", NAMES[end])),
         };
-        self.site(end).set_up(&settings, &mut until_interrupted)
+        self.site(end).set_up(&settings, &mut Silent)
     }
 
     pub(super) fn sync(&self, end: usize) -> Result<SyncReport> {
-        self.site(end).sync(&SyncOptions::default(), &mut until_interrupted)
+        self.site(end).sync(&SyncOptions::default(), &mut Silent)
     }
 
     /// The files of an end.
@@ -116,7 +115,7 @@ impl Ends {
 
     /// Sends and fetches the files of a site.
     pub(super) fn sync_files(&self, end: usize) -> Result<FilesReport> {
-        self.site(end).sync_files(&self.files(end), &FilesOptions::default(), &mut until_interrupted)
+        self.site(end).sync_files(&self.files(end), &FilesOptions::default(), &mut Silent)
     }
 
     fn site(&self, end: usize) -> Site {
@@ -162,7 +161,7 @@ mod tests {
     use sync_testkit::legacy_server::rows;
 
     use super::*;
-    use crate::demo::judge::Ledger;
+    use oms_sync_demo::judge::Ledger;
 
     /// The legacy server is judged like the others.
     #[test]

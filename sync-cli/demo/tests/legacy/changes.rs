@@ -1,19 +1,17 @@
 //! What happens once both sites are initialised: edits at all ends, a merge, a store that moves, broken lines, files.
 
+use oms_sync_demo::cast::{ASSETS, CENTRAL, NAMES, NORTH, ROUNDS_MAX, SOUTH};
+use oms_sync_demo::files::{CUT_AFTER, attached, compared};
+use oms_sync_demo::seed::{Seed, broken, bulk_asset, edited};
 use sync_core::record::{RecordData, RecordId};
-use sync_core::{Error, Outcome};
+use sync_core::{Error, Outcome, Result};
 use sync_testkit::legacy_server::{MergeBy, legacy_id, rows};
 
 use super::ends::{LEGACY, SITE_IDS};
-use super::{CLINIC, Story, again, at, failed, patient_of, with_value};
-use crate::demo::ends::{CENTRAL, NAMES, NORTH, SOUTH};
-use crate::demo::files::{CUT_AFTER, attached, compared};
-use crate::demo::seed::{Seed, broken, bulk_asset, edited};
-use crate::demo::{ASSETS, ROUNDS_MAX};
-use crate::failure::Failure;
+use super::story::{CLINIC, Story, again, at, failed, patient_of, with_value};
 
-impl Story<'_> {
-    pub(super) fn everybody_changes_something(&mut self, documents: &[Seed]) -> Result<(), Failure> {
+impl Story {
+    pub(super) fn everybody_changes_something(&mut self, documents: &[Seed]) -> Result<()> {
         for seed in documents {
             let change = match seed.table.as_str() {
                 "asset_class" | "demographic" | "campaign" | "vaccine_course" => Some((CENTRAL, "name")),
@@ -39,14 +37,14 @@ impl Story<'_> {
         legacy.put_row("transact", "invoice-of-legacy", invoice.clone());
         self.ledger.expect("item", &world.items[1], &RecordData::of(&item), [true; 4]);
         self.ledger.expect("transact", "invoice-of-legacy", &RecordData::of(&invoice), at(&[SOUTH, LEGACY]));
-        self.out.hint("Central, both sites and the legacy server have changed records, and deleted some");
+        println!("Central, both sites and the legacy server have changed records, and deleted some");
         self.sync(NORTH, "edits at all ends")?;
         self.sync(SOUTH, "edits at all ends")?;
         Ok(())
     }
 
     /// The legacy server's operator merges the patient that both sites entered, and saves the one that is kept.
-    pub(super) fn a_patient_was_entered_twice(&mut self, documents: &[Seed]) -> Result<(), Failure> {
+    pub(super) fn a_patient_was_entered_twice(&mut self, documents: &[Seed]) -> Result<()> {
         let delete = patient_of(documents)?;
         let keep = again(&delete);
         let legacy = &self.ends.legacy;
@@ -71,13 +69,12 @@ impl Story<'_> {
         self.ends.records(SOUTH).put("name", [edited.clone()])?;
         self.ledger.expect("name", &keep, &edited, [true; 4]);
         self.sync(SOUTH, "edits the patient")?;
-        self.out
-            .hint("Two records were one patient: the legacy server merged them, and everybody points to the one kept");
+        println!("Two records were one patient: the legacy server merged them, and everybody points to the one kept");
         Ok(())
     }
 
     /// A store of north's moves to south, with its legacy rows and its V6 records; south goes on with it.
-    pub(super) fn a_store_moves(&mut self) -> Result<(), Failure> {
+    pub(super) fn a_store_moves(&mut self) -> Result<()> {
         let store = legacy_id("store", CLINIC);
         self.ends.legacy.move_store(&store, SITE_IDS[SOUTH]);
         self.ends.legacy.queue_store(&store);
@@ -89,7 +86,7 @@ impl Story<'_> {
         // Central first: it says who may read and write what is the store's.
         for end in [CENTRAL, NORTH, SOUTH] {
             let report = self.sync(end, "a store moves")?;
-            report.warnings.iter().for_each(|warning| self.out.hint(&format!("{} says: {warning}", NAMES[end])));
+            report.warnings.iter().for_each(|warning| println!("{} says: {warning}", NAMES[end]));
         }
         let refused = self.ends.records(NORTH).put("asset", [asset.data.clone()]);
         if !matches!(refused, Err(Error::NotAllowed { .. })) {
@@ -109,25 +106,25 @@ impl Story<'_> {
     }
 
     /// South's line to central breaks in the middle of an answer, then both are gone altogether, then they are back.
-    pub(super) fn lines_break(&mut self) -> Result<(), Failure> {
+    pub(super) fn lines_break(&mut self) -> Result<()> {
         let store = self.store(SOUTH);
         self.write_assets(CENTRAL, &store, at(&[CENTRAL, SOUTH]))?;
         self.ends.line.cut_next_answer_after(4000);
         let report = self.ends.sync(SOUTH)?;
-        self.told.cycle(SOUTH, "line to central cut", &report);
+        self.report.cycle(SOUTH, "line to central cut", &report);
         if self.ends.line.cuts() == 0 {
             return Err(failed("the line to central was not cut"));
         }
         self.set_down(true);
         self.write(SOUTH, &bulk_asset("south", &store, ASSETS)?)?;
         let report = self.ends.sync(SOUTH)?;
-        self.told.cycle(SOUTH, "no line", &report);
+        self.report.cycle(SOUTH, "no line", &report);
         self.set_down(false);
         if report.outcome != Outcome::Failed {
             return Err(failed("a cycle without a line did not fail"));
         }
         let said = report.error.as_ref().map_or_else(String::new, ToString::to_string);
-        self.out.hint(&format!("South's line to central broke, then it had none and worked on offline: {said}"));
+        println!("South's line to central broke, then it had none and worked on offline: {said}");
         Ok(())
     }
 
@@ -137,7 +134,7 @@ impl Story<'_> {
     }
 
     /// A photo from north to central, and one from central to south, whose line breaks in the middle of it.
-    pub(super) fn files_travel(&mut self) -> Result<(), Failure> {
+    pub(super) fn files_travel(&mut self) -> Result<()> {
         let [sent, fetched] = [self.attach(NORTH)?, self.attach(CENTRAL)?];
         for site in [NORTH, SOUTH] {
             self.sync(site, "references of files")?;
@@ -156,17 +153,17 @@ impl Story<'_> {
         }
         for (id, ends) in [(sent, [NORTH, CENTRAL]), (fetched, [CENTRAL, SOUTH])] {
             let ends = ends.map(|end| (NAMES[end], self.ends.files(end)));
-            let moved = compared(&id, ends, &mut self.told.differences)?;
-            self.told.files.push(moved);
+            let moved = compared(&id, ends, &mut self.report.differences)?;
+            self.report.files.push(moved);
         }
         let first = report.bytes_received;
-        self.out.hint(&format!(
+        println!(
             "North sent a photo to central; central's came to south in two parts, {first} bytes before the line broke"
-        ));
+        );
         Ok(())
     }
 
-    fn attach(&mut self, by: usize) -> Result<RecordId, Failure> {
+    fn attach(&mut self, by: usize) -> Result<RecordId> {
         let (id, reference) = attached(&self.ends.files(by), &self.ends.records(by), NAMES[by])?;
         self.ledger.expect("sync_file_reference", id.as_str(), &reference, at(&[CENTRAL, NORTH, SOUTH]));
         Ok(id)
