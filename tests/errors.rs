@@ -37,7 +37,7 @@ fn quoted_after(source: &str, mark: &str) -> BTreeSet<String> {
 
 /// The codes as the sources have them: a sample that somebody forgets to add is found by this.
 fn declared() -> BTreeSet<String> {
-    let errors = include_str!("../sync-core/src/error.rs");
+    let errors = include_str!("../sync-core/src/error/mod.rs");
     let errors = errors.split("fn entry(").nth(1).expect("the catalogue");
     let refusals = include_str!("../sync-core/src/ownership.rs");
     let refusals = refusals.split("pub fn code(").nth(1).and_then(|rest| rest.split("pub fn").next()).expect("codes");
@@ -47,9 +47,9 @@ fn declared() -> BTreeSet<String> {
 /// The codes of what `doctor` finds and no error stands for.
 fn found_by_doctor() -> BTreeSet<String> {
     let sources = [
-        include_str!("../sync-core/src/site/doctor/mod.rs"),
-        include_str!("../sync-core/src/site/doctor/ends.rs"),
-        include_str!("../sync-core/src/site/doctor/judge.rs"),
+        include_str!("../sync-core/src/support/doctor/asked/mod.rs"),
+        include_str!("../sync-core/src/support/doctor/asked/ends.rs"),
+        include_str!("../sync-core/src/support/doctor/asked/judge.rs"),
         include_str!("../sync-core/src/support/doctor/local.rs"),
     ];
     let tight = |source: &str| source.split_whitespace().collect::<String>();
@@ -60,7 +60,7 @@ fn found_by_doctor() -> BTreeSet<String> {
     };
     let mut codes: BTreeSet<String> = sources.iter().flat_map(|source| before(source, "\",ErrorClass::")).collect();
     codes.extend(quoted_after(&tight(sources[0]), "code("));
-    codes.extend(before(include_str!("../sync-core/src/site/discover.rs"), "\",key::"));
+    codes.extend(before(include_str!("../sync-core/src/site/legacy/discover.rs"), "\",key::"));
     codes.extend(quoted_after(&tight(include_str!("../sync-core/src/support/identity.rs")), "Disagreement::new("));
     codes
 }

@@ -20,23 +20,17 @@ macro_rules! planted {
     };
 }
 
-mod apply;
-mod catalogue;
 mod changelog;
 mod clock;
 mod driver;
-mod echo;
 mod error;
 pub mod files;
 mod integrate;
 mod machine;
-mod masked;
-mod moved_stores;
-mod outgoing;
-mod record_owner;
-mod records;
+pub(crate) mod redaction;
 mod site;
-mod texts;
+pub(crate) mod text;
+pub(crate) mod write;
 
 pub mod central;
 pub mod ownership;
@@ -49,17 +43,18 @@ pub mod support;
 pub mod text_input;
 pub mod transport;
 
-pub use catalogue::{CatalogueEntry, catalogue};
 pub use central::Central;
 pub use changelog::{Audience, Change, ChangeAction, NewChange};
 pub use clock::{Bell, Clock, SystemClock, Timestamp};
 pub use driver::{CycleEnd, Driver, DriverConfig, DriverHandle, DriverObserver};
+pub use error::catalogue::{CatalogueEntry, catalogue};
 pub use error::{Cause, Error, ErrorClass, Result, Server};
 pub use machine::machine_id;
 pub use ownership::Role;
-pub use records::{RECORD_BYTES_MAX, Records, quarantine};
 pub use site::{
-    Discovered, FilesOptions, FilesReport, LastSync, Outcome, PushedRange, Settings, Silent, Site, Status, Step,
-    StepReport, SyncConfig, SyncEvent, SyncObserver, SyncOptions, SyncReport, Waiting, status,
+    Discovered, FilesOptions, FilesReport, Outcome, PushedRange, Settings, Silent, Site, Step, StepReport, SyncConfig,
+    SyncEvent, SyncObserver, SyncOptions, SyncReport,
 };
-pub use texts::{Detail, Said, Sentence, Speaks, Texts};
+pub use support::{LastSync, Status, Waiting, status};
+pub use text::{Detail, Said, Sentence, Speaks, Texts};
+pub use write::records::{RECORD_BYTES_MAX, Records, quarantine};

@@ -9,7 +9,7 @@
 use std::fmt;
 
 use crate::record::{Deletion, RecordType, Writers};
-use crate::texts::errors;
+use crate::text::errors;
 
 /// Which part a database plays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

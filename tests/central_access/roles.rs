@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, Mutex};
 
-use sync_core::central::Concern;
 use sync_core::storage::{MemoryStorage, Storage};
+use sync_core::support::Concern;
 use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
 use sync_core::{Records, Role, Silent, Site, SyncOptions, SystemClock, status};
 use sync_tests::world::{asset, get, settings};

@@ -4,8 +4,9 @@ use std::fmt::{Display, Write as _};
 use std::time::Duration;
 
 use sync_core::Timestamp;
-use sync_core::central::{CentralView, Concern, Integrations, SiteView};
+use sync_core::central::{CentralView, Integrations, SiteView};
 use sync_core::protocol::steers;
+use sync_core::support::Concern;
 
 /// The sites of one page.
 const SITES: usize = 100;

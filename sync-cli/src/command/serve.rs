@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 
 use oms_sync_server::{AccessLog, Pem, Server, ServerOptions, Tls, connections_max, listen};
 use serde_json::json;
-use sync_core::central::{CentralConfig, Concern, LegacyAuthenticator, LocalSites, SiteList};
+use sync_core::central::{CentralConfig, LegacyAuthenticator, LocalSites, SiteList};
 use sync_core::files::{FileStore, Files};
 use sync_core::storage::{SqliteStorage, Storage as _, key};
+use sync_core::support::Concern;
 use sync_core::transport::{HttpTransport, Timeouts};
 use sync_core::{Central, Error, ErrorClass, Role, Said, Site, SyncEvent, SyncOptions, Texts, status};
 

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::authenticator::AuthenticationError;
+use super::auth::authenticator::AuthenticationError;
 use super::caller::{Check, Checked, Deferred};
 use super::{Central, Noted};
 use crate::protocol::v6::Credentials;
@@ -105,7 +105,7 @@ impl Central {
             && refusal.is_guess()
         {
             let is_own = self.is_own_machine(asked);
-            let attempt = super::attempts::Attempt { from, is_own, is_of_a_site: refusal.is_of_a_site() };
+            let attempt = super::auth::throttle::Attempt { from, is_own, is_of_a_site: refusal.is_of_a_site() };
             self.attempts.refused(&credentials.username, attempt, self.clock.monotonic());
         }
         admission

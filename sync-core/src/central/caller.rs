@@ -5,8 +5,8 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::answered::Answered;
-use super::authenticator::AuthenticationError;
+use super::auth::authenticator::AuthenticationError;
+use super::request_log::Answered;
 use crate::protocol::v6::Credentials;
 use crate::record::SiteId;
 use crate::transport::HttpResponse;
@@ -136,7 +136,7 @@ pub enum UploadHead {
 
 /// Why a request could not be answered yet.
 #[derive(Debug)]
-pub(super) enum Deferred {
+pub(crate) enum Deferred {
     Unchecked(Check),
     OutOfTurn(SiteId),
 }

@@ -1,29 +1,17 @@
 //! The central server's half: one request in, one response out, with no web framework in sight.
 
-mod activity;
 mod admission;
-mod answered;
-mod attempts;
-mod authenticator;
-mod body;
+pub(crate) mod auth;
 mod caller;
-mod concerns;
 pub(crate) mod copies;
-mod file_response;
-mod files;
-mod held_back;
-mod joins;
-mod kept;
-mod keyed;
-mod legacy_api;
-mod legacy_authenticator;
+pub(crate) mod in_process;
+pub(crate) mod legacy_mirror;
 mod limits;
-mod local;
-mod local_authenticator;
-mod multipart;
-mod patient_api;
-mod pull;
-mod push;
+pub(crate) mod request_log;
+pub(crate) mod site_activity;
+pub(crate) mod site_registry;
+pub(crate) mod v5;
+pub(crate) mod v6;
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -33,23 +21,20 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-pub use activity::{CentralView, Integrations, SiteView};
-use answered::Noted;
-pub use answered::{Answered, Question};
-pub use authenticator::{AuthenticationError, CredentialRefusal, SiteAuthenticator};
+pub use auth::authenticator::{AuthenticationError, CredentialRefusal, SiteAuthenticator};
+pub use auth::legacy::LegacyAuthenticator;
+pub use auth::local::LocalAuthenticator;
 pub use caller::{Caller, Check, Checked, Gate, Handled, UploadHead};
-pub use concerns::Concern;
-pub(crate) use concerns::concerns;
-pub use held_back::held_back;
-pub use legacy_authenticator::LegacyAuthenticator;
-pub use local::{LocalSites, SiteList, Store, stores};
-pub use local_authenticator::LocalAuthenticator;
+use request_log::Noted;
+pub use request_log::{Answered, Question};
+pub use site_activity::{CentralView, Integrations, SiteView};
+pub use site_registry::{LocalSites, SiteList, Store, stores};
+pub use v6::withheld::held_back;
 
 use crate::clock::{Clock, Timestamp};
 use crate::error::Result;
 use crate::files::FileStore;
 use crate::integrate;
-use crate::moved_stores;
 use crate::ownership::Role;
 use crate::protocol::v6::{
     Credentials, PatientPullRequest, PullRequest, PushRequest, SiteStatus, SiteStatusRequest, WireError, check_version,
@@ -59,6 +44,7 @@ use crate::record::SiteId;
 use crate::site::Site;
 use crate::storage::Storage;
 use crate::transport::{HttpRequest, HttpResponse, Method};
+use crate::write::moved_stores;
 
 /// The most characters of a reason that quotes what was sent.
 const REASON_CHARS_MAX: usize = 1000;
@@ -108,9 +94,9 @@ pub struct Central {
     /// Whether the V5 questions of a site are answered here too, because there is no legacy server.
     stands_alone: bool,
     work: (Mutex<bool>, Condvar),
-    attempts: attempts::Attempts,
+    attempts: auth::throttle::Attempts,
     queue: integrate::Queue,
-    activity: activity::Activity,
+    activity: site_activity::Activity,
     /// Whether what an older version had set aside was tried again.
     is_up_to_date: AtomicBool,
     files: Option<FileStore>,
@@ -140,9 +126,9 @@ impl Central {
             config: CentralConfig::default(),
             stands_alone: false,
             work: (Mutex::new(false), Condvar::new()),
-            attempts: attempts::Attempts::default(),
+            attempts: auth::throttle::Attempts::default(),
             queue: integrate::Queue::default(),
-            activity: activity::Activity::default(),
+            activity: site_activity::Activity::default(),
             is_up_to_date: AtomicBool::new(false),
             files: None,
             own_site: None,
@@ -249,7 +235,7 @@ impl Central {
             (Method::Put, path::UPLOAD_FILE) => {
                 self.take_file(request.header("content-type"), &mut request.body.as_slice(), noted)
             }
-            (Method::Post, path::DOWNLOAD_FILE) => files::whole(self.give_file(request, noted)),
+            (Method::Post, path::DOWNLOAD_FILE) => v6::files::whole(self.give_file(request, noted)),
             _ => HttpResponse { status: 404, headers: Vec::new(), body: Vec::new() },
         }
     }
@@ -304,7 +290,7 @@ impl Central {
 
     /// Reads a body, or says what is wrong with it.
     fn read<Q: DeserializeOwned>(&self, request: &HttpRequest) -> std::result::Result<Q, HttpResponse> {
-        let json = body::read_json(request, self.config.json_bytes_max)?;
+        let json = v6::body::read_json(request, self.config.json_bytes_max)?;
         serde_json::from_slice(&json).map_err(|error| {
             let reason = error.to_string();
             let reason: String = reason.chars().filter(|c| !c.is_control()).take(REASON_CHARS_MAX).collect();
@@ -382,7 +368,7 @@ fn not_central() -> HttpResponse {
 }
 
 /// An error on its way into the envelope.
-struct Refused(WireError);
+pub(crate) struct Refused(WireError);
 
 impl From<WireError> for Refused {
     fn from(error: WireError) -> Self {

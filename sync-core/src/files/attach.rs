@@ -11,10 +11,10 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::ownership::Role;
 use crate::record::{RecordId, TableName};
-use crate::records::Records;
 use crate::site::identity::role;
 use crate::storage::{FileDirection, FileEntry, FileState};
-use crate::texts::sentences::input;
+use crate::text::sentences::input;
+use crate::write::records::Records;
 
 /// What is said of a file that is attached.
 #[derive(Debug, Clone, PartialEq, Eq)]

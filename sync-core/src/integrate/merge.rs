@@ -7,7 +7,6 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::apply::{self, Origin};
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Result, Server};
 use crate::ownership::Role;
@@ -15,6 +14,8 @@ use crate::record::references::{MERGED, with_kept};
 use crate::record::{RecordData, RecordId, SiteId, TableName, record_type};
 use crate::site::identity::{confirmed_to, cursor, role};
 use crate::storage::{Incoming, ReadTxn, Storage, WriteTxn, key};
+use crate::write;
+use crate::write::Origin;
 
 /// Records that are looked at in one turn.
 const ROWS: usize = 500;
@@ -90,7 +91,7 @@ pub(crate) fn is_gone(txn: &dyn ReadTxn, table: &TableName, id: &RecordId) -> Re
 /// is an edit that a server does not have yet.
 pub(super) fn came_late(txn: &dyn WriteTxn, incoming: &Incoming, origin: Option<SiteId>, now: Timestamp) -> Result<()> {
     if edited_here(txn, &incoming.table, &incoming.id)? == Edited::Arrived {
-        apply::delete(txn, &incoming.table, &incoming.id, Origin::Sync(origin), now)?;
+        write::delete(txn, &incoming.table, &incoming.id, Origin::Sync(origin), now)?;
     }
     Ok(())
 }
@@ -143,7 +144,7 @@ pub(super) fn note(
     txn.set_state(&target(table.as_str(), keep.as_str()), "1")?;
     append_pending(txn, &format!("{table} {keep}"))?;
     if edited_here(txn, table, &from)? == Edited::Arrived {
-        apply::delete(txn, table, &from, Origin::Sync(origin), now)?;
+        write::delete(txn, table, &from, Origin::Sync(origin), now)?;
     }
     txn.wake_waiting(table, &from)?;
     if *table == *"name" {
@@ -242,12 +243,12 @@ fn rewrite_some(
     let mut done = 0;
     // At central, a join that leads to another patient now shows that patient's records.
     let at_central = role(txn.as_ref())? == Some(Role::Central);
-    let store = if at_central { apply::upsert_at_central } else { apply::upsert };
+    let store = if at_central { write::upsert_at_central } else { write::upsert };
     for id in ids {
         let edited = edited_here(txn.as_ref(), table, id)?;
         if is_gone(txn.as_ref(), table, id)? {
             if edited == Edited::Arrived {
-                apply::delete(txn.as_ref(), table, id, Origin::Sync(origin), clock.now())?;
+                write::delete(txn.as_ref(), table, id, Origin::Sync(origin), clock.now())?;
                 done += 1;
             }
             continue;
@@ -323,7 +324,7 @@ fn tidy_joins(storage: &dyn Storage, clock: &dyn Clock, origin: Option<SiteId>, 
         for id in ids {
             match edited_here(txn.as_ref(), &table, id)? {
                 Edited::Arrived => {
-                    apply::delete(txn.as_ref(), &table, id, Origin::Sync(origin), clock.now())?;
+                    write::delete(txn.as_ref(), &table, id, Origin::Sync(origin), clock.now())?;
                 }
                 Edited::Waits | Edited::IsOnItsWay => left += 1,
             }

@@ -13,18 +13,19 @@ mod staged;
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-use crate::apply::{self, Origin, WentUnseen};
 use crate::clock::Timestamp;
-use crate::echo::SiteRestore;
 use crate::error::{Error, Result, Server};
 use crate::ownership::{Role, StoreOwner};
 use crate::protocol::v6::Action;
 use crate::record::{Cursor, NameId, RecordData, RecordId, SiteId, StoreId, TableName, integration_rank};
-use crate::record_owner;
 use crate::site::identity::confirmed_to;
 use crate::storage::{
     Incoming, Known, Quarantine, QuarantineCause, ReadTxn, Selection, Source, Storage, WriteTxn, key,
 };
+use crate::write;
+use crate::write::record_owner;
+use crate::write::restored_site::SiteRestore;
+use crate::write::{Origin, WentUnseen};
 
 use self::plan::{Facts, Plan, plan};
 pub(crate) use self::queue::Queue;
@@ -259,7 +260,7 @@ impl<'t> Integrator<'t> {
         let origin = Origin::Sync(self.origin(incoming));
         match plan(incoming, &self.facts)? {
             Plan::Upsert => {
-                let store = if self.at_central { apply::upsert_at_central } else { apply::upsert };
+                let store = if self.at_central { write::upsert_at_central } else { write::upsert };
                 store(txn, table, id, &incoming.data, origin, now)?;
                 if self.any_merged {
                     merge::stored(txn, table, id, &incoming.data)?;
@@ -269,12 +270,12 @@ impl<'t> Integrator<'t> {
                 }
             }
             Plan::MarkDeleted(field) => {
-                if let Some(marked) = txn.record(table, id)?.and_then(|data| apply::marked_deleted(&data, field, now)) {
-                    apply::upsert(txn, table, id, &marked, origin, now)?;
+                if let Some(marked) = txn.record(table, id)?.and_then(|data| write::marked_deleted(&data, field, now)) {
+                    write::upsert(txn, table, id, &marked, origin, now)?;
                 }
             }
             Plan::Delete => {
-                apply::delete(txn, table, id, origin, now)?;
+                write::delete(txn, table, id, origin, now)?;
             }
             Plan::Merge(merge) => {
                 merge::note(txn, table, merge, self.facts.door.origin, now)?;
@@ -285,10 +286,10 @@ impl<'t> Integrator<'t> {
                 self.done.kept_local += 1;
                 // Sent already or not: it goes out with the next push, so that both ends agree in the end.
                 if planted!(LocalDeleteForgotten) && !txn.has_record(table, id)? {
-                    apply::upsert(txn, table, id, &incoming.data, origin, now)?;
+                    write::upsert(txn, table, id, &incoming.data, origin, now)?;
                     return Ok(None);
                 }
-                apply::write_again(txn, table, id, &incoming.data, now)?;
+                write::write_again(txn, table, id, &incoming.data, now)?;
                 return Ok(None);
             }
             Plan::Reduce(data) => return self.take_resolved(&Incoming { data, ..incoming.clone() }),
@@ -303,7 +304,7 @@ impl<'t> Integrator<'t> {
     fn came_back(&self, incoming: &Incoming) -> Result<bool> {
         let Incoming { source, table, id, action, data, .. } = incoming;
         let ours = self.facts.txn.record(table, id)?;
-        if planted!(OwnEditLoggedAgain) || !apply::is_same(table, *action, data, ours.as_ref()) {
+        if planted!(OwnEditLoggedAgain) || !write::is_same(table, *action, data, ours.as_ref()) {
             return Ok(false);
         }
         if *source == Source::Central {
@@ -405,7 +406,7 @@ impl Facts for StoredFacts<'_> {
             return Ok(WentUnseen::Nothing);
         };
         let record = (&incoming.table, &incoming.id, &incoming.data);
-        apply::went_unseen(self.txn, (site, read_to, &self.stores), record)
+        write::went_unseen(self.txn, (site, read_to, &self.stores), record)
     }
 
     fn is_superseded(&self, incoming: &Incoming) -> Result<bool> {
@@ -415,7 +416,7 @@ impl Facts for StoredFacts<'_> {
             return Ok(false);
         }
         let here = self.txn.record(table, id)?;
-        Ok(!apply::is_same(table, incoming.action, &incoming.data, here.as_ref()))
+        Ok(!write::is_same(table, incoming.action, &incoming.data, here.as_ref()))
     }
 
     fn is_edited_here(&self, incoming: &Incoming) -> Result<bool> {

@@ -1,7 +1,6 @@
 //! What becomes of a received record: one decision over what came, the rules, and what is here.
 
 use super::merge::Merge;
-use crate::apply::{WentUnseen, is_patient};
 use crate::error::Result;
 use crate::ownership::{Operation, Refusal, StoreOwner, may_arrive, may_push, may_replace};
 use crate::protocol::v6::Action;
@@ -9,6 +8,7 @@ use crate::record::{
     Deletion, FieldError, NameId, RecordData, RecordId, RecordType, TableName, json_text, portable, record_type,
 };
 use crate::storage::{Incoming, Quarantine, QuarantineCause, Source};
+use crate::write::{WentUnseen, is_patient};
 
 /// What is done with a received record.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,7 +5,7 @@ pub mod v6;
 
 use sha2::{Digest, Sha256};
 
-pub use crate::masked::{masked_text, masked_url, one_line, steers};
+pub use crate::redaction::{masked_text, masked_url, one_line, steers};
 
 /// The lower-case hex SHA-256 of a site's password, which is what travels (`protocol-v6` §4.1).
 #[derive(Clone, PartialEq, Eq)]

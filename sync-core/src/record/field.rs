@@ -8,8 +8,8 @@ use serde_json::value::RawValue;
 use super::datetime::{Date, DateTime, is_written_date, is_written_date_time};
 use super::json::{Fields, RecordData, string};
 use super::portable::{Flaw, flaw, is_portable};
-use crate::texts::Said;
-use crate::texts::sentences::error_detail;
+use crate::text::Said;
+use crate::text::sentences::error_detail;
 
 /// The declaration of one field of a record type.
 #[derive(Debug, Clone, Copy)]
@@ -440,7 +440,7 @@ impl Flaw {
     /// What is wrong, as an error of the field in which it stands.
     pub(crate) fn as_field_error(&self) -> FieldError {
         let path = match &self.key {
-            Some(key) => format!("$.{}", crate::masked::excerpt(key.as_bytes())),
+            Some(key) => format!("$.{}", crate::redaction::excerpt(key.as_bytes())),
             None => "$".to_owned(),
         };
         unreadable(path, self.kind.found())

@@ -6,14 +6,14 @@ use url::Url;
 use super::client::shown;
 use super::identity::Identity;
 use crate::error::{Cause, Error, Result, Server};
-use crate::masked::{excerpt, whole_words};
 use crate::protocol::v5::{V5_VERSION, V5Error, V5ErrorBody};
 use crate::protocol::v6::{Answer, NotAnAnswer, WireError, decode_answer};
-use crate::texts::Detail;
-use crate::texts::sentences::error_detail as words;
+use crate::redaction::{excerpt, whole_words};
+use crate::text::Detail;
+use crate::text::sentences::error_detail as words;
 use crate::transport::{HttpResponse, ThroughProxy, TransportError};
 
-pub(super) fn transport_error(error: TransportError, server: Server, url: &str) -> Error {
+pub(crate) fn transport_error(error: TransportError, server: Server, url: &str) -> Error {
     let at = |cause: &Cause| match cause.downcast_ref::<ThroughProxy>() {
         Some(through) => words::through_proxy(url, &through.proxy).to_string(),
         None => url.to_owned(),
@@ -45,7 +45,7 @@ pub(super) fn transport_error(error: TransportError, server: Server, url: &str) 
     }
 }
 
-pub(super) fn unreadable(server: Server, url: &Url, detail: &str) -> Error {
+pub(crate) fn unreadable(server: Server, url: &Url, detail: &str) -> Error {
     Error::UnreadableAnswer { server, url: shown(url), detail: peers_words(detail) }
 }
 
@@ -55,7 +55,7 @@ fn peers_words(text: &str) -> Detail {
 }
 
 /// An error that the other end states in place of what was asked, to its end.
-pub(super) fn stated(text: &str, of: &Identity) -> Detail {
+pub(crate) fn stated(text: &str, of: &Identity) -> Detail {
     // A server that shows the request with its error shows how this site signed in.
     let headers = of.headers().to_headers();
     let basic = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("authorization"));
@@ -97,19 +97,19 @@ fn came_with(response: &HttpResponse, of: &Identity) -> Option<Cause> {
 
 /// An answer that is no word of the protocol, as the reason why something was not taken: its status, what it is, and which
 /// program says that it sent it.
-pub(super) fn foreign_answer(response: &HttpResponse) -> String {
+pub(crate) fn foreign_answer(response: &HttpResponse) -> String {
     let by = response.header("server").map(|by| format!(" from {}", excerpt(by.as_bytes()))).unwrap_or_default();
     format!("status {}{by}: {}", response.status, looks_like(response))
 }
 
 /// Whether an answer was made on the way: central sends no pages, and does not name the program that it is.
-pub(super) fn is_of_proxy(response: &HttpResponse) -> bool {
+pub(crate) fn is_of_proxy(response: &HttpResponse) -> bool {
     let page = response.body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'<');
     page || ["server", "via"].iter().any(|name| response.header(name).is_some())
 }
 
 /// Statuses that mean the same from either server.
-pub(super) fn common_status(response: &HttpResponse, server: Server, url: &str, of: &Identity) -> Result<()> {
+pub(crate) fn common_status(response: &HttpResponse, server: Server, url: &str, of: &Identity) -> Result<()> {
     let url = url.to_owned();
     match response.status {
         200..=299 => Ok(()),
@@ -129,13 +129,13 @@ pub(super) fn common_status(response: &HttpResponse, server: Server, url: &str, 
 }
 
 /// An answer that is none of the central server's.
-pub(super) fn not_central(response: &HttpResponse, url: &str) -> Error {
+pub(crate) fn not_central(response: &HttpResponse, url: &str) -> Error {
     let found = looks_like(response);
     Error::NotAServer { server: Server::Central, url: url.to_owned(), found }
 }
 
 /// What central answers to a join: nothing, or with status 500 a text that says why not.
-pub(super) fn joined(response: &HttpResponse, url: &str, of: &Identity) -> Result<()> {
+pub(crate) fn joined(response: &HttpResponse, url: &str, of: &Identity) -> Result<()> {
     match response.status {
         200..=299 => Ok(()),
         405 => Err(Error::NotCentral { url: url.to_owned() }),
@@ -147,7 +147,7 @@ pub(super) fn joined(response: &HttpResponse, url: &str, of: &Identity) -> Resul
     }
 }
 
-pub(super) fn legacy_answer<T: DeserializeOwned>(response: &HttpResponse, url: &str, of: &Identity) -> Result<T> {
+pub(crate) fn legacy_answer<T: DeserializeOwned>(response: &HttpResponse, url: &str, of: &Identity) -> Result<T> {
     let is_success = (200..=299).contains(&response.status);
     let stated_error = || serde_json::from_slice::<V5Error>(&response.body).ok().map(|answer| answer.error);
     if !is_success && let Some(error) = stated_error() {
@@ -201,7 +201,7 @@ fn legacy_code(code: &str, site: &str) -> Option<Error> {
     })
 }
 
-pub(super) fn central_answer(
+pub(crate) fn central_answer(
     response: &HttpResponse,
     url: &str,
     of: &Identity,
@@ -230,7 +230,7 @@ pub(super) fn central_answer(
     }
 }
 
-pub(super) fn wire_error(error: WireError, url: &str, of: &Identity) -> Error {
+pub(crate) fn wire_error(error: WireError, url: &str, of: &Identity) -> Error {
     let server = Server::Central;
     match error {
         WireError::NotACentralServer => Error::NotCentral { url: url.to_owned() },

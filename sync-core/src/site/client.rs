@@ -19,14 +19,14 @@ use super::watch::{beside, watched};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorClass, Result, Server};
 use crate::protocol::v6::{self, NameStoreJoinRequest};
+use crate::text::Said;
+use crate::text::sentences::input;
 use crate::text_input::into_utf8;
-use crate::texts::Said;
-use crate::texts::sentences::input;
 use crate::transport::{HttpRequest, HttpResponse, Method, Transport, TransportError};
 
 /// What was sent and received.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Traffic {
+pub(crate) struct Traffic {
     pub requests: u64,
     pub retries: u64,
     pub bytes_sent: u64,
@@ -34,7 +34,7 @@ pub(super) struct Traffic {
 }
 
 /// Talks to both servers for one cycle.
-pub(super) struct Client<'a> {
+pub(crate) struct Client<'a> {
     pub transport: &'a dyn Transport,
     pub clock: &'a dyn Clock,
     pub config: &'a SyncConfig,
@@ -55,7 +55,7 @@ pub(super) struct Client<'a> {
 }
 
 /// Why a push was not taken.
-pub(super) enum PushFault {
+pub(crate) enum PushFault {
     /// The server says that the batch is too large: split it.
     TooLarge,
     /// The line broke, and may carry less: split it, or leave the one record for another time.
@@ -66,7 +66,7 @@ pub(super) enum PushFault {
 
 /// A body that is pushed, as far as retries go.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Parcel {
+pub(crate) struct Parcel {
     /// Whether it can be made smaller: then what broke is not tried again as it is.
     pub is_divisible: bool,
     /// How often it is tried.
@@ -80,7 +80,7 @@ impl From<Error> for PushFault {
 }
 
 impl<'a> Client<'a> {
-    pub(super) fn new(
+    pub(crate) fn new(
         transport: &'a dyn Transport,
         clock: &'a dyn Clock,
         config: &'a SyncConfig,
@@ -102,12 +102,12 @@ impl<'a> Client<'a> {
     }
 
     /// Tells the observer; it may end the cycle.
-    pub(super) fn tell(&mut self, event: &SyncEvent) -> Result<()> {
+    pub(crate) fn tell(&mut self, event: &SyncEvent) -> Result<()> {
         if self.observer.on_event(event).is_break() { Err(Error::Cancelled) } else { Ok(()) }
     }
 
     /// Says why it waits, and waits in short pieces, so that the observer can end it, and the time of the cycle too.
-    pub(super) fn wait(&mut self, wait: Duration, why: &SyncEvent) -> Result<()> {
+    pub(crate) fn wait(&mut self, wait: Duration, why: &SyncEvent) -> Result<()> {
         const PIECE: Duration = Duration::from_millis(250);
         self.tell(why)?;
         let mut left = wait;
@@ -126,7 +126,7 @@ impl<'a> Client<'a> {
     }
 
     /// Asks central.
-    pub(super) fn central<T: DeserializeOwned>(
+    pub(crate) fn central<T: DeserializeOwned>(
         &mut self,
         identity: &Identity,
         central: &Url,
@@ -141,7 +141,7 @@ impl<'a> Client<'a> {
     }
 
     /// Asks central for something that is read leniently.
-    pub(super) fn central_raw(
+    pub(crate) fn central_raw(
         &mut self,
         identity: &Identity,
         central: &Url,
@@ -154,7 +154,7 @@ impl<'a> Client<'a> {
 
     /// Asks central to make a patient visible in a store. This question alone is answered without an envelope; an answer of
     /// status 500 says why not, and is no trouble of the server's.
-    pub(super) fn central_join(
+    pub(crate) fn central_join(
         &mut self,
         identity: &Identity,
         central: &Url,
@@ -171,7 +171,7 @@ impl<'a> Client<'a> {
 
     /// Asks central for a batch of at most so many records; on a line that breaks, for ever fewer. Gives how many it asked
     /// for in the end.
-    pub(super) fn central_batch<Q: Serialize>(
+    pub(crate) fn central_batch<Q: Serialize>(
         &mut self,
         identity: &Identity,
         (central, path): (&Url, &str),
@@ -188,7 +188,7 @@ impl<'a> Client<'a> {
     /// Pushes to central. A refusal of the size is not retried but given back, also in its other guise: a server that
     /// answers 413 and closes before it has read everything may be seen as a pipe that breaks. A line may break too, so
     /// that counts only for what is larger than any central server is known to take, and where the pipe breaks at each try.
-    pub(super) fn push<T: DeserializeOwned>(
+    pub(crate) fn push<T: DeserializeOwned>(
         &mut self,
         identity: &Identity,
         central: &Url,
@@ -238,7 +238,7 @@ impl<'a> Client<'a> {
 
     /// Does some work while a question to central is already under way. Its answer, good or bad, is the one that the
     /// next [`central_raw`](Self::central_raw) with the same question gets.
-    pub(super) fn ask_ahead<T>(
+    pub(crate) fn ask_ahead<T>(
         &mut self,
         central: &Url,
         path: &str,
@@ -296,7 +296,7 @@ impl<'a> Client<'a> {
     }
 
     /// A body that cannot be made smaller, tried as often as anything else.
-    pub(super) fn whole(&self) -> Parcel {
+    pub(crate) fn whole(&self) -> Parcel {
         Parcel { is_divisible: false, attempts: self.config.attempts }
     }
 
@@ -325,7 +325,7 @@ impl<'a> Client<'a> {
     ///
     /// # Errors
     /// The time of the cycle would be over: what went wrong says more than that.
-    pub(super) fn wait_again(&mut self, server: Server, error: Error, attempt: u32) -> Result<()> {
+    pub(crate) fn wait_again(&mut self, server: Server, error: Error, attempt: u32) -> Result<()> {
         let wait = self.config.retry_wait.saturating_mul(1 << (attempt - 1).min(16));
         let pause = self.shortened(wait, attempt);
         let next = self.clock.monotonic().saturating_add(pause);
@@ -359,7 +359,7 @@ impl<'a> Client<'a> {
     }
 
     /// Notes that a body of this size broke, and waits a little. Says whether a smaller one may be tried.
-    pub(super) fn shrink(&mut self, (server, way): (Server, Way), size: u64, error: &Error) -> Result<bool> {
+    pub(crate) fn shrink(&mut self, (server, way): (Server, Way), size: u64, error: &Error) -> Result<bool> {
         // A time that ran out is dear: it is not spent at each half.
         let size = if matches!(error, Error::TimedOut { .. }) && size > 3 { size / 2 } else { size };
         if planted!(BatchNeverShrinks) || !self.sizes.broke(way, size, self.config) {
@@ -385,22 +385,22 @@ impl<'a> Client<'a> {
 }
 
 /// Whether the same may come through the next time. Who is told to wait makes it longer by asking again.
-pub(super) fn is_worth_trying_again(error: &Error) -> bool {
+pub(crate) fn is_worth_trying_again(error: &Error) -> bool {
     error.class() == ErrorClass::Retry && !matches!(error, Error::TooManyAttempts { .. })
 }
 
 /// A path on a server. An absolute path drops the address's own; a relative one replaces its last segment
 /// (`protocol-v6` §1).
-pub(super) fn join(base: &Url, path: &str) -> String {
+pub(crate) fn join(base: &Url, path: &str) -> String {
     base.join(path).map_or_else(|_| base.to_string(), String::from)
 }
 
 /// An address as messages show it.
-pub(super) fn shown(url: &Url) -> String {
+pub(crate) fn shown(url: &Url) -> String {
     url.as_str().trim_end_matches('/').to_owned()
 }
 
-pub(super) fn to_json(body: &impl Serialize) -> Result<Vec<u8>> {
+pub(crate) fn to_json(body: &impl Serialize) -> Result<Vec<u8>> {
     serde_json::to_vec(body).map_err(|error| Error::bad_input(input::request_unwritable(error.to_string())))
 }
 

@@ -3,25 +3,25 @@
 use std::time::Duration;
 
 use super::Site;
+use super::central::checkpoints::{Mark, Marks};
+use super::central::copies;
+use super::central::recovery;
 use super::client::Client;
-use super::copies;
-use super::discover::central_url;
 use super::identity::{Identity, cursor};
-use super::marks::{Mark, Marks};
+use super::legacy::discover::central_url;
 use super::observer::{Step, SyncEvent, SyncObserver};
 use super::report::{Outcome, StepReport, SyncReport};
-use super::restored;
 use super::sizing::Sizes;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorClass, Result, Server};
 use crate::integrate::{Door, Integrated, integrate, merge, requeue_after_upgrade};
-use crate::moved_stores;
 use crate::ownership::Role;
 use crate::protocol::v6::PushChain;
 use crate::record::{Cursor, NameId};
 use crate::storage::{LogEntry, QuarantineCause, Selection, Source, key};
-use crate::texts::Said;
-use crate::texts::sentences::cycle as says;
+use crate::text::Said;
+use crate::text::sentences::cycle as says;
+use crate::write::moved_stores;
 
 /// What a cycle is to do, and how much of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -39,7 +39,7 @@ pub struct SyncOptions {
 }
 
 /// A cycle while it runs.
-pub(super) struct Cycle<'s, 'c> {
+pub(crate) struct Cycle<'s, 'c> {
     pub site: &'s Site,
     pub identity: Identity,
     pub client: Client<'c>,
@@ -66,7 +66,7 @@ impl Site {
     }
 
     /// Runs steps as a cycle: alone, with a report that is kept in the sync log.
-    pub(super) fn cycle(
+    pub(crate) fn cycle(
         &self,
         options: &SyncOptions,
         observer: &mut dyn SyncObserver,
@@ -224,7 +224,7 @@ impl Cycle<'_, '_> {
     }
 
     /// Only what is needed for one patient; no push but what was sent already and is not confirmed.
-    pub(super) fn run_for_patient(&mut self, patient: &NameId) {
+    pub(crate) fn run_for_patient(&mut self, patient: &NameId) {
         self.report.patient = Some(patient.clone());
         let Some(central) = self.step_value(|cycle| central_url(&cycle.identity)) else { return };
         if self.step_value(|cycle| cycle.confirm_before_pull(&central)) != Some(true) {
@@ -239,7 +239,7 @@ impl Cycle<'_, '_> {
     /// Pushes to the legacy server; says whether that still answers. Edits that it did not take are never overwritten, so
     /// what it says of them is no reason not to pull.
     fn push_to_legacy(&mut self) -> bool {
-        let Some(went_back) = self.step_value(|cycle| restored::went_back_at_legacy(cycle.site)) else { return false };
+        let Some(went_back) = self.step_value(|cycle| recovery::went_back_at_legacy(cycle.site)) else { return false };
         // A backup that was put back reads first here too.
         if !self.identity.initialised || self.options.pull_only || went_back || self.must_end() {
             return true;
@@ -277,7 +277,7 @@ impl Cycle<'_, '_> {
         }
     }
 
-    pub(super) fn integrate(&mut self) -> Result<()> {
+    pub(crate) fn integrate(&mut self) -> Result<()> {
         let site = self.site;
         for (source, origin) in [(Source::Legacy, self.identity.legacy_site_id), (Source::Central, None)] {
             let door = Door { source, origin };
@@ -293,7 +293,7 @@ impl Cycle<'_, '_> {
     }
 
     /// Adds to the report what was integrated.
-    pub(super) fn count(&mut self, done: Integrated) {
+    pub(crate) fn count(&mut self, done: Integrated) {
         self.report.integrated += done.integrated;
         self.report.refused += done.refused;
         self.report.kept_local += done.kept_local;
@@ -324,7 +324,7 @@ impl Cycle<'_, '_> {
     }
 
     /// Runs a step; gives the class of the error it ended with. The first error of the cycle is kept.
-    pub(super) fn step(&mut self, step: Step, run: impl FnOnce(&mut Self) -> Result<()>) -> Option<ErrorClass> {
+    pub(crate) fn step(&mut self, step: Step, run: impl FnOnce(&mut Self) -> Result<()>) -> Option<ErrorClass> {
         let began = self.site.clock.monotonic();
         self.current = (0, 0);
         let outcome = self.client.tell(&SyncEvent::StepStarted { step }).and_then(|()| run(self));
@@ -353,7 +353,7 @@ impl Cycle<'_, '_> {
     }
 
     /// Runs something that is no step of its own.
-    pub(super) fn step_value<T>(&mut self, run: impl FnOnce(&mut Self) -> Result<T>) -> Option<T> {
+    pub(crate) fn step_value<T>(&mut self, run: impl FnOnce(&mut Self) -> Result<T>) -> Option<T> {
         match run(self) {
             Ok(value) => Some(value),
             Err(error) => {
@@ -378,18 +378,18 @@ impl Cycle<'_, '_> {
         self.client.is_out_of_time || self.report.error.as_ref().is_some_and(ends_all)
     }
 
-    pub(super) fn progress(&mut self, step: Step, done: u64, total: u64) -> Result<()> {
+    pub(crate) fn progress(&mut self, step: Step, done: u64, total: u64) -> Result<()> {
         self.current = (done, total.max(done));
         self.client.tell(&SyncEvent::Progress { step, done, total: total.max(done) })
     }
 
-    pub(super) fn warn(&mut self, message: Said) -> Result<()> {
+    pub(crate) fn warn(&mut self, message: Said) -> Result<()> {
         self.report.warnings.push(message.clone());
         self.client.tell(&SyncEvent::Warning { message })
     }
 
     /// Whether the limit of time or bytes is reached; the cycle then ends in good order.
-    pub(super) fn over_budget(&mut self) -> bool {
+    pub(crate) fn over_budget(&mut self) -> bool {
         let time = self.site.clock.monotonic().saturating_sub(self.began);
         let bytes = self.client.traffic.bytes_sent + self.client.traffic.bytes_received;
         let over = self.options.max_time.is_some_and(|max| time >= max)
@@ -399,7 +399,7 @@ impl Cycle<'_, '_> {
     }
 
     /// Whether the cycle ends at such a limit.
-    pub(super) fn ended_early(&self) -> bool {
+    pub(crate) fn ended_early(&self) -> bool {
         self.ended_early
     }
 

@@ -12,8 +12,8 @@ use serde::ser::SerializeStruct as _;
 use url::Url;
 
 use super::Site;
-use super::discover::central_url;
 use super::identity::{Identity, role};
+use super::legacy::discover::central_url;
 use super::observer::{Step, SyncEvent, SyncObserver};
 use super::sizing::Sizes;
 use super::watch::{Look, apart};
@@ -21,7 +21,7 @@ use crate::error::{Error, ErrorClass, Result};
 use crate::files::{Files, Retry, failed};
 use crate::ownership::Role;
 use crate::storage::{FileDirection, FileEntry, FileState, LoggedError};
-use crate::texts::sentences::cycle as says;
+use crate::text::sentences::cycle as says;
 use crate::transport::{HttpRequest, Stop, StreamedResponse, Transport, TransportError};
 
 /// After so many files in a row that failed by the line, the line is bad, and not the files.

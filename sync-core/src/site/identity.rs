@@ -5,15 +5,15 @@ use url::Url;
 
 use crate::error::{Error, Result, Server};
 use crate::machine::Machine;
-use crate::masked::masked_url;
 use crate::ownership::Role;
 use crate::protocol::v5::{InitialisationStatus, SiteHeaders, V5_VERSION};
 use crate::protocol::v6::Credentials;
 use crate::protocol::{AppIdentity, PasswordHash};
 use crate::record::{Cursor, SiteId};
+use crate::redaction::masked_url;
 use crate::storage::{ReadTxn, WriteTxn, key};
-use crate::texts::sentences::error_detail;
-use crate::texts::{Detail, Said, Speaks};
+use crate::text::sentences::error_detail;
+use crate::text::{Detail, Said, Speaks};
 
 /// What is needed to talk to the legacy server.
 #[derive(Clone)]
@@ -57,7 +57,7 @@ pub struct Discovered {
     pub changes: Vec<Said>,
     /// The same status, as the cycle reads it.
     #[serde(skip)]
-    pub(super) status: InitialisationStatus,
+    pub(crate) status: InitialisationStatus,
 }
 
 impl Speaks for Discovered {
@@ -72,14 +72,14 @@ fn role_text<S: serde::Serializer>(role: &Role, serializer: S) -> Result<S::Ok, 
 
 /// The id by which servers know this machine, and whose it is.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) struct Hardware {
+pub(crate) struct Hardware {
     pub id: String,
     pub from: HardwareFrom,
 }
 
 /// Whose id a hardware id is.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum HardwareFrom {
+pub(crate) enum HardwareFrom {
     /// This machine's own.
     Machine,
     /// Somebody chose it.
@@ -90,7 +90,7 @@ pub(super) enum HardwareFrom {
 
 impl Hardware {
     /// That of a database on this machine, if it has one. What is the machine's own is never taken from the database.
-    pub(super) fn load(txn: &dyn ReadTxn, machine: &Machine) -> Result<Option<Self>> {
+    pub(crate) fn load(txn: &dyn ReadTxn, machine: &Machine) -> Result<Option<Self>> {
         let Some(id) = txn.state(key::HARDWARE_ID)? else { return Ok(None) };
         Ok(Some(match txn.state(key::HARDWARE_ID_FROM)?.as_deref() {
             Some("machine") => Self::of(machine)?,
@@ -100,11 +100,11 @@ impl Hardware {
     }
 
     /// That of this machine.
-    pub(super) fn of(machine: &Machine) -> Result<Self> {
+    pub(crate) fn of(machine: &Machine) -> Result<Self> {
         Ok(Self { id: machine.id()?, from: HardwareFrom::Machine })
     }
 
-    pub(super) fn store(&self, txn: &dyn WriteTxn) -> Result<()> {
+    pub(crate) fn store(&self, txn: &dyn WriteTxn) -> Result<()> {
         txn.set_state(key::HARDWARE_ID, &self.id)?;
         match self.from {
             HardwareFrom::Machine => txn.set_state(key::HARDWARE_ID_FROM, "machine"),
@@ -116,11 +116,11 @@ impl Hardware {
 
 /// A set-up site: its settings and what discovery stored.
 #[derive(Clone)]
-pub(super) struct Identity {
+pub(crate) struct Identity {
     pub legacy_url: Url,
     pub site_name: String,
     password: PasswordHash,
-    pub(super) hardware: Hardware,
+    pub(crate) hardware: Hardware,
     app: AppIdentity,
     pub site_id: Option<SiteId>,
     pub role: Option<Role>,
@@ -131,7 +131,7 @@ pub(super) struct Identity {
 
 impl Identity {
     /// What `settings` say, before anything is known of the site.
-    pub(super) fn of_settings(settings: &Settings, hardware: Hardware) -> Result<Self> {
+    pub(crate) fn of_settings(settings: &Settings, hardware: Hardware) -> Result<Self> {
         Ok(Self {
             legacy_url: parse_url("the legacy server's address", &settings.legacy_url)?,
             site_name: settings.site_name.clone(),
@@ -147,7 +147,7 @@ impl Identity {
     }
 
     /// Reads it from a database on this machine.
-    pub(super) fn load(txn: &dyn ReadTxn, machine: &Machine) -> Result<Self> {
+    pub(crate) fn load(txn: &dyn ReadTxn, machine: &Machine) -> Result<Self> {
         let text = |name: &str| txn.state(name);
         let needed = |name: &str| text(name)?.ok_or(Error::NotSetUp);
         let number = |name: &str| Ok::<_, Error>(text(name)?.and_then(|n| n.parse().ok()).map(SiteId));
@@ -171,17 +171,17 @@ impl Identity {
     }
 
     /// Whether one server answers the questions of both.
-    pub(super) fn central_is_legacy(&self) -> bool {
+    pub(crate) fn central_is_legacy(&self) -> bool {
         is_one_server(self.legacy_url.as_str(), self.central_url.as_deref())
     }
 
     /// What no message may hold.
-    pub(super) fn hardware_id(&self) -> &str {
+    pub(crate) fn hardware_id(&self) -> &str {
         &self.hardware.id
     }
 
     /// The headers of V5 requests.
-    pub(super) fn headers(&self) -> SiteHeaders {
+    pub(crate) fn headers(&self) -> SiteHeaders {
         SiteHeaders {
             site_name: self.site_name.clone(),
             password: self.password.clone(),
@@ -192,7 +192,7 @@ impl Identity {
     }
 
     /// The credentials of V6 requests.
-    pub(super) fn credentials(&self) -> Credentials {
+    pub(crate) fn credentials(&self) -> Credentials {
         Credentials {
             server_url: self.legacy_url.to_string(),
             username: self.site_name.clone(),

@@ -1,35 +1,18 @@
 //! The remote site: discovers who it is, pushes, pulls and integrates.
 
 mod answer;
-mod audit;
-mod client;
-mod config;
-mod copies;
+pub(crate) mod central;
+pub(crate) mod client;
+pub(crate) mod config;
 mod cycle;
-mod discover;
-mod doctor;
 mod files;
 pub(crate) mod identity;
-mod initialise;
-mod legacy_patients;
-mod link_patient;
-mod marks;
-mod net;
-mod observer;
+pub(crate) mod legacy;
+pub(crate) mod observer;
 mod outbox;
-mod position;
-mod preview;
-mod pull;
-mod pull_central;
-mod pull_patient;
-mod pull_remote;
-pub(crate) mod push;
-pub(crate) mod push_legacy;
-mod report;
-mod restored;
-mod sizing;
-mod status;
-mod watch;
+pub(crate) mod report;
+pub(crate) mod sizing;
+pub(crate) mod watch;
 
 use std::sync::Arc;
 
@@ -37,11 +20,8 @@ pub use config::SyncConfig;
 pub use cycle::SyncOptions;
 pub use files::{FilesOptions, FilesReport};
 pub use identity::{Discovered, Settings};
-pub use net::{NetLimits, NetReport, PredictedPart, Prediction, ServerLine};
 pub use observer::{Silent, Step, SyncEvent, SyncObserver};
-pub use preview::{Coming, PullPreview};
 pub use report::{Outcome, PushedRange, StepReport, SyncReport};
-pub use status::{LastSync, Status, Waiting, status};
 
 use self::identity::Identity;
 use crate::clock::Clock;
@@ -56,11 +36,11 @@ use crate::transport::Transport;
 /// [`Records`](crate::Records).
 #[derive(Clone)]
 pub struct Site {
-    storage: Arc<dyn Storage>,
-    transport: Arc<dyn Transport>,
-    clock: Arc<dyn Clock>,
-    config: SyncConfig,
-    machine: Machine,
+    pub(crate) storage: Arc<dyn Storage>,
+    pub(crate) transport: Arc<dyn Transport>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) config: SyncConfig,
+    pub(crate) machine: Machine,
 }
 
 impl std::fmt::Debug for Site {
@@ -89,7 +69,7 @@ impl Site {
     }
 
     /// Who this site is, as its database has it.
-    fn identity(&self) -> Result<Identity> {
+    pub(crate) fn identity(&self) -> Result<Identity> {
         Identity::load(self.storage.read()?.as_ref(), &self.machine)
     }
 

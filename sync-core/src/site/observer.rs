@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::error::Server;
-use crate::texts::Said;
+use crate::text::Said;
 
 /// A step of the cycle, named as the Open mSupply documentation names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]

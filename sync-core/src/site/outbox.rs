@@ -1,24 +1,24 @@
 //! What a push takes out of the changelog: the next batch, and what becomes of records that break the line.
 
-use crate::apply;
 use crate::changelog::{Change, NewChange};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::record::{Cursor, RecordData};
 use crate::storage::{ReadTxn, Selection, WriteTxn};
+use crate::write;
 
-use super::position::Position;
+use super::central::position::Position;
 
 /// Changelog rows that are looked at in one turn.
 const ROWS: usize = 1000;
 /// What a record has around its data on the wire.
-pub(super) const ENVELOPE: u64 = 200;
+pub(crate) const ENVELOPE: u64 = 200;
 /// So many records that break the line alone are tried in one cycle.
 const TRIES: u32 = 16;
 
 /// How much fits into a batch.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Room {
+pub(crate) struct Room {
     pub records: usize,
     pub bytes: u64,
     /// Records of so many bytes and more are passed over.
@@ -26,7 +26,7 @@ pub(super) struct Room {
 }
 
 /// A batch that is to go out.
-pub(super) struct Gathered<E> {
+pub(crate) struct Gathered<E> {
     pub elements: Vec<E>,
     /// The bytes of the elements.
     pub bytes: u64,
@@ -40,7 +40,7 @@ pub(super) struct Gathered<E> {
 
 /// Gathers the next batch: at least one record, however large it is. `make` gives an element with its bytes, or nothing for a
 /// row that is not pushed.
-pub(super) fn gather<E>(
+pub(crate) fn gather<E>(
     txn: &dyn ReadTxn,
     stands: Position,
     room: Room,
@@ -84,13 +84,13 @@ pub(super) fn gather<E>(
 impl<E> Gathered<E> {
     /// Logs anew what was passed over, in the transaction that moves the cursor past it: it stays to be pushed, behind what was
     /// written so far. Says how many there were.
-    pub(super) fn log_passed_over(&self, txn: &dyn WriteTxn, now: Timestamp) -> Result<u64> {
+    pub(crate) fn log_passed_over(&self, txn: &dyn WriteTxn, now: Timestamp) -> Result<u64> {
         let mut logged = 0;
         for (_, change) in self.passed_over.iter().filter(|(at, _)| *at < self.next) {
             logged += 1;
             // Written again meanwhile: the newer edit goes out in its turn.
             if !txn.has_local_change(&change.table, &change.id, self.next)? {
-                apply::log_again(txn, change.clone(), now)?;
+                write::log_again(txn, change.clone(), now)?;
             }
         }
         Ok(logged)
@@ -100,7 +100,7 @@ impl<E> Gathered<E> {
 /// Records that break the line, each sent alone. A line that breaks above some size lets smaller ones through, so those go on:
 /// first what is at most half as large as what broke, then what is smaller at all.
 #[derive(Debug, Default)]
-pub(super) struct Sieve {
+pub(crate) struct Sieve {
     smallest: Option<u64>,
     below: Option<u64>,
     tries: u32,
@@ -109,17 +109,17 @@ pub(super) struct Sieve {
 
 impl Sieve {
     /// Records of so many bytes and more are passed over.
-    pub(super) fn below(&self) -> Option<u64> {
+    pub(crate) fn below(&self) -> Option<u64> {
         self.below
     }
 
     /// How often one record is tried: only the first as often as anything else.
-    pub(super) fn attempts(&self, usual: u32) -> u32 {
+    pub(crate) fn attempts(&self, usual: u32) -> u32 {
         if self.tries == 0 { usual } else { 1 }
     }
 
     /// One record of this size broke the line. Says whether smaller ones may be tried.
-    pub(super) fn broke(&mut self, bytes: u64, error: Error) -> bool {
+    pub(crate) fn broke(&mut self, bytes: u64, error: Error) -> bool {
         self.tries += 1;
         let smallest = self.smallest.map_or(bytes, |smallest| smallest.min(bytes));
         self.smallest = Some(smallest);
@@ -129,7 +129,7 @@ impl Sieve {
     }
 
     /// Nothing that is not passed over is left. Says whether more may be tried.
-    pub(super) fn widen(&mut self) -> bool {
+    pub(crate) fn widen(&mut self) -> bool {
         match (self.below, self.smallest) {
             (Some(below), Some(smallest)) if below < smallest => {
                 self.below = Some(smallest);
@@ -140,7 +140,7 @@ impl Sieve {
     }
 
     /// The error of the first record that broke the line.
-    pub(super) fn error(&mut self) -> Option<Error> {
+    pub(crate) fn error(&mut self) -> Option<Error> {
         self.error.take()
     }
 }

@@ -6,7 +6,7 @@ use super::observer::Step;
 use crate::error::{Error, Server};
 use crate::record::{Cursor, NameId};
 use crate::storage::LoggedError;
-use crate::texts::{Said, Speaks};
+use crate::text::{Said, Speaks};
 
 /// How a cycle ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -102,7 +102,7 @@ pub struct PushedRange {
 
 impl SyncReport {
     /// Notes that a server took a batch.
-    pub(super) fn note_pushed(&mut self, server: Server, from: Cursor, below: Cursor) {
+    pub(crate) fn note_pushed(&mut self, server: Server, from: Cursor, below: Cursor) {
         let to = match server {
             Server::Central => "central",
             Server::Legacy => "legacy",

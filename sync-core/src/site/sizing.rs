@@ -22,7 +22,7 @@ const SLOW: Duration = Duration::from_secs(30);
 
 /// The bounds of a size, in records or in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Limits {
+pub(crate) struct Limits {
     /// The size of the first batch on a line that never broke.
     pub first: u64,
     /// The largest size.
@@ -34,7 +34,7 @@ pub(super) struct Limits {
 /// What is known of the size that a line carries. The smallest size is 1: one record, or one byte, which stands for one
 /// record too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Sizing {
+pub(crate) struct Sizing {
     /// The next size.
     size: u64,
     /// The largest size that came through since the last break that disproved a smaller one; 0 if none did.
@@ -58,13 +58,13 @@ struct Known {
 }
 
 impl Sizing {
-    pub(super) fn new(limits: Limits) -> Self {
+    pub(crate) fn new(limits: Limits) -> Self {
         let size = limits.first.clamp(1, limits.max.max(1));
         Self { size, worked: 0, broke: None, successes: 0, patience: PATIENCE, before: None }
     }
 
     /// The next size, within these limits.
-    pub(super) fn size(&self, limits: Limits) -> u64 {
+    pub(crate) fn size(&self, limits: Limits) -> u64 {
         self.size.clamp(1, limits.max.max(1))
     }
 
@@ -74,7 +74,7 @@ impl Sizing {
     }
 
     /// A body of this size came through in this time. One that is much smaller than it might be proves little.
-    pub(super) fn passed(&mut self, used: u64, took: Duration, limits: Limits) {
+    pub(crate) fn passed(&mut self, used: u64, took: Duration, limits: Limits) {
         self.worked = self.worked.max(used);
         self.before = None;
         if took > SLOW && used > limits.slow_min {
@@ -108,7 +108,7 @@ impl Sizing {
     }
 
     /// A body of this size broke. Says whether a smaller one may be tried.
-    pub(super) fn broke(&mut self, used: u64) -> bool {
+    pub(crate) fn broke(&mut self, used: u64) -> bool {
         if used <= 1 {
             return false;
         }
@@ -128,7 +128,7 @@ impl Sizing {
     }
 
     /// Nothing came through, however small: the line itself was at fault, so the next cycle begins with the size before.
-    pub(super) fn gave_up(&mut self) {
+    pub(crate) fn gave_up(&mut self) {
         if let Some(Known { size, worked, broke }) = self.before.take() {
             (self.size, self.worked, self.broke, self.successes) = (size, worked, broke, 0);
         }
@@ -137,7 +137,7 @@ impl Sizing {
 
 /// A server, and what goes to it or comes from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Way {
+pub(crate) enum Way {
     /// Records of central: pull, patient pull, audit, preview.
     CentralPull,
     /// Edits to central.
@@ -200,7 +200,7 @@ impl Lines {
 
 /// The sizes of all lines while a cycle runs, and as the database keeps them.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Sizes {
+pub(crate) struct Sizes {
     lines: Lines,
     /// As they stand in the database.
     stored: Lines,
@@ -208,12 +208,12 @@ pub(super) struct Sizes {
 
 impl Sizes {
     /// The sizes that worked before. What cannot be read is forgotten: it is a hint, and learnt again.
-    pub(super) fn load(txn: &dyn ReadTxn) -> Result<Self> {
+    pub(crate) fn load(txn: &dyn ReadTxn) -> Result<Self> {
         Self::load_from(txn, key::LINES)
     }
 
     /// The same of the lines for files, which are on their way beside a cycle.
-    pub(super) fn load_of_files(txn: &dyn ReadTxn) -> Result<Self> {
+    pub(crate) fn load_of_files(txn: &dyn ReadTxn) -> Result<Self> {
         Self::load_from(txn, key::FILE_LINES)
     }
 
@@ -224,7 +224,7 @@ impl Sizes {
     }
 
     /// Keeps them, if they are others than those that are kept.
-    pub(super) fn store(&self, txn: &dyn WriteTxn) -> Result<()> {
+    pub(crate) fn store(&self, txn: &dyn WriteTxn) -> Result<()> {
         match self.news() {
             Some(text) => txn.set_state(key::LINES, &text),
             None => Ok(()),
@@ -232,7 +232,7 @@ impl Sizes {
     }
 
     /// The same of the lines for files.
-    pub(super) fn store_of_files(&self, storage: &dyn Storage) -> Result<()> {
+    pub(crate) fn store_of_files(&self, storage: &dyn Storage) -> Result<()> {
         let Some(text) = self.news() else { return Ok(()) };
         let txn = storage.write()?;
         txn.set_state(key::FILE_LINES, &text)?;
@@ -253,39 +253,39 @@ impl Sizes {
     }
 
     /// The next size of a way.
-    pub(super) fn size(&mut self, way: Way, config: &SyncConfig) -> u64 {
+    pub(crate) fn size(&mut self, way: Way, config: &SyncConfig) -> u64 {
         let limits = limits(way, config);
         self.of(way, limits).size(limits)
     }
 
     /// Whether a way was found to break above some size.
-    pub(super) fn is_limited(&mut self, way: Way) -> bool {
+    pub(crate) fn is_limited(&mut self, way: Way) -> bool {
         self.lines.of(way).is_some_and(|sizing| sizing.is_limited())
     }
 
     /// A body of this size came through.
-    pub(super) fn passed(&mut self, way: Way, used: u64, took: Duration, config: &SyncConfig) {
+    pub(crate) fn passed(&mut self, way: Way, used: u64, took: Duration, config: &SyncConfig) {
         let limits = limits(way, config);
         self.of(way, limits).passed(used, took, limits);
     }
 
     /// Whether the legacy server at this address reads gzipped requests; `None` while that is not known.
-    pub(super) fn legacy_takes_gzip(&self, url: &str) -> Option<bool> {
+    pub(crate) fn legacy_takes_gzip(&self, url: &str) -> Option<bool> {
         self.lines.legacy_gzip.as_ref().filter(|known| known.url == url).map(|known| known.takes)
     }
 
     /// Notes whether it does.
-    pub(super) fn note_legacy_gzip(&mut self, url: &str, takes: bool) {
+    pub(crate) fn note_legacy_gzip(&mut self, url: &str, takes: bool) {
         self.lines.legacy_gzip = Some(LegacyGzip { url: url.to_owned(), takes });
     }
 
     /// A body of this size broke. Says whether a smaller one may be tried.
-    pub(super) fn broke(&mut self, way: Way, used: u64, config: &SyncConfig) -> bool {
+    pub(crate) fn broke(&mut self, way: Way, used: u64, config: &SyncConfig) -> bool {
         self.of(way, limits(way, config)).broke(used)
     }
 
     /// Nothing came through at any size.
-    pub(super) fn gave_up(&mut self, way: Way) {
+    pub(crate) fn gave_up(&mut self, way: Way) {
         if let Some(sizing) = self.lines.of(way) {
             sizing.gave_up();
         }
@@ -295,14 +295,14 @@ impl Sizes {
 /// How many records the next pulled batch is to have: what the line carries, and of large records no more than make
 /// [`SyncConfig::pull_bytes`].
 #[derive(Debug, Default)]
-pub(super) struct Pace {
+pub(crate) struct Pace {
     /// The bytes of a record, as the last batch had them.
     each: Option<u64>,
 }
 
 impl Pace {
     /// The records to ask for. While nothing is known of them, no more than in a first batch.
-    pub(super) fn next(&self, sizes: &mut Sizes, config: &SyncConfig) -> u32 {
+    pub(crate) fn next(&self, sizes: &mut Sizes, config: &SyncConfig) -> u32 {
         let fitting = match self.each {
             None => u64::from(config.pull_records),
             Some(each) => config.pull_bytes as u64 / each.max(1),
@@ -312,7 +312,7 @@ impl Pace {
     }
 
     /// Notes a batch that came.
-    pub(super) fn note(&mut self, asked: &Asked, took: Duration, sizes: &mut Sizes, config: &SyncConfig) {
+    pub(crate) fn note(&mut self, asked: &Asked, took: Duration, sizes: &mut Sizes, config: &SyncConfig) {
         let records = asked.batch.records.len() as u64;
         self.each = (asked.bytes as u64).checked_div(records).or(self.each);
         // Fewer than were asked for in the last batch: that proves no more than they are.
@@ -322,7 +322,7 @@ impl Pace {
 }
 
 /// A batch that central answered.
-pub(super) struct Asked {
+pub(crate) struct Asked {
     pub batch: ReadBatch,
     /// Its bytes.
     pub bytes: usize,
@@ -350,7 +350,7 @@ fn limits(way: Way, config: &SyncConfig) -> Limits {
 
 /// Whether an exchange may have failed because there was too much in it. A server that takes too long may do so as it has
 /// too much to gather.
-pub(super) fn may_be_the_size(error: &Error) -> bool {
+pub(crate) fn may_be_the_size(error: &Error) -> bool {
     matches!(
         error,
         Error::CutOff { .. }

@@ -9,7 +9,7 @@ use crate::transport::{Stop, Transport};
 const LOOK: Duration = Duration::from_millis(100);
 
 /// How far an exchange is.
-pub(super) enum Look {
+pub(crate) enum Look {
     /// It is under way.
     Waiting,
     /// So many bytes of a file have gone; the exchange waits for the answer.
@@ -17,10 +17,10 @@ pub(super) enum Look {
 }
 
 /// Says whether an exchange should go on. Called on the thread of its caller.
-pub(super) type Watch<'w> = &'w mut dyn FnMut(Look) -> bool;
+pub(crate) type Watch<'w> = &'w mut dyn FnMut(Look) -> bool;
 
 /// Tells how many bytes have gone; says whether to go on.
-pub(super) type Tell<'t> = &'t mut dyn FnMut(u64) -> bool;
+pub(crate) type Tell<'t> = &'t mut dyn FnMut(u64) -> bool;
 
 /// Asks for the end where the observer or a host's hook panics: nobody wants the exchange then, and the scope waits for its thread.
 struct EndsWithPanic<'s>(&'s Stop);
@@ -34,7 +34,7 @@ impl Drop for EndsWithPanic<'_> {
 }
 
 /// Carries an exchange; `watch` may end it where the transport lets it be broken off, and else it is let end.
-pub(super) fn watched<T: Send>(
+pub(crate) fn watched<T: Send>(
     transport: &dyn Transport,
     watch: Watch<'_>,
     exchange: impl FnOnce(&dyn Transport, Tell<'_>) -> T + Send,
@@ -47,7 +47,7 @@ pub(super) fn watched<T: Send>(
 }
 
 /// Does what ends once `stop` asks for it, on a second thread.
-pub(super) fn apart<T: Send>(stop: &Stop, watch: Watch<'_>, work: impl FnOnce(Tell<'_>) -> T + Send) -> T {
+pub(crate) fn apart<T: Send>(stop: &Stop, watch: Watch<'_>, work: impl FnOnce(Tell<'_>) -> T + Send) -> T {
     std::thread::scope(|scope| {
         let (told, notes) = sync_channel::<Option<u64>>(1);
         let (answer, answers) = sync_channel::<bool>(1);
@@ -85,7 +85,7 @@ pub(super) fn apart<T: Send>(stop: &Stop, watch: Watch<'_>, work: impl FnOnce(Te
 
 /// Does some work while an exchange is under way on a second thread; then waits for it as [`watched`] does. Where the work fails,
 /// nobody wants the exchange any more.
-pub(super) fn beside<T: Send, W, E>(
+pub(crate) fn beside<T: Send, W, E>(
     transport: &dyn Transport,
     exchange: impl FnOnce(&dyn Transport) -> T + Send,
     work: impl FnOnce() -> Result<W, E>,

@@ -6,15 +6,15 @@ use serde::Serialize;
 
 use super::preview_push::NAMED;
 use super::quarantine::each_set_aside;
-use crate::apply;
 use crate::changelog::Audience;
 use crate::error::{Result, Server};
 use crate::integrate::merge;
 use crate::record::{Cursor, Deletion, RecordData, RecordId, RecordType, SiteId, StoreId, TableName, record_type};
 use crate::site::identity::{confirmed_to, site_id};
 use crate::storage::{QuarantineCause, ReadTxn, Source, Storage, WriteTxn};
-use crate::texts::sentences::audit as say;
-use crate::texts::{Said, Speaks};
+use crate::text::sentences::audit as say;
+use crate::text::{Said, Speaks};
+use crate::write;
 
 /// Records that are read at a time.
 const PAGE: usize = 100;
@@ -444,7 +444,7 @@ impl Comparison<'_> {
     /// Whether a record with this data belongs to a store that is not active here, or to none although it needs one.
     fn is_of_another_store(&self, table: &TableName, data: &RecordData) -> Result<bool> {
         let Some(kind) = record_type(table.as_str()) else { return Ok(false) };
-        let (store, name) = apply::scope(self.here, table, data)?;
+        let (store, name) = write::scope(self.here, table, data)?;
         let audience = Audience::of(kind.style, kind.table, store.as_ref(), name.as_ref());
         Ok(match audience {
             Audience::Store(store) => !self.stores.contains(&store),
@@ -455,7 +455,7 @@ impl Comparison<'_> {
 
     /// Whether central sends a record with this data to this site, as far as is known here.
     fn is_for_this_site(&self, kind: &RecordType, table: &TableName, data: &RecordData) -> Result<bool> {
-        let (store, name) = apply::scope(self.here, table, data)?;
+        let (store, name) = write::scope(self.here, table, data)?;
         Ok(match Audience::of(kind.style, kind.table, store.as_ref(), name.as_ref()) {
             Audience::Everyone => true,
             Audience::Store(store) => self.stores.contains(&store),

@@ -9,8 +9,8 @@ use crate::ownership::Role;
 use crate::record::Cursor;
 use crate::site::identity::{cursor, flag, role};
 use crate::storage::{ReadTxn, Storage, WriteTxn, key};
-use crate::texts::sentences::cursor as say;
-use crate::texts::{Said, Speaks};
+use crate::text::sentences::cursor as say;
+use crate::text::{Said, Speaks};
 
 /// A cursor that can be rewound: one of those with which this site reads. What this site sends is sent again by
 /// [`resend`](fn@super::resend): a push counts once, so one that merely comes again changes nothing.

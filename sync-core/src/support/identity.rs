@@ -4,16 +4,16 @@ use serde::Serialize;
 
 use crate::clock::Timestamp;
 use crate::error::Result;
-use crate::masked::masked_url;
 use crate::ownership::Role;
 use crate::protocol::AppIdentity;
 use crate::protocol::v5::V5_VERSION;
 use crate::protocol::v6::V6_VERSION;
 use crate::record::{Cursor, RecordData, RecordId, SiteId};
+use crate::redaction::masked_url;
 use crate::site::identity::{central_is_legacy, cursor, parse_url, role, site_id};
 use crate::storage::{ReadTxn, Storage, key};
-use crate::texts::sentences::identity as say;
-use crate::texts::{Said, Speaks};
+use crate::text::sentences::identity as say;
+use crate::text::{Said, Speaks};
 
 /// Who a database says it is. No secret is in it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -4,24 +4,31 @@
 //! [`Storage`]: crate::storage::Storage
 
 mod audit;
+pub(crate) mod audit_with_central;
+pub(crate) mod config_warnings;
 mod cursors;
 pub mod doctor;
 mod explain;
 mod identity;
+pub(crate) mod line_test;
 mod log;
+pub(crate) mod preview_pull;
 mod preview_push;
 mod quarantine;
 mod redact;
 mod resend;
 mod retry;
+pub(crate) mod status;
 
-pub use crate::site::{Coming, NetLimits, NetReport, PredictedPart, Prediction, PullPreview, ServerLine};
 pub use audit::{Audit, AuditReason, AuditedType, Difference, DifferenceKind, Why};
 pub(crate) use audit::{Central, compare};
+pub use config_warnings::Concern;
 pub use cursors::{CursorShown, PullCursor, Rewind, cursors, plan_rewind, rewind};
 pub use explain::{Explanation, Receivers, Sent, SentState, Travels, Verdict, Written, explain};
 pub use identity::{Disagreement, IdentityShown, Servers, StoreShown, Versions, identity};
+pub use line_test::{NetLimits, NetReport, PredictedPart, Prediction, ServerLine};
 pub use log::{Repair, is_of_patient, is_repair, note_repair};
+pub use preview_pull::{Coming, PullPreview};
 pub use preview_push::{Foreseen, PushPreview, TypeCount, preview_push};
 pub(crate) use preview_push::{NAMED, TypeCounts};
 pub(crate) use quarantine::each_set_aside;
@@ -32,3 +39,4 @@ pub use redact::{
 };
 pub use resend::{Lost, Resend, plan_resend, resend};
 pub use retry::{NotRetried, Retried, Which, ignore, retry};
+pub use status::{LastSync, Status, Waiting, status};

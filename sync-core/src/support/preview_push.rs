@@ -9,14 +9,14 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::ownership::{Operation, Role, StoreOwner, may_push};
 use crate::record::{RecordData, RecordId, StoreId, TableName, record_type};
-use crate::record_owner;
-use crate::records::RECORD_BYTES_MAX;
+use crate::site::central::push::is_pushed;
 use crate::site::identity::{central_is_legacy, cursor, flag, role, site_id};
-use crate::site::push::is_pushed;
-use crate::site::push_legacy::is_pushed_to_legacy;
+use crate::site::legacy::push::is_pushed_to_legacy;
 use crate::storage::{Lost, QuarantineCause, ReadTxn, Selection, Storage, key};
-use crate::texts::sentences::held_up as why;
-use crate::texts::{Said, Speaks};
+use crate::text::sentences::held_up as why;
+use crate::text::{Said, Speaks};
+use crate::write::record_owner;
+use crate::write::records::RECORD_BYTES_MAX;
 
 /// Changelog rows that are looked at in one turn, and the most bytes of data of such a turn.
 const ROWS: usize = 1000;

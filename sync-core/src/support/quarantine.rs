@@ -9,8 +9,8 @@ use crate::error::{Error, Result};
 use crate::protocol::v6::Action;
 use crate::record::{RecordData, RecordId, SiteId, TableName};
 use crate::storage::{Buffered, Quarantine, QuarantineCause, ReadTxn, Source, StagedKind, Storage};
-use crate::texts::Said;
-use crate::texts::sentences::quarantine as say;
+use crate::text::Said;
+use crate::text::sentences::quarantine as say;
 
 /// Rows that are looked at in one turn.
 const PAGE: usize = 500;

@@ -10,8 +10,8 @@ use super::quarantine::{SetAside, SetAsideGroup, each_set_aside, set_aside_group
 use super::retry::BEFORE;
 use crate::clock::Timestamp;
 use crate::error::Result;
-use crate::masked::masked_url;
 use crate::record::{Fields, RecordData, RecordId, TableName};
+use crate::redaction::masked_url;
 use crate::storage::{FileDirection, FileEntry, FileState, LogEntry, QuarantineCause, Storage, key};
 
 /// What stands for words that a person typed and that may name anybody.

@@ -4,7 +4,6 @@ use serde::Serialize;
 
 use super::log::{Repair, note_repair};
 use super::preview_push::{TypeCount, TypeCounts};
-use crate::apply;
 use crate::changelog::{Change, ChangeAction};
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Result};
@@ -12,12 +11,13 @@ use crate::ownership::{Operation, Role, may_push};
 use crate::record::{
     Cursor, RecordData, RecordId, StoreId, TableName, configured_by_legacy, owned_by_sites, record_type,
 };
-use crate::record_owner;
+use crate::site::central::push::is_pushed;
 use crate::site::identity::{central_is_legacy, cursor, role, site_id};
-use crate::site::push::is_pushed;
-use crate::site::push_legacy::is_pushed_to_legacy;
+use crate::site::legacy::push::is_pushed_to_legacy;
 use crate::storage::{ReadTxn, Selection, Storage, key};
-use crate::texts::sentences::input;
+use crate::text::sentences::input;
+use crate::write;
+use crate::write::record_owner;
 
 /// Changelog rows that are looked at in one turn, and the most bytes of data of such a turn.
 const ROWS: usize = 1000;
@@ -185,7 +185,7 @@ pub fn resend(storage: &dyn Storage, clock: &dyn Clock, lost: &Lost, reason: &st
             again
         };
         for row in rows {
-            apply::log_again(txn.as_ref(), row.change, clock.now())?;
+            write::log_again(txn.as_ref(), row.change, clock.now())?;
         }
         if !left {
             let of = |text: Option<String>| text.map(|text| format!(" {text}")).unwrap_or_default();

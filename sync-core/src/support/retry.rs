@@ -3,17 +3,18 @@
 use serde::Serialize;
 
 use super::quarantine::{each_set_aside, row_of};
-use crate::apply::{self, Origin};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::integrate::{Door, Integrated, Queue, integrate, merge};
-use crate::moved_stores;
-use crate::outgoing;
 use crate::protocol::v6::Action;
 use crate::record::{RecordId, SiteId, TableName};
 use crate::storage::{Buffered, Incoming, Quarantine, QuarantineCause, Source, Storage, WriteTxn, key};
-use crate::texts::sentences::{input, quarantine as say};
-use crate::texts::{Said, Speaks};
+use crate::text::sentences::{input, quarantine as say};
+use crate::text::{Said, Speaks};
+use crate::write;
+use crate::write::Origin;
+use crate::write::moved_stores;
+use crate::write::outgoing;
 
 /// Which records to try again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,7 +137,7 @@ fn send_again(txn: &dyn WriteTxn, clock: &dyn Clock, row: Buffered, retried: &mu
         retried.not_retried.push(NotRetried { number: row.sequence, table, id, why });
         return Ok(());
     }
-    apply::upsert(txn, &table, &id, &data, Origin::Local, clock.now())?;
+    write::upsert(txn, &table, &id, &data, Origin::Local, clock.now())?;
     txn.settle(&[row.sequence])?;
     retried.sent_again += 1;
     Ok(())
@@ -269,7 +270,7 @@ mod tests {
         let storage = stored(&[local("same"), local("other")]);
         let txn = storage.write().unwrap();
         let now = Timestamp::from_unix_millis(0);
-        apply::upsert(
+        write::upsert(
             txn.as_ref(),
             &"name_property".into(),
             &"same".into(),

@@ -3,7 +3,6 @@
 mod certificate;
 #[cfg(feature = "http")]
 mod http;
-mod in_process;
 #[cfg(feature = "http")]
 mod reach;
 mod recorded;
@@ -13,15 +12,15 @@ use std::fmt;
 use std::io::{Cursor, Read};
 use std::time::Duration;
 
+pub use crate::central::in_process::InProcess;
 pub(crate) use certificate::{CertificateFault, certificate_fault};
 #[cfg(feature = "http")]
 pub use http::{HttpTransport, Timeouts};
-pub use in_process::InProcess;
 pub use recorded::{Exchange, Recorded};
 pub use stop::Stop;
 
 use crate::error::Cause;
-use crate::texts::Detail;
+use crate::text::Detail;
 
 /// A request method that this protocol uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

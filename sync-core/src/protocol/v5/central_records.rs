@@ -4,9 +4,9 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::masked::excerpt;
 use crate::protocol::v6::{Action, WireRecord};
 use crate::record::{Fields, RecordData, RecordId, TableName};
+use crate::redaction::excerpt;
 
 /// The answer to `GET /sync/v5/central_records`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

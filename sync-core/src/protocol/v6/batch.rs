@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::envelope::NOT_UTF8;
-use crate::masked::excerpt;
 use crate::record::{Cursor, RecordData, RecordId, TableName};
+use crate::redaction::excerpt;
 use crate::storage::Lost;
 
 /// What is done to a record. Insert and Update both mean "upsert"; we send `Update` and `Delete` only.

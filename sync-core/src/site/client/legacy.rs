@@ -14,7 +14,7 @@ use crate::transport::{HttpRequest, HttpResponse, Method};
 
 impl Client<'_> {
     /// Asks the legacy server. `path` is absolute: a prefix in the configured address is dropped, as upstream does.
-    pub(in crate::site) fn legacy_get<T: DeserializeOwned>(&mut self, identity: &Identity, path: &str) -> Result<T> {
+    pub(crate) fn legacy_get<T: DeserializeOwned>(&mut self, identity: &Identity, path: &str) -> Result<T> {
         let url = join(&identity.legacy_url, path);
         let request = HttpRequest {
             method: Method::Get,
@@ -27,7 +27,7 @@ impl Client<'_> {
 
     /// Asks the legacy server for a batch of at most so many records; on a line that breaks, for ever fewer. Gives how many
     /// it asked for in the end, and how long that took.
-    pub(in crate::site) fn legacy_batch<T: DeserializeOwned>(
+    pub(crate) fn legacy_batch<T: DeserializeOwned>(
         &mut self,
         identity: &Identity,
         way: Way,
@@ -48,7 +48,7 @@ impl Client<'_> {
     }
 
     /// Sends something to the legacy server, as upstream does: JSON text without a content type.
-    pub(in crate::site) fn legacy_post<T: DeserializeOwned>(
+    pub(crate) fn legacy_post<T: DeserializeOwned>(
         &mut self,
         identity: &Identity,
         path: &str,
@@ -59,7 +59,7 @@ impl Client<'_> {
     }
 
     /// Pushes a batch to the legacy server.
-    pub(in crate::site) fn legacy_push<T: DeserializeOwned>(
+    pub(crate) fn legacy_push<T: DeserializeOwned>(
         &mut self,
         identity: &Identity,
         path: &str,
@@ -80,7 +80,7 @@ impl Client<'_> {
     }
 
     /// Tells the legacy server something, where the answer says nothing but that it was taken: whatever its body is.
-    pub(in crate::site) fn legacy_tell(
+    pub(crate) fn legacy_tell(
         &mut self,
         identity: &Identity,
         path: &str,
@@ -96,7 +96,7 @@ impl Client<'_> {
 
     /// Tells the legacy server the same gzipped, once, as nobody knows whether it reads that. `None` where it refuses; whether
     /// one that does not refuse has understood is seen by what it does then.
-    pub(in crate::site) fn legacy_tell_gzipped(
+    pub(crate) fn legacy_tell_gzipped(
         &mut self,
         identity: &Identity,
         path: &str,
@@ -125,7 +125,7 @@ impl Client<'_> {
     }
 
     /// The same as [`legacy_post`](Self::legacy_post), tried once: for what the server begins anew each time.
-    pub(in crate::site) fn legacy_post_once<T: DeserializeOwned>(
+    pub(crate) fn legacy_post_once<T: DeserializeOwned>(
         &mut self,
         identity: &Identity,
         path: &str,

@@ -11,7 +11,7 @@ use super::place::{FileIdentity, real_path, refuse_hard_links};
 use super::watermark::Watermark;
 use super::{SqliteStorage, Writer, at_path, database_error, schema, wait_for_another};
 use crate::error::{Error, Result};
-use crate::texts::sentences::input;
+use crate::text::sentences::input;
 
 /// The most kinds of damage that are told.
 const DAMAGE_MAX: usize = 10;

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use super::{Check, Outcome, Party};
-use crate::central::{Concern, concerns};
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorClass, Result};
 use crate::record::Cursor;
 use crate::storage::{FileEntry, FileState, Storage, key};
+use crate::support::config_warnings::{Concern, concerns};
 use crate::support::{Disagreement, cursors, identity};
-use crate::texts::sentences::doctor as say;
-use crate::texts::{Detail, Said};
+use crate::text::sentences::doctor as say;
+use crate::text::{Detail, Said};
 
 /// Files that failed so often in a row are stuck.
 const ATTEMPTS_MANY: u32 = 3;

@@ -3,13 +3,14 @@
 //! [`examine_file`] looks at the database file; [`Site::diagnose`](crate::Site::diagnose) goes on with everything else. Nothing is
 //! changed by either, here or at a server.
 
+pub(crate) mod asked;
 mod local;
 
 use serde::Serialize;
 
 use crate::error::{Error, ErrorClass};
-use crate::texts::sentences::doctor as say;
-use crate::texts::{Said, Speaks};
+use crate::text::sentences::doctor as say;
+use crate::text::{Said, Speaks};
 
 #[cfg(feature = "sqlite")]
 pub use local::examine_file;
@@ -138,7 +139,10 @@ impl Check {
         (code, class, party): (&'static str, ErrorClass, Party),
         advice: Said,
     ) -> Self {
-        debug_assert!(crate::catalogue().iter().any(|entry| entry.code == code), "{code} is in the catalogue");
+        debug_assert!(
+            crate::error::catalogue::catalogue().iter().any(|entry| entry.code == code),
+            "{code} is in the catalogue"
+        );
         let finding = Finding { code, class, party, advice, causes: Vec::new() };
         Self { name, outcome, says, finding: Some(finding) }
     }

@@ -10,9 +10,9 @@ use base64::engine::general_purpose::STANDARD;
 use ureq::ProxyProtocol;
 use url::Url;
 
-use crate::masked::masked_url;
-use crate::texts::Detail;
-use crate::texts::sentences::error_detail as words;
+use crate::redaction::masked_url;
+use crate::text::Detail;
+use crate::text::sentences::error_detail as words;
 use crate::transport::TransportError;
 
 /// A proxy that can be used.

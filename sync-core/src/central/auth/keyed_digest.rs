@@ -1,0 +1,64 @@
+//! Secrets as keyed digests: what is remembered of them cannot be tried against a list of passwords by whoever reads it,
+//! and is compared in constant time.
+
+use hmac::{Hmac, Mac as _};
+use sha2::Sha256;
+
+/// What is kept of a secret.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Digest([u8; 32]);
+
+/// Makes digests under a key that lives and ends with this process.
+pub(crate) struct Keyed(Hmac<Sha256>);
+
+impl Keyed {
+    /// Under a new random key.
+    pub(crate) fn new() -> Self {
+        // Two version 4 UUIDs hold 244 bits of the system's randomness.
+        let mut key = [0; 32];
+        key[..16].copy_from_slice(uuid::Uuid::new_v4().as_bytes());
+        key[16..].copy_from_slice(uuid::Uuid::new_v4().as_bytes());
+        #[allow(clippy::expect_used, reason = "a key of this method may have any length")]
+        Self(Hmac::new_from_slice(&key).expect("a key of any length"))
+    }
+
+    /// The digest of some texts; each ends where it ends.
+    pub(crate) fn digest(&self, parts: &[&str]) -> Digest {
+        Digest(self.fed(parts).finalize().into_bytes().into())
+    }
+
+    /// Whether a digest is that of these texts, in constant time.
+    pub(crate) fn is(&self, digest: &Digest, parts: &[&str]) -> bool {
+        self.fed(parts).verify_slice(&digest.0).is_ok()
+    }
+
+    /// Whether two texts are the same, in a time that says nothing of where they differ.
+    pub(crate) fn same(&self, one: &str, other: &str) -> bool {
+        self.is(&self.digest(&[one]), &[other])
+    }
+
+    fn fed(&self, parts: &[&str]) -> Hmac<Sha256> {
+        let mut mac = self.0.clone();
+        for part in parts {
+            mac.update(&(part.len() as u64).to_be_bytes());
+            mac.update(part.as_bytes());
+        }
+        mac
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_told_apart_and_keys_too() {
+        let keyed = Keyed::new();
+        let digest = keyed.digest(&["ab", "c"]);
+        assert!(keyed.is(&digest, &["ab", "c"]));
+        assert!(!keyed.is(&digest, &["a", "bc"]));
+        assert!(!keyed.is(&digest, &["ab"]));
+        assert!(!Keyed::new().is(&digest, &["ab", "c"]), "another key");
+        assert!(keyed.same("x", "x") && !keyed.same("x", "y"));
+    }
+}

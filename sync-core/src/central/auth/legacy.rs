@@ -1,0 +1,329 @@
+//! Sites that are let in by the legacy server.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use url::Url;
+
+use super::authenticator::{AuthenticationError, CredentialRefusal, SiteAuthenticator};
+use super::keyed_digest::{Digest, Keyed};
+use crate::clock::Clock;
+use crate::error::{Error, Result};
+use crate::protocol::v5::{SiteHeaders, SiteInfo, V5Error, path};
+use crate::protocol::v6::Credentials;
+use crate::protocol::{AppIdentity, PasswordHash};
+use crate::record::SiteId;
+use crate::redaction::excerpt;
+use crate::storage::{Storage, key};
+use crate::text_input::as_utf8;
+use crate::transport::{HttpRequest, HttpResponse, Method, Transport, TransportError};
+
+/// How long a yes counts.
+const YES: Duration = Duration::from_secs(60);
+/// How long a no counts.
+const NO: Duration = Duration::from_secs(5);
+/// How long it is remembered that credentials were right, by which a site is told from who guesses under its name.
+const LATELY: Duration = Duration::from_secs(24 * 60 * 60);
+/// The most questions under way: a legacy server that hangs must not take every thread, of which those whose answer is
+/// known need one too.
+const QUESTIONS_MAX: usize = 128;
+/// The most refusals that are remembered.
+const REFUSALS_MAX: usize = 10_000;
+/// The longest text that is sent on.
+const TEXT_MAX: usize = 255;
+
+/// Asks the legacy server who a site is, with the site's own credentials, at the address that this server was set up with.
+///
+/// A yes counts for a minute and a no for five seconds; that nobody could say is not remembered. Those who ask the same at
+/// the same time get one answer. No secret is kept: only keyed digests.
+pub struct LegacyAuthenticator {
+    storage: Arc<dyn Storage>,
+    transport: Arc<dyn Transport>,
+    clock: Arc<dyn Clock>,
+    keyed: Keyed,
+    known: Mutex<Known>,
+}
+
+#[derive(Default)]
+struct Known {
+    right: HashMap<String, Right>,
+    names: HashMap<SiteId, String>,
+    refused: HashMap<Digest, (CredentialRefusal, Duration)>,
+    questions: HashMap<Digest, Arc<Question>>,
+}
+
+/// Credentials that were right.
+struct Right {
+    digest: Digest,
+    /// The name, the password and the machine alone: they stay the same when the site gets another release.
+    who: Digest,
+    machine: Digest,
+    site: SiteId,
+    at: Duration,
+}
+
+/// A question that is under way, for all who ask the same.
+#[derive(Default)]
+struct Question {
+    answer: Mutex<Option<Answer>>,
+    answered: Condvar,
+}
+
+#[derive(Debug, Clone)]
+enum Answer {
+    Yes(SiteId),
+    No(CredentialRefusal),
+    /// The line is at fault.
+    Line(String),
+    /// The legacy server is.
+    Fault(String),
+}
+
+impl std::fmt::Debug for LegacyAuthenticator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("LegacyAuthenticator")
+    }
+}
+
+impl LegacyAuthenticator {
+    /// An authenticator that asks the legacy server of this database over this transport, whose time limits should be
+    /// short: sites wait meanwhile.
+    pub fn new(storage: Arc<dyn Storage>, transport: Arc<dyn Transport>, clock: Arc<dyn Clock>) -> Self {
+        Self { storage, transport, clock, keyed: Keyed::new(), known: Mutex::default() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Answers from what is known unless it is to be asked anew, joins a question that is under way, or asks.
+    fn answer(&self, credentials: &Credentials, legacy: &Url, anew: bool) -> Answer {
+        let parts = parts(credentials);
+        let digest = self.keyed.digest(&parts);
+        let question = {
+            let mut known = self.lock();
+            if let Some(answer) = self.remembered(&known, &credentials.username, &digest).filter(|_| !anew) {
+                return answer;
+            }
+            if let Some(question) = known.questions.get(&digest).cloned() {
+                drop(known);
+                return question.wait();
+            }
+            if known.questions.len() >= QUESTIONS_MAX {
+                return Answer::Line("it is too slow: too many questions wait for its answer".to_owned());
+            }
+            let question = Arc::<Question>::default();
+            known.questions.insert(digest, question.clone());
+            question
+        };
+        // Told to all who wait, whatever becomes of this thread.
+        let mut asking = Asking { of: self, digest, question, answer: None };
+        let answer = self.remember(ask(self.transport.as_ref(), legacy, credentials), credentials, digest);
+        asking.answer = Some(answer.clone());
+        answer
+    }
+
+    /// A yes or a no that still counts.
+    fn remembered(&self, known: &Known, name: &str, digest: &Digest) -> Option<Answer> {
+        let now = self.clock.monotonic();
+        let is_fresh = |at: Duration, time: Duration| now.saturating_sub(at) < time;
+        // Digests under a key that nobody knows: how far two of them agree says nothing.
+        let right = known.right.get(name).filter(|right| is_fresh(right.at, YES) && right.digest == *digest);
+        if let Some(right) = right {
+            return Some(Answer::Yes(right.site));
+        }
+        let (refusal, _) = known.refused.get(digest).filter(|(_, at)| is_fresh(*at, NO))?;
+        Some(Answer::No(refusal.clone()))
+    }
+
+    /// Credentials of a name that were right within a day.
+    fn right_lately<T>(&self, name: &str, read: impl FnOnce(&Right) -> T) -> Option<T> {
+        let now = self.clock.monotonic();
+        self.lock().right.get(name).filter(|right| now.saturating_sub(right.at) < LATELY).map(read)
+    }
+
+    /// The legacy server's address; what cannot be said to it is refused at once.
+    fn address(&self, credentials: &Credentials) -> Result<Url, AuthenticationError> {
+        let legacy = self.storage.read()?.state(key::LEGACY_URL)?.ok_or(Error::NotSetUp)?;
+        let legacy = crate::site::identity::parse_url("the legacy server's address", &legacy)?;
+        let refused = |refusal| Err(AuthenticationError::Refused { refusal, checked_at: legacy.as_str().to_owned() });
+        // What cannot stand in a header belongs to no site: a colon would end the name in Basic authentication.
+        if credentials.username.contains(':') || credentials.username.is_empty() {
+            return refused(CredentialRefusal::UnknownSite);
+        }
+        let fits = |text: &&str| text.len() <= TEXT_MAX && !text.chars().any(char::is_control);
+        let [_, _, headers @ ..] = parts(credentials);
+        if !parts(credentials).iter().all(fits) || !headers.iter().all(|text| text.is_ascii()) {
+            return refused(CredentialRefusal::WrongPassword);
+        }
+        Ok(legacy)
+    }
+
+    fn remember(&self, answer: Answer, credentials: &Credentials, digest: Digest) -> Answer {
+        let now = self.clock.monotonic();
+        let name = &credentials.username;
+        let mut known = self.lock();
+        match &answer {
+            Answer::Yes(site) => {
+                let other = known.names.get(site).filter(|other| *other != name);
+                let other = other.and_then(|other| known.right.get(other)).filter(|right| right.site == *site);
+                if other.is_some_and(|right| now.saturating_sub(right.at) < YES) {
+                    // As a cache between the servers does it that looks at the address alone.
+                    return Answer::Fault(format!("it says of two sites that each is site {site}"));
+                }
+                known.names.insert(*site, name.clone());
+                let (who, machine) = (self.keyed.digest(&who(credentials)), self.keyed.digest(&machine(credentials)));
+                known.right.insert(name.clone(), Right { digest, who, machine, site: *site, at: now });
+            }
+            Answer::No(refusal) => {
+                if known.right.get(name).is_some_and(|right| right.digest == digest) {
+                    known.right.remove(name);
+                }
+                if known.refused.len() >= REFUSALS_MAX {
+                    known.refused.retain(|_, (_, at)| now.saturating_sub(*at) < NO);
+                }
+                if known.refused.len() < REFUSALS_MAX {
+                    known.refused.insert(digest, (refusal.clone(), now));
+                }
+            }
+            Answer::Line(_) | Answer::Fault(_) => {}
+        }
+        answer
+    }
+}
+
+impl Question {
+    fn wait(&self) -> Answer {
+        let answer = self.answer.lock().unwrap_or_else(PoisonError::into_inner);
+        let answer =
+            self.answered.wait_while(answer, |answer| answer.is_none()).unwrap_or_else(PoisonError::into_inner);
+        answer.clone().unwrap_or_else(|| Answer::Line("nobody answered".to_owned()))
+    }
+}
+
+/// The thread that asks.
+struct Asking<'a> {
+    of: &'a LegacyAuthenticator,
+    digest: Digest,
+    question: Arc<Question>,
+    answer: Option<Answer>,
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        self.of.lock().questions.remove(&self.digest);
+        let answer = self.answer.take().unwrap_or_else(|| Answer::Line("asking it failed".to_owned()));
+        *self.question.answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
+        self.question.answered.notify_all();
+    }
+}
+
+impl Answer {
+    fn admission(self, legacy: &Url) -> Result<SiteId, AuthenticationError> {
+        let asked_at = legacy.as_str().to_owned();
+        Err(match self {
+            Self::Yes(site) => return Ok(site),
+            Self::No(refusal) => AuthenticationError::Refused { refusal, checked_at: asked_at },
+            Self::Line(reason) => AuthenticationError::Unanswered { asked_at, is_line: true, reason },
+            Self::Fault(reason) => AuthenticationError::Unanswered { asked_at, is_line: false, reason },
+        })
+    }
+}
+
+fn who(credentials: &Credentials) -> [&str; 3] {
+    [&credentials.username, &credentials.password_sha256, &credentials.site_uuid]
+}
+
+fn machine(credentials: &Credentials) -> [&str; 2] {
+    [&credentials.username, &credentials.site_uuid]
+}
+
+/// All that the answer may depend on.
+fn parts(credentials: &Credentials) -> [&str; 6] {
+    let Credentials { username, password_sha256, site_uuid, app_version, app_name, sync_version, .. } = credentials;
+    [username, password_sha256, site_uuid, app_version, app_name, sync_version]
+}
+
+impl SiteAuthenticator for LegacyAuthenticator {
+    fn authenticate(&self, credentials: &Credentials) -> Result<SiteId, AuthenticationError> {
+        let legacy = self.address(credentials)?;
+        self.answer(credentials, &legacy, false).admission(&legacy)
+    }
+
+    fn is_aging(&self, credentials: &Credentials) -> bool {
+        let now = self.clock.monotonic();
+        self.right_lately(&credentials.username, |right| now.saturating_sub(right.at) >= YES / 2).unwrap_or(false)
+    }
+
+    fn renew(&self, credentials: &Credentials) -> Result<SiteId, AuthenticationError> {
+        let legacy = self.address(credentials)?;
+        self.answer(credentials, &legacy, true).admission(&legacy)
+    }
+
+    fn were_right_lately(&self, credentials: &Credentials) -> bool {
+        let is_right = |right: &Right| self.keyed.is(&right.who, &who(credentials));
+        self.right_lately(&credentials.username, is_right).unwrap_or(false)
+    }
+
+    fn known(&self, credentials: &Credentials) -> Option<Result<SiteId, AuthenticationError>> {
+        let legacy = match self.address(credentials) {
+            Ok(legacy) => legacy,
+            Err(refused) => return Some(Err(refused)),
+        };
+        let digest = self.keyed.digest(&parts(credentials));
+        let answer = self.remembered(&self.lock(), &credentials.username, &digest)?;
+        Some(answer.admission(&legacy))
+    }
+
+    fn is_own_machine(&self, credentials: &Credentials) -> bool {
+        let is_own = |right: &Right| self.keyed.is(&right.machine, &machine(credentials));
+        self.right_lately(&credentials.username, is_own).unwrap_or(false)
+    }
+
+    fn checks_at_once(&self) -> usize {
+        QUESTIONS_MAX
+    }
+}
+
+/// Asks once, and once more where the line broke.
+fn ask(transport: &dyn Transport, legacy: &Url, credentials: &Credentials) -> Answer {
+    let headers = SiteHeaders {
+        site_name: credentials.username.clone(),
+        password: PasswordHash::from_hex(credentials.password_sha256.clone()),
+        hardware_id: credentials.site_uuid.clone(),
+        app: AppIdentity { version: credentials.app_version.clone(), name: credentials.app_name.clone() },
+        version: credentials.sync_version.trim().parse().unwrap_or(0),
+    };
+    let url = legacy.join(path::SITE).map_or_else(|_| legacy.to_string(), String::from);
+    let request = HttpRequest { method: Method::Get, url, headers: headers.to_headers(), body: Vec::new() };
+    let mut outcome = transport.send(&request);
+    if matches!(outcome, Err(TransportError::Unreachable(_) | TransportError::Broken(_) | TransportError::CutOff(_))) {
+        outcome = transport.send(&request);
+    }
+    match outcome {
+        Ok(response) => read(&response),
+        Err(error @ (TransportError::NotHttp(_) | TransportError::TooLarge(_))) => Answer::Fault(error.to_string()),
+        Err(error) => Answer::Line(error.to_string()),
+    }
+}
+
+fn read(response: &HttpResponse) -> Answer {
+    let status = response.status;
+    let body = as_utf8(&response.body);
+    if (200..=299).contains(&status) {
+        return match serde_json::from_slice::<SiteInfo>(&body) {
+            Ok(info) if info.site_id.0 > 0 => Answer::Yes(info.site_id),
+            Ok(info) => Answer::Fault(format!("it says that this is site {}", info.site_id)),
+            Err(_) => Answer::Fault(format!("it answered with status {status} and no site")),
+        };
+    }
+    match serde_json::from_slice::<V5Error>(&body) {
+        Ok(V5Error { error }) => match CredentialRefusal::of_legacy(&error.code) {
+            Some(refusal) if status < 500 => Answer::No(refusal),
+            _ => Answer::Fault(format!("it answered with status {status}: {}", excerpt(error.summary().as_bytes()))),
+        },
+        Err(_) if matches!(status, 408 | 502..=504) => Answer::Line(format!("it answered with status {status}")),
+        Err(_) => Answer::Fault(format!("it answered with status {status}")),
+    }
+}

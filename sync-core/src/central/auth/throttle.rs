@@ -1,0 +1,200 @@
+//! How often a site may be refused, from one address, before nobody is asked any more.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// The refusals that are free.
+const FREE: u32 = 10;
+/// The time after which one more is.
+const REGAINED: Duration = Duration::from_secs(30);
+/// The most names at addresses that are remembered.
+const REMEMBERED_MAX: usize = 20_000;
+
+/// The most characters of a name that count: a name is what somebody sent.
+const NAME_MAX: usize = 255;
+
+/// A name at an address, and whether it was tried from the machine of the site that bears the name.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Key {
+    site: String,
+    from: Option<IpAddr>,
+    is_own: bool,
+}
+
+impl Key {
+    fn new(site: &str, from: Option<IpAddr>, is_own: bool) -> Self {
+        Self { site: site.chars().take(NAME_MAX).collect(), from: from.map(network), is_own }
+    }
+}
+
+/// What one subscriber has of addresses: with IPv6 that is a whole network, of which an address costs nothing.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6((address.to_bits() & !u128::from(u64::MAX)).into()),
+        address => address,
+    }
+}
+
+/// A refused attempt.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Attempt {
+    pub from: Option<IpAddr>,
+    /// Whether it came from the machine of the site.
+    pub is_own: bool,
+    /// Whether there is a site of that name, so that something can be guessed.
+    pub is_of_a_site: bool,
+}
+
+/// The refused attempts of each site name from each address.
+#[derive(Debug, Default)]
+pub(crate) struct Attempts(Mutex<HashMap<Key, Refused>>);
+
+#[derive(Debug, Clone, Copy)]
+struct Refused {
+    count: u32,
+    /// Up to when what was regained is counted.
+    at: Duration,
+    is_of_a_site: bool,
+}
+
+impl Refused {
+    fn now(self, now: Duration) -> Self {
+        let regained = now.saturating_sub(self.at).as_secs() / REGAINED.as_secs();
+        let regained = u32::try_from(regained).unwrap_or(u32::MAX);
+        if regained >= self.count {
+            return Self { count: 0, at: now, ..self };
+        }
+        Self { count: self.count - regained, at: self.at + REGAINED * regained, ..self }
+    }
+
+    /// What is forgotten last: guesses at a site that exists, then many refusals, then fresh ones.
+    fn guilt(&self) -> (bool, u32, Duration) {
+        (self.is_of_a_site, self.count, self.at)
+    }
+}
+
+impl Attempts {
+    /// How long this site has to wait before it may try again from this address; `None` if it may now.
+    pub(crate) fn wait(&self, site: &str, from: Option<IpAddr>, is_own: bool, now: Duration) -> Option<Duration> {
+        let remembered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let refused = remembered.get(&Key::new(site, from, is_own))?.now(now);
+        (refused.count >= FREE).then(|| (refused.at + REGAINED).saturating_sub(now))
+    }
+
+    /// How many refusals of this name from this address still count.
+    pub(crate) fn refusals(&self, site: &str, from: Option<IpAddr>, now: Duration) -> u32 {
+        let remembered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = |is_own| remembered.get(&Key::new(site, from, is_own)).map_or(0, |refused| refused.now(now).count);
+        count(false) + count(true)
+    }
+
+    /// Counts a refusal.
+    pub(crate) fn refused(&self, site: &str, attempt: Attempt, now: Duration) {
+        let key = Key::new(site, attempt.from, attempt.is_own);
+        let mut remembered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if remembered.len() >= REMEMBERED_MAX && !remembered.contains_key(&key) {
+            forget_the_least_guilty(&mut remembered, now);
+        }
+        let is_of_a_site = attempt.is_of_a_site;
+        let refused = remembered.entry(key).or_insert(Refused { count: 0, at: now, is_of_a_site });
+        let before = refused.now(now);
+        *refused = Refused { count: before.count.saturating_add(1).min(FREE), is_of_a_site, ..before };
+    }
+}
+
+/// Makes room: names that nobody guesses at any more go, then a quarter of the rest. Made-up names do not free those who
+/// guess at a site.
+fn forget_the_least_guilty(remembered: &mut HashMap<Key, Refused>, now: Duration) {
+    remembered.retain(|_, refused| {
+        *refused = refused.now(now);
+        refused.count > 0
+    });
+    if remembered.len() < REMEMBERED_MAX {
+        return;
+    }
+    let mut guilt: Vec<_> = remembered.values().map(Refused::guilt).collect();
+    let mut surplus = REMEMBERED_MAX / 4;
+    let (_, most, _) = guilt.select_nth_unstable(surplus - 1);
+    let most = *most;
+    remembered.retain(|_, refused| {
+        let goes = surplus > 0 && refused.guilt() <= most;
+        surplus -= usize::from(goes);
+        !goes
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HERE: Option<IpAddr> = Some(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST));
+
+    fn guess(from: Option<IpAddr>) -> Attempt {
+        Attempt { from, is_own: false, is_of_a_site: true }
+    }
+
+    #[test]
+    fn a_name_waits_after_ten_refusals_and_no_other_does() {
+        let attempts = Attempts::default();
+        let start = Duration::from_secs(1000);
+        for _ in 0..FREE {
+            assert_eq!(attempts.wait("a", HERE, false, start), None);
+            attempts.refused("a", guess(HERE), start);
+        }
+        assert_eq!(attempts.wait("a", HERE, false, start), Some(REGAINED));
+        assert_eq!(attempts.wait("b", HERE, false, start), None, "another site");
+        assert_eq!(attempts.wait("a", None, false, start), None, "another address");
+        assert_eq!(attempts.wait("a", HERE, true, start), None, "the site's own machine");
+        let later = start + REGAINED;
+        assert_eq!(attempts.wait("a", HERE, false, later), None, "one more is free");
+        attempts.refused("a", guess(HERE), later);
+        assert!(attempts.wait("a", HERE, false, later).is_some());
+        assert_eq!(attempts.wait("a", HERE, false, later + REGAINED * FREE), None);
+    }
+
+    #[test]
+    fn addresses_of_one_network_count_as_one() {
+        let attempts = Attempts::default();
+        let address = |text: &str| Some(text.parse().unwrap());
+        for last in 0..FREE {
+            attempts.refused("a", guess(address(&format!("2001:db8::{last}"))), Duration::ZERO);
+        }
+        let waits = |text| attempts.wait("a", address(text), false, Duration::ZERO).is_some();
+        assert!(waits("2001:db8::ffff") && !waits("2001:db8:0:1::1"));
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded_and_made_up_names_do_not_free_who_guesses_at_a_site() {
+        let attempts = Attempts::default();
+        for _ in 0..FREE {
+            attempts.refused("clinic", guess(HERE), Duration::ZERO);
+        }
+        attempts.refused("tried once", guess(HERE), Duration::ZERO);
+        for number in 0..2 * REMEMBERED_MAX {
+            let made_up = Attempt { from: HERE, is_own: false, is_of_a_site: false };
+            for _ in 0..=(number % 12) {
+                attempts.refused(&number.to_string(), made_up, Duration::from_secs(1));
+            }
+        }
+        attempts.refused(&"x".repeat(1_000_000), guess(HERE), Duration::ZERO);
+        assert!(attempts.wait("clinic", HERE, false, Duration::from_secs(1)).is_some());
+        assert_eq!(attempts.refusals("tried once", HERE, Duration::from_secs(1)), 1);
+        let remembered = attempts.0.lock().unwrap();
+        assert!(remembered.len() <= REMEMBERED_MAX && remembered.keys().all(|key| key.site.len() <= NAME_MAX));
+    }
+
+    #[test]
+    fn of_many_names_that_are_guessed_at_the_least_guilty_are_forgotten() {
+        let attempts = Attempts::default();
+        for _ in 0..FREE {
+            attempts.refused("guessed at", guess(HERE), Duration::ZERO);
+        }
+        for number in 0..REMEMBERED_MAX + 10 {
+            attempts.refused(&number.to_string(), guess(HERE), Duration::ZERO);
+        }
+        assert!(attempts.wait("guessed at", HERE, false, Duration::ZERO).is_some());
+        assert!(attempts.0.lock().unwrap().len() > REMEMBERED_MAX / 2, "not all were forgotten");
+    }
+}

@@ -1,0 +1,164 @@
+//! What the administrator of a central server wants to know of a request.
+
+use std::cell::{Cell, RefCell};
+
+use super::caller::{Caller, Deferred, Handled};
+use crate::protocol::v6::{Batch, Credentials, WireError};
+use crate::record::{Cursor, SiteId};
+use crate::transport::HttpResponse;
+
+/// The most characters of a name or a version that a site says of itself.
+const TEXT_MAX: usize = 100;
+
+/// What a request asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+#[non_exhaustive]
+#[allow(missing_docs, reason = "each is its own meaning")]
+pub enum Question {
+    Pull,
+    PatientPull,
+    Push,
+    SiteStatus,
+    NameStoreJoin,
+    UploadFile,
+    DownloadFile,
+    /// One of those that the legacy server answers otherwise.
+    Legacy,
+    /// Nothing that is known.
+    #[default]
+    Unknown,
+}
+
+impl Question {
+    /// The question in snake_case.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pull => "pull",
+            Self::PatientPull => "patient_pull",
+            Self::Push => "push",
+            Self::SiteStatus => "site_status",
+            Self::NameStoreJoin => "name_store_join",
+            Self::UploadFile => "upload_file",
+            Self::DownloadFile => "download_file",
+            Self::Legacy => "legacy",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// A response, and what it was about. No secret is in it but in the response.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Answered<R = HttpResponse> {
+    /// What goes back.
+    pub response: R,
+    /// What was asked.
+    pub question: Question,
+    /// Who asked, if that could be told.
+    pub site: Option<SiteId>,
+    /// The records that were given or taken.
+    pub records: u64,
+    /// The kind of error in the response, as the wire names it.
+    pub error: Option<&'static str>,
+}
+
+impl<R> Answered<R> {
+    /// The same with another response.
+    pub fn map<S>(self, change: impl FnOnce(R) -> S) -> Answered<S> {
+        let Self { response, question, site, records, error } = self;
+        Answered { response: change(response), question, site, records, error }
+    }
+}
+
+/// What is noted of a request while it is answered.
+#[derive(Debug, Default)]
+pub(crate) struct Noted {
+    /// What the host says of it.
+    pub caller: Caller,
+    /// Why it is not answered yet, if it is not.
+    pub deferred: RefCell<Option<Deferred>>,
+    pub question: Cell<Question>,
+    pub records: Cell<u64>,
+    /// The newest position in the changelog before it was looked at.
+    pub newest: Cell<Cursor>,
+    pub read_to: Cell<Option<Cursor>>,
+    /// Whether the site only looked at what it was given.
+    pub looks_only: Cell<bool>,
+    /// Whether the request names no machine, so that the one that is bound is put into its credentials.
+    pub is_machine_assumed: Cell<bool>,
+    pub error: Cell<Option<&'static str>>,
+    pub who: RefCell<Option<Who>>,
+}
+
+/// A site that came in, as it calls itself.
+#[derive(Debug)]
+pub(crate) struct Who {
+    pub site: SiteId,
+    pub name: String,
+    pub app_version: String,
+}
+
+impl Noted {
+    pub(crate) fn of(caller: Caller) -> Self {
+        Self { caller, ..Self::default() }
+    }
+
+    /// Puts the answer off; the first reason counts.
+    pub(crate) fn defer(&self, why: Deferred) {
+        self.deferred.borrow_mut().get_or_insert(why);
+    }
+
+    pub(crate) fn came_in(&self, site: SiteId, credentials: &Credentials) {
+        let short = |text: &str| text.chars().filter(|c| !c.is_control()).take(TEXT_MAX).collect();
+        let (name, app_version) = (short(&credentials.username), short(&credentials.app_version));
+        *self.who.borrow_mut() = Some(Who { site, name, app_version });
+    }
+
+    pub(crate) fn pulled(&self, batch: &Batch, looks_only: bool) {
+        self.records.set(batch.records.len() as u64);
+        self.looks_only.set(looks_only);
+        if looks_only {
+            return;
+        }
+        if batch.records.is_empty() && !batch.is_last_batch {
+            return;
+        }
+        let after_last = if batch.records.is_empty() { batch.end_cursor } else { batch.end_cursor.next() };
+        // Nothing between the last record and the newest position is for this site.
+        let end = if batch.is_last_batch { self.newest.get().next().max(after_last) } else { after_last };
+        self.read_to.set(Some(end));
+    }
+
+    pub(crate) fn refused(&self, error: &WireError) {
+        self.error.set(Some(match error {
+            WireError::NotACentralServer => "not_a_central_server",
+            WireError::IntegrationInProgress => "integration_in_progress",
+            WireError::SyncVersionMismatch(..) => "sync_version_mismatch",
+            WireError::ParsingSyncRecordError(_) => "parsing_sync_record_error",
+            WireError::SyncFileNotFound(_) => "sync_file_not_found",
+            WireError::LegacyServerError(_)
+            | WireError::CannotConnectToLegacyServer(_)
+            | WireError::OtherLegacyServerError(_) => "legacy_server_error",
+            WireError::OtherServerError(_) => "other_server_error",
+        }));
+    }
+
+    /// What became of the request: a response counts only where nothing was put off.
+    pub(crate) fn into_handled<R>(self, response: R) -> Handled<R> {
+        match self.deferred.take() {
+            Some(Deferred::Unchecked(check)) => Handled::Unchecked(check),
+            Some(Deferred::OutOfTurn(site)) => Handled::OutOfTurn(site),
+            None => Handled::Answered(self.into_answered(response)),
+        }
+    }
+
+    pub(crate) fn into_answered<R>(self, response: R) -> Answered<R> {
+        Answered {
+            response,
+            question: self.question.get(),
+            site: self.who.borrow().as_ref().map(|who| who.site),
+            records: self.records.get(),
+            error: self.error.get(),
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! What goes on at a central server, for its administrator: which sites came when, how far they are, what of theirs is
+//! set aside.
+//!
+//! A pull writes nothing, and must not for this either: visits are kept in memory, and written together now and then. A
+//! crash loses the visits of that time and nothing else.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::Central;
+use super::request_log::{Noted, Question};
+use crate::clock::Timestamp;
+use crate::error::Result;
+use crate::record::{Cursor, SiteId};
+use crate::storage::{QuarantineCause, ReadTxn, SiteActivity};
+
+/// The most visits that one transaction writes.
+const CHUNK: usize = 1000;
+
+/// Visits that are not written yet.
+#[derive(Debug, Default)]
+pub(crate) struct Activity {
+    visits: Mutex<HashMap<SiteId, SiteActivity>>,
+    /// Up to where sites that ask this server for the legacy half were told of stores. It is not written anywhere.
+    told_of_stores: Mutex<HashMap<SiteId, Cursor>>,
+}
+
+impl Activity {
+    fn lock(&self) -> MutexGuard<'_, HashMap<SiteId, SiteActivity>> {
+        self.visits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn told_of_stores(&self) -> MutexGuard<'_, HashMap<SiteId, Cursor>> {
+        self.told_of_stores.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that a site was told of all changes of stores before this position.
+    pub(crate) fn tell_of_stores(&self, site: SiteId, before: Cursor) {
+        self.told_of_stores().insert(site, before);
+    }
+
+    pub(crate) fn note(&self, noted: &Noted, now: Timestamp) {
+        let Some(who) = &*noted.who.borrow() else { return };
+        let done = |question| (noted.question.get() == question && noted.error.get().is_none()).then_some(now);
+        let visit = SiteActivity {
+            site: who.site,
+            name: who.name.clone(),
+            app_version: who.app_version.clone(),
+            seen_at: now,
+            pulled_at: done(Question::Pull).filter(|_| !noted.looks_only.get()),
+            pushed_at: done(Question::Push),
+            read_to: noted.read_to.get(),
+        };
+        match self.lock().entry(who.site) {
+            std::collections::hash_map::Entry::Occupied(mut known) => known.get_mut().update(visit),
+            std::collections::hash_map::Entry::Vacant(place) => {
+                place.insert(visit);
+            }
+        }
+    }
+
+    /// Puts visits back that could not be written, below what came since.
+    fn put_back(&self, unwritten: Vec<SiteActivity>) {
+        let mut visits = self.lock();
+        for mut earlier in unwritten {
+            if let Some(later) = visits.remove(&earlier.site) {
+                earlier.update(later);
+            }
+            visits.insert(earlier.site, earlier);
+        }
+    }
+}
+
+impl Central {
+    /// Before which position of the changelog a site may know what happened: what it has read, as far as that is known.
+    /// A store that moves is told in the legacy half, which the site may have read before it read the rest.
+    pub(crate) fn could_know(&self, txn: &dyn ReadTxn, site: SiteId) -> Result<Cursor> {
+        let unwritten = self.activity.lock().get(&site).and_then(|visit| visit.read_to);
+        let read_to = match unwritten {
+            None => txn.activity()?.into_iter().find(|visit| visit.site == site).and_then(|visit| visit.read_to),
+            read_to => read_to,
+        };
+        // Of a site that never read anything, or of which that is forgotten, nothing shows that it knew.
+        let read_to = read_to.unwrap_or_default();
+        if !self.stands_alone {
+            return Ok(read_to);
+        }
+        let of_stores = self.activity.told_of_stores().get(&site).copied();
+        Ok(of_stores.unwrap_or_default().min(read_to))
+    }
+}
+
+/// How a central server stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CentralView {
+    /// When this was.
+    pub at: Timestamp,
+    /// The newest position of its changelog.
+    pub newest: Cursor,
+    /// Its sites, those of the local list that never came included, by number.
+    pub sites: Vec<SiteView>,
+    /// The records that are set aside, by cause, those that no site pushed included.
+    pub quarantined: Vec<(QuarantineCause, u64)>,
+}
+
+/// How a site stands, as central knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SiteView {
+    /// Its number.
+    pub id: SiteId,
+    /// Its name.
+    pub name: String,
+    /// The version of its application, as it says; empty before its first visit.
+    pub app_version: String,
+    /// When it last asked for anything.
+    pub seen_at: Option<Timestamp>,
+    /// When it was last given what it asked for.
+    pub pulled_at: Option<Timestamp>,
+    /// When a push of its was last taken.
+    pub pushed_at: Option<Timestamp>,
+    /// How many positions of the changelog it has still to look through, whether it is given what stands there or not.
+    pub behind: Option<u64>,
+    /// Its records that are set aside because of a rule.
+    pub refused: u64,
+    /// Its records that are set aside for another cause.
+    pub quarantined: u64,
+    /// Whether what it pushed is being integrated.
+    pub is_integrating: bool,
+}
+
+/// What waits for integration, and what was done since the server started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Integrations {
+    /// The sites that wait, those included whose turn it is.
+    pub waiting: u64,
+    /// Records that were integrated.
+    pub integrated: u64,
+    /// Records that were set aside because of a rule.
+    pub refused: u64,
+    /// Records that were set aside for another cause.
+    pub quarantined: u64,
+}
+
+impl Central {
+    /// Writes the visits of sites that are kept in memory. The host calls it every half minute or so, and at its end.
+    ///
+    /// # Errors
+    /// The storage failed; what was not written is kept for the next call.
+    pub fn flush_activity(&self) -> Result<()> {
+        let mut visits: Vec<SiteActivity> = self.activity.lock().drain().map(|(_, visit)| visit).collect();
+        while !visits.is_empty() {
+            let rest = visits.split_off(visits.len().min(CHUNK));
+            if let Err(error) = self.write_visits(&visits) {
+                visits.extend(rest);
+                self.activity.put_back(visits);
+                return Err(error);
+            }
+            visits = rest;
+        }
+        Ok(())
+    }
+
+    fn write_visits(&self, visits: &[SiteActivity]) -> Result<()> {
+        let txn = self.storage.write()?;
+        for visit in visits {
+            txn.note_activity(visit)?;
+        }
+        txn.commit()
+    }
+
+    /// How this server stands.
+    ///
+    /// # Errors
+    /// The storage failed.
+    pub fn view(&self) -> Result<CentralView> {
+        let txn = self.storage.read()?;
+        let mut visits: BTreeMap<SiteId, SiteActivity> =
+            txn.activity()?.into_iter().map(|visit| (visit.site, visit)).collect();
+        for (site, unwritten) in self.activity.lock().iter() {
+            match visits.get_mut(site) {
+                Some(known) => known.update(unwritten.clone()),
+                None => {
+                    visits.insert(*site, unwritten.clone());
+                }
+            }
+        }
+        let newest = txn.last_cursor()?;
+        let integrating: HashSet<SiteId> = txn.integrations()?.into_iter().collect();
+        let mut sites: BTreeMap<SiteId, SiteView> = BTreeMap::new();
+        let unseen = |id, name| SiteView {
+            id,
+            name,
+            app_version: String::new(),
+            seen_at: None,
+            pulled_at: None,
+            pushed_at: None,
+            behind: None,
+            refused: 0,
+            quarantined: 0,
+            is_integrating: integrating.contains(&id),
+        };
+        for entry in txn.sites()? {
+            sites.insert(entry.id, unseen(entry.id, entry.name));
+        }
+        for (id, visit) in visits {
+            let behind = visit.read_to.map(|read_to| newest.next().0.saturating_sub(read_to.0));
+            let site = sites.entry(id).or_insert_with(|| unseen(id, visit.name));
+            *site = SiteView {
+                app_version: visit.app_version,
+                seen_at: Some(visit.seen_at),
+                pulled_at: visit.pulled_at,
+                pushed_at: visit.pushed_at,
+                behind,
+                ..site.clone()
+            };
+        }
+        for (id, cause, count) in txn.quarantine_of_sites()? {
+            let site = sites.entry(id).or_insert_with(|| unseen(id, String::new()));
+            match cause {
+                QuarantineCause::Refused => site.refused += count,
+                _ => site.quarantined += count,
+            }
+        }
+        let quarantined = txn.quarantine_counts()?;
+        Ok(CentralView { at: self.clock.now(), newest, sites: sites.into_values().collect(), quarantined })
+    }
+
+    /// What waits for integration, and what was done since this server started.
+    ///
+    /// # Errors
+    /// The storage failed.
+    pub fn integrations(&self) -> Result<Integrations> {
+        let (waiting, done) = (self.storage.read()?.integrations()?.len() as u64, self.queue.done());
+        let (integrated, refused, quarantined) = (done.integrated, done.refused, done.quarantined);
+        Ok(Integrations { waiting, integrated, refused, quarantined })
+    }
+
+    /// Whether the storage can be read.
+    ///
+    /// # Errors
+    /// It cannot.
+    pub fn check(&self) -> Result<()> {
+        self.storage.read()?.last_cursor().map(|_| ())
+    }
+}

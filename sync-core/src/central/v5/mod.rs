@@ -1,0 +1,5 @@
+//! The V5 endpoints that a central server answers where there is no legacy server.
+
+pub(crate) mod legacy_api;
+pub(crate) mod name_store_join;
+pub(crate) mod patient_api;

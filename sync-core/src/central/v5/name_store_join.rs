@@ -1,0 +1,117 @@
+//! `name-store-join`: a site makes a patient visible in one of its stores.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::central::{Central, Noted, Question, Refused};
+use crate::error::ErrorClass;
+use crate::protocol::v6::{NameStoreJoinRequest, WireError};
+use crate::record::{NameId, RecordData, RecordId, SiteId, StoreId, TableName, portable};
+use crate::storage::WriteTxn;
+use crate::transport::{HttpRequest, HttpResponse};
+use crate::write;
+use crate::write::Origin;
+
+/// How many patients are asked for at the legacy server at once: each holds a thread for up to half a minute.
+const ASKS_MAX: usize = 8;
+
+/// A place among those who ask the legacy server for a patient; given back when it is dropped.
+struct Asking<'c>(&'c AtomicUsize);
+
+impl<'c> Asking<'c> {
+    fn begin(asks: &'c AtomicUsize) -> Option<Self> {
+        let more = |asking: usize| (asking < ASKS_MAX).then_some(asking + 1);
+        asks.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok().map(|_| Self(asks))
+    }
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Central {
+    /// Answers 200 without a body, or 500 with a text: this question alone has no envelope (`protocol-v6` §8.7).
+    pub(crate) fn name_store_join(&self, request: &HttpRequest, noted: &Noted) -> HttpResponse {
+        noted.question.set(Question::NameStoreJoin);
+        let question: NameStoreJoinRequest = match self.read(request) {
+            Ok(question) => question,
+            Err(response) => return response,
+        };
+        let joined = self.admit(noted, &question.sync_v5_settings).map_err(Refused::from).and_then(|site| {
+            noted.came_in(site, &question.sync_v5_settings);
+            let NameStoreJoinRequest { id, name_id, store_id, .. } = &question;
+            self.bring_if_unknown(site, name_id, store_id)?;
+            let txn = self.storage.write()?;
+            self.join(txn.as_ref(), site, (id, name_id, store_id))?;
+            txn.commit()?;
+            self.announce_work();
+            Ok(())
+        });
+        match joined {
+            Ok(()) => HttpResponse { status: 200, headers: Vec::new(), body: Vec::new() },
+            Err(Refused(WireError::OtherServerError(text))) => HttpResponse::text(500, text),
+            Err(_) => HttpResponse::text(500, "Internal error: Error adding patient visibility"),
+        }
+    }
+
+    /// A patient who is not known here is shown to this server by the legacy server, if it has one.
+    fn bring_if_unknown(&self, site: SiteId, patient: &NameId, store: &StoreId) -> Result<(), Refused> {
+        let name = (TableName::from("name"), RecordId::from(patient.as_str()));
+        {
+            let txn = self.storage.read()?;
+            if txn.has_record(&name.0, &name.1)? || !txn.stores_of_site(site)?.contains(store) {
+                return Ok(());
+            }
+        }
+        let Some(own_site) = &self.own_site else { return Ok(()) };
+        let Some(_place) = Asking::begin(&self.asks_for_patients) else {
+            return Err(wrong("too many patients are being asked for; try again"));
+        };
+        match own_site.bring_patient(patient) {
+            Ok(_) => Ok(()),
+            Err(error) if error.class() == ErrorClass::LocalFault => Err(error.into()),
+            Err(error) => Err(wrong(&error.to_string())),
+        }
+    }
+
+    /// Joins a patient to a store of a site, unless that was done.
+    pub(crate) fn join(
+        &self,
+        txn: &dyn WriteTxn,
+        site: SiteId,
+        (id, name_id, store_id): (&RecordId, &NameId, &StoreId),
+    ) -> Result<(), Refused> {
+        if id.as_str().is_empty() || id.as_str().len() > RecordId::BYTES_MAX {
+            return Err(wrong("the id of the join is empty or too long"));
+        }
+        if portable::admit(&TableName::from("name_store_join"), id, None).is_err() {
+            return Err(wrong("the id of the join holds what not every peer can read"));
+        }
+        if !txn.stores_of_site(site)?.contains(store_id) {
+            return Err(wrong("the store is not active on this site"));
+        }
+        if !txn.has_record(&TableName::from("name"), &RecordId::from(name_id.as_str()))? {
+            return Err(wrong("the patient is not known here yet; sync, and try again"));
+        }
+        if txn.is_visible(name_id, std::slice::from_ref(store_id))? {
+            return Ok(());
+        }
+        let table = TableName::from("name_store_join");
+        let data = RecordData::of(&serde_json::json!({
+            "ID": id, "name_ID": name_id, "store_ID": store_id, "inactive": false,
+        }));
+        if let Some(held) = txn.record(&table, id)?
+            && write::scope(txn, &table, &held)? != (Some(store_id.clone()), Some(name_id.clone()))
+        {
+            return Err(wrong("another join has this id"));
+        }
+        write::upsert_at_central(txn, &table, id, &data, Origin::Sync(Some(site)), self.clock.now())?;
+        txn.wake_waiting(&table, id)?;
+        Ok(())
+    }
+}
+
+fn wrong(why: &str) -> Refused {
+    Refused(WireError::OtherServerError(format!("Internal error: Error adding patient visibility: {why}")))
+}

@@ -1,0 +1,466 @@
+//! Files at central: taken from sites, kept once, given to sites (`protocol-v6` §8.5, §8.6).
+
+use std::fs::File;
+use std::io::{self, Read, Write as _};
+use std::net::IpAddr;
+use std::sync::PoisonError;
+
+use super::file_response::give;
+use super::multipart::{Multipart, MultipartError, PartHead, boundary};
+use crate::central::caller::{Caller, Checked, Deferred, Handled, UploadHead};
+use crate::central::{Answered, Central, Noted, Question, Refused, not_central};
+use crate::changelog::Audience;
+use crate::clock::Timestamp;
+use crate::error::Result;
+use crate::files::{FileStore, NewFile, ORPHAN_AGE, REFERENCES, Reference, failed, hash_file};
+use crate::protocol::v6::{DownloadRequest, UploadPart, WireError, check_version, encode_data, encode_error};
+use crate::record::{NameId, RecordId, SiteId, SyncStyle, TableName, record_type};
+use crate::storage::{FileDirection, FileEntry, FileState, ReadTxn};
+use crate::transport::{HttpRequest, HttpResponse, StreamedResponse};
+use crate::write;
+
+/// The most bytes of the part that says whose file it is.
+const JSON_PART_BYTES_MAX: usize = 2 * 1024 * 1024;
+
+/// The most bytes of a file that are held in memory until its sender has signed in. Open mSupply and this project send the
+/// credentials first, so this is for other clients and small files.
+const EARLY_BYTES_MAX: usize = 64 * 1024;
+
+/// Which way a site wants a file to go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    ToCentral,
+    ToSite,
+}
+
+/// What an upload has brought so far.
+#[derive(Default)]
+struct Upload {
+    /// Which file it is, once its sender was let in.
+    admitted: Option<(RecordId, Reference)>,
+    /// Its bytes; `None` within where nobody needs them.
+    bytes: Option<Option<NewFile>>,
+    /// Its bytes where they came before the credentials: nothing of somebody unknown is written to the disk.
+    early: Option<Vec<u8>>,
+    has_name: bool,
+}
+
+/// Why an upload comes to no good.
+enum Stop {
+    /// An answer of the protocol.
+    Refused(Refused),
+    /// A response that is none.
+    Response(HttpResponse),
+}
+
+impl From<Refused> for Stop {
+    fn from(refused: Refused) -> Self {
+        Self::Refused(refused)
+    }
+}
+
+impl From<crate::Error> for Stop {
+    fn from(error: crate::Error) -> Self {
+        Self::Refused(error.into())
+    }
+}
+
+impl From<MultipartError> for Stop {
+    fn from(error: MultipartError) -> Self {
+        Self::Response(HttpResponse::text(
+            400,
+            match error {
+                MultipartError::TooLarge | MultipartError::CutOff => "Payload error",
+                MultipartError::Malformed => "Multipart parse error",
+            },
+        ))
+    }
+}
+
+impl Central {
+    /// The same with a folder for files. Without one, central takes and gives none.
+    #[must_use]
+    pub fn with_files(self, store: FileStore) -> Self {
+        Self { files: Some(store), ..self }
+    }
+
+    /// Takes a file that a site brings from this address: the body is written to the disk as it is read. Never fails: what
+    /// goes wrong is in the response.
+    pub fn upload_file(&self, content_type: Option<&str>, body: &mut dyn Read, from: Option<IpAddr>) -> Answered {
+        self.upload_for(content_type, body, Caller::at(from))
+    }
+
+    /// The same for a host that has looked at the beginning of the body before: see [`upload_head`](Self::upload_head).
+    pub fn upload_for(&self, content_type: Option<&str>, body: &mut dyn Read, caller: Caller) -> Answered {
+        let noted = Noted::of(caller);
+        let response = match self.is_central() {
+            true => self.take_file(content_type, body, &noted),
+            false => not_central(),
+        };
+        self.activity.note(&noted, self.clock.now());
+        match noted.into_handled(response) {
+            Handled::Answered(answered) => answered,
+            // Its beginning did not say who brings it, or its sender may not bring it now.
+            _ => Noted::default().into_answered(HttpResponse::text(400, "The json_part has to come first.")),
+        }
+    }
+
+    /// Looks at the beginning of an upload: who brings it. A host that asks here, and has the check made that this may need,
+    /// gives no thread to an upload whose sender is not known.
+    pub fn upload_head(&self, content_type: Option<&str>, beginning: &[u8], caller: Caller) -> UploadHead {
+        let Some(boundary) = boundary(content_type.unwrap_or_default()) else { return UploadHead::Other };
+        let noted = Noted::of(caller);
+        let mut beginning = beginning;
+        let mut parts = Multipart::new(boundary, &mut beginning, self.config.upload_bytes_max);
+        let mut early = 0;
+        let head = loop {
+            match parts.next_part() {
+                Ok(Some(head)) if head.name == "json_part" => break head,
+                // A small file may come first.
+                Ok(Some(_)) => loop {
+                    match parts.content() {
+                        Ok(Some(bytes)) if early + bytes.len() <= EARLY_BYTES_MAX => early += bytes.len(),
+                        Ok(None) => break,
+                        Err(MultipartError::CutOff) => return UploadHead::More,
+                        _ => return UploadHead::Other,
+                    }
+                },
+                Err(MultipartError::CutOff) => return UploadHead::More,
+                _ => return UploadHead::Other,
+            }
+        };
+        let mut json = Vec::new();
+        loop {
+            match parts.content() {
+                Ok(Some(bytes)) => json.extend(bytes),
+                Ok(None) => break,
+                Err(MultipartError::CutOff) if json.len() <= JSON_PART_BYTES_MAX => return UploadHead::More,
+                Err(_) => return UploadHead::Other,
+            }
+        }
+        let Ok(part) = read_json_part(&json, &head) else { return UploadHead::Other };
+        if check_version(part.sync_v6_version).is_err() {
+            return UploadHead::Other;
+        }
+        let outcome = self.admit(&noted, &part.sync_v5_settings);
+        match noted.deferred.take() {
+            Some(Deferred::Unchecked(check)) => UploadHead::Unchecked(check),
+            _ => UploadHead::Checked(Checked { credentials: part.sync_v5_settings, outcome }),
+        }
+    }
+
+    pub(crate) fn take_file(&self, content_type: Option<&str>, body: &mut dyn Read, noted: &Noted) -> HttpResponse {
+        noted.question.set(Question::UploadFile);
+        let Some(boundary) = boundary(content_type.unwrap_or_default()) else {
+            return HttpResponse::text(415, "ContentTypeIncompatible");
+        };
+        // Whether this one is taken or not: where none is, what is left over would lie for ever.
+        if let Some(store) = &self.files {
+            self.sweep(store);
+        }
+        let mut parts = Multipart::new(boundary, body, self.config.upload_bytes_max);
+        let outcome = self.receive(&mut parts, noted);
+        if outcome.is_err() {
+            // Whoever is still sending would take a refusal in between for a broken line.
+            parts.drain();
+        }
+        match outcome.and_then(|upload| self.keep(upload)) {
+            Ok(()) => HttpResponse::json(200, encode_data(&())),
+            Err(Stop::Refused(Refused(error))) => {
+                noted.refused(&error);
+                HttpResponse::json(200, encode_error(&error))
+            }
+            Err(Stop::Response(response)) => response,
+        }
+    }
+
+    fn receive(&self, parts: &mut Multipart<'_>, noted: &Noted) -> std::result::Result<Upload, Stop> {
+        let mut upload = Upload::default();
+        while let Some(head) = parts.next_part()? {
+            match head.name.as_str() {
+                "json_part" if upload.admitted.is_none() => {
+                    let part = json_part(parts, &head)?;
+                    let site = self.enter(noted, part.sync_v6_version, &part.sync_v5_settings, false)?;
+                    let reference = self.known(site, &part.file_id, Way::ToCentral)?;
+                    let reference =
+                        reference.ok_or_else(|| Refused(WireError::SyncFileNotFound(part.file_id.to_string())))?;
+                    if let Some(bytes) = upload.early.take() {
+                        let mut new = self.begin(&reference)?;
+                        self.write(&mut new, &bytes)?;
+                        upload.bytes = Some(new);
+                    }
+                    upload.admitted = Some((part.file_id, reference));
+                }
+                "file_part" if upload.bytes.is_none() && upload.early.is_none() => {
+                    upload.has_name = head.filename.is_some();
+                    match &upload.admitted {
+                        Some((_, reference)) => upload.bytes = Some(self.file_part(parts, reference)?),
+                        None => upload.early = Some(early_part(parts)?),
+                    }
+                }
+                // Anything else is passed over.
+                _ => {}
+            }
+        }
+        Ok(upload)
+    }
+
+    fn file_part(
+        &self,
+        parts: &mut Multipart<'_>,
+        reference: &Reference,
+    ) -> std::result::Result<Option<NewFile>, Stop> {
+        let mut new = self.begin(reference)?;
+        while let Some(bytes) = parts.content()? {
+            self.write(&mut new, &bytes)?;
+        }
+        Ok(new)
+    }
+
+    /// A place for the bytes of a file, if anybody needs them.
+    fn begin(&self, reference: &Reference) -> Result<Option<NewFile>> {
+        self.files.as_ref().filter(|_| !reference.is_deleted).map(FileStore::begin).transpose()
+    }
+
+    fn write(&self, new: &mut Option<NewFile>, bytes: &[u8]) -> Result<()> {
+        let (Some(new), Some(store)) = (new, &self.files) else { return Ok(()) };
+        new.write_all(bytes).map_err(|error| failed("writing to", store.folder(), error))
+    }
+
+    /// Once a day, removes what uploads left over which this server died.
+    fn sweep(&self, store: &FileStore) {
+        let day = i64::try_from(ORPHAN_AGE.as_millis()).unwrap_or(i64::MAX);
+        let now = self.clock.now();
+        let a_day_ago = Timestamp::from_unix_millis(now.unix_millis().saturating_sub(day));
+        let mut swept_at = self.swept_at.lock().unwrap_or_else(PoisonError::into_inner);
+        if swept_at.is_none_or(|at| at < a_day_ago || at > now) {
+            *swept_at = Some(now);
+            // What stays is looked at tomorrow, and no reason to refuse a file today.
+            let _ = store.sweep_new(a_day_ago, now);
+        }
+    }
+
+    /// Keeps what came, if it is what was announced. The same again is the same as once.
+    fn keep(&self, upload: Upload) -> std::result::Result<(), Stop> {
+        let missing =
+            |part: &str| Stop::Response(HttpResponse::text(400, format!("Required field is missing: {part}")));
+        let other = |text: &str| Stop::from(Refused(WireError::OtherServerError(text.to_owned())));
+        let (id, reference) = upload.admitted.ok_or_else(|| missing("json_part"))?;
+        let bytes = upload.bytes.ok_or_else(|| missing("file_part"))?;
+        if !upload.has_name {
+            return Err(other("Filename not provided"));
+        }
+        if reference.is_deleted {
+            return Ok(());
+        }
+        let (Some(store), Some(new)) = (&self.files, bytes) else {
+            return Err(other("This server keeps no files"));
+        };
+        let (length, sha256) = (new.bytes(), new.sha256());
+        if let Some(fault) = reference.fault_of(length, &sha256) {
+            return Err(other(&format!("The file was not taken: {fault}")));
+        }
+        let another = || other("The file was not taken: another one came under this id before");
+        let _one_at_a_time = self.keeping.lock().unwrap_or_else(PoisonError::into_inner);
+        // What came whole stays, whatever its reference says since: only the same bytes may mend it on the disk.
+        let noted = self.hash_when_it_came(&id)?;
+        match hash_file(&store.path(&id), |_| Ok(()))? {
+            Some((_, stored)) if stored == sha256 => drop(new),
+            Some((_, stored)) if noted.as_ref() == Some(&stored) => return Err(another()),
+            Some((bytes, stored)) if noted.is_none() && reference.fault_of(bytes, &stored).is_none() => {
+                return Err(another());
+            }
+            // There is none, or it is damaged.
+            _ if noted.is_some_and(|noted| noted != sha256) => return Err(another()),
+            _ => new.keep(store, &id)?,
+        }
+        Ok(self.note_file(&id, &reference, length, sha256)?)
+    }
+
+    /// The hash of a file whose bytes came whole.
+    fn hash_when_it_came(&self, id: &RecordId) -> Result<Option<String>> {
+        let file = self.storage.read()?.file(id)?.filter(|file| file.state == FileState::Done);
+        Ok(file.filter(|_| !planted!(FileIsAnyones)).and_then(|file| file.sha256))
+    }
+
+    fn note_file(&self, id: &RecordId, reference: &Reference, bytes: u64, sha256: String) -> Result<()> {
+        let txn = self.storage.write()?;
+        txn.put_file(&FileEntry {
+            id: id.clone(),
+            table: reference.table.clone(),
+            record_id: reference.record_id.clone(),
+            direction: FileDirection::Download,
+            state: FileState::Done,
+            bytes: Some(bytes),
+            sha256: Some(sha256),
+            etag: None,
+            attempts: 0,
+            next_at: None,
+            reason: None,
+            changed_at: self.clock.now(),
+        })?;
+        txn.commit()
+    }
+
+    /// What is known of a file, if this site may know: of a record of another site's store it may not (weak point D3).
+    fn known(&self, site: SiteId, id: &RecordId, way: Way) -> Result<Option<Reference>> {
+        let txn = self.storage.read()?;
+        let reference = txn.record(&TableName::from(REFERENCES), id)?.as_ref().and_then(Reference::read);
+        match reference {
+            Some(reference) if is_for(txn.as_ref(), site, (id, &reference), way)? => Ok(Some(reference)),
+            _ => Ok(None),
+        }
+    }
+
+    /// Gives a file, or a part of it, to a site that asks from this address. Never fails: what goes wrong is in the response.
+    pub fn download_file(&self, request: &HttpRequest, from: Option<IpAddr>) -> Answered<StreamedResponse> {
+        let noted = Noted::of(Caller::at(from));
+        let response = self.give_if_central(request, &noted);
+        noted.into_answered(response)
+    }
+
+    /// The same for a host that has slow checks of credentials made elsewhere, or lets sites wait for their turn.
+    pub fn download_for(&self, request: &HttpRequest, caller: Caller) -> Handled<StreamedResponse> {
+        let noted = Noted::of(caller);
+        let response = self.give_if_central(request, &noted);
+        noted.into_handled(response)
+    }
+
+    fn give_if_central(&self, request: &HttpRequest, noted: &Noted) -> StreamedResponse {
+        let response = match self.is_central() {
+            true => self.give_file(request, noted),
+            false => not_central().into(),
+        };
+        self.activity.note(noted, self.clock.now());
+        response
+    }
+
+    pub(crate) fn give_file(&self, request: &HttpRequest, noted: &Noted) -> StreamedResponse {
+        noted.question.set(Question::DownloadFile);
+        let question: DownloadRequest = match self.read(request) {
+            Ok(question) => question,
+            Err(response) => return response.into(),
+        };
+        let refused = match self.find_file(&question, noted) {
+            Ok(Some((name, file))) => match give(request, &name, file) {
+                Ok(response) => return response,
+                Err(error) => WireError::from(failed("reading", std::path::Path::new(&name), error)),
+            },
+            Ok(None) => WireError::OtherServerError("File not found".to_owned()),
+            Err(Refused(error)) => error,
+        };
+        noted.refused(&refused);
+        bare(&refused)
+    }
+
+    fn find_file(
+        &self,
+        question: &DownloadRequest,
+        noted: &Noted,
+    ) -> std::result::Result<Option<(String, File)>, Refused> {
+        let site = self.enter(noted, question.sync_v6_version, &question.sync_v5_settings, false)?;
+        let is_meant =
+            |reference: &Reference| reference.table == question.table_name && reference.record_id == question.record_id;
+        let reference = self.known(site, &question.id, Way::ToSite)?.filter(is_meant);
+        let (Some(store), Some(reference)) = (&self.files, reference) else { return Ok(None) };
+        let path = store.path(&question.id);
+        match File::open(&path) {
+            Ok(file) => Ok(Some((reference.file_name, file))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(failed("opening", &path, error).into()),
+        }
+    }
+}
+
+impl From<crate::Error> for WireError {
+    fn from(error: crate::Error) -> Self {
+        Refused::from(error).0
+    }
+}
+
+/// Whether a site may have, or bring, the file of this reference: as the record that it belongs to. Where that says nothing,
+/// because every site has it or because it is a document of the legacy server's, every site may have the file, and it is
+/// brought by the one that wrote the reference. A record of a type of V6 that central does not hold is at no other site than
+/// that one.
+fn is_for(txn: &dyn ReadTxn, site: SiteId, (id, reference): (&RecordId, &Reference), way: Way) -> Result<bool> {
+    let stores = txn.stores_of_site(site)?;
+    let writer = || -> Result<Option<SiteId>> {
+        Ok(txn.newest_change(&TableName::from(REFERENCES), id)?.and_then(|row| row.source_site))
+    };
+    let wrote_it = || writer().map(|writer| writer == Some(site));
+    // Who wrote it is not known any more where that was restored from a backup.
+    let is_writer = || Ok(writer()?.is_none_or(|other| other == site) || planted!(FileIsAnyones));
+    let or_writer = || if way == Way::ToSite { Ok(true) } else { is_writer() };
+    let Some(kind) = record_type(reference.table.as_str()) else { return or_writer() };
+    let held = txn.record(&reference.table, &reference.record_id)?;
+    if kind.style == SyncStyle::Legacy {
+        // What is the legacy server's is given out by its own rules, which are not known here. But for patients.
+        return match held {
+            Some(data) if way == Way::ToSite && write::is_patient(&data) && !is_writer()? => {
+                txn.is_visible(&NameId::from(reference.record_id.as_str()), &stores)
+            }
+            _ => or_writer(),
+        };
+    }
+    let Some(data) = held else { return is_writer() };
+    let (store, name) = write::scope(txn, &reference.table, &data)?;
+    match Audience::of(kind.style, kind.table, store.as_ref(), name.as_ref()) {
+        Audience::Everyone | Audience::Legacy => or_writer(),
+        // Its record may have moved since the site that has the bytes described them; nobody else can bring them.
+        Audience::Store(store) => Ok(stores.contains(&store) || (way == Way::ToCentral && wrote_it()?)),
+        Audience::Patient => name.map_or(Ok(false), |name| txn.is_visible(&name, &stores)),
+        // It went to central and goes nowhere from there.
+        Audience::Nobody if way == Way::ToSite => Ok(false),
+        Audience::Nobody => store.map_or_else(is_writer, |store| Ok(stores.contains(&store))),
+    }
+}
+
+/// A small file whose sender is not known yet.
+fn early_part(parts: &mut Multipart<'_>) -> std::result::Result<Vec<u8>, Stop> {
+    let mut bytes = Vec::new();
+    while let Some(some) = parts.content()? {
+        bytes.extend(some);
+        if bytes.len() > EARLY_BYTES_MAX {
+            let text = format!("json_part must come before a file_part of more than {EARLY_BYTES_MAX} bytes");
+            return Err(Stop::Response(HttpResponse::text(400, text)));
+        }
+    }
+    Ok(bytes)
+}
+
+fn json_part(parts: &mut Multipart<'_>, head: &PartHead) -> std::result::Result<UploadPart, Stop> {
+    let mut json = Vec::new();
+    while let Some(bytes) = parts.content()? {
+        json.extend(bytes);
+        if json.len() > JSON_PART_BYTES_MAX {
+            return Err(Stop::Response(HttpResponse::text(400, "Payload error")));
+        }
+    }
+    read_json_part(&json, head)
+}
+
+fn read_json_part(json: &[u8], head: &PartHead) -> std::result::Result<UploadPart, Stop> {
+    let wrong = || Stop::Response(HttpResponse::text(400, "An error occurred processing field: json_part"));
+    let kind = head.content_type.as_deref().and_then(|kind| kind.split(';').next()).unwrap_or_default();
+    if !kind.trim().eq_ignore_ascii_case("application/json") {
+        return Err(wrong());
+    }
+    let part: UploadPart = serde_json::from_slice(json).map_err(|_| wrong())?;
+    // An id that no record can have is not quoted either.
+    if part.file_id.as_str().len() > RecordId::BYTES_MAX { Err(wrong()) } else { Ok(part) }
+}
+
+/// A response whole in memory, for whoever asks without a stream.
+pub(crate) fn whole(response: StreamedResponse) -> HttpResponse {
+    let StreamedResponse { status, headers, body: mut reader } = response;
+    let mut body = Vec::new();
+    match reader.read_to_end(&mut body) {
+        Ok(_) => HttpResponse { status, headers, body },
+        Err(_) => HttpResponse { status: 500, headers: Vec::new(), body: Vec::new() },
+    }
+}
+
+/// A refusal of a download: the error without an envelope.
+fn bare(error: &WireError) -> StreamedResponse {
+    HttpResponse::text(500, serde_json::to_string_pretty(error).unwrap_or_default()).into()
+}

@@ -1,0 +1,9 @@
+//! The V6 endpoints, a file for each.
+
+pub(crate) mod body;
+pub(crate) mod file_response;
+pub(crate) mod files;
+pub(crate) mod multipart;
+pub(crate) mod pull;
+pub(crate) mod push;
+pub(crate) mod withheld;

@@ -1,0 +1,354 @@
+//! Pull: which rows a site receives, and the batch they make.
+
+use super::withheld::{HeldBack, Late};
+use crate::central::{Central, Refused, copies};
+use crate::changelog::{Change, ChangeAction};
+use crate::error::{Error, Result};
+use crate::ownership::StoreOwner;
+use crate::protocol::v6::{Batch, BatchElement, Dialect, PatientPullRequest, PullRequest, WireError};
+use crate::record::{Cursor, SiteId, StoreId, record_type};
+use crate::storage::{Lost, ReadTxn, Selection, SiteEntry, Source, key};
+use crate::write;
+use crate::write::outgoing;
+use crate::write::record_owner;
+use crate::write::restored_site::SiteRestore;
+
+/// Rows that are looked at in one go for what was held back, and the most of one answer.
+const LATE_ROWS: usize = 500;
+const LOOKED_MAX: usize = 50_000;
+
+impl Central {
+    pub(crate) fn pull(
+        &self,
+        site: SiteId,
+        request: &PullRequest,
+        bytes_max: usize,
+    ) -> std::result::Result<Batch, Refused> {
+        if request.looks_only {
+            return self.look(site, request, bytes_max);
+        }
+        self.refuse_stale_copy(site, request)?;
+        if !request.is_initialised && self.ends_push(site)? {
+            return Err(Refused(WireError::IntegrationInProgress));
+        }
+        if !request.is_initialised && request.cursor == Cursor(0) {
+            self.begins_anew(site)?;
+        }
+        let batch = loop {
+            if let Some(batch) = self.answer_pull(site, request, bytes_max)? {
+                break batch;
+            }
+        };
+        if batch.is_last_batch && !request.is_initialised {
+            self.remember_first_pull(site, &request.sync_v5_settings.username)?;
+        }
+        Ok(batch)
+    }
+
+    /// An answer to a pull; `None` if it has to be looked for again, because another request of the site came between, or
+    /// because a row was logged for it.
+    fn answer_pull(
+        &self,
+        site: SiteId,
+        request: &PullRequest,
+        bytes_max: usize,
+    ) -> std::result::Result<Option<Batch>, Refused> {
+        let dialect = Dialect::of(&request.sync_v5_settings.app_version);
+        let (answer, selection, held, before) = {
+            let txn = self.storage.read()?;
+            if txn.integration_waits(site)? {
+                return Err(Refused(WireError::IntegrationInProgress));
+            }
+            let mut stores = txn.stores_of_site(site)?;
+            if planted!(EveryStoreSelected) {
+                let all = txn.records(&"store".into(), None, usize::MAX >> 1)?;
+                stores = all.into_iter().map(|(id, _)| id.as_str().into()).collect();
+            }
+            let selection = selection(stores, site, request);
+            let before = HeldBack::load(txn.as_ref(), site)?;
+            let mut held = before.clone();
+            let answer = self.with_late(txn.as_ref(), &selection, (request, bytes_max), dialect, &mut held)?;
+            (answer, selection, held, before)
+        };
+        if held == before
+            && let Answer::Batch(batch) = answer
+        {
+            return Ok(Some(batch));
+        }
+        // Before the site gets the answer and moves past what is not in it.
+        let txn = self.storage.write()?;
+        if HeldBack::load(txn.as_ref(), site)? != before {
+            return Ok(None);
+        }
+        let batch = match answer {
+            Answer::Batch(batch) => {
+                held.store(txn.as_ref(), site)?;
+                Some(batch)
+            }
+            Answer::NeedsRow(at) => {
+                let rows = txn.changed_records(&selection, at, 1, usize::MAX)?;
+                for (row, data) in rows.into_iter().filter(|(row, _)| row.cursor == at) {
+                    write::log_row_anew(txn.as_ref(), &row.change, data, true)?;
+                }
+                None
+            }
+        };
+        txn.commit()?;
+        Ok(batch)
+    }
+
+    /// A batch, and before it of what was held back from the site what its release now reads. Whatever is in it, the batch
+    /// ends at or beyond where the site asks from: our own sites take another for a fault of this server, and nothing of it.
+    fn with_late(
+        &self,
+        txn: &dyn ReadTxn,
+        selection: &Selection,
+        (request, bytes_max): (&PullRequest, usize),
+        dialect: Dialect,
+        held: &mut HeldBack,
+    ) -> Result<Answer> {
+        let (asked, release) = (request.cursor.meant(txn.last_cursor()?), dialect.release());
+        let late = held.late(asked, release);
+        let size = request.batch_size.min(self.config.batch_records_max);
+        let found = match &late {
+            Some(late) if size > 0 => {
+                late_rows(txn, selection, late, (size.div_ceil(2) as usize, bytes_max / 2), dialect)?
+            }
+            _ => LateRows { reached: asked, ..LateRows::default() },
+        };
+        let rest = size.saturating_sub(found.records.len() as u32).max(size.min(1));
+        let (mut batch, unreadable) =
+            self.batch(txn, selection, asked, (rest, bytes_max - found.bytes.min(bytes_max / 2)), dialect)?;
+        unreadable.iter().chain(&found.unreadable).for_each(|at| held.note(*at, release));
+        let Some(late) = late else { return Ok(Answer::Batch(batch)) };
+        let Some(last) = found.records.last().map(|element| element.cursor) else {
+            held.looked_to(found.reached);
+            return Ok(Answer::Batch(batch));
+        };
+        if batch.end_cursor < asked {
+            return Ok(Answer::NeedsRow(last));
+        }
+        batch.total_records += found.records.len() as u64;
+        batch.is_last_batch &= found.reached >= late.below;
+        batch.records.splice(0..0, found.records);
+        held.sent(found.reached, batch.end_cursor.next());
+        Ok(Answer::Batch(batch))
+    }
+
+    /// A copy that only reads would never hear of what another copy pushed: no site is sent what came from it.
+    fn refuse_stale_copy(&self, site: SiteId, request: &PullRequest) -> std::result::Result<(), Refused> {
+        let Some(chain) = request.push_chain.as_ref().filter(|_| request.is_initialised) else { return Ok(()) };
+        let Some(goes_on_since) = copies::goes_on_elsewhere(self.storage.read()?.as_ref(), site, chain)? else {
+            return Ok(());
+        };
+        let txn = self.storage.write()?;
+        copies::note_refused(txn.as_ref(), site, self.clock.now())?;
+        txn.commit()?;
+        Err(Refused(WireError::database_copied(&goes_on_since.to_string())))
+    }
+
+    /// The same for a site that takes nothing of it: nothing is written, and nothing counts as given to the site. What was
+    /// held back from it stays so.
+    fn look(&self, site: SiteId, request: &PullRequest, bytes_max: usize) -> std::result::Result<Batch, Refused> {
+        let dialect = Dialect::of(&request.sync_v5_settings.app_version);
+        let txn = self.storage.read()?;
+        let selection = selection(txn.stores_of_site(site)?, site, request);
+        let asked = request.cursor.meant(txn.last_cursor()?);
+        Ok(self.batch(txn.as_ref(), &selection, asked, (request.batch_size, bytes_max), dialect)?.0)
+    }
+
+    /// A site that pushed before, and reads from the beginning what came from it too, may have lost all of that. What of it
+    /// comes into the site's scope later, as the records of a patient who becomes visible, is sent back then.
+    fn begins_anew(&self, site: SiteId) -> Result<()> {
+        let pushed = format!("{}{site}", key::HIGHEST_PUSH_OF_SITE);
+        if self.storage.read()?.state(&pushed)?.is_none() {
+            return Ok(());
+        }
+        let txn = self.storage.write()?;
+        SiteRestore::begins_anew(txn.as_ref(), site)?;
+        txn.commit()
+    }
+
+    /// A site that begins anew, or was restored, may have left a push without its last batch. What came of it is integrated
+    /// before the site reads: afterwards it would count as known there. Says whether there is anything.
+    fn ends_push(&self, site: SiteId) -> Result<bool> {
+        let is_any = |txn: &dyn ReadTxn| Ok::<_, Error>(!txn.staged_tables(Source::Site(site))?.is_empty());
+        if !is_any(self.storage.read()?.as_ref())? {
+            return Ok(false);
+        }
+        let txn = self.storage.write()?;
+        if !is_any(txn.as_ref())? {
+            return Ok(false);
+        }
+        txn.request_integration(site, self.clock.now())?;
+        super::push::set_open(txn.as_ref(), site, false)?;
+        txn.commit()?;
+        self.announce_work();
+        Ok(true)
+    }
+
+    pub(crate) fn patient_pull(
+        &self,
+        site: SiteId,
+        request: &PatientPullRequest,
+        bytes_max: usize,
+    ) -> std::result::Result<Batch, Refused> {
+        let txn = self.storage.read()?;
+        if txn.integration_waits(site)? {
+            return Err(Refused(WireError::IntegrationInProgress));
+        }
+        let patient = &request.fetch_patient_id;
+        if !txn.is_visible(patient, &txn.stores_of_site(site)?)? {
+            return Ok(Batch::empty(txn.last_cursor()?));
+        }
+        let dialect = Dialect::of(&request.sync_v5_settings.app_version);
+        let selection = Selection::Patient(patient.clone());
+        let asked = request.cursor.meant(txn.last_cursor()?);
+        Ok(self.batch(txn.as_ref(), &selection, asked, (request.batch_size, bytes_max), dialect)?.0)
+    }
+
+    /// One batch. Everything is read in one transaction: when nothing matches, the newest cursor is the newest of the
+    /// very state that was searched, so no row is ever skipped (weak point A1). Whether it is the last one is seen by
+    /// looking for one more row: how many are left is only told.
+    ///
+    /// Also gives the cursors of what the site cannot read, which is left out.
+    fn batch(
+        &self,
+        txn: &dyn ReadTxn,
+        selection: &Selection,
+        from: Cursor,
+        (batch_size, bytes_max): (u32, usize),
+        dialect: Dialect,
+    ) -> Result<(Batch, Vec<Cursor>)> {
+        let limit = batch_size.min(self.config.batch_records_max) as usize;
+        let rows = txn.changed_records(selection, from, limit, bytes_max)?;
+        let next = rows.last().map_or(from, |(last, _)| last.cursor.next());
+        let is_exhausted = rows.is_empty() && limit > 0;
+        let is_last_batch = is_exhausted || txn.changes(selection, next, 1)?.is_empty();
+        let given = rows.len() as u64;
+        let total = if is_last_batch { given } else { txn.count_changes(selection, from)?.max(given + 1) };
+        let end_cursor = match rows.last() {
+            Some((row, _)) => row.cursor,
+            None if planted!(EmptyBatchMovesCursor) => self.storage.read()?.last_cursor()?,
+            // A batch of no rows at all was asked for.
+            None if !is_last_batch => Cursor(from.0.saturating_sub(1)),
+            None => txn.last_cursor()?,
+        };
+        let mut unreadable = Vec::new();
+        let mut records = Vec::with_capacity(rows.len());
+        for (row, data) in rows {
+            if !is_pulled(&row) || is_written_again(txn, selection, &row)? {
+                continue;
+            }
+            let cursor = row.cursor;
+            match outgoing::element(row, data).map(|element| dialect.write(element)) {
+                Some(Ok(element)) => records.push(element),
+                Some(Err(_)) => unreadable.push(cursor),
+                None => {}
+            }
+        }
+        let lost_history = Lost::told(txn)?;
+        Ok((Batch { end_cursor, total_records: total, records, is_last_batch, lost_history }, unreadable))
+    }
+
+    fn remember_first_pull(&self, site: SiteId, name: &str) -> Result<()> {
+        let is_first = |entry: &SiteEntry| entry.id == site && entry.last_pull_at.is_none();
+        if !self.storage.read()?.site_named(name)?.is_some_and(|entry| is_first(&entry)) {
+            return Ok(());
+        }
+        // Read again in the transaction that writes: somebody may set a password in this moment.
+        let txn = self.storage.write()?;
+        if let Some(entry) = txn.site_named(name)?.filter(is_first) {
+            txn.put_site(&SiteEntry { last_pull_at: Some(self.clock.now()), ..entry })?;
+            txn.commit()?;
+        }
+        Ok(())
+    }
+}
+
+/// What is to be answered.
+enum Answer {
+    Batch(Batch),
+    /// There is no position left at which the answer could end: the row that stands here has to be logged anew.
+    NeedsRow(Cursor),
+}
+
+/// What was held back and is found.
+#[derive(Default)]
+struct LateRows {
+    records: Vec<BatchElement>,
+    /// The bytes of their data.
+    bytes: usize,
+    /// What cannot be read still.
+    unreadable: Vec<Cursor>,
+    /// Where it goes on.
+    reached: Cursor,
+}
+
+/// The next rows that were held back.
+fn late_rows(
+    txn: &dyn ReadTxn,
+    selection: &Selection,
+    late: &Late,
+    (limit, bytes_max): (usize, usize),
+    dialect: Dialect,
+) -> Result<LateRows> {
+    let mut found = LateRows { reached: late.from, ..LateRows::default() };
+    let mut looked = 0;
+    while found.records.len() < limit && found.bytes < bytes_max && looked < LOOKED_MAX {
+        let rows = txn.changed_records(selection, found.reached, LATE_ROWS, bytes_max.max(1))?;
+        if rows.is_empty() {
+            found.reached = late.below;
+        }
+        looked += rows.len();
+        for (row, data) in rows {
+            if row.cursor >= late.below {
+                found.reached = late.below;
+                break;
+            }
+            if found.records.len() >= limit || found.bytes >= bytes_max {
+                break;
+            }
+            let at = row.cursor;
+            found.reached = at.next();
+            if !is_pulled(&row) || is_written_again(txn, selection, &row)? {
+                continue;
+            }
+            let Some(element) = outgoing::element(row, data) else { continue };
+            if late.was.is_some_and(|was| Dialect::of_release(was).write(element.clone()).is_ok()) {
+                continue;
+            }
+            match dialect.write(element) {
+                Ok(element) => {
+                    found.bytes += element.record.record_data.as_str().len();
+                    found.records.push(element);
+                }
+                Err(_) => found.unreadable.push(at),
+            }
+        }
+        if found.reached >= late.below {
+            break;
+        }
+    }
+    Ok(found)
+}
+
+fn is_pulled(row: &Change) -> bool {
+    record_type(row.change.table.as_str()).is_some_and(|kind| kind.pulled)
+}
+
+/// What a site is given.
+fn selection(stores: Vec<StoreId>, site: SiteId, request: &PullRequest) -> Selection {
+    Selection::ForSite { stores, except_from: request.is_initialised.then_some(site) }
+}
+
+/// Whether a row says that a record was deleted in one store, which has been written again since in another store of the
+/// same site: that site has the record, and may be the one that wrote it.
+fn is_written_again(txn: &dyn ReadTxn, selection: &Selection, row: &Change) -> Result<bool> {
+    let Selection::ForSite { stores, .. } = selection else { return Ok(false) };
+    if row.change.action != ChangeAction::Delete {
+        return Ok(false);
+    }
+    let Some(data) = txn.record(&row.change.table, &row.change.id)? else { return Ok(false) };
+    Ok(record_owner::owner(txn, &row.change.table, &data, stores)? == StoreOwner::Own)
+}

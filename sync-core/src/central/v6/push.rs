@@ -1,0 +1,292 @@
+//! Push: a site's records into the sync buffer, and integration once the last batch is there.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use sha2::{Digest as _, Sha256};
+
+use crate::central::copies;
+use crate::central::copies::Verdict;
+use crate::central::{Central, Refused};
+use crate::clock::Timestamp;
+use crate::error::Result;
+use crate::protocol::v6::{Batch, BatchElement, PushRequest, PushResult, WireError, WireRecord};
+use crate::record::{Cursor, SiteId};
+use crate::storage::{Incoming, Known, Lost, Pushed, ReadTxn, Source, StagedKind, WriteTxn, key};
+use crate::write;
+use crate::write::restored_site::SiteRestore;
+
+/// How long after it was sent a request may still arrive, held up on its way: longer than any proxy keeps one.
+const LATE: Duration = Duration::from_secs(15 * 60);
+
+/// A row that is to be taken: what tells it from every other.
+struct Row {
+    element: BatchElement,
+    fingerprint: u64,
+}
+
+impl Row {
+    fn new(element: BatchElement) -> Self {
+        let WireRecord { table_name, record_id, action, record_data } = &element.record;
+        let mut digest = Sha256::new();
+        let add = |digest: &mut Sha256, text: &str| {
+            digest.update((text.len() as u64).to_be_bytes());
+            digest.update(text);
+        };
+        add(&mut digest, table_name.as_str());
+        add(&mut digest, record_id.as_str());
+        digest.update(element.cursor.0.to_be_bytes());
+        add(&mut digest, StagedKind::of(*action).as_str());
+        add(&mut digest, record_data.as_str());
+        let mut first = [0; 8];
+        first.copy_from_slice(&digest.finalize()[..8]);
+        Self { fingerprint: u64::from_be_bytes(first), element }
+    }
+
+    /// Whether a site counts its rows at all; upstream's central never looked at these numbers.
+    fn is_numbered(&self) -> bool {
+        self.element.cursor > Cursor(0)
+    }
+
+    /// How it stands to what the same site pushed of the same record.
+    fn standing(&self, txn: &dyn ReadTxn, site: SiteId, now: Timestamp) -> Result<Standing> {
+        let WireRecord { table_name, record_id, .. } = &self.element.record;
+        Ok(match txn.pushed(site, table_name, record_id)? {
+            Some(before) if before.is_former && !is_recent(before.at, now) => Standing::New,
+            Some(before) if before.fingerprint == self.fingerprint => Standing::Repeated,
+            Some(before) if self.element.cursor < before.cursor && is_recent(before.at, now) => Standing::Late,
+            _ => Standing::New,
+        })
+    }
+
+    /// Notes it as the newest that the site pushed of the record.
+    fn note(&self, txn: &dyn WriteTxn, site: SiteId, at: Timestamp) -> Result<()> {
+        let (cursor, fingerprint) = (self.element.cursor, self.fingerprint);
+        let WireRecord { table_name, record_id, .. } = &self.element.record;
+        txn.note_taken(site, table_name, record_id, &Pushed { cursor, fingerprint, at, is_former: false })
+    }
+}
+
+/// Whether a request that was sent before this moment may still arrive. A clock that was put back says nothing.
+fn is_recent(at: Timestamp, now: Timestamp) -> bool {
+    now.since(at).max(at.since(now)) < LATE
+}
+
+/// How a row stands to what the same site pushed before.
+#[derive(Debug, PartialEq, Eq)]
+enum Standing {
+    New,
+    /// It came already.
+    Repeated,
+    /// A newer version of its record came already.
+    Late,
+}
+
+/// The rows of a batch, without those that are out of date.
+#[derive(Default)]
+struct Sorted {
+    /// What is taken.
+    fresh: Vec<Row>,
+    /// What was taken before.
+    repeated: Vec<Row>,
+    /// What is of a backup, and out of date.
+    superseded: Vec<WireRecord>,
+}
+
+/// Whether a row is of a backup, and it or a newer one came before. A restored database gives out no cursor twice, so a
+/// lower one is older; one beyond all that it had given out is another database's.
+fn is_superseded(txn: &dyn ReadTxn, site: SiteId, element: &BatchElement, lost_there: &[Lost]) -> Result<bool> {
+    let Some(before) = end_of_backup(element.cursor, lost_there) else { return Ok(false) };
+    let (table, id) = (&element.record.table_name, &element.record.record_id);
+    let came = |noted: Option<Cursor>| noted.is_some_and(|at| element.cursor <= at && at < before);
+    Ok(came(txn.pushed_at(site, table, id)?) || came(txn.buffered_cursor(Source::Site(site), table, id)?))
+}
+
+/// Where a site goes on to count after the newest of the backups that hold a row.
+fn end_of_backup(row: Cursor, lost_there: &[Lost]) -> Option<Cursor> {
+    let holds_it = |lost: &&Lost| row > Cursor(0) && row <= lost.after;
+    lost_there.iter().filter(holds_it).map(|lost| lost.before).max()
+}
+
+/// Keeps how far a site has counted. One that pushes a new row with a lower cursor, and tells of no backup, counts anew, in
+/// another database: what was noted of the former one says nothing of this.
+fn begin_count(txn: &dyn WriteTxn, site: SiteId, fresh: &[Row], lost_there: &[Lost]) -> Result<()> {
+    let mut numbered = fresh.iter().filter(|row| row.is_numbered()).map(|row| row.element.cursor);
+    let (Some(first), key) = (numbered.next(), format!("{}{site}", key::HIGHEST_PUSH_OF_SITE)) else { return Ok(()) };
+    let highest = numbered.max().unwrap_or(first).max(first);
+    // An older version wrote here whatever a site said. What cannot be a cursor says nothing of what comes.
+    let known = txn.state(&key)?.as_deref().and_then(Cursor::parse).unwrap_or_default();
+    let is_anew = first < known && end_of_backup(first, lost_there).is_none();
+    if is_anew {
+        txn.forget_pushed(site)?;
+        SiteRestore::counts_anew(txn, site)?;
+    }
+    if is_anew || highest > known {
+        txn.set_state(&key, &highest.to_string())?;
+    }
+    Ok(())
+}
+
+fn last_push(site: SiteId) -> String {
+    format!("{}{site}", key::LAST_PUSH_OF_SITE)
+}
+
+/// Notes whether more batches of a site's push are to come.
+pub(crate) fn set_open(txn: &dyn WriteTxn, site: SiteId, is_open: bool) -> Result<()> {
+    let key = format!("{}{site}", key::OPEN_PUSH_OF_SITE);
+    if crate::site::identity::flag(txn, &key)? == is_open {
+        return Ok(());
+    }
+    txn.set_state(&key, if is_open { "1" } else { "0" })
+}
+
+/// The fingerprints of the rows that a site pushed last.
+fn pushed_last(txn: &dyn ReadTxn, site: SiteId) -> Result<HashSet<String>> {
+    let text = txn.state(&last_push(site))?.unwrap_or_default();
+    Ok(text.split_whitespace().map(str::to_owned).collect())
+}
+
+impl Central {
+    pub(crate) fn push(&self, site: SiteId, request: PushRequest) -> std::result::Result<PushResult, Refused> {
+        let PushRequest { batch, push_chain, .. } = request;
+        let Batch { records, end_cursor, is_last_batch: is_last, lost_history: lost_there, .. } = batch;
+        let records_pushed = records.len() as u64;
+        let cursors = records.iter().map(|element| element.cursor);
+        if cursors.chain([end_cursor]).any(|cursor| !cursor.next().is_possible()) {
+            // One that counts beyond every database's numbers could never count on. The whole batch stays with the site.
+            let why = "a cursor in the batch is out of range; nothing of the batch was taken";
+            return Err(Refused(WireError::ParsingSyncRecordError(why.to_owned())));
+        }
+        let now = self.clock.now();
+        let rows: Vec<Row> = records.into_iter().map(Row::new).collect();
+        let txn = self.storage.write()?;
+        if txn.integration_waits(site)? && !planted!(PushDuringIntegration) {
+            return Err(Refused(WireError::IntegrationInProgress));
+        }
+        let copies = match copies::judge(txn.as_ref(), site, push_chain.as_ref(), &lost_there, now)? {
+            Verdict::Taken(told) => told,
+            Verdict::Refused { goes_on_since } => {
+                txn.commit()?;
+                return Err(Refused(WireError::database_copied(&goes_on_since.to_string())));
+            }
+        };
+        let Sorted { fresh, repeated, superseded } = fresh(txn.as_ref(), (site, now), rows, &lost_there)?;
+        begin_count(txn.as_ref(), site, &fresh, &lost_there)?;
+        SiteRestore::learn(txn.as_ref(), site, &lost_there)?;
+        for row in fresh.iter().chain(&repeated) {
+            row.note(txn.as_ref(), site, now)?;
+        }
+        let stores = txn.stores_of_site(site)?;
+        for record in &superseded {
+            let newer = txn.buffered_cursor(Source::Site(site), &record.table_name, &record.record_id)?;
+            write::tell_of_newer(txn.as_ref(), (site, &stores), record, newer.is_some(), now)?;
+        }
+        // A batch that came before and is only heard again opens nothing.
+        let brings_something = !fresh.is_empty();
+        let by_sender = Some(self.could_know(txn.as_ref(), site)?);
+        for Row { element: BatchElement { cursor, record }, .. } in fresh {
+            let cursor = Some(cursor).filter(|cursor| *cursor > Cursor(0));
+            let known = Known { here: None, by_sender };
+            txn.stage(&Incoming { cursor, known, ..Incoming::new(Source::Site(site), record) }, now)?;
+        }
+        if is_last {
+            txn.request_integration(site, now)?;
+            set_open(txn.as_ref(), site, false)?;
+        } else if brings_something {
+            set_open(txn.as_ref(), site, true)?;
+        }
+        let lost_history = Lost::told(txn.as_ref())?;
+        match txn.commit() {
+            Err(_) if planted!(AnswerWithoutCommit) => {}
+            committed => committed?,
+        }
+        if is_last {
+            self.announce_work();
+        }
+        Ok(PushResult { records_pushed, lost_history, copies })
+    }
+}
+
+/// What of a batch has not been taken before, and what has. A site that got no answer sends its last batch again, and
+/// others may have changed those records meanwhile. A batch with a row that is older than what the site pushed lately was
+/// held up on its way; it is refused for a while, so that a site that really counts anew only has to wait. Of records that
+/// it is never sent back, a restored site may have pushed newer versions that it does not know of.
+fn fresh(
+    txn: &dyn WriteTxn,
+    (site, now): (SiteId, Timestamp),
+    rows: Vec<Row>,
+    lost_there: &[Lost],
+) -> std::result::Result<Sorted, Refused> {
+    let known = pushed_last(txn, site)?;
+    let mut sorted = Sorted::default();
+    let mut last = String::new();
+    for row in rows {
+        let fingerprint = format!("{:016x}", row.fingerprint);
+        let standing = match row.is_numbered() {
+            true if planted!(RepeatedPushTaken) => Standing::New,
+            true if known.contains(&fingerprint) => Standing::Repeated,
+            true => row.standing(txn, site, now)?,
+            false => Standing::New,
+        };
+        last.push_str(&fingerprint);
+        last.push(' ');
+        match standing {
+            // It may be known from before, and another copy be still on its way.
+            Standing::Repeated => sorted.repeated.push(row),
+            _ if is_superseded(txn, site, &row.element, lost_there)? => sorted.superseded.push(row.element.record),
+            Standing::New => sorted.fresh.push(row),
+            Standing::Late if planted!(LatePushTaken) => sorted.fresh.push(row),
+            Standing::Late => return Err(Refused(WireError::IntegrationInProgress)),
+        }
+    }
+    if !sorted.fresh.is_empty() {
+        txn.set_state(&last_push(site), &last)?;
+    }
+    Ok(sorted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::v6::Action;
+    use crate::record::RecordData;
+    use crate::storage::{MemoryStorage, Storage as _};
+
+    fn row(cursor: u64, id: &str, data: &str) -> Row {
+        let record = WireRecord {
+            table_name: "asset".into(),
+            record_id: id.into(),
+            action: Action::Update,
+            record_data: RecordData::parse(data).unwrap(),
+        };
+        Row::new(BatchElement { cursor: Cursor(cursor), record })
+    }
+
+    #[test]
+    fn a_row_is_new_repeated_or_late() {
+        let storage = MemoryStorage::new();
+        let txn = storage.write().unwrap();
+        let (site, minutes) = (SiteId(2), |after: i64| Timestamp::from_unix_millis((1_000 + after) * 60_000));
+        row(8, "x", "{}").note(txn.as_ref(), site, minutes(0)).unwrap();
+        let standing = |row: Row, after| row.standing(txn.as_ref(), site, minutes(after)).unwrap();
+        for (cursor, id, data, after, expected) in [
+            (8, "x", "{}", 1, Standing::Repeated),
+            (8, "x", "1", 1, Standing::New),
+            (9, "x", "{}", 1, Standing::New),
+            (7, "x", "{}", 1, Standing::Late),
+            (7, "y", "{}", 1, Standing::New),
+            (7, "x", "{}", 15, Standing::New),
+            (7, "x", "{}", -15, Standing::New),
+            (8, "x", "{}", 15, Standing::Repeated),
+        ] {
+            assert_eq!(standing(row(cursor, id, data), after), expected, "{cursor} {id} {data} {after}");
+        }
+        let other = row(7, "x", "{}").standing(txn.as_ref(), SiteId(3), minutes(0)).unwrap();
+        assert_eq!(other, Standing::New, "another site counts for itself");
+        row(7, "x", "{}").note(txn.as_ref(), site, minutes(1)).unwrap();
+        assert_eq!(standing(row(7, "x", "1"), 1), Standing::Late, "a repeated older row changes nothing");
+        txn.forget_pushed(site).unwrap();
+        assert_eq!(standing(row(7, "x", "1"), 1), Standing::Late, "of a former database too");
+        assert_eq!(standing(row(8, "x", "{}"), 15), Standing::New, "which is forgotten in the end");
+    }
+}

@@ -1,0 +1,9 @@
+//! The steps of the cycle that speak to the Open mSupply central server (protocol V6).
+
+pub(crate) mod checkpoints;
+pub(crate) mod copies;
+pub(crate) mod position;
+pub(crate) mod pull;
+pub(crate) mod pull_patient;
+pub(crate) mod push;
+pub(crate) mod recovery;

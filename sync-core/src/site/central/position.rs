@@ -1,0 +1,179 @@
+//! The rules of cursors: where a site stands in a changelog, and where it goes from there.
+
+use super::checkpoints::Marks;
+use crate::error::Result;
+use crate::protocol::v6::ReadBatch;
+use crate::record::Cursor;
+use crate::site::identity::cursor;
+use crate::storage::{ReadTxn, key};
+
+/// Where a site stands in central's changelog, or in its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Position {
+    /// The next position to read.
+    pub next: Cursor,
+    /// Of central's changelog, how far it was seen: it never ends below, unless it went back. Of the site's own, the first
+    /// position that is left to the next push: what is written while a push runs goes out with the next one, as central
+    /// may be integrating by then.
+    pub end: Cursor,
+}
+
+/// Where the cursor goes after a batch (`protocol-v6` §9.1, weak points A1, A10, A21).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Advance {
+    /// There, together with the records.
+    To(Cursor),
+    /// There, together with the records, although that is before where it stands: central answered from further back, as it
+    /// does once a site's release reads what was held back from an older one. Every client takes the end of an answer for
+    /// its cursor, and reads on from there.
+    Back(Cursor),
+    /// Nowhere: an empty last batch tells nothing that is worth relying on.
+    Stay,
+    /// Central's changelog ends one row before what was seen: an upstream central server deleted its newest row. Of a restore
+    /// from a backup that is too little to tell; if that number is given out again, it was one.
+    NewestGone,
+    /// Central's changelog ends before what was seen already: it was restored or replaced.
+    WentBack,
+    /// Neither records nor progress, and not the last.
+    Stuck,
+}
+
+impl Position {
+    /// Where this site stands in central's changelog.
+    pub(crate) fn in_central(txn: &dyn ReadTxn) -> Result<Self> {
+        let next = cursor(txn, key::PULL_CURSOR_V6)?;
+        let seen = Marks::load(txn)?.central().max(Cursor(next.0.saturating_sub(1)));
+        let end = match cursor(txn, key::NEWEST_GONE)? {
+            Cursor(0) => seen,
+            gone => seen.min(Cursor(gone.0 - 1)),
+        };
+        Ok(Self { next, end })
+    }
+
+    /// What of its own changelog this site pushes now.
+    pub(crate) fn in_own(txn: &dyn ReadTxn) -> Result<Self> {
+        Ok(Self { next: cursor(txn, key::PUSH_CURSOR_V6)?, end: txn.last_cursor()?.next() })
+    }
+
+    /// Whether a row belongs to this push.
+    pub(crate) fn is_now(self, row: Cursor) -> bool {
+        self.next <= row && row < self.end
+    }
+
+    /// Where a pulled batch leads.
+    pub(crate) fn after(self, batch: &ReadBatch) -> Advance {
+        let next = batch.last_record_cursor().map_or(batch.end_cursor, |last| last.max(batch.end_cursor)).next();
+        match (batch.records.is_empty(), batch.is_last_batch) {
+            (true, true) if batch.end_cursor.next() == self.end && !planted!(NewestGoneIsRestore) => {
+                Advance::NewestGone
+            }
+            (true, true) if batch.end_cursor < self.end => Advance::WentBack,
+            (true, true) if planted!(EmptyBatchMovesCursor) => Advance::To(next),
+            (true, true) => Advance::Stay,
+            // No changelog has a row 0: such an answer tells of no position at all.
+            _ if next < self.next && next > Cursor(1) && !planted!(AnswerFromBeforeIsStuck) => Advance::Back(next),
+            _ if next <= self.next => Advance::Stuck,
+            _ => Advance::To(next),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn batch(end: u64, cursors: &[u64], last: bool) -> ReadBatch {
+        let records = cursors
+            .iter()
+            .map(|c| {
+                let json = format!(r#"{{"cursor":{c},"record":{{"tableName":"t","recordId":"r","action":"Update"}}}}"#);
+                serde_json::from_str(&json).map_err(|_| unreachable!())
+            })
+            .collect();
+        ReadBatch { end_cursor: Cursor(end), total_records: 0, records, is_last_batch: last, lost_history: Vec::new() }
+    }
+
+    fn position(next: u64, end: u64) -> Position {
+        Position { next: Cursor(next), end: Cursor(end) }
+    }
+
+    #[test]
+    fn batches_as_servers_send_them() {
+        for (start, batch, expected) in [
+            (1000, batch(1733, &[1000, 1733], false), Advance::To(Cursor(1734))),
+            (1000, batch(1733, &[1000, 1700], false), Advance::To(Cursor(1734))),
+            (1000, batch(1700, &[1000, 1733], true), Advance::To(Cursor(1734))),
+            (1000, batch(1000, &[1000], true), Advance::To(Cursor(1001))),
+            // A batch of rows that have no V6 translation.
+            (1000, batch(1500, &[], false), Advance::To(Cursor(1501))),
+            // Nothing new: the end is the newest row, which may have been written after the question.
+            (1000, batch(2950, &[], true), Advance::Stay),
+            (1000, batch(999, &[], true), Advance::Stay),
+            (0, batch(0, &[], true), Advance::Stay),
+            (1000, batch(998, &[], true), Advance::NewestGone),
+            (1000, batch(997, &[], true), Advance::WentBack),
+            (1000, batch(999, &[], false), Advance::Stuck),
+            (1000, batch(999, &[999], false), Advance::Stuck),
+            // From further back than was asked: what was held back from an older release.
+            (1000, batch(900, &[900], true), Advance::Back(Cursor(901))),
+            (1000, batch(900, &[20, 900], false), Advance::Back(Cursor(901))),
+            (1000, batch(900, &[], false), Advance::Back(Cursor(901))),
+            (1000, batch(0, &[], false), Advance::Stuck),
+            (u64::MAX, batch(u64::MAX, &[], false), Advance::Stuck),
+        ] {
+            let stands = position(start, u64::saturating_sub(start, 1));
+            assert_eq!(stands.after(&batch), expected, "from {start}: {batch:?}");
+        }
+        // Seen further than read: rows that were not for this site.
+        assert_eq!(position(100, 5000).after(&batch(5000, &[], true)), Advance::Stay);
+        assert_eq!(position(100, 5000).after(&batch(4999, &[], true)), Advance::NewestGone);
+        assert_eq!(position(100, 5000).after(&batch(4998, &[], true)), Advance::WentBack);
+    }
+
+    /// Every batch of up to two records, from every position, with numbers below six.
+    #[test]
+    fn the_rules_hold_for_every_small_case() {
+        let numbers = || 0..6u64;
+        let mut records: Vec<Vec<u64>> = vec![Vec::new()];
+        records.extend(numbers().map(|a| vec![a]));
+        records.extend(numbers().flat_map(|a| numbers().map(move |b| vec![a, b])));
+        let mut cases = 0;
+        for (next, seen) in numbers().flat_map(|next| numbers().map(move |seen| (next, seen))) {
+            for (end, last) in numbers().flat_map(|end| [(end, true), (end, false)]) {
+                for cursors in &records {
+                    cases += 1;
+                    let case = format!("{next} {seen} {end} {last} {cursors:?}");
+                    let ends_empty = cursors.is_empty() && last;
+                    match position(next, seen).after(&batch(end, cursors, last)) {
+                        Advance::To(to) => {
+                            assert!(to.0 > next, "it never goes back, and it moves: {case}");
+                            let behind = cursors.iter().chain([&end]).max().expect("an end") + 1;
+                            assert_eq!(to.0, behind, "behind all that came, and no further: {case}");
+                            assert!(!ends_empty, "an empty last batch skips nothing: {case}");
+                        }
+                        Advance::Stay => assert!(ends_empty && end >= seen, "{case}"),
+                        Advance::NewestGone => assert!(ends_empty && end + 1 == seen, "{case}"),
+                        Advance::WentBack => assert!(ends_empty && end + 1 < seen, "{case}"),
+                        Advance::Back(to) => {
+                            let behind = cursors.iter().chain([&end]).max().expect("an end") + 1;
+                            assert_eq!(to.0, behind, "behind all that came: {case}");
+                            assert!(!ends_empty && to.0 < next && to.0 > 1, "{case}");
+                        }
+                        Advance::Stuck => {
+                            let behind = cursors.iter().chain([&end]).max().expect("an end") + 1;
+                            assert!(!ends_empty && (behind == next || behind == 1 && next > 0), "{case}");
+                        }
+                    }
+                }
+            }
+        }
+        assert_eq!(cases, 6 * 6 * 12 * 43);
+    }
+
+    #[test]
+    fn a_push_has_an_upper_bound() {
+        let now = [4, 5, 6, 7, 8].map(|row| position(5, 8).is_now(Cursor(row)));
+        assert_eq!(now, [false, true, true, true, false]);
+        assert!(!position(5, 5).is_now(Cursor(5)), "nothing new");
+    }
+}

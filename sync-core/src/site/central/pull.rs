@@ -1,0 +1,293 @@
+//! Pull V6: batches of central's changelog, each integrated in the transaction that moves the cursor past it.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use sha2::Digest as _;
+use url::Url;
+
+use super::copies;
+use super::position::{Advance, Position};
+use super::recovery::{Recovering, compare_with_central, give_way};
+use crate::error::{Error, Result, Server};
+use crate::integrate::{Door, Integrated, noting_failure, receive};
+use crate::protocol::hex;
+use crate::protocol::v5::UnreadableRecord;
+use crate::protocol::v6::{
+    Action, BatchElement, PullRequest, PushChain, ReadBatch, Unreadable, V6_VERSION, WireRecord, path,
+};
+use crate::record::{Cursor, RecordData, RecordId, TableName};
+use crate::redaction::excerpt;
+use crate::site::Site;
+use crate::site::client::{Client, shown};
+use crate::site::cycle::Cycle;
+use crate::site::identity::{Identity, cursor, flag};
+use crate::site::observer::Step;
+use crate::site::sizing::{Asked, Pace};
+use crate::storage::{Incoming, Lost, Quarantine, QuarantineCause, Source, WriteTxn, key};
+use crate::text::Detail;
+use crate::text::sentences::error_detail;
+
+impl Cycle<'_, '_> {
+    pub(crate) fn pull_v6(&mut self, central: &Url) -> Result<()> {
+        let mut done = 0;
+        let (mut reread, mut went_further_back, mut empty) = (false, false, 0);
+        let mut asked_for_the_end = false;
+        let mut pace = Pace::default();
+        // The answer to a question that was asked ahead seems to come at once: the round before it tells the pace.
+        let mut last_round = Duration::ZERO;
+        self.pull_chain = copies::of_pull(self.site.storage.read()?.as_ref())?;
+        loop {
+            let (stands, gone, pulls_own, recovering) = {
+                let txn = self.site.storage.read()?;
+                // A site that lost what it had, or that got a store back, is sent what came from it too.
+                let pulls_own = self.recovering || flag(txn.as_ref(), key::PULL_OWN)?;
+                let recovering = if pulls_own { Recovering::load(txn.as_ref())? } else { None };
+                let gone = cursor(txn.as_ref(), key::NEWEST_GONE)?;
+                (Position::in_central(txn.as_ref())?, gone, pulls_own, recovering)
+            };
+            let start = stands.next;
+            let began = self.site.clock.monotonic();
+            let (identity, chain) = (&self.identity, self.pull_chain.clone());
+            let question = |size| question(identity, &chain, (start, pulls_own), size);
+            let most = pace.next(&mut self.client.sizes, &self.site.config);
+            let asked = ask_batch(&mut self.client, identity, (central, path::PULL), most, &question)?;
+            let asking = self.site.clock.monotonic().saturating_sub(began).max(last_round);
+            pace.note(&asked, asking, &mut self.client.sizes, &self.site.config);
+            let batch = asked.batch;
+            if self.learn_of_loss(&batch.lost_history, None)? {
+                if std::mem::replace(&mut reread, true) {
+                    return Err(Error::NoProgress { server: Server::Central, cursor: start.0 });
+                }
+                continue;
+            }
+            if is_given_again(&batch, gone) && !std::mem::replace(&mut reread, true) {
+                let lost = Lost { after: Cursor(gone.0 - 1), before: gone.next() };
+                self.central_went_back(lost, false, None)?;
+                continue;
+            }
+            let records = batch.records.len() as u64;
+            let (total, is_last) = (batch.total_records, batch.is_last_batch);
+            let advance = stands.after(&batch);
+            match advance {
+                // Central has something of before: what it held back from an older release, for one.
+                Advance::Back(_) if std::mem::replace(&mut went_further_back, true) => {
+                    return Err(Error::NoProgress { server: Server::Central, cursor: start.0 });
+                }
+                Advance::To(next) | Advance::Back(next) if is_last || self.over_budget() => {
+                    self.take_batch(batch, next, recovering)?
+                }
+                Advance::To(next) | Advance::Back(next) => {
+                    let size = pace.next(&mut self.client.sizes, &self.site.config);
+                    self.take_batch_and_ask_ahead(central, (batch, recovering), (next, pulls_own), size)?
+                }
+                Advance::Stay => {
+                    self.newest_is_back(gone, batch.end_cursor)?;
+                    self.mark(batch.end_cursor)?;
+                }
+                // The last batch was there before: who only repeats it has nothing more, and no mark to give.
+                Advance::Stuck if asked_for_the_end && is_last => return self.end_reread(),
+                Advance::Stuck => {
+                    return Err(Error::NoProgress { server: Server::Central, cursor: start.0 });
+                }
+                Advance::NewestGone => self.newest_is_gone(stands.end)?,
+                Advance::WentBack if !reread => {
+                    reread = true;
+                    let lost = Lost { after: batch.end_cursor, before: batch.end_cursor.next() };
+                    self.central_went_back(lost, false, None)?;
+                    continue;
+                }
+                Advance::WentBack => {
+                    let (ours, theirs) = (start.0, batch.end_cursor.0);
+                    return Err(Error::CursorWentBack { server: Server::Central, ours, theirs });
+                }
+            }
+            done += records;
+            self.report.pulled += records;
+            self.progress(Step::PullV6, done, done + total.saturating_sub(records))?;
+            // What moves on is progress, whatever it carries.
+            empty = if records == 0 { empty + 1 } else { 0 };
+            if planted!(EmptyBatchesAreAFault) && empty >= 3 && !is_last {
+                return Err(Error::NoProgress { server: Server::Central, cursor: start.0 });
+            }
+            // The last of what came from further back is not the last of the changelog.
+            let is_last = is_last && !matches!(advance, Advance::Back(_));
+            if is_last && records > 0 && !asked_for_the_end && self.wants_mark()? {
+                asked_for_the_end = true;
+                continue;
+            }
+            if is_last {
+                return self.end_reread();
+            }
+            if self.over_budget() {
+                return Ok(());
+            }
+            last_round = self.site.clock.monotonic().saturating_sub(began);
+        }
+    }
+
+    /// The newest row of central's changelog is gone: this site stands where its number would be given out again.
+    fn newest_is_gone(&self, gone: Cursor) -> Result<()> {
+        let txn = self.site.storage.write()?;
+        txn.set_state(key::NEWEST_GONE, &gone.to_string())?;
+        if cursor(txn.as_ref(), key::PULL_CURSOR_V6)? > gone {
+            txn.set_state(key::PULL_CURSOR_V6, &gone.to_string())?;
+        }
+        txn.commit()
+    }
+
+    /// Central's changelog went on beyond the number of the row that was gone.
+    fn newest_is_back(&self, gone: Cursor, end: Cursor) -> Result<()> {
+        if gone == Cursor(0) || end <= gone {
+            return Ok(());
+        }
+        let txn = self.site.storage.write()?;
+        txn.set_state(key::NEWEST_GONE, "0")?;
+        txn.commit()
+    }
+
+    fn take_batch(&mut self, batch: ReadBatch, next: Cursor, recovering: Option<Recovering>) -> Result<()> {
+        let done = take_or_note(self.site, batch, next, recovering)?;
+        self.count(done);
+        Ok(())
+    }
+
+    /// While a batch is integrated here, central already gathers the next.
+    fn take_batch_and_ask_ahead(
+        &mut self,
+        central: &Url,
+        (batch, recovering): (ReadBatch, Option<Recovering>),
+        (next, pulls_own): (Cursor, bool),
+        size: u32,
+    ) -> Result<()> {
+        let (site, question) = (self.site, question(&self.identity, &self.pull_chain, (next, pulls_own), size));
+        let done =
+            self.client.ask_ahead(central, path::PULL, &question, || take_or_note(site, batch, next, recovering))?;
+        self.count(done);
+        Ok(())
+    }
+}
+
+fn question(
+    identity: &Identity,
+    chain: &Option<PushChain>,
+    (start, pulls_own): (Cursor, bool),
+    batch_size: u32,
+) -> PullRequest {
+    PullRequest {
+        cursor: start,
+        batch_size,
+        sync_v5_settings: identity.credentials(),
+        is_initialised: identity.initialised && !pulls_own,
+        sync_v6_version: V6_VERSION,
+        looks_only: false,
+        push_chain: chain.clone(),
+    }
+}
+
+/// Asks central for a batch; on a line that breaks, for ever smaller ones.
+pub(crate) fn ask_batch<Q: Serialize>(
+    client: &mut Client<'_>,
+    identity: &Identity,
+    (central, path): (&Url, &str),
+    most: u32,
+    question: &dyn Fn(u32) -> Q,
+) -> Result<Asked> {
+    let (raw, size) = client.central_batch(identity, (central, path), most, question)?;
+    let batch = read_batch(raw.get(), central)?;
+    // Beyond the range of every database's row numbers: a cursor that went there would never come back.
+    let highest = batch.last_record_cursor().unwrap_or_default().max(batch.end_cursor);
+    if !highest.next().is_possible() {
+        return Err(unreadable_answer(central, error_detail::cursor_out_of_range().into()));
+    }
+    Ok(Asked { batch, bytes: raw.get().len(), size })
+}
+
+/// Reads a batch that central answered.
+pub(crate) fn read_batch(text: &str, central: &Url) -> Result<ReadBatch> {
+    ReadBatch::parse(text).map_err(|error| unreadable_answer(central, excerpt(error.to_string().as_bytes()).into()))
+}
+
+fn unreadable_answer(central: &Url, detail: Detail) -> Error {
+    Error::UnreadableAnswer { server: Server::Central, url: shown(central), detail }
+}
+
+fn take_or_note(site: &Site, batch: ReadBatch, next: Cursor, recovering: Option<Recovering>) -> Result<Integrated> {
+    noting_failure(site.storage.as_ref(), Source::Central, || take(site, batch, next, recovering))
+}
+
+/// Whether the number of a row that was gone is given out again.
+fn is_given_again(batch: &ReadBatch, gone: Cursor) -> bool {
+    let is_it = |element: &Result<BatchElement, Unreadable>| match element {
+        Ok(element) => element.cursor == gone,
+        Err(bad) => bad.cursor == Some(gone),
+    };
+    let ends_there = batch.records.is_empty() && batch.is_last_batch && batch.end_cursor == gone;
+    gone > Cursor(0) && (ends_there || batch.records.iter().any(is_it))
+}
+
+/// Integrates a batch and moves the cursor past it, in one transaction.
+fn take(site: &Site, batch: ReadBatch, next: Cursor, recovering: Option<Recovering>) -> Result<Integrated> {
+    let next = if planted!(PullCursorOffByOne) { next.next() } else { next };
+    if planted!(CursorBeforeRecords) {
+        let txn = site.storage.write()?;
+        txn.set_state(key::PULL_CURSOR_V6, &next.to_string())?;
+        txn.commit()?;
+    }
+    let txn = site.storage.write()?;
+    compare_with_central(site, txn.as_ref(), &batch)?;
+    if let Some(recovering) = recovering {
+        give_way(site, txn.as_ref(), &batch, recovering)?;
+    }
+    let done = receive_from_central(site, txn.as_ref(), batch)?;
+    txn.set_state(key::PULL_CURSOR_V6, &next.to_string())?;
+    let gone = cursor(txn.as_ref(), key::NEWEST_GONE)?;
+    if gone > Cursor(0) && next > gone {
+        txn.set_state(key::NEWEST_GONE, "0")?;
+    }
+    txn.commit()?;
+    Ok(done)
+}
+
+/// Integrates a batch of central's in this transaction.
+pub(crate) fn receive_from_central(site: &Site, txn: &dyn WriteTxn, batch: ReadBatch) -> Result<Integrated> {
+    let door = Door { source: Source::Central, origin: None };
+    let incoming = batch.records.into_iter().map(|element| element.map_or_else(set_aside, readable)).collect();
+    receive(txn, site.clock.now(), &door, incoming)
+}
+
+fn readable(element: BatchElement) -> Incoming {
+    Incoming::new(Source::Central, element.record)
+}
+
+pub(crate) fn set_aside(Unreadable { table, id, reason, raw, .. }: Unreadable) -> Incoming {
+    unreadable(Source::Central, (table, id), reason, raw)
+}
+
+/// An element of what the legacy server sent, as it is received.
+pub(crate) fn from_legacy<T: Into<WireRecord>, K>(element: Result<T, UnreadableRecord<K>>) -> Incoming {
+    match element {
+        Ok(record) => Incoming::new(Source::Legacy, record.into()),
+        Err(bad) => unreadable(Source::Legacy, (bad.table, bad.id), bad.reason, bad.raw),
+    }
+}
+
+/// An element that is no record is kept with its reason; its own text names it where it has no id.
+fn unreadable(
+    source: Source,
+    (table, id): (Option<TableName>, Option<RecordId>),
+    reason: String,
+    raw: RecordData,
+) -> Incoming {
+    let fingerprint = || RecordId::new(hex(&sha2::Sha256::digest(raw.as_str())));
+    Incoming {
+        source,
+        table: table.unwrap_or_else(|| TableName::from("(unreadable)")),
+        id: id.unwrap_or_else(fingerprint),
+        action: Action::Update,
+        cursor: None,
+        known: Default::default(),
+        quarantine: Some(Quarantine { cause: QuarantineCause::Malformed, reason, waits_for: None }),
+        data: raw,
+    }
+}

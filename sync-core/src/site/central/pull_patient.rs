@@ -1,0 +1,129 @@
+//! Pull of one patient (`protocol-v6` §8.2, §9.4): everything that V6 has of the patient, with a cursor of its own that
+//! begins at 0 each time and is kept nowhere. The site's own cursor stays where it is.
+
+use url::Url;
+
+use super::position::{Advance, Position};
+use super::pull::{ask_batch, receive_from_central};
+use super::recovery::must_read_first;
+use crate::error::{Error, Result, Server};
+use crate::integrate::staging_what_fails;
+use crate::ownership::Role;
+use crate::protocol::v6::{PatientPullRequest, PullRequest, V6_VERSION, path};
+use crate::record::{Cursor, NameId};
+use crate::site::Site;
+use crate::site::cycle::{Cycle, SyncOptions};
+use crate::site::identity::Identity;
+use crate::site::observer::{Step, SyncObserver};
+use crate::site::report::SyncReport;
+use crate::site::sizing::Pace;
+use crate::storage::Source;
+use crate::text::sentences::input;
+
+/// The first release of Open mSupply whose central server answers it.
+const SINCE: &str = "2.7.0";
+
+impl Site {
+    /// Pulls the records of one patient now, and integrates them as any pull does: edits made here stay, and go out with
+    /// the next push. Central gives them to a site on which the patient is visible, by a join to one of its stores;
+    /// otherwise nothing comes. What went wrong is in the report.
+    ///
+    /// # Errors
+    /// It could not even begin: [`Error::NotSetUp`], [`Error::WrongRole`], [`Error::CycleRunning`]; [`Error::BadInput`]
+    /// where this site has to synchronise first; or the database failed.
+    pub fn pull_patient(&self, patient: &NameId, observer: &mut dyn SyncObserver) -> Result<SyncReport> {
+        self.may_ask_for_patient()?;
+        self.cycle(&SyncOptions::default(), observer, |cycle| cycle.run_for_patient(patient))
+    }
+
+    /// Whether this database is a site's that has read what it needs before it asks for one patient.
+    pub(crate) fn may_ask_for_patient(&self) -> Result<()> {
+        let txn = self.storage.read()?;
+        let identity = Identity::load(txn.as_ref(), &self.machine)?;
+        match identity.role {
+            Some(Role::Remote) => {}
+            Some(Role::Central) => return Err(Error::WrongRole { needed: "remote site", found: "central server" }),
+            None => return Err(Error::NotSetUp),
+        }
+        if !identity.initialised {
+            return Err(Error::bad_input(input::first_sync_first()));
+        }
+        must_read_first(txn.as_ref())?.map_or(Ok(()), |why| Err(Error::bad_input(why)))
+    }
+}
+
+impl Cycle<'_, '_> {
+    /// Pulls the patient's records, from the beginning.
+    pub(crate) fn pull_patient(&mut self, central: &Url, patient: &NameId) -> Result<()> {
+        self.look_for_restore(central)?;
+        let (mut start, mut done) = (Cursor(0), 0);
+        let mut pace = Pace::default();
+        loop {
+            let identity = &self.identity;
+            let question = |batch_size| PatientPullRequest {
+                cursor: start,
+                batch_size,
+                sync_v5_settings: identity.credentials(),
+                sync_v6_version: V6_VERSION,
+                fetch_patient_id: patient.clone(),
+            };
+            let began = self.site.clock.monotonic();
+            let most = pace.next(&mut self.client.sizes, &self.site.config);
+            let asked = ask_batch(&mut self.client, identity, (central, path::PATIENT_PULL), most, &question);
+            let asked = asked.map_err(|error| match error {
+                // It has just answered another question.
+                Error::NotAServer { .. } | Error::NotCentral { .. } => Error::CentralTooOld { needs: SINCE },
+                other => other,
+            })?;
+            let took = self.site.clock.monotonic().saturating_sub(began);
+            pace.note(&asked, took, &mut self.client.sizes, &self.site.config);
+            let batch = asked.batch;
+            let (records, total, is_last) = (batch.records.len() as u64, batch.total_records, batch.is_last_batch);
+            let next = batch.last_record_cursor().unwrap_or_default().max(batch.end_cursor).next();
+            // Each pull of a patient begins at 0: a record that fails would stop it at the same place for ever.
+            let integrated = staging_what_fails(self.site.storage.as_ref(), Source::Central, || {
+                let txn = self.site.storage.write()?;
+                let integrated = receive_from_central(self.site, txn.as_ref(), batch.clone())?;
+                txn.commit()?;
+                Ok(integrated)
+            })?;
+            self.count(integrated);
+            done += records;
+            self.report.pulled += records;
+            self.progress(Step::PullPatient, done, done + total.saturating_sub(records))?;
+            if is_last {
+                return Ok(());
+            }
+            // What moves on is progress, whatever it carries.
+            if next <= start {
+                return Err(Error::NoProgress { server: Server::Central, cursor: start.0 });
+            }
+            start = next;
+        }
+    }
+
+    /// A central server that went back has older versions of what was pushed to it: a whole sync deals with that first.
+    fn look_for_restore(&mut self, central: &Url) -> Result<()> {
+        let stands = Position::in_central(self.site.storage.read()?.as_ref())?;
+        let identity = &self.identity;
+        let question = |batch_size| PullRequest {
+            cursor: stands.next,
+            batch_size,
+            sync_v5_settings: identity.credentials(),
+            is_initialised: true,
+            sync_v6_version: V6_VERSION,
+            looks_only: true,
+            push_chain: None,
+        };
+        let batch = ask_batch(&mut self.client, identity, (central, path::PULL), 1, &question)?.batch;
+        let theirs = match stands.after(&batch) {
+            Advance::WentBack => batch.end_cursor,
+            _ => match self.unknown_loss(&batch.lost_history)? {
+                Some(lost) => lost.after,
+                None => return Ok(()),
+            },
+        };
+        let ours = stands.end.0;
+        Err(Error::CursorWentBack { server: Server::Central, ours, theirs: theirs.0 })
+    }
+}

@@ -1,0 +1,309 @@
+//! Push V6: local edits to central, then waiting until it has integrated them.
+
+use url::Url;
+
+use super::copies;
+use super::position::Position;
+use crate::changelog::{Change, ChangeAction};
+use crate::error::{Error, Result, Server};
+use crate::integrate::seen_at_central;
+use crate::protocol::v6::{
+    Batch, BatchElement, PushChain, PushRequest, PushResult, SiteStatus, SiteStatusRequest, V6_VERSION, WireRecord,
+    path,
+};
+use crate::record::{Cursor, record_type};
+use crate::site::client::{Parcel, PushFault, to_json};
+use crate::site::cycle::Cycle;
+use crate::site::identity::{cursor, flag};
+use crate::site::observer::{Step, SyncEvent};
+use crate::site::outbox::{ENVELOPE, Gathered, Room, Sieve, gather};
+use crate::site::sizing::Way;
+use crate::storage::{Incoming, Lost, Quarantine, QuarantineCause, ReadTxn, Selection, Source, key};
+use crate::text::sentences::cycle as says;
+use crate::text::sentences::error_detail;
+use crate::write::outgoing;
+
+/// Changelog rows that are looked at in one turn.
+const ROWS: usize = 1000;
+
+impl Cycle<'_, '_> {
+    pub(crate) fn push_v6(&mut self, central: &Url) -> Result<()> {
+        let (bound, mut left) = {
+            let txn = self.site.storage.read()?;
+            let stands = Position::in_own(txn.as_ref())?;
+            (stands.end, count_pushed(txn.as_ref(), stands)?)
+        };
+        if left == 0 {
+            self.pass_over_what_came_back(bound)?;
+        }
+        let total = left;
+        if left > 0 {
+            self.begin_sending()?;
+        }
+        // Whether central was told that the batch was the last: only then does it integrate.
+        let mut told_last = false;
+        let mut sieve = Sieve::default();
+        while left > 0 {
+            let mut outgoing = self.gather(bound, sieve.below())?;
+            let (count, bytes, is_last, next) =
+                (outgoing.elements.len() as u64, outgoing.bytes, outgoing.is_last, outgoing.next);
+            if count == 0 {
+                if sieve.widen() {
+                    continue;
+                }
+                break;
+            }
+            let records = std::mem::take(&mut outgoing.elements);
+            let alone = records.first().filter(|_| count == 1).map(|element| element.record.clone());
+            let attempts = sieve.attempts(self.site.config.attempts);
+            let parcel = Parcel { is_divisible: count > 1, attempts };
+            let began = self.site.clock.monotonic();
+            match (self.send_batch(central, (records, &outgoing), left, parcel), alone) {
+                (Ok(passed_over), _) => {
+                    let took = self.site.clock.monotonic().saturating_sub(began);
+                    self.client.sizes.passed(Way::CentralPush, bytes, took, &self.site.config);
+                    left = left.saturating_sub(count + passed_over);
+                    self.report.pushed += count;
+                    self.progress(Step::PushV6, total - left, total)?;
+                    told_last = is_last;
+                    if self.over_budget() {
+                        // The next cycle goes on with the batch; central integrates what is whole.
+                        return Ok(());
+                    }
+                    if next >= bound {
+                        break;
+                    }
+                }
+                (Err(PushFault::Error(error)), _) => return Err(error),
+                (Err(PushFault::TooLarge), Some(record)) => {
+                    self.set_aside_too_large(Server::Central, record, next)?;
+                    left = left.saturating_sub(1);
+                }
+                (Err(PushFault::TooLarge), None) => {
+                    self.client.sizes.broke(Way::CentralPush, bytes, &self.site.config);
+                }
+                (Err(PushFault::Broke(error)), None) => {
+                    if !self.client.shrink((Server::Central, Way::CentralPush), bytes, &error)? {
+                        return Err(error);
+                    }
+                }
+                (Err(PushFault::Broke(error)), Some(_)) => {
+                    if !sieve.broke(bytes, error) {
+                        break;
+                    }
+                }
+            }
+        }
+        // What broke the line stays to be pushed; the rest is integrated, so that this site may pull.
+        let confirmed = self.confirm(central, told_last);
+        let Some(error) = sieve.error() else { return confirmed };
+        self.client.sizes.gave_up(Way::CentralPush);
+        Err(error)
+    }
+
+    /// Moves the cursor past edits that came back from central, where nothing else is to be pushed: they are there.
+    fn pass_over_what_came_back(&self, bound: Cursor) -> Result<()> {
+        let from = Position::in_own(self.site.storage.read()?.as_ref())?.next;
+        let any_edit = self.site.storage.read()?.changes(&Selection::Local, from, 1)?;
+        if any_edit.first().is_none_or(|row| row.cursor >= bound || !is_pushed(row)) {
+            return Ok(());
+        }
+        let txn = self.site.storage.write()?;
+        txn.set_state(key::PUSH_CURSOR_V6, &bound.to_string())?;
+        txn.commit()
+    }
+
+    /// From the first request on until central has confirmed, what is sent may be there or not.
+    pub(crate) fn begin_sending(&self) -> Result<()> {
+        if self.is_unconfirmed()? || planted!(UnconfirmedIsSafe) {
+            return Ok(());
+        }
+        let txn = self.site.storage.write()?;
+        txn.set_state(key::PUSH_CONFIRMED_V6, &cursor(txn.as_ref(), key::PUSH_CURSOR_V6)?.to_string())?;
+        txn.set_state(key::PUSH_UNCONFIRMED, "1")?;
+        copies::prepare(txn.as_ref(), self.site.clock.now())?;
+        txn.commit()
+    }
+
+    /// Whether something was sent that central has not confirmed.
+    pub(crate) fn is_unconfirmed(&self) -> Result<bool> {
+        flag(self.site.storage.read()?.as_ref(), key::PUSH_UNCONFIRMED)
+    }
+
+    /// The next rows as records: as many as fit, without those of so many bytes and more that the line does not carry.
+    fn gather(&mut self, bound: Cursor, below: Option<u64>) -> Result<Gathered<BatchElement>> {
+        let config = &self.site.config;
+        let room =
+            Room { records: config.push_records_max, bytes: self.client.sizes.size(Way::CentralPush, config), below };
+        let txn = self.site.storage.read()?;
+        let stands = Position { end: bound, ..Position::in_own(txn.as_ref())? };
+        gather(txn.as_ref(), stands, room, |row, data| {
+            let is_left = is_pushed(&row) && !came_back(txn.as_ref(), &row)?;
+            let Some(element) = is_left.then(|| outgoing::element(row, data)).flatten() else { return Ok(None) };
+            let bytes = element.record.record_data.as_str().len() as u64 + ENVELOPE;
+            Ok(Some((element, bytes)))
+        })
+    }
+
+    /// Sends a batch; once it is taken, moves the cursor past it. Says how many records were passed over.
+    fn send_batch(
+        &mut self,
+        central: &Url,
+        (records, outgoing): (Vec<BatchElement>, &Gathered<BatchElement>),
+        left: u64,
+        parcel: Parcel,
+    ) -> Result<u64, PushFault> {
+        let sent = records.len() as u64;
+        let end_cursor = records.last().map_or(Cursor(0), |element| element.cursor);
+        let lost_history = Lost::told(self.site.storage.read()?.as_ref())?;
+        let is_last_batch = outgoing.is_last;
+        let batch = Batch { end_cursor, total_records: left, records, is_last_batch, lost_history };
+        if planted!(PushCursorBeforeAnswer) {
+            let txn = self.site.storage.write()?;
+            txn.set_state(key::PUSH_CURSOR_V6, &outgoing.next.to_string())?;
+            txn.commit()?;
+        }
+        let chain = copies::begin(self.site)?;
+        let PushResult { records_pushed: accepted, lost_history, copies: told } =
+            self.post(central, batch, Some(chain.clone()), parcel)?;
+        if accepted != sent {
+            return Err(Error::PartlyAccepted { server: Server::Central, sent, accepted }.into());
+        }
+        // This batch is there; what was pushed before may not be any more. First, for a cycle that is cut in between sends
+        // the batch again.
+        let before = cursor(self.site.storage.read()?.as_ref(), key::PUSH_CURSOR_V6)?;
+        self.learn_of_loss(&lost_history, Some(before))?;
+        let txn = self.site.storage.write()?;
+        let next = if planted!(PushWithoutBound) { txn.last_cursor()?.next() } else { outgoing.next };
+        txn.set_state(key::PUSH_CURSOR_V6, &next.to_string())?;
+        let passed_over = outgoing.log_passed_over(txn.as_ref(), self.site.clock.now())?;
+        let news = copies::taken(txn.as_ref(), &chain, told, outgoing.is_last)?;
+        txn.commit()?;
+        if let Some(refused_at) = news {
+            self.warn(says::copy_refused(refused_at.to_string()))?;
+        }
+        self.report.note_pushed(Server::Central, before, outgoing.next);
+        Ok(passed_over)
+    }
+
+    fn post(
+        &mut self,
+        central: &Url,
+        batch: Batch,
+        chain: Option<PushChain>,
+        parcel: Parcel,
+    ) -> Result<PushResult, PushFault> {
+        let request = PushRequest {
+            batch,
+            sync_v5_settings: self.identity.credentials(),
+            sync_v6_version: V6_VERSION,
+            push_chain: chain,
+        };
+        self.client.push(&self.identity, central, path::PUSH, &to_json(&request)?, parcel)
+    }
+
+    /// A record that a server does not take even alone stays here, is shown in the quarantine, and holds up no other. Where
+    /// it has been written again since it was sent, the newer version goes out in its turn and is all there is to say.
+    pub(crate) fn set_aside_too_large(&mut self, server: Server, record: WireRecord, next: Cursor) -> Result<()> {
+        let txn = self.site.storage.write()?;
+        let cursor = if server == Server::Central { key::PUSH_CURSOR_V6 } else { key::PUSH_CURSOR_LEGACY };
+        txn.set_state(cursor, &next.to_string())?;
+        if txn.has_local_change(&record.table_name, &record.record_id, next)? {
+            return txn.commit();
+        }
+        let error = Error::RecordTooLarge {
+            server,
+            table: record.table_name.clone(),
+            id: record.record_id.clone(),
+            bytes: record.record_data.as_str().len(),
+        };
+        let quarantine = Quarantine { cause: QuarantineCause::Refused, reason: error.to_string(), waits_for: None };
+        let incoming = Incoming { quarantine: Some(quarantine), ..Incoming::new(Source::Local, record) };
+        txn.stage(&incoming, self.site.clock.now())?;
+        txn.commit()?;
+        self.report.refused += 1;
+        Ok(())
+    }
+
+    /// Makes sure before a pull that central has integrated what it took: only then does a record that comes differ from
+    /// what was sent because somebody wrote it later. Says whether it has.
+    pub(crate) fn confirm_before_pull(&mut self, central: &Url) -> Result<bool> {
+        if self.is_unconfirmed()? && self.ended_early() {
+            return Ok(false);
+        }
+        self.confirm(central, false).map(|()| true)
+    }
+
+    /// Waits until central has integrated what was pushed, now or in a cycle that was cut (weak point A16).
+    fn confirm(&mut self, central: &Url, told_last: bool) -> Result<()> {
+        if !self.is_unconfirmed()? {
+            return Ok(());
+        }
+        if !told_last {
+            let (empty, whole) = (Batch::empty(Cursor(0)), self.client.whole());
+            match self.post(central, empty, None, whole) {
+                Ok(result) => {
+                    // What was sent and not confirmed may have been lost with the rest.
+                    self.learn_of_loss(&result.lost_history, None)?;
+                }
+                Err(PushFault::Error(error) | PushFault::Broke(error)) => return Err(error),
+                Err(PushFault::TooLarge) => {
+                    return Err(Error::Refused {
+                        server: Server::Central,
+                        status: 413,
+                        detail: error_detail::empty_batch().into(),
+                    });
+                }
+            }
+        }
+        let began = self.site.clock.monotonic();
+        let elapsed = |site: &crate::site::Site| site.clock.monotonic().saturating_sub(began);
+        loop {
+            // Waited before the first question too: central takes a moment to begin, and would say that it is done.
+            let waited = elapsed(self.site);
+            self.client.wait(self.site.config.integration_poll, &SyncEvent::WaitingForIntegration { waited })?;
+            let request =
+                SiteStatusRequest { sync_v5_settings: self.identity.credentials(), sync_v6_version: V6_VERSION };
+            let status: SiteStatus = self.client.central(&self.identity, central, path::SITE_STATUS, &request)?;
+            if !status.is_integrating {
+                let txn = self.site.storage.write()?;
+                txn.set_state(key::PUSH_UNCONFIRMED, "0")?;
+                return txn.commit();
+            }
+            if elapsed(self.site) >= self.site.config.integration_wait {
+                return Err(Error::IntegrationTimeout { server: Server::Central });
+            }
+        }
+    }
+}
+
+/// The number of rows that are pushed now.
+fn count_pushed(txn: &dyn ReadTxn, stands: Position) -> Result<u64> {
+    let mut from = stands.next;
+    let mut count = 0;
+    loop {
+        let rows = txn.changes(&Selection::Local, from, ROWS)?;
+        for row in rows.iter().filter(|row| stands.is_now(row.cursor) && is_pushed(row)) {
+            count += u64::from(!came_back(txn, row)?);
+        }
+        match rows.last() {
+            Some(last) if rows.len() == ROWS && stands.is_now(last.cursor) => from = last.cursor.next(),
+            _ => return Ok(count),
+        }
+    }
+}
+
+/// Whether central was seen to have an edit since it was made.
+fn came_back(txn: &dyn ReadTxn, row: &Change) -> Result<bool> {
+    let (table, id) = (&row.change.table, &row.change.id);
+    Ok(seen_at_central(txn, Source::Central, table, id)? > row.cursor)
+}
+
+/// Whether a row concerns central at all (`protocol-v6` §9.2). Upstream leaves out the rows of stores that are not active
+/// here. An edit was made while its store was; if that moved away before the push, central decides what becomes of the
+/// edit, and it is not passed over without a word.
+pub(crate) fn is_pushed(row: &Change) -> bool {
+    let change = &row.change;
+    record_type(change.table.as_str())
+        .is_some_and(|kind| kind.pushed && (change.action == ChangeAction::Upsert || kind.deletes_on_wire()))
+}

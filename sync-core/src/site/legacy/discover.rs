@@ -1,0 +1,214 @@
+//! Discovery: the legacy server says who this site is and where central is.
+
+use url::Url;
+
+use crate::error::{Error, Result};
+use crate::ownership::Role;
+use crate::protocol::v5::{InitialisationStatus, SiteInfo, path};
+use crate::protocol::v6::{self, SiteStatusRequest, V6_VERSION};
+use crate::redaction::excerpt;
+use crate::redaction::masked_url;
+use crate::site::Site;
+use crate::site::central::copies;
+use crate::site::client::Client;
+use crate::site::identity::{Discovered, Hardware, HardwareFrom, Identity, Settings, parse_url, role};
+use crate::site::observer::SyncObserver;
+use crate::storage::{WriteTxn, key};
+use crate::support::Disagreement;
+use crate::text::sentences::{identity as say, input};
+use crate::text::{Said, quoted};
+
+impl Site {
+    /// Sets a database up as the site with these settings: asks the legacy server first, and stores settings and
+    /// answer together. Settings of the same site may be changed; a database never becomes another site's.
+    ///
+    /// # Errors
+    /// [`Error::BadInput`] without a site's name, [`Error::InvalidUrl`], [`Error::WrongRole`] if the database is that of a
+    /// central server without a legacy server; every way in which the legacy server may not be reached or may refuse;
+    /// [`Error::OtherSite`]; [`Error::Cancelled`] by the observer; the database failed. Nothing is stored then.
+    pub fn set_up(&self, settings: &Settings, observer: &mut dyn SyncObserver) -> Result<Discovered> {
+        if settings.site_name.is_empty() {
+            return Err(Error::bad_input(input::no_site_name()));
+        }
+        let stored = {
+            let txn = self.storage.read()?;
+            // Asked first, before a server binds this machine to a site that this database cannot be.
+            if role(txn.as_ref())? == Some(Role::Central) && txn.state(key::LEGACY_URL)?.is_none() {
+                return Err(Error::WrongRole {
+                    needed: "remote site",
+                    found: "central server without a legacy server",
+                });
+            }
+            match settings.hardware_id.as_ref().filter(|id| !id.is_empty()) {
+                Some(id) => Some(Hardware { id: id.clone(), from: HardwareFrom::Given }),
+                None => Hardware::load(txn.as_ref(), &self.machine)?,
+            }
+        };
+        let hardware = stored.map_or_else(|| Hardware::of(&self.machine), Ok)?;
+        let mut identity = Identity::of_settings(settings, hardware)?;
+        let mut client = Client::new(self.transport.as_ref(), self.clock.as_ref(), &self.config, observer);
+        let info = self.ask_as(&mut identity, &mut client)?;
+        let txn = self.storage.write()?;
+        let discovered = store(txn.as_ref(), &info, self.clock.now().to_string())?;
+        for (name, value) in [
+            (key::LEGACY_URL, identity.legacy_url.as_str()),
+            (key::SITE_NAME, &identity.site_name),
+            (key::PASSWORD_HASH, settings.password.expose()),
+        ] {
+            txn.set_state(name, value)?;
+        }
+        identity.hardware.store(txn.as_ref())?;
+        copies::set_up(txn.as_ref())?;
+        txn.commit()?;
+        Ok(discovered)
+    }
+
+    /// Asks the legacy server again and stores its answer.
+    ///
+    /// # Errors
+    /// Every way in which the legacy server may not be reached or may refuse; what was stored before stays then.
+    pub fn discover(&self, observer: &mut dyn SyncObserver) -> Result<Discovered> {
+        let identity = self.identity()?;
+        let mut client = Client::new(self.transport.as_ref(), self.clock.as_ref(), &self.config, observer);
+        self.discover_as(&identity, &mut client)
+    }
+
+    pub(crate) fn discover_as(&self, identity: &Identity, client: &mut Client<'_>) -> Result<Discovered> {
+        let mut identity = identity.clone();
+        let info = self.ask_as(&mut identity, client)?;
+        let txn = self.storage.write()?;
+        let discovered = store(txn.as_ref(), &info, self.clock.now().to_string())?;
+        identity.hardware.store(txn.as_ref())?;
+        txn.commit()?;
+        Ok(discovered)
+    }
+
+    /// Asks whether what answers at central's address is a central server that knows this site.
+    ///
+    /// # Errors
+    /// What it is instead; [`Error::CentralUrlMissing`] if no address is known.
+    pub fn probe_central(&self, observer: &mut dyn SyncObserver) -> Result<()> {
+        let identity = self.identity()?;
+        let central = central_url(&identity)?;
+        let request = SiteStatusRequest { sync_v5_settings: identity.credentials(), sync_v6_version: V6_VERSION };
+        let mut client = Client::new(self.transport.as_ref(), self.clock.as_ref(), &self.config, observer);
+        client.central::<v6::SiteStatus>(&identity, &central, v6::path::SITE_STATUS, &request).map(|_| ())
+    }
+
+    /// Asks the legacy server who this site is, and says what of that is not what this database says. Nothing is stored;
+    /// [`discover`](Self::discover) does that.
+    ///
+    /// # Errors
+    /// Every way in which the legacy server may not be reached or may refuse.
+    pub fn compare_identity(&self, observer: &mut dyn SyncObserver) -> Result<Vec<Disagreement>> {
+        let identity = self.identity()?;
+        let info = self.ask(&identity, observer)?;
+        let txn = self.storage.read()?;
+        let mut all = Vec::new();
+        for (code, name, what, theirs, advice) in told(&info) {
+            if let Some(ours) = txn.state(name)?
+                && ours != theirs
+            {
+                let (ours, theirs) = (masked_url(&ours), masked_url(&theirs));
+                let what = say::differs(what, quoted(&ours), quoted(&theirs));
+                all.push(Disagreement::new(code, what, advice));
+            }
+        }
+        Ok(all)
+    }
+
+    fn ask(&self, identity: &Identity, observer: &mut dyn SyncObserver) -> Result<SiteInfo> {
+        let mut client = Client::new(self.transport.as_ref(), self.clock.as_ref(), &self.config, observer);
+        self.ask_as(&mut identity.clone(), &mut client)
+    }
+
+    /// Asks as the machine that this database says it is. Where that id was made by chance and is refused, another database
+    /// of this machine may have been let in since with the machine's own.
+    fn ask_as(&self, identity: &mut Identity, client: &mut Client<'_>) -> Result<SiteInfo> {
+        let refused = match client.legacy_get(identity, path::SITE) {
+            Err(error @ Error::HardwareIdMismatch { .. }) if identity.hardware.from == HardwareFrom::Chance => error,
+            answered => return answered,
+        };
+        let Ok(own) = Hardware::of(&self.machine) else { return Err(refused) };
+        identity.hardware = own;
+        client.legacy_get(identity, path::SITE)
+    }
+}
+
+/// What the legacy server said of this site: a code, where it is stored, what it is, its value, and what to do where it is
+/// another here.
+pub(crate) fn told(info: &SiteInfo) -> Vec<(&'static str, &'static str, Said, String, Said)> {
+    let again = say::discover_again;
+    let role = if info.is_om_supply_central_server { Role::Central } else { Role::Remote };
+    let mut all = vec![
+        ("other_site", key::SITE_UUID, say::site_uuid(), info.id.clone(), say::other_site()),
+        ("other_site_id", key::SITE_ID, say::site_id(), info.site_id.to_string(), again()),
+        ("other_role", key::ROLE, say::role(), role.as_str().to_owned(), again()),
+        (
+            "other_central_url",
+            key::CENTRAL_URL,
+            say::central_url(),
+            info.om_supply_central_server_url.trim().to_owned(),
+            again(),
+        ),
+    ];
+    let legacy = info.msupply_central_site_id.map(|id| id.to_string());
+    all.extend(legacy.map(|id| ("other_legacy_site_id", key::LEGACY_SITE_ID, say::legacy_site_id(), id, again())));
+    all
+}
+
+/// Central's address, as discovery stored it.
+pub(crate) fn central_url(identity: &Identity) -> Result<Url> {
+    let text = identity.central_url.as_deref().ok_or(Error::CentralUrlMissing)?;
+    parse_url("the central server's address", text)
+}
+
+/// Stores what the legacy server said, unless it speaks of another site.
+fn store(txn: &dyn WriteTxn, info: &SiteInfo, now: String) -> Result<Discovered> {
+    if let Some(ours) = txn.state(key::SITE_UUID)?
+        && ours != info.id
+    {
+        let name = txn.state(key::SITE_NAME)?.unwrap_or(ours);
+        let theirs = match excerpt(info.name.as_bytes()) {
+            name if name.is_empty() => format!("site {}", info.site_id),
+            name => format!("{name:?}"),
+        };
+        return Err(Error::OtherSite { ours: format!("{name:?}"), theirs });
+    }
+    let role = if info.is_om_supply_central_server { Role::Central } else { Role::Remote };
+    let mut facts = vec![
+        (key::SITE_UUID, say::site_uuid(), info.id.clone()),
+        (key::SITE_ID, say::site_id(), info.site_id.to_string()),
+        (key::ROLE, say::role(), role.as_str().to_owned()),
+        (key::CENTRAL_URL, say::central_url(), info.om_supply_central_server_url.trim().to_owned()),
+    ];
+    facts.extend(info.msupply_central_site_id.map(|id| (key::LEGACY_SITE_ID, say::legacy_site_id(), id.to_string())));
+    let mut changes = Vec::new();
+    for (name, what, value) in facts {
+        match txn.state(name)? {
+            Some(before) if before == value => continue,
+            Some(before) => {
+                let (before, now) = (masked_url(&before), masked_url(&value));
+                changes.push(say::changed(what, quoted(&before), quoted(&now)));
+            }
+            None => {}
+        }
+        txn.set_state(name, &value)?;
+    }
+    txn.set_state(key::DISCOVERED_AT, &now)?;
+    Ok(Discovered {
+        role,
+        site_id: info.site_id,
+        central_url: masked_url(info.om_supply_central_server_url.trim()),
+        legacy_site_id: info.msupply_central_site_id,
+        initialisation_status: match &info.initialisation_status {
+            InitialisationStatus::New => "new".to_owned(),
+            InitialisationStatus::Started => "started".to_owned(),
+            InitialisationStatus::Completed => "completed".to_owned(),
+            InitialisationStatus::Error => "error".to_owned(),
+            InitialisationStatus::Unknown(text) => text.clone(),
+        },
+        changes,
+        status: info.initialisation_status.clone(),
+    })
+}

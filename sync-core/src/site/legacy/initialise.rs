@@ -1,0 +1,153 @@
+//! Initialisation: the legacy server gathers everything of this site into its queue (`protocol-v5` §6).
+//!
+//! It may take half an hour, and the request that asks for it may break meanwhile. So it is a state of the database and
+//! of the server, not a call: a cycle that runs out of patience ends, and the next one goes on waiting.
+
+use std::time::Duration;
+
+use crate::error::{Error, Result, Server};
+use crate::protocol::v5::{InitialisationStatus, LegacyStatus, QueueLength, SiteInfo, StatusCode, V5ErrorBody, path};
+use crate::site::answer::stated;
+use crate::site::cycle::Cycle;
+use crate::site::observer::SyncEvent;
+use crate::storage::{Lost, ReadTxn, key};
+use crate::text::sentences::error_detail;
+
+/// The longest wait between two questions.
+const POLL_MAX: Duration = Duration::from_secs(15);
+
+/// How far this database is with being initialised by the legacy server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Preparation {
+    /// Nothing shows that the server was asked.
+    Wanted,
+    /// The server was seen at work on it.
+    Under,
+    /// Everything is in the queue.
+    Done,
+}
+
+impl Preparation {
+    /// A database that was put back from a backup needs it anew: what it had taken from the queue since is gone there.
+    fn load(txn: &dyn ReadTxn) -> Result<(Self, String)> {
+        let since = Lost::all(txn)?.last().map_or_else(|| "0".to_owned(), |lost| lost.before.to_string());
+        let stored = txn.state(key::QUEUE_PREPARED)?.unwrap_or_default();
+        let state = match stored.split_once(' ') {
+            Some(("under", of)) if of == since => Self::Under,
+            Some(("done", of)) if of == since => Self::Done,
+            _ => Self::Wanted,
+        };
+        Ok((state, since))
+    }
+}
+
+impl Cycle<'_, '_> {
+    /// Has the legacy server fill this site's queue, once for a database.
+    pub(crate) fn initialise(&mut self, status: &InitialisationStatus) -> Result<()> {
+        let (state, _) = Preparation::load(self.site.storage.read()?.as_ref())?;
+        match (state, status) {
+            (Preparation::Done, _) => Ok(()),
+            (_, InitialisationStatus::Started) => self.wait_until_prepared(),
+            // It was seen at work, and has ended since.
+            (Preparation::Under, InitialisationStatus::Completed) if self.is_idle()? => self.prepared("done"),
+            _ => self.ask_for_records(status),
+        }
+    }
+
+    /// Asks, once: the server begins anew each time. However the request ends, the server may be at work on it.
+    fn ask_for_records(&mut self, before: &InitialisationStatus) -> Result<()> {
+        self.settle_what_was_sent()?;
+        let error = match self.client.legacy_post_once::<QueueLength>(&self.identity, path::INITIALISE, &Empty {}) {
+            Ok(_) => return self.prepared("done"),
+            Err(error) => error,
+        };
+        // A proxy that has waited enough answers for the server, which works on.
+        let may_be_at_work = matches!(
+            error,
+            Error::TimedOut { .. }
+                | Error::CutOff { .. }
+                | Error::IntegrationInProgress { .. }
+                | Error::ServerTrouble { .. }
+        );
+        if !may_be_at_work {
+            return Err(error);
+        }
+        let info: SiteInfo = self.client.legacy_get(&self.identity, path::SITE)?;
+        match info.initialisation_status {
+            InitialisationStatus::Started => self.wait_until_prepared(),
+            // If it was so before, nothing shows that the request was heard; the next cycle asks again.
+            InitialisationStatus::Completed if *before != InitialisationStatus::Completed => self.prepared("done"),
+            _ => Err(error),
+        }
+    }
+
+    /// A push may have been cut since the backup that this database is: the server then holds what it has not integrated,
+    /// and would not put it into the queue. So it is told that nothing more comes.
+    fn settle_what_was_sent(&mut self) -> Result<()> {
+        if Lost::all(self.site.storage.read()?.as_ref())?.is_empty() {
+            return Ok(());
+        }
+        self.confirm_at_legacy()
+    }
+
+    fn wait_until_prepared(&mut self) -> Result<()> {
+        self.prepared("under")?;
+        let began = self.site.clock.monotonic();
+        let mut pause = self.site.config.integration_poll;
+        loop {
+            let waited = self.site.clock.monotonic().saturating_sub(began);
+            if waited >= self.site.config.initialisation_wait || self.over_budget() {
+                return Err(Error::InitialisationInProgress);
+            }
+            match self.client.wait(pause, &SyncEvent::WaitingForInitialisation { waited }) {
+                Err(Error::Cancelled) if self.client.is_out_of_time => return Err(Error::InitialisationInProgress),
+                waited => waited?,
+            }
+            pause = (pause * 2).min(POLL_MAX);
+            if !self.is_idle()? {
+                continue;
+            }
+            let info: SiteInfo = self.client.legacy_get(&self.identity, path::SITE)?;
+            match info.initialisation_status {
+                InitialisationStatus::Started => {}
+                InitialisationStatus::New | InitialisationStatus::Error => {
+                    self.prepared("wanted")?;
+                    let detail = error_detail::gathering_stopped().into();
+                    return Err(Error::PeerError { server: Server::Legacy, detail });
+                }
+                InitialisationStatus::Completed | InitialisationStatus::Unknown(_) => return self.prepared("done"),
+            }
+        }
+    }
+
+    /// Whether the legacy server does nothing for this site just now.
+    pub(crate) fn is_idle(&mut self) -> Result<bool> {
+        let LegacyStatus { code, message, data } = self.client.legacy_get(&self.identity, path::SITE_STATUS)?;
+        match code {
+            StatusCode::Idle => Ok(true),
+            // It does not get there by itself: to wait for it would hide its reason.
+            StatusCode::Unknown(code) if names_an_error(&code) => {
+                let said = V5ErrorBody { code, message, data }.summary();
+                Err(Error::PeerError { server: Server::Legacy, detail: stated(&said, &self.identity) })
+            }
+            _ => Ok(false),
+        }
+    }
+
+    fn prepared(&self, state: &str) -> Result<()> {
+        let txn = self.site.storage.write()?;
+        let (_, since) = Preparation::load(txn.as_ref())?;
+        txn.set_state(key::QUEUE_PREPARED, &format!("{state} {since}"))?;
+        txn.commit()
+    }
+}
+
+/// Whether a status that this version does not know is no work that ends, but an error.
+fn names_an_error(code: &str) -> bool {
+    let code = code.to_ascii_lowercase();
+    ["error", "fail", "invalid", "not_found", "incorrect", "incompatible"].iter().any(|word| code.contains(word))
+}
+
+/// The body of a request that says nothing.
+#[derive(serde::Serialize)]
+struct Empty {}

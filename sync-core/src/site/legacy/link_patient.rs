@@ -1,0 +1,222 @@
+//! Finding a patient at the legacy server, and linking the patient to a store of this site (`protocol-v5` §11, `protocol-v6`
+//! §8.7). A link has two steps at two servers, and then the patient's records are to be fetched. What is done of it is kept,
+//! so that whatever breaks off is gone on with by the next cycle (weak point A18).
+
+use serde::{Deserialize, Serialize};
+use time::Date;
+use time::macros::format_description;
+use url::Url;
+
+use super::discover::central_url;
+use crate::error::{Error, ErrorClass, Result, Server};
+use crate::ownership::Refusal;
+use crate::protocol::v5::{self, FoundPatient, MadeJoin, NewJoin, PatientQuery};
+use crate::protocol::v6::NameStoreJoinRequest;
+use crate::record::{NameId, RecordData, RecordId, StoreId};
+use crate::site::Site;
+use crate::site::client::Client;
+use crate::site::cycle::{Cycle, SyncOptions};
+use crate::site::identity::Identity;
+use crate::site::observer::{Step, SyncObserver};
+use crate::site::report::SyncReport;
+use crate::storage::{ReadTxn, WriteTxn, key};
+use crate::text::sentences::{cycle as says, input};
+use crate::text::{Said, quoted};
+
+/// A patient who is being linked to a store, and how far that is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Link {
+    patient: NameId,
+    store: StoreId,
+    /// The join, once the legacy server made it.
+    #[serde(default)]
+    join: Option<RecordId>,
+    /// Whether central has it too; then the patient's records are left to be fetched.
+    #[serde(default)]
+    is_at_central: bool,
+}
+
+impl Link {
+    fn is_of(&self, other: &Self) -> bool {
+        self.patient == other.patient && self.store == other.store
+    }
+}
+
+fn load(txn: &dyn ReadTxn) -> Result<Vec<Link>> {
+    let Some(text) = txn.state(key::LINKS)?.filter(|text| !text.is_empty()) else { return Ok(Vec::new()) };
+    serde_json::from_str(&text).map_err(|_| Error::DamagedState { what: key::LINKS.to_owned() })
+}
+
+fn store(txn: &dyn WriteTxn, links: &[Link]) -> Result<()> {
+    let text = if links.is_empty() { String::new() } else { serde_json::to_string(links).unwrap_or_default() };
+    txn.set_state(key::LINKS, &text)
+}
+
+impl Site {
+    /// Finds patients at the legacy server, whether this site sees them or not. Nothing is stored.
+    ///
+    /// # Errors
+    /// [`Error::BadInput`] where nothing is said of the patient, or the date of birth is no date; [`Error::NotSetUp`]; every way in which the legacy server may
+    /// not be reached or may refuse.
+    pub fn find_patients(&self, query: &PatientQuery, observer: &mut dyn SyncObserver) -> Result<Vec<FoundPatient>> {
+        if query.is_empty() {
+            return Err(Error::bad_input(input::nobody_searched_for()));
+        }
+        let day = format_description!("[year]-[month]-[day]");
+        if let Some(born) = query.date_of_birth.as_ref().filter(|born| Date::parse(born, day).is_err()) {
+            return Err(Error::bad_input(input::no_date(quoted(born))));
+        }
+        let identity = Identity::load(self.storage.read()?.as_ref(), &self.machine)?;
+        let mut client = Client::new(self.transport.as_ref(), self.clock.as_ref(), &self.config, observer);
+        let path = format!("{}?{}", v5::path::PATIENT, query.to_query());
+        let found: Vec<RecordData> = client.legacy_get(&identity, &path)?;
+        Ok(found.iter().filter_map(FoundPatient::read).collect())
+    }
+
+    /// Links a patient to a store of this site, at the legacy server and at central, and fetches the patient's records. What
+    /// went wrong is in the report; what is not done then is gone on with by this call or by the next cycle, unless the legacy
+    /// server refused the link. To link twice is the same as once.
+    ///
+    /// # Errors
+    /// It could not even begin: as [`pull_patient`](Self::pull_patient), and [`Error::NotAllowed`] for a store that is not
+    /// active here.
+    pub fn link_patient(&self, patient: &NameId, to: &StoreId, observer: &mut dyn SyncObserver) -> Result<SyncReport> {
+        self.may_ask_for_patient()?;
+        let link = Link { patient: patient.clone(), store: to.clone(), join: None, is_at_central: false };
+        let txn = self.storage.write()?;
+        let own = match crate::site::identity::site_id(txn.as_ref())? {
+            Some(site) => txn.stores_of_site(site)?,
+            None => Vec::new(),
+        };
+        if !own.contains(to) {
+            return Err(Refusal::StoreNotActiveHere { table: "name_store_join".to_owned() }.into());
+        }
+        let mut links = load(txn.as_ref())?;
+        if !links.iter().any(|known| known.is_of(&link)) {
+            links.push(link.clone());
+            store(txn.as_ref(), &links)?;
+        }
+        txn.commit()?;
+        self.cycle(&SyncOptions::default(), observer, |cycle| cycle.run_to_link(&link))
+    }
+}
+
+impl Cycle<'_, '_> {
+    /// Only what is needed to link one patient and to fetch the patient's records.
+    fn run_to_link(&mut self, link: &Link) {
+        self.report.patient = Some(link.patient.clone());
+        let Some(central) = self.step_value(|cycle| central_url(&cycle.identity)) else { return };
+        if self.step_value(|cycle| cycle.confirm_before_pull(&central)) != Some(true) {
+            return;
+        }
+        if self.step(Step::LinkPatient, |cycle| cycle.make_joins(&central, link)).is_some() {
+            return;
+        }
+        // The legacy server has queued the patient's name, and what else it keeps of the patient.
+        if self.step(Step::PullRemote, Self::pull_remote).is_some() {
+            return;
+        }
+        if self.step(Step::PullPatient, |cycle| cycle.fetch_linked(&central, link)).is_none() {
+            self.step(Step::Integrate, Self::integrate);
+        }
+    }
+
+    /// Whether patients are being linked.
+    pub(crate) fn links_are_open(&self) -> Result<bool> {
+        Ok(!load(self.site.storage.read()?.as_ref())?.is_empty())
+    }
+
+    /// Goes on with links that were broken off. One that fails again delays nothing else.
+    pub(crate) fn go_on_with_joins(&mut self, central: &Url) -> Result<()> {
+        for link in load(self.site.storage.read()?.as_ref())? {
+            let made = self.make_joins(central, &link);
+            self.or_later(&link, made)?;
+        }
+        Ok(())
+    }
+
+    /// Fetches the records of patients whose links are made.
+    pub(crate) fn fetch_all_linked(&mut self, central: &Url) -> Result<()> {
+        let links = load(self.site.storage.read()?.as_ref())?;
+        for link in links.into_iter().filter(|link| link.is_at_central) {
+            let fetched = self.fetch_linked(central, &link);
+            self.or_later(&link, fetched)?;
+        }
+        Ok(())
+    }
+
+    /// Says what failed, unless it ends the cycle.
+    fn or_later(&mut self, link: &Link, done: Result<()>) -> Result<()> {
+        match done {
+            Err(error) if !matches!(error.class(), ErrorClass::Cancelled | ErrorClass::LocalFault) => {
+                let (patient, store) = (link.patient.to_string(), link.store.to_string());
+                self.warn(says::link_waits(patient, store, Said::message(&error)))
+            }
+            done => done,
+        }
+    }
+
+    /// Joins the patient to the store at the legacy server, then at central under the same id.
+    fn make_joins(&mut self, central: &Url, link: &Link) -> Result<()> {
+        let Some(mut link) = load(self.site.storage.read()?.as_ref())?.into_iter().find(|known| known.is_of(link))
+        else {
+            return Ok(());
+        };
+        let join = match link.join.clone() {
+            Some(join) => join,
+            None => {
+                let join = self.join_at_legacy(&link)?;
+                link.join = Some(join.clone());
+                self.keep_link(&link)?;
+                join
+            }
+        };
+        if !link.is_at_central {
+            let question = NameStoreJoinRequest {
+                id: join,
+                name_id: link.patient.clone(),
+                store_id: link.store.clone(),
+                sync_v5_settings: self.identity.credentials(),
+            };
+            self.client.central_join(&self.identity, central, &question)?;
+            link.is_at_central = true;
+            self.keep_link(&link)?;
+        }
+        Ok(())
+    }
+
+    fn join_at_legacy(&mut self, link: &Link) -> Result<RecordId> {
+        let join = NewJoin { name_id: link.patient.clone(), store_id: link.store.clone() };
+        let made: Result<MadeJoin> = self.client.legacy_post(&self.identity, v5::path::NAME_STORE_JOIN, &join);
+        // It will not say otherwise another time: such a link ends here.
+        if let Err(Error::Refused { .. } | Error::PeerError { server: Server::Legacy, .. } | Error::NotAServer { .. }) =
+            made
+        {
+            self.drop_link(link)?;
+        }
+        made.map(|made| made.id)
+    }
+
+    fn fetch_linked(&mut self, central: &Url, link: &Link) -> Result<()> {
+        self.pull_patient(central, &link.patient)?;
+        self.drop_link(link)
+    }
+
+    fn keep_link(&self, link: &Link) -> Result<()> {
+        let txn = self.site.storage.write()?;
+        let mut links = load(txn.as_ref())?;
+        if let Some(known) = links.iter_mut().find(|known| known.is_of(link)) {
+            *known = link.clone();
+        }
+        store(txn.as_ref(), &links)?;
+        txn.commit()
+    }
+
+    fn drop_link(&self, link: &Link) -> Result<()> {
+        let txn = self.site.storage.write()?;
+        let mut links = load(txn.as_ref())?;
+        links.retain(|known| !known.is_of(link));
+        store(txn.as_ref(), &links)?;
+        txn.commit()
+    }
+}

@@ -1,0 +1,9 @@
+//! The steps of the cycle that speak to the legacy server (protocol V5).
+
+pub(crate) mod discover;
+pub(crate) mod initialise;
+pub(crate) mod link_patient;
+pub(crate) mod patients;
+pub(crate) mod pull_central_data;
+pub(crate) mod pull_queue;
+pub(crate) mod push;

@@ -1,0 +1,136 @@
+//! Pull central: central data of the legacy server, stores and names among them (`protocol-v5` §7.1).
+
+use std::collections::HashSet;
+
+use crate::error::{Error, Result, Server};
+use crate::integrate::{Door, noting_failure, receive};
+use crate::protocol::v5::{ReadCentralBatch, path};
+use crate::record::{Cursor, SiteId, StoreId};
+use crate::site::central::pull::from_legacy;
+use crate::site::cycle::Cycle;
+use crate::site::identity::cursor;
+use crate::site::observer::Step;
+use crate::site::sizing::Way;
+use crate::storage::{Incoming, ReadTxn, Source, key};
+use crate::text::sentences::cycle as says;
+use crate::text::sentences::error_detail;
+use crate::write;
+
+impl Cycle<'_, '_> {
+    pub(crate) fn pull_central(&mut self) -> Result<()> {
+        let mut done = 0;
+        let mut stride: u64 = 1;
+        let mut reread = false;
+        loop {
+            // This cursor is the position last received; everything after it is wanted.
+            let (start, seen) = {
+                let txn = self.site.storage.read()?;
+                let of = |name: &str| cursor(txn.as_ref(), name).map(|position| position.0);
+                (of(key::PULL_CURSOR_CENTRAL)?, of(key::LEGACY_POSITION_SEEN)?)
+            };
+            let path = |limit| format!("{}?cursor={start}&limit={limit}", path::CENTRAL_RECORDS);
+            let (batch, asked, took): (ReadCentralBatch, _, _) =
+                self.client.legacy_batch(&self.identity, Way::LegacyCentralData, path)?;
+            let given = batch.data.len() as u64;
+            self.client.sizes.passed(Way::LegacyCentralData, given, took, &self.site.config);
+            let last = batch.last_position();
+            // Beyond the range of every server's numbers: a cursor that went there would never come back.
+            if !Cursor(last.unwrap_or(0).max(batch.max_cursor)).is_possible() {
+                let url = crate::site::client::shown(&self.identity.legacy_url);
+                let detail = error_detail::position_out_of_range().into();
+                return Err(Error::UnreadableAnswer { server: Server::Legacy, url, detail });
+            }
+            let next = match last {
+                Some(last) if last <= start => {
+                    return Err(Error::NoProgress { server: Server::Legacy, cursor: start });
+                }
+                Some(last) => {
+                    stride = 1;
+                    last
+                }
+                // Restored from a backup, or replaced (weak point A10).
+                None if batch.max_cursor < seen && !std::mem::replace(&mut reread, true) => {
+                    self.reread_legacy(batch.max_cursor)?;
+                    continue;
+                }
+                None if start >= batch.max_cursor => return Ok(()),
+                // A gap: stepped over in growing strides (weak point B12), never past what the server has, nor past what it
+                // may have looked at.
+                None if batch.data.is_empty() => {
+                    stride = (stride * 2).min(asked);
+                    start.saturating_add(stride).min(batch.max_cursor)
+                }
+                // Records without any position: nothing tells how to go on.
+                None => return Err(Error::NoProgress { server: Server::Legacy, cursor: start }),
+            };
+            let records = batch.data.len() as u64;
+            done += records;
+            self.report.pulled += records;
+            noting_failure(self.site.storage.as_ref(), Source::Legacy, || self.take_central(batch, next))?;
+            self.progress(Step::PullCentral, done, done)?;
+            if self.over_budget() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn reread_legacy(&mut self, position: u64) -> Result<()> {
+        self.warn(says::legacy_went_back(position))?;
+        let txn = self.site.storage.write()?;
+        txn.set_state(key::PULL_CURSOR_CENTRAL, "0")?;
+        txn.set_state(key::LEGACY_POSITION_SEEN, &position.to_string())?;
+        txn.commit()
+    }
+
+    fn take_central(&mut self, batch: ReadCentralBatch, next: u64) -> Result<()> {
+        let door = Door { source: Source::Legacy, origin: self.identity.legacy_site_id };
+        let incoming: Vec<_> = batch.data.into_iter().map(from_legacy).collect();
+        let txn = self.site.storage.write()?;
+        let came = stores_that_came(txn.as_ref(), &incoming, self.identity.site_id)?;
+        let stores_here = || self.identity.site_id.map_or(Ok(Vec::new()), |site| txn.stores_of_site(site));
+        let before = stores_here()?;
+        let done = receive(txn.as_ref(), self.site.clock.now(), &door, incoming)?;
+        let own = stores_here()?;
+        let left: Vec<StoreId> = before.into_iter().filter(|store| !own.contains(store)).collect();
+        // What belongs to a store that came here lies behind what was read already (weak point A11).
+        let gained: Vec<StoreId> = own.into_iter().filter(|store| came.contains(store)).collect();
+        let rereads = !gained.is_empty()
+            && !planted!(GainedStoreIgnored)
+            && (self.identity.initialised || cursor(txn.as_ref(), key::PULL_CURSOR_V6)? > Cursor(0));
+        if rereads {
+            txn.set_state(key::PULL_CURSOR_V6, "0")?;
+            txn.set_state(key::PULL_OWN, "1")?;
+            // Edits of a backup may have waited while the store was away: they give way before anything is pushed.
+            txn.set_state(key::RECOVERED, "0")?;
+        }
+        txn.set_state(key::PULL_CURSOR_CENTRAL, &next.to_string())?;
+        if batch.max_cursor > cursor(txn.as_ref(), key::LEGACY_POSITION_SEEN)?.0 {
+            txn.set_state(key::LEGACY_POSITION_SEEN, &batch.max_cursor.to_string())?;
+        }
+        txn.commit()?;
+        self.count(done);
+        let listed = |stores: &[StoreId]| stores.iter().map(StoreId::as_str).collect::<Vec<_>>().join(", ");
+        if !left.is_empty() {
+            self.warn(says::stores_left(listed(&left)))?;
+        }
+        if rereads {
+            self.warn(says::stores_gained(listed(&gained)))?;
+        }
+        Ok(())
+    }
+}
+
+/// The stores of a batch that are new here, or were on another site at any time as far as is known here: of those this site
+/// may have missed something. Any other news of a store, as a new telephone number, is none of that.
+fn stores_that_came(txn: &dyn ReadTxn, incoming: &[Incoming], own: Option<SiteId>) -> Result<HashSet<StoreId>> {
+    let own = own.map(|site| i64::from(site.0));
+    let mut came = HashSet::new();
+    for store in incoming.iter().filter(|incoming| incoming.table == *"store") {
+        let before = txn.record(&store.table, &store.id)?.as_ref().and_then(write::site_in);
+        // Each version counts: it may have been away and back between two that were read.
+        if before != own || write::site_in(&store.data) != own {
+            came.insert(StoreId::from(store.id.as_str()));
+        }
+    }
+    Ok(came)
+}

@@ -1,0 +1,216 @@
+//! Pull remote: the queue that the legacy server keeps for this site (`protocol-v5` §7.2).
+
+use std::collections::HashSet;
+
+use sha2::{Digest as _, Sha256};
+
+use crate::error::{Error, Result, Server};
+use crate::integrate::{Door, noting_failure, receive};
+use crate::protocol::hex;
+use crate::protocol::v5::{Acknowledged, QueuedRecord, ReadQueueBatch, UnreadableRecord, path};
+use crate::protocol::v6::Action;
+use crate::site::central::pull::from_legacy;
+use crate::site::central::recovery;
+use crate::site::client::{Parcel, shown};
+use crate::site::cycle::Cycle;
+use crate::site::observer::Step;
+use crate::site::sizing::{Way, may_be_the_size};
+use crate::storage::{Source, key};
+use crate::text::sentences::cycle as says;
+
+/// How often the very same batch may come although it was acknowledged: an acknowledgement may have been lost.
+const REPEATS_MAX: u32 = 3;
+
+/// The most batches of one cycle beyond what waited at its beginning, as large as the first: what others write meanwhile can
+/// wait for the next.
+const BATCHES_BEYOND: u64 = 20;
+
+/// What became of an acknowledgement.
+enum Told {
+    /// The server has it.
+    Heard,
+    /// Its body broke; the queue is read again, and acknowledged in smaller parts.
+    Smaller,
+    /// The server may not have it; the queue is read again, and acknowledged again.
+    Unheard(Error),
+}
+
+impl Cycle<'_, '_> {
+    pub(crate) fn pull_remote(&mut self) -> Result<()> {
+        let mut done = 0;
+        let mut most = None;
+        let (mut before, mut repeats, mut unheard) = (Vec::new(), 0, 0);
+        // What was acknowledged gzipped, until it is seen whether the server has read that.
+        let mut told_gzipped: Option<String> = None;
+        loop {
+            let path = |limit| format!("{}?limit={limit}", path::QUEUED_RECORDS);
+            let (batch, _, took): (ReadQueueBatch, _, _) =
+                self.client.legacy_batch(&self.identity, Way::LegacyQueue, path)?;
+            self.client.sizes.passed(Way::LegacyQueue, batch.data.len() as u64, took, &self.site.config);
+            if batch.data.is_empty() {
+                self.saw_what_is_queued(&mut told_gzipped, &[]);
+                return recovery::legacy_is_recovered(self.site);
+            }
+            let (ids, versions) = (batch.sync_out_ids(), versions(&batch));
+            self.saw_what_is_queued(&mut told_gzipped, &ids);
+            repeats = if versions == before { repeats + 1 } else { 0 };
+            if repeats >= REPEATS_MAX || ids.is_empty() {
+                return Err(Error::QueueNotMoving);
+            }
+            let length = batch.queue_length.max(batch.data.len() as u64);
+            let taken = batch.data.len() as u64;
+            if planted!(AcknowledgedBeforeStored) {
+                let _ = self.acknowledge(&ids, &mut told_gzipped)?;
+            }
+            noting_failure(self.site.storage.as_ref(), Source::Legacy, || self.take_queued(batch, &versions))?;
+            // Only now, when the records are safe here: the server forgets them.
+            if !planted!(AcknowledgedBeforeStored) {
+                match self.acknowledge(&ids, &mut told_gzipped)? {
+                    Told::Heard => unheard = 0,
+                    Told::Smaller => continue,
+                    Told::Unheard(error) => {
+                        unheard += 1;
+                        if unheard >= self.site.config.attempts {
+                            self.client.sizes.gave_up(Way::LegacyPush);
+                            return Err(error);
+                        }
+                        self.client.wait_again(Server::Legacy, error, unheard)?;
+                        continue;
+                    }
+                }
+            }
+            if repeats == 0 {
+                done += taken;
+                self.report.pulled += taken;
+            }
+            self.progress(Step::PullRemote, done, done + length.saturating_sub(taken))?;
+            before = versions;
+            // By what the server gives at once, which may be less than it is asked for.
+            if done >= *most.get_or_insert(length.saturating_add(BATCHES_BEYOND * taken)) {
+                let left = length.saturating_sub(taken);
+                return self.warn(says::queue_fills(left));
+            }
+            if self.over_budget() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Acknowledges what is here, in as many requests as the line wants. One that was perhaps not heard is not sent again as it
+    /// is: the entries may have got newer versions meanwhile, and the server would forget those.
+    fn acknowledge(&mut self, ids: &[String], told_gzipped: &mut Option<String>) -> Result<Told> {
+        let mut left = ids;
+        while !left.is_empty() {
+            let room = self.client.sizes.size(Way::LegacyPush, &self.site.config);
+            let mut bytes = 0;
+            let fits = |id: &&String| {
+                bytes += id.len() as u64 + 4;
+                bytes <= room
+            };
+            let count = left.iter().take_while(fits).count().clamp(1, left.len());
+            let (now, after) = left.split_at(count);
+            let bytes: u64 = now.iter().map(|id| id.len() as u64 + 4).sum();
+            let acknowledged = Acknowledged { sync_ids: now.to_vec() };
+            let parcel = Parcel { is_divisible: count > 1, attempts: 1 };
+            match self.tell_legacy(&acknowledged, bytes, parcel, told_gzipped) {
+                Ok(()) => {}
+                Err(error) if count > 1 && may_be_the_size(&error) => {
+                    let may_be_smaller = self.client.shrink((Server::Legacy, Way::LegacyPush), bytes, &error)?;
+                    return if may_be_smaller { Ok(Told::Smaller) } else { Err(error) };
+                }
+                Err(error) if crate::site::client::is_worth_trying_again(&error) => return Ok(Told::Unheard(error)),
+                Err(error) => return Err(error),
+            }
+            left = after;
+        }
+        Ok(Told::Heard)
+    }
+
+    /// Whether the legacy server reads gzip is tried with an acknowledgement: where it answers well and has not understood, the
+    /// same records come again, and nothing is lost.
+    fn tell_legacy(
+        &mut self,
+        acknowledged: &Acknowledged,
+        bytes: u64,
+        parcel: Parcel,
+        told_gzipped: &mut Option<String>,
+    ) -> Result<()> {
+        let url = shown(&self.identity.legacy_url);
+        let is_worth_it = bytes >= self.site.config.gzip_from as u64 && told_gzipped.is_none();
+        if is_worth_it && self.client.sizes.legacy_takes_gzip(&url).is_none() {
+            let told = self.client.legacy_tell_gzipped(&self.identity, path::ACKNOWLEDGED_RECORDS, acknowledged);
+            match told {
+                Ok(Some(())) => {
+                    *told_gzipped = acknowledged.sync_ids.first().cloned();
+                    return Ok(());
+                }
+                Ok(None) => self.client.sizes.note_legacy_gzip(&url, false),
+                Err(error) if may_be_the_size(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.client.legacy_tell(&self.identity, path::ACKNOWLEDGED_RECORDS, acknowledged, parcel)
+    }
+
+    /// Whether what was acknowledged gzipped is in the queue still: then the server did not read it.
+    fn saw_what_is_queued(&mut self, told_gzipped: &mut Option<String>, ids: &[String]) {
+        if let Some(id) = told_gzipped.take() {
+            let url = shown(&self.identity.legacy_url);
+            self.client.sizes.note_legacy_gzip(&url, !ids.contains(&id));
+        }
+    }
+
+    /// Takes a batch of these `versions`. What was in the one before is here: it comes again where the acknowledgement was
+    /// lost, and an edit made since would be undone by it. The server looks the records up when it sends them, so the same
+    /// entry of the queue may bring a newer version the next time: that one is not here yet.
+    fn take_queued(&mut self, batch: ReadQueueBatch, versions: &[String]) -> Result<()> {
+        let door = Door { source: Source::Legacy, origin: self.identity.legacy_site_id };
+        let txn = self.site.storage.write()?;
+        let taken = txn.state(key::QUEUE_TAKEN)?.unwrap_or_default();
+        let taken: HashSet<&str> = taken.lines().collect();
+        let id = |version: &str| version.split(' ').next().unwrap_or_default().to_owned();
+        let is_known = |version: &str| match planted!(QueueKnownById) {
+            true => taken.iter().any(|known| id(known) == id(version)),
+            false => taken.contains(version),
+        };
+        // A batch may be a part of the one before, as on a line that breaks: what is left of that comes next. Of an entry that
+        // comes with other data, only those count: it may have the former data again the next time.
+        let now: HashSet<_> = versions.iter().map(|version| id(version)).collect();
+        let comes_again = |known: &&str| now.contains(&id(known));
+        let mut known: Vec<&str> = versions.iter().map(String::as_str).collect();
+        if taken.iter().any(comes_again) {
+            known.extend(taken.iter().copied().filter(|known| !comes_again(known)));
+        }
+        let new = batch.data.into_iter().zip(versions).filter(|(_, version)| !is_known(version));
+        let incoming: Vec<_> = new.map(|(element, _)| from_legacy(element)).collect();
+        recovery::give_way_to_legacy(self.site, txn.as_ref(), &incoming)?;
+        let done = receive(txn.as_ref(), self.site.clock.now(), &door, incoming)?;
+        txn.set_state(key::QUEUE_TAKEN, &known.join("\n"))?;
+        txn.commit()?;
+        self.count(done);
+        Ok(())
+    }
+}
+
+/// What tells each element of a batch, in its version, from every other: a digest of what it is acknowledged by, and one of
+/// all of it.
+fn versions(batch: &ReadQueueBatch) -> Vec<String> {
+    let digest = |parts: &[&str]| {
+        let mut digest = Sha256::new();
+        for part in parts {
+            digest.update((part.len() as u64).to_be_bytes());
+            digest.update(part);
+        }
+        hex(&digest.finalize()[..16])
+    };
+    let version = |element: &Result<QueuedRecord, UnreadableRecord<String>>| match element {
+        Ok(QueuedRecord { sync_out_id, table_name, record_id, action, record_data }) => {
+            let kind = if *action == Action::Insert { Action::Update } else { *action };
+            let kind = format!("{kind:?}");
+            let all = [sync_out_id.as_str(), table_name.as_str(), record_id.as_str(), &kind, record_data.as_str()];
+            format!("{} {}", digest(&[sync_out_id.as_str()]), digest(&all))
+        }
+        Err(bad) => format!("{} {}", digest(&[bad.key.as_deref().unwrap_or_default()]), digest(&[bad.raw.as_str()])),
+    };
+    batch.data.iter().map(version).collect()
+}

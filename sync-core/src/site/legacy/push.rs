@@ -1,0 +1,205 @@
+//! Push: local edits of the legacy server's tables to the legacy server, then waiting until it has integrated them
+//! (`protocol-v5` §8).
+
+use crate::changelog::{Change, ChangeAction};
+use crate::error::{Error, Result, Server};
+use crate::protocol::v5::{PushedAnswer, PushedQueue, PushedRecord, path};
+use crate::protocol::v6::{Action, WireRecord};
+use crate::record::{Cursor, RecordData, owned_by_sites, record_type};
+use crate::site::central::position::Position;
+use crate::site::client::{Parcel, PushFault};
+use crate::site::cycle::Cycle;
+use crate::site::identity::{cursor, flag};
+use crate::site::observer::{Step, SyncEvent};
+use crate::site::outbox::{ENVELOPE, Gathered, Room, Sieve, gather};
+use crate::site::sizing::Way;
+use crate::storage::{ReadTxn, Selection, key};
+use crate::text::sentences::error_detail;
+
+/// Changelog rows that are looked at in one turn.
+const ROWS: usize = 1000;
+
+impl Cycle<'_, '_> {
+    pub(crate) fn push_legacy(&mut self) -> Result<()> {
+        let (bound, mut left, behind) = {
+            let txn = self.site.storage.read()?;
+            let bound = txn.last_cursor()?.next();
+            let behind = bound.0.saturating_sub(cursor(txn.as_ref(), key::PUSH_CURSOR_LEGACY)?.0);
+            (bound, count_pushed(txn.as_ref(), bound, self.identity.central_is_legacy())?, behind)
+        };
+        // A server that has nothing to integrate is not asked to.
+        if left == 0 && !flag(self.site.storage.read()?.as_ref(), key::PUSH_UNCONFIRMED_LEGACY)? {
+            if behind > ROWS as u64 {
+                // Nothing up to here goes there; the next cycles need not look at it again.
+                let txn = self.site.storage.write()?;
+                txn.set_state(key::PUSH_CURSOR_LEGACY, &bound.to_string())?;
+                txn.commit()?;
+            }
+            return Ok(());
+        }
+        self.begin_sending_to_legacy()?;
+        let total = left;
+        let mut sieve = Sieve::default();
+        while left > 0 {
+            let mut outgoing = self.gather_for_legacy(bound, sieve.below())?;
+            let (count, bytes) = (outgoing.elements.len() as u64, outgoing.bytes);
+            if count == 0 {
+                if sieve.widen() {
+                    continue;
+                }
+                break;
+            }
+            if planted!(LegacyCursorBeforeAnswer) {
+                let txn = self.site.storage.write()?;
+                txn.set_state(key::PUSH_CURSOR_LEGACY, &outgoing.next.to_string())?;
+                txn.commit()?;
+            }
+            let mut queue = PushedQueue { queue_length: left, data: std::mem::take(&mut outgoing.elements) };
+            let parcel = Parcel { is_divisible: count > 1, attempts: sieve.attempts(self.site.config.attempts) };
+            let began = self.site.clock.monotonic();
+            match self.client.legacy_push::<PushedAnswer>(&self.identity, path::QUEUED_RECORDS, &queue, parcel) {
+                Ok(_) => {
+                    let took = self.site.clock.monotonic().saturating_sub(began);
+                    self.client.sizes.passed(Way::LegacyPush, bytes, took, &self.site.config);
+                    left = left.saturating_sub(count + self.taken_by_legacy(&outgoing)?);
+                    self.report.pushed += count;
+                    self.progress(Step::Push, total - left, total)?;
+                }
+                Err(PushFault::TooLarge) if count > 1 => {
+                    self.client.sizes.broke(Way::LegacyPush, bytes, &self.site.config);
+                }
+                Err(PushFault::TooLarge) => {
+                    for PushedRecord { record, .. } in queue.data.drain(..) {
+                        self.set_aside_too_large(Server::Legacy, record, outgoing.next)?;
+                    }
+                    left = left.saturating_sub(1);
+                }
+                Err(PushFault::Broke(error)) if count > 1 => {
+                    if !self.client.shrink((Server::Legacy, Way::LegacyPush), bytes, &error)? {
+                        return Err(error);
+                    }
+                }
+                Err(PushFault::Broke(error)) => {
+                    if !sieve.broke(bytes, error) {
+                        break;
+                    }
+                }
+                Err(PushFault::Error(error)) => return Err(error),
+            }
+            if self.over_budget() {
+                // The next cycle goes on.
+                return Ok(());
+            }
+        }
+        let confirmed = self.confirm_at_legacy();
+        let Some(error) = sieve.error() else { return confirmed };
+        self.client.sizes.gave_up(Way::LegacyPush);
+        Err(error)
+    }
+
+    /// Whether what was sent to the legacy server may not be integrated there yet.
+    pub(crate) fn is_unconfirmed_at_legacy(&self) -> Result<bool> {
+        flag(self.site.storage.read()?.as_ref(), key::PUSH_UNCONFIRMED_LEGACY)
+    }
+
+    /// Moves the cursor past a batch that the legacy server took. Says how many records were passed over.
+    fn taken_by_legacy(&mut self, outgoing: &Gathered<PushedRecord>) -> Result<u64> {
+        let txn = self.site.storage.write()?;
+        let before = cursor(txn.as_ref(), key::PUSH_CURSOR_LEGACY)?;
+        txn.set_state(key::PUSH_CURSOR_LEGACY, &outgoing.next.to_string())?;
+        let passed_over = outgoing.log_passed_over(txn.as_ref(), self.site.clock.now())?;
+        txn.commit()?;
+        self.report.note_pushed(Server::Legacy, before, outgoing.next);
+        Ok(passed_over)
+    }
+
+    /// From the first request on until the legacy server has integrated everything, what is sent may be there or not. After
+    /// that nothing comes that is older: the server looks up what it has queued when it sends it.
+    fn begin_sending_to_legacy(&self) -> Result<()> {
+        let txn = self.site.storage.write()?;
+        if flag(txn.as_ref(), key::PUSH_UNCONFIRMED_LEGACY)? {
+            return Ok(());
+        }
+        let at = cursor(txn.as_ref(), key::PUSH_CURSOR_LEGACY)?;
+        txn.set_state(key::PUSH_CONFIRMED_LEGACY, &at.to_string())?;
+        txn.set_state(key::PUSH_UNCONFIRMED_LEGACY, "1")?;
+        txn.commit()
+    }
+
+    fn gather_for_legacy(&mut self, bound: Cursor, below: Option<u64>) -> Result<Gathered<PushedRecord>> {
+        let config = &self.site.config;
+        let room =
+            Room { records: config.push_records_max, bytes: self.client.sizes.size(Way::LegacyPush, config), below };
+        let central_has = self.identity.central_is_legacy();
+        let txn = self.site.storage.read()?;
+        let stands = Position { next: cursor(txn.as_ref(), key::PUSH_CURSOR_LEGACY)?, end: bound };
+        gather(txn.as_ref(), stands, room, |row, data| {
+            let Some(record) = is_pushed_to_legacy(&row, central_has).then(|| element(row, data)) else {
+                return Ok(None);
+            };
+            let bytes = record.record.record_data.as_str().len() as u64 + ENVELOPE;
+            Ok(Some((record, bytes)))
+        })
+    }
+
+    /// Asks the legacy server to integrate what was sent, and waits until it has.
+    pub(crate) fn confirm_at_legacy(&mut self) -> Result<()> {
+        let nothing_left = PushedQueue { queue_length: 0, data: Vec::new() };
+        let answer: PushedAnswer = self.client.legacy_post(&self.identity, path::QUEUED_RECORDS, &nothing_left)?;
+        if !answer.integration_started {
+            let detail = error_detail::integration_not_begun().into();
+            return Err(Error::PeerError { server: Server::Legacy, detail });
+        }
+        let began = self.site.clock.monotonic();
+        let elapsed = |site: &crate::site::Site| site.clock.monotonic().saturating_sub(began);
+        loop {
+            let waited = elapsed(self.site);
+            self.client.wait(self.site.config.integration_poll, &SyncEvent::WaitingForIntegration { waited })?;
+            if self.is_idle()? {
+                let txn = self.site.storage.write()?;
+                txn.set_state(key::PUSH_UNCONFIRMED_LEGACY, "0")?;
+                return txn.commit();
+            }
+            if elapsed(self.site) >= self.site.config.integration_wait {
+                return Err(Error::IntegrationTimeout { server: Server::Legacy });
+            }
+        }
+    }
+}
+
+/// The record of a row, with the data that it has now; a delete if it is gone.
+fn element(row: Change, data: Option<RecordData>) -> PushedRecord {
+    let (action, record_data) = match (row.change.action, data) {
+        (ChangeAction::Upsert, Some(data)) => (Action::Update, data),
+        _ => (Action::Delete, RecordData::of(&())),
+    };
+    let record = WireRecord { table_name: row.change.table, record_id: row.change.id, action, record_data };
+    PushedRecord { sync_out_id: row.cursor.to_string(), record }
+}
+
+/// The number of rows below `bound` that are still to be pushed.
+fn count_pushed(txn: &dyn ReadTxn, bound: Cursor, central_has: bool) -> Result<u64> {
+    let mut from = cursor(txn, key::PUSH_CURSOR_LEGACY)?;
+    let mut count = 0;
+    loop {
+        let rows = txn.changes(&Selection::Local, from, ROWS)?;
+        count += rows.iter().filter(|row| row.cursor < bound && is_pushed_to_legacy(row, central_has)).count() as u64;
+        match rows.last() {
+            Some(last) if rows.len() == ROWS && last.cursor < bound => from = last.cursor.next(),
+            _ => return Ok(count),
+        }
+    }
+}
+
+/// Whether a local edit concerns the legacy server: what sites own of its tables and, unless `central_has` them from V6
+/// because one server is both, patients and the stores that they are joined to. A delete only where one is understood
+/// there.
+pub(crate) fn is_pushed_to_legacy(row: &Change, central_has: bool) -> bool {
+    let (table, is_delete) = (row.change.table.as_str(), row.change.action == ChangeAction::Delete);
+    match record_type(table) {
+        Some(kind) => {
+            !central_has && matches!(table, "name" | "name_store_join") && (!is_delete || kind.deletes_on_wire())
+        }
+        None => owned_by_sites(table).is_some_and(|known| !is_delete || known.deletes),
+    }
+}

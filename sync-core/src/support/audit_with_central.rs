@@ -1,0 +1,189 @@
+//! Whether this site holds what central has for it: all of that is read from the beginning into a scratch database, and
+//! compared. Nothing changes here or there, and no cursor moves.
+
+use url::Url;
+
+use crate::changelog::{Audience, ChangeAction, NewChange};
+use crate::error::{Error, Result, Server};
+use crate::ownership::Role;
+use crate::protocol::v6::{Action, PullRequest, ReadBatch, V6_VERSION, path};
+use crate::record::Cursor;
+use crate::site::Site;
+use crate::site::central::position::Position;
+use crate::site::central::pull::{ask_batch, set_aside};
+use crate::site::client::Client;
+use crate::site::identity::{Identity, flag};
+use crate::site::legacy::discover::central_url;
+use crate::site::observer::{Step, SyncEvent, SyncObserver};
+use crate::site::sizing::{Pace, Sizes};
+use crate::storage::{Incoming, Source, Storage, WriteTxn, key};
+use crate::support::{Audit, Central, compare};
+
+/// Batches that are read after the one that was the last: what is written at central meanwhile.
+const ROUNDS_AFTER_LAST: u32 = 3;
+
+/// What is read.
+#[derive(Clone, Copy)]
+struct Wanted {
+    from: Cursor,
+    /// Whether what came from this site is wanted too.
+    own_too: bool,
+}
+
+impl Site {
+    /// Reads everything that central has for this site into `scratch`, an empty storage that is of no use afterwards, and
+    /// compares. No cycle runs meanwhile.
+    ///
+    /// # Errors
+    /// [`Error::NotSetUp`], [`Error::WrongRole`], [`Error::CentralUrlMissing`], [`Error::CycleRunning`]; central cannot be
+    /// reached, or refuses; one of the databases failed.
+    pub fn audit(&self, scratch: &dyn Storage, observer: &mut dyn SyncObserver) -> Result<Audit> {
+        let _lock = self.storage.lock_cycle()?;
+        let identity = self.identity()?;
+        match identity.role {
+            Some(Role::Remote) => {}
+            Some(Role::Central) => {
+                return Err(Error::WrongRole { needed: "remote site", found: "central server" });
+            }
+            None => return Err(Error::NotSetUp),
+        }
+        let central = central_url(&identity)?;
+        let mut client = Client::new(self.transport.as_ref(), self.clock.as_ref(), &self.config, observer);
+        client.sizes = Sizes::load(self.storage.read()?.as_ref())?;
+        client.tell(&SyncEvent::StepStarted { step: Step::PullV6 })?;
+        let read = self.read_both(&identity, &central, &mut client, scratch);
+        let error = read.as_ref().err().map(Error::code);
+        client.tell(&SyncEvent::StepFinished { step: Step::PullV6, error })?;
+        let (end, rows) = read?;
+        client.tell(&SyncEvent::StepStarted { step: Step::Compare })?;
+        let here = self.storage.read()?;
+        // One row less is too little to tell.
+        let went_back = end.next() < Position::in_central(here.as_ref())?.end;
+        let mut audit = compare(here.as_ref(), &Central { scratch, rows }, &mut |done, total| {
+            client.tell(&SyncEvent::Progress { step: Step::Compare, done, total })
+        })?;
+        client.tell(&SyncEvent::StepFinished { step: Step::Compare, error: None })?;
+        audit.central_went_back = went_back;
+        (audit.requests, audit.bytes_received) = (client.traffic.requests, client.traffic.bytes_received);
+        Ok(audit)
+    }
+
+    /// Reads everything, and then what the next pull would bring: what came from here lies there too, and never comes back.
+    fn read_both(
+        &self,
+        identity: &Identity,
+        central: &Url,
+        client: &mut Client<'_>,
+        scratch: &dyn Storage,
+    ) -> Result<(Cursor, u64)> {
+        let all = Wanted { from: Cursor(0), own_too: true };
+        let read = self.read(identity, central, client, all, &mut |batch| self.keep(batch, scratch))?;
+        let next = {
+            let txn = self.storage.read()?;
+            let own_too = !identity.initialised || flag(txn.as_ref(), key::PULL_OWN)?;
+            Wanted { from: Position::in_central(txn.as_ref())?.next, own_too }
+        };
+        self.read(identity, central, client, next, &mut |batch| {
+            let txn = scratch.write()?;
+            for element in batch.records {
+                let incoming = element.map_or_else(set_aside, |element| Incoming::new(Source::Central, element.record));
+                Central::note_waiting(txn.as_ref(), &incoming.table, &incoming.id)?;
+            }
+            txn.commit()
+        })?;
+        Ok(read)
+    }
+
+    /// Reads central's changelog to its end; gives where that is, and how many rows came.
+    fn read(
+        &self,
+        identity: &Identity,
+        central: &Url,
+        client: &mut Client<'_>,
+        wanted: Wanted,
+        take: &mut dyn FnMut(ReadBatch) -> Result<()>,
+    ) -> Result<(Cursor, u64)> {
+        let (mut start, mut rows) = (wanted.from, 0);
+        let (mut pace, mut rounds_left) = (Pace::default(), ROUNDS_AFTER_LAST);
+        loop {
+            let question = |batch_size| PullRequest {
+                cursor: start,
+                batch_size,
+                sync_v5_settings: identity.credentials(),
+                is_initialised: !wanted.own_too,
+                sync_v6_version: V6_VERSION,
+                looks_only: true,
+                push_chain: None,
+            };
+            let began = self.clock.monotonic();
+            let most = pace.next(&mut client.sizes, &self.config);
+            let asked = ask_batch(client, identity, (central, path::PULL), most, &question)?;
+            let took = self.clock.monotonic().saturating_sub(began);
+            pace.note(&asked, took, &mut client.sizes, &self.config);
+            let batch = asked.batch;
+            let (records, total, is_last) = (batch.records.len() as u64, batch.total_records, batch.is_last_batch);
+            let end = batch.end_cursor;
+            let next = batch.last_record_cursor().unwrap_or_default().max(end).next();
+            take(batch)?;
+            rows += records;
+            let total = rows + total.saturating_sub(records);
+            client.tell(&SyncEvent::Progress { step: Step::PullV6, done: rows, total })?;
+            if is_last {
+                // Only an empty batch tells where the changelog ends.
+                rounds_left -= 1;
+                if records == 0 || rounds_left == 0 {
+                    return Ok((end.max(Cursor(next.0.saturating_sub(1))), rows));
+                }
+            }
+            // What moves on is progress, whatever it carries.
+            if next <= start {
+                return Err(Error::NoProgress { server: Server::Central, cursor: start.0 });
+            }
+            start = next;
+        }
+    }
+
+    /// Keeps what came, the last word on each record.
+    fn keep(&self, batch: ReadBatch, scratch: &dyn Storage) -> Result<()> {
+        let end = batch.end_cursor;
+        let txn = scratch.write()?;
+        for element in batch.records {
+            let (incoming, cursor) = match element {
+                Ok(element) => (Incoming::new(Source::Central, element.record), element.cursor),
+                Err(bad) => {
+                    let cursor = bad.cursor.unwrap_or(end);
+                    (set_aside(bad), cursor)
+                }
+            };
+            self.keep_one(txn.as_ref(), incoming, cursor)?;
+        }
+        txn.commit()
+    }
+
+    fn keep_one(&self, txn: &dyn WriteTxn, incoming: Incoming, cursor: Cursor) -> Result<()> {
+        let Incoming { table, id, action, data, .. } = incoming;
+        Central::note(txn, &table, &id, cursor)?;
+        let action = match action {
+            Action::Insert | Action::Update => ChangeAction::Upsert,
+            Action::Delete if !txn.has_record(&table, &id)? => return Ok(()),
+            Action::Delete => ChangeAction::Delete,
+            Action::Merge => return Ok(()),
+        };
+        let change = NewChange {
+            table,
+            id,
+            action,
+            store: None,
+            name: None,
+            source_site: None,
+            is_sync_update: true,
+            audience: Audience::Nobody,
+            changed_at: self.clock.now(),
+        };
+        match action {
+            ChangeAction::Upsert => txn.put_record(&data, &change),
+            ChangeAction::Delete => txn.remove_record(&change),
+        }
+        .map(|_| ())
+    }
+}

@@ -1,0 +1,121 @@
+//! What the administrator of a central server should put right. The server works all the same.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::error::Result;
+use crate::ownership::Role;
+use crate::record::{Cursor, RecordId, StoreId, TableName};
+use crate::redaction::masked_url;
+use crate::site::identity::{parse_url, role, site_id};
+use crate::storage::{ReadTxn, key};
+use crate::text::sentences::concern as say;
+use crate::text::{Said, Speaks, quoted};
+
+/// The only mode that a store on the central server may have.
+const DISPENSARY: &str = "dispensary";
+
+/// Something that the administrator of a central server should put right.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
+#[serde(tag = "code", rename_all = "snake_case")]
+#[non_exhaustive]
+#[allow(missing_docs, reason = "the fields are the details of what it says")]
+pub enum Concern {
+    /// A store of this server's own that sites would not get the records of.
+    StoreNotInDispensaryMode { store_id: StoreId, store: String, mode: String },
+    /// An address under which no site finds this server.
+    OwnUrlUnusable { url: String, reason: Said },
+    /// The changelog is more than half way to where the sites of Open mSupply 2.x can count.
+    ChangelogNearsItsEnd { newest: Cursor, percent: u64 },
+}
+
+impl fmt::Display for Concern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.says().fmt(f)
+    }
+}
+
+impl Concern {
+    /// What is to be mended.
+    pub fn says(&self) -> Said {
+        match self {
+            Self::StoreNotInDispensaryMode { store_id, store, mode } => {
+                say::not_in_dispensary_mode(store_id.as_str(), store, mode)
+            }
+            Self::OwnUrlUnusable { url, reason } => say::own_url_unusable(quoted(url), reason.clone()),
+            Self::ChangelogNearsItsEnd { newest, percent } => say::changelog_nears_its_end(newest.0, *percent),
+        }
+    }
+
+    /// Whether a changelog whose newest row is this is more than half way to where the sites of Open mSupply 2.x can count.
+    pub fn of_changelog(newest: Cursor) -> Option<Self> {
+        let percent = newest.0.saturating_mul(100) / Cursor::SITES_END;
+        (newest.0 >= Cursor::SITES_END / 2).then_some(Self::ChangelogNearsItsEnd { newest, percent })
+    }
+
+    /// What is wrong with the address that sites are told for a central server, as far as its text shows it.
+    pub fn of_own_url(url: &str) -> Option<Self> {
+        let unusable = |reason: Said| Some(Self::OwnUrlUnusable { url: masked_url(url), reason });
+        if url.is_empty() {
+            return unusable(say::no_url());
+        }
+        match parse_url("the address", url) {
+            Err(error) => unusable(Said::message(&error)),
+            Ok(url) if url.query().is_some() || url.fragment().is_some() => unusable(say::more_than_an_address()),
+            // The last segment without a slash is dropped when a path is joined to it.
+            Ok(url) if !url.path().ends_with('/') => {
+                unusable(say::end_is_dropped(quoted(url.path().rsplit('/').next().unwrap_or_default())))
+            }
+            Ok(_) => None,
+        }
+    }
+}
+
+impl Speaks for Concern {
+    fn each_said(&mut self, each: &mut dyn FnMut(&mut Said)) {
+        if let Self::OwnUrlUnusable { reason, .. } = self {
+            each(reason);
+        }
+    }
+}
+
+/// What is wrong with a central server's own stores and with the address that the legacy server has for it. Nothing for a
+/// remote site.
+pub(crate) fn concerns(txn: &dyn ReadTxn) -> Result<Vec<Concern>> {
+    if role(txn)? != Some(Role::Central) {
+        return Ok(Vec::new());
+    }
+    let mut concerns = Vec::from_iter(Concern::of_changelog(txn.last_cursor()?));
+    if txn.state(key::LEGACY_URL)?.is_some() {
+        concerns.extend(Concern::of_own_url(&txn.state(key::CENTRAL_URL)?.unwrap_or_default()));
+    }
+    let stores = site_id(txn)?.map_or(Ok(Vec::new()), |site| txn.stores_of_site(site))?;
+    for store_id in stores {
+        let data = txn.record(&TableName::from("store"), &RecordId::from(store_id.as_str()))?;
+        let fields = data.as_ref().and_then(|data| data.fields());
+        let text = |key: &str| fields.as_ref().and_then(|fields| fields.text(key)).unwrap_or_default().into_owned();
+        let mode = text("store_mode");
+        if mode != DISPENSARY {
+            let mode = if mode.is_empty() { "no".to_owned() } else { mode };
+            concerns.push(Concern::StoreNotInDispensaryMode { store_id, store: text("code"), mode });
+        }
+    }
+    Ok(concerns)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_that_sites_cannot_use() {
+        for good in ["http://oms.example.org", "https://oms.example.org:8000/", "https://oms.example.org/oms/"] {
+            assert_eq!(Concern::of_own_url(good), None, "{good}");
+        }
+        for bad in ["", "oms.example.org", "https://oms.example.org/oms", "http://x/?a=b", "https://me:secret@oms"] {
+            let concern = Concern::of_own_url(bad).unwrap_or_else(|| panic!("{bad}"));
+            assert!(!concern.to_string().contains("secret"), "{concern}");
+        }
+    }
+}

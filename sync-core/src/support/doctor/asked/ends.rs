@@ -1,0 +1,130 @@
+//! Where the ends stand: their clocks, and how far this site has read beside what there is.
+
+use super::Doctor;
+use super::judge::{self, party_of_server};
+use crate::clock::Timestamp;
+use crate::error::{Error, ErrorClass, Result, Server};
+use crate::protocol::v5::{ReadCentralBatch, path as v5_path};
+use crate::protocol::v6::{self, PullRequest, V6_VERSION};
+use crate::site::central::position::{Advance, Position};
+use crate::site::central::pull::read_batch;
+use crate::site::identity::Identity;
+use crate::site::identity::cursor;
+use crate::site::legacy::discover::central_url;
+use crate::storage::key;
+use crate::support::doctor::{Check, Outcome, Party};
+use crate::text::sentences::doctor as say;
+
+/// A clock may be so wrong without anybody being told.
+const CLOCK_NEAR: i64 = 2 * 60 * 1000;
+/// One that is more wrong puts records into the wrong hour or day.
+const CLOCK_FAR: i64 = 60 * 60 * 1000;
+
+impl Doctor<'_> {
+    /// Notes the time that an answer bore.
+    pub(crate) fn note_date(&mut self, server: Server, date: Option<(Timestamp, Timestamp)>) {
+        if let Some((theirs, ours)) = date {
+            self.dates.push((server, ours.unix_millis() - theirs.unix_millis()));
+        }
+    }
+
+    /// The clock here beside those of the servers.
+    pub(crate) fn clock(&mut self) -> Result<()> {
+        const NAME: &str = "clock";
+        let now = self.site.clock.now();
+        let newest = self.site.storage.read().and_then(|txn| txn.log(1)).unwrap_or_default();
+        let went_back = newest.first().filter(|entry| entry.finished_at.unix_millis() - now.unix_millis() > CLOCK_NEAR);
+        let worst =
+            self.dates.iter().copied().max_by_key(|(_, ahead)| ahead.abs()).filter(|(_, a)| a.abs() > CLOCK_NEAR);
+        let device = ("clock_wrong", ErrorClass::LocalFault, Party::Device);
+        let check = match (worst, went_back) {
+            (Some((server, ahead)), _) => {
+                let outcome = if ahead.abs() > CLOCK_FAR { Outcome::Fault } else { Outcome::Warning };
+                // Where another server agrees with the clock here, the one that differs is wrong.
+                let is_theirs = self.dates.iter().any(|(other, ahead)| *other != server && ahead.abs() <= CLOCK_NEAR);
+                let minutes = ahead.abs() / 60_000;
+                let time = match minutes {
+                    0..120 => say::minutes(minutes),
+                    120..2880 => say::hours(minutes / 60),
+                    _ => say::days(minutes / 1440),
+                };
+                if is_theirs {
+                    let says = say::clock_of_server(server, time);
+                    let theirs = ("clock_wrong", ErrorClass::PeerFault, party_of_server(server));
+                    Check::found(NAME, Outcome::Warning, says, theirs, say::set_clock_there())
+                } else {
+                    let is_ahead = ahead > 0;
+                    let says = if is_ahead { say::clock_ahead(time, server) } else { say::clock_behind(time, server) };
+                    Check::found(NAME, outcome, says, device, say::set_clock())
+                }
+            }
+            (None, Some(entry)) => {
+                let says = say::clock_before_sync(now.to_string(), entry.finished_at.to_string());
+                Check::found(NAME, Outcome::Warning, says, device, say::set_clock())
+            }
+            (None, None) if self.dates.is_empty() => Check::not_checked(NAME, say::no_time_told()),
+            (None, None) => Check::ok(NAME, say::clock_well(now.to_string())),
+        };
+        self.add(check)
+    }
+
+    /// Whether this site has not read further than the servers have come.
+    pub(crate) fn cursors(&self, identity: &Identity, legacy: bool, central: bool) -> Check {
+        const NAME: &str = "cursors";
+        let mut asked = Vec::new();
+        for (server, answers) in [(Server::Legacy, legacy), (Server::Central, central)] {
+            if !answers {
+                continue;
+            }
+            let found = match server {
+                Server::Legacy => self.legacy_cursor(identity),
+                Server::Central => self.central_cursor(identity),
+            };
+            match found {
+                Ok(None) => asked.push(server),
+                Ok(Some(error)) => return Check::fault(NAME, &error, party_of_server(server)),
+                Err(error @ Error::IntegrationInProgress { .. }) => {
+                    return Check::fault(NAME, &error, party_of_server(server)).into_warning();
+                }
+                Err(error) => return Check::fault(NAME, &error, judge::party(&error, server)),
+            }
+        }
+        match asked[..] {
+            [] => Check::not_checked(NAME, say::no_server_answered()),
+            [server] => Check::ok(NAME, say::cursors_well_at(server)),
+            [one, other, ..] => Check::ok(NAME, say::cursors_well_at(say::or_at(one, other))),
+        }
+    }
+
+    fn legacy_cursor(&self, identity: &Identity) -> Result<Option<Error>> {
+        let (ours, seen) = {
+            let txn = self.site.storage.read()?;
+            (cursor(txn.as_ref(), key::PULL_CURSOR_CENTRAL)?.0, cursor(txn.as_ref(), key::LEGACY_POSITION_SEEN)?.0)
+        };
+        let path = format!("{}?cursor={ours}&limit=1", v5_path::CENTRAL_RECORDS);
+        let batch: ReadCentralBatch = self.client(|client| client.legacy_get(identity, &path))?;
+        let went_back = batch.data.is_empty() && batch.max_cursor < seen;
+        Ok(went_back.then(|| Error::CursorWentBack { server: Server::Legacy, ours, theirs: batch.max_cursor }))
+    }
+
+    /// One record from where this site stands. As a site that has synced before, whatever it is: central then takes no note of
+    /// a site that begins anew.
+    fn central_cursor(&self, identity: &Identity) -> Result<Option<Error>> {
+        let stands = Position::in_central(self.site.storage.read()?.as_ref())?;
+        let url = central_url(identity)?;
+        let request = PullRequest {
+            cursor: stands.next,
+            batch_size: 1,
+            sync_v5_settings: identity.credentials(),
+            is_initialised: true,
+            sync_v6_version: V6_VERSION,
+            looks_only: true,
+            push_chain: None,
+        };
+        let raw = self.client(|client| client.central_raw(identity, &url, v6::path::PULL, &request))?;
+        let batch = read_batch(raw.get(), &url)?;
+        let (ours, theirs) = (stands.next.0, batch.end_cursor.0);
+        let went_back = stands.after(&batch) == Advance::WentBack;
+        Ok(went_back.then_some(Error::CursorWentBack { server: Server::Central, ours, theirs }))
+    }
+}

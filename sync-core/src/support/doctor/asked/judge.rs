@@ -1,0 +1,195 @@
+//! What an error of a server means: which of the checks it fails, and who is at fault.
+
+use url::Url;
+
+use super::watch::Seen;
+use crate::error::{Error, ErrorClass, Server};
+use crate::support::doctor::{Check, Outcome, Party};
+use crate::text::sentences::doctor as say;
+use crate::transport::{CertificateFault, certificate_fault};
+
+/// How far a question to a server came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Stage {
+    Tls,
+    Server,
+    SignIn,
+    Version,
+}
+
+/// The stage at which an error arose.
+pub(crate) fn stage(error: &Error) -> Stage {
+    match error {
+        Error::CertificateRefused { .. } => Stage::Tls,
+        Error::UnknownSite { .. }
+        | Error::WrongPassword { .. }
+        | Error::HardwareIdMismatch { .. }
+        | Error::SiteHasNoStore { .. }
+        | Error::SiteAuthTimeout
+        | Error::TooManyAttempts { .. }
+        | Error::CentralCannotReachLegacy
+        | Error::OtherSite { .. } => Stage::SignIn,
+        Error::VersionMismatch { .. } | Error::LegacyVersionMismatch { .. } => Stage::Version,
+        _ => Stage::Server,
+    }
+}
+
+pub(crate) fn party_of_server(server: Server) -> Party {
+    match server {
+        Server::Legacy => Party::LegacyServer,
+        Server::Central => Party::CentralServer,
+    }
+}
+
+/// Who has entered the address of a server.
+pub(crate) fn party_of_address(server: Server) -> Party {
+    match server {
+        Server::Legacy => Party::Device,
+        Server::Central => Party::LegacyServer,
+    }
+}
+
+/// Who is at fault, as far as the error alone tells it.
+pub(crate) fn party(error: &Error, asked: Server) -> Party {
+    match error {
+        Error::WrongPassword { .. }
+        | Error::TooManyAttempts { .. }
+        | Error::OtherSite { .. }
+        | Error::InvalidUrl { .. }
+        | Error::ProxyUnusable { .. }
+        | Error::NotSetUp
+        | Error::NoMachineId { .. }
+        | Error::DatabaseCopied { .. }
+        | Error::WrongRole { .. }
+        | Error::LegacyKeepsSites => Party::Device,
+        // It was known when this site was set up.
+        Error::UnknownSite { .. }
+        | Error::HardwareIdMismatch { .. }
+        | Error::SiteHasNoStore { .. }
+        | Error::SiteAuthTimeout
+        | Error::CentralUrlMissing
+        | Error::LegacyVersionMismatch { .. }
+        | Error::NotCentral { .. } => Party::LegacyServer,
+        Error::VersionMismatch { max, sent, .. } if sent > max => Party::CentralServer,
+        Error::VersionMismatch { .. } => Party::Device,
+        Error::CutOff { .. } => Party::Network,
+        Error::NotAServer { .. } => party_of_address(asked),
+        error if error.class() == ErrorClass::LocalFault => Party::Device,
+        _ => party_of_server(asked),
+    }
+}
+
+/// HTTP where HTTPS is spoken, or the other way round.
+pub(crate) fn wrong_scheme(name: &'static str, server: Server, url: &Url) -> Check {
+    let (is, should) = if url.scheme() == "http" { ("http", "https") } else { ("https", "http") };
+    let says = say::wrong_scheme(super::shown(url), is, should);
+    let advice = match server {
+        Server::Legacy => say::correct_scheme_here(is, should),
+        Server::Central => say::correct_scheme_there(is, should),
+    };
+    let code = ("wrong_scheme", ErrorClass::Configure, party_of_address(server));
+    Check::found(name, Outcome::Fault, says, code, advice)
+}
+
+/// A refused certificate, with what is wrong with it as far as the causes tell.
+pub(crate) fn certificate(name: &'static str, server: Server, url: &Url, error: &Error) -> Check {
+    let mut check = Check::fault(name, error, party(error, server));
+    let Some(finding) = &mut check.finding else { return check };
+    let at = super::shown(url);
+    let (says, advice) = match fault_of(error) {
+        Some(CertificateFault::Untrusted) => (say::certificate_untrusted(at), say::install_authority()),
+        Some(CertificateFault::Expired) => (say::certificate_expired(at), say::renew()),
+        Some(CertificateFault::OtherName) => (say::certificate_of_other(at), say::use_its_name()),
+        Some(CertificateFault::Other) | None => return check,
+    };
+    finding.advice = advice;
+    check.says = says;
+    check
+}
+
+/// Whether a certificate is refused because nobody vouches for it.
+pub(crate) fn is_untrusted(error: &Error) -> bool {
+    fault_of(error) == Some(CertificateFault::Untrusted)
+}
+
+fn fault_of(error: &Error) -> Option<CertificateFault> {
+    match error {
+        Error::CertificateRefused { source, .. } => certificate_fault(source.as_ref()),
+        _ => None,
+    }
+}
+
+/// Where a proxy, which this machine's environment names, does not lead to a server.
+pub(crate) fn stopped_by_proxy(name: &'static str, server: Server, proxy: &str, error: &Error) -> Check {
+    let mut check = Check::fault(name, error, Party::Network);
+    check.says = say::proxy_leads_nowhere(proxy, server);
+    if let Some(finding) = &mut check.finding {
+        finding.causes.insert(0, error.to_string());
+        finding.advice = say::check_proxy();
+    }
+    check
+}
+
+/// Whether an answer sends on to HTTPS on the same host.
+pub(crate) fn sends_to_https(seen: &Seen, url: &Url) -> bool {
+    let to = seen.location.as_deref().and_then(|to| Url::parse(to).ok());
+    url.scheme() == "http" && to.is_some_and(|to| to.scheme() == "https" && to.host_str() == url.host_str())
+}
+
+/// Whether what came is a page of the network itself, or of some other program: nothing of the kind that was asked.
+pub(crate) fn is_foreign_page(seen: &Seen) -> bool {
+    match seen.status {
+        Some(407 | 511) => true,
+        Some(200..=299 | 401 | 403) => seen.is_page,
+        Some(300..=399) => true,
+        _ => false,
+    }
+}
+
+/// Whether a server knows the site otherwise than it says of itself.
+pub(crate) fn is_of_credentials(error: &Error) -> bool {
+    matches!(error, Error::WrongPassword { .. } | Error::UnknownSite { .. } | Error::HardwareIdMismatch { .. })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_is_told_from_trouble_of_a_server() {
+        let seen = |status, is_page| Seen { status: Some(status), is_page, ..Seen::default() };
+        for (seen, foreign) in [
+            (seen(200, true), true),
+            (seen(302, false), true),
+            (seen(511, false), true),
+            (seen(401, true), true),
+            (seen(401, false), false),
+            (seen(502, true), false),
+            (seen(404, true), false),
+            (Seen::default(), false),
+        ] {
+            assert_eq!(is_foreign_page(&seen), foreign, "{seen:?}");
+        }
+    }
+
+    #[test]
+    fn who_has_to_act() {
+        let site = || "x".to_owned();
+        let mismatch = |max, sent| Error::VersionMismatch { server: Server::Central, min: 3, max, sent };
+        for (error, party) in [
+            (Error::WrongPassword { site: site() }, Party::Device),
+            (Error::UnknownSite { server: Server::Legacy, site: site() }, Party::LegacyServer),
+            (Error::HardwareIdMismatch { site: site() }, Party::LegacyServer),
+            (Error::NotCentral { url: site() }, Party::LegacyServer),
+            (mismatch(4, 5), Party::CentralServer),
+            (mismatch(4, 2), Party::Device),
+            (
+                Error::ServerTrouble { server: Server::Central, url: site(), status: 502, source: None },
+                Party::CentralServer,
+            ),
+            (Error::DiskFull { source: "x".into() }, Party::Device),
+        ] {
+            assert_eq!(super::party(&error, Server::Central), party, "{error}");
+        }
+    }
+}

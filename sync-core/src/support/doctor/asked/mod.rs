@@ -1,0 +1,319 @@
+//! What is wrong with a site: the part that asks servers. Nothing is changed, here or there: the legacy server is asked who the
+//! site is and for one position of its central data, central for the site's status and for one record from where the site
+//! stands, as every sync does first.
+
+mod ends;
+mod judge;
+mod servers;
+mod watch;
+
+use std::cell::RefCell;
+use std::ops::ControlFlow;
+
+use url::Url;
+
+use self::judge::Stage;
+use self::servers::Asked;
+use self::watch::Watched;
+use crate::error::{Error, ErrorClass, Result, Server};
+use crate::ownership::Role;
+use crate::protocol::v5::{SiteInfo, path as v5_path};
+use crate::protocol::v6::{self, SiteStatusRequest, V6_VERSION};
+use crate::redaction::masked_url;
+use crate::site::Site;
+use crate::site::client::{Client, shown};
+use crate::site::config::SyncConfig;
+use crate::site::identity::{Identity, role};
+use crate::site::legacy::discover::{central_url, told};
+use crate::site::observer::{Silent, SyncEvent, SyncObserver};
+use crate::site::watch::{Look, watched};
+use crate::storage::key;
+use crate::support::config_warnings::{Concern, concerns};
+use crate::support::doctor::{self, CENTRAL, Check, Diagnosis, LEGACY, NAMES, Outcome, Party};
+use crate::text::sentences::{doctor as say, identity as of_identity};
+use crate::text::{Said, quoted};
+use crate::transport::Transport;
+
+/// Is told of each check as it is done, and may stop the rest. What both servers' answers say together is in the diagnosis only.
+type Each<'a> = &'a mut dyn FnMut(&Check) -> ControlFlow<()>;
+
+impl Site {
+    /// Checks everything that a sync needs, in order, and names the one at fault. `before` is what was found of the database
+    /// file. Nothing is changed, here or at a server; a request is tried once.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`] if `each`, which is told of every check, says so; all else is in the diagnosis.
+    pub fn diagnose(&self, before: Vec<Check>, each: Each<'_>) -> Result<Diagnosis> {
+        self.diagnose_watched(before, each, &mut Silent)
+    }
+
+    /// The same, where an observer may break off a question that is under way.
+    ///
+    /// # Errors
+    /// As [`diagnose`](Self::diagnose); [`Error::Cancelled`] too if the observer says so.
+    pub fn diagnose_watched(
+        &self,
+        before: Vec<Check>,
+        each: Each<'_>,
+        observer: &mut dyn SyncObserver,
+    ) -> Result<Diagnosis> {
+        let watched = Watched::new(self.transport.as_ref(), self.clock.as_ref());
+        let config = SyncConfig { attempts: 1, ..self.config.clone() };
+        let mut doctor = Doctor {
+            site: self,
+            watched: &watched,
+            config: &config,
+            each,
+            observer: RefCell::new(observer),
+            checks: Vec::new(),
+            dates: Vec::new(),
+            at_servers: None,
+            is_let_in: false,
+        };
+        for check in before {
+            doctor.add(check)?;
+        }
+        doctor.run()?;
+        Ok(Diagnosis::of(doctor.checks))
+    }
+}
+
+struct Doctor<'a> {
+    site: &'a Site,
+    watched: &'a Watched<'a>,
+    config: &'a SyncConfig,
+    each: Each<'a>,
+    observer: RefCell<&'a mut dyn SyncObserver>,
+    checks: Vec<Check>,
+    /// What servers said of the time, and by how many milliseconds the clock here is ahead of it.
+    dates: Vec<(Server, i64)>,
+    /// What was found of the cursors at the servers, until its turn comes.
+    at_servers: Option<Check>,
+    /// Whether the legacy server has said who this site is.
+    is_let_in: bool,
+}
+
+impl Doctor<'_> {
+    fn add(&mut self, check: Check) -> Result<()> {
+        let goes_on = (self.each)(&check);
+        self.checks.push(check);
+        if goes_on.is_break() { Err(Error::Cancelled) } else { Ok(()) }
+    }
+
+    /// Adds a check that reads the database, whose own failure is a fault of this machine.
+    fn add_read(&mut self, name: &'static str, check: Result<Check>) -> Result<()> {
+        self.add(check.unwrap_or_else(|error| Check::fault(name, &error, Party::Device)))
+    }
+
+    /// Says of everything from one name up to another why it was not checked.
+    fn skip(&mut self, from: &str, to: &str, why: fn() -> Said) -> Result<()> {
+        let names = NAMES.iter().skip_while(|name| **name != from);
+        let names: Vec<_> = names.take_while(|name| **name != to).chain(NAMES.iter().filter(|n| **n == to)).collect();
+        names.into_iter().try_for_each(|name| self.add(Check::not_checked(name, why())))
+    }
+
+    fn client<T>(&self, ask: impl FnOnce(&mut Client<'_>) -> Result<T>) -> Result<T> {
+        let clock = self.site.clock.as_ref();
+        ask(&mut Client::new(self.watched, clock, self.config, &mut **self.observer.borrow_mut()))
+    }
+
+    /// Does a part of an exchange, unless the observer breaks it off.
+    fn unless_stopped<T: Send>(&self, exchange: impl FnOnce(&dyn Transport) -> T + Send) -> Result<T> {
+        let (clock, mut observer) = (self.site.clock.as_ref(), self.observer.borrow_mut());
+        let (began, mut goes_on) = (clock.monotonic(), true);
+        let mut watch = |_: Look| {
+            let waited = clock.monotonic().saturating_sub(began);
+            goes_on = observer.on_event(&SyncEvent::RequestUnderWay { waited }).is_continue();
+            goes_on
+        };
+        let done = watched(self.site.transport.as_ref(), &mut watch, |transport, _| exchange(transport));
+        if goes_on { Ok(done) } else { Err(Error::Cancelled) }
+    }
+
+    fn run(&mut self) -> Result<()> {
+        let storage = self.site.storage.clone();
+        let settings = doctor::settings(storage.as_ref());
+        let is_set_up = settings.as_ref().is_ok_and(|check| check.outcome != Outcome::Fault);
+        let is_readable = settings.is_ok();
+        self.add_read("settings", settings)?;
+        self.add_read("copies", doctor::copies(storage.as_ref(), self.site.clock.now()))?;
+        let read = || {
+            let txn = storage.read()?;
+            Ok::<_, Error>((role(txn.as_ref())?, txn.state(key::LEGACY_URL)?.is_some()))
+        };
+        let (role, has_legacy) = read().unwrap_or((None, false));
+        let identity = match self.site.identity() {
+            Ok(identity) if is_set_up => Some(identity),
+            _ => None,
+        };
+        let stands_alone = role == Some(Role::Central) && !has_legacy;
+        match &identity {
+            Some(identity) => self.servers(identity, role)?,
+            None => {
+                let why = match () {
+                    () if stands_alone => say::own_list,
+                    () if is_readable => say::not_set_up,
+                    () => say::database_not_read,
+                };
+                self.skip(LEGACY[0], "clock", why)?;
+            }
+        }
+        if identity.is_none() && !stands_alone {
+            return self.skip(
+                "dispensary mode",
+                "files",
+                if is_readable { say::not_set_up } else { say::database_not_read },
+            );
+        }
+        self.add_read("dispensary mode", self.dispensary(role))?;
+        let cursors = match doctor::cursors_here(storage.as_ref()) {
+            Ok(found) => found.or(self.at_servers.take()).unwrap_or_else(|| Check::ok("cursors", say::cursors_well())),
+            Err(error) => Check::fault("cursors", &error, Party::Device),
+        };
+        self.add(cursors)?;
+        self.add_read("quarantine", doctor::quarantine(storage.as_ref()))?;
+        self.add_read("files", doctor::files(storage.as_ref(), self.site.clock.now()))
+    }
+
+    fn dispensary(&self, role: Option<Role>) -> Result<Check> {
+        const NAME: &str = "dispensary mode";
+        if role != Some(Role::Central) {
+            return Ok(Check::ok(NAME, say::dispensary_not_central()));
+        }
+        let all = concerns(self.site.storage.read()?.as_ref())?;
+        let wrong = all.iter().find(|concern| matches!(concern, Concern::StoreNotInDispensaryMode { .. }));
+        Ok(match wrong {
+            None => Check::ok(NAME, say::dispensary_well()),
+            Some(concern) => Check::found(
+                NAME,
+                Outcome::Warning,
+                concern.says(),
+                ("store_not_in_dispensary_mode", ErrorClass::Configure, Party::LegacyServer),
+                Said::advice("store_not_in_dispensary_mode"),
+            ),
+        })
+    }
+
+    fn servers(&mut self, identity: &Identity, role: Option<Role>) -> Result<()> {
+        let legacy_at = self.checks.len();
+        let (mut legacy, info) = self.legacy(identity)?;
+        self.is_let_in = info.is_some();
+        let stored = identity.central_url.clone();
+        self.add_read("identity", self.compare(info.as_ref()))?;
+        // What the legacy server says now is what the next sync takes over.
+        let mut identity = identity.clone();
+        if let Some(info) = &info {
+            identity.central_url =
+                Some(info.om_supply_central_server_url.trim().to_owned()).filter(|url| !url.is_empty());
+        }
+        if role == Some(Role::Central) {
+            self.own_address(&identity)?;
+            self.skip(CENTRAL[0], CENTRAL[5], say::is_central)?;
+            return self.clock();
+        }
+        let central_at = self.checks.len();
+        let mut central = Asked::default();
+        match central_url(&identity) {
+            Err(error) => {
+                self.add(Check::fault("central address", &error, Party::LegacyServer))?;
+                self.skip(CENTRAL[0], CENTRAL[5], say::no_address)?;
+            }
+            Ok(url) => {
+                self.central_address(&identity, &url, stored.as_deref(), info.is_some())?;
+                central = self.central(&identity, &url)?;
+            }
+        }
+        self.compare_ways(&identity, (legacy_at, &mut legacy), (central_at, &mut central));
+        self.clock()?;
+        self.at_servers = Some(self.cursors(&identity, legacy.answered, central.answered));
+        Ok(())
+    }
+
+    /// Asks the legacy server who this site is.
+    fn legacy(&mut self, identity: &Identity) -> Result<(Asked, Option<SiteInfo>)> {
+        let ask = |doctor: &Self| doctor.client(|client| client.legacy_get::<SiteInfo>(identity, v5_path::SITE));
+        let order = [Stage::Tls, Stage::Server, Stage::SignIn, Stage::Version];
+        self.ask(Server::Legacy, &identity.legacy_url, LEGACY, order, ask)
+    }
+
+    /// Asks central how this site stands there.
+    fn central(&mut self, identity: &Identity, url: &Url) -> Result<Asked> {
+        let request = SiteStatusRequest { sync_v5_settings: identity.credentials(), sync_v6_version: V6_VERSION };
+        let ask = |doctor: &Self| {
+            let path = v6::path::SITE_STATUS;
+            doctor.client(|client| client.central::<v6::SiteStatus>(identity, url, path, &request))
+        };
+        let order = [Stage::Tls, Stage::Server, Stage::Version, Stage::SignIn];
+        Ok(self.ask(Server::Central, url, CENTRAL, order, ask)?.0)
+    }
+
+    /// What the legacy server says of this site, beside what is stored here.
+    fn compare(&self, info: Option<&SiteInfo>) -> Result<Check> {
+        const NAME: &str = "identity";
+        let Some(info) = info else {
+            return Ok(Check::not_checked(NAME, say::identity_not_told()));
+        };
+        let txn = self.site.storage.read()?;
+        for (code, name, what, theirs, advice) in told(info) {
+            let Some(ours) = txn.state(name)?.filter(|ours| *ours != theirs) else { continue };
+            // The address has a check of its own.
+            if name == key::CENTRAL_URL {
+                continue;
+            }
+            let says = of_identity::differs(what, quoted(&ours), quoted(&theirs));
+            let (outcome, party) = match code {
+                "other_site" => (Outcome::Fault, Party::Device),
+                _ => (Outcome::Warning, Party::LegacyServer),
+            };
+            return Ok(Check::found(NAME, outcome, says, (code, ErrorClass::Configure, party), advice));
+        }
+        Ok(Check::ok(NAME, say::identity_well(info.site_id.0)))
+    }
+
+    fn central_address(&mut self, identity: &Identity, url: &Url, stored: Option<&str>, is_told: bool) -> Result<()> {
+        const NAME: &str = "central address";
+        let code = |code| (code, ErrorClass::Configure, Party::LegacyServer);
+        let told = identity.central_url.as_deref().unwrap_or_default();
+        let check = match stored {
+            Some(stored) if stored != told => Check::found(
+                NAME,
+                Outcome::Warning,
+                of_identity::differs(
+                    of_identity::central_url(),
+                    quoted(&masked_url(stored)),
+                    quoted(&masked_url(told)),
+                ),
+                code("other_central_url"),
+                say::put_address_back(),
+            ),
+            _ => match Concern::of_own_url(told) {
+                Some(concern) => Check::found(
+                    NAME,
+                    Outcome::Warning,
+                    concern.says(),
+                    code("central_url_unusual"),
+                    Said::advice("central_url_unusual"),
+                ),
+                None if is_told => Check::ok(NAME, say::address_as_told(shown(url))),
+                None => Check::ok(NAME, say::address_as_told_before(shown(url))),
+            },
+        };
+        self.add(check)
+    }
+
+    /// On a central server: the address that its sites are told.
+    fn own_address(&mut self, identity: &Identity) -> Result<()> {
+        const NAME: &str = "central address";
+        let url = identity.central_url.clone().unwrap_or_default();
+        self.add(match Concern::of_own_url(&url) {
+            None => Check::ok(NAME, say::address_for_sites(&url)),
+            Some(concern) => Check::found(
+                NAME,
+                Outcome::Warning,
+                concern.says(),
+                ("own_url_unusable", ErrorClass::Configure, Party::LegacyServer),
+                Said::advice("own_url_unusable"),
+            ),
+        })
+    }
+}

@@ -1,0 +1,258 @@
+//! A server, step by step: its name, a connection, TLS, whether it is one, whether it lets this site in, whether versions fit.
+
+use url::Url;
+
+use super::Doctor;
+use super::judge::{self, Stage, party_of_address, party_of_server, stage};
+use super::watch::Watched;
+use crate::error::{Error, Result, Server};
+use crate::protocol::v5::V5_VERSION;
+use crate::protocol::v6::V6_VERSION;
+use crate::site::client::shown;
+use crate::site::identity::Identity;
+use crate::support::doctor::{Check, Outcome, Party};
+use crate::text::sentences::doctor as say;
+use crate::transport::Reach;
+
+/// How far one comes towards a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Way {
+    /// Something answers.
+    #[default]
+    Open,
+    /// Its name is not known.
+    NoName,
+    /// A machine is there and takes no connection.
+    Refused,
+    /// Nobody takes a connection.
+    NoConnection,
+    /// It takes a connection, and no whole answer comes.
+    Silent,
+    /// A page comes that is not the server's.
+    Page,
+    /// A certificate comes that nobody vouches for.
+    Untrusted,
+}
+
+/// What came of asking a server.
+#[derive(Debug, Default)]
+pub(crate) struct Asked {
+    pub host: Option<String>,
+    pub way: Way,
+    /// The proxy that leads there.
+    proxy: Option<String>,
+    /// It answered what it was asked.
+    pub answered: bool,
+}
+
+impl Doctor<'_> {
+    /// Asks a server something, and judges each step towards the answer. The names are those of look-up and connection, then
+    /// of the stages in their order.
+    pub(crate) fn ask<T>(
+        &mut self,
+        server: Server,
+        url: &Url,
+        names: [&'static str; 6],
+        order: [Stage; 4],
+        ask: impl FnOnce(&Self) -> Result<T>,
+    ) -> Result<(Asked, Option<T>)> {
+        let mut asked = Asked { host: url.host_str().map(str::to_owned), ..Asked::default() };
+        let [lookup, connection, stages @ ..] = names;
+        if !self.reach(server, url, [lookup, connection], &mut asked)? {
+            let why = || say::server_out_of_reach(server);
+            stages.into_iter().try_for_each(|name| self.add(Check::not_checked(name, why())))?;
+            return Ok((asked, None));
+        }
+        self.watched.take();
+        let answer = ask(self);
+        let seen = self.watched.take();
+        self.note_date(server, seen.date);
+        let (answer, fault) = match answer {
+            Ok(answer) => (Some(answer), None),
+            Err(Error::Cancelled) => return Err(Error::Cancelled),
+            Err(error) => (None, Some(error)),
+        };
+        asked.answered = answer.is_some();
+        let mut failed_at = fault.as_ref().map(stage);
+        let mut is_wrong_scheme = false;
+        if let Some(error) = &fault {
+            let is_strange =
+                matches!(error, Error::NotAServer { .. } | Error::CutOff { .. } | Error::Refused { status: 400, .. });
+            is_wrong_scheme = judge::sends_to_https(&seen, url)
+                || (is_strange && self.unless_stopped(|transport| Watched::speaks_other_scheme(transport, url))?);
+            if is_wrong_scheme && url.scheme() == "https" {
+                failed_at = Some(Stage::Tls);
+            } else if !is_wrong_scheme
+                && judge::is_foreign_page(&seen)
+                && matches!(error, Error::NotAServer { .. } | Error::Refused { .. } | Error::ServerTrouble { .. })
+            {
+                asked.way = Way::Page;
+            } else if matches!(error, Error::Unreachable { .. }) {
+                asked.way = Way::NoConnection;
+            } else if matches!(error, Error::TimedOut { .. } | Error::CutOff { .. }) && !is_wrong_scheme {
+                asked.way = Way::Silent;
+            } else if judge::is_untrusted(error) {
+                asked.way = Way::Untrusted;
+            }
+        }
+        // Without an answer it is the proxy that stands in the way.
+        let by_proxy = asked.proxy.as_deref().filter(|_| seen.status.is_none());
+        let mut failed: Option<&'static str> = None;
+        for (name, stage) in stages.into_iter().zip(order) {
+            let check = match (&fault, failed) {
+                (_, Some(before)) => Check::not_checked(name, say::see_check(before)),
+                (Some(_), None) if failed_at == Some(stage) && is_wrong_scheme => {
+                    judge::wrong_scheme(name, server, url)
+                }
+                (Some(error), None) if failed_at == Some(stage) && stage == Stage::Tls => {
+                    judge::certificate(name, server, url, error)
+                }
+                (Some(error), None) if failed_at == Some(stage) && by_proxy.is_some() => {
+                    judge::stopped_by_proxy(name, server, by_proxy.unwrap_or_default(), error)
+                }
+                (Some(error), None) if failed_at == Some(stage) => {
+                    let mut check = Check::fault(name, error, judge::party(error, server));
+                    let is_alone = server == Server::Central && self.is_let_in && judge::is_of_credentials(error);
+                    if let Some(finding) = check.finding.as_mut().filter(|_| is_alone) {
+                        finding.party = Party::CentralServer;
+                        finding.advice = say::central_alone_refuses();
+                    }
+                    check
+                }
+                (Some(_), None) if stage == Stage::Tls && seen.status.is_none() && url.scheme() == "https" => {
+                    Check::not_checked(name, say::no_answer_through_it())
+                }
+                // What comes before the answer is known to be well only if the answer says so.
+                (Some(error), None) if stage == Stage::SignIn => {
+                    Check::not_checked(name, say::server_did_not_come_to_it(server, error.code()))
+                }
+                _ => self.well(name, stage, server, url),
+            };
+            if check.outcome == Outcome::Fault {
+                failed = Some(name);
+            }
+            self.add(check)?;
+        }
+        Ok((asked, answer))
+    }
+
+    fn well(&self, name: &'static str, stage: Stage, server: Server, url: &Url) -> Check {
+        let says = match stage {
+            Stage::Tls if url.scheme() == "https" => say::trusted(),
+            Stage::Tls => say::no_tls(),
+            Stage::Server => say::is_server(shown(url), server),
+            Stage::SignIn => say::let_in(),
+            Stage::Version => {
+                let (protocol, version) = match server {
+                    Server::Legacy => ("V5", V5_VERSION),
+                    Server::Central => ("V6", V6_VERSION),
+                };
+                say::version_taken(version, protocol)
+            }
+        };
+        Check::ok(name, says)
+    }
+
+    /// Looks the name up and connects; says whether it is of use to go on.
+    fn reach(&mut self, server: Server, url: &Url, names: [&'static str; 2], asked: &mut Asked) -> Result<bool> {
+        let [lookup, connection] = names;
+        let host = url.host_str().unwrap_or_default().to_owned();
+        let unreachable = |source| Error::Unreachable { server, url: shown(url), source };
+        match self.unless_stopped(|transport| transport.reach(url.as_str()))? {
+            None => {
+                self.add(Check::not_checked(lookup, say::no_lookup_here()))?;
+                self.add(Check::not_checked(connection, say::no_connection_here()))?;
+            }
+            Some(Reach::ThroughProxy(proxy)) => {
+                let why = say::proxy_does(&proxy);
+                asked.proxy = Some(proxy);
+                self.add(Check::not_checked(lookup, why.clone()))?;
+                self.add(Check::not_checked(connection, why))?;
+            }
+            Some(Reach::NoName(source)) => {
+                asked.way = Way::NoName;
+                let mut check = Check::fault(lookup, &unreachable(source), Party::Network);
+                check.says = say::name_not_known(host, server);
+                if let Some(finding) = &mut check.finding {
+                    finding.advice = say::check_name();
+                }
+                self.add(check)?;
+                self.add(Check::not_checked(connection, say::name_not_known_there()))?;
+                return Ok(false);
+            }
+            Some(Reach::NoConnection { refused, source }) => {
+                self.add(Check::ok(lookup, say::host_known(host)))?;
+                asked.way = if refused { Way::Refused } else { Way::NoConnection };
+                let party = if refused { judge::party_of_server(server) } else { Party::Network };
+                let mut check = Check::fault(connection, &unreachable(source), party);
+                if let Some(finding) = check.finding.as_mut().filter(|_| refused) {
+                    finding.advice = say::start_it();
+                }
+                check.says =
+                    if refused { say::connection_refused(shown(url), server) } else { say::nobody_answers(shown(url)) };
+                self.add(check)?;
+                return Ok(false);
+            }
+            Some(Reach::Connected { addresses, took }) => {
+                let known = if addresses == 1 { say::one_address(host) } else { say::addresses(host, addresses) };
+                self.add(Check::ok(lookup, known))?;
+                let millis = took.as_millis().max(1);
+                let port = url.port_or_known_default().unwrap_or_default();
+                self.add(Check::ok(connection, say::connected(port, millis)))?;
+            }
+        }
+        Ok(true)
+    }
+
+    /// Whose fault it is where one or both servers cannot be reached, or a page comes instead of an answer: what reaches one
+    /// of two hosts is no fault of the network.
+    pub(crate) fn compare_ways(
+        &mut self,
+        identity: &Identity,
+        legacy: (usize, &mut Asked),
+        central: (usize, &mut Asked),
+    ) {
+        let of_two_hosts = match (&legacy.1.host, &central.1.host) {
+            (Some(one), Some(other)) => one != other,
+            _ => false,
+        };
+        let pairs = [
+            (Server::Legacy, legacy.0..central.0, &*legacy.1, &*central.1),
+            (Server::Central, central.0..self.checks.len(), &*central.1, &*legacy.1),
+        ];
+        let mut changes = Vec::new();
+        for (server, checks, asked, other) in pairs {
+            let other_is_reached = of_two_hosts && other.way == Way::Open;
+            let party = match asked.way {
+                Way::Open | Way::Refused => continue,
+                Way::NoName if other_is_reached && !identity.initialised => party_of_address(server),
+                Way::NoName | Way::NoConnection if other_is_reached => party_of_server(server),
+                Way::Silent if other_is_reached => party_of_server(server),
+                Way::Silent if !(of_two_hosts && other.way == Way::Silent) => continue,
+                // The address was right when this site was set up.
+                Way::Page if other_is_reached && identity.initialised => Party::LegacyServer,
+                Way::Page if other_is_reached => party_of_address(server),
+                Way::Page if !(identity.initialised || of_two_hosts && other.way == Way::Page) => {
+                    party_of_address(server)
+                }
+                Way::Untrusted if !(of_two_hosts && other.way == Way::Untrusted) => continue,
+                Way::NoName | Way::NoConnection | Way::Silent | Way::Page | Way::Untrusted => Party::Network,
+            };
+            let advice = match asked.way {
+                Way::Page => Some(say::log_in_first()),
+                Way::Untrusted => Some(say::network_opens_lines()),
+                _ => None,
+            };
+            changes.push((checks, party, advice));
+        }
+        for (checks, party, advice) in changes {
+            for check in self.checks[checks].iter_mut().filter(|check| check.outcome == Outcome::Fault) {
+                let Some(finding) = &mut check.finding else { continue };
+                finding.party = party;
+                if let Some(advice) = advice.clone().filter(|_| party == Party::Network) {
+                    finding.advice = advice;
+                }
+            }
+        }
+    }
+}

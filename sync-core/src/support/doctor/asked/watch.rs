@@ -1,0 +1,130 @@
+//! What answers look like from outside: their status, kind and date, whatever is in them.
+
+use std::sync::{Mutex, PoisonError};
+
+use time::PrimitiveDateTime;
+use time::macros::format_description;
+use url::Url;
+
+use crate::clock::{Clock, Timestamp};
+use crate::transport::{HttpRequest, HttpResponse, Method, Stop, Transport, TransportError};
+
+/// Carries requests and looks at what comes back.
+pub(crate) struct Watched<'a> {
+    inner: &'a dyn Transport,
+    clock: &'a dyn Clock,
+    seen: Mutex<Seen>,
+}
+
+/// What the last answer looked like.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Seen {
+    /// Its status; `None` where no answer came that is HTTP.
+    pub status: Option<u16>,
+    /// Whether it was a web page.
+    pub is_page: bool,
+    /// To where it sends on.
+    pub location: Option<String>,
+    /// The time that it bore, and the time on the clock here in that moment.
+    pub date: Option<(Timestamp, Timestamp)>,
+}
+
+impl<'a> Watched<'a> {
+    pub(crate) fn new(inner: &'a dyn Transport, clock: &'a dyn Clock) -> Self {
+        Self { inner, clock, seen: Mutex::default() }
+    }
+
+    /// What the last answer looked like; forgotten with that.
+    pub(crate) fn take(&self) -> Seen {
+        std::mem::take(&mut *self.seen.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Looks at what came.
+    fn note(&self, result: &Result<HttpResponse, TransportError>) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        *seen = match result {
+            Err(_) => Seen::default(),
+            Ok(response) => {
+                let html = response.header("content-type").is_some_and(|kind| kind.contains("html"));
+                let start = response.body.iter().find(|byte| !byte.is_ascii_whitespace());
+                Seen {
+                    status: Some(response.status),
+                    is_page: html || start == Some(&b'<'),
+                    location: response.header("location").map(str::to_owned),
+                    date: response.header("date").and_then(parse).map(|date| (date, self.clock.now())),
+                }
+            }
+        };
+    }
+}
+
+/// The same for exchanges that can be broken off.
+struct Stoppable<'w> {
+    inner: Box<dyn Transport + 'w>,
+    watched: &'w Watched<'w>,
+}
+
+impl Transport for Stoppable<'_> {
+    fn send(&self, request: &HttpRequest) -> Result<HttpResponse, TransportError> {
+        let result = self.inner.send(request);
+        self.watched.note(&result);
+        result
+    }
+}
+
+impl Watched<'_> {
+    /// Whether the other one of HTTP and HTTPS is spoken at the port of an address. Nothing is said of who asks.
+    pub(crate) fn speaks_other_scheme(transport: &dyn Transport, url: &Url) -> bool {
+        let mut other = url.clone();
+        let (scheme, port) = (if url.scheme() == "http" { "https" } else { "http" }, url.port_or_known_default());
+        if other.set_scheme(scheme).is_err() || other.set_port(port).is_err() {
+            return false;
+        }
+        other.set_path("/");
+        other.set_query(None);
+        let request = HttpRequest { method: Method::Get, url: other.into(), headers: Vec::new(), body: Vec::new() };
+        match transport.send(&request) {
+            // A server that speaks TLS may well say in HTTP that it does.
+            Ok(response) => scheme == "https" || response.status != 400 || !says_https(&response),
+            Err(TransportError::Certificate(_)) => scheme == "https",
+            Err(_) => false,
+        }
+    }
+}
+
+fn says_https(response: &HttpResponse) -> bool {
+    String::from_utf8_lossy(&response.body).to_ascii_lowercase().contains("https")
+}
+
+impl Transport for Watched<'_> {
+    fn send(&self, request: &HttpRequest) -> Result<HttpResponse, TransportError> {
+        let result = self.inner.send(request);
+        self.note(&result);
+        result
+    }
+
+    fn stoppable(&self, stop: &Stop) -> Option<Box<dyn Transport + '_>> {
+        let inner = self.inner.stoppable(stop)?;
+        Some(Box::new(Stoppable { inner, watched: self }))
+    }
+}
+
+/// The date of an answer, as `Mon, 23 Nov 2026 10:06:19 GMT`.
+fn parse(text: &str) -> Option<Timestamp> {
+    let format =
+        format_description!("[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT");
+    let moment = PrimitiveDateTime::parse(text.trim(), format).ok()?.assume_utc();
+    Some(Timestamp::from_unix_millis(moment.unix_timestamp().checked_mul(1000)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_of_answers() {
+        let moment = parse("Mon, 23 Nov 2026 10:06:19 GMT").unwrap();
+        assert_eq!(moment.to_string(), "2026-11-23T10:06:19.000Z");
+        assert_eq!(parse("yesterday"), None);
+    }
+}

@@ -1,0 +1,409 @@
+//! The line to both servers: how long a small question takes, how many bytes come in a second, and what follows from that for a
+//! first sync. What is received is forgotten: no cursor moves, nothing is acknowledged.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use url::Url;
+
+use crate::error::{ErrorClass, Result};
+use crate::ownership::Role;
+use crate::protocol::v5::{LegacyStatus, ReadCentralBatch, path as v5_path};
+use crate::protocol::v6::{self, PullRequest, ReadBatch, SiteStatusRequest, V6_VERSION};
+use crate::record::record_type;
+use crate::site::Site;
+use crate::site::central::pull::read_batch;
+use crate::site::client::{Client, shown};
+use crate::site::config::SyncConfig;
+use crate::site::identity::{Identity, cursor};
+use crate::site::legacy::discover::central_url;
+use crate::site::observer::SyncObserver;
+use crate::storage::{LoggedError, ReadTxn, key};
+use crate::text::sentences::net as say;
+use crate::text::{Said, Speaks};
+
+/// Small questions asked of each server.
+const QUESTIONS: usize = 7;
+/// Records asked for first.
+const FIRST: u32 = 50;
+/// From so many records on, what was measured says something.
+const WELL: u64 = 20;
+/// The most records that the legacy server is asked for at once.
+const LEGACY_MOST: u64 = 1000;
+/// A batch should not take longer than this on the line that was measured.
+const BATCH_SECONDS: f64 = 20.0;
+/// Records of each table that are looked at to estimate their size.
+const SAMPLE: usize = 20;
+/// What a record has around its data on the wire.
+const ENVELOPE: u64 = 120;
+
+/// How much is spent on each server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NetLimits {
+    /// No further question is asked after this time.
+    pub time: Duration,
+    /// No further records are asked for after so many bytes.
+    pub bytes: u64,
+}
+
+/// What was measured, and what follows.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct NetReport {
+    /// The legacy server, then central.
+    pub servers: Vec<ServerLine>,
+    /// How long a first sync takes; nothing if no records came by which to tell.
+    pub first_sync: Option<Prediction>,
+    /// How many records a pulled batch should have on this line; nothing if too little came to tell.
+    pub batch_records: Option<u32>,
+}
+
+/// The line to one server.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct ServerLine {
+    /// `legacy` or `central`.
+    pub server: &'static str,
+    /// Its address.
+    pub url: String,
+    /// Small questions that were answered.
+    pub questions: u64,
+    /// The time of the one in the middle, in milliseconds.
+    pub median_ms: Option<f64>,
+    /// The longest time, in milliseconds. The first, which also connects, is not counted.
+    pub worst_ms: Option<f64>,
+    /// Records that were received to measure with.
+    pub records: u64,
+    /// Their size, unpacked.
+    pub bytes: u64,
+    /// How long they took.
+    pub seconds: f64,
+    /// Unpacked bytes a second, the server's thinking included.
+    pub bytes_per_second: Option<f64>,
+    /// How many records the server says there are in all, from where they were asked for.
+    pub total_records: Option<u64>,
+    /// Whether that is an estimate.
+    pub is_estimate: bool,
+    /// Why it could not be measured, or not to the end.
+    pub error: Option<LoggedError>,
+}
+
+/// How long a first sync takes.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Prediction {
+    /// In all.
+    pub seconds: f64,
+    /// What it consists of.
+    pub parts: Vec<PredictedPart>,
+}
+
+/// What comes from one server in a first sync.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct PredictedPart {
+    /// `legacy` or `central`.
+    pub server: &'static str,
+    /// Records.
+    pub records: u64,
+    /// Their size, unpacked.
+    pub bytes: u64,
+    /// How long they take.
+    pub seconds: f64,
+    /// From where the number of records is known.
+    pub known_from: Said,
+}
+
+impl Speaks for NetReport {
+    fn each_said(&mut self, each: &mut dyn FnMut(&mut Said)) {
+        let parts = self.first_sync.iter_mut().flat_map(|first| &mut first.parts);
+        parts.for_each(|part| each(&mut part.known_from));
+    }
+}
+
+impl ServerLine {
+    fn new(server: &'static str, url: String) -> Self {
+        Self {
+            server,
+            url,
+            questions: 0,
+            median_ms: None,
+            worst_ms: None,
+            records: 0,
+            bytes: 0,
+            seconds: 0.0,
+            bytes_per_second: None,
+            total_records: None,
+            is_estimate: false,
+            error: None,
+        }
+    }
+
+    fn note_times(&mut self, mut times: Vec<f64>) {
+        times.sort_by(f64::total_cmp);
+        self.questions = times.len() as u64;
+        self.median_ms = times.get(times.len() / 2).copied();
+        self.worst_ms = times.last().copied();
+    }
+
+    /// Whether so much was received that its time is that of the line, and not of the question.
+    pub fn is_measured_well(&self) -> bool {
+        self.records >= WELL
+    }
+
+    fn each(&self) -> Option<f64> {
+        (self.records > 0).then(|| self.bytes as f64 / self.records as f64)
+    }
+}
+
+impl Site {
+    /// Measures the line to both servers. Nothing is changed, here or there: of central only what this site has not read yet is
+    /// asked for, always from where it stands.
+    ///
+    /// # Errors
+    /// [`NotSetUp`](crate::Error::NotSetUp); [`Cancelled`](crate::Error::Cancelled); the database failed. What a server does is in the report.
+    pub fn measure(&self, limits: &NetLimits, observer: &mut dyn SyncObserver) -> Result<NetReport> {
+        let identity = self.identity()?;
+        let config = SyncConfig { attempts: 1, ..self.config.clone() };
+        let client = Client::new(self.transport.as_ref(), self.clock.as_ref(), &config, observer);
+        let mut meter = Meter { site: self, identity: &identity, limits, client };
+        let mut servers = vec![meter.legacy()?];
+        if identity.role == Some(Role::Remote) {
+            servers.push(meter.central()?);
+        }
+        let first_sync = {
+            let txn = self.storage.read()?;
+            predict(txn.as_ref(), &identity, &servers)?
+        };
+        let measured = servers.iter().rev().find(|line| line.is_measured_well());
+        let batch_records = measured.and_then(|line| Some(fitting(&self.config, line.each()?, line.bytes_per_second?)));
+        Ok(NetReport { servers, first_sync, batch_records })
+    }
+}
+
+struct Meter<'a> {
+    site: &'a Site,
+    identity: &'a Identity,
+    limits: &'a NetLimits,
+    client: Client<'a>,
+}
+
+impl Meter<'_> {
+    fn now(&self) -> Duration {
+        self.site.clock.monotonic()
+    }
+
+    fn legacy(&mut self) -> Result<ServerLine> {
+        let mut line = ServerLine::new("legacy", shown(&self.identity.legacy_url));
+        let began = self.now();
+        let outcome = self
+            .questions(&mut line, began, |client, identity| {
+                client.legacy_get::<LegacyStatus>(identity, v5_path::SITE_STATUS).map(|_| ())
+            })
+            .and_then(|()| self.central_data(&mut line, began));
+        finish(line, outcome)
+    }
+
+    fn central(&mut self) -> Result<ServerLine> {
+        let url = match central_url(self.identity) {
+            Ok(url) => url,
+            Err(error) => return finish(ServerLine::new("central", String::new()), Err(error)),
+        };
+        let mut line = ServerLine::new("central", shown(&url));
+        let request = SiteStatusRequest { sync_v5_settings: self.identity.credentials(), sync_v6_version: V6_VERSION };
+        let began = self.now();
+        let outcome = self
+            .questions(&mut line, began, |client, identity| {
+                client.central::<v6::SiteStatus>(identity, &url, v6::path::SITE_STATUS, &request).map(|_| ())
+            })
+            .and_then(|()| self.pulled(&mut line, &url, began));
+        finish(line, outcome)
+    }
+
+    /// Small questions, one after the other; the first, which also connects, is not counted.
+    fn questions(
+        &mut self,
+        line: &mut ServerLine,
+        began: Duration,
+        mut ask: impl FnMut(&mut Client<'_>, &Identity) -> Result<()>,
+    ) -> Result<()> {
+        let mut times = Vec::new();
+        ask(&mut self.client, self.identity)?;
+        for _ in 1..QUESTIONS {
+            // Half of the time is for records.
+            if self.now().saturating_sub(began) > self.limits.time / 2 && !times.is_empty() {
+                break;
+            }
+            let asked = self.now();
+            let answer = ask(&mut self.client, self.identity);
+            if answer.is_ok() {
+                times.push(self.now().saturating_sub(asked).as_secs_f64() * 1000.0);
+            }
+            if answer.is_err() {
+                line.note_times(times);
+                return answer;
+            }
+        }
+        line.note_times(times);
+        Ok(())
+    }
+
+    fn goes_on(&self, line: &ServerLine, began: Duration) -> bool {
+        self.now().saturating_sub(began) < self.limits.time && line.bytes < self.limits.bytes
+    }
+
+    /// How many records to ask for next: ever more, but not beyond what may be received.
+    fn next_size(&self, line: &ServerLine, size: u32) -> u32 {
+        let left = self.limits.bytes.saturating_sub(line.bytes) as f64;
+        let fit = line.each().map_or(f64::from(FIRST), |each| left / each.max(1.0));
+        (fit as u32).clamp(1, size.saturating_mul(4))
+    }
+
+    /// Central data of the legacy server, from the beginning.
+    fn central_data(&mut self, line: &mut ServerLine, began: Duration) -> Result<()> {
+        let (mut start, mut size) = (0, FIRST);
+        while self.goes_on(line, began) {
+            let path = format!("{}?cursor={start}&limit={size}", v5_path::CENTRAL_RECORDS);
+            let (asked, before) = (self.now(), self.client.traffic.bytes_received);
+            let batch: ReadCentralBatch = self.client.legacy_get(self.identity, &path)?;
+            line.seconds += self.now().saturating_sub(asked).as_secs_f64();
+            line.records += batch.data.len() as u64;
+            line.bytes += self.client.traffic.bytes_received.saturating_sub(before);
+            let last = batch.last_position().unwrap_or(0);
+            if last <= start || last >= batch.max_cursor {
+                (line.total_records, line.is_estimate) = (Some(line.records), false);
+                break;
+            }
+            start = last;
+            // Positions that hold nothing any more are as many before as after.
+            let share = batch.max_cursor as f64 / last as f64;
+            (line.total_records, line.is_estimate) = (Some((line.records as f64 * share).ceil() as u64), true);
+            size = self.next_size(line, size).min(LEGACY_MOST as u32);
+        }
+        Ok(())
+    }
+
+    /// What central has for this site, always from where it stands.
+    fn pulled(&mut self, line: &mut ServerLine, url: &Url, began: Duration) -> Result<()> {
+        let mut size = FIRST;
+        let mut spent = 0;
+        while spent < self.limits.bytes && self.now().saturating_sub(began) < self.limits.time {
+            let asked = self.now();
+            let (batch, bytes) = self.batch(url, size)?;
+            let seconds = self.now().saturating_sub(asked).as_secs_f64();
+            // The largest batch tells most.
+            (line.records, line.bytes, line.seconds) = (batch.records.len() as u64, bytes, seconds);
+            line.total_records = Some(batch.total_records.max(line.records));
+            spent += line.bytes;
+            if batch.is_last_batch {
+                break;
+            }
+            let left = self.limits.bytes.saturating_sub(spent) as f64;
+            let fit = (left / line.each().unwrap_or(1.0).max(1.0)) as u32;
+            if fit <= size {
+                break;
+            }
+            size = fit.min(size.saturating_mul(4)).min(self.site.config.pull_records_max.max(1));
+            if u64::from(size) <= line.records {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// So many records from where this site stands, and their size.
+    fn batch(&mut self, url: &Url, size: u32) -> Result<(ReadBatch, u64)> {
+        let request = PullRequest {
+            cursor: cursor(self.site.storage.read()?.as_ref(), key::PULL_CURSOR_V6)?,
+            batch_size: size,
+            sync_v5_settings: self.identity.credentials(),
+            // Otherwise central would take note of a site that begins anew.
+            is_initialised: true,
+            sync_v6_version: V6_VERSION,
+            looks_only: true,
+            push_chain: None,
+        };
+        let raw = self.client.central_raw(self.identity, url, v6::path::PULL, &request)?;
+        let batch = read_batch(raw.get(), url)?;
+        Ok((batch, raw.get().len() as u64))
+    }
+}
+
+/// Notes how it ended; what ends everything is an error.
+fn finish(mut line: ServerLine, outcome: Result<()>) -> Result<ServerLine> {
+    if let Err(error) = outcome {
+        if matches!(error.class(), ErrorClass::Cancelled | ErrorClass::LocalFault) {
+            return Err(error);
+        }
+        line.error = Some((&error).into());
+    }
+    if line.records > 0 && line.seconds > 0.0 {
+        line.bytes_per_second = Some(line.bytes as f64 / line.seconds);
+    }
+    Ok(line)
+}
+
+/// How many records fit into a batch.
+fn fitting(config: &SyncConfig, each: f64, bytes_per_second: f64) -> u32 {
+    let bytes = (config.pull_bytes as f64).min(bytes_per_second * BATCH_SECONDS);
+    let most = config.pull_records_max.max(1);
+    ((bytes / each.max(1.0)) as u32).clamp(most.min(16), most)
+}
+
+/// How long a first sync takes: from what servers say there is before it, from what is here after it.
+fn predict(txn: &dyn ReadTxn, identity: &Identity, servers: &[ServerLine]) -> Result<Option<Prediction>> {
+    let mut here = [(0_u64, 0_u64); 2];
+    if identity.initialised {
+        for (table, count) in txn.record_counts()? {
+            let sample = txn.records(&table, None, SAMPLE)?;
+            let bytes: u64 = sample.iter().map(|(_, data)| data.as_str().len() as u64 + ENVELOPE).sum();
+            let at = usize::from(record_type(table.as_str()).is_some_and(|kind| kind.pulled));
+            here[at].0 += count;
+            here[at].1 += bytes.saturating_mul(count) / (sample.len() as u64).max(1);
+        }
+    }
+    let any_rate = servers.iter().find_map(|line| line.bytes_per_second);
+    let mut parts = Vec::new();
+    for (line, here) in servers.iter().zip(here) {
+        let Some(rate) = line.bytes_per_second.or(any_rate) else { return Ok(None) };
+        let (records, bytes, known_from) = match (identity.initialised, line.total_records) {
+            (true, _) => (here.0, here.1, say::in_this_database()),
+            (false, Some(total)) => {
+                let known_from = match (line.server, line.is_estimate) {
+                    ("central", _) => say::counted_by_central(),
+                    (_, false) => say::received_whole(),
+                    (_, true) => say::positions(),
+                };
+                (total, (line.each().unwrap_or(0.0) * total as f64) as u64, known_from)
+            }
+            (false, None) => return Ok(None),
+        };
+        let batches = records.div_ceil(500) + 1;
+        let waits = batches as f64 * line.median_ms.unwrap_or(0.0) / 1000.0;
+        let seconds = bytes as f64 / rate + waits;
+        parts.push(PredictedPart { server: line.server, records, bytes, seconds, known_from });
+    }
+    Ok(Some(Prediction { seconds: parts.iter().map(|part| part.seconds).sum(), parts }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_fit_the_line() {
+        let config = SyncConfig::default();
+        assert_eq!(fitting(&config, 1000.0, 1e9), 4194, "the size that batches aim at");
+        assert_eq!(fitting(&config, 1000.0, 5000.0), 100, "twenty seconds on a slow line");
+        assert_eq!((fitting(&config, 1e7, 1e6), fitting(&config, 1.0, 1e9)), (16, 8000));
+    }
+
+    #[test]
+    fn the_middle_and_the_worst() {
+        let mut line = ServerLine::new("legacy", String::new());
+        line.note_times(vec![9.0, 1.0, 3.0]);
+        assert_eq!((line.median_ms, line.worst_ms, line.questions), (Some(3.0), Some(9.0), 3));
+        line.note_times(Vec::new());
+        assert_eq!((line.median_ms, line.worst_ms), (None, None));
+    }
+}

@@ -1,0 +1,289 @@
+//! What the next pull would bring. It is read from the servers as a pull reads it, integrated in a transaction that is
+//! dropped, and forgotten: no cursor moves, nothing is acknowledged.
+
+use serde::Serialize;
+
+use crate::error::{Error, ErrorClass, Result, Server};
+use crate::integrate::{Door, receive};
+use crate::ownership::Role;
+use crate::protocol::v5::{ReadCentralBatch, ReadQueueBatch, path as v5_path};
+use crate::protocol::v6::{Action, PullRequest, V6_VERSION, path};
+use crate::site::Site;
+use crate::site::central::pull::{ask_batch, from_legacy, set_aside};
+use crate::site::client::Client;
+use crate::site::identity::{Identity, cursor, flag};
+use crate::site::legacy::discover::central_url;
+use crate::site::observer::SyncObserver;
+use crate::site::sizing::{Pace, Sizes, Way};
+use crate::storage::{Incoming, LoggedError, Source, key};
+use crate::support::{Foreseen, NAMED, TypeCount, TypeCounts, each_set_aside};
+
+/// The most records of central that are asked for in one batch.
+const LIMIT: u32 = 500;
+
+/// The sources, in the order of a cycle.
+const SOURCES: [&str; 3] = ["legacy_central", "legacy_queue", "central"];
+
+/// The most bytes of data that are kept at a time to be looked at.
+const BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// What the next pull would bring.
+#[derive(Debug, Clone, Default, Serialize)]
+#[non_exhaustive]
+pub struct PullPreview {
+    /// From each source, in the order of a cycle: central data of the legacy server, its queue for this site, central.
+    pub from: Vec<Coming>,
+    /// Records that would be integrated, of those that were looked at.
+    pub integrated: u64,
+    /// Records that would give way to an edit made here.
+    pub kept_local: u64,
+    /// Records that would be set aside: the first of them.
+    pub set_aside: Vec<Foreseen>,
+    /// How many those are.
+    pub set_aside_records: u64,
+    /// Records that are set aside now and would be tried again, because what they wait for comes.
+    pub woken: u64,
+}
+
+/// What would come from one source.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct Coming {
+    /// `legacy_central`, `legacy_queue` or `central`.
+    pub source: &'static str,
+    /// The position from which it is read; nothing for the queue.
+    pub from_cursor: Option<u64>,
+    /// How many records there are, as the server says; never fewer than were looked at.
+    pub records: u64,
+    /// Whether all of them were looked at.
+    pub is_complete: bool,
+    /// Those that were looked at, by type.
+    pub by_type: Vec<TypeCount>,
+    /// Why it could not be asked, or not to the end.
+    pub error: Option<LoggedError>,
+}
+
+/// What came from one source, before it is looked at.
+struct Gathered {
+    coming: Coming,
+    source: Source,
+    batches: Vec<Vec<Incoming>>,
+}
+
+/// How much more is looked at.
+struct Left {
+    records: u64,
+    bytes: usize,
+}
+
+impl Left {
+    /// Takes a batch off it; says whether more may be read.
+    fn take(&mut self, batch: &[Incoming]) -> bool {
+        self.records = self.records.saturating_sub(batch.len() as u64);
+        let bytes: usize = batch.iter().map(|incoming| incoming.data.as_str().len()).sum();
+        self.bytes = self.bytes.saturating_sub(bytes);
+        self.records > 0 && self.bytes > 0
+    }
+}
+
+impl Gathered {
+    fn new(name: &'static str) -> Self {
+        let coming = Coming {
+            source: name,
+            from_cursor: None,
+            records: 0,
+            is_complete: false,
+            by_type: Vec::new(),
+            error: None,
+        };
+        let source = if name == "central" { Source::Central } else { Source::Legacy };
+        Self { coming, source, batches: Vec::new() }
+    }
+
+    /// Adds a batch, of `total` records that are left with it; says whether more may be read.
+    fn add(&mut self, batch: Vec<Incoming>, total: u64, left: &mut Left) -> bool {
+        let before: usize = self.batches.iter().map(Vec::len).sum();
+        self.coming.records = (before + batch.len()).max(before + usize::try_from(total).unwrap_or(0)) as u64;
+        let goes_on = left.take(&batch);
+        self.batches.push(batch);
+        goes_on
+    }
+
+    fn count(&mut self) {
+        let mut counts = TypeCounts::default();
+        for incoming in self.batches.iter().flatten() {
+            counts.add(&incoming.table, incoming.action == Action::Delete, incoming.data.as_str().len(), None);
+        }
+        self.coming.by_type = counts.list();
+    }
+}
+
+impl Site {
+    /// Looks at what the next pull would bring, up to so many records: the servers are asked, and nothing is changed.
+    ///
+    /// # Errors
+    /// [`Error::NotSetUp`]; what this site was told when it asked, if no server could be asked; the database failed.
+    pub fn preview_pull(&self, records_max: u64, observer: &mut dyn SyncObserver) -> Result<PullPreview> {
+        let identity = self.identity()?;
+        let mut client = Client::new(self.transport.as_ref(), self.clock.as_ref(), &self.config, observer);
+        client.sizes = Sizes::load(self.storage.read()?.as_ref())?;
+        let mut left = Left { records: records_max.max(1), bytes: BYTES_MAX };
+        let mut all = Vec::new();
+        let mut first_error = None;
+        for name in SOURCES {
+            let mut gathered = Gathered::new(name);
+            let outcome = match name {
+                "legacy_central" => self.gather_central_data(&identity, &mut client, &mut gathered, &mut left),
+                "legacy_queue" => gather_queue(&identity, &mut client, &mut gathered, &mut left),
+                _ if identity.role != Some(Role::Remote) => continue,
+                _ => self.gather_central(&identity, &mut client, &mut gathered, &mut left),
+            };
+            gathered.count();
+            if let Err(error) = outcome {
+                if matches!(error.class(), ErrorClass::Cancelled | ErrorClass::LocalFault) {
+                    return Err(error);
+                }
+                gathered.coming.error = Some((&error).into());
+                first_error.get_or_insert(error);
+            }
+            all.push(gathered);
+        }
+        // If nobody answered there is nothing to show.
+        match first_error {
+            Some(error) if all.iter().all(|gathered| gathered.coming.error.is_some()) => Err(error),
+            _ => self.try_out(&identity, all),
+        }
+    }
+
+    fn gather_central_data(
+        &self,
+        identity: &Identity,
+        client: &mut Client<'_>,
+        gathered: &mut Gathered,
+        left: &mut Left,
+    ) -> Result<()> {
+        let mut start = cursor(self.storage.read()?.as_ref(), key::PULL_CURSOR_CENTRAL)?.0;
+        gathered.coming.from_cursor = Some(start);
+        loop {
+            let path = |limit| format!("{}?cursor={start}&limit={limit}", v5_path::CENTRAL_RECORDS);
+            let (batch, asked, _): (ReadCentralBatch, _, _) =
+                client.legacy_batch(identity, Way::LegacyCentralData, path)?;
+            let last = batch.last_position();
+            let incoming: Vec<_> = batch.data.into_iter().map(from_legacy).collect();
+            let is_empty = incoming.is_empty();
+            let goes_on = gathered.add(incoming, 0, left);
+            match last {
+                Some(last) if last > start => start = last,
+                // A gap in its positions.
+                None if is_empty && start < batch.max_cursor => start = start.saturating_add(asked),
+                _ => {
+                    gathered.coming.is_complete = true;
+                    return Ok(());
+                }
+            }
+            if !goes_on {
+                return Ok(());
+            }
+        }
+    }
+
+    fn gather_central(
+        &self,
+        identity: &Identity,
+        client: &mut Client<'_>,
+        gathered: &mut Gathered,
+        left: &mut Left,
+    ) -> Result<()> {
+        let central = central_url(identity)?;
+        let (mut start, pulls_own) = {
+            let txn = self.storage.read()?;
+            (cursor(txn.as_ref(), key::PULL_CURSOR_V6)?, flag(txn.as_ref(), key::PULL_OWN)?)
+        };
+        gathered.coming.from_cursor = Some(start.0);
+        loop {
+            let question = |batch_size| PullRequest {
+                cursor: start,
+                batch_size,
+                sync_v5_settings: identity.credentials(),
+                is_initialised: identity.initialised && !pulls_own,
+                sync_v6_version: V6_VERSION,
+                looks_only: true,
+                push_chain: None,
+            };
+            let most = Pace::default().next(&mut client.sizes, &self.config).min(LIMIT);
+            let batch = ask_batch(client, identity, (&central, path::PULL), most, &question)?.batch;
+            let next = batch.last_record_cursor().unwrap_or_default().max(batch.end_cursor).next();
+            let is_last = batch.is_last_batch;
+            let incoming = batch
+                .records
+                .into_iter()
+                .map(|element| element.map_or_else(set_aside, |e| Incoming::new(Source::Central, e.record)));
+            let goes_on = gathered.add(incoming.collect(), batch.total_records, left);
+            if is_last {
+                gathered.coming.is_complete = true;
+                return Ok(());
+            }
+            if next <= start {
+                return Err(Error::NoProgress { server: Server::Central, cursor: start.0 });
+            }
+            start = next;
+            if !goes_on {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Integrates everything as a pull would, and drops it.
+    fn try_out(&self, identity: &Identity, all: Vec<Gathered>) -> Result<PullPreview> {
+        let mut found = PullPreview::default();
+        let txn = self.storage.write()?;
+        let (before, newest) = {
+            let counts: u64 = txn.quarantine_counts()?.iter().map(|(_, count)| count).sum();
+            let mut newest = 0;
+            each_set_aside(txn.as_ref(), |row, _| {
+                newest = row.sequence;
+                Ok(())
+            })?;
+            (counts, newest)
+        };
+        for Gathered { coming, source, batches } in all {
+            let origin = identity.legacy_site_id.filter(|_| source == Source::Legacy);
+            let door = Door { source, origin };
+            for batch in batches {
+                let done = receive(txn.as_ref(), self.clock.now(), &door, batch)?;
+                found.integrated += done.integrated;
+                found.kept_local += done.kept_local;
+            }
+            found.from.push(coming);
+        }
+        let mut after = newest;
+        loop {
+            let page = txn.quarantined(after, 500)?;
+            let Some((last, _)) = page.last() else { break };
+            after = last.sequence;
+            for (row, why) in page {
+                found.set_aside_records += 1;
+                if found.set_aside.len() < NAMED {
+                    let (table, id) = (row.incoming.table, row.incoming.id);
+                    found.set_aside.push(Foreseen { table, id, cause: why.cause, reason: why.reason });
+                }
+            }
+        }
+        let left: u64 = txn.quarantine_counts()?.iter().map(|(_, count)| count).sum();
+        found.woken = (before + found.set_aside_records).saturating_sub(left);
+        // Dropped: none of this takes effect.
+        drop(txn);
+        Ok(found)
+    }
+}
+
+/// The legacy server's queue for this site: its first batch, as the next comes only once that was acknowledged.
+fn gather_queue(identity: &Identity, client: &mut Client<'_>, gathered: &mut Gathered, left: &mut Left) -> Result<()> {
+    let path = |limit| format!("{}?limit={limit}", v5_path::QUEUED_RECORDS);
+    let (batch, ..): (ReadQueueBatch, _, _) = client.legacy_batch(identity, Way::LegacyQueue, path)?;
+    let total = batch.queue_length;
+    let incoming: Vec<_> = batch.data.into_iter().map(from_legacy).collect();
+    gathered.coming.is_complete = total <= incoming.len() as u64;
+    gathered.add(incoming, total, left);
+    Ok(())
+}

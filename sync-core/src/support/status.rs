@@ -1,0 +1,169 @@
+//! How a database stands: who it is, what waits, how the last cycle ended.
+
+use serde::Serialize;
+
+use crate::changelog::Change;
+use crate::clock::Timestamp;
+use crate::error::Result;
+use crate::ownership::Role;
+use crate::record::{Cursor, SiteId};
+use crate::redaction::masked_url;
+use crate::site::central::push::is_pushed;
+use crate::site::identity::{central_is_legacy, cursor, role, site_id};
+use crate::site::legacy::push::is_pushed_to_legacy;
+use crate::site::report::Outcome;
+use crate::storage::{LogEntry, LoggedError, QuarantineCause, ReadTxn, Selection, Storage, key};
+use crate::support::config_warnings::{Concern, concerns};
+use crate::support::{is_of_patient, is_repair};
+
+/// How a database stands, as `status --json` prints it.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct Status {
+    /// `central` or `remote`; `None` before it is set up.
+    pub role: Option<&'static str>,
+    /// The site's number.
+    pub site_id: Option<SiteId>,
+    /// The site's name.
+    pub site_name: Option<String>,
+    /// The legacy server's address.
+    pub legacy_url: Option<String>,
+    /// Central's address.
+    pub central_url: Option<String>,
+    /// Whether a first cycle was completed.
+    pub initialised: bool,
+    /// The next position to read of central's changelog.
+    pub pull_cursor_v6: Cursor,
+    /// The next position to push of our own.
+    pub push_cursor_v6: Cursor,
+    /// Edits made here that the server they are for, central or the legacy server, has not taken yet.
+    pub waiting: Waiting,
+    /// The newest cycle.
+    pub last_sync: Option<LastSync>,
+    /// When the newest cycle ended that went to its end, as far as the log goes back.
+    pub last_success: Option<Timestamp>,
+    /// Records in quarantine, without those that somebody chose to ignore.
+    pub quarantined: u64,
+    /// The same by cause.
+    pub quarantined_by_cause: std::collections::BTreeMap<&'static str, u64>,
+    /// On a central server, what its administrator should put right.
+    pub concerns: Vec<Concern>,
+    /// Files by state, as far as they were taken note of.
+    pub files: std::collections::BTreeMap<&'static str, u64>,
+    /// Records held, by table.
+    pub records: std::collections::BTreeMap<String, u64>,
+}
+
+/// Edits made here that the server they are for has not taken yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Waiting {
+    /// How many records.
+    pub records: u64,
+    /// The size of their data.
+    pub bytes: u64,
+    /// When the oldest was written.
+    pub oldest_at: Option<Timestamp>,
+}
+
+/// The newest cycle.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct LastSync {
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When it ended.
+    pub finished_at: Timestamp,
+    /// How it ended.
+    pub outcome: String,
+    /// The error it ended with.
+    pub error: Option<LoggedError>,
+}
+
+/// Reads how a database stands.
+///
+/// # Errors
+/// The database failed.
+pub fn status(storage: &dyn Storage) -> Result<Status> {
+    let txn = storage.read()?;
+    let role = role(txn.as_ref())?;
+    let site_id = site_id(txn.as_ref())?;
+    let by_cause: std::collections::BTreeMap<_, _> =
+        txn.quarantine_counts()?.into_iter().map(|(cause, count)| (cause.as_str(), count)).collect();
+    Ok(Status {
+        role: role.map(Role::as_str),
+        site_id,
+        site_name: txn.state(key::SITE_NAME)?,
+        legacy_url: txn.state(key::LEGACY_URL)?.as_deref().map(masked_url),
+        central_url: txn.state(key::CENTRAL_URL)?.as_deref().map(masked_url),
+        initialised: txn.state(key::INITIALISED_AT)?.is_some() || role == Some(Role::Central),
+        pull_cursor_v6: cursor(txn.as_ref(), key::PULL_CURSOR_V6)?,
+        push_cursor_v6: cursor(txn.as_ref(), key::PUSH_CURSOR_V6)?,
+        waiting: if role == Some(Role::Central) { Waiting::NONE } else { waiting(txn.as_ref())? },
+        last_success: last_success(txn.as_ref())?,
+        last_sync: last_cycle(txn.as_ref())?.map(|entry| LastSync {
+            started_at: entry.started_at,
+            finished_at: entry.finished_at,
+            outcome: entry.outcome,
+            error: entry.error,
+        }),
+        quarantined: by_cause
+            .iter()
+            .filter(|(cause, _)| !QuarantineCause::ALL.iter().any(|of| of.is_settled() && of.as_str() == **cause))
+            .map(|(_, n)| n)
+            .sum(),
+        quarantined_by_cause: by_cause,
+        concerns: concerns(txn.as_ref())?,
+        files: txn.file_counts()?.into_iter().map(|(state, count)| (state.as_str(), count)).collect(),
+        records: txn.record_counts()?.into_iter().map(|(table, count)| (table.to_string(), count)).collect(),
+    })
+}
+
+/// The newest entry of the sync log that is a whole cycle.
+fn last_cycle(txn: &dyn ReadTxn) -> Result<Option<LogEntry>> {
+    let newest = txn.log(1)?.into_iter().next();
+    let is_other = |entry: &LogEntry| is_repair(entry) || is_of_patient(entry);
+    if newest.as_ref().is_some_and(is_other) {
+        return Ok(txn.log(usize::MAX)?.into_iter().find(|entry| !is_other(entry)));
+    }
+    Ok(newest)
+}
+
+/// When the newest cycle ended that left nothing undone but what is in quarantine.
+fn last_success(txn: &dyn ReadTxn) -> Result<Option<Timestamp>> {
+    let went_well = |entry: &LogEntry| {
+        let outcomes = [Outcome::Done, Outcome::LeftBehind].map(Outcome::as_str);
+        outcomes.contains(&entry.outcome.as_str()) && !is_of_patient(entry)
+    };
+    let newest = txn.log(1)?;
+    // Nearly always it is the newest.
+    let entries = if newest.iter().all(went_well) { newest } else { txn.log(usize::MAX)? };
+    Ok(entries.into_iter().find(went_well).map(|entry| entry.finished_at))
+}
+
+impl Waiting {
+    const NONE: Self = Self { records: 0, bytes: 0, oldest_at: None };
+}
+
+fn waiting(txn: &dyn ReadTxn) -> Result<Waiting> {
+    const ROWS: usize = 1000;
+    let mut waiting = Waiting::NONE;
+    let (to_central, to_legacy) = (cursor(txn, key::PUSH_CURSOR_V6)?, cursor(txn, key::PUSH_CURSOR_LEGACY)?);
+    let one_server = central_is_legacy(txn)?;
+    let waits = |row: &Change| {
+        (row.cursor >= to_central && is_pushed(row))
+            || (row.cursor >= to_legacy && is_pushed_to_legacy(row, one_server))
+    };
+    let mut from = to_central.min(to_legacy);
+    loop {
+        let rows = txn.changes(&Selection::Local, from, ROWS)?;
+        for row in rows.iter().filter(|row| waits(row)) {
+            let change = &row.change;
+            waiting.records += 1;
+            waiting.bytes += txn.record(&change.table, &change.id)?.map_or(0, |data| data.as_str().len() as u64);
+            waiting.oldest_at = Some(waiting.oldest_at.map_or(change.changed_at, |at| at.min(change.changed_at)));
+        }
+        match rows.last() {
+            Some(last) if rows.len() == ROWS => from = last.cursor.next(),
+            _ => return Ok(waiting),
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! Words that stand in details or alone, and names of checks. A name of a table or of a site may be one of them too, so words
+//! that are likely names are not among them.
+
+use super::Sentence;
+use super::{LABELS, WORDS};
+use crate::support::doctor;
+
+const ALL: &[&str] = &[
+    // Servers and roles.
+    "the legacy server",
+    "the central server",
+    "central",
+    "legacy",
+    "here",
+    "remote",
+    "central server",
+    "remote site",
+    "central server without a legacy server",
+    "site that is being set up",
+    // Parties and outcomes of a diagnosis.
+    "this device",
+    "the network",
+    "a record",
+    "nobody",
+    "ok",
+    "not checked",
+    "warning",
+    "fault",
+    // Outcomes and steps of a cycle.
+    "done",
+    "left_behind",
+    "partial",
+    "failed",
+    "cancelled",
+    "Prepare",
+    "Push V6",
+    "Push",
+    "Pull central",
+    "Pull remote",
+    "Pull V6",
+    "Link patient",
+    "Pull patient",
+    "Integrate",
+    "Files",
+    "Compare",
+    // Causes of quarantine, and files.
+    "waiting",
+    "refused",
+    "unsupported",
+    "malformed",
+    "superseded",
+    "ignored",
+    "upload",
+    "download",
+    "running",
+    "gone",
+    "elsewhere",
+    // What is said in errors.
+    "address",
+    "the address",
+    "the legacy server's address",
+    "the central server's address",
+    "cycle in the log",
+    "error code",
+    "record in quarantine with the number",
+    "compressing a request",
+    "copying the database",
+    "hashing a password",
+    "making a line",
+    "making a temporary folder",
+    "reading standard input",
+    "reading the password",
+    "starting the server",
+    "writing JSON",
+    // Who must act.
+    "Nobody: trying again later may work.",
+    "Whoever set this site up: an address, a password or a role is wrong.",
+    "Whoever installs versions: one end is too old for the other.",
+    "Whoever keeps the other end: it broke the protocol.",
+    "Whoever keeps this machine: disk or database.",
+    "Whoever gave the command: the input is wrong or not allowed.",
+    "Nobody: another cycle is at work on this database.",
+    "Nobody: it was stopped on request.",
+];
+
+/// Words and labels as sentences, whose names they are themselves.
+pub(crate) fn all() -> impl Iterator<Item = Sentence> {
+    let checks = doctor::OF_FILE.iter().chain(doctor::NAMES).map(|name| Sentence::new(LABELS, name, name));
+    ALL.iter().map(|word| Sentence::new(WORDS, word, word)).chain(checks)
+}

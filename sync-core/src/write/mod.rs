@@ -1,0 +1,13 @@
+//! Writing records: each record with its row in the changelog, and what a write takes with it.
+
+pub(crate) mod moved_stores;
+pub(crate) mod outgoing;
+pub(crate) mod record;
+pub(crate) mod record_owner;
+pub(crate) mod records;
+pub(crate) mod restored_site;
+
+pub(crate) use record::{
+    Origin, WentUnseen, delete, is_patient, is_same, log_again, log_anew, log_row_anew, marked_deleted, scope, site_in,
+    tell_of_newer, upsert, upsert_at_central, went_unseen, write_again,
+};

@@ -1,0 +1,174 @@
+//! Whose a record is, as this database knows it: the facts that the rules of [`ownership`](crate::ownership) are asked with.
+
+use crate::changelog::scope_of;
+use crate::error::{Error, Result};
+use crate::files::{REFERENCES, Reference};
+use crate::ownership::StoreOwner;
+use crate::record::{
+    NameId, RecordData, RecordId, RecordType, Scope, SiteId, StoreId, TableName, json_text, record_type,
+};
+use crate::storage::ReadTxn;
+use crate::write::{is_patient, scope};
+
+/// Whose store a record with this data belongs to, as seen by whoever has these stores. What hangs on a record that was
+/// deleted is of the store in which that was; the reference of a file is of the record that has the file.
+pub(crate) fn owner<T: ReadTxn + ?Sized>(
+    txn: &T,
+    table: &TableName,
+    data: &RecordData,
+    own: &[StoreId],
+) -> Result<StoreOwner> {
+    if *table == *REFERENCES {
+        return owner_of_file(txn, data, own);
+    }
+    let store = match scope(txn, table, data)?.0 {
+        None => store_of_deleted_parent(txn, table, data)?,
+        store => store,
+    };
+    Ok(match store {
+        None => StoreOwner::Nobody,
+        Some(store) if own.contains(&store) => StoreOwner::Own,
+        Some(_) => StoreOwner::Other,
+    })
+}
+
+/// A file of a patient's record is of every site that sees the patient.
+fn owner_of_file<T: ReadTxn + ?Sized>(txn: &T, reference: &RecordData, own: &[StoreId]) -> Result<StoreOwner> {
+    let Some((table, data)) = record_with_file(txn, reference)?.filter(|_| !planted!(FileIsAnyones)) else {
+        return Ok(StoreOwner::Nobody);
+    };
+    if is_about_patient(&table)
+        && let Some(patient) = scope(txn, &table, &data)?.1
+        && txn.is_visible(&patient, own)?
+    {
+        return Ok(StoreOwner::Own);
+    }
+    owner(txn, &table, &data, own)
+}
+
+/// The record that the reference of a file names, if it is here. A reference has no file itself.
+fn record_with_file<T: ReadTxn + ?Sized>(txn: &T, reference: &RecordData) -> Result<Option<(TableName, RecordData)>> {
+    let Some(Reference { table, record_id, .. }) = Reference::read(reference) else { return Ok(None) };
+    if table == *REFERENCES {
+        return Ok(None);
+    }
+    Ok(txn.record(&table, &record_id)?.map(|data| (table, data)))
+}
+
+fn store_of_deleted_parent<T: ReadTxn + ?Sized>(
+    txn: &T,
+    table: &TableName,
+    data: &RecordData,
+) -> Result<Option<StoreId>> {
+    let hangs_on_another = |kind: &&RecordType| matches!(kind.scope, Scope::ParentStore(..));
+    let Some(kind) = record_type(table.as_str()).filter(hangs_on_another) else { return Ok(None) };
+    let Some(fields) = data.fields() else { return Ok(None) };
+    let store = scope_of(kind, &fields, |parent, id, _| {
+        let parent = TableName::from(parent);
+        Ok::<_, Error>(if txn.has_record(&parent, id)? { None } else { txn.deleted_in(&parent, id)? })
+    })?;
+    Ok(store.0)
+}
+
+/// Who wrote a record last, as central tells it to a site.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Writer {
+    /// The site itself; or nobody yet; or the record was in one of its stores.
+    Itself,
+    /// Another site, or central.
+    Another,
+    /// A site, of which central knows no more which one: it was restored, and is to have back what it wrote.
+    Forgotten,
+}
+
+/// On central, whether the record that decides whose a record is, itself or the one on which it hangs, is here, was last
+/// written by somebody else than this site, and never left one of the site's stores. Where it is forgotten who wrote it, it
+/// is nobody else's: the site that wrote it would lose its edits otherwise.
+pub(crate) fn is_anothers<T: ReadTxn + ?Sized>(
+    txn: &T,
+    site: (SiteId, &[StoreId]),
+    (table, id): (&TableName, &RecordId),
+    data: &RecordData,
+) -> Result<bool> {
+    let (table, id) = parent_of(table, data).unwrap_or_else(|| (table.clone(), id.clone()));
+    let writer = writer(txn, site, (&table, &id))?;
+    Ok(writer == Writer::Another || (writer == Writer::Forgotten && planted!(ForgottenIsAnothers)))
+}
+
+fn writer<T: ReadTxn + ?Sized>(
+    txn: &T,
+    (site, stores): (SiteId, &[StoreId]),
+    (table, id): (&TableName, &RecordId),
+) -> Result<Writer> {
+    let Some(newest) = txn.newest_change(table, id)? else { return Ok(Writer::Itself) };
+    if newest.is_sync_update && newest.source_site == Some(site) {
+        return Ok(Writer::Itself);
+    }
+    let was_own = |store: &StoreId| stores.contains(store);
+    if txn.changes_beside(table, id)?.iter().any(|(row, _)| row.store.as_ref().is_some_and(was_own)) {
+        return Ok(Writer::Itself);
+    }
+    let is_forgotten = newest.is_sync_update && newest.source_site.is_none();
+    Ok(if is_forgotten { Writer::Forgotten } else { Writer::Another })
+}
+
+/// The record in whose store a record with this data is, if its type has one.
+fn parent_of(table: &TableName, data: &RecordData) -> Option<(TableName, RecordId)> {
+    let kind = record_type(table.as_str())?;
+    let Scope::ParentStore(field, parent, _) = kind.scope else { return None };
+    let id = json_text(kind.field(field)?.find(&data.fields()?)?)?.into_owned();
+    Some((TableName::from(parent), RecordId::new(id)))
+}
+
+fn is_about_patient(table: &TableName) -> bool {
+    record_type(table.as_str()).is_some_and(|kind| matches!(kind.scope, Scope::Patient(_)))
+}
+
+/// The patient whom a record with this data is about, if a site with these stores neither sees the patient nor wrote the
+/// record in one of them. Central may not know every join: the legacy server tells only the site itself of some. So a site
+/// vouches for what bears its own store.
+pub(crate) fn unseen_patient<T: ReadTxn + ?Sized>(
+    txn: &T,
+    table: &TableName,
+    data: &RecordData,
+    stores: &[StoreId],
+) -> Result<Option<NameId>> {
+    if *table == *REFERENCES {
+        return match record_with_file(txn, data)? {
+            Some((table, data)) => unseen_patient(txn, &table, &data, stores),
+            None => Ok(None),
+        };
+    }
+    if !is_about_patient(table) {
+        return Ok(None);
+    }
+    let fields = data.fields();
+    let is_own = |field: &str| {
+        let store = fields.as_ref().and_then(|fields| fields.text(field));
+        store.is_some_and(|store| stores.iter().any(|own| *own == *store))
+    };
+    match scope(txn, table, data)?.1 {
+        Some(_) if is_own("store_id") || is_own("given_store_id") => Ok(None),
+        Some(patient) if txn.is_visible(&patient, stores)? => Ok(None),
+        patient => Ok(patient),
+    }
+}
+
+/// On central, the patient whose name or properties have this id, if the patient is here, and the site neither sees the
+/// patient nor wrote the name last.
+pub(crate) fn unseen_name<T: ReadTxn + ?Sized>(
+    txn: &T,
+    (site, stores): (SiteId, &[StoreId]),
+    id: &RecordId,
+) -> Result<Option<NameId>> {
+    let table = TableName::from("name");
+    let patient = NameId::from(id.as_str());
+    if !txn.record(&table, id)?.as_ref().is_some_and(is_patient) || txn.is_visible(&patient, stores)? {
+        return Ok(None);
+    }
+    // Whose it is may be forgotten: a name waits then, and is not refused.
+    if writer(txn, (site, stores), (&table, id))? == Writer::Itself {
+        return Ok(None);
+    }
+    Ok(Some(patient))
+}

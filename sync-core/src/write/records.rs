@@ -1,0 +1,401 @@
+//! Reading and writing records as this database: ownership and shape are checked, changelog rows are written.
+
+use std::sync::Arc;
+
+use crate::changelog::Change;
+use crate::clock::Clock;
+use crate::error::{Error, Result};
+use crate::integrate::merge;
+use crate::ownership::{Operation, Refusal, Role, may_write};
+use crate::record::{
+    Cursor, Deletion, DocumentStore, FieldError, Fields, LegacyTable, RecordData, RecordId, RecordType, Scope, StoreId,
+    TableName, configured_by_legacy, document_store, owned_by_sites, record_type,
+};
+use crate::site::identity::{role, site_id};
+use crate::storage::{ReadTxn, Selection, Source, Storage, WriteTxn};
+use crate::text::sentences::input;
+use crate::write;
+use crate::write::Origin;
+use crate::write::record_owner;
+
+/// The most bytes of one record's data: with its envelope it still fits the 10 MiB that central takes.
+pub const RECORD_BYTES_MAX: usize = 10_000_000;
+
+/// Reads and writes records as the site, or the central server, that a database belongs to.
+#[derive(Clone)]
+pub struct Records {
+    storage: Arc<dyn Storage>,
+    clock: Arc<dyn Clock>,
+}
+
+impl std::fmt::Debug for Records {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Records")
+    }
+}
+
+impl Records {
+    /// The records of this storage.
+    pub fn new(storage: Arc<dyn Storage>, clock: Arc<dyn Clock>) -> Self {
+        Self { storage, clock }
+    }
+
+    /// A record's data; `None` if it is not here.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn get(&self, table: &TableName, id: &RecordId) -> Result<Option<RecordData>> {
+        self.storage.read()?.record(table, id)
+    }
+
+    /// Up to `limit` records of a table, by id, after `after`.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn list(
+        &self,
+        table: &TableName,
+        after: Option<&RecordId>,
+        limit: usize,
+    ) -> Result<Vec<(RecordId, RecordData)>> {
+        self.storage.read()?.records(table, after, limit)
+    }
+
+    /// The number of records of each table that has any.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn counts(&self) -> Result<Vec<(TableName, u64)>> {
+        self.storage.read()?.record_counts()
+    }
+
+    /// The stores that are active on this site, by id: the records that it writes may name these. The first sync brings
+    /// them; before that there are none.
+    ///
+    /// ```
+    /// use sync_core::record::RecordData;
+    /// # use std::sync::Arc;
+    /// # use sync_core::central::LocalSites;
+    /// # use sync_core::protocol::PasswordHash;
+    /// # use sync_core::storage::MemoryStorage;
+    /// # use sync_core::transport::InProcess;
+    /// # use sync_core::{Central, Records, Settings, Silent, Site, SyncOptions, SystemClock};
+    /// # let clock = Arc::new(SystemClock::new());
+    /// # let storage = Arc::new(MemoryStorage::new());
+    /// # let list = LocalSites::open(storage.clone(), clock.clone())?;
+    /// # let password = PasswordHash::of_password("a password");
+    /// # list.add("clinic", &password)?;
+    /// # let added = list.add_store("Clinic", "C", "clinic", None)?;
+    /// # let central = Arc::new(Central::stand_alone(storage, clock.clone()));
+    /// # let storage = Arc::new(MemoryStorage::new());
+    /// # let site = Site::new(storage.clone(), Arc::new(InProcess::new(central)), clock.clone());
+    /// # let (legacy_url, site_name) = ("http://central.example.org".to_owned(), "clinic".to_owned());
+    /// # let hardware_id = Some("a machine".to_owned());
+    /// # site.set_up(&Settings { legacy_url, site_name, password, hardware_id }, &mut Silent)?;
+    /// # let records = Records::new(storage, clock);
+    /// # assert!(records.active_stores()?.is_empty());
+    /// # site.sync(&SyncOptions::default(), &mut Silent)?;
+    /// # assert_eq!(records.active_stores()?, [added]);
+    /// for store in records.active_stores()? {
+    ///     let at = "2026-11-23T08:00:00";
+    ///     let fridge = format!(
+    ///         r#"{{"id":"fridge of {store}","store_id":"{store}","created_datetime":"{at}","modified_datetime":"{at}"}}"#
+    ///     );
+    ///     records.put("asset", [RecordData::parse(fridge)?])?;
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn active_stores(&self) -> Result<Vec<StoreId>> {
+        let txn = self.storage.read()?;
+        active_stores(txn.as_ref())
+    }
+
+    /// What changed here, in order.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn changes(&self, from: Cursor, limit: usize) -> Result<Vec<Change>> {
+        self.storage.read()?.changes(&Selection::All, from, limit)
+    }
+
+    /// Writes records of a table in one transaction, each with its changelog row: all of them or, at the first that is
+    /// not allowed or not valid, none. Gives their ids. A name of an item, a name or a clinician that the legacy server has
+    /// merged into another one is replaced by that one's.
+    ///
+    /// # Errors
+    /// [`Error::NotAllowed`] with `OnlyAllowedOnCentral` and the other rules of ownership, [`Error::InvalidRecord`],
+    /// [`Error::UnknownTable`], [`Error::BadInput`] for an id that is empty or too long and for a record above
+    /// [`RECORD_BYTES_MAX`]; [`Error::NotSetUp`] before the database knows its role; the database failed. A record that not
+    /// every peer can read (a key that stands twice, U+0000, half a character, a number out of range, too deep a nesting) is
+    /// an [`Error::InvalidRecord`] too.
+    pub fn put(&self, table: &str, records: impl IntoIterator<Item = RecordData>) -> Result<Vec<RecordId>> {
+        let txn = self.storage.write()?;
+        let ids = self.write_all(txn.as_ref(), table, records)?;
+        txn.commit()?;
+        Ok(ids)
+    }
+
+    /// Does all that [`put`](Self::put) does, and takes it back.
+    ///
+    /// # Errors
+    /// As [`put`](Self::put).
+    pub fn check(&self, table: &str, records: impl IntoIterator<Item = RecordData>) -> Result<Vec<RecordId>> {
+        self.write_all(self.storage.write()?.as_ref(), table, records)
+    }
+
+    /// Writes records in the caller's transaction, as [`put`](Self::put) does.
+    pub(crate) fn write_all(
+        &self,
+        txn: &dyn WriteTxn,
+        table: &str,
+        records: impl IntoIterator<Item = RecordData>,
+    ) -> Result<Vec<RecordId>> {
+        let kind = Kind::of(table)?;
+        let table = TableName::from(table);
+        let now = self.clock.now();
+        let writer = Writer::new(txn)?;
+        let any_set_aside = !txn.quarantine_counts()?.is_empty();
+        let any_merged = merge::any(txn)?;
+        let store = match writer.role {
+            Role::Central => write::upsert_at_central,
+            Role::Remote => write::upsert,
+        };
+        let mut ids = Vec::new();
+        for data in records {
+            check_portable(kind, &table, &data)?;
+            let id = match kind {
+                Kind::Typed(kind) => {
+                    let id = checked_id(kind, &table, &data)?;
+                    writer.ask(kind, Operation::Upsert, &table, &id, Some(&data))?;
+                    writer.ask_parent(kind, &table, &id, &data)?;
+                    id
+                }
+                Kind::Legacy(_) => {
+                    let id = checked_legacy_id(&table, &data)?;
+                    writer.ask_legacy(&table, &id, Some(&data))?;
+                    id
+                }
+            };
+            // Whoever writes may not have heard yet that two records are one.
+            let resolved = if any_merged { merge::resolved(txn, &table, &data)? } else { None };
+            let data = resolved.unwrap_or(data);
+            store(txn, &table, &id, &data, Origin::Local, now)?;
+            if any_merged {
+                merge::stored(txn, &table, &id, &data)?;
+            }
+            if any_set_aside {
+                // What was received of it before is out of date now, like what comes before this is pushed.
+                for source in [Source::Central, Source::Legacy] {
+                    txn.discard(source, &table, &id)?;
+                }
+                txn.wake_waiting(&table, &id)?;
+            }
+            ids.push(id);
+        }
+        Ok(ids)
+    }
+
+    /// Deletes a record in the way of its type: a soft-delete mark, or a removal that travels as a Delete.
+    ///
+    /// # Errors
+    /// As [`put`](Self::put); [`Error::NotFound`] if it is not here.
+    pub fn delete(&self, table: &str, id: &RecordId) -> Result<()> {
+        let kind = Kind::of(table)?;
+        let table = TableName::from(table);
+        let now = self.clock.now();
+        let txn = self.storage.write()?;
+        let not_found = || Error::NotFound { what: table.to_string(), id: id.to_string() };
+        let data = txn.record(&table, id)?.ok_or_else(not_found)?;
+        let writer = Writer::new(txn.as_ref())?;
+        let kind = match kind {
+            Kind::Typed(kind) => kind,
+            Kind::Legacy(known) => {
+                writer.ask_legacy(&table, id, None)?;
+                if !known.deletes {
+                    return Err(Refusal::NotDeletable { table: table.to_string() }.into());
+                }
+                write::delete(txn.as_ref(), &table, id, Origin::Local, now)?;
+                return txn.commit();
+            }
+        };
+        match kind.deletion {
+            Deletion::Soft(field) | Deletion::SoftAndWire(field) => {
+                writer.ask(kind, Operation::Upsert, &table, id, None)?;
+                let marked = write::marked_deleted(&data, field, now).ok_or_else(not_found)?;
+                write::upsert(txn.as_ref(), &table, id, &marked, Origin::Local, now)?;
+            }
+            Deletion::Wire | Deletion::Never => {
+                writer.ask(kind, Operation::Delete, &table, id, None)?;
+                write::delete(txn.as_ref(), &table, id, Origin::Local, now)?;
+            }
+        }
+        txn.commit()
+    }
+}
+
+/// What is known of a table that somebody here writes to.
+#[derive(Clone, Copy)]
+enum Kind {
+    /// It has a record type.
+    Typed(&'static RecordType),
+    /// Its records are the legacy server's, kept as documents, and sites own them.
+    Legacy(&'static LegacyTable),
+}
+
+impl Kind {
+    fn of(table: &str) -> Result<Self> {
+        match (record_type(table), owned_by_sites(table)) {
+            (Some(kind), _) => Ok(Self::Typed(kind)),
+            (None, Some(known)) => Ok(Self::Legacy(known)),
+            _ if configured_by_legacy(table) => Err(Refusal::OnlyAllowedOnLegacy { table: table.to_owned() }.into()),
+            _ => Err(Error::UnknownTable { table: table.to_owned() }),
+        }
+    }
+}
+
+/// Refuses a record that not every peer can read. Where its id cannot be trusted either, it is told as it stands there last.
+fn check_portable(kind: Kind, table: &TableName, data: &RecordData) -> Result<()> {
+    data.check_portable().map_err(|error| {
+        let keys = match kind {
+            Kind::Typed(kind) => [kind.key; 2],
+            Kind::Legacy(_) => ["ID", "id"],
+        };
+        let fields = data.fields();
+        let id = keys.iter().find_map(|key| fields.as_ref()?.text(key)).unwrap_or_default();
+        let id = id.chars().filter(|c| !c.is_control()).take(RecordId::BYTES_MAX).collect::<String>();
+        Error::InvalidRecord { table: table.clone(), id: RecordId::new(id), source: Box::new(error) }
+    })
+}
+
+/// Checks a document of the legacy server's tables that somebody here wrote, and gives its id.
+fn checked_legacy_id(table: &TableName, data: &RecordData) -> Result<RecordId> {
+    let id_of = |fields: &Fields<'_>| fields.text("ID").or_else(|| fields.text("id")).map(std::borrow::Cow::into_owned);
+    let id = RecordId::new(data.fields().as_ref().and_then(id_of).unwrap_or_default());
+    let bytes = id.as_str().len();
+    if bytes == 0 || bytes > RecordId::BYTES_MAX {
+        return Err(Error::bad_input(input::legacy_id(table.as_str(), RecordId::BYTES_MAX)));
+    }
+    if data.as_str().len() > RECORD_BYTES_MAX {
+        return Err(Error::bad_input(input::too_long(table.as_str(), id.as_str(), RECORD_BYTES_MAX)));
+    }
+    Ok(id)
+}
+
+/// Checks the shape of a record that somebody here wrote, and gives its id.
+fn checked_id(kind: &RecordType, table: &TableName, data: &RecordData) -> Result<RecordId> {
+    let id_of = || data.fields().and_then(|fields| fields.text(kind.key).map(std::borrow::Cow::into_owned));
+    let id = RecordId::new(id_of().unwrap_or_default());
+    kind.check_written(data).map_err(|error| Error::InvalidRecord {
+        table: table.clone(),
+        id: id.clone(),
+        source: Box::new(error),
+    })?;
+    if id.as_str().is_empty() || id.as_str().len() > RecordId::BYTES_MAX {
+        return Err(Error::bad_input(input::id(table.as_str(), RecordId::BYTES_MAX)));
+    }
+    if data.as_str().len() > RECORD_BYTES_MAX {
+        return Err(Error::bad_input(input::too_long(table.as_str(), id.as_str(), RECORD_BYTES_MAX)));
+    }
+    Ok(id)
+}
+
+/// The stores that are active on the site that a database belongs to; none before it is known.
+fn active_stores(txn: &dyn ReadTxn) -> Result<Vec<StoreId>> {
+    site_id(txn)?.map_or(Ok(Vec::new()), |site| txn.stores_of_site(site))
+}
+
+/// Who writes, for the rules of ownership.
+struct Writer<'t> {
+    txn: &'t dyn WriteTxn,
+    role: Role,
+    stores: Vec<StoreId>,
+}
+
+impl<'t> Writer<'t> {
+    fn new(txn: &'t dyn WriteTxn) -> Result<Self> {
+        let role = role(txn)?.ok_or(Error::NotSetUp)?;
+        Ok(Self { txn, role, stores: active_stores(txn)? })
+    }
+
+    /// A record that belongs to the store of another needs it: whose it is cannot be said without.
+    fn ask_parent(&self, kind: &RecordType, table: &TableName, id: &RecordId, data: &RecordData) -> Result<()> {
+        let Scope::ParentStore(field, parent_table, _) = kind.scope else { return Ok(()) };
+        let fields = data.fields();
+        let parent = kind.field(field).zip(fields.as_ref()).and_then(|(field, fields)| field.find(fields));
+        let parent = parent.and_then(crate::record::json_text).unwrap_or_default();
+        if self.txn.has_record(&TableName::from(parent_table), &RecordId::new(parent.clone().into_owned()))? {
+            return Ok(());
+        }
+        Err(Error::InvalidRecord {
+            table: table.clone(),
+            id: id.clone(),
+            source: Box::new(FieldError {
+                path: format!("$.{field}"),
+                expected: format!("the id of a record of {parent_table}").into(),
+                found: "one that is not here".into(),
+                unsupported: false,
+            }),
+        })
+    }
+
+    /// The same for a document of the legacy server's tables: a store that it names must be active here, and that of the
+    /// record whose line it is.
+    fn ask_legacy(&self, table: &TableName, id: &RecordId, new: Option<&RecordData>) -> Result<()> {
+        let stored = self.txn.record(table, id)?;
+        for data in stored.iter().chain(new) {
+            let store = match document_store(table, data) {
+                DocumentStore::In(parent, id) => {
+                    let parent = self.txn.record(&parent, &id)?.map(|data| document_store(&parent, &data));
+                    parent.unwrap_or(DocumentStore::Nowhere)
+                }
+                told => told,
+            };
+            if matches!(store, DocumentStore::Here(store) if !self.stores.contains(&store)) {
+                return Err(refused(Refusal::StoreNotActiveHere { table: table.to_string() }, id));
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks for the record as it is and as it would be.
+    fn ask(
+        &self,
+        kind: &RecordType,
+        operation: Operation,
+        table: &TableName,
+        id: &RecordId,
+        new: Option<&RecordData>,
+    ) -> Result<()> {
+        let stored = self.txn.record(table, id)?;
+        for data in stored.iter().chain(new) {
+            if kind.table == "name" && self.role == Role::Remote && !write::is_patient(data) {
+                return Err(refused(Refusal::OnlyAllowedOnLegacy { table: table.to_string() }, id));
+            }
+            let owner = record_owner::owner(self.txn, table, data, &self.stores)?;
+            may_write(self.role, kind, operation, owner).map_err(|refusal| refused(refusal, id))?;
+        }
+        Ok(())
+    }
+}
+
+/// A rule of ownership that a record breaks.
+fn refused(refusal: Refusal, id: &RecordId) -> Error {
+    Error::NotAllowed { refusal, id: Some(id.clone()) }
+}
+
+/// Reads the quarantine, for whoever shows it: up to `limit` records of it, in the order in which they came, after that
+/// with the [sequence](crate::storage::Buffered::sequence) `after`; 0 for the first ones.
+///
+/// # Errors
+/// The database failed.
+pub fn quarantine(
+    storage: &dyn Storage,
+    after: u64,
+    limit: usize,
+) -> Result<Vec<(crate::storage::Buffered, crate::storage::Quarantine)>> {
+    let txn: Box<dyn ReadTxn + '_> = storage.read()?;
+    txn.quarantined(after, limit)
+}
