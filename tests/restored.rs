@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use sync_core::record::{Cursor, RecordData, StoreId};
-use sync_core::storage::{Lost, MemoryStorage, QuarantineCause, SqliteStorage, Storage, key};
+use sync_core::storage::{MemoryStorage, QuarantineCause, SqliteStorage, Storage, changelog_gaps, key};
 use sync_core::transport::{HttpRequest, HttpResponse, InProcess, Transport, TransportError};
 use sync_core::{Silent, SyncConfig, SyncOptions, SyncReport, quarantine};
 use sync_testkit::FaultyStorage;
@@ -372,7 +372,7 @@ fn only_what_central_may_have_lost_is_sent_again() {
 }
 
 fn lost(storage: &dyn Storage) -> Vec<(u64, u64)> {
-    let parts = Lost::all(storage.read().unwrap().as_ref()).unwrap();
+    let parts = changelog_gaps(storage.read().unwrap().as_ref()).unwrap();
     parts.iter().map(|part| (part.after.0, part.before.0)).collect()
 }
 

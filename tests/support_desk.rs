@@ -7,7 +7,9 @@ use sync_core::protocol::PasswordHash;
 use sync_core::protocol::v6::Action;
 use sync_core::record::Cursor;
 use sync_core::storage::{MemoryStorage, Selection, Storage, key};
-use sync_core::support::{Lost, SentState, Travels, Verdict, cursors, explain, plan_resend, preview_push, resend};
+use sync_core::support::{
+    ResendFilter, SentState, Travels, Verdict, cursors, explain, plan_resend, preview_push, resend,
+};
 use sync_core::{Records, Settings, Silent, Site, SyncConfig, SyncOptions, SystemClock};
 use sync_testkit::legacy_server::{Endpoint, Fault, LegacyServer, PASSWORD, SmallWorld, rows, small_world};
 use sync_tests::world::data;
@@ -137,13 +139,13 @@ fn a_central_server_beside_a_legacy_server_sends_again_what_that_lost() {
     let storage = beside.storage.as_ref();
     beside.records.put("message", [data(r#"{"ID":"mine","type":"x"}"#)]).unwrap();
     beside.sync();
-    let lost = Lost { table: Some("message".into()), ..Lost::default() };
+    let lost = ResendFilter { table: Some("message".into()), ..ResendFilter::default() };
     assert_eq!(plan_resend(storage, &lost).unwrap().records, 1);
     resend(storage, &SystemClock::new(), &lost, "the legacy server was restored").unwrap();
     assert_eq!(plan_resend(storage, &lost).unwrap().waiting_already, 1);
     beside.sync();
     assert_eq!(beside.legacy.pushed(&beside.world.central).len(), 2);
-    let assets = Lost { table: Some("asset".into()), ..Lost::default() };
+    let assets = ResendFilter { table: Some("asset".into()), ..ResendFilter::default() };
     assert_eq!(plan_resend(storage, &assets).unwrap().records, 0, "nothing goes over V6 from central");
 }
 

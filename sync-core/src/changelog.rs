@@ -1,6 +1,6 @@
 //! What changed, in which order, and for whom.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::record::{Cursor, Fields, NameId, RecordId, RecordType, Scope, SiteId, StoreId, SyncStyle, TableName};
@@ -98,6 +98,20 @@ pub(crate) fn scope_of<E>(
             None => (None, None),
         },
     })
+}
+
+/// A part of a changelog that was lost when its storage was restored from a backup.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangelogGap {
+    /// The last cursor that is still there.
+    pub after: Cursor,
+    /// All cursors given out since are higher; those between the two are never used again, nor is this one.
+    pub before: Cursor,
+}
+
+impl ChangelogGap {
+    /// The most gaps that one end tells the other: each is a restore from a backup.
+    pub const TOLD_MAX: usize = 1000;
 }
 
 #[cfg(test)]

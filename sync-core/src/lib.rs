@@ -20,6 +20,7 @@ macro_rules! planted {
     };
 }
 
+mod address;
 mod changelog;
 mod clock;
 mod driver;
@@ -44,7 +45,7 @@ pub mod text_input;
 pub mod transport;
 
 pub use central::Central;
-pub use changelog::{Audience, Change, ChangeAction, NewChange};
+pub use changelog::{Audience, Change, ChangeAction, ChangelogGap, NewChange};
 pub use clock::{Bell, Clock, SystemClock, Timestamp};
 pub use driver::{CycleEnd, Driver, DriverConfig, DriverHandle, DriverObserver};
 pub use error::catalogue::{CatalogueEntry, catalogue};

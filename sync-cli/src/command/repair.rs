@@ -7,7 +7,7 @@ use serde_json::json;
 use sync_core::Error;
 use sync_core::record::{Cursor, RecordId, TableName};
 use sync_core::storage::Storage as _;
-use sync_core::support::{self, Lost, PullCursor, plan_resend, plan_rewind, resend, rewind};
+use sync_core::support::{self, PullCursor, ResendFilter, plan_resend, plan_rewind, resend, rewind};
 
 use super::layout::{moment, say};
 use crate::args::{Args, Confirm, CursorCommand, Resend, WhichCursor};
@@ -79,7 +79,7 @@ fn show(workspace: &Workspace, out: &Output) -> Result<(), Failure> {
 
 pub(super) fn run_resend(args: &Args, options: &Resend, out: &Output) -> Result<CommandOutcome, Failure> {
     let workspace = Workspace::open(args, out)?;
-    let lost = Lost {
+    let lost = ResendFilter {
         table: Some(options.table.as_str()).filter(|table| *table != "all").map(TableName::from),
         id: options.id.as_deref().map(RecordId::from),
         since: options.since,

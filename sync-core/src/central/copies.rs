@@ -6,11 +6,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::changelog::ChangelogGap;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::protocol::v6::{CopiesTold, PushChain};
 use crate::record::{Cursor, SiteId};
-use crate::storage::{Lost, ReadTxn, WriteTxn, key};
+use crate::storage::{ReadTxn, WriteTxn, changelog_gaps, key};
 
 /// How many pushes of a site are remembered: one of them may come once more, held up on its way.
 const REMEMBERED: usize = 64;
@@ -78,7 +79,7 @@ pub(super) fn judge(
     txn: &dyn WriteTxn,
     site: SiteId,
     chain: Option<&PushChain>,
-    lost_there: &[Lost],
+    lost_there: &[ChangelogGap],
     now: Timestamp,
 ) -> Result<Verdict> {
     let fits = |chain: &&PushChain| !chain.id.is_empty() && chain.id.len() <= BYTES_MAX;
@@ -86,9 +87,10 @@ pub(super) fn judge(
         return Ok(Verdict::Taken(None));
     };
     let known = of_site(txn, site)?;
-    let newest = |lost: &[Lost]| lost.iter().map(|lost| lost.before).filter(|before| before.is_possible()).max();
+    let newest =
+        |lost: &[ChangelogGap]| lost.iter().map(|lost| lost.before).filter(|before| before.is_possible()).max();
     let site_restored = newest(lost_there).unwrap_or(Cursor(0));
-    let central_restored = newest(&Lost::all(txn)?).unwrap_or(Cursor(0));
+    let central_restored = newest(&changelog_gaps(txn)?).unwrap_or(Cursor(0));
     if let Some(known) = &known {
         if known.taken.contains(&chain.id) {
             // The same push once more, because its answer was lost or it was held up on its way.
@@ -118,7 +120,7 @@ pub(super) fn goes_on_elsewhere(txn: &dyn ReadTxn, site: SiteId, chain: &PushCha
     let Some(known) = of_site(txn, site)?.filter(|_| !chain.after.is_empty() && !planted!(CopiesNotTold)) else {
         return Ok(None);
     };
-    let central_restored = Lost::all(txn)?.iter().map(|lost| lost.before).max().unwrap_or(Cursor(0));
+    let central_restored = changelog_gaps(txn)?.iter().map(|lost| lost.before).max().unwrap_or(Cursor(0));
     let goes_on = known.taken.last() == Some(&chain.after)
         || known.taken.contains(&chain.id)
         || central_restored > known.central_restored
@@ -148,11 +150,11 @@ mod tests {
     struct Judge(MemoryStorage);
 
     impl Judge {
-        fn push(&self, after: &str, id: &str, lost: &[Lost], at: i64) -> Verdict {
+        fn push(&self, after: &str, id: &str, lost: &[ChangelogGap], at: i64) -> Verdict {
             self.numbered((after, 0), id, lost, at)
         }
 
-        fn numbered(&self, (after, number): (&str, u64), id: &str, lost: &[Lost], at: i64) -> Verdict {
+        fn numbered(&self, (after, number): (&str, u64), id: &str, lost: &[ChangelogGap], at: i64) -> Verdict {
             let chain = PushChain { after: after.to_owned(), id: id.to_owned(), number };
             let txn = self.0.write().unwrap();
             let verdict = judge(txn.as_ref(), SITE, Some(&chain), lost, Timestamp::from_unix_millis(at)).unwrap();
@@ -191,7 +193,7 @@ mod tests {
         for (after, id) in [("", "a"), ("a", "b"), ("b", "c")] {
             assert!(taken(&judge.push(after, id, &[], 1)));
         }
-        let lost = [Lost { after: Cursor(10), before: Cursor(20) }];
+        let lost = [ChangelogGap { after: Cursor(10), before: Cursor(20) }];
         assert!(taken(&judge.push("a", "after the restore", &lost, 2)));
         assert!(!taken(&judge.push("c", "d", &[], 3)), "what it was made of runs on");
         assert!(!taken(&judge.push("a", "a second copy of the backup", &lost, 4)));

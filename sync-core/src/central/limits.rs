@@ -2,8 +2,8 @@
 //! other sites waiting.
 
 use super::CentralConfig;
+use crate::changelog::ChangelogGap;
 use crate::protocol::v6::{PatientPullRequest, PullRequest, PushRequest, SiteStatusRequest};
-use crate::storage::Lost;
 
 /// The most records that a site may push to the legacy half, or acknowledge there, at once.
 pub(super) const LEGACY_RECORDS_MAX: usize = 10_000;
@@ -26,8 +26,8 @@ impl Limited for PushRequest {
         if records > config.push_records_max {
             return Err(format!("The push has {records} records; at most {} are taken.", config.push_records_max));
         }
-        if lost > Lost::TOLD_MAX {
-            return Err(format!("lost_history has {lost} entries; at most {} are read.", Lost::TOLD_MAX));
+        if lost > ChangelogGap::TOLD_MAX {
+            return Err(format!("lost_history has {lost} entries; at most {} are read.", ChangelogGap::TOLD_MAX));
         }
         Ok(())
     }

@@ -351,7 +351,7 @@ impl Central {
     /// Whether this database is a central server's now: the legacy server may say otherwise while this runs. One that
     /// cannot be read is: the answer will say what is wrong with it.
     fn is_central(&self) -> bool {
-        let role = self.storage.read().and_then(|txn| crate::site::identity::role(txn.as_ref()));
+        let role = self.storage.read().and_then(|txn| crate::storage::state::role(txn.as_ref()));
         role.map_or(true, |role| role == Some(Role::Central))
     }
 

@@ -56,7 +56,7 @@ impl SiteList {
         if txn.state(key::LEGACY_URL)?.is_some() {
             return Ok(Some(Self::Legacy));
         }
-        let is_central = crate::site::identity::role(txn.as_ref())? == Some(Role::Central);
+        let is_central = crate::storage::state::role(txn.as_ref())? == Some(Role::Central);
         Ok(is_central.then_some(Self::Local))
     }
 }
@@ -80,7 +80,7 @@ impl LocalSites {
     /// [`Error::WrongRole`] if the database is a remote site's; [`Error::LegacyKeepsSites`] if a legacy server keeps the
     /// list, which may give out any number.
     pub fn open(storage: Arc<dyn Storage>, clock: Arc<dyn Clock>) -> Result<Self> {
-        let role = crate::site::identity::role(storage.read()?.as_ref())?;
+        let role = crate::storage::state::role(storage.read()?.as_ref())?;
         match role {
             Some(Role::Central) if SiteList::of(storage.as_ref())? == Some(SiteList::Legacy) => {
                 return Err(Error::LegacyKeepsSites);

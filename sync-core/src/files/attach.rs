@@ -11,7 +11,7 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::ownership::Role;
 use crate::record::{RecordId, TableName};
-use crate::site::identity::role;
+use crate::storage::state::role;
 use crate::storage::{FileDirection, FileEntry, FileState};
 use crate::text::sentences::input;
 use crate::write::records::Records;

@@ -11,7 +11,7 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::ownership::Role;
 use crate::record::{RecordId, TableName};
-use crate::site::identity::{cursor, flag, role};
+use crate::storage::state::{cursor, flag, role};
 use crate::storage::{FileDirection, FileEntry, FileState, Selection, WriteTxn, key};
 
 /// How many rows of the changelog are taken note of in one transaction.

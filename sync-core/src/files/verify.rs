@@ -14,7 +14,7 @@ use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::ownership::Role;
 use crate::record::RecordId;
-use crate::site::identity::role;
+use crate::storage::state::role;
 use crate::storage::{FileDirection, FileEntry, FileState, key};
 
 /// How old bytes without a reference must be before they are swept: whoever writes them may still be at it.

@@ -18,18 +18,19 @@ use crate::error::{Error, Result, Server};
 use crate::ownership::{Role, StoreOwner};
 use crate::protocol::v6::Action;
 use crate::record::{Cursor, NameId, RecordData, RecordId, SiteId, StoreId, TableName, integration_rank};
-use crate::site::identity::confirmed_to;
+use crate::storage::state::confirmed_to;
 use crate::storage::{
     Incoming, Known, Quarantine, QuarantineCause, ReadTxn, Selection, Source, Storage, WriteTxn, key,
 };
 use crate::write;
+use crate::write::merged;
 use crate::write::record_owner;
 use crate::write::restored_site::SiteRestore;
 use crate::write::{Origin, WentUnseen};
 
 use self::plan::{Facts, Plan, plan};
 pub(crate) use self::queue::Queue;
-pub(crate) use self::staged::{PAUSE, integrate};
+pub(crate) use self::staged::integrate;
 
 /// What an integration did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -115,7 +116,7 @@ fn failed_key(source: Source) -> Option<String> {
 }
 
 fn failed_before(txn: &dyn ReadTxn, source: Source) -> Result<bool> {
-    failed_key(source).map_or(Ok(false), |key| crate::site::identity::flag(txn, &key))
+    failed_key(source).map_or(Ok(false), |key| crate::storage::state::flag(txn, &key))
 }
 
 /// Stages a batch as it came, because one like it failed: what is staged is integrated record by record where need be, and
@@ -209,13 +210,13 @@ struct Integrator<'t> {
 impl<'t> Integrator<'t> {
     fn new(txn: &'t dyn WriteTxn, now: Timestamp, door: &'t Door) -> Result<Self> {
         let any_set_aside = !txn.quarantine_counts()?.is_empty();
-        let at_central = crate::site::identity::role(txn)? == Some(Role::Central);
+        let at_central = crate::storage::state::role(txn)? == Some(Role::Central);
         let restore_of_source = match door.source {
             Source::Site(site) => SiteRestore::load(txn, site)?,
             _ => None,
         };
         let facts = StoredFacts::new(txn, door)?;
-        let any_merged = merge::any(txn)?;
+        let any_merged = merged::any(txn)?;
         let done = Integrated::default();
         Ok(Self { facts, now, any_set_aside, at_central, any_merged, restore_of_source, done })
     }
@@ -225,13 +226,13 @@ impl<'t> Integrator<'t> {
         if self.any_merged
             && matches!(incoming.action, Action::Insert | Action::Update)
             && !planted!(MergedComesBack)
-            && merge::is_gone(self.facts.txn, &incoming.table, &incoming.id)?
+            && merged::is_gone(self.facts.txn, &incoming.table, &incoming.id)?
         {
             return self.take_merged(incoming);
         }
         let resolved = match self.any_merged {
             true if !planted!(MergeForgetsLateRecords) => {
-                merge::resolved(self.facts.txn, &incoming.table, &incoming.data)?
+                merged::resolved(self.facts.txn, &incoming.table, &incoming.data)?
             }
             _ => None,
         };
@@ -263,7 +264,7 @@ impl<'t> Integrator<'t> {
                 let store = if self.at_central { write::upsert_at_central } else { write::upsert };
                 store(txn, table, id, &incoming.data, origin, now)?;
                 if self.any_merged {
-                    merge::stored(txn, table, id, &incoming.data)?;
+                    merged::stored(txn, table, id, &incoming.data)?;
                 }
                 if self.any_set_aside && !planted!(WaitingNotWoken) {
                     txn.wake_waiting(table, id)?;
@@ -433,7 +434,7 @@ impl Facts for StoredFacts<'_> {
 
 /// Notes that central has a record as it is here: what was edited up to now need not be pushed, unless central goes back.
 fn note_at_central(txn: &dyn WriteTxn, table: &TableName, id: &RecordId) -> Result<()> {
-    let own = crate::site::identity::site_id(txn)?.unwrap_or(SiteId(0));
+    let own = crate::storage::state::site_id(txn)?.unwrap_or(SiteId(0));
     txn.note_pushed(own, table, id, txn.last_cursor()?.next())
 }
 
@@ -442,7 +443,7 @@ pub(crate) fn seen_at_central(txn: &dyn ReadTxn, source: Source, table: &TableNa
     if source != Source::Central {
         return Ok(Cursor(0));
     }
-    let own = crate::site::identity::site_id(txn)?.unwrap_or(SiteId(0));
+    let own = crate::storage::state::site_id(txn)?.unwrap_or(SiteId(0));
     Ok(txn.pushed_at(own, table, id)?.unwrap_or_default())
 }
 

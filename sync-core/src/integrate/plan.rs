@@ -4,11 +4,12 @@ use super::merge::Merge;
 use crate::error::Result;
 use crate::ownership::{Operation, Refusal, StoreOwner, may_arrive, may_push, may_replace};
 use crate::protocol::v6::Action;
+use crate::record::types::is_patient;
 use crate::record::{
     Deletion, FieldError, NameId, RecordData, RecordId, RecordType, TableName, json_text, portable, record_type,
 };
 use crate::storage::{Incoming, Quarantine, QuarantineCause, Source};
-use crate::write::{WentUnseen, is_patient};
+use crate::write::WentUnseen;
 
 /// What is done with a received record.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,12 +7,13 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::staged::{PAUSE, Run};
+use super::staged::Run;
 use super::{Door, Integrated};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::record::SiteId;
 use crate::storage::{ReadTxn, Source, Storage, key};
+use crate::write::PAUSE;
 
 /// Shared by all threads that integrate; no two of them work for one site.
 #[derive(Debug, Default)]

@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::Duration;
 
 use super::{Door, Integrated, Integrator, may_be_of_a_record};
 use crate::clock::Clock;
@@ -11,12 +10,10 @@ use crate::protocol::v5::{CentralRecord, QueuedRecord};
 use crate::protocol::v6::{BatchElement, WireRecord};
 use crate::record::{TableName, integration_rank};
 use crate::storage::{CHUNK_BYTES, Incoming, Quarantine, QuarantineCause, ReadTxn, Source, StagedKind, Storage};
+use crate::write::PAUSE;
 
 /// The most staged records that one transaction integrates: no other writer waits longer than that.
 const CHUNK_RECORDS: usize = 1000;
-/// The pause after a full transaction, in which a writer of another process gets its turn: it can only ask again and
-/// again.
-pub(crate) const PAUSE: Duration = Duration::from_millis(4);
 
 /// Integrates everything staged from a source. `progress` is told done and total after each transaction and may stop
 /// it; what was integrated stays.

@@ -11,7 +11,7 @@ pub(crate) mod record_type;
 pub(crate) mod references;
 mod registry;
 mod same;
-mod types;
+pub(crate) mod types;
 
 pub use datetime::{Date, DateTime};
 pub use enums::*;

@@ -7,7 +7,7 @@ use super::central::checkpoints::{Mark, Marks};
 use super::central::copies;
 use super::central::recovery;
 use super::client::Client;
-use super::identity::{Identity, cursor};
+use super::identity::Identity;
 use super::legacy::discover::central_url;
 use super::observer::{Step, SyncEvent, SyncObserver};
 use super::report::{Outcome, StepReport, SyncReport};
@@ -18,6 +18,7 @@ use crate::integrate::{Door, Integrated, integrate, merge, requeue_after_upgrade
 use crate::ownership::Role;
 use crate::protocol::v6::PushChain;
 use crate::record::{Cursor, NameId};
+use crate::storage::state::cursor;
 use crate::storage::{LogEntry, QuarantineCause, Selection, Source, key};
 use crate::text::Said;
 use crate::text::sentences::cycle as says;

@@ -12,7 +12,7 @@ use serde::ser::SerializeStruct as _;
 use url::Url;
 
 use super::Site;
-use super::identity::{Identity, role};
+use super::identity::Identity;
 use super::legacy::discover::central_url;
 use super::observer::{Step, SyncEvent, SyncObserver};
 use super::sizing::Sizes;
@@ -20,6 +20,7 @@ use super::watch::{Look, apart};
 use crate::error::{Error, ErrorClass, Result};
 use crate::files::{Files, Retry, failed};
 use crate::ownership::Role;
+use crate::storage::state::role;
 use crate::storage::{FileDirection, FileEntry, FileState, LoggedError};
 use crate::text::sentences::cycle as says;
 use crate::transport::{HttpRequest, Stop, StreamedResponse, Transport, TransportError};

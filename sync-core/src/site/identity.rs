@@ -3,17 +3,18 @@
 use serde::Serialize;
 use url::Url;
 
-use crate::error::{Error, Result, Server};
+use crate::address::parse_url;
+use crate::error::{Error, Result};
 use crate::machine::Machine;
 use crate::ownership::Role;
 use crate::protocol::v5::{InitialisationStatus, SiteHeaders, V5_VERSION};
 use crate::protocol::v6::Credentials;
 use crate::protocol::{AppIdentity, PasswordHash};
-use crate::record::{Cursor, SiteId};
+use crate::record::SiteId;
 use crate::redaction::masked_url;
+use crate::storage::state::{is_one_server, role, site_id};
 use crate::storage::{ReadTxn, WriteTxn, key};
-use crate::text::sentences::error_detail;
-use crate::text::{Detail, Said, Speaks};
+use crate::text::{Said, Speaks};
 
 /// What is needed to talk to the legacy server.
 #[derive(Clone)]
@@ -205,72 +206,6 @@ impl Identity {
     }
 }
 
-fn is_one_server(legacy: &str, central: Option<&str>) -> bool {
-    let origin = |text: &str| Url::parse(text).ok().map(|url| url.origin());
-    central.and_then(origin).is_some_and(|central| origin(legacy) == Some(central))
-}
-
-/// Whether a database has one server for both.
-pub(crate) fn central_is_legacy(txn: &dyn ReadTxn) -> Result<bool> {
-    let legacy = txn.state(key::LEGACY_URL)?.unwrap_or_default();
-    Ok(is_one_server(&legacy, txn.state(key::CENTRAL_URL)?.as_deref()))
-}
-
-/// The part a database plays, once it is known.
-pub(crate) fn role(txn: &dyn ReadTxn) -> Result<Option<Role>> {
-    Ok(match txn.state(key::ROLE)?.as_deref() {
-        Some("central") => Some(Role::Central),
-        Some("remote") => Some(Role::Remote),
-        _ => None,
-    })
-}
-
-/// The number of the site that a database belongs to, once it is known.
-pub(crate) fn site_id(txn: &dyn ReadTxn) -> Result<Option<SiteId>> {
-    Ok(txn.state(key::SITE_ID)?.and_then(|id| id.parse().ok()).map(SiteId))
-}
-
-/// A cursor of a database; 0 before it is first written.
-pub(crate) fn cursor(txn: &dyn ReadTxn, name: &str) -> Result<Cursor> {
-    match txn.state(name)? {
-        None => Ok(Cursor(0)),
-        Some(text) => Cursor::parse(&text).ok_or_else(|| Error::DamagedState { what: name.to_owned() }),
-    }
-}
-
-/// From which on of its own edits a server may not have them for sure: what it has taken but not confirmed as integrated is
-/// not safe from being overwritten yet.
-pub(crate) fn confirmed_to(txn: &dyn ReadTxn, server: Server) -> Result<Cursor> {
-    let (unconfirmed, confirmed, pushed) = match server {
-        Server::Central => (key::PUSH_UNCONFIRMED, key::PUSH_CONFIRMED_V6, key::PUSH_CURSOR_V6),
-        Server::Legacy => (key::PUSH_UNCONFIRMED_LEGACY, key::PUSH_CONFIRMED_LEGACY, key::PUSH_CURSOR_LEGACY),
-    };
-    cursor(txn, if flag(txn, unconfirmed)? { confirmed } else { pushed })
-}
-
-/// Whether a state of a database is `1`.
-pub(crate) fn flag(txn: &dyn ReadTxn, name: &str) -> Result<bool> {
-    Ok(txn.state(name)?.as_deref() == Some("1"))
-}
-
-/// Reads an address that a person typed or a server sent.
-pub(crate) fn parse_url(what: &'static str, text: &str) -> Result<Url> {
-    // What is shown must not hold a password that somebody put into the address.
-    let shown = text.rsplit('@').next().unwrap_or_default().to_owned();
-    let wrong = |reason: Detail| Error::InvalidUrl { what, url: shown.clone(), reason };
-    let url = Url::parse(text).map_err(|error| match error {
-        url::ParseError::RelativeUrlWithoutBase => wrong(error_detail::wrong_start().into()),
-        error => wrong(error.to_string().into()),
-    })?;
-    if !matches!(url.scheme(), "http" | "https") {
-        return Err(wrong(error_detail::wrong_start().into()));
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(wrong(error_detail::holds_password().into()));
-    }
-    Ok(url)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -287,18 +222,6 @@ mod tests {
         assert!(shown.contains("clinic") && shown.contains("legacy.example.org"), "{shown}");
         for secret in ["url-secret", "machine-id", settings.password.expose()] {
             assert!(!shown.contains(secret), "{shown}");
-        }
-    }
-
-    #[test]
-    fn addresses() {
-        for good in ["http://127.0.0.1:2048", "https://legacy.example.org", "https://oms.example.org/oms/"] {
-            assert!(parse_url("x", good).is_ok(), "{good}");
-        }
-        for bad in ["", "legacy.example.org", "ftp://x", "http://", "https://me:secret@x", "localhost:2048"] {
-            let error = parse_url("x", bad).unwrap_err();
-            assert_eq!(error.code(), "invalid_url", "{bad}");
-            assert!(!error.to_string().contains("secret"), "{error}");
         }
     }
 }

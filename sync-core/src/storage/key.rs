@@ -53,7 +53,7 @@ pub const PULL_CURSOR_CENTRAL: &str = "pull_cursor_central";
 /// The highest position that the legacy server said it had.
 pub const LEGACY_POSITION_SEEN: &str = "legacy_position_seen";
 /// The parts of the changelog that were lost when this storage was restored from a backup; see
-/// [`Lost`](super::Lost).
+/// [`Lost`](super::ChangelogGap).
 pub const LOST: &str = "lost";
 /// `1` while what came from this site is to be sent back to it, because it reads everything again.
 pub const PULL_OWN: &str = "pull_own";

@@ -11,14 +11,15 @@
 mod buffer;
 mod file;
 mod found;
+mod gaps;
 mod kept;
 pub mod key;
-mod lost;
 mod memory;
 mod pushed;
 mod sites;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+pub(crate) mod state;
 
 use serde::{Deserialize, Serialize};
 
@@ -26,8 +27,9 @@ pub use buffer::{
     Buffered, CHUNK_BYTES, Incoming, Known, Quarantine, QuarantineCause, Source, StagedCounts, StagedKind,
 };
 pub use file::{FileDirection, FileEntry, FileState};
+pub use gaps::changelog_gaps;
+pub(crate) use gaps::newest_gaps;
 pub use kept::KeptRecord;
-pub use lost::Lost;
 pub use memory::{MemoryBackup, MemoryStorage};
 pub use pushed::Pushed;
 /// The SQLite library whose connection a [`RecordHook`] is given.
@@ -65,7 +67,7 @@ use crate::record::{Cursor, NameId, RecordData, RecordId, SiteId, StoreId, Table
 ///
 /// # Restored from a backup
 /// A storage that is put back to an older state, as far as it can notice that, gives out no cursor again that was given
-/// out before, and adds a [`Lost`] part to [`key::LOST`], in one step before anything else can be seen of it.
+/// out before, and adds a [`ChangelogGap`](crate::ChangelogGap) to [`key::LOST`], in one step before anything else can be seen of it.
 ///
 /// # Errors
 /// An implementation sorts its errors by who must act: [`DatabaseBusy`](crate::Error::DatabaseBusy) (try again),

@@ -8,13 +8,13 @@ use super::preview_push::NAMED;
 use super::quarantine::each_set_aside;
 use crate::changelog::Audience;
 use crate::error::{Result, Server};
-use crate::integrate::merge;
 use crate::record::{Cursor, Deletion, RecordData, RecordId, RecordType, SiteId, StoreId, TableName, record_type};
-use crate::site::identity::{confirmed_to, site_id};
+use crate::storage::state::{confirmed_to, site_id};
 use crate::storage::{QuarantineCause, ReadTxn, Source, Storage, WriteTxn};
 use crate::text::sentences::audit as say;
 use crate::text::{Said, Speaks};
 use crate::write;
+use crate::write::merged;
 
 /// Records that are read at a time.
 const PAGE: usize = 100;
@@ -243,7 +243,7 @@ pub(crate) fn compare(
         there: there.as_ref(),
         stores: site_id(here)?.map_or(Ok(Vec::new()), |site| here.stores_of_site(site))?,
         unsent_from: confirmed_to(here, Server::Central)?,
-        any_merged: merge::any(here)?,
+        any_merged: merged::any(here)?,
     };
     let mut found = Found { audit: Audit::of_rows(central.rows), types: BTreeMap::new(), reasons: BTreeMap::new() };
     let tables = |txn: &dyn ReadTxn| txn.record_counts();
@@ -376,7 +376,7 @@ struct Comparison<'t> {
 impl Comparison<'_> {
     /// A record that central has.
     fn at_central(&self, table: &TableName, id: RecordId, theirs: RecordData, found: &mut Found) -> Result<()> {
-        let merged = if self.any_merged { merge::resolved(self.here, table, &theirs)? } else { None };
+        let merged = if self.any_merged { merged::resolved(self.here, table, &theirs)? } else { None };
         let theirs = merged.unwrap_or(theirs);
         let (kind, fields) = match self.here.record(table, &id)? {
             None => (DifferenceKind::Missing, Vec::new()),

@@ -12,10 +12,11 @@ use crate::site::Site;
 use crate::site::central::position::Position;
 use crate::site::central::pull::{ask_batch, set_aside};
 use crate::site::client::Client;
-use crate::site::identity::{Identity, flag};
+use crate::site::identity::Identity;
 use crate::site::legacy::discover::central_url;
 use crate::site::observer::{Step, SyncEvent, SyncObserver};
 use crate::site::sizing::{Pace, Sizes};
+use crate::storage::state::flag;
 use crate::storage::{Incoming, Source, Storage, WriteTxn, key};
 use crate::support::{Audit, Central, compare};
 

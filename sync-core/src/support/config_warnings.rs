@@ -4,11 +4,12 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::address::parse_url;
 use crate::error::Result;
 use crate::ownership::Role;
 use crate::record::{Cursor, RecordId, StoreId, TableName};
 use crate::redaction::masked_url;
-use crate::site::identity::{parse_url, role, site_id};
+use crate::storage::state::{role, site_id};
 use crate::storage::{ReadTxn, key};
 use crate::text::sentences::concern as say;
 use crate::text::{Said, Speaks, quoted};

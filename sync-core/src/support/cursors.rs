@@ -7,7 +7,7 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::ownership::Role;
 use crate::record::Cursor;
-use crate::site::identity::{cursor, flag, role};
+use crate::storage::state::{cursor, flag, role};
 use crate::storage::{ReadTxn, Storage, WriteTxn, key};
 use crate::text::sentences::cursor as say;
 use crate::text::{Said, Speaks};

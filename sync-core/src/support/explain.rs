@@ -12,8 +12,8 @@ use crate::record::{
     Cursor, RecordId, SiteId, StoreId, TableName, configured_by_legacy, owned_by_sites, record_type, record_types,
 };
 use crate::site::central::push::is_pushed;
-use crate::site::identity::{central_is_legacy, confirmed_to, cursor, role};
 use crate::site::legacy::push::is_pushed_to_legacy;
+use crate::storage::state::{central_is_legacy, confirmed_to, cursor, role};
 use crate::storage::{LogEntry, QuarantineCause, ReadTxn, Selection, Storage, key};
 
 /// Changelog rows that are looked at in one turn.

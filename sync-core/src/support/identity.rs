@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::address::parse_url;
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::ownership::Role;
@@ -10,7 +11,7 @@ use crate::protocol::v5::V5_VERSION;
 use crate::protocol::v6::V6_VERSION;
 use crate::record::{Cursor, RecordData, RecordId, SiteId};
 use crate::redaction::masked_url;
-use crate::site::identity::{central_is_legacy, cursor, parse_url, role, site_id};
+use crate::storage::state::{central_is_legacy, cursor, role, site_id};
 use crate::storage::{ReadTxn, Storage, key};
 use crate::text::sentences::identity as say;
 use crate::text::{Said, Speaks};

@@ -37,6 +37,6 @@ pub use redact::{
     FieldShape, RedactedFile, RedactedSetAside, Shape, redacted_files, redacted_groups, redacted_log,
     redacted_set_aside, settings_shown,
 };
-pub use resend::{Lost, Resend, plan_resend, resend};
+pub use resend::{Resend, ResendFilter, plan_resend, resend};
 pub use retry::{NotRetried, Retried, Which, ignore, retry};
 pub use status::{LastSync, Status, Waiting, status};

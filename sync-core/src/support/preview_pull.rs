@@ -11,10 +11,11 @@ use crate::protocol::v6::{Action, PullRequest, V6_VERSION, path};
 use crate::site::Site;
 use crate::site::central::pull::{ask_batch, from_legacy, set_aside};
 use crate::site::client::Client;
-use crate::site::identity::{Identity, cursor, flag};
+use crate::site::identity::Identity;
 use crate::site::legacy::discover::central_url;
 use crate::site::observer::SyncObserver;
 use crate::site::sizing::{Pace, Sizes, Way};
+use crate::storage::state::{cursor, flag};
 use crate::storage::{Incoming, LoggedError, Source, key};
 use crate::support::{Foreseen, NAMED, TypeCount, TypeCounts, each_set_aside};
 

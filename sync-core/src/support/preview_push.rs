@@ -10,9 +10,9 @@ use crate::error::{Error, Result};
 use crate::ownership::{Operation, Role, StoreOwner, may_push};
 use crate::record::{RecordData, RecordId, StoreId, TableName, record_type};
 use crate::site::central::push::is_pushed;
-use crate::site::identity::{central_is_legacy, cursor, flag, role, site_id};
 use crate::site::legacy::push::is_pushed_to_legacy;
-use crate::storage::{Lost, QuarantineCause, ReadTxn, Selection, Storage, key};
+use crate::storage::state::{central_is_legacy, cursor, flag, role, site_id};
+use crate::storage::{QuarantineCause, ReadTxn, Selection, Storage, changelog_gaps, key};
 use crate::text::sentences::held_up as why;
 use crate::text::{Said, Speaks};
 use crate::write::record_owner;
@@ -157,7 +157,7 @@ fn held_up(txn: &dyn ReadTxn) -> Result<Option<Said>> {
         return Ok(Some(why::first_sync()));
     }
     let recovered = cursor(txn, key::RECOVERED)?;
-    if Lost::all(txn)?.last().is_some_and(|lost| lost.before > recovered) {
+    if changelog_gaps(txn)?.last().is_some_and(|lost| lost.before > recovered) {
         return Ok(Some(why::restored()));
     }
     Ok(None)

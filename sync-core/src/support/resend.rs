@@ -12,8 +12,8 @@ use crate::record::{
     Cursor, RecordData, RecordId, StoreId, TableName, configured_by_legacy, owned_by_sites, record_type,
 };
 use crate::site::central::push::is_pushed;
-use crate::site::identity::{central_is_legacy, cursor, role, site_id};
 use crate::site::legacy::push::is_pushed_to_legacy;
+use crate::storage::state::{central_is_legacy, cursor, role, site_id};
 use crate::storage::{ReadTxn, Selection, Storage, key};
 use crate::text::sentences::input;
 use crate::write;
@@ -25,7 +25,7 @@ const BYTES: usize = 4 * 1024 * 1024;
 
 /// What to send again.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Lost {
+pub struct ResendFilter {
     /// Of this table; of every table if it is left out.
     pub table: Option<TableName>,
     /// The record with this id only.
@@ -50,7 +50,7 @@ pub struct Resend {
 
 /// Which rows are meant, and where the pushes stand.
 struct Chosen<'l> {
-    lost: &'l Lost,
+    lost: &'l ResendFilter,
     to_central: Cursor,
     to_legacy: Cursor,
     one_server: bool,
@@ -68,7 +68,7 @@ enum Verdict {
 }
 
 impl<'l> Chosen<'l> {
-    fn new(txn: &dyn ReadTxn, lost: &'l Lost) -> Result<Self> {
+    fn new(txn: &dyn ReadTxn, lost: &'l ResendFilter) -> Result<Self> {
         match role(txn)? {
             None => return Err(Error::NotSetUp),
             Some(Role::Central) if txn.state(key::LEGACY_URL)?.is_none() => {
@@ -131,7 +131,7 @@ impl<'l> Chosen<'l> {
 /// # Errors
 /// [`Error::NotSetUp`], [`Error::WrongRole`], [`Error::UnknownTable`], [`Error::BadInput`] for a table that sites do not
 /// send; the database failed.
-pub fn plan_resend(storage: &dyn Storage, lost: &Lost) -> Result<Resend> {
+pub fn plan_resend(storage: &dyn Storage, lost: &ResendFilter) -> Result<Resend> {
     let txn = storage.read()?;
     let txn = txn.as_ref();
     let chosen = Chosen::new(txn, lost)?;
@@ -163,7 +163,7 @@ pub fn plan_resend(storage: &dyn Storage, lost: &Lost) -> Result<Resend> {
 ///
 /// # Errors
 /// As [`plan_resend`]; [`Error::CycleRunning`].
-pub fn resend(storage: &dyn Storage, clock: &dyn Clock, lost: &Lost, reason: &str) -> Result<Resend> {
+pub fn resend(storage: &dyn Storage, clock: &dyn Clock, lost: &ResendFilter, reason: &str) -> Result<Resend> {
     let _lock = storage.lock_cycle()?;
     let planned = plan_resend(storage, lost)?;
     let end = storage.read()?.last_cursor()?.next();

@@ -4,9 +4,9 @@
 //! may have very many records, so they are logged a few at a time, in transactions of their own; how far that has come is
 //! kept with them.
 
+use super::PAUSE;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
-use crate::integrate::PAUSE;
 use crate::record::{Cursor, RecordData, StoreId};
 use crate::storage::{ReadTxn, Selection, Storage, WriteTxn, key};
 use crate::write;

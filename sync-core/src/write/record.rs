@@ -5,6 +5,7 @@ use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::files::{REFERENCES, Reference};
 use crate::protocol::v6::{Action, WireRecord};
+use crate::record::types::is_patient;
 use crate::record::{
     Cursor, Fields, NameId, RecordData, RecordId, RecordType, Scope, SiteId, StoreId, TableName, record_type,
     record_types,
@@ -449,11 +450,6 @@ fn change(
     };
     let (table, id) = (table.clone(), id.clone());
     NewChange { table, id, action, store, name, source_site, is_sync_update, audience, changed_at: now }
-}
-
-/// Whether a record of `name` is a patient; all other names belong to the legacy server.
-pub(crate) fn is_patient(data: &RecordData) -> bool {
-    data.fields().and_then(|fields| fields.text("type")).is_some_and(|kind| kind == "patient")
 }
 
 /// The data with a soft-delete mark, if it has none yet.

@@ -4,11 +4,12 @@ use crate::changelog::scope_of;
 use crate::error::{Error, Result};
 use crate::files::{REFERENCES, Reference};
 use crate::ownership::StoreOwner;
+use crate::record::types::is_patient;
 use crate::record::{
     NameId, RecordData, RecordId, RecordType, Scope, SiteId, StoreId, TableName, json_text, record_type,
 };
 use crate::storage::ReadTxn;
-use crate::write::{is_patient, scope};
+use crate::write::scope;
 
 /// Whose store a record with this data belongs to, as seen by whoever has these stores. What hangs on a record that was
 /// deleted is of the store in which that was; the reference of a file is of the record that has the file.

@@ -5,17 +5,18 @@ use std::sync::Arc;
 use crate::changelog::Change;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
-use crate::integrate::merge;
 use crate::ownership::{Operation, Refusal, Role, may_write};
+use crate::record::types::is_patient;
 use crate::record::{
     Cursor, Deletion, DocumentStore, FieldError, Fields, LegacyTable, RecordData, RecordId, RecordType, Scope, StoreId,
     TableName, configured_by_legacy, document_store, owned_by_sites, record_type,
 };
-use crate::site::identity::{role, site_id};
+use crate::storage::state::{role, site_id};
 use crate::storage::{ReadTxn, Selection, Source, Storage, WriteTxn};
 use crate::text::sentences::input;
 use crate::write;
 use crate::write::Origin;
+use crate::write::merged;
 use crate::write::record_owner;
 
 /// The most bytes of one record's data: with its envelope it still fits the 10 MiB that central takes.
@@ -158,7 +159,7 @@ impl Records {
         let now = self.clock.now();
         let writer = Writer::new(txn)?;
         let any_set_aside = !txn.quarantine_counts()?.is_empty();
-        let any_merged = merge::any(txn)?;
+        let any_merged = merged::any(txn)?;
         let store = match writer.role {
             Role::Central => write::upsert_at_central,
             Role::Remote => write::upsert,
@@ -180,11 +181,11 @@ impl Records {
                 }
             };
             // Whoever writes may not have heard yet that two records are one.
-            let resolved = if any_merged { merge::resolved(txn, &table, &data)? } else { None };
+            let resolved = if any_merged { merged::resolved(txn, &table, &data)? } else { None };
             let data = resolved.unwrap_or(data);
             store(txn, &table, &id, &data, Origin::Local, now)?;
             if any_merged {
-                merge::stored(txn, &table, &id, &data)?;
+                merged::stored(txn, &table, &id, &data)?;
             }
             if any_set_aside {
                 // What was received of it before is out of date now, like what comes before this is pushed.
@@ -371,7 +372,7 @@ impl<'t> Writer<'t> {
     ) -> Result<()> {
         let stored = self.txn.record(table, id)?;
         for data in stored.iter().chain(new) {
-            if kind.table == "name" && self.role == Role::Remote && !write::is_patient(data) {
+            if kind.table == "name" && self.role == Role::Remote && !is_patient(data) {
                 return Err(refused(Refusal::OnlyAllowedOnLegacy { table: table.to_string() }, id));
             }
             let owner = record_owner::owner(self.txn, table, data, &self.stores)?;

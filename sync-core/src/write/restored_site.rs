@@ -1,8 +1,9 @@
 //! Which records go back to the site that pushed them: those that it lost, because it was restored from a backup.
 
+use crate::changelog::ChangelogGap;
 use crate::error::{Error, Result};
 use crate::record::{Cursor, SiteId};
-use crate::storage::{Lost, ReadTxn, WriteTxn, key};
+use crate::storage::{ReadTxn, WriteTxn, key};
 
 /// On central, what is known of a site's newest restore.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +25,7 @@ impl SiteRestore {
     }
 
     /// Keeps what a site tells of what it lost.
-    pub(crate) fn learn(txn: &dyn WriteTxn, site: SiteId, lost_there: &[Lost]) -> Result<()> {
+    pub(crate) fn learn(txn: &dyn WriteTxn, site: SiteId, lost_there: &[ChangelogGap]) -> Result<()> {
         let told = lost_there.iter().filter(|lost| lost.before.is_possible() && lost.after < lost.before);
         let Some(before) = told.map(|lost| lost.before).max() else { return Ok(()) };
         if Self::load(txn, site)?.is_none_or(|known| known.before < before) {

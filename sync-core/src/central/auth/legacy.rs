@@ -146,7 +146,7 @@ impl LegacyAuthenticator {
     /// The legacy server's address; what cannot be said to it is refused at once.
     fn address(&self, credentials: &Credentials) -> Result<Url, AuthenticationError> {
         let legacy = self.storage.read()?.state(key::LEGACY_URL)?.ok_or(Error::NotSetUp)?;
-        let legacy = crate::site::identity::parse_url("the legacy server's address", &legacy)?;
+        let legacy = crate::address::parse_url("the legacy server's address", &legacy)?;
         let refused = |refusal| Err(AuthenticationError::Refused { refusal, checked_at: legacy.as_str().to_owned() });
         // What cannot stand in a header belongs to no site: a colon would end the name in Basic authentication.
         if credentials.username.contains(':') || credentials.username.is_empty() {

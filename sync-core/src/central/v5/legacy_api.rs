@@ -14,8 +14,8 @@ use crate::protocol::v5::{
 };
 use crate::protocol::v6::{Action, Credentials};
 use crate::record::{Cursor, RecordData, SiteId};
-use crate::site::identity::site_id;
 use crate::storage::Selection;
+use crate::storage::state::site_id;
 use crate::text_input::as_utf8;
 use crate::transport::{HttpRequest, HttpResponse, Method};
 use crate::write::outgoing;

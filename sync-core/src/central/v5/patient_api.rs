@@ -10,10 +10,10 @@ use crate::error::Result;
 use crate::protocol::hex;
 use crate::protocol::v5::{NewJoin, PatientQuery, SiteHeaders, path};
 use crate::protocol::v6::WireError;
+use crate::record::types::is_patient;
 use crate::record::{NameId, RecordData, RecordId, SiteId, StoreId, TableName};
 use crate::text_input::as_utf8;
 use crate::transport::{HttpRequest, HttpResponse, Method};
-use crate::write::is_patient;
 
 /// The most patients of one answer, whatever a site asks for.
 const FOUND_MAX: usize = 100;

@@ -14,6 +14,7 @@ use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::files::{FileStore, NewFile, ORPHAN_AGE, REFERENCES, Reference, failed, hash_file};
 use crate::protocol::v6::{DownloadRequest, UploadPart, WireError, check_version, encode_data, encode_error};
+use crate::record::types::is_patient;
 use crate::record::{NameId, RecordId, SiteId, SyncStyle, TableName, record_type};
 use crate::storage::{FileDirection, FileEntry, FileState, ReadTxn};
 use crate::transport::{HttpRequest, HttpResponse, StreamedResponse};
@@ -396,7 +397,7 @@ fn is_for(txn: &dyn ReadTxn, site: SiteId, (id, reference): (&RecordId, &Referen
     if kind.style == SyncStyle::Legacy {
         // What is the legacy server's is given out by its own rules, which are not known here. But for patients.
         return match held {
-            Some(data) if way == Way::ToSite && write::is_patient(&data) && !is_writer()? => {
+            Some(data) if way == Way::ToSite && is_patient(&data) && !is_writer()? => {
                 txn.is_visible(&NameId::from(reference.record_id.as_str()), &stores)
             }
             _ => or_writer(),

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::ownership::StoreOwner;
 use crate::protocol::v6::{Batch, BatchElement, Dialect, PatientPullRequest, PullRequest, WireError};
 use crate::record::{Cursor, SiteId, StoreId, record_type};
-use crate::storage::{Lost, ReadTxn, Selection, SiteEntry, Source, key};
+use crate::storage::{ReadTxn, Selection, SiteEntry, Source, key, newest_gaps};
 use crate::write;
 use crate::write::outgoing;
 use crate::write::record_owner;
@@ -247,7 +247,7 @@ impl Central {
                 None => {}
             }
         }
-        let lost_history = Lost::told(txn)?;
+        let lost_history = newest_gaps(txn)?;
         Ok((Batch { end_cursor, total_records: total, records, is_last_batch, lost_history }, unreadable))
     }
 

@@ -8,11 +8,12 @@ use sha2::{Digest as _, Sha256};
 use crate::central::copies;
 use crate::central::copies::Verdict;
 use crate::central::{Central, Refused};
+use crate::changelog::ChangelogGap;
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::protocol::v6::{Batch, BatchElement, PushRequest, PushResult, WireError, WireRecord};
 use crate::record::{Cursor, SiteId};
-use crate::storage::{Incoming, Known, Lost, Pushed, ReadTxn, Source, StagedKind, WriteTxn, key};
+use crate::storage::{Incoming, Known, Pushed, ReadTxn, Source, StagedKind, WriteTxn, key, newest_gaps};
 use crate::write;
 use crate::write::restored_site::SiteRestore;
 
@@ -95,7 +96,7 @@ struct Sorted {
 
 /// Whether a row is of a backup, and it or a newer one came before. A restored database gives out no cursor twice, so a
 /// lower one is older; one beyond all that it had given out is another database's.
-fn is_superseded(txn: &dyn ReadTxn, site: SiteId, element: &BatchElement, lost_there: &[Lost]) -> Result<bool> {
+fn is_superseded(txn: &dyn ReadTxn, site: SiteId, element: &BatchElement, lost_there: &[ChangelogGap]) -> Result<bool> {
     let Some(before) = end_of_backup(element.cursor, lost_there) else { return Ok(false) };
     let (table, id) = (&element.record.table_name, &element.record.record_id);
     let came = |noted: Option<Cursor>| noted.is_some_and(|at| element.cursor <= at && at < before);
@@ -103,14 +104,14 @@ fn is_superseded(txn: &dyn ReadTxn, site: SiteId, element: &BatchElement, lost_t
 }
 
 /// Where a site goes on to count after the newest of the backups that hold a row.
-fn end_of_backup(row: Cursor, lost_there: &[Lost]) -> Option<Cursor> {
-    let holds_it = |lost: &&Lost| row > Cursor(0) && row <= lost.after;
+fn end_of_backup(row: Cursor, lost_there: &[ChangelogGap]) -> Option<Cursor> {
+    let holds_it = |lost: &&ChangelogGap| row > Cursor(0) && row <= lost.after;
     lost_there.iter().filter(holds_it).map(|lost| lost.before).max()
 }
 
 /// Keeps how far a site has counted. One that pushes a new row with a lower cursor, and tells of no backup, counts anew, in
 /// another database: what was noted of the former one says nothing of this.
-fn begin_count(txn: &dyn WriteTxn, site: SiteId, fresh: &[Row], lost_there: &[Lost]) -> Result<()> {
+fn begin_count(txn: &dyn WriteTxn, site: SiteId, fresh: &[Row], lost_there: &[ChangelogGap]) -> Result<()> {
     let mut numbered = fresh.iter().filter(|row| row.is_numbered()).map(|row| row.element.cursor);
     let (Some(first), key) = (numbered.next(), format!("{}{site}", key::HIGHEST_PUSH_OF_SITE)) else { return Ok(()) };
     let highest = numbered.max().unwrap_or(first).max(first);
@@ -134,7 +135,7 @@ fn last_push(site: SiteId) -> String {
 /// Notes whether more batches of a site's push are to come.
 pub(crate) fn set_open(txn: &dyn WriteTxn, site: SiteId, is_open: bool) -> Result<()> {
     let key = format!("{}{site}", key::OPEN_PUSH_OF_SITE);
-    if crate::site::identity::flag(txn, &key)? == is_open {
+    if crate::storage::state::flag(txn, &key)? == is_open {
         return Ok(());
     }
     txn.set_state(&key, if is_open { "1" } else { "0" })
@@ -195,7 +196,7 @@ impl Central {
         } else if brings_something {
             set_open(txn.as_ref(), site, true)?;
         }
-        let lost_history = Lost::told(txn.as_ref())?;
+        let lost_history = newest_gaps(txn.as_ref())?;
         match txn.commit() {
             Err(_) if planted!(AnswerWithoutCommit) => {}
             committed => committed?,
@@ -215,7 +216,7 @@ fn fresh(
     txn: &dyn WriteTxn,
     (site, now): (SiteId, Timestamp),
     rows: Vec<Row>,
-    lost_there: &[Lost],
+    lost_there: &[ChangelogGap],
 ) -> std::result::Result<Sorted, Refused> {
     let known = pushed_last(txn, site)?;
     let mut sorted = Sorted::default();

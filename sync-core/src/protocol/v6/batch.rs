@@ -4,9 +4,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::envelope::NOT_UTF8;
+use crate::changelog::ChangelogGap;
 use crate::record::{Cursor, RecordData, RecordId, TableName};
 use crate::redaction::excerpt;
-use crate::storage::Lost;
 
 /// What is done to a record. Insert and Update both mean "upsert"; we send `Update` and `Delete` only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,7 +60,7 @@ pub struct Batch {
     /// What its sender, of this project, has lost of its own changelog in restores from backups. Open mSupply neither sends
     /// nor reads it (unknown keys are ignored, `protocol-v6` §2).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub lost_history: Vec<Lost>,
+    pub lost_history: Vec<ChangelogGap>,
 }
 
 impl Batch {
@@ -82,7 +82,7 @@ pub struct ReadBatch {
     /// Whether nothing is left after this batch.
     pub is_last_batch: bool,
     /// What central has lost in restores from backups, if it tells that.
-    pub lost_history: Vec<Lost>,
+    pub lost_history: Vec<ChangelogGap>,
 }
 
 /// An element of a batch that is no record, kept as it came.

@@ -4,8 +4,8 @@ use crate::clock::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Batch, Credentials};
+use crate::changelog::ChangelogGap;
 use crate::record::{Cursor, NameId, RecordId, StoreId};
-use crate::storage::Lost;
 
 /// Paths below the central server's address; hyphens and underscores are mixed on the wire.
 pub mod path {
@@ -144,7 +144,7 @@ pub struct PushResult {
     pub records_pushed: u64,
     /// As [`Batch::lost_history`].
     #[serde(default, deserialize_with = "lost_history", skip_serializing_if = "Vec::is_empty")]
-    pub lost_history: Vec<Lost>,
+    pub lost_history: Vec<ChangelogGap>,
     /// What is known of copies of the site's database, if the request told which one it is.
     #[serde(default, deserialize_with = "if_it_is_ours", skip_serializing_if = "Option::is_none")]
     pub copies: Option<CopiesTold>,
@@ -185,7 +185,7 @@ fn if_it_is_ours<'de, D: serde::Deserializer<'de>, T: serde::de::DeserializeOwne
 }
 
 /// Anybody else's meaning of the key stops no push.
-fn lost_history<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<Lost>, D::Error> {
+fn lost_history<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<ChangelogGap>, D::Error> {
     let value = serde_json::Value::deserialize(deserializer)?;
     Ok(serde_json::from_value(value).unwrap_or_default())
 }

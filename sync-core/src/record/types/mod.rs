@@ -3,6 +3,7 @@
 macro_rules! record_types {
     ($($module:ident::$name:ident,)*) => {
         $(mod $module; pub use $module::$name;)*
+        pub(crate) use name::is_patient;
 
         /// Every record type, sorted by wire table name.
         pub(super) const ALL: &[&super::RecordType] = &[$(<$name as super::TypedRecord>::TYPE),*];

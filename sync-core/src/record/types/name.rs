@@ -1,5 +1,6 @@
 //! `name`: names & store joins.
 
+use crate::record::RecordData;
 use crate::record::enums::LegacyGender;
 use crate::record::field::{Json, LegacyDate};
 use crate::record::record_type::{Deletion, Scope, record_type};
@@ -103,4 +104,9 @@ record_type! {
             currency_id: Option<String> = "currency_ID",
         }
     }
+}
+
+/// Whether a record of `name` is a patient; all other names belong to the legacy server.
+pub(crate) fn is_patient(data: &RecordData) -> bool {
+    data.fields().and_then(|fields| fields.text("type")).is_some_and(|kind| kind == "patient")
 }

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::protocol::hex;
 use crate::protocol::v6::{CopiesTold, PushChain};
 use crate::site::Site;
-use crate::storage::{Lost, ReadTxn, WriteTxn, key};
+use crate::storage::{ReadTxn, WriteTxn, changelog_gaps, key};
 
 /// Chooses by what the next push is told from every other, if that is not done yet. It is kept before anything is sent, so that
 /// the same push bears the same id where it is sent again. It depends on when it is chosen and on what is here then, so that
@@ -71,7 +71,7 @@ fn number(txn: &dyn ReadTxn) -> Result<u64> {
 
 /// The newest restore of this database.
 fn restored(txn: &dyn ReadTxn) -> Result<String> {
-    Ok(Lost::all(txn)?.last().map_or_else(|| "0".to_owned(), |lost| lost.before.to_string()))
+    Ok(changelog_gaps(txn)?.last().map_or_else(|| "0".to_owned(), |lost| lost.before.to_string()))
 }
 
 /// A push was taken, and with it this copy. Gives when another one was refused, if that is news.

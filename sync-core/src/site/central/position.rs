@@ -4,7 +4,7 @@ use super::checkpoints::Marks;
 use crate::error::Result;
 use crate::protocol::v6::ReadBatch;
 use crate::record::Cursor;
-use crate::site::identity::cursor;
+use crate::storage::state::cursor;
 use crate::storage::{ReadTxn, key};
 
 /// Where a site stands in central's changelog, or in its own.

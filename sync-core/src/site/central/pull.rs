@@ -9,6 +9,7 @@ use url::Url;
 use super::copies;
 use super::position::{Advance, Position};
 use super::recovery::{Recovering, compare_with_central, give_way};
+use crate::changelog::ChangelogGap;
 use crate::error::{Error, Result, Server};
 use crate::integrate::{Door, Integrated, noting_failure, receive};
 use crate::protocol::hex;
@@ -21,10 +22,11 @@ use crate::redaction::excerpt;
 use crate::site::Site;
 use crate::site::client::{Client, shown};
 use crate::site::cycle::Cycle;
-use crate::site::identity::{Identity, cursor, flag};
+use crate::site::identity::Identity;
 use crate::site::observer::Step;
 use crate::site::sizing::{Asked, Pace};
-use crate::storage::{Incoming, Lost, Quarantine, QuarantineCause, Source, WriteTxn, key};
+use crate::storage::state::{cursor, flag};
+use crate::storage::{Incoming, Quarantine, QuarantineCause, Source, WriteTxn, key};
 use crate::text::Detail;
 use crate::text::sentences::error_detail;
 
@@ -62,7 +64,7 @@ impl Cycle<'_, '_> {
                 continue;
             }
             if is_given_again(&batch, gone) && !std::mem::replace(&mut reread, true) {
-                let lost = Lost { after: Cursor(gone.0 - 1), before: gone.next() };
+                let lost = ChangelogGap { after: Cursor(gone.0 - 1), before: gone.next() };
                 self.central_went_back(lost, false, None)?;
                 continue;
             }
@@ -93,7 +95,7 @@ impl Cycle<'_, '_> {
                 Advance::NewestGone => self.newest_is_gone(stands.end)?,
                 Advance::WentBack if !reread => {
                     reread = true;
-                    let lost = Lost { after: batch.end_cursor, before: batch.end_cursor.next() };
+                    let lost = ChangelogGap { after: batch.end_cursor, before: batch.end_cursor.next() };
                     self.central_went_back(lost, false, None)?;
                     continue;
                 }

@@ -14,11 +14,11 @@ use crate::protocol::v6::{
 use crate::record::{Cursor, record_type};
 use crate::site::client::{Parcel, PushFault, to_json};
 use crate::site::cycle::Cycle;
-use crate::site::identity::{cursor, flag};
 use crate::site::observer::{Step, SyncEvent};
 use crate::site::outbox::{ENVELOPE, Gathered, Room, Sieve, gather};
 use crate::site::sizing::Way;
-use crate::storage::{Incoming, Lost, Quarantine, QuarantineCause, ReadTxn, Selection, Source, key};
+use crate::storage::state::{cursor, flag};
+use crate::storage::{Incoming, Quarantine, QuarantineCause, ReadTxn, Selection, Source, key, newest_gaps};
 use crate::text::sentences::cycle as says;
 use crate::text::sentences::error_detail;
 use crate::write::outgoing;
@@ -155,7 +155,7 @@ impl Cycle<'_, '_> {
     ) -> Result<u64, PushFault> {
         let sent = records.len() as u64;
         let end_cursor = records.last().map_or(Cursor(0), |element| element.cursor);
-        let lost_history = Lost::told(self.site.storage.read()?.as_ref())?;
+        let lost_history = newest_gaps(self.site.storage.read()?.as_ref())?;
         let is_last_batch = outgoing.is_last;
         let batch = Batch { end_cursor, total_records: left, records, is_last_batch, lost_history };
         if planted!(PushCursorBeforeAnswer) {

@@ -7,14 +7,17 @@ use url::Url;
 
 use super::checkpoints::{Mark, Marks};
 use super::position::Position;
+use crate::changelog::ChangelogGap;
 use crate::error::{Error, Result};
 use crate::protocol::v6::{Action, ReadBatch};
 use crate::record::{Cursor, RecordData, RecordId, SiteId, TableName};
 use crate::site::Site;
 use crate::site::cycle::Cycle;
-use crate::site::identity::{cursor, flag, site_id};
 use crate::site::observer::{Step, SyncEvent};
-use crate::storage::{Incoming, Lost, Quarantine, QuarantineCause, ReadTxn, Selection, Source, WriteTxn, key};
+use crate::storage::state::{cursor, flag, site_id};
+use crate::storage::{
+    Incoming, Quarantine, QuarantineCause, ReadTxn, Selection, Source, WriteTxn, changelog_gaps, key,
+};
 use crate::text::Said;
 use crate::text::sentences::cycle as says;
 use crate::text::sentences::input;
@@ -80,7 +83,7 @@ impl Cycle<'_, '_> {
 
     /// Deals with what central says that it lost, once. Says whether everything has to be read again.
     /// `sent_since` is where pushes to the restored central server began, as far as that is known.
-    pub(crate) fn learn_of_loss(&mut self, lost: &[Lost], sent_since: Option<Cursor>) -> Result<bool> {
+    pub(crate) fn learn_of_loss(&mut self, lost: &[ChangelogGap], sent_since: Option<Cursor>) -> Result<bool> {
         match self.unknown_loss(lost)? {
             Some(lost) => self.central_went_back(lost, true, sent_since),
             None => Ok(false),
@@ -88,18 +91,24 @@ impl Cycle<'_, '_> {
     }
 
     /// What central says that it lost, as far as that was not dealt with.
-    pub(crate) fn unknown_loss(&self, lost: &[Lost]) -> Result<Option<Lost>> {
+    pub(crate) fn unknown_loss(&self, lost: &[ChangelogGap]) -> Result<Option<ChangelogGap>> {
         let known = cursor(self.site.storage.read()?.as_ref(), key::CENTRAL_LOST_KNOWN)?;
-        let is_unknown = |part: &&Lost| part.before > known && part.before.is_possible() && part.after < part.before;
-        let unknown: Vec<&Lost> = lost.iter().filter(is_unknown).collect();
+        let is_unknown =
+            |part: &&ChangelogGap| part.before > known && part.before.is_possible() && part.after < part.before;
+        let unknown: Vec<&ChangelogGap> = lost.iter().filter(is_unknown).collect();
         let (after, before) =
             (unknown.iter().map(|part| part.after).min(), unknown.iter().map(|part| part.before).max());
-        Ok(after.zip(before).map(|(after, before)| Lost { after, before }))
+        Ok(after.zip(before).map(|(after, before)| ChangelogGap { after, before }))
     }
 
     /// Central's changelog went back. Everything is read again, which is safe: what is here already changes nothing; and
     /// what central lost of ours goes out again with the next push.
-    pub(crate) fn central_went_back(&mut self, lost: Lost, told: bool, sent_since: Option<Cursor>) -> Result<bool> {
+    pub(crate) fn central_went_back(
+        &mut self,
+        lost: ChangelogGap,
+        told: bool,
+        sent_since: Option<Cursor>,
+    ) -> Result<bool> {
         let txn = self.site.storage.write()?;
         if told {
             txn.set_state(key::CENTRAL_LOST_KNOWN, &lost.before.to_string())?;
@@ -185,9 +194,9 @@ impl Cycle<'_, '_> {
 }
 
 /// The newest restore of this database, if it was not dealt with yet, as this setting says.
-fn unrecovered(txn: &dyn ReadTxn, recovered: &str) -> Result<Option<Lost>> {
+fn unrecovered(txn: &dyn ReadTxn, recovered: &str) -> Result<Option<ChangelogGap>> {
     let recovered = cursor(txn, recovered)?;
-    Ok(Lost::all(txn)?.into_iter().next_back().filter(|lost| lost.before > recovered))
+    Ok(changelog_gaps(txn)?.into_iter().next_back().filter(|lost| lost.before > recovered))
 }
 
 /// What a site needs to know while it reads everything again because central went back.

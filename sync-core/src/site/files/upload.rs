@@ -14,9 +14,9 @@ use crate::protocol::v6::{Answer, UploadPart, V6_VERSION, WireError, decode_answ
 use crate::record::TableName;
 use crate::site::answer::{central_answer, foreign_answer, is_of_proxy, transport_error};
 use crate::site::client::{join, shown, to_json};
-use crate::site::identity::cursor;
 use crate::site::observer::SyncEvent;
 use crate::site::watch::{Look, Tell, watched};
+use crate::storage::state::cursor;
 use crate::storage::{FileEntry, FileState, key};
 use crate::text_input::into_utf8;
 use crate::transport::{HttpRequest, HttpResponse, Method, StreamedBody, StreamedResponse, Transport, TransportError};

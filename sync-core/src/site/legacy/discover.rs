@@ -2,6 +2,7 @@
 
 use url::Url;
 
+use crate::address::parse_url;
 use crate::error::{Error, Result};
 use crate::ownership::Role;
 use crate::protocol::v5::{InitialisationStatus, SiteInfo, path};
@@ -11,8 +12,9 @@ use crate::redaction::masked_url;
 use crate::site::Site;
 use crate::site::central::copies;
 use crate::site::client::Client;
-use crate::site::identity::{Discovered, Hardware, HardwareFrom, Identity, Settings, parse_url, role};
+use crate::site::identity::{Discovered, Hardware, HardwareFrom, Identity, Settings};
 use crate::site::observer::SyncObserver;
+use crate::storage::state::role;
 use crate::storage::{WriteTxn, key};
 use crate::support::Disagreement;
 use crate::text::sentences::{identity as say, input};

@@ -10,7 +10,7 @@ use crate::protocol::v5::{InitialisationStatus, LegacyStatus, QueueLength, SiteI
 use crate::site::answer::stated;
 use crate::site::cycle::Cycle;
 use crate::site::observer::SyncEvent;
-use crate::storage::{Lost, ReadTxn, key};
+use crate::storage::{ReadTxn, changelog_gaps, key};
 use crate::text::sentences::error_detail;
 
 /// The longest wait between two questions.
@@ -30,7 +30,7 @@ enum Preparation {
 impl Preparation {
     /// A database that was put back from a backup needs it anew: what it had taken from the queue since is gone there.
     fn load(txn: &dyn ReadTxn) -> Result<(Self, String)> {
-        let since = Lost::all(txn)?.last().map_or_else(|| "0".to_owned(), |lost| lost.before.to_string());
+        let since = changelog_gaps(txn)?.last().map_or_else(|| "0".to_owned(), |lost| lost.before.to_string());
         let stored = txn.state(key::QUEUE_PREPARED)?.unwrap_or_default();
         let state = match stored.split_once(' ') {
             Some(("under", of)) if of == since => Self::Under,
@@ -84,7 +84,7 @@ impl Cycle<'_, '_> {
     /// A push may have been cut since the backup that this database is: the server then holds what it has not integrated,
     /// and would not put it into the queue. So it is told that nothing more comes.
     fn settle_what_was_sent(&mut self) -> Result<()> {
-        if Lost::all(self.site.storage.read()?.as_ref())?.is_empty() {
+        if changelog_gaps(self.site.storage.read()?.as_ref())?.is_empty() {
             return Ok(());
         }
         self.confirm_at_legacy()

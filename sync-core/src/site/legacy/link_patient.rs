@@ -84,7 +84,7 @@ impl Site {
         self.may_ask_for_patient()?;
         let link = Link { patient: patient.clone(), store: to.clone(), join: None, is_at_central: false };
         let txn = self.storage.write()?;
-        let own = match crate::site::identity::site_id(txn.as_ref())? {
+        let own = match crate::storage::state::site_id(txn.as_ref())? {
             Some(site) => txn.stores_of_site(site)?,
             None => Vec::new(),
         };

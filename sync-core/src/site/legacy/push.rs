@@ -9,10 +9,10 @@ use crate::record::{Cursor, RecordData, owned_by_sites, record_type};
 use crate::site::central::position::Position;
 use crate::site::client::{Parcel, PushFault};
 use crate::site::cycle::Cycle;
-use crate::site::identity::{cursor, flag};
 use crate::site::observer::{Step, SyncEvent};
 use crate::site::outbox::{ENVELOPE, Gathered, Room, Sieve, gather};
 use crate::site::sizing::Way;
+use crate::storage::state::{cursor, flag};
 use crate::storage::{ReadTxn, Selection, key};
 use crate::text::sentences::error_detail;
 

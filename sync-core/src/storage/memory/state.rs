@@ -3,13 +3,15 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use crate::changelog::ChangelogGap;
 use crate::changelog::{Audience, Change, ChangeAction, NewChange};
 use crate::clock::Timestamp;
 use crate::protocol::v6::Action;
 use crate::record::{Cursor, NameId, RecordData, RecordId, SiteId, StoreId, TableName};
 use crate::storage::found::{Found, JOINS};
+use crate::storage::gaps::with_gap;
 use crate::storage::{
-    Buffered, FileEntry, KeptRecord, LogEntry, Lost, Selection, SiteActivity, SiteEntry, Source, StagedKind, key,
+    Buffered, FileEntry, KeptRecord, LogEntry, Selection, SiteActivity, SiteEntry, Source, StagedKind, key,
 };
 
 /// How many cycles the sync log keeps: a week of one every ten minutes.
@@ -292,8 +294,8 @@ impl State {
 
     /// Says that this state was put in place of a newer one.
     pub(super) fn went_back_from(&mut self, newer: &Self) {
-        let lost = Lost { after: self.newest, before: newer.newest.max(self.newest).next() };
-        let text = lost.add_to(self.settings.get(key::LOST).map(String::as_str));
+        let lost = ChangelogGap { after: self.newest, before: newer.newest.max(self.newest).next() };
+        let text = with_gap(self.settings.get(key::LOST).map(String::as_str), lost);
         Arc::make_mut(&mut self.settings).insert(key::LOST.to_owned(), text);
         self.newest = lost.before;
         self.newest_sequence = newer.newest_sequence.max(self.newest_sequence);

@@ -9,9 +9,11 @@ use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior};
 
 use super::database_error;
 use super::place::FileIdentity;
+use crate::changelog::ChangelogGap;
 use crate::error::Result;
 use crate::record::Cursor;
-use crate::storage::{Lost, key};
+use crate::storage::gaps::with_gap;
+use crate::storage::key;
 
 /// How many cursors are left out at most where it is not known which were given out, because the file is gone. Small, as
 /// Open mSupply 2.x keeps cursors in 32 bits (weak point A17).
@@ -158,8 +160,8 @@ fn say_so(connection: &mut Connection, known: Option<&Mark>) -> Result<()> {
     let sql = "SELECT value FROM sync_state WHERE key = ?1";
     let before: Option<String> =
         txn.query_row(sql, [key::LOST], |row| row.get(0)).optional().map_err(database_error)?;
-    let lost = Lost { after: found.newest, before: given_out.next() };
-    set(key::LOST, &lost.add_to(before.as_deref()))?;
+    let lost = ChangelogGap { after: found.newest, before: given_out.next() };
+    set(key::LOST, &with_gap(before.as_deref(), lost))?;
     set("newest_cursor", &i64::try_from(lost.before.0).unwrap_or(i64::MAX))?;
     set("commits", &(known.map_or(0, |mark| mark.commits).max(found.commits) + 1).to_string())?;
     txn.commit().map_err(database_error)

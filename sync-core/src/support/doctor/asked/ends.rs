@@ -9,9 +9,9 @@ use crate::protocol::v6::{self, PullRequest, V6_VERSION};
 use crate::site::central::position::{Advance, Position};
 use crate::site::central::pull::read_batch;
 use crate::site::identity::Identity;
-use crate::site::identity::cursor;
 use crate::site::legacy::discover::central_url;
 use crate::storage::key;
+use crate::storage::state::cursor;
 use crate::support::doctor::{Check, Outcome, Party};
 use crate::text::sentences::doctor as say;
 
