@@ -79,7 +79,7 @@ fn everything_that_may_happen_at_a_legacy_server_does() {
 #[test]
 fn the_same_seed_is_the_same_run() {
     for (number, sqlite) in [(3, false), (7, false), (11, false), (19, false), (23, true)] {
-        let kind = Kind { legacy: number == 19, files: number > 7, harsh: number > 11 };
+        let kind = Kind { legacy: number == 19, files: number > 7, harsh: number > 11, aim: None };
         let options = Options { sqlite, trace: true, kind };
         let (first, second) = (run(number, options), run(number, options));
         let differs = first.trace.iter().zip(&second.trace).find(|(one, other)| one != other);

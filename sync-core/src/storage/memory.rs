@@ -10,6 +10,7 @@ use self::state::State;
 use self::txn::MemoryTxn;
 use super::{CycleLock, ReadTxn, Storage, WriteTxn};
 use crate::error::{Error, Result};
+use crate::record::Cursor;
 
 /// A complete storage in memory: gone with the process, and bounded by nothing but memory.
 ///
@@ -58,6 +59,12 @@ impl MemoryStorage {
     #[must_use]
     pub fn duplicate(&self) -> Self {
         Self { committed: Mutex::new(self.snapshot()), ..Self::default() }
+    }
+
+    /// Lets the changelog go on at this position at least, as that of a database that has seen as many changes.
+    pub fn goes_on_at(&self, position: u64) {
+        let _turn = lock(&self.writer);
+        lock(&self.committed).goes_on_at(Cursor(position));
     }
 
     /// What is committed now. Its parts are shared until one of them is written.

@@ -47,6 +47,13 @@ impl Sim {
         }
     }
 
+    /// The same in the midst of anything, where that is possible.
+    pub(crate) fn take_backup_in_memory(&self, index: usize) {
+        if matches!(self.ends[index].disk, Disk::Memory(_)) {
+            self.take_backup(index);
+        }
+    }
+
     fn take_backup(&self, index: usize) {
         let end = &self.ends[index];
         if end.is_down() {
@@ -102,6 +109,7 @@ impl Sim {
         }
         end.is_down.store(true, Relaxed);
         self.restart(index);
+        self.forget_what_was_given();
         if index == 0 {
             self.central_went_back();
         } else {

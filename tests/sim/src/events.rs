@@ -40,6 +40,7 @@ impl Sim {
         if let Some(harsh) = &self.harsh {
             self.harsh_event(harsh);
         }
+        self.aimed_event();
         let end = self.roll(Chance::Events, self.ends.len());
         let chosen = self.roll(Chance::Events, 100);
         if chosen < self.swarm.cycles as usize {
@@ -69,6 +70,7 @@ impl Sim {
         if self.crowded(spot, end, phase) {
             return;
         }
+        self.aimed_meanwhile(spot, end);
         match (phase, spot) {
             (Phase::SetUp, _) => return,
             (Phase::Quiet, Spot::Wait) => return self.integrate(),
@@ -254,6 +256,7 @@ impl Sim {
         let failed = end.process().faulty.failed();
         let before = (self.cursors(index), self.own_stores(index));
         let mut left = if self.strikes(Fault::Cancelled) { 1 + self.roll(Chance::Faults, 30) } else { usize::MAX };
+        self.aimed_cycle_begins(index);
         let mut observer = |_: &SyncEvent| {
             left = left.saturating_sub(1);
             if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -267,6 +270,7 @@ impl Sim {
         self.notice_crash(index);
         match outcome {
             Ok(report) => {
+                self.aimed_cycle_ends(index, &report);
                 self.note(|| {
                     let error = report.error.as_ref().map(ToString::to_string);
                     let counts = (report.pushed, report.pulled, report.integrated, report.quarantined, report.refused);

@@ -92,6 +92,20 @@ impl Sim {
         }
     }
 
+    /// Somebody at central writes what something waits for that is set aside there.
+    pub(crate) fn write_what_is_wanted(&self) {
+        if self.ends[0].is_down() {
+            return;
+        }
+        let storage = self.ends[0].process().raw;
+        let Ok(txn) = storage.read() else { return };
+        let desk = Desk::at(self, 0, txn.as_ref());
+        if let Some((rule, id)) = desk.wanted() {
+            let content = desk.document(rule, &id, desk.content(rule.table, &id).as_deref(), false);
+            self.write(&desk, rule, &id, Some(content));
+        }
+    }
+
     /// Writes a record, or deletes it, through the library's door; what it says is compared with the judge's rules.
     pub(crate) fn write(&self, desk: &Desk<'_>, rule: &'static Rule, id: &str, content: Option<String>) {
         let (end, key) = (desk.end, (rule.table.to_owned(), id.to_owned()));

@@ -1,6 +1,7 @@
 //! A deterministic simulator: one seed makes one world, in which hosts write, lines break, processes die and clocks are
 //! wrong, and a judge who asks the engine nothing says whether its promises held.
 
+pub mod aim;
 mod backup;
 pub mod clock;
 pub mod disk;

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use sync_sim::aim::Aim;
 use sync_sim::run::Kind;
 use sync_sim::runner::{Seed, Tally, kept, run_all};
 use sync_sim::swarm::Fault;
@@ -12,11 +13,11 @@ sim [--kept] [--from SEED] [--seeds N] [--seconds T] [--sqlite] [--threads N] [-
 sim --seed SEED [--trace] [--sqlite] [KIND]
 sim --at-once [--from SEED] [--seeds N] [--sqlite] [--bug NAME]
 sim --mutations [--seeds N] [--bug NAME] [KIND]      (needs the feature planted-bugs)
-KIND: [--legacy] [--files] [--harsh]
+KIND: [--legacy] [--files] [--harsh] [--aim WHAT]
 
 Without --from, seeds begin at a number of the time of day, which is printed.
 --legacy plays worlds with a legacy server behind central, --files worlds with files, --harsh
-worlds as harsh as the field; all may be given. --mixed plays all kinds in turn. --at-once lets real threads push to one central server.
+worlds as harsh as the field; all may be given. --mixed plays all kinds in turn, --aimed all worlds that aim at something. --at-once lets real threads push to one central server.
 --kept runs the seeds of tests/sim/seeds.txt first. --all goes on after a broken promise, and lists each.";
 
 #[derive(Debug, Default)]
@@ -35,6 +36,8 @@ struct Args {
     files: bool,
     harsh: bool,
     mixed: bool,
+    aimed: bool,
+    aim: Option<Aim>,
     at_once: bool,
     bug: Option<String>,
 }
@@ -59,6 +62,8 @@ fn parse() -> Option<Args> {
             "--files" => args.files = true,
             "--harsh" => args.harsh = true,
             "--mixed" => args.mixed = true,
+            "--aimed" => args.aimed = true,
+            "--aim" => args.aim = Some(Aim::of_word(&words.next()?)?),
             "--at-once" => args.at_once = true,
             "--bug" => args.bug = Some(words.next()?),
             _ => return None,
@@ -128,11 +133,22 @@ fn at_once(args: &Args) -> ExitCode {
 }
 
 fn seed_of(args: &Args, number: u64) -> Seed {
-    Seed::new(number, args.sqlite).of_kind(if args.mixed { Kind::in_turn(number) } else { kind_of(args) })
+    let kind = match () {
+        () if args.mixed => Kind::in_turn(number),
+        () if args.aimed => Aim::in_turn(number).kind(),
+        () => kind_of(args),
+    };
+    Seed::new(number, args.sqlite).of_kind(kind)
 }
 
 fn kind_of(args: &Args) -> Kind {
-    Kind { legacy: args.legacy, files: args.files, harsh: args.harsh }
+    let of_aim = args.aim.map(Aim::kind).unwrap_or_default();
+    Kind {
+        legacy: args.legacy || of_aim.legacy,
+        files: args.files || of_aim.files,
+        harsh: args.harsh || of_aim.harsh,
+        aim: args.aim,
+    }
 }
 
 fn show(tally: &Tally) {
@@ -181,7 +197,7 @@ fn replay(seed: Seed, trace: bool) -> ExitCode {
 #[cfg(feature = "planted-bugs")]
 fn mutations(threads: usize, args: &Args) -> ExitCode {
     let seeds_max = args.seeds.unwrap_or(2000);
-    let kind = (args.legacy || args.files || args.harsh).then_some(kind_of(args));
+    let kind = (args.legacy || args.files || args.harsh || args.aim.is_some()).then_some(kind_of(args));
     println!("| bug | what it does | worlds | seeds until found |\n|---|---|---|---|");
     let found = sync_sim::planted::hunt(threads, seeds_max, (kind, args.bug.as_deref()), |found| {
         let seeds = found.seeds.as_ref().map_or("none".to_owned(), |(seeds, _)| seeds.to_string());

@@ -110,6 +110,9 @@ impl Sim {
             let _ = self.deliver_somewhere(site, request);
         }
         meanwhile();
+        if self.loses_answer(site, request) {
+            return Err(self.broken_line());
+        }
         if self.strikes(Fault::ResponseLost) {
             self.note(|| format!("site {site}: its answer was lost: {request:?}"));
             return Err(self.broken_line());
@@ -123,6 +126,7 @@ impl Sim {
             self.note(|| format!("site {site}: the answer was cut after {kept} bytes"));
         }
         self.carry_down(site, &response)?;
+        self.was_given(site, request, &response);
         Ok(response)
     }
 
@@ -190,9 +194,11 @@ impl Sim {
         let central = lock(&self.state).central.clone()?;
         let mut received = request.clone();
         received.url = request.url.strip_prefix(ADDRESS).unwrap_or(&request.url).to_owned();
+        self.as_it_is_read(site, &mut received);
         received.headers.push(("host".to_owned(), ADDRESS.trim_start_matches("http://").to_owned()));
         lock(&self.state).answering += 1;
-        let mut response = central.handle(&received);
+        let further_back = self.answer_from_further_back(site, &received, |request| central.handle(request));
+        let mut response = further_back.unwrap_or_else(|| central.handle(&received));
         lock(&self.state).answering -= 1;
         if received.url.ends_with("/pull") || received.url.ends_with(path::PATIENT_PULL) {
             self.looked_through(&received, &mut response);
@@ -290,6 +296,7 @@ impl Sim {
         let Ok(push) = serde_json::from_slice::<PushRequest>(&unzipped(request)) else { return };
         for element in &push.batch.records {
             let (key, content) = written(&element.record);
+            self.check_pushed_again(site, &key, content.as_deref());
             lock(&self.ledger).was_sent(site, key, content.as_deref());
         }
     }

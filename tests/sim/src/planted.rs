@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use sync_core::planted::{Bug, plant};
 
+use crate::aim::Aim;
 use crate::run::{Kind, Options, run};
 
 /// How a bug was found.
@@ -19,7 +20,27 @@ pub struct Found {
 
 /// The kind of world that shows a bug.
 pub fn kind_of(bug: Bug) -> Kind {
-    Kind { legacy: bug.is_of_legacy(), files: bug.is_of_files(), harsh: !shows_in_kinder_worlds(bug) }
+    if let Some(aim) = aim_at(bug) {
+        return aim.kind();
+    }
+    Kind { legacy: bug.is_of_legacy(), files: bug.is_of_files(), harsh: !shows_in_kinder_worlds(bug), aim: None }
+}
+
+/// What a world has to aim at for a bug to be found soon, if it shows seldom elsewhere.
+fn aim_at(bug: Bug) -> Option<Aim> {
+    Some(match bug {
+        Bug::CopiesNotTold => Aim::Copies,
+        Bug::BackupPushIsKnown => Aim::Backups,
+        Bug::AnswerFromBeforeIsStuck => Aim::FurtherBack,
+        Bug::NewestGoneIsRestore => Aim::NewestGone,
+        Bug::OwnEditLoggedAgain => Aim::OwnEdits,
+        Bug::MergedComesBack => Aim::Merges,
+        Bug::LocalDeleteForgotten => Aim::Deletes,
+        Bug::ForgottenIsAnothers => Aim::Forgotten,
+        Bug::AnswerWithoutCommit => Aim::FullDisks,
+        Bug::IntegrationFinishedEarly => Aim::AtOnce,
+        _ => return None,
+    })
 }
 
 /// Whether a world that is not harsh shows a bug.

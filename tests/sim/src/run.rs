@@ -12,6 +12,7 @@ use sync_core::record::SiteId;
 use sync_core::storage::Storage;
 use sync_core::transport::HttpRequest;
 
+use crate::aim::{Aim, Aimed};
 use crate::backup::Backup;
 use crate::clock::{EndClock, Time};
 use crate::disk::{Disk, Process};
@@ -45,6 +46,7 @@ pub enum Chance {
     Hosts,
     Files,
     Harsh,
+    Aim,
 }
 
 /// An end: central, or a site.
@@ -145,7 +147,9 @@ pub struct Sim {
     pub(crate) files: Option<FilesHalf>,
     /// What is harsh, if anything is.
     pub(crate) harsh: Option<Harsh>,
-    dice: [Mutex<Rng>; 5],
+    /// What it aims at, if at anything.
+    pub(crate) aimed: Option<Aimed>,
+    dice: [Mutex<Rng>; 6],
     /// Holds the files of the ends, if they have any.
     _folder: Option<tempfile::TempDir>,
 }
@@ -187,28 +191,42 @@ pub struct Kind {
     pub files: bool,
     /// Whether it is as harsh as the field.
     pub harsh: bool,
+    /// What it aims at, if at anything.
+    pub aim: Option<Aim>,
 }
 
 impl Kind {
     /// The kind of this number, where all are played in turn.
     pub fn in_turn(number: u64) -> Self {
         let of_ten = number % 10;
-        Self { legacy: matches!(of_ten, 2..=4), files: matches!(of_ten, 4..=6), harsh: !matches!(of_ten, 0 | 2 | 5) }
+        Self {
+            legacy: matches!(of_ten, 2..=4),
+            files: matches!(of_ten, 4..=6),
+            harsh: !matches!(of_ten, 0 | 2 | 5),
+            aim: None,
+        }
     }
 
     /// The flags of the program that choose it.
     pub fn flags(self) -> String {
         let flags = [(self.legacy, " --legacy"), (self.files, " --files"), (self.harsh, " --harsh")];
-        flags.into_iter().filter(|(on, _)| *on).map(|(_, flag)| flag).collect()
+        let mut flags: String = flags.into_iter().filter(|(on, _)| *on).map(|(_, flag)| flag).collect();
+        if let Some(aim) = self.aim {
+            flags.push_str(&format!(" --aim {}", aim.word()));
+        }
+        flags
     }
 }
 
 /// Runs one seed.
 pub fn run(seed: u64, options: Options) -> Verdict {
-    let Kind { legacy, files, harsh } = options.kind;
+    let Kind { legacy, files, harsh, aim } = options.kind;
     let swarm = if legacy { Swarm::of_legacy(seed) } else { Swarm::of(seed) };
     let swarm = if files { swarm.with_files(seed) } else { swarm };
-    let swarm = if harsh { swarm.with_harsh(seed) } else { swarm };
+    let mut swarm = if harsh { swarm.with_harsh(seed) } else { swarm };
+    if let Some(aim) = aim {
+        aim.shape(seed, &mut swarm);
+    }
     run_with(seed, swarm, options)
 }
 
@@ -239,6 +257,7 @@ impl Sim {
         let legacy = swarm.legacy.clone().map(|swarm| Legacy::new(&time, swarm));
         let files = swarm.files.clone().map(FilesHalf::new);
         let harsh = swarm.harsh.clone().map(Harsh::new);
+        let aimed = options.kind.aim.map(|aim| Aimed::new(aim, swarm.sites + 1));
         Arc::new_cyclic(|me| {
             let ends: Vec<End> = (0..=swarm.sites)
                 .map(|index| {
@@ -270,7 +289,7 @@ impl Sim {
                 written: BTreeSet::new(),
                 backups: ends.iter().map(|_| Vec::new()).collect(),
             };
-            let dice = [1, 2, 3, 4, 5]
+            let dice = [1, 2, 3, 4, 5, 6]
                 .map(|stream| Mutex::new(Rng::with_seed(seed.wrapping_mul(0x9e37_79b9).wrapping_add(stream))));
             let mut ledger = Ledger::of_world(legacy.is_some());
             ledger.judges_order = harsh.is_some();
@@ -285,6 +304,7 @@ impl Sim {
                 legacy,
                 files,
                 harsh,
+                aimed,
                 state: Mutex::new(state),
                 dice,
                 _folder: folder,
@@ -293,6 +313,7 @@ impl Sim {
     }
 
     fn all(&self) {
+        self.begin_far_on();
         world::set_up(self);
         self.begin_harshly();
         lock(&self.state).phase = Phase::Chaos;

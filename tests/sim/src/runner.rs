@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
+use crate::aim::Aim;
 use crate::lock;
 use crate::run::{Kind, Options, Verdict, run};
 use crate::swarm::Fault;
@@ -105,16 +106,19 @@ pub fn run_all(threads: usize, time: Option<Duration>, all: bool, seed: impl Fn(
 }
 
 /// The seeds that once broke a promise: a number a line, `sqlite` if it ran there, `legacy` if the world has a legacy
-/// server, `files` if it has files, `harsh` if it is harsh, and why.
+/// server, `files` if it has files, `harsh` if it is harsh, `aim=WORD` if it aims at something, and why.
 pub fn kept() -> Vec<Seed> {
+    let aim = |word: &str| Aim::of_word(word.strip_prefix("aim=")?);
     let lines = include_str!("../seeds.txt").lines().filter(|line| !line.starts_with('#'));
     let seeds = lines.filter_map(|line| {
         let mut words = line.split_whitespace();
         let number = words.next()?.parse().ok()?;
-        let marks: Vec<&str> =
-            words.take_while(|word| matches!(*word, "sqlite" | "legacy" | "files" | "harsh")).collect();
+        let marks: Vec<&str> = words
+            .take_while(|word| matches!(*word, "sqlite" | "legacy" | "files" | "harsh") || aim(word).is_some())
+            .collect();
         let is = |mark: &str| marks.contains(&mark);
-        let kind = Kind { legacy: is("legacy"), files: is("files"), harsh: is("harsh") };
+        let aim = marks.iter().find_map(|mark| aim(mark));
+        let kind = Kind { legacy: is("legacy"), files: is("files"), harsh: is("harsh"), aim };
         Some(Seed { number, sqlite: is("sqlite"), kind })
     });
     seeds.collect()

@@ -188,6 +188,11 @@ impl Swarm {
             && self.harsh.as_ref().is_none_or(HarshSwarm::is_faultless)
     }
 
+    /// Lets a fault happen so often of a thousand.
+    pub(crate) fn set(&mut self, fault: Fault, rate: u32) {
+        self.rates[fault as usize] = rate;
+    }
+
     /// Switches a fault off.
     pub fn without(&mut self, fault: Fault) {
         self.rates[fault as usize] = 0;

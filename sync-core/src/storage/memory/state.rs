@@ -301,6 +301,10 @@ impl State {
         self.newest_sequence = newer.newest_sequence.max(self.newest_sequence);
     }
 
+    pub(super) fn goes_on_at(&mut self, position: Cursor) {
+        self.newest = self.newest.max(Cursor(position.0.saturating_sub(1)));
+    }
+
     pub(super) fn add_log(&mut self, entry: &LogEntry) {
         let log = Arc::make_mut(&mut self.log);
         log.push_front(entry.clone());

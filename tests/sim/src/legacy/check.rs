@@ -25,6 +25,7 @@ impl Sim {
             check.central_log(&mut found);
             check.at_their_sites(&mut found);
             check.references(&mut found);
+            check.merged(&mut found);
         }
         lock(&self.state).violations.extend(found);
     }
@@ -222,6 +223,24 @@ impl Check<'_> {
                     (short(self.book.versions.versions[lost].content.as_deref()), short(Some(content)));
                 let what = format!("of {}, site {site} wrote {wrote}, and holds {holds}", shown(key));
                 found.push(violation(Promise::NothingIsLost, what));
+            }
+        }
+    }
+
+    /// A record that was merged into another one is at no end any more, unless somebody there edited it, or it was restored.
+    fn merged(&self, found: &mut Vec<Violation>) {
+        if !self.ledger.restored.is_empty() {
+            return;
+        }
+        for (end, held) in self.ends.iter().enumerate() {
+            let is_edited = |key: &Key| {
+                let of_both = self.book.versions.of(key).chain(self.ledger.of(key));
+                of_both.into_iter().any(|(_, version)| version.by == end)
+            };
+            let is_gone = |key: &&Key| self.book.merges().is_gone(&key.0, &key.1);
+            if let Some(key) = held.records.keys().filter(is_gone).find(|key| !is_edited(key)) {
+                let what = format!("{} holds {}, which was merged into another one", name(end), shown(key));
+                found.push(violation(Promise::QuietMeansEqual, what));
             }
         }
     }
