@@ -221,7 +221,7 @@ fn a_database_that_counts_anew_is_not_measured_by_the_one_before() {
     old.sync();
     let storage = Arc::new(MemoryStorage::new());
     // Nothing that was pushed before can be under way still.
-    let later = central.restarted_after(std::time::Duration::from_secs(3600));
+    let later = central.restarted_and_run_for(std::time::Duration::from_secs(3600));
     let new = central.set_up_over(storage.clone(), "a", Arc::new(InProcess::new(later)));
     new.sync();
     write(&new, "y", "1");
@@ -248,7 +248,7 @@ fn what_a_database_that_counts_anew_pushes_is_not_sent_back_to_it() {
     old.sync();
     write(&old, "x", "3");
     old.sync();
-    let later = central.restarted_after(std::time::Duration::from_secs(3600));
+    let later = central.restarted_and_run_for(std::time::Duration::from_secs(3600));
     let new = central.set_up_over(Arc::new(MemoryStorage::new()), "a", Arc::new(InProcess::new(later)));
     new.sync();
     write(&new, "y", "1");

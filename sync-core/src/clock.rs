@@ -35,6 +35,12 @@ impl Timestamp {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 
+    /// The moment that much later; the last one that there is if it lies beyond it.
+    #[must_use]
+    pub fn after(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
+    }
+
     /// The date-time as V6 records write it: no zone, no fraction if it is zero.
     pub fn wire(self) -> String {
         let text = self.to_string();

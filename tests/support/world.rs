@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -81,20 +82,20 @@ pub struct SiteEnd {
     pub records: Records,
 }
 
-/// A clock that is ahead of another.
+/// A clock that is so many milliseconds ahead of another.
 struct Later {
     clock: Arc<dyn Clock>,
-    by: Duration,
+    by: AtomicU64,
 }
 
 impl Clock for Later {
     fn now(&self) -> Timestamp {
-        let by = i64::try_from(self.by.as_millis()).expect("not that long");
+        let by = i64::try_from(self.by.load(Relaxed)).expect("not that long");
         Timestamp::from_unix_millis(self.clock.now().unix_millis() + by)
     }
 
     fn monotonic(&self) -> Duration {
-        self.clock.monotonic() + self.by
+        self.clock.monotonic() + Duration::from_millis(self.by.load(Relaxed))
     }
 
     fn sleep(&self, duration: Duration) {
@@ -166,10 +167,12 @@ impl CentralEnd {
         Arc::new(central.with_files(self.storages.files("central")))
     }
 
-    /// The same, this long afterwards by its clock: no request that was sent before is under way still.
-    pub fn restarted_after(&self, time: Duration) -> Arc<Central> {
-        let clock = Arc::new(Later { clock: self.clock.clone(), by: time });
-        Arc::new(Central::stand_alone(self.storage.clone(), clock).with_files(self.storages.files("central")))
+    /// The same, which was started again and has run for so long: no request that was sent before is under way still.
+    pub fn restarted_and_run_for(&self, time: Duration) -> Arc<Central> {
+        let clock = Arc::new(Later { clock: self.clock.clone(), by: AtomicU64::new(0) });
+        let central = Central::stand_alone(self.storage.clone(), clock.clone());
+        clock.by.store(u64::try_from(time.as_millis()).expect("not that long"), Relaxed);
+        Arc::new(central.with_files(self.storages.files("central")))
     }
 
     /// The server's files.

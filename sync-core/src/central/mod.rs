@@ -10,6 +10,7 @@ mod limits;
 pub(crate) mod request_log;
 pub(crate) mod site_activity;
 pub(crate) mod site_registry;
+mod steady;
 pub(crate) mod v5;
 pub(crate) mod v6;
 
@@ -94,6 +95,8 @@ pub struct Central {
     /// Whether the V5 questions of a site are answered here too, because there is no legacy server.
     stands_alone: bool,
     work: (Mutex<bool>, Condvar),
+    /// By what it tells how long ago a push came.
+    steady: steady::Steady,
     attempts: auth::throttle::Attempts,
     queue: integrate::Queue,
     activity: site_activity::Activity,
@@ -119,6 +122,7 @@ impl std::fmt::Debug for Central {
 impl Central {
     /// A central server that lets sites in as `authenticator` says.
     pub fn new(storage: Arc<dyn Storage>, clock: Arc<dyn Clock>, authenticator: Arc<dyn SiteAuthenticator>) -> Self {
+        let steady = steady::Steady::new(clock.as_ref());
         Self {
             storage,
             clock,
@@ -126,6 +130,7 @@ impl Central {
             config: CentralConfig::default(),
             stands_alone: false,
             work: (Mutex::new(false), Condvar::new()),
+            steady,
             attempts: auth::throttle::Attempts::default(),
             queue: integrate::Queue::default(),
             activity: site_activity::Activity::default(),

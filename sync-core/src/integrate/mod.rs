@@ -282,6 +282,7 @@ impl<'t> Integrator<'t> {
                 merge::note(txn, table, merge, self.facts.door.origin, now)?;
                 self.any_merged = true;
             }
+            Plan::Nothing => {}
             Plan::KeepLocal if self.came_back(incoming)? => {}
             Plan::KeepLocal => {
                 self.done.kept_local += 1;

@@ -9,7 +9,7 @@ use crate::record::{
     Deletion, FieldError, NameId, RecordData, RecordId, RecordType, TableName, json_text, portable, record_type,
 };
 use crate::storage::{Incoming, Quarantine, QuarantineCause, Source};
-use crate::write::WentUnseen;
+use crate::write::{self, WentUnseen};
 
 /// What is done with a received record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +22,8 @@ pub(super) enum Plan {
     Delete,
     /// Two records are one.
     Merge(Merge),
+    /// It says what is here already, and stays as it is.
+    Nothing,
     /// It gives way to an edit made here that is not pushed yet.
     KeepLocal,
     /// One of its keys stands twice. It is decided anew with each key once.
@@ -112,6 +114,10 @@ fn decide(incoming: &Incoming, facts: &dyn Facts) -> Result<Verdict> {
         }
     }
     if let Err(refusal) = ask_ownership(incoming, kind, operation, facts)? {
+        // Two ends did the same to a record: nobody replaces what the other one wrote.
+        if matches!(refusal, Refusal::WrittenElsewhere { .. }) && says_what_is_here(incoming, facts)? {
+            return Ok(Ok(Plan::Nothing));
+        }
         match unknowing(incoming, kind, &refusal, facts)? {
             Unknowing::No => return Ok(Err(aside(QuarantineCause::Refused, refusal.to_string()))),
             Unknowing::Edited(reason) => return Ok(Err(aside(QuarantineCause::Superseded, reason))),
@@ -297,6 +303,11 @@ fn ask_ownership(
     })
 }
 
+fn says_what_is_here(incoming: &Incoming, facts: &dyn Facts) -> Result<bool> {
+    let here = facts.stored(&incoming.table, &incoming.id)?;
+    Ok(write::is_same(&incoming.table, incoming.action, &incoming.data, here.as_ref()))
+}
+
 /// Whether a site broke a rule for what it could not know.
 enum Unknowing {
     No,
@@ -360,6 +371,7 @@ mod tests {
             Ok(match (table.as_str(), id.as_str()) {
                 ("asset", "a") => Some(asset("a", "mine")),
                 ("asset", "b") => Some(asset("b", "theirs")),
+                ("system_log", "of another") => Some(RecordData::parse(system_log("theirs")).unwrap()),
                 _ => None,
             })
         }
@@ -500,6 +512,19 @@ mod tests {
             let (found, says) = cause(decided(source, action, table, id, &data));
             assert_eq!(found, QuarantineCause::Refused, "{table} {id}: {says}");
         }
+    }
+
+    fn system_log(message: &str) -> String {
+        format!(
+            r#"{{"id":"of another","type":"Migration","datetime":"2025-01-01T00:00:00","is_error":false,"message":"{message}"}}"#
+        )
+    }
+
+    #[test]
+    fn what_another_wrote_is_not_replaced_and_saying_the_same_replaces_nothing() {
+        let push = |message| decided(SITE, Action::Update, "system_log", "of another", &system_log(message));
+        assert_eq!(cause(push("mine")).0, QuarantineCause::Refused);
+        assert_eq!(push("theirs"), Plan::Nothing, "and it stays the other's");
     }
 
     #[test]

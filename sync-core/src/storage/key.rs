@@ -77,6 +77,8 @@ pub const LAST_PUSH_OF_SITE: &str = "last_push_of_site_";
 pub const HIGHEST_PUSH_OF_SITE: &str = "highest_push_of_site_";
 /// On central, followed by a site's number: `1` while the site has pushed batches but not its last one.
 pub const OPEN_PUSH_OF_SITE: &str = "open_push_of_site_";
+/// On central: how long it has run over this database, in milliseconds, counted on from the clock of its first push.
+pub const STEADY_TIME: &str = "steady_time";
 /// On central, followed by a site's number: what the site told of its newest restore.
 pub const RESTORED_SITE: &str = "restored_site_";
 /// Followed by a table and the id of a record that was merged: the id of the one that was kept.

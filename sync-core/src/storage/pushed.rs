@@ -10,7 +10,7 @@ pub struct Pushed {
     pub cursor: Cursor,
     /// What tells it from every other version.
     pub fingerprint: u64,
-    /// When it last came.
+    /// When it last came, by the time during which central ran: the clock of its machine may be set meanwhile.
     pub at: Timestamp,
     /// Whether it is of a database that the site has no more.
     pub is_former: bool,

@@ -68,7 +68,8 @@ impl Row {
     }
 }
 
-/// Whether a request that was sent before this moment may still arrive. A clock that was put back says nothing.
+/// Whether a request that was sent before this moment may still arrive, both by the steady time. What lies ahead of it was
+/// noted by an older version, by a clock that was wrong.
 fn is_recent(at: Timestamp, now: Timestamp) -> bool {
     now.since(at).max(at.since(now)) < LATE
 }
@@ -171,11 +172,12 @@ impl Central {
                 return Err(Refused(WireError::database_copied(&goes_on_since.to_string())));
             }
         };
-        let Sorted { fresh, repeated, superseded } = fresh(txn.as_ref(), (site, now), rows, &lost_there)?;
+        let steady = self.steady.now(txn.as_ref(), self.clock.as_ref())?;
+        let Sorted { fresh, repeated, superseded } = fresh(txn.as_ref(), (site, steady), rows, &lost_there)?;
         begin_count(txn.as_ref(), site, &fresh, &lost_there)?;
         SiteRestore::learn(txn.as_ref(), site, &lost_there)?;
         for row in fresh.iter().chain(&repeated) {
-            row.note(txn.as_ref(), site, now)?;
+            row.note(txn.as_ref(), site, steady)?;
         }
         let stores = txn.stores_of_site(site)?;
         for record in &superseded {

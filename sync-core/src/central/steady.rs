@@ -1,0 +1,107 @@
+//! A time that never jumps: by it central tells how long ago a push came.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::clock::{Clock, Timestamp};
+use crate::error::Result;
+use crate::storage::{WriteTxn, key};
+
+/// The time during which a central server ran over a database. Its machine's clock may be set at any moment, so it counts
+/// by the monotonic clock of the process, and goes on after a start from what the database remembers. The time in which
+/// no server ran is not counted: only a clock that may be wrong could tell it.
+#[derive(Debug)]
+pub(super) struct Steady {
+    /// What the clocks said when this server was made.
+    wall: Timestamp,
+    monotonic: Duration,
+    /// Where it began to count, once that was looked up.
+    begin: Mutex<Option<Timestamp>>,
+}
+
+impl Steady {
+    /// The time of a server that is made now.
+    pub(super) fn new(clock: &dyn Clock) -> Self {
+        Self { wall: clock.now(), monotonic: clock.monotonic(), begin: Mutex::default() }
+    }
+
+    /// The moment now, which is remembered with the transaction. A database that remembers none begins with the clock's.
+    pub(super) fn now(&self, txn: &dyn WriteTxn, clock: &dyn Clock) -> Result<Timestamp> {
+        // What is no number counts as none.
+        let remembered = txn.state(key::STEADY_TIME)?.and_then(|text| text.parse().ok());
+        let remembered = remembered.map(Timestamp::from_unix_millis);
+        let mut begin = self.begin.lock().unwrap_or_else(PoisonError::into_inner);
+        let begin = *begin.get_or_insert_with(|| remembered.unwrap_or(self.wall));
+        let counted = begin.after(clock.monotonic().saturating_sub(self.monotonic));
+        // Another process may have counted further meanwhile.
+        let now = remembered.map_or(counted, |remembered| remembered.max(counted));
+        txn.set_state(key::STEADY_TIME, &now.unix_millis().to_string())?;
+        Ok(now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+
+    use super::*;
+    use crate::storage::{MemoryStorage, Storage};
+
+    #[derive(Default)]
+    struct Set {
+        wall: AtomicI64,
+        monotonic: AtomicU64,
+    }
+
+    impl Clock for Set {
+        fn now(&self) -> Timestamp {
+            Timestamp::from_unix_millis(self.wall.load(Relaxed))
+        }
+
+        fn monotonic(&self) -> Duration {
+            Duration::from_millis(self.monotonic.load(Relaxed))
+        }
+
+        fn sleep(&self, _: Duration) {}
+    }
+
+    fn tell(steady: &Steady, storage: &dyn Storage, clock: &Set) -> i64 {
+        let txn = storage.write().unwrap();
+        let now = steady.now(txn.as_ref(), clock).unwrap();
+        txn.commit().unwrap();
+        now.unix_millis()
+    }
+
+    #[test]
+    fn it_begins_with_the_clock_and_goes_on_without_it() {
+        let (storage, clock) = (MemoryStorage::new(), Set::default());
+        clock.wall.store(1_000_000, Relaxed);
+        let steady = Steady::new(&clock);
+        assert_eq!(tell(&steady, &storage, &clock), 1_000_000);
+        for wall in [0, 9_000_000, i64::MAX, i64::MIN] {
+            clock.wall.store(wall, Relaxed);
+            let before = tell(&steady, &storage, &clock);
+            clock.monotonic.fetch_add(7, Relaxed);
+            assert_eq!(tell(&steady, &storage, &clock), before + 7, "whatever the clock says: {wall}");
+        }
+    }
+
+    #[test]
+    fn a_restart_goes_on_where_the_last_process_was_whatever_the_clock_says() {
+        let (storage, clock) = (MemoryStorage::new(), Set::default());
+        clock.wall.store(1_000_000, Relaxed);
+        let first = Steady::new(&clock);
+        tell(&first, &storage, &clock);
+        clock.monotonic.store(500, Relaxed);
+        assert_eq!(tell(&first, &storage, &clock), 1_000_500);
+        // The machine was off; its clock and the monotonic one begin anew.
+        clock.wall.store(0, Relaxed);
+        clock.monotonic.store(0, Relaxed);
+        let second = Steady::new(&clock);
+        assert_eq!(tell(&second, &storage, &clock), 1_000_500);
+        clock.monotonic.store(20, Relaxed);
+        assert_eq!(tell(&second, &storage, &clock), 1_000_520);
+        // Of two processes over one database none goes back.
+        assert_eq!(tell(&first, &storage, &clock), 1_000_520);
+    }
+}
