@@ -3,9 +3,10 @@
 
 use std::io::Read as _;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, AtomicUsize, Ordering};
 
 use serde_json::json;
+use sync_core::Cause;
 use sync_core::protocol::v6::Action;
 use sync_core::storage::{MemoryStorage, QuarantineCause, Storage as _, key};
 use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
@@ -21,6 +22,10 @@ const EIGHT_KILOBYTES: usize = 8 * 1024;
 struct Narrow {
     line: Arc<dyn Transport>,
     most: AtomicUsize,
+    /// What a proxy answers with in place of what is larger; 0 where the line just breaks.
+    status: AtomicU16,
+    /// Only once.
+    once: AtomicBool,
     kept: AtomicU64,
     thrown_away: AtomicU64,
     broken: AtomicU64,
@@ -28,8 +33,8 @@ struct Narrow {
 
 impl Narrow {
     fn over(line: Arc<dyn Transport>) -> Arc<Self> {
-        let (kept, thrown_away, broken) = Default::default();
-        Arc::new(Self { line, most: AtomicUsize::new(usize::MAX), kept, thrown_away, broken })
+        let (status, once, kept, thrown_away, broken) = Default::default();
+        Arc::new(Self { line, most: AtomicUsize::new(usize::MAX), status, once, kept, thrown_away, broken })
     }
 
     fn carries(&self, most: usize) {
@@ -43,9 +48,18 @@ impl Narrow {
         (take(&self.kept), take(&self.thrown_away), take(&self.broken))
     }
 
-    fn breaks(&self, most: usize) {
-        self.thrown_away.fetch_add(most as u64, Ordering::SeqCst);
+    fn breaks(&self, most: usize, how: fn(Cause) -> TransportError) -> Result<HttpResponse, TransportError> {
         self.broken.fetch_add(1, Ordering::SeqCst);
+        if self.once.load(Ordering::SeqCst) {
+            self.most.store(usize::MAX, Ordering::SeqCst);
+        }
+        match self.status.load(Ordering::SeqCst) {
+            0 => {
+                self.thrown_away.fetch_add(most as u64, Ordering::SeqCst);
+                Err(how("the line broke".into()))
+            }
+            status => Ok(HttpResponse::text(status, "<html>upstream sent too big a body</html>")),
+        }
     }
 }
 
@@ -53,13 +67,11 @@ impl Transport for Narrow {
     fn send(&self, request: &HttpRequest) -> Result<HttpResponse, TransportError> {
         let most = self.most.load(Ordering::SeqCst);
         if request.body.len() > most {
-            self.breaks(most);
-            return Err(TransportError::Broken("the line broke".into()));
+            return self.breaks(most, TransportError::Broken);
         }
         let response = self.line.send(request)?;
         if response.body.len() > most {
-            self.breaks(most);
-            return Err(TransportError::CutOff("the line broke".into()));
+            return self.breaks(most, TransportError::CutOff);
         }
         self.kept.fetch_add((request.body.len() + response.body.len()) as u64, Ordering::SeqCst);
         Ok(response)
@@ -137,6 +149,52 @@ fn everything_arrives_over_a_line_that_carries_eight_kilobytes() {
     let (kept, thrown_away, broken) = line.seen();
     assert!(broken <= 6, "{broken} bodies broke");
     assert!(3 * thrown_away < kept, "{thrown_away} thrown away, {kept} kept");
+}
+
+/// A proxy answers with a status of its own in place of what is too long for it.
+#[test]
+fn everything_arrives_through_a_proxy_that_answers_for_what_is_too_long() {
+    for status in [502, 503, 500, 524] {
+        let (country, line, a, store) = over_a_narrow_line();
+        let site = country.world.sites[0].name.clone();
+        line.status.store(status, Ordering::SeqCst);
+        line.carries(EIGHT_KILOBYTES);
+        let class = |n: usize| data(&format!(r#"{{"id":"c{n}","name":"{}"}}"#, noise(n, 900)));
+        country.central.records.put("asset_class", (0..60).map(class)).unwrap();
+        for n in 0..40 {
+            let mut row = rows::transact(&format!("q{n}"), &store, "", n);
+            row["comment"] = json!(noise(n as usize, 700));
+            country.legacy.queue(&site, Action::Update, "transact", &format!("q{n}"), Some(row));
+            let unit = rows::unit(&format!("u{n}"), &noise(n as usize, 700));
+            country.legacy.put_central("unit", &format!("u{n}"), unit);
+        }
+        a.records.put("asset", (0..50).map(|n| asset(&format!("a{n}"), &store, &noise(n, 600)))).unwrap();
+        a.records.put("transact", (0..50).map(|n| transact(&format!("t{n}"), &store, &noise(n, 600)))).unwrap();
+        a.sync();
+        assert!(a.get("asset_class", "c59").is_some() && a.get("transact", "q39").is_some(), "{status}");
+        assert!(a.get("unit", "u39").is_some(), "{status}");
+        assert!(country.central.get("asset", "a49").is_some(), "{status}");
+        assert!(country.legacy.row("transact", "t49").is_some() && country.legacy.queued(&site).is_empty(), "{status}");
+        let audit = a.site.audit(&MemoryStorage::new(), &mut Silent).unwrap();
+        assert!(audit.lost.is_empty(), "{audit:?}");
+        let (_, _, broken) = line.seen();
+        assert!(broken < 50, "{broken}");
+    }
+}
+
+/// A server that is down for a moment is asked again as before: its batches stay as they were.
+#[test]
+fn a_status_that_comes_once_makes_no_batch_smaller() {
+    let (country, line, a, _) = over_a_narrow_line();
+    let class = |n: usize| data(&format!(r#"{{"id":"c{n}","name":"{}"}}"#, noise(n, 900)));
+    country.central.records.put("asset_class", (0..100).map(class)).unwrap();
+    line.status.store(502, Ordering::SeqCst);
+    line.once.store(true, Ordering::SeqCst);
+    line.carries(EIGHT_KILOBYTES);
+    a.sync();
+    assert!(a.get("asset_class", "c99").is_some());
+    assert_eq!(line.seen().2, 1);
+    assert!(!a.storage.read().unwrap().state(key::LINES).unwrap().unwrap_or_default().contains("central_pull"));
 }
 
 #[test]

@@ -14,7 +14,7 @@ use super::answer::{central_answer, joined, transport_error, unreadable};
 use super::config::SyncConfig;
 use super::identity::Identity;
 use super::observer::{SyncEvent, SyncObserver};
-use super::sizing::{Sizes, Way, may_be_the_size};
+use super::sizing::{Sizes, Way, is_surely_no_outage, may_be_the_size};
 use super::watch::{beside, watched};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorClass, Result, Server};
@@ -71,6 +71,16 @@ pub(crate) struct Parcel {
     pub is_divisible: bool,
     /// How often it is tried.
     pub attempts: u32,
+    /// Whether it is as small as it is because a larger one just failed.
+    pub is_shrunk: bool,
+}
+
+impl Parcel {
+    /// Whether a smaller one is to be tried after this error of this attempt.
+    fn shrinks(self, error: &Error, attempt: u32) -> bool {
+        let is_the_size = is_surely_no_outage(error) || self.is_shrunk || attempt > 1;
+        self.is_divisible && is_the_size && may_be_the_size(error) && !planted!(BatchNeverShrinks)
+    }
 }
 
 impl From<Error> for PushFault {
@@ -297,7 +307,7 @@ impl<'a> Client<'a> {
 
     /// A body that cannot be made smaller, tried as often as anything else.
     pub(crate) fn whole(&self) -> Parcel {
-        Parcel { is_divisible: false, attempts: self.config.attempts }
+        Parcel { is_divisible: false, attempts: self.config.attempts, is_shrunk: false }
     }
 
     fn with_retries_of<T>(
@@ -313,12 +323,18 @@ impl<'a> Client<'a> {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
-            let shrinks = parcel.is_divisible && may_be_the_size(&error) && !planted!(BatchNeverShrinks);
+            let shrinks = parcel.shrinks(&error, attempt);
             if !is_worth_trying_again(&error) || shrinks || attempt >= parcel.attempts {
                 return Err(error);
             }
             self.wait_again(server, error, attempt)?;
         }
+    }
+
+    /// Whether the time of the cycle is over after a wait.
+    fn is_over_after(&self, pause: Duration) -> bool {
+        let next = self.clock.monotonic().saturating_add(pause);
+        self.until.is_some_and(|until| next >= until)
     }
 
     /// Waits after an attempt that failed, each time twice as long.
@@ -328,8 +344,7 @@ impl<'a> Client<'a> {
     pub(crate) fn wait_again(&mut self, server: Server, error: Error, attempt: u32) -> Result<()> {
         let wait = self.config.retry_wait.saturating_mul(1 << (attempt - 1).min(16));
         let pause = self.shortened(wait, attempt);
-        let next = self.clock.monotonic().saturating_add(pause);
-        if self.until.is_some_and(|until| next >= until) {
+        if self.is_over_after(pause) {
             return Err(error);
         }
         self.traffic.retries += 1;
@@ -345,13 +360,15 @@ impl<'a> Client<'a> {
     ) -> Result<T> {
         let mut size = most.max(1);
         loop {
-            let parcel = Parcel { is_divisible: size > 1, ..self.whole() };
+            let parcel = Parcel { is_divisible: size > 1, is_shrunk: self.sizes.is_shrinking(way), ..self.whole() };
             let error = match self.with_retries_of(server, parcel, |client| call(client, size)) {
                 Err(error) if may_be_the_size(&error) => error,
                 outcome => return outcome,
             };
             if !self.shrink((server, way), size, &error)? {
-                self.sizes.gave_up(way);
+                if size <= 1 {
+                    self.sizes.gave_up(way);
+                }
                 return Err(error);
             }
             size = self.sizes.size(way, self.config).clamp(1, size.max(2) - 1);
@@ -365,9 +382,12 @@ impl<'a> Client<'a> {
         if planted!(BatchNeverShrinks) || !self.sizes.broke(way, size, self.config) {
             return Ok(false);
         }
-        self.traffic.retries += 1;
         // It is another request, so it need not wait as one that is tried again.
         let pause = self.shortened(self.config.retry_wait / 8, 1);
+        if self.is_over_after(pause) {
+            return Ok(false);
+        }
+        self.traffic.retries += 1;
         self.wait(pause, &SyncEvent::Retrying { server, error: Said::message(error), wait: pause })?;
         Ok(true)
     }

@@ -192,6 +192,17 @@ impl Lines {
         }
     }
 
+    fn get(&self, way: Way) -> Option<&Sizing> {
+        match way {
+            Way::CentralPull => self.central_pull.as_ref(),
+            Way::CentralPush => self.central_push.as_ref(),
+            Way::LegacyCentralData => self.legacy_central_data.as_ref(),
+            Way::LegacyQueue => self.legacy_queue.as_ref(),
+            Way::LegacyPush => self.legacy_push.as_ref(),
+            Way::Download => self.download.as_ref(),
+        }
+    }
+
     fn all(&mut self) -> [&mut Option<Sizing>; 6] {
         let Self { central_pull, central_push, legacy_central_data, legacy_queue, legacy_push, download, .. } = self;
         [central_pull, central_push, legacy_central_data, legacy_queue, legacy_push, download]
@@ -259,8 +270,13 @@ impl Sizes {
     }
 
     /// Whether a way was found to break above some size.
-    pub(crate) fn is_limited(&mut self, way: Way) -> bool {
-        self.lines.of(way).is_some_and(|sizing| sizing.is_limited())
+    pub(crate) fn is_limited(&self, way: Way) -> bool {
+        self.lines.get(way).is_some_and(Sizing::is_limited)
+    }
+
+    /// Whether nothing came through yet since the size was last made smaller.
+    pub(crate) fn is_shrinking(&self, way: Way) -> bool {
+        self.lines.get(way).is_some_and(|sizing| sizing.before.is_some())
     }
 
     /// A body of this size came through.
@@ -349,8 +365,14 @@ fn limits(way: Way, config: &SyncConfig) -> Limits {
 }
 
 /// Whether an exchange may have failed because there was too much in it. A server that takes too long may do so as it has
-/// too much to gather.
+/// too much to gather, and a proxy before it then answers with a status of its own choice, or with that for what is too long.
 pub(crate) fn may_be_the_size(error: &Error) -> bool {
+    is_surely_no_outage(error) || matches!(error, Error::ServerTrouble { status: 500.., .. })
+}
+
+/// Whether a failure is no sign that the server is down. Any other is tried once more as it was before the size is blamed: a
+/// server that is just being restarted would be asked for little long after.
+pub(crate) fn is_surely_no_outage(error: &Error) -> bool {
     matches!(
         error,
         Error::CutOff { .. }

@@ -71,6 +71,41 @@ fn over_a_narrow_line_a_file_comes_in_ranges() {
     assert!((20..40).contains(&asked), "{asked} ranges");
 }
 
+/// A proxy that answers with a status of its own for what is too long for it lets smaller ranges through.
+#[test]
+fn a_file_comes_in_ranges_where_a_proxy_answers_for_all_of_it() {
+    for status in [502, 503, 500] {
+        let bench = FileBench::new();
+        let bytes = content(200_000);
+        let id = bench.attach_at_central(&bytes);
+        for _ in 0..5 {
+            bench.bench.server.once(DOWNLOAD, Reply::text(status, "<html>too long</html>"));
+        }
+        let report = bench.turn_well();
+        assert_eq!((report.downloaded, bench.here(&id)), (1, Some(bytes)), "{status}: {report:?}");
+        let ranges = bench.bench.server.seen().iter().filter(|seen| seen.path == DOWNLOAD).count();
+        assert!((10..60).contains(&ranges), "{status}: {ranges} ranges");
+    }
+}
+
+/// A server that is away is asked a few times, and the next turn asks for all of it at once again.
+#[test]
+fn a_server_that_is_away_makes_no_range_smaller() {
+    let bench = FileBench::new();
+    let bytes = content(200_000);
+    let id = bench.attach_at_central(&bytes);
+    bench.bench.server.always(DOWNLOAD, Reply::text(502, "<html>away</html>"));
+    let report = bench.turn();
+    assert_eq!(report.failed, 1);
+    bench.assert_failed(&id, "502");
+    let asked = || bench.bench.server.seen().iter().filter(|seen| seen.path == DOWNLOAD).count();
+    let times = asked();
+    assert!(times < 12, "{times}");
+    bench.bench.server.heal();
+    bench.turn_well();
+    assert_eq!((asked(), bench.here(&id)), (1, Some(bytes)));
+}
+
 /// What gets on is no failure that makes it wait longer and longer.
 #[test]
 fn a_file_that_comes_in_parts_does_not_wait_longer_each_time() {

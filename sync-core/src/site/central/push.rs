@@ -16,7 +16,7 @@ use crate::site::client::{Parcel, PushFault, to_json};
 use crate::site::cycle::Cycle;
 use crate::site::observer::{Step, SyncEvent};
 use crate::site::outbox::{ENVELOPE, Gathered, Room, Sieve, gather};
-use crate::site::sizing::Way;
+use crate::site::sizing::{Way, is_surely_no_outage};
 use crate::storage::state::{cursor, flag};
 use crate::storage::{Incoming, Quarantine, QuarantineCause, ReadTxn, Selection, Source, key, newest_gaps};
 use crate::text::sentences::cycle as says;
@@ -56,7 +56,8 @@ impl Cycle<'_, '_> {
             let records = std::mem::take(&mut outgoing.elements);
             let alone = records.first().filter(|_| count == 1).map(|element| element.record.clone());
             let attempts = sieve.attempts(self.site.config.attempts);
-            let parcel = Parcel { is_divisible: count > 1, attempts };
+            let is_shrunk = self.client.sizes.is_shrinking(Way::CentralPush);
+            let parcel = Parcel { is_divisible: count > 1, attempts, is_shrunk };
             let began = self.site.clock.monotonic();
             match (self.send_batch(central, (records, &outgoing), left, parcel), alone) {
                 (Ok(passed_over), _) => {
@@ -94,10 +95,13 @@ impl Cycle<'_, '_> {
                 }
             }
         }
-        // What broke the line stays to be pushed; the rest is integrated, so that this site may pull.
-        let confirmed = self.confirm(central, told_last);
-        let Some(error) = sieve.error() else { return confirmed };
+        let Some(error) = sieve.error() else { return self.confirm(central, told_last) };
         self.client.sizes.gave_up(Way::CentralPush);
+        // What broke the line stays to be pushed; the rest is integrated, so that this site may pull. A server that took nothing
+        // and may be down is asked no more.
+        if left < total || is_surely_no_outage(&error) {
+            let _ = self.confirm(central, told_last);
+        }
         Err(error)
     }
 

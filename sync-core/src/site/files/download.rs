@@ -69,7 +69,13 @@ impl Mover<'_> {
         let (mut have, mut etag) = (have, entry.etag.clone());
         loop {
             let range = self.range(most.saturating_sub(have));
-            let mut answered = self.ask(entry, (have, etag.as_deref()), range)?;
+            let mut answered = match self.ask(entry, (have, etag.as_deref()), range) {
+                Err(Fault::Common(error)) if may_be_the_size(&error) => {
+                    self.answer_broke(range.unwrap_or(most.saturating_sub(have)), error)?;
+                    continue;
+                }
+                answered => answered?,
+            };
             if matches!(answered, Answered::StartAnew) {
                 self.files.store.drop_part(&entry.id)?;
                 answered = self.ask(entry, (0, None), None)?;
@@ -121,6 +127,23 @@ impl Mover<'_> {
         }
         let size = self.sizes.size(Way::Download, &self.site.config).max(RANGE_MIN);
         (size < missing).then_some(size)
+    }
+
+    /// Notes that there was no answer, or that of a proxy, where so many bytes were wanted. Fewer are asked for at once, but not
+    /// where the time ran out, which is dear: that is for the next turn.
+    ///
+    /// # Errors
+    /// Fewer are not asked for now.
+    fn answer_broke(&mut self, wanted: u64, error: Error) -> Result<(), Fault> {
+        if wanted <= RANGE_MIN {
+            self.sizes.gave_up(Way::Download);
+            return Err(error.into());
+        }
+        self.sizes.broke(Way::Download, wanted, &self.site.config);
+        match error {
+            Error::ServerTrouble { .. } => Ok(()),
+            error => Err(error.into()),
+        }
     }
 
     /// Notes that the line broke before all bytes up to here had come. What did come is what it carries.

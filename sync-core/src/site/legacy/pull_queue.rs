@@ -111,7 +111,7 @@ impl Cycle<'_, '_> {
             let (now, after) = left.split_at(count);
             let bytes: u64 = now.iter().map(|id| id.len() as u64 + 4).sum();
             let acknowledged = Acknowledged { sync_ids: now.to_vec() };
-            let parcel = Parcel { is_divisible: count > 1, attempts: 1 };
+            let parcel = Parcel { is_divisible: count > 1, attempts: 1, is_shrunk: false };
             match self.tell_legacy(&acknowledged, bytes, parcel, told_gzipped) {
                 Ok(()) => {}
                 Err(error) if count > 1 && may_be_the_size(&error) => {

@@ -11,7 +11,7 @@ use crate::site::client::{Parcel, PushFault};
 use crate::site::cycle::Cycle;
 use crate::site::observer::{Step, SyncEvent};
 use crate::site::outbox::{ENVELOPE, Gathered, Room, Sieve, gather};
-use crate::site::sizing::Way;
+use crate::site::sizing::{Way, is_surely_no_outage};
 use crate::storage::state::{cursor, flag};
 use crate::storage::{ReadTxn, Selection, key};
 use crate::text::sentences::error_detail;
@@ -55,7 +55,9 @@ impl Cycle<'_, '_> {
                 txn.commit()?;
             }
             let mut queue = PushedQueue { queue_length: left, data: std::mem::take(&mut outgoing.elements) };
-            let parcel = Parcel { is_divisible: count > 1, attempts: sieve.attempts(self.site.config.attempts) };
+            let attempts = sieve.attempts(self.site.config.attempts);
+            let is_shrunk = self.client.sizes.is_shrinking(Way::LegacyPush);
+            let parcel = Parcel { is_divisible: count > 1, attempts, is_shrunk };
             let began = self.site.clock.monotonic();
             match self.client.legacy_push::<PushedAnswer>(&self.identity, path::QUEUED_RECORDS, &queue, parcel) {
                 Ok(_) => {
@@ -91,9 +93,11 @@ impl Cycle<'_, '_> {
                 return Ok(());
             }
         }
-        let confirmed = self.confirm_at_legacy();
-        let Some(error) = sieve.error() else { return confirmed };
+        let Some(error) = sieve.error() else { return self.confirm_at_legacy() };
         self.client.sizes.gave_up(Way::LegacyPush);
+        if left < total || is_surely_no_outage(&error) {
+            let _ = self.confirm_at_legacy();
+        }
         Err(error)
     }
 

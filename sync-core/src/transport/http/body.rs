@@ -12,8 +12,6 @@ use crate::transport::{Stop, TransportError};
 pub(super) struct Body {
     source: Source,
     stop: Stop,
-    /// Whether only the end of the connection ends it, so that an end is no proof that it is whole.
-    ends_with_connection: bool,
 }
 
 enum Source {
@@ -49,9 +47,6 @@ impl Body {
         headers: &mut Vec<(String, String)>,
         stop: Stop,
     ) -> Result<Self, TransportError> {
-        let has =
-            |name: &str, headers: &[(String, String)]| headers.iter().any(|(of, _)| of.eq_ignore_ascii_case(name));
-        let ends_with_connection = !has("content-length", headers) && !has("transfer-encoding", headers);
         let reader = response.into_reader();
         let codings: Vec<String> = headers
             .iter()
@@ -71,7 +66,7 @@ impl Body {
                 !["content-encoding", "content-length"].contains(&name.to_ascii_lowercase().as_str())
             });
         }
-        Ok(Self { source, stop, ends_with_connection })
+        Ok(Self { source, stop })
     }
 
     fn next(&mut self, into: &mut [u8]) -> Result<usize, TransportError> {
@@ -89,9 +84,8 @@ impl Body {
             Source::Unpacking(decoder) => {
                 decoder.read(into).map_err(|error| match decoder.get_mut().get_mut().failed.take() {
                     Some(failed) => failed,
-                    None if error.kind() == io::ErrorKind::UnexpectedEof && self.ends_with_connection => {
-                        TransportError::CutOff(error.into())
-                    }
+                    // Whole by its head, and yet its end is missing: it was cut before somebody on the way put the head on it.
+                    None if error.kind() == io::ErrorKind::UnexpectedEof => TransportError::CutOff(error.into()),
                     None => TransportError::Undecodable(error.into()),
                 })
             }
