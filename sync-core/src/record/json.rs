@@ -110,7 +110,7 @@ impl<'a> Fields<'a> {
     /// A key's value as a whole number, which servers write as a number or as text; `None` if it is neither.
     pub fn number(&self, key: &str) -> Option<i64> {
         match serde_json::from_str(self.get(key)?.get()).ok()? {
-            serde_json::Value::Number(number) => number.as_i64(),
+            serde_json::Value::Number(number) => number.as_i64().or_else(|| whole(number.as_f64()?)),
             serde_json::Value::String(text) => text.trim().parse().ok(),
             _ => None,
         }
@@ -120,6 +120,13 @@ impl<'a> Fields<'a> {
     pub fn iter(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
         self.0.iter().map(|(key, value)| (key.as_ref(), *value))
     }
+}
+
+/// A number that is written with a point, and is whole all the same, as 3.0.
+fn whole(number: f64) -> Option<i64> {
+    /// Beyond these, not every whole number is one.
+    const EXACT: f64 = 9_007_199_254_740_991.0;
+    (number.fract() == 0.0 && number.abs() <= EXACT).then_some(number as i64)
 }
 
 /// Reads a JSON string; `None` for any other value.

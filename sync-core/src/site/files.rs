@@ -271,7 +271,10 @@ impl Mover<'_> {
                 // A part that came stays: over a weak line a file gets there in steps.
                 let got_on = self.report.bytes_received >= received + PROGRESS;
                 let retry = if got_on { Retry::GotOn } else { Retry::Soon };
-                self.failed(entry, error.to_string(), retry)?;
+                // What came with a status is the only word of why.
+                let cause = error.causes().into_iter().next().filter(|_| matches!(error, Error::ServerTrouble { .. }));
+                let reason = cause.map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"));
+                self.failed(entry, reason, retry)?;
                 Err(error)
             }
         }

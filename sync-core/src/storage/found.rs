@@ -65,6 +65,7 @@ mod tests {
         let site = |data: &str| found("store", data).site;
         assert_eq!(site(r#"{"ID":"s","sync_id_remote_site":7}"#), Some(7));
         assert_eq!(site(r#"{"sync_id_remote_site":" 7 "}"#), Some(7));
+        assert_eq!(site(r#"{"sync_id_remote_site":7.0}"#), Some(7));
         for none in [r#"{"sync_id_remote_site":"7a"}"#, r#"{"sync_id_remote_site":7.5}"#, "{}", "[]"] {
             assert_eq!(site(none), None, "{none}");
         }

@@ -59,7 +59,7 @@ pub struct Batch {
     pub is_last_batch: bool,
     /// What its sender, of this project, has lost of its own changelog in restores from backups. Open mSupply neither sends
     /// nor reads it (unknown keys are ignored, `protocol-v6` §2).
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "super::request::lost_history", skip_serializing_if = "Vec::is_empty")]
     pub lost_history: Vec<ChangelogGap>,
 }
 

@@ -185,7 +185,7 @@ fn if_it_is_ours<'de, D: serde::Deserializer<'de>, T: serde::de::DeserializeOwne
 }
 
 /// Anybody else's meaning of the key stops no push.
-fn lost_history<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<ChangelogGap>, D::Error> {
+pub(super) fn lost_history<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<ChangelogGap>, D::Error> {
     let value = serde_json::Value::deserialize(deserializer)?;
     Ok(serde_json::from_value(value).unwrap_or_default())
 }
