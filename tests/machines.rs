@@ -84,10 +84,36 @@ fn an_id_that_somebody_chose_stays() {
     let country = Country::new();
     let storage = Arc::new(MemoryStorage::new());
     on(&country, &storage, "machine one").set_up(&settings(Some("chosen")), &mut Silent).unwrap();
-    on(&country, &storage, "machine two").set_up(&settings(None), &mut Silent).unwrap();
-    sync(&on(&country, &storage, "machine two")).unwrap();
+    // On the machine for which it was chosen; on another one see below.
+    on(&country, &storage, "machine one").set_up(&settings(None), &mut Silent).unwrap();
+    sync(&on(&country, &storage, "machine one")).unwrap();
     assert_eq!(country.legacy.hardware_id(SITE).as_deref(), Some("chosen"));
     country.legacy.reset_hardware_id(SITE);
-    on(&country, &Arc::new(MemoryStorage::new()), "machine two").set_up(&settings(None), &mut Silent).unwrap();
-    assert_eq!(sync(&on(&country, &storage, "machine two")).unwrap_err().code(), "hardware_id_mismatch");
+    on(&country, &Arc::new(MemoryStorage::new()), "machine one").set_up(&settings(None), &mut Silent).unwrap();
+    assert_eq!(sync(&on(&country, &storage, "machine one")).unwrap_err().code(), "hardware_id_mismatch");
+}
+
+/// An id that a person chose says who the machine is for which it was chosen, and no other one.
+#[test]
+fn a_chosen_id_does_not_go_with_a_copy_to_another_machine() {
+    let country = Country::new();
+    let first = Arc::new(MemoryStorage::new());
+    let site = on(&country, &first, "machine one");
+    site.set_up(&settings(Some("chosen")), &mut Silent).unwrap();
+    sync(&site).unwrap();
+    assert_eq!(country.legacy.hardware_id(SITE).as_deref(), Some("chosen"));
+    let copy = Arc::new(first.duplicate());
+    let elsewhere = on(&country, &copy, "machine two");
+    assert_eq!(sync(&elsewhere).unwrap_err().code(), "hardware_id_mismatch");
+    // Who may, says there who it is.
+    elsewhere.set_up(&settings(Some("chosen")), &mut Silent).unwrap();
+    sync(&elsewhere).unwrap();
+    let kept = state(&first, key::HARDWARE_ID_BOUND).unwrap();
+    assert!(!kept.is_empty() && !kept.contains("machine one"));
+
+    // As a version before left it: it was bound to nothing.
+    let txn = first.write().unwrap();
+    txn.set_state(key::HARDWARE_ID_BOUND, "").unwrap();
+    txn.commit().unwrap();
+    sync(&on(&country, &first, "machine two")).unwrap();
 }

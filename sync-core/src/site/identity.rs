@@ -1,6 +1,7 @@
 //! Who this site is, as its database has it.
 
 use serde::Serialize;
+use sha2::{Digest as _, Sha256};
 use url::Url;
 
 use crate::address::parse_url;
@@ -9,7 +10,7 @@ use crate::machine::Machine;
 use crate::ownership::Role;
 use crate::protocol::v5::{InitialisationStatus, SiteHeaders, V5_VERSION};
 use crate::protocol::v6::Credentials;
-use crate::protocol::{AppIdentity, PasswordHash};
+use crate::protocol::{AppIdentity, PasswordHash, hex};
 use crate::record::SiteId;
 use crate::redaction::masked_url;
 use crate::storage::state::{is_one_server, role, site_id};
@@ -90,12 +91,21 @@ pub(crate) enum HardwareFrom {
 }
 
 impl Hardware {
-    /// That of a database on this machine, if it has one. What is the machine's own is never taken from the database.
+    /// That which somebody chose for this machine.
+    pub(crate) fn given(id: &str) -> Self {
+        Self { id: id.to_owned(), from: HardwareFrom::Given }
+    }
+
+    /// That of a database on this machine, if it has one. What is the machine's own is never taken from the database, and what
+    /// somebody chose counts on the machine for which that was: a copy of the file elsewhere is another machine.
     pub(crate) fn load(txn: &dyn ReadTxn, machine: &Machine) -> Result<Option<Self>> {
         let Some(id) = txn.state(key::HARDWARE_ID)? else { return Ok(None) };
         Ok(Some(match txn.state(key::HARDWARE_ID_FROM)?.as_deref() {
             Some("machine") => Self::of(machine)?,
-            Some("given") => Self { id, from: HardwareFrom::Given },
+            Some("given") => {
+                let bound = txn.state(key::HARDWARE_ID_BOUND)?.unwrap_or_default();
+                if bound.is_empty() || bound == bound_to(machine) { Self::given(&id) } else { Self::of(machine)? }
+            }
             _ => Self { id, from: HardwareFrom::Chance },
         }))
     }
@@ -105,14 +115,23 @@ impl Hardware {
         Ok(Self { id: machine.id()?, from: HardwareFrom::Machine })
     }
 
-    pub(crate) fn store(&self, txn: &dyn WriteTxn) -> Result<()> {
+    pub(crate) fn store(&self, txn: &dyn WriteTxn, machine: &Machine) -> Result<()> {
         txn.set_state(key::HARDWARE_ID, &self.id)?;
+        if self.from == HardwareFrom::Given {
+            txn.set_state(key::HARDWARE_ID_BOUND, &bound_to(machine))?;
+        }
         match self.from {
             HardwareFrom::Machine => txn.set_state(key::HARDWARE_ID_FROM, "machine"),
             HardwareFrom::Given => txn.set_state(key::HARDWARE_ID_FROM, "given"),
             HardwareFrom::Chance => Ok(()),
         }
     }
+}
+
+/// What tells a machine from others, without saying who it is; empty where it has no id.
+fn bound_to(machine: &Machine) -> String {
+    let digest = |id: String| hex(&Sha256::digest(format!("oms-sync {id}"))[..16]);
+    machine.id().map(digest).unwrap_or_default()
 }
 
 /// A set-up site: its settings and what discovery stored.

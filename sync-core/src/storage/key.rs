@@ -11,6 +11,9 @@ pub const HARDWARE_ID: &str = "hardware_id";
 /// Whose id that is: `machine` if it is this machine's own, which is asked for anew each time, so that a copy of the database on
 /// another machine has another one; `given` if somebody chose it. Absent where a version before made one by chance.
 pub const HARDWARE_ID_FROM: &str = "hardware_id_from";
+/// Where somebody chose that id, a digest of the machine's own: on another machine the chosen id does not count. Empty where the
+/// machine had none, or where a version before kept the id.
+pub const HARDWARE_ID_BOUND: &str = "hardware_id_bound";
 /// The site's own UUID; never changes once set.
 pub const SITE_UUID: &str = "site_uuid";
 /// The site's number.

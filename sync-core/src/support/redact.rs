@@ -47,7 +47,7 @@ const SHOWN: &[&str] = &[
 const ADDRESSES: &[&str] = &[key::LEGACY_URL, key::CENTRAL_URL];
 
 /// The settings of which it is only told that they are there.
-const SECRET: &[&str] = &[key::PASSWORD_HASH, key::HARDWARE_ID];
+const SECRET: &[&str] = &[key::PASSWORD_HASH, key::HARDWARE_ID, key::HARDWARE_ID_BOUND];
 
 /// A record that is set aside, without the values of its data.
 #[derive(Debug, Clone, Serialize)]

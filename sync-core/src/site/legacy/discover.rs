@@ -42,7 +42,7 @@ impl Site {
                 });
             }
             match settings.hardware_id.as_ref().filter(|id| !id.is_empty()) {
-                Some(id) => Some(Hardware { id: id.clone(), from: HardwareFrom::Given }),
+                Some(id) => Some(Hardware::given(id)),
                 None => Hardware::load(txn.as_ref(), &self.machine)?,
             }
         };
@@ -59,7 +59,7 @@ impl Site {
         ] {
             txn.set_state(name, value)?;
         }
-        identity.hardware.store(txn.as_ref())?;
+        identity.hardware.store(txn.as_ref(), &self.machine)?;
         copies::set_up(txn.as_ref())?;
         txn.commit()?;
         Ok(discovered)
@@ -80,7 +80,7 @@ impl Site {
         let info = self.ask_as(&mut identity, client)?;
         let txn = self.storage.write()?;
         let discovered = store(txn.as_ref(), &info, self.clock.now().to_string())?;
-        identity.hardware.store(txn.as_ref())?;
+        identity.hardware.store(txn.as_ref(), &self.machine)?;
         txn.commit()?;
         Ok(discovered)
     }
