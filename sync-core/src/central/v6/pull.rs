@@ -1,6 +1,6 @@
 //! Pull: which rows a site receives, and the batch they make.
 
-use super::withheld::{HeldBack, Late};
+use super::withheld::{Asked, HeldBack, Late};
 use crate::central::{Central, Refused, copies};
 use crate::changelog::{Change, ChangeAction};
 use crate::error::{Error, Result};
@@ -107,8 +107,9 @@ impl Central {
         dialect: Dialect,
         held: &mut HeldBack,
     ) -> Result<Answer> {
-        let (asked, release) = (request.cursor.meant(txn.last_cursor()?), dialect.release());
-        let late = held.late(asked, release);
+        let asked = request.cursor.meant(txn.last_cursor()?);
+        let question = Asked { from: asked, release: dialect.release(), own_too: !request.is_initialised };
+        let late = held.late(question);
         let size = request.batch_size.min(self.config.batch_records_max);
         let found = match &late {
             Some(late) if size > 0 => {
@@ -119,7 +120,7 @@ impl Central {
         let rest = size.saturating_sub(found.records.len() as u32).max(size.min(1));
         let (mut batch, unreadable) =
             self.batch(txn, selection, asked, (rest, bytes_max - found.bytes.min(bytes_max / 2)), dialect)?;
-        unreadable.iter().chain(&found.unreadable).for_each(|at| held.note(*at, release));
+        unreadable.iter().chain(&found.unreadable).for_each(|at| held.note(*at, question));
         let Some(late) = late else { return Ok(Answer::Batch(batch)) };
         let Some(last) = found.records.last().map(|element| element.cursor) else {
             held.looked_to(found.reached);
@@ -295,15 +296,20 @@ fn late_rows(
 ) -> Result<LateRows> {
     let mut found = LateRows { reached: late.from, ..LateRows::default() };
     let mut looked = 0;
+    let with_own = own_too(selection);
     while found.records.len() < limit && found.bytes < bytes_max && looked < LOOKED_MAX {
+        let (selection, below) = match found.reached < late.own_below {
+            true => (&with_own, late.own_below.min(late.below)),
+            false => (selection, late.below),
+        };
         let rows = txn.changed_records(selection, found.reached, LATE_ROWS, bytes_max.max(1))?;
         if rows.is_empty() {
-            found.reached = late.below;
+            found.reached = below;
         }
         looked += rows.len();
         for (row, data) in rows {
-            if row.cursor >= late.below {
-                found.reached = late.below;
+            if row.cursor >= below {
+                found.reached = below;
                 break;
             }
             if found.records.len() >= limit || found.bytes >= bytes_max {
@@ -340,6 +346,14 @@ fn is_pulled(row: &Change) -> bool {
 /// What a site is given.
 fn selection(stores: Vec<StoreId>, site: SiteId, request: &PullRequest) -> Selection {
     Selection::ForSite { stores, except_from: request.is_initialised.then_some(site) }
+}
+
+/// The same with what the site wrote itself.
+fn own_too(selection: &Selection) -> Selection {
+    match selection {
+        Selection::ForSite { stores, .. } => Selection::ForSite { stores: stores.clone(), except_from: None },
+        other => other.clone(),
+    }
 }
 
 /// Whether a row says that a record was deleted in one store, which has been written again since in another store of the

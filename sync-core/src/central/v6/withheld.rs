@@ -26,6 +26,9 @@ struct Held {
     from: Cursor,
     up_to: Cursor,
     records: u64,
+    /// Up to here, this position excluded, what the site wrote itself is among them: it had begun anew.
+    #[serde(default)]
+    own_below: Cursor,
 }
 
 /// What was held back and is being sent.
@@ -44,6 +47,18 @@ struct Again {
     /// The release that could not read it; of everything, if that is not known.
     #[serde(default)]
     was: Option<Release>,
+    /// Up to here, this position excluded, the site is sent what it wrote itself too.
+    #[serde(default)]
+    own_below: Cursor,
+}
+
+/// A question of a site, as far as it decides what is sent late.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Asked {
+    pub from: Cursor,
+    pub release: Release,
+    /// Whether the site asks for what it wrote itself too.
+    pub own_too: bool,
 }
 
 /// Which rows are looked through for what was held back.
@@ -53,6 +68,8 @@ pub(crate) struct Late {
     pub below: Cursor,
     /// The release that could not read them.
     pub was: Option<Release>,
+    /// Up to here, this position excluded, those too that came from the site.
+    pub own_below: Cursor,
 }
 
 fn key_of(site: SiteId) -> String {
@@ -79,24 +96,29 @@ impl HeldBack {
         txn.set_state(&key_of(site), &serde_json::to_string(self).unwrap_or_default())
     }
 
-    /// What of the rows that a site has passed it is to be sent now, beside what it asks for.
-    pub(crate) fn late(&mut self, asked: Cursor, release: Release) -> Option<Late> {
+    /// What of the rows that a site has passed it is to be sent now, beside what it asks for. A question of the release that
+    /// could not read it changes nothing, wherever it asks from: it may be one that was held up on its way.
+    pub(crate) fn late(&mut self, Asked { from: asked, release, own_too }: Asked) -> Option<Late> {
         if let Some(held) = self.held.take_if(|held| release > held.release) {
             let again = self.again.take();
             let was = again.as_ref().map_or(Some(held.release), |again| again.was.map(|was| was.min(held.release)));
-            let from = again.map_or(held.from, |again| again.from.min(held.from));
-            self.again = Some(Again { from, next: None, then: None, below: Some(asked), was });
+            let from = again.as_ref().map_or(held.from, |again| again.from.min(held.from));
+            let own_below = again.map_or(held.own_below, |again| again.own_below.max(held.own_below));
+            self.again = Some(Again { from, next: None, then: None, below: Some(asked), was, own_below });
         }
-        // The same where the site reads again from before it, on its own.
-        self.held.take_if(|held| asked <= held.from);
-        let again = self.again.as_mut()?;
+        let again = self.again.as_mut().filter(|again| again.was.is_none_or(|was| release > was))?;
+        if !own_too && asked < again.own_below {
+            // The site reads again what others wrote, and what it wrote itself once it has passed that.
+            again.below = None;
+            return None;
+        }
         if again.next == Some(asked) {
             again.from = again.then.unwrap_or(asked);
             again.next = None;
         }
         let below = again.below.unwrap_or(asked).min(asked);
         again.below = Some(below);
-        let late = Late { from: again.from, below, was: again.was };
+        let late = Late { from: again.from, below, was: again.was, own_below: again.own_below };
         if late.from >= below {
             self.again = None;
             return None;
@@ -120,10 +142,14 @@ impl HeldBack {
         }
     }
 
-    /// Notes a record that was left out of an answer.
-    pub(crate) fn note(&mut self, at: Cursor, release: Release) {
-        let held = self.held.get_or_insert(Held { release, from: at, up_to: Cursor(0), records: 0 });
+    /// Notes a record that was left out of an answer to this question.
+    pub(crate) fn note(&mut self, at: Cursor, Asked { release, own_too, .. }: Asked) {
+        let nothing = Held { release, from: at, up_to: Cursor(0), records: 0, own_below: Cursor(0) };
+        let held = self.held.get_or_insert(nothing);
         held.release = held.release.min(release);
+        if own_too {
+            held.own_below = held.own_below.max(at.next());
+        }
         held.from = held.from.min(at);
         if at > held.up_to {
             held.up_to = at;
@@ -139,80 +165,113 @@ mod tests {
     const OLD: Release = (2, 16, 3);
     const NEW: Release = (2, 18, 0);
 
+    fn asks(from: u64, release: Release) -> Asked {
+        Asked { from: Cursor(from), release, own_too: false }
+    }
+
     fn with_two_held() -> HeldBack {
         let mut held = HeldBack::default();
-        assert_eq!(held.late(Cursor(1), OLD), None);
-        held.note(Cursor(20), OLD);
-        held.note(Cursor(30), OLD);
+        assert_eq!(held.late(asks(1, OLD)), None);
+        held.note(Cursor(20), asks(0, OLD));
+        held.note(Cursor(30), asks(0, OLD));
         held
     }
 
     fn late(from: u64, below: u64) -> Option<Late> {
-        Some(Late { from: Cursor(from), below: Cursor(below), was: Some(OLD) })
+        Some(Late { from: Cursor(from), below: Cursor(below), was: Some(OLD), own_below: Cursor(0) })
     }
 
     #[test]
     fn a_newer_release_is_sent_what_was_held_back_until_the_answers_arrived() {
         let mut held = with_two_held();
-        assert_eq!(held.late(Cursor(100), OLD), None, "the same release goes on");
-        assert_eq!(held.late(Cursor(100), NEW), late(20, 100));
+        assert_eq!(held.late(asks(100, OLD)), None, "the same release goes on");
+        assert_eq!(held.late(asks(100, NEW)), late(20, 100));
         held.sent(Cursor(21), Cursor(108));
-        assert_eq!(held.late(Cursor(100), NEW), late(20, 100), "the answer was lost");
+        assert_eq!(held.late(asks(100, NEW)), late(20, 100), "the answer was lost");
         held.sent(Cursor(21), Cursor(109));
-        assert_eq!(held.late(Cursor(109), NEW), late(21, 100), "it arrived");
+        assert_eq!(held.late(asks(109, NEW)), late(21, 100), "it arrived");
         held.sent(Cursor(100), Cursor(110));
-        assert_eq!(held.late(Cursor(109), NEW), late(21, 100), "the next was lost");
+        assert_eq!(held.late(asks(109, NEW)), late(21, 100), "the next was lost");
         held.sent(Cursor(100), Cursor(110));
-        assert_eq!(held.late(Cursor(110), NEW), None, "once");
+        assert_eq!(held.late(asks(110, NEW)), None, "once");
         assert_eq!(held, HeldBack::default());
     }
 
     #[test]
     fn a_site_that_reads_again_from_before_it_reads_it_by_itself() {
         let mut held = with_two_held();
-        assert_eq!(held.late(Cursor(100), NEW), late(20, 100));
+        assert_eq!(held.late(asks(100, NEW)), late(20, 100));
         held.sent(Cursor(21), Cursor(108));
-        assert_eq!(held.late(Cursor(50), NEW), late(20, 50), "it was restored, and knows nothing of the answer");
-        assert_eq!(held.late(Cursor(0), NEW), None, "it begins anew");
+        assert_eq!(held.late(asks(50, NEW)), late(20, 50), "it was restored, and knows nothing of the answer");
+        assert_eq!(held.late(asks(0, NEW)), None, "it begins anew");
         assert_eq!(held, HeldBack::default());
     }
 
     #[test]
     fn what_a_newer_release_cannot_read_either_stays_held_back() {
         let mut held = with_two_held();
-        assert_eq!(held.late(Cursor(100), (2, 17, 0)), late(20, 100));
-        held.note(Cursor(30), (2, 17, 0));
+        assert_eq!(held.late(asks(100, (2, 17, 0))), late(20, 100));
+        held.note(Cursor(30), asks(0, (2, 17, 0)));
         held.sent(Cursor(100), Cursor(108));
-        assert_eq!(held.late(Cursor(108), (2, 17, 0)), None);
+        assert_eq!(held.late(asks(108, (2, 17, 0))), None);
         let was = Some((2, 17, 0));
-        let left = Late { from: Cursor(30), below: Cursor(108), was };
-        assert_eq!(held.late(Cursor(108), NEW), Some(left));
+        let left = Late { from: Cursor(30), below: Cursor(108), was, own_below: Cursor(0) };
+        assert_eq!(held.late(asks(108, NEW)), Some(left));
     }
 
     #[test]
     fn nothing_left_to_send_ends_it() {
         let mut held = with_two_held();
-        assert_eq!(held.late(Cursor(100), NEW), late(20, 100));
+        assert_eq!(held.late(asks(100, NEW)), late(20, 100));
         held.looked_to(Cursor(100));
-        assert_eq!(held.late(Cursor(100), NEW), None);
+        assert_eq!(held.late(asks(100, NEW)), None);
         assert_eq!(held, HeldBack::default());
     }
 
     #[test]
     fn a_record_counts_once() {
         let mut held = with_two_held();
-        held.note(Cursor(30), OLD);
+        held.note(Cursor(30), asks(0, OLD));
         assert_eq!(held.held.as_ref().map(|held| held.records), Some(2));
-        assert_eq!(held.late(Cursor(5), OLD), None, "it reads everything again");
-        assert_eq!(held.held, None);
+        assert_eq!(held.late(asks(5, OLD)), None, "it reads everything again");
+        held.note(Cursor(20), asks(5, OLD));
+        held.note(Cursor(30), asks(5, OLD));
+        assert_eq!(held.held.as_ref().map(|held| held.records), Some(2));
+    }
+
+    #[test]
+    fn a_question_that_was_held_up_on_its_way_changes_nothing() {
+        let mut held = with_two_held();
+        let before = held.clone();
+        assert_eq!(held.late(asks(0, OLD)), None);
+        assert_eq!(held, before, "still held back");
+        assert_eq!(held.late(asks(100, NEW)), late(20, 100));
+        held.sent(Cursor(21), Cursor(108));
+        let before = held.clone();
+        assert_eq!(held.late(asks(0, OLD)), None);
+        assert_eq!(held, before, "still being sent");
+    }
+
+    #[test]
+    fn a_site_that_began_anew_is_sent_its_own_too() {
+        let mut held = HeldBack::default();
+        held.note(Cursor(20), Asked { own_too: true, ..asks(0, OLD) });
+        held.note(Cursor(30), asks(25, OLD));
+        let late = |from, below| Some(Late { own_below: Cursor(21), ..late(from, below).unwrap() });
+        let mut reads_again = held.clone();
+        assert_eq!(held.late(asks(100, NEW)), late(20, 100));
+        assert_eq!(reads_again.late(asks(5, NEW)), None, "what it asks for has nothing of its own");
+        assert_eq!(reads_again.late(asks(40, NEW)), late(20, 40));
+        assert_eq!(reads_again.late(Asked { own_too: true, ..asks(0, NEW) }), None, "it begins anew once more");
+        assert_eq!(reads_again, HeldBack::default());
     }
 
     #[test]
     fn what_an_older_version_wrote_is_understood() {
         let read = |text: &str| serde_json::from_str::<HeldBack>(text).unwrap();
         let text = r#"{"held":null,"again":{"from":20,"next":61}}"#;
-        let unknown = |below| Some(Late { from: Cursor(20), below: Cursor(below), was: None });
-        assert_eq!(read(text).late(Cursor(100), NEW), unknown(100), "the answer from further back did not arrive");
-        assert_eq!(read(text).late(Cursor(61), NEW), None, "it did, and the site goes on from there");
+        let unknown = |below| Some(Late { from: Cursor(20), below: Cursor(below), was: None, own_below: Cursor(0) });
+        assert_eq!(read(text).late(asks(100, NEW)), unknown(100), "the answer from further back did not arrive");
+        assert_eq!(read(text).late(asks(61, NEW)), None, "it did, and the site goes on from there");
     }
 }
