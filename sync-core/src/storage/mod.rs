@@ -250,7 +250,8 @@ pub trait ReadTxn {
     /// after a row begins at its cursor's [`next`](Cursor::next).
     fn changes(&self, selection: &Selection, from: Cursor, limit: usize) -> Result<Vec<Change>>;
     /// The same with the data that each record has now, or had when it left the store that the row is for, where that is
-    /// kept and the record neither is nor was deleted in another of the stores that are selected for a site. Ends early once the data exceed `bytes_max`, but not before the
+    /// kept and the record neither is nor was deleted in another of the stores that are selected for a site; of several of
+    /// these that it has left, the last one counts. Ends early once the data exceed `bytes_max`, but not before the
     /// first row; the rows that were passed over come with the next call.
     fn changed_records(
         &self,

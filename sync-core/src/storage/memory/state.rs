@@ -168,8 +168,20 @@ impl State {
         let is_still_there = store.is_some_and(|store| selection.is_for_store(store.as_str()));
         match beside.and_then(|beside| beside.left_as.clone()).filter(|_| !is_still_there) {
             None => stored.map(|stored| stored.data.clone()),
-            left_as => left_as,
+            left_as => self.left_last(selection, &row.change).or(left_as),
         }
+    }
+
+    /// The data that a record had when it left the last of the stores of the site that a selection is for: it may have gone
+    /// from one to the other before, and the row that tells of that may be logged anew.
+    fn left_last(&self, selection: &Selection, change: &NewChange) -> Option<RecordData> {
+        let of_site = |change: &NewChange| {
+            let store = change.store.as_ref().is_some_and(|store| selection.is_for_store(store.as_str()));
+            store && change.action == ChangeAction::Upsert
+        };
+        let left = self.beside_of(&change.table, &change.id).filter(|(_, change)| of_site(change));
+        let left = left.filter_map(|(beside, _)| Some((beside.written, beside.left_as.as_ref()?)));
+        left.max_by_key(|(written, _)| *written).map(|(_, data)| data.clone())
     }
 
     pub(super) fn newest_change(&self, table: &TableName, id: &RecordId) -> Option<NewChange> {

@@ -138,7 +138,9 @@ impl<C: Holds> SqliteTxn<C> {
             let change = self.change_at(place)?;
             let data = match place.1 {
                 DELETED_OR_LEFT => match self.left_as(place.2)? {
-                    Some(left_as) if !self.is_still_for(selection, &change.change)? => Some(left_as),
+                    Some(left_as) if !self.is_still_for(selection, &change.change)? => {
+                        Some(self.left_last(selection, &change.change)?.unwrap_or(left_as))
+                    }
                     _ => self.get_record(&change.change.table, &change.change.id)?,
                 },
                 _ => self.data_at(place.2)?,
@@ -224,6 +226,17 @@ impl<C: Holds> SqliteTxn<C> {
             None => self.deleted_in(&change.table, &change.id)?.map(|store| store.to_string()),
         };
         Ok(store.is_some_and(|store| selection.is_for_store(&store)))
+    }
+
+    /// The data that a record had when it left the last of the stores of the site that a selection is for: it may have gone
+    /// from one to the other before, and the row that tells of that may be logged anew.
+    fn left_last(&self, selection: &Selection, change: &NewChange) -> Result<Option<RecordData>> {
+        let sql = "SELECT store_id, rowid FROM sync_change WHERE table_name = ?1 AND record_id = ?2 \
+                   AND action = 'upsert' AND data IS NOT NULL ORDER BY ifnull(written, cursor) DESC";
+        let rows: Vec<(Option<String>, i64)> =
+            self.all(sql, [change.table.as_str(), change.id.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let of_site = |store: &Option<String>| store.as_ref().is_some_and(|store| selection.is_for_store(store));
+        rows.iter().find(|(store, _)| of_site(store)).map_or(Ok(None), |(_, rowid)| self.left_as(*rowid))
     }
 
     /// The data that a record had when it left a store, where that is kept.

@@ -138,6 +138,7 @@ macro_rules! storage_contract {
                 state::what_is_kept_for_a_site_comes_back_in_its_order,
                 versions::where_a_record_was_written_stays_when_it_is_logged_again,
                 versions::a_former_store_is_told_what_the_record_was_when_it_left,
+                versions::of_several_former_stores_the_last_one_counts,
                 versions::what_was_known_is_kept_with_a_version,
                 versions::what_a_site_pushed_is_known_again,
                 files::a_file_reads_back_as_it_was_written_last,

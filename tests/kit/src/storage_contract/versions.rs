@@ -83,6 +83,34 @@ pub fn a_former_store_is_told_what_the_record_was_when_it_left(make: Make<'_>) {
     assert_eq!(told()[1], (Some("A".to_owned()), None), "where nothing is kept, as the record is now");
 }
 
+/// A site that has several of the stores which a record has left is told what the record was when it left the last of them,
+/// in whatever order the rows for them are logged again.
+pub fn of_several_former_stores_the_last_one_counts(make: Make<'_>) {
+    let storage = make();
+    let of_store =
+        |store: &str| NewChange { audience: Audience::Store(store.into()), ..in_store(change("asset", "x"), store) };
+    write(&storage, |txn| {
+        txn.put_record(&data("[1]"), &of_store("A")).unwrap();
+        for (store, left, as_it_was) in [("B", "A", "[2]"), ("C", "B", "[3]")] {
+            txn.put_record(&data(as_it_was), &of_store(store)).unwrap();
+            txn.append_change(&of_store(left), Some(&data(as_it_was))).unwrap();
+        }
+        txn.append_change(&of_store("A"), Some(&data("[2]"))).unwrap();
+    });
+    let told_to = |stores: &[&str]| {
+        let stores = stores.iter().map(|store| StoreId::from(*store)).collect();
+        let selection = Selection::ForSite { stores, except_from: None };
+        let rows = read(&storage, |txn| txn.changed_records(&selection, Cursor(0), usize::MAX, usize::MAX).unwrap());
+        rows.into_iter().map(|(_, data)| data.unwrap().as_str().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!((told_to(&["A"]), told_to(&["B"])), (vec!["[2]".to_owned()], vec!["[3]".to_owned()]));
+    assert_eq!(told_to(&["A", "B"]), ["[3]", "[3]"]);
+    let of_one_store = Selection::Store("A".into());
+    let rows = read(&storage, |txn| txn.changed_records(&of_one_store, Cursor(0), 9, usize::MAX).unwrap());
+    let held: Vec<_> = rows.into_iter().map(|(_, data)| data.unwrap().as_str().to_owned()).collect();
+    assert_eq!(held, ["[2]"], "each row keeps what it tells");
+}
+
 /// A version in the buffer keeps what was known here when it came, however often it is staged again; of several versions of
 /// a record, those that came later are told that they are newer than one that was integrated.
 pub fn what_was_known_is_kept_with_a_version(make: Make<'_>) {
