@@ -26,7 +26,7 @@ use crate::write;
 use crate::write::merged;
 use crate::write::record_owner;
 use crate::write::restored_site::SiteRestore;
-use crate::write::{Origin, WentUnseen};
+use crate::write::{Origin, Stored, WentUnseen};
 
 use self::plan::{Facts, Plan, plan};
 pub(crate) use self::queue::Queue;
@@ -204,6 +204,8 @@ struct Integrator<'t> {
     any_merged: bool,
     /// On central, what is known of a restore of the site that pushed.
     restore_of_source: Option<SiteRestore>,
+    /// The place in the sync buffer of the record that is taken, if it lay there.
+    sequence: Option<u64>,
     done: Integrated,
 }
 
@@ -217,8 +219,8 @@ impl<'t> Integrator<'t> {
         };
         let facts = StoredFacts::new(txn, door)?;
         let any_merged = merged::any(txn)?;
-        let done = Integrated::default();
-        Ok(Self { facts, now, any_set_aside, at_central, any_merged, restore_of_source, done })
+        let (sequence, done) = (None, Integrated::default());
+        Ok(Self { facts, now, any_set_aside, at_central, any_merged, restore_of_source, sequence, done })
     }
 
     /// Decides about a record and does it; gives the reason if it is to be set aside.
@@ -262,7 +264,13 @@ impl<'t> Integrator<'t> {
         match plan(incoming, &self.facts)? {
             Plan::Upsert => {
                 let store = if self.at_central { write::upsert_at_central } else { write::upsert };
-                store(txn, table, id, &incoming.data, origin, now)?;
+                let stored = store(txn, table, id, &incoming.data, origin, now)?;
+                if let (Some(site), Origin::Sync(None)) = (self.facts.door.origin, origin)
+                    && stored != Stored::AsBefore
+                    && self.at_central
+                {
+                    record_owner::note_writer(txn, site, (table, id), &incoming.data)?;
+                }
                 if self.any_merged {
                     merged::stored(txn, table, id, &incoming.data)?;
                 }
@@ -317,7 +325,10 @@ impl<'t> Integrator<'t> {
 
     /// The site that a record comes from, unless it lost the record since: then it gets it back.
     fn origin(&self, incoming: &Incoming) -> Option<SiteId> {
-        let lost = |restore: SiteRestore| incoming.cursor.is_some_and(|cursor| restore.lost_pushed(cursor));
+        let lost = |restore: SiteRestore| {
+            incoming.cursor.is_some_and(|cursor| restore.lost_pushed(cursor))
+                || self.sequence.is_some_and(|sequence| restore.lost_buffered(sequence))
+        };
         self.facts.door.origin.filter(|_| !self.restore_of_source.is_some_and(lost))
     }
 

@@ -241,6 +241,7 @@ fn integrate_chunk(
     for row in rows {
         let newest = txn.last_cursor()?;
         let (table, id, known) = (row.incoming.table.clone(), row.incoming.id.clone(), row.incoming.known.here);
+        integrator.sequence = Some(row.sequence);
         match integrator.take(&as_record(row.incoming))? {
             None => settled.push(row.sequence),
             Some(_) if planted!(FailedIsDropped) => settled.push(row.sequence),

@@ -84,6 +84,9 @@ pub const OPEN_PUSH_OF_SITE: &str = "open_push_of_site_";
 pub const STEADY_TIME: &str = "steady_time";
 /// On central, followed by a site's number: what the site told of its newest restore.
 pub const RESTORED_SITE: &str = "restored_site_";
+/// On central, followed by a table and the id of a record of no store: the site that wrote it, where the row of its change does
+/// not name the site, so that the site is sent it back.
+pub const WRITTEN_BY: &str = "written_by ";
 /// Followed by a table and the id of a record that was merged: the id of the one that was kept.
 pub const MERGED: &str = "merged ";
 /// Followed by a table and the id of a record into which others were merged: `1`.

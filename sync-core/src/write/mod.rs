@@ -12,6 +12,6 @@ pub(crate) mod restored_site;
 pub(crate) const PAUSE: std::time::Duration = std::time::Duration::from_millis(4);
 
 pub(crate) use record::{
-    Origin, WentUnseen, delete, is_same, log_again, log_anew, log_row_anew, marked_deleted, scope, site_in,
+    Origin, Stored, WentUnseen, delete, is_same, log_again, log_anew, log_row_anew, marked_deleted, scope, site_in,
     tell_of_newer, upsert, upsert_at_central, went_unseen, write_again,
 };

@@ -12,6 +12,7 @@ use crate::record::{
 };
 use crate::storage::{QuarantineCause, ReadTxn, Selection, Source, WriteTxn, key};
 use crate::write::moved_stores;
+use crate::write::record_owner::note_writer;
 use crate::write::restored_site::SiteRestore;
 
 const JOINS: &str = "name_store_join";
@@ -307,6 +308,11 @@ pub(crate) fn log_anew(
         let mut change = row.change;
         let restore = change.source_site.map_or(Ok(None), |site| SiteRestore::load(txn, site))?;
         if restore.is_some_and(|restore| restore.lost_logged(row.cursor)) {
+            if let (Some(site), Some(data)) = (change.source_site, &data)
+                && txn.newest_change(&change.table, &change.id)?.as_ref() == Some(&change)
+            {
+                note_writer(txn, site, (&change.table, &change.id), data)?;
+            }
             change.source_site = None;
         }
         log_row_anew(txn, &change, data, and_beside)?;

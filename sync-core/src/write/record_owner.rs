@@ -3,12 +3,12 @@
 use crate::changelog::scope_of;
 use crate::error::{Error, Result};
 use crate::files::{REFERENCES, Reference};
-use crate::ownership::StoreOwner;
+use crate::ownership::{StoreOwner, may_replace};
 use crate::record::types::is_patient;
 use crate::record::{
     NameId, RecordData, RecordId, RecordType, Scope, SiteId, StoreId, TableName, json_text, record_type,
 };
-use crate::storage::ReadTxn;
+use crate::storage::{ReadTxn, WriteTxn, key};
 use crate::write::scope;
 
 /// Whose store a record with this data belongs to, as seen by whoever has these stores. What hangs on a record that was
@@ -110,7 +110,42 @@ fn writer<T: ReadTxn + ?Sized>(
         return Ok(Writer::Itself);
     }
     let is_forgotten = newest.is_sync_update && newest.source_site.is_none();
-    Ok(if is_forgotten { Writer::Forgotten } else { Writer::Another })
+    if planted!(ForgottenIsAnothers) && is_forgotten {
+        return Ok(Writer::Forgotten);
+    }
+    Ok(match is_forgotten.then(|| noted_writer(txn, table, id)).transpose()?.flatten() {
+        Some(noted) if noted == site => Writer::Itself,
+        None if is_forgotten => Writer::Forgotten,
+        _ => Writer::Another,
+    })
+}
+
+fn writer_key(table: &TableName, id: &RecordId) -> String {
+    format!("{}{table} {id}", key::WRITTEN_BY)
+}
+
+/// The site that was noted for a record whose row names none, if it has not been written since.
+fn noted_writer<T: ReadTxn + ?Sized>(txn: &T, table: &TableName, id: &RecordId) -> Result<Option<SiteId>> {
+    let noted = txn.state(&writer_key(table, id))?;
+    let Some((site, written)) = noted.as_deref().and_then(|noted| noted.split_once(' ')) else { return Ok(None) };
+    let is_as_noted = txn.written_at(table, id)?.is_some_and(|at| at.to_string() == written);
+    Ok(site.parse().ok().map(SiteId).filter(|_| is_as_noted))
+}
+
+/// On central, notes who wrote a record whose row does not name the site, because that lost the record and is sent it back.
+/// Only of types for which it matters, where a record is of no store.
+pub(crate) fn note_writer(
+    txn: &dyn WriteTxn,
+    site: SiteId,
+    (table, id): (&TableName, &RecordId),
+    data: &RecordData,
+) -> Result<()> {
+    let matters = record_type(table.as_str()).is_some_and(|kind| may_replace(kind).is_err());
+    if !matters || owner(txn, table, data, &[])? != StoreOwner::Nobody {
+        return Ok(());
+    }
+    let written = txn.written_at(table, id)?.unwrap_or_default();
+    txn.set_state(&writer_key(table, id), &format!("{site} {written}"))
 }
 
 /// The record in whose store a record with this data is, if its type has one.
@@ -172,4 +207,34 @@ pub(crate) fn unseen_name<T: ReadTxn + ?Sized>(
         return Ok(None);
     }
     Ok(Some(patient))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Timestamp;
+    use crate::storage::{MemoryStorage, Storage as _};
+    use crate::write::{self, Origin};
+
+    #[test]
+    fn what_a_site_is_sent_back_stays_its_own() {
+        let storage = MemoryStorage::new();
+        let txn = storage.write().unwrap();
+        let (table, id) = (TableName::from("system_log"), RecordId::from("x"));
+        let write = |text: &str| {
+            let data = RecordData::parse(text).unwrap();
+            write::upsert(txn.as_ref(), &table, &id, &data, Origin::Sync(None), Timestamp::from_unix_millis(0))
+                .unwrap();
+            data
+        };
+        let is_anothers = |site, data: &RecordData| {
+            super::is_anothers(txn.as_ref(), (SiteId(site), &[]), (&table, &id), data).unwrap()
+        };
+        let data = write("{}");
+        assert!(!is_anothers(2, &data) && !is_anothers(3, &data), "it is forgotten who wrote it");
+        note_writer(txn.as_ref(), SiteId(2), (&table, &id), &data).unwrap();
+        assert!(!is_anothers(2, &data) && is_anothers(3, &data));
+        let data = write("[]");
+        assert!(!is_anothers(2, &data) && !is_anothers(3, &data), "it was written since");
+    }
 }

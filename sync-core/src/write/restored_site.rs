@@ -3,7 +3,7 @@
 use crate::changelog::ChangelogGap;
 use crate::error::{Error, Result};
 use crate::record::{Cursor, SiteId};
-use crate::storage::{ReadTxn, WriteTxn, key};
+use crate::storage::{ReadTxn, Source, WriteTxn, key};
 
 /// On central, what is known of a site's newest restore.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,6 +12,8 @@ pub(crate) struct SiteRestore {
     before: Cursor,
     /// Where central's changelog ended when the site said so: what had come from the site was from before.
     known_at: Cursor,
+    /// The newest of what lay in the sync buffer when the site began anew: it may be integrated long after.
+    buffered_to: u64,
 }
 
 impl SiteRestore {
@@ -19,32 +21,44 @@ impl SiteRestore {
     pub(crate) fn load(txn: &dyn ReadTxn, site: SiteId) -> Result<Option<Self>> {
         let name = setting(site);
         let Some(text) = txn.state(&name)? else { return Ok(None) };
-        let parts = text.split_once(' ').and_then(|(before, at)| Some((Cursor::parse(before)?, Cursor::parse(at)?)));
-        let (before, known_at) = parts.ok_or(Error::DamagedState { what: name })?;
-        Ok(Some(Self { before, known_at }))
+        Self::read(&text).map(Some).ok_or(Error::DamagedState { what: name })
+    }
+
+    /// Two numbers as an older version wrote them, or three.
+    fn read(text: &str) -> Option<Self> {
+        let mut words = text.split(' ');
+        let (before, known_at) = (Cursor::parse(words.next()?)?, Cursor::parse(words.next()?)?);
+        let buffered_to = words.next().map_or(Some(0), |word| word.parse().ok())?;
+        words.next().is_none().then_some(Self { before, known_at, buffered_to })
+    }
+
+    fn store(self, txn: &dyn WriteTxn, site: SiteId) -> Result<()> {
+        txn.set_state(&setting(site), &format!("{} {} {}", self.before, self.known_at, self.buffered_to))
     }
 
     /// Keeps what a site tells of what it lost.
     pub(crate) fn learn(txn: &dyn WriteTxn, site: SiteId, lost_there: &[ChangelogGap]) -> Result<()> {
         let told = lost_there.iter().filter(|lost| lost.before.is_possible() && lost.after < lost.before);
         let Some(before) = told.map(|lost| lost.before).max() else { return Ok(()) };
-        if Self::load(txn, site)?.is_none_or(|known| known.before < before) {
-            txn.set_state(&setting(site), &format!("{before} {}", txn.last_cursor()?))?;
+        let known = Self::load(txn, site)?;
+        if known.is_some_and(|known| known.before >= before) {
+            return Ok(());
         }
-        Ok(())
+        let buffered_to = known.map_or(0, |known| known.buffered_to);
+        Self { before, known_at: txn.last_cursor()?, buffered_to }.store(txn, site)
     }
 
     /// Notes that a site begins anew, with an empty database: of all that came from it it may have nothing.
     pub(crate) fn begins_anew(txn: &dyn WriteTxn, site: SiteId) -> Result<()> {
         let before = Self::load(txn, site)?.map_or(Cursor(0), |known| known.before);
-        txn.set_state(&setting(site), &format!("{before} {}", txn.last_cursor()?))
+        Self { before, known_at: txn.last_cursor()?, buffered_to: newest_aside(txn, site)? }.store(txn, site)
     }
 
     /// Notes that a site counts anew, in another database: where it went on after a restore of the former one says nothing of
     /// the numbers of this.
     pub(crate) fn counts_anew(txn: &dyn WriteTxn, site: SiteId) -> Result<()> {
         match Self::load(txn, site)?.filter(|known| known.before > Cursor(0)) {
-            Some(known) => txn.set_state(&setting(site), &format!("0 {}", known.known_at)),
+            Some(known) => Self { before: Cursor(0), ..known }.store(txn, site),
             None => Ok(()),
         }
     }
@@ -54,12 +68,81 @@ impl SiteRestore {
         at_site < self.before
     }
 
+    /// Whether the site may have lost what came from it and has this place in the sync buffer.
+    pub(crate) fn lost_buffered(self, sequence: u64) -> bool {
+        sequence <= self.buffered_to
+    }
+
     /// Whether the site may have lost what came from it and has this cursor here.
     pub(crate) fn lost_logged(self, here: Cursor) -> bool {
         here <= self.known_at
     }
 }
 
+/// The newest place in the sync buffer of what came from a site and is set aside.
+fn newest_aside(txn: &dyn ReadTxn, site: SiteId) -> Result<u64> {
+    let (mut newest, mut after) = (0, 0);
+    if txn.quarantine_of_sites()?.iter().all(|(of, ..)| *of != site) {
+        return Ok(0);
+    }
+    loop {
+        let rows = txn.quarantined(after, ROWS)?;
+        let Some((last, _)) = rows.last() else { return Ok(newest) };
+        after = last.sequence;
+        let of_site = rows.iter().filter(|(row, _)| row.incoming.source == Source::Site(site));
+        newest = of_site.map(|(row, _)| row.sequence).max().unwrap_or(newest);
+    }
+}
+
+/// Rows that are looked at in one go.
+const ROWS: usize = 500;
+
 fn setting(site: SiteId) -> String {
     format!("{}{site}", key::RESTORED_SITE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Timestamp;
+    use crate::protocol::v6::{Action, WireRecord};
+    use crate::record::RecordData;
+    use crate::storage::{Incoming, MemoryStorage, Quarantine, QuarantineCause, Storage as _};
+
+    fn set_aside(txn: &dyn WriteTxn, site: SiteId, id: &str) -> u64 {
+        let (table_name, record_id) = ("name_oms_fields".into(), id.into());
+        let record = WireRecord { table_name, record_id, action: Action::Update, record_data: RecordData::of(&()) };
+        let quarantine = Quarantine { cause: QuarantineCause::Waiting, reason: String::new(), waits_for: None };
+        let incoming = Incoming { quarantine: Some(quarantine), ..Incoming::new(Source::Site(site), record) };
+        txn.stage(&incoming, Timestamp::from_unix_millis(0)).unwrap();
+        txn.quarantined(0, usize::MAX).unwrap().last().unwrap().0.sequence
+    }
+
+    #[test]
+    fn what_lay_in_the_buffer_when_its_site_began_anew_is_lost_there() {
+        let storage = MemoryStorage::new();
+        let txn = storage.write().unwrap();
+        let (site, other) = (SiteId(2), SiteId(3));
+        let before = set_aside(txn.as_ref(), site, "x");
+        let of_another = set_aside(txn.as_ref(), other, "x");
+        SiteRestore::begins_anew(txn.as_ref(), site).unwrap();
+        let after = set_aside(txn.as_ref(), site, "y");
+        let known = || SiteRestore::load(txn.as_ref(), site).unwrap().unwrap();
+        let lost = |known: SiteRestore| [before, after].map(|sequence| known.lost_buffered(sequence));
+        assert_eq!(lost(known()), [true, false]);
+        SiteRestore::learn(txn.as_ref(), site, &[ChangelogGap { after: Cursor(3), before: Cursor(9) }]).unwrap();
+        SiteRestore::counts_anew(txn.as_ref(), site).unwrap();
+        assert_eq!(lost(known()), [true, false], "it stays known");
+        SiteRestore::begins_anew(txn.as_ref(), other).unwrap();
+        let known = SiteRestore::load(txn.as_ref(), other).unwrap().unwrap();
+        assert!(known.lost_buffered(of_another) && !known.lost_buffered(after));
+    }
+
+    #[test]
+    fn what_an_older_version_wrote_is_read() {
+        let read = |text| SiteRestore::read(text).map(|known| (known.before.0, known.known_at.0, known.buffered_to));
+        assert_eq!(read("7 40"), Some((7, 40, 0)));
+        assert_eq!(read("7 40 12"), Some((7, 40, 12)));
+        assert_eq!([read("7"), read("7 40 x"), read("7 40 12 1")], [None; 3]);
+    }
 }

@@ -54,7 +54,7 @@ struct Again {
 
 /// A question of a site, as far as it decides what is sent late.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Asked {
+pub(crate) struct Asked {
     pub from: Cursor,
     pub release: Release,
     /// Whether the site asks for what it wrote itself too.
