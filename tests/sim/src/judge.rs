@@ -3,7 +3,7 @@
 use crate::harsh::POISON;
 use crate::ledger::{Key, Ledger, Version};
 use crate::promises::{Aside, FORGED, From, Held, Promise, Violation, name_of, short, shown};
-use crate::rules::{Audience, Deletes, StoreOf, Writers, fields, rule_of, store_of, text};
+use crate::rules::{Audience, Deletes, StoreOf, Writers, fields, rule_of, spelled_as_today, store_of, text};
 
 /// Checks what all ends hold when everything is quiet; central is the first.
 pub fn judge(ledger: &Ledger, ends: &[Held]) -> Vec<Violation> {
@@ -45,6 +45,12 @@ pub fn cursors(site: usize, before: [u64; 3], after: [u64; 3], may: [bool; 3]) -
 /// Tables whose records are written once and never edited.
 const ADDED: [&str; 3] = ["asset_log", "contact_form", "system_log"];
 
+/// Whether an end holds this content of a record, in whatever spelling of its keys.
+fn says_the_same(table: &str, held: Option<&String>, content: &str) -> bool {
+    let today = |content: &str| spelled_as_today(table, content).unwrap_or_else(|| content.to_owned());
+    held.is_some_and(|held| held == content || today(held) == today(content))
+}
+
 struct Judge<'a> {
     ledger: &'a Ledger,
     ends: &'a [Held],
@@ -60,7 +66,7 @@ impl Judge<'_> {
         let mut found = Vec::new();
         for (end, held) in self.ends.iter().enumerate() {
             for (key, content) in held.records.iter().filter(|(key, _)| self.ledger.is_of_v6(&key.0)) {
-                if self.ledger.version(key, content).is_none() {
+                if self.ledger.version(key, content).is_none() && !self.ledger.is_forged_of_own(key, content) {
                     let forged = if content.contains(FORGED) { "a forged" } else { "an unknown" };
                     let short = short(Some(content));
                     let what = format!("{} holds {forged} version of {}: {short}", name_of(end), shown(key));
@@ -246,6 +252,24 @@ impl Judge<'_> {
             && self.ledger.restored.is_empty()
             && self.ledger.came_unknowing(number)
             && !self.ledger.stores_ever(key).contains(&None)
+            && !self.is_of_a_record_made_twice(version)
+            && !self.ledger.stores_ever(key).iter().flatten().any(|store| self.ledger.may_have_passed_unheard(store))
+    }
+
+    /// Whether two ends made the parent that a version names, with one id and neither knowing of the other's: then nothing went
+    /// elsewhere. Central has its own under that id, and what the site adds is not to that.
+    fn is_of_a_record_made_twice(&self, version: &Version) -> bool {
+        let (Some(content), Some(rule)) = (&version.content, rule_of(&version.key.0, version.content.as_deref()))
+        else {
+            return false;
+        };
+        let StoreOf::Parent(field, table) = rule.store else { return false };
+        let Some(parent) = text(&fields(content), field).map(|id| (table.to_owned(), id)) else { return false };
+        let made =
+            self.ledger.of(&parent).filter(|(_, version)| version.content.is_some() && version.ancestors.is_empty());
+        let mut makers: Vec<usize> = made.map(|(_, version)| version.by).collect();
+        makers.dedup();
+        makers.len() > 1
     }
 
     /// Whether the record that the reference of a file names was of another site's store at some time, or of none.
@@ -265,7 +289,9 @@ impl Judge<'_> {
         for (site, held) in self.ends.iter().enumerate().skip(1) {
             for (key, content) in self.central().records.iter().filter(|(key, _)| self.ledger.is_of_v6(&key.0)) {
                 let theirs = held.records.get(key);
-                if theirs == Some(content) || !self.is_for(site, key, content) || self.is_explained(site, key, content)
+                if says_the_same(&key.0, theirs, content)
+                    || !self.is_for(site, key, content)
+                    || self.is_explained(site, key, content)
                 {
                     continue;
                 }
@@ -380,7 +406,10 @@ impl Judge<'_> {
                 };
                 let is_own = |store: String| self.ledger.site_of(&store) == Some(site);
                 let ours = self.central().records.get(key);
-                if !is_sent || !store_of(rule, content, parent).is_some_and(is_own) || ours == Some(content) {
+                if !is_sent
+                    || !store_of(rule, content, parent).is_some_and(is_own)
+                    || says_the_same(&key.0, ours, content)
+                {
                     continue;
                 }
                 let is_void = self.ledger.version(key, content).is_some_and(|held| self.ledger.versions[held].is_void);

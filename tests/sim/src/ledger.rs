@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::legacy::Merges;
+use crate::promises::FORGED;
 use crate::rules::{self, Rule, rule_of};
 
 /// A record: table and id.
@@ -102,6 +103,26 @@ impl Ledger {
     /// Whether a rogue pushed this record with the credentials of a site.
     pub fn is_forged(&self, site: usize, key: &Key) -> bool {
         self.forged.contains(&(site, key.clone()))
+    }
+
+    /// Whether a content is one that a rogue pushed of a record that is, or was at some time, of a store of the site whose
+    /// credentials it has: that site may change it. What was refused before that may be tried again, as any edit of a site.
+    pub fn is_forged_of_own(&self, key: &Key, content: &str) -> bool {
+        let pushed = self.forged.iter().filter(|(_, forged)| forged == key);
+        let was_its = |site: usize| {
+            let stores = self.stores_ever(key);
+            stores.iter().flatten().any(|store| self.was_on(store, site)) || self.is_file_of(site, key)
+        };
+        content.contains(FORGED) && pushed.into_iter().any(|(site, _)| was_its(*site))
+    }
+
+    /// Whether a record is the reference of a file whose record was ever of a store of this site.
+    pub fn is_file_of(&self, site: usize, key: &Key) -> bool {
+        let mut records = self.of(key).filter(|_| key.0 == "sync_file_reference").filter_map(|(_, version)| {
+            let content = rules::fields(version.content.as_deref()?);
+            rules::text(&content, "table_name").zip(rules::text(&content, "record_id"))
+        });
+        records.any(|record| self.stores_ever(&record).iter().flatten().any(|store| self.was_on(store, site)))
     }
 
     /// Notes that a site was told that this record alone is too large.
@@ -206,6 +227,9 @@ impl Ledger {
 
     /// The version of a record with this content.
     pub fn version(&self, key: &Key, content: &str) -> Option<usize> {
+        if let Some(today) = rules::spelled_as_today(&key.0, content) {
+            return self.version(key, &today);
+        }
         let exact = self.of_content.get(&(key.clone(), content.to_owned())).copied();
         if exact.is_some() || !self.has_legacy {
             return exact;
@@ -261,10 +285,16 @@ impl Ledger {
         !self.came_unsure.contains(&version)
     }
 
-    /// Whether two contents are the same, but for what the legacy server merged.
+    /// Whether two contents are the same, but for what the legacy server merged, in whatever spelling of their keys.
     pub fn is_same(&self, table: &str, one: Option<&str>, other: Option<&str>) -> bool {
         match (one, other) {
             _ if one == other => true,
+            (Some(one), Some(other)) if rules::spelled_as_today(table, one).is_some() => {
+                self.is_same(table, rules::spelled_as_today(table, one).as_deref(), Some(other))
+            }
+            (Some(one), Some(other)) if rules::spelled_as_today(table, other).is_some() => {
+                self.is_same(table, Some(one), rules::spelled_as_today(table, other).as_deref())
+            }
             (Some(one), Some(other)) if self.has_legacy => {
                 self.merges.resolved(table, one) == self.merges.resolved(table, other)
             }
@@ -307,6 +337,12 @@ impl Ledger {
     /// Whether a store was ever on another site.
     pub fn was_elsewhere(&self, store: &str, site: usize) -> bool {
         self.stores.get(store).is_none_or(|sites| sites.iter().any(|other| *other != site))
+    }
+
+    /// Whether a store may have been on a site that central never heard of: the legacy server's log tells of the newest of its
+    /// moves only. Central cannot know then that the site may have written for it.
+    pub fn may_have_passed_unheard(&self, store: &str) -> bool {
+        self.has_legacy && self.stores.get(store).is_some_and(|sites| sites.len() > 2)
     }
 
     /// The stores that exist.

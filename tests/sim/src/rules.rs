@@ -197,6 +197,27 @@ pub fn key_field(table: &str) -> &'static str {
     if matches!(table, "name" | "name_store_join" | "store") { "ID" } else { "id" }
 }
 
+/// Keys that v2.17.0 renamed: the table, what they were called before, what they are called.
+const RENAMED: [(&str, &str, &str); 4] = [
+    ("item_variant", "manufacturer_link_id", "manufacturer_id"),
+    ("rnr_form", "name_link_id", "name_id"),
+    ("vaccination", "patient_link_id", "patient_id"),
+    ("vaccination", "facility_name_link_id", "facility_name_id"),
+];
+
+/// A content in the spelling of today, if it is in an older one: both say the same.
+pub fn spelled_as_today(table: &str, content: &str) -> Option<String> {
+    let quoted = |key: &str| format!("\"{key}\":");
+    let mut today: Option<String> = None;
+    for (_, former, name) in RENAMED.iter().filter(|(of, ..)| *of == table) {
+        let so_far = today.as_deref().unwrap_or(content);
+        if so_far.contains(&quoted(former)) {
+            today = Some(so_far.replacen(&quoted(former), &quoted(name), 1));
+        }
+    }
+    today
+}
+
 /// The top-level fields of a record's content.
 pub fn fields(content: &str) -> Map<String, Value> {
     serde_json::from_str(content).unwrap_or_default()

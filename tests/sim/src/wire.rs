@@ -31,7 +31,11 @@ pub fn pulled(ledger: &Ledger, site: usize, is_initialised: bool, body: &[u8]) -
             let what = format!("site {site} was sent {}, which it wrote itself and nobody after it", shown(&key));
             found.push(Violation { promise: Promise::NoEcho, what });
         }
-        if !is_delete && ledger.is_of_v6(&key.0) && ledger.version(&key, record.data.get()).is_none() {
+        let is_unknown = || {
+            let content = record.data.get();
+            ledger.version(&key, content).is_none() && !ledger.is_forged_of_own(&key, content)
+        };
+        if !is_delete && ledger.is_of_v6(&key.0) && is_unknown() {
             let what = format!("site {site} was sent {} as nobody wrote it: {}", shown(&key), record.data);
             found.push(Violation { promise: Promise::OnlyWhoMayChanges, what });
         }

@@ -181,7 +181,9 @@ impl Sim {
         let (id, data) = {
             let Ok(txn) = storage.read() else { return };
             let desk = Desk::at(self, 0, txn.as_ref());
-            let ids = desk.ids(table);
+            let mut ids = desk.ids(table);
+            // The file of a record of its own is the neighbour's to change.
+            ids.retain(|id| !lock(&self.ledger).is_file_of(world::rogue(self), &(table.to_owned(), id.clone())));
             if ids.is_empty() {
                 return;
             }
