@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use sync_core::central::InProcess;
 use sync_core::protocol::PasswordHash;
 use sync_core::protocol::v6::Action;
 use sync_core::record::SiteId;
 use sync_core::storage::{MemoryStorage, QuarantineCause, Storage, key};
-use sync_core::transport::{InProcess, Transport};
+use sync_core::transport::Transport;
 use sync_core::{
     Central, Error, Outcome, Records, Settings, Silent, Site, Step, SyncConfig, SyncOptions, SyncReport, SystemClock,
     quarantine, status,

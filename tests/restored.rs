@@ -3,9 +3,10 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+use sync_core::central::InProcess;
 use sync_core::record::{Cursor, RecordData, StoreId};
 use sync_core::storage::{MemoryStorage, QuarantineCause, SqliteStorage, Storage, changelog_gaps, key};
-use sync_core::transport::{HttpRequest, HttpResponse, InProcess, Transport, TransportError};
+use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
 use sync_core::{Silent, SyncConfig, SyncOptions, SyncReport, quarantine};
 use sync_testkit::FaultyStorage;
 use sync_tests::world::{CentralEnd, Kind, SiteEnd, asset, data, document, get, put_class};

@@ -2,9 +2,10 @@
 
 use std::sync::{Arc, Mutex};
 
+use sync_core::central::InProcess;
 use sync_core::record::{RecordData, StoreId};
 use sync_core::storage::QuarantineCause;
-use sync_core::transport::{HttpRequest, HttpResponse, InProcess, Transport, TransportError};
+use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
 use sync_tests::world::{CentralEnd, Kind, asset, data, get};
 
 fn causes(central: &CentralEnd) -> Vec<(QuarantineCause, u64)> {

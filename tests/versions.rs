@@ -4,6 +4,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
+use sync_core::central::InProcess;
 use sync_core::protocol::v6::{Action, WireRecord};
 use sync_core::record::{Cursor, RecordData, RecordId, SiteId, StoreId, TableName};
 use sync_core::storage::rusqlite::Connection;
@@ -11,7 +12,7 @@ use sync_core::storage::{
     CycleLock, HookedRecord, Incoming, Known, MemoryStorage, Quarantine, QuarantineCause, ReadTxn, Source,
     SqliteStorage, Storage, WriteTxn, key,
 };
-use sync_core::transport::{HttpRequest, HttpResponse, InProcess, Transport, TransportError};
+use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
 use sync_core::{Central, Outcome, Result, Silent, SyncOptions, SystemClock, Timestamp};
 use sync_tests::world::{CentralEnd, Kind, SiteEnd, asset, count, data, get, put_class};
 

@@ -10,9 +10,10 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
+use sync_core::central::InProcess;
 use sync_core::record::{Cursor, RecordData};
 use sync_core::storage::{Selection, SqliteStorage, Storage};
-use sync_core::transport::{HttpTransport, InProcess};
+use sync_core::transport::HttpTransport;
 use sync_core::{Central, Records, Silent, Site, SyncOptions, SystemClock};
 
 use self::support::{Desk, Said, Server};

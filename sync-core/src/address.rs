@@ -24,6 +24,11 @@ pub(crate) fn parse_url(what: &'static str, text: &str) -> Result<Url> {
     Ok(url)
 }
 
+/// An address as messages show it.
+pub(crate) fn shown(url: &Url) -> String {
+    url.as_str().trim_end_matches('/').to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

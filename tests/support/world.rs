@@ -6,12 +6,13 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use sync_core::central::InProcess;
 use sync_core::central::LocalSites;
 use sync_core::files::{FileStore, Files};
 use sync_core::protocol::PasswordHash;
 use sync_core::record::{Cursor, RecordData, RecordId, StoreId, TableName};
 use sync_core::storage::{MemoryStorage, SqliteStorage, Storage};
-use sync_core::transport::{InProcess, Transport};
+use sync_core::transport::Transport;
 use sync_core::{
     Audience, Central, ChangeAction, Clock, NewChange, Records, Settings, Silent, Site, SyncConfig, SyncOptions,
     SyncReport, SystemClock, Timestamp,

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::auth::authenticator::AuthenticationError;
-use super::request_log::Answered;
+use super::handled_request::Answered;
 use crate::protocol::v6::Credentials;
 use crate::record::SiteId;
 use crate::transport::HttpResponse;

@@ -4,6 +4,7 @@ mod admission;
 pub(crate) mod auth;
 mod caller;
 pub(crate) mod copies;
+pub(crate) mod handled_request;
 pub(crate) mod in_process;
 pub(crate) mod legacy_mirror;
 mod limits;
@@ -26,8 +27,9 @@ pub use auth::authenticator::{AuthenticationError, CredentialRefusal, SiteAuthen
 pub use auth::legacy::LegacyAuthenticator;
 pub use auth::local::LocalAuthenticator;
 pub use caller::{Caller, Check, Checked, Gate, Handled, UploadHead};
+pub use handled_request::{Answered, Question};
+pub use in_process::InProcess;
 use request_log::Noted;
-pub use request_log::{Answered, Question};
 pub use site_activity::{CentralView, Integrations, SiteView};
 pub use site_registry::{LocalSites, SiteList, Store, stores};
 pub use v6::withheld::held_back;

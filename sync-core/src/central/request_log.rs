@@ -3,72 +3,12 @@
 use std::cell::{Cell, RefCell};
 
 use super::caller::{Caller, Deferred, Handled};
+use super::handled_request::{Answered, Question};
 use crate::protocol::v6::{Batch, Credentials, WireError};
 use crate::record::{Cursor, SiteId};
-use crate::transport::HttpResponse;
 
 /// The most characters of a name or a version that a site says of itself.
 const TEXT_MAX: usize = 100;
-
-/// What a request asks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
-#[non_exhaustive]
-#[allow(missing_docs, reason = "each is its own meaning")]
-pub enum Question {
-    Pull,
-    PatientPull,
-    Push,
-    SiteStatus,
-    NameStoreJoin,
-    UploadFile,
-    DownloadFile,
-    /// One of those that the legacy server answers otherwise.
-    Legacy,
-    /// Nothing that is known.
-    #[default]
-    Unknown,
-}
-
-impl Question {
-    /// The question in snake_case.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Pull => "pull",
-            Self::PatientPull => "patient_pull",
-            Self::Push => "push",
-            Self::SiteStatus => "site_status",
-            Self::NameStoreJoin => "name_store_join",
-            Self::UploadFile => "upload_file",
-            Self::DownloadFile => "download_file",
-            Self::Legacy => "legacy",
-            Self::Unknown => "unknown",
-        }
-    }
-}
-
-/// A response, and what it was about. No secret is in it but in the response.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct Answered<R = HttpResponse> {
-    /// What goes back.
-    pub response: R,
-    /// What was asked.
-    pub question: Question,
-    /// Who asked, if that could be told.
-    pub site: Option<SiteId>,
-    /// The records that were given or taken.
-    pub records: u64,
-    /// The kind of error in the response, as the wire names it.
-    pub error: Option<&'static str>,
-}
-
-impl<R> Answered<R> {
-    /// The same with another response.
-    pub fn map<S>(self, change: impl FnOnce(R) -> S) -> Answered<S> {
-        let Self { response, question, site, records, error } = self;
-        Answered { response: change(response), question, site, records, error }
-    }
-}
 
 /// What is noted of a request while it is answered.
 #[derive(Debug, Default)]

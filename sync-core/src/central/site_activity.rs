@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::Central;
-use super::request_log::{Noted, Question};
+use super::handled_request::Question;
+use super::request_log::Noted;
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::record::{Cursor, SiteId};

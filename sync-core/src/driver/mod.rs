@@ -1,48 +1,19 @@
 //! Cycles at an interval, on the thread that asks for them, steered from others.
 
+mod backoff;
+mod config;
 mod handle;
-mod waits;
 
 use std::ops::ControlFlow;
 use std::time::Duration;
 
+pub use config::DriverConfig;
 pub use handle::DriverHandle;
 
-use self::waits::{Waits, needs_person};
+use self::backoff::{Backoff, needs_person};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
-use crate::site::{Silent, Site, SyncEvent, SyncObserver, SyncOptions, SyncReport};
-
-/// When cycles run, and what each is to do.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct DriverConfig {
-    /// From the end of a cycle that went well to the next one.
-    pub interval: Duration,
-    /// The wait after a first failure; each further one in a row doubles it, and chance shortens each of these waits by up
-    /// to half. Also the wait, not shortened, where another cycle was running.
-    pub first_wait: Duration,
-    /// What the wait after failures grows to, before chance shortens it.
-    pub longest_wait: Duration,
-    /// The wait after an error that only a person can mend, as a wrong password.
-    pub person_wait: Duration,
-    /// What each cycle is to do.
-    pub options: SyncOptions,
-}
-
-impl Default for DriverConfig {
-    /// Every five minutes, as Open mSupply does; after failures from half a minute to half an hour, each wait shortened by
-    /// up to half; after an error that only a person can mend an hour.
-    fn default() -> Self {
-        Self {
-            interval: Duration::from_secs(300),
-            first_wait: Duration::from_secs(30),
-            longest_wait: Duration::from_secs(1800),
-            person_wait: Duration::from_secs(3600),
-            options: SyncOptions::default(),
-        }
-    }
-}
+use crate::site::{Silent, Site, SyncEvent, SyncObserver, SyncReport};
 
 /// How a cycle of a driver ended, and when the next one is due.
 #[derive(Debug)]
@@ -146,7 +117,7 @@ impl Driver {
     /// may be called again.
     pub fn run(&mut self, observer: &mut dyn DriverObserver) {
         let clock = self.site.clock();
-        let mut waits = Waits::default();
+        let mut waits = Backoff::default();
         let mut due = clock.monotonic();
         while let Some(number) = self.handle.begin_when_due(clock.as_ref(), due) {
             let started_at = clock.now();

@@ -4,12 +4,13 @@ use std::fs::File;
 use std::io::{Read, Write as _};
 use std::path::Path;
 
-use super::reference::{Reference, TABLE};
+use super::Files;
 use super::store::{NewFile, PIECE, failed};
-use super::{Files, mime_type};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::ownership::Role;
+use crate::record::file_name::mime_type;
+use crate::record::file_reference::{Reference, TABLE};
 use crate::record::{RecordId, TableName};
 use crate::storage::state::role;
 use crate::storage::{FileDirection, FileEntry, FileState};

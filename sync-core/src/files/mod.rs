@@ -5,9 +5,7 @@
 //! written here is without its bytes, and no file in the folder is anything but whole.
 
 mod attach;
-mod name;
 mod queue;
-mod reference;
 mod store;
 mod verify;
 mod watch;
@@ -16,19 +14,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use crate::record::file_name::safe_file_name;
 pub use attach::Attach;
-pub use name::safe_file_name;
 pub use store::FileStore;
 pub use verify::{Finding, Verified};
 
-pub(crate) use name::mime_type;
 pub(crate) use queue::{Retry, later};
-pub(crate) use reference::{Reference, TABLE as REFERENCES};
 pub(crate) use store::{NewFile, PIECE, failed, hash_file, length};
 pub(crate) use verify::ORPHAN_AGE;
 
 use crate::clock::Clock;
 use crate::error::Result;
+use crate::record::file_reference::{Reference, TABLE as REFERENCES};
 use crate::record::{RecordId, TableName};
 use crate::storage::{FileEntry, Storage};
 

@@ -4,12 +4,12 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use super::reference::{Reference, TABLE};
 use super::{Fetch, Files};
 use crate::changelog::{Change, ChangeAction};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::ownership::Role;
+use crate::record::file_reference::{Reference, TABLE};
 use crate::record::{RecordId, TableName};
 use crate::storage::state::{cursor, flag, role};
 use crate::storage::{FileDirection, FileEntry, FileState, Selection, WriteTxn, key};

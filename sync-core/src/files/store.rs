@@ -7,12 +7,12 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use sha2::{Digest as _, Sha256};
 
-use super::name::disk_name;
 use super::watch::Watcher;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::protocol::hex;
 use crate::record::RecordId;
+use crate::record::file_name::disk_name;
 
 /// How much of a file is in memory.
 pub(crate) const PIECE: usize = 128 * 1024;

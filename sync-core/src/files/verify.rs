@@ -6,14 +6,14 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::Files;
-use super::name::disk_name;
 use super::queue::{later, table};
-use super::reference::Reference;
 use super::store::{hash_file, remove};
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::ownership::Role;
 use crate::record::RecordId;
+use crate::record::file_name::disk_name;
+use crate::record::file_reference::Reference;
 use crate::storage::state::role;
 use crate::storage::{FileDirection, FileEntry, FileState, key};
 

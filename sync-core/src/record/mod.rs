@@ -3,6 +3,8 @@
 mod datetime;
 mod enums;
 pub(crate) mod field;
+pub(crate) mod file_name;
+pub(crate) mod file_reference;
 mod id;
 mod json;
 mod legacy_table;

@@ -3,8 +3,8 @@
 use serde::de::DeserializeOwned;
 use url::Url;
 
-use super::client::shown;
 use super::identity::Identity;
+use crate::address::shown;
 use crate::error::{Cause, Error, Result, Server};
 use crate::protocol::v5::{V5_VERSION, V5Error, V5ErrorBody};
 use crate::protocol::v6::{Answer, NotAnAnswer, WireError, decode_answer};

@@ -16,6 +16,7 @@ use super::identity::Identity;
 use super::observer::{SyncEvent, SyncObserver};
 use super::sizing::{Sizes, Way, is_surely_no_outage, may_be_the_size};
 use super::watch::{beside, watched};
+use crate::address::shown;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorClass, Result, Server};
 use crate::protocol::v6::{self, NameStoreJoinRequest};
@@ -413,11 +414,6 @@ pub(crate) fn is_worth_trying_again(error: &Error) -> bool {
 /// (`protocol-v6` §1).
 pub(crate) fn join(base: &Url, path: &str) -> String {
     base.join(path).map_or_else(|_| base.to_string(), String::from)
-}
-
-/// An address as messages show it.
-pub(crate) fn shown(url: &Url) -> String {
-    url.as_str().trim_end_matches('/').to_owned()
 }
 
 pub(crate) fn to_json(body: &impl Serialize) -> Result<Vec<u8>> {

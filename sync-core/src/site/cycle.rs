@@ -5,7 +5,6 @@ use std::time::Duration;
 use super::Site;
 use super::central::checkpoints::{Mark, Marks};
 use super::central::copies;
-use super::central::recovery;
 use super::client::Client;
 use super::identity::Identity;
 use super::legacy::discover::central_url;
@@ -240,7 +239,7 @@ impl Cycle<'_, '_> {
     /// Pushes to the legacy server; says whether that still answers. Edits that it did not take are never overwritten, so
     /// what it says of them is no reason not to pull.
     fn push_to_legacy(&mut self) -> bool {
-        let Some(went_back) = self.step_value(|cycle| recovery::went_back_at_legacy(cycle.site)) else { return false };
+        let Some(went_back) = self.step_value(|cycle| cycle.went_back_at_legacy()) else { return false };
         // A backup that was put back reads first here too.
         if !self.identity.initialised || self.options.pull_only || went_back || self.must_end() {
             return true;

@@ -4,9 +4,9 @@ mod state;
 mod txn;
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
-use self::state::State;
+use self::state::{State, lock};
 use self::txn::MemoryTxn;
 use super::{CycleLock, ReadTxn, Storage, WriteTxn};
 use crate::error::{Error, Result};
@@ -114,9 +114,4 @@ impl Drop for CycleRuns {
     fn drop(&mut self) {
         self.0.store(false, Ordering::SeqCst);
     }
-}
-
-/// A mutex whose holder panicked still guards a sound state: nothing is changed in place.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

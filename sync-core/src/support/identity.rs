@@ -11,10 +11,13 @@ use crate::protocol::v5::V5_VERSION;
 use crate::protocol::v6::V6_VERSION;
 use crate::record::{Cursor, RecordData, RecordId, SiteId};
 use crate::redaction::masked_url;
+use crate::site::Site;
+use crate::site::legacy::discover::told;
+use crate::site::observer::SyncObserver;
 use crate::storage::state::{central_is_legacy, cursor, role, site_id};
 use crate::storage::{ReadTxn, Storage, key};
 use crate::text::sentences::identity as say;
-use crate::text::{Said, Speaks};
+use crate::text::{Said, Speaks, quoted};
 
 /// Who a database says it is. No secret is in it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -115,6 +118,30 @@ impl Speaks for Disagreement {
 impl Speaks for IdentityShown {
     fn each_said(&mut self, each: &mut dyn FnMut(&mut Said)) {
         self.disagreements.each_said(each);
+    }
+}
+
+impl Site {
+    /// Asks the legacy server who this site is, and says what of that is not what this database says. Nothing is stored;
+    /// [`discover`](Self::discover) does that.
+    ///
+    /// # Errors
+    /// Every way in which the legacy server may not be reached or may refuse.
+    pub fn compare_identity(&self, observer: &mut dyn SyncObserver) -> Result<Vec<Disagreement>> {
+        let identity = self.identity()?;
+        let info = self.ask(&identity, observer)?;
+        let txn = self.storage.read()?;
+        let mut all = Vec::new();
+        for (code, name, what, theirs, advice) in told(&info) {
+            if let Some(ours) = txn.state(name)?
+                && ours != theirs
+            {
+                let (ours, theirs) = (masked_url(&ours), masked_url(&theirs));
+                let what = say::differs(what, quoted(&ours), quoted(&theirs));
+                all.push(Disagreement::new(code, what, advice));
+            }
+        }
+        Ok(all)
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 use url::Url;
 
+use crate::address::shown;
 use crate::error::{ErrorClass, Result};
 use crate::ownership::Role;
 use crate::protocol::v5::{LegacyStatus, ReadCentralBatch, path as v5_path};
@@ -13,7 +14,7 @@ use crate::protocol::v6::{self, PullRequest, ReadBatch, SiteStatusRequest, V6_VE
 use crate::record::record_type;
 use crate::site::Site;
 use crate::site::central::pull::read_batch;
-use crate::site::client::{Client, shown};
+use crate::site::client::Client;
 use crate::site::config::SyncConfig;
 use crate::site::identity::Identity;
 use crate::site::legacy::discover::central_url;

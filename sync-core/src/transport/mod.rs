@@ -12,7 +12,6 @@ use std::fmt;
 use std::io::{Cursor, Read};
 use std::time::Duration;
 
-pub use crate::central::in_process::InProcess;
 pub(crate) use certificate::{CertificateFault, certificate_fault};
 #[cfg(feature = "http")]
 pub use http::{HttpTransport, Timeouts};

@@ -3,8 +3,8 @@
 use crate::changelog::{Audience, ChangeAction, NewChange, scope_of};
 use crate::clock::Timestamp;
 use crate::error::Result;
-use crate::files::{REFERENCES, Reference};
 use crate::protocol::v6::{Action, WireRecord};
+use crate::record::file_reference::{Reference, TABLE as REFERENCES};
 use crate::record::types::is_patient;
 use crate::record::{
     Cursor, Fields, NameId, RecordData, RecordId, RecordType, Scope, SiteId, StoreId, TableName, record_type,

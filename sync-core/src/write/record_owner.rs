@@ -2,8 +2,8 @@
 
 use crate::changelog::scope_of;
 use crate::error::{Error, Result};
-use crate::files::{REFERENCES, Reference};
 use crate::ownership::{StoreOwner, may_replace};
+use crate::record::file_reference::{Reference, TABLE as REFERENCES};
 use crate::record::types::is_patient;
 use crate::record::{
     NameId, RecordData, RecordId, RecordType, Scope, SiteId, StoreId, TableName, json_text, record_type,

@@ -79,7 +79,7 @@ impl Records {
     /// # use sync_core::central::LocalSites;
     /// # use sync_core::protocol::PasswordHash;
     /// # use sync_core::storage::MemoryStorage;
-    /// # use sync_core::transport::InProcess;
+    /// # use sync_core::central::InProcess;
     /// # use sync_core::{Central, Records, Settings, Silent, Site, SyncOptions, SystemClock};
     /// # let clock = Arc::new(SystemClock::new());
     /// # let storage = Arc::new(MemoryStorage::new());

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use sync_core::central::InProcess;
 use sync_core::central::LocalSites;
 use sync_core::protocol::PasswordHash;
 use sync_core::record::{RecordData, SiteId, StoreId};
 use sync_core::storage::{MemoryStorage, SiteEntry, Storage};
-use sync_core::transport::{InProcess, Transport};
+use sync_core::transport::Transport;
 use sync_core::{
     Central, Clock, Records, Result, Settings, Silent, Site, SyncConfig, SyncOptions, SyncReport, Timestamp,
 };

@@ -7,7 +7,7 @@ use std::time::UNIX_EPOCH;
 use time::OffsetDateTime;
 use time::macros::format_description;
 
-use crate::files::{mime_type, safe_file_name};
+use crate::record::file_name::{mime_type, safe_file_name};
 use crate::transport::{HttpRequest, StreamedResponse};
 
 /// The bytes of a file, or those that the request names.

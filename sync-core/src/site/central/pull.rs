@@ -9,6 +9,7 @@ use url::Url;
 use super::copies;
 use super::position::{Advance, Position};
 use super::recovery::{Recovering, compare_with_central, give_way};
+use crate::address::shown;
 use crate::changelog::ChangelogGap;
 use crate::error::{Error, Result, Server};
 use crate::integrate::{Door, Integrated, noting_failure, receive};
@@ -20,7 +21,7 @@ use crate::protocol::v6::{
 use crate::record::{Cursor, RecordData, RecordId, TableName};
 use crate::redaction::excerpt;
 use crate::site::Site;
-use crate::site::client::{Client, shown};
+use crate::site::client::Client;
 use crate::site::cycle::Cycle;
 use crate::site::identity::Identity;
 use crate::site::observer::Step;

@@ -46,6 +46,11 @@ impl Recovering {
 }
 
 impl Cycle<'_, '_> {
+    /// Whether a site that went back has still to read what the legacy server has of it.
+    pub(crate) fn went_back_at_legacy(&self) -> Result<bool> {
+        Ok(unrecovered(self.site.storage.read()?.as_ref(), key::RECOVERED_LEGACY)?.is_some())
+    }
+
     /// Whether this database is a backup that was put back, and has not read yet what it lost.
     pub(crate) fn went_back(&self) -> Result<bool> {
         Ok(unrecovered(self.site.storage.read()?.as_ref(), key::RECOVERED)?.is_some() && !planted!(SiteRestoreIgnored))
@@ -331,11 +336,6 @@ pub(crate) fn must_read_first(txn: &dyn ReadTxn) -> Result<Option<Said>> {
         () if Rereading::load(txn)?.is_some() || flag(txn, key::PULL_OWN)? => Some(input::rereading_sync_first()),
         () => None,
     })
-}
-
-/// Whether a site that went back has still to read what the legacy server has of it.
-pub(crate) fn went_back_at_legacy(site: &Site) -> Result<bool> {
-    Ok(unrecovered(site.storage.read()?.as_ref(), key::RECOVERED_LEGACY)?.is_some())
 }
 
 /// The legacy server's queue was read to its end.

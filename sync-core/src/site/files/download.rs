@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use super::upload::buffered;
 use super::{Fault, Moved, Mover, failed, tell_bytes};
+use crate::address::shown;
 use crate::error::{Error, Result};
-use crate::files::{PIECE, REFERENCES, Reference, Retry, hash_file, length};
+use crate::files::{PIECE, Retry, hash_file, length};
 use crate::protocol::v6::{DownloadRequest, V6_VERSION, WireError, path};
 use crate::record::TableName;
+use crate::record::file_reference::{Reference, TABLE as REFERENCES};
 use crate::site::answer::{common_status, foreign_answer, not_central, wire_error};
-use crate::site::client::{join, shown, to_json};
+use crate::site::client::{join, to_json};
 use crate::site::sizing::{Way, may_be_the_size};
 use crate::storage::{FileDirection, FileEntry, FileState};
 use crate::transport::{HttpRequest, HttpResponse, Method, StreamedResponse, TransportError};

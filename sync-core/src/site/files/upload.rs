@@ -8,12 +8,15 @@ use std::time::Duration;
 use sha2::{Digest as _, Sha256};
 
 use super::{Fault, Moved, Mover, tell, tell_bytes};
+use crate::address::shown;
 use crate::error::{Error, Server};
-use crate::files::{REFERENCES, Reference, Retry, failed, safe_file_name};
+use crate::files::{Retry, failed};
 use crate::protocol::v6::{Answer, UploadPart, V6_VERSION, WireError, decode_answer, path};
 use crate::record::TableName;
+use crate::record::file_name::safe_file_name;
+use crate::record::file_reference::{Reference, TABLE as REFERENCES};
 use crate::site::answer::{central_answer, foreign_answer, is_of_proxy, transport_error};
-use crate::site::client::{join, shown, to_json};
+use crate::site::client::{join, to_json};
 use crate::site::observer::SyncEvent;
 use crate::site::watch::{Look, Tell, watched};
 use crate::storage::state::cursor;

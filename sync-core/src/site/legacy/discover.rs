@@ -16,7 +16,6 @@ use crate::site::identity::{Discovered, Hardware, HardwareFrom, Identity, Settin
 use crate::site::observer::SyncObserver;
 use crate::storage::state::role;
 use crate::storage::{WriteTxn, key};
-use crate::support::Disagreement;
 use crate::text::sentences::{identity as say, input};
 use crate::text::{Said, quoted};
 
@@ -97,29 +96,7 @@ impl Site {
         client.central::<v6::SiteStatus>(&identity, &central, v6::path::SITE_STATUS, &request).map(|_| ())
     }
 
-    /// Asks the legacy server who this site is, and says what of that is not what this database says. Nothing is stored;
-    /// [`discover`](Self::discover) does that.
-    ///
-    /// # Errors
-    /// Every way in which the legacy server may not be reached or may refuse.
-    pub fn compare_identity(&self, observer: &mut dyn SyncObserver) -> Result<Vec<Disagreement>> {
-        let identity = self.identity()?;
-        let info = self.ask(&identity, observer)?;
-        let txn = self.storage.read()?;
-        let mut all = Vec::new();
-        for (code, name, what, theirs, advice) in told(&info) {
-            if let Some(ours) = txn.state(name)?
-                && ours != theirs
-            {
-                let (ours, theirs) = (masked_url(&ours), masked_url(&theirs));
-                let what = say::differs(what, quoted(&ours), quoted(&theirs));
-                all.push(Disagreement::new(code, what, advice));
-            }
-        }
-        Ok(all)
-    }
-
-    fn ask(&self, identity: &Identity, observer: &mut dyn SyncObserver) -> Result<SiteInfo> {
+    pub(crate) fn ask(&self, identity: &Identity, observer: &mut dyn SyncObserver) -> Result<SiteInfo> {
         let mut client = Client::new(self.transport.as_ref(), self.clock.as_ref(), &self.config, observer);
         self.ask_as(&mut identity.clone(), &mut client)
     }

@@ -36,7 +36,7 @@ impl Cycle<'_, '_> {
             let last = batch.last_position();
             // Beyond the range of every server's numbers: a cursor that went there would never come back.
             if !Cursor(last.unwrap_or(0).max(batch.max_cursor)).is_possible() {
-                let url = crate::site::client::shown(&self.identity.legacy_url);
+                let url = crate::address::shown(&self.identity.legacy_url);
                 let detail = error_detail::position_out_of_range().into();
                 return Err(Error::UnreadableAnswer { server: Server::Legacy, url, detail });
             }

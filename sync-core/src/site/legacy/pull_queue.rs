@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use sha2::{Digest as _, Sha256};
 
+use crate::address::shown;
 use crate::error::{Error, Result, Server};
 use crate::integrate::{Door, noting_failure, receive};
 use crate::protocol::hex;
@@ -11,7 +12,7 @@ use crate::protocol::v5::{Acknowledged, QueuedRecord, ReadQueueBatch, Unreadable
 use crate::protocol::v6::Action;
 use crate::site::central::pull::from_legacy;
 use crate::site::central::recovery;
-use crate::site::client::{Parcel, shown};
+use crate::site::client::Parcel;
 use crate::site::cycle::Cycle;
 use crate::site::observer::Step;
 use crate::site::sizing::{Way, may_be_the_size};

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use crate::changelog::ChangelogGap;
 use crate::changelog::{Audience, Change, ChangeAction, NewChange};
 use crate::clock::Timestamp;
@@ -326,4 +328,9 @@ impl State {
 
 fn place(change: &NewChange) -> Place {
     (change.table.clone(), change.id.clone(), change.store.clone())
+}
+
+/// A mutex whose holder panicked still guards a sound state: nothing is changed in place.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use super::lock;
-use super::state::{Noted, State};
+use super::state::{Noted, State, lock};
 use crate::changelog::{Change, NewChange};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};

@@ -5,7 +5,10 @@ use std::path::Path;
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 
-use super::{BUSY_TRIES, BUSY_WAIT, SqliteStorage, at_path, create_private, database_error, file_error};
+use super::SqliteStorage;
+use super::connection::{BUSY_TRIES, BUSY_WAIT, Reader};
+use super::fault::{at_path, database_error, file_error};
+use super::place::create_private;
 use crate::error::{Error, Result};
 
 impl SqliteStorage {
@@ -46,7 +49,7 @@ impl SqliteStorage {
             }
         }
         copy.close().map_err(|(_, error)| database_error(error))?;
-        self.give_back(from);
+        drop(Reader::new(&self.readers, from));
         let file = std::fs::File::open(to).and_then(|file| file.sync_all());
         file.map_err(|error| file_error(format!("writing {}", to.display()), error))
     }

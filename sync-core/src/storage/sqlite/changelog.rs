@@ -2,6 +2,7 @@
 
 use rusqlite::params;
 
+use super::schema::TABLES;
 use super::seen::{is_join, joined};
 use super::txn::{Holds, SqliteTxn};
 use crate::changelog::{Audience, ChangeAction, NewChange};
@@ -9,8 +10,6 @@ use crate::error::Result;
 use crate::record::{Cursor, NameId, RecordData, RecordId, StoreId, TableName};
 use crate::storage::found::Found;
 
-/// The tables that make up the changelog.
-pub(super) const TABLES: [&str; 2] = ["sync_record", "sync_change"];
 pub(super) const RECORD: usize = 0;
 pub(super) const DELETED_OR_LEFT: usize = 1;
 

@@ -1,31 +1,12 @@
 //! How many changelog rows there are for each audience, kept in parts of the changelog: what is left from a cursor on is
 //! the sum of the later parts and a count within one part.
 
-use std::collections::{BTreeMap, HashMap};
-
+use super::pending_counts::Counts;
 use super::txn::{Holds, SqliteTxn};
 use crate::error::Result;
 
 /// The most rows of a part. A count looks at half of that on average, whatever the changelog holds.
 const PART_ROWS: i64 = 2048;
-
-/// What a transaction has counted and not written yet.
-#[derive(Default)]
-pub(super) struct Counts {
-    /// The last part of each audience: its start and its rows.
-    last: HashMap<String, (i64, i64)>,
-    /// How many rows each part has gained or lost.
-    pending: BTreeMap<(String, i64), i64>,
-}
-
-impl Counts {
-    fn add(&mut self, audience: &str, start: i64, rows: i64) {
-        *self.pending.entry((audience.to_owned(), start)).or_default() += rows;
-        if let Some(last) = self.last.get_mut(audience).filter(|last| last.0 == start) {
-            last.1 += rows;
-        }
-    }
-}
 
 impl<C: Holds> SqliteTxn<C> {
     /// Counts a row that an audience has got.

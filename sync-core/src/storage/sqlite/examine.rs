@@ -3,15 +3,14 @@
 use std::path::Path;
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::place::{FileIdentity, real_path, refuse_hard_links};
-use super::watermark::Watermark;
-use super::{SqliteStorage, Writer, at_path, database_error, schema, wait_for_another};
+use super::connection::wait_for_another;
+use super::fault::{at_path, database_error};
+use super::place::{real_path, refuse_hard_links};
+use super::schema;
 use crate::error::{Error, Result};
-use crate::text::sentences::input;
 
 /// The most kinds of damage that are told.
 const DAMAGE_MAX: usize = 10;
@@ -30,25 +29,6 @@ pub(crate) struct Examined {
     pub bytes: u64,
     /// Why it cannot be written now.
     pub unwritable: Option<Error>,
-}
-
-impl SqliteStorage {
-    /// Opens a database that must exist, to be read only: it is not brought up to date, nothing is noted beside it, and each
-    /// write is refused.
-    ///
-    /// # Errors
-    /// As [`open_existing`](Self::open_existing); `bad_input` if its schema is of an older version.
-    pub fn open_to_read(path: impl AsRef<Path>) -> Result<Self> {
-        let path = &real_path(path.as_ref())?;
-        let connection = reading_connection(path)?;
-        let (found, known) = schema::version(&connection).map_err(|error| at_path(error, path))?;
-        if found < known {
-            return Err(Error::bad_input(input::schema_older(found, known)));
-        }
-        let writer = Mutex::new(Writer { connection, watermark: Watermark::none(), hook: None });
-        let identity = FileIdentity::of(path);
-        Ok(Self { path: path.to_owned(), identity, writer, readers: Mutex::default(), only_reads: true })
-    }
 }
 
 /// Looks at a database file.
@@ -135,6 +115,7 @@ fn open_alone(path: &Path) -> rusqlite::Result<Connection> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::SqliteStorage;
     use super::*;
     use crate::storage::{Storage as _, key};
 

@@ -6,7 +6,7 @@
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::database_error;
+use super::fault::database_error;
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::record::portable::admit;

@@ -2,7 +2,6 @@
 
 use rusqlite::Connection;
 
-use super::SqliteStorage;
 use crate::error::Cause;
 use crate::record::{RecordData, RecordId, TableName};
 
@@ -64,26 +63,5 @@ where
 {
     fn on_record(&self, connection: &Connection, record: &HookedRecord<'_>) -> Result<(), Cause> {
         self(connection, record)
-    }
-}
-
-impl SqliteStorage {
-    /// The same with a hook, which is told of what is written through this object from now on. Other processes that write
-    /// into the file need one of their own.
-    #[must_use]
-    pub fn with_hook(mut self, hook: impl RecordHook + 'static) -> Self {
-        self.writer.get_mut().hook = Some(Box::new(hook));
-        self
-    }
-
-    /// Makes or changes the host's own tables, by statements separated by `;`, in one transaction.
-    ///
-    /// # Errors
-    /// SQLite's, and nothing is changed.
-    pub fn host_tables(&self, sql: &str) -> rusqlite::Result<()> {
-        let writer = self.writer.lock();
-        let txn = rusqlite::Transaction::new_unchecked(&writer.connection, rusqlite::TransactionBehavior::Immediate)?;
-        txn.execute_batch(sql)?;
-        txn.commit()
     }
 }

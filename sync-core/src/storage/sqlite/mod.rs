@@ -4,14 +4,17 @@ mod activity;
 mod backup;
 mod buffer;
 mod changelog;
+mod connection;
 #[cfg(test)]
 mod cost_tests;
 mod counts;
 mod examine;
+mod fault;
 mod files;
 mod fill;
 mod hook;
 mod kept;
+mod pending_counts;
 mod place;
 mod records;
 mod schema;
@@ -21,31 +24,26 @@ mod state;
 mod txn;
 mod watermark;
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::TryLockError;
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use parking_lot::Mutex;
-use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
+use self::connection::{BUSY_WAIT, IdleReaders, Reader, Writer, configure, wait_for_another};
 pub(crate) use self::examine::{damage, examine};
+use self::fault::{at_path, database_error, file_error};
 pub use self::hook::{HookedRecord, RecordHook};
-use self::place::FileIdentity;
+use self::place::{FileIdentity, create_private, private, real_path};
 use self::txn::{SqliteTxn, Turn};
 use self::watermark::Watermark;
 use super::{CycleLock, ReadTxn, Storage, WriteTxn};
-use crate::error::{Cause, Error, Result};
+use crate::error::{Error, Result};
+use crate::text::sentences::input;
 
-/// How often it is tried again whether a writer of another process is done: every 2 ms for ten seconds. SQLite's own
-/// handler asks every 100 ms, and would hardly ever come between the transactions of a long integration.
-const BUSY_TRIES: i32 = 5_000;
-const BUSY_WAIT: Duration = Duration::from_millis(2);
 /// How often the making of a database is tried while others make it too: SQLite answers some of their locks at once.
 const OPEN_TRIES: u32 = 100;
-/// The most read connections that are kept open for reuse.
-const READERS_KEPT: usize = 8;
-
 /// A storage in one SQLite file, in WAL mode and durable at each commit.
 ///
 /// Several processes may use the file at once, under any of its names. Beside it stand `FILE.lock`, which keeps cycles apart, and `FILE.watermark`,
@@ -61,16 +59,9 @@ pub struct SqliteStorage {
     identity: Option<FileIdentity>,
     /// Fair: who waits for it comes before who has just had it.
     writer: Mutex<Writer>,
-    readers: Mutex<Vec<Connection>>,
+    readers: IdleReaders,
     /// Nothing is written, not even what opening a database writes otherwise.
     only_reads: bool,
-}
-
-/// The one connection of a process that writes.
-struct Writer {
-    connection: Connection,
-    watermark: Watermark,
-    hook: Option<Box<dyn RecordHook>>,
 }
 
 impl std::fmt::Debug for SqliteStorage {
@@ -106,7 +97,7 @@ impl SqliteStorage {
         // Absolute, since SQLite reads a relative path that begins with "file:" as an address.
         let path = &place::real_path(given)?;
         place::refuse_hard_links(path)?;
-        place::bring_watermark(given, path);
+        watermark::bring_watermark(given, path);
         if !path.exists() {
             create_private(path)?;
         }
@@ -131,6 +122,56 @@ impl SqliteStorage {
         &self.path
     }
 
+    /// Opens a database that must exist, to be read only: it is not brought up to date, nothing is noted beside it, and each
+    /// write is refused.
+    ///
+    /// # Errors
+    /// As [`open_existing`](Self::open_existing); `bad_input` if its schema is of an older version.
+    pub fn open_to_read(path: impl AsRef<Path>) -> Result<Self> {
+        let path = &real_path(path.as_ref())?;
+        let connection = examine::reading_connection(path)?;
+        let (found, known) = schema::version(&connection).map_err(|error| at_path(error, path))?;
+        if found < known {
+            return Err(Error::bad_input(input::schema_older(found, known)));
+        }
+        let writer = Mutex::new(Writer { connection, watermark: Watermark::none(), hook: None });
+        let identity = FileIdentity::of(path);
+        Ok(Self { path: path.to_owned(), identity, writer, readers: Mutex::default(), only_reads: true })
+    }
+
+    /// Whether the file that was opened is still the one at its path. Another file there is another database, or a backup that was
+    /// put back; what is written to the one that was opened would be lost.
+    ///
+    /// # Errors
+    /// [`Error::DatabaseReplaced`]: this storage is of no use any more, and has to be opened anew.
+    pub fn check_in_place(&self) -> Result<()> {
+        match self.identity {
+            Some(opened) if FileIdentity::of(&self.path) != Some(opened) => {
+                Err(Error::DatabaseReplaced { path: self.path.display().to_string() })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The same with a hook, which is told of what is written through this object from now on. Other processes that write
+    /// into the file need one of their own.
+    #[must_use]
+    pub fn with_hook(mut self, hook: impl RecordHook + 'static) -> Self {
+        self.writer.get_mut().hook = Some(Box::new(hook));
+        self
+    }
+
+    /// Makes or changes the host's own tables, by statements separated by `;`, in one transaction.
+    ///
+    /// # Errors
+    /// SQLite's, and nothing is changed.
+    pub fn host_tables(&self, sql: &str) -> rusqlite::Result<()> {
+        let writer = self.writer.lock();
+        let txn = rusqlite::Transaction::new_unchecked(&writer.connection, rusqlite::TransactionBehavior::Immediate)?;
+        txn.execute_batch(sql)?;
+        txn.commit()
+    }
+
     fn reader(&self) -> Result<Connection> {
         if let Some(connection) = self.readers.lock().pop() {
             return Ok(connection);
@@ -146,20 +187,12 @@ impl SqliteStorage {
         connection.pragma_update(None, "cache_size", -2000).map_err(database_error)?;
         Ok(connection)
     }
-
-    fn give_back(&self, connection: Connection) {
-        let mut readers = self.readers.lock();
-        if readers.len() < READERS_KEPT {
-            readers.push(connection);
-        }
-    }
 }
 
 impl Storage for SqliteStorage {
     fn read(&self) -> Result<Box<dyn ReadTxn + '_>> {
         let begun = self.reader().and_then(|connection| {
-            let reader = Reader { storage: self, connection: Some(connection) };
-            SqliteTxn::begin(reader, TransactionBehavior::Deferred)
+            SqliteTxn::begin(Reader::new(&self.readers, connection), TransactionBehavior::Deferred)
         });
         // Before anything else that went wrong: that follows from it.
         self.check_in_place()?;
@@ -196,111 +229,10 @@ impl Storage for SqliteStorage {
     }
 }
 
-/// A read connection that goes back to its storage.
-struct Reader<'s> {
-    storage: &'s SqliteStorage,
-    /// `None` only while it is dropped.
-    connection: Option<Connection>,
-}
-
-impl Drop for Reader<'_> {
-    fn drop(&mut self) {
-        if let Some(connection) = self.connection.take() {
-            self.storage.give_back(connection);
-        }
-    }
-}
-
 /// First of all it is seen whether the file is ours: the journal mode would already change it.
 fn prepare(path: &Path, connection: &mut Connection) -> Result<Watermark> {
     connection.busy_handler(Some(wait_for_another)).map_err(database_error)?;
     schema::migrate(connection)?;
     configure(connection)?;
     Watermark::open(path, connection)
-}
-
-fn wait_for_another(tries: i32) -> bool {
-    std::thread::sleep(BUSY_WAIT);
-    tries < BUSY_TRIES
-}
-
-fn configure(connection: &Connection) -> Result<()> {
-    connection.busy_handler(Some(wait_for_another)).map_err(database_error)?;
-    connection.set_prepared_statement_cache_capacity(128);
-    // FULL: what was acknowledged survives a power cut (weak point A9).
-    for (pragma, value) in [
-        ("journal_mode", "WAL"),
-        ("synchronous", "FULL"),
-        ("foreign_keys", "ON"),
-        ("temp_store", "MEMORY"),
-        ("cache_size", "-16000"),
-        ("wal_autocheckpoint", "4000"),
-    ] {
-        connection.pragma_update(None, pragma, value).map_err(database_error)?;
-    }
-    Ok(())
-}
-
-/// How a file is opened for writing that, if it is made, is its owner's only.
-fn private() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options.write(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options
-}
-
-/// Makes an empty file that only its owner can read: it will hold the site's password hash.
-fn create_private(path: &Path) -> Result<()> {
-    let created: std::io::Result<File> = private().create_new(true).open(path);
-    match created {
-        Ok(_) => Ok(()),
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(file_error(format!("making {}", path.display()), error)),
-    }
-}
-
-/// Sorts errors of files beside SQLite's own by who must act.
-fn file_error(what: String, error: std::io::Error) -> Error {
-    use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem, StorageFull};
-    let (kind, source) = (error.kind(), error.into());
-    match kind {
-        StorageFull => Error::DiskFull { source },
-        PermissionDenied | ReadOnlyFilesystem => Error::DatabaseReadOnly { source },
-        _ => Error::Io { what, source },
-    }
-}
-
-/// Sorts SQLite's errors by who must act.
-fn database_error(error: rusqlite::Error) -> Error {
-    let code = error.sqlite_error_code();
-    // The file beside the database that its users share cannot grow.
-    let is_full = error.sqlite_error().is_some_and(|error| error.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE);
-    let source = error.into();
-    match code {
-        _ if is_full => Error::DiskFull { source },
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Error::DatabaseBusy { source },
-        Some(ErrorCode::ReadOnly) => Error::DatabaseReadOnly { source },
-        Some(ErrorCode::DiskFull) => Error::DiskFull { source },
-        Some(ErrorCode::NotADatabase) => Error::NotADatabase { path: String::new(), source: Some(source) },
-        _ => Error::Database { source },
-    }
-}
-
-fn at_path(error: Error, path: &Path) -> Error {
-    let shown = path.display().to_string();
-    match error {
-        Error::NotADatabase { source, .. } => Error::NotADatabase { path: shown, source },
-        Error::Database { source } if cannot_open(&source) && path.is_dir() => {
-            Error::NotADatabase { path: shown, source: Some(source) }
-        }
-        // The file is there: then it, or those that SQLite keeps beside it, cannot be written.
-        Error::Database { source } if cannot_open(&source) && path.is_file() => Error::DatabaseReadOnly { source },
-        other => other,
-    }
-}
-
-fn cannot_open(cause: &Cause) -> bool {
-    let error = cause.downcast_ref::<rusqlite::Error>();
-    error.and_then(rusqlite::Error::sqlite_error_code) == Some(ErrorCode::CannotOpen)
 }

@@ -1,8 +1,9 @@
 //! Where a database file really is, and whether it is still there.
 
+use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 
-use super::{SqliteStorage, file_error};
+use super::fault::file_error;
 use crate::error::{Error, Result};
 
 /// The longest chain of symbolic links that is followed.
@@ -31,22 +32,6 @@ impl FileIdentity {
     #[cfg(not(unix))]
     pub(super) fn of(_: &Path) -> Option<Self> {
         None
-    }
-}
-
-impl SqliteStorage {
-    /// Whether the file that was opened is still the one at its path. Another file there is another database, or a backup that was
-    /// put back; what is written to the one that was opened would be lost.
-    ///
-    /// # Errors
-    /// [`Error::DatabaseReplaced`]: this storage is of no use any more, and has to be opened anew.
-    pub fn check_in_place(&self) -> Result<()> {
-        match self.identity {
-            Some(opened) if FileIdentity::of(&self.path) != Some(opened) => {
-                Err(Error::DatabaseReplaced { path: self.path.display().to_string() })
-            }
-            _ => Ok(()),
-        }
     }
 }
 
@@ -81,19 +66,6 @@ fn plain(path: PathBuf) -> PathBuf {
     }
 }
 
-/// A watermark that a version before kept beside a symbolic link goes to where the database is: without it the database
-/// would be taken for a backup.
-pub(super) fn bring_watermark(given: &Path, real: &Path) {
-    let Ok(given) = std::path::absolute(given) else { return };
-    let beside = super::watermark::beside(real);
-    if given == real || beside.exists() || !real.exists() {
-        return;
-    }
-    let old = super::watermark::beside(&given);
-    // Where it cannot be brought, the database is only read once more.
-    let _ = std::fs::rename(&old, &beside).or_else(|_| std::fs::copy(&old, &beside).map(|_| ()));
-}
-
 /// Refuses a file with several names on its disk. What was written last is in a file that is called after the name by which
 /// the database was opened: under another name it is not seen, and the database is damaged.
 pub(super) fn refuse_hard_links(path: &Path) -> Result<()> {
@@ -111,10 +83,30 @@ pub(super) fn refuse_hard_links(path: &Path) -> Result<()> {
     Ok(())
 }
 
+/// How a file is opened for writing that, if it is made, is its owner's only.
+pub(super) fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
+/// Makes an empty file that only its owner can read: it will hold the site's password hash.
+pub(super) fn create_private(path: &Path) -> Result<()> {
+    let created: std::io::Result<File> = private().create_new(true).open(path);
+    match created {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(file_error(format!("making {}", path.display()), error)),
+    }
+}
+
 #[cfg(all(test, unix))]
 mod tests {
     use std::os::unix::fs::symlink;
 
+    use super::super::SqliteStorage;
     use super::*;
     use crate::storage::Storage as _;
 

@@ -2,9 +2,13 @@
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::{database_error, fill};
+use super::fault::database_error;
+use super::fill;
 use crate::error::{Error, Result};
 use crate::record::{FieldKind, RecordType, record_types};
+
+/// The tables that make up the changelog.
+pub(super) const TABLES: [&str; 2] = ["sync_record", "sync_change"];
 
 /// Each migration brings the schema from its index to the next version; none is ever changed once released.
 const MIGRATIONS: &[&str] = &[

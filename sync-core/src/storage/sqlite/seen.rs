@@ -1,6 +1,6 @@
 //! Which changelog rows about patients each store sees: those about the names that are joined to it.
 
-use super::changelog::TABLES;
+use super::schema::TABLES;
 use super::txn::{Holds, SqliteTxn};
 use crate::error::Result;
 use crate::record::{NameId, RecordData, StoreId, TableName};

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use rusqlite::Row;
 
-use super::changelog::{DELETED_OR_LEFT, RECORD, TABLES, audience_text, cursor, position};
+use super::changelog::{DELETED_OR_LEFT, RECORD, audience_text, cursor, position};
 use super::records::data;
+use super::schema::TABLES;
 use super::seen::patients_of;
 use super::txn::{Holds, SqliteTxn};
 use crate::changelog::{Audience, Change, ChangeAction, NewChange};

@@ -4,8 +4,10 @@ use parking_lot::{Mutex, MutexGuard};
 use rusqlite::{CachedStatement, Connection, Params, Row, TransactionBehavior};
 use std::cell::{Cell, RefCell};
 
-use super::counts::Counts;
-use super::{HookedRecord, Reader, Writer, database_error};
+use super::connection::{Reader, Writer};
+use super::fault::database_error;
+use super::hook::HookedRecord;
+use super::pending_counts::Counts;
 use crate::changelog::NewChange;
 use crate::error::{Error, Result};
 use crate::record::{Cursor, RecordData};

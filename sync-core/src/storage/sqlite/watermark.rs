@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior};
 
-use super::database_error;
+use super::fault::database_error;
 use super::place::FileIdentity;
+use super::place::private;
 use crate::changelog::ChangelogGap;
 use crate::error::Result;
 use crate::record::Cursor;
@@ -92,7 +93,7 @@ impl Watermark {
                 came_here(connection)?;
             }
         }
-        let file = super::private().create(true).truncate(false).open(beside).ok();
+        let file = private().create(true).truncate(false).open(beside).ok();
         let sql = "SELECT value FROM sync_state WHERE key = 'database_id'";
         let database: Option<String> =
             connection.query_row(sql, (), |row| row.get(0)).optional().map_err(database_error)?;
@@ -119,6 +120,20 @@ impl Watermark {
     }
 }
 
+/// A watermark that a version before kept beside a symbolic link goes to where the database is: without it the database
+/// would be taken for a backup.
+pub(super) fn bring_watermark(given: &Path, real: &Path) {
+    let Ok(given) = std::path::absolute(given) else { return };
+    let new = beside(real);
+    if given == real || new.exists() || !real.exists() {
+        return;
+    }
+    let old = beside(&given);
+    // Where it cannot be brought, the database is only read once more.
+    let _ = std::fs::rename(&old, &new).or_else(|_| std::fs::copy(&old, &new).map(|_| ()));
+}
+
+/// The watermark of a database.
 pub(super) fn beside(path: &Path) -> PathBuf {
     let mut path = path.to_owned().into_os_string();
     path.push(".watermark");

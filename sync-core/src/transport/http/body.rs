@@ -5,7 +5,7 @@ use std::io::{self, BufRead as _, BufReader, Read};
 use flate2::bufread::MultiGzDecoder;
 use ureq::BodyReader;
 
-use super::{apart, in_body};
+use super::apart;
 use crate::transport::{Stop, TransportError};
 
 /// The body of a response.
@@ -101,5 +101,16 @@ impl Read for Body {
         let stop = self.stop.clone();
         let read = apart::during(&stop, || self.next(into));
         read.map_err(|error| if stop.is_asked() { TransportError::Stopped } else { error }).map_err(io::Error::other)
+    }
+}
+
+/// What failed while the body was read.
+fn in_body(error: std::io::Error) -> TransportError {
+    match ureq::Error::from(error) {
+        error @ ureq::Error::Timeout(_) => TransportError::TimedOut(error.into()),
+        ureq::Error::Io(error) if error.kind() == std::io::ErrorKind::TimedOut => {
+            TransportError::TimedOut(error.into())
+        }
+        error => TransportError::CutOff(error.into()),
     }
 }

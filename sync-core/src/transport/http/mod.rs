@@ -328,14 +328,3 @@ fn refused_by_proxy(said: &str) -> TransportError {
         Err(_) => TransportError::Broken(said.to_owned().into()),
     }
 }
-
-/// What failed while the body was read.
-fn in_body(error: std::io::Error) -> TransportError {
-    match ureq::Error::from(error) {
-        error @ ureq::Error::Timeout(_) => TransportError::TimedOut(error.into()),
-        ureq::Error::Io(error) if error.kind() == std::io::ErrorKind::TimedOut => {
-            TransportError::TimedOut(error.into())
-        }
-        error => TransportError::CutOff(error.into()),
-    }
-}

@@ -3,6 +3,7 @@
 use url::Url;
 
 use super::watch::Seen;
+use crate::address::shown;
 use crate::error::{Error, ErrorClass, Server};
 use crate::support::doctor::{Check, Outcome, Party};
 use crate::text::sentences::doctor as say;
@@ -82,7 +83,7 @@ pub(crate) fn party(error: &Error, asked: Server) -> Party {
 /// HTTP where HTTPS is spoken, or the other way round.
 pub(crate) fn wrong_scheme(name: &'static str, server: Server, url: &Url) -> Check {
     let (is, should) = if url.scheme() == "http" { ("http", "https") } else { ("https", "http") };
-    let says = say::wrong_scheme(super::shown(url), is, should);
+    let says = say::wrong_scheme(shown(url), is, should);
     let advice = match server {
         Server::Legacy => say::correct_scheme_here(is, should),
         Server::Central => say::correct_scheme_there(is, should),
@@ -95,7 +96,7 @@ pub(crate) fn wrong_scheme(name: &'static str, server: Server, url: &Url) -> Che
 pub(crate) fn certificate(name: &'static str, server: Server, url: &Url, error: &Error) -> Check {
     let mut check = Check::fault(name, error, party(error, server));
     let Some(finding) = &mut check.finding else { return check };
-    let at = super::shown(url);
+    let at = shown(url);
     let (says, advice) = match fault_of(error) {
         Some(CertificateFault::Untrusted) => (say::certificate_untrusted(at), say::install_authority()),
         Some(CertificateFault::Expired) => (say::certificate_expired(at), say::renew()),

@@ -4,6 +4,7 @@
 
 mod ends;
 mod judge;
+mod reach;
 mod servers;
 mod watch;
 
@@ -13,15 +14,16 @@ use std::ops::ControlFlow;
 use url::Url;
 
 use self::judge::Stage;
-use self::servers::Asked;
+use self::reach::Asked;
 use self::watch::Watched;
+use crate::address::shown;
 use crate::error::{Error, ErrorClass, Result, Server};
 use crate::ownership::Role;
 use crate::protocol::v5::{SiteInfo, path as v5_path};
 use crate::protocol::v6::{self, SiteStatusRequest, V6_VERSION};
 use crate::redaction::masked_url;
 use crate::site::Site;
-use crate::site::client::{Client, shown};
+use crate::site::client::Client;
 use crate::site::config::SyncConfig;
 use crate::site::identity::Identity;
 use crate::site::legacy::discover::{central_url, told};

@@ -4,46 +4,16 @@ use url::Url;
 
 use super::Doctor;
 use super::judge::{self, Stage, party_of_address, party_of_server, stage};
+use super::reach::{Asked, Way};
 use super::watch::Watched;
+use crate::address::shown;
 use crate::error::{Error, Result, Server};
 use crate::protocol::v5::V5_VERSION;
 use crate::protocol::v6::V6_VERSION;
-use crate::site::client::shown;
 use crate::site::identity::Identity;
 use crate::support::doctor::{Check, Outcome, Party};
 use crate::text::sentences::doctor as say;
 use crate::transport::Reach;
-
-/// How far one comes towards a server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Way {
-    /// Something answers.
-    #[default]
-    Open,
-    /// Its name is not known.
-    NoName,
-    /// A machine is there and takes no connection.
-    Refused,
-    /// Nobody takes a connection.
-    NoConnection,
-    /// It takes a connection, and no whole answer comes.
-    Silent,
-    /// A page comes that is not the server's.
-    Page,
-    /// A certificate comes that nobody vouches for.
-    Untrusted,
-}
-
-/// What came of asking a server.
-#[derive(Debug, Default)]
-pub(crate) struct Asked {
-    pub host: Option<String>,
-    pub way: Way,
-    /// The proxy that leads there.
-    proxy: Option<String>,
-    /// It answered what it was asked.
-    pub answered: bool,
-}
 
 impl Doctor<'_> {
     /// Asks a server something, and judges each step towards the answer. The names are those of look-up and connection, then

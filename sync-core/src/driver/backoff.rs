@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::DriverConfig;
+use super::config::DriverConfig;
 use crate::error::{Error, ErrorClass};
 
 /// Whether only a person can mend this: trying again soon is of no use, and wrong passwords may lock the site out.
@@ -16,11 +16,11 @@ pub(super) fn needs_person(error: &Error) -> bool {
 
 /// Counts failures in a row.
 #[derive(Debug, Default)]
-pub(super) struct Waits {
+pub(super) struct Backoff {
     pub failures: u32,
 }
 
-impl Waits {
+impl Backoff {
     /// The wait after a cycle that ended so. `moved` says that records got through before it failed; `chance` is
     /// from 0 up to 1.
     pub(super) fn after(
@@ -66,13 +66,13 @@ mod tests {
         Error::Unreachable { server: Server::Central, url: String::new(), source: "no route".into() }
     }
 
-    fn seconds(waits: &mut Waits, error: Option<&Error>, moved: bool, chance: f64) -> f64 {
+    fn seconds(waits: &mut Backoff, error: Option<&Error>, moved: bool, chance: f64) -> f64 {
         waits.after(error, moved, &DriverConfig::default(), &mut || chance).as_secs_f64()
     }
 
     #[test]
     fn it_grows_to_its_longest_and_never_overflows() {
-        let (mut low, mut high) = (Waits::default(), Waits::default());
+        let (mut low, mut high) = (Backoff::default(), Backoff::default());
         let error = unreachable();
         for whole in [30, 60, 120, 240, 480, 960, 1800, 1800, 1800].map(f64::from) {
             assert_eq!(seconds(&mut low, Some(&error), false, 0.0), whole / 2.0);
@@ -84,13 +84,13 @@ mod tests {
         }
         // A source that gives what it should not.
         for wrong in [7.0, -3.0, f64::INFINITY] {
-            assert!((15.0..=30.0).contains(&seconds(&mut Waits::default(), Some(&error), false, wrong)));
+            assert!((15.0..=30.0).contains(&seconds(&mut Backoff::default(), Some(&error), false, wrong)));
         }
     }
 
     #[test]
     fn success_and_records_that_got_through_begin_anew() {
-        let mut waits = Waits { failures: 9 };
+        let mut waits = Backoff { failures: 9 };
         assert_eq!(seconds(&mut waits, None, false, 0.5), 300.0);
         assert_eq!(waits.failures, 0);
         waits.failures = 9;
@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     fn what_was_stopped_or_kept_out_is_no_failure() {
-        let mut waits = Waits { failures: 3 };
+        let mut waits = Backoff { failures: 3 };
         assert_eq!(seconds(&mut waits, Some(&Error::Cancelled), false, 1.0), 300.0);
         assert_eq!(seconds(&mut waits, Some(&Error::CycleRunning { holder: None }), false, 1.0), 30.0);
         assert_eq!(waits.failures, 3);
@@ -116,14 +116,14 @@ mod tests {
             Error::LegacyVersionMismatch { sent: 14 },
             Error::NotSetUp,
         ] {
-            assert_eq!(seconds(&mut Waits::default(), Some(&error), false, 0.0), 3600.0, "{error}");
+            assert_eq!(seconds(&mut Backoff::default(), Some(&error), false, 0.0), 3600.0, "{error}");
         }
         for error in [
             Error::NotAServer { server, url: url.clone(), found: "a web page".into() },
             Error::NotCentral { url: url.clone() },
             Error::CertificateRefused { server, url, source: "expired".into() },
         ] {
-            assert_eq!(seconds(&mut Waits::default(), Some(&error), false, 1.0), 30.0, "{error}");
+            assert_eq!(seconds(&mut Backoff::default(), Some(&error), false, 1.0), 30.0, "{error}");
         }
     }
 }

@@ -2,7 +2,6 @@
 
 use sha2::{Digest as _, Sha256};
 
-use crate::protocol::hex;
 use crate::record::RecordId;
 
 /// The most bytes of a cleaned name. Open mSupply puts an id of 36 bytes and a `_` before it, and 255 is what disks take.
@@ -14,10 +13,10 @@ const DEVICES: [&str; 6] = ["con", "prn", "aux", "nul", "conin$", "conout$"];
 /// The name under which a file lies on this disk: made of its id alone. A lower-case UUID, as Open mSupply gives them out,
 /// is its own name; of any other id it is the hash, so that `../`, a device, a NUL or ids that differ in case do no harm.
 /// Its last two characters are hex digits.
-pub(super) fn disk_name(id: &RecordId) -> String {
+pub(crate) fn disk_name(id: &RecordId) -> String {
     let id = id.as_str();
     let is_uuid = uuid::Uuid::try_parse(id).is_ok_and(|uuid| uuid.hyphenated().to_string() == id);
-    if is_uuid { id.to_owned() } else { format!("id-{}", hex(&Sha256::digest(id.as_bytes()))) }
+    if is_uuid { id.to_owned() } else { format!("id-{:x}", Sha256::digest(id.as_bytes())) }
 }
 
 /// A name that any system takes as that of one file in one folder, as near to the given one as possible. What a peer calls

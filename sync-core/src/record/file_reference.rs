@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::name::safe_file_name;
+use super::file_name::safe_file_name;
 use crate::record::{RecordData, RecordId, SyncFileReference, TableName, TypedRecord as _};
 
 /// The table of references.
@@ -43,7 +43,7 @@ impl Reference {
     }
 
     /// The data of a new reference. Its name is made safe before it leaves: Open mSupply puts it into a path.
-    pub(super) fn write(&self, id: &RecordId, created: &str) -> RecordData {
+    pub(crate) fn write(&self, id: &RecordId, created: &str) -> RecordData {
         RecordData::of(&json!({
             "id": id,
             "table_name": self.table,
