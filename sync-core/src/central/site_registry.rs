@@ -206,7 +206,7 @@ impl LocalSites {
             "store_mode": "dispensary", "created_date": today.get(..10), "disabled": false,
         }));
         let write = |table: &str, id: &str, data: &RecordData| {
-            write::upsert_at_central(txn.as_ref(), &table.into(), &id.into(), data, Origin::Local, now)
+            write::upsert_with_fanout(txn.as_ref(), &table.into(), &id.into(), data, Origin::Local, now)
         };
         write("name", &name_id, &name_record(&name_id, name, code))?;
         write("store", store_id.as_str(), &store)?;

@@ -174,7 +174,7 @@ fn rewrite_some(
     let mut done = 0;
     // At central, a join that leads to another patient now shows that patient's records.
     let at_central = role(txn.as_ref())? == Some(Role::Central);
-    let store = if at_central { write::upsert_at_central } else { write::upsert };
+    let store = if at_central { write::upsert_with_fanout } else { write::upsert };
     for id in ids {
         let edited = edited_here(txn.as_ref(), table, id)?;
         if is_gone(txn.as_ref(), table, id)? {

@@ -263,7 +263,7 @@ impl<'t> Integrator<'t> {
         let origin = Origin::Sync(self.origin(incoming));
         match plan(incoming, &self.facts)? {
             Plan::Upsert => {
-                let store = if self.at_central { write::upsert_at_central } else { write::upsert };
+                let store = if self.at_central { write::upsert_with_fanout } else { write::upsert };
                 let stored = store(txn, table, id, &incoming.data, origin, now)?;
                 if let (Some(site), Origin::Sync(None)) = (self.facts.door.origin, origin)
                     && stored != Stored::AsBefore
@@ -299,7 +299,7 @@ impl<'t> Integrator<'t> {
                     write::upsert(txn, table, id, &incoming.data, origin, now)?;
                     return Ok(None);
                 }
-                write::write_again(txn, table, id, &incoming.data, now)?;
+                write::reassert_local(txn, table, id, &incoming.data, now)?;
                 return Ok(None);
             }
             Plan::Reduce(data) => return self.take_resolved(&Incoming { data, ..incoming.clone() }),

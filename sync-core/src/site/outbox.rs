@@ -90,7 +90,7 @@ impl<E> Gathered<E> {
             logged += 1;
             // Written again meanwhile: the newer edit goes out in its turn.
             if !txn.has_local_change(&change.table, &change.id, self.next)? {
-                write::log_again(txn, change.clone(), now)?;
+                write::requeue_edit(txn, change.clone(), now)?;
             }
         }
         Ok(logged)

@@ -185,7 +185,7 @@ pub fn resend(storage: &dyn Storage, clock: &dyn Clock, lost: &ResendFilter, rea
             again
         };
         for row in rows {
-            write::log_again(txn.as_ref(), row.change, clock.now())?;
+            write::requeue_edit(txn.as_ref(), row.change, clock.now())?;
         }
         if !left {
             let of = |text: Option<String>| text.map(|text| format!(" {text}")).unwrap_or_default();

@@ -49,7 +49,7 @@ pub(crate) fn log_next(storage: &dyn Storage, clock: &dyn Clock) -> Result<bool>
     let txn = storage.write()?;
     let mut stores = pending(txn.as_ref())?;
     let Some((store, from, end)) = stores.first_mut() else { return Ok(false) };
-    match write::log_anew(txn.as_ref(), &Selection::Store(store.clone()), (*from, *end), true)? {
+    match write::relog_range(txn.as_ref(), &Selection::Store(store.clone()), (*from, *end), true)? {
         Some(next) => *from = next,
         None => drop(stores.remove(0)),
     }

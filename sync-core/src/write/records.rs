@@ -161,7 +161,7 @@ impl Records {
         let any_set_aside = !txn.quarantine_counts()?.is_empty();
         let any_merged = merged::any(txn)?;
         let store = match writer.role {
-            Role::Central => write::upsert_at_central,
+            Role::Central => write::upsert_with_fanout,
             Role::Remote => write::upsert,
         };
         let mut ids = Vec::new();

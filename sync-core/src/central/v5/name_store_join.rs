@@ -106,7 +106,7 @@ impl Central {
         {
             return Err(wrong("another join has this id"));
         }
-        write::upsert_at_central(txn, &table, id, &data, Origin::Sync(Some(site)), self.clock.now())?;
+        write::upsert_with_fanout(txn, &table, id, &data, Origin::Sync(Some(site)), self.clock.now())?;
         txn.wake_waiting(&table, id)?;
         Ok(())
     }

@@ -88,7 +88,7 @@ impl Central {
             Answer::NeedsRow(at) => {
                 let rows = txn.changed_records(&selection, at, 1, usize::MAX)?;
                 for (row, data) in rows.into_iter().filter(|(row, _)| row.cursor == at) {
-                    write::log_row_anew(txn.as_ref(), &row.change, data, true)?;
+                    write::relog_row(txn.as_ref(), &row.change, data, true)?;
                 }
                 None
             }

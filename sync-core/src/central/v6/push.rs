@@ -182,7 +182,7 @@ impl Central {
         let stores = txn.stores_of_site(site)?;
         for record in &superseded {
             let newer = txn.buffered_cursor(Source::Site(site), &record.table_name, &record.record_id)?;
-            write::tell_of_newer(txn.as_ref(), (site, &stores), record, newer.is_some(), now)?;
+            write::notify_stale_site(txn.as_ref(), (site, &stores), record, newer.is_some(), now)?;
         }
         // A batch that came before and is only heard again opens nothing.
         let brings_something = !fresh.is_empty();

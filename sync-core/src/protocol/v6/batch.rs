@@ -59,7 +59,7 @@ pub struct Batch {
     pub is_last_batch: bool,
     /// What its sender, of this project, has lost of its own changelog in restores from backups. Open mSupply neither sends
     /// nor reads it (unknown keys are ignored, `protocol-v6` §2).
-    #[serde(default, deserialize_with = "super::request::lost_history", skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "lost_history", skip_serializing_if = "Vec::is_empty")]
     pub lost_history: Vec<ChangelogGap>,
 }
 
@@ -161,6 +161,12 @@ fn read_element(raw: &RawValue) -> Result<BatchElement, Unreadable> {
         reason,
         raw: RecordData::of(&raw),
     })
+}
+
+/// Anybody else's meaning of the key stops no push.
+pub(super) fn lost_history<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<ChangelogGap>, D::Error> {
+    let value = serde_json::Value::deserialize(deserializer)?;
+    Ok(serde_json::from_value(value).unwrap_or_default())
 }
 
 #[cfg(test)]

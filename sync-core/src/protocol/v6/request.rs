@@ -143,7 +143,7 @@ pub struct PushResult {
     /// How many records the request held.
     pub records_pushed: u64,
     /// As [`Batch::lost_history`].
-    #[serde(default, deserialize_with = "lost_history", skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "super::batch::lost_history", skip_serializing_if = "Vec::is_empty")]
     pub lost_history: Vec<ChangelogGap>,
     /// What is known of copies of the site's database, if the request told which one it is.
     #[serde(default, deserialize_with = "if_it_is_ours", skip_serializing_if = "Option::is_none")]
@@ -182,10 +182,4 @@ fn if_it_is_ours<'de, D: serde::Deserializer<'de>, T: serde::de::DeserializeOwne
 ) -> Result<Option<T>, D::Error> {
     let value = serde_json::Value::deserialize(deserializer)?;
     Ok(serde_json::from_value(value).ok())
-}
-
-/// Anybody else's meaning of the key stops no push.
-pub(super) fn lost_history<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<ChangelogGap>, D::Error> {
-    let value = serde_json::Value::deserialize(deserializer)?;
-    Ok(serde_json::from_value(value).unwrap_or_default())
 }

@@ -172,7 +172,7 @@ impl Cycle<'_, '_> {
         if Rereading::load(self.site.storage.read()?.as_ref())?.is_some() {
             return Ok(());
         }
-        while log_again(self.site)? {
+        while requeue_edit(self.site)? {
             self.client.tell(&SyncEvent::Progress { step: Step::PullV6, done: 0, total: 0 })?;
         }
         Ok(())
@@ -244,7 +244,7 @@ pub(crate) fn compare_with_central(site: &Site, txn: &dyn WriteTxn, batch: &Read
             // It stays an edit of this site, in case central goes back once more.
             txn.note_pushed(own_site(txn)?, table, id, below)?;
         } else if element.cursor <= rereading.after.min(rereading.seen) {
-            write::write_again(txn, table, id, &record.record_data, site.clock.now())?;
+            write::reassert_local(txn, table, id, &record.record_data, site.clock.now())?;
         } else {
             txn.stage(&set_aside(table, id, ours.as_ref()), site.clock.now())?;
         }
@@ -264,7 +264,7 @@ fn resend(txn: &dyn ReadTxn) -> Result<Option<(Cursor, Cursor)>> {
 }
 
 /// Logs the next of the edits again; says whether there are more.
-fn log_again(site: &Site) -> Result<bool> {
+fn requeue_edit(site: &Site) -> Result<bool> {
     if resend(site.storage.read()?.as_ref())?.is_none() {
         return Ok(false);
     }
@@ -276,7 +276,7 @@ fn log_again(site: &Site) -> Result<bool> {
     for row in rows.into_iter().filter(|row| row.cursor < below) {
         let at_central = txn.pushed_at(own, &row.change.table, &row.change.id)?.is_some_and(|at| at > row.cursor);
         if !at_central {
-            write::log_again(txn.as_ref(), row.change, site.clock.now())?;
+            write::requeue_edit(txn.as_ref(), row.change, site.clock.now())?;
         }
     }
     if next.is_none() {

@@ -1,0 +1,153 @@
+//! Logging again: changelog rows written anew, so that who has read past a record is sent it.
+
+use super::record::{Origin, change, scope, upsert};
+use super::record_owner::note_writer;
+use super::restored_site::SiteRestore;
+use crate::changelog::{Audience, ChangeAction, NewChange};
+use crate::clock::Timestamp;
+use crate::error::Result;
+use crate::protocol::v6::WireRecord;
+use crate::record::{Cursor, RecordData, RecordId, SiteId, StoreId, TableName, record_type};
+use crate::storage::{ReadTxn, Selection, WriteTxn};
+
+/// Logs again what this database has of a record, its deletion too, because what came for it gives way to that.
+pub(crate) fn reassert_local(
+    txn: &dyn WriteTxn,
+    table: &TableName,
+    id: &RecordId,
+    incoming: &RecordData,
+    now: Timestamp,
+) -> Result<()> {
+    match txn.record(table, id)? {
+        Some(data) => upsert(txn, table, id, &data, Origin::Local, now).map(|_| ()),
+        None => {
+            let scope = scope(txn, table, incoming)?;
+            txn.remove_record(&change(table, id, ChangeAction::Delete, scope, incoming, Origin::Local, now)).map(|_| ())
+        }
+    }
+}
+
+/// Logs a change of this database again, as an edit that is not pushed yet.
+pub(crate) fn requeue_edit(txn: &dyn WriteTxn, logged: NewChange, now: Timestamp) -> Result<()> {
+    let (table, id) = (logged.table.clone(), logged.id.clone());
+    match (logged.action, txn.record(&table, &id)?) {
+        (ChangeAction::Upsert, Some(data)) => upsert(txn, &table, &id, &data, Origin::Local, now).map(|_| ()),
+        (ChangeAction::Delete, None) => {
+            txn.remove_record(&NewChange { is_sync_update: false, changed_at: now, ..logged }).map(|_| ())
+        }
+        // Written again since it was deleted: that is the newer edit.
+        _ => Ok(()),
+    }
+}
+
+/// Rows that are logged again in one go.
+const ROWS: usize = 1000;
+
+/// Logs the next rows of a selection again, in their order; those that stand beside a record, deletions among them, if
+/// wanted. Gives where it goes on before `end`.
+pub(crate) fn relog_range(
+    txn: &dyn WriteTxn,
+    selection: &Selection,
+    (from, end): (Cursor, Cursor),
+    and_beside: bool,
+) -> Result<Option<Cursor>> {
+    let rows = txn.changed_records(selection, from, ROWS, usize::MAX)?;
+    let next = rows.last().map(|(row, _)| row.cursor.next()).filter(|next| *next < end);
+    for (row, data) in rows.into_iter().filter(|(row, _)| row.cursor < end) {
+        let mut change = row.change;
+        let restore = change.source_site.map_or(Ok(None), |site| SiteRestore::load(txn, site))?;
+        if restore.is_some_and(|restore| restore.lost_logged(row.cursor)) {
+            if let (Some(site), Some(data)) = (change.source_site, &data)
+                && txn.newest_change(&change.table, &change.id)?.as_ref() == Some(&change)
+            {
+                note_writer(txn, site, (&change.table, &change.id), data)?;
+            }
+            change.source_site = None;
+        }
+        relog_row(txn, &change, data, and_beside)?;
+    }
+    Ok(next)
+}
+
+/// Logs a row again: that of a record as it is, or one that stands beside, if those are wanted.
+pub(crate) fn relog_row(
+    txn: &dyn WriteTxn,
+    change: &NewChange,
+    data: Option<RecordData>,
+    and_beside: bool,
+) -> Result<()> {
+    match (change.action, data) {
+        (ChangeAction::Upsert, Some(data)) if is_row_of(txn, change, &data)? => txn.put_record(&data, change)?,
+        (ChangeAction::Upsert, left_as) if and_beside => txn.append_change(change, left_as.as_ref())?,
+        (ChangeAction::Delete, _) if and_beside => txn.append_change(change, None)?,
+        _ => return Ok(()),
+    };
+    Ok(())
+}
+
+/// Whether a row is that of a record as it is, and not one that tells a former store of its loss.
+fn is_row_of(txn: &dyn ReadTxn, row: &NewChange, data: &RecordData) -> Result<bool> {
+    Ok(scope(txn, &row.table, data)? == (row.store.clone(), row.name.clone()))
+}
+
+/// Whether central would send a record with this data to the site of these stores: one for every site, or for a store.
+pub(crate) fn is_sent_to(txn: &dyn ReadTxn, stores: &[StoreId], record: &WireRecord) -> Result<bool> {
+    let (Some(kind), Some(_)) = (record_type(record.table_name.as_str()), record.record_data.fields()) else {
+        return Ok(true);
+    };
+    let (store, name) = scope(txn, &record.table_name, &record.record_data)?;
+    Ok(match Audience::of(kind.style, kind.table, store.as_ref(), name.as_ref()) {
+        Audience::Everyone => kind.pulled,
+        Audience::Store(store) => kind.pulled && stores.contains(&store),
+        Audience::Patient | Audience::Legacy | Audience::Nobody => false,
+    })
+}
+
+/// Tells a site with these stores, which has an out-of-date version of a record that central accepted from it, of the
+/// record as it is now, where nothing else would: it has left the site's stores before central knew that it was in one, or
+/// its deletion was the first that central heard of it. What somebody else wrote since, the site is not told by this.
+/// `is_pending` says that the newer version is not integrated here.
+pub(crate) fn notify_stale_site(
+    txn: &dyn WriteTxn,
+    (site, stores): (SiteId, &[StoreId]),
+    theirs: &WireRecord,
+    is_pending: bool,
+    now: Timestamp,
+) -> Result<()> {
+    let (table, id) = (&theirs.table_name, &theirs.record_id);
+    let Some(ours) = txn.record(table, id)? else {
+        if is_pending || !is_sent_to(txn, stores, theirs)? {
+            return Ok(());
+        }
+        let scope = scope(txn, table, &theirs.record_data)?;
+        return append(
+            txn,
+            &change(table, id, ChangeAction::Delete, scope, &theirs.record_data, Origin::Sync(None), now),
+            None,
+        );
+    };
+    if is_sent_to(txn, stores, &WireRecord { record_data: ours.clone(), ..theirs.clone() })? {
+        return Ok(());
+    }
+    let is_from_site = |row: &NewChange| row.is_sync_update && row.source_site == Some(site);
+    if txn.newest_change(table, id)?.is_some_and(|row| is_from_site(&row)) || planted!(NewerToldToAnyone) {
+        if is_sent_to(txn, stores, theirs)? {
+            let scope = scope(txn, table, &theirs.record_data)?;
+            append(txn, &change(table, id, ChangeAction::Upsert, scope, &ours, Origin::Sync(None), now), Some(&ours))?;
+        }
+        return Ok(());
+    }
+    // The row of its leaving, which the site is not sent because it wrote that itself.
+    let left = |row: &NewChange| is_from_site(row) && row.store.as_ref().is_some_and(|store| stores.contains(store));
+    for (row, left_as) in txn.changes_beside(table, id)?.into_iter().filter(|(row, _)| left(row)) {
+        append(txn, &NewChange { source_site: None, ..row }, left_as.as_ref())?;
+    }
+    Ok(())
+}
+
+fn append(txn: &dyn WriteTxn, told: &NewChange, left_as: Option<&RecordData>) -> Result<()> {
+    if told.audience != Audience::Nobody {
+        txn.append_change(told, left_as)?;
+    }
+    Ok(())
+}
