@@ -1,6 +1,9 @@
 //! What a site that was restored from a backup does afterwards.
 
+use std::sync::Arc;
+
 use sync_core::storage::key;
+use sync_core::{Site, SyncConfig, SystemClock};
 use sync_tests::world::{CentralEnd, Kind, SiteEnd, asset, document, get};
 
 fn write(site: &SiteEnd, id: &str, notes: &str) {
@@ -64,5 +67,54 @@ fn a_restored_site_goes_on_editing_what_it_wrote_and_what_is_of_no_store() {
             get(&central.records, table, id).unwrap().contains("since"),
             "{table}: of another site, since it is known"
         );
+    }
+}
+
+/// A snapshot of central's whole folder has its watermark with it, so central does not know that it was put back, and where
+/// others have written past what a site had read, the changelog does not tell either. The number of the site's last push does.
+#[test]
+fn what_a_central_server_lost_that_was_put_back_from_a_snapshot_is_sent_again() {
+    for (is_first, writes_since) in [(false, false), (false, true), (true, true)] {
+        let (central, a) = world();
+        let b = central.new_site("b");
+        b.sync();
+        if !is_first {
+            write(&a, "before", "1");
+            a.sync();
+        }
+        let snapshot = CentralEnd::over_storage(Arc::new(central.memory("central").duplicate()));
+        write(&a, "before", "2");
+        write(&a, "lost", "1");
+        a.sync();
+        a.sync();
+        let put_back = |site: SiteEnd| {
+            let mut quick = SyncConfig::default();
+            quick.integration_poll = std::time::Duration::from_millis(1);
+            let moved = Site::new(site.storage.clone(), snapshot.transport(), Arc::new(SystemClock::new()));
+            SiteEnd { site: moved.with_config(quick), ..site }
+        };
+        let (a, b) = (put_back(a), put_back(b));
+        for n in 0..30 {
+            b.records.put("asset", [asset(&format!("b{n}"), "STORE_b", "")]).unwrap();
+            let log = document("system_log", &[("id", &format!("l{n}")), ("message", "since")]);
+            b.records.put("system_log", [log]).unwrap();
+        }
+        b.sync();
+        if writes_since {
+            write(&a, "since", "1");
+        }
+        for _ in 0..3 {
+            a.sync();
+            b.sync();
+        }
+        let case = format!("first {is_first}, writes since {writes_since}");
+        for (id, notes) in [("before", "\"2\""), ("lost", "\"1\"")] {
+            for records in [&snapshot.records, &a.records] {
+                assert!(get(records, "asset", id).is_some_and(|record| record.contains(notes)), "{case}: {id}");
+            }
+        }
+        assert!(sync_core::quarantine(a.storage.as_ref(), 0, 10).unwrap().is_empty(), "{case}");
+        let again = a.sync();
+        assert_eq!((again.pushed, again.pulled, again.warnings.len()), (0, 0, 0), "{case}");
     }
 }

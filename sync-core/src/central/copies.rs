@@ -11,7 +11,7 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::protocol::v6::{CopiesTold, PushChain};
 use crate::record::{Cursor, SiteId};
-use crate::storage::{ReadTxn, WriteTxn, changelog_gaps, key};
+use crate::storage::{ReadTxn, Storage, WriteTxn, changelog_gaps, key, newest_gaps};
 
 /// How many pushes of a site are remembered: one of them may come once more, held up on its way.
 const REMEMBERED: usize = 64;
@@ -35,6 +35,16 @@ pub(crate) struct Copies {
     central_restored: Cursor,
     /// When another copy was refused last.
     pub refused_at: Option<Timestamp>,
+    /// Where the changelog here ended when the newest push was taken, or once it was integrated.
+    #[serde(default)]
+    at: Cursor,
+    /// Whether the newest push may not be integrated yet.
+    #[serde(default)]
+    is_pending: bool,
+    /// What this site alone is told that was lost here: what came after the newest push that was known when a later one showed
+    /// that there had been more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    lost: Option<ChangelogGap>,
 }
 
 impl Copies {
@@ -43,6 +53,12 @@ impl Copies {
     /// copies are told apart by that.
     fn went_back(&self, chain: &PushChain) -> bool {
         chain.number > self.number
+    }
+
+    /// What was lost as far as this site shows it: numbers of the changelog that it has read may mean something else now.
+    fn lost_since(&self, txn: &dyn ReadTxn) -> Result<ChangelogGap> {
+        let newest = txn.last_cursor()?;
+        Ok(ChangelogGap { after: self.at.min(newest), before: newest.next() })
     }
 
     fn told(&self) -> CopiesTold {
@@ -87,6 +103,7 @@ pub(super) fn judge(
         return Ok(Verdict::Taken(None));
     };
     let known = of_site(txn, site)?;
+    let mut lost = known.as_ref().and_then(|known| known.lost);
     let newest =
         |lost: &[ChangelogGap]| lost.iter().map(|lost| lost.before).filter(|before| before.is_possible()).max();
     let site_restored = newest(lost_there).unwrap_or(Cursor(0));
@@ -98,11 +115,17 @@ pub(super) fn judge(
         }
         let follows = chain.after.is_empty() || known.taken.last() == Some(&chain.after);
         let is_restored = site_restored > known.site_restored || central_restored > known.central_restored;
+        if known.went_back(chain) && !is_restored {
+            lost = Some(known.lost_since(txn)?);
+        }
         if !follows && !is_restored && !known.went_back(chain) {
             let refused = Copies { refused_at: Some(now), ..known.clone() };
             store(txn, site, &refused)?;
             return Ok(Verdict::Refused { goes_on_since: known.taken_at });
         }
+    } else if chain.number > 0 {
+        // Put back to before the first push of this site.
+        lost = Some(ChangelogGap { after: Cursor(0), before: txn.last_cursor()?.next() });
     }
     let refused_at = known.as_ref().and_then(|known| known.refused_at).filter(|_| !chain.after.is_empty());
     let number = known.as_ref().map_or(0, |known| known.number).max(chain.number).saturating_add(1);
@@ -110,7 +133,9 @@ pub(super) fn judge(
     taken.push(chain.id.clone());
     let surplus = taken.len().saturating_sub(REMEMBERED);
     taken.drain(..surplus);
-    let now_known = Copies { taken, number, taken_at: now, site_restored, central_restored, refused_at };
+    let (at, is_pending) = (txn.last_cursor()?, true);
+    let now_known =
+        Copies { taken, number, taken_at: now, site_restored, central_restored, refused_at, at, is_pending, lost };
     store(txn, site, &now_known)?;
     Ok(Verdict::Taken(Some(now_known.told())))
 }
@@ -128,6 +153,46 @@ pub(super) fn goes_on_elsewhere(txn: &dyn ReadTxn, site: SiteId, chain: &PushCha
     Ok((!goes_on).then_some(known.taken_at))
 }
 
+/// Notes what a site that pulls shows to have been lost, once.
+pub(super) fn note_went_back(storage: &dyn Storage, site: SiteId, chain: &PushChain) -> Result<()> {
+    let shows = |known: &Copies| known.went_back(chain) && !planted!(CopiesNotTold);
+    if !of_site(storage.read()?.as_ref(), site)?.as_ref().is_some_and(shows) {
+        return Ok(());
+    }
+    let txn = storage.write()?;
+    let Some(known) = of_site(txn.as_ref(), site)?.filter(shows) else { return Ok(()) };
+    let central_restored = changelog_gaps(txn.as_ref())?.iter().map(|lost| lost.before).max().unwrap_or(Cursor(0));
+    // What this server knows itself to have lost, it tells everybody.
+    let is_told = central_restored > known.central_restored;
+    let lost = if is_told { known.lost } else { Some(known.lost_since(txn.as_ref())?) };
+    // The pushes between are known by their number alone: the next one follows one of them.
+    let taken = if chain.after.is_empty() { known.taken.clone() } else { vec![chain.after.clone()] };
+    store(txn.as_ref(), site, &Copies { taken, number: chain.number, central_restored, lost, ..known })?;
+    txn.commit()
+}
+
+/// What a site is told that was lost here.
+pub(super) fn lost_history(txn: &dyn ReadTxn, site: SiteId) -> Result<Vec<ChangelogGap>> {
+    let mut told = newest_gaps(txn)?;
+    told.extend(of_site(txn, site)?.and_then(|known| known.lost));
+    Ok(told)
+}
+
+/// What a site pushed is integrated.
+pub(super) fn note_integrated(storage: &dyn Storage, site: SiteId) -> Result<()> {
+    if !of_site(storage.read()?.as_ref(), site)?.is_some_and(|known| known.is_pending) {
+        return Ok(());
+    }
+    let txn = storage.write()?;
+    if let Some(known) = of_site(txn.as_ref(), site)?.filter(|known| known.is_pending)
+        && !txn.integration_waits(site)?
+    {
+        store(txn.as_ref(), site, &Copies { at: txn.last_cursor()?, is_pending: false, ..known })?;
+        return txn.commit();
+    }
+    Ok(())
+}
+
 /// Notes that a copy was refused.
 pub(super) fn note_refused(txn: &dyn WriteTxn, site: SiteId, now: Timestamp) -> Result<()> {
     match of_site(txn, site)? {
@@ -143,7 +208,7 @@ fn store(txn: &dyn WriteTxn, site: SiteId, copies: &Copies) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::storage::{MemoryStorage, Storage as _};
+    use crate::storage::MemoryStorage;
 
     const SITE: SiteId = SiteId(2);
 

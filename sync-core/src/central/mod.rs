@@ -363,7 +363,11 @@ impl Central {
     }
 
     fn is_integrating(&self, site: SiteId) -> Result<bool> {
-        self.storage.read()?.integration_waits(site)
+        let waits = self.storage.read()?.integration_waits(site)?;
+        if !waits {
+            copies::note_integrated(self.storage.as_ref(), site)?;
+        }
+        Ok(waits)
     }
 }
 

@@ -34,7 +34,7 @@ impl Central {
         if !request.is_initialised && request.cursor == Cursor(0) {
             self.begins_anew(site)?;
         }
-        let batch = loop {
+        let mut batch = loop {
             if let Some(batch) = self.answer_pull(site, request, bytes_max)? {
                 break batch;
             }
@@ -42,6 +42,7 @@ impl Central {
         if batch.is_last_batch && !request.is_initialised {
             self.remember_first_pull(site, &request.sync_v5_settings.username)?;
         }
+        batch.lost_history = copies::lost_history(self.storage.read()?.as_ref(), site)?;
         Ok(batch)
     }
 
@@ -140,6 +141,7 @@ impl Central {
     fn refuse_stale_copy(&self, site: SiteId, request: &PullRequest) -> std::result::Result<(), Refused> {
         let Some(chain) = request.push_chain.as_ref().filter(|_| request.is_initialised) else { return Ok(()) };
         let Some(goes_on_since) = copies::goes_on_elsewhere(self.storage.read()?.as_ref(), site, chain)? else {
+            copies::note_went_back(self.storage.as_ref(), site, chain)?;
             return Ok(());
         };
         let txn = self.storage.write()?;

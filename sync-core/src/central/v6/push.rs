@@ -13,7 +13,7 @@ use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::protocol::v6::{Batch, BatchElement, PushRequest, PushResult, WireError, WireRecord};
 use crate::record::{Cursor, SiteId};
-use crate::storage::{Incoming, Known, Pushed, ReadTxn, Source, StagedKind, WriteTxn, key, newest_gaps};
+use crate::storage::{Incoming, Known, Pushed, ReadTxn, Source, StagedKind, WriteTxn, key};
 use crate::write;
 use crate::write::restored_site::SiteRestore;
 
@@ -198,7 +198,7 @@ impl Central {
         } else if brings_something {
             set_open(txn.as_ref(), site, true)?;
         }
-        let lost_history = newest_gaps(txn.as_ref())?;
+        let lost_history = copies::lost_history(txn.as_ref(), site)?;
         match txn.commit() {
             Err(_) if planted!(AnswerWithoutCommit) => {}
             committed => committed?,
