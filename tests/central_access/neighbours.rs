@@ -309,3 +309,53 @@ fn no_site_replaces_what_another_wrote_and_what_is_of_no_store() {
     assert!(get(&end.records, "asset", "x").unwrap().contains("back"));
     assert!(end.storage.read().unwrap().record(&"asset".into(), &RecordId::from("x")).unwrap().is_some());
 }
+
+/// A record that was deleted stays its store's: whoever made it again would have what hangs on it.
+#[test]
+fn no_site_makes_again_what_was_deleted_in_the_store_of_another() {
+    for kind in [Kind::Memory, Kind::Sqlite] {
+        let end = CentralEnd::over(kind);
+        end.add_site("a");
+        end.add_site("b");
+        let place = |asset: &str| format!(r#"{{"id":"l","asset_id":"{asset}","location_id":"c"}}"#);
+        for site in ["a", "b"] {
+            let (id, store) = (format!("of-{site}"), format!("STORE_{site}"));
+            push(&end, site, "asset", &id, asset(&id, &store, "").as_str());
+        }
+        push(&end, "a", "asset_internal_location", "l", &place("of-a"));
+        push_one(&end, "a", ("Delete", "asset_internal_location", "l", "null"), (5, "[]"));
+        assert!(get(&end.records, "asset_internal_location", "l").is_none());
+        // Nor does a site become the last in whose store it was deleted by telling of a backup.
+        push_one(&end, "b", ("Delete", "asset_internal_location", "l", "null"), (5, "[]"));
+        let backup = r#"[{"after":10,"before":100}]"#;
+        push_one(&end, "b", ("Update", "asset_internal_location", "l", &place("of-b")), (4, backup));
+        push(&end, "b", "asset_internal_location", "l", &place("of-b"));
+        assert!(get(&end.records, "asset_internal_location", "l").is_none());
+        assert_eq!(aside(&end), [refused("l")]);
+        push(&end, "a", "asset_internal_location", "l", &place("of-a"));
+        assert!(get(&end.records, "asset_internal_location", "l").is_some(), "its own site may");
+    }
+}
+
+/// A record that central set aside is its store's all the same: a site that read its id in the reference of a file does not
+/// make it in a store of its own, and the record's own site gets it in when it is mended.
+#[test]
+fn no_site_makes_what_is_set_aside_for_the_store_of_another() {
+    for kind in [Kind::Memory, Kind::Sqlite] {
+        let end = CentralEnd::over(kind);
+        for site in ["a", "b"] {
+            end.add_site(site);
+        }
+        let reference = r#"{"id":"f","table_name":"asset","record_id":"x","file_name":"photo.jpg","created_datetime":"2026-11-23T08:00:00"}"#;
+        let unreadable = r#"{"id":"x","store_id":"STORE_a","asset_number":7}"#;
+        push_one(&end, "a", ("Update", "asset", "x", unreadable), (3, "[]"));
+        push(&end, "a", "sync_file_reference", "f", reference);
+        assert_eq!(aside(&end), [("x".to_owned(), QuarantineCause::Malformed)]);
+        assert!(pulled(&end, "b").contains("record_id"), "b may read the reference, and the id in it");
+        push(&end, "b", "asset", "x", asset("x", "STORE_b", "mine now").as_str());
+        assert!(get(&end.records, "asset", "x").is_none());
+        assert!(aside(&end).contains(&refused("x")), "{:?}", aside(&end));
+        push_one(&end, "a", ("Update", "asset", "x", asset("x", "STORE_a", "mended").as_str()), (4, "[]"));
+        assert!(get(&end.records, "asset", "x").is_some_and(|record| record.contains("mended")));
+    }
+}

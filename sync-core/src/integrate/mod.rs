@@ -404,6 +404,15 @@ impl Facts for StoredFacts<'_> {
         }
     }
 
+    fn was_deleted_elsewhere(&self, table: &TableName, id: &RecordId) -> Result<bool> {
+        record_owner::was_deleted_elsewhere(self.txn, (table, id), &self.stores)
+    }
+
+    fn is_set_aside_elsewhere(&self, table: &TableName, id: &RecordId) -> Result<bool> {
+        let Source::Site(site) = self.door.source else { return Ok(false) };
+        record_owner::is_set_aside_elsewhere(self.txn, (table, id), (site, &self.stores))
+    }
+
     fn unseen_patient(&self, table: &TableName, id: &RecordId, data: &RecordData) -> Result<Option<NameId>> {
         match (self.door.source, table.as_str()) {
             (Source::Site(_), "name" | "name_oms_fields") if planted!(PatientIsAnyones) => Ok(None),

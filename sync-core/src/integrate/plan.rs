@@ -43,6 +43,10 @@ pub(super) trait Facts {
     /// Whether the record that decides whose a record with this id and data is, itself or its parent, is here and somebody
     /// else wrote it than the site that sent this.
     fn is_anothers(&self, table: &TableName, id: &RecordId, data: &RecordData) -> Result<bool>;
+    /// Whether a record that is not here was deleted in a store that is not of the site that sent this.
+    fn was_deleted_elsewhere(&self, table: &TableName, id: &RecordId) -> Result<bool>;
+    /// Whether another site brought the record first, to one of its own stores, and it could not be integrated.
+    fn is_set_aside_elsewhere(&self, table: &TableName, id: &RecordId) -> Result<bool>;
     /// The patient whom a record with this id and data is about, if the site that sent it may not know the patient.
     fn unseen_patient(&self, table: &TableName, id: &RecordId, data: &RecordData) -> Result<Option<NameId>>;
     /// What of it went to another site before the site that sent it could know.
@@ -55,7 +59,15 @@ pub(super) trait Facts {
 
 /// Decides.
 pub(super) fn plan(incoming: &Incoming, facts: &dyn Facts) -> Result<Plan> {
-    match decide(incoming, facts)? {
+    let decided = match decide(incoming, facts)? {
+        // Whatever else stands in its way: it is another's, and no claim to that.
+        Ok(Plan::Upsert) | Err(_) if is_of_another(incoming, facts)? => {
+            let refusal = Refusal::StoreNotActiveHere { table: incoming.table.to_string() };
+            Err(aside(QuarantineCause::Refused, refusal.to_string()))
+        }
+        decided => decided,
+    };
+    match decided {
         Ok(plan @ (Plan::Merge(_) | Plan::Reduce(_))) => Ok(plan),
         Ok(plan) if facts.is_edited_here(incoming)? => {
             debug_assert!(!matches!(plan, Plan::SetAside(_)));
@@ -68,6 +80,17 @@ pub(super) fn plan(incoming: &Incoming, facts: &dyn Facts) -> Result<Plan> {
         Ok(plan) => Ok(plan),
         Err(quarantine) => Ok(Plan::SetAside(quarantine)),
     }
+}
+
+/// Whether a record that is not here, and that a site brings, is set aside as another site's.
+fn is_of_another(incoming: &Incoming, facts: &dyn Facts) -> Result<bool> {
+    let (table, id) = (&incoming.table, &incoming.id);
+    let is_upsert = matches!(incoming.action, Action::Insert | Action::Update);
+    Ok(is_upsert
+        && matches!(incoming.source, Source::Site(_))
+        && !planted!(OwnershipNotAsked)
+        && facts.stored(table, id)?.is_none()
+        && facts.is_set_aside_elsewhere(table, id)?)
 }
 
 /// The mark of a patient that a site deleted. It is kept here, and no message has it.
@@ -295,6 +318,13 @@ fn ask_ownership(
             return Ok(Err(refusal));
         }
     }
+    // What was deleted in another site's store stays that store's: its children are there.
+    if stored.is_none()
+        && operation == Operation::Upsert
+        && facts.was_deleted_elsewhere(&incoming.table, &incoming.id)?
+    {
+        return Ok(Err(Refusal::StoreNotActiveHere { table: kind.table.to_owned() }));
+    }
     // A delete of what is not here: the rule of its type alone.
     Ok(if stored.is_none() && operation == Operation::Delete {
         may_push(kind, operation, StoreOwner::Own)
@@ -394,6 +424,14 @@ mod tests {
 
         fn is_anothers(&self, _: &TableName, id: &RecordId, _: &RecordData) -> Result<bool> {
             Ok(id.as_str() == "of another")
+        }
+
+        fn was_deleted_elsewhere(&self, _: &TableName, id: &RecordId) -> Result<bool> {
+            Ok(id.as_str() == "deleted elsewhere")
+        }
+
+        fn is_set_aside_elsewhere(&self, _: &TableName, id: &RecordId) -> Result<bool> {
+            Ok(id.as_str() == "set aside elsewhere")
         }
 
         fn unseen_patient(&self, table: &TableName, _: &RecordId, data: &RecordData) -> Result<Option<NameId>> {
@@ -506,6 +544,13 @@ mod tests {
             (SITE, Action::Update, "asset", "a", asset("a", "theirs").as_str().to_owned()),
             (SITE, Action::Update, "asset_log", "l", log("b", "")),
             (SITE, Action::Delete, "asset", "b", "null".to_owned()),
+            (
+                SITE,
+                Action::Update,
+                "asset",
+                "deleted elsewhere",
+                asset("deleted elsewhere", "mine").as_str().to_owned(),
+            ),
             (SITE, Action::Delete, "asset_class", "c", "null".to_owned()),
             (Source::Central, Action::Delete, "asset_class", "c", "null".to_owned()),
         ] {

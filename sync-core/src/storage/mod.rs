@@ -292,6 +292,8 @@ pub trait ReadTxn {
     /// The sender's cursor of what is in the buffer of a record from this source and may still be integrated as it is: it is
     /// staged, or waits for another record.
     fn buffered_cursor(&self, source: Source, table: &TableName, id: &RecordId) -> Result<Option<Cursor>>;
+    /// All versions of a record that are in the buffer, in the order of arrival.
+    fn buffered_versions(&self, table: &TableName, id: &RecordId) -> Result<Vec<Buffered>>;
     /// Up to `limit` quarantined records, in order of arrival after `after`.
     fn quarantined(&self, after: u64, limit: usize) -> Result<Vec<(Buffered, Quarantine)>>;
     /// The number of quarantined records by cause.

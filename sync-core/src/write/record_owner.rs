@@ -8,7 +8,7 @@ use crate::record::types::is_patient;
 use crate::record::{
     NameId, RecordData, RecordId, RecordType, Scope, SiteId, StoreId, TableName, json_text, record_type,
 };
-use crate::storage::{ReadTxn, WriteTxn, key};
+use crate::storage::{Incoming, QuarantineCause, ReadTxn, Source, WriteTxn, key};
 use crate::write::scope;
 
 /// Whose store a record with this data belongs to, as seen by whoever has these stores. What hangs on a record that was
@@ -80,6 +80,45 @@ enum Writer {
     Another,
     /// A site, of which central knows no more which one: it was restored, and is to have back what it wrote.
     Forgotten,
+}
+
+/// On central, whether another site brought a record of one of its own stores that is not integrated: whoever read its id
+/// elsewhere, as in the reference of a file, could make it in a store of theirs otherwise. What was refused is no claim, and
+/// what came later than the version of this site is none until it had its turn.
+pub(crate) fn is_set_aside_elsewhere<T: ReadTxn + ?Sized>(
+    txn: &T,
+    (table, id): (&TableName, &RecordId),
+    (site, stores): (SiteId, &[StoreId]),
+) -> Result<bool> {
+    let mut is_later = false;
+    for Incoming { source, data, quarantine, .. } in
+        txn.buffered_versions(table, id)?.into_iter().map(|row| row.incoming)
+    {
+        let Source::Site(by) = source else { continue };
+        let counts = match quarantine.map(|aside| aside.cause) {
+            None => !is_later,
+            Some(cause) => cause != QuarantineCause::Refused && !cause.is_settled(),
+        };
+        if by == site {
+            is_later = true;
+        } else if counts
+            && let Some(store) = scope(txn, table, &data)?.0
+            && !stores.contains(&store)
+            && txn.stores_of_site(by)?.contains(&store)
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Whether the newest deletion of a record was in a store that is none of these.
+pub(crate) fn was_deleted_elsewhere<T: ReadTxn + ?Sized>(
+    txn: &T,
+    (table, id): (&TableName, &RecordId),
+    stores: &[StoreId],
+) -> Result<bool> {
+    Ok(txn.deleted_in(table, id)?.is_some_and(|store| !stores.contains(&store)))
 }
 
 /// On central, whether the record that decides whose a record is, itself or the one on which it hangs, is here, was last

@@ -1,7 +1,7 @@
 //! Logging again: changelog rows written anew, so that who has read past a record is sent it.
 
 use super::record::{Origin, change, scope, upsert};
-use super::record_owner::note_writer;
+use super::record_owner::{note_writer, was_deleted_elsewhere};
 use super::restored_site::SiteRestore;
 use crate::changelog::{Audience, ChangeAction, NewChange};
 use crate::clock::Timestamp;
@@ -116,7 +116,9 @@ pub(crate) fn notify_stale_site(
 ) -> Result<()> {
     let (table, id) = (&theirs.table_name, &theirs.record_id);
     let Some(ours) = txn.record(table, id)? else {
-        if is_pending || !is_sent_to(txn, stores, theirs)? {
+        // Where central deleted it in another site's store, a deletion in one of theirs would make its children theirs.
+        let is_elsewhere = was_deleted_elsewhere(txn, (table, id), stores)?;
+        if is_pending || is_elsewhere || !is_sent_to(txn, stores, theirs)? {
             return Ok(());
         }
         let scope = scope(txn, table, &theirs.record_data)?;

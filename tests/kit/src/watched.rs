@@ -189,6 +189,11 @@ impl<T: ReadTxn + ?Sized> ReadTxn for WatchedTxn<'_, T> {
         self.inner.staged(source, table, kind, after, limit)
     }
 
+    fn buffered_versions(&self, table: &TableName, id: &RecordId) -> Result<Vec<Buffered>> {
+        self.call("buffered_versions")?;
+        self.inner.buffered_versions(table, id)
+    }
+
     fn buffered_cursor(&self, source: Source, table: &TableName, id: &RecordId) -> Result<Option<Cursor>> {
         self.call("buffered_cursor")?;
         self.inner.buffered_cursor(source, table, id)

@@ -170,6 +170,14 @@ impl ReadTxn for MemoryTxn<'_> {
         Ok(chunk.into_iter().cloned().collect())
     }
 
+    fn buffered_versions(&self, table: &TableName, id: &RecordId) -> Result<Vec<Buffered>> {
+        let is_version = |row: &&Buffered| {
+            let incoming = &row.incoming;
+            incoming.table == *table && incoming.id == *id && incoming.action != Action::Merge
+        };
+        Ok(self.state.borrow().buffer.values().filter(is_version).cloned().collect())
+    }
+
     fn buffered_cursor(&self, source: Source, table: &TableName, id: &RecordId) -> Result<Option<Cursor>> {
         let state = self.state.borrow();
         let mut rows = state.buffer.values().map(|row| &row.incoming);

@@ -133,6 +133,14 @@ impl<C: Holds> SqliteTxn<C> {
         Ok(found.flatten().map(|cursor| Cursor(cursor.unsigned_abs())))
     }
 
+    pub(super) fn find_buffered_versions(&self, table: &TableName, id: &RecordId) -> Result<Vec<Buffered>> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM sync_buffer WHERE table_name = ?1 AND record_id = ?2 AND action <> 'merge' \
+             ORDER BY sequence"
+        );
+        self.all(&sql, [table.as_str(), id.as_str()], read_row)?.into_iter().map(BufferRow::read).collect()
+    }
+
     pub(super) fn count_staged(&self, source: Source) -> Result<Vec<(TableName, StagedCounts)>> {
         let sql = "SELECT table_name, count(*) FILTER (WHERE action = 'upsert'), \
                    count(*) FILTER (WHERE action = 'delete'), count(*) FILTER (WHERE action = 'merge') \

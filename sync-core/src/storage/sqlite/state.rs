@@ -126,6 +126,10 @@ impl<C: Holds> ReadTxn for SqliteTxn<C> {
         self.list_staged(source, table, kind, after, limit)
     }
 
+    fn buffered_versions(&self, table: &TableName, id: &RecordId) -> Result<Vec<Buffered>> {
+        self.find_buffered_versions(table, id)
+    }
+
     fn buffered_cursor(&self, source: Source, table: &TableName, id: &RecordId) -> Result<Option<Cursor>> {
         self.find_buffered_cursor(source, table, id)
     }

@@ -391,3 +391,32 @@ pub fn the_cursor_of_what_may_still_be_integrated_is_known(make: Make<'_>) {
         assert_eq!((known(site), known(Source::Central)), (expected, None), "{quarantine:?}");
     }
 }
+
+/// Whoever sent them and whatever became of them, in the order of arrival; a merge is no version.
+pub fn all_versions_of_a_record_in_the_buffer_are_known(make: Make<'_>) {
+    let storage = make();
+    let site = |number| Source::Site(SiteId(number));
+    let aside = |cause, row| Incoming { quarantine: Some(because(cause)), ..row };
+    stage(
+        &storage,
+        &[
+            incoming(site(2), "x", Action::Update),
+            aside(QuarantineCause::Malformed, incoming(site(3), "x", Action::Insert)),
+            aside(QuarantineCause::Ignored, incoming(site(4), "x", Action::Delete)),
+            incoming(Source::Central, "x", Action::Update),
+            incoming(Source::Legacy, "x", Action::Merge),
+            incoming(site(6), "y", Action::Update),
+            incoming(site(2), "x", Action::Update),
+        ],
+    );
+    let of = |id: &str| read(&storage, |txn| txn.buffered_versions(&"asset".into(), &id.into()).unwrap());
+    let versions = |id: &str| {
+        let version = |row: Buffered| (row.incoming.source, row.incoming.quarantine.map(|aside| aside.cause));
+        of(id).into_iter().map(version).collect::<Vec<_>>()
+    };
+    let (malformed, ignored) = (Some(QuarantineCause::Malformed), Some(QuarantineCause::Ignored));
+    let expected = [(site(3), malformed), (site(4), ignored), (Source::Central, None), (site(2), None)];
+    assert_eq!(versions("x"), expected);
+    assert_eq!((versions("y"), versions("z")), (vec![(site(6), None)], vec![]));
+    assert!(of("x").is_sorted_by_key(|row| row.sequence));
+}

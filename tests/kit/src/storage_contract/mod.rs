@@ -127,6 +127,7 @@ macro_rules! storage_contract {
                 buffer::quarantine_is_counted_by_cause_and_paged,
                 buffer::quarantine_is_counted_by_site,
                 buffer::the_cursor_of_what_may_still_be_integrated_is_known,
+                buffer::all_versions_of_a_record_in_the_buffer_are_known,
                 state::settings_are_kept_by_key,
                 state::the_log_is_newest_first_and_keeps_a_thousand,
                 state::a_log_entry_reads_back_as_it_was_written,
