@@ -28,6 +28,7 @@ mod patient_links;
 mod record_types;
 mod restored;
 mod restored_later;
+mod skipped_steps;
 mod stop_anywhere;
 mod support_desk;
 mod unaware;

@@ -53,8 +53,8 @@ pub use error::{Cause, Error, ErrorClass, Result, Server};
 pub use machine::machine_id;
 pub use ownership::Role;
 pub use site::{
-    Discovered, FilesOptions, FilesReport, Outcome, PushedRange, Settings, Silent, Site, Step, StepReport, SyncConfig,
-    SyncEvent, SyncObserver, SyncOptions, SyncReport,
+    Discovered, FilesOptions, FilesReport, Outcome, PushedRange, Settings, Silent, Site, SkipReason, SkippedStep, Step,
+    StepReport, SyncConfig, SyncEvent, SyncObserver, SyncOptions, SyncReport,
 };
 pub use support::{LastSync, Status, Waiting, status};
 pub use text::{Detail, Said, Sentence, Speaks, Texts};

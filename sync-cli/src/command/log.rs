@@ -9,7 +9,7 @@ use super::layout::{facts, moment, say, short};
 use crate::args::{Args, Log};
 use crate::failure::{CommandOutcome, Failure};
 use crate::output::{Output, bytes};
-use crate::sentences::{common, log_shown as shown};
+use crate::sentences::{common, log_shown as shown, skip_reason as why};
 use crate::workspace::Workspace;
 
 pub(super) fn run(args: &Args, command: &Log, out: &Output) -> Result<CommandOutcome, Failure> {
@@ -153,6 +153,12 @@ fn show(number_of: usize, entry: &LogEntry, out: &Output) -> Result<(), Failure>
     }
     out.line("")?;
     out.table(&rows)?;
+    for step in report["skipped"].as_array().into_iter().flatten() {
+        if let Some(reason) = skip_reason(step["reason"].as_str().unwrap_or_default()) {
+            let name = step["name"].as_str().unwrap_or_default().replace('_', " ");
+            say(out, "", &shown::skipped(out.word(&name), reason))?;
+        }
+    }
     for warning in report["warnings"].as_array().into_iter().flatten().filter_map(Value::as_str) {
         say(out, "", &common::warning(warning))?;
     }
@@ -165,4 +171,21 @@ fn show(number_of: usize, entry: &LogEntry, out: &Output) -> Result<(), Failure>
         }
     }
     Ok(())
+}
+
+/// A reason of the report in words; `None` for one that a later release has written.
+fn skip_reason(reason: &str) -> Option<Said> {
+    Some(match reason {
+        "not_requested" => why::not_requested(),
+        "cycle_ended" => why::cycle_ended(),
+        "legacy_unavailable" => why::legacy_unavailable(),
+        "is_central" => why::is_central(),
+        "no_central" => why::no_central(),
+        "not_initialised" => why::not_initialised(),
+        "not_recovered" => why::not_recovered(),
+        "already_read" => why::already_read(),
+        "push_unconfirmed" => why::push_unconfirmed(),
+        "step_before_failed" => why::step_before_failed(),
+        _ => return None,
+    })
 }

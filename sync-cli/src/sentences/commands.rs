@@ -230,6 +230,21 @@ sync_core::sentences! {
         one_edit() = "1 edit";
         edits(count) = "{count} edits";
         requests(count, retries) = "{count}, {retries} of them tried again";
+        skipped(step, reason) = "Skipped {step}: {reason}";
+    }
+
+    /// Why a step of a cycle was skipped, by the reason in the report.
+    skip_reason {
+        not_requested() = "the command did not ask for it.";
+        cycle_ended() = "an earlier step ended the cycle.";
+        legacy_unavailable() = "the legacy server does not answer.";
+        is_central() = "this database is the central server's own.";
+        no_central() = "there is no usable address of the central server.";
+        not_initialised() = "the first cycle is not complete yet.";
+        not_recovered() = "a backup was put back, and what it lost has to be read first.";
+        already_read() = "the recovery of the backup has read everything.";
+        push_unconfirmed() = "the central server has not confirmed what was pushed.";
+        step_before_failed() = "the step before failed.";
     }
 
     /// What `run` says of a cycle.

@@ -1,4 +1,4 @@
-//! The cycle: its steps in their order, and which of them go on when another fails.
+//! A cycle while it runs: its lock, its report, its limits. [`steps`](super::steps) has its steps.
 
 use std::time::Duration;
 
@@ -9,12 +9,12 @@ use super::client::Client;
 use super::identity::Identity;
 use super::legacy::discover::central_url;
 use super::observer::{Step, SyncEvent, SyncObserver};
+use super::progress::CycleProgress;
 use super::report::{Outcome, StepReport, SyncReport};
 use super::sizing::Sizes;
 use crate::clock::Timestamp;
-use crate::error::{Error, ErrorClass, Result, Server};
+use crate::error::{Error, ErrorClass, Result};
 use crate::integrate::{Door, Integrated, integrate, merge, requeue_after_upgrade};
-use crate::ownership::Role;
 use crate::protocol::v6::PushChain;
 use crate::record::{Cursor, NameId};
 use crate::storage::state::cursor;
@@ -44,7 +44,9 @@ pub(crate) struct Cycle<'s, 'c> {
     pub identity: Identity,
     pub client: Client<'c>,
     pub report: SyncReport,
-    options: SyncOptions,
+    pub(super) options: SyncOptions,
+    /// What the steps have found out and done so far.
+    pub(super) progress: CycleProgress,
     began: Duration,
     /// Done and total of the step that runs.
     current: (u64, u64),
@@ -88,6 +90,7 @@ impl Site {
             client,
             report: SyncReport { changes_from, ..SyncReport::default() },
             options: options.clone(),
+            progress: CycleProgress::default(),
             began,
             current: (0, 0),
             ended_early: false,
@@ -120,109 +123,12 @@ impl Site {
     }
 }
 
-/// Whether the steps after one that failed so can do anything useful.
-fn ends_all(error: &Error) -> bool {
+/// Whether an error ends the cycle at once: it was cancelled, or this machine is at fault.
+pub(super) fn aborts_cycle(error: &Error) -> bool {
     matches!(error.class(), ErrorClass::Cancelled | ErrorClass::LocalFault)
 }
 
-/// Whether an error of the legacy server says nothing against going on with central: the server or the way to it is at
-/// fault, not who this site is (weak point B4).
-fn leaves_central(error: &Error) -> bool {
-    matches!(
-        error,
-        Error::Unreachable { .. }
-            | Error::TimedOut { .. }
-            | Error::CutOff { .. }
-            | Error::ServerTrouble { .. }
-            | Error::IntegrationInProgress { .. }
-            | Error::IntegrationTimeout { .. }
-            | Error::PeerError { server: Server::Legacy, .. }
-            | Error::SiteAuthTimeout
-            | Error::InitialisationInProgress
-            | Error::NotAServer { .. }
-            | Error::CertificateRefused { .. }
-            | Error::UnreadableAnswer { .. }
-            | Error::Refused { .. }
-            | Error::LegacyVersionMismatch { .. }
-    )
-}
-
-/// Whether central has said that it did not take what was sent, or not all of it.
-fn is_refusal(error: &Error) -> bool {
-    matches!(error, Error::Refused { .. } | Error::PeerError { .. } | Error::PartlyAccepted { .. })
-}
-
 impl Cycle<'_, '_> {
-    fn run(&mut self) {
-        let pulls = !self.options.push_only;
-        let Some(legacy_answers) = self.prepare() else {
-            return;
-        };
-        let is_remote = self.identity.role == Some(Role::Remote);
-        let central = if is_remote { self.step_value(|cycle| central_url(&cycle.identity)) } else { None };
-        // A backup that was put back reads first: what it holds may be out of date.
-        let Some(went_back) = self.step_value(|cycle| cycle.went_back()).map(|went_back| went_back && is_remote) else {
-            return;
-        };
-        let recovered = match &central {
-            _ if !went_back => true,
-            Some(central) => self.step(Step::PullV6, |cycle| cycle.recover(central)).is_none() && !self.ended_early,
-            None => false,
-        };
-        if self.step_value(Self::finish_resending).is_none() {
-            return;
-        }
-        // What was sent, and may be there or not, has to be settled before anything is pulled.
-        let Some(unsettled) = self.step_value(|cycle| cycle.is_unconfirmed()) else { return };
-        let pushes = self.identity.initialised && (unsettled || !self.options.pull_only);
-        let mut may_pull = recovered;
-        if let (true, true, Some(central)) = (pushes, recovered, &central) {
-            self.step(Step::PushV6, |cycle| {
-                let pushed = cycle.push_v6(central);
-                // One bad batch is no reason not to pull, as edits that are not pushed are never overwritten. Nor is a record
-                // that breaks the line, once central has integrated the others.
-                may_pull = match &pushed {
-                    Err(error) if !is_refusal(error) => !ends_all(error) && !cycle.is_unconfirmed()?,
-                    _ => true,
-                };
-                pushed
-            });
-        }
-        let legacy_answers = legacy_answers && self.push_to_legacy();
-        if !pulls || self.must_end() {
-            return;
-        }
-        let Some(links) = self.step_value(|cycle| cycle.links_are_open()) else { return };
-        let links = links && legacy_answers && self.identity.initialised;
-        if let (true, true, Some(central)) = (links, may_pull, &central) {
-            self.step(Step::LinkPatient, |cycle| cycle.go_on_with_joins(central));
-        }
-        let legacy_pulled = legacy_answers
-            && self.step(Step::PullCentral, Self::pull_central).is_none()
-            && !self.must_end()
-            && self.step(Step::PullRemote, Self::pull_remote).is_none();
-        let mut v6_pulled = !is_remote || (went_back && recovered);
-        let confirmed = match &central {
-            Some(central) if !v6_pulled && may_pull && !self.must_end() => {
-                self.step_value(|cycle| cycle.confirm_before_pull(central)).unwrap_or(false)
-            }
-            _ => false,
-        };
-        if let (true, Some(central)) = (confirmed, &central) {
-            v6_pulled = self.step(Step::PullV6, |cycle| cycle.pull_v6(central)).is_none();
-            if links && v6_pulled && !self.must_end() {
-                self.step(Step::PullPatient, |cycle| cycle.fetch_all_linked(central));
-            }
-        }
-        if self.must_end() {
-            return;
-        }
-        let integrated = self.step(Step::Integrate, Self::integrate).is_none();
-        if legacy_pulled && v6_pulled && integrated && !self.ended_early && !self.identity.initialised {
-            let _ = self.step_value(|cycle| cycle.become_initialised());
-        }
-    }
-
     /// Only what is needed for one patient; no push but what was sent already and is not confirmed.
     pub(crate) fn run_for_patient(&mut self, patient: &NameId) {
         self.report.patient = Some(patient.clone());
@@ -236,45 +142,15 @@ impl Cycle<'_, '_> {
         }
     }
 
-    /// Pushes to the legacy server; says whether that still answers. Edits that it did not take are never overwritten, so
-    /// what it says of them is no reason not to pull.
-    fn push_to_legacy(&mut self) -> bool {
-        let Some(went_back) = self.step_value(|cycle| cycle.went_back_at_legacy()) else { return false };
-        // A backup that was put back reads first here too.
-        if !self.identity.initialised || self.options.pull_only || went_back || self.must_end() {
-            return true;
+    /// Asks the legacy server who this site is, and has it gather the site's records if that is still to be done.
+    pub(super) fn ask_who_we_are(&mut self) -> Result<()> {
+        copies::check(self.site.storage.read()?.as_ref(), &self.identity.site_name)?;
+        let discovered = self.site.discover_as(&self.identity, &mut self.client)?;
+        for change in &discovered.changes {
+            self.warn(says::something_new(change.clone()))?;
         }
-        let mut answers = true;
-        self.step(Step::Push, |cycle| {
-            let pushed = cycle.push_legacy();
-            answers = match &pushed {
-                Err(error) if !is_refusal(error) => !ends_all(error) && !cycle.is_unconfirmed_at_legacy()?,
-                _ => true,
-            };
-            pushed
-        });
-        answers
-    }
-
-    /// Asks who this site is; says whether the legacy server answers. When only that is down, what it said before is
-    /// used, and that is said. `None` if the cycle cannot go on.
-    fn prepare(&mut self) -> Option<bool> {
-        let class = self.step(Step::Prepare, |cycle| {
-            copies::check(cycle.site.storage.read()?.as_ref(), &cycle.identity.site_name)?;
-            let discovered = cycle.site.discover_as(&cycle.identity, &mut cycle.client)?;
-            for change in &discovered.changes {
-                cycle.warn(says::something_new(change.clone()))?;
-            }
-            cycle.identity = cycle.site.identity()?;
-            cycle.initialise(&discovered.status)
-        });
-        match class {
-            None => Some(true),
-            Some(_) if self.identity.role.is_some() && self.report.error.as_ref().is_some_and(leaves_central) => {
-                self.step_value(|cycle| cycle.warn(says::without_legacy())).map(|()| false)
-            }
-            Some(_) => None,
-        }
+        self.identity = self.site.identity()?;
+        self.initialise(&discovered.status)
     }
 
     pub(crate) fn integrate(&mut self) -> Result<()> {
@@ -283,7 +159,7 @@ impl Cycle<'_, '_> {
             let door = Door { source, origin };
             let base = self.current;
             let done = integrate(site.storage.as_ref(), site.clock.as_ref(), &door, |done, total| {
-                self.progress(Step::Integrate, base.0 + done, base.1 + total)
+                self.report_progress(Step::Integrate, base.0 + done, base.1 + total)
             })?;
             self.count(done);
         }
@@ -307,7 +183,7 @@ impl Cycle<'_, '_> {
     }
 
     /// The first cycle is complete: from now on local edits are pushed. Those made before stay to be pushed.
-    fn become_initialised(&mut self) -> Result<()> {
+    pub(super) fn become_initialised(&mut self) -> Result<()> {
         let txn = self.site.storage.write()?;
         let from = cursor(txn.as_ref(), key::PUSH_CURSOR_V6)?;
         let first_local = txn.changes(&Selection::Local, from, 1)?.first().map(|change| change.cursor);
@@ -368,17 +244,18 @@ impl Cycle<'_, '_> {
     /// Keeps the error that the cycle is reported with: the first, unless a later one ends everything.
     fn keep(&mut self, error: Option<Error>) {
         if let Some(error) = error
-            && (self.report.error.is_none() || ends_all(&error))
+            && (self.report.error.is_none() || aborts_cycle(&error))
         {
             self.report.error = Some(error);
         }
     }
 
-    fn must_end(&self) -> bool {
-        self.client.is_out_of_time || self.report.error.as_ref().is_some_and(ends_all)
+    /// Whether the cycle ends now, with an error or because its time is over.
+    pub(super) fn must_end(&self) -> bool {
+        self.client.is_out_of_time || self.report.error.as_ref().is_some_and(aborts_cycle)
     }
 
-    pub(crate) fn progress(&mut self, step: Step, done: u64, total: u64) -> Result<()> {
+    pub(crate) fn report_progress(&mut self, step: Step, done: u64, total: u64) -> Result<()> {
         self.current = (done, total.max(done));
         self.client.tell(&SyncEvent::Progress { step, done, total: total.max(done) })
     }

@@ -10,8 +10,10 @@ pub(crate) mod identity;
 pub(crate) mod legacy;
 pub(crate) mod observer;
 mod outbox;
+mod progress;
 pub(crate) mod report;
 pub(crate) mod sizing;
+mod steps;
 pub(crate) mod watch;
 
 use std::sync::Arc;
@@ -21,7 +23,8 @@ pub use cycle::SyncOptions;
 pub use files::{FilesOptions, FilesReport};
 pub use identity::{Discovered, Settings};
 pub use observer::{Silent, Step, SyncEvent, SyncObserver};
-pub use report::{Outcome, PushedRange, StepReport, SyncReport};
+pub use report::{Outcome, PushedRange, SkippedStep, StepReport, SyncReport};
+pub use steps::SkipReason;
 
 use self::identity::Identity;
 use crate::clock::Clock;

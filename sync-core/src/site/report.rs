@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::observer::Step;
+use super::steps::SkipReason;
 use crate::error::{Error, Server};
 use crate::record::{Cursor, NameId};
 use crate::storage::LoggedError;
@@ -60,6 +61,8 @@ pub struct SyncReport {
     pub kept_local: u64,
     /// The steps that ran.
     pub steps: Vec<StepReport>,
+    /// The steps that did not run, and why.
+    pub skipped: Vec<SkippedStep>,
     /// What each server took of the changelog of this database, part by part.
     pub pushed_ranges: Vec<PushedRange>,
     /// From here on the changelog of this database was written while the cycle ran: what sync wrote since then, the cycle
@@ -101,6 +104,11 @@ pub struct PushedRange {
 }
 
 impl SyncReport {
+    /// Notes that a step did not run.
+    pub(crate) fn note_skipped(&mut self, name: Step, reason: SkipReason) {
+        self.skipped.push(SkippedStep { name, reason });
+    }
+
     /// Notes that a server took a batch.
     pub(crate) fn note_pushed(&mut self, server: Server, from: Cursor, below: Cursor) {
         let to = match server {
@@ -112,6 +120,16 @@ impl SyncReport {
             _ => self.pushed_ranges.push(PushedRange { to, from, below }),
         }
     }
+}
+
+/// A step that did not run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct SkippedStep {
+    /// Which.
+    pub name: Step,
+    /// Why.
+    pub reason: SkipReason,
 }
 
 /// What a step did.
@@ -141,6 +159,7 @@ impl Default for SyncReport {
             refused: 0,
             kept_local: 0,
             steps: Vec::new(),
+            skipped: Vec::new(),
             pushed_ranges: Vec::new(),
             changes_from: Cursor(0),
             changes_below: Cursor(0),

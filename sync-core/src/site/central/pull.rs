@@ -107,7 +107,7 @@ impl Cycle<'_, '_> {
             }
             done += records;
             self.report.pulled += records;
-            self.progress(Step::PullV6, done, done + total.saturating_sub(records))?;
+            self.report_progress(Step::PullV6, done, done + total.saturating_sub(records))?;
             // What moves on is progress, whatever it carries.
             empty = if records == 0 { empty + 1 } else { 0 };
             if planted!(EmptyBatchesAreAFault) && empty >= 3 && !is_last {

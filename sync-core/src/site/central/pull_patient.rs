@@ -90,7 +90,7 @@ impl Cycle<'_, '_> {
             self.count(integrated);
             done += records;
             self.report.pulled += records;
-            self.progress(Step::PullPatient, done, done + total.saturating_sub(records))?;
+            self.report_progress(Step::PullPatient, done, done + total.saturating_sub(records))?;
             if is_last {
                 return Ok(());
             }

@@ -65,7 +65,7 @@ impl Cycle<'_, '_> {
                     self.client.sizes.passed(Way::CentralPush, bytes, took, &self.site.config);
                     left = left.saturating_sub(count + passed_over);
                     self.report.pushed += count;
-                    self.progress(Step::PushV6, total - left, total)?;
+                    self.report_progress(Step::PushV6, total - left, total)?;
                     told_last = is_last;
                     if self.over_budget() {
                         // The next cycle goes on with the batch; central integrates what is whole.

@@ -67,7 +67,7 @@ impl Cycle<'_, '_> {
             done += records;
             self.report.pulled += records;
             noting_failure(self.site.storage.as_ref(), Source::Legacy, || self.take_central(batch, next))?;
-            self.progress(Step::PullCentral, done, done)?;
+            self.report_progress(Step::PullCentral, done, done)?;
             if self.over_budget() {
                 return Ok(());
             }

@@ -84,7 +84,7 @@ impl Cycle<'_, '_> {
                 done += taken;
                 self.report.pulled += taken;
             }
-            self.progress(Step::PullRemote, done, done + length.saturating_sub(taken))?;
+            self.report_progress(Step::PullRemote, done, done + length.saturating_sub(taken))?;
             before = versions;
             // By what the server gives at once, which may be less than it is asked for.
             if done >= *most.get_or_insert(length.saturating_add(BATCHES_BEYOND * taken)) {

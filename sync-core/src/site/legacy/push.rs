@@ -65,7 +65,7 @@ impl Cycle<'_, '_> {
                     self.client.sizes.passed(Way::LegacyPush, bytes, took, &self.site.config);
                     left = left.saturating_sub(count + self.taken_by_legacy(&outgoing)?);
                     self.report.pushed += count;
-                    self.progress(Step::Push, total - left, total)?;
+                    self.report_progress(Step::Push, total - left, total)?;
                 }
                 Err(PushFault::TooLarge) if count > 1 => {
                     self.client.sizes.broke(Way::LegacyPush, bytes, &self.site.config);

@@ -1,0 +1,375 @@
+//! The steps of a cycle in their order: what each does, and why one is skipped.
+//!
+//! `docs/protocol.md`, "A cycle", has the same table for readers.
+
+use serde::Serialize;
+use url::Url;
+
+use super::cycle::{Cycle, aborts_cycle};
+use super::legacy::discover::central_url;
+use super::observer::Step;
+use super::progress::{BackupState, CycleProgress, LegacyProgress, PushState};
+use crate::error::{Error, Result, Server};
+use crate::ownership::Role;
+use crate::text::sentences::cycle as says;
+
+/// Why a step of a cycle did not run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum SkipReason {
+    /// The cycle was asked to push only, or to pull only.
+    NotRequested,
+    /// An earlier step ended the cycle: this machine failed, the cycle was cancelled, its time is over, or the legacy server
+    /// refuses this site.
+    CycleEnded,
+    /// The legacy server does not answer.
+    LegacyUnavailable,
+    /// This database is the central server's own.
+    IsCentral,
+    /// There is no usable address of a central server.
+    NoCentral,
+    /// Local edits are pushed only after the first complete cycle.
+    NotInitialised,
+    /// A backup was put back. What it lost has to be read before anything is pushed or pulled.
+    NotRecovered,
+    /// The recovery after a backup has read everything in this cycle.
+    AlreadyRead,
+    /// Central has not confirmed what was pushed. A pull could take an older version for a newer one.
+    PushUnconfirmed,
+    /// The step before failed, and this one needs its result.
+    StepBeforeFailed,
+}
+
+/// Whether a step runs.
+enum Verdict {
+    Run,
+    Skip(SkipReason),
+    /// The special case does not hold.
+    Pass,
+}
+
+/// A line of the list.
+enum CycleLine<'s, 'c> {
+    /// A step, the condition under which it runs, and what it does.
+    Step(Step, fn(&Cycle<'s, 'c>) -> Result<Verdict>, fn(&mut Cycle<'s, 'c>)),
+    /// A step for a special case. Where the case does not hold, its absence is not reported.
+    Special(Step, fn(&Cycle<'s, 'c>) -> Result<Verdict>, fn(&mut Cycle<'s, 'c>)),
+    /// Work between two steps. If it fails, the cycle ends.
+    Work(fn(&mut Cycle<'s, 'c>) -> Result<()>),
+}
+
+/// Whether an error of the legacy server says nothing against going on with central: the server or the way to it is at
+/// fault, not this site (weak point B4).
+fn leaves_central(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Unreachable { .. }
+            | Error::TimedOut { .. }
+            | Error::CutOff { .. }
+            | Error::ServerTrouble { .. }
+            | Error::IntegrationInProgress { .. }
+            | Error::IntegrationTimeout { .. }
+            | Error::PeerError { server: Server::Legacy, .. }
+            | Error::SiteAuthTimeout
+            | Error::InitialisationInProgress
+            | Error::NotAServer { .. }
+            | Error::CertificateRefused { .. }
+            | Error::UnreadableAnswer { .. }
+            | Error::Refused { .. }
+            | Error::LegacyVersionMismatch { .. }
+    )
+}
+
+/// Whether a server has said that it did not take what was sent, or not all of it.
+fn is_refusal(error: &Error) -> bool {
+    matches!(error, Error::Refused { .. } | Error::PeerError { .. } | Error::PartlyAccepted { .. })
+}
+
+/// Runs unless one of the reasons holds; the first one is reported.
+fn unless(reasons: &[(bool, SkipReason)]) -> Verdict {
+    reasons.iter().find(|(holds, _)| *holds).map_or(Verdict::Run, |(_, reason)| Verdict::Skip(*reason))
+}
+
+impl<'s, 'c> Cycle<'s, 'c> {
+    /// The cycle.
+    const CYCLE: [CycleLine<'s, 'c>; 15] = [
+        CycleLine::Step(Step::Prepare, |_| Ok(Verdict::Run), Self::prepare),
+        CycleLine::Work(Self::find_central),
+        // A restored backup reads before it pushes, because its records may be out of date.
+        CycleLine::Special(Step::PullV6, Self::may_recover, Self::recover_from_backup),
+        CycleLine::Work(Self::finish_resending),
+        // The last push is confirmed before a pull. Without that, an own edit cannot be told from a newer remote one.
+        CycleLine::Step(Step::PushV6, Self::may_push_v6, Self::push_to_central),
+        CycleLine::Step(Step::Push, Self::may_push, Self::push_to_legacy),
+        CycleLine::Work(Self::find_links),
+        CycleLine::Special(Step::LinkPatient, Self::may_link, Self::link_patients),
+        CycleLine::Step(Step::PullCentral, Self::may_pull_central, Self::pull_legacy_data),
+        CycleLine::Step(Step::PullRemote, Self::may_pull_remote, Self::pull_legacy_queue),
+        CycleLine::Work(Self::confirm_last_push),
+        CycleLine::Step(Step::PullV6, Self::may_pull_v6, Self::pull_from_central),
+        CycleLine::Special(Step::PullPatient, Self::may_pull_patients, Self::pull_linked_patients),
+        CycleLine::Step(Step::Integrate, Self::may_integrate, Self::integrate_waiting),
+        CycleLine::Work(Self::complete_first_cycle),
+    ];
+
+    /// Runs the steps in their order.
+    pub(super) fn run(&mut self) {
+        for line in Self::CYCLE {
+            match line {
+                CycleLine::Work(work) => {
+                    if !self.progress.is_over && self.step_value(work).is_none() {
+                        self.progress.is_over = true;
+                    }
+                }
+                CycleLine::Special(..) if self.is_ending() => {}
+                CycleLine::Step(step, may_run, run) | CycleLine::Special(step, may_run, run) => {
+                    match self.verdict(may_run) {
+                        Verdict::Run => run(self),
+                        Verdict::Skip(reason) => self.report.note_skipped(step, reason),
+                        Verdict::Pass => {}
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether the remaining steps are skipped.
+    fn is_ending(&self) -> bool {
+        self.progress.is_over || self.must_end()
+    }
+
+    fn verdict(&mut self, may_run: fn(&Self) -> Result<Verdict>) -> Verdict {
+        if self.is_ending() {
+            return Verdict::Skip(SkipReason::CycleEnded);
+        }
+        self.step_value(|cycle| may_run(cycle)).unwrap_or_else(|| {
+            self.progress.is_over = true;
+            Verdict::Skip(SkipReason::CycleEnded)
+        })
+    }
+
+    fn is_remote(&self) -> bool {
+        self.identity.role == Some(Role::Remote)
+    }
+
+    /// Why nothing can be asked of central.
+    fn central_missing(&self) -> [(bool, SkipReason); 2] {
+        [(!self.is_remote(), SkipReason::IsCentral), (self.progress.central.is_none(), SkipReason::NoCentral)]
+    }
+
+    /// Runs a step that needs the address of central.
+    fn step_at_central(&mut self, step: Step, run: impl FnOnce(&mut Self, &Url) -> Result<()>) -> bool {
+        let Some(central) = self.progress.central.clone() else { return false };
+        self.step(step, |cycle| run(cycle, &central)).is_none()
+    }
+
+    /// Asks the legacy server who this site is. If only that server is down, what it said before is used, with a warning.
+    fn prepare(&mut self) {
+        let class = self.step(Step::Prepare, Self::ask_who_we_are);
+        match class {
+            None => self.progress.legacy = LegacyProgress::Answers,
+            Some(_) if self.identity.role.is_some() && self.report.error.as_ref().is_some_and(leaves_central) => {
+                self.progress.is_over = self.step_value(|cycle| cycle.warn(says::without_legacy())).is_none();
+            }
+            Some(_) => self.progress.is_over = true,
+        }
+    }
+
+    fn find_central(&mut self) -> Result<()> {
+        if !self.is_remote() {
+            self.progress.is_central_read = true;
+            return Ok(());
+        }
+        // A cycle goes on with the legacy server alone where there is no usable address.
+        self.progress.central = self.step_value(|cycle| central_url(&cycle.identity));
+        match self.went_back()? {
+            true => self.progress.backup = BackupState::Restored,
+            false => self.progress.push = PushState::Sent,
+        }
+        Ok(())
+    }
+
+    fn may_recover(&self) -> Result<Verdict> {
+        Ok(match self.progress.backup {
+            BackupState::No => Verdict::Pass,
+            BackupState::Restored => unless(&self.central_missing()),
+        })
+    }
+
+    fn recover_from_backup(&mut self) {
+        if self.step_at_central(Step::PullV6, Self::recover) && !self.ended_early() {
+            self.progress.backup = BackupState::No;
+            self.progress.push = PushState::Sent;
+            self.progress.is_central_read = true;
+        }
+    }
+
+    fn may_push_v6(&self) -> Result<Verdict> {
+        let is_requested = !self.options.pull_only || self.is_unconfirmed()?;
+        let [is_central, no_central] = self.central_missing();
+        Ok(unless(&[
+            is_central,
+            no_central,
+            (!self.identity.initialised, SkipReason::NotInitialised),
+            (self.progress.backup == BackupState::Restored, SkipReason::NotRecovered),
+            (!is_requested, SkipReason::NotRequested),
+        ]))
+    }
+
+    fn push_to_central(&mut self) {
+        let mut last_push = PushState::Open;
+        self.step_at_central(Step::PushV6, |cycle, central| {
+            let pushed = cycle.push_v6(central);
+            // A refused batch does not forbid the pull, because edits that are not pushed are never overwritten. A record
+            // that breaks the line does not either, once central has integrated the others.
+            let may_pull = match &pushed {
+                Err(error) if !is_refusal(error) => !aborts_cycle(error) && !cycle.is_unconfirmed()?,
+                _ => true,
+            };
+            if may_pull {
+                last_push = PushState::Sent;
+            }
+            pushed
+        });
+        self.progress.push = last_push;
+    }
+
+    fn may_push(&self) -> Result<Verdict> {
+        Ok(unless(&[
+            (self.progress.legacy == LegacyProgress::Unavailable, SkipReason::LegacyUnavailable),
+            (!self.identity.initialised, SkipReason::NotInitialised),
+            (self.options.pull_only, SkipReason::NotRequested),
+            (self.went_back_at_legacy()?, SkipReason::NotRecovered),
+        ]))
+    }
+
+    fn push_to_legacy(&mut self) {
+        let mut answers = true;
+        self.step(Step::Push, |cycle| {
+            let pushed = cycle.push_legacy();
+            // Edits that it did not take are never overwritten, so a refusal does not forbid the pull.
+            answers = match &pushed {
+                Err(error) if !is_refusal(error) => !aborts_cycle(error) && !cycle.is_unconfirmed_at_legacy()?,
+                _ => true,
+            };
+            pushed
+        });
+        if !answers {
+            self.progress.legacy = LegacyProgress::Unavailable;
+        }
+    }
+
+    fn find_links(&mut self) -> Result<()> {
+        let may_link = self.identity.initialised && self.progress.legacy != LegacyProgress::Unavailable;
+        self.progress.has_links = may_link && self.links_are_open()?;
+        Ok(())
+    }
+
+    fn may_link(&self) -> Result<Verdict> {
+        if !self.progress.has_links {
+            return Ok(Verdict::Pass);
+        }
+        let [is_central, no_central] = self.central_missing();
+        Ok(unless(&[
+            (self.options.push_only, SkipReason::NotRequested),
+            is_central,
+            no_central,
+            (self.progress.push == PushState::Open, SkipReason::PushUnconfirmed),
+        ]))
+    }
+
+    fn link_patients(&mut self) {
+        self.step_at_central(Step::LinkPatient, Self::go_on_with_joins);
+    }
+
+    fn may_pull_central(&self) -> Result<Verdict> {
+        Ok(unless(&[
+            (self.options.push_only, SkipReason::NotRequested),
+            (self.progress.legacy == LegacyProgress::Unavailable, SkipReason::LegacyUnavailable),
+        ]))
+    }
+
+    fn pull_legacy_data(&mut self) {
+        if self.step(Step::PullCentral, Self::pull_central).is_none() {
+            self.progress.legacy = LegacyProgress::DataRead;
+        }
+    }
+
+    fn may_pull_remote(&self) -> Result<Verdict> {
+        Ok(unless(&[
+            (self.options.push_only, SkipReason::NotRequested),
+            (self.progress.legacy == LegacyProgress::Unavailable, SkipReason::LegacyUnavailable),
+            (self.progress.legacy != LegacyProgress::DataRead, SkipReason::StepBeforeFailed),
+        ]))
+    }
+
+    fn pull_legacy_queue(&mut self) {
+        if self.step(Step::PullRemote, Self::pull_remote).is_none() {
+            self.progress.legacy = LegacyProgress::AllRead;
+        }
+    }
+
+    fn confirm_last_push(&mut self) -> Result<()> {
+        let is_needed = !self.options.push_only
+            && !self.progress.is_central_read
+            && self.progress.push == PushState::Sent
+            && !self.must_end();
+        if let Some(central) = self.progress.central.clone().filter(|_| is_needed)
+            // If central does not confirm, the steps that need nothing of it go on.
+            && self.step_value(|cycle| cycle.confirm_before_pull(&central)) == Some(true)
+        {
+            self.progress.push = PushState::Confirmed;
+        }
+        Ok(())
+    }
+
+    fn may_pull_v6(&self) -> Result<Verdict> {
+        let [is_central, no_central] = self.central_missing();
+        Ok(unless(&[
+            (self.options.push_only, SkipReason::NotRequested),
+            is_central,
+            no_central,
+            (self.progress.is_central_read, SkipReason::AlreadyRead),
+            (self.progress.backup == BackupState::Restored, SkipReason::NotRecovered),
+            (self.progress.push != PushState::Confirmed, SkipReason::PushUnconfirmed),
+        ]))
+    }
+
+    fn pull_from_central(&mut self) {
+        self.progress.is_central_read = self.step_at_central(Step::PullV6, Self::pull_v6);
+    }
+
+    fn may_pull_patients(&self) -> Result<Verdict> {
+        if !self.progress.has_links {
+            return Ok(Verdict::Pass);
+        }
+        let [is_central, no_central] = self.central_missing();
+        Ok(unless(&[
+            (self.options.push_only, SkipReason::NotRequested),
+            is_central,
+            no_central,
+            (self.progress.push != PushState::Confirmed, SkipReason::PushUnconfirmed),
+            (!self.progress.is_central_read, SkipReason::StepBeforeFailed),
+        ]))
+    }
+
+    fn pull_linked_patients(&mut self) {
+        self.step_at_central(Step::PullPatient, Self::fetch_all_linked);
+    }
+
+    fn may_integrate(&self) -> Result<Verdict> {
+        Ok(unless(&[(self.options.push_only, SkipReason::NotRequested)]))
+    }
+
+    fn integrate_waiting(&mut self) {
+        self.progress.is_integrated = self.step(Step::Integrate, Self::integrate).is_none();
+    }
+
+    /// After the first complete cycle local edits are pushed.
+    fn complete_first_cycle(&mut self) -> Result<()> {
+        let CycleProgress { legacy, is_central_read, is_integrated, .. } = self.progress;
+        let is_complete = legacy == LegacyProgress::AllRead && is_central_read && is_integrated && !self.ended_early();
+        if is_complete && !self.identity.initialised { self.become_initialised() } else { Ok(()) }
+    }
+}
