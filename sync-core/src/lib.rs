@@ -27,6 +27,7 @@ mod driver;
 mod error;
 pub mod files;
 mod integrate;
+mod localisation;
 mod machine;
 pub(crate) mod redaction;
 mod site;
@@ -50,6 +51,7 @@ pub use clock::{Bell, Clock, SystemClock, Timestamp};
 pub use driver::{CycleEnd, Driver, DriverConfig, DriverHandle, DriverObserver};
 pub use error::catalogue::{CatalogueEntry, catalogue};
 pub use error::{Cause, Error, ErrorClass, Result, Server};
+pub use localisation::Texts;
 pub use machine::machine_id;
 pub use ownership::Role;
 pub use site::{
@@ -57,5 +59,5 @@ pub use site::{
     StepReport, SyncConfig, SyncEvent, SyncObserver, SyncOptions, SyncReport,
 };
 pub use support::{LastSync, Status, Waiting, status};
-pub use text::{Detail, Said, Sentence, Speaks, Texts};
+pub use text::{Detail, Said, Sentence, Speaks};
 pub use write::records::{RECORD_BYTES_MAX, Records, quarantine};

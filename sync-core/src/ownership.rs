@@ -6,10 +6,11 @@
 //!
 //! Source: `record-types`, *Ownership rules*; upstream enforces none of this in its sync (quirk D1).
 
-use std::fmt;
+mod refusal;
 
 use crate::record::{Deletion, RecordType, Writers};
-use crate::text::errors;
+
+pub use refusal::Refusal;
 
 /// Which part a database plays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -48,57 +49,6 @@ pub enum StoreOwner {
     Own,
     /// A store that is active elsewhere, or not known.
     Other,
-}
-
-/// Why a write is not allowed. Shown to users by hosts, so each says what it means for them.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-#[allow(missing_docs, reason = "the fields are the details that the message names")]
-pub enum Refusal {
-    /// Configured on central alone.
-    OnlyAllowedOnCentral { table: String },
-    /// Of a store that is not this site's.
-    StoreNotActiveHere { table: String },
-    /// Of a store that is a remote site's.
-    OwnedByRemoteSite { table: String },
-    /// Kept in mSupply.
-    OnlyAllowedOnLegacy { table: String },
-    /// Of a type whose records stay.
-    NotDeletable { table: String },
-    /// Of a type that Open mSupply gave up.
-    Removed { table: String, release: &'static str },
-    /// Of a type that goes to central only.
-    NotPulled { table: String },
-    /// Written by another, and of no store.
-    WrittenElsewhere { table: String },
-}
-
-/// In English, as [`Error::NotAllowed`](crate::Error::NotAllowed) says it.
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        crate::Error::from(self.clone()).fmt(f)
-    }
-}
-
-impl Refusal {
-    /// A stable code in snake_case.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::OnlyAllowedOnCentral { .. } => "only_allowed_on_central",
-            Self::StoreNotActiveHere { .. } => "store_not_active_here",
-            Self::OwnedByRemoteSite { .. } => "owned_by_remote_site",
-            Self::OnlyAllowedOnLegacy { .. } => "only_allowed_on_legacy",
-            Self::NotDeletable { .. } => "not_deletable",
-            Self::Removed { .. } => "removed_type",
-            Self::NotPulled { .. } => "not_pulled",
-            Self::WrittenElsewhere { .. } => "written_elsewhere",
-        }
-    }
-
-    /// What to do next.
-    pub fn advice(&self) -> &'static str {
-        errors::of(self.code()).advice
-    }
 }
 
 /// Whether a database may write a record locally.

@@ -1,160 +1,22 @@
-//! What is said to people, all in one place: in English, or in the words that a host gives.
+//! What is said to people: messages with details, how errors are declared, and the English of everything that is no error.
 //!
-//! [`errors`] has what is said of each code, [`sentences`] everything else that this library says.
+//! Nothing here knows the rooms above; a host's own words are in [`crate::Texts`].
 
-mod details;
-pub(crate) mod errors;
+mod class;
+mod declared;
 mod said;
 // Some are said of SQLite files alone.
 #[cfg_attr(not(feature = "sqlite"), allow(dead_code))]
 pub(crate) mod sentences;
-mod words;
+pub(crate) mod words;
 
-use std::borrow::Cow;
-use std::collections::BTreeMap;
-
-use self::said::{filled, placeholders};
-use self::sentences::input;
-use crate::error::{Error, Result};
-
-pub(crate) use details::quoted;
+pub use class::ErrorClass;
+pub(crate) use declared::{Declared, Details, ErrorField, declare_errors, shown_fields};
 pub use said::{Detail, Said, Sentence, Speaks};
+pub(crate) use said::{filled, placeholders};
 
-/// The group of words that stand in sentences, as `the central server`.
-const WORDS: &str = "words";
-
-/// The group of names that stand before or above what is said, and of words that stand alone.
-const LABELS: &str = "labels";
-
-/// Other words than the English ones: those of another language, say. The empty one speaks English.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Texts {
-    groups: BTreeMap<String, BTreeMap<String, String>>,
+/// A text that stands between quotation marks, with what would break them, or the line, escaped.
+pub(crate) fn quoted(text: &str) -> String {
+    let quoted = format!("{text:?}");
+    quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(&quoted).to_owned()
 }
-
-impl Texts {
-    /// Reads texts: a JSON object of groups, each an object of texts by name. A group is the code of an error, with `message`,
-    /// `advice` and `cause`, or one of the other groups of [`english`](Self::english); `words` has what to say instead of
-    /// English words in details, any of them, and `labels` names and words that stand alone. What is left out is said in English. `own` are the
-    /// host's own sentences.
-    ///
-    /// # Errors
-    /// [`Error::BadInput`]: it is no such object, names a text that there is not, or a detail that the text does not have.
-    pub fn parse(json: &str, own: &[Sentence]) -> Result<Self> {
-        let groups: BTreeMap<String, BTreeMap<String, String>> =
-            serde_json::from_str(json).map_err(|error| Error::bad_input(input::no_texts(error.to_string())))?;
-        let all = all(own);
-        for (group, texts) in groups.iter().filter(|(group, _)| *group != WORDS) {
-            if !all.iter().any(|sentence| sentence.group == group) {
-                return Err(Error::bad_input(input::no_group(quoted(group))));
-            }
-            for (name, text) in texts {
-                let Some(sentence) = all.iter().find(|known| known.group == group && known.name == name) else {
-                    return Err(Error::bad_input(input::no_text(group, quoted(name))));
-                };
-                let known = placeholders(sentence.english);
-                if let Some(unknown) = placeholders(text).into_iter().find(|name| !known.contains(name)) {
-                    return Err(Error::bad_input(input::no_detail(group, name, format!("{{{unknown}}}"))));
-                }
-            }
-        }
-        Ok(Self { groups })
-    }
-
-    /// The English of everything that is said, in the form that [`parse`](Self::parse) reads: what a translation begins with.
-    pub fn english(own: &[Sentence]) -> Self {
-        let mut texts = Self::default();
-        for sentence in all(own) {
-            texts
-                .groups
-                .entry(sentence.group.into())
-                .or_default()
-                .insert(sentence.name.into(), sentence.english.into());
-        }
-        texts
-    }
-
-    /// The same with what `other` has and this has not.
-    #[must_use]
-    pub fn or(mut self, other: Self) -> Self {
-        for (group, texts) in other.groups {
-            let ours = self.groups.entry(group).or_default();
-            texts.into_iter().for_each(|(name, text)| {
-                ours.entry(name).or_insert(text);
-            });
-        }
-        self
-    }
-
-    /// All texts, by group and name.
-    pub fn groups(&self) -> &BTreeMap<String, BTreeMap<String, String>> {
-        &self.groups
-    }
-
-    /// The text that is given for a name in a group.
-    pub fn of(&self, group: &str, name: &str) -> Option<&str> {
-        self.groups.get(group)?.get(name).map(String::as_str)
-    }
-
-    /// A word within a sentence as it is to be said.
-    fn word<'a>(&'a self, english: &'a str) -> &'a str {
-        self.of(WORDS, english).unwrap_or(english)
-    }
-
-    /// The name of a check, a fact or a column, or a word that stands alone, as it is to be said.
-    pub fn label<'a>(&'a self, english: &'a str) -> &'a str {
-        self.of(LABELS, english).or_else(|| self.of(WORDS, english)).unwrap_or(english)
-    }
-
-    /// A sentence as it is to be said.
-    pub fn say(&self, said: &Said) -> String {
-        let given = self.of(said.sentence.group, said.sentence.name);
-        filled(given.unwrap_or(said.sentence.english), &said.details, &|detail| match detail {
-            // Within an English sentence words stay English.
-            Detail::Plain(text) if given.is_some() => self.word(text).to_owned(),
-            Detail::Plain(text) => text.clone(),
-            Detail::Said(said) => self.say(said),
-        })
-    }
-
-    /// Has every sentence in something said in these words.
-    pub fn translate(&self, whole: &mut dyn Speaks) {
-        if !self.groups.is_empty() {
-            whole.each_said(&mut |said| said.translated = Some(self.say(said)));
-        }
-    }
-
-    /// What happened.
-    pub fn message(&self, error: &Error) -> String {
-        self.say(&Said::message(error))
-    }
-
-    /// What to do.
-    pub fn advice(&self, error: &Error) -> Cow<'_, str> {
-        self.advice_for(error.code(), error.advice())
-    }
-
-    /// What to do about an error of this code that was written down with its advice in English.
-    pub fn advice_for<'a>(&'a self, code: &str, english: &'a str) -> Cow<'a, str> {
-        self.of(code, "advice").unwrap_or(english).into()
-    }
-
-    /// The texts that are said in English still, as `group.name`.
-    pub fn missing(&self, own: &[Sentence]) -> Vec<String> {
-        let is_missing = |sentence: &&Sentence| self.of(sentence.group, sentence.name).is_none();
-        all(own).iter().filter(is_missing).map(|sentence| format!("{}.{}", sentence.group, sentence.name)).collect()
-    }
-}
-
-/// Everything that is said: of errors, by this library, and by its host.
-fn all(own: &[Sentence]) -> Vec<Sentence> {
-    let of_error = |row: &errors::ErrorText| {
-        let texts = [("message", row.message), ("cause", row.cause), ("advice", row.advice)];
-        texts.map(|(name, english)| Sentence::new(row.code, name, english))
-    };
-    let of_library = errors::ALL.iter().flat_map(of_error).chain(sentences::ALL.iter().copied()).chain(words::all());
-    of_library.chain(own.iter().copied()).collect()
-}
-
-#[cfg(test)]
-mod tests;

@@ -1,11 +1,9 @@
-//! A sentence with its details, which can be said in English or in the words of a host's [`Texts`](super::Texts).
+//! A sentence with its details, which can be said in English or in the words of a host's [`Texts`](crate::Texts).
 
 use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-use super::errors;
-use crate::error::{Error, Server};
 use crate::redaction::one_line;
 
 /// A sentence as it stands in the one list of its crate. `{name}` in it stands for a detail.
@@ -45,7 +43,7 @@ macro_rules! plain {
         }
     )*};
 }
-plain!(String, &String, &str, u16, u32, u64, u128, i32, i64, usize, Server);
+plain!(String, &String, &str, u16, u32, u64, u128, i32, i64, usize);
 
 impl From<Said> for Detail {
     fn from(said: Said) -> Self {
@@ -74,7 +72,7 @@ impl Serialize for Detail {
     }
 }
 
-/// A sentence with its details. It is shown, and serialised, in English, or as [`Texts::translate`](super::Texts::translate)
+/// A sentence with its details. It is shown, and serialised, in English, or as [`Texts::translate`](crate::Texts::translate)
 /// has said it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Said {
@@ -93,16 +91,6 @@ impl Said {
             sentence.name
         );
         Self { sentence, details, translated: None }
-    }
-
-    /// What happened.
-    pub fn message(error: &Error) -> Self {
-        Self::new(Sentence::new(error.code(), "message", errors::of(error.code()).message), error.details())
-    }
-
-    /// What to do about an error or a finding of this code.
-    pub fn advice(code: &'static str) -> Self {
-        Self::new(Sentence::new(code, "advice", errors::of(code).advice), Vec::new())
     }
 }
 

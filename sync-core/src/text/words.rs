@@ -1,9 +1,7 @@
-//! Words that stand in details or alone, and names of checks. A name of a table or of a site may be one of them too, so words
+//! Words that stand in details or alone. A name of a table or of a site may be one of them too, so words
 //! that are likely names are not among them.
 
-use super::Sentence;
-use super::{LABELS, WORDS};
-use crate::support::doctor;
+use super::ErrorClass;
 
 const ALL: &[&str] = &[
     // Servers and roles.
@@ -72,19 +70,9 @@ const ALL: &[&str] = &[
     "reading the password",
     "starting the server",
     "writing JSON",
-    // Who must act.
-    "Nobody: trying again later may work.",
-    "Whoever set this site up: an address, a password or a role is wrong.",
-    "Whoever installs versions: one end is too old for the other.",
-    "Whoever keeps the other end: it broke the protocol.",
-    "Whoever keeps this machine: disk or database.",
-    "Whoever gave the command: the input is wrong or not allowed.",
-    "Nobody: another cycle is at work on this database.",
-    "Nobody: it was stopped on request.",
 ];
 
-/// Words and labels as sentences, whose names they are themselves.
-pub(crate) fn all() -> impl Iterator<Item = Sentence> {
-    let checks = doctor::OF_FILE.iter().chain(doctor::NAMES).map(|name| Sentence::new(LABELS, name, name));
-    ALL.iter().map(|word| Sentence::new(WORDS, word, word)).chain(checks)
+/// Every word.
+pub(crate) fn all() -> impl Iterator<Item = &'static str> {
+    ALL.iter().copied().chain(ErrorClass::ALL.iter().map(|class| class.who_must_act()))
 }

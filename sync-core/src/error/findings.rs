@@ -1,0 +1,138 @@
+//! What [`diagnose`](crate::Site::diagnose) finds and no error stands for. A finding is declared here and nowhere else.
+
+use crate::error::ErrorClass::{Configure, Input, LocalFault, Upgrade};
+use crate::text::Declared;
+
+/// Every finding, in the order of the catalogue.
+pub(crate) const FINDINGS: &[Declared] = &[
+    Declared {
+        code: "database_older",
+        class: Upgrade,
+        upstream: None,
+        message: "doctor: the database is of an older version of this program",
+        cause: "The program was replaced by a newer one, and has not used the database since.",
+        advice: "Run oms-sync status: it brings the database up to date, and older programs then refuse it.",
+    },
+    Declared {
+        code: "wrong_scheme",
+        class: Configure,
+        upstream: None,
+        message: "doctor: an address begins with http:// but the server uses https://, or the other way round",
+        cause: "An address was typed from memory, or the server was moved to TLS since.",
+        advice: "Correct the address where it was entered: here by oms-sync init, central's at the legacy server.",
+    },
+    Declared {
+        code: "address_unusable",
+        class: Configure,
+        upstream: None,
+        message: "doctor: an address that is stored here cannot be used",
+        cause: "The address is not whole, or was written into the database by hand.",
+        advice: "Run oms-sync init again with the right address; central's comes from the legacy server.",
+    },
+    Declared {
+        code: "program_older",
+        class: Upgrade,
+        upstream: None,
+        message: "doctor: a newer version of this program has used the database",
+        cause: "Two versions are installed, or the newer one was replaced by the older.",
+        advice: "Use the newer version; the older one puts what it does not know into quarantine.",
+    },
+    Declared {
+        code: "other_site_id",
+        class: Configure,
+        upstream: None,
+        message: "doctor: the legacy server now has another site id for this site",
+        cause: "The site was created again on the legacy server, or the list of sites there was restored from a backup.",
+        advice: "Run oms-sync discover, and ask the legacy server's administrator what was changed.",
+    },
+    Declared {
+        code: "other_role",
+        class: Configure,
+        upstream: None,
+        message: "doctor: the legacy server gives this site another role",
+        cause: "The site was made the central server on the legacy server, or is no longer.",
+        advice: "Run oms-sync discover, and ask the legacy server's administrator what was changed.",
+    },
+    Declared {
+        code: "other_legacy_site_id",
+        class: Configure,
+        upstream: None,
+        message: "doctor: the legacy server gives itself another number",
+        cause: "The legacy server was replaced by another one.",
+        advice: "Run oms-sync discover, and ask the legacy server's administrator what was changed.",
+    },
+    Declared {
+        code: "other_central_url",
+        class: Configure,
+        upstream: None,
+        message: "doctor: the legacy server names another central server",
+        cause: "Central has moved, or somebody typed another address on the legacy server.",
+        advice: "If central has moved, the next sync takes the new address over; otherwise have the old one put back before anybody syncs.",
+    },
+    Declared {
+        code: "central_url_unusual",
+        class: Configure,
+        upstream: None,
+        message: "doctor: the address of central is not one that sites far away can reach",
+        cause: "The legacy server has localhost or a local network address for it.",
+        advice: "Ask the legacy server's administrator to correct central's address there.",
+    },
+    Declared {
+        code: "own_url_unusable",
+        class: Configure,
+        upstream: None,
+        message: "doctor: the address that sites are given for this central server does not work",
+        cause: "The legacy server has localhost, a local network address or no address for this server.",
+        advice: "On the legacy server, enter the address at which sites can reach this server.",
+    },
+    Declared {
+        code: "clock_wrong",
+        class: LocalFault,
+        upstream: None,
+        message: "doctor: the clocks of this machine and of a server differ",
+        cause: "An empty battery in the machine's clock, a wrong time zone, or a day entered by hand.",
+        advice: "Set date, time and time zone; records written until then have the wrong time.",
+    },
+    Declared {
+        code: "changelog_nears_its_end",
+        class: Configure,
+        upstream: None,
+        message: "doctor: the changelog of this central server is more than half way to where sites of Open mSupply 2.x can count",
+        cause: "They keep their place in it as a number of 32 bits, which ends at 2147483647. Very many changes were written, or records \
+         are written again and again by a program.",
+        advice: "Bring the sites to a release that counts further, and find out what writes so many changes: `oms-sync status` shows how \
+         fast the newest position rises.",
+    },
+    Declared {
+        code: "store_not_in_dispensary_mode",
+        class: Configure,
+        upstream: None,
+        message: "doctor: a store of this central server is not in dispensary mode",
+        cause: "The store was made on the legacy server with its ordinary mode.",
+        advice: "Ask the legacy server's administrator to set the store to dispensary mode; the next sync brings it.",
+    },
+    Declared {
+        code: "stores_lost",
+        class: LocalFault,
+        upstream: None,
+        message: "doctor: this database holds no store any more",
+        cause: "Rows were deleted by hand, or the file was damaged and repaired.",
+        advice: "Run oms-sync cursor rewind pull-legacy with --yes and a reason, then oms-sync sync: the legacy server has them still.",
+    },
+    Declared {
+        code: "records_set_aside",
+        class: Input,
+        upstream: None,
+        message: "doctor: records are in quarantine",
+        cause: "A record that they need is not here, a rule forbids them, or they are of a later release.",
+        advice: "Run oms-sync quarantine list to see what each waits for or which rule it breaks; nothing is lost.",
+    },
+    Declared {
+        code: "files_stuck",
+        class: Input,
+        upstream: None,
+        message: "doctor: files do not get through",
+        cause: "A server refuses them, they are not on the disk any more, or the connection breaks before they are through.",
+        advice: "See oms-sync files list for all of them; they are tried again, and block nothing.",
+    },
+];

@@ -1,0 +1,573 @@
+//! Every error: its fields with an example, its code and class, Open mSupply's own code, and what is said of it. An error is
+//! declared here and nowhere else.
+
+use super::details::{process, told};
+use super::{Cause, Server, not_allowed};
+use crate::error::Server::{Central, Legacy};
+use crate::ownership::Refusal;
+use crate::record::{FieldError, RecordId, SiteId, TableName};
+use crate::text::sentences::error_detail;
+use crate::text::{Detail, declare_errors, quoted};
+
+fn a_url() -> String {
+    "https://central.example.org".into()
+}
+
+fn a_cause() -> Cause {
+    "the cause".into()
+}
+
+fn a_field_error() -> FieldError {
+    let found = "a number".into();
+    FieldError { path: "$.notes".to_owned(), expected: "text".into(), found, unsupported: false }
+}
+
+declare_errors! {
+/// What went wrong. Each kind has a stable [`code`](Error::code), a [`class`](Error::class) that says who must act and
+/// an [`advice`](Error::advice) that says how. Messages name addresses, tables and ids; never a password, a hash, a
+/// hardware id or a record's content.
+#[derive(Debug)]
+#[non_exhaustive]
+#[allow(missing_docs, reason = "the fields are the details that the message names")]
+pub enum Error {
+    /// No connection to a server, or none that lasted.
+    Unreachable {
+        fields: { server: Server = Central, url: String = a_url(), source: Cause = a_cause() },
+        code: "unreachable", class: Retry, upstream: "CONNECTION_ERROR",
+        message: "{server} at {url} cannot be reached",
+        cause: "No network, a wrong address or port, a server that is off, or a firewall in between.",
+        advice: "Check the network connection and the address; nothing is lost, the next sync goes on.",
+    }
+
+    /// A server took longer than it may.
+    TimedOut {
+        fields: { server: Server = Central, url: String = a_url(), source: Option<Cause> = None },
+        code: "timed_out", class: Retry,
+        message: "{server} at {url} did not answer in time",
+        cause: "A slow or very lossy line, or a server with too much to do.",
+        advice: "The connection or the server is slow; sync again: it continues where it stopped.",
+    }
+
+    /// An answer ended before its end.
+    CutOff {
+        fields: { server: Server = Central, url: String = a_url(), source: Cause = a_cause() },
+        code: "cut_off", class: Retry,
+        message: "the answer of {server} at {url} was cut off",
+        cause: "The connection broke while an answer came: a weak signal, a proxy with a limit, a server that restarted.",
+        advice: "The connection broke; sync again: it continues where it stopped.",
+    }
+
+    /// An answer with a status that says that the server, or a proxy, has trouble.
+    /// `source` is what came with it.
+    ServerTrouble {
+        fields: { server: Server = Central, url: String = a_url(), status: u16 = 502, source: Option<Cause> = None },
+        code: "server_trouble", class: Retry,
+        message: "{server} at {url} answered with status {status}",
+        cause: "The server, or a proxy in front of it, answers with an error of its own: it is restarting, or is full.",
+        advice: "The server or a proxy in front of it has a problem; try again later, and tell its administrator if it does not stop.",
+    }
+
+    /// Central integrates an earlier push of this site.
+    IntegrationInProgress {
+        fields: { server: Server = Central },
+        code: "integration_in_progress", class: Retry,
+        message: "{server} is still integrating records that this site pushed earlier",
+        cause: "An earlier push from this site is not integrated yet; central takes one at a time from each site.",
+        advice: "Sync again in a minute; if this lasts an hour, tell the central server's administrator.",
+    }
+
+    /// Central was not done integrating in the time that is given to it.
+    IntegrationTimeout {
+        fields: { server: Server = Central },
+        code: "integration_timeout", class: Retry, upstream: "INTEGRATION_TIMEOUT_REACHED",
+        message: "{server} took too long to integrate the pushed records",
+        cause: "Central has much to integrate, or is stuck with it.",
+        advice: "The records are safe on the server; sync again later.",
+    }
+
+    /// The legacy server gathers what the first sync brings.
+    InitialisationInProgress {
+        code: "initialisation_in_progress", class: Retry,
+        message: "the legacy server is still gathering the records of this site",
+        cause: "A first sync asks the legacy server for everything of this site, which may take it half an hour.",
+        advice: "Sync again in some minutes; it goes on waiting, and nothing has to be asked for again.",
+    }
+
+    /// The legacy server was too slow to look up the site.
+    SiteAuthTimeout {
+        code: "site_auth_timeout", class: Retry, upstream: "SITE_AUTH_TIMEOUT",
+        message: "the legacy server timed out while checking the site's credentials",
+        cause: "The legacy server is too busy to look up the site.",
+        advice: "Sync again in a few minutes.",
+    }
+
+    /// A server lets nobody sign in as this site for a while.
+    TooManyAttempts {
+        fields: { server: Server = Legacy },
+        code: "too_many_attempts", class: Retry,
+        message: "{server} lets nobody sign in as this site for a while: too many attempts were refused",
+        cause: "A wrong password was tried again and again, by this machine or another one with the same site name.",
+        advice: "Wait a minute, then sync again; if it comes back, check the password, and that no other machine uses this site's name.",
+    }
+
+    /// Central could not ask the legacy server about this site.
+    CentralCannotReachLegacy {
+        code: "central_cannot_reach_legacy", class: Retry,
+        message: "the central server cannot reach the legacy server to check this site's credentials",
+        cause: "Central asks the legacy server about each site that comes, and got no answer.",
+        advice: "The problem is between the two servers; tell the central server's administrator if it does not stop.",
+    }
+
+    /// A database without settings.
+    NotSetUp {
+        code: "not_set_up", class: Configure,
+        message: "this database is not set up as a site yet",
+        cause: "This database is new, or the path given with --db is another one.",
+        advice: "Run `oms-sync init` with the legacy server's address and the site's name.",
+    }
+
+    /// A database file that is not there.
+    NoDatabase {
+        fields: { path: String = "oms-sync.sqlite".into() },
+        code: "no_database", class: Configure,
+        message: "there is no database {path}",
+        cause: "The path given with --db or OMS_SYNC_DB is another one, or the command runs in another folder.",
+        advice: "Give the path of the site's database with --db; for a new site run `oms-sync init`.",
+    }
+
+    /// An address that cannot be used.
+    InvalidUrl {
+        fields: {
+            what: &'static str = "the legacy server's address",
+            url: String as quoted = "clinic".into(),
+            reason: Detail = "no scheme".into(),
+        },
+        code: "invalid_url", class: Configure, upstream: "INVALID_URL",
+        message: "{what} \"{url}\" is not a usable address: {reason}",
+        cause: "The scheme (https://) is missing, or the address contains a space, or a user name and password.",
+        advice: "Give an address like https://server.example.org:2048, without user name or password in it.",
+    }
+
+    /// A name that a server does not know.
+    UnknownSite {
+        fields: { server: Server = Legacy, site: String as quoted = "clinic".into() },
+        code: "site_name_not_found", class: Configure, upstream: "SITE_NAME_NOT_FOUND",
+        message: "{server} does not know a site named \"{site}\"",
+        cause: "The name is spelled otherwise there, or the address is that of another server.",
+        advice: "Check the site name, and that the site exists on the server; capital letters matter.",
+    }
+
+    /// A password that a server does not take.
+    WrongPassword {
+        fields: { site: String as quoted = "clinic".into() },
+        code: "incorrect_password", class: Configure, upstream: "INCORRECT_PASSWORD",
+        message: "the password of site \"{site}\" is wrong",
+        cause: "The password was typed wrongly, or was changed on the server since.",
+        advice: "Run `oms-sync init` again with the password that the server has for this site.",
+    }
+
+    /// Another machine is bound to the site.
+    HardwareIdMismatch {
+        fields: { site: String as quoted = "clinic".into() },
+        code: "hardware_id_mismatch", class: Configure, upstream: "HARDWARE_ID_MISMATCH",
+        message: "site \"{site}\" is bound to another machine: its hardware id does not match",
+        cause: "The legacy server allows one machine for each site: this one is new, was reinstalled, or its database was copied.",
+        advice: "If this machine replaces the old one, ask the server's administrator to reset the site's hardware id.",
+    }
+
+    /// Another copy of this database goes on as its site.
+    DatabaseCopied {
+        fields: { site: String as quoted = "clinic".into(), since: String = "2026-11-23T08:00:00.000Z".into() },
+        code: "database_copied", class: Configure,
+        message: "another copy of this database goes on as site \"{site}\", since {since}",
+        cause: "The file was copied, or the machine with it, and both copies run: central takes only one, or both would drift apart.",
+        advice: "Stop this copy, and go on with the other one. To go on with this one instead, stop the other and run `oms-sync init` again here: it reads what the other sent, and the other is refused from then on. What is not sent yet stays in each.",
+    }
+
+    /// This machine has no id of its own.
+    NoMachineId {
+        fields: { reason: String = "no such file".into() },
+        code: "no_machine_id", class: Configure,
+        message: "this machine has no id of its own: {reason}",
+        cause: "Containers and phones often have none; on Linux it stands in /etc/machine-id.",
+        advice: "Give this machine an id that stays the same, with --hardware-id or OMS_SYNC_HARDWARE_ID when it is set up.",
+    }
+
+    /// A site without an active store.
+    SiteHasNoStore {
+        fields: { site: String as quoted = "clinic".into() },
+        code: "site_has_no_store", class: Configure, upstream: "SITE_HAS_NO_STORE",
+        message: "site \"{site}\" has no store",
+        cause: "No store is active on this site.",
+        advice: "Ask the server's administrator to make a store active on this site.",
+    }
+
+    /// The legacy server has no address of central.
+    CentralUrlMissing {
+        code: "central_url_missing", class: Configure, upstream: "CENTRAL_V6_NOT_CONFIGURED",
+        message: "the legacy server names no central server for this site",
+        cause: "Nobody has entered the Open mSupply central server's address on the legacy server.",
+        advice: "Ask the legacy server's administrator to enter the address of the Open mSupply central server.",
+    }
+
+    /// An Open mSupply server that is not central.
+    NotCentral {
+        fields: { url: String = a_url() },
+        code: "not_a_central_server", class: Configure,
+        message: "the server at {url} is not an Open mSupply central server",
+        cause: "The address leads to a remote site, or to a central server that has not yet asked the legacy server who it is.",
+        advice: "Check the central server's address on the legacy server; a central server that has just started must contact the legacy server first.",
+    }
+
+    /// An answer that no mSupply server gives.
+    NotAServer {
+        fields: {
+            server: Server = Legacy,
+            url: String = "https://msupply.example.org:2048".into(),
+            found: Detail = error_detail::web_page().into(),
+        },
+        code: "not_an_msupply_server", class: Configure,
+        message: "what answers at {url} is not {server}: it sent {found}",
+        cause: "A proxy, a log-in page of the network, or another program answers at this address and port.",
+        advice: "Check the address, its port, and whether it begins with http:// or https://; a proxy or a log-in page of the network may stand in between.",
+    }
+
+    /// A certificate that is not trusted.
+    CertificateRefused {
+        fields: { server: Server = Central, url: String = a_url(), source: Cause = a_cause() },
+        code: "certificate_refused", class: Configure,
+        message: "the certificate of {server} at {url} is refused",
+        cause: "The certificate is expired, for another name, or of an authority that this machine does not trust; or the clock of this machine is wrong.",
+        advice: "Check the address and this machine's clock; if the server uses a private certificate authority, install it on this machine.",
+    }
+
+    /// A proxy of the environment that cannot be used; `url` is without user name and password.
+    ProxyUnusable {
+        fields: {
+            variable: &'static str = "https_proxy",
+            url: String as quoted = "socks5://proxy.example.org".into(),
+            reason: Detail = error_detail::proxy_of_scheme("socks5").into(),
+        },
+        code: "proxy_unusable", class: Configure,
+        message: "the proxy \"{url}\" that the environment variable {variable} names cannot be used: {reason}",
+        cause: "The variable holds the address of a SOCKS proxy, or something that is no address.",
+        advice: "Set the variable to a proxy like http://proxy.example.org:3128, or name the server in no_proxy to ask it directly.",
+    }
+
+    /// Credentials of another site than the one whose database this is.
+    OtherSite {
+        fields: { ours: String = "\"clinic\"".into(), theirs: String = "\"warehouse\"".into() },
+        code: "other_site", class: Configure, upstream: "SITE_UUID_IS_BEING_CHANGED",
+        message: "this database belongs to site {ours}, but the legacy server says these credentials are those of {theirs}",
+        cause: "The credentials of another site were entered; one database stays one site for ever.",
+        advice: "Use the credentials of this site, or a new database for the other one; nothing was changed.",
+    }
+
+    /// A command for the other role.
+    WrongRole {
+        fields: { needed: &'static str = "central server", found: &'static str = "remote site" },
+        code: "wrong_role", class: Configure,
+        message: "this needs a {needed}, and this database is a {found}",
+        cause: "The command is for the other kind of server.",
+        advice: "Use the database of the right server.",
+    }
+
+    /// A list of sites beside that of the legacy server at which the database was set up.
+    LegacyKeepsSites {
+        code: "legacy_keeps_sites", class: Configure,
+        message: "the legacy server keeps the list of sites and stores of this database, which was set up there",
+        cause: "A list of its own would give new sites the numbers of existing ones, and with them their stores and records.",
+        advice: "Add sites and stores on the legacy server, and serve with --auth legacy, or without --auth; a central server without a legacy server needs a new database.",
+    }
+
+    /// A V6 version that central does not take.
+    VersionMismatch {
+        fields: { server: Server = Central, min: u32 = 0, max: u32 = 4, sent: u32 = 5 },
+        code: "v6_version_incompatible", class: Upgrade, upstream: "V6_API_VERSION_INCOMPATIBLE",
+        message: "{server} speaks sync versions {min} to {max}, this site sent {sent}",
+        cause: "Central is older or newer than what this program speaks.",
+        advice: "Upgrade whichever end is older.",
+    }
+
+    /// A V5 version that the legacy server does not take.
+    LegacyVersionMismatch {
+        fields: { sent: u32 = 14 },
+        code: "api_version_incompatible", class: Upgrade, upstream: "API_VERSION_INCOMPATIBLE",
+        message: "the legacy server does not accept this site's sync API version {sent}",
+        cause: "The legacy server is older than what this program speaks.",
+        advice: "Upgrade the legacy server, or this program.",
+    }
+
+    /// A question that came with a later release.
+    CentralTooOld {
+        fields: { needs: &'static str = "2.7.0" },
+        code: "central_too_old", class: Upgrade,
+        message: "the central server does not support this request: it needs Open mSupply {needs} or later",
+        cause: "The command uses a part of the protocol that came with a later release of Open mSupply.",
+        advice: "Upgrade the central server; until then the ordinary sync brings the same, later.",
+    }
+
+    /// A schema of a later version.
+    DatabaseTooNew {
+        fields: { found: i64 = 2, known: i64 = 1 },
+        code: "database_too_new", class: Upgrade,
+        message: "the database was written by a newer version: its schema is {found}, this version knows up to {known}",
+        cause: "A newer version of this program has used the database.",
+        advice: "Upgrade this program; the database is untouched.",
+    }
+
+    /// An answer that is not of the protocol.
+    UnreadableAnswer {
+        fields: { server: Server = Central, url: String = a_url(), detail: Detail = error_detail::empty().into() },
+        code: "unreadable_answer", class: PeerFault,
+        message: "the answer of {server} at {url} cannot be read: {detail}",
+        cause: "The server sent something that is not of this protocol, or only a part of it.",
+        advice: "Nothing was taken from this answer; send the message to the server's administrator.",
+    }
+
+    /// An answer that is larger than this site takes, though the least was asked for.
+    AnswerTooLarge {
+        fields: { server: Server = Central, url: String = a_url(), bytes: u64 = 268_435_456 },
+        code: "answer_too_large", class: PeerFault,
+        message: "the answer of {server} at {url} is larger than {bytes} bytes",
+        cause: "One record alone is larger than this site takes into memory, or the server sends something else.",
+        advice: "Have the record made smaller at the server, or raise the limit of this site (OMS_SYNC_ANSWER_MAX) on a machine with enough memory.",
+    }
+
+    /// A refusal for a reason that this version does not know.
+    Refused {
+        fields: { server: Server = Central, status: u16 = 400, detail: Detail = "a text".into() },
+        code: "refused", class: PeerFault,
+        message: "{server} refused the request with status {status}: {detail}",
+        cause: "The server does not accept the request, for a reason of its own.",
+        advice: "Send the message to the server's administrator.",
+    }
+
+    /// An error within a server.
+    PeerError {
+        fields: { server: Server = Central, detail: Detail = "a text".into() },
+        code: "peer_error", class: PeerFault,
+        message: "{server} reports an error: {detail}",
+        cause: "Something failed within the server; its own log says more.",
+        advice: "Send the message to the server's administrator.",
+    }
+
+    /// Batches without an end.
+    NoProgress {
+        fields: { server: Server = Central, cursor: u64 = 1000 },
+        code: "no_progress", class: PeerFault,
+        message: "{server} never ends its batches: one that is not the last did not move past cursor {cursor}",
+        cause: "The server's changelog is damaged, or its software has a fault.",
+        advice: "Nothing is lost; the server's administrator must look at its changelog.",
+    }
+
+    /// A queue of the legacy server without an end.
+    QueueNotMoving {
+        code: "queue_not_moving", class: PeerFault,
+        message: "the legacy server's queue for this site does not move: what was acknowledged comes again and again",
+        cause: "Acknowledgements do not reach the legacy server, or it does not keep them.",
+        advice: "Nothing is lost, every record of it is here; the server's administrator must look at this site's queue.",
+    }
+
+    /// A changelog that ends before what was read of it.
+    CursorWentBack {
+        fields: { server: Server = Central, ours: u64 = 1000, theirs: u64 = 20 },
+        code: "cursor_went_back", class: PeerFault,
+        message: "the changelog of {server} went back: this site has read up to {ours}, it now ends at {theirs}",
+        cause: "The server was restored from a backup, or another server is now at its address.",
+        advice: "The server was restored from a backup or replaced; ask its administrator before syncing on.",
+    }
+
+    /// A push of which a part was taken.
+    PartlyAccepted {
+        fields: { server: Server = Central, sent: u64 = 100, accepted: u64 = 99 },
+        code: "partly_accepted", class: PeerFault,
+        message: "{server} took {accepted} of {sent} records",
+        cause: "The server took less than was sent without saying why.",
+        advice: "Nothing is lost, the records are sent again; tell the server's administrator.",
+    }
+
+    /// A record that exceeds what a server takes, in `bytes`.
+    RecordTooLarge {
+        fields: {
+            server: Server = Central,
+            table: TableName = "asset".into(),
+            id: RecordId = "a1".into(),
+            bytes: usize = 9_000_000,
+        },
+        code: "record_too_large", class: Input,
+        message: "{table} {id} alone is too large for {server}: {bytes} bytes",
+        cause: "A single record, a report with pictures for example, is larger than what central takes.",
+        advice: "Make the record smaller; it stays here and blocks no other record.",
+    }
+
+    /// The database is locked by another program.
+    DatabaseBusy {
+        fields: { source: Cause = a_cause() },
+        code: "database_busy", class: LocalFault,
+        message: "the database is in use by another program",
+        cause: "Another program has the database open and writes to it.",
+        advice: "Close the other program, or try again when it is done.",
+    }
+
+    /// The file of the database is not the one that was opened.
+    DatabaseReplaced {
+        fields: { path: String = "site.sqlite".into() },
+        code: "database_replaced", class: LocalFault,
+        message: "{path} is not the database that was opened: the file was replaced or removed",
+        cause: "A backup was put back, or the folder was tidied up, while the program ran.",
+        advice: "Start it again: it opens the file that is there now. Stop it first, the next time a backup is put back.",
+    }
+
+    /// The file of the database has several names on its disk.
+    DatabaseHardLinked {
+        fields: { path: String = "site.sqlite".into(), names: u64 = 2 },
+        code: "database_hard_linked", class: LocalFault,
+        message: "{path} has {names} names on its disk",
+        cause: "A hard link was made to it: what is written last is in a file named after the name by which a program opened it, so two names damage the database.",
+        advice: "Remove the other names, with `find -samefile` if need be. A symbolic link does no harm; a copy is made with a backup.",
+    }
+
+    /// The database may not be written.
+    DatabaseReadOnly {
+        fields: { source: Cause = a_cause() },
+        code: "database_read_only", class: LocalFault,
+        message: "the database cannot be written: it is read-only",
+        cause: "This user has no permission to write to the file, its folder or the disk.",
+        advice: "Give this user the right to write the file and its folder.",
+    }
+
+    /// A file that is no database of this program.
+    NotADatabase {
+        fields: { path: String = "letter.txt".into(), source: Option<Cause> = None },
+        code: "not_a_database", class: LocalFault,
+        message: "{path} is not a database of this program",
+        cause: "The path leads to another kind of file, or to the database of another program.",
+        advice: "Check the path; give the database of a site, or a new file name.",
+    }
+
+    /// No space is left.
+    DiskFull {
+        fields: { source: Cause = a_cause() },
+        code: "disk_full", class: LocalFault,
+        message: "the disk is full",
+        cause: "No space is left on the disk of the database, or of temporary files.",
+        advice: "Free some space; nothing is lost, the next sync goes on.",
+    }
+
+    /// The database failed otherwise.
+    Database {
+        fields: { source: Cause = a_cause() },
+        code: "database_failed", class: LocalFault, upstream: "INTEGRATION_ERROR",
+        message: "the database cannot be read or written",
+        cause: "The disk fails, or the file is damaged, by a power cut on a bad disk for example.",
+        advice: "See the causes (with -v); check the disk, and restore a backup if the file is damaged.",
+    }
+
+    /// A file, a folder or a pipe failed.
+    Io {
+        fields: { what: String = "compressing a request".into(), source: Cause as told = a_cause() },
+        code: "io_failed", class: LocalFault,
+        message: "{what} failed: {source}",
+        cause: "A file or folder is missing, access to it is denied, or the disk is failing.",
+        advice: "See the causes; check the path, its rights and the disk.",
+    }
+
+    /// A host's hook refused to follow a record.
+    HostFailed {
+        fields: { table: TableName = "asset".into(), id: RecordId = "a1".into(), source: Cause = a_cause() },
+        code: "host_failed", class: LocalFault,
+        message: "the app's own tables could not follow {table} {id}",
+        cause: "The app that embeds the synchronisation keeps tables of its own, and failed to change them.",
+        advice: "See the causes; nothing was written, and the next sync tries again. If it does not stop, tell the app's makers.",
+    }
+
+    /// Something stored that cannot be what was written.
+    DamagedState {
+        fields: { what: String = "pull_cursor_v6".into() },
+        code: "damaged_state", class: LocalFault,
+        message: "stored data cannot be read back: {what}",
+        cause: "Something that is no part of this program has written to the database.",
+        advice: "The database was changed by something else; restore a backup.",
+    }
+
+    /// A record that breaks the shape of its type.
+    InvalidRecord {
+        fields: {
+            table: TableName = "asset".into(),
+            id: RecordId = "a1".into(),
+            source: Box<FieldError> = Box::new(a_field_error()),
+        },
+        code: "invalid_record", class: Input,
+        message: "{table} {id} is not valid: {detail}",
+        cause: "A field is missing, or holds another kind of value than the type of the record has.",
+        advice: "Correct the field; nothing was written.",
+    }
+
+    /// A table that there is not.
+    UnknownTable {
+        fields: { table: String as quoted = "asset_clas".into() },
+        code: "unknown_table", class: Input,
+        message: "there is no record type \"{table}\"",
+        cause: "The name is misspelled, or this version does not know the type.",
+        advice: "See `oms-sync records types` for the names; capital letters matter.",
+    }
+
+    /// Something that there is not.
+    NotFound {
+        fields: { what: String = "asset".into(), id: String as quoted = "a1".into() },
+        code: "not_found", class: Input,
+        message: "there is no {what} \"{id}\"",
+        cause: "The id is misspelled, or the record is not on this site.",
+        advice: "Check the id; capital letters matter.",
+    }
+
+    /// A file that central would refuse; both in bytes.
+    FileTooLarge {
+        fields: { bytes: u64 = 60_000_000, max: u64 = 52_412_416 },
+        code: "file_too_large", class: Input,
+        message: "the file has {bytes} bytes, and {max} is the most",
+        cause: "A photo or video straight from a phone; central would refuse it.",
+        advice: "Make the file smaller, for example with a smaller picture; nothing was written.",
+    }
+
+    /// Input that is not what it should be; `detail` is the whole message.
+    BadInput {
+        fields: { detail: Detail = "there is no record in the input".into() },
+        code: "bad_input", class: Input,
+        message: "{detail}",
+        cause: "The input, a file or an option is not what the command takes.",
+        advice: "Correct the input; nothing was changed.",
+    }
+
+    /// Another cycle has the database; `holder` is its process, if known.
+    CycleRunning {
+        fields: { holder: Option<u32> as process = Some(4711) },
+        code: "cycle_running", class: Busy,
+        message: "another cycle is running on this database{holder}",
+        cause: "Another process runs a cycle on this database.",
+        advice: "Wait until it is done; a cycle that was killed does not block.",
+    }
+
+    /// Stopped on request.
+    Cancelled {
+        code: "cancelled", class: Cancelled,
+        message: "stopped on request",
+        cause: "Somebody stopped it: a signal, or the program that embeds this.",
+        advice: "Sync again to continue where it stopped.",
+    }
+
+    /// A site that is not in central's list.
+    UnknownSiteId {
+        fields: { site: SiteId = SiteId(7) },
+        code: "unknown_site", class: Input,
+        message: "site {site} is not known here",
+        cause: "The site was removed, or never added.",
+        advice: "See `oms-sync site list` for the sites.",
+    }
+
+    ..
+    /// A rule of ownership; what is said of it is declared with the [`Refusal`].
+    NotAllowed { refusal: Refusal, id: Option<RecordId> } => not_allowed
+}
+}
