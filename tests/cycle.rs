@@ -199,7 +199,7 @@ fn central_keeps_what_breaks_the_rules_with_its_reason(central: CentralEnd) {
     txn.stage(&bad("asset", "x", asset("x", "STORE_b", "").as_str()), now).unwrap();
     txn.stage(&bad("asset", "ok", asset("ok", "STORE_a", "").as_str()), now).unwrap();
     txn.stage(&bad("hologram", "h", "{}"), now).unwrap();
-    txn.request_integration(site, now).unwrap();
+    txn.central().unwrap().request_integration(site, now).unwrap();
     txn.commit().unwrap();
     central.central.integrate_waiting().unwrap();
     let counts = central.storage.read().unwrap().quarantine_counts().unwrap();
@@ -404,7 +404,7 @@ fn values_that_a_peer_could_not_read_stop_nobody(central: CentralEnd) {
             quarantine: None,
         };
         txn.stage(&incoming, now).unwrap();
-        txn.request_integration(site, now).unwrap();
+        txn.central().unwrap().request_integration(site, now).unwrap();
         txn.commit().unwrap();
         central.central.integrate_waiting().unwrap();
         let (_, why) = central.storage.read().unwrap().quarantined(0, 9).unwrap().remove(0);

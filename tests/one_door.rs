@@ -258,7 +258,8 @@ fn what_is_kept_for_a_site_goes_through_the_same_door() {
     a.sync();
     let site = central.sites.list().unwrap()[0].id;
     let txn = central.storage.read().unwrap();
-    let kept: Vec<String> = txn.kept(site, 0, 9).unwrap().into_iter().map(|kept| kept.id.to_string()).collect();
+    let kept: Vec<String> =
+        txn.central().unwrap().legacy_mirror(site, 0, 9).unwrap().into_iter().map(|kept| kept.id.to_string()).collect();
     assert_eq!(kept, ["good"]);
     let (row, why) = txn.quarantined(0, 9).unwrap().remove(0);
     assert_eq!((row.incoming.source, why.cause), (Source::Site(site), QuarantineCause::Malformed));

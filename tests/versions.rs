@@ -93,7 +93,10 @@ fn what_was_pushed_last_wins_whoever_has_the_first_turn() {
         let txn = central.storage.write().unwrap();
         for (site, text) in [(2, "of a"), (3, "of b, later")] {
             txn.stage(&pushed(site, text), at(10)).unwrap();
-            txn.request_integration(SiteId(site), at(if site == first_turn { 0 } else { 5 })).unwrap();
+            txn.central()
+                .unwrap()
+                .request_integration(SiteId(site), at(if site == first_turn { 0 } else { 5 }))
+                .unwrap();
         }
         txn.commit().unwrap();
         central.central.integrate_waiting().unwrap();
@@ -169,7 +172,7 @@ fn what_is_added_to_a_record_that_moved_belongs_to_it_and_an_edit_gives_way() {
         let txn = central.storage.write().unwrap();
         let incoming = Incoming { known, ..Incoming::new(Source::Site(SiteId(2)), record) };
         txn.stage(&incoming, Timestamp::from_unix_millis(0)).unwrap();
-        txn.request_integration(SiteId(2), Timestamp::from_unix_millis(0)).unwrap();
+        txn.central().unwrap().request_integration(SiteId(2), Timestamp::from_unix_millis(0)).unwrap();
         txn.commit().unwrap();
         central.central.integrate_waiting().unwrap();
         assert_eq!(get(&central.records, "asset_log", id), None);
@@ -384,7 +387,7 @@ fn a_record_at_which_centrals_database_or_its_code_fails_stops_no_other() {
         a.records.put("asset", [asset(id, "STORE_a", "2")]).unwrap();
     }
     assert_eq!(a.sync().pushed, 4);
-    assert!(!central.storage.read().unwrap().integration_waits(SiteId(2)).unwrap(), "it is done");
+    assert!(!central.storage.read().unwrap().central().unwrap().integration_waits(SiteId(2)).unwrap(), "it is done");
     for id in ["good1", "good2"] {
         assert_eq!(notes(get(&central.records, "asset", id)).as_deref(), Some("2"));
     }
@@ -457,7 +460,7 @@ fn a_late_copy_is_known_after_a_restart_and_after_very_many_others() {
         let (at, table) = (Timestamp::from_unix_millis(0), TableName::from("asset"));
         for n in 0..25_000_u64 {
             let pushed = sync_core::storage::Pushed { cursor: Cursor(n), fingerprint: n, at, is_former: false };
-            txn.note_taken(SiteId(2), &table, &RecordId::new(n.to_string()), &pushed).unwrap();
+            txn.central().unwrap().note_taken(SiteId(2), &table, &RecordId::new(n.to_string()), &pushed).unwrap();
         }
         txn.commit().unwrap();
         for server in [central.central.clone(), central.restarted()] {

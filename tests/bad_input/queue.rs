@@ -314,7 +314,7 @@ fn visits_are_seen_at_once_written_together_and_survive_a_restart() {
     let (seen, pulled, pushed, behind, version) = visit(&end.central);
     assert!(seen.is_some() && pulled.is_some() && pushed.is_some(), "{seen:?} {pulled:?} {pushed:?}");
     assert_eq!((behind, version.as_str()), (Some(1), "2.19.0"));
-    let commits = |storage: &dyn Storage| storage.read().unwrap().activity().unwrap().len();
+    let commits = |storage: &dyn Storage| storage.read().unwrap().central().unwrap().activity().unwrap().len();
     assert_eq!(commits(end.storage.as_ref()), 0, "a pull writes nothing");
 
     end.central.flush_activity().unwrap();

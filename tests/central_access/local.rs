@@ -180,7 +180,7 @@ fn no_secret_is_shown_by_what_holds_it() {
     let shown = format!("{request:?} {credentials:?} {:?} {:?}", end.central, end.sites);
     let hash = PasswordHash::of_password(PASSWORD);
     assert!(!shown.contains(hash.expose()) && !shown.contains("machine-a"), "{shown}");
-    let stored = end.storage.read().unwrap().site_named("a").unwrap().unwrap();
+    let stored = end.storage.read().unwrap().central().unwrap().site_named("a").unwrap().unwrap();
     assert!(stored.secret.starts_with("$argon2id$") && !stored.secret.contains(hash.expose()));
     assert_eq!((stored.id, end.storage.read().unwrap().last_cursor().unwrap() > Cursor(0)), (SiteId(2), true));
 }

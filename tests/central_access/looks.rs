@@ -18,7 +18,8 @@ fn kept(end: &CentralEnd) -> String {
         view.sites.iter().map(|site| (site.id, site.pulled_at, site.pushed_at, site.behind, site.is_integrating));
     let sites: Vec<_> = sites.collect();
     let txn = end.storage.read().unwrap();
-    let firsts: Vec<_> = txn.sites().unwrap().into_iter().map(|site| (site.id, site.last_pull_at)).collect();
+    let firsts: Vec<_> =
+        txn.central().unwrap().sites().unwrap().into_iter().map(|site| (site.id, site.last_pull_at)).collect();
     let state: Vec<_> = [key::HELD_BACK_OF_SITE, key::OPEN_PUSH_OF_SITE, key::LAST_PUSH_OF_SITE]
         .map(|name| txn.state(&format!("{name}2")).unwrap())
         .into();
@@ -94,7 +95,7 @@ fn an_open_push_is_not_ended_by_a_look() {
     let before = kept(&end);
     site.site.audit(&MemoryStorage::new(), &mut Silent).unwrap();
     assert_eq!(kept(&end), before);
-    assert_eq!(end.storage.read().unwrap().integrations().unwrap(), []);
+    assert_eq!(end.storage.read().unwrap().central().unwrap().integrations().unwrap(), []);
 }
 
 #[test]

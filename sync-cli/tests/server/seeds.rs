@@ -65,18 +65,20 @@ pub(crate) fn plant(desk: &Desk, count: usize) {
     for (seed, id) in SEEDS.iter().zip(2..) {
         let mut entry = first.clone();
         (entry.id, entry.name, entry.uuid) = (SiteId(id), seed.name.to_owned(), format!("uuid of {id}"));
-        txn.put_site(&entry).expect("a site");
+        txn.central().expect("central's part").put_site(&entry).expect("a site");
         if let Some((seen, pulled, pushed)) = seed.minutes {
-            txn.note_activity(&SiteActivity {
-                site: entry.id,
-                name: seed.name.to_owned(),
-                app_version: "2.19.0".to_owned(),
-                seen_at: before(seen),
-                pulled_at: Some(before(pulled)),
-                pushed_at: Some(before(pushed)),
-                read_to: Some(Cursor(seed.read_to.min(1 << 40))),
-            })
-            .expect("a visit");
+            txn.central()
+                .expect("central's part")
+                .note_activity(&SiteActivity {
+                    site: entry.id,
+                    name: seed.name.to_owned(),
+                    app_version: "2.19.0".to_owned(),
+                    seen_at: before(seen),
+                    pulled_at: Some(before(pulled)),
+                    pushed_at: Some(before(pushed)),
+                    read_to: Some(Cursor(seed.read_to.min(1 << 40))),
+                })
+                .expect("a visit");
         }
         let causes = [(QuarantineCause::Refused, seed.refused), (QuarantineCause::Malformed, seed.malformed)];
         for (cause, count) in causes {
@@ -96,14 +98,14 @@ pub(crate) fn plant(desk: &Desk, count: usize) {
             }
         }
         if seed.waits {
-            txn.request_integration(entry.id, now).expect("requested");
+            txn.central().expect("central's part").request_integration(entry.id, now).expect("requested");
         }
     }
     for id in SEEDS.len()..count {
         let mut entry = first.clone();
         let number = 2 + i32::try_from(id).expect("few");
         (entry.id, entry.name, entry.uuid) = (SiteId(number), format!("Site {id:05}"), format!("uuid of {number}"));
-        txn.put_site(&entry).expect("a site");
+        txn.central().expect("central's part").put_site(&entry).expect("a site");
     }
     txn.commit().expect("committed");
     let class = |n: u32| RecordData::parse(format!(r#"{{"id":"class {n}","name":"n"}}"#)).expect("JSON");

@@ -185,7 +185,7 @@ pub(super) fn note_integrated(storage: &dyn Storage, site: SiteId) -> Result<()>
     }
     let txn = storage.write()?;
     if let Some(known) = of_site(txn.as_ref(), site)?.filter(|known| known.is_pending)
-        && !txn.integration_waits(site)?
+        && !txn.central()?.integration_waits(site)?
     {
         store(txn.as_ref(), site, &Copies { at: txn.last_cursor()?, is_pending: false, ..known })?;
         return txn.commit();

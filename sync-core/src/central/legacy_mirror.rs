@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::protocol::v5::{Acknowledged, PushedAnswer, QueueBatch, QueueLength, QueuedRecord};
 use crate::protocol::v6::{Action, WireRecord};
 use crate::record::{FieldError, RecordData, RecordId, SiteId, TableName, portable};
-use crate::storage::{Incoming, KeptRecord, Quarantine, QuarantineCause, ReadTxn, Source, WriteTxn, key};
+use crate::storage::{Incoming, MirroredRecord, Quarantine, QuarantineCause, ReadTxn, Source, WriteTxn, key};
 
 /// How many records are read at a time.
 const AT_A_TIME: usize = 16;
@@ -56,10 +56,10 @@ impl Linked {
     }
 
     /// Those that are still kept under these numbers: the site may have pushed a newer version since.
-    fn records(&self, txn: &dyn ReadTxn, site: SiteId) -> Result<Vec<KeptRecord>> {
+    fn records(&self, txn: &dyn ReadTxn, site: SiteId) -> Result<Vec<MirroredRecord>> {
         let mut records = Vec::new();
         for number in &self.0 {
-            let next = txn.kept(site, number.saturating_sub(1), 1)?;
+            let next = txn.central()?.legacy_mirror(site, number.saturating_sub(1), 1)?;
             records.extend(next.into_iter().filter(|record| record.number == *number));
         }
         Ok(records)
@@ -75,8 +75,8 @@ impl Central {
         (table, id): (&TableName, &RecordId),
         data: &RecordData,
     ) -> Result<()> {
-        txn.keep(site, table, id, data)?;
-        let (_, number) = txn.count_kept(site, 0)?;
+        txn.central()?.mirror_record(site, table, id, data)?;
+        let (_, number) = txn.central()?.count_mirrored(site, 0)?;
         let mut linked = Linked::load(txn, site)?;
         let still_kept: Vec<u64> = linked.records(txn, site)?.iter().map(|record| record.number).collect();
         linked.0 = still_kept;
@@ -99,11 +99,11 @@ impl Central {
         for record in records {
             let QueuedRecord { table_name: table, record_id: id, action, record_data: data, .. } = record;
             if action == Action::Delete {
-                txn.let_go(site, &table, &id)?;
+                txn.central()?.drop_mirrored(site, &table, &id)?;
                 continue;
             }
             match portable::admit(&table, &id, Some(&data)) {
-                Ok(()) => txn.keep(site, &table, &id, &data)?,
+                Ok(()) => txn.central()?.mirror_record(site, &table, &id, &data)?,
                 Err(error) => txn.stage(&set_aside(site, (table, id), data, &error), self.clock.now())?,
             }
         }
@@ -114,7 +114,7 @@ impl Central {
     /// A site begins anew: everything that is kept for it is given back. What it pushes from now on it has.
     pub(crate) fn fill_queue(&self, site: SiteId) -> Result<QueueLength> {
         let txn = self.storage.write()?;
-        let (queue_length, through) = txn.count_kept(site, 0)?;
+        let (queue_length, through) = txn.central()?.count_mirrored(site, 0)?;
         Queue { after: 0, through }.store(txn.as_ref(), site)?;
         // They are among all that is kept.
         Linked::default().store(txn.as_ref(), site)?;
@@ -132,7 +132,7 @@ impl Central {
             return Ok(QueueBatch { queue_length, data: linked.into_iter().take(limit).map(queued).collect() });
         }
         let data = next_kept(txn.as_ref(), site, Queue { after, through }, limit, bytes_max)?;
-        let queue_length = if data.is_empty() { 0 } else { txn.count_kept(site, after)?.0 };
+        let queue_length = if data.is_empty() { 0 } else { txn.central()?.count_mirrored(site, after)?.0 };
         Ok(QueueBatch { queue_length, data })
     }
 
@@ -149,7 +149,7 @@ impl Central {
         }
         let before = queue.after;
         loop {
-            let some = txn.kept(site, queue.after, AT_A_TIME)?;
+            let some = txn.central()?.legacy_mirror(site, queue.after, AT_A_TIME)?;
             let known = some.iter().take_while(|record| stored.contains(&record.number)).last();
             let Some(last) = known else { break };
             queue.after = last.number;
@@ -182,7 +182,7 @@ fn next_kept(
 ) -> Result<Vec<QueuedRecord>> {
     let (mut data, mut bytes) = (Vec::new(), 0);
     while data.len() < limit {
-        let some = txn.kept(site, after, AT_A_TIME.min(limit - data.len()))?;
+        let some = txn.central()?.legacy_mirror(site, after, AT_A_TIME.min(limit - data.len()))?;
         let Some(last) = some.last().map(|record| record.number) else { break };
         for record in some.into_iter().filter(|record| record.number <= through) {
             bytes += record.data.as_str().len();
@@ -199,7 +199,7 @@ fn next_kept(
     Ok(data)
 }
 
-fn queued(KeptRecord { number, table, id, data }: KeptRecord) -> QueuedRecord {
+fn queued(MirroredRecord { number, table, id, data }: MirroredRecord) -> QueuedRecord {
     let (sync_out_id, action) = (number.to_string(), Action::Update);
     QueuedRecord { sync_out_id, table_name: table, record_id: id, action, record_data: data }
 }

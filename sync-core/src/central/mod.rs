@@ -363,7 +363,7 @@ impl Central {
     }
 
     fn is_integrating(&self, site: SiteId) -> Result<bool> {
-        let waits = self.storage.read()?.integration_waits(site)?;
+        let waits = self.storage.read()?.central()?.integration_waits(site)?;
         if !waits {
             copies::note_integrated(self.storage.as_ref(), site)?;
         }

@@ -78,7 +78,9 @@ impl Central {
     pub(crate) fn could_know(&self, txn: &dyn ReadTxn, site: SiteId) -> Result<Cursor> {
         let unwritten = self.activity.lock().get(&site).and_then(|visit| visit.read_to);
         let read_to = match unwritten {
-            None => txn.activity()?.into_iter().find(|visit| visit.site == site).and_then(|visit| visit.read_to),
+            None => {
+                txn.central()?.activity()?.into_iter().find(|visit| visit.site == site).and_then(|visit| visit.read_to)
+            }
             read_to => read_to,
         };
         // Of a site that never read anything, or of which that is forgotten, nothing shows that it knew.
@@ -167,7 +169,7 @@ impl Central {
     fn write_visits(&self, visits: &[SiteActivity]) -> Result<()> {
         let txn = self.storage.write()?;
         for visit in visits {
-            txn.note_activity(visit)?;
+            txn.central()?.note_activity(visit)?;
         }
         txn.commit()
     }
@@ -179,7 +181,7 @@ impl Central {
     pub fn view(&self) -> Result<CentralView> {
         let txn = self.storage.read()?;
         let mut visits: BTreeMap<SiteId, SiteActivity> =
-            txn.activity()?.into_iter().map(|visit| (visit.site, visit)).collect();
+            txn.central()?.activity()?.into_iter().map(|visit| (visit.site, visit)).collect();
         for (site, unwritten) in self.activity.lock().iter() {
             match visits.get_mut(site) {
                 Some(known) => known.update(unwritten.clone()),
@@ -189,7 +191,7 @@ impl Central {
             }
         }
         let newest = txn.last_cursor()?;
-        let integrating: HashSet<SiteId> = txn.integrations()?.into_iter().collect();
+        let integrating: HashSet<SiteId> = txn.central()?.integrations()?.into_iter().collect();
         let mut sites: BTreeMap<SiteId, SiteView> = BTreeMap::new();
         let unseen = |id, name| SiteView {
             id,
@@ -203,7 +205,7 @@ impl Central {
             quarantined: 0,
             is_integrating: integrating.contains(&id),
         };
-        for entry in txn.sites()? {
+        for entry in txn.central()?.sites()? {
             sites.insert(entry.id, unseen(entry.id, entry.name));
         }
         for (id, visit) in visits {
@@ -218,7 +220,7 @@ impl Central {
                 ..site.clone()
             };
         }
-        for (id, cause, count) in txn.quarantine_of_sites()? {
+        for (id, cause, count) in txn.central()?.quarantine_of_sites()? {
             let site = sites.entry(id).or_insert_with(|| unseen(id, String::new()));
             match cause {
                 QuarantineCause::Refused => site.refused += count,
@@ -234,7 +236,7 @@ impl Central {
     /// # Errors
     /// The storage failed.
     pub fn integrations(&self) -> Result<Integrations> {
-        let (waiting, done) = (self.storage.read()?.integrations()?.len() as u64, self.queue.done());
+        let (waiting, done) = (self.storage.read()?.central()?.integrations()?.len() as u64, self.queue.done());
         let (integrated, refused, quarantined) = (done.integrated, done.refused, done.quarantined);
         Ok(Integrations { waiting, integrated, refused, quarantined })
     }

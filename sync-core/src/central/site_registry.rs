@@ -114,7 +114,7 @@ impl LocalSites {
         }
         let secret = stored_secret(password)?;
         let txn = self.storage.write()?;
-        let entry = match txn.site_named(name)? {
+        let entry = match txn.central()?.site_named(name)? {
             Some(known) => SiteEntry { secret, ..known },
             None => {
                 let id = SiteId(highest_site(txn.as_ref())?.0 + 1);
@@ -129,7 +129,7 @@ impl LocalSites {
                 }
             }
         };
-        txn.put_site(&entry)?;
+        txn.central()?.put_site(&entry)?;
         txn.commit()?;
         Ok(entry)
     }
@@ -139,7 +139,7 @@ impl LocalSites {
     /// # Errors
     /// The database failed.
     pub fn list(&self) -> Result<Vec<SiteEntry>> {
-        self.storage.read()?.sites()
+        self.storage.read()?.central()?.sites()
     }
 
     /// How many records are held back from a site because its release cannot read them.
@@ -166,7 +166,7 @@ impl LocalSites {
             }));
         }
         txn.set_state(key::HIGHEST_SITE, &highest_site(txn.as_ref())?.to_string())?;
-        txn.remove_site(site.id)?;
+        txn.central()?.remove_site(site.id)?;
         txn.commit()
     }
 
@@ -179,7 +179,7 @@ impl LocalSites {
         let site = named(txn.as_ref(), name)?;
         super::copies::forget(txn.as_ref(), site.id)?;
         SiteRestore::counts_anew(txn.as_ref(), site.id)?;
-        txn.put_site(&SiteEntry { hardware_id: None, ..site })?;
+        txn.central()?.put_site(&SiteEntry { hardware_id: None, ..site })?;
         txn.commit()
     }
 
@@ -243,11 +243,11 @@ pub fn stores(storage: &dyn Storage) -> Result<Vec<Store>> {
 fn highest_site(txn: &dyn WriteTxn) -> Result<SiteId> {
     let known = txn.state(key::HIGHEST_SITE)?.map(|text| text.parse().map(SiteId));
     let known = known.transpose().map_err(|_| Error::DamagedState { what: key::HIGHEST_SITE.to_owned() })?;
-    Ok(txn.sites()?.iter().map(|site| site.id).chain(known).fold(OWN_SITE, SiteId::max))
+    Ok(txn.central()?.sites()?.iter().map(|site| site.id).chain(known).fold(OWN_SITE, SiteId::max))
 }
 
 fn named(txn: &dyn WriteTxn, name: &str) -> Result<SiteEntry> {
-    txn.site_named(name)?.ok_or_else(|| Error::NotFound { what: "site".to_owned(), id: name.to_owned() })
+    txn.central()?.site_named(name)?.ok_or_else(|| Error::NotFound { what: "site".to_owned(), id: name.to_owned() })
 }
 
 /// A name record of a store with every key that readers demand (quirk W8).

@@ -62,7 +62,7 @@ impl Queue {
         let mut site = state.next(failed);
         if site.is_none() {
             // The round is over. Those that came meanwhile are in the next, oldest request first.
-            let waiting = storage.read()?.integrations()?;
+            let waiting = storage.read()?.central()?.integrations()?;
             let known: HashSet<SiteId> = waiting.iter().copied().collect();
             state.runs.retain(|site, _| known.contains(site));
             state.round = waiting.into();
@@ -113,7 +113,7 @@ impl Turn<'_> {
                 || txn.staged_tables(source)?.is_empty()
                 || planted!(IntegrationFinishedEarly)
             {
-                txn.finish_integration(site)?;
+                txn.central()?.finish_integration(site)?;
             }
             return txn.commit();
         };

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
+use crate::error::Result;
 use crate::protocol::v6::{Action, WireRecord};
 use crate::record::{Cursor, RecordData, RecordId, SiteId, TableName};
 
@@ -172,4 +173,58 @@ impl StagedKind {
             Self::Merges => "merge",
         }
     }
+}
+
+/// Reads the sync buffer.
+///
+/// # Errors
+/// Each call: the storage cannot be read, or `damaged_state`.
+pub trait BufferReads {
+    /// The tables of staged records of a source, by name, with the number of upserts, deletes and merges.
+    fn staged_tables(&self, source: Source) -> Result<Vec<(TableName, StagedCounts)>>;
+    /// Up to `limit` staged records of a source, table and kind of action, in order of arrival after `after`. Ends
+    /// early once their data exceed [`CHUNK_BYTES`], so memory stays bounded whatever the records hold.
+    fn staged(
+        &self,
+        source: Source,
+        table: &TableName,
+        kind: StagedKind,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<Buffered>>;
+    /// The sender's cursor of what is in the buffer of a record from this source and may still be integrated as it is: it is
+    /// staged, or waits for another record.
+    fn buffered_cursor(&self, source: Source, table: &TableName, id: &RecordId) -> Result<Option<Cursor>>;
+    /// All versions of a record that are in the buffer, in the order of arrival.
+    fn buffered_versions(&self, table: &TableName, id: &RecordId) -> Result<Vec<Buffered>>;
+    /// Up to `limit` quarantined records, in order of arrival after `after`.
+    fn quarantined(&self, after: u64, limit: usize) -> Result<Vec<(Buffered, Quarantine)>>;
+    /// The number of quarantined records by cause.
+    fn quarantine_counts(&self) -> Result<Vec<(QuarantineCause, u64)>>;
+}
+
+/// Writes the sync buffer.
+///
+/// # Errors
+/// Each call: the storage cannot be written. The call changed nothing.
+pub trait BufferWrites: BufferReads {
+    /// Stages a received record, or sets it aside if it says so, in place of an older version from the same source,
+    /// whatever the state of that; merges are kept each. It gets a sequence above all that were given out before. Whether
+    /// an upsert was an insert or an update is not kept. Where it does not say what was known here, that is all that is.
+    fn stage(&self, incoming: &Incoming, received_at: Timestamp) -> Result<()>;
+    /// Takes records out of the buffer, if they are still the versions that were read.
+    fn settle(&self, sequences: &[u64]) -> Result<()>;
+    /// Takes a record out of the buffer, whatever its state, because a newer version was integrated; merges stay.
+    fn discard(&self, source: Source, table: &TableName, id: &RecordId) -> Result<()>;
+    /// Notes that versions of a record in the buffer are newer than what was just written: those that came after this
+    /// sequence, and not before the changelog ended there.
+    fn note_newer(&self, table: &TableName, id: &RecordId, than: (u64, Cursor)) -> Result<()>;
+    /// Sets a buffered record aside; one that is no longer there changes nothing.
+    fn quarantine(&self, sequence: u64, quarantine: &Quarantine) -> Result<()>;
+    /// Stages again what waits for this record; says how many. Where a site had pushed it, the site's integration is
+    /// requested too, as of the time at which it was received.
+    fn wake_waiting(&self, table: &TableName, id: &RecordId) -> Result<u64>;
+    /// Stages again what was received, from this source or from any, and is quarantined for this cause, in its old place,
+    /// and requests the integration of the sites that had pushed it; says how many.
+    fn requeue(&self, cause: QuarantineCause, source: Option<Source>) -> Result<u64>;
 }

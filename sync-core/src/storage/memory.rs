@@ -1,5 +1,12 @@
 //! Everything of a site in memory: the reference for what a storage does, simple rather than fast.
 
+mod buffer;
+mod changelog;
+mod files;
+mod pushed;
+mod records;
+mod settings;
+mod sites;
 mod state;
 mod txn;
 

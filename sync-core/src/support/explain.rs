@@ -383,9 +383,10 @@ fn count_before(txn: &dyn ReadTxn, from: Cursor, to: Cursor, concerns: &dyn Fn(&
 /// The sites that read a change from this central server; nothing if no site does over V6.
 fn receivers(txn: &dyn ReadTxn, row: &Change) -> Result<Option<Receivers>> {
     let change = &row.change;
-    let activity = txn.activity()?;
+    let central = txn.central()?;
+    let activity = central.activity()?;
     let mut sites: Vec<SiteId> = activity.iter().map(|visit| visit.site).collect();
-    sites.extend(txn.sites()?.into_iter().map(|site| site.id));
+    sites.extend(central.sites()?.into_iter().map(|site| site.id));
     sites.sort_unstable();
     sites.dedup();
     let mut found = Receivers { sites: 0, have_it: 0, not_yet: Vec::new() };

@@ -8,7 +8,7 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::protocol::v6::Action;
 use crate::record::{RecordData, RecordId, SiteId, TableName};
-use crate::storage::{Buffered, Quarantine, QuarantineCause, ReadTxn, Source, StagedKind, Storage};
+use crate::storage::{Buffered, CentralReads, Quarantine, QuarantineCause, ReadTxn, Source, StagedKind, Storage};
 use crate::text::Said;
 use crate::text::sentences::quarantine as say;
 
@@ -206,11 +206,17 @@ pub(crate) fn each_set_aside(
     }
 }
 
+/// The sites that may have pushed something.
+fn sites_that_push(central: &dyn CentralReads) -> Result<BTreeSet<SiteId>> {
+    // Nobody has asked for the integration of a push that is not complete yet.
+    let visits = central.activity()?.into_iter().map(|visit| visit.site);
+    let listed = central.sites()?.into_iter().map(|site| site.id);
+    Ok(central.integrations()?.into_iter().chain(visits).chain(listed).collect())
+}
+
 /// A staged row of this record, from whatever source.
 pub(super) fn staged_of(txn: &dyn ReadTxn, table: &TableName, id: &RecordId) -> Result<Option<Buffered>> {
-    // Of a push that is not whole yet, nobody has asked for an integration.
-    let known = txn.activity()?.into_iter().map(|visit| visit.site).chain(txn.sites()?.into_iter().map(|site| site.id));
-    let sites: BTreeSet<SiteId> = txn.integrations()?.into_iter().chain(known).collect();
+    let sites = txn.as_central().map_or(Ok(BTreeSet::new()), sites_that_push)?;
     for source in [Source::Central, Source::Legacy].into_iter().chain(sites.into_iter().map(Source::Site)) {
         for kind in [StagedKind::Upserts, StagedKind::Deletes, StagedKind::Merges] {
             let mut after = 0;

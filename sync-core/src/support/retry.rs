@@ -98,7 +98,7 @@ fn stage_one(txn: &dyn WriteTxn, row: Buffered, retried: &mut Retried) -> Result
     txn.settle(&[row.sequence])?;
     txn.stage(&Incoming { quarantine: None, ..row.incoming.clone() }, row.received_at)?;
     if let Source::Site(site) = row.incoming.source {
-        txn.request_integration(site, row.received_at)?;
+        txn.central()?.request_integration(site, row.received_at)?;
     }
     retried.staged += 1;
     Ok(())
@@ -151,7 +151,9 @@ fn integrate_now(storage: &dyn Storage, clock: &dyn Clock, retried: &mut Retried
         Err(error) => return Err(error),
     };
     let queue = Queue::default();
-    queue.work(storage, clock, &|| true)?;
+    if storage.read()?.as_central().is_some() {
+        queue.work(storage, clock, &|| true)?;
+    }
     let mut done: Integrated = queue.done();
     let origin = storage.read()?.state(key::LEGACY_SITE_ID)?.and_then(|id| id.parse().ok()).map(SiteId);
     for (source, origin) in [(Source::Legacy, origin), (Source::Central, None)] {

@@ -84,7 +84,7 @@ pub(crate) fn went_unseen(
         let (of_table, of_id) = decided_by(kind, id, version);
         // A store that went to another site counts as the site's own too, where that came unseen.
         let mut own = own.to_vec();
-        for store in txn.changes_beside(&of_table, &of_id)?.into_iter().filter_map(|(row, _)| row.store) {
+        for store in txn.tombstones(&of_table, &of_id)?.into_iter().filter_map(|(row, _)| row.store) {
             if store_went_unseen(txn, (site, read_to), &store)? {
                 own.push(store);
             }

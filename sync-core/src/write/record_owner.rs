@@ -145,7 +145,7 @@ fn writer<T: ReadTxn + ?Sized>(
         return Ok(Writer::Itself);
     }
     let was_own = |store: &StoreId| stores.contains(store);
-    if txn.changes_beside(table, id)?.iter().any(|(row, _)| row.store.as_ref().is_some_and(was_own)) {
+    if txn.tombstones(table, id)?.iter().any(|(row, _)| row.store.as_ref().is_some_and(was_own)) {
         return Ok(Writer::Itself);
     }
     let is_forgotten = newest.is_sync_update && newest.source_site.is_none();

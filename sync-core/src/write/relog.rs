@@ -141,7 +141,7 @@ pub(crate) fn notify_stale_site(
     }
     // The row of its leaving, which the site is not sent because it wrote that itself.
     let left = |row: &NewChange| is_from_site(row) && row.store.as_ref().is_some_and(|store| stores.contains(store));
-    for (row, left_as) in txn.changes_beside(table, id)?.into_iter().filter(|(row, _)| left(row)) {
+    for (row, left_as) in txn.tombstones(table, id)?.into_iter().filter(|(row, _)| left(row)) {
         append(txn, &NewChange { source_site: None, ..row }, left_as.as_ref())?;
     }
     Ok(())

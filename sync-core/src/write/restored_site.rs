@@ -82,7 +82,7 @@ impl SiteRestore {
 /// The newest place in the sync buffer of what came from a site and is set aside.
 fn newest_aside(txn: &dyn ReadTxn, site: SiteId) -> Result<u64> {
     let (mut newest, mut after) = (0, 0);
-    if txn.quarantine_of_sites()?.iter().all(|(of, ..)| *of != site) {
+    if txn.central()?.quarantine_of_sites()?.iter().all(|(of, ..)| *of != site) {
         return Ok(0);
     }
     loop {

@@ -28,9 +28,9 @@ pub struct Counts {
 /// use sync_testkit::CountingStorage;
 ///
 /// let storage = CountingStorage::new(Arc::new(MemoryStorage::new()));
-/// storage.read()?.sites()?;
+/// storage.read()?.record_counts()?;
 /// let counts = storage.take_counts();
-/// assert_eq!((counts.reads, counts.writes, counts.calls["sites"]), (1, 0, 1));
+/// assert_eq!((counts.reads, counts.writes, counts.calls["record_counts"]), (1, 0, 1));
 /// # Ok::<(), sync_core::Error>(())
 /// ```
 pub struct CountingStorage(Watched<Counter>);

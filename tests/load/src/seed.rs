@@ -91,7 +91,7 @@ fn add_sites(storage: &SqliteStorage, plan: &Plan) -> Result<()> {
     let txn = storage.write()?;
     for (n, secret) in secrets {
         let (name, hardware_id) = (site_name(n), Some(hardware_id(n)));
-        txn.put_site(&SiteEntry {
+        txn.central().expect("central's part").put_site(&SiteEntry {
             id: site_id(n),
             uuid: format!("{n:032X}"),
             name,

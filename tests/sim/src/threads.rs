@@ -205,7 +205,7 @@ fn set_up(storage: &Arc<dyn Storage>, clock: &Arc<dyn Clock>) {
             last_pull_at: None,
         };
         let txn = storage.write().expect("a transaction");
-        txn.put_site(&entry).expect("a site");
+        txn.central().expect("central's part").put_site(&entry).expect("a site");
         txn.commit().expect("a commit");
         let store = world::store_name(site, 0);
         sites.add_store(&store, &store, &entry.name, Some(StoreId::from(store.as_str()))).expect("a store");

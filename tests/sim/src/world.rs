@@ -81,7 +81,7 @@ pub(crate) fn set_up(sim: &Sim) {
             hardware_id: None,
             last_pull_at: None,
         };
-        txn.put_site(&entry).expect("a new site");
+        txn.central().expect("central's part").put_site(&entry).expect("a new site");
         for n in 0..stores(site) {
             let store = store_name(site, n);
             // The list of stores keeps the name of a store that it knows; of a new one it would make one by chance.

@@ -110,8 +110,8 @@ fn plant_buffered(storage: &dyn Storage) {
         hardware_id: None,
         last_pull_at: None,
     };
-    txn.put_site(&site).expect("a site");
-    txn.request_integration(SiteId(9), now).expect("a request");
+    txn.central().expect("central's part").put_site(&site).expect("a site");
+    txn.central().expect("central's part").request_integration(SiteId(9), now).expect("a request");
     txn.commit().expect("rows");
 }
 
@@ -288,8 +288,8 @@ fn read_all(storage: &dyn Storage) -> Result<()> {
     note(txn.quarantine_counts().map(drop));
     note(txn.state(key::PULL_CURSOR_V6).map(drop));
     note(txn.log(100).map(drop));
-    note(txn.sites().map(drop));
-    note(txn.site_named("n").map(drop));
-    note(txn.integrations().map(drop));
+    note(txn.central().and_then(|central| central.sites().map(drop)));
+    note(txn.central().and_then(|central| central.site_named("n").map(drop)));
+    note(txn.central().and_then(|central| central.integrations().map(drop)));
     result
 }

@@ -94,7 +94,7 @@ fn identity(storage: &dyn Storage) -> String {
     let txn = storage.read().expect("a transaction");
     let state = [key::ROLE, key::SITE_ID, key::SITE_UUID, key::LOST, key::RECOVERED]
         .map(|name| txn.state(name).expect("a state"));
-    let mut sites = txn.sites().expect("sites");
+    let mut sites = txn.central().expect("central's part").sites().expect("sites");
     for site in &mut sites {
         site.last_pull_at = None;
     }

@@ -66,7 +66,7 @@ impl SmallWorld {
                 hardware_id: Some(machine.to_owned()),
                 last_pull_at: None,
             };
-            txn.put_site(&entry).expect("a site");
+            txn.central().expect("central's part").put_site(&entry).expect("a site");
         }
         txn.commit().expect("sites");
         for (name, _, store) in [B, C] {

@@ -93,9 +93,9 @@ impl LocalAuthenticator {
     /// process that set a password, or by the same site from another machine.
     fn bind(&self, site: &SiteEntry, hardware_id: &str) -> Result<Bound> {
         let txn = self.storage.write()?;
-        match txn.site_named(&site.name)? {
+        match txn.central()?.site_named(&site.name)? {
             Some(now) if now.id == site.id && now.secret == site.secret && now.hardware_id.is_none() => {
-                txn.put_site(&SiteEntry { hardware_id: Some(hardware_id.to_owned()), ..now })?;
+                txn.central()?.put_site(&SiteEntry { hardware_id: Some(hardware_id.to_owned()), ..now })?;
                 txn.commit()?;
                 Ok(Bound::Yes)
             }
@@ -178,7 +178,7 @@ impl SiteAuthenticator for LocalAuthenticator {
         let refused = |refusal| Err(refused(refusal));
         // An entry that changed meanwhile is checked once more; one that goes on changing is nobody's fault here.
         for _ in 0..3 {
-            let Some(site) = self.storage.read()?.site_named(&credentials.username)? else {
+            let Some(site) = self.storage.read()?.central()?.site_named(&credentials.username)? else {
                 return refused(CredentialRefusal::UnknownSite);
             };
             if !self.is_password(&site, &credentials.password_sha256)? {
@@ -201,12 +201,12 @@ impl SiteAuthenticator for LocalAuthenticator {
     }
 
     fn were_right_lately(&self, credentials: &Credentials) -> bool {
-        let site = self.storage.read().and_then(|txn| txn.site_named(&credentials.username));
+        let site = self.storage.read().and_then(|txn| txn.central()?.site_named(&credentials.username));
         site.ok().flatten().is_some_and(|site| self.was_checked(&site, &credentials.password_sha256))
     }
 
     fn known(&self, credentials: &Credentials) -> Option<Result<SiteId, AuthenticationError>> {
-        let site = match self.storage.read().and_then(|txn| txn.site_named(&credentials.username)) {
+        let site = match self.storage.read().and_then(|txn| txn.central()?.site_named(&credentials.username)) {
             Ok(Some(site)) => site,
             Ok(None) => return Some(Err(refused(CredentialRefusal::UnknownSite))),
             Err(error) => return Some(Err(error.into())),
@@ -226,7 +226,7 @@ impl SiteAuthenticator for LocalAuthenticator {
     }
 
     fn is_own_machine(&self, credentials: &Credentials) -> bool {
-        let site = self.storage.read().and_then(|txn| txn.site_named(&credentials.username));
+        let site = self.storage.read().and_then(|txn| txn.central()?.site_named(&credentials.username));
         let bound = site.ok().flatten().and_then(|site| site.hardware_id);
         bound.is_some_and(|bound| self.keyed.same(&bound, &credentials.site_uuid))
     }

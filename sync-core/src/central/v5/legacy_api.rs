@@ -64,7 +64,7 @@ impl Central {
 
     fn site_info(&self, site: SiteId, headers: &SiteHeaders, asked_at: Option<String>) -> Result<SiteInfo> {
         let txn = self.storage.read()?;
-        let entry = txn.site_named(&headers.site_name)?;
+        let entry = txn.central()?.site_named(&headers.site_name)?;
         let (uuid, pulled) = entry.map_or((String::new(), false), |entry| (entry.uuid, entry.last_pull_at.is_some()));
         let own_id = site_id(txn.as_ref())?;
         Ok(SiteInfo {

@@ -53,7 +53,7 @@ impl Central {
     fn known_site(&self, request: &HttpRequest, noted: &Noted) -> std::result::Result<SiteId, HttpResponse> {
         let no_one = || refusal(401, "site_name_not_found", "No credentials");
         let headers = SiteHeaders::from_headers(|name| request.header(name)).ok_or_else(no_one)?;
-        let entry = self.storage.read().and_then(|txn| txn.site_named(&headers.site_name));
+        let entry = self.storage.read().and_then(|txn| txn.central()?.site_named(&headers.site_name));
         let bound = match entry {
             Ok(entry) => entry.map(|entry| entry.hardware_id),
             Err(error) => return Err(answer::<()>(Err(error))),

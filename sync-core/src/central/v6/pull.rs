@@ -57,7 +57,7 @@ impl Central {
         let dialect = Dialect::of(&request.sync_v5_settings.app_version);
         let (answer, selection, held, before) = {
             let txn = self.storage.read()?;
-            if txn.integration_waits(site)? {
+            if txn.central()?.integration_waits(site)? {
                 return Err(Refused(WireError::IntegrationInProgress));
             }
             let mut stores = txn.stores_of_site(site)?;
@@ -183,7 +183,7 @@ impl Central {
         if !is_any(txn.as_ref())? {
             return Ok(false);
         }
-        txn.request_integration(site, self.clock.now())?;
+        txn.central()?.request_integration(site, self.clock.now())?;
         super::push::set_open(txn.as_ref(), site, false)?;
         txn.commit()?;
         self.announce_work();
@@ -197,7 +197,7 @@ impl Central {
         bytes_max: usize,
     ) -> std::result::Result<Batch, Refused> {
         let txn = self.storage.read()?;
-        if txn.integration_waits(site)? {
+        if txn.central()?.integration_waits(site)? {
             return Err(Refused(WireError::IntegrationInProgress));
         }
         let patient = &request.fetch_patient_id;
@@ -256,13 +256,13 @@ impl Central {
 
     fn remember_first_pull(&self, site: SiteId, name: &str) -> Result<()> {
         let is_first = |entry: &SiteEntry| entry.id == site && entry.last_pull_at.is_none();
-        if !self.storage.read()?.site_named(name)?.is_some_and(|entry| is_first(&entry)) {
+        if !self.storage.read()?.central()?.site_named(name)?.is_some_and(|entry| is_first(&entry)) {
             return Ok(());
         }
         // Read again in the transaction that writes: somebody may set a password in this moment.
         let txn = self.storage.write()?;
-        if let Some(entry) = txn.site_named(name)?.filter(is_first) {
-            txn.put_site(&SiteEntry { last_pull_at: Some(self.clock.now()), ..entry })?;
+        if let Some(entry) = txn.central()?.site_named(name)?.filter(is_first) {
+            txn.central()?.put_site(&SiteEntry { last_pull_at: Some(self.clock.now()), ..entry })?;
             txn.commit()?;
         }
         Ok(())

@@ -52,7 +52,7 @@ impl Row {
     /// How it stands to what the same site pushed of the same record.
     fn standing(&self, txn: &dyn ReadTxn, site: SiteId, now: Timestamp) -> Result<Standing> {
         let WireRecord { table_name, record_id, .. } = &self.element.record;
-        Ok(match txn.pushed(site, table_name, record_id)? {
+        Ok(match txn.central()?.pushed(site, table_name, record_id)? {
             Some(before) if before.is_former && !is_recent(before.at, now) => Standing::New,
             Some(before) if before.fingerprint == self.fingerprint => Standing::Repeated,
             Some(before) if self.element.cursor < before.cursor && is_recent(before.at, now) => Standing::Late,
@@ -64,7 +64,7 @@ impl Row {
     fn note(&self, txn: &dyn WriteTxn, site: SiteId, at: Timestamp) -> Result<()> {
         let (cursor, fingerprint) = (self.element.cursor, self.fingerprint);
         let WireRecord { table_name, record_id, .. } = &self.element.record;
-        txn.note_taken(site, table_name, record_id, &Pushed { cursor, fingerprint, at, is_former: false })
+        txn.central()?.note_taken(site, table_name, record_id, &Pushed { cursor, fingerprint, at, is_former: false })
     }
 }
 
@@ -162,7 +162,7 @@ impl Central {
         let now = self.clock.now();
         let rows: Vec<Row> = records.into_iter().map(Row::new).collect();
         let txn = self.storage.write()?;
-        if txn.integration_waits(site)? && !planted!(PushDuringIntegration) {
+        if txn.central()?.integration_waits(site)? && !planted!(PushDuringIntegration) {
             return Err(Refused(WireError::IntegrationInProgress));
         }
         let copies = match copies::judge(txn.as_ref(), site, push_chain.as_ref(), &lost_there, now)? {
@@ -193,7 +193,7 @@ impl Central {
             txn.stage(&Incoming { cursor, known, ..Incoming::new(Source::Site(site), record) }, now)?;
         }
         if is_last {
-            txn.request_integration(site, now)?;
+            txn.central()?.request_integration(site, now)?;
             set_open(txn.as_ref(), site, false)?;
         } else if brings_something {
             set_open(txn.as_ref(), site, true)?;

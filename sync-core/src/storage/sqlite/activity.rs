@@ -2,11 +2,11 @@
 
 use rusqlite::Row;
 
-use super::txn::{Holds, SqliteTxn};
+use super::txn::{Holds, SqliteTxn, Turn};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::record::{Cursor, SiteId};
-use crate::storage::SiteActivity;
+use crate::storage::{ActivityReads, ActivityWrites, SiteActivity};
 
 type Texts = (i32, String, String, String, Option<String>, Option<String>, Option<i64>);
 
@@ -14,8 +14,8 @@ fn texts(row: &Row<'_>) -> rusqlite::Result<Texts> {
     Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?))
 }
 
-impl<C: Holds> SqliteTxn<C> {
-    pub(super) fn list_activity(&self) -> Result<Vec<SiteActivity>> {
+impl<C: Holds> ActivityReads for SqliteTxn<C> {
+    fn activity(&self) -> Result<Vec<SiteActivity>> {
         let sql = "SELECT site_id, name, app_version, seen_at, pulled_at, pushed_at, read_to \
                    FROM sync_activity ORDER BY site_id";
         let rows = self.all(sql, (), texts)?;
@@ -34,8 +34,10 @@ impl<C: Holds> SqliteTxn<C> {
         };
         rows.into_iter().map(read).collect()
     }
+}
 
-    pub(super) fn update_activity(&self, activity: &SiteActivity) -> Result<()> {
+impl ActivityWrites for SqliteTxn<Turn<'_>> {
+    fn note_activity(&self, activity: &SiteActivity) -> Result<()> {
         let sql = "INSERT INTO sync_activity (site_id, name, app_version, seen_at, pulled_at, pushed_at, read_to) \
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (site_id) DO UPDATE SET name = excluded.name, \
                    app_version = excluded.app_version, seen_at = excluded.seen_at, \

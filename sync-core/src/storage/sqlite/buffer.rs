@@ -3,13 +3,14 @@
 use rusqlite::{Params, Row};
 
 use super::records::data;
-use super::txn::{Holds, SqliteTxn};
+use super::txn::{Holds, SqliteTxn, Turn};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::protocol::v6::Action;
 use crate::record::{Cursor, RecordId, SiteId, TableName};
 use crate::storage::{
-    Buffered, CHUNK_BYTES, Incoming, Known, Quarantine, QuarantineCause, Source, StagedCounts, StagedKind,
+    BufferReads, BufferWrites, Buffered, CHUNK_BYTES, Incoming, Known, Quarantine, QuarantineCause, Source,
+    StagedCounts, StagedKind,
 };
 
 fn source_text(source: Source) -> String {
@@ -21,7 +22,7 @@ fn source_text(source: Source) -> String {
     }
 }
 
-fn read_source(text: &str) -> Option<Source> {
+pub(super) fn read_source(text: &str) -> Option<Source> {
     match text {
         "central" => Some(Source::Central),
         "legacy" => Some(Source::Legacy),
@@ -94,54 +95,8 @@ fn signed(sequence: u64) -> i64 {
     i64::try_from(sequence).unwrap_or(i64::MAX)
 }
 
-impl<C: Holds> SqliteTxn<C> {
-    pub(super) fn add_buffered(&self, incoming: &Incoming, received_at: &str) -> Result<()> {
-        let sql = "INSERT OR REPLACE INTO sync_buffer (source, table_name, record_id, action, data, received_at, \
-                   state, reason, waits_for_table, waits_for_id, cursor, known_here, known_by_sender) \
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
-        let quarantine = incoming.quarantine.as_ref();
-        let waits_for = quarantine.and_then(|q| q.waits_for.as_ref());
-        let params = (
-            source_text(incoming.source),
-            incoming.table.as_str(),
-            incoming.id.as_str(),
-            StagedKind::of(incoming.action).as_str(),
-            incoming.data.as_str(),
-            received_at,
-            quarantine.map_or("staged", |q| q.cause.as_str()),
-            quarantine.map(|q| q.reason.as_str()),
-            waits_for.map(|(table, _)| table.as_str()),
-            waits_for.map(|(_, id)| id.as_str()),
-            incoming.cursor.map(|cursor| signed(cursor.0)),
-            incoming.known.here.map_or_else(|| self.newest(), |here| Ok(signed(here.0)))?,
-            incoming.known.by_sender.map(|cursor| signed(cursor.0)),
-        );
-        self.execute(sql, params)?;
-        Ok(())
-    }
-
-    pub(super) fn find_buffered_cursor(
-        &self,
-        source: Source,
-        table: &TableName,
-        id: &RecordId,
-    ) -> Result<Option<Cursor>> {
-        let sql = "SELECT cursor FROM sync_buffer WHERE source = ?1 AND table_name = ?2 AND record_id = ?3 \
-                   AND action <> 'merge' AND state IN ('staged', 'waiting', 'failed')";
-        let found =
-            self.first(sql, [&source_text(source), table.as_str(), id.as_str()], |row| row.get::<_, Option<i64>>(0))?;
-        Ok(found.flatten().map(|cursor| Cursor(cursor.unsigned_abs())))
-    }
-
-    pub(super) fn find_buffered_versions(&self, table: &TableName, id: &RecordId) -> Result<Vec<Buffered>> {
-        let sql = format!(
-            "SELECT {COLUMNS} FROM sync_buffer WHERE table_name = ?1 AND record_id = ?2 AND action <> 'merge' \
-             ORDER BY sequence"
-        );
-        self.all(&sql, [table.as_str(), id.as_str()], read_row)?.into_iter().map(BufferRow::read).collect()
-    }
-
-    pub(super) fn count_staged(&self, source: Source) -> Result<Vec<(TableName, StagedCounts)>> {
+impl<C: Holds> BufferReads for SqliteTxn<C> {
+    fn staged_tables(&self, source: Source) -> Result<Vec<(TableName, StagedCounts)>> {
         let sql = "SELECT table_name, count(*) FILTER (WHERE action = 'upsert'), \
                    count(*) FILTER (WHERE action = 'delete'), count(*) FILTER (WHERE action = 'merge') \
                    FROM sync_buffer WHERE source = ?1 AND state = 'staged' GROUP BY table_name";
@@ -152,7 +107,7 @@ impl<C: Holds> SqliteTxn<C> {
         })
     }
 
-    pub(super) fn list_staged(
+    fn staged(
         &self,
         source: Source,
         table: &TableName,
@@ -174,7 +129,23 @@ impl<C: Holds> SqliteTxn<C> {
         self.all_while(&sql, params, read_row, within)?.into_iter().map(BufferRow::read).collect()
     }
 
-    pub(super) fn list_quarantined(&self, after: u64, limit: usize) -> Result<Vec<(Buffered, Quarantine)>> {
+    fn buffered_cursor(&self, source: Source, table: &TableName, id: &RecordId) -> Result<Option<Cursor>> {
+        let sql = "SELECT cursor FROM sync_buffer WHERE source = ?1 AND table_name = ?2 AND record_id = ?3 \
+                   AND action <> 'merge' AND state IN ('staged', 'waiting', 'failed')";
+        let found =
+            self.first(sql, [&source_text(source), table.as_str(), id.as_str()], |row| row.get::<_, Option<i64>>(0))?;
+        Ok(found.flatten().map(|cursor| Cursor(cursor.unsigned_abs())))
+    }
+
+    fn buffered_versions(&self, table: &TableName, id: &RecordId) -> Result<Vec<Buffered>> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM sync_buffer WHERE table_name = ?1 AND record_id = ?2 AND action <> 'merge' \
+             ORDER BY sequence"
+        );
+        self.all(&sql, [table.as_str(), id.as_str()], read_row)?.into_iter().map(BufferRow::read).collect()
+    }
+
+    fn quarantined(&self, after: u64, limit: usize) -> Result<Vec<(Buffered, Quarantine)>> {
         let sql = format!(
             "SELECT {COLUMNS} FROM sync_buffer WHERE state <> 'staged' AND sequence > ?1 ORDER BY sequence LIMIT ?2"
         );
@@ -186,7 +157,7 @@ impl<C: Holds> SqliteTxn<C> {
             .collect())
     }
 
-    pub(super) fn count_quarantined(&self) -> Result<Vec<(QuarantineCause, u64)>> {
+    fn quarantine_counts(&self) -> Result<Vec<(QuarantineCause, u64)>> {
         let sql = "SELECT count(*) FROM sync_buffer WHERE state = ?1 AND state <> 'staged'";
         let mut counts = Vec::new();
         for cause in QuarantineCause::ALL {
@@ -197,49 +168,56 @@ impl<C: Holds> SqliteTxn<C> {
         }
         Ok(counts)
     }
+}
 
-    pub(super) fn count_quarantined_of_sites(&self) -> Result<Vec<(SiteId, QuarantineCause, u64)>> {
-        let sql = "SELECT source, count(*) FROM sync_buffer \
-                   WHERE state = ?1 AND state <> 'staged' AND source LIKE 'site %' GROUP BY source";
-        let mut counts = Vec::new();
-        for cause in QuarantineCause::ALL {
-            let rows = self.all(sql, [cause.as_str()], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?)))?;
-            counts.extend(rows.into_iter().filter_map(|(source, count)| match read_source(&source)? {
-                Source::Site(site) => Some((site, cause, count.unsigned_abs())),
-                _ => None,
-            }));
-        }
-        counts.sort_unstable_by_key(|(site, cause, _)| (*site, *cause));
-        Ok(counts)
+impl BufferWrites for SqliteTxn<Turn<'_>> {
+    fn stage(&self, incoming: &Incoming, received_at: Timestamp) -> Result<()> {
+        let sql = "INSERT OR REPLACE INTO sync_buffer (source, table_name, record_id, action, data, received_at, \
+                   state, reason, waits_for_table, waits_for_id, cursor, known_here, known_by_sender) \
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
+        let quarantine = incoming.quarantine.as_ref();
+        let waits_for = quarantine.and_then(|q| q.waits_for.as_ref());
+        let params = (
+            source_text(incoming.source),
+            incoming.table.as_str(),
+            incoming.id.as_str(),
+            StagedKind::of(incoming.action).as_str(),
+            incoming.data.as_str(),
+            received_at.to_string(),
+            quarantine.map_or("staged", |q| q.cause.as_str()),
+            quarantine.map(|q| q.reason.as_str()),
+            waits_for.map(|(table, _)| table.as_str()),
+            waits_for.map(|(_, id)| id.as_str()),
+            incoming.cursor.map(|cursor| signed(cursor.0)),
+            incoming.known.here.map_or_else(|| self.newest(), |here| Ok(signed(here.0)))?,
+            incoming.known.by_sender.map(|cursor| signed(cursor.0)),
+        );
+        self.execute(sql, params)?;
+        Ok(())
     }
 
-    pub(super) fn remove_buffered(&self, sequences: &[u64]) -> Result<()> {
+    fn settle(&self, sequences: &[u64]) -> Result<()> {
         for sequence in sequences {
             self.execute("DELETE FROM sync_buffer WHERE sequence = ?1", [signed(*sequence)])?;
         }
         Ok(())
     }
 
-    pub(super) fn discard_buffered(&self, source: Source, table: &TableName, id: &RecordId) -> Result<()> {
+    fn discard(&self, source: Source, table: &TableName, id: &RecordId) -> Result<()> {
         let sql = "DELETE FROM sync_buffer WHERE source = ?1 AND table_name = ?2 AND record_id = ?3 \
                    AND action <> 'merge'";
         self.execute(sql, [&source_text(source), table.as_str(), id.as_str()])?;
         Ok(())
     }
 
-    pub(super) fn note_newer_versions(
-        &self,
-        table: &TableName,
-        id: &RecordId,
-        (after, from): (u64, Cursor),
-    ) -> Result<()> {
+    fn note_newer(&self, table: &TableName, id: &RecordId, (after, from): (u64, Cursor)) -> Result<()> {
         let sql = "UPDATE sync_buffer SET known_here = ?5 WHERE table_name = ?1 AND record_id = ?2 AND sequence > ?3 \
                    AND known_here >= ?4";
         self.execute(sql, (table.as_str(), id.as_str(), signed(after), signed(from.0), self.newest()?))?;
         Ok(())
     }
 
-    pub(super) fn set_aside(&self, sequence: u64, quarantine: &Quarantine) -> Result<()> {
+    fn quarantine(&self, sequence: u64, quarantine: &Quarantine) -> Result<()> {
         let sql = "UPDATE sync_buffer SET state = ?2, reason = ?3, waits_for_table = ?4, waits_for_id = ?5 \
                    WHERE sequence = ?1";
         let waits_for = quarantine.waits_for.as_ref();
@@ -254,17 +232,19 @@ impl<C: Holds> SqliteTxn<C> {
         Ok(())
     }
 
-    pub(super) fn wake(&self, table: &TableName, id: &RecordId) -> Result<u64> {
+    fn wake_waiting(&self, table: &TableName, id: &RecordId) -> Result<u64> {
         let woken = "state = 'waiting' AND waits_for_table = ?1 AND waits_for_id = ?2";
         self.stage_again(woken, [table.as_str(), id.as_str()])
     }
 
-    pub(super) fn requeue_cause(&self, cause: QuarantineCause, source: Option<Source>) -> Result<u64> {
+    fn requeue(&self, cause: QuarantineCause, source: Option<Source>) -> Result<u64> {
         let chosen = "state = ?1 AND state <> 'staged' AND source <> 'local' AND (?2 IS NULL OR source = ?2)";
         let source = source.map(source_text);
         self.stage_again(chosen, (cause.as_str(), source.as_deref()))
     }
+}
 
+impl SqliteTxn<Turn<'_>> {
     /// Stages again what is set aside and chosen, and requests the integration of the sites that had pushed it.
     fn stage_again(&self, chosen: &str, params: impl Params + Copy) -> Result<u64> {
         let request = format!(

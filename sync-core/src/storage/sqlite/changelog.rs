@@ -1,17 +1,18 @@
-//! The changelog as it is written: a record carries its newest change itself; deletions and former stores stand beside.
+//! The changelog as it is written: a record carries its newest change itself; tombstones say where it was.
 
 use rusqlite::params;
 
+use super::patient_visibility::{is_join, joined};
 use super::schema::TABLES;
-use super::seen::{is_join, joined};
-use super::txn::{Holds, SqliteTxn};
+use super::txn::{Holds, SqliteTxn, Turn};
 use crate::changelog::{Audience, ChangeAction, NewChange};
 use crate::error::Result;
 use crate::record::{Cursor, NameId, RecordData, RecordId, StoreId, TableName};
 use crate::storage::found::Found;
+use crate::storage::{RecordReads as _, RecordWrites};
 
 pub(super) const RECORD: usize = 0;
-pub(super) const DELETED_OR_LEFT: usize = 1;
+pub(super) const TOMBSTONE: usize = 1;
 
 /// An audience as it is stored; `None` for nobody.
 pub(super) fn audience_text(audience: &Audience) -> Option<String> {
@@ -40,15 +41,15 @@ struct Former {
     name: Option<String>,
 }
 
-/// A row that stood beside, as far as another in its place may tell the same.
-struct Beside {
+/// A tombstone that was replaced, as far as the one in its place may say the same.
+struct FormerTombstone {
     written: i64,
     action: String,
     left_as: Option<String>,
 }
 
-impl Beside {
-    fn tells(&self, change: &NewChange, left_as: Option<&RecordData>) -> bool {
+impl FormerTombstone {
+    fn says(&self, change: &NewChange, left_as: Option<&RecordData>) -> bool {
         let same_action = (change.action == ChangeAction::Delete) == (self.action == "delete");
         same_action && self.left_as.as_deref() == left_as.map(RecordData::as_str)
     }
@@ -60,8 +61,8 @@ impl Former {
     }
 }
 
-impl<C: Holds> SqliteTxn<C> {
-    pub(super) fn write_record(&self, data: &RecordData, change: &NewChange) -> Result<Cursor> {
+impl RecordWrites for SqliteTxn<Turn<'_>> {
+    fn put_record(&self, data: &RecordData, change: &NewChange) -> Result<Cursor> {
         let next = self.next_cursor()?;
         let found = Found::of(&change.table, data);
         let join = found.join.as_ref();
@@ -98,30 +99,47 @@ impl<C: Holds> SqliteTxn<C> {
             self.execute(update, params)?;
         }
         for (name, store) in [joined_before, joined(&change.table, Some(data))].into_iter().flatten() {
-            self.show_or_hide(&name, &store)?;
+            self.index_rows_about(&name, &store)?;
         }
         self.row_came(RECORD, change, next)?;
-        if self.any_beside()? {
-            self.replace_beside(change)?;
+        if self.any_tombstones()? {
+            self.take_tombstone(change)?;
         }
+        self.tell_host(Some(data), change)?;
         Ok(cursor(next))
     }
 
-    pub(super) fn delete_record(&self, change: &NewChange) -> Result<Cursor> {
+    fn remove_record(&self, change: &NewChange) -> Result<Cursor> {
         let joined_before = self.joined_by(change)?;
         self.record_goes(change)?;
         let sql = "DELETE FROM sync_record WHERE table_name = ?1 AND record_id = ?2";
         let was_here = self.execute(sql, [change.table.as_str(), change.id.as_str()])? > 0;
         if let Some((name, store)) = joined_before {
-            self.show_or_hide(&name, &store)?;
+            self.index_rows_about(&name, &store)?;
         }
-        self.add_change(change, None, was_here)
+        let cursor = self.add_change(change, None, was_here)?;
+        self.tell_host(None, change)?;
+        Ok(cursor)
     }
 
-    /// Adds a row beside. Of what it tells again it keeps where that happened first.
-    pub(super) fn add_change(&self, change: &NewChange, left_as: Option<&RecordData>, is_news: bool) -> Result<Cursor> {
-        let former = if self.any_beside()? { self.replace_beside(change)? } else { None };
-        let written = former.filter(|former| !is_news && former.tells(change, left_as)).map(|former| former.written);
+    fn append_change(&self, change: &NewChange, left_as: Option<&RecordData>) -> Result<Cursor> {
+        self.add_change(change, left_as, false)
+    }
+
+    fn mark_synced(&self, table: &TableName, id: &RecordId) -> Result<()> {
+        for of in TABLES {
+            let sql = format!("UPDATE {of} SET is_sync_update = 1 WHERE table_name = ?1 AND record_id = ?2");
+            self.execute(&sql, (table.as_str(), id.as_str()))?;
+        }
+        Ok(())
+    }
+}
+
+impl<C: Holds> SqliteTxn<C> {
+    /// Adds a tombstone. One that says the same as the one before keeps where that happened first.
+    fn add_change(&self, change: &NewChange, left_as: Option<&RecordData>, is_news: bool) -> Result<Cursor> {
+        let former = if self.any_tombstones()? { self.take_tombstone(change)? } else { None };
+        let written = former.filter(|former| !is_news && former.says(change, left_as)).map(|former| former.written);
         let sql = "INSERT INTO sync_change (table_name, record_id, action, cursor, store_id, name_id, \
                    source_site_id, is_sync_update, audience, changed_at, written, data) \
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
@@ -144,8 +162,8 @@ impl<C: Holds> SqliteTxn<C> {
             left_as.map(RecordData::as_str),
         );
         self.execute(sql, params)?;
-        self.any_beside.set(Some(true));
-        self.row_came(DELETED_OR_LEFT, change, next)?;
+        self.any_tombstones.set(Some(true));
+        self.row_came(TOMBSTONE, change, next)?;
         Ok(cursor(next))
     }
 
@@ -154,7 +172,7 @@ impl<C: Holds> SqliteTxn<C> {
         if !is_join(&change.table) {
             return Ok(None);
         }
-        Ok(joined(&change.table, self.get_record(&change.table, &change.id)?.as_ref()))
+        Ok(joined(&change.table, self.record(&change.table, &change.id)?.as_ref()))
     }
 
     /// Takes the row of a record, as it still stands there, out of what is counted and seen.
@@ -166,49 +184,28 @@ impl<C: Holds> SqliteTxn<C> {
         }
     }
 
-    /// Takes away the row that stands beside for the same store.
-    fn replace_beside(&self, change: &NewChange) -> Result<Option<Beside>> {
+    /// Takes away the tombstone for the same store.
+    fn take_tombstone(&self, change: &NewChange) -> Result<Option<FormerTombstone>> {
         let sql = "DELETE FROM sync_change WHERE table_name = ?1 AND record_id = ?2 \
                    AND ifnull(store_id, '') = ifnull(?3, '') \
                    RETURNING cursor, audience, name_id, ifnull(written, cursor), action, data";
         let store = change.store.as_ref().map(StoreId::as_str);
-        let Some((former, beside)) = self.first(sql, (change.table.as_str(), change.id.as_str(), store), |row| {
-            let beside = Beside { written: row.get(3)?, action: row.get(4)?, left_as: row.get(5)? };
-            Ok((Former::read(row)?, beside))
+        let Some((former, tombstone)) = self.first(sql, (change.table.as_str(), change.id.as_str(), store), |row| {
+            let tombstone = FormerTombstone { written: row.get(3)?, action: row.get(4)?, left_as: row.get(5)? };
+            Ok((Former::read(row)?, tombstone))
         })?
         else {
             return Ok(None);
         };
-        self.row_went(DELETED_OR_LEFT, &former)?;
-        Ok(Some(beside))
-    }
-
-    pub(super) fn find_written(&self, table: &TableName, id: &RecordId) -> Result<Option<Cursor>> {
-        let of_record = "SELECT ifnull(written, cursor) FROM sync_record WHERE table_name = ?1 AND record_id = ?2";
-        let params = (table.as_str(), id.as_str());
-        let mut found: Option<i64> = self.first(of_record, params, |row| row.get(0))?;
-        if found.is_none() {
-            let deleted = "SELECT max(ifnull(written, cursor)) FROM sync_change \
-                           WHERE table_name = ?1 AND record_id = ?2 AND action = 'delete'";
-            found = self.first(deleted, params, |row| row.get(0))?.flatten();
-        }
-        Ok(found.map(cursor))
-    }
-
-    pub(super) fn find_left(&self, table: &TableName, id: &RecordId, stores: &[StoreId]) -> Result<Option<Cursor>> {
-        let sql = "SELECT store_id, ifnull(written, cursor) FROM sync_change \
-                   WHERE table_name = ?1 AND record_id = ?2 AND action = 'upsert' AND store_id IS NOT NULL";
-        let rows: Vec<(String, i64)> =
-            self.all(sql, (table.as_str(), id.as_str()), |row| Ok((row.get(0)?, row.get(1)?)))?;
-        let of_these = rows.into_iter().filter(|(store, _)| stores.iter().any(|own| own.as_str() == store));
-        Ok(of_these.map(|(_, at)| cursor(at)).max())
+        self.row_went(TOMBSTONE, &former)?;
+        Ok(Some(tombstone))
     }
 
     fn row_came(&self, table: usize, change: &NewChange, cursor: i64) -> Result<()> {
         match (&change.audience, &change.name) {
             (Audience::Nobody, _) | (Audience::Patient, None) => Ok(()),
             (Audience::Patient, Some(name)) => {
-                self.show(table, name.as_str(), cursor, change.source_site.map(|site| site.0))
+                self.index_row(table, name.as_str(), cursor, change.source_site.map(|site| site.0))
             }
             (audience, _) => match audience_text(audience) {
                 Some(audience) => self.count_in(&audience, cursor),
@@ -220,42 +217,18 @@ impl<C: Holds> SqliteTxn<C> {
     fn row_went(&self, table: usize, former: &Former) -> Result<()> {
         match (former.audience.as_deref(), &former.name) {
             (None, _) | (Some("patient"), None) => Ok(()),
-            (Some("patient"), Some(name)) => self.hide(table, name, former.cursor),
+            (Some("patient"), Some(name)) => self.unindex_row(table, name, former.cursor),
             (Some(audience), _) => self.count_out(audience, former.cursor),
         }
     }
 
-    pub(super) fn make_synced(&self, table: &TableName, id: &RecordId) -> Result<()> {
-        for of in TABLES {
-            let sql = format!("UPDATE {of} SET is_sync_update = 1 WHERE table_name = ?1 AND record_id = ?2");
-            self.execute(&sql, (table.as_str(), id.as_str()))?;
-        }
-        Ok(())
-    }
-
-    /// Whether any row stands in `sync_change` at all; in a first sync none does.
-    fn any_beside(&self) -> Result<bool> {
-        if let Some(known) = self.any_beside.get() {
+    /// Whether there is any tombstone; in a first sync there is none.
+    fn any_tombstones(&self) -> Result<bool> {
+        if let Some(known) = self.any_tombstones.get() {
             return Ok(known);
         }
         let any = self.first("SELECT 1 FROM sync_change LIMIT 1", (), |_| Ok(()))?.is_some();
-        self.any_beside.set(Some(any));
+        self.any_tombstones.set(Some(any));
         Ok(any)
-    }
-
-    pub(super) fn newest_cursor(&self) -> Result<Cursor> {
-        self.newest().map(cursor)
-    }
-
-    pub(super) fn find_local_change(&self, table: &TableName, id: &RecordId, from: Cursor) -> Result<bool> {
-        for of in TABLES {
-            let sql = format!(
-                "SELECT 1 FROM {of} WHERE table_name = ?1 AND record_id = ?2 AND is_sync_update = 0 AND cursor >= ?3"
-            );
-            if self.first(&sql, (table.as_str(), id.as_str(), position(from)), |_| Ok(()))?.is_some() {
-                return Ok(true);
-            }
-        }
-        Ok(false)
     }
 }

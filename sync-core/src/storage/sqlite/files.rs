@@ -2,11 +2,11 @@
 
 use rusqlite::{Params, Row};
 
-use super::txn::{Holds, SqliteTxn};
+use super::txn::{Holds, SqliteTxn, Turn};
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::record::{RecordId, TableName};
-use crate::storage::{FileDirection, FileEntry, FileState};
+use crate::storage::{FileDirection, FileEntry, FileReads, FileState, FileWrites};
 
 const COLUMNS: &str = "file_id, table_name, record_id, direction, state, bytes, sha256, etag, attempts, next_at, reason, \
                        changed_at";
@@ -37,25 +37,25 @@ fn limited(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
-impl<C: Holds> SqliteTxn<C> {
-    pub(super) fn get_file(&self, id: &RecordId) -> Result<Option<FileEntry>> {
+impl<C: Holds> FileReads for SqliteTxn<C> {
+    fn file(&self, id: &RecordId) -> Result<Option<FileEntry>> {
         let sql = format!("SELECT {COLUMNS} FROM sync_file WHERE file_id = ?1");
         self.first(&sql, [id.as_str()], read)
     }
 
-    pub(super) fn list_files(&self, after: Option<&RecordId>, limit: usize) -> Result<Vec<FileEntry>> {
+    fn files(&self, after: Option<&RecordId>, limit: usize) -> Result<Vec<FileEntry>> {
         match after {
             None => self.files_where("true ORDER BY file_id LIMIT ?1", [limited(limit)]),
             Some(after) => self.files_where("file_id > ?1 ORDER BY file_id LIMIT ?2", (after.as_str(), limited(limit))),
         }
     }
 
-    pub(super) fn list_files_of(&self, table: &TableName, record: &RecordId) -> Result<Vec<FileEntry>> {
+    fn files_of(&self, table: &TableName, record: &RecordId) -> Result<Vec<FileEntry>> {
         let of = (table.as_str(), record.as_str());
         self.files_where("table_name = ?1 AND record_id = ?2 ORDER BY file_id", of)
     }
 
-    pub(super) fn count_files(&self) -> Result<Vec<(FileState, u64)>> {
+    fn file_counts(&self) -> Result<Vec<(FileState, u64)>> {
         let mut counts = Vec::new();
         for state in FileState::ALL {
             let sql = "SELECT count(*) FROM sync_file WHERE state = ?1";
@@ -65,16 +65,14 @@ impl<C: Holds> SqliteTxn<C> {
         Ok(counts)
     }
 
-    pub(super) fn list_files_due(&self, at: Timestamp, limit: usize) -> Result<Vec<FileEntry>> {
+    fn files_due(&self, at: Timestamp, limit: usize) -> Result<Vec<FileEntry>> {
         let due = (at.unix_millis(), limited(limit));
         self.files_where("next_at <= ?1 ORDER BY next_at, file_id LIMIT ?2", due)
     }
+}
 
-    fn files_where(&self, rest: &str, params: impl Params) -> Result<Vec<FileEntry>> {
-        self.all(&format!("SELECT {COLUMNS} FROM sync_file WHERE {rest}"), params, read)
-    }
-
-    pub(super) fn write_file(&self, file: &FileEntry) -> Result<()> {
+impl FileWrites for SqliteTxn<Turn<'_>> {
+    fn put_file(&self, file: &FileEntry) -> Result<()> {
         let sql =
             format!("INSERT OR REPLACE INTO sync_file ({COLUMNS}) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12)");
         let columns = (
@@ -94,7 +92,13 @@ impl<C: Holds> SqliteTxn<C> {
         self.execute(&sql, columns).map(|_| ())
     }
 
-    pub(super) fn delete_file(&self, id: &RecordId) -> Result<bool> {
+    fn remove_file(&self, id: &RecordId) -> Result<bool> {
         Ok(self.execute("DELETE FROM sync_file WHERE file_id = ?1", [id.as_str()])? > 0)
+    }
+}
+
+impl<C: Holds> SqliteTxn<C> {
+    fn files_where(&self, rest: &str, params: impl Params) -> Result<Vec<FileEntry>> {
+        self.all(&format!("SELECT {COLUMNS} FROM sync_file WHERE {rest}"), params, read)
     }
 }

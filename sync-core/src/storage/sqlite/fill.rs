@@ -255,7 +255,7 @@ mod tests {
         drop(connection);
         let storage = SqliteStorage::open(&path).unwrap();
         let txn = storage.read().unwrap();
-        let kept = txn.kept(SiteId(2), 0, 9).unwrap();
+        let kept = txn.central().unwrap().legacy_mirror(SiteId(2), 0, 9).unwrap();
         let kept: Vec<&str> = kept.iter().map(|kept| kept.data.as_str()).collect();
         assert_eq!(kept, [r#"{"ID":"a"}"#, r#"{"ID":"c"}"#]);
         let (row, _) = txn.quarantined(0, 9).unwrap().remove(0);

@@ -5,6 +5,7 @@ use rusqlite::Row;
 use super::txn::{Holds, SqliteTxn};
 use crate::error::{Error, Result};
 use crate::record::{NameId, RecordData, RecordId, SiteId, StoreId, TableName};
+use crate::storage::RecordReads;
 
 /// Reads stored JSON back; text that is no JSON was put there by something else.
 pub(super) fn data(text: String, what: &str) -> Result<RecordData> {
@@ -15,19 +16,19 @@ fn text(row: &Row<'_>) -> rusqlite::Result<String> {
     row.get(0)
 }
 
-impl<C: Holds> SqliteTxn<C> {
-    pub(super) fn get_record(&self, table: &TableName, id: &RecordId) -> Result<Option<RecordData>> {
+impl<C: Holds> RecordReads for SqliteTxn<C> {
+    fn record(&self, table: &TableName, id: &RecordId) -> Result<Option<RecordData>> {
         let sql = "SELECT data FROM sync_record WHERE table_name = ?1 AND record_id = ?2";
         let found = self.first(sql, [table.as_str(), id.as_str()], text)?;
         found.map(|json| data(json, &format!("{table} {id}"))).transpose()
     }
 
-    pub(super) fn find_record(&self, table: &TableName, id: &RecordId) -> Result<bool> {
+    fn has_record(&self, table: &TableName, id: &RecordId) -> Result<bool> {
         let sql = "SELECT 1 FROM sync_record WHERE table_name = ?1 AND record_id = ?2";
         Ok(self.first(sql, [table.as_str(), id.as_str()], |_| Ok(()))?.is_some())
     }
 
-    pub(super) fn list_records(
+    fn records(
         &self,
         table: &TableName,
         after: Option<&RecordId>,
@@ -42,22 +43,22 @@ impl<C: Holds> SqliteTxn<C> {
         rows.into_iter().map(|(id, json)| Ok((RecordId::new(id), data(json, table.as_str())?))).collect()
     }
 
-    pub(super) fn count_records(&self) -> Result<Vec<(TableName, u64)>> {
+    fn record_counts(&self) -> Result<Vec<(TableName, u64)>> {
         let sql = "SELECT table_name, count(*) FROM sync_record GROUP BY table_name";
         self.all(sql, (), |row| Ok((TableName::new(row.get::<_, String>(0)?), row.get::<_, i64>(1)?.unsigned_abs())))
     }
 
-    pub(super) fn list_children(&self, table: &TableName, parent: &RecordId) -> Result<Vec<RecordId>> {
+    fn children(&self, table: &TableName, _: &'static str, parent: &RecordId) -> Result<Vec<RecordId>> {
         let sql = "SELECT record_id FROM sync_record WHERE parent_id = ?1 AND table_name = ?2 ORDER BY record_id";
         self.all(sql, [parent.as_str(), table.as_str()], |row| text(row).map(RecordId::new))
     }
 
-    pub(super) fn list_stores(&self, site: SiteId) -> Result<Vec<StoreId>> {
+    fn stores_of_site(&self, site: SiteId) -> Result<Vec<StoreId>> {
         let sql = "SELECT record_id FROM sync_record WHERE site_number = ?1 ORDER BY record_id";
         self.all(sql, [site.0], |row| text(row).map(StoreId::new))
     }
 
-    pub(super) fn find_join(&self, name: &NameId, stores: &[StoreId]) -> Result<bool> {
+    fn is_visible(&self, name: &NameId, stores: &[StoreId]) -> Result<bool> {
         let sql = "SELECT 1 FROM sync_record WHERE join_name = ?1 AND join_store = ?2";
         for store in stores {
             if self.first(sql, [name.as_str(), store.as_str()], |_| Ok(()))?.is_some() {

@@ -4,16 +4,16 @@ use std::collections::BTreeSet;
 
 use rusqlite::Row;
 
-use super::changelog::{DELETED_OR_LEFT, RECORD, audience_text, cursor, position};
+use super::changelog::{RECORD, TOMBSTONE, audience_text, cursor, position};
+use super::patient_visibility::patients_of;
 use super::records::data;
 use super::schema::TABLES;
-use super::seen::patients_of;
 use super::txn::{Holds, SqliteTxn};
 use crate::changelog::{Audience, Change, ChangeAction, NewChange};
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::record::{Cursor, NameId, RecordData, RecordId, SiteId, StoreId, TableName};
-use crate::storage::{COUNTED_EXACTLY, ReadTxn as _, Selection};
+use crate::storage::{COUNTED_EXACTLY, ChangelogReads, HistoryReads as _, RecordReads as _, Selection};
 
 fn read_audience(text: Option<String>) -> Audience {
     match text.as_deref() {
@@ -28,10 +28,10 @@ fn read_audience(text: Option<String>) -> Audience {
 /// Where a selected row is: its cursor, its table's index and its rowid.
 type Place = (i64, usize, i64);
 
-const COLUMNS: &str =
+pub(super) const COLUMNS: &str =
     "cursor, table_name, record_id, store_id, name_id, source_site_id, is_sync_update, audience, changed_at";
 
-fn read_change(row: &Row<'_>, action: ChangeAction) -> rusqlite::Result<Change> {
+pub(super) fn read_change(row: &Row<'_>, action: ChangeAction) -> rusqlite::Result<Change> {
     Ok(Change {
         cursor: cursor(row.get(0)?),
         change: NewChange {
@@ -82,11 +82,11 @@ impl Part {
             true => format!("sync_seen s CROSS JOIN {name} r ON r.cursor = s.cursor"),
             false => format!("{name} s"),
         };
-        let beside = if self.seen { format!("AND s.beside = {table}") } else { String::new() };
+        let of_table = if self.seen { format!("AND s.beside = {table}") } else { String::new() };
         // Where no row is left out, the index alone answers.
         let unless = if except.is_some() { "AND s.source_site_id IS NOT ?3" } else { "AND ?3 IS NULL" };
         format!(
-            "SELECT {columns} FROM {from} WHERE {} {beside} AND s.cursor BETWEEN ?1 AND ?4 {unless} \
+            "SELECT {columns} FROM {from} WHERE {} {of_table} AND s.cursor BETWEEN ?1 AND ?4 {unless} \
              ORDER BY s.cursor LIMIT ?5",
             self.condition
         )
@@ -121,12 +121,12 @@ fn except_from(selection: &Selection) -> Option<i32> {
     }
 }
 
-impl<C: Holds> SqliteTxn<C> {
-    pub(super) fn select_changes(&self, selection: &Selection, from: Cursor, limit: usize) -> Result<Vec<Change>> {
+impl<C: Holds> ChangelogReads for SqliteTxn<C> {
+    fn changes(&self, selection: &Selection, from: Cursor, limit: usize) -> Result<Vec<Change>> {
         self.places(selection, from, limit)?.into_iter().map(|place| self.change_at(place)).collect()
     }
 
-    pub(super) fn select_changed_records(
+    fn changed_records(
         &self,
         selection: &Selection,
         from: Cursor,
@@ -138,11 +138,11 @@ impl<C: Holds> SqliteTxn<C> {
         for place in self.places(selection, from, limit)? {
             let change = self.change_at(place)?;
             let data = match place.1 {
-                DELETED_OR_LEFT => match self.left_as(place.2)? {
+                TOMBSTONE => match self.left_as(place.2)? {
                     Some(left_as) if !self.is_still_for(selection, &change.change)? => {
                         Some(self.left_last(selection, &change.change)?.unwrap_or(left_as))
                     }
-                    _ => self.get_record(&change.change.table, &change.change.id)?,
+                    _ => self.record(&change.change.table, &change.change.id)?,
                 },
                 _ => self.data_at(place.2)?,
             };
@@ -155,34 +155,28 @@ impl<C: Holds> SqliteTxn<C> {
         Ok(rows)
     }
 
-    pub(super) fn find_newest_change(&self, table: &TableName, id: &RecordId) -> Result<Option<NewChange>> {
-        let sql = format!("SELECT {COLUMNS} FROM sync_record WHERE table_name = ?1 AND record_id = ?2");
-        let read = |row: &Row<'_>| read_change(row, ChangeAction::Upsert).map(|row| row.change);
-        self.first(&sql, [table.as_str(), id.as_str()], read)
+    fn count_changes(&self, selection: &Selection, from: Cursor) -> Result<u64> {
+        let parts = parts(selection);
+        let patients = parts.iter().filter(|part| part.seen);
+        let mut total = self.number_seen(patients.collect(), except_from(selection), position(from))?;
+        for part in parts.iter().filter(|part| !part.seen) {
+            total += self.number_of(part, except_from(selection), position(from))?;
+        }
+        Ok(total)
     }
 
-    pub(super) fn list_changes_beside(
-        &self,
-        table: &TableName,
-        id: &RecordId,
-    ) -> Result<Vec<(NewChange, Option<RecordData>)>> {
-        let sql = format!(
-            "SELECT {COLUMNS}, action = 'delete', rowid FROM sync_change WHERE table_name = ?1 AND record_id = ?2 \
-             ORDER BY cursor"
-        );
-        let rows: Vec<(NewChange, i64)> = self.all(&sql, [table.as_str(), id.as_str()], |row| {
-            let action = if row.get(9)? { ChangeAction::Delete } else { ChangeAction::Upsert };
-            Ok((read_change(row, action)?.change, row.get(10)?))
-        })?;
-        rows.into_iter().map(|(change, rowid)| Ok((change, self.left_as(rowid)?))).collect()
+    fn last_cursor(&self) -> Result<Cursor> {
+        self.newest().map(cursor)
     }
+}
 
+impl<C: Holds> SqliteTxn<C> {
     /// Where the first rows of a selection are, by cursor.
     fn places(&self, selection: &Selection, from: Cursor, limit: usize) -> Result<Vec<Place>> {
         let mut places: Vec<Place> = Vec::new();
         let except = except_from(selection);
         for part in parts(selection) {
-            for table in [RECORD, DELETED_OR_LEFT] {
+            for table in [RECORD, TOMBSTONE] {
                 // Nothing beyond the last row of a full batch can be part of it.
                 let end = if places.len() < limit { i64::MAX } else { places.last().map_or(i64::MIN, |last| last.0) };
                 let rowid = if part.seen { "s.cursor, r.rowid" } else { "s.cursor, s.rowid" };
@@ -203,7 +197,7 @@ impl<C: Holds> SqliteTxn<C> {
     }
 
     fn change_at(&self, (_, table, rowid): Place) -> Result<Change> {
-        let found = if table == DELETED_OR_LEFT {
+        let found = if table == TOMBSTONE {
             let sql = format!("SELECT {COLUMNS}, action FROM sync_change WHERE rowid = ?1");
             self.first(&sql, [rowid], |row| {
                 let deleted = row.get::<_, String>(9)? == "delete";
@@ -241,7 +235,7 @@ impl<C: Holds> SqliteTxn<C> {
     }
 
     /// The data that a record had when it left a store, where that is kept.
-    fn left_as(&self, rowid: i64) -> Result<Option<RecordData>> {
+    pub(super) fn left_as(&self, rowid: i64) -> Result<Option<RecordData>> {
         let found: Option<Option<String>> =
             self.first("SELECT data FROM sync_change WHERE rowid = ?1", [rowid], |row| row.get(0))?;
         found.flatten().map(|json| data(json, &format!("row {rowid} of sync_change"))).transpose()
@@ -252,22 +246,12 @@ impl<C: Holds> SqliteTxn<C> {
         found.map(|json| data(json, &format!("row {rowid} of sync_record"))).transpose()
     }
 
-    pub(super) fn number_of_changes(&self, selection: &Selection, from: Cursor) -> Result<u64> {
-        let parts = parts(selection);
-        let patients = parts.iter().filter(|part| part.seen);
-        let mut total = self.number_seen(patients.collect(), except_from(selection), position(from))?;
-        for part in parts.iter().filter(|part| !part.seen) {
-            total += self.number_of(part, except_from(selection), position(from))?;
-        }
-        Ok(total)
-    }
-
     /// The number of rows of one part. Where some are left out, only the first thousands are looked at one by one: of the
     /// others all are counted.
     fn number_of(&self, part: &Part, except: Option<i32>, from: i64) -> Result<u64> {
         let count_to = |end: i64| {
             let mut total = 0;
-            for table in [RECORD, DELETED_OR_LEFT] {
+            for table in [RECORD, TOMBSTONE] {
                 let rows = part.sql(table, "1", None);
                 let sql = format!("SELECT count(*) FROM ({rows})");
                 let params = (from, &part.parameter, None::<i32>, end, i64::MAX);
@@ -287,7 +271,7 @@ impl<C: Holds> SqliteTxn<C> {
     /// The number of rows that did not come from a site, if there are few rows altogether.
     fn count_few(&self, part: &Part, except: i32, from: i64) -> Result<Option<u64>> {
         let mut total = 0;
-        for table in [RECORD, DELETED_OR_LEFT] {
+        for table in [RECORD, TOMBSTONE] {
             // The site stands in the question, not in the condition: its own rows are looked at too, and only so many.
             let rows = part.sql(table, "s.source_site_id IS NOT ?6 AS counts", None);
             let sql = format!("SELECT count(*), ifnull(sum(counts), 0) FROM ({rows})");
@@ -307,7 +291,7 @@ impl<C: Holds> SqliteTxn<C> {
         if parts.len() > 1 {
             let mut cursors = BTreeSet::new();
             let mut are_few = true;
-            for (part, table) in parts.iter().flat_map(|part| [(part, RECORD), (part, DELETED_OR_LEFT)]) {
+            for (part, table) in parts.iter().flat_map(|part| [(part, RECORD), (part, TOMBSTONE)]) {
                 let sql = part.sql(table, "s.cursor, s.source_site_id IS NOT ?6", None);
                 let params = (from, &part.parameter, None::<i32>, i64::MAX, COUNTED_EXACTLY as i64, except);
                 let rows: Vec<(i64, bool)> = self.all(&sql, params, |row| Ok((row.get(0)?, row.get(1)?)))?;

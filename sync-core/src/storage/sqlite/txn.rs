@@ -11,6 +11,7 @@ use super::pending_counts::Counts;
 use crate::changelog::NewChange;
 use crate::error::{Error, Result};
 use crate::record::{Cursor, RecordData};
+use crate::storage::{CentralReads, CentralWrites, ReadTxn, WriteTxn};
 
 /// Where the newest cursor is kept: it is never used twice, even if the newest row goes.
 const NEWEST_CURSOR: &str = "newest_cursor";
@@ -21,8 +22,8 @@ pub(super) struct SqliteTxn<C: Holds> {
     open: bool,
     /// The newest cursor, once this transaction has given one out.
     newest: Cell<Option<i64>>,
-    /// Whether any row stands in `sync_change`, once this transaction has asked.
-    pub(super) any_beside: Cell<Option<bool>>,
+    /// Whether there is any tombstone, once this transaction has asked.
+    pub(super) any_tombstones: Cell<Option<bool>>,
     pub(super) counts: RefCell<Counts>,
 }
 
@@ -63,8 +64,8 @@ impl Holds for Reader<'_> {
 
 impl<C: Holds> SqliteTxn<C> {
     pub(super) fn begin(holder: C, behavior: TransactionBehavior) -> Result<Self> {
-        let (newest, any_beside) = (Cell::new(None), Cell::new(None));
-        let txn = Self { holder, open: true, newest, any_beside, counts: RefCell::default() };
+        let (newest, any_tombstones) = (Cell::new(None), Cell::new(None));
+        let txn = Self { holder, open: true, newest, any_tombstones, counts: RefCell::default() };
         txn.execute(
             match behavior {
                 TransactionBehavior::Immediate => "BEGIN IMMEDIATE",
@@ -173,8 +174,20 @@ impl SqliteTxn<Turn<'_>> {
         let failed = |source| Error::HostFailed { table: table.clone(), id: id.clone(), source };
         hook.on_record(connection, &record).map_err(failed)
     }
+}
 
-    pub(super) fn end_commit(mut self) -> Result<()> {
+impl<C: Holds> ReadTxn for SqliteTxn<C> {
+    fn as_central(&self) -> Option<&dyn CentralReads> {
+        Some(self)
+    }
+}
+
+impl WriteTxn for SqliteTxn<Turn<'_>> {
+    fn as_central_writer(&self) -> Option<&dyn CentralWrites> {
+        Some(self)
+    }
+
+    fn commit(mut self: Box<Self>) -> Result<()> {
         self.write_counts()?;
         if let Some(newest) = self.newest.get() {
             self.execute("INSERT OR REPLACE INTO sync_state (key, value) VALUES (?1, ?2)", (NEWEST_CURSOR, newest))?;

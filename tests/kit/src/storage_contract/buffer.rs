@@ -264,10 +264,10 @@ pub fn waking_what_a_site_pushed_requests_its_integration(make: Make<'_>) {
         stage(3, "of another", 0, "T");
         stage(2, "asked before", 0, "S");
         txn.stage(&set_aside(central("child"), waiting_for("store", "S")), at(0)).unwrap();
-        txn.request_integration(SiteId(2), at(400)).unwrap();
+        txn.central().unwrap().request_integration(SiteId(2), at(400)).unwrap();
     });
     assert_eq!(write(&storage, |txn| txn.wake_waiting(&"store".into(), &"S".into()).unwrap()), 5);
-    let waiting = read(&storage, |txn| txn.integrations().unwrap());
+    let waiting = read(&storage, |txn| txn.central().unwrap().integrations().unwrap());
     assert_eq!(waiting, [7, 5, 2].map(SiteId));
 }
 
@@ -286,12 +286,16 @@ pub fn requeue_stages_a_cause_again_but_not_what_is_from_here(make: Make<'_>) {
         ],
     );
     assert_eq!(write(&storage, |txn| txn.requeue(QuarantineCause::Malformed, None).unwrap()), 0);
-    assert_eq!(read(&storage, |txn| txn.integrations().unwrap()), []);
+    assert_eq!(read(&storage, |txn| txn.central().unwrap().integrations().unwrap()), []);
     let from = |source| write(&storage, |txn| txn.requeue(QuarantineCause::Refused, Some(source)).unwrap());
     assert_eq!((from(Source::Legacy), from(Source::Site(SiteId(8))), from(Source::Local)), (0, 0, 0));
     assert_eq!(from(Source::Site(SiteId(7))), 1);
     assert_eq!(write(&storage, |txn| txn.requeue(QuarantineCause::Refused, None).unwrap()), 1);
-    assert_eq!(read(&storage, |txn| txn.integrations().unwrap()), [SiteId(7)], "what a site had pushed is asked for");
+    assert_eq!(
+        read(&storage, |txn| txn.central().unwrap().integrations().unwrap()),
+        [SiteId(7)],
+        "what a site had pushed is asked for"
+    );
     assert_eq!(upserts(&storage), ["x", "staged"], "in its old place");
     let left = quarantined(&storage);
     assert_eq!(left.iter().map(|(id, _)| id.as_str()).collect::<Vec<_>>(), ["y", "mine"]);
@@ -368,7 +372,7 @@ pub fn quarantine_is_counted_by_site(make: Make<'_>) {
         pushed(4, "a"),
     ];
     stage(&storage, &all);
-    let counts = read(&storage, |txn| txn.quarantine_of_sites().unwrap());
+    let counts = read(&storage, |txn| txn.central().unwrap().quarantine_of_sites().unwrap());
     let (refused, malformed) = (QuarantineCause::Refused, QuarantineCause::Malformed);
     assert_eq!(counts, [(SiteId(3), malformed, 1), (SiteId(12), refused, 2), (SiteId(12), malformed, 1)]);
 }

@@ -154,7 +154,7 @@ pub fn the_rows_of_a_record_are_its_own_and_those_beside_it(make: Make<'_>) {
     let (table, x) = (TableName::from("asset"), RecordId::from("x"));
     let own = || read(&storage, |txn| txn.newest_change(&table, &x).unwrap());
     let beside = || -> Vec<NewChange> {
-        let rows = read(&storage, |txn| txn.changes_beside(&table, &x).unwrap());
+        let rows = read(&storage, |txn| txn.tombstones(&table, &x).unwrap());
         rows.into_iter().map(|(row, _)| row).collect()
     };
     let from = |store: &str, site| NewChange { source_site: site, ..in_store(change("asset", "x"), store) };

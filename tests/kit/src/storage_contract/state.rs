@@ -85,65 +85,69 @@ pub fn sites_are_kept_by_number_and_found_by_name(make: Make<'_>) {
         ..site(10, "clinic")
     };
     write(&storage, |txn| {
-        txn.put_site(&full).unwrap();
-        txn.put_site(&site(9, "hospital")).unwrap();
+        txn.central().unwrap().put_site(&full).unwrap();
+        txn.central().unwrap().put_site(&site(9, "hospital")).unwrap();
     });
     read(&storage, |txn| {
-        assert_eq!(txn.sites().unwrap(), [site(9, "hospital"), full.clone()]);
-        assert_eq!(txn.site_named("clinic").unwrap(), Some(full.clone()));
-        assert_eq!((txn.site_named("Clinic").unwrap(), txn.site_named("").unwrap()), (None, None));
+        assert_eq!(txn.central().unwrap().sites().unwrap(), [site(9, "hospital"), full.clone()]);
+        assert_eq!(txn.central().unwrap().site_named("clinic").unwrap(), Some(full.clone()));
+        assert_eq!(
+            (txn.central().unwrap().site_named("Clinic").unwrap(), txn.central().unwrap().site_named("").unwrap()),
+            (None, None)
+        );
     });
     let renamed = SiteEntry { name: "ward".to_owned(), hardware_id: None, ..full };
-    write(&storage, |txn| txn.put_site(&renamed).unwrap());
+    write(&storage, |txn| txn.central().unwrap().put_site(&renamed).unwrap());
     read(&storage, |txn| {
-        assert_eq!(txn.site_named("clinic").unwrap(), None);
-        assert_eq!(txn.site_named("ward").unwrap(), Some(renamed));
+        assert_eq!(txn.central().unwrap().site_named("clinic").unwrap(), None);
+        assert_eq!(txn.central().unwrap().site_named("ward").unwrap(), Some(renamed));
     });
     write(&storage, |txn| {
-        assert!(txn.remove_site(SiteId(10)).unwrap());
-        assert!(!txn.remove_site(SiteId(10)).unwrap(), "it was not there");
+        assert!(txn.central().unwrap().remove_site(SiteId(10)).unwrap());
+        assert!(!txn.central().unwrap().remove_site(SiteId(10)).unwrap(), "it was not there");
     });
-    assert_eq!(read(&storage, |txn| txn.sites().unwrap()), [site(9, "hospital")]);
+    assert_eq!(read(&storage, |txn| txn.central().unwrap().sites().unwrap()), [site(9, "hospital")]);
 }
 
 /// A site that takes the name or the uuid of another is refused, and changes nothing.
 pub fn a_name_and_a_uuid_belong_to_one_site(make: Make<'_>) {
     let storage = make();
-    write(&storage, |txn| txn.put_site(&site(2, "clinic")).unwrap());
-    write(&storage, |txn| txn.put_site(&site(3, "ward")).unwrap());
+    write(&storage, |txn| txn.central().unwrap().put_site(&site(2, "clinic")).unwrap());
+    write(&storage, |txn| txn.central().unwrap().put_site(&site(3, "ward")).unwrap());
     let txn = storage.write().unwrap();
     let taken_name = SiteEntry { uuid: "another".to_owned(), ..site(3, "clinic") };
     let taken_uuid = SiteEntry { name: "another".to_owned(), ..site(4, "clinic") };
-    txn.put_site(&taken_name).expect_err("the name is taken");
-    txn.put_site(&taken_uuid).expect_err("the uuid is taken");
+    txn.central().unwrap().put_site(&taken_name).expect_err("the name is taken");
+    txn.central().unwrap().put_site(&taken_uuid).expect_err("the uuid is taken");
     txn.commit().unwrap();
-    assert_eq!(read(&storage, |txn| txn.sites().unwrap()), [site(2, "clinic"), site(3, "ward")]);
+    assert_eq!(read(&storage, |txn| txn.central().unwrap().sites().unwrap()), [site(2, "clinic"), site(3, "ward")]);
 }
 
 /// Sites wait for integration oldest first; asking twice is the same as once, and keeps the place.
 pub fn integrations_come_oldest_first_and_once(make: Make<'_>) {
     let storage = make();
-    let waiting =
-        || -> Vec<i32> { read(&storage, |txn| txn.integrations().unwrap()).into_iter().map(|site| site.0).collect() };
+    let waiting = || -> Vec<i32> {
+        read(&storage, |txn| txn.central().unwrap().integrations().unwrap()).into_iter().map(|site| site.0).collect()
+    };
     for (site, millis) in [(5, 2_000), (4, 1_500), (3, 2_000), (10, 2_001), (4, 9_000)] {
-        write(&storage, |txn| txn.request_integration(SiteId(site), at(millis)).unwrap());
+        write(&storage, |txn| txn.central().unwrap().request_integration(SiteId(site), at(millis)).unwrap());
     }
     assert_eq!(waiting(), [4, 3, 5, 10], "those of one moment by number");
     write(&storage, |txn| {
-        txn.finish_integration(SiteId(4)).unwrap();
-        txn.finish_integration(SiteId(99)).unwrap();
+        txn.central().unwrap().finish_integration(SiteId(4)).unwrap();
+        txn.central().unwrap().finish_integration(SiteId(99)).unwrap();
     });
     assert_eq!(waiting(), [3, 5, 10]);
-    write(&storage, |txn| txn.request_integration(SiteId(4), at(9_000)).unwrap());
+    write(&storage, |txn| txn.central().unwrap().request_integration(SiteId(4), at(9_000)).unwrap());
     assert_eq!(waiting(), [3, 5, 10, 4]);
-    let waits = |site| read(&storage, |txn| txn.integration_waits(SiteId(site)).unwrap());
+    let waits = |site| read(&storage, |txn| txn.central().unwrap().integration_waits(SiteId(site)).unwrap());
     assert_eq!((waits(4), waits(99)), (true, false));
 }
 
 /// Of each site the newest visit is kept; what a visit does not tell stays as it was.
 pub fn the_visits_of_a_site_add_up(make: Make<'_>) {
     let storage = make();
-    assert!(read(&storage, |txn| txn.activity().unwrap()).is_empty());
+    assert!(read(&storage, |txn| txn.central().unwrap().activity().unwrap()).is_empty());
     let visit = |site, millis| SiteActivity {
         site: SiteId(site),
         name: format!("site {site}"),
@@ -157,11 +161,11 @@ pub fn the_visits_of_a_site_add_up(make: Make<'_>) {
     let push = SiteActivity { pushed_at: Some(at(2)), ..visit(9, 2) };
     write(&storage, |txn| {
         for activity in [&pull, &push, &visit(9, 3), &visit(4, 5)] {
-            txn.note_activity(activity).unwrap();
+            txn.central().unwrap().note_activity(activity).unwrap();
         }
     });
     let both = SiteActivity { pulled_at: Some(at(1)), pushed_at: Some(at(2)), read_to: Some(Cursor(7)), ..visit(9, 3) };
-    assert_eq!(read(&storage, |txn| txn.activity().unwrap()), [visit(4, 5), both]);
+    assert_eq!(read(&storage, |txn| txn.central().unwrap().activity().unwrap()), [visit(4, 5), both]);
 }
 
 /// Of the versions of a record that a site pushed, the highest cursor is noted.
@@ -186,13 +190,15 @@ pub fn what_is_kept_for_a_site_comes_back_in_its_order(make: Make<'_>) {
     let (table, other) = (TableName::from("item_line"), TableName::from("transact"));
     let data = |text: &str| RecordData::parse(text.to_owned()).unwrap();
     let keep = |site, table: &TableName, id: &str, text: &str| {
-        write(&storage, |txn| txn.keep(SiteId(site), table, &id.into(), &data(text)).unwrap());
+        write(&storage, |txn| {
+            txn.central().unwrap().mirror_record(SiteId(site), table, &id.into(), &data(text)).unwrap()
+        });
     };
     let kept = |site, after, limit| {
-        let records = read(&storage, |txn| txn.kept(SiteId(site), after, limit).unwrap());
+        let records = read(&storage, |txn| txn.central().unwrap().legacy_mirror(SiteId(site), after, limit).unwrap());
         records.into_iter().map(|kept| (kept.number, kept.table, kept.id.to_string(), kept.data)).collect::<Vec<_>>()
     };
-    assert_eq!(read(&storage, |txn| txn.count_kept(SiteId(2), 0).unwrap()), (0, 0));
+    assert_eq!(read(&storage, |txn| txn.central().unwrap().count_mirrored(SiteId(2), 0).unwrap()), (0, 0));
     for (site, table, id, text) in [(2, &table, "a", "1"), (2, &other, "a", "2"), (3, &table, "a", "3")] {
         keep(site, table, id, text);
     }
@@ -206,9 +212,14 @@ pub fn what_is_kept_for_a_site_comes_back_in_its_order(make: Make<'_>) {
         (kept(2, all[0].0, 1), kept(2, all[2].0, 10), kept(2, u64::MAX, 10)),
         (vec![all[1].clone()], vec![], vec![])
     );
-    assert_eq!(read(&storage, |txn| txn.count_kept(SiteId(2), all[0].0).unwrap()), (2, all[2].0));
+    assert_eq!(
+        read(&storage, |txn| txn.central().unwrap().count_mirrored(SiteId(2), all[0].0).unwrap()),
+        (2, all[2].0)
+    );
 
-    let let_go = |site, table: &TableName| write(&storage, |txn| txn.let_go(SiteId(site), table, &"a".into()).unwrap());
+    let let_go = |site, table: &TableName| {
+        write(&storage, |txn| txn.central().unwrap().drop_mirrored(SiteId(site), table, &"a".into()).unwrap())
+    };
     let_go(2, &table);
     let_go(2, &table);
     assert_eq!((kept(2, 0, 10).len(), kept(3, 0, 10).len()), (2, 1));

@@ -30,7 +30,7 @@ fn write_of_everything(txn: &dyn WriteTxn) {
         quarantine: None,
     };
     txn.stage(&incoming, now).unwrap();
-    txn.request_integration(SiteId(2), now).unwrap();
+    txn.central().unwrap().request_integration(SiteId(2), now).unwrap();
 }
 
 /// How much of [`write_of_everything`] is there, as a number for each kind.
@@ -41,7 +41,7 @@ fn seen(storage: &dyn Storage) -> [usize; 5] {
         usize::try_from(txn.last_cursor().unwrap().0).unwrap(),
         txn.state("key").unwrap().iter().count(),
         txn.staged_tables(Source::Central).unwrap().len(),
-        txn.integrations().unwrap().len(),
+        txn.central().unwrap().integrations().unwrap().len(),
     ]
 }
 
@@ -164,12 +164,12 @@ pub fn a_refused_call_leaves_the_transaction_as_it_was(make: Make<'_>) {
     };
     write(&storage, |txn| {
         txn.put_record(&data("{}"), &change("asset", "before")).unwrap();
-        txn.put_site(&site(2, "A")).unwrap();
-        txn.put_site(&site(3, "B")).expect_err("the name is taken");
+        txn.central().unwrap().put_site(&site(2, "A")).unwrap();
+        txn.central().unwrap().put_site(&site(3, "B")).expect_err("the name is taken");
         txn.put_record(&data("{}"), &change("asset", "after")).unwrap();
     });
     assert_eq!(all_changes(&storage).len(), 2);
-    assert_eq!(read(&storage, |txn| txn.sites().unwrap()), [site(2, "A")]);
+    assert_eq!(read(&storage, |txn| txn.central().unwrap().sites().unwrap()), [site(2, "A")]);
     put(&storage, &change("asset", "next"));
 }
 

@@ -159,9 +159,13 @@ pub fn what_a_site_pushed_is_known_again(make: Make<'_>) {
         at: Timestamp::from_unix_millis(1_700_000_000_000),
         is_former: false,
     };
-    let note = |pushed: Pushed| write(&storage, |txn| txn.note_taken(site, &table, &id, &pushed).unwrap());
-    let found =
-        || read(&storage, |txn| (txn.pushed(site, &table, &id).unwrap(), txn.pushed_at(site, &table, &id).unwrap()));
+    let note =
+        |pushed: Pushed| write(&storage, |txn| txn.central().unwrap().note_taken(site, &table, &id, &pushed).unwrap());
+    let found = || {
+        read(&storage, |txn| {
+            (txn.central().unwrap().pushed(site, &table, &id).unwrap(), txn.pushed_at(site, &table, &id).unwrap())
+        })
+    };
     assert_eq!(found(), (None, None));
     note(pushed(8, u64::MAX));
     note(pushed(7, 1));

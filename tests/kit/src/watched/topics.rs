@@ -1,91 +1,15 @@
-//! A storage over another, with a watcher that is told each operation before it happens and may forbid it.
+//! The topics that every storage has.
 
-use std::fmt;
-use std::sync::Arc;
-
-use sync_core::Result;
-use sync_core::Timestamp;
+use super::WatchedTxn;
 use sync_core::record::{Cursor, NameId, RecordData, RecordId, SiteId, StoreId, TableName};
 use sync_core::storage::{
-    Buffered, CycleLock, FileEntry, FileState, Incoming, KeptRecord, LogEntry, Pushed, Quarantine, QuarantineCause,
-    ReadTxn, Selection, SiteActivity, SiteEntry, Source, StagedCounts, StagedKind, Storage, WriteTxn,
+    BufferReads, BufferWrites, Buffered, ChangelogReads, FileEntry, FileReads, FileState, FileWrites, HistoryReads,
+    Incoming, LogEntry, PushedReads, PushedWrites, Quarantine, QuarantineCause, ReadTxn, RecordReads, RecordWrites,
+    Selection, Source, StagedCounts, StagedKind, StateReads, StateWrites, SyncLogReads, SyncLogWrites, WriteTxn,
 };
-use sync_core::{Change, NewChange};
+use sync_core::{Change, NewChange, Result, Timestamp};
 
-/// Something that is asked of a storage.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Operation {
-    /// To begin a transaction that reads.
-    Read,
-    /// To begin a transaction that writes.
-    Write,
-    /// A call within a transaction: the name of the method.
-    Call(&'static str),
-    /// To make a transaction take effect.
-    Commit,
-    /// To take the lock of the cycle.
-    LockCycle,
-}
-
-impl fmt::Display for Operation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Read => "read",
-            Self::Write => "write",
-            Self::Call(name) => name,
-            Self::Commit => "commit",
-            Self::LockCycle => "lock_cycle",
-        })
-    }
-}
-
-pub(super) trait Watch: Send + Sync {
-    /// Is told an operation; an error forbids it.
-    fn before(&self, operation: Operation) -> Result<()>;
-
-    /// Is told a record before it is stored; an error forbids it.
-    fn before_record(&self, _data: &RecordData) -> Result<()> {
-        Ok(())
-    }
-
-    /// Is told that a transaction took effect.
-    fn committed(&self) {}
-}
-
-pub(super) struct Watched<W> {
-    pub inner: Arc<dyn Storage>,
-    pub watch: W,
-}
-
-impl<W: Watch> Watched<W> {
-    pub(super) fn read(&self) -> Result<Box<dyn ReadTxn + '_>> {
-        self.watch.before(Operation::Read)?;
-        Ok(Box::new(WatchedTxn { inner: self.inner.read()?, watch: &self.watch }))
-    }
-
-    pub(super) fn write(&self) -> Result<Box<dyn WriteTxn + '_>> {
-        self.watch.before(Operation::Write)?;
-        Ok(Box::new(WatchedTxn { inner: self.inner.write()?, watch: &self.watch }))
-    }
-
-    pub(super) fn lock_cycle(&self) -> Result<CycleLock> {
-        self.watch.before(Operation::LockCycle)?;
-        self.inner.lock_cycle()
-    }
-}
-
-struct WatchedTxn<'s, T: ?Sized> {
-    inner: Box<T>,
-    watch: &'s dyn Watch,
-}
-
-impl<T: ?Sized> WatchedTxn<'_, T> {
-    fn call(&self, name: &'static str) -> Result<()> {
-        self.watch.before(Operation::Call(name))
-    }
-}
-
-impl<T: ReadTxn + ?Sized> ReadTxn for WatchedTxn<'_, T> {
+impl<T: ReadTxn + ?Sized> RecordReads for WatchedTxn<'_, T> {
     fn record(&self, table: &TableName, id: &RecordId) -> Result<Option<RecordData>> {
         self.call("record")?;
         self.inner.record(table, id)
@@ -125,7 +49,9 @@ impl<T: ReadTxn + ?Sized> ReadTxn for WatchedTxn<'_, T> {
         self.call("is_visible")?;
         self.inner.is_visible(name, stores)
     }
+}
 
+impl<T: ReadTxn + ?Sized> ChangelogReads for WatchedTxn<'_, T> {
     fn changes(&self, selection: &Selection, from: Cursor, limit: usize) -> Result<Vec<Change>> {
         self.call("changes")?;
         self.inner.changes(selection, from, limit)
@@ -151,6 +77,28 @@ impl<T: ReadTxn + ?Sized> ReadTxn for WatchedTxn<'_, T> {
         self.call("last_cursor")?;
         self.inner.last_cursor()
     }
+}
+
+impl<T: ReadTxn + ?Sized> HistoryReads for WatchedTxn<'_, T> {
+    fn newest_change(&self, table: &TableName, id: &RecordId) -> Result<Option<NewChange>> {
+        self.call("newest_change")?;
+        self.inner.newest_change(table, id)
+    }
+
+    fn tombstones(&self, table: &TableName, id: &RecordId) -> Result<Vec<(NewChange, Option<RecordData>)>> {
+        self.call("tombstones")?;
+        self.inner.tombstones(table, id)
+    }
+
+    fn written_at(&self, table: &TableName, id: &RecordId) -> Result<Option<Cursor>> {
+        self.call("written_at")?;
+        self.inner.written_at(table, id)
+    }
+
+    fn left_at(&self, table: &TableName, id: &RecordId, stores: &[StoreId]) -> Result<Option<Cursor>> {
+        self.call("left_at")?;
+        self.inner.left_at(table, id, stores)
+    }
 
     fn has_local_change(&self, table: &TableName, id: &RecordId, from: Cursor) -> Result<bool> {
         self.call("has_local_change")?;
@@ -161,17 +109,9 @@ impl<T: ReadTxn + ?Sized> ReadTxn for WatchedTxn<'_, T> {
         self.call("deleted_in")?;
         self.inner.deleted_in(table, id)
     }
+}
 
-    fn newest_change(&self, table: &TableName, id: &RecordId) -> Result<Option<NewChange>> {
-        self.call("newest_change")?;
-        self.inner.newest_change(table, id)
-    }
-
-    fn changes_beside(&self, table: &TableName, id: &RecordId) -> Result<Vec<(NewChange, Option<RecordData>)>> {
-        self.call("changes_beside")?;
-        self.inner.changes_beside(table, id)
-    }
-
+impl<T: ReadTxn + ?Sized> BufferReads for WatchedTxn<'_, T> {
     fn staged_tables(&self, source: Source) -> Result<Vec<(TableName, StagedCounts)>> {
         self.call("staged_tables")?;
         self.inner.staged_tables(source)
@@ -189,14 +129,14 @@ impl<T: ReadTxn + ?Sized> ReadTxn for WatchedTxn<'_, T> {
         self.inner.staged(source, table, kind, after, limit)
     }
 
-    fn buffered_versions(&self, table: &TableName, id: &RecordId) -> Result<Vec<Buffered>> {
-        self.call("buffered_versions")?;
-        self.inner.buffered_versions(table, id)
-    }
-
     fn buffered_cursor(&self, source: Source, table: &TableName, id: &RecordId) -> Result<Option<Cursor>> {
         self.call("buffered_cursor")?;
         self.inner.buffered_cursor(source, table, id)
+    }
+
+    fn buffered_versions(&self, table: &TableName, id: &RecordId) -> Result<Vec<Buffered>> {
+        self.call("buffered_versions")?;
+        self.inner.buffered_versions(table, id)
     }
 
     fn quarantined(&self, after: u64, limit: usize) -> Result<Vec<(Buffered, Quarantine)>> {
@@ -208,77 +148,30 @@ impl<T: ReadTxn + ?Sized> ReadTxn for WatchedTxn<'_, T> {
         self.call("quarantine_counts")?;
         self.inner.quarantine_counts()
     }
+}
 
-    fn quarantine_of_sites(&self) -> Result<Vec<(SiteId, QuarantineCause, u64)>> {
-        self.call("quarantine_of_sites")?;
-        self.inner.quarantine_of_sites()
-    }
-
+impl<T: ReadTxn + ?Sized> StateReads for WatchedTxn<'_, T> {
     fn state(&self, key: &str) -> Result<Option<String>> {
         self.call("state")?;
         self.inner.state(key)
     }
+}
 
+impl<T: ReadTxn + ?Sized> SyncLogReads for WatchedTxn<'_, T> {
     fn log(&self, limit: usize) -> Result<Vec<LogEntry>> {
         self.call("log")?;
         self.inner.log(limit)
     }
+}
 
-    fn sites(&self) -> Result<Vec<SiteEntry>> {
-        self.call("sites")?;
-        self.inner.sites()
-    }
-
-    fn site_named(&self, name: &str) -> Result<Option<SiteEntry>> {
-        self.call("site_named")?;
-        self.inner.site_named(name)
-    }
-
+impl<T: ReadTxn + ?Sized> PushedReads for WatchedTxn<'_, T> {
     fn pushed_at(&self, site: SiteId, table: &TableName, id: &RecordId) -> Result<Option<Cursor>> {
         self.call("pushed_at")?;
         self.inner.pushed_at(site, table, id)
     }
+}
 
-    fn pushed(&self, site: SiteId, table: &TableName, id: &RecordId) -> Result<Option<Pushed>> {
-        self.call("pushed")?;
-        self.inner.pushed(site, table, id)
-    }
-
-    fn written_at(&self, table: &TableName, id: &RecordId) -> Result<Option<Cursor>> {
-        self.call("written_at")?;
-        self.inner.written_at(table, id)
-    }
-
-    fn left_at(&self, table: &TableName, id: &RecordId, stores: &[StoreId]) -> Result<Option<Cursor>> {
-        self.call("left_at")?;
-        self.inner.left_at(table, id, stores)
-    }
-
-    fn integrations(&self) -> Result<Vec<SiteId>> {
-        self.call("integrations")?;
-        self.inner.integrations()
-    }
-
-    fn integration_waits(&self, site: SiteId) -> Result<bool> {
-        self.call("integration_waits")?;
-        self.inner.integration_waits(site)
-    }
-
-    fn kept(&self, site: SiteId, after: u64, limit: usize) -> Result<Vec<KeptRecord>> {
-        self.call("kept")?;
-        self.inner.kept(site, after, limit)
-    }
-
-    fn count_kept(&self, site: SiteId, after: u64) -> Result<(u64, u64)> {
-        self.call("count_kept")?;
-        self.inner.count_kept(site, after)
-    }
-
-    fn activity(&self) -> Result<Vec<SiteActivity>> {
-        self.call("activity")?;
-        self.inner.activity()
-    }
-
+impl<T: ReadTxn + ?Sized> FileReads for WatchedTxn<'_, T> {
     fn file(&self, id: &RecordId) -> Result<Option<FileEntry>> {
         self.call("file")?;
         self.inner.file(id)
@@ -305,7 +198,7 @@ impl<T: ReadTxn + ?Sized> ReadTxn for WatchedTxn<'_, T> {
     }
 }
 
-impl WriteTxn for WatchedTxn<'_, dyn WriteTxn + '_> {
+impl RecordWrites for WatchedTxn<'_, dyn WriteTxn + '_> {
     fn put_record(&self, data: &RecordData, change: &NewChange) -> Result<Cursor> {
         self.call("put_record")?;
         self.watch.before_record(data)?;
@@ -326,7 +219,9 @@ impl WriteTxn for WatchedTxn<'_, dyn WriteTxn + '_> {
         self.call("mark_synced")?;
         self.inner.mark_synced(table, id)
     }
+}
 
+impl BufferWrites for WatchedTxn<'_, dyn WriteTxn + '_> {
     fn stage(&self, incoming: &Incoming, received_at: Timestamp) -> Result<()> {
         self.call("stage")?;
         self.inner.stage(incoming, received_at)
@@ -340,6 +235,11 @@ impl WriteTxn for WatchedTxn<'_, dyn WriteTxn + '_> {
     fn discard(&self, source: Source, table: &TableName, id: &RecordId) -> Result<()> {
         self.call("discard")?;
         self.inner.discard(source, table, id)
+    }
+
+    fn note_newer(&self, table: &TableName, id: &RecordId, than: (u64, Cursor)) -> Result<()> {
+        self.call("note_newer")?;
+        self.inner.note_newer(table, id, than)
     }
 
     fn quarantine(&self, sequence: u64, quarantine: &Quarantine) -> Result<()> {
@@ -356,72 +256,35 @@ impl WriteTxn for WatchedTxn<'_, dyn WriteTxn + '_> {
         self.call("requeue")?;
         self.inner.requeue(cause, source)
     }
+}
 
+impl StateWrites for WatchedTxn<'_, dyn WriteTxn + '_> {
     fn set_state(&self, key: &str, value: &str) -> Result<()> {
         self.call("set_state")?;
         self.inner.set_state(key, value)
     }
+}
 
+impl SyncLogWrites for WatchedTxn<'_, dyn WriteTxn + '_> {
     fn add_log(&self, entry: &LogEntry) -> Result<()> {
         self.call("add_log")?;
         self.inner.add_log(entry)
     }
+}
 
-    fn put_site(&self, site: &SiteEntry) -> Result<()> {
-        self.call("put_site")?;
-        self.inner.put_site(site)
-    }
-
-    fn remove_site(&self, id: SiteId) -> Result<bool> {
-        self.call("remove_site")?;
-        self.inner.remove_site(id)
-    }
-
+impl PushedWrites for WatchedTxn<'_, dyn WriteTxn + '_> {
     fn note_pushed(&self, site: SiteId, table: &TableName, id: &RecordId, cursor: Cursor) -> Result<()> {
         self.call("note_pushed")?;
         self.inner.note_pushed(site, table, id, cursor)
-    }
-
-    fn note_taken(&self, site: SiteId, table: &TableName, id: &RecordId, pushed: &Pushed) -> Result<()> {
-        self.call("note_taken")?;
-        self.inner.note_taken(site, table, id, pushed)
-    }
-
-    fn note_newer(&self, table: &TableName, id: &RecordId, than: (u64, Cursor)) -> Result<()> {
-        self.call("note_newer")?;
-        self.inner.note_newer(table, id, than)
     }
 
     fn forget_pushed(&self, site: SiteId) -> Result<()> {
         self.call("forget_pushed")?;
         self.inner.forget_pushed(site)
     }
+}
 
-    fn request_integration(&self, site: SiteId, at: Timestamp) -> Result<()> {
-        self.call("request_integration")?;
-        self.inner.request_integration(site, at)
-    }
-
-    fn finish_integration(&self, site: SiteId) -> Result<()> {
-        self.call("finish_integration")?;
-        self.inner.finish_integration(site)
-    }
-
-    fn keep(&self, site: SiteId, table: &TableName, id: &RecordId, data: &RecordData) -> Result<()> {
-        self.call("keep")?;
-        self.inner.keep(site, table, id, data)
-    }
-
-    fn let_go(&self, site: SiteId, table: &TableName, id: &RecordId) -> Result<()> {
-        self.call("let_go")?;
-        self.inner.let_go(site, table, id)
-    }
-
-    fn note_activity(&self, activity: &SiteActivity) -> Result<()> {
-        self.call("note_activity")?;
-        self.inner.note_activity(activity)
-    }
-
+impl FileWrites for WatchedTxn<'_, dyn WriteTxn + '_> {
     fn put_file(&self, file: &FileEntry) -> Result<()> {
         self.call("put_file")?;
         self.inner.put_file(file)
@@ -430,12 +293,5 @@ impl WriteTxn for WatchedTxn<'_, dyn WriteTxn + '_> {
     fn remove_file(&self, id: &RecordId) -> Result<bool> {
         self.call("remove_file")?;
         self.inner.remove_file(id)
-    }
-
-    fn commit(self: Box<Self>) -> Result<()> {
-        self.watch.before(Operation::Commit)?;
-        self.inner.commit()?;
-        self.watch.committed();
-        Ok(())
     }
 }

@@ -1,9 +1,10 @@
-//! Which changelog rows about patients each store sees: those about the names that are joined to it.
+//! The index of the changelog rows about patients that each store sees: those about the names that are joined to it.
 
 use super::schema::TABLES;
 use super::txn::{Holds, SqliteTxn};
 use crate::error::Result;
 use crate::record::{NameId, RecordData, StoreId, TableName};
+use crate::storage::RecordReads as _;
 use crate::storage::found::{self, JOINS};
 
 /// The name under which the rows that a store sees are counted.
@@ -29,8 +30,8 @@ impl<C: Holds> SqliteTxn<C> {
         self.all(sql, [name], |row| row.get(0))
     }
 
-    /// Shows a new row to the stores that see this name.
-    pub(super) fn show(&self, table: usize, name: &str, cursor: i64, source: Option<i32>) -> Result<()> {
+    /// Adds a new row to the index of each store that sees this name.
+    pub(super) fn index_row(&self, table: usize, name: &str, cursor: i64, source: Option<i32>) -> Result<()> {
         for store in self.stores_that_see(name)? {
             let sql = "INSERT OR IGNORE INTO sync_seen (store_id, beside, cursor, source_site_id) \
                        VALUES (?1, ?2, ?3, ?4)";
@@ -41,8 +42,8 @@ impl<C: Holds> SqliteTxn<C> {
         Ok(())
     }
 
-    /// Takes a row away from those stores.
-    pub(super) fn hide(&self, table: usize, name: &str, cursor: i64) -> Result<()> {
+    /// Takes a row out of the index of each store that sees this name.
+    pub(super) fn unindex_row(&self, table: usize, name: &str, cursor: i64) -> Result<()> {
         for store in self.stores_that_see(name)? {
             let sql = "DELETE FROM sync_seen WHERE store_id = ?1 AND beside = ?2 AND cursor = ?3";
             if self.execute(sql, (&store, table as i64, cursor))? > 0 {
@@ -52,9 +53,9 @@ impl<C: Holds> SqliteTxn<C> {
         Ok(())
     }
 
-    /// Shows all rows about a name to a store, or none, as the joins are now.
-    pub(super) fn show_or_hide(&self, name: &NameId, store: &StoreId) -> Result<()> {
-        let is_joined = self.find_join(name, std::slice::from_ref(store))?;
+    /// Adds all rows about a name to the index of a store, or takes them out, as the joins are now.
+    pub(super) fn index_rows_about(&self, name: &NameId, store: &StoreId) -> Result<()> {
+        let is_joined = self.is_visible(name, std::slice::from_ref(store))?;
         let audience = patients_of(store.as_str());
         for (beside, table) in TABLES.iter().enumerate() {
             let rows = format!("FROM {table} WHERE name_id = ?2 AND audience = 'patient'");

@@ -1,31 +1,8 @@
-//! What central keeps of its sites: the local list, and when it last heard of each.
+//! When sites came last, and how far they have read.
 
 use crate::clock::Timestamp;
+use crate::error::Result;
 use crate::record::{Cursor, SiteId};
-
-/// A site in the local list that central keeps where no legacy server does.
-#[derive(Clone, PartialEq, Eq)]
-pub struct SiteEntry {
-    /// Its number.
-    pub id: SiteId,
-    /// Its UUID.
-    pub uuid: String,
-    /// Its name.
-    pub name: String,
-    /// A slow salted hash of the password hash that the site sends.
-    pub secret: String,
-    /// The hardware id it is bound to, from its first contact on.
-    pub hardware_id: Option<String>,
-    /// When it last completed a pull.
-    pub last_pull_at: Option<Timestamp>,
-}
-
-impl std::fmt::Debug for SiteEntry {
-    /// Shows number and name only.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SiteEntry").field("id", &self.id).field("name", &self.name).finish_non_exhaustive()
-    }
-}
 
 /// What central knows of a site's visits: for its administrator to look at, no decision depends on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,4 +32,22 @@ impl SiteActivity {
         self.pushed_at = self.pushed_at.or(before.1);
         self.read_to = self.read_to.or(before.2);
     }
+}
+
+/// Reads the visits of sites.
+///
+/// # Errors
+/// Each call: the storage cannot be read, or `damaged_state`.
+pub trait ActivityReads {
+    /// The visits of sites, by number.
+    fn activity(&self) -> Result<Vec<SiteActivity>>;
+}
+
+/// Notes the visits of sites.
+///
+/// # Errors
+/// Each call: the storage cannot be written. The call changed nothing.
+pub trait ActivityWrites: ActivityReads {
+    /// Notes a site's visits, as [`SiteActivity::update`] adds them.
+    fn note_activity(&self, activity: &SiteActivity) -> Result<()>;
 }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
+use crate::error::Result;
 use crate::record::{RecordId, TableName};
 
 /// Which way a file's bytes go.
@@ -87,4 +88,32 @@ pub struct FileEntry {
     pub reason: Option<String>,
     /// When this last changed.
     pub changed_at: Timestamp,
+}
+
+/// Reads what is known of files.
+///
+/// # Errors
+/// Each call: the storage cannot be read, or `damaged_state`.
+pub trait FileReads {
+    /// What is known of a file.
+    fn file(&self, id: &RecordId) -> Result<Option<FileEntry>>;
+    /// Up to `limit` files, by id, after `after`.
+    fn files(&self, after: Option<&RecordId>, limit: usize) -> Result<Vec<FileEntry>>;
+    /// The files of a record, by id.
+    fn files_of(&self, table: &TableName, record: &RecordId) -> Result<Vec<FileEntry>>;
+    /// The number of files in each state that any is in.
+    fn file_counts(&self) -> Result<Vec<(FileState, u64)>>;
+    /// Up to `limit` files that are to be tried at this moment or before, the longest due first, then by id.
+    fn files_due(&self, at: Timestamp, limit: usize) -> Result<Vec<FileEntry>>;
+}
+
+/// Notes what is known of files.
+///
+/// # Errors
+/// Each call: the storage cannot be written. The call changed nothing.
+pub trait FileWrites: FileReads {
+    /// Notes what is known of a file, in place of what was.
+    fn put_file(&self, file: &FileEntry) -> Result<()>;
+    /// Forgets what is known of a file; says whether there was anything.
+    fn remove_file(&self, id: &RecordId) -> Result<bool>;
 }

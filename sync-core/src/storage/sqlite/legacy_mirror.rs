@@ -1,15 +1,15 @@
-//! Records that central keeps for the site that brought them.
+//! Records of the legacy tables that central keeps for the site that brought them: table `sync_kept`.
 
 use rusqlite::Row;
 
 use super::records::data;
-use super::txn::{Holds, SqliteTxn};
+use super::txn::{Holds, SqliteTxn, Turn};
 use crate::error::Result;
 use crate::record::{RecordData, RecordId, SiteId, TableName};
-use crate::storage::{CHUNK_BYTES, KeptRecord};
+use crate::storage::{CHUNK_BYTES, LegacyMirrorReads, LegacyMirrorWrites, MirroredRecord};
 
-impl<C: Holds> SqliteTxn<C> {
-    pub(super) fn list_kept(&self, site: SiteId, after: u64, limit: usize) -> Result<Vec<KeptRecord>> {
+impl<C: Holds> LegacyMirrorReads for SqliteTxn<C> {
+    fn legacy_mirror(&self, site: SiteId, after: u64, limit: usize) -> Result<Vec<MirroredRecord>> {
         let sql = "SELECT number, table_name, record_id, data FROM sync_kept \
                    WHERE site_id = ?1 AND number > ?2 ORDER BY number LIMIT ?3";
         let read = |row: &Row<'_>| -> rusqlite::Result<(i64, [String; 3])> {
@@ -23,7 +23,7 @@ impl<C: Holds> SqliteTxn<C> {
         };
         let rows = self.all_while(sql, (site.0, stored(after), limit as i64), read, within)?;
         let record = |(number, [table, id, text]): (i64, [String; 3])| {
-            Ok(KeptRecord {
+            Ok(MirroredRecord {
                 number: number.unsigned_abs(),
                 table: TableName::new(table),
                 id: RecordId::new(id),
@@ -33,21 +33,23 @@ impl<C: Holds> SqliteTxn<C> {
         rows.into_iter().map(record).collect()
     }
 
-    pub(super) fn count_kept_of(&self, site: SiteId, after: u64) -> Result<(u64, u64)> {
+    fn count_mirrored(&self, site: SiteId, after: u64) -> Result<(u64, u64)> {
         let sql = "SELECT count(*), ifnull(max(number), 0) FROM sync_kept WHERE site_id = ?1 AND number > ?2";
         let found: Option<(i64, i64)> =
             self.first(sql, (site.0, stored(after)), |row| Ok((row.get(0)?, row.get(1)?)))?;
         Ok(found.map_or((0, 0), |(count, last)| (count.unsigned_abs(), last.unsigned_abs())))
     }
+}
 
-    pub(super) fn put_kept(&self, site: SiteId, table: &TableName, id: &RecordId, data: &RecordData) -> Result<()> {
+impl LegacyMirrorWrites for SqliteTxn<Turn<'_>> {
+    fn mirror_record(&self, site: SiteId, table: &TableName, id: &RecordId, data: &RecordData) -> Result<()> {
         // Replaced as a whole: it gets a new number.
         let sql = "INSERT OR REPLACE INTO sync_kept (site_id, table_name, record_id, data) VALUES (?1, ?2, ?3, ?4)";
         self.execute(sql, (site.0, table.as_str(), id.as_str(), data.as_str()))?;
         Ok(())
     }
 
-    pub(super) fn remove_kept(&self, site: SiteId, table: &TableName, id: &RecordId) -> Result<()> {
+    fn drop_mirrored(&self, site: SiteId, table: &TableName, id: &RecordId) -> Result<()> {
         let sql = "DELETE FROM sync_kept WHERE site_id = ?1 AND table_name = ?2 AND record_id = ?3";
         self.execute(sql, (site.0, table.as_str(), id.as_str()))?;
         Ok(())

@@ -1,0 +1,33 @@
+//! The versions that a site pushed, as far as they are noted.
+
+use super::changelog::position;
+use super::txn::{Holds, SqliteTxn, Turn};
+use crate::error::Result;
+use crate::record::{Cursor, RecordId, SiteId, TableName};
+use crate::storage::{PushedReads, PushedWrites};
+
+impl<C: Holds> PushedReads for SqliteTxn<C> {
+    fn pushed_at(&self, site: SiteId, table: &TableName, id: &RecordId) -> Result<Option<Cursor>> {
+        let sql = "SELECT cursor FROM sync_pushed WHERE site_id = ?1 AND table_name = ?2 AND record_id = ?3 \
+                   AND is_former = 0";
+        let found: Option<i64> = self.first(sql, (site.0, table.as_str(), id.as_str()), |row| row.get(0))?;
+        Ok(found.map(|cursor| Cursor(cursor.unsigned_abs())))
+    }
+}
+
+impl PushedWrites for SqliteTxn<Turn<'_>> {
+    fn note_pushed(&self, site: SiteId, table: &TableName, id: &RecordId, cursor: Cursor) -> Result<()> {
+        let sql = "INSERT INTO sync_pushed (site_id, table_name, record_id, cursor) VALUES (?1, ?2, ?3, ?4) \
+                   ON CONFLICT DO UPDATE SET is_former = 0, \
+                   cursor = CASE WHEN is_former THEN excluded.cursor ELSE max(cursor, excluded.cursor) END";
+        self.execute(sql, (site.0, table.as_str(), id.as_str(), position(cursor)))?;
+        Ok(())
+    }
+
+    fn forget_pushed(&self, site: SiteId) -> Result<()> {
+        // What a former database pushed is only told from a late request; what tells nothing of that goes.
+        self.execute("DELETE FROM sync_pushed WHERE site_id = ?1 AND fingerprint IS NULL", [site.0])?;
+        self.execute("UPDATE sync_pushed SET is_former = 1 WHERE site_id = ?1", [site.0])?;
+        Ok(())
+    }
+}
