@@ -6,9 +6,10 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use sync_core::Result;
+use sync_core::central::{Central, LocalSites};
 use sync_core::storage::{CycleLock, MemoryStorage, ReadTxn, SqliteStorage, Storage, WriteTxn};
-use sync_testkit::{CountingStorage, FaultyStorage};
+use sync_core::{Result, SystemClock};
+use sync_testkit::{CountingStorage, FaultyStorage, RemoteOnlyStorage};
 use tempfile::TempDir;
 
 /// A database that goes with its folder.
@@ -54,6 +55,22 @@ sync_testkit::storage_contract!(counting_over_sqlite, || Arc::new(CountingStorag
 sync_testkit::storage_contract!(counting_over_memory, || Arc::new(CountingStorage::new(in_memory()))
     as Arc<dyn Storage>);
 sync_testkit::storage_contract!(faulty_over_memory, || Arc::new(FaultyStorage::new(in_memory())) as Arc<dyn Storage>);
+sync_testkit::storage_contract!(remote_only, || Arc::new(RemoteOnlyStorage::new(in_memory())) as Arc<dyn Storage>,
+    parts: [remote]);
+
+#[test]
+fn a_central_server_over_a_storage_for_remote_sites_says_so() {
+    let storage: Arc<dyn Storage> = Arc::new(RemoteOnlyStorage::new(in_memory()));
+    let txn = storage.write().unwrap();
+    assert!(txn.as_central().is_none() && txn.as_central_writer().is_none());
+    drop(txn);
+    let clock = Arc::new(SystemClock::new());
+    let sites = LocalSites::open(storage.clone(), clock.clone()).unwrap();
+    assert_eq!(sites.list().unwrap_err().code(), "wrong_role");
+    let central = Central::stand_alone(storage, clock);
+    let error = central.integrate_waiting().unwrap_err();
+    assert_eq!(error.to_string(), "this needs a central server, and this database is a storage for remote sites only",);
+}
 
 #[test]
 fn every_promise_is_stamped() {

@@ -17,6 +17,7 @@ use sync_core::{
     Audience, Central, ChangeAction, Clock, NewChange, Records, Settings, Silent, Site, SyncConfig, SyncOptions,
     SyncReport, SystemClock, Timestamp,
 };
+use sync_testkit::RemoteOnlyStorage;
 use tempfile::TempDir;
 
 /// The password of every site.
@@ -205,6 +206,8 @@ impl CentralEnd {
 
     /// A site that was added here, set up in this storage, over this transport.
     pub fn set_up_over(&self, storage: Arc<dyn Storage>, name: &str, transport: Arc<dyn Transport>) -> SiteEnd {
+        // A site needs nothing of what only a central server stores.
+        let storage: Arc<dyn Storage> = Arc::new(RemoteOnlyStorage::new(storage));
         let mut quick = SyncConfig::default();
         quick.integration_poll = Duration::from_millis(1);
         let site = Site::new(storage.clone(), transport, self.clock.clone()).with_config(quick);

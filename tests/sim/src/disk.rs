@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, Weak};
 
 use sync_core::Result;
 use sync_core::storage::{CycleLock, MemoryStorage, ReadTxn, SqliteStorage, Storage, WriteTxn};
-use sync_testkit::FaultyStorage;
+use sync_testkit::{FaultyStorage, RemoteOnlyStorage};
 
 use crate::lock;
 use crate::run::{Sim, Spot};
@@ -36,6 +36,8 @@ impl Disk {
             Self::Memory(storage) => lock(storage).clone(),
             Self::File(path) => Arc::new(SqliteStorage::open(path).expect("a file that can be opened")),
         };
+        // A site needs nothing of what only a central server stores.
+        let raw = if end == 0 { raw } else { Arc::new(RemoteOnlyStorage::new(raw)) as Arc<dyn Storage> };
         let faulty = Arc::new(FaultyStorage::new(raw.clone()));
         let storage = Arc::new(Watched { inner: faulty.clone(), end, sim: sim.clone() });
         Process { raw, faulty, storage }

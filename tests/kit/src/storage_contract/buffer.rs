@@ -10,7 +10,7 @@ use sync_core::storage::{
     Buffered, CHUNK_BYTES, Incoming, Quarantine, QuarantineCause, Source, StagedCounts, StagedKind, Storage,
 };
 
-fn incoming(source: Source, id: &str, action: Action) -> Incoming {
+pub(super) fn incoming(source: Source, id: &str, action: Action) -> Incoming {
     Incoming {
         source,
         table: "asset".into(),
@@ -23,7 +23,7 @@ fn incoming(source: Source, id: &str, action: Action) -> Incoming {
     }
 }
 
-fn central(id: &str) -> Incoming {
+pub(super) fn central(id: &str) -> Incoming {
     incoming(Source::Central, id, Action::Update)
 }
 
@@ -31,19 +31,19 @@ fn now() -> Timestamp {
     Timestamp::from_unix_millis(1_700_000_000_123)
 }
 
-fn because(cause: QuarantineCause) -> Quarantine {
+pub(super) fn because(cause: QuarantineCause) -> Quarantine {
     Quarantine { cause, reason: format!("it is {}", cause.as_str()), waits_for: None }
 }
 
-fn waiting_for(table: &str, id: &str) -> Quarantine {
+pub(super) fn waiting_for(table: &str, id: &str) -> Quarantine {
     Quarantine { waits_for: Some((table.into(), id.into())), ..because(QuarantineCause::Waiting) }
 }
 
-fn set_aside(incoming: Incoming, quarantine: Quarantine) -> Incoming {
+pub(super) fn set_aside(incoming: Incoming, quarantine: Quarantine) -> Incoming {
     Incoming { quarantine: Some(quarantine), ..incoming }
 }
 
-fn stage(storage: &Arc<dyn Storage>, all: &[Incoming]) {
+pub(super) fn stage(storage: &Arc<dyn Storage>, all: &[Incoming]) {
     write(storage, |txn| all.iter().for_each(|incoming| txn.stage(incoming, now()).unwrap()));
 }
 
@@ -248,29 +248,6 @@ pub fn the_parent_wakes_what_waits_for_it_and_nothing_else(make: Make<'_>) {
     assert_eq!(wake("store", "S"), 0, "woken once");
 }
 
-/// Waking what a site had pushed requests that site's integration, as of the oldest record that was woken; a request
-/// that is there keeps its place.
-pub fn waking_what_a_site_pushed_requests_its_integration(make: Make<'_>) {
-    let storage = make();
-    let at = |millis: i64| Timestamp::from_unix_millis(1_700_000_000_000 + millis);
-    write(&storage, |txn| {
-        let stage = |site, id: &str, millis, parent: &str| {
-            let child = incoming(Source::Site(SiteId(site)), id, Action::Update);
-            txn.stage(&set_aside(child, waiting_for("store", parent)), at(millis)).unwrap();
-        };
-        stage(7, "late", 300, "S");
-        stage(7, "early", 100, "S");
-        stage(5, "child", 200, "S");
-        stage(3, "of another", 0, "T");
-        stage(2, "asked before", 0, "S");
-        txn.stage(&set_aside(central("child"), waiting_for("store", "S")), at(0)).unwrap();
-        txn.central().unwrap().request_integration(SiteId(2), at(400)).unwrap();
-    });
-    assert_eq!(write(&storage, |txn| txn.wake_waiting(&"store".into(), &"S".into()).unwrap()), 5);
-    let waiting = read(&storage, |txn| txn.central().unwrap().integrations().unwrap());
-    assert_eq!(waiting, [7, 5, 2].map(SiteId));
-}
-
 /// Requeueing stages again all of a cause, or those from one source, but not what was written here and refused elsewhere.
 pub fn requeue_stages_a_cause_again_but_not_what_is_from_here(make: Make<'_>) {
     let storage = make();
@@ -286,16 +263,10 @@ pub fn requeue_stages_a_cause_again_but_not_what_is_from_here(make: Make<'_>) {
         ],
     );
     assert_eq!(write(&storage, |txn| txn.requeue(QuarantineCause::Malformed, None).unwrap()), 0);
-    assert_eq!(read(&storage, |txn| txn.central().unwrap().integrations().unwrap()), []);
     let from = |source| write(&storage, |txn| txn.requeue(QuarantineCause::Refused, Some(source)).unwrap());
     assert_eq!((from(Source::Legacy), from(Source::Site(SiteId(8))), from(Source::Local)), (0, 0, 0));
     assert_eq!(from(Source::Site(SiteId(7))), 1);
     assert_eq!(write(&storage, |txn| txn.requeue(QuarantineCause::Refused, None).unwrap()), 1);
-    assert_eq!(
-        read(&storage, |txn| txn.central().unwrap().integrations().unwrap()),
-        [SiteId(7)],
-        "what a site had pushed is asked for"
-    );
     assert_eq!(upserts(&storage), ["x", "staged"], "in its old place");
     let left = quarantined(&storage);
     assert_eq!(left.iter().map(|(id, _)| id.as_str()).collect::<Vec<_>>(), ["y", "mine"]);
@@ -355,26 +326,6 @@ pub fn quarantine_is_counted_by_cause_and_paged(make: Make<'_>) {
         let all: Vec<String> = (0..7).flat_map(|n| (0..n).map(move |m| format!("{n}{m}"))).collect();
         assert_eq!(ids(&paged), all);
     });
-}
-
-/// What sites pushed and is set aside is counted for each of them; what came otherwise, and what is staged, is not.
-pub fn quarantine_is_counted_by_site(make: Make<'_>) {
-    let storage = make();
-    let pushed = |site, id: &str| Incoming { source: Source::Site(SiteId(site)), ..central(id) };
-    let refused = |incoming| set_aside(incoming, because(QuarantineCause::Refused));
-    let malformed = |incoming| set_aside(incoming, because(QuarantineCause::Malformed));
-    let all = [
-        refused(pushed(12, "a")),
-        refused(pushed(12, "b")),
-        malformed(pushed(12, "c")),
-        malformed(pushed(3, "a")),
-        refused(central("a")),
-        pushed(4, "a"),
-    ];
-    stage(&storage, &all);
-    let counts = read(&storage, |txn| txn.central().unwrap().quarantine_of_sites().unwrap());
-    let (refused, malformed) = (QuarantineCause::Refused, QuarantineCause::Malformed);
-    assert_eq!(counts, [(SiteId(3), malformed, 1), (SiteId(12), refused, 2), (SiteId(12), malformed, 1)]);
 }
 
 /// The sender's cursor is told of what is staged or waits for another record, and not of what is set aside otherwise.

@@ -14,7 +14,8 @@
 //! sync_testkit::storage_contract!(memory, make);
 //! ```
 //!
-//! Wrappers run it too: what a wrapper adds must not take a promise away.
+//! Wrappers run it too: what a wrapper adds must not take a promise away. A storage for remote sites only names its parts:
+//! `storage_contract!(mine, make, parts: [remote])`.
 
 #![allow(
     clippy::unwrap_used,
@@ -24,6 +25,7 @@
 )]
 
 pub mod buffer;
+pub mod central;
 pub mod changelog;
 pub mod durability;
 pub mod files;
@@ -51,6 +53,10 @@ pub type Open<'o> = &'o dyn Fn() -> Arc<dyn Storage>;
 ///
 /// `storage_contract!(module, make)` takes a `Fn() -> Arc<dyn Storage>` that makes an empty storage at each call.
 ///
+/// `storage_contract!(module, make, parts: [remote])` tests the parts that an implementation has: any of `transactions`,
+/// `changelog`, `selection`, `visibility`, `versions`, `buffer`, `state`, `files` and `central`; `remote` stands for all but
+/// `central`, as a storage for remote sites only has them.
+///
 /// `storage_contract!(module, reopen = open)` adds the promises of a storage that outlives its process. The expression
 /// is evaluated once for each test, and gives a `Fn() -> Arc<dyn Storage>` that opens one and the same storage at each
 /// call.
@@ -69,84 +75,132 @@ macro_rules! storage_contract {
         }
     };
     ($module:ident, $make:expr) => {
+        $crate::storage_contract!($module, $make, parts: [remote, central]);
+    };
+    ($module:ident, $make:expr, parts: [$($part:ident),+ $(,)?]) => {
         mod $module {
             #[allow(unused_imports, reason = "the expression may need them")]
             use super::*;
 
-            $crate::storage_contract! { @clauses $make =>
-                transactions::a_dropped_write_leaves_nothing,
-                transactions::a_commit_takes_effect_as_a_whole,
-                transactions::a_reader_sees_one_state_while_a_writer_commits,
-                transactions::a_write_sees_its_own_writes,
-                transactions::writers_come_one_after_the_other,
-                transactions::a_refused_call_leaves_the_transaction_as_it_was,
-                transactions::the_cycle_lock_is_held_once_and_given_back,
-                changelog::cursors_only_rise_and_are_never_used_twice,
-                changelog::what_was_rolled_back_leaves_the_cursors_as_they_were,
-                changelog::put_takes_the_place_of_the_row_of_the_same_table_record_and_store,
-                changelog::rows_for_the_stores_that_a_record_left_stay,
-                changelog::ids_shared_by_two_tables_do_not_meet,
-                changelog::a_delete_leaves_its_row_until_the_record_is_put_again,
-                changelog::the_newest_deletion_says_in_which_store,
-                changelog::the_rows_of_a_record_are_its_own_and_those_beside_it,
-                changelog::a_change_reads_back_as_it_was_written,
-                changelog::data_read_back_as_the_same_text,
-                changelog::a_record_marked_as_synced_has_no_local_edit,
-                changelog::local_edits_are_found_by_record_and_cursor,
-                changelog::records_are_paged_by_id_and_counted_by_table,
-                selection::all_selects_every_row,
-                selection::local_selects_what_sync_did_not_write,
-                selection::for_site_selects_what_is_for_everyone_its_stores_and_its_patients,
-                selection::for_site_leaves_out_what_came_from_it,
-                selection::a_store_named_twice_counts_once,
-                selection::patient_selects_what_is_for_those_who_see_the_patient,
-                selection::store_selects_what_is_of_the_store_and_its_patients,
-                selection::legacy_selects_central_data_of_the_legacy_server,
-                selection::a_start_is_inclusive_and_may_be_beyond_every_row,
-                selection::a_limit_cuts_and_the_next_page_goes_on,
-                selection::data_come_with_their_rows_as_far_as_the_bytes_go,
-                selection::random_histories_read_as_the_rules_say,
-                visibility::a_name_is_visible_where_it_is_joined,
-                visibility::an_inactive_join_hides,
-                visibility::visibility_follows_joins_that_change,
-                visibility::children_are_those_that_name_their_parent,
-                visibility::records_are_found_by_what_the_rules_read,
-                visibility::stores_of_a_site_follow_their_moves,
-                buffer::a_newer_version_takes_the_place_of_the_older_and_a_new_sequence,
-                buffer::sources_do_not_meet,
-                buffer::merges_are_kept_each,
-                buffer::staged_records_come_in_order_of_arrival_by_kind,
-                buffer::a_chunk_ends_at_its_bytes_but_holds_one_record,
-                buffer::settle_takes_only_the_versions_that_were_read,
-                buffer::what_is_set_aside_is_no_longer_staged,
-                buffer::a_record_may_arrive_set_aside,
-                buffer::the_parent_wakes_what_waits_for_it_and_nothing_else,
-                buffer::waking_what_a_site_pushed_requests_its_integration,
-                buffer::requeue_stages_a_cause_again_but_not_what_is_from_here,
-                buffer::discard_takes_a_record_whatever_its_state,
-                buffer::quarantine_is_counted_by_cause_and_paged,
-                buffer::quarantine_is_counted_by_site,
-                buffer::the_cursor_of_what_may_still_be_integrated_is_known,
-                buffer::all_versions_of_a_record_in_the_buffer_are_known,
-                state::settings_are_kept_by_key,
-                state::the_log_is_newest_first_and_keeps_a_thousand,
-                state::a_log_entry_reads_back_as_it_was_written,
-                state::sites_are_kept_by_number_and_found_by_name,
-                state::a_name_and_a_uuid_belong_to_one_site,
-                state::integrations_come_oldest_first_and_once,
-                state::the_visits_of_a_site_add_up,
-                state::the_newest_version_that_a_site_pushed_is_noted,
-                state::what_is_kept_for_a_site_comes_back_in_its_order,
-                versions::where_a_record_was_written_stays_when_it_is_logged_again,
-                versions::a_former_store_is_told_what_the_record_was_when_it_left,
-                versions::of_several_former_stores_the_last_one_counts,
-                versions::what_was_known_is_kept_with_a_version,
-                versions::what_a_site_pushed_is_known_again,
-                files::a_file_reads_back_as_it_was_written_last,
-                files::files_are_paged_by_id_and_found_by_their_record,
-                files::files_are_counted_by_state,
-                files::files_that_are_due_come_longest_due_first,
-            }
+            $crate::storage_contract! { @parts $make => $($part)+ }
+        }
+    };
+    // One after the other, as a macro repeats no list within another.
+    (@parts $make:expr => $part:ident $($more:ident)*) => {
+        $crate::storage_contract! { @part $part, $make }
+        $crate::storage_contract! { @parts $make => $($more)* }
+    };
+    (@parts $make:expr =>) => {};
+    (@part remote, $make:expr) => {
+        $crate::storage_contract! { @parts $make => transactions changelog selection visibility versions buffer state files }
+    };
+    (@part transactions, $make:expr) => {
+        $crate::storage_contract! { @clauses $make =>
+            transactions::a_dropped_write_leaves_nothing,
+            transactions::a_commit_takes_effect_as_a_whole,
+            transactions::a_reader_sees_one_state_while_a_writer_commits,
+            transactions::a_write_sees_its_own_writes,
+            transactions::writers_come_one_after_the_other,
+            transactions::the_cycle_lock_is_held_once_and_given_back,
+        }
+    };
+    (@part changelog, $make:expr) => {
+        $crate::storage_contract! { @clauses $make =>
+            changelog::cursors_only_rise_and_are_never_used_twice,
+            changelog::what_was_rolled_back_leaves_the_cursors_as_they_were,
+            changelog::put_takes_the_place_of_the_row_of_the_same_table_record_and_store,
+            changelog::rows_for_the_stores_that_a_record_left_stay,
+            changelog::ids_shared_by_two_tables_do_not_meet,
+            changelog::a_delete_leaves_its_row_until_the_record_is_put_again,
+            changelog::the_newest_deletion_says_in_which_store,
+            changelog::the_rows_of_a_record_are_its_own_and_those_beside_it,
+            changelog::a_change_reads_back_as_it_was_written,
+            changelog::data_read_back_as_the_same_text,
+            changelog::a_record_marked_as_synced_has_no_local_edit,
+            changelog::local_edits_are_found_by_record_and_cursor,
+            changelog::records_are_paged_by_id_and_counted_by_table,
+        }
+    };
+    (@part selection, $make:expr) => {
+        $crate::storage_contract! { @clauses $make =>
+            selection::all_selects_every_row,
+            selection::local_selects_what_sync_did_not_write,
+            selection::for_site_selects_what_is_for_everyone_its_stores_and_its_patients,
+            selection::for_site_leaves_out_what_came_from_it,
+            selection::a_store_named_twice_counts_once,
+            selection::patient_selects_what_is_for_those_who_see_the_patient,
+            selection::store_selects_what_is_of_the_store_and_its_patients,
+            selection::legacy_selects_central_data_of_the_legacy_server,
+            selection::a_start_is_inclusive_and_may_be_beyond_every_row,
+            selection::a_limit_cuts_and_the_next_page_goes_on,
+            selection::data_come_with_their_rows_as_far_as_the_bytes_go,
+            selection::random_histories_read_as_the_rules_say,
+        }
+    };
+    (@part visibility, $make:expr) => {
+        $crate::storage_contract! { @clauses $make =>
+            visibility::a_name_is_visible_where_it_is_joined,
+            visibility::an_inactive_join_hides,
+            visibility::visibility_follows_joins_that_change,
+            visibility::children_are_those_that_name_their_parent,
+            visibility::records_are_found_by_what_the_rules_read,
+            visibility::stores_of_a_site_follow_their_moves,
+        }
+    };
+    (@part versions, $make:expr) => {
+        $crate::storage_contract! { @clauses $make =>
+            versions::where_a_record_was_written_stays_when_it_is_logged_again,
+            versions::a_former_store_is_told_what_the_record_was_when_it_left,
+            versions::of_several_former_stores_the_last_one_counts,
+            versions::what_was_known_is_kept_with_a_version,
+            versions::the_newest_version_that_a_site_pushed_is_noted,
+        }
+    };
+    (@part buffer, $make:expr) => {
+        $crate::storage_contract! { @clauses $make =>
+            buffer::a_newer_version_takes_the_place_of_the_older_and_a_new_sequence,
+            buffer::sources_do_not_meet,
+            buffer::merges_are_kept_each,
+            buffer::staged_records_come_in_order_of_arrival_by_kind,
+            buffer::a_chunk_ends_at_its_bytes_but_holds_one_record,
+            buffer::settle_takes_only_the_versions_that_were_read,
+            buffer::what_is_set_aside_is_no_longer_staged,
+            buffer::a_record_may_arrive_set_aside,
+            buffer::the_parent_wakes_what_waits_for_it_and_nothing_else,
+            buffer::requeue_stages_a_cause_again_but_not_what_is_from_here,
+            buffer::discard_takes_a_record_whatever_its_state,
+            buffer::quarantine_is_counted_by_cause_and_paged,
+            buffer::the_cursor_of_what_may_still_be_integrated_is_known,
+            buffer::all_versions_of_a_record_in_the_buffer_are_known,
+        }
+    };
+    (@part state, $make:expr) => {
+        $crate::storage_contract! { @clauses $make =>
+            state::settings_are_kept_by_key,
+            state::the_log_is_newest_first_and_keeps_a_thousand,
+            state::a_log_entry_reads_back_as_it_was_written,
+        }
+    };
+    (@part files, $make:expr) => {
+        $crate::storage_contract! { @clauses $make =>
+            files::a_file_reads_back_as_it_was_written_last,
+            files::files_are_paged_by_id_and_found_by_their_record,
+            files::files_are_counted_by_state,
+            files::files_that_are_due_come_longest_due_first,
+        }
+    };
+    (@part central, $make:expr) => {
+        $crate::storage_contract! { @clauses $make =>
+            central::sites_are_kept_by_number_and_found_by_name,
+            central::a_name_and_a_uuid_belong_to_one_site,
+            central::integrations_come_oldest_first_and_once,
+            central::the_visits_of_a_site_add_up,
+            central::what_is_kept_for_a_site_comes_back_in_its_order,
+            central::waking_what_a_site_pushed_requests_its_integration,
+            central::quarantine_is_counted_by_site,
+            central::what_a_site_pushed_is_known_again,
+            central::a_refused_call_leaves_the_transaction_as_it_was,
+            central::requeueing_what_a_site_pushed_requests_its_integration,
         }
     };
     (@clauses $make:expr => $($part:ident :: $clause:ident),+ $(,)?) => {

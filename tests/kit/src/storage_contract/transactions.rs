@@ -4,12 +4,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use super::{Make, all_changes, change, data, put, read, write};
+use super::{Make, change, data, put, read, write};
 use sync_core::Error;
 use sync_core::Timestamp;
 use sync_core::protocol::v6::Action;
 use sync_core::record::{Cursor, SiteId};
-use sync_core::storage::{Incoming, SiteEntry, Source, Storage, WriteTxn};
+use sync_core::storage::{Incoming, Source, Storage, WriteTxn};
 
 /// How long a clause waits for something that must not happen.
 const LONG_ENOUGH: Duration = Duration::from_millis(50);
@@ -30,7 +30,7 @@ fn write_of_everything(txn: &dyn WriteTxn) {
         quarantine: None,
     };
     txn.stage(&incoming, now).unwrap();
-    txn.central().unwrap().request_integration(SiteId(2), now).unwrap();
+    txn.note_pushed(SiteId(2), &"asset".into(), &"x".into(), Cursor(3)).unwrap();
 }
 
 /// How much of [`write_of_everything`] is there, as a number for each kind.
@@ -41,7 +41,7 @@ fn seen(storage: &dyn Storage) -> [usize; 5] {
         usize::try_from(txn.last_cursor().unwrap().0).unwrap(),
         txn.state("key").unwrap().iter().count(),
         txn.staged_tables(Source::Central).unwrap().len(),
-        txn.central().unwrap().integrations().unwrap().len(),
+        txn.pushed_at(SiteId(2), &"asset".into(), &"x".into()).unwrap().iter().count(),
     ]
 }
 
@@ -149,28 +149,6 @@ pub fn writers_come_one_after_the_other(make: Make<'_>) {
     });
     let counter = read(&storage, |txn| txn.state("counter").unwrap());
     assert_eq!(counter.as_deref(), Some("30"), "no update is lost");
-}
-
-/// A call that is refused changes nothing, and takes nothing away from what the transaction did before.
-pub fn a_refused_call_leaves_the_transaction_as_it_was(make: Make<'_>) {
-    let storage = make();
-    let site = |id, uuid: &str| SiteEntry {
-        id: SiteId(id),
-        uuid: uuid.to_owned(),
-        name: "clinic".to_owned(),
-        secret: "secret".to_owned(),
-        hardware_id: None,
-        last_pull_at: None,
-    };
-    write(&storage, |txn| {
-        txn.put_record(&data("{}"), &change("asset", "before")).unwrap();
-        txn.central().unwrap().put_site(&site(2, "A")).unwrap();
-        txn.central().unwrap().put_site(&site(3, "B")).expect_err("the name is taken");
-        txn.put_record(&data("{}"), &change("asset", "after")).unwrap();
-    });
-    assert_eq!(all_changes(&storage).len(), 2);
-    assert_eq!(read(&storage, |txn| txn.central().unwrap().sites().unwrap()), [site(2, "A")]);
-    put(&storage, &change("asset", "next"));
 }
 
 /// The lock of the cycle is held once, is refused to a second at once, and is given back when it is dropped. It hinders

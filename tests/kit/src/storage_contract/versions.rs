@@ -5,7 +5,7 @@ use super::{Make, change, data, deletion, in_store, put, read, write};
 use sync_core::Timestamp;
 use sync_core::protocol::v6::{Action, WireRecord};
 use sync_core::record::{Cursor, RecordId, SiteId, StoreId, TableName};
-use sync_core::storage::{Incoming, Known, Pushed, Selection, Source, StagedKind};
+use sync_core::storage::{Incoming, Known, Selection, Source, StagedKind};
 use sync_core::{Audience, NewChange};
 
 /// Where a record got the data that it has, or was deleted, is told as long as that is so: rows that only tell it again do
@@ -149,30 +149,18 @@ pub fn what_was_known_is_kept_with_a_version(make: Make<'_>) {
     assert_eq!((found(2).1, found(3).1, found(4).1), (Cursor(0), newest, Cursor(0)));
 }
 
-/// What a site pushed last of a record is known again; of a database that the site has no more, too, but as such.
-pub fn what_a_site_pushed_is_known_again(make: Make<'_>) {
+/// Of the versions of a record that a site pushed, the highest cursor is noted.
+pub fn the_newest_version_that_a_site_pushed_is_noted(make: Make<'_>) {
     let storage = make();
-    let (table, id, site) = (TableName::from("asset"), RecordId::from("x"), SiteId(2));
-    let pushed = |cursor, fingerprint| Pushed {
-        cursor: Cursor(cursor),
-        fingerprint,
-        at: Timestamp::from_unix_millis(1_700_000_000_000),
-        is_former: false,
-    };
-    let note =
-        |pushed: Pushed| write(&storage, |txn| txn.central().unwrap().note_taken(site, &table, &id, &pushed).unwrap());
-    let found = || {
-        read(&storage, |txn| {
-            (txn.central().unwrap().pushed(site, &table, &id).unwrap(), txn.pushed_at(site, &table, &id).unwrap())
-        })
-    };
-    assert_eq!(found(), (None, None));
-    note(pushed(8, u64::MAX));
-    note(pushed(7, 1));
-    assert_eq!(found(), (Some(pushed(8, u64::MAX)), Some(Cursor(8))), "a lower cursor is older");
-    write(&storage, |txn| txn.forget_pushed(SiteId(3)).unwrap());
-    write(&storage, |txn| txn.forget_pushed(site).unwrap());
-    assert_eq!(found(), (Some(Pushed { is_former: true, ..pushed(8, u64::MAX) }), None));
-    note(pushed(3, 2));
-    assert_eq!(found(), (Some(pushed(3, 2)), Some(Cursor(3))), "another database counts anew");
+    let (table, id) = ("name".into(), "p".into());
+    let at =
+        |site, table: &TableName, id: &RecordId| read(&storage, |txn| txn.pushed_at(SiteId(site), table, id).unwrap());
+    for cursor in [7, 9, 8] {
+        write(&storage, |txn| txn.note_pushed(SiteId(2), &table, &id, Cursor(cursor)).unwrap());
+    }
+    assert_eq!(at(2, &table, &id), Some(Cursor(9)));
+    assert_eq!((at(3, &table, &id), at(2, &"asset".into(), &id), at(2, &table, &"q".into())), (None, None, None));
+    write(&storage, |txn| txn.note_pushed(SiteId(3), &table, &id, Cursor(1)).unwrap());
+    write(&storage, |txn| txn.forget_pushed(SiteId(2)).unwrap());
+    assert_eq!((at(2, &table, &id), at(3, &table, &id)), (None, Some(Cursor(1))));
 }

@@ -46,6 +46,11 @@ pub(super) trait Watch: Send + Sync {
         Ok(())
     }
 
+    /// Whether the part of a central server is passed on.
+    fn has_central(&self) -> bool {
+        true
+    }
+
     /// Is told that a transaction took effect.
     fn committed(&self) {}
 }
@@ -85,13 +90,13 @@ impl<T: ?Sized> WatchedTxn<'_, T> {
 
 impl<T: ReadTxn + ?Sized> ReadTxn for WatchedTxn<'_, T> {
     fn as_central(&self) -> Option<&dyn CentralReads> {
-        self.inner.as_central().map(|_| self as &dyn CentralReads)
+        self.inner.as_central().filter(|_| self.watch.has_central()).map(|_| self as &dyn CentralReads)
     }
 }
 
 impl WriteTxn for WatchedTxn<'_, dyn WriteTxn + '_> {
     fn as_central_writer(&self) -> Option<&dyn CentralWrites> {
-        self.inner.as_central_writer().map(|_| self as &dyn CentralWrites)
+        self.inner.as_central_writer().filter(|_| self.watch.has_central()).map(|_| self as &dyn CentralWrites)
     }
 
     fn commit(self: Box<Self>) -> Result<()> {
