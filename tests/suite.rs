@@ -16,6 +16,7 @@ mod fuzz;
 mod healing;
 mod held_up;
 mod host_tables;
+mod layers;
 mod legacy_half;
 mod legacy_half_later;
 mod legacy_merges;

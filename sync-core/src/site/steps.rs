@@ -2,44 +2,16 @@
 //!
 //! `docs/protocol.md`, "A cycle", has the same table for readers.
 
-use serde::Serialize;
 use url::Url;
 
 use super::cycle::{Cycle, aborts_cycle};
 use super::legacy::discover::central_url;
 use super::observer::Step;
 use super::progress::{BackupState, CycleProgress, LegacyProgress, PushState};
+use super::report::SkipReason;
 use crate::error::{Error, Result, Server};
 use crate::ownership::Role;
 use crate::text::sentences::cycle as says;
-
-/// Why a step of a cycle did not run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum SkipReason {
-    /// The cycle was asked to push only, or to pull only.
-    NotRequested,
-    /// An earlier step ended the cycle: this machine failed, the cycle was cancelled, its time is over, or the legacy server
-    /// refuses this site.
-    CycleEnded,
-    /// The legacy server does not answer.
-    LegacyUnavailable,
-    /// This database is the central server's own.
-    IsCentral,
-    /// There is no usable address of a central server.
-    NoCentral,
-    /// Local edits are pushed only after the first complete cycle.
-    NotInitialised,
-    /// A backup was put back. What it lost has to be read before anything is pushed or pulled.
-    NotRecovered,
-    /// The recovery after a backup has read everything in this cycle.
-    AlreadyRead,
-    /// Central has not confirmed what was pushed. A pull could take an older version for a newer one.
-    PushUnconfirmed,
-    /// The step before failed, and this one needs its result.
-    StepBeforeFailed,
-}
 
 /// Whether a step runs.
 enum Verdict {
