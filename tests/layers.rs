@@ -175,7 +175,7 @@ fn collect(folder: &Path, above: &[String], sources: &mut BTreeMap<Module, Strin
 }
 
 /// The rows of a table of the page, between the heading of the section and the next one.
-fn table(page: &str, heading: &str) -> BTreeMap<String, String> {
+fn table(page: &str, heading: &str) -> Vec<(String, String)> {
     let section = page.split(heading).nth(1).unwrap_or_else(|| panic!("the page has a section {heading}"));
     let rows = section.split("\n## ").next().unwrap_or_default().lines().filter(|line| line.starts_with("| `"));
     let cell = |text: &str| text.trim().replace('`', "");
@@ -215,6 +215,11 @@ fn no_import_runs_against_the_table_of_the_page() {
         }
     }
     assert!(wrong.is_empty(), "against the table:\n{}", wrong.join("\n"));
+    let rows = table(&page, "## Who may import whom");
+    for (at, (room, _)) in rows.iter().enumerate() {
+        let above: BTreeSet<_> = rows[..at].iter().map(|(room, _)| room.clone()).collect();
+        assert!(may[room].is_subset(&above), "{room} may import only what stands above it");
+    }
     let rooms: BTreeSet<_> = imports.sources.keys().filter_map(|module| module.first().cloned()).collect();
     assert_eq!(may.keys().cloned().collect::<BTreeSet<_>>(), rooms, "the table has a row for each room, and no other");
 }
@@ -223,8 +228,8 @@ fn no_import_runs_against_the_table_of_the_page() {
 fn every_circle_between_files_is_explained_and_there_are_three_at_most() {
     let (imports, page) = library();
     let explained: BTreeSet<Vec<String>> = table(&page, "## Circles between files")
-        .into_keys()
-        .map(|files| files.split(',').map(|name| name.trim().to_owned()).collect())
+        .into_iter()
+        .map(|(files, _)| files.split(',').map(|name| name.trim().to_owned()).collect())
         .collect();
     let found: BTreeSet<Vec<String>> = imports.circles().into_iter().collect();
     assert_eq!(found, explained);
