@@ -11,7 +11,7 @@ use crate::central::{Central, Refused};
 use crate::changelog::ChangelogGap;
 use crate::clock::Timestamp;
 use crate::error::Result;
-use crate::protocol::v6::{Batch, BatchElement, PushRequest, PushResult, WireError, WireRecord};
+use crate::protocol::v6::{Batch, BatchElement, PushChain, PushRequest, PushResult, WireError, WireRecord};
 use crate::record::{Cursor, SiteId};
 use crate::storage::{Incoming, Known, Pushed, ReadTxn, Source, StagedKind, WriteTxn, key};
 use crate::write;
@@ -111,14 +111,21 @@ fn end_of_backup(row: Cursor, lost_there: &[ChangelogGap]) -> Option<Cursor> {
 }
 
 /// Keeps how far a site has counted. One that pushes a new row with a lower cursor, and tells of no backup, counts anew, in
-/// another database: what was noted of the former one says nothing of this.
-fn begin_count(txn: &dyn WriteTxn, site: SiteId, fresh: &[Row], lost_there: &[ChangelogGap]) -> Result<()> {
+/// another database: what was noted of the former one says nothing of this. A push that follows an earlier one is of the same
+/// database: a row that broke the line is sent after higher ones.
+fn begin_count(
+    txn: &dyn WriteTxn,
+    site: SiteId,
+    fresh: &[Row],
+    (chain, lost_there): (Option<&PushChain>, &[ChangelogGap]),
+) -> Result<()> {
     let mut numbered = fresh.iter().filter(|row| row.is_numbered()).map(|row| row.element.cursor);
     let (Some(first), key) = (numbered.next(), format!("{}{site}", key::HIGHEST_PUSH_OF_SITE)) else { return Ok(()) };
     let highest = numbered.max().unwrap_or(first).max(first);
     // An older version wrote here whatever a site said. What cannot be a cursor says nothing of what comes.
     let known = txn.state(&key)?.as_deref().and_then(Cursor::parse).unwrap_or_default();
-    let is_anew = first < known && end_of_backup(first, lost_there).is_none();
+    let follows = chain.is_some_and(|chain| !chain.after.is_empty());
+    let is_anew = first < known && !follows && end_of_backup(first, lost_there).is_none();
     if is_anew {
         txn.forget_pushed(site)?;
         SiteRestore::counts_anew(txn, site)?;
@@ -174,7 +181,7 @@ impl Central {
         };
         let steady = self.steady.now(txn.as_ref(), self.clock.as_ref())?;
         let Sorted { fresh, repeated, superseded } = fresh(txn.as_ref(), (site, steady), rows, &lost_there)?;
-        begin_count(txn.as_ref(), site, &fresh, &lost_there)?;
+        begin_count(txn.as_ref(), site, &fresh, (push_chain.as_ref(), &lost_there))?;
         SiteRestore::learn(txn.as_ref(), site, &lost_there)?;
         for row in fresh.iter().chain(&repeated) {
             row.note(txn.as_ref(), site, steady)?;
@@ -263,6 +270,25 @@ mod tests {
             record_data: RecordData::parse(data).unwrap(),
         };
         Row::new(BatchElement { cursor: Cursor(cursor), record })
+    }
+
+    #[test]
+    fn a_lower_row_of_a_push_that_follows_another_is_of_the_same_database() {
+        let (site, now) = (SiteId(2), Timestamp::from_unix_millis(0));
+        let much_later = Timestamp::from_unix_millis(3_600_000);
+        for (after, expected) in
+            [(Some("before"), Standing::Repeated), (Some(""), Standing::New), (None, Standing::New)]
+        {
+            let storage = MemoryStorage::new();
+            let txn = storage.write().unwrap();
+            let taken = row(8, "x", "{}");
+            taken.note(txn.as_ref(), site, now).unwrap();
+            begin_count(txn.as_ref(), site, &[taken], (None, &[])).unwrap();
+            let chain = after.map(|after| PushChain { after: after.to_owned(), id: "this".to_owned(), number: 1 });
+            begin_count(txn.as_ref(), site, &[row(7, "y", "{}")], (chain.as_ref(), &[])).unwrap();
+            let standing = row(8, "x", "{}").standing(txn.as_ref(), site, much_later).unwrap();
+            assert_eq!(standing, expected, "after {after:?}");
+        }
     }
 
     #[test]
