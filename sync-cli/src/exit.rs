@@ -3,17 +3,27 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
+use clap::error::{ContextKind, ContextValue};
 use sync_core::ErrorClass;
+use sync_core::protocol::{masked_text, one_line};
 
 use crate::failure::{CommandOutcome, Failure, status};
 use crate::output::Output;
 use crate::sentences::common;
 
 /// Prints what is wrong with the command line; help and version, which come this way too, are no error.
-pub(crate) fn wrong_usage(error: &clap::Error, json: bool) -> ExitCode {
-    if json && error.use_stderr() {
-        let text = error.to_string();
-        let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+pub(crate) fn wrong_usage(mut error: clap::Error, json: bool) -> ExitCode {
+    let exit_code = ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+    if !error.use_stderr() {
+        let _ = error.print();
+        return exit_code;
+    }
+    make_harmless(&mut error);
+    let text = error.to_string();
+    // What quotes an argument elsewhere than in its context, as a tip or the words of a check.
+    let lines: Vec<String> = text.lines().map(harmless).collect();
+    if json {
+        let message = lines.first().map_or("", |line| line.trim_start_matches("error: "));
         let document = serde_json::json!({ "error": {
             "code": "usage", "class": ErrorClass::Input.as_str(), "message": message,
             "advice": "See oms-sync --help.", "causes": [],
@@ -21,8 +31,37 @@ pub(crate) fn wrong_usage(error: &clap::Error, json: bool) -> ExitCode {
         // If this cannot be printed, the exit status still tells.
         let _ = writeln!(std::io::stdout(), "{document}");
     }
-    let _ = error.print();
-    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+    let _ = match text.lines().eq(&lines) {
+        true => error.print(),
+        false => writeln!(std::io::stderr(), "{}", lines.join("\n")),
+    };
+    exit_code
+}
+
+/// Without what would steer the terminal, and without what may be a password.
+fn harmless(text: &str) -> String {
+    masked_text(&one_line(text))
+}
+
+/// What was typed is repeated where it is wrong; a line end in it would forge a line.
+fn make_harmless(error: &mut clap::Error) {
+    let typed = [
+        ContextKind::InvalidArg,
+        ContextKind::InvalidValue,
+        ContextKind::InvalidSubcommand,
+        ContextKind::TrailingArg,
+        ContextKind::PriorArg,
+    ];
+    for kind in typed {
+        let shown = match error.get(kind) {
+            Some(ContextValue::String(value)) => ContextValue::String(harmless(value)),
+            Some(ContextValue::Strings(values)) => {
+                ContextValue::Strings(values.iter().map(|value| harmless(value)).collect())
+            }
+            _ => continue,
+        };
+        error.insert(kind, shown);
+    }
 }
 
 /// Prints what failed, and gives the exit status.

@@ -234,6 +234,32 @@ fn a_password_comes_from_a_file_from_input_or_from_the_environment_only() {
     assert!(flag.err.contains("--password"), "{flag:?}");
 }
 
+/// What was typed is shown where it is wrong; nothing of it steers the terminal, forges a line, or is a password.
+#[test]
+fn wrong_usage_repeats_nothing_that_does_harm() {
+    let desk = Desk::new();
+    let hash = "d74ff0ee8da3b9806b18c877dbf29bbde50b5bd8e4dad7a3a725000feb82e8f1";
+    let typed = format!("x\u{1b}[31m\u{202e}\nerror: forged https://me:hunter22@oms.example.org/ {hash}");
+    let flag = format!("--{typed}");
+    for args in [
+        &["sync", flag.as_str()] as &[&str],
+        &["sync", typed.as_str()],
+        &[typed.as_str()],
+        &["sync", "--interval", typed.as_str()],
+        &["run", "--interval", typed.as_str()],
+        &["quarantine", "show", typed.as_str()],
+        &["site", flag.as_str()],
+    ] {
+        for args in [args.to_vec(), [&["--json"], args].concat()] {
+            let said = desk.run(&args).ends(2);
+            let all = format!("{}{}", said.out, said.err);
+            for harm in ["\u{1b}", "\u{202e}", "\nerror: forged", "hunter22", hash] {
+                assert!(!all.contains(harm), "{harm:?} of {args:?} in {all:?}");
+            }
+        }
+    }
+}
+
 #[test]
 fn wrong_usage_is_a_document_too_where_json_is_asked_for() {
     let said = Desk::new().run(&["--json", "sync", "--sideways"]).ends(2);
