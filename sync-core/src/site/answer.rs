@@ -11,7 +11,7 @@ use crate::protocol::v6::{Answer, NotAnAnswer, WireError, decode_answer};
 use crate::redaction::{excerpt, whole_words};
 use crate::text::Detail;
 use crate::text::sentences::error_detail as words;
-use crate::transport::{HttpResponse, ThroughProxy, TransportError};
+use crate::transport::{ANSWERED_BY_PROXY, HttpResponse, ThroughProxy, TransportError};
 
 pub(crate) fn transport_error(error: TransportError, server: Server, url: &str) -> Error {
     let at = |cause: &Cause| match cause.downcast_ref::<ThroughProxy>() {
@@ -110,7 +110,23 @@ pub(crate) fn is_of_proxy(response: &HttpResponse) -> bool {
 
 /// Statuses that mean the same from either server.
 pub(crate) fn common_status(response: &HttpResponse, server: Server, url: &str, of: &Identity) -> Result<()> {
-    let url = url.to_owned();
+    match (response.status, response.header(ANSWERED_BY_PROXY)) {
+        (403, Some(proxy)) if !is_json(response) => {
+            let found = words::proxy_refuses(403, proxy.to_owned()).into();
+            Err(Error::NotAServer { server, url: url.to_owned(), found })
+        }
+        // Which of the two has trouble, the answer does not tell: both are named.
+        (_, Some(proxy)) => own_status(response, server, words::through_proxy(url, proxy).to_string(), of),
+        _ => own_status(response, server, url.to_owned(), of),
+    }
+}
+
+/// Whether a body may be a word of a protocol: the servers refuse in JSON, and those on the way do not.
+fn is_json(response: &HttpResponse) -> bool {
+    serde_json::from_slice::<serde::de::IgnoredAny>(&response.body).is_ok()
+}
+
+fn own_status(response: &HttpResponse, server: Server, url: String, of: &Identity) -> Result<()> {
     match response.status {
         200..=299 => Ok(()),
         300..=399 => {

@@ -68,6 +68,10 @@ impl fmt::Debug for HttpRequest {
     }
 }
 
+/// The header that a transport adds to a response which came by a proxy that could read and answer the request itself: the
+/// address of the proxy and where it is set, without a password. A server's own header of this name is taken out.
+pub const ANSWERED_BY_PROXY: &str = "x-answered-by-proxy";
+
 /// A response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpResponse {

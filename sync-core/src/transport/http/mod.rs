@@ -22,8 +22,8 @@ use self::proxy::{Proxies, Proxy};
 use self::wire::{Limits, Names, Wire};
 use super::certificate;
 use super::{
-    HttpRequest, HttpResponse, Method, Reach, Stop, StreamedBody, StreamedResponse, ThroughProxy, Transport,
-    TransportError,
+    ANSWERED_BY_PROXY, HttpRequest, HttpResponse, Method, Reach, Stop, StreamedBody, StreamedResponse, ThroughProxy,
+    Transport, TransportError,
 };
 
 /// The most bytes of an answer, decoded, unless the host says otherwise.
@@ -145,9 +145,14 @@ impl HttpTransport {
             false => through(proxy, before_response(error)),
         })?;
         let (status, mut headers) = head(&response);
-        if let (407, Some(proxy)) = (status, proxy.filter(|_| !is_tls(&request.url))) {
-            // Only a proxy says that, and this is the one; through a tunnel nothing of it comes here.
-            return Err(TransportError::ProxyRefused { proxy: proxy.shown(), status });
+        // Of what it may have said itself; through a tunnel nothing of it comes here.
+        headers.retain(|(name, _)| name != ANSWERED_BY_PROXY);
+        if let Some(proxy) = proxy.filter(|_| !is_tls(&request.url)) {
+            if status == 407 {
+                // Only a proxy says that, and this is the one.
+                return Err(TransportError::ProxyRefused { proxy: proxy.shown(), status });
+            }
+            headers.push((ANSWERED_BY_PROXY.to_owned(), proxy.shown()));
         }
         let body = Body::of(response.into_body(), &mut headers, stop.clone())?;
         Ok(Begun { status, headers, body })

@@ -207,6 +207,23 @@ fn a_proxy_that_wants_a_password_is_named() {
     }
 }
 
+/// What a proxy says in the place of a server that it does not reach looks like the server's own trouble.
+#[test]
+fn an_answer_that_may_be_a_proxys_names_it() {
+    for status in ["403 Forbidden", "502 Bad Gateway", "504 Gateway Timeout"] {
+        let answer = format!("HTTP/1.1 {status}\r\nx-answered-by-proxy: forged\r\ncontent-length: 0\r\n\r\n");
+        let (at, _) = proxy(Box::leak(answer.into_boxed_str()));
+        let asked = request(Method::Get, "http://oms.example.org/x".to_owned(), Vec::new());
+        let named = environment(&[("http_proxy", format!("http://me:secret@{at}"))]);
+        let response = HttpTransport::with_proxies(&seconds(10), named).send(&asked).unwrap();
+        let by: Vec<_> = response.headers.iter().filter(|(name, _)| name == ANSWERED_BY_PROXY).collect();
+        assert_eq!(by.len(), 1, "{by:?}");
+        assert!(by[0].1.contains(&at.to_string()) && !by[0].1.contains("secret"), "{by:?}");
+        let direct = transport(&seconds(10)).send(&get(at)).unwrap();
+        assert_eq!(direct.header(ANSWERED_BY_PROXY), None, "nobody claims to be one");
+    }
+}
+
 #[test]
 fn https_asks_its_proxy_for_a_tunnel_and_refusals_are_the_proxys() {
     for (answer, status) in [
