@@ -29,6 +29,7 @@ mod patient_links;
 mod record_types;
 mod restored;
 mod restored_later;
+mod sent_back;
 mod skipped_steps;
 mod stop_anywhere;
 mod support_desk;

@@ -8,6 +8,7 @@
 pub(crate) mod merge;
 mod plan;
 mod queue;
+mod sent_back;
 mod staged;
 
 use std::collections::HashSet;
@@ -30,6 +31,7 @@ use crate::write::{Origin, Stored, WentUnseen};
 
 use self::plan::{Facts, Plan, plan};
 pub(crate) use self::queue::Queue;
+use self::sent_back::BufferPlace;
 pub(crate) use self::staged::integrate;
 
 /// What an integration did.
@@ -204,8 +206,8 @@ struct Integrator<'t> {
     any_merged: bool,
     /// On central, what is known of a restore of the site that pushed.
     restore_of_source: Option<SiteRestore>,
-    /// The place in the sync buffer of the record that is taken, if it lay there.
-    sequence: Option<u64>,
+    /// Of the record that is taken, if it lay in the sync buffer.
+    buffered: Option<BufferPlace>,
     done: Integrated,
 }
 
@@ -219,8 +221,8 @@ impl<'t> Integrator<'t> {
         };
         let facts = StoredFacts::new(txn, door)?;
         let any_merged = merged::any(txn)?;
-        let (sequence, done) = (None, Integrated::default());
-        Ok(Self { facts, now, any_set_aside, at_central, any_merged, restore_of_source, sequence, done })
+        let (buffered, done) = (None, Integrated::default());
+        Ok(Self { facts, now, any_set_aside, at_central, any_merged, restore_of_source, buffered, done })
     }
 
     /// Decides about a record and does it; gives the reason if it is to be set aside.
@@ -260,7 +262,7 @@ impl<'t> Integrator<'t> {
     fn take_resolved(&mut self, incoming: &Incoming) -> Result<Option<Quarantine>> {
         let (txn, now) = (self.facts.txn, self.now);
         let (table, id) = (&incoming.table, &incoming.id);
-        let origin = Origin::Sync(self.origin(incoming));
+        let origin = Origin::Sync(self.origin(incoming)?);
         match plan(incoming, &self.facts)? {
             Plan::Upsert => {
                 let store = if self.at_central { write::upsert_with_fanout } else { write::upsert };
@@ -323,13 +325,12 @@ impl<'t> Integrator<'t> {
         Ok(true)
     }
 
-    /// The site that a record comes from, unless it lost the record since: then it gets it back.
-    fn origin(&self, incoming: &Incoming) -> Option<SiteId> {
-        let lost = |restore: SiteRestore| {
-            incoming.cursor.is_some_and(|cursor| restore.lost_pushed(cursor))
-                || self.sequence.is_some_and(|sequence| restore.lost_buffered(sequence))
-        };
-        self.facts.door.origin.filter(|_| !self.restore_of_source.is_some_and(lost))
+    /// The site that a record comes from, unless the record is to go back there.
+    fn origin(&self, incoming: &Incoming) -> Result<Option<SiteId>> {
+        let Some(site) = self.facts.door.origin else { return Ok(None) };
+        let goes_back = sent_back::is_lost(self.restore_of_source, incoming, self.buffered)
+            || sent_back::is_replaced(self.facts.txn, site, incoming, self.buffered)?;
+        Ok(Some(site).filter(|_| !goes_back))
     }
 
     fn count_set_aside(&mut self, quarantine: Quarantine) -> Quarantine {

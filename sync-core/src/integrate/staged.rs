@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use super::sent_back::BufferPlace;
 use super::{Door, Integrated, Integrator, may_be_of_a_record};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
@@ -241,7 +242,7 @@ fn integrate_chunk(
     for row in rows {
         let newest = txn.last_cursor()?;
         let (table, id, known) = (row.incoming.table.clone(), row.incoming.id.clone(), row.incoming.known.here);
-        integrator.sequence = Some(row.sequence);
+        integrator.buffered = Some(BufferPlace::of(&row));
         match integrator.take(&as_record(row.incoming))? {
             None => settled.push(row.sequence),
             Some(_) if planted!(FailedIsDropped) => settled.push(row.sequence),

@@ -71,6 +71,8 @@ pub struct Buffered {
     pub incoming: Incoming,
     /// When it was received.
     pub received_at: Timestamp,
+    /// Whether it was set aside and staged again: other versions of its record may have gone out meanwhile, to its sender too.
+    pub was_set_aside: bool,
 }
 
 /// Why a received record is set aside.
@@ -221,10 +223,10 @@ pub trait BufferWrites: BufferReads {
     fn note_newer(&self, table: &TableName, id: &RecordId, than: (u64, Cursor)) -> Result<()>;
     /// Sets a buffered record aside; one that is no longer there changes nothing.
     fn quarantine(&self, sequence: u64, quarantine: &Quarantine) -> Result<()>;
-    /// Stages again what waits for this record; says how many. Where a site had pushed it, the site's integration is
-    /// requested too, as of the time at which it was received.
+    /// Stages again what waits for this record, marked as what was set aside; says how many. Where a site had pushed it, the
+    /// site's integration is requested too, as of the time at which it was received.
     fn wake_waiting(&self, table: &TableName, id: &RecordId) -> Result<u64>;
-    /// Stages again what was received, from this source or from any, and is quarantined for this cause, in its old place,
-    /// and requests the integration of the sites that had pushed it; says how many.
+    /// Stages again what was received, from this source or from any, and is quarantined for this cause, in its old place and
+    /// marked as what was set aside, and requests the integration of the sites that had pushed it; says how many.
     fn requeue(&self, cause: QuarantineCause, source: Option<Source>) -> Result<u64>;
 }

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::ledger::{Key, Ledger};
+use crate::ledger::{Key, Ledger, Version};
 use crate::promises::{Promise, Violation, short, shown};
 use crate::rules::{Audience, StoreOf, fields, rule_of, text};
 
@@ -99,7 +99,8 @@ fn is_of_a_later_time(ledger: &Ledger, site: usize, key: &Key, content: &str) ->
 
 /// Whether a site is sent back what it wrote itself, and nobody after it. Not where the record is told again for a reason:
 /// its parent was written since and may have moved, its patient may have become visible, it was in several stores (what tells
-/// a former store of its loss carries the newest content), some end was restored, or the site has begun anew since.
+/// a former store of its loss carries the newest content), some end was restored, the site has begun anew since, or central
+/// integrated it late.
 fn is_echo(ledger: &Ledger, site: usize, key: &Key, content: Option<&str>) -> bool {
     // What was merged is written anew.
     if !ledger.restored.is_empty() || !ledger.merges.is_empty() {
@@ -132,7 +133,21 @@ fn is_echo(ledger: &Ledger, site: usize, key: &Key, content: Option<&str>) -> bo
         _ => false,
     };
     let patient_shown = rule.audience == Audience::Patient && written_since("name_store_join", &|_| true);
-    !parent_written && !patient_shown
+    !parent_written && !patient_shown && !may_have_waited(ledger, site, key, number)
+}
+
+/// Whether central may have set a version aside, and given its site another end's meanwhile: of the name or the properties of a
+/// patient whom the site was not known to see, until a join or a store came. The site is to have its own back then.
+fn may_have_waited(ledger: &Ledger, site: usize, key: &Key, number: usize) -> bool {
+    if !matches!(key.0.as_str(), "name" | "name_oms_fields") || ledger.of(key).all(|(_, version)| version.by == site) {
+        return false;
+    }
+    let joins_the_patient = |version: &Version| {
+        let content = version.content.as_deref().filter(|_| version.key.0 == "name_store_join");
+        content.is_some_and(|content| text(&fields(content), "name_ID").as_ref() == Some(&key.1))
+    };
+    let came_to_the_site = |store: &str| ledger.was_on(store, site) && ledger.was_elsewhere(store, site);
+    ledger.versions.iter().skip(number).any(joins_the_patient) || ledger.stores().any(came_to_the_site)
 }
 
 #[derive(Deserialize)]

@@ -49,6 +49,25 @@ fn a_record_whose_parent_was_written_may_come_again() {
 }
 
 #[test]
+fn what_may_have_waited_while_another_version_was_given_out_may_come_back() {
+    let mut ledger = Ledger::default();
+    ledger.store_is_on("s1", 1);
+    let (fields, join) = (key("name_oms_fields", "p"), key("name_store_join", "j"));
+    let (theirs, ours) = (r#"{"id":"p","properties":"v1"}"#, r#"{"id":"p","properties":"v2"}"#);
+    let joins = |name: &str| Some(format!(r#"{{"ID":"j","store_ID":"s1","name_ID":"{name}"}}"#));
+    ledger.wrote(2, fields.clone(), None, Some(theirs.to_owned()));
+    ledger.wrote(1, fields.clone(), None, Some(ours.to_owned()));
+    ledger.wrote(1, join.clone(), None, joins("q"));
+    assert_eq!(broken(&ledger, 1, true, &fields, ours), [Promise::NoEcho], "it was not waiting for that");
+    ledger.wrote(1, join.clone(), None, joins("p"));
+    assert_eq!(broken(&ledger, 1, true, &fields, ours), []);
+    let mut ledger = Ledger::default();
+    ledger.wrote(1, fields.clone(), None, Some(ours.to_owned()));
+    ledger.wrote(1, join, None, joins("p"));
+    assert_eq!(broken(&ledger, 1, true, &fields, ours), [Promise::NoEcho], "there was no other");
+}
+
+#[test]
 fn what_was_not_sent_stays() {
     let mut ledger = Ledger::default();
     let key = key("preference", "p");

@@ -87,7 +87,12 @@ impl BufferReads for MemoryTxn<'_> {
 
 impl BufferWrites for MemoryTxn<'_> {
     fn stage(&self, incoming: &Incoming, received_at: Timestamp) -> Result<()> {
-        self.state.borrow_mut().stage(Buffered { sequence: 0, incoming: incoming.clone(), received_at });
+        self.state.borrow_mut().stage(Buffered {
+            sequence: 0,
+            incoming: incoming.clone(),
+            received_at,
+            was_set_aside: false,
+        });
         Ok(())
     }
 
@@ -193,6 +198,7 @@ impl State {
         for row in Arc::make_mut(&mut self.buffer).values_mut() {
             if row.incoming.quarantine.is_some() && chosen(row) {
                 row.incoming.quarantine = None;
+                row.was_set_aside = true;
                 count += 1;
             }
         }

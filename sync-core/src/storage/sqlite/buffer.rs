@@ -32,7 +32,7 @@ pub(super) fn read_source(text: &str) -> Option<Source> {
 }
 
 const COLUMNS: &str = "sequence, source, table_name, record_id, action, data, received_at, state, reason, waits_for_table, waits_for_id, cursor, \
-                       known_here, known_by_sender";
+                       known_here, known_by_sender, was_set_aside";
 
 /// Where the data stand among the texts of a row.
 const DATA: usize = 4;
@@ -45,6 +45,7 @@ struct BufferRow {
     waits_for: (Option<String>, Option<String>),
     cursor: Option<i64>,
     known: (i64, Option<i64>),
+    was_set_aside: bool,
 }
 
 fn read_row(row: &Row<'_>) -> rusqlite::Result<BufferRow> {
@@ -55,6 +56,7 @@ fn read_row(row: &Row<'_>) -> rusqlite::Result<BufferRow> {
         waits_for: (row.get(9)?, row.get(10)?),
         cursor: row.get(11)?,
         known: (row.get(12)?, row.get(13)?),
+        was_set_aside: row.get(14)?,
     })
 }
 
@@ -86,7 +88,8 @@ impl BufferRow {
             quarantine,
         };
         let received_at = Timestamp::parse(&received_at).ok_or_else(damaged)?;
-        Ok(Buffered { sequence: self.sequence.unsigned_abs(), incoming, received_at })
+        let (sequence, was_set_aside) = (self.sequence.unsigned_abs(), self.was_set_aside);
+        Ok(Buffered { sequence, incoming, received_at, was_set_aside })
     }
 }
 
@@ -254,8 +257,8 @@ impl SqliteTxn<Turn<'_>> {
         );
         self.execute(&request, params)?;
         let stage = format!(
-            "UPDATE sync_buffer SET state = 'staged', reason = NULL, waits_for_table = NULL, waits_for_id = NULL \
-             WHERE {chosen}"
+            "UPDATE sync_buffer SET state = 'staged', reason = NULL, waits_for_table = NULL, waits_for_id = NULL, \
+             was_set_aside = 1 WHERE {chosen}"
         );
         self.execute(&stage, params).map(|n| n as u64)
     }

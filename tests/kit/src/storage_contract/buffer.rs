@@ -272,6 +272,36 @@ pub fn requeue_stages_a_cause_again_but_not_what_is_from_here(make: Make<'_>) {
     assert_eq!(left.iter().map(|(id, _)| id.as_str()).collect::<Vec<_>>(), ["y", "mine"]);
 }
 
+/// What was set aside is known when it is staged again, whoever asks for that; a newer version was not.
+pub fn what_was_set_aside_is_known_once_it_is_staged_again(make: Make<'_>) {
+    let storage = make();
+    stage(
+        &storage,
+        &[
+            central("in its turn"),
+            central("found to wait"),
+            set_aside(central("refused"), because(QuarantineCause::Refused)),
+            set_aside(central("waiting"), waiting_for("store", "S")),
+        ],
+    );
+    let found = || {
+        let rows = staged(&storage, Source::Central, StagedKind::Upserts);
+        rows.iter().map(|row| (row.incoming.id.to_string(), row.was_set_aside)).collect::<Vec<_>>()
+    };
+    let row = |id: &str, was_set_aside| (id.to_owned(), was_set_aside);
+    assert_eq!(found(), [row("in its turn", false), row("found to wait", false)]);
+    let sequence = staged(&storage, Source::Central, StagedKind::Upserts)[1].sequence;
+    write(&storage, |txn| {
+        txn.quarantine(sequence, &waiting_for("store", "S")).unwrap();
+        txn.wake_waiting(&"store".into(), &"S".into()).unwrap();
+        txn.requeue(QuarantineCause::Refused, None).unwrap();
+    });
+    let all = ["in its turn", "found to wait", "refused", "waiting"];
+    assert_eq!(found(), all.map(|id| row(id, id != "in its turn")));
+    stage(&storage, &[central("refused")]);
+    assert_eq!(found()[3], row("refused", false));
+}
+
 /// Discarding takes a record of one source, staged or set aside; merges stay.
 pub fn discard_takes_a_record_whatever_its_state(make: Make<'_>) {
     let storage = make();
