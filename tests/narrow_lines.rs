@@ -247,6 +247,46 @@ fn a_record_that_breaks_the_line_stays_to_be_pushed_and_holds_up_no_other() {
     assert!(country.legacy.row("transact", "huge").is_some());
 }
 
+/// A line that a proxy guards, which says of what is large that it is too large; what is larger still breaks the line.
+struct Guarded {
+    line: Arc<dyn Transport>,
+    is_guarded: AtomicBool,
+}
+
+impl Transport for Guarded {
+    fn send(&self, request: &HttpRequest) -> Result<HttpResponse, TransportError> {
+        match request.body.len() {
+            100_000.. if self.is_guarded.load(Ordering::SeqCst) => Err(TransportError::Broken("the line broke".into())),
+            20_000.. if self.is_guarded.load(Ordering::SeqCst) => Ok(HttpResponse::text(413, "<html>too large</html>")),
+            _ => self.line.send(request),
+        }
+    }
+}
+
+#[test]
+fn a_record_that_is_too_large_takes_none_with_it_that_broke_the_line() {
+    let country = Country::new();
+    let line = Arc::new(Guarded { line: country.line.clone(), is_guarded: AtomicBool::new(false) });
+    let own = country.world.sites[0].clone();
+    let a = End::over(Arc::new(MemoryStorage::new()), line.clone());
+    a.set_up(&own.name).unwrap();
+    a.sync();
+    line.is_guarded.store(true, Ordering::SeqCst);
+    let sizes = [("breaks", 1_500_000), ("is too large", 60_000), ("after", 0)];
+    let notes = |length| noise(length, length);
+    a.records.put("asset", sizes.map(|(id, length)| asset(id, &own.store_id, &notes(length)))).unwrap();
+    a.records.put("transact", sizes.map(|(id, length)| transact(id, &own.store_id, &notes(length)))).unwrap();
+    let at_central = |id: &str| country.central.get("asset", id).is_some();
+    let at_legacy = |id: &str| country.legacy.row("transact", id).is_some();
+    let report = a.cycle();
+    assert_eq!((report.error.is_some(), report.refused), (true, 2), "{:?}", report.error);
+    assert!(at_central("after") && !at_central("breaks") && at_legacy("after") && !at_legacy("breaks"));
+    assert_eq!(status(a.storage.as_ref()).unwrap().waiting.records, 2, "what broke the line stays to be pushed");
+    line.is_guarded.store(false, Ordering::SeqCst);
+    a.sync();
+    assert!(at_central("breaks") && at_legacy("breaks"));
+}
+
 /// A legacy server that reads gzipped requests, or takes them for nothing.
 struct Gzip {
     line: Arc<dyn Transport>,

@@ -77,8 +77,7 @@ impl Cycle<'_, '_> {
                 }
                 (Err(PushFault::Error(error)), _) => return Err(error),
                 (Err(PushFault::TooLarge), Some(record)) => {
-                    self.set_aside_too_large(Server::Central, record, next)?;
-                    left = left.saturating_sub(1);
+                    left = left.saturating_sub(1 + self.set_aside_too_large(Server::Central, record, &outgoing)?);
                 }
                 (Err(PushFault::TooLarge), None) => {
                     self.client.sizes.broke(Way::CentralPush, bytes, &self.site.config);
@@ -207,13 +206,22 @@ impl Cycle<'_, '_> {
     }
 
     /// A record that a server does not take even alone stays here, is shown in the quarantine, and holds up no other. Where
-    /// it has been written again since it was sent, the newer version goes out in its turn and is all there is to say.
-    pub(crate) fn set_aside_too_large(&mut self, server: Server, record: WireRecord, next: Cursor) -> Result<()> {
+    /// it has been written again since it was sent, the newer version goes out in its turn and is all there is to say. Says how
+    /// many records were passed over: they stay to be pushed, as where a batch is taken.
+    pub(crate) fn set_aside_too_large<E>(
+        &mut self,
+        server: Server,
+        record: WireRecord,
+        outgoing: &Gathered<E>,
+    ) -> Result<u64> {
         let txn = self.site.storage.write()?;
         let cursor = if server == Server::Central { key::PUSH_CURSOR_V6 } else { key::PUSH_CURSOR_LEGACY };
-        txn.set_state(cursor, &next.to_string())?;
-        if txn.has_local_change(&record.table_name, &record.record_id, next)? {
-            return txn.commit();
+        txn.set_state(cursor, &outgoing.next.to_string())?;
+        let is_written_again = txn.has_local_change(&record.table_name, &record.record_id, outgoing.next)?;
+        let passed_over = outgoing.log_passed_over(txn.as_ref(), self.site.clock.now())?;
+        if is_written_again {
+            txn.commit()?;
+            return Ok(passed_over);
         }
         let error = Error::RecordTooLarge {
             server,
@@ -226,7 +234,7 @@ impl Cycle<'_, '_> {
         txn.stage(&incoming, self.site.clock.now())?;
         txn.commit()?;
         self.report.refused += 1;
-        Ok(())
+        Ok(passed_over)
     }
 
     /// Makes sure before a pull that central has integrated what it took: only then does a record that comes differ from

@@ -71,10 +71,11 @@ impl Cycle<'_, '_> {
                     self.client.sizes.broke(Way::LegacyPush, bytes, &self.site.config);
                 }
                 Err(PushFault::TooLarge) => {
-                    for PushedRecord { record, .. } in queue.data.drain(..) {
-                        self.set_aside_too_large(Server::Legacy, record, outgoing.next)?;
+                    let mut passed_over = 0;
+                    if let Some(PushedRecord { record, .. }) = queue.data.pop() {
+                        passed_over = self.set_aside_too_large(Server::Legacy, record, &outgoing)?;
                     }
-                    left = left.saturating_sub(1);
+                    left = left.saturating_sub(1 + passed_over);
                 }
                 Err(PushFault::Broke(error)) if count > 1 => {
                     if !self.client.shrink((Server::Legacy, Way::LegacyPush), bytes, &error)? {
