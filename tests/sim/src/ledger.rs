@@ -130,13 +130,8 @@ impl Ledger {
         self.too_large.insert((site, key, content));
     }
 
-    /// Whether a site was told that this record alone is too large.
+    /// Whether a site was told that this record alone is too large, as it was or as the legacy server's merges made it.
     pub fn is_too_large(&self, site: usize, key: &Key, content: Option<&str>) -> bool {
-        self.too_large.contains(&(site, key.clone(), content.map(str::to_owned)))
-    }
-
-    /// The same, but for what the legacy server merged since.
-    pub fn was_too_large_for(&self, site: usize, key: &Key, content: Option<&str>) -> bool {
         let mut of_record = self.too_large.iter().filter(|(by, of, _)| *by == site && of == key);
         of_record.any(|(_, _, called)| self.is_same(&key.0, called.as_deref(), content))
     }

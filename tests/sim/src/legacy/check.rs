@@ -92,7 +92,7 @@ impl Check<'_> {
                 && self.book.versions.restored.contains(&version.by)
                 && self.book.versions.is_same(&version.key.0, aside.content.as_deref(), content)
         };
-        aside.iter().any(gave_way) || self.ledger.was_too_large_for(version.by, &version.key, content)
+        aside.iter().any(gave_way) || self.ledger.is_too_large(version.by, &version.key, content)
     }
 
     /// The first version of a host that was written on top of this one.
