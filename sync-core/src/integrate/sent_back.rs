@@ -44,7 +44,7 @@ pub(super) fn is_replaced(
     Ok(match txn.newest_change(table, id)? {
         Some(row) => from_another(&row),
         // It may have been told that the record is gone.
-        None => txn.changes_beside(table, id)?.iter().any(|(row, _)| from_another(row)),
+        None => txn.tombstones(table, id)?.iter().any(|(row, _)| from_another(row)),
     })
 }
 
