@@ -10,7 +10,7 @@ use serde_json::json;
 use sync_core::protocol::{one_line, steers};
 use sync_core::record::{RecordData, RecordId, TableName};
 use sync_core::storage::LoggedError;
-use sync_core::{Error, Role, Said, Speaks, Texts};
+use sync_core::{Error, Localize, Message, Role, Texts};
 
 use crate::args::{Args, ColorChoice};
 use crate::failure::Failure;
@@ -98,7 +98,7 @@ impl Output {
     }
 
     /// A sentence as a line of data.
-    pub(crate) fn line_said(&self, said: &Said) -> Result<(), Failure> {
+    pub(crate) fn line_said(&self, said: &Message) -> Result<(), Failure> {
         self.line(&self.texts.say(said))
     }
 
@@ -125,12 +125,12 @@ impl Output {
     }
 
     /// A sentence as a hint.
-    pub(crate) fn hint_said(&self, said: &Said) {
+    pub(crate) fn hint_said(&self, said: &Message) {
         self.hint(&self.texts.say(said));
     }
 
     /// Something with its sentences in the language that is wanted.
-    pub(crate) fn in_words<T: Speaks>(&self, mut found: T) -> T {
+    pub(crate) fn in_words<T: Localize>(&self, mut found: T) -> T {
         self.texts.translate(&mut found);
         found
     }
@@ -172,7 +172,7 @@ impl Output {
         }
         let label = self.texts.say(&common::error());
         let label = if self.color { painted(&label, Tone::Alarm) } else { label };
-        let (message, advice) = (Said::message(error), Said::advice(error.code()));
+        let (message, advice) = (Message::of(error), Message::advice(error.code()));
         let mut text = self.texts.say(&common::labelled_error(label, error.code(), message, advice));
         if self.verbose {
             for cause in error.causes() {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use sync_core::{Said, SyncEvent, SyncObserver};
+use sync_core::{Message, SyncEvent, SyncObserver};
 
 use crate::output::Output;
 use crate::sentences::{common, progress as told};
@@ -57,7 +57,7 @@ impl<'o> Progress<'o> {
         Self { out, bar, last: (0, 0) }
     }
 
-    fn say(&self, said: &Said) {
+    fn say(&self, said: &Message) {
         match &self.bar {
             Some(bar) => bar.suspend(|| self.out.hint_said(said)),
             None => self.out.hint_said(said),
@@ -113,7 +113,7 @@ impl SyncObserver for Progress<'_> {
 }
 
 /// That a request failed and will be sent again.
-pub(crate) fn trying_again(error: &Said, wait: Duration) -> Said {
+pub(crate) fn trying_again(error: &Message, wait: Duration) -> Message {
     told::trying_again(error.clone(), format!("{:.0}", wait.as_secs_f64().max(1.0)))
 }
 

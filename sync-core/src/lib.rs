@@ -59,5 +59,5 @@ pub use site::{
     StepReport, SyncConfig, SyncEvent, SyncObserver, SyncOptions, SyncReport,
 };
 pub use support::{LastSync, Status, Waiting, status};
-pub use text::{Detail, Said, Sentence, Speaks};
+pub use text::{Detail, Localize, Message, MessageTemplate};
 pub use write::records::{RECORD_BYTES_MAX, Records, quarantine};

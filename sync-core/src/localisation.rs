@@ -1,5 +1,4 @@
-//! Other words than the English ones, which a host gives for everything that is said: errors, findings, sentences, words and
-//! names of checks.
+//! A host's own words for everything that is said: errors, findings, messages, words and names of checks.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -8,7 +7,9 @@ use crate::error::catalogue::declared;
 use crate::error::{Error, Result};
 use crate::support::doctor;
 use crate::text::sentences::input;
-use crate::text::{Declared, Detail, Said, Sentence, Speaks, filled, placeholders, quoted, sentences, words};
+use crate::text::{
+    Declared, Detail, Localize, Message, MessageTemplate, filled, placeholders, quoted, sentences, words,
+};
 
 /// The group of words that stand in sentences, as `the central server`.
 const WORDS: &str = "words";
@@ -16,7 +17,7 @@ const WORDS: &str = "words";
 /// The group of names that stand before or above what is said, and of words that stand alone.
 const LABELS: &str = "labels";
 
-/// Other words than the English ones: those of another language, say. The empty one speaks English.
+/// A host's own words for everything that is said: those of another language, say. The empty one speaks English.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Texts {
     groups: BTreeMap<String, BTreeMap<String, String>>,
@@ -25,24 +26,24 @@ pub struct Texts {
 impl Texts {
     /// Reads texts: a JSON object of groups, each an object of texts by name. A group is the code of an error, with `message`,
     /// `advice` and `cause`, or one of the other groups of [`english`](Self::english); `words` has what to say instead of
-    /// English words in details, any of them, and `labels` names and words that stand alone. What is left out is said in English. `own` are the
-    /// host's own sentences.
+    /// English words in details, any of them, and `labels` names and words that stand alone. What is left out is said in English.
+    /// `own` are the host's own texts.
     ///
     /// # Errors
     /// [`Error::BadInput`]: it is no such object, names a text that there is not, or a detail that the text does not have.
-    pub fn parse(json: &str, own: &[Sentence]) -> Result<Self> {
+    pub fn parse(json: &str, own: &[MessageTemplate]) -> Result<Self> {
         let groups: BTreeMap<String, BTreeMap<String, String>> =
             serde_json::from_str(json).map_err(|error| Error::bad_input(input::no_texts(error.to_string())))?;
         let all = all(own);
         for (group, texts) in groups.iter().filter(|(group, _)| *group != WORDS) {
-            if !all.iter().any(|sentence| sentence.group == group) {
+            if !all.iter().any(|template| template.group == group) {
                 return Err(Error::bad_input(input::no_group(quoted(group))));
             }
             for (name, text) in texts {
-                let Some(sentence) = all.iter().find(|known| known.group == group && known.name == name) else {
+                let Some(template) = all.iter().find(|known| known.group == group && known.name == name) else {
                     return Err(Error::bad_input(input::no_text(group, quoted(name))));
                 };
-                let known = placeholders(sentence.english);
+                let known = placeholders(template.english);
                 if let Some(unknown) = placeholders(text).into_iter().find(|name| !known.contains(name)) {
                     return Err(Error::bad_input(input::no_detail(group, name, format!("{{{unknown}}}"))));
                 }
@@ -52,14 +53,14 @@ impl Texts {
     }
 
     /// The English of everything that is said, in the form that [`parse`](Self::parse) reads: what a translation begins with.
-    pub fn english(own: &[Sentence]) -> Self {
+    pub fn english(own: &[MessageTemplate]) -> Self {
         let mut texts = Self::default();
-        for sentence in all(own) {
+        for template in all(own) {
             texts
                 .groups
-                .entry(sentence.group.into())
+                .entry(template.group.into())
                 .or_default()
-                .insert(sentence.name.into(), sentence.english.into());
+                .insert(template.name.into(), template.english.into());
         }
         texts
     }
@@ -96,27 +97,27 @@ impl Texts {
         self.of(LABELS, english).or_else(|| self.of(WORDS, english)).unwrap_or(english)
     }
 
-    /// A sentence as it is to be said.
-    pub fn say(&self, said: &Said) -> String {
-        let given = self.of(said.sentence.group, said.sentence.name);
-        filled(given.unwrap_or(said.sentence.english), &said.details, &|detail| match detail {
+    /// A message as it is to be said.
+    pub fn say(&self, message: &Message) -> String {
+        let given = self.of(message.template.group, message.template.name);
+        filled(given.unwrap_or(message.template.english), &message.details, &|detail| match detail {
             // Within an English sentence words stay English.
             Detail::Plain(text) if given.is_some() => self.word(text).to_owned(),
             Detail::Plain(text) => text.clone(),
-            Detail::Said(said) => self.say(said),
+            Detail::Message(message) => self.say(message),
         })
     }
 
-    /// Has every sentence in something said in these words.
-    pub fn translate(&self, whole: &mut dyn Speaks) {
+    /// Has every message in something said in these words.
+    pub fn translate(&self, whole: &mut dyn Localize) {
         if !self.groups.is_empty() {
-            whole.each_said(&mut |said| said.translated = Some(self.say(said)));
+            whole.each_message(&mut |message| message.translated = Some(self.say(message)));
         }
     }
 
     /// What happened.
     pub fn message(&self, error: &Error) -> String {
-        self.say(&Said::message(error))
+        self.say(&Message::of(error))
     }
 
     /// What to do.
@@ -130,21 +131,21 @@ impl Texts {
     }
 
     /// The texts that are said in English still, as `group.name`.
-    pub fn missing(&self, own: &[Sentence]) -> Vec<String> {
-        let is_missing = |sentence: &&Sentence| self.of(sentence.group, sentence.name).is_none();
-        all(own).iter().filter(is_missing).map(|sentence| format!("{}.{}", sentence.group, sentence.name)).collect()
+    pub fn missing(&self, own: &[MessageTemplate]) -> Vec<String> {
+        let is_missing = |template: &&MessageTemplate| self.of(template.group, template.name).is_none();
+        all(own).iter().filter(is_missing).map(|template| format!("{}.{}", template.group, template.name)).collect()
     }
 }
 
 /// Everything that is said: of errors and findings, by this library, and by its host.
-fn all(own: &[Sentence]) -> Vec<Sentence> {
+fn all(own: &[MessageTemplate]) -> Vec<MessageTemplate> {
     let of_error = |declared: &Declared| {
         let texts = [("message", declared.message), ("cause", declared.cause), ("advice", declared.advice)];
-        texts.map(|(name, english)| Sentence::new(declared.code, name, english))
+        texts.map(|(name, english)| MessageTemplate::new(declared.code, name, english))
     };
     // Words and names are their own names.
-    let words = words::all().map(|word| Sentence::new(WORDS, word, word));
-    let checks = doctor::OF_FILE.iter().chain(doctor::NAMES).map(|name| Sentence::new(LABELS, name, name));
+    let words = words::all().map(|word| MessageTemplate::new(WORDS, word, word));
+    let checks = doctor::OF_FILE.iter().chain(doctor::NAMES).map(|name| MessageTemplate::new(LABELS, name, name));
     let of_library = declared().flat_map(of_error).chain(sentences::ALL.iter().copied()).chain(words).chain(checks);
     of_library.chain(own.iter().copied()).collect()
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 use sync_core::protocol::v5::V5_VERSION;
 use sync_core::protocol::v6::V6_VERSION;
 use sync_core::record::record_types;
-use sync_core::{Detail, Said, Speaks};
+use sync_core::{Detail, Localize, Message};
 
 use crate::sentences::compatibility as says;
 
@@ -128,17 +128,17 @@ pub struct Check {
     /// `None` where it is not known.
     pub fits: Option<bool>,
     /// Why they fit, or do not.
-    pub says: Said,
+    pub says: Message,
     /// `legacy`, `central` or `site`.
     pub upgrade_first: Option<&'static str>,
     /// What does not arrive although the versions fit.
-    pub losses: Vec<Said>,
+    pub losses: Vec<Message>,
 }
 
-impl Speaks for Check {
-    fn each_said(&mut self, each: &mut dyn FnMut(&mut Said)) {
-        self.says.each_said(each);
-        self.losses.each_said(each);
+impl Localize for Check {
+    fn each_message(&mut self, each: &mut dyn FnMut(&mut Message)) {
+        self.says.each_message(each);
+        self.losses.each_message(each);
     }
 }
 
@@ -199,7 +199,7 @@ fn with_central(site: &End, central: &End) -> Check {
 
 /// What one end cannot read of the other although the versions fit. This program reads all spellings and writes the
 /// newer one.
-fn losses(site: &End, central: &End) -> Vec<Said> {
+fn losses(site: &End, central: &End) -> Vec<Message> {
     let mut losses = Vec::new();
     let both_upstream = matches!(site, End::Upstream(_));
     if (both_upstream && site.is_before(RENAMES) != central.is_before(RENAMES))

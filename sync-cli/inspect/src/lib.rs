@@ -6,9 +6,9 @@ pub mod database;
 pub mod decode;
 mod sentences;
 
-use sync_core::Sentence;
+use sync_core::MessageTemplate;
 
 /// The sentences that this crate says, for a host's translation ([`Texts::parse`](sync_core::Texts::parse)).
-pub fn sentences() -> &'static [Sentence] {
+pub fn sentences() -> &'static [MessageTemplate] {
     sentences::ALL
 }

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use sync_core::{Central, Said};
+use sync_core::{Central, Message};
 
 use crate::options::Notice;
 use crate::sentences::serving as says;
@@ -21,7 +21,7 @@ pub(super) fn run(central: &Central, stopping: &AtomicBool, notice: &Notice) {
         // program, but no reason to let every site wait for a restart (weak point B3).
         let failure = match catch_unwind(AssertUnwindSafe(|| central.integrate_while(&goes_on))) {
             Ok(Ok(())) => None,
-            Ok(Err(error)) => Some(says::integration_failed(error.code(), Said::message(&error))),
+            Ok(Err(error)) => Some(says::integration_failed(error.code(), Message::of(&error))),
             Err(_) => Some(says::integration_failed_by_fault()),
         };
         if let Some(failure) = failure {
@@ -39,6 +39,6 @@ pub(super) fn run(central: &Central, stopping: &AtomicBool, notice: &Notice) {
 /// Writes the visits of sites.
 pub(super) fn flush(central: &Central, notice: &Notice) {
     if let Err(error) = central.flush_activity() {
-        notice(&says::visits_unwritten(error.code(), Said::message(&error)));
+        notice(&says::visits_unwritten(error.code(), Message::of(&error)));
     }
 }

@@ -54,7 +54,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use sync_core::{Central, Error, Sentence};
+use sync_core::{Central, Error, MessageTemplate};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 
@@ -74,7 +74,7 @@ const WORKERS: usize = 256;
 const LARGE_WORKERS: usize = 4;
 
 /// The sentences that this crate says, for a host's translation ([`Texts::parse`](sync_core::Texts::parse)).
-pub fn sentences() -> &'static [Sentence] {
+pub fn sentences() -> &'static [MessageTemplate] {
     sentences::ALL
 }
 

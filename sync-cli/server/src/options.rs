@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sync_core::{Said, Texts};
+use sync_core::{Message, Texts};
 
 use crate::access_log::AccessLog;
 use crate::tls::Tls;
@@ -17,7 +17,7 @@ const CONNECTIONS: usize = 4096;
 const OTHER_FILES: usize = 64;
 
 /// Receives a sentence about something that went wrong. It is called on threads of the server, and must not block for long.
-pub type Notice = Arc<dyn Fn(&Said) + Send + Sync>;
+pub type Notice = Arc<dyn Fn(&Message) + Send + Sync>;
 
 /// How a server is run.
 pub struct ServerOptions {

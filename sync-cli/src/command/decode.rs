@@ -1,7 +1,7 @@
 //! `decode`: a message in words.
 
 use oms_sync_inspect::decode::{Decoded, RecordLine, decode};
-use sync_core::{Detail, Said};
+use sync_core::{Detail, Message};
 
 use super::layout::{cut, pairs, say, wrapped};
 use crate::args::Decode;
@@ -46,7 +46,7 @@ fn show_record(record: &RecordLine, brief: bool, out: &Output) -> Result<(), Fai
 }
 
 /// What is wrong, and what is worth knowing.
-fn show_remarks(problems: &[Detail], notes: &[Said], out: &Output) -> Result<(), Failure> {
+fn show_remarks(problems: &[Detail], notes: &[Message], out: &Output) -> Result<(), Failure> {
     let wrong = problems.iter().map(|problem| shown::wrong(problem.clone()));
     let notes = notes.iter().map(|note| shown::note(note.clone()));
     wrong.chain(notes).try_for_each(|remark| say(out, "  ", &remark))

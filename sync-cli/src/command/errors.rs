@@ -1,7 +1,7 @@
 //! `errors`: the catalogue.
 
 use serde_json::json;
-use sync_core::{CatalogueEntry, Error, Said, Texts, catalogue};
+use sync_core::{CatalogueEntry, Error, Message, Texts, catalogue};
 
 use super::layout::{facts, table};
 use crate::failure::{CommandOutcome, Failure, status};
@@ -58,7 +58,7 @@ pub(super) fn run(code: Option<&str>, out: &Output) -> Result<CommandOutcome, Fa
 }
 
 /// How much is said in English still.
-fn in_english(out: &Output) -> Said {
+fn in_english(out: &Output) -> Message {
     let own = sentences::all();
     shown::missing(out.texts.missing(&own).len(), Texts::default().missing(&own).len())
 }

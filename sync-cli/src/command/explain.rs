@@ -2,7 +2,7 @@
 
 use sync_core::record::{RecordId, TableName};
 use sync_core::support::{Explanation, Receivers, Sent, SentState, SetAside, Travels, Verdict, Written, explain};
-use sync_core::{ChangeAction, ErrorClass, Said, Timestamp};
+use sync_core::{ChangeAction, ErrorClass, Message, Timestamp};
 
 use super::layout::{moment, say};
 use super::quarantine::waits;
@@ -49,7 +49,7 @@ fn show(found: &Explanation, out: &Output) -> Result<(), Failure> {
     advice(found, out)
 }
 
-fn in_words(verdict: Verdict) -> Said {
+fn in_words(verdict: Verdict) -> Message {
     match verdict {
         Verdict::NotKnown => shown::not_known(),
         Verdict::SetAside => shown::set_aside(),
@@ -63,7 +63,7 @@ fn in_words(verdict: Verdict) -> Said {
     }
 }
 
-fn travels(how: Travels) -> Said {
+fn travels(how: Travels) -> Message {
     match how {
         Travels::V6BothWays => shown::v6_both_ways(),
         Travels::V6FromCentral => shown::v6_from_central(),
@@ -102,11 +102,11 @@ fn written(change: &Written, is_beside: bool, out: &Output) -> Result<(), Failur
 }
 
 /// A cycle, with what `log show` takes for it.
-fn named(began: Option<Timestamp>, number: Option<usize>) -> Option<Said> {
+fn named(began: Option<Timestamp>, number: Option<usize>) -> Option<Message> {
     began.zip(number).map(|(at, number)| shown::cycle_of(moment(at), number))
 }
 
-fn way_out(sent: &Sent) -> Said {
+fn way_out(sent: &Sent) -> Message {
     let to = if sent.to == "legacy" { "the legacy server" } else { "central" };
     let cycle = named(sent.by_cycle, sent.by_cycle_number).unwrap_or_else(shown::cycle_not_told);
     match (sent.state, sent.before_it) {
@@ -119,7 +119,7 @@ fn way_out(sent: &Sent) -> Said {
     }
 }
 
-fn who(receivers: &Receivers) -> Said {
+fn who(receivers: &Receivers) -> Message {
     let have_it = receivers.have_it;
     let sites = match receivers.sites {
         0 => return shown::no_reader(),

@@ -122,7 +122,7 @@ fn lines(info: &FileInfo, out: &Output) -> String {
         state = says::next_at(state, entry.attempts, next.to_string()).into();
     }
     let state = match state {
-        Detail::Said(said) => out.texts.say(&said),
+        Detail::Message(said) => out.texts.say(&said),
         Detail::Plain(word) => word,
     };
     format!("{}\n  {state}", out.texts.say(&file))

@@ -1,7 +1,7 @@
 //! `identity`: who this database says it is, and where that does not agree.
 
 use sync_core::support::{IdentityShown, StoreShown, identity};
-use sync_core::{ErrorClass, Said};
+use sync_core::{ErrorClass, Message};
 
 use super::layout::{facts, moment, say, wrapped};
 use crate::args::{Args, Identity};
@@ -33,7 +33,7 @@ pub(super) fn run(args: &Args, options: &Identity, out: &Output) -> Result<Comma
 
 fn show(found: &IdentityShown, asked: bool, out: &Output) -> Result<(), Failure> {
     let (servers, versions) = (&found.servers, &found.versions);
-    let said = |said: &Said| Some(out.texts.say(said));
+    let said = |said: &Message| Some(out.texts.say(said));
     let role = found.role.map_or_else(|| out.texts.say(&common::not_set_up()), |role| out.word(role).to_owned());
     let central = |url: &String| match servers.one_server {
         true => out.texts.say(&shown::same_server(url)),

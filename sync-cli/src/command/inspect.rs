@@ -1,7 +1,7 @@
 //! `inspect`: the synchronisation of a real Open mSupply server, from its database.
 
 use oms_sync_inspect::database::{CycleLine, Inspection, Stuck, Waiting, inspect};
-use sync_core::Said;
+use sync_core::Message;
 
 use super::layout::{facts, say, wrapped};
 use crate::args::Inspect;
@@ -27,7 +27,7 @@ fn show(found: &Inspection, out: &Output) -> Result<(), Failure> {
         out.hint_said(&says::read_from_copy());
     }
     let site = &found.site;
-    let (word, said) = (|word| out.word(word), |said: Said| Some(out.texts.say(&said)));
+    let (word, said) = (|word| out.word(word), |said: Message| Some(out.texts.say(&said)));
     let number = |cursor: Option<i64>| cursor.map_or_else(|| "none".to_owned(), |cursor| cursor.to_string());
     let stores: Vec<&str> = site.stores.iter().map(|store| store.code.as_str()).collect();
     let cursors = &found.cursors;
@@ -178,7 +178,7 @@ fn cycles(found: &Inspection, out: &Output) -> Result<(), Failure> {
 }
 
 /// When it began, how it ended and how long it took; then its records by step, and its error.
-fn one_cycle(cycle: &CycleLine) -> Said {
+fn one_cycle(cycle: &CycleLine) -> Message {
     let (at, outcome, seconds) = (&cycle.started_at, cycle.outcome.replace('_', " "), cycle.seconds.unwrap_or(0));
     let mut said = match cycle.step {
         Some(step) => says::cycle_in_step(at, outcome, step, seconds),
@@ -211,6 +211,6 @@ fn files(found: &Inspection, out: &Output) -> Result<(), Failure> {
 }
 
 /// A sentence on a line of its own, however long.
-fn line(out: &Output, indent: &str, said: &Said) -> Result<(), Failure> {
+fn line(out: &Output, indent: &str, said: &Message) -> Result<(), Failure> {
     out.line(&format!("{indent}{}", out.texts.say(said)))
 }

@@ -1,6 +1,6 @@
 //! Text that fits a narrow terminal.
 
-use sync_core::Said;
+use sync_core::Message;
 
 use crate::failure::Failure;
 use crate::output::Output;
@@ -28,7 +28,7 @@ pub(super) fn wrapped(out: &Output, indent: &str, text: &str) -> Result<(), Fail
 }
 
 /// A sentence, in the language that is wanted.
-pub(super) fn say(out: &Output, indent: &str, said: &Said) -> Result<(), Failure> {
+pub(super) fn say(out: &Output, indent: &str, said: &Message) -> Result<(), Failure> {
     wrapped(out, indent, &out.texts.say(said))
 }
 

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use sync_core::storage::{LogEntry, Storage as _};
 use sync_core::support::is_repair;
-use sync_core::{Error, Said};
+use sync_core::{Error, Message};
 
 use super::layout::{facts, moment, say, short};
 use crate::args::{Args, Log};
@@ -116,7 +116,7 @@ fn show(number_of: usize, entry: &LogEntry, out: &Output) -> Result<(), Failure>
             ],
         );
     }
-    let said = |said: &Said| Some(out.texts.say(said));
+    let said = |said: &Message| Some(out.texts.say(said));
     let kept_local = match number(report, "kept_local") {
         0 => None,
         1 => said(&shown::one_edit()),
@@ -174,7 +174,7 @@ fn show(number_of: usize, entry: &LogEntry, out: &Output) -> Result<(), Failure>
 }
 
 /// A reason of the report in words; `None` for one that a later release has written.
-fn skip_reason(reason: &str) -> Option<Said> {
+fn skip_reason(reason: &str) -> Option<Message> {
     Some(match reason {
         "not_requested" => why::not_requested(),
         "cycle_ended" => why::cycle_ended(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sync_core::storage::SqliteStorage;
 use sync_core::support::{NetLimits, NetReport, ServerLine};
 use sync_core::transport::HttpTransport;
-use sync_core::{ErrorClass, Said, Site, SystemClock, catalogue};
+use sync_core::{ErrorClass, Message, Site, SystemClock, catalogue};
 
 use super::layout::{facts, say};
 use crate::args::{Args, Net};
@@ -69,18 +69,18 @@ fn show(found: &NetReport, out: &Output) -> Result<(), Failure> {
     Ok(())
 }
 
-fn latency(line: &ServerLine) -> Option<Said> {
+fn latency(line: &ServerLine) -> Option<Message> {
     let (median, worst) = (line.median_ms?, line.worst_ms?);
     Some(shown::latency(format!("{median:.1}"), format!("{worst:.1}"), line.questions))
 }
 
-fn throughput(line: &ServerLine) -> Said {
+fn throughput(line: &ServerLine) -> Message {
     let Some(rate) = line.bytes_per_second else { return shown::not_measured() };
     let throughput = if line.is_measured_well() { shown::throughput } else { shown::throughput_of_little };
     throughput(bytes(rate as u64), line.records, bytes(line.bytes), format!("{:.3}", line.seconds))
 }
 
-fn has(line: &ServerLine, total: u64) -> Said {
+fn has(line: &ServerLine, total: u64) -> Message {
     match (line.server, line.is_estimate) {
         ("central", false) => shown::unread(total),
         ("central", true) => shown::about_unread(total),
@@ -89,7 +89,7 @@ fn has(line: &ServerLine, total: u64) -> Said {
     }
 }
 
-fn time(seconds: f64) -> Said {
+fn time(seconds: f64) -> Message {
     match seconds {
         s if s < 1.0 => shown::an_instant(),
         s if s < 120.0 => shown::seconds(format!("{s:.0}")),

@@ -1,6 +1,6 @@
 //! `preview`: what the next push would send, and what the next pull would bring. Nothing is changed.
 
-use sync_core::Said;
+use sync_core::Message;
 use sync_core::support::{Coming, Foreseen, PullPreview, PushPreview, TypeCount, preview_push};
 
 use super::layout::{WIDTH, moment, say, short};
@@ -105,7 +105,7 @@ fn from(coming: &Coming, out: &Output) -> Result<(), Failure> {
     types(&title, &coming.by_type, out)
 }
 
-fn types(title: &Said, counts: &[TypeCount], out: &Output) -> Result<(), Failure> {
+fn types(title: &Message, counts: &[TypeCount], out: &Output) -> Result<(), Failure> {
     if counts.is_empty() {
         return Ok(());
     }
@@ -125,7 +125,7 @@ fn types(title: &Said, counts: &[TypeCount], out: &Output) -> Result<(), Failure
     out.table(&rows)
 }
 
-fn foreseen(title: fn(Said) -> Said, named: &[Foreseen], count: u64, out: &Output) -> Result<(), Failure> {
+fn foreseen(title: fn(Message) -> Message, named: &[Foreseen], count: u64, out: &Output) -> Result<(), Failure> {
     if count == 0 {
         return Ok(());
     }

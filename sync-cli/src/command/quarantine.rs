@@ -7,7 +7,7 @@ use sync_core::support::{
     Awaited, AwaitedState, Retried, SetAside, SetAsideGroup, Which, find_set_aside, ignore, retry, set_aside_groups,
     source_name,
 };
-use sync_core::{Said, quarantine};
+use sync_core::{Message, quarantine};
 
 use super::layout::{WIDTH, facts, moment, say, short, wrapped};
 use crate::args::{Args, Cause, Quarantine, QuarantineList, QuarantineRetry};
@@ -189,7 +189,7 @@ fn show(found: &SetAside, out: &Output) -> Result<(), Failure> {
 }
 
 /// What a record waits for, and where that is.
-pub(super) fn waits(awaited: &Awaited) -> Said {
+pub(super) fn waits(awaited: &Awaited) -> Message {
     let Awaited { table, id, state, .. } = awaited;
     let (table, id) = (table.as_str(), id.as_str());
     match state {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 use sync_core::storage::{Storage as _, key};
 use sync_core::{
-    CycleEnd, Driver, DriverConfig, DriverHandle, DriverObserver, Error, Role, Said, SyncEvent, SyncObserver,
+    CycleEnd, Driver, DriverConfig, DriverHandle, DriverObserver, Error, Message, Role, SyncEvent, SyncObserver,
     SyncOptions,
 };
 
@@ -79,7 +79,7 @@ impl DriverObserver for Lines<'_> {
             && end.failures > 0
         {
             let say = if end.needs_person { shown::lasting_error } else { shown::error };
-            self.out.hint_said(&say(error.code(), Said::message(error), Said::advice(error.code())));
+            self.out.hint_said(&say(error.code(), Message::of(error), Message::advice(error.code())));
         }
     }
 }
@@ -103,7 +103,7 @@ fn document(end: &CycleEnd, out: &Output) -> serde_json::Value {
     })
 }
 
-fn line(end: &CycleEnd) -> Said {
+fn line(end: &CycleEnd) -> Message {
     let (outcome, pushed, pulled, seconds) = facts(end);
     let (at, seconds) = (end.started_at.to_string(), format!("{seconds:.1}"));
     let cycle = match end.error() {
@@ -117,7 +117,7 @@ fn line(end: &CycleEnd) -> Said {
 }
 
 /// A wait as people read it.
-fn time(wait: Duration) -> Said {
+fn time(wait: Duration) -> Message {
     match wait.as_secs() {
         seconds @ 0..=119 => shown::seconds(seconds),
         seconds @ 120..=7199 => shown::minutes(seconds / 60),

@@ -12,7 +12,7 @@ use sync_core::files::{FileStore, Files};
 use sync_core::storage::{SqliteStorage, Storage as _, key};
 use sync_core::support::Concern;
 use sync_core::transport::{HttpTransport, Timeouts};
-use sync_core::{Central, Error, ErrorClass, Role, Said, Site, SyncEvent, SyncOptions, Texts, status};
+use sync_core::{Central, Error, ErrorClass, Message, Role, Site, SyncEvent, SyncOptions, Texts, status};
 
 use crate::args::{Args, Authentication, Serve};
 use crate::failure::{CommandOutcome, Failure};
@@ -123,10 +123,10 @@ fn legacy(workspace: Workspace, options: &Serve, out: &Output) -> Result<Served,
         Err(Error::Cancelled) if is_known && !interrupted() => {
             let url = workspace.storage.read()?.state(key::LEGACY_URL)?.unwrap_or_default();
             let late = Error::TimedOut { server: sync_core::Server::Legacy, url, source: None };
-            out.hint_said(&says::goes_on_with_before(Said::message(&late)));
+            out.hint_said(&says::goes_on_with_before(Message::of(&late)));
         }
         Err(error) if error.class() == ErrorClass::Retry && is_known => {
-            out.hint_said(&says::goes_on_with_before(Said::message(&error)));
+            out.hint_said(&says::goes_on_with_before(Message::of(&error)));
         }
         Err(error) => return Err(error.into()),
     }
@@ -150,7 +150,7 @@ fn warn<'c>(concerns: impl Iterator<Item = &'c Concern>, out: &Output) {
 }
 
 /// A sentence for the administrator, from a thread of the server.
-fn say(said: &Said, texts: &Texts) {
+fn say(said: &Message, texts: &Texts) {
     // Where standard error is closed nobody wants to know.
     let _ = writeln!(std::io::stderr(), "{}", texts.say(said));
 }
@@ -158,8 +158,8 @@ fn say(said: &Said, texts: &Texts) {
 /// Brings stores, names and this server's own role from the legacy server, until a signal comes. What fails is told, and
 /// tried again next time. After the first time it also asks at the address that sites are told whether this server answers there.
 fn cycles(site: &Site, texts: &Texts) {
-    let say = |said: Said| say(&said, texts);
-    let failed = |error: &Error| say(says::asking_failed(error.code(), Said::message(error)));
+    let say = |said: Message| say(&said, texts);
+    let failed = |error: &Error| say(says::asking_failed(error.code(), Message::of(error)));
     let mut is_first = true;
     while !interrupted() {
         let began = Instant::now();
@@ -178,7 +178,7 @@ fn cycles(site: &Site, texts: &Texts) {
             && let Err(error) = site.probe_central(&mut until_interrupted)
             && !interrupted()
         {
-            say(says::not_found_by_sites(error.code(), Said::message(&error)));
+            say(says::not_found_by_sites(error.code(), Message::of(&error)));
         }
         while began.elapsed() < INTERVAL && !interrupted() {
             std::thread::sleep(Duration::from_millis(100));

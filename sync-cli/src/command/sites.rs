@@ -3,7 +3,7 @@
 use serde_json::json;
 use sync_core::central::{LocalSites, stores};
 use sync_core::record::StoreId;
-use sync_core::{Error, Role, Said};
+use sync_core::{Error, Message, Role};
 
 use crate::args::{Args, Site, Store};
 use crate::failure::{CommandOutcome, Failure};
@@ -75,7 +75,7 @@ pub(super) fn run_site(args: &Args, command: &Site, out: &Output) -> Result<Comm
     Ok(CommandOutcome::Done)
 }
 
-fn done(out: &Output, name: &str, what: &str, said: &Said) -> Result<(), Failure> {
+fn done(out: &Output, name: &str, what: &str, said: &Message) -> Result<(), Failure> {
     if out.json { out.document(&json!({ "name": name, "done": what })) } else { out.line_said(said) }
 }
 

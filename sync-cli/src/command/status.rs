@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use sync_core::{Said, Status, status};
+use sync_core::{Message, Status, status};
 
 use super::layout::{facts, moment, say};
 use crate::args::{Args, Status as StatusOptions};
@@ -68,7 +68,7 @@ fn watch(workspace: &Workspace, every: Duration, out: &Output) -> Result<Command
 }
 
 fn show(status: &Status, out: &Output) -> Result<(), Failure> {
-    let said = |said: &Said| Some(out.texts.say(said));
+    let said = |said: &Message| Some(out.texts.say(said));
     let role = status.role.map_or_else(|| out.texts.say(&common::not_set_up()), |role| out.word(role).to_owned());
     // A central server with a list of its own is asked, and asks nobody.
     let has_cycles = status.legacy_url.is_some() || status.role != Some("central");
@@ -101,7 +101,7 @@ fn show(status: &Status, out: &Output) -> Result<(), Failure> {
     Ok(())
 }
 
-fn waiting(status: &Status) -> Said {
+fn waiting(status: &Status) -> Message {
     let (count, size) = (records(status.waiting.records), bytes(status.waiting.bytes));
     match status.waiting.oldest_at {
         _ if status.waiting.records == 0 => common::nothing(),
@@ -110,7 +110,7 @@ fn waiting(status: &Status) -> Said {
     }
 }
 
-fn last_sync(status: &Status) -> Said {
+fn last_sync(status: &Status) -> Message {
     let Some(last) = &status.last_sync else { return shown::never() };
     let at = last.finished_at.to_string();
     match &last.error {
@@ -120,7 +120,7 @@ fn last_sync(status: &Status) -> Said {
 }
 
 /// How many of each kind there are.
-fn by_kind(counts: &BTreeMap<&'static str, u64>, none: &Said, out: &Output) -> String {
+fn by_kind(counts: &BTreeMap<&'static str, u64>, none: &Message, out: &Output) -> String {
     let said: Vec<String> = counts.iter().map(|(kind, n)| out.texts.say(&shown::of_kind(*n, *kind))).collect();
     if said.is_empty() { out.texts.say(none) } else { said.join(", ") }
 }

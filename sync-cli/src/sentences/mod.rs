@@ -4,19 +4,19 @@ mod commands;
 mod foreign;
 mod names;
 
-use sync_core::{Sentence, Texts};
+use sync_core::{MessageTemplate, Texts};
 
 pub(crate) use self::commands::*;
 pub(crate) use self::foreign::*;
 
 /// Everything that is said.
-pub(crate) fn all() -> Vec<Sentence> {
-    let names = names::all().map(|name| Sentence::new("labels", name, name));
+pub(crate) fn all() -> Vec<MessageTemplate> {
+    let names = names::all().map(|name| MessageTemplate::new("labels", name, name));
     own().chain(names).collect()
 }
 
 /// The sentences of the program and of the crates below it.
-fn own() -> impl Iterator<Item = Sentence> {
+fn own() -> impl Iterator<Item = MessageTemplate> {
     commands::ALL
         .iter()
         .chain(foreign::ALL)
@@ -32,7 +32,7 @@ pub(crate) fn is_named(name: &str) -> bool {
 }
 
 /// So many records.
-pub(crate) fn records(count: u64) -> sync_core::Said {
+pub(crate) fn records(count: u64) -> sync_core::Message {
     if count == 1 { common::one_record() } else { common::records(count) }
 }
 
@@ -42,7 +42,7 @@ mod tests {
 
     #[test]
     fn every_text_has_a_name_of_its_own_beside_those_of_the_library() {
-        let count = |own: &[Sentence]| Texts::english(own).groups().values().map(|texts| texts.len()).sum();
+        let count = |own: &[MessageTemplate]| Texts::english(own).groups().values().map(|texts| texts.len()).sum();
         let (whole, of_library): (usize, usize) = (count(&all()), count(&[]));
         assert_eq!(whole, of_library + all().len());
         let library = Texts::english(&[]);

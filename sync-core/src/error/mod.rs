@@ -43,7 +43,7 @@ impl std::fmt::Display for Server {
 /// In English; [`Texts::message`](crate::Texts::message) says it otherwise.
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        crate::text::Said::message(self).fmt(f)
+        crate::text::Message::of(self).fmt(f)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::record::RecordId;
-use crate::text::{Details, Said, Sentence, declare_errors, placeholders};
+use crate::text::{Details, Message, MessageTemplate, declare_errors, placeholders};
 
 declare_errors! {
 /// Why a write is not allowed. Shown to users by hosts, so each says what it means for them.
@@ -111,6 +111,7 @@ impl Refusal {
 /// In English, as [`Error::NotAllowed`](crate::Error::NotAllowed) says it.
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Said::new(Sentence::new(self.code(), "message", self.declared().message), self.details_with(None)).fmt(f)
+        Message::new(MessageTemplate::new(self.code(), "message", self.declared().message), self.details_with(None))
+            .fmt(f)
     }
 }

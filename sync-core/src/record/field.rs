@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use super::datetime::{Date, DateTime, is_written_date, is_written_date_time};
 use super::json::{Fields, RecordData, string};
 use super::portable::{Flaw, flaw, is_portable};
-use crate::text::Said;
+use crate::text::Message;
 use crate::text::sentences::error_detail;
 
 /// The declaration of one field of a record type.
@@ -146,7 +146,7 @@ pub struct FieldError {
 
 impl FieldError {
     /// What is wrong.
-    pub fn says(&self) -> Said {
+    pub fn says(&self) -> Message {
         error_detail::field(&self.path, &*self.expected, &*self.found)
     }
 }

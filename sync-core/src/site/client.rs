@@ -20,7 +20,7 @@ use crate::address::shown;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorClass, Result, Server};
 use crate::protocol::v6::{self, NameStoreJoinRequest};
-use crate::text::Said;
+use crate::text::Message;
 use crate::text::sentences::input;
 use crate::text_input::into_utf8;
 use crate::transport::{HttpRequest, HttpResponse, Method, Transport, TransportError};
@@ -349,7 +349,7 @@ impl<'a> Client<'a> {
             return Err(error);
         }
         self.traffic.retries += 1;
-        self.wait(pause, &SyncEvent::Retrying { server, error: Said::message(&error), wait: pause })
+        self.wait(pause, &SyncEvent::Retrying { server, error: Message::of(&error), wait: pause })
     }
 
     /// An exchange of a size, which gets smaller where the line breaks until it passes, or cannot be smaller.
@@ -389,7 +389,7 @@ impl<'a> Client<'a> {
             return Ok(false);
         }
         self.traffic.retries += 1;
-        self.wait(pause, &SyncEvent::Retrying { server, error: Said::message(error), wait: pause })?;
+        self.wait(pause, &SyncEvent::Retrying { server, error: Message::of(error), wait: pause })?;
         Ok(true)
     }
 

@@ -19,7 +19,7 @@ use crate::protocol::v6::PushChain;
 use crate::record::{Cursor, NameId};
 use crate::storage::state::cursor;
 use crate::storage::{LogEntry, QuarantineCause, Selection, Source, key};
-use crate::text::Said;
+use crate::text::Message;
 use crate::text::sentences::cycle as says;
 use crate::write::moved_stores;
 
@@ -260,7 +260,7 @@ impl Cycle<'_, '_> {
         self.client.tell(&SyncEvent::Progress { step, done, total: total.max(done) })
     }
 
-    pub(crate) fn warn(&mut self, message: Said) -> Result<()> {
+    pub(crate) fn warn(&mut self, message: Message) -> Result<()> {
         self.report.warnings.push(message.clone());
         self.client.tell(&SyncEvent::Warning { message })
     }

@@ -15,7 +15,7 @@ use crate::record::SiteId;
 use crate::redaction::masked_url;
 use crate::storage::state::{is_one_server, role, site_id};
 use crate::storage::{ReadTxn, WriteTxn, key};
-use crate::text::{Said, Speaks};
+use crate::text::{Localize, Message};
 
 /// What is needed to talk to the legacy server.
 #[derive(Clone)]
@@ -56,15 +56,15 @@ pub struct Discovered {
     /// How far the legacy server is with initialising this site.
     pub initialisation_status: String,
     /// What differs from what it said before.
-    pub changes: Vec<Said>,
+    pub changes: Vec<Message>,
     /// The same status, as the cycle reads it.
     #[serde(skip)]
     pub(crate) status: InitialisationStatus,
 }
 
-impl Speaks for Discovered {
-    fn each_said(&mut self, each: &mut dyn FnMut(&mut Said)) {
-        self.changes.each_said(each);
+impl Localize for Discovered {
+    fn each_message(&mut self, each: &mut dyn FnMut(&mut Message)) {
+        self.changes.each_message(each);
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::error::Server;
-use crate::text::Said;
+use crate::text::Message;
 
 /// A step of the cycle, named as the Open mSupply documentation names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -86,7 +86,7 @@ pub enum SyncEvent {
         /// Who did not answer well.
         server: Server,
         /// How.
-        error: Said,
+        error: Message,
         /// The wait before the next try.
         wait: Duration,
     },
@@ -113,7 +113,7 @@ pub enum SyncEvent {
     /// Something that the administrator of this site should know.
     Warning {
         /// In words.
-        message: Said,
+        message: Message,
     },
 }
 

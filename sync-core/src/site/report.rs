@@ -6,7 +6,7 @@ use super::observer::Step;
 use crate::error::{Error, Server};
 use crate::record::{Cursor, NameId};
 use crate::storage::LoggedError;
-use crate::text::{Said, Speaks};
+use crate::text::{Localize, Message};
 
 /// How a cycle ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -78,15 +78,15 @@ pub struct SyncReport {
     /// Bytes of response bodies, decoded.
     pub bytes_received: u64,
     /// What the administrator of this site should know.
-    pub warnings: Vec<Said>,
+    pub warnings: Vec<Message>,
     /// The first error, if any.
     #[serde(serialize_with = "as_logged")]
     pub error: Option<Error>,
 }
 
-impl Speaks for SyncReport {
-    fn each_said(&mut self, each: &mut dyn FnMut(&mut Said)) {
-        self.warnings.each_said(each);
+impl Localize for SyncReport {
+    fn each_message(&mut self, each: &mut dyn FnMut(&mut Message)) {
+        self.warnings.each_message(each);
     }
 }
 

@@ -12,7 +12,7 @@ use crate::record::{Cursor, Deletion, RecordData, RecordId, RecordType, SiteId, 
 use crate::storage::state::{confirmed_to, site_id};
 use crate::storage::{QuarantineCause, ReadTxn, Source, Storage, WriteTxn};
 use crate::text::sentences::audit as say;
-use crate::text::{Said, Speaks};
+use crate::text::{Localize, Message};
 use crate::write;
 use crate::write::merged;
 
@@ -29,7 +29,7 @@ const WAITING: SiteId = SiteId(-1);
 #[non_exhaustive]
 pub struct Audit {
     /// What was compared, and what was not.
-    pub compared: Said,
+    pub compared: Message,
     /// Rows of central's changelog that came.
     pub rows: u64,
     /// Records that both have and that are the same.
@@ -85,9 +85,9 @@ pub struct AuditReason {
     /// How many records.
     pub records: u64,
     /// What it means.
-    pub meaning: Said,
+    pub meaning: Message,
     /// What to do.
-    pub advice: Said,
+    pub advice: Message,
 }
 
 /// A record that is not the same at both ends.
@@ -155,16 +155,16 @@ impl Why {
     }
 
     /// What it means.
-    pub fn meaning(self) -> Said {
+    pub fn meaning(self) -> Message {
         self.texts().0
     }
 
     /// What to do.
-    pub fn advice(self) -> Said {
+    pub fn advice(self) -> Message {
         self.texts().1
     }
 
-    fn texts(self) -> (Said, Said) {
+    fn texts(self) -> (Message, Message) {
         match self {
             Self::LostHere => (say::lost_here(), say::lost_here_advice()),
             Self::NotTaken => (say::not_taken(), say::not_taken_advice()),
@@ -202,8 +202,8 @@ impl Audit {
     }
 }
 
-impl Speaks for Audit {
-    fn each_said(&mut self, each: &mut dyn FnMut(&mut Said)) {
+impl Localize for Audit {
+    fn each_message(&mut self, each: &mut dyn FnMut(&mut Message)) {
         each(&mut self.compared);
         for reason in &mut self.reasons {
             each(&mut reason.meaning);

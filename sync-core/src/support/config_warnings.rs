@@ -12,7 +12,7 @@ use crate::redaction::masked_url;
 use crate::storage::state::{role, site_id};
 use crate::storage::{ReadTxn, key};
 use crate::text::sentences::concern as say;
-use crate::text::{Said, Speaks, quoted};
+use crate::text::{Localize, Message, quoted};
 
 /// The only mode that a store on the central server may have.
 const DISPENSARY: &str = "dispensary";
@@ -26,7 +26,7 @@ pub enum Concern {
     /// A store of this server's own that sites would not get the records of.
     StoreNotInDispensaryMode { store_id: StoreId, store: String, mode: String },
     /// An address under which no site finds this server.
-    OwnUrlUnusable { url: String, reason: Said },
+    OwnUrlUnusable { url: String, reason: Message },
     /// The changelog is more than half way to where the sites of Open mSupply 2.x can count.
     ChangelogNearsItsEnd { newest: Cursor, percent: u64 },
 }
@@ -39,7 +39,7 @@ impl fmt::Display for Concern {
 
 impl Concern {
     /// What is to be mended.
-    pub fn says(&self) -> Said {
+    pub fn says(&self) -> Message {
         match self {
             Self::StoreNotInDispensaryMode { store_id, store, mode } => {
                 say::not_in_dispensary_mode(store_id.as_str(), store, mode)
@@ -57,12 +57,12 @@ impl Concern {
 
     /// What is wrong with the address that sites are told for a central server, as far as its text shows it.
     pub fn of_own_url(url: &str) -> Option<Self> {
-        let unusable = |reason: Said| Some(Self::OwnUrlUnusable { url: masked_url(url), reason });
+        let unusable = |reason: Message| Some(Self::OwnUrlUnusable { url: masked_url(url), reason });
         if url.is_empty() {
             return unusable(say::no_url());
         }
         match parse_url("the address", url) {
-            Err(error) => unusable(Said::message(&error)),
+            Err(error) => unusable(Message::of(&error)),
             Ok(url) if url.query().is_some() || url.fragment().is_some() => unusable(say::more_than_an_address()),
             // The last segment without a slash is dropped when a path is joined to it.
             Ok(url) if !url.path().ends_with('/') => {
@@ -73,8 +73,8 @@ impl Concern {
     }
 }
 
-impl Speaks for Concern {
-    fn each_said(&mut self, each: &mut dyn FnMut(&mut Said)) {
+impl Localize for Concern {
+    fn each_message(&mut self, each: &mut dyn FnMut(&mut Message)) {
         if let Self::OwnUrlUnusable { reason, .. } = self {
             each(reason);
         }

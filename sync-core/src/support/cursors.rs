@@ -10,7 +10,7 @@ use crate::record::Cursor;
 use crate::storage::state::{cursor, flag, role};
 use crate::storage::{ReadTxn, Storage, WriteTxn, key};
 use crate::text::sentences::cursor as say;
-use crate::text::{Said, Speaks};
+use crate::text::{Localize, Message};
 
 /// A cursor that can be rewound: one of those with which this site reads. What this site sends is sent again by
 /// [`resend`](fn@super::resend): a push counts once, so one that merely comes again changes nothing.
@@ -43,15 +43,15 @@ pub struct CursorShown {
     /// Where what it goes through is known to end, as a position that would be next.
     pub end: Option<Cursor>,
     /// What it means.
-    pub meaning: Said,
+    pub meaning: Message,
     /// What is remarkable about it.
-    pub remark: Option<Said>,
+    pub remark: Option<Message>,
 }
 
-impl Speaks for CursorShown {
-    fn each_said(&mut self, each: &mut dyn FnMut(&mut Said)) {
+impl Localize for CursorShown {
+    fn each_message(&mut self, each: &mut dyn FnMut(&mut Message)) {
         each(&mut self.meaning);
-        self.remark.each_said(each);
+        self.remark.each_message(each);
     }
 }
 

@@ -17,7 +17,7 @@ use crate::site::observer::SyncObserver;
 use crate::storage::state::{central_is_legacy, cursor, role, site_id};
 use crate::storage::{ReadTxn, Storage, key};
 use crate::text::sentences::identity as say;
-use crate::text::{Said, Speaks, quoted};
+use crate::text::{Localize, Message, quoted};
 
 /// Who a database says it is. No secret is in it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -94,30 +94,30 @@ pub struct Disagreement {
     /// A stable code in snake_case.
     pub code: &'static str,
     /// What does not agree with what.
-    pub what: Said,
+    pub what: Message,
     /// What to do.
-    pub advice: Said,
+    pub advice: Message,
     /// Whether it is about central's address alone.
     #[serde(skip)]
     pub(crate) is_of_central_url: bool,
 }
 
 impl Disagreement {
-    pub(crate) fn new(code: &'static str, what: Said, advice: Said) -> Self {
+    pub(crate) fn new(code: &'static str, what: Message, advice: Message) -> Self {
         Self { code, what, advice, is_of_central_url: false }
     }
 }
 
-impl Speaks for Disagreement {
-    fn each_said(&mut self, each: &mut dyn FnMut(&mut Said)) {
+impl Localize for Disagreement {
+    fn each_message(&mut self, each: &mut dyn FnMut(&mut Message)) {
         each(&mut self.what);
         each(&mut self.advice);
     }
 }
 
-impl Speaks for IdentityShown {
-    fn each_said(&mut self, each: &mut dyn FnMut(&mut Said)) {
-        self.disagreements.each_said(each);
+impl Localize for IdentityShown {
+    fn each_message(&mut self, each: &mut dyn FnMut(&mut Message)) {
+        self.disagreements.each_message(each);
     }
 }
 
@@ -219,13 +219,13 @@ fn has_lost_stores(txn: &dyn ReadTxn) -> Result<bool> {
 fn disagreements(found: &IdentityShown, has_lost_stores: bool) -> Vec<Disagreement> {
     let mut all = Vec::new();
     let Some(role) = found.role else {
-        all.push(Disagreement::new("not_set_up", say::not_set_up(), Said::advice("not_set_up")));
+        all.push(Disagreement::new("not_set_up", say::not_set_up(), Message::advice("not_set_up")));
         return all;
     };
     let servers = &found.servers;
     for (url, is_of_central_url) in [(&servers.legacy_url, false), (&servers.central_url, true)] {
         if let Some(Err(error)) = url.as_deref().map(|url| parse_url("address", url)) {
-            let reason = Said::message(&error);
+            let reason = Message::of(&error);
             let what = if is_of_central_url {
                 say::central_address_unusable(reason)
             } else {
@@ -240,7 +240,7 @@ fn disagreements(found: &IdentityShown, has_lost_stores: bool) -> Vec<Disagreeme
     }
     if found.initialised_at.is_some() && found.stores.is_empty() && role == Role::Remote.as_str() {
         all.push(if has_lost_stores {
-            Disagreement::new("stores_lost", say::stores_lost(), Said::advice("stores_lost"))
+            Disagreement::new("stores_lost", say::stores_lost(), Message::advice("stores_lost"))
         } else {
             Disagreement::new(
                 "site_has_no_store",

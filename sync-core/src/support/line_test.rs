@@ -22,7 +22,7 @@ use crate::site::observer::SyncObserver;
 use crate::storage::state::cursor;
 use crate::storage::{LoggedError, ReadTxn, key};
 use crate::text::sentences::net as say;
-use crate::text::{Said, Speaks};
+use crate::text::{Localize, Message};
 
 /// Small questions asked of each server.
 const QUESTIONS: usize = 7;
@@ -113,11 +113,11 @@ pub struct PredictedPart {
     /// How long they take.
     pub seconds: f64,
     /// From where the number of records is known.
-    pub known_from: Said,
+    pub known_from: Message,
 }
 
-impl Speaks for NetReport {
-    fn each_said(&mut self, each: &mut dyn FnMut(&mut Said)) {
+impl Localize for NetReport {
+    fn each_message(&mut self, each: &mut dyn FnMut(&mut Message)) {
         let parts = self.first_sync.iter_mut().flat_map(|first| &mut first.parts);
         parts.for_each(|part| each(&mut part.known_from));
     }

@@ -14,7 +14,7 @@ use crate::site::legacy::push::is_pushed_to_legacy;
 use crate::storage::state::{central_is_legacy, cursor, flag, role, site_id};
 use crate::storage::{QuarantineCause, ReadTxn, Selection, Storage, changelog_gaps, key};
 use crate::text::sentences::held_up as why;
-use crate::text::{Said, Speaks};
+use crate::text::{Localize, Message};
 use crate::write::record_owner;
 use crate::write::records::RECORD_BYTES_MAX;
 
@@ -30,7 +30,7 @@ pub(crate) const NAMED: usize = 1000;
 #[non_exhaustive]
 pub struct PushPreview {
     /// Why nothing would be sent now, whatever waits.
-    pub held_up: Option<Said>,
+    pub held_up: Option<Message>,
     /// What would go to central, by type.
     pub to_central: Vec<TypeCount>,
     /// What would go to the legacy server, by type.
@@ -45,9 +45,9 @@ pub struct PushPreview {
     pub set_aside_records: u64,
 }
 
-impl Speaks for PushPreview {
-    fn each_said(&mut self, each: &mut dyn FnMut(&mut Said)) {
-        self.held_up.each_said(each);
+impl Localize for PushPreview {
+    fn each_message(&mut self, each: &mut dyn FnMut(&mut Message)) {
+        self.held_up.each_message(each);
     }
 }
 
@@ -149,7 +149,7 @@ pub fn preview_push(storage: &dyn Storage) -> Result<PushPreview> {
 }
 
 /// Why nothing would be sent now.
-fn held_up(txn: &dyn ReadTxn) -> Result<Option<Said>> {
+fn held_up(txn: &dyn ReadTxn) -> Result<Option<Message>> {
     if txn.state(key::LEGACY_URL)?.is_none() {
         return Ok(Some(why::no_legacy_server()));
     }

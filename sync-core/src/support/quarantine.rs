@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::protocol::v6::Action;
 use crate::record::{RecordData, RecordId, SiteId, TableName};
 use crate::storage::{Buffered, CentralReads, Quarantine, QuarantineCause, ReadTxn, Source, StagedKind, Storage};
-use crate::text::Said;
+use crate::text::Message;
 use crate::text::sentences::quarantine as say;
 
 /// Rows that are looked at in one turn.
@@ -100,7 +100,7 @@ fn action_text<S: Serializer>(action: &Action, serializer: S) -> std::result::Re
 
 impl QuarantineCause {
     /// What it means for a record, and what helps.
-    pub fn meaning(self) -> Said {
+    pub fn meaning(self) -> Message {
         match self {
             Self::Waiting => say::waiting(),
             Self::Refused => say::refused(),

@@ -10,7 +10,7 @@ use crate::protocol::v6::Action;
 use crate::record::{RecordId, SiteId, TableName};
 use crate::storage::{Buffered, Incoming, Quarantine, QuarantineCause, Source, Storage, WriteTxn, key};
 use crate::text::sentences::{input, quarantine as say};
-use crate::text::{Said, Speaks};
+use crate::text::{Localize, Message};
 use crate::write;
 use crate::write::Origin;
 use crate::write::moved_stores;
@@ -47,8 +47,8 @@ pub struct Retried {
     pub set_aside_again: u64,
 }
 
-impl Speaks for Retried {
-    fn each_said(&mut self, each: &mut dyn FnMut(&mut Said)) {
+impl Localize for Retried {
+    fn each_message(&mut self, each: &mut dyn FnMut(&mut Message)) {
         self.not_retried.iter_mut().for_each(|left| each(&mut left.why));
     }
 }
@@ -63,7 +63,7 @@ pub struct NotRetried {
     /// Its id.
     pub id: RecordId,
     /// Why not.
-    pub why: Said,
+    pub why: Message,
 }
 
 /// Tries again what is set aside: stages it, and integrates it, for which no network is needed. Where a cycle runs on this

@@ -4,7 +4,7 @@
 
 mod class;
 mod declared;
-mod said;
+mod message;
 // Some are said of SQLite files alone.
 #[cfg_attr(not(feature = "sqlite"), allow(dead_code))]
 pub(crate) mod sentences;
@@ -12,8 +12,8 @@ pub(crate) mod words;
 
 pub use class::ErrorClass;
 pub(crate) use declared::{Declared, Details, ErrorField, declare_errors, shown_fields};
-pub use said::{Detail, Said, Sentence, Speaks};
-pub(crate) use said::{filled, placeholders};
+pub use message::{Detail, Localize, Message, MessageTemplate};
+pub(crate) use message::{filled, placeholders};
 
 /// A text that stands between quotation marks, with what would break them, or the line, escaped.
 pub(crate) fn quoted(text: &str) -> String {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rusqlite::OptionalExtension as _;
 use serde::Serialize;
 use serde_json::{Map, Value};
-use sync_core::{Detail, Result, Said, Speaks};
+use sync_core::{Detail, Localize, Message, Result};
 
 use super::open::{Database, failed};
 use super::values::{first_line, table_of, time};
@@ -31,7 +31,7 @@ pub enum Cause {
 
 impl Cause {
     /// What it means, as `lacks another record`.
-    pub fn meaning(self) -> Said {
+    pub fn meaning(self) -> Message {
         match self {
             Self::MissingParent => says::missing_parent(),
             Self::UnknownTable => says::unknown_table(),
@@ -43,7 +43,7 @@ impl Cause {
     }
 
     /// What helps.
-    pub fn advice(self) -> Said {
+    pub fn advice(self) -> Message {
         match self {
             Self::MissingParent => says::missing_parent_advice(),
             Self::UnknownTable => says::unknown_table_advice(),
@@ -99,13 +99,13 @@ pub struct Stuck {
     /// Some of their ids.
     pub ids: Vec<String>,
     /// What helps.
-    pub advice: Said,
+    pub advice: Message,
 }
 
-impl Speaks for Stuck {
-    fn each_said(&mut self, each: &mut dyn FnMut(&mut Said)) {
-        self.reason.each_said(each);
-        self.advice.each_said(each);
+impl Localize for Stuck {
+    fn each_message(&mut self, each: &mut dyn FnMut(&mut Message)) {
+        self.reason.each_message(each);
+        self.advice.each_message(each);
     }
 }
 

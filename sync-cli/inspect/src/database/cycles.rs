@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rusqlite::Row;
 use serde::Serialize;
-use sync_core::{Result, Said, Speaks};
+use sync_core::{Localize, Message, Result};
 
 use super::open::{Database, failed};
 use super::values::{first_line, time};
@@ -40,17 +40,17 @@ pub struct CycleError {
     /// The first line of the message, without secrets.
     pub message: String,
     /// What to do, for its codes.
-    pub advice: Option<Said>,
+    pub advice: Option<Message>,
 }
 
-impl Speaks for CycleLine {
-    fn each_said(&mut self, each: &mut dyn FnMut(&mut Said)) {
-        self.error.iter_mut().for_each(|error| error.advice.each_said(each));
+impl Localize for CycleLine {
+    fn each_message(&mut self, each: &mut dyn FnMut(&mut Message)) {
+        self.error.iter_mut().for_each(|error| error.advice.each_message(each));
     }
 }
 
 /// What to do about the codes of Open mSupply.
-fn advice(code: &str) -> Option<Said> {
+fn advice(code: &str) -> Option<Message> {
     Some(match code {
         "CONNECTION_ERROR" => advise::connection_error(),
         "SITE_NAME_NOT_FOUND" => advise::site_name_not_found(),

@@ -11,7 +11,7 @@ mod waiting;
 use std::path::Path;
 
 use serde::Serialize;
-use sync_core::{Error, Result, Said, Speaks};
+use sync_core::{Error, Localize, Message, Result};
 
 use self::open::Database;
 use crate::sentences::input_given as given;
@@ -53,12 +53,12 @@ pub struct Inspection {
     pub server_errors: Vec<ServerError>,
 }
 
-impl Speaks for Inspection {
-    fn each_said(&mut self, each: &mut dyn FnMut(&mut Said)) {
-        self.site.role_because.each_said(each);
-        self.cursors.doubts.each_said(each);
-        self.buffer.stuck.each_said(each);
-        self.cycles.each_said(each);
+impl Localize for Inspection {
+    fn each_message(&mut self, each: &mut dyn FnMut(&mut Message)) {
+        self.site.role_because.each_message(each);
+        self.cursors.doubts.each_message(each);
+        self.buffer.stuck.each_message(each);
+        self.cycles.each_message(each);
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 use sync_core::protocol::masked_url;
-use sync_core::{Result, Said};
+use sync_core::{Message, Result};
 
 use super::open::{Database, failed};
 use crate::sentences::inspection as says;
@@ -87,7 +87,7 @@ pub struct SiteFacts {
     /// Which part it plays.
     pub role: Part,
     /// What tells the role.
-    pub role_because: Said,
+    pub role_because: Message,
     /// Its number on the legacy server.
     pub site_id: Option<i64>,
     /// Its UUID on the legacy server.
@@ -136,7 +136,7 @@ impl SiteFacts {
     }
 }
 
-fn part(database: &Database, settings: &Settings) -> Result<(Part, Said)> {
+fn part(database: &Database, settings: &Settings) -> Result<(Part, Message)> {
     if settings.number("SYNC_PULL_CURSOR_V6").is_some() {
         return Ok((Part::Remote, says::has_read_from_central()));
     }
@@ -177,7 +177,7 @@ pub struct Cursors {
     /// The newest position of this changelog.
     pub changelog_end: i64,
     /// What cannot be so in a sound database.
-    pub doubts: Vec<Said>,
+    pub doubts: Vec<Message>,
 }
 
 impl Cursors {

@@ -5,7 +5,7 @@ use sync_core::protocol::v5::Acknowledged;
 use sync_core::protocol::v6::WireError;
 use sync_core::record::Fields;
 use sync_core::text_input::as_utf8;
-use sync_core::{Error, Result, Said};
+use sync_core::{Error, Message, Result};
 
 use super::decoded::{Decoded, shown, unknown};
 use super::unpack::{json_part, unpacked};
@@ -13,7 +13,7 @@ use super::{answer, records, request};
 use crate::sentences::{decoded_kind as kinds, decoded_wrong as wrong, input_given as given};
 
 pub(super) fn body(bytes: &[u8]) -> Result<Decoded> {
-    let none = |why: Said| Err(Error::bad_input(why));
+    let none = |why: Message| Err(Error::bad_input(why));
     // Once: what is packed twice is none of the protocol's.
     let whole = bytes.starts_with(&[0x1f, 0x8b]).then(|| unpacked(bytes)).transpose()?;
     let bytes = &*as_utf8(whole.as_deref().unwrap_or(bytes));

@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sync_core::protocol::masked_text;
 use sync_core::record::Fields;
-use sync_core::{Detail, Said, Speaks};
+use sync_core::{Detail, Localize, Message};
 
 use crate::sentences::decoded_kind as kinds;
 
@@ -12,7 +12,7 @@ use crate::sentences::decoded_kind as kinds;
 #[derive(Debug, Serialize)]
 pub struct Decoded {
     /// What it is.
-    pub message: Said,
+    pub message: Message,
     /// What it says other than records: the name of each fact, and its value.
     pub facts: Vec<(&'static str, Detail)>,
     /// Its records, in the order they came.
@@ -20,21 +20,21 @@ pub struct Decoded {
     /// What is wrong with the message itself.
     pub problems: Vec<Detail>,
     /// What is worth knowing, but not wrong.
-    pub notes: Vec<Said>,
+    pub notes: Vec<Message>,
 }
 
-impl Speaks for Decoded {
-    fn each_said(&mut self, each: &mut dyn FnMut(&mut Said)) {
-        self.message.each_said(each);
-        self.facts.iter_mut().for_each(|(_, value)| value.each_said(each));
-        self.records.each_said(each);
-        self.problems.each_said(each);
-        self.notes.each_said(each);
+impl Localize for Decoded {
+    fn each_message(&mut self, each: &mut dyn FnMut(&mut Message)) {
+        self.message.each_message(each);
+        self.facts.iter_mut().for_each(|(_, value)| value.each_message(each));
+        self.records.each_message(each);
+        self.problems.each_message(each);
+        self.notes.each_message(each);
     }
 }
 
 impl Decoded {
-    pub(super) fn new(message: Said) -> Self {
+    pub(super) fn new(message: Message) -> Self {
         Self { message, facts: Vec::new(), records: Vec::new(), problems: Vec::new(), notes: Vec::new() }
     }
 
@@ -47,7 +47,7 @@ impl Decoded {
         self.facts.push((name, value.into()));
     }
 
-    pub(super) fn wrong(&mut self, problem: Said) {
+    pub(super) fn wrong(&mut self, problem: Message) {
         self.problems.push(problem.into());
     }
 
@@ -86,23 +86,23 @@ pub struct RecordLine {
     /// What is wrong with it.
     pub problems: Vec<Detail>,
     /// What is worth knowing, but not wrong.
-    pub notes: Vec<Said>,
+    pub notes: Vec<Message>,
 }
 
 impl RecordLine {
-    pub(super) fn wrong(&mut self, problem: Said) {
+    pub(super) fn wrong(&mut self, problem: Message) {
         self.problems.push(problem.into());
     }
 }
 
-impl Speaks for RecordLine {
-    fn each_said(&mut self, each: &mut dyn FnMut(&mut Said)) {
-        self.problems.each_said(each);
-        self.notes.each_said(each);
+impl Localize for RecordLine {
+    fn each_message(&mut self, each: &mut dyn FnMut(&mut Message)) {
+        self.problems.each_message(each);
+        self.notes.each_message(each);
     }
 }
 
-pub(super) fn unknown(why: Said) -> Decoded {
+pub(super) fn unknown(why: Message) -> Decoded {
     let mut decoded = Decoded::new(kinds::none());
     decoded.wrong(why);
     decoded

@@ -2,7 +2,7 @@
 
 use std::io::Read as _;
 
-use sync_core::{Error, Result, Said};
+use sync_core::{Error, Message, Result};
 
 use crate::sentences::input_given as given;
 
@@ -11,7 +11,7 @@ const UNPACKED_MAX: u64 = 256 * 1024 * 1024;
 
 /// What is packed with gzip.
 pub(super) fn unpacked(bytes: &[u8]) -> Result<Vec<u8>> {
-    let bad = |why: Said| Err(Error::bad_input(why));
+    let bad = |why: Message| Err(Error::bad_input(why));
     let mut all = Vec::new();
     let mut reader = flate2::read::MultiGzDecoder::new(bytes).take(UNPACKED_MAX + 1);
     match reader.read_to_end(&mut all) {

@@ -10,7 +10,7 @@ use flate2::write::GzEncoder;
 use serde::Serialize;
 use sync_core::protocol::PasswordHash;
 use sync_core::storage::{Storage as _, key};
-use sync_core::{Error, Said, Speaks, Timestamp};
+use sync_core::{Error, Localize, Message, Timestamp};
 
 use self::parts::{PARTS, Source};
 use super::layout::{moment, say, table};
@@ -37,7 +37,7 @@ struct BundleDocument<'d> {
 #[derive(Serialize)]
 struct Gathered {
     name: &'static str,
-    what: Said,
+    what: Message,
     bytes: usize,
     /// Why it could not be gathered; the archive says so too.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -46,8 +46,8 @@ struct Gathered {
     content: String,
 }
 
-impl Speaks for Gathered {
-    fn each_said(&mut self, each: &mut dyn FnMut(&mut Said)) {
+impl Localize for Gathered {
+    fn each_message(&mut self, each: &mut dyn FnMut(&mut Message)) {
         each(&mut self.what);
     }
 }

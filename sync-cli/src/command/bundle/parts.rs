@@ -12,7 +12,7 @@ use sync_core::storage::{LoggedError, SqliteStorage, Storage as _, key};
 use sync_core::support::{
     cursors, identity, preview_push, redacted_files, redacted_groups, redacted_log, redacted_set_aside, settings_shown,
 };
-use sync_core::{Error, Result, Said, Timestamp, catalogue, status};
+use sync_core::{Error, Message, Result, Timestamp, catalogue, status};
 
 use crate::args::{Args, Bundle};
 use crate::command::doctor::{PATIENCE, diagnosed};
@@ -25,7 +25,7 @@ use crate::workspace::Workspace;
 pub(super) struct Part {
     pub name: &'static str,
     /// What it is, for whoever is to send it.
-    pub what: fn() -> Said,
+    pub what: fn() -> Message,
     pub make: fn(&Source<'_>) -> Result<String>,
 }
 

@@ -18,7 +18,7 @@ use crate::storage::state::{cursor, flag, site_id};
 use crate::storage::{
     Incoming, Quarantine, QuarantineCause, ReadTxn, Selection, Source, WriteTxn, changelog_gaps, key,
 };
-use crate::text::Said;
+use crate::text::Message;
 use crate::text::sentences::cycle as says;
 use crate::text::sentences::input;
 use crate::write;
@@ -330,7 +330,7 @@ pub(crate) fn give_way_to_legacy(site: &Site, txn: &dyn WriteTxn, incoming: &[In
 }
 
 /// Why everything has to be read before anything else is, after a restore here or at central.
-pub(crate) fn must_read_first(txn: &dyn ReadTxn) -> Result<Option<Said>> {
+pub(crate) fn must_read_first(txn: &dyn ReadTxn) -> Result<Option<Message>> {
     Ok(match () {
         () if unrecovered(txn, key::RECOVERED)?.is_some() => Some(input::restored_sync_first()),
         () if Rereading::load(txn)?.is_some() || flag(txn, key::PULL_OWN)? => Some(input::rereading_sync_first()),

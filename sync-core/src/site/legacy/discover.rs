@@ -17,7 +17,7 @@ use crate::site::observer::SyncObserver;
 use crate::storage::state::role;
 use crate::storage::{WriteTxn, key};
 use crate::text::sentences::{identity as say, input};
-use crate::text::{Said, quoted};
+use crate::text::{Message, quoted};
 
 impl Site {
     /// Sets a database up as the site with these settings: asks the legacy server first, and stores settings and
@@ -116,7 +116,7 @@ impl Site {
 
 /// What the legacy server said of this site: a code, where it is stored, what it is, its value, and what to do where it is
 /// another here.
-pub(crate) fn told(info: &SiteInfo) -> Vec<(&'static str, &'static str, Said, String, Said)> {
+pub(crate) fn told(info: &SiteInfo) -> Vec<(&'static str, &'static str, Message, String, Message)> {
     let again = say::discover_again;
     let role = if info.is_om_supply_central_server { Role::Central } else { Role::Remote };
     let mut all = vec![

@@ -21,7 +21,7 @@ use crate::site::observer::{Step, SyncObserver};
 use crate::site::report::SyncReport;
 use crate::storage::{ReadTxn, WriteTxn, key};
 use crate::text::sentences::{cycle as says, input};
-use crate::text::{Said, quoted};
+use crate::text::{Message, quoted};
 
 /// A patient who is being linked to a store, and how far that is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -150,7 +150,7 @@ impl Cycle<'_, '_> {
         match done {
             Err(error) if !matches!(error.class(), ErrorClass::Cancelled | ErrorClass::LocalFault) => {
                 let (patient, store) = (link.patient.to_string(), link.store.to_string());
-                self.warn(says::link_waits(patient, store, Said::message(&error)))
+                self.warn(says::link_waits(patient, store, Message::of(&error)))
             }
             done => done,
         }

@@ -10,7 +10,7 @@ use crate::storage::{FileEntry, FileState, Storage, key};
 use crate::support::config_warnings::{Concern, concerns};
 use crate::support::{Disagreement, cursors, identity};
 use crate::text::sentences::doctor as say;
-use crate::text::{Detail, Said};
+use crate::text::{Detail, Message};
 
 /// Files that failed so often in a row are stuck.
 const ATTEMPTS_MANY: u32 = 3;
@@ -46,7 +46,7 @@ pub fn examine_file(
             Outcome::Warning,
             say::schema_older(examined.schema, examined.known),
             ("database_older", ErrorClass::Upgrade, Party::Device),
-            Said::advice("database_older"),
+            Message::advice("database_older"),
         ),
         Ok(examined) => {
             let opened = SqliteStorage::open_to_read(path).map(|opened| storage = Some(opened)).err();
@@ -150,7 +150,7 @@ fn changelog_nears_its_end(storage: &dyn Storage) -> Result<Option<Check>> {
     let concern = all.into_iter().find(|concern| matches!(concern, Concern::ChangelogNearsItsEnd { .. }));
     Ok(concern.map(|concern| {
         let about = ("changelog_nears_its_end", ErrorClass::Configure, Party::Device);
-        Check::found("cursors", Outcome::Warning, concern.says(), about, Said::advice(about.0))
+        Check::found("cursors", Outcome::Warning, concern.says(), about, Message::advice(about.0))
     }))
 }
 
@@ -213,7 +213,7 @@ pub(crate) fn quarantine(storage: &dyn Storage) -> Result<Check> {
         Outcome::Warning,
         if records == 1 { say::one_set_aside(causes) } else { say::set_aside(records, causes) },
         ("records_set_aside", ErrorClass::Input, Party::Record),
-        Said::advice("records_set_aside"),
+        Message::advice("records_set_aside"),
     ))
 }
 
@@ -252,5 +252,5 @@ pub(crate) fn files(storage: &dyn Storage, now: Timestamp) -> Result<Check> {
         None => say::files_stuck(stuck, all, direction, id, table, record),
     };
     let known = ("files_stuck", ErrorClass::Input, Party::Record);
-    Ok(Check::found(NAME, Outcome::Warning, says, known, Said::advice("files_stuck")))
+    Ok(Check::found(NAME, Outcome::Warning, says, known, Message::advice("files_stuck")))
 }

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::error::{Error, ErrorClass};
 use crate::text::sentences::doctor as say;
-use crate::text::{Said, Speaks};
+use crate::text::{Localize, Message};
 
 #[cfg(feature = "sqlite")]
 pub use local::examine_file;
@@ -84,7 +84,7 @@ pub struct Check {
     /// How it came out.
     pub outcome: Outcome,
     /// What was found; of what was not checked, why.
-    pub says: Said,
+    pub says: Message,
     /// What is wrong, if anything is.
     pub finding: Option<Finding>,
 }
@@ -101,7 +101,7 @@ pub struct Finding {
     /// Who is at fault.
     pub party: Party,
     /// What to do.
-    pub advice: Said,
+    pub advice: Message,
     /// The chain of causes.
     pub causes: Vec<String>,
 }
@@ -111,11 +111,11 @@ fn class_text<S: serde::Serializer>(class: &ErrorClass, serializer: S) -> Result
 }
 
 impl Check {
-    pub(crate) fn ok(name: &'static str, says: Said) -> Self {
+    pub(crate) fn ok(name: &'static str, says: Message) -> Self {
         Self { name, outcome: Outcome::Ok, says, finding: None }
     }
 
-    pub(crate) fn not_checked(name: &'static str, why: Said) -> Self {
+    pub(crate) fn not_checked(name: &'static str, why: Message) -> Self {
         Self { name, outcome: Outcome::NotChecked, says: why, finding: None }
     }
 
@@ -125,19 +125,19 @@ impl Check {
             code: error.code(),
             class: error.class(),
             party,
-            advice: Said::advice(error.code()),
+            advice: Message::advice(error.code()),
             causes: error.causes(),
         };
-        Self { name, outcome: Outcome::Fault, says: Said::message(error), finding: Some(finding) }
+        Self { name, outcome: Outcome::Fault, says: Message::of(error), finding: Some(finding) }
     }
 
     /// Something that no error of its own stands for.
     pub(crate) fn found(
         name: &'static str,
         outcome: Outcome,
-        says: Said,
+        says: Message,
         (code, class, party): (&'static str, ErrorClass, Party),
-        advice: Said,
+        advice: Message,
     ) -> Self {
         debug_assert!(
             crate::error::catalogue::catalogue().iter().any(|entry| entry.code == code),
@@ -153,15 +153,15 @@ impl Check {
     }
 }
 
-impl Speaks for Check {
-    fn each_said(&mut self, each: &mut dyn FnMut(&mut Said)) {
+impl Localize for Check {
+    fn each_message(&mut self, each: &mut dyn FnMut(&mut Message)) {
         each(&mut self.says);
-        self.finding.each_said(each);
+        self.finding.each_message(each);
     }
 }
 
-impl Speaks for Finding {
-    fn each_said(&mut self, each: &mut dyn FnMut(&mut Said)) {
+impl Localize for Finding {
+    fn each_message(&mut self, each: &mut dyn FnMut(&mut Message)) {
         each(&mut self.advice);
     }
 }
@@ -177,7 +177,7 @@ pub struct Diagnosis {
     /// Of the check that decides: its name.
     pub check: Option<&'static str>,
     /// What it found.
-    pub says: Said,
+    pub says: Message,
     /// What is wrong there, with what to do.
     pub finding: Option<Finding>,
     /// Everything that was checked, in order.
@@ -268,11 +268,11 @@ impl Diagnosis {
     }
 }
 
-impl Speaks for Diagnosis {
-    fn each_said(&mut self, each: &mut dyn FnMut(&mut Said)) {
+impl Localize for Diagnosis {
+    fn each_message(&mut self, each: &mut dyn FnMut(&mut Message)) {
         each(&mut self.says);
-        self.finding.each_said(each);
-        self.checks.each_said(each);
+        self.finding.each_message(each);
+        self.checks.each_message(each);
     }
 }
 

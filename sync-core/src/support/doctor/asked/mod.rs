@@ -34,7 +34,7 @@ use crate::storage::state::role;
 use crate::support::config_warnings::{Concern, concerns};
 use crate::support::doctor::{self, CENTRAL, Check, Diagnosis, LEGACY, NAMES, Outcome, Party};
 use crate::text::sentences::{doctor as say, identity as of_identity};
-use crate::text::{Said, quoted};
+use crate::text::{Message, quoted};
 use crate::transport::Transport;
 
 /// Is told of each check as it is done, and may stop the rest. What both servers' answers say together is in the diagnosis only.
@@ -109,7 +109,7 @@ impl Doctor<'_> {
     }
 
     /// Says of everything from one name up to another why it was not checked.
-    fn skip(&mut self, from: &str, to: &str, why: fn() -> Said) -> Result<()> {
+    fn skip(&mut self, from: &str, to: &str, why: fn() -> Message) -> Result<()> {
         let names = NAMES.iter().skip_while(|name| **name != from);
         let names: Vec<_> = names.take_while(|name| **name != to).chain(NAMES.iter().filter(|n| **n == to)).collect();
         names.into_iter().try_for_each(|name| self.add(Check::not_checked(name, why())))
@@ -192,7 +192,7 @@ impl Doctor<'_> {
                 Outcome::Warning,
                 concern.says(),
                 ("store_not_in_dispensary_mode", ErrorClass::Configure, Party::LegacyServer),
-                Said::advice("store_not_in_dispensary_mode"),
+                Message::advice("store_not_in_dispensary_mode"),
             ),
         })
     }
@@ -295,7 +295,7 @@ impl Doctor<'_> {
                     Outcome::Warning,
                     concern.says(),
                     code("central_url_unusual"),
-                    Said::advice("central_url_unusual"),
+                    Message::advice("central_url_unusual"),
                 ),
                 None if is_told => Check::ok(NAME, say::address_as_told(shown(url))),
                 None => Check::ok(NAME, say::address_as_told_before(shown(url))),
@@ -315,7 +315,7 @@ impl Doctor<'_> {
                 Outcome::Warning,
                 concern.says(),
                 ("own_url_unusable", ErrorClass::Configure, Party::LegacyServer),
-                Said::advice("own_url_unusable"),
+                Message::advice("own_url_unusable"),
             ),
         })
     }

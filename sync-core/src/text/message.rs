@@ -1,4 +1,4 @@
-//! A sentence with its details, which can be said in English or in the words of a host's [`Texts`](crate::Texts).
+//! Messages: templates with their details, shown in English or in the words of a host's [`Texts`](crate::Texts).
 
 use std::fmt;
 
@@ -6,32 +6,32 @@ use serde::{Serialize, Serializer};
 
 use crate::redaction::one_line;
 
-/// A sentence as it stands in the one list of its crate. `{name}` in it stands for a detail.
+/// A text of the list of a crate. `{name}` in it stands for a detail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Sentence {
-    /// What it belongs to: a code of an error, or a part of the program.
+pub struct MessageTemplate {
+    /// The group of the text: the code of an error, or a part of the program.
     pub group: &'static str,
-    /// Its name within the group.
+    /// The name within the group.
     pub name: &'static str,
-    /// The sentence in English.
+    /// The text in English.
     pub english: &'static str,
 }
 
-impl Sentence {
-    /// A sentence of a list; see [`sentences!`](crate::sentences).
+impl MessageTemplate {
+    /// A text of a list; see [`sentences!`](crate::sentences).
     pub const fn new(group: &'static str, name: &'static str, english: &'static str) -> Self {
         Self { group, name, english }
     }
 }
 
-/// What stands in a sentence in the place of a name.
+/// The value of a `{name}` in a template.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Detail {
     /// A name, a number, an address; or words, which a host may say otherwise.
     Plain(String),
-    /// A sentence or a part of one.
-    Said(Box<Said>),
+    /// A message within the message.
+    Message(Box<Message>),
 }
 
 macro_rules! plain {
@@ -45,15 +45,15 @@ macro_rules! plain {
 }
 plain!(String, &String, &str, u16, u32, u64, u128, i32, i64, usize);
 
-impl From<Said> for Detail {
-    fn from(said: Said) -> Self {
-        Self::Said(Box::new(said))
+impl From<Message> for Detail {
+    fn from(message: Message) -> Self {
+        Self::Message(Box::new(message))
     }
 }
 
-impl From<&Said> for Detail {
-    fn from(said: &Said) -> Self {
-        said.clone().into()
+impl From<&Message> for Detail {
+    fn from(message: &Message) -> Self {
+        message.clone().into()
     }
 }
 
@@ -61,7 +61,7 @@ impl fmt::Display for Detail {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Plain(text) => f.write_str(&one_line(text)),
-            Self::Said(said) => said.fmt(f),
+            Self::Message(message) => message.fmt(f),
         }
     }
 }
@@ -72,72 +72,72 @@ impl Serialize for Detail {
     }
 }
 
-/// A sentence with its details. It is shown, and serialised, in English, or as [`Texts::translate`](crate::Texts::translate)
-/// has said it.
+/// A template with its details. It is shown, and serialised, in English, or in the words that
+/// [`Texts::translate`](crate::Texts::translate) gave it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Said {
-    pub(crate) sentence: Sentence,
+pub struct Message {
+    pub(crate) template: MessageTemplate,
     pub(crate) details: Vec<(&'static str, Detail)>,
     pub(crate) translated: Option<String>,
 }
 
-impl Said {
-    /// A sentence with a detail for each name in it.
-    pub fn new(sentence: Sentence, details: Vec<(&'static str, Detail)>) -> Self {
+impl Message {
+    /// A message from a template, with a detail for each name in it.
+    pub fn new(template: MessageTemplate, details: Vec<(&'static str, Detail)>) -> Self {
         debug_assert!(
-            placeholders(sentence.english).iter().all(|name| details.iter().any(|(known, _)| known == name)),
+            placeholders(template.english).iter().all(|name| details.iter().any(|(known, _)| known == name)),
             "{}.{} has all its details",
-            sentence.group,
-            sentence.name
+            template.group,
+            template.name
         );
-        Self { sentence, details, translated: None }
+        Self { template, details, translated: None }
     }
 }
 
-impl fmt::Display for Said {
+impl fmt::Display for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.translated {
             Some(text) => f.write_str(text),
-            None => f.write_str(&filled(self.sentence.english, &self.details, &ToString::to_string)),
+            None => f.write_str(&filled(self.template.english, &self.details, &ToString::to_string)),
         }
     }
 }
 
-impl Serialize for Said {
+impl Serialize for Message {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
 }
 
-/// Something that holds sentences.
-pub trait Speaks {
-    /// Calls `each` with every sentence of it.
-    fn each_said(&mut self, each: &mut dyn FnMut(&mut Said));
+/// Something that holds messages.
+pub trait Localize {
+    /// Calls `each` with every message of it.
+    fn each_message(&mut self, each: &mut dyn FnMut(&mut Message));
 }
 
-impl Speaks for Said {
-    fn each_said(&mut self, each: &mut dyn FnMut(&mut Said)) {
+impl Localize for Message {
+    fn each_message(&mut self, each: &mut dyn FnMut(&mut Message)) {
         each(self);
     }
 }
 
-impl Speaks for Detail {
-    fn each_said(&mut self, each: &mut dyn FnMut(&mut Said)) {
-        if let Self::Said(said) = self {
-            each(said);
+impl Localize for Detail {
+    fn each_message(&mut self, each: &mut dyn FnMut(&mut Message)) {
+        if let Self::Message(message) = self {
+            each(message);
         }
     }
 }
 
-impl<T: Speaks> Speaks for Vec<T> {
-    fn each_said(&mut self, each: &mut dyn FnMut(&mut Said)) {
-        self.iter_mut().for_each(|one| one.each_said(each));
+impl<T: Localize> Localize for Vec<T> {
+    fn each_message(&mut self, each: &mut dyn FnMut(&mut Message)) {
+        self.iter_mut().for_each(|one| one.each_message(each));
     }
 }
 
-impl<T: Speaks> Speaks for Option<T> {
-    fn each_said(&mut self, each: &mut dyn FnMut(&mut Said)) {
-        self.iter_mut().for_each(|one| one.each_said(each));
+impl<T: Localize> Localize for Option<T> {
+    fn each_message(&mut self, each: &mut dyn FnMut(&mut Message)) {
+        self.iter_mut().for_each(|one| one.each_message(each));
     }
 }
 
@@ -174,8 +174,8 @@ pub(crate) fn placeholders(mut template: &str) -> Vec<&str> {
     names
 }
 
-/// Makes the list of a crate's sentences, in groups: a function for each sentence, which takes its details and gives a
-/// [`Said`], and `ALL`, every [`Sentence`].
+/// Makes the list of a crate's texts, in groups: a function for each text, which takes its details and gives a
+/// [`Message`], and `ALL`, every [`MessageTemplate`].
 ///
 /// ```
 /// mod texts {
@@ -192,19 +192,19 @@ pub(crate) fn placeholders(mut template: &str) -> Vec<&str> {
 #[macro_export]
 macro_rules! sentences {
     ($($(#[$group_doc:meta])* $group:ident { $($(#[$doc:meta])* $name:ident($($detail:ident),*) = $english:expr;)* })*) => {
-        /// Every sentence.
-        pub(crate) const ALL: &[$crate::Sentence] = &[$($(
-            $crate::Sentence::new(stringify!($group), stringify!($name), $english),
+        /// Every template.
+        pub(crate) const ALL: &[$crate::MessageTemplate] = &[$($(
+            $crate::MessageTemplate::new(stringify!($group), stringify!($name), $english),
         )*)*];
         $(
             $(#[$group_doc])*
             pub(crate) mod $group {
                 $(
                     $(#[$doc])*
-                    pub(crate) fn $name($($detail: impl Into<$crate::Detail>),*) -> $crate::Said {
-                        const SENTENCE: $crate::Sentence =
-                            $crate::Sentence::new(stringify!($group), stringify!($name), $english);
-                        $crate::Said::new(SENTENCE, vec![$((stringify!($detail), $detail.into())),*])
+                    pub(crate) fn $name($($detail: impl Into<$crate::Detail>),*) -> $crate::Message {
+                        const TEMPLATE: $crate::MessageTemplate =
+                            $crate::MessageTemplate::new(stringify!($group), stringify!($name), $english);
+                        $crate::Message::new(TEMPLATE, vec![$((stringify!($detail), $detail.into())),*])
                     }
                 )*
             }
