@@ -23,9 +23,8 @@
 //! A storage for remote sites leaves out central's topics and says so by [`ReadTxn::as_central`].
 //!
 //! Two storages come with the library: `SqliteStorage`, one file (feature `sqlite`), and [`MemoryStorage`], for tests,
-//! simulators and hosts without a disk. Another one implements [`Storage`] and the traits
-//! of the topics, and runs the clauses of
-//! `sync_testkit::storage_contract`, each of which is one promise made here.
+//! simulators and hosts without a disk. Another one implements [`Storage`] and the traits of the topics, and runs the clauses
+//! of `sync_testkit::storage_contract`, each of which is one promise made here.
 
 mod buffer;
 mod central;

@@ -8,7 +8,7 @@ use crate::changelog::{Audience, Change, ChangeAction, NewChange};
 use crate::error::Result;
 use crate::record::{Cursor, RecordData, RecordId, StoreId, TableName};
 use crate::storage::found::Found;
-use crate::storage::{ChangelogReads, HistoryReads, Selection};
+use crate::storage::{ChangelogReads, HistoryReads, RecordWrites, Selection};
 
 impl ChangelogReads for MemoryTxn<'_> {
     fn changes(&self, selection: &Selection, from: Cursor, limit: usize) -> Result<Vec<Change>> {
@@ -42,23 +42,39 @@ impl ChangelogReads for MemoryTxn<'_> {
 
 impl HistoryReads for MemoryTxn<'_> {
     fn newest_change(&self, table: &TableName, id: &RecordId) -> Result<Option<NewChange>> {
-        Ok(self.state.borrow().newest_change(table, id))
+        let state = self.state.borrow();
+        let stored = state.record(table, id);
+        Ok(stored.and_then(|stored| state.changelog.get(&stored.cursor).cloned()))
     }
 
     fn tombstones(&self, table: &TableName, id: &RecordId) -> Result<Vec<(NewChange, Option<RecordData>)>> {
-        Ok(self.state.borrow().tombstones(table, id))
+        let state = self.state.borrow();
+        let mut rows: Vec<_> = state.tombstones_of(table, id).collect();
+        rows.sort_by_key(|(tombstone, _)| tombstone.cursor);
+        Ok(rows.into_iter().map(|(tombstone, change)| (change.clone(), tombstone.left_as.clone())).collect())
     }
 
     fn written_at(&self, table: &TableName, id: &RecordId) -> Result<Option<Cursor>> {
-        Ok(self.state.borrow().written_at(table, id))
+        let state = self.state.borrow();
+        if let Some(stored) = state.record(table, id) {
+            return Ok(Some(stored.written));
+        }
+        let deleted = state.tombstones_of(table, id).filter(|(_, change)| change.action == ChangeAction::Delete);
+        Ok(deleted.map(|(tombstone, _)| tombstone.written).max())
     }
 
     fn left_at(&self, table: &TableName, id: &RecordId, stores: &[StoreId]) -> Result<Option<Cursor>> {
-        Ok(self.state.borrow().left_at(table, id, stores))
+        let state = self.state.borrow();
+        let left_these = |(_, change): &(&Tombstone, &NewChange)| {
+            change.action == ChangeAction::Upsert && change.store.as_ref().is_some_and(|store| stores.contains(store))
+        };
+        Ok(state.tombstones_of(table, id).filter(left_these).map(|(tombstone, _)| tombstone.written).max())
     }
 
     fn has_local_change(&self, table: &TableName, id: &RecordId, from: Cursor) -> Result<bool> {
-        Ok(self.state.borrow().has_local_change(table, id, from))
+        let state = self.state.borrow();
+        let of_record = |change: &NewChange| change.table == *table && change.id == *id;
+        Ok(state.changelog.range(from..).any(|(_, change)| of_record(change) && !change.is_sync_update))
     }
 
     fn deleted_in(&self, table: &TableName, id: &RecordId) -> Result<Option<StoreId>> {
@@ -66,7 +82,6 @@ impl HistoryReads for MemoryTxn<'_> {
     }
 }
 
-/// Selecting.
 impl State {
     /// The selected changes at or after `from`, by cursor.
     pub(super) fn selected<'s>(&'s self, selection: &'s Selection, from: Cursor) -> impl Iterator<Item = Change> + 's {
@@ -126,7 +141,6 @@ impl State {
     }
 }
 
-/// What there is of one record.
 impl State {
     fn tombstones_of(&self, table: &TableName, id: &RecordId) -> impl Iterator<Item = (&Tombstone, &NewChange)> {
         let of_record = self.tombstones.range((table.clone(), id.clone(), None)..);
@@ -134,69 +148,54 @@ impl State {
         of_record.filter_map(|(_, tombstone)| Some((tombstone, self.changelog.get(&tombstone.cursor)?)))
     }
 
-    pub(super) fn written_at(&self, table: &TableName, id: &RecordId) -> Option<Cursor> {
-        if let Some(stored) = self.record(table, id) {
-            return Some(stored.written);
-        }
-        let deleted = self.tombstones_of(table, id).filter(|(_, change)| change.action == ChangeAction::Delete);
-        deleted.map(|(tombstone, _)| tombstone.written).max()
-    }
-
-    pub(super) fn left_at(&self, table: &TableName, id: &RecordId, stores: &[StoreId]) -> Option<Cursor> {
-        let left_these = |(_, change): &(&Tombstone, &NewChange)| {
-            change.action == ChangeAction::Upsert && change.store.as_ref().is_some_and(|store| stores.contains(store))
-        };
-        self.tombstones_of(table, id).filter(left_these).map(|(tombstone, _)| tombstone.written).max()
-    }
-
-    pub(super) fn has_local_change(&self, table: &TableName, id: &RecordId, from: Cursor) -> bool {
-        let of_record = |change: &NewChange| change.table == *table && change.id == *id;
-        self.changelog.range(from..).any(|(_, change)| of_record(change) && !change.is_sync_update)
-    }
-
     pub(super) fn deleted_in(&self, table: &TableName, id: &RecordId) -> Option<StoreId> {
         let deleted = self.tombstones_of(table, id).filter(|(_, change)| change.action == ChangeAction::Delete);
         deleted.max_by_key(|(tombstone, _)| tombstone.cursor)?.1.store.clone()
     }
-
-    pub(super) fn newest_change(&self, table: &TableName, id: &RecordId) -> Option<NewChange> {
-        self.changelog.get(&self.record(table, id)?.cursor).cloned()
-    }
-
-    pub(super) fn tombstones(&self, table: &TableName, id: &RecordId) -> Vec<(NewChange, Option<RecordData>)> {
-        let mut rows: Vec<_> = self.tombstones_of(table, id).collect();
-        rows.sort_by_key(|(tombstone, _)| tombstone.cursor);
-        rows.into_iter().map(|(tombstone, change)| (change.clone(), tombstone.left_as.clone())).collect()
-    }
 }
 
-/// Writing.
-impl State {
-    pub(super) fn put_record(&mut self, data: &RecordData, change: &NewChange) -> Cursor {
-        let cursor = self.add_to_changelog(change);
-        let records = Arc::make_mut(self.records.entry(change.table.clone()).or_default());
+impl RecordWrites for MemoryTxn<'_> {
+    fn put_record(&self, data: &RecordData, change: &NewChange) -> Result<Cursor> {
+        let state = &mut *self.state.borrow_mut();
+        let cursor = state.add_to_changelog(change);
+        let records = Arc::make_mut(state.records.entry(change.table.clone()).or_default());
         let same = records.get(&change.id).filter(|stored| stored.data == *data);
         let written = same.map_or(cursor, |stored| stored.written);
         let found = Found::of(&change.table, data);
         let before = records.insert(change.id.clone(), Stored { data: data.clone(), cursor, written, found });
-        let left = Arc::make_mut(&mut self.tombstones).remove(&place(change)).map(|tombstone| tombstone.cursor);
+        let left = Arc::make_mut(&mut state.tombstones).remove(&place(change)).map(|tombstone| tombstone.cursor);
         for superseded in before.map(|stored| stored.cursor).into_iter().chain(left) {
-            Arc::make_mut(&mut self.changelog).remove(&superseded);
+            Arc::make_mut(&mut state.changelog).remove(&superseded);
         }
-        cursor
+        Ok(cursor)
     }
 
-    pub(super) fn remove_record(&mut self, change: &NewChange) -> Cursor {
-        let records = self.records.get_mut(&change.table).map(Arc::make_mut);
+    fn remove_record(&self, change: &NewChange) -> Result<Cursor> {
+        let state = &mut *self.state.borrow_mut();
+        let records = state.records.get_mut(&change.table).map(Arc::make_mut);
         let before = records.and_then(|records| records.remove(&change.id));
         if let Some(before) = &before {
-            Arc::make_mut(&mut self.changelog).remove(&before.cursor);
+            Arc::make_mut(&mut state.changelog).remove(&before.cursor);
         }
-        self.append_change(change, None, before.is_some())
+        Ok(state.add_tombstone(change, None, before.is_some()))
     }
 
+    fn append_change(&self, change: &NewChange, left_as: Option<&RecordData>) -> Result<Cursor> {
+        Ok(self.state.borrow_mut().add_tombstone(change, left_as, false))
+    }
+
+    fn mark_synced(&self, table: &TableName, id: &RecordId) -> Result<()> {
+        let mut state = self.state.borrow_mut();
+        for change in Arc::make_mut(&mut state.changelog).values_mut() {
+            change.is_sync_update |= change.table == *table && change.id == *id;
+        }
+        Ok(())
+    }
+}
+
+impl State {
     /// Adds a tombstone. One that says the same as the one before keeps where that happened first.
-    pub(super) fn append_change(&mut self, change: &NewChange, left_as: Option<&RecordData>, is_news: bool) -> Cursor {
+    fn add_tombstone(&mut self, change: &NewChange, left_as: Option<&RecordData>, is_news: bool) -> Cursor {
         let cursor = self.add_to_changelog(change);
         let place = place(change);
         let former = self.tombstones.get(&place).filter(|former| {
@@ -209,12 +208,6 @@ impl State {
             Arc::make_mut(&mut self.changelog).remove(&superseded.cursor);
         }
         cursor
-    }
-
-    pub(super) fn mark_synced(&mut self, table: &TableName, id: &RecordId) {
-        for change in Arc::make_mut(&mut self.changelog).values_mut() {
-            change.is_sync_update |= change.table == *table && change.id == *id;
-        }
     }
 
     fn add_to_changelog(&mut self, change: &NewChange) -> Cursor {

@@ -4,11 +4,10 @@ use std::ops::Bound;
 
 use super::state::{State, Stored};
 use super::txn::MemoryTxn;
-use crate::changelog::NewChange;
 use crate::error::Result;
-use crate::record::{Cursor, NameId, RecordData, RecordId, SiteId, StoreId, TableName};
+use crate::record::{NameId, RecordData, RecordId, SiteId, StoreId, TableName};
+use crate::storage::RecordReads;
 use crate::storage::found::{Found, JOINS};
-use crate::storage::{RecordReads, RecordWrites};
 
 impl RecordReads for MemoryTxn<'_> {
     fn record(&self, table: &TableName, id: &RecordId) -> Result<Option<RecordData>> {
@@ -39,34 +38,19 @@ impl RecordReads for MemoryTxn<'_> {
     }
 
     fn children(&self, table: &TableName, _: &'static str, parent: &RecordId) -> Result<Vec<RecordId>> {
-        Ok(self.state.borrow().children(table, parent))
+        let state = self.state.borrow();
+        let is_child = |found: &Found| found.parent.as_ref() == Some(parent);
+        Ok(state.all(table.as_str()).filter(|(_, found)| is_child(found)).map(|(id, _)| id.clone()).collect())
     }
 
     fn stores_of_site(&self, site: SiteId) -> Result<Vec<StoreId>> {
-        Ok(self.state.borrow().stores_of_site(site))
+        let state = self.state.borrow();
+        let is_there = |found: &Found| found.site == Some(i64::from(site.0));
+        Ok(state.all("store").filter(|(_, found)| is_there(found)).map(|(id, _)| StoreId::from(id.as_str())).collect())
     }
 
     fn is_visible(&self, name: &NameId, stores: &[StoreId]) -> Result<bool> {
         Ok(self.state.borrow().is_visible(name, stores))
-    }
-}
-
-impl RecordWrites for MemoryTxn<'_> {
-    fn put_record(&self, data: &RecordData, change: &NewChange) -> Result<Cursor> {
-        Ok(self.state.borrow_mut().put_record(data, change))
-    }
-
-    fn remove_record(&self, change: &NewChange) -> Result<Cursor> {
-        Ok(self.state.borrow_mut().remove_record(change))
-    }
-
-    fn append_change(&self, change: &NewChange, left_as: Option<&RecordData>) -> Result<Cursor> {
-        Ok(self.state.borrow_mut().append_change(change, left_as, false))
-    }
-
-    fn mark_synced(&self, table: &TableName, id: &RecordId) -> Result<()> {
-        self.state.borrow_mut().mark_synced(table, id);
-        Ok(())
     }
 }
 
@@ -78,16 +62,6 @@ impl State {
     fn all<'s>(&'s self, table: &str) -> impl Iterator<Item = (&'s RecordId, &'s Found)> + use<'s> {
         let records = self.records.get(&TableName::from(table));
         records.into_iter().flat_map(|records| records.iter().map(|(id, stored)| (id, &stored.found)))
-    }
-
-    pub(super) fn children(&self, table: &TableName, parent: &RecordId) -> Vec<RecordId> {
-        let is_child = |found: &Found| found.parent.as_ref() == Some(parent);
-        self.all(table.as_str()).filter(|(_, found)| is_child(found)).map(|(id, _)| id.clone()).collect()
-    }
-
-    pub(super) fn stores_of_site(&self, site: SiteId) -> Vec<StoreId> {
-        let is_there = |found: &Found| found.site == Some(i64::from(site.0));
-        self.all("store").filter(|(_, found)| is_there(found)).map(|(id, _)| StoreId::from(id.as_str())).collect()
     }
 
     pub(super) fn is_visible(&self, name: &NameId, stores: &[StoreId]) -> bool {

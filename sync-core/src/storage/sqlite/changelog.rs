@@ -175,7 +175,7 @@ impl<C: Holds> SqliteTxn<C> {
         Ok(joined(&change.table, self.record(&change.table, &change.id)?.as_ref()))
     }
 
-    /// Takes the row of a record, as it still stands there, out of what is counted and seen.
+    /// Takes the row of a record, which is still as it was, out of the counts and the indexes of patients.
     fn record_goes(&self, change: &NewChange) -> Result<()> {
         let sql = "SELECT cursor, audience, name_id FROM sync_record WHERE table_name = ?1 AND record_id = ?2";
         match self.first(sql, (change.table.as_str(), change.id.as_str()), Former::read)? {

@@ -57,16 +57,16 @@ impl<C: Holds> SqliteTxn<C> {
     pub(super) fn index_rows_about(&self, name: &NameId, store: &StoreId) -> Result<()> {
         let is_joined = self.is_visible(name, std::slice::from_ref(store))?;
         let audience = patients_of(store.as_str());
-        for (beside, table) in TABLES.iter().enumerate() {
+        for (of, table) in TABLES.iter().enumerate() {
             let rows = format!("FROM {table} WHERE name_id = ?2 AND audience = 'patient'");
             let sql = if is_joined {
                 format!(
                     "INSERT OR IGNORE INTO sync_seen (store_id, beside, cursor, source_site_id) \
-                     SELECT ?1, {beside}, cursor, source_site_id {rows} ORDER BY cursor RETURNING cursor"
+                     SELECT ?1, {of}, cursor, source_site_id {rows} ORDER BY cursor RETURNING cursor"
                 )
             } else {
                 format!(
-                    "DELETE FROM sync_seen WHERE store_id = ?1 AND beside = {beside} \
+                    "DELETE FROM sync_seen WHERE store_id = ?1 AND beside = {of} \
                      AND cursor IN (SELECT cursor {rows}) RETURNING cursor"
                 )
             };

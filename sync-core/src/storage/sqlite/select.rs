@@ -54,15 +54,15 @@ struct Part {
     /// What the rows of each of the tables have in common; `?2` is the parameter.
     condition: &'static str,
     parameter: Option<String>,
-    /// Whether they are what a store sees of patients.
-    seen: bool,
+    /// Whether they are in the index of the rows about patients that a store sees.
+    of_patients: bool,
     /// The name under which they are counted, if they are.
     counted: Option<String>,
 }
 
 impl Part {
     fn new(condition: &'static str, parameter: Option<String>) -> Self {
-        Self { condition, parameter, seen: false, counted: None }
+        Self { condition, parameter, of_patients: false, counted: None }
     }
 
     fn audience(audience: &Audience) -> Self {
@@ -72,17 +72,17 @@ impl Part {
 
     fn patients(store: &StoreId) -> Self {
         let counted = Some(patients_of(store.as_str()));
-        Self { seen: true, counted, ..Self::new("s.store_id = ?2", Some(store.as_str().to_owned())) }
+        Self { of_patients: true, counted, ..Self::new("s.store_id = ?2", Some(store.as_str().to_owned())) }
     }
 
-    /// The rows of one table from a cursor (`?1`) to another (`?4`), in order, at most so many (`?5`), as seen by a site (`?3`).
+    /// The rows of one table from a cursor (`?1`) to another (`?4`), in order, at most so many (`?5`), without those that came from a site (`?3`).
     fn sql(&self, table: usize, columns: &str, except: Option<i32>) -> String {
         let name = TABLES[table];
-        let from = match self.seen {
+        let from = match self.of_patients {
             true => format!("sync_seen s CROSS JOIN {name} r ON r.cursor = s.cursor"),
             false => format!("{name} s"),
         };
-        let of_table = if self.seen { format!("AND s.beside = {table}") } else { String::new() };
+        let of_table = if self.of_patients { format!("AND s.beside = {table}") } else { String::new() };
         // Where no row is left out, the index alone answers.
         let unless = if except.is_some() { "AND s.source_site_id IS NOT ?3" } else { "AND ?3 IS NULL" };
         format!(
@@ -157,9 +157,9 @@ impl<C: Holds> ChangelogReads for SqliteTxn<C> {
 
     fn count_changes(&self, selection: &Selection, from: Cursor) -> Result<u64> {
         let parts = parts(selection);
-        let patients = parts.iter().filter(|part| part.seen);
-        let mut total = self.number_seen(patients.collect(), except_from(selection), position(from))?;
-        for part in parts.iter().filter(|part| !part.seen) {
+        let patients = parts.iter().filter(|part| part.of_patients);
+        let mut total = self.number_of_patients(patients.collect(), except_from(selection), position(from))?;
+        for part in parts.iter().filter(|part| !part.of_patients) {
             total += self.number_of(part, except_from(selection), position(from))?;
         }
         Ok(total)
@@ -179,7 +179,7 @@ impl<C: Holds> SqliteTxn<C> {
             for table in [RECORD, TOMBSTONE] {
                 // Nothing beyond the last row of a full batch can be part of it.
                 let end = if places.len() < limit { i64::MAX } else { places.last().map_or(i64::MIN, |last| last.0) };
-                let rowid = if part.seen { "s.cursor, r.rowid" } else { "s.cursor, s.rowid" };
+                let rowid = if part.of_patients { "s.cursor, r.rowid" } else { "s.cursor, s.rowid" };
                 let sql = part.sql(table, rowid, except);
                 let rows: Vec<Place> =
                     self.all(&sql, (position(from), &part.parameter, except, end, limit as i64), |row| {
@@ -287,7 +287,7 @@ impl<C: Holds> SqliteTxn<C> {
     }
 
     /// The number of rows about patients. One that several stores see is counted once as long as there are few.
-    fn number_seen(&self, parts: Vec<&Part>, except: Option<i32>, from: i64) -> Result<u64> {
+    fn number_of_patients(&self, parts: Vec<&Part>, except: Option<i32>, from: i64) -> Result<u64> {
         if parts.len() > 1 {
             let mut cursors = BTreeSet::new();
             let mut are_few = true;
