@@ -1,7 +1,6 @@
 //! Which records go back to the site that pushed them: those that it lost since, and those of which it may hold another
 //! version by now. All others need not: the site has them as it sent them.
 
-use crate::changelog::NewChange;
 use crate::error::Result;
 use crate::record::SiteId;
 use crate::storage::{Buffered, Incoming, ReadTxn};
@@ -40,12 +39,12 @@ pub(super) fn is_replaced(
     if buffered.is_none_or(|place| !place.was_set_aside) {
         return Ok(false);
     }
-    let from_another = |row: &NewChange| !row.is_sync_update || row.source_site != Some(site);
-    Ok(match txn.newest_change(table, id)? {
-        Some(row) => from_another(&row),
+    let rows = match txn.newest_change(table, id)? {
+        Some(row) => vec![row],
         // It may have been told that the record is gone.
-        None => txn.tombstones(table, id)?.iter().any(|(row, _)| from_another(row)),
-    })
+        None => txn.tombstones(table, id)?.into_iter().map(|(row, _)| row).collect(),
+    };
+    Ok(rows.iter().any(|row| !row.is_sync_update || row.source_site != Some(site)))
 }
 
 #[cfg(test)]
