@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sync_core::protocol::PasswordHash;
-use sync_core::storage::{MemoryStorage, Storage as _, key};
+use sync_core::storage::{MemoryStorage, Storage as _, state};
 use sync_core::transport::{HttpTransport, Timeouts};
 use sync_core::{
     CycleEnd, Driver, DriverConfig, DriverHandle, DriverObserver, Outcome, Site, SyncEvent, SyncObserver, SyncOptions,
@@ -30,10 +30,10 @@ fn unanswered() -> (Site, Arc<MemoryStorage>) {
     let txn = storage.write().expect("a transaction");
     let hash = PasswordHash::of_password("x");
     for (name, value) in [
-        (key::LEGACY_URL, url.as_str()),
-        (key::SITE_NAME, "a"),
-        (key::PASSWORD_HASH, hash.expose()),
-        (key::HARDWARE_ID, "machine-a"),
+        (state::LEGACY_URL.name(), url.as_str()),
+        (state::SITE_NAME.name(), "a"),
+        (state::PASSWORD_HASH.name(), hash.expose()),
+        (state::HARDWARE_ID.name(), "machine-a"),
     ] {
         txn.set_state(name, value).expect("a setting");
     }

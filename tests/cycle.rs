@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use sync_core::record::Cursor;
 use sync_core::record::{RecordId, TableName};
-use sync_core::storage::{QuarantineCause, key};
+use sync_core::storage::{QuarantineCause, state};
 use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
 use sync_core::{Error, Outcome, Silent, Step, SyncConfig, SyncEvent, SyncOptions};
 use sync_tests::world::{CentralEnd, Kind, asset, data, get};
@@ -314,13 +315,13 @@ fn a_central_that_went_back_is_read_again(central: CentralEnd) {
     central.records.put("asset_class", [data(r#"{"id":"c","name":"n"}"#)]).unwrap();
     a.sync();
     let txn = a.storage.write().unwrap();
-    txn.set_state(key::PULL_CURSOR_V6, "1000000").unwrap();
+    state::PULL_CURSOR_V6.set(txn.as_ref(), Cursor(1_000_000)).unwrap();
     txn.commit().unwrap();
     let report = a.sync();
     assert!(report.warnings[0].to_string().contains("central went back to 3 "), "{:?}", report.warnings);
     assert_eq!(report.pulled, 1);
-    let cursor = a.storage.read().unwrap().state(key::PULL_CURSOR_V6).unwrap().unwrap();
-    assert!(cursor.parse::<u64>().unwrap() <= central.storage.read().unwrap().last_cursor().unwrap().next().0);
+    let cursor = state::PULL_CURSOR_V6.get(a.storage.read().unwrap().as_ref()).unwrap();
+    assert!(cursor <= central.storage.read().unwrap().last_cursor().unwrap().next());
 }
 
 /// A line on which the legacy server's half can be taken away.

@@ -51,7 +51,7 @@ fn found_by_doctor() -> BTreeSet<String> {
     };
     let mut codes: BTreeSet<String> = sources.iter().flat_map(|source| before(source, "\",ErrorClass::")).collect();
     codes.extend(quoted_after(&tight(sources[0]), "code("));
-    codes.extend(before(include_str!("../sync-core/src/site/legacy/discover.rs"), "\",key::"));
+    codes.extend(before(include_str!("../sync-core/src/site/legacy/discover.rs"), "\",state::"));
     codes.extend(quoted_after(&tight(include_str!("../sync-core/src/support/identity.rs")), "Disagreement::new("));
     codes
 }

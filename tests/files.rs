@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sync_core::files::{Attach, Fetch, Files, FilesConfig, Finding};
 use sync_core::record::RecordId;
-use sync_core::storage::{FileDirection, FileEntry, FileState, MemoryStorage, Storage, key};
+use sync_core::storage::{FileDirection, FileEntry, FileState, MemoryStorage, Storage, state};
 use sync_core::{Clock, FilesOptions, FilesReport, Silent, SystemClock, Timestamp};
 use sync_testkit::FaultyStorage;
 use sync_tests::world::{CentralEnd, Kind, SiteEnd, asset, data, put_class};
@@ -328,7 +328,7 @@ fn references_are_taken_note_of_once() {
     attach(&world.central.files(), "x", b"bytes").unwrap();
     world.site.sync();
     world.files.list(None, 9).unwrap();
-    let noted = || world.site.storage.read().unwrap().state(key::FILES_CURSOR).unwrap();
+    let noted = || state::FILES_CURSOR.as_text().find(world.site.storage.read().unwrap().as_ref()).unwrap();
     let before = noted();
     assert!(before.is_some());
     world.files.list(None, 9).unwrap();

@@ -2,7 +2,7 @@
 
 use sync_core::quarantine;
 use sync_core::record::StoreId;
-use sync_core::storage::{Incoming, Quarantine, QuarantineCause, Source, Storage, key};
+use sync_core::storage::{Incoming, Quarantine, QuarantineCause, Source, Storage, state};
 use sync_core::{Silent, SyncOptions, Timestamp};
 use sync_tests::world::{CentralEnd, Kind, SiteEnd, asset, data, document, get};
 
@@ -154,7 +154,7 @@ fn what_an_older_version_could_not_read_is_tried_again_after_an_upgrade() {
 
     let upgrade = |storage: &dyn Storage| {
         let txn = storage.write().unwrap();
-        txn.set_state(key::LIBRARY_VERSION, "0.0.1").unwrap();
+        state::LIBRARY_VERSION.set(txn.as_ref(), "0.0.1").unwrap();
         txn.commit().unwrap();
     };
     upgrade(a.storage.as_ref());

@@ -7,7 +7,7 @@ use sync_core::central::InProcess;
 use sync_core::protocol::PasswordHash;
 use sync_core::protocol::v6::Action;
 use sync_core::record::SiteId;
-use sync_core::storage::{MemoryStorage, QuarantineCause, Storage, key};
+use sync_core::storage::{MemoryStorage, QuarantineCause, Storage, state};
 use sync_core::transport::Transport;
 use sync_core::{
     Central, Error, Outcome, Records, Settings, Silent, Site, Step, SyncConfig, SyncOptions, SyncReport, SystemClock,
@@ -400,7 +400,7 @@ fn a_database_is_never_pointed_to_another_site() {
     let moved = End::over(a.storage.clone(), elsewhere);
     assert_eq!(moved.set_up("district_a").unwrap_err().code(), "other_site");
     assert_eq!(a.records.counts().unwrap(), before);
-    let site = a.storage.read().unwrap().state(key::SITE_NAME).unwrap();
+    let site = state::SITE_NAME.find(a.storage.read().unwrap().as_ref()).unwrap();
     assert_eq!(site.as_deref(), Some("district_a"));
     a.sync();
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sync_core::storage::{MemoryStorage, Storage as _, key};
+use sync_core::storage::{MemoryStorage, Storage as _, state};
 use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
 use sync_testkit::legacy_server::{Endpoint, Takes, add_invoices};
 use sync_tests::world::data;
@@ -57,7 +57,7 @@ fn edits_for_the_other_server_are_not_looked_through_in_each_cycle() {
     a.sync();
     let txn = a.storage.read().unwrap();
     let end = txn.last_cursor().unwrap().next();
-    assert_eq!(txn.state(key::PUSH_CURSOR_LEGACY).unwrap(), Some(end.to_string()));
+    assert_eq!(state::PUSH_CURSOR_LEGACY.get(txn.as_ref()).unwrap(), end);
     drop(txn);
     a.records.put("transact", [data(&format!(r#"{{"ID":"t","store_ID":"{own}"}}"#))]).unwrap();
     assert_eq!(a.sync().pushed, 1);

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use sync_core::protocol::v6::{Action, WireRecord};
 use sync_core::record::RecordData;
-use sync_core::storage::{Incoming, MemoryStorage, Quarantine, QuarantineCause, Source, Storage as _, key};
+use sync_core::storage::{Incoming, MemoryStorage, Quarantine, QuarantineCause, Source, Storage as _, state};
 use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
 use sync_core::{Silent, SyncOptions, Timestamp};
 use sync_testkit::legacy_server::{MergeBy, rows};
@@ -181,7 +181,7 @@ fn what_was_sent_and_not_confirmed_is_rewritten_once_it_has_arrived() {
         let fridge = end.get("asset", "fridge").unwrap();
         assert!(fridge.contains("DONOR") && fridge.contains("of central"), "{fridge}");
     }
-    assert_eq!(a.storage.read().unwrap().state(key::MERGES_PENDING).unwrap().as_deref(), Some(""));
+    assert_eq!(state::named("merges_pending").find(a.storage.read().unwrap().as_ref()).unwrap().as_deref(), Some(""));
 }
 
 #[test]

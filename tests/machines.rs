@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sync_core::protocol::PasswordHash;
-use sync_core::storage::{MemoryStorage, Storage as _, key};
+use sync_core::storage::{MemoryStorage, Storage as _, state};
 use sync_core::{Error, Settings, Silent, Site, SyncOptions, SystemClock};
 use sync_testkit::legacy_server::PASSWORD;
 
@@ -64,18 +64,18 @@ fn a_database_made_before_keeps_its_id_until_that_is_refused() {
     site.set_up(&settings(Some("made by chance")), &mut Silent).unwrap();
     let txn = old.write().unwrap();
     // As a version before left it.
-    txn.set_state(key::HARDWARE_ID_FROM, "").unwrap();
+    state::named("hardware_id_from").set(txn.as_ref(), "").unwrap();
     txn.commit().unwrap();
     sync(&site).unwrap();
     assert_eq!(country.legacy.hardware_id(SITE).as_deref(), Some("made by chance"));
-    assert_eq!(state(&old, key::HARDWARE_ID).as_deref(), Some("made by chance"));
+    assert_eq!(state(&old, state::HARDWARE_ID.name()).as_deref(), Some("made by chance"));
 
     // Another database of this machine was let in since, with the machine's own.
     country.legacy.reset_hardware_id(SITE);
     let new = Arc::new(MemoryStorage::new());
     on(&country, &new, "machine one").set_up(&settings(None), &mut Silent).unwrap();
     sync(&site).unwrap();
-    assert_eq!(state(&old, key::HARDWARE_ID_FROM).as_deref(), Some("machine"));
+    assert_eq!(state(&old, "hardware_id_from").as_deref(), Some("machine"));
     assert_eq!(sync(&on(&country, &old, "machine two")).unwrap_err().code(), "hardware_id_mismatch");
 }
 
@@ -108,12 +108,12 @@ fn a_chosen_id_does_not_go_with_a_copy_to_another_machine() {
     // Who may, says there who it is.
     elsewhere.set_up(&settings(Some("chosen")), &mut Silent).unwrap();
     sync(&elsewhere).unwrap();
-    let kept = state(&first, key::HARDWARE_ID_BOUND).unwrap();
+    let kept = state(&first, state::HARDWARE_ID_BOUND.name()).unwrap();
     assert!(!kept.is_empty() && !kept.contains("machine one"));
 
     // As a version before left it: it was bound to nothing.
     let txn = first.write().unwrap();
-    txn.set_state(key::HARDWARE_ID_BOUND, "").unwrap();
+    state::HARDWARE_ID_BOUND.set(txn.as_ref(), "").unwrap();
     txn.commit().unwrap();
     sync(&on(&country, &first, "machine two")).unwrap();
 }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, AtomicUsize, Ordering}
 use serde_json::json;
 use sync_core::Cause;
 use sync_core::protocol::v6::Action;
-use sync_core::storage::{MemoryStorage, QuarantineCause, Storage as _, key};
+use sync_core::storage::{MemoryStorage, QuarantineCause, Storage as _, state};
 use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
 use sync_core::{Silent, SyncConfig, SyncOptions, status};
 use sync_testkit::legacy_server::rows;
@@ -194,7 +194,13 @@ fn a_status_that_comes_once_makes_no_batch_smaller() {
     a.sync();
     assert!(a.get("asset_class", "c99").is_some());
     assert_eq!(line.seen().2, 1);
-    assert!(!a.storage.read().unwrap().state(key::LINES).unwrap().unwrap_or_default().contains("central_pull"));
+    assert!(
+        !state::named("lines")
+            .find(a.storage.read().unwrap().as_ref())
+            .unwrap()
+            .unwrap_or_default()
+            .contains("central_pull")
+    );
 }
 
 #[test]
@@ -339,7 +345,7 @@ fn the_legacy_server_gets_gzip_once_it_has_shown_that_it_reads_it() {
         assert!(country.legacy.row("transact", "t").is_some(), "{reads} {refuses}");
         let after = gzip.gzipped.load(Ordering::SeqCst);
         assert_eq!(after > told, reads, "gzip is sent where it is read, and nowhere else");
-        let lines = a.storage.read().unwrap().state(key::LINES).unwrap().unwrap();
+        let lines = state::named("lines").find(a.storage.read().unwrap().as_ref()).unwrap().unwrap();
         assert!(lines.contains(&format!("\"takes\":{reads}")), "{lines}");
     }
 }
@@ -360,6 +366,6 @@ fn our_own_central_reads_gzip_of_v5_too() {
     let report = anew.site.clone().with_config(config).sync(&SyncOptions::default(), &mut Silent).unwrap();
     assert!(report.error.is_none(), "{:?}", report.error);
     assert!(anew.get("transact", "t59").is_some());
-    let lines = storage.read().unwrap().state(key::LINES).unwrap().unwrap();
+    let lines = state::named("lines").find(storage.read().unwrap().as_ref()).unwrap().unwrap();
     assert!(lines.contains("\"takes\":true"), "{lines}");
 }

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use sync_core::record::Cursor;
 use sync_core::record::NameId;
-use sync_core::storage::{QuarantineCause, SqliteStorage, key};
+use sync_core::storage::{QuarantineCause, SqliteStorage, state};
 use sync_core::support::is_of_patient;
 use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
 use sync_core::{Error, Outcome, Silent, Step, SyncReport, status};
@@ -71,7 +72,8 @@ fn pull(site: &SiteEnd, patient: &str) -> SyncReport {
 /// All cursors of a site.
 fn cursors(site: &SiteEnd) -> Vec<Option<String>> {
     let txn = site.storage.read().unwrap();
-    let names = [key::PULL_CURSOR_V6, key::PUSH_CURSOR_V6, key::PUSH_MARKS, key::PUSH_UNCONFIRMED];
+    let names =
+        [state::PULL_CURSOR_V6.name(), state::PUSH_CURSOR_V6.name(), "push_marks", state::PUSH_UNCONFIRMED.name()];
     names.map(|name| txn.state(name).unwrap()).into()
 }
 
@@ -183,7 +185,7 @@ fn who_must_synchronise_first_is_told() {
     b.sync();
     // Central went back behind what this site has seen of it.
     let txn = b.storage.write().unwrap();
-    txn.set_state(key::PULL_CURSOR_V6, "1000000").unwrap();
+    state::PULL_CURSOR_V6.set(txn.as_ref(), Cursor(1_000_000)).unwrap();
     txn.commit().unwrap();
     let report = pull(b, "p");
     assert_eq!(

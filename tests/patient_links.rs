@@ -2,7 +2,7 @@
 
 use sync_core::protocol::v5::{FoundPatient, PatientQuery};
 use sync_core::record::{NameId, StoreId};
-use sync_core::storage::{Storage, key};
+use sync_core::storage::{Storage, state};
 use sync_core::{Error, Outcome, Silent, Step, SyncReport};
 use sync_testkit::legacy_server::{Endpoint, Fault, PlannedFault, legacy_id, rows};
 use sync_tests::world::{CentralEnd, Kind, SiteEnd, document};
@@ -36,7 +36,7 @@ fn is_visible(storage: &dyn Storage, patient: &NameId, store: &str) -> bool {
 }
 
 fn open_links(end: &End) -> String {
-    end.storage.read().unwrap().state(key::LINKS).unwrap().unwrap_or_default()
+    state::named("links").find(end.storage.read().unwrap().as_ref()).unwrap().unwrap_or_default()
 }
 
 fn steps(report: &SyncReport) -> Vec<(Step, Option<&str>)> {

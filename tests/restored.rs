@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use sync_core::central::InProcess;
 use sync_core::record::{Cursor, RecordData, StoreId};
-use sync_core::storage::{MemoryStorage, QuarantineCause, SqliteStorage, Storage, changelog_gaps, key};
+use sync_core::storage::{MemoryStorage, QuarantineCause, SqliteStorage, Storage, changelog_gaps, state};
 use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
 use sync_core::{Silent, SyncConfig, SyncOptions, SyncReport, quarantine};
 use sync_testkit::FaultyStorage;
@@ -400,7 +400,7 @@ fn a_file_that_was_put_back_is_recognised_and_gives_out_no_cursor_again() {
     {
         let storage = open(&file);
         let txn = storage.write().unwrap();
-        txn.set_state(key::PULL_CURSOR_V6, "7").unwrap();
+        state::PULL_CURSOR_V6.set(txn.as_ref(), Cursor(7)).unwrap();
         txn.commit().unwrap();
     }
     std::fs::copy(&backup, &file).unwrap();

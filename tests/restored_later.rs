@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sync_core::storage::key;
+use sync_core::storage::state;
 use sync_core::{Site, SyncConfig, SystemClock};
 use sync_tests::world::{CentralEnd, Kind, SiteEnd, asset, document, get};
 
@@ -23,7 +23,7 @@ fn a_push_whose_id_a_backup_holds_is_another_one_after_each_restore() {
     let storage = central.memory("a");
     write(&a, "x", "1");
     let txn = a.storage.write().unwrap();
-    txn.set_state(key::PUSH_UNDER_WAY, "chosen before the backup").unwrap();
+    state::PUSH_UNDER_WAY.set(txn.as_ref(), "chosen before the backup").unwrap();
     txn.commit().unwrap();
     let backup = storage.backup();
     for notes in ["second", "third", "fourth"] {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use sync_core::protocol::PasswordHash;
 use sync_core::protocol::v6::Action;
 use sync_core::record::Cursor;
-use sync_core::storage::{MemoryStorage, Selection, Storage, key};
+use sync_core::storage::{MemoryStorage, Selection, Storage, state};
 use sync_core::support::{
     ResendFilter, SentState, Travels, Verdict, cursors, explain, plan_resend, preview_push, resend,
 };
@@ -53,7 +53,7 @@ impl Beside {
 
     fn state(&self) -> (Option<String>, Cursor, Vec<(sync_core::record::TableName, u64)>, usize) {
         let txn = self.storage.read().unwrap();
-        let position = txn.state(key::PULL_CURSOR_CENTRAL).unwrap();
+        let position = state::PULL_CURSOR_CENTRAL.as_text().find(txn.as_ref()).unwrap();
         let (last, counts) = (txn.last_cursor().unwrap(), txn.record_counts().unwrap());
         (position, last, counts, self.legacy.queued(&self.world.central).len())
     }
@@ -128,7 +128,7 @@ fn an_edit_for_the_legacy_server_is_explained_previewed_and_taken() {
     assert_eq!((life.verdict, life.changes[0].sent[0].state), (Verdict::Taken, SentState::Taken));
     assert!(life.changes[0].sent[0].by_cycle.is_some());
     let at = |name: &str| cursors(storage).unwrap().into_iter().find(|cursor| cursor.name == name).unwrap();
-    let push = at(key::PUSH_CURSOR_LEGACY);
+    let push = at(state::PUSH_CURSOR_LEGACY.name());
     assert_eq!(Some(push.position), push.end, "nothing waits");
     assert_eq!(storage.read().unwrap().changes(&Selection::Local, push.position, 9).unwrap().len(), 0);
 }

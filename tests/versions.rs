@@ -10,7 +10,7 @@ use sync_core::record::{Cursor, RecordData, RecordId, SiteId, StoreId, TableName
 use sync_core::storage::rusqlite::Connection;
 use sync_core::storage::{
     CycleLock, HookedRecord, Incoming, Known, MemoryStorage, Quarantine, QuarantineCause, ReadTxn, Source,
-    SqliteStorage, Storage, WriteTxn, key,
+    SqliteStorage, Storage, WriteTxn, state,
 };
 use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
 use sync_core::{Central, Outcome, Result, Silent, SyncOptions, SystemClock, Timestamp};
@@ -428,8 +428,8 @@ fn an_edit_that_came_back_is_at_central_and_not_pushed_again() {
     line.doubts.store(true, Ordering::SeqCst);
     // It reads everything again, its own included.
     let txn = a.storage.write().unwrap();
-    txn.set_state(key::PULL_CURSOR_V6, "0").unwrap();
-    txn.set_state(key::PULL_OWN, "1").unwrap();
+    state::PULL_CURSOR_V6.set(txn.as_ref(), Cursor(0)).unwrap();
+    state::PULL_OWN.set(txn.as_ref(), true).unwrap();
     txn.commit().unwrap();
     let report = a.site.sync(&SyncOptions::default(), &mut Silent).unwrap();
     assert_eq!(report.error.map(|error| error.code()), Some("peer_error"));

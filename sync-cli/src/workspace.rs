@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sync_core::files::Files;
-use sync_core::storage::{SqliteStorage, Storage, key};
+use sync_core::storage::{SqliteStorage, Storage, state};
 use sync_core::transport::Timeouts;
 use sync_core::{Clock, Error, Records, Result, Role, Site, SystemClock};
 
@@ -51,11 +51,7 @@ impl Workspace {
 
     /// The part that the database plays, once that is known.
     pub(crate) fn role(&self) -> Result<Option<Role>> {
-        Ok(match self.storage.read()?.state(key::ROLE)?.as_deref() {
-            Some("central") => Some(Role::Central),
-            Some("remote") => Some(Role::Remote),
-            _ => None,
-        })
+        state::ROLE.find(self.storage.read()?.as_ref())
     }
 
     /// The site over real HTTP.

@@ -157,7 +157,7 @@ fn a_central_server_beside_a_legacy_server() {
 fn moved_to(desk: &Desk, address: std::net::SocketAddr) {
     let storage = sync_core::storage::SqliteStorage::open(desk.path("central.sqlite")).expect("a database");
     let txn = sync_core::storage::Storage::write(&storage).expect("a transaction");
-    txn.set_state(sync_core::storage::key::LEGACY_URL, &format!("http://{address}")).expect("written");
+    sync_core::storage::state::LEGACY_URL.set(txn.as_ref(), format!("http://{address}")).expect("written");
     txn.commit().expect("committed");
 }
 

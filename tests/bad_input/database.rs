@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
-use sync_core::storage::{SqliteStorage, Storage as _, key};
+use sync_core::storage::{SqliteStorage, Storage as _, state};
 use sync_core::{SyncEvent, SyncOptions};
 
 use super::{Bench, assert_error, patient, site_over};
@@ -182,7 +182,7 @@ fn a_database_that_is_damaged() {
 fn state_that_something_else_changed() {
     let bench = Bench::new();
     bench.plant("x");
-    for name in [key::PULL_CURSOR_V6, key::PUSH_CURSOR_V6, key::PULL_CURSOR_CENTRAL] {
+    for name in [state::PULL_CURSOR_V6.name(), state::PUSH_CURSOR_V6.name(), state::PULL_CURSOR_CENTRAL.name()] {
         for bad in ["", "abc", "-1", "18446744073709551616"] {
             let set = |value: &str| {
                 let txn = bench.storage.write().unwrap();

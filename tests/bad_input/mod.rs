@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use sync_core::protocol::PasswordHash;
 use sync_core::record::{Cursor, RecordId, TableName};
-use sync_core::storage::{Quarantine, Source, SqliteStorage, Storage, key};
+use sync_core::storage::{Quarantine, Source, SqliteStorage, Storage, state};
 use sync_core::transport::{HttpTransport, Timeouts};
 use sync_core::{
     Error, Outcome, Records, Settings, Silent, Site, SyncConfig, SyncEvent, SyncOptions, SyncReport, SystemClock,
@@ -133,7 +133,7 @@ impl Bench {
     fn cursors(&self) -> (u64, u64) {
         let txn = self.storage.read().expect("a database");
         let cursor = |name| txn.state(name).expect("a state").and_then(|text| text.parse().ok()).unwrap_or(0);
-        (cursor(key::PULL_CURSOR_V6), cursor(key::PUSH_CURSOR_V6))
+        (cursor(state::PULL_CURSOR_V6.name()), cursor(state::PUSH_CURSOR_V6.name()))
     }
 
     /// Writes an edit on either side, to be brought to the other; both under this id.

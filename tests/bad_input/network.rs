@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sync_core::protocol::PasswordHash;
 use sync_core::protocol::v6::{WireError, encode_error};
-use sync_core::storage::{Storage as _, key};
+use sync_core::storage::{Storage as _, state};
 use sync_core::transport::{HttpResponse, Timeouts};
 use sync_core::{Settings, Silent, SyncOptions};
 use sync_tests::raw_server::{RawServer, Reply};
@@ -147,7 +147,7 @@ fn a_set_up_that_fails_stores_nothing() {
         bench.server.always(SITE, reply);
         let error = bench.site.set_up(&settings(&bench.server.url()), &mut Silent).unwrap_err();
         assert_error(what, &error, code, class);
-        assert_eq!(bench.storage.read().unwrap().state(key::SITE_NAME).unwrap(), None, "{what}");
+        assert_eq!(state::SITE_NAME.find(bench.storage.read().unwrap().as_ref()).unwrap(), None, "{what}");
         let not_yet = bench.site.sync(&SyncOptions::default(), &mut Silent).unwrap_err();
         assert_error(what, &not_yet, "not_set_up", "configure");
         bench.server.heal();
@@ -172,9 +172,9 @@ fn credentials_that_our_own_central_refuses() {
 
     // A database that another program changed: the same refusals, but of the cycle.
     for (what, name, wrong, code) in [
-        ("password", key::PASSWORD_HASH, "00", "incorrect_password"),
-        ("name", key::SITE_NAME, "A", "site_name_not_found"),
-        ("machine", key::HARDWARE_ID, "other", "hardware_id_mismatch"),
+        ("password", state::PASSWORD_HASH.name(), "00", "incorrect_password"),
+        ("name", state::SITE_NAME.name(), "A", "site_name_not_found"),
+        ("machine", state::HARDWARE_ID.name(), "other", "hardware_id_mismatch"),
     ] {
         let set = |value: &str| {
             let txn = bench.storage.write().unwrap();
@@ -195,7 +195,10 @@ fn addresses_of_central_that_lead_nowhere() {
     let bench = Bench::new();
     let (uuid, number) = {
         let txn = bench.storage.read().unwrap();
-        (txn.state(key::SITE_UUID).unwrap().unwrap(), txn.state(key::SITE_ID).unwrap().unwrap())
+        (
+            state::SITE_UUID.find(txn.as_ref()).unwrap().unwrap(),
+            state::SITE_ID.as_text().find(txn.as_ref()).unwrap().unwrap(),
+        )
     };
     // A port that was free a moment ago.
     let closed = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap();

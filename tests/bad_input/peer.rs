@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use sync_core::protocol::v6::{WireError, encode_error};
-use sync_core::storage::{QuarantineCause, Storage as _, key};
+use sync_core::storage::{QuarantineCause, Storage as _, state};
 use sync_core::transport::{HttpRequest, HttpResponse};
 use sync_core::{Outcome, Silent, SyncOptions};
 use sync_tests::raw_server::Reply;
@@ -428,7 +428,7 @@ fn integration_without_end_is_given_up_and_asked_again_by_the_next_cycle() {
     let report = bench.sync();
     assert_error("integrating", report.error.as_ref().unwrap(), "integration_timeout", "retry");
     assert!(bench.central_has("asset", "x"), "the records are there");
-    let unconfirmed = || bench.storage.read().unwrap().state(key::PUSH_UNCONFIRMED).unwrap();
+    let unconfirmed = || state::PUSH_UNCONFIRMED.as_text().find(bench.storage.read().unwrap().as_ref()).unwrap();
     assert_eq!(unconfirmed().as_deref(), Some("1"));
     bench.assert_heals("integrating", "x");
     assert_eq!(unconfirmed().as_deref(), Some("0"));

@@ -7,7 +7,7 @@ use std::time::Duration;
 use sync_core::Central;
 use sync_core::central::LegacyAuthenticator;
 use sync_core::protocol::PasswordHash;
-use sync_core::storage::{MemoryStorage, Storage, key};
+use sync_core::storage::{MemoryStorage, Storage, state};
 use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
 use sync_tests::world::PASSWORD;
 
@@ -63,9 +63,11 @@ struct Bench {
 fn bench() -> Bench {
     let storage = Arc::new(MemoryStorage::new());
     let txn = storage.write().unwrap();
-    for (name, value) in
-        [(key::ROLE, "central"), (key::SITE_ID, "9"), (key::LEGACY_URL, "https://legacy.example.org:2048/x/")]
-    {
+    for (name, value) in [
+        (state::ROLE.name(), "central"),
+        (state::SITE_ID.name(), "9"),
+        (state::LEGACY_URL.name(), "https://legacy.example.org:2048/x/"),
+    ] {
         txn.set_state(name, value).unwrap();
     }
     txn.commit().unwrap();
@@ -336,7 +338,7 @@ fn a_site_with_another_release_is_the_same_to_the_brake_on_guessing() {
 fn a_database_that_is_not_a_central_servers_any_more_says_so() {
     let bench = bench();
     let txn = bench.storage.write().unwrap();
-    txn.set_state(key::ROLE, "remote").unwrap();
+    state::ROLE.as_text().set(txn.as_ref(), "remote").unwrap();
     txn.commit().unwrap();
     let response = bench.central.handle(&pull_request(&credentials("a"), 0, 10));
     assert_eq!((response.status, response.header("connection")), (405, Some("close")));

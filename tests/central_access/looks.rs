@@ -1,7 +1,7 @@
 //! Sites that only look at what they are given: `preview pull` and `audit`.
 
 use sync_core::record::{Cursor, SiteId};
-use sync_core::storage::{MemoryStorage, key};
+use sync_core::storage::{MemoryStorage, state};
 use sync_core::{Error, Silent};
 use sync_tests::world::{CentralEnd, Kind, PASSWORD, asset, data};
 
@@ -20,7 +20,7 @@ fn kept(end: &CentralEnd) -> String {
     let txn = end.storage.read().unwrap();
     let firsts: Vec<_> =
         txn.central().unwrap().sites().unwrap().into_iter().map(|site| (site.id, site.last_pull_at)).collect();
-    let state: Vec<_> = [key::HELD_BACK_OF_SITE, key::OPEN_PUSH_OF_SITE, key::LAST_PUSH_OF_SITE]
+    let state: Vec<_> = ["held_back_of_site_", "open_push_of_site_", "last_push_of_site_"]
         .map(|name| txn.state(&format!("{name}2")).unwrap())
         .into();
     format!("{sites:?} {firsts:?} {state:?} {:?}", txn.last_cursor().unwrap())
@@ -105,7 +105,7 @@ fn an_audit_tells_that_central_went_back_and_keeps_cycles_out() {
     let site = end.new_site("a");
     site.sync();
     let txn = site.storage.write().unwrap();
-    txn.set_state(key::PULL_CURSOR_V6, &Cursor(1000).to_string()).unwrap();
+    state::PULL_CURSOR_V6.set(txn.as_ref(), Cursor(1000)).unwrap();
     txn.commit().unwrap();
     assert!(site.site.audit(&MemoryStorage::new(), &mut Silent).unwrap().central_went_back);
     let _lock = site.storage.lock_cycle().unwrap();

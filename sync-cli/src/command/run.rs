@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use serde_json::json;
-use sync_core::storage::{Storage as _, key};
+use sync_core::storage::{Storage as _, state};
 use sync_core::{
     CycleEnd, Driver, DriverConfig, DriverHandle, DriverObserver, Error, Message, Role, SyncEvent, SyncObserver,
     SyncOptions,
@@ -20,7 +20,7 @@ use crate::workspace::Workspace;
 pub(super) fn run(args: &Args, options: &Run, out: &Output) -> Result<CommandOutcome, Failure> {
     let workspace = Workspace::open(args, out)?;
     // Without a legacy server there is nobody to ask: waiting for it to get better would hide that.
-    if workspace.storage.read()?.state(key::LEGACY_URL)?.is_none() {
+    if !state::LEGACY_URL.is_set(workspace.storage.read()?.as_ref())? {
         return Err(match workspace.role()? {
             Some(Role::Central) => {
                 Error::WrongRole { needed: "remote site", found: "central server without a legacy server" }

@@ -9,7 +9,7 @@ use oms_sync_server::{AccessLog, Pem, Server, ServerOptions, Tls, connections_ma
 use serde_json::json;
 use sync_core::central::{CentralConfig, LegacyAuthenticator, LocalSites, SiteList};
 use sync_core::files::{FileStore, Files};
-use sync_core::storage::{SqliteStorage, Storage as _, key};
+use sync_core::storage::{SqliteStorage, Storage as _, state};
 use sync_core::support::Concern;
 use sync_core::transport::{HttpTransport, Timeouts};
 use sync_core::{Central, Error, ErrorClass, Message, Role, Site, SyncEvent, SyncOptions, Texts, status};
@@ -121,7 +121,7 @@ fn legacy(workspace: Workspace, options: &Serve, out: &Output) -> Result<Served,
             }
         }
         Err(Error::Cancelled) if is_known && !interrupted() => {
-            let url = workspace.storage.read()?.state(key::LEGACY_URL)?.unwrap_or_default();
+            let url = state::LEGACY_URL.get(workspace.storage.read()?.as_ref())?;
             let late = Error::TimedOut { server: sync_core::Server::Legacy, url, source: None };
             out.hint_said(&says::goes_on_with_before(Message::of(&late)));
         }

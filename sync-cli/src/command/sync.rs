@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use serde::Serialize;
-use sync_core::storage::{Storage as _, key};
+use sync_core::storage::{Storage as _, state};
 use sync_core::{Error, ErrorClass, FilesOptions, FilesReport, Outcome, Role, SyncOptions, SyncReport};
 
 use super::files;
@@ -17,7 +17,7 @@ use crate::workspace::Workspace;
 
 pub(super) fn run(args: &Args, options: &Sync, out: &Output) -> Result<CommandOutcome, Failure> {
     let workspace = Workspace::open(args, out)?;
-    if workspace.role()? == Some(Role::Central) && workspace.storage.read()?.state(key::LEGACY_URL)?.is_none() {
+    if workspace.role()? == Some(Role::Central) && !state::LEGACY_URL.is_set(workspace.storage.read()?.as_ref())? {
         return Err(Error::WrongRole { needed: "remote site", found: "central server without a legacy server" }.into());
     }
     end_on_signals();

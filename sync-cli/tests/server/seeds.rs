@@ -8,7 +8,7 @@ use sync_core::protocol::v6::Action;
 use sync_core::record::RecordData;
 use sync_core::record::{Cursor, SiteId};
 use sync_core::storage::{
-    Incoming, Quarantine, QuarantineCause, SiteActivity, Source, SqliteStorage, Storage as _, key,
+    Incoming, Quarantine, QuarantineCause, SiteActivity, Source, SqliteStorage, Storage as _, state,
 };
 use sync_core::{Clock as _, Records, SystemClock, Timestamp};
 
@@ -61,7 +61,7 @@ pub(crate) fn plant(desk: &Desk, count: usize) {
     let now = clock.now();
     let before = |minutes: i64| Timestamp::from_unix_millis(now.unix_millis() - minutes * 60_000 - 2_000);
     // As if this version had run before: otherwise what is set aside is tried again at the start.
-    txn.set_state(key::LIBRARY_VERSION, env!("CARGO_PKG_VERSION")).expect("a version");
+    state::LIBRARY_VERSION.set(txn.as_ref(), env!("CARGO_PKG_VERSION")).expect("a version");
     for (seed, id) in SEEDS.iter().zip(2..) {
         let mut entry = first.clone();
         (entry.id, entry.name, entry.uuid) = (SiteId(id), seed.name.to_owned(), format!("uuid of {id}"));

@@ -8,10 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::changelog::ChangelogGap;
 use crate::clock::Timestamp;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::protocol::v6::{CopiesTold, PushChain};
 use crate::record::{Cursor, SiteId};
-use crate::storage::{ReadTxn, Storage, WriteTxn, changelog_gaps, key, newest_gaps};
+use crate::storage::state::{Json, SiteSetting};
+use crate::storage::{ReadTxn, Storage, WriteTxn, changelog_gaps, newest_gaps, state};
 
 /// How many pushes of a site are remembered: one of them may come once more, held up on its way.
 const REMEMBERED: usize = 64;
@@ -75,19 +76,16 @@ pub(super) enum Verdict {
     Refused { goes_on_since: Timestamp },
 }
 
-fn key_of(site: SiteId) -> String {
-    format!("{}{site}", key::COPIES_OF_SITE)
-}
+const COPIES: SiteSetting<Option<Json<Copies>>> = state::copies_of_site();
 
 /// What is known of a site's copies; nothing of a site that tells nothing, as Open mSupply.
 pub(crate) fn of_site(txn: &dyn ReadTxn, site: SiteId) -> Result<Option<Copies>> {
-    let Some(text) = txn.state(&key_of(site))?.filter(|text| !text.is_empty()) else { return Ok(None) };
-    serde_json::from_str(&text).map(Some).map_err(|_| Error::DamagedState { what: key_of(site) })
+    Ok(COPIES.of(site).get(txn)?.map(|Json(copies)| copies))
 }
 
 /// Forgets what is known: the next copy that pushes goes on.
 pub(super) fn forget(txn: &dyn WriteTxn, site: SiteId) -> Result<()> {
-    txn.set_state(&key_of(site), "")
+    COPIES.of(site).set(txn, None::<Json<Copies>>)
 }
 
 /// Judges a push, and keeps what it says. The caller commits, also where it is refused.
@@ -202,7 +200,7 @@ pub(super) fn note_refused(txn: &dyn WriteTxn, site: SiteId, now: Timestamp) -> 
 }
 
 fn store(txn: &dyn WriteTxn, site: SiteId, copies: &Copies) -> Result<()> {
-    txn.set_state(&key_of(site), &serde_json::to_string(copies).unwrap_or_default())
+    COPIES.of(site).set(txn, Json(copies.clone()))
 }
 
 #[cfg(test)]
@@ -270,7 +268,7 @@ mod tests {
         let judge = Judge(MemoryStorage::new());
         assert!(taken(&judge.push("", "a", &[], 1)));
         let txn = judge.0.write().unwrap();
-        txn.set_state(key::LOST, "5 9\n").unwrap();
+        state::LOST.set(txn.as_ref(), vec![ChangelogGap { after: Cursor(5), before: Cursor(9) }]).unwrap();
         txn.commit().unwrap();
         assert!(taken(&judge.push("z", "on", &[], 2)), "the pushes in between are not known");
         assert!(!taken(&judge.push("a", "b", &[], 3)));

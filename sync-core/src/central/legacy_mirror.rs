@@ -6,64 +6,24 @@
 use std::collections::HashSet;
 
 use super::Central;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::protocol::v5::{Acknowledged, PushedAnswer, QueueBatch, QueueLength, QueuedRecord};
 use crate::protocol::v6::{Action, WireRecord};
 use crate::record::{FieldError, RecordData, RecordId, SiteId, TableName, portable};
-use crate::storage::{Incoming, MirroredRecord, Quarantine, QuarantineCause, ReadTxn, Source, WriteTxn, key};
+use crate::storage::state::{Numbers, QueueLeft};
+use crate::storage::{Incoming, MirroredRecord, Quarantine, QuarantineCause, ReadTxn, Source, WriteTxn, state};
 
 /// How many records are read at a time.
 const AT_A_TIME: usize = 16;
 
-/// What is still to be given back to a site: what is kept for it beyond `after`, as far as it was there when it asked.
-#[derive(Debug, Clone, Copy)]
-struct Queue {
-    after: u64,
-    through: u64,
-}
-
-impl Queue {
-    fn load(txn: &dyn ReadTxn, site: SiteId) -> Result<Self> {
-        let key = format!("{}{site}", key::QUEUE_OF_SITE);
-        let Some(text) = txn.state(&key)? else { return Ok(Self { after: 0, through: 0 }) };
-        let read = || {
-            let (after, through) = text.split_once(' ')?;
-            Some(Self { after: after.parse().ok()?, through: through.parse().ok()? })
-        };
-        read().ok_or(Error::DamagedState { what: key })
+/// What was linked of a site and is still kept under its number: the site may have pushed a newer version since.
+fn linked(txn: &dyn ReadTxn, site: SiteId) -> Result<Vec<MirroredRecord>> {
+    let mut records = Vec::new();
+    for number in state::LINKED_OF_SITE.of(site).get(txn)?.0 {
+        let next = txn.central()?.legacy_mirror(site, number.saturating_sub(1), 1)?;
+        records.extend(next.into_iter().filter(|record| record.number == number));
     }
-
-    fn store(self, txn: &dyn WriteTxn, site: SiteId) -> Result<()> {
-        txn.set_state(&format!("{}{site}", key::QUEUE_OF_SITE), &format!("{} {}", self.after, self.through))
-    }
-}
-
-/// Numbers of records that are to be given to a site beside its queue: of patients whom it linked since it began.
-#[derive(Debug, Default)]
-struct Linked(Vec<u64>);
-
-impl Linked {
-    fn load(txn: &dyn ReadTxn, site: SiteId) -> Result<Self> {
-        let key = format!("{}{site}", key::LINKED_OF_SITE);
-        let text = txn.state(&key)?.unwrap_or_default();
-        let numbers = text.split_whitespace().map(str::parse).collect::<std::result::Result<_, _>>();
-        numbers.map(Self).map_err(|_| Error::DamagedState { what: key })
-    }
-
-    fn store(&self, txn: &dyn WriteTxn, site: SiteId) -> Result<()> {
-        let numbers: Vec<String> = self.0.iter().map(u64::to_string).collect();
-        txn.set_state(&format!("{}{site}", key::LINKED_OF_SITE), &numbers.join(" "))
-    }
-
-    /// Those that are still kept under these numbers: the site may have pushed a newer version since.
-    fn records(&self, txn: &dyn ReadTxn, site: SiteId) -> Result<Vec<MirroredRecord>> {
-        let mut records = Vec::new();
-        for number in &self.0 {
-            let next = txn.central()?.legacy_mirror(site, number.saturating_sub(1), 1)?;
-            records.extend(next.into_iter().filter(|record| record.number == *number));
-        }
-        Ok(records)
-    }
+    Ok(records)
 }
 
 impl Central {
@@ -77,11 +37,8 @@ impl Central {
     ) -> Result<()> {
         txn.central()?.mirror_record(site, table, id, data)?;
         let (_, number) = txn.central()?.count_mirrored(site, 0)?;
-        let mut linked = Linked::load(txn, site)?;
-        let still_kept: Vec<u64> = linked.records(txn, site)?.iter().map(|record| record.number).collect();
-        linked.0 = still_kept;
-        linked.0.push(number);
-        linked.store(txn, site)
+        let still_kept = linked(txn, site)?.into_iter().map(|record| record.number);
+        state::LINKED_OF_SITE.of(site).set(txn, Numbers(still_kept.chain([number]).collect()))
     }
 
     /// Keeps what a site pushes. The site is told that it was taken once it is on the disk.
@@ -115,9 +72,9 @@ impl Central {
     pub(crate) fn fill_queue(&self, site: SiteId) -> Result<QueueLength> {
         let txn = self.storage.write()?;
         let (queue_length, through) = txn.central()?.count_mirrored(site, 0)?;
-        Queue { after: 0, through }.store(txn.as_ref(), site)?;
+        state::QUEUE_OF_SITE.of(site).set(txn.as_ref(), QueueLeft { after: 0, through })?;
         // They are among all that is kept.
-        Linked::default().store(txn.as_ref(), site)?;
+        state::LINKED_OF_SITE.of(site).set(txn.as_ref(), Numbers::default())?;
         txn.commit()?;
         Ok(QueueLength { queue_length })
     }
@@ -125,14 +82,14 @@ impl Central {
     /// What is next to be given back: the same until it is acknowledged.
     pub(crate) fn queue(&self, site: SiteId, limit: usize, bytes_max: usize) -> Result<QueueBatch> {
         let txn = self.storage.read()?;
-        let Queue { after, through } = Queue::load(txn.as_ref(), site)?;
-        if after >= through {
-            let linked = Linked::load(txn.as_ref(), site)?.records(txn.as_ref(), site)?;
+        let left = state::QUEUE_OF_SITE.of(site).get(txn.as_ref())?;
+        if left.after >= left.through {
+            let linked = linked(txn.as_ref(), site)?;
             let queue_length = linked.len() as u64;
             return Ok(QueueBatch { queue_length, data: linked.into_iter().take(limit).map(queued).collect() });
         }
-        let data = next_kept(txn.as_ref(), site, Queue { after, through }, limit, bytes_max)?;
-        let queue_length = if data.is_empty() { 0 } else { txn.central()?.count_mirrored(site, after)?.0 };
+        let data = next_kept(txn.as_ref(), site, left, limit, bytes_max)?;
+        let queue_length = if data.is_empty() { 0 } else { txn.central()?.count_mirrored(site, left.after)?.0 };
         Ok(QueueBatch { queue_length, data })
     }
 
@@ -140,11 +97,11 @@ impl Central {
     pub(crate) fn shorten_queue(&self, site: SiteId, acknowledged: &Acknowledged) -> Result<()> {
         let stored: HashSet<u64> = acknowledged.sync_ids.iter().filter_map(|id| id.parse().ok()).collect();
         let txn = self.storage.write()?;
-        let mut queue = Queue::load(txn.as_ref(), site)?;
+        let mut queue = state::QUEUE_OF_SITE.of(site).get(txn.as_ref())?;
         if queue.after >= queue.through {
-            let mut linked = Linked::load(txn.as_ref(), site)?;
+            let mut linked = state::LINKED_OF_SITE.of(site).get(txn.as_ref())?;
             linked.0.retain(|number| !stored.contains(number));
-            linked.store(txn.as_ref(), site)?;
+            state::LINKED_OF_SITE.of(site).set(txn.as_ref(), linked)?;
             return txn.commit();
         }
         let before = queue.after;
@@ -157,7 +114,7 @@ impl Central {
         if queue.after == before {
             return Ok(());
         }
-        queue.store(txn.as_ref(), site)?;
+        state::QUEUE_OF_SITE.of(site).set(txn.as_ref(), queue)?;
         txn.commit()
     }
 }
@@ -176,7 +133,7 @@ fn set_aside(site: SiteId, (table, id): (TableName, RecordId), data: RecordData,
 fn next_kept(
     txn: &dyn ReadTxn,
     site: SiteId,
-    Queue { mut after, through }: Queue,
+    QueueLeft { mut after, through }: QueueLeft,
     limit: usize,
     bytes_max: usize,
 ) -> Result<Vec<QueuedRecord>> {

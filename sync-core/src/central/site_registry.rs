@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::ownership::Role;
 use crate::protocol::PasswordHash;
 use crate::record::{RecordData, RecordId, SiteId, StoreId, TableName};
-use crate::storage::{SiteEntry, Storage, WriteTxn, key};
+use crate::storage::{SiteEntry, Storage, WriteTxn, state};
 use crate::text::quoted;
 use crate::text::sentences::input;
 use crate::write;
@@ -53,10 +53,10 @@ impl SiteList {
     /// The database failed.
     pub fn of(storage: &dyn Storage) -> Result<Option<Self>> {
         let txn = storage.read()?;
-        if txn.state(key::LEGACY_URL)?.is_some() {
+        if state::LEGACY_URL.is_set(txn.as_ref())? {
             return Ok(Some(Self::Legacy));
         }
-        let is_central = crate::storage::state::role(txn.as_ref())? == Some(Role::Central);
+        let is_central = state::role(txn.as_ref())? == Some(Role::Central);
         Ok(is_central.then_some(Self::Local))
     }
 }
@@ -80,7 +80,7 @@ impl LocalSites {
     /// [`Error::WrongRole`] if the database is a remote site's; [`Error::LegacyKeepsSites`] if a legacy server keeps the
     /// list, which may give out any number.
     pub fn open(storage: Arc<dyn Storage>, clock: Arc<dyn Clock>) -> Result<Self> {
-        let role = crate::storage::state::role(storage.read()?.as_ref())?;
+        let role = state::role(storage.read()?.as_ref())?;
         match role {
             Some(Role::Central) if SiteList::of(storage.as_ref())? == Some(SiteList::Legacy) => {
                 return Err(Error::LegacyKeepsSites);
@@ -91,12 +91,12 @@ impl LocalSites {
             }
             None => {
                 let txn = storage.write()?;
-                if txn.state(key::LEGACY_URL)?.is_some() {
+                if state::LEGACY_URL.is_set(txn.as_ref())? {
                     return Err(Error::WrongRole { needed: "central server", found: "site that is being set up" });
                 }
-                txn.set_state(key::ROLE, Role::Central.as_str())?;
-                txn.set_state(key::SITE_ID, &OWN_SITE.to_string())?;
-                txn.set_state(key::SITE_UUID, &uuid::Uuid::new_v4().to_string())?;
+                state::ROLE.set(txn.as_ref(), Role::Central)?;
+                state::SITE_ID.set(txn.as_ref(), OWN_SITE)?;
+                state::SITE_UUID.set(txn.as_ref(), uuid::Uuid::new_v4().to_string())?;
                 txn.commit()?;
             }
         }
@@ -118,7 +118,7 @@ impl LocalSites {
             Some(known) => SiteEntry { secret, ..known },
             None => {
                 let id = SiteId(highest_site(txn.as_ref())?.0 + 1);
-                txn.set_state(key::HIGHEST_SITE, &id.to_string())?;
+                state::HIGHEST_SITE.set(txn.as_ref(), id)?;
                 SiteEntry {
                     id,
                     uuid: uuid::Uuid::new_v4().simple().to_string().to_uppercase(),
@@ -165,7 +165,7 @@ impl LocalSites {
                 _ => input::stores_still_active(stores, name),
             }));
         }
-        txn.set_state(key::HIGHEST_SITE, &highest_site(txn.as_ref())?.to_string())?;
+        state::HIGHEST_SITE.set(txn.as_ref(), highest_site(txn.as_ref())?)?;
         txn.central()?.remove_site(site.id)?;
         txn.commit()
     }
@@ -241,8 +241,7 @@ pub fn stores(storage: &dyn Storage) -> Result<Vec<Store>> {
 
 /// The highest number that a site ever had: rows that came from a site bear its number after it is gone.
 fn highest_site(txn: &dyn WriteTxn) -> Result<SiteId> {
-    let known = txn.state(key::HIGHEST_SITE)?.map(|text| text.parse().map(SiteId));
-    let known = known.transpose().map_err(|_| Error::DamagedState { what: key::HIGHEST_SITE.to_owned() })?;
+    let known = state::HIGHEST_SITE.find(txn)?;
     Ok(txn.central()?.sites()?.iter().map(|site| site.id).chain(known).fold(OWN_SITE, SiteId::max))
 }
 

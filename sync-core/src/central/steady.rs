@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::clock::{Clock, Timestamp};
 use crate::error::Result;
-use crate::storage::{WriteTxn, key};
+use crate::storage::{WriteTxn, state};
 
 /// The time during which a central server ran over a database. Its machine's clock may be set at any moment, so it counts
 /// by the monotonic clock of the process, and goes on after a start from what the database remembers. The time in which
@@ -28,14 +28,13 @@ impl Steady {
     /// The moment now, which is remembered with the transaction. A database that remembers none begins with the clock's.
     pub(super) fn now(&self, txn: &dyn WriteTxn, clock: &dyn Clock) -> Result<Timestamp> {
         // What is no number counts as none.
-        let remembered = txn.state(key::STEADY_TIME)?.and_then(|text| text.parse().ok());
-        let remembered = remembered.map(Timestamp::from_unix_millis);
+        let remembered = state::STEADY_TIME.find(txn)?.map(Timestamp::from_unix_millis);
         let mut begin = self.begin.lock().unwrap_or_else(PoisonError::into_inner);
         let begin = *begin.get_or_insert_with(|| remembered.unwrap_or(self.wall));
         let counted = begin.after(clock.monotonic().saturating_sub(self.monotonic));
         // Another process may have counted further meanwhile.
         let now = remembered.map_or(counted, |remembered| remembered.max(counted));
-        txn.set_state(key::STEADY_TIME, &now.unix_millis().to_string())?;
+        state::STEADY_TIME.set(txn, now.unix_millis())?;
         Ok(now)
     }
 }

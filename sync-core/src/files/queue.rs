@@ -11,8 +11,8 @@ use crate::error::{Error, Result};
 use crate::ownership::Role;
 use crate::record::file_reference::{Reference, TABLE};
 use crate::record::{RecordId, TableName};
-use crate::storage::state::{cursor, flag, role};
-use crate::storage::{FileDirection, FileEntry, FileState, Selection, WriteTxn, key};
+use crate::storage::state::role;
+use crate::storage::{FileDirection, FileEntry, FileState, Selection, WriteTxn, state};
 
 /// How many rows of the changelog are taken note of in one transaction.
 const ROWS: usize = 1000;
@@ -38,12 +38,12 @@ impl Files {
         loop {
             {
                 let txn = self.storage.read()?;
-                if cursor(txn.as_ref(), key::FILES_CURSOR)? > txn.last_cursor()? || role(txn.as_ref())?.is_none() {
+                if state::FILES_CURSOR.get(txn.as_ref())? > txn.last_cursor()? || role(txn.as_ref())?.is_none() {
                     return Ok(());
                 }
             }
             let txn = self.storage.write()?;
-            let from = cursor(txn.as_ref(), key::FILES_CURSOR)?;
+            let from = state::FILES_CURSOR.get(txn.as_ref())?;
             let rows = txn.changes(&Selection::All, from, ROWS)?;
             for row in &rows {
                 self.follow(txn.as_ref(), row)?;
@@ -52,7 +52,7 @@ impl Files {
                 Some(last) if rows.len() == ROWS => last.cursor.next(),
                 _ => txn.last_cursor()?.next(),
             };
-            txn.set_state(key::FILES_CURSOR, &next.to_string())?;
+            state::FILES_CURSOR.set(txn.as_ref(), next)?;
             txn.commit()?;
         }
     }
@@ -184,7 +184,7 @@ impl Files {
     /// Once central was restored, whether it has what was sent to it or came from it is not known: each such file has its
     /// turn again, in which central is asked. What it lost goes there from whoever has it.
     pub(crate) fn ask_again(&self) -> Result<()> {
-        if !flag(self.storage.read()?.as_ref(), key::FILES_ASK_AGAIN)? {
+        if !state::FILES_ASK_AGAIN.get(self.storage.read()?.as_ref())? {
             return Ok(());
         }
         let mut after = None;
@@ -197,7 +197,7 @@ impl Files {
                 txn.put_file(&FileEntry { direction: FileDirection::Download, ..self.queued(entry) })?;
             }
             if is_last {
-                txn.set_state(key::FILES_ASK_AGAIN, "0")?;
+                state::FILES_ASK_AGAIN.set(txn.as_ref(), false)?;
             }
             txn.commit()?;
             if is_last {

@@ -8,14 +8,13 @@ use serde::Serialize;
 use super::Files;
 use super::queue::{later, table};
 use super::store::{hash_file, remove};
-use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::ownership::Role;
 use crate::record::RecordId;
 use crate::record::file_name::disk_name;
 use crate::record::file_reference::Reference;
 use crate::storage::state::role;
-use crate::storage::{FileDirection, FileEntry, FileState, key};
+use crate::storage::{FileDirection, FileEntry, FileState, state};
 
 /// How old bytes without a reference must be before they are swept: whoever writes them may still be at it.
 pub(crate) const ORPHAN_AGE: Duration = Duration::from_secs(24 * 60 * 60);
@@ -128,7 +127,7 @@ impl Files {
         let now = self.clock.now();
         {
             let txn = self.storage.read()?;
-            let last = txn.state(key::FILES_SWEPT_AT)?.and_then(|text| Timestamp::parse(&text));
+            let last = state::FILES_SWEPT_AT.find(txn.as_ref())?;
             if !at_once && last.is_some_and(|last| now < later(last, ORPHAN_AGE) && last <= now) {
                 return Ok(0);
             }
@@ -155,7 +154,7 @@ impl Files {
             removed += 1;
         }
         let txn = self.storage.write()?;
-        txn.set_state(key::FILES_SWEPT_AT, &now.to_string())?;
+        state::FILES_SWEPT_AT.set(txn.as_ref(), now)?;
         txn.commit()?;
         Ok(removed)
     }

@@ -12,11 +12,11 @@ use crate::error::{Result, Server};
 use crate::ownership::Role;
 use crate::record::references::MERGED;
 use crate::record::{RecordData, RecordId, SiteId, TableName, record_type};
-use crate::storage::state::{confirmed_to, cursor, role};
-use crate::storage::{Incoming, ReadTxn, Storage, WriteTxn, key};
+use crate::storage::state::{PendingMerge, confirmed_to, role};
+use crate::storage::{Incoming, ReadTxn, Storage, WriteTxn, state};
 use crate::write;
 use crate::write::Origin;
-use crate::write::merged::{JOINS_OF, append_pending, is_gone, kept, link, resolved, target};
+use crate::write::merged::{append_pending, is_gone, kept, resolved};
 
 /// Records that are looked at in one turn.
 const ROWS: usize = 500;
@@ -71,9 +71,9 @@ pub(super) fn note(
         // Merged before, this way or the other way round.
         return Ok(());
     }
-    txn.set_state(&link(table.as_str(), &from), keep.as_str())?;
-    txn.set_state(&target(table.as_str(), keep.as_str()), "1")?;
-    append_pending(txn, &format!("{table} {keep}"))?;
+    state::merged_into(table.as_str(), &from).set(txn, keep.clone())?;
+    state::merge_target(table.as_str(), keep.as_str()).set(txn, true)?;
+    append_pending(txn, PendingMerge::Into(table.clone(), keep.clone()))?;
     if edited_here(txn, table, &from)? == Edited::Arrived {
         write::delete(txn, table, &from, Origin::Sync(origin), now)?;
     }
@@ -102,12 +102,11 @@ fn edited_here(txn: &dyn ReadTxn, table: &TableName, id: &RecordId) -> Result<Ed
     let typed = record_type(table.as_str()).is_some();
     let to_central = typed && role(txn)? != Some(Role::Central);
     let to_legacy = !typed || matches!(table.as_str(), "name" | "name_store_join");
-    let central = (to_central, Server::Central, key::PUSH_CURSOR_V6);
-    let legacy = (to_legacy, Server::Legacy, key::PUSH_CURSOR_LEGACY);
     let mut edited = Edited::Arrived;
-    for (_, server, pushed) in [central, legacy].into_iter().filter(|(is_concerned, ..)| *is_concerned) {
+    let servers = [(to_central, Server::Central), (to_legacy, Server::Legacy)];
+    for (_, server) in servers.into_iter().filter(|(is_concerned, _)| *is_concerned) {
         edited = edited.max(match () {
-            () if txn.has_local_change(table, id, cursor(txn, pushed)?)? => Edited::Waits,
+            () if txn.has_local_change(table, id, state::push_to(server).cursor.get(txn)?)? => Edited::Waits,
             () if txn.has_local_change(table, id, confirmed_to(txn, server)?)? => Edited::IsOnItsWay,
             () => Edited::Arrived,
         });
@@ -118,12 +117,12 @@ fn edited_here(txn: &dyn ReadTxn, table: &TableName, id: &RecordId) -> Result<Ed
 /// Rewrites what is here and points to merged records, and removes merged records that are still here, but nothing that is on
 /// its way to a server: that has its turn once it has arrived. Says how many records that were.
 pub(crate) fn rewrite(storage: &dyn Storage, clock: &dyn Clock, origin: Option<SiteId>) -> Result<u64> {
-    let pending = storage.read()?.state(key::MERGES_PENDING)?.unwrap_or_default();
+    let pending = state::MERGES_PENDING.get(storage.read()?.as_ref())?;
     if pending.is_empty() {
         return Ok(0);
     }
     let (mut rewritten, mut left) = (0, 0);
-    let any_merge = pending.lines().any(|line| !line.starts_with(JOINS_OF));
+    let any_merge = pending.iter().any(|one| matches!(one, PendingMerge::Into(..)));
     let tables = if any_merge { storage.read()?.record_counts()? } else { Vec::new() };
     for (table, _) in &tables {
         let mut after: Option<RecordId> = None;
@@ -156,9 +155,10 @@ pub(crate) fn rewrite(storage: &dyn Storage, clock: &dyn Clock, origin: Option<S
         return Ok(rewritten);
     }
     let txn = storage.write()?;
-    let now_pending = txn.state(key::MERGES_PENDING)?.unwrap_or_default();
+    let now_pending = state::MERGES_PENDING.get(txn.as_ref())?;
     // What was merged meanwhile stays to be done.
-    txn.set_state(key::MERGES_PENDING, now_pending.strip_prefix(&pending).unwrap_or(&now_pending))?;
+    let left = now_pending.strip_prefix(pending.as_slice()).unwrap_or(&now_pending);
+    state::MERGES_PENDING.set(txn.as_ref(), left)?;
     txn.commit()?;
     Ok(rewritten)
 }
@@ -205,9 +205,17 @@ fn rewrite_some(
 /// Of two joins of a store with the same name, one is enough, and one that is in use if there is such a one: otherwise the
 /// store would see the patient no more. And no store is joined to its own name. Says how many it left for now, because a
 /// server does not have them yet.
-fn tidy_joins(storage: &dyn Storage, clock: &dyn Clock, origin: Option<SiteId>, pending: &str) -> Result<u64> {
-    let name = |line| str::strip_prefix(line, "name ").or_else(|| line.strip_prefix(JOINS_OF).map(str::trim_start));
-    let names: HashSet<&str> = pending.lines().filter_map(name).collect();
+fn tidy_joins(
+    storage: &dyn Storage,
+    clock: &dyn Clock,
+    origin: Option<SiteId>,
+    pending: &[PendingMerge],
+) -> Result<u64> {
+    let name = |one: &PendingMerge| match one {
+        PendingMerge::Into(table, id) => (*table == *"name").then(|| id.clone()),
+        PendingMerge::JoinsOf(name) => Some(name.clone()),
+    };
+    let names: HashSet<RecordId> = pending.iter().filter_map(name).collect();
     if names.is_empty() {
         return Ok(0);
     }
@@ -222,7 +230,7 @@ fn tidy_joins(storage: &dyn Storage, clock: &dyn Clock, origin: Option<SiteId>, 
             let Some(fields) = data.fields() else { continue };
             let text = |key| fields.text(key).map(std::borrow::Cow::into_owned);
             let (Some(store), Some(name)) = (text("store_ID"), text("name_ID")) else { continue };
-            if !names.contains(name.as_str()) {
+            if !names.contains(&RecordId::new(name.as_str())) {
                 continue;
             }
             let own = txn.record(&"store".into(), &RecordId::new(store.clone()))?;
@@ -319,7 +327,7 @@ mod tests {
         }
         rewrite(&storage, &clock, None).unwrap();
         let txn = storage.read().unwrap();
-        assert_eq!(txn.state(key::MERGES_PENDING).unwrap().as_deref(), Some(""));
+        assert_eq!(state::MERGES_PENDING.find(txn.as_ref()).unwrap(), Some(Vec::new()));
         assert_eq!(txn.quarantine_counts().unwrap(), []);
         let mut all = Vec::new();
         for table in ["name", "name_store_join", "transact"] {

@@ -19,9 +19,9 @@ use crate::error::{Error, Result, Server};
 use crate::ownership::{Role, StoreOwner};
 use crate::protocol::v6::Action;
 use crate::record::{Cursor, NameId, RecordData, RecordId, SiteId, StoreId, TableName, integration_rank};
-use crate::storage::state::confirmed_to;
+use crate::storage::state::{Setting, confirmed_to};
 use crate::storage::{
-    Incoming, Known, Quarantine, QuarantineCause, ReadTxn, Selection, Source, Storage, WriteTxn, key,
+    Incoming, Known, Quarantine, QuarantineCause, ReadTxn, Selection, Source, Storage, WriteTxn, state,
 };
 use crate::write;
 use crate::write::merged;
@@ -108,17 +108,17 @@ pub(crate) fn receive(txn: &dyn WriteTxn, now: Timestamp, door: &Door, mut batch
 }
 
 /// Where it is noted that a batch of a source failed.
-fn failed_key(source: Source) -> Option<String> {
+fn batch_failed(source: Source) -> Option<Setting<bool>> {
     let name = match source {
         Source::Central => "central",
         Source::Legacy => "legacy",
         Source::Site(_) | Source::Local => return None,
     };
-    Some(format!("{}{name}", key::BATCH_FAILED))
+    Some(state::batch_failed(name))
 }
 
 fn failed_before(txn: &dyn ReadTxn, source: Source) -> Result<bool> {
-    failed_key(source).map_or(Ok(false), |key| crate::storage::state::flag(txn, &key))
+    batch_failed(source).map_or(Ok(false), |failed| failed.get(txn))
 }
 
 /// Stages a batch as it came, because one like it failed: what is staged is integrated record by record where need be, and
@@ -129,8 +129,8 @@ fn stage_all(txn: &dyn WriteTxn, now: Timestamp, door: &Door, batch: Vec<Incomin
         let known = facts.known_when_it_came(&incoming)?;
         txn.stage(&Incoming { known, ..incoming }, now)?;
     }
-    if let Some(key) = failed_key(door.source) {
-        txn.set_state(&key, "0")?;
+    if let Some(failed) = batch_failed(door.source) {
+        failed.set(txn, false)?;
     }
     Ok(Integrated::default())
 }
@@ -144,9 +144,9 @@ fn may_be_of_a_record(error: &Error) -> bool {
 /// again, it is staged.
 pub(crate) fn noting_failure<T>(storage: &dyn Storage, source: Source, run: impl FnOnce() -> Result<T>) -> Result<T> {
     let note = || {
-        let Some(key) = failed_key(source) else { return Ok(()) };
+        let Some(failed) = batch_failed(source) else { return Ok(()) };
         let txn = storage.write()?;
-        txn.set_state(&key, "1")?;
+        failed.set(txn.as_ref(), true)?;
         txn.commit()
     };
     match catch_unwind(AssertUnwindSafe(run)) {
@@ -482,13 +482,13 @@ pub(crate) fn requeue_failed(storage: &dyn Storage) -> Result<()> {
 /// After an upgrade of this library, what an older version could not read or did not know is tried again.
 pub(crate) fn requeue_after_upgrade(storage: &dyn Storage) -> Result<()> {
     let version = env!("CARGO_PKG_VERSION");
-    if storage.read()?.state(key::LIBRARY_VERSION)?.as_deref() == Some(version) {
+    if state::LIBRARY_VERSION.find(storage.read()?.as_ref())?.as_deref() == Some(version) {
         return Ok(());
     }
     let txn = storage.write()?;
     for cause in [QuarantineCause::Unsupported, QuarantineCause::Malformed, QuarantineCause::Failed] {
         txn.requeue(cause, None)?;
     }
-    txn.set_state(key::LIBRARY_VERSION, version)?;
+    state::LIBRARY_VERSION.set(txn.as_ref(), version)?;
     txn.commit()
 }

@@ -12,7 +12,7 @@ use super::{Door, Integrated};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::record::SiteId;
-use crate::storage::{ReadTxn, Source, Storage, key};
+use crate::storage::{ReadTxn, Source, Storage, state};
 use crate::write::PAUSE;
 
 /// Shared by all threads that integrate; no two of them work for one site.
@@ -88,7 +88,7 @@ impl State {
 
 /// Whether a site has pushed batches but not its last one.
 fn is_push_open<T: ReadTxn + ?Sized>(txn: &T, site: SiteId) -> Result<bool> {
-    Ok(txn.state(&format!("{}{site}", key::OPEN_PUSH_OF_SITE))?.as_deref() == Some("1"))
+    state::OPEN_PUSH_OF_SITE.of(site).get(txn)
 }
 
 /// The turn of a site; over when it is dropped, by a panic too.

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use super::Site;
-use super::central::checkpoints::{Mark, Marks};
 use super::central::copies;
 use super::client::Client;
 use super::identity::Identity;
@@ -17,8 +16,8 @@ use crate::error::{Error, ErrorClass, Result};
 use crate::integrate::{Door, Integrated, integrate, merge, requeue_after_upgrade};
 use crate::protocol::v6::PushChain;
 use crate::record::{Cursor, NameId};
-use crate::storage::state::cursor;
-use crate::storage::{LogEntry, QuarantineCause, Selection, Source, key};
+use crate::storage::state::Checkpoint;
+use crate::storage::{LogEntry, QuarantineCause, Selection, Source, state};
 use crate::text::Message;
 use crate::text::sentences::cycle as says;
 use crate::write::moved_stores;
@@ -185,17 +184,17 @@ impl Cycle<'_, '_> {
     /// The first cycle is complete: from now on local edits are pushed. Those made before stay to be pushed.
     pub(super) fn become_initialised(&mut self) -> Result<()> {
         let txn = self.site.storage.write()?;
-        let from = cursor(txn.as_ref(), key::PUSH_CURSOR_V6)?;
+        let from = state::PUSH_CURSOR_V6.get(txn.as_ref())?;
         let first_local = txn.changes(&Selection::Local, from, 1)?.first().map(|change| change.cursor);
         let next = first_local.unwrap_or(txn.last_cursor()?.next());
-        txn.set_state(key::PUSH_CURSOR_V6, &next.to_string())?;
-        if txn.state(key::PUSH_CURSOR_LEGACY)?.is_none() {
-            txn.set_state(key::PUSH_CURSOR_LEGACY, &next.to_string())?;
+        state::PUSH_CURSOR_V6.set(txn.as_ref(), next)?;
+        if !state::PUSH_CURSOR_LEGACY.is_set(txn.as_ref())? {
+            state::PUSH_CURSOR_LEGACY.set(txn.as_ref(), next)?;
         }
-        let mut marks = Marks::load(txn.as_ref())?;
-        marks.add(Mark { central: Cursor(0), own: next });
-        marks.store(txn.as_ref())?;
-        txn.set_state(key::INITIALISED_AT, &self.site.clock.now().to_string())?;
+        let mut checkpoints = state::PUSH_MARKS.get(txn.as_ref())?;
+        checkpoints.add(Checkpoint { central: Cursor(0), own: next });
+        state::PUSH_MARKS.set(txn.as_ref(), checkpoints)?;
+        state::INITIALISED_AT.set(txn.as_ref(), self.site.clock.now())?;
         txn.commit()
     }
 

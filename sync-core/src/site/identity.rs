@@ -13,8 +13,8 @@ use crate::protocol::v6::Credentials;
 use crate::protocol::{AppIdentity, PasswordHash, hex};
 use crate::record::SiteId;
 use crate::redaction::masked_url;
-use crate::storage::state::{is_one_server, role, site_id};
-use crate::storage::{ReadTxn, WriteTxn, key};
+use crate::storage::state::{HardwareFrom, is_one_server, role, site_id};
+use crate::storage::{ReadTxn, WriteTxn, state};
 use crate::text::{Localize, Message};
 
 /// What is needed to talk to the legacy server.
@@ -79,17 +79,6 @@ pub(crate) struct Hardware {
     pub from: HardwareFrom,
 }
 
-/// Whose id a hardware id is.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum HardwareFrom {
-    /// This machine's own.
-    Machine,
-    /// Somebody chose it.
-    Given,
-    /// A version before made it by chance and kept it in the database, with which it is copied.
-    Chance,
-}
-
 impl Hardware {
     /// That which somebody chose for this machine.
     pub(crate) fn given(id: &str) -> Self {
@@ -99,14 +88,14 @@ impl Hardware {
     /// That of a database on this machine, if it has one. What is the machine's own is never taken from the database, and what
     /// somebody chose counts on the machine for which that was: a copy of the file elsewhere is another machine.
     pub(crate) fn load(txn: &dyn ReadTxn, machine: &Machine) -> Result<Option<Self>> {
-        let Some(id) = txn.state(key::HARDWARE_ID)? else { return Ok(None) };
-        Ok(Some(match txn.state(key::HARDWARE_ID_FROM)?.as_deref() {
-            Some("machine") => Self::of(machine)?,
-            Some("given") => {
-                let bound = txn.state(key::HARDWARE_ID_BOUND)?.unwrap_or_default();
+        let Some(id) = state::HARDWARE_ID.find(txn)? else { return Ok(None) };
+        Ok(Some(match state::HARDWARE_ID_FROM.get(txn)? {
+            HardwareFrom::Machine => Self::of(machine)?,
+            HardwareFrom::Given => {
+                let bound = state::HARDWARE_ID_BOUND.get(txn)?;
                 if bound.is_empty() || bound == bound_to(machine) { Self::given(&id) } else { Self::of(machine)? }
             }
-            _ => Self { id, from: HardwareFrom::Chance },
+            HardwareFrom::Chance => Self { id, from: HardwareFrom::Chance },
         }))
     }
 
@@ -116,13 +105,12 @@ impl Hardware {
     }
 
     pub(crate) fn store(&self, txn: &dyn WriteTxn, machine: &Machine) -> Result<()> {
-        txn.set_state(key::HARDWARE_ID, &self.id)?;
+        state::HARDWARE_ID.set(txn, &self.id)?;
         if self.from == HardwareFrom::Given {
-            txn.set_state(key::HARDWARE_ID_BOUND, &bound_to(machine))?;
+            state::HARDWARE_ID_BOUND.set(txn, bound_to(machine))?;
         }
         match self.from {
-            HardwareFrom::Machine => txn.set_state(key::HARDWARE_ID_FROM, "machine"),
-            HardwareFrom::Given => txn.set_state(key::HARDWARE_ID_FROM, "given"),
+            HardwareFrom::Machine | HardwareFrom::Given => state::HARDWARE_ID_FROM.set(txn, self.from),
             HardwareFrom::Chance => Ok(()),
         }
     }
@@ -168,24 +156,21 @@ impl Identity {
 
     /// Reads it from a database on this machine.
     pub(crate) fn load(txn: &dyn ReadTxn, machine: &Machine) -> Result<Self> {
-        let text = |name: &str| txn.state(name);
-        let needed = |name: &str| text(name)?.ok_or(Error::NotSetUp);
-        let number = |name: &str| Ok::<_, Error>(text(name)?.and_then(|n| n.parse().ok()).map(SiteId));
-        if role(txn)? == Some(Role::Central) && text(key::LEGACY_URL)?.is_none() {
+        if role(txn)? == Some(Role::Central) && !state::LEGACY_URL.is_set(txn)? {
             return Err(Error::WrongRole { needed: "remote site", found: "central server without a legacy server" });
         }
         let settings = Settings {
-            legacy_url: needed(key::LEGACY_URL)?,
-            site_name: needed(key::SITE_NAME)?,
-            password: PasswordHash::from_hex(needed(key::PASSWORD_HASH)?),
+            legacy_url: state::LEGACY_URL.find(txn)?.ok_or(Error::NotSetUp)?,
+            site_name: state::SITE_NAME.find(txn)?.ok_or(Error::NotSetUp)?,
+            password: state::PASSWORD_HASH.find(txn)?.ok_or(Error::NotSetUp)?,
             hardware_id: None,
         };
         Ok(Self {
             site_id: site_id(txn)?,
             role: role(txn)?,
-            central_url: text(key::CENTRAL_URL)?.filter(|url| !url.is_empty()),
-            legacy_site_id: number(key::LEGACY_SITE_ID)?,
-            initialised: text(key::INITIALISED_AT)?.is_some(),
+            central_url: state::CENTRAL_URL.find(txn)?.filter(|url| !url.is_empty()),
+            legacy_site_id: state::LEGACY_SITE_ID.find(txn)?,
+            initialised: state::INITIALISED_AT.is_set(txn)?,
             ..Self::of_settings(&settings, Hardware::load(txn, machine)?.ok_or(Error::NotSetUp)?)?
         })
     }

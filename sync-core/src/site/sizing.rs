@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use super::config::SyncConfig;
 use crate::error::{Error, Result};
 use crate::protocol::v6::ReadBatch;
-use crate::storage::{ReadTxn, Storage, WriteTxn, key};
+use crate::storage::state::{Json, Setting};
+use crate::storage::{ReadTxn, Storage, WriteTxn, state};
 
 /// Successes at one size before a larger one is tried again. Each larger size that breaks doubles them.
 const PATIENCE: u32 = 3;
@@ -209,6 +210,9 @@ impl Lines {
     }
 }
 
+const LINES: Setting<Json<Lines>> = state::lines();
+const FILE_LINES: Setting<Json<Lines>> = state::file_lines();
+
 /// The sizes of all lines while a cycle runs, and as the database keeps them.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Sizes {
@@ -220,43 +224,42 @@ pub(crate) struct Sizes {
 impl Sizes {
     /// The sizes that worked before. What cannot be read is forgotten: it is a hint, and learnt again.
     pub(crate) fn load(txn: &dyn ReadTxn) -> Result<Self> {
-        Self::load_from(txn, key::LINES)
+        Self::load_from(txn, &LINES)
     }
 
     /// The same of the lines for files, which are on their way beside a cycle.
     pub(crate) fn load_of_files(txn: &dyn ReadTxn) -> Result<Self> {
-        Self::load_from(txn, key::FILE_LINES)
+        Self::load_from(txn, &FILE_LINES)
     }
 
-    fn load_from(txn: &dyn ReadTxn, key: &str) -> Result<Self> {
-        let text = txn.state(key)?.unwrap_or_default();
-        let lines: Lines = serde_json::from_str(&text).unwrap_or_default();
+    fn load_from(txn: &dyn ReadTxn, setting: &Setting<Json<Lines>>) -> Result<Self> {
+        let Json(lines) = setting.get(txn)?;
         Ok(Self { stored: lines.clone(), lines })
     }
 
     /// Keeps them, if they are others than those that are kept.
     pub(crate) fn store(&self, txn: &dyn WriteTxn) -> Result<()> {
         match self.news() {
-            Some(text) => txn.set_state(key::LINES, &text),
+            Some(lines) => LINES.set(txn, lines),
             None => Ok(()),
         }
     }
 
     /// The same of the lines for files.
     pub(crate) fn store_of_files(&self, storage: &dyn Storage) -> Result<()> {
-        let Some(text) = self.news() else { return Ok(()) };
+        let Some(lines) = self.news() else { return Ok(()) };
         let txn = storage.write()?;
-        txn.set_state(key::FILE_LINES, &text)?;
+        FILE_LINES.set(txn.as_ref(), lines)?;
         txn.commit()
     }
 
-    fn news(&self) -> Option<String> {
+    fn news(&self) -> Option<Lines> {
         let mut lines = self.lines.clone();
         for line in lines.all() {
             *line = line.take().filter(Sizing::is_limited);
         }
         let is_new = lines != self.stored;
-        is_new.then(|| serde_json::to_string(&lines).unwrap_or_default())
+        is_new.then_some(lines)
     }
 
     fn of(&mut self, way: Way, limits: Limits) -> &mut Sizing {

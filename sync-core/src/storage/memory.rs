@@ -25,13 +25,14 @@ use crate::record::Cursor;
 /// a transaction works on a copy, and a commit puts the copy in the place of the original.
 ///
 /// ```
-/// use sync_core::storage::{MemoryStorage, Storage, key};
+/// use sync_core::storage::state::SITE_NAME;
+/// use sync_core::storage::{MemoryStorage, Storage};
 ///
 /// let storage = MemoryStorage::new();
 /// let txn = storage.write()?;
-/// txn.set_state(key::SITE_NAME, "clinic")?;
+/// SITE_NAME.set(txn.as_ref(), "clinic")?;
 /// txn.commit()?;
-/// assert_eq!(storage.read()?.state(key::SITE_NAME)?.as_deref(), Some("clinic"));
+/// assert_eq!(SITE_NAME.find(storage.read()?.as_ref())?.as_deref(), Some("clinic"));
 /// # Ok::<(), sync_core::Error>(())
 /// ```
 #[derive(Default)]

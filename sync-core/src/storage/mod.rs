@@ -31,15 +31,13 @@ mod central;
 mod changelog;
 mod files;
 mod found;
-mod gaps;
-pub mod key;
 mod memory;
 mod pushed;
 mod records;
 mod settings;
 #[cfg(feature = "sqlite")]
 mod sqlite;
-pub(crate) mod state;
+pub mod state;
 mod sync_log;
 
 pub use buffer::{
@@ -52,8 +50,6 @@ pub use central::{
 };
 pub use changelog::{COUNTED_EXACTLY, ChangelogReads, HistoryReads, Selection};
 pub use files::{FileDirection, FileEntry, FileReads, FileState, FileWrites};
-pub use gaps::changelog_gaps;
-pub(crate) use gaps::newest_gaps;
 pub use memory::{MemoryBackup, MemoryStorage};
 pub use pushed::{PushedReads, PushedWrites};
 pub use records::{RecordReads, RecordWrites};
@@ -65,6 +61,8 @@ pub use settings::{StateReads, StateWrites};
 pub use sqlite::{HookedRecord, RecordHook, SqliteStorage};
 #[cfg(feature = "sqlite")]
 pub(crate) use sqlite::{damage, examine};
+pub use state::changelog_gaps;
+pub(crate) use state::newest_gaps;
 pub use sync_log::{LogEntry, LoggedError, SyncLogReads, SyncLogWrites};
 
 use crate::error::Result;
@@ -90,7 +88,7 @@ use crate::error::Result;
 ///
 /// # Restored from a backup
 /// A storage that is put back to an older state, as far as it can notice that, gives out no cursor again that was given
-/// out before, and adds a [`ChangelogGap`](crate::ChangelogGap) to [`key::LOST`], in one step before anything else can be seen of it.
+/// out before, and adds a [`ChangelogGap`](crate::ChangelogGap) to [`state::LOST`], in one step before anything else can be seen of it.
 ///
 /// # Errors
 /// An implementation sorts its errors by who must act: [`DatabaseBusy`](crate::Error::DatabaseBusy) (try again),

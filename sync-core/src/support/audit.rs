@@ -9,8 +9,8 @@ use super::quarantine::each_set_aside;
 use crate::changelog::Audience;
 use crate::error::{Result, Server};
 use crate::record::{Cursor, Deletion, RecordData, RecordId, RecordType, SiteId, StoreId, TableName, record_type};
-use crate::storage::state::{confirmed_to, site_id};
-use crate::storage::{QuarantineCause, ReadTxn, Source, Storage, WriteTxn};
+use crate::storage::state::{Setting, confirmed_to, site_id};
+use crate::storage::{QuarantineCause, ReadTxn, Source, Storage, WriteTxn, state};
 use crate::text::sentences::audit as say;
 use crate::text::{Localize, Message};
 use crate::write;
@@ -286,8 +286,8 @@ fn each_record(
 }
 
 /// Where a scratch storage says that a record is set aside.
-fn aside_key(table: &TableName, id: &RecordId) -> String {
-    format!("set aside {table}\n{id}")
+fn aside(table: &TableName, id: &RecordId) -> Setting<String> {
+    state::named(format_args!("set aside {table}\n{id}"))
 }
 
 /// What is set aside here goes into the scratch storage, where it can be asked for by record without being kept in memory.
@@ -306,7 +306,7 @@ fn note_set_aside(here: &dyn ReadTxn, scratch: &dyn Storage) -> Result<()> {
             (_, QuarantineCause::Waiting) => "waiting",
             _ => "central",
         };
-        txn.set_state(&aside_key(&row.incoming.table, &row.incoming.id), why)
+        aside(&row.incoming.table, &row.incoming.id).set(txn.as_ref(), why)
     })?;
     txn.commit()
 }
@@ -429,7 +429,7 @@ impl Comparison<'_> {
     /// Why a record may differ, if it may.
     fn on_its_way(&self, table: &TableName, id: &RecordId) -> Result<Option<Why>> {
         let is_pushed = record_type(table.as_str()).is_some_and(|kind| kind.pushed);
-        let aside = self.there.state(&aside_key(table, id))?;
+        let aside = aside(table, id).find(self.there)?;
         Ok(match aside.as_deref() {
             Some("local") => Some(Why::RefusedByCentral),
             _ if is_pushed && self.here.has_local_change(table, id, self.unsent_from)? => Some(Why::WaitsForPush),

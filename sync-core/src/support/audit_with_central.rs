@@ -16,8 +16,7 @@ use crate::site::identity::Identity;
 use crate::site::legacy::discover::central_url;
 use crate::site::observer::{Step, SyncEvent, SyncObserver};
 use crate::site::sizing::{Pace, Sizes};
-use crate::storage::state::flag;
-use crate::storage::{Incoming, Source, Storage, WriteTxn, key};
+use crate::storage::{Incoming, Source, Storage, WriteTxn, state};
 use crate::support::{Audit, Central, compare};
 
 /// Batches that are read after the one that was the last: what is written at central meanwhile.
@@ -81,7 +80,7 @@ impl Site {
         let read = self.read(identity, central, client, all, &mut |batch| self.keep(batch, scratch))?;
         let next = {
             let txn = self.storage.read()?;
-            let own_too = !identity.initialised || flag(txn.as_ref(), key::PULL_OWN)?;
+            let own_too = !identity.initialised || state::PULL_OWN.get(txn.as_ref())?;
             Wanted { from: Position::in_central(txn.as_ref())?.next, own_too }
         };
         self.read(identity, central, client, next, &mut |batch| {

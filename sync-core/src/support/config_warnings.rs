@@ -10,7 +10,7 @@ use crate::ownership::Role;
 use crate::record::{Cursor, RecordId, StoreId, TableName};
 use crate::redaction::masked_url;
 use crate::storage::state::{role, site_id};
-use crate::storage::{ReadTxn, key};
+use crate::storage::{ReadTxn, state};
 use crate::text::sentences::concern as say;
 use crate::text::{Localize, Message, quoted};
 
@@ -88,8 +88,8 @@ pub(crate) fn concerns(txn: &dyn ReadTxn) -> Result<Vec<Concern>> {
         return Ok(Vec::new());
     }
     let mut concerns = Vec::from_iter(Concern::of_changelog(txn.last_cursor()?));
-    if txn.state(key::LEGACY_URL)?.is_some() {
-        concerns.extend(Concern::of_own_url(&txn.state(key::CENTRAL_URL)?.unwrap_or_default()));
+    if state::LEGACY_URL.is_set(txn)? {
+        concerns.extend(Concern::of_own_url(&state::CENTRAL_URL.find(txn)?.unwrap_or_default()));
     }
     let stores = site_id(txn)?.map_or(Ok(Vec::new()), |site| txn.stores_of_site(site))?;
     for store_id in stores {

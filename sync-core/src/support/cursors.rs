@@ -4,11 +4,11 @@ use serde::Serialize;
 
 use super::log::{Repair, note_repair};
 use crate::clock::Timestamp;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Server};
 use crate::ownership::Role;
 use crate::record::Cursor;
-use crate::storage::state::{cursor, flag, role};
-use crate::storage::{ReadTxn, Storage, WriteTxn, key};
+use crate::storage::state::{Setting, role};
+use crate::storage::{ReadTxn, Storage, WriteTxn, state};
 use crate::text::sentences::cursor as say;
 use crate::text::{Localize, Message};
 
@@ -24,10 +24,10 @@ pub enum PullCursor {
 }
 
 impl PullCursor {
-    fn key(self) -> &'static str {
+    fn setting(self) -> Setting<Cursor> {
         match self {
-            Self::Central => key::PULL_CURSOR_V6,
-            Self::Legacy => key::PULL_CURSOR_CENTRAL,
+            Self::Central => state::PULL_CURSOR_V6,
+            Self::Legacy => state::PULL_CURSOR_CENTRAL,
         }
     }
 }
@@ -63,19 +63,19 @@ pub fn cursors(storage: &dyn Storage) -> Result<Vec<CursorShown>> {
     let txn = storage.read()?;
     let txn = txn.as_ref();
     let own_end = txn.last_cursor()?.next();
-    let legacy_end = cursor(txn, key::LEGACY_POSITION_SEEN)?;
-    let unconfirmed = |name: &str| Ok::<_, Error>(flag(txn, name)?.then(say::unconfirmed));
-    let rereads = flag(txn, key::PULL_OWN)?.then(say::rereads_own);
-    let shown = |name, meaning, end: Option<Cursor>, remark| {
-        let position = cursor(txn, name)?;
+    let legacy_end = state::LEGACY_POSITION_SEEN.get(txn)?;
+    let unconfirmed = |server| Ok::<_, Error>(state::push_to(server).unconfirmed.get(txn)?.then(say::unconfirmed));
+    let rereads = state::PULL_OWN.get(txn)?.then(say::rereads_own);
+    let shown = |setting: Setting<Cursor>, meaning, end: Option<Cursor>, remark| {
+        let (name, position) = (setting.name(), setting.get(txn)?);
         let beyond = end.is_some_and(|end| position > end).then(say::beyond_end);
         Ok::<_, Error>(CursorShown { name, position, end, meaning, remark: beyond.or(remark) })
     };
     Ok(vec![
-        shown(key::PULL_CURSOR_V6, say::pull_central(), None, rereads)?,
-        shown(key::PULL_CURSOR_CENTRAL, say::pull_legacy(), Some(legacy_end), None)?,
-        shown(key::PUSH_CURSOR_V6, say::push_central(), Some(own_end), unconfirmed(key::PUSH_UNCONFIRMED)?)?,
-        shown(key::PUSH_CURSOR_LEGACY, say::push_legacy(), Some(own_end), unconfirmed(key::PUSH_UNCONFIRMED_LEGACY)?)?,
+        shown(state::PULL_CURSOR_V6, say::pull_central(), None, rereads)?,
+        shown(state::PULL_CURSOR_CENTRAL, say::pull_legacy(), Some(legacy_end), None)?,
+        shown(state::PUSH_CURSOR_V6, say::push_central(), Some(own_end), unconfirmed(Server::Central)?)?,
+        shown(state::PUSH_CURSOR_LEGACY, say::push_legacy(), Some(own_end), unconfirmed(Server::Legacy)?)?,
     ])
 }
 
@@ -112,10 +112,10 @@ fn plan(txn: &dyn ReadTxn, which: PullCursor, to: Cursor, own: bool) -> Result<R
         }
         _ => {}
     }
-    let from = cursor(txn, which.key())?;
+    let from = which.setting().get(txn)?;
     let own = own && which == PullCursor::Central;
     // Before the first sync is complete, what came from this site is read anyway.
-    let reads_own = flag(txn, key::PULL_OWN)? || txn.state(key::INITIALISED_AT)?.is_none();
+    let reads_own = state::PULL_OWN.get(txn)? || !state::INITIALISED_AT.is_set(txn)?;
     Ok(Rewind { cursor: which, from, to, own, changes: to < from || (own && !reads_own) })
 }
 
@@ -123,8 +123,8 @@ fn plan(txn: &dyn ReadTxn, which: PullCursor, to: Cursor, own: bool) -> Result<R
 /// hide what is true for ever. Of central only where everything is read again: it then tells once more what it has lost.
 fn forget_told(txn: &dyn WriteTxn, rewind: &Rewind) -> Result<()> {
     match rewind.cursor {
-        PullCursor::Legacy => txn.set_state(key::LEGACY_POSITION_SEEN, &rewind.to.min(rewind.from).to_string()),
-        PullCursor::Central if rewind.own && rewind.to == Cursor(0) => txn.set_state(key::CENTRAL_LOST_KNOWN, "0"),
+        PullCursor::Legacy => state::LEGACY_POSITION_SEEN.set(txn, rewind.to.min(rewind.from)),
+        PullCursor::Central if rewind.own && rewind.to == Cursor(0) => state::CENTRAL_LOST_KNOWN.set(txn, Cursor(0)),
         PullCursor::Central => Ok(()),
     }
 }
@@ -142,13 +142,13 @@ pub fn rewind(storage: &dyn Storage, planned: &Rewind, reason: &str, now: Timest
         return Ok(rewind);
     }
     if rewind.to < rewind.from {
-        txn.set_state(rewind.cursor.key(), &rewind.to.to_string())?;
+        rewind.cursor.setting().set(txn.as_ref(), rewind.to)?;
     }
     if rewind.own {
-        txn.set_state(key::PULL_OWN, "1")?;
+        state::PULL_OWN.set(txn.as_ref(), true)?;
     }
     forget_told(txn.as_ref(), &rewind)?;
-    let name = rewind.cursor.key();
+    let name = rewind.cursor.setting().name();
     let own = if rewind.own { ", with what came from this site" } else { "" };
     let repair = Repair {
         command: format!("cursor rewind {name} to {}{own}", rewind.to),
@@ -168,13 +168,13 @@ mod tests {
     fn database(state: &[(&str, &str)]) -> MemoryStorage {
         let storage = MemoryStorage::new();
         let txn = storage.write().unwrap();
-        state.iter().for_each(|(name, value)| txn.set_state(name, value).unwrap());
+        state.iter().for_each(|(name, value)| state::named(name).set(txn.as_ref(), *value).unwrap());
         txn.commit().unwrap();
         storage
     }
 
     fn state(storage: &MemoryStorage, name: &str) -> Option<String> {
-        storage.read().unwrap().state(name).unwrap()
+        state::named(name).find(storage.read().unwrap().as_ref()).unwrap()
     }
 
     fn rewound(storage: &MemoryStorage, which: PullCursor, to: u64, own: bool) -> Rewind {
@@ -184,20 +184,24 @@ mod tests {
 
     #[test]
     fn a_cursor_goes_back_and_never_forwards() {
-        let storage = database(&[(key::ROLE, "remote"), (key::PULL_CURSOR_V6, "50"), (key::PULL_CURSOR_CENTRAL, "9")]);
+        let storage = database(&[
+            (state::ROLE.name(), "remote"),
+            (state::PULL_CURSOR_V6.name(), "50"),
+            (state::PULL_CURSOR_CENTRAL.name(), "9"),
+        ]);
         for to in [50, 51, u64::MAX] {
             assert!(!rewound(&storage, PullCursor::Central, to, false).changes, "{to}");
-            assert_eq!(state(&storage, key::PULL_CURSOR_V6).as_deref(), Some("50"));
+            assert_eq!(state(&storage, state::PULL_CURSOR_V6.name()).as_deref(), Some("50"));
         }
         assert!(storage.read().unwrap().log(9).unwrap().is_empty(), "what changes nothing is not logged");
         assert!(rewound(&storage, PullCursor::Central, 20, false).changes);
         assert_eq!(
-            (state(&storage, key::PULL_CURSOR_V6).as_deref(), state(&storage, key::PULL_OWN)),
+            (state(&storage, state::PULL_CURSOR_V6.name()).as_deref(), state(&storage, state::PULL_OWN.name())),
             (Some("20"), None)
         );
         assert!(rewound(&storage, PullCursor::Legacy, 0, true).changes);
-        assert_eq!(state(&storage, key::PULL_CURSOR_CENTRAL).as_deref(), Some("0"));
-        assert_eq!(state(&storage, key::PULL_OWN), None, "the legacy server leaves nothing out");
+        assert_eq!(state(&storage, state::PULL_CURSOR_CENTRAL.name()).as_deref(), Some("0"));
+        assert_eq!(state(&storage, state::PULL_OWN.name()), None, "the legacy server leaves nothing out");
         assert_eq!(storage.read().unwrap().log(9).unwrap().len(), 2);
     }
 
@@ -205,14 +209,17 @@ mod tests {
     fn what_came_from_here_is_asked_for_even_where_the_cursor_stays() {
         // A cursor at 0 has read nothing but what this site wrote, which it is not sent.
         for at in ["50", "0"] {
-            let storage =
-                database(&[(key::ROLE, "remote"), (key::PULL_CURSOR_V6, at), (key::INITIALISED_AT, "2026-11-23")]);
+            let storage = database(&[
+                (state::ROLE.name(), "remote"),
+                (state::PULL_CURSOR_V6.name(), at),
+                (state::INITIALISED_AT.name(), "2026-11-23"),
+            ]);
             assert!(rewound(&storage, PullCursor::Central, 70, true).changes, "{at}");
-            assert_eq!(state(&storage, key::PULL_CURSOR_V6).as_deref(), Some(at));
-            assert_eq!(state(&storage, key::PULL_OWN).as_deref(), Some("1"));
+            assert_eq!(state(&storage, state::PULL_CURSOR_V6.name()).as_deref(), Some(at));
+            assert_eq!(state(&storage, state::PULL_OWN.name()).as_deref(), Some("1"));
             assert!(!rewound(&storage, PullCursor::Central, 70, true).changes, "once");
         }
-        let new = database(&[(key::ROLE, "remote")]);
+        let new = database(&[(state::ROLE.name(), "remote")]);
         assert!(!rewound(&new, PullCursor::Central, 0, true).changes, "the first sync reads everything");
     }
 
@@ -220,10 +227,10 @@ mod tests {
     fn what_a_server_told_wrongly_is_forgotten_with_a_rewind() {
         let far = (i64::MAX - 5).to_string();
         for (which, at, told) in [
-            (PullCursor::Central, key::PULL_CURSOR_V6, key::CENTRAL_LOST_KNOWN),
-            (PullCursor::Legacy, key::PULL_CURSOR_CENTRAL, key::LEGACY_POSITION_SEEN),
+            (PullCursor::Central, state::PULL_CURSOR_V6.name(), state::CENTRAL_LOST_KNOWN.name()),
+            (PullCursor::Legacy, state::PULL_CURSOR_CENTRAL.name(), state::LEGACY_POSITION_SEEN.name()),
         ] {
-            let storage = database(&[(key::ROLE, "remote"), (at, "50"), (told, far.as_str())]);
+            let storage = database(&[(state::ROLE.name(), "remote"), (at, "50"), (told, far.as_str())]);
             assert!(rewound(&storage, which, 0, true).changes, "{told}");
             assert_eq!(state(&storage, told).as_deref(), Some("0"));
         }
@@ -231,15 +238,18 @@ mod tests {
 
     #[test]
     fn a_cursor_beyond_its_end_is_remarked() {
-        let storage =
-            database(&[(key::ROLE, "remote"), (key::PUSH_CURSOR_V6, "7"), (key::PUSH_UNCONFIRMED_LEGACY, "1")]);
+        let storage = database(&[
+            (state::ROLE.name(), "remote"),
+            (state::PUSH_CURSOR_V6.name(), "7"),
+            (state::PUSH_UNCONFIRMED_LEGACY.name(), "1"),
+        ]);
         let all = cursors(&storage).unwrap();
         let remark = |name: &str| {
             all.iter().find(|cursor| cursor.name == name).unwrap().remark.as_ref().map(ToString::to_string)
         };
-        assert!(remark(key::PUSH_CURSOR_V6).unwrap().contains("beyond the end"));
-        assert!(remark(key::PUSH_CURSOR_LEGACY).unwrap().contains("not confirmed"));
-        assert_eq!(remark(key::PULL_CURSOR_V6), None);
+        assert!(remark(state::PUSH_CURSOR_V6.name()).unwrap().contains("beyond the end"));
+        assert!(remark(state::PUSH_CURSOR_LEGACY.name()).unwrap().contains("not confirmed"));
+        assert_eq!(remark(state::PULL_CURSOR_V6.name()), None);
         assert_eq!(
             plan_rewind(&database(&[]), PullCursor::Central, Cursor(0), false).unwrap_err().code(),
             "not_set_up"

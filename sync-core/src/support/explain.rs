@@ -13,8 +13,8 @@ use crate::record::{
 };
 use crate::site::central::push::is_pushed;
 use crate::site::legacy::push::is_pushed_to_legacy;
-use crate::storage::state::{central_is_legacy, confirmed_to, cursor, role};
-use crate::storage::{LogEntry, QuarantineCause, ReadTxn, Selection, Storage, key};
+use crate::storage::state::{central_is_legacy, confirmed_to, role};
+use crate::storage::{LogEntry, QuarantineCause, ReadTxn, Selection, Storage, state};
 
 /// Changelog rows that are looked at in one turn.
 const ROWS: usize = 5000;
@@ -271,7 +271,7 @@ fn verdict(role: Option<Role>, set_aside: &[SetAside], is_staged: bool, changes:
 
 /// Whether a number is that of the legacy server itself, which a central server beside it has records from too.
 fn is_legacy(txn: &dyn ReadTxn, site: SiteId) -> Result<bool> {
-    Ok(txn.state(key::LEGACY_SITE_ID)?.is_some_and(|id| id == site.to_string()))
+    Ok(state::LEGACY_SITE_ID.find(txn)? == Some(site))
 }
 
 fn written(
@@ -341,17 +341,16 @@ fn ways_out(
     let one_server = central_is_legacy(txn)?;
     let mut ways = Vec::new();
     type Concerns<'a> = &'a dyn Fn(&Change) -> bool;
-    let has_legacy = txn.state(key::LEGACY_URL)?.is_some();
+    let has_legacy = state::LEGACY_URL.is_set(txn)?;
     let central = |row: &Change| !is_central && is_pushed(row);
     let legacy = |row: &Change| has_legacy && is_pushed_to_legacy(row, one_server);
-    for (to, concerns, server, pushed) in [
-        ("central", &central as Concerns<'_>, Server::Central, key::PUSH_CURSOR_V6),
-        ("legacy", &legacy as Concerns<'_>, Server::Legacy, key::PUSH_CURSOR_LEGACY),
-    ] {
+    for (to, concerns, server) in
+        [("central", &central as Concerns<'_>, Server::Central), ("legacy", &legacy as Concerns<'_>, Server::Legacy)]
+    {
         if !concerns(row) {
             continue;
         }
-        let next = cursor(txn, pushed)?;
+        let next = state::push_to(server).cursor.get(txn)?;
         let state = match () {
             () if row.cursor >= next => SentState::Waits,
             () if row.cursor >= confirmed_to(txn, server)? => SentState::Sent,

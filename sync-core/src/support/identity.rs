@@ -14,8 +14,8 @@ use crate::redaction::masked_url;
 use crate::site::Site;
 use crate::site::legacy::discover::told;
 use crate::site::observer::SyncObserver;
-use crate::storage::state::{central_is_legacy, cursor, role, site_id};
-use crate::storage::{ReadTxn, Storage, key};
+use crate::storage::state::{Setting, central_is_legacy, role, site_id};
+use crate::storage::{ReadTxn, Storage, state};
 use crate::text::sentences::identity as say;
 use crate::text::{Localize, Message, quoted};
 
@@ -132,8 +132,8 @@ impl Site {
         let info = self.ask(&identity, observer)?;
         let txn = self.storage.read()?;
         let mut all = Vec::new();
-        for (code, name, what, theirs, advice) in told(&info) {
-            if let Some(ours) = txn.state(name)?
+        for (code, setting, what, theirs, advice) in told(&info) {
+            if let Some(ours) = setting.find(txn.as_ref())?
                 && ours != theirs
             {
                 let (ours, theirs) = (masked_url(&ours), masked_url(&theirs));
@@ -158,29 +158,28 @@ fn shortened(secret: &str) -> String {
 pub fn identity(storage: &dyn Storage) -> Result<IdentityShown> {
     let txn = storage.read()?;
     let txn = txn.as_ref();
-    let text = |name: &str| Ok::<_, crate::Error>(txn.state(name)?.filter(|text| !text.is_empty()));
-    let moment = |name: &str| Ok::<_, crate::Error>(txn.state(name)?.and_then(|text| Timestamp::parse(&text)));
+    let text = |setting: Setting<String>| Ok::<_, crate::Error>(setting.find(txn)?.filter(|text| !text.is_empty()));
     let mut found = IdentityShown {
         role: role(txn)?.map(Role::as_str),
-        site_name: text(key::SITE_NAME)?,
+        site_name: text(state::SITE_NAME)?,
         site_id: site_id(txn)?,
-        site_uuid: text(key::SITE_UUID)?,
-        hardware_id: text(key::HARDWARE_ID)?.as_deref().map(shortened),
+        site_uuid: text(state::SITE_UUID)?,
+        hardware_id: text(state::HARDWARE_ID)?.as_deref().map(shortened),
         stores: stores(txn)?,
         servers: Servers {
-            legacy_url: text(key::LEGACY_URL)?.as_deref().map(masked_url),
-            central_url: text(key::CENTRAL_URL)?.as_deref().map(masked_url),
+            legacy_url: text(state::LEGACY_URL)?.as_deref().map(masked_url),
+            central_url: text(state::CENTRAL_URL)?.as_deref().map(masked_url),
             one_server: central_is_legacy(txn)?,
         },
         versions: Versions {
             program: env!("CARGO_PKG_VERSION"),
-            database_used_by: text(key::LIBRARY_VERSION)?,
+            database_used_by: text(state::LIBRARY_VERSION)?,
             open_msupply: AppIdentity::default().version,
             v5: V5_VERSION.to_string(),
             v6: V6_VERSION,
         },
-        discovered_at: moment(key::DISCOVERED_AT)?,
-        initialised_at: moment(key::INITIALISED_AT)?,
+        discovered_at: state::DISCOVERED_AT.find(txn)?,
+        initialised_at: state::INITIALISED_AT.find(txn)?,
         disagreements: Vec::new(),
     };
     found.disagreements = disagreements(&found, has_lost_stores(txn)?);
@@ -212,7 +211,7 @@ fn stores(txn: &dyn ReadTxn) -> Result<Vec<StoreShown>> {
 /// Whether the legacy server's central data were read and not one store is here. They hold the stores of all sites, so that no
 /// store is active on this one is no reason for it.
 fn has_lost_stores(txn: &dyn ReadTxn) -> Result<bool> {
-    Ok(cursor(txn, key::PULL_CURSOR_CENTRAL)? > Cursor(0) && txn.records(&"store".into(), None, 1)?.is_empty())
+    Ok(state::PULL_CURSOR_CENTRAL.get(txn)? > Cursor(0) && txn.records(&"store".into(), None, 1)?.is_empty())
 }
 
 /// What can be told without asking anybody.
@@ -275,7 +274,7 @@ mod tests {
     fn of(state: &[(&str, &str)]) -> IdentityShown {
         let storage = MemoryStorage::new();
         let txn = storage.write().unwrap();
-        state.iter().for_each(|(name, value)| txn.set_state(name, value).unwrap());
+        state.iter().for_each(|(name, value)| state::named(name).set(txn.as_ref(), *value).unwrap());
         txn.commit().unwrap();
         identity(&storage).unwrap()
     }
@@ -287,12 +286,19 @@ mod tests {
     #[test]
     fn what_does_not_agree_is_told() {
         assert_eq!(codes(&of(&[])), ["not_set_up"]);
-        let remote = [(key::ROLE, "remote"), (key::SITE_ID, "7"), (key::LEGACY_URL, "http://legacy.example.org")];
+        let remote = [
+            (state::ROLE.name(), "remote"),
+            (state::SITE_ID.name(), "7"),
+            (state::LEGACY_URL.name(), "http://legacy.example.org"),
+        ];
         assert_eq!(codes(&of(&remote)), ["central_url_missing"]);
-        let central = (key::CENTRAL_URL, "http://central.example.org");
+        let central = (state::CENTRAL_URL.name(), "http://central.example.org");
         assert!(codes(&of(&[&remote[..], &[central]].concat())).is_empty(), "before the first sync there is no store");
-        let rest =
-            [(key::CENTRAL_URL, "central.example.org"), (key::INITIALISED_AT, "x"), (key::LIBRARY_VERSION, "99.0.0")];
+        let rest = [
+            (state::CENTRAL_URL.name(), "central.example.org"),
+            (state::INITIALISED_AT.name(), "x"),
+            (state::LIBRARY_VERSION.name(), "99.0.0"),
+        ];
         let mut all = of(&[&remote[..], &rest].concat());
         assert_eq!(codes(&all), ["address_unusable", "program_older"], "an unreadable time is none");
         all.initialised_at = Some(Timestamp::from_unix_millis(0));
@@ -306,7 +312,7 @@ mod tests {
         assert_eq!(shortened("machine-f3c1a7"), "mac…");
         assert_eq!(shortened("0123456789abcdef0123"), "0123…");
         assert_eq!((shortened("abc"), shortened("")), ("…".to_owned(), "…".to_owned()));
-        let shown = of(&[(key::HARDWARE_ID, "machine-f3c1a7"), (key::PASSWORD_HASH, "d74ff0ee8da3")]);
+        let shown = of(&[(state::HARDWARE_ID.name(), "machine-f3c1a7"), (state::PASSWORD_HASH.name(), "d74ff0ee8da3")]);
         let json = serde_json::to_string(&shown).unwrap();
         assert!(!json.contains("f3c1a7") && !json.contains("d74ff0ee8da3"), "{json}");
     }

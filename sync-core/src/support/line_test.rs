@@ -19,8 +19,7 @@ use crate::site::config::SyncConfig;
 use crate::site::identity::Identity;
 use crate::site::legacy::discover::central_url;
 use crate::site::observer::SyncObserver;
-use crate::storage::state::cursor;
-use crate::storage::{LoggedError, ReadTxn, key};
+use crate::storage::{LoggedError, ReadTxn, state};
 use crate::text::sentences::net as say;
 use crate::text::{Localize, Message};
 
@@ -316,7 +315,7 @@ impl Meter<'_> {
     /// So many records from where this site stands, and their size.
     fn batch(&mut self, url: &Url, size: u32) -> Result<(ReadBatch, u64)> {
         let request = PullRequest {
-            cursor: cursor(self.site.storage.read()?.as_ref(), key::PULL_CURSOR_V6)?,
+            cursor: state::PULL_CURSOR_V6.get(self.site.storage.read()?.as_ref())?,
             batch_size: size,
             sync_v5_settings: self.identity.credentials(),
             // Otherwise central would take note of a site that begins anew.

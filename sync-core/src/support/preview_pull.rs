@@ -15,8 +15,7 @@ use crate::site::identity::Identity;
 use crate::site::legacy::discover::central_url;
 use crate::site::observer::SyncObserver;
 use crate::site::sizing::{Pace, Sizes, Way};
-use crate::storage::state::{cursor, flag};
-use crate::storage::{Incoming, LoggedError, Source, key};
+use crate::storage::{Incoming, LoggedError, Source, state};
 use crate::support::{Foreseen, NAMED, TypeCount, TypeCounts, each_set_aside};
 
 /// The most records of central that are asked for in one batch.
@@ -163,7 +162,7 @@ impl Site {
         gathered: &mut Gathered,
         left: &mut Left,
     ) -> Result<()> {
-        let mut start = cursor(self.storage.read()?.as_ref(), key::PULL_CURSOR_CENTRAL)?.0;
+        let mut start = state::PULL_CURSOR_CENTRAL.get(self.storage.read()?.as_ref())?.0;
         gathered.coming.from_cursor = Some(start);
         loop {
             let path = |limit| format!("{}?cursor={start}&limit={limit}", v5_path::CENTRAL_RECORDS);
@@ -198,7 +197,7 @@ impl Site {
         let central = central_url(identity)?;
         let (mut start, pulls_own) = {
             let txn = self.storage.read()?;
-            (cursor(txn.as_ref(), key::PULL_CURSOR_V6)?, flag(txn.as_ref(), key::PULL_OWN)?)
+            (state::PULL_CURSOR_V6.get(txn.as_ref())?, state::PULL_OWN.get(txn.as_ref())?)
         };
         gathered.coming.from_cursor = Some(start.0);
         loop {

@@ -11,8 +11,8 @@ use crate::ownership::{Operation, Role, StoreOwner, may_push};
 use crate::record::{RecordData, RecordId, StoreId, TableName, record_type};
 use crate::site::central::push::is_pushed;
 use crate::site::legacy::push::is_pushed_to_legacy;
-use crate::storage::state::{central_is_legacy, cursor, flag, role, site_id};
-use crate::storage::{QuarantineCause, ReadTxn, Selection, Storage, changelog_gaps, key};
+use crate::storage::state::{central_is_legacy, role, site_id};
+use crate::storage::{QuarantineCause, ReadTxn, Selection, Storage, changelog_gaps, state};
 use crate::text::sentences::held_up as why;
 use crate::text::{Localize, Message};
 use crate::write::record_owner;
@@ -111,9 +111,9 @@ pub fn preview_push(storage: &dyn Storage) -> Result<PushPreview> {
     let is_remote = role == Role::Remote;
     let one_server = central_is_legacy(txn)?;
     let stores = site_id(txn)?.map_or(Ok(Vec::new()), |site| txn.stores_of_site(site))?;
-    let (to_central, to_legacy) = (cursor(txn, key::PUSH_CURSOR_V6)?, cursor(txn, key::PUSH_CURSOR_LEGACY)?);
+    let (to_central, to_legacy) = (state::PUSH_CURSOR_V6.get(txn)?, state::PUSH_CURSOR_LEGACY.get(txn)?);
     let mut found = PushPreview { held_up: held_up(txn)?, ..PushPreview::default() };
-    found.unconfirmed = flag(txn, key::PUSH_UNCONFIRMED)? || flag(txn, key::PUSH_UNCONFIRMED_LEGACY)?;
+    found.unconfirmed = state::PUSH_UNCONFIRMED.get(txn)? || state::PUSH_UNCONFIRMED_LEGACY.get(txn)?;
     let (mut central, mut legacy, mut stays) = (TypeCounts::default(), TypeCounts::default(), TypeCounts::default());
     let mut from = if is_remote { to_central.min(to_legacy) } else { to_legacy };
     loop {
@@ -150,13 +150,13 @@ pub fn preview_push(storage: &dyn Storage) -> Result<PushPreview> {
 
 /// Why nothing would be sent now.
 fn held_up(txn: &dyn ReadTxn) -> Result<Option<Message>> {
-    if txn.state(key::LEGACY_URL)?.is_none() {
+    if !state::LEGACY_URL.is_set(txn)? {
         return Ok(Some(why::no_legacy_server()));
     }
-    if txn.state(key::INITIALISED_AT)?.is_none() {
+    if !state::INITIALISED_AT.is_set(txn)? {
         return Ok(Some(why::first_sync()));
     }
-    let recovered = cursor(txn, key::RECOVERED)?;
+    let recovered = state::RECOVERED.get(txn)?;
     if changelog_gaps(txn)?.last().is_some_and(|lost| lost.before > recovered) {
         return Ok(Some(why::restored()));
     }

@@ -12,42 +12,42 @@ use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::record::{Fields, RecordData, RecordId, TableName};
 use crate::redaction::masked_url;
-use crate::storage::{FileDirection, FileEntry, FileState, LogEntry, QuarantineCause, Storage, key};
+use crate::storage::state::Setting;
+use crate::storage::{FileDirection, FileEntry, FileState, LogEntry, QuarantineCause, Storage, state};
 
 /// What stands for words that a person typed and that may name anybody.
 const KEPT_OUT: &str = "(kept out)";
 
 /// The settings whose values tell nothing that is secret.
-const SHOWN: &[&str] = &[
-    key::LEGACY_URL,
-    key::SITE_NAME,
-    key::HARDWARE_ID_FROM,
-    key::SITE_UUID,
-    key::SITE_ID,
-    key::ROLE,
-    key::CENTRAL_URL,
-    key::LEGACY_SITE_ID,
-    key::DISCOVERED_AT,
-    key::INITIALISED_AT,
-    key::PUSH_UNCONFIRMED,
-    key::PUSH_UNCONFIRMED_LEGACY,
-    key::PULL_OWN,
-    key::LIBRARY_VERSION,
-    key::LOST,
-    key::RECOVERED,
-    key::RECOVERING_FROM,
-    key::REREADING,
-    key::RESEND,
-    key::CENTRAL_LOST_KNOWN,
-    key::QUEUE_PREPARED,
-    key::FILES_SWEPT_AT,
-];
+fn shown() -> Vec<Setting<String>> {
+    let mut all = vec![
+        state::SITE_NAME,
+        state::HARDWARE_ID_FROM.as_text(),
+        state::SITE_UUID,
+        state::SITE_ID.as_text(),
+        state::ROLE.as_text(),
+        state::LEGACY_SITE_ID.as_text(),
+        state::DISCOVERED_AT.as_text(),
+        state::INITIALISED_AT.as_text(),
+        state::PUSH_UNCONFIRMED.as_text(),
+        state::PUSH_UNCONFIRMED_LEGACY.as_text(),
+        state::PULL_OWN.as_text(),
+        state::LIBRARY_VERSION,
+        state::LOST.as_text(),
+        state::QUEUE_PREPARED.as_text(),
+        state::FILES_SWEPT_AT.as_text(),
+    ];
+    all.extend(state::recovery_shown());
+    all
+}
 
-/// Those of them that are addresses, which people may have put a password into.
-const ADDRESSES: &[&str] = &[key::LEGACY_URL, key::CENTRAL_URL];
+/// Those that are addresses, which people may have put a password into.
+const ADDRESSES: [Setting<String>; 2] = [state::LEGACY_URL, state::CENTRAL_URL];
 
 /// The settings of which it is only told that they are there.
-const SECRET: &[&str] = &[key::PASSWORD_HASH, key::HARDWARE_ID, key::HARDWARE_ID_BOUND];
+fn secret() -> [Setting<String>; 3] {
+    [state::PASSWORD_HASH.as_text(), state::HARDWARE_ID, state::HARDWARE_ID_BOUND]
+}
 
 /// A record that is set aside, without the values of its data.
 #[derive(Debug, Clone, Serialize)]
@@ -233,15 +233,15 @@ pub fn redacted_files(storage: &dyn Storage, most: usize) -> Result<Vec<Redacted
 pub fn settings_shown(storage: &dyn Storage) -> Result<BTreeMap<&'static str, String>> {
     let txn = storage.read()?;
     let mut all = BTreeMap::new();
-    for name in SHOWN {
-        if let Some(value) = txn.state(name)? {
-            all.insert(*name, if ADDRESSES.contains(name) { masked_url(&value) } else { value });
-        }
+    let txn = txn.as_ref();
+    for setting in shown() {
+        all.extend(setting.find(txn)?.map(|value| (setting.name(), value)));
     }
-    for name in SECRET {
-        if txn.state(name)?.is_some() {
-            all.insert(*name, KEPT_OUT.to_owned());
-        }
+    for setting in ADDRESSES {
+        all.extend(setting.find(txn)?.map(|value| (setting.name(), masked_url(&value))));
+    }
+    for setting in secret() {
+        all.extend(setting.find(txn)?.map(|_| (setting.name(), KEPT_OUT.to_owned())));
     }
     Ok(all)
 }
@@ -249,6 +249,7 @@ pub fn settings_shown(storage: &dyn Storage) -> Result<BTreeMap<&'static str, St
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::PasswordHash;
     use crate::protocol::v6::Action;
     use crate::storage::{Incoming, MemoryStorage, Quarantine, Source};
     use crate::support::{Repair, ignore, note_repair};
@@ -278,9 +279,9 @@ mod tests {
         let repair =
             Repair { command: words("resend"), reason: words("Miriam asked"), changed: words("2 records go out") };
         note_repair(txn.as_ref(), &repair, Timestamp::from_unix_millis(0)).unwrap();
-        for (name, value) in [(key::PASSWORD_HASH, "hash"), (key::HARDWARE_ID, "machine"), (key::SITE_NAME, "clinic")] {
-            txn.set_state(name, value).unwrap();
-        }
+        state::PASSWORD_HASH.set(txn.as_ref(), PasswordHash::from_hex("hash")).unwrap();
+        state::HARDWARE_ID.set(txn.as_ref(), "machine").unwrap();
+        state::SITE_NAME.set(txn.as_ref(), "clinic").unwrap();
         txn.commit().unwrap();
         ignore(&storage, 1, "Miriam (it was me) said so").unwrap();
 
@@ -301,7 +302,7 @@ mod tests {
         let log = redacted_log(&storage, 10).unwrap();
         assert_eq!(log[0].report["repair"]["command"], "resend");
         let settings = settings_shown(&storage).unwrap();
-        assert_eq!((settings[key::PASSWORD_HASH].as_str(), settings[key::SITE_NAME].as_str()), (KEPT_OUT, "clinic"));
+        assert_eq!((settings["password_sha256"].as_str(), settings["site_name"].as_str()), (KEPT_OUT, "clinic"));
         let told = [&all.serialized(), &log.serialized(), &settings.serialized()].map(String::as_str).concat();
         for kept_out in ["Miriam", "machine", r#""hash""#] {
             assert!(!told.contains(kept_out), "{kept_out}: {told}");

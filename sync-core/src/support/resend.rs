@@ -13,8 +13,8 @@ use crate::record::{
 };
 use crate::site::central::push::is_pushed;
 use crate::site::legacy::push::is_pushed_to_legacy;
-use crate::storage::state::{central_is_legacy, cursor, role, site_id};
-use crate::storage::{ReadTxn, Selection, Storage, key};
+use crate::storage::state::{central_is_legacy, role, site_id};
+use crate::storage::{ReadTxn, Selection, Storage, state};
 use crate::text::sentences::input;
 use crate::write;
 use crate::write::record_owner;
@@ -71,11 +71,11 @@ impl<'l> Chosen<'l> {
     fn new(txn: &dyn ReadTxn, lost: &'l ResendFilter) -> Result<Self> {
         match role(txn)? {
             None => return Err(Error::NotSetUp),
-            Some(Role::Central) if txn.state(key::LEGACY_URL)?.is_none() => {
+            Some(Role::Central) if !state::LEGACY_URL.is_set(txn)? => {
                 let found = "central server without a legacy server";
                 return Err(Error::WrongRole { needed: "remote site", found });
             }
-            Some(_) if txn.state(key::INITIALISED_AT)?.is_none() => {
+            Some(_) if !state::INITIALISED_AT.is_set(txn)? => {
                 return Err(Error::bad_input(input::nothing_sent_yet()));
             }
             Some(_) => {}
@@ -92,8 +92,8 @@ impl<'l> Chosen<'l> {
         }
         Ok(Self {
             lost,
-            to_central: cursor(txn, key::PUSH_CURSOR_V6)?,
-            to_legacy: cursor(txn, key::PUSH_CURSOR_LEGACY)?,
+            to_central: state::PUSH_CURSOR_V6.get(txn)?,
+            to_legacy: state::PUSH_CURSOR_LEGACY.get(txn)?,
             one_server: central_is_legacy(txn)?,
             is_remote: role(txn)? == Some(Role::Remote),
             stores: site_id(txn)?.map_or(Ok(Vec::new()), |site| txn.stores_of_site(site))?,

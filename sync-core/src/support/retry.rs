@@ -7,8 +7,8 @@ use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::integrate::{Door, Integrated, Queue, integrate, merge};
 use crate::protocol::v6::Action;
-use crate::record::{RecordId, SiteId, TableName};
-use crate::storage::{Buffered, Incoming, Quarantine, QuarantineCause, Source, Storage, WriteTxn, key};
+use crate::record::{RecordId, TableName};
+use crate::storage::{Buffered, Incoming, Quarantine, QuarantineCause, Source, Storage, WriteTxn, state};
 use crate::text::sentences::{input, quarantine as say};
 use crate::text::{Localize, Message};
 use crate::write;
@@ -155,7 +155,7 @@ fn integrate_now(storage: &dyn Storage, clock: &dyn Clock, retried: &mut Retried
         queue.work(storage, clock, &|| true)?;
     }
     let mut done: Integrated = queue.done();
-    let origin = storage.read()?.state(key::LEGACY_SITE_ID)?.and_then(|id| id.parse().ok()).map(SiteId);
+    let origin = state::LEGACY_SITE_ID.find(storage.read()?.as_ref())?;
     for (source, origin) in [(Source::Legacy, origin), (Source::Central, None)] {
         let door = Door { source, origin };
         done = done.and(integrate(storage, clock, &door, |_, _| Ok(()))?);

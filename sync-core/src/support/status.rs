@@ -11,8 +11,8 @@ use crate::redaction::masked_url;
 use crate::site::central::push::is_pushed;
 use crate::site::legacy::push::is_pushed_to_legacy;
 use crate::site::report::Outcome;
-use crate::storage::state::{central_is_legacy, cursor, role, site_id};
-use crate::storage::{LogEntry, LoggedError, QuarantineCause, ReadTxn, Selection, Storage, key};
+use crate::storage::state::{central_is_legacy, role, site_id};
+use crate::storage::{LogEntry, LoggedError, QuarantineCause, ReadTxn, Selection, Storage, state};
 use crate::support::config_warnings::{Concern, concerns};
 use crate::support::{is_of_patient, is_repair};
 
@@ -91,12 +91,12 @@ pub fn status(storage: &dyn Storage) -> Result<Status> {
     Ok(Status {
         role: role.map(Role::as_str),
         site_id,
-        site_name: txn.state(key::SITE_NAME)?,
-        legacy_url: txn.state(key::LEGACY_URL)?.as_deref().map(masked_url),
-        central_url: txn.state(key::CENTRAL_URL)?.as_deref().map(masked_url),
-        initialised: txn.state(key::INITIALISED_AT)?.is_some() || role == Some(Role::Central),
-        pull_cursor_v6: cursor(txn.as_ref(), key::PULL_CURSOR_V6)?,
-        push_cursor_v6: cursor(txn.as_ref(), key::PUSH_CURSOR_V6)?,
+        site_name: state::SITE_NAME.find(txn.as_ref())?,
+        legacy_url: state::LEGACY_URL.find(txn.as_ref())?.as_deref().map(masked_url),
+        central_url: state::CENTRAL_URL.find(txn.as_ref())?.as_deref().map(masked_url),
+        initialised: state::INITIALISED_AT.is_set(txn.as_ref())? || role == Some(Role::Central),
+        pull_cursor_v6: state::PULL_CURSOR_V6.get(txn.as_ref())?,
+        push_cursor_v6: state::PUSH_CURSOR_V6.get(txn.as_ref())?,
         waiting: if role == Some(Role::Central) { Waiting::NONE } else { waiting(txn.as_ref())? },
         last_success: last_success(txn.as_ref())?,
         last_sync: last_cycle(txn.as_ref())?.map(|entry| LastSync {
@@ -146,7 +146,7 @@ impl Waiting {
 fn waiting(txn: &dyn ReadTxn) -> Result<Waiting> {
     const ROWS: usize = 1000;
     let mut waiting = Waiting::NONE;
-    let (to_central, to_legacy) = (cursor(txn, key::PUSH_CURSOR_V6)?, cursor(txn, key::PUSH_CURSOR_LEGACY)?);
+    let (to_central, to_legacy) = (state::PUSH_CURSOR_V6.get(txn)?, state::PUSH_CURSOR_LEGACY.get(txn)?);
     let one_server = central_is_legacy(txn)?;
     let waits = |row: &Change| {
         (row.cursor >= to_central && is_pushed(row))

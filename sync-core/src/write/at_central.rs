@@ -11,7 +11,7 @@ use crate::record::{
     Cursor, Fields, NameId, RecordData, RecordId, RecordType, Scope, SiteId, StoreId, TableName, record_type,
     record_types,
 };
-use crate::storage::{QuarantineCause, ReadTxn, Selection, Source, WriteTxn, key};
+use crate::storage::{QuarantineCause, ReadTxn, Selection, Source, WriteTxn, state};
 
 const JOINS: &str = "name_store_join";
 
@@ -47,15 +47,10 @@ pub(crate) fn upsert_with_fanout(
     Ok(stored)
 }
 
-/// Where the changelog says that a store is no more on a site.
-fn left_site_key(site: SiteId, store: &str) -> String {
-    format!("{}{site} {store}", key::STORE_LEFT_SITE)
-}
-
 /// Notes that a store is no more on the site that it was on: until the site has read of that, it goes on writing.
 fn note_left_site(txn: &dyn WriteTxn, store: &RecordId, site_before: Option<i64>) -> Result<()> {
     let Some(site) = site_before.and_then(|number| number.try_into().ok()).map(SiteId) else { return Ok(()) };
-    txn.set_state(&left_site_key(site, store.as_str()), &txn.last_cursor()?.to_string())
+    state::store_left_site(site, store.as_str()).set(txn, txn.last_cursor()?)
 }
 
 /// What went elsewhere before a site wrote a record, without the site knowing yet.
@@ -121,8 +116,7 @@ fn decided_by(kind: &RecordType, id: &RecordId, version: &RecordData) -> (TableN
 
 /// Whether a store went to another site beyond what its former site had read.
 fn store_went_unseen(txn: &dyn ReadTxn, (site, read_to): (SiteId, Cursor), store: &StoreId) -> Result<bool> {
-    let left = txn.state(&left_site_key(site, store.as_str()))?;
-    Ok(left.as_deref().and_then(Cursor::parse).is_some_and(|left| left >= read_to))
+    Ok(state::store_left_site(site, store.as_str()).find(txn)?.is_some_and(|left| left >= read_to))
 }
 
 /// Once a store is active on a site, what was refused from that site may be allowed: edits made while the store was away

@@ -5,26 +5,15 @@
 use crate::error::Result;
 use crate::record::references::{MERGED, with_kept};
 use crate::record::{RecordData, RecordId, TableName};
-use crate::storage::{ReadTxn, WriteTxn, key};
-
-/// How a line of what is pending begins that is about the joins of a name, and about nothing else.
-pub(crate) const JOINS_OF: &str = "joins-of";
+use crate::storage::state::PendingMerge;
+use crate::storage::{ReadTxn, WriteTxn, state};
 
 /// The longest chain of merges that is followed.
 const CHAIN_MAX: usize = 1000;
 
-pub(crate) fn link(table: &str, id: &RecordId) -> String {
-    format!("{}{table} {id}", key::MERGED)
-}
-
-/// Whether others were merged into this record, is noted under this name.
-pub(crate) fn target(table: &str, id: &str) -> String {
-    format!("{}{table} {id}", key::MERGE_TARGET)
-}
-
 /// Whether anything was ever merged here.
 pub(crate) fn any(txn: &dyn ReadTxn) -> Result<bool> {
-    Ok(txn.state(key::MERGES_PENDING)?.is_some())
+    state::MERGES_PENDING.is_set(txn)
 }
 
 /// The record that is kept for one that was merged; nothing if it was not.
@@ -32,8 +21,8 @@ pub(crate) fn kept(txn: &dyn ReadTxn, table: &str, id: RecordId) -> Result<Optio
     let mut kept = None;
     let mut next = id;
     for _ in 0..CHAIN_MAX {
-        let Some(further) = txn.state(&link(table, &next))? else { break };
-        next = RecordId::new(further);
+        let Some(further) = state::merged_into(table, &next).find(txn)? else { break };
+        next = further;
         kept = Some(next.clone());
     }
     Ok(kept)
@@ -46,7 +35,7 @@ pub(crate) fn resolved(txn: &dyn ReadTxn, table: &TableName, data: &RecordData) 
 
 /// Whether a record was merged into another one: what comes of it has no place here any more.
 pub(crate) fn is_gone(txn: &dyn ReadTxn, table: &TableName, id: &RecordId) -> Result<bool> {
-    Ok(MERGED.contains(&table.as_str()) && txn.state(&link(table.as_str(), id))?.is_some())
+    Ok(MERGED.contains(&table.as_str()) && state::merged_into(table.as_str(), id).is_set(txn)?)
 }
 
 /// Notes what has to be tidied up because this record was stored, where anything was merged: a join of a name that is part
@@ -54,25 +43,24 @@ pub(crate) fn is_gone(txn: &dyn ReadTxn, table: &TableName, id: &RecordId) -> Re
 /// of a merged record goes once it has arrived.
 pub(crate) fn stored(txn: &dyn WriteTxn, table: &TableName, id: &RecordId, data: &RecordData) -> Result<()> {
     if is_gone(txn, table, id)? && !planted!(MergedComesBack) {
-        return append_pending(txn, &format!("{table} {id}"));
+        return append_pending(txn, PendingMerge::Into(table.clone(), id.clone()));
     }
     if !matches!(table.as_str(), "name_store_join" | "store") {
         return Ok(());
     }
     let fields = data.fields();
     let Some(name) = fields.as_ref().and_then(|fields| fields.text("name_ID")) else { return Ok(()) };
-    match txn.state(&target("name", &name))? {
-        Some(_) => append_pending(txn, &format!("{JOINS_OF} {name}")),
-        None => Ok(()),
+    match state::merge_target("name", &name).is_set(txn)? {
+        true => append_pending(txn, PendingMerge::JoinsOf(RecordId::new(name))),
+        false => Ok(()),
     }
 }
 
-pub(crate) fn append_pending(txn: &dyn WriteTxn, line: &str) -> Result<()> {
-    let mut pending = txn.state(key::MERGES_PENDING)?.unwrap_or_default();
-    if pending.lines().any(|known| known == line) {
+pub(crate) fn append_pending(txn: &dyn WriteTxn, merge: PendingMerge) -> Result<()> {
+    let mut pending = state::MERGES_PENDING.get(txn)?;
+    if pending.contains(&merge) {
         return Ok(());
     }
-    pending.push_str(line);
-    pending.push('\n');
-    txn.set_state(key::MERGES_PENDING, &pending)
+    pending.push(merge);
+    state::MERGES_PENDING.set(txn, pending)
 }

@@ -6,22 +6,19 @@
 
 use super::PAUSE;
 use crate::clock::Clock;
-use crate::error::{Error, Result};
-use crate::record::{Cursor, RecordData, StoreId};
-use crate::storage::{ReadTxn, Selection, Storage, WriteTxn, key};
+use crate::error::Result;
+use crate::record::{Cursor, StoreId};
+use crate::storage::state::{JsonList, Setting};
+use crate::storage::{ReadTxn, Selection, Storage, WriteTxn, state};
 use crate::write;
 
 /// A store whose records are being logged anew: the next row, and where the rows from before the move end.
 type Pending = (StoreId, Cursor, Cursor);
 
-fn pending<T: ReadTxn + ?Sized>(txn: &T) -> Result<Vec<Pending>> {
-    let Some(text) = txn.state(key::MOVED_STORES)?.filter(|text| !text.is_empty()) else { return Ok(Vec::new()) };
-    serde_json::from_str(&text).map_err(|_| Error::DamagedState { what: key::MOVED_STORES.to_owned() })
-}
+const MOVED: Setting<JsonList<Pending>> = state::moved_stores();
 
-fn keep(txn: &dyn WriteTxn, stores: &[Pending]) -> Result<()> {
-    let text = if stores.is_empty() { String::new() } else { RecordData::of(&stores).as_str().to_owned() };
-    txn.set_state(key::MOVED_STORES, &text)
+fn pending<T: ReadTxn + ?Sized>(txn: &T) -> Result<Vec<Pending>> {
+    Ok(MOVED.get(txn)?.0)
 }
 
 /// Notes that a store moved, if there is anything of it.
@@ -32,7 +29,7 @@ pub(crate) fn note(txn: &dyn WriteTxn, store: StoreId) -> Result<()> {
     let mut stores = pending(txn)?;
     stores.retain(|(other, ..)| *other != store);
     stores.push((store, Cursor(0), txn.last_cursor()?.next()));
-    keep(txn, &stores)
+    MOVED.set(txn, stores)
 }
 
 /// Logs anew all that there is of the stores that were noted.
@@ -53,9 +50,10 @@ pub(crate) fn log_next(storage: &dyn Storage, clock: &dyn Clock) -> Result<bool>
         Some(next) => *from = next,
         None => drop(stores.remove(0)),
     }
-    keep(txn.as_ref(), &stores)?;
+    let is_any_left = !stores.is_empty();
+    MOVED.set(txn.as_ref(), stores)?;
     txn.commit()?;
-    if !stores.is_empty() {
+    if is_any_left {
         clock.sleep(PAUSE);
     }
     Ok(true)

@@ -8,7 +8,8 @@ use crate::record::types::is_patient;
 use crate::record::{
     NameId, RecordData, RecordId, RecordType, Scope, SiteId, StoreId, TableName, json_text, record_type,
 };
-use crate::storage::{Incoming, QuarantineCause, ReadTxn, Source, WriteTxn, key};
+use crate::storage::state::WrittenBy;
+use crate::storage::{Incoming, QuarantineCause, ReadTxn, Source, WriteTxn, state};
 use crate::write::scope;
 
 /// Whose store a record with this data belongs to, as seen by whoever has these stores. What hangs on a record that was
@@ -159,16 +160,10 @@ fn writer<T: ReadTxn + ?Sized>(
     })
 }
 
-fn writer_key(table: &TableName, id: &RecordId) -> String {
-    format!("{}{table} {id}", key::WRITTEN_BY)
-}
-
 /// The site that was noted for a record whose row names none, if it has not been written since.
 fn noted_writer<T: ReadTxn + ?Sized>(txn: &T, table: &TableName, id: &RecordId) -> Result<Option<SiteId>> {
-    let noted = txn.state(&writer_key(table, id))?;
-    let Some((site, written)) = noted.as_deref().and_then(|noted| noted.split_once(' ')) else { return Ok(None) };
-    let is_as_noted = txn.written_at(table, id)?.is_some_and(|at| at.to_string() == written);
-    Ok(site.parse().ok().map(SiteId).filter(|_| is_as_noted))
+    let Some(WrittenBy { site, written }) = state::written_by(table, id).find(txn)? else { return Ok(None) };
+    Ok((txn.written_at(table, id)? == Some(written)).then_some(site))
 }
 
 /// On central, notes who wrote a record whose row does not name the site, because that lost the record and is sent it back.
@@ -184,7 +179,7 @@ pub(crate) fn note_writer(
         return Ok(());
     }
     let written = txn.written_at(table, id)?.unwrap_or_default();
-    txn.set_state(&writer_key(table, id), &format!("{site} {written}"))
+    state::written_by(table, id).set(txn, WrittenBy { site, written })
 }
 
 /// The record in whose store a record with this data is, if its type has one.

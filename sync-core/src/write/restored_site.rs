@@ -1,39 +1,19 @@
 //! Which records go back to the site that pushed them: those that it lost, because it was restored from a backup.
 
 use crate::changelog::ChangelogGap;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::record::{Cursor, SiteId};
-use crate::storage::{ReadTxn, Source, WriteTxn, key};
-
-/// On central, what is known of a site's newest restore.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct SiteRestore {
-    /// Rows that the site pushed with a lower cursor are from before.
-    before: Cursor,
-    /// Where central's changelog ended when the site said so: what had come from the site was from before.
-    known_at: Cursor,
-    /// The newest of what lay in the sync buffer when the site began anew: it may be integrated long after.
-    buffered_to: u64,
-}
+pub(crate) use crate::storage::state::SiteRestore;
+use crate::storage::{ReadTxn, Source, WriteTxn, state};
 
 impl SiteRestore {
     /// The newest restore that a site told of.
     pub(crate) fn load(txn: &dyn ReadTxn, site: SiteId) -> Result<Option<Self>> {
-        let name = setting(site);
-        let Some(text) = txn.state(&name)? else { return Ok(None) };
-        Self::read(&text).map(Some).ok_or(Error::DamagedState { what: name })
-    }
-
-    /// Two numbers as an older version wrote them, or three.
-    fn read(text: &str) -> Option<Self> {
-        let mut words = text.split(' ');
-        let (before, known_at) = (Cursor::parse(words.next()?)?, Cursor::parse(words.next()?)?);
-        let buffered_to = words.next().map_or(Some(0), |word| word.parse().ok())?;
-        words.next().is_none().then_some(Self { before, known_at, buffered_to })
+        state::RESTORED_SITE.of(site).find(txn)
     }
 
     fn store(self, txn: &dyn WriteTxn, site: SiteId) -> Result<()> {
-        txn.set_state(&setting(site), &format!("{} {} {}", self.before, self.known_at, self.buffered_to))
+        state::RESTORED_SITE.of(site).set(txn, self)
     }
 
     /// Keeps what a site tells of what it lost.
@@ -97,16 +77,13 @@ fn newest_aside(txn: &dyn ReadTxn, site: SiteId) -> Result<u64> {
 /// Rows that are looked at in one go.
 const ROWS: usize = 500;
 
-fn setting(site: SiteId) -> String {
-    format!("{}{site}", key::RESTORED_SITE)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::clock::Timestamp;
     use crate::protocol::v6::{Action, WireRecord};
     use crate::record::RecordData;
+    use crate::storage::state::Stored as _;
     use crate::storage::{Incoming, MemoryStorage, Quarantine, QuarantineCause, Storage as _};
 
     fn set_aside(txn: &dyn WriteTxn, site: SiteId, id: &str) -> u64 {
@@ -140,7 +117,8 @@ mod tests {
 
     #[test]
     fn what_an_older_version_wrote_is_read() {
-        let read = |text| SiteRestore::read(text).map(|known| (known.before.0, known.known_at.0, known.buffered_to));
+        let read =
+            |text| SiteRestore::from_text(text).map(|known| (known.before.0, known.known_at.0, known.buffered_to));
         assert_eq!(read("7 40"), Some((7, 40, 0)));
         assert_eq!(read("7 40 12"), Some((7, 40, 12)));
         assert_eq!([read("7"), read("7 40 x"), read("7 40 12 1")], [None; 3]);

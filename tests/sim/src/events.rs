@@ -5,8 +5,9 @@ use std::ops::ControlFlow;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use sync_core::record::Cursor;
 use sync_core::record::record_type;
-use sync_core::storage::{MemoryStorage, key};
+use sync_core::storage::{MemoryStorage, state};
 use sync_core::support::Difference;
 use sync_core::{Error, Silent, SyncEvent, SyncOptions, SyncReport};
 
@@ -322,7 +323,7 @@ impl Sim {
         let storage = self.ends[site].process().raw;
         let Ok(txn) = storage.read() else { return [0; 3] };
         let cursor = |name| txn.state(name).ok().flatten().and_then(|text| text.parse().ok()).unwrap_or(0);
-        [key::PULL_CURSOR_V6, key::PUSH_CURSOR_V6, key::PULL_CURSOR_CENTRAL].map(cursor)
+        [state::PULL_CURSOR_V6.name(), state::PUSH_CURSOR_V6.name(), state::PULL_CURSOR_CENTRAL.name()].map(cursor)
     }
 
     /// A cursor may only fall where the site learned of a store of its own, or after a restore.
@@ -451,7 +452,7 @@ impl Sim {
         self.note(|| format!("site {site} reads everything again"));
         let storage = self.ends[site].process().raw;
         let reset = storage.write().and_then(|txn| {
-            txn.set_state(key::PULL_CURSOR_V6, "0")?;
+            state::PULL_CURSOR_V6.set(txn.as_ref(), Cursor(0))?;
             txn.commit()
         });
         reset.expect("a commit");

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 use sync_core::record::{Cursor, RecordData, RecordId, TableName};
-use sync_core::storage::{Source, StagedKind, Storage};
+use sync_core::storage::{Source, StagedKind, Storage, state};
 
 use super::answers::Served;
 use super::promises::as_it_travels;
@@ -100,7 +100,7 @@ pub(super) fn assert_accounted(storage: &dyn Storage, cursor: &str, claims: &[Cl
     let txn = storage.read().expect("a transaction");
     let stored = txn.state(cursor).expect("a state").map_or(0, |text| text.parse::<u64>().expect("a cursor"));
     // The cursor of V5 is the last one received, that of V6 the next one wanted.
-    let next = if cursor == sync_core::storage::key::PULL_CURSOR_CENTRAL { stored.saturating_add(1) } else { stored };
+    let next = if cursor == state::PULL_CURSOR_CENTRAL.name() { stored.saturating_add(1) } else { stored };
     let mut buffered = txn.quarantined(0, usize::MAX).expect("a quarantine");
     buffered.retain(|(row, _)| row.incoming.source != Source::Local);
     let mut aside: Vec<_> = buffered.into_iter().map(|(row, _)| row.incoming).collect();

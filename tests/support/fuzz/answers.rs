@@ -10,9 +10,10 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use sync_core::ChangelogGap;
 use sync_core::protocol::{v5, v6};
 use sync_core::record::Cursor;
-use sync_core::storage::key;
+use sync_core::storage::state;
 use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
 
 use super::accounted::{Claim, assert_accounted, central_records, pulled_records};
@@ -173,8 +174,8 @@ fn run(input: &[u8], otherwise: usize) {
     let again = pulls.iter().rposition(|served| asked_from(served) == 0).unwrap_or(0);
     let pulled: Vec<Claim> = pulled_records(&pulls);
     let legacy: Vec<Claim> = central_records(&of(&v5::path::CENTRAL_RECORDS[1..]));
-    assert_accounted(settled.storage.as_ref(), key::PULL_CURSOR_V6, &pulled_records(&pulls[again..]), &legacy);
-    assert_accounted(settled.storage.as_ref(), key::PULL_CURSOR_CENTRAL, &legacy, &pulled);
+    assert_accounted(settled.storage.as_ref(), state::PULL_CURSOR_V6.name(), &pulled_records(&pulls[again..]), &legacy);
+    assert_accounted(settled.storage.as_ref(), state::PULL_CURSOR_CENTRAL.name(), &legacy, &pulled);
     let loss = first_loss(&served);
     if let Some(loss) = loss.filter(|_| report.error.is_none()) {
         assert_read_again(&settled, &served[loss.at..], &loss);
@@ -189,7 +190,7 @@ fn run(input: &[u8], otherwise: usize) {
         .iter()
         .any(|served| served.response.status == 413 || may_hold(&served.response.body, b"records_pushed"));
     let stores_changed = legacy.iter().any(|claim| claim.table == "store");
-    let dealt_with = loss.filter(|loss| state_number(&settled, key::CENTRAL_LOST_KNOWN) == loss.before);
+    let dealt_with = loss.filter(|loss| state_number(&settled, state::CENTRAL_LOST_KNOWN.name()) == loss.before);
     let of_edit = of(v6::path::PULL).iter().any(|served| may_hold(&served.response.body, b"edit"));
     // What a backup holds gives way to what central has got since.
     let gave_way = restored && of_edit;
@@ -209,7 +210,7 @@ fn run(input: &[u8], otherwise: usize) {
 fn put_back(end: &SiteEnd) {
     let txn = end.storage.write().expect("a transaction");
     let newest = txn.last_cursor().expect("a cursor");
-    txn.set_state(key::LOST, &format!("{newest} {}\n", newest.next())).expect("a state");
+    state::LOST.set(txn.as_ref(), vec![ChangelogGap { after: newest, before: newest.next() }]).expect("a state");
     txn.commit().expect("a state");
 }
 
@@ -229,7 +230,7 @@ fn may_hold(body: &[u8], word: &[u8]) -> bool {
 
 /// With a good central again, what is written from now on arrives, and so does what was not pushed yet.
 fn assert_converges(world: &SmallWorld, settled: &SiteEnd, lied_to: bool) {
-    let cursor = || state_number(settled, key::PULL_CURSOR_V6);
+    let cursor = || state_number(settled, state::PULL_CURSOR_V6.name());
     // A lie may have moved the cursor to just where central's changelog ends by now: then it cannot be noticed.
     let newest = || world.storage.read().and_then(|txn| txn.last_cursor()).expect("a cursor");
     let mut id = "later".to_owned();

@@ -12,7 +12,7 @@ use std::sync::{Arc, OnceLock};
 use rusqlite::Connection;
 use rusqlite::types::Value;
 use sync_core::record::{Cursor, RecordId, SiteId, StoreId, TableName};
-use sync_core::storage::{Selection, Source, SqliteStorage, StagedKind, Storage, key};
+use sync_core::storage::{Selection, Source, SqliteStorage, StagedKind, Storage, state};
 use sync_core::{Error, ErrorClass, Result, status};
 
 use super::answers::first_line;
@@ -286,7 +286,7 @@ fn read_all(storage: &dyn Storage) -> Result<()> {
     }
     note(txn.quarantined(0, usize::MAX).map(drop));
     note(txn.quarantine_counts().map(drop));
-    note(txn.state(key::PULL_CURSOR_V6).map(drop));
+    note(state::PULL_CURSOR_V6.as_text().find(txn.as_ref()).map(drop));
     note(txn.log(100).map(drop));
     note(txn.central().and_then(|central| central.sites().map(drop)));
     note(txn.central().and_then(|central| central.site_named("n").map(drop)));

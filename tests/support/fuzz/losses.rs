@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use sync_core::protocol::v6::path;
-use sync_core::storage::key;
+use sync_core::storage::state;
 
 use super::answers::{Served, state_number};
 use super::small_world::SmallWorld;
@@ -66,9 +66,13 @@ pub(super) fn first_loss(served: &[Served]) -> Option<Loss> {
 #[track_caller]
 pub(super) fn assert_read_again(site: &SiteEnd, since: &[Served], loss: &Loss) {
     let mut later = since[1..].iter().filter(|served| served.path == path::PULL);
-    let begins_anew = later.any(|served| asked_from(served) == 0) || state_number(site, key::PULL_CURSOR_V6) == 0;
+    let begins_anew =
+        later.any(|served| asked_from(served) == 0) || state_number(site, state::PULL_CURSOR_V6.name()) == 0;
     assert!(begins_anew, "central claims {loss:?}, and the site goes on reading where it was");
-    assert!(state_number(site, key::CENTRAL_LOST_KNOWN) >= loss.before, "{loss:?} is claimed and not remembered");
+    assert!(
+        state_number(site, state::CENTRAL_LOST_KNOWN.name()) >= loss.before,
+        "{loss:?} is claimed and not remembered"
+    );
 }
 
 /// A central server that was believed to have lost everything, and has been good since: all of it is at the site, and the

@@ -10,7 +10,7 @@ use std::time::Duration;
 use sync_core::protocol::v5::{CentralBatch, SiteInfo, V5Error};
 use sync_core::protocol::v6::{Answer, Batch, PushResult, SiteStatus, WireError, decode_answer, path};
 use sync_core::record::{RecordData, RecordId, record_type};
-use sync_core::storage::{QuarantineCause, Source, Storage, key};
+use sync_core::storage::{QuarantineCause, Source, Storage, state};
 use sync_core::transport::{HttpRequest, HttpResponse, Method};
 
 use super::answers::{first_line, parts};
@@ -92,8 +92,14 @@ fn held(storage: &dyn Storage) -> Held {
 /// Who central is, what it lost, and its sites without the time of their last pull.
 fn identity(storage: &dyn Storage) -> String {
     let txn = storage.read().expect("a transaction");
-    let state = [key::ROLE, key::SITE_ID, key::SITE_UUID, key::LOST, key::RECOVERED]
-        .map(|name| txn.state(name).expect("a state"));
+    let state = [
+        state::ROLE.name(),
+        state::SITE_ID.name(),
+        state::SITE_UUID.name(),
+        state::LOST.name(),
+        state::RECOVERED.name(),
+    ]
+    .map(|name| txn.state(name).expect("a state"));
     let mut sites = txn.central().expect("central's part").sites().expect("sites");
     for site in &mut sites {
         site.last_pull_at = None;

@@ -3,7 +3,7 @@
 //! An input is a list of lines `key=value`, each a row of the site's state. A value is text as it stands, with `\n` for
 //! the end of a line, and is cut at 500 characters: what a site's administrator sets is not the other end's to blow up.
 
-use sync_core::storage::{Storage, key};
+use sync_core::storage::Storage;
 use sync_core::{Error, ErrorClass, Silent, status};
 use url::Url;
 
@@ -13,41 +13,41 @@ use crate::world::{SiteEnd, asset, get};
 
 /// Rows that a site has.
 pub(super) const KEYS: &[&str] = &[
-    key::LEGACY_URL,
-    key::SITE_NAME,
-    key::PASSWORD_HASH,
-    key::HARDWARE_ID,
-    key::SITE_UUID,
-    key::SITE_ID,
-    key::ROLE,
-    key::CENTRAL_URL,
-    key::LEGACY_SITE_ID,
-    key::DISCOVERED_AT,
-    key::INITIALISED_AT,
-    key::PULL_CURSOR_V6,
-    key::PUSH_CURSOR_V6,
-    key::PUSH_CONFIRMED_V6,
-    key::PUSH_UNCONFIRMED,
-    key::PULL_CURSOR_CENTRAL,
-    key::LEGACY_POSITION_SEEN,
-    key::PULL_OWN,
-    key::LIBRARY_VERSION,
-    key::LOST,
-    key::RECOVERED,
-    key::RECOVERING_FROM,
-    key::CENTRAL_LOST_KNOWN,
-    key::PUSH_MARKS,
-    key::RESEND,
+    "legacy_url",
+    "site_name",
+    "password_sha256",
+    "hardware_id",
+    "site_uuid",
+    "site_id",
+    "role",
+    "central_url",
+    "legacy_site_id",
+    "discovered_at",
+    "initialised_at",
+    "pull_cursor_v6",
+    "push_cursor_v6",
+    "push_confirmed_v6",
+    "push_unconfirmed",
+    "pull_cursor_central",
+    "legacy_position_seen",
+    "pull_own",
+    "library_version",
+    "lost",
+    "recovered",
+    "recovering_from",
+    "central_lost_known",
+    "push_marks",
+    "resend",
 ];
 
 /// Those that are a position, and that every cycle of a settled site reads.
 const CURSORS: &[&str] = &[
-    key::PULL_CURSOR_V6,
-    key::PUSH_CURSOR_V6,
-    key::PULL_CURSOR_CENTRAL,
-    key::LEGACY_POSITION_SEEN,
-    key::RECOVERED,
-    key::CENTRAL_LOST_KNOWN,
+    "pull_cursor_v6",
+    "push_cursor_v6",
+    "pull_cursor_central",
+    "legacy_position_seen",
+    "recovered",
+    "central_lost_known",
 ];
 
 /// Whether a text cannot be what its row holds: a position, or pairs of numbers.
@@ -56,8 +56,8 @@ fn is_damaged(name: &str, text: &str) -> bool {
         line.split_once(' ').is_some_and(|(one, other)| [one, other].iter().all(|n| n.parse::<u64>().is_ok()))
     };
     match name {
-        key::LOST | key::PUSH_MARKS => !text.lines().all(is_pair),
-        key::RESEND => !text.is_empty() && !is_pair(text),
+        "lost" | "push_marks" => !text.lines().all(is_pair),
+        "resend" => !text.is_empty() && !is_pair(text),
         _ => CURSORS.contains(&name) && text.parse::<u64>().ok().is_none_or(|at| at >= i64::MAX as u64),
     }
 }
@@ -96,8 +96,8 @@ pub(super) fn run(input: &[u8]) {
     set(site.storage.as_ref(), &sound);
     let absent = KEYS.iter().filter(|name| sound.iter().all(|(key, _)| key != *name));
     let right = |name: &'static str| match name {
-        key::LEGACY_SITE_ID => (name, "1".to_owned()),
-        key::PUSH_CONFIRMED_V6 => (name, "0".to_owned()),
+        "legacy_site_id" => (name, "1".to_owned()),
+        "push_confirmed_v6" => (name, "0".to_owned()),
         name if CURSORS.contains(&name) => (name, "0".to_owned()),
         _ => (name, String::new()),
     };
@@ -143,12 +143,12 @@ fn assert_says_what_is_wrong(site: &SiteEnd, said: &[Error], rows: &[(&'static s
             assert!(named, "{name} is {bad:?}, and that is said: {codes:?}");
             let stays = site.storage.read().and_then(|txn| txn.state(name)).expect("a state");
             assert_eq!(stays.as_deref(), Some(bad), "{name} is left to be seen");
-        } else if [key::PULL_CURSOR_V6, key::PUSH_CURSOR_V6].contains(name) {
+        } else if ["pull_cursor_v6", "push_cursor_v6"].contains(name) {
             assert!(codes.contains(&"damaged_state"), "{name} is {bad:?}, and that is said: {codes:?}");
         }
     }
     let usable = |text: &str| Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
-    if let Some(bad) = last(key::LEGACY_URL).filter(|text| !usable(text)) {
+    if let Some(bad) = last("legacy_url").filter(|text| !usable(text)) {
         assert!(codes.contains(&"invalid_url"), "the address {bad:?}: {codes:?}");
     }
     // Nothing of this is the fault of a server that went by the book.

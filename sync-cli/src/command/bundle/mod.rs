@@ -9,7 +9,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde::Serialize;
 use sync_core::protocol::PasswordHash;
-use sync_core::storage::{Storage as _, key};
+use sync_core::storage::{Storage as _, state};
 use sync_core::{Error, Localize, Message, Timestamp};
 
 use self::parts::{PARTS, Source};
@@ -94,8 +94,8 @@ fn gather(source: &Source<'_>) -> Vec<Gathered> {
 fn secrets(source: &Source<'_>) -> Vec<String> {
     let mut all = Vec::new();
     if let Ok(workspace) = &source.workspace {
-        let state = |name| workspace.storage.read().ok()?.state(name).ok()?;
-        all.extend([key::PASSWORD_HASH, key::HARDWARE_ID].into_iter().filter_map(state));
+        let text = |setting: state::Setting<String>| setting.find(workspace.storage.read().ok()?.as_ref()).ok()?;
+        all.extend([state::PASSWORD_HASH.as_text(), state::HARDWARE_ID].into_iter().filter_map(text));
     }
     all.extend(sync_core::machine_id().ok());
     if let Ok(password) = std::env::var("OMS_SYNC_PASSWORD") {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::{Value, json};
 use sync_core::files::Files;
-use sync_core::storage::{LoggedError, SqliteStorage, Storage as _, key};
+use sync_core::storage::{LoggedError, SqliteStorage, Storage as _, state};
 use sync_core::support::{
     cursors, identity, preview_push, redacted_files, redacted_groups, redacted_log, redacted_set_aside, settings_shown,
 };
@@ -89,7 +89,7 @@ impl<'s> Source<'s> {
     }
 
     pub(super) fn site_name(&self) -> Option<String> {
-        self.storage().ok()?.read().ok()?.state(key::SITE_NAME).ok()?
+        state::SITE_NAME.find(self.storage().ok()?.read().ok()?.as_ref()).ok()?
     }
 }
 

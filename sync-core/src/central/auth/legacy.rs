@@ -15,7 +15,7 @@ use crate::protocol::v6::Credentials;
 use crate::protocol::{AppIdentity, PasswordHash};
 use crate::record::SiteId;
 use crate::redaction::excerpt;
-use crate::storage::{Storage, key};
+use crate::storage::{Storage, state};
 use crate::text_input::as_utf8;
 use crate::transport::{HttpRequest, HttpResponse, Method, Transport, TransportError};
 
@@ -145,7 +145,7 @@ impl LegacyAuthenticator {
 
     /// The legacy server's address; what cannot be said to it is refused at once.
     fn address(&self, credentials: &Credentials) -> Result<Url, AuthenticationError> {
-        let legacy = self.storage.read()?.state(key::LEGACY_URL)?.ok_or(Error::NotSetUp)?;
+        let legacy = state::LEGACY_URL.find(self.storage.read()?.as_ref())?.ok_or(Error::NotSetUp)?;
         let legacy = crate::address::parse_url("the legacy server's address", &legacy)?;
         let refused = |refusal| Err(AuthenticationError::Refused { refusal, checked_at: legacy.as_str().to_owned() });
         // What cannot stand in a header belongs to no site: a colon would end the name in Basic authentication.

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::ownership::StoreOwner;
 use crate::protocol::v6::{Batch, BatchElement, Dialect, PatientPullRequest, PullRequest, WireError};
 use crate::record::{Cursor, SiteId, StoreId, record_type};
-use crate::storage::{ReadTxn, Selection, SiteEntry, Source, key, newest_gaps};
+use crate::storage::{ReadTxn, Selection, SiteEntry, Source, newest_gaps, state};
 use crate::write;
 use crate::write::outgoing;
 use crate::write::record_owner;
@@ -163,8 +163,7 @@ impl Central {
     /// A site that pushed before, and reads from the beginning what came from it too, may have lost all of that. What of it
     /// comes into the site's scope later, as the records of a patient who becomes visible, is sent back then.
     fn begins_anew(&self, site: SiteId) -> Result<()> {
-        let pushed = format!("{}{site}", key::HIGHEST_PUSH_OF_SITE);
-        if self.storage.read()?.state(&pushed)?.is_none() {
+        if !state::HIGHEST_PUSH_OF_SITE.of(site).is_set(self.storage.read()?.as_ref())? {
             return Ok(());
         }
         let txn = self.storage.write()?;

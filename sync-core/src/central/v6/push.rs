@@ -13,7 +13,8 @@ use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::protocol::v6::{Batch, BatchElement, PushChain, PushRequest, PushResult, WireError, WireRecord};
 use crate::record::{Cursor, SiteId};
-use crate::storage::{Incoming, Known, Pushed, ReadTxn, Source, StagedKind, WriteTxn, key};
+use crate::storage::state::Fingerprints;
+use crate::storage::{Incoming, Known, Pushed, ReadTxn, Source, StagedKind, WriteTxn, state};
 use crate::write;
 use crate::write::restored_site::SiteRestore;
 
@@ -120,10 +121,11 @@ fn begin_count(
     (chain, lost_there): (Option<&PushChain>, &[ChangelogGap]),
 ) -> Result<()> {
     let mut numbered = fresh.iter().filter(|row| row.is_numbered()).map(|row| row.element.cursor);
-    let (Some(first), key) = (numbered.next(), format!("{}{site}", key::HIGHEST_PUSH_OF_SITE)) else { return Ok(()) };
+    let Some(first) = numbered.next() else { return Ok(()) };
+    let setting = state::HIGHEST_PUSH_OF_SITE.of(site);
     let highest = numbered.max().unwrap_or(first).max(first);
     // An older version wrote here whatever a site said. What cannot be a cursor says nothing of what comes.
-    let known = txn.state(&key)?.as_deref().and_then(Cursor::parse).unwrap_or_default();
+    let known = setting.get(txn)?;
     let follows = chain.is_some_and(|chain| !chain.after.is_empty());
     let is_anew = first < known && !follows && end_of_backup(first, lost_there).is_none();
     if is_anew {
@@ -131,28 +133,23 @@ fn begin_count(
         SiteRestore::counts_anew(txn, site)?;
     }
     if is_anew || highest > known {
-        txn.set_state(&key, &highest.to_string())?;
+        setting.set(txn, highest)?;
     }
     Ok(())
 }
 
-fn last_push(site: SiteId) -> String {
-    format!("{}{site}", key::LAST_PUSH_OF_SITE)
-}
-
 /// Notes whether more batches of a site's push are to come.
 pub(crate) fn set_open(txn: &dyn WriteTxn, site: SiteId, is_open: bool) -> Result<()> {
-    let key = format!("{}{site}", key::OPEN_PUSH_OF_SITE);
-    if crate::storage::state::flag(txn, &key)? == is_open {
+    let setting = state::OPEN_PUSH_OF_SITE.of(site);
+    if setting.get(txn)? == is_open {
         return Ok(());
     }
-    txn.set_state(&key, if is_open { "1" } else { "0" })
+    setting.set(txn, is_open)
 }
 
 /// The fingerprints of the rows that a site pushed last.
-fn pushed_last(txn: &dyn ReadTxn, site: SiteId) -> Result<HashSet<String>> {
-    let text = txn.state(&last_push(site))?.unwrap_or_default();
-    Ok(text.split_whitespace().map(str::to_owned).collect())
+fn pushed_last(txn: &dyn ReadTxn, site: SiteId) -> Result<HashSet<u64>> {
+    Ok(state::LAST_PUSH_OF_SITE.of(site).get(txn)?.0.into_iter().collect())
 }
 
 impl Central {
@@ -229,17 +226,15 @@ fn fresh(
 ) -> std::result::Result<Sorted, Refused> {
     let known = pushed_last(txn, site)?;
     let mut sorted = Sorted::default();
-    let mut last = String::new();
+    let mut last = Vec::new();
     for row in rows {
-        let fingerprint = format!("{:016x}", row.fingerprint);
         let standing = match row.is_numbered() {
             true if planted!(RepeatedPushTaken) => Standing::New,
-            true if known.contains(&fingerprint) => Standing::Repeated,
+            true if known.contains(&row.fingerprint) => Standing::Repeated,
             true => row.standing(txn, site, now)?,
             false => Standing::New,
         };
-        last.push_str(&fingerprint);
-        last.push(' ');
+        last.push(row.fingerprint);
         match standing {
             // It may be known from before, and another copy be still on its way.
             Standing::Repeated => sorted.repeated.push(row),
@@ -250,7 +245,7 @@ fn fresh(
         }
     }
     if !sorted.fresh.is_empty() {
-        txn.set_state(&last_push(site), &last)?;
+        state::LAST_PUSH_OF_SITE.of(site).set(txn, Fingerprints(last))?;
     }
     Ok(sorted)
 }

@@ -6,10 +6,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::protocol::v6::Release;
 use crate::record::{Cursor, SiteId};
-use crate::storage::{ReadTxn, Storage, WriteTxn, key};
+use crate::storage::state::{Json, SiteSetting};
+use crate::storage::{ReadTxn, Storage, WriteTxn, state};
 
 /// What is held back from one site.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,9 +73,7 @@ pub(crate) struct Late {
     pub own_below: Cursor,
 }
 
-fn key_of(site: SiteId) -> String {
-    format!("{}{site}", key::HELD_BACK_OF_SITE)
-}
+const HELD_BACK: SiteSetting<Json<HeldBack>> = state::held_back_of_site();
 
 /// How many records are held back from a site.
 ///
@@ -86,14 +85,11 @@ pub fn held_back(storage: &dyn Storage, site: SiteId) -> Result<u64> {
 
 impl HeldBack {
     pub(crate) fn load(txn: &dyn ReadTxn, site: SiteId) -> Result<Self> {
-        match txn.state(&key_of(site))? {
-            None => Ok(Self::default()),
-            Some(text) => serde_json::from_str(&text).map_err(|_| Error::DamagedState { what: key_of(site) }),
-        }
+        Ok(HELD_BACK.of(site).get(txn)?.0)
     }
 
     pub(crate) fn store(&self, txn: &dyn WriteTxn, site: SiteId) -> Result<()> {
-        txn.set_state(&key_of(site), &serde_json::to_string(self).unwrap_or_default())
+        HELD_BACK.of(site).set(txn, self.clone())
     }
 
     /// What of the rows that a site has passed it is to be sent now, beside what it asks for. A question of the release that

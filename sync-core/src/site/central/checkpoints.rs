@@ -1,66 +1,38 @@
-//! By which point of central's changelog it had integrated what of ours: what has to be sent again when central went back
-//! to a point is what came after the mark before it.
+//! Checkpoints pair a position in central's changelog with the part of ours that it had integrated by then. When central went
+//! back to a position, what has to be sent again is what came after the checkpoint before it.
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::record::Cursor;
-use crate::storage::{ReadTxn, WriteTxn, key};
+use crate::site::cycle::Cycle;
+use crate::storage::state;
+use crate::storage::state::{Checkpoint, Checkpoints};
 
-/// The most marks that are kept: dense near the newest, ever wider apart before.
+/// The most checkpoints that are kept: dense near the newest, ever wider apart before.
 const KEPT: usize = 48;
 
-/// When central's changelog ended at `central`, everything of ours below `own` was in it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Mark {
-    pub central: Cursor,
-    pub own: Cursor,
-}
-
-/// Marks in rising order.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Marks(Vec<Mark>);
-
-impl Marks {
-    pub(crate) fn load(txn: &dyn ReadTxn) -> Result<Self> {
-        let damaged = || Error::DamagedState { what: key::PUSH_MARKS.to_owned() };
-        let text = txn.state(key::PUSH_MARKS)?.unwrap_or_default();
-        let mark = |line: &str| {
-            let (central, own) = line.split_once(' ')?;
-            Some(Mark { central: Cursor::parse(central)?, own: Cursor::parse(own)? })
-        };
-        let marks = text.lines().map(|line| mark(line).ok_or_else(damaged)).collect::<Result<Vec<_>>>()?;
-        match marks.is_sorted_by_key(|mark| mark.central) {
-            true => Ok(Self(marks)),
-            false => Err(damaged()),
-        }
-    }
-
-    pub(crate) fn store(&self, txn: &dyn WriteTxn) -> Result<()> {
-        let lines: String = self.0.iter().map(|mark| format!("{} {}\n", mark.central, mark.own)).collect();
-        txn.set_state(key::PUSH_MARKS, &lines)
-    }
-
+impl Checkpoints {
     /// Up to where our changelog is known to be at central.
     pub(crate) fn own(&self) -> Cursor {
-        self.0.last().map_or(Cursor(0), |mark| mark.own)
+        self.0.last().map_or(Cursor(0), |checkpoint| checkpoint.own)
     }
 
     /// Up to where central's changelog was seen.
     pub(crate) fn central(&self) -> Cursor {
-        self.0.last().map_or(Cursor(0), |mark| mark.central)
+        self.0.last().map_or(Cursor(0), |checkpoint| checkpoint.central)
     }
 
-    /// Adds a mark that proves more than the newest; others tell nothing new.
-    pub(crate) fn add(&mut self, mark: Mark) {
-        if mark.own <= self.own() || mark.central < self.central() {
+    /// Adds a checkpoint that proves more than the newest; others tell nothing new.
+    pub(crate) fn add(&mut self, checkpoint: Checkpoint) {
+        if checkpoint.own <= self.own() || checkpoint.central < self.central() {
             return;
         }
-        self.0.push(mark);
+        self.0.push(checkpoint);
         if self.0.len() > KEPT {
             self.thin();
         }
     }
 
-    /// Drops the mark that is missed least: the one whose neighbours are close for its age.
+    /// Drops the checkpoint that is missed least: the one whose neighbours are close for its age.
     fn thin(&mut self) {
         let newest = self.central().0;
         let missed = |i: usize| {
@@ -75,10 +47,31 @@ impl Marks {
     }
 
     /// Forgets what lies beyond a point; gives up to where our changelog is surely at a central server that ends there. A
-    /// mark at that very point proves nothing: what waits at central, or says what it had already, adds no row.
-    pub(crate) fn back_to(&mut self, central: Cursor) -> Cursor {
-        self.0.retain(|mark| mark.central < central);
+    /// checkpoint at that very point proves nothing: what waits at central, or says what it had already, adds no row.
+    pub(crate) fn rewind_to(&mut self, central: Cursor) -> Cursor {
+        self.0.retain(|checkpoint| checkpoint.central < central);
         self.own()
+    }
+}
+
+impl Cycle<'_, '_> {
+    /// Whether it is worth asking where central's changelog ends: something was pushed since that was known last.
+    pub(crate) fn wants_checkpoint(&self) -> Result<bool> {
+        let txn = self.site.storage.read()?;
+        let confirmed = !state::PUSH_UNCONFIRMED.get(txn.as_ref())?;
+        Ok(confirmed && state::PUSH_MARKS.get(txn.as_ref())?.own() < state::PUSH_CURSOR_V6.get(txn.as_ref())?)
+    }
+
+    /// Notes where central's changelog ends, as an empty last batch says it.
+    pub(crate) fn note_checkpoint(&self, central: Cursor) -> Result<()> {
+        if !self.wants_checkpoint()? {
+            return Ok(());
+        }
+        let txn = self.site.storage.write()?;
+        let mut checkpoints = state::PUSH_MARKS.get(txn.as_ref())?;
+        checkpoints.add(Checkpoint { central, own: state::PUSH_CURSOR_V6.get(txn.as_ref())? });
+        state::PUSH_MARKS.set(txn.as_ref(), checkpoints)?;
+        txn.commit()
     }
 }
 
@@ -86,37 +79,43 @@ impl Marks {
 mod tests {
     use super::*;
 
-    fn mark(central: u64, own: u64) -> Mark {
-        Mark { central: Cursor(central), own: Cursor(own) }
+    fn checkpoint(central: u64, own: u64) -> Checkpoint {
+        Checkpoint { central: Cursor(central), own: Cursor(own) }
     }
 
     #[test]
     fn what_central_surely_has_after_it_went_back() {
-        let mut marks = Marks::default();
-        for new in [mark(0, 5), mark(100, 20), mark(150, 20), mark(180, 30), mark(170, 40)] {
-            marks.add(new);
+        let mut checkpoints = Checkpoints::default();
+        for new in
+            [checkpoint(0, 5), checkpoint(100, 20), checkpoint(150, 20), checkpoint(180, 30), checkpoint(170, 40)]
+        {
+            checkpoints.add(new);
         }
-        assert_eq!(marks.0, [mark(0, 5), mark(100, 20), mark(180, 30)], "only what proves more is kept");
-        assert_eq!(marks.clone().back_to(Cursor(181)), Cursor(30));
-        assert_eq!(marks.back_to(Cursor(180)), Cursor(20));
-        assert_eq!((marks.own(), marks.central()), (Cursor(20), Cursor(100)));
-        assert_eq!(marks.back_to(Cursor(1)), Cursor(5));
-        assert_eq!(Marks::default().back_to(Cursor(9)), Cursor(0));
+        assert_eq!(
+            checkpoints.0,
+            [checkpoint(0, 5), checkpoint(100, 20), checkpoint(180, 30)],
+            "only what proves more is kept"
+        );
+        assert_eq!(checkpoints.clone().rewind_to(Cursor(181)), Cursor(30));
+        assert_eq!(checkpoints.rewind_to(Cursor(180)), Cursor(20));
+        assert_eq!((checkpoints.own(), checkpoints.central()), (Cursor(20), Cursor(100)));
+        assert_eq!(checkpoints.rewind_to(Cursor(1)), Cursor(5));
+        assert_eq!(Checkpoints::default().rewind_to(Cursor(9)), Cursor(0));
     }
 
     #[test]
-    fn many_marks_are_few_and_the_newest_are_all_there() {
-        let mut marks = Marks::default();
+    fn many_checkpoints_are_few_and_the_newest_are_all_there() {
+        let mut checkpoints = Checkpoints::default();
         for n in 0..10_000 {
-            marks.add(mark(10 * n, n + 1));
+            checkpoints.add(checkpoint(10 * n, n + 1));
         }
-        assert_eq!(marks.0.len(), KEPT);
+        assert_eq!(checkpoints.0.len(), KEPT);
         for n in 9_995..10_000 {
-            assert!(marks.0.contains(&mark(10 * n, n + 1)), "{n}");
+            assert!(checkpoints.0.contains(&checkpoint(10 * n, n + 1)), "{n}");
         }
         // After any restore, at most about as much again as was lost is sent needlessly.
         for lost in [10, 100, 1000, 5000] {
-            let own = marks.clone().back_to(Cursor(10 * (10_000 - lost))).0;
+            let own = checkpoints.clone().rewind_to(Cursor(10 * (10_000 - lost))).0;
             assert!(own <= 10_001 - lost && own + 2 * lost + 20 >= 10_000, "{lost}: {own}");
         }
     }

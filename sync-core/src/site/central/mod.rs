@@ -2,6 +2,7 @@
 
 pub(crate) mod checkpoints;
 pub(crate) mod copies;
+pub(crate) mod outdated;
 pub(crate) mod position;
 pub(crate) mod pull;
 pub(crate) mod pull_patient;

@@ -1,11 +1,10 @@
 //! The rules of cursors: where a site stands in a changelog, and where it goes from there.
 
-use super::checkpoints::Marks;
 use crate::error::Result;
 use crate::protocol::v6::ReadBatch;
 use crate::record::Cursor;
-use crate::storage::state::cursor;
-use crate::storage::{ReadTxn, key};
+use crate::storage::state::NewestRow;
+use crate::storage::{ReadTxn, WriteTxn, state};
 
 /// Where a site stands in central's changelog, or in its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,18 +40,18 @@ pub(crate) enum Advance {
 impl Position {
     /// Where this site stands in central's changelog.
     pub(crate) fn in_central(txn: &dyn ReadTxn) -> Result<Self> {
-        let next = cursor(txn, key::PULL_CURSOR_V6)?;
-        let seen = Marks::load(txn)?.central().max(Cursor(next.0.saturating_sub(1)));
-        let end = match cursor(txn, key::NEWEST_GONE)? {
-            Cursor(0) => seen,
-            gone => seen.min(Cursor(gone.0 - 1)),
+        let next = state::PULL_CURSOR_V6.get(txn)?;
+        let seen = state::PUSH_MARKS.get(txn)?.central().max(Cursor(next.0.saturating_sub(1)));
+        let end = match state::NEWEST_GONE.get(txn)? {
+            NewestRow::There => seen,
+            NewestRow::Gone(gone) => seen.min(Cursor(gone.0 - 1)),
         };
         Ok(Self { next, end })
     }
 
     /// What of its own changelog this site pushes now.
     pub(crate) fn in_own(txn: &dyn ReadTxn) -> Result<Self> {
-        Ok(Self { next: cursor(txn, key::PUSH_CURSOR_V6)?, end: txn.last_cursor()?.next() })
+        Ok(Self { next: state::PUSH_CURSOR_V6.get(txn)?, end: txn.last_cursor()?.next() })
     }
 
     /// Whether a row belongs to this push.
@@ -76,6 +75,12 @@ impl Position {
             _ => Advance::To(next),
         }
     }
+}
+
+/// All of central's changelog is read again, what came from this site included.
+pub(crate) fn read_from_the_beginning(txn: &dyn WriteTxn) -> Result<()> {
+    state::PULL_CURSOR_V6.set(txn, Cursor(0))?;
+    state::PULL_OWN.set(txn, true)
 }
 
 #[cfg(test)]

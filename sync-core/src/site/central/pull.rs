@@ -7,8 +7,8 @@ use sha2::Digest as _;
 use url::Url;
 
 use super::copies;
+use super::outdated::{compare_with_central, yield_to_newer};
 use super::position::{Advance, Position};
-use super::recovery::{Recovering, compare_with_central, give_way};
 use crate::address::shown;
 use crate::changelog::ChangelogGap;
 use crate::error::{Error, Result, Server};
@@ -26,8 +26,8 @@ use crate::site::cycle::Cycle;
 use crate::site::identity::Identity;
 use crate::site::observer::Step;
 use crate::site::sizing::{Asked, Pace};
-use crate::storage::state::{cursor, flag};
-use crate::storage::{Incoming, Quarantine, QuarantineCause, Source, WriteTxn, key};
+use crate::storage::state::{NewestRow, RestorePoint};
+use crate::storage::{Incoming, Quarantine, QuarantineCause, Source, WriteTxn, state};
 use crate::text::Detail;
 use crate::text::sentences::error_detail;
 
@@ -41,13 +41,13 @@ impl Cycle<'_, '_> {
         let mut last_round = Duration::ZERO;
         self.pull_chain = copies::of_pull(self.site.storage.read()?.as_ref())?;
         loop {
-            let (stands, gone, pulls_own, recovering) = {
+            let (stands, newest, pulls_own, restore_point) = {
                 let txn = self.site.storage.read()?;
                 // A site that lost what it had, or that got a store back, is sent what came from it too.
-                let pulls_own = self.recovering || flag(txn.as_ref(), key::PULL_OWN)?;
-                let recovering = if pulls_own { Recovering::load(txn.as_ref())? } else { None };
-                let gone = cursor(txn.as_ref(), key::NEWEST_GONE)?;
-                (Position::in_central(txn.as_ref())?, gone, pulls_own, recovering)
+                let pulls_own = self.recovering || state::PULL_OWN.get(txn.as_ref())?;
+                let restore_point = if pulls_own { state::restore_point(txn.as_ref())? } else { None };
+                let newest = state::NEWEST_GONE.get(txn.as_ref())?;
+                (Position::in_central(txn.as_ref())?, newest, pulls_own, restore_point)
             };
             let start = stands.next;
             let began = self.site.clock.monotonic();
@@ -64,8 +64,9 @@ impl Cycle<'_, '_> {
                 }
                 continue;
             }
-            if is_given_again(&batch, gone) && !std::mem::replace(&mut reread, true) {
-                let lost = ChangelogGap { after: Cursor(gone.0 - 1), before: gone.next() };
+            if let Some(lost) = newest.loss_shown_by(&batch)
+                && !std::mem::replace(&mut reread, true)
+            {
                 self.central_went_back(lost, false, None)?;
                 continue;
             }
@@ -78,17 +79,17 @@ impl Cycle<'_, '_> {
                     return Err(Error::NoProgress { server: Server::Central, cursor: start.0 });
                 }
                 Advance::To(next) | Advance::Back(next) if is_last || self.over_budget() => {
-                    self.take_batch(batch, next, recovering)?
+                    self.take_batch(batch, next, restore_point)?
                 }
                 Advance::To(next) | Advance::Back(next) => {
                     let size = pace.next(&mut self.client.sizes, &self.site.config);
-                    self.take_batch_and_ask_ahead(central, (batch, recovering), (next, pulls_own), size)?
+                    self.take_batch_and_ask_ahead(central, (batch, restore_point), (next, pulls_own), size)?
                 }
                 Advance::Stay => {
-                    self.newest_is_back(gone, batch.end_cursor)?;
-                    self.mark(batch.end_cursor)?;
+                    self.newest_is_back(newest, batch.end_cursor)?;
+                    self.note_checkpoint(batch.end_cursor)?;
                 }
-                // The last batch was there before: who only repeats it has nothing more, and no mark to give.
+                // The last batch was there before: who only repeats it has nothing more, and no checkpoint to give.
                 Advance::Stuck if asked_for_the_end && is_last => return self.end_reread(),
                 Advance::Stuck => {
                     return Err(Error::NoProgress { server: Server::Central, cursor: start.0 });
@@ -115,7 +116,7 @@ impl Cycle<'_, '_> {
             }
             // The last of what came from further back is not the last of the changelog.
             let is_last = is_last && !matches!(advance, Advance::Back(_));
-            if is_last && records > 0 && !asked_for_the_end && self.wants_mark()? {
+            if is_last && records > 0 && !asked_for_the_end && self.wants_checkpoint()? {
                 asked_for_the_end = true;
                 continue;
             }
@@ -132,25 +133,26 @@ impl Cycle<'_, '_> {
     /// The newest row of central's changelog is gone: this site stands where its number would be given out again.
     fn newest_is_gone(&self, gone: Cursor) -> Result<()> {
         let txn = self.site.storage.write()?;
-        txn.set_state(key::NEWEST_GONE, &gone.to_string())?;
-        if cursor(txn.as_ref(), key::PULL_CURSOR_V6)? > gone {
-            txn.set_state(key::PULL_CURSOR_V6, &gone.to_string())?;
+        state::NEWEST_GONE.set(txn.as_ref(), NewestRow::Gone(gone))?;
+        if state::PULL_CURSOR_V6.get(txn.as_ref())? > gone {
+            state::PULL_CURSOR_V6.set(txn.as_ref(), gone)?;
         }
         txn.commit()
     }
 
     /// Central's changelog went on beyond the number of the row that was gone.
-    fn newest_is_back(&self, gone: Cursor, end: Cursor) -> Result<()> {
-        if gone == Cursor(0) || end <= gone {
+    fn newest_is_back(&self, newest: NewestRow, end: Cursor) -> Result<()> {
+        let now = newest.seen_to(end);
+        if now == newest {
             return Ok(());
         }
         let txn = self.site.storage.write()?;
-        txn.set_state(key::NEWEST_GONE, "0")?;
+        state::NEWEST_GONE.set(txn.as_ref(), now)?;
         txn.commit()
     }
 
-    fn take_batch(&mut self, batch: ReadBatch, next: Cursor, recovering: Option<Recovering>) -> Result<()> {
-        let done = take_or_note(self.site, batch, next, recovering)?;
+    fn take_batch(&mut self, batch: ReadBatch, next: Cursor, since: Option<RestorePoint>) -> Result<()> {
+        let done = take_or_note(self.site, batch, next, since)?;
         self.count(done);
         Ok(())
     }
@@ -159,13 +161,12 @@ impl Cycle<'_, '_> {
     fn take_batch_and_ask_ahead(
         &mut self,
         central: &Url,
-        (batch, recovering): (ReadBatch, Option<Recovering>),
+        (batch, since): (ReadBatch, Option<RestorePoint>),
         (next, pulls_own): (Cursor, bool),
         size: u32,
     ) -> Result<()> {
         let (site, question) = (self.site, question(&self.identity, &self.pull_chain, (next, pulls_own), size));
-        let done =
-            self.client.ask_ahead(central, path::PULL, &question, || take_or_note(site, batch, next, recovering))?;
+        let done = self.client.ask_ahead(central, path::PULL, &question, || take_or_note(site, batch, next, since))?;
         self.count(done);
         Ok(())
     }
@@ -215,38 +216,28 @@ fn unreadable_answer(central: &Url, detail: Detail) -> Error {
     Error::UnreadableAnswer { server: Server::Central, url: shown(central), detail }
 }
 
-fn take_or_note(site: &Site, batch: ReadBatch, next: Cursor, recovering: Option<Recovering>) -> Result<Integrated> {
-    noting_failure(site.storage.as_ref(), Source::Central, || take(site, batch, next, recovering))
-}
-
-/// Whether the number of a row that was gone is given out again.
-fn is_given_again(batch: &ReadBatch, gone: Cursor) -> bool {
-    let is_it = |element: &Result<BatchElement, Unreadable>| match element {
-        Ok(element) => element.cursor == gone,
-        Err(bad) => bad.cursor == Some(gone),
-    };
-    let ends_there = batch.records.is_empty() && batch.is_last_batch && batch.end_cursor == gone;
-    gone > Cursor(0) && (ends_there || batch.records.iter().any(is_it))
+fn take_or_note(site: &Site, batch: ReadBatch, next: Cursor, since: Option<RestorePoint>) -> Result<Integrated> {
+    noting_failure(site.storage.as_ref(), Source::Central, || take(site, batch, next, since))
 }
 
 /// Integrates a batch and moves the cursor past it, in one transaction.
-fn take(site: &Site, batch: ReadBatch, next: Cursor, recovering: Option<Recovering>) -> Result<Integrated> {
+fn take(site: &Site, batch: ReadBatch, next: Cursor, since: Option<RestorePoint>) -> Result<Integrated> {
     let next = if planted!(PullCursorOffByOne) { next.next() } else { next };
     if planted!(CursorBeforeRecords) {
         let txn = site.storage.write()?;
-        txn.set_state(key::PULL_CURSOR_V6, &next.to_string())?;
+        state::PULL_CURSOR_V6.set(txn.as_ref(), next)?;
         txn.commit()?;
     }
     let txn = site.storage.write()?;
     compare_with_central(site, txn.as_ref(), &batch)?;
-    if let Some(recovering) = recovering {
-        give_way(site, txn.as_ref(), &batch, recovering)?;
+    if let Some(since) = since {
+        yield_to_newer(site, txn.as_ref(), &batch, since)?;
     }
     let done = receive_from_central(site, txn.as_ref(), batch)?;
-    txn.set_state(key::PULL_CURSOR_V6, &next.to_string())?;
-    let gone = cursor(txn.as_ref(), key::NEWEST_GONE)?;
-    if gone > Cursor(0) && next > gone {
-        txn.set_state(key::NEWEST_GONE, "0")?;
+    state::PULL_CURSOR_V6.set(txn.as_ref(), next)?;
+    let newest = state::NEWEST_GONE.get(txn.as_ref())?;
+    if newest.seen_to(next) != newest {
+        state::NEWEST_GONE.set(txn.as_ref(), newest.seen_to(next))?;
     }
     txn.commit()?;
     Ok(done)

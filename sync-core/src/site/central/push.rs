@@ -17,8 +17,7 @@ use crate::site::cycle::Cycle;
 use crate::site::observer::{Step, SyncEvent};
 use crate::site::outbox::{ENVELOPE, Gathered, Room, Sieve, gather};
 use crate::site::sizing::{Way, is_surely_no_outage};
-use crate::storage::state::{cursor, flag};
-use crate::storage::{Incoming, Quarantine, QuarantineCause, ReadTxn, Selection, Source, key, newest_gaps};
+use crate::storage::{Incoming, Quarantine, QuarantineCause, ReadTxn, Selection, Source, newest_gaps, state};
 use crate::text::sentences::cycle as says;
 use crate::text::sentences::error_detail;
 use crate::write::outgoing;
@@ -112,7 +111,7 @@ impl Cycle<'_, '_> {
             return Ok(());
         }
         let txn = self.site.storage.write()?;
-        txn.set_state(key::PUSH_CURSOR_V6, &bound.to_string())?;
+        state::PUSH_CURSOR_V6.set(txn.as_ref(), bound)?;
         txn.commit()
     }
 
@@ -122,15 +121,15 @@ impl Cycle<'_, '_> {
             return Ok(());
         }
         let txn = self.site.storage.write()?;
-        txn.set_state(key::PUSH_CONFIRMED_V6, &cursor(txn.as_ref(), key::PUSH_CURSOR_V6)?.to_string())?;
-        txn.set_state(key::PUSH_UNCONFIRMED, "1")?;
+        state::PUSH_CONFIRMED_V6.set(txn.as_ref(), state::PUSH_CURSOR_V6.get(txn.as_ref())?)?;
+        state::PUSH_UNCONFIRMED.set(txn.as_ref(), true)?;
         copies::prepare(txn.as_ref(), self.site.clock.now())?;
         txn.commit()
     }
 
     /// Whether something was sent that central has not confirmed.
     pub(crate) fn is_unconfirmed(&self) -> Result<bool> {
-        flag(self.site.storage.read()?.as_ref(), key::PUSH_UNCONFIRMED)
+        state::PUSH_UNCONFIRMED.get(self.site.storage.read()?.as_ref())
     }
 
     /// The next rows as records: as many as fit, without those of so many bytes and more that the line does not carry.
@@ -163,7 +162,7 @@ impl Cycle<'_, '_> {
         let batch = Batch { end_cursor, total_records: left, records, is_last_batch, lost_history };
         if planted!(PushCursorBeforeAnswer) {
             let txn = self.site.storage.write()?;
-            txn.set_state(key::PUSH_CURSOR_V6, &outgoing.next.to_string())?;
+            state::PUSH_CURSOR_V6.set(txn.as_ref(), outgoing.next)?;
             txn.commit()?;
         }
         let chain = copies::begin(self.site)?;
@@ -174,11 +173,11 @@ impl Cycle<'_, '_> {
         }
         // This batch is there; what was pushed before may not be any more. First, for a cycle that is cut in between sends
         // the batch again.
-        let before = cursor(self.site.storage.read()?.as_ref(), key::PUSH_CURSOR_V6)?;
+        let before = state::PUSH_CURSOR_V6.get(self.site.storage.read()?.as_ref())?;
         self.learn_of_loss(&lost_history, Some(before))?;
         let txn = self.site.storage.write()?;
         let next = if planted!(PushWithoutBound) { txn.last_cursor()?.next() } else { outgoing.next };
-        txn.set_state(key::PUSH_CURSOR_V6, &next.to_string())?;
+        state::PUSH_CURSOR_V6.set(txn.as_ref(), next)?;
         let passed_over = outgoing.log_passed_over(txn.as_ref(), self.site.clock.now())?;
         let news = copies::taken(txn.as_ref(), &chain, told, outgoing.is_last)?;
         txn.commit()?;
@@ -215,8 +214,7 @@ impl Cycle<'_, '_> {
         outgoing: &Gathered<E>,
     ) -> Result<u64> {
         let txn = self.site.storage.write()?;
-        let cursor = if server == Server::Central { key::PUSH_CURSOR_V6 } else { key::PUSH_CURSOR_LEGACY };
-        txn.set_state(cursor, &outgoing.next.to_string())?;
+        state::push_to(server).cursor.set(txn.as_ref(), outgoing.next)?;
         let is_written_again = txn.has_local_change(&record.table_name, &record.record_id, outgoing.next)?;
         let passed_over = outgoing.log_passed_over(txn.as_ref(), self.site.clock.now())?;
         if is_written_again {
@@ -279,7 +277,7 @@ impl Cycle<'_, '_> {
             let status: SiteStatus = self.client.central(&self.identity, central, path::SITE_STATUS, &request)?;
             if !status.is_integrating {
                 let txn = self.site.storage.write()?;
-                txn.set_state(key::PUSH_UNCONFIRMED, "0")?;
+                state::PUSH_UNCONFIRMED.set(txn.as_ref(), false)?;
                 return txn.commit();
             }
             if elapsed(self.site) >= self.site.config.integration_wait {

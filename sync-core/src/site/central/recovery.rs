@@ -1,59 +1,138 @@
-//! What a site does once it, or central, was restored from a backup.
+//! What a site does once it, or central, was restored from a backup: three small state machines, with a diagram of each in
+//! `docs/recovery.md`.
 //!
-//! A site that went back reads what it lost, its own records among it, before it sends anything. When central went back,
-//! what it lost of ours is sent again, and everything is read again.
+//! A site that went back ([`OwnRestore`]) reads what it lost, its own records among it, before it sends anything. When central
+//! went back ([`CentralRestore`]), everything is read again, and what it lost of ours is sent again. Whether central went back
+//! by its newest row alone shows later ([`NewestRow`]). Transitions are pure functions; what keeps a state is in
+//! `storage/state/recovery.rs`, and what becomes of single records in `outdated.rs`.
 
 use url::Url;
 
-use super::checkpoints::{Mark, Marks};
-use super::position::Position;
+use super::outdated::{own_site, requeue_next};
+use super::position::{Position, read_from_the_beginning};
 use crate::changelog::ChangelogGap;
-use crate::error::{Error, Result};
-use crate::protocol::v6::{Action, ReadBatch};
-use crate::record::{Cursor, RecordData, RecordId, SiteId, TableName};
+use crate::error::{Result, Server};
+use crate::protocol::v6::{BatchElement, ReadBatch, Unreadable};
+use crate::record::Cursor;
 use crate::site::Site;
 use crate::site::cycle::Cycle;
 use crate::site::observer::{Step, SyncEvent};
-use crate::storage::state::{cursor, flag, site_id};
-use crate::storage::{
-    Incoming, Quarantine, QuarantineCause, ReadTxn, Selection, Source, WriteTxn, changelog_gaps, key,
-};
+use crate::storage::state::{CentralRestore, NewestRow, OwnRestore, Rereading, ResendRange, RestorePoint};
+use crate::storage::{ReadTxn, WriteTxn, state};
 use crate::text::Message;
 use crate::text::sentences::cycle as says;
 use crate::text::sentences::input;
-use crate::write;
 
-/// Changelog rows that are logged again in one transaction.
-const ROWS: usize = 1000;
+impl OwnRestore {
+    /// What central's changelog ends with is known as `seen`: reading begins, or goes on where it was cut.
+    fn begun(self, seen: Cursor) -> Self {
+        match self {
+            Self::Restored { lost } => Self::Recovering { lost, since: RestorePoint { seen, made_since: lost.before } },
+            begun => begun,
+        }
+    }
 
-/// What a site that went back needs to know while it reads what it lost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Recovering {
-    /// How far it had seen central's changelog at the time of the backup: what lies beyond came later.
-    pub seen: Cursor,
-    /// Own edits from here on were made after the restore.
-    pub made_since: Cursor,
+    /// Everything was read.
+    fn ended(self) -> Self {
+        match self {
+            Self::Restored { lost } | Self::Recovering { lost, .. } => Self::Recovered { up_to: lost.before },
+            recovered @ Self::Recovered { .. } => recovered,
+        }
+    }
+
+    /// Every restore counts as not dealt with, however long ago it was.
+    const ANEW: Self = Self::Recovered { up_to: Cursor(0) };
+
+    /// What was lost and is not read yet.
+    pub(super) fn unread(self) -> Option<ChangelogGap> {
+        match self {
+            Self::Recovered { .. } => None,
+            Self::Restored { lost } | Self::Recovering { lost, .. } => Some(lost),
+        }
+    }
 }
 
-impl Recovering {
-    /// What holds since the newest restore of this database: edits of the backup may still wait, of a store that is away.
-    pub(crate) fn load(txn: &dyn ReadTxn) -> Result<Option<Self>> {
-        let Some(text) = txn.state(key::RECOVERING_FROM)? else { return Ok(None) };
-        let parts = text.split_once(' ').and_then(|(seen, since)| Some((Cursor::parse(seen)?, Cursor::parse(since)?)));
-        let (seen, made_since) = parts.ok_or_else(|| Error::DamagedState { what: key::RECOVERING_FROM.to_owned() })?;
-        Ok(Some(Self { seen, made_since }))
+impl CentralRestore {
+    /// Central's changelog went back, or further back: it kept what is up to `after`, and had been seen up to `seen`. Of ours
+    /// it may have lost `lost`.
+    fn went_back(self, after: Cursor, seen: Cursor, lost: ResendRange) -> Self {
+        let (seen, before) = match self {
+            Self::Settled => (seen, None),
+            // What was seen since is of the reading that begins anew.
+            Self::Rereading { reading, resend } => (reading.seen, resend),
+            Self::Resending { resend } => (seen, Some(resend)),
+        };
+        let resend = before.map_or(lost, |before| ResendRange {
+            from: lost.from.min(before.from),
+            below: lost.below.max(before.below),
+        });
+        Self::Rereading { reading: Rereading { after, seen }, resend: Some(resend) }
     }
+
+    /// Everything was read again.
+    fn was_reread(self) -> Self {
+        match self {
+            Self::Rereading { resend: Some(resend), .. } => Self::Resending { resend },
+            Self::Rereading { resend: None, .. } => Self::Settled,
+            other => other,
+        }
+    }
+
+    /// What is below `next` was logged again, or all of it.
+    pub(super) fn resent(self, next: Option<Cursor>) -> Self {
+        match (self, next) {
+            (Self::Resending { resend }, Some(from)) => Self::Resending { resend: ResendRange { from, ..resend } },
+            (Self::Resending { .. }, None) => Self::Settled,
+            (other, _) => other,
+        }
+    }
+
+    fn is_rereading(self) -> bool {
+        matches!(self, Self::Rereading { .. })
+    }
+}
+
+impl NewestRow {
+    /// Central's changelog is known to go up to here.
+    pub(super) fn seen_to(self, end: Cursor) -> Self {
+        match self {
+            Self::Gone(gone) if end > gone => Self::There,
+            other => other,
+        }
+    }
+
+    /// What central lost, where a batch shows that it gives out the number of the row again.
+    pub(super) fn loss_shown_by(self, batch: &ReadBatch) -> Option<ChangelogGap> {
+        let Self::Gone(gone) = self else { return None };
+        let is_it = |element: &std::result::Result<BatchElement, Unreadable>| match element {
+            Ok(element) => element.cursor == gone,
+            Err(bad) => bad.cursor == Some(gone),
+        };
+        let ends_there = batch.records.is_empty() && batch.is_last_batch && batch.end_cursor == gone;
+        let is_given_again = ends_there || batch.records.iter().any(is_it);
+        is_given_again.then(|| ChangelogGap { after: Cursor(gone.0.saturating_sub(1)), before: gone.next() })
+    }
+}
+
+/// What central says that it lost beyond what is known, as one gap.
+fn loss_beyond(known: Cursor, told: &[ChangelogGap]) -> Option<ChangelogGap> {
+    let is_unknown =
+        |part: &&ChangelogGap| part.before > known && part.before.is_possible() && part.after < part.before;
+    let unknown = || told.iter().filter(is_unknown);
+    let (after, before) = (unknown().map(|part| part.after).min()?, unknown().map(|part| part.before).max()?);
+    Some(ChangelogGap { after, before })
 }
 
 impl Cycle<'_, '_> {
     /// Whether a site that went back has still to read what the legacy server has of it.
     pub(crate) fn went_back_at_legacy(&self) -> Result<bool> {
-        Ok(unrecovered(self.site.storage.read()?.as_ref(), key::RECOVERED_LEGACY)?.is_some())
+        Ok(OwnRestore::load(self.site.storage.read()?.as_ref(), Server::Legacy)?.unread().is_some())
     }
 
     /// Whether this database is a backup that was put back, and has not read yet what it lost.
     pub(crate) fn went_back(&self) -> Result<bool> {
-        Ok(unrecovered(self.site.storage.read()?.as_ref(), key::RECOVERED)?.is_some() && !planted!(SiteRestoreIgnored))
+        let restore = OwnRestore::load(self.site.storage.read()?.as_ref(), Server::Central)?;
+        Ok(restore.unread().is_some() && !planted!(SiteRestoreIgnored))
     }
 
     /// Reads everything since the backup, what came from this site included; only then may edits of the backup be sent.
@@ -65,13 +144,12 @@ impl Cycle<'_, '_> {
             return Ok(());
         }
         let txn = self.site.storage.write()?;
-        let Some(lost) = unrecovered(txn.as_ref(), key::RECOVERED)? else { return Ok(()) };
-        // Of several restores the last: what was written between them may be in the newer backup.
-        let recovering = match Recovering::load(txn.as_ref())? {
-            Some(begun) if begun.made_since == lost.before => begun,
-            _ => Recovering { seen: Position::in_central(txn.as_ref())?.end, made_since: lost.before },
-        };
-        txn.set_state(key::RECOVERING_FROM, &format!("{} {}", recovering.seen, recovering.made_since))?;
+        let restore = OwnRestore::load(txn.as_ref(), Server::Central)?;
+        if restore.unread().is_none() {
+            return Ok(());
+        }
+        let reading = restore.begun(Position::in_central(txn.as_ref())?.end);
+        reading.store(txn.as_ref(), Server::Central)?;
         txn.commit()?;
         self.recovering = true;
         let outcome = self.pull_v6(central);
@@ -82,7 +160,7 @@ impl Cycle<'_, '_> {
             return Ok(());
         }
         let txn = self.site.storage.write()?;
-        txn.set_state(key::RECOVERED, &lost.before.to_string())?;
+        reading.ended().store(txn.as_ref(), Server::Central)?;
         txn.commit()
     }
 
@@ -97,13 +175,7 @@ impl Cycle<'_, '_> {
 
     /// What central says that it lost, as far as that was not dealt with.
     pub(crate) fn unknown_loss(&self, lost: &[ChangelogGap]) -> Result<Option<ChangelogGap>> {
-        let known = cursor(self.site.storage.read()?.as_ref(), key::CENTRAL_LOST_KNOWN)?;
-        let is_unknown =
-            |part: &&ChangelogGap| part.before > known && part.before.is_possible() && part.after < part.before;
-        let unknown: Vec<&ChangelogGap> = lost.iter().filter(is_unknown).collect();
-        let (after, before) =
-            (unknown.iter().map(|part| part.after).min(), unknown.iter().map(|part| part.before).max());
-        Ok(after.zip(before).map(|(after, before)| ChangelogGap { after, before }))
+        Ok(loss_beyond(state::CENTRAL_LOST_KNOWN.get(self.site.storage.read()?.as_ref())?, lost))
     }
 
     /// Central's changelog went back. Everything is read again, which is safe: what is here already changes nothing; and
@@ -116,33 +188,27 @@ impl Cycle<'_, '_> {
     ) -> Result<bool> {
         let txn = self.site.storage.write()?;
         if told {
-            txn.set_state(key::CENTRAL_LOST_KNOWN, &lost.before.to_string())?;
+            state::CENTRAL_LOST_KNOWN.set(txn.as_ref(), lost.before)?;
         }
-        let pushed = cursor(txn.as_ref(), key::PUSH_CURSOR_V6)?;
+        let pushed = state::PUSH_CURSOR_V6.get(txn.as_ref())?;
         let stands = Position::in_central(txn.as_ref())?;
         let any_contact = stands.next > Cursor(0) || pushed > Cursor(0);
-        let mut marks = Marks::load(txn.as_ref())?;
-        let from = marks.back_to(lost.after);
-        marks.store(txn.as_ref())?;
+        let mut checkpoints = state::PUSH_MARKS.get(txn.as_ref())?;
+        let from = checkpoints.rewind_to(lost.after);
+        state::PUSH_MARKS.set(txn.as_ref(), checkpoints)?;
         let below = sent_since.unwrap_or(pushed);
-        let (from, below) = match resend(txn.as_ref())? {
-            Some((from_before, below_before)) => (from.min(from_before), below.max(below_before)),
-            None => (from, below),
-        };
         let from = if planted!(CentralRestoreIgnored) { below } else { from };
-        txn.set_state(key::RESEND, &format!("{from} {below}"))?;
+        let restore = CentralRestore::load(txn.as_ref())?;
+        restore.went_back(lost.after, stands.end, ResendRange { from, below }).store(txn.as_ref())?;
         // What central was seen to have may have been lost since.
         txn.forget_pushed(own_site(txn.as_ref())?)?;
-        let seen = Rereading::load(txn.as_ref())?.map_or(stands.end, |before| before.seen);
-        Rereading { after: lost.after, seen }.store(txn.as_ref())?;
-        txn.set_state(key::PULL_CURSOR_V6, "0")?;
-        txn.set_state(key::PULL_OWN, "1")?;
-        txn.set_state(key::NEWEST_GONE, "0")?;
+        read_from_the_beginning(txn.as_ref())?;
+        state::NEWEST_GONE.set(txn.as_ref(), NewestRow::There)?;
         // Its folder may have gone back with it.
-        txn.set_state(key::FILES_ASK_AGAIN, "1")?;
+        state::FILES_ASK_AGAIN.set(txn.as_ref(), true)?;
         if self.identity.central_is_legacy() {
             // One server for both: what it lost of stores and names is read again too.
-            txn.set_state(key::PULL_CURSOR_CENTRAL, "0")?;
+            state::PULL_CURSOR_CENTRAL.set(txn.as_ref(), Cursor(0))?;
         }
         txn.commit()?;
         if any_contact {
@@ -156,207 +222,153 @@ impl Cycle<'_, '_> {
     pub(crate) fn end_reread(&mut self) -> Result<()> {
         {
             let txn = self.site.storage.read()?;
-            if !flag(txn.as_ref(), key::PULL_OWN)? && Rereading::load(txn.as_ref())?.is_none() {
+            if !state::PULL_OWN.get(txn.as_ref())? && !CentralRestore::load(txn.as_ref())?.is_rereading() {
                 return Ok(());
             }
         }
         let txn = self.site.storage.write()?;
-        txn.set_state(key::PULL_OWN, "0")?;
-        txn.set_state(key::REREADING, "")?;
+        state::PULL_OWN.set(txn.as_ref(), false)?;
+        CentralRestore::load(txn.as_ref())?.was_reread().store(txn.as_ref())?;
         txn.commit()?;
         self.finish_resending()
     }
 
     /// Logs again the edits that central lost, as edits that are not pushed yet. Goes on where a cycle was cut.
     pub(crate) fn finish_resending(&mut self) -> Result<()> {
-        if Rereading::load(self.site.storage.read()?.as_ref())?.is_some() {
-            return Ok(());
-        }
-        while requeue_edit(self.site)? {
+        while requeue_next(self.site)? {
             self.client.tell(&SyncEvent::Progress { step: Step::PullV6, done: 0, total: 0 })?;
         }
         Ok(())
     }
-
-    /// Whether it is worth asking where central's changelog ends: something was pushed since that was known last.
-    pub(crate) fn wants_mark(&self) -> Result<bool> {
-        let txn = self.site.storage.read()?;
-        let confirmed = !flag(txn.as_ref(), key::PUSH_UNCONFIRMED)?;
-        Ok(confirmed && Marks::load(txn.as_ref())?.own() < cursor(txn.as_ref(), key::PUSH_CURSOR_V6)?)
-    }
-
-    /// Notes where central's changelog ends, as an empty last batch says it.
-    pub(crate) fn mark(&self, central: Cursor) -> Result<()> {
-        if !self.wants_mark()? {
-            return Ok(());
-        }
-        let txn = self.site.storage.write()?;
-        let mut marks = Marks::load(txn.as_ref())?;
-        marks.add(Mark { central, own: cursor(txn.as_ref(), key::PUSH_CURSOR_V6)? });
-        marks.store(txn.as_ref())?;
-        txn.commit()
-    }
 }
 
-/// The newest restore of this database, if it was not dealt with yet, as this setting says.
-fn unrecovered(txn: &dyn ReadTxn, recovered: &str) -> Result<Option<ChangelogGap>> {
-    let recovered = cursor(txn, recovered)?;
-    Ok(changelog_gaps(txn)?.into_iter().next_back().filter(|lost| lost.before > recovered))
-}
-
-/// What a site needs to know while it reads everything again because central went back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Rereading {
-    /// The end of what central kept.
-    after: Cursor,
-    /// How far central's changelog had been seen: what was for this site up to there had been read, or came from it.
-    seen: Cursor,
-}
-
-impl Rereading {
-    fn load(txn: &dyn ReadTxn) -> Result<Option<Self>> {
-        let Some(text) = txn.state(key::REREADING)?.filter(|text| !text.is_empty()) else { return Ok(None) };
-        let numbers: Option<Vec<Cursor>> = text.split(' ').map(Cursor::parse).collect();
-        match numbers.as_deref() {
-            Some(&[after, seen]) => Ok(Some(Self { after, seen })),
-            _ => Err(Error::DamagedState { what: key::REREADING.to_owned() }),
-        }
-    }
-
-    fn store(self, txn: &dyn WriteTxn) -> Result<()> {
-        txn.set_state(key::REREADING, &format!("{} {}", self.after, self.seen))
-    }
-}
-
-/// While everything is read again because central went back: of what was pushed since, what central has is as good as
-/// pushed; and what it has in a version that had been read before is sent again. Of other versions it cannot be told
-/// whether they are later: they win, and ours is set aside.
-pub(crate) fn compare_with_central(site: &Site, txn: &dyn WriteTxn, batch: &ReadBatch) -> Result<()> {
-    let (Some(rereading), Some((from, below))) = (Rereading::load(txn)?, resend(txn)?) else { return Ok(()) };
-    for element in batch.records.iter().flatten() {
-        let record = &element.record;
-        let (table, id) = (&record.table_name, &record.record_id);
-        if !txn.has_local_change(table, id, from)? || txn.has_local_change(table, id, below)? {
-            continue;
-        }
-        let ours = txn.record(table, id)?;
-        if write::is_same(table, record.action, &record.record_data, ours.as_ref()) {
-            // It stays an edit of this site, in case central goes back once more.
-            txn.note_pushed(own_site(txn)?, table, id, below)?;
-        } else if element.cursor <= rereading.after.min(rereading.seen) {
-            write::reassert_local(txn, table, id, &record.record_data, site.clock.now())?;
-        } else {
-            txn.stage(&set_aside(table, id, ours.as_ref()), site.clock.now())?;
-        }
-    }
-    Ok(())
-}
-
-/// Under this number a site notes what of its own it saw at central.
-pub(crate) fn own_site(txn: &dyn ReadTxn) -> Result<SiteId> {
-    Ok(site_id(txn)?.unwrap_or(SiteId(0)))
-}
-
-fn resend(txn: &dyn ReadTxn) -> Result<Option<(Cursor, Cursor)>> {
-    let Some(text) = txn.state(key::RESEND)?.filter(|text| !text.is_empty()) else { return Ok(None) };
-    let range = text.split_once(' ').and_then(|(from, below)| Some((Cursor::parse(from)?, Cursor::parse(below)?)));
-    range.map(Some).ok_or_else(|| Error::DamagedState { what: key::RESEND.to_owned() })
-}
-
-/// Logs the next of the edits again; says whether there are more.
-fn requeue_edit(site: &Site) -> Result<bool> {
-    if resend(site.storage.read()?.as_ref())?.is_none() {
-        return Ok(false);
-    }
-    let txn = site.storage.write()?;
-    let Some((from, below)) = resend(txn.as_ref())? else { return Ok(false) };
-    let rows = txn.changes(&Selection::Local, from, ROWS)?;
-    let next = rows.last().map(|row| row.cursor.next()).filter(|next| rows.len() == ROWS && *next < below);
-    let own = own_site(txn.as_ref())?;
-    for row in rows.into_iter().filter(|row| row.cursor < below) {
-        let at_central = txn.pushed_at(own, &row.change.table, &row.change.id)?.is_some_and(|at| at > row.cursor);
-        if !at_central {
-            write::requeue_edit(txn.as_ref(), row.change, site.clock.now())?;
-        }
-    }
-    if next.is_none() {
-        txn.forget_pushed(own)?;
-    }
-    let left = next.map_or(String::new(), |next| format!("{next} {below}"));
-    txn.set_state(key::RESEND, &left)?;
-    txn.commit()?;
-    Ok(next.is_some())
-}
-
-/// In a site that went back, edits of the backup give way to what central got after it: those are the same edits, or
-/// later ones of this site. Where another site's came in between, the edit is not lost but set aside.
-pub(crate) fn give_way(site: &Site, txn: &dyn WriteTxn, batch: &ReadBatch, recovering: Recovering) -> Result<()> {
-    let unpushed = cursor(txn, key::PUSH_CURSOR_V6)?;
-    for element in batch.records.iter().flatten().filter(|element| element.cursor > recovering.seen) {
-        let record = &element.record;
-        let (table, id) = (&record.table_name, &record.record_id);
-        let of_the_backup =
-            txn.has_local_change(table, id, unpushed)? && !txn.has_local_change(table, id, recovering.made_since)?;
-        if !of_the_backup {
-            continue;
-        }
-        let ours = txn.record(table, id)?;
-        if !write::is_same(table, record.action, &record.record_data, ours.as_ref()) {
-            txn.stage(&set_aside(table, id, ours.as_ref()), site.clock.now())?;
-        }
-        txn.mark_synced(table, id)?;
-    }
-    Ok(())
-}
-
-/// In a site that went back, edits of the backup give way to what the legacy server has queued anew, as they do to what
-/// central has.
-pub(crate) fn give_way_to_legacy(site: &Site, txn: &dyn WriteTxn, incoming: &[Incoming]) -> Result<()> {
-    let Some(lost) = unrecovered(txn, key::RECOVERED_LEGACY)? else { return Ok(()) };
-    let unpushed = cursor(txn, key::PUSH_CURSOR_LEGACY)?;
-    for Incoming { table, id, action, data, .. } in incoming {
-        let of_the_backup =
-            txn.has_local_change(table, id, unpushed)? && !txn.has_local_change(table, id, lost.before)?;
-        if !of_the_backup {
-            continue;
-        }
-        let ours = txn.record(table, id)?;
-        if !write::is_same(table, *action, data, ours.as_ref()) {
-            txn.stage(&set_aside(table, id, ours.as_ref()), site.clock.now())?;
-        }
-        txn.mark_synced(table, id)?;
-    }
-    Ok(())
+/// A store came to this site. Edits of a backup may have waited while it was away: they yield before anything is pushed.
+pub(crate) fn recover_anew(txn: &dyn WriteTxn) -> Result<()> {
+    OwnRestore::ANEW.store(txn, Server::Central)
 }
 
 /// Why everything has to be read before anything else is, after a restore here or at central.
 pub(crate) fn must_read_first(txn: &dyn ReadTxn) -> Result<Option<Message>> {
     Ok(match () {
-        () if unrecovered(txn, key::RECOVERED)?.is_some() => Some(input::restored_sync_first()),
-        () if Rereading::load(txn)?.is_some() || flag(txn, key::PULL_OWN)? => Some(input::rereading_sync_first()),
+        () if OwnRestore::load(txn, Server::Central)?.unread().is_some() => Some(input::restored_sync_first()),
+        () if CentralRestore::load(txn)?.is_rereading() || state::PULL_OWN.get(txn)? => {
+            Some(input::rereading_sync_first())
+        }
         () => None,
     })
 }
 
 /// The legacy server's queue was read to its end.
 pub(crate) fn legacy_is_recovered(site: &Site) -> Result<()> {
-    let Some(lost) = unrecovered(site.storage.read()?.as_ref(), key::RECOVERED_LEGACY)? else { return Ok(()) };
+    let restore = OwnRestore::load(site.storage.read()?.as_ref(), Server::Legacy)?;
+    if restore.unread().is_none() {
+        return Ok(());
+    }
     let txn = site.storage.write()?;
-    txn.set_state(key::RECOVERED_LEGACY, &lost.before.to_string())?;
+    restore.ended().store(txn.as_ref(), Server::Legacy)?;
     txn.commit()
 }
 
-fn set_aside(table: &TableName, id: &RecordId, ours: Option<&RecordData>) -> Incoming {
-    let reason = "a backup was put back, here or at central, and central has another version that may be the later one"
-        .to_owned();
-    Incoming {
-        source: Source::Local,
-        table: table.clone(),
-        id: id.clone(),
-        action: if ours.is_some() { Action::Update } else { Action::Delete },
-        data: ours.cloned().unwrap_or_else(|| RecordData::of(&())),
-        cursor: None,
-        known: Default::default(),
-        quarantine: Some(Quarantine { cause: QuarantineCause::Refused, reason, waits_for: None }),
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOST: ChangelogGap = ChangelogGap { after: Cursor(10), before: Cursor(21) };
+    const POINT: RestorePoint = RestorePoint { seen: Cursor(300), made_since: LOST.before };
+    const EARLIER: RestorePoint = RestorePoint { seen: Cursor(100), made_since: Cursor(5) };
+
+    fn range(from: u64, below: u64) -> ResendRange {
+        ResendRange { from: Cursor(from), below: Cursor(below) }
+    }
+
+    fn rereading(after: u64, seen: u64, resend: ResendRange) -> CentralRestore {
+        let reading = Rereading { after: Cursor(after), seen: Cursor(seen) };
+        CentralRestore::Rereading { reading, resend: Some(resend) }
+    }
+
+    #[test]
+    fn a_restore_is_unread_until_reading_ended_whatever_came_before() {
+        let of = |up_to, begun| OwnRestore::of(&[LOST], Cursor(up_to), begun);
+        assert_eq!(OwnRestore::of(&[], Cursor(0), None), OwnRestore::Recovered { up_to: Cursor(0) });
+        assert_eq!(of(0, None), OwnRestore::Restored { lost: LOST });
+        assert_eq!(of(5, Some(EARLIER)), OwnRestore::Restored { lost: LOST });
+        assert_eq!(of(5, Some(POINT)), OwnRestore::Recovering { lost: LOST, since: POINT });
+        assert_eq!(of(21, Some(POINT)), OwnRestore::Recovered { up_to: Cursor(21) });
+        let unread = |restore: OwnRestore| restore.unread();
+        assert_eq!([of(0, None), of(5, Some(POINT)), of(21, None)].map(unread), [Some(LOST), Some(LOST), None]);
+    }
+
+    #[test]
+    fn reading_begins_once_and_goes_on_where_it_was_cut() {
+        let reading = OwnRestore::Recovering { lost: LOST, since: POINT };
+        assert_eq!(OwnRestore::Restored { lost: LOST }.begun(Cursor(300)), reading);
+        assert_eq!(reading.begun(Cursor(900)), reading, "what was seen since is of the reading");
+    }
+
+    #[test]
+    fn reading_ends_with_all_that_was_lost() {
+        let reading = OwnRestore::Recovering { lost: LOST, since: POINT };
+        let recovered = OwnRestore::Recovered { up_to: LOST.before };
+        assert_eq!((reading.ended(), recovered.ended()), (recovered, recovered));
+        assert_eq!(OwnRestore::Restored { lost: LOST }.ended(), recovered, "at the legacy server it never begins");
+    }
+
+    #[test]
+    fn a_store_that_came_has_everything_read_anew() {
+        let OwnRestore::Recovered { up_to } = OwnRestore::ANEW else { panic!("it is kept as how far it was read") };
+        assert_eq!(OwnRestore::of(&[LOST], up_to, Some(POINT)), OwnRestore::Recovering { lost: LOST, since: POINT });
+        assert_eq!(OwnRestore::of(&[], up_to, None).unread(), None, "unless nothing was ever lost");
+    }
+
+    #[test]
+    fn central_that_went_back_is_read_again_from_any_state() {
+        let settled = CentralRestore::Settled.went_back(Cursor(50), Cursor(80), range(4, 9));
+        assert_eq!(settled, rereading(50, 80, range(4, 9)));
+        // Further back while it is read: what had been seen before the first loss counts.
+        assert_eq!(settled.went_back(Cursor(30), Cursor(60), range(2, 7)), rereading(30, 80, range(2, 9)));
+        let resending = CentralRestore::Resending { resend: range(6, 9) };
+        assert_eq!(resending.went_back(Cursor(50), Cursor(90), range(7, 12)), rereading(50, 90, range(6, 12)));
+    }
+
+    #[test]
+    fn what_was_reread_is_resent() {
+        let resending = CentralRestore::Resending { resend: range(4, 9) };
+        assert_eq!(rereading(50, 80, range(4, 9)).was_reread(), resending);
+        let reading = Rereading { after: Cursor(1), seen: Cursor(2) };
+        assert_eq!(CentralRestore::Rereading { reading, resend: None }.was_reread(), CentralRestore::Settled);
+        for other in [resending, CentralRestore::Settled] {
+            assert_eq!(other.was_reread(), other);
+        }
+    }
+
+    #[test]
+    fn what_is_resent_in_parts_goes_on_after_the_last() {
+        let resending = CentralRestore::Resending { resend: range(4, 9) };
+        assert_eq!(resending.resent(Some(Cursor(6))), CentralRestore::Resending { resend: range(6, 9) });
+        assert_eq!(resending.resent(None), CentralRestore::Settled);
+        let reading = rereading(50, 80, range(4, 9));
+        assert_eq!(reading.resent(None), reading, "nothing is resent before all is read");
+    }
+
+    #[test]
+    fn a_number_that_is_given_out_again_shows_a_restore() {
+        let gone = NewestRow::Gone(Cursor(9));
+        let batch = |end| {
+            let (end_cursor, records, lost_history) = (Cursor(end), Vec::new(), Vec::new());
+            ReadBatch { end_cursor, total_records: 0, records, is_last_batch: true, lost_history }
+        };
+        assert_eq!(gone.loss_shown_by(&batch(8)), None);
+        let lost = ChangelogGap { after: Cursor(8), before: Cursor(10) };
+        assert_eq!(gone.loss_shown_by(&batch(9)), Some(lost));
+        assert_eq!(NewestRow::There.loss_shown_by(&batch(9)), None);
+        assert_eq!([9, 10].map(|end| gone.seen_to(Cursor(end))), [gone, NewestRow::There]);
+    }
+
+    #[test]
+    fn only_what_is_told_beyond_what_is_known_is_a_loss() {
+        let gap = |after, before| ChangelogGap { after: Cursor(after), before: Cursor(before) };
+        assert_eq!(loss_beyond(Cursor(0), &[]), None);
+        assert_eq!(loss_beyond(Cursor(20), &[gap(5, 20), gap(9, 4), gap(1, u64::MAX)]), None);
+        assert_eq!(loss_beyond(Cursor(10), &[gap(2, 10), gap(7, 20), gap(15, 30)]), Some(gap(7, 30)));
     }
 }

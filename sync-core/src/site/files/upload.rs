@@ -19,8 +19,7 @@ use crate::site::answer::{central_answer, foreign_answer, is_of_proxy, transport
 use crate::site::client::{join, to_json};
 use crate::site::observer::SyncEvent;
 use crate::site::watch::{Look, Tell, watched};
-use crate::storage::state::cursor;
-use crate::storage::{FileEntry, FileState, key};
+use crate::storage::{FileEntry, FileState, state};
 use crate::text_input::into_utf8;
 use crate::transport::{HttpRequest, HttpResponse, Method, StreamedBody, StreamedResponse, Transport, TransportError};
 
@@ -35,7 +34,7 @@ impl Mover<'_> {
         let reference = {
             let txn = self.site.storage.read()?;
             let table = TableName::from(REFERENCES);
-            if txn.has_local_change(&table, &entry.id, cursor(txn.as_ref(), key::PUSH_CURSOR_V6)?)? {
+            if txn.has_local_change(&table, &entry.id, state::PUSH_CURSOR_V6.get(txn.as_ref())?)? {
                 // Central would not know what to do with it.
                 return Ok(Moved::NotYet(FOR_ITS_REFERENCE));
             }

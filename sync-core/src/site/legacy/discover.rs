@@ -3,6 +3,7 @@
 use url::Url;
 
 use crate::address::parse_url;
+use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::ownership::Role;
 use crate::protocol::v5::{InitialisationStatus, SiteInfo, path};
@@ -12,10 +13,11 @@ use crate::redaction::masked_url;
 use crate::site::Site;
 use crate::site::central::copies;
 use crate::site::client::Client;
-use crate::site::identity::{Discovered, Hardware, HardwareFrom, Identity, Settings};
+use crate::site::identity::{Discovered, Hardware, Identity, Settings};
 use crate::site::observer::SyncObserver;
-use crate::storage::state::role;
-use crate::storage::{WriteTxn, key};
+use crate::storage::state::HardwareFrom;
+use crate::storage::state::{Setting, role};
+use crate::storage::{WriteTxn, state};
 use crate::text::sentences::{identity as say, input};
 use crate::text::{Message, quoted};
 
@@ -34,7 +36,7 @@ impl Site {
         let stored = {
             let txn = self.storage.read()?;
             // Asked first, before a server binds this machine to a site that this database cannot be.
-            if role(txn.as_ref())? == Some(Role::Central) && txn.state(key::LEGACY_URL)?.is_none() {
+            if role(txn.as_ref())? == Some(Role::Central) && !state::LEGACY_URL.is_set(txn.as_ref())? {
                 return Err(Error::WrongRole {
                     needed: "remote site",
                     found: "central server without a legacy server",
@@ -50,14 +52,10 @@ impl Site {
         let mut client = Client::new(self.transport.as_ref(), self.clock.as_ref(), &self.config, observer);
         let info = self.ask_as(&mut identity, &mut client)?;
         let txn = self.storage.write()?;
-        let discovered = store(txn.as_ref(), &info, self.clock.now().to_string())?;
-        for (name, value) in [
-            (key::LEGACY_URL, identity.legacy_url.as_str()),
-            (key::SITE_NAME, &identity.site_name),
-            (key::PASSWORD_HASH, settings.password.expose()),
-        ] {
-            txn.set_state(name, value)?;
-        }
+        let discovered = store(txn.as_ref(), &info, self.clock.now())?;
+        state::LEGACY_URL.set(txn.as_ref(), identity.legacy_url.as_str())?;
+        state::SITE_NAME.set(txn.as_ref(), &identity.site_name)?;
+        state::PASSWORD_HASH.set(txn.as_ref(), settings.password.clone())?;
         identity.hardware.store(txn.as_ref(), &self.machine)?;
         copies::set_up(txn.as_ref())?;
         txn.commit()?;
@@ -78,7 +76,7 @@ impl Site {
         let mut identity = identity.clone();
         let info = self.ask_as(&mut identity, client)?;
         let txn = self.storage.write()?;
-        let discovered = store(txn.as_ref(), &info, self.clock.now().to_string())?;
+        let discovered = store(txn.as_ref(), &info, self.clock.now())?;
         identity.hardware.store(txn.as_ref(), &self.machine)?;
         txn.commit()?;
         Ok(discovered)
@@ -116,23 +114,25 @@ impl Site {
 
 /// What the legacy server said of this site: a code, where it is stored, what it is, its value, and what to do where it is
 /// another here.
-pub(crate) fn told(info: &SiteInfo) -> Vec<(&'static str, &'static str, Message, String, Message)> {
+pub(crate) fn told(info: &SiteInfo) -> Vec<(&'static str, Setting<String>, Message, String, Message)> {
     let again = say::discover_again;
     let role = if info.is_om_supply_central_server { Role::Central } else { Role::Remote };
     let mut all = vec![
-        ("other_site", key::SITE_UUID, say::site_uuid(), info.id.clone(), say::other_site()),
-        ("other_site_id", key::SITE_ID, say::site_id(), info.site_id.to_string(), again()),
-        ("other_role", key::ROLE, say::role(), role.as_str().to_owned(), again()),
+        ("other_site", state::SITE_UUID, say::site_uuid(), info.id.clone(), say::other_site()),
+        ("other_site_id", state::SITE_ID.as_text(), say::site_id(), info.site_id.to_string(), again()),
+        ("other_role", state::ROLE.as_text(), say::role(), role.as_str().to_owned(), again()),
         (
             "other_central_url",
-            key::CENTRAL_URL,
+            state::CENTRAL_URL,
             say::central_url(),
             info.om_supply_central_server_url.trim().to_owned(),
             again(),
         ),
     ];
     let legacy = info.msupply_central_site_id.map(|id| id.to_string());
-    all.extend(legacy.map(|id| ("other_legacy_site_id", key::LEGACY_SITE_ID, say::legacy_site_id(), id, again())));
+    all.extend(
+        legacy.map(|id| ("other_legacy_site_id", state::LEGACY_SITE_ID.as_text(), say::legacy_site_id(), id, again())),
+    );
     all
 }
 
@@ -143,11 +143,11 @@ pub(crate) fn central_url(identity: &Identity) -> Result<Url> {
 }
 
 /// Stores what the legacy server said, unless it speaks of another site.
-fn store(txn: &dyn WriteTxn, info: &SiteInfo, now: String) -> Result<Discovered> {
-    if let Some(ours) = txn.state(key::SITE_UUID)?
+fn store(txn: &dyn WriteTxn, info: &SiteInfo, now: Timestamp) -> Result<Discovered> {
+    if let Some(ours) = state::SITE_UUID.find(txn)?
         && ours != info.id
     {
-        let name = txn.state(key::SITE_NAME)?.unwrap_or(ours);
+        let name = state::SITE_NAME.find(txn)?.unwrap_or(ours);
         let theirs = match excerpt(info.name.as_bytes()) {
             name if name.is_empty() => format!("site {}", info.site_id),
             name => format!("{name:?}"),
@@ -156,15 +156,17 @@ fn store(txn: &dyn WriteTxn, info: &SiteInfo, now: String) -> Result<Discovered>
     }
     let role = if info.is_om_supply_central_server { Role::Central } else { Role::Remote };
     let mut facts = vec![
-        (key::SITE_UUID, say::site_uuid(), info.id.clone()),
-        (key::SITE_ID, say::site_id(), info.site_id.to_string()),
-        (key::ROLE, say::role(), role.as_str().to_owned()),
-        (key::CENTRAL_URL, say::central_url(), info.om_supply_central_server_url.trim().to_owned()),
+        (state::SITE_UUID, say::site_uuid(), info.id.clone()),
+        (state::SITE_ID.as_text(), say::site_id(), info.site_id.to_string()),
+        (state::ROLE.as_text(), say::role(), role.as_str().to_owned()),
+        (state::CENTRAL_URL, say::central_url(), info.om_supply_central_server_url.trim().to_owned()),
     ];
-    facts.extend(info.msupply_central_site_id.map(|id| (key::LEGACY_SITE_ID, say::legacy_site_id(), id.to_string())));
+    facts.extend(
+        info.msupply_central_site_id.map(|id| (state::LEGACY_SITE_ID.as_text(), say::legacy_site_id(), id.to_string())),
+    );
     let mut changes = Vec::new();
-    for (name, what, value) in facts {
-        match txn.state(name)? {
+    for (setting, what, value) in facts {
+        match setting.find(txn)? {
             Some(before) if before == value => continue,
             Some(before) => {
                 let (before, now) = (masked_url(&before), masked_url(&value));
@@ -172,9 +174,9 @@ fn store(txn: &dyn WriteTxn, info: &SiteInfo, now: String) -> Result<Discovered>
             }
             None => {}
         }
-        txn.set_state(name, &value)?;
+        setting.set(txn, value)?;
     }
-    txn.set_state(key::DISCOVERED_AT, &now)?;
+    state::DISCOVERED_AT.set(txn, now)?;
     Ok(Discovered {
         role,
         site_id: info.site_id,

@@ -7,49 +7,36 @@ use std::time::Duration;
 
 use crate::error::{Error, Result, Server};
 use crate::protocol::v5::{InitialisationStatus, LegacyStatus, QueueLength, SiteInfo, StatusCode, V5ErrorBody, path};
+use crate::record::Cursor;
 use crate::site::answer::stated;
 use crate::site::cycle::Cycle;
 use crate::site::observer::SyncEvent;
-use crate::storage::{ReadTxn, changelog_gaps, key};
+use crate::storage::state::{Preparation, QueuePrepared};
+use crate::storage::{ReadTxn, changelog_gaps, state};
 use crate::text::sentences::error_detail;
 
 /// The longest wait between two questions.
 const POLL_MAX: Duration = Duration::from_secs(15);
 
-/// How far this database is with being initialised by the legacy server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Preparation {
-    /// Nothing shows that the server was asked.
-    Wanted,
-    /// The server was seen at work on it.
-    Under,
-    /// Everything is in the queue.
-    Done,
-}
-
-impl Preparation {
-    /// A database that was put back from a backup needs it anew: what it had taken from the queue since is gone there.
-    fn load(txn: &dyn ReadTxn) -> Result<(Self, String)> {
-        let since = changelog_gaps(txn)?.last().map_or_else(|| "0".to_owned(), |lost| lost.before.to_string());
-        let stored = txn.state(key::QUEUE_PREPARED)?.unwrap_or_default();
-        let state = match stored.split_once(' ') {
-            Some(("under", of)) if of == since => Self::Under,
-            Some(("done", of)) if of == since => Self::Done,
-            _ => Self::Wanted,
-        };
-        Ok((state, since))
-    }
+/// How far this database is with being initialised. One that was put back from a backup needs it anew: what it had taken from
+/// the queue since is gone there.
+fn preparation(txn: &dyn ReadTxn) -> Result<QueuePrepared> {
+    let since = changelog_gaps(txn)?.last().map_or(Cursor(0), |lost| lost.before);
+    let stored = state::QUEUE_PREPARED.find(txn)?.filter(|stored| stored.since == since);
+    Ok(stored.unwrap_or(QueuePrepared { preparation: Preparation::Wanted, since }))
 }
 
 impl Cycle<'_, '_> {
     /// Has the legacy server fill this site's queue, once for a database.
     pub(crate) fn initialise(&mut self, status: &InitialisationStatus) -> Result<()> {
-        let (state, _) = Preparation::load(self.site.storage.read()?.as_ref())?;
-        match (state, status) {
+        let QueuePrepared { preparation, .. } = preparation(self.site.storage.read()?.as_ref())?;
+        match (preparation, status) {
             (Preparation::Done, _) => Ok(()),
             (_, InitialisationStatus::Started) => self.wait_until_prepared(),
             // It was seen at work, and has ended since.
-            (Preparation::Under, InitialisationStatus::Completed) if self.is_idle()? => self.prepared("done"),
+            (Preparation::Under, InitialisationStatus::Completed) if self.is_idle()? => {
+                self.prepared(Preparation::Done)
+            }
             _ => self.ask_for_records(status),
         }
     }
@@ -58,7 +45,7 @@ impl Cycle<'_, '_> {
     fn ask_for_records(&mut self, before: &InitialisationStatus) -> Result<()> {
         self.settle_what_was_sent()?;
         let error = match self.client.legacy_post_once::<QueueLength>(&self.identity, path::INITIALISE, &Empty {}) {
-            Ok(_) => return self.prepared("done"),
+            Ok(_) => return self.prepared(Preparation::Done),
             Err(error) => error,
         };
         // A proxy that has waited enough answers for the server, which works on.
@@ -76,7 +63,9 @@ impl Cycle<'_, '_> {
         match info.initialisation_status {
             InitialisationStatus::Started => self.wait_until_prepared(),
             // If it was so before, nothing shows that the request was heard; the next cycle asks again.
-            InitialisationStatus::Completed if *before != InitialisationStatus::Completed => self.prepared("done"),
+            InitialisationStatus::Completed if *before != InitialisationStatus::Completed => {
+                self.prepared(Preparation::Done)
+            }
             _ => Err(error),
         }
     }
@@ -91,7 +80,7 @@ impl Cycle<'_, '_> {
     }
 
     fn wait_until_prepared(&mut self) -> Result<()> {
-        self.prepared("under")?;
+        self.prepared(Preparation::Under)?;
         let began = self.site.clock.monotonic();
         let mut pause = self.site.config.integration_poll;
         loop {
@@ -111,11 +100,13 @@ impl Cycle<'_, '_> {
             match info.initialisation_status {
                 InitialisationStatus::Started => {}
                 InitialisationStatus::New | InitialisationStatus::Error => {
-                    self.prepared("wanted")?;
+                    self.prepared(Preparation::Wanted)?;
                     let detail = error_detail::gathering_stopped().into();
                     return Err(Error::PeerError { server: Server::Legacy, detail });
                 }
-                InitialisationStatus::Completed | InitialisationStatus::Unknown(_) => return self.prepared("done"),
+                InitialisationStatus::Completed | InitialisationStatus::Unknown(_) => {
+                    return self.prepared(Preparation::Done);
+                }
             }
         }
     }
@@ -134,10 +125,10 @@ impl Cycle<'_, '_> {
         }
     }
 
-    fn prepared(&self, state: &str) -> Result<()> {
+    fn prepared(&self, now: Preparation) -> Result<()> {
         let txn = self.site.storage.write()?;
-        let (_, since) = Preparation::load(txn.as_ref())?;
-        txn.set_state(key::QUEUE_PREPARED, &format!("{state} {since}"))?;
+        let prepared = QueuePrepared { preparation: now, ..preparation(txn.as_ref())? };
+        state::QUEUE_PREPARED.set(txn.as_ref(), prepared)?;
         txn.commit()
     }
 }

@@ -19,7 +19,8 @@ use crate::site::cycle::{Cycle, SyncOptions};
 use crate::site::identity::Identity;
 use crate::site::observer::{Step, SyncObserver};
 use crate::site::report::SyncReport;
-use crate::storage::{ReadTxn, WriteTxn, key};
+use crate::storage::state::{JsonList, Setting};
+use crate::storage::{ReadTxn, WriteTxn, state};
 use crate::text::sentences::{cycle as says, input};
 use crate::text::{Message, quoted};
 
@@ -42,14 +43,14 @@ impl Link {
     }
 }
 
+const LINKS: Setting<JsonList<Link>> = state::links();
+
 fn load(txn: &dyn ReadTxn) -> Result<Vec<Link>> {
-    let Some(text) = txn.state(key::LINKS)?.filter(|text| !text.is_empty()) else { return Ok(Vec::new()) };
-    serde_json::from_str(&text).map_err(|_| Error::DamagedState { what: key::LINKS.to_owned() })
+    Ok(LINKS.get(txn)?.0)
 }
 
 fn store(txn: &dyn WriteTxn, links: &[Link]) -> Result<()> {
-    let text = if links.is_empty() { String::new() } else { serde_json::to_string(links).unwrap_or_default() };
-    txn.set_state(key::LINKS, &text)
+    LINKS.set(txn, links.to_vec())
 }
 
 impl Site {

@@ -6,12 +6,13 @@ use crate::error::{Error, Result, Server};
 use crate::integrate::{Door, noting_failure, receive};
 use crate::protocol::v5::{ReadCentralBatch, path};
 use crate::record::{Cursor, SiteId, StoreId};
+use crate::site::central::position::read_from_the_beginning;
 use crate::site::central::pull::from_legacy;
+use crate::site::central::recovery;
 use crate::site::cycle::Cycle;
 use crate::site::observer::Step;
 use crate::site::sizing::Way;
-use crate::storage::state::cursor;
-use crate::storage::{Incoming, ReadTxn, Source, key};
+use crate::storage::{Incoming, ReadTxn, Source, state};
 use crate::text::sentences::cycle as says;
 use crate::text::sentences::error_detail;
 use crate::write;
@@ -25,8 +26,8 @@ impl Cycle<'_, '_> {
             // This cursor is the position last received; everything after it is wanted.
             let (start, seen) = {
                 let txn = self.site.storage.read()?;
-                let of = |name: &str| cursor(txn.as_ref(), name).map(|position| position.0);
-                (of(key::PULL_CURSOR_CENTRAL)?, of(key::LEGACY_POSITION_SEEN)?)
+                let txn = txn.as_ref();
+                (state::PULL_CURSOR_CENTRAL.get(txn)?.0, state::LEGACY_POSITION_SEEN.get(txn)?.0)
             };
             let path = |limit| format!("{}?cursor={start}&limit={limit}", path::CENTRAL_RECORDS);
             let (batch, asked, took): (ReadCentralBatch, _, _) =
@@ -77,8 +78,8 @@ impl Cycle<'_, '_> {
     fn reread_legacy(&mut self, position: u64) -> Result<()> {
         self.warn(says::legacy_went_back(position))?;
         let txn = self.site.storage.write()?;
-        txn.set_state(key::PULL_CURSOR_CENTRAL, "0")?;
-        txn.set_state(key::LEGACY_POSITION_SEEN, &position.to_string())?;
+        state::PULL_CURSOR_CENTRAL.set(txn.as_ref(), Cursor(0))?;
+        state::LEGACY_POSITION_SEEN.set(txn.as_ref(), Cursor(position))?;
         txn.commit()
     }
 
@@ -96,16 +97,14 @@ impl Cycle<'_, '_> {
         let gained: Vec<StoreId> = own.into_iter().filter(|store| came.contains(store)).collect();
         let rereads = !gained.is_empty()
             && !planted!(GainedStoreIgnored)
-            && (self.identity.initialised || cursor(txn.as_ref(), key::PULL_CURSOR_V6)? > Cursor(0));
+            && (self.identity.initialised || state::PULL_CURSOR_V6.get(txn.as_ref())? > Cursor(0));
         if rereads {
-            txn.set_state(key::PULL_CURSOR_V6, "0")?;
-            txn.set_state(key::PULL_OWN, "1")?;
-            // Edits of a backup may have waited while the store was away: they give way before anything is pushed.
-            txn.set_state(key::RECOVERED, "0")?;
+            read_from_the_beginning(txn.as_ref())?;
+            recovery::recover_anew(txn.as_ref())?;
         }
-        txn.set_state(key::PULL_CURSOR_CENTRAL, &next.to_string())?;
-        if batch.max_cursor > cursor(txn.as_ref(), key::LEGACY_POSITION_SEEN)?.0 {
-            txn.set_state(key::LEGACY_POSITION_SEEN, &batch.max_cursor.to_string())?;
+        state::PULL_CURSOR_CENTRAL.set(txn.as_ref(), Cursor(next))?;
+        if batch.max_cursor > state::LEGACY_POSITION_SEEN.get(txn.as_ref())?.0 {
+            state::LEGACY_POSITION_SEEN.set(txn.as_ref(), Cursor(batch.max_cursor))?;
         }
         txn.commit()?;
         self.count(done);

@@ -11,12 +11,13 @@ use crate::protocol::hex;
 use crate::protocol::v5::{Acknowledged, QueuedRecord, ReadQueueBatch, UnreadableRecord, path};
 use crate::protocol::v6::Action;
 use crate::site::central::pull::from_legacy;
-use crate::site::central::recovery;
+use crate::site::central::{outdated, recovery};
 use crate::site::client::Parcel;
 use crate::site::cycle::Cycle;
 use crate::site::observer::Step;
 use crate::site::sizing::{Way, may_be_the_size};
-use crate::storage::{Source, key};
+use crate::storage::state::QueueTaken;
+use crate::storage::{Source, state};
 use crate::text::sentences::cycle as says;
 
 /// How often the very same batch may come although it was acknowledged: an acknowledgement may have been lost.
@@ -167,8 +168,8 @@ impl Cycle<'_, '_> {
     fn take_queued(&mut self, batch: ReadQueueBatch, versions: &[String]) -> Result<()> {
         let door = Door { source: Source::Legacy, origin: self.identity.legacy_site_id };
         let txn = self.site.storage.write()?;
-        let taken = txn.state(key::QUEUE_TAKEN)?.unwrap_or_default();
-        let taken: HashSet<&str> = taken.lines().collect();
+        let QueueTaken(taken) = state::QUEUE_TAKEN.get(txn.as_ref())?;
+        let taken: HashSet<&str> = taken.iter().map(String::as_str).collect();
         let id = |version: &str| version.split(' ').next().unwrap_or_default().to_owned();
         let is_known = |version: &str| match planted!(QueueKnownById) {
             true => taken.iter().any(|known| id(known) == id(version)),
@@ -178,15 +179,15 @@ impl Cycle<'_, '_> {
         // comes with other data, only those count: it may have the former data again the next time.
         let now: HashSet<_> = versions.iter().map(|version| id(version)).collect();
         let comes_again = |known: &&str| now.contains(&id(known));
-        let mut known: Vec<&str> = versions.iter().map(String::as_str).collect();
+        let mut known = versions.to_vec();
         if taken.iter().any(comes_again) {
-            known.extend(taken.iter().copied().filter(|known| !comes_again(known)));
+            known.extend(taken.iter().filter(|known| !comes_again(known)).map(|known| (*known).to_owned()));
         }
         let new = batch.data.into_iter().zip(versions).filter(|(_, version)| !is_known(version));
         let incoming: Vec<_> = new.map(|(element, _)| from_legacy(element)).collect();
-        recovery::give_way_to_legacy(self.site, txn.as_ref(), &incoming)?;
+        outdated::yield_to_newer_at_legacy(self.site, txn.as_ref(), &incoming)?;
         let done = receive(txn.as_ref(), self.site.clock.now(), &door, incoming)?;
-        txn.set_state(key::QUEUE_TAKEN, &known.join("\n"))?;
+        state::QUEUE_TAKEN.set(txn.as_ref(), QueueTaken(known))?;
         txn.commit()?;
         self.count(done);
         Ok(())

@@ -12,8 +12,7 @@ use crate::site::cycle::Cycle;
 use crate::site::observer::{Step, SyncEvent};
 use crate::site::outbox::{ENVELOPE, Gathered, Room, Sieve, gather};
 use crate::site::sizing::{Way, is_surely_no_outage};
-use crate::storage::state::{cursor, flag};
-use crate::storage::{ReadTxn, Selection, key};
+use crate::storage::{ReadTxn, Selection, state};
 use crate::text::sentences::error_detail;
 
 /// Changelog rows that are looked at in one turn.
@@ -24,15 +23,15 @@ impl Cycle<'_, '_> {
         let (bound, mut left, behind) = {
             let txn = self.site.storage.read()?;
             let bound = txn.last_cursor()?.next();
-            let behind = bound.0.saturating_sub(cursor(txn.as_ref(), key::PUSH_CURSOR_LEGACY)?.0);
+            let behind = bound.0.saturating_sub(state::PUSH_CURSOR_LEGACY.get(txn.as_ref())?.0);
             (bound, count_pushed(txn.as_ref(), bound, self.identity.central_is_legacy())?, behind)
         };
         // A server that has nothing to integrate is not asked to.
-        if left == 0 && !flag(self.site.storage.read()?.as_ref(), key::PUSH_UNCONFIRMED_LEGACY)? {
+        if left == 0 && !state::PUSH_UNCONFIRMED_LEGACY.get(self.site.storage.read()?.as_ref())? {
             if behind > ROWS as u64 {
                 // Nothing up to here goes there; the next cycles need not look at it again.
                 let txn = self.site.storage.write()?;
-                txn.set_state(key::PUSH_CURSOR_LEGACY, &bound.to_string())?;
+                state::PUSH_CURSOR_LEGACY.set(txn.as_ref(), bound)?;
                 txn.commit()?;
             }
             return Ok(());
@@ -51,7 +50,7 @@ impl Cycle<'_, '_> {
             }
             if planted!(LegacyCursorBeforeAnswer) {
                 let txn = self.site.storage.write()?;
-                txn.set_state(key::PUSH_CURSOR_LEGACY, &outgoing.next.to_string())?;
+                state::PUSH_CURSOR_LEGACY.set(txn.as_ref(), outgoing.next)?;
                 txn.commit()?;
             }
             let mut queue = PushedQueue { queue_length: left, data: std::mem::take(&mut outgoing.elements) };
@@ -104,14 +103,14 @@ impl Cycle<'_, '_> {
 
     /// Whether what was sent to the legacy server may not be integrated there yet.
     pub(crate) fn is_unconfirmed_at_legacy(&self) -> Result<bool> {
-        flag(self.site.storage.read()?.as_ref(), key::PUSH_UNCONFIRMED_LEGACY)
+        state::PUSH_UNCONFIRMED_LEGACY.get(self.site.storage.read()?.as_ref())
     }
 
     /// Moves the cursor past a batch that the legacy server took. Says how many records were passed over.
     fn taken_by_legacy(&mut self, outgoing: &Gathered<PushedRecord>) -> Result<u64> {
         let txn = self.site.storage.write()?;
-        let before = cursor(txn.as_ref(), key::PUSH_CURSOR_LEGACY)?;
-        txn.set_state(key::PUSH_CURSOR_LEGACY, &outgoing.next.to_string())?;
+        let before = state::PUSH_CURSOR_LEGACY.get(txn.as_ref())?;
+        state::PUSH_CURSOR_LEGACY.set(txn.as_ref(), outgoing.next)?;
         let passed_over = outgoing.log_passed_over(txn.as_ref(), self.site.clock.now())?;
         txn.commit()?;
         self.report.note_pushed(Server::Legacy, before, outgoing.next);
@@ -122,12 +121,12 @@ impl Cycle<'_, '_> {
     /// that nothing comes that is older: the server looks up what it has queued when it sends it.
     fn begin_sending_to_legacy(&self) -> Result<()> {
         let txn = self.site.storage.write()?;
-        if flag(txn.as_ref(), key::PUSH_UNCONFIRMED_LEGACY)? {
+        if state::PUSH_UNCONFIRMED_LEGACY.get(txn.as_ref())? {
             return Ok(());
         }
-        let at = cursor(txn.as_ref(), key::PUSH_CURSOR_LEGACY)?;
-        txn.set_state(key::PUSH_CONFIRMED_LEGACY, &at.to_string())?;
-        txn.set_state(key::PUSH_UNCONFIRMED_LEGACY, "1")?;
+        let at = state::PUSH_CURSOR_LEGACY.get(txn.as_ref())?;
+        state::PUSH_CONFIRMED_LEGACY.set(txn.as_ref(), at)?;
+        state::PUSH_UNCONFIRMED_LEGACY.set(txn.as_ref(), true)?;
         txn.commit()
     }
 
@@ -137,7 +136,7 @@ impl Cycle<'_, '_> {
             Room { records: config.push_records_max, bytes: self.client.sizes.size(Way::LegacyPush, config), below };
         let central_has = self.identity.central_is_legacy();
         let txn = self.site.storage.read()?;
-        let stands = Position { next: cursor(txn.as_ref(), key::PUSH_CURSOR_LEGACY)?, end: bound };
+        let stands = Position { next: state::PUSH_CURSOR_LEGACY.get(txn.as_ref())?, end: bound };
         gather(txn.as_ref(), stands, room, |row, data| {
             let Some(record) = is_pushed_to_legacy(&row, central_has).then(|| element(row, data)) else {
                 return Ok(None);
@@ -162,7 +161,7 @@ impl Cycle<'_, '_> {
             self.client.wait(self.site.config.integration_poll, &SyncEvent::WaitingForIntegration { waited })?;
             if self.is_idle()? {
                 let txn = self.site.storage.write()?;
-                txn.set_state(key::PUSH_UNCONFIRMED_LEGACY, "0")?;
+                state::PUSH_UNCONFIRMED_LEGACY.set(txn.as_ref(), false)?;
                 return txn.commit();
             }
             if elapsed(self.site) >= self.site.config.integration_wait {
@@ -184,7 +183,7 @@ fn element(row: Change, data: Option<RecordData>) -> PushedRecord {
 
 /// The number of rows below `bound` that are still to be pushed.
 fn count_pushed(txn: &dyn ReadTxn, bound: Cursor, central_has: bool) -> Result<u64> {
-    let mut from = cursor(txn, key::PUSH_CURSOR_LEGACY)?;
+    let mut from = state::PUSH_CURSOR_LEGACY.get(txn)?;
     let mut count = 0;
     loop {
         let rows = txn.changes(&Selection::Local, from, ROWS)?;

@@ -176,7 +176,7 @@ fn only_what_limits_is_kept_and_what_cannot_be_read_is_forgotten() {
     assert_eq!(kept.lines.central_push, None);
 
     let txn = storage.write().unwrap();
-    txn.set_state(key::LINES, "{\"central_pull\":7}").unwrap();
+    LINES.as_text().set(txn.as_ref(), "{\"central_pull\":7}").unwrap();
     txn.commit().unwrap();
     let mut forgotten = Sizes::load(storage.read().unwrap().as_ref()).unwrap();
     assert_eq!(forgotten.size(Way::CentralPull, &config), 500);

@@ -7,8 +7,8 @@ use crate::changelog::{ChangelogGap, NewChange};
 use crate::clock::Timestamp;
 use crate::record::{Cursor, RecordData, RecordId, SiteId, StoreId, TableName};
 use crate::storage::found::Found;
-use crate::storage::gaps::with_gap;
-use crate::storage::{Buffered, FileEntry, LogEntry, MirroredRecord, SiteActivity, SiteEntry, key};
+use crate::storage::state::{LOST, with_gap};
+use crate::storage::{Buffered, FileEntry, LogEntry, MirroredRecord, SiteActivity, SiteEntry};
 
 /// What a changelog row is about: there is one for each.
 pub(super) type Place = (TableName, RecordId, Option<StoreId>);
@@ -68,8 +68,8 @@ impl State {
     /// Says that this state was put in place of a newer one.
     pub(super) fn went_back_from(&mut self, newer: &Self) {
         let lost = ChangelogGap { after: self.newest, before: newer.newest.max(self.newest).next() };
-        let text = with_gap(self.settings.get(key::LOST).map(String::as_str), lost);
-        Arc::make_mut(&mut self.settings).insert(key::LOST.to_owned(), text);
+        let text = with_gap(self.settings.get(LOST.name()).map(String::as_str), lost);
+        Arc::make_mut(&mut self.settings).insert(LOST.name().to_owned(), text);
         self.newest = lost.before;
         self.newest_sequence = newer.newest_sequence.max(self.newest_sequence);
     }

@@ -58,22 +58,23 @@ impl SqliteStorage {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::storage::{Storage as _, key};
+    use crate::storage::Storage as _;
+    use crate::storage::state::SITE_NAME;
 
     #[test]
     fn a_copy_holds_what_was_committed_and_never_takes_the_place_of_a_file() {
         let folder = tempfile::tempdir().unwrap();
         let storage = SqliteStorage::open(folder.path().join("site.sqlite")).unwrap();
         let txn = storage.write().unwrap();
-        txn.set_state(key::SITE_NAME, "clinic").unwrap();
+        SITE_NAME.set(txn.as_ref(), "clinic").unwrap();
         txn.commit().unwrap();
         let to = folder.path().join("copy.sqlite");
         storage.back_up(&to).unwrap();
         let txn = storage.write().unwrap();
-        txn.set_state(key::SITE_NAME, "later").unwrap();
+        SITE_NAME.set(txn.as_ref(), "later").unwrap();
         txn.commit().unwrap();
         let copy = SqliteStorage::open_existing(&to).unwrap();
-        assert_eq!(copy.read().unwrap().state(key::SITE_NAME).unwrap().as_deref(), Some("clinic"));
+        assert_eq!(SITE_NAME.find(copy.read().unwrap().as_ref()).unwrap().as_deref(), Some("clinic"));
         assert_eq!(storage.back_up(&to).unwrap_err().code(), "io_failed");
         #[cfg(unix)]
         {

@@ -117,7 +117,8 @@ fn open_alone(path: &Path) -> rusqlite::Result<Connection> {
 mod tests {
     use super::super::SqliteStorage;
     use super::*;
-    use crate::storage::{Storage as _, key};
+    use crate::storage::Storage as _;
+    use crate::storage::state::SITE_NAME;
 
     #[test]
     fn a_database_that_is_opened_to_be_read_stays_as_it_is() {
@@ -125,7 +126,7 @@ mod tests {
         let path = folder.path().join("site.sqlite");
         let storage = SqliteStorage::open(&path).unwrap();
         let txn = storage.write().unwrap();
-        txn.set_state(key::SITE_NAME, "clinic").unwrap();
+        SITE_NAME.set(txn.as_ref(), "clinic").unwrap();
         txn.commit().unwrap();
         drop(storage);
         let looks = || {
@@ -144,7 +145,7 @@ mod tests {
         assert_eq!((found.schema, found.unwritable.is_none()), (found.known, true));
         assert_eq!(damage(&path).unwrap(), Vec::<String>::new());
         let storage = SqliteStorage::open_to_read(&path).unwrap();
-        assert_eq!(storage.read().unwrap().state(key::SITE_NAME).unwrap().as_deref(), Some("clinic"));
+        assert_eq!(SITE_NAME.find(storage.read().unwrap().as_ref()).unwrap().as_deref(), Some("clinic"));
         assert_eq!(storage.write().err().unwrap().code(), "database_read_only");
         drop(storage);
         assert!(looks() == before, "something changed");

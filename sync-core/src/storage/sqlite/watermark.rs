@@ -13,8 +13,7 @@ use super::place::private;
 use crate::changelog::ChangelogGap;
 use crate::error::Result;
 use crate::record::Cursor;
-use crate::storage::gaps::with_gap;
-use crate::storage::key;
+use crate::storage::state::{FILE_CAME_HERE, LOST, with_gap};
 
 /// How many cursors are left out at most where it is not known which were given out, because the file is gone. Small, as
 /// Open mSupply 2.x keeps cursors in 32 bits (weak point A17).
@@ -149,7 +148,7 @@ fn inode_in(text: &str) -> Option<u64> {
 /// copied here. Of a copy, the original may still run.
 fn came_here(connection: &Connection) -> Result<()> {
     let sql = "INSERT OR REPLACE INTO sync_state (key, value) VALUES (?1, '1')";
-    connection.execute(sql, [key::FILE_CAME_HERE]).map(|_| ()).map_err(database_error)
+    connection.execute(sql, [FILE_CAME_HERE.name()]).map(|_| ()).map_err(database_error)
 }
 
 /// The newest cursor that may have been given out, if a database is older than what is known of it.
@@ -174,9 +173,9 @@ fn say_so(connection: &mut Connection, known: Option<&Mark>) -> Result<()> {
     };
     let sql = "SELECT value FROM sync_state WHERE key = ?1";
     let before: Option<String> =
-        txn.query_row(sql, [key::LOST], |row| row.get(0)).optional().map_err(database_error)?;
+        txn.query_row(sql, [LOST.name()], |row| row.get(0)).optional().map_err(database_error)?;
     let lost = ChangelogGap { after: found.newest, before: given_out.next() };
-    set(key::LOST, &with_gap(before.as_deref(), lost))?;
+    set(LOST.name(), &with_gap(before.as_deref(), lost))?;
     set("newest_cursor", &i64::try_from(lost.before.0).unwrap_or(i64::MAX))?;
     set("commits", &(known.map_or(0, |mark| mark.commits).max(found.commits) + 1).to_string())?;
     txn.commit().map_err(database_error)

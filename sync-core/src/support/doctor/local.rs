@@ -6,7 +6,7 @@ use super::{Check, Outcome, Party};
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorClass, Result};
 use crate::record::Cursor;
-use crate::storage::{FileEntry, FileState, Storage, key};
+use crate::storage::{FileEntry, FileState, Storage, state};
 use crate::support::config_warnings::{Concern, concerns};
 use crate::support::{Disagreement, cursors, identity};
 use crate::text::sentences::doctor as say;
@@ -159,9 +159,8 @@ pub(crate) fn copies(storage: &dyn Storage, now: Timestamp) -> Result<Check> {
     const NAME: &str = "copies";
     let txn = storage.read()?;
     let is_recent = |at: Timestamp| now.since(at) < COPY_RECENT;
-    let text = |name: &str| Ok::<_, Error>(txn.state(name)?.filter(|text| !text.is_empty()));
-    let site = text(key::SITE_NAME)?.unwrap_or_default();
-    if let Some(since) = text(key::COPY_GOES_ON)? {
+    let site = state::SITE_NAME.get(txn.as_ref())?;
+    if let Some(since) = state::COPY_GOES_ON.get(txn.as_ref())? {
         return Ok(Check::fault(NAME, &Error::DatabaseCopied { site, since }, Party::Device));
     }
     let known = ("database_copied", ErrorClass::Configure, Party::Device);
@@ -174,10 +173,10 @@ pub(crate) fn copies(storage: &dyn Storage, now: Timestamp) -> Result<Check> {
             return Ok(warning(say::copies_of_site(site.name, goes_on, refused)));
         }
     }
-    let refused = text(key::COPY_REFUSED_AT)?.filter(|at| Timestamp::parse(at).is_some_and(is_recent));
+    let refused = state::COPY_REFUSED_AT.get(txn.as_ref())?.filter(|at| is_recent(*at));
     Ok(match refused {
-        Some(at) => warning(say::copy_refused(at)),
-        None if text(key::FILE_CAME_HERE)?.is_some() => warning(say::file_came_here()),
+        Some(at) => warning(say::copy_refused(at.to_string())),
+        None if state::FILE_CAME_HERE.get(txn.as_ref())?.is_some() => warning(say::file_came_here()),
         None => Check::ok(NAME, say::no_other_copy()),
     })
 }

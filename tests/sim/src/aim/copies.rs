@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use sync_core::record::RecordData;
-use sync_core::storage::{MemoryStorage, Storage, key};
+use sync_core::storage::{MemoryStorage, Storage, state};
 use sync_core::{Error, Records, Silent, Site, SyncConfig, SyncOptions};
 
 use super::Aimed;
@@ -20,7 +20,7 @@ use crate::run::{Chance, Sim};
 /// What a copy knows of its pushes: the newest that central took, and the one that is under way.
 fn pushes(storage: &dyn Storage) -> (String, String) {
     let text = |name: &str| storage.read().and_then(|txn| txn.state(name)).ok().flatten().unwrap_or_default();
-    (text(key::PUSH_TAKEN), text(key::PUSH_UNDER_WAY))
+    (text(state::PUSH_TAKEN.name()), text(state::PUSH_UNDER_WAY.name()))
 }
 
 impl Sim {

@@ -18,7 +18,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use sync_core::central::CentralConfig;
 use sync_core::files::{FILE_BYTES_MAX, FileStore, Files, FilesConfig};
-use sync_core::storage::key;
+use sync_core::storage::state;
 use sync_core::{Central, Clock as _, Error, FilesOptions, FilesReport, SyncEvent};
 
 pub use book::{BookedFile, FileBook};
@@ -259,7 +259,7 @@ impl Sim {
     /// Whether an end knows what it is.
     fn is_set_up(&self, end: usize) -> bool {
         let storage = self.ends[end].process().raw;
-        storage.read().and_then(|txn| txn.state(key::ROLE)).is_ok_and(|role| role.is_some())
+        storage.read().and_then(|txn| state::ROLE.is_set(txn.as_ref())).unwrap_or(false)
     }
 }
 

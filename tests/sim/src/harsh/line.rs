@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 use sync_core::SyncOptions;
 use sync_core::record::Cursor;
-use sync_core::storage::{Selection, key};
+use sync_core::storage::{Selection, state};
 use sync_core::transport::{HttpRequest, HttpResponse, TransportError};
 
 use super::Harsh;
@@ -139,7 +139,7 @@ impl Sim {
     /// Whether a site has run its first cycle to its end.
     fn is_initialised(&self, site: usize) -> bool {
         let storage = self.ends[site].process().raw;
-        storage.read().and_then(|txn| txn.state(key::INITIALISED_AT)).is_ok_and(|at| at.is_some())
+        storage.read().and_then(|txn| state::INITIALISED_AT.is_set(txn.as_ref())).unwrap_or(false)
     }
 
     /// An upstream central server deletes its newest row, one that goes to nobody: where nothing is left to send, its

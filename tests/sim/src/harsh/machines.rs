@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use sync_core::protocol::PasswordHash;
-use sync_core::storage::{MemoryStorage, key};
+use sync_core::storage::{MemoryStorage, state};
 use sync_core::transport::HttpRequest;
 use sync_core::{Settings, Silent};
 
@@ -77,7 +77,7 @@ impl Sim {
         self.note(|| format!("{} gets a newer release", self.ends[end].name));
         let storage = self.ends[end].process().raw;
         let txn = storage.write().expect("a transaction");
-        txn.set_state(key::LIBRARY_VERSION, "an older one").expect("a state");
+        state::LIBRARY_VERSION.set(txn.as_ref(), "an older one").expect("a state");
         txn.commit().expect("a commit");
     }
 

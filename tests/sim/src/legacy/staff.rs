@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sync_core::storage::key;
+use sync_core::storage::state;
 use sync_testkit::legacy_server::{Endpoint, Fault, MergeBy, PlannedFault, Refusal, Takes, rows};
 
 use super::{Legacy, STAFF_TABLES, name, number};
@@ -273,7 +273,7 @@ impl Sim {
     /// Whether an end knows that its queue was filled, so that it will not ask for that again.
     fn has_queue(&self, end: usize) -> bool {
         let storage = self.ends[end].process().raw;
-        let state = storage.read().and_then(|txn| txn.state(key::QUEUE_PREPARED)).ok().flatten();
+        let state = storage.read().and_then(|txn| state::named("queue_prepared").find(txn.as_ref())).ok().flatten();
         state.is_some_and(|state| state.starts_with("done"))
     }
 }

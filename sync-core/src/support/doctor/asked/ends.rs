@@ -10,8 +10,7 @@ use crate::site::central::position::{Advance, Position};
 use crate::site::central::pull::read_batch;
 use crate::site::identity::Identity;
 use crate::site::legacy::discover::central_url;
-use crate::storage::key;
-use crate::storage::state::cursor;
+use crate::storage::state;
 use crate::support::doctor::{Check, Outcome, Party};
 use crate::text::sentences::doctor as say;
 
@@ -99,7 +98,7 @@ impl Doctor<'_> {
     fn legacy_cursor(&self, identity: &Identity) -> Result<Option<Error>> {
         let (ours, seen) = {
             let txn = self.site.storage.read()?;
-            (cursor(txn.as_ref(), key::PULL_CURSOR_CENTRAL)?.0, cursor(txn.as_ref(), key::LEGACY_POSITION_SEEN)?.0)
+            (state::PULL_CURSOR_CENTRAL.get(txn.as_ref())?.0, state::LEGACY_POSITION_SEEN.get(txn.as_ref())?.0)
         };
         let path = format!("{}?cursor={ours}&limit=1", v5_path::CENTRAL_RECORDS);
         let batch: ReadCentralBatch = self.client(|client| client.legacy_get(identity, &path))?;

@@ -29,7 +29,7 @@ use crate::site::identity::Identity;
 use crate::site::legacy::discover::{central_url, told};
 use crate::site::observer::{Silent, SyncEvent, SyncObserver};
 use crate::site::watch::{Look, watched};
-use crate::storage::key;
+use crate::storage::state;
 use crate::storage::state::role;
 use crate::support::config_warnings::{Concern, concerns};
 use crate::support::doctor::{self, CENTRAL, Check, Diagnosis, LEGACY, NAMES, Outcome, Party};
@@ -142,7 +142,7 @@ impl Doctor<'_> {
         self.add_read("copies", doctor::copies(storage.as_ref(), self.site.clock.now()))?;
         let read = || {
             let txn = storage.read()?;
-            Ok::<_, Error>((role(txn.as_ref())?, txn.state(key::LEGACY_URL)?.is_some()))
+            Ok::<_, Error>((role(txn.as_ref())?, state::LEGACY_URL.is_set(txn.as_ref())?))
         };
         let (role, has_legacy) = read().unwrap_or((None, false));
         let identity = match self.site.identity() {
@@ -257,10 +257,10 @@ impl Doctor<'_> {
             return Ok(Check::not_checked(NAME, say::identity_not_told()));
         };
         let txn = self.site.storage.read()?;
-        for (code, name, what, theirs, advice) in told(info) {
-            let Some(ours) = txn.state(name)?.filter(|ours| *ours != theirs) else { continue };
+        for (code, setting, what, theirs, advice) in told(info) {
+            let Some(ours) = setting.find(txn.as_ref())?.filter(|ours| *ours != theirs) else { continue };
             // The address has a check of its own.
-            if name == key::CENTRAL_URL {
+            if setting.name() == state::CENTRAL_URL.name() {
                 continue;
             }
             let says = of_identity::differs(what, quoted(&ours), quoted(&theirs));

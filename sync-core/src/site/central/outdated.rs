@@ -1,0 +1,134 @@
+//! What becomes of records and edits that a restore made outdated, here or at central.
+
+use crate::error::{Result, Server};
+use crate::protocol::v6::{Action, ReadBatch};
+use crate::record::{Cursor, RecordData, RecordId, SiteId, TableName};
+use crate::site::Site;
+use crate::storage::state::{CentralRestore, OwnRestore, ResendRange, RestorePoint, site_id};
+use crate::storage::{Incoming, Quarantine, QuarantineCause, ReadTxn, Selection, Source, WriteTxn, state};
+use crate::write;
+
+/// Changelog rows that are logged again in one transaction.
+const ROWS: usize = 1000;
+
+/// While everything is read again because central went back: of what was pushed since, what central has is as good as
+/// pushed; and what it has in a version that had been read before is sent again. Of other versions it cannot be told
+/// whether they are later: they win, and ours is set aside.
+pub(crate) fn compare_with_central(site: &Site, txn: &dyn WriteTxn, batch: &ReadBatch) -> Result<()> {
+    let CentralRestore::Rereading { reading, resend: Some(ResendRange { from, below }) } = CentralRestore::load(txn)?
+    else {
+        return Ok(());
+    };
+    for element in batch.records.iter().flatten() {
+        let record = &element.record;
+        let (table, id) = (&record.table_name, &record.record_id);
+        if !txn.has_local_change(table, id, from)? || txn.has_local_change(table, id, below)? {
+            continue;
+        }
+        let ours = txn.record(table, id)?;
+        if write::is_same(table, record.action, &record.record_data, ours.as_ref()) {
+            // It stays an edit of this site, in case central goes back once more.
+            txn.note_pushed(own_site(txn)?, table, id, below)?;
+        } else if element.cursor <= reading.after.min(reading.seen) {
+            write::reassert_local(txn, table, id, &record.record_data, site.clock.now())?;
+        } else {
+            txn.stage(&set_aside(table, id, ours.as_ref()), site.clock.now())?;
+        }
+    }
+    Ok(())
+}
+
+/// Under this number a site notes what of its own it saw at central.
+pub(crate) fn own_site(txn: &dyn ReadTxn) -> Result<SiteId> {
+    Ok(site_id(txn)?.unwrap_or(SiteId(0)))
+}
+
+/// Logs the next of the edits again that central lost; says whether there are more.
+pub(super) fn requeue_next(site: &Site) -> Result<bool> {
+    let is_resending = |restore| matches!(restore, CentralRestore::Resending { .. });
+    if !is_resending(CentralRestore::load(site.storage.read()?.as_ref())?) {
+        return Ok(false);
+    }
+    let txn = site.storage.write()?;
+    let restore = CentralRestore::load(txn.as_ref())?;
+    let CentralRestore::Resending { resend: ResendRange { from, below } } = restore else { return Ok(false) };
+    let rows = txn.changes(&Selection::Local, from, ROWS)?;
+    let next = rows.last().map(|row| row.cursor.next()).filter(|next| rows.len() == ROWS && *next < below);
+    let own = own_site(txn.as_ref())?;
+    for row in rows.into_iter().filter(|row| row.cursor < below) {
+        let at_central = txn.pushed_at(own, &row.change.table, &row.change.id)?.is_some_and(|at| at > row.cursor);
+        if !at_central {
+            write::requeue_edit(txn.as_ref(), row.change, site.clock.now())?;
+        }
+    }
+    if next.is_none() {
+        txn.forget_pushed(own)?;
+    }
+    restore.resent(next).store(txn.as_ref())?;
+    txn.commit()?;
+    Ok(next.is_some())
+}
+
+/// In a site that went back, edits of the backup yield to what central got after it: those are the same edits, or later ones
+/// of this site. Where another site's came in between, the edit is not lost but set aside.
+pub(crate) fn yield_to_newer(site: &Site, txn: &dyn WriteTxn, batch: &ReadBatch, since: RestorePoint) -> Result<()> {
+    let of_the_backup = OfTheBackup { unpushed: state::PUSH_CURSOR_V6.get(txn)?, made_since: since.made_since };
+    for element in batch.records.iter().flatten().filter(|element| element.cursor > since.seen) {
+        let record = &element.record;
+        let version = (record.action, &record.record_data);
+        of_the_backup.yield_to(site, txn, (&record.table_name, &record.record_id), version)?;
+    }
+    Ok(())
+}
+
+/// In a site that went back, edits of the backup yield to what the legacy server has queued anew, as they do to what central
+/// has.
+pub(crate) fn yield_to_newer_at_legacy(site: &Site, txn: &dyn WriteTxn, incoming: &[Incoming]) -> Result<()> {
+    let Some(lost) = OwnRestore::load(txn, Server::Legacy)?.unread() else { return Ok(()) };
+    let of_the_backup = OfTheBackup { unpushed: state::PUSH_CURSOR_LEGACY.get(txn)?, made_since: lost.before };
+    for Incoming { table, id, action, data, .. } in incoming {
+        of_the_backup.yield_to(site, txn, (table, id), (*action, data))?;
+    }
+    Ok(())
+}
+
+/// Which own edits are of a backup that was put back, and were not pushed when it was made.
+struct OfTheBackup {
+    unpushed: Cursor,
+    made_since: Cursor,
+}
+
+impl OfTheBackup {
+    /// Where a record has such an edit, the version of the server is the one that counts.
+    fn yield_to(
+        &self,
+        site: &Site,
+        txn: &dyn WriteTxn,
+        (table, id): (&TableName, &RecordId),
+        (action, data): (Action, &RecordData),
+    ) -> Result<()> {
+        if !txn.has_local_change(table, id, self.unpushed)? || txn.has_local_change(table, id, self.made_since)? {
+            return Ok(());
+        }
+        let ours = txn.record(table, id)?;
+        if !write::is_same(table, action, data, ours.as_ref()) {
+            txn.stage(&set_aside(table, id, ours.as_ref()), site.clock.now())?;
+        }
+        txn.mark_synced(table, id)
+    }
+}
+
+fn set_aside(table: &TableName, id: &RecordId, ours: Option<&RecordData>) -> Incoming {
+    let reason = "a backup was put back, here or at central, and central has another version that may be the later one"
+        .to_owned();
+    Incoming {
+        source: Source::Local,
+        table: table.clone(),
+        id: id.clone(),
+        action: if ours.is_some() { Action::Update } else { Action::Delete },
+        data: ours.cloned().unwrap_or_else(|| RecordData::of(&())),
+        cursor: None,
+        known: Default::default(),
+        quarantine: Some(Quarantine { cause: QuarantineCause::Refused, reason, waits_for: None }),
+    }
+}

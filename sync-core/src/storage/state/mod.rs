@@ -1,0 +1,98 @@
+//! What a database knows of itself and of its servers: settings and cursors as typed values.
+//!
+//! Each is a row of text in the storage ([`ReadTxn::state`]). Its name and its format are written here and nowhere else; what
+//! reads or writes one does so by its [`Setting`]:
+//!
+//! ```
+//! use sync_core::record::Cursor;
+//! use sync_core::storage::{MemoryStorage, Storage, state};
+//!
+//! let storage = MemoryStorage::new();
+//! let txn = storage.write()?;
+//! state::PUSH_CURSOR_V6.set(txn.as_ref(), Cursor(7))?;
+//! assert_eq!(state::PUSH_CURSOR_V6.get(txn.as_ref())?, Cursor(7));
+//! assert_eq!(state::SITE_NAME.find(txn.as_ref())?, None);
+//! # Ok::<(), sync_core::Error>(())
+//! ```
+
+mod copies;
+mod files;
+mod gaps;
+mod lines;
+mod merges;
+mod of_site;
+mod recovery;
+mod setting;
+mod site;
+mod stored;
+
+use url::Url;
+
+pub use copies::*;
+pub use files::*;
+pub use gaps::{LOST, changelog_gaps};
+pub(crate) use gaps::{newest_gaps, with_gap};
+pub(crate) use lines::*;
+pub(crate) use merges::*;
+pub use of_site::*;
+pub use recovery::*;
+pub use setting::{Setting, SiteSetting, named};
+pub use site::*;
+pub use stored::Stored;
+pub(crate) use stored::{Json, JsonList};
+
+use super::ReadTxn;
+use crate::error::{Result, Server};
+use crate::ownership::Role;
+use crate::record::{Cursor, SiteId};
+
+/// Whether two addresses are of one server.
+pub(crate) fn is_one_server(legacy: &str, central: Option<&str>) -> bool {
+    let origin = |text: &str| Url::parse(text).ok().map(|url| url.origin());
+    central.and_then(origin).is_some_and(|central| origin(legacy) == Some(central))
+}
+
+/// Whether a database has one server for both.
+pub(crate) fn central_is_legacy(txn: &dyn ReadTxn) -> Result<bool> {
+    Ok(is_one_server(&LEGACY_URL.get(txn)?, CENTRAL_URL.find(txn)?.as_deref()))
+}
+
+/// The part a database plays, once it is known.
+pub(crate) fn role(txn: &dyn ReadTxn) -> Result<Option<Role>> {
+    ROLE.find(txn)
+}
+
+/// The number of the site that a database belongs to, once it is known.
+pub(crate) fn site_id(txn: &dyn ReadTxn) -> Result<Option<SiteId>> {
+    SITE_ID.find(txn)
+}
+
+/// How far of its own edits a server has surely integrated: later ones are not safe from being overwritten yet.
+pub(crate) fn confirmed_to(txn: &dyn ReadTxn, server: Server) -> Result<Cursor> {
+    let push = push_to(server);
+    if push.unconfirmed.get(txn)? { push.confirmed.get(txn) } else { push.cursor.get(txn) }
+}
+
+/// The settings of the push to one server.
+pub(crate) struct PushSettings {
+    /// The next position to push.
+    pub cursor: Setting<Cursor>,
+    /// Where that was when the server last confirmed that it integrated what was pushed; counts only while `unconfirmed`.
+    pub confirmed: Setting<Cursor>,
+    /// Whether the server has not confirmed that it integrated what was pushed last.
+    pub unconfirmed: Setting<bool>,
+}
+
+/// Those of the push to `server`.
+pub(crate) const fn push_to(server: Server) -> PushSettings {
+    match server {
+        Server::Central => {
+            PushSettings { cursor: PUSH_CURSOR_V6, confirmed: PUSH_CONFIRMED_V6, unconfirmed: PUSH_UNCONFIRMED }
+        }
+        Server::Legacy => PushSettings {
+            cursor: PUSH_CURSOR_LEGACY,
+            confirmed: PUSH_CONFIRMED_LEGACY,
+            unconfirmed: PUSH_UNCONFIRMED_LEGACY,
+        },
+    }
+}

@@ -1,0 +1,162 @@
+//! What a central server keeps, most of it for each site.
+
+use super::stored::{Json, JsonList, Stored};
+use super::{Setting, SiteSetting};
+use crate::record::{Cursor, RecordId, SiteId, TableName};
+
+/// The highest number that a site of the local list ever had: none is given out twice.
+pub const HIGHEST_SITE: Setting<SiteId> = Setting::new("highest_site");
+/// How long central has run over this database, in milliseconds, counted on from the clock of its first push.
+pub(crate) const STEADY_TIME: Setting<i64> = Setting::lenient("steady_time");
+/// The rows of the last batch that a site pushed.
+pub(crate) const LAST_PUSH_OF_SITE: SiteSetting<Fingerprints> = SiteSetting::new("last_push_of_site_");
+/// The highest cursor of a row that a site pushed. An older version wrote whatever a site said.
+pub const HIGHEST_PUSH_OF_SITE: SiteSetting<Cursor> = SiteSetting::lenient("highest_push_of_site_");
+/// Whether a site has pushed batches but not its last one.
+pub const OPEN_PUSH_OF_SITE: SiteSetting<bool> = SiteSetting::new("open_push_of_site_");
+/// What a site told of its newest restore.
+pub(crate) const RESTORED_SITE: SiteSetting<SiteRestore> = SiteSetting::new("restored_site_");
+/// Without a legacy server: what is left to give back to a site of what is kept for it, once it asked for that.
+pub(crate) const QUEUE_OF_SITE: SiteSetting<QueueLeft> = SiteSetting::new("queue_of_site_");
+/// Numbers of what is given to a site beside its queue.
+pub(crate) const LINKED_OF_SITE: SiteSetting<Numbers> = SiteSetting::new("linked_of_site_");
+
+/// What is held back from a site because its release cannot read it.
+pub(crate) const fn held_back_of_site<T>() -> SiteSetting<Json<T>> {
+    SiteSetting::new("held_back_of_site_")
+}
+
+/// Which of the copies of a site's database goes on; none where that was forgotten.
+pub(crate) const fn copies_of_site<T>() -> SiteSetting<Option<Json<T>>> {
+    SiteSetting::new("copies_of_site_")
+}
+
+/// The stores that moved to another site and whose records are still to be logged anew.
+pub(crate) const fn moved_stores<T>() -> Setting<JsonList<T>> {
+    Setting::new("moved_stores")
+}
+
+/// Where the changelog says that a store is no more on a site.
+pub(crate) fn store_left_site(site: SiteId, store: &str) -> Setting<Cursor> {
+    Setting::lenient("store_left_site_").of(format_args!("{site} {store}"))
+}
+
+/// The site that wrote a record of no store, where the row of its change does not name the site, so that the site is sent it
+/// back.
+pub(crate) fn written_by(table: &TableName, id: &RecordId) -> Setting<WrittenBy> {
+    Setting::lenient("written_by ").of(format_args!("{table} {id}"))
+}
+
+/// Digests of rows.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Fingerprints(pub Vec<u64>);
+
+impl Stored for Fingerprints {
+    /// A word that is none matches no row.
+    fn from_text(text: &str) -> Option<Self> {
+        Some(Self(text.split_whitespace().filter_map(|word| u64::from_str_radix(word, 16).ok()).collect()))
+    }
+
+    fn to_text(&self) -> String {
+        self.0.iter().map(|one| format!("{one:016x} ")).collect()
+    }
+}
+
+/// What is known of a site's newest restore.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SiteRestore {
+    /// Rows that the site pushed with a lower cursor are from before.
+    pub before: Cursor,
+    /// Where central's changelog ended when the site said so: what had come from the site was from before.
+    pub known_at: Cursor,
+    /// The newest of what lay in the sync buffer when the site began anew: it may be integrated long after.
+    pub buffered_to: u64,
+}
+
+impl Stored for SiteRestore {
+    /// Two numbers as an older version wrote them, or three.
+    fn from_text(text: &str) -> Option<Self> {
+        let mut words = text.split(' ');
+        let (before, known_at) = (Cursor::parse(words.next()?)?, Cursor::parse(words.next()?)?);
+        let buffered_to = words.next().map_or(Some(0), |word| word.parse().ok())?;
+        words.next().is_none().then_some(Self { before, known_at, buffered_to })
+    }
+
+    fn to_text(&self) -> String {
+        format!("{} {} {}", self.before, self.known_at, self.buffered_to)
+    }
+}
+
+/// What is kept for a site beyond `after`, as far as it was there when the site asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct QueueLeft {
+    pub after: u64,
+    pub through: u64,
+}
+
+impl Stored for QueueLeft {
+    fn from_text(text: &str) -> Option<Self> {
+        let (after, through) = text.split_once(' ')?;
+        Some(Self { after: after.parse().ok()?, through: through.parse().ok()? })
+    }
+
+    fn to_text(&self) -> String {
+        format!("{} {}", self.after, self.through)
+    }
+}
+
+/// Numbers with spaces between them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Numbers(pub Vec<u64>);
+
+impl Stored for Numbers {
+    fn from_text(text: &str) -> Option<Self> {
+        text.split_whitespace().map(|word| word.parse().ok()).collect::<Option<_>>().map(Self)
+    }
+
+    fn to_text(&self) -> String {
+        self.0.iter().map(u64::to_string).collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// Who wrote a record, and the place of what was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct WrittenBy {
+    pub site: SiteId,
+    pub written: Cursor,
+}
+
+impl Stored for WrittenBy {
+    fn from_text(text: &str) -> Option<Self> {
+        let (site, written) = text.split_once(' ')?;
+        Some(Self { site: site.parse().ok().map(SiteId)?, written: Cursor::parse(written)? })
+    }
+
+    fn to_text(&self) -> String {
+        format!("{} {}", self.site, self.written)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        fn same<T: Stored + PartialEq + std::fmt::Debug>(value: T, text: &str) {
+            assert_eq!(value.to_text(), text);
+            assert_eq!(T::from_text(text), Some(value));
+        }
+        same(Fingerprints(vec![1, u64::MAX]), "0000000000000001 ffffffffffffffff ");
+        same(QueueLeft { after: 3, through: 9 }, "3 9");
+        same(Numbers(vec![4, 5]), "4 5");
+        same(Numbers::default(), "");
+        same(WrittenBy { site: SiteId(2), written: Cursor(8) }, "2 8");
+        let restored = SiteRestore { before: Cursor(1), known_at: Cursor(2), buffered_to: 3 };
+        same(restored, "1 2 3");
+        assert_eq!(SiteRestore::from_text("1 2"), Some(SiteRestore { buffered_to: 0, ..restored }), "an older version");
+        for damaged in ["", "1", "1 2 3 4", "1 x"] {
+            assert_eq!(SiteRestore::from_text(damaged), None, "{damaged:?}");
+        }
+    }
+}
