@@ -12,7 +12,7 @@ type Admission = Result<SiteId, AuthenticationError>;
 
 /// Who asks to come in.
 #[derive(Clone, Copy)]
-struct Asked<'a> {
+struct SignIn<'a> {
     from: Option<IpAddr>,
     credentials: &'a Credentials,
     /// Whether the machine in the credentials is what the request says.
@@ -23,7 +23,7 @@ impl Central {
     /// Says who a site is, unless too many attempts were refused. Where the host makes slow checks itself, the answer is put
     /// off until it has made this one.
     pub(super) fn admit(&self, noted: &Noted, credentials: &Credentials) -> Admission {
-        let asked = Asked { from: noted.caller.from, credentials, names_machine: !noted.is_machine_assumed.get() };
+        let asked = SignIn { from: noted.caller.from, credentials, names_machine: !noted.is_machine_assumed.get() };
         let Some(gate) = &noted.caller.gate else { return self.ask_now(asked) };
         let checked = noted.caller.checked.as_ref().filter(|checked| checked.credentials == *credentials);
         let known = match checked {
@@ -49,7 +49,7 @@ impl Central {
     /// brings; it counts as one attempt.
     pub fn check_credentials(&self, check: &Check) -> Checked {
         let Check { credentials, from, names_machine, .. } = check;
-        let asked = Asked { from: *from, credentials, names_machine: *names_machine };
+        let asked = SignIn { from: *from, credentials, names_machine: *names_machine };
         let outcome = match check.is_renewal {
             true => self.count(asked, self.authenticator.renew(credentials)),
             false => self.ask_now(asked),
@@ -62,12 +62,12 @@ impl Central {
         self.authenticator.checks_at_once().max(1)
     }
 
-    fn ask_now(&self, asked: Asked<'_>) -> Admission {
+    fn ask_now(&self, asked: SignIn<'_>) -> Admission {
         self.brake(asked)?;
         self.count(asked, self.authenticator.authenticate(asked.credentials))
     }
 
-    fn ask_memory(&self, asked: Asked<'_>) -> Option<Admission> {
+    fn ask_memory(&self, asked: SignIn<'_>) -> Option<Admission> {
         if let Err(braked) = self.brake(asked) {
             return Some(Err(braked));
         }
@@ -76,14 +76,14 @@ impl Central {
     }
 
     /// Whether the request names the machine that the site is known by. One that names none may come from anywhere.
-    fn is_own_machine(&self, asked: Asked<'_>) -> bool {
+    fn is_own_machine(&self, asked: SignIn<'_>) -> bool {
         asked.names_machine && self.authenticator.is_own_machine(asked.credentials)
     }
 
     /// Refuses where there were too many guesses. Who guesses under a site's name does not keep the site itself out, even
     /// from behind the same address: it is known by credentials that were right, or by its machine, which counts apart.
-    fn brake(&self, asked: Asked<'_>) -> Result<(), AuthenticationError> {
-        let Asked { from, credentials, .. } = asked;
+    fn brake(&self, asked: SignIn<'_>) -> Result<(), AuthenticationError> {
+        let SignIn { from, credentials, .. } = asked;
         let now = self.clock.monotonic();
         let wait = |is_own| self.attempts.wait(&credentials.username, from, is_own, now);
         let (of_others, of_its_own) = (wait(false), wait(true));
@@ -99,8 +99,8 @@ impl Central {
         }
     }
 
-    fn count(&self, asked: Asked<'_>, admission: Admission) -> Admission {
-        let Asked { from, credentials, .. } = asked;
+    fn count(&self, asked: SignIn<'_>, admission: Admission) -> Admission {
+        let SignIn { from, credentials, .. } = asked;
         if let Err(AuthenticationError::Refused { refusal, .. }) = &admission
             && refusal.is_guess()
         {
@@ -111,8 +111,8 @@ impl Central {
         admission
     }
 
-    fn check_of(&self, asked: Asked<'_>, is_renewal: bool) -> Check {
-        let Asked { from, credentials, names_machine } = asked;
+    fn check_of(&self, asked: SignIn<'_>, is_renewal: bool) -> Check {
+        let SignIn { from, credentials, names_machine } = asked;
         Check {
             credentials: credentials.clone(),
             from,

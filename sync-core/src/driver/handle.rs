@@ -7,7 +7,7 @@ use crate::clock::{Bell, Clock};
 
 /// What was asked, as it stands now; no queue of messages that could overflow or get lost.
 #[derive(Debug, Default)]
-struct Asked {
+struct DriverRequests {
     triggered: bool,
     suspended: bool,
     cancelled: bool,
@@ -19,7 +19,7 @@ struct Asked {
 
 #[derive(Debug, Default)]
 struct Shared {
-    asked: Mutex<Asked>,
+    asked: Mutex<DriverRequests>,
     bell: Bell,
 }
 
@@ -28,12 +28,12 @@ struct Shared {
 pub struct DriverHandle(Arc<Shared>);
 
 impl DriverHandle {
-    fn asked(&self) -> MutexGuard<'_, Asked> {
+    fn asked(&self) -> MutexGuard<'_, DriverRequests> {
         // Flags and a number: nothing that a panic elsewhere could leave half written.
         self.0.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn ask<T>(&self, what: impl FnOnce(&mut Asked) -> T) -> T {
+    fn ask<T>(&self, what: impl FnOnce(&mut DriverRequests) -> T) -> T {
         let answer = what(&mut self.asked());
         self.0.bell.ring();
         answer

@@ -124,7 +124,7 @@ impl Driver {
             let began = clock.monotonic();
             let result = {
                 let _running = Running(&self.handle);
-                let mut watched = Watched { observer: &mut *observer, handle: &self.handle };
+                let mut watched = ObservedDriver { observer: &mut *observer, handle: &self.handle };
                 self.site.sync(&self.config.options, &mut watched)
             };
             let moved = result.as_ref().is_ok_and(|report| report.pushed + report.pulled > 0);
@@ -157,12 +157,12 @@ fn chance() -> f64 {
 }
 
 /// Ends a cycle at its next event once that is asked for.
-struct Watched<'a> {
+struct ObservedDriver<'a> {
     observer: &'a mut dyn DriverObserver,
     handle: &'a DriverHandle,
 }
 
-impl SyncObserver for Watched<'_> {
+impl SyncObserver for ObservedDriver<'_> {
     fn on_event(&mut self, event: &SyncEvent) -> ControlFlow<()> {
         let told = self.observer.on_event(event);
         if self.handle.wants_end() { ControlFlow::Break(()) } else { told }

@@ -17,10 +17,10 @@ use crate::write::PAUSE;
 
 /// Shared by all threads that integrate; no two of them work for one site.
 #[derive(Debug, Default)]
-pub(crate) struct Queue(Mutex<State>);
+pub(crate) struct Queue(Mutex<QueueState>);
 
 #[derive(Debug, Default)]
-struct State {
+struct QueueState {
     /// Whose turn is still to come in this round.
     round: VecDeque<SiteId>,
     /// Those that have their turn now.
@@ -53,11 +53,11 @@ impl Queue {
         self.lock().done
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, QueueState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn next(&self, storage: &dyn Storage, failed: &[(SiteId, Error)]) -> Result<Option<Turn<'_>>> {
+    fn next(&self, storage: &dyn Storage, failed: &[(SiteId, Error)]) -> Result<Option<SiteTurn<'_>>> {
         let mut state = self.lock();
         let mut site = state.next(failed);
         if site.is_none() {
@@ -71,11 +71,11 @@ impl Queue {
         let Some(site) = site else { return Ok(None) };
         state.busy.insert(site);
         let run = state.runs.remove(&site).unwrap_or_default();
-        Ok(Some(Turn { queue: self, site, run }))
+        Ok(Some(SiteTurn { queue: self, site, run }))
     }
 }
 
-impl State {
+impl QueueState {
     fn next(&mut self, failed: &[(SiteId, Error)]) -> Option<SiteId> {
         while let Some(site) = self.round.pop_front() {
             if !self.busy.contains(&site) && failed.iter().all(|(other, _)| *other != site) {
@@ -92,13 +92,13 @@ fn is_push_open<T: ReadTxn + ?Sized>(txn: &T, site: SiteId) -> Result<bool> {
 }
 
 /// The turn of a site; over when it is dropped, by a panic too.
-struct Turn<'q> {
+struct SiteTurn<'q> {
     queue: &'q Queue,
     site: SiteId,
     run: Run,
 }
 
-impl Turn<'_> {
+impl SiteTurn<'_> {
     fn take(mut self, storage: &dyn Storage, clock: &dyn Clock) -> Result<()> {
         let source = Source::Site(self.site);
         let origin = if planted!(SourceForgotten) { None } else { Some(self.site) };
@@ -129,7 +129,7 @@ impl Turn<'_> {
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for SiteTurn<'_> {
     fn drop(&mut self) {
         self.queue.lock().busy.remove(&self.site);
     }

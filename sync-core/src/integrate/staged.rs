@@ -75,7 +75,7 @@ impl Run {
                 continue;
             };
             let at_most = if self.one_by_one > 0 { 1 } else { CHUNK_RECORDS };
-            let place = Place { table, kind: *kind, after: self.after, at_most };
+            let place = StagedPosition { table, kind: *kind, after: self.after, at_most };
             let attempt = || attempted(|| integrate_chunk(storage, clock, door, place, may_go_on));
             // Once may be chance.
             let mut outcome = attempt();
@@ -150,7 +150,7 @@ fn as_record(kept: Incoming) -> Incoming {
 
 /// A place among what is staged.
 #[derive(Clone, Copy)]
-struct Place<'r> {
+struct StagedPosition<'r> {
     table: &'r TableName,
     kind: StagedKind,
     after: u64,
@@ -207,7 +207,12 @@ fn attempted(run: impl FnOnce() -> Result<Chunk>) -> std::result::Result<Chunk, 
 }
 
 /// Sets aside the one record at a place, at which the database or the code fails.
-fn set_failed_aside(storage: &dyn Storage, source: Source, place: Place<'_>, failure: &Failure) -> Result<Chunk> {
+fn set_failed_aside(
+    storage: &dyn Storage,
+    source: Source,
+    place: StagedPosition<'_>,
+    failure: &Failure,
+) -> Result<Chunk> {
     let txn = storage.write()?;
     let Some(row) = txn.staged(source, place.table, place.kind, place.after, 1)?.into_iter().next() else {
         return Ok(Chunk::Nothing);
@@ -224,7 +229,7 @@ fn integrate_chunk(
     storage: &dyn Storage,
     clock: &dyn Clock,
     door: &Door,
-    Place { table, kind, after, at_most }: Place<'_>,
+    StagedPosition { table, kind, after, at_most }: StagedPosition<'_>,
     may_go_on: &dyn Fn(&dyn ReadTxn) -> Result<bool>,
 ) -> Result<Chunk> {
     let txn = storage.write()?;

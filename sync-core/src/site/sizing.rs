@@ -23,7 +23,7 @@ const SLOW: Duration = Duration::from_secs(30);
 
 /// The bounds of a size, in records or in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Limits {
+pub(crate) struct SizeBounds {
     /// The size of the first batch on a line that never broke.
     pub first: u64,
     /// The largest size.
@@ -47,25 +47,25 @@ pub(crate) struct Sizing {
     /// Successes that are needed before a larger size is tried.
     patience: u32,
     /// What was known before the breaks that no success has followed yet.
-    before: Option<Known>,
+    before: Option<SizeBasis>,
 }
 
 /// What a size was chosen by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-struct Known {
+struct SizeBasis {
     size: u64,
     worked: u64,
     broke: Option<u64>,
 }
 
 impl Sizing {
-    pub(crate) fn new(limits: Limits) -> Self {
+    pub(crate) fn new(limits: SizeBounds) -> Self {
         let size = limits.first.clamp(1, limits.max.max(1));
         Self { size, worked: 0, broke: None, successes: 0, patience: PATIENCE, before: None }
     }
 
     /// The next size, within these limits.
-    pub(crate) fn size(&self, limits: Limits) -> u64 {
+    pub(crate) fn size(&self, limits: SizeBounds) -> u64 {
         self.size.clamp(1, limits.max.max(1))
     }
 
@@ -75,7 +75,7 @@ impl Sizing {
     }
 
     /// A body of this size came through in this time. One that is much smaller than it might be proves little.
-    pub(crate) fn passed(&mut self, used: u64, took: Duration, limits: Limits) {
+    pub(crate) fn passed(&mut self, used: u64, took: Duration, limits: SizeBounds) {
         self.worked = self.worked.max(used);
         self.before = None;
         if took > SLOW && used > limits.slow_min {
@@ -113,7 +113,7 @@ impl Sizing {
         if used <= 1 {
             return false;
         }
-        self.before.get_or_insert(Known { size: self.size, worked: self.worked, broke: self.broke });
+        self.before.get_or_insert(SizeBasis { size: self.size, worked: self.worked, broke: self.broke });
         self.successes = 0;
         self.broke = Some(used);
         if self.worked < used && self.worked >= used.div_ceil(2) {
@@ -130,7 +130,7 @@ impl Sizing {
 
     /// Nothing came through, however small: the line itself was at fault, so the next cycle begins with the size before.
     pub(crate) fn gave_up(&mut self) {
-        if let Some(Known { size, worked, broke }) = self.before.take() {
+        if let Some(SizeBasis { size, worked, broke }) = self.before.take() {
             (self.size, self.worked, self.broke, self.successes) = (size, worked, broke, 0);
         }
     }
@@ -262,7 +262,7 @@ impl Sizes {
         is_new.then_some(lines)
     }
 
-    fn of(&mut self, way: Way, limits: Limits) -> &mut Sizing {
+    fn of(&mut self, way: Way, limits: SizeBounds) -> &mut Sizing {
         self.lines.of(way).get_or_insert_with(|| Sizing::new(limits))
     }
 
@@ -350,14 +350,14 @@ pub(crate) struct Asked {
 }
 
 /// The limits of a way, as the settings have them: records where they are asked for, bytes where they are sent.
-fn limits(way: Way, config: &SyncConfig) -> Limits {
+fn limits(way: Way, config: &SyncConfig) -> SizeBounds {
     let records = |first: u32, max: u32| {
         let max = u64::from(max.max(1));
-        Limits { first: u64::from(first).min(max), max, slow_min: max.min(16) }
+        SizeBounds { first: u64::from(first).min(max), max, slow_min: max.min(16) }
     };
     let bytes = |max: usize| {
         let max = (max as u64).max(1);
-        Limits { first: max, max, slow_min: max.min(64 * 1024) }
+        SizeBounds { first: max, max, slow_min: max.min(64 * 1024) }
     };
     match way {
         Way::CentralPull => records(config.pull_records, config.pull_records_max),

@@ -14,7 +14,7 @@ use crate::ownership::Role;
 use crate::text::sentences::cycle as says;
 
 /// Whether a step runs.
-enum Verdict {
+enum StepVerdict {
     Run,
     Skip(SkipReason),
     /// The special case does not hold.
@@ -24,9 +24,9 @@ enum Verdict {
 /// A line of the list.
 enum CycleLine<'s, 'c> {
     /// A step, the condition under which it runs, and what it does.
-    Step(Step, fn(&Cycle<'s, 'c>) -> Result<Verdict>, fn(&mut Cycle<'s, 'c>)),
+    Step(Step, fn(&Cycle<'s, 'c>) -> Result<StepVerdict>, fn(&mut Cycle<'s, 'c>)),
     /// A step for a special case. Where the case does not hold, its absence is not reported.
-    Special(Step, fn(&Cycle<'s, 'c>) -> Result<Verdict>, fn(&mut Cycle<'s, 'c>)),
+    Special(Step, fn(&Cycle<'s, 'c>) -> Result<StepVerdict>, fn(&mut Cycle<'s, 'c>)),
     /// Work between two steps. If it fails, the cycle ends.
     Work(fn(&mut Cycle<'s, 'c>) -> Result<()>),
 }
@@ -59,14 +59,14 @@ fn is_refusal(error: &Error) -> bool {
 }
 
 /// Runs unless one of the reasons holds; the first one is reported.
-fn unless(reasons: &[(bool, SkipReason)]) -> Verdict {
-    reasons.iter().find(|(holds, _)| *holds).map_or(Verdict::Run, |(_, reason)| Verdict::Skip(*reason))
+fn unless(reasons: &[(bool, SkipReason)]) -> StepVerdict {
+    reasons.iter().find(|(holds, _)| *holds).map_or(StepVerdict::Run, |(_, reason)| StepVerdict::Skip(*reason))
 }
 
 impl<'s, 'c> Cycle<'s, 'c> {
     /// The cycle.
     const CYCLE: [CycleLine<'s, 'c>; 15] = [
-        CycleLine::Step(Step::Prepare, |_| Ok(Verdict::Run), Self::prepare),
+        CycleLine::Step(Step::Prepare, |_| Ok(StepVerdict::Run), Self::prepare),
         CycleLine::Work(Self::find_central),
         // A restored backup reads before it pushes, because its records may be out of date.
         CycleLine::Special(Step::PullV6, Self::may_recover, Self::recover_from_backup),
@@ -97,9 +97,9 @@ impl<'s, 'c> Cycle<'s, 'c> {
                 CycleLine::Special(..) if self.is_ending() => {}
                 CycleLine::Step(step, may_run, run) | CycleLine::Special(step, may_run, run) => {
                     match self.verdict(may_run) {
-                        Verdict::Run => run(self),
-                        Verdict::Skip(reason) => self.report.note_skipped(step, reason),
-                        Verdict::Pass => {}
+                        StepVerdict::Run => run(self),
+                        StepVerdict::Skip(reason) => self.report.note_skipped(step, reason),
+                        StepVerdict::Pass => {}
                     }
                 }
             }
@@ -111,13 +111,13 @@ impl<'s, 'c> Cycle<'s, 'c> {
         self.progress.is_over || self.must_end()
     }
 
-    fn verdict(&mut self, may_run: fn(&Self) -> Result<Verdict>) -> Verdict {
+    fn verdict(&mut self, may_run: fn(&Self) -> Result<StepVerdict>) -> StepVerdict {
         if self.is_ending() {
-            return Verdict::Skip(SkipReason::CycleEnded);
+            return StepVerdict::Skip(SkipReason::CycleEnded);
         }
         self.step_value(|cycle| may_run(cycle)).unwrap_or_else(|| {
             self.progress.is_over = true;
-            Verdict::Skip(SkipReason::CycleEnded)
+            StepVerdict::Skip(SkipReason::CycleEnded)
         })
     }
 
@@ -162,9 +162,9 @@ impl<'s, 'c> Cycle<'s, 'c> {
         Ok(())
     }
 
-    fn may_recover(&self) -> Result<Verdict> {
+    fn may_recover(&self) -> Result<StepVerdict> {
         Ok(match self.progress.backup {
-            BackupState::No => Verdict::Pass,
+            BackupState::No => StepVerdict::Pass,
             BackupState::Restored => unless(&self.central_missing()),
         })
     }
@@ -177,7 +177,7 @@ impl<'s, 'c> Cycle<'s, 'c> {
         }
     }
 
-    fn may_push_v6(&self) -> Result<Verdict> {
+    fn may_push_v6(&self) -> Result<StepVerdict> {
         let is_requested = !self.options.pull_only || self.is_unconfirmed()?;
         let [is_central, no_central] = self.central_missing();
         Ok(unless(&[
@@ -207,7 +207,7 @@ impl<'s, 'c> Cycle<'s, 'c> {
         self.progress.push = last_push;
     }
 
-    fn may_push(&self) -> Result<Verdict> {
+    fn may_push(&self) -> Result<StepVerdict> {
         Ok(unless(&[
             (self.progress.legacy == LegacyProgress::Unavailable, SkipReason::LegacyUnavailable),
             (!self.identity.initialised, SkipReason::NotInitialised),
@@ -238,9 +238,9 @@ impl<'s, 'c> Cycle<'s, 'c> {
         Ok(())
     }
 
-    fn may_link(&self) -> Result<Verdict> {
+    fn may_link(&self) -> Result<StepVerdict> {
         if !self.progress.has_links {
-            return Ok(Verdict::Pass);
+            return Ok(StepVerdict::Pass);
         }
         let [is_central, no_central] = self.central_missing();
         Ok(unless(&[
@@ -255,7 +255,7 @@ impl<'s, 'c> Cycle<'s, 'c> {
         self.step_at_central(Step::LinkPatient, Self::go_on_with_joins);
     }
 
-    fn may_pull_central(&self) -> Result<Verdict> {
+    fn may_pull_central(&self) -> Result<StepVerdict> {
         Ok(unless(&[
             (self.options.push_only, SkipReason::NotRequested),
             (self.progress.legacy == LegacyProgress::Unavailable, SkipReason::LegacyUnavailable),
@@ -268,7 +268,7 @@ impl<'s, 'c> Cycle<'s, 'c> {
         }
     }
 
-    fn may_pull_remote(&self) -> Result<Verdict> {
+    fn may_pull_remote(&self) -> Result<StepVerdict> {
         Ok(unless(&[
             (self.options.push_only, SkipReason::NotRequested),
             (self.progress.legacy == LegacyProgress::Unavailable, SkipReason::LegacyUnavailable),
@@ -296,7 +296,7 @@ impl<'s, 'c> Cycle<'s, 'c> {
         Ok(())
     }
 
-    fn may_pull_v6(&self) -> Result<Verdict> {
+    fn may_pull_v6(&self) -> Result<StepVerdict> {
         let [is_central, no_central] = self.central_missing();
         Ok(unless(&[
             (self.options.push_only, SkipReason::NotRequested),
@@ -312,9 +312,9 @@ impl<'s, 'c> Cycle<'s, 'c> {
         self.progress.is_central_read = self.step_at_central(Step::PullV6, Self::pull_v6);
     }
 
-    fn may_pull_patients(&self) -> Result<Verdict> {
+    fn may_pull_patients(&self) -> Result<StepVerdict> {
         if !self.progress.has_links {
-            return Ok(Verdict::Pass);
+            return Ok(StepVerdict::Pass);
         }
         let [is_central, no_central] = self.central_missing();
         Ok(unless(&[
@@ -330,7 +330,7 @@ impl<'s, 'c> Cycle<'s, 'c> {
         self.step_at_central(Step::PullPatient, Self::fetch_all_linked);
     }
 
-    fn may_integrate(&self) -> Result<Verdict> {
+    fn may_integrate(&self) -> Result<StepVerdict> {
         Ok(unless(&[(self.options.push_only, SkipReason::NotRequested)]))
     }
 

@@ -24,7 +24,7 @@ const ROUNDS_AFTER_LAST: u32 = 3;
 
 /// What is read.
 #[derive(Clone, Copy)]
-struct Wanted {
+struct ComparedTypes {
     from: Cursor,
     /// Whether what came from this site is wanted too.
     own_too: bool,
@@ -76,12 +76,12 @@ impl Site {
         client: &mut Client<'_>,
         scratch: &dyn Storage,
     ) -> Result<(Cursor, u64)> {
-        let all = Wanted { from: Cursor(0), own_too: true };
+        let all = ComparedTypes { from: Cursor(0), own_too: true };
         let read = self.read(identity, central, client, all, &mut |batch| self.keep(batch, scratch))?;
         let next = {
             let txn = self.storage.read()?;
             let own_too = !identity.initialised || state::PULL_OWN.get(txn.as_ref())?;
-            Wanted { from: Position::in_central(txn.as_ref())?.next, own_too }
+            ComparedTypes { from: Position::in_central(txn.as_ref())?.next, own_too }
         };
         self.read(identity, central, client, next, &mut |batch| {
             let txn = scratch.write()?;
@@ -100,7 +100,7 @@ impl Site {
         identity: &Identity,
         central: &Url,
         client: &mut Client<'_>,
-        wanted: Wanted,
+        wanted: ComparedTypes,
         take: &mut dyn FnMut(ReadBatch) -> Result<()>,
     ) -> Result<(Cursor, u64)> {
         let (mut start, mut rows) = (wanted.from, 0);

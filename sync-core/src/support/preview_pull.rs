@@ -64,7 +64,7 @@ pub struct Coming {
 }
 
 /// What came from one source, before it is looked at.
-struct Gathered {
+struct SourcePreview {
     coming: Coming,
     source: Source,
     batches: Vec<Vec<Incoming>>,
@@ -86,7 +86,7 @@ impl Left {
     }
 }
 
-impl Gathered {
+impl SourcePreview {
     fn new(name: &'static str) -> Self {
         let coming = Coming {
             source: name,
@@ -131,7 +131,7 @@ impl Site {
         let mut all = Vec::new();
         let mut first_error = None;
         for name in SOURCES {
-            let mut gathered = Gathered::new(name);
+            let mut gathered = SourcePreview::new(name);
             let outcome = match name {
                 "legacy_central" => self.gather_central_data(&identity, &mut client, &mut gathered, &mut left),
                 "legacy_queue" => gather_queue(&identity, &mut client, &mut gathered, &mut left),
@@ -159,7 +159,7 @@ impl Site {
         &self,
         identity: &Identity,
         client: &mut Client<'_>,
-        gathered: &mut Gathered,
+        gathered: &mut SourcePreview,
         left: &mut Left,
     ) -> Result<()> {
         let mut start = state::PULL_CURSOR_CENTRAL.get(self.storage.read()?.as_ref())?.0;
@@ -191,7 +191,7 @@ impl Site {
         &self,
         identity: &Identity,
         client: &mut Client<'_>,
-        gathered: &mut Gathered,
+        gathered: &mut SourcePreview,
         left: &mut Left,
     ) -> Result<()> {
         let central = central_url(identity)?;
@@ -234,7 +234,7 @@ impl Site {
     }
 
     /// Integrates everything as a pull would, and drops it.
-    fn try_out(&self, identity: &Identity, all: Vec<Gathered>) -> Result<PullPreview> {
+    fn try_out(&self, identity: &Identity, all: Vec<SourcePreview>) -> Result<PullPreview> {
         let mut found = PullPreview::default();
         let txn = self.storage.write()?;
         let (before, newest) = {
@@ -246,7 +246,7 @@ impl Site {
             })?;
             (counts, newest)
         };
-        for Gathered { coming, source, batches } in all {
+        for SourcePreview { coming, source, batches } in all {
             let origin = identity.legacy_site_id.filter(|_| source == Source::Legacy);
             let door = Door { source, origin };
             for batch in batches {
@@ -278,7 +278,12 @@ impl Site {
 }
 
 /// The legacy server's queue for this site: its first batch, as the next comes only once that was acknowledged.
-fn gather_queue(identity: &Identity, client: &mut Client<'_>, gathered: &mut Gathered, left: &mut Left) -> Result<()> {
+fn gather_queue(
+    identity: &Identity,
+    client: &mut Client<'_>,
+    gathered: &mut SourcePreview,
+    left: &mut Left,
+) -> Result<()> {
     let path = |limit| format!("{}?limit={limit}", v5_path::QUEUED_RECORDS);
     let (batch, ..): (ReadQueueBatch, _, _) = client.legacy_batch(identity, Way::LegacyQueue, path)?;
     let total = batch.queue_length;

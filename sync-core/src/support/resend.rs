@@ -61,7 +61,7 @@ struct Chosen<'l> {
 
 /// What becomes of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verdict {
+enum ResendVerdict {
     NotMeant,
     WaitsAlready,
     SentAgain,
@@ -104,25 +104,25 @@ impl<'l> Chosen<'l> {
         if self.lost.received_too { Selection::All } else { Selection::Local }
     }
 
-    fn judge(&self, txn: &dyn ReadTxn, row: &Change, data: Option<&RecordData>) -> Result<Verdict> {
+    fn judge(&self, txn: &dyn ReadTxn, row: &Change, data: Option<&RecordData>) -> Result<ResendVerdict> {
         let (change, lost) = (&row.change, self.lost);
         let is_meant = lost.table.as_ref().is_none_or(|table| *table == change.table)
             && lost.id.as_ref().is_none_or(|id| *id == change.id)
             && lost.since.is_none_or(|since| change.changed_at >= since);
         let (central, legacy) = (self.is_remote && is_pushed(row), is_pushed_to_legacy(row, self.one_server));
         if !is_meant || !(central || legacy) || (change.action == ChangeAction::Upsert) != data.is_some() {
-            return Ok(Verdict::NotMeant);
+            return Ok(ResendVerdict::NotMeant);
         }
         if change.is_sync_update {
             let (Some(kind), Some(data)) = (record_type(change.table.as_str()), data) else {
-                return Ok(Verdict::NotMeant);
+                return Ok(ResendVerdict::NotMeant);
             };
             let owner = record_owner::owner(txn, &change.table, data, &self.stores)?;
             let is_own = change.store.is_some() && may_push(kind, Operation::Upsert, owner).is_ok();
-            return Ok(if is_own { Verdict::SentAgain } else { Verdict::NotMeant });
+            return Ok(if is_own { ResendVerdict::SentAgain } else { ResendVerdict::NotMeant });
         }
         let waits = (!central || row.cursor >= self.to_central) && (!legacy || row.cursor >= self.to_legacy);
-        Ok(if waits { Verdict::WaitsAlready } else { Verdict::SentAgain })
+        Ok(if waits { ResendVerdict::WaitsAlready } else { ResendVerdict::SentAgain })
     }
 }
 
@@ -142,9 +142,9 @@ pub fn plan_resend(storage: &dyn Storage, lost: &ResendFilter) -> Result<Resend>
         from = last.cursor.next();
         for (row, data) in rows {
             match chosen.judge(txn, &row, data.as_ref())? {
-                Verdict::NotMeant => {}
-                Verdict::WaitsAlready => found.waiting_already += 1,
-                Verdict::SentAgain => {
+                ResendVerdict::NotMeant => {}
+                ResendVerdict::WaitsAlready => found.waiting_already += 1,
+                ResendVerdict::SentAgain => {
                     let bytes = data.as_ref().map_or(0, |data| data.as_str().len());
                     let is_delete = row.change.action == ChangeAction::Delete;
                     counts.add(&row.change.table, is_delete, bytes, Some(row.change.changed_at));
@@ -178,7 +178,7 @@ pub fn resend(storage: &dyn Storage, clock: &dyn Clock, lost: &ResendFilter, rea
             from = rows.last().map_or(from, |(last, _)| last.cursor.next());
             let mut again = Vec::new();
             for (row, data) in rows.into_iter().filter(|(row, _)| row.cursor < end) {
-                if chosen.judge(txn.as_ref(), &row, data.as_ref())? == Verdict::SentAgain {
+                if chosen.judge(txn.as_ref(), &row, data.as_ref())? == ResendVerdict::SentAgain {
                     again.push(row);
                 }
             }

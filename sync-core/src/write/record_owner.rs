@@ -74,7 +74,7 @@ fn store_of_deleted_parent<T: ReadTxn + ?Sized>(
 
 /// Who wrote a record last, as central tells it to a site.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Writer {
+enum WriterOnRecord {
     /// The site itself; or nobody yet; or the record was in one of its stores.
     Itself,
     /// Another site, or central.
@@ -133,30 +133,30 @@ pub(crate) fn is_anothers<T: ReadTxn + ?Sized>(
 ) -> Result<bool> {
     let (table, id) = parent_of(table, data).unwrap_or_else(|| (table.clone(), id.clone()));
     let writer = writer(txn, site, (&table, &id))?;
-    Ok(writer == Writer::Another || (writer == Writer::Forgotten && planted!(ForgottenIsAnothers)))
+    Ok(writer == WriterOnRecord::Another || (writer == WriterOnRecord::Forgotten && planted!(ForgottenIsAnothers)))
 }
 
 fn writer<T: ReadTxn + ?Sized>(
     txn: &T,
     (site, stores): (SiteId, &[StoreId]),
     (table, id): (&TableName, &RecordId),
-) -> Result<Writer> {
-    let Some(newest) = txn.newest_change(table, id)? else { return Ok(Writer::Itself) };
+) -> Result<WriterOnRecord> {
+    let Some(newest) = txn.newest_change(table, id)? else { return Ok(WriterOnRecord::Itself) };
     if newest.is_sync_update && newest.source_site == Some(site) {
-        return Ok(Writer::Itself);
+        return Ok(WriterOnRecord::Itself);
     }
     let was_own = |store: &StoreId| stores.contains(store);
     if txn.tombstones(table, id)?.iter().any(|(row, _)| row.store.as_ref().is_some_and(was_own)) {
-        return Ok(Writer::Itself);
+        return Ok(WriterOnRecord::Itself);
     }
     let is_forgotten = newest.is_sync_update && newest.source_site.is_none();
     if planted!(ForgottenIsAnothers) && is_forgotten {
-        return Ok(Writer::Forgotten);
+        return Ok(WriterOnRecord::Forgotten);
     }
     Ok(match is_forgotten.then(|| noted_writer(txn, table, id)).transpose()?.flatten() {
-        Some(noted) if noted == site => Writer::Itself,
-        None if is_forgotten => Writer::Forgotten,
-        _ => Writer::Another,
+        Some(noted) if noted == site => WriterOnRecord::Itself,
+        None if is_forgotten => WriterOnRecord::Forgotten,
+        _ => WriterOnRecord::Another,
     })
 }
 
@@ -237,7 +237,7 @@ pub(crate) fn unseen_name<T: ReadTxn + ?Sized>(
         return Ok(None);
     }
     // Whose it is may be forgotten: a name waits then, and is not refused.
-    if writer(txn, (site, stores), (&table, id))? == Writer::Itself {
+    if writer(txn, (site, stores), (&table, id))? == WriterOnRecord::Itself {
         return Ok(None);
     }
     Ok(Some(patient))

@@ -157,7 +157,7 @@ impl Records {
         let kind = Kind::of(table)?;
         let table = TableName::from(table);
         let now = self.clock.now();
-        let writer = Writer::new(txn)?;
+        let writer = RecordWriter::new(txn)?;
         let any_set_aside = !txn.quarantine_counts()?.is_empty();
         let any_merged = merged::any(txn)?;
         let store = match writer.role {
@@ -210,7 +210,7 @@ impl Records {
         let txn = self.storage.write()?;
         let not_found = || Error::NotFound { what: table.to_string(), id: id.to_string() };
         let data = txn.record(&table, id)?.ok_or_else(not_found)?;
-        let writer = Writer::new(txn.as_ref())?;
+        let writer = RecordWriter::new(txn.as_ref())?;
         let kind = match kind {
             Kind::Typed(kind) => kind,
             Kind::Legacy(known) => {
@@ -309,13 +309,13 @@ fn active_stores(txn: &dyn ReadTxn) -> Result<Vec<StoreId>> {
 }
 
 /// Who writes, for the rules of ownership.
-struct Writer<'t> {
+struct RecordWriter<'t> {
     txn: &'t dyn WriteTxn,
     role: Role,
     stores: Vec<StoreId>,
 }
 
-impl<'t> Writer<'t> {
+impl<'t> RecordWriter<'t> {
     fn new(txn: &'t dyn WriteTxn) -> Result<Self> {
         let role = role(txn)?.ok_or(Error::NotSetUp)?;
         Ok(Self { txn, role, stores: active_stores(txn)? })

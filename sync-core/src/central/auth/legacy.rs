@@ -42,15 +42,15 @@ pub struct LegacyAuthenticator {
     transport: Arc<dyn Transport>,
     clock: Arc<dyn Clock>,
     keyed: Keyed,
-    known: Mutex<Known>,
+    known: Mutex<KnownSignIn>,
 }
 
 #[derive(Default)]
-struct Known {
+struct KnownSignIn {
     right: HashMap<String, Right>,
     names: HashMap<SiteId, String>,
     refused: HashMap<Digest, (CredentialRefusal, Duration)>,
-    questions: HashMap<Digest, Arc<Question>>,
+    questions: HashMap<Digest, Arc<SharedCheck>>,
 }
 
 /// Credentials that were right.
@@ -65,13 +65,13 @@ struct Right {
 
 /// A question that is under way, for all who ask the same.
 #[derive(Default)]
-struct Question {
-    answer: Mutex<Option<Answer>>,
+struct SharedCheck {
+    answer: Mutex<Option<LegacyAnswer>>,
     answered: Condvar,
 }
 
 #[derive(Debug, Clone)]
-enum Answer {
+enum LegacyAnswer {
     Yes(SiteId),
     No(CredentialRefusal),
     /// The line is at fault.
@@ -93,12 +93,12 @@ impl LegacyAuthenticator {
         Self { storage, transport, clock, keyed: Keyed::new(), known: Mutex::default() }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Known> {
+    fn lock(&self) -> MutexGuard<'_, KnownSignIn> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Answers from what is known unless it is to be asked anew, joins a question that is under way, or asks.
-    fn answer(&self, credentials: &Credentials, legacy: &Url, anew: bool) -> Answer {
+    fn answer(&self, credentials: &Credentials, legacy: &Url, anew: bool) -> LegacyAnswer {
         let parts = parts(credentials);
         let digest = self.keyed.digest(&parts);
         let question = {
@@ -111,30 +111,30 @@ impl LegacyAuthenticator {
                 return question.wait();
             }
             if known.questions.len() >= QUESTIONS_MAX {
-                return Answer::Line("it is too slow: too many questions wait for its answer".to_owned());
+                return LegacyAnswer::Line("it is too slow: too many questions wait for its answer".to_owned());
             }
-            let question = Arc::<Question>::default();
+            let question = Arc::<SharedCheck>::default();
             known.questions.insert(digest, question.clone());
             question
         };
         // Told to all who wait, whatever becomes of this thread.
-        let mut asking = Asking { of: self, digest, question, answer: None };
+        let mut asking = CheckThread { of: self, digest, question, answer: None };
         let answer = self.remember(ask(self.transport.as_ref(), legacy, credentials), credentials, digest);
         asking.answer = Some(answer.clone());
         answer
     }
 
     /// A yes or a no that still counts.
-    fn remembered(&self, known: &Known, name: &str, digest: &Digest) -> Option<Answer> {
+    fn remembered(&self, known: &KnownSignIn, name: &str, digest: &Digest) -> Option<LegacyAnswer> {
         let now = self.clock.monotonic();
         let is_fresh = |at: Duration, time: Duration| now.saturating_sub(at) < time;
         // Digests under a key that nobody knows: how far two of them agree says nothing.
         let right = known.right.get(name).filter(|right| is_fresh(right.at, YES) && right.digest == *digest);
         if let Some(right) = right {
-            return Some(Answer::Yes(right.site));
+            return Some(LegacyAnswer::Yes(right.site));
         }
         let (refusal, _) = known.refused.get(digest).filter(|(_, at)| is_fresh(*at, NO))?;
-        Some(Answer::No(refusal.clone()))
+        Some(LegacyAnswer::No(refusal.clone()))
     }
 
     /// Credentials of a name that were right within a day.
@@ -160,23 +160,23 @@ impl LegacyAuthenticator {
         Ok(legacy)
     }
 
-    fn remember(&self, answer: Answer, credentials: &Credentials, digest: Digest) -> Answer {
+    fn remember(&self, answer: LegacyAnswer, credentials: &Credentials, digest: Digest) -> LegacyAnswer {
         let now = self.clock.monotonic();
         let name = &credentials.username;
         let mut known = self.lock();
         match &answer {
-            Answer::Yes(site) => {
+            LegacyAnswer::Yes(site) => {
                 let other = known.names.get(site).filter(|other| *other != name);
                 let other = other.and_then(|other| known.right.get(other)).filter(|right| right.site == *site);
                 if other.is_some_and(|right| now.saturating_sub(right.at) < YES) {
                     // As a cache between the servers does it that looks at the address alone.
-                    return Answer::Fault(format!("it says of two sites that each is site {site}"));
+                    return LegacyAnswer::Fault(format!("it says of two sites that each is site {site}"));
                 }
                 known.names.insert(*site, name.clone());
                 let (who, machine) = (self.keyed.digest(&who(credentials)), self.keyed.digest(&machine(credentials)));
                 known.right.insert(name.clone(), Right { digest, who, machine, site: *site, at: now });
             }
-            Answer::No(refusal) => {
+            LegacyAnswer::No(refusal) => {
                 if known.right.get(name).is_some_and(|right| right.digest == digest) {
                     known.right.remove(name);
                 }
@@ -187,39 +187,39 @@ impl LegacyAuthenticator {
                     known.refused.insert(digest, (refusal.clone(), now));
                 }
             }
-            Answer::Line(_) | Answer::Fault(_) => {}
+            LegacyAnswer::Line(_) | LegacyAnswer::Fault(_) => {}
         }
         answer
     }
 }
 
-impl Question {
-    fn wait(&self) -> Answer {
+impl SharedCheck {
+    fn wait(&self) -> LegacyAnswer {
         let answer = self.answer.lock().unwrap_or_else(PoisonError::into_inner);
         let answer =
             self.answered.wait_while(answer, |answer| answer.is_none()).unwrap_or_else(PoisonError::into_inner);
-        answer.clone().unwrap_or_else(|| Answer::Line("nobody answered".to_owned()))
+        answer.clone().unwrap_or_else(|| LegacyAnswer::Line("nobody answered".to_owned()))
     }
 }
 
 /// The thread that asks.
-struct Asking<'a> {
+struct CheckThread<'a> {
     of: &'a LegacyAuthenticator,
     digest: Digest,
-    question: Arc<Question>,
-    answer: Option<Answer>,
+    question: Arc<SharedCheck>,
+    answer: Option<LegacyAnswer>,
 }
 
-impl Drop for Asking<'_> {
+impl Drop for CheckThread<'_> {
     fn drop(&mut self) {
         self.of.lock().questions.remove(&self.digest);
-        let answer = self.answer.take().unwrap_or_else(|| Answer::Line("asking it failed".to_owned()));
+        let answer = self.answer.take().unwrap_or_else(|| LegacyAnswer::Line("asking it failed".to_owned()));
         *self.question.answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
         self.question.answered.notify_all();
     }
 }
 
-impl Answer {
+impl LegacyAnswer {
     fn admission(self, legacy: &Url) -> Result<SiteId, AuthenticationError> {
         let asked_at = legacy.as_str().to_owned();
         Err(match self {
@@ -287,7 +287,7 @@ impl SiteAuthenticator for LegacyAuthenticator {
 }
 
 /// Asks once, and once more where the line broke.
-fn ask(transport: &dyn Transport, legacy: &Url, credentials: &Credentials) -> Answer {
+fn ask(transport: &dyn Transport, legacy: &Url, credentials: &Credentials) -> LegacyAnswer {
     let headers = SiteHeaders {
         site_name: credentials.username.clone(),
         password: PasswordHash::from_hex(credentials.password_sha256.clone()),
@@ -303,27 +303,32 @@ fn ask(transport: &dyn Transport, legacy: &Url, credentials: &Credentials) -> An
     }
     match outcome {
         Ok(response) => read(&response),
-        Err(error @ (TransportError::NotHttp(_) | TransportError::TooLarge(_))) => Answer::Fault(error.to_string()),
-        Err(error) => Answer::Line(error.to_string()),
+        Err(error @ (TransportError::NotHttp(_) | TransportError::TooLarge(_))) => {
+            LegacyAnswer::Fault(error.to_string())
+        }
+        Err(error) => LegacyAnswer::Line(error.to_string()),
     }
 }
 
-fn read(response: &HttpResponse) -> Answer {
+fn read(response: &HttpResponse) -> LegacyAnswer {
     let status = response.status;
     let body = as_utf8(&response.body);
     if (200..=299).contains(&status) {
         return match serde_json::from_slice::<SiteInfo>(&body) {
-            Ok(info) if info.site_id.0 > 0 => Answer::Yes(info.site_id),
-            Ok(info) => Answer::Fault(format!("it says that this is site {}", info.site_id)),
-            Err(_) => Answer::Fault(format!("it answered with status {status} and no site")),
+            Ok(info) if info.site_id.0 > 0 => LegacyAnswer::Yes(info.site_id),
+            Ok(info) => LegacyAnswer::Fault(format!("it says that this is site {}", info.site_id)),
+            Err(_) => LegacyAnswer::Fault(format!("it answered with status {status} and no site")),
         };
     }
     match serde_json::from_slice::<V5Error>(&body) {
         Ok(V5Error { error }) => match CredentialRefusal::of_legacy(&error.code) {
-            Some(refusal) if status < 500 => Answer::No(refusal),
-            _ => Answer::Fault(format!("it answered with status {status}: {}", excerpt(error.summary().as_bytes()))),
+            Some(refusal) if status < 500 => LegacyAnswer::No(refusal),
+            _ => LegacyAnswer::Fault(format!(
+                "it answered with status {status}: {}",
+                excerpt(error.summary().as_bytes())
+            )),
         },
-        Err(_) if matches!(status, 408 | 502..=504) => Answer::Line(format!("it answered with status {status}")),
-        Err(_) => Answer::Fault(format!("it answered with status {status}")),
+        Err(_) if matches!(status, 408 | 502..=504) => LegacyAnswer::Line(format!("it answered with status {status}")),
+        Err(_) => LegacyAnswer::Fault(format!("it answered with status {status}")),
     }
 }

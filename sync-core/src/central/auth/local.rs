@@ -124,11 +124,11 @@ impl Hashing {
         Self { at_once, free: Mutex::new(vec![Vec::new(); at_once]), given_back: Condvar::new() }
     }
 
-    fn wait_for_turn(&self) -> Turn<'_> {
+    fn wait_for_turn(&self) -> HashTurn<'_> {
         let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             if let Some(memory) = free.pop() {
-                return Turn { hashing: self, memory };
+                return HashTurn { hashing: self, memory };
             }
             free = self.given_back.wait(free).unwrap_or_else(PoisonError::into_inner);
         }
@@ -136,12 +136,12 @@ impl Hashing {
 }
 
 /// One of the slow hashes that run.
-struct Turn<'a> {
+struct HashTurn<'a> {
     hashing: &'a Hashing,
     memory: Vec<Block>,
 }
 
-impl Drop for Turn<'_> {
+impl Drop for HashTurn<'_> {
     fn drop(&mut self) {
         self.hashing.free.lock().unwrap_or_else(PoisonError::into_inner).push(std::mem::take(&mut self.memory));
         self.hashing.given_back.notify_one();

@@ -17,13 +17,13 @@ const NAME_MAX: usize = 255;
 
 /// A name at an address, and whether it was tried from the machine of the site that bears the name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Key {
+struct AttemptKey {
     site: String,
     from: Option<IpAddr>,
     is_own: bool,
 }
 
-impl Key {
+impl AttemptKey {
     fn new(site: &str, from: Option<IpAddr>, is_own: bool) -> Self {
         Self { site: site.chars().take(NAME_MAX).collect(), from: from.map(network), is_own }
     }
@@ -49,17 +49,17 @@ pub(crate) struct Attempt {
 
 /// The refused attempts of each site name from each address.
 #[derive(Debug, Default)]
-pub(crate) struct Attempts(Mutex<HashMap<Key, Refused>>);
+pub(crate) struct Attempts(Mutex<HashMap<AttemptKey, RefusedAttempts>>);
 
 #[derive(Debug, Clone, Copy)]
-struct Refused {
+struct RefusedAttempts {
     count: u32,
     /// Up to when what was regained is counted.
     at: Duration,
     is_of_a_site: bool,
 }
 
-impl Refused {
+impl RefusedAttempts {
     fn now(self, now: Duration) -> Self {
         let regained = now.saturating_sub(self.at).as_secs() / REGAINED.as_secs();
         let regained = u32::try_from(regained).unwrap_or(u32::MAX);
@@ -79,34 +79,35 @@ impl Attempts {
     /// How long this site has to wait before it may try again from this address; `None` if it may now.
     pub(crate) fn wait(&self, site: &str, from: Option<IpAddr>, is_own: bool, now: Duration) -> Option<Duration> {
         let remembered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let refused = remembered.get(&Key::new(site, from, is_own))?.now(now);
+        let refused = remembered.get(&AttemptKey::new(site, from, is_own))?.now(now);
         (refused.count >= FREE).then(|| (refused.at + REGAINED).saturating_sub(now))
     }
 
     /// How many refusals of this name from this address still count.
     pub(crate) fn refusals(&self, site: &str, from: Option<IpAddr>, now: Duration) -> u32 {
         let remembered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = |is_own| remembered.get(&Key::new(site, from, is_own)).map_or(0, |refused| refused.now(now).count);
+        let count =
+            |is_own| remembered.get(&AttemptKey::new(site, from, is_own)).map_or(0, |refused| refused.now(now).count);
         count(false) + count(true)
     }
 
     /// Counts a refusal.
     pub(crate) fn refused(&self, site: &str, attempt: Attempt, now: Duration) {
-        let key = Key::new(site, attempt.from, attempt.is_own);
+        let key = AttemptKey::new(site, attempt.from, attempt.is_own);
         let mut remembered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if remembered.len() >= REMEMBERED_MAX && !remembered.contains_key(&key) {
             forget_the_least_guilty(&mut remembered, now);
         }
         let is_of_a_site = attempt.is_of_a_site;
-        let refused = remembered.entry(key).or_insert(Refused { count: 0, at: now, is_of_a_site });
+        let refused = remembered.entry(key).or_insert(RefusedAttempts { count: 0, at: now, is_of_a_site });
         let before = refused.now(now);
-        *refused = Refused { count: before.count.saturating_add(1).min(FREE), is_of_a_site, ..before };
+        *refused = RefusedAttempts { count: before.count.saturating_add(1).min(FREE), is_of_a_site, ..before };
     }
 }
 
 /// Makes room: names that nobody guesses at any more go, then a quarter of the rest. Made-up names do not free those who
 /// guess at a site.
-fn forget_the_least_guilty(remembered: &mut HashMap<Key, Refused>, now: Duration) {
+fn forget_the_least_guilty(remembered: &mut HashMap<AttemptKey, RefusedAttempts>, now: Duration) {
     remembered.retain(|_, refused| {
         *refused = refused.now(now);
         refused.count > 0
@@ -114,7 +115,7 @@ fn forget_the_least_guilty(remembered: &mut HashMap<Key, Refused>, now: Duration
     if remembered.len() < REMEMBERED_MAX {
         return;
     }
-    let mut guilt: Vec<_> = remembered.values().map(Refused::guilt).collect();
+    let mut guilt: Vec<_> = remembered.values().map(RefusedAttempts::guilt).collect();
     let mut surplus = REMEMBERED_MAX / 4;
     let (_, most, _) = guilt.select_nth_unstable(surplus - 1);
     let most = *most;

@@ -15,16 +15,16 @@ use crate::write::Origin;
 const ASKS_MAX: usize = 8;
 
 /// A place among those who ask the legacy server for a patient; given back when it is dropped.
-struct Asking<'c>(&'c AtomicUsize);
+struct PatientQuerySlot<'c>(&'c AtomicUsize);
 
-impl<'c> Asking<'c> {
+impl<'c> PatientQuerySlot<'c> {
     fn begin(asks: &'c AtomicUsize) -> Option<Self> {
         let more = |asking: usize| (asking < ASKS_MAX).then_some(asking + 1);
         asks.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok().map(|_| Self(asks))
     }
 }
 
-impl Drop for Asking<'_> {
+impl Drop for PatientQuerySlot<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -65,7 +65,7 @@ impl Central {
             }
         }
         let Some(own_site) = &self.own_site else { return Ok(()) };
-        let Some(_place) = Asking::begin(&self.asks_for_patients) else {
+        let Some(_place) = PatientQuerySlot::begin(&self.asks_for_patients) else {
             return Err(wrong("too many patients are being asked for; try again"));
         };
         match own_site.bring_patient(patient) {

@@ -34,12 +34,12 @@ pub(crate) fn give(request: &HttpRequest, name: &str, mut file: File) -> io::Res
         return nothing(304, headers);
     }
     let (status, from, to) = match request.header("range").map(|range| wanted(range, total)) {
-        None | Some(Wanted::Whole) => (200, 0, total),
-        Some(Wanted::Part(from, to)) => {
+        None | Some(ByteRange::Whole) => (200, 0, total),
+        Some(ByteRange::Part(from, to)) => {
             headers.push(("content-range".to_owned(), format!("bytes {from}-{}/{total}", to - 1)));
             (206, from, to)
         }
-        Some(Wanted::Nothing) => {
+        Some(ByteRange::Nothing) => {
             headers.push(("content-range".to_owned(), format!("bytes */{total}")));
             return nothing(416, headers);
         }
@@ -52,23 +52,23 @@ pub(crate) fn give(request: &HttpRequest, name: &str, mut file: File) -> io::Res
     Ok(StreamedResponse { status, headers, body: Box::new(file.take(to - from)) })
 }
 
-enum Wanted {
+enum ByteRange {
     Whole,
     Part(u64, u64),
     Nothing,
 }
 
 /// A single range of bytes; several, and what is none, count as not said.
-fn wanted(range: &str, total: u64) -> Wanted {
+fn wanted(range: &str, total: u64) -> ByteRange {
     let span = range.trim().strip_prefix("bytes=").and_then(|span| span.trim().split_once('-'));
-    let Some((first, last)) = span else { return Wanted::Whole };
+    let Some((first, last)) = span else { return ByteRange::Whole };
     let (from, to) = match (first.trim().parse::<u64>(), last.trim().parse::<u64>()) {
         (Ok(from), Ok(last)) if last >= from => (from, last.saturating_add(1).min(total)),
         (Ok(from), Err(_)) if last.trim().is_empty() => (from, total),
         (Err(_), Ok(back)) if first.trim().is_empty() => (total.saturating_sub(back), total),
-        _ => return Wanted::Whole,
+        _ => return ByteRange::Whole,
     };
-    if from < to { Wanted::Part(from, to) } else { Wanted::Nothing }
+    if from < to { ByteRange::Part(from, to) } else { ByteRange::Nothing }
 }
 
 fn content_type(name: &str) -> String {
@@ -105,16 +105,16 @@ mod tests {
             ("bytes=-99", Some((0, 26))),
             ("bytes=25-25", Some((25, 26))),
         ] {
-            let Wanted::Part(from, to) = wanted(range, 26) else { panic!("{range}") };
+            let ByteRange::Part(from, to) = wanted(range, 26) else { panic!("{range}") };
             assert_eq!(Some((from, to)), expected, "{range}");
         }
         for range in ["bytes=26-", "bytes=99-100", "bytes=-0"] {
-            assert!(matches!(wanted(range, 26), Wanted::Nothing), "{range}");
+            assert!(matches!(wanted(range, 26), ByteRange::Nothing), "{range}");
         }
         for range in ["bytes=5-3", "bytes=0-1,3-4", "lines=1-2", "bytes=x-y", "bytes=-", ""] {
-            assert!(matches!(wanted(range, 26), Wanted::Whole), "{range}");
+            assert!(matches!(wanted(range, 26), ByteRange::Whole), "{range}");
         }
-        assert!(matches!(wanted("bytes=0-", 0), Wanted::Nothing));
+        assert!(matches!(wanted("bytes=0-", 0), ByteRange::Nothing));
     }
 
     #[test]

@@ -72,7 +72,7 @@ impl Central {
             (answer, selection, held, before)
         };
         if held == before
-            && let Answer::Batch(batch) = answer
+            && let PullScope::Batch(batch) = answer
         {
             return Ok(Some(batch));
         }
@@ -82,11 +82,11 @@ impl Central {
             return Ok(None);
         }
         let batch = match answer {
-            Answer::Batch(batch) => {
+            PullScope::Batch(batch) => {
                 held.store(txn.as_ref(), site)?;
                 Some(batch)
             }
-            Answer::NeedsRow(at) => {
+            PullScope::NeedsRow(at) => {
                 let rows = txn.changed_records(&selection, at, 1, usize::MAX)?;
                 for (row, data) in rows.into_iter().filter(|(row, _)| row.cursor == at) {
                     write::relog_row(txn.as_ref(), &row.change, data, true)?;
@@ -107,7 +107,7 @@ impl Central {
         (request, bytes_max): (&PullRequest, usize),
         dialect: Dialect,
         held: &mut HeldBack,
-    ) -> Result<Answer> {
+    ) -> Result<PullScope> {
         let asked = request.cursor.meant(txn.last_cursor()?);
         let question = Asked { from: asked, release: dialect.release(), own_too: !request.is_initialised };
         let late = held.late(question);
@@ -122,19 +122,19 @@ impl Central {
         let (mut batch, unreadable) =
             self.batch(txn, selection, asked, (rest, bytes_max - found.bytes.min(bytes_max / 2)), dialect)?;
         unreadable.iter().chain(&found.unreadable).for_each(|at| held.note(*at, question));
-        let Some(late) = late else { return Ok(Answer::Batch(batch)) };
+        let Some(late) = late else { return Ok(PullScope::Batch(batch)) };
         let Some(last) = found.records.last().map(|element| element.cursor) else {
             held.looked_to(found.reached);
-            return Ok(Answer::Batch(batch));
+            return Ok(PullScope::Batch(batch));
         };
         if batch.end_cursor < asked {
-            return Ok(Answer::NeedsRow(last));
+            return Ok(PullScope::NeedsRow(last));
         }
         batch.total_records += found.records.len() as u64;
         batch.is_last_batch &= found.reached >= late.below;
         batch.records.splice(0..0, found.records);
         held.sent(found.reached, batch.end_cursor.next());
-        Ok(Answer::Batch(batch))
+        Ok(PullScope::Batch(batch))
     }
 
     /// A copy that only reads would never hear of what another copy pushed: no site is sent what came from it.
@@ -269,7 +269,7 @@ impl Central {
 }
 
 /// What is to be answered.
-enum Answer {
+enum PullScope {
     Batch(Batch),
     /// There is no position left at which the answer could end: the row that stands here has to be logged anew.
     NeedsRow(Cursor),

@@ -82,13 +82,13 @@ impl<'de> Deserialize<'de> for ReadCentralBatch {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
-        struct Raw {
+        struct RawCentralRecord {
             max_cursor: u64,
             #[serde(default)]
             data: Vec<Box<RawValue>>,
         }
 
-        let raw = Raw::deserialize(deserializer)?;
+        let raw = RawCentralRecord::deserialize(deserializer)?;
         Ok(Self {
             max_cursor: raw.max_cursor,
             data: raw.data.iter().map(|element| read_element(element, position)).collect(),

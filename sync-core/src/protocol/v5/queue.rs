@@ -75,13 +75,13 @@ impl<'de> Deserialize<'de> for ReadQueueBatch {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
-        struct Raw {
+        struct RawQueuedRecord {
             queue_length: u64,
             #[serde(default)]
             data: Vec<Box<RawValue>>,
         }
 
-        let raw = Raw::deserialize(deserializer)?;
+        let raw = RawQueuedRecord::deserialize(deserializer)?;
         Ok(Self {
             queue_length: raw.queue_length,
             data: raw.data.iter().map(|element| read_element(element, sync_out_id)).collect(),

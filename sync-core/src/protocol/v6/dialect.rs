@@ -66,7 +66,7 @@ pub struct Dialect(Release);
 /// Why a record is held back from a site.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs, reason = "each is its own meaning")]
-pub enum Unreadable {
+pub enum WithholdReason {
     Table,
     Value,
     Delete,
@@ -92,20 +92,24 @@ impl Dialect {
     ///
     /// # Errors
     /// The site's release does not know the table, a value, or that such a record is deleted.
-    pub fn write(self, element: BatchElement) -> Result<BatchElement, Unreadable> {
+    pub fn write(self, element: BatchElement) -> Result<BatchElement, WithholdReason> {
         let Some(kind) = record_type(element.record.table_name.as_str()).filter(|_| self.0 < OURS) else {
             return Ok(element);
         };
         if !self.knows(kind) {
-            return Err(Unreadable::Table);
+            return Err(WithholdReason::Table);
         }
         if element.record.action == Action::Delete {
             let since = DELETES.iter().find(|(table, _)| *table == kind.table);
-            return if since.is_some_and(|(_, since)| self.0 < *since) { Err(Unreadable::Delete) } else { Ok(element) };
+            return if since.is_some_and(|(_, since)| self.0 < *since) {
+                Err(WithholdReason::Delete)
+            } else {
+                Ok(element)
+            };
         }
         let Some(fields) = element.record.record_data.fields() else { return Ok(element) };
         if self.has_unknown_value(kind, &fields) {
-            return Err(Unreadable::Value);
+            return Err(WithholdReason::Value);
         }
         match self.renamed(kind, &fields) {
             Some(data) => {
@@ -161,7 +165,7 @@ mod tests {
         BatchElement { cursor: Cursor(1), record }
     }
 
-    fn written(version: &str, table: &str, data: &str) -> Result<String, Unreadable> {
+    fn written(version: &str, table: &str, data: &str) -> Result<String, WithholdReason> {
         let element = Dialect::of(version).write(element(table, Action::Update, data))?;
         Ok(element.record.record_data.as_str().to_owned())
     }
@@ -201,7 +205,7 @@ mod tests {
         }
         for (table, key, value, since) in VALUES {
             for data in [format!(r#"{{"{key}":"{value}"}}"#), format!(r#"{{"{key}":["x","{value}"]}}"#)] {
-                assert_eq!(written(&before(*since), table, &data), Err(Unreadable::Value), "{table} {value}");
+                assert_eq!(written(&before(*since), table, &data), Err(WithholdReason::Value), "{table} {value}");
                 assert_eq!(written(&text(*since), table, &data), Ok(data), "{table} {value}");
             }
             let data = format!(r#"{{"{key}":"another"}}"#);
@@ -209,11 +213,11 @@ mod tests {
         }
         for (table, since) in DELETES {
             let delete = |version: &str| Dialect::of(version).write(element(table, Action::Delete, "null"));
-            assert_eq!(delete(&before(*since)).unwrap_err(), Unreadable::Delete, "{table}");
+            assert_eq!(delete(&before(*since)).unwrap_err(), WithholdReason::Delete, "{table}");
             assert!(delete(&text(*since)).is_ok(), "{table}");
         }
         for (table, from, to) in LOST {
-            assert_eq!(written(&text(*from), table, "{}"), Err(Unreadable::Table), "{table}");
+            assert_eq!(written(&text(*from), table, "{}"), Err(WithholdReason::Table), "{table}");
             assert!(
                 written(&before(*from), table, "{}").is_ok() && written(&text(*to), table, "{}").is_ok(),
                 "{table}"

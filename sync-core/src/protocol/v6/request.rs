@@ -166,13 +166,13 @@ fn is_true<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<bool, D:
 fn asked_cursor<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Cursor, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
-    enum Asked {
+    enum CursorNumber {
         Unsigned(u64),
         Signed(i64),
     }
-    Ok(match Asked::deserialize(deserializer)? {
-        Asked::Unsigned(position) => Cursor(position),
-        Asked::Signed(position) => Cursor(position as u64),
+    Ok(match CursorNumber::deserialize(deserializer)? {
+        CursorNumber::Unsigned(position) => Cursor(position),
+        CursorNumber::Signed(position) => Cursor(position as u64),
     })
 }
 

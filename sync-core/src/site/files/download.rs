@@ -25,7 +25,7 @@ const UNKNOWN_BYTES_MAX: u64 = i32::MAX as u64;
 const RANGE_MIN: u64 = 4096;
 
 /// What central made of the question for a file.
-enum Answered {
+enum DownloadAnswer {
     /// These bytes from this position on, of so many in all as far as it said.
     Bytes { from: u64, total: Option<u64>, etag: Option<String>, response: StreamedResponse },
     /// What is here is not a part of what it has.
@@ -78,16 +78,16 @@ impl Mover<'_> {
                 }
                 answered => answered?,
             };
-            if matches!(answered, Answered::StartAnew) {
+            if matches!(answered, DownloadAnswer::StartAnew) {
                 self.files.store.drop_part(&entry.id)?;
                 answered = self.ask(entry, (0, None), None)?;
             }
             let (from, total, new_etag, response) = match answered {
-                Answered::Bytes { from, total, etag, response } => (from, total, etag, response),
-                Answered::NotThere => {
+                DownloadAnswer::Bytes { from, total, etag, response } => (from, total, etag, response),
+                DownloadAnswer::NotThere => {
                     return Err(Fault::File("central does not have it yet".to_owned(), Retry::Soon));
                 }
-                Answered::StartAnew => {
+                DownloadAnswer::StartAnew => {
                     return Err(Fault::File("central gives no beginning of it".to_owned(), Retry::Soon));
                 }
             };
@@ -205,7 +205,7 @@ impl Mover<'_> {
         entry: &FileEntry,
         (have, etag): (u64, Option<&str>),
         range: Option<u64>,
-    ) -> Result<Answered, Fault> {
+    ) -> Result<DownloadAnswer, Fault> {
         let body = to_json(&DownloadRequest {
             table_name: entry.table.clone(),
             record_id: entry.record_id.clone(),
@@ -235,7 +235,7 @@ impl Mover<'_> {
             }
             200 => {
                 let total = response.header("content-length").and_then(number);
-                Ok(Answered::Bytes { from: 0, total, etag, response })
+                Ok(DownloadAnswer::Bytes { from: 0, total, etag, response })
             }
             206 => {
                 // Its own words count: what it sends need not be what was asked for.
@@ -244,11 +244,11 @@ impl Mover<'_> {
                 let from = parts.and_then(|(span, _)| number(span.split('-').next()?));
                 let total = parts.and_then(|(_, total)| number(total));
                 match from {
-                    Some(from) if from == have => Ok(Answered::Bytes { from, total, etag, response }),
-                    _ => Ok(Answered::StartAnew),
+                    Some(from) if from == have => Ok(DownloadAnswer::Bytes { from, total, etag, response }),
+                    _ => Ok(DownloadAnswer::StartAnew),
                 }
             }
-            412 | 416 if have > 0 || range.is_some() => Ok(Answered::StartAnew),
+            412 | 416 if have > 0 || range.is_some() => Ok(DownloadAnswer::StartAnew),
             _ => {
                 let answer = self.watched(|_| buffered(response)).map_err(|error| self.line(error))?;
                 self.refusal(&answer)
@@ -257,13 +257,13 @@ impl Mover<'_> {
     }
 
     /// An error of a download is the bare error value, with a status that says nothing.
-    fn refusal(&self, response: &HttpResponse) -> Result<Answered, Fault> {
+    fn refusal(&self, response: &HttpResponse) -> Result<DownloadAnswer, Fault> {
         let url = shown(&self.central);
         match serde_json::from_slice::<WireError>(&response.body) {
-            Ok(WireError::OtherServerError(text)) if text.starts_with("File not found") => Ok(Answered::NotThere),
-            Ok(WireError::SyncFileNotFound(_)) => Ok(Answered::NotThere),
+            Ok(WireError::OtherServerError(text)) if text.starts_with("File not found") => Ok(DownloadAnswer::NotThere),
+            Ok(WireError::SyncFileNotFound(_)) => Ok(DownloadAnswer::NotThere),
             Ok(error) => Err(wire_error(error, &url, &self.identity).into()),
-            Err(_) if response.status == 404 => Ok(Answered::NotThere),
+            Err(_) if response.status == 404 => Ok(DownloadAnswer::NotThere),
             Err(_) if response.status == 405 => Err(Error::NotCentral { url }.into()),
             Err(_) => {
                 common_status(response, crate::error::Server::Central, &url, &self.identity)?;
@@ -318,8 +318,8 @@ impl Mover<'_> {
         }
         match self.ask(entry, (0, None), None)? {
             // What it would send is not read.
-            Answered::Bytes { .. } => self.is_here(entry, bytes, sha256)?,
-            Answered::StartAnew | Answered::NotThere => {
+            DownloadAnswer::Bytes { .. } => self.is_here(entry, bytes, sha256)?,
+            DownloadAnswer::StartAnew | DownloadAnswer::NotThere => {
                 let now = self.site.clock.now();
                 self.files.change(&entry.id, |entry| {
                     (entry.direction, entry.state) = (FileDirection::Upload, FileState::Waiting);

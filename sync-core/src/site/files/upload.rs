@@ -67,13 +67,14 @@ impl Mover<'_> {
         };
         let sha256 = entry.sha256.clone();
         let (sent, checked) = self.sent(bytes, |transport, tell| {
-            let mut checked = Checked { file, hash: Some(Sha256::new()), read: 0, bytes, sha256, tell, stopped: None };
+            let mut checked =
+                VerifiedReader { file, hash: Some(Sha256::new()), read: 0, bytes, sha256, tell, stopped: None };
             let mut reader = Cursor::new(head).chain(&mut checked).chain(Cursor::new(tail));
             let sent = transport.stream(&request, Some(StreamedBody { length, reader: &mut reader }));
-            let Checked { read, sha256, stopped, .. } = checked;
-            (sent.and_then(buffered), Sent { read, sha256, stopped })
+            let VerifiedReader { read, sha256, stopped, .. } = checked;
+            (sent.and_then(buffered), UploadResult { read, sha256, stopped })
         });
-        let Sent { read, sha256, stopped } = checked;
+        let UploadResult { read, sha256, stopped } = checked;
         self.report.bytes_sent += read;
         match stopped {
             Some(Stopped::Changed) => return Err(changed("changed after it was attached")),
@@ -168,7 +169,7 @@ enum Stopped {
 
 /// Reads a file that must be what it was when it was attached. Where it is not, reading fails before what comes behind
 /// the bytes, so the other end never sees a whole upload.
-struct Checked<'o> {
+struct VerifiedReader<'o> {
     file: File,
     /// `None` once it was compared.
     hash: Option<Sha256>,
@@ -181,20 +182,20 @@ struct Checked<'o> {
 }
 
 /// What became of the bytes of a file.
-struct Sent {
+struct UploadResult {
     read: u64,
     sha256: Option<String>,
     stopped: Option<Stopped>,
 }
 
-impl Checked<'_> {
+impl VerifiedReader<'_> {
     fn stop(&mut self, stopped: Stopped) -> io::Error {
         self.stopped = Some(stopped);
         io::Error::other("the upload is given up")
     }
 }
 
-impl Read for Checked<'_> {
+impl Read for VerifiedReader<'_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         if into.is_empty() {
             return Ok(0);

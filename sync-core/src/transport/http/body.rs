@@ -10,24 +10,24 @@ use crate::transport::{Stop, TransportError};
 
 /// The body of a response.
 pub(super) struct Body {
-    source: Source,
+    source: BodySource,
     stop: Stop,
 }
 
-enum Source {
+enum BodySource {
     Plain(BodyReader<'static>),
     /// Not begun: an empty body is not gzipped, whatever its head says.
-    Packed(Option<BufReader<Line>>),
-    Unpacking(MultiGzDecoder<BufReader<Line>>),
+    Packed(Option<BufReader<LineReader>>),
+    Unpacking(MultiGzDecoder<BufReader<LineReader>>),
 }
 
 /// What comes from the line, with the error that the line had: an unpacker does not tell it from its own.
-struct Line {
+struct LineReader {
     reader: BodyReader<'static>,
     failed: Option<TransportError>,
 }
 
-impl Read for Line {
+impl Read for LineReader {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         self.reader.read(into).map_err(|error| {
             let kind = error.kind();
@@ -56,8 +56,8 @@ impl Body {
             .filter(|coding| !coding.is_empty() && coding != "identity")
             .collect();
         let source = match codings.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-            [] => Source::Plain(reader),
-            ["gzip" | "x-gzip"] => Source::Packed(Some(BufReader::new(Line { reader, failed: None }))),
+            [] => BodySource::Plain(reader),
+            ["gzip" | "x-gzip"] => BodySource::Packed(Some(BufReader::new(LineReader { reader, failed: None }))),
             _ => return Err(TransportError::Undecodable(format!("it is packed with {}", codings.join(", ")).into())),
         };
         if !codings.is_empty() {
@@ -70,18 +70,18 @@ impl Body {
     }
 
     fn next(&mut self, into: &mut [u8]) -> Result<usize, TransportError> {
-        if let Source::Packed(begun) = &mut self.source {
+        if let BodySource::Packed(begun) = &mut self.source {
             let Some(mut packed) = begun.take() else { return Ok(0) };
             match packed.fill_buf() {
                 Ok([]) => return Ok(0),
-                Ok(_) => self.source = Source::Unpacking(MultiGzDecoder::new(packed)),
+                Ok(_) => self.source = BodySource::Unpacking(MultiGzDecoder::new(packed)),
                 Err(error) => return Err(packed.into_inner().failed.unwrap_or_else(|| in_body(error))),
             }
         }
         match &mut self.source {
-            Source::Plain(reader) => reader.read(into).map_err(in_body),
-            Source::Packed(_) => Ok(0),
-            Source::Unpacking(decoder) => {
+            BodySource::Plain(reader) => reader.read(into).map_err(in_body),
+            BodySource::Packed(_) => Ok(0),
+            BodySource::Unpacking(decoder) => {
                 decoder.read(into).map_err(|error| match decoder.get_mut().get_mut().failed.take() {
                     Some(failed) => failed,
                     // Whole by its head, and yet its end is missing: it was cut before somebody on the way put the head on it.

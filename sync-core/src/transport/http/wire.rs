@@ -93,20 +93,20 @@ impl<In: Transport> Connector<In> for Wire {
         stream.set_write_timeout(Some(LOOK))?;
         let buffers = LazyBuffers::new(details.config.input_buffer_size(), details.config.output_buffer_size());
         let clock = SystemClock::new();
-        Ok(Some(Either::B(Line { stream, buffers, limits: self.0, pace: Pace::default(), clock })))
+        Ok(Some(Either::B(Line { stream, buffers, limits: self.0, pace: Throughput::default(), clock })))
     }
 }
 
 /// How far one direction has come since it began.
 #[derive(Debug, Default)]
-struct Pace {
+struct Throughput {
     is_sending: bool,
     began: Duration,
     last: Duration,
     bytes: u64,
 }
 
-impl Pace {
+impl Throughput {
     /// Begins anew where the direction changes.
     fn turn(&mut self, is_sending: bool, now: Duration) {
         if self.is_sending != is_sending || self.bytes == 0 {
@@ -134,7 +134,7 @@ pub(super) struct Line {
     stream: TcpStream,
     buffers: LazyBuffers,
     limits: Limits,
-    pace: Pace,
+    pace: Throughput,
     clock: SystemClock,
 }
 
@@ -256,7 +256,7 @@ mod tests {
     fn limits_count_from_the_last_byte_and_drops_are_no_progress_for_ever() {
         let at = Duration::from_secs;
         let limit = at(60);
-        let mut pace = Pace::default();
+        let mut pace = Throughput::default();
         pace.turn(false, at(0));
         assert!(!pace.is_over(limit, at(59)) && pace.is_over(limit, at(60)));
         // Half an hour over a line of 8 kB/s is nothing but slow.
@@ -267,7 +267,7 @@ mod tests {
         }
         assert!(!pace.is_over(limit, at(1859)) && pace.is_over(limit, at(1860)), "then nothing comes");
         // A byte in ten seconds.
-        let mut drips = Pace::default();
+        let mut drips = Throughput::default();
         let over = (0..100).find(|n| {
             drips.turn(false, at(n * 10));
             drips.moved(1, at(n * 10 + 10));

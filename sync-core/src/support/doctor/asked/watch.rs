@@ -59,12 +59,12 @@ impl<'a> Watched<'a> {
 }
 
 /// The same for exchanges that can be broken off.
-struct Stoppable<'w> {
+struct WatchedStoppable<'w> {
     inner: Box<dyn Transport + 'w>,
     watched: &'w Watched<'w>,
 }
 
-impl Transport for Stoppable<'_> {
+impl Transport for WatchedStoppable<'_> {
     fn send(&self, request: &HttpRequest) -> Result<HttpResponse, TransportError> {
         let result = self.inner.send(request);
         self.watched.note(&result);
@@ -105,7 +105,7 @@ impl Transport for Watched<'_> {
 
     fn stoppable(&self, stop: &Stop) -> Option<Box<dyn Transport + '_>> {
         let inner = self.inner.stoppable(stop)?;
-        Some(Box::new(Stoppable { inner, watched: self }))
+        Some(Box::new(WatchedStoppable { inner, watched: self }))
     }
 }
 
