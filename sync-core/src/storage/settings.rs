@@ -7,7 +7,7 @@ use crate::error::Result;
 /// # Errors
 /// Each call: the storage cannot be read.
 pub trait StateReads {
-    /// A setting or a cursor; see [`key`](super::key).
+    /// A setting or a cursor; its name and its format are the library's (`storage::state`).
     fn state(&self, key: &str) -> Result<Option<String>>;
 }
 

@@ -2,12 +2,12 @@ use super::*;
 
 const NO_TIME: Duration = Duration::ZERO;
 
-fn limits_of(first: u64, max: u64) -> Limits {
-    Limits { first, max, slow_min: max.min(16) }
+fn limits_of(first: u64, max: u64) -> SizeBounds {
+    SizeBounds { first, max, slow_min: max.min(16) }
 }
 
 /// A line that carries this many units at a time; gives what was kept, what was thrown away, and the sizes that were tried.
-fn over(line: u64, all: u64, sizing: &mut Sizing, limits: Limits) -> (u64, u64, Vec<u64>) {
+fn over(line: u64, all: u64, sizing: &mut Sizing, limits: SizeBounds) -> (u64, u64, Vec<u64>) {
     let (mut left, mut thrown, mut tried) = (all, 0, Vec::new());
     while left > 0 {
         let used = sizing.size(limits).min(left);

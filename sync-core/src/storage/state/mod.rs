@@ -1,6 +1,6 @@
 //! What a database knows of itself and of its servers: settings and cursors as typed values.
 //!
-//! Each is a row of text in the storage ([`ReadTxn::state`]). Its name and its format are written here and nowhere else; what
+//! Each is a row of text in the storage ([`StateReads::state`](super::StateReads::state)). Its name and its format are written here and nowhere else; what
 //! reads or writes one does so by its [`Setting`]:
 //!
 //! ```
