@@ -238,17 +238,18 @@ impl<'s, 'c> Cycle<'s, 'c> {
         Ok(())
     }
 
-    fn may_link(&self) -> Result<StepVerdict> {
+    /// Runs a step of a link unless there is none, central cannot be asked, or one of the reasons holds.
+    fn for_links(&self, reasons: &[(bool, SkipReason)]) -> StepVerdict {
         if !self.progress.has_links {
-            return Ok(StepVerdict::Pass);
+            return StepVerdict::Pass;
         }
         let [is_central, no_central] = self.central_missing();
-        Ok(unless(&[
-            (self.options.push_only, SkipReason::NotRequested),
-            is_central,
-            no_central,
-            (self.progress.push == PushState::Open, SkipReason::PushUnconfirmed),
-        ]))
+        let requested = (self.options.push_only, SkipReason::NotRequested);
+        unless(&[&[requested, is_central, no_central], reasons].concat())
+    }
+
+    fn may_link(&self) -> Result<StepVerdict> {
+        Ok(self.for_links(&[(self.progress.push == PushState::Open, SkipReason::PushUnconfirmed)]))
     }
 
     fn link_patients(&mut self) {
@@ -313,14 +314,7 @@ impl<'s, 'c> Cycle<'s, 'c> {
     }
 
     fn may_pull_patients(&self) -> Result<StepVerdict> {
-        if !self.progress.has_links {
-            return Ok(StepVerdict::Pass);
-        }
-        let [is_central, no_central] = self.central_missing();
-        Ok(unless(&[
-            (self.options.push_only, SkipReason::NotRequested),
-            is_central,
-            no_central,
+        Ok(self.for_links(&[
             (self.progress.push != PushState::Confirmed, SkipReason::PushUnconfirmed),
             (!self.progress.is_central_read, SkipReason::StepBeforeFailed),
         ]))
