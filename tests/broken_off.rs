@@ -11,8 +11,8 @@ use sync_core::protocol::PasswordHash;
 use sync_core::storage::{MemoryStorage, Storage as _, state};
 use sync_core::transport::{HttpTransport, Timeouts};
 use sync_core::{
-    CycleEnd, Driver, DriverConfig, DriverHandle, DriverObserver, Outcome, Site, SyncEvent, SyncObserver, SyncOptions,
-    SystemClock,
+    CycleEnd, Driver, DriverConfig, DriverHandle, DriverObserver, Site, SyncEvent, SyncObserver, SyncOptions,
+    SyncOutcome, SystemClock,
 };
 
 const SOON: Duration = Duration::from_secs(2);
@@ -56,7 +56,7 @@ fn the_observer_is_asked_while_a_request_is_under_way() {
         if began.elapsed() > Duration::from_millis(500) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
     let report = site.sync(&SyncOptions::default(), &mut watch).expect("a cycle");
-    assert_eq!(report.outcome, Outcome::Cancelled, "{:?}", report.error);
+    assert_eq!(report.outcome, SyncOutcome::Cancelled, "{:?}", report.error);
     assert!(began.elapsed() < Duration::from_millis(500) + SOON, "{:?}", began.elapsed());
     assert!(waited.len() >= 2 && waited.is_sorted(), "{waited:?}");
 }
@@ -67,14 +67,14 @@ fn the_time_of_a_cycle_ends_a_request_and_is_no_error() {
     let began = Instant::now();
     let options = SyncOptions { max_time: Some(Duration::from_secs(1)), ..SyncOptions::default() };
     let report = site.sync(&options, &mut sync_core::Silent).expect("a cycle");
-    assert_eq!(report.outcome, Outcome::Partial, "{:?}", report.error);
+    assert_eq!(report.outcome, SyncOutcome::Partial, "{:?}", report.error);
     assert!(report.error.is_none() && report.steps.iter().all(|step| step.error.is_none()), "{report:?}");
     assert!(began.elapsed() >= Duration::from_secs(1) && began.elapsed() < Duration::from_secs(1) + SOON);
 }
 
 /// Notes how cycles end.
 #[derive(Default)]
-struct Ends(Vec<Outcome>);
+struct Ends(Vec<SyncOutcome>);
 
 impl SyncObserver for Ends {
     fn on_event(&mut self, _: &SyncEvent) -> ControlFlow<()> {
@@ -108,7 +108,7 @@ fn the_handle_of_a_driver_ends_a_request_too() {
         });
         let mut ends = Ends::default();
         driver.run(&mut ends);
-        assert_eq!(ends.0, [Outcome::Cancelled]);
+        assert_eq!(ends.0, [SyncOutcome::Cancelled]);
         assert!(steering.join().expect("it ends") < SOON);
     }
 }
@@ -147,5 +147,5 @@ fn a_panic_of_the_host_leaves_no_driver_that_runs_and_no_request() {
     });
     let mut ends = Ends::default();
     driver.run(&mut ends);
-    assert_eq!(ends.0, [Outcome::Cancelled]);
+    assert_eq!(ends.0, [SyncOutcome::Cancelled]);
 }

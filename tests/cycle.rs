@@ -9,7 +9,7 @@ use sync_core::record::Cursor;
 use sync_core::record::{RecordId, TableName};
 use sync_core::storage::{QuarantineCause, state};
 use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
-use sync_core::{Error, Outcome, Silent, Step, SyncConfig, SyncEvent, SyncOptions};
+use sync_core::{Error, Silent, Step, SyncConfig, SyncEvent, SyncOptions, SyncOutcome};
 use sync_tests::world::{CentralEnd, Kind, asset, data, get};
 
 /// Makes a test of each in a world over SQLite files and in one in memory.
@@ -58,7 +58,7 @@ fn a_first_sync_brings_what_central_has_for_the_site_and_no_more(central: Centra
     central.records.put("asset", [asset("of_a", "STORE_a", ""), asset("of_b", "STORE_b", "")]).unwrap();
 
     let report = a.sync();
-    assert_eq!(report.outcome, Outcome::Done);
+    assert_eq!(report.outcome, SyncOutcome::Done);
     b.sync();
     assert_eq!(a.get("asset_class", "class").as_deref(), Some(r#"{"id":"class","name":"Cold chain"}"#));
     assert!(a.get("asset", "of_a").is_some() && a.get("asset", "of_b").is_none());
@@ -217,12 +217,12 @@ fn a_record_waits_for_its_parent_and_heals(central: CentralEnd) {
     // The child's row is older than the parent's because the parent was changed last; and the parent comes later.
     central.records.put("vaccine_course_dose", [data(DOSE)]).unwrap();
     let report = a.sync();
-    assert_eq!((report.outcome, report.quarantined), (Outcome::LeftBehind, 1));
+    assert_eq!((report.outcome, report.quarantined), (SyncOutcome::LeftBehind, 1));
     let (_, why) = a.storage.read().unwrap().quarantined(0, 1).unwrap().remove(0);
     assert_eq!(why.waits_for, Some((TableName::from("vaccine_course"), RecordId::from("vc"))));
     central.records.put("vaccine_course", [data(COURSE)]).unwrap();
     let healed = a.sync();
-    assert_eq!((healed.outcome, healed.integrated, healed.quarantined), (Outcome::Done, 2, 0));
+    assert_eq!((healed.outcome, healed.integrated, healed.quarantined), (SyncOutcome::Done, 2, 0));
     assert_eq!(a.get("vaccine_course_dose", "d").as_deref(), Some(DOSE));
 }
 
@@ -300,10 +300,10 @@ fn stopped_at_any_event_it_goes_on_where_it_was(central: CentralEnd) {
             if seen > stop_at { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
         let report = a.site.sync(&SyncOptions::default(), &mut stop).unwrap();
-        if report.outcome == Outcome::Done {
+        if report.outcome == SyncOutcome::Done {
             break;
         }
-        assert_eq!(report.outcome, Outcome::Cancelled);
+        assert_eq!(report.outcome, SyncOutcome::Cancelled);
         stop_at += 1;
         assert!(stop_at < 100, "it never ends");
     }
@@ -362,7 +362,7 @@ fn when_only_the_legacy_server_is_down_the_rest_goes_on_and_says_so(central: Cen
     assert_eq!(report.error.unwrap().code(), "unreachable");
     assert!(report.warnings[0].to_string().contains("the legacy server is not available"), "{:?}", report.warnings);
     line.down.store(false, Ordering::SeqCst);
-    assert_eq!(a.sync().outcome, Outcome::Done);
+    assert_eq!(a.sync().outcome, SyncOutcome::Done);
 }
 
 fn the_last_word_on_a_record_counts_within_a_batch(central: CentralEnd) {
@@ -431,7 +431,7 @@ fn an_edit_that_was_sent_but_not_confirmed_is_not_overwritten(central: CentralEn
     small.integration_poll = Duration::from_millis(1);
     let options = SyncOptions { max_bytes: Some(1), ..SyncOptions::default() };
     let report = a.site.clone().with_config(small).sync(&options, &mut Silent).unwrap();
-    assert_eq!((report.pushed, report.outcome), (1, Outcome::Partial));
+    assert_eq!((report.pushed, report.outcome), (1, SyncOutcome::Partial));
     assert!(a.get("asset", "x").unwrap().contains("of the clinic"), "{report:?}");
     a.sync();
     a.sync();

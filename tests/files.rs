@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use sync_core::files::{Attach, Fetch, Files, FilesConfig, Finding};
+use sync_core::files::{Attach, Fetch, FileFault, Files, FilesConfig};
 use sync_core::record::RecordId;
 use sync_core::storage::{FileDirection, FileEntry, FileState, MemoryStorage, Storage, state};
 use sync_core::{Clock, FilesOptions, FilesReport, Silent, SystemClock, Timestamp};
@@ -201,7 +201,7 @@ fn what_nobody_needs_is_swept_after_a_day() {
     std::fs::write(&left, b"left").unwrap();
     world.site.sync();
     assert_eq!(world.turn().uploaded, 1);
-    let surplus = Finding::Surplus { path: orphan.clone() };
+    let surplus = FileFault::Surplus { path: orphan.clone() };
     assert_eq!(world.files.verify(|| Ok(())).unwrap().findings, [surplus]);
     assert!(orphan.exists() && left.exists(), "whoever writes them may still be at it");
     world.clock.forward(Duration::from_secs(2 * 24 * 60 * 60));

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use sync_core::storage::rusqlite::Connection;
 use sync_core::storage::{HookedRecord, SqliteStorage, Storage};
-use sync_core::{Cause, Outcome, Silent, SyncOptions};
+use sync_core::{Cause, Silent, SyncOptions, SyncOutcome};
 use tempfile::TempDir;
 
 use sync_tests::world::{CentralEnd, Kind, asset, data, document, put_class};
@@ -103,7 +103,10 @@ fn a_host_that_fails_in_a_pull_loses_nothing() {
     host.refuses.store(true, Ordering::SeqCst);
     for _ in 0..2 {
         let report = site.site.sync(&SyncOptions::default(), &mut Silent).expect("a cycle");
-        assert_eq!((report.outcome, report.error.map(|error| error.code())), (Outcome::Failed, Some("host_failed")));
+        assert_eq!(
+            (report.outcome, report.error.map(|error| error.code())),
+            (SyncOutcome::Failed, Some("host_failed"))
+        );
         assert_eq!((host.mine(), site.get("asset_class", "bad")), (Vec::new(), None));
     }
     host.refuses.store(false, Ordering::SeqCst);

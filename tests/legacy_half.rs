@@ -10,8 +10,8 @@ use sync_core::record::SiteId;
 use sync_core::storage::{MemoryStorage, QuarantineCause, Storage, state};
 use sync_core::transport::Transport;
 use sync_core::{
-    Central, Error, Outcome, Records, Settings, Silent, Site, Step, SyncConfig, SyncOptions, SyncReport, SystemClock,
-    quarantine, status,
+    Central, Error, Records, Settings, Silent, Site, Step, SyncConfig, SyncOptions, SyncOutcome, SyncReport,
+    SystemClock, quarantine, status,
 };
 use sync_testkit::legacy_server::{
     Endpoint, Fault, LegacyAnd, LegacyServer, PASSWORD, PlannedFault, Refusal, SmallWorld, Spelling, Takes, rows,
@@ -90,7 +90,7 @@ impl Country {
         let world = small_world(&legacy, 2, OMS);
         let central = End::over(Arc::new(MemoryStorage::new()), legacy.clone());
         central.set_up(&world.central).unwrap();
-        assert_eq!(central.sync().outcome, Outcome::Done);
+        assert_eq!(central.sync().outcome, SyncOutcome::Done);
         let authenticator = Arc::new(sync_core::central::LegacyAuthenticator::new(
             central.storage.clone(),
             legacy.clone(),
@@ -274,7 +274,7 @@ fn stores_of_the_legacy_server_itself_are_ignored_with_a_reason() {
     country.legacy.put_central("store", "SYSTEM", rows::store("SYSTEM", "N", "HIS", SiteId(1)));
     country.legacy.put_central("store", "NAMELESS", rows::store("NAMELESS", "", "X", SiteId(3)));
     let a = country.fresh("district_a");
-    assert_eq!(a.sync().outcome, Outcome::Done, "nothing is left behind by that");
+    assert_eq!(a.sync().outcome, SyncOutcome::Done, "nothing is left behind by that");
     assert_eq!(a.get("store", "SYSTEM"), None);
     let ignored = |id: &str| (QuarantineCause::Ignored, id.to_owned());
     assert_eq!(a.causes(), [ignored("SYSTEM"), ignored("NAMELESS")]);

@@ -7,7 +7,7 @@ use sync_core::protocol::PasswordHash;
 use sync_core::record::RecordData;
 use sync_core::storage::{Quarantine, QuarantineCause, Source, Storage};
 use sync_core::transport::{HttpRequest, HttpResponse, Method, Transport, TransportError};
-use sync_core::{Audience, ChangeAction, Error, NewChange, Outcome, Timestamp};
+use sync_core::{Audience, ChangeAction, Error, NewChange, SyncOutcome, Timestamp};
 use sync_tests::world::{CentralEnd, Kind, PASSWORD, asset, data, document, get};
 
 /// What is set aside: its table, its id and why.
@@ -123,7 +123,7 @@ fn what_a_site_pushes_is_set_aside_and_reaches_no_other() {
             assert_eq!(why.cause, QuarantineCause::Malformed, "{table} {id}: {}", why.reason);
         }
         central.records.put("asset", [asset("good", "STORE_b", "")]).unwrap();
-        assert_eq!(b.sync().outcome, Outcome::Done);
+        assert_eq!(b.sync().outcome, SyncOutcome::Done);
         assert!(b.get("asset", "good").is_some());
         assert_eq!(b.get("sync_file_reference", "r0"), None);
     });
@@ -221,7 +221,7 @@ fn what_an_older_version_took_stops_no_other_and_stays() {
             txn.put_record(&with_more(id, "STORE_b", more), &change).unwrap();
             txn.commit().unwrap();
         }
-        assert_eq!(b.sync().outcome, Outcome::Done);
+        assert_eq!(b.sync().outcome, SyncOutcome::Done);
         assert!(b.get("asset", "good").is_some());
         assert_eq!((b.get("asset", "nul"), b.get("asset", "half")), (None, None), "not as deleted either");
         assert!(set_aside(b.storage.as_ref()).is_empty(), "it is not sent at all");

@@ -7,7 +7,7 @@ use sync_core::record::NameId;
 use sync_core::storage::{QuarantineCause, SqliteStorage, state};
 use sync_core::support::is_of_patient;
 use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
-use sync_core::{Error, Outcome, Silent, Step, SyncReport, status};
+use sync_core::{Error, Silent, Step, SyncOutcome, SyncReport, status};
 use sync_tests::world::{CentralEnd, Kind, SiteEnd, data, document};
 
 /// A central server with a dose, and sites `a`, which writes, and `b`, which reads.
@@ -86,7 +86,7 @@ fn only_the_patient_comes_and_no_cursor_moves() {
     let (before, last) = (cursors(b), status(b.storage.as_ref()).unwrap().last_sync.map(|last| last.started_at));
     let report = pull(b, "p");
     assert!(report.error.is_none(), "{report:?}");
-    assert_eq!((report.outcome, report.pulled, report.integrated), (Outcome::Done, 1, 1), "{report:?}");
+    assert_eq!((report.outcome, report.pulled, report.integrated), (SyncOutcome::Done, 1, 1), "{report:?}");
     assert!(b.get("vaccination", "vp").is_some() && b.get("vaccination", "vq").is_none());
     assert_eq!(cursors(b), before);
     // It is in the log, and counts for no whole cycle.
@@ -105,7 +105,7 @@ fn a_patient_who_is_visible_nowhere_here_brings_nothing() {
     let b = world.reader(&[]);
     world.vaccinate("vp", "p", "");
     let report = pull(b, "p");
-    assert_eq!((report.outcome, report.pulled), (Outcome::Done, 0), "{report:?}");
+    assert_eq!((report.outcome, report.pulled), (SyncOutcome::Done, 0), "{report:?}");
     assert_eq!(pull(b, "nobody").pulled, 0);
 }
 
@@ -169,7 +169,7 @@ fn a_central_server_that_does_not_know_the_question_is_too_old() {
         let world = World::new(|line| Arc::new(Old(line, status)));
         let b = world.reader(&["p"]);
         let report = pull(b, "p");
-        assert_eq!(report.outcome, Outcome::Failed);
+        assert_eq!(report.outcome, SyncOutcome::Failed);
         assert_eq!(report.error.unwrap().code(), "central_too_old", "{status}");
         assert_eq!((report.steps[0].name, report.steps[0].error), (Step::PullPatient, Some("central_too_old")));
         b.sync();

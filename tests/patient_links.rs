@@ -3,7 +3,7 @@
 use sync_core::protocol::v5::{FoundPatient, PatientQuery};
 use sync_core::record::{NameId, StoreId};
 use sync_core::storage::{Storage, state};
-use sync_core::{Error, Outcome, Silent, Step, SyncReport};
+use sync_core::{Error, Silent, Step, SyncOutcome, SyncReport};
 use sync_testkit::legacy_server::{Endpoint, Fault, PlannedFault, legacy_id, rows};
 use sync_tests::world::{CentralEnd, Kind, SiteEnd, document};
 
@@ -56,7 +56,7 @@ fn a_patient_is_found_and_linked_and_comes() {
 
     // Central does not know the patient: it has the legacy server show the patient to its own store, and synchronises.
     let report = link(&a, &patient, store);
-    assert_eq!(report.outcome, Outcome::Done, "{report:?}");
+    assert_eq!(report.outcome, SyncOutcome::Done, "{report:?}");
     assert_eq!(report.patient.as_ref(), Some(&patient));
     let expected = [Step::LinkPatient, Step::PullRemote, Step::PullPatient, Step::Integrate].map(|step| (step, None));
     assert_eq!(steps(&report), expected);
@@ -67,17 +67,17 @@ fn a_patient_is_found_and_linked_and_comes() {
     // What the other site has of the patient comes with the link.
     let b = country.site("district_b");
     let others = &country.world.sites[1].store_id;
-    assert_eq!(link(&b, &patient, others).outcome, Outcome::Done);
+    assert_eq!(link(&b, &patient, others).outcome, SyncOutcome::Done);
     assert_eq!(country.legacy.count(Endpoint::NameStoreJoin), 3, "one of central's, and one of each site");
     // Once more is the same as once.
-    assert_eq!(link(&a, &patient, store).outcome, Outcome::Done);
+    assert_eq!(link(&a, &patient, store).outcome, SyncOutcome::Done);
     let joins = country.central.records.list(&"name_store_join".into(), None, 100).unwrap();
     let of_patient = joins.iter().filter(|(_, join)| {
         let join = join.as_str();
         join.contains(patient.as_str()) && (join.contains(store) || join.contains(others))
     });
     assert_eq!(of_patient.count(), 2);
-    assert_eq!(a.sync().outcome, Outcome::Done);
+    assert_eq!(a.sync().outcome, SyncOutcome::Done);
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn a_link_that_breaks_off_anywhere_is_gone_on_with_by_the_next_cycle() {
         country.legacy.heal();
         let report = a.sync();
         assert!(report.steps.iter().any(|step| step.name == Step::LinkPatient), "{report:?}");
-        assert_eq!((report.outcome, open_links(&a).as_str()), (Outcome::Done, ""), "{endpoint:?} {report:?}");
+        assert_eq!((report.outcome, open_links(&a).as_str()), (SyncOutcome::Done, ""), "{endpoint:?} {report:?}");
         assert!(has(&a, &patient) && is_visible(a.storage.as_ref(), &patient, store), "{endpoint:?}");
         assert!(is_visible(country.central.storage.as_ref(), &patient, store), "{endpoint:?}");
         let after = a.sync();
@@ -114,7 +114,7 @@ fn what_cannot_be_linked_or_searched_is_said() {
     // The legacy server does not know such a patient, so nothing is left to be tried again.
     let report = link(&a, &NameId::from("nobody"), &country.world.sites[0].store_id);
     assert!(report.error.is_some(), "{report:?}");
-    assert_eq!((open_links(&a).as_str(), a.sync().outcome), ("", Outcome::Done));
+    assert_eq!((open_links(&a).as_str(), a.sync().outcome), ("", SyncOutcome::Done));
     let fresh = country.fresh("district_b");
     let early = fresh.site.link_patient(&patient, &StoreId::from("x"), &mut Silent).unwrap_err();
     assert_eq!(early.code(), "bad_input");
@@ -151,11 +151,11 @@ fn without_a_legacy_server_central_finds_and_links_patients() {
         let patient = NameId::from("p");
         let before = b.get("item_line", "stock");
         let report = b.site.link_patient(&patient, &StoreId::from("STORE_b"), &mut Silent).unwrap();
-        assert_eq!(report.outcome, Outcome::Done, "{report:?}");
+        assert_eq!(report.outcome, SyncOutcome::Done, "{report:?}");
         assert!(b.get("name", "p").is_some() && b.get("vaccination", "v").is_some() && b.get("name", "q").is_none());
         assert!(is_visible(b.storage.as_ref(), &patient, "STORE_b"));
         assert_eq!(b.get("item_line", "stock"), before);
-        assert_eq!(b.sync().outcome, Outcome::Done);
+        assert_eq!(b.sync().outcome, SyncOutcome::Done);
         // A patient whom central does not know is said to be unknown, and a site that never came in is not answered.
         let report = b.site.link_patient(&NameId::from("unknown"), &StoreId::from("STORE_b"), &mut Silent).unwrap();
         assert!(report.error.is_some());

@@ -22,6 +22,7 @@ mod legacy_half_later;
 mod legacy_merges;
 mod legacy_queue;
 mod machines;
+mod names;
 mod narrow_lines;
 mod one_door;
 mod one_patient;

@@ -13,7 +13,7 @@ use sync_core::storage::{
     SqliteStorage, Storage, WriteTxn, state,
 };
 use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
-use sync_core::{Central, Outcome, Result, Silent, SyncOptions, SystemClock, Timestamp};
+use sync_core::{Central, Result, Silent, SyncOptions, SyncOutcome, SystemClock, Timestamp};
 use sync_tests::world::{CentralEnd, Kind, SiteEnd, asset, count, data, get, put_class};
 
 fn causes(storage: &dyn Storage) -> Vec<(QuarantineCause, u64)> {
@@ -130,7 +130,7 @@ fn what_waits_at_a_site_does_not_bring_back_what_is_deleted_since() {
         a.sync();
         a.records.put("asset", [asset("z", "STORE_a", "")]).unwrap();
         central.records.put("asset", [asset("y", "STORE_a", "")]).unwrap();
-        assert_eq!(a.sync().outcome, Outcome::Done, "nobody has to do anything");
+        assert_eq!(a.sync().outcome, SyncOutcome::Done, "nobody has to do anything");
         a.sync();
         assert_eq!((a.get("asset_internal_location", "l"), a.get("asset", "y").is_some()), (None, true));
         assert_eq!(causes(a.storage.as_ref()), [(QuarantineCause::Superseded, 1)]);

@@ -12,7 +12,9 @@ use sync_core::protocol::PasswordHash;
 use sync_core::record::{Cursor, RecordData, RecordId, StoreId, record_types};
 use sync_core::storage::{CycleLock, ReadTxn, Storage, WriteTxn};
 use sync_core::transport::{HttpRequest, HttpResponse, Method, Transport, TransportError};
-use sync_core::{Central, Outcome, Result, Settings, Silent, Step, SyncConfig, SyncEvent, SyncOptions, SystemClock};
+use sync_core::{
+    Central, Result, Settings, Silent, Step, SyncConfig, SyncEvent, SyncOptions, SyncOutcome, SystemClock,
+};
 use sync_tests::world::{CentralEnd, Kind, PASSWORD, SiteEnd, asset, data, get, put_class, settings};
 
 /// A record of the demonstration.
@@ -182,7 +184,7 @@ fn what_is_written_during_a_push_goes_out_with_the_next() {
         ControlFlow::Continue(())
     };
     let report = a.site.clone().with_config(config).sync(&SyncOptions::default(), &mut write).unwrap();
-    assert_eq!((report.outcome, report.pushed, written), (Outcome::Done, 3, 3));
+    assert_eq!((report.outcome, report.pushed, written), (SyncOutcome::Done, 3, 3));
     assert_eq!(a.sync().pushed, 3);
     for n in 1..=3 {
         assert!(get(&central.records, "asset", &format!("new{n}")).is_some(), "{n}");
@@ -288,7 +290,7 @@ fn a_gap_of_positions_takes_few_questions() {
     let line = Line::to(&central);
     let a = central.set_up_in("a", "a", line.clone());
     *line.legacy.lock().unwrap() = Some((vec![1, 2], 50_002));
-    assert_eq!(a.sync().outcome, Outcome::Done);
+    assert_eq!(a.sync().outcome, SyncOutcome::Done);
     let questions = line.legacy_questions.load(Ordering::SeqCst);
     assert!(questions < 50_000 / 500 + 30, "{questions}");
     *line.legacy.lock().unwrap() = Some((vec![1, 2, 50_003], 50_003));

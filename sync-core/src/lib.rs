@@ -55,8 +55,8 @@ pub use localisation::Texts;
 pub use machine::machine_id;
 pub use ownership::Role;
 pub use site::{
-    Discovered, FilesOptions, FilesReport, Outcome, PushedRange, Settings, Silent, Site, SkipReason, SkippedStep, Step,
-    StepReport, SyncConfig, SyncEvent, SyncObserver, SyncOptions, SyncReport,
+    Discovered, FilesOptions, FilesReport, PushedRange, Settings, Silent, Site, SkipReason, SkippedStep, Step,
+    StepReport, SyncConfig, SyncEvent, SyncObserver, SyncOptions, SyncOutcome, SyncReport,
 };
 pub use support::{LastSync, Status, Waiting, status};
 pub use text::{Detail, Localize, Message, MessageTemplate};

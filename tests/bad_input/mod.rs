@@ -22,7 +22,7 @@ use sync_core::record::{Cursor, RecordId, TableName};
 use sync_core::storage::{Quarantine, Source, SqliteStorage, Storage, state};
 use sync_core::transport::{HttpTransport, Timeouts};
 use sync_core::{
-    Error, Outcome, Records, Settings, Silent, Site, SyncConfig, SyncEvent, SyncOptions, SyncReport, SystemClock,
+    Error, Records, Settings, Silent, Site, SyncConfig, SyncEvent, SyncOptions, SyncOutcome, SyncReport, SystemClock,
 };
 use sync_tests::raw_server::RawServer;
 use sync_tests::world::{CentralEnd, PASSWORD, asset, count, data, get};
@@ -167,7 +167,7 @@ impl Bench {
     fn assert_heals(&self, what: &str, id: &str) {
         self.server.heal();
         let report = self.sync();
-        assert_eq!(report.outcome, Outcome::Done, "{what}: {:?}", report.error);
+        assert_eq!(report.outcome, SyncOutcome::Done, "{what}: {:?}", report.error);
         assert!(self.central_has("asset", id), "{what}: the site's edit is at central");
         assert!(self.site_has("asset_class", id), "{what}: central's edit is at the site");
     }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use sync_core::protocol::v6::{WireError, encode_error};
 use sync_core::storage::{QuarantineCause, Storage as _, state};
 use sync_core::transport::{HttpRequest, HttpResponse};
-use sync_core::{Outcome, Silent, SyncOptions};
+use sync_core::{Silent, SyncOptions, SyncOutcome};
 use sync_tests::raw_server::Reply;
 
 use super::{Bench, PULL, PUSH, STATUS, assert_error};
@@ -123,7 +123,7 @@ fn a_bad_record_is_set_aside_and_stops_no_other() {
         let before = bench.quarantined().len();
         bench.server.once(PULL, Reply::Whole(HttpResponse::json(200, around(&bad.json, from, number))));
         let report = bench.sync_well();
-        assert_eq!(report.outcome, Outcome::LeftBehind, "{what}");
+        assert_eq!(report.outcome, SyncOutcome::LeftBehind, "{what}");
         assert_eq!((report.pulled, report.integrated, report.quarantined), (3, 2, 1), "{what}");
         assert!(bench.site_has("asset_class", &format!("b{number}")), "{what}: the one before is here");
         assert!(bench.site_has("asset_class", &format!("a{number}")), "{what}: the one after is here");
@@ -139,7 +139,7 @@ fn a_bad_record_is_set_aside_and_stops_no_other() {
             let good = batch(from + 3, &[element(from + 3, &class("bad"))], true);
             bench.server.once(PULL, Reply::json(200, good));
             let report = bench.sync_well();
-            assert_eq!((report.outcome, report.integrated), (Outcome::Done, 1), "{what}");
+            assert_eq!((report.outcome, report.integrated), (SyncOutcome::Done, 1), "{what}");
             assert!(bench.site_has("asset_class", "bad"), "{what}");
             assert_eq!(bench.quarantined().len(), before, "{what}: it is no longer set aside");
         }
@@ -155,7 +155,7 @@ fn a_record_of_9_mb_is_integrated() {
     let elements = [element(from, &class("b")), element(from + 1, &large), element(from + 2, &class("a"))];
     bench.server.once(PULL, Reply::json(200, batch(from + 2, &elements, true)));
     let report = bench.sync_well();
-    assert_eq!((report.outcome, report.integrated), (Outcome::Done, 3));
+    assert_eq!((report.outcome, report.integrated), (SyncOutcome::Done, 3));
     assert_eq!(bench.count("asset_class"), 3);
 }
 
@@ -166,7 +166,7 @@ fn of_a_record_sent_twice_the_last_counts() {
     let newer = record("asset_class", "twice", r#"{"id":"twice","name":"newer"}"#);
     let elements = [element(from, &class("twice")), element(from, &class("other")), element(from + 1, &newer)];
     bench.server.once(PULL, Reply::json(200, batch(from + 1, &elements, true)));
-    assert_eq!(bench.sync_well().outcome, Outcome::Done);
+    assert_eq!(bench.sync_well().outcome, SyncOutcome::Done);
     let held = sync_tests::world::get(&bench.records, "asset_class", "twice").unwrap();
     assert!(held.contains("newer"), "{held}");
     assert!(bench.site_has("asset_class", "other"), "two records may share a cursor");
@@ -277,7 +277,7 @@ fn batches_without_records_and_without_end_end_with_the_cycle() {
     bench.server.always(PULL, made(|from| batch(from, &[], false)));
     let options = SyncOptions { max_bytes: Some(60_000), ..SyncOptions::default() };
     let report = bench.site.sync(&options, &mut Silent).unwrap();
-    assert_eq!(report.outcome, Outcome::Partial, "{:?}", report.error);
+    assert_eq!(report.outcome, SyncOutcome::Partial, "{:?}", report.error);
 }
 
 /// Central answers from further back than was asked, as it does once a newer release of a site reads what was held back from an
@@ -346,7 +346,7 @@ fn records_without_end_are_taken_up_to_the_limit_of_the_cycle() {
     bench.server.always(PULL, made(|from| batch(from, &[element(from, &class(&format!("n{from}")))], false)));
     let options = SyncOptions { max_bytes: Some(20_000), ..SyncOptions::default() };
     let report = bench.site.sync(&options, &mut Silent).unwrap();
-    assert_eq!(report.outcome, Outcome::Partial);
+    assert_eq!(report.outcome, SyncOutcome::Partial);
     assert!(report.pulled > 5 && report.pulled == report.integrated, "{} {}", report.pulled, report.integrated);
     assert_eq!(bench.count("asset_class"), report.integrated);
     bench.server.heal();
@@ -412,12 +412,12 @@ fn integration_that_ends_while_it_is_waited_for_is_no_error() {
         bench.plant(path);
         bench.server.once(path, busy());
         let (report, retries) = bench.sync_counting_retries();
-        assert_eq!((report.outcome, retries), (Outcome::Done, 1), "{path}");
+        assert_eq!((report.outcome, retries), (SyncOutcome::Done, 1), "{path}");
         bench.assert_heals(path, path);
     }
     bench.plant("x");
     bench.server.once(STATUS, Reply::json(200, r#"{"data":{"is_integrating":true}}"#));
-    assert_eq!(bench.sync_well().outcome, Outcome::Done);
+    assert_eq!(bench.sync_well().outcome, SyncOutcome::Done);
 }
 
 #[test]

@@ -38,7 +38,7 @@ fn an_integration_without_end_is_not_waited_for_beyond_the_time() {
     let began = Instant::now();
     let report = site.sync(&briefly(), &mut Silent).expect("a cycle");
     assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
-    assert_eq!(report.outcome, Outcome::Partial, "{:?}", report.error);
+    assert_eq!(report.outcome, SyncOutcome::Partial, "{:?}", report.error);
     bench.assert_heals("integrating", "x");
 }
 

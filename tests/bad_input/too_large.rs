@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use sync_core::storage::{QuarantineCause, Source, Storage as _};
 use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
-use sync_core::{Outcome, Records, SystemClock};
+use sync_core::{Records, SyncOutcome, SystemClock};
 use sync_tests::raw_server::Reply;
 use sync_tests::world::{CentralEnd, Kind, asset, get};
 
@@ -48,7 +48,7 @@ fn a_batch_that_is_too_large_is_split() {
         bench.server.above(MIB + 200 * 1024, reply);
         bench.server.seen();
         let report = bench.sync_well();
-        assert_eq!((report.outcome, report.pushed, report.refused), (Outcome::Done, 8, 0), "{what}");
+        assert_eq!((report.outcome, report.pushed, report.refused), (SyncOutcome::Done, 8, 0), "{what}");
         let largest = bench.server.seen().iter().filter(|seen| seen.path == PUSH).map(|seen| seen.length).max();
         assert!(largest.unwrap() > 3 * MIB, "{what}: the whole was tried first");
         assert!(ids.iter().all(|id| bench.central_has("asset", id)), "{what}");
@@ -66,7 +66,7 @@ fn one_record_that_is_too_large_is_set_aside_and_holds_up_no_other() {
         bench.records.put("asset", records).unwrap();
         bench.server.above(2 * MIB, reply);
         let report = bench.sync_well();
-        assert_eq!((report.outcome, report.pushed, report.refused), (Outcome::LeftBehind, 2, 1), "{what}");
+        assert_eq!((report.outcome, report.pushed, report.refused), (SyncOutcome::LeftBehind, 2, 1), "{what}");
         assert!(bench.central_has("asset", "before") && bench.central_has("asset", "after"), "{what}");
         assert!(bench.site_has("asset", "huge") && !bench.central_has("asset", "huge"), "{what}: it stays here");
         let set_aside = bench.storage.read().unwrap().quarantined(0, 10).unwrap();
@@ -94,7 +94,7 @@ fn a_large_record_whose_answer_is_cut_is_not_set_aside() {
     assert_eq!(bench.cursors().1, before.1);
     assert!(bench.quarantined().is_empty(), "{:?}", bench.quarantined());
     bench.server.heal();
-    assert_eq!(bench.sync_well().outcome, Outcome::Done);
+    assert_eq!(bench.sync_well().outcome, SyncOutcome::Done);
     assert!(bench.central_has("asset", "huge"));
 }
 
@@ -125,7 +125,7 @@ fn a_large_record_on_a_line_that_breaks_once_is_not_set_aside() {
     bench.records.put("asset", [asset("huge", "STORE_a", &"n".repeat(2 * MIB))]).unwrap();
     bench.server.once(PUSH, Reply::Early(1000, None));
     let report = bench.sync_well();
-    assert_eq!((report.outcome, report.pushed, report.refused), (Outcome::Done, 1, 0));
+    assert_eq!((report.outcome, report.pushed, report.refused), (SyncOutcome::Done, 1, 0));
     assert!(bench.central_has("asset", "huge"));
 }
 

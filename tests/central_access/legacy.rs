@@ -282,14 +282,14 @@ fn a_legacy_server_that_hangs_keeps_nobody_waiting_whose_answer_is_known() {
 
 /// A gate that makes the checks it is told of when it is asked to.
 #[derive(Default)]
-struct Renews(Mutex<Vec<sync_core::central::Check>>);
+struct Renews(Mutex<Vec<sync_core::central::CredentialCheck>>);
 
 impl sync_core::central::Gate for Renews {
     fn may_work(&self, _: sync_core::record::SiteId) -> bool {
         true
     }
 
-    fn renew(&self, check: sync_core::central::Check) {
+    fn renew(&self, check: sync_core::central::CredentialCheck) {
         self.0.lock().unwrap().push(check);
     }
 }

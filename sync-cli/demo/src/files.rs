@@ -1,7 +1,7 @@
 //! Files of the demonstration: attached at one end, compared by hash at the other.
 
 use serde_json::{Value, json};
-use sync_core::files::{Attach, Files, Finding};
+use sync_core::files::{Attach, FileFault, Files};
 use sync_core::record::{RecordData, RecordId};
 use sync_core::{Records, Result};
 
@@ -33,7 +33,7 @@ pub fn compared(id: &RecordId, ends: [(&str, Files); 2], differences: &mut Vec<S
     let mut hashes = Vec::new();
     for (name, files) in &ends {
         let verified = files.verify(|| Ok(()))?;
-        let wrong = |finding: &Finding| !matches!(finding, Finding::Surplus { .. });
+        let wrong = |finding: &FileFault| !matches!(finding, FileFault::Surplus { .. });
         let info = files.list(None, usize::MAX)?.into_iter().find(|info| info.entry.id == *id);
         match info {
             Some(info) if info.path.is_some() && !verified.findings.iter().any(wrong) => {

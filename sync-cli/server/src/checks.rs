@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use sync_core::Central;
-use sync_core::central::{Check, Checked};
+use sync_core::central::{Checked, CredentialCheck};
 use tokio::sync::oneshot::{Sender, channel};
 use tokio::time::timeout;
 
@@ -32,7 +32,7 @@ struct CheckQueue {
 }
 
 struct Job {
-    check: Check,
+    check: CredentialCheck,
     /// Everybody who asked the same.
     told: Vec<Sender<Checked>>,
     /// It is made even if nobody waits for it.
@@ -63,7 +63,7 @@ impl Checks {
     }
 
     /// Has a check made, and waits for it as long as the patience lasts.
-    pub(super) async fn ask(self: &Arc<Self>, check: Check, patience: Duration) -> Checked {
+    pub(super) async fn ask(self: &Arc<Self>, check: CredentialCheck, patience: Duration) -> Checked {
         let late = Checked::too_many(&check);
         let (told, waits) = channel();
         self.enlist(check, Some(told));
@@ -75,13 +75,13 @@ impl Checks {
     }
 
     /// Has a check made for which nobody waits.
-    pub(super) fn renew(self: &Arc<Self>, check: Check) {
+    pub(super) fn renew(self: &Arc<Self>, check: CredentialCheck) {
         self.enlist(check, None);
         self.start();
     }
 
     /// Joins a check that asks the same, or queues one. When too many wait, the one that most speaks against goes.
-    fn enlist(&self, check: Check, told: Option<Sender<Checked>>) {
+    fn enlist(&self, check: CredentialCheck, told: Option<Sender<Checked>>) {
         let state = &mut *self.lock();
         let same = state.running.values_mut().chain(state.waiting.values_mut()).find(|job| job.check.is_same(&check));
         if let Some(job) = same {
@@ -123,7 +123,7 @@ impl Checks {
         if state.running.len() >= self.at_once {
             return None;
         }
-        let from = |check: &Check| check.from().map(network);
+        let from = |check: &CredentialCheck| check.from().map(network);
         let strangers = || state.running.values().map(|job| &job.check).filter(|check| check.guilt() > 0);
         let of = |address: Option<IpAddr>| strangers().filter(|check| from(check) == address).count();
         let has_room = strangers().count() < self.at_once - self.at_once / 4;

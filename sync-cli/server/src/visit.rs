@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use sync_core::central::{Check, Gate};
+use sync_core::central::{CredentialCheck, Gate};
 use sync_core::record::SiteId;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
@@ -126,7 +126,7 @@ impl Gate for Visit {
         kept.turn.is_some() && (self.errand != Errand::Large || kept.answer.is_some())
     }
 
-    fn renew(&self, check: Check) {
+    fn renew(&self, check: CredentialCheck) {
         self.app.checks.renew(check);
     }
 

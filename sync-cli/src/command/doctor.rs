@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sync_core::support::doctor::{Check, Diagnosis, Outcome, Party, examine_file};
+use sync_core::support::doctor::{Check, CheckOutcome, Diagnosis, Party, examine_file};
 use sync_core::transport::{HttpTransport, Timeouts};
 use sync_core::{Error, Site, SystemClock};
 
@@ -44,8 +44,8 @@ pub(super) fn run(args: &Args, options: &Doctor, out: &Output) -> Result<Command
         verdict(&found, out)?;
     }
     Ok(match (&found.finding, found.outcome) {
-        (Some(finding), Outcome::Fault) => CommandOutcome::Reported(finding.class),
-        _ if found.checks.iter().any(|check| check.name == "quarantine" && check.outcome == Outcome::Warning) => {
+        (Some(finding), CheckOutcome::Fault) => CommandOutcome::Reported(finding.class),
+        _ if found.checks.iter().any(|check| check.name == "quarantine" && check.outcome == CheckOutcome::Warning) => {
             CommandOutcome::LeftBehind
         }
         _ => CommandOutcome::Done,
@@ -89,11 +89,12 @@ struct Shown<'a> {
 
 impl Shown<'_> {
     fn add(&mut self, check: &Check) {
-        if self.skipped.last().is_some_and(|last| check.outcome != Outcome::NotChecked || last.says != check.says) {
+        if self.skipped.last().is_some_and(|last| check.outcome != CheckOutcome::NotChecked || last.says != check.says)
+        {
             self.show_skipped();
         }
         match check.outcome {
-            Outcome::NotChecked => self.skipped.push(check.clone()),
+            CheckOutcome::NotChecked => self.skipped.push(check.clone()),
             _ if self.printed.is_ok() => self.printed = show(check, self.out),
             _ => {}
         }
@@ -112,7 +113,7 @@ impl Shown<'_> {
                 let why =
                     verdicts::not_checked(self.out.name(first.name), self.out.name(last.name), first.says.clone());
                 let count = texts.say(&verdicts::checks(skipped.len()));
-                row(Outcome::NotChecked, &count, vec![texts.say(&why)], self.out)
+                row(CheckOutcome::NotChecked, &count, vec![texts.say(&why)], self.out)
             }
         };
     }
@@ -136,13 +137,13 @@ fn show(check: &Check, out: &Output) -> Result<(), Failure> {
 }
 
 /// A line, or several, of the table of checks.
-fn row(outcome: Outcome, name: &str, said: Vec<String>, out: &Output) -> Result<(), Failure> {
+fn row(outcome: CheckOutcome, name: &str, said: Vec<String>, out: &Output) -> Result<(), Failure> {
     const BEFORE: usize = 34;
     let (word, tone) = match outcome {
-        Outcome::Fault => ("FAULT", Some(Tone::Alarm)),
-        Outcome::Warning => (outcome.as_str(), Some(Tone::Caution)),
-        Outcome::Ok => (outcome.as_str(), Some(Tone::Well)),
-        Outcome::NotChecked => (outcome.as_str(), None),
+        CheckOutcome::Fault => ("FAULT", Some(Tone::Alarm)),
+        CheckOutcome::Warning => (outcome.as_str(), Some(Tone::Caution)),
+        CheckOutcome::Ok => (outcome.as_str(), Some(Tone::Well)),
+        CheckOutcome::NotChecked => (outcome.as_str(), None),
     };
     let word = format!("{:<11}", out.word(word));
     let lines = said.iter().flat_map(|text| folded(text, WIDTH - BEFORE));
@@ -159,7 +160,7 @@ fn row(outcome: Outcome, name: &str, said: Vec<String>, out: &Output) -> Result<
 fn verdict(found: &Diagnosis, out: &Output) -> Result<(), Failure> {
     let (party, says) = (found.party.as_str(), capital(&found.says.to_string()));
     let text = match &found.finding {
-        Some(finding) if found.outcome == Outcome::Fault || found.party == Party::Record => {
+        Some(finding) if found.outcome == CheckOutcome::Fault || found.party == Party::Record => {
             verdicts::fault(party, says, finding.advice.clone())
         }
         Some(finding) => verdicts::look(party, says, finding.advice.clone()),

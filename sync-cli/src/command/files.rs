@@ -1,7 +1,7 @@
 //! `files`: photos and documents of records.
 
 use serde_json::json;
-use sync_core::files::{FileInfo, Finding};
+use sync_core::files::{FileFault, FileInfo};
 use sync_core::record::RecordId;
 use sync_core::storage::{FileDirection, FileState};
 use sync_core::{Detail, Error, FilesOptions, FilesReport};
@@ -137,9 +137,9 @@ fn verify(workspace: &Workspace, out: &Output) -> Result<CommandOutcome, Failure
     } else {
         for finding in &verified.findings {
             out.line(&match finding {
-                Finding::Missing { id } => out.texts.say(&says::missing(id.as_str())),
-                Finding::Changed { id, reason } => out.texts.say(&says::changed(id.as_str(), reason)),
-                Finding::Surplus { path } => out.texts.say(&says::surplus(path.display().to_string())),
+                FileFault::Missing { id } => out.texts.say(&says::missing(id.as_str())),
+                FileFault::Changed { id, reason } => out.texts.say(&says::changed(id.as_str(), reason)),
+                FileFault::Surplus { path } => out.texts.say(&says::surplus(path.display().to_string())),
                 other => format!("{other:?}"),
             })?;
         }

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 use sync_core::storage::{Storage as _, state};
-use sync_core::{Error, ErrorClass, FilesOptions, FilesReport, Outcome, Role, SyncOptions, SyncReport};
+use sync_core::{Error, ErrorClass, FilesOptions, FilesReport, Role, SyncOptions, SyncOutcome, SyncReport};
 
 use super::files;
 use super::layout::say;
@@ -34,7 +34,7 @@ pub(super) fn run(args: &Args, options: &Sync, out: &Output) -> Result<CommandOu
         out.in_words(workspace.site().sync(&options, &mut progress)?)
     };
     // Not where it was stopped, or where the limits are reached already.
-    let goes_on = !matches!(report.outcome, Outcome::Cancelled | Outcome::Partial);
+    let goes_on = !matches!(report.outcome, SyncOutcome::Cancelled | SyncOutcome::Partial);
     // What the cycle has left of its time.
     let max_time = options.max_time.map(|max| max.saturating_sub(began.elapsed()));
     let options = FilesOptions { max_time, max_bytes: options.max_bytes };
@@ -67,7 +67,7 @@ pub(super) fn run(args: &Args, options: &Sync, out: &Output) -> Result<CommandOu
 /// How a cycle ended; an error is told where the report, as a document, has not told it.
 pub(super) fn ended(report: &SyncReport, out: &Output) -> Result<CommandOutcome, Failure> {
     let Some(error) = &report.error else {
-        return Ok(if report.outcome == Outcome::LeftBehind {
+        return Ok(if report.outcome == SyncOutcome::LeftBehind {
             CommandOutcome::LeftBehind
         } else {
             CommandOutcome::Done
@@ -95,10 +95,10 @@ pub(super) fn show(report: &SyncReport, out: &Output) -> Result<(), Failure> {
     let SyncReport { pushed, pulled, integrated, requests, .. } = report;
     let (sent, received) = (bytes(report.bytes_sent), bytes(report.bytes_received));
     let outcome = match report.outcome {
-        Outcome::Done => shown::done(),
-        Outcome::LeftBehind => shown::left_behind(),
-        Outcome::Partial => shown::partial(),
-        Outcome::Failed => shown::failed(),
+        SyncOutcome::Done => shown::done(),
+        SyncOutcome::LeftBehind => shown::left_behind(),
+        SyncOutcome::Partial => shown::partial(),
+        SyncOutcome::Failed => shown::failed(),
         _ => shown::stopped(),
     };
     say(out, "", &shown::told(outcome, *pushed, *pulled, *integrated, *requests, sent, received))?;

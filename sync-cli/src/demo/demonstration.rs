@@ -7,7 +7,7 @@ use oms_sync_demo::judge::{self, Holder, Ledger};
 use oms_sync_demo::seed::{self, Seed, Writer, asset_id, bulk_asset, edited, seeds};
 use serde_json::json;
 use sync_core::record::RecordId;
-use sync_core::{Error, Outcome, Records, SyncReport};
+use sync_core::{Error, Records, SyncOutcome, SyncReport};
 
 use super::ends::Ends;
 use crate::failure::{CommandOutcome, Failure};
@@ -146,7 +146,7 @@ impl<'o> Demonstration<'o> {
         let report = self.ends.sync(SOUTH)?;
         self.ends.line.set_down(false);
         let said = report.error.as_ref().map_or_else(String::new, ToString::to_string);
-        if report.outcome != Outcome::Failed {
+        if report.outcome != SyncOutcome::Failed {
             return Err(Error::bad_input("a cycle without a line did not fail").into());
         }
         self.out.hint(&format!("South has no line and works on offline: {said}"));

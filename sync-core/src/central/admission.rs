@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 
 use super::auth::authenticator::AuthenticationError;
-use super::caller::{Check, Checked, Deferred};
-use super::{Central, Noted};
+use super::caller::{Checked, CredentialCheck, Deferred};
+use super::{Central, RequestTrace};
 use crate::protocol::v6::Credentials;
 use crate::record::SiteId;
 
@@ -22,7 +22,7 @@ struct SignIn<'a> {
 impl Central {
     /// Says who a site is, unless too many attempts were refused. Where the host makes slow checks itself, the answer is put
     /// off until it has made this one.
-    pub(super) fn admit(&self, noted: &Noted, credentials: &Credentials) -> Admission {
+    pub(super) fn admit(&self, noted: &RequestTrace, credentials: &Credentials) -> Admission {
         let asked = SignIn { from: noted.caller.from, credentials, names_machine: !noted.is_machine_assumed.get() };
         let Some(gate) = &noted.caller.gate else { return self.ask_now(asked) };
         let checked = noted.caller.checked.as_ref().filter(|checked| checked.credentials == *credentials);
@@ -47,8 +47,8 @@ impl Central {
 
     /// Makes a check, which may take as long as a server that does not answer. All requests that ask the same may use what it
     /// brings; it counts as one attempt.
-    pub fn check_credentials(&self, check: &Check) -> Checked {
-        let Check { credentials, from, names_machine, .. } = check;
+    pub fn check_credentials(&self, check: &CredentialCheck) -> Checked {
+        let CredentialCheck { credentials, from, names_machine, .. } = check;
         let asked = SignIn { from: *from, credentials, names_machine: *names_machine };
         let outcome = match check.is_renewal {
             true => self.count(asked, self.authenticator.renew(credentials)),
@@ -111,9 +111,9 @@ impl Central {
         admission
     }
 
-    fn check_of(&self, asked: SignIn<'_>, is_renewal: bool) -> Check {
+    fn check_of(&self, asked: SignIn<'_>, is_renewal: bool) -> CredentialCheck {
         let SignIn { from, credentials, names_machine } = asked;
-        Check {
+        CredentialCheck {
             credentials: credentials.clone(),
             from,
             names_machine,

@@ -44,7 +44,7 @@ pub trait Gate: Send + Sync {
 
     /// Called when credentials were known to be right, but will soon not be: who makes this check meanwhile has no request of
     /// the site wait for it.
-    fn renew(&self, _check: Check) {}
+    fn renew(&self, _check: CredentialCheck) {}
 
     /// The most bytes of records that the answer may have, asked after the site was let pass; `None` for as many as the
     /// configuration says. A single record may have more.
@@ -60,14 +60,14 @@ pub enum Handled<R = HttpResponse> {
     Answered(Answered<R>),
     /// Its credentials have to be checked first, which may take long: see [`Central::check_credentials`](super::Central::check_credentials).
     /// Nothing was done.
-    Unchecked(Check),
+    Unchecked(CredentialCheck),
     /// The [`Gate`] did not let this site pass. Nothing was done.
     OutOfTurn(SiteId),
 }
 
 /// A check of credentials that is to be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Check {
+pub struct CredentialCheck {
     pub(super) credentials: Credentials,
     pub(super) from: Option<IpAddr>,
     pub(super) guilt: u32,
@@ -77,7 +77,7 @@ pub struct Check {
     pub(super) names_machine: bool,
 }
 
-impl Check {
+impl CredentialCheck {
     /// Whether another check would bring the same: it asks for the same credentials from the same address.
     pub fn is_same(&self, other: &Self) -> bool {
         self.credentials == other.credentials && self.from == other.from && self.names_machine == other.names_machine
@@ -115,7 +115,7 @@ impl fmt::Debug for Checked {
 
 impl Checked {
     /// The outcome of a check that was not made, because too many wait.
-    pub fn too_many(check: &Check) -> Self {
+    pub fn too_many(check: &CredentialCheck) -> Self {
         let wait = std::time::Duration::from_secs(30);
         Self { credentials: check.credentials.clone(), outcome: Err(AuthenticationError::TooMany { wait }) }
     }
@@ -127,7 +127,7 @@ pub enum UploadHead {
     /// Too little has come to tell.
     More,
     /// Its credentials have to be checked first.
-    Unchecked(Check),
+    Unchecked(CredentialCheck),
     /// Its credentials were right, or are known to be wrong.
     Checked(Checked),
     /// It does not begin with who brings it.
@@ -137,6 +137,6 @@ pub enum UploadHead {
 /// Why a request could not be answered yet.
 #[derive(Debug)]
 pub(crate) enum Deferred {
-    Unchecked(Check),
+    Unchecked(CredentialCheck),
     OutOfTurn(SiteId),
 }

@@ -11,7 +11,7 @@ use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::protocol::v6::{CopiesTold, PushChain};
 use crate::record::{Cursor, SiteId};
-use crate::storage::state::{Json, SiteSetting};
+use crate::storage::state::{SiteSetting, StoredJson};
 use crate::storage::{ReadTxn, Storage, WriteTxn, changelog_gaps, newest_gaps, state};
 
 /// How many pushes of a site are remembered: one of them may come once more, held up on its way.
@@ -69,23 +69,23 @@ impl Copies {
 
 /// What becomes of a push.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum PushVerdict {
     /// It is taken; with what the site is told, if it told anything itself.
     Taken(Option<CopiesTold>),
     /// Another copy goes on, whose push was taken at this time.
     Refused { goes_on_since: Timestamp },
 }
 
-const COPIES: SiteSetting<Option<Json<Copies>>> = state::copies_of_site();
+const COPIES: SiteSetting<Option<StoredJson<Copies>>> = state::copies_of_site();
 
 /// What is known of a site's copies; nothing of a site that tells nothing, as Open mSupply.
 pub(crate) fn of_site(txn: &dyn ReadTxn, site: SiteId) -> Result<Option<Copies>> {
-    Ok(COPIES.of(site).get(txn)?.map(|Json(copies)| copies))
+    Ok(COPIES.of(site).get(txn)?.map(|StoredJson(copies)| copies))
 }
 
 /// Forgets what is known: the next copy that pushes goes on.
 pub(super) fn forget(txn: &dyn WriteTxn, site: SiteId) -> Result<()> {
-    COPIES.of(site).set(txn, None::<Json<Copies>>)
+    COPIES.of(site).set(txn, None::<StoredJson<Copies>>)
 }
 
 /// Judges a push, and keeps what it says. The caller commits, also where it is refused.
@@ -95,10 +95,10 @@ pub(super) fn judge(
     chain: Option<&PushChain>,
     lost_there: &[ChangelogGap],
     now: Timestamp,
-) -> Result<Verdict> {
+) -> Result<PushVerdict> {
     let fits = |chain: &&PushChain| !chain.id.is_empty() && chain.id.len() <= BYTES_MAX;
     let Some(chain) = chain.filter(fits).filter(|_| !planted!(CopiesNotTold)) else {
-        return Ok(Verdict::Taken(None));
+        return Ok(PushVerdict::Taken(None));
     };
     let known = of_site(txn, site)?;
     let mut lost = known.as_ref().and_then(|known| known.lost);
@@ -109,7 +109,7 @@ pub(super) fn judge(
     if let Some(known) = &known {
         if known.taken.contains(&chain.id) {
             // The same push once more, because its answer was lost or it was held up on its way.
-            return Ok(Verdict::Taken(Some(known.told())));
+            return Ok(PushVerdict::Taken(Some(known.told())));
         }
         let follows = chain.after.is_empty() || known.taken.last() == Some(&chain.after);
         let is_restored = site_restored > known.site_restored || central_restored > known.central_restored;
@@ -119,7 +119,7 @@ pub(super) fn judge(
         if !follows && !is_restored && !known.went_back(chain) {
             let refused = Copies { refused_at: Some(now), ..known.clone() };
             store(txn, site, &refused)?;
-            return Ok(Verdict::Refused { goes_on_since: known.taken_at });
+            return Ok(PushVerdict::Refused { goes_on_since: known.taken_at });
         }
     } else if chain.number > 0 {
         // Put back to before the first push of this site.
@@ -135,7 +135,7 @@ pub(super) fn judge(
     let now_known =
         Copies { taken, number, taken_at: now, site_restored, central_restored, refused_at, at, is_pending, lost };
     store(txn, site, &now_known)?;
-    Ok(Verdict::Taken(Some(now_known.told())))
+    Ok(PushVerdict::Taken(Some(now_known.told())))
 }
 
 /// Since when another copy goes on than the one that pulls, if one does.
@@ -200,7 +200,7 @@ pub(super) fn note_refused(txn: &dyn WriteTxn, site: SiteId, now: Timestamp) -> 
 }
 
 fn store(txn: &dyn WriteTxn, site: SiteId, copies: &Copies) -> Result<()> {
-    COPIES.of(site).set(txn, Json(copies.clone()))
+    COPIES.of(site).set(txn, StoredJson(copies.clone()))
 }
 
 #[cfg(test)]
@@ -213,11 +213,11 @@ mod tests {
     struct Judge(MemoryStorage);
 
     impl Judge {
-        fn push(&self, after: &str, id: &str, lost: &[ChangelogGap], at: i64) -> Verdict {
+        fn push(&self, after: &str, id: &str, lost: &[ChangelogGap], at: i64) -> PushVerdict {
             self.numbered((after, 0), id, lost, at)
         }
 
-        fn numbered(&self, (after, number): (&str, u64), id: &str, lost: &[ChangelogGap], at: i64) -> Verdict {
+        fn numbered(&self, (after, number): (&str, u64), id: &str, lost: &[ChangelogGap], at: i64) -> PushVerdict {
             let chain = PushChain { after: after.to_owned(), id: id.to_owned(), number };
             let txn = self.0.write().unwrap();
             let verdict = judge(txn.as_ref(), SITE, Some(&chain), lost, Timestamp::from_unix_millis(at)).unwrap();
@@ -226,8 +226,8 @@ mod tests {
         }
     }
 
-    fn taken(verdict: &Verdict) -> bool {
-        matches!(verdict, Verdict::Taken(_))
+    fn taken(verdict: &PushVerdict) -> bool {
+        matches!(verdict, PushVerdict::Taken(_))
     }
 
     #[test]
@@ -238,11 +238,11 @@ mod tests {
         }
         // A copy that was made when "a" was the last one.
         let refused = judge.push("a", "other b", &[], 2);
-        assert_eq!(refused, Verdict::Refused { goes_on_since: Timestamp::from_unix_millis(1) });
+        assert_eq!(refused, PushVerdict::Refused { goes_on_since: Timestamp::from_unix_millis(1) });
         let told = judge.push("c", "d", &[], 3);
         assert_eq!(
             told,
-            Verdict::Taken(Some(CopiesTold { refused_at: Some(Timestamp::from_unix_millis(2)), number: 4 }))
+            PushVerdict::Taken(Some(CopiesTold { refused_at: Some(Timestamp::from_unix_millis(2)), number: 4 }))
         );
         // Somebody decides for it by setting it up again: from then on the other one is refused.
         assert!(taken(&judge.push("", "new", &[], 4)));
@@ -287,7 +287,7 @@ mod tests {
         };
         assert!(pulls("e", 5) && !pulls("e", 3));
         let on = judge.numbered(("e", 5), "f", &[], 2);
-        assert_eq!(on, Verdict::Taken(Some(CopiesTold { refused_at: None, number: 6 })));
+        assert_eq!(on, PushVerdict::Taken(Some(CopiesTold { refused_at: None, number: 6 })));
         // Copies are told apart as before: one that was made in between, and one that is set up again.
         assert!(!taken(&judge.numbered(("e", 5), "other f", &[], 3)) && !pulls("d", 4));
         assert!(taken(&judge.numbered(("", 0), "new", &[], 4)));
@@ -300,7 +300,7 @@ mod tests {
         let txn = storage.write().unwrap();
         for chain in [None, Some(PushChain { after: String::new(), id: "x".repeat(65), number: 0 })] {
             let verdict = judge(txn.as_ref(), SITE, chain.as_ref(), &[], Timestamp::from_unix_millis(1)).unwrap();
-            assert_eq!(verdict, Verdict::Taken(None));
+            assert_eq!(verdict, PushVerdict::Taken(None));
         }
         assert_eq!(of_site(txn.as_ref(), SITE).unwrap(), None);
     }

@@ -26,10 +26,10 @@ use serde::de::DeserializeOwned;
 pub use auth::authenticator::{AuthenticationError, CredentialRefusal, SiteAuthenticator};
 pub use auth::legacy::LegacyAuthenticator;
 pub use auth::local::LocalAuthenticator;
-pub use caller::{Caller, Check, Checked, Gate, Handled, UploadHead};
+pub use caller::{Caller, Checked, CredentialCheck, Gate, Handled, UploadHead};
 pub use handled_request::{Answered, Question};
 pub use in_process::InProcess;
-use request_log::Noted;
+use request_log::RequestTrace;
 pub use site_activity::{CentralView, Integrations, SiteView};
 pub use site_registry::{LocalSites, SiteList, Store, stores};
 pub use v6::withheld::held_back;
@@ -178,7 +178,7 @@ impl Central {
     /// The same for a request from this address, by which refused attempts are counted, and with what the
     /// administrator of the server wants to know of it.
     pub fn answer_to(&self, request: &HttpRequest, from: Option<IpAddr>) -> Answered {
-        let noted = Noted::of(Caller::at(from));
+        let noted = RequestTrace::of(Caller::at(from));
         let response = self.route(request, &noted);
         self.activity.note(&noted, self.clock.now());
         noted.into_answered(response)
@@ -187,13 +187,13 @@ impl Central {
     /// The same for a host that has slow checks of credentials made elsewhere, or lets sites wait for their turn: with a
     /// [`Caller::gate`] this takes no longer than the database does.
     pub fn handle_for(&self, request: &HttpRequest, caller: Caller) -> Handled {
-        let noted = Noted::of(caller);
+        let noted = RequestTrace::of(caller);
         let response = self.route(request, &noted);
         self.activity.note(&noted, self.clock.now());
         noted.into_handled(response)
     }
 
-    fn route(&self, request: &HttpRequest, noted: &Noted) -> HttpResponse {
+    fn route(&self, request: &HttpRequest, noted: &RequestTrace) -> HttpResponse {
         let (route, query) = request.url.split_once('?').unwrap_or((&request.url, ""));
         if self.stands_alone && route.starts_with("/sync/v5/") {
             noted.question.set(Question::Legacy);
@@ -309,7 +309,7 @@ impl Central {
     fn answer<Q: DeserializeOwned + limits::Limited, A: Serialize>(
         &self,
         request: &HttpRequest,
-        (noted, question): (&Noted, Question),
+        (noted, question): (&RequestTrace, Question),
         answer: impl FnOnce(&Self, Q) -> std::result::Result<A, Refused>,
     ) -> HttpResponse {
         noted.question.set(question);
@@ -333,7 +333,7 @@ impl Central {
     /// What is checked before each operation, in the order of the spec (`protocol-v6` §7).
     fn enter(
         &self,
-        noted: &Noted,
+        noted: &RequestTrace,
         version: u32,
         credentials: &Credentials,
         reads_or_writes: bool,
@@ -350,7 +350,7 @@ impl Central {
     }
 
     /// The most bytes of records in an answer.
-    fn answer_bytes_max(&self, noted: &Noted) -> usize {
+    fn answer_bytes_max(&self, noted: &RequestTrace) -> usize {
         let most = noted.caller.gate.as_ref().and_then(|gate| gate.answer_bytes_max());
         most.map_or(self.config.batch_bytes_max, |most| most.min(self.config.batch_bytes_max))
     }

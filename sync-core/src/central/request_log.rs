@@ -12,7 +12,7 @@ const TEXT_MAX: usize = 100;
 
 /// What is noted of a request while it is answered.
 #[derive(Debug, Default)]
-pub(crate) struct Noted {
+pub(crate) struct RequestTrace {
     /// What the host says of it.
     pub caller: Caller,
     /// Why it is not answered yet, if it is not.
@@ -38,7 +38,7 @@ pub(crate) struct Who {
     pub app_version: String,
 }
 
-impl Noted {
+impl RequestTrace {
     pub(crate) fn of(caller: Caller) -> Self {
         Self { caller, ..Self::default() }
     }

@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::Central;
 use super::handled_request::Question;
-use super::request_log::Noted;
+use super::request_log::RequestTrace;
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::record::{Cursor, SiteId};
@@ -40,7 +40,7 @@ impl Activity {
         self.told_of_stores().insert(site, before);
     }
 
-    pub(crate) fn note(&self, noted: &Noted, now: Timestamp) {
+    pub(crate) fn note(&self, noted: &RequestTrace, now: Timestamp) {
         let Some(who) = &*noted.who.borrow() else { return };
         let done = |question| (noted.question.get() == question && noted.error.get().is_none()).then_some(now);
         let visit = SiteActivity {

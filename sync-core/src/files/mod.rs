@@ -17,7 +17,7 @@ use std::time::Duration;
 pub use crate::record::file_name::safe_file_name;
 pub use attach::Attach;
 pub use store::FileStore;
-pub use verify::{Finding, Verified};
+pub use verify::{FileFault, Verified};
 
 pub(crate) use queue::{Retry, later};
 pub(crate) use store::{NewFile, PIECE, failed, hash_file, length};

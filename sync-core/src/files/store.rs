@@ -73,7 +73,7 @@ impl FileStore {
     }
 
     /// Opens the part of a file for more; from its beginning, if that is wanted.
-    pub(crate) fn open_part(&self, id: &RecordId, anew: bool) -> Result<Part> {
+    pub(crate) fn open_part(&self, id: &RecordId, anew: bool) -> Result<PartialFile> {
         let path = self.part(id);
         self.before("open", &path)?;
         let folder = self.folder.join(UNFINISHED);
@@ -81,7 +81,7 @@ impl FileStore {
         let mut options = private();
         let options = if anew { options.create(true).truncate(true) } else { options.append(true) };
         let file = options.open(&path).map_err(|error| failed("opening", &path, error))?;
-        Ok(Part { file, watcher: self.watcher.clone() })
+        Ok(PartialFile { file, watcher: self.watcher.clone() })
     }
 
     /// Gives a part that is whole its name.
@@ -132,7 +132,7 @@ impl FileStore {
     }
 
     /// All whole files, with the times at which they were written; and those that are not whole.
-    pub(crate) fn all(&self) -> Result<(Vec<Found>, Vec<Found>)> {
+    pub(crate) fn all(&self) -> Result<(Vec<FolderEntry>, Vec<FolderEntry>)> {
         let (mut whole, mut unfinished) = (Vec::new(), Vec::new());
         for folder in entries(&self.folder)? {
             let name = folder.file_name().to_string_lossy().into_owned();
@@ -145,7 +145,7 @@ impl FileStore {
             for entry in entries(&folder.path())? {
                 let written = entry.metadata().and_then(|metadata| metadata.modified());
                 let since = written.ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok()).unwrap_or(Duration::ZERO);
-                found.push(Found {
+                found.push(FolderEntry {
                     path: entry.path(),
                     name: entry.file_name().to_string_lossy().into_owned(),
                     written_at: Timestamp::from_unix_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX)),
@@ -158,7 +158,7 @@ impl FileStore {
     /// Removes files of no name that were written so long before `now`: whoever wrote them died over it.
     pub(crate) fn sweep_new(&self, before: Timestamp, now: Timestamp) -> Result<()> {
         let (_, unfinished) = self.all()?;
-        let is_left = |found: &Found| found.name.ends_with(".new") && found.written_by(now) < before;
+        let is_left = |found: &FolderEntry| found.name.ends_with(".new") && found.written_by(now) < before;
         unfinished.into_iter().filter(is_left).try_for_each(|found| remove(&found.path))
     }
 
@@ -176,13 +176,13 @@ impl FileStore {
 }
 
 /// Something that lies in the folder.
-pub(crate) struct Found {
+pub(crate) struct FolderEntry {
     pub path: PathBuf,
     pub name: String,
     written_at: Timestamp,
 }
 
-impl Found {
+impl FolderEntry {
     /// When it was written. What was written while the clock was ahead would seem new until that time comes: it counts, and
     /// is marked, as written now.
     pub(crate) fn written_by(&self, now: Timestamp) -> Timestamp {
@@ -208,12 +208,12 @@ pub(crate) struct NewFile {
 }
 
 /// The part of a file, open for more.
-pub(crate) struct Part {
+pub(crate) struct PartialFile {
     file: File,
     watcher: Watcher,
 }
 
-impl Write for Part {
+impl Write for PartialFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.watcher.before("write")?;
         self.file.write(bytes)

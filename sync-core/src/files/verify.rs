@@ -26,7 +26,7 @@ const PAGE: usize = 500;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "finding")]
 #[non_exhaustive]
-pub enum Finding {
+pub enum FileFault {
     /// Its bytes should be here and are not.
     Missing {
         /// The file.
@@ -54,7 +54,7 @@ pub struct Verified {
     /// Bytes that were read.
     pub bytes: u64,
     /// What is wrong.
-    pub findings: Vec<Finding>,
+    pub findings: Vec<FileFault>,
 }
 
 impl Files {
@@ -75,13 +75,13 @@ impl Files {
             // What is not here need not be: unless it was attached here, or was here once.
             let must_be = entry.direction == FileDirection::Upload || entry.state == FileState::Done;
             let finding = match hash_file(&self.store.path(&entry.id), |_| watch())? {
-                None if must_be => Some(Finding::Missing { id: entry.id.clone() }),
+                None if must_be => Some(FileFault::Missing { id: entry.id.clone() }),
                 None => None,
                 Some((bytes, sha256)) => {
                     verified.bytes += bytes;
                     let fault = self.fault(&entry, bytes, &sha256)?;
                     verified.sound += u64::from(fault.is_none());
-                    fault.map(|reason| Finding::Changed { id: entry.id.clone(), reason })
+                    fault.map(|reason| FileFault::Changed { id: entry.id.clone(), reason })
                 }
             };
             if let Some(finding) = finding {
@@ -92,7 +92,7 @@ impl Files {
         })?;
         let (whole, _) = self.store.all()?;
         let surplus = whole.into_iter().filter(|found| !known.contains(&found.name));
-        verified.findings.extend(surplus.map(|found| Finding::Surplus { path: found.path }));
+        verified.findings.extend(surplus.map(|found| FileFault::Surplus { path: found.path }));
         Ok(verified)
     }
 

@@ -6,13 +6,13 @@ use std::io;
 use std::sync::Arc;
 
 #[cfg(feature = "testing")]
-type Watch = dyn Fn(&'static str) -> io::Result<()> + Send + Sync;
+type FolderWatch = dyn Fn(&'static str) -> io::Result<()> + Send + Sync;
 
 /// Is told each operation on the folder before it happens.
 #[derive(Clone, Default)]
 pub(super) struct Watcher {
     #[cfg(feature = "testing")]
-    watch: Option<Arc<Watch>>,
+    watch: Option<Arc<FolderWatch>>,
 }
 
 impl fmt::Debug for Watcher {

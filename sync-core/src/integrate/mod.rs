@@ -27,7 +27,7 @@ use crate::write;
 use crate::write::merged;
 use crate::write::record_owner;
 use crate::write::restored_site::SiteRestore;
-use crate::write::{Origin, Stored, WentUnseen};
+use crate::write::{Origin, WentUnseen, WriteEffect};
 
 use self::plan::{Facts, Plan, plan};
 pub(crate) use self::queue::Queue;
@@ -268,7 +268,7 @@ impl<'t> Integrator<'t> {
                 let store = if self.at_central { write::upsert_with_fanout } else { write::upsert };
                 let stored = store(txn, table, id, &incoming.data, origin, now)?;
                 if let (Some(site), Origin::Sync(None)) = (self.facts.door.origin, origin)
-                    && stored != Stored::AsBefore
+                    && stored != WriteEffect::AsBefore
                     && self.at_central
                 {
                     record_owner::note_writer(txn, site, (table, id), &incoming.data)?;

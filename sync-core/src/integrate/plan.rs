@@ -96,9 +96,9 @@ fn is_of_another(incoming: &Incoming, facts: &dyn Facts) -> Result<bool> {
 /// The mark of a patient that a site deleted. It is kept here, and no message has it.
 const NAME_DELETED: &str = "deleted_datetime";
 
-type Verdict = std::result::Result<Plan, Quarantine>;
+type Decision = std::result::Result<Plan, Quarantine>;
 
-fn decide(incoming: &Incoming, facts: &dyn Facts) -> Result<Verdict> {
+fn decide(incoming: &Incoming, facts: &dyn Facts) -> Result<Decision> {
     for (name, text) in [("tableName", incoming.table.as_str()), ("recordId", incoming.id.as_str())] {
         let bytes = text.len();
         if bytes == 0 || bytes > RecordId::BYTES_MAX {
@@ -176,7 +176,7 @@ fn reduced(incoming: &Incoming) -> Option<Plan> {
 }
 
 /// Tables without a record type: documents if the legacy server sent them, otherwise kept until a version knows them.
-fn without_type(incoming: &Incoming, operation: Operation) -> Verdict {
+fn without_type(incoming: &Incoming, operation: Operation) -> Decision {
     if incoming.source != Source::Legacy {
         return Err(aside(
             QuarantineCause::Unsupported,
@@ -202,7 +202,7 @@ fn ignored(incoming: &Incoming) -> Option<String> {
 }
 
 /// Types that V5 carries too, in the legacy row shape, which is looser than what V6 demands.
-fn from_legacy(incoming: &Incoming, kind: &RecordType, operation: Operation) -> Verdict {
+fn from_legacy(incoming: &Incoming, kind: &RecordType, operation: Operation) -> Decision {
     if kind.key != "ID" && incoming.data.fields().is_some_and(|fields| fields.get("ID").is_some()) {
         // A legacy table of the same name (quirk W9).
         return Err(aside(QuarantineCause::Unsupported, format!("a legacy {} is not a V6 {}", kind.table, kind.table)));
@@ -210,7 +210,7 @@ fn from_legacy(incoming: &Incoming, kind: &RecordType, operation: Operation) -> 
     document(incoming, operation)
 }
 
-fn document(incoming: &Incoming, operation: Operation) -> Verdict {
+fn document(incoming: &Incoming, operation: Operation) -> Decision {
     match operation {
         Operation::Delete => Ok(Plan::Delete),
         Operation::Upsert if incoming.data.fields().is_some() => Ok(Plan::Upsert),

@@ -402,12 +402,12 @@ impl FieldValue for LegacyDate {
 }
 
 /// A typed record is read field by field, so that an error names its field.
-pub(crate) struct Reader<'a> {
+pub(crate) struct FieldReader<'a> {
     declared: &'static [Field],
     fields: Fields<'a>,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> FieldReader<'a> {
     pub(crate) fn new(declared: &'static [Field], data: &'a RecordData) -> Result<Self, FieldError> {
         data.check_portable()?;
         let fields = data.fields().ok_or_else(|| not_an_object(data))?;

@@ -292,7 +292,7 @@ macro_rules! record_type {
             };
 
             fn read(data: &$crate::record::RecordData) -> Result<Self, $crate::record::FieldError> {
-                let reader = $crate::record::field::Reader::new(Self::TYPE.fields, data)?;
+                let reader = $crate::record::field::FieldReader::new(Self::TYPE.fields, data)?;
                 let mut index = 0;
                 let mut next = || { index += 1; index - 1 };
                 Ok(Self { $($field: reader.take(next())?,)* unknown: reader.unknown() })

@@ -14,7 +14,7 @@ use super::answer::{central_answer, joined, transport_error, unreadable};
 use super::config::SyncConfig;
 use super::identity::Identity;
 use super::observer::{SyncEvent, SyncObserver};
-use super::sizing::{Sizes, Way, is_surely_no_outage, may_be_the_size};
+use super::sizing::{Sizes, TransferKind, is_surely_no_outage, may_be_the_size};
 use super::watch::{beside, watched};
 use crate::address::shown;
 use crate::clock::Clock;
@@ -189,7 +189,7 @@ impl<'a> Client<'a> {
         most: u32,
         question: &dyn Fn(u32) -> Q,
     ) -> Result<(Box<RawValue>, u32)> {
-        self.sized((Server::Central, Way::CentralPull), most.into(), |client, size| {
+        self.sized((Server::Central, TransferKind::CentralPull), most.into(), |client, size| {
             let size = u32::try_from(size).unwrap_or(u32::MAX);
             let json = to_json(&question(size))?;
             Ok((client.central_once(identity, central, path, &json)?, size))
@@ -355,32 +355,32 @@ impl<'a> Client<'a> {
     /// An exchange of a size, which gets smaller where the line breaks until it passes, or cannot be smaller.
     fn sized<T>(
         &mut self,
-        (server, way): (Server, Way),
+        (server, kind): (Server, TransferKind),
         most: u64,
         mut call: impl FnMut(&mut Self, u64) -> Result<T>,
     ) -> Result<T> {
         let mut size = most.max(1);
         loop {
-            let parcel = Parcel { is_divisible: size > 1, is_shrunk: self.sizes.is_shrinking(way), ..self.whole() };
+            let parcel = Parcel { is_divisible: size > 1, is_shrunk: self.sizes.is_shrinking(kind), ..self.whole() };
             let error = match self.with_retries_of(server, parcel, |client| call(client, size)) {
                 Err(error) if may_be_the_size(&error) => error,
                 outcome => return outcome,
             };
-            if !self.shrink((server, way), size, &error)? {
+            if !self.shrink((server, kind), size, &error)? {
                 if size <= 1 {
-                    self.sizes.gave_up(way);
+                    self.sizes.gave_up(kind);
                 }
                 return Err(error);
             }
-            size = self.sizes.size(way, self.config).clamp(1, size.max(2) - 1);
+            size = self.sizes.size(kind, self.config).clamp(1, size.max(2) - 1);
         }
     }
 
     /// Notes that a body of this size broke, and waits a little. Says whether a smaller one may be tried.
-    pub(crate) fn shrink(&mut self, (server, way): (Server, Way), size: u64, error: &Error) -> Result<bool> {
+    pub(crate) fn shrink(&mut self, (server, kind): (Server, TransferKind), size: u64, error: &Error) -> Result<bool> {
         // A time that ran out is dear: it is not spent at each half.
         let size = if matches!(error, Error::TimedOut { .. }) && size > 3 { size / 2 } else { size };
-        if planted!(BatchNeverShrinks) || !self.sizes.broke(way, size, self.config) {
+        if planted!(BatchNeverShrinks) || !self.sizes.broke(kind, size, self.config) {
             return Ok(false);
         }
         // It is another request, so it need not wait as one that is tried again.

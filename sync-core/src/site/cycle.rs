@@ -9,7 +9,7 @@ use super::identity::Identity;
 use super::legacy::discover::central_url;
 use super::observer::{Step, SyncEvent, SyncObserver};
 use super::progress::CycleProgress;
-use super::report::{Outcome, StepReport, SyncReport};
+use super::report::{StepReport, SyncOutcome, SyncReport};
 use super::sizing::Sizes;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorClass, Result};
@@ -285,11 +285,11 @@ impl Cycle<'_, '_> {
         self.report.bytes_sent = self.client.traffic.bytes_sent;
         self.report.bytes_received = self.client.traffic.bytes_received;
         self.report.outcome = match &self.report.error {
-            Some(Error::Cancelled) => Outcome::Cancelled,
-            Some(_) => Outcome::Failed,
-            None if self.ended_early => Outcome::Partial,
-            None if self.report.quarantined + self.report.refused > 0 => Outcome::LeftBehind,
-            None => Outcome::Done,
+            Some(Error::Cancelled) => SyncOutcome::Cancelled,
+            Some(_) => SyncOutcome::Failed,
+            None if self.ended_early => SyncOutcome::Partial,
+            None if self.report.quarantined + self.report.refused > 0 => SyncOutcome::LeftBehind,
+            None => SyncOutcome::Done,
         };
         self.report
     }

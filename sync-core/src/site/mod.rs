@@ -23,7 +23,7 @@ pub use cycle::SyncOptions;
 pub use files::{FilesOptions, FilesReport};
 pub use identity::{Discovered, Settings};
 pub use observer::{Silent, Step, SyncEvent, SyncObserver};
-pub use report::{Outcome, PushedRange, SkipReason, SkippedStep, StepReport, SyncReport};
+pub use report::{PushedRange, SkipReason, SkippedStep, StepReport, SyncOutcome, SyncReport};
 
 use self::identity::Identity;
 use crate::clock::Clock;

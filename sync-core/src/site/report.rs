@@ -11,7 +11,7 @@ use crate::text::{Localize, Message};
 /// How a cycle ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Outcome {
+pub enum SyncOutcome {
     /// Everything was done.
     Done,
     /// Everything was done but some records were set aside.
@@ -24,7 +24,7 @@ pub enum Outcome {
     Cancelled,
 }
 
-impl Outcome {
+impl SyncOutcome {
     /// The outcome in snake_case.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -42,7 +42,7 @@ impl Outcome {
 #[non_exhaustive]
 pub struct SyncReport {
     /// How it ended.
-    pub outcome: Outcome,
+    pub outcome: SyncOutcome,
     /// The one patient whose records were pulled; nothing for a whole cycle.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub patient: Option<NameId>,
@@ -177,7 +177,7 @@ pub struct StepReport {
 impl Default for SyncReport {
     fn default() -> Self {
         Self {
-            outcome: Outcome::Done,
+            outcome: SyncOutcome::Done,
             patient: None,
             pushed: 0,
             pulled: 0,

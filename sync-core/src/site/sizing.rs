@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::config::SyncConfig;
 use crate::error::{Error, Result};
 use crate::protocol::v6::ReadBatch;
-use crate::storage::state::{Json, Setting};
+use crate::storage::state::{Setting, StoredJson};
 use crate::storage::{ReadTxn, Storage, WriteTxn, state};
 
 /// Successes at one size before a larger one is tried again. Each larger size that breaks doubles them.
@@ -138,7 +138,7 @@ impl Sizing {
 
 /// A server, and what goes to it or comes from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Way {
+pub(crate) enum TransferKind {
     /// Records of central: pull, patient pull, audit, preview.
     CentralPull,
     /// Edits to central.
@@ -182,25 +182,25 @@ struct Lines {
 }
 
 impl Lines {
-    fn of(&mut self, way: Way) -> &mut Option<Sizing> {
-        match way {
-            Way::CentralPull => &mut self.central_pull,
-            Way::CentralPush => &mut self.central_push,
-            Way::LegacyCentralData => &mut self.legacy_central_data,
-            Way::LegacyQueue => &mut self.legacy_queue,
-            Way::LegacyPush => &mut self.legacy_push,
-            Way::Download => &mut self.download,
+    fn of(&mut self, kind: TransferKind) -> &mut Option<Sizing> {
+        match kind {
+            TransferKind::CentralPull => &mut self.central_pull,
+            TransferKind::CentralPush => &mut self.central_push,
+            TransferKind::LegacyCentralData => &mut self.legacy_central_data,
+            TransferKind::LegacyQueue => &mut self.legacy_queue,
+            TransferKind::LegacyPush => &mut self.legacy_push,
+            TransferKind::Download => &mut self.download,
         }
     }
 
-    fn get(&self, way: Way) -> Option<&Sizing> {
-        match way {
-            Way::CentralPull => self.central_pull.as_ref(),
-            Way::CentralPush => self.central_push.as_ref(),
-            Way::LegacyCentralData => self.legacy_central_data.as_ref(),
-            Way::LegacyQueue => self.legacy_queue.as_ref(),
-            Way::LegacyPush => self.legacy_push.as_ref(),
-            Way::Download => self.download.as_ref(),
+    fn get(&self, kind: TransferKind) -> Option<&Sizing> {
+        match kind {
+            TransferKind::CentralPull => self.central_pull.as_ref(),
+            TransferKind::CentralPush => self.central_push.as_ref(),
+            TransferKind::LegacyCentralData => self.legacy_central_data.as_ref(),
+            TransferKind::LegacyQueue => self.legacy_queue.as_ref(),
+            TransferKind::LegacyPush => self.legacy_push.as_ref(),
+            TransferKind::Download => self.download.as_ref(),
         }
     }
 
@@ -210,8 +210,8 @@ impl Lines {
     }
 }
 
-const LINES: Setting<Json<Lines>> = state::lines();
-const FILE_LINES: Setting<Json<Lines>> = state::file_lines();
+const LINES: Setting<StoredJson<Lines>> = state::lines();
+const FILE_LINES: Setting<StoredJson<Lines>> = state::file_lines();
 
 /// The sizes of all lines while a cycle runs, and as the database keeps them.
 #[derive(Debug, Clone, Default)]
@@ -232,8 +232,8 @@ impl Sizes {
         Self::load_from(txn, &FILE_LINES)
     }
 
-    fn load_from(txn: &dyn ReadTxn, setting: &Setting<Json<Lines>>) -> Result<Self> {
-        let Json(lines) = setting.get(txn)?;
+    fn load_from(txn: &dyn ReadTxn, setting: &Setting<StoredJson<Lines>>) -> Result<Self> {
+        let StoredJson(lines) = setting.get(txn)?;
         Ok(Self { stored: lines.clone(), lines })
     }
 
@@ -262,30 +262,30 @@ impl Sizes {
         is_new.then_some(lines)
     }
 
-    fn of(&mut self, way: Way, limits: SizeBounds) -> &mut Sizing {
-        self.lines.of(way).get_or_insert_with(|| Sizing::new(limits))
+    fn of(&mut self, kind: TransferKind, limits: SizeBounds) -> &mut Sizing {
+        self.lines.of(kind).get_or_insert_with(|| Sizing::new(limits))
     }
 
-    /// The next size of a way.
-    pub(crate) fn size(&mut self, way: Way, config: &SyncConfig) -> u64 {
-        let limits = limits(way, config);
-        self.of(way, limits).size(limits)
+    /// The next size of a kind.
+    pub(crate) fn size(&mut self, kind: TransferKind, config: &SyncConfig) -> u64 {
+        let limits = limits(kind, config);
+        self.of(kind, limits).size(limits)
     }
 
-    /// Whether a way was found to break above some size.
-    pub(crate) fn is_limited(&self, way: Way) -> bool {
-        self.lines.get(way).is_some_and(Sizing::is_limited)
+    /// Whether a kind of transfer was found to break above some size.
+    pub(crate) fn is_limited(&self, kind: TransferKind) -> bool {
+        self.lines.get(kind).is_some_and(Sizing::is_limited)
     }
 
     /// Whether nothing came through yet since the size was last made smaller.
-    pub(crate) fn is_shrinking(&self, way: Way) -> bool {
-        self.lines.get(way).is_some_and(|sizing| sizing.before.is_some())
+    pub(crate) fn is_shrinking(&self, kind: TransferKind) -> bool {
+        self.lines.get(kind).is_some_and(|sizing| sizing.before.is_some())
     }
 
     /// A body of this size came through.
-    pub(crate) fn passed(&mut self, way: Way, used: u64, took: Duration, config: &SyncConfig) {
-        let limits = limits(way, config);
-        self.of(way, limits).passed(used, took, limits);
+    pub(crate) fn passed(&mut self, kind: TransferKind, used: u64, took: Duration, config: &SyncConfig) {
+        let limits = limits(kind, config);
+        self.of(kind, limits).passed(used, took, limits);
     }
 
     /// Whether the legacy server at this address reads gzipped requests; `None` while that is not known.
@@ -299,13 +299,13 @@ impl Sizes {
     }
 
     /// A body of this size broke. Says whether a smaller one may be tried.
-    pub(crate) fn broke(&mut self, way: Way, used: u64, config: &SyncConfig) -> bool {
-        self.of(way, limits(way, config)).broke(used)
+    pub(crate) fn broke(&mut self, kind: TransferKind, used: u64, config: &SyncConfig) -> bool {
+        self.of(kind, limits(kind, config)).broke(used)
     }
 
     /// Nothing came through at any size.
-    pub(crate) fn gave_up(&mut self, way: Way) {
-        if let Some(sizing) = self.lines.of(way) {
+    pub(crate) fn gave_up(&mut self, kind: TransferKind) {
+        if let Some(sizing) = self.lines.of(kind) {
             sizing.gave_up();
         }
     }
@@ -326,22 +326,22 @@ impl Pace {
             None => u64::from(config.pull_records),
             Some(each) => config.pull_bytes as u64 / each.max(1),
         };
-        let size = sizes.size(Way::CentralPull, config).min(fitting).max(1);
+        let size = sizes.size(TransferKind::CentralPull, config).min(fitting).max(1);
         u32::try_from(size).unwrap_or(u32::MAX)
     }
 
     /// Notes a batch that came.
-    pub(crate) fn note(&mut self, asked: &Asked, took: Duration, sizes: &mut Sizes, config: &SyncConfig) {
+    pub(crate) fn note(&mut self, asked: &SizedBatch, took: Duration, sizes: &mut Sizes, config: &SyncConfig) {
         let records = asked.batch.records.len() as u64;
         self.each = (asked.bytes as u64).checked_div(records).or(self.each);
         // Fewer than were asked for in the last batch: that proves no more than they are.
         let used = if asked.batch.is_last_batch { records } else { asked.size.into() };
-        sizes.passed(Way::CentralPull, used, took, config);
+        sizes.passed(TransferKind::CentralPull, used, took, config);
     }
 }
 
 /// A batch that central answered.
-pub(crate) struct Asked {
+pub(crate) struct SizedBatch {
     pub batch: ReadBatch,
     /// Its bytes.
     pub bytes: usize,
@@ -349,8 +349,8 @@ pub(crate) struct Asked {
     pub size: u32,
 }
 
-/// The limits of a way, as the settings have them: records where they are asked for, bytes where they are sent.
-fn limits(way: Way, config: &SyncConfig) -> SizeBounds {
+/// The limits of a kind of transfer, as the settings have them: records where they are asked for, bytes where they are sent.
+fn limits(kind: TransferKind, config: &SyncConfig) -> SizeBounds {
     let records = |first: u32, max: u32| {
         let max = u64::from(max.max(1));
         SizeBounds { first: u64::from(first).min(max), max, slow_min: max.min(16) }
@@ -359,11 +359,13 @@ fn limits(way: Way, config: &SyncConfig) -> SizeBounds {
         let max = (max as u64).max(1);
         SizeBounds { first: max, max, slow_min: max.min(64 * 1024) }
     };
-    match way {
-        Way::CentralPull => records(config.pull_records, config.pull_records_max),
-        Way::LegacyCentralData | Way::LegacyQueue => records(config.legacy_pull_records, config.legacy_pull_records),
-        Way::CentralPush | Way::LegacyPush => bytes(config.push_bytes_max),
-        Way::Download => bytes(usize::MAX),
+    match kind {
+        TransferKind::CentralPull => records(config.pull_records, config.pull_records_max),
+        TransferKind::LegacyCentralData | TransferKind::LegacyQueue => {
+            records(config.legacy_pull_records, config.legacy_pull_records)
+        }
+        TransferKind::CentralPush | TransferKind::LegacyPush => bytes(config.push_bytes_max),
+        TransferKind::Download => bytes(usize::MAX),
     }
 }
 

@@ -213,12 +213,12 @@ impl Localize for Audit {
 }
 
 /// What central has for this site, in a scratch storage: records as they came, and the cursor of each.
-pub(crate) struct Central<'s> {
+pub(crate) struct CentralSnapshot<'s> {
     pub scratch: &'s dyn Storage,
     pub rows: u64,
 }
 
-impl Central<'_> {
+impl CentralSnapshot<'_> {
     /// Notes that central's changelog tells of a record, at this cursor.
     pub(crate) fn note(scratch: &dyn WriteTxn, table: &TableName, id: &RecordId, at: Cursor) -> Result<()> {
         scratch.note_pushed(CENTRAL, table, id, at)
@@ -233,7 +233,7 @@ impl Central<'_> {
 /// Compares.
 pub(crate) fn compare(
     here: &dyn ReadTxn,
-    central: &Central<'_>,
+    central: &CentralSnapshot<'_>,
     progress: &mut dyn FnMut(u64, u64) -> Result<()>,
 ) -> Result<Audit> {
     note_set_aside(here, central.scratch)?;
@@ -245,7 +245,8 @@ pub(crate) fn compare(
         unsent_from: confirmed_to(here, Server::Central)?,
         any_merged: merged::any(here)?,
     };
-    let mut found = Found { audit: Audit::of_rows(central.rows), types: BTreeMap::new(), reasons: BTreeMap::new() };
+    let mut found =
+        AuditTally { audit: Audit::of_rows(central.rows), types: BTreeMap::new(), reasons: BTreeMap::new() };
     let tables = |txn: &dyn ReadTxn| txn.record_counts();
     let is_compared = |table: &TableName| record_type(table.as_str()).is_some_and(|kind| kind.pulled);
     let of_here: Vec<_> = tables(here)?.into_iter().filter(|(table, _)| is_compared(table)).collect();
@@ -312,13 +313,13 @@ fn note_set_aside(here: &dyn ReadTxn, scratch: &dyn Storage) -> Result<()> {
 }
 
 /// What is found while it is compared.
-struct Found {
+struct AuditTally {
     audit: Audit,
     types: BTreeMap<TableName, AuditedType>,
     reasons: BTreeMap<Why, u64>,
 }
 
-impl Found {
+impl AuditTally {
     fn of(&mut self, table: &TableName) -> &mut AuditedType {
         let empty =
             || AuditedType { table: table.clone(), at_central: 0, same: 0, missing: 0, differing: 0, here_only: 0 };
@@ -375,7 +376,7 @@ struct Comparison<'t> {
 
 impl Comparison<'_> {
     /// A record that central has.
-    fn at_central(&self, table: &TableName, id: RecordId, theirs: RecordData, found: &mut Found) -> Result<()> {
+    fn at_central(&self, table: &TableName, id: RecordId, theirs: RecordData, found: &mut AuditTally) -> Result<()> {
         let merged = if self.any_merged { merged::resolved(self.here, table, &theirs)? } else { None };
         let theirs = merged.unwrap_or(theirs);
         let (kind, fields) = match self.here.record(table, &id)? {
@@ -405,7 +406,7 @@ impl Comparison<'_> {
     }
 
     /// A record that is here.
-    fn here(&self, table: &TableName, id: RecordId, ours: RecordData, found: &mut Found) -> Result<()> {
+    fn here(&self, table: &TableName, id: RecordId, ours: RecordData, found: &mut AuditTally) -> Result<()> {
         let Some(kind) = record_type(table.as_str()) else { return Ok(()) };
         if self.there.has_record(table, &id)? || kind.removed.is_some() {
             return Ok(());

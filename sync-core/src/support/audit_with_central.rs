@@ -17,7 +17,7 @@ use crate::site::legacy::discover::central_url;
 use crate::site::observer::{Step, SyncEvent, SyncObserver};
 use crate::site::sizing::{Pace, Sizes};
 use crate::storage::{Incoming, Source, Storage, WriteTxn, state};
-use crate::support::{Audit, Central, compare};
+use crate::support::{Audit, CentralSnapshot, compare};
 
 /// Batches that are read after the one that was the last: what is written at central meanwhile.
 const ROUNDS_AFTER_LAST: u32 = 3;
@@ -59,7 +59,7 @@ impl Site {
         let here = self.storage.read()?;
         // One row less is too little to tell.
         let went_back = end.next() < Position::in_central(here.as_ref())?.end;
-        let mut audit = compare(here.as_ref(), &Central { scratch, rows }, &mut |done, total| {
+        let mut audit = compare(here.as_ref(), &CentralSnapshot { scratch, rows }, &mut |done, total| {
             client.tell(&SyncEvent::Progress { step: Step::Compare, done, total })
         })?;
         client.tell(&SyncEvent::StepFinished { step: Step::Compare, error: None })?;
@@ -87,7 +87,7 @@ impl Site {
             let txn = scratch.write()?;
             for element in batch.records {
                 let incoming = element.map_or_else(set_aside, |element| Incoming::new(Source::Central, element.record));
-                Central::note_waiting(txn.as_ref(), &incoming.table, &incoming.id)?;
+                CentralSnapshot::note_waiting(txn.as_ref(), &incoming.table, &incoming.id)?;
             }
             txn.commit()
         })?;
@@ -162,7 +162,7 @@ impl Site {
 
     fn keep_one(&self, txn: &dyn WriteTxn, incoming: Incoming, cursor: Cursor) -> Result<()> {
         let Incoming { table, id, action, data, .. } = incoming;
-        Central::note(txn, &table, &id, cursor)?;
+        CentralSnapshot::note(txn, &table, &id, cursor)?;
         let action = match action {
             Action::Insert | Action::Update => ChangeAction::Upsert,
             Action::Delete if !txn.has_record(&table, &id)? => return Ok(()),

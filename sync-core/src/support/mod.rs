@@ -21,7 +21,7 @@ mod retry;
 pub(crate) mod status;
 
 pub use audit::{Audit, AuditReason, AuditedType, Difference, DifferenceKind, Why};
-pub(crate) use audit::{Central, compare};
+pub(crate) use audit::{CentralSnapshot, compare};
 pub use config_warnings::Concern;
 pub use cursors::{CursorShown, PullCursor, Rewind, cursors, plan_rewind, rewind};
 pub use explain::{Explanation, Receivers, Sent, SentState, Travels, Verdict, Written, explain};

@@ -14,7 +14,7 @@ use crate::site::client::Client;
 use crate::site::identity::Identity;
 use crate::site::legacy::discover::central_url;
 use crate::site::observer::SyncObserver;
-use crate::site::sizing::{Pace, Sizes, Way};
+use crate::site::sizing::{Pace, Sizes, TransferKind};
 use crate::storage::{Incoming, LoggedError, Source, state};
 use crate::support::{Foreseen, NAMED, TypeCount, TypeCounts, each_set_aside};
 
@@ -167,7 +167,7 @@ impl Site {
         loop {
             let path = |limit| format!("{}?cursor={start}&limit={limit}", v5_path::CENTRAL_RECORDS);
             let (batch, asked, _): (ReadCentralBatch, _, _) =
-                client.legacy_batch(identity, Way::LegacyCentralData, path)?;
+                client.legacy_batch(identity, TransferKind::LegacyCentralData, path)?;
             let last = batch.last_position();
             let incoming: Vec<_> = batch.data.into_iter().map(from_legacy).collect();
             let is_empty = incoming.is_empty();
@@ -285,7 +285,7 @@ fn gather_queue(
     left: &mut Left,
 ) -> Result<()> {
     let path = |limit| format!("{}?limit={limit}", v5_path::QUEUED_RECORDS);
-    let (batch, ..): (ReadQueueBatch, _, _) = client.legacy_batch(identity, Way::LegacyQueue, path)?;
+    let (batch, ..): (ReadQueueBatch, _, _) = client.legacy_batch(identity, TransferKind::LegacyQueue, path)?;
     let total = batch.queue_length;
     let incoming: Vec<_> = batch.data.into_iter().map(from_legacy).collect();
     gathered.coming.is_complete = total <= incoming.len() as u64;

@@ -10,7 +10,7 @@ use crate::record::{Cursor, SiteId};
 use crate::redaction::masked_url;
 use crate::site::central::push::is_pushed;
 use crate::site::legacy::push::is_pushed_to_legacy;
-use crate::site::report::Outcome;
+use crate::site::report::SyncOutcome;
 use crate::storage::state::{central_is_legacy, role, site_id};
 use crate::storage::{LogEntry, LoggedError, QuarantineCause, ReadTxn, Selection, Storage, state};
 use crate::support::config_warnings::{Concern, concerns};
@@ -130,7 +130,7 @@ fn last_cycle(txn: &dyn ReadTxn) -> Result<Option<LogEntry>> {
 /// When the newest cycle ended that left nothing undone but what is in quarantine.
 fn last_success(txn: &dyn ReadTxn) -> Result<Option<Timestamp>> {
     let went_well = |entry: &LogEntry| {
-        let outcomes = [Outcome::Done, Outcome::LeftBehind].map(Outcome::as_str);
+        let outcomes = [SyncOutcome::Done, SyncOutcome::LeftBehind].map(SyncOutcome::as_str);
         outcomes.contains(&entry.outcome.as_str()) && !is_of_patient(entry)
     };
     let newest = txn.log(1)?;

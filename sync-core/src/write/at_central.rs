@@ -1,7 +1,7 @@
 //! Writes at central: what reaches other sites by them, and what a site that wrote could not know yet.
 
 use super::moved_stores;
-use super::record::{Origin, Stored, change, scope, upsert};
+use super::record::{Origin, WriteEffect, change, scope, upsert};
 use super::relog::relog_range;
 use crate::changelog::ChangeAction;
 use crate::clock::Timestamp;
@@ -25,11 +25,11 @@ pub(crate) fn upsert_with_fanout(
     data: &RecordData,
     origin: Origin,
     now: Timestamp,
-) -> Result<Stored> {
+) -> Result<WriteEffect> {
     let site_before = if *table == *"store" { site_of_store(txn, id)? } else { None };
     let join_before = if *table == *JOINS { txn.record(table, id)? } else { None };
     let stored = upsert(txn, table, id, data, origin, now)?;
-    if stored == Stored::AsBefore {
+    if stored == WriteEffect::AsBefore {
         return Ok(stored);
     }
     let is_news = join_before.is_none_or(|before| !joins_the_same(&before, data));
@@ -41,7 +41,7 @@ pub(crate) fn upsert_with_fanout(
             moved_stores::note(txn, StoreId::from(id.as_str()))?;
         }
     }
-    if stored == Stored::Moved {
+    if stored == WriteEffect::Moved {
         move_children(txn, table, id, now)?;
     }
     Ok(stored)

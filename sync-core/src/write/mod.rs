@@ -14,5 +14,5 @@ pub(crate) mod restored_site;
 pub(crate) const PAUSE: std::time::Duration = std::time::Duration::from_millis(4);
 
 pub(crate) use at_central::{WentUnseen, site_in, upsert_with_fanout, went_unseen};
-pub(crate) use record::{Origin, Stored, delete, is_same, marked_deleted, scope, upsert};
+pub(crate) use record::{Origin, WriteEffect, delete, is_same, marked_deleted, scope, upsert};
 pub(crate) use relog::{notify_stale_site, reassert_local, relog_range, relog_row, requeue_edit};

@@ -19,7 +19,7 @@ pub(crate) enum Origin {
 
 /// What storing a record did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stored {
+pub(crate) enum WriteEffect {
     /// It was here already.
     AsBefore,
     /// It is new, or changed.
@@ -37,10 +37,10 @@ pub(crate) fn upsert(
     data: &RecordData,
     origin: Origin,
     now: Timestamp,
-) -> Result<Stored> {
+) -> Result<WriteEffect> {
     let before = txn.record(table, id)?;
     if before.as_ref() == Some(data) && origin != Origin::Local {
-        return Ok(Stored::AsBefore);
+        return Ok(WriteEffect::AsBefore);
     }
     let old_store = match &before {
         Some(before) => scope(txn, table, before)?.0,
@@ -58,7 +58,7 @@ pub(crate) fn upsert(
             txn.append_change(&told, Some(data).filter(|_| !planted!(LeftAsToday)))?;
         }
     }
-    Ok(if moved { Stored::Moved } else { Stored::Changed })
+    Ok(if moved { WriteEffect::Moved } else { WriteEffect::Changed })
 }
 
 /// Removes a record and says in the changelog that it is gone; a record that is not here changes nothing.

@@ -83,7 +83,7 @@ mod tests {
     use crate::clock::Timestamp;
     use crate::protocol::v6::{Action, WireRecord};
     use crate::record::RecordData;
-    use crate::storage::state::Stored as _;
+    use crate::storage::state::SettingValue as _;
     use crate::storage::{Incoming, MemoryStorage, Quarantine, QuarantineCause, Storage as _};
 
     fn set_aside(txn: &dyn WriteTxn, site: SiteId, id: &str) -> u64 {

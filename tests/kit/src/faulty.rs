@@ -39,10 +39,10 @@ struct Plan {
 }
 
 #[derive(Default)]
-struct Faults(Mutex<State>);
+struct Faults(Mutex<FaultState>);
 
 #[derive(Default)]
-struct State {
+struct FaultState {
     operations: u64,
     failed: u64,
     plan: Option<Plan>,
@@ -50,7 +50,7 @@ struct State {
 }
 
 impl Faults {
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, FaultState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -13,12 +13,12 @@ fn asset(text: &str, store: &str) -> String {
 }
 
 /// Central and two sites, each with a store, and one asset of the first, as the given versions on top of each other.
-struct World {
+struct JudgedWorld {
     ledger: Ledger,
     ends: Vec<Held>,
 }
 
-impl World {
+impl JudgedWorld {
     fn new() -> Self {
         let mut ledger = Ledger::default();
         ledger.store_is_on("s1", 1);
@@ -58,7 +58,7 @@ impl World {
 
 #[test]
 fn a_world_in_order() {
-    let mut world = World::new();
+    let mut world = JudgedWorld::new();
     let key = key("asset", "a");
     world.write(1, &key, Some(&asset("v1", "s1")));
     world.copy(1, 0, &key);
@@ -70,7 +70,7 @@ fn a_world_in_order() {
 
 #[test]
 fn a_lost_version_is_found() {
-    let mut world = World::new();
+    let mut world = JudgedWorld::new();
     let key = key("asset", "a");
     world.write(1, &key, Some(&asset("v1", "s1")));
     assert_eq!(world.broken(), [Promise::NothingIsLost], "it never came to central");
@@ -82,7 +82,7 @@ fn a_lost_version_is_found() {
 
 #[test]
 fn a_lost_deletion_and_a_record_that_comes_back_are_found() {
-    let mut world = World::new();
+    let mut world = JudgedWorld::new();
     let key = key("preference", "p");
     let content = r#"{"id":"p","store_id":null,"value":"v1"}"#;
     world.write(0, &key, Some(content));
@@ -99,7 +99,7 @@ fn a_lost_deletion_and_a_record_that_comes_back_are_found() {
 
 #[test]
 fn of_versions_that_did_not_know_each_other_any_may_win() {
-    let mut world = World::new();
+    let mut world = JudgedWorld::new();
     let key = key("name_oms_fields", "n");
     let content = |text: &str| format!(r#"{{"id":"n","properties":"{text}"}}"#);
     world.write(1, &key, Some(&content("v1")));
@@ -117,7 +117,7 @@ fn of_versions_that_did_not_know_each_other_any_may_win() {
 
 #[test]
 fn only_a_true_reason_excuses_what_is_set_aside() {
-    let mut world = World::new();
+    let mut world = JudgedWorld::new();
     let log = key("asset_log", "l");
     let content = r#"{"id":"l","asset_id":"a","comment":"v1"}"#;
     world.write(1, &log, Some(content));
@@ -127,7 +127,7 @@ fn only_a_true_reason_excuses_what_is_set_aside() {
     world.copy(0, 2, &key("asset", "a"));
     assert_eq!(world.broken(), [Promise::NothingIsLost, Promise::ItEnds], "its asset is there");
 
-    let mut world = World::new();
+    let mut world = JudgedWorld::new();
     let form = key("rnr_form", "r");
     let content = r#"{"id":"r","store_id":"s1","comment":"v1"}"#;
     world.write(1, &form, Some(content));
@@ -140,7 +140,7 @@ fn only_a_true_reason_excuses_what_is_set_aside() {
 
 #[test]
 fn forged_records_are_found_wherever_they_are_but_in_quarantine() {
-    let mut world = World::new();
+    let mut world = JudgedWorld::new();
     let key = key("campaign", "c");
     let forged = format!(r#"{{"id":"c","name":"{FORGED}"}}"#);
     world.ledger.was_forged(2, key.clone());
@@ -155,7 +155,7 @@ fn forged_records_are_found_wherever_they_are_but_in_quarantine() {
 
 #[test]
 fn what_a_rogue_pushes_of_its_own_sites_records_is_no_forgery() {
-    let mut world = World::new();
+    let mut world = JudgedWorld::new();
     let (record, file) = (key("asset", "a"), key("sync_file_reference", "f"));
     world.write(0, &record, Some(&asset("v1", "s2")));
     world.copy(0, 2, &record);
@@ -172,7 +172,7 @@ fn what_a_rogue_pushes_of_its_own_sites_records_is_no_forgery() {
 
 #[test]
 fn two_spellings_of_a_key_are_one() {
-    let mut world = World::new();
+    let mut world = JudgedWorld::new();
     let form = key("rnr_form", "r");
     world.write(1, &form, Some(r#"{"id":"r","name_id":"n","store_id":"s1","comment":"v1"}"#));
     let older = r#"{"id":"r","name_link_id":"n","store_id":"s1","comment":"v1"}"#;
@@ -184,7 +184,7 @@ fn two_spellings_of_a_key_are_one() {
 
 #[test]
 fn a_leak_is_found_on_the_wire_and_at_the_site() {
-    let mut world = World::new();
+    let mut world = JudgedWorld::new();
     let key = key("asset", "a");
     let content = asset("v1", "s1");
     world.write(1, &key, Some(&content));
@@ -195,7 +195,7 @@ fn a_leak_is_found_on_the_wire_and_at_the_site() {
             r#"{{"data":{{"end_cursor":1,"total_records":1,"is_last_batch":true,"records":[{{"cursor":1,"record":{record}}}]}}}}"#
         )
     };
-    let promises = |world: &World, site: usize, body: &str| -> Vec<Promise> {
+    let promises = |world: &JudgedWorld, site: usize, body: &str| -> Vec<Promise> {
         pulled(&world.ledger, site, false, body.as_bytes()).into_iter().map(|found| found.promise).collect()
     };
     assert_eq!(promises(&world, 1, &body(&content)), []);
@@ -209,7 +209,7 @@ fn a_leak_is_found_on_the_wire_and_at_the_site() {
 
 #[test]
 fn vaccinations_belong_where_their_patient_is_seen() {
-    let mut world = World::new();
+    let mut world = JudgedWorld::new();
     let key = key("vaccination", "v");
     world.write(0, &key, Some(r#"{"id":"v","patient_id":"p","comment":"v1"}"#));
     assert_eq!(world.broken(), []);
@@ -225,7 +225,7 @@ fn vaccinations_belong_where_their_patient_is_seen() {
 
 #[test]
 fn a_restore_makes_void_what_nobody_holds() {
-    let mut world = World::new();
+    let mut world = JudgedWorld::new();
     let key = key("asset", "a");
     let first = world.write(1, &key, Some(&asset("v1", "s1")));
     world.copy(1, 0, &key);
@@ -240,7 +240,7 @@ fn a_restore_makes_void_what_nobody_holds() {
 
 #[test]
 fn what_was_staged_and_never_looked_at_is_found() {
-    let mut world = World::new();
+    let mut world = JudgedWorld::new();
     let key = key("system_log", "l");
     let staged = Aside { from: From::Site(1), key, content: None, cause: "staged", waits_for: None, of_backup: false };
     world.ends[0].staged.push(staged);
@@ -265,7 +265,7 @@ fn a_cursor_that_falls_is_found() {
 
 #[test]
 fn a_site_that_takes_for_its_own_what_is_not_is_found() {
-    let mut world = World::new();
+    let mut world = JudgedWorld::new();
     let key = key("asset", "a");
     world.write(0, &key, Some(&asset("v1", "s1")));
     world.copy(0, 1, &key);
@@ -281,7 +281,7 @@ fn a_site_that_takes_for_its_own_what_is_not_is_found() {
 
 #[test]
 fn an_edit_of_a_backup_is_kept_at_its_site() {
-    let mut world = World::new();
+    let mut world = JudgedWorld::new();
     let key = key("asset", "a");
     world.write(1, &key, Some(&asset("v1", "s1")));
     world.copy(1, 0, &key);
@@ -300,7 +300,7 @@ fn an_edit_of_a_backup_is_kept_at_its_site() {
 fn what_a_restore_makes_a_site_send_again_may_replace_what_others_wrote_on_top() {
     let log = |text: &str| format!(r#"{{"id":"l","message":"{text}"}}"#);
     let play = |by: usize| {
-        let mut world = World::new();
+        let mut world = JudgedWorld::new();
         let key = key("system_log", "l");
         world.write(1, &key, Some(&log("v1")));
         world.copy(1, 0, &key);
@@ -318,7 +318,7 @@ fn what_a_restore_makes_a_site_send_again_may_replace_what_others_wrote_on_top()
         world.ledger.was_restored(0);
         assert_eq!(world.broken(), [], "written by {by} on top of what a restored central may have lost");
     }
-    let mut world = World::new();
+    let mut world = JudgedWorld::new();
     let key = key("system_log", "l");
     world.write(1, &key, Some(&log("v1")));
     world.copy(1, 0, &key);
@@ -332,7 +332,7 @@ fn what_a_restore_makes_a_site_send_again_may_replace_what_others_wrote_on_top()
 
 #[test]
 fn only_what_is_in_a_sites_scope_is_to_stay_when_it_reads_again() {
-    let mut world = World::new();
+    let mut world = JudgedWorld::new();
     let key = key("asset", "a");
     world.write(0, &key, Some(&asset("v1", "s1")));
     world.copy(0, 1, &key);
@@ -344,7 +344,7 @@ fn only_what_is_in_a_sites_scope_is_to_stay_when_it_reads_again() {
 #[test]
 fn an_older_version_over_one_that_came_later_is_found() {
     let play = |order: [usize; 2], winner: usize| {
-        let mut world = World::new();
+        let mut world = JudgedWorld::new();
         world.ledger.judges_order = true;
         let key = key("name_oms_fields", "n");
         let content = |by: usize| format!(r#"{{"id":"n","properties":"v{by}"}}"#);
@@ -371,7 +371,7 @@ fn an_older_version_over_one_that_came_later_is_found() {
 #[test]
 fn a_record_that_was_added_unknowing_must_be_taken() {
     let play = |is_told: bool, table: &str, made_twice: bool| {
-        let mut world = World::new();
+        let mut world = JudgedWorld::new();
         world.ledger.judges_order = true;
         let asset_key = key("asset", "a");
         world.write(1, &asset_key, Some(&asset("v1", "s1")));
@@ -400,13 +400,13 @@ fn a_record_that_was_added_unknowing_must_be_taken() {
 
 #[test]
 fn what_became_of_a_record_after_it_left_is_not_for_the_site_that_lost_it() {
-    let mut world = World::new();
+    let mut world = JudgedWorld::new();
     world.ledger.judges_order = true;
     let key = key("asset", "a");
     world.write(0, &key, Some(&asset("v1", "s1")));
     world.write(0, &key, Some(&asset("v2", "s2")));
     world.write(0, &key, Some(&asset("v3", "s2")));
-    let found = |world: &World, site: usize, content: &str| -> Vec<Promise> {
+    let found = |world: &JudgedWorld, site: usize, content: &str| -> Vec<Promise> {
         let record = format!(r#"{{"tableName":"asset","recordId":"a","action":"Update","recordData":{content}}}"#);
         let body = format!(r#"{{"data":{{"records":[{{"cursor":1,"record":{record}}}]}}}}"#);
         pulled(&world.ledger, site, false, body.as_bytes()).into_iter().map(|found| found.promise).collect()
@@ -423,7 +423,7 @@ fn what_became_of_a_record_after_it_left_is_not_for_the_site_that_lost_it() {
 
 #[test]
 fn a_poisoned_record_is_set_aside_with_reason() {
-    let mut world = World::new();
+    let mut world = JudgedWorld::new();
     let key = key("asset", "a");
     let content = asset(crate::harsh::POISON, "s1");
     world.write(1, &key, Some(&content));

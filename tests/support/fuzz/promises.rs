@@ -1,7 +1,7 @@
 //! What is promised of every error and every message.
 
 use sync_core::protocol::PasswordHash;
-use sync_core::{Error, ErrorClass, Outcome, SyncReport};
+use sync_core::{Error, ErrorClass, SyncOutcome, SyncReport};
 
 use super::small_world::{B, SECRET};
 use crate::world::PASSWORD;
@@ -60,12 +60,12 @@ pub(super) fn assert_fault_of_the_other_end(report: &SyncReport) {
         assert_message(&warning.to_string());
     }
     let Some(error) = &report.error else {
-        assert_ne!(report.outcome, Outcome::Failed);
+        assert_ne!(report.outcome, SyncOutcome::Failed);
         return;
     };
     assert_error(error);
     let theirs =
         [ErrorClass::Retry, ErrorClass::Configure, ErrorClass::PeerFault, ErrorClass::Upgrade].contains(&error.class());
     assert!(theirs, "{}: {error} {:?}", error.code(), error.causes());
-    assert_eq!(report.outcome, Outcome::Failed);
+    assert_eq!(report.outcome, SyncOutcome::Failed);
 }

@@ -4,7 +4,7 @@ use oms_sync_demo::cast::{ASSETS, CENTRAL, NAMES, NORTH, ROUNDS_MAX, SOUTH};
 use oms_sync_demo::files::{CUT_AFTER, attached, compared};
 use oms_sync_demo::seed::{Seed, broken, bulk_asset, edited};
 use sync_core::record::{RecordData, RecordId};
-use sync_core::{Error, Outcome, Result};
+use sync_core::{Error, Result, SyncOutcome};
 use sync_testkit::legacy_server::{MergeBy, legacy_id, rows};
 
 use super::ends::{LEGACY, SITE_IDS};
@@ -120,7 +120,7 @@ impl Story {
         let report = self.ends.sync(SOUTH)?;
         self.report.cycle(SOUTH, "no line", &report);
         self.set_down(false);
-        if report.outcome != Outcome::Failed {
+        if report.outcome != SyncOutcome::Failed {
             return Err(failed("a cycle without a line did not fail"));
         }
         let said = report.error.as_ref().map_or_else(String::new, ToString::to_string);

@@ -7,7 +7,7 @@ use oms_sync_demo::judge::{Holder, Ledger, Verdict};
 use oms_sync_demo::seed::{Seed, Writer, broken, bulk_asset, seeds};
 use serde_json::Value;
 use sync_core::record::RecordData;
-use sync_core::{Error, Outcome, Result, Step, SyncReport};
+use sync_core::{Error, Result, Step, SyncOutcome, SyncReport};
 use sync_testkit::legacy_server::{LegacyRecord, Takes, add_invoices, legacy_id, rows};
 
 use super::ends::{Ends, LEGACY, LegacyHolds, SITE_IDS};
@@ -123,7 +123,7 @@ impl Story {
         self.ends.legacy_line.break_after(60_000);
         let report = self.ends.sync(SOUTH)?;
         self.report.cycle(SOUTH, "first cycle, cut", &report);
-        if self.ends.legacy_line.cuts() == 0 || report.outcome != Outcome::Failed {
+        if self.ends.legacy_line.cuts() == 0 || report.outcome != SyncOutcome::Failed {
             return Err(failed("the line to the legacy server was not cut"));
         }
         self.ends.legacy_line.set_down(false);

@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::central::auth::authenticator::AuthenticationError;
 use crate::central::limits::LEGACY_RECORDS_MAX;
 use crate::central::v6::body::decoded;
-use crate::central::{Central, Noted};
+use crate::central::{Central, RequestTrace};
 use crate::changelog::ChangeAction;
 use crate::error::{Error, Result};
 use crate::protocol::v5::{
@@ -24,7 +24,13 @@ use crate::write::outgoing;
 const LIMIT_MAX: usize = 1000;
 
 impl Central {
-    pub(crate) fn legacy_api(&self, request: &HttpRequest, noted: &Noted, route: &str, query: &str) -> HttpResponse {
+    pub(crate) fn legacy_api(
+        &self,
+        request: &HttpRequest,
+        noted: &RequestTrace,
+        route: &str,
+        query: &str,
+    ) -> HttpResponse {
         let Some(headers) = SiteHeaders::from_headers(|name| request.header(name)) else {
             return refusal(401, "site_name_not_found", "No credentials");
         };

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::central::{Central, Noted, Question, Refused};
+use crate::central::{Central, Question, Refused, RequestTrace};
 use crate::error::ErrorClass;
 use crate::protocol::v6::{NameStoreJoinRequest, WireError};
 use crate::record::{NameId, RecordData, RecordId, SiteId, StoreId, TableName, portable};
@@ -32,7 +32,7 @@ impl Drop for PatientQuerySlot<'_> {
 
 impl Central {
     /// Answers 200 without a body, or 500 with a text: this question alone has no envelope (`protocol-v6` §8.7).
-    pub(crate) fn name_store_join(&self, request: &HttpRequest, noted: &Noted) -> HttpResponse {
+    pub(crate) fn name_store_join(&self, request: &HttpRequest, noted: &RequestTrace) -> HttpResponse {
         noted.question.set(Question::NameStoreJoin);
         let question: NameStoreJoinRequest = match self.read(request) {
             Ok(question) => question,

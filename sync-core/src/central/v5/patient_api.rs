@@ -5,7 +5,7 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use super::legacy_api::{admitted, answer, credentials, refusal, unreadable};
-use crate::central::{Central, Noted, Refused};
+use crate::central::{Central, Refused, RequestTrace};
 use crate::error::Result;
 use crate::protocol::hex;
 use crate::protocol::v5::{NewJoin, PatientQuery, SiteHeaders, path};
@@ -34,7 +34,13 @@ struct Join {
 }
 
 impl Central {
-    pub(crate) fn patient_api(&self, request: &HttpRequest, noted: &Noted, route: &str, query: &str) -> HttpResponse {
+    pub(crate) fn patient_api(
+        &self,
+        request: &HttpRequest,
+        noted: &RequestTrace,
+        route: &str,
+        query: &str,
+    ) -> HttpResponse {
         let site = match self.known_site(request, noted) {
             Ok(site) => site,
             Err(response) => return response,
@@ -50,7 +56,7 @@ impl Central {
     }
 
     /// Who asks, by name and password. The machine is taken to be the one that is bound: a site comes in first elsewhere.
-    fn known_site(&self, request: &HttpRequest, noted: &Noted) -> std::result::Result<SiteId, HttpResponse> {
+    fn known_site(&self, request: &HttpRequest, noted: &RequestTrace) -> std::result::Result<SiteId, HttpResponse> {
         let no_one = || refusal(401, "site_name_not_found", "No credentials");
         let headers = SiteHeaders::from_headers(|name| request.header(name)).ok_or_else(no_one)?;
         let entry = self.storage.read().and_then(|txn| txn.central()?.site_named(&headers.site_name));

@@ -8,7 +8,7 @@ use std::sync::PoisonError;
 use super::file_response::give;
 use super::multipart::{Multipart, MultipartError, PartHead, boundary};
 use crate::central::caller::{Caller, Checked, Deferred, Handled, UploadHead};
-use crate::central::{Answered, Central, Noted, Question, Refused, not_central};
+use crate::central::{Answered, Central, Question, Refused, RequestTrace, not_central};
 use crate::changelog::Audience;
 use crate::clock::Timestamp;
 use crate::error::Result;
@@ -28,9 +28,9 @@ const JSON_PART_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// credentials first, so this is for other clients and small files.
 const EARLY_BYTES_MAX: usize = 64 * 1024;
 
-/// Which way a site wants a file to go.
+/// Where a site wants a file to go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
+enum Direction {
     ToCentral,
     ToSite,
 }
@@ -48,26 +48,26 @@ struct Upload {
 }
 
 /// Why an upload comes to no good.
-enum Stop {
+enum UploadFault {
     /// An answer of the protocol.
     Refused(Refused),
     /// A response that is none.
     Response(HttpResponse),
 }
 
-impl From<Refused> for Stop {
+impl From<Refused> for UploadFault {
     fn from(refused: Refused) -> Self {
         Self::Refused(refused)
     }
 }
 
-impl From<crate::Error> for Stop {
+impl From<crate::Error> for UploadFault {
     fn from(error: crate::Error) -> Self {
         Self::Refused(error.into())
     }
 }
 
-impl From<MultipartError> for Stop {
+impl From<MultipartError> for UploadFault {
     fn from(error: MultipartError) -> Self {
         Self::Response(HttpResponse::text(
             400,
@@ -94,7 +94,7 @@ impl Central {
 
     /// The same for a host that has looked at the beginning of the body before: see [`upload_head`](Self::upload_head).
     pub fn upload_for(&self, content_type: Option<&str>, body: &mut dyn Read, caller: Caller) -> Answered {
-        let noted = Noted::of(caller);
+        let noted = RequestTrace::of(caller);
         let response = match self.is_central() {
             true => self.take_file(content_type, body, &noted),
             false => not_central(),
@@ -103,7 +103,7 @@ impl Central {
         match noted.into_handled(response) {
             Handled::Answered(answered) => answered,
             // Its beginning did not say who brings it, or its sender may not bring it now.
-            _ => Noted::default().into_answered(HttpResponse::text(400, "The json_part has to come first.")),
+            _ => RequestTrace::default().into_answered(HttpResponse::text(400, "The json_part has to come first.")),
         }
     }
 
@@ -111,7 +111,7 @@ impl Central {
     /// gives no thread to an upload whose sender is not known.
     pub fn upload_head(&self, content_type: Option<&str>, beginning: &[u8], caller: Caller) -> UploadHead {
         let Some(boundary) = boundary(content_type.unwrap_or_default()) else { return UploadHead::Other };
-        let noted = Noted::of(caller);
+        let noted = RequestTrace::of(caller);
         let mut beginning = beginning;
         let mut parts = Multipart::new(boundary, &mut beginning, self.config.upload_bytes_max);
         let mut early = 0;
@@ -151,7 +151,12 @@ impl Central {
         }
     }
 
-    pub(crate) fn take_file(&self, content_type: Option<&str>, body: &mut dyn Read, noted: &Noted) -> HttpResponse {
+    pub(crate) fn take_file(
+        &self,
+        content_type: Option<&str>,
+        body: &mut dyn Read,
+        noted: &RequestTrace,
+    ) -> HttpResponse {
         noted.question.set(Question::UploadFile);
         let Some(boundary) = boundary(content_type.unwrap_or_default()) else {
             return HttpResponse::text(415, "ContentTypeIncompatible");
@@ -168,22 +173,22 @@ impl Central {
         }
         match outcome.and_then(|upload| self.keep(upload)) {
             Ok(()) => HttpResponse::json(200, encode_data(&())),
-            Err(Stop::Refused(Refused(error))) => {
+            Err(UploadFault::Refused(Refused(error))) => {
                 noted.refused(&error);
                 HttpResponse::json(200, encode_error(&error))
             }
-            Err(Stop::Response(response)) => response,
+            Err(UploadFault::Response(response)) => response,
         }
     }
 
-    fn receive(&self, parts: &mut Multipart<'_>, noted: &Noted) -> std::result::Result<Upload, Stop> {
+    fn receive(&self, parts: &mut Multipart<'_>, noted: &RequestTrace) -> std::result::Result<Upload, UploadFault> {
         let mut upload = Upload::default();
         while let Some(head) = parts.next_part()? {
             match head.name.as_str() {
                 "json_part" if upload.admitted.is_none() => {
                     let part = json_part(parts, &head)?;
                     let site = self.enter(noted, part.sync_v6_version, &part.sync_v5_settings, false)?;
-                    let reference = self.known(site, &part.file_id, Way::ToCentral)?;
+                    let reference = self.known(site, &part.file_id, Direction::ToCentral)?;
                     let reference =
                         reference.ok_or_else(|| Refused(WireError::SyncFileNotFound(part.file_id.to_string())))?;
                     if let Some(bytes) = upload.early.take() {
@@ -211,7 +216,7 @@ impl Central {
         &self,
         parts: &mut Multipart<'_>,
         reference: &Reference,
-    ) -> std::result::Result<Option<NewFile>, Stop> {
+    ) -> std::result::Result<Option<NewFile>, UploadFault> {
         let mut new = self.begin(reference)?;
         while let Some(bytes) = parts.content()? {
             self.write(&mut new, &bytes)?;
@@ -243,10 +248,10 @@ impl Central {
     }
 
     /// Keeps what came, if it is what was announced. The same again is the same as once.
-    fn keep(&self, upload: Upload) -> std::result::Result<(), Stop> {
+    fn keep(&self, upload: Upload) -> std::result::Result<(), UploadFault> {
         let missing =
-            |part: &str| Stop::Response(HttpResponse::text(400, format!("Required field is missing: {part}")));
-        let other = |text: &str| Stop::from(Refused(WireError::OtherServerError(text.to_owned())));
+            |part: &str| UploadFault::Response(HttpResponse::text(400, format!("Required field is missing: {part}")));
+        let other = |text: &str| UploadFault::from(Refused(WireError::OtherServerError(text.to_owned())));
         let (id, reference) = upload.admitted.ok_or_else(|| missing("json_part"))?;
         let bytes = upload.bytes.ok_or_else(|| missing("file_part"))?;
         if !upload.has_name {
@@ -305,30 +310,30 @@ impl Central {
     }
 
     /// What is known of a file, if this site may know: of a record of another site's store it may not (weak point D3).
-    fn known(&self, site: SiteId, id: &RecordId, way: Way) -> Result<Option<Reference>> {
+    fn known(&self, site: SiteId, id: &RecordId, direction: Direction) -> Result<Option<Reference>> {
         let txn = self.storage.read()?;
         let reference = txn.record(&TableName::from(REFERENCES), id)?.as_ref().and_then(Reference::read);
         match reference {
-            Some(reference) if is_for(txn.as_ref(), site, (id, &reference), way)? => Ok(Some(reference)),
+            Some(reference) if is_for(txn.as_ref(), site, (id, &reference), direction)? => Ok(Some(reference)),
             _ => Ok(None),
         }
     }
 
     /// Gives a file, or a part of it, to a site that asks from this address. Never fails: what goes wrong is in the response.
     pub fn download_file(&self, request: &HttpRequest, from: Option<IpAddr>) -> Answered<StreamedResponse> {
-        let noted = Noted::of(Caller::at(from));
+        let noted = RequestTrace::of(Caller::at(from));
         let response = self.give_if_central(request, &noted);
         noted.into_answered(response)
     }
 
     /// The same for a host that has slow checks of credentials made elsewhere, or lets sites wait for their turn.
     pub fn download_for(&self, request: &HttpRequest, caller: Caller) -> Handled<StreamedResponse> {
-        let noted = Noted::of(caller);
+        let noted = RequestTrace::of(caller);
         let response = self.give_if_central(request, &noted);
         noted.into_handled(response)
     }
 
-    fn give_if_central(&self, request: &HttpRequest, noted: &Noted) -> StreamedResponse {
+    fn give_if_central(&self, request: &HttpRequest, noted: &RequestTrace) -> StreamedResponse {
         let response = match self.is_central() {
             true => self.give_file(request, noted),
             false => not_central().into(),
@@ -337,7 +342,7 @@ impl Central {
         response
     }
 
-    pub(crate) fn give_file(&self, request: &HttpRequest, noted: &Noted) -> StreamedResponse {
+    pub(crate) fn give_file(&self, request: &HttpRequest, noted: &RequestTrace) -> StreamedResponse {
         noted.question.set(Question::DownloadFile);
         let question: DownloadRequest = match self.read(request) {
             Ok(question) => question,
@@ -358,12 +363,12 @@ impl Central {
     fn find_file(
         &self,
         question: &DownloadRequest,
-        noted: &Noted,
+        noted: &RequestTrace,
     ) -> std::result::Result<Option<(String, File)>, Refused> {
         let site = self.enter(noted, question.sync_v6_version, &question.sync_v5_settings, false)?;
         let is_meant =
             |reference: &Reference| reference.table == question.table_name && reference.record_id == question.record_id;
-        let reference = self.known(site, &question.id, Way::ToSite)?.filter(is_meant);
+        let reference = self.known(site, &question.id, Direction::ToSite)?.filter(is_meant);
         let (Some(store), Some(reference)) = (&self.files, reference) else { return Ok(None) };
         let path = store.path(&question.id);
         match File::open(&path) {
@@ -384,7 +389,12 @@ impl From<crate::Error> for WireError {
 /// because every site has it or because it is a document of the legacy server's, every site may have the file, and it is
 /// brought by the one that wrote the reference. A record of a type of V6 that central does not hold is at no other site than
 /// that one.
-fn is_for(txn: &dyn ReadTxn, site: SiteId, (id, reference): (&RecordId, &Reference), way: Way) -> Result<bool> {
+fn is_for(
+    txn: &dyn ReadTxn,
+    site: SiteId,
+    (id, reference): (&RecordId, &Reference),
+    direction: Direction,
+) -> Result<bool> {
     let stores = txn.stores_of_site(site)?;
     let writer = || -> Result<Option<SiteId>> {
         Ok(txn.newest_change(&TableName::from(REFERENCES), id)?.and_then(|row| row.source_site))
@@ -392,13 +402,13 @@ fn is_for(txn: &dyn ReadTxn, site: SiteId, (id, reference): (&RecordId, &Referen
     let wrote_it = || writer().map(|writer| writer == Some(site));
     // Who wrote it is not known any more where that was restored from a backup.
     let is_writer = || Ok(writer()?.is_none_or(|other| other == site) || planted!(FileIsAnyones));
-    let or_writer = || if way == Way::ToSite { Ok(true) } else { is_writer() };
+    let or_writer = || if direction == Direction::ToSite { Ok(true) } else { is_writer() };
     let Some(kind) = record_type(reference.table.as_str()) else { return or_writer() };
     let held = txn.record(&reference.table, &reference.record_id)?;
     if kind.style == SyncStyle::Legacy {
         // What is the legacy server's is given out by its own rules, which are not known here. But for patients.
         return match held {
-            Some(data) if way == Way::ToSite && is_patient(&data) && !is_writer()? => {
+            Some(data) if direction == Direction::ToSite && is_patient(&data) && !is_writer()? => {
                 txn.is_visible(&NameId::from(reference.record_id.as_str()), &stores)
             }
             _ => or_writer(),
@@ -409,40 +419,40 @@ fn is_for(txn: &dyn ReadTxn, site: SiteId, (id, reference): (&RecordId, &Referen
     match Audience::of(kind.style, kind.table, store.as_ref(), name.as_ref()) {
         Audience::Everyone | Audience::Legacy => or_writer(),
         // Its record may have moved since the site that has the bytes described them; nobody else can bring them.
-        Audience::Store(store) => Ok(stores.contains(&store) || (way == Way::ToCentral && wrote_it()?)),
+        Audience::Store(store) => Ok(stores.contains(&store) || (direction == Direction::ToCentral && wrote_it()?)),
         Audience::Patient => name.map_or(Ok(false), |name| txn.is_visible(&name, &stores)),
         // It went to central and goes nowhere from there.
-        Audience::Nobody if way == Way::ToSite => Ok(false),
+        Audience::Nobody if direction == Direction::ToSite => Ok(false),
         Audience::Nobody => store.map_or_else(is_writer, |store| Ok(stores.contains(&store))),
     }
 }
 
 /// A small file whose sender is not known yet.
-fn early_part(parts: &mut Multipart<'_>) -> std::result::Result<Vec<u8>, Stop> {
+fn early_part(parts: &mut Multipart<'_>) -> std::result::Result<Vec<u8>, UploadFault> {
     let mut bytes = Vec::new();
     while let Some(some) = parts.content()? {
         bytes.extend(some);
         if bytes.len() > EARLY_BYTES_MAX {
             let text = format!("json_part must come before a file_part of more than {EARLY_BYTES_MAX} bytes");
-            return Err(Stop::Response(HttpResponse::text(400, text)));
+            return Err(UploadFault::Response(HttpResponse::text(400, text)));
         }
     }
     Ok(bytes)
 }
 
-fn json_part(parts: &mut Multipart<'_>, head: &PartHead) -> std::result::Result<UploadPart, Stop> {
+fn json_part(parts: &mut Multipart<'_>, head: &PartHead) -> std::result::Result<UploadPart, UploadFault> {
     let mut json = Vec::new();
     while let Some(bytes) = parts.content()? {
         json.extend(bytes);
         if json.len() > JSON_PART_BYTES_MAX {
-            return Err(Stop::Response(HttpResponse::text(400, "Payload error")));
+            return Err(UploadFault::Response(HttpResponse::text(400, "Payload error")));
         }
     }
     read_json_part(&json, head)
 }
 
-fn read_json_part(json: &[u8], head: &PartHead) -> std::result::Result<UploadPart, Stop> {
-    let wrong = || Stop::Response(HttpResponse::text(400, "An error occurred processing field: json_part"));
+fn read_json_part(json: &[u8], head: &PartHead) -> std::result::Result<UploadPart, UploadFault> {
+    let wrong = || UploadFault::Response(HttpResponse::text(400, "An error occurred processing field: json_part"));
     let kind = head.content_type.as_deref().and_then(|kind| kind.split(';').next()).unwrap_or_default();
     if !kind.trim().eq_ignore_ascii_case("application/json") {
         return Err(wrong());

@@ -225,9 +225,9 @@ mod tests {
         }
     }
 
-    type Part = (PartHead, Vec<u8>);
+    type ReadPart = (PartHead, Vec<u8>);
 
-    fn read(body: &[u8], step: usize, max: u64) -> Result<Vec<Part>, MultipartError> {
+    fn read(body: &[u8], step: usize, max: u64) -> Result<Vec<ReadPart>, MultipartError> {
         let mut slow = Slow(body, step);
         let mut multipart = Multipart::new("b0undary", &mut slow, max);
         let mut parts = Vec::new();
@@ -248,7 +248,7 @@ mod tests {
 
     #[test]
     fn parts_come_whole_however_the_bytes_arrive() {
-        let expected = |parts: &[Part]| {
+        let expected = |parts: &[ReadPart]| {
             assert_eq!(parts.len(), 2);
             assert_eq!((parts[0].0.name.as_str(), parts[0].1.as_slice()), ("json_part", b"{}".as_slice()));
             assert_eq!(parts[0].0.content_type.as_deref(), Some("application/json"));

@@ -1,6 +1,6 @@
 //! Pull: which rows a site receives, and the batch they make.
 
-use super::withheld::{Asked, HeldBack, Late};
+use super::withheld::{HeldBack, Late, PullQuery};
 use crate::central::{Central, Refused, copies};
 use crate::changelog::{Change, ChangeAction};
 use crate::error::{Error, Result};
@@ -109,7 +109,7 @@ impl Central {
         held: &mut HeldBack,
     ) -> Result<PullScope> {
         let asked = request.cursor.meant(txn.last_cursor()?);
-        let question = Asked { from: asked, release: dialect.release(), own_too: !request.is_initialised };
+        let question = PullQuery { from: asked, release: dialect.release(), own_too: !request.is_initialised };
         let late = held.late(question);
         let size = request.batch_size.min(self.config.batch_records_max);
         let found = match &late {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use sha2::{Digest as _, Sha256};
 
 use crate::central::copies;
-use crate::central::copies::Verdict;
+use crate::central::copies::PushVerdict;
 use crate::central::{Central, Refused};
 use crate::changelog::ChangelogGap;
 use crate::clock::Timestamp;
@@ -170,8 +170,8 @@ impl Central {
             return Err(Refused(WireError::IntegrationInProgress));
         }
         let copies = match copies::judge(txn.as_ref(), site, push_chain.as_ref(), &lost_there, now)? {
-            Verdict::Taken(told) => told,
-            Verdict::Refused { goes_on_since } => {
+            PushVerdict::Taken(told) => told,
+            PushVerdict::Refused { goes_on_since } => {
                 txn.commit()?;
                 return Err(Refused(WireError::database_copied(&goes_on_since.to_string())));
             }

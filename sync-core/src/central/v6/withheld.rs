@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::Result;
 use crate::protocol::v6::Release;
 use crate::record::{Cursor, SiteId};
-use crate::storage::state::{Json, SiteSetting};
+use crate::storage::state::{SiteSetting, StoredJson};
 use crate::storage::{ReadTxn, Storage, WriteTxn, state};
 
 /// What is held back from one site.
@@ -55,7 +55,7 @@ struct Again {
 
 /// A question of a site, as far as it decides what is sent late.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Asked {
+pub(crate) struct PullQuery {
     pub from: Cursor,
     pub release: Release,
     /// Whether the site asks for what it wrote itself too.
@@ -73,7 +73,7 @@ pub(crate) struct Late {
     pub own_below: Cursor,
 }
 
-const HELD_BACK: SiteSetting<Json<HeldBack>> = state::held_back_of_site();
+const HELD_BACK: SiteSetting<StoredJson<HeldBack>> = state::held_back_of_site();
 
 /// How many records are held back from a site.
 ///
@@ -94,7 +94,7 @@ impl HeldBack {
 
     /// What of the rows that a site has passed it is to be sent now, beside what it asks for. A question of the release that
     /// could not read it changes nothing, wherever it asks from: it may be one that was held up on its way.
-    pub(crate) fn late(&mut self, Asked { from: asked, release, own_too }: Asked) -> Option<Late> {
+    pub(crate) fn late(&mut self, PullQuery { from: asked, release, own_too }: PullQuery) -> Option<Late> {
         if let Some(held) = self.held.take_if(|held| release > held.release) {
             let again = self.again.take();
             let was = again.as_ref().map_or(Some(held.release), |again| again.was.map(|was| was.min(held.release)));
@@ -139,7 +139,7 @@ impl HeldBack {
     }
 
     /// Notes a record that was left out of an answer to this question.
-    pub(crate) fn note(&mut self, at: Cursor, Asked { release, own_too, .. }: Asked) {
+    pub(crate) fn note(&mut self, at: Cursor, PullQuery { release, own_too, .. }: PullQuery) {
         let nothing = Held { release, from: at, up_to: Cursor(0), records: 0, own_below: Cursor(0) };
         let held = self.held.get_or_insert(nothing);
         held.release = held.release.min(release);
@@ -161,8 +161,8 @@ mod tests {
     const OLD: Release = (2, 16, 3);
     const NEW: Release = (2, 18, 0);
 
-    fn asks(from: u64, release: Release) -> Asked {
-        Asked { from: Cursor(from), release, own_too: false }
+    fn asks(from: u64, release: Release) -> PullQuery {
+        PullQuery { from: Cursor(from), release, own_too: false }
     }
 
     fn with_two_held() -> HeldBack {
@@ -251,14 +251,14 @@ mod tests {
     #[test]
     fn a_site_that_began_anew_is_sent_its_own_too() {
         let mut held = HeldBack::default();
-        held.note(Cursor(20), Asked { own_too: true, ..asks(0, OLD) });
+        held.note(Cursor(20), PullQuery { own_too: true, ..asks(0, OLD) });
         held.note(Cursor(30), asks(25, OLD));
         let late = |from, below| Some(Late { own_below: Cursor(21), ..late(from, below).unwrap() });
         let mut reads_again = held.clone();
         assert_eq!(held.late(asks(100, NEW)), late(20, 100));
         assert_eq!(reads_again.late(asks(5, NEW)), None, "what it asks for has nothing of its own");
         assert_eq!(reads_again.late(asks(40, NEW)), late(20, 40));
-        assert_eq!(reads_again.late(Asked { own_too: true, ..asks(0, NEW) }), None, "it begins anew once more");
+        assert_eq!(reads_again.late(PullQuery { own_too: true, ..asks(0, NEW) }), None, "it begins anew once more");
         assert_eq!(reads_again, HeldBack::default());
     }
 

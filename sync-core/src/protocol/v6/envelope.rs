@@ -104,19 +104,19 @@ fn marked(body: &[u8]) -> Cow<'_, str> {
 /// Writes a success.
 pub fn encode_data(data: &impl Serialize) -> Vec<u8> {
     #[derive(Serialize)]
-    struct Envelope<'a, T: Serialize> {
+    struct DataEnvelope<'a, T: Serialize> {
         data: &'a T,
     }
-    serde_json::to_vec(&Envelope { data }).unwrap_or_default()
+    serde_json::to_vec(&DataEnvelope { data }).unwrap_or_default()
 }
 
 /// Writes a failure.
 pub fn encode_error(error: &WireError) -> Vec<u8> {
     #[derive(Serialize)]
-    struct Envelope<'a> {
+    struct ErrorEnvelope<'a> {
         error: &'a WireError,
     }
-    serde_json::to_vec(&Envelope { error }).unwrap_or_default()
+    serde_json::to_vec(&ErrorEnvelope { error }).unwrap_or_default()
 }
 
 /// Only this project's central says it, to sites of this project.

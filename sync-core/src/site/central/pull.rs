@@ -25,7 +25,7 @@ use crate::site::client::Client;
 use crate::site::cycle::Cycle;
 use crate::site::identity::Identity;
 use crate::site::observer::Step;
-use crate::site::sizing::{Asked, Pace};
+use crate::site::sizing::{Pace, SizedBatch};
 use crate::storage::state::{NewestRow, RestorePoint};
 use crate::storage::{Incoming, Quarantine, QuarantineCause, Source, WriteTxn, state};
 use crate::text::Detail;
@@ -196,7 +196,7 @@ pub(crate) fn ask_batch<Q: Serialize>(
     (central, path): (&Url, &str),
     most: u32,
     question: &dyn Fn(u32) -> Q,
-) -> Result<Asked> {
+) -> Result<SizedBatch> {
     let (raw, size) = client.central_batch(identity, (central, path), most, question)?;
     let batch = read_batch(raw.get(), central)?;
     // Beyond the range of every database's row numbers: a cursor that went there would never come back.
@@ -204,7 +204,7 @@ pub(crate) fn ask_batch<Q: Serialize>(
     if !highest.next().is_possible() {
         return Err(unreadable_answer(central, error_detail::cursor_out_of_range().into()));
     }
-    Ok(Asked { batch, bytes: raw.get().len(), size })
+    Ok(SizedBatch { batch, bytes: raw.get().len(), size })
 }
 
 /// Reads a batch that central answered.

@@ -16,7 +16,7 @@ use crate::site::client::{Parcel, PushFault, to_json};
 use crate::site::cycle::Cycle;
 use crate::site::observer::{Step, SyncEvent};
 use crate::site::outbox::{ENVELOPE, Gathered, Room, Sieve, gather};
-use crate::site::sizing::{Way, is_surely_no_outage};
+use crate::site::sizing::{TransferKind, is_surely_no_outage};
 use crate::storage::{Incoming, Quarantine, QuarantineCause, ReadTxn, Selection, Source, newest_gaps, state};
 use crate::text::sentences::cycle as says;
 use crate::text::sentences::error_detail;
@@ -55,13 +55,13 @@ impl Cycle<'_, '_> {
             let records = std::mem::take(&mut outgoing.elements);
             let alone = records.first().filter(|_| count == 1).map(|element| element.record.clone());
             let attempts = sieve.attempts(self.site.config.attempts);
-            let is_shrunk = self.client.sizes.is_shrinking(Way::CentralPush);
+            let is_shrunk = self.client.sizes.is_shrinking(TransferKind::CentralPush);
             let parcel = Parcel { is_divisible: count > 1, attempts, is_shrunk };
             let began = self.site.clock.monotonic();
             match (self.send_batch(central, (records, &outgoing), left, parcel), alone) {
                 (Ok(passed_over), _) => {
                     let took = self.site.clock.monotonic().saturating_sub(began);
-                    self.client.sizes.passed(Way::CentralPush, bytes, took, &self.site.config);
+                    self.client.sizes.passed(TransferKind::CentralPush, bytes, took, &self.site.config);
                     left = left.saturating_sub(count + passed_over);
                     self.report.pushed += count;
                     self.report_progress(Step::PushV6, total - left, total)?;
@@ -79,10 +79,10 @@ impl Cycle<'_, '_> {
                     left = left.saturating_sub(1 + self.set_aside_too_large(Server::Central, record, &outgoing)?);
                 }
                 (Err(PushFault::TooLarge), None) => {
-                    self.client.sizes.broke(Way::CentralPush, bytes, &self.site.config);
+                    self.client.sizes.broke(TransferKind::CentralPush, bytes, &self.site.config);
                 }
                 (Err(PushFault::Broke(error)), None) => {
-                    if !self.client.shrink((Server::Central, Way::CentralPush), bytes, &error)? {
+                    if !self.client.shrink((Server::Central, TransferKind::CentralPush), bytes, &error)? {
                         return Err(error);
                     }
                 }
@@ -94,7 +94,7 @@ impl Cycle<'_, '_> {
             }
         }
         let Some(error) = sieve.error() else { return self.confirm(central, told_last) };
-        self.client.sizes.gave_up(Way::CentralPush);
+        self.client.sizes.gave_up(TransferKind::CentralPush);
         // What broke the line stays to be pushed; the rest is integrated, so that this site may pull. A server that took nothing
         // and may be down is asked no more.
         if left < total || is_surely_no_outage(&error) {
@@ -135,8 +135,11 @@ impl Cycle<'_, '_> {
     /// The next rows as records: as many as fit, without those of so many bytes and more that the line does not carry.
     fn gather(&mut self, bound: Cursor, below: Option<u64>) -> Result<Gathered<BatchElement>> {
         let config = &self.site.config;
-        let room =
-            Room { records: config.push_records_max, bytes: self.client.sizes.size(Way::CentralPush, config), below };
+        let room = Room {
+            records: config.push_records_max,
+            bytes: self.client.sizes.size(TransferKind::CentralPush, config),
+            below,
+        };
         let txn = self.site.storage.read()?;
         let stands = Position { end: bound, ..Position::in_own(txn.as_ref())? };
         gather(txn.as_ref(), stands, room, |row, data| {

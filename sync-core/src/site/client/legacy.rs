@@ -9,7 +9,7 @@ use super::{Client, Parcel, PushFault, gzip, join, shown, to_json};
 use crate::error::{Error, Result, Server};
 use crate::site::answer::legacy_answer;
 use crate::site::identity::Identity;
-use crate::site::sizing::{Way, may_be_the_size};
+use crate::site::sizing::{TransferKind, may_be_the_size};
 use crate::transport::{HttpRequest, HttpResponse, Method};
 
 impl Client<'_> {
@@ -30,11 +30,11 @@ impl Client<'_> {
     pub(crate) fn legacy_batch<T: DeserializeOwned>(
         &mut self,
         identity: &Identity,
-        way: Way,
+        kind: TransferKind,
         path: impl Fn(u64) -> String,
     ) -> Result<(T, u64, Duration)> {
-        let most = self.sizes.size(way, self.config);
-        self.sized((Server::Legacy, way), most, |client, size| {
+        let most = self.sizes.size(kind, self.config);
+        self.sized((Server::Legacy, kind), most, |client, size| {
             let began = client.clock.monotonic();
             let request = HttpRequest {
                 method: Method::Get,

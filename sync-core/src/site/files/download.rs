@@ -14,7 +14,7 @@ use crate::record::TableName;
 use crate::record::file_reference::{Reference, TABLE as REFERENCES};
 use crate::site::answer::{common_status, foreign_answer, not_central, wire_error};
 use crate::site::client::{join, to_json};
-use crate::site::sizing::{Way, may_be_the_size};
+use crate::site::sizing::{TransferKind, may_be_the_size};
 use crate::storage::{FileDirection, FileEntry, FileState};
 use crate::transport::{HttpRequest, HttpResponse, Method, StreamedResponse, TransportError};
 
@@ -109,7 +109,7 @@ impl Mover<'_> {
             };
             match (range, total) {
                 (Some(range), Some(total)) if is_part && done > have && done < total => {
-                    self.sizes.passed(Way::Download, range, Duration::ZERO, &self.site.config);
+                    self.sizes.passed(TransferKind::Download, range, Duration::ZERO, &self.site.config);
                     have = done;
                 }
                 // Nobody says the length: a range that came whole may have more behind it.
@@ -124,10 +124,10 @@ impl Mover<'_> {
 
     /// How many bytes to ask for of so many that are missing; all of them on a line that has not broken.
     fn range(&mut self, missing: u64) -> Option<u64> {
-        if !self.sizes.is_limited(Way::Download) {
+        if !self.sizes.is_limited(TransferKind::Download) {
             return None;
         }
-        let size = self.sizes.size(Way::Download, &self.site.config).max(RANGE_MIN);
+        let size = self.sizes.size(TransferKind::Download, &self.site.config).max(RANGE_MIN);
         (size < missing).then_some(size)
     }
 
@@ -138,10 +138,10 @@ impl Mover<'_> {
     /// Fewer are not asked for now.
     fn answer_broke(&mut self, wanted: u64, error: Error) -> Result<(), Fault> {
         if wanted <= RANGE_MIN {
-            self.sizes.gave_up(Way::Download);
+            self.sizes.gave_up(TransferKind::Download);
             return Err(error.into());
         }
-        self.sizes.broke(Way::Download, wanted, &self.site.config);
+        self.sizes.broke(TransferKind::Download, wanted, &self.site.config);
         match error {
             Error::ServerTrouble { .. } => Ok(()),
             error => Err(error.into()),
@@ -154,7 +154,7 @@ impl Mover<'_> {
         let wanted = total.saturating_sub(from);
         if wanted > RANGE_MIN {
             let used = if came > 0 { wanted.min(came.saturating_mul(2).max(2 * RANGE_MIN)) } else { wanted };
-            self.sizes.broke(Way::Download, used, &self.site.config);
+            self.sizes.broke(TransferKind::Download, used, &self.site.config);
         }
         Ok(())
     }

@@ -11,7 +11,7 @@ use crate::site::central::pull::from_legacy;
 use crate::site::central::recovery;
 use crate::site::cycle::Cycle;
 use crate::site::observer::Step;
-use crate::site::sizing::Way;
+use crate::site::sizing::TransferKind;
 use crate::storage::{Incoming, ReadTxn, Source, state};
 use crate::text::sentences::cycle as says;
 use crate::text::sentences::error_detail;
@@ -31,9 +31,9 @@ impl Cycle<'_, '_> {
             };
             let path = |limit| format!("{}?cursor={start}&limit={limit}", path::CENTRAL_RECORDS);
             let (batch, asked, took): (ReadCentralBatch, _, _) =
-                self.client.legacy_batch(&self.identity, Way::LegacyCentralData, path)?;
+                self.client.legacy_batch(&self.identity, TransferKind::LegacyCentralData, path)?;
             let given = batch.data.len() as u64;
-            self.client.sizes.passed(Way::LegacyCentralData, given, took, &self.site.config);
+            self.client.sizes.passed(TransferKind::LegacyCentralData, given, took, &self.site.config);
             let last = batch.last_position();
             // Beyond the range of every server's numbers: a cursor that went there would never come back.
             if !Cursor(last.unwrap_or(0).max(batch.max_cursor)).is_possible() {

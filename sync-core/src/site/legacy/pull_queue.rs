@@ -15,7 +15,7 @@ use crate::site::central::{outdated, recovery};
 use crate::site::client::Parcel;
 use crate::site::cycle::Cycle;
 use crate::site::observer::Step;
-use crate::site::sizing::{Way, may_be_the_size};
+use crate::site::sizing::{TransferKind, may_be_the_size};
 use crate::storage::state::QueueTaken;
 use crate::storage::{Source, state};
 use crate::text::sentences::cycle as says;
@@ -47,8 +47,8 @@ impl Cycle<'_, '_> {
         loop {
             let path = |limit| format!("{}?limit={limit}", path::QUEUED_RECORDS);
             let (batch, _, took): (ReadQueueBatch, _, _) =
-                self.client.legacy_batch(&self.identity, Way::LegacyQueue, path)?;
-            self.client.sizes.passed(Way::LegacyQueue, batch.data.len() as u64, took, &self.site.config);
+                self.client.legacy_batch(&self.identity, TransferKind::LegacyQueue, path)?;
+            self.client.sizes.passed(TransferKind::LegacyQueue, batch.data.len() as u64, took, &self.site.config);
             if batch.data.is_empty() {
                 self.saw_what_is_queued(&mut told_gzipped, &[]);
                 return recovery::legacy_is_recovered(self.site);
@@ -73,7 +73,7 @@ impl Cycle<'_, '_> {
                     Told::Unheard(error) => {
                         unheard += 1;
                         if unheard >= self.site.config.attempts {
-                            self.client.sizes.gave_up(Way::LegacyPush);
+                            self.client.sizes.gave_up(TransferKind::LegacyPush);
                             return Err(error);
                         }
                         self.client.wait_again(Server::Legacy, error, unheard)?;
@@ -103,7 +103,7 @@ impl Cycle<'_, '_> {
     fn acknowledge(&mut self, ids: &[String], told_gzipped: &mut Option<String>) -> Result<Told> {
         let mut left = ids;
         while !left.is_empty() {
-            let room = self.client.sizes.size(Way::LegacyPush, &self.site.config);
+            let room = self.client.sizes.size(TransferKind::LegacyPush, &self.site.config);
             let mut bytes = 0;
             let fits = |id: &&String| {
                 bytes += id.len() as u64 + 4;
@@ -117,7 +117,8 @@ impl Cycle<'_, '_> {
             match self.tell_legacy(&acknowledged, bytes, parcel, told_gzipped) {
                 Ok(()) => {}
                 Err(error) if count > 1 && may_be_the_size(&error) => {
-                    let may_be_smaller = self.client.shrink((Server::Legacy, Way::LegacyPush), bytes, &error)?;
+                    let may_be_smaller =
+                        self.client.shrink((Server::Legacy, TransferKind::LegacyPush), bytes, &error)?;
                     return if may_be_smaller { Ok(Told::Smaller) } else { Err(error) };
                 }
                 Err(error) if crate::site::client::is_worth_trying_again(&error) => return Ok(Told::Unheard(error)),

@@ -11,7 +11,7 @@ use crate::site::client::{Parcel, PushFault};
 use crate::site::cycle::Cycle;
 use crate::site::observer::{Step, SyncEvent};
 use crate::site::outbox::{ENVELOPE, Gathered, Room, Sieve, gather};
-use crate::site::sizing::{Way, is_surely_no_outage};
+use crate::site::sizing::{TransferKind, is_surely_no_outage};
 use crate::storage::{ReadTxn, Selection, state};
 use crate::text::sentences::error_detail;
 
@@ -55,19 +55,19 @@ impl Cycle<'_, '_> {
             }
             let mut queue = PushedQueue { queue_length: left, data: std::mem::take(&mut outgoing.elements) };
             let attempts = sieve.attempts(self.site.config.attempts);
-            let is_shrunk = self.client.sizes.is_shrinking(Way::LegacyPush);
+            let is_shrunk = self.client.sizes.is_shrinking(TransferKind::LegacyPush);
             let parcel = Parcel { is_divisible: count > 1, attempts, is_shrunk };
             let began = self.site.clock.monotonic();
             match self.client.legacy_push::<PushedAnswer>(&self.identity, path::QUEUED_RECORDS, &queue, parcel) {
                 Ok(_) => {
                     let took = self.site.clock.monotonic().saturating_sub(began);
-                    self.client.sizes.passed(Way::LegacyPush, bytes, took, &self.site.config);
+                    self.client.sizes.passed(TransferKind::LegacyPush, bytes, took, &self.site.config);
                     left = left.saturating_sub(count + self.taken_by_legacy(&outgoing)?);
                     self.report.pushed += count;
                     self.report_progress(Step::Push, total - left, total)?;
                 }
                 Err(PushFault::TooLarge) if count > 1 => {
-                    self.client.sizes.broke(Way::LegacyPush, bytes, &self.site.config);
+                    self.client.sizes.broke(TransferKind::LegacyPush, bytes, &self.site.config);
                 }
                 Err(PushFault::TooLarge) => {
                     let mut passed_over = 0;
@@ -77,7 +77,7 @@ impl Cycle<'_, '_> {
                     left = left.saturating_sub(1 + passed_over);
                 }
                 Err(PushFault::Broke(error)) if count > 1 => {
-                    if !self.client.shrink((Server::Legacy, Way::LegacyPush), bytes, &error)? {
+                    if !self.client.shrink((Server::Legacy, TransferKind::LegacyPush), bytes, &error)? {
                         return Err(error);
                     }
                 }
@@ -94,7 +94,7 @@ impl Cycle<'_, '_> {
             }
         }
         let Some(error) = sieve.error() else { return self.confirm_at_legacy() };
-        self.client.sizes.gave_up(Way::LegacyPush);
+        self.client.sizes.gave_up(TransferKind::LegacyPush);
         if left < total || is_surely_no_outage(&error) {
             let _ = self.confirm_at_legacy();
         }
@@ -132,8 +132,11 @@ impl Cycle<'_, '_> {
 
     fn gather_for_legacy(&mut self, bound: Cursor, below: Option<u64>) -> Result<Gathered<PushedRecord>> {
         let config = &self.site.config;
-        let room =
-            Room { records: config.push_records_max, bytes: self.client.sizes.size(Way::LegacyPush, config), below };
+        let room = Room {
+            records: config.push_records_max,
+            bytes: self.client.sizes.size(TransferKind::LegacyPush, config),
+            below,
+        };
         let central_has = self.identity.central_is_legacy();
         let txn = self.site.storage.read()?;
         let stands = Position { next: state::PUSH_CURSOR_LEGACY.get(txn.as_ref())?, end: bound };

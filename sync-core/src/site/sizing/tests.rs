@@ -152,11 +152,17 @@ fn settings_may_be_anything() {
         ..SyncConfig::default()
     };
     let mut sizes = Sizes::default();
-    for way in [Way::CentralPull, Way::CentralPush, Way::LegacyCentralData, Way::LegacyQueue, Way::LegacyPush] {
-        assert_eq!(sizes.size(way, &config), 1, "{way:?}");
+    for kind in [
+        TransferKind::CentralPull,
+        TransferKind::CentralPush,
+        TransferKind::LegacyCentralData,
+        TransferKind::LegacyQueue,
+        TransferKind::LegacyPush,
+    ] {
+        assert_eq!(sizes.size(kind, &config), 1, "{kind:?}");
     }
     let small = SyncConfig { pull_records: 500, pull_records_max: 3, ..SyncConfig::default() };
-    assert_eq!(Sizes::default().size(Way::CentralPull, &small), 3);
+    assert_eq!(Sizes::default().size(TransferKind::CentralPull, &small), 3);
 }
 
 #[test]
@@ -165,19 +171,19 @@ fn only_what_limits_is_kept_and_what_cannot_be_read_is_forgotten() {
     let config = SyncConfig::default();
     let storage = MemoryStorage::new();
     let mut sizes = Sizes::load(storage.read().unwrap().as_ref()).unwrap();
-    sizes.passed(Way::CentralPush, 5000, NO_TIME, &config);
-    sizes.broke(Way::CentralPull, 500, &config);
-    sizes.passed(Way::CentralPull, 250, NO_TIME, &config);
+    sizes.passed(TransferKind::CentralPush, 5000, NO_TIME, &config);
+    sizes.broke(TransferKind::CentralPull, 500, &config);
+    sizes.passed(TransferKind::CentralPull, 250, NO_TIME, &config);
     let txn = storage.write().unwrap();
     sizes.store(txn.as_ref()).unwrap();
     txn.commit().unwrap();
     let mut kept = Sizes::load(storage.read().unwrap().as_ref()).unwrap();
-    assert_eq!(kept.size(Way::CentralPull, &config), 250);
+    assert_eq!(kept.size(TransferKind::CentralPull, &config), 250);
     assert_eq!(kept.lines.central_push, None);
 
     let txn = storage.write().unwrap();
     LINES.as_text().set(txn.as_ref(), "{\"central_pull\":7}").unwrap();
     txn.commit().unwrap();
     let mut forgotten = Sizes::load(storage.read().unwrap().as_ref()).unwrap();
-    assert_eq!(forgotten.size(Way::CentralPull, &config), 500);
+    assert_eq!(forgotten.size(TransferKind::CentralPull, &config), 500);
 }

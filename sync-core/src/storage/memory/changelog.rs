@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::state::{State, Stored, Tombstone, place};
+use super::state::{RecordRow, State, Tombstone, place};
 use super::txn::{MemoryTxn, within};
 use crate::changelog::{Audience, Change, ChangeAction, NewChange};
 use crate::error::Result;
@@ -162,7 +162,7 @@ impl RecordWrites for MemoryTxn<'_> {
         let same = records.get(&change.id).filter(|stored| stored.data == *data);
         let written = same.map_or(cursor, |stored| stored.written);
         let found = Found::of(&change.table, data);
-        let before = records.insert(change.id.clone(), Stored { data: data.clone(), cursor, written, found });
+        let before = records.insert(change.id.clone(), RecordRow { data: data.clone(), cursor, written, found });
         let left = Arc::make_mut(&mut state.tombstones).remove(&place(change)).map(|tombstone| tombstone.cursor);
         for superseded in before.map(|stored| stored.cursor).into_iter().chain(left) {
             Arc::make_mut(&mut state.changelog).remove(&superseded);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::state::{Noted, State};
+use super::state::{PushedRow, State};
 use super::txn::MemoryTxn;
 use crate::clock::Timestamp;
 use crate::error::Result;
@@ -40,7 +40,7 @@ impl PushedWrites for MemoryTxn<'_> {
 impl SitePushReads for MemoryTxn<'_> {
     fn pushed(&self, site: SiteId, table: &TableName, id: &RecordId) -> Result<Option<Pushed>> {
         let noted = self.state.borrow().pushed.get(&(site, table.clone(), id.clone())).copied();
-        Ok(noted.and_then(|Noted { cursor, is_former, taken }| {
+        Ok(noted.and_then(|PushedRow { cursor, is_former, taken }| {
             taken.map(|(fingerprint, at)| Pushed { cursor, fingerprint, at, is_former })
         }))
     }
@@ -73,7 +73,7 @@ impl SitePushWrites for MemoryTxn<'_> {
         let noted = Arc::make_mut(&mut state.pushed).entry((site, table.clone(), id.clone())).or_default();
         if noted.is_former || noted.cursor <= pushed.cursor {
             let taken = Some((pushed.fingerprint, pushed.at));
-            *noted = Noted { cursor: pushed.cursor, is_former: false, taken };
+            *noted = PushedRow { cursor: pushed.cursor, is_former: false, taken };
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use std::ops::Bound;
 
-use super::state::{State, Stored};
+use super::state::{RecordRow, State};
 use super::txn::MemoryTxn;
 use crate::error::Result;
 use crate::record::{NameId, RecordData, RecordId, SiteId, StoreId, TableName};
@@ -55,7 +55,7 @@ impl RecordReads for MemoryTxn<'_> {
 }
 
 impl State {
-    pub(super) fn record(&self, table: &TableName, id: &RecordId) -> Option<&Stored> {
+    pub(super) fn record(&self, table: &TableName, id: &RecordId) -> Option<&RecordRow> {
         self.records.get(table)?.get(id)
     }
 

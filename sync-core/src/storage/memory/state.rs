@@ -15,7 +15,7 @@ pub(super) type Place = (TableName, RecordId, Option<StoreId>);
 
 /// A record, and where its own newest change stands.
 #[derive(Clone)]
-pub(super) struct Stored {
+pub(super) struct RecordRow {
     pub data: RecordData,
     pub cursor: Cursor,
     /// Where it got this data.
@@ -35,7 +35,7 @@ pub(super) struct Tombstone {
 
 /// What is noted of a record that a site pushed.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Noted {
+pub(super) struct PushedRow {
     pub cursor: Cursor,
     pub is_former: bool,
     pub taken: Option<(u64, Timestamp)>,
@@ -44,7 +44,7 @@ pub(super) struct Noted {
 /// All that a storage holds. A clone shares everything; what is then written is copied first.
 #[derive(Clone, Default)]
 pub(super) struct State {
-    pub records: BTreeMap<TableName, Arc<BTreeMap<RecordId, Stored>>>,
+    pub records: BTreeMap<TableName, Arc<BTreeMap<RecordId, RecordRow>>>,
     pub changelog: Arc<BTreeMap<Cursor, NewChange>>,
     /// The changes that are not a record's own newest: of records that were deleted, or that left a store.
     pub tombstones: Arc<BTreeMap<Place, Tombstone>>,
@@ -54,7 +54,7 @@ pub(super) struct State {
     pub settings: Arc<BTreeMap<String, String>>,
     pub log: Arc<VecDeque<LogEntry>>,
     pub sites: Arc<BTreeMap<SiteId, SiteEntry>>,
-    pub pushed: Arc<BTreeMap<(SiteId, TableName, RecordId), Noted>>,
+    pub pushed: Arc<BTreeMap<(SiteId, TableName, RecordId), PushedRow>>,
     /// The mirror of legacy records of each site, by number.
     pub mirror: Arc<BTreeMap<(SiteId, u64), MirroredRecord>>,
     pub mirror_numbers: Arc<BTreeMap<(SiteId, TableName, RecordId), u64>>,

@@ -8,9 +8,9 @@ use crate::error::{Error, Result};
 use crate::record::{Cursor, SiteId};
 use crate::storage::{ActivityReads, ActivityWrites, SiteActivity};
 
-type Texts = (i32, String, String, String, Option<String>, Option<String>, Option<i64>);
+type ActivityRow = (i32, String, String, String, Option<String>, Option<String>, Option<i64>);
 
-fn texts(row: &Row<'_>) -> rusqlite::Result<Texts> {
+fn texts(row: &Row<'_>) -> rusqlite::Result<ActivityRow> {
     Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?))
 }
 
@@ -19,7 +19,7 @@ impl<C: Holds> ActivityReads for SqliteTxn<C> {
         let sql = "SELECT site_id, name, app_version, seen_at, pulled_at, pushed_at, read_to \
                    FROM sync_activity ORDER BY site_id";
         let rows = self.all(sql, (), texts)?;
-        let read = |(site, name, app_version, seen, pulled, pushed, read_to): Texts| {
+        let read = |(site, name, app_version, seen, pulled, pushed, read_to): ActivityRow| {
             let damaged = || Error::DamagedState { what: format!("the visits of site {site}") };
             let moment = |text: String| Timestamp::parse(&text).ok_or_else(damaged);
             Ok(SiteActivity {

@@ -6,7 +6,7 @@ use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 
 use super::SqliteStorage;
-use super::connection::{BUSY_TRIES, BUSY_WAIT, Reader};
+use super::connection::{BUSY_TRIES, BUSY_WAIT, ReadConnection};
 use super::fault::{at_path, database_error, file_error};
 use super::place::create_private;
 use crate::error::{Error, Result};
@@ -49,7 +49,7 @@ impl SqliteStorage {
             }
         }
         copy.close().map_err(|(_, error)| database_error(error))?;
-        drop(Reader::new(&self.readers, from));
+        drop(ReadConnection::new(&self.readers, from));
         let file = std::fs::File::open(to).and_then(|file| file.sync_all());
         file.map_err(|error| file_error(format!("writing {}", to.display()), error))
     }

@@ -28,19 +28,19 @@ pub(super) struct Writer {
 pub(super) type IdleReaders = Mutex<Vec<Connection>>;
 
 /// A read connection that goes back to the others when it is dropped.
-pub(super) struct Reader<'s> {
+pub(super) struct ReadConnection<'s> {
     idle: &'s IdleReaders,
     /// `None` only while it is dropped.
     pub(super) connection: Option<Connection>,
 }
 
-impl<'s> Reader<'s> {
+impl<'s> ReadConnection<'s> {
     pub(super) fn new(idle: &'s IdleReaders, connection: Connection) -> Self {
         Self { idle, connection: Some(connection) }
     }
 }
 
-impl Drop for Reader<'_> {
+impl Drop for ReadConnection<'_> {
     fn drop(&mut self) {
         let mut idle = self.idle.lock();
         if let Some(connection) = self.connection.take().filter(|_| idle.len() < READERS_KEPT) {

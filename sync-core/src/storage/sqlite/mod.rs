@@ -36,7 +36,7 @@ use std::path::{Path, PathBuf};
 use parking_lot::Mutex;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
-use self::connection::{BUSY_WAIT, IdleReaders, Reader, Writer, configure, wait_for_another};
+use self::connection::{BUSY_WAIT, IdleReaders, ReadConnection, Writer, configure, wait_for_another};
 pub(crate) use self::examine::{damage, examine};
 use self::fault::{at_path, database_error, file_error};
 pub use self::hook::{HookedRecord, RecordHook};
@@ -197,7 +197,7 @@ impl SqliteStorage {
 impl Storage for SqliteStorage {
     fn read(&self) -> Result<Box<dyn ReadTxn + '_>> {
         let begun = self.reader().and_then(|connection| {
-            SqliteTxn::begin(Reader::new(&self.readers, connection), TransactionBehavior::Deferred)
+            SqliteTxn::begin(ReadConnection::new(&self.readers, connection), TransactionBehavior::Deferred)
         });
         // Before anything else that went wrong: that follows from it.
         self.check_in_place()?;

@@ -26,7 +26,7 @@ fn read_audience(text: Option<String>) -> Audience {
 }
 
 /// Where a selected row is: its cursor, its table's index and its rowid.
-type Place = (i64, usize, i64);
+type RowPlace = (i64, usize, i64);
 
 pub(super) const COLUMNS: &str =
     "cursor, table_name, record_id, store_id, name_id, source_site_id, is_sync_update, audience, changed_at";
@@ -50,7 +50,7 @@ pub(super) fn read_change(row: &Row<'_>, action: ChangeAction) -> rusqlite::Resu
 
 /// A part of a selection: rows that an index has together, in the order of their cursors. No row is in two of them, but
 /// one about a patient whom several stores of a site see.
-struct Part {
+struct SelectionPart {
     /// What the rows of each of the tables have in common; `?2` is the parameter.
     condition: &'static str,
     parameter: Option<String>,
@@ -60,7 +60,7 @@ struct Part {
     counted: Option<String>,
 }
 
-impl Part {
+impl SelectionPart {
     fn new(condition: &'static str, parameter: Option<String>) -> Self {
         Self { condition, parameter, of_patients: false, counted: None }
     }
@@ -93,22 +93,24 @@ impl Part {
     }
 }
 
-fn parts(selection: &Selection) -> Vec<Part> {
+fn parts(selection: &Selection) -> Vec<SelectionPart> {
     match selection {
-        Selection::All => vec![Part::new("?2 IS NULL", None)],
-        Selection::Local => vec![Part::new("s.is_sync_update = 0 AND ?2 IS NULL", None)],
+        Selection::All => vec![SelectionPart::new("?2 IS NULL", None)],
+        Selection::Local => vec![SelectionPart::new("s.is_sync_update = 0 AND ?2 IS NULL", None)],
         Selection::Patient(name) => {
-            vec![Part::new("s.name_id = ?2 AND s.audience = 'patient'", Some(name.as_str().to_owned()))]
+            vec![SelectionPart::new("s.name_id = ?2 AND s.audience = 'patient'", Some(name.as_str().to_owned()))]
         }
-        Selection::Store(store) => vec![Part::audience(&Audience::Store(store.clone())), Part::patients(store)],
-        Selection::Legacy => vec![Part::audience(&Audience::Legacy)],
+        Selection::Store(store) => {
+            vec![SelectionPart::audience(&Audience::Store(store.clone())), SelectionPart::patients(store)]
+        }
+        Selection::Legacy => vec![SelectionPart::audience(&Audience::Legacy)],
         Selection::ForSite { stores, .. } => {
             // A store that is named twice is walked once.
             let stores: BTreeSet<_> = stores.iter().collect();
-            let own = stores.iter().map(|store| Part::audience(&Audience::Store((*store).clone())));
-            let mut parts = vec![Part::audience(&Audience::Everyone)];
+            let own = stores.iter().map(|store| SelectionPart::audience(&Audience::Store((*store).clone())));
+            let mut parts = vec![SelectionPart::audience(&Audience::Everyone)];
             parts.extend(own);
-            parts.extend(stores.iter().map(|store| Part::patients(store)));
+            parts.extend(stores.iter().map(|store| SelectionPart::patients(store)));
             parts
         }
     }
@@ -172,8 +174,8 @@ impl<C: Holds> ChangelogReads for SqliteTxn<C> {
 
 impl<C: Holds> SqliteTxn<C> {
     /// Where the first rows of a selection are, by cursor.
-    fn places(&self, selection: &Selection, from: Cursor, limit: usize) -> Result<Vec<Place>> {
-        let mut places: Vec<Place> = Vec::new();
+    fn places(&self, selection: &Selection, from: Cursor, limit: usize) -> Result<Vec<RowPlace>> {
+        let mut places: Vec<RowPlace> = Vec::new();
         let except = except_from(selection);
         for part in parts(selection) {
             for table in [RECORD, TOMBSTONE] {
@@ -181,7 +183,7 @@ impl<C: Holds> SqliteTxn<C> {
                 let end = if places.len() < limit { i64::MAX } else { places.last().map_or(i64::MIN, |last| last.0) };
                 let rowid = if part.of_patients { "s.cursor, r.rowid" } else { "s.cursor, s.rowid" };
                 let sql = part.sql(table, rowid, except);
-                let rows: Vec<Place> =
+                let rows: Vec<RowPlace> =
                     self.all(&sql, (position(from), &part.parameter, except, end, limit as i64), |row| {
                         Ok((row.get(0)?, table, row.get(1)?))
                     })?;
@@ -196,7 +198,7 @@ impl<C: Holds> SqliteTxn<C> {
         Ok(places)
     }
 
-    fn change_at(&self, (_, table, rowid): Place) -> Result<Change> {
+    fn change_at(&self, (_, table, rowid): RowPlace) -> Result<Change> {
         let found = if table == TOMBSTONE {
             let sql = format!("SELECT {COLUMNS}, action FROM sync_change WHERE rowid = ?1");
             self.first(&sql, [rowid], |row| {
@@ -248,7 +250,7 @@ impl<C: Holds> SqliteTxn<C> {
 
     /// The number of rows of one part. Where some are left out, only the first thousands are looked at one by one: of the
     /// others all are counted.
-    fn number_of(&self, part: &Part, except: Option<i32>, from: i64) -> Result<u64> {
+    fn number_of(&self, part: &SelectionPart, except: Option<i32>, from: i64) -> Result<u64> {
         let count_to = |end: i64| {
             let mut total = 0;
             for table in [RECORD, TOMBSTONE] {
@@ -269,7 +271,7 @@ impl<C: Holds> SqliteTxn<C> {
     }
 
     /// The number of rows that did not come from a site, if there are few rows altogether.
-    fn count_few(&self, part: &Part, except: i32, from: i64) -> Result<Option<u64>> {
+    fn count_few(&self, part: &SelectionPart, except: i32, from: i64) -> Result<Option<u64>> {
         let mut total = 0;
         for table in [RECORD, TOMBSTONE] {
             // The site stands in the question, not in the condition: its own rows are looked at too, and only so many.
@@ -287,7 +289,7 @@ impl<C: Holds> SqliteTxn<C> {
     }
 
     /// The number of rows about patients. One that several stores see is counted once as long as there are few.
-    fn number_of_patients(&self, parts: Vec<&Part>, except: Option<i32>, from: i64) -> Result<u64> {
+    fn number_of_patients(&self, parts: Vec<&SelectionPart>, except: Option<i32>, from: i64) -> Result<u64> {
         if parts.len() > 1 {
             let mut cursors = BTreeSet::new();
             let mut are_few = true;

@@ -4,7 +4,7 @@ use parking_lot::{Mutex, MutexGuard};
 use rusqlite::{CachedStatement, Connection, Params, Row, TransactionBehavior};
 use std::cell::{Cell, RefCell};
 
-use super::connection::{Reader, Writer};
+use super::connection::{ReadConnection, Writer};
 use super::fault::database_error;
 use super::hook::HookedRecord;
 use super::pending_counts::Counts;
@@ -56,7 +56,7 @@ impl Holds for Turn<'_> {
     }
 }
 
-impl Holds for Reader<'_> {
+impl Holds for ReadConnection<'_> {
     fn connection(&self) -> Option<&Connection> {
         self.connection.as_ref()
     }

@@ -1,7 +1,7 @@
 //! The gaps in this database's changelog, each left by a restore from a backup.
 
 use super::Setting;
-use super::stored::{Stored, StoredLine, numbers};
+use super::stored::{SettingValue, StoredLine, numbers};
 use crate::changelog::ChangelogGap;
 use crate::error::Result;
 use crate::storage::ReadTxn;

@@ -38,8 +38,8 @@ pub use of_site::*;
 pub use recovery::*;
 pub use setting::{Setting, SiteSetting, named};
 pub use site::*;
-pub use stored::Stored;
-pub(crate) use stored::{Json, JsonList};
+pub use stored::SettingValue;
+pub(crate) use stored::{JsonList, StoredJson};
 
 use super::ReadTxn;
 use crate::error::{Result, Server};

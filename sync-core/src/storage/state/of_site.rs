@@ -1,6 +1,6 @@
 //! What a central server keeps, most of it for each site.
 
-use super::stored::{Json, JsonList, Stored};
+use super::stored::{JsonList, SettingValue, StoredJson};
 use super::{Setting, SiteSetting};
 use crate::record::{Cursor, RecordId, SiteId, TableName};
 
@@ -22,12 +22,12 @@ pub(crate) const QUEUE_OF_SITE: SiteSetting<QueueLeft> = SiteSetting::new("queue
 pub(crate) const LINKED_OF_SITE: SiteSetting<Numbers> = SiteSetting::new("linked_of_site_");
 
 /// What is held back from a site because its release cannot read it.
-pub(crate) const fn held_back_of_site<T>() -> SiteSetting<Json<T>> {
+pub(crate) const fn held_back_of_site<T>() -> SiteSetting<StoredJson<T>> {
     SiteSetting::new("held_back_of_site_")
 }
 
 /// Which of the copies of a site's database goes on; none where that was forgotten.
-pub(crate) const fn copies_of_site<T>() -> SiteSetting<Option<Json<T>>> {
+pub(crate) const fn copies_of_site<T>() -> SiteSetting<Option<StoredJson<T>>> {
     SiteSetting::new("copies_of_site_")
 }
 
@@ -51,7 +51,7 @@ pub(crate) fn written_by(table: &TableName, id: &RecordId) -> Setting<WrittenBy>
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Fingerprints(pub Vec<u64>);
 
-impl Stored for Fingerprints {
+impl SettingValue for Fingerprints {
     /// A word that is none matches no row.
     fn from_text(text: &str) -> Option<Self> {
         Some(Self(text.split_whitespace().filter_map(|word| u64::from_str_radix(word, 16).ok()).collect()))
@@ -73,7 +73,7 @@ pub(crate) struct SiteRestore {
     pub buffered_to: u64,
 }
 
-impl Stored for SiteRestore {
+impl SettingValue for SiteRestore {
     /// Two numbers as an older version wrote them, or three.
     fn from_text(text: &str) -> Option<Self> {
         let mut words = text.split(' ');
@@ -94,7 +94,7 @@ pub(crate) struct QueueLeft {
     pub through: u64,
 }
 
-impl Stored for QueueLeft {
+impl SettingValue for QueueLeft {
     fn from_text(text: &str) -> Option<Self> {
         let (after, through) = text.split_once(' ')?;
         Some(Self { after: after.parse().ok()?, through: through.parse().ok()? })
@@ -109,7 +109,7 @@ impl Stored for QueueLeft {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Numbers(pub Vec<u64>);
 
-impl Stored for Numbers {
+impl SettingValue for Numbers {
     fn from_text(text: &str) -> Option<Self> {
         text.split_whitespace().map(|word| word.parse().ok()).collect::<Option<_>>().map(Self)
     }
@@ -126,7 +126,7 @@ pub(crate) struct WrittenBy {
     pub written: Cursor,
 }
 
-impl Stored for WrittenBy {
+impl SettingValue for WrittenBy {
     fn from_text(text: &str) -> Option<Self> {
         let (site, written) = text.split_once(' ')?;
         Some(Self { site: site.parse().ok().map(SiteId)?, written: Cursor::parse(written)? })
@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_again() {
-        fn same<T: Stored + PartialEq + std::fmt::Debug>(value: T, text: &str) {
+        fn same<T: SettingValue + PartialEq + std::fmt::Debug>(value: T, text: &str) {
             assert_eq!(value.to_text(), text);
             assert_eq!(T::from_text(text), Some(value));
         }

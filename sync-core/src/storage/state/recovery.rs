@@ -1,6 +1,6 @@
 //! What a site keeps while it recovers from a restore of its own database or of central's; see `docs/recovery.md`.
 
-use super::stored::{Stored, StoredLine, numbers};
+use super::stored::{SettingValue, StoredLine, numbers};
 use super::{LOST, Setting};
 use crate::changelog::ChangelogGap;
 use crate::error::{Result, Server};
@@ -133,7 +133,7 @@ pub(crate) enum NewestRow {
 }
 
 /// The number; 0 where it is there.
-impl Stored for NewestRow {
+impl SettingValue for NewestRow {
     fn from_text(text: &str) -> Option<Self> {
         Some(match Cursor::parse(text)? {
             Cursor(0) => Self::There,
@@ -188,7 +188,7 @@ pub(crate) struct Checkpoints(pub Vec<Checkpoint>);
 
 macro_rules! stored_as_pair {
     ($($type:ident { $first:ident, $second:ident }),* $(,)?) => {
-        $(impl Stored for $type {
+        $(impl SettingValue for $type {
             fn from_text(text: &str) -> Option<Self> {
                 let [$first, $second] = numbers(text)?;
                 Some(Self { $first, $second })
@@ -218,7 +218,7 @@ impl StoredLine for Checkpoint {
     }
 }
 
-impl Stored for Checkpoints {
+impl SettingValue for Checkpoints {
     fn from_text(text: &str) -> Option<Self> {
         let all = Vec::<Checkpoint>::from_text(text)?;
         all.is_sorted_by_key(|checkpoint| checkpoint.central).then_some(Self(all))
@@ -236,7 +236,7 @@ mod tests {
 
     #[test]
     fn formats_are_those_of_older_versions() {
-        fn same<T: Stored + PartialEq + std::fmt::Debug>(value: T, text: &str) {
+        fn same<T: SettingValue + PartialEq + std::fmt::Debug>(value: T, text: &str) {
             assert_eq!(value.to_text(), text);
             assert_eq!(T::from_text(text), Some(value));
         }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use super::Stored;
+use super::SettingValue;
 use crate::error::{Error, Result};
 use crate::record::SiteId;
 use crate::storage::{ReadTxn, WriteTxn};
@@ -56,7 +56,7 @@ impl<T> Setting<T> {
     }
 }
 
-impl<T: Stored> Setting<T> {
+impl<T: SettingValue> Setting<T> {
     /// The value; `None` where it was never set.
     ///
     /// # Errors
@@ -79,7 +79,7 @@ impl<T: Stored> Setting<T> {
     }
 }
 
-impl<T: Stored + Default> Setting<T> {
+impl<T: SettingValue + Default> Setting<T> {
     /// The value, or what holds before it is first set.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! Who a site is, who its servers are, and how far it is with reading and sending.
 
-use super::{Setting, Stored};
+use super::{Setting, SettingValue};
 use crate::clock::Timestamp;
 use crate::ownership::Role;
 use crate::protocol::PasswordHash;
@@ -87,7 +87,7 @@ pub(crate) enum HardwareFrom {
     Chance,
 }
 
-impl Stored for HardwareFrom {
+impl SettingValue for HardwareFrom {
     fn from_text(text: &str) -> Option<Self> {
         Some(match text {
             "machine" => Self::Machine,
@@ -129,7 +129,7 @@ impl Preparation {
     const NAMES: [(Self, &str); 3] = [(Self::Wanted, "wanted"), (Self::Under, "under"), (Self::Done, "done")];
 }
 
-impl Stored for QueuePrepared {
+impl SettingValue for QueuePrepared {
     fn from_text(text: &str) -> Option<Self> {
         let (name, since) = text.split_once(' ')?;
         let (preparation, _) = Preparation::NAMES.into_iter().find(|(_, known)| *known == name)?;
@@ -147,7 +147,7 @@ impl Stored for QueuePrepared {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct QueueTaken(pub Vec<String>);
 
-impl Stored for QueueTaken {
+impl SettingValue for QueueTaken {
     fn from_text(text: &str) -> Option<Self> {
         Some(Self(text.lines().map(str::to_owned).collect()))
     }

@@ -11,7 +11,7 @@ use crate::protocol::PasswordHash;
 use crate::record::{Cursor, RecordId, SiteId};
 
 /// A value that a database keeps as text.
-pub trait Stored: Sized {
+pub trait SettingValue: Sized {
     /// Reads it; `None` where the text cannot be one.
     fn from_text(text: &str) -> Option<Self>;
 
@@ -19,7 +19,7 @@ pub trait Stored: Sized {
     fn to_text(&self) -> String;
 }
 
-impl Stored for String {
+impl SettingValue for String {
     fn from_text(text: &str) -> Option<Self> {
         Some(text.to_owned())
     }
@@ -30,7 +30,7 @@ impl Stored for String {
 }
 
 /// `1` if it holds; whatever else is stored, it does not.
-impl Stored for bool {
+impl SettingValue for bool {
     fn from_text(text: &str) -> Option<Self> {
         Some(text == "1")
     }
@@ -41,7 +41,7 @@ impl Stored for bool {
 }
 
 /// Empty where there is none any more.
-impl<T: Stored> Stored for Option<T> {
+impl<T: SettingValue> SettingValue for Option<T> {
     fn from_text(text: &str) -> Option<Self> {
         if text.is_empty() { Some(None) } else { T::from_text(text).map(Some) }
     }
@@ -53,7 +53,7 @@ impl<T: Stored> Stored for Option<T> {
 
 macro_rules! stored_as_shown {
     ($($type:ty: $parse:expr),* $(,)?) => {
-        $(impl Stored for $type {
+        $(impl SettingValue for $type {
             fn from_text(text: &str) -> Option<Self> {
                 $parse(text)
             }
@@ -74,7 +74,7 @@ stored_as_shown! {
     RecordId: |text: &str| Some(RecordId::new(text.to_owned())),
 }
 
-impl Stored for PasswordHash {
+impl SettingValue for PasswordHash {
     fn from_text(text: &str) -> Option<Self> {
         Some(Self::from_hex(text))
     }
@@ -84,7 +84,7 @@ impl Stored for PasswordHash {
     }
 }
 
-impl Stored for Role {
+impl SettingValue for Role {
     fn from_text(text: &str) -> Option<Self> {
         [Self::Central, Self::Remote].into_iter().find(|role| role.as_str() == text)
     }
@@ -107,7 +107,7 @@ pub(crate) trait StoredLine: Sized {
 }
 
 /// Each on a line, which ends with a line feed.
-impl<T: StoredLine> Stored for Vec<T> {
+impl<T: StoredLine> SettingValue for Vec<T> {
     fn from_text(text: &str) -> Option<Self> {
         text.lines().map(T::from_line).collect()
     }
@@ -122,15 +122,15 @@ impl<T: StoredLine> Stored for Vec<T> {
 
 /// A value that is kept as JSON.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Json<T>(pub T);
+pub(crate) struct StoredJson<T>(pub T);
 
-impl<T> From<T> for Json<T> {
+impl<T> From<T> for StoredJson<T> {
     fn from(value: T) -> Self {
         Self(value)
     }
 }
 
-impl<T: Serialize + DeserializeOwned> Stored for Json<T> {
+impl<T: Serialize + DeserializeOwned> SettingValue for StoredJson<T> {
     fn from_text(text: &str) -> Option<Self> {
         serde_json::from_str(text).ok().map(Self)
     }
@@ -156,7 +156,7 @@ impl<T> From<Vec<T>> for JsonList<T> {
     }
 }
 
-impl<T: Serialize + DeserializeOwned> Stored for JsonList<T> {
+impl<T: Serialize + DeserializeOwned> SettingValue for JsonList<T> {
     fn from_text(text: &str) -> Option<Self> {
         if text.is_empty() { Some(Self::default()) } else { serde_json::from_str(text).ok().map(Self) }
     }
@@ -172,7 +172,7 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_again() {
-        fn same<T: Stored + PartialEq + std::fmt::Debug>(value: T, text: &str) {
+        fn same<T: SettingValue + PartialEq + std::fmt::Debug>(value: T, text: &str) {
             assert_eq!(value.to_text(), text);
             assert_eq!(T::from_text(text), Some(value));
         }
@@ -199,7 +199,7 @@ mod tests {
         assert_eq!((Cursor::from_text(""), Cursor::from_text("-1")), (None, None));
         assert_eq!(Role::from_text("other"), None);
         assert_eq!(Option::<Cursor>::from_text("x"), None);
-        assert!(Json::<u64>::from_text("").is_none() && JsonList::<u64>::from_text("{}").is_none());
+        assert!(StoredJson::<u64>::from_text("").is_none() && JsonList::<u64>::from_text("{}").is_none());
         assert_eq!(
             (numbers::<2>("1 2"), numbers::<2>("1 2 3"), numbers::<2>("1")),
             (Some([Cursor(1), Cursor(2)]), None, None)

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Check, Outcome, Party};
+use super::{Check, CheckOutcome, Party};
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorClass, Result};
 use crate::record::Cursor;
@@ -43,7 +43,7 @@ pub fn examine_file(
         Err(error) => Check::fault("database", &error, Party::Device),
         Ok(examined) if examined.schema < examined.known => Check::found(
             "database",
-            Outcome::Warning,
+            CheckOutcome::Warning,
             say::schema_older(examined.schema, examined.known),
             ("database_older", ErrorClass::Upgrade, Party::Device),
             Message::advice("database_older"),
@@ -60,7 +60,7 @@ pub fn examine_file(
             }
         }
     });
-    checks.push(if checks.iter().any(|check| check.outcome == Outcome::Fault) && storage.is_none() {
+    checks.push(if checks.iter().any(|check| check.outcome == CheckOutcome::Fault) && storage.is_none() {
         Check::not_checked("integrity", say::database_not_opened())
     } else {
         match damage(path) {
@@ -103,28 +103,28 @@ pub(crate) fn settings(storage: &dyn Storage) -> Result<Check> {
         Some(Disagreement { code: "not_set_up", .. }) => Check::fault(NAME, &Error::NotSetUp, Party::Device),
         Some(Disagreement { code: code @ "site_has_no_store", what, advice, .. }) => Check::found(
             NAME,
-            Outcome::Warning,
+            CheckOutcome::Warning,
             what.clone(),
             (code, ErrorClass::Configure, Party::LegacyServer),
             advice.clone(),
         ),
         Some(Disagreement { code: code @ "stores_lost", what, advice, .. }) => Check::found(
             NAME,
-            Outcome::Warning,
+            CheckOutcome::Warning,
             what.clone(),
             (code, ErrorClass::LocalFault, Party::Device),
             advice.clone(),
         ),
         Some(Disagreement { code: code @ "program_older", what, advice, .. }) => Check::found(
             NAME,
-            Outcome::Warning,
+            CheckOutcome::Warning,
             what.clone(),
             (code, ErrorClass::Upgrade, Party::Device),
             advice.clone(),
         ),
         Some(Disagreement { code, what, advice, .. }) => Check::found(
             NAME,
-            Outcome::Fault,
+            CheckOutcome::Fault,
             what.clone(),
             (code, ErrorClass::Configure, Party::Device),
             advice.clone(),
@@ -150,7 +150,7 @@ fn changelog_nears_its_end(storage: &dyn Storage) -> Result<Option<Check>> {
     let concern = all.into_iter().find(|concern| matches!(concern, Concern::ChangelogNearsItsEnd { .. }));
     Ok(concern.map(|concern| {
         let about = ("changelog_nears_its_end", ErrorClass::Configure, Party::Device);
-        Check::found("cursors", Outcome::Warning, concern.says(), about, Message::advice(about.0))
+        Check::found("cursors", CheckOutcome::Warning, concern.says(), about, Message::advice(about.0))
     }))
 }
 
@@ -164,7 +164,7 @@ pub(crate) fn copies(storage: &dyn Storage, now: Timestamp) -> Result<Check> {
         return Ok(Check::fault(NAME, &Error::DatabaseCopied { site, since }, Party::Device));
     }
     let known = ("database_copied", ErrorClass::Configure, Party::Device);
-    let warning = |says| Check::found(NAME, Outcome::Warning, says, known, say::stop_the_other());
+    let warning = |says| Check::found(NAME, CheckOutcome::Warning, says, known, say::stop_the_other());
     for site in txn.as_central().map_or(Ok(Vec::new()), |central| central.activity())? {
         if let Some(copies) = crate::central::copies::of_site(txn.as_ref(), site.site)?
             && let Some(at) = copies.refused_at.filter(|at| is_recent(*at))
@@ -209,7 +209,7 @@ pub(crate) fn quarantine(storage: &dyn Storage) -> Result<Check> {
     let causes = causes.join(", ");
     Ok(Check::found(
         NAME,
-        Outcome::Warning,
+        CheckOutcome::Warning,
         if records == 1 { say::one_set_aside(causes) } else { say::set_aside(records, causes) },
         ("records_set_aside", ErrorClass::Input, Party::Record),
         Message::advice("records_set_aside"),
@@ -251,5 +251,5 @@ pub(crate) fn files(storage: &dyn Storage, now: Timestamp) -> Result<Check> {
         None => say::files_stuck(stuck, all, direction, id, table, record),
     };
     let known = ("files_stuck", ErrorClass::Input, Party::Record);
-    Ok(Check::found(NAME, Outcome::Warning, says, known, Message::advice("files_stuck")))
+    Ok(Check::found(NAME, CheckOutcome::Warning, says, known, Message::advice("files_stuck")))
 }

@@ -52,7 +52,7 @@ impl Party {
 /// How a check came out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Outcome {
+pub enum CheckOutcome {
     /// All is well.
     Ok,
     /// It could not be checked, because something before it failed or it does not apply.
@@ -63,7 +63,7 @@ pub enum Outcome {
     Fault,
 }
 
-impl Outcome {
+impl CheckOutcome {
     /// The outcome in words.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -82,7 +82,7 @@ pub struct Check {
     /// Its name, in words.
     pub name: &'static str,
     /// How it came out.
-    pub outcome: Outcome,
+    pub outcome: CheckOutcome,
     /// What was found; of what was not checked, why.
     pub says: Message,
     /// What is wrong, if anything is.
@@ -112,11 +112,11 @@ fn class_text<S: serde::Serializer>(class: &ErrorClass, serializer: S) -> Result
 
 impl Check {
     pub(crate) fn ok(name: &'static str, says: Message) -> Self {
-        Self { name, outcome: Outcome::Ok, says, finding: None }
+        Self { name, outcome: CheckOutcome::Ok, says, finding: None }
     }
 
     pub(crate) fn not_checked(name: &'static str, why: Message) -> Self {
-        Self { name, outcome: Outcome::NotChecked, says: why, finding: None }
+        Self { name, outcome: CheckOutcome::NotChecked, says: why, finding: None }
     }
 
     /// A fault that is an error: its code, class and advice.
@@ -128,13 +128,13 @@ impl Check {
             advice: Message::advice(error.code()),
             causes: error.causes(),
         };
-        Self { name, outcome: Outcome::Fault, says: Message::of(error), finding: Some(finding) }
+        Self { name, outcome: CheckOutcome::Fault, says: Message::of(error), finding: Some(finding) }
     }
 
     /// Something that no error of its own stands for.
     pub(crate) fn found(
         name: &'static str,
-        outcome: Outcome,
+        outcome: CheckOutcome,
         says: Message,
         (code, class, party): (&'static str, ErrorClass, Party),
         advice: Message,
@@ -149,7 +149,7 @@ impl Check {
 
     /// The same as a warning: it works all the same.
     pub(crate) fn into_warning(self) -> Self {
-        Self { outcome: Outcome::Warning, ..self }
+        Self { outcome: CheckOutcome::Warning, ..self }
     }
 }
 
@@ -170,8 +170,8 @@ impl Localize for Finding {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Diagnosis {
-    /// The worst of the outcomes: [`Outcome::Ok`] if nothing is wrong.
-    pub outcome: Outcome,
+    /// The worst of the outcomes: [`CheckOutcome::Ok`] if nothing is wrong.
+    pub outcome: CheckOutcome,
     /// Who is at fault, or should act.
     pub party: Party,
     /// Of the check that decides: its name.
@@ -241,16 +241,16 @@ impl Diagnosis {
         // A clock that is wrong is why a certificate is refused.
         let is_wrong_clock = |check: &&Check| {
             let by_this_device = check.finding.as_ref().is_some_and(|finding| finding.party == Party::Device);
-            check.name == "clock" && check.outcome == Outcome::Fault && by_this_device
+            check.name == "clock" && check.outcome == CheckOutcome::Fault && by_this_device
         };
         let is_certificate =
             |check: &Check| check.finding.as_ref().is_some_and(|finding| finding.code == "certificate_refused");
         // A disk that is full is why a database cannot be read.
-        let is_full_disk = |check: &&Check| check.name == "disk space" && check.outcome == Outcome::Fault;
+        let is_full_disk = |check: &&Check| check.name == "disk space" && check.outcome == CheckOutcome::Fault;
         let is_unread = |check: &Check| {
             check.finding.as_ref().is_some_and(|finding| matches!(finding.code, "database_failed" | "io_failed"))
         };
-        let mut deciding = first(Outcome::Fault).or_else(|| first(Outcome::Warning));
+        let mut deciding = first(CheckOutcome::Fault).or_else(|| first(CheckOutcome::Warning));
         if deciding.is_some_and(is_unread) {
             deciding = checks.iter().find(is_full_disk).or(deciding);
         }
@@ -258,7 +258,7 @@ impl Diagnosis {
             deciding = checks.iter().find(is_wrong_clock).or(deciding);
         }
         Self {
-            outcome: deciding.map_or(Outcome::Ok, |check| check.outcome),
+            outcome: deciding.map_or(CheckOutcome::Ok, |check| check.outcome),
             party: deciding.and_then(|check| check.finding.as_ref()).map_or(Party::Nobody, |finding| finding.party),
             check: deciding.map(|check| check.name),
             says: deciding.map_or_else(say::all_well, |check| check.says.clone()),
@@ -289,10 +289,13 @@ mod tests {
             let found = Diagnosis::of(checks.to_vec());
             (found.outcome, found.party, found.check)
         };
-        assert_eq!(of(&[Check::ok("a", say::all_well())]), (Outcome::Ok, Party::Nobody, None));
-        assert_eq!(of(&[Check::ok("a", say::all_well()), warning("b")]), (Outcome::Warning, Party::Record, Some("b")));
+        assert_eq!(of(&[Check::ok("a", say::all_well())]), (CheckOutcome::Ok, Party::Nobody, None));
+        assert_eq!(
+            of(&[Check::ok("a", say::all_well()), warning("b")]),
+            (CheckOutcome::Warning, Party::Record, Some("b"))
+        );
         let all = [warning("b"), fault("c", Party::LegacyServer), fault("d", Party::Network)];
-        assert_eq!(of(&all), (Outcome::Fault, Party::LegacyServer, Some("c")));
+        assert_eq!(of(&all), (CheckOutcome::Fault, Party::LegacyServer, Some("c")));
     }
 
     #[test]
@@ -310,7 +313,7 @@ mod tests {
         let refused = Check::fault("legacy TLS", &refused, Party::LegacyServer);
         let clock = |party| {
             let code = ("clock_wrong", ErrorClass::LocalFault, party);
-            Check::found("clock", Outcome::Fault, say::set_clock(), code, say::set_clock())
+            Check::found("clock", CheckOutcome::Fault, say::set_clock(), code, say::set_clock())
         };
         assert_eq!(Diagnosis::of(vec![refused.clone(), clock(Party::Device)]).check, Some("clock"));
         assert_eq!(Diagnosis::of(vec![refused, clock(Party::CentralServer)]).check, Some("legacy TLS"));

@@ -51,13 +51,13 @@ struct Unusable {
     reason: Detail,
 }
 
-type Setting = Option<Result<Proxy, Unusable>>;
+type ProxySetting = Option<Result<Proxy, Unusable>>;
 
 /// What the environment says of proxies.
 #[derive(Debug, Clone)]
 pub(super) struct Proxies {
-    http: Setting,
-    https: Setting,
+    http: ProxySetting,
+    https: ProxySetting,
     except: Vec<Exception>,
 }
 

@@ -21,7 +21,7 @@ const EXTREME: [&str; 3] = ["9223372036854775807", "9223372036854775808", "18446
 const UNREADABLE: [&str; 5] = ["1e999", r#""\ud800""#, r#""a\u0000b""#, "DEEP", "DEEPER"];
 
 /// A record that the neighbour pushes: its cursor, its table, its id as JSON, and its data as JSON.
-struct Pushed {
+struct NeighbourPush {
     cursor: String,
     table: String,
     id: String,
@@ -212,7 +212,7 @@ impl Sim {
         let (id, data) = document;
         let action = if self.happens(Chance::Harsh, 300) { "Delete" } else { "Update" };
         let cursor = self.next_cursor(harsh);
-        let pushed = Pushed { cursor, table: "name".to_owned(), id: json!(id).to_string(), action, data };
+        let pushed = NeighbourPush { cursor, table: "name".to_owned(), id: json!(id).to_string(), action, data };
         lock(&self.ledger).was_forged(world::rogue(self), ("name".to_owned(), id));
         self.push_raw(vec![pushed], "[]");
     }
@@ -248,7 +248,8 @@ impl Sim {
         let version = lock(&self.ledger).wrote(site, key, None, Some(data.clone()));
         let cursor = self.next_cursor(harsh);
         let failed = self.ends[0].process().faulty.failed();
-        let pushed = Pushed { cursor, table: "asset".to_owned(), id: json!(id).to_string(), action: "Update", data };
+        let pushed =
+            NeighbourPush { cursor, table: "asset".to_owned(), id: json!(id).to_string(), action: "Update", data };
         let response = self.push_raw(vec![pushed], "[]");
         let answer = response.map(|response| serde_json::from_slice::<Value>(&response.body).unwrap_or_default());
         let is_taken = answer.as_ref().is_some_and(|answer| answer["data"]["records_pushed"] == 1);
@@ -270,15 +271,15 @@ impl Sim {
             lock(&self.ledger).was_forged(site, (table.to_owned(), id.to_owned()));
             let cursor = cursor.map_or_else(|| self.next_cursor(harsh), str::to_owned);
             let (table, id) = (table.to_owned(), json!(id).to_string());
-            pushed.push(Pushed { cursor, table, id, action: "Update", data });
+            pushed.push(NeighbourPush { cursor, table, id, action: "Update", data });
         }
         self.push_raw(pushed, lost);
     }
 
-    fn push_raw(&self, records: Vec<Pushed>, lost: &str) -> Option<HttpResponse> {
+    fn push_raw(&self, records: Vec<NeighbourPush>, lost: &str) -> Option<HttpResponse> {
         let mut elements = Vec::new();
         let end = records.last().map_or_else(|| "0".to_owned(), |pushed| pushed.cursor.clone());
-        for Pushed { cursor, table, id, action, data } in &records {
+        for NeighbourPush { cursor, table, id, action, data } in &records {
             self.note(|| {
                 let start: String = data.chars().take(200).collect();
                 format!("a neighbour pushes {action} {table} {id} at {cursor}: {} {start}", short(Some(data)))

@@ -11,7 +11,7 @@ use crate::site::central::pull::read_batch;
 use crate::site::identity::Identity;
 use crate::site::legacy::discover::central_url;
 use crate::storage::state;
-use crate::support::doctor::{Check, Outcome, Party};
+use crate::support::doctor::{Check, CheckOutcome, Party};
 use crate::text::sentences::doctor as say;
 
 /// A clock may be so wrong without anybody being told.
@@ -38,7 +38,7 @@ impl Doctor<'_> {
         let device = ("clock_wrong", ErrorClass::LocalFault, Party::Device);
         let check = match (worst, went_back) {
             (Some((server, ahead)), _) => {
-                let outcome = if ahead.abs() > CLOCK_FAR { Outcome::Fault } else { Outcome::Warning };
+                let outcome = if ahead.abs() > CLOCK_FAR { CheckOutcome::Fault } else { CheckOutcome::Warning };
                 // Where another server agrees with the clock here, the one that differs is wrong.
                 let is_theirs = self.dates.iter().any(|(other, ahead)| *other != server && ahead.abs() <= CLOCK_NEAR);
                 let minutes = ahead.abs() / 60_000;
@@ -50,7 +50,7 @@ impl Doctor<'_> {
                 if is_theirs {
                     let says = say::clock_of_server(server, time);
                     let theirs = ("clock_wrong", ErrorClass::PeerFault, party_of_server(server));
-                    Check::found(NAME, Outcome::Warning, says, theirs, say::set_clock_there())
+                    Check::found(NAME, CheckOutcome::Warning, says, theirs, say::set_clock_there())
                 } else {
                     let is_ahead = ahead > 0;
                     let says = if is_ahead { say::clock_ahead(time, server) } else { say::clock_behind(time, server) };
@@ -59,7 +59,7 @@ impl Doctor<'_> {
             }
             (None, Some(entry)) => {
                 let says = say::clock_before_sync(now.to_string(), entry.finished_at.to_string());
-                Check::found(NAME, Outcome::Warning, says, device, say::set_clock())
+                Check::found(NAME, CheckOutcome::Warning, says, device, say::set_clock())
             }
             (None, None) if self.dates.is_empty() => Check::not_checked(NAME, say::no_time_told()),
             (None, None) => Check::ok(NAME, say::clock_well(now.to_string())),

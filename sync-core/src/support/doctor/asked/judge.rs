@@ -5,7 +5,7 @@ use url::Url;
 use super::watch::Seen;
 use crate::address::shown;
 use crate::error::{Error, ErrorClass, Server};
-use crate::support::doctor::{Check, Outcome, Party};
+use crate::support::doctor::{Check, CheckOutcome, Party};
 use crate::text::sentences::doctor as say;
 use crate::transport::{CertificateFault, certificate_fault};
 
@@ -89,7 +89,7 @@ pub(crate) fn wrong_scheme(name: &'static str, server: Server, url: &Url) -> Che
         Server::Central => say::correct_scheme_there(is, should),
     };
     let code = ("wrong_scheme", ErrorClass::Configure, party_of_address(server));
-    Check::found(name, Outcome::Fault, says, code, advice)
+    Check::found(name, CheckOutcome::Fault, says, code, advice)
 }
 
 /// A refused certificate, with what is wrong with it as far as the causes tell.

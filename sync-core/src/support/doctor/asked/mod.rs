@@ -14,7 +14,7 @@ use std::ops::ControlFlow;
 use url::Url;
 
 use self::judge::Stage;
-use self::reach::Asked;
+use self::reach::ServerContact;
 use self::watch::Watched;
 use crate::address::shown;
 use crate::error::{Error, ErrorClass, Result, Server};
@@ -32,7 +32,7 @@ use crate::site::watch::{Look, watched};
 use crate::storage::state;
 use crate::storage::state::role;
 use crate::support::config_warnings::{Concern, concerns};
-use crate::support::doctor::{self, CENTRAL, Check, Diagnosis, LEGACY, NAMES, Outcome, Party};
+use crate::support::doctor::{self, CENTRAL, Check, CheckOutcome, Diagnosis, LEGACY, NAMES, Party};
 use crate::text::sentences::{doctor as say, identity as of_identity};
 use crate::text::{Message, quoted};
 use crate::transport::Transport;
@@ -136,7 +136,7 @@ impl Doctor<'_> {
     fn run(&mut self) -> Result<()> {
         let storage = self.site.storage.clone();
         let settings = doctor::settings(storage.as_ref());
-        let is_set_up = settings.as_ref().is_ok_and(|check| check.outcome != Outcome::Fault);
+        let is_set_up = settings.as_ref().is_ok_and(|check| check.outcome != CheckOutcome::Fault);
         let is_readable = settings.is_ok();
         self.add_read("settings", settings)?;
         self.add_read("copies", doctor::copies(storage.as_ref(), self.site.clock.now()))?;
@@ -189,7 +189,7 @@ impl Doctor<'_> {
             None => Check::ok(NAME, say::dispensary_well()),
             Some(concern) => Check::found(
                 NAME,
-                Outcome::Warning,
+                CheckOutcome::Warning,
                 concern.says(),
                 ("store_not_in_dispensary_mode", ErrorClass::Configure, Party::LegacyServer),
                 Message::advice("store_not_in_dispensary_mode"),
@@ -215,7 +215,7 @@ impl Doctor<'_> {
             return self.clock();
         }
         let central_at = self.checks.len();
-        let mut central = Asked::default();
+        let mut central = ServerContact::default();
         match central_url(&identity) {
             Err(error) => {
                 self.add(Check::fault("central address", &error, Party::LegacyServer))?;
@@ -233,14 +233,14 @@ impl Doctor<'_> {
     }
 
     /// Asks the legacy server who this site is.
-    fn legacy(&mut self, identity: &Identity) -> Result<(Asked, Option<SiteInfo>)> {
+    fn legacy(&mut self, identity: &Identity) -> Result<(ServerContact, Option<SiteInfo>)> {
         let ask = |doctor: &Self| doctor.client(|client| client.legacy_get::<SiteInfo>(identity, v5_path::SITE));
         let order = [Stage::Tls, Stage::Server, Stage::SignIn, Stage::Version];
         self.ask(Server::Legacy, &identity.legacy_url, LEGACY, order, ask)
     }
 
     /// Asks central how this site stands there.
-    fn central(&mut self, identity: &Identity, url: &Url) -> Result<Asked> {
+    fn central(&mut self, identity: &Identity, url: &Url) -> Result<ServerContact> {
         let request = SiteStatusRequest { sync_v5_settings: identity.credentials(), sync_v6_version: V6_VERSION };
         let ask = |doctor: &Self| {
             let path = v6::path::SITE_STATUS;
@@ -265,8 +265,8 @@ impl Doctor<'_> {
             }
             let says = of_identity::differs(what, quoted(&ours), quoted(&theirs));
             let (outcome, party) = match code {
-                "other_site" => (Outcome::Fault, Party::Device),
-                _ => (Outcome::Warning, Party::LegacyServer),
+                "other_site" => (CheckOutcome::Fault, Party::Device),
+                _ => (CheckOutcome::Warning, Party::LegacyServer),
             };
             return Ok(Check::found(NAME, outcome, says, (code, ErrorClass::Configure, party), advice));
         }
@@ -280,7 +280,7 @@ impl Doctor<'_> {
         let check = match stored {
             Some(stored) if stored != told => Check::found(
                 NAME,
-                Outcome::Warning,
+                CheckOutcome::Warning,
                 of_identity::differs(
                     of_identity::central_url(),
                     quoted(&masked_url(stored)),
@@ -292,7 +292,7 @@ impl Doctor<'_> {
             _ => match Concern::of_own_url(told) {
                 Some(concern) => Check::found(
                     NAME,
-                    Outcome::Warning,
+                    CheckOutcome::Warning,
                     concern.says(),
                     code("central_url_unusual"),
                     Message::advice("central_url_unusual"),
@@ -312,7 +312,7 @@ impl Doctor<'_> {
             None => Check::ok(NAME, say::address_for_sites(&url)),
             Some(concern) => Check::found(
                 NAME,
-                Outcome::Warning,
+                CheckOutcome::Warning,
                 concern.says(),
                 ("own_url_unusable", ErrorClass::Configure, Party::LegacyServer),
                 Message::advice("own_url_unusable"),

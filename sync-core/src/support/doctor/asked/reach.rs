@@ -2,7 +2,7 @@
 
 /// How far one comes towards a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Way {
+pub(crate) enum Reachability {
     /// Something answers.
     #[default]
     Open,
@@ -22,9 +22,9 @@ pub(crate) enum Way {
 
 /// What came of asking a server.
 #[derive(Debug, Default)]
-pub(crate) struct Asked {
+pub(crate) struct ServerContact {
     pub host: Option<String>,
-    pub way: Way,
+    pub reach: Reachability,
     /// The proxy that leads there.
     pub(super) proxy: Option<String>,
     /// It answered what it was asked.

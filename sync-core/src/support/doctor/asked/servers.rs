@@ -4,14 +4,14 @@ use url::Url;
 
 use super::Doctor;
 use super::judge::{self, Stage, party_of_address, party_of_server, stage};
-use super::reach::{Asked, Way};
+use super::reach::{Reachability, ServerContact};
 use super::watch::Watched;
 use crate::address::shown;
 use crate::error::{Error, Result, Server};
 use crate::protocol::v5::V5_VERSION;
 use crate::protocol::v6::V6_VERSION;
 use crate::site::identity::Identity;
-use crate::support::doctor::{Check, Outcome, Party};
+use crate::support::doctor::{Check, CheckOutcome, Party};
 use crate::text::sentences::doctor as say;
 use crate::transport::Reach;
 
@@ -25,8 +25,8 @@ impl Doctor<'_> {
         names: [&'static str; 6],
         order: [Stage; 4],
         ask: impl FnOnce(&Self) -> Result<T>,
-    ) -> Result<(Asked, Option<T>)> {
-        let mut asked = Asked { host: url.host_str().map(str::to_owned), ..Asked::default() };
+    ) -> Result<(ServerContact, Option<T>)> {
+        let mut asked = ServerContact { host: url.host_str().map(str::to_owned), ..ServerContact::default() };
         let [lookup, connection, stages @ ..] = names;
         if !self.reach(server, url, [lookup, connection], &mut asked)? {
             let why = || say::server_out_of_reach(server);
@@ -56,13 +56,13 @@ impl Doctor<'_> {
                 && judge::is_foreign_page(&seen)
                 && matches!(error, Error::NotAServer { .. } | Error::Refused { .. } | Error::ServerTrouble { .. })
             {
-                asked.way = Way::Page;
+                asked.reach = Reachability::Page;
             } else if matches!(error, Error::Unreachable { .. }) {
-                asked.way = Way::NoConnection;
+                asked.reach = Reachability::NoConnection;
             } else if matches!(error, Error::TimedOut { .. } | Error::CutOff { .. }) && !is_wrong_scheme {
-                asked.way = Way::Silent;
+                asked.reach = Reachability::Silent;
             } else if judge::is_untrusted(error) {
-                asked.way = Way::Untrusted;
+                asked.reach = Reachability::Untrusted;
             }
         }
         // Without an answer it is the proxy that stands in the way.
@@ -98,7 +98,7 @@ impl Doctor<'_> {
                 }
                 _ => self.well(name, stage, server, url),
             };
-            if check.outcome == Outcome::Fault {
+            if check.outcome == CheckOutcome::Fault {
                 failed = Some(name);
             }
             self.add(check)?;
@@ -124,7 +124,13 @@ impl Doctor<'_> {
     }
 
     /// Looks the name up and connects; says whether it is of use to go on.
-    fn reach(&mut self, server: Server, url: &Url, names: [&'static str; 2], asked: &mut Asked) -> Result<bool> {
+    fn reach(
+        &mut self,
+        server: Server,
+        url: &Url,
+        names: [&'static str; 2],
+        asked: &mut ServerContact,
+    ) -> Result<bool> {
         let [lookup, connection] = names;
         let host = url.host_str().unwrap_or_default().to_owned();
         let unreachable = |source| Error::Unreachable { server, url: shown(url), source };
@@ -140,7 +146,7 @@ impl Doctor<'_> {
                 self.add(Check::not_checked(connection, why))?;
             }
             Some(Reach::NoName(source)) => {
-                asked.way = Way::NoName;
+                asked.reach = Reachability::NoName;
                 let mut check = Check::fault(lookup, &unreachable(source), Party::Network);
                 check.says = say::name_not_known(host, server);
                 if let Some(finding) = &mut check.finding {
@@ -152,7 +158,7 @@ impl Doctor<'_> {
             }
             Some(Reach::NoConnection { refused, source }) => {
                 self.add(Check::ok(lookup, say::host_known(host)))?;
-                asked.way = if refused { Way::Refused } else { Way::NoConnection };
+                asked.reach = if refused { Reachability::Refused } else { Reachability::NoConnection };
                 let party = if refused { judge::party_of_server(server) } else { Party::Network };
                 let mut check = Check::fault(connection, &unreachable(source), party);
                 if let Some(finding) = check.finding.as_mut().filter(|_| refused) {
@@ -179,8 +185,8 @@ impl Doctor<'_> {
     pub(crate) fn compare_ways(
         &mut self,
         identity: &Identity,
-        legacy: (usize, &mut Asked),
-        central: (usize, &mut Asked),
+        legacy: (usize, &mut ServerContact),
+        central: (usize, &mut ServerContact),
     ) {
         let of_two_hosts = match (&legacy.1.host, &central.1.host) {
             (Some(one), Some(other)) => one != other,
@@ -192,31 +198,35 @@ impl Doctor<'_> {
         ];
         let mut changes = Vec::new();
         for (server, checks, asked, other) in pairs {
-            let other_is_reached = of_two_hosts && other.way == Way::Open;
-            let party = match asked.way {
-                Way::Open | Way::Refused => continue,
-                Way::NoName if other_is_reached && !identity.initialised => party_of_address(server),
-                Way::NoName | Way::NoConnection if other_is_reached => party_of_server(server),
-                Way::Silent if other_is_reached => party_of_server(server),
-                Way::Silent if !(of_two_hosts && other.way == Way::Silent) => continue,
+            let other_is_reached = of_two_hosts && other.reach == Reachability::Open;
+            let party = match asked.reach {
+                Reachability::Open | Reachability::Refused => continue,
+                Reachability::NoName if other_is_reached && !identity.initialised => party_of_address(server),
+                Reachability::NoName | Reachability::NoConnection if other_is_reached => party_of_server(server),
+                Reachability::Silent if other_is_reached => party_of_server(server),
+                Reachability::Silent if !(of_two_hosts && other.reach == Reachability::Silent) => continue,
                 // The address was right when this site was set up.
-                Way::Page if other_is_reached && identity.initialised => Party::LegacyServer,
-                Way::Page if other_is_reached => party_of_address(server),
-                Way::Page if !(identity.initialised || of_two_hosts && other.way == Way::Page) => {
+                Reachability::Page if other_is_reached && identity.initialised => Party::LegacyServer,
+                Reachability::Page if other_is_reached => party_of_address(server),
+                Reachability::Page if !(identity.initialised || of_two_hosts && other.reach == Reachability::Page) => {
                     party_of_address(server)
                 }
-                Way::Untrusted if !(of_two_hosts && other.way == Way::Untrusted) => continue,
-                Way::NoName | Way::NoConnection | Way::Silent | Way::Page | Way::Untrusted => Party::Network,
+                Reachability::Untrusted if !(of_two_hosts && other.reach == Reachability::Untrusted) => continue,
+                Reachability::NoName
+                | Reachability::NoConnection
+                | Reachability::Silent
+                | Reachability::Page
+                | Reachability::Untrusted => Party::Network,
             };
-            let advice = match asked.way {
-                Way::Page => Some(say::log_in_first()),
-                Way::Untrusted => Some(say::network_opens_lines()),
+            let advice = match asked.reach {
+                Reachability::Page => Some(say::log_in_first()),
+                Reachability::Untrusted => Some(say::network_opens_lines()),
                 _ => None,
             };
             changes.push((checks, party, advice));
         }
         for (checks, party, advice) in changes {
-            for check in self.checks[checks].iter_mut().filter(|check| check.outcome == Outcome::Fault) {
+            for check in self.checks[checks].iter_mut().filter(|check| check.outcome == CheckOutcome::Fault) {
                 let Some(finding) = &mut check.finding else { continue };
                 finding.party = party;
                 if let Some(advice) = advice.clone().filter(|_| party == Party::Network) {
