@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use serde_json::Value;
-use sync_core::central::LocalSites;
+use sync_core::central::SiteRegistry;
 use sync_core::protocol::PasswordHash;
 use sync_core::record::{Cursor, StoreId};
 use sync_core::storage::{CycleLock, ReadTxn, Selection, SqliteStorage, Storage, WriteTxn};
@@ -23,7 +23,7 @@ const FOR_EVER: Duration = Duration::from_secs(120);
 
 /// A central server over this storage with a site `a` that has the store `STORE_a`.
 fn central(storage: Arc<dyn Storage>) -> Arc<Central> {
-    let sites = LocalSites::open(storage.clone(), Arc::new(SystemClock::new())).unwrap();
+    let sites = SiteRegistry::open(storage.clone(), Arc::new(SystemClock::new())).unwrap();
     sites.add("a", &PasswordHash::of_password(PASSWORD)).unwrap();
     sites.add_store("a", "a", "a", Some(StoreId::from("STORE_a"))).unwrap();
     let central = Arc::new(Central::stand_alone(storage, Arc::new(SystemClock::new())));

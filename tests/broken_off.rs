@@ -66,7 +66,7 @@ fn the_time_of_a_cycle_ends_a_request_and_is_no_error() {
     let (site, _) = unanswered();
     let began = Instant::now();
     let options = SyncOptions { max_time: Some(Duration::from_secs(1)), ..SyncOptions::default() };
-    let report = site.sync(&options, &mut sync_core::Silent).expect("a cycle");
+    let report = site.sync(&options, &mut sync_core::NoopObserver).expect("a cycle");
     assert_eq!(report.outcome, SyncOutcome::Partial, "{:?}", report.error);
     assert!(report.error.is_none() && report.steps.iter().all(|step| step.error.is_none()), "{report:?}");
     assert!(began.elapsed() >= Duration::from_secs(1) && began.elapsed() < Duration::from_secs(1) + SOON);

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use sync_core::central::{Central, LocalSites};
+use sync_core::central::{Central, SiteRegistry};
 use sync_core::storage::{CycleLock, MemoryStorage, ReadTxn, SqliteStorage, Storage, WriteTxn};
 use sync_core::{Result, SystemClock};
 use sync_testkit::{CountingStorage, FaultyStorage, RemoteOnlyStorage};
@@ -65,7 +65,7 @@ fn a_central_server_over_a_storage_for_remote_sites_says_so() {
     assert!(txn.as_central().is_none() && txn.as_central_writer().is_none());
     drop(txn);
     let clock = Arc::new(SystemClock::new());
-    let sites = LocalSites::open(storage.clone(), clock.clone()).unwrap();
+    let sites = SiteRegistry::open(storage.clone(), clock.clone()).unwrap();
     assert_eq!(sites.list().unwrap_err().code(), "wrong_role");
     let central = Central::stand_alone(storage, clock);
     let error = central.integrate_waiting().unwrap_err();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sync_core::protocol::PasswordHash;
 use sync_core::record::RecordData;
 use sync_core::storage::{MemoryStorage, Storage as _, state};
-use sync_core::{Error, Settings, Silent, SyncReport};
+use sync_core::{Error, NoopObserver, Settings, SyncReport};
 use sync_testkit::legacy_server::PASSWORD;
 use sync_tests::world::data;
 
@@ -34,7 +34,7 @@ fn set_up_again(end: &End) {
         password: PasswordHash::of_password(PASSWORD),
         hardware_id: None,
     };
-    end.site.set_up(&settings, &mut Silent).unwrap();
+    end.site.set_up(&settings, &mut NoopObserver).unwrap();
 }
 
 #[test]

@@ -9,7 +9,7 @@ use sync_core::record::Cursor;
 use sync_core::record::{RecordId, TableName};
 use sync_core::storage::{QuarantineCause, state};
 use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
-use sync_core::{Error, Silent, Step, SyncConfig, SyncEvent, SyncOptions, SyncOutcome};
+use sync_core::{Error, NoopObserver, Step, SyncConfig, SyncEvent, SyncOptions, SyncOutcome};
 use sync_tests::world::{CentralEnd, Kind, asset, data, get};
 
 /// Makes a test of each in a world over SQLite files and in one in memory.
@@ -281,7 +281,7 @@ fn a_vaccination_follows_its_patient(central: CentralEnd) {
 fn one_cycle_at_a_time(central: CentralEnd) {
     let a = central.new_site("a");
     let lock = a.storage.lock_cycle().unwrap();
-    let error = a.site.sync(&SyncOptions::default(), &mut Silent).unwrap_err();
+    let error = a.site.sync(&SyncOptions::default(), &mut NoopObserver).unwrap_err();
     assert!(matches!(error, Error::CycleRunning { holder: Some(pid) } if pid == std::process::id()), "{error}");
     drop(lock);
     a.sync();
@@ -430,7 +430,7 @@ fn an_edit_that_was_sent_but_not_confirmed_is_not_overwritten(central: CentralEn
     small.push_records_max = 1;
     small.integration_poll = Duration::from_millis(1);
     let options = SyncOptions { max_bytes: Some(1), ..SyncOptions::default() };
-    let report = a.site.clone().with_config(small).sync(&options, &mut Silent).unwrap();
+    let report = a.site.clone().with_config(small).sync(&options, &mut NoopObserver).unwrap();
     assert_eq!((report.pushed, report.outcome), (1, SyncOutcome::Partial));
     assert!(a.get("asset", "x").unwrap().contains("of the clinic"), "{report:?}");
     a.sync();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use sync_core::files::{Attach, Fetch, FileFault, Files, FilesConfig};
 use sync_core::record::RecordId;
 use sync_core::storage::{FileDirection, FileEntry, FileState, MemoryStorage, Storage, state};
-use sync_core::{Clock, FilesOptions, FilesReport, Silent, SystemClock, Timestamp};
+use sync_core::{Clock, FilesOptions, FilesReport, NoopObserver, SystemClock, Timestamp};
 use sync_testkit::FaultyStorage;
 use sync_tests::world::{CentralEnd, Kind, SiteEnd, asset, data, put_class};
 
@@ -66,7 +66,8 @@ impl World {
     }
 
     fn turn(&self) -> FilesReport {
-        let report = self.site.site.sync_files(&self.files, &FilesOptions::default(), &mut Silent).expect("it begins");
+        let report =
+            self.site.site.sync_files(&self.files, &FilesOptions::default(), &mut NoopObserver).expect("it begins");
         assert!(report.error.is_none(), "{report:?}");
         report
     }
@@ -348,7 +349,7 @@ fn files_are_moved_by_one_at_a_time_and_records_do_not_wait() {
     let mut watch = |_: &sync_core::SyncEvent| {
         seen += 1;
         if seen == 3 {
-            let again = world.site.site.sync_files(&world.files, &FilesOptions::default(), &mut Silent);
+            let again = world.site.site.sync_files(&world.files, &FilesOptions::default(), &mut NoopObserver);
             assert_eq!(again.unwrap_err().code(), "cycle_running");
             world.site.records.put("asset", [asset("meanwhile", "STORE_a", "")]).unwrap();
             world.site.sync();

@@ -3,7 +3,7 @@
 use sync_core::quarantine;
 use sync_core::record::StoreId;
 use sync_core::storage::{Incoming, Quarantine, QuarantineCause, Source, Storage, state};
-use sync_core::{Silent, SyncOptions, Timestamp};
+use sync_core::{NoopObserver, SyncOptions, Timestamp};
 use sync_tests::world::{CentralEnd, Kind, SiteEnd, asset, data, document, get};
 
 /// The causes of what is set aside, with the ids.
@@ -93,7 +93,7 @@ fn an_edit_whose_store_moved_away_before_the_push_is_not_lost() {
     move_store(&central, "STORE_a", "b");
     // The site learns that the store moved, and has its edit still to push.
     let push_nothing = SyncOptions { pull_only: true, ..SyncOptions::default() };
-    a.site.sync(&push_nothing, &mut Silent).unwrap();
+    a.site.sync(&push_nothing, &mut NoopObserver).unwrap();
     a.sync();
     b.sync();
     assert_eq!(get(&central.records, "asset", "x"), None, "it is another site's now");

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use sync_core::record::RecordData;
 use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
-use sync_core::{Silent, SyncConfig, SyncOptions};
+use sync_core::{NoopObserver, SyncConfig, SyncOptions};
 use sync_tests::world::{CentralEnd, Kind, SiteEnd, data, get};
 
 /// A line that keeps the pushes that went over it, and may lose their answers or the pushes themselves.
@@ -75,7 +75,7 @@ impl World {
 
     /// A cycle of site a that fails.
     fn failing_cycle(&self) {
-        let report = self.a.site.sync(&SyncOptions::default(), &mut Silent).unwrap();
+        let report = self.a.site.sync(&SyncOptions::default(), &mut NoopObserver).unwrap();
         assert_eq!(report.error.map(|error| error.code()), Some("cut_off"));
     }
 

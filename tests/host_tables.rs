@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use sync_core::storage::rusqlite::Connection;
 use sync_core::storage::{HookedRecord, SqliteStorage, Storage};
-use sync_core::{Cause, Silent, SyncOptions, SyncOutcome};
+use sync_core::{Cause, NoopObserver, SyncOptions, SyncOutcome};
 use tempfile::TempDir;
 
 use sync_tests::world::{CentralEnd, Kind, asset, data, document, put_class};
@@ -102,7 +102,7 @@ fn a_host_that_fails_in_a_pull_loses_nothing() {
     put_class(central.storage.as_ref(), "bad");
     host.refuses.store(true, Ordering::SeqCst);
     for _ in 0..2 {
-        let report = site.site.sync(&SyncOptions::default(), &mut Silent).expect("a cycle");
+        let report = site.site.sync(&SyncOptions::default(), &mut NoopObserver).expect("a cycle");
         assert_eq!(
             (report.outcome, report.error.map(|error| error.code())),
             (SyncOutcome::Failed, Some("host_failed"))

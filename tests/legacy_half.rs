@@ -10,7 +10,7 @@ use sync_core::record::SiteId;
 use sync_core::storage::{MemoryStorage, QuarantineCause, Storage, state};
 use sync_core::transport::Transport;
 use sync_core::{
-    Central, Error, Records, Settings, Silent, Site, Step, SyncConfig, SyncOptions, SyncOutcome, SyncReport,
+    Central, Error, NoopObserver, Records, Settings, Site, Step, SyncConfig, SyncOptions, SyncOutcome, SyncReport,
     SystemClock, quarantine, status,
 };
 use sync_testkit::legacy_server::{
@@ -50,11 +50,11 @@ impl End {
     }
 
     pub(crate) fn set_up(&self, name: &str) -> Result<(), Error> {
-        self.site.set_up(&settings(name), &mut Silent).map(|_| ())
+        self.site.set_up(&settings(name), &mut NoopObserver).map(|_| ())
     }
 
     pub(crate) fn cycle(&self) -> SyncReport {
-        self.site.sync(&SyncOptions::default(), &mut Silent).expect("a cycle")
+        self.site.sync(&SyncOptions::default(), &mut NoopObserver).expect("a cycle")
     }
 
     /// A cycle that must go well.

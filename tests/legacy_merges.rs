@@ -7,7 +7,7 @@ use sync_core::protocol::v6::{Action, WireRecord};
 use sync_core::record::RecordData;
 use sync_core::storage::{Incoming, MemoryStorage, Quarantine, QuarantineCause, Source, Storage as _, state};
 use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
-use sync_core::{Silent, SyncOptions, Timestamp};
+use sync_core::{NoopObserver, SyncOptions, Timestamp};
 use sync_testkit::legacy_server::{MergeBy, rows};
 use sync_tests::world::data;
 
@@ -168,7 +168,7 @@ fn what_was_sent_and_not_confirmed_is_rewritten_once_it_has_arrived() {
     a.records.put("asset", [asset("fridge", &own, "DOUBLE", "of the site")]).unwrap();
     country.legacy.merge(MergeBy::CentralLog, "name", "DONOR", "DOUBLE");
     line.1.store(true, Ordering::Relaxed);
-    let report = a.site.sync(&SyncOptions::default(), &mut Silent).unwrap();
+    let report = a.site.sync(&SyncOptions::default(), &mut NoopObserver).unwrap();
     assert_eq!((report.pushed, report.error.is_some()), (1, true));
     country.central.sync();
     country.central.records.put("asset", [asset("fridge", &own, "DONOR", "of central")]).unwrap();

@@ -10,7 +10,7 @@ use sync_core::Cause;
 use sync_core::protocol::v6::Action;
 use sync_core::storage::{MemoryStorage, QuarantineCause, Storage as _, state};
 use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
-use sync_core::{Silent, SyncConfig, SyncOptions, status};
+use sync_core::{NoopObserver, SyncConfig, SyncOptions, status};
 use sync_testkit::legacy_server::rows;
 use sync_tests::world::{CentralEnd, Kind, data};
 
@@ -175,7 +175,7 @@ fn everything_arrives_through_a_proxy_that_answers_for_what_is_too_long() {
         assert!(a.get("unit", "u39").is_some(), "{status}");
         assert!(country.central.get("asset", "a49").is_some(), "{status}");
         assert!(country.legacy.row("transact", "t49").is_some() && country.legacy.queued(&site).is_empty(), "{status}");
-        let audit = a.site.audit(&MemoryStorage::new(), &mut Silent).unwrap();
+        let audit = a.site.audit(&MemoryStorage::new(), &mut NoopObserver).unwrap();
         assert!(audit.lost.is_empty(), "{audit:?}");
         let (_, _, broken) = line.seen();
         assert!(broken < 50, "{broken}");
@@ -211,7 +211,7 @@ fn a_patient_and_an_audit_come_over_a_narrow_line_too() {
     a.sync();
     line.carries(EIGHT_KILOBYTES);
     let scratch = MemoryStorage::new();
-    let audit = a.site.audit(&scratch, &mut Silent).unwrap();
+    let audit = a.site.audit(&scratch, &mut NoopObserver).unwrap();
     assert!(audit.lost.is_empty(), "{audit:?}");
     let (_, _, broken) = line.seen();
     assert!((3..20).contains(&broken), "{broken}");
@@ -363,7 +363,7 @@ fn our_own_central_reads_gzip_of_v5_too() {
     let mut config = SyncConfig::default();
     config.integration_poll = std::time::Duration::from_millis(1);
     config.gzip_from = 200;
-    let report = anew.site.clone().with_config(config).sync(&SyncOptions::default(), &mut Silent).unwrap();
+    let report = anew.site.clone().with_config(config).sync(&SyncOptions::default(), &mut NoopObserver).unwrap();
     assert!(report.error.is_none(), "{:?}", report.error);
     assert!(anew.get("transact", "t59").is_some());
     let lines = state::named("lines").find(storage.read().unwrap().as_ref()).unwrap().unwrap();

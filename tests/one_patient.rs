@@ -7,7 +7,7 @@ use sync_core::record::NameId;
 use sync_core::storage::{QuarantineCause, SqliteStorage, state};
 use sync_core::support::is_of_patient;
 use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
-use sync_core::{Error, Silent, Step, SyncOutcome, SyncReport, status};
+use sync_core::{Error, NoopObserver, Step, SyncOutcome, SyncReport, status};
 use sync_tests::world::{CentralEnd, Kind, SiteEnd, data, document};
 
 /// A central server with a dose, and sites `a`, which writes, and `b`, which reads.
@@ -66,7 +66,7 @@ impl World {
 }
 
 fn pull(site: &SiteEnd, patient: &str) -> SyncReport {
-    site.site.pull_patient(&NameId::new(patient), &mut Silent).unwrap()
+    site.site.pull_patient(&NameId::new(patient), &mut NoopObserver).unwrap()
 }
 
 /// All cursors of a site.
@@ -180,7 +180,7 @@ fn a_central_server_that_does_not_know_the_question_is_too_old() {
 fn who_must_synchronise_first_is_told() {
     let world = World::new(|line| line);
     let b = &world.b;
-    let error = b.site.pull_patient(&NameId::new("p"), &mut Silent).unwrap_err();
+    let error = b.site.pull_patient(&NameId::new("p"), &mut NoopObserver).unwrap_err();
     assert!(matches!(&error, Error::BadInput { detail } if detail.to_string().contains("first sync")), "{error}");
     b.sync();
     // Central went back behind what this site has seen of it.
@@ -193,6 +193,6 @@ fn who_must_synchronise_first_is_told() {
         Error::CursorWentBack { server: sync_core::Server::Central, ours: 0, theirs: 0 }.code()
     );
     let _lock = b.storage.lock_cycle().unwrap();
-    let busy = b.site.pull_patient(&NameId::new("p"), &mut Silent).unwrap_err();
+    let busy = b.site.pull_patient(&NameId::new("p"), &mut NoopObserver).unwrap_err();
     assert!(matches!(busy, Error::CycleRunning { .. }), "{busy}");
 }

@@ -3,7 +3,7 @@
 use sync_core::protocol::v5::{FoundPatient, PatientQuery};
 use sync_core::record::{NameId, StoreId};
 use sync_core::storage::{Storage, state};
-use sync_core::{Error, Silent, Step, SyncOutcome, SyncReport};
+use sync_core::{Error, NoopObserver, Step, SyncOutcome, SyncReport};
 use sync_testkit::legacy_server::{Endpoint, Fault, PlannedFault, legacy_id, rows};
 use sync_tests::world::{CentralEnd, Kind, SiteEnd, document};
 
@@ -24,7 +24,7 @@ fn by_last_name(name: &str) -> PatientQuery {
 }
 
 fn link(end: &End, patient: &NameId, store: &str) -> SyncReport {
-    end.site.link_patient(patient, &StoreId::from(store), &mut Silent).unwrap()
+    end.site.link_patient(patient, &StoreId::from(store), &mut NoopObserver).unwrap()
 }
 
 fn has(end: &End, patient: &NameId) -> bool {
@@ -47,11 +47,11 @@ fn steps(report: &SyncReport) -> Vec<(Step, Option<&str>)> {
 fn a_patient_is_found_and_linked_and_comes() {
     let (country, patient) = country();
     let (a, store) = (country.site("district_a"), &country.world.sites[0].store_id);
-    let found = a.site.find_patients(&by_last_name("diall"), &mut Silent).unwrap();
+    let found = a.site.find_patients(&by_last_name("diall"), &mut NoopObserver).unwrap();
     let [FoundPatient { id, first_name, last_name, code, date_of_birth, .. }] = &found[..] else { panic!("{found:?}") };
     assert_eq!((id, first_name.as_str(), last_name.as_str(), code.as_str()), (&patient, "Ana", PATIENT, "P-9"));
     assert!(date_of_birth.starts_with("2011-03-31"));
-    assert_eq!(a.site.find_patients(&by_last_name("nobody of this name"), &mut Silent).unwrap(), []);
+    assert_eq!(a.site.find_patients(&by_last_name("nobody of this name"), &mut NoopObserver).unwrap(), []);
     assert!(!has(&a, &patient) && !has(&country.central, &patient));
 
     // Central does not know the patient: it has the legacy server show the patient to its own store, and synchronises.
@@ -104,19 +104,19 @@ fn a_link_that_breaks_off_anywhere_is_gone_on_with_by_the_next_cycle() {
 fn what_cannot_be_linked_or_searched_is_said() {
     let (country, patient) = country();
     let a = country.site("district_a");
-    let refused = a.site.link_patient(&patient, &StoreId::from("of another"), &mut Silent).unwrap_err();
+    let refused = a.site.link_patient(&patient, &StoreId::from("of another"), &mut NoopObserver).unwrap_err();
     assert!(matches!(refused, Error::NotAllowed { .. }), "{refused}");
-    let nobody = a.site.find_patients(&PatientQuery { limit: Some(5), ..PatientQuery::default() }, &mut Silent);
+    let nobody = a.site.find_patients(&PatientQuery { limit: Some(5), ..PatientQuery::default() }, &mut NoopObserver);
     assert_eq!(nobody.unwrap_err().code(), "bad_input");
     let born = |text: &str| PatientQuery { date_of_birth: Some(text.to_owned()), ..PatientQuery::default() };
-    assert_eq!(a.site.find_patients(&born("2011-3-31"), &mut Silent).unwrap_err().code(), "bad_input");
-    assert_eq!(a.site.find_patients(&born("2011-03-31"), &mut Silent).unwrap().len(), 1);
+    assert_eq!(a.site.find_patients(&born("2011-3-31"), &mut NoopObserver).unwrap_err().code(), "bad_input");
+    assert_eq!(a.site.find_patients(&born("2011-03-31"), &mut NoopObserver).unwrap().len(), 1);
     // The legacy server does not know such a patient, so nothing is left to be tried again.
     let report = link(&a, &NameId::from("nobody"), &country.world.sites[0].store_id);
     assert!(report.error.is_some(), "{report:?}");
     assert_eq!((open_links(&a).as_str(), a.sync().outcome), ("", SyncOutcome::Done));
     let fresh = country.fresh("district_b");
-    let early = fresh.site.link_patient(&patient, &StoreId::from("x"), &mut Silent).unwrap_err();
+    let early = fresh.site.link_patient(&patient, &StoreId::from("x"), &mut NoopObserver).unwrap_err();
     assert_eq!(early.code(), "bad_input");
 }
 
@@ -146,18 +146,19 @@ fn without_a_legacy_server_central_finds_and_links_patients() {
         a.sync();
         b.sync();
 
-        let found = b.site.find_patients(&by_last_name(PATIENT), &mut Silent).unwrap();
+        let found = b.site.find_patients(&by_last_name(PATIENT), &mut NoopObserver).unwrap();
         assert_eq!(found.iter().map(|found| found.id.as_str()).collect::<Vec<_>>(), ["p"]);
         let patient = NameId::from("p");
         let before = b.get("item_line", "stock");
-        let report = b.site.link_patient(&patient, &StoreId::from("STORE_b"), &mut Silent).unwrap();
+        let report = b.site.link_patient(&patient, &StoreId::from("STORE_b"), &mut NoopObserver).unwrap();
         assert_eq!(report.outcome, SyncOutcome::Done, "{report:?}");
         assert!(b.get("name", "p").is_some() && b.get("vaccination", "v").is_some() && b.get("name", "q").is_none());
         assert!(is_visible(b.storage.as_ref(), &patient, "STORE_b"));
         assert_eq!(b.get("item_line", "stock"), before);
         assert_eq!(b.sync().outcome, SyncOutcome::Done);
         // A patient whom central does not know is said to be unknown, and a site that never came in is not answered.
-        let report = b.site.link_patient(&NameId::from("unknown"), &StoreId::from("STORE_b"), &mut Silent).unwrap();
+        let report =
+            b.site.link_patient(&NameId::from("unknown"), &StoreId::from("STORE_b"), &mut NoopObserver).unwrap();
         assert!(report.error.is_some());
         // The machine that replaces this one gets the patient too.
         end.sites.reset_hardware("b").unwrap();

@@ -7,7 +7,7 @@ use sync_core::central::InProcess;
 use sync_core::record::{Cursor, RecordData, StoreId};
 use sync_core::storage::{MemoryStorage, QuarantineCause, SqliteStorage, Storage, changelog_gaps, state};
 use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
-use sync_core::{Silent, SyncConfig, SyncOptions, SyncReport, quarantine};
+use sync_core::{NoopObserver, SyncConfig, SyncOptions, SyncReport, quarantine};
 use sync_testkit::FaultyStorage;
 use sync_tests::world::{CentralEnd, Kind, SiteEnd, asset, data, document, get, put_class};
 
@@ -75,12 +75,12 @@ fn a_site_that_is_set_up_anew_gets_what_its_cut_push_had_brought() {
     let one_record = SyncOptions { max_bytes: Some(1), ..SyncOptions::default() };
     let mut config = SyncConfig::default();
     config.push_records_max = 1;
-    a.site.clone().with_config(config).sync(&one_record, &mut Silent).unwrap();
+    a.site.clone().with_config(config).sync(&one_record, &mut NoopObserver).unwrap();
     assert_eq!(at_central(&central, "x"), None, "staged, as the last batch did not come");
     let anew = central.set_up_over(Arc::new(MemoryStorage::new()), "a", central.transport());
     let mut patient = SyncConfig::default();
     patient.retry_wait = std::time::Duration::from_millis(1);
-    anew.site.clone().with_config(patient).sync(&SyncOptions::default(), &mut Silent).unwrap();
+    anew.site.clone().with_config(patient).sync(&SyncOptions::default(), &mut NoopObserver).unwrap();
     assert_eq!(at_site(&anew, "x").as_deref(), Some("1"));
     assert_eq!(at_central(&central, "x").as_deref(), Some("1"));
 }
@@ -277,7 +277,7 @@ fn what_a_restored_central_took_is_not_sent_again_wherever_the_cycle_died() {
         central.memory("central").restore(&backup);
         a.records.put("name", [patient("of the site")]).unwrap();
         storage.crash_at(operation);
-        let died = a.site.sync(&SyncOptions::default(), &mut Silent).is_err();
+        let died = a.site.sync(&SyncOptions::default(), &mut NoopObserver).is_err();
         storage.heal();
         if get(&central.records, "name", "p").is_some() {
             central.records.put("name", [patient("of central")]).unwrap();

@@ -1,6 +1,6 @@
 //! A report names every step that did not run, and why.
 
-use sync_core::{Silent, SkipReason, Step, SyncOptions, SyncReport};
+use sync_core::{NoopObserver, SkipReason, Step, SyncOptions, SyncReport};
 use sync_testkit::legacy_server::{Endpoint, Fault, PlannedFault, Refusal};
 
 use crate::legacy_half::{Country, End};
@@ -10,7 +10,7 @@ fn skipped(report: &SyncReport) -> Vec<(Step, SkipReason)> {
 }
 
 fn cycle(end: &End, options: &SyncOptions) -> SyncReport {
-    end.site.sync(options, &mut Silent).expect("a cycle")
+    end.site.sync(options, &mut NoopObserver).expect("a cycle")
 }
 
 #[test]

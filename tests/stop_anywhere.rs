@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sync_core::storage::MemoryStorage;
-use sync_core::{Error, Silent, SyncConfig, SyncOptions};
+use sync_core::{Error, NoopObserver, SyncConfig, SyncOptions};
 use sync_testkit::FaultyStorage;
 use sync_tests::world::{CentralEnd, SiteEnd, asset, data, get};
 
@@ -61,7 +61,7 @@ impl World {
     }
 
     fn cycle(&self) -> bool {
-        self.a.site.sync(&SyncOptions::default(), &mut Silent).is_ok_and(|report| report.error.is_none())
+        self.a.site.sync(&SyncOptions::default(), &mut NoopObserver).is_ok_and(|report| report.error.is_none())
     }
 
     /// Everything is where it belongs, and nothing is set aside or left to do.

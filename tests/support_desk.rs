@@ -8,9 +8,9 @@ use sync_core::protocol::v6::Action;
 use sync_core::record::Cursor;
 use sync_core::storage::{MemoryStorage, Selection, Storage, state};
 use sync_core::support::{
-    ResendFilter, SentState, Travels, Verdict, cursors, explain, plan_resend, preview_push, resend,
+    DeliveryState, ResendFilter, SyncRoute, Verdict, cursors, explain, plan_resend, preview_push, resend,
 };
-use sync_core::{Records, Settings, Silent, Site, SyncConfig, SyncOptions, SystemClock};
+use sync_core::{NoopObserver, Records, Settings, Site, SyncConfig, SyncOptions, SystemClock};
 use sync_testkit::legacy_server::{Endpoint, Fault, LegacyServer, PASSWORD, SmallWorld, rows, small_world};
 use sync_tests::world::data;
 
@@ -39,7 +39,7 @@ impl Beside {
             password: PasswordHash::of_password(PASSWORD),
             hardware_id: Some("machine of the desk".to_owned()),
         };
-        site.set_up(&settings, &mut Silent).unwrap();
+        site.set_up(&settings, &mut NoopObserver).unwrap();
         let records = Records::new(storage.clone(), clock);
         let all = Self { legacy, world, storage, site, records };
         all.sync();
@@ -47,7 +47,7 @@ impl Beside {
     }
 
     fn sync(&self) {
-        let report = self.site.sync(&SyncOptions::default(), &mut Silent).unwrap();
+        let report = self.site.sync(&SyncOptions::default(), &mut NoopObserver).unwrap();
         assert!(report.error.is_none(), "{:?}", report.error);
     }
 
@@ -72,7 +72,7 @@ fn a_pull_over_v5_is_foreseen_and_nothing_is_acknowledged() {
         Some(serde_json::json!({ "ID": "m1" })),
     );
     let before = beside.state();
-    let found = beside.site.preview_pull(10_000, &mut Silent).unwrap();
+    let found = beside.site.preview_pull(10_000, &mut NoopObserver).unwrap();
     let counts: Vec<(&str, u64, bool)> =
         found.from.iter().map(|from| (from.source, from.records, from.is_complete)).collect();
     assert_eq!(counts, [("legacy_central", 1, true), ("legacy_queue", 1, true)], "{found:?}");
@@ -80,7 +80,7 @@ fn a_pull_over_v5_is_foreseen_and_nothing_is_acknowledged() {
     assert_eq!(beside.state(), before, "nothing moves, here or there");
     beside.sync();
     assert!(beside.storage.read().unwrap().has_record(&"unit".into(), &unit.as_str().into()).unwrap());
-    let found = beside.site.preview_pull(10_000, &mut Silent).unwrap();
+    let found = beside.site.preview_pull(10_000, &mut NoopObserver).unwrap();
     assert!(found.from.iter().all(|from| from.records == 0), "{found:?}");
 }
 
@@ -88,11 +88,11 @@ fn a_pull_over_v5_is_foreseen_and_nothing_is_acknowledged() {
 fn a_source_that_fails_is_told_beside_those_that_answer_and_no_answer_at_all_is_an_error() {
     let beside = Beside::new();
     beside.legacy.fail(Endpoint::PullQueue, Fault::WebPage(200));
-    let found = beside.site.preview_pull(10_000, &mut Silent).unwrap();
+    let found = beside.site.preview_pull(10_000, &mut NoopObserver).unwrap();
     assert!(found.from[0].error.is_none());
     assert_eq!(found.from[1].error.as_ref().unwrap().code, "not_an_msupply_server");
     beside.legacy.fail(Endpoint::CentralRecords, Fault::WebPage(200));
-    let error = beside.site.preview_pull(10_000, &mut Silent).unwrap_err();
+    let error = beside.site.preview_pull(10_000, &mut NoopObserver).unwrap_err();
     assert_eq!(error.code(), "not_an_msupply_server");
 }
 
@@ -104,7 +104,7 @@ fn a_limit_ends_a_preview_early_and_says_so() {
         beside.legacy.put_central("unit", &id, rows::unit(&id, "box"));
     }
     let looked_at = |limit: u64| {
-        let from = beside.site.preview_pull(limit, &mut Silent).unwrap().from.remove(0);
+        let from = beside.site.preview_pull(limit, &mut NoopObserver).unwrap().from.remove(0);
         (from.records, from.is_complete)
     };
     assert_eq!((looked_at(100), looked_at(10_000)), ((500, false), (600, true)), "whole batches are read");
@@ -120,12 +120,12 @@ fn an_edit_for_the_legacy_server_is_explained_previewed_and_taken() {
     assert_eq!((found.to_central.len(), found.to_legacy[0].table.as_str()), (0, "message"));
     assert_eq!(found.held_up, None);
     let life = explain(storage, &"message".into(), &"mine".into()).unwrap();
-    assert_eq!(life.travels, Travels::V5BothWays);
+    assert_eq!(life.travels, SyncRoute::V5BothWays);
     assert_eq!((life.verdict, life.changes[0].sent[0].to), (Verdict::WaitsForPush, "legacy"));
     beside.sync();
     assert_eq!(beside.legacy.pushed(&beside.world.central).len(), 1);
     let life = explain(storage, &"message".into(), &"mine".into()).unwrap();
-    assert_eq!((life.verdict, life.changes[0].sent[0].state), (Verdict::Taken, SentState::Taken));
+    assert_eq!((life.verdict, life.changes[0].sent[0].state), (Verdict::Taken, DeliveryState::Taken));
     assert!(life.changes[0].sent[0].by_cycle.is_some());
     let at = |name: &str| cursors(storage).unwrap().into_iter().find(|cursor| cursor.name == name).unwrap();
     let push = at(state::PUSH_CURSOR_LEGACY.name());

@@ -13,7 +13,7 @@ use sync_core::storage::{
     SqliteStorage, Storage, WriteTxn, state,
 };
 use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
-use sync_core::{Central, Result, Silent, SyncOptions, SyncOutcome, SystemClock, Timestamp};
+use sync_core::{Central, NoopObserver, Result, SyncOptions, SyncOutcome, SystemClock, Timestamp};
 use sync_tests::world::{CentralEnd, Kind, SiteEnd, asset, count, data, get, put_class};
 
 fn causes(storage: &dyn Storage) -> Vec<(QuarantineCause, u64)> {
@@ -229,16 +229,16 @@ fn a_site_that_lost_a_record_has_it_as_it_was_when_it_left() {
         b.sync();
         b.records.put("asset", [asset("x", "STORE_b", "of b, later")]).unwrap();
         b.sync();
-        let audit = a.site.audit(&MemoryStorage::new(), &mut Silent).unwrap();
+        let audit = a.site.audit(&MemoryStorage::new(), &mut NoopObserver).unwrap();
         assert_eq!(audit.lost_records, 0, "{:?}", audit.lost);
         let told: Vec<_> = audit.explained.iter().map(|told| (told.id.as_str(), told.why)).collect();
-        assert_eq!(told, [("x", sync_core::support::Why::NotForThisSite)], "it is told for what it is");
+        assert_eq!(told, [("x", sync_core::support::DifferenceReason::NotForThisSite)], "it is told for what it is");
         let again = central.set_up_in("a again", "a", central.transport());
         again.sync();
         assert_eq!(notes(again.get("asset", "x")).as_deref(), Some("as it left"));
         b.records.put("asset", [asset("x", "STORE_b", "once more")]).unwrap();
         b.sync();
-        assert_eq!(again.site.audit(&MemoryStorage::new(), &mut Silent).unwrap().lost_records, 0);
+        assert_eq!(again.site.audit(&MemoryStorage::new(), &mut NoopObserver).unwrap().lost_records, 0);
     }
 }
 
@@ -293,9 +293,9 @@ fn a_push(central: &CentralEnd, database: &str, text: &str) -> HttpRequest {
     let mut config = sync_core::SyncConfig::default();
     config.attempts = 1;
     site.site = site.site.clone().with_config(config);
-    site.site.sync(&SyncOptions::default(), &mut Silent).unwrap();
+    site.site.sync(&SyncOptions::default(), &mut NoopObserver).unwrap();
     site.records.put("name_oms_fields", [properties(text)]).unwrap();
-    site.site.sync(&SyncOptions::default(), &mut Silent).unwrap();
+    site.site.sync(&SyncOptions::default(), &mut NoopObserver).unwrap();
     // After what broke, the site tells central that nothing follows: that push is not the one.
     let mut request = kept.0.lock().unwrap().drain(..).next().expect("a push");
     request.url = "/central/sync/push".to_owned();
@@ -345,9 +345,9 @@ fn a_record_at_which_a_sites_database_fails_stops_no_other() {
     a.sync();
     damage(&path, "bad");
     central.records.put("asset_class", [class("bad", "newer"), class("good", "n"), class("good2", "n")]).unwrap();
-    let report = a.site.sync(&SyncOptions::default(), &mut Silent).unwrap();
+    let report = a.site.sync(&SyncOptions::default(), &mut NoopObserver).unwrap();
     assert_eq!(report.error.map(|error| error.code()), Some("damaged_state"), "the first time it may be chance");
-    let report = a.site.sync(&SyncOptions::default(), &mut Silent).unwrap();
+    let report = a.site.sync(&SyncOptions::default(), &mut NoopObserver).unwrap();
     assert!(report.error.is_none(), "{:?}", report.error);
     assert!(a.get("asset_class", "good").is_some() && a.get("asset_class", "good2").is_some());
     assert_eq!(causes(a.storage.as_ref()), [(QuarantineCause::Failed, 1)]);
@@ -431,7 +431,7 @@ fn an_edit_that_came_back_is_at_central_and_not_pushed_again() {
     state::PULL_CURSOR_V6.set(txn.as_ref(), Cursor(0)).unwrap();
     state::PULL_OWN.set(txn.as_ref(), true).unwrap();
     txn.commit().unwrap();
-    let report = a.site.sync(&SyncOptions::default(), &mut Silent).unwrap();
+    let report = a.site.sync(&SyncOptions::default(), &mut NoopObserver).unwrap();
     assert_eq!(report.error.map(|error| error.code()), Some("peer_error"));
     assert_eq!(report.kept_local, 0, "what came is what is here");
     b.sync();
@@ -459,7 +459,7 @@ fn a_late_copy_is_known_after_a_restart_and_after_very_many_others() {
         let txn = central.storage.write().unwrap();
         let (at, table) = (Timestamp::from_unix_millis(0), TableName::from("asset"));
         for n in 0..25_000_u64 {
-            let pushed = sync_core::storage::Pushed { cursor: Cursor(n), fingerprint: n, at, is_former: false };
+            let pushed = sync_core::storage::PushedVersion { cursor: Cursor(n), fingerprint: n, at, is_former: false };
             txn.central().unwrap().note_taken(SiteId(2), &table, &RecordId::new(n.to_string()), &pushed).unwrap();
         }
         txn.commit().unwrap();
@@ -523,7 +523,7 @@ fn what_waits_does_not_undo_what_was_written_here_before_it_came() {
             written.unwrap();
         };
         *line.pull.lock().unwrap() = Some((batch, Box::new(write)));
-        let cycle = || a.site.sync(&SyncOptions::default(), &mut Silent).unwrap();
+        let cycle = || a.site.sync(&SyncOptions::default(), &mut NoopObserver).unwrap();
         cycle();
         assert_eq!(causes(a.storage.as_ref()), [(QuarantineCause::Waiting, 1)]);
         assert_eq!(cycle().pushed, 1);

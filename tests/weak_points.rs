@@ -13,7 +13,7 @@ use sync_core::record::{Cursor, RecordData, RecordId, StoreId, record_types};
 use sync_core::storage::{CycleLock, ReadTxn, Storage, WriteTxn};
 use sync_core::transport::{HttpRequest, HttpResponse, Method, Transport, TransportError};
 use sync_core::{
-    Central, Result, Settings, Silent, Step, SyncConfig, SyncEvent, SyncOptions, SyncOutcome, SystemClock,
+    Central, NoopObserver, Result, Settings, Step, SyncConfig, SyncEvent, SyncOptions, SyncOutcome, SystemClock,
 };
 use sync_tests::world::{CentralEnd, Kind, PASSWORD, SiteEnd, asset, data, get, put_class, settings};
 
@@ -275,7 +275,7 @@ fn when_only_central_is_down_stores_and_names_still_come() {
     line.central_down.store(true, Ordering::SeqCst);
     let mut config = SyncConfig::default();
     config.attempts = 1;
-    let report = a.site.clone().with_config(config).sync(&SyncOptions::default(), &mut Silent).unwrap();
+    let report = a.site.clone().with_config(config).sync(&SyncOptions::default(), &mut NoopObserver).unwrap();
     assert_eq!((report.error.unwrap().code(), report.pushed), ("unreachable", 0));
     assert!(a.get("store", "STORE_new").is_some());
     line.central_down.store(false, Ordering::SeqCst);
@@ -308,10 +308,10 @@ fn a_site_may_get_another_password_but_not_become_another_site() {
     a.records.put("asset", [asset("x", "STORE_a", "")]).unwrap();
     let set_up = |name: &str, password| {
         let settings = Settings { password: PasswordHash::of_password(password), ..settings(name) };
-        a.site.set_up(&settings, &mut Silent).map_err(|error| error.code())
+        a.site.set_up(&settings, &mut NoopObserver).map_err(|error| error.code())
     };
     central.sites.add("a", &PasswordHash::of_password("another")).unwrap();
-    let refused = a.site.sync(&SyncOptions::default(), &mut Silent).unwrap();
+    let refused = a.site.sync(&SyncOptions::default(), &mut NoopObserver).unwrap();
     assert_eq!(refused.error.unwrap().code(), "incorrect_password");
     set_up("a", "another").unwrap();
     assert_eq!(a.sync().pushed, 1);
@@ -323,7 +323,7 @@ fn a_site_may_get_another_password_but_not_become_another_site() {
     central.sites.add_store("clinic", "clinic", "b", Some(StoreId::from(STORE))).unwrap();
     central.sites.remove("a").unwrap();
     central.sites.add("a", &PasswordHash::of_password("another")).unwrap();
-    let refused = a.site.sync(&SyncOptions::default(), &mut Silent).unwrap();
+    let refused = a.site.sync(&SyncOptions::default(), &mut NoopObserver).unwrap();
     assert_eq!((refused.error.unwrap().code(), refused.requests), ("other_site", 1));
 }
 

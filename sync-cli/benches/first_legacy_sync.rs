@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use sync_core::protocol::PasswordHash;
 use sync_core::storage::SqliteStorage;
 use sync_core::transport::{HttpRequest, HttpResponse, HttpTransport, Transport, TransportError};
-use sync_core::{Records, Settings, Silent, Site, SyncOptions, SystemClock};
+use sync_core::{NoopObserver, Records, Settings, Site, SyncOptions, SystemClock};
 use sync_testkit::legacy_server::{
     LegacyServer, ListeningLegacyServer, PASSWORD, add_invoices, legacy_id, small_world,
 };
@@ -112,8 +112,8 @@ fn fill_central(path: &Path, url: &str, count: usize) {
     let clock = Arc::new(SystemClock::new());
     let storage = Arc::new(SqliteStorage::open(path).expect("a database"));
     let site = Site::new(storage.clone(), Arc::new(HttpTransport::default()), clock.clone());
-    site.set_up(&settings(url, "oms_central"), &mut Silent).expect("set up");
-    let report = site.sync(&SyncOptions::default(), &mut Silent).expect("a cycle");
+    site.set_up(&settings(url, "oms_central"), &mut NoopObserver).expect("set up");
+    let report = site.sync(&SyncOptions::default(), &mut NoopObserver).expect("a cycle");
     assert!(report.error.is_none(), "{report:?}");
     fill(&Records::new(storage, clock), count, &legacy_id("store", "DISTRICT_A"));
 }
@@ -140,9 +140,9 @@ fn sync(folder: &Path, url: &str) -> Value {
     let storage = Arc::new(SqliteStorage::open(folder.join("site.sqlite")).expect("a database"));
     let timed = Arc::new(Timed { transport: HttpTransport::default(), legacy: 0.into(), central: 0.into() });
     let site = Site::new(storage, timed.clone(), Arc::new(SystemClock::new()));
-    site.set_up(&settings(url, "district_a"), &mut Silent).expect("set up");
+    site.set_up(&settings(url, "district_a"), &mut NoopObserver).expect("set up");
     let began = now();
-    let report = site.sync(&SyncOptions::default(), &mut Silent).expect("a cycle");
+    let report = site.sync(&SyncOptions::default(), &mut NoopObserver).expect("a cycle");
     let seconds = began.elapsed().as_secs_f64();
     assert!(report.error.is_none() && report.quarantined == 0, "{report:?}");
     eprintln!("{}", serde_json::to_string(&report.steps).expect("JSON"));

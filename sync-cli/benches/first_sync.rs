@@ -9,12 +9,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use sync_core::central::LocalSites;
+use sync_core::central::SiteRegistry;
 use sync_core::protocol::PasswordHash;
 use sync_core::record::StoreId;
 use sync_core::storage::SqliteStorage;
 use sync_core::transport::HttpTransport;
-use sync_core::{Clock, Records, Settings, Silent, Site, SyncOptions, SystemClock};
+use sync_core::{Clock, NoopObserver, Records, Settings, Site, SyncOptions, SystemClock};
 
 use self::support::{fill, now, part, peak_kb, raw, serve};
 
@@ -62,7 +62,7 @@ fn compare(count: usize) {
 fn fill_central(path: &Path, count: usize) {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let storage = Arc::new(SqliteStorage::open(path).expect("a database"));
-    let sites = LocalSites::open(storage.clone(), clock.clone()).expect("a central database");
+    let sites = SiteRegistry::open(storage.clone(), clock.clone()).expect("a central database");
     sites.add(SITE, &PasswordHash::of_password(SITE)).expect("a site");
     sites.add_store("Bench", "B", SITE, Some(StoreId::from(STORE))).expect("a store");
     fill(&Records::new(storage, clock), count, STORE);
@@ -78,9 +78,9 @@ fn sync(folder: &Path, url: &str) -> Value {
         password: PasswordHash::of_password(SITE),
         hardware_id: Some("machine of the bench".to_owned()),
     };
-    site.set_up(&settings, &mut Silent).expect("set up");
+    site.set_up(&settings, &mut NoopObserver).expect("set up");
     let began = now();
-    let report = site.sync(&SyncOptions::default(), &mut Silent).expect("a cycle");
+    let report = site.sync(&SyncOptions::default(), &mut NoopObserver).expect("a cycle");
     let seconds = began.elapsed().as_secs_f64();
     assert!(report.error.is_none() && report.quarantined == 0, "{report:?}");
     eprintln!("{}", serde_json::to_string(&report.steps).expect("JSON"));

@@ -14,7 +14,7 @@ use sync_core::central::InProcess;
 use sync_core::record::{Cursor, RecordData};
 use sync_core::storage::{Selection, SqliteStorage, Storage};
 use sync_core::transport::HttpTransport;
-use sync_core::{Central, Records, Silent, Site, SyncOptions, SystemClock};
+use sync_core::{Central, NoopObserver, Records, Site, SyncOptions, SystemClock};
 
 use self::support::{Desk, Said, Server};
 
@@ -50,13 +50,13 @@ fn fill(records: &Records) {
 }
 
 /// Where a host's write went: after all that was there when it was called, and before all with a higher cursor.
-struct Written {
+struct ChangeHistory {
     called_after: Cursor,
     id: String,
 }
 
 /// Writes, and reads back what it wrote, as long as `runs` says so.
-fn host(storage: &SqliteStorage, records: &Records, mut runs: impl FnMut() -> bool) -> Vec<Written> {
+fn host(storage: &SqliteStorage, records: &Records, mut runs: impl FnMut() -> bool) -> Vec<ChangeHistory> {
     let mut written = Vec::new();
     while runs() {
         let id = format!("said-{}", written.len());
@@ -69,7 +69,7 @@ fn host(storage: &SqliteStorage, records: &Records, mut runs: impl FnMut() -> bo
         put.unwrap_or_else(|error| panic!("the host's write {id} failed [{}]: {error}", error.code()));
         let found = records.get(&"system_log".into(), &id.as_str().into()).expect("reading");
         assert_eq!(found, Some(RecordData::of(&content)), "it reads what it wrote");
-        written.push(Written { called_after, id });
+        written.push(ChangeHistory { called_after, id });
         std::thread::sleep(std::time::Duration::from_millis(2));
     }
     written
@@ -85,7 +85,7 @@ struct Between {
     overtaken: usize,
 }
 
-fn between(storage: &SqliteStorage, written: &[Written]) -> Between {
+fn between(storage: &SqliteStorage, written: &[ChangeHistory]) -> Between {
     let rows =
         storage.read().and_then(|txn| txn.changes(&Selection::All, Cursor(0), usize::MAX)).expect("the changelog");
     let mut transactions: BTreeMap<i64, Range<Cursor>> = BTreeMap::new();
@@ -137,7 +137,7 @@ fn a_host_in_the_same_process_writes_between_the_batches_of_a_pull() {
     fill(&open(&desk, "central.sqlite").1);
     let (storage, records) = open(&desk, "oms-sync.sqlite");
     let site = Site::new(storage.clone(), Arc::new(HttpTransport::default()), Arc::new(SystemClock::new()));
-    let cycle = std::thread::spawn(move || site.sync(&SyncOptions::default(), &mut Silent));
+    let cycle = std::thread::spawn(move || site.sync(&SyncOptions::default(), &mut NoopObserver));
     let written = host(&storage, &records, || !cycle.is_finished());
     let report = cycle.join().expect("it ends").expect("a cycle");
     assert!(report.error.is_none(), "{report:?}");
@@ -168,7 +168,7 @@ fn a_host_in_the_same_process_writes_while_central_integrates_a_push() {
     let (at_site, _) = open(&desk, "oms-sync.sqlite");
     let line = Arc::new(InProcess::new(central));
     let site = Site::new(at_site, line, Arc::new(SystemClock::new()));
-    let cycle = std::thread::spawn(move || site.sync(&SyncOptions::default(), &mut Silent));
+    let cycle = std::thread::spawn(move || site.sync(&SyncOptions::default(), &mut NoopObserver));
     let written = host(&storage, &records, || !cycle.is_finished());
     let report = cycle.join().expect("it ends").expect("a cycle");
     assert!(report.error.is_none() && report.pushed == COUNT as u64, "{report:?}");

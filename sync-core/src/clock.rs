@@ -89,7 +89,7 @@ pub trait Clock: Send + Sync {
 
     /// Waits, but no longer than until the bell is rung; takes the ring. Looks a few times a second unless a clock knows
     /// a better way.
-    fn sleep_until_rung(&self, most: Duration, bell: &Bell) {
+    fn sleep_until_woken(&self, most: Duration, bell: &WakeSignal) {
         const LOOK: Duration = Duration::from_millis(100);
         let until = self.monotonic().saturating_add(most);
         while !bell.take() {
@@ -104,14 +104,14 @@ pub trait Clock: Send + Sync {
 
 /// Rung on one thread to wake another that waits, or is about to.
 #[derive(Debug, Default)]
-pub struct Bell {
+pub struct WakeSignal {
     rung: Mutex<bool>,
     ringing: Condvar,
 }
 
-impl Bell {
+impl WakeSignal {
     /// Rings. It counts until it is taken.
-    pub fn ring(&self) {
+    pub fn wake(&self) {
         *self.rung.lock().unwrap_or_else(PoisonError::into_inner) = true;
         self.ringing.notify_all();
     }
@@ -157,7 +157,7 @@ impl Clock for SystemClock {
         std::thread::sleep(duration);
     }
 
-    fn sleep_until_rung(&self, most: Duration, bell: &Bell) {
+    fn sleep_until_woken(&self, most: Duration, bell: &WakeSignal) {
         let rung = bell.rung.lock().unwrap_or_else(PoisonError::into_inner);
         let waited = bell.ringing.wait_timeout_while(rung, most, |rung| !*rung);
         *waited.unwrap_or_else(PoisonError::into_inner).0 = false;
@@ -180,20 +180,20 @@ mod tests {
     #[test]
     fn a_bell_ends_a_wait_whether_it_rings_before_or_during_it() {
         const LONG: Duration = Duration::from_secs(3600);
-        let (clock, bell) = (SystemClock::new(), Bell::default());
-        bell.ring();
-        clock.sleep_until_rung(LONG, &bell);
+        let (clock, bell) = (SystemClock::new(), WakeSignal::default());
+        bell.wake();
+        clock.sleep_until_woken(LONG, &bell);
         assert!(!bell.take(), "the wait took the ring");
         std::thread::scope(|scope| {
-            let waiting = scope.spawn(|| clock.sleep_until_rung(LONG, &bell));
+            let waiting = scope.spawn(|| clock.sleep_until_woken(LONG, &bell));
             while !waiting.is_finished() {
-                bell.ring();
+                bell.wake();
                 std::thread::yield_now();
             }
         });
         bell.take();
         let began = clock.monotonic();
-        clock.sleep_until_rung(Duration::from_millis(20), &bell);
+        clock.sleep_until_woken(Duration::from_millis(20), &bell);
         assert!(clock.monotonic() - began >= Duration::from_millis(20), "nobody rang");
     }
 

@@ -47,7 +47,7 @@ pub mod transport;
 
 pub use central::Central;
 pub use changelog::{Audience, Change, ChangeAction, ChangelogGap, NewChange};
-pub use clock::{Bell, Clock, SystemClock, Timestamp};
+pub use clock::{Clock, SystemClock, Timestamp, WakeSignal};
 pub use driver::{CycleEnd, Driver, DriverConfig, DriverHandle, DriverObserver};
 pub use error::catalogue::{CatalogueEntry, catalogue};
 pub use error::{Cause, Error, ErrorClass, Result, Server};
@@ -55,7 +55,7 @@ pub use localisation::Texts;
 pub use machine::machine_id;
 pub use ownership::Role;
 pub use site::{
-    Discovered, FilesOptions, FilesReport, PushedRange, Settings, Silent, Site, SkipReason, SkippedStep, Step,
+    Discovered, FilesOptions, FilesReport, NoopObserver, PushedRange, Settings, Site, SkipReason, SkippedStep, Step,
     StepReport, SyncConfig, SyncEvent, SyncObserver, SyncOptions, SyncOutcome, SyncReport,
 };
 pub use support::{LastSync, Status, Waiting, status};

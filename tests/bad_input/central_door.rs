@@ -322,6 +322,6 @@ fn a_site_that_asks_with_a_negative_number_is_understood() {
     assert_eq!((last["records"].as_array().unwrap().len(), &last["end_cursor"]), (0, &(end + 4001).into()));
     assert_eq!(ask("-1")["records"].as_array().unwrap().len(), 0, "what it can have been told never");
     // Half way to there, whoever runs the server is told.
-    let concerns = sync_core::status(central.storage.as_ref()).unwrap().concerns;
-    assert!(concerns.iter().any(|concern| concern.to_string().contains("100 %")), "{concerns:?}");
+    let config_warnings = sync_core::status(central.storage.as_ref()).unwrap().config_warnings;
+    assert!(config_warnings.iter().any(|concern| concern.to_string().contains("100 %")), "{config_warnings:?}");
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use sync_core::files::{Attach, Files, FilesConfig};
 use sync_core::storage::{FileState, SqliteStorage};
-use sync_core::{Error, FilesOptions, Records, Silent, SyncOptions, SystemClock};
+use sync_core::{Error, FilesOptions, NoopObserver, Records, SyncOptions, SystemClock};
 use sync_tests::world::{asset, data};
 
 use super::{Bench, assert_error, patient, settings, site_over};
@@ -50,14 +50,14 @@ fn bench_on(disk: &std::path::Path) -> Bench {
     bench.storage = Arc::new(SqliteStorage::open(disk.join("a.sqlite")).expect("a database"));
     bench.site = site_over(&bench.storage, &patient());
     bench.records = Records::new(bench.storage.clone(), Arc::new(SystemClock::new()));
-    bench.site.set_up(&settings(&bench.server.url()), &mut Silent).expect("set up");
+    bench.site.set_up(&settings(&bench.server.url()), &mut NoopObserver).expect("set up");
     bench.sync_well();
     bench
 }
 
 /// The error of a cycle, whether it could be logged or not.
 fn error_of_cycle(bench: &Bench) -> Error {
-    match bench.site.sync(&SyncOptions::default(), &mut Silent) {
+    match bench.site.sync(&SyncOptions::default(), &mut NoopObserver) {
         Ok(report) => report.error.expect("an error"),
         Err(error) => error,
     }
@@ -156,7 +156,7 @@ fn a_full_disk_keeps_out_the_large_file_only() {
     assert_error("attached", &attach(&files, &vec![1; 12 * 1024 * 1024]).unwrap_err(), "disk_full", "local_fault");
     assert_eq!(std::fs::read_dir(disk.join("files/unfinished")).unwrap().count(), 0);
 
-    let report = bench.site.sync_files(&files, &FilesOptions::default(), &mut Silent).unwrap();
+    let report = bench.site.sync_files(&files, &FilesOptions::default(), &mut NoopObserver).unwrap();
     // What came of the large one fills the disk; the database may need some of it.
     std::fs::remove_file(&ballast).unwrap();
     assert!(report.downloaded <= 1 && files.path(&large).unwrap().is_none(), "{report:?}");
@@ -164,26 +164,26 @@ fn a_full_disk_keeps_out_the_large_file_only() {
     while files.path(&large).unwrap().is_none() || files.path(&small).unwrap().is_none() {
         rounds += 1;
         assert!(rounds < 4, "{:?}", files.list(None, 9));
-        bench.site.sync_files(&files, &FilesOptions::default(), &mut Silent).unwrap();
+        bench.site.sync_files(&files, &FilesOptions::default(), &mut NoopObserver).unwrap();
     }
     assert_eq!(std::fs::read(files.path(&large).unwrap().unwrap()).unwrap(), vec![1; 12 * 1024 * 1024]);
 
     // The folder's disk is full, the database's is not: the large file fails by itself.
     bench.storage = Arc::new(SqliteStorage::open(bench.folder.path().join("elsewhere.sqlite")).unwrap());
     bench.site = site_over(&bench.storage, &patient());
-    bench.site.set_up(&settings(&bench.server.url()), &mut Silent).unwrap();
+    bench.site.set_up(&settings(&bench.server.url()), &mut NoopObserver).unwrap();
     bench.sync_well();
     std::fs::remove_dir_all(disk.join("files")).unwrap();
     std::fs::write(&ballast, vec![1; 8 * 1024 * 1024]).unwrap();
     let files = new_files(&bench, disk.join("others"));
-    let report = bench.site.sync_files(&files, &FilesOptions::default(), &mut Silent).unwrap();
+    let report = bench.site.sync_files(&files, &FilesOptions::default(), &mut NoopObserver).unwrap();
     assert_eq!(report.failed, 1, "{report:?}");
     let listed = files.list(None, 9).unwrap();
     let of = |id| listed.iter().find(|info| info.entry.id == id).expect("a file");
     assert_eq!(of(large.clone()).entry.state, FileState::Failed);
     assert!(of(large.clone()).entry.reason.as_ref().unwrap().contains("the disk is full"), "{listed:?}");
     std::fs::remove_file(&ballast).unwrap();
-    let report = bench.site.sync_files(&files, &FilesOptions::default(), &mut Silent).unwrap();
+    let report = bench.site.sync_files(&files, &FilesOptions::default(), &mut NoopObserver).unwrap();
     assert!(report.error.is_none() && report.failed == 0, "{report:?}");
     assert!(files.path(&large).unwrap().is_some() && files.path(&small).unwrap().is_some());
 }

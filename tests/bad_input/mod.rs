@@ -22,7 +22,8 @@ use sync_core::record::{Cursor, RecordId, TableName};
 use sync_core::storage::{Quarantine, Source, SqliteStorage, Storage, state};
 use sync_core::transport::{HttpTransport, Timeouts};
 use sync_core::{
-    Error, Records, Settings, Silent, Site, SyncConfig, SyncEvent, SyncOptions, SyncOutcome, SyncReport, SystemClock,
+    Error, NoopObserver, Records, Settings, Site, SyncConfig, SyncEvent, SyncOptions, SyncOutcome, SyncReport,
+    SystemClock,
 };
 use sync_tests::raw_server::RawServer;
 use sync_tests::world::{CentralEnd, PASSWORD, asset, count, data, get};
@@ -86,7 +87,7 @@ struct Bench {
 impl Bench {
     fn new() -> Self {
         let bench = Self::before_set_up();
-        bench.site.set_up(&settings(&bench.server.url()), &mut Silent).expect("set up");
+        bench.site.set_up(&settings(&bench.server.url()), &mut NoopObserver).expect("set up");
         bench.sync_well();
         bench
     }
@@ -108,7 +109,7 @@ impl Bench {
 
     /// Runs a cycle, however it ends.
     fn sync(&self) -> SyncReport {
-        self.site.sync(&SyncOptions::default(), &mut Silent).expect("a cycle that begins")
+        self.site.sync(&SyncOptions::default(), &mut NoopObserver).expect("a cycle that begins")
     }
 
     #[track_caller]

@@ -8,7 +8,7 @@ use sync_core::protocol::PasswordHash;
 use sync_core::protocol::v6::{WireError, encode_error};
 use sync_core::storage::{Storage as _, state};
 use sync_core::transport::{HttpResponse, Timeouts};
-use sync_core::{Settings, Silent, SyncOptions};
+use sync_core::{NoopObserver, Settings, SyncOptions};
 use sync_tests::raw_server::{RawServer, Reply};
 
 use super::{Bench, PULL, PUSH, RECORDS, SITE, assert_error, patient, settings, site_over};
@@ -145,14 +145,14 @@ fn a_set_up_that_fails_stores_nothing() {
     let bench = Bench::before_set_up();
     for (what, reply, code, class) in legacy_faults() {
         bench.server.always(SITE, reply);
-        let error = bench.site.set_up(&settings(&bench.server.url()), &mut Silent).unwrap_err();
+        let error = bench.site.set_up(&settings(&bench.server.url()), &mut NoopObserver).unwrap_err();
         assert_error(what, &error, code, class);
         assert_eq!(state::SITE_NAME.find(bench.storage.read().unwrap().as_ref()).unwrap(), None, "{what}");
-        let not_yet = bench.site.sync(&SyncOptions::default(), &mut Silent).unwrap_err();
+        let not_yet = bench.site.sync(&SyncOptions::default(), &mut NoopObserver).unwrap_err();
         assert_error(what, &not_yet, "not_set_up", "configure");
         bench.server.heal();
     }
-    bench.site.set_up(&settings(&bench.server.url()), &mut Silent).unwrap();
+    bench.site.set_up(&settings(&bench.server.url()), &mut NoopObserver).unwrap();
 }
 
 #[test]
@@ -164,7 +164,7 @@ fn credentials_that_our_own_central_refuses() {
         ("name", Settings { site_name: "A".to_owned(), ..right.clone() }, "site_name_not_found"),
         ("machine", Settings { hardware_id: Some("other".to_owned()), ..right.clone() }, "hardware_id_mismatch"),
     ] {
-        let error = bench.site.set_up(&settings, &mut Silent).unwrap_err();
+        let error = bench.site.set_up(&settings, &mut NoopObserver).unwrap_err();
         assert_error(what, &error, code, "configure");
     }
     bench.plant("x");
@@ -242,7 +242,7 @@ fn addresses_of_the_legacy_server_that_lead_nowhere() {
         ("http://".to_owned(), "invalid_url", "configure"),
         ("legacy.example.org:2048".to_owned(), "invalid_url", "configure"),
     ] {
-        let error = bench.site.set_up(&settings(&url), &mut Silent).unwrap_err();
+        let error = bench.site.set_up(&settings(&url), &mut NoopObserver).unwrap_err();
         assert_error(&url, &error, code, class);
     }
 }
@@ -276,7 +276,7 @@ fn a_server_that_thinks_too_long() {
         bench.plant(path);
         let before = bench.cursors();
         bench.server.always(path, Reply::Late(Duration::from_millis(400), HttpResponse::text(200, "late")));
-        let report = site.sync(&SyncOptions::default(), &mut Silent).unwrap();
+        let report = site.sync(&SyncOptions::default(), &mut NoopObserver).unwrap();
         assert_error(path, report.error.as_ref().unwrap(), "timed_out", "retry");
         bench.assert_nothing_passed(path, path, before);
         bench.assert_heals(path, path);
@@ -330,7 +330,7 @@ fn a_certificate_that_nobody_vouches_for() {
     let bench = Bench::before_set_up();
     let port = self_signed();
     for host in ["localhost", "127.0.0.1"] {
-        let error = bench.site.set_up(&settings(&format!("https://{host}:{port}")), &mut Silent).unwrap_err();
+        let error = bench.site.set_up(&settings(&format!("https://{host}:{port}")), &mut NoopObserver).unwrap_err();
         assert_error(host, &error, "certificate_refused", "configure");
     }
 }
@@ -339,6 +339,6 @@ fn a_certificate_that_nobody_vouches_for() {
 fn https_asked_of_a_server_that_speaks_http() {
     let bench = Bench::before_set_up();
     let url = bench.server.url().replace("http:", "https:");
-    let error = bench.site.set_up(&settings(&url), &mut Silent).unwrap_err();
+    let error = bench.site.set_up(&settings(&url), &mut NoopObserver).unwrap_err();
     assert_error("https", &error, "not_an_msupply_server", "configure");
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use sync_core::protocol::v6::{WireError, encode_error};
 use sync_core::storage::{QuarantineCause, Storage as _, state};
 use sync_core::transport::{HttpRequest, HttpResponse};
-use sync_core::{Silent, SyncOptions, SyncOutcome};
+use sync_core::{NoopObserver, SyncOptions, SyncOutcome};
 use sync_tests::raw_server::Reply;
 
 use super::{Bench, PULL, PUSH, STATUS, assert_error};
@@ -276,7 +276,7 @@ fn batches_without_records_and_without_end_end_with_the_cycle() {
     bench.plant("x");
     bench.server.always(PULL, made(|from| batch(from, &[], false)));
     let options = SyncOptions { max_bytes: Some(60_000), ..SyncOptions::default() };
-    let report = bench.site.sync(&options, &mut Silent).unwrap();
+    let report = bench.site.sync(&options, &mut NoopObserver).unwrap();
     assert_eq!(report.outcome, SyncOutcome::Partial, "{:?}", report.error);
 }
 
@@ -345,7 +345,7 @@ fn records_without_end_are_taken_up_to_the_limit_of_the_cycle() {
     let bench = Bench::new();
     bench.server.always(PULL, made(|from| batch(from, &[element(from, &class(&format!("n{from}")))], false)));
     let options = SyncOptions { max_bytes: Some(20_000), ..SyncOptions::default() };
-    let report = bench.site.sync(&options, &mut Silent).unwrap();
+    let report = bench.site.sync(&options, &mut NoopObserver).unwrap();
     assert_eq!(report.outcome, SyncOutcome::Partial);
     assert!(report.pulled > 5 && report.pulled == report.integrated, "{} {}", report.pulled, report.integrated);
     assert_eq!(bench.count("asset_class"), report.integrated);

@@ -36,7 +36,7 @@ fn an_integration_without_end_is_not_waited_for_beyond_the_time() {
     bench.plant("x");
     bench.server.always(STATUS, Reply::json(200, r#"{"data":{"is_integrating":true}}"#));
     let began = Instant::now();
-    let report = site.sync(&briefly(), &mut Silent).expect("a cycle");
+    let report = site.sync(&briefly(), &mut NoopObserver).expect("a cycle");
     assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
     assert_eq!(report.outcome, SyncOutcome::Partial, "{:?}", report.error);
     bench.assert_heals("integrating", "x");
@@ -48,7 +48,7 @@ fn a_request_is_not_tried_again_after_the_time_and_its_error_is_told() {
     bench.plant("x");
     bench.server.always(PULL, Reply::text(503, "busy"));
     let began = Instant::now();
-    let report = site.sync(&briefly(), &mut Silent).expect("a cycle");
+    let report = site.sync(&briefly(), &mut NoopObserver).expect("a cycle");
     assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
     assert_error("busy", report.error.as_ref().expect("an error"), "server_trouble", "retry");
     bench.assert_heals("busy", "x");
@@ -75,7 +75,7 @@ fn the_time_ends_a_file_that_is_being_sent_whose_next_turn_is_let_end() {
     let entry = || bench.storage.read().and_then(|txn| txn.file(&id)).expect("a database").expect("a file");
     let turn = || {
         let options = FilesOptions { max_time: Some(Duration::from_millis(700)), ..FilesOptions::default() };
-        bench.site.sync_files(&files, &options, &mut Silent).expect("it begins")
+        bench.site.sync_files(&files, &options, &mut NoopObserver).expect("it begins")
     };
     bench.server.once(UPLOAD, Reply::Late(LONG, HttpResponse::json(500, Vec::new())));
     let began = Instant::now();
@@ -104,10 +104,10 @@ fn the_time_ends_a_file_that_comes() {
     bench.server.once(DOWNLOAD, Reply::Late(LONG, HttpResponse::json(500, Vec::new())));
     let began = Instant::now();
     let options = FilesOptions { max_time: Some(Duration::from_millis(700)), ..FilesOptions::default() };
-    let report = bench.site.sync_files(&files, &options, &mut Silent).expect("it begins");
+    let report = bench.site.sync_files(&files, &options, &mut NoopObserver).expect("it begins");
     assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
     assert!(report.error.is_none() && report.failed == 0, "{report:?}");
-    let report = bench.site.sync_files(&files, &FilesOptions::default(), &mut Silent).expect("it begins");
+    let report = bench.site.sync_files(&files, &FilesOptions::default(), &mut NoopObserver).expect("it begins");
     assert_eq!(report.downloaded, 1, "{report:?}");
     assert!(files.path(&id).expect("a folder").is_some());
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use sync_core::Central;
-use sync_core::central::{Caller, Gate, Handled, LocalSites, UploadHead};
+use sync_core::central::{Caller, Gate, Handled, SiteRegistry, UploadHead};
 use sync_core::protocol::v5::SiteHeaders;
 use sync_core::protocol::{AppIdentity, PasswordHash};
 use sync_core::record::SiteId;
@@ -19,7 +19,7 @@ const HERE: Option<IpAddr> = Some(IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 
 
 fn central_with_site_a() -> (Arc<dyn Storage>, Central) {
     let (storage, clock) = (Arc::new(MemoryStorage::new()), Arc::new(TestClock::default()));
-    let sites = LocalSites::open(storage.clone(), clock.clone()).unwrap();
+    let sites = SiteRegistry::open(storage.clone(), clock.clone()).unwrap();
     sites.add("a", &PasswordHash::of_password(PASSWORD)).unwrap();
     let central = Central::stand_alone(storage.clone(), clock);
     (storage, central)

@@ -67,19 +67,19 @@ fn what_a_release_cannot_read_is_held_back_counted_and_comes_with_the_upgrade() 
             let what = format!("{batch_size} a batch, lost {lost:?}");
             let got = pull_all(&end, "2.16.3", &mut cursor, batch_size, &[]);
             assert_eq!(got, ["one", "two", "plain"], "{what}");
-            assert_eq!(end.sites.held_back(SiteId(2)).unwrap(), 2, "{what}");
+            assert_eq!(end.sites.withheld(SiteId(2)).unwrap(), 2, "{what}");
             // As long as the release stays, nothing is read again, and nothing counted twice.
             assert_eq!(pull_all(&end, "2.16.3", &mut cursor, batch_size, &[]), [""; 0], "{what}");
             put(&end, "asset_class", "three", "");
             assert_eq!(pull_all(&end, "2.17.0", &mut cursor, batch_size, &[]).last().unwrap(), "three", "{what}");
-            assert_eq!(end.sites.held_back(SiteId(2)).unwrap(), 2, "{what}");
+            assert_eq!(end.sites.withheld(SiteId(2)).unwrap(), 2, "{what}");
 
             let got: BTreeSet<String> = pull_all(&end, "2.18.0", &mut cursor, batch_size, &lost).into_iter().collect();
             assert!(got.contains("dated") && got.contains("dated2"), "{what}: {got:?}");
             // One row may come twice; then it is quiet.
             pull_all(&end, "2.18.0", &mut cursor, batch_size, &[]);
             assert_eq!(pull_all(&end, "2.18.0", &mut cursor, batch_size, &[]), [""; 0], "{what}");
-            assert_eq!(end.sites.held_back(SiteId(2)).unwrap(), 0, "{what}");
+            assert_eq!(end.sites.withheld(SiteId(2)).unwrap(), 0, "{what}");
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sync_core::Central;
-use sync_core::central::LocalSites;
+use sync_core::central::SiteRegistry;
 use sync_core::protocol::PasswordHash;
 use sync_core::record::{Cursor, SiteId};
 use sync_core::storage::{CycleLock, MemoryStorage, ReadTxn, Storage, WriteTxn};
@@ -16,8 +16,8 @@ use super::{TestClock, credentials, credentials_of, json, pull_request, refusal,
 const HERE: Option<IpAddr> = Some(IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1)));
 const ELSEWHERE: Option<IpAddr> = Some(IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 2)));
 
-fn central_of(storage: Arc<dyn Storage>, clock: Arc<TestClock>) -> (Central, LocalSites) {
-    let sites = LocalSites::open(storage.clone(), clock.clone()).unwrap();
+fn central_of(storage: Arc<dyn Storage>, clock: Arc<TestClock>) -> (Central, SiteRegistry) {
+    let sites = SiteRegistry::open(storage.clone(), clock.clone()).unwrap();
     (Central::stand_alone(storage, clock), sites)
 }
 
@@ -133,12 +133,12 @@ impl Storage for Interfered {
 }
 
 /// Central over a storage in which somebody sets another password for site `a` just before central's next write.
-fn interfered(bound: bool) -> (Central, LocalSites) {
+fn interfered(bound: bool) -> (Central, SiteRegistry) {
     let inner = Arc::new(MemoryStorage::new());
     let clock = Arc::new(TestClock::default());
-    let sites = LocalSites::open(inner.clone(), clock.clone()).unwrap();
+    let sites = SiteRegistry::open(inner.clone(), clock.clone()).unwrap();
     sites.add("a", &PasswordHash::of_password(PASSWORD)).unwrap();
-    let other = LocalSites::open(inner.clone(), clock.clone()).unwrap();
+    let other = SiteRegistry::open(inner.clone(), clock.clone()).unwrap();
     let storage = Arc::new(Interfered { inner, before_write: Mutex::default() });
     let central = Central::stand_alone(storage.clone(), clock);
     if bound {

@@ -3,9 +3,9 @@
 use std::sync::{Arc, Mutex};
 
 use sync_core::storage::{MemoryStorage, Storage};
-use sync_core::support::Concern;
+use sync_core::support::ConfigWarning;
 use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
-use sync_core::{Records, Role, Silent, Site, SyncOptions, SystemClock, status};
+use sync_core::{NoopObserver, Records, Role, Site, SyncOptions, SystemClock, status};
 use sync_tests::world::{asset, get, settings};
 
 /// A legacy server that says what it is told of a site, and has these stores.
@@ -43,7 +43,7 @@ fn site(legacy: &Arc<Legacy>) -> (Arc<MemoryStorage>, Site, Records) {
     let storage = Arc::new(MemoryStorage::new());
     let clock = Arc::new(SystemClock::new());
     let site = Site::new(storage.clone(), legacy.clone(), clock.clone());
-    site.set_up(&settings("a"), &mut Silent).unwrap();
+    site.set_up(&settings("a"), &mut NoopObserver).unwrap();
     (storage.clone(), site, Records::new(storage, clock))
 }
 
@@ -56,19 +56,19 @@ fn a_site_that_the_legacy_server_makes_central_keeps_its_data() {
     // As a remote site whose central server is away, it gets its store, and somebody writes there.
     let legacy = legacy(false, "", "dispensary");
     let (storage, site, records) = site(&legacy);
-    site.sync(&SyncOptions::default(), &mut Silent).unwrap();
+    site.sync(&SyncOptions::default(), &mut NoopObserver).unwrap();
     records.put("asset", [asset("x", "STORE_a", "written as a remote site")]).unwrap();
     assert!(records.put("asset_class", [sync_tests::world::data(r#"{"id":"c","name":"n"}"#)]).is_err());
 
     *legacy.is_central.lock().unwrap() = true;
     *legacy.url.lock().unwrap() = "http://oms.example.org/".to_owned();
-    let discovered = site.discover(&mut Silent).unwrap();
+    let discovered = site.discover(&mut NoopObserver).unwrap();
     assert_eq!(discovered.role, Role::Central);
     assert!(discovered.changes.iter().any(|change| change.to_string().contains("role")), "{:?}", discovered.changes);
     assert!(get(&records, "asset", "x").unwrap().contains("written as a remote site"));
     records.put("asset_class", [sync_tests::world::data(r#"{"id":"c","name":"n"}"#)]).unwrap();
     let status = status(storage.as_ref()).unwrap();
-    assert_eq!((status.role, status.concerns), (Some("central"), vec![]));
+    assert_eq!((status.role, status.config_warnings), (Some("central"), vec![]));
 }
 
 #[test]
@@ -76,11 +76,14 @@ fn a_central_that_sites_do_not_find_works_and_is_told() {
     for url in ["", "oms.example.org", "http://oms.example.org/oms"] {
         let legacy = legacy(true, url, "dispensary");
         let (storage, site, records) = site(&legacy);
-        let report = site.sync(&SyncOptions::default(), &mut Silent).unwrap();
+        let report = site.sync(&SyncOptions::default(), &mut NoopObserver).unwrap();
         assert!(report.error.is_none(), "{url}: {:?}", report.error);
         records.put("asset_class", [sync_tests::world::data(r#"{"id":"c","name":"n"}"#)]).unwrap();
-        let concerns = status(storage.as_ref()).unwrap().concerns;
-        assert!(matches!(concerns.as_slice(), [Concern::OwnUrlUnusable { .. }]), "{url}: {concerns:?}");
+        let config_warnings = status(storage.as_ref()).unwrap().config_warnings;
+        assert!(
+            matches!(config_warnings.as_slice(), [ConfigWarning::OwnUrlUnusable { .. }]),
+            "{url}: {config_warnings:?}"
+        );
     }
 }
 
@@ -88,10 +91,11 @@ fn a_central_that_sites_do_not_find_works_and_is_told() {
 fn every_store_on_central_must_be_in_dispensary_mode() {
     let legacy = legacy(true, "http://oms.example.org/", "store");
     let (storage, site, _) = site(&legacy);
-    site.sync(&SyncOptions::default(), &mut Silent).unwrap();
-    let concerns = status(storage.as_ref()).unwrap().concerns;
-    let [concern @ Concern::StoreNotInDispensaryMode { store_id, store, mode }] = concerns.as_slice() else {
-        panic!("its own store and no other: {concerns:?}")
+    site.sync(&SyncOptions::default(), &mut NoopObserver).unwrap();
+    let config_warnings = status(storage.as_ref()).unwrap().config_warnings;
+    let [concern @ ConfigWarning::StoreNotInDispensaryMode { store_id, store, mode }] = config_warnings.as_slice()
+    else {
+        panic!("its own store and no other: {config_warnings:?}")
     };
     assert_eq!((store_id.as_str(), store.as_str(), mode.as_str()), ("STORE_a", "STORE_a", "store"));
     assert!(concern.to_string().contains("STORE_a") && concern.to_string().contains("dispensary"));
@@ -99,6 +103,6 @@ fn every_store_on_central_must_be_in_dispensary_mode() {
     assert_eq!(json["code"], "store_not_in_dispensary_mode");
     // A remote site's stores are none of this.
     *legacy.is_central.lock().unwrap() = false;
-    site.discover(&mut Silent).unwrap();
-    assert_eq!(status(storage.as_ref() as &dyn Storage).unwrap().concerns, []);
+    site.discover(&mut NoopObserver).unwrap();
+    assert_eq!(status(storage.as_ref() as &dyn Storage).unwrap().config_warnings, []);
 }

@@ -7,14 +7,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sync_core::central::InProcess;
-use sync_core::central::LocalSites;
+use sync_core::central::SiteRegistry;
 use sync_core::files::{FileStore, Files};
 use sync_core::protocol::PasswordHash;
 use sync_core::record::{Cursor, RecordData, RecordId, StoreId, TableName};
 use sync_core::storage::{MemoryStorage, SqliteStorage, Storage};
 use sync_core::transport::Transport;
 use sync_core::{
-    Audience, Central, ChangeAction, Clock, NewChange, Records, Settings, Silent, Site, SyncConfig, SyncOptions,
+    Audience, Central, ChangeAction, Clock, NewChange, NoopObserver, Records, Settings, Site, SyncConfig, SyncOptions,
     SyncReport, SystemClock, Timestamp,
 };
 use sync_testkit::RemoteOnlyStorage;
@@ -67,7 +67,7 @@ pub struct CentralEnd {
     /// The server.
     pub central: Arc<Central>,
     /// Its list of sites.
-    pub sites: LocalSites,
+    pub sites: SiteRegistry,
     /// Its records.
     pub records: Records,
     clock: Arc<dyn Clock>,
@@ -156,7 +156,7 @@ impl CentralEnd {
 
     fn of(storages: Storages, storage: Arc<dyn Storage>) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-        let sites = LocalSites::open(storage.clone(), clock.clone()).expect("a central database");
+        let sites = SiteRegistry::open(storage.clone(), clock.clone()).expect("a central database");
         let central = Central::stand_alone(storage.clone(), clock.clone()).with_files(storages.files("central"));
         let central = Arc::new(central);
         let records = Records::new(storage.clone(), clock.clone());
@@ -211,7 +211,7 @@ impl CentralEnd {
         let mut quick = SyncConfig::default();
         quick.integration_poll = Duration::from_millis(1);
         let site = Site::new(storage.clone(), transport, self.clock.clone()).with_config(quick);
-        site.set_up(&settings(name), &mut Silent).expect("set up");
+        site.set_up(&settings(name), &mut NoopObserver).expect("set up");
         let records = Records::new(storage.clone(), self.clock.clone());
         SiteEnd { storage, site, records }
     }
@@ -236,7 +236,7 @@ pub fn settings(name: &str) -> Settings {
 impl SiteEnd {
     /// Runs a cycle that must go well.
     pub fn sync(&self) -> SyncReport {
-        let report = self.site.sync(&SyncOptions::default(), &mut Silent).expect("a cycle");
+        let report = self.site.sync(&SyncOptions::default(), &mut NoopObserver).expect("a cycle");
         assert!(report.error.is_none(), "{:?}", report.error);
         report
     }

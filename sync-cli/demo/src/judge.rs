@@ -116,7 +116,7 @@ mod tests {
     use std::sync::Arc;
 
     use sync_core::SystemClock;
-    use sync_core::central::LocalSites;
+    use sync_core::central::SiteRegistry;
     use sync_core::storage::MemoryStorage;
 
     use super::*;
@@ -126,7 +126,7 @@ mod tests {
     #[test]
     fn every_kind_of_difference_is_found() {
         let (storage, clock) = (Arc::new(MemoryStorage::new()), Arc::new(SystemClock::new()));
-        LocalSites::open(storage.clone(), clock.clone()).unwrap();
+        SiteRegistry::open(storage.clone(), clock.clone()).unwrap();
         let records = Records::new(storage, clock);
         let put = |n| {
             let seed = bulk_asset("central", "S", n).unwrap();

@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 use crate::body::Memory;
-use crate::budget::{Addresses, Budget, Owner, Standing};
+use crate::budget::{Addresses, Budget, Owner, Trust};
 use crate::checks::Checks;
 use crate::connection::{Connection, Peer};
 use crate::metrics::Metrics;
@@ -80,10 +80,10 @@ impl App {
 
     /// What is known of who asks: the site that signed in over this connection, or only the address. A proxy has the requests
     /// of many over one connection.
-    pub(super) fn who(&self, peer: &Peer, from: IpAddr) -> (Owner, Standing) {
+    pub(super) fn who(&self, peer: &Peer, from: IpAddr) -> (Owner, Trust) {
         match peer.connection.site().filter(|_| !self.options.behind_proxy) {
-            Some(site) => (Owner::Site(site), Standing::SignedIn),
-            None => self.addresses.standing(from),
+            Some(site) => (Owner::Site(site), Trust::SignedIn),
+            None => self.addresses.trust(from),
         }
     }
 

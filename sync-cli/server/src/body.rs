@@ -9,7 +9,7 @@ use http_body_util::BodyExt as _;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 
-use crate::budget::{Budget, Left, Owner, Share, Standing, within};
+use crate::budget::{Budget, Evicted, Owner, Share, Trust, within};
 
 /// The bytes of bodies that are being received at once.
 const RECEIVING: usize = 64 * 1024 * 1024;
@@ -30,7 +30,7 @@ const WHOLE: u32 = 60;
 
 /// Why a body was not taken.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum NotTaken {
+pub(super) enum BodyRefusal {
     TooLarge,
     /// It came too slowly, or not to its end.
     TooSlow,
@@ -48,29 +48,29 @@ pub(super) struct Receiving {
 }
 
 /// A body, and the memory that counts for it.
-pub(super) struct Taken {
+pub(super) struct CountedBody {
     pub bytes: Vec<u8>,
-    pub held: Held,
+    pub held: BodyMemory,
 }
 
 /// The memory that counts for a body that is whole, until it is answered.
-pub(super) struct Held {
+pub(super) struct BodyMemory {
     _share: Share,
     leave: Arc<Notify>,
 }
 
-impl Held {
+impl BodyMemory {
     /// Waits for something, unless the memory is needed for others meanwhile.
-    pub(super) async fn unless_needed<T>(&self, wait: impl Future<Output = T>) -> Result<T, NotTaken> {
+    pub(super) async fn unless_needed<T>(&self, wait: impl Future<Output = T>) -> Result<T, BodyRefusal> {
         unless_told(&self.leave, wait).await
     }
 }
 
 /// Waits for something that may take long: whoever does so gives way as those do who are still sending.
-async fn unless_told<T>(leave: &Notify, wait: impl Future<Output = T>) -> Result<T, NotTaken> {
+async fn unless_told<T>(leave: &Notify, wait: impl Future<Output = T>) -> Result<T, BodyRefusal> {
     tokio::select! {
         done = wait => Ok(done),
-        () = leave.notified() => Err(NotTaken::Busy),
+        () = leave.notified() => Err(BodyRefusal::Busy),
     }
 }
 
@@ -87,7 +87,7 @@ impl Memory {
     }
 
     /// Begins to receive a body.
-    pub(super) fn begin(&self, who: (Owner, Standing)) -> Receiving {
+    pub(super) fn begin(&self, who: (Owner, Trust)) -> Receiving {
         let leave = Arc::new(Notify::new());
         Receiving { share: self.receiving.enter(who, leave.clone()), leave, counted: 0, length: 0 }
     }
@@ -95,18 +95,18 @@ impl Memory {
     /// Receives a body of at most `limit` bytes.
     pub(super) async fn receive(
         &self,
-        who: (Owner, Standing),
+        who: (Owner, Trust),
         mut body: Body,
         limit: usize,
         patience: Duration,
-    ) -> Result<Taken, NotTaken> {
+    ) -> Result<CountedBody, BodyRefusal> {
         let mut receiving = self.begin(who);
         let until = Instant::now() + patience * WHOLE;
         let mut bytes = Vec::new();
         loop {
             let left = until.saturating_duration_since(Instant::now());
             let part = match receiving.part(&mut body, patience.min(left)).await {
-                Err(NotTaken::TooSlow) if receiving.length > limit => return Err(NotTaken::TooLarge),
+                Err(BodyRefusal::TooSlow) if receiving.length > limit => return Err(BodyRefusal::TooLarge),
                 Err(why) => return Err(why),
                 Ok(None) => break,
                 Ok(Some(part)) => part,
@@ -115,7 +115,7 @@ impl Memory {
                 bytes = Vec::new();
                 receiving.forget();
                 if receiving.length > limit * (1 + THROWN_AWAY) {
-                    return Err(NotTaken::TooLarge);
+                    return Err(BodyRefusal::TooLarge);
                 }
                 continue;
             }
@@ -123,8 +123,8 @@ impl Memory {
             bytes.extend_from_slice(&part);
         }
         let Receiving { share, leave, length, .. } = receiving;
-        let held = Held { _share: share, leave };
-        if length > limit { Err(NotTaken::TooLarge) } else { Ok(Taken { bytes, held }) }
+        let held = BodyMemory { _share: share, leave };
+        if length > limit { Err(BodyRefusal::TooLarge) } else { Ok(CountedBody { bytes, held }) }
     }
 
     /// Waits until there is memory to work at a body of so many bytes, which has at most `limit` once it is decoded.
@@ -133,12 +133,12 @@ impl Memory {
         (bytes, is_gzipped): (usize, bool),
         limit: usize,
         patience: Duration,
-    ) -> Result<OwnedSemaphorePermit, NotTaken> {
+    ) -> Result<OwnedSemaphorePermit, BodyRefusal> {
         let bytes = if is_gzipped { bytes.saturating_mul(GZIP_RATIO).min(limit) } else { bytes };
-        let units = u32::try_from(bytes.div_ceil(UNIT)).map_err(|_| NotTaken::TooLarge)?;
+        let units = u32::try_from(bytes.div_ceil(UNIT)).map_err(|_| BodyRefusal::TooLarge)?;
         match timeout(patience * 3, self.working.clone().acquire_many_owned(units)).await {
             Ok(Ok(permit)) => Ok(permit),
-            _ => Err(NotTaken::Busy),
+            _ => Err(BodyRefusal::Busy),
         }
     }
 }
@@ -149,13 +149,13 @@ impl Receiving {
         &mut self,
         body: &mut Body,
         patience: Duration,
-    ) -> Result<Option<axum::body::Bytes>, NotTaken> {
+    ) -> Result<Option<axum::body::Bytes>, BodyRefusal> {
         loop {
             let part = match within(&self.leave, patience, body.frame()).await {
-                Err(Left) => return Err(NotTaken::Busy),
-                Ok(None) => return Err(NotTaken::TooSlow),
+                Err(Evicted) => return Err(BodyRefusal::Busy),
+                Ok(None) => return Err(BodyRefusal::TooSlow),
                 Ok(Some(None)) => return Ok(None),
-                Ok(Some(Some(Err(_)))) => return Err(NotTaken::Cut),
+                Ok(Some(Some(Err(_)))) => return Err(BodyRefusal::Cut),
                 Ok(Some(Some(Ok(frame)))) => frame.into_data(),
             };
             if let Ok(part) = part {
@@ -167,19 +167,19 @@ impl Receiving {
     }
 
     /// Counts all that came so far.
-    pub(super) async fn count(&mut self, patience: Duration) -> Result<(), NotTaken> {
+    pub(super) async fn count(&mut self, patience: Duration) -> Result<(), BodyRefusal> {
         let needed = self.length.saturating_sub(UNCOUNTED).div_ceil(UNIT).saturating_sub(self.counted);
         if needed > 0 {
             match within(&self.leave, patience, self.share.grow(needed, patience)).await {
                 Ok(Some(Ok(()))) => self.counted += needed,
-                _ => return Err(NotTaken::Busy),
+                _ => return Err(BodyRefusal::Busy),
             }
         }
         Ok(())
     }
 
     /// Waits for something, unless the memory is needed for others meanwhile.
-    pub(super) async fn unless_needed<T>(&self, wait: impl Future<Output = T>) -> Result<T, NotTaken> {
+    pub(super) async fn unless_needed<T>(&self, wait: impl Future<Output = T>) -> Result<T, BodyRefusal> {
         unless_told(&self.leave, wait).await
     }
 
@@ -203,11 +203,11 @@ mod tests {
 
     const PATIENCE: Duration = Duration::from_secs(30);
 
-    fn nobody(last: u8) -> (Owner, Standing) {
-        (Owner::Address(Ipv4Addr::new(192, 0, 2, last).into()), Standing::Unknown)
+    fn nobody(last: u8) -> (Owner, Trust) {
+        (Owner::Address(Ipv4Addr::new(192, 0, 2, last).into()), Trust::Unknown)
     }
 
-    async fn receive(memory: &Memory, who: (Owner, Standing), bytes: usize) -> Result<Taken, NotTaken> {
+    async fn receive(memory: &Memory, who: (Owner, Trust), bytes: usize) -> Result<CountedBody, BodyRefusal> {
         memory.receive(who, Body::from(vec![b' '; bytes]), bytes, PATIENCE).await
     }
 
@@ -221,7 +221,7 @@ mod tests {
             waiting.push(tokio::spawn(async move { taken.held.unless_needed(std::future::pending::<()>()).await }));
         }
         tokio::time::advance(Duration::from_secs(2)).await;
-        let known = (nobody(2).0, Standing::KnownAddress);
+        let known = (nobody(2).0, Trust::KnownAddress);
         let began = Instant::now();
         assert!(receive(&memory, known, 9_000_000).await.is_ok());
         assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());

@@ -26,7 +26,7 @@ pub(super) enum Owner {
 
 /// What is known of a holder, the least first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Standing {
+pub(super) enum Trust {
     Unknown,
     /// A site signed in from its address within a day.
     KnownAddress,
@@ -53,7 +53,7 @@ struct Holders {
 
 struct Holder {
     owner: Owner,
-    standing: Standing,
+    trust: Trust,
     weight: usize,
     began: Instant,
     moved: u64,
@@ -68,7 +68,7 @@ struct Holder {
 pub(super) struct Busy;
 
 /// Who gives way first: the least standing, then the greediest owner, then the slowest, then the oldest.
-type Rank = (Standing, Reverse<usize>, u64, Instant);
+type Rank = (Trust, Reverse<usize>, u64, Instant);
 
 impl Budget {
     pub(super) fn new(capacity: usize, fair: usize, kept_for: Option<Duration>) -> Arc<Self> {
@@ -85,11 +85,11 @@ impl Budget {
     }
 
     /// Counts a holder that has nothing yet. `leave` is told when it has to give way.
-    pub(super) fn enter(self: &Arc<Self>, (owner, standing): (Owner, Standing), leave: Arc<Notify>) -> Share {
+    pub(super) fn enter(self: &Arc<Self>, (owner, trust): (Owner, Trust), leave: Arc<Notify>) -> Share {
         let state = &mut *self.lock();
         let (id, began) = (state.next, Instant::now());
         state.next += 1;
-        let holder = Holder { owner, standing, weight: 0, began, moved: 0, is_held: false, is_leaving: false, leave };
+        let holder = Holder { owner, trust, weight: 0, began, moved: 0, is_held: false, is_leaving: false, leave };
         state.holders.insert(id, holder);
         Share { of: self.clone(), id }
     }
@@ -133,7 +133,7 @@ impl Budget {
             .map(|(_, holder)| holder)
             .filter(gives_way)
             .map(|holder| (self.rank(holder, &shares, now), holder))
-            .filter(|(rank, _)| rank.0 < Standing::SignedIn && *rank < own)
+            .filter(|(rank, _)| rank.0 < Trust::SignedIn && *rank < own)
             .collect();
         if coming >= more || coming + worse.iter().map(|(_, holder)| holder.weight).sum::<usize>() < more {
             return;
@@ -154,17 +154,15 @@ impl Budget {
     fn rank(&self, holder: &Holder, shares: &HashMap<Owner, usize>, now: Instant) -> Rank {
         let (share, age) =
             (shares.get(&holder.owner).copied().unwrap_or(0), now.saturating_duration_since(holder.began));
-        let standing = match holder.standing {
+        let trust = match holder.trust {
             // Whoever takes more than a fair part counts as nobody, until it has no more than that.
-            _ if share > self.fair => Standing::Unknown,
-            Standing::SignedIn if !holder.is_held && self.kept_for.is_some_and(|kept| age > kept) => {
-                Standing::KnownAddress
-            }
-            standing => standing,
+            _ if share > self.fair => Trust::Unknown,
+            Trust::SignedIn if !holder.is_held && self.kept_for.is_some_and(|kept| age > kept) => Trust::KnownAddress,
+            trust => trust,
         };
         let millis = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
         let pace = if age < NEW { u64::MAX } else { holder.moved.saturating_mul(1000) / millis.max(1) };
-        (standing, Reverse(share), pace, holder.began)
+        (trust, Reverse(share), pace, holder.began)
     }
 }
 
@@ -240,7 +238,7 @@ impl Share {
 
     /// Notes that it belongs to a site from now on.
     pub(super) fn signed_in(&self, site: SiteId) {
-        self.with(|holder| (holder.owner, holder.standing) = (Owner::Site(site), Standing::SignedIn));
+        self.with(|holder| (holder.owner, holder.trust) = (Owner::Site(site), Trust::SignedIn));
     }
 
     /// Notes whether the server works for it; when that ends, its time begins anew.
@@ -275,11 +273,11 @@ pub(super) struct Addresses(Mutex<HashMap<IpAddr, Instant>>);
 
 impl Addresses {
     /// What is known of a client that has not signed in.
-    pub(super) fn standing(&self, address: IpAddr) -> (Owner, Standing) {
+    pub(super) fn trust(&self, address: IpAddr) -> (Owner, Trust) {
         let address = network(address);
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&address).copied();
         let is_known = known.is_some_and(|at| at.elapsed() < KNOWN);
-        (Owner::Address(address), if is_known { Standing::KnownAddress } else { Standing::Unknown })
+        (Owner::Address(address), if is_known { Trust::KnownAddress } else { Trust::Unknown })
     }
 
     /// Notes that a site signed in from there.
@@ -308,16 +306,16 @@ pub(super) async fn within<T>(
     leave: &Notify,
     time: Duration,
     work: impl Future<Output = T>,
-) -> Result<Option<T>, Left> {
+) -> Result<Option<T>, Evicted> {
     tokio::select! {
         done = timeout(time, work) => Ok(done.ok()),
-        () = leave.notified() => Err(Left),
+        () = leave.notified() => Err(Evicted),
     }
 }
 
 /// It had to give way.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Left;
+pub(super) struct Evicted;
 
 #[cfg(test)]
 mod tests {
@@ -334,12 +332,12 @@ mod tests {
         leave: Arc<Notify>,
     }
 
-    fn enter(budget: &Arc<Budget>, who: (Owner, Standing)) -> TestHolder {
+    fn enter(budget: &Arc<Budget>, who: (Owner, Trust)) -> TestHolder {
         let leave = Arc::new(Notify::new());
         TestHolder { share: budget.enter(who, leave.clone()), leave }
     }
 
-    async fn take(budget: &Arc<Budget>, who: (Owner, Standing), weight: usize) -> TestHolder {
+    async fn take(budget: &Arc<Budget>, who: (Owner, Trust), weight: usize) -> TestHolder {
         let held = enter(budget, who);
         held.share.grow(weight, PATIENCE).await.expect("there is room");
         held
@@ -352,7 +350,7 @@ mod tests {
     /// Takes this much beside others; those who are told to leave do. Gives the numbers of those.
     async fn displaced(
         budget: &Arc<Budget>,
-        who: (Owner, Standing),
+        who: (Owner, Trust),
         weight: usize,
         held: &mut Vec<TestHolder>,
     ) -> Vec<usize> {
@@ -379,54 +377,50 @@ mod tests {
         let budget = Budget::new(40, 40, None);
         let mut held = Vec::new();
         for moved in [500, 100, 900] {
-            let one = take(&budget, (at(1), Standing::Unknown), 10).await;
+            let one = take(&budget, (at(1), Trust::Unknown), 10).await;
             one.share.moved(moved);
             held.push(one);
         }
-        held.push(take(&budget, (Owner::Site(SiteId(2)), Standing::SignedIn), 10).await);
+        held.push(take(&budget, (Owner::Site(SiteId(2)), Trust::SignedIn), 10).await);
         tokio::time::advance(Duration::from_secs(10)).await;
-        assert_eq!(displaced(&budget, (at(1), Standing::Unknown), 10, &mut held).await, [1]);
-        held.push(take(&budget, (at(1), Standing::Unknown), 10).await);
-        assert_eq!(
-            displaced(&budget, (at(2), Standing::Unknown), 20, &mut held).await,
-            [0, 1],
-            "as many as are needed"
-        );
+        assert_eq!(displaced(&budget, (at(1), Trust::Unknown), 10, &mut held).await, [1]);
+        held.push(take(&budget, (at(1), Trust::Unknown), 10).await);
+        assert_eq!(displaced(&budget, (at(2), Trust::Unknown), 20, &mut held).await, [0, 1], "as many as are needed");
     }
 
     #[tokio::test(start_paused = true)]
     async fn who_stands_better_is_not_displaced_and_the_greediest_address_goes_first() {
         let budget = Budget::new(40, 25, None);
         let mut held = vec![
-            take(&budget, (at(1), Standing::Unknown), 10).await,
-            take(&budget, (at(2), Standing::Unknown), 10).await,
-            take(&budget, (at(2), Standing::Unknown), 10).await,
-            take(&budget, (at(3), Standing::KnownAddress), 10).await,
+            take(&budget, (at(1), Trust::Unknown), 10).await,
+            take(&budget, (at(2), Trust::Unknown), 10).await,
+            take(&budget, (at(2), Trust::Unknown), 10).await,
+            take(&budget, (at(3), Trust::KnownAddress), 10).await,
         ];
         held[0].share.hold(true);
         tokio::time::advance(Duration::from_secs(10)).await;
         held[1].share.moved(10);
         held[2].share.moved(5);
-        assert_eq!(displaced(&budget, (at(4), Standing::Unknown), 10, &mut held).await, [2]);
-        held.push(take(&budget, (Owner::Site(SiteId(2)), Standing::SignedIn), 10).await);
-        assert_eq!(displaced(&budget, (at(5), Standing::Unknown), 20, &mut held).await, [0; 0], "only one may be");
-        assert_eq!(displaced(&budget, (Owner::Site(SiteId(3)), Standing::SignedIn), 20, &mut held).await, [1, 2]);
+        assert_eq!(displaced(&budget, (at(4), Trust::Unknown), 10, &mut held).await, [2]);
+        held.push(take(&budget, (Owner::Site(SiteId(2)), Trust::SignedIn), 10).await);
+        assert_eq!(displaced(&budget, (at(5), Trust::Unknown), 20, &mut held).await, [0; 0], "only one may be");
+        assert_eq!(displaced(&budget, (Owner::Site(SiteId(3)), Trust::SignedIn), 20, &mut held).await, [1, 2]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_site_that_takes_more_than_its_part_gives_way() {
         let budget = Budget::new(40, 10, None);
-        let greedy = (Owner::Site(SiteId(2)), Standing::SignedIn);
+        let greedy = (Owner::Site(SiteId(2)), Trust::SignedIn);
         let mut held = Vec::new();
         for _ in 0..4 {
             held.push(take(&budget, greedy, 10).await);
             tokio::time::advance(Duration::from_secs(2)).await;
         }
-        let other = (Owner::Site(SiteId(3)), Standing::SignedIn);
+        let other = (Owner::Site(SiteId(3)), Trust::SignedIn);
         assert_eq!(displaced(&budget, other, 10, &mut held).await, [0]);
         let mut fair: Vec<TestHolder> = Vec::new();
         for number in 3..4 {
-            fair.push(take(&budget, (Owner::Site(SiteId(number)), Standing::SignedIn), 10).await);
+            fair.push(take(&budget, (Owner::Site(SiteId(number)), Trust::SignedIn), 10).await);
         }
         assert_eq!(displaced(&budget, other, 10, &mut fair).await, [0; 0], "of others nothing is taken");
     }
@@ -434,7 +428,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn where_it_is_lent_for_a_time_the_slowest_site_gives_way_too() {
         let budget = Budget::new(20, 10, Some(Duration::from_secs(5)));
-        let site = |number| (Owner::Site(SiteId(number)), Standing::SignedIn);
+        let site = |number| (Owner::Site(SiteId(number)), Trust::SignedIn);
         let mut held = vec![take(&budget, site(2), 10).await, take(&budget, site(3), 10).await];
         held[0].share.moved(100);
         assert_eq!(displaced(&budget, site(4), 10, &mut held).await, [0; 0]);
@@ -446,9 +440,9 @@ mod tests {
     fn an_address_is_known_once_a_site_came_from_it() {
         let addresses = Addresses::default();
         let [one, same, other] = ["2001:db8::1", "2001:db8::2", "192.0.2.1"].map(|text| text.parse().unwrap());
-        assert_eq!(addresses.standing(one).1, Standing::Unknown);
+        assert_eq!(addresses.trust(one).1, Trust::Unknown);
         addresses.note(one);
-        assert_eq!(addresses.standing(same).1, Standing::KnownAddress);
-        assert_eq!(addresses.standing(other).1, Standing::Unknown);
+        assert_eq!(addresses.trust(same).1, Trust::KnownAddress);
+        assert_eq!(addresses.trust(other).1, Trust::Unknown);
     }
 }

@@ -111,7 +111,7 @@ impl Checks {
                 state.running.insert(key.1, job);
                 key.1
             };
-            let running = Running { of: self.clone(), number };
+            let running = RunningCheck { of: self.clone(), number };
             // If there is no thread to be had, it is dropped here, and tells so.
             let _ = std::thread::Builder::new().name("check".to_owned()).spawn(move || running.run());
         }
@@ -134,12 +134,12 @@ impl Checks {
 }
 
 /// A check that runs; whatever becomes of it, all who wait are told.
-struct Running {
+struct RunningCheck {
     of: Arc<Checks>,
     number: u64,
 }
 
-impl Running {
+impl RunningCheck {
     fn run(self) {
         let check = self.of.lock().running.get(&self.number).map(|job| job.check.clone());
         let Some(check) = check else { return };
@@ -156,7 +156,7 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for RunningCheck {
     fn drop(&mut self) {
         let job = self.of.lock().running.remove(&self.number);
         if let Some(job) = job {

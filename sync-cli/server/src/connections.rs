@@ -20,7 +20,7 @@ use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{DefaultPredicate, Predicate as _};
 
 use crate::app::App;
-use crate::budget::{Addresses, Budget, Owner, Standing};
+use crate::budget::{Addresses, Budget, Owner, Trust};
 use crate::connection::{Connection, Peer};
 use crate::reply::NoCompression;
 use crate::router::answer;
@@ -86,8 +86,8 @@ pub(super) async fn serve(
 /// further ones wait in the queue of the system, and cost nothing here.
 async fn place(places: &Arc<Budget>, address: SocketAddr, addresses: &Addresses) -> Arc<Connection> {
     let close = Arc::new(Notify::new());
-    let (owner, standing): (Owner, Standing) = addresses.standing(address.ip());
-    let share = places.enter((owner, standing), close.clone());
+    let (owner, trust): (Owner, Trust) = addresses.trust(address.ip());
+    let share = places.enter((owner, trust), close.clone());
     while share.grow(1, GRACE).await.is_err() {}
     Arc::new(Connection::new(share, close))
 }

@@ -17,12 +17,12 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use crate::app::App;
-use crate::body::{NotTaken, Receiving};
-use crate::budget::{Owner, Share, Standing};
+use crate::body::{BodyRefusal, Receiving};
+use crate::budget::{Owner, Share, Trust};
 use crate::connection::Peer;
 use crate::file_body::{OutgoingFile, PIECES};
 use crate::reply::{Reply, broken, not_taken};
-use crate::visit::{Errand, Visit};
+use crate::visit::{RequestPurpose, Visit};
 
 /// Whether a request brings a file.
 pub(super) fn is_upload(head: &Parts) -> bool {
@@ -42,7 +42,7 @@ const THROWN_AWAY: usize = 64 * 1024 * 1024;
 const INTRODUCTION: u32 = 4;
 
 /// What came of a file before it was clear who brings it.
-struct Beginning {
+struct PartBeforeSignIn {
     bytes: Vec<u8>,
     receiving: Receiving,
     /// The body has come to its end.
@@ -53,15 +53,15 @@ struct Beginning {
 pub(super) async fn upload(app: &Arc<App>, peer: &Peer, head: &Parts, mut body: Body) -> Reply {
     let (from, patience) = (app.client(peer, &head.headers), app.options.patience);
     let content_type = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let refused = |why: NotTaken| not_taken(&why, &head.headers, app.central.config().json_bytes_max);
-    let visit = Visit::new(app, &peer.connection, from, Errand::File);
+    let refused = |why: BodyRefusal| not_taken(&why, &head.headers, app.central.config().json_bytes_max);
+    let visit = Visit::new(app, &peer.connection, from, RequestPurpose::File);
     let receiving = app.memory.begin(app.who(peer, from));
-    let mut beginning = Beginning { bytes: Vec::new(), receiving, is_all: false };
+    let mut beginning = PartBeforeSignIn { bytes: Vec::new(), receiving, is_all: false };
     let caller = |checked| Caller { from: Some(from), checked, gate: Some(visit.clone()) };
     let introduced = introduce(app, content_type.as_deref(), &mut body, &mut beginning, &caller);
     let introduced = match timeout(patience * INTRODUCTION, introduced).await {
         Ok(introduced) => introduced,
-        Err(_) => Err(NotTaken::TooSlow),
+        Err(_) => Err(BodyRefusal::TooSlow),
     };
     let bytes_in = beginning.bytes.len() as u64;
     let checked = match introduced {
@@ -80,9 +80,9 @@ pub(super) async fn upload(app: &Arc<App>, peer: &Peer, head: &Parts, mut body: 
             Err(_) => Reply::of("upload_file", broken()),
         };
     };
-    let share = app.places.enter((Owner::Site(site), Standing::SignedIn), beginning.receiving.leave());
+    let share = app.places.enter((Owner::Site(site), Trust::SignedIn), beginning.receiving.leave());
     if share.grow(1, patience).await.is_err() {
-        return Reply { bytes_in, ..Reply::of("upload_file", refused(NotTaken::Busy)) };
+        return Reply { bytes_in, ..Reply::of("upload_file", refused(BodyRefusal::Busy)) };
     }
     let (pieces, waiting) = channel::<io::Result<Bytes>>(PIECES);
     let (central, caller) = (app.central.clone(), caller(checked));
@@ -111,9 +111,9 @@ async fn introduce(
     app: &App,
     content_type: Option<&str>,
     body: &mut Body,
-    beginning: &mut Beginning,
+    beginning: &mut PartBeforeSignIn,
     caller: &impl Fn(Option<Checked>) -> Caller,
-) -> Result<Option<Checked>, NotTaken> {
+) -> Result<Option<Checked>, BodyRefusal> {
     let patience = app.options.patience;
     let mut looks_at = 0;
     loop {
@@ -139,7 +139,7 @@ async fn introduce(
                 return Ok(Some(checked));
             }
             UploadHead::More if !beginning.is_all && length < BEGINNING_MAX => {}
-            UploadHead::More if beginning.is_all => return Err(NotTaken::Cut),
+            UploadHead::More if beginning.is_all => return Err(BodyRefusal::Cut),
             UploadHead::More | UploadHead::Other => return Ok(None),
         }
     }
@@ -148,11 +148,11 @@ async fn introduce(
 /// Hands the body on as it comes; says how many bytes came, and what was wrong.
 async fn pass_on(
     body: &mut Body,
-    beginning: Beginning,
+    beginning: PartBeforeSignIn,
     (pieces, share): (Sender<io::Result<Bytes>>, &Share),
     patience: Duration,
-) -> (u64, Option<NotTaken>) {
-    let Beginning { bytes, mut receiving, is_all } = beginning;
+) -> (u64, Option<BodyRefusal>) {
+    let PartBeforeSignIn { bytes, mut receiving, is_all } = beginning;
     let mut bytes_in = bytes.len() as u64;
     let is_taken = pieces.send(Ok(bytes.into())).await.is_ok();
     receiving.forget();
@@ -177,7 +177,7 @@ async fn pass_on(
 
 /// Reads what is left, within reason, and forgets it: whoever is still sending would take an answer in between for a broken
 /// line.
-async fn throw_away(body: &mut Body, beginning: &mut Beginning, patience: Duration) {
+async fn throw_away(body: &mut Body, beginning: &mut PartBeforeSignIn, patience: Duration) {
     beginning.receiving.forget();
     let mut left = THROWN_AWAY;
     let reading = async {
@@ -226,7 +226,7 @@ pub(super) async fn download(app: &Arc<App>, peer: &Peer, head: &Parts, body: Bo
         Err(response) => return Reply::of("download_file", response),
     };
     let (from, bytes_in) = (app.client(peer, &head.headers), asked.request.body.len() as u64);
-    let visit = Visit::new(app, &peer.connection, from, Errand::File);
+    let visit = Visit::new(app, &peer.connection, from, RequestPurpose::File);
     let give = |central: &Central, request: &HttpRequest, caller| match central.download_for(request, caller) {
         Handled::Answered(answered) => Handled::Answered(answered.map(|mut response| {
             let is_file = matches!(response.status, 200 | 206);
@@ -254,10 +254,13 @@ pub(super) async fn download(app: &Arc<App>, peer: &Peer, head: &Parts, body: Bo
     }
     let mut file = None;
     if let (Some((reader, length)), Some(site)) = (opened, visit.site()) {
-        let place = app.places.enter((Owner::Site(site), Standing::SignedIn), peer.connection.close.clone());
+        let place = app.places.enter((Owner::Site(site), Trust::SignedIn), peer.connection.close.clone());
         if place.grow(1, app.options.patience).await.is_err() {
             let limit = app.central.config().json_bytes_max;
-            return Reply { bytes_in, ..Reply::of("download_file", not_taken(&NotTaken::Busy, &head.headers, limit)) };
+            return Reply {
+                bytes_in,
+                ..Reply::of("download_file", not_taken(&BodyRefusal::Busy, &head.headers, limit))
+            };
         }
         file = Some(OutgoingFile { reader, length, place });
     }

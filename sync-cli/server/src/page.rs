@@ -6,7 +6,7 @@ use std::time::Duration;
 use sync_core::Timestamp;
 use sync_core::central::{CentralView, Integrations, SiteView};
 use sync_core::protocol::steers;
-use sync_core::support::Concern;
+use sync_core::support::ConfigWarning;
 
 /// The sites of one page.
 const SITES: usize = 100;
@@ -82,7 +82,7 @@ fn decoded(value: &str) -> String {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum SiteState {
     InQuarantine,
-    Silent,
+    NoopObserver,
     Integrating,
     Never,
     Behind,
@@ -95,21 +95,21 @@ impl SiteState {
             _ if site.refused + site.quarantined > 0 => Self::InQuarantine,
             _ if site.is_integrating => Self::Integrating,
             SiteView { seen_at: None, .. } => Self::Never,
-            SiteView { seen_at: Some(at), .. } if now.since(*at) > SILENT => Self::Silent,
+            SiteView { seen_at: Some(at), .. } if now.since(*at) > SILENT => Self::NoopObserver,
             SiteView { behind: None | Some(1..), .. } => Self::Behind,
             _ => Self::UpToDate,
         }
     }
 
     fn needs_attention(self) -> bool {
-        matches!(self, Self::InQuarantine | Self::Silent)
+        matches!(self, Self::InQuarantine | Self::NoopObserver)
     }
 
     /// A sign and words; the sign is not read aloud.
     fn words(self) -> (&'static str, &'static str) {
         match self {
             Self::InQuarantine => ("▲", "records in quarantine"),
-            Self::Silent => ("◆", "silent for a day"),
+            Self::NoopObserver => ("◆", "silent for a day"),
             Self::Integrating => ("⏳", "integrating"),
             Self::Never => ("○", "never seen"),
             Self::Behind => ("↓", "has more to read"),
@@ -177,7 +177,7 @@ fn write_all(
     let current = |is: bool| if is { " aria-current=\"page\"" } else { "" };
     write!(
         text,
-        "<div class=\"tools\"><nav aria-label=\"Which sites\"><a href=\"{}\"{}>All sites ({})</a>\
+        "<div class=\"tools\"><nav aria-label=\"RetrySelection sites\"><a href=\"{}\"{}>All sites ({})</a>\
          <a href=\"{}\"{}>Need attention ({attention})</a></nav>\n\
          <form method=\"get\" action=\"/\" role=\"search\"><input type=\"hidden\" name=\"show\" value=\"{}\">\
          <input type=\"search\" name=\"name\" value=\"{}\" placeholder=\"Name of a site\" aria-label=\"Name of a site\">\
@@ -229,7 +229,7 @@ fn write_summary(text: &mut String, view: &CentralView, integrations: &Integrati
     tile("sites-seen", "seen in 15 minutes", seen as u64, false)?;
     tile("sites-waiting", "sites being integrated", integrations.waiting, false)?;
     tile("in-quarantine", "records in quarantine", quarantined, quarantined > 0)?;
-    tile("newest", "newest position", view.newest.0, Concern::of_changelog(view.newest).is_some())?;
+    tile("newest", "newest position", view.newest.0, ConfigWarning::of_changelog(view.newest).is_some())?;
     text.push_str("</dl>\n");
     Ok(())
 }

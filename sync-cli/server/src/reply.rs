@@ -1,11 +1,11 @@
 //! The reply to a request: its response, what is counted of it, and the refusals that the server itself gives.
 
 use axum::http::{HeaderMap, header};
-use sync_core::central::Answered;
+use sync_core::central::HandledRequest;
 use sync_core::record::SiteId;
 use sync_core::transport::HttpResponse;
 
-use crate::body::NotTaken;
+use crate::body::BodyRefusal;
 use crate::budget::Share;
 use crate::file_body::OutgoingFile;
 
@@ -29,9 +29,9 @@ impl Reply {
     }
 
     /// What the central server answered, its response made a plain one.
-    pub(super) fn by<R>(answered: Answered<R>, plain: impl FnOnce(R) -> HttpResponse) -> Self {
+    pub(super) fn by<R>(answered: HandledRequest<R>, plain: impl FnOnce(R) -> HttpResponse) -> Self {
         let (question, site, records, error) =
-            (answered.question.as_str(), answered.site, answered.records, answered.error);
+            (answered.endpoint.as_str(), answered.site, answered.records, answered.error);
         Self { site, records, error, ..Self::of(question, plain(answered.response)) }
     }
 }
@@ -40,9 +40,9 @@ impl Reply {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct NoCompression;
 
-pub(super) fn not_taken(why: &NotTaken, headers: &HeaderMap, limit: usize) -> HttpResponse {
+pub(super) fn not_taken(why: &BodyRefusal, headers: &HeaderMap, limit: usize) -> HttpResponse {
     match why {
-        NotTaken::TooLarge => {
+        BodyRefusal::TooLarge => {
             let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
             HttpResponse::text(
                 413,
@@ -54,9 +54,9 @@ pub(super) fn not_taken(why: &NotTaken, headers: &HeaderMap, limit: usize) -> Ht
                 },
             )
         }
-        NotTaken::TooSlow => closing(HttpResponse::text(408, "The body came too slowly.")),
-        NotTaken::Cut => closing(HttpResponse::text(400, "The body was cut off.")),
-        NotTaken::Busy => {
+        BodyRefusal::TooSlow => closing(HttpResponse::text(408, "The body came too slowly.")),
+        BodyRefusal::Cut => closing(HttpResponse::text(400, "The body was cut off.")),
+        BodyRefusal::Busy => {
             let mut response = HttpResponse::text(503, "Too much at once; try again.");
             response.headers.push(("retry-after".to_owned(), "30".to_owned()));
             closing(response)

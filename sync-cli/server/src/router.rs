@@ -18,7 +18,7 @@ use crate::budget::Share;
 use crate::connection::Peer;
 use crate::reply::{NoCompression, Reply, not_found};
 use crate::response_log::ResponseLog;
-use crate::visit::{Errand, Visit};
+use crate::visit::{RequestPurpose, Visit};
 use crate::{admin, files, request_id, sending};
 
 const REQUEST_ID: &str = "x-request-id";
@@ -90,7 +90,7 @@ async fn ask_central(app: &Arc<App>, peer: &Peer, head: &Parts, body: Body) -> R
         Err(response) => return Reply::of("unknown", response),
     };
     let bytes_in = asked.request.body.len() as u64;
-    let errand = if may_be_large(head) { Errand::Large } else { Errand::Short };
+    let errand = if may_be_large(head) { RequestPurpose::Large } else { RequestPurpose::Short };
     let visit = Visit::new(app, &peer.connection, app.client(peer, &head.headers), errand);
     let work = |central: &Central, request: &HttpRequest, caller| central.handle_for(request, caller);
     match app.work(peer, head, (asked, &visit), work).await {

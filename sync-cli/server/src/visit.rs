@@ -10,8 +10,8 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
 use crate::app::App;
-use crate::body::NotTaken;
-use crate::budget::{Owner, Share, Standing};
+use crate::body::BodyRefusal;
+use crate::budget::{Owner, Share, Trust};
 use crate::connection::Connection;
 use crate::turns::{OF_ONE_SITE, UNIT};
 
@@ -20,7 +20,7 @@ const ANSWER_LEAST: usize = 256;
 const ANSWER_MOST: usize = 16 * 1024;
 /// What a request is let pass for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Errand {
+pub(super) enum RequestPurpose {
     /// It is answered at once, in few words.
     Short,
     /// Its answer may be large.
@@ -34,7 +34,7 @@ pub(super) struct Visit {
     app: Arc<App>,
     connection: Arc<Connection>,
     from: IpAddr,
-    errand: Errand,
+    errand: RequestPurpose,
     kept: Mutex<Kept>,
 }
 
@@ -46,7 +46,7 @@ struct Kept {
 }
 
 impl Visit {
-    pub(super) fn new(app: &Arc<App>, connection: &Arc<Connection>, from: IpAddr, errand: Errand) -> Arc<Self> {
+    pub(super) fn new(app: &Arc<App>, connection: &Arc<Connection>, from: IpAddr, errand: RequestPurpose) -> Arc<Self> {
         let (app, connection) = (app.clone(), connection.clone());
         Arc::new(Self { app, connection, from, errand, kept: Mutex::default() })
     }
@@ -55,7 +55,7 @@ impl Visit {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn errand(&self) -> Errand {
+    pub(super) fn errand(&self) -> RequestPurpose {
         self.errand
     }
 
@@ -65,28 +65,28 @@ impl Visit {
     }
 
     fn turn(&self) -> u32 {
-        if self.errand == Errand::Large { OF_ONE_SITE } else { 1 }
+        if self.errand == RequestPurpose::Large { OF_ONE_SITE } else { 1 }
     }
 
     fn answer_share(&self, site: SiteId) -> Share {
-        let who = (Owner::Site(site), Standing::SignedIn);
+        let who = (Owner::Site(site), Trust::SignedIn);
         let share = self.app.answers.enter(who, self.connection.close.clone());
         share.hold(true);
         share
     }
 
     /// Waits until it may pass, but not for long.
-    pub(super) async fn wait(&self, site: SiteId, patience: Duration) -> Result<(), NotTaken> {
+    pub(super) async fn wait(&self, site: SiteId, patience: Duration) -> Result<(), BodyRefusal> {
         if self.lock().turn.is_none() {
             let turn = timeout(patience, self.app.turns.of(site).acquire_many_owned(self.turn())).await;
-            self.lock().turn = Some(turn.ok().and_then(Result::ok).ok_or(NotTaken::Busy)?);
+            self.lock().turn = Some(turn.ok().and_then(Result::ok).ok_or(BodyRefusal::Busy)?);
         }
-        if self.errand == Errand::Large && self.lock().answer.is_none() {
+        if self.errand == RequestPurpose::Large && self.lock().answer.is_none() {
             let share = self.answer_share(site);
             let units = match share.try_part(ANSWER_LEAST, ANSWER_MOST) {
                 Some(units) => units,
                 None => {
-                    share.grow(ANSWER_LEAST, patience).await.map_err(|_| NotTaken::Busy)?;
+                    share.grow(ANSWER_LEAST, patience).await.map_err(|_| BodyRefusal::Busy)?;
                     ANSWER_LEAST
                 }
             };
@@ -113,17 +113,17 @@ impl Gate for Visit {
         if kept.site.replace(site).is_none() {
             self.app.signed_in(&self.connection, self.from, site);
         }
-        if self.errand == Errand::File {
+        if self.errand == RequestPurpose::File {
             return true;
         }
         if kept.turn.is_none() {
             kept.turn = self.app.turns.of(site).try_acquire_many_owned(self.turn()).ok();
         }
-        if kept.turn.is_some() && self.errand == Errand::Large && kept.answer.is_none() {
+        if kept.turn.is_some() && self.errand == RequestPurpose::Large && kept.answer.is_none() {
             let share = self.answer_share(site);
             kept.answer = share.try_part(ANSWER_LEAST, ANSWER_MOST).map(|units| (share, units));
         }
-        kept.turn.is_some() && (self.errand != Errand::Large || kept.answer.is_some())
+        kept.turn.is_some() && (self.errand != RequestPurpose::Large || kept.answer.is_some())
     }
 
     fn renew(&self, check: CredentialCheck) {

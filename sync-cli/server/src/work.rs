@@ -6,15 +6,15 @@ use axum::body::Body;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use sync_core::Central;
-use sync_core::central::{Answered, Caller, Handled};
+use sync_core::central::{Caller, Handled, HandledRequest};
 use sync_core::transport::{HttpRequest, HttpResponse, Method};
 
 use crate::app::App;
-use crate::body::{Held, NotTaken};
-use crate::budget::Standing;
+use crate::body::{BodyMemory, BodyRefusal};
+use crate::budget::Trust;
 use crate::connection::Peer;
 use crate::reply::{broken, not_found, not_taken};
-use crate::visit::{Errand, Visit};
+use crate::visit::{RequestPurpose, Visit};
 
 /// A request that is larger than this is read in turn, if nothing is known of its sender.
 const LARGE: usize = 64 * 1024;
@@ -23,7 +23,7 @@ const LARGE: usize = 64 * 1024;
 pub(super) struct ReceivedRequest {
     pub request: HttpRequest,
     is_gzipped: bool,
-    held: Held,
+    held: BodyMemory,
 }
 
 impl App {
@@ -35,16 +35,16 @@ impl App {
         head: &Parts,
         (asked, visit): (ReceivedRequest, &Arc<Visit>),
         work: impl Fn(&Central, &HttpRequest, Caller) -> Handled<R> + Copy + Send + 'static,
-    ) -> Result<Answered<R>, HttpResponse> {
+    ) -> Result<HandledRequest<R>, HttpResponse> {
         let (patience, limit) = (self.options.patience, self.central.config().json_bytes_max);
-        let busy = |why: NotTaken| not_taken(&why, &head.headers, limit);
+        let busy = |why: BodyRefusal| not_taken(&why, &head.headers, limit);
         let ReceivedRequest { request, is_gzipped, held } = asked;
         let from = self.client(peer, &head.headers);
         let mut checked = None;
         let request = Arc::new(request);
         loop {
             let size = request.body.len();
-            let is_strange = size > LARGE && self.who(peer, from).1 == Standing::Unknown;
+            let is_strange = size > LARGE && self.who(peer, from).1 == Trust::Unknown;
             let in_turn = match is_strange {
                 true => held.unless_needed(self.strangers.acquire()).await.map_err(busy)?.ok(),
                 false => None,
@@ -57,8 +57,8 @@ impl App {
                 work(&central, &worked_at, caller)
             };
             let running = match visit.errand() {
-                Errand::Large => self.large.spawn_blocking(run),
-                Errand::Short | Errand::File => tokio::task::spawn_blocking(run),
+                RequestPurpose::Large => self.large.spawn_blocking(run),
+                RequestPurpose::Short | RequestPurpose::File => tokio::task::spawn_blocking(run),
             };
             let handled = running.await;
             // A check may take long: others have their turn meanwhile.

@@ -9,7 +9,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use oms_sync_server::{Server, ServerOptions, listen};
-use sync_core::central::{AuthenticationError, CredentialRefusal, LocalSites, SiteAuthenticator};
+use sync_core::central::{AuthenticationError, CredentialRefusal, SiteAuthenticator, SiteRegistry};
 use sync_core::protocol::v6::Credentials;
 use sync_core::record::SiteId;
 use sync_core::storage::MemoryStorage;
@@ -62,7 +62,7 @@ fn read(mut stream: TcpStream) -> String {
 #[test]
 fn who_asks_a_server_that_hangs_holds_no_thread_and_equal_questions_are_one() {
     let (storage, clock) = (Arc::new(MemoryStorage::new()), Arc::new(SystemClock::new()));
-    LocalSites::open(storage.clone(), clock.clone()).unwrap();
+    SiteRegistry::open(storage.clone(), clock.clone()).unwrap();
     let hangs = Arc::new(Hangs::default());
     let central = Arc::new(Central::new(storage, clock, hangs.clone()));
     let listener = listen(([127, 0, 0, 1], 0).into()).unwrap();

@@ -1,7 +1,9 @@
 //! `explain`: where a record is, and what became of it.
 
 use sync_core::record::{RecordId, TableName};
-use sync_core::support::{Explanation, Receivers, Sent, SentState, SetAside, Travels, Verdict, Written, explain};
+use sync_core::support::{
+    ChangeHistory, Delivery, DeliveryState, Explanation, Receivers, SetAside, SyncRoute, Verdict, explain,
+};
 use sync_core::{ChangeAction, ErrorClass, Message, Timestamp};
 
 use super::layout::{moment, say};
@@ -63,18 +65,18 @@ fn in_words(verdict: Verdict) -> Message {
     }
 }
 
-fn travels(how: Travels) -> Message {
+fn travels(how: SyncRoute) -> Message {
     match how {
-        Travels::V6BothWays => shown::v6_both_ways(),
-        Travels::V6FromCentral => shown::v6_from_central(),
-        Travels::V6ToCentral => shown::v6_to_central(),
-        Travels::V5BothWays => shown::v5_both_ways(),
-        Travels::V5FromLegacy => shown::v5_from_legacy(),
+        SyncRoute::V6BothWays => shown::v6_both_ways(),
+        SyncRoute::V6FromCentral => shown::v6_from_central(),
+        SyncRoute::V6ToCentral => shown::v6_to_central(),
+        SyncRoute::V5BothWays => shown::v5_both_ways(),
+        SyncRoute::V5FromLegacy => shown::v5_from_legacy(),
         _ => shown::no_such_table(),
     }
 }
 
-fn written(change: &Written, is_beside: bool, out: &Output) -> Result<(), Failure> {
+fn written(change: &ChangeHistory, is_beside: bool, out: &Output) -> Result<(), Failure> {
     let (at, number) = (moment(change.at), change.cursor.to_string());
     let mut said = match (change.action, change.by.as_str()) {
         (ChangeAction::Upsert, "here") => shown::written_here(at, number),
@@ -106,15 +108,15 @@ fn named(began: Option<Timestamp>, number: Option<usize>) -> Option<Message> {
     began.zip(number).map(|(at, number)| shown::cycle_of(moment(at), number))
 }
 
-fn way_out(sent: &Sent) -> Message {
+fn way_out(sent: &Delivery) -> Message {
     let to = if sent.to == "legacy" { "the legacy server" } else { "central" };
     let cycle = named(sent.by_cycle, sent.by_cycle_number).unwrap_or_else(shown::cycle_not_told);
     match (sent.state, sent.before_it) {
-        (SentState::Waits, 0) => shown::goes_first(to),
-        (SentState::Waits, 1) => shown::goes_after_one(to),
-        (SentState::Waits, count) => shown::goes_after(to, count),
-        (SentState::Sent, _) => shown::on_its_way(to, cycle),
-        (SentState::NotTaken, _) => shown::refused(to),
+        (DeliveryState::Waits, 0) => shown::goes_first(to),
+        (DeliveryState::Waits, 1) => shown::goes_after_one(to),
+        (DeliveryState::Waits, count) => shown::goes_after(to, count),
+        (DeliveryState::Sent, _) => shown::on_its_way(to, cycle),
+        (DeliveryState::NotTaken, _) => shown::refused(to),
         _ => shown::integrated(to, cycle),
     }
 }

@@ -1,7 +1,7 @@
 //! `preview`: what the next push would send, and what the next pull would bring. Nothing is changed.
 
 use sync_core::Message;
-use sync_core::support::{Coming, Foreseen, PullPreview, PushPreview, TypeCount, preview_push};
+use sync_core::support::{IncomingPreview, PredictedSetAside, PullPreview, PushPreview, TypeCount, preview_push};
 
 use super::layout::{WIDTH, moment, say, short};
 use crate::args::{Args, Preview};
@@ -83,7 +83,7 @@ fn pull(found: &PullPreview, out: &Output) -> Result<(), Failure> {
     foreseen(shown::set_aside_here, &found.set_aside, found.set_aside_records, out)
 }
 
-fn from(coming: &Coming, out: &Output) -> Result<(), Failure> {
+fn from(coming: &IncomingPreview, out: &Output) -> Result<(), Failure> {
     let source = match coming.source {
         "legacy_central" => shown::legacy_central(),
         "legacy_queue" => shown::legacy_queue(),
@@ -125,7 +125,12 @@ fn types(title: &Message, counts: &[TypeCount], out: &Output) -> Result<(), Fail
     out.table(&rows)
 }
 
-fn foreseen(title: fn(Message) -> Message, named: &[Foreseen], count: u64, out: &Output) -> Result<(), Failure> {
+fn foreseen(
+    title: fn(Message) -> Message,
+    named: &[PredictedSetAside],
+    count: u64,
+    out: &Output,
+) -> Result<(), Failure> {
     if count == 0 {
         return Ok(());
     }

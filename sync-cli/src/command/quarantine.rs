@@ -4,8 +4,8 @@ use serde_json::json;
 use sync_core::record::{Fields, Writers, record_type};
 use sync_core::storage::QuarantineCause;
 use sync_core::support::{
-    Awaited, AwaitedState, Retried, SetAside, SetAsideGroup, Which, find_set_aside, ignore, retry, set_aside_groups,
-    source_name,
+    Awaited, AwaitedState, Retried, RetrySelection, SetAside, SetAsideGroup, find_set_aside, ignore, retry,
+    set_aside_groups, source_name,
 };
 use sync_core::{Message, quarantine};
 
@@ -217,9 +217,9 @@ fn data(found: &SetAside, out: &Output) -> Result<(), Failure> {
 
 fn try_again(workspace: &Workspace, options: &QuarantineRetry, out: &Output) -> Result<CommandOutcome, Failure> {
     let which = match (options.number, options.cause) {
-        (Some(number), _) => Which::One(number),
-        (None, Some(cause)) => Which::Cause(cause.into()),
-        (None, None) => Which::All,
+        (Some(number), _) => RetrySelection::One(number),
+        (None, Some(cause)) => RetrySelection::Cause(cause.into()),
+        (None, None) => RetrySelection::All,
     };
     let retried = out.in_words(retry(workspace.storage.as_ref(), workspace.clock.as_ref(), which)?);
     if out.json {

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use oms_sync_server::{AccessLog, Pem, Server, ServerOptions, Tls, connections_max, listen};
 use serde_json::json;
-use sync_core::central::{CentralConfig, LegacyAuthenticator, LocalSites, SiteList};
+use sync_core::central::{CentralConfig, LegacyAuthenticator, SiteList, SiteRegistry};
 use sync_core::files::{FileStore, Files};
 use sync_core::storage::{SqliteStorage, Storage as _, state};
-use sync_core::support::Concern;
+use sync_core::support::ConfigWarning;
 use sync_core::transport::{HttpTransport, Timeouts};
 use sync_core::{Central, Error, ErrorClass, Message, Role, Site, SyncEvent, SyncOptions, Texts, status};
 
@@ -91,13 +91,13 @@ type Served = (Central, Arc<SqliteStorage>, Option<Site>);
 
 /// A central server that keeps the list of sites itself.
 fn local(workspace: Workspace, options: &Serve, out: &Output) -> Result<Served, Failure> {
-    LocalSites::open(workspace.storage.clone(), workspace.clock.clone())?;
+    SiteRegistry::open(workspace.storage.clone(), workspace.clock.clone())?;
     let mut config = CentralConfig::default();
-    let concern = options.public_url.as_deref().and_then(Concern::of_own_url);
+    let concern = options.public_url.as_deref().and_then(ConfigWarning::of_own_url);
     warn(concern.iter(), out);
     // Told to sites only if they can use it; otherwise they are told the address that they ask.
     config.public_url = options.public_url.clone().filter(|_| concern.is_none());
-    warn(status(workspace.storage.as_ref())?.concerns.iter(), out);
+    warn(status(workspace.storage.as_ref())?.config_warnings.iter(), out);
     let central = Central::stand_alone(workspace.storage.clone(), workspace.clock);
     Ok((central.with_config(config).with_files(FileStore::new(workspace.folder)), workspace.storage, None))
 }
@@ -133,7 +133,7 @@ fn legacy(workspace: Workspace, options: &Serve, out: &Output) -> Result<Served,
     if workspace.role()? != Some(Role::Central) {
         return Err(Error::WrongRole { needed: "central server", found: "remote site" }.into());
     }
-    warn(status(workspace.storage.as_ref())?.concerns.iter(), out);
+    warn(status(workspace.storage.as_ref())?.config_warnings.iter(), out);
     // Sites wait meanwhile, and give up themselves after some minutes.
     let wait = |seconds| Duration::from_secs(seconds);
     let timeouts = Timeouts { connect: wait(10), send: wait(10), response: wait(30), receive: wait(10) };
@@ -143,8 +143,8 @@ fn legacy(workspace: Workspace, options: &Serve, out: &Output) -> Result<Served,
     Ok((central.with_files(FileStore::new(workspace.folder)), workspace.storage, Some(site)))
 }
 
-fn warn<'c>(concerns: impl Iterator<Item = &'c Concern>, out: &Output) {
-    for concern in concerns {
+fn warn<'c>(config_warnings: impl Iterator<Item = &'c ConfigWarning>, out: &Output) {
+    for concern in config_warnings {
         out.hint_said(&common::warning(concern.says()));
     }
 }

@@ -1,7 +1,7 @@
 //! `site` and `store`: the local list of a central server.
 
 use serde_json::json;
-use sync_core::central::{LocalSites, stores};
+use sync_core::central::{SiteRegistry, stores};
 use sync_core::record::StoreId;
 use sync_core::{Error, Message, Role};
 
@@ -13,15 +13,15 @@ use crate::sentences::sites_shown as says;
 use crate::workspace::Workspace;
 
 /// The list of a database that is there.
-fn open(args: &Args, out: &Output) -> Result<LocalSites, Failure> {
+fn open(args: &Args, out: &Output) -> Result<SiteRegistry, Failure> {
     let workspace = Workspace::open(args, out)?;
-    Ok(LocalSites::open(workspace.storage, workspace.clock)?)
+    Ok(SiteRegistry::open(workspace.storage, workspace.clock)?)
 }
 
 /// The list of a database that is made if there is none: the first site makes a central server of it.
-fn open_or_make(args: &Args, out: &Output) -> Result<LocalSites, Failure> {
+fn open_or_make(args: &Args, out: &Output) -> Result<SiteRegistry, Failure> {
     let workspace = Workspace::open_or_make(args, out)?;
-    Ok(LocalSites::open(workspace.storage, workspace.clock)?)
+    Ok(SiteRegistry::open(workspace.storage, workspace.clock)?)
 }
 
 pub(super) fn run_site(args: &Args, command: &Site, out: &Output) -> Result<CommandOutcome, Failure> {
@@ -45,18 +45,18 @@ pub(super) fn run_site(args: &Args, command: &Site, out: &Output) -> Result<Comm
             let mut rows = vec![head.map(str::to_owned).to_vec()];
             let sites = open(args, out)?;
             for site in sites.list()? {
-                let held_back = sites.held_back(site.id)?;
+                let withheld = sites.withheld(site.id)?;
                 let bound = site.hardware_id.is_some();
                 if out.json {
                     let synced_at = site.last_pull_at;
                     out.document(
                         &json!({ "site_id": site.id, "name": site.name, "bound": bound, "first_sync_at": synced_at,
-                            "held_back": held_back }),
+                            "held_back": withheld }),
                     )?;
                 } else {
                     let machine = word(if bound { "bound" } else { "not bound yet" });
                     let first = site.last_pull_at.map_or_else(|| word("never"), |at| at.to_string());
-                    rows.push(vec![site.id.to_string(), site.name, machine, first, held_back.to_string()]);
+                    rows.push(vec![site.id.to_string(), site.name, machine, first, withheld.to_string()]);
                 }
             }
             if !out.json {
@@ -84,7 +84,7 @@ pub(super) fn run_store(args: &Args, command: &Store, out: &Output) -> Result<Co
         Store::Add { name, code, site, id } => {
             let id = id.as_deref().map(StoreId::from);
             let workspace = Workspace::open(args, out)?;
-            let sites = LocalSites::open(workspace.storage.clone(), workspace.clock)?;
+            let sites = SiteRegistry::open(workspace.storage.clone(), workspace.clock)?;
             let stores = stores(workspace.storage.as_ref())?;
             let is_known = stores.iter().any(|store| Some(&store.id) == id.as_ref());
             let namesake = stores.iter().find(|store| store.code == *code && Some(&store.id) != id.as_ref());

@@ -30,7 +30,7 @@ pub(super) fn run(args: &Args, options: &StatusOptions, out: &Output) -> Result<
 /// How it stands, said in the language that is wanted.
 fn current(workspace: &Workspace, out: &Output) -> Result<Status, Failure> {
     let mut status = status(workspace.storage.as_ref())?;
-    status.concerns = out.in_words(status.concerns);
+    status.config_warnings = out.in_words(status.config_warnings);
     if let Some(error) = status.last_sync.as_mut().and_then(|last| last.error.as_mut()) {
         *error = out.advised(error);
     }
@@ -95,7 +95,7 @@ fn show(status: &Status, out: &Output) -> Result<(), Failure> {
             ("records", Some(status.records.values().sum::<u64>().to_string())),
         ],
     )?;
-    for concern in &status.concerns {
+    for concern in &status.config_warnings {
         say(out, "", &common::warning(concern.says()))?;
     }
     Ok(())

@@ -9,7 +9,7 @@ use oms_sync_demo::cast::{CENTRAL, NAMES, NORTH, SOUTH, STORES};
 use oms_sync_demo::files::impatient;
 use oms_sync_demo::line::Line;
 use oms_sync_server::{Server, ServerOptions, listen};
-use sync_core::central::LocalSites;
+use sync_core::central::SiteRegistry;
 use sync_core::files::{FileStore, Files};
 use sync_core::protocol::PasswordHash;
 use sync_core::record::{RecordData, RecordId, StoreId, TableName};
@@ -46,7 +46,7 @@ impl Ends {
             SqliteStorage::open(path).map(Arc::new)
         };
         let storages = [open(NAMES[CENTRAL])?, open(NAMES[NORTH])?, open(NAMES[SOUTH])?];
-        LocalSites::open(storages[CENTRAL].clone(), clock.clone())?;
+        SiteRegistry::open(storages[CENTRAL].clone(), clock.clone())?;
         let central = Central::stand_alone(storages[CENTRAL].clone(), clock.clone());
         let central = Arc::new(central.with_files(FileStore::new(folder.join("central.files"))));
         let server =
@@ -81,7 +81,7 @@ impl Ends {
 
     /// Adds both sites with a store each; gives the records that this made.
     pub(super) fn add_sites(&self) -> Result<Vec<(String, String, RecordData)>> {
-        let sites = LocalSites::open(self.storages[CENTRAL].clone(), self.clock.clone())?;
+        let sites = SiteRegistry::open(self.storages[CENTRAL].clone(), self.clock.clone())?;
         let records = self.records(CENTRAL);
         let mut made = Vec::new();
         for site in [NORTH, SOUTH] {

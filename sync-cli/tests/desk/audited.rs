@@ -62,7 +62,7 @@ fn what_is_lost_here_is_told_from_what_is_on_its_way() {
     // Work that has not left, and work that has not come.
     clinic.put_asset("edited", "after");
     clinic.put_asset("new", "x");
-    clinic.put_at_central("asset_class", r#"{"id":"coming","name":"Coming"}"#);
+    clinic.put_at_central("asset_class", r#"{"id":"coming","name":"IncomingPreview"}"#);
     let before = clinic.contents();
     let found = clinic.audit(1);
     assert_eq!(

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sync_core::central::LocalSites;
+use sync_core::central::SiteRegistry;
 use sync_core::protocol::PasswordHash;
 use sync_core::protocol::v6::Action;
 use sync_core::record::RecordData;
@@ -55,7 +55,7 @@ const SEEDS: [Seed; 8] = [
 pub(crate) fn plant(desk: &Desk, count: usize) {
     let clock = Arc::new(SystemClock::new());
     let storage = Arc::new(SqliteStorage::open(desk.path("central.sqlite")).expect("a database"));
-    let sites = LocalSites::open(storage.clone(), clock.clone()).expect("a central database");
+    let sites = SiteRegistry::open(storage.clone(), clock.clone()).expect("a central database");
     let first = sites.add(SEEDS[0].name, &PasswordHash::of_password(PASSWORD)).expect("a site");
     let txn = storage.write().expect("a transaction");
     let now = clock.now();

@@ -22,16 +22,16 @@ struct SignIn<'a> {
 impl Central {
     /// Says who a site is, unless too many attempts were refused. Where the host makes slow checks itself, the answer is put
     /// off until it has made this one.
-    pub(super) fn admit(&self, noted: &RequestTrace, credentials: &Credentials) -> Admission {
-        let asked = SignIn { from: noted.caller.from, credentials, names_machine: !noted.is_machine_assumed.get() };
-        let Some(gate) = &noted.caller.gate else { return self.ask_now(asked) };
-        let checked = noted.caller.checked.as_ref().filter(|checked| checked.credentials == *credentials);
+    pub(super) fn admit(&self, trace: &RequestTrace, credentials: &Credentials) -> Admission {
+        let asked = SignIn { from: trace.caller.from, credentials, names_machine: !trace.is_machine_assumed.get() };
+        let Some(gate) = &trace.caller.gate else { return self.ask_now(asked) };
+        let checked = trace.caller.checked.as_ref().filter(|checked| checked.credentials == *credentials);
         let known = match checked {
             Some(checked) => Some(checked.outcome.clone()),
             None => self.ask_memory(asked),
         };
         let Some(admission) = known else {
-            noted.defer(Deferred::Unchecked(self.check_of(asked, false)));
+            trace.defer(Deferred::Unchecked(self.check_of(asked, false)));
             return Err(put_off());
         };
         let site = admission?;
@@ -41,7 +41,7 @@ impl Central {
         if gate.may_work(site) {
             return Ok(site);
         }
-        noted.defer(Deferred::OutOfTurn(site));
+        trace.defer(Deferred::OutOfTurn(site));
         Err(put_off())
     }
 

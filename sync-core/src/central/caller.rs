@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::auth::authenticator::AuthenticationError;
-use super::handled_request::Answered;
+use super::handled_request::HandledRequest;
 use crate::protocol::v6::Credentials;
 use crate::record::SiteId;
 use crate::transport::HttpResponse;
@@ -57,7 +57,7 @@ pub trait Gate: Send + Sync {
 #[derive(Debug)]
 pub enum Handled<R = HttpResponse> {
     /// It was answered.
-    Answered(Answered<R>),
+    Answered(HandledRequest<R>),
     /// Its credentials have to be checked first, which may take long: see [`Central::check_credentials`](super::Central::check_credentials).
     /// Nothing was done.
     Unchecked(CredentialCheck),

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::changelog::ChangelogGap;
 use crate::clock::Timestamp;
 use crate::error::Result;
-use crate::protocol::v6::{CopiesTold, PushChain};
+use crate::protocol::v6::{CopyReport, PushChain};
 use crate::record::{Cursor, SiteId};
 use crate::storage::state::{SiteSetting, StoredJson};
 use crate::storage::{ReadTxn, Storage, WriteTxn, changelog_gaps, newest_gaps, state};
@@ -22,7 +22,7 @@ const BYTES_MAX: usize = 64;
 
 /// What central knows of the database as which a site pushes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Copies {
+pub(crate) struct SiteDatabases {
     /// The pushes that were taken, the newest last.
     taken: Vec<String>,
     /// How many were taken in all.
@@ -48,7 +48,7 @@ pub(crate) struct Copies {
     lost: Option<ChangelogGap>,
 }
 
-impl Copies {
+impl SiteDatabases {
     /// Whether central took pushes after this that it does not know any more, as where its whole folder was put back from a
     /// snapshot: nobody else gives out numbers. What a site says of it is no danger to any other site, as only its own
     /// copies are told apart by that.
@@ -62,8 +62,8 @@ impl Copies {
         Ok(ChangelogGap { after: self.at.min(newest), before: newest.next() })
     }
 
-    fn told(&self) -> CopiesTold {
-        CopiesTold { refused_at: self.refused_at, number: self.number }
+    fn told(&self) -> CopyReport {
+        CopyReport { refused_at: self.refused_at, number: self.number }
     }
 }
 
@@ -71,21 +71,21 @@ impl Copies {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum PushVerdict {
     /// It is taken; with what the site is told, if it told anything itself.
-    Taken(Option<CopiesTold>),
+    Taken(Option<CopyReport>),
     /// Another copy goes on, whose push was taken at this time.
     Refused { goes_on_since: Timestamp },
 }
 
-const COPIES: SiteSetting<Option<StoredJson<Copies>>> = state::copies_of_site();
+const COPIES: SiteSetting<Option<StoredJson<SiteDatabases>>> = state::copies_of_site();
 
 /// What is known of a site's copies; nothing of a site that tells nothing, as Open mSupply.
-pub(crate) fn of_site(txn: &dyn ReadTxn, site: SiteId) -> Result<Option<Copies>> {
+pub(crate) fn of_site(txn: &dyn ReadTxn, site: SiteId) -> Result<Option<SiteDatabases>> {
     Ok(COPIES.of(site).get(txn)?.map(|StoredJson(copies)| copies))
 }
 
 /// Forgets what is known: the next copy that pushes goes on.
 pub(super) fn forget(txn: &dyn WriteTxn, site: SiteId) -> Result<()> {
-    COPIES.of(site).set(txn, None::<StoredJson<Copies>>)
+    COPIES.of(site).set(txn, None::<StoredJson<SiteDatabases>>)
 }
 
 /// Judges a push, and keeps what it says. The caller commits, also where it is refused.
@@ -117,7 +117,7 @@ pub(super) fn judge(
             lost = Some(known.lost_since(txn)?);
         }
         if !follows && !is_restored && !known.went_back(chain) {
-            let refused = Copies { refused_at: Some(now), ..known.clone() };
+            let refused = SiteDatabases { refused_at: Some(now), ..known.clone() };
             store(txn, site, &refused)?;
             return Ok(PushVerdict::Refused { goes_on_since: known.taken_at });
         }
@@ -132,8 +132,17 @@ pub(super) fn judge(
     let surplus = taken.len().saturating_sub(REMEMBERED);
     taken.drain(..surplus);
     let (at, is_pending) = (txn.last_cursor()?, true);
-    let now_known =
-        Copies { taken, number, taken_at: now, site_restored, central_restored, refused_at, at, is_pending, lost };
+    let now_known = SiteDatabases {
+        taken,
+        number,
+        taken_at: now,
+        site_restored,
+        central_restored,
+        refused_at,
+        at,
+        is_pending,
+        lost,
+    };
     store(txn, site, &now_known)?;
     Ok(PushVerdict::Taken(Some(now_known.told())))
 }
@@ -153,7 +162,7 @@ pub(super) fn goes_on_elsewhere(txn: &dyn ReadTxn, site: SiteId, chain: &PushCha
 
 /// Notes what a site that pulls shows to have been lost, once.
 pub(super) fn note_went_back(storage: &dyn Storage, site: SiteId, chain: &PushChain) -> Result<()> {
-    let shows = |known: &Copies| known.went_back(chain) && !planted!(CopiesNotTold);
+    let shows = |known: &SiteDatabases| known.went_back(chain) && !planted!(CopiesNotTold);
     if !of_site(storage.read()?.as_ref(), site)?.as_ref().is_some_and(shows) {
         return Ok(());
     }
@@ -165,7 +174,7 @@ pub(super) fn note_went_back(storage: &dyn Storage, site: SiteId, chain: &PushCh
     let lost = if is_told { known.lost } else { Some(known.lost_since(txn.as_ref())?) };
     // The pushes between are known by their number alone: the next one follows one of them.
     let taken = if chain.after.is_empty() { known.taken.clone() } else { vec![chain.after.clone()] };
-    store(txn.as_ref(), site, &Copies { taken, number: chain.number, central_restored, lost, ..known })?;
+    store(txn.as_ref(), site, &SiteDatabases { taken, number: chain.number, central_restored, lost, ..known })?;
     txn.commit()
 }
 
@@ -185,7 +194,7 @@ pub(super) fn note_integrated(storage: &dyn Storage, site: SiteId) -> Result<()>
     if let Some(known) = of_site(txn.as_ref(), site)?.filter(|known| known.is_pending)
         && !txn.central()?.integration_waits(site)?
     {
-        store(txn.as_ref(), site, &Copies { at: txn.last_cursor()?, is_pending: false, ..known })?;
+        store(txn.as_ref(), site, &SiteDatabases { at: txn.last_cursor()?, is_pending: false, ..known })?;
         return txn.commit();
     }
     Ok(())
@@ -194,12 +203,12 @@ pub(super) fn note_integrated(storage: &dyn Storage, site: SiteId) -> Result<()>
 /// Notes that a copy was refused.
 pub(super) fn note_refused(txn: &dyn WriteTxn, site: SiteId, now: Timestamp) -> Result<()> {
     match of_site(txn, site)? {
-        Some(known) => store(txn, site, &Copies { refused_at: Some(now), ..known }),
+        Some(known) => store(txn, site, &SiteDatabases { refused_at: Some(now), ..known }),
         None => Ok(()),
     }
 }
 
-fn store(txn: &dyn WriteTxn, site: SiteId, copies: &Copies) -> Result<()> {
+fn store(txn: &dyn WriteTxn, site: SiteId, copies: &SiteDatabases) -> Result<()> {
     COPIES.of(site).set(txn, StoredJson(copies.clone()))
 }
 
@@ -242,7 +251,7 @@ mod tests {
         let told = judge.push("c", "d", &[], 3);
         assert_eq!(
             told,
-            PushVerdict::Taken(Some(CopiesTold { refused_at: Some(Timestamp::from_unix_millis(2)), number: 4 }))
+            PushVerdict::Taken(Some(CopyReport { refused_at: Some(Timestamp::from_unix_millis(2)), number: 4 }))
         );
         // Somebody decides for it by setting it up again: from then on the other one is refused.
         assert!(taken(&judge.push("", "new", &[], 4)));
@@ -287,7 +296,7 @@ mod tests {
         };
         assert!(pulls("e", 5) && !pulls("e", 3));
         let on = judge.numbered(("e", 5), "f", &[], 2);
-        assert_eq!(on, PushVerdict::Taken(Some(CopiesTold { refused_at: None, number: 6 })));
+        assert_eq!(on, PushVerdict::Taken(Some(CopyReport { refused_at: None, number: 6 })));
         // Copies are told apart as before: one that was made in between, and one that is set up again.
         assert!(!taken(&judge.numbered(("e", 5), "other f", &[], 3)) && !pulls("d", 4));
         assert!(taken(&judge.numbered(("", 0), "new", &[], 4)));

@@ -7,7 +7,7 @@ use crate::transport::HttpResponse;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 #[non_exhaustive]
 #[allow(missing_docs, reason = "each is its own meaning")]
-pub enum Question {
+pub enum Endpoint {
     Pull,
     PatientPull,
     Push,
@@ -22,7 +22,7 @@ pub enum Question {
     Unknown,
 }
 
-impl Question {
+impl Endpoint {
     /// The question in snake_case.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -42,11 +42,11 @@ impl Question {
 /// A response, and what it was about. No secret is in it but in the response.
 #[derive(Debug)]
 #[non_exhaustive]
-pub struct Answered<R = HttpResponse> {
+pub struct HandledRequest<R = HttpResponse> {
     /// What goes back.
     pub response: R,
     /// What was asked.
-    pub question: Question,
+    pub endpoint: Endpoint,
     /// Who asked, if that could be told.
     pub site: Option<SiteId>,
     /// The records that were given or taken.
@@ -55,10 +55,10 @@ pub struct Answered<R = HttpResponse> {
     pub error: Option<&'static str>,
 }
 
-impl<R> Answered<R> {
+impl<R> HandledRequest<R> {
     /// The same with another response.
-    pub fn map<S>(self, change: impl FnOnce(R) -> S) -> Answered<S> {
-        let Self { response, question, site, records, error } = self;
-        Answered { response: change(response), question, site, records, error }
+    pub fn map<S>(self, change: impl FnOnce(R) -> S) -> HandledRequest<S> {
+        let Self { response, endpoint, site, records, error } = self;
+        HandledRequest { response: change(response), endpoint, site, records, error }
     }
 }

@@ -27,12 +27,12 @@ pub use auth::authenticator::{AuthenticationError, CredentialRefusal, SiteAuthen
 pub use auth::legacy::LegacyAuthenticator;
 pub use auth::local::LocalAuthenticator;
 pub use caller::{Caller, Checked, CredentialCheck, Gate, Handled, UploadHead};
-pub use handled_request::{Answered, Question};
+pub use handled_request::{Endpoint, HandledRequest};
 pub use in_process::InProcess;
 use request_log::RequestTrace;
 pub use site_activity::{CentralView, Integrations, SiteView};
-pub use site_registry::{LocalSites, SiteList, Store, stores};
-pub use v6::withheld::held_back;
+pub use site_registry::{SiteList, SiteRegistry, Store, stores};
+pub use v6::withheld::withheld;
 
 use crate::clock::{Clock, Timestamp};
 use crate::error::Result;
@@ -177,31 +177,31 @@ impl Central {
 
     /// The same for a request from this address, by which refused attempts are counted, and with what the
     /// administrator of the server wants to know of it.
-    pub fn answer_to(&self, request: &HttpRequest, from: Option<IpAddr>) -> Answered {
-        let noted = RequestTrace::of(Caller::at(from));
-        let response = self.route(request, &noted);
-        self.activity.note(&noted, self.clock.now());
-        noted.into_answered(response)
+    pub fn answer_to(&self, request: &HttpRequest, from: Option<IpAddr>) -> HandledRequest {
+        let trace = RequestTrace::of(Caller::at(from));
+        let response = self.route(request, &trace);
+        self.activity.note(&trace, self.clock.now());
+        trace.into_handled_request(response)
     }
 
     /// The same for a host that has slow checks of credentials made elsewhere, or lets sites wait for their turn: with a
     /// [`Caller::gate`] this takes no longer than the database does.
     pub fn handle_for(&self, request: &HttpRequest, caller: Caller) -> Handled {
-        let noted = RequestTrace::of(caller);
-        let response = self.route(request, &noted);
-        self.activity.note(&noted, self.clock.now());
-        noted.into_handled(response)
+        let trace = RequestTrace::of(caller);
+        let response = self.route(request, &trace);
+        self.activity.note(&trace, self.clock.now());
+        trace.into_handled(response)
     }
 
-    fn route(&self, request: &HttpRequest, noted: &RequestTrace) -> HttpResponse {
+    fn route(&self, request: &HttpRequest, trace: &RequestTrace) -> HttpResponse {
         let (route, query) = request.url.split_once('?').unwrap_or((&request.url, ""));
         if self.stands_alone && route.starts_with("/sync/v5/") {
-            noted.question.set(Question::Legacy);
-            return self.legacy_api(request, noted, route, query);
+            trace.endpoint.set(Endpoint::Legacy);
+            return self.legacy_api(request, trace, route, query);
         }
         if self.stands_alone && route.starts_with("/api/v4/") {
-            noted.question.set(Question::Legacy);
-            return self.patient_api(request, noted, route, query);
+            trace.endpoint.set(Endpoint::Legacy);
+            return self.patient_api(request, trace, route, query);
         }
         let route = route.trim_start_matches('/');
         if route.starts_with("central/") && !self.is_central() {
@@ -209,40 +209,40 @@ impl Central {
         }
         match (request.method, route) {
             (Method::Post, path::PULL) => {
-                self.answer(request, (noted, Question::Pull), |central, pull: PullRequest| {
-                    let site = central.enter(noted, pull.sync_v6_version, &pull.sync_v5_settings, true)?;
-                    let batch = central.pull(site, &pull, central.answer_bytes_max(noted))?;
-                    noted.pulled(&batch, pull.looks_only);
+                self.answer(request, (trace, Endpoint::Pull), |central, pull: PullRequest| {
+                    let site = central.enter(trace, pull.sync_v6_version, &pull.sync_v5_settings, true)?;
+                    let batch = central.pull(site, &pull, central.answer_bytes_max(trace))?;
+                    trace.pulled(&batch, pull.looks_only);
                     Ok(batch)
                 })
             }
             (Method::Post, path::PATIENT_PULL) => {
-                self.answer(request, (noted, Question::PatientPull), |central, pull: PatientPullRequest| {
-                    let site = central.enter(noted, pull.sync_v6_version, &pull.sync_v5_settings, true)?;
-                    let batch = central.patient_pull(site, &pull, central.answer_bytes_max(noted))?;
-                    noted.records.set(batch.records.len() as u64);
+                self.answer(request, (trace, Endpoint::PatientPull), |central, pull: PatientPullRequest| {
+                    let site = central.enter(trace, pull.sync_v6_version, &pull.sync_v5_settings, true)?;
+                    let batch = central.patient_pull(site, &pull, central.answer_bytes_max(trace))?;
+                    trace.records.set(batch.records.len() as u64);
                     Ok(batch)
                 })
             }
             (Method::Post, path::PUSH) => {
-                self.answer(request, (noted, Question::Push), |central, push: PushRequest| {
-                    let site = central.enter(noted, push.sync_v6_version, &push.sync_v5_settings, true)?;
+                self.answer(request, (trace, Endpoint::Push), |central, push: PushRequest| {
+                    let site = central.enter(trace, push.sync_v6_version, &push.sync_v5_settings, true)?;
                     let result = central.push(site, push)?;
-                    noted.records.set(result.records_pushed);
+                    trace.records.set(result.records_pushed);
                     Ok(result)
                 })
             }
             (Method::Post, path::SITE_STATUS) => {
-                self.answer(request, (noted, Question::SiteStatus), |central, status: SiteStatusRequest| {
-                    let site = central.enter(noted, status.sync_v6_version, &status.sync_v5_settings, false)?;
+                self.answer(request, (trace, Endpoint::SiteStatus), |central, status: SiteStatusRequest| {
+                    let site = central.enter(trace, status.sync_v6_version, &status.sync_v5_settings, false)?;
                     Ok(SiteStatus { is_integrating: central.is_integrating(site)? })
                 })
             }
-            (Method::Post, path::NAME_STORE_JOIN) => self.name_store_join(request, noted),
+            (Method::Post, path::NAME_STORE_JOIN) => self.name_store_join(request, trace),
             (Method::Put, path::UPLOAD_FILE) => {
-                self.take_file(request.header("content-type"), &mut request.body.as_slice(), noted)
+                self.take_file(request.header("content-type"), &mut request.body.as_slice(), trace)
             }
-            (Method::Post, path::DOWNLOAD_FILE) => v6::files::whole(self.give_file(request, noted)),
+            (Method::Post, path::DOWNLOAD_FILE) => v6::files::whole(self.give_file(request, trace)),
             _ => HttpResponse { status: 404, headers: Vec::new(), body: Vec::new() },
         }
     }
@@ -309,10 +309,10 @@ impl Central {
     fn answer<Q: DeserializeOwned + limits::Limited, A: Serialize>(
         &self,
         request: &HttpRequest,
-        (noted, question): (&RequestTrace, Question),
-        answer: impl FnOnce(&Self, Q) -> std::result::Result<A, Refused>,
+        (trace, question): (&RequestTrace, Endpoint),
+        answer: impl FnOnce(&Self, Q) -> std::result::Result<A, EnvelopeError>,
     ) -> HttpResponse {
-        noted.question.set(question);
+        trace.endpoint.set(question);
         let question: Q = match self.read(request) {
             Ok(question) => question,
             Err(response) => return response,
@@ -322,8 +322,8 @@ impl Central {
         }
         let body = match answer(self, question) {
             Ok(data) => encode_data(&data),
-            Err(Refused(error)) => {
-                noted.refused(&error);
+            Err(EnvelopeError(error)) => {
+                trace.refused(&error);
                 encode_error(&error)
             }
         };
@@ -333,25 +333,25 @@ impl Central {
     /// What is checked before each operation, in the order of the spec (`protocol-v6` §7).
     fn enter(
         &self,
-        noted: &RequestTrace,
+        trace: &RequestTrace,
         version: u32,
         credentials: &Credentials,
         reads_or_writes: bool,
-    ) -> std::result::Result<SiteId, Refused> {
+    ) -> std::result::Result<SiteId, EnvelopeError> {
         check_version(version)?;
-        let site = self.admit(noted, credentials)?;
-        noted.came_in(site, credentials);
+        let site = self.admit(trace, credentials)?;
+        trace.came_in(site, credentials);
         if reads_or_writes {
             // Before the pull looks: what it is then given ends here at least. Whether an integration waits is asked in the
             // transaction that reads or writes.
-            noted.newest.set(self.storage.read()?.last_cursor()?);
+            trace.newest.set(self.storage.read()?.last_cursor()?);
         }
         Ok(site)
     }
 
     /// The most bytes of records in an answer.
-    fn answer_bytes_max(&self, noted: &RequestTrace) -> usize {
-        let most = noted.caller.gate.as_ref().and_then(|gate| gate.answer_bytes_max());
+    fn answer_bytes_max(&self, trace: &RequestTrace) -> usize {
+        let most = trace.caller.gate.as_ref().and_then(|gate| gate.answer_bytes_max());
         most.map_or(self.config.batch_bytes_max, |most| most.min(self.config.batch_bytes_max))
     }
 
@@ -379,22 +379,22 @@ fn not_central() -> HttpResponse {
 }
 
 /// An error on its way into the envelope.
-pub(crate) struct Refused(WireError);
+pub(crate) struct EnvelopeError(WireError);
 
-impl From<WireError> for Refused {
+impl From<WireError> for EnvelopeError {
     fn from(error: WireError) -> Self {
         Self(error)
     }
 }
 
-impl From<crate::Error> for Refused {
+impl From<crate::Error> for EnvelopeError {
     /// A fault of this machine, told in neutral words: the details are for its administrator, not for sites.
     fn from(error: crate::Error) -> Self {
         Self(WireError::OtherServerError(format!("Internal error: {}", error.code())))
     }
 }
 
-impl From<AuthenticationError> for Refused {
+impl From<AuthenticationError> for EnvelopeError {
     fn from(error: AuthenticationError) -> Self {
         Self(error.flattened())
     }

@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 
 use super::caller::{Caller, Deferred, Handled};
-use super::handled_request::{Answered, Question};
+use super::handled_request::{Endpoint, HandledRequest};
 use crate::protocol::v6::{Batch, Credentials, WireError};
 use crate::record::{Cursor, SiteId};
 
@@ -17,7 +17,7 @@ pub(crate) struct RequestTrace {
     pub caller: Caller,
     /// Why it is not answered yet, if it is not.
     pub deferred: RefCell<Option<Deferred>>,
-    pub question: Cell<Question>,
+    pub endpoint: Cell<Endpoint>,
     pub records: Cell<u64>,
     /// The newest position in the changelog before it was looked at.
     pub newest: Cell<Cursor>,
@@ -27,12 +27,12 @@ pub(crate) struct RequestTrace {
     /// Whether the request names no machine, so that the one that is bound is put into its credentials.
     pub is_machine_assumed: Cell<bool>,
     pub error: Cell<Option<&'static str>>,
-    pub who: RefCell<Option<Who>>,
+    pub who: RefCell<Option<SignedInSite>>,
 }
 
 /// A site that came in, as it calls itself.
 #[derive(Debug)]
-pub(crate) struct Who {
+pub(crate) struct SignedInSite {
     pub site: SiteId,
     pub name: String,
     pub app_version: String,
@@ -51,7 +51,7 @@ impl RequestTrace {
     pub(crate) fn came_in(&self, site: SiteId, credentials: &Credentials) {
         let short = |text: &str| text.chars().filter(|c| !c.is_control()).take(TEXT_MAX).collect();
         let (name, app_version) = (short(&credentials.username), short(&credentials.app_version));
-        *self.who.borrow_mut() = Some(Who { site, name, app_version });
+        *self.who.borrow_mut() = Some(SignedInSite { site, name, app_version });
     }
 
     pub(crate) fn pulled(&self, batch: &Batch, looks_only: bool) {
@@ -88,14 +88,14 @@ impl RequestTrace {
         match self.deferred.take() {
             Some(Deferred::Unchecked(check)) => Handled::Unchecked(check),
             Some(Deferred::OutOfTurn(site)) => Handled::OutOfTurn(site),
-            None => Handled::Answered(self.into_answered(response)),
+            None => Handled::Answered(self.into_handled_request(response)),
         }
     }
 
-    pub(crate) fn into_answered<R>(self, response: R) -> Answered<R> {
-        Answered {
+    pub(crate) fn into_handled_request<R>(self, response: R) -> HandledRequest<R> {
+        HandledRequest {
             response,
-            question: self.question.get(),
+            endpoint: self.endpoint.get(),
             site: self.who.borrow().as_ref().map(|who| who.site),
             records: self.records.get(),
             error: self.error.get(),

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::Central;
-use super::handled_request::Question;
+use super::handled_request::Endpoint;
 use super::request_log::RequestTrace;
 use crate::clock::Timestamp;
 use crate::error::Result;
@@ -42,14 +42,14 @@ impl Activity {
 
     pub(crate) fn note(&self, noted: &RequestTrace, now: Timestamp) {
         let Some(who) = &*noted.who.borrow() else { return };
-        let done = |question| (noted.question.get() == question && noted.error.get().is_none()).then_some(now);
+        let done = |question| (noted.endpoint.get() == question && noted.error.get().is_none()).then_some(now);
         let visit = SiteActivity {
             site: who.site,
             name: who.name.clone(),
             app_version: who.app_version.clone(),
             seen_at: now,
-            pulled_at: done(Question::Pull).filter(|_| !noted.looks_only.get()),
-            pushed_at: done(Question::Push),
+            pulled_at: done(Endpoint::Pull).filter(|_| !noted.looks_only.get()),
+            pushed_at: done(Endpoint::Push),
             read_to: noted.read_to.get(),
         };
         match self.lock().entry(who.site) {

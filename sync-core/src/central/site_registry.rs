@@ -62,18 +62,18 @@ impl SiteList {
 }
 
 /// Keeps the local list of sites and stores. A database that keeps one is a central server's without a legacy server.
-pub struct LocalSites {
+pub struct SiteRegistry {
     storage: Arc<dyn Storage>,
     clock: Arc<dyn Clock>,
 }
 
-impl std::fmt::Debug for LocalSites {
+impl std::fmt::Debug for SiteRegistry {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("LocalSites")
     }
 }
 
-impl LocalSites {
+impl SiteRegistry {
     /// Opens the list, and makes a fresh database a central server's.
     ///
     /// # Errors
@@ -146,8 +146,8 @@ impl LocalSites {
     ///
     /// # Errors
     /// The database failed.
-    pub fn held_back(&self, site: SiteId) -> Result<u64> {
-        super::v6::withheld::held_back(self.storage.as_ref(), site)
+    pub fn withheld(&self, site: SiteId) -> Result<u64> {
+        super::v6::withheld::withheld(self.storage.as_ref(), site)
     }
 
     /// Removes a site; what it synchronised stays.
@@ -212,7 +212,7 @@ impl LocalSites {
         write("store", store_id.as_str(), &store)?;
         txn.commit()?;
         // The store has moved, whatever comes now: the next integration goes on with what fails here.
-        let _ = moved_stores::log_anew(self.storage.as_ref(), self.clock.as_ref());
+        let _ = moved_stores::relog_pending(self.storage.as_ref(), self.clock.as_ref());
         Ok(store_id)
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::clock::{Bell, Clock};
+use crate::clock::{Clock, WakeSignal};
 
 /// What was asked, as it stands now; no queue of messages that could overflow or get lost.
 #[derive(Debug, Default)]
@@ -20,7 +20,7 @@ struct DriverRequests {
 #[derive(Debug, Default)]
 struct Shared {
     asked: Mutex<DriverRequests>,
-    bell: Bell,
+    bell: WakeSignal,
 }
 
 /// Steers a [`Driver`](super::Driver) from any thread. Clones steer the same one. No call waits for a cycle.
@@ -35,7 +35,7 @@ impl DriverHandle {
 
     fn ask<T>(&self, what: impl FnOnce(&mut DriverRequests) -> T) -> T {
         let answer = what(&mut self.asked());
-        self.0.bell.ring();
+        self.0.bell.wake();
         answer
     }
 
@@ -114,7 +114,7 @@ impl DriverHandle {
                 }
                 if asked.suspended { LONGEST } else { left.min(LONGEST) }
             };
-            clock.sleep_until_rung(wait, &self.0.bell);
+            clock.sleep_until_woken(wait, &self.0.bell);
         }
     }
 

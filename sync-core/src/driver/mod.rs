@@ -13,7 +13,7 @@ pub use handle::DriverHandle;
 use self::backoff::{Backoff, needs_person};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
-use crate::site::{Silent, Site, SyncEvent, SyncObserver, SyncReport};
+use crate::site::{NoopObserver, Site, SyncEvent, SyncObserver, SyncReport};
 
 /// How a cycle of a driver ended, and when the next one is due.
 #[derive(Debug)]
@@ -51,7 +51,7 @@ pub trait DriverObserver: SyncObserver {
     fn on_cycle(&mut self, end: &CycleEnd);
 }
 
-impl DriverObserver for Silent {
+impl DriverObserver for NoopObserver {
     fn on_cycle(&mut self, _: &CycleEnd) {}
 }
 
@@ -123,7 +123,7 @@ impl Driver {
             let started_at = clock.now();
             let began = clock.monotonic();
             let result = {
-                let _running = Running(&self.handle);
+                let _running = CycleGuard(&self.handle);
                 let mut watched = ObservedDriver { observer: &mut *observer, handle: &self.handle };
                 self.site.sync(&self.config.options, &mut watched)
             };
@@ -142,9 +142,9 @@ impl Driver {
 }
 
 /// A cycle that runs. It has ended when this is dropped: also where an observer or a host's hook panics.
-struct Running<'a>(&'a DriverHandle);
+struct CycleGuard<'a>(&'a DriverHandle);
 
-impl Drop for Running<'_> {
+impl Drop for CycleGuard<'_> {
     fn drop(&mut self) {
         self.0.ended();
     }

@@ -49,7 +49,7 @@ impl Merge {
 /// A version of a merged record that comes after the merge. It is not stored; and what is here of the record goes, unless it
 /// is an edit that a server does not have yet.
 pub(super) fn came_late(txn: &dyn WriteTxn, incoming: &Incoming, origin: Option<SiteId>, now: Timestamp) -> Result<()> {
-    if edited_here(txn, &incoming.table, &incoming.id)? == Edited::Arrived {
+    if edited_here(txn, &incoming.table, &incoming.id)? == EditProgress::Arrived {
         write::delete(txn, &incoming.table, &incoming.id, Origin::Sync(origin), now)?;
     }
     Ok(())
@@ -74,7 +74,7 @@ pub(super) fn note(
     state::merged_into(table.as_str(), &from).set(txn, keep.clone())?;
     state::merge_target(table.as_str(), keep.as_str()).set(txn, true)?;
     append_pending(txn, PendingMerge::Into(table.clone(), keep.clone()))?;
-    if edited_here(txn, table, &from)? == Edited::Arrived {
+    if edited_here(txn, table, &from)? == EditProgress::Arrived {
         write::delete(txn, table, &from, Origin::Sync(origin), now)?;
     }
     txn.wake_waiting(table, &from)?;
@@ -87,7 +87,7 @@ pub(super) fn note(
 
 /// How far the newest edit of a record that was made here is on its way, seen from the server that has least of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Edited {
+enum EditProgress {
     /// There is none that a server does not have.
     Arrived,
     /// It goes out as the record then is.
@@ -98,17 +98,17 @@ enum Edited {
 
 /// A server to which records of its table do not go says nothing of an edit: the cursor of its push stays where it was,
 /// however many of them are edited.
-fn edited_here(txn: &dyn ReadTxn, table: &TableName, id: &RecordId) -> Result<Edited> {
+fn edited_here(txn: &dyn ReadTxn, table: &TableName, id: &RecordId) -> Result<EditProgress> {
     let typed = record_type(table.as_str()).is_some();
     let to_central = typed && role(txn)? != Some(Role::Central);
     let to_legacy = !typed || matches!(table.as_str(), "name" | "name_store_join");
-    let mut edited = Edited::Arrived;
+    let mut edited = EditProgress::Arrived;
     let servers = [(to_central, Server::Central), (to_legacy, Server::Legacy)];
     for (_, server) in servers.into_iter().filter(|(is_concerned, _)| *is_concerned) {
         edited = edited.max(match () {
-            () if txn.has_local_change(table, id, state::push_to(server).cursor.get(txn)?)? => Edited::Waits,
-            () if txn.has_local_change(table, id, confirmed_to(txn, server)?)? => Edited::IsOnItsWay,
-            () => Edited::Arrived,
+            () if txn.has_local_change(table, id, state::push_to(server).cursor.get(txn)?)? => EditProgress::Waits,
+            () if txn.has_local_change(table, id, confirmed_to(txn, server)?)? => EditProgress::IsOnItsWay,
+            () => EditProgress::Arrived,
         });
     }
     Ok(edited)
@@ -178,7 +178,7 @@ fn rewrite_some(
     for id in ids {
         let edited = edited_here(txn.as_ref(), table, id)?;
         if is_gone(txn.as_ref(), table, id)? {
-            if edited == Edited::Arrived {
+            if edited == EditProgress::Arrived {
                 write::delete(txn.as_ref(), table, id, Origin::Sync(origin), clock.now())?;
                 done += 1;
             }
@@ -188,9 +188,9 @@ fn rewrite_some(
         let Some(data) = resolved(txn.as_ref(), table, &data)? else { continue };
         let origin = match edited {
             // It is still an edit, and goes out as it is now.
-            Edited::Waits => Origin::Local,
-            Edited::Arrived => Origin::Sync(origin),
-            Edited::IsOnItsWay => continue,
+            EditProgress::Waits => Origin::Local,
+            EditProgress::Arrived => Origin::Sync(origin),
+            EditProgress::IsOnItsWay => continue,
         };
         let written = txn.written_at(table, id)?.unwrap_or_default();
         store(txn.as_ref(), table, id, &data, origin, clock.now())?;
@@ -262,10 +262,10 @@ fn tidy_joins(
         let txn = storage.write()?;
         for id in ids {
             match edited_here(txn.as_ref(), &table, id)? {
-                Edited::Arrived => {
+                EditProgress::Arrived => {
                     write::delete(txn.as_ref(), &table, id, Origin::Sync(origin), clock.now())?;
                 }
-                Edited::Waits | Edited::IsOnItsWay => left += 1,
+                EditProgress::Waits | EditProgress::IsOnItsWay => left += 1,
             }
         }
         txn.commit()?;
@@ -277,7 +277,7 @@ fn tidy_joins(
 mod tests {
     use super::*;
     use crate::clock::SystemClock;
-    use crate::integrate::{Door, receive};
+    use crate::integrate::{Provenance, receive};
     use crate::protocol::v6::{Action, WireRecord};
     use crate::storage::{MemoryStorage, Source};
 
@@ -316,10 +316,10 @@ mod tests {
     /// What is there in the end, where each message comes with a cycle of its own, or all with one.
     fn end(messages: &[Incoming], each_alone: bool) -> Vec<(String, String)> {
         let (storage, clock) = (MemoryStorage::new(), SystemClock::new());
-        let door = Door { source: Source::Legacy, origin: Some(SiteId(1)) };
+        let provenance = Provenance { source: Source::Legacy, origin: Some(SiteId(1)) };
         for batch in messages.chunks(if each_alone { 1 } else { 2 }) {
             let txn = storage.write().unwrap();
-            receive(txn.as_ref(), clock.now(), &door, batch.to_vec()).unwrap();
+            receive(txn.as_ref(), clock.now(), &provenance, batch.to_vec()).unwrap();
             txn.commit().unwrap();
             if each_alone {
                 rewrite(&storage, &clock, None).unwrap();
@@ -368,9 +368,9 @@ mod tests {
     fn what_a_site_writes_of_a_merged_record_is_set_aside_with_the_reason() {
         let (storage, clock) = (MemoryStorage::new(), SystemClock::new());
         let receive_from = |source, message: Incoming| {
-            let door = Door { source, origin: Some(SiteId(2)) };
+            let provenance = Provenance { source, origin: Some(SiteId(2)) };
             let txn = storage.write().unwrap();
-            receive(txn.as_ref(), clock.now(), &door, vec![Incoming { source, ..message }]).unwrap();
+            receive(txn.as_ref(), clock.now(), &provenance, vec![Incoming { source, ..message }]).unwrap();
             txn.commit().unwrap();
         };
         receive_from(Source::Legacy, merge("B", "A"));

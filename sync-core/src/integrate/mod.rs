@@ -27,7 +27,7 @@ use crate::write;
 use crate::write::merged;
 use crate::write::record_owner;
 use crate::write::restored_site::SiteRestore;
-use crate::write::{Origin, WentUnseen, WriteEffect};
+use crate::write::{Origin, UnseenMove, WriteEffect};
 
 use self::plan::{Facts, Plan, plan};
 pub(crate) use self::queue::Queue;
@@ -65,7 +65,7 @@ impl Integrated {
 
 /// From where records come, and what the rules need to know of it.
 #[derive(Debug, Clone)]
-pub(crate) struct Door {
+pub(crate) struct Provenance {
     pub source: Source,
     /// The origin that changelog rows get.
     pub origin: Option<SiteId>,
@@ -73,10 +73,15 @@ pub(crate) struct Door {
 
 /// Integrates a received batch in the caller's transaction: upserts with parents before children, then deletes with
 /// children before parents. What cannot be integrated is set aside.
-pub(crate) fn receive(txn: &dyn WriteTxn, now: Timestamp, door: &Door, mut batch: Vec<Incoming>) -> Result<Integrated> {
-    keep_last_words(&mut batch);
-    if failed_before(txn, door.source)? {
-        return stage_all(txn, now, door, batch);
+pub(crate) fn receive(
+    txn: &dyn WriteTxn,
+    now: Timestamp,
+    provenance: &Provenance,
+    mut batch: Vec<Incoming>,
+) -> Result<Integrated> {
+    dedupe_keep_last(&mut batch);
+    if failed_before(txn, provenance.source)? {
+        return stage_all(txn, now, provenance, batch);
     }
     batch.sort_by_key(|incoming| {
         let rank = i64::from(integration_rank(incoming.table.as_str()));
@@ -86,12 +91,12 @@ pub(crate) fn receive(txn: &dyn WriteTxn, now: Timestamp, door: &Door, mut batch
             Action::Merge => (2, rank),
         }
     });
-    let mut integrator = Integrator::new(txn, now, door)?;
-    let any_buffered = !txn.staged_tables(door.source)?.is_empty() || integrator.any_set_aside;
+    let mut integrator = Integrator::new(txn, now, provenance)?;
+    let any_buffered = !txn.staged_tables(provenance.source)?.is_empty() || integrator.any_set_aside;
     for mut incoming in batch {
         let set_aside = match incoming.quarantine.take() {
             Some(unreadable) => Some(integrator.count_set_aside(unreadable)),
-            None => integrator.take(&incoming)?,
+            None => integrator.integrate_one(&incoming)?,
         };
         match set_aside {
             Some(_) if planted!(FailedIsDropped) => {}
@@ -100,7 +105,7 @@ pub(crate) fn receive(txn: &dyn WriteTxn, now: Timestamp, door: &Door, mut batch
                 txn.stage(&Incoming { quarantine: Some(quarantine), known, ..incoming }, now)?;
             }
             // An older version that was set aside is out of date now.
-            None if any_buffered => txn.discard(door.source, &incoming.table, &incoming.id)?,
+            None if any_buffered => txn.discard(provenance.source, &incoming.table, &incoming.id)?,
             None => {}
         }
     }
@@ -123,13 +128,13 @@ fn failed_before(txn: &dyn ReadTxn, source: Source) -> Result<bool> {
 
 /// Stages a batch as it came, because one like it failed: what is staged is integrated record by record where need be, and
 /// the one that fails stops no other.
-fn stage_all(txn: &dyn WriteTxn, now: Timestamp, door: &Door, batch: Vec<Incoming>) -> Result<Integrated> {
-    let facts = StoredFacts::new(txn, door)?;
+fn stage_all(txn: &dyn WriteTxn, now: Timestamp, provenance: &Provenance, batch: Vec<Incoming>) -> Result<Integrated> {
+    let facts = LocalState::new(txn, provenance)?;
     for incoming in batch {
         let known = facts.known_when_it_came(&incoming)?;
         txn.stage(&Incoming { known, ..incoming }, now)?;
     }
-    if let Some(failed) = batch_failed(door.source) {
+    if let Some(failed) = batch_failed(provenance.source) {
         failed.set(txn, false)?;
     }
     Ok(Integrated::default())
@@ -179,7 +184,7 @@ pub(crate) fn staging_what_fails<T>(
 
 /// The sender's last word on a record counts, whatever order the kinds of actions are taken in: a record may be deleted
 /// in one store and written again in another within a batch.
-fn keep_last_words(batch: &mut Vec<Incoming>) {
+fn dedupe_keep_last(batch: &mut Vec<Incoming>) {
     let mut seen = HashSet::new();
     let mut last: Vec<bool> = batch
         .iter()
@@ -196,7 +201,7 @@ fn keep_last_words(batch: &mut Vec<Incoming>) {
 
 /// Takes records one after the other, within one transaction.
 struct Integrator<'t> {
-    facts: StoredFacts<'t>,
+    facts: LocalState<'t>,
     now: Timestamp,
     /// Whether anything is set aside, so that something may wait for what is taken.
     any_set_aside: bool,
@@ -212,21 +217,21 @@ struct Integrator<'t> {
 }
 
 impl<'t> Integrator<'t> {
-    fn new(txn: &'t dyn WriteTxn, now: Timestamp, door: &'t Door) -> Result<Self> {
+    fn new(txn: &'t dyn WriteTxn, now: Timestamp, provenance: &'t Provenance) -> Result<Self> {
         let any_set_aside = !txn.quarantine_counts()?.is_empty();
         let at_central = crate::storage::state::role(txn)? == Some(Role::Central);
-        let restore_of_source = match door.source {
+        let restore_of_source = match provenance.source {
             Source::Site(site) => SiteRestore::load(txn, site)?,
             _ => None,
         };
-        let facts = StoredFacts::new(txn, door)?;
+        let facts = LocalState::new(txn, provenance)?;
         let any_merged = merged::any(txn)?;
         let (buffered, done) = (None, Integrated::default());
         Ok(Self { facts, now, any_set_aside, at_central, any_merged, restore_of_source, buffered, done })
     }
 
     /// Decides about a record and does it; gives the reason if it is to be set aside.
-    fn take(&mut self, incoming: &Incoming) -> Result<Option<Quarantine>> {
+    fn integrate_one(&mut self, incoming: &Incoming) -> Result<Option<Quarantine>> {
         if self.any_merged
             && matches!(incoming.action, Action::Insert | Action::Update)
             && !planted!(MergedComesBack)
@@ -254,7 +259,7 @@ impl<'t> Integrator<'t> {
             let ignored = Quarantine { cause: QuarantineCause::Ignored, reason, waits_for: None };
             return Ok(Some(self.count_set_aside(ignored)));
         }
-        merge::came_late(self.facts.txn, incoming, self.facts.door.origin, self.now)?;
+        merge::came_late(self.facts.txn, incoming, self.facts.provenance.origin, self.now)?;
         self.done.integrated += 1;
         Ok(None)
     }
@@ -267,7 +272,7 @@ impl<'t> Integrator<'t> {
             Plan::Upsert => {
                 let store = if self.at_central { write::upsert_with_fanout } else { write::upsert };
                 let stored = store(txn, table, id, &incoming.data, origin, now)?;
-                if let (Some(site), Origin::Sync(None)) = (self.facts.door.origin, origin)
+                if let (Some(site), Origin::Sync(None)) = (self.facts.provenance.origin, origin)
                     && stored != WriteEffect::AsBefore
                     && self.at_central
                 {
@@ -289,7 +294,7 @@ impl<'t> Integrator<'t> {
                 write::delete(txn, table, id, origin, now)?;
             }
             Plan::Merge(merge) => {
-                merge::note(txn, table, merge, self.facts.door.origin, now)?;
+                merge::note(txn, table, merge, self.facts.provenance.origin, now)?;
                 self.any_merged = true;
             }
             Plan::Nothing => {}
@@ -327,7 +332,7 @@ impl<'t> Integrator<'t> {
 
     /// The site that a record comes from, unless the record is to go back there.
     fn origin(&self, incoming: &Incoming) -> Result<Option<SiteId>> {
-        let Some(site) = self.facts.door.origin else { return Ok(None) };
+        let Some(site) = self.facts.provenance.origin else { return Ok(None) };
         let goes_back = sent_back::is_lost(self.restore_of_source, incoming, self.buffered)
             || sent_back::is_replaced(self.facts.txn, site, incoming, self.buffered)?;
         Ok(Some(site).filter(|_| !goes_back))
@@ -344,18 +349,18 @@ impl<'t> Integrator<'t> {
 }
 
 /// What the storage knows, as the plan asks for it.
-struct StoredFacts<'t> {
+struct LocalState<'t> {
     txn: &'t dyn WriteTxn,
-    door: &'t Door,
+    provenance: &'t Provenance,
     /// On central, the active stores of the site that pushed, as this transaction sees them.
     stores: Vec<StoreId>,
     /// Where local edits that are not pushed yet begin; `None` if there are none.
     unpushed_from: Option<Cursor>,
 }
 
-impl<'t> StoredFacts<'t> {
-    fn new(txn: &'t dyn WriteTxn, door: &'t Door) -> Result<Self> {
-        let server = match door.source {
+impl<'t> LocalState<'t> {
+    fn new(txn: &'t dyn WriteTxn, provenance: &'t Provenance) -> Result<Self> {
+        let server = match provenance.source {
             Source::Central => Some(Server::Central),
             Source::Legacy => Some(Server::Legacy),
             Source::Site(_) | Source::Local => None,
@@ -365,11 +370,11 @@ impl<'t> StoredFacts<'t> {
             Some(from) if !txn.changes(&Selection::Local, from, 1)?.is_empty() => Some(from),
             _ => None,
         };
-        let stores = match door.source {
+        let stores = match provenance.source {
             Source::Site(site) => txn.stores_of_site(site)?,
             _ => Vec::new(),
         };
-        Ok(Self { txn, door, stores, unpushed_from })
+        Ok(Self { txn, provenance, stores, unpushed_from })
     }
 
     /// What the writer of a record that has just come and is set aside can have known: an edit made here that the server does
@@ -385,7 +390,7 @@ impl<'t> StoredFacts<'t> {
     }
 }
 
-impl Facts for StoredFacts<'_> {
+impl Facts for LocalState<'_> {
     fn has(&self, table: &str, id: &RecordId) -> Result<bool> {
         self.txn.has_record(&TableName::from(table), id)
     }
@@ -399,7 +404,7 @@ impl Facts for StoredFacts<'_> {
     }
 
     fn is_anothers(&self, table: &TableName, id: &RecordId, data: &RecordData) -> Result<bool> {
-        match self.door.source {
+        match self.provenance.source {
             Source::Site(site) => record_owner::is_anothers(self.txn, (site, &self.stores), (table, id), data),
             _ => Ok(false),
         }
@@ -410,12 +415,12 @@ impl Facts for StoredFacts<'_> {
     }
 
     fn is_set_aside_elsewhere(&self, table: &TableName, id: &RecordId) -> Result<bool> {
-        let Source::Site(site) = self.door.source else { return Ok(false) };
+        let Source::Site(site) = self.provenance.source else { return Ok(false) };
         record_owner::is_set_aside_elsewhere(self.txn, (table, id), (site, &self.stores))
     }
 
     fn unseen_patient(&self, table: &TableName, id: &RecordId, data: &RecordData) -> Result<Option<NameId>> {
-        match (self.door.source, table.as_str()) {
+        match (self.provenance.source, table.as_str()) {
             (Source::Site(_), "name" | "name_oms_fields") if planted!(PatientIsAnyones) => Ok(None),
             (Source::Site(site), "name" | "name_oms_fields") => {
                 record_owner::unseen_name(self.txn, (site, &self.stores), id)
@@ -424,9 +429,9 @@ impl Facts for StoredFacts<'_> {
         }
     }
 
-    fn went_unseen(&self, incoming: &Incoming) -> Result<WentUnseen> {
+    fn went_unseen(&self, incoming: &Incoming) -> Result<UnseenMove> {
         let (Source::Site(site), Some(read_to)) = (incoming.source, incoming.known.by_sender) else {
-            return Ok(WentUnseen::Nothing);
+            return Ok(UnseenMove::Nothing);
         };
         let record = (&incoming.table, &incoming.id, &incoming.data);
         write::went_unseen(self.txn, (site, read_to, &self.stores), record)
@@ -449,7 +454,7 @@ impl Facts for StoredFacts<'_> {
         }
         let Some(from) = self.unpushed_from else { return Ok(false) };
         // What came back from central is no edit that waits.
-        let from = from.max(seen_at_central(self.txn, self.door.source, table, id)?);
+        let from = from.max(seen_at_central(self.txn, self.provenance.source, table, id)?);
         self.txn.has_local_change(table, id, from)
     }
 }

@@ -9,7 +9,7 @@ use crate::record::{
     Deletion, FieldError, NameId, RecordData, RecordId, RecordType, TableName, json_text, portable, record_type,
 };
 use crate::storage::{Incoming, Quarantine, QuarantineCause, Source};
-use crate::write::{self, WentUnseen};
+use crate::write::{self, UnseenMove};
 
 /// What is done with a received record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,7 +50,7 @@ pub(super) trait Facts {
     /// The patient whom a record with this id and data is about, if the site that sent it may not know the patient.
     fn unseen_patient(&self, table: &TableName, id: &RecordId, data: &RecordData) -> Result<Option<NameId>>;
     /// What of it went to another site before the site that sent it could know.
-    fn went_unseen(&self, incoming: &Incoming) -> Result<WentUnseen>;
+    fn went_unseen(&self, incoming: &Incoming) -> Result<UnseenMove>;
     /// Whether something newer was written since it came, and does not say the same.
     fn is_superseded(&self, incoming: &Incoming) -> Result<bool>;
     /// Whether the record was edited here, and what comes may be older than that.
@@ -142,9 +142,9 @@ fn decide(incoming: &Incoming, facts: &dyn Facts) -> Result<Decision> {
             return Ok(Ok(Plan::Nothing));
         }
         match unknowing(incoming, kind, &refusal, facts)? {
-            Unknowing::No => return Ok(Err(aside(QuarantineCause::Refused, refusal.to_string()))),
-            Unknowing::Edited(reason) => return Ok(Err(aside(QuarantineCause::Superseded, reason))),
-            Unknowing::Added => {}
+            UnawareWrite::No => return Ok(Err(aside(QuarantineCause::Refused, refusal.to_string()))),
+            UnawareWrite::Edited(reason) => return Ok(Err(aside(QuarantineCause::Superseded, reason))),
+            UnawareWrite::Added => {}
         }
     }
     if let Some(quarantine) = unseen_patient(incoming, facts)? {
@@ -339,7 +339,7 @@ fn says_what_is_here(incoming: &Incoming, facts: &dyn Facts) -> Result<bool> {
 }
 
 /// Whether a site broke a rule for what it could not know.
-enum Unknowing {
+enum UnawareWrite {
     No,
     /// It edited what is elsewhere: the move came first.
     Edited(String),
@@ -347,20 +347,20 @@ enum Unknowing {
     Added,
 }
 
-fn unknowing(incoming: &Incoming, kind: &RecordType, refusal: &Refusal, facts: &dyn Facts) -> Result<Unknowing> {
+fn unknowing(incoming: &Incoming, kind: &RecordType, refusal: &Refusal, facts: &dyn Facts) -> Result<UnawareWrite> {
     let is_elsewhere = matches!(refusal, Refusal::StoreNotActiveHere { .. }) && !planted!(RefusedUnknowing);
-    let went = if is_elsewhere { facts.went_unseen(incoming)? } else { WentUnseen::Nothing };
-    if went == WentUnseen::Nothing {
-        return Ok(Unknowing::No);
+    let went = if is_elsewhere { facts.went_unseen(incoming)? } else { UnseenMove::Nothing };
+    if went == UnseenMove::Nothing {
+        return Ok(UnawareWrite::No);
     }
     let stored = facts.stored(&incoming.table, &incoming.id)?;
     Ok(match stored {
-        None if kind.is_only_added() && incoming.action != Action::Delete => Unknowing::Added,
+        None if kind.is_only_added() && incoming.action != Action::Delete => UnawareWrite::Added,
         // The same once more is no edit.
-        Some(stored) if kind.is_only_added() && stored == incoming.data => Unknowing::Added,
+        Some(stored) if kind.is_only_added() && stored == incoming.data => UnawareWrite::Added,
         // Its store may come back, and the edit with it.
-        _ if went == WentUnseen::Store => Unknowing::No,
-        _ => Unknowing::Edited(
+        _ if went == UnseenMove::Store => UnawareWrite::No,
+        _ => UnawareWrite::Edited(
             "it went to a store of another site before this came, which the site that sent it could not know: the move \
              wins"
                 .to_owned(),

@@ -7,8 +7,8 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::staged::Run;
-use super::{Door, Integrated};
+use super::staged::StagedRun;
+use super::{Integrated, Provenance};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::record::SiteId;
@@ -26,7 +26,7 @@ struct QueueState {
     /// Those that have their turn now.
     busy: HashSet<SiteId>,
     /// How far those have come that were not finished in their last turn.
-    runs: HashMap<SiteId, Run>,
+    runs: HashMap<SiteId, StagedRun>,
     done: Integrated,
 }
 
@@ -95,17 +95,17 @@ fn is_push_open<T: ReadTxn + ?Sized>(txn: &T, site: SiteId) -> Result<bool> {
 struct SiteTurn<'q> {
     queue: &'q Queue,
     site: SiteId,
-    run: Run,
+    run: StagedRun,
 }
 
 impl SiteTurn<'_> {
     fn take(mut self, storage: &dyn Storage, clock: &dyn Clock) -> Result<()> {
         let source = Source::Site(self.site);
         let origin = if planted!(SourceForgotten) { None } else { Some(self.site) };
-        let door = Door { source, origin };
+        let provenance = Provenance { source, origin };
         let site = self.site;
         // A batch of a push may come before any transaction of this.
-        let Some(slice) = self.run.slice(storage, clock, &door, &|txn| Ok(!is_push_open(txn, site)?))? else {
+        let Some(slice) = self.run.slice(storage, clock, &provenance, &|txn| Ok(!is_push_open(txn, site)?))? else {
             let txn = storage.write()?;
             // Something that waited was woken in the middle of a push: the site's next batch must come in, and with the last
             // one all of it is integrated. Otherwise, what was staged since then keeps its request.

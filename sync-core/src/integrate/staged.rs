@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::sent_back::BufferPlace;
-use super::{Door, Integrated, Integrator, may_be_of_a_record};
+use super::{Integrated, Integrator, Provenance, may_be_of_a_record};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::protocol::v5::{CentralRecord, QueuedRecord};
@@ -21,11 +21,11 @@ const CHUNK_RECORDS: usize = 1000;
 pub(crate) fn integrate(
     storage: &dyn Storage,
     clock: &dyn Clock,
-    door: &Door,
+    provenance: &Provenance,
     mut progress: impl FnMut(u64, u64) -> Result<()>,
 ) -> Result<Integrated> {
-    let mut run = Run::default();
-    while let Some(slice) = run.slice(storage, clock, door, &|_| Ok(true))? {
+    let mut run = StagedRun::default();
+    while let Some(slice) = run.slice(storage, clock, provenance, &|_| Ok(true))? {
         progress(run.done.count(), run.total)?;
         if slice.is_full {
             clock.sleep(PAUSE);
@@ -37,7 +37,7 @@ pub(crate) fn integrate(
 /// How far the integration of what is staged from one source has come. Nothing is lost with it: another begins again with
 /// what is still staged.
 #[derive(Debug, Default)]
-pub(super) struct Run {
+pub(super) struct StagedRun {
     /// What is left of this pass, in order.
     left: VecDeque<(TableName, StagedKind)>,
     /// The last sequence that was taken of the first of them.
@@ -56,19 +56,19 @@ pub(super) struct Slice {
     pub is_full: bool,
 }
 
-impl Run {
+impl StagedRun {
     /// Integrates in one transaction what comes next; `None` once nothing is staged any more, or if that transaction says
     /// that this may not go on. What was woken by a parent is staged again and comes with another pass.
     pub(super) fn slice(
         &mut self,
         storage: &dyn Storage,
         clock: &dyn Clock,
-        door: &Door,
+        provenance: &Provenance,
         may_go_on: &dyn Fn(&dyn ReadTxn) -> Result<bool>,
     ) -> Result<Option<Slice>> {
         loop {
             let Some((table, kind)) = self.left.front() else {
-                self.begin_pass(storage, door.source)?;
+                self.begin_pass(storage, provenance.source)?;
                 if self.left.is_empty() {
                     return Ok(None);
                 }
@@ -76,14 +76,14 @@ impl Run {
             };
             let at_most = if self.one_by_one > 0 { 1 } else { CHUNK_RECORDS };
             let place = StagedPosition { table, kind: *kind, after: self.after, at_most };
-            let attempt = || attempted(|| integrate_chunk(storage, clock, door, place, may_go_on));
+            let attempt = || attempted(|| integrate_chunk(storage, clock, provenance, place, may_go_on));
             // Once may be chance.
             let mut outcome = attempt();
             if let Err(failure) = outcome {
                 failure.may_be_of_a_record()?;
                 outcome = attempt();
             }
-            let chunk = match outcome.map_err(Failure::may_be_of_a_record) {
+            let chunk = match outcome.map_err(ChunkFailure::may_be_of_a_record) {
                 Ok(chunk) => chunk,
                 Err(failure) => {
                     let failure = failure?;
@@ -91,13 +91,13 @@ impl Run {
                         self.one_by_one = CHUNK_RECORDS;
                         continue;
                     }
-                    set_failed_aside(storage, door.source, place, &failure)?
+                    set_failed_aside(storage, provenance.source, place, &failure)?
                 }
             };
             let chunk = match chunk {
-                Chunk::MayNotGoOn => return Ok(None),
-                Chunk::Nothing => None,
-                Chunk::Done(last, slice) => Some((last, slice)),
+                ChunkOutcome::MayNotGoOn => return Ok(None),
+                ChunkOutcome::Nothing => None,
+                ChunkOutcome::Done(last, slice) => Some((last, slice)),
             };
             self.one_by_one = if chunk.is_some() { self.one_by_one.saturating_sub(1) } else { 0 };
             match &chunk {
@@ -158,7 +158,7 @@ struct StagedPosition<'r> {
 }
 
 /// What became of a chunk.
-enum Chunk {
+enum ChunkOutcome {
     /// The transaction says that this may not go on.
     MayNotGoOn,
     Nothing,
@@ -168,13 +168,13 @@ enum Chunk {
 
 /// Why a chunk failed.
 #[derive(Debug)]
-enum Failure {
+enum ChunkFailure {
     Error(Error),
     /// The code has a fault.
     Panic,
 }
 
-impl Failure {
+impl ChunkFailure {
     /// Gives it back if a record may be what makes the database or the code fail.
     ///
     /// # Errors
@@ -199,10 +199,10 @@ impl Failure {
 }
 
 /// Runs one transaction; a panic in it undoes it as an error does.
-fn attempted(run: impl FnOnce() -> Result<Chunk>) -> std::result::Result<Chunk, Failure> {
+fn attempted(run: impl FnOnce() -> Result<ChunkOutcome>) -> std::result::Result<ChunkOutcome, ChunkFailure> {
     match catch_unwind(AssertUnwindSafe(run)) {
-        Ok(outcome) => outcome.map_err(Failure::Error),
-        Err(_) => Err(Failure::Panic),
+        Ok(outcome) => outcome.map_err(ChunkFailure::Error),
+        Err(_) => Err(ChunkFailure::Panic),
     }
 }
 
@@ -211,44 +211,44 @@ fn set_failed_aside(
     storage: &dyn Storage,
     source: Source,
     place: StagedPosition<'_>,
-    failure: &Failure,
-) -> Result<Chunk> {
+    failure: &ChunkFailure,
+) -> Result<ChunkOutcome> {
     let txn = storage.write()?;
     let Some(row) = txn.staged(source, place.table, place.kind, place.after, 1)?.into_iter().next() else {
-        return Ok(Chunk::Nothing);
+        return Ok(ChunkOutcome::Nothing);
     };
     let quarantine = Quarantine { cause: QuarantineCause::Failed, reason: failure.reason(), waits_for: None };
     txn.quarantine(row.sequence, &quarantine)?;
     txn.commit()?;
     let done = Integrated { quarantined: 1, ..Integrated::default() };
-    Ok(Chunk::Done(row.sequence, Slice { done, is_full: true }))
+    Ok(ChunkOutcome::Done(row.sequence, Slice { done, is_full: true }))
 }
 
 /// Integrates one chunk in one transaction.
 fn integrate_chunk(
     storage: &dyn Storage,
     clock: &dyn Clock,
-    door: &Door,
+    provenance: &Provenance,
     StagedPosition { table, kind, after, at_most }: StagedPosition<'_>,
     may_go_on: &dyn Fn(&dyn ReadTxn) -> Result<bool>,
-) -> Result<Chunk> {
+) -> Result<ChunkOutcome> {
     let txn = storage.write()?;
     if !may_go_on(txn.as_ref())? {
-        return Ok(Chunk::MayNotGoOn);
+        return Ok(ChunkOutcome::MayNotGoOn);
     }
-    let rows = txn.staged(door.source, table, kind, after, at_most)?;
+    let rows = txn.staged(provenance.source, table, kind, after, at_most)?;
     let Some(last) = rows.last().map(|row| row.sequence) else {
-        return Ok(Chunk::Nothing);
+        return Ok(ChunkOutcome::Nothing);
     };
     let bytes: usize = rows.iter().map(|row| row.incoming.data.as_str().len()).sum();
     let is_full = rows.len() >= at_most || bytes >= CHUNK_BYTES / 2;
-    let mut integrator = Integrator::new(txn.as_ref(), clock.now(), door)?;
+    let mut integrator = Integrator::new(txn.as_ref(), clock.now(), provenance)?;
     let mut settled = Vec::with_capacity(rows.len());
     for row in rows {
         let newest = txn.last_cursor()?;
         let (table, id, known) = (row.incoming.table.clone(), row.incoming.id.clone(), row.incoming.known.here);
         integrator.buffered = Some(BufferPlace::of(&row));
-        match integrator.take(&as_record(row.incoming))? {
+        match integrator.integrate_one(&as_record(row.incoming))? {
             None => settled.push(row.sequence),
             Some(_) if planted!(FailedIsDropped) => settled.push(row.sequence),
             Some(quarantine) => txn.quarantine(row.sequence, &quarantine)?,
@@ -261,5 +261,5 @@ fn integrate_chunk(
     let done = integrator.done;
     txn.settle(&settled)?;
     txn.commit()?;
-    Ok(Chunk::Done(last, Slice { done, is_full }))
+    Ok(ChunkOutcome::Done(last, Slice { done, is_full }))
 }

@@ -84,7 +84,7 @@ pub(crate) fn admit(table: &TableName, id: &RecordId, data: Option<&RecordData>)
 
 /// An array or an object that is not closed yet.
 #[derive(Clone, Copy)]
-struct Level {
+struct OpenContainer {
     is_object: bool,
     /// Where its keys begin among all keys.
     keys_from: usize,
@@ -94,7 +94,7 @@ struct Level {
 
 #[derive(Default)]
 struct Scan<'a> {
-    levels: Vec<Level>,
+    levels: Vec<OpenContainer>,
     keys: Vec<Cow<'a, str>>,
     outer_key: Option<Cow<'a, str>>,
     twice: Option<String>,
@@ -121,7 +121,11 @@ impl<'a> Scan<'a> {
                         return Err(Unportable::TooDeep);
                     }
                     key_comes = *byte == b'{';
-                    self.levels.push(Level { is_object: key_comes, keys_from: self.keys.len(), is_sorted: true });
+                    self.levels.push(OpenContainer {
+                        is_object: key_comes,
+                        keys_from: self.keys.len(),
+                        is_sorted: true,
+                    });
                 }
                 b'}' | b']' => {
                     key_comes = false;

@@ -7,7 +7,7 @@ use super::identity::Identity;
 use crate::address::shown;
 use crate::error::{Cause, Error, Result, Server};
 use crate::protocol::v5::{V5_VERSION, V5Error, V5ErrorBody};
-use crate::protocol::v6::{Answer, NotAnAnswer, WireError, decode_answer};
+use crate::protocol::v6::{Answer, EnvelopeFault, WireError, decode_answer};
 use crate::redaction::{excerpt, whole_words};
 use crate::text::Detail;
 use crate::text::sentences::error_detail as words;
@@ -237,9 +237,9 @@ pub(crate) fn central_answer(
         Ok(Answer::Data(data)) => Ok(data),
         Ok(Answer::Error(error)) => Err(wire_error(error, url, of)),
         Ok(Answer::UnknownError(text)) => Err(Error::PeerError { server, detail: stated(&text, of) }),
-        Err(NotAnAnswer::Empty) => Err(Error::UnreadableAnswer { server, url: owned, detail: words::empty().into() }),
-        Err(cut @ NotAnAnswer::CutOff(_)) => Err(Error::CutOff { server, url: owned, source: cut.into() }),
-        Err(NotAnAnswer::Other(detail)) => Err(match response.body.iter().find(|b| !b.is_ascii_whitespace()) {
+        Err(EnvelopeFault::Empty) => Err(Error::UnreadableAnswer { server, url: owned, detail: words::empty().into() }),
+        Err(cut @ EnvelopeFault::CutOff(_)) => Err(Error::CutOff { server, url: owned, source: cut.into() }),
+        Err(EnvelopeFault::Other(detail)) => Err(match response.body.iter().find(|b| !b.is_ascii_whitespace()) {
             Some(b'{') => Error::UnreadableAnswer { server, url: owned, detail: peers_words(&detail) },
             _ => Error::NotAServer { server, url: owned, found: looks_like(response) },
         }),

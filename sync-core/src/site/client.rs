@@ -67,7 +67,7 @@ pub(crate) enum PushFault {
 
 /// A body that is pushed, as far as retries go.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Parcel {
+pub(crate) struct PushRetry {
     /// Whether it can be made smaller: then what broke is not tried again as it is.
     pub is_divisible: bool,
     /// How often it is tried.
@@ -76,7 +76,7 @@ pub(crate) struct Parcel {
     pub is_shrunk: bool,
 }
 
-impl Parcel {
+impl PushRetry {
     /// Whether a smaller one is to be tried after this error of this attempt.
     fn shrinks(self, error: &Error, attempt: u32) -> bool {
         let is_the_size = is_surely_no_outage(error) || self.is_shrunk || attempt > 1;
@@ -205,7 +205,7 @@ impl<'a> Client<'a> {
         central: &Url,
         path: &str,
         json: &[u8],
-        parcel: Parcel,
+        parcel: PushRetry,
     ) -> Result<T, PushFault> {
         let outcome = self.with_retries_of(Server::Central, parcel, |client| {
             match client.central_once(identity, central, path, json) {
@@ -307,14 +307,14 @@ impl<'a> Client<'a> {
     }
 
     /// A body that cannot be made smaller, tried as often as anything else.
-    pub(crate) fn whole(&self) -> Parcel {
-        Parcel { is_divisible: false, attempts: self.config.attempts, is_shrunk: false }
+    pub(crate) fn whole(&self) -> PushRetry {
+        PushRetry { is_divisible: false, attempts: self.config.attempts, is_shrunk: false }
     }
 
     fn with_retries_of<T>(
         &mut self,
         server: Server,
-        parcel: Parcel,
+        parcel: PushRetry,
         mut call: impl FnMut(&mut Self) -> Result<T>,
     ) -> Result<T> {
         let mut attempt = 0;
@@ -361,7 +361,7 @@ impl<'a> Client<'a> {
     ) -> Result<T> {
         let mut size = most.max(1);
         loop {
-            let parcel = Parcel { is_divisible: size > 1, is_shrunk: self.sizes.is_shrinking(kind), ..self.whole() };
+            let parcel = PushRetry { is_divisible: size > 1, is_shrunk: self.sizes.is_shrinking(kind), ..self.whole() };
             let error = match self.with_retries_of(server, parcel, |client| call(client, size)) {
                 Err(error) if may_be_the_size(&error) => error,
                 outcome => return outcome,

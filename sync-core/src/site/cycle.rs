@@ -13,7 +13,7 @@ use super::report::{StepReport, SyncOutcome, SyncReport};
 use super::sizing::Sizes;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorClass, Result};
-use crate::integrate::{Door, Integrated, integrate, merge, requeue_after_upgrade};
+use crate::integrate::{Integrated, Provenance, integrate, merge, requeue_after_upgrade};
 use crate::protocol::v6::PushChain;
 use crate::record::{Cursor, NameId};
 use crate::storage::state::Checkpoint;
@@ -155,15 +155,15 @@ impl Cycle<'_, '_> {
     pub(crate) fn integrate(&mut self) -> Result<()> {
         let site = self.site;
         for (source, origin) in [(Source::Legacy, self.identity.legacy_site_id), (Source::Central, None)] {
-            let door = Door { source, origin };
+            let provenance = Provenance { source, origin };
             let base = self.current;
-            let done = integrate(site.storage.as_ref(), site.clock.as_ref(), &door, |done, total| {
+            let done = integrate(site.storage.as_ref(), site.clock.as_ref(), &provenance, |done, total| {
                 self.report_progress(Step::Integrate, base.0 + done, base.1 + total)
             })?;
             self.count(done);
         }
         merge::rewrite(site.storage.as_ref(), site.clock.as_ref(), self.identity.legacy_site_id)?;
-        moved_stores::log_anew(site.storage.as_ref(), site.clock.as_ref())?;
+        moved_stores::relog_pending(site.storage.as_ref(), site.clock.as_ref())?;
         Ok(())
     }
 

@@ -16,7 +16,7 @@ use super::identity::Identity;
 use super::legacy::discover::central_url;
 use super::observer::{Step, SyncEvent, SyncObserver};
 use super::sizing::Sizes;
-use super::watch::{Look, apart};
+use super::watch::{ExchangeProgress, apart};
 use crate::error::{Error, ErrorClass, Result};
 use crate::files::{Files, Retry, failed};
 use crate::ownership::Role;
@@ -89,7 +89,7 @@ impl Serialize for FilesReport {
 }
 
 /// Why a file did not get through.
-enum Fault {
+enum TransferFault {
     /// By itself: the others go on.
     File(String, Retry),
     /// What should go is gone or changed.
@@ -100,14 +100,14 @@ enum Fault {
     Gone,
 }
 
-impl From<Error> for Fault {
+impl From<Error> for TransferFault {
     fn from(error: Error) -> Self {
         Self::Common(error)
     }
 }
 
 /// How a file got through.
-enum Moved {
+enum TransferResult {
     /// Its bytes are where they should be.
     Whole,
     /// Its turn has not come: nothing was tried.
@@ -116,7 +116,7 @@ enum Moved {
 
 /// The time that is given, by the clock that only goes forward.
 #[derive(Debug, Clone, Copy, Default)]
-struct Time {
+struct TimeBudget {
     until: Option<Duration>,
     /// Whether the file whose turn it is may take longer.
     is_let_end: bool,
@@ -124,7 +124,7 @@ struct Time {
     ended: bool,
 }
 
-impl Time {
+impl TimeBudget {
     /// Whether an exchange goes on at this time.
     fn goes_on(&mut self, now: Duration) -> bool {
         self.ended |= !self.is_let_end && self.until.is_some_and(|until| now >= until);
@@ -133,7 +133,7 @@ impl Time {
 }
 
 /// Works on the queue.
-struct Mover<'a> {
+struct FileTransfers<'a> {
     site: &'a Site,
     files: &'a Files,
     identity: Identity,
@@ -141,7 +141,7 @@ struct Mover<'a> {
     observer: &'a mut dyn SyncObserver,
     /// Ends the exchange that is under way.
     stop: Stop,
-    time: Time,
+    time: TimeBudget,
     report: FilesReport,
     /// How much of a file the line carries at once.
     sizes: Sizes,
@@ -175,8 +175,8 @@ impl Site {
         let stop = Stop::new();
         let report = FilesReport::default();
         let until = options.max_time.map(|max| began.saturating_add(max));
-        let time = Time { until, ..Time::default() };
-        let mut mover = Mover { site: self, files, identity, central, observer, stop, time, report, sizes };
+        let time = TimeBudget { until, ..TimeBudget::default() };
+        let mut mover = FileTransfers { site: self, files, identity, central, observer, stop, time, report, sizes };
         let is_over = |report: &FilesReport| {
             let bytes = report.bytes_sent + report.bytes_received;
             options.max_time.is_some_and(|max| self.clock.monotonic().saturating_sub(began) >= max)
@@ -198,7 +198,7 @@ impl Site {
     }
 }
 
-impl Mover<'_> {
+impl FileTransfers<'_> {
     fn run(&mut self, is_over: impl Fn(&FilesReport) -> bool) -> Result<()> {
         self.files.sweep(false)?;
         self.files.take_note()?;
@@ -234,26 +234,26 @@ impl Mover<'_> {
         self.time.is_let_end = entry.reason.as_deref() == Some(CUT_BY_TIME);
         let moved = match entry.direction {
             FileDirection::Upload => match self.upload(entry) {
-                Err(Fault::Spoilt(reason)) => self.bring_back(entry, reason),
+                Err(TransferFault::Spoilt(reason)) => self.bring_back(entry, reason),
                 moved => moved,
             },
             FileDirection::Download => self.download(entry),
         };
         let id = &entry.id;
         match moved {
-            Ok(Moved::Whole) => Ok(()),
-            Ok(Moved::NotYet(wait)) => {
+            Ok(TransferResult::Whole) => Ok(()),
+            Ok(TransferResult::NotYet(wait)) => {
                 let next_at = crate::files::later(self.site.clock.now(), wait);
                 self.files.change(id, |entry| (entry.state, entry.next_at) = (FileState::Waiting, Some(next_at)))?;
                 Ok(())
             }
-            Err(Fault::Gone) => {
+            Err(TransferFault::Gone) => {
                 self.report.gone += 1;
                 self.files.store.drop_part(id)
             }
-            Err(Fault::File(reason, retry)) => self.failed(entry, reason, retry),
-            Err(Fault::Spoilt(reason)) => self.failed(entry, reason, Retry::Refused),
-            Err(Fault::Common(error)) if ends_all(&error) => {
+            Err(TransferFault::File(reason, retry)) => self.failed(entry, reason, retry),
+            Err(TransferFault::Spoilt(reason)) => self.failed(entry, reason, Retry::Refused),
+            Err(TransferFault::Common(error)) if ends_all(&error) => {
                 // Nobody knows whether the file is good: its turn comes again. If this fails too, it comes anyway.
                 let is_cut = self.time.ended && entry.direction == FileDirection::Upload;
                 let _ = self.files.change(id, |entry| {
@@ -264,10 +264,12 @@ impl Mover<'_> {
                 });
                 Err(error)
             }
-            Err(Fault::Common(Error::PeerError { detail, .. })) if !detail.to_string().starts_with(OF_THE_SERVER) => {
+            Err(TransferFault::Common(Error::PeerError { detail, .. }))
+                if !detail.to_string().starts_with(OF_THE_SERVER) =>
+            {
                 self.failed(entry, format!("central says: {detail}"), Retry::Soon)
             }
-            Err(Fault::Common(error)) => {
+            Err(TransferFault::Common(error)) => {
                 // A part that came stays: over a weak line a file gets there in steps.
                 let got_on = self.report.bytes_received >= received + PROGRESS;
                 let retry = if got_on { Retry::GotOn } else { Retry::Soon };
@@ -297,7 +299,7 @@ impl Mover<'_> {
         let Some(stoppable) = transport.stoppable(&self.stop) else { return work(transport) };
         let (clock, observer, time) = (self.site.clock.as_ref(), &mut *self.observer, &mut self.time);
         let began = clock.monotonic();
-        let mut watch = |_: Look| {
+        let mut watch = |_: ExchangeProgress| {
             let now = clock.monotonic();
             let waited = now.saturating_sub(began);
             tell(observer, &SyncEvent::RequestUnderWay { waited }).is_ok() && time.goes_on(now)

@@ -22,7 +22,7 @@ pub use config::SyncConfig;
 pub use cycle::SyncOptions;
 pub use files::{FilesOptions, FilesReport};
 pub use identity::{Discovered, Settings};
-pub use observer::{Silent, Step, SyncEvent, SyncObserver};
+pub use observer::{NoopObserver, Step, SyncEvent, SyncObserver};
 pub use report::{PushedRange, SkipReason, SkippedStep, StepReport, SyncOutcome, SyncReport};
 
 use self::identity::Identity;

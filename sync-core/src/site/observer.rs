@@ -133,9 +133,9 @@ pub trait SyncObserver {
 
 /// Watches nothing and stops nothing.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Silent;
+pub struct NoopObserver;
 
-impl SyncObserver for Silent {
+impl SyncObserver for NoopObserver {
     fn on_event(&mut self, _: &SyncEvent) -> ControlFlow<()> {
         ControlFlow::Continue(())
     }

@@ -18,7 +18,7 @@ const TRIES: u32 = 16;
 
 /// How much fits into a batch.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Room {
+pub(crate) struct BatchBudget {
     pub records: usize,
     pub bytes: u64,
     /// Records of so many bytes and more are passed over.
@@ -43,7 +43,7 @@ pub(crate) struct Gathered<E> {
 pub(crate) fn gather<E>(
     txn: &dyn ReadTxn,
     stands: Position,
-    room: Room,
+    room: BatchBudget,
     mut make: impl FnMut(Change, Option<RecordData>) -> Result<Option<(E, u64)>>,
 ) -> Result<Gathered<E>> {
     // Of what is passed over, some may still be tried.
@@ -100,14 +100,14 @@ impl<E> Gathered<E> {
 /// Records that break the line, each sent alone. A line that breaks above some size lets smaller ones through, so those go on:
 /// first what is at most half as large as what broke, then what is smaller at all.
 #[derive(Debug, Default)]
-pub(crate) struct Sieve {
+pub(crate) struct SingleRecordPushes {
     smallest: Option<u64>,
     below: Option<u64>,
     tries: u32,
     error: Option<Error>,
 }
 
-impl Sieve {
+impl SingleRecordPushes {
     /// Records of so many bytes and more are passed over.
     pub(crate) fn below(&self) -> Option<u64> {
         self.below
@@ -156,7 +156,7 @@ mod tests {
 
     /// Records of these sizes over a line that carries less than `line` bytes; gives what was tried in vain, and what went.
     fn over(line: u64, mut pending: Vec<u64>) -> (Vec<u64>, Vec<u64>) {
-        let (mut sieve, mut broke, mut went) = (Sieve::default(), Vec::new(), Vec::new());
+        let (mut sieve, mut broke, mut went) = (SingleRecordPushes::default(), Vec::new(), Vec::new());
         loop {
             let fits = |bytes: &u64| sieve.below().is_none_or(|below| *bytes < below);
             let Some(at) = pending.iter().position(fits) else {
@@ -197,7 +197,7 @@ mod tests {
     fn a_dead_line_is_not_asked_for_ever() {
         let (broke, went) = over(0, (1..=1000).rev().collect());
         assert!(broke.len() <= TRIES as usize && went.is_empty(), "{broke:?}");
-        let mut sieve = Sieve::default();
+        let mut sieve = SingleRecordPushes::default();
         assert_eq!(sieve.attempts(4), 4);
         sieve.broke(5, cut());
         assert_eq!(sieve.attempts(4), 1);

@@ -314,12 +314,12 @@ impl Sizes {
 /// How many records the next pulled batch is to have: what the line carries, and of large records no more than make
 /// [`SyncConfig::pull_bytes`].
 #[derive(Debug, Default)]
-pub(crate) struct Pace {
+pub(crate) struct PullBatchSize {
     /// The bytes of a record, as the last batch had them.
     each: Option<u64>,
 }
 
-impl Pace {
+impl PullBatchSize {
     /// The records to ask for. While nothing is known of them, no more than in a first batch.
     pub(crate) fn next(&self, sizes: &mut Sizes, config: &SyncConfig) -> u32 {
         let fitting = match self.each {

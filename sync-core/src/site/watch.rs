@@ -9,7 +9,7 @@ use crate::transport::{Stop, Transport};
 const LOOK: Duration = Duration::from_millis(100);
 
 /// How far an exchange is.
-pub(crate) enum Look {
+pub(crate) enum ExchangeProgress {
     /// It is under way.
     Waiting,
     /// So many bytes of a file have gone; the exchange waits for the answer.
@@ -17,10 +17,10 @@ pub(crate) enum Look {
 }
 
 /// Says whether an exchange should go on. Called on the thread of its caller.
-pub(crate) type Watch<'w> = &'w mut dyn FnMut(Look) -> bool;
+pub(crate) type ExchangeWatch<'w> = &'w mut dyn FnMut(ExchangeProgress) -> bool;
 
 /// Tells how many bytes have gone; says whether to go on.
-pub(crate) type Tell<'t> = &'t mut dyn FnMut(u64) -> bool;
+pub(crate) type ByteCallback<'t> = &'t mut dyn FnMut(u64) -> bool;
 
 /// Asks for the end where the observer or a host's hook panics: nobody wants the exchange then, and the scope waits for its thread.
 struct EndsWithPanic<'s>(&'s Stop);
@@ -36,18 +36,22 @@ impl Drop for EndsWithPanic<'_> {
 /// Carries an exchange; `watch` may end it where the transport lets it be broken off, and else it is let end.
 pub(crate) fn watched<T: Send>(
     transport: &dyn Transport,
-    watch: Watch<'_>,
-    exchange: impl FnOnce(&dyn Transport, Tell<'_>) -> T + Send,
+    watch: ExchangeWatch<'_>,
+    exchange: impl FnOnce(&dyn Transport, ByteCallback<'_>) -> T + Send,
 ) -> T {
     let stop = Stop::new();
     match transport.stoppable(&stop) {
         Some(stoppable) => apart(&stop, watch, |tell| exchange(stoppable.as_ref(), tell)),
-        None => exchange(transport, &mut |bytes| watch(Look::Bytes(bytes))),
+        None => exchange(transport, &mut |bytes| watch(ExchangeProgress::Bytes(bytes))),
     }
 }
 
 /// Does what ends once `stop` asks for it, on a second thread.
-pub(crate) fn apart<T: Send>(stop: &Stop, watch: Watch<'_>, work: impl FnOnce(Tell<'_>) -> T + Send) -> T {
+pub(crate) fn apart<T: Send>(
+    stop: &Stop,
+    watch: ExchangeWatch<'_>,
+    work: impl FnOnce(ByteCallback<'_>) -> T + Send,
+) -> T {
     std::thread::scope(|scope| {
         let (told, notes) = sync_channel::<Option<u64>>(1);
         let (answer, answers) = sync_channel::<bool>(1);
@@ -62,12 +66,12 @@ pub(crate) fn apart<T: Send>(stop: &Stop, watch: Watch<'_>, work: impl FnOnce(Te
             match notes.recv_timeout(LOOK) {
                 Err(RecvTimeoutError::Timeout) if stop.is_asked() => {}
                 Err(RecvTimeoutError::Timeout) => {
-                    if !watch(Look::Waiting) {
+                    if !watch(ExchangeProgress::Waiting) {
                         stop.ask();
                     }
                 }
                 Ok(Some(bytes)) => {
-                    let goes_on = !stop.is_asked() && watch(Look::Bytes(bytes));
+                    let goes_on = !stop.is_asked() && watch(ExchangeProgress::Bytes(bytes));
                     if !goes_on {
                         stop.ask();
                     }
@@ -89,7 +93,7 @@ pub(crate) fn beside<T: Send, W, E>(
     transport: &dyn Transport,
     exchange: impl FnOnce(&dyn Transport) -> T + Send,
     work: impl FnOnce() -> Result<W, E>,
-    watch: Watch<'_>,
+    watch: ExchangeWatch<'_>,
 ) -> (Result<W, E>, T) {
     let stop = Stop::new();
     let stoppable = transport.stoppable(&stop);
@@ -108,7 +112,7 @@ pub(crate) fn beside<T: Send, W, E>(
             waited += PIECE;
             if waited >= LOOK {
                 waited = Duration::ZERO;
-                if !watch(Look::Waiting) {
+                if !watch(ExchangeProgress::Waiting) {
                     stop.ask();
                 }
             }

@@ -46,7 +46,7 @@ pub use buffer::{
 };
 pub use central::{
     ActivityReads, ActivityWrites, CentralReads, CentralWrites, LegacyMirrorReads, LegacyMirrorWrites, MirroredRecord,
-    Pushed, SiteActivity, SiteEntry, SitePushReads, SitePushWrites, SiteReads, SiteWrites,
+    PushedVersion, SiteActivity, SiteEntry, SitePushReads, SitePushWrites, SiteReads, SiteWrites,
 };
 pub use changelog::{COUNTED_EXACTLY, ChangelogReads, HistoryReads, Selection};
 pub use files::{FileDirection, FileEntry, FileReads, FileState, FileWrites};

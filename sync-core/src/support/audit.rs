@@ -79,7 +79,7 @@ pub struct AuditedType {
 #[non_exhaustive]
 pub struct AuditReason {
     /// The reason.
-    pub why: Why,
+    pub why: DifferenceReason,
     /// Whether it should not be so.
     pub is_loss: bool,
     /// How many records.
@@ -101,7 +101,7 @@ pub struct Difference {
     /// How it differs.
     pub kind: DifferenceKind,
     /// Why.
-    pub why: Why,
+    pub why: DifferenceReason,
     /// The fields that differ; never their values.
     pub fields: Vec<String>,
 }
@@ -123,7 +123,7 @@ pub enum DifferenceKind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
-pub enum Why {
+pub enum DifferenceReason {
     /// It was read from central, and is not here as it was read.
     LostHere,
     /// It was written or deleted here and taken by central, which does not show that.
@@ -148,7 +148,7 @@ pub enum Why {
     Ignored,
 }
 
-impl Why {
+impl DifferenceReason {
     /// Whether it should not be so.
     pub fn is_loss(self) -> bool {
         matches!(self, Self::LostHere | Self::NotTaken | Self::DeletedAtCentral | Self::LostAtCentral)
@@ -316,7 +316,7 @@ fn note_set_aside(here: &dyn ReadTxn, scratch: &dyn Storage) -> Result<()> {
 struct AuditTally {
     audit: Audit,
     types: BTreeMap<TableName, AuditedType>,
-    reasons: BTreeMap<Why, u64>,
+    reasons: BTreeMap<DifferenceReason, u64>,
 }
 
 impl AuditTally {
@@ -335,8 +335,10 @@ impl AuditTally {
             DifferenceKind::HereOnly => of_type.here_only += 1,
         }
         let audit = &mut self.audit;
-        audit.set_aside_records +=
-            u64::from(matches!(difference.why, Why::SetAside | Why::WaitsForAnother | Why::RefusedByCentral));
+        audit.set_aside_records += u64::from(matches!(
+            difference.why,
+            DifferenceReason::SetAside | DifferenceReason::WaitsForAnother | DifferenceReason::RefusedByCentral
+        ));
         let (list, count) = match difference.why.is_loss() {
             true => (&mut audit.lost, &mut audit.lost_records),
             false => (&mut audit.explained, &mut audit.explained_records),
@@ -348,7 +350,7 @@ impl AuditTally {
     }
 
     fn into_audit(self) -> Audit {
-        let reason = |(why, records): (Why, u64)| AuditReason {
+        let reason = |(why, records): (DifferenceReason, u64)| AuditReason {
             why,
             is_loss: why.is_loss(),
             records,
@@ -396,9 +398,9 @@ impl Comparison<'_> {
         }
         let why = match self.on_its_way(table, &id)? {
             Some(why) if !is_same => why,
-            _ if is_elsewhere => Why::NotForThisSite,
-            _ if self.here.has_local_change(table, &id, Cursor(0))? => Why::NotTaken,
-            _ => Why::LostHere,
+            _ if is_elsewhere => DifferenceReason::NotForThisSite,
+            _ if self.here.has_local_change(table, &id, Cursor(0))? => DifferenceReason::NotTaken,
+            _ => DifferenceReason::LostHere,
         };
         let kind = if is_same { DifferenceKind::HereOnly } else { kind };
         found.add(Difference { table: table.clone(), id, kind, why, fields });
@@ -418,26 +420,28 @@ impl Comparison<'_> {
         }
         let why = match self.on_its_way(table, &id)? {
             Some(why) => why,
-            None if is_deleted_there => Why::DeletedAtCentral,
-            None if !self.is_for_this_site(kind, table, &ours)? => Why::NotForThisSite,
-            None if self.here.has_local_change(table, &id, Cursor(0))? => Why::NotTaken,
-            None => Why::LostAtCentral,
+            None if is_deleted_there => DifferenceReason::DeletedAtCentral,
+            None if !self.is_for_this_site(kind, table, &ours)? => DifferenceReason::NotForThisSite,
+            None if self.here.has_local_change(table, &id, Cursor(0))? => DifferenceReason::NotTaken,
+            None => DifferenceReason::LostAtCentral,
         };
         found.add(Difference { table: table.clone(), id, kind: DifferenceKind::HereOnly, why, fields: Vec::new() });
         Ok(())
     }
 
     /// Why a record may differ, if it may.
-    fn on_its_way(&self, table: &TableName, id: &RecordId) -> Result<Option<Why>> {
+    fn on_its_way(&self, table: &TableName, id: &RecordId) -> Result<Option<DifferenceReason>> {
         let is_pushed = record_type(table.as_str()).is_some_and(|kind| kind.pushed);
         let aside = aside(table, id).find(self.there)?;
         Ok(match aside.as_deref() {
-            Some("local") => Some(Why::RefusedByCentral),
-            _ if is_pushed && self.here.has_local_change(table, id, self.unsent_from)? => Some(Why::WaitsForPush),
-            Some("waiting") => Some(Why::WaitsForAnother),
-            Some("ignored") => Some(Why::Ignored),
-            Some(_) => Some(Why::SetAside),
-            None if self.there.pushed_at(WAITING, table, id)?.is_some() => Some(Why::WaitsForPull),
+            Some("local") => Some(DifferenceReason::RefusedByCentral),
+            _ if is_pushed && self.here.has_local_change(table, id, self.unsent_from)? => {
+                Some(DifferenceReason::WaitsForPush)
+            }
+            Some("waiting") => Some(DifferenceReason::WaitsForAnother),
+            Some("ignored") => Some(DifferenceReason::Ignored),
+            Some(_) => Some(DifferenceReason::SetAside),
+            None if self.there.pushed_at(WAITING, table, id)?.is_some() => Some(DifferenceReason::WaitsForPull),
             None => None,
         })
     }

@@ -15,7 +15,7 @@ use crate::site::client::Client;
 use crate::site::identity::Identity;
 use crate::site::legacy::discover::central_url;
 use crate::site::observer::{Step, SyncEvent, SyncObserver};
-use crate::site::sizing::{Pace, Sizes};
+use crate::site::sizing::{PullBatchSize, Sizes};
 use crate::storage::{Incoming, Source, Storage, WriteTxn, state};
 use crate::support::{Audit, CentralSnapshot, compare};
 
@@ -104,7 +104,7 @@ impl Site {
         take: &mut dyn FnMut(ReadBatch) -> Result<()>,
     ) -> Result<(Cursor, u64)> {
         let (mut start, mut rows) = (wanted.from, 0);
-        let (mut pace, mut rounds_left) = (Pace::default(), ROUNDS_AFTER_LAST);
+        let (mut pace, mut rounds_left) = (PullBatchSize::default(), ROUNDS_AFTER_LAST);
         loop {
             let question = |batch_size| PullRequest {
                 cursor: start,

@@ -22,7 +22,7 @@ const DISPENSARY: &str = "dispensary";
 #[serde(tag = "code", rename_all = "snake_case")]
 #[non_exhaustive]
 #[allow(missing_docs, reason = "the fields are the details of what it says")]
-pub enum Concern {
+pub enum ConfigWarning {
     /// A store of this server's own that sites would not get the records of.
     StoreNotInDispensaryMode { store_id: StoreId, store: String, mode: String },
     /// An address under which no site finds this server.
@@ -31,13 +31,13 @@ pub enum Concern {
     ChangelogNearsItsEnd { newest: Cursor, percent: u64 },
 }
 
-impl fmt::Display for Concern {
+impl fmt::Display for ConfigWarning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.says().fmt(f)
     }
 }
 
-impl Concern {
+impl ConfigWarning {
     /// What is to be mended.
     pub fn says(&self) -> Message {
         match self {
@@ -73,7 +73,7 @@ impl Concern {
     }
 }
 
-impl Localize for Concern {
+impl Localize for ConfigWarning {
     fn each_message(&mut self, each: &mut dyn FnMut(&mut Message)) {
         if let Self::OwnUrlUnusable { reason, .. } = self {
             each(reason);
@@ -83,13 +83,13 @@ impl Localize for Concern {
 
 /// What is wrong with a central server's own stores and with the address that the legacy server has for it. Nothing for a
 /// remote site.
-pub(crate) fn concerns(txn: &dyn ReadTxn) -> Result<Vec<Concern>> {
+pub(crate) fn config_warnings(txn: &dyn ReadTxn) -> Result<Vec<ConfigWarning>> {
     if role(txn)? != Some(Role::Central) {
         return Ok(Vec::new());
     }
-    let mut concerns = Vec::from_iter(Concern::of_changelog(txn.last_cursor()?));
+    let mut config_warnings = Vec::from_iter(ConfigWarning::of_changelog(txn.last_cursor()?));
     if state::LEGACY_URL.is_set(txn)? {
-        concerns.extend(Concern::of_own_url(&state::CENTRAL_URL.find(txn)?.unwrap_or_default()));
+        config_warnings.extend(ConfigWarning::of_own_url(&state::CENTRAL_URL.find(txn)?.unwrap_or_default()));
     }
     let stores = site_id(txn)?.map_or(Ok(Vec::new()), |site| txn.stores_of_site(site))?;
     for store_id in stores {
@@ -99,10 +99,10 @@ pub(crate) fn concerns(txn: &dyn ReadTxn) -> Result<Vec<Concern>> {
         let mode = text("store_mode");
         if mode != DISPENSARY {
             let mode = if mode.is_empty() { "no".to_owned() } else { mode };
-            concerns.push(Concern::StoreNotInDispensaryMode { store_id, store: text("code"), mode });
+            config_warnings.push(ConfigWarning::StoreNotInDispensaryMode { store_id, store: text("code"), mode });
         }
     }
-    Ok(concerns)
+    Ok(config_warnings)
 }
 
 #[cfg(test)]
@@ -112,10 +112,10 @@ mod tests {
     #[test]
     fn addresses_that_sites_cannot_use() {
         for good in ["http://oms.example.org", "https://oms.example.org:8000/", "https://oms.example.org/oms/"] {
-            assert_eq!(Concern::of_own_url(good), None, "{good}");
+            assert_eq!(ConfigWarning::of_own_url(good), None, "{good}");
         }
         for bad in ["", "oms.example.org", "https://oms.example.org/oms", "http://x/?a=b", "https://me:secret@oms"] {
-            let concern = Concern::of_own_url(bad).unwrap_or_else(|| panic!("{bad}"));
+            let concern = ConfigWarning::of_own_url(bad).unwrap_or_else(|| panic!("{bad}"));
             assert!(!concern.to_string().contains("secret"), "{concern}");
         }
     }

@@ -36,11 +36,11 @@ pub struct Explanation {
     /// In one word, where it stands.
     pub verdict: Verdict,
     /// What is known of its table.
-    pub travels: Travels,
+    pub travels: SyncRoute,
     /// Whether it is here, and the size of its data.
     pub bytes: Option<u64>,
     /// Its changes, newest first: its own, then those for stores that it has left.
-    pub changes: Vec<Written>,
+    pub changes: Vec<ChangeHistory>,
     /// Since when a version of it waits to be integrated here.
     pub staged_since: Option<Timestamp>,
     /// The versions of it that are set aside.
@@ -82,7 +82,7 @@ pub enum Verdict {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
-pub enum Travels {
+pub enum SyncRoute {
     /// Over V6, from sites to central and from there to sites.
     V6BothWays,
     /// Over V6, from central to sites only.
@@ -100,7 +100,7 @@ pub enum Travels {
 /// A change of a record, and what became of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
-pub struct Written {
+pub struct ChangeHistory {
     /// Where it stands in the changelog.
     pub cursor: Cursor,
     /// What happened.
@@ -116,7 +116,7 @@ pub struct Written {
     /// The number of that cycle in the log, of which the newest entry has 1.
     pub brought_by_cycle_number: Option<usize>,
     /// Its ways out, if it was written here: to central from a site, to the legacy server.
-    pub sent: Vec<Sent>,
+    pub sent: Vec<Delivery>,
     /// On central, who receives it.
     pub receivers: Option<Receivers>,
 }
@@ -124,11 +124,11 @@ pub struct Written {
 /// A way out of a site.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
-pub struct Sent {
+pub struct Delivery {
     /// `central` or `legacy`.
     pub to: &'static str,
     /// How far it is.
-    pub state: SentState,
+    pub state: DeliveryState,
     /// How many changes wait before it.
     pub before_it: u64,
     /// The cycle that sent it, if the log has it.
@@ -141,7 +141,7 @@ pub struct Sent {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
-pub enum SentState {
+pub enum DeliveryState {
     /// It waits for the next push.
     Waits,
     /// It was taken; whether it is integrated there is not known yet.
@@ -228,14 +228,14 @@ fn changes_of(txn: &dyn ReadTxn, table: &TableName, id: &RecordId) -> Result<Vec
     }
 }
 
-fn travels(table: &str) -> Travels {
+fn travels(table: &str) -> SyncRoute {
     match record_type(table) {
-        Some(kind) if kind.pulled && kind.pushed => Travels::V6BothWays,
-        Some(kind) if kind.pushed => Travels::V6ToCentral,
-        Some(_) => Travels::V6FromCentral,
-        None if owned_by_sites(table).is_some() => Travels::V5BothWays,
-        None if configured_by_legacy(table) => Travels::V5FromLegacy,
-        None => Travels::NotKnown,
+        Some(kind) if kind.pulled && kind.pushed => SyncRoute::V6BothWays,
+        Some(kind) if kind.pushed => SyncRoute::V6ToCentral,
+        Some(_) => SyncRoute::V6FromCentral,
+        None if owned_by_sites(table).is_some() => SyncRoute::V5BothWays,
+        None if configured_by_legacy(table) => SyncRoute::V5FromLegacy,
+        None => SyncRoute::NotKnown,
     }
 }
 
@@ -243,10 +243,10 @@ fn travels(table: &str) -> Travels {
 fn nearly(table: &str) -> Option<&'static str> {
     let plain = |text: &str| text.to_ascii_lowercase().replace(['_', '-', ' '], "").trim_end_matches('s').to_owned();
     let known = record_types().iter().map(|kind| kind.table);
-    (travels(table) == Travels::NotKnown).then(|| known.into_iter().find(|name| plain(name) == plain(table)))?
+    (travels(table) == SyncRoute::NotKnown).then(|| known.into_iter().find(|name| plain(name) == plain(table)))?
 }
 
-fn verdict(role: Option<Role>, set_aside: &[SetAside], is_staged: bool, changes: &[Written]) -> Verdict {
+fn verdict(role: Option<Role>, set_aside: &[SetAside], is_staged: bool, changes: &[ChangeHistory]) -> Verdict {
     if set_aside.iter().any(|row| !row.cause.is_settled()) {
         return Verdict::SetAside;
     }
@@ -261,9 +261,9 @@ fn verdict(role: Option<Role>, set_aside: &[SetAside], is_staged: bool, changes:
     }
     let is = |state| newest.sent.iter().any(|sent| sent.state == state);
     match () {
-        () if is(SentState::Waits) => Verdict::WaitsForPush,
-        () if is(SentState::Sent) => Verdict::Sent,
-        () if is(SentState::Taken) => Verdict::Taken,
+        () if is(DeliveryState::Waits) => Verdict::WaitsForPush,
+        () if is(DeliveryState::Sent) => Verdict::Sent,
+        () if is(DeliveryState::Taken) => Verdict::Taken,
         () if newest.by == HERE => Verdict::StaysHere,
         () => Verdict::Received,
     }
@@ -279,7 +279,7 @@ fn written(
     role: Option<Role>,
     (log, refused_at): (&[LogEntry], Option<Timestamp>),
     row: Change,
-) -> Result<Written> {
+) -> Result<ChangeHistory> {
     let is_central = role == Some(Role::Central);
     let change = &row.change;
     let by = match (change.is_sync_update, change.source_site) {
@@ -294,7 +294,7 @@ fn written(
     let came_with_cycle = change.is_sync_update && !(is_central && by != "legacy");
     let brought_by = if came_with_cycle { cycle_that_brought(log, row.cursor) } else { None };
     let Change { cursor, change } = row;
-    Ok(Written {
+    Ok(ChangeHistory {
         cursor,
         action: change.action,
         by,
@@ -308,11 +308,11 @@ fn written(
 }
 
 /// A cycle by its number in the log and the time when it began.
-type Named = (usize, Timestamp);
+type NumberedCycle = (usize, Timestamp);
 
 /// The newest cycle that this holds of. What reports do not tell, those of older versions and of cycles that were killed, is
 /// not guessed from times: two cycles may begin in one second, and clocks are set back.
-fn newest(log: &[LogEntry], is_it: impl Fn(&Value) -> bool) -> Option<Named> {
+fn newest(log: &[LogEntry], is_it: impl Fn(&Value) -> bool) -> Option<NumberedCycle> {
     let found = log.iter().enumerate().find(|(_, entry)| is_it(&entry.report));
     found.map(|(index, entry)| (index + 1, entry.started_at))
 }
@@ -322,12 +322,12 @@ fn lies_in(at: Cursor, from: &Value, below: &Value) -> bool {
 }
 
 /// The cycle while which sync wrote this change.
-fn cycle_that_brought(log: &[LogEntry], at: Cursor) -> Option<Named> {
+fn cycle_that_brought(log: &[LogEntry], at: Cursor) -> Option<NumberedCycle> {
     newest(log, |report| lies_in(at, &report["changes_from"], &report["changes_below"]))
 }
 
 /// The cycle in which a server took this change.
-fn cycle_that_sent(log: &[LogEntry], to: &str, at: Cursor) -> Option<Named> {
+fn cycle_that_sent(log: &[LogEntry], to: &str, at: Cursor) -> Option<NumberedCycle> {
     let is_in = |range: &Value| range["to"] == to && lies_in(at, &range["from"], &range["below"]);
     newest(log, |report| report["pushed_ranges"].as_array().is_some_and(|ranges| ranges.iter().any(is_in)))
 }
@@ -337,32 +337,33 @@ fn ways_out(
     (log, refused_at): (&[LogEntry], Option<Timestamp>),
     row: &Change,
     is_central: bool,
-) -> Result<Vec<Sent>> {
+) -> Result<Vec<Delivery>> {
     let one_server = central_is_legacy(txn)?;
     let mut ways = Vec::new();
-    type Concerns<'a> = &'a dyn Fn(&Change) -> bool;
+    type ChangeFilter<'a> = &'a dyn Fn(&Change) -> bool;
     let has_legacy = state::LEGACY_URL.is_set(txn)?;
     let central = |row: &Change| !is_central && is_pushed(row);
     let legacy = |row: &Change| has_legacy && is_pushed_to_legacy(row, one_server);
-    for (to, concerns, server) in
-        [("central", &central as Concerns<'_>, Server::Central), ("legacy", &legacy as Concerns<'_>, Server::Legacy)]
-    {
+    for (to, concerns, server) in [
+        ("central", &central as ChangeFilter<'_>, Server::Central),
+        ("legacy", &legacy as ChangeFilter<'_>, Server::Legacy),
+    ] {
         if !concerns(row) {
             continue;
         }
         let next = state::push_to(server).cursor.get(txn)?;
         let state = match () {
-            () if row.cursor >= next => SentState::Waits,
-            () if row.cursor >= confirmed_to(txn, server)? => SentState::Sent,
-            () => SentState::Taken,
+            () if row.cursor >= next => DeliveryState::Waits,
+            () if row.cursor >= confirmed_to(txn, server)? => DeliveryState::Sent,
+            () => DeliveryState::Taken,
         };
-        let before_it = if state == SentState::Waits { count_before(txn, next, row.cursor, concerns)? } else { 0 };
-        let sent_by = if state == SentState::Waits { None } else { cycle_that_sent(log, to, row.cursor) };
+        let before_it = if state == DeliveryState::Waits { count_before(txn, next, row.cursor, concerns)? } else { 0 };
+        let sent_by = if state == DeliveryState::Waits { None } else { cycle_that_sent(log, to, row.cursor) };
         // The push cursor goes past what a server does not take.
         let is_refused = refused_at.is_some_and(|at| row.change.changed_at <= at) && sent_by.is_none();
-        let state = if is_refused && state != SentState::Waits { SentState::NotTaken } else { state };
+        let state = if is_refused && state != DeliveryState::Waits { DeliveryState::NotTaken } else { state };
         let (by_cycle, by_cycle_number) = (sent_by.map(|(_, at)| at), sent_by.map(|(number, _)| number));
-        ways.push(Sent { to, state, before_it, by_cycle, by_cycle_number });
+        ways.push(Delivery { to, state, before_it, by_cycle, by_cycle_number });
     }
     Ok(ways)
 }
@@ -419,12 +420,12 @@ mod tests {
 
     #[test]
     fn tables_and_how_they_travel() {
-        assert_eq!(travels("asset"), Travels::V6BothWays);
-        assert_eq!(travels("asset_class"), Travels::V6FromCentral);
-        assert_eq!(travels("system_log"), Travels::V6ToCentral);
-        assert_eq!(travels("transact"), Travels::V5BothWays);
-        assert_eq!(travels("store"), Travels::V5FromLegacy);
-        assert_eq!(travels("weather"), Travels::NotKnown);
+        assert_eq!(travels("asset"), SyncRoute::V6BothWays);
+        assert_eq!(travels("asset_class"), SyncRoute::V6FromCentral);
+        assert_eq!(travels("system_log"), SyncRoute::V6ToCentral);
+        assert_eq!(travels("transact"), SyncRoute::V5BothWays);
+        assert_eq!(travels("store"), SyncRoute::V5FromLegacy);
+        assert_eq!(travels("weather"), SyncRoute::NotKnown);
         assert_eq!((nearly("Assets"), nearly("asset-log")), (Some("asset"), Some("asset_log")));
         assert_eq!((nearly("asset"), nearly("weather")), (None, None));
     }

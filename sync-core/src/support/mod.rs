@@ -20,17 +20,17 @@ mod resend;
 mod retry;
 pub(crate) mod status;
 
-pub use audit::{Audit, AuditReason, AuditedType, Difference, DifferenceKind, Why};
+pub use audit::{Audit, AuditReason, AuditedType, Difference, DifferenceKind, DifferenceReason};
 pub(crate) use audit::{CentralSnapshot, compare};
-pub use config_warnings::Concern;
+pub use config_warnings::ConfigWarning;
 pub use cursors::{CursorShown, PullCursor, Rewind, cursors, plan_rewind, rewind};
-pub use explain::{Explanation, Receivers, Sent, SentState, Travels, Verdict, Written, explain};
+pub use explain::{ChangeHistory, Delivery, DeliveryState, Explanation, Receivers, SyncRoute, Verdict, explain};
 pub use identity::{Disagreement, IdentityShown, Servers, StoreShown, Versions, identity};
 pub use line_test::{NetLimits, NetReport, PredictedPart, Prediction, ServerLine};
 pub use log::{Repair, is_of_patient, is_repair, note_repair};
-pub use preview_pull::{Coming, PullPreview};
-pub use preview_push::{Foreseen, PushPreview, TypeCount, preview_push};
+pub use preview_pull::{IncomingPreview, PullPreview};
 pub(crate) use preview_push::{NAMED, TypeCounts};
+pub use preview_push::{PredictedSetAside, PushPreview, TypeCount, preview_push};
 pub(crate) use quarantine::each_set_aside;
 pub use quarantine::{Awaited, AwaitedState, SetAside, SetAsideGroup, find_set_aside, set_aside_groups, source_name};
 pub use redact::{
@@ -38,5 +38,5 @@ pub use redact::{
     redacted_set_aside, settings_shown,
 };
 pub use resend::{Resend, ResendFilter, plan_resend, resend};
-pub use retry::{NotRetried, Retried, Which, ignore, retry};
+pub use retry::{NotRetried, Retried, RetrySelection, ignore, retry};
 pub use status::{LastSync, Status, Waiting, status};

@@ -4,7 +4,7 @@
 use serde::Serialize;
 
 use crate::error::{Error, ErrorClass, Result, Server};
-use crate::integrate::{Door, receive};
+use crate::integrate::{Provenance, receive};
 use crate::ownership::Role;
 use crate::protocol::v5::{ReadCentralBatch, ReadQueueBatch, path as v5_path};
 use crate::protocol::v6::{Action, PullRequest, V6_VERSION, path};
@@ -14,9 +14,9 @@ use crate::site::client::Client;
 use crate::site::identity::Identity;
 use crate::site::legacy::discover::central_url;
 use crate::site::observer::SyncObserver;
-use crate::site::sizing::{Pace, Sizes, TransferKind};
+use crate::site::sizing::{PullBatchSize, Sizes, TransferKind};
 use crate::storage::{Incoming, LoggedError, Source, state};
-use crate::support::{Foreseen, NAMED, TypeCount, TypeCounts, each_set_aside};
+use crate::support::{NAMED, PredictedSetAside, TypeCount, TypeCounts, each_set_aside};
 
 /// The most records of central that are asked for in one batch.
 const LIMIT: u32 = 500;
@@ -32,13 +32,13 @@ const BYTES_MAX: usize = 64 * 1024 * 1024;
 #[non_exhaustive]
 pub struct PullPreview {
     /// From each source, in the order of a cycle: central data of the legacy server, its queue for this site, central.
-    pub from: Vec<Coming>,
+    pub from: Vec<IncomingPreview>,
     /// Records that would be integrated, of those that were looked at.
     pub integrated: u64,
     /// Records that would give way to an edit made here.
     pub kept_local: u64,
     /// Records that would be set aside: the first of them.
-    pub set_aside: Vec<Foreseen>,
+    pub set_aside: Vec<PredictedSetAside>,
     /// How many those are.
     pub set_aside_records: u64,
     /// Records that are set aside now and would be tried again, because what they wait for comes.
@@ -48,7 +48,7 @@ pub struct PullPreview {
 /// What would come from one source.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
-pub struct Coming {
+pub struct IncomingPreview {
     /// `legacy_central`, `legacy_queue` or `central`.
     pub source: &'static str,
     /// The position from which it is read; nothing for the queue.
@@ -65,18 +65,18 @@ pub struct Coming {
 
 /// What came from one source, before it is looked at.
 struct SourcePreview {
-    coming: Coming,
+    coming: IncomingPreview,
     source: Source,
     batches: Vec<Vec<Incoming>>,
 }
 
 /// How much more is looked at.
-struct Left {
+struct PreviewBudget {
     records: u64,
     bytes: usize,
 }
 
-impl Left {
+impl PreviewBudget {
     /// Takes a batch off it; says whether more may be read.
     fn take(&mut self, batch: &[Incoming]) -> bool {
         self.records = self.records.saturating_sub(batch.len() as u64);
@@ -88,7 +88,7 @@ impl Left {
 
 impl SourcePreview {
     fn new(name: &'static str) -> Self {
-        let coming = Coming {
+        let coming = IncomingPreview {
             source: name,
             from_cursor: None,
             records: 0,
@@ -101,7 +101,7 @@ impl SourcePreview {
     }
 
     /// Adds a batch, of `total` records that are left with it; says whether more may be read.
-    fn add(&mut self, batch: Vec<Incoming>, total: u64, left: &mut Left) -> bool {
+    fn add(&mut self, batch: Vec<Incoming>, total: u64, left: &mut PreviewBudget) -> bool {
         let before: usize = self.batches.iter().map(Vec::len).sum();
         self.coming.records = (before + batch.len()).max(before + usize::try_from(total).unwrap_or(0)) as u64;
         let goes_on = left.take(&batch);
@@ -127,7 +127,7 @@ impl Site {
         let identity = self.identity()?;
         let mut client = Client::new(self.transport.as_ref(), self.clock.as_ref(), &self.config, observer);
         client.sizes = Sizes::load(self.storage.read()?.as_ref())?;
-        let mut left = Left { records: records_max.max(1), bytes: BYTES_MAX };
+        let mut left = PreviewBudget { records: records_max.max(1), bytes: BYTES_MAX };
         let mut all = Vec::new();
         let mut first_error = None;
         for name in SOURCES {
@@ -160,7 +160,7 @@ impl Site {
         identity: &Identity,
         client: &mut Client<'_>,
         gathered: &mut SourcePreview,
-        left: &mut Left,
+        left: &mut PreviewBudget,
     ) -> Result<()> {
         let mut start = state::PULL_CURSOR_CENTRAL.get(self.storage.read()?.as_ref())?.0;
         gathered.coming.from_cursor = Some(start);
@@ -192,7 +192,7 @@ impl Site {
         identity: &Identity,
         client: &mut Client<'_>,
         gathered: &mut SourcePreview,
-        left: &mut Left,
+        left: &mut PreviewBudget,
     ) -> Result<()> {
         let central = central_url(identity)?;
         let (mut start, pulls_own) = {
@@ -210,7 +210,7 @@ impl Site {
                 looks_only: true,
                 push_chain: None,
             };
-            let most = Pace::default().next(&mut client.sizes, &self.config).min(LIMIT);
+            let most = PullBatchSize::default().next(&mut client.sizes, &self.config).min(LIMIT);
             let batch = ask_batch(client, identity, (&central, path::PULL), most, &question)?.batch;
             let next = batch.last_record_cursor().unwrap_or_default().max(batch.end_cursor).next();
             let is_last = batch.is_last_batch;
@@ -248,7 +248,7 @@ impl Site {
         };
         for SourcePreview { coming, source, batches } in all {
             let origin = identity.legacy_site_id.filter(|_| source == Source::Legacy);
-            let door = Door { source, origin };
+            let door = Provenance { source, origin };
             for batch in batches {
                 let done = receive(txn.as_ref(), self.clock.now(), &door, batch)?;
                 found.integrated += done.integrated;
@@ -265,7 +265,7 @@ impl Site {
                 found.set_aside_records += 1;
                 if found.set_aside.len() < NAMED {
                     let (table, id) = (row.incoming.table, row.incoming.id);
-                    found.set_aside.push(Foreseen { table, id, cause: why.cause, reason: why.reason });
+                    found.set_aside.push(PredictedSetAside { table, id, cause: why.cause, reason: why.reason });
                 }
             }
         }
@@ -282,7 +282,7 @@ fn gather_queue(
     identity: &Identity,
     client: &mut Client<'_>,
     gathered: &mut SourcePreview,
-    left: &mut Left,
+    left: &mut PreviewBudget,
 ) -> Result<()> {
     let path = |limit| format!("{}?limit={limit}", v5_path::QUEUED_RECORDS);
     let (batch, ..): (ReadQueueBatch, _, _) = client.legacy_batch(identity, TransferKind::LegacyQueue, path)?;

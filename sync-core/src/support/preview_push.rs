@@ -40,7 +40,7 @@ pub struct PushPreview {
     /// Whether something was sent that the other end has not confirmed: then it is asked first.
     pub unconfirmed: bool,
     /// Records that central would surely or probably set aside: the first of them.
-    pub set_aside: Vec<Foreseen>,
+    pub set_aside: Vec<PredictedSetAside>,
     /// How many those are.
     pub set_aside_records: u64,
 }
@@ -70,7 +70,7 @@ pub struct TypeCount {
 /// A record that would be set aside.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
-pub struct Foreseen {
+pub struct PredictedSetAside {
     /// Its table.
     pub table: TableName,
     /// Its id.
@@ -164,9 +164,15 @@ fn held_up(txn: &dyn ReadTxn) -> Result<Option<Message>> {
 }
 
 /// Whether central would set a record aside, as far as that can be told here.
-fn foresee(txn: &dyn ReadTxn, row: &Change, data: Option<&RecordData>, stores: &[StoreId]) -> Result<Option<Foreseen>> {
+fn foresee(
+    txn: &dyn ReadTxn,
+    row: &Change,
+    data: Option<&RecordData>,
+    stores: &[StoreId],
+) -> Result<Option<PredictedSetAside>> {
     let (table, id) = (&row.change.table, &row.change.id);
-    let foreseen = |cause, reason: String| Some(Foreseen { table: table.clone(), id: id.clone(), cause, reason });
+    let foreseen =
+        |cause, reason: String| Some(PredictedSetAside { table: table.clone(), id: id.clone(), cause, reason });
     let Some(kind) = record_type(table.as_str()) else { return Ok(None) };
     let Some(data) = data else {
         let owner = match &row.change.store {

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::quarantine::{each_set_aside, row_of};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
-use crate::integrate::{Door, Integrated, Queue, integrate, merge};
+use crate::integrate::{Integrated, Provenance, Queue, integrate, merge};
 use crate::protocol::v6::Action;
 use crate::record::{RecordId, TableName};
 use crate::storage::{Buffered, Incoming, Quarantine, QuarantineCause, Source, Storage, WriteTxn, state};
@@ -18,7 +18,7 @@ use crate::write::outgoing;
 
 /// Which records to try again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Which {
+pub enum RetrySelection {
     /// The one with this number.
     One(u64),
     /// All of this cause.
@@ -71,10 +71,10 @@ pub struct NotRetried {
 ///
 /// # Errors
 /// [`Error::NotFound`] if there is no such number; the database failed. What was staged stays staged then.
-pub fn retry(storage: &dyn Storage, clock: &dyn Clock, which: Which) -> Result<Retried> {
+pub fn retry(storage: &dyn Storage, clock: &dyn Clock, which: RetrySelection) -> Result<Retried> {
     let mut retried = Retried::default();
     match which {
-        Which::One(number) => {
+        RetrySelection::One(number) => {
             let txn = storage.write()?;
             let (row, _) = row_of(txn.as_ref(), number)?;
             match row.incoming.source {
@@ -83,8 +83,8 @@ pub fn retry(storage: &dyn Storage, clock: &dyn Clock, which: Which) -> Result<R
             }
             txn.commit()?;
         }
-        Which::Cause(cause) => stage_causes(storage, clock, &[cause], &mut retried)?,
-        Which::All => {
+        RetrySelection::Cause(cause) => stage_causes(storage, clock, &[cause], &mut retried)?,
+        RetrySelection::All => {
             let all: Vec<_> = QuarantineCause::ALL.into_iter().filter(|c| !c.is_settled()).collect();
             stage_causes(storage, clock, &all, &mut retried)?;
         }
@@ -157,11 +157,11 @@ fn integrate_now(storage: &dyn Storage, clock: &dyn Clock, retried: &mut Retried
     let mut done: Integrated = queue.done();
     let origin = state::LEGACY_SITE_ID.find(storage.read()?.as_ref())?;
     for (source, origin) in [(Source::Legacy, origin), (Source::Central, None)] {
-        let door = Door { source, origin };
+        let door = Provenance { source, origin };
         done = done.and(integrate(storage, clock, &door, |_, _| Ok(()))?);
     }
     merge::rewrite(storage, clock, origin)?;
-    moved_stores::log_anew(storage, clock)?;
+    moved_stores::relog_pending(storage, clock)?;
     drop(lock);
     retried.tried = true;
     retried.integrated = done.integrated;
@@ -233,21 +233,21 @@ mod tests {
     #[test]
     fn what_still_waits_is_set_aside_again_and_nothing_is_lost() {
         let storage = stored(&[child("a"), child("b")]);
-        for which in [Which::One(1), Which::Cause(QuarantineCause::Waiting), Which::All] {
+        for which in [RetrySelection::One(1), RetrySelection::Cause(QuarantineCause::Waiting), RetrySelection::All] {
             let retried = retry(&storage, &SystemClock::new(), which).unwrap();
-            let chosen = if which == Which::One(1) { 1 } else { 2 };
+            let chosen = if which == RetrySelection::One(1) { 1 } else { 2 };
             assert!(retried.tried);
             assert_eq!((retried.staged, retried.set_aside_again, retried.integrated), (chosen, chosen, 0));
             assert_eq!(storage.read().unwrap().quarantine_counts().unwrap(), [(QuarantineCause::Waiting, 2)]);
         }
-        assert_eq!(retry(&storage, &SystemClock::new(), Which::One(99)).unwrap_err().code(), "not_found");
+        assert_eq!(retry(&storage, &SystemClock::new(), RetrySelection::One(99)).unwrap_err().code(), "not_found");
     }
 
     #[test]
     fn a_cycle_that_runs_keeps_what_was_staged_for_itself() {
         let storage = stored(&[child("a")]);
         let _lock = storage.lock_cycle().unwrap();
-        let retried = retry(&storage, &SystemClock::new(), Which::All).unwrap();
+        let retried = retry(&storage, &SystemClock::new(), RetrySelection::All).unwrap();
         assert_eq!((retried.staged, retried.tried), (1, false));
         assert!(storage.read().unwrap().quarantine_counts().unwrap().is_empty());
     }
@@ -261,8 +261,8 @@ mod tests {
         let (_, why) = storage.read().unwrap().quarantined(0, 9).unwrap().remove(0);
         assert_eq!(why.cause, QuarantineCause::Ignored);
         assert!(why.reason.starts_with("told twice (it was waiting: $.property_id names"), "{}", why.reason);
-        assert_eq!(retry(&storage, &SystemClock::new(), Which::All).unwrap().staged, 0);
-        let again = retry(&storage, &SystemClock::new(), Which::Cause(QuarantineCause::Ignored)).unwrap();
+        assert_eq!(retry(&storage, &SystemClock::new(), RetrySelection::All).unwrap().staged, 0);
+        let again = retry(&storage, &SystemClock::new(), RetrySelection::Cause(QuarantineCause::Ignored)).unwrap();
         assert_eq!((again.staged, again.set_aside_again), (1, 1));
     }
 
@@ -282,7 +282,7 @@ mod tests {
         )
         .unwrap();
         txn.commit().unwrap();
-        let retried = retry(&storage, &SystemClock::new(), Which::All).unwrap();
+        let retried = retry(&storage, &SystemClock::new(), RetrySelection::All).unwrap();
         assert_eq!((retried.sent_again, retried.not_retried.len()), (1, 1));
         assert_eq!(retried.not_retried[0].id, *"other");
         let txn = storage.read().unwrap();

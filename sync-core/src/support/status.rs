@@ -13,7 +13,7 @@ use crate::site::legacy::push::is_pushed_to_legacy;
 use crate::site::report::SyncOutcome;
 use crate::storage::state::{central_is_legacy, role, site_id};
 use crate::storage::{LogEntry, LoggedError, QuarantineCause, ReadTxn, Selection, Storage, state};
-use crate::support::config_warnings::{Concern, concerns};
+use crate::support::config_warnings::{ConfigWarning, config_warnings};
 use crate::support::{is_of_patient, is_repair};
 
 /// How a database stands, as `status --json` prints it.
@@ -47,7 +47,8 @@ pub struct Status {
     /// The same by cause.
     pub quarantined_by_cause: std::collections::BTreeMap<&'static str, u64>,
     /// On a central server, what its administrator should put right.
-    pub concerns: Vec<Concern>,
+    #[serde(rename = "concerns")]
+    pub config_warnings: Vec<ConfigWarning>,
     /// Files by state, as far as they were taken note of.
     pub files: std::collections::BTreeMap<&'static str, u64>,
     /// Records held, by table.
@@ -111,7 +112,7 @@ pub fn status(storage: &dyn Storage) -> Result<Status> {
             .map(|(_, n)| n)
             .sum(),
         quarantined_by_cause: by_cause,
-        concerns: concerns(txn.as_ref())?,
+        config_warnings: config_warnings(txn.as_ref())?,
         files: txn.file_counts()?.into_iter().map(|(state, count)| (state.as_str(), count)).collect(),
         records: txn.record_counts()?.into_iter().map(|(table, count)| (table.to_string(), count)).collect(),
     })

@@ -55,7 +55,7 @@ fn note_left_site(txn: &dyn WriteTxn, store: &RecordId, site_before: Option<i64>
 
 /// What went elsewhere before a site wrote a record, without the site knowing yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum WentUnseen {
+pub(crate) enum UnseenMove {
     /// Nothing, as far as is known.
     #[default]
     Nothing,
@@ -71,8 +71,8 @@ pub(crate) fn went_unseen(
     txn: &dyn ReadTxn,
     (site, read_to, own): (SiteId, Cursor, &[StoreId]),
     (table, id, data): (&TableName, &RecordId, &RecordData),
-) -> Result<WentUnseen> {
-    let mut went = WentUnseen::Nothing;
+) -> Result<UnseenMove> {
+    let mut went = UnseenMove::Nothing;
     let Some(kind) = record_type(table.as_str()) else { return Ok(went) };
     let stored = txn.record(table, id)?;
     for version in stored.iter().chain(std::iter::once(data)) {
@@ -85,14 +85,14 @@ pub(crate) fn went_unseen(
             }
         }
         if txn.left_at(&of_table, &of_id, &own)?.is_some_and(|left| left >= read_to) {
-            return Ok(WentUnseen::Record);
+            return Ok(UnseenMove::Record);
         }
         let of = if of_table == *table { Some(version.clone()) } else { txn.record(&of_table, &of_id)? };
         let store = of.map(|of| scope(txn, &of_table, &of)).transpose()?.and_then(|(store, _)| store);
         if let Some(store) = store
             && store_went_unseen(txn, (site, read_to), &store)?
         {
-            went = WentUnseen::Store;
+            went = UnseenMove::Store;
         }
     }
     Ok(went)

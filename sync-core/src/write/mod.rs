@@ -13,6 +13,6 @@ pub(crate) mod restored_site;
 /// The pause after a full transaction, in which a writer of another process gets its turn: it can only ask again and again.
 pub(crate) const PAUSE: std::time::Duration = std::time::Duration::from_millis(4);
 
-pub(crate) use at_central::{WentUnseen, site_in, upsert_with_fanout, went_unseen};
+pub(crate) use at_central::{UnseenMove, site_in, upsert_with_fanout, went_unseen};
 pub(crate) use record::{Origin, WriteEffect, delete, is_same, marked_deleted, scope, upsert};
 pub(crate) use relog::{notify_stale_site, reassert_local, relog_range, relog_row, requeue_edit};

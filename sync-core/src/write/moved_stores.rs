@@ -33,7 +33,7 @@ pub(crate) fn note(txn: &dyn WriteTxn, store: StoreId) -> Result<()> {
 }
 
 /// Logs anew all that there is of the stores that were noted.
-pub(crate) fn log_anew(storage: &dyn Storage, clock: &dyn Clock) -> Result<()> {
+pub(crate) fn relog_pending(storage: &dyn Storage, clock: &dyn Clock) -> Result<()> {
     while log_next(storage, clock)? {}
     Ok(())
 }

@@ -154,7 +154,7 @@ impl Records {
         table: &str,
         records: impl IntoIterator<Item = RecordData>,
     ) -> Result<Vec<RecordId>> {
-        let kind = Kind::of(table)?;
+        let kind = TableKind::of(table)?;
         let table = TableName::from(table);
         let now = self.clock.now();
         let writer = RecordWriter::new(txn)?;
@@ -168,13 +168,13 @@ impl Records {
         for data in records {
             check_portable(kind, &table, &data)?;
             let id = match kind {
-                Kind::Typed(kind) => {
+                TableKind::Typed(kind) => {
                     let id = checked_id(kind, &table, &data)?;
                     writer.ask(kind, Operation::Upsert, &table, &id, Some(&data))?;
                     writer.ask_parent(kind, &table, &id, &data)?;
                     id
                 }
-                Kind::Legacy(_) => {
+                TableKind::Legacy(_) => {
                     let id = checked_legacy_id(&table, &data)?;
                     writer.ask_legacy(&table, &id, Some(&data))?;
                     id
@@ -204,7 +204,7 @@ impl Records {
     /// # Errors
     /// As [`put`](Self::put); [`Error::NotFound`] if it is not here.
     pub fn delete(&self, table: &str, id: &RecordId) -> Result<()> {
-        let kind = Kind::of(table)?;
+        let kind = TableKind::of(table)?;
         let table = TableName::from(table);
         let now = self.clock.now();
         let txn = self.storage.write()?;
@@ -212,8 +212,8 @@ impl Records {
         let data = txn.record(&table, id)?.ok_or_else(not_found)?;
         let writer = RecordWriter::new(txn.as_ref())?;
         let kind = match kind {
-            Kind::Typed(kind) => kind,
-            Kind::Legacy(known) => {
+            TableKind::Typed(kind) => kind,
+            TableKind::Legacy(known) => {
                 writer.ask_legacy(&table, id, None)?;
                 if !known.deletes {
                     return Err(Refusal::NotDeletable { table: table.to_string() }.into());
@@ -239,14 +239,14 @@ impl Records {
 
 /// What is known of a table that somebody here writes to.
 #[derive(Clone, Copy)]
-enum Kind {
+enum TableKind {
     /// It has a record type.
     Typed(&'static RecordType),
     /// Its records are the legacy server's, kept as documents, and sites own them.
     Legacy(&'static LegacyTable),
 }
 
-impl Kind {
+impl TableKind {
     fn of(table: &str) -> Result<Self> {
         match (record_type(table), owned_by_sites(table)) {
             (Some(kind), _) => Ok(Self::Typed(kind)),
@@ -258,11 +258,11 @@ impl Kind {
 }
 
 /// Refuses a record that not every peer can read. Where its id cannot be trusted either, it is told as it stands there last.
-fn check_portable(kind: Kind, table: &TableName, data: &RecordData) -> Result<()> {
+fn check_portable(kind: TableKind, table: &TableName, data: &RecordData) -> Result<()> {
     data.check_portable().map_err(|error| {
         let keys = match kind {
-            Kind::Typed(kind) => [kind.key; 2],
-            Kind::Legacy(_) => ["ID", "id"],
+            TableKind::Typed(kind) => [kind.key; 2],
+            TableKind::Legacy(_) => ["ID", "id"],
         };
         let fields = data.fields();
         let id = keys.iter().find_map(|key| fields.as_ref()?.text(key)).unwrap_or_default();

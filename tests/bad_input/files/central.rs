@@ -2,7 +2,7 @@
 
 use std::sync::Barrier;
 
-use sync_core::central::{CentralConfig, Question};
+use sync_core::central::{CentralConfig, Endpoint};
 use sync_core::protocol::PasswordHash;
 use sync_core::record::RecordId;
 use sync_core::transport::{HttpRequest, HttpResponse, Method};
@@ -193,7 +193,7 @@ fn refused_attempts_count_for_files_too() {
     let bring = |body: &[u8], from| {
         let content_type = format!("multipart/form-data; boundary={BOUNDARY}");
         let answered = end.central.upload_file(Some(&content_type), &mut &*body, from);
-        assert_eq!((answered.question, answered.response.status), (Question::UploadFile, 200));
+        assert_eq!((answered.endpoint, answered.response.status), (Endpoint::UploadFile, 200));
         (answered.error, String::from_utf8(answered.response.body).expect("UTF-8"))
     };
     let fetch = || {
@@ -201,7 +201,7 @@ fn refused_attempts_count_for_files_too() {
         let url = "/central/sync/download_file".to_owned();
         let body = question.clone().into_bytes();
         let answered = end.central.download_file(&HttpRequest { method: Method::Post, url, headers, body }, here);
-        assert_eq!((answered.question, answered.response.status), (Question::DownloadFile, 500));
+        assert_eq!((answered.endpoint, answered.response.status), (Endpoint::DownloadFile, 500));
         assert_eq!((answered.site, answered.error), (None, Some("other_server_error")));
         let mut text = String::new();
         std::io::Read::read_to_string(&mut { answered.response.body }, &mut text).expect("text");

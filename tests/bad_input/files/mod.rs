@@ -11,7 +11,7 @@ use std::time::Duration;
 use sync_core::files::{Files, FilesConfig};
 use sync_core::record::RecordId;
 use sync_core::storage::{FileEntry, FileState, Storage as _};
-use sync_core::{FilesOptions, FilesReport, Records, Silent, SyncObserver, SystemClock};
+use sync_core::{FilesOptions, FilesReport, NoopObserver, Records, SyncObserver, SystemClock};
 use sync_tests::world::{asset, data};
 
 use super::Bench;
@@ -59,7 +59,7 @@ impl FileBench {
 
     /// Works on the queue once.
     fn turn(&self) -> FilesReport {
-        self.turn_watched(&mut Silent)
+        self.turn_watched(&mut NoopObserver)
     }
 
     fn turn_watched(&self, observer: &mut dyn SyncObserver) -> FilesReport {

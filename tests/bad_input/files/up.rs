@@ -204,7 +204,7 @@ fn without_a_line_no_file_is_at_fault() {
     bench.sync_well();
     let super::Bench { central, server, storage, site, records, folder } = bench;
     drop(server);
-    let report = site.sync_files(&files, &Default::default(), &mut sync_core::Silent).unwrap();
+    let report = site.sync_files(&files, &Default::default(), &mut sync_core::NoopObserver).unwrap();
     assert_eq!((report.failed, report.error.map(|error| error.code())), (0, Some("unreachable")));
     let txn = sync_core::storage::Storage::read(storage.as_ref()).unwrap();
     for id in ids {

@@ -9,7 +9,7 @@ use sync_core::record::Cursor;
 use sync_core::record::record_type;
 use sync_core::storage::{MemoryStorage, state};
 use sync_core::support::Difference;
-use sync_core::{Error, Silent, SyncEvent, SyncOptions, SyncReport};
+use sync_core::{Error, NoopObserver, SyncEvent, SyncOptions, SyncReport};
 
 use crate::harsh::Harsh;
 use crate::judge;
@@ -414,7 +414,7 @@ impl Sim {
     pub(crate) fn audit(&self, held: &[Held]) {
         let at_central = &held[0].records;
         for site in 1..self.ends.len() {
-            let found = match world::site(self, site).audit(&MemoryStorage::new(), &mut Silent) {
+            let found = match world::site(self, site).audit(&MemoryStorage::new(), &mut NoopObserver) {
                 Ok(found) => found,
                 Err(error) => {
                     self.violate(Promise::ErrorsAreSaid, format!("site {site} cannot compare: {error}"));

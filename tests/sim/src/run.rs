@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use sync_core::Central;
-use sync_core::central::LocalSites;
+use sync_core::central::SiteRegistry;
 use sync_core::record::SiteId;
 use sync_core::storage::Storage;
 use sync_core::transport::HttpRequest;
@@ -403,9 +403,9 @@ impl Sim {
     }
 
     /// The list of sites and stores of central.
-    pub(crate) fn sites(&self) -> sync_core::Result<LocalSites> {
+    pub(crate) fn sites(&self) -> sync_core::Result<SiteRegistry> {
         let storage: Arc<dyn Storage> = self.ends[0].process().faulty;
-        LocalSites::open(storage, self.ends[0].clock.clone())
+        SiteRegistry::open(storage, self.ends[0].clock.clone())
     }
 
     /// Whether the process of an end died of its planned crash; it is down then.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use serde_json::{Value, json};
-use sync_core::central::{LocalAuthenticator, LocalSites};
+use sync_core::central::{LocalAuthenticator, SiteRegistry};
 use sync_core::protocol::PasswordHash;
 use sync_core::protocol::v6::{V6_VERSION, path};
 use sync_core::record::StoreId;
@@ -194,7 +194,7 @@ pub fn run(seed: u64, sqlite: bool, begin: &(dyn Fn() + Sync)) -> Vec<String> {
 }
 
 fn set_up(storage: &Arc<dyn Storage>, clock: &Arc<dyn Clock>) {
-    let sites = LocalSites::open(storage.clone(), clock.clone()).expect("a central database");
+    let sites = SiteRegistry::open(storage.clone(), clock.clone()).expect("a central database");
     for site in 1..=SITES {
         let entry = SiteEntry {
             id: world::number(site),

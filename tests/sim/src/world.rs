@@ -4,12 +4,12 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use sync_core::central::LocalSites;
+use sync_core::central::SiteRegistry;
 use sync_core::protocol::PasswordHash;
 use sync_core::protocol::v6::Action;
 use sync_core::record::{RecordData, SiteId, StoreId};
 use sync_core::storage::{Buffered, MemoryStorage, SiteEntry, Source, StagedKind, Storage};
-use sync_core::{Audience, ChangeAction, NewChange, Settings, Silent, Site, SyncConfig, Timestamp};
+use sync_core::{Audience, ChangeAction, NewChange, NoopObserver, Settings, Site, SyncConfig, Timestamp};
 
 use crate::disk::Disk;
 use crate::ledger::Key;
@@ -116,7 +116,7 @@ pub(crate) fn set_up(sim: &Sim) {
             password: PasswordHash::of_password(PASSWORD),
             hardware_id: Some(format!("machine-{site}")),
         };
-        self::site(sim, site).set_up(&settings, &mut Silent).expect("set up");
+        self::site(sim, site).set_up(&settings, &mut NoopObserver).expect("set up");
     }
 }
 
@@ -127,7 +127,7 @@ pub(crate) fn put_store(sim: &Sim, store: &str, site: usize) -> sync_core::Resul
         return Ok(());
     }
     let before = central_records(sim, store);
-    let sites: LocalSites = sim.sites()?;
+    let sites: SiteRegistry = sim.sites()?;
     // Told first: a site may ask while this is under way.
     lock(&sim.ledger).store_is_on(store, site);
     if let Err(error) = sites.add_store(store, store, &site_name(site), Some(StoreId::from(store))) {

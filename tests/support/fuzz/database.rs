@@ -47,7 +47,7 @@ fn make_files() -> Files {
     let storage = Arc::new(SqliteStorage::open(&path).expect("a database"));
     let end = world.site(storage.clone(), world.transport());
     let settings = super::small_world::settings(B.0, B.1);
-    end.site.set_up(&settings, &mut sync_core::Silent).expect("set up");
+    end.site.set_up(&settings, &mut sync_core::NoopObserver).expect("set up");
     good_cycle(&end, "the first cycle");
     end.records.put("asset", [asset("edit", B.2, "made at the site")]).expect("an edit");
     plant_buffered(storage.as_ref());

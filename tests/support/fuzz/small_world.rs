@@ -5,13 +5,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use sync_core::central::InProcess;
-use sync_core::central::LocalSites;
+use sync_core::central::SiteRegistry;
 use sync_core::protocol::PasswordHash;
 use sync_core::record::{RecordData, SiteId, StoreId};
 use sync_core::storage::{MemoryStorage, SiteEntry, Storage};
 use sync_core::transport::Transport;
 use sync_core::{
-    Central, Clock, Records, Result, Settings, Silent, Site, SyncConfig, SyncOptions, SyncReport, Timestamp,
+    Central, Clock, NoopObserver, Records, Result, Settings, Site, SyncConfig, SyncOptions, SyncReport, Timestamp,
 };
 
 use crate::world::{PASSWORD, SiteEnd, data};
@@ -55,7 +55,7 @@ impl SmallWorld {
     pub(super) fn new() -> Self {
         let clock: Arc<dyn Clock> = Arc::new(StillClock::default());
         let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
-        let sites = LocalSites::open(storage.clone(), clock.clone()).expect("a central database");
+        let sites = SiteRegistry::open(storage.clone(), clock.clone()).expect("a central database");
         let txn = storage.write().expect("a transaction");
         for (number, (name, machine, _)) in [(2, B), (3, C)] {
             let entry = SiteEntry {
@@ -94,7 +94,7 @@ impl SmallWorld {
     /// A fresh site that is set up, and has not synchronised yet.
     pub(super) fn set_up(&self, (name, machine, _): (&str, &str, &str)) -> SiteEnd {
         let end = self.site(Arc::new(MemoryStorage::new()), self.transport());
-        end.site.set_up(&settings(name, machine), &mut Silent).expect("set up");
+        end.site.set_up(&settings(name, machine), &mut NoopObserver).expect("set up");
         end
     }
 
@@ -118,7 +118,7 @@ pub(super) fn class(id: &str) -> RecordData {
 }
 
 pub(super) fn cycle(end: &SiteEnd) -> Result<SyncReport> {
-    end.site.sync(&SyncOptions::default(), &mut Silent)
+    end.site.sync(&SyncOptions::default(), &mut NoopObserver)
 }
 
 /// A cycle with a good central, which must go well whatever was before.

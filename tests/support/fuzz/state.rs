@@ -4,7 +4,7 @@
 //! the end of a line, and is cut at 500 characters: what a site's administrator sets is not the other end's to blow up.
 
 use sync_core::storage::Storage;
-use sync_core::{Error, ErrorClass, Silent, status};
+use sync_core::{Error, ErrorClass, NoopObserver, status};
 use url::Url;
 
 use super::promises::{assert_error, assert_message};
@@ -113,7 +113,7 @@ pub(super) fn run(input: &[u8]) {
 fn everything_that_reads_state(site: &SiteEnd) -> Vec<Error> {
     let mut errors = Vec::new();
     errors.extend(status(site.storage.as_ref()).err());
-    errors.extend(site.site.probe_central(&mut Silent).err());
+    errors.extend(site.site.probe_central(&mut NoopObserver).err());
     errors.extend(site.records.put("asset", [asset("edit", B.2, "again")]).err());
     match cycle(site) {
         Ok(report) => {
@@ -124,7 +124,7 @@ fn everything_that_reads_state(site: &SiteEnd) -> Vec<Error> {
         }
         Err(error) => errors.push(error),
     }
-    errors.extend(site.site.discover(&mut Silent).err());
+    errors.extend(site.site.discover(&mut NoopObserver).err());
     for error in &errors {
         assert_error(error);
     }

@@ -19,8 +19,8 @@ use sync_core::record::{RecordData, SiteId};
 use sync_core::storage::SqliteStorage;
 use sync_core::transport::HttpTransport;
 use sync_core::{
-    Central, Clock, Discovered, Error, FilesOptions, FilesReport, Records, Result, Settings, Silent, Site, SyncConfig,
-    SyncOptions, SyncReport, SystemClock,
+    Central, Clock, Discovered, Error, FilesOptions, FilesReport, NoopObserver, Records, Result, Settings, Site,
+    SyncConfig, SyncOptions, SyncReport, SystemClock,
 };
 use sync_testkit::legacy_server::{
     LegacyRecord, LegacyServer, ListeningLegacyServer, PASSWORD, SmallWorld, small_world,
@@ -100,11 +100,11 @@ impl Ends {
             password: PasswordHash::of_password(PASSWORD),
             hardware_id: Some(format!("machine of {}", NAMES[end])),
         };
-        self.site(end).set_up(&settings, &mut Silent)
+        self.site(end).set_up(&settings, &mut NoopObserver)
     }
 
     pub(super) fn sync(&self, end: usize) -> Result<SyncReport> {
-        self.site(end).sync(&SyncOptions::default(), &mut Silent)
+        self.site(end).sync(&SyncOptions::default(), &mut NoopObserver)
     }
 
     /// The files of an end.
@@ -115,7 +115,7 @@ impl Ends {
 
     /// Sends and fetches the files of a site.
     pub(super) fn sync_files(&self, end: usize) -> Result<FilesReport> {
-        self.site(end).sync_files(&self.files(end), &FilesOptions::default(), &mut Silent)
+        self.site(end).sync_files(&self.files(end), &FilesOptions::default(), &mut NoopObserver)
     }
 
     fn site(&self, end: usize) -> Site {

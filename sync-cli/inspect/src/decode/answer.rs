@@ -2,7 +2,7 @@
 
 use sync_core::protocol::masked_url;
 use sync_core::protocol::v5::{SiteInfo, V5Error};
-use sync_core::protocol::v6::{Answer, NotAnAnswer, PushResult, SiteStatus, WireError, decode_answer};
+use sync_core::protocol::v6::{Answer, EnvelopeFault, PushResult, SiteStatus, WireError, decode_answer};
 use sync_core::record::Fields;
 
 use super::decoded::{Decoded, shown, unknown};
@@ -58,9 +58,9 @@ pub(super) fn answer(json: &str) -> Decoded {
             decoded
         }
         Ok(Answer::Data(data)) => data_of_answer(data.get()),
-        Err(NotAnAnswer::Empty) => unknown(wrong::empty()),
-        Err(NotAnAnswer::CutOff(error)) => unknown(wrong::cut_off(error)),
-        Err(NotAnAnswer::Other(error)) => unknown(wrong::no_answer(error)),
+        Err(EnvelopeFault::Empty) => unknown(wrong::empty()),
+        Err(EnvelopeFault::CutOff(error)) => unknown(wrong::cut_off(error)),
+        Err(EnvelopeFault::Other(error)) => unknown(wrong::no_answer(error)),
     }
 }
 

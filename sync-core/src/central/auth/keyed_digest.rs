@@ -9,9 +9,9 @@ use sha2::Sha256;
 pub(crate) struct Digest([u8; 32]);
 
 /// Makes digests under a key that lives and ends with this process.
-pub(crate) struct Keyed(Hmac<Sha256>);
+pub(crate) struct HmacKey(Hmac<Sha256>);
 
-impl Keyed {
+impl HmacKey {
     /// Under a new random key.
     pub(crate) fn new() -> Self {
         // Two version 4 UUIDs hold 244 bits of the system's randomness.
@@ -24,20 +24,20 @@ impl Keyed {
 
     /// The digest of some texts; each ends where it ends.
     pub(crate) fn digest(&self, parts: &[&str]) -> Digest {
-        Digest(self.fed(parts).finalize().into_bytes().into())
+        Digest(self.mac_of(parts).finalize().into_bytes().into())
     }
 
     /// Whether a digest is that of these texts, in constant time.
-    pub(crate) fn is(&self, digest: &Digest, parts: &[&str]) -> bool {
-        self.fed(parts).verify_slice(&digest.0).is_ok()
+    pub(crate) fn verify(&self, digest: &Digest, parts: &[&str]) -> bool {
+        self.mac_of(parts).verify_slice(&digest.0).is_ok()
     }
 
     /// Whether two texts are the same, in a time that says nothing of where they differ.
-    pub(crate) fn same(&self, one: &str, other: &str) -> bool {
-        self.is(&self.digest(&[one]), &[other])
+    pub(crate) fn eq_constant_time(&self, one: &str, other: &str) -> bool {
+        self.verify(&self.digest(&[one]), &[other])
     }
 
-    fn fed(&self, parts: &[&str]) -> Hmac<Sha256> {
+    fn mac_of(&self, parts: &[&str]) -> Hmac<Sha256> {
         let mut mac = self.0.clone();
         for part in parts {
             mac.update(&(part.len() as u64).to_be_bytes());
@@ -53,12 +53,12 @@ mod tests {
 
     #[test]
     fn texts_are_told_apart_and_keys_too() {
-        let keyed = Keyed::new();
+        let keyed = HmacKey::new();
         let digest = keyed.digest(&["ab", "c"]);
-        assert!(keyed.is(&digest, &["ab", "c"]));
-        assert!(!keyed.is(&digest, &["a", "bc"]));
-        assert!(!keyed.is(&digest, &["ab"]));
-        assert!(!Keyed::new().is(&digest, &["ab", "c"]), "another key");
-        assert!(keyed.same("x", "x") && !keyed.same("x", "y"));
+        assert!(keyed.verify(&digest, &["ab", "c"]));
+        assert!(!keyed.verify(&digest, &["a", "bc"]));
+        assert!(!keyed.verify(&digest, &["ab"]));
+        assert!(!HmacKey::new().verify(&digest, &["ab", "c"]), "another key");
+        assert!(keyed.eq_constant_time("x", "x") && !keyed.eq_constant_time("x", "y"));
     }
 }

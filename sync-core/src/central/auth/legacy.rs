@@ -7,7 +7,7 @@ use std::time::Duration;
 use url::Url;
 
 use super::authenticator::{AuthenticationError, CredentialRefusal, SiteAuthenticator};
-use super::keyed_digest::{Digest, Keyed};
+use super::keyed_digest::{Digest, HmacKey};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::protocol::v5::{SiteHeaders, SiteInfo, V5Error, path};
@@ -41,7 +41,7 @@ pub struct LegacyAuthenticator {
     storage: Arc<dyn Storage>,
     transport: Arc<dyn Transport>,
     clock: Arc<dyn Clock>,
-    keyed: Keyed,
+    keyed: HmacKey,
     known: Mutex<KnownSignIn>,
 }
 
@@ -90,7 +90,7 @@ impl LegacyAuthenticator {
     /// An authenticator that asks the legacy server of this database over this transport, whose time limits should be
     /// short: sites wait meanwhile.
     pub fn new(storage: Arc<dyn Storage>, transport: Arc<dyn Transport>, clock: Arc<dyn Clock>) -> Self {
-        Self { storage, transport, clock, keyed: Keyed::new(), known: Mutex::default() }
+        Self { storage, transport, clock, keyed: HmacKey::new(), known: Mutex::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, KnownSignIn> {
@@ -262,7 +262,7 @@ impl SiteAuthenticator for LegacyAuthenticator {
     }
 
     fn were_right_lately(&self, credentials: &Credentials) -> bool {
-        let is_right = |right: &Right| self.keyed.is(&right.who, &who(credentials));
+        let is_right = |right: &Right| self.keyed.verify(&right.who, &who(credentials));
         self.right_lately(&credentials.username, is_right).unwrap_or(false)
     }
 
@@ -277,7 +277,7 @@ impl SiteAuthenticator for LegacyAuthenticator {
     }
 
     fn is_own_machine(&self, credentials: &Credentials) -> bool {
-        let is_own = |right: &Right| self.keyed.is(&right.machine, &machine(credentials));
+        let is_own = |right: &Right| self.keyed.verify(&right.machine, &machine(credentials));
         self.right_lately(&credentials.username, is_own).unwrap_or(false)
     }
 

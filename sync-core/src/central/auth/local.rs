@@ -8,7 +8,7 @@ use argon2::password_hash::{Output, PasswordHash as StoredHash, PasswordHasher a
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 
 use super::authenticator::{AuthenticationError, CredentialRefusal, SiteAuthenticator};
-use super::keyed_digest::{Digest, Keyed};
+use super::keyed_digest::{Digest, HmacKey};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::protocol::PasswordHash;
@@ -47,7 +47,7 @@ pub(crate) fn stored_secret(password: &PasswordHash) -> Result<String> {
 pub struct LocalAuthenticator {
     storage: Arc<dyn Storage>,
     clock: Arc<dyn Clock>,
-    keyed: Keyed,
+    keyed: HmacKey,
     /// By site, of the stored secret and of what was sent, and when it was checked.
     checked: Mutex<HashMap<SiteId, (Digest, Duration)>>,
     hashing: Hashing,
@@ -62,13 +62,13 @@ impl std::fmt::Debug for LocalAuthenticator {
 impl LocalAuthenticator {
     /// An authenticator over the list in this storage.
     pub fn new(storage: Arc<dyn Storage>, clock: Arc<dyn Clock>) -> Self {
-        Self { storage, clock, keyed: Keyed::new(), checked: Mutex::default(), hashing: Hashing::new() }
+        Self { storage, clock, keyed: HmacKey::new(), checked: Mutex::default(), hashing: Hashing::new() }
     }
 
     fn was_checked(&self, site: &SiteEntry, sent: &str) -> bool {
         let checked = self.checked.lock().unwrap_or_else(PoisonError::into_inner).get(&site.id).copied();
         checked.is_some_and(|(digest, at)| {
-            self.clock.monotonic().saturating_sub(at) < REMEMBERED && self.keyed.is(&digest, &[&site.secret, sent])
+            self.clock.monotonic().saturating_sub(at) < REMEMBERED && self.keyed.verify(&digest, &[&site.secret, sent])
         })
     }
 
@@ -185,7 +185,7 @@ impl SiteAuthenticator for LocalAuthenticator {
                 return refused(CredentialRefusal::WrongPassword);
             }
             match &site.hardware_id {
-                Some(bound) if self.keyed.same(bound, &credentials.site_uuid) => return Ok(site.id),
+                Some(bound) if self.keyed.eq_constant_time(bound, &credentials.site_uuid) => return Ok(site.id),
                 Some(_) => return refused(CredentialRefusal::HardwareIdMismatch),
                 // Any machine would be bound to none.
                 None if credentials.site_uuid.is_empty() || credentials.site_uuid.len() > TEXT_MAX => {
@@ -219,7 +219,7 @@ impl SiteAuthenticator for LocalAuthenticator {
         }
         // To bind a machine waits for the database.
         let bound = site.hardware_id.as_ref()?;
-        Some(match self.keyed.same(bound, &credentials.site_uuid) {
+        Some(match self.keyed.eq_constant_time(bound, &credentials.site_uuid) {
             true => Ok(site.id),
             false => Err(refused(CredentialRefusal::HardwareIdMismatch)),
         })
@@ -228,7 +228,7 @@ impl SiteAuthenticator for LocalAuthenticator {
     fn is_own_machine(&self, credentials: &Credentials) -> bool {
         let site = self.storage.read().and_then(|txn| txn.central()?.site_named(&credentials.username));
         let bound = site.ok().flatten().and_then(|site| site.hardware_id);
-        bound.is_some_and(|bound| self.keyed.same(&bound, &credentials.site_uuid))
+        bound.is_some_and(|bound| self.keyed.eq_constant_time(&bound, &credentials.site_uuid))
     }
 
     fn checks_at_once(&self) -> usize {

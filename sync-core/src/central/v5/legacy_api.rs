@@ -27,14 +27,14 @@ impl Central {
     pub(crate) fn legacy_api(
         &self,
         request: &HttpRequest,
-        noted: &RequestTrace,
+        trace: &RequestTrace,
         route: &str,
         query: &str,
     ) -> HttpResponse {
         let Some(headers) = SiteHeaders::from_headers(|name| request.header(name)) else {
             return refusal(401, "site_name_not_found", "No credentials");
         };
-        let site = match admitted(self.admit(noted, &credentials(&headers))) {
+        let site = match admitted(self.admit(trace, &credentials(&headers))) {
             Ok(site) => site,
             Err(response) => return response,
         };
@@ -46,11 +46,11 @@ impl Central {
         match (request.method, route) {
             (Method::Get, path::SITE) => answer(self.site_info(site, &headers, asked_at(request))),
             (Method::Get, path::CENTRAL_RECORDS) => {
-                answer(self.central_records(site, query, self.answer_bytes_max(noted)))
+                answer(self.central_records(site, query, self.answer_bytes_max(trace)))
             }
             (Method::Get, path::SITE_STATUS) => answer(Ok(LegacyStatus::idle())),
             (Method::Post, path::INITIALISE) => answer(self.fill_queue(site)),
-            (Method::Get, path::QUEUED_RECORDS) => answer(self.queue(site, limit(query), self.answer_bytes_max(noted))),
+            (Method::Get, path::QUEUED_RECORDS) => answer(self.queue(site, limit(query), self.answer_bytes_max(trace))),
             (Method::Post, path::QUEUED_RECORDS) => match pushed(&body) {
                 Some((_, records)) if records.len() > LEGACY_RECORDS_MAX => too_many(records.len()),
                 Some((left, records)) => answer(self.keep_for_site(site, left, records)),

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::central::{Central, Question, Refused, RequestTrace};
+use crate::central::{Central, Endpoint, EnvelopeError, RequestTrace};
 use crate::error::ErrorClass;
 use crate::protocol::v6::{NameStoreJoinRequest, WireError};
 use crate::record::{NameId, RecordData, RecordId, SiteId, StoreId, TableName, portable};
@@ -32,14 +32,14 @@ impl Drop for PatientQuerySlot<'_> {
 
 impl Central {
     /// Answers 200 without a body, or 500 with a text: this question alone has no envelope (`protocol-v6` §8.7).
-    pub(crate) fn name_store_join(&self, request: &HttpRequest, noted: &RequestTrace) -> HttpResponse {
-        noted.question.set(Question::NameStoreJoin);
+    pub(crate) fn name_store_join(&self, request: &HttpRequest, trace: &RequestTrace) -> HttpResponse {
+        trace.endpoint.set(Endpoint::NameStoreJoin);
         let question: NameStoreJoinRequest = match self.read(request) {
             Ok(question) => question,
             Err(response) => return response,
         };
-        let joined = self.admit(noted, &question.sync_v5_settings).map_err(Refused::from).and_then(|site| {
-            noted.came_in(site, &question.sync_v5_settings);
+        let joined = self.admit(trace, &question.sync_v5_settings).map_err(EnvelopeError::from).and_then(|site| {
+            trace.came_in(site, &question.sync_v5_settings);
             let NameStoreJoinRequest { id, name_id, store_id, .. } = &question;
             self.bring_if_unknown(site, name_id, store_id)?;
             let txn = self.storage.write()?;
@@ -50,13 +50,13 @@ impl Central {
         });
         match joined {
             Ok(()) => HttpResponse { status: 200, headers: Vec::new(), body: Vec::new() },
-            Err(Refused(WireError::OtherServerError(text))) => HttpResponse::text(500, text),
+            Err(EnvelopeError(WireError::OtherServerError(text))) => HttpResponse::text(500, text),
             Err(_) => HttpResponse::text(500, "Internal error: Error adding patient visibility"),
         }
     }
 
     /// A patient who is not known here is shown to this server by the legacy server, if it has one.
-    fn bring_if_unknown(&self, site: SiteId, patient: &NameId, store: &StoreId) -> Result<(), Refused> {
+    fn bring_if_unknown(&self, site: SiteId, patient: &NameId, store: &StoreId) -> Result<(), EnvelopeError> {
         let name = (TableName::from("name"), RecordId::from(patient.as_str()));
         {
             let txn = self.storage.read()?;
@@ -81,7 +81,7 @@ impl Central {
         txn: &dyn WriteTxn,
         site: SiteId,
         (id, name_id, store_id): (&RecordId, &NameId, &StoreId),
-    ) -> Result<(), Refused> {
+    ) -> Result<(), EnvelopeError> {
         if id.as_str().is_empty() || id.as_str().len() > RecordId::BYTES_MAX {
             return Err(wrong("the id of the join is empty or too long"));
         }
@@ -112,6 +112,6 @@ impl Central {
     }
 }
 
-fn wrong(why: &str) -> Refused {
-    Refused(WireError::OtherServerError(format!("Internal error: Error adding patient visibility: {why}")))
+fn wrong(why: &str) -> EnvelopeError {
+    EnvelopeError(WireError::OtherServerError(format!("Internal error: Error adding patient visibility: {why}")))
 }

@@ -5,7 +5,7 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use super::legacy_api::{admitted, answer, credentials, refusal, unreadable};
-use crate::central::{Central, Refused, RequestTrace};
+use crate::central::{Central, EnvelopeError, RequestTrace};
 use crate::error::Result;
 use crate::protocol::hex;
 use crate::protocol::v5::{NewJoin, PatientQuery, SiteHeaders, path};
@@ -37,11 +37,11 @@ impl Central {
     pub(crate) fn patient_api(
         &self,
         request: &HttpRequest,
-        noted: &RequestTrace,
+        trace: &RequestTrace,
         route: &str,
         query: &str,
     ) -> HttpResponse {
-        let site = match self.known_site(request, noted) {
+        let site = match self.known_site(request, trace) {
             Ok(site) => site,
             Err(response) => return response,
         };
@@ -56,7 +56,7 @@ impl Central {
     }
 
     /// Who asks, by name and password. The machine is taken to be the one that is bound: a site comes in first elsewhere.
-    fn known_site(&self, request: &HttpRequest, noted: &RequestTrace) -> std::result::Result<SiteId, HttpResponse> {
+    fn known_site(&self, request: &HttpRequest, trace: &RequestTrace) -> std::result::Result<SiteId, HttpResponse> {
         let no_one = || refusal(401, "site_name_not_found", "No credentials");
         let headers = SiteHeaders::from_headers(|name| request.header(name)).ok_or_else(no_one)?;
         let entry = self.storage.read().and_then(|txn| txn.central()?.site_named(&headers.site_name));
@@ -69,13 +69,13 @@ impl Central {
             Some(Some(machine)) => {
                 credentials.site_uuid = machine;
                 // Whoever guesses here does not use up what the machine itself may try.
-                noted.is_machine_assumed.set(true);
+                trace.is_machine_assumed.set(true);
             }
             Some(None) => return Err(refusal(401, "site_incorrect_hardware_id", "The site has no machine yet")),
             // Refused, and counted, as any other who is not known.
             None => {}
         }
-        admitted(self.admit(noted, &credentials))
+        admitted(self.admit(trace, &credentials))
     }
 
     /// Patients of the whole system whom this query means. A query for nobody in particular finds nobody.
@@ -105,12 +105,16 @@ impl Central {
     fn link(&self, site: SiteId, join: NewJoin) -> HttpResponse {
         match self.try_to_link(site, join) {
             Ok(join) => answer(Ok(join)),
-            Err(Refused(WireError::OtherServerError(text))) => refusal(400, "bad_request", &text),
+            Err(EnvelopeError(WireError::OtherServerError(text))) => refusal(400, "bad_request", &text),
             Err(_) => refusal(500, "internal_error", "Internal error"),
         }
     }
 
-    fn try_to_link(&self, site: SiteId, NewJoin { name_id, store_id }: NewJoin) -> std::result::Result<Join, Refused> {
+    fn try_to_link(
+        &self,
+        site: SiteId,
+        NewJoin { name_id, store_id }: NewJoin,
+    ) -> std::result::Result<Join, EnvelopeError> {
         let (joins, names) = (TableName::from("name_store_join"), TableName::from("name"));
         let txn = self.storage.write()?;
         let id = join_id(&name_id, &store_id);

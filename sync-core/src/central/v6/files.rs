@@ -8,7 +8,7 @@ use std::sync::PoisonError;
 use super::file_response::give;
 use super::multipart::{Multipart, MultipartError, PartHead, boundary};
 use crate::central::caller::{Caller, Checked, Deferred, Handled, UploadHead};
-use crate::central::{Answered, Central, Question, Refused, RequestTrace, not_central};
+use crate::central::{Central, Endpoint, EnvelopeError, HandledRequest, RequestTrace, not_central};
 use crate::changelog::Audience;
 use crate::clock::Timestamp;
 use crate::error::Result;
@@ -50,13 +50,13 @@ struct Upload {
 /// Why an upload comes to no good.
 enum UploadFault {
     /// An answer of the protocol.
-    Refused(Refused),
+    Refused(EnvelopeError),
     /// A response that is none.
     Response(HttpResponse),
 }
 
-impl From<Refused> for UploadFault {
-    fn from(refused: Refused) -> Self {
+impl From<EnvelopeError> for UploadFault {
+    fn from(refused: EnvelopeError) -> Self {
         Self::Refused(refused)
     }
 }
@@ -88,22 +88,23 @@ impl Central {
 
     /// Takes a file that a site brings from this address: the body is written to the disk as it is read. Never fails: what
     /// goes wrong is in the response.
-    pub fn upload_file(&self, content_type: Option<&str>, body: &mut dyn Read, from: Option<IpAddr>) -> Answered {
+    pub fn upload_file(&self, content_type: Option<&str>, body: &mut dyn Read, from: Option<IpAddr>) -> HandledRequest {
         self.upload_for(content_type, body, Caller::at(from))
     }
 
     /// The same for a host that has looked at the beginning of the body before: see [`upload_head`](Self::upload_head).
-    pub fn upload_for(&self, content_type: Option<&str>, body: &mut dyn Read, caller: Caller) -> Answered {
-        let noted = RequestTrace::of(caller);
+    pub fn upload_for(&self, content_type: Option<&str>, body: &mut dyn Read, caller: Caller) -> HandledRequest {
+        let trace = RequestTrace::of(caller);
         let response = match self.is_central() {
-            true => self.take_file(content_type, body, &noted),
+            true => self.take_file(content_type, body, &trace),
             false => not_central(),
         };
-        self.activity.note(&noted, self.clock.now());
-        match noted.into_handled(response) {
+        self.activity.note(&trace, self.clock.now());
+        match trace.into_handled(response) {
             Handled::Answered(answered) => answered,
             // Its beginning did not say who brings it, or its sender may not bring it now.
-            _ => RequestTrace::default().into_answered(HttpResponse::text(400, "The json_part has to come first.")),
+            _ => RequestTrace::default()
+                .into_handled_request(HttpResponse::text(400, "The json_part has to come first.")),
         }
     }
 
@@ -111,7 +112,7 @@ impl Central {
     /// gives no thread to an upload whose sender is not known.
     pub fn upload_head(&self, content_type: Option<&str>, beginning: &[u8], caller: Caller) -> UploadHead {
         let Some(boundary) = boundary(content_type.unwrap_or_default()) else { return UploadHead::Other };
-        let noted = RequestTrace::of(caller);
+        let trace = RequestTrace::of(caller);
         let mut beginning = beginning;
         let mut parts = Multipart::new(boundary, &mut beginning, self.config.upload_bytes_max);
         let mut early = 0;
@@ -144,8 +145,8 @@ impl Central {
         if check_version(part.sync_v6_version).is_err() {
             return UploadHead::Other;
         }
-        let outcome = self.admit(&noted, &part.sync_v5_settings);
-        match noted.deferred.take() {
+        let outcome = self.admit(&trace, &part.sync_v5_settings);
+        match trace.deferred.take() {
             Some(Deferred::Unchecked(check)) => UploadHead::Unchecked(check),
             _ => UploadHead::Checked(Checked { credentials: part.sync_v5_settings, outcome }),
         }
@@ -155,9 +156,9 @@ impl Central {
         &self,
         content_type: Option<&str>,
         body: &mut dyn Read,
-        noted: &RequestTrace,
+        trace: &RequestTrace,
     ) -> HttpResponse {
-        noted.question.set(Question::UploadFile);
+        trace.endpoint.set(Endpoint::UploadFile);
         let Some(boundary) = boundary(content_type.unwrap_or_default()) else {
             return HttpResponse::text(415, "ContentTypeIncompatible");
         };
@@ -166,31 +167,31 @@ impl Central {
             self.sweep(store);
         }
         let mut parts = Multipart::new(boundary, body, self.config.upload_bytes_max);
-        let outcome = self.receive(&mut parts, noted);
+        let outcome = self.receive(&mut parts, trace);
         if outcome.is_err() {
             // Whoever is still sending would take a refusal in between for a broken line.
             parts.drain();
         }
         match outcome.and_then(|upload| self.keep(upload)) {
             Ok(()) => HttpResponse::json(200, encode_data(&())),
-            Err(UploadFault::Refused(Refused(error))) => {
-                noted.refused(&error);
+            Err(UploadFault::Refused(EnvelopeError(error))) => {
+                trace.refused(&error);
                 HttpResponse::json(200, encode_error(&error))
             }
             Err(UploadFault::Response(response)) => response,
         }
     }
 
-    fn receive(&self, parts: &mut Multipart<'_>, noted: &RequestTrace) -> std::result::Result<Upload, UploadFault> {
+    fn receive(&self, parts: &mut Multipart<'_>, trace: &RequestTrace) -> std::result::Result<Upload, UploadFault> {
         let mut upload = Upload::default();
         while let Some(head) = parts.next_part()? {
             match head.name.as_str() {
                 "json_part" if upload.admitted.is_none() => {
                     let part = json_part(parts, &head)?;
-                    let site = self.enter(noted, part.sync_v6_version, &part.sync_v5_settings, false)?;
+                    let site = self.enter(trace, part.sync_v6_version, &part.sync_v5_settings, false)?;
                     let reference = self.known(site, &part.file_id, Direction::ToCentral)?;
-                    let reference =
-                        reference.ok_or_else(|| Refused(WireError::SyncFileNotFound(part.file_id.to_string())))?;
+                    let reference = reference
+                        .ok_or_else(|| EnvelopeError(WireError::SyncFileNotFound(part.file_id.to_string())))?;
                     if let Some(bytes) = upload.early.take() {
                         let mut new = self.begin(&reference)?;
                         self.write(&mut new, &bytes)?;
@@ -251,7 +252,7 @@ impl Central {
     fn keep(&self, upload: Upload) -> std::result::Result<(), UploadFault> {
         let missing =
             |part: &str| UploadFault::Response(HttpResponse::text(400, format!("Required field is missing: {part}")));
-        let other = |text: &str| UploadFault::from(Refused(WireError::OtherServerError(text.to_owned())));
+        let other = |text: &str| UploadFault::from(EnvelopeError(WireError::OtherServerError(text.to_owned())));
         let (id, reference) = upload.admitted.ok_or_else(|| missing("json_part"))?;
         let bytes = upload.bytes.ok_or_else(|| missing("file_part"))?;
         if !upload.has_name {
@@ -270,15 +271,15 @@ impl Central {
         let another = || other("The file was not taken: another one came under this id before");
         let _one_at_a_time = self.keeping.lock().unwrap_or_else(PoisonError::into_inner);
         // What came whole stays, whatever its reference says since: only the same bytes may mend it on the disk.
-        let noted = self.hash_when_it_came(&id)?;
+        let trace = self.hash_when_it_came(&id)?;
         match hash_file(&store.path(&id), |_| Ok(()))? {
             Some((_, stored)) if stored == sha256 => drop(new),
-            Some((_, stored)) if noted.as_ref() == Some(&stored) => return Err(another()),
-            Some((bytes, stored)) if noted.is_none() && reference.fault_of(bytes, &stored).is_none() => {
+            Some((_, stored)) if trace.as_ref() == Some(&stored) => return Err(another()),
+            Some((bytes, stored)) if trace.is_none() && reference.fault_of(bytes, &stored).is_none() => {
                 return Err(another());
             }
             // There is none, or it is damaged.
-            _ if noted.is_some_and(|noted| noted != sha256) => return Err(another()),
+            _ if trace.is_some_and(|trace| trace != sha256) => return Err(another()),
             _ => new.keep(store, &id)?,
         }
         Ok(self.note_file(&id, &reference, length, sha256)?)
@@ -320,52 +321,52 @@ impl Central {
     }
 
     /// Gives a file, or a part of it, to a site that asks from this address. Never fails: what goes wrong is in the response.
-    pub fn download_file(&self, request: &HttpRequest, from: Option<IpAddr>) -> Answered<StreamedResponse> {
-        let noted = RequestTrace::of(Caller::at(from));
-        let response = self.give_if_central(request, &noted);
-        noted.into_answered(response)
+    pub fn download_file(&self, request: &HttpRequest, from: Option<IpAddr>) -> HandledRequest<StreamedResponse> {
+        let trace = RequestTrace::of(Caller::at(from));
+        let response = self.give_if_central(request, &trace);
+        trace.into_handled_request(response)
     }
 
     /// The same for a host that has slow checks of credentials made elsewhere, or lets sites wait for their turn.
     pub fn download_for(&self, request: &HttpRequest, caller: Caller) -> Handled<StreamedResponse> {
-        let noted = RequestTrace::of(caller);
-        let response = self.give_if_central(request, &noted);
-        noted.into_handled(response)
+        let trace = RequestTrace::of(caller);
+        let response = self.give_if_central(request, &trace);
+        trace.into_handled(response)
     }
 
-    fn give_if_central(&self, request: &HttpRequest, noted: &RequestTrace) -> StreamedResponse {
+    fn give_if_central(&self, request: &HttpRequest, trace: &RequestTrace) -> StreamedResponse {
         let response = match self.is_central() {
-            true => self.give_file(request, noted),
+            true => self.give_file(request, trace),
             false => not_central().into(),
         };
-        self.activity.note(noted, self.clock.now());
+        self.activity.note(trace, self.clock.now());
         response
     }
 
-    pub(crate) fn give_file(&self, request: &HttpRequest, noted: &RequestTrace) -> StreamedResponse {
-        noted.question.set(Question::DownloadFile);
+    pub(crate) fn give_file(&self, request: &HttpRequest, trace: &RequestTrace) -> StreamedResponse {
+        trace.endpoint.set(Endpoint::DownloadFile);
         let question: DownloadRequest = match self.read(request) {
             Ok(question) => question,
             Err(response) => return response.into(),
         };
-        let refused = match self.find_file(&question, noted) {
+        let refused = match self.find_file(&question, trace) {
             Ok(Some((name, file))) => match give(request, &name, file) {
                 Ok(response) => return response,
                 Err(error) => WireError::from(failed("reading", std::path::Path::new(&name), error)),
             },
             Ok(None) => WireError::OtherServerError("File not found".to_owned()),
-            Err(Refused(error)) => error,
+            Err(EnvelopeError(error)) => error,
         };
-        noted.refused(&refused);
+        trace.refused(&refused);
         bare(&refused)
     }
 
     fn find_file(
         &self,
         question: &DownloadRequest,
-        noted: &RequestTrace,
-    ) -> std::result::Result<Option<(String, File)>, Refused> {
-        let site = self.enter(noted, question.sync_v6_version, &question.sync_v5_settings, false)?;
+        trace: &RequestTrace,
+    ) -> std::result::Result<Option<(String, File)>, EnvelopeError> {
+        let site = self.enter(trace, question.sync_v6_version, &question.sync_v5_settings, false)?;
         let is_meant =
             |reference: &Reference| reference.table == question.table_name && reference.record_id == question.record_id;
         let reference = self.known(site, &question.id, Direction::ToSite)?.filter(is_meant);
@@ -381,7 +382,7 @@ impl Central {
 
 impl From<crate::Error> for WireError {
     fn from(error: crate::Error) -> Self {
-        Refused::from(error).0
+        EnvelopeError::from(error).0
     }
 }
 

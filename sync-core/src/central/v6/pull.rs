@@ -1,7 +1,7 @@
 //! Pull: which rows a site receives, and the batch they make.
 
-use super::withheld::{HeldBack, Late, PullQuery};
-use crate::central::{Central, Refused, copies};
+use super::withheld::{CatchUpRange, PullQuery, WithheldRecords};
+use crate::central::{Central, EnvelopeError, copies};
 use crate::changelog::{Change, ChangeAction};
 use crate::error::{Error, Result};
 use crate::ownership::StoreOwner;
@@ -23,13 +23,13 @@ impl Central {
         site: SiteId,
         request: &PullRequest,
         bytes_max: usize,
-    ) -> std::result::Result<Batch, Refused> {
+    ) -> std::result::Result<Batch, EnvelopeError> {
         if request.looks_only {
             return self.look(site, request, bytes_max);
         }
         self.refuse_stale_copy(site, request)?;
         if !request.is_initialised && self.ends_push(site)? {
-            return Err(Refused(WireError::IntegrationInProgress));
+            return Err(EnvelopeError(WireError::IntegrationInProgress));
         }
         if !request.is_initialised && request.cursor == Cursor(0) {
             self.begins_anew(site)?;
@@ -53,12 +53,12 @@ impl Central {
         site: SiteId,
         request: &PullRequest,
         bytes_max: usize,
-    ) -> std::result::Result<Option<Batch>, Refused> {
+    ) -> std::result::Result<Option<Batch>, EnvelopeError> {
         let dialect = Dialect::of(&request.sync_v5_settings.app_version);
         let (answer, selection, held, before) = {
             let txn = self.storage.read()?;
             if txn.central()?.integration_waits(site)? {
-                return Err(Refused(WireError::IntegrationInProgress));
+                return Err(EnvelopeError(WireError::IntegrationInProgress));
             }
             let mut stores = txn.stores_of_site(site)?;
             if planted!(EveryStoreSelected) {
@@ -66,7 +66,7 @@ impl Central {
                 stores = all.into_iter().map(|(id, _)| id.as_str().into()).collect();
             }
             let selection = selection(stores, site, request);
-            let before = HeldBack::load(txn.as_ref(), site)?;
+            let before = WithheldRecords::load(txn.as_ref(), site)?;
             let mut held = before.clone();
             let answer = self.with_late(txn.as_ref(), &selection, (request, bytes_max), dialect, &mut held)?;
             (answer, selection, held, before)
@@ -78,7 +78,7 @@ impl Central {
         }
         // Before the site gets the answer and moves past what is not in it.
         let txn = self.storage.write()?;
-        if HeldBack::load(txn.as_ref(), site)? != before {
+        if WithheldRecords::load(txn.as_ref(), site)? != before {
             return Ok(None);
         }
         let batch = match answer {
@@ -106,7 +106,7 @@ impl Central {
         selection: &Selection,
         (request, bytes_max): (&PullRequest, usize),
         dialect: Dialect,
-        held: &mut HeldBack,
+        held: &mut WithheldRecords,
     ) -> Result<PullScope> {
         let asked = request.cursor.meant(txn.last_cursor()?);
         let question = PullQuery { from: asked, release: dialect.release(), own_too: !request.is_initialised };
@@ -116,7 +116,7 @@ impl Central {
             Some(late) if size > 0 => {
                 late_rows(txn, selection, late, (size.div_ceil(2) as usize, bytes_max / 2), dialect)?
             }
-            _ => LateRows { reached: asked, ..LateRows::default() },
+            _ => CatchUpRows { reached: asked, ..CatchUpRows::default() },
         };
         let rest = size.saturating_sub(found.records.len() as u32).max(size.min(1));
         let (mut batch, unreadable) =
@@ -138,7 +138,7 @@ impl Central {
     }
 
     /// A copy that only reads would never hear of what another copy pushed: no site is sent what came from it.
-    fn refuse_stale_copy(&self, site: SiteId, request: &PullRequest) -> std::result::Result<(), Refused> {
+    fn refuse_stale_copy(&self, site: SiteId, request: &PullRequest) -> std::result::Result<(), EnvelopeError> {
         let Some(chain) = request.push_chain.as_ref().filter(|_| request.is_initialised) else { return Ok(()) };
         let Some(goes_on_since) = copies::goes_on_elsewhere(self.storage.read()?.as_ref(), site, chain)? else {
             copies::note_went_back(self.storage.as_ref(), site, chain)?;
@@ -147,12 +147,12 @@ impl Central {
         let txn = self.storage.write()?;
         copies::note_refused(txn.as_ref(), site, self.clock.now())?;
         txn.commit()?;
-        Err(Refused(WireError::database_copied(&goes_on_since.to_string())))
+        Err(EnvelopeError(WireError::database_copied(&goes_on_since.to_string())))
     }
 
     /// The same for a site that takes nothing of it: nothing is written, and nothing counts as given to the site. What was
     /// held back from it stays so.
-    fn look(&self, site: SiteId, request: &PullRequest, bytes_max: usize) -> std::result::Result<Batch, Refused> {
+    fn look(&self, site: SiteId, request: &PullRequest, bytes_max: usize) -> std::result::Result<Batch, EnvelopeError> {
         let dialect = Dialect::of(&request.sync_v5_settings.app_version);
         let txn = self.storage.read()?;
         let selection = selection(txn.stores_of_site(site)?, site, request);
@@ -194,10 +194,10 @@ impl Central {
         site: SiteId,
         request: &PatientPullRequest,
         bytes_max: usize,
-    ) -> std::result::Result<Batch, Refused> {
+    ) -> std::result::Result<Batch, EnvelopeError> {
         let txn = self.storage.read()?;
         if txn.central()?.integration_waits(site)? {
-            return Err(Refused(WireError::IntegrationInProgress));
+            return Err(EnvelopeError(WireError::IntegrationInProgress));
         }
         let patient = &request.fetch_patient_id;
         if !txn.is_visible(patient, &txn.stores_of_site(site)?)? {
@@ -277,7 +277,7 @@ enum PullScope {
 
 /// What was held back and is found.
 #[derive(Default)]
-struct LateRows {
+struct CatchUpRows {
     records: Vec<BatchElement>,
     /// The bytes of their data.
     bytes: usize,
@@ -291,11 +291,11 @@ struct LateRows {
 fn late_rows(
     txn: &dyn ReadTxn,
     selection: &Selection,
-    late: &Late,
+    late: &CatchUpRange,
     (limit, bytes_max): (usize, usize),
     dialect: Dialect,
-) -> Result<LateRows> {
-    let mut found = LateRows { reached: late.from, ..LateRows::default() };
+) -> Result<CatchUpRows> {
+    let mut found = CatchUpRows { reached: late.from, ..CatchUpRows::default() };
     let mut looked = 0;
     let with_own = own_too(selection);
     while found.records.len() < limit && found.bytes < bytes_max && looked < LOOKED_MAX {

@@ -7,27 +7,27 @@ use sha2::{Digest as _, Sha256};
 
 use crate::central::copies;
 use crate::central::copies::PushVerdict;
-use crate::central::{Central, Refused};
+use crate::central::{Central, EnvelopeError};
 use crate::changelog::ChangelogGap;
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::protocol::v6::{Batch, BatchElement, PushChain, PushRequest, PushResult, WireError, WireRecord};
 use crate::record::{Cursor, SiteId};
 use crate::storage::state::Fingerprints;
-use crate::storage::{Incoming, Known, Pushed, ReadTxn, Source, StagedKind, WriteTxn, state};
+use crate::storage::{Incoming, Known, PushedVersion, ReadTxn, Source, StagedKind, WriteTxn, state};
 use crate::write;
 use crate::write::restored_site::SiteRestore;
 
 /// How long after it was sent a request may still arrive, held up on its way: longer than any proxy keeps one.
-const LATE: Duration = Duration::from_secs(15 * 60);
+const REPLAY_WINDOW: Duration = Duration::from_secs(15 * 60);
 
 /// A row that is to be taken: what tells it from every other.
-struct Row {
+struct PushedRow {
     element: BatchElement,
     fingerprint: u64,
 }
 
-impl Row {
+impl PushedRow {
     fn new(element: BatchElement) -> Self {
         let WireRecord { table_name, record_id, action, record_data } = &element.record;
         let mut digest = Sha256::new();
@@ -51,13 +51,13 @@ impl Row {
     }
 
     /// How it stands to what the same site pushed of the same record.
-    fn standing(&self, txn: &dyn ReadTxn, site: SiteId, now: Timestamp) -> Result<Standing> {
+    fn replay(&self, txn: &dyn ReadTxn, site: SiteId, now: Timestamp) -> Result<Replay> {
         let WireRecord { table_name, record_id, .. } = &self.element.record;
         Ok(match txn.central()?.pushed(site, table_name, record_id)? {
-            Some(before) if before.is_former && !is_recent(before.at, now) => Standing::New,
-            Some(before) if before.fingerprint == self.fingerprint => Standing::Repeated,
-            Some(before) if self.element.cursor < before.cursor && is_recent(before.at, now) => Standing::Late,
-            _ => Standing::New,
+            Some(before) if before.is_former && !is_recent(before.at, now) => Replay::New,
+            Some(before) if before.fingerprint == self.fingerprint => Replay::Duplicate,
+            Some(before) if self.element.cursor < before.cursor && is_recent(before.at, now) => Replay::Stale,
+            _ => Replay::New,
         })
     }
 
@@ -65,33 +65,38 @@ impl Row {
     fn note(&self, txn: &dyn WriteTxn, site: SiteId, at: Timestamp) -> Result<()> {
         let (cursor, fingerprint) = (self.element.cursor, self.fingerprint);
         let WireRecord { table_name, record_id, .. } = &self.element.record;
-        txn.central()?.note_taken(site, table_name, record_id, &Pushed { cursor, fingerprint, at, is_former: false })
+        txn.central()?.note_taken(
+            site,
+            table_name,
+            record_id,
+            &PushedVersion { cursor, fingerprint, at, is_former: false },
+        )
     }
 }
 
 /// Whether a request that was sent before this moment may still arrive, both by the steady time. What lies ahead of it was
 /// noted by an older version, by a clock that was wrong.
 fn is_recent(at: Timestamp, now: Timestamp) -> bool {
-    now.since(at).max(at.since(now)) < LATE
+    now.since(at).max(at.since(now)) < REPLAY_WINDOW
 }
 
 /// How a row stands to what the same site pushed before.
 #[derive(Debug, PartialEq, Eq)]
-enum Standing {
+enum Replay {
     New,
     /// It came already.
-    Repeated,
+    Duplicate,
     /// A newer version of its record came already.
-    Late,
+    Stale,
 }
 
 /// The rows of a batch, without those that are out of date.
 #[derive(Default)]
-struct Sorted {
+struct FilteredBatch {
     /// What is taken.
-    fresh: Vec<Row>,
+    fresh: Vec<PushedRow>,
     /// What was taken before.
-    repeated: Vec<Row>,
+    duplicates: Vec<PushedRow>,
     /// What is of a backup, and out of date.
     superseded: Vec<WireRecord>,
 }
@@ -117,7 +122,7 @@ fn end_of_backup(row: Cursor, lost_there: &[ChangelogGap]) -> Option<Cursor> {
 fn begin_count(
     txn: &dyn WriteTxn,
     site: SiteId,
-    fresh: &[Row],
+    fresh: &[PushedRow],
     (chain, lost_there): (Option<&PushChain>, &[ChangelogGap]),
 ) -> Result<()> {
     let mut numbered = fresh.iter().filter(|row| row.is_numbered()).map(|row| row.element.cursor);
@@ -153,7 +158,7 @@ fn pushed_last(txn: &dyn ReadTxn, site: SiteId) -> Result<HashSet<u64>> {
 }
 
 impl Central {
-    pub(crate) fn push(&self, site: SiteId, request: PushRequest) -> std::result::Result<PushResult, Refused> {
+    pub(crate) fn push(&self, site: SiteId, request: PushRequest) -> std::result::Result<PushResult, EnvelopeError> {
         let PushRequest { batch, push_chain, .. } = request;
         let Batch { records, end_cursor, is_last_batch: is_last, lost_history: lost_there, .. } = batch;
         let records_pushed = records.len() as u64;
@@ -161,26 +166,27 @@ impl Central {
         if cursors.chain([end_cursor]).any(|cursor| !cursor.next().is_possible()) {
             // One that counts beyond every database's numbers could never count on. The whole batch stays with the site.
             let why = "a cursor in the batch is out of range; nothing of the batch was taken";
-            return Err(Refused(WireError::ParsingSyncRecordError(why.to_owned())));
+            return Err(EnvelopeError(WireError::ParsingSyncRecordError(why.to_owned())));
         }
         let now = self.clock.now();
-        let rows: Vec<Row> = records.into_iter().map(Row::new).collect();
+        let rows: Vec<PushedRow> = records.into_iter().map(PushedRow::new).collect();
         let txn = self.storage.write()?;
         if txn.central()?.integration_waits(site)? && !planted!(PushDuringIntegration) {
-            return Err(Refused(WireError::IntegrationInProgress));
+            return Err(EnvelopeError(WireError::IntegrationInProgress));
         }
         let copies = match copies::judge(txn.as_ref(), site, push_chain.as_ref(), &lost_there, now)? {
             PushVerdict::Taken(told) => told,
             PushVerdict::Refused { goes_on_since } => {
                 txn.commit()?;
-                return Err(Refused(WireError::database_copied(&goes_on_since.to_string())));
+                return Err(EnvelopeError(WireError::database_copied(&goes_on_since.to_string())));
             }
         };
         let steady = self.steady.now(txn.as_ref(), self.clock.as_ref())?;
-        let Sorted { fresh, repeated, superseded } = fresh(txn.as_ref(), (site, steady), rows, &lost_there)?;
+        let FilteredBatch { fresh, duplicates, superseded } =
+            filter_replays(txn.as_ref(), (site, steady), rows, &lost_there)?;
         begin_count(txn.as_ref(), site, &fresh, (push_chain.as_ref(), &lost_there))?;
         SiteRestore::learn(txn.as_ref(), site, &lost_there)?;
-        for row in fresh.iter().chain(&repeated) {
+        for row in fresh.iter().chain(&duplicates) {
             row.note(txn.as_ref(), site, steady)?;
         }
         let stores = txn.stores_of_site(site)?;
@@ -191,7 +197,7 @@ impl Central {
         // A batch that came before and is only heard again opens nothing.
         let brings_something = !fresh.is_empty();
         let by_sender = Some(self.could_know(txn.as_ref(), site)?);
-        for Row { element: BatchElement { cursor, record }, .. } in fresh {
+        for PushedRow { element: BatchElement { cursor, record }, .. } in fresh {
             let cursor = Some(cursor).filter(|cursor| *cursor > Cursor(0));
             let known = Known { here: None, by_sender };
             txn.stage(&Incoming { cursor, known, ..Incoming::new(Source::Site(site), record) }, now)?;
@@ -218,36 +224,36 @@ impl Central {
 /// others may have changed those records meanwhile. A batch with a row that is older than what the site pushed lately was
 /// held up on its way; it is refused for a while, so that a site that really counts anew only has to wait. Of records that
 /// it is never sent back, a restored site may have pushed newer versions that it does not know of.
-fn fresh(
+fn filter_replays(
     txn: &dyn WriteTxn,
     (site, now): (SiteId, Timestamp),
-    rows: Vec<Row>,
+    rows: Vec<PushedRow>,
     lost_there: &[ChangelogGap],
-) -> std::result::Result<Sorted, Refused> {
+) -> std::result::Result<FilteredBatch, EnvelopeError> {
     let known = pushed_last(txn, site)?;
-    let mut sorted = Sorted::default();
+    let mut filtered = FilteredBatch::default();
     let mut last = Vec::new();
     for row in rows {
-        let standing = match row.is_numbered() {
-            true if planted!(RepeatedPushTaken) => Standing::New,
-            true if known.contains(&row.fingerprint) => Standing::Repeated,
-            true => row.standing(txn, site, now)?,
-            false => Standing::New,
+        let replay = match row.is_numbered() {
+            true if planted!(RepeatedPushTaken) => Replay::New,
+            true if known.contains(&row.fingerprint) => Replay::Duplicate,
+            true => row.replay(txn, site, now)?,
+            false => Replay::New,
         };
         last.push(row.fingerprint);
-        match standing {
+        match replay {
             // It may be known from before, and another copy be still on its way.
-            Standing::Repeated => sorted.repeated.push(row),
-            _ if is_superseded(txn, site, &row.element, lost_there)? => sorted.superseded.push(row.element.record),
-            Standing::New => sorted.fresh.push(row),
-            Standing::Late if planted!(LatePushTaken) => sorted.fresh.push(row),
-            Standing::Late => return Err(Refused(WireError::IntegrationInProgress)),
+            Replay::Duplicate => filtered.duplicates.push(row),
+            _ if is_superseded(txn, site, &row.element, lost_there)? => filtered.superseded.push(row.element.record),
+            Replay::New => filtered.fresh.push(row),
+            Replay::Stale if planted!(LatePushTaken) => filtered.fresh.push(row),
+            Replay::Stale => return Err(EnvelopeError(WireError::IntegrationInProgress)),
         }
     }
-    if !sorted.fresh.is_empty() {
+    if !filtered.fresh.is_empty() {
         state::LAST_PUSH_OF_SITE.of(site).set(txn, Fingerprints(last))?;
     }
-    Ok(sorted)
+    Ok(filtered)
 }
 
 #[cfg(test)]
@@ -257,23 +263,21 @@ mod tests {
     use crate::record::RecordData;
     use crate::storage::{MemoryStorage, Storage as _};
 
-    fn row(cursor: u64, id: &str, data: &str) -> Row {
+    fn row(cursor: u64, id: &str, data: &str) -> PushedRow {
         let record = WireRecord {
             table_name: "asset".into(),
             record_id: id.into(),
             action: Action::Update,
             record_data: RecordData::parse(data).unwrap(),
         };
-        Row::new(BatchElement { cursor: Cursor(cursor), record })
+        PushedRow::new(BatchElement { cursor: Cursor(cursor), record })
     }
 
     #[test]
     fn a_lower_row_of_a_push_that_follows_another_is_of_the_same_database() {
         let (site, now) = (SiteId(2), Timestamp::from_unix_millis(0));
         let much_later = Timestamp::from_unix_millis(3_600_000);
-        for (after, expected) in
-            [(Some("before"), Standing::Repeated), (Some(""), Standing::New), (None, Standing::New)]
-        {
+        for (after, expected) in [(Some("before"), Replay::Duplicate), (Some(""), Replay::New), (None, Replay::New)] {
             let storage = MemoryStorage::new();
             let txn = storage.write().unwrap();
             let taken = row(8, "x", "{}");
@@ -281,8 +285,8 @@ mod tests {
             begin_count(txn.as_ref(), site, &[taken], (None, &[])).unwrap();
             let chain = after.map(|after| PushChain { after: after.to_owned(), id: "this".to_owned(), number: 1 });
             begin_count(txn.as_ref(), site, &[row(7, "y", "{}")], (chain.as_ref(), &[])).unwrap();
-            let standing = row(8, "x", "{}").standing(txn.as_ref(), site, much_later).unwrap();
-            assert_eq!(standing, expected, "after {after:?}");
+            let replay = row(8, "x", "{}").replay(txn.as_ref(), site, much_later).unwrap();
+            assert_eq!(replay, expected, "after {after:?}");
         }
     }
 
@@ -292,25 +296,25 @@ mod tests {
         let txn = storage.write().unwrap();
         let (site, minutes) = (SiteId(2), |after: i64| Timestamp::from_unix_millis((1_000 + after) * 60_000));
         row(8, "x", "{}").note(txn.as_ref(), site, minutes(0)).unwrap();
-        let standing = |row: Row, after| row.standing(txn.as_ref(), site, minutes(after)).unwrap();
+        let replay = |row: PushedRow, after| row.replay(txn.as_ref(), site, minutes(after)).unwrap();
         for (cursor, id, data, after, expected) in [
-            (8, "x", "{}", 1, Standing::Repeated),
-            (8, "x", "1", 1, Standing::New),
-            (9, "x", "{}", 1, Standing::New),
-            (7, "x", "{}", 1, Standing::Late),
-            (7, "y", "{}", 1, Standing::New),
-            (7, "x", "{}", 15, Standing::New),
-            (7, "x", "{}", -15, Standing::New),
-            (8, "x", "{}", 15, Standing::Repeated),
+            (8, "x", "{}", 1, Replay::Duplicate),
+            (8, "x", "1", 1, Replay::New),
+            (9, "x", "{}", 1, Replay::New),
+            (7, "x", "{}", 1, Replay::Stale),
+            (7, "y", "{}", 1, Replay::New),
+            (7, "x", "{}", 15, Replay::New),
+            (7, "x", "{}", -15, Replay::New),
+            (8, "x", "{}", 15, Replay::Duplicate),
         ] {
-            assert_eq!(standing(row(cursor, id, data), after), expected, "{cursor} {id} {data} {after}");
+            assert_eq!(replay(row(cursor, id, data), after), expected, "{cursor} {id} {data} {after}");
         }
-        let other = row(7, "x", "{}").standing(txn.as_ref(), SiteId(3), minutes(0)).unwrap();
-        assert_eq!(other, Standing::New, "another site counts for itself");
+        let other = row(7, "x", "{}").replay(txn.as_ref(), SiteId(3), minutes(0)).unwrap();
+        assert_eq!(other, Replay::New, "another site counts for itself");
         row(7, "x", "{}").note(txn.as_ref(), site, minutes(1)).unwrap();
-        assert_eq!(standing(row(7, "x", "1"), 1), Standing::Late, "a repeated older row changes nothing");
+        assert_eq!(replay(row(7, "x", "1"), 1), Replay::Stale, "a repeated older row changes nothing");
         txn.forget_pushed(site).unwrap();
-        assert_eq!(standing(row(7, "x", "1"), 1), Standing::Late, "of a former database too");
-        assert_eq!(standing(row(8, "x", "{}"), 15), Standing::New, "which is forgotten in the end");
+        assert_eq!(replay(row(7, "x", "1"), 1), Replay::Stale, "of a former database too");
+        assert_eq!(replay(row(8, "x", "{}"), 15), Replay::New, "which is forgotten in the end");
     }
 }

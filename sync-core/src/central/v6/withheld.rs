@@ -14,14 +14,14 @@ use crate::storage::{ReadTxn, Storage, WriteTxn, state};
 
 /// What is held back from one site.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct HeldBack {
-    held: Option<Held>,
-    again: Option<Again>,
+pub(crate) struct WithheldRecords {
+    held: Option<Withheld>,
+    again: Option<CatchUp>,
 }
 
 /// Records that were held back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Held {
+struct Withheld {
     /// The oldest release that they were held back from.
     release: Release,
     from: Cursor,
@@ -34,7 +34,7 @@ struct Held {
 
 /// What was held back and is being sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Again {
+struct CatchUp {
     from: Cursor,
     /// The cursor that the site asks from next if the answer reached it.
     next: Option<Cursor>,
@@ -64,7 +64,7 @@ pub(crate) struct PullQuery {
 
 /// Which rows are looked through for what was held back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Late {
+pub(crate) struct CatchUpRange {
     pub from: Cursor,
     pub below: Cursor,
     /// The release that could not read them.
@@ -73,34 +73,34 @@ pub(crate) struct Late {
     pub own_below: Cursor,
 }
 
-const HELD_BACK: SiteSetting<StoredJson<HeldBack>> = state::held_back_of_site();
+const WITHHELD: SiteSetting<StoredJson<WithheldRecords>> = state::withheld_of_site();
 
 /// How many records are held back from a site.
 ///
 /// # Errors
 /// The database failed.
-pub fn held_back(storage: &dyn Storage, site: SiteId) -> Result<u64> {
-    Ok(HeldBack::load(storage.read()?.as_ref(), site)?.held.map_or(0, |held| held.records))
+pub fn withheld(storage: &dyn Storage, site: SiteId) -> Result<u64> {
+    Ok(WithheldRecords::load(storage.read()?.as_ref(), site)?.held.map_or(0, |held| held.records))
 }
 
-impl HeldBack {
+impl WithheldRecords {
     pub(crate) fn load(txn: &dyn ReadTxn, site: SiteId) -> Result<Self> {
-        Ok(HELD_BACK.of(site).get(txn)?.0)
+        Ok(WITHHELD.of(site).get(txn)?.0)
     }
 
     pub(crate) fn store(&self, txn: &dyn WriteTxn, site: SiteId) -> Result<()> {
-        HELD_BACK.of(site).set(txn, self.clone())
+        WITHHELD.of(site).set(txn, self.clone())
     }
 
     /// What of the rows that a site has passed it is to be sent now, beside what it asks for. A question of the release that
     /// could not read it changes nothing, wherever it asks from: it may be one that was held up on its way.
-    pub(crate) fn late(&mut self, PullQuery { from: asked, release, own_too }: PullQuery) -> Option<Late> {
+    pub(crate) fn late(&mut self, PullQuery { from: asked, release, own_too }: PullQuery) -> Option<CatchUpRange> {
         if let Some(held) = self.held.take_if(|held| release > held.release) {
             let again = self.again.take();
             let was = again.as_ref().map_or(Some(held.release), |again| again.was.map(|was| was.min(held.release)));
             let from = again.as_ref().map_or(held.from, |again| again.from.min(held.from));
             let own_below = again.map_or(held.own_below, |again| again.own_below.max(held.own_below));
-            self.again = Some(Again { from, next: None, then: None, below: Some(asked), was, own_below });
+            self.again = Some(CatchUp { from, next: None, then: None, below: Some(asked), was, own_below });
         }
         let again = self.again.as_mut().filter(|again| again.was.is_none_or(|was| release > was))?;
         if !own_too && asked < again.own_below {
@@ -114,7 +114,7 @@ impl HeldBack {
         }
         let below = again.below.unwrap_or(asked).min(asked);
         again.below = Some(below);
-        let late = Late { from: again.from, below, was: again.was, own_below: again.own_below };
+        let late = CatchUpRange { from: again.from, below, was: again.was, own_below: again.own_below };
         if late.from >= below {
             self.again = None;
             return None;
@@ -140,7 +140,7 @@ impl HeldBack {
 
     /// Notes a record that was left out of an answer to this question.
     pub(crate) fn note(&mut self, at: Cursor, PullQuery { release, own_too, .. }: PullQuery) {
-        let nothing = Held { release, from: at, up_to: Cursor(0), records: 0, own_below: Cursor(0) };
+        let nothing = Withheld { release, from: at, up_to: Cursor(0), records: 0, own_below: Cursor(0) };
         let held = self.held.get_or_insert(nothing);
         held.release = held.release.min(release);
         if own_too {
@@ -165,16 +165,16 @@ mod tests {
         PullQuery { from: Cursor(from), release, own_too: false }
     }
 
-    fn with_two_held() -> HeldBack {
-        let mut held = HeldBack::default();
+    fn with_two_held() -> WithheldRecords {
+        let mut held = WithheldRecords::default();
         assert_eq!(held.late(asks(1, OLD)), None);
         held.note(Cursor(20), asks(0, OLD));
         held.note(Cursor(30), asks(0, OLD));
         held
     }
 
-    fn late(from: u64, below: u64) -> Option<Late> {
-        Some(Late { from: Cursor(from), below: Cursor(below), was: Some(OLD), own_below: Cursor(0) })
+    fn late(from: u64, below: u64) -> Option<CatchUpRange> {
+        Some(CatchUpRange { from: Cursor(from), below: Cursor(below), was: Some(OLD), own_below: Cursor(0) })
     }
 
     #[test]
@@ -190,7 +190,7 @@ mod tests {
         assert_eq!(held.late(asks(109, NEW)), late(21, 100), "the next was lost");
         held.sent(Cursor(100), Cursor(110));
         assert_eq!(held.late(asks(110, NEW)), None, "once");
-        assert_eq!(held, HeldBack::default());
+        assert_eq!(held, WithheldRecords::default());
     }
 
     #[test]
@@ -200,7 +200,7 @@ mod tests {
         held.sent(Cursor(21), Cursor(108));
         assert_eq!(held.late(asks(50, NEW)), late(20, 50), "it was restored, and knows nothing of the answer");
         assert_eq!(held.late(asks(0, NEW)), None, "it begins anew");
-        assert_eq!(held, HeldBack::default());
+        assert_eq!(held, WithheldRecords::default());
     }
 
     #[test]
@@ -211,7 +211,7 @@ mod tests {
         held.sent(Cursor(100), Cursor(108));
         assert_eq!(held.late(asks(108, (2, 17, 0))), None);
         let was = Some((2, 17, 0));
-        let left = Late { from: Cursor(30), below: Cursor(108), was, own_below: Cursor(0) };
+        let left = CatchUpRange { from: Cursor(30), below: Cursor(108), was, own_below: Cursor(0) };
         assert_eq!(held.late(asks(108, NEW)), Some(left));
     }
 
@@ -221,7 +221,7 @@ mod tests {
         assert_eq!(held.late(asks(100, NEW)), late(20, 100));
         held.looked_to(Cursor(100));
         assert_eq!(held.late(asks(100, NEW)), None);
-        assert_eq!(held, HeldBack::default());
+        assert_eq!(held, WithheldRecords::default());
     }
 
     #[test]
@@ -250,23 +250,24 @@ mod tests {
 
     #[test]
     fn a_site_that_began_anew_is_sent_its_own_too() {
-        let mut held = HeldBack::default();
+        let mut held = WithheldRecords::default();
         held.note(Cursor(20), PullQuery { own_too: true, ..asks(0, OLD) });
         held.note(Cursor(30), asks(25, OLD));
-        let late = |from, below| Some(Late { own_below: Cursor(21), ..late(from, below).unwrap() });
+        let late = |from, below| Some(CatchUpRange { own_below: Cursor(21), ..late(from, below).unwrap() });
         let mut reads_again = held.clone();
         assert_eq!(held.late(asks(100, NEW)), late(20, 100));
         assert_eq!(reads_again.late(asks(5, NEW)), None, "what it asks for has nothing of its own");
         assert_eq!(reads_again.late(asks(40, NEW)), late(20, 40));
         assert_eq!(reads_again.late(PullQuery { own_too: true, ..asks(0, NEW) }), None, "it begins anew once more");
-        assert_eq!(reads_again, HeldBack::default());
+        assert_eq!(reads_again, WithheldRecords::default());
     }
 
     #[test]
     fn what_an_older_version_wrote_is_understood() {
-        let read = |text: &str| serde_json::from_str::<HeldBack>(text).unwrap();
+        let read = |text: &str| serde_json::from_str::<WithheldRecords>(text).unwrap();
         let text = r#"{"held":null,"again":{"from":20,"next":61}}"#;
-        let unknown = |below| Some(Late { from: Cursor(20), below: Cursor(below), was: None, own_below: Cursor(0) });
+        let unknown =
+            |below| Some(CatchUpRange { from: Cursor(20), below: Cursor(below), was: None, own_below: Cursor(0) });
         assert_eq!(read(text).late(asks(100, NEW)), unknown(100), "the answer from further back did not arrive");
         assert_eq!(read(text).late(asks(61, NEW)), None, "it did, and the site goes on from there");
     }

@@ -5,7 +5,7 @@ use crate::record::SiteId;
 #[derive(Default)]
 struct World {
     edited: bool,
-    went: WentUnseen,
+    went: UnseenMove,
     superseded: bool,
 }
 
@@ -64,7 +64,7 @@ impl Facts for World {
         Ok(patient.filter(|patient| patient == "hidden").map(|patient| NameId::from(patient.as_ref())))
     }
 
-    fn went_unseen(&self, _: &Incoming) -> Result<WentUnseen> {
+    fn went_unseen(&self, _: &Incoming) -> Result<UnseenMove> {
         Ok(self.went)
     }
 
@@ -209,16 +209,16 @@ fn a_site_that_could_not_know_of_a_move_adds_but_does_not_edit() {
         let (table, id, cursor, quarantine) = (table.into(), id.into(), None, None);
         plan(&Incoming { source: SITE, table, id, action, data, cursor, known, quarantine }, &world).unwrap()
     };
-    for went in [WentUnseen::Record, WentUnseen::Store] {
+    for went in [UnseenMove::Record, UnseenMove::Store] {
         assert_eq!(decided(went, Action::Update, "asset_log", "l", &log("b", "")), Plan::Upsert);
     }
     for (action, data) in [(Action::Update, asset("b", "mine")), (Action::Delete, RecordData::of(&()))] {
-        let (found, says) = cause(decided(WentUnseen::Record, action, "asset", "b", data.as_str()));
+        let (found, says) = cause(decided(UnseenMove::Record, action, "asset", "b", data.as_str()));
         assert_eq!(found, QuarantineCause::Superseded, "{says}");
-        let (found, says) = cause(decided(WentUnseen::Store, action, "asset", "b", data.as_str()));
+        let (found, says) = cause(decided(UnseenMove::Store, action, "asset", "b", data.as_str()));
         assert_eq!(found, QuarantineCause::Refused, "its store may come back: {says}");
     }
-    let class = decided(WentUnseen::Record, Action::Update, "asset_class", "c", r#"{"id":"c","name":"n"}"#);
+    let class = decided(UnseenMove::Record, Action::Update, "asset_class", "c", r#"{"id":"c","name":"n"}"#);
     assert_eq!(cause(class).0, QuarantineCause::Refused, "no move makes that allowed");
 }
 

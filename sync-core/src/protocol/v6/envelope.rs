@@ -48,7 +48,7 @@ pub enum Answer {
 /// Why a body is no envelope.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "the message of each variant says what it is")]
-pub enum NotAnAnswer {
+pub enum EnvelopeFault {
     #[error("the body is empty")]
     Empty,
     #[error("the body is cut off: {0}")]
@@ -62,22 +62,22 @@ pub enum NotAnAnswer {
 ///
 /// # Errors
 /// What the body is instead of an envelope.
-pub fn decode_answer(body: &[u8]) -> Result<Answer, NotAnAnswer> {
+pub fn decode_answer(body: &[u8]) -> Result<Answer, EnvelopeFault> {
     let body = as_utf8(body);
     let text = marked(&body);
     if text.trim().is_empty() {
-        return Err(NotAnAnswer::Empty);
+        return Err(EnvelopeFault::Empty);
     }
     let fields: Fields<'_> = serde_json::from_str(&text).map_err(|error| match error.classify() {
-        serde_json::error::Category::Eof => NotAnAnswer::CutOff(error.to_string()),
-        _ => NotAnAnswer::Other(error.to_string()),
+        serde_json::error::Category::Eof => EnvelopeFault::CutOff(error.to_string()),
+        _ => EnvelopeFault::Other(error.to_string()),
     })?;
     let keys: Vec<(&str, &RawValue)> = fields.iter().collect();
     match keys.as_slice() {
         [("data", data)] => Ok(Answer::Data((*data).to_owned())),
         [("error", error)] => Ok(serde_json::from_str(error.get())
             .map_or_else(|_| Answer::UnknownError(error.get().to_owned()), Answer::Error)),
-        _ => Err(NotAnAnswer::Other("neither data nor error".to_owned())),
+        _ => Err(EnvelopeFault::Other("neither data nor error".to_owned())),
     }
 }
 

@@ -13,10 +13,10 @@ mod version;
 pub use batch::{Action, Batch, BatchElement, ReadBatch, Unreadable, WireRecord};
 pub use credentials::Credentials;
 pub use dialect::{Dialect, Release, release};
-pub use envelope::{Answer, NotAnAnswer, WireError, decode_answer, encode_data, encode_error};
+pub use envelope::{Answer, EnvelopeFault, WireError, decode_answer, encode_data, encode_error};
 pub use file::{DownloadRequest, UploadPart};
 pub use request::{
-    CopiesTold, NameStoreJoinRequest, PatientPullRequest, PullRequest, PushChain, PushRequest, PushResult, SiteStatus,
+    CopyReport, NameStoreJoinRequest, PatientPullRequest, PullRequest, PushChain, PushRequest, PushResult, SiteStatus,
     SiteStatusRequest, path,
 };
 pub use version::{V6_VERSION, V6_VERSION_MAX, V6_VERSION_MIN, check_version};

@@ -90,7 +90,7 @@ pub struct PushChain {
     pub after: String,
     /// The id of this push; the same where it is sent again.
     pub id: String,
-    /// The [number](CopiesTold::number) that central gave to the push that was taken before. A central server that never gave one
+    /// The [number](CopyReport::number) that central gave to the push that was taken before. A central server that never gave one
     /// as high has been put back.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub number: u64,
@@ -102,7 +102,7 @@ fn is_zero(number: &u64) -> bool {
 
 /// What central says of the copies of a site's database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CopiesTold {
+pub struct CopyReport {
     /// When another copy was refused last.
     pub refused_at: Option<Timestamp>,
     /// The number of this push among all that were taken from the site, whichever copy they came from.
@@ -147,7 +147,7 @@ pub struct PushResult {
     pub lost_history: Vec<ChangelogGap>,
     /// What is known of copies of the site's database, if the request told which one it is.
     #[serde(default, deserialize_with = "if_it_is_ours", skip_serializing_if = "Option::is_none")]
-    pub copies: Option<CopiesTold>,
+    pub copies: Option<CopyReport>,
 }
 
 /// The answer to a site status request.

@@ -7,7 +7,7 @@ use super::position::read_from_the_beginning;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::protocol::hex;
-use crate::protocol::v6::{CopiesTold, PushChain};
+use crate::protocol::v6::{CopyReport, PushChain};
 use crate::record::Cursor;
 use crate::site::Site;
 use crate::storage::{ReadTxn, WriteTxn, changelog_gaps, state};
@@ -78,7 +78,7 @@ fn restored(txn: &dyn ReadTxn) -> Result<Cursor> {
 pub(crate) fn taken(
     txn: &dyn WriteTxn,
     chain: &PushChain,
-    told: Option<CopiesTold>,
+    told: Option<CopyReport>,
     is_last: bool,
 ) -> Result<Option<Timestamp>> {
     state::PUSH_TAKEN.set(txn, &chain.id)?;
@@ -86,7 +86,7 @@ pub(crate) fn taken(
     state::PUSH_UNDER_WAY.set(txn, next)?;
     state::PUSH_TAKEN_AFTER.set(txn, restored(txn)?)?;
     // An Open mSupply central server tells nothing.
-    let Some(CopiesTold { refused_at, number }) = told else { return Ok(None) };
+    let Some(CopyReport { refused_at, number }) = told else { return Ok(None) };
     state::PUSH_TAKEN_NUMBER.set(txn, Some(number))?;
     if state::FILE_CAME_HERE.get(txn)?.is_some() {
         state::FILE_CAME_HERE.set(txn, None::<String>)?;

@@ -72,7 +72,7 @@ pub(super) fn requeue_next(site: &Site) -> Result<bool> {
 /// In a site that went back, edits of the backup yield to what central got after it: those are the same edits, or later ones
 /// of this site. Where another site's came in between, the edit is not lost but set aside.
 pub(crate) fn yield_to_newer(site: &Site, txn: &dyn WriteTxn, batch: &ReadBatch, since: RestorePoint) -> Result<()> {
-    let of_the_backup = OfTheBackup { unpushed: state::PUSH_CURSOR_V6.get(txn)?, made_since: since.made_since };
+    let of_the_backup = BackupEdits { unpushed: state::PUSH_CURSOR_V6.get(txn)?, made_since: since.made_since };
     for element in batch.records.iter().flatten().filter(|element| element.cursor > since.seen) {
         let record = &element.record;
         let version = (record.action, &record.record_data);
@@ -85,7 +85,7 @@ pub(crate) fn yield_to_newer(site: &Site, txn: &dyn WriteTxn, batch: &ReadBatch,
 /// has.
 pub(crate) fn yield_to_newer_at_legacy(site: &Site, txn: &dyn WriteTxn, incoming: &[Incoming]) -> Result<()> {
     let Some(lost) = OwnRestore::load(txn, Server::Legacy)?.unread() else { return Ok(()) };
-    let of_the_backup = OfTheBackup { unpushed: state::PUSH_CURSOR_LEGACY.get(txn)?, made_since: lost.before };
+    let of_the_backup = BackupEdits { unpushed: state::PUSH_CURSOR_LEGACY.get(txn)?, made_since: lost.before };
     for Incoming { table, id, action, data, .. } in incoming {
         of_the_backup.yield_to(site, txn, (table, id), (*action, data))?;
     }
@@ -93,12 +93,12 @@ pub(crate) fn yield_to_newer_at_legacy(site: &Site, txn: &dyn WriteTxn, incoming
 }
 
 /// Which own edits are of a backup that was put back, and were not pushed when it was made.
-struct OfTheBackup {
+struct BackupEdits {
     unpushed: Cursor,
     made_since: Cursor,
 }
 
-impl OfTheBackup {
+impl BackupEdits {
     /// Where a record has such an edit, the version of the server is the one that counts.
     fn yield_to(
         &self,

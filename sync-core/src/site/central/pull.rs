@@ -12,7 +12,7 @@ use super::position::{Advance, Position};
 use crate::address::shown;
 use crate::changelog::ChangelogGap;
 use crate::error::{Error, Result, Server};
-use crate::integrate::{Door, Integrated, noting_failure, receive};
+use crate::integrate::{Integrated, Provenance, noting_failure, receive};
 use crate::protocol::hex;
 use crate::protocol::v5::UnreadableRecord;
 use crate::protocol::v6::{
@@ -25,7 +25,7 @@ use crate::site::client::Client;
 use crate::site::cycle::Cycle;
 use crate::site::identity::Identity;
 use crate::site::observer::Step;
-use crate::site::sizing::{Pace, SizedBatch};
+use crate::site::sizing::{PullBatchSize, SizedBatch};
 use crate::storage::state::{NewestRow, RestorePoint};
 use crate::storage::{Incoming, Quarantine, QuarantineCause, Source, WriteTxn, state};
 use crate::text::Detail;
@@ -36,7 +36,7 @@ impl Cycle<'_, '_> {
         let mut done = 0;
         let (mut reread, mut went_further_back, mut empty) = (false, false, 0);
         let mut asked_for_the_end = false;
-        let mut pace = Pace::default();
+        let mut pace = PullBatchSize::default();
         // The answer to a question that was asked ahead seems to come at once: the round before it tells the pace.
         let mut last_round = Duration::ZERO;
         self.pull_chain = copies::of_pull(self.site.storage.read()?.as_ref())?;
@@ -245,9 +245,9 @@ fn take(site: &Site, batch: ReadBatch, next: Cursor, since: Option<RestorePoint>
 
 /// Integrates a batch of central's in this transaction.
 pub(crate) fn receive_from_central(site: &Site, txn: &dyn WriteTxn, batch: ReadBatch) -> Result<Integrated> {
-    let door = Door { source: Source::Central, origin: None };
+    let provenance = Provenance { source: Source::Central, origin: None };
     let incoming = batch.records.into_iter().map(|element| element.map_or_else(set_aside, readable)).collect();
-    receive(txn, site.clock.now(), &door, incoming)
+    receive(txn, site.clock.now(), &provenance, incoming)
 }
 
 fn readable(element: BatchElement) -> Incoming {

@@ -16,7 +16,7 @@ use crate::site::cycle::{Cycle, SyncOptions};
 use crate::site::identity::Identity;
 use crate::site::observer::{Step, SyncObserver};
 use crate::site::report::SyncReport;
-use crate::site::sizing::Pace;
+use crate::site::sizing::PullBatchSize;
 use crate::storage::Source;
 use crate::text::sentences::input;
 
@@ -57,7 +57,7 @@ impl Cycle<'_, '_> {
     pub(crate) fn pull_patient(&mut self, central: &Url, patient: &NameId) -> Result<()> {
         self.look_for_restore(central)?;
         let (mut start, mut done) = (Cursor(0), 0);
-        let mut pace = Pace::default();
+        let mut pace = PullBatchSize::default();
         loop {
             let identity = &self.identity;
             let question = |batch_size| PatientPullRequest {

@@ -12,10 +12,10 @@ use crate::protocol::v6::{
     path,
 };
 use crate::record::{Cursor, record_type};
-use crate::site::client::{Parcel, PushFault, to_json};
+use crate::site::client::{PushFault, PushRetry, to_json};
 use crate::site::cycle::Cycle;
 use crate::site::observer::{Step, SyncEvent};
-use crate::site::outbox::{ENVELOPE, Gathered, Room, Sieve, gather};
+use crate::site::outbox::{BatchBudget, ENVELOPE, Gathered, SingleRecordPushes, gather};
 use crate::site::sizing::{TransferKind, is_surely_no_outage};
 use crate::storage::{Incoming, Quarantine, QuarantineCause, ReadTxn, Selection, Source, newest_gaps, state};
 use crate::text::sentences::cycle as says;
@@ -41,7 +41,7 @@ impl Cycle<'_, '_> {
         }
         // Whether central was told that the batch was the last: only then does it integrate.
         let mut told_last = false;
-        let mut sieve = Sieve::default();
+        let mut sieve = SingleRecordPushes::default();
         while left > 0 {
             let mut outgoing = self.gather(bound, sieve.below())?;
             let (count, bytes, is_last, next) =
@@ -56,7 +56,7 @@ impl Cycle<'_, '_> {
             let alone = records.first().filter(|_| count == 1).map(|element| element.record.clone());
             let attempts = sieve.attempts(self.site.config.attempts);
             let is_shrunk = self.client.sizes.is_shrinking(TransferKind::CentralPush);
-            let parcel = Parcel { is_divisible: count > 1, attempts, is_shrunk };
+            let parcel = PushRetry { is_divisible: count > 1, attempts, is_shrunk };
             let began = self.site.clock.monotonic();
             match (self.send_batch(central, (records, &outgoing), left, parcel), alone) {
                 (Ok(passed_over), _) => {
@@ -135,7 +135,7 @@ impl Cycle<'_, '_> {
     /// The next rows as records: as many as fit, without those of so many bytes and more that the line does not carry.
     fn gather(&mut self, bound: Cursor, below: Option<u64>) -> Result<Gathered<BatchElement>> {
         let config = &self.site.config;
-        let room = Room {
+        let room = BatchBudget {
             records: config.push_records_max,
             bytes: self.client.sizes.size(TransferKind::CentralPush, config),
             below,
@@ -156,7 +156,7 @@ impl Cycle<'_, '_> {
         central: &Url,
         (records, outgoing): (Vec<BatchElement>, &Gathered<BatchElement>),
         left: u64,
-        parcel: Parcel,
+        parcel: PushRetry,
     ) -> Result<u64, PushFault> {
         let sent = records.len() as u64;
         let end_cursor = records.last().map_or(Cursor(0), |element| element.cursor);
@@ -196,7 +196,7 @@ impl Cycle<'_, '_> {
         central: &Url,
         batch: Batch,
         chain: Option<PushChain>,
-        parcel: Parcel,
+        parcel: PushRetry,
     ) -> Result<PushResult, PushFault> {
         let request = PushRequest {
             batch,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Client, Parcel, PushFault, gzip, join, shown, to_json};
+use super::{Client, PushFault, PushRetry, gzip, join, shown, to_json};
 use crate::error::{Error, Result, Server};
 use crate::site::answer::legacy_answer;
 use crate::site::identity::Identity;
@@ -64,7 +64,7 @@ impl Client<'_> {
         identity: &Identity,
         path: &str,
         body: &impl Serialize,
-        parcel: Parcel,
+        parcel: PushRetry,
     ) -> Result<T, PushFault> {
         let request = legacy_request(identity, path, body)?;
         let outcome = self.with_retries_of(Server::Legacy, parcel, |client| {
@@ -85,7 +85,7 @@ impl Client<'_> {
         identity: &Identity,
         path: &str,
         body: &impl Serialize,
-        parcel: Parcel,
+        parcel: PushRetry,
     ) -> Result<()> {
         let request = legacy_request(identity, path, body)?;
         self.with_retries_of(Server::Legacy, parcel, |client| {

@@ -5,7 +5,7 @@ use std::io::{Read as _, Write as _};
 use std::time::Duration;
 
 use super::upload::buffered;
-use super::{Fault, Moved, Mover, failed, tell_bytes};
+use super::{FileTransfers, TransferFault, TransferResult, failed, tell_bytes};
 use crate::address::shown;
 use crate::error::{Error, Result};
 use crate::files::{PIECE, Retry, hash_file, length};
@@ -34,10 +34,10 @@ enum DownloadAnswer {
     NotThere,
 }
 
-impl Mover<'_> {
-    pub(super) fn download(&mut self, entry: &FileEntry) -> Result<Moved, Fault> {
+impl FileTransfers<'_> {
+    pub(super) fn download(&mut self, entry: &FileEntry) -> Result<TransferResult, TransferFault> {
         let record = self.site.storage.read()?.record(&TableName::from(REFERENCES), &entry.id)?;
-        let reference = record.as_ref().and_then(Reference::read).ok_or(Fault::Gone)?;
+        let reference = record.as_ref().and_then(Reference::read).ok_or(TransferFault::Gone)?;
         if self.files.store.length(&entry.id)?.is_some()
             && let Some(moved) = self.adopt(entry, &reference)?
         {
@@ -59,20 +59,20 @@ impl Mover<'_> {
     }
 
     /// Fetches what should go to central and is gone or changed here: central has it if only its answer was lost.
-    pub(super) fn bring_back(&mut self, entry: &FileEntry, reason: String) -> Result<Moved, Fault> {
+    pub(super) fn bring_back(&mut self, entry: &FileEntry, reason: String) -> Result<TransferResult, TransferFault> {
         match self.download(entry) {
-            Err(Fault::File(..)) => Err(Fault::Spoilt(reason)),
+            Err(TransferFault::File(..)) => Err(TransferFault::Spoilt(reason)),
             moved => moved,
         }
     }
 
     /// Fetches what is missing of a part, or all of it: at once, or in ranges where the line has broken before.
-    fn fetch_rest(&mut self, entry: &FileEntry, have: u64, most: u64) -> Result<(), Fault> {
+    fn fetch_rest(&mut self, entry: &FileEntry, have: u64, most: u64) -> Result<(), TransferFault> {
         let (mut have, mut etag) = (have, entry.etag.clone());
         loop {
             let range = self.range(most.saturating_sub(have));
             let mut answered = match self.ask(entry, (have, etag.as_deref()), range) {
-                Err(Fault::Common(error)) if may_be_the_size(&error) => {
+                Err(TransferFault::Common(error)) if may_be_the_size(&error) => {
                     self.answer_broke(range.unwrap_or(most.saturating_sub(have)), error)?;
                     continue;
                 }
@@ -85,10 +85,10 @@ impl Mover<'_> {
             let (from, total, new_etag, response) = match answered {
                 DownloadAnswer::Bytes { from, total, etag, response } => (from, total, etag, response),
                 DownloadAnswer::NotThere => {
-                    return Err(Fault::File("central does not have it yet".to_owned(), Retry::Soon));
+                    return Err(TransferFault::File("central does not have it yet".to_owned(), Retry::Soon));
                 }
                 DownloadAnswer::StartAnew => {
-                    return Err(Fault::File("central gives no beginning of it".to_owned(), Retry::Soon));
+                    return Err(TransferFault::File("central gives no beginning of it".to_owned(), Retry::Soon));
                 }
             };
             if total.is_some_and(|total| total > most) {
@@ -97,11 +97,11 @@ impl Mover<'_> {
             etag = new_etag;
             // Known before the first byte is kept: with it the part can be gone on with.
             if !self.files.change(&entry.id, |entry| entry.etag.clone_from(&etag))? {
-                return Err(Fault::Gone);
+                return Err(TransferFault::Gone);
             }
             let is_part = response.status == 206;
             let done = match self.keep_bytes(entry, (from, most), total, response) {
-                Err(Fault::Common(error)) if may_be_the_size(&error) => {
+                Err(TransferFault::Common(error)) if may_be_the_size(&error) => {
                     self.range_broke(entry, (from, total.unwrap_or(most)))?;
                     return Err(error.into());
                 }
@@ -136,7 +136,7 @@ impl Mover<'_> {
     ///
     /// # Errors
     /// Fewer are not asked for now.
-    fn answer_broke(&mut self, wanted: u64, error: Error) -> Result<(), Fault> {
+    fn answer_broke(&mut self, wanted: u64, error: Error) -> Result<(), TransferFault> {
         if wanted <= RANGE_MIN {
             self.sizes.gave_up(TransferKind::Download);
             return Err(error.into());
@@ -166,7 +166,7 @@ impl Mover<'_> {
         (from, most): (u64, u64),
         total: Option<u64>,
         mut response: StreamedResponse,
-    ) -> Result<u64, Fault> {
+    ) -> Result<u64, TransferFault> {
         let mut file = self.files.store.open_part(&entry.id, from == 0)?;
         let (mut done, mut piece) = (from, vec![0; PIECE]);
         loop {
@@ -205,7 +205,7 @@ impl Mover<'_> {
         entry: &FileEntry,
         (have, etag): (u64, Option<&str>),
         range: Option<u64>,
-    ) -> Result<DownloadAnswer, Fault> {
+    ) -> Result<DownloadAnswer, TransferFault> {
         let body = to_json(&DownloadRequest {
             table_name: entry.table.clone(),
             record_id: entry.record_id.clone(),
@@ -257,7 +257,7 @@ impl Mover<'_> {
     }
 
     /// An error of a download is the bare error value, with a status that says nothing.
-    fn refusal(&self, response: &HttpResponse) -> Result<DownloadAnswer, Fault> {
+    fn refusal(&self, response: &HttpResponse) -> Result<DownloadAnswer, TransferFault> {
         let url = shown(&self.central);
         match serde_json::from_slice::<WireError>(&response.body) {
             Ok(WireError::OtherServerError(text)) if text.starts_with("File not found") => Ok(DownloadAnswer::NotThere),
@@ -267,15 +267,15 @@ impl Mover<'_> {
             Err(_) if response.status == 405 => Err(Error::NotCentral { url }.into()),
             Err(_) => {
                 common_status(response, crate::error::Server::Central, &url, &self.identity)?;
-                Err(Fault::File(format!("central answered with {}", foreign_answer(response)), Retry::Soon))
+                Err(TransferFault::File(format!("central answered with {}", foreign_answer(response)), Retry::Soon))
             }
         }
     }
 
-    fn compare_and_name(&mut self, entry: &FileEntry, reference: &Reference) -> Result<Moved, Fault> {
+    fn compare_and_name(&mut self, entry: &FileEntry, reference: &Reference) -> Result<TransferResult, TransferFault> {
         let part = self.files.store.part(&entry.id);
         let Some((bytes, sha256)) = hash_file(&part, |done| tell_bytes(self.observer, done, done))? else {
-            return Err(Fault::File("what came of it is no longer there".to_owned(), Retry::Soon));
+            return Err(TransferFault::File("what came of it is no longer there".to_owned(), Retry::Soon));
         };
         if let Some(fault) = reference.fault_of(bytes, &sha256) {
             return Err(self.wrong(entry, fault));
@@ -283,32 +283,32 @@ impl Mover<'_> {
         self.files.store.finish_part(&entry.id)?;
         self.is_here(entry, bytes, sha256)?;
         self.report.downloaded += 1;
-        Ok(Moved::Whole)
+        Ok(TransferResult::Whole)
     }
 
-    fn is_here(&self, entry: &FileEntry, bytes: u64, sha256: String) -> Result<(), Fault> {
+    fn is_here(&self, entry: &FileEntry, bytes: u64, sha256: String) -> Result<(), TransferFault> {
         let done = self.files.change(&entry.id, |entry| {
             (entry.state, entry.next_at, entry.attempts, entry.reason) = (FileState::Done, None, 0, None);
             (entry.bytes, entry.sha256, entry.etag) = (Some(bytes), Some(sha256), None);
         })?;
         if !done {
             self.files.store.remove(&entry.id)?;
-            return Err(Fault::Gone);
+            return Err(TransferFault::Gone);
         }
         Ok(())
     }
 
     /// What came is not the file: nothing of it is kept.
-    fn wrong(&self, entry: &FileEntry, reason: String) -> Fault {
+    fn wrong(&self, entry: &FileEntry, reason: String) -> TransferFault {
         match self.files.store.drop_part(&entry.id) {
-            Ok(()) => Fault::File(reason, Retry::Soon),
+            Ok(()) => TransferFault::File(reason, Retry::Soon),
             Err(error) => error.into(),
         }
     }
 
     /// The bytes are here already, as where a database was made anew or restored beside its folder. If central has the
     /// file too, all is well; if not, it is sent.
-    fn adopt(&mut self, entry: &FileEntry, reference: &Reference) -> Result<Option<Moved>, Fault> {
+    fn adopt(&mut self, entry: &FileEntry, reference: &Reference) -> Result<Option<TransferResult>, TransferFault> {
         let local = self.files.store.path(&entry.id);
         let Some((bytes, sha256)) = hash_file(&local, |done| tell_bytes(self.observer, done, done))? else {
             return Ok(None);
@@ -327,6 +327,6 @@ impl Mover<'_> {
                 })?;
             }
         }
-        Ok(Some(Moved::Whole))
+        Ok(Some(TransferResult::Whole))
     }
 }

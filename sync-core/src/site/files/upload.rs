@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
-use super::{Fault, Moved, Mover, tell, tell_bytes};
+use super::{FileTransfers, TransferFault, TransferResult, tell, tell_bytes};
 use crate::address::shown;
 use crate::error::{Error, Server};
 use crate::files::{Retry, failed};
@@ -18,7 +18,7 @@ use crate::record::file_reference::{Reference, TABLE as REFERENCES};
 use crate::site::answer::{central_answer, foreign_answer, is_of_proxy, transport_error};
 use crate::site::client::{join, to_json};
 use crate::site::observer::SyncEvent;
-use crate::site::watch::{Look, Tell, watched};
+use crate::site::watch::{ByteCallback, ExchangeProgress, watched};
 use crate::storage::{FileEntry, FileState, state};
 use crate::text_input::into_utf8;
 use crate::transport::{HttpRequest, HttpResponse, Method, StreamedBody, StreamedResponse, Transport, TransportError};
@@ -29,18 +29,18 @@ const FOR_ITS_REFERENCE: Duration = Duration::from_secs(60);
 /// The most bytes of an answer that is no file.
 const ANSWER_BYTES_MAX: u64 = 64 * 1024;
 
-impl Mover<'_> {
-    pub(super) fn upload(&mut self, entry: &FileEntry) -> Result<Moved, Fault> {
+impl FileTransfers<'_> {
+    pub(super) fn upload(&mut self, entry: &FileEntry) -> Result<TransferResult, TransferFault> {
         let reference = {
             let txn = self.site.storage.read()?;
             let table = TableName::from(REFERENCES);
             if txn.has_local_change(&table, &entry.id, state::PUSH_CURSOR_V6.get(txn.as_ref())?)? {
                 // Central would not know what to do with it.
-                return Ok(Moved::NotYet(FOR_ITS_REFERENCE));
+                return Ok(TransferResult::NotYet(FOR_ITS_REFERENCE));
             }
-            txn.record(&table, &entry.id)?.as_ref().and_then(Reference::read).ok_or(Fault::Gone)?
+            txn.record(&table, &entry.id)?.as_ref().and_then(Reference::read).ok_or(TransferFault::Gone)?
         };
-        let changed = |what: &str| Fault::Spoilt(format!("the file in the folder {what}"));
+        let changed = |what: &str| TransferFault::Spoilt(format!("the file in the folder {what}"));
         let local = self.files.store.path(&entry.id);
         let file = match File::open(&local) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(changed("is no longer there")),
@@ -85,7 +85,7 @@ impl Mover<'_> {
         if planted!(FileDoneBeforeAnswer) {
             self.files.change(&entry.id, |entry| (entry.state, entry.next_at) = (FileState::Done, None))?;
             if sent.is_err() {
-                return Ok(Moved::Whole);
+                return Ok(TransferResult::Whole);
             }
         }
         let response = sent.map_err(|error| self.line(error))?;
@@ -95,21 +95,23 @@ impl Mover<'_> {
             entry.sha256 = sha256;
         })?;
         if !done {
-            return Err(Fault::Gone);
+            return Err(TransferFault::Gone);
         }
         self.report.uploaded += 1;
-        Ok(Moved::Whole)
+        Ok(TransferResult::Whole)
     }
 
     /// Sends a file while the observer is told how far it is, and asked whether it should go on.
-    fn sent<T: Send>(&mut self, bytes: u64, send: impl FnOnce(&dyn Transport, Tell<'_>) -> T + Send) -> T {
+    fn sent<T: Send>(&mut self, bytes: u64, send: impl FnOnce(&dyn Transport, ByteCallback<'_>) -> T + Send) -> T {
         let (clock, observer, time) = (self.site.clock.as_ref(), &mut *self.observer, &mut self.time);
         let began = clock.monotonic();
-        let mut watch = |look: Look| {
+        let mut watch = |look: ExchangeProgress| {
             let now = clock.monotonic();
             let told = match look {
-                Look::Bytes(done) => tell_bytes(observer, done, bytes),
-                Look::Waiting => tell(observer, &SyncEvent::RequestUnderWay { waited: now.saturating_sub(began) }),
+                ExchangeProgress::Bytes(done) => tell_bytes(observer, done, bytes),
+                ExchangeProgress::Waiting => {
+                    tell(observer, &SyncEvent::RequestUnderWay { waited: now.saturating_sub(began) })
+                }
             };
             told.is_ok() && time.goes_on(now)
         };
@@ -117,10 +119,10 @@ impl Mover<'_> {
     }
 
     /// What central says of it.
-    fn taken(&self, response: &HttpResponse) -> Result<(), Fault> {
+    fn taken(&self, response: &HttpResponse) -> Result<(), TransferFault> {
         if let Ok(Answer::Error(WireError::SyncFileNotFound(_))) = decode_answer(&response.body) {
             let reason = "central does not know the file's reference yet";
-            return Err(Fault::File(reason.to_owned(), Retry::Soon));
+            return Err(TransferFault::File(reason.to_owned(), Retry::Soon));
         }
         if response.status == 413 || response.status == 400 && response.body.starts_with(b"Payload error") {
             // A proxy has a limit of its own, which central's administrator does not find in central.
@@ -128,14 +130,14 @@ impl Mover<'_> {
                 true => format!("a proxy before the central server refuses its size: {}", foreign_answer(response)),
                 false => "it is too large for the central server".to_owned(),
             };
-            return Err(Fault::File(reason, Retry::Refused));
+            return Err(TransferFault::File(reason, Retry::Refused));
         }
         central_answer(response, &shown(&self.central), &self.identity)?;
         Ok(())
     }
 
     /// An error of the line as that of this site.
-    pub(super) fn line(&self, error: TransportError) -> Fault {
+    pub(super) fn line(&self, error: TransportError) -> TransferFault {
         transport_error(error, Server::Central, &shown(&self.central)).into()
     }
 }
@@ -177,7 +179,7 @@ struct VerifiedReader<'o> {
     bytes: u64,
     /// What it was; and then what was sent.
     sha256: Option<String>,
-    tell: Tell<'o>,
+    tell: ByteCallback<'o>,
     stopped: Option<Stopped>,
 }
 

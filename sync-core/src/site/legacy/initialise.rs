@@ -44,7 +44,7 @@ impl Cycle<'_, '_> {
     /// Asks, once: the server begins anew each time. However the request ends, the server may be at work on it.
     fn ask_for_records(&mut self, before: &InitialisationStatus) -> Result<()> {
         self.settle_what_was_sent()?;
-        let error = match self.client.legacy_post_once::<QueueLength>(&self.identity, path::INITIALISE, &Empty {}) {
+        let error = match self.client.legacy_post_once::<QueueLength>(&self.identity, path::INITIALISE, &EmptyBody {}) {
             Ok(_) => return self.prepared(Preparation::Done),
             Err(error) => error,
         };
@@ -141,4 +141,4 @@ fn names_an_error(code: &str) -> bool {
 
 /// The body of a request that says nothing.
 #[derive(serde::Serialize)]
-struct Empty {}
+struct EmptyBody {}

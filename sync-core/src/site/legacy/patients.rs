@@ -10,7 +10,7 @@ use crate::site::Site;
 use crate::site::client::Client;
 use crate::site::cycle::SyncOptions;
 use crate::site::identity::Identity;
-use crate::site::observer::Silent;
+use crate::site::observer::NoopObserver;
 use crate::text::sentences::input;
 
 /// How long it is waited for the patient to arrive.
@@ -30,12 +30,12 @@ impl Site {
         let identity = Identity::load(self.storage.read()?.as_ref(), &self.machine)?;
         let store_id = self.store_for_patients(&identity)?;
         let began = self.clock.monotonic();
-        let mut silent = Silent;
+        let mut silent = NoopObserver;
         let mut client = Client::new(self.transport.as_ref(), self.clock.as_ref(), &self.config, &mut silent);
         let join = NewJoin { name_id: patient.clone(), store_id };
         client.legacy_post::<MadeJoin>(&identity, path::NAME_STORE_JOIN, &join)?;
         loop {
-            match self.sync(&SyncOptions::default(), &mut Silent) {
+            match self.sync(&SyncOptions::default(), &mut NoopObserver) {
                 // The cycle that runs may bring the patient.
                 Ok(_) | Err(Error::CycleRunning { .. }) => {}
                 Err(error) => return Err(error),

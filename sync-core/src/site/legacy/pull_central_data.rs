@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use crate::error::{Error, Result, Server};
-use crate::integrate::{Door, noting_failure, receive};
+use crate::integrate::{Provenance, noting_failure, receive};
 use crate::protocol::v5::{ReadCentralBatch, path};
 use crate::record::{Cursor, SiteId, StoreId};
 use crate::site::central::position::read_from_the_beginning;
@@ -84,13 +84,13 @@ impl Cycle<'_, '_> {
     }
 
     fn take_central(&mut self, batch: ReadCentralBatch, next: u64) -> Result<()> {
-        let door = Door { source: Source::Legacy, origin: self.identity.legacy_site_id };
+        let provenance = Provenance { source: Source::Legacy, origin: self.identity.legacy_site_id };
         let incoming: Vec<_> = batch.data.into_iter().map(from_legacy).collect();
         let txn = self.site.storage.write()?;
         let came = stores_that_came(txn.as_ref(), &incoming, self.identity.site_id)?;
         let stores_here = || self.identity.site_id.map_or(Ok(Vec::new()), |site| txn.stores_of_site(site));
         let before = stores_here()?;
-        let done = receive(txn.as_ref(), self.site.clock.now(), &door, incoming)?;
+        let done = receive(txn.as_ref(), self.site.clock.now(), &provenance, incoming)?;
         let own = stores_here()?;
         let left: Vec<StoreId> = before.into_iter().filter(|store| !own.contains(store)).collect();
         // What belongs to a store that came here lies behind what was read already (weak point A11).

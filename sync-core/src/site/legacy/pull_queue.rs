@@ -6,13 +6,13 @@ use sha2::{Digest as _, Sha256};
 
 use crate::address::shown;
 use crate::error::{Error, Result, Server};
-use crate::integrate::{Door, noting_failure, receive};
+use crate::integrate::{Provenance, noting_failure, receive};
 use crate::protocol::hex;
 use crate::protocol::v5::{Acknowledged, QueuedRecord, ReadQueueBatch, UnreadableRecord, path};
 use crate::protocol::v6::Action;
 use crate::site::central::pull::from_legacy;
 use crate::site::central::{outdated, recovery};
-use crate::site::client::Parcel;
+use crate::site::client::PushRetry;
 use crate::site::cycle::Cycle;
 use crate::site::observer::Step;
 use crate::site::sizing::{TransferKind, may_be_the_size};
@@ -28,13 +28,13 @@ const REPEATS_MAX: u32 = 3;
 const BATCHES_BEYOND: u64 = 20;
 
 /// What became of an acknowledgement.
-enum Told {
+enum Acknowledgement {
     /// The server has it.
-    Heard,
+    Received,
     /// Its body broke; the queue is read again, and acknowledged in smaller parts.
-    Smaller,
+    Split,
     /// The server may not have it; the queue is read again, and acknowledged again.
-    Unheard(Error),
+    Unconfirmed(Error),
 }
 
 impl Cycle<'_, '_> {
@@ -68,9 +68,9 @@ impl Cycle<'_, '_> {
             // Only now, when the records are safe here: the server forgets them.
             if !planted!(AcknowledgedBeforeStored) {
                 match self.acknowledge(&ids, &mut told_gzipped)? {
-                    Told::Heard => unheard = 0,
-                    Told::Smaller => continue,
-                    Told::Unheard(error) => {
+                    Acknowledgement::Received => unheard = 0,
+                    Acknowledgement::Split => continue,
+                    Acknowledgement::Unconfirmed(error) => {
                         unheard += 1;
                         if unheard >= self.site.config.attempts {
                             self.client.sizes.gave_up(TransferKind::LegacyPush);
@@ -100,7 +100,7 @@ impl Cycle<'_, '_> {
 
     /// Acknowledges what is here, in as many requests as the line wants. One that was perhaps not heard is not sent again as it
     /// is: the entries may have got newer versions meanwhile, and the server would forget those.
-    fn acknowledge(&mut self, ids: &[String], told_gzipped: &mut Option<String>) -> Result<Told> {
+    fn acknowledge(&mut self, ids: &[String], told_gzipped: &mut Option<String>) -> Result<Acknowledgement> {
         let mut left = ids;
         while !left.is_empty() {
             let room = self.client.sizes.size(TransferKind::LegacyPush, &self.site.config);
@@ -113,20 +113,22 @@ impl Cycle<'_, '_> {
             let (now, after) = left.split_at(count);
             let bytes: u64 = now.iter().map(|id| id.len() as u64 + 4).sum();
             let acknowledged = Acknowledged { sync_ids: now.to_vec() };
-            let parcel = Parcel { is_divisible: count > 1, attempts: 1, is_shrunk: false };
+            let parcel = PushRetry { is_divisible: count > 1, attempts: 1, is_shrunk: false };
             match self.tell_legacy(&acknowledged, bytes, parcel, told_gzipped) {
                 Ok(()) => {}
                 Err(error) if count > 1 && may_be_the_size(&error) => {
                     let may_be_smaller =
                         self.client.shrink((Server::Legacy, TransferKind::LegacyPush), bytes, &error)?;
-                    return if may_be_smaller { Ok(Told::Smaller) } else { Err(error) };
+                    return if may_be_smaller { Ok(Acknowledgement::Split) } else { Err(error) };
                 }
-                Err(error) if crate::site::client::is_worth_trying_again(&error) => return Ok(Told::Unheard(error)),
+                Err(error) if crate::site::client::is_worth_trying_again(&error) => {
+                    return Ok(Acknowledgement::Unconfirmed(error));
+                }
                 Err(error) => return Err(error),
             }
             left = after;
         }
-        Ok(Told::Heard)
+        Ok(Acknowledgement::Received)
     }
 
     /// Whether the legacy server reads gzip is tried with an acknowledgement: where it answers well and has not understood, the
@@ -135,7 +137,7 @@ impl Cycle<'_, '_> {
         &mut self,
         acknowledged: &Acknowledged,
         bytes: u64,
-        parcel: Parcel,
+        parcel: PushRetry,
         told_gzipped: &mut Option<String>,
     ) -> Result<()> {
         let url = shown(&self.identity.legacy_url);
@@ -167,7 +169,7 @@ impl Cycle<'_, '_> {
     /// lost, and an edit made since would be undone by it. The server looks the records up when it sends them, so the same
     /// entry of the queue may bring a newer version the next time: that one is not here yet.
     fn take_queued(&mut self, batch: ReadQueueBatch, versions: &[String]) -> Result<()> {
-        let door = Door { source: Source::Legacy, origin: self.identity.legacy_site_id };
+        let provenance = Provenance { source: Source::Legacy, origin: self.identity.legacy_site_id };
         let txn = self.site.storage.write()?;
         let QueueTaken(taken) = state::QUEUE_TAKEN.get(txn.as_ref())?;
         let taken: HashSet<&str> = taken.iter().map(String::as_str).collect();
@@ -187,7 +189,7 @@ impl Cycle<'_, '_> {
         let new = batch.data.into_iter().zip(versions).filter(|(_, version)| !is_known(version));
         let incoming: Vec<_> = new.map(|(element, _)| from_legacy(element)).collect();
         outdated::yield_to_newer_at_legacy(self.site, txn.as_ref(), &incoming)?;
-        let done = receive(txn.as_ref(), self.site.clock.now(), &door, incoming)?;
+        let done = receive(txn.as_ref(), self.site.clock.now(), &provenance, incoming)?;
         state::QUEUE_TAKEN.set(txn.as_ref(), QueueTaken(known))?;
         txn.commit()?;
         self.count(done);

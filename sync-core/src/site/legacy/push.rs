@@ -7,10 +7,10 @@ use crate::protocol::v5::{PushedAnswer, PushedQueue, PushedRecord, path};
 use crate::protocol::v6::{Action, WireRecord};
 use crate::record::{Cursor, RecordData, owned_by_sites, record_type};
 use crate::site::central::position::Position;
-use crate::site::client::{Parcel, PushFault};
+use crate::site::client::{PushFault, PushRetry};
 use crate::site::cycle::Cycle;
 use crate::site::observer::{Step, SyncEvent};
-use crate::site::outbox::{ENVELOPE, Gathered, Room, Sieve, gather};
+use crate::site::outbox::{BatchBudget, ENVELOPE, Gathered, SingleRecordPushes, gather};
 use crate::site::sizing::{TransferKind, is_surely_no_outage};
 use crate::storage::{ReadTxn, Selection, state};
 use crate::text::sentences::error_detail;
@@ -38,7 +38,7 @@ impl Cycle<'_, '_> {
         }
         self.begin_sending_to_legacy()?;
         let total = left;
-        let mut sieve = Sieve::default();
+        let mut sieve = SingleRecordPushes::default();
         while left > 0 {
             let mut outgoing = self.gather_for_legacy(bound, sieve.below())?;
             let (count, bytes) = (outgoing.elements.len() as u64, outgoing.bytes);
@@ -56,7 +56,7 @@ impl Cycle<'_, '_> {
             let mut queue = PushedQueue { queue_length: left, data: std::mem::take(&mut outgoing.elements) };
             let attempts = sieve.attempts(self.site.config.attempts);
             let is_shrunk = self.client.sizes.is_shrinking(TransferKind::LegacyPush);
-            let parcel = Parcel { is_divisible: count > 1, attempts, is_shrunk };
+            let parcel = PushRetry { is_divisible: count > 1, attempts, is_shrunk };
             let began = self.site.clock.monotonic();
             match self.client.legacy_push::<PushedAnswer>(&self.identity, path::QUEUED_RECORDS, &queue, parcel) {
                 Ok(_) => {
@@ -132,7 +132,7 @@ impl Cycle<'_, '_> {
 
     fn gather_for_legacy(&mut self, bound: Cursor, below: Option<u64>) -> Result<Gathered<PushedRecord>> {
         let config = &self.site.config;
-        let room = Room {
+        let room = BatchBudget {
             records: config.push_records_max,
             bytes: self.client.sizes.size(TransferKind::LegacyPush, config),
             below,

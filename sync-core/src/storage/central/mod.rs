@@ -7,7 +7,7 @@ mod sites;
 
 pub use activity::{ActivityReads, ActivityWrites, SiteActivity};
 pub use legacy_mirror::{LegacyMirrorReads, LegacyMirrorWrites, MirroredRecord};
-pub use site_pushes::{Pushed, SitePushReads, SitePushWrites};
+pub use site_pushes::{PushedVersion, SitePushReads, SitePushWrites};
 pub use sites::{SiteEntry, SiteReads, SiteWrites};
 
 use super::{ReadTxn, WriteTxn};

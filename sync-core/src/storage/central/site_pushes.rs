@@ -7,7 +7,7 @@ use crate::storage::QuarantineCause;
 
 /// The newest version of a record that a site pushed, to know it again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pushed {
+pub struct PushedVersion {
     /// Its place in the changelog of the site.
     pub cursor: Cursor,
     /// What tells it from every other version.
@@ -24,7 +24,7 @@ pub struct Pushed {
 /// Each call: the storage cannot be read, or `damaged_state`.
 pub trait SitePushReads {
     /// What was noted of the newest version of a record that a site pushed, in a database that the site has no more too.
-    fn pushed(&self, site: SiteId, table: &TableName, id: &RecordId) -> Result<Option<Pushed>>;
+    fn pushed(&self, site: SiteId, table: &TableName, id: &RecordId) -> Result<Option<PushedVersion>>;
     /// The sites whose pushed records wait for integration, longest waiting first.
     fn integrations(&self) -> Result<Vec<SiteId>>;
     /// Whether a site is among them.
@@ -40,7 +40,7 @@ pub trait SitePushReads {
 pub trait SitePushWrites: SitePushReads {
     /// Notes what a site pushed of a record, in place of what was noted, unless that has a higher cursor in the same
     /// database of the site.
-    fn note_taken(&self, site: SiteId, table: &TableName, id: &RecordId, pushed: &Pushed) -> Result<()>;
+    fn note_taken(&self, site: SiteId, table: &TableName, id: &RecordId, pushed: &PushedVersion) -> Result<()>;
     /// Remembers that a site's pushed records wait for integration; a request that is there keeps its time.
     fn request_integration(&self, site: SiteId, at: Timestamp) -> Result<()>;
     /// Forgets it.

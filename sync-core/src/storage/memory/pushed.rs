@@ -9,7 +9,7 @@ use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::record::{Cursor, RecordId, SiteId, TableName};
 use crate::storage::{
-    Incoming, Pushed, PushedReads, PushedWrites, QuarantineCause, SitePushReads, SitePushWrites, Source,
+    Incoming, PushedReads, PushedVersion, PushedWrites, QuarantineCause, SitePushReads, SitePushWrites, Source,
 };
 
 impl PushedReads for MemoryTxn<'_> {
@@ -38,10 +38,10 @@ impl PushedWrites for MemoryTxn<'_> {
 }
 
 impl SitePushReads for MemoryTxn<'_> {
-    fn pushed(&self, site: SiteId, table: &TableName, id: &RecordId) -> Result<Option<Pushed>> {
+    fn pushed(&self, site: SiteId, table: &TableName, id: &RecordId) -> Result<Option<PushedVersion>> {
         let noted = self.state.borrow().pushed.get(&(site, table.clone(), id.clone())).copied();
         Ok(noted.and_then(|PushedRow { cursor, is_former, taken }| {
-            taken.map(|(fingerprint, at)| Pushed { cursor, fingerprint, at, is_former })
+            taken.map(|(fingerprint, at)| PushedVersion { cursor, fingerprint, at, is_former })
         }))
     }
 
@@ -68,7 +68,7 @@ impl SitePushReads for MemoryTxn<'_> {
 }
 
 impl SitePushWrites for MemoryTxn<'_> {
-    fn note_taken(&self, site: SiteId, table: &TableName, id: &RecordId, pushed: &Pushed) -> Result<()> {
+    fn note_taken(&self, site: SiteId, table: &TableName, id: &RecordId, pushed: &PushedVersion) -> Result<()> {
         let mut state = self.state.borrow_mut();
         let noted = Arc::make_mut(&mut state.pushed).entry((site, table.clone(), id.clone())).or_default();
         if noted.is_former || noted.cursor <= pushed.cursor {

@@ -11,7 +11,7 @@ use crate::storage::state::{LOST, with_gap};
 use crate::storage::{Buffered, FileEntry, LogEntry, MirroredRecord, SiteActivity, SiteEntry};
 
 /// What a changelog row is about: there is one for each.
-pub(super) type Place = (TableName, RecordId, Option<StoreId>);
+pub(super) type ChangeKey = (TableName, RecordId, Option<StoreId>);
 
 /// A record, and where its own newest change stands.
 #[derive(Clone)]
@@ -47,7 +47,7 @@ pub(super) struct State {
     pub records: BTreeMap<TableName, Arc<BTreeMap<RecordId, RecordRow>>>,
     pub changelog: Arc<BTreeMap<Cursor, NewChange>>,
     /// The changes that are not a record's own newest: of records that were deleted, or that left a store.
-    pub tombstones: Arc<BTreeMap<Place, Tombstone>>,
+    pub tombstones: Arc<BTreeMap<ChangeKey, Tombstone>>,
     pub newest: Cursor,
     pub buffer: Arc<BTreeMap<u64, Buffered>>,
     pub newest_sequence: u64,
@@ -79,7 +79,7 @@ impl State {
     }
 }
 
-pub(super) fn place(change: &NewChange) -> Place {
+pub(super) fn place(change: &NewChange) -> ChangeKey {
     (change.table.clone(), change.id.clone(), change.store.clone())
 }
 

@@ -2,7 +2,7 @@
 
 use rusqlite::Row;
 
-use super::txn::{Holds, SqliteTxn, Turn};
+use super::txn::{HoldsConnection, SqliteTxn, WriteTurn};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::record::{Cursor, SiteId};
@@ -14,7 +14,7 @@ fn texts(row: &Row<'_>) -> rusqlite::Result<ActivityRow> {
     Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?))
 }
 
-impl<C: Holds> ActivityReads for SqliteTxn<C> {
+impl<C: HoldsConnection> ActivityReads for SqliteTxn<C> {
     fn activity(&self) -> Result<Vec<SiteActivity>> {
         let sql = "SELECT site_id, name, app_version, seen_at, pulled_at, pushed_at, read_to \
                    FROM sync_activity ORDER BY site_id";
@@ -36,7 +36,7 @@ impl<C: Holds> ActivityReads for SqliteTxn<C> {
     }
 }
 
-impl ActivityWrites for SqliteTxn<Turn<'_>> {
+impl ActivityWrites for SqliteTxn<WriteTurn<'_>> {
     fn note_activity(&self, activity: &SiteActivity) -> Result<()> {
         let sql = "INSERT INTO sync_activity (site_id, name, app_version, seen_at, pulled_at, pushed_at, read_to) \
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (site_id) DO UPDATE SET name = excluded.name, \

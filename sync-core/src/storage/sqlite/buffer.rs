@@ -3,7 +3,7 @@
 use rusqlite::{Params, Row};
 
 use super::records::data;
-use super::txn::{Holds, SqliteTxn, Turn};
+use super::txn::{HoldsConnection, SqliteTxn, WriteTurn};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::protocol::v6::Action;
@@ -98,7 +98,7 @@ fn signed(sequence: u64) -> i64 {
     i64::try_from(sequence).unwrap_or(i64::MAX)
 }
 
-impl<C: Holds> BufferReads for SqliteTxn<C> {
+impl<C: HoldsConnection> BufferReads for SqliteTxn<C> {
     fn staged_tables(&self, source: Source) -> Result<Vec<(TableName, StagedCounts)>> {
         let sql = "SELECT table_name, count(*) FILTER (WHERE action = 'upsert'), \
                    count(*) FILTER (WHERE action = 'delete'), count(*) FILTER (WHERE action = 'merge') \
@@ -173,7 +173,7 @@ impl<C: Holds> BufferReads for SqliteTxn<C> {
     }
 }
 
-impl BufferWrites for SqliteTxn<Turn<'_>> {
+impl BufferWrites for SqliteTxn<WriteTurn<'_>> {
     fn stage(&self, incoming: &Incoming, received_at: Timestamp) -> Result<()> {
         let sql = "INSERT OR REPLACE INTO sync_buffer (source, table_name, record_id, action, data, received_at, \
                    state, reason, waits_for_table, waits_for_id, cursor, known_here, known_by_sender) \
@@ -247,7 +247,7 @@ impl BufferWrites for SqliteTxn<Turn<'_>> {
     }
 }
 
-impl SqliteTxn<Turn<'_>> {
+impl SqliteTxn<WriteTurn<'_>> {
     /// Stages again what is set aside and chosen, and requests the integration of the sites that had pushed it.
     fn stage_again(&self, chosen: &str, params: impl Params + Copy) -> Result<u64> {
         let request = format!(

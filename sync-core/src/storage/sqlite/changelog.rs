@@ -4,7 +4,7 @@ use rusqlite::params;
 
 use super::patient_visibility::{is_join, joined};
 use super::schema::TABLES;
-use super::txn::{Holds, SqliteTxn, Turn};
+use super::txn::{HoldsConnection, SqliteTxn, WriteTurn};
 use crate::changelog::{Audience, ChangeAction, NewChange};
 use crate::error::Result;
 use crate::record::{Cursor, NameId, RecordData, RecordId, StoreId, TableName};
@@ -35,33 +35,33 @@ pub(super) fn cursor(position: i64) -> Cursor {
 }
 
 /// A row that is about to be replaced or to go.
-struct Former {
+struct ReplacedRow {
     cursor: i64,
     audience: Option<String>,
     name: Option<String>,
 }
 
 /// A tombstone that was replaced, as far as the one in its place may say the same.
-struct FormerTombstone {
+struct ReplacedTombstone {
     written: i64,
     action: String,
     left_as: Option<String>,
 }
 
-impl FormerTombstone {
+impl ReplacedTombstone {
     fn says(&self, change: &NewChange, left_as: Option<&RecordData>) -> bool {
         let same_action = (change.action == ChangeAction::Delete) == (self.action == "delete");
         same_action && self.left_as.as_deref() == left_as.map(RecordData::as_str)
     }
 }
 
-impl Former {
+impl ReplacedRow {
     fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self { cursor: row.get(0)?, audience: row.get(1)?, name: row.get(2)? })
     }
 }
 
-impl RecordWrites for SqliteTxn<Turn<'_>> {
+impl RecordWrites for SqliteTxn<WriteTurn<'_>> {
     fn put_record(&self, data: &RecordData, change: &NewChange) -> Result<Cursor> {
         let next = self.next_cursor()?;
         let found = Found::of(&change.table, data);
@@ -135,7 +135,7 @@ impl RecordWrites for SqliteTxn<Turn<'_>> {
     }
 }
 
-impl<C: Holds> SqliteTxn<C> {
+impl<C: HoldsConnection> SqliteTxn<C> {
     /// Adds a tombstone. One that says the same as the one before keeps where that happened first.
     fn add_change(&self, change: &NewChange, left_as: Option<&RecordData>, is_news: bool) -> Result<Cursor> {
         let former = if self.any_tombstones()? { self.take_tombstone(change)? } else { None };
@@ -178,21 +178,21 @@ impl<C: Holds> SqliteTxn<C> {
     /// Takes the row of a record, which is still as it was, out of the counts and the indexes of patients.
     fn record_goes(&self, change: &NewChange) -> Result<()> {
         let sql = "SELECT cursor, audience, name_id FROM sync_record WHERE table_name = ?1 AND record_id = ?2";
-        match self.first(sql, (change.table.as_str(), change.id.as_str()), Former::read)? {
+        match self.first(sql, (change.table.as_str(), change.id.as_str()), ReplacedRow::read)? {
             Some(former) => self.row_went(RECORD, &former),
             None => Ok(()),
         }
     }
 
     /// Takes away the tombstone for the same store.
-    fn take_tombstone(&self, change: &NewChange) -> Result<Option<FormerTombstone>> {
+    fn take_tombstone(&self, change: &NewChange) -> Result<Option<ReplacedTombstone>> {
         let sql = "DELETE FROM sync_change WHERE table_name = ?1 AND record_id = ?2 \
                    AND ifnull(store_id, '') = ifnull(?3, '') \
                    RETURNING cursor, audience, name_id, ifnull(written, cursor), action, data";
         let store = change.store.as_ref().map(StoreId::as_str);
         let Some((former, tombstone)) = self.first(sql, (change.table.as_str(), change.id.as_str(), store), |row| {
-            let tombstone = FormerTombstone { written: row.get(3)?, action: row.get(4)?, left_as: row.get(5)? };
-            Ok((Former::read(row)?, tombstone))
+            let tombstone = ReplacedTombstone { written: row.get(3)?, action: row.get(4)?, left_as: row.get(5)? };
+            Ok((ReplacedRow::read(row)?, tombstone))
         })?
         else {
             return Ok(None);
@@ -214,7 +214,7 @@ impl<C: Holds> SqliteTxn<C> {
         }
     }
 
-    fn row_went(&self, table: usize, former: &Former) -> Result<()> {
+    fn row_went(&self, table: usize, former: &ReplacedRow) -> Result<()> {
         match (former.audience.as_deref(), &former.name) {
             (None, _) | (Some("patient"), None) => Ok(()),
             (Some("patient"), Some(name)) => self.unindex_row(table, name, former.cursor),

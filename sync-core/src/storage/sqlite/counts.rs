@@ -2,13 +2,13 @@
 //! the sum of the later parts and a count within one part.
 
 use super::pending_counts::Counts;
-use super::txn::{Holds, SqliteTxn};
+use super::txn::{HoldsConnection, SqliteTxn};
 use crate::error::Result;
 
 /// The most rows of a part. A count looks at half of that on average, whatever the changelog holds.
 const PART_ROWS: i64 = 2048;
 
-impl<C: Holds> SqliteTxn<C> {
+impl<C: HoldsConnection> SqliteTxn<C> {
     /// Counts a row that an audience has got.
     pub(super) fn count_in(&self, audience: &str, cursor: i64) -> Result<()> {
         let known = self.counts.borrow().last.get(audience).copied();
@@ -158,9 +158,9 @@ mod tests {
     }
 
     /// The number of rows of each audience, and what each store sees.
-    type Kept = (Vec<(String, i64)>, Vec<(String, i64, i64)>);
+    type StoredCounts = (Vec<(String, i64)>, Vec<(String, i64, i64)>);
 
-    fn kept(storage: &SqliteStorage) -> Kept {
+    fn kept(storage: &SqliteStorage) -> StoredCounts {
         let connection = &storage.writer.lock().connection;
         let sql = "SELECT audience, sum(rows) FROM sync_count WHERE rows > 0 GROUP BY audience ORDER BY audience";
         let mut counts = connection.prepare(sql).unwrap();

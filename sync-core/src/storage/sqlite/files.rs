@@ -2,7 +2,7 @@
 
 use rusqlite::{Params, Row};
 
-use super::txn::{Holds, SqliteTxn, Turn};
+use super::txn::{HoldsConnection, SqliteTxn, WriteTurn};
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::record::{RecordId, TableName};
@@ -37,7 +37,7 @@ fn limited(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
-impl<C: Holds> FileReads for SqliteTxn<C> {
+impl<C: HoldsConnection> FileReads for SqliteTxn<C> {
     fn file(&self, id: &RecordId) -> Result<Option<FileEntry>> {
         let sql = format!("SELECT {COLUMNS} FROM sync_file WHERE file_id = ?1");
         self.first(&sql, [id.as_str()], read)
@@ -71,7 +71,7 @@ impl<C: Holds> FileReads for SqliteTxn<C> {
     }
 }
 
-impl FileWrites for SqliteTxn<Turn<'_>> {
+impl FileWrites for SqliteTxn<WriteTurn<'_>> {
     fn put_file(&self, file: &FileEntry) -> Result<()> {
         let sql =
             format!("INSERT OR REPLACE INTO sync_file ({COLUMNS}) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12)");
@@ -97,7 +97,7 @@ impl FileWrites for SqliteTxn<Turn<'_>> {
     }
 }
 
-impl<C: Holds> SqliteTxn<C> {
+impl<C: HoldsConnection> SqliteTxn<C> {
     fn files_where(&self, rest: &str, params: impl Params) -> Result<Vec<FileEntry>> {
         self.all(&format!("SELECT {COLUMNS} FROM sync_file WHERE {rest}"), params, read)
     }

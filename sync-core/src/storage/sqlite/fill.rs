@@ -14,7 +14,7 @@ use crate::record::{RecordData, RecordId, TableName};
 use crate::storage::found::Found;
 
 /// A record as it stands in the database.
-struct Old {
+struct OldRow {
     rowid: i64,
     table: TableName,
     id: RecordId,
@@ -23,7 +23,7 @@ struct Old {
     site: Option<i64>,
 }
 
-impl Old {
+impl OldRow {
     /// Reads a row; nothing if a text of it is none, or its data are no JSON.
     fn read(row: &Row<'_>) -> rusqlite::Result<Option<Self>> {
         let text = |index| -> rusqlite::Result<Option<String>> {
@@ -86,11 +86,11 @@ pub(super) fn fill(connection: &Connection) -> Result<()> {
 }
 
 /// The rows of a table one by one, in the order of the number that stands first. Each is read before anything is written.
-fn each(connection: &Connection, sql: &str, mut take: impl FnMut(Old) -> rusqlite::Result<()>) -> Result<()> {
+fn each(connection: &Connection, sql: &str, mut take: impl FnMut(OldRow) -> rusqlite::Result<()>) -> Result<()> {
     let mut statement = connection.prepare(sql).map_err(database_error)?;
     let mut after = i64::MIN;
     loop {
-        let next = statement.query_row([after], |row| Ok((row.get::<_, i64>(0)?, Old::read(row)?))).optional();
+        let next = statement.query_row([after], |row| Ok((row.get::<_, i64>(0)?, OldRow::read(row)?))).optional();
         let Some((number, old)) = next.map_err(database_error)? else { return Ok(()) };
         after = number;
         if let Some(old) = old {
@@ -100,7 +100,7 @@ fn each(connection: &Connection, sql: &str, mut take: impl FnMut(Old) -> rusqlit
 }
 
 /// The data with each key once, if that is all that is wrong with them.
-fn once(old: &Old) -> Option<RecordData> {
+fn once(old: &OldRow) -> Option<RecordData> {
     let once = old.data.with_each_key_once()?;
     admit(&old.table, &old.id, Some(&once)).ok().map(|()| once)
 }
@@ -123,7 +123,7 @@ fn find_by(connection: &Connection, rowid: i64, found: &Found) -> rusqlite::Resu
 }
 
 /// Shows a record in the quarantine, unless something of it is shown there already.
-fn set_aside(connection: &Connection, source: &str, old: &Old, reason: &str) -> rusqlite::Result<()> {
+fn set_aside(connection: &Connection, source: &str, old: &OldRow, reason: &str) -> rusqlite::Result<()> {
     let sql = "INSERT OR IGNORE INTO sync_buffer (source, table_name, record_id, action, data, received_at, state, reason) \
                VALUES (?1, ?2, ?3, 'upsert', ?4, ?5, 'malformed', ?6)";
     let at = Timestamp::from_unix_millis(old.changed_at).to_string();

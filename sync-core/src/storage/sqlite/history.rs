@@ -5,13 +5,13 @@ use rusqlite::Row;
 use super::changelog::{cursor, position};
 use super::schema::TABLES;
 use super::select::{COLUMNS, read_change};
-use super::txn::{Holds, SqliteTxn};
+use super::txn::{HoldsConnection, SqliteTxn};
 use crate::changelog::{ChangeAction, NewChange};
 use crate::error::Result;
 use crate::record::{Cursor, RecordData, RecordId, StoreId, TableName};
 use crate::storage::HistoryReads;
 
-impl<C: Holds> HistoryReads for SqliteTxn<C> {
+impl<C: HoldsConnection> HistoryReads for SqliteTxn<C> {
     fn newest_change(&self, table: &TableName, id: &RecordId) -> Result<Option<NewChange>> {
         let sql = format!("SELECT {COLUMNS} FROM sync_record WHERE table_name = ?1 AND record_id = ?2");
         let read = |row: &Row<'_>| read_change(row, ChangeAction::Upsert).map(|row| row.change);

@@ -3,12 +3,12 @@
 use rusqlite::Row;
 
 use super::records::data;
-use super::txn::{Holds, SqliteTxn, Turn};
+use super::txn::{HoldsConnection, SqliteTxn, WriteTurn};
 use crate::error::Result;
 use crate::record::{RecordData, RecordId, SiteId, TableName};
 use crate::storage::{CHUNK_BYTES, LegacyMirrorReads, LegacyMirrorWrites, MirroredRecord};
 
-impl<C: Holds> LegacyMirrorReads for SqliteTxn<C> {
+impl<C: HoldsConnection> LegacyMirrorReads for SqliteTxn<C> {
     fn legacy_mirror(&self, site: SiteId, after: u64, limit: usize) -> Result<Vec<MirroredRecord>> {
         let sql = "SELECT number, table_name, record_id, data FROM sync_kept \
                    WHERE site_id = ?1 AND number > ?2 ORDER BY number LIMIT ?3";
@@ -41,7 +41,7 @@ impl<C: Holds> LegacyMirrorReads for SqliteTxn<C> {
     }
 }
 
-impl LegacyMirrorWrites for SqliteTxn<Turn<'_>> {
+impl LegacyMirrorWrites for SqliteTxn<WriteTurn<'_>> {
     fn mirror_record(&self, site: SiteId, table: &TableName, id: &RecordId, data: &RecordData) -> Result<()> {
         // Replaced as a whole: it gets a new number.
         let sql = "INSERT OR REPLACE INTO sync_kept (site_id, table_name, record_id, data) VALUES (?1, ?2, ?3, ?4)";

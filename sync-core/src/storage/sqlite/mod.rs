@@ -41,7 +41,7 @@ pub(crate) use self::examine::{damage, examine};
 use self::fault::{at_path, database_error, file_error};
 pub use self::hook::{HookedRecord, RecordHook};
 use self::place::{FileIdentity, create_private, private, real_path};
-use self::txn::{SqliteTxn, Turn};
+use self::txn::{SqliteTxn, WriteTurn};
 use self::watermark::Watermark;
 use super::{CycleLock, ReadTxn, Storage, WriteTxn};
 use crate::error::{Error, Result};
@@ -208,7 +208,7 @@ impl Storage for SqliteStorage {
         if self.only_reads {
             return Err(Error::DatabaseReadOnly { source: "it was opened to be read only".into() });
         }
-        let begun = SqliteTxn::begin(Turn::of(&self.writer), TransactionBehavior::Immediate);
+        let begun = SqliteTxn::begin(WriteTurn::of(&self.writer), TransactionBehavior::Immediate);
         self.check_in_place()?;
         Ok(Box::new(begun?))
     }

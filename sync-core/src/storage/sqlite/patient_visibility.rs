@@ -1,7 +1,7 @@
 //! The index of the changelog rows about patients that each store sees: those about the names that are joined to it.
 
 use super::schema::TABLES;
-use super::txn::{Holds, SqliteTxn};
+use super::txn::{HoldsConnection, SqliteTxn};
 use crate::error::Result;
 use crate::record::{NameId, RecordData, StoreId, TableName};
 use crate::storage::RecordReads as _;
@@ -24,7 +24,7 @@ pub(super) fn is_join(table: &TableName) -> bool {
     *table == *JOINS
 }
 
-impl<C: Holds> SqliteTxn<C> {
+impl<C: HoldsConnection> SqliteTxn<C> {
     fn stores_that_see(&self, name: &str) -> Result<Vec<String>> {
         let sql = "SELECT DISTINCT join_store FROM sync_record WHERE join_name = ?1";
         self.all(sql, [name], |row| row.get(0))

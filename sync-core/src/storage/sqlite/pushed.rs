@@ -1,12 +1,12 @@
 //! The versions that a site pushed, as far as they are noted.
 
 use super::changelog::position;
-use super::txn::{Holds, SqliteTxn, Turn};
+use super::txn::{HoldsConnection, SqliteTxn, WriteTurn};
 use crate::error::Result;
 use crate::record::{Cursor, RecordId, SiteId, TableName};
 use crate::storage::{PushedReads, PushedWrites};
 
-impl<C: Holds> PushedReads for SqliteTxn<C> {
+impl<C: HoldsConnection> PushedReads for SqliteTxn<C> {
     fn pushed_at(&self, site: SiteId, table: &TableName, id: &RecordId) -> Result<Option<Cursor>> {
         let sql = "SELECT cursor FROM sync_pushed WHERE site_id = ?1 AND table_name = ?2 AND record_id = ?3 \
                    AND is_former = 0";
@@ -15,7 +15,7 @@ impl<C: Holds> PushedReads for SqliteTxn<C> {
     }
 }
 
-impl PushedWrites for SqliteTxn<Turn<'_>> {
+impl PushedWrites for SqliteTxn<WriteTurn<'_>> {
     fn note_pushed(&self, site: SiteId, table: &TableName, id: &RecordId, cursor: Cursor) -> Result<()> {
         let sql = "INSERT INTO sync_pushed (site_id, table_name, record_id, cursor) VALUES (?1, ?2, ?3, ?4) \
                    ON CONFLICT DO UPDATE SET is_former = 0, \

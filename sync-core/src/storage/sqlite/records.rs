@@ -2,7 +2,7 @@
 
 use rusqlite::Row;
 
-use super::txn::{Holds, SqliteTxn};
+use super::txn::{HoldsConnection, SqliteTxn};
 use crate::error::{Error, Result};
 use crate::record::{NameId, RecordData, RecordId, SiteId, StoreId, TableName};
 use crate::storage::RecordReads;
@@ -16,7 +16,7 @@ fn text(row: &Row<'_>) -> rusqlite::Result<String> {
     row.get(0)
 }
 
-impl<C: Holds> RecordReads for SqliteTxn<C> {
+impl<C: HoldsConnection> RecordReads for SqliteTxn<C> {
     fn record(&self, table: &TableName, id: &RecordId) -> Result<Option<RecordData>> {
         let sql = "SELECT data FROM sync_record WHERE table_name = ?1 AND record_id = ?2";
         let found = self.first(sql, [table.as_str(), id.as_str()], text)?;

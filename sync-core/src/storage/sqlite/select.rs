@@ -8,7 +8,7 @@ use super::changelog::{RECORD, TOMBSTONE, audience_text, cursor, position};
 use super::patient_visibility::patients_of;
 use super::records::data;
 use super::schema::TABLES;
-use super::txn::{Holds, SqliteTxn};
+use super::txn::{HoldsConnection, SqliteTxn};
 use crate::changelog::{Audience, Change, ChangeAction, NewChange};
 use crate::clock::Timestamp;
 use crate::error::Result;
@@ -123,7 +123,7 @@ fn except_from(selection: &Selection) -> Option<i32> {
     }
 }
 
-impl<C: Holds> ChangelogReads for SqliteTxn<C> {
+impl<C: HoldsConnection> ChangelogReads for SqliteTxn<C> {
     fn changes(&self, selection: &Selection, from: Cursor, limit: usize) -> Result<Vec<Change>> {
         self.places(selection, from, limit)?.into_iter().map(|place| self.change_at(place)).collect()
     }
@@ -172,7 +172,7 @@ impl<C: Holds> ChangelogReads for SqliteTxn<C> {
     }
 }
 
-impl<C: Holds> SqliteTxn<C> {
+impl<C: HoldsConnection> SqliteTxn<C> {
     /// Where the first rows of a selection are, by cursor.
     fn places(&self, selection: &Selection, from: Cursor, limit: usize) -> Result<Vec<RowPlace>> {
         let mut places: Vec<RowPlace> = Vec::new();

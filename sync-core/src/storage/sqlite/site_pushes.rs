@@ -2,18 +2,18 @@
 
 use super::buffer::read_source;
 use super::changelog::position;
-use super::txn::{Holds, SqliteTxn, Turn};
+use super::txn::{HoldsConnection, SqliteTxn, WriteTurn};
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::record::{Cursor, RecordId, SiteId, TableName};
-use crate::storage::{Pushed, QuarantineCause, SitePushReads, SitePushWrites, Source};
+use crate::storage::{PushedVersion, QuarantineCause, SitePushReads, SitePushWrites, Source};
 
-impl<C: Holds> SitePushReads for SqliteTxn<C> {
-    fn pushed(&self, site: SiteId, table: &TableName, id: &RecordId) -> Result<Option<Pushed>> {
+impl<C: HoldsConnection> SitePushReads for SqliteTxn<C> {
+    fn pushed(&self, site: SiteId, table: &TableName, id: &RecordId) -> Result<Option<PushedVersion>> {
         let sql = "SELECT cursor, fingerprint, taken_at, is_former FROM sync_pushed \
                    WHERE site_id = ?1 AND table_name = ?2 AND record_id = ?3 AND fingerprint IS NOT NULL";
         self.first(sql, (site.0, table.as_str(), id.as_str()), |row| {
-            Ok(Pushed {
+            Ok(PushedVersion {
                 cursor: Cursor(row.get::<_, i64>(0)?.unsigned_abs()),
                 fingerprint: row.get::<_, i64>(1)?.cast_unsigned(),
                 at: Timestamp::from_unix_millis(row.get::<_, Option<i64>>(2)?.unwrap_or(0)),
@@ -47,8 +47,8 @@ impl<C: Holds> SitePushReads for SqliteTxn<C> {
     }
 }
 
-impl SitePushWrites for SqliteTxn<Turn<'_>> {
-    fn note_taken(&self, site: SiteId, table: &TableName, id: &RecordId, pushed: &Pushed) -> Result<()> {
+impl SitePushWrites for SqliteTxn<WriteTurn<'_>> {
+    fn note_taken(&self, site: SiteId, table: &TableName, id: &RecordId, pushed: &PushedVersion) -> Result<()> {
         let sql = "INSERT INTO sync_pushed (site_id, table_name, record_id, cursor, fingerprint, taken_at) \
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO UPDATE SET cursor = excluded.cursor, \
                    fingerprint = excluded.fingerprint, taken_at = excluded.taken_at, is_former = 0 \

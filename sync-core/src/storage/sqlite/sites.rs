@@ -2,7 +2,7 @@
 
 use rusqlite::Row;
 
-use super::txn::{Holds, SqliteTxn, Turn};
+use super::txn::{HoldsConnection, SqliteTxn, WriteTurn};
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::record::SiteId;
@@ -21,7 +21,7 @@ fn read_site(row: &Row<'_>) -> rusqlite::Result<SiteEntry> {
     })
 }
 
-impl<C: Holds> SiteReads for SqliteTxn<C> {
+impl<C: HoldsConnection> SiteReads for SqliteTxn<C> {
     fn sites(&self) -> Result<Vec<SiteEntry>> {
         self.all(&format!("SELECT {COLUMNS} FROM sync_site ORDER BY site_id"), (), read_site)
     }
@@ -31,7 +31,7 @@ impl<C: Holds> SiteReads for SqliteTxn<C> {
     }
 }
 
-impl SiteWrites for SqliteTxn<Turn<'_>> {
+impl SiteWrites for SqliteTxn<WriteTurn<'_>> {
     fn put_site(&self, site: &SiteEntry) -> Result<()> {
         let sql = "INSERT INTO sync_site (site_id, uuid, name, secret, hardware_id, last_pull_at) \
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (site_id) DO UPDATE SET uuid = excluded.uuid, \

@@ -1,6 +1,6 @@
 //! The sync log.
 
-use super::txn::{Holds, SqliteTxn, Turn};
+use super::txn::{HoldsConnection, SqliteTxn, WriteTurn};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::storage::{LogEntry, SyncLogReads, SyncLogWrites};
@@ -8,7 +8,7 @@ use crate::storage::{LogEntry, SyncLogReads, SyncLogWrites};
 /// How many cycles the sync log keeps: a week of one every ten minutes.
 const LOG_KEPT: i64 = 1000;
 
-impl<C: Holds> SyncLogReads for SqliteTxn<C> {
+impl<C: HoldsConnection> SyncLogReads for SqliteTxn<C> {
     fn log(&self, limit: usize) -> Result<Vec<LogEntry>> {
         let sql = "SELECT started_at, finished_at, outcome, error, report FROM sync_log ORDER BY id DESC LIMIT ?1";
         let rows: Vec<(String, String, String, Option<String>, String)> =
@@ -27,7 +27,7 @@ impl<C: Holds> SyncLogReads for SqliteTxn<C> {
     }
 }
 
-impl SyncLogWrites for SqliteTxn<Turn<'_>> {
+impl SyncLogWrites for SqliteTxn<WriteTurn<'_>> {
     fn add_log(&self, entry: &LogEntry) -> Result<()> {
         let damaged = |_| Error::DamagedState { what: "an entry of the sync log".to_owned() };
         let error = entry.error.as_ref().map(serde_json::to_string).transpose().map_err(damaged)?;

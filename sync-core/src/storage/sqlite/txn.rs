@@ -17,7 +17,7 @@ use crate::storage::{CentralReads, CentralWrites, ReadTxn, WriteTxn};
 const NEWEST_CURSOR: &str = "newest_cursor";
 
 /// A transaction on a connection that it holds.
-pub(super) struct SqliteTxn<C: Holds> {
+pub(super) struct SqliteTxn<C: HoldsConnection> {
     holder: C,
     open: bool,
     /// The newest cursor, once this transaction has given one out.
@@ -28,21 +28,21 @@ pub(super) struct SqliteTxn<C: Holds> {
 }
 
 /// Something that holds a connection.
-pub(super) trait Holds {
+pub(super) trait HoldsConnection {
     fn connection(&self) -> Option<&Connection>;
 }
 
 /// The turn to write. When it ends, it goes to whoever has waited longest, even if its holder asks for it again at once: a
 /// push waits for the transactions that began before it and for no whole integration.
-pub(super) struct Turn<'s>(Option<MutexGuard<'s, Writer>>);
+pub(super) struct WriteTurn<'s>(Option<MutexGuard<'s, Writer>>);
 
-impl<'s> Turn<'s> {
+impl<'s> WriteTurn<'s> {
     pub(super) fn of(writer: &'s Mutex<Writer>) -> Self {
         Self(Some(writer.lock()))
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for WriteTurn<'_> {
     fn drop(&mut self) {
         if let Some(guard) = self.0.take() {
             MutexGuard::unlock_fair(guard);
@@ -50,19 +50,19 @@ impl Drop for Turn<'_> {
     }
 }
 
-impl Holds for Turn<'_> {
+impl HoldsConnection for WriteTurn<'_> {
     fn connection(&self) -> Option<&Connection> {
         self.0.as_ref().map(|writer| &writer.connection)
     }
 }
 
-impl Holds for ReadConnection<'_> {
+impl HoldsConnection for ReadConnection<'_> {
     fn connection(&self) -> Option<&Connection> {
         self.connection.as_ref()
     }
 }
 
-impl<C: Holds> SqliteTxn<C> {
+impl<C: HoldsConnection> SqliteTxn<C> {
     pub(super) fn begin(holder: C, behavior: TransactionBehavior) -> Result<Self> {
         let (newest, any_tombstones) = (Cell::new(None), Cell::new(None));
         let txn = Self { holder, open: true, newest, any_tombstones, counts: RefCell::default() };
@@ -165,7 +165,7 @@ fn note_cost(statement: &CachedStatement<'_>) {
     super::cost_tests::note(statement.reset_status(rusqlite::StatementStatus::VmStep));
 }
 
-impl SqliteTxn<Turn<'_>> {
+impl SqliteTxn<WriteTurn<'_>> {
     /// Tells the host's hook, if there is one, of a record that was just written or, without data, removed.
     pub(super) fn tell_host(&self, data: Option<&RecordData>, change: &NewChange) -> Result<()> {
         let Some(Writer { connection, hook: Some(hook), .. }) = self.holder.0.as_deref() else { return Ok(()) };
@@ -176,13 +176,13 @@ impl SqliteTxn<Turn<'_>> {
     }
 }
 
-impl<C: Holds> ReadTxn for SqliteTxn<C> {
+impl<C: HoldsConnection> ReadTxn for SqliteTxn<C> {
     fn as_central(&self) -> Option<&dyn CentralReads> {
         Some(self)
     }
 }
 
-impl WriteTxn for SqliteTxn<Turn<'_>> {
+impl WriteTxn for SqliteTxn<WriteTurn<'_>> {
     fn as_central_writer(&self) -> Option<&dyn CentralWrites> {
         Some(self)
     }
@@ -204,7 +204,7 @@ impl WriteTxn for SqliteTxn<Turn<'_>> {
     }
 }
 
-impl<C: Holds> Drop for SqliteTxn<C> {
+impl<C: HoldsConnection> Drop for SqliteTxn<C> {
     fn drop(&mut self) {
         if self.open {
             // Fails only where SQLite has rolled back already, as it does when the disk is full.

@@ -27,13 +27,13 @@ fn left_out(newest: Cursor) -> u64 {
 
 /// How far a database had come.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Mark {
+struct DatabasePosition {
     database: String,
     commits: u64,
     newest: Cursor,
 }
 
-impl Mark {
+impl DatabasePosition {
     fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split_whitespace();
         let (database, commits, newest) = (parts.next()?, parts.next()?, parts.next()?);
@@ -80,12 +80,12 @@ impl Watermark {
 
     /// Opens the file beside a database, and says in the database if it is older than the file knows it.
     pub(super) fn open(path: &Path, connection: &mut Connection) -> Result<Self> {
-        let beside = beside(path);
+        let beside = path_for(path);
         // Read before the database: another process may commit in between, which makes the database the newer one.
         let text = std::fs::read_to_string(&beside).ok();
-        let known = text.as_deref().and_then(Mark::parse);
+        let known = text.as_deref().and_then(DatabasePosition::parse);
         let inode = FileIdentity::of(path).map(|identity| identity.inode);
-        if let Some(found) = Mark::of(connection)? {
+        if let Some(found) = DatabasePosition::of(connection)? {
             if went_back(&found, known.as_ref()).is_some() {
                 say_so(connection, known.as_ref())?;
             } else if inode.zip(text.as_deref().and_then(inode_in)).is_some_and(|(now, then)| now != then) {
@@ -97,7 +97,7 @@ impl Watermark {
         let database: Option<String> =
             connection.query_row(sql, (), |row| row.get(0)).optional().map_err(database_error)?;
         let mut watermark = Self { file, database: database.unwrap_or_default(), inode };
-        if let Some(mark) = Mark::of(connection)? {
+        if let Some(mark) = DatabasePosition::of(connection)? {
             watermark.rise(mark.commits, mark.newest);
         }
         Ok(watermark)
@@ -105,7 +105,7 @@ impl Watermark {
 
     /// Notes a commit.
     pub(super) fn rise(&mut self, commits: u64, newest: Cursor) {
-        let mark = Mark { database: self.database.clone(), commits, newest };
+        let mark = DatabasePosition { database: self.database.clone(), commits, newest };
         if let Some(file) = &mut self.file {
             let mut text = mark.text();
             if let Some(inode) = self.inode {
@@ -123,17 +123,17 @@ impl Watermark {
 /// would be taken for a backup.
 pub(super) fn bring_watermark(given: &Path, real: &Path) {
     let Ok(given) = std::path::absolute(given) else { return };
-    let new = beside(real);
+    let new = path_for(real);
     if given == real || new.exists() || !real.exists() {
         return;
     }
-    let old = beside(&given);
+    let old = path_for(&given);
     // Where it cannot be brought, the database is only read once more.
     let _ = std::fs::rename(&old, &new).or_else(|_| std::fs::copy(&old, &new).map(|_| ()));
 }
 
 /// The watermark of a database.
-pub(super) fn beside(path: &Path) -> PathBuf {
+pub(super) fn path_for(path: &Path) -> PathBuf {
     let mut path = path.to_owned().into_os_string();
     path.push(".watermark");
     path.into()
@@ -152,7 +152,7 @@ fn came_here(connection: &Connection) -> Result<()> {
 }
 
 /// The newest cursor that may have been given out, if a database is older than what is known of it.
-fn went_back(found: &Mark, known: Option<&Mark>) -> Option<Cursor> {
+fn went_back(found: &DatabasePosition, known: Option<&DatabasePosition>) -> Option<Cursor> {
     match known {
         Some(known) if known.database == found.database => {
             (known.commits > found.commits).then_some(known.newest.max(found.newest))
@@ -163,9 +163,9 @@ fn went_back(found: &Mark, known: Option<&Mark>) -> Option<Cursor> {
 }
 
 /// Writes into the database that it went back, if it still is so.
-fn say_so(connection: &mut Connection, known: Option<&Mark>) -> Result<()> {
+fn say_so(connection: &mut Connection, known: Option<&DatabasePosition>) -> Result<()> {
     let txn = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(database_error)?;
-    let Some(found) = Mark::of(&txn)? else { return Ok(()) };
+    let Some(found) = DatabasePosition::of(&txn)? else { return Ok(()) };
     let Some(given_out) = went_back(&found, known) else { return Ok(()) };
     let set = |key: &str, value: &dyn rusqlite::ToSql| {
         txn.execute("INSERT OR REPLACE INTO sync_state (key, value) VALUES (?1, ?2)", (key, value))
@@ -185,17 +185,17 @@ fn say_so(connection: &mut Connection, known: Option<&Mark>) -> Result<()> {
 mod tests {
     use super::*;
 
-    fn mark(database: &str, commits: u64, newest: u64) -> Mark {
-        Mark { database: database.to_owned(), commits, newest: Cursor(newest) }
+    fn mark(database: &str, commits: u64, newest: u64) -> DatabasePosition {
+        DatabasePosition { database: database.to_owned(), commits, newest: Cursor(newest) }
     }
 
     #[test]
     fn a_mark_comes_back_and_keeps_its_length() {
         let (small, large) = (mark("a", 1, 2), mark("a", u64::MAX, u64::MAX));
-        assert_eq!(Mark::parse(&large.text()), Some(large.clone()));
+        assert_eq!(DatabasePosition::parse(&large.text()), Some(large.clone()));
         assert_eq!(small.text().len(), large.text().len());
         for broken in ["", "a", "a 1", "a x 2", "a 1 -2"] {
-            assert_eq!(Mark::parse(broken), None, "{broken:?}");
+            assert_eq!(DatabasePosition::parse(broken), None, "{broken:?}");
         }
     }
 

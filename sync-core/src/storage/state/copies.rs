@@ -6,7 +6,7 @@ use crate::record::Cursor;
 
 /// The id of the last push that central took, see [`PushChain`](crate::protocol::v6::PushChain); empty before the first.
 pub const PUSH_TAKEN: Setting<String> = Setting::new("push_taken");
-/// The number that central gave to that push; see [`CopiesTold`](crate::protocol::v6::CopiesTold). Nothing of an older
+/// The number that central gave to that push; see [`CopyReport`](crate::protocol::v6::CopyReport). Nothing of an older
 /// version, nor of a central server that gives none.
 pub const PUSH_TAKEN_NUMBER: Setting<Option<u64>> = Setting::lenient("push_taken_number");
 /// The newest restore of this database that a push has told central of that was taken.

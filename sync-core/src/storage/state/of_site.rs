@@ -22,7 +22,7 @@ pub(crate) const QUEUE_OF_SITE: SiteSetting<QueueLeft> = SiteSetting::new("queue
 pub(crate) const LINKED_OF_SITE: SiteSetting<Numbers> = SiteSetting::new("linked_of_site_");
 
 /// What is held back from a site because its release cannot read it.
-pub(crate) const fn held_back_of_site<T>() -> SiteSetting<StoredJson<T>> {
+pub(crate) const fn withheld_of_site<T>() -> SiteSetting<StoredJson<T>> {
     SiteSetting::new("held_back_of_site_")
 }
 

@@ -7,7 +7,7 @@ use crate::clock::Timestamp;
 use crate::error::{Error, ErrorClass, Result};
 use crate::record::Cursor;
 use crate::storage::{FileEntry, FileState, Storage, state};
-use crate::support::config_warnings::{Concern, concerns};
+use crate::support::config_warnings::{ConfigWarning, config_warnings};
 use crate::support::{Disagreement, cursors, identity};
 use crate::text::sentences::doctor as say;
 use crate::text::{Detail, Message};
@@ -146,8 +146,8 @@ pub(crate) fn settings(storage: &dyn Storage) -> Result<Check> {
 
 /// Whether a central server's changelog is more than half way to where 2.x sites can count.
 fn changelog_nears_its_end(storage: &dyn Storage) -> Result<Option<Check>> {
-    let all = concerns(storage.read()?.as_ref())?;
-    let concern = all.into_iter().find(|concern| matches!(concern, Concern::ChangelogNearsItsEnd { .. }));
+    let all = config_warnings(storage.read()?.as_ref())?;
+    let concern = all.into_iter().find(|concern| matches!(concern, ConfigWarning::ChangelogNearsItsEnd { .. }));
     Ok(concern.map(|concern| {
         let about = ("changelog_nears_its_end", ErrorClass::Configure, Party::Device);
         Check::found("cursors", CheckOutcome::Warning, concern.says(), about, Message::advice(about.0))

@@ -5,22 +5,22 @@ use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTi
 
 /// Wraps connections to a proxy.
 #[derive(Debug)]
-pub(super) struct ToProxy {
+pub(super) struct ProxyConnector {
     /// What signs in there.
-    pub authorization: Option<Secret>,
+    pub authorization: Option<HiddenHeader>,
 }
 
 /// A header's value that nothing shows.
 #[derive(Clone)]
-pub(super) struct Secret(pub String);
+pub(super) struct HiddenHeader(pub String);
 
-impl std::fmt::Debug for Secret {
+impl std::fmt::Debug for HiddenHeader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("…")
     }
 }
 
-impl<In: Transport> Connector<In> for ToProxy {
+impl<In: Transport> Connector<In> for ProxyConnector {
     type Out = Absolute<In>;
 
     fn connect(&self, details: &ConnectionDetails<'_>, chained: Option<In>) -> Result<Option<Self::Out>, ureq::Error> {
@@ -36,7 +36,7 @@ impl<In: Transport> Connector<In> for ToProxy {
 pub(super) struct Absolute<T> {
     inner: T,
     prefix: String,
-    authorization: Option<Secret>,
+    authorization: Option<HiddenHeader>,
     /// Whether what is sent next begins a request.
     expects_head: bool,
 }

@@ -15,11 +15,11 @@ use ureq::tls::{RootCerts, TlsConfig};
 use ureq::unversioned::transport::{ConnectProxyConnector, Connector as _, RustlsConnector};
 use ureq::{Agent, SendBody, Timeout};
 
-use self::absolute::{Secret, ToProxy};
+use self::absolute::{HiddenHeader, ProxyConnector};
 pub(super) use self::apart::{NotConnected, connect, look_up};
 use self::body::Body;
 use self::proxy::{Proxies, Proxy};
-use self::wire::{Limits, Names, Wire};
+use self::wire::{Limits, NameResolver, Wire};
 use super::certificate;
 use super::{
     ANSWERED_BY_PROXY, HttpRequest, HttpResponse, Method, Reach, Stop, StreamedBody, StreamedResponse, ThroughProxy,
@@ -71,7 +71,7 @@ pub struct HttpTransport {
 }
 
 /// A response whose head is there.
-struct Begun {
+struct OpenResponse {
     status: u16,
     headers: Vec<(String, String)>,
     body: Body,
@@ -85,12 +85,16 @@ impl HttpTransport {
 
     fn with_proxies(timeouts: &Timeouts, proxies: Proxies) -> Self {
         let limits = Limits { connect: timeouts.connect, send: timeouts.send, receive: timeouts.receive };
-        let names = || Names { limits, proxy: None };
+        let names = || NameResolver { limits, proxy: None };
         let direct = ().chain(Wire(limits)).chain(RustlsConnector::default());
         let forwarded = proxies.http().map(|proxy| {
-            let authorization = proxy.authorization.clone().map(Secret);
-            let names = Names { limits, proxy: Some((proxy.host.clone(), proxy.port)) };
-            Agent::with_parts(config(timeouts, None), ().chain(Wire(limits)).chain(ToProxy { authorization }), names)
+            let authorization = proxy.authorization.clone().map(HiddenHeader);
+            let names = NameResolver { limits, proxy: Some((proxy.host.clone(), proxy.port)) };
+            Agent::with_parts(
+                config(timeouts, None),
+                ().chain(Wire(limits)).chain(ProxyConnector { authorization }),
+                names,
+            )
         });
         let tunnelled = proxies.https().map(|proxy| {
             let tunnel =
@@ -127,7 +131,7 @@ impl HttpTransport {
         request: &HttpRequest,
         body: Option<StreamedBody<'_>>,
         stop: &Stop,
-    ) -> Result<Begun, TransportError> {
+    ) -> Result<OpenResponse, TransportError> {
         let (agent, proxy) = self.way(&request.url)?;
         let builder = builder(request);
         let sent = apart::during(stop, || match (request.method, body) {
@@ -155,11 +159,11 @@ impl HttpTransport {
             headers.push((ANSWERED_BY_PROXY.to_owned(), proxy.shown()));
         }
         let body = Body::of(response.into_body(), &mut headers, stop.clone())?;
-        Ok(Begun { status, headers, body })
+        Ok(OpenResponse { status, headers, body })
     }
 
     fn send_until(&self, request: &HttpRequest, stop: &Stop) -> Result<HttpResponse, TransportError> {
-        let Begun { status, headers, body } = self.exchange(request, None, stop)?;
+        let OpenResponse { status, headers, body } = self.exchange(request, None, stop)?;
         let mut received = Vec::new();
         body.take(self.response_bytes_max.saturating_add(1))
             .read_to_end(&mut received)
@@ -176,7 +180,7 @@ impl HttpTransport {
         body: Option<StreamedBody<'_>>,
         stop: &Stop,
     ) -> Result<StreamedResponse, TransportError> {
-        let Begun { status, headers, body } = self.exchange(request, body, stop)?;
+        let OpenResponse { status, headers, body } = self.exchange(request, body, stop)?;
         Ok(StreamedResponse { status, headers, body: Box::new(body) })
     }
 

@@ -44,21 +44,21 @@ impl Proxy {
 
 /// A setting that cannot be used.
 #[derive(Debug, Clone)]
-struct Unusable {
+struct UnusableProxy {
     variable: &'static str,
     /// Without user name and password.
     url: String,
     reason: Detail,
 }
 
-type ProxySetting = Option<Result<Proxy, Unusable>>;
+type ProxySetting = Option<Result<Proxy, UnusableProxy>>;
 
 /// What the environment says of proxies.
 #[derive(Debug, Clone)]
 pub(super) struct Proxies {
     http: ProxySetting,
     https: ProxySetting,
-    except: Vec<Exception>,
+    except: Vec<NoProxyRule>,
 }
 
 impl Proxies {
@@ -82,7 +82,7 @@ impl Proxies {
         let https: &[_] = &["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
         let setting = |names, is_tls| first(names).map(|(name, value)| read(name, &value, is_tls));
         let except = first(&["no_proxy", "NO_PROXY"]).map(|(_, list)| list).unwrap_or_default();
-        let except = except.split([',', ' ', ';']).filter_map(Exception::read).collect();
+        let except = except.split([',', ' ', ';']).filter_map(NoProxyRule::read).collect();
         Self { http: setting(http, false), https: setting(https, true), except }
     }
 
@@ -97,7 +97,7 @@ impl Proxies {
         if self.except.iter().any(|except| except.covers(&url)) {
             return Ok(None);
         }
-        setting.as_ref().map(Some).map_err(|Unusable { variable, url, reason }| TransportError::ProxyUnusable {
+        setting.as_ref().map(Some).map_err(|UnusableProxy { variable, url, reason }| TransportError::ProxyUnusable {
             variable,
             url: url.clone(),
             reason: reason.clone(),
@@ -113,8 +113,8 @@ impl Proxies {
     }
 }
 
-fn read(variable: &'static str, value: &str, is_for_tls: bool) -> Result<Proxy, Unusable> {
-    let unusable = |reason: Detail| Err(Unusable { variable, url: masked_url(value), reason });
+fn read(variable: &'static str, value: &str, is_for_tls: bool) -> Result<Proxy, UnusableProxy> {
+    let unusable = |reason: Detail| Err(UnusableProxy { variable, url: masked_url(value), reason });
     let whole = if value.contains("://") { value.to_owned() } else { format!("http://{value}") };
     let scheme = whole.split("://").next().unwrap_or_default().to_ascii_lowercase();
     match scheme.as_str() {
@@ -134,7 +134,7 @@ fn read(variable: &'static str, value: &str, is_for_tls: bool) -> Result<Proxy, 
 
 /// A part of `NO_PROXY`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Exception {
+enum NoProxyRule {
     All,
     /// A host, and every host of its domain; only at this port, if there is one.
     Host(String, Option<u16>),
@@ -142,7 +142,7 @@ enum Exception {
     Net(IpAddr, u8),
 }
 
-impl Exception {
+impl NoProxyRule {
     fn read(text: &str) -> Option<Self> {
         let text = text.trim().to_ascii_lowercase();
         if text == "*" {

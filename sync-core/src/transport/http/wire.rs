@@ -39,13 +39,13 @@ impl From<NotConnected> for ureq::Error {
 
 /// Looks names up.
 #[derive(Debug)]
-pub(super) struct Names {
+pub(super) struct NameResolver {
     pub limits: Limits,
     /// The proxy that is connected to in place of every host.
     pub proxy: Option<(String, u16)>,
 }
 
-impl Resolver for Names {
+impl Resolver for NameResolver {
     fn resolve(
         &self,
         uri: &Uri,
@@ -145,14 +145,14 @@ impl std::fmt::Debug for Line {
 }
 
 /// The limit of a call: a time by which a part of the exchange must be over, or else how long nothing may move.
-struct Patience {
+struct ProgressLimit {
     by: Option<Duration>,
     still: Duration,
     reason: Timeout,
 }
 
 impl Line {
-    fn patience(&mut self, is_sending: bool, timeout: NextTimeout) -> Patience {
+    fn patience(&mut self, is_sending: bool, timeout: NextTimeout) -> ProgressLimit {
         let now = self.clock.monotonic();
         self.pace.turn(is_sending, now);
         let (still, reason) = match is_sending {
@@ -161,14 +161,14 @@ impl Line {
         };
         match timeout.after {
             time::Duration::Exact(left) => {
-                Patience { by: Some(now.saturating_add(left)), still, reason: timeout.reason }
+                ProgressLimit { by: Some(now.saturating_add(left)), still, reason: timeout.reason }
             }
-            time::Duration::NotHappening => Patience { by: None, still, reason },
+            time::Duration::NotHappening => ProgressLimit { by: None, still, reason },
         }
     }
 
     /// Whether to go on with what did not move just now.
-    fn goes_on(&self, patience: &Patience, stop: &Stop, error: io::Error) -> Result<(), ureq::Error> {
+    fn goes_on(&self, patience: &ProgressLimit, stop: &Stop, error: io::Error) -> Result<(), ureq::Error> {
         use io::ErrorKind::{Interrupted, TimedOut, WouldBlock};
         if !matches!(error.kind(), Interrupted | TimedOut | WouldBlock) {
             return Err(error.into());

@@ -5,7 +5,7 @@ use super::{Make, all_changes, change, data, put, read, write};
 use sync_core::Timestamp;
 use sync_core::protocol::v6::Action;
 use sync_core::record::{Cursor, RecordData, RecordId, SiteId, TableName};
-use sync_core::storage::{CHUNK_BYTES, Incoming, Pushed, QuarantineCause, SiteActivity, SiteEntry, Source};
+use sync_core::storage::{CHUNK_BYTES, Incoming, PushedVersion, QuarantineCause, SiteActivity, SiteEntry, Source};
 
 fn at(millis: i64) -> Timestamp {
     Timestamp::from_unix_millis(millis)
@@ -225,14 +225,15 @@ pub fn quarantine_is_counted_by_site(make: Make<'_>) {
 pub fn what_a_site_pushed_is_known_again(make: Make<'_>) {
     let storage = make();
     let (table, id, site) = (TableName::from("asset"), RecordId::from("x"), SiteId(2));
-    let pushed = |cursor, fingerprint| Pushed {
+    let pushed = |cursor, fingerprint| PushedVersion {
         cursor: Cursor(cursor),
         fingerprint,
         at: Timestamp::from_unix_millis(1_700_000_000_000),
         is_former: false,
     };
-    let note =
-        |pushed: Pushed| write(&storage, |txn| txn.central().unwrap().note_taken(site, &table, &id, &pushed).unwrap());
+    let note = |pushed: PushedVersion| {
+        write(&storage, |txn| txn.central().unwrap().note_taken(site, &table, &id, &pushed).unwrap())
+    };
     let found = || {
         read(&storage, |txn| {
             (txn.central().unwrap().pushed(site, &table, &id).unwrap(), txn.pushed_at(site, &table, &id).unwrap())
@@ -244,7 +245,7 @@ pub fn what_a_site_pushed_is_known_again(make: Make<'_>) {
     assert_eq!(found(), (Some(pushed(8, u64::MAX)), Some(Cursor(8))), "a lower cursor is older");
     write(&storage, |txn| txn.forget_pushed(SiteId(3)).unwrap());
     write(&storage, |txn| txn.forget_pushed(site).unwrap());
-    assert_eq!(found(), (Some(Pushed { is_former: true, ..pushed(8, u64::MAX) }), None));
+    assert_eq!(found(), (Some(PushedVersion { is_former: true, ..pushed(8, u64::MAX) }), None));
     note(pushed(3, 2));
     assert_eq!(found(), (Some(pushed(3, 2)), Some(Cursor(3))), "another database counts anew");
 }

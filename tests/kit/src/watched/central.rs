@@ -4,8 +4,8 @@ use super::WatchedTxn;
 use sync_core::record::{RecordData, RecordId, SiteId, TableName};
 use sync_core::storage::{
     ActivityReads, ActivityWrites, CentralReads, CentralWrites, LegacyMirrorReads, LegacyMirrorWrites, MirroredRecord,
-    Pushed, QuarantineCause, ReadTxn, SiteActivity, SiteEntry, SitePushReads, SitePushWrites, SiteReads, SiteWrites,
-    WriteTxn,
+    PushedVersion, QuarantineCause, ReadTxn, SiteActivity, SiteEntry, SitePushReads, SitePushWrites, SiteReads,
+    SiteWrites, WriteTxn,
 };
 use sync_core::{Error, Result, Timestamp};
 
@@ -45,7 +45,7 @@ impl<T: ReadTxn + ?Sized> ActivityReads for WatchedTxn<'_, T> {
 }
 
 impl<T: ReadTxn + ?Sized> SitePushReads for WatchedTxn<'_, T> {
-    fn pushed(&self, site: SiteId, table: &TableName, id: &RecordId) -> Result<Option<Pushed>> {
+    fn pushed(&self, site: SiteId, table: &TableName, id: &RecordId) -> Result<Option<PushedVersion>> {
         self.call("pushed")?;
         self.central()?.pushed(site, table, id)
     }
@@ -98,7 +98,7 @@ impl ActivityWrites for WatchedTxn<'_, dyn WriteTxn + '_> {
 }
 
 impl SitePushWrites for WatchedTxn<'_, dyn WriteTxn + '_> {
-    fn note_taken(&self, site: SiteId, table: &TableName, id: &RecordId, pushed: &Pushed) -> Result<()> {
+    fn note_taken(&self, site: SiteId, table: &TableName, id: &RecordId, pushed: &PushedVersion) -> Result<()> {
         self.call("note_taken")?;
         self.central_writer()?.note_taken(site, table, id, pushed)
     }

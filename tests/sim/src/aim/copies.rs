@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use sync_core::record::RecordData;
 use sync_core::storage::{MemoryStorage, Storage, state};
-use sync_core::{Error, Records, Silent, Site, SyncConfig, SyncOptions};
+use sync_core::{Error, NoopObserver, Records, Site, SyncConfig, SyncOptions};
 
 use super::Aimed;
 use crate::disk::Disk;
@@ -69,7 +69,7 @@ impl Sim {
         let transport = Arc::new(Network::of(self.me.clone(), site));
         let program = Site::new(copy.clone(), transport, end.clock.clone()).with_config(config);
         end.busy.store(true, std::sync::atomic::Ordering::Relaxed);
-        let outcome = program.sync(&SyncOptions::default(), &mut Silent);
+        let outcome = program.sync(&SyncOptions::default(), &mut NoopObserver);
         end.busy.store(false, std::sync::atomic::Ordering::Relaxed);
         let error = match &outcome {
             Ok(report) => report.error.as_ref(),

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use sync_core::protocol::PasswordHash;
 use sync_core::storage::{MemoryStorage, state};
 use sync_core::transport::HttpRequest;
-use sync_core::{Settings, Silent};
+use sync_core::{NoopObserver, Settings};
 
 use super::Harsh;
 use crate::disk::Disk;
@@ -138,7 +138,7 @@ impl Sim {
         if known.at_central == known.at_site || self.ends[site].is_down() || self.ends[site].is_busy() {
             return;
         }
-        let done = world::site(self, site).set_up(&self.settings(site, known.at_central), &mut Silent);
+        let done = world::site(self, site).set_up(&self.settings(site, known.at_central), &mut NoopObserver);
         self.note(|| format!("site {site} is set up with its new password: {:?}", done.as_ref().map(|_| ())));
         self.notice_crash(site);
         if done.is_ok() {
@@ -193,7 +193,7 @@ impl Sim {
         *lock(&end.process) = end.disk.open(site, &self.me);
         let phase = std::mem::replace(&mut lock(&self.state).phase, Phase::SetUp);
         self.ends[0].process().faulty.heal();
-        let done = world::site(self, site).set_up(&self.settings(site, known.at_central), &mut Silent);
+        let done = world::site(self, site).set_up(&self.settings(site, known.at_central), &mut NoopObserver);
         lock(&self.state).phase = phase;
         if let Err(error) = done {
             return self.violate(Promise::ErrorsAreSaid, format!("site {site} cannot begin anew: {error}"));

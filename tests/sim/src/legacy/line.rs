@@ -21,7 +21,7 @@ struct Acknowledged {
 }
 
 #[derive(Deserialize)]
-struct Pushed {
+struct PushedVersion {
     data: Vec<PushedRecord>,
 }
 
@@ -63,7 +63,7 @@ impl Sim {
 
     /// Tells the judge that a pushed record was called too large, if it stood alone in its request.
     pub(crate) fn was_too_large_for_legacy(&self, site: usize, body: &[u8]) {
-        let Ok(Pushed { data }) = serde_json::from_slice(body) else { return };
+        let Ok(PushedVersion { data }) = serde_json::from_slice(body) else { return };
         if let [PushedRecord { table_name, record_id, action, record_data }] = data.as_slice() {
             let content = (*action != Action::Delete).then(|| record_data.as_str().to_owned());
             lock(&self.ledger).was_too_large(site, (table_name.clone(), record_id.clone()), content);

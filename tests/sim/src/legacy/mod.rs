@@ -17,7 +17,7 @@ use sync_core::protocol::PasswordHash;
 use sync_core::protocol::v5::InitialisationStatus;
 use sync_core::record::SiteId;
 use sync_core::storage::Storage;
-use sync_core::{Central, Settings, Silent};
+use sync_core::{Central, NoopObserver, Settings};
 use sync_testkit::legacy_server::{LegacyServer, LegacySite};
 
 pub use book::{Book, Merges};
@@ -92,12 +92,12 @@ pub(crate) fn set_up(sim: &Sim, legacy: &Legacy) {
         }
     }
     legacy.first_records(sim);
-    world::site(sim, 0).set_up(&settings(0), &mut Silent).expect("central is set up");
+    world::site(sim, 0).set_up(&settings(0), &mut NoopObserver).expect("central is set up");
     sim.restart(0);
     sim.cycle(0, &sync_core::SyncOptions::default());
     assert_eq!(server.initialisation_status(&name(0)), Some(InitialisationStatus::Completed), "central has begun");
     for site in 1..sim.ends.len() {
-        world::site(sim, site).set_up(&settings(site), &mut Silent).expect("set up");
+        world::site(sim, site).set_up(&settings(site), &mut NoopObserver).expect("set up");
     }
 }
 

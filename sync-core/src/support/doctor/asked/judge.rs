@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use super::watch::Seen;
+use super::watch::ObservedResponse;
 use crate::address::shown;
 use crate::error::{Error, ErrorClass, Server};
 use crate::support::doctor::{Check, CheckOutcome, Party};
@@ -132,13 +132,13 @@ pub(crate) fn stopped_by_proxy(name: &'static str, server: Server, proxy: &str, 
 }
 
 /// Whether an answer sends on to HTTPS on the same host.
-pub(crate) fn sends_to_https(seen: &Seen, url: &Url) -> bool {
+pub(crate) fn sends_to_https(seen: &ObservedResponse, url: &Url) -> bool {
     let to = seen.location.as_deref().and_then(|to| Url::parse(to).ok());
     url.scheme() == "http" && to.is_some_and(|to| to.scheme() == "https" && to.host_str() == url.host_str())
 }
 
 /// Whether what came is a page of the network itself, or of some other program: nothing of the kind that was asked.
-pub(crate) fn is_foreign_page(seen: &Seen) -> bool {
+pub(crate) fn is_foreign_page(seen: &ObservedResponse) -> bool {
     match seen.status {
         Some(407 | 511) => true,
         Some(200..=299 | 401 | 403) => seen.is_page,
@@ -158,7 +158,7 @@ mod tests {
 
     #[test]
     fn a_page_is_told_from_trouble_of_a_server() {
-        let seen = |status, is_page| Seen { status: Some(status), is_page, ..Seen::default() };
+        let seen = |status, is_page| ObservedResponse { status: Some(status), is_page, ..ObservedResponse::default() };
         for (seen, foreign) in [
             (seen(200, true), true),
             (seen(302, false), true),
@@ -167,7 +167,7 @@ mod tests {
             (seen(401, false), false),
             (seen(502, true), false),
             (seen(404, true), false),
-            (Seen::default(), false),
+            (ObservedResponse::default(), false),
         ] {
             assert_eq!(is_foreign_page(&seen), foreign, "{seen:?}");
         }

@@ -15,7 +15,7 @@ use url::Url;
 
 use self::judge::Stage;
 use self::reach::ServerContact;
-use self::watch::Watched;
+use self::watch::ObservedTransport;
 use crate::address::shown;
 use crate::error::{Error, ErrorClass, Result, Server};
 use crate::ownership::Role;
@@ -27,18 +27,18 @@ use crate::site::client::Client;
 use crate::site::config::SyncConfig;
 use crate::site::identity::Identity;
 use crate::site::legacy::discover::{central_url, told};
-use crate::site::observer::{Silent, SyncEvent, SyncObserver};
-use crate::site::watch::{Look, watched};
+use crate::site::observer::{NoopObserver, SyncEvent, SyncObserver};
+use crate::site::watch::{ExchangeProgress, watched};
 use crate::storage::state;
 use crate::storage::state::role;
-use crate::support::config_warnings::{Concern, concerns};
+use crate::support::config_warnings::{ConfigWarning, config_warnings};
 use crate::support::doctor::{self, CENTRAL, Check, CheckOutcome, Diagnosis, LEGACY, NAMES, Party};
 use crate::text::sentences::{doctor as say, identity as of_identity};
 use crate::text::{Message, quoted};
 use crate::transport::Transport;
 
 /// Is told of each check as it is done, and may stop the rest. What both servers' answers say together is in the diagnosis only.
-type Each<'a> = &'a mut dyn FnMut(&Check) -> ControlFlow<()>;
+type CheckObserver<'a> = &'a mut dyn FnMut(&Check) -> ControlFlow<()>;
 
 impl Site {
     /// Checks everything that a sync needs, in order, and names the one at fault. `before` is what was found of the database
@@ -46,8 +46,8 @@ impl Site {
     ///
     /// # Errors
     /// [`Error::Cancelled`] if `each`, which is told of every check, says so; all else is in the diagnosis.
-    pub fn diagnose(&self, before: Vec<Check>, each: Each<'_>) -> Result<Diagnosis> {
-        self.diagnose_watched(before, each, &mut Silent)
+    pub fn diagnose(&self, before: Vec<Check>, each: CheckObserver<'_>) -> Result<Diagnosis> {
+        self.diagnose_watched(before, each, &mut NoopObserver)
     }
 
     /// The same, where an observer may break off a question that is under way.
@@ -57,10 +57,10 @@ impl Site {
     pub fn diagnose_watched(
         &self,
         before: Vec<Check>,
-        each: Each<'_>,
+        each: CheckObserver<'_>,
         observer: &mut dyn SyncObserver,
     ) -> Result<Diagnosis> {
-        let watched = Watched::new(self.transport.as_ref(), self.clock.as_ref());
+        let watched = ObservedTransport::new(self.transport.as_ref(), self.clock.as_ref());
         let config = SyncConfig { attempts: 1, ..self.config.clone() };
         let mut doctor = Doctor {
             site: self,
@@ -83,9 +83,9 @@ impl Site {
 
 struct Doctor<'a> {
     site: &'a Site,
-    watched: &'a Watched<'a>,
+    watched: &'a ObservedTransport<'a>,
     config: &'a SyncConfig,
-    each: Each<'a>,
+    each: CheckObserver<'a>,
     observer: RefCell<&'a mut dyn SyncObserver>,
     checks: Vec<Check>,
     /// What servers said of the time, and by how many milliseconds the clock here is ahead of it.
@@ -124,7 +124,7 @@ impl Doctor<'_> {
     fn unless_stopped<T: Send>(&self, exchange: impl FnOnce(&dyn Transport) -> T + Send) -> Result<T> {
         let (clock, mut observer) = (self.site.clock.as_ref(), self.observer.borrow_mut());
         let (began, mut goes_on) = (clock.monotonic(), true);
-        let mut watch = |_: Look| {
+        let mut watch = |_: ExchangeProgress| {
             let waited = clock.monotonic().saturating_sub(began);
             goes_on = observer.on_event(&SyncEvent::RequestUnderWay { waited }).is_continue();
             goes_on
@@ -183,8 +183,8 @@ impl Doctor<'_> {
         if role != Some(Role::Central) {
             return Ok(Check::ok(NAME, say::dispensary_not_central()));
         }
-        let all = concerns(self.site.storage.read()?.as_ref())?;
-        let wrong = all.iter().find(|concern| matches!(concern, Concern::StoreNotInDispensaryMode { .. }));
+        let all = config_warnings(self.site.storage.read()?.as_ref())?;
+        let wrong = all.iter().find(|concern| matches!(concern, ConfigWarning::StoreNotInDispensaryMode { .. }));
         Ok(match wrong {
             None => Check::ok(NAME, say::dispensary_well()),
             Some(concern) => Check::found(
@@ -289,7 +289,7 @@ impl Doctor<'_> {
                 code("other_central_url"),
                 say::put_address_back(),
             ),
-            _ => match Concern::of_own_url(told) {
+            _ => match ConfigWarning::of_own_url(told) {
                 Some(concern) => Check::found(
                     NAME,
                     CheckOutcome::Warning,
@@ -308,7 +308,7 @@ impl Doctor<'_> {
     fn own_address(&mut self, identity: &Identity) -> Result<()> {
         const NAME: &str = "central address";
         let url = identity.central_url.clone().unwrap_or_default();
-        self.add(match Concern::of_own_url(&url) {
+        self.add(match ConfigWarning::of_own_url(&url) {
             None => Check::ok(NAME, say::address_for_sites(&url)),
             Some(concern) => Check::found(
                 NAME,

@@ -13,7 +13,7 @@ pub(crate) enum Reachability {
     /// Nobody takes a connection.
     NoConnection,
     /// It takes a connection, and no whole answer comes.
-    Silent,
+    NoopObserver,
     /// A page comes that is not the server's.
     Page,
     /// A certificate comes that nobody vouches for.

@@ -5,7 +5,7 @@ use url::Url;
 use super::Doctor;
 use super::judge::{self, Stage, party_of_address, party_of_server, stage};
 use super::reach::{Reachability, ServerContact};
-use super::watch::Watched;
+use super::watch::ObservedTransport;
 use crate::address::shown;
 use crate::error::{Error, Result, Server};
 use crate::protocol::v5::V5_VERSION;
@@ -49,7 +49,8 @@ impl Doctor<'_> {
             let is_strange =
                 matches!(error, Error::NotAServer { .. } | Error::CutOff { .. } | Error::Refused { status: 400, .. });
             is_wrong_scheme = judge::sends_to_https(&seen, url)
-                || (is_strange && self.unless_stopped(|transport| Watched::speaks_other_scheme(transport, url))?);
+                || (is_strange
+                    && self.unless_stopped(|transport| ObservedTransport::speaks_other_scheme(transport, url))?);
             if is_wrong_scheme && url.scheme() == "https" {
                 failed_at = Some(Stage::Tls);
             } else if !is_wrong_scheme
@@ -60,7 +61,7 @@ impl Doctor<'_> {
             } else if matches!(error, Error::Unreachable { .. }) {
                 asked.reach = Reachability::NoConnection;
             } else if matches!(error, Error::TimedOut { .. } | Error::CutOff { .. }) && !is_wrong_scheme {
-                asked.reach = Reachability::Silent;
+                asked.reach = Reachability::NoopObserver;
             } else if judge::is_untrusted(error) {
                 asked.reach = Reachability::Untrusted;
             }
@@ -203,8 +204,8 @@ impl Doctor<'_> {
                 Reachability::Open | Reachability::Refused => continue,
                 Reachability::NoName if other_is_reached && !identity.initialised => party_of_address(server),
                 Reachability::NoName | Reachability::NoConnection if other_is_reached => party_of_server(server),
-                Reachability::Silent if other_is_reached => party_of_server(server),
-                Reachability::Silent if !(of_two_hosts && other.reach == Reachability::Silent) => continue,
+                Reachability::NoopObserver if other_is_reached => party_of_server(server),
+                Reachability::NoopObserver if !(of_two_hosts && other.reach == Reachability::NoopObserver) => continue,
                 // The address was right when this site was set up.
                 Reachability::Page if other_is_reached && identity.initialised => Party::LegacyServer,
                 Reachability::Page if other_is_reached => party_of_address(server),
@@ -214,7 +215,7 @@ impl Doctor<'_> {
                 Reachability::Untrusted if !(of_two_hosts && other.reach == Reachability::Untrusted) => continue,
                 Reachability::NoName
                 | Reachability::NoConnection
-                | Reachability::Silent
+                | Reachability::NoopObserver
                 | Reachability::Page
                 | Reachability::Untrusted => Party::Network,
             };

@@ -10,15 +10,15 @@ use crate::clock::{Clock, Timestamp};
 use crate::transport::{HttpRequest, HttpResponse, Method, Stop, Transport, TransportError};
 
 /// Carries requests and looks at what comes back.
-pub(crate) struct Watched<'a> {
+pub(crate) struct ObservedTransport<'a> {
     inner: &'a dyn Transport,
     clock: &'a dyn Clock,
-    seen: Mutex<Seen>,
+    seen: Mutex<ObservedResponse>,
 }
 
 /// What the last answer looked like.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Seen {
+pub(crate) struct ObservedResponse {
     /// Its status; `None` where no answer came that is HTTP.
     pub status: Option<u16>,
     /// Whether it was a web page.
@@ -29,13 +29,13 @@ pub(crate) struct Seen {
     pub date: Option<(Timestamp, Timestamp)>,
 }
 
-impl<'a> Watched<'a> {
+impl<'a> ObservedTransport<'a> {
     pub(crate) fn new(inner: &'a dyn Transport, clock: &'a dyn Clock) -> Self {
         Self { inner, clock, seen: Mutex::default() }
     }
 
     /// What the last answer looked like; forgotten with that.
-    pub(crate) fn take(&self) -> Seen {
+    pub(crate) fn take(&self) -> ObservedResponse {
         std::mem::take(&mut *self.seen.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -43,11 +43,11 @@ impl<'a> Watched<'a> {
     fn note(&self, result: &Result<HttpResponse, TransportError>) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         *seen = match result {
-            Err(_) => Seen::default(),
+            Err(_) => ObservedResponse::default(),
             Ok(response) => {
                 let html = response.header("content-type").is_some_and(|kind| kind.contains("html"));
                 let start = response.body.iter().find(|byte| !byte.is_ascii_whitespace());
-                Seen {
+                ObservedResponse {
                     status: Some(response.status),
                     is_page: html || start == Some(&b'<'),
                     location: response.header("location").map(str::to_owned),
@@ -59,12 +59,12 @@ impl<'a> Watched<'a> {
 }
 
 /// The same for exchanges that can be broken off.
-struct WatchedStoppable<'w> {
+struct ObservedStoppable<'w> {
     inner: Box<dyn Transport + 'w>,
-    watched: &'w Watched<'w>,
+    watched: &'w ObservedTransport<'w>,
 }
 
-impl Transport for WatchedStoppable<'_> {
+impl Transport for ObservedStoppable<'_> {
     fn send(&self, request: &HttpRequest) -> Result<HttpResponse, TransportError> {
         let result = self.inner.send(request);
         self.watched.note(&result);
@@ -72,7 +72,7 @@ impl Transport for WatchedStoppable<'_> {
     }
 }
 
-impl Watched<'_> {
+impl ObservedTransport<'_> {
     /// Whether the other one of HTTP and HTTPS is spoken at the port of an address. Nothing is said of who asks.
     pub(crate) fn speaks_other_scheme(transport: &dyn Transport, url: &Url) -> bool {
         let mut other = url.clone();
@@ -96,7 +96,7 @@ fn says_https(response: &HttpResponse) -> bool {
     String::from_utf8_lossy(&response.body).to_ascii_lowercase().contains("https")
 }
 
-impl Transport for Watched<'_> {
+impl Transport for ObservedTransport<'_> {
     fn send(&self, request: &HttpRequest) -> Result<HttpResponse, TransportError> {
         let result = self.inner.send(request);
         self.note(&result);
@@ -105,7 +105,7 @@ impl Transport for Watched<'_> {
 
     fn stoppable(&self, stop: &Stop) -> Option<Box<dyn Transport + '_>> {
         let inner = self.inner.stoppable(stop)?;
-        Some(Box::new(WatchedStoppable { inner, watched: self }))
+        Some(Box::new(ObservedStoppable { inner, watched: self }))
     }
 }
 
