@@ -1,4 +1,4 @@
-//! The command line as it is typed: flags only, nothing opened, nothing asked.
+//! The command line: flags only; nothing is opened and no server is asked.
 #![allow(rustdoc::bare_urls, reason = "these texts are the help, where a link has no brackets")]
 
 mod examples;
@@ -21,7 +21,7 @@ pub(crate) use self::support::{
 };
 use self::values::{duration, one_line, path};
 
-/// What the help calls the options that every command has.
+/// The heading of the options that every command has.
 const EVERYWHERE: &str = "Options of every command";
 
 /// Synchronise a database with Open mSupply: as a remote site, or as the central server.
@@ -69,7 +69,7 @@ pub(crate) struct Args {
 }
 
 impl Args {
-    /// What was typed. The colour of the help and of what is said about wrong usage is asked for in the same words.
+    /// Parses the arguments. `--color` counts for the help and for messages about wrong usage too.
     pub(crate) fn typed() -> Result<Self, clap::Error> {
         let typed: Vec<_> = std::env::args_os().collect();
         let wants = |value: &str| {
@@ -104,7 +104,7 @@ pub(crate) enum Command {
     Sync(Sync),
     /// Run cycles at an interval until it is stopped; one line a cycle
     Run(Run),
-    /// Show how this database stands
+    /// Show the state of this database
     Status(Status),
     /// Find out what is wrong, who must act, and what to do
     Doctor(Doctor),
@@ -125,7 +125,7 @@ pub(crate) enum Command {
     /// Fetch what central has of one patient, now
     #[command(subcommand)]
     Patient(Patient),
-    /// Show where the cursors stand, and read again from further back
+    /// Show the cursors, and read again from further back
     #[command(subcommand)]
     Cursor(CursorCommand),
     /// Send again what the other end has lost
@@ -149,23 +149,23 @@ pub(crate) enum Command {
     /// Manage the local list of stores of a central server
     #[command(subcommand)]
     Store(Store),
-    /// Show what could not be integrated or was refused, why, and try it again
+    /// Show the records that could not be integrated or were refused, and try them again
     #[command(subcommand)]
     Quarantine(Quarantine),
-    /// Read the database of a real Open mSupply 2.x server, and say how its synchronisation stands
+    /// Read the database of a real Open mSupply 2.x server, and report on its synchronisation
     Inspect(Inspect),
-    /// Say in words what a message of V5 or V6 holds, and what is wrong with it
+    /// Explain a message of V5 or V6, and what is wrong with it
     Decode(Decode),
-    /// Explain error codes: what lies behind each and what to do
+    /// Explain error codes: the usual cause, and what to do
     #[command(after_help = examples::ERRORS)]
     Errors {
-        /// One code, as this program or as Open mSupply has it; all of them if it is left out
+        /// A code of this program or of Open mSupply [default: all]
         code: Option<String>,
-        /// Print everything that is said as a file for --texts: what that file lacks, in English
+        /// Print all texts as a file for --texts; those without a translation are in English
         #[arg(long, conflicts_with = "code")]
         template: bool,
     },
-    /// Say whether releases fit together, and what to upgrade first
+    /// Check whether releases work together, and what to upgrade first
     Compat(Compat),
     /// See it work: a central server and two sites on this machine, in a temporary folder
     Demo(Demo),
@@ -191,7 +191,7 @@ pub(crate) struct Init {
     pub site: String,
     #[command(flatten)]
     pub password: Password,
-    /// The id by which servers know this machine, if it must be a certain one; the machine's own otherwise
+    /// An id for this machine in place of its own
     #[arg(long, value_name = "ID", env = "OMS_SYNC_HARDWARE_ID", hide_env_values = true, value_parser = one_line)]
     pub hardware_id: Option<String>,
 }
@@ -222,7 +222,7 @@ pub(crate) struct Sync {
     /// Begin no further batch after this many bytes in both directions; those received count unpacked
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub max_bytes: Option<u64>,
-    /// Send and fetch files too, after the records
+    /// Also send and fetch files, after the records
     #[arg(long)]
     pub with_files: bool,
 }
@@ -230,7 +230,7 @@ pub(crate) struct Sync {
 #[derive(Debug, ClapArgs)]
 #[command(after_help = examples::RUN)]
 pub(crate) struct Run {
-    /// From the end of a cycle that went well to the next one, such as 90s, 10m or 1h
+    /// The wait after a cycle that succeeded, such as 90s, 10m or 1h
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "5m")]
     pub interval: Duration,
     /// Begin no further batch of a cycle after this time
@@ -273,7 +273,7 @@ pub(crate) enum Records {
         #[arg(long)]
         dry_run: bool,
     },
-    /// Delete one record in the way of its type
+    /// Delete one record, or mark it as deleted, as its type requires
     #[command(after_help = examples::RECORDS_DELETE)]
     Delete {
         /// The table, as the sync protocol spells it
@@ -301,7 +301,7 @@ pub(crate) enum Files {
     /// Send and fetch the files that are due
     #[command(after_help = examples::FILES_SYNC)]
     Sync,
-    /// Try a file next, also one of a record that is not here
+    /// Try a file next, even if its record is not here
     #[command(after_help = examples::FILES_FETCH)]
     Fetch {
         /// The file's id
@@ -333,23 +333,23 @@ pub(crate) struct Serve {
     /// if the database was set up with one, else the local list]
     #[arg(long)]
     pub auth: Option<Authentication>,
-    /// With the local list, the address under which sites reach this server, if it is not the one they ask
+    /// With the local list: the address that sites are given for this server, if it differs from the one they ask
     #[arg(long, value_name = "URL")]
     pub public_url: Option<String>,
-    /// Speak TLS: the chain of certificates in PEM, this server's first
+    /// Use TLS with this chain of certificates in PEM, this server's first
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     pub tls_cert: Option<PathBuf>,
     /// The key of the first certificate, in PEM
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     pub tls_key: Option<PathBuf>,
-    /// A proxy of yours stands before this server: believe what it says of clients (X-Forwarded-For, X-Forwarded-Proto)
+    /// This server is behind your own proxy: trust its X-Forwarded-For and X-Forwarded-Proto
     #[arg(long)]
     pub behind_proxy: bool,
-    /// Where the status page and /metrics are, for whoever can reach it; otherwise they are at the listening address,
-    /// for this machine only
+    /// An address for the status page and /metrics, open to everybody who can reach it; by default they are at the
+    /// listening address, for this machine only
     #[arg(long, value_name = "ADDR")]
     pub admin_listen: Option<SocketAddr>,
-    /// A name under which that address may be asked, beside IP addresses and localhost; may be given more than once
+    /// A host name allowed at that address, beside IP addresses and localhost; may be given more than once
     #[arg(long, value_name = "NAME", requires = "admin_listen")]
     pub admin_host: Vec<String>,
     /// Add a line for each request to this file; - is standard error
@@ -358,7 +358,7 @@ pub(crate) struct Serve {
     /// The most connections at once; more wait [default: 4096, or what open files allow]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub max_connections: Option<u32>,
-    /// Close a connection on which nothing comes for this time
+    /// Close a connection that is silent for this time
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "30s")]
     pub patience: Duration,
 }
@@ -368,7 +368,7 @@ pub(crate) struct Serve {
 pub(crate) enum Authentication {
     /// The local list of sites; no legacy server is needed
     Local,
-    /// The legacy server, asked with each site's own credentials; `oms-sync init` comes first
+    /// The legacy server, asked with each site's own credentials; run `oms-sync init` first
     Legacy,
 }
 
@@ -386,13 +386,13 @@ pub(crate) enum Site {
     /// List the sites
     #[command(after_help = examples::SITE_LIST)]
     List,
-    /// Remove a site; what it synchronised stays
+    /// Remove a site; its records stay
     #[command(after_help = examples::SITE_REMOVE)]
     Remove {
         /// The site's name
         name: String,
     },
-    /// Let a site come in from another machine
+    /// Let a site move to another machine
     #[command(after_help = examples::SITE_RESET_HARDWARE)]
     ResetHardware {
         /// The site's name
@@ -413,7 +413,7 @@ pub(crate) enum Store {
         /// The site on which it is active
         #[arg(long)]
         site: String,
-        /// The store's id; made if it is left out
+        /// The store's id [default: a new one]
         #[arg(long)]
         id: Option<String>,
     },
@@ -453,7 +453,7 @@ pub(crate) struct Compat {
     /// The release of the Open mSupply central server, as 2.19.0
     #[arg(long, value_name = "V", value_parser = Release::parse)]
     pub central: Option<Release>,
-    /// The release of the Open mSupply site; this program if it is left out
+    /// The release of the Open mSupply site [default: that of this program]
     #[arg(long, value_name = "V", value_parser = Release::parse)]
     pub site: Option<Release>,
 }
@@ -461,17 +461,17 @@ pub(crate) struct Compat {
 #[derive(Debug, ClapArgs)]
 #[command(after_help = examples::DEMO)]
 pub(crate) struct Demo {
-    /// Keep the databases in this folder to look at afterwards
+    /// Keep the databases in this folder
     #[arg(long, value_name = "FOLDER")]
     pub keep: Option<PathBuf>,
 }
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Man {
-    /// The command whose page is printed, as quarantine retry; that of the program if it is left out
+    /// The command, such as quarantine retry [default: the page of the program]
     #[arg(value_name = "COMMAND")]
     pub command: Vec<String>,
-    /// Write the pages of all commands into this folder, which is made if it is not there
+    /// Write the pages of all commands into this folder, which is created if needed
     #[arg(long, value_name = "DIR", conflicts_with = "command")]
     pub dir: Option<PathBuf>,
 }

@@ -31,7 +31,7 @@ pub(crate) struct Output {
     colors_data: bool,
     /// Set once nobody reads standard output any more.
     is_unread: AtomicBool,
-    /// What is said, in the language that is wanted.
+    /// The texts of the language that is wanted.
     pub texts: Texts,
 }
 
@@ -49,7 +49,7 @@ impl Output {
             color: colors(stderr().is_terminal()),
             colors_data: colors(stdout().is_terminal()),
             is_unread: AtomicBool::new(false),
-            texts: Texts::default(),
+            texts: sentences::english(),
         }
     }
 
@@ -110,7 +110,7 @@ impl Output {
 
     /// The document of a report that holds this error, which is said in the language that is wanted.
     pub(crate) fn report(&self, report: &impl Serialize, error: Option<&Error>) -> Result<(), Failure> {
-        let Some(error) = error.filter(|_| self.texts != Texts::default()) else { return self.document(report) };
+        let Some(error) = error else { return self.document(report) };
         let mut value = serde_json::to_value(report).map_err(std::io::Error::other)?;
         value["error"] = json!(self.written_down(error));
         self.document(&value)

@@ -1,4 +1,4 @@
-//! `docs/cli.md` is what the program says of itself.
+//! `docs/cli.md` is made of the program's help texts.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -9,9 +9,9 @@ const HEAD: &str = "\
 
 # The command line
 
-What `oms-sync` says of itself, at 100 columns. Data goes to standard output, everything else to standard error. With
-`--json` every command prints one JSON document, or JSON lines where it lists something; keys only ever grow. Times are
-RFC 3339 in UTC. An error is `{\"error\":{\"code\",\"class\",\"message\",\"advice\",\"causes\"}}` on standard output, with the same
+The help of each command of `oms-sync`; the options of every command stand once, with the program itself. Data goes to
+standard output, everything else to standard error. With `--json` every command prints one JSON document, or JSON lines where
+it lists something; keys are never removed. Times are RFC 3339 in UTC. An error is `{\"error\":{\"code\",\"class\",\"message\",\"advice\",\"causes\"}}` on standard output, with the same
 exit status; [errors.md](errors.md) lists them all.
 
 A password is never given on the command line, where everybody on the machine could read it: it comes from
@@ -40,11 +40,23 @@ fn commands(help: &str) -> Vec<String> {
     names.filter(|name| *name != "help").map(str::to_owned).collect()
 }
 
+/// The heading of the options that every command has.
+const EVERYWHERE: &str = "Options of every command:";
+
+/// A help text without the options that every command has.
+fn without_common_options(text: &str) -> String {
+    let blocks: Vec<&str> = text.split("\n\n").collect();
+    let own = blocks.iter().filter(|block| !block.starts_with(EVERYWHERE)).copied().collect::<Vec<_>>();
+    assert_eq!(own.len() + 1, blocks.len(), "every command has these options: {text}");
+    own.join("\n\n")
+}
+
 fn describe(words: &[&str], page: &mut String) {
     let text = help(words);
+    let shown = if words.is_empty() { text.clone() } else { without_common_options(&text) };
     let name = [&["oms-sync"], words].concat().join(" ");
     let marks = "#".repeat(2 + words.len().saturating_sub(1));
-    writeln!(page, "\n{marks} {name}\n\n```text\n{}\n```", text.trim_end()).expect("writing to a string");
+    writeln!(page, "\n{marks} {name}\n\n```text\n{}\n```", shown.trim_end()).expect("writing to a string");
     for command in commands(&text) {
         describe(&[words, &[command.as_str()]].concat(), page);
     }

@@ -1,30 +1,28 @@
-//! What stands below the help of commands: what to know of them, and examples.
+//! Notes and examples below the help of each command.
 
 pub(super) const AUDIT: &str = "\
-Reads all of it from the beginning into a temporary file, which needs as much
-room as the records do; TMPDIR says where. Nothing is changed here or at
-central, and no sync runs meanwhile. Stores, names and items are not compared:
-they come from the legacy server. Exit status 1 if something differs that
-should not, or is in quarantine.
+Reads all records of central into a temporary file as large as they are, in the
+folder TMPDIR. Changes nothing here or at central; no sync can run meanwhile.
+Stores, names and items are not compared, because they come from the legacy
+server. Exit status 1 if records differ that should not, or are in quarantine.
 
 Examples:
   oms-sync audit
   oms-sync audit --json | jq '.lost[] | [.table, .id, .why]'";
 
 pub(super) const PATIENT: &str = "\
-For a patient who is waiting at the counter: vaccinations and whatever else V6
-has on the patient come at once. Central gives them to a site if the patient is
-visible in one of its stores. Edits made here are kept. Needs Open mSupply 2.7.0
-or later at central. Exit status 1 if something goes into quarantine.
+For a patient who is waiting at the counter: fetches the patient's vaccinations
+and other V6 records at once. The patient must be visible in a store of this
+site. Edits made here are kept. Central must run Open mSupply 2.7.0 or later.
+Exit status 1 if a record goes into quarantine.
 
 Examples:
   oms-sync patient pull 0190f7b2-4f0e-7a83-b0de-5b7cf2a9d001
   oms-sync patient pull 0190f7b2-4f0e-7a83-b0de-5b7cf2a9d001 --json";
 
 pub(super) const PATIENT_FIND: &str = "\
-The legacy server knows the patients of the whole country. Say at least one
-thing of the patient. Capital letters do not matter, and parts of names are
-enough. Nothing is stored here.
+Searches the patients of the whole country. Give at least one option. Capital
+letters do not matter, and parts of names are enough. Nothing is stored here.
 
 Examples:
   oms-sync patient find --last diallo --first a
@@ -33,19 +31,19 @@ Examples:
 pub(super) const PATIENT_LINK: &str = "\
 Links the patient to a store of this site, at the legacy server and at the Open
 mSupply central server, and fetches the patient's name and vaccinations. If it
-is broken off, the next sync goes on with it. To link twice is the same as once.
-Exit status 1 if something goes into quarantine.
+is interrupted, the next sync finishes it. Linking twice is the same as once.
+Exit status 1 if a record goes into quarantine.
 
 Examples:
   oms-sync patient link 0190f7b2-4f0e-7a83-b0de-5b7cf2a9d001
   oms-sync patient link 0190f7b2-4f0e-7a83-b0de-5b7cf2a9d001 --store CLINIC";
 
 pub(super) const BUNDLE: &str = "\
-Status, log, quarantine, identity, cursors, settings and the system, as
-text files in one archive, and what doctor finds. What is in it is listed before
-it is written. No password, hash or machine id is in it, and of records only
-tables, ids and names of fields. Works without network, and with a database that
-cannot be opened. Ends with 1 if a part could not be gathered.
+One archive of text files: status, log, quarantine, identity, cursors, settings,
+the system, and the findings of doctor. The contents are listed before it is
+written. It holds no password, hash or machine id, and of records only tables,
+ids and names of fields. Works without network, and with a database that cannot
+be opened. Exit status 1 if a part could not be gathered.
 
 Examples:
   oms-sync bundle
@@ -57,7 +55,7 @@ Examples:
   oms-sync demo                                   see it work, on this machine
   oms-sync init --legacy-url https://msupply.example.org:2048 --site district-07
   oms-sync sync                                   one cycle; resumes where it stopped
-  oms-sync status --json                          how this site stands, for scripts
+  oms-sync status --json                          the state of this site, for scripts
 
 Exit status:
   0 done    1 some records were left behind    2 wrong usage or input
@@ -66,30 +64,29 @@ Exit status:
   7 another cycle is running                   130 interrupted";
 
 pub(super) const RUN: &str = "\
-After a failure it tries again within half a minute, then later and later, up
-to half an hour; chance shortens each of these waits by up to half. Where
-another cycle was running it waits half a minute; where only a person can fix
-it, such as a wrong password, an hour. SIGTERM and Ctrl-C end the running cycle
-cleanly, once a request that is under way has ended, and the program with
-status 0; a second one ends it at once.
+After a failure it waits half a minute, then longer each time, up to half an
+hour; each of these waits is shortened at random by up to half. If another cycle
+was running it waits half a minute; if only a person can fix the failure, such
+as a wrong password, an hour. SIGTERM and Ctrl-C end the running cycle
+cleanly, and the program with status 0; a second one ends it at once.
 
 Examples:
   oms-sync run                        every five minutes
   oms-sync run --interval 1h --json   every hour, one JSON line a cycle";
 
 pub(super) const INSPECT: &str = "\
-Role, site, cursors, what waits to be pushed, records that are stuck and what
-they lack, the last cycles, files. Ends with 1 if records are stuck or the last
-cycle failed. The server may run meanwhile. No password is shown.
+Shows role, site, cursors, records that wait to be pushed, records that are
+stuck and what they lack, the last cycles, and files. The server may be running.
+Shows no password. Exit status 1 if records are stuck or the last cycle failed.
 
 Examples:
   oms-sync inspect omsupply.sqlite
   oms-sync inspect --json omsupply.sqlite | jq '.buffer.stuck[].missing'";
 
 pub(super) const DECODE: &str = "\
-Reads the body of a message, also gzipped or with the head that it has on the
-line. Credentials are not repeated. Exit status 1 if something is wrong with the
-message or neither protocol has such a one, 2 if it is no message at all.
+Reads the body of a message, plain or gzipped, with or without its HTTP head.
+Credentials are not shown. Exit status 1 if something is wrong with the message
+or neither protocol has it, 2 if it is no message at all.
 
 Examples:
   oms-sync decode answer.json
@@ -97,29 +94,29 @@ Examples:
   curl -si https://central.example.org/central/sync/pull | oms-sync decode";
 
 pub(super) const ERRORS: &str = "\
-To translate, start with errors --template and change the texts in that file;
-what stands in {} is filled in. Words within sentences are in \"words\", names
-of checks, facts and columns in \"labels\". --texts or OMS_SYNC_TEXTS names the
-file; what it lacks is said in English, and errors --template adds it.
+To translate, save errors --template and change the texts in that file; names in
+{} are filled in. \"words\" holds words in sentences, \"labels\" the names of
+checks, facts and columns. --texts or OMS_SYNC_TEXTS names the file. A text that
+is not in it is shown in English; errors --template adds it.
 
 Examples:
   oms-sync errors                         all codes
   oms-sync errors --json > errors.jsonl
   oms-sync errors incorrect_password
   oms-sync errors CONNECTION_ERROR        a code of Open mSupply's own
-  oms-sync errors --template > fr.json    to be translated";
+  oms-sync errors --template > fr.json    for a translator";
 
 pub(super) const COMPAT: &str = "\
-Ends with 0 if they fit, with 5 if one has to be upgraded first, with 1 if they
-fit but records are lost between them.
+Exit status 0 if they work together, 1 if they do but some records are lost
+between them, 5 if one has to be upgraded first.
 
 Examples:
   oms-sync compat --legacy 8.06.00 --central 2.19.0 --site 2.16.03
   oms-sync compat --central 2.8.0";
 
 pub(super) const INIT: &str = "\
-Asked again, it changes what is given anew, as a password. A database of one
-site is never made another's.
+Run again, it changes what is given, such as the password. It never turns the
+database of one site into that of another.
 
 Examples:
   oms-sync init --legacy-url https://msupply.example.org:2048 --site district-07
@@ -132,13 +129,13 @@ Examples:
   oms-sync discover --json | jq .central_url";
 
 pub(super) const SYNC: &str = "\
-Ends with 1 if records were left behind; oms-sync quarantine list says why.
+Exit status 1 if any record is in quarantine; oms-sync quarantine list says why.
 
-How much is asked for and sent at once fits itself to the line, and is kept for
-the next cycle. The environment may set limits: OMS_SYNC_PULL_RECORDS and
-OMS_SYNC_PULL_BYTES for a batch from central, OMS_SYNC_LEGACY_RECORDS for one
-from the legacy server, OMS_SYNC_PUSH_BYTES for a batch to either, and
-OMS_SYNC_ANSWER_MAX for the bytes of an answer that are taken into memory.
+The size of batches adapts to the line and is remembered for the next cycle.
+Environment variables limit it: OMS_SYNC_PULL_RECORDS and OMS_SYNC_PULL_BYTES
+for a batch from central, OMS_SYNC_LEGACY_RECORDS for one from the legacy
+server, OMS_SYNC_PUSH_BYTES for a batch to either, and OMS_SYNC_ANSWER_MAX for
+the largest answer in bytes.
 
 Examples:
   oms-sync sync
@@ -179,7 +176,7 @@ Examples:
   oms-sync files attach asset 0190f7b2-4f0e-7a83-b0de-5b7cf2a9d001 fridge.jpg";
 
 pub(super) const FILES_SYNC: &str = "\
-Ends with 1 if a file could not be moved; it is tried again later.
+Exit status 1 if a file could not be moved; it is tried again later.
 
 Examples:
   oms-sync files sync
@@ -191,7 +188,7 @@ Examples:
   oms-sync files sync";
 
 pub(super) const FILES_VERIFY: &str = "\
-Ends with 1 if anything is missing, changed or surplus.
+Exit status 1 if a file is missing, changed or surplus.
 
 Examples:
   oms-sync files verify";
@@ -202,8 +199,8 @@ Examples:
   oms-sync changelog --from 1200 --json | jq -r .table | sort | uniq -c";
 
 pub(super) const SERVE: &str = "\
-SIGTERM and Ctrl-C let what runs come to its end. /health, /metrics and a status
-page are at the listening address, for this machine only.
+SIGTERM and Ctrl-C end the server once the running requests are done. /health,
+/metrics and a status page are at the listening address, for this machine only.
 
 Examples:
   oms-sync --db central.sqlite serve --listen 127.0.0.1:8000
@@ -225,9 +222,9 @@ Examples:
   oms-sync --db central.sqlite site remove clinic";
 
 pub(super) const SITE_RESET_HARDWARE: &str = "\
-The next machine that signs in with the site's password is bound to it, whether
-by a sync or by asking only, as doctor, net and identity --ask do: let the new
-machine be the first.
+The next machine that signs in with the site's password is bound to the site,
+be it for a sync or for doctor, net or identity --ask. Make sure that the new
+machine comes first.
 
 Examples:
   oms-sync --db central.sqlite site reset-hardware clinic";
@@ -258,10 +255,10 @@ Examples:
   oms-sync man --dir /usr/local/share/man/man1       a page for each command";
 
 pub(super) const DOCTOR: &str = "\
-Checks in order: the database, its disk and settings, both servers step by step
-(name, connection, TLS, right kind of server, sign-in, version), the clock,
-cursors, quarantine, files. At the end it says who must act and what to do.
-Nothing is changed, here or there; no secret is shown. The exit status is that
+Checks the database, its disk and settings, both servers step by step (name,
+connection, TLS, kind of server, sign-in, version), the clock, cursors,
+quarantine and files. Then it says who must act and what to do. It changes
+nothing, here or at a server, and shows no secret. The exit status is that
 of a sync with the same fault (3, 4, 5 or 6), 1 if records are in quarantine,
 0 otherwise.
 
@@ -272,9 +269,9 @@ Examples:
   oms-sync doctor -v                              with the causes";
 
 pub(super) const NET: &str = "\
-Small questions to both servers, then records that are read and forgotten: no
-cursor moves, nothing is acknowledged. From central only what this site has not
-read yet is asked for; before the first sync that is everything.
+Sends small questions to both servers, then reads records and forgets them: no
+cursor moves and nothing is acknowledged. From central it reads only records
+that this site does not have yet; before the first sync those are all.
 
 Examples:
   oms-sync net

@@ -1,9 +1,9 @@
-//! What people who help a site type: looking, explaining, repairing.
+//! The commands for people who help a site: inspect, explain, repair.
 
 use clap::{ArgGroup, Args as ClapArgs, Subcommand, ValueEnum};
 use sync_core::storage::QuarantineCause;
 
-/// A kind of cause, as it is typed.
+/// A cause of quarantine on the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Cause {
     /// It names a record that is not here yet
@@ -18,7 +18,7 @@ pub(crate) enum Cause {
     Failed,
     /// Something newer was written before it could be integrated
     Superseded,
-    /// Somebody said that it is of no use here
+    /// A person marked it as of no use here
     Ignored,
 }
 
@@ -42,21 +42,21 @@ pub(crate) enum Quarantine {
     /// List the records in quarantine, grouped by cause
     #[command(after_help = LIST_EXAMPLES)]
     List(QuarantineList),
-    /// Show one of them: the field, what it waits for, the rule, when and from where it came, its data
+    /// Show one of them: field, rule, the record it waits for, time and place of origin, data
     #[command(after_help = SHOW_EXAMPLES)]
     Show {
         /// Its number, from the list
         number: u64,
     },
-    /// Try again: one, all of a cause, or all
+    /// Try one again, all of a cause, or all
     #[command(after_help = RETRY_EXAMPLES)]
     Retry(QuarantineRetry),
-    /// Keep one to be seen, but no longer count it as left behind, nor try it again
+    /// Keep one for reference: it no longer counts as left behind and is not tried again
     #[command(after_help = IGNORE_EXAMPLES)]
     Ignore {
         /// Its number, from the list
         number: u64,
-        /// Why, for whoever looks at it later
+        /// The reason, which is kept in the log
         #[arg(long, value_name = "TEXT")]
         reason: String,
     },
@@ -64,13 +64,13 @@ pub(crate) enum Quarantine {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct QuarantineList {
-    /// Those of one cause only
+    /// Only records with this cause
     #[arg(long)]
     pub cause: Option<Cause>,
-    /// The groups with their counts only, not the records
+    /// Only the groups with their counts
     #[arg(long)]
     pub groups: bool,
-    /// Every record of a group, not the first few
+    /// Every record of a group, not only the first few
     #[arg(long)]
     pub all: bool,
 }
@@ -83,7 +83,7 @@ pub(crate) struct QuarantineRetry {
     /// All of one cause
     #[arg(long)]
     pub cause: Option<Cause>,
-    /// All but those that are ignored
+    /// All except those that are ignored
     #[arg(long)]
     pub all: bool,
 }
@@ -109,8 +109,8 @@ Examples:
   oms-sync quarantine show 12 --json | jq .data";
 
 const RETRY_EXAMPLES: &str = "\
-Needs no network. While a cycle runs, the next one tries it. Exit status 1 if
-something goes back into quarantine.
+Needs no network. While a cycle runs, the records wait for the next one. Exit
+status 1 if a record goes back into quarantine.
 
 Examples:
   oms-sync quarantine retry 12
@@ -118,8 +118,8 @@ Examples:
   oms-sync quarantine retry --all";
 
 const IGNORE_EXAMPLES: &str = "\
-The record is not deleted: quarantine show has it, quarantine retry tries it
-again all the same, and a newer version that arrives is taken as any other.
+The record is not deleted: quarantine show still shows it, quarantine retry
+still tries it, and a newer version is taken as usual.
 
 Examples:
   oms-sync quarantine ignore 12 --reason \"test data of a closed clinic\"";
@@ -140,7 +140,7 @@ pub(crate) enum Log {
     /// Show one: its steps, rows, bytes, requests, warnings and errors
     #[command(after_help = LOG_EXAMPLES)]
     Show {
-        /// Its number in the list, counted back from the newest; or its time, or how that begins
+        /// Its number in the list (1 is the newest), or its time, or the beginning of its time
         #[arg(default_value = "1", value_name = "N|TIME")]
         which: String,
     },
@@ -164,9 +164,9 @@ pub(crate) struct Explain {
 }
 
 const EXPLAIN_EXAMPLES: &str = "\
-When it was written here and which cycle pushed it; whether it waits, was taken,
-received or put into quarantine, why, and which other record it waits for. Exit
-status 1 if it is in quarantine, 2 if nothing is known of it.
+When the record was written and which cycle pushed it; whether it waits, was
+taken, received or put into quarantine, with the reason and the record that it
+waits for. Exit status 1 if it is in quarantine, 2 if it is unknown here.
 
 Examples:
   oms-sync explain asset 0190f7b2-4f0e-7a83-b0de-5b7cf2a9d001
@@ -175,10 +175,10 @@ Examples:
 #[derive(Debug, ClapArgs)]
 #[command(after_help = STATUS_EXAMPLES)]
 pub(crate) struct Status {
-    /// Go on, and show it again whenever it has changed, until Ctrl-C
+    /// Show it again whenever it changes, until Ctrl-C
     #[arg(long)]
     pub watch: bool,
-    /// With --watch, how often to look, as 2s or 1m
+    /// With --watch: the time between two looks, such as 2s or 1m
     #[arg(long, value_name = "TIME", value_parser = super::values::duration, default_value = "2s", requires = "watch")]
     pub every: std::time::Duration,
 }
@@ -192,13 +192,13 @@ Examples:
 #[derive(Debug, Subcommand)]
 #[command(after_help = PREVIEW_EXAMPLES)]
 pub(crate) enum Preview {
-    /// Show what the next push would send, and what of it would go into quarantine; needs no network
+    /// Show the records that the next push would send, and those that would go into quarantine; needs no network
     #[command(after_help = PREVIEW_EXAMPLES)]
     Push,
-    /// Ask the servers what the next pull would bring, and what of it would go into quarantine
+    /// Ask the servers which records the next pull would bring, and which would go into quarantine
     #[command(after_help = PREVIEW_EXAMPLES)]
     Pull {
-        /// Look at no more than so many records; the rest is counted as the servers count it
+        /// Read no more than this many records; the servers count the rest
         #[arg(long, default_value_t = 10_000, value_name = "N")]
         limit: u64,
     },
@@ -215,15 +215,15 @@ Examples:
 #[derive(Debug, ClapArgs)]
 #[command(after_help = super::examples::BUNDLE)]
 pub(crate) struct Bundle {
-    /// The archive to write, a .tar.gz; named after the site and the time if it is left out
+    /// The archive to write, a .tar.gz [default: named after the site and the time]
     pub file: Option<std::path::PathBuf>,
-    /// Show only what would be in it
+    /// Only list its contents
     #[arg(long)]
     pub list: bool,
-    /// Ask no server; `doctor` then looks at this device alone
+    /// Ask no server; `doctor` then checks this device alone
     #[arg(long)]
     pub offline: bool,
-    /// How many of the last cycles to put in
+    /// How many of the last cycles to include
     #[arg(long, default_value_t = 50, value_name = "N")]
     pub cycles: usize,
 }
@@ -267,13 +267,13 @@ pub(crate) enum Patient {
     },
 }
 
-/// What every command needs that changes something on purpose.
+/// The confirmation that a repair needs.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Confirm {
-    /// Do it; without this, only what would change is shown. The database is copied first
+    /// Do it, after a copy of the database was made; without this the changes are only shown
     #[arg(long)]
     pub yes: bool,
-    /// Why, for whoever looks at the log later
+    /// The reason, which is kept in the log
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
 }
@@ -281,18 +281,18 @@ pub(crate) struct Confirm {
 #[derive(Debug, Subcommand)]
 #[command(after_help = CURSOR_EXAMPLES)]
 pub(crate) enum CursorCommand {
-    /// Show where all cursors stand, and what each means
+    /// Show all cursors and what each means
     #[command(after_help = CURSOR_EXAMPLES)]
     Show,
     /// Read again from further back, after something was lost here
     #[command(after_help = CURSOR_EXAMPLES)]
     Rewind {
-        /// Which
+        /// The cursor
         which: WhichCursor,
-        /// Where to; from the beginning if it is left out
+        /// The position to rewind to
         #[arg(long, default_value_t = 0, value_name = "N")]
         to: u64,
-        /// Read what came from this site too, which central leaves out otherwise
+        /// Also read records that came from this site; central leaves them out otherwise
         #[arg(long)]
         own: bool,
         #[command(flatten)]
@@ -310,9 +310,9 @@ pub(crate) enum WhichCursor {
 }
 
 const CURSOR_EXAMPLES: &str = "\
-A cursor cannot be moved forwards by hand: what is skipped would be lost. Push
-cursors are not rewound, because each change is taken only once: to send again,
-use oms-sync resend.
+A cursor cannot be moved forwards: skipped records would be lost. Push cursors
+cannot be rewound, because central takes each change only once; to send records
+again, use oms-sync resend.
 
 Examples:
   oms-sync cursor show
@@ -326,10 +326,10 @@ pub(crate) struct Resend {
     pub table: String,
     /// One record only
     pub id: Option<String>,
-    /// Only what was written at this time or later, as 2026-11-23 or 2026-11-23T08:00:00Z
+    /// Only records written at this time or later, as 2026-11-23 or 2026-11-23T08:00:00Z
     #[arg(long, value_name = "TIME", value_parser = super::values::since)]
     pub since: Option<sync_core::Timestamp>,
-    /// Also what came by sync last and belongs to a store of this site
+    /// Also records of this site's stores that came by sync
     #[arg(long)]
     pub received: bool,
     #[command(flatten)]
@@ -337,8 +337,8 @@ pub(crate) struct Resend {
 }
 
 const RESEND_EXAMPLES: &str = "\
-Sends again what was written here, after the other end has lost it. Asked twice,
-it is done once. The reason is kept in the log.
+For records written here that the other end has lost. Run twice, it sends them
+once. The reason is kept in the log.
 
 Examples:
   oms-sync resend asset
@@ -348,13 +348,13 @@ Examples:
 #[derive(Debug, ClapArgs)]
 #[command(after_help = IDENTITY_EXAMPLES)]
 pub(crate) struct Identity {
-    /// Ask the legacy server too, and compare; what it says is not taken over
+    /// Ask the legacy server too, and compare; its answer is not taken over
     #[arg(long)]
     pub ask: bool,
 }
 
 const IDENTITY_EXAMPLES: &str = "\
-No password is shown, and of the hardware id only its beginning. Ends with 3 if
+Shows no password, and only the beginning of the hardware id. Exit status 3 if
 something does not agree.
 
 Examples:
@@ -364,7 +364,7 @@ Examples:
 #[derive(Debug, ClapArgs)]
 #[command(after_help = super::examples::DOCTOR)]
 pub(crate) struct Doctor {
-    /// Wait for each answer of a server no longer than this, as 20s or 2m
+    /// Wait no longer than this for each answer of a server, such as 20s or 2m
     #[arg(long, value_name = "TIME", value_parser = super::values::duration, default_value = "1m")]
     pub max_time: std::time::Duration,
 }
@@ -372,10 +372,10 @@ pub(crate) struct Doctor {
 #[derive(Debug, ClapArgs)]
 #[command(after_help = super::examples::NET)]
 pub(crate) struct Net {
-    /// Ask each server for no longer than about this time, as 20s or 2m
+    /// Measure each server for about this time at most, such as 20s or 2m
     #[arg(long, value_name = "TIME", value_parser = super::values::duration, default_value = "20s")]
     pub max_time: std::time::Duration,
-    /// Receive no more than about so many bytes of records from each server
+    /// Receive about this many bytes of records from each server at most
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), default_value_t = 2_000_000)]
     pub max_bytes: u64,
 }

@@ -23,7 +23,7 @@ pub(super) fn run(code: Option<&str>, out: &Output) -> Result<CommandOutcome, Fa
             };
             table(out, &std::iter::once(head).chain(all.iter().map(row)).collect::<Vec<_>>())?;
             out.hint_said(&shown::one_in_full());
-            if out.texts != Texts::default() {
+            if out.texts.is_translated() {
                 out.hint_said(&in_english(out));
             }
         }
@@ -60,7 +60,7 @@ pub(super) fn run(code: Option<&str>, out: &Output) -> Result<CommandOutcome, Fa
 /// How much is said in English still.
 fn in_english(out: &Output) -> Message {
     let own = sentences::all();
-    shown::missing(out.texts.missing(&own).len(), Texts::default().missing(&own).len())
+    shown::missing(out.texts.missing(&own).len(), sentences::english().missing(&own).len())
 }
 
 /// Everything that is said, as a file for `--texts`.
@@ -80,8 +80,9 @@ struct Explained {
 
 fn said(entry: &CatalogueEntry, out: &Output) -> Explained {
     let given = |name: &str, english: &str| out.texts.of(entry.code, name).unwrap_or(english).to_owned();
+    let message = given("message", &entry.message);
     Explained {
-        message: given("message", &entry.message),
+        message: if entry.is_finding { out.texts.say(&shown::found_by_doctor(message)) } else { message },
         cause: given("cause", entry.cause),
         advice: given("advice", entry.advice),
     }

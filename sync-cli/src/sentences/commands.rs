@@ -285,7 +285,8 @@ sync_core::sentences! {
 
     /// What `errors` says.
     errors_shown {
-        one_in_full() = "oms-sync errors CODE tells what lies behind one and what to do.";
+        one_in_full() = "oms-sync errors CODE tells the cause of one and what to do.";
+        found_by_doctor(message) = "doctor: {message}";
         missing(count, all) = "{count} of {all} texts are said in English.";
     }
 

@@ -1,5 +1,6 @@
-//! Everything that this program says in English beside what the library says: `group { name(details) = "text"; }`.
+//! The English texts of this program: `group { name(details) = "text"; }`.
 
+mod advice;
 mod commands;
 mod foreign;
 mod names;
@@ -9,10 +10,15 @@ use sync_core::{MessageTemplate, Texts};
 pub(crate) use self::commands::*;
 pub(crate) use self::foreign::*;
 
-/// Everything that is said.
+/// The texts of this program, with those that replace texts of the library.
 pub(crate) fn all() -> Vec<MessageTemplate> {
     let names = names::all().map(|name| MessageTemplate::new("labels", name, name));
-    own().chain(names).collect()
+    own().chain(names).chain(advice::ALL.iter().copied()).collect()
+}
+
+/// The English of the library, with the advices of this program.
+pub(crate) fn english() -> Texts {
+    Texts::of_host(advice::ALL)
 }
 
 /// The sentences of the program and of the crates below it.
@@ -44,7 +50,7 @@ mod tests {
     fn every_text_has_a_name_of_its_own_beside_those_of_the_library() {
         let count = |own: &[MessageTemplate]| Texts::english(own).groups().values().map(|texts| texts.len()).sum();
         let (whole, of_library): (usize, usize) = (count(&all()), count(&[]));
-        assert_eq!(whole, of_library + all().len());
+        assert_eq!(whole, of_library + all().len() - advice::ALL.len());
         let library = Texts::english(&[]);
         for sentence in own() {
             assert!(!library.groups().contains_key(sentence.group), "{} is a group of the library", sentence.group);

@@ -91,7 +91,7 @@ fn what_is_lost_here_is_told_from_what_is_on_its_way() {
             "Should be the same at both ends, but is not: 3 records.",
             "asset damaged differs in notes: written or deleted here",
             "asset lost missing here: read from central before",
-            "oms-sync cursor rewind pull --own reads it again",
+            "`oms-sync cursor rewind pull --own` reads it again",
             "2 records, edited here, and waits to be pushed",
         ],
     );
@@ -117,7 +117,7 @@ fn what_is_set_aside_is_no_loss_but_left_behind() {
     assert_eq!(listed(&found["explained"]), pairs(&[("name_property np", "waits_for_another")]));
     holds(
         &clinic.says(&["audit"], 1),
-        &["came, and waits here for a record that it names: oms-sync quarantine list says for which."],
+        &["came, and waits here for a record that it names: `oms-sync quarantine list` says for which."],
     );
     // What somebody chose to ignore is neither.
     clinic.desk.run(&["quarantine", "ignore", "1", "--reason", "test"]).ends(0);

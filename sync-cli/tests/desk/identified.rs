@@ -28,7 +28,7 @@ fn what_does_not_agree_says_what_to_do() {
     let clinic = Clinic::new();
     clinic.damage("UPDATE sync_state SET value = '' WHERE key = 'central_url'");
     let said = clinic.says(&["identity"], 3);
-    holds(&said, &["does not agree [central_url_missing]", "then run oms-sync discover"]);
+    holds(&said, &["does not agree [central_url_missing]", "then run `oms-sync discover`"]);
     // The database is a copy of another site's, or was changed by hand.
     clinic.damage("UPDATE sync_state SET value = 'another' WHERE key = 'site_uuid'");
     let asked = clinic.json(&["identity", "--ask"], 3);

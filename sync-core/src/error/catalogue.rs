@@ -1,12 +1,11 @@
-//! The catalogue of errors: an example of each, and what lies behind it. `docs/errors.md` and `oms-sync errors` are made
-//! of it.
+//! The catalogue of errors: an example of each, its cause and its advice.
 
 use crate::error::findings::FINDINGS;
 use crate::error::{Error, ErrorClass};
 use crate::ownership::Refusal;
 use crate::text::Declared;
 
-/// What there is to know of a code.
+/// An error, or a finding of a diagnosis, with its texts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CatalogueEntry {
@@ -14,26 +13,27 @@ pub struct CatalogueEntry {
     pub code: &'static str,
     /// Who must act.
     pub class: ErrorClass,
-    /// What is said; names, addresses and numbers are examples.
+    /// The message in English; names, addresses and numbers are examples.
     pub message: String,
-    /// The same with `{name}` where a name, an address or a number stands: what a translation is made of.
+    /// The message with `{name}` in the place of a name, an address or a number, for translators.
     pub template: &'static str,
-    /// What usually lies behind it.
+    /// The usual cause.
     pub cause: &'static str,
     /// What to do.
     pub advice: &'static str,
-    /// Open mSupply's own code for the same, as its sync log has it.
+    /// The code of Open mSupply's sync log that means the same.
     pub upstream: Option<&'static str>,
+    /// True if only [`diagnose`](crate::Site::diagnose) finds it, so no call fails with it.
+    pub is_finding: bool,
 }
 
-/// Every error, in the order of the declaration, and after them what [`diagnose`](crate::Site::diagnose) finds that no error
-/// stands for.
+/// All errors in the order of their declaration, then the findings of [`diagnose`](crate::Site::diagnose) that are no error.
 pub fn catalogue() -> Vec<CatalogueEntry> {
-    let of_errors = Error::examples().into_iter().map(|error| entry(error.declared(), error.to_string()));
-    of_errors.chain(FINDINGS.iter().map(|finding| entry(finding, finding.message.to_owned()))).collect()
+    let of_errors = Error::examples().into_iter().map(|error| entry(error.declared(), error.to_string(), false));
+    of_errors.chain(FINDINGS.iter().map(|finding| entry(finding, finding.message.to_owned(), true))).collect()
 }
 
-fn entry(declared: &Declared, message: String) -> CatalogueEntry {
+fn entry(declared: &Declared, message: String, is_finding: bool) -> CatalogueEntry {
     CatalogueEntry {
         code: declared.code,
         class: declared.class,
@@ -42,10 +42,11 @@ fn entry(declared: &Declared, message: String) -> CatalogueEntry {
         cause: declared.cause,
         advice: declared.advice,
         upstream: declared.upstream,
+        is_finding,
     }
 }
 
-/// What all errors and findings are declared with.
+/// The declarations of all errors and findings.
 pub(crate) fn declared() -> impl Iterator<Item = &'static Declared> {
     Error::DECLARED.iter().chain(Refusal::DECLARED).chain(FINDINGS)
 }

@@ -122,8 +122,8 @@ pub enum Error {
     NotSetUp {
         code: "not_set_up", class: Configure,
         message: "this database is not set up as a site yet",
-        cause: "This database is new, or the path given with --db is another one.",
-        advice: "Run `oms-sync init` with the legacy server's address and the site's name.",
+        cause: "This database is new, or another one was meant.",
+        advice: "Set this site up with the legacy server's address and the site's name.",
     }
 
     /// A database file that is not there.
@@ -131,8 +131,8 @@ pub enum Error {
         fields: { path: String = "oms-sync.sqlite".into() },
         code: "no_database", class: Configure,
         message: "there is no database {path}",
-        cause: "The path given with --db or OMS_SYNC_DB is another one, or the command runs in another folder.",
-        advice: "Give the path of the site's database with --db; for a new site run `oms-sync init`.",
+        cause: "The path is wrong, or is meant from another folder.",
+        advice: "Give the path of the site's database; a new site is set up first.",
     }
 
     /// An address that cannot be used.
@@ -163,7 +163,7 @@ pub enum Error {
         code: "incorrect_password", class: Configure, upstream: "INCORRECT_PASSWORD",
         message: "the password of site \"{site}\" is wrong",
         cause: "The password was typed wrongly, or was changed on the server since.",
-        advice: "Run `oms-sync init` again with the password that the server has for this site.",
+        advice: "Set this site up again with the password that the server has for it.",
     }
 
     /// Another machine is bound to the site.
@@ -181,7 +181,7 @@ pub enum Error {
         code: "database_copied", class: Configure,
         message: "another copy of this database goes on as site \"{site}\", since {since}",
         cause: "The file was copied, or the machine with it, and both copies run: central takes only one, or both would drift apart.",
-        advice: "Stop this copy, and go on with the other one. To go on with this one instead, stop the other and run `oms-sync init` again here: it reads what the other sent, and the other is refused from then on. What is not sent yet stays in each.",
+        advice: "Stop this copy, and go on with the other one. To go on with this one instead, stop the other and set this site up again here: it reads what the other sent, and the other is refused from then on. What is not sent yet stays in each.",
     }
 
     /// This machine has no id of its own.
@@ -190,7 +190,7 @@ pub enum Error {
         code: "no_machine_id", class: Configure,
         message: "this machine has no id of its own: {reason}",
         cause: "Containers and phones often have none; on Linux it stands in /etc/machine-id.",
-        advice: "Give this machine an id that stays the same, with --hardware-id or OMS_SYNC_HARDWARE_ID when it is set up.",
+        advice: "Give this machine an id that stays the same when the site is set up.",
     }
 
     /// A site without an active store.
@@ -268,7 +268,7 @@ pub enum Error {
         fields: { needed: &'static str = "central server", found: &'static str = "remote site" },
         code: "wrong_role", class: Configure,
         message: "this needs a {needed}, and this database is a {found}",
-        cause: "The command is for the other kind of server.",
+        cause: "This is done on the other kind of server.",
         advice: "Use the database of the right server.",
     }
 
@@ -277,7 +277,7 @@ pub enum Error {
         code: "legacy_keeps_sites", class: Configure,
         message: "the legacy server keeps the list of sites and stores of this database, which was set up there",
         cause: "A list of its own would give new sites the numbers of existing ones, and with them their stores and records.",
-        advice: "Add sites and stores on the legacy server, and serve with --auth legacy, or without --auth; a central server without a legacy server needs a new database.",
+        advice: "Add sites and stores on the legacy server; a central server without a legacy server needs a new database.",
     }
 
     /// A V6 version that central does not take.
@@ -331,7 +331,7 @@ pub enum Error {
         code: "answer_too_large", class: PeerFault,
         message: "the answer of {server} at {url} is larger than {bytes} bytes",
         cause: "One record alone is larger than this site takes into memory, or the server sends something else.",
-        advice: "Have the record made smaller at the server, or raise the limit of this site (OMS_SYNC_ANSWER_MAX) on a machine with enough memory.",
+        advice: "Have the record made smaller at the server, or raise the limit of this site on a machine with enough memory.",
     }
 
     /// A refusal for a reason that this version does not know.
@@ -461,7 +461,7 @@ pub enum Error {
         code: "database_failed", class: LocalFault, upstream: "INTEGRATION_ERROR",
         message: "the database cannot be read or written",
         cause: "The disk fails, or the file is damaged, by a power cut on a bad disk for example.",
-        advice: "See the causes (with -v); check the disk, and restore a backup if the file is damaged.",
+        advice: "See the causes; check the disk, and restore a backup if the file is damaged.",
     }
 
     /// A file, a folder or a pipe failed.
@@ -510,7 +510,7 @@ pub enum Error {
         code: "unknown_table", class: Input,
         message: "there is no record type \"{table}\"",
         cause: "The name is misspelled, or this version does not know the type.",
-        advice: "See `oms-sync records types` for the names; capital letters matter.",
+        advice: "See the list of record types for the names; capital letters matter.",
     }
 
     /// Something that there is not.
@@ -536,7 +536,7 @@ pub enum Error {
         fields: { detail: Detail = "there is no record in the input".into() },
         code: "bad_input", class: Input,
         message: "{detail}",
-        cause: "The input, a file or an option is not what the command takes.",
+        cause: "The input, a file or a setting is not what is expected here.",
         advice: "Correct the input; nothing was changed.",
     }
 
@@ -563,7 +563,7 @@ pub enum Error {
         code: "unknown_site", class: Input,
         message: "site {site} is not known here",
         cause: "The site was removed, or never added.",
-        advice: "See `oms-sync site list` for the sites.",
+        advice: "See the list of sites.",
     }
 
     ..

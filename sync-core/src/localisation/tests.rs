@@ -90,6 +90,29 @@ fn a_host_has_sentences_of_its_own() {
 }
 
 #[test]
+fn an_advice_of_the_host_replaces_the_librarys_and_a_translation_replaces_both() {
+    let own = [
+        MessageTemplate::new("not_set_up", "advice", "Press Set up."),
+        MessageTemplate::new("error_detail", "process", " ({number})"),
+        MessageTemplate::new("greeting", "hello", "Good day."),
+    ];
+    let texts = Texts::of_host(&own);
+    assert_eq!(texts.advice(&Error::NotSetUp), "Press Set up.");
+    assert_eq!(texts.advice(&Error::Cancelled), Error::Cancelled.advice());
+    assert!(!texts.is_translated() && texts.missing(&own).contains(&"not_set_up.advice".to_owned()));
+    assert_eq!(texts.say(&sentences::error_detail::process(7)), " (7)");
+    let mut advice = Message::advice("not_set_up");
+    texts.translate(&mut advice);
+    assert_eq!(advice.to_string(), "Press Set up.");
+    assert_eq!(Texts::english(&own).groups()["not_set_up"]["advice"], "Press Set up.");
+
+    let french = Texts::parse(r#"{"disk_full": {"message": "plus de place"}}"#, &own).unwrap();
+    assert_eq!(french.advice(&Error::NotSetUp), "Press Set up.", "not in the translation");
+    let french = Texts::parse(r#"{"not_set_up": {"advice": "Installez-le."}}"#, &own).unwrap();
+    assert_eq!(french.advice(&Error::NotSetUp), "Installez-le.");
+}
+
+#[test]
 fn texts_that_fit_nothing_are_refused() {
     for (json, says) in [
         ("[]", "these are no texts"),

@@ -191,7 +191,7 @@ pub fn resend(storage: &dyn Storage, clock: &dyn Clock, lost: &ResendFilter, rea
             let of = |text: Option<String>| text.map(|text| format!(" {text}")).unwrap_or_default();
             let table = of(Some(lost.table.as_ref().map_or("all".to_owned(), ToString::to_string)));
             let id = of(lost.id.as_ref().map(ToString::to_string));
-            let since = of(lost.since.map(|since| format!("--since {since}")));
+            let since = of(lost.since.map(|since| format!("since {since}")));
             let repair = Repair {
                 command: format!("resend{table}{id}{since}"),
                 reason: reason.to_owned(),

@@ -6,15 +6,15 @@
 pub enum ErrorClass {
     /// Nobody: trying again later may work.
     Retry,
-    /// Whoever set this site up: an address, a password or a role is wrong.
+    /// The person who set this site up: an address, a password or a role is wrong.
     Configure,
-    /// Whoever installs versions: one end is too old for the other.
+    /// The person who installs versions: one end is too old for the other.
     Upgrade,
-    /// Whoever keeps the other end: it broke the protocol.
+    /// The administrator of the other end: it broke the protocol.
     PeerFault,
-    /// Whoever keeps this machine: disk or database.
+    /// The person who keeps this machine: disk or database.
     LocalFault,
-    /// Whoever gave the command: the input is wrong or not allowed.
+    /// The person who asked for it: the input is wrong or not allowed.
     Input,
     /// Nobody: another cycle is at work on this database.
     Busy,
@@ -34,7 +34,7 @@ impl ErrorClass {
         Self::Cancelled,
     ];
 
-    /// The class as it stands in `--json` output and in the sync log.
+    /// The name of the class in JSON and in the sync log.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Retry => "retry",
@@ -52,11 +52,11 @@ impl ErrorClass {
     pub const fn who_must_act(self) -> &'static str {
         match self {
             Self::Retry => "Nobody: trying again later may work.",
-            Self::Configure => "Whoever set this site up: an address, a password or a role is wrong.",
-            Self::Upgrade => "Whoever installs versions: one end is too old for the other.",
-            Self::PeerFault => "Whoever keeps the other end: it broke the protocol.",
-            Self::LocalFault => "Whoever keeps this machine: disk or database.",
-            Self::Input => "Whoever gave the command: the input is wrong or not allowed.",
+            Self::Configure => "The person who set this site up: an address, a password or a role is wrong.",
+            Self::Upgrade => "The person who installs versions: one end is too old for the other.",
+            Self::PeerFault => "The administrator of the other end: it broke the protocol.",
+            Self::LocalFault => "The person who keeps this machine: disk or database.",
+            Self::Input => "The person who asked for it: the input is wrong or not allowed.",
             Self::Busy => "Nobody: another cycle is at work on this database.",
             Self::Cancelled => "Nobody: it was stopped on request.",
         }

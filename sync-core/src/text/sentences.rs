@@ -95,7 +95,7 @@ crate::sentences! {
         no_tls() = "none: the address begins with http://, so the line can be read by others";
         wrong_scheme(url, is, should) = "the address {url} begins with {is}://, but the server uses {should}://";
         correct_scheme_here(is, should) =
-            "Write {should}:// instead of {is}://. Run oms-sync init again with the right address.";
+            "Write {should}:// instead of {is}://: set this site up again with the right address.";
         correct_scheme_there(is, should) = "Write {should}:// instead of {is}://. Ask the legacy server's \
             administrator to correct central's address there.";
         certificate_untrusted(url) =
@@ -159,13 +159,13 @@ crate::sentences! {
         not_set_up() = "this database does not know who it is";
         no_central_url() = "the legacy server names no central server for this site";
         enter_central_url() =
-            "Ask the legacy server's administrator to enter central's address, then run oms-sync discover.";
+            "Ask the legacy server's administrator to enter central's address; the next sync takes it over.";
         legacy_address_unusable(reason) = "the legacy server's address cannot be used: {reason}";
         central_address_unusable(reason) = "central's address cannot be used: {reason}";
-        correct_address() = "Ask the legacy server's administrator to correct it, or run oms-sync init again.";
+        correct_address() = "Ask the legacy server's administrator to correct it, or set this site up again.";
         no_store(site) = "no store is active on site {site}";
         activate_store() = "Ask the server's administrator to make a store active on this site; the next sync brings \
-            it. If one is active there, it was lost here: oms-sync cursor rewind pull-legacy reads it again.";
+            it. If one is active there, it was lost here: read everything from the legacy server again.";
         stores_lost() = "stores were read from the legacy server, and this database holds none any more";
         used_by_newer(used_by, program) = "the database was used by version {used_by}, and this program is {program}";
         use_newer() = "Use the newer program: this one may not know what that one wrote.";
@@ -176,9 +176,9 @@ crate::sentences! {
         legacy_site_id() = "legacy site id";
         changed(what, before, now) = "{what}: \"{before}\" is now \"{now}\"";
         differs(what, ours, theirs) = "{what}: here \"{ours}\", on the legacy server \"{theirs}\"";
-        other_site() = "These credentials are another site's: use this site's with oms-sync init, or another database \
-            for that one.";
-        discover_again() = "Run oms-sync discover, or the next sync: it takes over what the legacy server says.";
+        other_site() = "These credentials are another site's: set this site up with its own, or use another \
+            database for that one.";
+        discover_again() = "The next sync takes over what the legacy server says.";
     }
 
     /// What somebody should mend at a central server.
@@ -200,29 +200,30 @@ crate::sentences! {
         compared() = "Compared was what travels over V6. Stores, names, items and all else that comes from the legacy \
             server was not.";
         lost_here() = "read from central before, but no longer here as it was read";
-        lost_here_advice() = "oms-sync cursor rewind pull --own reads it again; edits that are not pushed are kept.";
+        lost_here_advice() = "Read everything from central again, this site's own records included; edits that are not \
+            pushed are kept.";
         not_taken() = "written or deleted here and taken by central, which does not show it";
         not_taken_advice() =
-            "Look at central, with oms-sync explain and quarantine list; if it is not there, oms-sync resend TABLE ID.";
+            "Look for it at central, in the quarantine too; if it is not there, send it again.";
         deleted_at_central() = "deleted at central, and here still";
-        deleted_at_central_advice() = "oms-sync cursor rewind pull --own reads the deletion again; or oms-sync resend \
-            TABLE ID, if it is to stay.";
+        deleted_at_central_advice() = "Read everything from central again, this site's own records included, to \
+            delete it here; or send it again if it is to stay.";
         lost_at_central() = "came from central, which has it no more";
-        lost_at_central_advice() = "If central was restored, its administrator must know; what is this site's own goes \
-            there again by oms-sync resend TABLE ID --received.";
+        lost_at_central_advice() = "If central was restored, its administrator must know; send the records of \
+            this site again, those that came from central too.";
         waits_for_push() = "edited here, and waits to be pushed";
         waits_for_push_advice() = "Nothing to do: the next sync sends it.";
         waits_for_pull() = "not read yet";
         waits_for_pull_advice() = "Nothing to do: the next sync brings it.";
         waits_for_another() = "came, and waits here for a record that it names";
-        waits_for_another_advice() = "oms-sync quarantine list says for which.";
+        waits_for_another_advice() = "The quarantine says for which.";
         set_aside() = "in quarantine here";
-        set_aside_advice() = "oms-sync quarantine list says why.";
+        set_aside_advice() = "The quarantine says why.";
         refused_by_central() = "written here, and not taken by central";
-        refused_by_central_advice() = "oms-sync quarantine list says why.";
+        refused_by_central_advice() = "The quarantine says why.";
         not_for_this_site() = "of a store or a patient that central does not send here, or not any more";
         ignored() = "came, and is ignored here on purpose";
-        ignored_advice() = "Nothing to do; oms-sync quarantine retry NUMBER takes it back.";
+        ignored_advice() = "Nothing to do; the quarantine can try it again.";
         not_for_this_site_advice() = "Nothing to do: it stays to be read.";
     }
 
@@ -290,16 +291,16 @@ crate::sentences! {
         too_long(table, id, max) = "{table} {id} has more than {max} bytes";
         request_unwritable(error) = "a request cannot be written: {error}";
         schema_older(found, known) = "the database has schema {found}, and this version reads {known}";
-        reason_needed() = "a reason is needed, for whoever looks at it later";
+        reason_needed() = "a reason is needed, and is kept in the log";
         nothing_sent_yet() = "the first sync is not complete: nothing was sent yet that could be sent again";
         not_sent_by_sites(table) = "sites do not send records of {table}";
         no_store_of_central() = "no store is active on the central server itself, so the legacy server cannot show it a \
             patient";
         no_date(text) = "\"{text}\" is no date: write it as 2011-03-31";
         nobody_searched_for() = "say something of the patient: a name, a date of birth, or a code";
-        first_sync_first() = "the first sync of this site is not complete: run `oms-sync sync` before";
-        restored_sync_first() = "this database was restored from a backup: run `oms-sync sync` before";
-        rereading_sync_first() = "everything is being read again from central: run `oms-sync sync` before";
+        first_sync_first() = "the first sync of this site is not complete: run a sync first";
+        restored_sync_first() = "this database was restored from a backup: run a sync first";
+        rereading_sync_first() = "everything is being read again from central: run a sync first";
     }
 
     /// What an error names in words: why an address is of no use, what came in place of an answer.

@@ -79,7 +79,7 @@ fn databases_of_other_versions_and_one_that_is_being_written() {
     ward.pragma("user_version", 99);
     ward.doctor("newer", &of("device", 5, "database", "database_too_new", &["Upgrade this program"]));
     ward.pragma("user_version", schema - 1);
-    ward.doctor("older", &of("device", 0, "database", "database_older", &["Run oms-sync status"]));
+    ward.doctor("older", &of("device", 0, "database", "database_older", &["Run `oms-sync status`"]));
     ward.pragma("user_version", schema);
     let writer = Connection::open(ward.database()).expect("a database");
     writer.execute_batch("BEGIN IMMEDIATE").expect("its turn");
@@ -139,7 +139,7 @@ fn stores_that_this_database_has_lost() {
     let ward = Ward::new();
     let before = ward.clinic.json(&["identity"], 0)["stores"].clone();
     ward.clinic.damage("DELETE FROM sync_record WHERE table_name IN ('store', 'name')");
-    let lost = &["holds none any more", "oms-sync cursor rewind pull-legacy", "the legacy server has them still"];
+    let lost = &["holds none any more", "oms-sync cursor rewind pull-legacy", "the legacy server still has them"];
     ward.doctor("all stores", &of("device", 0, "settings", "stores_lost", lost));
     super::holds(&ward.clinic.says(&["identity"], 3), lost);
     // What the legacy server itself says is its own affair.

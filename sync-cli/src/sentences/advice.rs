@@ -1,0 +1,209 @@
+//! The library's texts with the commands and flags of this program: each replaces the text of that group and name.
+
+use sync_core::MessageTemplate;
+
+/// Every replaced text. Its placeholders are those of the library's text.
+pub(super) const ALL: &[MessageTemplate] = &[
+    // Errors.
+    advice("not_set_up", "Run `oms-sync init` with the legacy server's address and the site's name."),
+    cause("not_set_up", "This database is new, or the path given with --db is another one."),
+    advice("no_database", "Give the path of the site's database with --db; for a new site run `oms-sync init`."),
+    cause(
+        "no_database",
+        "The path given with --db or OMS_SYNC_DB is another one, or the command runs in another folder.",
+    ),
+    advice("incorrect_password", "Run `oms-sync init` again with the password that the server has for this site."),
+    advice(
+        "database_copied",
+        "Stop this copy, and go on with the other one. To go on with this one instead, stop the other and run `oms-sync init` \
+         again here: it reads what the other sent, and the other is refused from then on. Each copy keeps what it has not sent.",
+    ),
+    advice(
+        "no_machine_id",
+        "Give this machine an id that stays the same, with --hardware-id or OMS_SYNC_HARDWARE_ID when it is set up.",
+    ),
+    advice(
+        "legacy_keeps_sites",
+        "Add sites and stores on the legacy server, and serve with --auth legacy, or without --auth; a central server without a \
+         legacy server needs a new database.",
+    ),
+    advice(
+        "answer_too_large",
+        "Have the record made smaller at the server, or raise the limit of this site (OMS_SYNC_ANSWER_MAX) on a machine with \
+         enough memory.",
+    ),
+    advice("database_failed", "See the causes (with -v); check the disk, and restore a backup if the file is damaged."),
+    advice("unknown_table", "See `oms-sync records types` for the names; capital letters matter."),
+    advice("unknown_site", "See `oms-sync site list` for the sites."),
+    cause("wrong_role", "The command is for the other kind of server."),
+    cause("bad_input", "The input, a file or an option is not what the command takes."),
+    // Findings.
+    advice(
+        "database_older",
+        "Run `oms-sync status`: it brings the database up to date, and older programs then refuse it.",
+    ),
+    advice(
+        "wrong_scheme",
+        "Correct the address where it was entered: here with `oms-sync init`, central's at the legacy server.",
+    ),
+    advice(
+        "address_unusable",
+        "Run `oms-sync init` again with the right address; central's comes from the legacy server.",
+    ),
+    advice("other_site_id", DISCOVER),
+    advice("other_role", DISCOVER),
+    advice("other_legacy_site_id", DISCOVER),
+    advice(
+        "changelog_nears_its_end",
+        "Bring the sites to a release that counts further, and find out what writes so many changes: `oms-sync status` shows how \
+         fast the newest position rises.",
+    ),
+    advice(
+        "stores_lost",
+        "Run `oms-sync cursor rewind pull-legacy` with --yes and a reason, then `oms-sync sync`: the legacy server still has them.",
+    ),
+    advice(
+        "records_set_aside",
+        "Run `oms-sync quarantine list` to see what each waits for or which rule it breaks; nothing is lost.",
+    ),
+    advice("files_stuck", "See `oms-sync files list` for all of them; they are tried again, and block nothing."),
+    // What a diagnosis adds to them.
+    text(
+        "doctor",
+        "correct_scheme_here",
+        "Write {should}:// instead of {is}://. Run `oms-sync init` again with the right address.",
+    ),
+    text(
+        "identity",
+        "enter_central_url",
+        "Ask the legacy server's administrator to enter central's address, then run `oms-sync discover`.",
+    ),
+    text(
+        "identity",
+        "correct_address",
+        "Ask the legacy server's administrator to correct it, or run `oms-sync init` again.",
+    ),
+    text(
+        "identity",
+        "activate_store",
+        "Ask the server's administrator to make a store active on this site; the next sync brings it. If one is active there, it \
+         was lost here: `oms-sync cursor rewind pull-legacy` reads it again.",
+    ),
+    text(
+        "identity",
+        "other_site",
+        "These credentials are another site's: run `oms-sync init` with this site's, or use another database for that one.",
+    ),
+    text(
+        "identity",
+        "discover_again",
+        "Run `oms-sync discover`, or the next sync: it takes over what the legacy server says.",
+    ),
+    // Comparing with central.
+    text(
+        "audit",
+        "lost_here_advice",
+        "`oms-sync cursor rewind pull --own` reads it again; edits that are not pushed are kept.",
+    ),
+    text(
+        "audit",
+        "not_taken_advice",
+        "Look for it at central, with `oms-sync explain` and `oms-sync quarantine list`; if it is not there, run \
+         `oms-sync resend TABLE ID`.",
+    ),
+    text(
+        "audit",
+        "deleted_at_central_advice",
+        "`oms-sync cursor rewind pull --own` reads the deletion again; if it is to stay, run `oms-sync resend TABLE ID`.",
+    ),
+    text(
+        "audit",
+        "lost_at_central_advice",
+        "If central was restored, its administrator must know; `oms-sync resend TABLE ID --received` sends a record of this site \
+         there again.",
+    ),
+    text("audit", "waits_for_another_advice", "`oms-sync quarantine list` says for which."),
+    text("audit", "set_aside_advice", WHY),
+    text("audit", "refused_by_central_advice", WHY),
+    text("audit", "ignored_advice", "Nothing to do; `oms-sync quarantine retry NUMBER` takes it back."),
+    // What has to be done first.
+    text("input", "first_sync_first", "the first sync of this site is not complete: run `oms-sync sync` first"),
+    text("input", "restored_sync_first", "this database was restored from a backup: run `oms-sync sync` first"),
+    text("input", "rereading_sync_first", "everything is being read again from central: run `oms-sync sync` first"),
+];
+
+const DISCOVER: &str = "Run `oms-sync discover`, and ask the legacy server's administrator what was changed.";
+
+const WHY: &str = "`oms-sync quarantine list` says why.";
+
+const fn advice(code: &'static str, english: &'static str) -> MessageTemplate {
+    text(code, "advice", english)
+}
+
+const fn cause(code: &'static str, english: &'static str) -> MessageTemplate {
+    text(code, "cause", english)
+}
+
+const fn text(group: &'static str, name: &'static str, english: &'static str) -> MessageTemplate {
+    MessageTemplate::new(group, name, english)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use clap::CommandFactory as _;
+    use sync_core::Texts;
+
+    use super::*;
+    use crate::args::Args;
+
+    /// The names in braces.
+    fn placeholders(text: &str) -> BTreeSet<&str> {
+        text.split('{').skip(1).filter_map(|rest| rest.split('}').next()).collect()
+    }
+
+    /// What only this program has: flags, environment variables, and commands with their subcommand.
+    fn names(command: &clap::Command, path: &str, names: &mut BTreeSet<String>) {
+        for arg in command.get_arguments() {
+            names.extend(arg.get_long().map(|long| format!("--{long}")));
+            names.extend(arg.get_short().map(|short| format!("-{short}")));
+            names.extend(arg.get_env().and_then(|name| name.to_str()).map(str::to_owned));
+        }
+        for sub in command.get_subcommands() {
+            names.insert(format!("{path}{}", sub.get_name()));
+            self::names(sub, &format!("{} ", sub.get_name()), names);
+        }
+    }
+
+    #[test]
+    fn no_text_of_the_library_names_a_command_or_a_flag() {
+        let mut known = BTreeSet::from(["doctor".to_owned(), "rewind".to_owned(), "resend".to_owned()]);
+        names(&Args::command(), "", &mut known);
+        // A command of one word is an English word too.
+        known.retain(|name| name.contains(['-', '_', ' ']) || ["doctor", "rewind", "resend"].contains(&name.as_str()));
+        assert!(known.contains("quarantine list") && known.contains("--db") && known.contains("OMS_SYNC_DB"));
+        for (group, texts) in Texts::english(&[]).groups() {
+            for (name, text) in texts {
+                let words: Vec<&str> = text.split(|c: char| !(c.is_alphanumeric() || "-_".contains(c))).collect();
+                let pairs = words.windows(2).map(|pair| pair.join(" "));
+                let named = words.iter().map(|word| (*word).to_owned()).chain(pairs).find(|word| known.contains(word));
+                assert_eq!(named, None, "{group}.{name}: {text}");
+                assert!(!text.contains("oms-sync") && !text.contains("OMS_SYNC"), "{group}.{name}: {text}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_replaced_text_is_one_of_the_library_with_the_same_details() {
+        let library = Texts::english(&[]);
+        let mut seen = BTreeSet::new();
+        for text in ALL {
+            let (group, name) = (text.group, text.name);
+            let english = library.of(group, name).unwrap_or_else(|| panic!("the library has no {group}.{name}"));
+            assert_eq!(placeholders(english), placeholders(text.english), "{group}.{name}");
+            assert!(english != text.english && seen.insert((group, name)), "{group}.{name}");
+            assert!(!text.english.contains("  "), "{group}.{name} is one line");
+        }
+    }
+}
