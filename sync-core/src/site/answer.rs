@@ -1,4 +1,4 @@
-//! What an answer of a server means: its data, or the error that it is, whatever shape that has.
+//! Reads the answer of a server: its data, or the error that it holds in one of many shapes.
 
 use serde::de::DeserializeOwned;
 use url::Url;
@@ -49,21 +49,21 @@ pub(crate) fn unreadable(server: Server, url: &Url, detail: &str) -> Error {
     Error::UnreadableAnswer { server, url: shown(url), detail: peers_words(detail) }
 }
 
-/// The beginning of what the other end says.
+/// The beginning of a body.
 fn peers_words(text: &str) -> Detail {
     excerpt(text.as_bytes()).into()
 }
 
-/// An error that the other end states in place of what was asked, to its end.
+/// An error that the other end states, in full.
 pub(crate) fn stated(text: &str, of: &Identity) -> Detail {
-    // A server that shows the request with its error shows how this site signed in.
+    // A server that repeats the request in its error would show the site's credentials.
     let headers = of.headers().to_headers();
     let basic = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("authorization"));
     let basic = basic.map_or("", |(_, value)| value.trim_start_matches("Basic ").trim());
     whole_words(text, &[of.hardware_id(), basic]).into()
 }
 
-/// What a body looks like to somebody who expected a protocol message.
+/// Describes a body that is no protocol message.
 fn looks_like(response: &HttpResponse) -> Detail {
     let start = response.body.iter().copied().filter(|b| !b.is_ascii_whitespace()).take(1).next();
     let html = response.header("content-type").is_some_and(|kind| kind.contains("html"));
@@ -74,8 +74,9 @@ fn looks_like(response: &HttpResponse) -> Detail {
     }
 }
 
-/// The words of an answer with a status that says only that something is wrong: a page is called that, and of text more is shown
-/// than of other answers, as it may name the record. What holds records is no such text: what stands in them is nobody's concern.
+/// The text of an answer whose status says only that something is wrong. A web page is only named. Other text is shown
+/// at greater length, because it may name the record. A body that holds records is not shown at all, because their
+/// content is confidential.
 fn said_with(response: &HttpResponse, of: &Identity) -> Detail {
     const SHOWN: usize = 1000;
     let text = String::from_utf8_lossy(&response.body);
@@ -89,20 +90,19 @@ fn said_with(response: &HttpResponse, of: &Identity) -> Detail {
     }
 }
 
-/// What came with a status that says only that something is wrong, for whoever looks for the cause.
+/// Describes an answer whose status says only that something is wrong.
 fn came_with(response: &HttpResponse, of: &Identity) -> Option<Cause> {
     let by = response.header("server").map(|by| format!(" by {}", excerpt(by.as_bytes()))).unwrap_or_default();
     (!response.body.is_empty() || !by.is_empty()).then(|| format!("{} was sent{by}", said_with(response, of)).into())
 }
 
-/// An answer that is no word of the protocol, as the reason why something was not taken: its status, what it is, and which
-/// program says that it sent it.
+/// Describes an answer that is not of the protocol: its status, its kind, and the program that sent it.
 pub(crate) fn foreign_answer(response: &HttpResponse) -> String {
     let by = response.header("server").map(|by| format!(" from {}", excerpt(by.as_bytes()))).unwrap_or_default();
     format!("status {}{by}: {}", response.status, looks_like(response))
 }
 
-/// Whether an answer was made on the way: central sends no pages, and does not name the program that it is.
+/// True if a machine on the way made the answer: central sends no pages, and does not name its software.
 pub(crate) fn is_of_proxy(response: &HttpResponse) -> bool {
     let page = response.body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'<');
     page || ["server", "via"].iter().any(|name| response.header(name).is_some())
@@ -115,13 +115,13 @@ pub(crate) fn common_status(response: &HttpResponse, server: Server, url: &str, 
             let found = words::proxy_refuses(403, proxy.to_owned()).into();
             Err(Error::NotAServer { server, url: url.to_owned(), found })
         }
-        // Which of the two has trouble, the answer does not tell: both are named.
+        // The answer does not show which of the two has trouble, so both are named.
         (_, Some(proxy)) => own_status(response, server, words::through_proxy(url, proxy).to_string(), of),
         _ => own_status(response, server, url.to_owned(), of),
     }
 }
 
-/// Whether a body may be a word of a protocol: the servers refuse in JSON, and those on the way do not.
+/// True if a body may be a protocol message: the servers refuse in JSON, machines on the way do not.
 fn is_json(response: &HttpResponse) -> bool {
     serde_json::from_slice::<serde::de::IgnoredAny>(&response.body).is_ok()
 }
@@ -144,13 +144,13 @@ fn own_status(response: &HttpResponse, server: Server, url: String, of: &Identit
     }
 }
 
-/// An answer that is none of the central server's.
+/// An answer that is not the central server's.
 pub(crate) fn not_central(response: &HttpResponse, url: &str) -> Error {
     let found = looks_like(response);
     Error::NotAServer { server: Server::Central, url: url.to_owned(), found }
 }
 
-/// What central answers to a join: nothing, or with status 500 a text that says why not.
+/// Central's answer to a join: empty, or status 500 with the reason as text.
 pub(crate) fn joined(response: &HttpResponse, url: &str, of: &Identity) -> Result<()> {
     match response.status {
         200..=299 => Ok(()),
@@ -168,14 +168,14 @@ pub(crate) fn legacy_answer<T: DeserializeOwned>(response: &HttpResponse, url: &
     let stated_error = || serde_json::from_slice::<V5Error>(&response.body).ok().map(|answer| answer.error);
     if !is_success && let Some(error) = stated_error() {
         return Err(match (response.status, error.code.as_str()) {
-            // As this library's central server says it, for which the protocol has no code.
+            // The wording of this library's central server; the protocol has no code for it.
             (429, "site_auth_timeout") => Error::TooManyAttempts { server: Server::Legacy },
             _ => legacy_error(&error, response.status, of),
         });
     }
     common_status(response, Server::Legacy, url, of)?;
     serde_json::from_slice(&response.body).map_err(|error| {
-        // An error keeps its words, whatever status stands above it.
+        // A stated error is kept, whatever the status.
         if let Some(stated) = stated_error() {
             return legacy_error(&stated, response.status, of);
         }
@@ -192,8 +192,8 @@ pub(crate) fn legacy_answer<T: DeserializeOwned>(response: &HttpResponse, url: &
     })
 }
 
-/// The legacy server's own error codes (`protocol-v5` §9). Whoever states a reason is not to be waited for, whatever the status:
-/// the same request meets the same reason.
+/// The legacy server's own error codes (`protocol-v5` §9). A stated reason is not retried, whatever the status: the
+/// same request meets the same reason.
 fn legacy_error(error: &V5ErrorBody, status: u16, of: &Identity) -> Error {
     let server = Server::Legacy;
     legacy_code(&error.code, &of.site_name).unwrap_or_else(|| match error.code.as_str() {
@@ -266,7 +266,7 @@ pub(crate) fn wire_error(error: WireError, url: &str, of: &Identity) -> Error {
                 server,
                 detail: words::legacy_says(stated(&error.summary(), of)).into(),
             }),
-            // Whatever central could not be told by the legacy server: the fault is between the two.
+            // Central could not get an answer from the legacy server: the fault is between the two.
             None if text.contains("Connection problem") || text.contains("route: '/sync/v5/site'") => {
                 Error::CentralCannotReachLegacy
             }

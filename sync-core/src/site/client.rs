@@ -1,4 +1,4 @@
-//! One exchange with a server: the one retry boundary, round request, response, body and parsing.
+//! One exchange with a server, with the one retry loop around request, response, body and parsing.
 
 mod legacy;
 
@@ -25,7 +25,7 @@ use crate::text::sentences::input;
 use crate::text_input::into_utf8;
 use crate::transport::{HttpRequest, HttpResponse, Method, Transport, TransportError};
 
-/// What was sent and received.
+/// Counts of what was sent and received.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Traffic {
     pub requests: u64,
@@ -34,50 +34,50 @@ pub(crate) struct Traffic {
     pub bytes_received: u64,
 }
 
-/// Talks to both servers for one cycle.
+/// Sends the requests of one cycle to both servers.
 pub(crate) struct Client<'a> {
     pub transport: &'a dyn Transport,
     pub clock: &'a dyn Clock,
     pub config: &'a SyncConfig,
     pub observer: &'a mut dyn SyncObserver,
     pub traffic: Traffic,
-    /// How much each line carries at once.
+    /// The sizes that each line carries.
     pub sizes: Sizes,
-    /// A question that was asked ahead, with its answer.
+    /// A request that was sent ahead, with its answer.
     ahead: Option<(HttpRequest, Result<HttpResponse, TransportError>)>,
     /// Set once a server could not read a gzipped request.
     plain_only: bool,
-    /// Whether the last exchange broke before there was any response.
+    /// True if the last exchange broke before any response.
     broke: bool,
-    /// When the time of the cycle is over, by the clock that only goes forward.
+    /// The end of the cycle's time, by the monotonic clock.
     pub until: Option<Duration>,
-    /// Whether an exchange was broken off because of that.
+    /// True if an exchange was broken off at that time.
     pub is_out_of_time: bool,
 }
 
-/// Why a push was not taken.
+/// Why a push failed.
 pub(crate) enum PushFault {
     /// The server says that the batch is too large: split it.
     TooLarge,
-    /// The line broke, and may carry less: split it, or leave the one record for another time.
+    /// The line broke, and may carry less: split the batch, or postpone the one record.
     Broke(Error),
-    /// Anything else.
+    /// Any other error.
     Error(Error),
 }
 
-/// A body that is pushed, as far as retries go.
+/// A pushed body, for retries.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct PushRetry {
-    /// Whether it can be made smaller: then what broke is not tried again as it is.
+    /// True if it can be made smaller. A body that broke is then not retried unchanged.
     pub is_divisible: bool,
-    /// How often it is tried.
+    /// The number of tries.
     pub attempts: u32,
-    /// Whether it is as small as it is because a larger one just failed.
+    /// True if a larger body just failed.
     pub is_shrunk: bool,
 }
 
 impl PushRetry {
-    /// Whether a smaller one is to be tried after this error of this attempt.
+    /// True if a smaller body should be tried after this error.
     fn shrinks(self, error: &Error, attempt: u32) -> bool {
         let is_the_size = is_surely_no_outage(error) || self.is_shrunk || attempt > 1;
         self.is_divisible && is_the_size && may_be_the_size(error) && !planted!(BatchNeverShrinks)
@@ -112,12 +112,12 @@ impl<'a> Client<'a> {
         }
     }
 
-    /// Tells the observer; it may end the cycle.
+    /// Tells the observer, which may end the cycle.
     pub(crate) fn tell(&mut self, event: &SyncEvent) -> Result<()> {
         if self.observer.on_event(event).is_break() { Err(Error::Cancelled) } else { Ok(()) }
     }
 
-    /// Says why it waits, and waits in short pieces, so that the observer can end it, and the time of the cycle too.
+    /// Tells the observer why it waits, and waits in short pieces, so that the observer or the time limit can end it.
     pub(crate) fn wait(&mut self, wait: Duration, why: &SyncEvent) -> Result<()> {
         const PIECE: Duration = Duration::from_millis(250);
         self.tell(why)?;
@@ -136,7 +136,7 @@ impl<'a> Client<'a> {
         }
     }
 
-    /// Asks central.
+    /// Sends a request to central.
     pub(crate) fn central<T: DeserializeOwned>(
         &mut self,
         identity: &Identity,
@@ -151,7 +151,7 @@ impl<'a> Client<'a> {
         })
     }
 
-    /// Asks central for something that is read leniently.
+    /// Sends a request to central whose answer is read leniently.
     pub(crate) fn central_raw(
         &mut self,
         identity: &Identity,
@@ -163,8 +163,8 @@ impl<'a> Client<'a> {
         self.with_retries(Server::Central, |client| client.central_once(identity, central, path, &json))
     }
 
-    /// Asks central to make a patient visible in a store. This question alone is answered without an envelope; an answer of
-    /// status 500 says why not, and is no trouble of the server's.
+    /// Asks central to make a patient visible in a store. Only this answer has no envelope. Status 500 gives the reason
+    /// of a refusal, and is no fault of the server.
     pub(crate) fn central_join(
         &mut self,
         identity: &Identity,
@@ -180,8 +180,8 @@ impl<'a> Client<'a> {
         })
     }
 
-    /// Asks central for a batch of at most so many records; on a line that breaks, for ever fewer. Gives how many it asked
-    /// for in the end.
+    /// Asks central for a batch of at most so many records, and for fewer while the line breaks. Returns the number
+    /// that it finally asked for.
     pub(crate) fn central_batch<Q: Serialize>(
         &mut self,
         identity: &Identity,
@@ -196,9 +196,9 @@ impl<'a> Client<'a> {
         })
     }
 
-    /// Pushes to central. A refusal of the size is not retried but given back, also in its other guise: a server that
-    /// answers 413 and closes before it has read everything may be seen as a pipe that breaks. A line may break too, so
-    /// that counts only for what is larger than any central server is known to take, and where the pipe breaks at each try.
+    /// Pushes to central. A refusal for its size is returned, not retried. A server that answers 413 and closes before
+    /// it has read the body may look like a broken pipe, so a broken pipe counts as such a refusal too, but only if it
+    /// breaks at each try and the body is larger than central servers accept.
     pub(crate) fn push<T: DeserializeOwned>(
         &mut self,
         identity: &Identity,
@@ -247,8 +247,8 @@ impl<'a> Client<'a> {
         Ok((HttpRequest { method: Method::Post, url: join(central, path), headers, body }, gzipped))
     }
 
-    /// Does some work while a question to central is already under way. Its answer, good or bad, is the one that the
-    /// next [`central_raw`](Self::central_raw) with the same question gets.
+    /// Does some work while a request to central is already on its way. The next [`central_raw`](Self::central_raw)
+    /// with the same request gets its answer, good or bad.
     pub(crate) fn ask_ahead<T>(
         &mut self,
         central: &Url,
@@ -269,14 +269,14 @@ impl<'a> Client<'a> {
         done
     }
 
-    /// Whether an exchange that is under way should go on.
+    /// True while a running exchange should continue.
     fn goes_on(&mut self, began: Duration) -> bool {
         let waited = self.clock.monotonic().saturating_sub(began);
         let is_over = self.time_is_over();
         self.tell(&SyncEvent::RequestUnderWay { waited }).is_ok() && !is_over
     }
 
-    /// Whether the time of the cycle is over.
+    /// True if the time of the cycle is over.
     fn time_is_over(&mut self) -> bool {
         let now = self.clock.monotonic();
         self.is_out_of_time |= self.until.is_some_and(|until| now >= until);
@@ -306,7 +306,7 @@ impl<'a> Client<'a> {
         self.with_retries_of(server, self.whole(), call)
     }
 
-    /// A body that cannot be made smaller, tried as often as anything else.
+    /// A body that cannot be made smaller, with the usual number of tries.
     pub(crate) fn whole(&self) -> PushRetry {
         PushRetry { is_divisible: false, attempts: self.config.attempts, is_shrunk: false }
     }
@@ -332,16 +332,15 @@ impl<'a> Client<'a> {
         }
     }
 
-    /// Whether the time of the cycle is over after a wait.
+    /// True if the time of the cycle would be over after a wait.
     fn is_over_after(&self, pause: Duration) -> bool {
         let next = self.clock.monotonic().saturating_add(pause);
         self.until.is_some_and(|until| next >= until)
     }
 
-    /// Waits after an attempt that failed, each time twice as long.
+    /// Waits after a failed try, each time twice as long.
     ///
-    /// # Errors
-    /// The time of the cycle would be over: what went wrong says more than that.
+    /// The time of the cycle would be over. The failure itself says more than that, so it is returned.
     pub(crate) fn wait_again(&mut self, server: Server, error: Error, attempt: u32) -> Result<()> {
         let wait = self.config.retry_wait.saturating_mul(1 << (attempt - 1).min(16));
         let pause = self.shortened(wait, attempt);
@@ -352,7 +351,7 @@ impl<'a> Client<'a> {
         self.wait(pause, &SyncEvent::Retrying { server, error: Message::of(&error), wait: pause })
     }
 
-    /// An exchange of a size, which gets smaller where the line breaks until it passes, or cannot be smaller.
+    /// An exchange of a certain size, which shrinks while the line breaks, until it passes or cannot shrink.
     fn sized<T>(
         &mut self,
         (server, kind): (Server, TransferKind),
@@ -376,14 +375,14 @@ impl<'a> Client<'a> {
         }
     }
 
-    /// Notes that a body of this size broke, and waits a little. Says whether a smaller one may be tried.
+    /// Records that a body of this size broke, and waits a little. Returns whether a smaller one may be tried.
     pub(crate) fn shrink(&mut self, (server, kind): (Server, TransferKind), size: u64, error: &Error) -> Result<bool> {
-        // A time that ran out is dear: it is not spent at each half.
+        // A timeout is expensive, so not every half is tried.
         let size = if matches!(error, Error::TimedOut { .. }) && size > 3 { size / 2 } else { size };
         if planted!(BatchNeverShrinks) || !self.sizes.broke(kind, size, self.config) {
             return Ok(false);
         }
-        // It is another request, so it need not wait as one that is tried again.
+        // This is a different request, so it does not need the wait of a retry.
         let pause = self.shortened(self.config.retry_wait / 8, 1);
         if self.is_over_after(pause) {
             return Ok(false);
@@ -393,9 +392,9 @@ impl<'a> Client<'a> {
         Ok(true)
     }
 
-    /// A wait shortened by up to half, so that sites that failed together do not come back together.
+    /// A wait shortened by up to half, so that sites that failed together do not return together.
     fn shortened(&self, wait: Duration, attempt: u32) -> Duration {
-        // splitmix64 of the time: enough to spread, and the same again under a clock that tests turn.
+        // splitmix64 of the time: spreads enough, and is reproducible under a test clock.
         let mut seed = u64::try_from(self.clock.monotonic().as_nanos()).unwrap_or(0) ^ u64::from(attempt);
         seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
         seed = (seed ^ (seed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -405,12 +404,12 @@ impl<'a> Client<'a> {
     }
 }
 
-/// Whether the same may come through the next time. Who is told to wait makes it longer by asking again.
+/// True if the same request may succeed later. A retry at once would lengthen the wait that a server asks for.
 pub(crate) fn is_worth_trying_again(error: &Error) -> bool {
     error.class() == ErrorClass::Retry && !matches!(error, Error::TooManyAttempts { .. })
 }
 
-/// A path on a server. An absolute path drops the address's own; a relative one replaces its last segment
+/// Joins an address and a path. An absolute path replaces the address's own; a relative one replaces its last segment
 /// (`protocol-v6` §1).
 pub(crate) fn join(base: &Url, path: &str) -> String {
     base.join(path).map_or_else(|_| base.to_string(), String::from)

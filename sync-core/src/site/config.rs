@@ -2,38 +2,39 @@
 
 use std::time::Duration;
 
-/// Limits and waits; the defaults suit a clinic on a weak line.
+/// Limits and waits; the defaults suit a clinic on a slow line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SyncConfig {
-    /// Changelog rows asked for in the first pulled batch; later ones adapt to the size of records and the line.
+    /// Changelog rows in the first pulled batch; later ones adapt to the size of records and to the line.
     pub pull_records: u32,
-    /// The most changelog rows asked for in one pulled batch.
+    /// The most changelog rows in one pulled batch.
     pub pull_records_max: u32,
-    /// The size that pulled batches aim at, in bytes of decoded JSON.
+    /// The target size of pulled batches, in bytes of decoded JSON.
     pub pull_bytes: usize,
-    /// The most records that the legacy server is asked for at once.
+    /// The most records in one batch from the legacy server.
     pub legacy_pull_records: u32,
     /// The most records in one pushed batch.
     pub push_records_max: usize,
-    /// The most bytes of JSON in one pushed batch, unless one record alone has more. Central takes 10 MiB.
+    /// The most bytes of JSON in one pushed batch, except for a single larger record. Central accepts 10 MiB.
     pub push_bytes_max: usize,
-    /// What the central server takes in one body, in bytes of JSON. A record that is larger, and whose connection breaks at
-    /// each try, counts as too large: a server that refuses before it has read everything is seen as a line that breaks. A
-    /// smaller one stays to be pushed.
+    /// The largest body that the central server accepts, in bytes of JSON. A larger record whose connection breaks at
+    /// each try counts as too large, because a server that refuses before it has read everything looks like a broken
+    /// line. A smaller record stays to be pushed.
     pub push_body_limit: usize,
-    /// Request bodies from this size on are sent gzipped; to the legacy server once it has shown that it reads them.
+    /// Request bodies of this size and more are gzipped; for the legacy server only once it has shown that it reads
+    /// gzip.
     pub gzip_from: usize,
-    /// How often a request is tried. One that broke on its way is not tried again as it was while there is less to ask for
-    /// or to send: that is another request.
+    /// The number of tries of a request. A request that broke and can be made smaller is not retried unchanged: the
+    /// smaller one is another request.
     pub attempts: u32,
-    /// The wait before the second try; doubles with each, and is shortened by chance by up to half.
+    /// The wait before the second try. It doubles with each try, and is shortened at random by up to half.
     pub retry_wait: Duration,
-    /// How often the server is asked whether it is done integrating.
+    /// The interval of questions whether the server has finished integrating.
     pub integration_poll: Duration,
-    /// How long that is asked before the cycle goes on without it.
+    /// How long these questions go on before the cycle continues without it.
     pub integration_wait: Duration,
-    /// How long one cycle waits for the legacy server to gather this site's records; the next one goes on waiting.
+    /// How long one cycle waits for the legacy server to gather this site's records; the next cycle waits again.
     pub initialisation_wait: Duration,
 }
 

@@ -1,4 +1,4 @@
-//! A cycle while it runs: its lock, its report, its limits. [`steps`](super::steps) has its steps.
+//! A running cycle: its lock, report and limits. [`steps`](super::steps) has its steps.
 
 use std::time::Duration;
 
@@ -22,51 +22,50 @@ use crate::text::Message;
 use crate::text::sentences::cycle as says;
 use crate::write::moved_stores;
 
-/// What a cycle is to do, and how much of it.
+/// The work that a cycle is asked to do, and its limits.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SyncOptions {
     /// Leave out pulling and integrating.
     pub push_only: bool,
-    /// Leave out pushing, except for what was sent already and is not confirmed.
+    /// Leave out pushing, except to confirm an earlier push.
     pub pull_only: bool,
-    /// Begin no further batch after this time. A request that is under way then is broken off within two seconds, where the
-    /// transport can do that; what it would have brought is asked for again by the next cycle.
+    /// Begin no further batch after this time. A running request is then broken off within two seconds, if the
+    /// transport can do that; the next cycle sends it again.
     pub max_time: Option<Duration>,
-    /// Begin no further batch after this many bytes of bodies in both directions. Sent ones are counted as sent, received
-    /// ones decoded: gzip makes them fewer on the line.
+    /// Begin no further batch after this many bytes of bodies in both directions. Sent bytes count as sent, received
+    /// bytes as decoded, so gzip makes fewer of them on the line.
     pub max_bytes: Option<u64>,
 }
 
-/// A cycle while it runs.
+/// A running cycle.
 pub(crate) struct Cycle<'s, 'c> {
     pub site: &'s Site,
     pub identity: Identity,
     pub client: Client<'c>,
     pub report: SyncReport,
     pub(super) options: SyncOptions,
-    /// What the steps have found out and done so far.
+    /// The results of the steps so far.
     pub(super) progress: CycleProgress,
     began: Duration,
-    /// Done and total of the step that runs.
+    /// Done and total of the running step.
     current: (u64, u64),
     ended_early: bool,
-    /// Set while a database that was restored from a backup reads what it lost.
+    /// Set while a restored database reads its lost records.
     pub recovering: bool,
-    /// Which copy of its database this is, for pulls.
+    /// Identifies this copy of the database in pulls.
     pub pull_chain: Option<PushChain>,
 }
 
 impl Site {
-    /// Runs one cycle. What went wrong is in the report; what was done before stays, and the next cycle goes on there.
+    /// Runs one cycle. Failures are in the report; finished work stays, and the next cycle continues from there.
     ///
-    /// # Errors
-    /// The cycle could not even begin: [`Error::NotSetUp`], [`Error::CycleRunning`], or the database failed. Also where the
-    /// database failed at the very end, so that the cycle is not in the sync log; what it had done stays all the same.
+    /// The cycle could not begin: [`Error::NotSetUp`], [`Error::CycleRunning`], or the database failed. Also if the
+    /// database failed at the very end, so that the cycle is not in the sync log; its work stays all the same.
     pub fn sync(&self, options: &SyncOptions, observer: &mut dyn SyncObserver) -> Result<SyncReport> {
         self.cycle(options, observer, |cycle| cycle.run())
     }
 
-    /// Runs steps as a cycle: alone, with a report that is kept in the sync log.
+    /// Runs steps as a cycle: under the lock, with a report in the sync log.
     pub(crate) fn cycle(
         &self,
         options: &SyncOptions,
@@ -99,7 +98,7 @@ impl Site {
         cycle.client.sizes = sizes;
         let set_aside = Cycle::set_aside(self)?;
         run(&mut cycle);
-        // A record may be set aside and woken within a cycle: what counts is what is left.
+        // A record may enter quarantine and leave it within a cycle: only what is left counts.
         cycle.report.quarantined = Cycle::set_aside(self)?.saturating_sub(set_aside);
         cycle.report.changes_below = self.storage.read()?.last_cursor()?.next();
         let sizes = std::mem::take(&mut cycle.client.sizes);
@@ -122,13 +121,13 @@ impl Site {
     }
 }
 
-/// Whether an error ends the cycle at once: it was cancelled, or this machine is at fault.
+/// True for errors that end the cycle at once: cancellation and local faults.
 pub(super) fn aborts_cycle(error: &Error) -> bool {
     matches!(error.class(), ErrorClass::Cancelled | ErrorClass::LocalFault)
 }
 
 impl Cycle<'_, '_> {
-    /// Only what is needed for one patient; no push but what was sent already and is not confirmed.
+    /// Runs only the steps for one patient, and pushes nothing except to confirm an earlier push.
     pub(crate) fn run_for_patient(&mut self, patient: &NameId) {
         self.report.patient = Some(patient.clone());
         let Some(central) = self.step_value(|cycle| central_url(&cycle.identity)) else { return };
@@ -141,7 +140,7 @@ impl Cycle<'_, '_> {
         }
     }
 
-    /// Asks the legacy server who this site is, and has it gather the site's records if that is still to be done.
+    /// Asks the legacy server who this site is, and for initialisation if that is not done.
     pub(super) fn ask_who_we_are(&mut self) -> Result<()> {
         copies::check(self.site.storage.read()?.as_ref(), &self.identity.site_name)?;
         let discovered = self.site.discover_as(&self.identity, &mut self.client)?;
@@ -167,21 +166,21 @@ impl Cycle<'_, '_> {
         Ok(())
     }
 
-    /// Adds to the report what was integrated.
+    /// Adds the counts of an integration to the report.
     pub(crate) fn count(&mut self, done: Integrated) {
         self.report.integrated += done.integrated;
         self.report.refused += done.refused;
         self.report.kept_local += done.kept_local;
     }
 
-    /// The number of records that are set aside other than by a rule of ownership.
+    /// The number of records in quarantine, without those that a rule of ownership refused.
     fn set_aside(site: &Site) -> Result<u64> {
         let counts = site.storage.read()?.quarantine_counts()?;
         let counts_here = |cause: QuarantineCause| cause != QuarantineCause::Refused && !cause.is_settled();
         Ok(counts.iter().filter(|(cause, _)| counts_here(*cause)).map(|(_, count)| count).sum())
     }
 
-    /// The first cycle is complete: from now on local edits are pushed. Those made before stay to be pushed.
+    /// Marks the first cycle as complete: from now on local edits are pushed, including those made before.
     pub(super) fn become_initialised(&mut self) -> Result<()> {
         let txn = self.site.storage.write()?;
         let from = state::PUSH_CURSOR_V6.get(txn.as_ref())?;
@@ -198,7 +197,7 @@ impl Cycle<'_, '_> {
         txn.commit()
     }
 
-    /// Runs a step; gives the class of the error it ended with. The first error of the cycle is kept.
+    /// Runs a step, and returns the class of its error. The first error of the cycle is kept.
     pub(crate) fn step(&mut self, step: Step, run: impl FnOnce(&mut Self) -> Result<()>) -> Option<ErrorClass> {
         let began = self.site.clock.monotonic();
         self.current = (0, 0);
@@ -207,11 +206,11 @@ impl Cycle<'_, '_> {
         let class = ended.as_ref().map(Error::class);
         let error = ended.filter(|error| !self.is_out_of_time(error));
         if let Some(Error::DatabaseCopied { since, .. }) = &error {
-            // Where it cannot be kept, the next cycle is told again.
+            // If it cannot be stored, the next cycle learns it again.
             let _ = copies::give_up(self.site, since);
         }
         let code = error.as_ref().map(Error::code);
-        // The cycle is ending anyway where the observer breaks here.
+        // The cycle ends anyway, so a break of the observer here changes nothing.
         let _ = self.client.tell(&SyncEvent::StepFinished { step, error: code });
         let (done, total) = self.current;
         let seconds = self.site.clock.monotonic().saturating_sub(began).as_secs_f64();
@@ -220,14 +219,14 @@ impl Cycle<'_, '_> {
         class
     }
 
-    /// Whether this is no error, but the end of the time that the cycle may take. It then ends in good order.
+    /// True if the time of the cycle is over, which is no error.
     fn is_out_of_time(&mut self, error: &Error) -> bool {
         let is_over = self.client.is_out_of_time && matches!(error, Error::Cancelled);
         self.ended_early |= is_over;
         is_over
     }
 
-    /// Runs something that is no step of its own.
+    /// Runs work that is not a step.
     pub(crate) fn step_value<T>(&mut self, run: impl FnOnce(&mut Self) -> Result<T>) -> Option<T> {
         match run(self) {
             Ok(value) => Some(value),
@@ -240,7 +239,7 @@ impl Cycle<'_, '_> {
         }
     }
 
-    /// Keeps the error that the cycle is reported with: the first, unless a later one ends everything.
+    /// Keeps the error for the report: the first one, unless a later one aborts the cycle.
     fn keep(&mut self, error: Option<Error>) {
         if let Some(error) = error
             && (self.report.error.is_none() || aborts_cycle(&error))
@@ -249,7 +248,7 @@ impl Cycle<'_, '_> {
         }
     }
 
-    /// Whether the cycle ends now, with an error or because its time is over.
+    /// True if the cycle ends now, with an error or because its time is over.
     pub(super) fn must_end(&self) -> bool {
         self.client.is_out_of_time || self.report.error.as_ref().is_some_and(aborts_cycle)
     }
@@ -264,7 +263,7 @@ impl Cycle<'_, '_> {
         self.client.tell(&SyncEvent::Warning { message })
     }
 
-    /// Whether the limit of time or bytes is reached; the cycle then ends in good order.
+    /// True if the limit of time or bytes is reached; the cycle then ends normally.
     pub(crate) fn over_budget(&mut self) -> bool {
         let time = self.site.clock.monotonic().saturating_sub(self.began);
         let bytes = self.client.traffic.bytes_sent + self.client.traffic.bytes_received;
@@ -274,7 +273,7 @@ impl Cycle<'_, '_> {
         over
     }
 
-    /// Whether the cycle ends at such a limit.
+    /// True if such a limit ended the cycle.
     pub(crate) fn ended_early(&self) -> bool {
         self.ended_early
     }

@@ -1,5 +1,5 @@
-//! Sending and fetching files, one at a time, each at its turn. Records never wait for it: it is no step of the cycle, and
-//! has a lock of its own.
+//! Sending and fetching files, one at a time. It is no step of the cycle and has its own lock, so records never wait
+//! for it.
 
 mod download;
 mod upload;
@@ -25,50 +25,50 @@ use crate::storage::{FileDirection, FileEntry, FileState, LoggedError};
 use crate::text::sentences::cycle as says;
 use crate::transport::{HttpRequest, Stop, StreamedResponse, Transport, TransportError};
 
-/// After so many files in a row that failed by the line, the line is bad, and not the files.
+/// After so many failures of the line in a row, the line is bad, not the files.
 const FAILURES_IN_A_ROW: u32 = 3;
 
-/// So many bytes of a file are worth a next try soon, however often it was cut.
+/// A part of so many bytes makes an early next try worthwhile, however often it was cut.
 const PROGRESS: u64 = 64 * 1024;
 
-/// Noted with a file that was being sent when the time was over.
+/// Stored with a file that was being sent when the time was over.
 const CUT_BY_TIME: &str = "the time that was given was over before all of it was sent";
 
-/// How central's words begin where it is at fault itself, and not the file.
+/// The beginning of central's message if central itself is at fault, not the file.
 const OF_THE_SERVER: &str = "Internal error";
 
-/// How much of the queue is worked on.
+/// How much of the queue to work on.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FilesOptions {
-    /// Begin no further file after this time, and break off the one that is under way, within two seconds where the transport
-    /// can do that. What came of it stays. One that was being sent has to be sent from its beginning, so its next turn is
-    /// let end: a file that needs longer than this gets there all the same.
+    /// Begin no further file after this time, and break the running one off, within two seconds if the transport can do
+    /// that. Received bytes stay. An upload has to start again, so its next try may run to its end: so a file that
+    /// needs more than this time still gets through.
     pub max_time: Option<Duration>,
     /// Begin no further file after this many bytes in both directions.
     pub max_bytes: Option<u64>,
 }
 
-/// What became of the files that were due.
+/// The result of a run over the due files.
 #[derive(Debug, Default)]
 pub struct FilesReport {
     /// Files that were sent.
     pub uploaded: u64,
-    /// Files that came.
+    /// Files that were received.
     pub downloaded: u64,
     /// Files that failed and are tried again later.
     pub failed: u64,
     /// Files whose reference was deleted meanwhile.
     pub gone: u64,
-    /// Bytes of files that were sent, those of tries that failed too.
+    /// Bytes of files that were sent, including failed tries.
     pub bytes_sent: u64,
-    /// Bytes of files that came.
+    /// Bytes of files that were received.
     pub bytes_received: u64,
-    /// Why it ended before the queue did.
+    /// The error that ended it before the end of the queue.
     pub error: Option<Error>,
 }
 
 impl From<Error> for FilesReport {
-    /// A report that nothing was begun, and why.
+    /// A report without any work, and the reason.
     fn from(error: Error) -> Self {
         Self { error: Some(error), ..Self::default() }
     }
@@ -88,13 +88,13 @@ impl Serialize for FilesReport {
     }
 }
 
-/// Why a file did not get through.
+/// Why a file failed.
 enum TransferFault {
-    /// By itself: the others go on.
+    /// The file itself; the others continue.
     File(String, Retry),
-    /// What should go is gone or changed.
+    /// The file to send is missing or changed.
     Spoilt(String),
-    /// Something that every file needs is at fault, or may be.
+    /// A fault that concerns every file, or may.
     Common(Error),
     /// Its reference was deleted meanwhile.
     Gone,
@@ -106,55 +106,54 @@ impl From<Error> for TransferFault {
     }
 }
 
-/// How a file got through.
+/// How a file succeeded.
 enum TransferResult {
-    /// Its bytes are where they should be.
+    /// Its bytes are in place.
     Whole,
-    /// Its turn has not come: nothing was tried.
+    /// It is not due yet; nothing was tried.
     NotYet(Duration),
 }
 
-/// The time that is given, by the clock that only goes forward.
+/// The time limit, by the monotonic clock.
 #[derive(Debug, Clone, Copy, Default)]
 struct TimeBudget {
     until: Option<Duration>,
-    /// Whether the file whose turn it is may take longer.
+    /// True if the current file may exceed the limit.
     is_let_end: bool,
-    /// Whether it ended an exchange.
+    /// True if it ended an exchange.
     ended: bool,
 }
 
 impl TimeBudget {
-    /// Whether an exchange goes on at this time.
+    /// True if an exchange continues at this time.
     fn goes_on(&mut self, now: Duration) -> bool {
         self.ended |= !self.is_let_end && self.until.is_some_and(|until| now >= until);
         !self.ended
     }
 }
 
-/// Works on the queue.
+/// Works through the queue.
 struct FileTransfers<'a> {
     site: &'a Site,
     files: &'a Files,
     identity: Identity,
     central: Url,
     observer: &'a mut dyn SyncObserver,
-    /// Ends the exchange that is under way.
+    /// Ends the running exchange.
     stop: Stop,
     time: TimeBudget,
     report: FilesReport,
-    /// How much of a file the line carries at once.
+    /// The sizes that the line carries.
     sizes: Sizes,
 }
 
 impl Site {
-    /// Sends and fetches the files that are due, each once; a file that fails is tried again later and delays no other.
-    /// What went wrong is in the report and with each file.
+    /// Sends and fetches the due files, each once. A file that fails is tried again later and delays no other. Failures
+    /// are in the report and stored with each file.
     ///
-    /// # Errors
-    /// It could not even begin: [`Error::NotSetUp`], [`Error::WrongRole`] on central, [`Error::CentralUrlMissing`] if the
-    /// legacy server names no central server, [`Error::InvalidUrl`] if what it names is no address, [`Error::CycleRunning`]
-    /// if files are on their way already; the disk or the database failed.
+    /// It could not begin: [`Error::NotSetUp`], [`Error::WrongRole`] on central, [`Error::CentralUrlMissing`] if the
+    /// legacy server names no central server, [`Error::InvalidUrl`] if that address is unusable,
+    /// [`Error::CycleRunning`] if files are already on their way; the disk or the database failed.
     pub fn sync_files(
         &self,
         files: &Files,
@@ -192,7 +191,7 @@ impl Site {
         let kept = mover.sizes.store_of_files(self.storage.as_ref());
         mover.report.error = outcome.and(kept).err();
         let error = mover.report.error.as_ref().map(Error::code);
-        // It is ending anyway where the observer breaks here.
+        // The run ends anyway, so a break of the observer here changes nothing.
         let _ = mover.tell(&SyncEvent::StepFinished { step, error });
         Ok(mover.report)
     }
@@ -225,7 +224,8 @@ impl FileTransfers<'_> {
         Ok(())
     }
 
-    /// A file's turn. An error is one that every file may meet; it is noted with the file where the file may be at fault.
+    /// Handles one file. It returns errors that may concern every file; they are also stored with the file if the file
+    /// may be at fault.
     fn turn(&mut self, entry: &FileEntry) -> Result<()> {
         if !self.files.change(&entry.id, |entry| entry.state = FileState::Running)? {
             return Ok(());
@@ -254,7 +254,7 @@ impl FileTransfers<'_> {
             Err(TransferFault::File(reason, retry)) => self.failed(entry, reason, retry),
             Err(TransferFault::Spoilt(reason)) => self.failed(entry, reason, Retry::Refused),
             Err(TransferFault::Common(error)) if ends_all(&error) => {
-                // Nobody knows whether the file is good: its turn comes again. If this fails too, it comes anyway.
+                // The state of the file is unknown, so it is tried again. If this fails too, it is tried anyway.
                 let is_cut = self.time.ended && entry.direction == FileDirection::Upload;
                 let _ = self.files.change(id, |entry| {
                     entry.state = FileState::Waiting;
@@ -270,10 +270,10 @@ impl FileTransfers<'_> {
                 self.failed(entry, format!("central says: {detail}"), Retry::Soon)
             }
             Err(TransferFault::Common(error)) => {
-                // A part that came stays: over a weak line a file gets there in steps.
+                // A received part stays: over a weak line a file arrives in steps.
                 let got_on = self.report.bytes_received >= received + PROGRESS;
                 let retry = if got_on { Retry::GotOn } else { Retry::Soon };
-                // What came with a status is the only word of why.
+                // The text that came with the status is the only reason.
                 let cause = error.causes().into_iter().next().filter(|_| matches!(error, Error::ServerTrouble { .. }));
                 let reason = cause.map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"));
                 self.failed(entry, reason, retry)?;
@@ -293,7 +293,7 @@ impl FileTransfers<'_> {
         tell(self.observer, event)
     }
 
-    /// Does a part of an exchange while the observer is asked whether it should go on, where the transport lets it be broken off.
+    /// Does a part of an exchange while the observer is asked whether to continue, if the transport can be broken off.
     fn watched<T: Send>(&mut self, work: impl FnOnce(&dyn Transport) -> T + Send) -> T {
         let transport = self.site.transport.as_ref();
         let Some(stoppable) = transport.stoppable(&self.stop) else { return work(transport) };
@@ -316,16 +316,16 @@ fn tell(observer: &mut dyn SyncObserver, event: &SyncEvent) -> Result<()> {
     if observer.on_event(event).is_break() { Err(Error::Cancelled) } else { Ok(()) }
 }
 
-/// Tells how far a file is.
+/// Reports the progress of a file.
 fn tell_bytes(observer: &mut dyn SyncObserver, done: u64, total: u64) -> Result<()> {
     tell(observer, &SyncEvent::Progress { step: Step::Files, done, total: total.max(done) })
 }
 
-/// Whether no other file could do better now.
+/// True if no other file could succeed now.
 fn ends_all(error: &Error) -> bool {
     match error.class() {
         ErrorClass::Configure | ErrorClass::Upgrade | ErrorClass::Cancelled | ErrorClass::Busy => true,
-        // What one file cannot have of the disk a smaller one may.
+        // The disk may have room for a smaller file.
         ErrorClass::LocalFault => !matches!(error, Error::DiskFull { .. } | Error::Io { .. }),
         ErrorClass::Retry => matches!(error, Error::Unreachable { .. } | Error::CentralCannotReachLegacy),
         _ => false,

@@ -1,4 +1,4 @@
-//! Who this site is, as its database has it.
+//! The identity of this site, as stored in its database.
 
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
@@ -17,7 +17,7 @@ use crate::storage::state::{HardwareFrom, is_one_server, role, site_id};
 use crate::storage::{ReadTxn, WriteTxn, state};
 use crate::text::{Localize, Message};
 
-/// What is needed to talk to the legacy server.
+/// Settings for the connection to the legacy server.
 #[derive(Clone)]
 pub struct Settings {
     /// The legacy server's address.
@@ -26,13 +26,13 @@ pub struct Settings {
     pub site_name: String,
     /// The hash of its password.
     pub password: PasswordHash,
-    /// The id by which servers know this machine, if it must be a certain one; if `None`, the machine's own, or what the
-    /// database has of before.
+    /// The id by which servers know this machine, if one was chosen; `None` for the machine's own, or one stored by an
+    /// older version.
     pub hardware_id: Option<String>,
 }
 
 impl std::fmt::Debug for Settings {
-    /// Shows neither the password nor the hardware id, nor what may be a password in the address.
+    /// Hides the password, the hardware id, and a possible password in the address.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Settings")
             .field("legacy_url", &masked_url(&self.legacy_url))
@@ -41,23 +41,23 @@ impl std::fmt::Debug for Settings {
     }
 }
 
-/// What the legacy server said of this site.
+/// The legacy server's answer about this site.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Discovered {
-    /// The part this database plays.
+    /// The role of this database.
     #[serde(serialize_with = "role_text")]
     pub role: Role,
     /// The site's number.
     pub site_id: SiteId,
     /// The address of the Open mSupply central server; empty if there is none.
     pub central_url: String,
-    /// The number of the legacy server's own site, if it said so.
+    /// The number of the legacy server's own site, if it gave one.
     pub legacy_site_id: Option<SiteId>,
-    /// How far the legacy server is with initialising this site.
+    /// The state of this site's initialisation at the legacy server.
     pub initialisation_status: String,
-    /// What differs from what it said before.
+    /// The differences from its previous answer.
     pub changes: Vec<Message>,
-    /// The same status, as the cycle reads it.
+    /// The same state, for the cycle.
     #[serde(skip)]
     pub(crate) status: InitialisationStatus,
 }
@@ -72,7 +72,7 @@ fn role_text<S: serde::Serializer>(role: &Role, serializer: S) -> Result<S::Ok, 
     serializer.serialize_str(role.as_str())
 }
 
-/// The id by which servers know this machine, and whose it is.
+/// The hardware id of this machine, and its origin.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Hardware {
     pub id: String,
@@ -80,13 +80,13 @@ pub(crate) struct Hardware {
 }
 
 impl Hardware {
-    /// That which somebody chose for this machine.
+    /// An id that a person chose for this machine.
     pub(crate) fn given(id: &str) -> Self {
         Self { id: id.to_owned(), from: HardwareFrom::Given }
     }
 
-    /// That of a database on this machine, if it has one. What is the machine's own is never taken from the database, and what
-    /// somebody chose counts on the machine for which that was: a copy of the file elsewhere is another machine.
+    /// The id that a database has on this machine, if any. The machine's own id is never read from the database, and a
+    /// chosen id is valid only on the machine for which it was chosen: a copy of the file elsewhere is another machine.
     pub(crate) fn load(txn: &dyn ReadTxn, machine: &Machine) -> Result<Option<Self>> {
         let Some(id) = state::HARDWARE_ID.find(txn)? else { return Ok(None) };
         Ok(Some(match state::HARDWARE_ID_FROM.get(txn)? {
@@ -99,7 +99,7 @@ impl Hardware {
         }))
     }
 
-    /// That of this machine.
+    /// The id of this machine.
     pub(crate) fn of(machine: &Machine) -> Result<Self> {
         Ok(Self { id: machine.id()?, from: HardwareFrom::Machine })
     }
@@ -116,13 +116,13 @@ impl Hardware {
     }
 }
 
-/// What tells a machine from others, without saying who it is; empty where it has no id.
+/// A digest that tells machines apart without revealing their ids; empty for a machine without an id.
 fn bound_to(machine: &Machine) -> String {
     let digest = |id: String| hex(&Sha256::digest(format!("oms-sync {id}"))[..16]);
     machine.id().map(digest).unwrap_or_default()
 }
 
-/// A set-up site: its settings and what discovery stored.
+/// A site that is set up: its settings and the stored discovery.
 #[derive(Clone)]
 pub(crate) struct Identity {
     pub legacy_url: Url,
@@ -138,7 +138,7 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    /// What `settings` say, before anything is known of the site.
+    /// The settings, before anything else is known of the site.
     pub(crate) fn of_settings(settings: &Settings, hardware: Hardware) -> Result<Self> {
         Ok(Self {
             legacy_url: parse_url("the legacy server's address", &settings.legacy_url)?,
@@ -175,12 +175,12 @@ impl Identity {
         })
     }
 
-    /// Whether one server answers the questions of both.
+    /// True if one server is both the legacy server and central.
     pub(crate) fn central_is_legacy(&self) -> bool {
         is_one_server(self.legacy_url.as_str(), self.central_url.as_deref())
     }
 
-    /// What no message may hold.
+    /// Strings that no message may contain.
     pub(crate) fn hardware_id(&self) -> &str {
         &self.hardware.id
     }

@@ -1,4 +1,4 @@
-//! The remote site: discovers who it is, pushes, pulls and integrates.
+//! The remote site: discovers its identity, pushes, pulls and integrates.
 
 mod answer;
 pub(crate) mod central;
@@ -32,7 +32,7 @@ use crate::machine::Machine;
 use crate::storage::Storage;
 use crate::transport::Transport;
 
-/// A site over its storage: everything that talks to servers starts here.
+/// A site on its storage: all calls that talk to servers start here.
 ///
 /// Holds no state of its own; several may be made over one storage. Reading and writing records is
 /// [`Records`](crate::Records).
@@ -57,25 +57,25 @@ impl Site {
         Self { storage, transport, clock, config: SyncConfig::default(), machine: Machine::default() }
     }
 
-    /// The same with other limits.
+    /// Replaces the limits.
     #[must_use]
     pub fn with_config(self, config: SyncConfig) -> Self {
         Self { config, ..self }
     }
 
-    /// The same on a machine whose id the host app knows better than the system does, as an app on Android: pass it each time,
-    /// so that a database that was copied to another machine is noticed.
+    /// Sets the id of the machine, if the host app knows it better than the system does, such as on Android. Pass it
+    /// each time, so that a database that was copied to another machine is noticed.
     #[must_use]
     pub fn with_machine_id(self, id: impl Into<String>) -> Self {
         Self { machine: Machine::Given(id.into()), ..self }
     }
 
-    /// Who this site is, as its database has it.
+    /// The identity of this site, as stored in its database.
     pub(crate) fn identity(&self) -> Result<Identity> {
         Identity::load(self.storage.read()?.as_ref(), &self.machine)
     }
 
-    /// The clock that it goes by.
+    /// The clock of this site.
     pub(crate) fn clock(&self) -> Arc<dyn Clock> {
         self.clock.clone()
     }

@@ -1,4 +1,4 @@
-//! Events of a cycle, for whoever watches.
+//! Events of a cycle for an observer.
 
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -21,24 +21,24 @@ pub enum Step {
     Push,
     /// Pulls central data of the legacy server.
     PullCentral,
-    /// Pulls what the legacy server has queued for this site.
+    /// Pulls the queue of the legacy server for this site.
     PullRemote,
-    /// Pulls from the Open mSupply central server and integrates what needs nothing that is not here.
+    /// Pulls from the Open mSupply central server, and integrates records that need no missing record.
     PullV6,
     /// Makes a patient visible in a store of this site, at the legacy server and at the central server.
     LinkPatient,
-    /// Pulls the records of one patient from the Open mSupply central server; no part of a whole cycle.
+    /// Pulls the records of one patient from the Open mSupply central server; not part of a whole cycle.
     PullPatient,
-    /// Integrates what had to wait for another record.
+    /// Integrates records that waited for another record.
     Integrate,
-    /// Sends and fetches files; no part of a cycle.
+    /// Sends and fetches files; not part of a cycle.
     Files,
-    /// Compares what is here with what central has; no part of a cycle.
+    /// Compares this database with central; not part of a cycle.
     Compare,
 }
 
 impl Step {
-    /// The step as users see it.
+    /// The name of the step for users.
     pub fn label(self) -> &'static str {
         match self {
             Self::Prepare => "Prepare",
@@ -56,82 +56,81 @@ impl Step {
     }
 }
 
-/// What happens in a cycle.
+/// An event of a cycle.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SyncEvent {
     /// A step begins.
     StepStarted {
-        /// Which.
+        /// The step.
         step: Step,
     },
-    /// A step got on. Totals are what the other end says, and may change.
+    /// Progress of a step. The total comes from the other end, and may change.
     Progress {
-        /// Which.
+        /// The step.
         step: Step,
         /// Records done.
         done: u64,
         /// Records in all.
         total: u64,
     },
-    /// A step ended, well or not.
+    /// A step ended, successfully or not.
     StepFinished {
-        /// Which.
+        /// The step.
         step: Step,
-        /// The code of the error it ended with.
+        /// The code of its error.
         error: Option<&'static str>,
     },
-    /// A request failed and will be tried again.
+    /// A request failed and will be retried.
     Retrying {
-        /// Who did not answer well.
+        /// The server.
         server: Server,
-        /// How.
+        /// The error.
         error: Message,
         /// The wait before the next try.
         wait: Duration,
     },
-    /// The cycle waits; told a few times a second, so that it can be stopped.
+    /// The cycle waits. Sent a few times a second, so that it can be stopped.
     Waiting {
-        /// For how long still.
+        /// The remaining time.
         left: Duration,
     },
-    /// A request is under way; told a few times a second, so that it can be broken off.
+    /// A request is running. Sent a few times a second, so that it can be broken off.
     RequestUnderWay {
-        /// For how long already.
+        /// The time so far.
         waited: Duration,
     },
-    /// The pushed records are being integrated; asked again soon.
+    /// Pushed records are being integrated; the next question follows soon.
     WaitingForIntegration {
-        /// For how long already.
+        /// The time so far.
         waited: Duration,
     },
-    /// The legacy server gathers this site's records; asked again soon.
+    /// The legacy server gathers this site's records; the next question follows soon.
     WaitingForInitialisation {
-        /// For how long already.
+        /// The time so far.
         waited: Duration,
     },
-    /// Something that the administrator of this site should know.
+    /// A warning for the administrator of this site.
     Warning {
-        /// In words.
+        /// The text.
         message: Message,
     },
 }
 
-/// Is told what happens, and may stop the cycle.
+/// Receives the events of a cycle, and may stop it.
 ///
-/// Called on the thread that runs the cycle, between two requests and between two transactions, also while it waits and while
-/// a request is under way. `Break` ends the cycle with [`Error::Cancelled`](crate::Error::Cancelled); everything done so far
-/// stays.
+/// Called on the thread of the cycle, between two requests and between two transactions, also during waits and
+/// requests. `Break` ends the cycle with [`Error::Cancelled`](crate::Error::Cancelled); everything done so far stays.
 ///
-/// A request that is under way is broken off within two seconds, wherever it is: while a name is looked up, while it connects,
-/// sends, waits or receives. That needs a transport that can be [broken off](crate::transport::Transport::stoppable), as
-/// [`HttpTransport`](crate::transport::HttpTransport) can; any other is first let end.
+/// A running request is broken off within two seconds, wherever it is: looking up a name, connecting, sending, waiting
+/// or receiving. The transport has to support [that](crate::transport::Transport::stoppable), as
+/// [`HttpTransport`](crate::transport::HttpTransport) does; otherwise the request first runs to its end.
 pub trait SyncObserver {
-    /// Is told of one event.
+    /// Receives one event.
     fn on_event(&mut self, event: &SyncEvent) -> ControlFlow<()>;
 }
 
-/// Watches nothing and stops nothing.
+/// Ignores all events and stops nothing.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NoopObserver;
 

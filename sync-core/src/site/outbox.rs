@@ -1,4 +1,4 @@
-//! What a push takes out of the changelog: the next batch, and what becomes of records that break the line.
+//! Reads the changelog for a push: the next batch, and the records that break the line.
 
 use crate::changelog::{Change, NewChange};
 use crate::clock::Timestamp;
@@ -9,14 +9,14 @@ use crate::write;
 
 use super::central::position::Position;
 
-/// Changelog rows that are looked at in one turn.
+/// Changelog rows that are read at once.
 const ROWS: usize = 1000;
-/// What a record has around its data on the wire.
+/// The bytes around a record's data on the wire.
 pub(crate) const ENVELOPE: u64 = 200;
-/// So many records that break the line alone are tried in one cycle.
+/// The most records that break the line alone and are tried in one cycle.
 const TRIES: u32 = 16;
 
-/// How much fits into a batch.
+/// The limits of a batch.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct BatchBudget {
     pub records: usize,
@@ -25,28 +25,28 @@ pub(crate) struct BatchBudget {
     pub below: Option<u64>,
 }
 
-/// A batch that is to go out.
+/// A batch to send.
 pub(crate) struct Gathered<E> {
     pub elements: Vec<E>,
     /// The bytes of the elements.
     pub bytes: u64,
-    /// Where the cursor goes once the batch is taken.
+    /// The position of the cursor once the batch is accepted.
     pub next: Cursor,
-    /// Whether no row that is pushed lies between `next` and the end of the push.
+    /// True if no pushed row lies between `next` and the end of the push.
     pub is_last: bool,
     /// Rows before `next` that were passed over: they stay to be pushed.
     passed_over: Vec<(Cursor, NewChange)>,
 }
 
-/// Gathers the next batch: at least one record, however large it is. `make` gives an element with its bytes, or nothing for a
-/// row that is not pushed.
+/// Gathers the next batch: at least one record, even a large one. `make` returns an element with its bytes, or nothing
+/// for a row that is not pushed.
 pub(crate) fn gather<E>(
     txn: &dyn ReadTxn,
     stands: Position,
     room: BatchBudget,
     mut make: impl FnMut(Change, Option<RecordData>) -> Result<Option<(E, u64)>>,
 ) -> Result<Gathered<E>> {
-    // Of what is passed over, some may still be tried.
+    // Some of the records that are passed over may still be tried.
     let is_last = room.below.is_none();
     let mut out = Gathered { elements: Vec::new(), bytes: 0, next: stands.next, is_last, passed_over: Vec::new() };
     let mut from = stands.next;
@@ -82,13 +82,13 @@ pub(crate) fn gather<E>(
 }
 
 impl<E> Gathered<E> {
-    /// Logs anew what was passed over, in the transaction that moves the cursor past it: it stays to be pushed, behind what was
-    /// written so far. Says how many there were.
+    /// Logs the rows that were passed over again, in the transaction that moves the cursor past them: they stay to be
+    /// pushed, after all edits so far. Returns their number.
     pub(crate) fn log_passed_over(&self, txn: &dyn WriteTxn, now: Timestamp) -> Result<u64> {
         let mut logged = 0;
         for (_, change) in self.passed_over.iter().filter(|(at, _)| *at < self.next) {
             logged += 1;
-            // Written again meanwhile: the newer edit goes out in its turn.
+            // Edited again meanwhile: the newer edit goes out in its turn.
             if !txn.has_local_change(&change.table, &change.id, self.next)? {
                 write::requeue_edit(txn, change.clone(), now)?;
             }
@@ -97,8 +97,8 @@ impl<E> Gathered<E> {
     }
 }
 
-/// Records that break the line, each sent alone. A line that breaks above some size lets smaller ones through, so those go on:
-/// first what is at most half as large as what broke, then what is smaller at all.
+/// Records that break the line, each sent alone. A line that breaks above some size lets smaller records through, so
+/// those are sent: first those of at most half the size of the record that broke, then any smaller one.
 #[derive(Debug, Default)]
 pub(crate) struct SingleRecordPushes {
     smallest: Option<u64>,
@@ -113,12 +113,12 @@ impl SingleRecordPushes {
         self.below
     }
 
-    /// How often one record is tried: only the first as often as anything else.
+    /// The number of tries of one record: only the first has the usual number.
     pub(crate) fn attempts(&self, usual: u32) -> u32 {
         if self.tries == 0 { usual } else { 1 }
     }
 
-    /// One record of this size broke the line. Says whether smaller ones may be tried.
+    /// Notes that one record of this size broke the line. Returns whether smaller ones may be tried.
     pub(crate) fn broke(&mut self, bytes: u64, error: Error) -> bool {
         self.tries += 1;
         let smallest = self.smallest.map_or(bytes, |smallest| smallest.min(bytes));
@@ -128,7 +128,7 @@ impl SingleRecordPushes {
         self.tries < TRIES && !planted!(LargeRecordHoldsUpAll)
     }
 
-    /// Nothing that is not passed over is left. Says whether more may be tried.
+    /// Notes that only rows that are passed over are left. Returns whether more may be tried.
     pub(crate) fn widen(&mut self) -> bool {
         match (self.below, self.smallest) {
             (Some(below), Some(smallest)) if below < smallest => {
@@ -154,7 +154,8 @@ mod tests {
         Error::CutOff { server: crate::error::Server::Central, url, source: "reset".into() }
     }
 
-    /// Records of these sizes over a line that carries less than `line` bytes; gives what was tried in vain, and what went.
+    /// Sends records of these sizes over a line that carries less than `line` bytes. Returns those tried in vain, and
+    /// those that went.
     fn over(line: u64, mut pending: Vec<u64>) -> (Vec<u64>, Vec<u64>) {
         let (mut sieve, mut broke, mut went) = (SingleRecordPushes::default(), Vec::new(), Vec::new());
         loop {

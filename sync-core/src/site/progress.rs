@@ -1,8 +1,8 @@
-//! What the steps of a running cycle have found out and done so far.
+//! The results of the steps of a running cycle so far.
 
 use url::Url;
 
-/// What the steps have found out and done so far.
+/// The results of the steps so far.
 #[derive(Debug, Default)]
 pub(super) struct CycleProgress {
     /// The cycle ends: the remaining steps are skipped.
@@ -12,14 +12,14 @@ pub(super) struct CycleProgress {
     pub(super) central: Option<Url>,
     pub(super) push: PushState,
     pub(super) backup: BackupState,
-    /// What central has is read.
+    /// All of central's records are read.
     pub(super) is_central_read: bool,
-    /// Patients are to be linked to stores of this site.
+    /// Links of patients to stores of this site are pending.
     pub(super) has_links: bool,
     pub(super) is_integrated: bool,
 }
 
-/// How far the cycle has come with the legacy server.
+/// The progress of the cycle at the legacy server.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) enum LegacyProgress {
     #[default]
@@ -31,23 +31,23 @@ pub(super) enum LegacyProgress {
     AllRead,
 }
 
-/// What is known of the last push to central.
+/// The state of the last push to central.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PushState {
-    /// It may be there or not: nothing may be pulled.
+    /// It is unknown whether central has it, so nothing may be pulled.
     #[default]
     Open,
-    /// Nothing speaks against asking central whether it is integrated.
+    /// Central may be asked whether it is integrated.
     Sent,
     /// Central has integrated it.
     Confirmed,
 }
 
-/// Whether this database is a backup that was put back.
+/// Whether this database was restored from a backup.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) enum BackupState {
     #[default]
     No,
-    /// What it lost is still to be read.
+    /// Its lost records are still to be read.
     Restored,
 }

@@ -1,4 +1,4 @@
-//! What a cycle did.
+//! The report of a cycle.
 
 use serde::Serialize;
 
@@ -14,11 +14,11 @@ use crate::text::{Localize, Message};
 pub enum SyncOutcome {
     /// Everything was done.
     Done,
-    /// Everything was done but some records were set aside.
+    /// Everything was done, but some records are in quarantine.
     LeftBehind,
-    /// It ended at the limit of time or bytes that was given; the next one goes on.
+    /// It ended at the given limit of time or bytes; the next cycle continues.
     Partial,
-    /// Something failed; see the error.
+    /// It failed; see the error.
     Failed,
     /// It was stopped.
     Cancelled,
@@ -37,47 +37,46 @@ impl SyncOutcome {
     }
 }
 
-/// What a cycle did, as `sync --json` prints it.
+/// The report of a cycle, which is also its JSON document.
 #[derive(Debug, Serialize)]
 #[non_exhaustive]
 pub struct SyncReport {
     /// How it ended.
     pub outcome: SyncOutcome,
-    /// The one patient whose records were pulled; nothing for a whole cycle.
+    /// The patient whose records were pulled; `None` for a whole cycle.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub patient: Option<NameId>,
-    /// Records that either server took.
+    /// Records that either server accepted.
     pub pushed: u64,
-    /// Records received from either server, whatever became of them.
+    /// Records received from either server, integrated or not.
     pub pulled: u64,
     /// Records integrated.
     pub integrated: u64,
-    /// Records set aside because they are bad, unknown or wait for another.
+    /// Records in quarantine because they are malformed, unknown or wait for another.
     pub quarantined: u64,
-    /// Records set aside because a rule of ownership forbids them, or because central does not take them.
+    /// Records in quarantine because a rule of ownership forbids them, or because central refused them.
     pub refused: u64,
-    /// Pulled records that gave way to an edit made here.
+    /// Pulled records that yielded to a local edit.
     pub kept_local: u64,
     /// The steps that ran.
     pub steps: Vec<StepReport>,
-    /// The steps that did not run, and why.
+    /// The steps that did not run, with the reason.
     pub skipped: Vec<SkippedStep>,
-    /// What each server took of the changelog of this database, part by part.
+    /// The parts of this database's changelog that each server accepted.
     pub pushed_ranges: Vec<PushedRange>,
-    /// From here on the changelog of this database was written while the cycle ran: what sync wrote since then, the cycle
-    /// brought.
+    /// The first cursor that was written during the cycle: sync writes from here on came with it.
     pub changes_from: Cursor,
-    /// Below here it was written when the cycle ended.
+    /// The first cursor after those of the cycle.
     pub changes_below: Cursor,
-    /// Requests sent, repeated ones included.
+    /// Requests sent, including repeated ones.
     pub requests: u64,
-    /// How many of them were tried again because the one before failed.
+    /// How many of them were retries.
     pub retries: u64,
     /// Bytes of request bodies, as sent.
     pub bytes_sent: u64,
     /// Bytes of response bodies, decoded.
     pub bytes_received: u64,
-    /// What the administrator of this site should know.
+    /// Warnings for the administrator of this site.
     pub warnings: Vec<Message>,
     /// The first error, if any.
     #[serde(serialize_with = "as_logged")]
@@ -90,7 +89,7 @@ impl Localize for SyncReport {
     }
 }
 
-/// A part of the changelog of this database whose edits a server took.
+/// A part of this database's changelog whose edits a server accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct PushedRange {
@@ -98,17 +97,17 @@ pub struct PushedRange {
     pub to: &'static str,
     /// Its first cursor.
     pub from: Cursor,
-    /// The first cursor behind it.
+    /// The first cursor after it.
     pub below: Cursor,
 }
 
 impl SyncReport {
-    /// Notes that a step did not run.
+    /// Adds a step that did not run.
     pub(crate) fn note_skipped(&mut self, name: Step, reason: SkipReason) {
         self.skipped.push(SkippedStep { name, reason });
     }
 
-    /// Notes that a server took a batch.
+    /// Adds a batch that a server accepted.
     pub(crate) fn note_pushed(&mut self, server: Server, from: Cursor, below: Cursor) {
         let to = match server {
             Server::Central => "central",
@@ -125,9 +124,9 @@ impl SyncReport {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct SkippedStep {
-    /// Which.
+    /// The step.
     pub name: Step,
-    /// Why.
+    /// The reason.
     pub reason: SkipReason,
 }
 
@@ -145,32 +144,32 @@ pub enum SkipReason {
     LegacyUnavailable,
     /// This database is the central server's own.
     IsCentral,
-    /// There is no usable address of a central server.
+    /// There is no usable address of the central server.
     NoCentral,
     /// Local edits are pushed only after the first complete cycle.
     NotInitialised,
-    /// A backup was put back. What it lost has to be read before anything is pushed or pulled.
+    /// A backup was restored. Its lost records have to be read before anything is pushed or pulled.
     NotRecovered,
     /// The recovery after a backup has read everything in this cycle.
     AlreadyRead,
-    /// Central has not confirmed what was pushed. A pull could take an older version for a newer one.
+    /// Central has not confirmed the last push. A pull could take an older version for a newer one.
     PushUnconfirmed,
-    /// The step before failed, and this one needs its result.
+    /// The step before failed, and this step needs its result.
     StepBeforeFailed,
 }
 
-/// What a step did.
+/// The result of a step.
 #[derive(Debug, Clone, Serialize)]
 pub struct StepReport {
-    /// Which.
+    /// The step.
     pub name: Step,
     /// Records done.
     pub done: u64,
-    /// Records there were to do.
+    /// Records in all.
     pub total: u64,
-    /// How long it took.
+    /// Its duration.
     pub seconds: f64,
-    /// The code of the error it ended with.
+    /// The code of its error.
     pub error: Option<&'static str>,
 }
 

@@ -1,8 +1,9 @@
-//! How much is asked for or sent at once. One policy for every direction: halve what broke, go back to what worked, grow by a
+//! The sizes of batches. One policy for every direction: halve a size that broke, return to one that worked, grow a
 //! little after several successes.
 //!
-//! A line that breaks each body after some bytes, or a proxy with a limit, looks like any other broken line. So the first
-//! broken body counts: the same size is not tried again. What is learnt is kept across cycles, for each server and direction.
+//! A line that breaks each body after some bytes, or a proxy with a limit, looks like any other broken line. So already
+//! the first broken body counts: the same size is not retried. The sizes are kept across cycles, for each server and
+//! direction.
 
 use std::time::Duration;
 
@@ -14,9 +15,9 @@ use crate::protocol::v6::ReadBatch;
 use crate::storage::state::{Setting, StoredJson};
 use crate::storage::{ReadTxn, Storage, WriteTxn, state};
 
-/// Successes at one size before a larger one is tried again. Each larger size that breaks doubles them.
+/// Successes at one size before a larger one is tried again. Each larger size that breaks doubles the number.
 const PATIENCE: u32 = 3;
-/// The most successes that are waited for.
+/// The largest number of such successes.
 const PATIENCE_MAX: u32 = 48;
 /// A batch that took longer than this is halved.
 const SLOW: Duration = Duration::from_secs(30);
@@ -28,29 +29,29 @@ pub(crate) struct SizeBounds {
     pub first: u64,
     /// The largest size.
     pub max: u64,
-    /// A slow line alone never makes the size smaller than this.
+    /// A slow line alone does not reduce the size below this.
     pub slow_min: u64,
 }
 
-/// What is known of the size that a line carries. The smallest size is 1: one record, or one byte, which stands for one
-/// record too.
+/// What is known about the size that a line carries. The smallest size is 1: one record, or one byte, which stands for
+/// one record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Sizing {
     /// The next size.
     size: u64,
-    /// The largest size that came through since the last break that disproved a smaller one; 0 if none did.
+    /// The largest size that worked since the last break that disproved a smaller one; 0 for none.
     worked: u64,
-    /// The size that broke last. `None` on a line that never broke, or that carries more than what broke.
+    /// The size that broke last; `None` if the line never broke, or carries more by now.
     broke: Option<u64>,
     /// Successes at this size.
     successes: u32,
-    /// Successes that are needed before a larger size is tried.
+    /// Successes needed before a larger size is tried.
     patience: u32,
-    /// What was known before the breaks that no success has followed yet.
+    /// The state before the breaks that no success has followed yet.
     before: Option<SizeBasis>,
 }
 
-/// What a size was chosen by.
+/// How a size was chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct SizeBasis {
     size: u64,
@@ -64,17 +65,17 @@ impl Sizing {
         Self { size, worked: 0, broke: None, successes: 0, patience: PATIENCE, before: None }
     }
 
-    /// The next size, within these limits.
+    /// The next size within these limits.
     pub(crate) fn size(&self, limits: SizeBounds) -> u64 {
         self.size.clamp(1, limits.max.max(1))
     }
 
-    /// Whether there is anything to remember: a line that never broke is tried anew each time.
+    /// True if there is anything to store: a line that never broke starts anew each time.
     fn is_limited(&self) -> bool {
         self.broke.is_some()
     }
 
-    /// A body of this size came through in this time. One that is much smaller than it might be proves little.
+    /// Records that a body of this size passed in this time. A body much smaller than allowed proves little.
     pub(crate) fn passed(&mut self, used: u64, took: Duration, limits: SizeBounds) {
         self.worked = self.worked.max(used);
         self.before = None;
@@ -95,7 +96,7 @@ impl Sizing {
                     self.size = self.size(limits).saturating_add((self.size / 4).max(1)).min(limits.max.max(1));
                 }
             }
-            // The line carries again what broke it before.
+            // The line carries the size that broke before.
             Some(_) => {
                 (self.broke, self.successes, self.patience) = (None, 0, PATIENCE);
                 self.size = self.size.max(used).min(limits.max.max(1));
@@ -108,7 +109,7 @@ impl Sizing {
         }
     }
 
-    /// A body of this size broke. Says whether a smaller one may be tried.
+    /// Records that a body of this size broke. Returns whether a smaller one may be tried.
     pub(crate) fn broke(&mut self, used: u64) -> bool {
         if used <= 1 {
             return false;
@@ -117,7 +118,7 @@ impl Sizing {
         self.successes = 0;
         self.broke = Some(used);
         if self.worked < used && self.worked >= used.div_ceil(2) {
-            // It grew too far: the size before that one is good.
+            // It grew too far: the size before was good.
             self.size = self.worked;
             self.patience = (self.patience * 2).min(PATIENCE_MAX);
         } else {
@@ -128,7 +129,8 @@ impl Sizing {
         true
     }
 
-    /// Nothing came through, however small: the line itself was at fault, so the next cycle begins with the size before.
+    /// Records that even the smallest size failed: the line itself was at fault, so the next cycle begins with the size
+    /// before.
     pub(crate) fn gave_up(&mut self) {
         if let Some(SizeBasis { size, worked, broke }) = self.before.take() {
             (self.size, self.worked, self.broke, self.successes) = (size, worked, broke, 0);
@@ -136,7 +138,7 @@ impl Sizing {
     }
 }
 
-/// A server, and what goes to it or comes from it.
+/// A server and a direction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TransferKind {
     /// Records of central: pull, patient pull, audit, preview.
@@ -213,21 +215,21 @@ impl Lines {
 const LINES: Setting<StoredJson<Lines>> = state::lines();
 const FILE_LINES: Setting<StoredJson<Lines>> = state::file_lines();
 
-/// The sizes of all lines while a cycle runs, and as the database keeps them.
+/// The sizes of all lines during a cycle, and as stored in the database.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Sizes {
     lines: Lines,
-    /// As they stand in the database.
+    /// The stored sizes.
     stored: Lines,
 }
 
 impl Sizes {
-    /// The sizes that worked before. What cannot be read is forgotten: it is a hint, and learnt again.
+    /// Loads the stored sizes. Unreadable ones are dropped: they are only hints.
     pub(crate) fn load(txn: &dyn ReadTxn) -> Result<Self> {
         Self::load_from(txn, &LINES)
     }
 
-    /// The same of the lines for files, which are on their way beside a cycle.
+    /// Loads the sizes of the lines for files, which run beside a cycle.
     pub(crate) fn load_of_files(txn: &dyn ReadTxn) -> Result<Self> {
         Self::load_from(txn, &FILE_LINES)
     }
@@ -237,7 +239,7 @@ impl Sizes {
         Ok(Self { stored: lines.clone(), lines })
     }
 
-    /// Keeps them, if they are others than those that are kept.
+    /// Stores them if they changed.
     pub(crate) fn store(&self, txn: &dyn WriteTxn) -> Result<()> {
         match self.news() {
             Some(lines) => LINES.set(txn, lines),
@@ -245,7 +247,7 @@ impl Sizes {
         }
     }
 
-    /// The same of the lines for files.
+    /// Stores those of the lines for files if they changed.
     pub(crate) fn store_of_files(&self, storage: &dyn Storage) -> Result<()> {
         let Some(lines) = self.news() else { return Ok(()) };
         let txn = storage.write()?;
@@ -272,38 +274,38 @@ impl Sizes {
         self.of(kind, limits).size(limits)
     }
 
-    /// Whether a kind of transfer was found to break above some size.
+    /// True if a kind of transfer breaks above some size.
     pub(crate) fn is_limited(&self, kind: TransferKind) -> bool {
         self.lines.get(kind).is_some_and(Sizing::is_limited)
     }
 
-    /// Whether nothing came through yet since the size was last made smaller.
+    /// True if nothing passed since the size was last reduced.
     pub(crate) fn is_shrinking(&self, kind: TransferKind) -> bool {
         self.lines.get(kind).is_some_and(|sizing| sizing.before.is_some())
     }
 
-    /// A body of this size came through.
+    /// Records that a body of this size passed.
     pub(crate) fn passed(&mut self, kind: TransferKind, used: u64, took: Duration, config: &SyncConfig) {
         let limits = limits(kind, config);
         self.of(kind, limits).passed(used, took, limits);
     }
 
-    /// Whether the legacy server at this address reads gzipped requests; `None` while that is not known.
+    /// Whether the legacy server at this address reads gzipped requests; `None` if unknown.
     pub(crate) fn legacy_takes_gzip(&self, url: &str) -> Option<bool> {
         self.lines.legacy_gzip.as_ref().filter(|known| known.url == url).map(|known| known.takes)
     }
 
-    /// Notes whether it does.
+    /// Records whether it does.
     pub(crate) fn note_legacy_gzip(&mut self, url: &str, takes: bool) {
         self.lines.legacy_gzip = Some(LegacyGzip { url: url.to_owned(), takes });
     }
 
-    /// A body of this size broke. Says whether a smaller one may be tried.
+    /// Records that a body of this size broke. Returns whether a smaller one may be tried.
     pub(crate) fn broke(&mut self, kind: TransferKind, used: u64, config: &SyncConfig) -> bool {
         self.of(kind, limits(kind, config)).broke(used)
     }
 
-    /// Nothing came through at any size.
+    /// Records that nothing passed at any size.
     pub(crate) fn gave_up(&mut self, kind: TransferKind) {
         if let Some(sizing) = self.lines.of(kind) {
             sizing.gave_up();
@@ -311,16 +313,16 @@ impl Sizes {
     }
 }
 
-/// How many records the next pulled batch is to have: what the line carries, and of large records no more than make
+/// The number of records of the next pulled batch: as many as the line carries, but no more than fill
 /// [`SyncConfig::pull_bytes`].
 #[derive(Debug, Default)]
 pub(crate) struct PullBatchSize {
-    /// The bytes of a record, as the last batch had them.
+    /// The bytes of a record in the last batch.
     each: Option<u64>,
 }
 
 impl PullBatchSize {
-    /// The records to ask for. While nothing is known of them, no more than in a first batch.
+    /// The number of records to ask for; that of a first batch while their size is unknown.
     pub(crate) fn next(&self, sizes: &mut Sizes, config: &SyncConfig) -> u32 {
         let fitting = match self.each {
             None => u64::from(config.pull_records),
@@ -330,26 +332,26 @@ impl PullBatchSize {
         u32::try_from(size).unwrap_or(u32::MAX)
     }
 
-    /// Notes a batch that came.
+    /// Records a batch that came.
     pub(crate) fn note(&mut self, asked: &SizedBatch, took: Duration, sizes: &mut Sizes, config: &SyncConfig) {
         let records = asked.batch.records.len() as u64;
         self.each = (asked.bytes as u64).checked_div(records).or(self.each);
-        // Fewer than were asked for in the last batch: that proves no more than they are.
+        // Fewer than requested in the last batch: this proves only that there are no more.
         let used = if asked.batch.is_last_batch { records } else { asked.size.into() };
         sizes.passed(TransferKind::CentralPull, used, took, config);
     }
 }
 
-/// A batch that central answered.
+/// A batch of central.
 pub(crate) struct SizedBatch {
     pub batch: ReadBatch,
     /// Its bytes.
     pub bytes: usize,
-    /// How many records were asked for in the end.
+    /// The number of records that was finally requested.
     pub size: u32,
 }
 
-/// The limits of a kind of transfer, as the settings have them: records where they are asked for, bytes where they are sent.
+/// The limits of a kind of transfer, from the settings: records for requests, bytes for pushes.
 fn limits(kind: TransferKind, config: &SyncConfig) -> SizeBounds {
     let records = |first: u32, max: u32| {
         let max = u64::from(max.max(1));
@@ -369,14 +371,14 @@ fn limits(kind: TransferKind, config: &SyncConfig) -> SizeBounds {
     }
 }
 
-/// Whether an exchange may have failed because there was too much in it. A server that takes too long may do so as it has
-/// too much to gather, and a proxy before it then answers with a status of its own choice, or with that for what is too long.
+/// True if an exchange may have failed because it was too large. A slow server may have too much to gather, and a proxy
+/// before it may answer with its own status, or with 413.
 pub(crate) fn may_be_the_size(error: &Error) -> bool {
     is_surely_no_outage(error) || matches!(error, Error::ServerTrouble { status: 500.., .. })
 }
 
-/// Whether a failure is no sign that the server is down. Any other is tried once more as it was before the size is blamed: a
-/// server that is just being restarted would be asked for little long after.
+/// True if a failure does not mean that the server is down. After any other failure the same size is tried once more,
+/// because a server that is just restarting would otherwise get small requests for a long time.
 pub(crate) fn is_surely_no_outage(error: &Error) -> bool {
     matches!(
         error,

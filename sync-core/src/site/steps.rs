@@ -31,8 +31,8 @@ enum CycleLine<'s, 'c> {
     Work(fn(&mut Cycle<'s, 'c>) -> Result<()>),
 }
 
-/// Whether an error of the legacy server says nothing against going on with central: the server or the way to it is at
-/// fault, not this site (weak point B4).
+/// True if central may still be asked after this error of the legacy server: the server or the way to it is at fault,
+/// not this site (weak point B4).
 fn leaves_central(error: &Error) -> bool {
     matches!(
         error,
@@ -53,7 +53,7 @@ fn leaves_central(error: &Error) -> bool {
     )
 }
 
-/// Whether a server has said that it did not take what was sent, or not all of it.
+/// True if a server said that it refused a push, or a part of it.
 fn is_refusal(error: &Error) -> bool {
     matches!(error, Error::Refused { .. } | Error::PeerError { .. } | Error::PartlyAccepted { .. })
 }
@@ -85,7 +85,7 @@ impl<'s, 'c> Cycle<'s, 'c> {
         CycleLine::Work(Self::complete_first_cycle),
     ];
 
-    /// Runs the steps in their order.
+    /// Runs the steps in order.
     pub(super) fn run(&mut self) {
         for line in Self::CYCLE {
             match line {
@@ -125,7 +125,7 @@ impl<'s, 'c> Cycle<'s, 'c> {
         self.identity.role == Some(Role::Remote)
     }
 
-    /// Why nothing can be asked of central.
+    /// The reason why central cannot be asked.
     fn central_missing(&self) -> [(bool, SkipReason); 2] {
         [(!self.is_remote(), SkipReason::IsCentral), (self.progress.central.is_none(), SkipReason::NoCentral)]
     }
@@ -136,7 +136,7 @@ impl<'s, 'c> Cycle<'s, 'c> {
         self.step(step, |cycle| run(cycle, &central)).is_none()
     }
 
-    /// Asks the legacy server who this site is. If only that server is down, what it said before is used, with a warning.
+    /// Asks the legacy server who this site is. If only that server is down, its stored answer is used, with a warning.
     fn prepare(&mut self) {
         let class = self.step(Step::Prepare, Self::ask_who_we_are);
         match class {
@@ -153,7 +153,7 @@ impl<'s, 'c> Cycle<'s, 'c> {
             self.progress.is_central_read = true;
             return Ok(());
         }
-        // A cycle goes on with the legacy server alone where there is no usable address.
+        // Without a usable address of central, the cycle continues with the legacy server alone.
         self.progress.central = self.step_value(|cycle| central_url(&cycle.identity));
         match self.went_back()? {
             true => self.progress.backup = BackupState::Restored,
@@ -220,7 +220,7 @@ impl<'s, 'c> Cycle<'s, 'c> {
         let mut answers = true;
         self.step(Step::Push, |cycle| {
             let pushed = cycle.push_legacy();
-            // Edits that it did not take are never overwritten, so a refusal does not forbid the pull.
+            // Edits that it refused are never overwritten, so a refusal does not forbid the pull.
             answers = match &pushed {
                 Err(error) if !is_refusal(error) => !aborts_cycle(error) && !cycle.is_unconfirmed_at_legacy()?,
                 _ => true,
@@ -289,7 +289,7 @@ impl<'s, 'c> Cycle<'s, 'c> {
             && self.progress.push == PushState::Sent
             && !self.must_end();
         if let Some(central) = self.progress.central.clone().filter(|_| is_needed)
-            // If central does not confirm, the steps that need nothing of it go on.
+            // If central does not confirm, the steps that need nothing from it still run.
             && self.step_value(|cycle| cycle.confirm_before_pull(&central)) == Some(true)
         {
             self.progress.push = PushState::Confirmed;
@@ -332,7 +332,7 @@ impl<'s, 'c> Cycle<'s, 'c> {
         self.progress.is_integrated = self.step(Step::Integrate, Self::integrate).is_none();
     }
 
-    /// After the first complete cycle local edits are pushed.
+    /// From the first complete cycle on, local edits are pushed.
     fn complete_first_cycle(&mut self) -> Result<()> {
         let CycleProgress { legacy, is_central_read, is_integrated, .. } = self.progress;
         let is_complete = legacy == LegacyProgress::AllRead && is_central_read && is_integrated && !self.ended_early();

@@ -1,28 +1,29 @@
-//! An exchange on a second thread, so that the observer can be asked meanwhile whether it should go on.
+//! An exchange on a second thread, so that the observer can be asked meanwhile whether to continue.
 
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
 use crate::transport::{Stop, Transport};
 
-/// How often the observer is asked.
+/// The interval of questions to the observer.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// How far an exchange is.
+/// The state of an exchange.
 pub(crate) enum ExchangeProgress {
-    /// It is under way.
+    /// It is running.
     Waiting,
-    /// So many bytes of a file have gone; the exchange waits for the answer.
+    /// So many bytes of a file are sent; the exchange waits for the answer.
     Bytes(u64),
 }
 
-/// Says whether an exchange should go on. Called on the thread of its caller.
+/// Decides whether an exchange continues. Called on the thread of its caller.
 pub(crate) type ExchangeWatch<'w> = &'w mut dyn FnMut(ExchangeProgress) -> bool;
 
-/// Tells how many bytes have gone; says whether to go on.
+/// Reports the number of bytes sent; returns whether to continue.
 pub(crate) type ByteCallback<'t> = &'t mut dyn FnMut(u64) -> bool;
 
-/// Asks for the end where the observer or a host's hook panics: nobody wants the exchange then, and the scope waits for its thread.
+/// Stops the exchange if the observer or a host's hook panics: its result is no longer needed, and the scope waits for
+/// its thread.
 struct EndsWithPanic<'s>(&'s Stop);
 
 impl Drop for EndsWithPanic<'_> {
@@ -33,7 +34,7 @@ impl Drop for EndsWithPanic<'_> {
     }
 }
 
-/// Carries an exchange; `watch` may end it where the transport lets it be broken off, and else it is let end.
+/// Runs an exchange. `watch` can end it if the transport supports that; otherwise it runs to its end.
 pub(crate) fn watched<T: Send>(
     transport: &dyn Transport,
     watch: ExchangeWatch<'_>,
@@ -46,7 +47,7 @@ pub(crate) fn watched<T: Send>(
     }
 }
 
-/// Does what ends once `stop` asks for it, on a second thread.
+/// Runs work on a second thread that ends once `stop` asks for it.
 pub(crate) fn apart<T: Send>(
     stop: &Stop,
     watch: ExchangeWatch<'_>,
@@ -87,8 +88,8 @@ pub(crate) fn apart<T: Send>(
     })
 }
 
-/// Does some work while an exchange is under way on a second thread; then waits for it as [`watched`] does. Where the work fails,
-/// nobody wants the exchange any more.
+/// Does some work while an exchange runs on a second thread, then waits for it as [`watched`] does. If the work fails,
+/// the exchange is stopped.
 pub(crate) fn beside<T: Send, W, E>(
     transport: &dyn Transport,
     exchange: impl FnOnce(&dyn Transport) -> T + Send,
@@ -104,7 +105,7 @@ pub(crate) fn beside<T: Send, W, E>(
         if done.is_err() {
             stop.ask();
         }
-        // In short pieces: most exchanges are over when the work is, or soon after.
+        // In short waits: most exchanges are over when the work is, or soon after.
         const PIECE: Duration = Duration::from_millis(2);
         let mut waited = Duration::ZERO;
         while stoppable.is_some() && !stop.is_asked() && !asking.is_finished() {
