@@ -22,12 +22,12 @@ use crate::write::restored_site::SiteRestore;
 const REPLAY_WINDOW: Duration = Duration::from_secs(15 * 60);
 
 /// A row that is to be taken: what tells it from every other.
-struct PushedRow {
+struct IncomingRow {
     element: BatchElement,
     fingerprint: u64,
 }
 
-impl PushedRow {
+impl IncomingRow {
     fn new(element: BatchElement) -> Self {
         let WireRecord { table_name, record_id, action, record_data } = &element.record;
         let mut digest = Sha256::new();
@@ -94,9 +94,9 @@ enum Replay {
 #[derive(Default)]
 struct FilteredBatch {
     /// What is taken.
-    fresh: Vec<PushedRow>,
+    fresh: Vec<IncomingRow>,
     /// What was taken before.
-    duplicates: Vec<PushedRow>,
+    duplicates: Vec<IncomingRow>,
     /// What is of a backup, and out of date.
     superseded: Vec<WireRecord>,
 }
@@ -122,7 +122,7 @@ fn end_of_backup(row: Cursor, lost_there: &[ChangelogGap]) -> Option<Cursor> {
 fn begin_count(
     txn: &dyn WriteTxn,
     site: SiteId,
-    fresh: &[PushedRow],
+    fresh: &[IncomingRow],
     (chain, lost_there): (Option<&PushChain>, &[ChangelogGap]),
 ) -> Result<()> {
     let mut numbered = fresh.iter().filter(|row| row.is_numbered()).map(|row| row.element.cursor);
@@ -169,7 +169,7 @@ impl Central {
             return Err(EnvelopeError(WireError::ParsingSyncRecordError(why.to_owned())));
         }
         let now = self.clock.now();
-        let rows: Vec<PushedRow> = records.into_iter().map(PushedRow::new).collect();
+        let rows: Vec<IncomingRow> = records.into_iter().map(IncomingRow::new).collect();
         let txn = self.storage.write()?;
         if txn.central()?.integration_waits(site)? && !planted!(PushDuringIntegration) {
             return Err(EnvelopeError(WireError::IntegrationInProgress));
@@ -197,7 +197,7 @@ impl Central {
         // A batch that came before and is only heard again opens nothing.
         let brings_something = !fresh.is_empty();
         let by_sender = Some(self.could_know(txn.as_ref(), site)?);
-        for PushedRow { element: BatchElement { cursor, record }, .. } in fresh {
+        for IncomingRow { element: BatchElement { cursor, record }, .. } in fresh {
             let cursor = Some(cursor).filter(|cursor| *cursor > Cursor(0));
             let known = Known { here: None, by_sender };
             txn.stage(&Incoming { cursor, known, ..Incoming::new(Source::Site(site), record) }, now)?;
@@ -227,7 +227,7 @@ impl Central {
 fn filter_replays(
     txn: &dyn WriteTxn,
     (site, now): (SiteId, Timestamp),
-    rows: Vec<PushedRow>,
+    rows: Vec<IncomingRow>,
     lost_there: &[ChangelogGap],
 ) -> std::result::Result<FilteredBatch, EnvelopeError> {
     let known = pushed_last(txn, site)?;
@@ -263,14 +263,14 @@ mod tests {
     use crate::record::RecordData;
     use crate::storage::{MemoryStorage, Storage as _};
 
-    fn row(cursor: u64, id: &str, data: &str) -> PushedRow {
+    fn row(cursor: u64, id: &str, data: &str) -> IncomingRow {
         let record = WireRecord {
             table_name: "asset".into(),
             record_id: id.into(),
             action: Action::Update,
             record_data: RecordData::parse(data).unwrap(),
         };
-        PushedRow::new(BatchElement { cursor: Cursor(cursor), record })
+        IncomingRow::new(BatchElement { cursor: Cursor(cursor), record })
     }
 
     #[test]
@@ -296,7 +296,7 @@ mod tests {
         let txn = storage.write().unwrap();
         let (site, minutes) = (SiteId(2), |after: i64| Timestamp::from_unix_millis((1_000 + after) * 60_000));
         row(8, "x", "{}").note(txn.as_ref(), site, minutes(0)).unwrap();
-        let replay = |row: PushedRow, after| row.replay(txn.as_ref(), site, minutes(after)).unwrap();
+        let replay = |row: IncomingRow, after| row.replay(txn.as_ref(), site, minutes(after)).unwrap();
         for (cursor, id, data, after, expected) in [
             (8, "x", "{}", 1, Replay::Duplicate),
             (8, "x", "1", 1, Replay::New),
