@@ -92,7 +92,8 @@ enum EditProgress {
     Arrived,
     /// It goes out as the record then is.
     Waits,
-    /// It was sent, and the server has not said that it has it: written again, it would come after what others write there.
+    /// It was sent, or may have been, and the server has not said that it has it: written again, it would come after what others
+    /// write there.
     IsOnItsWay,
 }
 
@@ -106,9 +107,10 @@ fn edited_here(txn: &dyn ReadTxn, table: &TableName, id: &RecordId) -> Result<Ed
     let servers = [(to_central, Server::Central), (to_legacy, Server::Legacy)];
     for (_, server) in servers.into_iter().filter(|(is_concerned, _)| *is_concerned) {
         edited = edited.max(match () {
-            () if txn.has_local_change(table, id, state::push_to(server).cursor.get(txn)?)? => EditProgress::Waits,
-            () if txn.has_local_change(table, id, confirmed_to(txn, server)?)? => EditProgress::IsOnItsWay,
-            () => EditProgress::Arrived,
+            () if !txn.has_local_change(table, id, confirmed_to(txn, server)?)? => EditProgress::Arrived,
+            // How much of a push that was cut is there is not known.
+            () if state::push_to(server).unconfirmed.get(txn)? => EditProgress::IsOnItsWay,
+            () => EditProgress::Waits,
         });
     }
     Ok(edited)

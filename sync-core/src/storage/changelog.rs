@@ -1,6 +1,6 @@
 //! The changelog: what changed for whom, and what it says about one record.
 
-use crate::changelog::{Change, NewChange};
+use crate::changelog::{Audience, Change, NewChange};
 use crate::error::Result;
 use crate::record::{Cursor, NameId, RecordData, RecordId, SiteId, StoreId, TableName};
 
@@ -28,9 +28,13 @@ pub enum Selection {
 }
 
 impl Selection {
-    /// Whether it is for a site on which this store is active.
-    pub(crate) fn is_for_store(&self, store: &str) -> bool {
-        matches!(self, Self::ForSite { stores, .. } if stores.iter().any(|own| own.as_str() == store))
+    /// Whether it is for a site that is sent rows of this audience: rows for every site, or for this store.
+    pub(crate) fn is_for(&self, audience: &Audience, store: Option<&str>) -> bool {
+        let Self::ForSite { stores, .. } = self else { return false };
+        match audience {
+            Audience::Everyone => true,
+            _ => store.is_some_and(|store| stores.iter().any(|own| own.as_str() == store)),
+        }
     }
 }
 
@@ -45,9 +49,9 @@ pub trait ChangelogReads {
     /// Up to `limit` selected changelog rows at or after `from`, by cursor: fewer only if there are no more. The page
     /// after a row begins at its cursor's [`next`](Cursor::next).
     fn changes(&self, selection: &Selection, from: Cursor, limit: usize) -> Result<Vec<Change>>;
-    /// The same with the data that each record has now. A tombstone of a former store has the data with which the record left
-    /// that store, where they are kept, unless the record is in another one of the stores that are selected for a site, or
-    /// was deleted there; if the record has left several of these stores, the last one counts. Ends early once the data
+    /// The same with the data that each record has now. A tombstone of a former store, or of a record that was for every site,
+    /// has the data with which the record left, where they are kept, unless the record is for the selected site still, in
+    /// another of its stores or in none, or was when it was deleted; if it has left several times, the last time counts. Ends early once the data
     /// exceed `bytes_max`, but not before the first row; the rows that were passed over come with the next call.
     fn changed_records(
         &self,

@@ -428,7 +428,6 @@ impl Sim {
                 at_central.contains_key(&key(told)) && judge::is_to_stay(&ledger, held, site, &key(told))
             };
             let wrong = found.lost.iter().find(is_wrong).cloned();
-            drop(ledger);
             if let Some(told) = wrong {
                 self.violate(Promise::QuietMeansEqual, format!("site {site} compares, and says: {told:?}"));
             }
@@ -436,7 +435,8 @@ impl Sim {
             let differs = |(key, ours): &(&Key, &String)| at_central.get(*key).is_some_and(|theirs| theirs != *ours);
             let is_compared = |key: &Key| record_type(&key.0).is_some_and(|kind| kind.pulled);
             let mut both = held[site].records.iter().filter(|(key, _)| is_compared(key));
-            if let Some((key, _)) = both.find(|pair| differs(pair) && !told.contains(pair.0)) {
+            let is_seen = |key: &Key| judge::is_seen_to_differ(&ledger, held, site, key);
+            if let Some((key, _)) = both.find(|pair| differs(pair) && !told.contains(pair.0) && is_seen(pair.0)) {
                 self.violate(Promise::QuietMeansEqual, format!("site {site} compares, and says nothing of {key:?}"));
             }
         }

@@ -25,6 +25,16 @@ pub fn is_to_stay(ledger: &Ledger, ends: &[Held], site: usize, key: &Key) -> boo
     content.is_some_and(|content| judge.is_for(site, key, content) && !judge.is_explained(site, key, content))
 }
 
+/// Whether a site can see that it holds another version of a record than central does. Not of a child that is none of the
+/// site's, of a record that two ends made with one id: the site was told of the child as it went, and takes the record for its own.
+pub(crate) fn is_seen_to_differ(ledger: &Ledger, ends: &[Held], site: usize, key: &Key) -> bool {
+    let judge = Judge { ledger, ends };
+    let is_for = |content: &String| judge.is_for(site, key, content);
+    let theirs = ends[site].records.get(key).and_then(|content| ledger.version(key, content));
+    ends[0].records.get(key).is_some_and(is_for)
+        || !theirs.is_some_and(|held| judge.is_of_a_record_made_twice(&ledger.versions[held]))
+}
+
 /// Whether a record is to be on a site now, as central holds it.
 pub(crate) fn is_for(ledger: &Ledger, ends: &[Held], site: usize, key: &Key, content: &str) -> bool {
     Judge { ledger, ends }.is_for(site, key, content)

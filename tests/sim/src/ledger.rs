@@ -334,6 +334,11 @@ impl Ledger {
         self.stores.get(store).is_none_or(|sites| sites.iter().any(|other| *other != site))
     }
 
+    /// Whether a store came to a site from another one.
+    pub fn came_to(&self, store: &str, site: usize) -> bool {
+        self.stores.get(store).is_some_and(|sites| sites.windows(2).any(|two| two[0] != site && two[1] == site))
+    }
+
     /// Whether a store may have been on a site that central never heard of: the legacy server's log tells of the newest of its
     /// moves only. Central cannot know then that the site may have written for it.
     pub fn may_have_passed_unheard(&self, store: &str) -> bool {

@@ -133,7 +133,17 @@ fn is_echo(ledger: &Ledger, site: usize, key: &Key, content: Option<&str>) -> bo
         _ => false,
     };
     let patient_shown = rule.audience == Audience::Patient && written_since("name_store_join", &|_| true);
-    !parent_written && !patient_shown && !may_have_waited(ledger, site, key, number)
+    !parent_written
+        && !patient_shown
+        && !may_have_waited(ledger, site, key, number)
+        && !its_store_came(ledger, site, key)
+}
+
+/// Whether the store of a record came to a site after it had been elsewhere. What the site wrote before it knew of that was
+/// refused until the store came, and the site may have been given meanwhile what stood at central: it is to have its own back.
+fn its_store_came(ledger: &Ledger, site: usize, key: &Key) -> bool {
+    let mut stores = ledger.stores_ever(key).into_iter().flatten();
+    stores.any(|store| ledger.came_to(&store, site))
 }
 
 /// Whether central may have set a version aside, and given its site another end's meanwhile: of the name or the properties of a

@@ -17,6 +17,9 @@ use crate::storage::{ReadTxn, Storage, WriteTxn, state};
 pub(crate) struct WithheldRecords {
     held: Option<Withheld>,
     again: Option<CatchUp>,
+    /// What was sent late: a site that is restored to a backup of before has passed it, and does not have it.
+    #[serde(default)]
+    given: Option<Given>,
 }
 
 /// Records that were held back.
@@ -51,6 +54,19 @@ struct CatchUp {
     /// Up to here, this position excluded, the site is sent what it wrote itself too.
     #[serde(default)]
     own_below: Cursor,
+}
+
+/// What was sent late, or is being sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Given {
+    from: Cursor,
+    below: Cursor,
+    was: Option<Release>,
+    own_below: Cursor,
+    /// From here on the site asks once it has all of it.
+    arrived: Cursor,
+    /// Where the site asked from last, up to `arrived`.
+    asked: Cursor,
 }
 
 /// A question of a site, as far as it decides what is sent late.
@@ -96,12 +112,9 @@ impl WithheldRecords {
     /// could not read it changes nothing, wherever it asks from: it may be one that was held up on its way.
     pub(crate) fn late(&mut self, PullQuery { from: asked, release, own_too }: PullQuery) -> Option<CatchUpRange> {
         if let Some(held) = self.held.take_if(|held| release > held.release) {
-            let again = self.again.take();
-            let was = again.as_ref().map_or(Some(held.release), |again| again.was.map(|was| was.min(held.release)));
-            let from = again.as_ref().map_or(held.from, |again| again.from.min(held.from));
-            let own_below = again.map_or(held.own_below, |again| again.own_below.max(held.own_below));
-            self.again = Some(CatchUp { from, next: None, then: None, below: Some(asked), was, own_below });
+            self.begin(&held, asked);
         }
+        self.begin_again_where_it_went_back(asked, release);
         let again = self.again.as_mut().filter(|again| again.was.is_none_or(|was| release > was))?;
         if !own_too && asked < again.own_below {
             // The site reads again what others wrote, and what it wrote itself once it has passed that.
@@ -122,6 +135,36 @@ impl WithheldRecords {
         Some(late)
     }
 
+    /// What was held back is sent from now on, with what is still being sent.
+    fn begin(&mut self, held: &Withheld, asked: Cursor) {
+        let again = self.again.take();
+        let was = again.as_ref().map_or(Some(held.release), |again| again.was.map(|was| was.min(held.release)));
+        let from = again.as_ref().map_or(held.from, |again| again.from.min(held.from));
+        let own_below = again.map_or(held.own_below, |again| again.own_below.max(held.own_below));
+        self.again = Some(CatchUp { from, next: None, then: None, below: Some(asked), was, own_below });
+        let given = self.given.take();
+        let was = given.as_ref().map_or(was, |given| given.was.zip(was).map(|(one, other)| one.min(other)));
+        self.given = Some(Given {
+            from: given.as_ref().map_or(from, |given| given.from.min(from)),
+            below: given.as_ref().map_or(asked, |given| given.below.max(asked)),
+            was,
+            own_below: given.as_ref().map_or(own_below, |given| given.own_below.max(own_below)),
+            arrived: given.map_or(asked, |given| given.arrived.max(asked)),
+            asked,
+        });
+    }
+
+    /// A site that asks from before where it asked last was restored, or reads again: what came late may be gone there with the
+    /// rest. A question that was held up on its way looks the same, and then the site is sent what it has.
+    fn begin_again_where_it_went_back(&mut self, asked: Cursor, release: Release) {
+        let Some(given) = self.given.as_mut().filter(|given| given.was.is_none_or(|was| release > was)) else { return };
+        if asked < given.asked {
+            let (from, below, was, own_below) = (given.from, Some(given.below), given.was, given.own_below);
+            self.again = Some(CatchUp { from, next: None, then: None, below, was, own_below });
+        }
+        given.asked = asked.min(given.arrived);
+    }
+
     /// Nothing of it stood before here.
     pub(crate) fn looked_to(&mut self, reached: Cursor) {
         if let Some(again) = &mut self.again {
@@ -135,6 +178,9 @@ impl WithheldRecords {
         if let Some(again) = &mut self.again {
             again.then = Some(reached);
             again.next = Some(next);
+        }
+        if let Some(given) = &mut self.given {
+            given.arrived = given.arrived.max(next);
         }
     }
 
@@ -190,7 +236,8 @@ mod tests {
         assert_eq!(held.late(asks(109, NEW)), late(21, 100), "the next was lost");
         held.sent(Cursor(100), Cursor(110));
         assert_eq!(held.late(asks(110, NEW)), None, "once");
-        assert_eq!(held, WithheldRecords::default());
+        assert_is_settled(&held);
+        assert_eq!(held.late(asks(300, NEW)), None);
     }
 
     #[test]
@@ -200,7 +247,34 @@ mod tests {
         held.sent(Cursor(21), Cursor(108));
         assert_eq!(held.late(asks(50, NEW)), late(20, 50), "it was restored, and knows nothing of the answer");
         assert_eq!(held.late(asks(0, NEW)), None, "it begins anew");
-        assert_eq!(held, WithheldRecords::default());
+        assert_is_settled(&held);
+    }
+
+    #[test]
+    fn a_site_that_was_restored_after_it_had_all_is_sent_it_again() {
+        let mut held = with_two_held();
+        assert_eq!(held.late(asks(100, NEW)), late(20, 100));
+        held.sent(Cursor(21), Cursor(108));
+        assert_eq!(held.late(asks(100, NEW)), late(20, 100), "the answer was lost");
+        held.sent(Cursor(21), Cursor(108));
+        assert_eq!(held.late(asks(108, NEW)), late(21, 100));
+        assert_eq!(held.late(asks(100, NEW)), late(20, 100), "restored when it had a part of it");
+        held.sent(Cursor(100), Cursor(110));
+        assert_eq!(held.late(asks(110, NEW)), None);
+        assert_eq!(held.late(asks(500, NEW)), None);
+        assert_eq!(held.late(asks(110, NEW)), None, "restored, to what has all of it");
+        assert_eq!(held.late(asks(50, OLD)), None, "held up on its way");
+        assert_eq!(held.late(asks(105, NEW)), late(20, 100), "restored to what has not");
+        held.sent(Cursor(100), Cursor(120));
+        assert_eq!(held.late(asks(120, NEW)), None);
+        for asked in [0, 40, 90, 120] {
+            assert_eq!(held.late(asks(asked, NEW)), None, "it reads everything again");
+        }
+        assert_eq!(held.late(asks(105, NEW)), late(20, 100), "restored once more, after it had read it by itself");
+    }
+
+    fn assert_is_settled(held: &WithheldRecords) {
+        assert!(held.held.is_none() && held.again.is_none(), "{held:?}");
     }
 
     #[test]
@@ -221,7 +295,7 @@ mod tests {
         assert_eq!(held.late(asks(100, NEW)), late(20, 100));
         held.looked_to(Cursor(100));
         assert_eq!(held.late(asks(100, NEW)), None);
-        assert_eq!(held, WithheldRecords::default());
+        assert_is_settled(&held);
     }
 
     #[test]
@@ -259,7 +333,7 @@ mod tests {
         assert_eq!(reads_again.late(asks(5, NEW)), None, "what it asks for has nothing of its own");
         assert_eq!(reads_again.late(asks(40, NEW)), late(20, 40));
         assert_eq!(reads_again.late(PullQuery { own_too: true, ..asks(0, NEW) }), None, "it begins anew once more");
-        assert_eq!(reads_again, WithheldRecords::default());
+        assert_is_settled(&reads_again);
     }
 
     #[test]

@@ -1,9 +1,12 @@
 //! What becomes of records and edits that a restore made outdated, here or at central.
 
+use super::push::is_pushed;
+use crate::changelog::Change;
 use crate::error::{Result, Server};
 use crate::protocol::v6::{Action, ReadBatch};
 use crate::record::{Cursor, RecordData, RecordId, SiteId, TableName};
 use crate::site::Site;
+use crate::site::legacy::push::is_pushed_to_legacy;
 use crate::storage::state::{CentralRestore, OwnRestore, ResendRange, RestorePoint, site_id};
 use crate::storage::{Incoming, Quarantine, QuarantineCause, ReadTxn, Selection, Source, WriteTxn, state};
 use crate::write;
@@ -55,7 +58,10 @@ pub(super) fn requeue_next(site: &Site) -> Result<bool> {
     let rows = txn.changes(&Selection::Local, from, ROWS)?;
     let next = rows.last().map(|row| row.cursor.next()).filter(|next| rows.len() == ROWS && *next < below);
     let own = own_site(txn.as_ref())?;
-    for row in rows.into_iter().filter(|row| row.cursor < below) {
+    // A legacy server of its own lost nothing: what it was sent long ago would undo what it has got since.
+    let one_server = state::central_is_legacy(txn.as_ref())?;
+    let is_lost = |row: &Change| is_pushed(row) || (one_server && is_pushed_to_legacy(row, one_server));
+    for row in rows.into_iter().filter(|row| row.cursor < below && is_lost(row)) {
         let at_central = txn.pushed_at(own, &row.change.table, &row.change.id)?.is_some_and(|at| at > row.cursor);
         if !at_central {
             write::requeue_edit(txn.as_ref(), row.change, site.clock.now())?;

@@ -113,28 +113,26 @@ impl State {
     }
 
     /// The data that goes with a changelog row: what the record has now, or had when it left the store of the row, unless
-    /// it is in another one of the site that the selection is for, or was deleted there.
+    /// it is for the site of the selection still, in another store or in none, or was when it was deleted.
     pub(super) fn data_of(&self, selection: &Selection, row: &Change) -> Option<RecordData> {
         let tombstone = self.tombstones.get(&place(&row.change)).filter(|tombstone| tombstone.cursor == row.cursor);
         let stored = self.record(&row.change.table, &row.change.id);
-        let store = match stored {
-            Some(stored) => self.changelog.get(&stored.cursor).and_then(|change| change.store.clone()),
-            None => self.deleted_in(&row.change.table, &row.change.id),
+        let newest = match stored {
+            Some(stored) => self.changelog.get(&stored.cursor),
+            None => self.deletion(&row.change.table, &row.change.id),
         };
-        let is_still_there = store.is_some_and(|store| selection.is_for_store(store.as_str()));
+        let is_still_there = newest.is_some_and(|change| is_for_site_of(selection, change));
         match tombstone.and_then(|tombstone| tombstone.left_as.clone()).filter(|_| !is_still_there) {
             None => stored.map(|stored| stored.data.clone()),
             left_as => self.left_last(selection, &row.change).or(left_as),
         }
     }
 
-    /// The data that a record had when it left the last of the stores of the site that a selection is for: it may have gone
-    /// from one to the other before, and the row that tells of that may be logged anew.
+    /// The data with which a record was last not for the site of a selection any more, because it left the site's store or went
+    /// into one after it was for every site: it may have gone from one to the other before, and the row that tells of that may
+    /// be logged anew.
     fn left_last(&self, selection: &Selection, change: &NewChange) -> Option<RecordData> {
-        let of_site = |change: &NewChange| {
-            let store = change.store.as_ref().is_some_and(|store| selection.is_for_store(store.as_str()));
-            store && change.action == ChangeAction::Upsert
-        };
+        let of_site = |row: &NewChange| row.action == ChangeAction::Upsert && is_for_site_of(selection, row);
         let left = self.tombstones_of(&change.table, &change.id).filter(|(_, change)| of_site(change));
         let left = left.filter_map(|(tombstone, _)| Some((tombstone.written, tombstone.left_as.as_ref()?)));
         left.max_by_key(|(written, _)| *written).map(|(_, data)| data.clone())
@@ -149,9 +147,19 @@ impl State {
     }
 
     pub(super) fn deleted_in(&self, table: &TableName, id: &RecordId) -> Option<StoreId> {
-        let deleted = self.tombstones_of(table, id).filter(|(_, change)| change.action == ChangeAction::Delete);
-        deleted.max_by_key(|(tombstone, _)| tombstone.cursor)?.1.store.clone()
+        self.deletion(table, id)?.store.clone()
     }
+
+    /// The newest row that tells of a deletion.
+    fn deletion(&self, table: &TableName, id: &RecordId) -> Option<&NewChange> {
+        let deleted = self.tombstones_of(table, id).filter(|(_, change)| change.action == ChangeAction::Delete);
+        deleted.max_by_key(|(tombstone, _)| tombstone.cursor).map(|(_, change)| change)
+    }
+}
+
+/// Whether a row is for the site of a selection.
+fn is_for_site_of(selection: &Selection, row: &NewChange) -> bool {
+    selection.is_for(&row.audience, row.store.as_ref().map(StoreId::as_str))
 }
 
 impl RecordWrites for MemoryTxn<'_> {

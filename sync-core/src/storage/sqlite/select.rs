@@ -13,7 +13,7 @@ use crate::changelog::{Audience, Change, ChangeAction, NewChange};
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::record::{Cursor, NameId, RecordData, RecordId, SiteId, StoreId, TableName};
-use crate::storage::{COUNTED_EXACTLY, ChangelogReads, HistoryReads as _, RecordReads as _, Selection};
+use crate::storage::{COUNTED_EXACTLY, ChangelogReads, RecordReads as _, Selection};
 
 fn read_audience(text: Option<String>) -> Audience {
     match text.as_deref() {
@@ -213,27 +213,36 @@ impl<C: HoldsConnection> SqliteTxn<C> {
         found.ok_or_else(|| crate::Error::DamagedState { what: format!("row {rowid} of {}", TABLES[table]) })
     }
 
-    /// Whether a record that left a store is in another one of the site that a selection is for, or was deleted there.
+    /// Whether a record that left a store is for the site of a selection still, in another store or in none, or was when it was
+    /// deleted.
     fn is_still_for(&self, selection: &Selection, change: &NewChange) -> Result<bool> {
-        let sql = "SELECT store_id FROM sync_record WHERE table_name = ?1 AND record_id = ?2";
-        let store: Option<Option<String>> =
-            self.first(sql, [change.table.as_str(), change.id.as_str()], |row| row.get(0))?;
-        let store = match store {
-            Some(store) => store,
-            None => self.deleted_in(&change.table, &change.id)?.map(|store| store.to_string()),
-        };
-        Ok(store.is_some_and(|store| selection.is_for_store(&store)))
+        let stored = "SELECT audience, store_id FROM sync_record WHERE table_name = ?1 AND record_id = ?2";
+        let deleted = "SELECT audience, store_id FROM sync_change WHERE table_name = ?1 AND record_id = ?2 \
+                       AND action = 'delete' ORDER BY cursor DESC LIMIT 1";
+        for sql in [stored, deleted] {
+            let found: Option<(Option<String>, Option<String>)> =
+                self.first(sql, [change.table.as_str(), change.id.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            if let Some((audience, store)) = found {
+                return Ok(selection.is_for(&read_audience(audience), store.as_deref()));
+            }
+        }
+        Ok(false)
     }
 
-    /// The data that a record had when it left the last of the stores of the site that a selection is for: it may have gone
-    /// from one to the other before, and the row that tells of that may be logged anew.
+    /// The data with which a record was last not for the site of a selection any more, because it left the site's store or went
+    /// into one after it was for every site: it may have gone from one to the other before, and the row that tells of that may
+    /// be logged anew.
     fn left_last(&self, selection: &Selection, change: &NewChange) -> Result<Option<RecordData>> {
-        let sql = "SELECT store_id, rowid FROM sync_change WHERE table_name = ?1 AND record_id = ?2 \
+        let sql = "SELECT audience, store_id, rowid FROM sync_change WHERE table_name = ?1 AND record_id = ?2 \
                    AND action = 'upsert' AND data IS NOT NULL ORDER BY ifnull(written, cursor) DESC";
-        let rows: Vec<(Option<String>, i64)> =
-            self.all(sql, [change.table.as_str(), change.id.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        let of_site = |store: &Option<String>| store.as_ref().is_some_and(|store| selection.is_for_store(store));
-        rows.iter().find(|(store, _)| of_site(store)).map_or(Ok(None), |(_, rowid)| self.left_as(*rowid))
+        let rows: Vec<(Option<String>, Option<String>, i64)> =
+            self.all(sql, [change.table.as_str(), change.id.as_str()], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+            })?;
+        let of_site = |(audience, store, _): &&(Option<String>, Option<String>, i64)| {
+            selection.is_for(&read_audience(audience.clone()), store.as_deref())
+        };
+        rows.iter().find(of_site).map_or(Ok(None), |(.., rowid)| self.left_as(*rowid))
     }
 
     /// The data that a record had when it left a store, where that is kept.

@@ -152,6 +152,7 @@ macro_rules! storage_contract {
             versions::where_a_record_was_written_stays_when_it_is_logged_again,
             versions::a_former_store_is_told_what_the_record_was_when_it_left,
             versions::of_several_former_stores_the_last_one_counts,
+            versions::who_is_told_what_a_record_was_when_it_was_for_every_site,
             versions::what_was_known_is_kept_with_a_version,
             versions::the_newest_version_that_a_site_pushed_is_noted,
         }

@@ -111,6 +111,42 @@ pub fn of_several_former_stores_the_last_one_counts(make: Make<'_>) {
     assert_eq!(held, ["[2]"], "each row keeps what it tells");
 }
 
+/// A record that was for every site and went into a store is told to the other sites as it went, also where it left a store of
+/// theirs before; whoever it is for still is told what it is now.
+pub fn who_is_told_what_a_record_was_when_it_was_for_every_site(make: Make<'_>) {
+    let storage = make();
+    let in_store = |store: Option<&str>| NewChange {
+        store: store.map(StoreId::from),
+        audience: store.map_or(Audience::Everyone, |store| Audience::Store(store.into())),
+        ..change("preference", "x")
+    };
+    let told_to = |stores: &[&str]| {
+        let stores = stores.iter().map(|store| StoreId::from(*store)).collect();
+        let selection = Selection::ForSite { stores, except_from: None };
+        let rows = read(&storage, |txn| txn.changed_records(&selection, Cursor(0), usize::MAX, usize::MAX).unwrap());
+        rows.into_iter().map(|(_, data)| data.map(|data| data.as_str().to_owned())).collect::<Vec<_>>()
+    };
+    let moved = |to: Option<&str>, left: Option<&str>, as_it_was: &str| {
+        write(&storage, |txn| {
+            txn.put_record(&data(as_it_was), &in_store(to)).unwrap();
+            txn.append_change(&in_store(left), Some(&data(as_it_was))).unwrap();
+        });
+    };
+    let said = |data: &str| Some(data.to_owned());
+    put(&storage, &in_store(Some("A")));
+    moved(None, Some("A"), "[2]");
+    write(&storage, |txn| txn.put_record(&data("[3]"), &in_store(None)).unwrap());
+    assert_eq!(told_to(&["A"]), [said("[3]"), said("[3]")], "it is for every site");
+    moved(Some("B"), None, "[4]");
+    write(&storage, |txn| txn.put_record(&data("[5]"), &in_store(Some("B"))).unwrap());
+    assert_eq!(told_to(&["A"]), [said("[4]"), said("[4]")], "it was for every site after it left the store");
+    assert_eq!(told_to(&["C"]), [said("[4]")]);
+    assert_eq!(told_to(&["B"]), [said("[5]"), said("[5]")]);
+    moved(None, Some("B"), "[6]");
+    write(&storage, |txn| txn.remove_record(&deletion(&in_store(None))).unwrap());
+    assert!(told_to(&["A"]).iter().all(Option::is_none), "what is gone for every site is not brought back");
+}
+
 /// A version in the buffer keeps what was known here when it came, however often it is staged again; of several versions of
 /// a record, those that came later are told that they are newer than one that was integrated.
 pub fn what_was_known_is_kept_with_a_version(make: Make<'_>) {
