@@ -1,4 +1,5 @@
-//! Who is let in: from what is known, by a check now, or by one that the host has made elsewhere.
+//! Decides whether a caller may sign in: from a cached result, by a check now, or by one that the host has made
+//! elsewhere.
 
 use std::net::IpAddr;
 
@@ -10,18 +11,18 @@ use crate::record::SiteId;
 
 type Admission = Result<SiteId, AuthenticationError>;
 
-/// Who asks to come in.
+/// The caller that signs in.
 #[derive(Clone, Copy)]
 struct SignIn<'a> {
     from: Option<IpAddr>,
     credentials: &'a Credentials,
-    /// Whether the machine in the credentials is what the request says.
+    /// Whether the credentials hold the machine id from the request.
     names_machine: bool,
 }
 
 impl Central {
-    /// Says who a site is, unless too many attempts were refused. Where the host makes slow checks itself, the answer is put
-    /// off until it has made this one.
+    /// Finds the site of a caller, unless it had too many refusals. If the host makes slow checks itself, the answer is
+    /// deferred until it has made this one.
     pub(super) fn admit(&self, trace: &RequestTrace, credentials: &Credentials) -> Admission {
         let asked = SignIn { from: trace.caller.from, credentials, names_machine: !trace.is_machine_assumed.get() };
         let Some(gate) = &trace.caller.gate else { return self.ask_now(asked) };
@@ -45,8 +46,8 @@ impl Central {
         Err(put_off())
     }
 
-    /// Makes a check, which may take as long as a server that does not answer. All requests that ask the same may use what it
-    /// brings; it counts as one attempt.
+    /// Makes a check, which may take as long as a server that does not answer. All requests with the same credentials
+    /// may use the result; it counts as one attempt.
     pub fn check_credentials(&self, check: &CredentialCheck) -> Checked {
         let CredentialCheck { credentials, from, names_machine, .. } = check;
         let asked = SignIn { from: *from, credentials, names_machine: *names_machine };
@@ -57,7 +58,7 @@ impl Central {
         Checked { credentials: credentials.clone(), outcome }
     }
 
-    /// How many checks make sense at the same time.
+    /// The number of checks that are useful at the same time.
     pub fn checks_at_once(&self) -> usize {
         self.authenticator.checks_at_once().max(1)
     }
@@ -75,13 +76,13 @@ impl Central {
         Some(self.count(asked, known))
     }
 
-    /// Whether the request names the machine that the site is known by. One that names none may come from anywhere.
+    /// True if the request names the machine of the site. One that names no machine may come from anywhere.
     fn is_own_machine(&self, asked: SignIn<'_>) -> bool {
         asked.names_machine && self.authenticator.is_own_machine(asked.credentials)
     }
 
-    /// Refuses where there were too many guesses. Who guesses under a site's name does not keep the site itself out, even
-    /// from behind the same address: it is known by credentials that were right, or by its machine, which counts apart.
+    /// Refuses a caller after too many guesses. Guesses under a site's name do not lock the site out, even from the
+    /// same address: the site has credentials that were correct before, or its machine, which is counted separately.
     fn brake(&self, asked: SignIn<'_>) -> Result<(), AuthenticationError> {
         let SignIn { from, credentials, .. } = asked;
         let now = self.clock.monotonic();
@@ -130,7 +131,7 @@ impl Central {
     }
 }
 
-/// Ends a request whose answer is put off; nobody sees it.
+/// Ends a deferred request; this response is not sent.
 fn put_off() -> AuthenticationError {
     AuthenticationError::Unanswered { asked_at: String::new(), is_line: false, reason: "not checked yet".to_owned() }
 }

@@ -1,5 +1,5 @@
-//! What a host says of a request before it is answered, and what central may ask of the host first: so that a slow check of
-//! credentials holds none of the threads that answer.
+//! What a host knows of a request before it is answered, and what central may ask the host first, so that a slow check
+//! of credentials holds no thread that answers.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -11,15 +11,15 @@ use crate::protocol::v6::Credentials;
 use crate::record::SiteId;
 use crate::transport::HttpResponse;
 
-/// Who sent a request, as far as the host knows.
+/// The sender of a request, as far as the host knows.
 #[derive(Clone, Default)]
 pub struct Caller {
-    /// The address that the request came from. Refused attempts are counted by it.
+    /// The address of the request. Refused attempts are counted by it.
     pub from: Option<IpAddr>,
-    /// What a check of the credentials in the request brought, if the host had them checked.
+    /// The result of a check of these credentials, if the host had it made.
     pub checked: Option<Checked>,
-    /// Asked once it is clear which site sent the request. With a gate, credentials that take a slow check are not checked
-    /// while the request is answered: the answer is [`Handled::Unchecked`].
+    /// Asked once the site of the request is known. With a gate, slow checks of credentials are not made while the
+    /// request is answered: the answer is [`Handled::Unchecked`].
     pub gate: Option<Arc<dyn Gate>>,
 }
 
@@ -30,7 +30,7 @@ impl fmt::Debug for Caller {
 }
 
 impl Caller {
-    /// A caller of whom only the address is known.
+    /// A caller with only an address.
     pub fn at(from: Option<IpAddr>) -> Self {
         Self { from, ..Self::default() }
     }
@@ -38,69 +38,68 @@ impl Caller {
 
 /// Lets the requests of sites pass, or makes them wait.
 pub trait Gate: Send + Sync {
-    /// Called when the credentials of a request were right, before anything is done for it. With `false` nothing is done,
+    /// Called when the credentials of a request are correct, before any work. If it returns `false`, no work is done,
     /// and the answer is [`Handled::OutOfTurn`].
     fn may_work(&self, site: SiteId) -> bool;
 
-    /// Called when credentials were known to be right, but will soon not be: who makes this check meanwhile has no request of
-    /// the site wait for it.
+    /// Called when cached credentials will expire soon: a host that makes this check meanwhile spares the site a wait.
     fn renew(&self, _check: CredentialCheck) {}
 
-    /// The most bytes of records that the answer may have, asked after the site was let pass; `None` for as many as the
-    /// configuration says. A single record may have more.
+    /// The most bytes of records in the answer, asked after the site passed; `None` for the configured limit. A single
+    /// record may have more.
     fn answer_bytes_max(&self) -> Option<usize> {
         None
     }
 }
 
-/// What became of a request.
+/// The result of a request.
 #[derive(Debug)]
 pub enum Handled<R = HttpResponse> {
     /// It was answered.
     Answered(HandledRequest<R>),
-    /// Its credentials have to be checked first, which may take long: see [`Central::check_credentials`](super::Central::check_credentials).
-    /// Nothing was done.
+    /// Its credentials need a check first, which may be slow: see
+    /// [`Central::check_credentials`](super::Central::check_credentials). Nothing was done.
     Unchecked(CredentialCheck),
     /// The [`Gate`] did not let this site pass. Nothing was done.
     OutOfTurn(SiteId),
 }
 
-/// A check of credentials that is to be made.
+/// A check of credentials to make.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CredentialCheck {
     pub(super) credentials: Credentials,
     pub(super) from: Option<IpAddr>,
     pub(super) guilt: u32,
-    /// What is known still counts.
+    /// The cached result is still valid.
     pub(super) is_renewal: bool,
-    /// Whether the request says which machine it comes from.
+    /// Whether the request names its machine.
     pub(super) names_machine: bool,
 }
 
 impl CredentialCheck {
-    /// Whether another check would bring the same: it asks for the same credentials from the same address.
+    /// True if another check has the same result: it is for the same credentials from the same address.
     pub fn is_same(&self, other: &Self) -> bool {
         self.credentials == other.credentials && self.from == other.from && self.names_machine == other.names_machine
     }
 
-    /// The name of the site, as the request says it.
+    /// The site's name in the request.
     pub fn site_name(&self) -> &str {
         &self.credentials.username
     }
 
-    /// The address that the request came from.
+    /// The address of the request.
     pub fn from(&self) -> Option<IpAddr> {
         self.from
     }
 
-    /// How much speaks against the sender: 0 for credentials that were right within a day, more for each refusal of this
-    /// name from this address. Checks with less go first.
+    /// The number of refusals against the sender: 0 for credentials that were correct within a day, more for each
+    /// refusal of this name from this address. Checks with fewer go first.
     pub fn guilt(&self) -> u32 {
         self.guilt
     }
 }
 
-/// What a check brought, for the request that it was made for.
+/// The result of a check, for the request that caused it.
 #[derive(Clone)]
 pub struct Checked {
     pub(super) credentials: Credentials,
@@ -114,27 +113,27 @@ impl fmt::Debug for Checked {
 }
 
 impl Checked {
-    /// The outcome of a check that was not made, because too many wait.
+    /// The result of a check that was not made because too many wait.
     pub fn too_many(check: &CredentialCheck) -> Self {
         let wait = std::time::Duration::from_secs(30);
         Self { credentials: check.credentials.clone(), outcome: Err(AuthenticationError::TooMany { wait }) }
     }
 }
 
-/// What the beginning of an upload tells.
+/// The information in the beginning of an upload.
 #[derive(Debug)]
 pub enum UploadHead {
-    /// Too little has come to tell.
+    /// Too little has come to decide.
     More,
-    /// Its credentials have to be checked first.
+    /// Its credentials need a check first.
     Unchecked(CredentialCheck),
-    /// Its credentials were right, or are known to be wrong.
+    /// Its credentials are correct, or are known to be wrong.
     Checked(Checked),
-    /// It does not begin with who brings it.
+    /// It does not begin with the credentials.
     Other,
 }
 
-/// Why a request could not be answered yet.
+/// The reason why a request cannot be answered yet.
 #[derive(Debug)]
 pub(crate) enum Deferred {
     Unchecked(CredentialCheck),

@@ -1,8 +1,8 @@
-//! Two copies of one site's database that both run: which of them goes on.
+//! Decides which of two running copies of one site's database continues.
 //!
-//! Central sends no site what came from it, so two copies that both push would drift apart without anybody noticing. Each
-//! push says which push of its database it follows ([`PushChain`]). A copy follows a push that another one has followed
-//! before, and is refused. The copy that was taken last goes on.
+//! Central does not send a site its own records, so two copies that both push would silently drift apart. Each push
+//! names the push before it ([`PushChain`]). If that one already has another successor, the push comes from another
+//! copy and is refused. The copy whose push was accepted last continues.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,49 +14,49 @@ use crate::record::{Cursor, SiteId};
 use crate::storage::state::{SiteSetting, StoredJson};
 use crate::storage::{ReadTxn, Storage, WriteTxn, changelog_gaps, newest_gaps, state};
 
-/// How many pushes of a site are remembered: one of them may come once more, held up on its way.
+/// The number of remembered pushes of a site: one of them may arrive once more, late.
 const REMEMBERED: usize = 64;
 
 /// The longest id of a push.
 const BYTES_MAX: usize = 64;
 
-/// What central knows of the database as which a site pushes.
+/// What central knows of a site's database from its pushes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SiteDatabases {
-    /// The pushes that were taken, the newest last.
+    /// The accepted pushes, newest last.
     taken: Vec<String>,
-    /// How many were taken in all.
+    /// The number of all accepted pushes.
     #[serde(default)]
     number: u64,
-    /// When the newest was taken.
+    /// The time of the newest.
     pub taken_at: Timestamp,
-    /// Up to where the site has told of backups that were put back.
+    /// The last restore that the site has reported.
     site_restored: Cursor,
-    /// The same of central itself: pushes that were taken after a backup are not known any more once it is put back.
+    /// The last restore of central itself: pushes accepted after a backup are unknown once it is restored.
     central_restored: Cursor,
-    /// When another copy was refused last.
+    /// The time when another copy was last refused.
     pub refused_at: Option<Timestamp>,
-    /// Where the changelog here ended when the newest push was taken, or once it was integrated.
+    /// The end of this changelog when the newest push was accepted, or when it was integrated.
     #[serde(default)]
     at: Cursor,
-    /// Whether the newest push may not be integrated yet.
+    /// True if the newest push may not be integrated yet.
     #[serde(default)]
     is_pending: bool,
-    /// What this site alone is told that was lost here: what came after the newest push that was known when a later one showed
-    /// that there had been more.
+    /// The loss that only this site is told: everything after the newest known push, when a later one showed that there
+    /// had been more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     lost: Option<ChangelogGap>,
 }
 
 impl SiteDatabases {
-    /// Whether central took pushes after this that it does not know any more, as where its whole folder was put back from a
-    /// snapshot: nobody else gives out numbers. What a site says of it is no danger to any other site, as only its own
-    /// copies are told apart by that.
+    /// True if central accepted pushes after this one that it does not know any more, as after its whole folder was
+    /// restored from a snapshot: only central gives out the numbers. A false claim of a site harms no other site,
+    /// because it only concerns the site's own copies.
     fn went_back(&self, chain: &PushChain) -> bool {
         chain.number > self.number
     }
 
-    /// What was lost as far as this site shows it: numbers of the changelog that it has read may mean something else now.
+    /// The loss that this site has shown: positions of the changelog that it has read may have another meaning now.
     fn lost_since(&self, txn: &dyn ReadTxn) -> Result<ChangelogGap> {
         let newest = txn.last_cursor()?;
         Ok(ChangelogGap { after: self.at.min(newest), before: newest.next() })
@@ -67,28 +67,28 @@ impl SiteDatabases {
     }
 }
 
-/// What becomes of a push.
+/// The verdict on a push.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum PushVerdict {
-    /// It is taken; with what the site is told, if it told anything itself.
+    /// It is accepted; with what the site is told, if it sent a chain.
     Taken(Option<CopyReport>),
-    /// Another copy goes on, whose push was taken at this time.
+    /// Another copy continues, whose push was accepted at this time.
     Refused { goes_on_since: Timestamp },
 }
 
 const COPIES: SiteSetting<Option<StoredJson<SiteDatabases>>> = state::copies_of_site();
 
-/// What is known of a site's copies; nothing of a site that tells nothing, as Open mSupply.
+/// What is known of a site's copies; nothing for a site without a chain, such as Open mSupply.
 pub(crate) fn of_site(txn: &dyn ReadTxn, site: SiteId) -> Result<Option<SiteDatabases>> {
     Ok(COPIES.of(site).get(txn)?.map(|StoredJson(copies)| copies))
 }
 
-/// Forgets what is known: the next copy that pushes goes on.
+/// Forgets it: the next copy that pushes continues.
 pub(super) fn forget(txn: &dyn WriteTxn, site: SiteId) -> Result<()> {
     COPIES.of(site).set(txn, None::<StoredJson<SiteDatabases>>)
 }
 
-/// Judges a push, and keeps what it says. The caller commits, also where it is refused.
+/// Judges a push and stores its chain. The caller commits, also after a refusal.
 pub(super) fn judge(
     txn: &dyn WriteTxn,
     site: SiteId,
@@ -108,7 +108,7 @@ pub(super) fn judge(
     let central_restored = newest(&changelog_gaps(txn)?).unwrap_or(Cursor(0));
     if let Some(known) = &known {
         if known.taken.contains(&chain.id) {
-            // The same push once more, because its answer was lost or it was held up on its way.
+            // The same push once more, because its answer was lost or it arrived late.
             return Ok(PushVerdict::Taken(Some(known.told())));
         }
         let follows = chain.after.is_empty() || known.taken.last() == Some(&chain.after);
@@ -122,7 +122,7 @@ pub(super) fn judge(
             return Ok(PushVerdict::Refused { goes_on_since: known.taken_at });
         }
     } else if chain.number > 0 {
-        // Put back to before the first push of this site.
+        // Restored to before the first push of this site.
         lost = Some(ChangelogGap { after: Cursor(0), before: txn.last_cursor()?.next() });
     }
     let refused_at = known.as_ref().and_then(|known| known.refused_at).filter(|_| !chain.after.is_empty());
@@ -147,7 +147,7 @@ pub(super) fn judge(
     Ok(PushVerdict::Taken(Some(now_known.told())))
 }
 
-/// Since when another copy goes on than the one that pulls, if one does.
+/// The time since which another copy than the pulling one continues, if any.
 pub(super) fn goes_on_elsewhere(txn: &dyn ReadTxn, site: SiteId, chain: &PushChain) -> Result<Option<Timestamp>> {
     let Some(known) = of_site(txn, site)?.filter(|_| !chain.after.is_empty() && !planted!(CopiesNotTold)) else {
         return Ok(None);
@@ -160,7 +160,7 @@ pub(super) fn goes_on_elsewhere(txn: &dyn ReadTxn, site: SiteId, chain: &PushCha
     Ok((!goes_on).then_some(known.taken_at))
 }
 
-/// Notes what a site that pulls shows to have been lost, once.
+/// Records a loss that a pulling site shows, once.
 pub(super) fn note_went_back(storage: &dyn Storage, site: SiteId, chain: &PushChain) -> Result<()> {
     let shows = |known: &SiteDatabases| known.went_back(chain) && !planted!(CopiesNotTold);
     if !of_site(storage.read()?.as_ref(), site)?.as_ref().is_some_and(shows) {
@@ -169,23 +169,23 @@ pub(super) fn note_went_back(storage: &dyn Storage, site: SiteId, chain: &PushCh
     let txn = storage.write()?;
     let Some(known) = of_site(txn.as_ref(), site)?.filter(shows) else { return Ok(()) };
     let central_restored = changelog_gaps(txn.as_ref())?.iter().map(|lost| lost.before).max().unwrap_or(Cursor(0));
-    // What this server knows itself to have lost, it tells everybody.
+    // A loss that this server knows itself is told to every site.
     let is_told = central_restored > known.central_restored;
     let lost = if is_told { known.lost } else { Some(known.lost_since(txn.as_ref())?) };
-    // The pushes between are known by their number alone: the next one follows one of them.
+    // Only the number of the pushes between is known: the next push follows one of them.
     let taken = if chain.after.is_empty() { known.taken.clone() } else { vec![chain.after.clone()] };
     store(txn.as_ref(), site, &SiteDatabases { taken, number: chain.number, central_restored, lost, ..known })?;
     txn.commit()
 }
 
-/// What a site is told that was lost here.
+/// The loss that a site is told.
 pub(super) fn lost_history(txn: &dyn ReadTxn, site: SiteId) -> Result<Vec<ChangelogGap>> {
     let mut told = newest_gaps(txn)?;
     told.extend(of_site(txn, site)?.and_then(|known| known.lost));
     Ok(told)
 }
 
-/// What a site pushed is integrated.
+/// Records that a site's push is integrated.
 pub(super) fn note_integrated(storage: &dyn Storage, site: SiteId) -> Result<()> {
     if !of_site(storage.read()?.as_ref(), site)?.is_some_and(|known| known.is_pending) {
         return Ok(());
@@ -200,7 +200,7 @@ pub(super) fn note_integrated(storage: &dyn Storage, site: SiteId) -> Result<()>
     Ok(())
 }
 
-/// Notes that a copy was refused.
+/// Records that a copy was refused.
 pub(super) fn note_refused(txn: &dyn WriteTxn, site: SiteId, now: Timestamp) -> Result<()> {
     match of_site(txn, site)? {
         Some(known) => store(txn, site, &SiteDatabases { refused_at: Some(now), ..known }),
@@ -253,7 +253,7 @@ mod tests {
             told,
             PushVerdict::Taken(Some(CopyReport { refused_at: Some(Timestamp::from_unix_millis(2)), number: 4 }))
         );
-        // Somebody decides for it by setting it up again: from then on the other one is refused.
+        // A person decides for it by setting it up again: from then on the other one is refused.
         assert!(taken(&judge.push("", "new", &[], 4)));
         assert!(!taken(&judge.push("d", "e", &[], 5)));
         assert!(taken(&judge.push("new", "newer", &[], 6)));
@@ -289,7 +289,7 @@ mod tests {
         for (n, (after, id)) in [("", "a"), ("a", "b"), ("b", "c")].into_iter().enumerate() {
             assert!(taken(&judge.numbered((after, n as u64), id, &[], 1)));
         }
-        // The site had five pushes taken, of which this server knows three.
+        // Five pushes of the site were accepted, of which this server knows three.
         let pulls = |after: &str, number| {
             let chain = PushChain { after: after.to_owned(), id: String::new(), number };
             goes_on_elsewhere(judge.0.read().unwrap().as_ref(), SITE, &chain).unwrap().is_none()

@@ -1,9 +1,9 @@
-//! A request that was handled: its response, and what it was about.
+//! A handled request: its response and its trace.
 
 use crate::record::SiteId;
 use crate::transport::HttpResponse;
 
-/// What a request asks.
+/// The endpoint of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 #[non_exhaustive]
 #[allow(missing_docs, reason = "each is its own meaning")]
@@ -15,15 +15,15 @@ pub enum Endpoint {
     NameStoreJoin,
     UploadFile,
     DownloadFile,
-    /// One of those that the legacy server answers otherwise.
+    /// An endpoint of the legacy server.
     Legacy,
-    /// Nothing that is known.
+    /// An unknown endpoint.
     #[default]
     Unknown,
 }
 
 impl Endpoint {
-    /// The question in snake_case.
+    /// The endpoint in snake_case.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Pull => "pull",
@@ -39,24 +39,24 @@ impl Endpoint {
     }
 }
 
-/// A response, and what it was about. No secret is in it but in the response.
+/// A response and its trace. Only the response itself may hold a secret.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct HandledRequest<R = HttpResponse> {
     /// What goes back.
     pub response: R,
-    /// What was asked.
+    /// The endpoint.
     pub endpoint: Endpoint,
-    /// Who asked, if that could be told.
+    /// The site, if known.
     pub site: Option<SiteId>,
-    /// The records that were given or taken.
+    /// The number of records sent or accepted.
     pub records: u64,
-    /// The kind of error in the response, as the wire names it.
+    /// The kind of error in the response, as on the wire.
     pub error: Option<&'static str>,
 }
 
 impl<R> HandledRequest<R> {
-    /// The same with another response.
+    /// Replaces the response.
     pub fn map<S>(self, change: impl FnOnce(R) -> S) -> HandledRequest<S> {
         let Self { response, endpoint, site, records, error } = self;
         HandledRequest { response: change(response), endpoint, site, records, error }

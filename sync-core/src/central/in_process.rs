@@ -1,19 +1,18 @@
-//! Calls a central server in the same process.
+//! A transport to a central server in the same process.
 
 use std::sync::Arc;
 
 use crate::central::Central;
 use crate::transport::{HttpRequest, HttpResponse, Transport, TransportError};
 
-/// A transport whose other end is a [`Central`] in this process. What a push left to integrate is integrated before the
-/// response is given back.
+/// A transport to a [`Central`] in this process. Pushed records are integrated before the response is returned.
 #[derive(Debug, Clone)]
 pub struct InProcess {
     central: Arc<Central>,
 }
 
 impl InProcess {
-    /// A transport to this central server, whatever address is asked for.
+    /// A transport to this central server, for every address.
     pub fn new(central: Arc<Central>) -> Self {
         Self { central }
     }
@@ -28,7 +27,7 @@ impl Transport for InProcess {
             received.headers.push(("host".to_owned(), host));
         }
         let response = self.central.handle(&received);
-        // A failure stays queued and shows at the next status question.
+        // After a failure the push stays queued; the next status request shows it.
         let _ = self.central.integrate_waiting();
         Ok(response)
     }

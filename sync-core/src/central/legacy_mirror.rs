@@ -1,7 +1,7 @@
-//! Where no legacy server is: records of its tables, such as stock and invoices, are kept for the site that brought them,
-//! and given back to it when it begins anew.
+//! Without a legacy server: stores records of legacy tables, such as stock and invoices, for the site that pushed them,
+//! and returns them when the site begins anew.
 //!
-//! They are no part of V6 and nothing here reads them: another site never sees them.
+//! They are not part of V6 and are not read here: no other site ever gets them.
 
 use std::collections::HashSet;
 
@@ -13,10 +13,10 @@ use crate::record::{FieldError, RecordData, RecordId, SiteId, TableName, portabl
 use crate::storage::state::{Numbers, QueueLeft};
 use crate::storage::{Incoming, MirroredRecord, Quarantine, QuarantineCause, ReadTxn, Source, WriteTxn, state};
 
-/// How many records are read at a time.
+/// Records that are read at once.
 const AT_A_TIME: usize = 16;
 
-/// What was linked of a site and is still kept under its number: the site may have pushed a newer version since.
+/// Links of a site that are still stored under its number: the site may have pushed a newer version since.
 fn linked(txn: &dyn ReadTxn, site: SiteId) -> Result<Vec<MirroredRecord>> {
     let mut records = Vec::new();
     for number in state::LINKED_OF_SITE.of(site).get(txn)?.0 {
@@ -27,7 +27,7 @@ fn linked(txn: &dyn ReadTxn, site: SiteId) -> Result<Vec<MirroredRecord>> {
 }
 
 impl Central {
-    /// Keeps a record of a patient whom a site links, and gives it to the site with its queue.
+    /// Stores a record of a patient whom a site links, and queues it for the site.
     pub(crate) fn queue_for_site(
         &self,
         txn: &dyn WriteTxn,
@@ -41,7 +41,7 @@ impl Central {
         state::LINKED_OF_SITE.of(site).set(txn, Numbers(still_kept.chain([number]).collect()))
     }
 
-    /// Keeps what a site pushes. The site is told that it was taken once it is on the disk.
+    /// Stores a push. The site gets its answer once it is on the disk.
     pub(crate) fn keep_for_site(
         &self,
         site: SiteId,
@@ -68,18 +68,18 @@ impl Central {
         Ok(answer)
     }
 
-    /// A site begins anew: everything that is kept for it is given back. What it pushes from now on it has.
+    /// A site begins anew: all its stored records are returned. It has the records that it pushes from now on.
     pub(crate) fn fill_queue(&self, site: SiteId) -> Result<QueueLength> {
         let txn = self.storage.write()?;
         let (queue_length, through) = txn.central()?.count_mirrored(site, 0)?;
         state::QUEUE_OF_SITE.of(site).set(txn.as_ref(), QueueLeft { after: 0, through })?;
-        // They are among all that is kept.
+        // They are among all stored records.
         state::LINKED_OF_SITE.of(site).set(txn.as_ref(), Numbers::default())?;
         txn.commit()?;
         Ok(QueueLength { queue_length })
     }
 
-    /// What is next to be given back: the same until it is acknowledged.
+    /// The next records to return: the same until they are acknowledged.
     pub(crate) fn queue(&self, site: SiteId, limit: usize, bytes_max: usize) -> Result<QueueBatch> {
         let txn = self.storage.read()?;
         let left = state::QUEUE_OF_SITE.of(site).get(txn.as_ref())?;
@@ -93,7 +93,7 @@ impl Central {
         Ok(QueueBatch { queue_length, data })
     }
 
-    /// A site has what it was given, up to the first that it does not name.
+    /// The site has stored the returned records, up to the first that it does not name.
     pub(crate) fn shorten_queue(&self, site: SiteId, acknowledged: &Acknowledged) -> Result<()> {
         let stored: HashSet<u64> = acknowledged.sync_ids.iter().filter_map(|id| id.parse().ok()).collect();
         let txn = self.storage.write()?;
@@ -119,7 +119,8 @@ impl Central {
     }
 }
 
-/// What not every peer can read is not given back to the site: it would read nothing beyond. It is shown in the quarantine.
+/// A record that not every peer can read is not returned to the site, which could not read past it. It is shown in the
+/// quarantine.
 fn set_aside(site: SiteId, (table, id): (TableName, RecordId), data: RecordData, error: &FieldError) -> Incoming {
     let quarantine = Quarantine { cause: QuarantineCause::Malformed, reason: error.to_string(), waits_for: None };
     let (source, action) = (Source::Site(site), Action::Update);
@@ -129,7 +130,7 @@ fn set_aside(site: SiteId, (table, id): (TableName, RecordId), data: RecordData,
     }
 }
 
-/// The records that come next, a few at a time: one may have as many bytes as a whole answer should. There is one at least.
+/// The next records, a few at a time, because one may be as large as a whole answer. At least one.
 fn next_kept(
     txn: &dyn ReadTxn,
     site: SiteId,

@@ -1,16 +1,16 @@
-//! How long the lists of a request may be: work that is done with the database's writer in hand, for each entry, keeps all
-//! other sites waiting.
+//! Limits for the lists of a request: central works through them with the database's only writer, and all other sites
+//! wait.
 
 use super::CentralConfig;
 use crate::changelog::ChangelogGap;
 use crate::protocol::v6::{PatientPullRequest, PullRequest, PushRequest, SiteStatusRequest};
 
-/// The most records that a site may push to the legacy half, or acknowledge there, at once.
+/// The most records in one legacy push or acknowledgement.
 pub(super) const LEGACY_RECORDS_MAX: usize = 10_000;
 
 /// A request with lists.
 pub(super) trait Limited {
-    /// Says what is too long.
+    /// Describes the list that is too long.
     fn within(&self, _config: &CentralConfig) -> Result<(), String> {
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! The central server's half: one request in, one response out, with no web framework in sight.
+//! The central server: one request in, one response out, independent of any web framework.
 
 mod admission;
 pub(crate) mod auth;
@@ -49,7 +49,7 @@ use crate::storage::Storage;
 use crate::transport::{HttpRequest, HttpResponse, Method};
 use crate::write::moved_stores;
 
-/// The most characters of a reason that quotes what was sent.
+/// The most characters of a quoted input in a reason.
 const REASON_CHARS_MAX: usize = 1000;
 
 /// Limits of a central server.
@@ -58,11 +58,11 @@ const REASON_CHARS_MAX: usize = 1000;
 pub struct CentralConfig {
     /// The most bytes of a JSON body, decoded (`protocol-v6` §1).
     pub json_bytes_max: usize,
-    /// The most changelog rows of one batch, whatever a site asks for (weak point D8).
+    /// The most changelog rows of one batch, for any request (weak point D8).
     pub batch_records_max: u32,
-    /// The most bytes of record data in one batch, unless one record alone has more.
+    /// The most bytes of record data in one batch, except for a single larger record.
     pub batch_bytes_max: usize,
-    /// The most records of one push. A site that sends more is told so with status 413.
+    /// The most records of one push. A larger push gets status 413.
     pub push_records_max: usize,
     /// The most bytes of an upload with all its parts (`protocol-v6` §1).
     pub upload_bytes_max: u64,
@@ -83,35 +83,35 @@ impl Default for CentralConfig {
     }
 }
 
-/// A central server over its storage.
+/// A central server on its storage.
 ///
-/// [`handle`](Self::handle) answers requests and may be called from many threads at once. What sites push is integrated
-/// by [`integrate_waiting`](Self::integrate_waiting), which a thread calls, or a few, woken by
-/// [`wait_for_work`](Self::wait_for_work); what waits is in the database, so a restart forgets nothing. When sites came is
-/// kept in memory until [`flush_activity`](Self::flush_activity) writes it.
+/// [`handle`](Self::handle) answers requests and may be called from many threads at once. One thread or a few call
+/// [`integrate_waiting`](Self::integrate_waiting) to integrate pushes, woken by [`wait_for_work`](Self::wait_for_work).
+/// The queue is in the database, so a restart loses nothing. The times of visits are in memory until
+/// [`flush_activity`](Self::flush_activity) writes them.
 pub struct Central {
     storage: Arc<dyn Storage>,
     clock: Arc<dyn Clock>,
     authenticator: Arc<dyn SiteAuthenticator>,
     config: CentralConfig,
-    /// Whether the V5 questions of a site are answered here too, because there is no legacy server.
+    /// True if V5 requests are answered here too, because there is no legacy server.
     stands_alone: bool,
     work: (Mutex<bool>, Condvar),
-    /// By what it tells how long ago a push came.
+    /// Tells how long ago a push came.
     steady: steady::Steady,
     attempts: auth::throttle::Attempts,
     queue: integrate::Queue,
     activity: site_activity::Activity,
-    /// Whether what an older version had set aside was tried again.
+    /// True once the quarantine of an older version was tried again.
     is_up_to_date: AtomicBool,
     files: Option<FileStore>,
     /// This server's own site at the legacy server.
     own_site: Option<Site>,
-    /// How many patients are being asked for there.
+    /// The number of running requests for patients there.
     asks_for_patients: AtomicUsize,
-    /// Held while a file is compared with the one that is there, and named.
+    /// Held while a file is compared with an existing one, and named.
     keeping: Mutex<()>,
-    /// When it was looked last whether uploads left anything behind.
+    /// The time of the last sweep of leftovers of uploads.
     swept_at: Mutex<Option<Timestamp>>,
 }
 
@@ -122,7 +122,7 @@ impl std::fmt::Debug for Central {
 }
 
 impl Central {
-    /// A central server that lets sites in as `authenticator` says.
+    /// A central server whose sites are checked by `authenticator`.
     pub fn new(storage: Arc<dyn Storage>, clock: Arc<dyn Clock>, authenticator: Arc<dyn SiteAuthenticator>) -> Self {
         let steady = steady::Steady::new(clock.as_ref());
         Self {
@@ -145,21 +145,21 @@ impl Central {
         }
     }
 
-    /// A central server that needs no legacy server: it keeps the list of sites itself and answers the V5 questions
-    /// that a site asks first.
+    /// A central server without a legacy server: it keeps the list of sites itself and answers the V5 requests that a
+    /// site sends first.
     pub fn stand_alone(storage: Arc<dyn Storage>, clock: Arc<dyn Clock>) -> Self {
         let authenticator = Arc::new(LocalAuthenticator::new(storage.clone(), clock.clone()));
         Self { stands_alone: true, ..Self::new(storage, clock, authenticator) }
     }
 
-    /// The same with other limits.
+    /// Replaces the limits.
     #[must_use]
     pub fn with_config(self, config: CentralConfig) -> Self {
         Self { config, ..self }
     }
 
-    /// The same with its own site at the legacy server: a patient whom a site links, and who is not known here yet, is brought
-    /// by it. The host synchronises it besides.
+    /// Sets its own site at the legacy server, which brings patients whom a site links and who are not known here yet.
+    /// The host also synchronises that site.
     #[must_use]
     pub fn with_own_site(self, site: Site) -> Self {
         Self { own_site: Some(site), ..self }
@@ -170,13 +170,13 @@ impl Central {
         &self.config
     }
 
-    /// Answers a request. Never fails: what goes wrong is in the response, in the shape of the protocol.
+    /// Answers a request. Never fails: errors are in the response, in the format of the protocol.
     pub fn handle(&self, request: &HttpRequest) -> HttpResponse {
         self.answer_to(request, None).response
     }
 
-    /// The same for a request from this address, by which refused attempts are counted, and with what the
-    /// administrator of the server wants to know of it.
+    /// Like [`handle`](Self::handle), for a request from this address, by which refused attempts are counted; also
+    /// returns a trace for the server's administrator.
     pub fn answer_to(&self, request: &HttpRequest, from: Option<IpAddr>) -> HandledRequest {
         let trace = RequestTrace::of(Caller::at(from));
         let response = self.route(request, &trace);
@@ -184,7 +184,7 @@ impl Central {
         trace.into_handled_request(response)
     }
 
-    /// The same for a host that has slow checks of credentials made elsewhere, or lets sites wait for their turn: with a
+    /// For a host that makes slow checks of credentials elsewhere, or lets sites wait for their turn: with a
     /// [`Caller::gate`] this takes no longer than the database does.
     pub fn handle_for(&self, request: &HttpRequest, caller: Caller) -> Handled {
         let trace = RequestTrace::of(caller);
@@ -247,17 +247,18 @@ impl Central {
         }
     }
 
-    /// Integrates what sites have pushed, and returns when nothing waits any more but what other threads work at. Sites
-    /// take turns of one short transaction each, so none waits for all that another has pushed. With a storage that has one
-    /// writer, as SQLite, more threads than one bring nothing.
+    /// Integrates pushed records, and returns when only the work of other threads is left. Sites take turns of one
+    /// short transaction, so none waits for the whole push of another. With a storage that has one writer, such as
+    /// SQLite, more threads are of no use.
     ///
     /// # Errors
-    /// The database failed. What is not done yet stays queued.
+    /// The database failed. The rest stays queued.
     pub fn integrate_waiting(&self) -> Result<()> {
         self.integrate_while(&|| true)
     }
 
-    /// The same as long as `goes_on` says so, which is asked before each turn. What is left stays queued.
+    /// Like [`integrate_waiting`](Self::integrate_waiting), while `goes_on` returns true, which is asked before each
+    /// turn. The rest stays queued.
     ///
     /// # Errors
     /// As [`integrate_waiting`](Self::integrate_waiting).
@@ -269,7 +270,7 @@ impl Central {
         }
         let (storage, clock) = (self.storage.as_ref(), self.clock.as_ref());
         let mut worked = self.queue.work(storage, clock, goes_on);
-        // Stores that moved may have very many records: sites that push meanwhile have their turns in between.
+        // A moved store may have very many records, so pushing sites get turns in between.
         while goes_on() {
             match moved_stores::log_next(storage, clock) {
                 Ok(true) => worked = worked.and(self.queue.work(storage, clock, goes_on)),
@@ -280,7 +281,7 @@ impl Central {
         worked
     }
 
-    /// Waits until a push brought work, or for this time.
+    /// Waits for a push, or for this time.
     pub fn wait_for_work(&self, timeout: Duration) {
         let (flag, signal) = &self.work;
         let waiting = flag.lock().unwrap_or_else(PoisonError::into_inner);
@@ -295,7 +296,7 @@ impl Central {
         signal.notify_all();
     }
 
-    /// Reads a body, or says what is wrong with it.
+    /// Reads a body, or describes the error in it.
     fn read<Q: DeserializeOwned>(&self, request: &HttpRequest) -> std::result::Result<Q, HttpResponse> {
         let json = v6::body::read_json(request, self.config.json_bytes_max)?;
         serde_json::from_slice(&json).map_err(|error| {
@@ -330,7 +331,7 @@ impl Central {
         HttpResponse::json(200, body)
     }
 
-    /// What is checked before each operation, in the order of the spec (`protocol-v6` §7).
+    /// The checks before each operation, in the order of the spec (`protocol-v6` §7).
     fn enter(
         &self,
         trace: &RequestTrace,
@@ -342,8 +343,8 @@ impl Central {
         let site = self.admit(trace, credentials)?;
         trace.came_in(site, credentials);
         if reads_or_writes {
-            // Before the pull looks: what it is then given ends here at least. Whether an integration waits is asked in the
-            // transaction that reads or writes.
+            // The position before the pull reads: its answer ends here at least. Whether an integration waits is read
+            // in the same transaction that reads or writes.
             trace.newest.set(self.storage.read()?.last_cursor()?);
         }
         Ok(site)
@@ -355,8 +356,8 @@ impl Central {
         most.map_or(self.config.batch_bytes_max, |most| most.min(self.config.batch_bytes_max))
     }
 
-    /// Whether this database is a central server's now: the legacy server may say otherwise while this runs. One that
-    /// cannot be read is: the answer will say what is wrong with it.
+    /// True if this database is a central server's now: the legacy server may change that at any time. An unreadable
+    /// database counts as one, because the answer will describe the error.
     fn is_central(&self) -> bool {
         let role = self.storage.read().and_then(|txn| crate::storage::state::role(txn.as_ref()));
         role.map_or(true, |role| role == Some(Role::Central))
@@ -371,14 +372,14 @@ impl Central {
     }
 }
 
-/// For what only a central server answers.
+/// For requests that only a central server answers.
 fn not_central() -> HttpResponse {
     let mut response = HttpResponse::text(405, "Method only allowed on central server.");
     response.headers.push(("connection".to_owned(), "close".to_owned()));
     response
 }
 
-/// An error on its way into the envelope.
+/// An error for the envelope.
 pub(crate) struct EnvelopeError(WireError);
 
 impl From<WireError> for EnvelopeError {
@@ -388,7 +389,7 @@ impl From<WireError> for EnvelopeError {
 }
 
 impl From<crate::Error> for EnvelopeError {
-    /// A fault of this machine, told in neutral words: the details are for its administrator, not for sites.
+    /// A fault of this machine, in neutral words: the details are for its administrator, not for sites.
     fn from(error: crate::Error) -> Self {
         Self(WireError::OtherServerError(format!("Internal error: {}", error.code())))
     }

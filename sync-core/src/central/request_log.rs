@@ -1,4 +1,4 @@
-//! What the administrator of a central server wants to know of a request.
+//! The trace of a request for the administrator of a central server.
 
 use std::cell::{Cell, RefCell};
 
@@ -7,30 +7,30 @@ use super::handled_request::{Endpoint, HandledRequest};
 use crate::protocol::v6::{Batch, Credentials, WireError};
 use crate::record::{Cursor, SiteId};
 
-/// The most characters of a name or a version that a site says of itself.
+/// The most characters of a name or a version that a site sends.
 const TEXT_MAX: usize = 100;
 
-/// What is noted of a request while it is answered.
+/// The notes on a request while it is answered.
 #[derive(Debug, Default)]
 pub(crate) struct RequestTrace {
-    /// What the host says of it.
+    /// The caller, from the host.
     pub caller: Caller,
-    /// Why it is not answered yet, if it is not.
+    /// The reason why it is deferred, if it is.
     pub deferred: RefCell<Option<Deferred>>,
     pub endpoint: Cell<Endpoint>,
     pub records: Cell<u64>,
-    /// The newest position in the changelog before it was looked at.
+    /// The newest position in the changelog before the request read it.
     pub newest: Cell<Cursor>,
     pub read_to: Cell<Option<Cursor>>,
-    /// Whether the site only looked at what it was given.
+    /// True if the site only looked, as in a dry run.
     pub looks_only: Cell<bool>,
-    /// Whether the request names no machine, so that the one that is bound is put into its credentials.
+    /// True if the request names no machine, so that the bound one is put into its credentials.
     pub is_machine_assumed: Cell<bool>,
     pub error: Cell<Option<&'static str>>,
     pub who: RefCell<Option<SignedInSite>>,
 }
 
-/// A site that came in, as it calls itself.
+/// A site that signed in, with the name that it sent.
 #[derive(Debug)]
 pub(crate) struct SignedInSite {
     pub site: SiteId,
@@ -43,7 +43,7 @@ impl RequestTrace {
         Self { caller, ..Self::default() }
     }
 
-    /// Puts the answer off; the first reason counts.
+    /// Defers the answer; the first reason counts.
     pub(crate) fn defer(&self, why: Deferred) {
         self.deferred.borrow_mut().get_or_insert(why);
     }
@@ -64,7 +64,7 @@ impl RequestTrace {
             return;
         }
         let after_last = if batch.records.is_empty() { batch.end_cursor } else { batch.end_cursor.next() };
-        // Nothing between the last record and the newest position is for this site.
+        // No row between the last record and the newest position is for this site.
         let end = if batch.is_last_batch { self.newest.get().next().max(after_last) } else { after_last };
         self.read_to.set(Some(end));
     }
@@ -83,7 +83,7 @@ impl RequestTrace {
         }));
     }
 
-    /// What became of the request: a response counts only where nothing was put off.
+    /// The result of the request: a response counts only if nothing was deferred.
     pub(crate) fn into_handled<R>(self, response: R) -> Handled<R> {
         match self.deferred.take() {
             Some(Deferred::Unchecked(check)) => Handled::Unchecked(check),

@@ -1,8 +1,8 @@
-//! What goes on at a central server, for its administrator: which sites came when, how far they are, what of theirs is
-//! set aside.
+//! The activity of sites for the administrator of a central server: their visits, their positions, their quarantined
+//! records.
 //!
-//! A pull writes nothing, and must not for this either: visits are kept in memory, and written together now and then. A
-//! crash loses the visits of that time and nothing else.
+//! A pull writes nothing, so visits are kept in memory and written together from time to time. A crash loses only the
+//! visits of that time.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -15,14 +15,15 @@ use crate::error::Result;
 use crate::record::{Cursor, SiteId};
 use crate::storage::{QuarantineCause, ReadTxn, SiteActivity};
 
-/// The most visits that one transaction writes.
+/// The most visits in one transaction.
 const CHUNK: usize = 1000;
 
 /// Visits that are not written yet.
 #[derive(Debug, Default)]
 pub(crate) struct Activity {
     visits: Mutex<HashMap<SiteId, SiteActivity>>,
-    /// Up to where sites that ask this server for the legacy half were told of stores. It is not written anywhere.
+    /// The last changes of stores that each site was told, if it asks this server in place of a legacy server. Only in
+    /// memory.
     told_of_stores: Mutex<HashMap<SiteId, Cursor>>,
 }
 
@@ -35,7 +36,7 @@ impl Activity {
         self.told_of_stores.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes that a site was told of all changes of stores before this position.
+    /// Records that a site was told all changes of stores before this position.
     pub(crate) fn tell_of_stores(&self, site: SiteId, before: Cursor) {
         self.told_of_stores().insert(site, before);
     }
@@ -60,7 +61,7 @@ impl Activity {
         }
     }
 
-    /// Puts visits back that could not be written, below what came since.
+    /// Returns visits that could not be written, below newer ones.
     fn put_back(&self, unwritten: Vec<SiteActivity>) {
         let mut visits = self.lock();
         for mut earlier in unwritten {
@@ -73,8 +74,8 @@ impl Activity {
 }
 
 impl Central {
-    /// Before which position of the changelog a site may know what happened: what it has read, as far as that is known.
-    /// A store that moves is told in the legacy half, which the site may have read before it read the rest.
+    /// The position of the changelog up to which a site may know the changes: the part that it has read, if known.
+    /// Moves of stores come with the legacy requests, which the site may have read before the rest.
     pub(crate) fn could_know(&self, txn: &dyn ReadTxn, site: SiteId) -> Result<Cursor> {
         let unwritten = self.activity.lock().get(&site).and_then(|visit| visit.read_to);
         let read_to = match unwritten {
@@ -83,7 +84,7 @@ impl Central {
             }
             read_to => read_to,
         };
-        // Of a site that never read anything, or of which that is forgotten, nothing shows that it knew.
+        // Nothing shows that a site knew anything if it never read, or if its position is forgotten.
         let read_to = read_to.unwrap_or_default();
         if !self.stands_alone {
             return Ok(read_to);
@@ -93,21 +94,21 @@ impl Central {
     }
 }
 
-/// How a central server stands.
+/// The state of a central server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CentralView {
-    /// When this was.
+    /// The time of this report.
     pub at: Timestamp,
     /// The newest position of its changelog.
     pub newest: Cursor,
-    /// Its sites, those of the local list that never came included, by number.
+    /// Its sites by number, including those of the local list that never came.
     pub sites: Vec<SiteView>,
-    /// The records that are set aside, by cause, those that no site pushed included.
+    /// The quarantined records by cause, including those that no site pushed.
     pub quarantined: Vec<(QuarantineCause, u64)>,
 }
 
-/// How a site stands, as central knows it.
+/// The state of a site, as central knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SiteView {
@@ -115,43 +116,43 @@ pub struct SiteView {
     pub id: SiteId,
     /// Its name.
     pub name: String,
-    /// The version of its application, as it says; empty before its first visit.
+    /// The version of its application, as sent by the site; empty before its first visit.
     pub app_version: String,
-    /// When it last asked for anything.
+    /// The time of its last request.
     pub seen_at: Option<Timestamp>,
-    /// When it was last given what it asked for.
+    /// The time of its last answered pull.
     pub pulled_at: Option<Timestamp>,
-    /// When a push of its was last taken.
+    /// The time of its last accepted push.
     pub pushed_at: Option<Timestamp>,
-    /// How many positions of the changelog it has still to look through, whether it is given what stands there or not.
+    /// The number of changelog positions after its cursor, including those for other sites.
     pub behind: Option<u64>,
-    /// Its records that are set aside because of a rule.
+    /// Its records that a rule refused.
     pub refused: u64,
-    /// Its records that are set aside for another cause.
+    /// Its records that are in quarantine for another cause.
     pub quarantined: u64,
-    /// Whether what it pushed is being integrated.
+    /// True while its push is being integrated.
     pub is_integrating: bool,
 }
 
-/// What waits for integration, and what was done since the server started.
+/// The waiting integrations, and the work done since the server started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Integrations {
-    /// The sites that wait, those included whose turn it is.
+    /// The waiting sites, including those that have their turn now.
     pub waiting: u64,
-    /// Records that were integrated.
+    /// Integrated records.
     pub integrated: u64,
-    /// Records that were set aside because of a rule.
+    /// Records that a rule refused.
     pub refused: u64,
-    /// Records that were set aside for another cause.
+    /// Records that went into quarantine for another cause.
     pub quarantined: u64,
 }
 
 impl Central {
-    /// Writes the visits of sites that are kept in memory. The host calls it every half minute or so, and at its end.
+    /// Writes the visits in memory. The host calls it about every half minute, and before it ends.
     ///
     /// # Errors
-    /// The storage failed; what was not written is kept for the next call.
+    /// The storage failed; the visits that were not written are kept for the next call.
     pub fn flush_activity(&self) -> Result<()> {
         let mut visits: Vec<SiteActivity> = self.activity.lock().drain().map(|(_, visit)| visit).collect();
         while !visits.is_empty() {
@@ -174,7 +175,7 @@ impl Central {
         txn.commit()
     }
 
-    /// How this server stands.
+    /// The state of this server.
     ///
     /// # Errors
     /// The storage failed.
@@ -231,7 +232,7 @@ impl Central {
         Ok(CentralView { at: self.clock.now(), newest, sites: sites.into_values().collect(), quarantined })
     }
 
-    /// What waits for integration, and what was done since this server started.
+    /// The waiting integrations, and the work done since this server started.
     ///
     /// # Errors
     /// The storage failed.
@@ -241,7 +242,7 @@ impl Central {
         Ok(Integrations { waiting, integrated, refused, quarantined })
     }
 
-    /// Whether the storage can be read.
+    /// Checks that the storage can be read.
     ///
     /// # Errors
     /// It cannot.

@@ -21,7 +21,7 @@ use crate::write::restored_site::SiteRestore;
 /// The number of the central server's own site in its local list.
 const OWN_SITE: SiteId = SiteId(1);
 
-/// The longest names and codes that are taken.
+/// The longest accepted names and codes.
 const TEXT_MAX: usize = 255;
 
 /// A store of the local list.
@@ -37,7 +37,7 @@ pub struct Store {
     pub site: Option<i64>,
 }
 
-/// Who keeps the list of the sites of a central server, and so says who they are.
+/// Who keeps the list of sites of a central server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SiteList {
     /// The database itself, because its first site was added there.
@@ -47,7 +47,7 @@ pub enum SiteList {
 }
 
 impl SiteList {
-    /// Who keeps that of this database; `None` for one that is no central server's yet.
+    /// Who keeps the list for this database; `None` if it is not a central server's yet.
     ///
     /// # Errors
     /// The database failed.
@@ -61,7 +61,7 @@ impl SiteList {
     }
 }
 
-/// Keeps the local list of sites and stores. A database that keeps one is a central server's without a legacy server.
+/// The local list of sites and stores. A database that has one is that of a central server without a legacy server.
 pub struct SiteRegistry {
     storage: Arc<dyn Storage>,
     clock: Arc<dyn Clock>,
@@ -74,11 +74,11 @@ impl std::fmt::Debug for SiteRegistry {
 }
 
 impl SiteRegistry {
-    /// Opens the list, and makes a fresh database a central server's.
+    /// Opens the list, and turns a new database into that of a central server.
     ///
     /// # Errors
-    /// [`Error::WrongRole`] if the database is a remote site's; [`Error::LegacyKeepsSites`] if a legacy server keeps the
-    /// list, which may give out any number.
+    /// [`Error::WrongRole`] if the database is a remote site's; [`Error::LegacyKeepsSites`] if a legacy server keeps
+    /// the list, which may give out any number.
     pub fn open(storage: Arc<dyn Storage>, clock: Arc<dyn Clock>) -> Result<Self> {
         let role = state::role(storage.read()?.as_ref())?;
         match role {
@@ -103,7 +103,7 @@ impl SiteRegistry {
         Ok(Self { storage, clock })
     }
 
-    /// Adds a site, numbered by central; one that exists gets the new password.
+    /// Adds a site with a new number; an existing one gets the new password.
     ///
     /// # Errors
     /// The name or the password is empty or too long.
@@ -142,7 +142,7 @@ impl SiteRegistry {
         self.storage.read()?.central()?.sites()
     }
 
-    /// How many records are held back from a site because its release cannot read them.
+    /// The number of records withheld from a site because its release cannot read them.
     ///
     /// # Errors
     /// The database failed.
@@ -150,7 +150,7 @@ impl SiteRegistry {
         super::v6::withheld::withheld(self.storage.as_ref(), site)
     }
 
-    /// Removes a site; what it synchronised stays.
+    /// Removes a site; its records stay.
     ///
     /// # Errors
     /// There is no such site, or stores are still active on it.
@@ -170,7 +170,7 @@ impl SiteRegistry {
         txn.commit()
     }
 
-    /// Lets a site come in from another machine: the next contact binds its hardware id.
+    /// Frees a site from its machine: the next sign-in binds a new hardware id.
     ///
     /// # Errors
     /// There is no such site.
@@ -183,7 +183,7 @@ impl SiteRegistry {
         txn.commit()
     }
 
-    /// Adds a store that is active on a site, and its name record. A store that exists moves to that site.
+    /// Adds a store that is active on a site, and its name record. An existing store moves to that site.
     ///
     /// # Errors
     /// There is no such site, or the name or code is empty or too long.
@@ -211,13 +211,13 @@ impl SiteRegistry {
         write("name", &name_id, &name_record(&name_id, name, code))?;
         write("store", store_id.as_str(), &store)?;
         txn.commit()?;
-        // The store has moved, whatever comes now: the next integration goes on with what fails here.
+        // The store has moved in any case: if this fails, the next integration continues it.
         let _ = moved_stores::relog_pending(self.storage.as_ref(), self.clock.as_ref());
         Ok(store_id)
     }
 }
 
-/// All stores that a central server knows, by id, whoever keeps the list.
+/// All stores that a central server knows, by id, from either list.
 ///
 /// # Errors
 /// The database failed.
@@ -239,7 +239,7 @@ pub fn stores(storage: &dyn Storage) -> Result<Vec<Store>> {
     Ok(stores)
 }
 
-/// The highest number that a site ever had: rows that came from a site bear its number after it is gone.
+/// The highest number that any site had: records of a removed site keep its number.
 fn highest_site(txn: &dyn WriteTxn) -> Result<SiteId> {
     let known = state::HIGHEST_SITE.find(txn)?;
     Ok(txn.central()?.sites()?.iter().map(|site| site.id).chain(known).fold(OWN_SITE, SiteId::max))
@@ -249,7 +249,7 @@ fn named(txn: &dyn WriteTxn, name: &str) -> Result<SiteEntry> {
     txn.central()?.site_named(name)?.ok_or_else(|| Error::NotFound { what: "site".to_owned(), id: name.to_owned() })
 }
 
-/// A name record of a store with every key that readers demand (quirk W8).
+/// A name record of a store with all keys that readers need (quirk W8).
 fn name_record(id: &str, name: &str, code: &str) -> RecordData {
     let mut keys = serde_json::json!({
         "ID": id, "name": name, "code": code, "type": "store", "customer": true, "supplier": true, "female": false,

@@ -1,4 +1,4 @@
-//! A time that never jumps: by it central tells how long ago a push came.
+//! A clock that never jumps: central measures with it how long ago a push came.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -7,27 +7,28 @@ use crate::clock::{Clock, Timestamp};
 use crate::error::Result;
 use crate::storage::{WriteTxn, state};
 
-/// The time during which a central server ran over a database. Its machine's clock may be set at any moment, so it counts
-/// by the monotonic clock of the process, and goes on after a start from what the database remembers. The time in which
-/// no server ran is not counted: only a clock that may be wrong could tell it.
+/// The time during which a central server ran on a database. The machine's clock may be changed at any moment, so this
+/// uses the monotonic clock of the process, and continues after a start from the value in the database. The time
+/// without a running server does not count, because only the unreliable clock could tell it.
 #[derive(Debug)]
 pub(super) struct Steady {
-    /// What the clocks said when this server was made.
+    /// The clocks at the start of this server.
     wall: Timestamp,
     monotonic: Duration,
-    /// Where it began to count, once that was looked up.
+    /// The start value, once it was read.
     begin: Mutex<Option<Timestamp>>,
 }
 
 impl Steady {
-    /// The time of a server that is made now.
+    /// The time of a server that starts now.
     pub(super) fn new(clock: &dyn Clock) -> Self {
         Self { wall: clock.now(), monotonic: clock.monotonic(), begin: Mutex::default() }
     }
 
-    /// The moment now, which is remembered with the transaction. A database that remembers none begins with the clock's.
+    /// The current time, which is stored with the transaction. Without a stored value it starts from the machine's
+    /// clock.
     pub(super) fn now(&self, txn: &dyn WriteTxn, clock: &dyn Clock) -> Result<Timestamp> {
-        // What is no number counts as none.
+        // A value that is no number counts as missing.
         let remembered = state::STEADY_TIME.find(txn)?.map(Timestamp::from_unix_millis);
         let mut begin = self.begin.lock().unwrap_or_else(PoisonError::into_inner);
         let begin = *begin.get_or_insert_with(|| remembered.unwrap_or(self.wall));
@@ -93,14 +94,14 @@ mod tests {
         tell(&first, &storage, &clock);
         clock.monotonic.store(500, Relaxed);
         assert_eq!(tell(&first, &storage, &clock), 1_000_500);
-        // The machine was off; its clock and the monotonic one begin anew.
+        // The machine was off; its clock and the monotonic one start anew.
         clock.wall.store(0, Relaxed);
         clock.monotonic.store(0, Relaxed);
         let second = Steady::new(&clock);
         assert_eq!(tell(&second, &storage, &clock), 1_000_500);
         clock.monotonic.store(20, Relaxed);
         assert_eq!(tell(&second, &storage, &clock), 1_000_520);
-        // Of two processes over one database none goes back.
+        // With two processes on one database, neither goes back.
         assert_eq!(tell(&first, &storage, &clock), 1_000_520);
     }
 }

@@ -340,6 +340,7 @@ impl<'a> Client<'a> {
 
     /// Waits after a failed try, each time twice as long.
     ///
+    /// # Errors
     /// The time of the cycle would be over. The failure itself says more than that, so it is returned.
     pub(crate) fn wait_again(&mut self, server: Server, error: Error, attempt: u32) -> Result<()> {
         let wait = self.config.retry_wait.saturating_mul(1 << (attempt - 1).min(16));

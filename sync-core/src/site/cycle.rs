@@ -59,6 +59,7 @@ pub(crate) struct Cycle<'s, 'c> {
 impl Site {
     /// Runs one cycle. Failures are in the report; finished work stays, and the next cycle continues from there.
     ///
+    /// # Errors
     /// The cycle could not begin: [`Error::NotSetUp`], [`Error::CycleRunning`], or the database failed. Also if the
     /// database failed at the very end, so that the cycle is not in the sync log; its work stays all the same.
     pub fn sync(&self, options: &SyncOptions, observer: &mut dyn SyncObserver) -> Result<SyncReport> {

@@ -151,6 +151,7 @@ impl Site {
     /// Sends and fetches the due files, each once. A file that fails is tried again later and delays no other. Failures
     /// are in the report and stored with each file.
     ///
+    /// # Errors
     /// It could not begin: [`Error::NotSetUp`], [`Error::WrongRole`] on central, [`Error::CentralUrlMissing`] if the
     /// legacy server names no central server, [`Error::InvalidUrl`] if that address is unusable,
     /// [`Error::CycleRunning`] if files are already on their way; the disk or the database failed.

@@ -1,4 +1,4 @@
-//! Who may come in.
+//! The contract for checks of credentials.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,32 +8,32 @@ use crate::protocol::v6::{Credentials, WireError};
 use crate::record::SiteId;
 use crate::redaction::excerpt;
 
-/// Says which site credentials belong to.
+/// Finds the site of credentials.
 pub trait SiteAuthenticator: Send + Sync {
-    /// Checks the name, the password hash and the hardware id that a site sent.
+    /// Checks the name, the password hash and the hardware id of a request.
     ///
     /// # Errors
     /// They are refused, or could not be checked.
     fn authenticate(&self, credentials: &Credentials) -> Result<SiteId, AuthenticationError>;
 
-    /// Whether these very credentials were right lately. Who guesses under a site's name does not keep the site itself
-    /// out, even from behind the same address. Costs little, and asks nobody.
+    /// True if these credentials were correct recently. This keeps guesses under a site's name from locking the site
+    /// out, even from the same address. Cheap, and asks no server.
     fn were_right_lately(&self, _credentials: &Credentials) -> bool {
         false
     }
 
-    /// What is known of these credentials without a slow check: one that asks another server, or hashes a password.
-    /// `None` if only [`authenticate`](Self::authenticate) can tell.
+    /// The result for these credentials without a slow check, that is one that asks another server or hashes a
+    /// password. `None` if only [`authenticate`](Self::authenticate) can decide.
     fn known(&self, _credentials: &Credentials) -> Option<Result<SiteId, AuthenticationError>> {
         None
     }
 
-    /// Whether what [`known`](Self::known) says of these credentials will soon not count any more.
+    /// True if the result of [`known`](Self::known) for these credentials expires soon.
     fn is_aging(&self, _credentials: &Credentials) -> bool {
         false
     }
 
-    /// Checks credentials although what is known of them still counts, so that it goes on counting.
+    /// Checks credentials although their cached result is valid, to renew it.
     ///
     /// # Errors
     /// As [`authenticate`](Self::authenticate).
@@ -41,40 +41,40 @@ pub trait SiteAuthenticator: Send + Sync {
         self.authenticate(credentials)
     }
 
-    /// Whether the machine is the one that the site is known by. Refusals of such credentials are counted apart: whoever
-    /// guesses from elsewhere does not use up what the site's own machine may try. Costs little, and asks nobody.
+    /// True if the machine is that of the site. Refusals of such credentials are counted separately, so that guesses
+    /// from elsewhere do not use up the attempts of the site's own machine. Cheap, and asks no server.
     fn is_own_machine(&self, _credentials: &Credentials) -> bool {
         false
     }
 
-    /// How many checks make sense at the same time.
+    /// The number of checks that are useful at the same time.
     fn checks_at_once(&self) -> usize {
         1
     }
 }
 
-/// Why a site is not let in.
+/// Why a sign-in failed.
 #[derive(Debug, Clone)]
 pub enum AuthenticationError {
     /// The credentials are wrong.
     Refused {
-        /// In what way.
+        /// The kind of error.
         refusal: CredentialRefusal,
         /// The address of the server that checked them, for the message.
         checked_at: String,
     },
-    /// The server that checks them gives no answer to that question: it is at fault, or the line to it.
+    /// The server that checks them did not answer properly: it or the connection to it is at fault.
     Unanswered {
         /// Its address.
         asked_at: String,
-        /// Whether it could not be reached at all, or not in time.
+        /// True if it could not be reached, or not in time.
         is_line: bool,
-        /// What happened, in one line.
+        /// A description in one line.
         reason: String,
     },
-    /// There were too many refusals; nobody was asked.
+    /// There were too many refusals; no check was made.
     TooMany {
-        /// When trying again makes sense.
+        /// The time after which another try is useful.
         wait: Duration,
     },
     /// This machine failed.
@@ -88,7 +88,7 @@ impl From<Error> for AuthenticationError {
 }
 
 impl AuthenticationError {
-    /// As V6 answers tell it: flattened into a text, in the shape that a real central server gives it (`protocol-v6` §5).
+    /// The text in V6 answers: flattened, in the format of a real central server (`protocol-v6` §5).
     pub(crate) fn flattened(self) -> WireError {
         match self {
             Self::Refused { refusal, checked_at } => {
@@ -112,7 +112,7 @@ impl AuthenticationError {
     }
 }
 
-/// In what way credentials are wrong.
+/// The kind of wrong credentials.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 #[allow(missing_docs, reason = "each is its own meaning")]
@@ -121,12 +121,12 @@ pub enum CredentialRefusal {
     WrongPassword,
     HardwareIdMismatch,
     SiteHasNoStore,
-    /// The legacy server does not speak the version of V5 that the site sends.
+    /// The legacy server does not accept the site's version of V5.
     VersionIncompatible,
 }
 
 impl CredentialRefusal {
-    /// Reads a code of the legacy server (`protocol-v5` §9); `None` if it says nothing against the credentials.
+    /// Reads a code of the legacy server (`protocol-v5` §9); `None` if it does not concern the credentials.
     pub(crate) fn of_legacy(code: &str) -> Option<Self> {
         Some(match code {
             "site_name_not_found" => Self::UnknownSite,
@@ -138,17 +138,17 @@ impl CredentialRefusal {
         })
     }
 
-    /// Whether it is a guess that failed.
+    /// True for a failed guess.
     pub(crate) fn is_guess(&self) -> bool {
         matches!(self, Self::UnknownSite | Self::WrongPassword | Self::HardwareIdMismatch)
     }
 
-    /// Whether there is a site of that name.
+    /// True if a site of that name exists.
     pub(crate) fn is_of_a_site(&self) -> bool {
         !matches!(self, Self::UnknownSite)
     }
 
-    /// Code and message as V6 answers flatten them.
+    /// Code and message in V6 answers, flattened.
     pub(crate) fn flattened(&self) -> (&'static str, &'static str) {
         match self {
             Self::UnknownSite => ("SiteNameNotFound", "Site name not found"),
@@ -159,7 +159,7 @@ impl CredentialRefusal {
         }
     }
 
-    /// Code and message as V5 answers have them.
+    /// Code and message in V5 answers.
     pub(crate) fn legacy(&self) -> (&'static str, &'static str) {
         let code = match self {
             Self::UnknownSite => "site_name_not_found",

@@ -1,10 +1,10 @@
-//! Secrets as keyed digests: what is remembered of them cannot be tried against a list of passwords by whoever reads it,
-//! and is compared in constant time.
+//! Secrets as keyed digests: without the key they cannot be tested against a list of passwords, and they are compared
+//! in constant time.
 
 use hmac::{Hmac, Mac as _};
 use sha2::Sha256;
 
-/// What is kept of a secret.
+/// The digest of a secret.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Digest([u8; 32]);
 
@@ -12,7 +12,7 @@ pub(crate) struct Digest([u8; 32]);
 pub(crate) struct HmacKey(Hmac<Sha256>);
 
 impl HmacKey {
-    /// Under a new random key.
+    /// Creates a random key.
     pub(crate) fn new() -> Self {
         // Two version 4 UUIDs hold 244 bits of the system's randomness.
         let mut key = [0; 32];
@@ -22,17 +22,17 @@ impl HmacKey {
         Self(Hmac::new_from_slice(&key).expect("a key of any length"))
     }
 
-    /// The digest of some texts; each ends where it ends.
+    /// The digest of some texts, with separators between them.
     pub(crate) fn digest(&self, parts: &[&str]) -> Digest {
         Digest(self.mac_of(parts).finalize().into_bytes().into())
     }
 
-    /// Whether a digest is that of these texts, in constant time.
+    /// Compares a digest with that of these texts, in constant time.
     pub(crate) fn verify(&self, digest: &Digest, parts: &[&str]) -> bool {
         self.mac_of(parts).verify_slice(&digest.0).is_ok()
     }
 
-    /// Whether two texts are the same, in a time that says nothing of where they differ.
+    /// Compares two texts in constant time.
     pub(crate) fn eq_constant_time(&self, one: &str, other: &str) -> bool {
         self.verify(&self.digest(&[one]), &[other])
     }

@@ -1,4 +1,4 @@
-//! Sites that are let in by the legacy server.
+//! Checks sites against the legacy server.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -19,24 +19,24 @@ use crate::storage::{Storage, state};
 use crate::text_input::as_utf8;
 use crate::transport::{HttpRequest, HttpResponse, Method, Transport, TransportError};
 
-/// How long a yes counts.
+/// How long a positive answer is cached.
 const YES: Duration = Duration::from_secs(60);
-/// How long a no counts.
+/// How long a negative answer is cached.
 const NO: Duration = Duration::from_secs(5);
-/// How long it is remembered that credentials were right, by which a site is told from who guesses under its name.
+/// How long correct credentials are remembered, to tell the site from somebody who guesses under its name.
 const LATELY: Duration = Duration::from_secs(24 * 60 * 60);
-/// The most questions under way: a legacy server that hangs must not take every thread, of which those whose answer is
-/// known need one too.
+/// The most checks at once: a legacy server that hangs must leave threads for the sites with a cached answer.
 const QUESTIONS_MAX: usize = 128;
-/// The most refusals that are remembered.
+/// The most negative answers that are cached.
 const REFUSALS_MAX: usize = 10_000;
-/// The longest text that is sent on.
+/// The longest text that is passed on.
 const TEXT_MAX: usize = 255;
 
-/// Asks the legacy server who a site is, with the site's own credentials, at the address that this server was set up with.
+/// Asks the legacy server who a site is, with the site's own credentials, at the address with which this server was set
+/// up.
 ///
-/// A yes counts for a minute and a no for five seconds; that nobody could say is not remembered. Those who ask the same at
-/// the same time get one answer. No secret is kept: only keyed digests.
+/// A positive answer is cached for a minute, a negative one for five seconds, a failed check not at all. Identical
+/// requests at the same time share one check. Secrets are stored only as keyed digests.
 pub struct LegacyAuthenticator {
     storage: Arc<dyn Storage>,
     transport: Arc<dyn Transport>,
@@ -53,17 +53,17 @@ struct KnownSignIn {
     questions: HashMap<Digest, Arc<SharedCheck>>,
 }
 
-/// Credentials that were right.
+/// Credentials that were correct.
 struct Right {
     digest: Digest,
-    /// The name, the password and the machine alone: they stay the same when the site gets another release.
+    /// Only the name, the password and the machine: they stay the same when the site is upgraded.
     who: Digest,
     machine: Digest,
     site: SiteId,
     at: Duration,
 }
 
-/// A question that is under way, for all who ask the same.
+/// A running check, for all identical requests.
 #[derive(Default)]
 struct SharedCheck {
     answer: Mutex<Option<LegacyAnswer>>,
@@ -74,9 +74,9 @@ struct SharedCheck {
 enum LegacyAnswer {
     Yes(SiteId),
     No(CredentialRefusal),
-    /// The line is at fault.
+    /// The connection is at fault.
     Line(String),
-    /// The legacy server is.
+    /// The legacy server is at fault.
     Fault(String),
 }
 
@@ -87,8 +87,8 @@ impl std::fmt::Debug for LegacyAuthenticator {
 }
 
 impl LegacyAuthenticator {
-    /// An authenticator that asks the legacy server of this database over this transport, whose time limits should be
-    /// short: sites wait meanwhile.
+    /// Creates an authenticator that asks the legacy server of this database over this transport. Use short time
+    /// limits, because sites wait meanwhile.
     pub fn new(storage: Arc<dyn Storage>, transport: Arc<dyn Transport>, clock: Arc<dyn Clock>) -> Self {
         Self { storage, transport, clock, keyed: HmacKey::new(), known: Mutex::default() }
     }
@@ -97,7 +97,7 @@ impl LegacyAuthenticator {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Answers from what is known unless it is to be asked anew, joins a question that is under way, or asks.
+    /// Uses the cached answer unless a new one is wanted, joins a running check, or starts one.
     fn answer(&self, credentials: &Credentials, legacy: &Url, anew: bool) -> LegacyAnswer {
         let parts = parts(credentials);
         let digest = self.keyed.digest(&parts);
@@ -117,18 +117,18 @@ impl LegacyAuthenticator {
             known.questions.insert(digest, question.clone());
             question
         };
-        // Told to all who wait, whatever becomes of this thread.
+        // All who wait get a result, even if this thread fails.
         let mut asking = CheckThread { of: self, digest, question, answer: None };
         let answer = self.remember(ask(self.transport.as_ref(), legacy, credentials), credentials, digest);
         asking.answer = Some(answer.clone());
         answer
     }
 
-    /// A yes or a no that still counts.
+    /// A cached answer that is still valid.
     fn remembered(&self, known: &KnownSignIn, name: &str, digest: &Digest) -> Option<LegacyAnswer> {
         let now = self.clock.monotonic();
         let is_fresh = |at: Duration, time: Duration| now.saturating_sub(at) < time;
-        // Digests under a key that nobody knows: how far two of them agree says nothing.
+        // Digests under a secret key: comparing them reveals nothing.
         let right = known.right.get(name).filter(|right| is_fresh(right.at, YES) && right.digest == *digest);
         if let Some(right) = right {
             return Some(LegacyAnswer::Yes(right.site));
@@ -137,18 +137,18 @@ impl LegacyAuthenticator {
         Some(LegacyAnswer::No(refusal.clone()))
     }
 
-    /// Credentials of a name that were right within a day.
+    /// Credentials of a name that were correct within a day.
     fn right_lately<T>(&self, name: &str, read: impl FnOnce(&Right) -> T) -> Option<T> {
         let now = self.clock.monotonic();
         self.lock().right.get(name).filter(|right| now.saturating_sub(right.at) < LATELY).map(read)
     }
 
-    /// The legacy server's address; what cannot be said to it is refused at once.
+    /// The legacy server's address. Credentials that cannot be sent to it are refused at once.
     fn address(&self, credentials: &Credentials) -> Result<Url, AuthenticationError> {
         let legacy = state::LEGACY_URL.find(self.storage.read()?.as_ref())?.ok_or(Error::NotSetUp)?;
         let legacy = crate::address::parse_url("the legacy server's address", &legacy)?;
         let refused = |refusal| Err(AuthenticationError::Refused { refusal, checked_at: legacy.as_str().to_owned() });
-        // What cannot stand in a header belongs to no site: a colon would end the name in Basic authentication.
+        // A name that cannot be in a header belongs to no site: a colon would end it in Basic authentication.
         if credentials.username.contains(':') || credentials.username.is_empty() {
             return refused(CredentialRefusal::UnknownSite);
         }
@@ -169,7 +169,7 @@ impl LegacyAuthenticator {
                 let other = known.names.get(site).filter(|other| *other != name);
                 let other = other.and_then(|other| known.right.get(other)).filter(|right| right.site == *site);
                 if other.is_some_and(|right| now.saturating_sub(right.at) < YES) {
-                    // As a cache between the servers does it that looks at the address alone.
+                    // Like a cache between the servers that only compares the address.
                     return LegacyAnswer::Fault(format!("it says of two sites that each is site {site}"));
                 }
                 known.names.insert(*site, name.clone());
@@ -239,7 +239,7 @@ fn machine(credentials: &Credentials) -> [&str; 2] {
     [&credentials.username, &credentials.site_uuid]
 }
 
-/// All that the answer may depend on.
+/// All inputs of the answer.
 fn parts(credentials: &Credentials) -> [&str; 6] {
     let Credentials { username, password_sha256, site_uuid, app_version, app_name, sync_version, .. } = credentials;
     [username, password_sha256, site_uuid, app_version, app_name, sync_version]
@@ -286,7 +286,7 @@ impl SiteAuthenticator for LegacyAuthenticator {
     }
 }
 
-/// Asks once, and once more where the line broke.
+/// Asks once, and again if the line broke.
 fn ask(transport: &dyn Transport, legacy: &Url, credentials: &Credentials) -> LegacyAnswer {
     let headers = SiteHeaders {
         site_name: credentials.username.clone(),

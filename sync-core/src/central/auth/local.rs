@@ -1,4 +1,4 @@
-//! Sites that are let in by the local list.
+//! Checks sites against the local list.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -16,18 +16,17 @@ use crate::protocol::v6::Credentials;
 use crate::record::SiteId;
 use crate::storage::{SiteEntry, Storage};
 
-/// How long a checked password is remembered as checked, while the list has the same secret: a check costs ten
-/// milliseconds and 8 MiB, and forty thousand sites come every five minutes.
+/// How long a correct password is remembered, while the list has the same secret: a check costs ten milliseconds and 8
+/// MiB, and forty thousand sites come every five minutes.
 const REMEMBERED: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The longest text that is checked; a password hash has 64 characters.
 const TEXT_MAX: usize = 255;
 
-/// The most slow hashes at a time: each needs its memory, and keeps a core busy. Half of the cores are left to those who are
-/// known.
+/// The most slow hashes at a time: each needs memory and a core. Half of the cores stay free for known sites.
 const HASHES_MAX: usize = 4;
 
-/// A slow hash: 8 MiB and two passes make a guess cost ten milliseconds and more.
+/// A slow hash: 8 MiB and two passes make a guess cost at least ten milliseconds.
 fn slow_hash() -> Result<Argon2<'static>> {
     let params = Params::new(8 * 1024, 2, 1, None).map_err(hashing_failed)?;
     Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
@@ -37,18 +36,18 @@ fn hashing_failed(error: impl std::fmt::Display) -> Error {
     Error::Io { what: "hashing a password".to_owned(), source: error.to_string().into() }
 }
 
-/// What the list keeps of a password.
+/// The stored hash of a password.
 pub(crate) fn stored_secret(password: &PasswordHash) -> Result<String> {
     let salt = SaltString::encode_b64(uuid::Uuid::new_v4().as_bytes()).map_err(hashing_failed)?;
     Ok(slow_hash()?.hash_password(password.expose().as_bytes(), &salt).map_err(hashing_failed)?.to_string())
 }
 
-/// Checks sites against the local list. The hardware id is bound at a site's first contact.
+/// Checks sites against the local list. The first sign-in of a site binds its hardware id.
 pub struct LocalAuthenticator {
     storage: Arc<dyn Storage>,
     clock: Arc<dyn Clock>,
     keyed: HmacKey,
-    /// By site, of the stored secret and of what was sent, and when it was checked.
+    /// By site: the digest of the stored secret and the sent one, and the time of the check.
     checked: Mutex<HashMap<SiteId, (Digest, Duration)>>,
     hashing: Hashing,
 }
@@ -60,7 +59,7 @@ impl std::fmt::Debug for LocalAuthenticator {
 }
 
 impl LocalAuthenticator {
-    /// An authenticator over the list in this storage.
+    /// Creates an authenticator for the list in this storage.
     pub fn new(storage: Arc<dyn Storage>, clock: Arc<dyn Clock>) -> Self {
         Self { storage, clock, keyed: HmacKey::new(), checked: Mutex::default(), hashing: Hashing::new() }
     }
@@ -89,8 +88,8 @@ impl LocalAuthenticator {
         Ok(right)
     }
 
-    /// Binds a site to the machine that it came from first. The list may have changed since it was read: by another
-    /// process that set a password, or by the same site from another machine.
+    /// Binds a site to the first machine that signs in. The list may have changed since it was read: by another process
+    /// that set a password, or by the same site from another machine.
     fn bind(&self, site: &SiteEntry, hardware_id: &str) -> Result<Bound> {
         let txn = self.storage.write()?;
         match txn.central()?.site_named(&site.name)? {
@@ -106,12 +105,12 @@ impl LocalAuthenticator {
 
 enum Bound {
     Yes,
-    /// The entry is another one than was checked.
+    /// The entry differs from the checked one.
     Changed,
 }
 
-/// The memory of the slow hashes, which take turns with it. Memory that each took anew would stay with the thread that it was
-/// taken in: a server with many threads grew by a gigabyte.
+/// The memory of the slow hashes, which share it. With separate memory for each, every thread would keep its own: a
+/// server with many threads grew by a gigabyte.
 struct Hashing {
     at_once: usize,
     free: Mutex<Vec<Vec<Block>>>,
@@ -135,7 +134,7 @@ impl Hashing {
     }
 }
 
-/// One of the slow hashes that run.
+/// One running slow hash.
 struct HashTurn<'a> {
     hashing: &'a Hashing,
     memory: Vec<Block>,
@@ -148,7 +147,7 @@ impl Drop for HashTurn<'_> {
     }
 }
 
-/// Whether a stored hash is that of a text; with the parameters that it was made with.
+/// Compares a stored hash with a text, with the parameters of the hash.
 fn is_hash_of(stored: &StoredHash<'_>, text: &str, memory: &mut Vec<Block>) -> bool {
     let mut computed = || {
         let params = Params::try_from(stored).ok()?;
@@ -176,7 +175,7 @@ fn refused(refusal: CredentialRefusal) -> AuthenticationError {
 impl SiteAuthenticator for LocalAuthenticator {
     fn authenticate(&self, credentials: &Credentials) -> Result<SiteId, AuthenticationError> {
         let refused = |refusal| Err(refused(refusal));
-        // An entry that changed meanwhile is checked once more; one that goes on changing is nobody's fault here.
+        // An entry that changed meanwhile is checked once more. One that keeps changing is not a fault of this server.
         for _ in 0..3 {
             let Some(site) = self.storage.read()?.central()?.site_named(&credentials.username)? else {
                 return refused(CredentialRefusal::UnknownSite);
@@ -187,7 +186,7 @@ impl SiteAuthenticator for LocalAuthenticator {
             match &site.hardware_id {
                 Some(bound) if self.keyed.eq_constant_time(bound, &credentials.site_uuid) => return Ok(site.id),
                 Some(_) => return refused(CredentialRefusal::HardwareIdMismatch),
-                // Any machine would be bound to none.
+                // Otherwise the site would be bound to an empty machine id.
                 None if credentials.site_uuid.is_empty() || credentials.site_uuid.len() > TEXT_MAX => {
                     return refused(CredentialRefusal::HardwareIdMismatch);
                 }
@@ -217,7 +216,7 @@ impl SiteAuthenticator for LocalAuthenticator {
         if !self.was_checked(&site, &credentials.password_sha256) {
             return None;
         }
-        // To bind a machine waits for the database.
+        // Binding a machine waits for the database.
         let bound = site.hardware_id.as_ref()?;
         Some(match self.keyed.eq_constant_time(bound, &credentials.site_uuid) {
             true => Ok(site.id),

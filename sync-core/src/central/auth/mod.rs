@@ -1,4 +1,4 @@
-//! Who a request comes from: the checks of credentials, and the brake on guesses.
+//! Authentication of requests: the checks of credentials, and the limit on failed sign-ins.
 
 pub(crate) mod authenticator;
 pub(crate) mod keyed_digest;

@@ -1,21 +1,21 @@
-//! How often a site may be refused, from one address, before nobody is asked any more.
+//! Token bucket for failed sign-ins, per site and address.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-/// The refusals that are free.
+/// Refusals without a wait.
 const FREE: u32 = 10;
-/// The time after which one more is.
+/// The time after which one more is allowed.
 const REGAINED: Duration = Duration::from_secs(30);
-/// The most names at addresses that are remembered.
+/// The most pairs of name and address that are remembered.
 const REMEMBERED_MAX: usize = 20_000;
 
-/// The most characters of a name that count: a name is what somebody sent.
+/// The most characters of a name that count, because anybody can send a name.
 const NAME_MAX: usize = 255;
 
-/// A name at an address, and whether it was tried from the machine of the site that bears the name.
+/// A name and an address, and whether the attempt came from the machine of that site.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct AttemptKey {
     site: String,
@@ -29,7 +29,7 @@ impl AttemptKey {
     }
 }
 
-/// What one subscriber has of addresses: with IPv6 that is a whole network, of which an address costs nothing.
+/// The addresses of one subscriber: with IPv6 that is a whole network, because single addresses are free.
 fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6((address.to_bits() & !u128::from(u64::MAX)).into()),
@@ -43,18 +43,18 @@ pub(crate) struct Attempt {
     pub from: Option<IpAddr>,
     /// Whether it came from the machine of the site.
     pub is_own: bool,
-    /// Whether there is a site of that name, so that something can be guessed.
+    /// Whether a site of that name exists, so that its password can be guessed.
     pub is_of_a_site: bool,
 }
 
-/// The refused attempts of each site name from each address.
+/// The refused attempts for each site name and address.
 #[derive(Debug, Default)]
 pub(crate) struct Attempts(Mutex<HashMap<AttemptKey, RefusedAttempts>>);
 
 #[derive(Debug, Clone, Copy)]
 struct RefusedAttempts {
     count: u32,
-    /// Up to when what was regained is counted.
+    /// The time up to which regained attempts are counted.
     at: Duration,
     is_of_a_site: bool,
 }
@@ -69,21 +69,21 @@ impl RefusedAttempts {
         Self { count: self.count - regained, at: self.at + REGAINED * regained, ..self }
     }
 
-    /// What is forgotten last: guesses at a site that exists, then many refusals, then fresh ones.
+    /// The order of forgetting, last ones first: guesses at an existing site, then many refusals, then recent ones.
     fn guilt(&self) -> (bool, u32, Duration) {
         (self.is_of_a_site, self.count, self.at)
     }
 }
 
 impl Attempts {
-    /// How long this site has to wait before it may try again from this address; `None` if it may now.
+    /// How long this site has to wait before another attempt from this address; `None` if it may try now.
     pub(crate) fn wait(&self, site: &str, from: Option<IpAddr>, is_own: bool, now: Duration) -> Option<Duration> {
         let remembered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let refused = remembered.get(&AttemptKey::new(site, from, is_own))?.now(now);
         (refused.count >= FREE).then(|| (refused.at + REGAINED).saturating_sub(now))
     }
 
-    /// How many refusals of this name from this address still count.
+    /// The refusals of this name from this address that still count.
     pub(crate) fn refusals(&self, site: &str, from: Option<IpAddr>, now: Duration) -> u32 {
         let remembered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let count =
@@ -105,8 +105,8 @@ impl Attempts {
     }
 }
 
-/// Makes room: names that nobody guesses at any more go, then a quarter of the rest. Made-up names do not free those who
-/// guess at a site.
+/// Makes room: drops entries without recent refusals, then a quarter of the rest. Made-up names do not erase the
+/// refusals of an attacker.
 fn forget_the_least_guilty(remembered: &mut HashMap<AttemptKey, RefusedAttempts>, now: Duration) {
     remembered.retain(|_, refused| {
         *refused = refused.now(now);

@@ -1,4 +1,4 @@
-//! The V5 questions that a site asks first, answered where there is no legacy server.
+//! Answers the first V5 requests of a site if there is no legacy server.
 
 use serde::Serialize;
 
@@ -20,7 +20,7 @@ use crate::text_input::as_utf8;
 use crate::transport::{HttpRequest, HttpResponse, Method};
 use crate::write::outgoing;
 
-/// The most records of one answer, whatever a site asks for.
+/// The most records of one answer, for any request.
 const LIMIT_MAX: usize = 1000;
 
 impl Central {
@@ -85,7 +85,7 @@ impl Central {
         })
     }
 
-    /// Stores and their names. Patients are names too, but never among these: only the sites that see them get them.
+    /// Stores and their names. Patients are names too, but are left out: only the sites that see them get them.
     fn central_records(&self, site: SiteId, query: &str, bytes_max: usize) -> Result<CentralBatch> {
         let limit = limit(query);
         let txn = self.storage.read()?;
@@ -110,15 +110,15 @@ impl Central {
             let position = row.cursor.0;
             data.push(CentralRecord { position, table_name: change.table, record_id: change.id, action, record_data });
         }
-        // A position that is not below any that was told: that of these records which is next, else the last one; where
-        // nothing is left, the site's own.
+        // A position that is not below any earlier one: that of the next of these records, else of the last one; if
+        // none is left, the site's own.
         let last = data.last().map_or(from.0.saturating_sub(1), |record| record.position);
         self.activity.tell_of_stores(site, beyond.as_ref().map_or(newest.next(), |row| row.cursor));
         Ok(CentralBatch { max_cursor: beyond.map_or(last, |row| row.cursor.0), data })
     }
 }
 
-/// Who was let in, or why not, as the legacy server says it.
+/// The site that signed in, or the refusal in the format of the legacy server.
 pub(crate) fn admitted(
     asked: std::result::Result<SiteId, AuthenticationError>,
 ) -> std::result::Result<SiteId, HttpResponse> {
@@ -144,7 +144,7 @@ fn number(query: &str, name: &str) -> Option<u64> {
     pairs.filter(|(key, _)| *key == name).find_map(|(_, value)| value.parse().ok())
 }
 
-/// The position that is asked from; as with V6 a site may keep it in 32 bits.
+/// The position to read from; as in V6 a site may keep it in 32 bits.
 fn asked_cursor(query: &str) -> Cursor {
     let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
     let mut asked = pairs.filter(|(key, _)| *key == "cursor").map(|(_, value)| value);
@@ -176,7 +176,7 @@ pub(crate) fn answer<T: Serialize>(answer: Result<T>) -> HttpResponse {
     }
 }
 
-/// What a site pushes, if all of it can be read: else it keeps it all.
+/// A push of a site, if all of it can be read; otherwise the site keeps all of it.
 fn pushed(body: &[u8]) -> Option<(u64, Vec<QueuedRecord>)> {
     let ReadQueueBatch { queue_length, data } = serde_json::from_slice(body).ok()?;
     Some((queue_length, data.into_iter().collect::<std::result::Result<_, _>>().ok()?))
@@ -195,8 +195,8 @@ pub(crate) fn unreadable() -> HttpResponse {
     refusal(400, "bad_request", "The body cannot be read")
 }
 
-/// The address at which this server was asked, as far as a request tells. The host says `x-forwarded-proto` only where it
-/// knows that: it speaks TLS itself, or believes the proxy before it.
+/// The address at which this server was asked, as far as the request shows it. The host sends `x-forwarded-proto` only
+/// if it serves TLS itself or trusts the proxy before it.
 fn asked_at(request: &HttpRequest) -> Option<String> {
     let is_tls = request.header("x-forwarded-proto").is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"));
     Some(format!("{}://{}", if is_tls { "https" } else { "http" }, request.header("host")?))

@@ -1,4 +1,4 @@
-//! The V5 endpoints that a central server answers where there is no legacy server.
+//! The V5 endpoints that a central server answers if there is no legacy server.
 
 pub(crate) mod legacy_api;
 pub(crate) mod name_store_join;

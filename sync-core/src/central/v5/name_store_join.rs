@@ -11,10 +11,10 @@ use crate::transport::{HttpRequest, HttpResponse};
 use crate::write;
 use crate::write::Origin;
 
-/// How many patients are asked for at the legacy server at once: each holds a thread for up to half a minute.
+/// The most requests for patients to the legacy server at once: each holds a thread for up to half a minute.
 const ASKS_MAX: usize = 8;
 
-/// A place among those who ask the legacy server for a patient; given back when it is dropped.
+/// A slot among the requests for patients to the legacy server; freed when dropped.
 struct PatientQuerySlot<'c>(&'c AtomicUsize);
 
 impl<'c> PatientQuerySlot<'c> {
@@ -31,7 +31,7 @@ impl Drop for PatientQuerySlot<'_> {
 }
 
 impl Central {
-    /// Answers 200 without a body, or 500 with a text: this question alone has no envelope (`protocol-v6` §8.7).
+    /// Answers 200 without a body, or 500 with a text: only this request has no envelope (`protocol-v6` §8.7).
     pub(crate) fn name_store_join(&self, request: &HttpRequest, trace: &RequestTrace) -> HttpResponse {
         trace.endpoint.set(Endpoint::NameStoreJoin);
         let question: NameStoreJoinRequest = match self.read(request) {
@@ -55,7 +55,7 @@ impl Central {
         }
     }
 
-    /// A patient who is not known here is shown to this server by the legacy server, if it has one.
+    /// Asks the legacy server, if there is one, to show an unknown patient to this server.
     fn bring_if_unknown(&self, site: SiteId, patient: &NameId, store: &StoreId) -> Result<(), EnvelopeError> {
         let name = (TableName::from("name"), RecordId::from(patient.as_str()));
         {
@@ -75,7 +75,7 @@ impl Central {
         }
     }
 
-    /// Joins a patient to a store of a site, unless that was done.
+    /// Joins a patient to a store of a site, unless the join exists.
     pub(crate) fn join(
         &self,
         txn: &dyn WriteTxn,

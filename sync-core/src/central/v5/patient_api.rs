@@ -1,5 +1,5 @@
-//! Where there is no legacy server: what a site asks that to find a patient, and to link the patient to one of its stores
-//! (`protocol-v5` §11). These questions hold a name and a password, and no machine.
+//! Without a legacy server: the requests of a site that find a patient and link the patient to one of its stores
+//! (`protocol-v5` §11). They hold a name and a password, but no machine.
 
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
@@ -15,13 +15,13 @@ use crate::record::{NameId, RecordData, RecordId, SiteId, StoreId, TableName};
 use crate::text_input::as_utf8;
 use crate::transport::{HttpRequest, HttpResponse, Method};
 
-/// The most patients of one answer, whatever a site asks for.
+/// The most patients of one answer, for any request.
 const FOUND_MAX: usize = 100;
 
-/// How many names are looked at in one go.
+/// Names that are read at once.
 const PAGE: usize = 500;
 
-/// A join as the legacy server answers it.
+/// A join in the format of the legacy server.
 #[derive(Serialize)]
 struct Join {
     #[serde(rename = "ID")]
@@ -55,7 +55,7 @@ impl Central {
         }
     }
 
-    /// Who asks, by name and password. The machine is taken to be the one that is bound: a site comes in first elsewhere.
+    /// The site, by name and password. The bound machine is assumed: a site signs in elsewhere first.
     fn known_site(&self, request: &HttpRequest, trace: &RequestTrace) -> std::result::Result<SiteId, HttpResponse> {
         let no_one = || refusal(401, "site_name_not_found", "No credentials");
         let headers = SiteHeaders::from_headers(|name| request.header(name)).ok_or_else(no_one)?;
@@ -68,17 +68,17 @@ impl Central {
         match bound {
             Some(Some(machine)) => {
                 credentials.site_uuid = machine;
-                // Whoever guesses here does not use up what the machine itself may try.
+                // Guesses here do not use up the attempts of the machine itself.
                 trace.is_machine_assumed.set(true);
             }
             Some(None) => return Err(refusal(401, "site_incorrect_hardware_id", "The site has no machine yet")),
-            // Refused, and counted, as any other who is not known.
+            // Refused, and counted, like any unknown caller.
             None => {}
         }
         admitted(self.admit(trace, &credentials))
     }
 
-    /// Patients of the whole system whom this query means. A query for nobody in particular finds nobody.
+    /// Patients of the whole system that match this query. An empty query finds none.
     fn find_patients(&self, query: &PatientQuery) -> Result<Vec<RecordData>> {
         let mut found = Vec::new();
         if query.is_empty() {
@@ -101,7 +101,8 @@ impl Central {
         Ok(found)
     }
 
-    /// Joins a patient to a store of the site, and queues name and join for the site. A join that exists is given again.
+    /// Joins a patient to a store of the site, and queues name and join for the site. An existing join is returned
+    /// again.
     fn link(&self, site: SiteId, join: NewJoin) -> HttpResponse {
         match self.try_to_link(site, join) {
             Ok(join) => answer(Ok(join)),
@@ -131,7 +132,7 @@ impl Central {
     }
 }
 
-/// The id of the join of a name and a store: the same whenever it is asked for.
+/// The id of the join of a name and a store: always the same.
 fn join_id(name: &NameId, store: &StoreId) -> RecordId {
     let mut digest = Sha256::new();
     for text in [name.as_str(), store.as_str()] {

@@ -1,4 +1,4 @@
-//! Request bodies: decoded, and never larger than the limit, whatever they claim.
+//! Request bodies: decoded, and never larger than the limit, whatever their headers claim.
 
 use std::borrow::Cow;
 use std::io::Read as _;
@@ -16,7 +16,7 @@ pub(crate) fn read_json(request: &HttpRequest, limit: usize) -> Result<Cow<'_, [
     decoded(request, limit)
 }
 
-/// The bytes of a request's body, of whatever type it says it is: V5 says none.
+/// The bytes of a request's body, with any content type: V5 has none.
 pub(crate) fn decoded(request: &HttpRequest, limit: usize) -> Result<Cow<'_, [u8]>, HttpResponse> {
     let coding = request.header("content-encoding").map(|coding| coding.trim().to_ascii_lowercase());
     match coding.as_deref() {
@@ -25,7 +25,7 @@ pub(crate) fn decoded(request: &HttpRequest, limit: usize) -> Result<Cow<'_, [u8
             format!("JSON payload ({} bytes) is larger than allowed (limit: {limit} bytes).", request.body.len()),
         )),
         None | Some("" | "identity") => Ok(as_utf8(&request.body)),
-        // The older name of the same.
+        // The older name of gzip.
         Some("gzip" | "x-gzip") => {
             let mut json = Vec::new();
             let mut decoder = flate2::read::MultiGzDecoder::new(request.body.as_slice()).take(limit as u64 + 1);

@@ -1,4 +1,4 @@
-//! The response that gives a file, or a part of it (`protocol-v6` §8.6).
+//! The response with a file, or a part of it (`protocol-v6` §8.6).
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
@@ -10,7 +10,7 @@ use time::macros::format_description;
 use crate::record::file_name::{mime_type, safe_file_name};
 use crate::transport::{HttpRequest, StreamedResponse};
 
-/// The bytes of a file, or those that the request names.
+/// The bytes of a file, or the range that the request names.
 pub(crate) fn give(request: &HttpRequest, name: &str, mut file: File) -> io::Result<StreamedResponse> {
     let metadata = file.metadata()?;
     let total = metadata.len();
@@ -58,7 +58,7 @@ enum ByteRange {
     Nothing,
 }
 
-/// A single range of bytes; several, and what is none, count as not said.
+/// A single range of bytes; several ranges, and invalid ones, are ignored.
 fn wanted(range: &str, total: u64) -> ByteRange {
     let span = range.trim().strip_prefix("bytes=").and_then(|span| span.trim().split_once('-'));
     let Some((first, last)) = span else { return ByteRange::Whole };

@@ -1,4 +1,4 @@
-//! Files at central: taken from sites, kept once, given to sites (`protocol-v6` §8.5, §8.6).
+//! Files at central: received from sites, stored once, sent to sites (`protocol-v6` §8.5, §8.6).
 
 use std::fs::File;
 use std::io::{self, Read, Write as _};
@@ -21,37 +21,37 @@ use crate::storage::{FileDirection, FileEntry, FileState, ReadTxn};
 use crate::transport::{HttpRequest, HttpResponse, StreamedResponse};
 use crate::write;
 
-/// The most bytes of the part that says whose file it is.
+/// The most bytes of the part with the credentials and the file's id.
 const JSON_PART_BYTES_MAX: usize = 2 * 1024 * 1024;
 
 /// The most bytes of a file that are held in memory until its sender has signed in. Open mSupply and this project send the
 /// credentials first, so this is for other clients and small files.
 const EARLY_BYTES_MAX: usize = 64 * 1024;
 
-/// Where a site wants a file to go.
+/// The destination of an upload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Direction {
     ToCentral,
     ToSite,
 }
 
-/// What an upload has brought so far.
+/// The received parts of an upload.
 #[derive(Default)]
 struct Upload {
-    /// Which file it is, once its sender was let in.
+    /// Its file, once the sender has signed in.
     admitted: Option<(RecordId, Reference)>,
-    /// Its bytes; `None` within where nobody needs them.
+    /// Its bytes; the inner `None` if they are not needed.
     bytes: Option<Option<NewFile>>,
-    /// Its bytes where they came before the credentials: nothing of somebody unknown is written to the disk.
+    /// Its bytes if they came before the credentials: bytes of unknown senders are not written to the disk.
     early: Option<Vec<u8>>,
     has_name: bool,
 }
 
-/// Why an upload comes to no good.
+/// Why an upload fails.
 enum UploadFault {
-    /// An answer of the protocol.
+    /// An error of the protocol.
     Refused(EnvelopeError),
-    /// A response that is none.
+    /// Another response.
     Response(HttpResponse),
 }
 
@@ -80,19 +80,20 @@ impl From<MultipartError> for UploadFault {
 }
 
 impl Central {
-    /// The same with a folder for files. Without one, central takes and gives none.
+    /// Adds a folder for files. Without one, central neither accepts nor sends any.
     #[must_use]
     pub fn with_files(self, store: FileStore) -> Self {
         Self { files: Some(store), ..self }
     }
 
-    /// Takes a file that a site brings from this address: the body is written to the disk as it is read. Never fails: what
-    /// goes wrong is in the response.
+    /// Receives a file from a site at this address: the body is written to the disk as it is read. Never fails: errors
+    /// are in the response.
     pub fn upload_file(&self, content_type: Option<&str>, body: &mut dyn Read, from: Option<IpAddr>) -> HandledRequest {
         self.upload_for(content_type, body, Caller::at(from))
     }
 
-    /// The same for a host that has looked at the beginning of the body before: see [`upload_head`](Self::upload_head).
+    /// Like [`upload`](Self::upload), for a host that has read the beginning of the body before: see
+    /// [`upload_head`](Self::upload_head).
     pub fn upload_for(&self, content_type: Option<&str>, body: &mut dyn Read, caller: Caller) -> HandledRequest {
         let trace = RequestTrace::of(caller);
         let response = match self.is_central() {
@@ -102,14 +103,14 @@ impl Central {
         self.activity.note(&trace, self.clock.now());
         match trace.into_handled(response) {
             Handled::Answered(answered) => answered,
-            // Its beginning did not say who brings it, or its sender may not bring it now.
+            // Its beginning did not name the sender, or the sender may not upload now.
             _ => RequestTrace::default()
                 .into_handled_request(HttpResponse::text(400, "The json_part has to come first.")),
         }
     }
 
-    /// Looks at the beginning of an upload: who brings it. A host that asks here, and has the check made that this may need,
-    /// gives no thread to an upload whose sender is not known.
+    /// Reads the beginning of an upload, which names the sender. A host that does this first, and has the needed check
+    /// made, gives no thread to an upload of an unknown sender.
     pub fn upload_head(&self, content_type: Option<&str>, beginning: &[u8], caller: Caller) -> UploadHead {
         let Some(boundary) = boundary(content_type.unwrap_or_default()) else { return UploadHead::Other };
         let trace = RequestTrace::of(caller);
@@ -162,14 +163,14 @@ impl Central {
         let Some(boundary) = boundary(content_type.unwrap_or_default()) else {
             return HttpResponse::text(415, "ContentTypeIncompatible");
         };
-        // Whether this one is taken or not: where none is, what is left over would lie for ever.
+        // Done in any case: leftovers of failed uploads would otherwise stay for ever.
         if let Some(store) = &self.files {
             self.sweep(store);
         }
         let mut parts = Multipart::new(boundary, body, self.config.upload_bytes_max);
         let outcome = self.receive(&mut parts, trace);
         if outcome.is_err() {
-            // Whoever is still sending would take a refusal in between for a broken line.
+            // Drain the body first: a client that is still sending reads an early refusal as a broken connection.
             parts.drain();
         }
         match outcome.and_then(|upload| self.keep(upload)) {
@@ -206,7 +207,7 @@ impl Central {
                         None => upload.early = Some(early_part(parts)?),
                     }
                 }
-                // Anything else is passed over.
+                // Other parts are skipped.
                 _ => {}
             }
         }
@@ -225,7 +226,7 @@ impl Central {
         Ok(new)
     }
 
-    /// A place for the bytes of a file, if anybody needs them.
+    /// A place for the bytes of a file, if they are needed.
     fn begin(&self, reference: &Reference) -> Result<Option<NewFile>> {
         self.files.as_ref().filter(|_| !reference.is_deleted).map(FileStore::begin).transpose()
     }
@@ -235,7 +236,7 @@ impl Central {
         new.write_all(bytes).map_err(|error| failed("writing to", store.folder(), error))
     }
 
-    /// Once a day, removes what uploads left over which this server died.
+    /// Once a day, removes the leftovers of uploads during which this server died.
     fn sweep(&self, store: &FileStore) {
         let day = i64::try_from(ORPHAN_AGE.as_millis()).unwrap_or(i64::MAX);
         let now = self.clock.now();
@@ -243,12 +244,12 @@ impl Central {
         let mut swept_at = self.swept_at.lock().unwrap_or_else(PoisonError::into_inner);
         if swept_at.is_none_or(|at| at < a_day_ago || at > now) {
             *swept_at = Some(now);
-            // What stays is looked at tomorrow, and no reason to refuse a file today.
+            // Leftovers that stay are tried again tomorrow; they are no reason to refuse a file now.
             let _ = store.sweep_new(a_day_ago, now);
         }
     }
 
-    /// Keeps what came, if it is what was announced. The same again is the same as once.
+    /// Stores the received bytes if they match the reference. Receiving the same again changes nothing.
     fn keep(&self, upload: Upload) -> std::result::Result<(), UploadFault> {
         let missing =
             |part: &str| UploadFault::Response(HttpResponse::text(400, format!("Required field is missing: {part}")));
@@ -270,7 +271,7 @@ impl Central {
         }
         let another = || other("The file was not taken: another one came under this id before");
         let _one_at_a_time = self.keeping.lock().unwrap_or_else(PoisonError::into_inner);
-        // What came whole stays, whatever its reference says since: only the same bytes may mend it on the disk.
+        // Complete bytes stay, even if the reference has changed: only identical bytes may repair them on the disk.
         let trace = self.hash_when_it_came(&id)?;
         match hash_file(&store.path(&id), |_| Ok(()))? {
             Some((_, stored)) if stored == sha256 => drop(new),
@@ -278,14 +279,14 @@ impl Central {
             Some((bytes, stored)) if trace.is_none() && reference.fault_of(bytes, &stored).is_none() => {
                 return Err(another());
             }
-            // There is none, or it is damaged.
+            // There is no file, or it is damaged.
             _ if trace.is_some_and(|trace| trace != sha256) => return Err(another()),
             _ => new.keep(store, &id)?,
         }
         Ok(self.note_file(&id, &reference, length, sha256)?)
     }
 
-    /// The hash of a file whose bytes came whole.
+    /// The hash of a file with complete bytes.
     fn hash_when_it_came(&self, id: &RecordId) -> Result<Option<String>> {
         let file = self.storage.read()?.file(id)?.filter(|file| file.state == FileState::Done);
         Ok(file.filter(|_| !planted!(FileIsAnyones)).and_then(|file| file.sha256))
@@ -310,7 +311,8 @@ impl Central {
         txn.commit()
     }
 
-    /// What is known of a file, if this site may know: of a record of another site's store it may not (weak point D3).
+    /// The state of a file, if this site may have it: not if its record belongs to another site's store (weak point
+    /// D3).
     fn known(&self, site: SiteId, id: &RecordId, direction: Direction) -> Result<Option<Reference>> {
         let txn = self.storage.read()?;
         let reference = txn.record(&TableName::from(REFERENCES), id)?.as_ref().and_then(Reference::read);
@@ -320,14 +322,14 @@ impl Central {
         }
     }
 
-    /// Gives a file, or a part of it, to a site that asks from this address. Never fails: what goes wrong is in the response.
+    /// Sends a file, or a part of it, to a site at this address. Never fails: errors are in the response.
     pub fn download_file(&self, request: &HttpRequest, from: Option<IpAddr>) -> HandledRequest<StreamedResponse> {
         let trace = RequestTrace::of(Caller::at(from));
         let response = self.give_if_central(request, &trace);
         trace.into_handled_request(response)
     }
 
-    /// The same for a host that has slow checks of credentials made elsewhere, or lets sites wait for their turn.
+    /// For a host that makes slow checks of credentials elsewhere, or lets sites wait for their turn.
     pub fn download_for(&self, request: &HttpRequest, caller: Caller) -> Handled<StreamedResponse> {
         let trace = RequestTrace::of(caller);
         let response = self.give_if_central(request, &trace);
@@ -386,10 +388,10 @@ impl From<crate::Error> for WireError {
     }
 }
 
-/// Whether a site may have, or bring, the file of this reference: as the record that it belongs to. Where that says nothing,
-/// because every site has it or because it is a document of the legacy server's, every site may have the file, and it is
-/// brought by the one that wrote the reference. A record of a type of V6 that central does not hold is at no other site than
-/// that one.
+/// Whether a site may fetch, or upload, the file of this reference: decided by its record. If the record decides
+/// nothing, because every site has it or because it is a document of the legacy server, every site may fetch the file,
+/// and the writer of the reference may upload it. A record of a V6 type that central does not hold exists only at that
+/// writer.
 fn is_for(
     txn: &dyn ReadTxn,
     site: SiteId,
@@ -401,13 +403,13 @@ fn is_for(
         Ok(txn.newest_change(&TableName::from(REFERENCES), id)?.and_then(|row| row.source_site))
     };
     let wrote_it = || writer().map(|writer| writer == Some(site));
-    // Who wrote it is not known any more where that was restored from a backup.
+    // The writer of a restored reference is unknown.
     let is_writer = || Ok(writer()?.is_none_or(|other| other == site) || planted!(FileIsAnyones));
     let or_writer = || if direction == Direction::ToSite { Ok(true) } else { is_writer() };
     let Some(kind) = record_type(reference.table.as_str()) else { return or_writer() };
     let held = txn.record(&reference.table, &reference.record_id)?;
     if kind.style == SyncStyle::Legacy {
-        // What is the legacy server's is given out by its own rules, which are not known here. But for patients.
+        // The legacy server's documents follow its own rules, which are unknown here, except for patients.
         return match held {
             Some(data) if direction == Direction::ToSite && is_patient(&data) && !is_writer()? => {
                 txn.is_visible(&NameId::from(reference.record_id.as_str()), &stores)
@@ -419,16 +421,16 @@ fn is_for(
     let (store, name) = write::scope(txn, &reference.table, &data)?;
     match Audience::of(kind.style, kind.table, store.as_ref(), name.as_ref()) {
         Audience::Everyone | Audience::Legacy => or_writer(),
-        // Its record may have moved since the site that has the bytes described them; nobody else can bring them.
+        // Its record may have moved since the site wrote the reference; no other site can upload the bytes.
         Audience::Store(store) => Ok(stores.contains(&store) || (direction == Direction::ToCentral && wrote_it()?)),
         Audience::Patient => name.map_or(Ok(false), |name| txn.is_visible(&name, &stores)),
-        // It went to central and goes nowhere from there.
+        // It went to central and goes no further.
         Audience::Nobody if direction == Direction::ToSite => Ok(false),
         Audience::Nobody => store.map_or_else(is_writer, |store| Ok(stores.contains(&store))),
     }
 }
 
-/// A small file whose sender is not known yet.
+/// A small file of a sender that has not signed in yet.
 fn early_part(parts: &mut Multipart<'_>) -> std::result::Result<Vec<u8>, UploadFault> {
     let mut bytes = Vec::new();
     while let Some(some) = parts.content()? {
@@ -463,7 +465,7 @@ fn read_json_part(json: &[u8], head: &PartHead) -> std::result::Result<UploadPar
     if part.file_id.as_str().len() > RecordId::BYTES_MAX { Err(wrong()) } else { Ok(part) }
 }
 
-/// A response whole in memory, for whoever asks without a stream.
+/// A response whole in memory, for callers without streams.
 pub(crate) fn whole(response: StreamedResponse) -> HttpResponse {
     let StreamedResponse { status, headers, body: mut reader } = response;
     let mut body = Vec::new();

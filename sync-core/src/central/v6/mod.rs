@@ -1,4 +1,4 @@
-//! The V6 endpoints, a file for each.
+//! The V6 endpoints, one file each.
 
 pub(crate) mod body;
 pub(crate) mod file_response;

@@ -1,14 +1,14 @@
-//! `multipart/form-data`, read part by part from a stream: nothing is in memory but a piece of it.
+//! Reads `multipart/form-data` part by part from a stream, with only a piece of it in memory.
 
 use std::io::{self, Read};
 
-/// How much is read at a time.
+/// Bytes that are read at a time.
 const PIECE: usize = 64 * 1024;
 /// The most parts of one body: an upload has two.
 const PARTS_MAX: u32 = 32;
-/// The most bytes of the lines before a part's content.
+/// The most bytes of the headers of a part.
 const HEAD_BYTES_MAX: usize = 8 * 1024;
-/// The most bytes that are read only to be forgotten.
+/// The most bytes that are read and dropped.
 const DRAINED_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// The longest boundary (RFC 2046).
 const BOUNDARY_BYTES_MAX: usize = 70;
@@ -16,15 +16,15 @@ const BOUNDARY_BYTES_MAX: usize = 70;
 /// Why a body cannot be read to its end.
 #[derive(Debug)]
 pub(crate) enum MultipartError {
-    /// It ends before its end, or cannot be received.
+    /// It ends too early, or cannot be received.
     CutOff,
-    /// It has more bytes than it may.
+    /// It has too many bytes.
     TooLarge,
     /// It is not multipart.
     Malformed,
 }
 
-/// What stands before a part's content.
+/// The headers of a part.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct PartHead {
     pub name: String,
@@ -35,7 +35,8 @@ pub(crate) struct PartHead {
 /// A body that is being read.
 pub(crate) struct Multipart<'b> {
     body: &'b mut dyn Read,
-    /// `\r\n--` and the boundary. The very first has nothing before it, so the buffer begins with a line end.
+    /// `\r
+    /// --` and the boundary. The first one has no line end before it, so the buffer starts with one.
     delimiter: Vec<u8>,
     buffer: Vec<u8>,
     /// How far the buffer was used.
@@ -44,7 +45,7 @@ pub(crate) struct Multipart<'b> {
     parts: u32,
 }
 
-/// The boundary that a content type names; `None` if it is not multipart.
+/// The boundary in a content type; `None` if it is not multipart.
 pub(crate) fn boundary(content_type: &str) -> Option<&str> {
     let (kind, parameters) = content_type.split_once(';')?;
     if !kind.trim().eq_ignore_ascii_case("multipart/form-data") {
@@ -57,13 +58,13 @@ pub(crate) fn boundary(content_type: &str) -> Option<&str> {
 }
 
 impl<'b> Multipart<'b> {
-    /// Reads this body, of at most so many bytes.
+    /// Reads a body of at most so many bytes.
     pub(crate) fn new(boundary: &str, body: &'b mut dyn Read, bytes_max: u64) -> Self {
         let delimiter = format!("\r\n--{boundary}").into_bytes();
         Self { body, delimiter, buffer: b"\r\n".to_vec(), used: 0, left: bytes_max, parts: 0 }
     }
 
-    /// Goes to the next part, past what is left of this one; `None` after the last.
+    /// Skips the rest of this part and goes to the next one; `None` after the last.
     pub(crate) fn next_part(&mut self) -> Result<Option<PartHead>, MultipartError> {
         while self.content()?.is_some() {}
         self.parts += 1;
@@ -109,7 +110,7 @@ impl<'b> Multipart<'b> {
             let end = match find(ready, &self.delimiter) {
                 Some(0) => return Ok(None),
                 Some(at) => at,
-                // What is at the end may be the beginning of a delimiter.
+                // The end of the buffer may be the beginning of a delimiter.
                 None => ready.len().saturating_sub(self.delimiter.len() - 1),
             };
             if end > 0 {
@@ -141,7 +142,7 @@ impl<'b> Multipart<'b> {
         }
     }
 
-    /// Reads what is left, within reason, and forgets it: whoever sends sees the answer only then.
+    /// Reads the rest, within limits, and drops it: only then does the sender read the answer.
     pub(crate) fn drain(mut self) {
         self.left = DRAINED_BYTES_MAX;
         while self.fill().is_ok() {
@@ -182,7 +183,7 @@ fn find(within: &[u8], wanted: &[u8]) -> Option<usize> {
     None
 }
 
-/// A parameter of a header, with quotes and what is escaped in them.
+/// A parameter of a header, with quotes and escapes.
 fn parameter(value: &str, wanted: &str) -> Option<String> {
     let mut rest = value.split_once(';')?.1;
     loop {
@@ -215,7 +216,7 @@ fn parameter(value: &str, wanted: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    /// Gives a few bytes at a time.
+    /// Returns a few bytes at a time.
     struct Slow<'b>(&'b [u8], usize);
 
     impl Read for Slow<'_> {

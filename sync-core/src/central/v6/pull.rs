@@ -1,4 +1,4 @@
-//! Pull: which rows a site receives, and the batch they make.
+//! Pull: selects the rows for a site, and makes the batch.
 
 use super::withheld::{CatchUpRange, PullQuery, WithheldRecords};
 use crate::central::{Central, EnvelopeError, copies};
@@ -13,7 +13,7 @@ use crate::write::outgoing;
 use crate::write::record_owner;
 use crate::write::restored_site::SiteRestore;
 
-/// Rows that are looked at in one go for what was held back, and the most of one answer.
+/// Rows that are searched at once for withheld records, and the most of one answer.
 const LATE_ROWS: usize = 500;
 const LOOKED_MAX: usize = 50_000;
 
@@ -46,7 +46,7 @@ impl Central {
         Ok(batch)
     }
 
-    /// An answer to a pull; `None` if it has to be looked for again, because another request of the site came between, or
+    /// An answer to a pull; `None` if the search must be repeated, because another request of the site came between, or
     /// because a row was logged for it.
     fn answer_pull(
         &self,
@@ -76,7 +76,7 @@ impl Central {
         {
             return Ok(Some(batch));
         }
-        // Before the site gets the answer and moves past what is not in it.
+        // Before the site gets the answer and moves past the rows that are not in it.
         let txn = self.storage.write()?;
         if WithheldRecords::load(txn.as_ref(), site)? != before {
             return Ok(None);
@@ -98,8 +98,8 @@ impl Central {
         Ok(batch)
     }
 
-    /// A batch, and before it of what was held back from the site what its release now reads. Whatever is in it, the batch
-    /// ends at or beyond where the site asks from: our own sites take another for a fault of this server, and nothing of it.
+    /// A batch, after the withheld records that the site's new release can read. The batch always ends at or after the
+    /// cursor of the request: our own sites take an earlier end as a fault of this server, and store nothing.
     fn with_late(
         &self,
         txn: &dyn ReadTxn,
@@ -137,7 +137,7 @@ impl Central {
         Ok(PullScope::Batch(batch))
     }
 
-    /// A copy that only reads would never hear of what another copy pushed: no site is sent what came from it.
+    /// A copy that only reads would never notice another copy that pushes, because no site gets its own records.
     fn refuse_stale_copy(&self, site: SiteId, request: &PullRequest) -> std::result::Result<(), EnvelopeError> {
         let Some(chain) = request.push_chain.as_ref().filter(|_| request.is_initialised) else { return Ok(()) };
         let Some(goes_on_since) = copies::goes_on_elsewhere(self.storage.read()?.as_ref(), site, chain)? else {
@@ -150,8 +150,7 @@ impl Central {
         Err(EnvelopeError(WireError::database_copied(&goes_on_since.to_string())))
     }
 
-    /// The same for a site that takes nothing of it: nothing is written, and nothing counts as given to the site. What was
-    /// held back from it stays so.
+    /// Dry run: answers a pull without recording a delivery. Withheld records stay withheld.
     fn look(&self, site: SiteId, request: &PullRequest, bytes_max: usize) -> std::result::Result<Batch, EnvelopeError> {
         let dialect = Dialect::of(&request.sync_v5_settings.app_version);
         let txn = self.storage.read()?;
@@ -160,8 +159,8 @@ impl Central {
         Ok(self.batch(txn.as_ref(), &selection, asked, (request.batch_size, bytes_max), dialect)?.0)
     }
 
-    /// A site that pushed before, and reads from the beginning what came from it too, may have lost all of that. What of it
-    /// comes into the site's scope later, as the records of a patient who becomes visible, is sent back then.
+    /// A site that pushed before, and reads from the beginning with its own records, may have lost all of them. Those
+    /// that come into its scope later, such as records of a patient who becomes visible, are sent back then.
     fn begins_anew(&self, site: SiteId) -> Result<()> {
         if !state::HIGHEST_PUSH_OF_SITE.of(site).is_set(self.storage.read()?.as_ref())? {
             return Ok(());
@@ -171,8 +170,9 @@ impl Central {
         txn.commit()
     }
 
-    /// A site that begins anew, or was restored, may have left a push without its last batch. What came of it is integrated
-    /// before the site reads: afterwards it would count as known there. Says whether there is anything.
+    /// A site that begins anew, or was restored, may have left a push without its last batch. Its records are
+    /// integrated before the site reads, because afterwards they would count as known there. Returns whether there are
+    /// any.
     fn ends_push(&self, site: SiteId) -> Result<bool> {
         let is_any = |txn: &dyn ReadTxn| Ok::<_, Error>(!txn.staged_tables(Source::Site(site))?.is_empty());
         if !is_any(self.storage.read()?.as_ref())? {
@@ -209,11 +209,11 @@ impl Central {
         Ok(self.batch(txn.as_ref(), &selection, asked, (request.batch_size, bytes_max), dialect)?.0)
     }
 
-    /// One batch. Everything is read in one transaction: when nothing matches, the newest cursor is the newest of the
-    /// very state that was searched, so no row is ever skipped (weak point A1). Whether it is the last one is seen by
-    /// looking for one more row: how many are left is only told.
+    /// One batch, read in one transaction: if no row matches, the newest cursor is that of the searched snapshot, so no
+    /// row is ever skipped (weak point A1). One more row is read to see whether it is the last batch; the number of
+    /// rows that are left is only for display.
     ///
-    /// Also gives the cursors of what the site cannot read, which is left out.
+    /// Also returns the cursors of the records that the site cannot read, which are left out.
     fn batch(
         &self,
         txn: &dyn ReadTxn,
@@ -232,7 +232,7 @@ impl Central {
         let end_cursor = match rows.last() {
             Some((row, _)) => row.cursor,
             None if planted!(EmptyBatchMovesCursor) => self.storage.read()?.last_cursor()?,
-            // A batch of no rows at all was asked for.
+            // The request was for a batch of no rows.
             None if !is_last_batch => Cursor(from.0.saturating_sub(1)),
             None => txn.last_cursor()?,
         };
@@ -258,7 +258,7 @@ impl Central {
         if !self.storage.read()?.central()?.site_named(name)?.is_some_and(|entry| is_first(&entry)) {
             return Ok(());
         }
-        // Read again in the transaction that writes: somebody may set a password in this moment.
+        // Read again in the writing transaction, because a password may be set at this moment.
         let txn = self.storage.write()?;
         if let Some(entry) = txn.central()?.site_named(name)?.filter(is_first) {
             txn.central()?.put_site(&SiteEntry { last_pull_at: Some(self.clock.now()), ..entry })?;
@@ -268,26 +268,26 @@ impl Central {
     }
 }
 
-/// What is to be answered.
+/// The answer.
 enum PullScope {
     Batch(Batch),
-    /// There is no position left at which the answer could end: the row that stands here has to be logged anew.
+    /// No position is left at which the answer could end: the row here has to be logged again.
     NeedsRow(Cursor),
 }
 
-/// What was held back and is found.
+/// The withheld records that were found.
 #[derive(Default)]
 struct CatchUpRows {
     records: Vec<BatchElement>,
     /// The bytes of their data.
     bytes: usize,
-    /// What cannot be read still.
+    /// Those that are still unreadable.
     unreadable: Vec<Cursor>,
-    /// Where it goes on.
+    /// The position to continue from.
     reached: Cursor,
 }
 
-/// The next rows that were held back.
+/// The next withheld rows.
 fn late_rows(
     txn: &dyn ReadTxn,
     selection: &Selection,
@@ -344,12 +344,12 @@ fn is_pulled(row: &Change) -> bool {
     record_type(row.change.table.as_str()).is_some_and(|kind| kind.pulled)
 }
 
-/// What a site is given.
+/// The rows for a site.
 fn selection(stores: Vec<StoreId>, site: SiteId, request: &PullRequest) -> Selection {
     Selection::ForSite { stores, except_from: request.is_initialised.then_some(site) }
 }
 
-/// The same with what the site wrote itself.
+/// Includes the site's own rows.
 fn own_too(selection: &Selection) -> Selection {
     match selection {
         Selection::ForSite { stores, .. } => Selection::ForSite { stores: stores.clone(), except_from: None },
@@ -357,8 +357,8 @@ fn own_too(selection: &Selection) -> Selection {
     }
 }
 
-/// Whether a row says that a record was deleted in one store, which has been written again since in another store of the
-/// same site: that site has the record, and may be the one that wrote it.
+/// True if a row records that a record left one store of a site, and it was written again since in another store of the
+/// same site: the site has the record, and may be its writer.
 fn is_written_again(txn: &dyn ReadTxn, selection: &Selection, row: &Change) -> Result<bool> {
     let Selection::ForSite { stores, .. } = selection else { return Ok(false) };
     if row.change.action != ChangeAction::Delete {

@@ -1,4 +1,4 @@
-//! Push: a site's records into the sync buffer, and integration once the last batch is there.
+//! Push: stores a site's records in the sync buffer, and integrates them after the last batch.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::storage::{Incoming, Known, PushedVersion, ReadTxn, Source, StagedKind
 use crate::write;
 use crate::write::restored_site::SiteRestore;
 
-/// How long after it was sent a request may still arrive, held up on its way: longer than any proxy keeps one.
+/// How long after sending a request may still arrive: longer than any proxy holds one.
 const REPLAY_WINDOW: Duration = Duration::from_secs(15 * 60);
 
 /// A row that is to be taken: what tells it from every other.
@@ -45,12 +45,12 @@ impl IncomingRow {
         Self { fingerprint: u64::from_be_bytes(first), element }
     }
 
-    /// Whether a site counts its rows at all; upstream's central never looked at these numbers.
+    /// True if a site sends cursors with its rows; upstream's central never reads them.
     fn is_numbered(&self) -> bool {
         self.element.cursor > Cursor(0)
     }
 
-    /// How it stands to what the same site pushed of the same record.
+    /// Compares it with earlier pushes of the same record by the same site.
     fn replay(&self, txn: &dyn ReadTxn, site: SiteId, now: Timestamp) -> Result<Replay> {
         let WireRecord { table_name, record_id, .. } = &self.element.record;
         Ok(match txn.central()?.pushed(site, table_name, record_id)? {
@@ -61,7 +61,7 @@ impl IncomingRow {
         })
     }
 
-    /// Notes it as the newest that the site pushed of the record.
+    /// Stores it as the newest version that the site pushed of the record.
     fn note(&self, txn: &dyn WriteTxn, site: SiteId, at: Timestamp) -> Result<()> {
         let (cursor, fingerprint) = (self.element.cursor, self.fingerprint);
         let WireRecord { table_name, record_id, .. } = &self.element.record;
@@ -74,13 +74,13 @@ impl IncomingRow {
     }
 }
 
-/// Whether a request that was sent before this moment may still arrive, both by the steady time. What lies ahead of it was
-/// noted by an older version, by a clock that was wrong.
+/// True if a request sent before this moment may still arrive, by the steady time. A moment in the future was stored by
+/// an older version with a wrong clock.
 fn is_recent(at: Timestamp, now: Timestamp) -> bool {
     now.since(at).max(at.since(now)) < REPLAY_WINDOW
 }
 
-/// How a row stands to what the same site pushed before.
+/// The relation of a row to earlier pushes of the same site.
 #[derive(Debug, PartialEq, Eq)]
 enum Replay {
     New,
@@ -90,7 +90,7 @@ enum Replay {
     Stale,
 }
 
-/// The rows of a batch, without those that are out of date.
+/// The rows of a batch, without outdated ones.
 #[derive(Default)]
 struct FilteredBatch {
     /// What is taken.
@@ -101,8 +101,8 @@ struct FilteredBatch {
     superseded: Vec<WireRecord>,
 }
 
-/// Whether a row is of a backup, and it or a newer one came before. A restored database gives out no cursor twice, so a
-/// lower one is older; one beyond all that it had given out is another database's.
+/// True if a row is from a backup, and it or a newer one came before. A restored database uses no cursor twice, so a
+/// lower one is older; one beyond all its earlier cursors belongs to another database.
 fn is_superseded(txn: &dyn ReadTxn, site: SiteId, element: &BatchElement, lost_there: &[ChangelogGap]) -> Result<bool> {
     let Some(before) = end_of_backup(element.cursor, lost_there) else { return Ok(false) };
     let (table, id) = (&element.record.table_name, &element.record.record_id);
@@ -110,15 +110,15 @@ fn is_superseded(txn: &dyn ReadTxn, site: SiteId, element: &BatchElement, lost_t
     Ok(came(txn.pushed_at(site, table, id)?) || came(txn.buffered_cursor(Source::Site(site), table, id)?))
 }
 
-/// Where a site goes on to count after the newest of the backups that hold a row.
+/// The first cursor of a site after the newest backup that holds a row.
 fn end_of_backup(row: Cursor, lost_there: &[ChangelogGap]) -> Option<Cursor> {
     let holds_it = |lost: &&ChangelogGap| row > Cursor(0) && row <= lost.after;
     lost_there.iter().filter(holds_it).map(|lost| lost.before).max()
 }
 
-/// Keeps how far a site has counted. One that pushes a new row with a lower cursor, and tells of no backup, counts anew, in
-/// another database: what was noted of the former one says nothing of this. A push that follows an earlier one is of the same
-/// database: a row that broke the line is sent after higher ones.
+/// Stores the newest cursor of a site. A site that pushes a new row with a lower cursor, and reports no restore, has a
+/// new database: the notes on the former one do not apply. A push that follows an earlier one is of the same database:
+/// a row that broke the line is sent after higher ones.
 fn begin_count(
     txn: &dyn WriteTxn,
     site: SiteId,
@@ -129,7 +129,7 @@ fn begin_count(
     let Some(first) = numbered.next() else { return Ok(()) };
     let setting = state::HIGHEST_PUSH_OF_SITE.of(site);
     let highest = numbered.max().unwrap_or(first).max(first);
-    // An older version wrote here whatever a site said. What cannot be a cursor says nothing of what comes.
+    // An older version stored any value that a site sent. A value that cannot be a cursor decides nothing.
     let known = setting.get(txn)?;
     let follows = chain.is_some_and(|chain| !chain.after.is_empty());
     let is_anew = first < known && !follows && end_of_backup(first, lost_there).is_none();
@@ -143,7 +143,7 @@ fn begin_count(
     Ok(())
 }
 
-/// Notes whether more batches of a site's push are to come.
+/// Records whether a site's push has more batches to come.
 pub(crate) fn set_open(txn: &dyn WriteTxn, site: SiteId, is_open: bool) -> Result<()> {
     let setting = state::OPEN_PUSH_OF_SITE.of(site);
     if setting.get(txn)? == is_open {
@@ -164,7 +164,7 @@ impl Central {
         let records_pushed = records.len() as u64;
         let cursors = records.iter().map(|element| element.cursor);
         if cursors.chain([end_cursor]).any(|cursor| !cursor.next().is_possible()) {
-            // One that counts beyond every database's numbers could never count on. The whole batch stays with the site.
+            // A site could never continue after a cursor beyond all numbers. The whole batch stays with the site.
             let why = "a cursor in the batch is out of range; nothing of the batch was taken";
             return Err(EnvelopeError(WireError::ParsingSyncRecordError(why.to_owned())));
         }
@@ -194,7 +194,7 @@ impl Central {
             let newer = txn.buffered_cursor(Source::Site(site), &record.table_name, &record.record_id)?;
             write::notify_stale_site(txn.as_ref(), (site, &stores), record, newer.is_some(), now)?;
         }
-        // A batch that came before and is only heard again opens nothing.
+        // A batch that came before and arrives again starts nothing.
         let brings_something = !fresh.is_empty();
         let by_sender = Some(self.could_know(txn.as_ref(), site)?);
         for IncomingRow { element: BatchElement { cursor, record }, .. } in fresh {
@@ -220,10 +220,10 @@ impl Central {
     }
 }
 
-/// What of a batch has not been taken before, and what has. A site that got no answer sends its last batch again, and
-/// others may have changed those records meanwhile. A batch with a row that is older than what the site pushed lately was
-/// held up on its way; it is refused for a while, so that a site that really counts anew only has to wait. Of records that
-/// it is never sent back, a restored site may have pushed newer versions that it does not know of.
+/// Splits a batch into new rows and known ones. A site without an answer sends its last batch again, and others may
+/// have changed those records meanwhile. A batch with a row older than the site's recent pushes arrived late; it is
+/// refused for a while, so that a site with a new database only has to wait. Of records that it never gets back, a
+/// restored site may have pushed newer versions that it does not know.
 fn filter_replays(
     txn: &dyn WriteTxn,
     (site, now): (SiteId, Timestamp),
@@ -242,7 +242,7 @@ fn filter_replays(
         };
         last.push(row.fingerprint);
         match replay {
-            // It may be known from before, and another copy be still on its way.
+            // It may be known from before, while another copy of it is still on its way.
             Replay::Duplicate => filtered.duplicates.push(row),
             _ if is_superseded(txn, site, &row.element, lost_there)? => filtered.superseded.push(row.element.record),
             Replay::New => filtered.fresh.push(row),

@@ -1,8 +1,8 @@
-//! What is held back from a site because its release cannot read it, and how it comes to the site once it can.
+//! Records withheld from a site because its release cannot read them, and their delivery once it can.
 //!
-//! A pull leaves such records out and goes on, so the site's cursor passes them. Where the first of them stands is
-//! remembered. When the site says a newer release, its next pulls bring them before what is new. The answers end where they
-//! would without them, or beyond: a site never goes back for it.
+//! A pull leaves such records out and continues, so the site's cursor passes them. The position of the first one is
+//! stored. When the site reports a newer release, its next pulls bring them before new records. Answers end where they
+//! would end without them, or later: a site never goes back for them.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +12,7 @@ use crate::record::{Cursor, SiteId};
 use crate::storage::state::{SiteSetting, StoredJson};
 use crate::storage::{ReadTxn, Storage, WriteTxn, state};
 
-/// What is held back from one site.
+/// The records withheld from one site.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct WithheldRecords {
     held: Option<Withheld>,
@@ -22,36 +22,36 @@ pub(crate) struct WithheldRecords {
     given: Option<Given>,
 }
 
-/// Records that were held back.
+/// Records are withheld.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Withheld {
-    /// The oldest release that they were held back from.
+    /// The oldest release that they were withheld from.
     release: Release,
     from: Cursor,
     up_to: Cursor,
     records: u64,
-    /// Up to here, this position excluded, what the site wrote itself is among them: it had begun anew.
+    /// Before this position the site's own records are among them, because it had begun anew.
     #[serde(default)]
     own_below: Cursor,
 }
 
-/// What was held back and is being sent.
+/// Withheld records that are being sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct CatchUp {
     from: Cursor,
-    /// The cursor that the site asks from next if the answer reached it.
+    /// The cursor of the site's next request if it received the answer.
     next: Option<Cursor>,
-    /// Where to go on then. An older version, which answered from further back, does not say that: then the site itself goes
-    /// on from there.
+    /// The position to continue from then. An older version, which answered from further back, does not store it: then
+    /// the site's own cursor counts.
     #[serde(default)]
     then: Option<Cursor>,
-    /// Where what the site has read in its newer release begins; where it asks from, if that is not known.
+    /// The start of the part that the site has read in its newer release; its cursor if that is unknown.
     #[serde(default)]
     below: Option<Cursor>,
-    /// The release that could not read it; of everything, if that is not known.
+    /// The release that could not read it; all releases, if unknown.
     #[serde(default)]
     was: Option<Release>,
-    /// Up to here, this position excluded, the site is sent what it wrote itself too.
+    /// Before this position the site's own records are sent too.
     #[serde(default)]
     own_below: Cursor,
 }
@@ -74,24 +74,24 @@ struct Given {
 pub(crate) struct PullQuery {
     pub from: Cursor,
     pub release: Release,
-    /// Whether the site asks for what it wrote itself too.
+    /// Whether the site asks for its own records too.
     pub own_too: bool,
 }
 
-/// Which rows are looked through for what was held back.
+/// The rows to search for withheld records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct CatchUpRange {
     pub from: Cursor,
     pub below: Cursor,
     /// The release that could not read them.
     pub was: Option<Release>,
-    /// Up to here, this position excluded, those too that came from the site.
+    /// Before this position the site's own rows count too.
     pub own_below: Cursor,
 }
 
 const WITHHELD: SiteSetting<StoredJson<WithheldRecords>> = state::withheld_of_site();
 
-/// How many records are held back from a site.
+/// The number of records withheld from a site.
 ///
 /// # Errors
 /// The database failed.
@@ -108,8 +108,8 @@ impl WithheldRecords {
         WITHHELD.of(site).set(txn, self.clone())
     }
 
-    /// What of the rows that a site has passed it is to be sent now, beside what it asks for. A question of the release that
-    /// could not read it changes nothing, wherever it asks from: it may be one that was held up on its way.
+    /// The withheld rows that are to be sent now, beside the requested ones. A request in the release that could not
+    /// read them changes nothing, from any cursor: it may have arrived late.
     pub(crate) fn late(&mut self, PullQuery { from: asked, release, own_too }: PullQuery) -> Option<CatchUpRange> {
         if let Some(held) = self.held.take_if(|held| release > held.release) {
             self.begin(&held, asked);
@@ -117,7 +117,7 @@ impl WithheldRecords {
         self.begin_again_where_it_went_back(asked, release);
         let again = self.again.as_mut().filter(|again| again.was.is_none_or(|was| release > was))?;
         if !own_too && asked < again.own_below {
-            // The site reads again what others wrote, and what it wrote itself once it has passed that.
+            // The site reads the rows of others again, and its own once it has passed them.
             again.below = None;
             return None;
         }
@@ -173,7 +173,7 @@ impl WithheldRecords {
         }
     }
 
-    /// It is sent up to here, with an answer that leads the site there.
+    /// They are sent up to here, with an answer that leads the site there.
     pub(crate) fn sent(&mut self, reached: Cursor, next: Cursor) {
         if let Some(again) = &mut self.again {
             again.then = Some(reached);
@@ -184,7 +184,7 @@ impl WithheldRecords {
         }
     }
 
-    /// Notes a record that was left out of an answer to this question.
+    /// Records a row that was left out of an answer to this request.
     pub(crate) fn note(&mut self, at: Cursor, PullQuery { release, own_too, .. }: PullQuery) {
         let nothing = Withheld { release, from: at, up_to: Cursor(0), records: 0, own_below: Cursor(0) };
         let held = self.held.get_or_insert(nothing);

@@ -1,5 +1,5 @@
-//! Checkpoints pair a position in central's changelog with the part of ours that it had integrated by then. When central went
-//! back to a position, what has to be sent again is what came after the checkpoint before it.
+//! Checkpoints pair a position in central's changelog with the part of ours that it had integrated by then. When
+//! central went back to a position, the changes after the last checkpoint before it have to be sent again.
 
 use crate::error::Result;
 use crate::record::Cursor;
@@ -7,21 +7,21 @@ use crate::site::cycle::Cycle;
 use crate::storage::state;
 use crate::storage::state::{Checkpoint, Checkpoints};
 
-/// The most checkpoints that are kept: dense near the newest, ever wider apart before.
+/// The most checkpoints: dense near the newest, sparser before.
 const KEPT: usize = 48;
 
 impl Checkpoints {
-    /// Up to where our changelog is known to be at central.
+    /// The part of our changelog that central is known to have.
     pub(crate) fn own(&self) -> Cursor {
         self.0.last().map_or(Cursor(0), |checkpoint| checkpoint.own)
     }
 
-    /// Up to where central's changelog was seen.
+    /// The end of central's changelog that was seen then.
     pub(crate) fn central(&self) -> Cursor {
         self.0.last().map_or(Cursor(0), |checkpoint| checkpoint.central)
     }
 
-    /// Adds a checkpoint that proves more than the newest; others tell nothing new.
+    /// Adds a checkpoint that proves more than the newest; others are useless.
     pub(crate) fn add(&mut self, checkpoint: Checkpoint) {
         if checkpoint.own <= self.own() || checkpoint.central < self.central() {
             return;
@@ -32,7 +32,7 @@ impl Checkpoints {
         }
     }
 
-    /// Drops the checkpoint that is missed least: the one whose neighbours are close for its age.
+    /// Drops the least useful checkpoint: the one whose neighbours are close for its age.
     fn thin(&mut self) {
         let newest = self.central().0;
         let missed = |i: usize| {
@@ -46,8 +46,9 @@ impl Checkpoints {
         }
     }
 
-    /// Forgets what lies beyond a point; gives up to where our changelog is surely at a central server that ends there. A
-    /// checkpoint at that very point proves nothing: what waits at central, or says what it had already, adds no row.
+    /// Drops the checkpoints after a position. Returns the part of our changelog that a central server which ends there
+    /// surely has. A checkpoint at that very position proves nothing: records that wait at central, or that it had
+    /// already, add no row.
     pub(crate) fn rewind_to(&mut self, central: Cursor) -> Cursor {
         self.0.retain(|checkpoint| checkpoint.central < central);
         self.own()
@@ -55,14 +56,14 @@ impl Checkpoints {
 }
 
 impl Cycle<'_, '_> {
-    /// Whether it is worth asking where central's changelog ends: something was pushed since that was known last.
+    /// True if it is worth asking for the end of central's changelog: something was pushed since it was last known.
     pub(crate) fn wants_checkpoint(&self) -> Result<bool> {
         let txn = self.site.storage.read()?;
         let confirmed = !state::PUSH_UNCONFIRMED.get(txn.as_ref())?;
         Ok(confirmed && state::PUSH_MARKS.get(txn.as_ref())?.own() < state::PUSH_CURSOR_V6.get(txn.as_ref())?)
     }
 
-    /// Notes where central's changelog ends, as an empty last batch says it.
+    /// Stores the end of central's changelog, from an empty last batch.
     pub(crate) fn note_checkpoint(&self, central: Cursor) -> Result<()> {
         if !self.wants_checkpoint()? {
             return Ok(());

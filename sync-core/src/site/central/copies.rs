@@ -1,5 +1,5 @@
-//! A site's half of telling the copies of its database apart: each push says which one it follows, and a copy that central
-//! refused sends nothing any more, to no server.
+//! Tells copies of the site's database apart: each push names the push before it, and a copy that central refused sends
+//! nothing more to any server.
 
 use sha2::{Digest as _, Sha256};
 
@@ -12,9 +12,9 @@ use crate::record::Cursor;
 use crate::site::Site;
 use crate::storage::{ReadTxn, WriteTxn, changelog_gaps, state};
 
-/// Chooses by what the next push is told from every other, if that is not done yet. It is kept before anything is sent, so that
-/// the same push bears the same id where it is sent again. It depends on when it is chosen and on what is here then, so that
-/// no two copies choose the same one.
+/// Chooses the id of the next push, if that is not done yet. It is stored before anything is sent, so that a repeated
+/// push has the same id. It depends on the time of the choice and on the state of the database, so two copies never
+/// choose the same id.
 pub(crate) fn prepare(txn: &dyn WriteTxn, now: Timestamp) -> Result<()> {
     if !state::PUSH_UNDER_WAY.get(txn)?.is_empty() {
         return Ok(());
@@ -24,7 +24,7 @@ pub(crate) fn prepare(txn: &dyn WriteTxn, now: Timestamp) -> Result<()> {
     state::PUSH_UNDER_WAY.set(txn, id)
 }
 
-/// The push that is sent now.
+/// The identity of the current push.
 pub(crate) fn begin(site: &Site) -> Result<PushChain> {
     let chain = under_way(site.storage.read()?.as_ref())?;
     if !chain.id.is_empty() {
@@ -38,8 +38,8 @@ pub(crate) fn begin(site: &Site) -> Result<PushChain> {
 
 fn under_way(txn: &dyn ReadTxn) -> Result<PushChain> {
     let (after, chosen, restored) = (state::PUSH_TAKEN.get(txn)?, state::PUSH_UNDER_WAY.get(txn)?, restored(txn)?);
-    // A backup may hold the id of a push that was taken since: what is pushed after the restore is another one, which
-    // central has to know from that.
+    // A backup may hold the id of a push that was accepted since: a push after the restore needs a new one, so that
+    // central can tell them apart.
     let is_of_backup =
         restored > Cursor(0) && state::PUSH_TAKEN_AFTER.find(txn)? != Some(restored) && !planted!(BackupPushIsKnown);
     let id = if is_of_backup && !chosen.is_empty() { id_of(&[&chosen, &restored.to_string()]) } else { chosen };
@@ -55,7 +55,7 @@ fn id_of(parts: &[&str]) -> String {
     hex(&digest.finalize()[..16])
 }
 
-/// Which copy it is that pulls. Nothing before its first push, nor after a backup was put back of which no push has told yet.
+/// The identity of this copy in pulls. `None` before its first push, and after a restore until a push has reported it.
 pub(crate) fn of_pull(txn: &dyn ReadTxn) -> Result<Option<PushChain>> {
     let (after, id) = (state::PUSH_TAKEN.get(txn)?, state::PUSH_UNDER_WAY.get(txn)?);
     let is_told = state::PUSH_TAKEN_AFTER.find(txn)? == Some(restored(txn)?);
@@ -63,7 +63,7 @@ pub(crate) fn of_pull(txn: &dyn ReadTxn) -> Result<Option<PushChain>> {
     Ok((!after.is_empty() && is_told).then_some(PushChain { after, id, number }))
 }
 
-/// The number of the push that was taken last.
+/// The number of the last accepted push.
 fn number(txn: &dyn ReadTxn) -> Result<u64> {
     Ok(state::PUSH_TAKEN_NUMBER.get(txn)?.unwrap_or(0))
 }
@@ -73,8 +73,8 @@ fn restored(txn: &dyn ReadTxn) -> Result<Cursor> {
     Ok(changelog_gaps(txn)?.last().map_or(Cursor(0), |lost| lost.before))
 }
 
-/// A push was taken, and with it this copy. Gives when another one was refused, if that is news.
-/// Where more batches follow at once, the next one is chosen by that.
+/// Records that a push was accepted, and with it this copy. Returns the time when another copy was refused, if that is
+/// new. If more batches follow at once, the id of the next one is chosen here.
 pub(crate) fn taken(
     txn: &dyn WriteTxn,
     chain: &PushChain,
@@ -85,7 +85,7 @@ pub(crate) fn taken(
     let next = if is_last { String::new() } else { id_of(&[&chain.id, "next"]) };
     state::PUSH_UNDER_WAY.set(txn, next)?;
     state::PUSH_TAKEN_AFTER.set(txn, restored(txn)?)?;
-    // An Open mSupply central server tells nothing.
+    // An Open mSupply central server reports nothing.
     let Some(CopyReport { refused_at, number }) = told else { return Ok(None) };
     state::PUSH_TAKEN_NUMBER.set(txn, Some(number))?;
     if state::FILE_CAME_HERE.get(txn)?.is_some() {
@@ -98,17 +98,17 @@ pub(crate) fn taken(
     Ok(refused_at)
 }
 
-/// Another copy goes on: this one keeps what it has, and sends nothing any more.
+/// Records that another copy continues as this site: this copy keeps its data, and sends nothing more.
 pub(crate) fn give_up(site: &Site, since: &str) -> Result<()> {
     let txn = site.storage.write()?;
     state::COPY_GOES_ON.set(txn.as_ref(), Some(since.to_owned()))?;
     txn.commit()
 }
 
-/// Whether this copy may speak for its site.
+/// Checks that this copy may act for its site.
 ///
 /// # Errors
-/// [`Error::DatabaseCopied`] where another one does.
+/// [`Error::DatabaseCopied`] if another copy continues.
 pub(crate) fn check(txn: &dyn ReadTxn, site: &str) -> Result<()> {
     match state::COPY_GOES_ON.get(txn)? {
         Some(since) => Err(Error::DatabaseCopied { site: site.to_owned(), since }),
@@ -116,8 +116,8 @@ pub(crate) fn check(txn: &dyn ReadTxn, site: &str) -> Result<()> {
     }
 }
 
-/// This copy was set up again, so it is the one that goes on. If another one did so far, what that sent has to be read:
-/// central sends no site what came from it.
+/// Records that this copy was set up again, so it continues as the site. If another copy did until now, its records
+/// have to be read again, because central does not send a site its own records.
 pub(crate) fn set_up(txn: &dyn WriteTxn) -> Result<()> {
     state::PUSH_TAKEN.set(txn, "")?;
     state::PUSH_TAKEN_NUMBER.set(txn, None::<u64>)?;

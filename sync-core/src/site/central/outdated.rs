@@ -1,4 +1,4 @@
-//! What becomes of records and edits that a restore made outdated, here or at central.
+//! What happens to records and edits that a restore made outdated, here or at central.
 
 use super::push::is_pushed;
 use crate::changelog::Change;
@@ -14,9 +14,9 @@ use crate::write;
 /// Changelog rows that are logged again in one transaction.
 const ROWS: usize = 1000;
 
-/// While everything is read again because central went back: of what was pushed since, what central has is as good as
-/// pushed; and what it has in a version that had been read before is sent again. Of other versions it cannot be told
-/// whether they are later: they win, and ours is set aside.
+/// While everything is read again because central went back: if central has an edit of ours, it counts as pushed; if
+/// central has a version that we had read before the edit, the edit is sent again. Any other version may be later: it
+/// wins, and ours goes into quarantine.
 pub(crate) fn compare_with_central(site: &Site, txn: &dyn WriteTxn, batch: &ReadBatch) -> Result<()> {
     let CentralRestore::Rereading { reading, resend: Some(ResendRange { from, below }) } = CentralRestore::load(txn)?
     else {
@@ -41,12 +41,12 @@ pub(crate) fn compare_with_central(site: &Site, txn: &dyn WriteTxn, batch: &Read
     Ok(())
 }
 
-/// Under this number a site notes what of its own it saw at central.
+/// The number under which a site notes its own records that it saw at central.
 pub(crate) fn own_site(txn: &dyn ReadTxn) -> Result<SiteId> {
     Ok(site_id(txn)?.unwrap_or(SiteId(0)))
 }
 
-/// Logs the next of the edits again that central lost; says whether there are more.
+/// Logs the next of the edits that central lost again; returns whether there are more.
 pub(super) fn requeue_next(site: &Site) -> Result<bool> {
     let is_resending = |restore| matches!(restore, CentralRestore::Resending { .. });
     if !is_resending(CentralRestore::load(site.storage.read()?.as_ref())?) {
@@ -75,8 +75,8 @@ pub(super) fn requeue_next(site: &Site) -> Result<bool> {
     Ok(next.is_some())
 }
 
-/// In a site that went back, edits of the backup yield to what central got after it: those are the same edits, or later ones
-/// of this site. Where another site's came in between, the edit is not lost but set aside.
+/// In a restored site, edits from the backup yield to versions that central received later: those are the same edits,
+/// or later ones of this site. If another site's edit came in between, ours is not lost but goes into quarantine.
 pub(crate) fn yield_to_newer(site: &Site, txn: &dyn WriteTxn, batch: &ReadBatch, since: RestorePoint) -> Result<()> {
     let of_the_backup = BackupEdits { unpushed: state::PUSH_CURSOR_V6.get(txn)?, made_since: since.made_since };
     for element in batch.records.iter().flatten().filter(|element| element.cursor > since.seen) {
@@ -87,8 +87,8 @@ pub(crate) fn yield_to_newer(site: &Site, txn: &dyn WriteTxn, batch: &ReadBatch,
     Ok(())
 }
 
-/// In a site that went back, edits of the backup yield to what the legacy server has queued anew, as they do to what central
-/// has.
+/// In a restored site, edits from the backup yield to versions in the legacy server's new queue, as they do to
+/// central's.
 pub(crate) fn yield_to_newer_at_legacy(site: &Site, txn: &dyn WriteTxn, incoming: &[Incoming]) -> Result<()> {
     let Some(lost) = OwnRestore::load(txn, Server::Legacy)?.unread() else { return Ok(()) };
     let of_the_backup = BackupEdits { unpushed: state::PUSH_CURSOR_LEGACY.get(txn)?, made_since: lost.before };
@@ -98,14 +98,14 @@ pub(crate) fn yield_to_newer_at_legacy(site: &Site, txn: &dyn WriteTxn, incoming
     Ok(())
 }
 
-/// Which own edits are of a backup that was put back, and were not pushed when it was made.
+/// The own edits from a restored backup that were not pushed when it was made.
 struct BackupEdits {
     unpushed: Cursor,
     made_since: Cursor,
 }
 
 impl BackupEdits {
-    /// Where a record has such an edit, the version of the server is the one that counts.
+    /// If a record has such an edit, the server's version counts.
     fn yield_to(
         &self,
         site: &Site,

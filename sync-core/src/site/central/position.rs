@@ -1,4 +1,4 @@
-//! The rules of cursors: where a site stands in a changelog, and where it goes from there.
+//! The rules of cursors: where a site is in a changelog, and where it goes next.
 
 use crate::error::Result;
 use crate::protocol::v6::ReadBatch;
@@ -6,39 +6,39 @@ use crate::record::Cursor;
 use crate::storage::state::NewestRow;
 use crate::storage::{ReadTxn, WriteTxn, state};
 
-/// Where a site stands in central's changelog, or in its own.
+/// A site's position in central's changelog, or in its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Position {
     /// The next position to read.
     pub next: Cursor,
-    /// Of central's changelog, how far it was seen: it never ends below, unless it went back. Of the site's own, the first
-    /// position that is left to the next push: what is written while a push runs goes out with the next one, as central
-    /// may be integrating by then.
+    /// Of central's changelog, the end that was seen: it never ends before, unless it went back. Of the site's own, the
+    /// first position after the current push: edits made during a push go out with the next one, because central may be
+    /// integrating by then.
     pub end: Cursor,
 }
 
 /// Where the cursor goes after a batch (`protocol-v6` §9.1, weak points A1, A10, A21).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Advance {
-    /// There, together with the records.
+    /// To this position, together with the records.
     To(Cursor),
-    /// There, together with the records, although that is before where it stands: central answered from further back, as it
-    /// does once a site's release reads what was held back from an older one. Every client takes the end of an answer for
-    /// its cursor, and reads on from there.
+    /// To this position, together with the records, although it is before the cursor: central answers from further back
+    /// once a site's new release can read withheld records. Every client takes the end of an answer as its cursor, and
+    /// continues from there.
     Back(Cursor),
-    /// Nowhere: an empty last batch tells nothing that is worth relying on.
+    /// Nowhere: an empty last batch proves nothing.
     Stay,
-    /// Central's changelog ends one row before what was seen: an upstream central server deleted its newest row. Of a restore
-    /// from a backup that is too little to tell; if that number is given out again, it was one.
+    /// Central's changelog ends one row before the end seen so far: an upstream central server deleted its newest row.
+    /// That alone is no proof of a restore; if the number of the row is used again, it was one.
     NewestGone,
-    /// Central's changelog ends before what was seen already: it was restored or replaced.
+    /// Central's changelog ends before the end seen so far: it was restored or replaced.
     WentBack,
-    /// Neither records nor progress, and not the last.
+    /// Neither records nor progress, and not the last batch.
     Stuck,
 }
 
 impl Position {
-    /// Where this site stands in central's changelog.
+    /// This site's position in central's changelog.
     pub(crate) fn in_central(txn: &dyn ReadTxn) -> Result<Self> {
         let next = state::PULL_CURSOR_V6.get(txn)?;
         let seen = state::PUSH_MARKS.get(txn)?.central().max(Cursor(next.0.saturating_sub(1)));
@@ -49,12 +49,12 @@ impl Position {
         Ok(Self { next, end })
     }
 
-    /// What of its own changelog this site pushes now.
+    /// The part of its own changelog that this site pushes now.
     pub(crate) fn in_own(txn: &dyn ReadTxn) -> Result<Self> {
         Ok(Self { next: state::PUSH_CURSOR_V6.get(txn)?, end: txn.last_cursor()?.next() })
     }
 
-    /// Whether a row belongs to this push.
+    /// True if a row belongs to this push.
     pub(crate) fn is_now(self, row: Cursor) -> bool {
         self.next <= row && row < self.end
     }
@@ -69,7 +69,7 @@ impl Position {
             (true, true) if batch.end_cursor < self.end => Advance::WentBack,
             (true, true) if planted!(EmptyBatchMovesCursor) => Advance::To(next),
             (true, true) => Advance::Stay,
-            // No changelog has a row 0: such an answer tells of no position at all.
+            // No changelog has a row 0: such an answer names no position.
             _ if next < self.next && next > Cursor(1) && !planted!(AnswerFromBeforeIsStuck) => Advance::Back(next),
             _ if next <= self.next => Advance::Stuck,
             _ => Advance::To(next),
@@ -77,7 +77,7 @@ impl Position {
     }
 }
 
-/// All of central's changelog is read again, what came from this site included.
+/// Starts to read all of central's changelog again, including this site's own records.
 pub(crate) fn read_from_the_beginning(txn: &dyn WriteTxn) -> Result<()> {
     state::PULL_CURSOR_V6.set(txn, Cursor(0))?;
     state::PULL_OWN.set(txn, true)
@@ -109,9 +109,9 @@ mod tests {
             (1000, batch(1733, &[1000, 1700], false), Advance::To(Cursor(1734))),
             (1000, batch(1700, &[1000, 1733], true), Advance::To(Cursor(1734))),
             (1000, batch(1000, &[1000], true), Advance::To(Cursor(1001))),
-            // A batch of rows that have no V6 translation.
+            // A batch of rows without a V6 form.
             (1000, batch(1500, &[], false), Advance::To(Cursor(1501))),
-            // Nothing new: the end is the newest row, which may have been written after the question.
+            // Nothing new: the end is the newest row, which may have been written after the request.
             (1000, batch(2950, &[], true), Advance::Stay),
             (1000, batch(999, &[], true), Advance::Stay),
             (0, batch(0, &[], true), Advance::Stay),
@@ -119,7 +119,7 @@ mod tests {
             (1000, batch(997, &[], true), Advance::WentBack),
             (1000, batch(999, &[], false), Advance::Stuck),
             (1000, batch(999, &[999], false), Advance::Stuck),
-            // From further back than was asked: what was held back from an older release.
+            // From before the cursor: records withheld from an older release.
             (1000, batch(900, &[900], true), Advance::Back(Cursor(901))),
             (1000, batch(900, &[20, 900], false), Advance::Back(Cursor(901))),
             (1000, batch(900, &[], false), Advance::Back(Cursor(901))),
@@ -129,7 +129,7 @@ mod tests {
             let stands = position(start, u64::saturating_sub(start, 1));
             assert_eq!(stands.after(&batch), expected, "from {start}: {batch:?}");
         }
-        // Seen further than read: rows that were not for this site.
+        // Seen but not read: rows for other sites.
         assert_eq!(position(100, 5000).after(&batch(5000, &[], true)), Advance::Stay);
         assert_eq!(position(100, 5000).after(&batch(4999, &[], true)), Advance::NewestGone);
         assert_eq!(position(100, 5000).after(&batch(4998, &[], true)), Advance::WentBack);

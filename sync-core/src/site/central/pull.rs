@@ -37,13 +37,13 @@ impl Cycle<'_, '_> {
         let (mut reread, mut went_further_back, mut empty) = (false, false, 0);
         let mut asked_for_the_end = false;
         let mut pace = PullBatchSize::default();
-        // The answer to a question that was asked ahead seems to come at once: the round before it tells the pace.
+        // An answer that was requested ahead seems to come at once, so the time of the whole round counts.
         let mut last_round = Duration::ZERO;
         self.pull_chain = copies::of_pull(self.site.storage.read()?.as_ref())?;
         loop {
             let (stands, newest, pulls_own, restore_point) = {
                 let txn = self.site.storage.read()?;
-                // A site that lost what it had, or that got a store back, is sent what came from it too.
+                // A site that lost records, or got a store back, also needs its own records.
                 let pulls_own = self.recovering || state::PULL_OWN.get(txn.as_ref())?;
                 let restore_point = if pulls_own { state::restore_point(txn.as_ref())? } else { None };
                 let newest = state::NEWEST_GONE.get(txn.as_ref())?;
@@ -74,7 +74,7 @@ impl Cycle<'_, '_> {
             let (total, is_last) = (batch.total_records, batch.is_last_batch);
             let advance = stands.after(&batch);
             match advance {
-                // Central has something of before: what it held back from an older release, for one.
+                // Central has older records for this site, such as those withheld from an older release.
                 Advance::Back(_) if std::mem::replace(&mut went_further_back, true) => {
                     return Err(Error::NoProgress { server: Server::Central, cursor: start.0 });
                 }
@@ -89,7 +89,8 @@ impl Cycle<'_, '_> {
                     self.newest_is_back(newest, batch.end_cursor)?;
                     self.note_checkpoint(batch.end_cursor)?;
                 }
-                // The last batch was there before: who only repeats it has nothing more, and no checkpoint to give.
+                // The last batch was known already: a server that only repeats it has nothing more, and gives no
+                // checkpoint.
                 Advance::Stuck if asked_for_the_end && is_last => return self.end_reread(),
                 Advance::Stuck => {
                     return Err(Error::NoProgress { server: Server::Central, cursor: start.0 });
@@ -109,12 +110,12 @@ impl Cycle<'_, '_> {
             done += records;
             self.report.pulled += records;
             self.report_progress(Step::PullV6, done, done + total.saturating_sub(records))?;
-            // What moves on is progress, whatever it carries.
+            // Any movement is progress, with or without records.
             empty = if records == 0 { empty + 1 } else { 0 };
             if planted!(EmptyBatchesAreAFault) && empty >= 3 && !is_last {
                 return Err(Error::NoProgress { server: Server::Central, cursor: start.0 });
             }
-            // The last of what came from further back is not the last of the changelog.
+            // The last batch from further back is not the last of the changelog.
             let is_last = is_last && !matches!(advance, Advance::Back(_));
             if is_last && records > 0 && !asked_for_the_end && self.wants_checkpoint()? {
                 asked_for_the_end = true;
@@ -130,7 +131,7 @@ impl Cycle<'_, '_> {
         }
     }
 
-    /// The newest row of central's changelog is gone: this site stands where its number would be given out again.
+    /// The newest row of central's changelog is gone: this site stays where its number would be used again.
     fn newest_is_gone(&self, gone: Cursor) -> Result<()> {
         let txn = self.site.storage.write()?;
         state::NEWEST_GONE.set(txn.as_ref(), NewestRow::Gone(gone))?;
@@ -140,7 +141,7 @@ impl Cycle<'_, '_> {
         txn.commit()
     }
 
-    /// Central's changelog went on beyond the number of the row that was gone.
+    /// Central's changelog continued after the number of the row that was gone.
     fn newest_is_back(&self, newest: NewestRow, end: Cursor) -> Result<()> {
         let now = newest.seen_to(end);
         if now == newest {
@@ -189,7 +190,7 @@ fn question(
     }
 }
 
-/// Asks central for a batch; on a line that breaks, for ever smaller ones.
+/// Asks central for a batch, and for smaller ones while the line breaks.
 pub(crate) fn ask_batch<Q: Serialize>(
     client: &mut Client<'_>,
     identity: &Identity,
@@ -199,7 +200,7 @@ pub(crate) fn ask_batch<Q: Serialize>(
 ) -> Result<SizedBatch> {
     let (raw, size) = client.central_batch(identity, (central, path), most, question)?;
     let batch = read_batch(raw.get(), central)?;
-    // Beyond the range of every database's row numbers: a cursor that went there would never come back.
+    // Beyond the range of row numbers of every database: a cursor there would never come back.
     let highest = batch.last_record_cursor().unwrap_or_default().max(batch.end_cursor);
     if !highest.next().is_possible() {
         return Err(unreadable_answer(central, error_detail::cursor_out_of_range().into()));
@@ -207,7 +208,7 @@ pub(crate) fn ask_batch<Q: Serialize>(
     Ok(SizedBatch { batch, bytes: raw.get().len(), size })
 }
 
-/// Reads a batch that central answered.
+/// Reads a batch of central.
 pub(crate) fn read_batch(text: &str, central: &Url) -> Result<ReadBatch> {
     ReadBatch::parse(text).map_err(|error| unreadable_answer(central, excerpt(error.to_string().as_bytes()).into()))
 }
@@ -243,7 +244,7 @@ fn take(site: &Site, batch: ReadBatch, next: Cursor, since: Option<RestorePoint>
     Ok(done)
 }
 
-/// Integrates a batch of central's in this transaction.
+/// Integrates a batch of central in this transaction.
 pub(crate) fn receive_from_central(site: &Site, txn: &dyn WriteTxn, batch: ReadBatch) -> Result<Integrated> {
     let provenance = Provenance { source: Source::Central, origin: None };
     let incoming = batch.records.into_iter().map(|element| element.map_or_else(set_aside, readable)).collect();
@@ -258,7 +259,7 @@ pub(crate) fn set_aside(Unreadable { table, id, reason, raw, .. }: Unreadable) -
     unreadable(Source::Central, (table, id), reason, raw)
 }
 
-/// An element of what the legacy server sent, as it is received.
+/// Makes a received record of an element.
 pub(crate) fn from_legacy<T: Into<WireRecord>, K>(element: Result<T, UnreadableRecord<K>>) -> Incoming {
     match element {
         Ok(record) => Incoming::new(Source::Legacy, record.into()),
@@ -266,7 +267,7 @@ pub(crate) fn from_legacy<T: Into<WireRecord>, K>(element: Result<T, UnreadableR
     }
 }
 
-/// An element that is no record is kept with its reason; its own text names it where it has no id.
+/// An element that is no record is kept with its reason. If it has no id, a digest of its text names it.
 fn unreadable(
     source: Source,
     (table, id): (Option<TableName>, Option<RecordId>),

@@ -1,5 +1,5 @@
-//! Pull of one patient (`protocol-v6` §8.2, §9.4): everything that V6 has of the patient, with a cursor of its own that
-//! begins at 0 each time and is kept nowhere. The site's own cursor stays where it is.
+//! Pull of one patient (`protocol-v6` §8.2, §9.4): all V6 records of the patient, with a cursor of its own that begins
+//! at 0 each time and is not stored. The site's own cursor does not move.
 
 use url::Url;
 
@@ -20,23 +20,24 @@ use crate::site::sizing::PullBatchSize;
 use crate::storage::Source;
 use crate::text::sentences::input;
 
-/// The first release of Open mSupply whose central server answers it.
+/// The first release of Open mSupply whose central server has this request.
 const SINCE: &str = "2.7.0";
 
 impl Site {
-    /// Pulls the records of one patient now, and integrates them as any pull does: edits made here stay, and go out with
-    /// the next push. Central gives them to a site on which the patient is visible, by a join to one of its stores;
-    /// otherwise nothing comes. What went wrong is in the report.
+    /// Pulls the records of one patient now, and integrates them like any pull: edits made here stay, and go out with
+    /// the next push. Central sends them only if the patient is visible on the site, by a join to one of its stores.
+    /// Failures are in the report.
     ///
     /// # Errors
-    /// It could not even begin: [`Error::NotSetUp`], [`Error::WrongRole`], [`Error::CycleRunning`]; [`Error::BadInput`]
-    /// where this site has to synchronise first; or the database failed.
+    /// It could not begin: [`Error::NotSetUp`], [`Error::WrongRole`], [`Error::CycleRunning`]; [`Error::BadInput`] if
+    /// this site has to synchronise first; or the database failed.
     pub fn pull_patient(&self, patient: &NameId, observer: &mut dyn SyncObserver) -> Result<SyncReport> {
         self.may_ask_for_patient()?;
         self.cycle(&SyncOptions::default(), observer, |cycle| cycle.run_for_patient(patient))
     }
 
-    /// Whether this database is a site's that has read what it needs before it asks for one patient.
+    /// Checks that this database is that of a site which has read everything it needs before it may ask for one
+    /// patient.
     pub(crate) fn may_ask_for_patient(&self) -> Result<()> {
         let txn = self.storage.read()?;
         let identity = Identity::load(txn.as_ref(), &self.machine)?;
@@ -53,7 +54,7 @@ impl Site {
 }
 
 impl Cycle<'_, '_> {
-    /// Pulls the patient's records, from the beginning.
+    /// Pulls the patient's records from the beginning.
     pub(crate) fn pull_patient(&mut self, central: &Url, patient: &NameId) -> Result<()> {
         self.look_for_restore(central)?;
         let (mut start, mut done) = (Cursor(0), 0);
@@ -71,7 +72,7 @@ impl Cycle<'_, '_> {
             let most = pace.next(&mut self.client.sizes, &self.site.config);
             let asked = ask_batch(&mut self.client, identity, (central, path::PATIENT_PULL), most, &question);
             let asked = asked.map_err(|error| match error {
-                // It has just answered another question.
+                // It has just answered another request.
                 Error::NotAServer { .. } | Error::NotCentral { .. } => Error::CentralTooOld { needs: SINCE },
                 other => other,
             })?;
@@ -80,7 +81,7 @@ impl Cycle<'_, '_> {
             let batch = asked.batch;
             let (records, total, is_last) = (batch.records.len() as u64, batch.total_records, batch.is_last_batch);
             let next = batch.last_record_cursor().unwrap_or_default().max(batch.end_cursor).next();
-            // Each pull of a patient begins at 0: a record that fails would stop it at the same place for ever.
+            // Each pull of a patient begins at 0: a record that fails would always stop it at the same place.
             let integrated = staging_what_fails(self.site.storage.as_ref(), Source::Central, || {
                 let txn = self.site.storage.write()?;
                 let integrated = receive_from_central(self.site, txn.as_ref(), batch.clone())?;
@@ -94,7 +95,7 @@ impl Cycle<'_, '_> {
             if is_last {
                 return Ok(());
             }
-            // What moves on is progress, whatever it carries.
+            // Any movement is progress, with or without records.
             if next <= start {
                 return Err(Error::NoProgress { server: Server::Central, cursor: start.0 });
             }
@@ -102,7 +103,7 @@ impl Cycle<'_, '_> {
         }
     }
 
-    /// A central server that went back has older versions of what was pushed to it: a whole sync deals with that first.
+    /// A central server that went back has older versions of pushed records: a whole cycle has to handle that first.
     fn look_for_restore(&mut self, central: &Url) -> Result<()> {
         let stands = Position::in_central(self.site.storage.read()?.as_ref())?;
         let identity = &self.identity;

@@ -1,4 +1,4 @@
-//! Push V6: local edits to central, then waiting until it has integrated them.
+//! Push V6: sends local edits to central, then waits until it has integrated them.
 
 use url::Url;
 
@@ -22,7 +22,7 @@ use crate::text::sentences::cycle as says;
 use crate::text::sentences::error_detail;
 use crate::write::outgoing;
 
-/// Changelog rows that are looked at in one turn.
+/// Changelog rows that are read at once.
 const ROWS: usize = 1000;
 
 impl Cycle<'_, '_> {
@@ -39,7 +39,7 @@ impl Cycle<'_, '_> {
         if left > 0 {
             self.begin_sending()?;
         }
-        // Whether central was told that the batch was the last: only then does it integrate.
+        // Whether central was told that the batch was the last: it integrates only then.
         let mut told_last = false;
         let mut sieve = SingleRecordPushes::default();
         while left > 0 {
@@ -67,7 +67,7 @@ impl Cycle<'_, '_> {
                     self.report_progress(Step::PushV6, total - left, total)?;
                     told_last = is_last;
                     if self.over_budget() {
-                        // The next cycle goes on with the batch; central integrates what is whole.
+                        // The next cycle continues with the batch; central integrates the complete part.
                         return Ok(());
                     }
                     if next >= bound {
@@ -95,15 +95,15 @@ impl Cycle<'_, '_> {
         }
         let Some(error) = sieve.error() else { return self.confirm(central, told_last) };
         self.client.sizes.gave_up(TransferKind::CentralPush);
-        // What broke the line stays to be pushed; the rest is integrated, so that this site may pull. A server that took nothing
-        // and may be down is asked no more.
+        // Records that break the line stay to be pushed; the rest is integrated, so that this site may pull. A server
+        // that accepted nothing and may be down gets no more requests.
         if left < total || is_surely_no_outage(&error) {
             let _ = self.confirm(central, told_last);
         }
         Err(error)
     }
 
-    /// Moves the cursor past edits that came back from central, where nothing else is to be pushed: they are there.
+    /// Moves the cursor past edits that came back from central, if nothing else is to be pushed: central has them.
     fn pass_over_what_came_back(&self, bound: Cursor) -> Result<()> {
         let from = Position::in_own(self.site.storage.read()?.as_ref())?.next;
         let any_edit = self.site.storage.read()?.changes(&Selection::Local, from, 1)?;
@@ -115,7 +115,8 @@ impl Cycle<'_, '_> {
         txn.commit()
     }
 
-    /// From the first request on until central has confirmed, what is sent may be there or not.
+    /// Marks the push as unconfirmed, from the first request until central has confirmed it: central may or may not
+    /// have its records.
     pub(crate) fn begin_sending(&self) -> Result<()> {
         if self.is_unconfirmed()? || planted!(UnconfirmedIsSafe) {
             return Ok(());
@@ -127,7 +128,7 @@ impl Cycle<'_, '_> {
         txn.commit()
     }
 
-    /// Whether something was sent that central has not confirmed.
+    /// True if an earlier push is not confirmed by central.
     pub(crate) fn is_unconfirmed(&self) -> Result<bool> {
         state::PUSH_UNCONFIRMED.get(self.site.storage.read()?.as_ref())
     }
@@ -150,7 +151,7 @@ impl Cycle<'_, '_> {
         })
     }
 
-    /// Sends a batch; once it is taken, moves the cursor past it. Says how many records were passed over.
+    /// Sends a batch; once it is accepted, moves the cursor past it. Returns how many records were passed over.
     fn send_batch(
         &mut self,
         central: &Url,
@@ -174,8 +175,8 @@ impl Cycle<'_, '_> {
         if accepted != sent {
             return Err(Error::PartlyAccepted { server: Server::Central, sent, accepted }.into());
         }
-        // This batch is there; what was pushed before may not be any more. First, for a cycle that is cut in between sends
-        // the batch again.
+        // Central has this batch, but may have lost earlier pushes. This is handled first, so that a cycle that is cut
+        // in between sends the batch again.
         let before = state::PUSH_CURSOR_V6.get(self.site.storage.read()?.as_ref())?;
         self.learn_of_loss(&lost_history, Some(before))?;
         let txn = self.site.storage.write()?;
@@ -207,9 +208,9 @@ impl Cycle<'_, '_> {
         self.client.push(&self.identity, central, path::PUSH, &to_json(&request)?, parcel)
     }
 
-    /// A record that a server does not take even alone stays here, is shown in the quarantine, and holds up no other. Where
-    /// it has been written again since it was sent, the newer version goes out in its turn and is all there is to say. Says how
-    /// many records were passed over: they stay to be pushed, as where a batch is taken.
+    /// Puts a record that a server refuses even alone into quarantine, where it blocks no other. If it was edited again
+    /// since, the newer version goes out in its turn, and nothing else has to be done. Returns how many records were
+    /// passed over: they stay to be pushed, as after an accepted batch.
     pub(crate) fn set_aside_too_large<E>(
         &mut self,
         server: Server,
@@ -238,8 +239,8 @@ impl Cycle<'_, '_> {
         Ok(passed_over)
     }
 
-    /// Makes sure before a pull that central has integrated what it took: only then does a record that comes differ from
-    /// what was sent because somebody wrote it later. Says whether it has.
+    /// Makes sure before a pull that central has integrated the last push. Only then does a pulled record that differs
+    /// from the pushed one have a later edit. Returns whether it has.
     pub(crate) fn confirm_before_pull(&mut self, central: &Url) -> Result<bool> {
         if self.is_unconfirmed()? && self.ended_early() {
             return Ok(false);
@@ -247,7 +248,7 @@ impl Cycle<'_, '_> {
         self.confirm(central, false).map(|()| true)
     }
 
-    /// Waits until central has integrated what was pushed, now or in a cycle that was cut (weak point A16).
+    /// Waits until central has integrated the push of this cycle or of an interrupted one (weak point A16).
     fn confirm(&mut self, central: &Url, told_last: bool) -> Result<()> {
         if !self.is_unconfirmed()? {
             return Ok(());
@@ -256,7 +257,7 @@ impl Cycle<'_, '_> {
             let (empty, whole) = (Batch::empty(Cursor(0)), self.client.whole());
             match self.post(central, empty, None, whole) {
                 Ok(result) => {
-                    // What was sent and not confirmed may have been lost with the rest.
+                    // An unconfirmed push may be lost with the rest.
                     self.learn_of_loss(&result.lost_history, None)?;
                 }
                 Err(PushFault::Error(error) | PushFault::Broke(error)) => return Err(error),
@@ -272,7 +273,7 @@ impl Cycle<'_, '_> {
         let began = self.site.clock.monotonic();
         let elapsed = |site: &crate::site::Site| site.clock.monotonic().saturating_sub(began);
         loop {
-            // Waited before the first question too: central takes a moment to begin, and would say that it is done.
+            // Also waits before the first question: central takes a moment to begin, and would say that it is done.
             let waited = elapsed(self.site);
             self.client.wait(self.site.config.integration_poll, &SyncEvent::WaitingForIntegration { waited })?;
             let request =
@@ -290,7 +291,7 @@ impl Cycle<'_, '_> {
     }
 }
 
-/// The number of rows that are pushed now.
+/// The number of rows to push now.
 fn count_pushed(txn: &dyn ReadTxn, stands: Position) -> Result<u64> {
     let mut from = stands.next;
     let mut count = 0;
@@ -306,15 +307,15 @@ fn count_pushed(txn: &dyn ReadTxn, stands: Position) -> Result<u64> {
     }
 }
 
-/// Whether central was seen to have an edit since it was made.
+/// True if central was seen to have an edit since it was made.
 fn came_back(txn: &dyn ReadTxn, row: &Change) -> Result<bool> {
     let (table, id) = (&row.change.table, &row.change.id);
     Ok(seen_at_central(txn, Source::Central, table, id)? > row.cursor)
 }
 
-/// Whether a row concerns central at all (`protocol-v6` §9.2). Upstream leaves out the rows of stores that are not active
-/// here. An edit was made while its store was; if that moved away before the push, central decides what becomes of the
-/// edit, and it is not passed over without a word.
+/// True if a row concerns central (`protocol-v6` §9.2). Upstream leaves out rows of stores that are not active here.
+/// But the store was active when the edit was made; if it moved before the push, central decides about the edit, so
+/// that it is not dropped silently.
 pub(crate) fn is_pushed(row: &Change) -> bool {
     let change = &row.change;
     record_type(change.table.as_str())

@@ -1,10 +1,10 @@
-//! What a site does once it, or central, was restored from a backup: three small state machines, with a diagram of each in
+//! What a site does after a restore of its own database, or of central's: three small state machines, with diagrams in
 //! `docs/recovery.md`.
 //!
-//! A site that went back ([`OwnRestore`]) reads what it lost, its own records among it, before it sends anything. When central
-//! went back ([`CentralRestore`]), everything is read again, and what it lost of ours is sent again. Whether central went back
-//! by its newest row alone shows later ([`NewestRow`]). Transitions are pure functions; what keeps a state is in
-//! `storage/state/recovery.rs`, and what becomes of single records in `outdated.rs`.
+//! A restored site ([`OwnRestore`]) reads its lost records, its own included, before it sends anything. When central
+//! was restored ([`CentralRestore`]), the site reads everything again, and sends again the records of this site that
+//! central lost. A deleted newest row alone ([`NewestRow`]) is told from a restore later. Transitions are pure
+//! functions; `storage/state/recovery.rs` stores the states, and `outdated.rs` decides about single records.
 
 use url::Url;
 
@@ -24,7 +24,7 @@ use crate::text::sentences::cycle as says;
 use crate::text::sentences::input;
 
 impl OwnRestore {
-    /// What central's changelog ends with is known as `seen`: reading begins, or goes on where it was cut.
+    /// The end of central's changelog is known as `seen`: reading begins, or continues after an interruption.
     fn begun(self, seen: Cursor) -> Self {
         match self {
             Self::Restored { lost } => Self::Recovering { lost, since: RestorePoint { seen, made_since: lost.before } },
@@ -40,10 +40,10 @@ impl OwnRestore {
         }
     }
 
-    /// Every restore counts as not dealt with, however long ago it was.
+    /// All restores count as unhandled, however old they are.
     const ANEW: Self = Self::Recovered { up_to: Cursor(0) };
 
-    /// What was lost and is not read yet.
+    /// Lost records that are not read yet.
     pub(super) fn unread(self) -> Option<ChangelogGap> {
         match self {
             Self::Recovered { .. } => None,
@@ -53,12 +53,12 @@ impl OwnRestore {
 }
 
 impl CentralRestore {
-    /// Central's changelog went back, or further back: it kept what is up to `after`, and had been seen up to `seen`. Of ours
-    /// it may have lost `lost`.
+    /// Central's changelog went back, or went back further: it kept the part up to `after`, and was seen up to `seen`
+    /// before. It may have lost the own edits in `lost`.
     fn went_back(self, after: Cursor, seen: Cursor, lost: ResendRange) -> Self {
         let (seen, before) = match self {
             Self::Settled => (seen, None),
-            // What was seen since is of the reading that begins anew.
+            // The end seen since belongs to the new reading.
             Self::Rereading { reading, resend } => (reading.seen, resend),
             Self::Resending { resend } => (seen, Some(resend)),
         };
@@ -78,7 +78,7 @@ impl CentralRestore {
         }
     }
 
-    /// What is below `next` was logged again, or all of it.
+    /// The edits below `next`, or all of them, were logged again.
     pub(super) fn resent(self, next: Option<Cursor>) -> Self {
         match (self, next) {
             (Self::Resending { resend }, Some(from)) => Self::Resending { resend: ResendRange { from, ..resend } },
@@ -93,7 +93,7 @@ impl CentralRestore {
 }
 
 impl NewestRow {
-    /// Central's changelog is known to go up to here.
+    /// Central's changelog is known to reach this position.
     pub(super) fn seen_to(self, end: Cursor) -> Self {
         match self {
             Self::Gone(gone) if end > gone => Self::There,
@@ -101,7 +101,7 @@ impl NewestRow {
         }
     }
 
-    /// What central lost, where a batch shows that it gives out the number of the row again.
+    /// The loss of central that a batch shows by using the number of the row again.
     pub(super) fn loss_shown_by(self, batch: &ReadBatch) -> Option<ChangelogGap> {
         let Self::Gone(gone) = self else { return None };
         let is_it = |element: &std::result::Result<BatchElement, Unreadable>| match element {
@@ -114,7 +114,7 @@ impl NewestRow {
     }
 }
 
-/// What central says that it lost beyond what is known, as one gap.
+/// The losses reported by central beyond those that are known, as one gap.
 fn loss_beyond(known: Cursor, told: &[ChangelogGap]) -> Option<ChangelogGap> {
     let is_unknown =
         |part: &&ChangelogGap| part.before > known && part.before.is_possible() && part.after < part.before;
@@ -124,18 +124,19 @@ fn loss_beyond(known: Cursor, told: &[ChangelogGap]) -> Option<ChangelogGap> {
 }
 
 impl Cycle<'_, '_> {
-    /// Whether a site that went back has still to read what the legacy server has of it.
+    /// True if a restored site still has to read the legacy server's records.
     pub(crate) fn went_back_at_legacy(&self) -> Result<bool> {
         Ok(OwnRestore::load(self.site.storage.read()?.as_ref(), Server::Legacy)?.unread().is_some())
     }
 
-    /// Whether this database is a backup that was put back, and has not read yet what it lost.
+    /// True if this database was restored from a backup and has not read its lost records yet.
     pub(crate) fn went_back(&self) -> Result<bool> {
         let restore = OwnRestore::load(self.site.storage.read()?.as_ref(), Server::Central)?;
         Ok(restore.unread().is_some() && !planted!(SiteRestoreIgnored))
     }
 
-    /// Reads everything since the backup, what came from this site included; only then may edits of the backup be sent.
+    /// Reads everything since the backup, including this site's own records; only then may edits from the backup be
+    /// sent.
     pub(crate) fn recover(&mut self, central: &Url) -> Result<()> {
         self.warn(says::restored())?;
         // A push may have been cut since the backup: central is told that nothing more of it comes.
@@ -156,7 +157,7 @@ impl Cycle<'_, '_> {
         self.recovering = false;
         outcome?;
         if self.ended_early() {
-            // The next cycle goes on reading.
+            // The next cycle continues reading.
             return Ok(());
         }
         let txn = self.site.storage.write()?;
@@ -164,8 +165,8 @@ impl Cycle<'_, '_> {
         txn.commit()
     }
 
-    /// Deals with what central says that it lost, once. Says whether everything has to be read again.
-    /// `sent_since` is where pushes to the restored central server began, as far as that is known.
+    /// Handles losses reported by central, once. Returns whether everything has to be read again. `sent_since` is the
+    /// start of the pushes to the restored central server, if known.
     pub(crate) fn learn_of_loss(&mut self, lost: &[ChangelogGap], sent_since: Option<Cursor>) -> Result<bool> {
         match self.unknown_loss(lost)? {
             Some(lost) => self.central_went_back(lost, true, sent_since),
@@ -173,13 +174,13 @@ impl Cycle<'_, '_> {
         }
     }
 
-    /// What central says that it lost, as far as that was not dealt with.
+    /// The losses reported by central that are not handled yet.
     pub(crate) fn unknown_loss(&self, lost: &[ChangelogGap]) -> Result<Option<ChangelogGap>> {
         Ok(loss_beyond(state::CENTRAL_LOST_KNOWN.get(self.site.storage.read()?.as_ref())?, lost))
     }
 
-    /// Central's changelog went back. Everything is read again, which is safe: what is here already changes nothing; and
-    /// what central lost of ours goes out again with the next push.
+    /// Handles a central changelog that went back. Everything is read again, which is safe, because known records
+    /// change nothing. The records of this site that central lost go out again with the next push.
     pub(crate) fn central_went_back(
         &mut self,
         lost: ChangelogGap,
@@ -200,14 +201,14 @@ impl Cycle<'_, '_> {
         let from = if planted!(CentralRestoreIgnored) { below } else { from };
         let restore = CentralRestore::load(txn.as_ref())?;
         restore.went_back(lost.after, stands.end, ResendRange { from, below }).store(txn.as_ref())?;
-        // What central was seen to have may have been lost since.
+        // Records seen at central may be lost since.
         txn.forget_pushed(own_site(txn.as_ref())?)?;
         read_from_the_beginning(txn.as_ref())?;
         state::NEWEST_GONE.set(txn.as_ref(), NewestRow::There)?;
-        // Its folder may have gone back with it.
+        // Its folder of files may have gone back too.
         state::FILES_ASK_AGAIN.set(txn.as_ref(), true)?;
         if self.identity.central_is_legacy() {
-            // One server for both: what it lost of stores and names is read again too.
+            // One server is both: its lost stores and names are read again too.
             state::PULL_CURSOR_CENTRAL.set(txn.as_ref(), Cursor(0))?;
         }
         txn.commit()?;
@@ -218,7 +219,7 @@ impl Cycle<'_, '_> {
         Ok(true)
     }
 
-    /// Everything was read again: what is still only here goes out again.
+    /// Everything was read again: edits that exist only here go out again.
     pub(crate) fn end_reread(&mut self) -> Result<()> {
         {
             let txn = self.site.storage.read()?;
@@ -233,7 +234,7 @@ impl Cycle<'_, '_> {
         self.finish_resending()
     }
 
-    /// Logs again the edits that central lost, as edits that are not pushed yet. Goes on where a cycle was cut.
+    /// Logs the edits that central lost again, as edits that are not pushed. Continues after an interruption.
     pub(crate) fn finish_resending(&mut self) -> Result<()> {
         while requeue_next(self.site)? {
             self.client.tell(&SyncEvent::Progress { step: Step::PullV6, done: 0, total: 0 })?;
@@ -242,12 +243,13 @@ impl Cycle<'_, '_> {
     }
 }
 
-/// A store came to this site. Edits of a backup may have waited while it was away: they yield before anything is pushed.
+/// A store came to this site. Edits from a backup may have waited while it was away: they yield before anything is
+/// pushed.
 pub(crate) fn recover_anew(txn: &dyn WriteTxn) -> Result<()> {
     OwnRestore::ANEW.store(txn, Server::Central)
 }
 
-/// Why everything has to be read before anything else is, after a restore here or at central.
+/// The reason why everything has to be read first, after a restore here or at central.
 pub(crate) fn must_read_first(txn: &dyn ReadTxn) -> Result<Option<Message>> {
     Ok(match () {
         () if OwnRestore::load(txn, Server::Central)?.unread().is_some() => Some(input::restored_sync_first()),
@@ -324,7 +326,7 @@ mod tests {
     fn central_that_went_back_is_read_again_from_any_state() {
         let settled = CentralRestore::Settled.went_back(Cursor(50), Cursor(80), range(4, 9));
         assert_eq!(settled, rereading(50, 80, range(4, 9)));
-        // Further back while it is read: what had been seen before the first loss counts.
+        // It went back further during the reading: the end seen before the first loss counts.
         assert_eq!(settled.went_back(Cursor(30), Cursor(60), range(2, 7)), rereading(30, 80, range(2, 9)));
         let resending = CentralRestore::Resending { resend: range(6, 9) };
         assert_eq!(resending.went_back(Cursor(50), Cursor(90), range(7, 12)), rereading(50, 90, range(6, 12)));

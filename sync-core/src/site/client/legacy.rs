@@ -1,4 +1,4 @@
-//! What is asked of the legacy server and told to it.
+//! Requests to the legacy server.
 
 use std::time::Duration;
 
@@ -13,7 +13,8 @@ use crate::site::sizing::{TransferKind, may_be_the_size};
 use crate::transport::{HttpRequest, HttpResponse, Method};
 
 impl Client<'_> {
-    /// Asks the legacy server. `path` is absolute: a prefix in the configured address is dropped, as upstream does.
+    /// Sends a GET to the legacy server. `path` is absolute: a prefix in the configured address is dropped, as upstream
+    /// does.
     pub(crate) fn legacy_get<T: DeserializeOwned>(&mut self, identity: &Identity, path: &str) -> Result<T> {
         let url = join(&identity.legacy_url, path);
         let request = HttpRequest {
@@ -25,8 +26,8 @@ impl Client<'_> {
         self.with_retries(Server::Legacy, |client| client.legacy_once(identity, &request))
     }
 
-    /// Asks the legacy server for a batch of at most so many records; on a line that breaks, for ever fewer. Gives how many
-    /// it asked for in the end, and how long that took.
+    /// Asks the legacy server for a batch of at most so many records, and for fewer while the line breaks. Returns the
+    /// number that it finally asked for, and the duration.
     pub(crate) fn legacy_batch<T: DeserializeOwned>(
         &mut self,
         identity: &Identity,
@@ -47,7 +48,7 @@ impl Client<'_> {
         })
     }
 
-    /// Sends something to the legacy server, as upstream does: JSON text without a content type.
+    /// Sends a POST to the legacy server, as upstream does: JSON text without a content type.
     pub(crate) fn legacy_post<T: DeserializeOwned>(
         &mut self,
         identity: &Identity,
@@ -79,7 +80,7 @@ impl Client<'_> {
         })
     }
 
-    /// Tells the legacy server something, where the answer says nothing but that it was taken: whatever its body is.
+    /// Sends a POST whose answer only has to be successful: its body is ignored.
     pub(crate) fn legacy_tell(
         &mut self,
         identity: &Identity,
@@ -94,8 +95,8 @@ impl Client<'_> {
         })
     }
 
-    /// Tells the legacy server the same gzipped, once, as nobody knows whether it reads that. `None` where it refuses; whether
-    /// one that does not refuse has understood is seen by what it does then.
+    /// Sends such a POST gzipped, once, because it is unknown whether the server reads gzip. `None` if it refuses; what
+    /// it does later shows whether it has understood.
     pub(crate) fn legacy_tell_gzipped(
         &mut self,
         identity: &Identity,
@@ -107,7 +108,7 @@ impl Client<'_> {
         Ok((200..=299).contains(&response.status).then_some(()))
     }
 
-    /// Sends a request to the legacy server; gzipped, where that server has shown that it reads it.
+    /// Sends a request to the legacy server; gzipped if that server has shown that it reads gzip.
     fn legacy_send(&mut self, identity: &Identity, request: &HttpRequest) -> Result<HttpResponse> {
         let url = shown(&identity.legacy_url);
         let takes_gzip =
@@ -124,7 +125,7 @@ impl Client<'_> {
         Ok(response)
     }
 
-    /// The same as [`legacy_post`](Self::legacy_post), tried once: for what the server begins anew each time.
+    /// Like [`legacy_post`](Self::legacy_post), but tried once: for work that the server begins anew each time.
     pub(crate) fn legacy_post_once<T: DeserializeOwned>(
         &mut self,
         identity: &Identity,
@@ -151,7 +152,7 @@ fn legacy_request(identity: &Identity, path: &str, body: &impl Serialize) -> Res
     })
 }
 
-/// Whether the legacy server has taken what it was told.
+/// True if the legacy server accepted the request.
 fn taken(response: &HttpResponse, identity: &Identity) -> Result<()> {
     match response.status {
         200..=299 => Ok(()),
@@ -162,7 +163,7 @@ fn taken(response: &HttpResponse, identity: &Identity) -> Result<()> {
     }
 }
 
-/// The same request with its body gzipped.
+/// The request with its body gzipped.
 fn gzipped(request: &HttpRequest) -> Result<HttpRequest> {
     let mut request = HttpRequest { body: gzip(&request.body)?, ..request.clone() };
     request.headers.push(("content-encoding".to_owned(), "gzip".to_owned()));

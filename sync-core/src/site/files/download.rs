@@ -1,5 +1,5 @@
-//! A file from central: streamed to a part that has no name yet, gone on with where it was cut, compared with what was
-//! announced, and only then named (`protocol-v6` §8.6).
+//! A download from central: streamed to an unnamed part, resumed after interruptions, compared with the reference, and
+//! only then named (`protocol-v6` §8.6).
 
 use std::io::{Read as _, Write as _};
 use std::time::Duration;
@@ -18,17 +18,17 @@ use crate::site::sizing::{TransferKind, may_be_the_size};
 use crate::storage::{FileDirection, FileEntry, FileState};
 use crate::transport::{HttpRequest, HttpResponse, Method, StreamedResponse, TransportError};
 
-/// The most bytes of a file of which nobody said the length: what the length in a reference can say.
+/// The most bytes of a file of unknown length: the largest length that a reference can hold.
 const UNKNOWN_BYTES_MAX: u64 = i32::MAX as u64;
 
-/// The least that is asked for of a file at once.
+/// The smallest range of a file to ask for.
 const RANGE_MIN: u64 = 4096;
 
-/// What central made of the question for a file.
+/// Central's answer to a request for a file.
 enum DownloadAnswer {
-    /// These bytes from this position on, of so many in all as far as it said.
+    /// These bytes from this position on, of so many in all if it said that.
     Bytes { from: u64, total: Option<u64>, etag: Option<String>, response: StreamedResponse },
-    /// What is here is not a part of what it has.
+    /// The part here does not belong to its file.
     StartAnew,
     /// It has no such file, or not yet.
     NotThere,
@@ -58,7 +58,7 @@ impl FileTransfers<'_> {
         self.compare_and_name(entry, &reference)
     }
 
-    /// Fetches what should go to central and is gone or changed here: central has it if only its answer was lost.
+    /// Fetches a file that should be sent and is missing or changed here: central has it if only its answer was lost.
     pub(super) fn bring_back(&mut self, entry: &FileEntry, reason: String) -> Result<TransferResult, TransferFault> {
         match self.download(entry) {
             Err(TransferFault::File(..)) => Err(TransferFault::Spoilt(reason)),
@@ -66,7 +66,7 @@ impl FileTransfers<'_> {
         }
     }
 
-    /// Fetches what is missing of a part, or all of it: at once, or in ranges where the line has broken before.
+    /// Fetches the rest of a part, or the whole file: in one request, or in ranges if the line has broken before.
     fn fetch_rest(&mut self, entry: &FileEntry, have: u64, most: u64) -> Result<(), TransferFault> {
         let (mut have, mut etag) = (have, entry.etag.clone());
         loop {
@@ -95,7 +95,7 @@ impl FileTransfers<'_> {
                 return Err(self.wrong(entry, "it is longer than announced".to_owned()));
             }
             etag = new_etag;
-            // Known before the first byte is kept: with it the part can be gone on with.
+            // Stored before the first byte, because the part can only be resumed with it.
             if !self.files.change(&entry.id, |entry| entry.etag.clone_from(&etag))? {
                 return Err(TransferFault::Gone);
             }
@@ -112,7 +112,7 @@ impl FileTransfers<'_> {
                     self.sizes.passed(TransferKind::Download, range, Duration::ZERO, &self.site.config);
                     have = done;
                 }
-                // Nobody says the length: a range that came whole may have more behind it.
+                // The length is unknown: more may follow after a complete range.
                 (Some(range), None) if is_part && done == have.saturating_add(range) => have = done,
                 (_, Some(total)) if done < total => {
                     return Err(self.line(TransportError::CutOff(format!("{done} of {total} bytes came").into())));
@@ -122,7 +122,7 @@ impl FileTransfers<'_> {
         }
     }
 
-    /// How many bytes to ask for of so many that are missing; all of them on a line that has not broken.
+    /// The number of bytes to ask for of so many missing ones; all of them on a line that has not broken.
     fn range(&mut self, missing: u64) -> Option<u64> {
         if !self.sizes.is_limited(TransferKind::Download) {
             return None;
@@ -131,11 +131,11 @@ impl FileTransfers<'_> {
         (size < missing).then_some(size)
     }
 
-    /// Notes that there was no answer, or that of a proxy, where so many bytes were wanted. Fewer are asked for at once, but not
-    /// where the time ran out, which is dear: that is for the next turn.
+    /// Records that no answer came, or only that of a proxy, where so many bytes were wanted. The next request asks for
+    /// fewer at once, but not after a timeout, which is expensive: then the next turn does.
     ///
     /// # Errors
-    /// Fewer are not asked for now.
+    /// The error, if fewer are not asked for now.
     fn answer_broke(&mut self, wanted: u64, error: Error) -> Result<(), TransferFault> {
         if wanted <= RANGE_MIN {
             self.sizes.gave_up(TransferKind::Download);
@@ -148,7 +148,7 @@ impl FileTransfers<'_> {
         }
     }
 
-    /// Notes that the line broke before all bytes up to here had come. What did come is what it carries.
+    /// Records that the line broke before all bytes up to here had come. It carries the part that came.
     fn range_broke(&mut self, entry: &FileEntry, (from, total): (u64, u64)) -> Result<()> {
         let came = length(&self.files.store.part(&entry.id))?.unwrap_or(0).saturating_sub(from);
         let wanted = total.saturating_sub(from);
@@ -159,7 +159,7 @@ impl FileTransfers<'_> {
         Ok(())
     }
 
-    /// Adds what comes to the part. Gives the length that this has then.
+    /// Appends received bytes to the part. Returns its new length.
     fn keep_bytes(
         &mut self,
         entry: &FileEntry,
@@ -186,13 +186,13 @@ impl FileTransfers<'_> {
             if let Err(error) = file.write_all(&piece[..read]) {
                 let error = failed("writing", &self.files.store.part(&entry.id), error);
                 if matches!(error, Error::DiskFull { .. }) {
-                    // A part that fills the disk would keep out every other file, and the database.
+                    // A part that fills the disk would block every other file, and the database.
                     self.files.store.drop_part(&entry.id)?;
                 }
                 return Err(error.into());
             }
             tell_bytes(self.observer, done, total.unwrap_or(most))?;
-            // A line that never lets wait for it is not looked at otherwise.
+            // On a fast line the limits are otherwise not checked.
             if !self.time.goes_on(self.site.clock.monotonic()) {
                 return Err(Error::Cancelled.into());
             }
@@ -228,7 +228,7 @@ impl FileTransfers<'_> {
         let etag = response.header("etag").map(str::to_owned);
         let number = |text: &str| text.trim().parse::<u64>().ok();
         match response.status {
-            // The log-in page of a network, or a proxy: central always says both.
+            // A log-in page of a network, or a proxy: central always sends both headers.
             200 if etag.is_none() && response.header("content-disposition").is_none() => {
                 let page = self.watched(|_| buffered(response)).map_err(|error| self.line(error))?;
                 Err(not_central(&page, &shown(&self.central)).into())
@@ -238,7 +238,7 @@ impl FileTransfers<'_> {
                 Ok(DownloadAnswer::Bytes { from: 0, total, etag, response })
             }
             206 => {
-                // Its own words count: what it sends need not be what was asked for.
+                // The range in its answer counts: it may differ from the requested one.
                 let range = response.header("content-range").and_then(|range| range.trim().strip_prefix("bytes "));
                 let parts = range.and_then(|range| range.split_once('/'));
                 let from = parts.and_then(|(span, _)| number(span.split('-').next()?));
@@ -256,7 +256,7 @@ impl FileTransfers<'_> {
         }
     }
 
-    /// An error of a download is the bare error value, with a status that says nothing.
+    /// The error of a download is the bare error value, with a meaningless status.
     fn refusal(&self, response: &HttpResponse) -> Result<DownloadAnswer, TransferFault> {
         let url = shown(&self.central);
         match serde_json::from_slice::<WireError>(&response.body) {
@@ -298,7 +298,7 @@ impl FileTransfers<'_> {
         Ok(())
     }
 
-    /// What came is not the file: nothing of it is kept.
+    /// The received bytes are not the file: nothing of it is kept.
     fn wrong(&self, entry: &FileEntry, reason: String) -> TransferFault {
         match self.files.store.drop_part(&entry.id) {
             Ok(()) => TransferFault::File(reason, Retry::Soon),
@@ -306,8 +306,8 @@ impl FileTransfers<'_> {
         }
     }
 
-    /// The bytes are here already, as where a database was made anew or restored beside its folder. If central has the
-    /// file too, all is well; if not, it is sent.
+    /// The bytes are here already, as after a database was created or restored beside its folder. If central has the
+    /// file too, nothing is to do; otherwise it is sent.
     fn adopt(&mut self, entry: &FileEntry, reference: &Reference) -> Result<Option<TransferResult>, TransferFault> {
         let local = self.files.store.path(&entry.id);
         let Some((bytes, sha256)) = hash_file(&local, |done| tell_bytes(self.observer, done, done))? else {
@@ -317,7 +317,7 @@ impl FileTransfers<'_> {
             return Ok(None);
         }
         match self.ask(entry, (0, None), None)? {
-            // What it would send is not read.
+            // The body of its answer is not read.
             DownloadAnswer::Bytes { .. } => self.is_here(entry, bytes, sha256)?,
             DownloadAnswer::StartAnew | DownloadAnswer::NotThere => {
                 let now = self.site.clock.now();

@@ -1,4 +1,4 @@
-//! A file to central: one request, read from the disk while it is sent, and never ended well with wrong bytes
+//! An upload to central: one request, read from the disk while it is sent, and never completed with wrong bytes
 //! (`protocol-v6` §8.5).
 
 use std::fs::File;
@@ -26,7 +26,7 @@ use crate::transport::{HttpRequest, HttpResponse, Method, StreamedBody, Streamed
 /// How long a file waits for its reference to be pushed or integrated.
 const FOR_ITS_REFERENCE: Duration = Duration::from_secs(60);
 
-/// The most bytes of an answer that is no file.
+/// The most bytes of an answer that is not a file.
 const ANSWER_BYTES_MAX: u64 = 64 * 1024;
 
 impl FileTransfers<'_> {
@@ -35,7 +35,7 @@ impl FileTransfers<'_> {
             let txn = self.site.storage.read()?;
             let table = TableName::from(REFERENCES);
             if txn.has_local_change(&table, &entry.id, state::PUSH_CURSOR_V6.get(txn.as_ref())?)? {
-                // Central would not know what to do with it.
+                // Central would not know the file.
                 return Ok(TransferResult::NotYet(FOR_ITS_REFERENCE));
             }
             txn.record(&table, &entry.id)?.as_ref().and_then(Reference::read).ok_or(TransferFault::Gone)?
@@ -101,7 +101,7 @@ impl FileTransfers<'_> {
         Ok(TransferResult::Whole)
     }
 
-    /// Sends a file while the observer is told how far it is, and asked whether it should go on.
+    /// Sends a file while the observer receives its progress and may stop it.
     fn sent<T: Send>(&mut self, bytes: u64, send: impl FnOnce(&dyn Transport, ByteCallback<'_>) -> T + Send) -> T {
         let (clock, observer, time) = (self.site.clock.as_ref(), &mut *self.observer, &mut self.time);
         let began = clock.monotonic();
@@ -118,14 +118,14 @@ impl FileTransfers<'_> {
         watched(self.site.transport.as_ref(), &mut watch, send)
     }
 
-    /// What central says of it.
+    /// Interprets central's answer.
     fn taken(&self, response: &HttpResponse) -> Result<(), TransferFault> {
         if let Ok(Answer::Error(WireError::SyncFileNotFound(_))) = decode_answer(&response.body) {
             let reason = "central does not know the file's reference yet";
             return Err(TransferFault::File(reason.to_owned(), Retry::Soon));
         }
         if response.status == 413 || response.status == 400 && response.body.starts_with(b"Payload error") {
-            // A proxy has a limit of its own, which central's administrator does not find in central.
+            // A proxy has its own limit, which central's administrator does not find in central.
             let reason = match is_of_proxy(response) {
                 true => format!("a proxy before the central server refuses its size: {}", foreign_answer(response)),
                 false => "it is too large for the central server".to_owned(),
@@ -136,13 +136,13 @@ impl FileTransfers<'_> {
         Ok(())
     }
 
-    /// An error of the line as that of this site.
+    /// An error of the line as an error of this site.
     pub(super) fn line(&self, error: TransportError) -> TransferFault {
         transport_error(error, Server::Central, &shown(&self.central)).into()
     }
 }
 
-/// What stands before and behind the bytes.
+/// The parts of the body before and after the bytes.
 fn around(boundary: &str, json: &[u8], name: &str) -> (Vec<u8>, Vec<u8>) {
     let json = String::from_utf8_lossy(json);
     let head = format!(
@@ -153,7 +153,7 @@ fn around(boundary: &str, json: &[u8], name: &str) -> (Vec<u8>, Vec<u8>) {
     (head.into_bytes(), format!("\r\n--{boundary}--\r\n").into_bytes())
 }
 
-/// An answer that is short, whole in memory.
+/// A short answer, whole in memory.
 pub(super) fn buffered(response: StreamedResponse) -> Result<HttpResponse, TransportError> {
     let StreamedResponse { status, headers, body: mut reader } = response;
     let mut body = Vec::new();
@@ -169,21 +169,21 @@ enum Stopped {
     Disk(io::Error),
 }
 
-/// Reads a file that must be what it was when it was attached. Where it is not, reading fails before what comes behind
-/// the bytes, so the other end never sees a whole upload.
+/// Reads a file that must be unchanged since it was attached. If it changed, reading fails before the end of the body,
+/// so the other end never receives a complete upload.
 struct VerifiedReader<'o> {
     file: File,
     /// `None` once it was compared.
     hash: Option<Sha256>,
     read: u64,
     bytes: u64,
-    /// What it was; and then what was sent.
+    /// The expected bytes, then those that were sent.
     sha256: Option<String>,
     tell: ByteCallback<'o>,
     stopped: Option<Stopped>,
 }
 
-/// What became of the bytes of a file.
+/// The result of sending the bytes of a file.
 struct UploadResult {
     read: u64,
     sha256: Option<String>,

@@ -1,4 +1,4 @@
-//! Discovery: the legacy server says who this site is and where central is.
+//! Discovery: asks the legacy server who this site is and where central is.
 
 use url::Url;
 
@@ -22,20 +22,20 @@ use crate::text::sentences::{identity as say, input};
 use crate::text::{Message, quoted};
 
 impl Site {
-    /// Sets a database up as the site with these settings: asks the legacy server first, and stores settings and
-    /// answer together. Settings of the same site may be changed; a database never becomes another site's.
+    /// Sets a database up as the site with these settings: asks the legacy server first, then stores settings and
+    /// answer together. Settings of the same site may change; a database never becomes that of another site.
     ///
     /// # Errors
-    /// [`Error::BadInput`] without a site's name, [`Error::InvalidUrl`], [`Error::WrongRole`] if the database is that of a
-    /// central server without a legacy server; every way in which the legacy server may not be reached or may refuse;
-    /// [`Error::OtherSite`]; [`Error::Cancelled`] by the observer; the database failed. Nothing is stored then.
+    /// [`Error::BadInput`] without a site's name, [`Error::InvalidUrl`], [`Error::WrongRole`] if the database is that
+    /// of a central server without a legacy server; every error of the connection to the legacy server or of its
+    /// answer; [`Error::OtherSite`]; [`Error::Cancelled`] by the observer; the database failed. Nothing is stored then.
     pub fn set_up(&self, settings: &Settings, observer: &mut dyn SyncObserver) -> Result<Discovered> {
         if settings.site_name.is_empty() {
             return Err(Error::bad_input(input::no_site_name()));
         }
         let stored = {
             let txn = self.storage.read()?;
-            // Asked first, before a server binds this machine to a site that this database cannot be.
+            // Checked first, before a server binds this machine to a site that this database cannot be.
             if role(txn.as_ref())? == Some(Role::Central) && !state::LEGACY_URL.is_set(txn.as_ref())? {
                 return Err(Error::WrongRole {
                     needed: "remote site",
@@ -65,7 +65,7 @@ impl Site {
     /// Asks the legacy server again and stores its answer.
     ///
     /// # Errors
-    /// Every way in which the legacy server may not be reached or may refuse; what was stored before stays then.
+    /// Every error of the connection to the legacy server or of its answer; the stored answer then stays.
     pub fn discover(&self, observer: &mut dyn SyncObserver) -> Result<Discovered> {
         let identity = self.identity()?;
         let mut client = Client::new(self.transport.as_ref(), self.clock.as_ref(), &self.config, observer);
@@ -82,10 +82,10 @@ impl Site {
         Ok(discovered)
     }
 
-    /// Asks whether what answers at central's address is a central server that knows this site.
+    /// Checks that a central server which knows this site answers at central's address.
     ///
     /// # Errors
-    /// What it is instead; [`Error::CentralUrlMissing`] if no address is known.
+    /// The error that the answer means; [`Error::CentralUrlMissing`] if no address is known.
     pub fn probe_central(&self, observer: &mut dyn SyncObserver) -> Result<()> {
         let identity = self.identity()?;
         let central = central_url(&identity)?;
@@ -99,8 +99,8 @@ impl Site {
         self.ask_as(&mut identity.clone(), &mut client)
     }
 
-    /// Asks as the machine that this database says it is. Where that id was made by chance and is refused, another database
-    /// of this machine may have been let in since with the machine's own.
+    /// Asks with the hardware id of this database. If that id was made at random and is refused, the machine's own id
+    /// is tried, because another database of this machine may have signed in with it.
     fn ask_as(&self, identity: &mut Identity, client: &mut Client<'_>) -> Result<SiteInfo> {
         let refused = match client.legacy_get(identity, path::SITE) {
             Err(error @ Error::HardwareIdMismatch { .. }) if identity.hardware.from == HardwareFrom::Chance => error,
@@ -112,8 +112,8 @@ impl Site {
     }
 }
 
-/// What the legacy server said of this site: a code, where it is stored, what it is, its value, and what to do where it is
-/// another here.
+/// What the legacy server said about this site: for each item a code, its setting, its name, its value, and the advice
+/// if it differs from the stored one.
 pub(crate) fn told(info: &SiteInfo) -> Vec<(&'static str, Setting<String>, Message, String, Message)> {
     let again = say::discover_again;
     let role = if info.is_om_supply_central_server { Role::Central } else { Role::Remote };
@@ -136,13 +136,13 @@ pub(crate) fn told(info: &SiteInfo) -> Vec<(&'static str, Setting<String>, Messa
     all
 }
 
-/// Central's address, as discovery stored it.
+/// Central's address, as stored by discovery.
 pub(crate) fn central_url(identity: &Identity) -> Result<Url> {
     let text = identity.central_url.as_deref().ok_or(Error::CentralUrlMissing)?;
     parse_url("the central server's address", text)
 }
 
-/// Stores what the legacy server said, unless it speaks of another site.
+/// Stores the legacy server's answer, unless it is about another site.
 fn store(txn: &dyn WriteTxn, info: &SiteInfo, now: Timestamp) -> Result<Discovered> {
     if let Some(ours) = state::SITE_UUID.find(txn)?
         && ours != info.id

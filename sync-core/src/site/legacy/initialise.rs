@@ -1,7 +1,7 @@
-//! Initialisation: the legacy server gathers everything of this site into its queue (`protocol-v5` §6).
+//! Initialisation: the legacy server gathers all records of this site into its queue (`protocol-v5` §6).
 //!
-//! It may take half an hour, and the request that asks for it may break meanwhile. So it is a state of the database and
-//! of the server, not a call: a cycle that runs out of patience ends, and the next one goes on waiting.
+//! It may take half an hour, and the request for it may break meanwhile. So it is a state of the database and of the
+//! server, not a call: a cycle whose time is over ends, and the next one continues to wait.
 
 use std::time::Duration;
 
@@ -18,8 +18,8 @@ use crate::text::sentences::error_detail;
 /// The longest wait between two questions.
 const POLL_MAX: Duration = Duration::from_secs(15);
 
-/// How far this database is with being initialised. One that was put back from a backup needs it anew: what it had taken from
-/// the queue since is gone there.
+/// The state of this database's initialisation. A restored database needs it again, because entries that it took from
+/// the queue since the backup are gone there.
 fn preparation(txn: &dyn ReadTxn) -> Result<QueuePrepared> {
     let since = changelog_gaps(txn)?.last().map_or(Cursor(0), |lost| lost.before);
     let stored = state::QUEUE_PREPARED.find(txn)?.filter(|stored| stored.since == since);
@@ -41,14 +41,15 @@ impl Cycle<'_, '_> {
         }
     }
 
-    /// Asks, once: the server begins anew each time. However the request ends, the server may be at work on it.
+    /// Sends the request once, because the server begins anew each time. However the request ends, the server may be
+    /// working on it.
     fn ask_for_records(&mut self, before: &InitialisationStatus) -> Result<()> {
         self.settle_what_was_sent()?;
         let error = match self.client.legacy_post_once::<QueueLength>(&self.identity, path::INITIALISE, &EmptyBody {}) {
             Ok(_) => return self.prepared(Preparation::Done),
             Err(error) => error,
         };
-        // A proxy that has waited enough answers for the server, which works on.
+        // A proxy that waited too long answers in place of the server, which continues to work.
         let may_be_at_work = matches!(
             error,
             Error::TimedOut { .. }
@@ -62,7 +63,7 @@ impl Cycle<'_, '_> {
         let info: SiteInfo = self.client.legacy_get(&self.identity, path::SITE)?;
         match info.initialisation_status {
             InitialisationStatus::Started => self.wait_until_prepared(),
-            // If it was so before, nothing shows that the request was heard; the next cycle asks again.
+            // If that was the state before, nothing shows that the request arrived; the next cycle asks again.
             InitialisationStatus::Completed if *before != InitialisationStatus::Completed => {
                 self.prepared(Preparation::Done)
             }
@@ -70,8 +71,8 @@ impl Cycle<'_, '_> {
         }
     }
 
-    /// A push may have been cut since the backup that this database is: the server then holds what it has not integrated,
-    /// and would not put it into the queue. So it is told that nothing more comes.
+    /// A push may have been cut after the backup was made: the server then holds records that it has not integrated and
+    /// would not put into the queue. So it is told that nothing more comes.
     fn settle_what_was_sent(&mut self) -> Result<()> {
         if changelog_gaps(self.site.storage.read()?.as_ref())?.is_empty() {
             return Ok(());
@@ -111,12 +112,12 @@ impl Cycle<'_, '_> {
         }
     }
 
-    /// Whether the legacy server does nothing for this site just now.
+    /// True if the legacy server is not working for this site.
     pub(crate) fn is_idle(&mut self) -> Result<bool> {
         let LegacyStatus { code, message, data } = self.client.legacy_get(&self.identity, path::SITE_STATUS)?;
         match code {
             StatusCode::Idle => Ok(true),
-            // It does not get there by itself: to wait for it would hide its reason.
+            // It does not get there by itself: waiting would hide its reason.
             StatusCode::Unknown(code) if names_an_error(&code) => {
                 let said = V5ErrorBody { code, message, data }.summary();
                 Err(Error::PeerError { server: Server::Legacy, detail: stated(&said, &self.identity) })
@@ -133,12 +134,12 @@ impl Cycle<'_, '_> {
     }
 }
 
-/// Whether a status that this version does not know is no work that ends, but an error.
+/// True if an unknown status is an error rather than unfinished work.
 fn names_an_error(code: &str) -> bool {
     let code = code.to_ascii_lowercase();
     ["error", "fail", "invalid", "not_found", "incorrect", "incompatible"].iter().any(|word| code.contains(word))
 }
 
-/// The body of a request that says nothing.
+/// The body of a request without content.
 #[derive(serde::Serialize)]
 struct EmptyBody {}

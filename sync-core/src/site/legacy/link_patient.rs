@@ -1,6 +1,6 @@
-//! Finding a patient at the legacy server, and linking the patient to a store of this site (`protocol-v5` §11, `protocol-v6`
-//! §8.7). A link has two steps at two servers, and then the patient's records are to be fetched. What is done of it is kept,
-//! so that whatever breaks off is gone on with by the next cycle (weak point A18).
+//! Finding a patient at the legacy server, and linking the patient to a store of this site (`protocol-v5` §11,
+//! `protocol-v6` §8.7). A link takes a step at each server, then the patient's records are fetched. Each finished step
+//! is stored, so that the next cycle continues after an interruption (weak point A18).
 
 use serde::{Deserialize, Serialize};
 use time::Date;
@@ -24,7 +24,7 @@ use crate::storage::{ReadTxn, WriteTxn, state};
 use crate::text::sentences::{cycle as says, input};
 use crate::text::{Message, quoted};
 
-/// A patient who is being linked to a store, and how far that is.
+/// A patient who is being linked to a store, and the state of the link.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Link {
     patient: NameId,
@@ -32,7 +32,7 @@ struct Link {
     /// The join, once the legacy server made it.
     #[serde(default)]
     join: Option<RecordId>,
-    /// Whether central has it too; then the patient's records are left to be fetched.
+    /// True once central has it too; then only the patient's records are missing.
     #[serde(default)]
     is_at_central: bool,
 }
@@ -54,11 +54,11 @@ fn store(txn: &dyn WriteTxn, links: &[Link]) -> Result<()> {
 }
 
 impl Site {
-    /// Finds patients at the legacy server, whether this site sees them or not. Nothing is stored.
+    /// Finds patients at the legacy server, whether this site sees them or not. Stores nothing.
     ///
     /// # Errors
-    /// [`Error::BadInput`] where nothing is said of the patient, or the date of birth is no date; [`Error::NotSetUp`]; every way in which the legacy server may
-    /// not be reached or may refuse.
+    /// [`Error::BadInput`] if the search is empty or the date of birth is invalid; [`Error::NotSetUp`]; every error of
+    /// the connection to the legacy server or of its answer.
     pub fn find_patients(&self, query: &PatientQuery, observer: &mut dyn SyncObserver) -> Result<Vec<FoundPatient>> {
         if query.is_empty() {
             return Err(Error::bad_input(input::nobody_searched_for()));
@@ -74,12 +74,12 @@ impl Site {
         Ok(found.iter().filter_map(FoundPatient::read).collect())
     }
 
-    /// Links a patient to a store of this site, at the legacy server and at central, and fetches the patient's records. What
-    /// went wrong is in the report; what is not done then is gone on with by this call or by the next cycle, unless the legacy
-    /// server refused the link. To link twice is the same as once.
+    /// Links a patient to a store of this site, at the legacy server and at central, and fetches the patient's records.
+    /// Failures are in the report; this call or the next cycle continues unfinished links, unless the legacy server
+    /// refused them. Linking twice is the same as once.
     ///
     /// # Errors
-    /// It could not even begin: as [`pull_patient`](Self::pull_patient), and [`Error::NotAllowed`] for a store that is not
+    /// It could not begin: as [`pull_patient`](Self::pull_patient), and [`Error::NotAllowed`] for a store that is not
     /// active here.
     pub fn link_patient(&self, patient: &NameId, to: &StoreId, observer: &mut dyn SyncObserver) -> Result<SyncReport> {
         self.may_ask_for_patient()?;
@@ -103,7 +103,7 @@ impl Site {
 }
 
 impl Cycle<'_, '_> {
-    /// Only what is needed to link one patient and to fetch the patient's records.
+    /// Runs only the steps that link one patient and fetch the patient's records.
     fn run_to_link(&mut self, link: &Link) {
         self.report.patient = Some(link.patient.clone());
         let Some(central) = self.step_value(|cycle| central_url(&cycle.identity)) else { return };
@@ -113,7 +113,7 @@ impl Cycle<'_, '_> {
         if self.step(Step::LinkPatient, |cycle| cycle.make_joins(&central, link)).is_some() {
             return;
         }
-        // The legacy server has queued the patient's name, and what else it keeps of the patient.
+        // The legacy server has queued the patient's name and its other records of the patient.
         if self.step(Step::PullRemote, Self::pull_remote).is_some() {
             return;
         }
@@ -122,12 +122,12 @@ impl Cycle<'_, '_> {
         }
     }
 
-    /// Whether patients are being linked.
+    /// True if links of patients are pending.
     pub(crate) fn links_are_open(&self) -> Result<bool> {
         Ok(!load(self.site.storage.read()?.as_ref())?.is_empty())
     }
 
-    /// Goes on with links that were broken off. One that fails again delays nothing else.
+    /// Continues interrupted links. One that fails again delays no other.
     pub(crate) fn go_on_with_joins(&mut self, central: &Url) -> Result<()> {
         for link in load(self.site.storage.read()?.as_ref())? {
             let made = self.make_joins(central, &link);
@@ -146,7 +146,7 @@ impl Cycle<'_, '_> {
         Ok(())
     }
 
-    /// Says what failed, unless it ends the cycle.
+    /// Reports a failure, unless it ends the cycle.
     fn or_later(&mut self, link: &Link, done: Result<()>) -> Result<()> {
         match done {
             Err(error) if !matches!(error.class(), ErrorClass::Cancelled | ErrorClass::LocalFault) => {
@@ -189,7 +189,7 @@ impl Cycle<'_, '_> {
     fn join_at_legacy(&mut self, link: &Link) -> Result<RecordId> {
         let join = NewJoin { name_id: link.patient.clone(), store_id: link.store.clone() };
         let made: Result<MadeJoin> = self.client.legacy_post(&self.identity, v5::path::NAME_STORE_JOIN, &join);
-        // It will not say otherwise another time: such a link ends here.
+        // It will refuse again, so this link ends here.
         if let Err(Error::Refused { .. } | Error::PeerError { server: Server::Legacy, .. } | Error::NotAServer { .. }) =
             made
         {

@@ -1,5 +1,5 @@
-//! The central server's own site at the legacy server: has a patient shown here whom a site links to one of its stores, as
-//! Open mSupply's central server does (`protocol-v6` §8.7).
+//! For the central server's own site at the legacy server: when a site links a patient, the legacy server is asked to
+//! show the patient here too, as Open mSupply's central server does (`protocol-v6` §8.7).
 
 use std::time::Duration;
 
@@ -13,19 +13,19 @@ use crate::site::identity::Identity;
 use crate::site::observer::NoopObserver;
 use crate::text::sentences::input;
 
-/// How long it is waited for the patient to arrive.
+/// How long to wait for the patient to arrive.
 const WAIT: Duration = Duration::from_secs(30);
 
-/// How long between two looks whether the patient has arrived.
+/// The interval of checks whether the patient has arrived.
 const PAUSE: Duration = Duration::from_secs(1);
 
 impl Site {
-    /// Has the legacy server show a patient to a store of this central server, and synchronises until the patient is here, or
-    /// for half a minute; says whether the patient is.
+    /// Asks the legacy server to join a patient to a store of this central server, and synchronises for up to half a
+    /// minute until the patient is here; returns whether that succeeded.
     ///
     /// # Errors
-    /// [`Error::BadInput`] where no store is active on the central server itself; every way in which the legacy server may not
-    /// be reached or may refuse; the database failed.
+    /// [`Error::BadInput`] if no store is active on the central server itself; every error of the connection to the
+    /// legacy server or of its answer; the database failed.
     pub fn bring_patient(&self, patient: &NameId) -> Result<bool> {
         let identity = Identity::load(self.storage.read()?.as_ref(), &self.machine)?;
         let store_id = self.store_for_patients(&identity)?;
@@ -36,7 +36,7 @@ impl Site {
         client.legacy_post::<MadeJoin>(&identity, path::NAME_STORE_JOIN, &join)?;
         loop {
             match self.sync(&SyncOptions::default(), &mut NoopObserver) {
-                // The cycle that runs may bring the patient.
+                // The running cycle may bring the patient.
                 Ok(_) | Err(Error::CycleRunning { .. }) => {}
                 Err(error) => return Err(error),
             }
@@ -50,7 +50,7 @@ impl Site {
         }
     }
 
-    /// The store of the central server itself to which patients are shown: always the same one.
+    /// The store of the central server itself to which patients are joined: always the same one.
     fn store_for_patients(&self, identity: &Identity) -> Result<StoreId> {
         let txn = self.storage.read()?;
         let stores = identity.site_id.map_or_else(|| Ok(Vec::new()), |site| txn.stores_of_site(site))?;

@@ -1,4 +1,4 @@
-//! Pull central: central data of the legacy server, stores and names among them (`protocol-v5` §7.1).
+//! Pull central: central data of the legacy server, such as stores and names (`protocol-v5` §7.1).
 
 use std::collections::HashSet;
 
@@ -23,7 +23,7 @@ impl Cycle<'_, '_> {
         let mut stride: u64 = 1;
         let mut reread = false;
         loop {
-            // This cursor is the position last received; everything after it is wanted.
+            // This cursor is the last position received; everything after it is wanted.
             let (start, seen) = {
                 let txn = self.site.storage.read()?;
                 let txn = txn.as_ref();
@@ -35,7 +35,7 @@ impl Cycle<'_, '_> {
             let given = batch.data.len() as u64;
             self.client.sizes.passed(TransferKind::LegacyCentralData, given, took, &self.site.config);
             let last = batch.last_position();
-            // Beyond the range of every server's numbers: a cursor that went there would never come back.
+            // Beyond the range of numbers of every server: a cursor there would never come back.
             if !Cursor(last.unwrap_or(0).max(batch.max_cursor)).is_possible() {
                 let url = crate::address::shown(&self.identity.legacy_url);
                 let detail = error_detail::position_out_of_range().into();
@@ -55,13 +55,13 @@ impl Cycle<'_, '_> {
                     continue;
                 }
                 None if start >= batch.max_cursor => return Ok(()),
-                // A gap: stepped over in growing strides (weak point B12), never past what the server has, nor past what it
-                // may have looked at.
+                // A gap: skipped in growing strides (weak point B12), never past the server's end, nor past what it may
+                // have searched.
                 None if batch.data.is_empty() => {
                     stride = (stride * 2).min(asked);
                     start.saturating_add(stride).min(batch.max_cursor)
                 }
-                // Records without any position: nothing tells how to go on.
+                // Records without any position: there is no way to continue.
                 None => return Err(Error::NoProgress { server: Server::Legacy, cursor: start }),
             };
             let records = batch.data.len() as u64;
@@ -93,7 +93,7 @@ impl Cycle<'_, '_> {
         let done = receive(txn.as_ref(), self.site.clock.now(), &provenance, incoming)?;
         let own = stores_here()?;
         let left: Vec<StoreId> = before.into_iter().filter(|store| !own.contains(store)).collect();
-        // What belongs to a store that came here lies behind what was read already (weak point A11).
+        // Records of a store that came here are before the cursor (weak point A11).
         let gained: Vec<StoreId> = own.into_iter().filter(|store| came.contains(store)).collect();
         let rereads = !gained.is_empty()
             && !planted!(GainedStoreIgnored)
@@ -119,14 +119,14 @@ impl Cycle<'_, '_> {
     }
 }
 
-/// The stores of a batch that are new here, or were on another site at any time as far as is known here: of those this site
-/// may have missed something. Any other news of a store, as a new telephone number, is none of that.
+/// The stores of a batch that are new here, or were ever on another site as far as is known here: this site may have
+/// missed records of those. Other news of a store, such as a new telephone number, does not matter.
 fn stores_that_came(txn: &dyn ReadTxn, incoming: &[Incoming], own: Option<SiteId>) -> Result<HashSet<StoreId>> {
     let own = own.map(|site| i64::from(site.0));
     let mut came = HashSet::new();
     for store in incoming.iter().filter(|incoming| incoming.table == *"store") {
         let before = txn.record(&store.table, &store.id)?.as_ref().and_then(write::site_in);
-        // Each version counts: it may have been away and back between two that were read.
+        // Each version counts: the store may have moved away and back between two that were read.
         if before != own || write::site_in(&store.data) != own {
             came.insert(StoreId::from(store.id.as_str()));
         }

@@ -1,4 +1,4 @@
-//! Pull remote: the queue that the legacy server keeps for this site (`protocol-v5` §7.2).
+//! Pull remote: reads the legacy server's queue for this site (`protocol-v5` §7.2).
 
 use std::collections::HashSet;
 
@@ -20,20 +20,20 @@ use crate::storage::state::QueueTaken;
 use crate::storage::{Source, state};
 use crate::text::sentences::cycle as says;
 
-/// How often the very same batch may come although it was acknowledged: an acknowledgement may have been lost.
+/// How often an identical batch may come although it was acknowledged: an acknowledgement may have been lost.
 const REPEATS_MAX: u32 = 3;
 
-/// The most batches of one cycle beyond what waited at its beginning, as large as the first: what others write meanwhile can
-/// wait for the next.
+/// The most batches of one cycle beyond those that waited at its start, each as large as the first: entries that others
+/// add meanwhile can wait for the next cycle.
 const BATCHES_BEYOND: u64 = 20;
 
-/// What became of an acknowledgement.
+/// The result of an acknowledgement.
 enum Acknowledgement {
     /// The server has it.
     Received,
     /// Its body broke; the queue is read again, and acknowledged in smaller parts.
     Split,
-    /// The server may not have it; the queue is read again, and acknowledged again.
+    /// The server may not have it; the queue is read and acknowledged again.
     Unconfirmed(Error),
 }
 
@@ -42,7 +42,7 @@ impl Cycle<'_, '_> {
         let mut done = 0;
         let mut most = None;
         let (mut before, mut repeats, mut unheard) = (Vec::new(), 0, 0);
-        // What was acknowledged gzipped, until it is seen whether the server has read that.
+        // The entries acknowledged with gzip, until it is clear whether the server read that.
         let mut told_gzipped: Option<String> = None;
         loop {
             let path = |limit| format!("{}?limit={limit}", path::QUEUED_RECORDS);
@@ -65,7 +65,7 @@ impl Cycle<'_, '_> {
                 let _ = self.acknowledge(&ids, &mut told_gzipped)?;
             }
             noting_failure(self.site.storage.as_ref(), Source::Legacy, || self.take_queued(batch, &versions))?;
-            // Only now, when the records are safe here: the server forgets them.
+            // Only now, when the records are stored here, because the server then forgets them.
             if !planted!(AcknowledgedBeforeStored) {
                 match self.acknowledge(&ids, &mut told_gzipped)? {
                     Acknowledgement::Received => unheard = 0,
@@ -87,7 +87,7 @@ impl Cycle<'_, '_> {
             }
             self.report_progress(Step::PullRemote, done, done + length.saturating_sub(taken))?;
             before = versions;
-            // By what the server gives at once, which may be less than it is asked for.
+            // Counted in batches of the size that the server sends, which may be smaller than requested.
             if done >= *most.get_or_insert(length.saturating_add(BATCHES_BEYOND * taken)) {
                 let left = length.saturating_sub(taken);
                 return self.warn(says::queue_fills(left));
@@ -98,8 +98,8 @@ impl Cycle<'_, '_> {
         }
     }
 
-    /// Acknowledges what is here, in as many requests as the line wants. One that was perhaps not heard is not sent again as it
-    /// is: the entries may have got newer versions meanwhile, and the server would forget those.
+    /// Acknowledges the stored records, in as many requests as the line needs. A request that may not have arrived is
+    /// not repeated: the entries may have newer versions meanwhile, which the server would forget.
     fn acknowledge(&mut self, ids: &[String], told_gzipped: &mut Option<String>) -> Result<Acknowledgement> {
         let mut left = ids;
         while !left.is_empty() {
@@ -131,8 +131,8 @@ impl Cycle<'_, '_> {
         Ok(Acknowledgement::Received)
     }
 
-    /// Whether the legacy server reads gzip is tried with an acknowledgement: where it answers well and has not understood, the
-    /// same records come again, and nothing is lost.
+    /// Tests with an acknowledgement whether the legacy server reads gzip: if it accepts it without understanding it,
+    /// the same records come again, and nothing is lost.
     fn tell_legacy(
         &mut self,
         acknowledged: &Acknowledged,
@@ -157,7 +157,7 @@ impl Cycle<'_, '_> {
         self.client.legacy_tell(&self.identity, path::ACKNOWLEDGED_RECORDS, acknowledged, parcel)
     }
 
-    /// Whether what was acknowledged gzipped is in the queue still: then the server did not read it.
+    /// True if entries acknowledged with gzip are still in the queue: then the server did not read it.
     fn saw_what_is_queued(&mut self, told_gzipped: &mut Option<String>, ids: &[String]) {
         if let Some(id) = told_gzipped.take() {
             let url = shown(&self.identity.legacy_url);
@@ -165,9 +165,9 @@ impl Cycle<'_, '_> {
         }
     }
 
-    /// Takes a batch of these `versions`. What was in the one before is here: it comes again where the acknowledgement was
-    /// lost, and an edit made since would be undone by it. The server looks the records up when it sends them, so the same
-    /// entry of the queue may bring a newer version the next time: that one is not here yet.
+    /// Stores a batch with these `versions`. Entries that were in the batch before are known: they come again if the
+    /// acknowledgement was lost, and would undo a later edit. The server reads the records when it sends them, so an
+    /// entry that comes again may have a newer version: that one is new.
     fn take_queued(&mut self, batch: ReadQueueBatch, versions: &[String]) -> Result<()> {
         let provenance = Provenance { source: Source::Legacy, origin: self.identity.legacy_site_id };
         let txn = self.site.storage.write()?;
@@ -178,8 +178,8 @@ impl Cycle<'_, '_> {
             true => taken.iter().any(|known| id(known) == id(version)),
             false => taken.contains(version),
         };
-        // A batch may be a part of the one before, as on a line that breaks: what is left of that comes next. Of an entry that
-        // comes with other data, only those count: it may have the former data again the next time.
+        // A batch may be a part of the one before, as on a line that breaks: the rest of that comes next. Of an entry
+        // that comes with other data, only the new data count, because it may come with the former data again.
         let now: HashSet<_> = versions.iter().map(|version| id(version)).collect();
         let comes_again = |known: &&str| now.contains(&id(known));
         let mut known = versions.to_vec();
@@ -197,8 +197,7 @@ impl Cycle<'_, '_> {
     }
 }
 
-/// What tells each element of a batch, in its version, from every other: a digest of what it is acknowledged by, and one of
-/// all of it.
+/// Identifies each element of a batch in its version: a digest of its acknowledgement, and one of its whole content.
 fn versions(batch: &ReadQueueBatch) -> Vec<String> {
     let digest = |parts: &[&str]| {
         let mut digest = Sha256::new();

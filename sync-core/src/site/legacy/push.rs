@@ -1,4 +1,4 @@
-//! Push: local edits of the legacy server's tables to the legacy server, then waiting until it has integrated them
+//! Push: sends local edits of legacy tables to the legacy server, then waits until it has integrated them
 //! (`protocol-v5` §8).
 
 use crate::changelog::{Change, ChangeAction};
@@ -15,7 +15,7 @@ use crate::site::sizing::{TransferKind, is_surely_no_outage};
 use crate::storage::{ReadTxn, Selection, state};
 use crate::text::sentences::error_detail;
 
-/// Changelog rows that are looked at in one turn.
+/// Changelog rows that are read at once.
 const ROWS: usize = 1000;
 
 impl Cycle<'_, '_> {
@@ -26,10 +26,10 @@ impl Cycle<'_, '_> {
             let behind = bound.0.saturating_sub(state::PUSH_CURSOR_LEGACY.get(txn.as_ref())?.0);
             (bound, count_pushed(txn.as_ref(), bound, self.identity.central_is_legacy())?, behind)
         };
-        // A server that has nothing to integrate is not asked to.
+        // A server without anything to integrate is not asked to.
         if left == 0 && !state::PUSH_UNCONFIRMED_LEGACY.get(self.site.storage.read()?.as_ref())? {
             if behind > ROWS as u64 {
-                // Nothing up to here goes there; the next cycles need not look at it again.
+                // No row up to here goes there; the next cycles need not read them again.
                 let txn = self.site.storage.write()?;
                 state::PUSH_CURSOR_LEGACY.set(txn.as_ref(), bound)?;
                 txn.commit()?;
@@ -89,7 +89,7 @@ impl Cycle<'_, '_> {
                 Err(PushFault::Error(error)) => return Err(error),
             }
             if self.over_budget() {
-                // The next cycle goes on.
+                // The next cycle continues.
                 return Ok(());
             }
         }
@@ -101,12 +101,12 @@ impl Cycle<'_, '_> {
         Err(error)
     }
 
-    /// Whether what was sent to the legacy server may not be integrated there yet.
+    /// True if the legacy server may not have integrated an earlier push.
     pub(crate) fn is_unconfirmed_at_legacy(&self) -> Result<bool> {
         state::PUSH_UNCONFIRMED_LEGACY.get(self.site.storage.read()?.as_ref())
     }
 
-    /// Moves the cursor past a batch that the legacy server took. Says how many records were passed over.
+    /// Moves the cursor past a batch that the legacy server accepted. Returns how many records were passed over.
     fn taken_by_legacy(&mut self, outgoing: &Gathered<PushedRecord>) -> Result<u64> {
         let txn = self.site.storage.write()?;
         let before = state::PUSH_CURSOR_LEGACY.get(txn.as_ref())?;
@@ -117,8 +117,8 @@ impl Cycle<'_, '_> {
         Ok(passed_over)
     }
 
-    /// From the first request on until the legacy server has integrated everything, what is sent may be there or not. After
-    /// that nothing comes that is older: the server looks up what it has queued when it sends it.
+    /// Marks the push as unconfirmed, from the first request until the legacy server has integrated it. After that no
+    /// older version can come, because the server reads queued records when it sends them.
     fn begin_sending_to_legacy(&self) -> Result<()> {
         let txn = self.site.storage.write()?;
         if state::PUSH_UNCONFIRMED_LEGACY.get(txn.as_ref())? {
@@ -149,7 +149,7 @@ impl Cycle<'_, '_> {
         })
     }
 
-    /// Asks the legacy server to integrate what was sent, and waits until it has.
+    /// Asks the legacy server to integrate the push, and waits until it has.
     pub(crate) fn confirm_at_legacy(&mut self) -> Result<()> {
         let nothing_left = PushedQueue { queue_length: 0, data: Vec::new() };
         let answer: PushedAnswer = self.client.legacy_post(&self.identity, path::QUEUED_RECORDS, &nothing_left)?;
@@ -174,7 +174,7 @@ impl Cycle<'_, '_> {
     }
 }
 
-/// The record of a row, with the data that it has now; a delete if it is gone.
+/// The record of a row, with its current data; a delete if it is gone.
 fn element(row: Change, data: Option<RecordData>) -> PushedRecord {
     let (action, record_data) = match (row.change.action, data) {
         (ChangeAction::Upsert, Some(data)) => (Action::Update, data),
@@ -198,9 +198,9 @@ fn count_pushed(txn: &dyn ReadTxn, bound: Cursor, central_has: bool) -> Result<u
     }
 }
 
-/// Whether a local edit concerns the legacy server: what sites own of its tables and, unless `central_has` them from V6
-/// because one server is both, patients and the stores that they are joined to. A delete only where one is understood
-/// there.
+/// True if a local edit concerns the legacy server: records of legacy tables that sites own and, unless `central_has`
+/// them over V6 because one server is both, patients and their joins to stores. A delete counts only if the server
+/// understands it.
 pub(crate) fn is_pushed_to_legacy(row: &Change, central_has: bool) -> bool {
     let (table, is_delete) = (row.change.table.as_str(), row.change.action == ChangeAction::Delete);
     match record_type(table) {
