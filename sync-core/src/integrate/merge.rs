@@ -1,9 +1,9 @@
-//! Merges: the legacy server found that two items, names or clinicians are the same, and keeps one of them. What pointed
-//! to the other points to that one from then on, in records of every kind, also in those that come later.
+//! Merges: the legacy server found that two items, names or clinicians are the same, and one of them remains.
+//! References to the other one are changed to it, in records of every kind, including later ones.
 //!
-//! The link from the one to the other is written at once. What is here already is rewritten after that, in short
-//! transactions; where that is cut, the next cycle goes on. A merge may come before the records that it merges, and these may
-//! come again after it: the end is the same.
+//! The link between them is written at once. Existing records are rewritten after that, in short transactions; after an
+//! interruption the next cycle continues. A merge may come before the records that it merges, and these may come again
+//! after it: the result is the same.
 
 use std::collections::{HashMap, HashSet};
 
@@ -18,20 +18,20 @@ use crate::write;
 use crate::write::Origin;
 use crate::write::merged::{append_pending, is_gone, kept, resolved};
 
-/// Records that are looked at in one turn.
+/// Records that are read at once.
 const ROWS: usize = 500;
 
-/// Two records that are one.
+/// Two records that are the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Merge {
-    /// The one that stays.
+    /// The remaining record.
     pub keep: RecordId,
-    /// The one that goes.
+    /// The merged record.
     pub delete: RecordId,
 }
 
 impl Merge {
-    /// What a merge record says; the reason if it says nothing that can be done.
+    /// Reads a merge record; returns the reason if it cannot be carried out.
     pub(super) fn of(incoming: &Incoming) -> std::result::Result<Self, String> {
         if !MERGED.contains(&incoming.table.as_str()) {
             return Err(format!("a merge of two records of {}", incoming.table));
@@ -46,8 +46,8 @@ impl Merge {
     }
 }
 
-/// A version of a merged record that comes after the merge. It is not stored; and what is here of the record goes, unless it
-/// is an edit that a server does not have yet.
+/// A version of a merged record that comes after the merge. It is not stored, and the stored record is removed, unless
+/// it is an edit that a server does not have yet.
 pub(super) fn came_late(txn: &dyn WriteTxn, incoming: &Incoming, origin: Option<SiteId>, now: Timestamp) -> Result<()> {
     if edited_here(txn, &incoming.table, &incoming.id)? == EditProgress::Arrived {
         write::delete(txn, &incoming.table, &incoming.id, Origin::Sync(origin), now)?;
@@ -55,7 +55,7 @@ pub(super) fn came_late(txn: &dyn WriteTxn, incoming: &Incoming, origin: Option<
     Ok(())
 }
 
-/// Links a merged record to the one that is kept, and removes it. What points to it is rewritten afterwards.
+/// Links a merged record to the remaining one, and removes it. References to it are rewritten afterwards.
 pub(super) fn note(
     txn: &dyn WriteTxn,
     table: &TableName,
@@ -65,10 +65,10 @@ pub(super) fn note(
 ) -> Result<()> {
     let Merge { keep, delete } = merge;
     let keep = kept(txn, table.as_str(), keep.clone())?.unwrap_or(keep);
-    // Of a record that was merged already, all that points to it goes on to the new one (`sync-cycle` §6.2).
+    // References to records that were merged into it earlier are changed to the new one too (`sync-cycle` §6.2).
     let from = kept(txn, table.as_str(), delete.clone())?.unwrap_or(delete);
     if from == keep {
-        // Merged before, this way or the other way round.
+        // Merged before, in this direction or the other.
         return Ok(());
     }
     state::merged_into(table.as_str(), &from).set(txn, keep.clone())?;
@@ -79,26 +79,25 @@ pub(super) fn note(
     }
     txn.wake_waiting(table, &from)?;
     if *table == *"name" {
-        // What waits for a patient to be visible is told by the patient's id.
+        // Records that wait for a patient to become visible name the patient's id.
         txn.wake_waiting(&"name_store_join".into(), &from)?;
     }
     Ok(())
 }
 
-/// How far the newest edit of a record that was made here is on its way, seen from the server that has least of it.
+/// The progress of the newest local edit of a record, at the server that has least of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum EditProgress {
-    /// There is none that a server does not have.
+    /// Every server has all edits.
     Arrived,
-    /// It goes out as the record then is.
+    /// It will be sent with the content that the record has then.
     Waits,
     /// It was sent, or may have been, and the server has not said that it has it: written again, it would come after what others
     /// write there.
     IsOnItsWay,
 }
 
-/// A server to which records of its table do not go says nothing of an edit: the cursor of its push stays where it was,
-/// however many of them are edited.
+/// A server that does not receive this table decides nothing: the cursor of its push does not move for edits of it.
 fn edited_here(txn: &dyn ReadTxn, table: &TableName, id: &RecordId) -> Result<EditProgress> {
     let typed = record_type(table.as_str()).is_some();
     let to_central = typed && role(txn)? != Some(Role::Central);
@@ -116,8 +115,8 @@ fn edited_here(txn: &dyn ReadTxn, table: &TableName, id: &RecordId) -> Result<Ed
     Ok(edited)
 }
 
-/// Rewrites what is here and points to merged records, and removes merged records that are still here, but nothing that is on
-/// its way to a server: that has its turn once it has arrived. Says how many records that were.
+/// Rewrites existing references to merged records, and removes merged records that are still here. Records that are on
+/// their way to a server have to wait until they have arrived. Returns the number of rewritten records.
 pub(crate) fn rewrite(storage: &dyn Storage, clock: &dyn Clock, origin: Option<SiteId>) -> Result<u64> {
     let pending = state::MERGES_PENDING.get(storage.read()?.as_ref())?;
     if pending.is_empty() {
@@ -129,7 +128,7 @@ pub(crate) fn rewrite(storage: &dyn Storage, clock: &dyn Clock, origin: Option<S
     for (table, _) in &tables {
         let mut after: Option<RecordId> = None;
         loop {
-            // Looked through without keeping any writer waiting.
+            // Read without blocking a writer.
             let (page, stale) = {
                 let txn = storage.read()?;
                 let page = txn.records(table, after.as_ref(), ROWS)?;
@@ -158,7 +157,7 @@ pub(crate) fn rewrite(storage: &dyn Storage, clock: &dyn Clock, origin: Option<S
     }
     let txn = storage.write()?;
     let now_pending = state::MERGES_PENDING.get(txn.as_ref())?;
-    // What was merged meanwhile stays to be done.
+    // Merges that came meanwhile are still to be done.
     let left = now_pending.strip_prefix(pending.as_slice()).unwrap_or(&now_pending);
     state::MERGES_PENDING.set(txn.as_ref(), left)?;
     txn.commit()?;
@@ -174,7 +173,7 @@ fn rewrite_some(
 ) -> Result<u64> {
     let txn = storage.write()?;
     let mut done = 0;
-    // At central, a join that leads to another patient now shows that patient's records.
+    // At central, a join that now names another patient makes that patient's records visible.
     let at_central = role(txn.as_ref())? == Some(Role::Central);
     let store = if at_central { write::upsert_with_fanout } else { write::upsert };
     for id in ids {
@@ -189,14 +188,14 @@ fn rewrite_some(
         let Some(data) = txn.record(table, id)? else { continue };
         let Some(data) = resolved(txn.as_ref(), table, &data)? else { continue };
         let origin = match edited {
-            // It is still an edit, and goes out as it is now.
+            // It is still an edit, and goes out in its new form.
             EditProgress::Waits => Origin::Local,
             EditProgress::Arrived => Origin::Sync(origin),
             EditProgress::IsOnItsWay => continue,
         };
         let written = txn.written_at(table, id)?.unwrap_or_default();
         store(txn.as_ref(), table, id, &data, origin, clock.now())?;
-        // What waits for its turn is no older for that.
+        // A waiting version does not become older by this.
         txn.note_newer(table, id, (0, written))?;
         done += 1;
     }
@@ -204,9 +203,9 @@ fn rewrite_some(
     Ok(done)
 }
 
-/// Of two joins of a store with the same name, one is enough, and one that is in use if there is such a one: otherwise the
-/// store would see the patient no more. And no store is joined to its own name. Says how many it left for now, because a
-/// server does not have them yet.
+/// If a store has two joins with the same name, one stays, preferably one in use: otherwise the store would no longer
+/// see the patient. No store is joined to its own name. Returns how many were left for later, because a server does not
+/// have them yet.
 fn tidy_joins(
     storage: &dyn Storage,
     clock: &dyn Clock,
@@ -315,7 +314,7 @@ mod tests {
         placed.collect()
     }
 
-    /// What is there in the end, where each message comes with a cycle of its own, or all with one.
+    /// The final state, with one cycle for each message, or one cycle for all.
     fn end(messages: &[Incoming], each_alone: bool) -> Vec<(String, String)> {
         let (storage, clock) = (MemoryStorage::new(), SystemClock::new());
         let provenance = Provenance { source: Source::Legacy, origin: Some(SiteId(1)) };

@@ -1,9 +1,9 @@
-//! Integration: received records into the records, in dependency order, in short transactions.
+//! Integration: stores received records among the records, in dependency order, in short transactions.
 //!
-//! A site integrates what it pulls as it arrives, in the transaction that moves its cursor ([`receive`]); what cannot be
-//! integrated is set aside in the sync buffer. Central first stages what a site pushes, and integrates it once the last
-//! batch is there, in turns of one transaction a site ([`Queue`]). What was woken by its parent goes the second way on
-//! both.
+//! A site integrates pulled records as they arrive, in the transaction that moves its cursor ([`receive`]); records
+//! that cannot be integrated go into quarantine in the sync buffer. Central first stages a push, and integrates it
+//! after the last batch, in turns of one transaction for each site ([`Queue`]). Records that waited for a parent are
+//! staged too, on sites as well.
 
 pub(crate) mod merge;
 mod plan;
@@ -34,16 +34,16 @@ pub(crate) use self::queue::Queue;
 use self::sent_back::BufferPlace;
 pub(crate) use self::staged::integrate;
 
-/// What an integration did.
+/// The result of an integration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Integrated {
-    /// Records applied, those that were here already included.
+    /// Integrated records, including those that were here already.
     pub integrated: u64,
-    /// Records set aside, other than by a rule of ownership.
+    /// Records that went into quarantine for another cause than a rule of ownership.
     pub quarantined: u64,
-    /// Records set aside by a rule of ownership.
+    /// Records that a rule of ownership refused.
     pub refused: u64,
-    /// Pulled records that gave way to an edit made here.
+    /// Pulled records that yielded to a local edit.
     pub kept_local: u64,
 }
 
@@ -63,16 +63,16 @@ impl Integrated {
     }
 }
 
-/// From where records come, and what the rules need to know of it.
+/// The source of records, and the facts about it that the rules need.
 #[derive(Debug, Clone)]
 pub(crate) struct Provenance {
     pub source: Source,
-    /// The origin that changelog rows get.
+    /// The origin for changelog rows.
     pub origin: Option<SiteId>,
 }
 
 /// Integrates a received batch in the caller's transaction: upserts with parents before children, then deletes with
-/// children before parents. What cannot be integrated is set aside.
+/// children before parents. Records that cannot be integrated go into quarantine.
 pub(crate) fn receive(
     txn: &dyn WriteTxn,
     now: Timestamp,
@@ -104,7 +104,7 @@ pub(crate) fn receive(
                 let known = integrator.facts.known_when_it_came(&incoming)?;
                 txn.stage(&Incoming { quarantine: Some(quarantine), known, ..incoming }, now)?;
             }
-            // An older version that was set aside is out of date now.
+            // An older version in quarantine is outdated now.
             None if any_buffered => txn.discard(provenance.source, &incoming.table, &incoming.id)?,
             None => {}
         }
@@ -112,7 +112,7 @@ pub(crate) fn receive(
     Ok(integrator.done)
 }
 
-/// Where it is noted that a batch of a source failed.
+/// The setting that records that a batch of a source failed.
 fn batch_failed(source: Source) -> Option<Setting<bool>> {
     let name = match source {
         Source::Central => "central",
@@ -126,8 +126,8 @@ fn failed_before(txn: &dyn ReadTxn, source: Source) -> Result<bool> {
     batch_failed(source).map_or(Ok(false), |failed| failed.get(txn))
 }
 
-/// Stages a batch as it came, because one like it failed: what is staged is integrated record by record where need be, and
-/// the one that fails stops no other.
+/// Stages a batch unchanged, because one like it failed: staged records are integrated one by one if needed, so that a
+/// failing record stops no other.
 fn stage_all(txn: &dyn WriteTxn, now: Timestamp, provenance: &Provenance, batch: Vec<Incoming>) -> Result<Integrated> {
     let facts = LocalState::new(txn, provenance)?;
     for incoming in batch {
@@ -140,13 +140,13 @@ fn stage_all(txn: &dyn WriteTxn, now: Timestamp, provenance: &Provenance, batch:
     Ok(Integrated::default())
 }
 
-/// Whether an error may be due to a record, and not to the machine or the host, whatever the records are.
+/// True if a record may have caused an error, rather than the machine or the host.
 fn may_be_of_a_record(error: &Error) -> bool {
     matches!(error, Error::Database { .. } | Error::DamagedState { .. })
 }
 
-/// Runs a transaction that receives a batch. Where the database or the code fails at it, that is noted: when the batch comes
-/// again, it is staged.
+/// Runs a transaction that receives a batch. If the database or the code fails, that is stored, so that the batch is
+/// staged when it comes again.
 pub(crate) fn noting_failure<T>(storage: &dyn Storage, source: Source, run: impl FnOnce() -> Result<T>) -> Result<T> {
     let note = || {
         let Some(failed) = batch_failed(source) else { return Ok(()) };
@@ -156,7 +156,7 @@ pub(crate) fn noting_failure<T>(storage: &dyn Storage, source: Source, run: impl
     };
     match catch_unwind(AssertUnwindSafe(run)) {
         Ok(Err(error)) if may_be_of_a_record(&error) => {
-            // What failed is what is told; a database that cannot note it fails again.
+            // The first failure is returned; a database that cannot store it fails again.
             let _ = note();
             Err(error)
         }
@@ -168,8 +168,8 @@ pub(crate) fn noting_failure<T>(storage: &dyn Storage, source: Source, run: impl
     }
 }
 
-/// The same for a batch that comes again only after others that do not fail, and would be staged in its place: it is taken
-/// once more at once.
+/// For a batch that comes again only after others that do not fail and would be staged in its place: it is tried once
+/// more at once.
 pub(crate) fn staging_what_fails<T>(
     storage: &dyn Storage,
     source: Source,
@@ -182,8 +182,8 @@ pub(crate) fn staging_what_fails<T>(
     }
 }
 
-/// The sender's last word on a record counts, whatever order the kinds of actions are taken in: a record may be deleted
-/// in one store and written again in another within a batch.
+/// The sender's last version of a record counts, in any order of actions: a batch may delete a record in one store and
+/// write it again in another.
 fn dedupe_keep_last(batch: &mut Vec<Incoming>) {
     let mut seen = HashSet::new();
     let mut last: Vec<bool> = batch
@@ -199,19 +199,19 @@ fn dedupe_keep_last(batch: &mut Vec<Incoming>) {
     batch.retain(|_| last.pop().unwrap_or(true));
 }
 
-/// Takes records one after the other, within one transaction.
+/// Integrates records one after the other, in one transaction.
 struct Integrator<'t> {
     facts: LocalState<'t>,
     now: Timestamp,
-    /// Whether anything is set aside, so that something may wait for what is taken.
+    /// True if the quarantine is not empty, so that a record there may wait for this one.
     any_set_aside: bool,
-    /// Whether this is the central server's database.
+    /// True for the central server's database.
     at_central: bool,
-    /// Whether anything was ever merged.
+    /// True if there ever was a merge.
     any_merged: bool,
-    /// On central, what is known of a restore of the site that pushed.
+    /// On central, the known restore of the site that pushed.
     restore_of_source: Option<SiteRestore>,
-    /// Of the record that is taken, if it lay in the sync buffer.
+    /// The current record's entry in the sync buffer, if it had one.
     buffered: Option<BufferPlace>,
     done: Integrated,
 }
@@ -230,7 +230,7 @@ impl<'t> Integrator<'t> {
         Ok(Self { facts, now, any_set_aside, at_central, any_merged, restore_of_source, buffered, done })
     }
 
-    /// Decides about a record and does it; gives the reason if it is to be set aside.
+    /// Decides about a record and carries that out; returns the reason if it goes into quarantine.
     fn integrate_one(&mut self, incoming: &Incoming) -> Result<Option<Quarantine>> {
         if self.any_merged
             && matches!(incoming.action, Action::Insert | Action::Update)
@@ -251,8 +251,8 @@ impl<'t> Integrator<'t> {
         }
     }
 
-    /// A record that was merged into another one comes after the merge, for the first time or again. What a site wrote of it
-    /// is not lost without a word.
+    /// A version of a merged record that comes after the merge, new or repeated. A site's version is not dropped
+    /// silently.
     fn take_merged(&mut self, incoming: &Incoming) -> Result<Option<Quarantine>> {
         if matches!(incoming.source, Source::Site(_)) {
             let reason = format!("the legacy server merged this {} into another one", incoming.table);
@@ -316,8 +316,8 @@ impl<'t> Integrator<'t> {
         Ok(None)
     }
 
-    /// Whether what came is what is here, an edit of this site that comes back to it: then there is nothing to do, and it need
-    /// not be pushed to central, which has it.
+    /// True if the received version equals the local one, which is an edit of this site that comes back: central has
+    /// it, so it need not be pushed.
     fn came_back(&self, incoming: &Incoming) -> Result<bool> {
         let Incoming { source, table, id, action, data, .. } = incoming;
         let ours = self.facts.txn.record(table, id)?;
@@ -330,7 +330,7 @@ impl<'t> Integrator<'t> {
         Ok(true)
     }
 
-    /// The site that a record comes from, unless the record is to go back there.
+    /// The site that a record comes from, unless the record has to go back there.
     fn origin(&self, incoming: &Incoming) -> Result<Option<SiteId>> {
         let Some(site) = self.facts.provenance.origin else { return Ok(None) };
         let goes_back = sent_back::is_lost(self.restore_of_source, incoming, self.buffered)
@@ -348,13 +348,13 @@ impl<'t> Integrator<'t> {
     }
 }
 
-/// What the storage knows, as the plan asks for it.
+/// The facts in the storage that the plan needs.
 struct LocalState<'t> {
     txn: &'t dyn WriteTxn,
     provenance: &'t Provenance,
-    /// On central, the active stores of the site that pushed, as this transaction sees them.
+    /// On central, the active stores of the site that pushed, in this transaction.
     stores: Vec<StoreId>,
-    /// Where local edits that are not pushed yet begin; `None` if there are none.
+    /// The first local edit that is not pushed yet; `None` if there is none.
     unpushed_from: Option<Cursor>,
 }
 
@@ -377,8 +377,8 @@ impl<'t> LocalState<'t> {
         Ok(Self { txn, provenance, stores, unpushed_from })
     }
 
-    /// What the writer of a record that has just come and is set aside can have known: an edit made here that the server does
-    /// not have yet is newer than it, although it stands here already.
+    /// The edits that the writer of a quarantined record may have known: a local edit that the server does not have yet
+    /// is newer, although it is stored already.
     fn known_when_it_came(&self, incoming: &Incoming) -> Result<Known> {
         let from = self.unpushed_from.filter(|_| incoming.known.here.is_none());
         Ok(match from {
@@ -453,19 +453,20 @@ impl Facts for LocalState<'_> {
             return Ok(false);
         }
         let Some(from) = self.unpushed_from else { return Ok(false) };
-        // What came back from central is no edit that waits.
+        // An edit that came back from central does not wait any more.
         let from = from.max(seen_at_central(self.txn, self.provenance.source, table, id)?);
         self.txn.has_local_change(table, id, from)
     }
 }
 
-/// Notes that central has a record as it is here: what was edited up to now need not be pushed, unless central goes back.
+/// Records that central has the current version of a record: its edits so far need not be pushed, unless central goes
+/// back.
 fn note_at_central(txn: &dyn WriteTxn, table: &TableName, id: &RecordId) -> Result<()> {
     let own = crate::storage::state::site_id(txn)?.unwrap_or(SiteId(0));
     txn.note_pushed(own, table, id, txn.last_cursor()?.next())
 }
 
-/// From where edits of a record may not be at central, as far as it was seen there.
+/// The first edit that central is not known to have.
 pub(crate) fn seen_at_central(txn: &dyn ReadTxn, source: Source, table: &TableName, id: &RecordId) -> Result<Cursor> {
     if source != Source::Central {
         return Ok(Cursor(0));
@@ -474,7 +475,7 @@ pub(crate) fn seen_at_central(txn: &dyn ReadTxn, source: Source, table: &TableNa
     Ok(txn.pushed_at(own, table, id)?.unwrap_or_default())
 }
 
-/// What failed is tried again once central starts anew: the fault may have been the machine's.
+/// Records that failed are tried again when central restarts, because the machine may have been at fault.
 pub(crate) fn requeue_failed(storage: &dyn Storage) -> Result<()> {
     if storage.read()?.quarantine_counts()?.iter().all(|(cause, _)| *cause != QuarantineCause::Failed) {
         return Ok(());
@@ -484,7 +485,7 @@ pub(crate) fn requeue_failed(storage: &dyn Storage) -> Result<()> {
     txn.commit()
 }
 
-/// After an upgrade of this library, what an older version could not read or did not know is tried again.
+/// After an upgrade of this library, records that an older version could not read or did not know are tried again.
 pub(crate) fn requeue_after_upgrade(storage: &dyn Storage) -> Result<()> {
     let version = env!("CARGO_PKG_VERSION");
     if state::LIBRARY_VERSION.find(storage.read()?.as_ref())?.as_deref() == Some(version) {

@@ -1,4 +1,4 @@
-//! What becomes of a received record: one decision over what came, the rules, and what is here.
+//! Decides what happens to a received record, from the record, the rules, and the local state.
 
 use super::merge::Merge;
 use crate::error::Result;
@@ -11,7 +11,7 @@ use crate::record::{
 use crate::storage::{Incoming, Quarantine, QuarantineCause, Source};
 use crate::write::{self, UnseenMove};
 
-/// What is done with a received record.
+/// The decision about a received record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Plan {
     /// It is stored.
@@ -20,47 +20,47 @@ pub(super) enum Plan {
     MarkDeleted(&'static str),
     /// The stored record is removed.
     Delete,
-    /// Two records are one.
+    /// It merges two records.
     Merge(Merge),
-    /// It says what is here already, and stays as it is.
+    /// It equals the local record, which stays.
     Nothing,
-    /// It gives way to an edit made here that is not pushed yet.
+    /// It yields to a local edit that is not pushed yet.
     KeepLocal,
-    /// One of its keys stands twice. It is decided anew with each key once.
+    /// It has a key twice. The decision is made again with each key once.
     Reduce(RecordData),
-    /// It is set aside.
+    /// It goes into quarantine.
     SetAside(Quarantine),
 }
 
-/// What the decision needs to know of what is here.
+/// The local facts that the decision needs.
 pub(super) trait Facts {
     /// Whether a record is here.
     fn has(&self, table: &str, id: &RecordId) -> Result<bool>;
     /// A record's data.
     fn stored(&self, table: &TableName, id: &RecordId) -> Result<Option<RecordData>>;
-    /// Whose store a record with this data belongs to, as seen by the site that sent it.
+    /// The store that owns a record with this data, as the sending site sees it.
     fn owner_of(&self, table: &TableName, data: &RecordData) -> Result<StoreOwner>;
-    /// Whether the record that decides whose a record with this id and data is, itself or its parent, is here and somebody
-    /// else wrote it than the site that sent this.
+    /// True if the record that decides the owner (itself or its parent) is here and was written by somebody else than
+    /// the sending site.
     fn is_anothers(&self, table: &TableName, id: &RecordId, data: &RecordData) -> Result<bool>;
-    /// Whether a record that is not here was deleted in a store that is not of the site that sent this.
+    /// True if a record that is not here was deleted in a store of another site.
     fn was_deleted_elsewhere(&self, table: &TableName, id: &RecordId) -> Result<bool>;
-    /// Whether another site brought the record first, to one of its own stores, and it could not be integrated.
+    /// True if another site sent the record first, for one of its own stores, and it could not be integrated.
     fn is_set_aside_elsewhere(&self, table: &TableName, id: &RecordId) -> Result<bool>;
-    /// The patient whom a record with this id and data is about, if the site that sent it may not know the patient.
+    /// The patient of a record with this id and data, if the sending site may not know the patient.
     fn unseen_patient(&self, table: &TableName, id: &RecordId, data: &RecordData) -> Result<Option<NameId>>;
-    /// What of it went to another site before the site that sent it could know.
+    /// The part of it that moved to another site before the sending site could know.
     fn went_unseen(&self, incoming: &Incoming) -> Result<UnseenMove>;
-    /// Whether something newer was written since it came, and does not say the same.
+    /// True if a newer, different version was written since it came.
     fn is_superseded(&self, incoming: &Incoming) -> Result<bool>;
-    /// Whether the record was edited here, and what comes may be older than that.
+    /// True if the record was edited here, and the received version may be older.
     fn is_edited_here(&self, incoming: &Incoming) -> Result<bool>;
 }
 
-/// Decides.
+/// Makes the decision.
 pub(super) fn plan(incoming: &Incoming, facts: &dyn Facts) -> Result<Plan> {
     let decided = match decide(incoming, facts)? {
-        // Whatever else stands in its way: it is another's, and no claim to that.
+        // This comes before any other obstacle: the record belongs to another, so it gives the site no claim.
         Ok(Plan::Upsert) | Err(_) if is_of_another(incoming, facts)? => {
             let refusal = Refusal::StoreNotActiveHere { table: incoming.table.to_string() };
             Err(aside(QuarantineCause::Refused, refusal.to_string()))
@@ -82,7 +82,7 @@ pub(super) fn plan(incoming: &Incoming, facts: &dyn Facts) -> Result<Plan> {
     }
 }
 
-/// Whether a record that is not here, and that a site brings, is set aside as another site's.
+/// True if a new record from a site goes into quarantine because it belongs to another site.
 fn is_of_another(incoming: &Incoming, facts: &dyn Facts) -> Result<bool> {
     let (table, id) = (&incoming.table, &incoming.id);
     let is_upsert = matches!(incoming.action, Action::Insert | Action::Update);
@@ -93,7 +93,7 @@ fn is_of_another(incoming: &Incoming, facts: &dyn Facts) -> Result<bool> {
         && facts.is_set_aside_elsewhere(table, id)?)
 }
 
-/// The mark of a patient that a site deleted. It is kept here, and no message has it.
+/// The mark of a patient that a site deleted. It is only stored here; no message has it.
 const NAME_DELETED: &str = "deleted_datetime";
 
 type Decision = std::result::Result<Plan, Quarantine>;
@@ -137,7 +137,7 @@ fn decide(incoming: &Incoming, facts: &dyn Facts) -> Result<Decision> {
         }
     }
     if let Err(refusal) = ask_ownership(incoming, kind, operation, facts)? {
-        // Two ends did the same to a record: nobody replaces what the other one wrote.
+        // Two ends did the same to a record independently: neither replaces the other's version.
         if matches!(refusal, Refusal::WrittenElsewhere { .. }) && says_what_is_here(incoming, facts)? {
             return Ok(Ok(Plan::Nothing));
         }
@@ -153,7 +153,7 @@ fn decide(incoming: &Incoming, facts: &dyn Facts) -> Result<Decision> {
     Ok(Ok(match (operation, kind.deletion) {
         (Operation::Upsert, _) => Plan::Upsert,
         (Operation::Delete, Deletion::SoftAndWire(field)) => Plan::MarkDeleted(field),
-        // As Open mSupply's central does: other records name the patient.
+        // As Open mSupply's central does, because other records name the patient.
         (Operation::Delete, _) if kind.table == "name" && !planted!(PatientIsAnyones) => {
             Plan::MarkDeleted(NAME_DELETED)
         }
@@ -161,14 +161,14 @@ fn decide(incoming: &Incoming, facts: &dyn Facts) -> Result<Decision> {
     }))
 }
 
-/// Asks the door for all records. What comes with a delete is not read.
+/// The check that all records pass. The data of a delete is not read.
 fn admit(incoming: &Incoming) -> std::result::Result<(), FieldError> {
     let data = Some(&incoming.data).filter(|_| incoming.action != Action::Delete && !planted!(DoorStandsOpen));
     portable::admit(&incoming.table, &incoming.id, data)
 }
 
-/// A pulled record in which nothing is wrong but that a key stands twice is taken as every other site of the country takes
-/// it: with the last value. Refusing it would leave this site alone without the record. Whoever pushes one can mend it.
+/// A pulled record whose only fault is a key that stands twice is reduced to the last value, as every other site reads
+/// it. If this site refused it, only this site would lack the record. The sender of a pushed one can correct it.
 fn reduced(incoming: &Incoming) -> Option<Plan> {
     let is_pulled = matches!(incoming.source, Source::Central | Source::Legacy);
     let once = is_pulled.then(|| incoming.data.with_each_key_once()).flatten()?;
@@ -201,7 +201,7 @@ fn ignored(incoming: &Incoming) -> Option<String> {
     text("name_ID").is_empty().then(|| "a store without a name of its own is not in use".to_owned())
 }
 
-/// Types that V5 carries too, in the legacy row shape, which is looser than what V6 demands.
+/// Types that V5 carries too, in the legacy row format, which is looser than V6.
 fn from_legacy(incoming: &Incoming, kind: &RecordType, operation: Operation) -> Decision {
     if kind.key != "ID" && incoming.data.fields().is_some_and(|fields| fields.get("ID").is_some()) {
         // A legacy table of the same name (quirk W9).
@@ -239,7 +239,7 @@ fn bad_shape(error: &FieldError) -> Quarantine {
     aside(cause, error.to_string())
 }
 
-/// The first record that this one needs and that is not here.
+/// The first record that this one needs and that is missing.
 fn missing_parent(incoming: &Incoming, kind: &RecordType, facts: &dyn Facts) -> Result<Option<Quarantine>> {
     if kind.fields.iter().all(|field| field.parent.is_none()) {
         return Ok(None);
@@ -265,8 +265,8 @@ fn missing_parent(incoming: &Incoming, kind: &RecordType, facts: &dyn Facts) -> 
     Ok(None)
 }
 
-/// A record about a patient whom the site that pushed it does not see, as it is or as it would be. The join that makes the
-/// patient visible may come with the same push or a later one, so it waits for that: it is told by the patient's id.
+/// A record about a patient whom the pushing site does not see, in the stored or the new version. The join that makes
+/// the patient visible may come with the same push or a later one, so it waits for that, by the patient's id.
 fn unseen_patient(incoming: &Incoming, facts: &dyn Facts) -> Result<Option<Quarantine>> {
     if !matches!(incoming.source, Source::Site(_)) || planted!(OwnershipNotAsked) {
         return Ok(None);
@@ -298,7 +298,7 @@ fn ask_ownership(
     if planted!(OwnershipNotAsked) {
         return Ok(Ok(()));
     }
-    // The record as it is here, and as it would be: a site may neither take nor give what is not its own.
+    // The stored record and the new one: a site may neither take nor give away a record that is not its own.
     let stored = facts.stored(&incoming.table, &incoming.id)?;
     let incoming_data = (operation == Operation::Upsert).then_some(&incoming.data);
     for data in stored.iter().chain(incoming_data) {
@@ -318,14 +318,14 @@ fn ask_ownership(
             return Ok(Err(refusal));
         }
     }
-    // What was deleted in another site's store stays that store's: its children are there.
+    // A record that was deleted in another site's store still belongs to that store, because its children are there.
     if stored.is_none()
         && operation == Operation::Upsert
         && facts.was_deleted_elsewhere(&incoming.table, &incoming.id)?
     {
         return Ok(Err(Refusal::StoreNotActiveHere { table: kind.table.to_owned() }));
     }
-    // A delete of what is not here: the rule of its type alone.
+    // A delete of a missing record: only the rule of its type applies.
     Ok(if stored.is_none() && operation == Operation::Delete {
         may_push(kind, operation, StoreOwner::Own)
     } else {
@@ -338,12 +338,12 @@ fn says_what_is_here(incoming: &Incoming, facts: &dyn Facts) -> Result<bool> {
     Ok(write::is_same(&incoming.table, incoming.action, &incoming.data, here.as_ref()))
 }
 
-/// Whether a site broke a rule for what it could not know.
+/// True if a site broke a rule because of a move that it could not know.
 enum UnawareWrite {
     No,
-    /// It edited what is elsewhere: the move came first.
+    /// It edited a record that is elsewhere: the move came first.
     Edited(String),
-    /// It added to what is elsewhere, and what is added belongs there.
+    /// It added to a record that is elsewhere, and the addition belongs there.
     Added,
 }
 
@@ -356,7 +356,7 @@ fn unknowing(incoming: &Incoming, kind: &RecordType, refusal: &Refusal, facts: &
     let stored = facts.stored(&incoming.table, &incoming.id)?;
     Ok(match stored {
         None if kind.is_only_added() && incoming.action != Action::Delete => UnawareWrite::Added,
-        // The same once more is no edit.
+        // A repetition is no edit.
         Some(stored) if kind.is_only_added() && stored == incoming.data => UnawareWrite::Added,
         // Its store may come back, and the edit with it.
         _ if went == UnseenMove::Store => UnawareWrite::No,

@@ -1,8 +1,8 @@
-//! The sites whose pushed records wait for integration, and whose turn it is.
+//! The queue of sites whose pushed records wait for integration.
 //!
-//! Which sites wait is in the storage, so a restart forgets nothing. Here is only how far each has come, and whose turn it
-//! is: a turn is one transaction, and every site that waits has one in each round. A site that pushed a million records
-//! delays another by one transaction, not by a million records.
+//! The storage holds the waiting sites, so a restart loses none. Memory holds only the progress of each, and the order
+//! of turns: a turn is one transaction, and every waiting site has one in each round. A site that pushed a million
+//! records delays another by one transaction, not by a million records.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -21,18 +21,18 @@ pub(crate) struct Queue(Mutex<QueueState>);
 
 #[derive(Debug, Default)]
 struct QueueState {
-    /// Whose turn is still to come in this round.
+    /// Sites that still have a turn in this round.
     round: VecDeque<SiteId>,
-    /// Those that have their turn now.
+    /// Sites that have their turn now.
     busy: HashSet<SiteId>,
-    /// How far those have come that were not finished in their last turn.
+    /// The progress of sites that were not finished in their last turn.
     runs: HashMap<SiteId, StagedRun>,
     done: Integrated,
 }
 
 impl Queue {
-    /// Integrates until nothing waits but what other threads work at, or until it is not to go on. A site whose records fail keeps no other waiting;
-    /// its request stays.
+    /// Integrates until only the work of other threads is left, or until it has to stop. A site whose records fail
+    /// delays no other; its request stays.
     ///
     /// # Errors
     /// The first failure, once every other site is done.
@@ -48,7 +48,7 @@ impl Queue {
         failed.into_iter().next().map_or(Ok(()), |(_, error)| Err(error))
     }
 
-    /// What was integrated since this queue was made.
+    /// The result since this queue was made.
     pub(crate) fn done(&self) -> Integrated {
         self.lock().done
     }
@@ -61,7 +61,7 @@ impl Queue {
         let mut state = self.lock();
         let mut site = state.next(failed);
         if site.is_none() {
-            // The round is over. Those that came meanwhile are in the next, oldest request first.
+            // The round is over. Sites that came meanwhile are in the next, oldest request first.
             let waiting = storage.read()?.central()?.integrations()?;
             let known: HashSet<SiteId> = waiting.iter().copied().collect();
             state.runs.retain(|site, _| known.contains(site));
@@ -86,12 +86,12 @@ impl QueueState {
     }
 }
 
-/// Whether a site has pushed batches but not its last one.
+/// True if a site has pushed batches but not its last one.
 fn is_push_open<T: ReadTxn + ?Sized>(txn: &T, site: SiteId) -> Result<bool> {
     state::OPEN_PUSH_OF_SITE.of(site).get(txn)
 }
 
-/// The turn of a site; over when it is dropped, by a panic too.
+/// The turn of a site; ended when dropped, also by a panic.
 struct SiteTurn<'q> {
     queue: &'q Queue,
     site: SiteId,
@@ -104,11 +104,11 @@ impl SiteTurn<'_> {
         let origin = if planted!(SourceForgotten) { None } else { Some(self.site) };
         let provenance = Provenance { source, origin };
         let site = self.site;
-        // A batch of a push may come before any transaction of this.
+        // A batch of a push may come before any of these transactions.
         let Some(slice) = self.run.slice(storage, clock, &provenance, &|txn| Ok(!is_push_open(txn, site)?))? else {
             let txn = storage.write()?;
-            // Something that waited was woken in the middle of a push: the site's next batch must come in, and with the last
-            // one all of it is integrated. Otherwise, what was staged since then keeps its request.
+            // A waiting record was woken in the middle of a push: the site's next batch must be accepted, and after the
+            // last one everything is integrated. Otherwise records staged since then keep their request.
             if is_push_open(txn.as_ref(), site)?
                 || txn.staged_tables(source)?.is_empty()
                 || planted!(IntegrationFinishedEarly)

@@ -1,12 +1,12 @@
-//! Which records go back to the site that pushed them: those that it lost since, and those of which it may hold another
-//! version by now. All others need not: the site has them as it sent them.
+//! Decides which records go back to the site that pushed them: those that it lost since, and those of which it may hold
+//! another version by now. The site has all others as it sent them.
 
 use crate::error::Result;
 use crate::record::SiteId;
 use crate::storage::{Buffered, Incoming, ReadTxn};
 use crate::write::restored_site::SiteRestore;
 
-/// What the sync buffer knows of a record that lay in it.
+/// The entry that a record had in the sync buffer.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct BufferPlace {
     sequence: u64,
@@ -19,7 +19,7 @@ impl BufferPlace {
     }
 }
 
-/// Whether the site that pushed a record may have lost it since.
+/// True if the site that pushed a record may have lost it since.
 pub(super) fn is_lost(restore: Option<SiteRestore>, incoming: &Incoming, buffered: Option<BufferPlace>) -> bool {
     restore.is_some_and(|restore| {
         incoming.cursor.is_some_and(|cursor| restore.lost_pushed(cursor))
@@ -27,9 +27,9 @@ pub(super) fn is_lost(restore: Option<SiteRestore>, incoming: &Incoming, buffere
     })
 }
 
-/// Whether the site that pushed a record may hold another version of it by now. While this one was set aside, the site could
-/// pull what stands here, however old that is: it may have read everything again. What is integrated in its turn needs no
-/// such care: until then the site is given nothing.
+/// True if the site that pushed a record may hold another version by now. While this one was in quarantine, the site
+/// could pull the stored one, even an old one, because it may have read everything again. A record that is integrated
+/// in its turn needs no such check: until then the site gets no answers.
 pub(super) fn is_replaced(
     txn: &dyn ReadTxn,
     site: SiteId,
@@ -41,7 +41,7 @@ pub(super) fn is_replaced(
     }
     let rows = match txn.newest_change(table, id)? {
         Some(row) => vec![row],
-        // It may have been told that the record is gone.
+        // It may have received a delete of the record.
         None => txn.tombstones(table, id)?.into_iter().map(|(row, _)| row).collect(),
     };
     Ok(rows.iter().any(|row| !row.is_sync_update || row.source_site != Some(site)))

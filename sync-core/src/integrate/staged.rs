@@ -1,4 +1,4 @@
-//! What is staged, into the records: in dependency order, a short transaction at a time.
+//! Integrates staged records: in dependency order, one short transaction at a time.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,11 +13,11 @@ use crate::record::{TableName, integration_rank};
 use crate::storage::{CHUNK_BYTES, Incoming, Quarantine, QuarantineCause, ReadTxn, Source, StagedKind, Storage};
 use crate::write::PAUSE;
 
-/// The most staged records that one transaction integrates: no other writer waits longer than that.
+/// The most staged records in one transaction: no other writer waits longer than for these.
 const CHUNK_RECORDS: usize = 1000;
 
-/// Integrates everything staged from a source. `progress` is told done and total after each transaction and may stop
-/// it; what was integrated stays.
+/// Integrates all staged records of a source. `progress` receives done and total after each transaction and may stop
+/// it; integrated records stay.
 pub(crate) fn integrate(
     storage: &dyn Storage,
     clock: &dyn Clock,
@@ -34,31 +34,30 @@ pub(crate) fn integrate(
     Ok(run.done)
 }
 
-/// How far the integration of what is staged from one source has come. Nothing is lost with it: another begins again with
-/// what is still staged.
+/// The progress of integrating one source. It may be lost: a new one begins with the records that are still staged.
 #[derive(Debug, Default)]
 pub(super) struct StagedRun {
-    /// What is left of this pass, in order.
+    /// The rest of this pass, in order.
     left: VecDeque<(TableName, StagedKind)>,
-    /// The last sequence that was taken of the first of them.
+    /// The last sequence of the first group that was taken.
     after: u64,
-    /// How many records are still taken one by one, because one among them fails.
+    /// The number of records that are still taken one by one, because one of them fails.
     one_by_one: usize,
     done: Integrated,
     total: u64,
 }
 
-/// What one transaction did.
+/// The result of one transaction.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Slice {
     pub done: Integrated,
-    /// Whether it was as long as a transaction may be.
+    /// True if it was as long as a transaction may be.
     pub is_full: bool,
 }
 
 impl StagedRun {
-    /// Integrates in one transaction what comes next; `None` once nothing is staged any more, or if that transaction says
-    /// that this may not go on. What was woken by a parent is staged again and comes with another pass.
+    /// Integrates the next records in one transaction; `None` if none is staged, or if that transaction says that this
+    /// has to stop. Records woken by a parent are staged again and come with another pass.
     pub(super) fn slice(
         &mut self,
         storage: &dyn Storage,
@@ -77,7 +76,7 @@ impl StagedRun {
             let at_most = if self.one_by_one > 0 { 1 } else { CHUNK_RECORDS };
             let place = StagedPosition { table, kind: *kind, after: self.after, at_most };
             let attempt = || attempted(|| integrate_chunk(storage, clock, provenance, place, may_go_on));
-            // Once may be chance.
+            // A single failure may be chance.
             let mut outcome = attempt();
             if let Err(failure) = outcome {
                 failure.may_be_of_a_record()?;
@@ -129,7 +128,7 @@ impl StagedRun {
     }
 }
 
-/// An element of a batch that an older version could not read at all was kept whole; this one may read it.
+/// An element that an older version could not read was kept whole; this version may read it.
 fn as_record(kept: Incoming) -> Incoming {
     let json = kept.data.as_str();
     let read = match kept.source {
@@ -148,7 +147,7 @@ fn as_record(kept: Incoming) -> Incoming {
     }
 }
 
-/// A place among what is staged.
+/// A position among the staged records.
 #[derive(Clone, Copy)]
 struct StagedPosition<'r> {
     table: &'r TableName,
@@ -157,12 +156,12 @@ struct StagedPosition<'r> {
     at_most: usize,
 }
 
-/// What became of a chunk.
+/// The result of a chunk.
 enum ChunkOutcome {
-    /// The transaction says that this may not go on.
+    /// The transaction says that this has to stop.
     MayNotGoOn,
     Nothing,
-    /// The sequence of the last record, and what was done.
+    /// The sequence of the last record, and the result.
     Done(u64, Slice),
 }
 
@@ -175,10 +174,10 @@ enum ChunkFailure {
 }
 
 impl ChunkFailure {
-    /// Gives it back if a record may be what makes the database or the code fail.
+    /// Returns it if a record may have made the database or the code fail.
     ///
     /// # Errors
-    /// It is one of the machine, whatever the records are.
+    /// The fault is one of the machine, independent of the records.
     fn may_be_of_a_record(self) -> Result<Self> {
         match self {
             Self::Error(error) if !may_be_of_a_record(&error) => Err(error),
@@ -186,7 +185,7 @@ impl ChunkFailure {
         }
     }
 
-    /// The failure in words, without a word of the record.
+    /// The failure as text, without content of the record.
     fn reason(&self) -> String {
         match self {
             Self::Error(error) => {
@@ -198,7 +197,7 @@ impl ChunkFailure {
     }
 }
 
-/// Runs one transaction; a panic in it undoes it as an error does.
+/// Runs one transaction; a panic rolls it back like an error.
 fn attempted(run: impl FnOnce() -> Result<ChunkOutcome>) -> std::result::Result<ChunkOutcome, ChunkFailure> {
     match catch_unwind(AssertUnwindSafe(run)) {
         Ok(outcome) => outcome.map_err(ChunkFailure::Error),
@@ -206,7 +205,7 @@ fn attempted(run: impl FnOnce() -> Result<ChunkOutcome>) -> std::result::Result<
     }
 }
 
-/// Sets aside the one record at a place, at which the database or the code fails.
+/// Puts the one record at a position, at which the database or the code fails, into quarantine.
 fn set_failed_aside(
     storage: &dyn Storage,
     source: Source,
@@ -254,7 +253,7 @@ fn integrate_chunk(
             Some(quarantine) => txn.quarantine(row.sequence, &quarantine)?,
         }
         if txn.last_cursor()? > newest {
-            // Versions that came later are not older than this one for being integrated later.
+            // Later versions do not count as older because this one is integrated later.
             txn.note_newer(&table, &id, (row.sequence, known.unwrap_or_default()))?;
         }
     }

@@ -1,27 +1,27 @@
-//! The changelog: what changed for whom, and what it says about one record.
+//! Reads the changelog: the changes by cursor, and the history of one record.
 
 use crate::changelog::{Audience, Change, NewChange};
 use crate::error::Result;
 use crate::record::{Cursor, NameId, RecordData, RecordId, SiteId, StoreId, TableName};
 
-/// Which changelog rows are wanted.
+/// A choice of changelog rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Selection {
-    /// All of them.
+    /// All rows.
     All,
-    /// Those that sync did not write: local edits.
+    /// Rows that sync did not write: local edits.
     Local,
-    /// Those that central sends to a site in an ordinary pull (`record-types`: *What central sends*).
+    /// Rows that central sends to a site in an ordinary pull (`record-types`: *What central sends*).
     ForSite {
         /// The stores that are active on the site.
         stores: Vec<StoreId>,
-        /// The site, if rows that came from it are left out.
+        /// The site, to leave out rows that came from it.
         except_from: Option<SiteId>,
     },
-    /// Those about one patient whose audience is that patient's: a form of another store that names the patient is not
+    /// Rows about one patient whose audience is that patient's: a form of another store that names the patient is not
     /// among them.
     Patient(NameId),
-    /// Those that central sends to the site of one store and not to every site: the store's own, and those of its patients.
+    /// Rows that central sends to the site of one store and not to every site: those of the store and of its patients.
     Store(StoreId),
     /// Central data of the legacy server.
     Legacy,
@@ -38,7 +38,7 @@ impl Selection {
     }
 }
 
-/// Up to how many rows a storage counts one by one.
+/// The number of rows up to which a storage counts exactly.
 pub const COUNTED_EXACTLY: u64 = 2048;
 
 /// Reads the changelog by cursor.
@@ -60,32 +60,31 @@ pub trait ChangelogReads {
         limit: usize,
         bytes_max: usize,
     ) -> Result<Vec<(Change, Option<RecordData>)>>;
-    /// The number of selected changelog rows at or after `from`: never fewer than there are, and exact where no rows are
-    /// left out and none can be for two stores of a site. Otherwise it is exact as long as there are fewer than
-    /// [`COUNTED_EXACTLY`] rows for each audience, and may count beyond that what the site sent itself, or a patient's row
-    /// once for each store that sees it.
+    /// The number of selected changelog rows at or after `from`: never too low, and exact if no rows are left out and
+    /// none can be for two stores of a site. Otherwise it is exact below [`COUNTED_EXACTLY`] rows for each audience;
+    /// above, it may include rows that the site sent itself, and a patient's row once for each store that sees it.
     fn count_changes(&self, selection: &Selection, from: Cursor) -> Result<u64>;
     /// The cursor of the newest changelog row ever written, collapsed or not; 0 before the first.
     fn last_cursor(&self) -> Result<Cursor>;
 }
 
-/// Reads what the changelog says about one record.
+/// Reads the history of one record in the changelog.
 ///
 /// # Errors
 /// Each call: the storage cannot be read, or `damaged_state`.
 pub trait HistoryReads {
-    /// The changelog row of a record that is here: that of its newest change.
+    /// The changelog row of an existing record: that of its newest change.
     fn newest_change(&self, table: &TableName, id: &RecordId) -> Result<Option<NewChange>>;
-    /// The tombstones of a record, by cursor: the rows for the stores that it has left, and that of its deletion. With each
-    /// come the data with which the record left the store, where they are kept.
+    /// The tombstones of a record, by cursor: the rows for the stores that it has left, and that of its deletion. Each
+    /// comes with the data with which the record left the store, if stored.
     fn tombstones(&self, table: &TableName, id: &RecordId) -> Result<Vec<(NewChange, Option<RecordData>)>>;
-    /// The cursor at which a record got the data that it has, or at which it was deleted. A row that is logged again with the
-    /// same data, or of a record that was deleted already, does not move it.
+    /// The cursor at which a record got its current data, or at which it was deleted. A row logged again with the same
+    /// data, or for a record that was deleted already, does not move it.
     fn written_at(&self, table: &TableName, id: &RecordId) -> Result<Option<Cursor>>;
-    /// The newest of the cursors at which a record left one of these stores, as far as its tombstones say.
+    /// The newest cursor at which a record left one of these stores, from its tombstones.
     fn left_at(&self, table: &TableName, id: &RecordId, stores: &[StoreId]) -> Result<Option<Cursor>>;
-    /// Whether there is a local edit of this record at or after `from`.
+    /// True if there is a local edit of this record at or after `from`.
     fn has_local_change(&self, table: &TableName, id: &RecordId, from: Cursor) -> Result<bool>;
-    /// The store that a record was in when it was deleted, as its newest deletion in the changelog has it.
+    /// The store of a record when it was deleted, from its newest deletion in the changelog.
     fn deleted_in(&self, table: &TableName, id: &RecordId) -> Result<Option<StoreId>>;
 }

@@ -1,4 +1,4 @@
-//! What is known of a file: a row beside the record that refers to it, of this machine only.
+//! The state of files: a row beside the record that refers to the file, only for this machine.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,13 +6,13 @@ use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::record::{RecordId, TableName};
 
-/// Which way a file's bytes go.
+/// The direction of a file's bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FileDirection {
-    /// From here to central: it was attached here.
+    /// To central: it was attached here.
     Upload,
-    /// To here: from central, or on central from a site.
+    /// To this database: from central, or on central from a site.
     Download,
 }
 
@@ -26,26 +26,26 @@ impl FileDirection {
     }
 }
 
-/// How far a file is.
+/// The state of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FileState {
-    /// Its turn has not come yet.
+    /// Not tried yet.
     Waiting,
-    /// Its bytes are on their way; or they were when the program ended, and then they go on at its turn.
+    /// Its bytes are on their way, or were when the program ended; then its next try continues.
     Running,
-    /// Its bytes are here, and have been sent if they had to be.
+    /// Its bytes are here, and sent if they had to be.
     Done,
-    /// The last try failed; see the reason and the time of the next.
+    /// The last try failed; it has a reason and the time of the next try.
     Failed,
-    /// Its reference was deleted: nothing is sent or fetched any more.
+    /// Its reference was deleted: nothing is sent or fetched.
     Gone,
-    /// The record that it belongs to is not here, so nobody fetches it until somebody asks.
+    /// Its record is not here, so it is fetched only on request.
     Elsewhere,
 }
 
 impl FileState {
-    /// All of them.
+    /// All states.
     pub const ALL: [Self; 6] = [Self::Waiting, Self::Running, Self::Done, Self::Failed, Self::Gone, Self::Elsewhere];
 
     /// The state in lower case.
@@ -61,41 +61,41 @@ impl FileState {
     }
 }
 
-/// What is known of a file.
+/// A file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FileEntry {
     /// The id of its `sync_file_reference`.
     pub id: RecordId,
-    /// The table of the record that it belongs to.
+    /// The table of its record.
     pub table: TableName,
-    /// The id of that record.
+    /// The id of its record.
     pub record_id: RecordId,
-    /// Which way its bytes go.
+    /// The direction of its bytes.
     pub direction: FileDirection,
-    /// How far it is.
+    /// Its state.
     pub state: FileState,
-    /// Its length, as far as that is known.
+    /// Its length, if known.
     pub bytes: Option<u64>,
-    /// The SHA-256 of its bytes in lower-case hex, as far as that is known.
+    /// The SHA-256 of its bytes in lower-case hex, if known.
     pub sha256: Option<String>,
-    /// What the server called the version of which a part is here.
+    /// The server's tag (`ETag`) of the version whose part is here.
     pub etag: Option<String>,
-    /// How often it failed in a row.
+    /// The number of failures in a row.
     pub attempts: u32,
-    /// When it is tried next; `None` if it is not to be tried.
+    /// The time of the next try; `None` for no further try.
     pub next_at: Option<Timestamp>,
-    /// Why it failed.
+    /// The reason of the failure.
     pub reason: Option<String>,
-    /// When this last changed.
+    /// The time of the last change.
     pub changed_at: Timestamp,
 }
 
-/// Reads what is known of files.
+/// Reads the state of files.
 ///
 /// # Errors
 /// Each call: the storage cannot be read, or `damaged_state`.
 pub trait FileReads {
-    /// What is known of a file.
+    /// A file.
     fn file(&self, id: &RecordId) -> Result<Option<FileEntry>>;
     /// Up to `limit` files, by id, after `after`.
     fn files(&self, after: Option<&RecordId>, limit: usize) -> Result<Vec<FileEntry>>;
@@ -103,17 +103,17 @@ pub trait FileReads {
     fn files_of(&self, table: &TableName, record: &RecordId) -> Result<Vec<FileEntry>>;
     /// The number of files in each state that any is in.
     fn file_counts(&self) -> Result<Vec<(FileState, u64)>>;
-    /// Up to `limit` files that are to be tried at this moment or before, the longest due first, then by id.
+    /// Up to `limit` files that are due at this moment, the longest due first, then by id.
     fn files_due(&self, at: Timestamp, limit: usize) -> Result<Vec<FileEntry>>;
 }
 
-/// Notes what is known of files.
+/// Writes the state of files.
 ///
 /// # Errors
 /// Each call: the storage cannot be written. The call changed nothing.
 pub trait FileWrites: FileReads {
-    /// Notes what is known of a file, in place of what was.
+    /// Stores a file in place of its older state.
     fn put_file(&self, file: &FileEntry) -> Result<()>;
-    /// Forgets what is known of a file; says whether there was anything.
+    /// Removes a file; returns whether it existed.
     fn remove_file(&self, id: &RecordId) -> Result<bool>;
 }

@@ -1,24 +1,24 @@
-//! What a storage finds records by: read from their data once, when they are written, by the one reader that decides about
-//! them too. SQL reads JSON in ways of its own, and looked for the same record somewhere else.
+//! The search columns of records: read from their data once, when they are written, by the code that also decides about
+//! them. SQL reads JSON differently, and would find another record.
 
 use crate::record::{NameId, RecordData, RecordId, Scope, StoreId, TableName, json_text, record_type};
 
 const STORES: &str = "store";
 pub(in crate::storage) const JOINS: &str = "name_store_join";
 
-/// What a record is found by.
+/// The search columns of a record.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(in crate::storage) struct Found {
-    /// The record whose store it belongs to.
+    /// The parent record whose store it belongs to.
     pub parent: Option<RecordId>,
-    /// Of a store, the number of the site on which it is active.
+    /// The site number of a store's record.
     pub site: Option<i64>,
-    /// Of a join that is not inactive, the name and the store that it joins.
+    /// The name and the store of a join, unless it is inactive.
     pub join: Option<(NameId, StoreId)>,
 }
 
 impl Found {
-    /// What this record is found by.
+    /// The search columns of this record.
     pub(in crate::storage) fn of(table: &TableName, data: &RecordData) -> Self {
         match table.as_str() {
             STORES => {
@@ -31,7 +31,7 @@ impl Found {
     }
 }
 
-/// The name and the store that a join joins, active or not.
+/// The name and the store of a join, active or not.
 pub(in crate::storage) fn joined(join: &RecordData) -> Option<(NameId, StoreId)> {
     let fields = join.fields()?;
     let text = |key| fields.text(key).map(std::borrow::Cow::into_owned);

@@ -1,4 +1,4 @@
-//! Everything of a site in memory: the reference for what a storage does, simple rather than fast.
+//! A site in memory: the reference for the behaviour of a storage, simple rather than fast.
 
 mod buffer;
 mod changelog;
@@ -21,8 +21,8 @@ use crate::record::Cursor;
 
 /// A complete storage in memory: gone with the process, and bounded by nothing but memory.
 ///
-/// It is for tests and simulators, for hosts that have no disk, and as the shortest reading of what the traits promise:
-/// a transaction works on a copy, and a commit puts the copy in the place of the original.
+/// For tests and simulators, for hosts without a disk, and as the shortest version of the traits' promises: a
+/// transaction works on a copy, and a commit replaces the original.
 ///
 /// ```
 /// use sync_core::storage::state::SITE_NAME;

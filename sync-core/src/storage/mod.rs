@@ -1,10 +1,10 @@
-//! Where records, changelog, sync buffer, cursors and settings are kept.
+//! Storage of records, changelog, sync buffer, cursors and settings.
 //!
-//! A storage gives out transactions. A [`ReadTxn`] sees one state throughout, whatever is written meanwhile; a
-//! [`WriteTxn`] is alone, sees its own writes, and takes effect as a whole at [`commit`](WriteTxn::commit) or, dropped,
-//! not at all. What was committed survives a power cut. No transaction may be kept open across a network call.
+//! A storage gives out transactions. A [`ReadTxn`] sees one snapshot. A [`WriteTxn`] is the only writer, sees its own
+//! writes, and takes effect as a whole at [`commit`](WriteTxn::commit), or not at all if it is dropped. Commits survive
+//! a power cut. No transaction may stay open across a network call.
 //!
-//! What a transaction can do is divided into topics, each with a trait that reads and one that writes:
+//! The calls of a transaction are divided into topics, each with a trait that reads and one that writes:
 //!
 //! | topic | traits |
 //! |---|---|
@@ -20,11 +20,11 @@
 //! | central: what sites push | [`SitePushReads`], [`SitePushWrites`] |
 //! | central: the mirror of legacy records | [`LegacyMirrorReads`], [`LegacyMirrorWrites`] |
 //!
-//! A storage for remote sites leaves out central's topics and says so by [`ReadTxn::as_central`].
+//! A storage for remote sites leaves out central's topics, and [`ReadTxn::as_central`] returns `None`.
 //!
-//! Two storages come with the library: `SqliteStorage`, one file (feature `sqlite`), and [`MemoryStorage`], for tests,
-//! simulators and hosts without a disk. Another one implements [`Storage`] and the traits of the topics, and runs the clauses
-//! of `sync_testkit::storage_contract`, each of which is one promise made here.
+//! The library has two storages: `SqliteStorage`, one file (feature `sqlite`), and [`MemoryStorage`], for tests,
+//! simulators and hosts without a disk. Another storage implements [`Storage`] and the traits of the topics, and runs
+//! the clauses of `sync_testkit::storage_contract`, one for each promise made here.
 
 mod buffer;
 mod central;
@@ -53,7 +53,7 @@ pub use files::{FileDirection, FileEntry, FileReads, FileState, FileWrites};
 pub use memory::{MemoryBackup, MemoryStorage};
 pub use pushed::{PushedReads, PushedWrites};
 pub use records::{RecordReads, RecordWrites};
-/// The SQLite library whose connection a [`RecordHook`] is given.
+/// The SQLite library of the connection that a [`RecordHook`] receives.
 #[cfg(feature = "sqlite")]
 pub use rusqlite;
 pub use settings::{StateReads, StateWrites};
@@ -67,35 +67,35 @@ pub use sync_log::{LogEntry, LoggedError, SyncLogReads, SyncLogWrites};
 
 use crate::error::Result;
 
-/// Gives out transactions.
+/// Creates transactions.
 ///
-/// Several readers and one writer work at once: readers wait for nobody and hinder nobody; `write` waits for another
-/// writer of this process, and for a bounded time for one of another process.
+/// Several readers and one writer work at once. Readers wait for nobody and block nobody. `write` waits for another
+/// writer of this process, and for a limited time for one of another process.
 ///
 /// # Isolation
-/// A reader sees one state, that of some moment between its beginning and its first look, and never a part of a
-/// commit. What was committed before it began, it sees. A writer sees the newest state and its own writes; nobody else
-/// sees these before the commit.
+/// A reader sees one snapshot, taken between its beginning and its first read, and never a part of a commit. It sees
+/// all commits from before its beginning. A writer sees the newest state and its own writes, which others see only
+/// after the commit.
 ///
 /// # Atomicity
-/// Everything of a transaction takes effect at its commit, or nothing does: not where it is dropped, not where the
-/// commit fails, not where the process dies. A call that fails within a transaction changes nothing; what the
-/// transaction did before is still there to be committed or dropped.
+/// A transaction takes effect as a whole at its commit, or not at all: not if it is dropped, the commit fails, or the
+/// process dies. A call that fails changes nothing; earlier writes of the transaction can still be committed or
+/// dropped.
 ///
 /// # Order of calls
-/// Within a transaction, calls come in any order. A thread that holds a writer must end it before it begins another, or
-/// it waits for itself.
+/// Calls of a transaction may come in any order. A thread that holds a writer must end it before it begins another;
+/// otherwise it waits for itself.
 ///
 /// # Restored from a backup
-/// A storage that is put back to an older state, as far as it can notice that, gives out no cursor again that was given
-/// out before, and adds a [`ChangelogGap`](crate::ChangelogGap) to [`state::LOST`], in one step before anything else can be seen of it.
+/// A storage that notices that it was put back to an older state uses no cursor twice, and adds a
+/// [`ChangelogGap`](crate::ChangelogGap) to [`state::LOST`], in one step before any other access.
 ///
 /// # Errors
 /// An implementation sorts its errors by who must act: [`DatabaseBusy`](crate::Error::DatabaseBusy) (try again),
 /// [`DiskFull`](crate::Error::DiskFull), [`DatabaseReadOnly`](crate::Error::DatabaseReadOnly), and
-/// [`Database`](crate::Error::Database) for all else, each with its cause;
-/// [`DamagedState`](crate::Error::DamagedState) for what was stored and cannot be read back. After any of them the
-/// storage can still be used: the next transaction shows what was committed.
+/// [`Database`](crate::Error::Database) for the rest, each with its cause; [`DamagedState`](crate::Error::DamagedState)
+/// for stored values that cannot be read. The storage stays usable after any of them: the next transaction shows the
+/// committed state.
 ///
 /// # Example
 /// ```
@@ -135,31 +135,31 @@ use crate::error::Result;
 /// # Ok::<(), sync_core::Error>(())
 /// ```
 pub trait Storage: Send + Sync {
-    /// Begins a transaction that reads.
+    /// Begins a reading transaction.
     ///
     /// # Errors
     /// `LocalFault`: the storage cannot be read.
     fn read(&self) -> Result<Box<dyn ReadTxn + '_>>;
 
-    /// Begins a transaction that writes.
+    /// Begins a writing transaction.
     ///
     /// # Errors
-    /// `LocalFault`: the storage cannot be written; `database_busy` if another process keeps it too long.
+    /// `LocalFault`: the storage cannot be written; `database_busy` if another process holds it too long.
     fn write(&self) -> Result<Box<dyn WriteTxn + '_>>;
 
-    /// Takes the lock that lets one cycle run at a time, also across processes. Dropping the guard gives it back; a
-    /// process that dies gives it back too.
+    /// Takes the lock that allows only one cycle at a time, also across processes. It is released when the guard is
+    /// dropped or the process dies.
     ///
     /// # Errors
-    /// [`Error::CycleRunning`](crate::Error::CycleRunning) if another one has it.
+    /// [`Error::CycleRunning`](crate::Error::CycleRunning) if another cycle has it.
     fn lock_cycle(&self) -> Result<CycleLock>;
 }
 
-/// Keeps other cycles out until it is dropped.
+/// Blocks other cycles until it is dropped.
 pub struct CycleLock(#[allow(dead_code, reason = "held for its drop")] Box<dyn Send>);
 
 impl CycleLock {
-    /// A lock that is given back when `guard` is dropped.
+    /// A lock that is released when `guard` is dropped.
     pub fn new(guard: impl Send + 'static) -> Self {
         Self(Box::new(guard))
     }
@@ -171,32 +171,33 @@ impl std::fmt::Debug for CycleLock {
     }
 }
 
-/// Reads one state of the storage: the sum of the topics that every storage has.
+/// Reads one snapshot of the storage: the sum of the topics that every storage has.
 ///
-/// Text is compared byte by byte: capital letters count, in ids as in names of tables. A `limit` of 0 gives nothing,
-/// `usize::MAX` everything; a start beyond every row gives nothing.
+/// Text is compared byte by byte: capital letters matter, in ids and in names of tables. A `limit` of 0 returns
+/// nothing, `usize::MAX` everything; a start after all rows returns nothing.
 ///
 /// # Errors
 /// Each call: the storage cannot be read, or `damaged_state`.
 pub trait ReadTxn:
     RecordReads + ChangelogReads + HistoryReads + BufferReads + StateReads + SyncLogReads + PushedReads + FileReads
 {
-    /// Central's part; `None` if the storage is for remote sites only. Has no default: a storage over another one that forgot
-    /// to pass it on would take central away.
+    /// Central's part; `None` if the storage is for remote sites only. It has no default, so that a storage that wraps
+    /// another one cannot lose it by mistake.
     fn as_central(&self) -> Option<&dyn CentralReads>;
 }
 
 /// Reads and writes; takes effect at commit.
 ///
 /// # Errors
-/// Each call: the storage cannot be written. The call changed nothing; see [`Storage`] for what goes on.
+/// Each call: the storage cannot be written. The call changed nothing; see [`Storage`] for the state of the
+/// transaction.
 pub trait WriteTxn:
     ReadTxn + RecordWrites + BufferWrites + StateWrites + SyncLogWrites + PushedWrites + FileWrites
 {
-    /// Central's part; `None` exactly where [`as_central`](ReadTxn::as_central) gives none.
+    /// Central's part; `None` exactly if [`as_central`](ReadTxn::as_central) is `None`.
     fn as_central_writer(&self) -> Option<&dyn CentralWrites>;
 
-    /// Makes everything of this transaction take effect, durably.
+    /// Commits this transaction, durably.
     ///
     /// # Errors
     /// Nothing took effect.

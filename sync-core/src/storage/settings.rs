@@ -7,7 +7,7 @@ use crate::error::Result;
 /// # Errors
 /// Each call: the storage cannot be read.
 pub trait StateReads {
-    /// A setting or a cursor; its name and its format are the library's (`storage::state`).
+    /// A setting or a cursor; the library defines its name and format (`storage::state`).
     fn state(&self, key: &str) -> Result<Option<String>>;
 }
 

@@ -8,20 +8,19 @@ use crate::error::Result;
 /// One cycle in the sync log.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LogEntry {
-    /// When it began.
+    /// Its beginning.
     pub started_at: Timestamp,
-    /// When it ended.
+    /// Its end.
     pub finished_at: Timestamp,
-    /// How it ended: `done`, `left_behind`, `partial`, `failed` or `cancelled`; `repaired` for what a person repaired between
-    /// cycles.
+    /// Its outcome: `done`, `left_behind`, `partial`, `failed` or `cancelled`; `repaired` for a repair between cycles.
     pub outcome: String,
-    /// The error it ended with, if any.
+    /// Its error, if any.
     pub error: Option<LoggedError>,
-    /// The report, as `sync --json` prints it.
+    /// Its report, as JSON.
     pub report: serde_json::Value,
 }
 
-/// An error as the sync log keeps it.
+/// An error in the sync log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LoggedError {
     /// Its stable code.
@@ -50,6 +49,6 @@ pub trait SyncLogReads {
 /// # Errors
 /// Each call: the storage cannot be written. The call changed nothing.
 pub trait SyncLogWrites: SyncLogReads {
-    /// Adds an entry; the oldest beyond a thousand go.
+    /// Adds an entry; entries beyond a thousand are dropped, oldest first.
     fn add_log(&self, entry: &LogEntry) -> Result<()>;
 }

@@ -1,4 +1,4 @@
-//! Writes at central: what reaches other sites by them, and what a site that wrote could not know yet.
+//! Writes at central: their effects on other sites, and the moves that a writing site could not know yet.
 
 use super::moved_stores;
 use super::record::{Origin, WriteEffect, change, scope, upsert};
@@ -15,9 +15,10 @@ use crate::storage::{QuarantineCause, ReadTxn, Selection, Source, WriteTxn, stat
 
 const JOINS: &str = "name_store_join";
 
-/// On central, stores a record, and logs again what reaches other sites by it: the records of a patient who becomes
-/// visible in a store, the children of a record that moves to another store (weak point A11). Of a store that moves to
-/// another site, the records are logged again afterwards; what was refused from that site is tried again.
+/// On central, stores a record, and logs again the records that other sites now need: those of a patient who becomes
+/// visible in a store, and the children of a record that moves to another store (weak point A11). The records of a
+/// store that moves to another site are logged again afterwards, and records that were refused from that site are tried
+/// again.
 pub(crate) fn upsert_with_fanout(
     txn: &dyn WriteTxn,
     table: &TableName,
@@ -47,26 +48,26 @@ pub(crate) fn upsert_with_fanout(
     Ok(stored)
 }
 
-/// Notes that a store is no more on the site that it was on: until the site has read of that, it goes on writing.
+/// Records that a store has left its site, which writes on until it has read of that.
 fn note_left_site(txn: &dyn WriteTxn, store: &RecordId, site_before: Option<i64>) -> Result<()> {
     let Some(site) = site_before.and_then(|number| number.try_into().ok()).map(SiteId) else { return Ok(()) };
     state::store_left_site(site, store.as_str()).set(txn, txn.last_cursor()?)
 }
 
-/// What went elsewhere before a site wrote a record, without the site knowing yet.
+/// What moved elsewhere before a site wrote a record and could know of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum UnseenMove {
     /// Nothing, as far as is known.
     #[default]
     Nothing,
-    /// The store that the record is of, with all that is in it. What the site writes for it counts if it comes back.
+    /// The record's store with all its records. The site's edits count if the store comes back.
     Store,
-    /// The record, or the one that it hangs on.
+    /// The record or its parent.
     Record,
 }
 
-/// Whether a site that wrote a record could not know yet that it is no more one of its stores: the record, or the one that
-/// it hangs on, or its store went elsewhere beyond what the site had read.
+/// Whether a site that wrote a record could not know that the record, its parent or its store had moved to another
+/// site: the move is after the part of the changelog that the site had read.
 pub(crate) fn went_unseen(
     txn: &dyn ReadTxn,
     (site, read_to, own): (SiteId, Cursor, &[StoreId]),
@@ -77,7 +78,7 @@ pub(crate) fn went_unseen(
     let stored = txn.record(table, id)?;
     for version in stored.iter().chain(std::iter::once(data)) {
         let (of_table, of_id) = decided_by(kind, id, version);
-        // A store that went to another site counts as the site's own too, where that came unseen.
+        // A store that moved to another site unseen still counts as the site's own.
         let mut own = own.to_vec();
         for store in txn.tombstones(&of_table, &of_id)?.into_iter().filter_map(|(row, _)| row.store) {
             if store_went_unseen(txn, (site, read_to), &store)? {
@@ -98,7 +99,8 @@ pub(crate) fn went_unseen(
     Ok(went)
 }
 
-/// The record in whose store a version of a record is: itself, the one on which it hangs, or the one whose file it describes.
+/// The record that decides the store of a version of a record: itself, its parent, or the record whose file it
+/// describes.
 fn decided_by(kind: &RecordType, id: &RecordId, version: &RecordData) -> (TableName, RecordId) {
     if *kind.table == *REFERENCES
         && let Some(Reference { table, record_id, .. }) = Reference::read(version)
@@ -114,12 +116,12 @@ fn decided_by(kind: &RecordType, id: &RecordId, version: &RecordData) -> (TableN
     parent.unwrap_or_else(|| (TableName::from(kind.table), id.clone()))
 }
 
-/// Whether a store went to another site beyond what its former site had read.
+/// True if a store moved to another site after the part that its former site had read.
 fn store_went_unseen(txn: &dyn ReadTxn, (site, read_to): (SiteId, Cursor), store: &StoreId) -> Result<bool> {
     Ok(state::store_left_site(site, store.as_str()).find(txn)?.is_some_and(|left| left >= read_to))
 }
 
-/// Once a store is active on a site, what was refused from that site may be allowed: edits made while the store was away
+/// Once a store is active on a site, records refused from that site may be allowed: edits made while the store was away
 /// for a time.
 fn retry_refused(txn: &dyn WriteTxn, store: &RecordData) -> Result<()> {
     let site = store.fields().and_then(|fields| fields.number("sync_id_remote_site"));
@@ -132,7 +134,7 @@ fn retry_refused(txn: &dyn WriteTxn, store: &RecordData) -> Result<()> {
 }
 
 fn move_children(txn: &dyn WriteTxn, table: &TableName, id: &RecordId, now: Timestamp) -> Result<()> {
-    // From nobody: the site that moved the record may not have them.
+    // Without a source: the site that moved the record may not have them.
     let origin = Origin::Sync(None);
     for kind in record_types() {
         let Scope::ParentStore(field, parent, _) = kind.scope else { continue };
@@ -150,9 +152,9 @@ fn move_children(txn: &dyn WriteTxn, table: &TableName, id: &RecordId, now: Time
     Ok(())
 }
 
-/// Once a join makes a patient visible in a store: the patient's records go out anew, because the store's
-/// site has read past them (weak point A11), and what sites pushed of the patient before is tried again. A join that says
-/// the same as before brings no news: the patient's rows would use up cursors each time that it is written.
+/// When a join makes a patient visible in a store, the patient's records are logged again, because the store's site has
+/// read past them (weak point A11), and quarantined records of the patient are tried again. A join without a change
+/// does nothing: each write of it would otherwise use up cursors for all of the patient's rows.
 fn relog_patient_history(txn: &dyn WriteTxn, table: &TableName, join: &RecordData, is_news: bool) -> Result<()> {
     let fields = join.fields().filter(|_| *table == *JOINS && !planted!(PatientHistoryIgnored));
     let Some(name) = fields.as_ref().and_then(|fields| fields.text("name_ID")) else { return Ok(()) };
@@ -168,7 +170,7 @@ fn relog_patient_history(txn: &dyn WriteTxn, table: &TableName, join: &RecordDat
     Ok(())
 }
 
-/// Whether two versions of a join make the same patient visible, or not, in the same store.
+/// True if two versions of a join have the same patient, store and visibility.
 fn joins_the_same(one: &RecordData, other: &RecordData) -> bool {
     let (Some(one), Some(other)) = (one.fields(), other.fields()) else { return false };
     let is_inactive = |fields: &Fields<'_>| fields.get("inactive").is_some_and(|raw| matches!(raw.get(), "true" | "1"));
@@ -176,12 +178,12 @@ fn joins_the_same(one: &RecordData, other: &RecordData) -> bool {
         && is_inactive(&one) == is_inactive(&other)
 }
 
-/// The site that a store is on, as this database has it.
+/// The site of a store, in this database.
 fn site_of_store(txn: &dyn ReadTxn, store: &RecordId) -> Result<Option<i64>> {
     Ok(txn.record(&TableName::from("store"), store)?.as_ref().and_then(site_in))
 }
 
-/// The site in the record of a store.
+/// The site in a store's record.
 pub(crate) fn site_in(store: &RecordData) -> Option<i64> {
     store.fields().and_then(|fields| fields.number("sync_id_remote_site"))
 }

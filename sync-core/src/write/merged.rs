@@ -1,6 +1,7 @@
-//! What is known of merged records: which record is kept for which, and what is still to be rewritten.
+//! The merged records: which record remains for each, and what is still to be rewritten.
 //!
-//! [`integrate::merge`](crate::integrate::merge) notes merges and rewrites what points to merged records; writes ask here.
+//! [`integrate::merge`](crate::integrate::merge) stores merges and rewrites references to merged records; writes look
+//! them up here.
 
 use crate::error::Result;
 use crate::record::references::{MERGED, with_kept};
@@ -11,12 +12,12 @@ use crate::storage::{ReadTxn, WriteTxn, state};
 /// The longest chain of merges that is followed.
 const CHAIN_MAX: usize = 1000;
 
-/// Whether anything was ever merged here.
+/// True if there ever was a merge.
 pub(crate) fn any(txn: &dyn ReadTxn) -> Result<bool> {
     state::MERGES_PENDING.is_set(txn)
 }
 
-/// The record that is kept for one that was merged; nothing if it was not.
+/// The remaining record for a merged one; `None` if it was not merged.
 pub(crate) fn kept(txn: &dyn ReadTxn, table: &str, id: RecordId) -> Result<Option<RecordId>> {
     let mut kept = None;
     let mut next = id;
@@ -28,19 +29,19 @@ pub(crate) fn kept(txn: &dyn ReadTxn, table: &str, id: RecordId) -> Result<Optio
     Ok(kept)
 }
 
-/// The data with every name of a merged record replaced; nothing if there is none in it.
+/// The data with every reference to a merged record replaced; `None` if there is none in it.
 pub(crate) fn resolved(txn: &dyn ReadTxn, table: &TableName, data: &RecordData) -> Result<Option<RecordData>> {
     with_kept(table.as_str(), data, |target, id| kept(txn, target, id))
 }
 
-/// Whether a record was merged into another one: what comes of it has no place here any more.
+/// True if a record was merged into another one: no version of it is stored any more.
 pub(crate) fn is_gone(txn: &dyn ReadTxn, table: &TableName, id: &RecordId) -> Result<bool> {
     Ok(MERGED.contains(&table.as_str()) && state::merged_into(table.as_str(), id).is_set(txn)?)
 }
 
-/// Notes what has to be tidied up because this record was stored, where anything was merged: a join of a name that is part
-/// of a merge may be the second one of its store, as may that of a store whose name is known only now. And what a host writes
-/// of a merged record goes once it has arrived.
+/// Records the work that storing this record causes after a merge: a join of a merged name may be the second one of its
+/// store, and so may the join of a store whose name is known only now. A local edit of a merged record is removed once
+/// it has arrived at the server.
 pub(crate) fn stored(txn: &dyn WriteTxn, table: &TableName, id: &RecordId, data: &RecordData) -> Result<()> {
     if is_gone(txn, table, id)? && !planted!(MergedComesBack) {
         return append_pending(txn, PendingMerge::Into(table.clone(), id.clone()));

@@ -1,4 +1,4 @@
-//! Writing records: each record with its row in the changelog, and what a write takes with it.
+//! Writing records: each record with its changelog row, and the other effects of a write.
 
 pub(crate) mod at_central;
 pub(crate) mod merged;
@@ -10,7 +10,8 @@ pub(crate) mod records;
 pub(crate) mod relog;
 pub(crate) mod restored_site;
 
-/// The pause after a full transaction, in which a writer of another process gets its turn: it can only ask again and again.
+/// The pause after a full transaction, so that a writer of another process gets its turn: it can only retry again and
+/// again.
 pub(crate) const PAUSE: std::time::Duration = std::time::Duration::from_millis(4);
 
 pub(crate) use at_central::{UnseenMove, site_in, upsert_with_fanout, went_unseen};

@@ -1,8 +1,8 @@
-//! On central, stores that moved to another site: their records are logged anew, so that the site is sent them.
+//! On central, stores that moved to another site: their records are logged again, so that the site gets them.
 //!
-//! The site may have read past them, or have read everything again while central did not know yet whose they are. A store
-//! may have very many records, so they are logged a few at a time, in transactions of their own; how far that has come is
-//! kept with them.
+//! The site may have read past them, or have read everything while central did not know yet that they are its own. A
+//! store may have very many records, so they are logged a few at a time, each in its own transaction; the progress is
+//! stored with them.
 
 use super::PAUSE;
 use crate::clock::Clock;
@@ -12,7 +12,7 @@ use crate::storage::state::{JsonList, Setting};
 use crate::storage::{ReadTxn, Selection, Storage, WriteTxn, state};
 use crate::write;
 
-/// A store whose records are being logged anew: the next row, and where the rows from before the move end.
+/// A store whose records are being logged again: the next row, and the end of the rows from before the move.
 type Pending = (StoreId, Cursor, Cursor);
 
 const MOVED: Setting<JsonList<Pending>> = state::moved_stores();
@@ -21,7 +21,7 @@ fn pending<T: ReadTxn + ?Sized>(txn: &T) -> Result<Vec<Pending>> {
     Ok(MOVED.get(txn)?.0)
 }
 
-/// Notes that a store moved, if there is anything of it.
+/// Records that a store moved, if it has any records.
 pub(crate) fn note(txn: &dyn WriteTxn, store: StoreId) -> Result<()> {
     if planted!(GainedStoreIgnored) || txn.changes(&Selection::Store(store.clone()), Cursor(0), 1)?.is_empty() {
         return Ok(());
@@ -32,13 +32,13 @@ pub(crate) fn note(txn: &dyn WriteTxn, store: StoreId) -> Result<()> {
     MOVED.set(txn, stores)
 }
 
-/// Logs anew all that there is of the stores that were noted.
+/// Logs all records of these stores again.
 pub(crate) fn relog_pending(storage: &dyn Storage, clock: &dyn Clock) -> Result<()> {
     while log_next(storage, clock)? {}
     Ok(())
 }
 
-/// Logs anew the next of it, in one transaction. Says whether there was anything.
+/// Logs the next of them again, in one transaction. Returns whether there were any.
 pub(crate) fn log_next(storage: &dyn Storage, clock: &dyn Clock) -> Result<bool> {
     if pending(storage.read()?.as_ref())?.is_empty() {
         return Ok(false);

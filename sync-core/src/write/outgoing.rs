@@ -1,18 +1,18 @@
-//! A changelog row as the record that travels, in either direction.
+//! Makes the record that travels out of a changelog row, in either direction.
 
 use crate::changelog::{Change, ChangeAction};
 use crate::protocol::v6::{Action, BatchElement, WireRecord};
 use crate::record::{RecordData, record_type};
 
-/// Whether every peer can read a record. One that came in with an older version and holds what some cannot stays here: in an
-/// answer or a push it would stop all that stands beside it.
+/// True if every peer can read a record. A record from an older version that some peers cannot read stays here: it
+/// would stop everything beside it in an answer or a push.
 pub(crate) fn is_readable(data: &RecordData) -> bool {
     data.check_portable().is_ok() || planted!(DoorStandsOpen)
 }
 
-/// A row with the data that its record has now; a delete if it is gone: the row for a store that a record has left outlives
-/// it. Nothing for a table that has no record type, for a delete that no receiver understands, which must not stop the
-/// batch (weak point B5), and for what not every peer can read.
+/// A row with the current data of its record; a delete if the record is gone, because the row for a store that it has
+/// left outlives it. `None` for a table without a record type, for a delete that no receiver understands, which must
+/// not stop the batch (weak point B5), and for a record that not every peer can read.
 pub(crate) fn element(row: Change, data: Option<RecordData>) -> Option<BatchElement> {
     let change = row.change;
     let kind = record_type(change.table.as_str())?;

@@ -1,4 +1,4 @@
-//! Writing a record: its data and its changelog rows, in the caller's transaction.
+//! Writes a record: its data and its changelog rows, in the caller's transaction.
 
 use crate::changelog::{Audience, ChangeAction, NewChange, scope_of};
 use crate::clock::Timestamp;
@@ -8,28 +8,27 @@ use crate::record::types::is_patient;
 use crate::record::{NameId, RecordData, RecordId, Scope, SiteId, StoreId, TableName, record_type};
 use crate::storage::{ReadTxn, WriteTxn};
 
-/// Who wrote a record.
+/// The writer of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Origin {
-    /// Somebody here: a site pushes it.
+    /// The host: a site pushes it.
     Local,
-    /// Sync; on central, the site that pushed it; on a site, the legacy server if it came from there.
+    /// Sync: on central, the site that pushed it; on a site, the legacy server if it came from there.
     Sync(Option<SiteId>),
 }
 
-/// What storing a record did.
+/// The result of storing a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum WriteEffect {
     /// It was here already.
     AsBefore,
     /// It is new, or changed.
     Changed,
-    /// It changed, and with it the store that it belongs to.
+    /// It changed and moved to another store.
     Moved,
 }
 
-/// Stores a record and says in the changelog that it changed. Data that is here already changes nothing, so applying
-/// twice is the same as once.
+/// Stores a record and logs the change. Known data changes nothing, so twice is the same as once.
 pub(crate) fn upsert(
     txn: &dyn WriteTxn,
     table: &TableName,
@@ -51,7 +50,7 @@ pub(crate) fn upsert(
     let change = change(table, id, ChangeAction::Upsert, (store, name), data, origin, now);
     txn.put_record(data, &change)?;
     if moved && !planted!(FormerStoreNotTold) {
-        // The site that loses the record is told too; or every site, if it was everyone's.
+        // The site that loses the record is told too, or every site, if every site had it.
         let scope = (old_store, change.name.clone());
         let told = self::change(table, id, ChangeAction::Upsert, scope, data, origin, now);
         if told.audience != Audience::Nobody {
@@ -61,7 +60,7 @@ pub(crate) fn upsert(
     Ok(if moved { WriteEffect::Moved } else { WriteEffect::Changed })
 }
 
-/// Removes a record and says in the changelog that it is gone; a record that is not here changes nothing.
+/// Removes a record and logs the deletion; a missing record changes nothing.
 pub(crate) fn delete(
     txn: &dyn WriteTxn,
     table: &TableName,
@@ -75,7 +74,7 @@ pub(crate) fn delete(
     Ok(true)
 }
 
-/// The store and the name that a record's changelog row carries.
+/// The store and the name for a record's changelog row.
 pub(crate) fn scope<T: ReadTxn + ?Sized>(
     txn: &T,
     table: &TableName,
@@ -94,7 +93,7 @@ pub(crate) fn scope<T: ReadTxn + ?Sized>(
     })
 }
 
-/// Whether what came of a record says the same as what is here.
+/// True if the received data equals the stored data.
 pub(crate) fn is_same(table: &TableName, action: Action, theirs: &RecordData, ours: Option<&RecordData>) -> bool {
     match (action, ours) {
         (Action::Delete, ours) => ours.is_none(),

@@ -1,4 +1,4 @@
-//! Whose a record is, as this database knows it: the facts that the rules of [`ownership`](crate::ownership) are asked with.
+//! The owner of a record in this database: the facts for the rules of [`ownership`](crate::ownership).
 
 use crate::changelog::scope_of;
 use crate::error::{Error, Result};
@@ -12,8 +12,8 @@ use crate::storage::state::WrittenBy;
 use crate::storage::{Incoming, QuarantineCause, ReadTxn, Source, WriteTxn, state};
 use crate::write::scope;
 
-/// Whose store a record with this data belongs to, as seen by whoever has these stores. What hangs on a record that was
-/// deleted is of the store in which that was; the reference of a file is of the record that has the file.
+/// The store that owns a record with this data, as seen by a site with these stores. Children of a deleted record
+/// belong to its store; the reference of a file belongs to the record with the file.
 pub(crate) fn owner<T: ReadTxn + ?Sized>(
     txn: &T,
     table: &TableName,
@@ -34,7 +34,7 @@ pub(crate) fn owner<T: ReadTxn + ?Sized>(
     })
 }
 
-/// A file of a patient's record is of every site that sees the patient.
+/// The file of a patient's record belongs to every site that sees the patient.
 fn owner_of_file<T: ReadTxn + ?Sized>(txn: &T, reference: &RecordData, own: &[StoreId]) -> Result<StoreOwner> {
     let Some((table, data)) = record_with_file(txn, reference)?.filter(|_| !planted!(FileIsAnyones)) else {
         return Ok(StoreOwner::Nobody);
@@ -48,7 +48,7 @@ fn owner_of_file<T: ReadTxn + ?Sized>(txn: &T, reference: &RecordData, own: &[St
     owner(txn, &table, &data, own)
 }
 
-/// The record that the reference of a file names, if it is here. A reference has no file itself.
+/// The record in the reference of a file, if it is here. A reference has no file itself.
 fn record_with_file<T: ReadTxn + ?Sized>(txn: &T, reference: &RecordData) -> Result<Option<(TableName, RecordData)>> {
     let Some(Reference { table, record_id, .. }) = Reference::read(reference) else { return Ok(None) };
     if table == *REFERENCES {
@@ -72,20 +72,20 @@ fn store_of_deleted_parent<T: ReadTxn + ?Sized>(
     Ok(store.0)
 }
 
-/// Who wrote a record last, as central tells it to a site.
+/// The last writer of a record, as central tells it to a site.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum WriterOnRecord {
     /// The site itself; or nobody yet; or the record was in one of its stores.
     Itself,
     /// Another site, or central.
     Another,
-    /// A site, of which central knows no more which one: it was restored, and is to have back what it wrote.
+    /// A site that central does not know any more: it was restored, and has to get its own records back.
     Forgotten,
 }
 
-/// On central, whether another site brought a record of one of its own stores that is not integrated: whoever read its id
-/// elsewhere, as in the reference of a file, could make it in a store of theirs otherwise. What was refused is no claim, and
-/// what came later than the version of this site is none until it had its turn.
+/// On central, true if another site sent a record of one of its own stores that is not integrated. Otherwise a site
+/// that read the id elsewhere, such as in the reference of a file, could create the record in its own store. A refused
+/// record is no claim, and neither is one that came later than this site's version, until it had its turn.
 pub(crate) fn is_set_aside_elsewhere<T: ReadTxn + ?Sized>(
     txn: &T,
     (table, id): (&TableName, &RecordId),
@@ -113,7 +113,7 @@ pub(crate) fn is_set_aside_elsewhere<T: ReadTxn + ?Sized>(
     Ok(false)
 }
 
-/// Whether the newest deletion of a record was in a store that is none of these.
+/// True if the newest deletion of a record was in none of these stores.
 pub(crate) fn was_deleted_elsewhere<T: ReadTxn + ?Sized>(
     txn: &T,
     (table, id): (&TableName, &RecordId),
@@ -122,9 +122,9 @@ pub(crate) fn was_deleted_elsewhere<T: ReadTxn + ?Sized>(
     Ok(txn.deleted_in(table, id)?.is_some_and(|store| !stores.contains(&store)))
 }
 
-/// On central, whether the record that decides whose a record is, itself or the one on which it hangs, is here, was last
-/// written by somebody else than this site, and never left one of the site's stores. Where it is forgotten who wrote it, it
-/// is nobody else's: the site that wrote it would lose its edits otherwise.
+/// On central, true if the record that decides the owner (itself or its parent) is here, was last written by somebody
+/// else than this site, and never left one of the site's stores. A forgotten writer counts as this site: otherwise the
+/// site that wrote it would lose its edits.
 pub(crate) fn is_anothers<T: ReadTxn + ?Sized>(
     txn: &T,
     site: (SiteId, &[StoreId]),
@@ -160,14 +160,14 @@ fn writer<T: ReadTxn + ?Sized>(
     })
 }
 
-/// The site that was noted for a record whose row names none, if it has not been written since.
+/// The stored writer of a record whose row names none, if it has not been written since.
 fn noted_writer<T: ReadTxn + ?Sized>(txn: &T, table: &TableName, id: &RecordId) -> Result<Option<SiteId>> {
     let Some(WrittenBy { site, written }) = state::written_by(table, id).find(txn)? else { return Ok(None) };
     Ok((txn.written_at(table, id)? == Some(written)).then_some(site))
 }
 
-/// On central, notes who wrote a record whose row does not name the site, because that lost the record and is sent it back.
-/// Only of types for which it matters, where a record is of no store.
+/// On central, stores the writer of a record whose row does not name it, because that site lost the record and gets it
+/// back. Only for types without a store, where it matters.
 pub(crate) fn note_writer(
     txn: &dyn WriteTxn,
     site: SiteId,
@@ -182,7 +182,7 @@ pub(crate) fn note_writer(
     state::written_by(table, id).set(txn, WrittenBy { site, written })
 }
 
-/// The record in whose store a record with this data is, if its type has one.
+/// The record that decides the store of a record with this data, if its type has one.
 fn parent_of(table: &TableName, data: &RecordData) -> Option<(TableName, RecordId)> {
     let kind = record_type(table.as_str())?;
     let Scope::ParentStore(field, parent, _) = kind.scope else { return None };
@@ -194,9 +194,9 @@ fn is_about_patient(table: &TableName) -> bool {
     record_type(table.as_str()).is_some_and(|kind| matches!(kind.scope, Scope::Patient(_)))
 }
 
-/// The patient whom a record with this data is about, if a site with these stores neither sees the patient nor wrote the
-/// record in one of them. Central may not know every join: the legacy server tells only the site itself of some. So a site
-/// vouches for what bears its own store.
+/// The patient of a record with this data, if a site with these stores neither sees the patient nor wrote the record in
+/// one of them. Central may not know every join, because the legacy server tells some only to the site itself. So a
+/// site vouches for records with its own store.
 pub(crate) fn unseen_patient<T: ReadTxn + ?Sized>(
     txn: &T,
     table: &TableName,
@@ -236,7 +236,7 @@ pub(crate) fn unseen_name<T: ReadTxn + ?Sized>(
     if !txn.record(&table, id)?.as_ref().is_some_and(is_patient) || txn.is_visible(&patient, stores)? {
         return Ok(None);
     }
-    // Whose it is may be forgotten: a name waits then, and is not refused.
+    // The writer may be forgotten: a name then waits, and is not refused.
     if writer(txn, (site, stores), (&table, id))? == WriterOnRecord::Itself {
         return Ok(None);
     }

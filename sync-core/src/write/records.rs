@@ -1,4 +1,4 @@
-//! Reading and writing records as this database: ownership and shape are checked, changelog rows are written.
+//! Reads and writes records as this database: checks ownership and shape, and writes changelog rows.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use crate::write::Origin;
 use crate::write::merged;
 use crate::write::record_owner;
 
-/// The most bytes of one record's data: with its envelope it still fits the 10 MiB that central takes.
+/// The most bytes of one record's data: with its envelope it still fits into the 10 MiB that central accepts.
 pub const RECORD_BYTES_MAX: usize = 10_000_000;
 
 /// Reads and writes records as the site, or the central server, that a database belongs to.
@@ -70,8 +70,8 @@ impl Records {
         self.storage.read()?.record_counts()
     }
 
-    /// The stores that are active on this site, by id: the records that it writes may name these. The first sync brings
-    /// them; before that there are none.
+    /// The stores that are active on this site, by id: its records may name these. The first sync brings them; before
+    /// that there are none.
     ///
     /// ```
     /// use sync_core::record::RecordData;
@@ -114,7 +114,7 @@ impl Records {
         active_stores(txn.as_ref())
     }
 
-    /// What changed here, in order.
+    /// The changes made here, in order.
     ///
     /// # Errors
     /// The database failed.
@@ -122,9 +122,9 @@ impl Records {
         self.storage.read()?.changes(&Selection::All, from, limit)
     }
 
-    /// Writes records of a table in one transaction, each with its changelog row: all of them or, at the first that is
-    /// not allowed or not valid, none. Gives their ids. A name of an item, a name or a clinician that the legacy server has
-    /// merged into another one is replaced by that one's.
+    /// Writes records of a table in one transaction, each with its changelog row: all of them, or none if one is not
+    /// allowed or not valid. Returns their ids. Names of items, names and clinicians that the legacy server has merged
+    /// are replaced by the remaining ones.
     ///
     /// # Errors
     /// [`Error::NotAllowed`] with `OnlyAllowedOnCentral` and the other rules of ownership, [`Error::InvalidRecord`],
@@ -139,7 +139,7 @@ impl Records {
         Ok(ids)
     }
 
-    /// Does all that [`put`](Self::put) does, and takes it back.
+    /// Checks like [`put`](Self::put), without writing anything.
     ///
     /// # Errors
     /// As [`put`](Self::put).
@@ -180,7 +180,7 @@ impl Records {
                     id
                 }
             };
-            // Whoever writes may not have heard yet that two records are one.
+            // The writer may not know of the merge yet.
             let resolved = if any_merged { merged::resolved(txn, &table, &data)? } else { None };
             let data = resolved.unwrap_or(data);
             store(txn, &table, &id, &data, Origin::Local, now)?;
@@ -188,7 +188,7 @@ impl Records {
                 merged::stored(txn, &table, &id, &data)?;
             }
             if any_set_aside {
-                // What was received of it before is out of date now, like what comes before this is pushed.
+                // Received versions in quarantine are outdated now, as are those that come before this edit is pushed.
                 for source in [Source::Central, Source::Legacy] {
                     txn.discard(source, &table, &id)?;
                 }
@@ -199,7 +199,7 @@ impl Records {
         Ok(ids)
     }
 
-    /// Deletes a record in the way of its type: a soft-delete mark, or a removal that travels as a Delete.
+    /// Deletes a record as its type requires: by a soft-delete mark, or by a removal that travels as a Delete.
     ///
     /// # Errors
     /// As [`put`](Self::put); [`Error::NotFound`] if it is not here.
@@ -237,12 +237,12 @@ impl Records {
     }
 }
 
-/// What is known of a table that somebody here writes to.
+/// The kind of a table that the host writes.
 #[derive(Clone, Copy)]
 enum TableKind {
     /// It has a record type.
     Typed(&'static RecordType),
-    /// Its records are the legacy server's, kept as documents, and sites own them.
+    /// Its records belong to the legacy server, are stored as documents, and sites own them.
     Legacy(&'static LegacyTable),
 }
 
@@ -257,7 +257,8 @@ impl TableKind {
     }
 }
 
-/// Refuses a record that not every peer can read. Where its id cannot be trusted either, it is told as it stands there last.
+/// Refuses a record that not every peer can read. If its id cannot be trusted either, the last one in the text is
+/// named.
 fn check_portable(kind: TableKind, table: &TableName, data: &RecordData) -> Result<()> {
     data.check_portable().map_err(|error| {
         let keys = match kind {
@@ -271,7 +272,7 @@ fn check_portable(kind: TableKind, table: &TableName, data: &RecordData) -> Resu
     })
 }
 
-/// Checks a document of the legacy server's tables that somebody here wrote, and gives its id.
+/// Checks a document of a legacy table that the host writes, and returns its id.
 fn checked_legacy_id(table: &TableName, data: &RecordData) -> Result<RecordId> {
     let id_of = |fields: &Fields<'_>| fields.text("ID").or_else(|| fields.text("id")).map(std::borrow::Cow::into_owned);
     let id = RecordId::new(data.fields().as_ref().and_then(id_of).unwrap_or_default());
@@ -285,7 +286,7 @@ fn checked_legacy_id(table: &TableName, data: &RecordData) -> Result<RecordId> {
     Ok(id)
 }
 
-/// Checks the shape of a record that somebody here wrote, and gives its id.
+/// Checks the shape of a record that the host writes, and returns its id.
 fn checked_id(kind: &RecordType, table: &TableName, data: &RecordData) -> Result<RecordId> {
     let id_of = || data.fields().and_then(|fields| fields.text(kind.key).map(std::borrow::Cow::into_owned));
     let id = RecordId::new(id_of().unwrap_or_default());
@@ -303,12 +304,12 @@ fn checked_id(kind: &RecordType, table: &TableName, data: &RecordData) -> Result
     Ok(id)
 }
 
-/// The stores that are active on the site that a database belongs to; none before it is known.
+/// The active stores of this database's site; none before it is known.
 fn active_stores(txn: &dyn ReadTxn) -> Result<Vec<StoreId>> {
     site_id(txn)?.map_or(Ok(Vec::new()), |site| txn.stores_of_site(site))
 }
 
-/// Who writes, for the rules of ownership.
+/// The writer, for the rules of ownership.
 struct RecordWriter<'t> {
     txn: &'t dyn WriteTxn,
     role: Role,
@@ -321,7 +322,7 @@ impl<'t> RecordWriter<'t> {
         Ok(Self { txn, role, stores: active_stores(txn)? })
     }
 
-    /// A record that belongs to the store of another needs it: whose it is cannot be said without.
+    /// A record that belongs to the store of its parent needs the parent, because its owner is unknown without it.
     fn ask_parent(&self, kind: &RecordType, table: &TableName, id: &RecordId, data: &RecordData) -> Result<()> {
         let Scope::ParentStore(field, parent_table, _) = kind.scope else { return Ok(()) };
         let fields = data.fields();
@@ -342,8 +343,7 @@ impl<'t> RecordWriter<'t> {
         })
     }
 
-    /// The same for a document of the legacy server's tables: a store that it names must be active here, and that of the
-    /// record whose line it is.
+    /// For a document of a legacy table: the store that it names must be active here, and so must that of its parent.
     fn ask_legacy(&self, table: &TableName, id: &RecordId, new: Option<&RecordData>) -> Result<()> {
         let stored = self.txn.record(table, id)?;
         for data in stored.iter().chain(new) {
@@ -361,7 +361,7 @@ impl<'t> RecordWriter<'t> {
         Ok(())
     }
 
-    /// Asks for the record as it is and as it would be.
+    /// Checks the stored record and the new one.
     fn ask(
         &self,
         kind: &RecordType,
@@ -382,13 +382,13 @@ impl<'t> RecordWriter<'t> {
     }
 }
 
-/// A rule of ownership that a record breaks.
+/// The rule of ownership that a record breaks, if any.
 fn refused(refusal: Refusal, id: &RecordId) -> Error {
     Error::NotAllowed { refusal, id: Some(id.clone()) }
 }
 
-/// Reads the quarantine, for whoever shows it: up to `limit` records of it, in the order in which they came, after that
-/// with the [sequence](crate::storage::Buffered::sequence) `after`; 0 for the first ones.
+/// Reads the quarantine for display: up to `limit` records, in order of arrival, after the one with the
+/// [sequence](crate::storage::Buffered::sequence) `after`; 0 for the first ones.
 ///
 /// # Errors
 /// The database failed.

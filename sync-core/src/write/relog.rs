@@ -1,4 +1,4 @@
-//! Logging again: changelog rows written anew, so that who has read past a record is sent it.
+//! Logging again: writes changelog rows anew, so that a site that has read past a record receives it.
 
 use super::record::{Origin, change, scope, upsert};
 use super::record_owner::{note_writer, was_deleted_elsewhere};
@@ -10,7 +10,7 @@ use crate::protocol::v6::WireRecord;
 use crate::record::{Cursor, RecordData, RecordId, SiteId, StoreId, TableName, record_type};
 use crate::storage::{ReadTxn, Selection, WriteTxn};
 
-/// Logs again what this database has of a record, its deletion too, because what came for it gives way to that.
+/// Logs the local version of a record again, including a deletion, because the received version yields to it.
 pub(crate) fn reassert_local(
     txn: &dyn WriteTxn,
     table: &TableName,
@@ -35,16 +35,16 @@ pub(crate) fn requeue_edit(txn: &dyn WriteTxn, logged: NewChange, now: Timestamp
         (ChangeAction::Delete, None) => {
             txn.remove_record(&NewChange { is_sync_update: false, changed_at: now, ..logged }).map(|_| ())
         }
-        // Written again since it was deleted: that is the newer edit.
+        // Written again since it was deleted: that edit is newer.
         _ => Ok(()),
     }
 }
 
-/// Rows that are logged again in one go.
+/// Rows that are logged again at once.
 const ROWS: usize = 1000;
 
-/// Logs the next rows of a selection again, in their order; those that stand beside a record, deletions among them, if
-/// wanted. Gives where it goes on before `end`.
+/// Logs the next rows of a selection again, in order, with tombstones if wanted. Returns where to continue before
+/// `end`.
 pub(crate) fn relog_range(
     txn: &dyn WriteTxn,
     selection: &Selection,
@@ -69,7 +69,7 @@ pub(crate) fn relog_range(
     Ok(next)
 }
 
-/// Logs a row again: that of a record as it is, or one that stands beside, if those are wanted.
+/// Logs a row again: that of a current record, or a tombstone if those are wanted.
 pub(crate) fn relog_row(
     txn: &dyn WriteTxn,
     change: &NewChange,
@@ -85,12 +85,12 @@ pub(crate) fn relog_row(
     Ok(())
 }
 
-/// Whether a row is that of a record as it is, and not one that tells a former store of its loss.
+/// True for the row of a current record, false for one that tells a former store of its loss.
 fn is_row_of(txn: &dyn ReadTxn, row: &NewChange, data: &RecordData) -> Result<bool> {
     Ok(scope(txn, &row.table, data)? == (row.store.clone(), row.name.clone()))
 }
 
-/// Whether central would send a record with this data to the site of these stores: one for every site, or for a store.
+/// True if central would send a record with this data to the site of these stores: one for every site, or for a store.
 pub(crate) fn is_sent_to(txn: &dyn ReadTxn, stores: &[StoreId], record: &WireRecord) -> Result<bool> {
     let (Some(kind), Some(_)) = (record_type(record.table_name.as_str()), record.record_data.fields()) else {
         return Ok(true);
@@ -103,10 +103,10 @@ pub(crate) fn is_sent_to(txn: &dyn ReadTxn, stores: &[StoreId], record: &WireRec
     })
 }
 
-/// Tells a site with these stores, which has an out-of-date version of a record that central accepted from it, of the
-/// record as it is now, where nothing else would: it has left the site's stores before central knew that it was in one, or
-/// its deletion was the first that central heard of it. What somebody else wrote since, the site is not told by this.
-/// `is_pending` says that the newer version is not integrated here.
+/// Sends the current version of a record to a site with these stores that has an outdated version of a record which
+/// central accepted from it, if nothing else would: the record has left the site's stores before central knew that it
+/// was in one, or central first heard of it by its deletion. Later versions of other writers are not sent by this.
+/// `is_pending` means that the newer version is not integrated here.
 pub(crate) fn notify_stale_site(
     txn: &dyn WriteTxn,
     (site, stores): (SiteId, &[StoreId]),
@@ -116,7 +116,8 @@ pub(crate) fn notify_stale_site(
 ) -> Result<()> {
     let (table, id) = (&theirs.table_name, &theirs.record_id);
     let Some(ours) = txn.record(table, id)? else {
-        // Where central deleted it in another site's store, a deletion in one of theirs would make its children theirs.
+        // If central deleted it in another site's store, a deletion in one of this site's stores would give its
+        // children to this site.
         let is_elsewhere = was_deleted_elsewhere(txn, (table, id), stores)?;
         if is_pending || is_elsewhere || !is_sent_to(txn, stores, theirs)? {
             return Ok(());
@@ -139,7 +140,7 @@ pub(crate) fn notify_stale_site(
         }
         return Ok(());
     }
-    // The row of its leaving, which the site is not sent because it wrote that itself.
+    // The row of its leaving, which the site does not get because it wrote that itself.
     let left = |row: &NewChange| is_from_site(row) && row.store.as_ref().is_some_and(|store| stores.contains(store));
     for (row, left_as) in txn.tombstones(table, id)?.into_iter().filter(|(row, _)| left(row)) {
         append(txn, &NewChange { source_site: None, ..row }, left_as.as_ref())?;

@@ -1,4 +1,4 @@
-//! Which records go back to the site that pushed them: those that it lost, because it was restored from a backup.
+//! Decides which records go back to the site that pushed them because it lost them, by a restore from a backup.
 
 use crate::changelog::ChangelogGap;
 use crate::error::Result;
@@ -7,7 +7,7 @@ pub(crate) use crate::storage::state::SiteRestore;
 use crate::storage::{ReadTxn, Source, WriteTxn, state};
 
 impl SiteRestore {
-    /// The newest restore that a site told of.
+    /// The newest restore that a site reported.
     pub(crate) fn load(txn: &dyn ReadTxn, site: SiteId) -> Result<Option<Self>> {
         state::RESTORED_SITE.of(site).find(txn)
     }
@@ -16,7 +16,7 @@ impl SiteRestore {
         state::RESTORED_SITE.of(site).set(txn, self)
     }
 
-    /// Keeps what a site tells of what it lost.
+    /// Stores the losses that a site reports.
     pub(crate) fn learn(txn: &dyn WriteTxn, site: SiteId, lost_there: &[ChangelogGap]) -> Result<()> {
         let told = lost_there.iter().filter(|lost| lost.before.is_possible() && lost.after < lost.before);
         let Some(before) = told.map(|lost| lost.before).max() else { return Ok(()) };
@@ -28,14 +28,14 @@ impl SiteRestore {
         Self { before, known_at: txn.last_cursor()?, buffered_to }.store(txn, site)
     }
 
-    /// Notes that a site begins anew, with an empty database: of all that came from it it may have nothing.
+    /// Records that a site begins anew, with an empty database: it may have lost all its records.
     pub(crate) fn begins_anew(txn: &dyn WriteTxn, site: SiteId) -> Result<()> {
         let before = Self::load(txn, site)?.map_or(Cursor(0), |known| known.before);
         Self { before, known_at: txn.last_cursor()?, buffered_to: newest_aside(txn, site)? }.store(txn, site)
     }
 
-    /// Notes that a site counts anew, in another database: where it went on after a restore of the former one says nothing of
-    /// the numbers of this.
+    /// Records that a site has a new database: its cursor after a restore of the former one says nothing about the
+    /// numbers of this.
     pub(crate) fn counts_anew(txn: &dyn WriteTxn, site: SiteId) -> Result<()> {
         match Self::load(txn, site)?.filter(|known| known.before > Cursor(0)) {
             Some(known) => Self { before: Cursor(0), ..known }.store(txn, site),
@@ -43,23 +43,23 @@ impl SiteRestore {
         }
     }
 
-    /// Whether the site may have lost what it pushed with this cursor.
+    /// True if the site may have lost the push with this cursor.
     pub(crate) fn lost_pushed(self, at_site: Cursor) -> bool {
         at_site < self.before
     }
 
-    /// Whether the site may have lost what came from it and has this place in the sync buffer.
+    /// True if the site may have lost its record at this place in the sync buffer.
     pub(crate) fn lost_buffered(self, sequence: u64) -> bool {
         sequence <= self.buffered_to
     }
 
-    /// Whether the site may have lost what came from it and has this cursor here.
+    /// True if the site may have lost its record with this cursor here.
     pub(crate) fn lost_logged(self, here: Cursor) -> bool {
         here <= self.known_at
     }
 }
 
-/// The newest place in the sync buffer of what came from a site and is set aside.
+/// The newest place in the sync buffer of a quarantined record of a site.
 fn newest_aside(txn: &dyn ReadTxn, site: SiteId) -> Result<u64> {
     let (mut newest, mut after) = (0, 0);
     if txn.central()?.quarantine_of_sites()?.iter().all(|(of, ..)| *of != site) {
@@ -74,7 +74,7 @@ fn newest_aside(txn: &dyn ReadTxn, site: SiteId) -> Result<u64> {
     }
 }
 
-/// Rows that are looked at in one go.
+/// Rows that are read at once.
 const ROWS: usize = 500;
 
 #[cfg(test)]

@@ -1,30 +1,30 @@
-//! When sites came last, and how far they have read.
+//! The times of sites' visits, and their positions.
 
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::record::{Cursor, SiteId};
 
-/// What central knows of a site's visits: for its administrator to look at, no decision depends on it.
+/// The visits of a site, for the administrator of central; no decision depends on them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SiteActivity {
     /// Its number.
     pub site: SiteId,
-    /// Its name, as it calls itself.
+    /// Its name, as sent by the site.
     pub name: String,
-    /// The version of its application, as it says.
+    /// The version of its application, as sent by the site.
     pub app_version: String,
-    /// Its last request of any kind.
+    /// The time of its last request.
     pub seen_at: Timestamp,
-    /// Its last answered pull.
+    /// The time of its last answered pull.
     pub pulled_at: Option<Timestamp>,
-    /// Its last push that was taken.
+    /// The time of its last accepted push.
     pub pushed_at: Option<Timestamp>,
-    /// The position in central's changelog up to which it has been given everything.
+    /// The position in central's changelog before which it has received everything.
     pub read_to: Option<Cursor>,
 }
 
 impl SiteActivity {
-    /// Adds what was noted later; what a part does not say stays as it was.
+    /// Adds newer values; missing ones stay as they were.
     pub fn update(&mut self, later: Self) {
         let before = (self.pulled_at, self.pushed_at, self.read_to);
         *self = later;
@@ -43,11 +43,11 @@ pub trait ActivityReads {
     fn activity(&self) -> Result<Vec<SiteActivity>>;
 }
 
-/// Notes the visits of sites.
+/// Writes the visits of sites.
 ///
 /// # Errors
 /// Each call: the storage cannot be written. The call changed nothing.
 pub trait ActivityWrites: ActivityReads {
-    /// Notes a site's visits, as [`SiteActivity::update`] adds them.
+    /// Stores a site's visits, as [`SiteActivity::update`] adds them.
     fn note_activity(&self, activity: &SiteActivity) -> Result<()>;
 }

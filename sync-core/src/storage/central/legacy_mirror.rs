@@ -1,16 +1,16 @@
-//! Records of the legacy tables that central keeps for the site that brought them, where no legacy server does.
+//! The legacy records that central stores for the sites that pushed them, if there is no legacy server.
 
 use crate::error::Result;
 use crate::record::{RecordData, RecordId, SiteId, TableName};
 
-/// A record of the legacy tables as the site brought it last.
+/// The newest version of a legacy record of a site.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MirroredRecord {
     /// Its place in the order of arrival, over all sites.
     pub number: u64,
-    /// Its table; text of the site, not checked.
+    /// Its table; text of the site, unchecked.
     pub table: TableName,
-    /// Its id; text of the site, not checked.
+    /// Its id; text of the site, unchecked.
     pub id: RecordId,
     /// Its data as it came.
     pub data: RecordData,
@@ -24,8 +24,8 @@ pub trait LegacyMirrorReads {
     /// Up to `limit` mirrored records of a site, by number after `after`. Ends early once their data exceed
     /// [`CHUNK_BYTES`](crate::storage::CHUNK_BYTES), but not before the first.
     fn legacy_mirror(&self, site: SiteId, after: u64, limit: usize) -> Result<Vec<MirroredRecord>>;
-    /// How many records of a site have a number higher than `after`, and the highest of their numbers; 0 and 0 if there are
-    /// none.
+    /// The number of a site's records with a number above `after`, and the highest of their numbers; 0 and 0 if there
+    /// are none.
     fn count_mirrored(&self, site: SiteId, after: u64) -> Result<(u64, u64)>;
 }
 
@@ -34,8 +34,9 @@ pub trait LegacyMirrorReads {
 /// # Errors
 /// Each call: the storage cannot be written. The call changed nothing.
 pub trait LegacyMirrorWrites: LegacyMirrorReads {
-    /// Keeps a record for the site that brought it, in place of the older version, with a number higher than any before.
+    /// Stores a record for the site that pushed it, in place of the older version, with a number above all earlier
+    /// ones.
     fn mirror_record(&self, site: SiteId, table: &TableName, id: &RecordId, data: &RecordData) -> Result<()>;
-    /// Removes a site's record; one that is not here changes nothing.
+    /// Removes a site's record; a missing one changes nothing.
     fn drop_mirrored(&self, site: SiteId, table: &TableName, id: &RecordId) -> Result<()>;
 }

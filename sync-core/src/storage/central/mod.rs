@@ -1,4 +1,4 @@
-//! What a storage holds for a central server only: its sites, what they push, and what it keeps for them.
+//! The part of a storage for a central server: its sites, their pushes, and their legacy records.
 
 mod activity;
 mod legacy_mirror;

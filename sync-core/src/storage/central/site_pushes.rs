@@ -1,48 +1,49 @@
-//! What sites push: the versions by which a repeated push is known, and what waits to be integrated or is quarantined.
+//! The pushes of sites: the versions that identify a repeated push, and the records that wait for integration or are in
+//! quarantine.
 
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::record::{Cursor, RecordId, SiteId, TableName};
 use crate::storage::QuarantineCause;
 
-/// The newest version of a record that a site pushed, to know it again.
+/// The newest version of a record that a site pushed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PushedVersion {
-    /// Its place in the changelog of the site.
+    /// Its cursor in the changelog of the site.
     pub cursor: Cursor,
-    /// What tells it from every other version.
+    /// Its fingerprint.
     pub fingerprint: u64,
-    /// When it last came, by the time during which central ran: the clock of its machine may be set meanwhile.
+    /// When it last came, by the time during which central ran, because the machine's clock may be changed.
     pub at: Timestamp,
-    /// Whether it is of a database that the site has no more.
+    /// True if it came from a former database of the site.
     pub is_former: bool,
 }
 
-/// Reads what sites pushed.
+/// Reads the pushes of sites.
 ///
 /// # Errors
 /// Each call: the storage cannot be read, or `damaged_state`.
 pub trait SitePushReads {
-    /// What was noted of the newest version of a record that a site pushed, in a database that the site has no more too.
+    /// The newest version of a record that a site pushed, from its current or a former database.
     fn pushed(&self, site: SiteId, table: &TableName, id: &RecordId) -> Result<Option<PushedVersion>>;
     /// The sites whose pushed records wait for integration, longest waiting first.
     fn integrations(&self) -> Result<Vec<SiteId>>;
-    /// Whether a site is among them.
+    /// True if a site is among them.
     fn integration_waits(&self, site: SiteId) -> Result<bool>;
-    /// The number of quarantined records that sites had pushed, by site and cause.
+    /// The number of quarantined records that sites pushed, by site and cause.
     fn quarantine_of_sites(&self) -> Result<Vec<(SiteId, QuarantineCause, u64)>>;
 }
 
-/// Notes what sites pushed, and what of it waits for integration.
+/// Writes the pushes of sites, and the requests for their integration.
 ///
 /// # Errors
 /// Each call: the storage cannot be written. The call changed nothing.
 pub trait SitePushWrites: SitePushReads {
-    /// Notes what a site pushed of a record, in place of what was noted, unless that has a higher cursor in the same
+    /// Stores the version of a record that a site pushed, unless the stored one has a higher cursor from the same
     /// database of the site.
     fn note_taken(&self, site: SiteId, table: &TableName, id: &RecordId, pushed: &PushedVersion) -> Result<()>;
-    /// Remembers that a site's pushed records wait for integration; a request that is there keeps its time.
+    /// Records that a site's push waits for integration; an existing request keeps its time.
     fn request_integration(&self, site: SiteId, at: Timestamp) -> Result<()>;
-    /// Forgets it.
+    /// Removes that request.
     fn finish_integration(&self, site: SiteId) -> Result<()>;
 }

@@ -1,10 +1,10 @@
-//! The local list of sites, which central keeps where no legacy server does.
+//! The local list of sites, which central keeps if there is no legacy server.
 
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::record::SiteId;
 
-/// A site in the local list that central keeps where no legacy server does.
+/// A site in the local list.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SiteEntry {
     /// Its number.
@@ -13,16 +13,16 @@ pub struct SiteEntry {
     pub uuid: String,
     /// Its name.
     pub name: String,
-    /// A slow salted hash of the password hash that the site sends.
+    /// A slow salted hash of the site's password hash.
     pub secret: String,
-    /// The hardware id it is bound to, from its first contact on.
+    /// The hardware id of its machine, from its first sign-in on.
     pub hardware_id: Option<String>,
-    /// When it last completed a pull.
+    /// The time of its last complete pull.
     pub last_pull_at: Option<Timestamp>,
 }
 
 impl std::fmt::Debug for SiteEntry {
-    /// Shows number and name only.
+    /// Shows only number and name.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("SiteEntry").field("id", &self.id).field("name", &self.name).finish_non_exhaustive()
     }
@@ -35,7 +35,7 @@ impl std::fmt::Debug for SiteEntry {
 pub trait SiteReads {
     /// The local list of sites, by number.
     fn sites(&self) -> Result<Vec<SiteEntry>>;
-    /// A site of the local list by its name; capital letters count.
+    /// A site of the local list by name; capital letters matter.
     fn site_named(&self, name: &str) -> Result<Option<SiteEntry>>;
 }
 
@@ -49,6 +49,6 @@ pub trait SiteWrites: SiteReads {
     /// # Errors
     /// Another site has this name or UUID.
     fn put_site(&self, site: &SiteEntry) -> Result<()>;
-    /// Removes a site of the local list; says whether it was there.
+    /// Removes a site of the local list; returns whether it existed.
     fn remove_site(&self, id: SiteId) -> Result<bool>;
 }

@@ -1,4 +1,4 @@
-//! Records, and the questions about stores and names that they answer.
+//! Records, and queries about stores and names.
 
 use std::ops::Bound;
 

@@ -1,4 +1,4 @@
-//! The local list of sites, their visits, and the mirror of the legacy records that they brought.
+//! The local list of sites, their visits, and the mirror of their legacy records.
 
 use std::ops::Bound;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! All that a storage in memory holds.
+//! The whole content of a storage in memory.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,24 +10,24 @@ use crate::storage::found::Found;
 use crate::storage::state::{LOST, with_gap};
 use crate::storage::{Buffered, FileEntry, LogEntry, MirroredRecord, SiteActivity, SiteEntry};
 
-/// What a changelog row is about: there is one for each.
+/// The subject of a changelog row: there is one row for each.
 pub(super) type ChangeKey = (TableName, RecordId, Option<StoreId>);
 
-/// A record, and where its own newest change stands.
+/// A record, with the cursor of its newest change.
 #[derive(Clone)]
 pub(super) struct RecordRow {
     pub data: RecordData,
     pub cursor: Cursor,
-    /// Where it got this data.
+    /// The cursor at which it got this data.
     pub written: Cursor,
     pub found: Found,
 }
 
-/// A tombstone: a change that is not a record's own newest.
+/// A tombstone: a change that is not the newest of an existing record.
 #[derive(Clone)]
 pub(super) struct Tombstone {
     pub cursor: Cursor,
-    /// Where the record left the store or was deleted.
+    /// The cursor at which the record left the store or was deleted.
     pub written: Cursor,
     /// The record as it left the store.
     pub left_as: Option<RecordData>,
@@ -41,12 +41,12 @@ pub(super) struct PushedRow {
     pub taken: Option<(u64, Timestamp)>,
 }
 
-/// All that a storage holds. A clone shares everything; what is then written is copied first.
+/// The whole content of a storage. Clones share it; a write copies the part first.
 #[derive(Clone, Default)]
 pub(super) struct State {
     pub records: BTreeMap<TableName, Arc<BTreeMap<RecordId, RecordRow>>>,
     pub changelog: Arc<BTreeMap<Cursor, NewChange>>,
-    /// The changes that are not a record's own newest: of records that were deleted, or that left a store.
+    /// The tombstones: changes of records that were deleted, or that left a store.
     pub tombstones: Arc<BTreeMap<ChangeKey, Tombstone>>,
     pub newest: Cursor,
     pub buffer: Arc<BTreeMap<u64, Buffered>>,
@@ -65,7 +65,7 @@ pub(super) struct State {
 }
 
 impl State {
-    /// Says that this state was put in place of a newer one.
+    /// Records that this state replaced a newer one.
     pub(super) fn went_back_from(&mut self, newer: &Self) {
         let lost = ChangelogGap { after: self.newest, before: newer.newest.max(self.newest).next() };
         let text = with_gap(self.settings.get(LOST.name()).map(String::as_str), lost);
@@ -83,7 +83,7 @@ pub(super) fn place(change: &NewChange) -> ChangeKey {
     (change.table.clone(), change.id.clone(), change.store.clone())
 }
 
-/// A mutex whose holder panicked still guards a sound state: nothing is changed in place.
+/// A mutex whose holder panicked still guards a valid state, because nothing is changed in place.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! A transaction: a copy of the state that takes the original's place at commit.
+//! A transaction: a copy of the state that replaces the original at commit.
 
 use std::cell::RefCell;
 use std::sync::{Mutex, MutexGuard};
@@ -7,7 +7,7 @@ use super::state::{State, lock};
 use crate::error::Result;
 use crate::storage::{CentralReads, CentralWrites, ReadTxn, WriteTxn};
 
-/// Reads, or reads and writes: only the latter holds the original and the turn to write.
+/// Reads, or reads and writes: only a writer holds the original and the turn to write.
 pub(super) struct MemoryTxn<'s> {
     pub(super) state: RefCell<State>,
     original: Option<(&'s Mutex<State>, MutexGuard<'s, ()>)>,
@@ -23,7 +23,7 @@ impl<'s> MemoryTxn<'s> {
     }
 }
 
-/// Takes items as long as their bytes fit, and the first in any case.
+/// Takes items while their bytes fit, but always the first.
 pub(super) fn within<T>(items: impl Iterator<Item = T>, bytes_max: usize, bytes_of: impl Fn(&T) -> usize) -> Vec<T> {
     let mut taken = Vec::new();
     let mut bytes = 0;

@@ -1,4 +1,4 @@
-//! A copy of the database as it is at one moment, while it is in use.
+//! A copy of the database at one moment, while it is in use.
 
 use std::path::Path;
 
@@ -12,11 +12,11 @@ use super::place::create_private;
 use crate::error::{Error, Result};
 
 impl SqliteStorage {
-    /// Copies the whole database into a new file, which only its owner can read: it holds what the database holds, the
-    /// hash of the site's password included.
+    /// Copies the whole database into a new file that only its owner can read, because it contains all data, including
+    /// the hash of the site's password.
     ///
     /// # Errors
-    /// [`Error::Io`] if there is such a file already; `disk_full`; the database failed. No file is left behind then.
+    /// [`Error::Io`] if the file exists already; `disk_full`; the database failed. No file is left behind then.
     pub fn back_up(&self, to: &Path) -> Result<()> {
         if to.exists() {
             let source = std::io::Error::from(std::io::ErrorKind::AlreadyExists).into();
@@ -24,7 +24,8 @@ impl SqliteStorage {
         }
         create_private(to)?;
         self.copy_into(to).map_err(|error| at_path(error, to)).inspect_err(|_| {
-            // Half a copy is of no use, nor is what SQLite wrote to undo it; that they cannot be removed is not what went wrong.
+            // Half a copy is useless, and so are SQLite's journal files. An error while removing them is not the one to
+            // report.
             let _ = std::fs::remove_file(to);
             let mut journal = to.as_os_str().to_owned();
             journal.push("-journal");
@@ -39,7 +40,7 @@ impl SqliteStorage {
         {
             let backup = Backup::new(&from, &mut copy).map_err(database_error)?;
             let mut tries = 0;
-            // In one step: what others write meanwhile is not in it, and does not make it begin anew.
+            // In one step: later writes of others are not in it, and do not restart it.
             while backup.step(-1).map_err(database_error)? != StepResult::Done {
                 tries += 1;
                 if tries > BUSY_TRIES {

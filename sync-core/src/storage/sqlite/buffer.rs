@@ -34,10 +34,10 @@ pub(super) fn read_source(text: &str) -> Option<Source> {
 const COLUMNS: &str = "sequence, source, table_name, record_id, action, data, received_at, state, reason, waits_for_table, waits_for_id, cursor, \
                        known_here, known_by_sender, was_set_aside";
 
-/// Where the data stand among the texts of a row.
+/// The position of the data among the texts of a row.
 const DATA: usize = 4;
 
-/// The texts of a row, before they are read as what they stand for.
+/// The texts of a row, before they are parsed.
 struct BufferRow {
     sequence: i64,
     texts: [String; 7],
@@ -93,7 +93,7 @@ impl BufferRow {
     }
 }
 
-/// SQLite's integers are signed; sequences are given out by it and fit.
+/// SQLite's integers are signed; it gives out the sequences, so they fit.
 fn signed(sequence: u64) -> i64 {
     i64::try_from(sequence).unwrap_or(i64::MAX)
 }
@@ -248,7 +248,7 @@ impl BufferWrites for SqliteTxn<WriteTurn<'_>> {
 }
 
 impl SqliteTxn<WriteTurn<'_>> {
-    /// Stages again what is set aside and chosen, and requests the integration of the sites that had pushed it.
+    /// Stages the chosen quarantined records again, and requests the integration of the sites that had pushed them.
     fn stage_again(&self, chosen: &str, params: impl Params + Copy) -> Result<u64> {
         let request = format!(
             "INSERT INTO sync_integration (site_id, requested_at) \

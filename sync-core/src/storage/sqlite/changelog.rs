@@ -1,4 +1,4 @@
-//! The changelog as it is written: a record carries its newest change itself; tombstones say where it was.
+//! Writes the changelog: a record carries its newest change; tombstones hold its former stores.
 
 use rusqlite::params;
 
@@ -14,7 +14,7 @@ use crate::storage::{RecordReads as _, RecordWrites};
 pub(super) const RECORD: usize = 0;
 pub(super) const TOMBSTONE: usize = 1;
 
-/// An audience as it is stored; `None` for nobody.
+/// An audience as stored; `None` for no receiver.
 pub(super) fn audience_text(audience: &Audience) -> Option<String> {
     Some(match audience {
         Audience::Everyone => "everyone".to_owned(),
@@ -25,7 +25,7 @@ pub(super) fn audience_text(audience: &Audience) -> Option<String> {
     })
 }
 
-/// SQLite's integers are signed; a position beyond them is beyond every row.
+/// SQLite's integers are signed; a larger position is after every row.
 pub(super) fn position(cursor: Cursor) -> i64 {
     i64::try_from(cursor.0).unwrap_or(i64::MAX)
 }
@@ -34,14 +34,14 @@ pub(super) fn cursor(position: i64) -> Cursor {
     Cursor(u64::try_from(position).unwrap_or(0))
 }
 
-/// A row that is about to be replaced or to go.
+/// A row that is about to be replaced or removed.
 struct ReplacedRow {
     cursor: i64,
     audience: Option<String>,
     name: Option<String>,
 }
 
-/// A tombstone that was replaced, as far as the one in its place may say the same.
+/// A tombstone that was replaced, if its successor may be the same.
 struct ReplacedTombstone {
     written: i64,
     action: String,
@@ -136,7 +136,7 @@ impl RecordWrites for SqliteTxn<WriteTurn<'_>> {
 }
 
 impl<C: HoldsConnection> SqliteTxn<C> {
-    /// Adds a tombstone. One that says the same as the one before keeps where that happened first.
+    /// Adds a tombstone. One equal to its predecessor keeps the earlier cursor.
     fn add_change(&self, change: &NewChange, left_as: Option<&RecordData>, is_news: bool) -> Result<Cursor> {
         let former = if self.any_tombstones()? { self.take_tombstone(change)? } else { None };
         let written = former.filter(|former| !is_news && former.says(change, left_as)).map(|former| former.written);
@@ -167,7 +167,7 @@ impl<C: HoldsConnection> SqliteTxn<C> {
         Ok(cursor(next))
     }
 
-    /// The name and the store that the record joins as it is now.
+    /// The name and the store of the join in its current version.
     fn joined_by(&self, change: &NewChange) -> Result<Option<(NameId, StoreId)>> {
         if !is_join(&change.table) {
             return Ok(None);
@@ -175,7 +175,7 @@ impl<C: HoldsConnection> SqliteTxn<C> {
         Ok(joined(&change.table, self.record(&change.table, &change.id)?.as_ref()))
     }
 
-    /// Takes the row of a record, which is still as it was, out of the counts and the indexes of patients.
+    /// Removes the row of a record, before it changes, from the counts and the indexes of patients.
     fn record_goes(&self, change: &NewChange) -> Result<()> {
         let sql = "SELECT cursor, audience, name_id FROM sync_record WHERE table_name = ?1 AND record_id = ?2";
         match self.first(sql, (change.table.as_str(), change.id.as_str()), ReplacedRow::read)? {
@@ -184,7 +184,7 @@ impl<C: HoldsConnection> SqliteTxn<C> {
         }
     }
 
-    /// Takes away the tombstone for the same store.
+    /// Removes the tombstone for the same store.
     fn take_tombstone(&self, change: &NewChange) -> Result<Option<ReplacedTombstone>> {
         let sql = "DELETE FROM sync_change WHERE table_name = ?1 AND record_id = ?2 \
                    AND ifnull(store_id, '') = ifnull(?3, '') \
@@ -222,7 +222,7 @@ impl<C: HoldsConnection> SqliteTxn<C> {
         }
     }
 
-    /// Whether there is any tombstone; in a first sync there is none.
+    /// True if there are any tombstones; a first sync has none.
     fn any_tombstones(&self) -> Result<bool> {
         if let Some(known) = self.any_tombstones.get() {
             return Ok(known);

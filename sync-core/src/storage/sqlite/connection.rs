@@ -1,4 +1,4 @@
-//! Connections to a database file: how they are set up, and who holds them.
+//! Connections to a database file: their settings and their holders.
 
 use std::time::Duration;
 
@@ -10,27 +10,27 @@ use super::hook::RecordHook;
 use super::watermark::Watermark;
 use crate::error::Result;
 
-/// How often it is tried again whether a writer of another process is done: every 2 ms for ten seconds. SQLite's own
-/// handler asks every 100 ms, and would hardly ever come between the transactions of a long integration.
+/// How often to retry while another process writes: every 2 ms for ten seconds. SQLite's own handler retries every 100
+/// ms, and would rarely get in between the transactions of a long integration.
 pub(super) const BUSY_TRIES: i32 = 5_000;
 pub(super) const BUSY_WAIT: Duration = Duration::from_millis(2);
-/// The most read connections that are kept open for reuse.
+/// The most read connections that are kept for reuse.
 const READERS_KEPT: usize = 8;
 
-/// The one connection of a process that writes.
+/// The only connection of a process that writes.
 pub(super) struct Writer {
     pub(super) connection: Connection,
     pub(super) watermark: Watermark,
     pub(super) hook: Option<Box<dyn RecordHook>>,
 }
 
-/// The read connections that nobody uses.
+/// The free read connections.
 pub(super) type IdleReaders = Mutex<Vec<Connection>>;
 
-/// A read connection that goes back to the others when it is dropped.
+/// A read connection that returns to the pool when dropped.
 pub(super) struct ReadConnection<'s> {
     idle: &'s IdleReaders,
-    /// `None` only while it is dropped.
+    /// `None` only during drop.
     pub(super) connection: Option<Connection>,
 }
 
@@ -57,7 +57,7 @@ pub(super) fn wait_for_another(tries: i32) -> bool {
 pub(super) fn configure(connection: &Connection) -> Result<()> {
     connection.busy_handler(Some(wait_for_another)).map_err(database_error)?;
     connection.set_prepared_statement_cache_capacity(128);
-    // FULL: what was acknowledged survives a power cut (weak point A9).
+    // FULL: acknowledged data survive a power cut (weak point A9).
     for (pragma, value) in [
         ("journal_mode", "WAL"),
         ("synchronous", "FULL"),

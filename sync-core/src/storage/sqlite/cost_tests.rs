@@ -1,4 +1,4 @@
-//! What a selection costs, in steps of SQLite's machine: as much with a million rows as with ten thousand.
+//! The cost of a selection in steps of SQLite's machine: the same with a million rows as with ten thousand.
 
 use std::cell::Cell;
 
@@ -50,7 +50,7 @@ fn changelog(rows: i64) -> (SqliteStorage, TempDir) {
     (storage, folder)
 }
 
-/// The rows and the steps of what a pull asks for.
+/// The rows and the steps of the queries of a pull.
 fn batch(storage: &SqliteStorage, selection: &Selection, from: i64) -> (usize, u64) {
     let txn = storage.read().unwrap();
     STEPS.set(0);

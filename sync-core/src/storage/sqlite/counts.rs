@@ -1,15 +1,15 @@
-//! How many changelog rows there are for each audience, kept in parts of the changelog: what is left from a cursor on is
-//! the sum of the later parts and a count within one part.
+//! The number of changelog rows of each audience, in parts of the changelog: the rows from a cursor on are the sum of
+//! the later parts and a count within one part.
 
 use super::pending_counts::Counts;
 use super::txn::{HoldsConnection, SqliteTxn};
 use crate::error::Result;
 
-/// The most rows of a part. A count looks at half of that on average, whatever the changelog holds.
+/// The most rows of a part. A count reads half of that on average, for any size of the changelog.
 const PART_ROWS: i64 = 2048;
 
 impl<C: HoldsConnection> SqliteTxn<C> {
-    /// Counts a row that an audience has got.
+    /// Counts a new row of an audience.
     pub(super) fn count_in(&self, audience: &str, cursor: i64) -> Result<()> {
         let known = self.counts.borrow().last.get(audience).copied();
         let last = match known {
@@ -17,7 +17,7 @@ impl<C: HoldsConnection> SqliteTxn<C> {
             None => self.part_of(audience, i64::MAX)?,
         };
         let start = match last {
-            // A row that stood in the changelog already, and is for somebody else now.
+            // An existing row that has another audience now.
             Some((start, _)) if cursor < start => {
                 self.part_of(audience, cursor)?.map_or_else(|| self.new_part(audience, cursor), |part| Ok(part.0))?
             }
@@ -34,7 +34,7 @@ impl<C: HoldsConnection> SqliteTxn<C> {
         Ok(())
     }
 
-    /// Counts a row that an audience has no longer.
+    /// Removes a row of an audience from the counts.
     pub(super) fn count_out(&self, audience: &str, cursor: i64) -> Result<()> {
         if let Some((start, _)) = self.part_of(audience, cursor)? {
             self.counts.borrow_mut().add(audience, start, -1);
@@ -47,13 +47,13 @@ impl<C: HoldsConnection> SqliteTxn<C> {
         Ok(start)
     }
 
-    /// The part that a cursor is in: its start and its rows, as far as they are written.
+    /// The part of a cursor: its start and its rows, as far as they are written.
     fn part_of(&self, audience: &str, cursor: i64) -> Result<Option<(i64, i64)>> {
         let sql = "SELECT start, rows FROM sync_count WHERE audience = ?1 AND start <= ?2 ORDER BY start DESC LIMIT 1";
         self.first(sql, (audience, cursor), |row| Ok((row.get(0)?, row.get(1)?)))
     }
 
-    /// Writes what was counted.
+    /// Writes the counts.
     pub(super) fn write_counts(&self) -> Result<()> {
         let Counts { pending, .. } = self.counts.take();
         for ((audience, start), gained) in pending {
@@ -66,7 +66,7 @@ impl<C: HoldsConnection> SqliteTxn<C> {
         Ok(())
     }
 
-    /// A part that has become small joins the one before it, so that there are never many more parts than rows need.
+    /// A part that has become small joins the one before it, so that the number of parts follows the number of rows.
     fn tidy_part(&self, audience: &str, start: i64, rows: i64) -> Result<()> {
         if rows > PART_ROWS / 4 {
             return Ok(());
@@ -82,7 +82,7 @@ impl<C: HoldsConnection> SqliteTxn<C> {
         Ok(())
     }
 
-    /// The rows of an audience at or after a cursor; `within` counts those from there to the end of the part it is in.
+    /// The rows of an audience at or after a cursor; `within` counts those up to the end of its part.
     pub(super) fn counted_from(
         &self,
         audience: &str,
@@ -157,7 +157,7 @@ mod tests {
         }
     }
 
-    /// The number of rows of each audience, and what each store sees.
+    /// The number of rows of each audience, and the rows that each store sees.
     type StoredCounts = (Vec<(String, i64)>, Vec<(String, i64, i64)>);
 
     fn kept(storage: &SqliteStorage) -> StoredCounts {

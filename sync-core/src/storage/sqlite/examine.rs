@@ -1,4 +1,4 @@
-//! Looking at a database file without changing anything of it, and opening it to be read only.
+//! Examines a database file without changing it, and opens it read-only.
 
 use std::path::Path;
 use std::time::Duration;
@@ -12,38 +12,39 @@ use super::place::{real_path, refuse_hard_links};
 use super::schema;
 use crate::error::{Error, Result};
 
-/// The most kinds of damage that are told.
+/// The most kinds of damage that are reported.
 const DAMAGE_MAX: usize = 10;
 
-/// Who writes for longer is told of.
+/// A writer that holds the database longer is reported.
 const TURN_WAIT: Duration = Duration::from_secs(2);
 
-/// What there is to know of a database file.
+/// The properties of a database file.
 #[derive(Debug)]
 pub(crate) struct Examined {
     /// The version of its schema.
     pub schema: i64,
-    /// The version that this library knows.
+    /// The schema version of this library.
     pub known: i64,
-    /// How large it is.
+    /// Its size in bytes.
     pub bytes: u64,
     /// Why it cannot be written now.
     pub unwritable: Option<Error>,
 }
 
-/// Looks at a database file.
+/// Examines a database file.
 pub(crate) fn examine(path: &Path) -> Result<Examined> {
     let path = &real_path(path)?;
     let connection = reading_connection(path)?;
     let (schema, known) = schema::version(&connection).map_err(|error| at_path(error, path))?;
     let bytes = path.metadata().map_or(0, |data| data.len());
-    // The turn to write is taken and given back. Nothing is written by that. Somebody waits for the answer, so not for long.
+    // Takes the turn to write and returns it, which writes nothing. Somebody waits for the answer, so the time is
+    // short.
     let turn = connection
         .busy_timeout(TURN_WAIT)
         .and_then(|()| connection.pragma_update(None, "query_only", false))
         .and_then(|()| connection.execute_batch("BEGIN IMMEDIATE; ROLLBACK"));
     let unwritable = match turn {
-        // There the turn is taken without a word.
+        // There the turn to write is taken without an error.
         Ok(()) if connection.is_readonly("main").unwrap_or(false) => {
             Some(Error::DatabaseReadOnly { source: "it can only be opened to be read".into() })
         }
@@ -53,7 +54,7 @@ pub(crate) fn examine(path: &Path) -> Result<Examined> {
     Ok(Examined { schema, known, bytes, unwritable })
 }
 
-/// What is damaged in a database file, as SQLite says it; nothing if all is well. Reads the whole file.
+/// The damage in a database file, as reported by SQLite; empty for a sound file. Reads the whole file.
 pub(crate) fn damage(path: &Path) -> Result<Vec<String>> {
     let path = &real_path(path)?;
     let connection = reading_connection(path)?;
@@ -74,7 +75,7 @@ pub(super) fn reading_connection(path: &Path) -> Result<Connection> {
     }
     let log = path.with_file_name(format!("{}-wal", path.file_name().unwrap_or_default().to_string_lossy()));
     let has_log = log.metadata().is_ok_and(|data| data.len() > 0);
-    // With the right to write: a reader of a database in WAL mode makes files beside it.
+    // With the right to write, because a reader of a database in WAL mode creates files beside it.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let open = || {
         let connection = Connection::open_with_flags(path, flags)?;
@@ -85,14 +86,14 @@ pub(super) fn reading_connection(path: &Path) -> Result<Connection> {
         only_to_read(connection)
     };
     let opened = match open() {
-        // Where nothing can be made beside it, and nothing is missing that would stand there, the file alone is read.
+        // If nothing can be created beside it, and no such file is missing, the file alone is read.
         Err(error) if !has_log && cannot_write_beside(&error) => open_alone(path).or(Err(error)),
         opened => opened,
     };
     opened.map_err(|error| at_path(database_error(error), path))
 }
 
-/// A connection that is ready to read, which is tried.
+/// A read connection, tested.
 fn only_to_read(connection: Connection) -> rusqlite::Result<Connection> {
     connection.pragma_update(None, "query_only", true)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
@@ -105,7 +106,7 @@ fn cannot_write_beside(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly))
 }
 
-/// The file as it is, without locks and without anything beside it.
+/// The file alone, without locks and without files beside it.
 fn open_alone(path: &Path) -> rusqlite::Result<Connection> {
     let mut address = url::Url::from_file_path(path).map_err(|()| rusqlite::Error::InvalidPath(path.to_owned()))?;
     address.set_query(Some("immutable=1"));
@@ -138,7 +139,7 @@ mod tests {
             all.sort();
             all
         };
-        // Without its watermark it looks like a backup that was put back: whoever opens it otherwise writes that down.
+        // Without its watermark it looks like a restored backup: any other way of opening it would record that.
         std::fs::remove_file(folder.path().join("site.sqlite.watermark")).unwrap();
         let before = looks();
         let found = examine(&path).unwrap();

@@ -1,4 +1,4 @@
-//! The errors of SQLite, and of files beside its own, sorted by who must act.
+//! Sorts errors of SQLite, and of files beside its own, by who must act.
 
 use std::path::Path;
 
@@ -20,7 +20,7 @@ pub(super) fn file_error(what: String, error: std::io::Error) -> Error {
 /// Sorts SQLite's errors by who must act.
 pub(super) fn database_error(error: rusqlite::Error) -> Error {
     let code = error.sqlite_error_code();
-    // The file beside the database that its users share cannot grow.
+    // The shared file beside the database cannot grow.
     let is_full = error.sqlite_error().is_some_and(|error| error.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE);
     let source = error.into();
     match code {
@@ -40,7 +40,7 @@ pub(super) fn at_path(error: Error, path: &Path) -> Error {
         Error::Database { source } if cannot_open(&source) && path.is_dir() => {
             Error::NotADatabase { path: shown, source: Some(source) }
         }
-        // The file is there: then it, or those that SQLite keeps beside it, cannot be written.
+        // The file exists, so it or SQLite's files beside it cannot be written.
         Error::Database { source } if cannot_open(&source) && path.is_file() => Error::DatabaseReadOnly { source },
         other => other,
     }

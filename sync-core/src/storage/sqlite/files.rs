@@ -1,4 +1,4 @@
-//! What is known of files.
+//! The state of files.
 
 use rusqlite::{Params, Row};
 
@@ -32,7 +32,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<FileEntry> {
     })
 }
 
-/// A limit as SQLite takes it.
+/// A limit for SQLite.
 fn limited(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }

@@ -1,7 +1,7 @@
-//! What a migration does in Rust: it fills the columns by which records are found, and looks through the records that came
-//! in with older versions for what not every peer can read.
+//! The part of a migration in Rust: fills the search columns, and checks records from older versions for content that
+//! not every peer can read.
 //!
-//! Row by row, so that it takes no more memory however many there are. A row that cannot even be read is left as it is.
+//! Row by row, so memory stays bounded. An unreadable row stays as it is.
 
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
@@ -13,7 +13,7 @@ use crate::record::portable::admit;
 use crate::record::{RecordData, RecordId, TableName};
 use crate::storage::found::Found;
 
-/// A record as it stands in the database.
+/// A stored record.
 struct OldRow {
     rowid: i64,
     table: TableName,
@@ -24,7 +24,7 @@ struct OldRow {
 }
 
 impl OldRow {
-    /// Reads a row; nothing if a text of it is none, or its data are no JSON.
+    /// Reads a row; `None` if one of its texts is invalid, or its data are not JSON.
     fn read(row: &Row<'_>) -> rusqlite::Result<Option<Self>> {
         let text = |index| -> rusqlite::Result<Option<String>> {
             Ok(match row.get_ref(index)? {
@@ -47,13 +47,13 @@ impl OldRow {
     }
 }
 
-/// Fills the columns and mends or sets aside what not every peer can read.
+/// Fills the columns, and repairs or quarantines records that not every peer can read.
 pub(super) fn fill(connection: &Connection) -> Result<()> {
     let mut joins_changed = false;
     let records = "SELECT rowid, table_name, record_id, data, changed_at, NULL FROM sync_record WHERE rowid > ?1 \
                    ORDER BY rowid LIMIT 1";
     each(connection, records, |old| {
-        // SQL may have read one of these otherwise, whether it can be mended or not.
+        // SQL may have read such a record differently, even if it can be repaired.
         joins_changed |= *old.table.as_str() == *crate::storage::found::JOINS && old.data.check_portable().is_err();
         let data = match once(&old) {
             Some(once) => {
@@ -65,7 +65,7 @@ pub(super) fn fill(connection: &Connection) -> Result<()> {
         find_by(connection, old.rowid, &Found::of(&old.table, &data))?;
         if let Err(error) = admit(&old.table, &old.id, Some(&data)) {
             set_aside(connection, "local", &old, &error.to_string())?;
-            // It is not sent any more; it would be counted as waiting for ever.
+            // It is not sent any more; otherwise it would count as waiting for ever.
             connection.execute("UPDATE sync_record SET is_sync_update = 1 WHERE rowid = ?1", [old.rowid])?;
         }
         Ok(())
@@ -85,7 +85,7 @@ pub(super) fn fill(connection: &Connection) -> Result<()> {
     if joins_changed { see_again(connection).map_err(database_error) } else { Ok(()) }
 }
 
-/// The rows of a table one by one, in the order of the number that stands first. Each is read before anything is written.
+/// The rows of a table one by one, ordered by the first number. Each is read before any write.
 fn each(connection: &Connection, sql: &str, mut take: impl FnMut(OldRow) -> rusqlite::Result<()>) -> Result<()> {
     let mut statement = connection.prepare(sql).map_err(database_error)?;
     let mut after = i64::MIN;
@@ -99,7 +99,7 @@ fn each(connection: &Connection, sql: &str, mut take: impl FnMut(OldRow) -> rusq
     }
 }
 
-/// The data with each key once, if that is all that is wrong with them.
+/// The data with each key once, if that is their only fault.
 fn once(old: &OldRow) -> Option<RecordData> {
     let once = old.data.with_each_key_once()?;
     admit(&old.table, &old.id, Some(&once)).ok().map(|()| once)
@@ -122,7 +122,7 @@ fn find_by(connection: &Connection, rowid: i64, found: &Found) -> rusqlite::Resu
     Ok(())
 }
 
-/// Shows a record in the quarantine, unless something of it is shown there already.
+/// Shows a record in the quarantine, unless it is shown there already.
 fn set_aside(connection: &Connection, source: &str, old: &OldRow, reason: &str) -> rusqlite::Result<()> {
     let sql = "INSERT OR IGNORE INTO sync_buffer (source, table_name, record_id, action, data, received_at, state, reason) \
                VALUES (?1, ?2, ?3, 'upsert', ?4, ?5, 'malformed', ?6)";
@@ -131,7 +131,7 @@ fn set_aside(connection: &Connection, source: &str, old: &OldRow, reason: &str) 
     Ok(())
 }
 
-/// What each store sees of patients, and the counts of that, anew from the joins as they are read now.
+/// Recreates the patient rows that each store sees, and their counts, from the joins.
 fn see_again(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(
         "DELETE FROM sync_seen;
@@ -162,7 +162,7 @@ mod tests {
     use crate::record::{Cursor, SiteId};
     use crate::storage::{QuarantineCause, Selection, Source, Storage as _};
 
-    /// A database as the version before left it.
+    /// A database as the previous version left it.
     const BEFORE: [&str; 5] = [
         include_str!("0001.sql"),
         include_str!("0002.sql"),
@@ -211,7 +211,7 @@ mod tests {
         assert_eq!(txn.children(&"asset_log".into(), "asset_id", &"a".into()).unwrap(), [RecordId::from("l")]);
         let deep = txn.record(&"asset".into(), &"deep".into()).unwrap().unwrap();
         assert_eq!(deep.as_str(), r#"{"id":"deep","notes":"two"}"#);
-        // What cannot be mended stays, is shown, and is no edit that waits to be sent.
+        // A record that cannot be repaired stays, is shown, and is no edit that waits to be sent.
         assert!(txn.has_record(&"asset".into(), &"nul".into()).unwrap());
         let aside = txn.quarantined(0, 9).unwrap();
         let [(row, why)] = aside.as_slice() else { panic!("{aside:?}") };
@@ -221,7 +221,8 @@ mod tests {
         assert!(local.iter().all(|row| row.change.id.as_str() != "nul") && local.len() == 6);
     }
 
-    /// Of a join with a key twice SQL read the first. One that cannot be mended is found as this library reads it all the same.
+    /// Of a join with a key twice, SQL read the first. One that cannot be repaired is still found as this library reads
+    /// it.
     #[test]
     fn what_stores_see_of_patients_agrees_with_joins_that_stay_as_they_are() {
         let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! What the changelog says about one record.
+//! The history of one record in the changelog.
 
 use rusqlite::Row;
 

@@ -1,4 +1,4 @@
-//! What a host with tables of its own does with each record, in the transaction that writes the record.
+//! A host's hook for each record, in the transaction that writes the record.
 
 use rusqlite::Connection;
 
@@ -13,17 +13,18 @@ pub struct HookedRecord<'r> {
     pub table: &'r TableName,
     /// Its id.
     pub id: &'r RecordId,
-    /// Its data as they are from now on; `None` if it is removed. One that was not here may be removed too.
+    /// Its new data; `None` if it is removed, which may happen to a missing record too.
     pub data: Option<&'r RecordData>,
-    /// Whether it came from a server, or from a site, and was not written here.
+    /// True if it came from a server or a site, false if it was written here.
     pub is_sync_update: bool,
 }
 
-/// Is told of each record that is written or removed, whether by [`Records`](crate::Records) or by synchronisation.
+/// Receives each record that is written or removed, by [`Records`](crate::Records) or by synchronisation.
 ///
-/// A host keeps tables of its own in the same file, and changes them here by the connection that it is given: what it does
-/// is committed with the record, or not at all. It is called for each record of a first sync too, so it should be quick; it
-/// may neither commit nor roll back, and leaves alone what begins with `sync_` and the views named after record types.
+/// A host keeps its own tables in the same file, and changes them here with the given connection: its changes are
+/// committed with the record, or not at all. The hook is called for each record of a first sync too, so it should be
+/// quick. It must not commit or roll back, and must not touch tables that begin with `sync_` or the views named after
+/// record types.
 ///
 /// ```
 /// use sync_core::storage::rusqlite::Connection;
@@ -48,12 +49,12 @@ pub struct HookedRecord<'r> {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub trait RecordHook: Send + Sync {
-    /// A record is being written or removed.
+    /// Called for a record that is being written or removed.
     ///
     /// # Errors
-    /// The whole transaction is undone, and whoever began it gets [`Error::HostFailed`](crate::Error::HostFailed): a local
-    /// write is refused, and a cycle ends there and tries the same record again next time. So an error is for what passes,
-    /// as a full disk, not for a record that the host has no use for.
+    /// The whole transaction is rolled back, and its caller gets [`Error::HostFailed`](crate::Error::HostFailed): a
+    /// local write is refused, and a cycle ends and tries the same record again next time. So return an error for
+    /// temporary faults, such as a full disk, not for a record that the host does not need.
     fn on_record(&self, connection: &Connection, record: &HookedRecord<'_>) -> Result<(), Cause>;
 }
 

@@ -1,4 +1,4 @@
-//! Records of the legacy tables that central keeps for the site that brought them: table `sync_kept`.
+//! The legacy records that central stores for the sites that pushed them: table `sync_kept`.
 
 use rusqlite::Row;
 
@@ -43,7 +43,7 @@ impl<C: HoldsConnection> LegacyMirrorReads for SqliteTxn<C> {
 
 impl LegacyMirrorWrites for SqliteTxn<WriteTurn<'_>> {
     fn mirror_record(&self, site: SiteId, table: &TableName, id: &RecordId, data: &RecordData) -> Result<()> {
-        // Replaced as a whole: it gets a new number.
+        // Replaced as a whole, because it gets a new number.
         let sql = "INSERT OR REPLACE INTO sync_kept (site_id, table_name, record_id, data) VALUES (?1, ?2, ?3, ?4)";
         self.execute(sql, (site.0, table.as_str(), id.as_str(), data.as_str()))?;
         Ok(())
@@ -56,7 +56,7 @@ impl LegacyMirrorWrites for SqliteTxn<WriteTurn<'_>> {
     }
 }
 
-/// A number as SQLite holds it.
+/// A number for SQLite.
 fn stored(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }

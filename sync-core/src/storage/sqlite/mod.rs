@@ -1,4 +1,4 @@
-//! Everything of a site in one SQLite file.
+//! A site in one SQLite file.
 
 mod activity;
 mod backup;
@@ -47,25 +47,25 @@ use super::{CycleLock, ReadTxn, Storage, WriteTxn};
 use crate::error::{Error, Result};
 use crate::text::sentences::input;
 
-/// How often the making of a database is tried while others make it too: SQLite answers some of their locks at once.
+/// How often to retry creating a database while others create it too: SQLite fails at once for some of their locks.
 const OPEN_TRIES: u32 = 100;
 /// A storage in one SQLite file, in WAL mode and durable at each commit.
 ///
-/// Several processes may use the file at once, under any of its names. Beside it stand `FILE.lock`, which keeps cycles apart, and `FILE.watermark`,
-/// which tells how far the database had come: a backup is put back as the database file alone, and is recognised by being
-/// older than its watermark.
+/// Several processes may use the file at once, under any of its names. `FILE.lock` beside it keeps cycles apart.
+/// `FILE.watermark` holds the newest state of the database: a backup is restored as the database file alone, and is
+/// recognised because it is older than its watermark.
 ///
-/// Each record type is also a view with real columns, so any SQLite tool
-/// can ask questions in plain SQL: `SELECT name FROM asset_class`.
+/// Each record type also has a view with real columns, for queries in plain SQL with any SQLite tool: `SELECT name FROM
+/// asset_class`.
 pub struct SqliteStorage {
     /// Without symbolic links.
     path: PathBuf,
-    /// Of the file that was opened.
+    /// The id of the opened file.
     identity: Option<FileIdentity>,
-    /// Fair: who waits for it comes before who has just had it.
+    /// Fair: a waiting thread comes before the last holder.
     writer: Mutex<Writer>,
     readers: IdleReaders,
-    /// Nothing is written, not even what opening a database writes otherwise.
+    /// Nothing is written, not even what opening a database usually writes.
     only_reads: bool,
 }
 
@@ -76,8 +76,8 @@ impl std::fmt::Debug for SqliteStorage {
 }
 
 impl SqliteStorage {
-    /// Opens a database, and makes it if it does not exist. A database of an older version of this library is
-    /// brought up to date.
+    /// Opens a database, and creates it if it does not exist. A database of an older version of this library is
+    /// upgraded.
     ///
     /// # Errors
     /// `not_a_database`, `database_too_new`, `database_read_only`, `database_busy`, `disk_full`, `database_failed`.
@@ -85,7 +85,7 @@ impl SqliteStorage {
         Self::open_with(path.as_ref(), OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)
     }
 
-    /// Opens a database that must exist.
+    /// Opens an existing database.
     ///
     /// # Errors
     /// As [`open`](Self::open), and `no_database` if there is no such file.
@@ -99,7 +99,7 @@ impl SqliteStorage {
 
     fn open_with(path: &Path, flags: OpenFlags) -> Result<Self> {
         let given = path;
-        // Absolute, since SQLite reads a relative path that begins with "file:" as an address.
+        // Absolute, because SQLite reads a relative path that begins with "file:" as an address.
         let path = &place::real_path(given)?;
         place::refuse_hard_links(path)?;
         watermark::bring_watermark(given, path);
@@ -127,8 +127,8 @@ impl SqliteStorage {
         &self.path
     }
 
-    /// Opens a database that must exist, to be read only: it is not brought up to date, nothing is noted beside it, and each
-    /// write is refused.
+    /// Opens an existing database read-only: it is not upgraded, nothing is stored beside it, and each write is
+    /// refused.
     ///
     /// # Errors
     /// As [`open_existing`](Self::open_existing); `bad_input` if its schema is of an older version.
@@ -144,11 +144,11 @@ impl SqliteStorage {
         Ok(Self { path: path.to_owned(), identity, writer, readers: Mutex::default(), only_reads: true })
     }
 
-    /// Whether the file that was opened is still the one at its path. Another file there is another database, or a backup that was
-    /// put back; what is written to the one that was opened would be lost.
+    /// Checks that the opened file is still the one at its path. Another file there is another database, or a restored
+    /// backup; writes to the opened one would be lost.
     ///
     /// # Errors
-    /// [`Error::DatabaseReplaced`]: this storage is of no use any more, and has to be opened anew.
+    /// [`Error::DatabaseReplaced`]: this storage is of no use any more, and has to be opened again.
     pub fn check_in_place(&self) -> Result<()> {
         match self.identity {
             Some(opened) if FileIdentity::of(&self.path) != Some(opened) => {
@@ -158,15 +158,15 @@ impl SqliteStorage {
         }
     }
 
-    /// The same with a hook, which is told of what is written through this object from now on. Other processes that write
-    /// into the file need one of their own.
+    /// Adds a hook, which receives all later writes through this object. Other processes that write into the file need
+    /// their own.
     #[must_use]
     pub fn with_hook(mut self, hook: impl RecordHook + 'static) -> Self {
         self.writer.get_mut().hook = Some(Box::new(hook));
         self
     }
 
-    /// Makes or changes the host's own tables, by statements separated by `;`, in one transaction.
+    /// Creates or changes the host's own tables, by statements separated by `;`, in one transaction.
     ///
     /// # Errors
     /// SQLite's, and nothing is changed.
@@ -188,7 +188,7 @@ impl SqliteStorage {
         let connection = Connection::open_with_flags(&self.path, flags).map_err(database_error)?;
         configure(&connection)?;
         connection.pragma_update(None, "query_only", true).map_err(database_error)?;
-        // There may be many of them, and each fills its own.
+        // There may be many of them, each with its own parameters.
         connection.pragma_update(None, "cache_size", -2000).map_err(database_error)?;
         Ok(connection)
     }
@@ -199,7 +199,7 @@ impl Storage for SqliteStorage {
         let begun = self.reader().and_then(|connection| {
             SqliteTxn::begin(ReadConnection::new(&self.readers, connection), TransactionBehavior::Deferred)
         });
-        // Before anything else that went wrong: that follows from it.
+        // Before any other error, which would follow from it.
         self.check_in_place()?;
         Ok(Box::new(begun?))
     }
@@ -223,7 +223,7 @@ impl Storage for SqliteStorage {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let mut holder = String::new();
-                // Who holds it is only told; that it is held is known without.
+                // The holder is only shown; that it is held is known without it.
                 let _ = file.read_to_string(&mut holder);
                 return Err(Error::CycleRunning { holder: holder.trim().parse().ok() });
             }
@@ -234,7 +234,7 @@ impl Storage for SqliteStorage {
     }
 }
 
-/// First of all it is seen whether the file is ours: the journal mode would already change it.
+/// First check that the file is ours: setting the journal mode would already change it.
 fn prepare(path: &Path, connection: &mut Connection) -> Result<Watermark> {
     connection.busy_handler(Some(wait_for_another)).map_err(database_error)?;
     schema::migrate(connection)?;

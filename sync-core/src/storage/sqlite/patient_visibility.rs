@@ -1,4 +1,4 @@
-//! The index of the changelog rows about patients that each store sees: those about the names that are joined to it.
+//! The index of the changelog rows about patients that each store sees: those about names that are joined to it.
 
 use super::schema::TABLES;
 use super::txn::{HoldsConnection, SqliteTxn};
@@ -7,12 +7,12 @@ use crate::record::{NameId, RecordData, StoreId, TableName};
 use crate::storage::RecordReads as _;
 use crate::storage::found::{self, JOINS};
 
-/// The name under which the rows that a store sees are counted.
+/// The name for the counts of the rows that a store sees.
 pub(super) fn patients_of(store: &str) -> String {
     format!("patients of {store}")
 }
 
-/// A name and a store that a record joins.
+/// The name and the store of a join.
 pub(super) fn joined(table: &TableName, data: Option<&RecordData>) -> Option<(NameId, StoreId)> {
     if *table != *JOINS {
         return None;
@@ -42,7 +42,7 @@ impl<C: HoldsConnection> SqliteTxn<C> {
         Ok(())
     }
 
-    /// Takes a row out of the index of each store that sees this name.
+    /// Removes a row from the index of each store that sees this name.
     pub(super) fn unindex_row(&self, table: usize, name: &str, cursor: i64) -> Result<()> {
         for store in self.stores_that_see(name)? {
             let sql = "DELETE FROM sync_seen WHERE store_id = ?1 AND beside = ?2 AND cursor = ?3";
@@ -53,7 +53,7 @@ impl<C: HoldsConnection> SqliteTxn<C> {
         Ok(())
     }
 
-    /// Adds all rows about a name to the index of a store, or takes them out, as the joins are now.
+    /// Adds all rows about a name to the index of a store, or removes them, by its current joins.
     pub(super) fn index_rows_about(&self, name: &NameId, store: &StoreId) -> Result<()> {
         let is_joined = self.is_visible(name, std::slice::from_ref(store))?;
         let audience = patients_of(store.as_str());

@@ -1,13 +1,13 @@
-//! Counts of changelog rows that a transaction has made and not written yet.
+//! Counts of changelog rows that a transaction has not written yet.
 
 use std::collections::{BTreeMap, HashMap};
 
-/// What a transaction has counted and not written yet.
+/// The unwritten counts of a transaction.
 #[derive(Default)]
 pub(super) struct Counts {
     /// The last part of each audience: its start and its rows.
     pub(super) last: HashMap<String, (i64, i64)>,
-    /// How many rows each part has gained or lost.
+    /// The rows that each part has gained or lost.
     pub(super) pending: BTreeMap<(String, i64), i64>,
 }
 

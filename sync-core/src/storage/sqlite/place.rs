@@ -1,4 +1,4 @@
-//! Where a database file really is, and whether it is still there.
+//! The real path of a database file, and the check that it is still there.
 
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
@@ -9,22 +9,22 @@ use crate::error::{Error, Result};
 /// The longest chain of symbolic links that is followed.
 const LINKS_MAX: usize = 40;
 
-/// What tells a file from every other file of its machine, whatever its name.
+/// Identifies a file among all files of its machine, by any name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct FileIdentity {
     /// The device.
     device: u64,
-    /// The number of the file on it.
+    /// Its number on the device.
     pub(super) inode: u64,
 }
 
 impl FileIdentity {
-    /// That of the file at a path. `None` if there is none, and on systems that keep an open file where it is.
+    /// The id of the file at a path. `None` if there is none, and on systems that keep an open file in place.
     #[cfg(unix)]
     pub(super) fn of(path: &Path) -> Option<Self> {
         use std::os::unix::fs::MetadataExt as _;
-        // Only asked about: were the file opened and closed here, SQLite would lose its locks on it.
-        // A link there leads newcomers elsewhere, also where it leads to the same file: they would not see what was written last.
+        // Only queried: if the file were opened and closed here, SQLite would lose its locks on it. A link at the path
+        // leads newcomers elsewhere, even if it leads to the same file: they would not see the last writes.
         let found = std::fs::symlink_metadata(path).ok()?;
         Some(Self { device: found.dev(), inode: found.ino() })
     }
@@ -35,8 +35,8 @@ impl FileIdentity {
     }
 }
 
-/// The path of a database without symbolic links, also where the file is still to be made. All names of one file lead to one
-/// lock, one watermark and one folder of files by that.
+/// The path of a database without symbolic links, even if the file does not exist yet. So all names of a file share one
+/// lock, one watermark and one folder of files.
 pub(super) fn real_path(path: &Path) -> Result<PathBuf> {
     let failed = |error| file_error(format!("finding {}", path.display()), error);
     let mut at = std::path::absolute(path).map_err(failed)?;
@@ -44,7 +44,7 @@ pub(super) fn real_path(path: &Path) -> Result<PathBuf> {
         if let Ok(real) = std::fs::canonicalize(&at) {
             return Ok(plain(real));
         }
-        // It leads to a file that is not there yet, or is none.
+        // It leads to a missing file, or to something else.
         let folder = at.parent().unwrap_or(Path::new("/")).to_owned();
         match std::fs::read_link(&at) {
             Ok(target) => at = folder.join(target),
@@ -57,7 +57,7 @@ pub(super) fn real_path(path: &Path) -> Result<PathBuf> {
     Ok(at)
 }
 
-/// Without the prefix that Windows gives to a path that it resolved, and that not every program reads.
+/// Removes the prefix that Windows gives to a resolved path, and that not every program reads.
 fn plain(path: PathBuf) -> PathBuf {
     let text = path.to_str().and_then(|text| text.strip_prefix(r"\\?\"));
     match text {
@@ -66,13 +66,13 @@ fn plain(path: PathBuf) -> PathBuf {
     }
 }
 
-/// Refuses a file with several names on its disk. What was written last is in a file that is called after the name by which
-/// the database was opened: under another name it is not seen, and the database is damaged.
+/// Refuses a file with several names on its disk. SQLite names the file with the last writes after the path of the
+/// database: under another name it is not seen, and the database is damaged.
 pub(super) fn refuse_hard_links(path: &Path) -> Result<()> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::MetadataExt as _;
-        // A folder has one for each folder in it, and is told of otherwise.
+        // A folder has one for each folder in it, and gets another error.
         let names = std::fs::metadata(path).map_or(1, |found| if found.is_file() { found.nlink() } else { 1 });
         if names > 1 {
             return Err(Error::DatabaseHardLinked { path: path.display().to_string(), names });
@@ -83,7 +83,7 @@ pub(super) fn refuse_hard_links(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// How a file is opened for writing that, if it is made, is its owner's only.
+/// Options to open a file for writing; a new file is only for its owner.
 pub(super) fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.write(true);
@@ -92,7 +92,7 @@ pub(super) fn private() -> OpenOptions {
     options
 }
 
-/// Makes an empty file that only its owner can read: it will hold the site's password hash.
+/// Creates an empty file that only its owner can read, because it will hold the site's password hash.
 pub(super) fn create_private(path: &Path) -> Result<()> {
     let created: std::io::Result<File> = private().create_new(true).open(path);
     match created {

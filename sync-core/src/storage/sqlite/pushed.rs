@@ -1,4 +1,4 @@
-//! The versions that a site pushed, as far as they are noted.
+//! The stored versions that a site pushed.
 
 use super::changelog::position;
 use super::txn::{HoldsConnection, SqliteTxn, WriteTurn};
@@ -25,7 +25,7 @@ impl PushedWrites for SqliteTxn<WriteTurn<'_>> {
     }
 
     fn forget_pushed(&self, site: SiteId) -> Result<()> {
-        // What a former database pushed is only told from a late request; what tells nothing of that goes.
+        // Versions of a former database only help to recognise a late request; those that cannot are removed.
         self.execute("DELETE FROM sync_pushed WHERE site_id = ?1 AND fingerprint IS NULL", [site.0])?;
         self.execute("UPDATE sync_pushed SET is_former = 1 WHERE site_id = ?1", [site.0])?;
         Ok(())

@@ -1,4 +1,4 @@
-//! Records, and the questions about stores and names that they answer.
+//! Records, and queries about stores and names.
 
 use rusqlite::Row;
 
@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::record::{NameId, RecordData, RecordId, SiteId, StoreId, TableName};
 use crate::storage::RecordReads;
 
-/// Reads stored JSON back; text that is no JSON was put there by something else.
+/// Parses stored JSON; invalid JSON was stored by another program.
 pub(super) fn data(text: String, what: &str) -> Result<RecordData> {
     RecordData::parse(text).map_err(|_| Error::DamagedState { what: what.to_owned() })
 }

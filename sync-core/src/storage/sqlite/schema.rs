@@ -10,7 +10,7 @@ use crate::record::{FieldKind, RecordType, record_types};
 /// The tables that make up the changelog.
 pub(super) const TABLES: [&str; 2] = ["sync_record", "sync_change"];
 
-/// Each migration brings the schema from its index to the next version; none is ever changed once released.
+/// The migrations: each upgrades the schema from its index to the next version; a released one never changes.
 const MIGRATIONS: &[&str] = &[
     include_str!("0001.sql"),
     include_str!("0002.sql"),
@@ -21,13 +21,13 @@ const MIGRATIONS: &[&str] = &[
     include_str!("0007.sql"),
 ];
 
-/// The migration after which what was there before is gone through in Rust.
+/// The migration after which existing data are processed in Rust.
 const FILLED: i64 = 6;
 
 /// Marks the file as ours: "OMSS".
 const APPLICATION_ID: i64 = 0x4f4d_5353;
 
-/// The version of a database's schema, and the one that this version of the library knows. Nothing is changed.
+/// The schema version of a database, and that of this library. Changes nothing.
 pub(super) fn version(connection: &Connection) -> Result<(i64, i64)> {
     let number = |pragma: &str| -> Result<i64> {
         connection.pragma_query_value(None, pragma, |row| row.get(0)).map_err(database_error)
@@ -55,7 +55,7 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<()> {
     let tables: i64 = txn
         .query_row("SELECT count(*) FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%'", (), |row| row.get(0))
         .map_err(database_error)?;
-    // Another program's database, a real Open mSupply one among them, is never touched.
+    // A database of another program, such as a real Open mSupply one, is never changed.
     let pages = number(&txn, "page_count")?;
     if owner != APPLICATION_ID && (owner != 0 || version != 0 || tables != 0 || pages > 1) {
         return Err(Error::NotADatabase { path: String::new(), source: None });
@@ -75,7 +75,7 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<()> {
     refresh_views(connection)
 }
 
-/// Makes the views again if their declarations changed. They hold no data.
+/// Recreates the views if their declarations changed. They hold no data.
 fn refresh_views(connection: &mut Connection) -> Result<()> {
     const KEY: &str = "views";
     let views: Vec<(&str, String)> = record_types().iter().map(|kind| (kind.table, view_sql(kind))).collect();
@@ -109,7 +109,7 @@ fn view_sql(kind: &RecordType) -> String {
             };
             let spellings: Vec<String> =
                 std::iter::once(&field.name).chain(field.aliases).map(|n| extract(n)).collect();
-            // As this library reads it: an older spelling counts where the current one is missing, not where it is null.
+            // As this library reads it: an older spelling counts if the current one is missing, not if it is null.
             let first = format!("json_type(data, '$.\"{}\"') IS NOT NULL", field.name);
             match spellings.as_slice() {
                 [one] => format!("{one} AS \"{}\"", field.name),

@@ -1,4 +1,4 @@
-//! Selections: the rows for somebody are found by walking an index for each audience, and merged by cursor.
+//! Selections: walks an index for each audience, and merges the rows by cursor.
 
 use std::collections::BTreeSet;
 
@@ -25,7 +25,7 @@ fn read_audience(text: Option<String>) -> Audience {
     }
 }
 
-/// Where a selected row is: its cursor, its table's index and its rowid.
+/// The place of a selected row: its cursor, its table's index and its rowid.
 type RowPlace = (i64, usize, i64);
 
 pub(super) const COLUMNS: &str =
@@ -48,15 +48,15 @@ pub(super) fn read_change(row: &Row<'_>, action: ChangeAction) -> rusqlite::Resu
     })
 }
 
-/// A part of a selection: rows that an index has together, in the order of their cursors. No row is in two of them, but
-/// one about a patient whom several stores of a site see.
+/// A part of a selection: rows that are together in an index, ordered by cursor. No row is in two parts, except one
+/// about a patient whom several stores of a site see.
 struct SelectionPart {
-    /// What the rows of each of the tables have in common; `?2` is the parameter.
+    /// The common condition of the rows of each table; `?2` is its parameter.
     condition: &'static str,
     parameter: Option<String>,
-    /// Whether they are in the index of the rows about patients that a store sees.
+    /// True if they are in the index of the patient rows that a store sees.
     of_patients: bool,
-    /// The name under which they are counted, if they are.
+    /// The name for their counts, if they have any.
     counted: Option<String>,
 }
 
@@ -83,7 +83,7 @@ impl SelectionPart {
             false => format!("{name} s"),
         };
         let of_table = if self.of_patients { format!("AND s.beside = {table}") } else { String::new() };
-        // Where no row is left out, the index alone answers.
+        // If no row is left out, the index alone answers.
         let unless = if except.is_some() { "AND s.source_site_id IS NOT ?3" } else { "AND ?3 IS NULL" };
         format!(
             "SELECT {columns} FROM {from} WHERE {} {of_table} AND s.cursor BETWEEN ?1 AND ?4 {unless} \
@@ -173,13 +173,13 @@ impl<C: HoldsConnection> ChangelogReads for SqliteTxn<C> {
 }
 
 impl<C: HoldsConnection> SqliteTxn<C> {
-    /// Where the first rows of a selection are, by cursor.
+    /// The places of the first rows of a selection, by cursor.
     fn places(&self, selection: &Selection, from: Cursor, limit: usize) -> Result<Vec<RowPlace>> {
         let mut places: Vec<RowPlace> = Vec::new();
         let except = except_from(selection);
         for part in parts(selection) {
             for table in [RECORD, TOMBSTONE] {
-                // Nothing beyond the last row of a full batch can be part of it.
+                // Rows after the last one of a full batch cannot be part of it.
                 let end = if places.len() < limit { i64::MAX } else { places.last().map_or(i64::MIN, |last| last.0) };
                 let rowid = if part.of_patients { "s.cursor, r.rowid" } else { "s.cursor, s.rowid" };
                 let sql = part.sql(table, rowid, except);
@@ -209,7 +209,7 @@ impl<C: HoldsConnection> SqliteTxn<C> {
             let sql = format!("SELECT {COLUMNS} FROM sync_record WHERE rowid = ?1");
             self.first(&sql, [rowid], |row| read_change(row, ChangeAction::Upsert))?
         };
-        // The place was found in this very transaction.
+        // The place was found in this transaction.
         found.ok_or_else(|| crate::Error::DamagedState { what: format!("row {rowid} of {}", TABLES[table]) })
     }
 
@@ -245,7 +245,7 @@ impl<C: HoldsConnection> SqliteTxn<C> {
         rows.iter().find(of_site).map_or(Ok(None), |(.., rowid)| self.left_as(*rowid))
     }
 
-    /// The data that a record had when it left a store, where that is kept.
+    /// The data that a record had when it left a store, if stored.
     pub(super) fn left_as(&self, rowid: i64) -> Result<Option<RecordData>> {
         let found: Option<Option<String>> =
             self.first("SELECT data FROM sync_change WHERE rowid = ?1", [rowid], |row| row.get(0))?;
@@ -257,8 +257,8 @@ impl<C: HoldsConnection> SqliteTxn<C> {
         found.map(|json| data(json, &format!("row {rowid} of sync_record"))).transpose()
     }
 
-    /// The number of rows of one part. Where some are left out, only the first thousands are looked at one by one: of the
-    /// others all are counted.
+    /// The number of rows of one part. If rows are left out, only the first thousands are checked one by one: of the
+    /// rest all are counted.
     fn number_of(&self, part: &SelectionPart, except: Option<i32>, from: i64) -> Result<u64> {
         let count_to = |end: i64| {
             let mut total = 0;
@@ -283,7 +283,8 @@ impl<C: HoldsConnection> SqliteTxn<C> {
     fn count_few(&self, part: &SelectionPart, except: i32, from: i64) -> Result<Option<u64>> {
         let mut total = 0;
         for table in [RECORD, TOMBSTONE] {
-            // The site stands in the question, not in the condition: its own rows are looked at too, and only so many.
+            // The site is in the query, not in the condition, because its own rows have to be read too, up to the
+            // limit.
             let rows = part.sql(table, "s.source_site_id IS NOT ?6 AS counts", None);
             let sql = format!("SELECT count(*), ifnull(sum(counts), 0) FROM ({rows})");
             let params = (from, &part.parameter, None::<i32>, i64::MAX, COUNTED_EXACTLY as i64, except);
@@ -297,7 +298,7 @@ impl<C: HoldsConnection> SqliteTxn<C> {
         Ok(Some(total))
     }
 
-    /// The number of rows about patients. One that several stores see is counted once as long as there are few.
+    /// The number of rows about patients. A row that several stores see counts once as long as there are few.
     fn number_of_patients(&self, parts: Vec<&SelectionPart>, except: Option<i32>, from: i64) -> Result<u64> {
         if parts.len() > 1 {
             let mut cursors = BTreeSet::new();

@@ -1,4 +1,5 @@
-//! What sites push: the versions by which a repeated push is known, and what waits to be integrated or is quarantined.
+//! The pushes of sites: the versions that identify a repeated push, and the records that wait for integration or are in
+//! quarantine.
 
 use super::buffer::read_source;
 use super::changelog::position;

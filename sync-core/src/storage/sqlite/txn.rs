@@ -13,27 +13,27 @@ use crate::error::{Error, Result};
 use crate::record::{Cursor, RecordData};
 use crate::storage::{CentralReads, CentralWrites, ReadTxn, WriteTxn};
 
-/// Where the newest cursor is kept: it is never used twice, even if the newest row goes.
+/// The place of the newest cursor: it is never used twice, even if the newest row goes.
 const NEWEST_CURSOR: &str = "newest_cursor";
 
-/// A transaction on a connection that it holds.
+/// A transaction on its connection.
 pub(super) struct SqliteTxn<C: HoldsConnection> {
     holder: C,
     open: bool,
-    /// The newest cursor, once this transaction has given one out.
+    /// The newest cursor, once this transaction has created one.
     newest: Cell<Option<i64>>,
-    /// Whether there is any tombstone, once this transaction has asked.
+    /// Whether there are any tombstones, once this transaction has checked.
     pub(super) any_tombstones: Cell<Option<bool>>,
     pub(super) counts: RefCell<Counts>,
 }
 
-/// Something that holds a connection.
+/// A holder of a connection.
 pub(super) trait HoldsConnection {
     fn connection(&self) -> Option<&Connection>;
 }
 
-/// The turn to write. When it ends, it goes to whoever has waited longest, even if its holder asks for it again at once: a
-/// push waits for the transactions that began before it and for no whole integration.
+/// The turn to write. When it ends, the longest waiting thread gets it, even if its holder asks again at once: a push
+/// waits for the transactions that began before it, not for a whole integration.
 pub(super) struct WriteTurn<'s>(Option<MutexGuard<'s, Writer>>);
 
 impl<'s> WriteTurn<'s> {
@@ -76,7 +76,7 @@ impl<C: HoldsConnection> SqliteTxn<C> {
         Ok(txn)
     }
 
-    /// The newest cursor ever given out; 0 before the first.
+    /// The newest cursor ever used; 0 before the first.
     pub(super) fn newest(&self) -> Result<i64> {
         if let Some(newest) = self.newest.get() {
             return Ok(newest);
@@ -85,7 +85,7 @@ impl<C: HoldsConnection> SqliteTxn<C> {
         Ok(self.first(sql, [NEWEST_CURSOR], |row| row.get(0))?.unwrap_or(0))
     }
 
-    /// Gives out a cursor. Writers come one after the other, so no lower one can appear once this one is visible.
+    /// Creates a cursor. Writers come one after the other, so no lower one can appear once this one is visible.
     pub(super) fn next_cursor(&self) -> Result<i64> {
         let next = self.newest()? + 1;
         self.newest.set(Some(next));
@@ -97,7 +97,7 @@ impl<C: HoldsConnection> SqliteTxn<C> {
         connection.prepare_cached(sql).map_err(database_error)
     }
 
-    /// Runs a statement; gives the number of rows it changed.
+    /// Runs a statement; returns the number of rows that it changed.
     pub(super) fn execute(&self, sql: &str, params: impl Params) -> Result<usize> {
         let mut statement = self.statement(sql)?;
         let changed = statement.execute(params).map_err(database_error)?;
@@ -105,7 +105,7 @@ impl<C: HoldsConnection> SqliteTxn<C> {
         Ok(changed)
     }
 
-    /// Runs an INSERT; gives the rowid.
+    /// Runs an INSERT; returns the rowid.
     pub(super) fn insert(&self, sql: &str, params: impl Params) -> Result<i64> {
         self.statement(sql)?.insert(params).map_err(database_error)
     }
@@ -127,7 +127,7 @@ impl<C: HoldsConnection> SqliteTxn<C> {
         Ok(found)
     }
 
-    /// Rows as long as `wanted` says so of each.
+    /// Rows while `wanted` returns true for each.
     pub(super) fn all_while<T>(
         &self,
         sql: &str,
@@ -159,14 +159,14 @@ impl<C: HoldsConnection> SqliteTxn<C> {
 #[cfg(not(test))]
 fn note_cost(_: &CachedStatement<'_>) {}
 
-/// Tests hold budgets of steps of SQLite's machine, which are the same on every machine of ours.
+/// Tests have budgets in steps of SQLite's machine, which are the same on every machine.
 #[cfg(test)]
 fn note_cost(statement: &CachedStatement<'_>) {
     super::cost_tests::note(statement.reset_status(rusqlite::StatementStatus::VmStep));
 }
 
 impl SqliteTxn<WriteTurn<'_>> {
-    /// Tells the host's hook, if there is one, of a record that was just written or, without data, removed.
+    /// Passes a record that was just written or, without data, removed to the host's hook, if there is one.
     pub(super) fn tell_host(&self, data: Option<&RecordData>, change: &NewChange) -> Result<()> {
         let Some(Writer { connection, hook: Some(hook), .. }) = self.holder.0.as_deref() else { return Ok(()) };
         let NewChange { table, id, is_sync_update, .. } = change;

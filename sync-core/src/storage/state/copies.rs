@@ -1,21 +1,23 @@
-//! By what a site tells the copies of its database apart.
+//! The settings by which a site tells copies of its database apart.
 
 use super::Setting;
 use crate::clock::Timestamp;
 use crate::record::Cursor;
 
-/// The id of the last push that central took, see [`PushChain`](crate::protocol::v6::PushChain); empty before the first.
+/// The id of the last push that central accepted, see [`PushChain`](crate::protocol::v6::PushChain); empty before the
+/// first.
 pub const PUSH_TAKEN: Setting<String> = Setting::new("push_taken");
-/// The number that central gave to that push; see [`CopyReport`](crate::protocol::v6::CopyReport). Nothing of an older
-/// version, nor of a central server that gives none.
+/// The number that central gave to that push; see [`CopyReport`](crate::protocol::v6::CopyReport). Missing with an
+/// older version, and with a central server that gives none.
 pub const PUSH_TAKEN_NUMBER: Setting<Option<u64>> = Setting::lenient("push_taken_number");
-/// The newest restore of this database that a push has told central of that was taken.
+/// The newest restore of this database that an accepted push has reported to central.
 pub const PUSH_TAKEN_AFTER: Setting<Cursor> = Setting::lenient("push_taken_after");
-/// The id of the push that is under way; empty if none is.
+/// The id of the push that is on its way; empty if none is.
 pub const PUSH_UNDER_WAY: Setting<String> = Setting::new("push_under_way");
-/// Since when another copy of this database goes on as its site, as central said it; none once this one was set up again.
+/// Since when another copy of this database continues as its site, as reported by central; missing once this one was
+/// set up again.
 pub const COPY_GOES_ON: Setting<Option<String>> = Setting::new("copy_goes_on");
-/// When central refused another copy of this database last.
+/// When central last refused another copy of this database.
 pub const COPY_REFUSED_AT: Setting<Option<Timestamp>> = Setting::lenient("copy_refused_at");
-/// Set where this file was moved or copied here, with all that lies beside it, until this is told of no other copy.
+/// Set if this file was moved or copied here with its watermark, until central reports no other copy.
 pub const FILE_CAME_HERE: Setting<Option<String>> = Setting::new("file_came_here");

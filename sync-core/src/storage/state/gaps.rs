@@ -6,8 +6,8 @@ use crate::changelog::ChangelogGap;
 use crate::error::Result;
 use crate::storage::ReadTxn;
 
-/// The parts of the changelog that were lost when this storage was restored from a backup, oldest first. A storage adds to it
-/// itself, and nothing else does.
+/// The parts of the changelog that were lost when this storage was restored from a backup, oldest first. Only the
+/// storage adds to it.
 pub const LOST: Setting<Vec<ChangelogGap>> = Setting::new("lost");
 
 /// All gaps, oldest first.
@@ -18,7 +18,7 @@ pub fn changelog_gaps<T: ReadTxn + ?Sized>(txn: &T) -> Result<Vec<ChangelogGap>>
     LOST.get(txn)
 }
 
-/// The newest gaps, as many as one end tells the other.
+/// The newest gaps, as many as one end reports to the other.
 ///
 /// # Errors
 /// As [`changelog_gaps`].
@@ -28,7 +28,7 @@ pub(crate) fn newest_gaps<T: ReadTxn + ?Sized>(txn: &T) -> Result<Vec<ChangelogG
     Ok(all)
 }
 
-/// The stored text with one more gap at its end, whatever stands before it.
+/// The stored text with one more gap at its end, even if the text is damaged.
 pub(crate) fn with_gap(text: Option<&str>, gap: ChangelogGap) -> String {
     format!("{}{}", text.unwrap_or_default(), vec![gap].to_text())
 }

@@ -1,13 +1,13 @@
-//! Records that were merged, and what is still to be rewritten after that.
+//! Merged records, and the records that are still to be rewritten.
 
 use super::Setting;
 use super::stored::StoredLine;
 use crate::record::{RecordId, TableName};
 
-/// Merges after which something is still to be tidied up. Empty once that is done, never set where nothing was ever merged.
+/// Merges that still need rewriting. Empty once that is done, missing if there was never a merge.
 pub(crate) const MERGES_PENDING: Setting<Vec<PendingMerge>> = Setting::new("merges_pending");
 
-/// The id of the record that was kept for one that was merged.
+/// The id of the record that remains for a merged one.
 pub(crate) fn merged_into(table: &str, id: &RecordId) -> Setting<RecordId> {
     Setting::new("merged ").of(format_args!("{table} {id}"))
 }
@@ -17,21 +17,21 @@ pub(crate) fn merge_target(table: &str, id: &str) -> Setting<bool> {
     Setting::new("merge_target ").of(format_args!("{table} {id}"))
 }
 
-/// What is to be tidied up.
+/// The rewriting that is left to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum PendingMerge {
-    /// What points to records of this table that were merged is to be rewritten, and of a name its joins looked through.
+    /// References to merged records of this table have to be rewritten, and for names also their joins checked.
     Into(TableName, RecordId),
-    /// The joins of a name are to be looked through.
+    /// The joins of a name have to be checked.
     JoinsOf(RecordId),
 }
 
-/// How a line begins that is about the joins of a name, and about nothing else.
+/// The beginning of a line about the joins of a name only.
 const JOINS_OF: &str = "joins-of";
 
 impl StoredLine for PendingMerge {
     fn from_line(line: &str) -> Option<Self> {
-        // An older version wrote whatever the id was, even an empty one.
+        // An older version wrote any id, even an empty one.
         let (table, id) = line.split_once(' ').unwrap_or((line, ""));
         let id = RecordId::new(id.to_owned());
         Some(if table == JOINS_OF { Self::JoinsOf(id) } else { Self::Into(table.into(), id) })

@@ -1,7 +1,7 @@
-//! What a database knows of itself and of its servers: settings and cursors as typed values.
+//! Settings and cursors of a database as typed values.
 //!
-//! Each is a row of text in the storage ([`StateReads::state`](super::StateReads::state)). Its name and its format are written here and nowhere else; what
-//! reads or writes one does so by its [`Setting`]:
+//! Each is a row of text in the storage ([`StateReads::state`](super::StateReads::state)). Its name and its format are
+//! defined only here; all other code uses its [`Setting`]:
 //!
 //! ```
 //! use sync_core::record::Cursor;
@@ -46,18 +46,18 @@ use crate::error::{Result, Server};
 use crate::ownership::Role;
 use crate::record::{Cursor, SiteId};
 
-/// Whether two addresses are of one server.
+/// True if two addresses are those of one server.
 pub(crate) fn is_one_server(legacy: &str, central: Option<&str>) -> bool {
     let origin = |text: &str| Url::parse(text).ok().map(|url| url.origin());
     central.and_then(origin).is_some_and(|central| origin(legacy) == Some(central))
 }
 
-/// Whether a database has one server for both.
+/// True if one server is both the legacy server and central.
 pub(crate) fn central_is_legacy(txn: &dyn ReadTxn) -> Result<bool> {
     Ok(is_one_server(&LEGACY_URL.get(txn)?, CENTRAL_URL.find(txn)?.as_deref()))
 }
 
-/// The part a database plays, once it is known.
+/// The role of a database, once it is known.
 pub(crate) fn role(txn: &dyn ReadTxn) -> Result<Option<Role>> {
     ROLE.find(txn)
 }
@@ -67,7 +67,7 @@ pub(crate) fn site_id(txn: &dyn ReadTxn) -> Result<Option<SiteId>> {
     SITE_ID.find(txn)
 }
 
-/// How far of its own edits a server has surely integrated: later ones are not safe from being overwritten yet.
+/// The first local change that a server has not confirmed. Pulls must not overwrite edits from here on.
 pub(crate) fn confirmed_to(txn: &dyn ReadTxn, server: Server) -> Result<Cursor> {
     let push = push_to(server);
     if push.unconfirmed.get(txn)? { push.confirmed.get(txn) } else { push.cursor.get(txn) }
@@ -77,13 +77,13 @@ pub(crate) fn confirmed_to(txn: &dyn ReadTxn, server: Server) -> Result<Cursor> 
 pub(crate) struct PushSettings {
     /// The next position to push.
     pub cursor: Setting<Cursor>,
-    /// Where that was when the server last confirmed that it integrated what was pushed; counts only while `unconfirmed`.
+    /// The position when the server last confirmed the integration; counts only while `unconfirmed`.
     pub confirmed: Setting<Cursor>,
-    /// Whether the server has not confirmed that it integrated what was pushed last.
+    /// True if the server has not confirmed that it integrated the last push.
     pub unconfirmed: Setting<bool>,
 }
 
-/// Those of the push to `server`.
+/// The settings of the push to `server`.
 pub(crate) const fn push_to(server: Server) -> PushSettings {
     match server {
         Server::Central => {

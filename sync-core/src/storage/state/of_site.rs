@@ -1,47 +1,47 @@
-//! What a central server keeps, most of it for each site.
+//! The settings of a central server, most of them for each site.
 
 use super::stored::{JsonList, SettingValue, StoredJson};
 use super::{Setting, SiteSetting};
 use crate::record::{Cursor, RecordId, SiteId, TableName};
 
-/// The highest number that a site of the local list ever had: none is given out twice.
+/// The highest number that a site of the local list ever had: none is used twice.
 pub const HIGHEST_SITE: Setting<SiteId> = Setting::new("highest_site");
-/// How long central has run over this database, in milliseconds, counted on from the clock of its first push.
+/// How long central has run on this database, in milliseconds, starting from the clock at its first push.
 pub(crate) const STEADY_TIME: Setting<i64> = Setting::lenient("steady_time");
 /// The rows of the last batch that a site pushed.
 pub(crate) const LAST_PUSH_OF_SITE: SiteSetting<Fingerprints> = SiteSetting::new("last_push_of_site_");
-/// The highest cursor of a row that a site pushed. An older version wrote whatever a site said.
+/// The highest cursor of a row that a site pushed. An older version stored any value that a site sent.
 pub const HIGHEST_PUSH_OF_SITE: SiteSetting<Cursor> = SiteSetting::lenient("highest_push_of_site_");
-/// Whether a site has pushed batches but not its last one.
+/// True if a site has pushed batches but not its last one.
 pub const OPEN_PUSH_OF_SITE: SiteSetting<bool> = SiteSetting::new("open_push_of_site_");
-/// What a site told of its newest restore.
+/// The newest restore that a site reported.
 pub(crate) const RESTORED_SITE: SiteSetting<SiteRestore> = SiteSetting::new("restored_site_");
-/// Without a legacy server: what is left to give back to a site of what is kept for it, once it asked for that.
+/// Without a legacy server: the stored records that are left to return to a site, once it asked for initialisation.
 pub(crate) const QUEUE_OF_SITE: SiteSetting<QueueLeft> = SiteSetting::new("queue_of_site_");
-/// Numbers of what is given to a site beside its queue.
+/// Numbers of records that a site gets beside its queue.
 pub(crate) const LINKED_OF_SITE: SiteSetting<Numbers> = SiteSetting::new("linked_of_site_");
 
-/// What is held back from a site because its release cannot read it.
+/// The records withheld from a site because its release cannot read them.
 pub(crate) const fn withheld_of_site<T>() -> SiteSetting<StoredJson<T>> {
     SiteSetting::new("held_back_of_site_")
 }
 
-/// Which of the copies of a site's database goes on; none where that was forgotten.
+/// Which copy of a site's database continues; missing if that was forgotten.
 pub(crate) const fn copies_of_site<T>() -> SiteSetting<Option<StoredJson<T>>> {
     SiteSetting::new("copies_of_site_")
 }
 
-/// The stores that moved to another site and whose records are still to be logged anew.
+/// The stores that moved to another site and whose records are still to be logged again.
 pub(crate) const fn moved_stores<T>() -> Setting<JsonList<T>> {
     Setting::new("moved_stores")
 }
 
-/// Where the changelog says that a store is no more on a site.
+/// The position in the changelog that says that a store has left a site.
 pub(crate) fn store_left_site(site: SiteId, store: &str) -> Setting<Cursor> {
     Setting::lenient("store_left_site_").of(format_args!("{site} {store}"))
 }
 
-/// The site that wrote a record of no store, where the row of its change does not name the site, so that the site is sent it
+/// The site that wrote a record without a store, if its changelog row does not name the site so that the site gets it
 /// back.
 pub(crate) fn written_by(table: &TableName, id: &RecordId) -> Setting<WrittenBy> {
     Setting::lenient("written_by ").of(format_args!("{table} {id}"))
@@ -52,7 +52,7 @@ pub(crate) fn written_by(table: &TableName, id: &RecordId) -> Setting<WrittenBy>
 pub(crate) struct Fingerprints(pub Vec<u64>);
 
 impl SettingValue for Fingerprints {
-    /// A word that is none matches no row.
+    /// An invalid word matches no row.
     fn from_text(text: &str) -> Option<Self> {
         Some(Self(text.split_whitespace().filter_map(|word| u64::from_str_radix(word, 16).ok()).collect()))
     }
@@ -62,14 +62,14 @@ impl SettingValue for Fingerprints {
     }
 }
 
-/// What is known of a site's newest restore.
+/// The newest restore of a site.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct SiteRestore {
     /// Rows that the site pushed with a lower cursor are from before.
     pub before: Cursor,
-    /// Where central's changelog ended when the site said so: what had come from the site was from before.
+    /// The end of central's changelog at the report: the site's rows up to there are from before.
     pub known_at: Cursor,
-    /// The newest of what lay in the sync buffer when the site began anew: it may be integrated long after.
+    /// The newest record of the site in the sync buffer when it began anew: it may be integrated long after.
     pub buffered_to: u64,
 }
 
@@ -87,7 +87,7 @@ impl SettingValue for SiteRestore {
     }
 }
 
-/// What is kept for a site beyond `after`, as far as it was there when the site asked.
+/// The stored records of a site after `after`, up to those that existed when the site asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct QueueLeft {
     pub after: u64,
@@ -105,7 +105,7 @@ impl SettingValue for QueueLeft {
     }
 }
 
-/// Numbers with spaces between them.
+/// Numbers separated by spaces.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Numbers(pub Vec<u64>);
 
@@ -119,7 +119,7 @@ impl SettingValue for Numbers {
     }
 }
 
-/// Who wrote a record, and the place of what was written.
+/// The writer of a record, and the cursor of that version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct WrittenBy {
     pub site: SiteId,

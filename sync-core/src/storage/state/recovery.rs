@@ -1,4 +1,4 @@
-//! What a site keeps while it recovers from a restore of its own database or of central's; see `docs/recovery.md`.
+//! The settings of a site that recovers from a restore of its own database or of central's; see `docs/recovery.md`.
 
 use super::stored::{SettingValue, StoredLine, numbers};
 use super::{LOST, Setting};
@@ -7,24 +7,24 @@ use crate::error::{Result, Server};
 use crate::record::Cursor;
 use crate::storage::{ReadTxn, WriteTxn};
 
-/// Up to which cursor a restored site has dealt with what it lost.
+/// The cursor up to which a restored site has handled its losses.
 pub const RECOVERED: Setting<Cursor> = Setting::new("recovered");
-/// Up to which cursor a restored site has read again what the legacy server has of it.
+/// The cursor up to which a restored site has read the legacy server's records again.
 const RECOVERED_LEGACY: Setting<Cursor> = Setting::new("recovered_legacy");
-/// What holds since the newest restore of a site that it began to deal with.
+/// The facts about the newest restore that a site has begun to handle.
 const RECOVERING_FROM: Setting<RestorePoint> = Setting::new("recovering_from");
-/// Up to which cursor a site has dealt with what central says that it lost.
+/// The cursor up to which a site has handled the losses that central reports.
 pub const CENTRAL_LOST_KNOWN: Setting<Cursor> = Setting::new("central_lost_known");
-/// What is known of the newest row of central's changelog.
+/// The state of the newest row of central's changelog.
 pub(crate) const NEWEST_GONE: Setting<NewestRow> = Setting::new("newest_gone");
-/// Points of central's changelog by which it had integrated what was pushed up to a cursor.
+/// Checkpoints: positions in central's changelog with the part of ours that it had integrated by then.
 pub(crate) const PUSH_MARKS: Setting<Checkpoints> = Setting::new("push_marks");
-/// The edits that were pushed and that central may have lost.
+/// The pushed edits that central may have lost.
 const RESEND: Setting<Option<ResendRange>> = Setting::new("resend");
 /// Set while everything is read again because central went back.
 const REREADING: Setting<Option<Rereading>> = Setting::new("rereading");
 
-/// The settings that show how far a site is with recovering.
+/// The settings that show the progress of a recovery.
 pub(crate) fn recovery_shown() -> [Setting<String>; 5] {
     [
         RECOVERED.as_text(),
@@ -35,27 +35,27 @@ pub(crate) fn recovery_shown() -> [Setting<String>; 5] {
     ]
 }
 
-/// What holds since the newest restore of the site's database that it began to deal with. It holds after that too: edits of
-/// the backup may still wait, of a store that is away.
+/// The facts about the newest restore of the site's database that it has begun to handle. They stay valid after that,
+/// because edits from the backup may still wait for a store that is away.
 pub(crate) fn restore_point(txn: &dyn ReadTxn) -> Result<Option<RestorePoint>> {
     RECOVERING_FROM.find(txn)
 }
 
-/// How far a site is with the restores of its own database, at one of its servers.
+/// The state of the restores of this database, at one of its servers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum OwnRestore {
-    /// It has read what it lost, or never lost anything.
+    /// It has read its losses, or never had any.
     Recovered { up_to: Cursor },
-    /// A backup was put back, and nothing that this lost was read yet.
+    /// A backup was restored, and nothing of its losses is read yet.
     Restored { lost: ChangelogGap },
-    /// What was lost is being read.
+    /// The losses are being read.
     Recovering { lost: ChangelogGap, since: RestorePoint },
 }
 
 impl OwnRestore {
-    /// What three settings together say: the gaps of the changelog, how far they were dealt with, and what was begun.
+    /// The state from three settings: the gaps of the changelog, the handled part, and the recovery that was begun.
     pub(crate) fn of(gaps: &[ChangelogGap], up_to: Cursor, begun: Option<RestorePoint>) -> Self {
-        // Of several restores the last: what was written between them may be in the newer backup.
+        // Of several restores the last: edits between them may be in the newer backup.
         match (gaps.last().filter(|lost| lost.before > up_to), begun) {
             (None, _) => Self::Recovered { up_to },
             (Some(lost), Some(since)) if since.made_since == lost.before => Self::Recovering { lost: *lost, since },
@@ -75,7 +75,7 @@ impl OwnRestore {
         }
     }
 
-    /// Keeps it. That a backup was put back is kept by the storage.
+    /// Stores it. The storage itself records that a backup was restored.
     pub(crate) fn store(self, txn: &dyn WriteTxn, server: Server) -> Result<()> {
         match (self, server) {
             (Self::Recovered { up_to }, Server::Central) => RECOVERED.set(txn, up_to),
@@ -86,14 +86,14 @@ impl OwnRestore {
     }
 }
 
-/// How far a site is with a restore of central.
+/// The state of a restore of central.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CentralRestore {
-    /// There was none, or all that central lost of ours is logged to be sent.
+    /// There was none, or the records of this site that central lost are logged to be sent.
     Settled,
-    /// Everything is being read again, and compared with what may have to be sent again.
+    /// Everything is being read again, and compared with the edits that may have to be sent again.
     Rereading { reading: Rereading, resend: Option<ResendRange> },
-    /// Everything was read again. What central lost of ours is being logged again, as edits that are not pushed.
+    /// Everything was read again. The edits that central lost are being logged again, as edits that are not pushed.
     Resending { resend: ResendRange },
 }
 
@@ -122,17 +122,17 @@ impl CentralRestore {
     }
 }
 
-/// What is known of the newest row of central's changelog.
+/// The state of the newest row of central's changelog.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum NewestRow {
-    /// It is there.
+    /// It exists.
     #[default]
     There,
-    /// The row with this number was seen and is gone. If the number is given out again, central was restored from a backup.
+    /// The row with this number was seen and is gone. If the number is used again, central was restored from a backup.
     Gone(Cursor),
 }
 
-/// The number; 0 where it is there.
+/// The number; 0 if the row exists.
 impl SettingValue for NewestRow {
     fn from_text(text: &str) -> Option<Self> {
         Some(match Cursor::parse(text)? {
@@ -150,39 +150,39 @@ impl SettingValue for NewestRow {
     }
 }
 
-/// What a site that went back needs to know while it reads what it lost.
+/// The facts that a restored site needs while it reads its losses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RestorePoint {
-    /// How far it had seen central's changelog at the time of the backup: what lies beyond came later.
+    /// The end of central's changelog that it had seen at the time of the backup: later rows came after it.
     pub seen: Cursor,
     /// Own edits from here on were made after the restore.
     pub made_since: Cursor,
 }
 
-/// What a site needs to know while it reads everything again because central went back.
+/// The facts that a site needs while it reads everything again because central went back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Rereading {
-    /// The end of what central kept.
+    /// The end of the part that central kept.
     pub after: Cursor,
-    /// How far central's changelog had been seen: what was for this site up to there had been read, or came from it.
+    /// The end of central's changelog that had been seen: the site had read, or sent, its own records up to there.
     pub seen: Cursor,
 }
 
-/// Own edits from `from` on, those from `below` on excluded.
+/// Own edits from `from` to `below`, excluding `below`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ResendRange {
     pub from: Cursor,
     pub below: Cursor,
 }
 
-/// When central's changelog ended at `central`, everything of ours below `own` was in it.
+/// When central's changelog ended at `central`, it had all our changes below `own`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Checkpoint {
     pub central: Cursor,
     pub own: Cursor,
 }
 
-/// Checkpoints in rising order.
+/// Checkpoints in ascending order.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Checkpoints(pub Vec<Checkpoint>);
 

@@ -1,4 +1,4 @@
-//! The one way to a stored value.
+//! Typed access to a stored value.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -8,42 +8,42 @@ use crate::error::{Error, Result};
 use crate::record::SiteId;
 use crate::storage::{ReadTxn, WriteTxn};
 
-/// A value that a database keeps under a name.
+/// A value that a database stores under a name.
 pub struct Setting<T> {
     name: &'static str,
-    /// Follows the name, where there is one for each site or each record.
+    /// The suffix of the name, if there is one for each site or each record.
     of: String,
     is_lenient: bool,
     value: PhantomData<fn() -> T>,
 }
 
 impl<T> Setting<T> {
-    /// One whose text must be right: a damaged one is an error.
+    /// A setting whose text must be valid: a damaged one is an error.
     pub(super) const fn new(name: &'static str) -> Self {
         Self { name, of: String::new(), is_lenient: false, value: PhantomData }
     }
 
-    /// One of which a damaged text counts as never set: it is a hint, or is learnt again.
+    /// A setting whose damaged text counts as missing: it is a hint, or is learnt again.
     pub(super) const fn lenient(name: &'static str) -> Self {
         Self { name, of: String::new(), is_lenient: true, value: PhantomData }
     }
 
-    /// One of many under a name, told apart by what follows it.
+    /// One of many under a name, with its own suffix.
     pub(super) fn of(self, of: impl fmt::Display) -> Self {
         Self { of: of.to_string(), ..self }
     }
 
-    /// Its name in the database; without the number of the site, where there is one for each.
+    /// Its name in the database; without the number of the site, if there is one for each.
     pub fn name(&self) -> &'static str {
         self.name
     }
 
-    /// The same setting as the text that is stored: for whoever shows it, compares it, or damages it in a test.
+    /// The setting as stored text: to show it, to compare it, or to damage it in a test.
     pub fn as_text(&self) -> Setting<String> {
         Setting { name: self.name, of: self.of.clone(), is_lenient: false, value: PhantomData }
     }
 
-    /// Whether it was ever set, to whatever text.
+    /// True if it was ever set, to any text.
     ///
     /// # Errors
     /// The database failed.
@@ -57,7 +57,7 @@ impl<T> Setting<T> {
 }
 
 impl<T: SettingValue> Setting<T> {
-    /// The value; `None` where it was never set.
+    /// The value; `None` if it was never set.
     ///
     /// # Errors
     /// [`Error::DamagedState`] with the name; the database failed.
@@ -80,7 +80,7 @@ impl<T: SettingValue> Setting<T> {
 }
 
 impl<T: SettingValue + Default> Setting<T> {
-    /// The value, or what holds before it is first set.
+    /// The value, or the default before it is first set.
     ///
     /// # Errors
     /// As [`find`](Self::find).
@@ -95,7 +95,7 @@ impl<T> fmt::Debug for Setting<T> {
     }
 }
 
-/// A [`Setting`] that a central server keeps for each site.
+/// A [`Setting`] of a central server for each site.
 pub struct SiteSetting<T> {
     name: &'static str,
     is_lenient: bool,
@@ -107,12 +107,12 @@ impl<T> SiteSetting<T> {
         Self { name, is_lenient: false, value: PhantomData }
     }
 
-    /// As [`Setting::lenient`].
+    /// Like [`Setting::lenient`].
     pub(super) const fn lenient(name: &'static str) -> Self {
         Self { name, is_lenient: true, value: PhantomData }
     }
 
-    /// That of a site.
+    /// The setting of a site.
     pub fn of(&self, site: SiteId) -> Setting<T> {
         Setting { name: self.name, of: site.to_string(), is_lenient: self.is_lenient, value: PhantomData }
     }
@@ -124,8 +124,8 @@ impl<T> fmt::Debug for SiteSetting<T> {
     }
 }
 
-/// The text of a setting by its whole name, [`Setting::name`] and what follows that: for tests and tools that look at formats
-/// on which no host should lean.
+/// The text of a setting by its whole name, [`Setting::name`] with the suffix: for tests and tools that check formats.
+/// Hosts should not depend on it.
 pub fn named(name: impl fmt::Display) -> Setting<String> {
     Setting::new("").of(name)
 }
@@ -167,7 +167,7 @@ mod tests {
         assert_eq!(txn.state("of_site_2").unwrap().as_deref(), Some("1"));
     }
 
-    /// Whoever wrote a text by hand would have to know its format.
+    /// Writing a text by hand requires knowing its format.
     #[test]
     fn nothing_outside_the_storage_reads_or_writes_the_text_of_a_setting() {
         fn look(folder: &std::path::Path, raw: &mut Vec<String>) {

@@ -1,4 +1,4 @@
-//! How values are written as the text of a setting.
+//! The text form of settings.
 
 use std::fmt::Write as _;
 
@@ -10,12 +10,12 @@ use crate::ownership::Role;
 use crate::protocol::PasswordHash;
 use crate::record::{Cursor, RecordId, SiteId};
 
-/// A value that a database keeps as text.
+/// A value that is stored as text.
 pub trait SettingValue: Sized {
-    /// Reads it; `None` where the text cannot be one.
+    /// Parses it; `None` for an invalid text.
     fn from_text(text: &str) -> Option<Self>;
 
-    /// The text that is stored.
+    /// The stored text.
     fn to_text(&self) -> String;
 }
 
@@ -29,7 +29,7 @@ impl SettingValue for String {
     }
 }
 
-/// `1` if it holds; whatever else is stored, it does not.
+/// `1` for true; any other text for false.
 impl SettingValue for bool {
     fn from_text(text: &str) -> Option<Self> {
         Some(text == "1")
@@ -40,7 +40,7 @@ impl SettingValue for bool {
     }
 }
 
-/// Empty where there is none any more.
+/// Empty if missing.
 impl<T: SettingValue> SettingValue for Option<T> {
     fn from_text(text: &str) -> Option<Self> {
         if text.is_empty() { Some(None) } else { T::from_text(text).map(Some) }
@@ -94,7 +94,7 @@ impl SettingValue for Role {
     }
 }
 
-/// Numbers with a space between them.
+/// Numbers separated by spaces.
 pub(super) fn numbers<const N: usize>(text: &str) -> Option<[Cursor; N]> {
     let all: Option<Vec<Cursor>> = text.split(' ').map(Cursor::parse).collect();
     all?.try_into().ok()
@@ -106,7 +106,7 @@ pub(crate) trait StoredLine: Sized {
     fn to_line(&self) -> String;
 }
 
-/// Each on a line, which ends with a line feed.
+/// One per line, each ending with a line feed.
 impl<T: StoredLine> SettingValue for Vec<T> {
     fn from_text(text: &str) -> Option<Self> {
         text.lines().map(T::from_line).collect()
@@ -120,7 +120,7 @@ impl<T: StoredLine> SettingValue for Vec<T> {
     }
 }
 
-/// A value that is kept as JSON.
+/// A value that is stored as JSON.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct StoredJson<T>(pub T);
 
@@ -140,7 +140,7 @@ impl<T: Serialize + DeserializeOwned> SettingValue for StoredJson<T> {
     }
 }
 
-/// A list that is kept as JSON; empty text where nothing is in it.
+/// A list that is stored as JSON; an empty text for an empty list.
 #[derive(Debug, Clone)]
 pub(crate) struct JsonList<T>(pub Vec<T>);
 
