@@ -1,4 +1,4 @@
-//! Addresses of servers, as people type them and servers send them.
+//! Addresses of servers, from people and from servers.
 
 use url::Url;
 
@@ -8,7 +8,7 @@ use crate::text::sentences::error_detail;
 
 /// Reads an address that a person typed or a server sent.
 pub(crate) fn parse_url(what: &'static str, text: &str) -> Result<Url> {
-    // What is shown must not hold a password that somebody put into the address.
+    // Messages must not show a password that somebody put into the address.
     let shown = text.rsplit('@').next().unwrap_or_default().to_owned();
     let wrong = |reason: Detail| Error::InvalidUrl { what, url: shown.clone(), reason };
     let url = Url::parse(text).map_err(|error| match error {
@@ -24,7 +24,7 @@ pub(crate) fn parse_url(what: &'static str, text: &str) -> Result<Url> {
     Ok(url)
 }
 
-/// An address as messages show it.
+/// An address for messages.
 pub(crate) fn shown(url: &Url) -> String {
     url.as_str().trim_end_matches('/').to_owned()
 }

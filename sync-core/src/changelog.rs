@@ -1,15 +1,15 @@
-//! What changed, in which order, and for whom.
+//! Changes: their order, and their receivers.
 
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::record::{Cursor, Fields, NameId, RecordId, RecordType, Scope, SiteId, StoreId, SyncStyle, TableName};
 
-/// What a changelog row tells about its record.
+/// The action of a changelog row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ChangeAction {
-    /// It was created or changed; its data is what the record holds now.
+    /// Created or changed; the record has its current data.
     Upsert,
     /// It was deleted.
     Delete,
@@ -22,32 +22,32 @@ pub struct NewChange {
     pub table: TableName,
     /// The id of the record.
     pub id: RecordId,
-    /// What happened to it.
+    /// The action.
     pub action: ChangeAction,
-    /// The store it belonged to when it changed.
+    /// Its store when it changed.
     pub store: Option<StoreId>,
-    /// The name it is about.
+    /// The name that it is about.
     pub name: Option<NameId>,
-    /// On central, the site that pushed it; on a site, the legacy server where it came from there.
+    /// On central, the site that pushed it; on a site, the legacy server if it came from there.
     pub source_site: Option<SiteId>,
-    /// Whether sync wrote it. A local edit is one that has to be pushed.
+    /// True if sync wrote it. Local edits have to be pushed.
     pub is_sync_update: bool,
-    /// Who receives it.
+    /// Its receivers.
     pub audience: Audience,
-    /// When it was written here.
+    /// The time of the write here.
     pub changed_at: Timestamp,
 }
 
 /// A changelog row. Superseded rows are collapsed when written: there is one for each table, record and store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
-    /// Where it stands in the changelog.
+    /// Its position in the changelog.
     pub cursor: Cursor,
-    /// What it says.
+    /// Its content.
     pub change: NewChange,
 }
 
-/// Who a changed record is for, from central's point of view (`record-types`: *What central sends*).
+/// The receivers of a changed record, from central's point of view (`record-types`: *What central sends*).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Audience {
     /// Every site.
@@ -75,8 +75,8 @@ impl Audience {
     }
 }
 
-/// Store and name of a record's changelog row, as far as its own fields tell; the store of a parent is looked up by
-/// `store_of_parent`, which is given the parent's table, its id and the field that holds the store.
+/// Store and name of a record's changelog row, as far as its own fields have them. `store_of_parent` finds the store of
+/// a parent: it gets the parent's table, its id and the field with the store.
 pub(crate) fn scope_of<E>(
     kind: &RecordType,
     fields: &Fields<'_>,

@@ -76,7 +76,7 @@ impl<'de> Deserialize<'de> for Timestamp {
     }
 }
 
-/// Tells the time and waits.
+/// A clock that also waits.
 pub trait Clock: Send + Sync {
     /// The moment now. May go backwards: clinics set their clocks.
     fn now(&self) -> Timestamp;
@@ -87,8 +87,8 @@ pub trait Clock: Send + Sync {
     /// Waits.
     fn sleep(&self, duration: Duration);
 
-    /// Waits, but no longer than until the bell is rung; takes the ring. Looks a few times a second unless a clock knows
-    /// a better way.
+    /// Waits until the bell is rung, or for this time at most; takes the ring. Checks a few times a second unless a
+    /// clock has a better way.
     fn sleep_until_woken(&self, most: Duration, bell: &WakeSignal) {
         const LOOK: Duration = Duration::from_millis(100);
         let until = self.monotonic().saturating_add(most);

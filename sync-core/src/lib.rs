@@ -4,7 +4,7 @@
     warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)
 )]
 
-/// Whether a bug of `planted` is planted here.
+/// True if a bug of `planted` is planted here.
 #[cfg(feature = "planted-bugs")]
 macro_rules! planted {
     ($bug:ident) => {

@@ -11,10 +11,10 @@ use crate::text::{
     Declared, Detail, Localize, Message, MessageTemplate, filled, placeholders, quoted, sentences, words,
 };
 
-/// The group of words that stand in sentences, as `the central server`.
+/// The group of words in sentences, such as `the central server`.
 const WORDS: &str = "words";
 
-/// The group of names that stand before or above what is said, and of words that stand alone.
+/// The group of names of facts and columns, and of single words.
 const LABELS: &str = "labels";
 
 /// The texts that a host shows: its own English in the place of the library's, and a translation over both.
@@ -135,12 +135,12 @@ impl Texts {
         self.say(&Message::of(error))
     }
 
-    /// What to do.
+    /// The advice.
     pub fn advice(&self, error: &Error) -> Cow<'_, str> {
         self.advice_for(error.code(), error.advice())
     }
 
-    /// What to do about an error of this code that was written down with its advice in English.
+    /// The advice for a stored error of this code, whose English advice is given.
     pub fn advice_for<'a>(&'a self, code: &str, english: &'a str) -> Cow<'a, str> {
         self.of(code, "advice").unwrap_or(english).into()
     }
@@ -152,7 +152,7 @@ impl Texts {
     }
 }
 
-/// The texts of the library and of a host, those that the host replaces in its English.
+/// The texts of the library and of a host; replaced ones in the host's English.
 fn all(own: &[MessageTemplate]) -> Vec<MessageTemplate> {
     let mut all = of_library();
     let places: BTreeMap<_, _> = all.iter().enumerate().map(|(place, text)| (key(text), place)).collect();

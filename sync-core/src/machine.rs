@@ -1,11 +1,11 @@
-//! The id of this machine, by which servers tell it from others: each site may come in from one machine.
+//! The id of this machine, by which servers recognise it: each site is bound to one machine.
 
 use crate::error::{Error, Result};
 
 /// The shortest id that can tell machines apart.
 const BYTES_MIN: usize = 8;
 
-/// Where the id of this machine comes from.
+/// The origin of the id of this machine.
 #[derive(Clone, Default)]
 pub(crate) enum Machine {
     /// From the operating system.
@@ -25,12 +25,12 @@ impl Machine {
     }
 }
 
-/// The id of this machine as its operating system has it, which is the one that Open mSupply sends: the machine id of Linux,
-/// `MachineGuid` of Windows, `IOPlatformUUID` of macOS. It tells who the machine is, so show it to nobody.
+/// The id of this machine from its operating system, as Open mSupply sends it: the machine id of Linux, `MachineGuid`
+/// of Windows, `IOPlatformUUID` of macOS. It identifies the machine, so do not show it.
 ///
 /// # Errors
-/// [`Error::NoMachineId`] where there is none, as in many containers and on phones. An app on Android passes `ANDROID_ID` to
-/// [`Site::with_machine_id`](crate::Site::with_machine_id).
+/// [`Error::NoMachineId`] if there is none, as in many containers and on phones. An app on Android passes `ANDROID_ID`
+/// to [`Site::with_machine_id`](crate::Site::with_machine_id).
 pub fn machine_id() -> Result<String> {
     let id = of_system().map_err(|reason| Error::NoMachineId { reason })?;
     let id = id.trim();
@@ -40,7 +40,7 @@ pub fn machine_id() -> Result<String> {
     }
 }
 
-/// An image of a system that was never started has an empty id, one of zeros, or the word `uninitialized`.
+/// The image of a system that was never started has an empty id, zeros, or the word `uninitialized`.
 fn is_usable(id: &str) -> bool {
     id.len() >= BYTES_MIN && id != "uninitialized" && id.bytes().any(|byte| !matches!(byte, b'0' | b'-'))
 }

@@ -1,4 +1,4 @@
-//! Who may write what: pure functions, asked at three doors.
+//! The rules of ownership: pure functions, used in three places.
 //!
 //! 1. A *local write* on a site or on central: [`may_write`].
 //! 2. What central accepts from a site's *push*: [`may_push`].
@@ -12,7 +12,7 @@ use crate::record::{Deletion, RecordType, Writers};
 
 pub use refusal::Refusal;
 
-/// Which part a database plays.
+/// The role of a database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Role {
     /// The one Open mSupply central server.
@@ -31,7 +31,7 @@ impl Role {
     }
 }
 
-/// What is done to a record.
+/// The action on a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Operation {
     /// Created or changed.
@@ -40,7 +40,7 @@ pub enum Operation {
     Delete,
 }
 
-/// Whose store a record belongs to, as seen by the site that writes it.
+/// The store that owns a record, as seen by the writing site.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum StoreOwner {
     /// The record belongs to no store.
@@ -51,7 +51,7 @@ pub enum StoreOwner {
     Other,
 }
 
-/// Whether a database may write a record locally.
+/// Checks that a database may write a record locally.
 ///
 /// # Errors
 /// The rule that forbids it.
@@ -75,7 +75,7 @@ pub fn may_write(role: Role, kind: &RecordType, operation: Operation, store: Sto
     }
 }
 
-/// Whether central takes a record that a site pushes; `store` as seen by that site.
+/// Checks that central accepts a record that a site pushes; `store` as seen by that site.
 ///
 /// # Errors
 /// The rule that forbids it.
@@ -83,7 +83,7 @@ pub fn may_push(kind: &RecordType, operation: Operation, store: StoreOwner) -> R
     may_write(Role::Remote, kind, operation, store)
 }
 
-/// Whether central takes a site's version of a record that is of no store, and that another site or central wrote.
+/// Checks that central accepts a site's version of a record without a store that another site or central wrote.
 ///
 /// # Errors
 /// The rule that forbids it.
@@ -96,8 +96,8 @@ pub fn may_replace(kind: &RecordType) -> Result<(), Refusal> {
     }
 }
 
-/// Whether a site takes a record that central sends. Whose store it is does not matter here: central is trusted to
-/// select, and a store may have moved meanwhile.
+/// Checks that a site accepts a record from central. Its store does not matter: central is trusted to select, and a
+/// store may have moved meanwhile.
 ///
 /// # Errors
 /// The rule that forbids it.
@@ -118,7 +118,8 @@ fn may_remote_write(kind: &RecordType, store: StoreOwner) -> Result<(), Refusal>
             Err(Refusal::OnlyAllowedOnCentral { table: table() })
         }
         (Writers::Everyone | Writers::Author, _) | (_, StoreOwner::Own) => Ok(()),
-        // An asset that is taken out of its store, and its logs: they reach central, which may give it to another.
+        // An asset that is taken out of its store, and its logs: they reach central, which may give it to another
+        // store.
         (Writers::StoreSiteOrCentral | Writers::Holder, StoreOwner::Nobody) => Ok(()),
         (Writers::StoreSite, StoreOwner::Nobody) | (_, StoreOwner::Other) => {
             Err(Refusal::StoreNotActiveHere { table: table() })
@@ -146,7 +147,7 @@ mod tests {
         }
     }
 
-    /// Every type × role × operation × whose store, as one table that is reviewed like code.
+    /// All types, roles, operations and stores in one table that is reviewed like code.
     #[test]
     fn the_whole_table() {
         let mut table = String::new();

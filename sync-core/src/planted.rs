@@ -1,7 +1,7 @@
-//! Bugs that can be planted into the engine, to see whether the simulator finds them (feature `planted-bugs`).
+//! Bugs that can be planted into the engine, to test whether the simulator finds them (feature `planted-bugs`).
 //!
-//! Each stands at one place of the engine, as `planted!(Name)`, which is `false` without the feature. One bug at a time
-//! is planted, for the thread that plants it.
+//! Each is at one place of the engine, as `planted!(Name)`, which is `false` without the feature. One bug at a time is
+//! planted, in the thread that plants it.
 
 use std::cell::Cell;
 
@@ -15,10 +15,10 @@ macro_rules! bugs {
         }
 
         impl Bug {
-            /// All of them.
+            /// All bugs.
             pub const ALL: &[Self] = &[$(Self::$name),*];
 
-            /// Whether it is in the legacy half, where only a world with a legacy server shows it.
+            /// True if it is in the legacy part, where only a world with a legacy server shows it.
             pub fn is_of_legacy(self) -> bool {
                 matches!(
                     self,
@@ -30,7 +30,7 @@ macro_rules! bugs {
                 )
             }
 
-            /// Whether it is in the way of files, which only a world with files shows.
+            /// True if it concerns files, which only a world with files shows.
             pub fn is_of_files(self) -> bool {
                 matches!(
                     self,
@@ -43,7 +43,7 @@ macro_rules! bugs {
                 )
             }
 
-            /// What it does.
+            /// Its effect.
             pub fn what(self) -> &'static str {
                 match self {
                     $(Self::$name => concat!($($what),+).trim_ascii(),)*
@@ -166,7 +166,7 @@ thread_local! {
     static PLANTED: Cell<Option<Bug>> = const { Cell::new(None) };
 }
 
-/// Plants a bug in the code that this thread runs, in place of the one before; none with `None`.
+/// Plants a bug for this thread, in place of the one before; none with `None`.
 pub fn plant(bug: Option<Bug>) {
     PLANTED.set(bug);
 }

@@ -1,15 +1,15 @@
-//! Text that others wrote, without what may be a secret in it, and without what would steer whatever shows it.
+//! Removes possible secrets from foreign text, and characters that would control the display.
 
 use std::borrow::Cow;
 
-/// Whether a character would steer what shows it: ends the line, turns the words around it, or moves the cursor.
+/// True if a character controls the display: it ends the line, reverses text, or moves the cursor.
 pub fn steers(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// A text of others as a part of one line: each character in it that would steer what shows it is a mark. Ids and names are
-/// whatever others made them, and none of them forges a line.
+/// A foreign text as a part of one line: each control character is replaced by a mark. Others choose ids and names, so
+/// these must not forge a line.
 ///
 /// ```
 /// # use sync_core::protocol::one_line;
@@ -23,7 +23,7 @@ pub fn one_line(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// An address without what may be a password, and all else as it is.
+/// An address without a possible password.
 ///
 /// ```
 /// # use sync_core::protocol::masked_url;
@@ -35,8 +35,8 @@ pub fn masked_url(url: &str) -> String {
     format!("{scheme}…@{host}")
 }
 
-/// A text, such as an error that another program wrote, without hashes as long as that of a password, and without user names
-/// and passwords of the addresses in it.
+/// A text, such as an error of another program, without hashes as long as that of a password, and without user names
+/// and passwords in addresses.
 ///
 /// ```
 /// # use sync_core::protocol::masked_text;
@@ -52,22 +52,22 @@ pub fn masked_text(text: &str) -> String {
     words.collect()
 }
 
-/// An answer of the other end as a short excerpt for messages: one line, of printable characters, without anything
-/// that looks like a credential.
+/// The beginning of an answer for messages: one line of printable characters, without anything that looks like a
+/// credential.
 pub(crate) fn excerpt(body: &[u8]) -> String {
     const SHOWN: usize = 120;
     let text = String::from_utf8_lossy(&body[..body.len().min(4 * SHOWN)]);
     let words: Vec<&str> = text.split_whitespace().collect();
     let line: String = words.join(" ").chars().filter(|c| !c.is_control()).take(SHOWN).collect();
-    // Hashes and keys are long runs of hex digits; ids with 32 of them are not secret, but nobody misses them either.
+    // Hashes and keys are long runs of hex digits; ids with 32 of them are not secret, but dispensable here.
     masked_text(&without_hex_runs(&line, 32)).trim_end().to_owned()
 }
 
-/// The words of an error that the other end states, to their end: on one line, of printable characters, without hashes,
-/// without passwords of addresses, and without `secrets`. Unlike an [`excerpt`] it keeps ids, which say what the error is
+/// The text of an error that the other end states, in full: one line of printable characters, without hashes, without
+/// passwords of addresses, and without `secrets`. Unlike an [`excerpt`] it keeps ids, which show what the error is
 /// about.
 pub(crate) fn whole_words(text: &str, secrets: &[&str]) -> String {
-    // Longer than any error in use; a page that somebody wraps into an error ends here.
+    // Longer than any known error; it cuts a page that somebody put into an error.
     const SHOWN: usize = 2000;
     let words: Vec<&str> = text.split_whitespace().collect();
     let mut line: String = words.join(" ").chars().filter(|c| !c.is_control()).take(SHOWN).collect();
@@ -77,7 +77,7 @@ pub(crate) fn whole_words(text: &str, secrets: &[&str]) -> String {
     masked_text(&line)
 }
 
-/// A text with a mark in the place of each run of so many hex digits or more.
+/// A text with a mark in place of each run of so many hex digits or more.
 fn without_hex_runs(text: &str, length: usize) -> String {
     let mut shown = String::new();
     let mut rest = text;

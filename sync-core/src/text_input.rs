@@ -1,11 +1,11 @@
-//! Text that people and servers bring, made the same whatever wrote it: Notepad puts a byte order mark before UTF-8, or writes
-//! UTF-16; line ends are those of Windows, of Unix, or of an old Mac.
+//! Text from people and servers, normalised: Notepad puts a byte order mark before UTF-8, or writes UTF-16; line ends
+//! are those of Windows, of Unix, or of an old Mac.
 
 use std::borrow::Cow;
 
 const UTF8_MARK: &[u8] = &[0xef, 0xbb, 0xbf];
 
-/// Why bytes are no text.
+/// Why bytes are not text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NotText {
@@ -15,23 +15,23 @@ pub enum NotText {
     /// UTF-16 that is cut, or damaged.
     #[error("it is UTF-16, and damaged: save it as UTF-8")]
     DamagedUtf16,
-    /// UTF-32, which no editor writes unasked.
+    /// UTF-32, which no editor writes by default.
     #[error("it is UTF-32: save it as UTF-8")]
     Utf32,
-    /// Bytes that text does not have.
+    /// Bytes that text does not contain.
     #[error("it holds a NUL byte, which no text does: save it as UTF-8")]
     Nul,
 }
 
-/// The two orders of the bytes of UTF-16.
+/// The two byte orders of UTF-16.
 #[derive(Clone, Copy)]
 enum Order {
     Little,
     Big,
 }
 
-/// Reads text that a person gives: UTF-8 with or without a byte order mark, or UTF-16 of either order, which is known by its mark
-/// or by the zero bytes between its letters. The mark is no part of the text.
+/// Reads text from a person: UTF-8 with or without a byte order mark, or UTF-16 of either order, recognised by its mark
+/// or by the zero bytes between its letters. The mark is not part of the text.
 ///
 /// ```
 /// # use sync_core::text_input::read_text;
@@ -54,13 +54,15 @@ pub fn read_text(bytes: &[u8]) -> Result<Cow<'_, str>, NotText> {
     if text.contains('\0') { Err(NotText::Nul) } else { Ok(text) }
 }
 
-/// The first line of a text, without its end, be that `\n`, `\r\n` or `\r`.
+/// The first line of a text, without its end, which is `
+/// `, `\r
+/// ` or `\r`.
 pub fn first_line(text: &str) -> &str {
     text.split(['\n', '\r']).next().unwrap_or_default()
 }
 
-/// What a peer sent, as UTF-8 without a byte order mark. Bytes that are no text stay as they are: whoever reads them says what is
-/// wrong with them.
+/// Input of a peer, as UTF-8 without a byte order mark. Bytes that are not text stay as they are: their reader reports
+/// the fault.
 pub fn as_utf8(body: &[u8]) -> Cow<'_, [u8]> {
     match encoding(body) {
         Some(Encoding::Utf16(order, text)) => {
@@ -70,7 +72,7 @@ pub fn as_utf8(body: &[u8]) -> Cow<'_, [u8]> {
     }
 }
 
-/// The same of bytes that are owned: nothing is copied where nothing is to be changed.
+/// For owned bytes: nothing is copied if nothing changes.
 pub(crate) fn into_utf8(body: Vec<u8>) -> Vec<u8> {
     match as_utf8(&body) {
         Cow::Borrowed(text) if text.len() == body.len() => body,
@@ -79,7 +81,7 @@ pub(crate) fn into_utf8(body: Vec<u8>) -> Vec<u8> {
 }
 
 enum Encoding<'b> {
-    /// What follows the mark, if there is one.
+    /// The bytes after the mark, if there is one.
     Utf16(Order, &'b [u8]),
     Utf32,
 }
@@ -90,14 +92,14 @@ fn encoding(bytes: &[u8]) -> Option<Encoding<'_>> {
         [0xff, 0xfe, 0, 0, ..] | [0, 0, 0xfe, 0xff, ..] => Some(Encoding::Utf32),
         [0xff, 0xfe, text @ ..] => Some(Encoding::Utf16(Order::Little, text)),
         [0xfe, 0xff, text @ ..] => Some(Encoding::Utf16(Order::Big, text)),
-        // Text begins with a letter or a sign of ASCII here: a name, a password, JSON.
+        // Text here begins with an ASCII letter or sign: a name, a password, JSON.
         [first, 0, ..] if *first != 0 && looks_like_utf16(bytes) => Some(Encoding::Utf16(Order::Little, bytes)),
         [0, second, ..] if *second != 0 && looks_like_utf16(bytes) => Some(Encoding::Utf16(Order::Big, bytes)),
         _ => None,
     }
 }
 
-/// Whether bytes without a mark, of which one of the first two is zero, go on as UTF-16 does: never two zero bytes to a unit.
+/// True if bytes without a mark, with a zero in the first two, continue like UTF-16: never two zero bytes in a unit.
 fn looks_like_utf16(bytes: &[u8]) -> bool {
     bytes.len().is_multiple_of(2) && bytes.chunks_exact(2).take(1024).all(|unit| unit != [0, 0])
 }
@@ -152,13 +154,13 @@ mod tests {
             (b"a\0", NotText::Nul),
             (b"ab\0c", NotText::Nul),
         ] {
-            // Two bytes may be a letter of UTF-16: read as one, or refused, but never taken with its NUL.
+            // Two bytes may be one letter of UTF-16: read as one, or refused, but never read with its NUL.
             match read_text(bytes) {
                 Ok(text) => assert!(bytes == b"a\0" && text == "a", "{bytes:?}: {text:?}"),
                 Err(error) => assert_eq!(error, why, "{bytes:?}"),
             }
         }
-        // What a peer sends is left to whoever reads it.
+        // Input of a peer is left to its reader.
         assert_eq!(&*as_utf8(b"\xff\xfea\0b"), b"\xff\xfea\0b");
         assert_eq!(&*as_utf8(b"\x1f\x8b\x08\0"), b"\x1f\x8b\x08\0");
     }

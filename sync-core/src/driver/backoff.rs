@@ -1,12 +1,12 @@
-//! How long to wait after a cycle.
+//! The wait after a cycle.
 
 use std::time::Duration;
 
 use super::config::DriverConfig;
 use crate::error::{Error, ErrorClass};
 
-/// Whether only a person can mend this: trying again soon is of no use, and wrong passwords may lock the site out.
-/// What a proxy, a log-in page, a clock or a server that just started may cause goes away by itself.
+/// True if only a person can fix this: retrying soon is useless, and wrong passwords may lock the site out. Faults that
+/// a proxy, a log-in page, a clock or a starting server may cause pass by themselves.
 pub(super) fn needs_person(error: &Error) -> bool {
     match error {
         Error::NotAServer { .. } | Error::NotCentral { .. } | Error::CertificateRefused { .. } => false,
@@ -21,7 +21,7 @@ pub(super) struct Backoff {
 }
 
 impl Backoff {
-    /// The wait after a cycle that ended so. `moved` says that records got through before it failed; `chance` is
+    /// The wait after a cycle with this result. `moved` means that records got through before it failed; `chance` is
     /// from 0 up to 1.
     pub(super) fn after(
         &mut self,
@@ -35,7 +35,7 @@ impl Backoff {
             return config.interval;
         };
         match error.class() {
-            // A request, no failure.
+            // A request is no failure.
             ErrorClass::Cancelled => config.interval,
             // The other cycle does the work.
             ErrorClass::Busy => config.first_wait,
@@ -46,13 +46,13 @@ impl Backoff {
         }
     }
 
-    /// Doubles with each failure up to the longest. The upper half of it is left to chance, so that the sites that lost
-    /// one server do not come back to it at the same moment.
+    /// Doubles with each failure up to the longest. Its upper half is random, so that the sites that lost one server do
+    /// not return at the same moment.
     fn backed_off(&self, config: &DriverConfig, chance: &mut dyn FnMut() -> f64) -> Duration {
         let doubled = 2_u32.saturating_pow(self.failures.saturating_sub(1));
         let whole = config.first_wait.saturating_mul(doubled).min(config.longest_wait);
         let half = whole / 2;
-        // The product is at most the half again, which is in range.
+        // At most half of it is added again, which is in range.
         half + half.mul_f64(chance().clamp(0.0, 1.0))
     }
 }
@@ -82,7 +82,7 @@ mod tests {
             high.failures = failures;
             assert_eq!(seconds(&mut high, Some(&error), false, 1.0), 1800.0, "{failures}");
         }
-        // A source that gives what it should not.
+        // A source that returns a value out of range.
         for wrong in [7.0, -3.0, f64::INFINITY] {
             assert!((15.0..=30.0).contains(&seconds(&mut Backoff::default(), Some(&error), false, wrong)));
         }

@@ -1,18 +1,18 @@
-//! The handle of a driver: what other threads ask of it.
+//! The handle of a driver: requests from other threads.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::clock::{Clock, WakeSignal};
 
-/// What was asked, as it stands now; no queue of messages that could overflow or get lost.
+/// The pending requests, as flags; there is no queue of messages that could overflow or get lost.
 #[derive(Debug, Default)]
 struct DriverRequests {
     triggered: bool,
     suspended: bool,
     cancelled: bool,
     stopped: bool,
-    /// Cycles begun so far.
+    /// The number of cycles begun so far.
     begun: u64,
     running: bool,
 }
@@ -23,13 +23,13 @@ struct Shared {
     bell: WakeSignal,
 }
 
-/// Steers a [`Driver`](super::Driver) from any thread. Clones steer the same one. No call waits for a cycle.
+/// Controls a [`Driver`](super::Driver) from any thread. Clones control the same one. No call waits for a cycle.
 #[derive(Debug, Clone, Default)]
 pub struct DriverHandle(Arc<Shared>);
 
 impl DriverHandle {
     fn asked(&self) -> MutexGuard<'_, DriverRequests> {
-        // Flags and a number: nothing that a panic elsewhere could leave half written.
+        // Only flags and a number: a panic elsewhere cannot leave them half written.
         self.0.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -39,9 +39,9 @@ impl DriverHandle {
         answer
     }
 
-    /// Asks for a cycle without waiting for the interval; gives the [number](super::CycleEnd::number) of the cycle that
-    /// will have done it. Many triggers while one waits make one cycle; one that comes during a cycle makes one more
-    /// after it, as that cycle may be past what the caller wants to be sent. While suspended, it is kept.
+    /// Requests a cycle without waiting for the interval; returns the [number](super::CycleEnd::number) of the cycle
+    /// that will have done it. Many requests while one waits make one cycle; one that comes during a cycle makes one
+    /// more after it, because that cycle may already be past the caller's edits. While suspended, the request is kept.
     pub fn trigger(&self) -> u64 {
         self.ask(|asked| {
             asked.triggered = true;
@@ -49,18 +49,18 @@ impl DriverHandle {
         })
     }
 
-    /// Begins no further cycle until [`resume`](Self::resume). One that runs goes on to its end.
+    /// Begins no further cycle until [`resume`](Self::resume). A running cycle continues to its end.
     pub fn suspend(&self) {
         self.ask(|asked| asked.suspended = true);
     }
 
-    /// Goes on: at once with what became due meanwhile, at its time with what did not.
+    /// Resumes: at once if a cycle became due meanwhile, otherwise at its time.
     pub fn resume(&self) {
         self.ask(|asked| asked.suspended = false);
     }
 
-    /// Ends the cycle that runs, in good order: what was done stays. Says whether one runs. The cycle ends at its next
-    /// event; a request that is under way is broken off, as [`SyncObserver`](crate::SyncObserver) says.
+    /// Ends the running cycle normally: its work so far stays. Returns whether one runs. The cycle ends at its next
+    /// event; a running request is broken off, see [`SyncObserver`](crate::SyncObserver).
     pub fn cancel(&self) -> bool {
         self.ask(|asked| {
             asked.cancelled = asked.running;
@@ -68,35 +68,35 @@ impl DriverHandle {
         })
     }
 
-    /// Ends the cycle that runs, as [`cancel`](Self::cancel) does, and the driver with it. Cannot be taken back.
+    /// Ends the running cycle, as [`cancel`](Self::cancel) does, and the driver with it. It cannot be taken back.
     pub fn stop(&self) {
         self.ask(|asked| asked.stopped = true);
     }
 
-    /// Whether a cycle runs.
+    /// True while a cycle runs.
     pub fn is_running(&self) -> bool {
         self.asked().running
     }
 
-    /// Whether the driver is suspended.
+    /// True while the driver is suspended.
     pub fn is_suspended(&self) -> bool {
         self.asked().suspended
     }
 
-    /// Whether the driver was told to stop.
+    /// True once the driver was told to stop.
     pub fn is_stopped(&self) -> bool {
         self.asked().stopped
     }
 
-    /// Whether the cycle that runs is to end.
+    /// True if the running cycle has to end.
     pub(super) fn wants_end(&self) -> bool {
         let asked = self.asked();
         asked.cancelled || asked.stopped
     }
 
-    /// Waits until a cycle is due, by the time or by a trigger, and begins it; gives its number. `None` once stopped.
+    /// Waits until a cycle is due, by the time or by a request, and begins it; returns its number. `None` once stopped.
     pub(super) fn begin_when_due(&self, clock: &dyn Clock, due: Duration) -> Option<u64> {
-        // Nothing depends on waking up: whatever is asked rings the bell.
+        // No request is missed, because each rings the bell.
         const LONGEST: Duration = Duration::from_secs(3600);
         loop {
             let wait = {

@@ -1,4 +1,4 @@
-//! Cycles at an interval, on the thread that asks for them, steered from others.
+//! Runs cycles at an interval, on the calling thread, controlled from others.
 
 mod backoff;
 mod config;
@@ -15,28 +15,28 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::site::{NoopObserver, Site, SyncEvent, SyncObserver, SyncReport};
 
-/// How a cycle of a driver ended, and when the next one is due.
+/// The end of a driver's cycle, and the time of the next one.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct CycleEnd {
-    /// Which cycle of this driver, from 1.
+    /// The number of the cycle in this driver, from 1.
     pub number: u64,
-    /// When it began.
+    /// Its beginning.
     pub started_at: Timestamp,
-    /// How long it took.
+    /// Its duration.
     pub took: Duration,
-    /// What it did; an error as of [`Site::sync`]: it could not even begin, or could not be written into the sync log.
+    /// Its report; an error as from [`Site::sync`]: it could not begin, or could not be written into the sync log.
     pub result: Result<SyncReport>,
-    /// Failures in a row, this cycle included.
+    /// Failures in a row, including this cycle.
     pub failures: u32,
-    /// The wait before the next cycle, if nobody asks for one earlier; `None` if there is none, as the driver was stopped.
+    /// The wait before the next cycle, unless one is requested earlier; `None` if the driver was stopped.
     pub next_in: Option<Duration>,
-    /// Whether only a person can mend what went wrong; see [`Error::advice`].
+    /// True if only a person can fix the error; see [`Error::advice`].
     pub needs_person: bool,
 }
 
 impl CycleEnd {
-    /// What it ended with: the error of the report, or the one in its place.
+    /// Its error: that of the report, or the one in its place.
     pub fn error(&self) -> Option<&Error> {
         match &self.result {
             Ok(report) => report.error.as_ref(),
@@ -45,7 +45,7 @@ impl CycleEnd {
     }
 }
 
-/// Watches a driver: the events of each cycle, and its end.
+/// Observes a driver: the events of each cycle, and its end.
 pub trait DriverObserver: SyncObserver {
     /// A cycle ended. Called between two cycles, on the driver's thread.
     fn on_cycle(&mut self, end: &CycleEnd);
@@ -55,7 +55,7 @@ impl DriverObserver for NoopObserver {
     fn on_cycle(&mut self, _: &CycleEnd) {}
 }
 
-/// Runs the cycles of a site: at once, then at an interval, and when it is asked to.
+/// Runs the cycles of a site: at once, then at an interval, and on request.
 ///
 /// It starts no thread: [`run`](Self::run) works on its caller's until [`DriverHandle::stop`].
 ///
@@ -96,25 +96,25 @@ impl std::fmt::Debug for Driver {
 }
 
 impl Driver {
-    /// A driver of this site.
+    /// Creates a driver of this site.
     pub fn new(site: Site, config: DriverConfig) -> Self {
         Self { site, config, chance: Box::new(chance), handle: DriverHandle::default() }
     }
 
-    /// The same with another source of chance, which gives numbers from 0 up to 1.
+    /// Sets the source of randomness, which returns numbers from 0 up to 1.
     #[must_use]
     pub fn with_chance(self, chance: impl FnMut() -> f64 + Send + 'static) -> Self {
         Self { chance: Box::new(chance), ..self }
     }
 
-    /// What steers this driver.
+    /// The handle of this driver.
     pub fn handle(&self) -> DriverHandle {
         self.handle.clone()
     }
 
-    /// Runs cycles until it is [stopped](DriverHandle::stop). What fails is told and tried again; nothing ends it but a panic of
-    /// the observer or of a host's hook: what the cycle had not committed is then taken back, no cycle runs any more, and `run`
-    /// may be called again.
+    /// Runs cycles until it is [stopped](DriverHandle::stop). Failures are reported and retried; only a panic of the
+    /// observer or of a host's hook ends it: uncommitted work of the cycle is then rolled back, no cycle runs any more,
+    /// and `run` may be called again.
     pub fn run(&mut self, observer: &mut dyn DriverObserver) {
         let clock = self.site.clock();
         let mut waits = Backoff::default();
@@ -141,7 +141,7 @@ impl Driver {
     }
 }
 
-/// A cycle that runs. It has ended when this is dropped: also where an observer or a host's hook panics.
+/// A running cycle. It has ended when this is dropped, also after a panic of an observer or a host's hook.
 struct CycleGuard<'a>(&'a DriverHandle);
 
 impl Drop for CycleGuard<'_> {
@@ -150,13 +150,13 @@ impl Drop for CycleGuard<'_> {
     }
 }
 
-/// Chance from the source that makes ids; which wait it gives need not be hard to guess.
+/// Randomness from the source of ids; the waits need not be unpredictable.
 fn chance() -> f64 {
     let random = uuid::Uuid::new_v4().as_u64_pair().1 as u32;
     f64::from(random) / 2_f64.powi(32)
 }
 
-/// Ends a cycle at its next event once that is asked for.
+/// Ends a cycle at its next event once that is requested.
 struct ObservedDriver<'a> {
     observer: &'a mut dyn DriverObserver,
     handle: &'a DriverHandle,

@@ -1,4 +1,4 @@
-//! How the fields of errors are named in messages.
+//! The names of error fields in messages.
 
 use std::error::Error as StdError;
 
@@ -32,7 +32,7 @@ impl ErrorField for Option<Cause> {
     }
 }
 
-/// What is wrong with a field is the `detail` of the error, whatever the field of the error is called.
+/// The fault of a field is the `detail` of the error, whatever the field's name in the error.
 impl ErrorField for Box<FieldError> {
     fn add_to(&self, details: &mut Details, _: &'static str) {
         details.push(("detail", self.says().into()));
@@ -43,17 +43,17 @@ impl ErrorField for Box<FieldError> {
     }
 }
 
-/// It is named by [`process`] alone.
+/// [`process`] alone names it.
 impl ErrorField for Option<u32> {
     fn add_to(&self, _: &mut Details, _: &'static str) {}
 }
 
-/// A cause that is told within the message.
+/// A cause that is part of the message.
 pub(super) fn told(cause: &Cause) -> String {
     cause.to_string()
 }
 
-/// The process that stands in the way, if it is known.
+/// The blocking process, if it is known.
 pub(super) fn process(number: &Option<u32>) -> Detail {
     number.map_or_else(|| "".into(), |number| error_detail::process(number).into())
 }

@@ -1,4 +1,4 @@
-//! What [`diagnose`](crate::Site::diagnose) finds and no error stands for. A finding is declared here and nowhere else.
+//! The findings of [`diagnose`](crate::Site::diagnose) that are no errors. Each is declared only here.
 
 use crate::error::ErrorClass::{Configure, Input, LocalFault, Upgrade};
 use crate::text::Declared;

@@ -1,5 +1,5 @@
-//! Every error: its fields with an example, its code and class, Open mSupply's own code, and what is said of it. An error is
-//! declared here and nowhere else.
+//! All errors: each with its fields and an example, its code and class, Open mSupply's own code, and its texts. Each is
+//! declared only here.
 
 use super::details::{process, told};
 use super::{Cause, Server, not_allowed};
@@ -23,14 +23,14 @@ fn a_field_error() -> FieldError {
 }
 
 declare_errors! {
-/// What went wrong. Each kind has a stable [`code`](Error::code), a [`class`](Error::class) that says who must act and
-/// an [`advice`](Error::advice) that says how. Messages name addresses, tables and ids; never a password, a hash, a
+/// An error. Each kind has a stable [`code`](Error::code), a [`class`](Error::class) that says who must act and an
+/// [`advice`](Error::advice) that says how. Messages name addresses, tables and ids; never a password, a hash, a
 /// hardware id or a record's content.
 #[derive(Debug)]
 #[non_exhaustive]
 #[allow(missing_docs, reason = "the fields are the details that the message names")]
 pub enum Error {
-    /// No connection to a server, or none that lasted.
+    /// No connection to a server, or one that broke.
     Unreachable {
         fields: { server: Server = Central, url: String = a_url(), source: Cause = a_cause() },
         code: "unreachable", class: Retry, upstream: "CONNECTION_ERROR",
@@ -39,7 +39,7 @@ pub enum Error {
         advice: "Check the network connection and the address; nothing is lost, the next sync goes on.",
     }
 
-    /// A server took longer than it may.
+    /// A server exceeded its time.
     TimedOut {
         fields: { server: Server = Central, url: String = a_url(), source: Option<Cause> = None },
         code: "timed_out", class: Retry,
@@ -57,8 +57,7 @@ pub enum Error {
         advice: "The connection broke; sync again: it continues where it stopped.",
     }
 
-    /// An answer with a status that says that the server, or a proxy, has trouble.
-    /// `source` is what came with it.
+    /// A status that reports trouble of the server or a proxy. `source` is the text that came with it.
     ServerTrouble {
         fields: { server: Server = Central, url: String = a_url(), status: u16 = 502, source: Option<Cause> = None },
         code: "server_trouble", class: Retry,
@@ -76,7 +75,7 @@ pub enum Error {
         advice: "Sync again in a minute; if this lasts an hour, tell the central server's administrator.",
     }
 
-    /// Central was not done integrating in the time that is given to it.
+    /// Central did not finish integrating in time.
     IntegrationTimeout {
         fields: { server: Server = Central },
         code: "integration_timeout", class: Retry, upstream: "INTEGRATION_TIMEOUT_REACHED",
@@ -85,7 +84,7 @@ pub enum Error {
         advice: "The records are safe on the server; sync again later.",
     }
 
-    /// The legacy server gathers what the first sync brings.
+    /// The legacy server gathers the records of the first sync.
     InitialisationInProgress {
         code: "initialisation_in_progress", class: Retry,
         message: "the legacy server is still gathering the records of this site",
@@ -101,7 +100,7 @@ pub enum Error {
         advice: "Sync again in a few minutes.",
     }
 
-    /// A server lets nobody sign in as this site for a while.
+    /// A server blocks sign-ins of this site for a while.
     TooManyAttempts {
         fields: { server: Server = Legacy },
         code: "too_many_attempts", class: Retry,
@@ -118,7 +117,7 @@ pub enum Error {
         advice: "The problem is between the two servers; tell the central server's administrator if it does not stop.",
     }
 
-    /// A database without settings.
+    /// A database that is not set up.
     NotSetUp {
         code: "not_set_up", class: Configure,
         message: "this database is not set up as a site yet",
@@ -148,7 +147,7 @@ pub enum Error {
         advice: "Give an address like https://server.example.org:2048, without user name or password in it.",
     }
 
-    /// A name that a server does not know.
+    /// A name unknown to a server.
     UnknownSite {
         fields: { server: Server = Legacy, site: String as quoted = "clinic".into() },
         code: "site_name_not_found", class: Configure, upstream: "SITE_NAME_NOT_FOUND",
@@ -157,7 +156,7 @@ pub enum Error {
         advice: "Check the site name, and that the site exists on the server; capital letters matter.",
     }
 
-    /// A password that a server does not take.
+    /// A password that a server refuses.
     WrongPassword {
         fields: { site: String as quoted = "clinic".into() },
         code: "incorrect_password", class: Configure, upstream: "INCORRECT_PASSWORD",
@@ -175,7 +174,7 @@ pub enum Error {
         advice: "If this machine replaces the old one, ask the server's administrator to reset the site's hardware id.",
     }
 
-    /// Another copy of this database goes on as its site.
+    /// Another copy of this database continues as its site.
     DatabaseCopied {
         fields: { site: String as quoted = "clinic".into(), since: String = "2026-11-23T08:00:00.000Z".into() },
         code: "database_copied", class: Configure,
@@ -254,7 +253,7 @@ pub enum Error {
         advice: "Set the variable to a proxy like http://proxy.example.org:3128, or name the server in no_proxy to ask it directly.",
     }
 
-    /// Credentials of another site than the one whose database this is.
+    /// Credentials of a site other than that of this database.
     OtherSite {
         fields: { ours: String = "\"clinic\"".into(), theirs: String = "\"warehouse\"".into() },
         code: "other_site", class: Configure, upstream: "SITE_UUID_IS_BEING_CHANGED",
@@ -263,7 +262,7 @@ pub enum Error {
         advice: "Use the credentials of this site, or a new database for the other one; nothing was changed.",
     }
 
-    /// A command for the other role.
+    /// An operation for the other role.
     WrongRole {
         fields: { needed: &'static str = "central server", found: &'static str = "remote site" },
         code: "wrong_role", class: Configure,
@@ -272,7 +271,7 @@ pub enum Error {
         advice: "Use the database of the right server.",
     }
 
-    /// A list of sites beside that of the legacy server at which the database was set up.
+    /// A local list of sites for a database that was set up at a legacy server.
     LegacyKeepsSites {
         code: "legacy_keeps_sites", class: Configure,
         message: "the legacy server keeps the list of sites and stores of this database, which was set up there",
@@ -280,7 +279,7 @@ pub enum Error {
         advice: "Add sites and stores on the legacy server; a central server without a legacy server needs a new database.",
     }
 
-    /// A V6 version that central does not take.
+    /// A V6 version that central refuses.
     VersionMismatch {
         fields: { server: Server = Central, min: u32 = 0, max: u32 = 4, sent: u32 = 5 },
         code: "v6_version_incompatible", class: Upgrade, upstream: "V6_API_VERSION_INCOMPATIBLE",
@@ -289,7 +288,7 @@ pub enum Error {
         advice: "Upgrade whichever end is older.",
     }
 
-    /// A V5 version that the legacy server does not take.
+    /// A V5 version that the legacy server refuses.
     LegacyVersionMismatch {
         fields: { sent: u32 = 14 },
         code: "api_version_incompatible", class: Upgrade, upstream: "API_VERSION_INCOMPATIBLE",
@@ -298,7 +297,7 @@ pub enum Error {
         advice: "Upgrade the legacy server, or this program.",
     }
 
-    /// A question that came with a later release.
+    /// A request that came with a later release.
     CentralTooOld {
         fields: { needs: &'static str = "2.7.0" },
         code: "central_too_old", class: Upgrade,
@@ -316,7 +315,7 @@ pub enum Error {
         advice: "Upgrade this program; the database is untouched.",
     }
 
-    /// An answer that is not of the protocol.
+    /// An answer outside the protocol.
     UnreadableAnswer {
         fields: { server: Server = Central, url: String = a_url(), detail: Detail = error_detail::empty().into() },
         code: "unreadable_answer", class: PeerFault,
@@ -325,7 +324,7 @@ pub enum Error {
         advice: "Nothing was taken from this answer; send the message to the server's administrator.",
     }
 
-    /// An answer that is larger than this site takes, though the least was asked for.
+    /// An answer that is too large even for the smallest request.
     AnswerTooLarge {
         fields: { server: Server = Central, url: String = a_url(), bytes: u64 = 268_435_456 },
         code: "answer_too_large", class: PeerFault,
@@ -352,7 +351,7 @@ pub enum Error {
         advice: "Send the message to the server's administrator.",
     }
 
-    /// Batches without an end.
+    /// Endless batches.
     NoProgress {
         fields: { server: Server = Central, cursor: u64 = 1000 },
         code: "no_progress", class: PeerFault,
@@ -361,7 +360,7 @@ pub enum Error {
         advice: "Nothing is lost; the server's administrator must look at its changelog.",
     }
 
-    /// A queue of the legacy server without an end.
+    /// An endless queue of the legacy server.
     QueueNotMoving {
         code: "queue_not_moving", class: PeerFault,
         message: "the legacy server's queue for this site does not move: what was acknowledged comes again and again",
@@ -369,7 +368,7 @@ pub enum Error {
         advice: "Nothing is lost, every record of it is here; the server's administrator must look at this site's queue.",
     }
 
-    /// A changelog that ends before what was read of it.
+    /// A changelog that ends before this site's cursor.
     CursorWentBack {
         fields: { server: Server = Central, ours: u64 = 1000, theirs: u64 = 20 },
         code: "cursor_went_back", class: PeerFault,
@@ -378,7 +377,7 @@ pub enum Error {
         advice: "The server was restored from a backup or replaced; ask its administrator before syncing on.",
     }
 
-    /// A push of which a part was taken.
+    /// A push that was accepted in part.
     PartlyAccepted {
         fields: { server: Server = Central, sent: u64 = 100, accepted: u64 = 99 },
         code: "partly_accepted", class: PeerFault,
@@ -387,7 +386,7 @@ pub enum Error {
         advice: "Nothing is lost, the records are sent again; tell the server's administrator.",
     }
 
-    /// A record that exceeds what a server takes, in `bytes`.
+    /// A record that is too large for a server, in `bytes`.
     RecordTooLarge {
         fields: {
             server: Server = Central,
@@ -437,7 +436,7 @@ pub enum Error {
         advice: "Give this user the right to write the file and its folder.",
     }
 
-    /// A file that is no database of this program.
+    /// A file that is not a database of this program.
     NotADatabase {
         fields: { path: String = "letter.txt".into(), source: Option<Cause> = None },
         code: "not_a_database", class: LocalFault,
@@ -446,7 +445,7 @@ pub enum Error {
         advice: "Check the path; give the database of a site, or a new file name.",
     }
 
-    /// No space is left.
+    /// The disk is full.
     DiskFull {
         fields: { source: Cause = a_cause() },
         code: "disk_full", class: LocalFault,
@@ -455,7 +454,7 @@ pub enum Error {
         advice: "Free some space; nothing is lost, the next sync goes on.",
     }
 
-    /// The database failed otherwise.
+    /// Any other error of the database.
     Database {
         fields: { source: Cause = a_cause() },
         code: "database_failed", class: LocalFault, upstream: "INTEGRATION_ERROR",
@@ -473,7 +472,7 @@ pub enum Error {
         advice: "See the causes; check the path, its rights and the disk.",
     }
 
-    /// A host's hook refused to follow a record.
+    /// A host's hook failed at a record.
     HostFailed {
         fields: { table: TableName = "asset".into(), id: RecordId = "a1".into(), source: Cause = a_cause() },
         code: "host_failed", class: LocalFault,
@@ -482,7 +481,7 @@ pub enum Error {
         advice: "See the causes; nothing was written, and the next sync tries again. If it does not stop, tell the app's makers.",
     }
 
-    /// Something stored that cannot be what was written.
+    /// A stored value that is damaged.
     DamagedState {
         fields: { what: String = "pull_cursor_v6".into() },
         code: "damaged_state", class: LocalFault,
@@ -491,7 +490,7 @@ pub enum Error {
         advice: "The database was changed by something else; restore a backup.",
     }
 
-    /// A record that breaks the shape of its type.
+    /// A record that does not fit its type.
     InvalidRecord {
         fields: {
             table: TableName = "asset".into(),
@@ -504,7 +503,7 @@ pub enum Error {
         advice: "Correct the field; nothing was written.",
     }
 
-    /// A table that there is not.
+    /// An unknown table.
     UnknownTable {
         fields: { table: String as quoted = "asset_clas".into() },
         code: "unknown_table", class: Input,
@@ -513,7 +512,7 @@ pub enum Error {
         advice: "See the list of record types for the names; capital letters matter.",
     }
 
-    /// Something that there is not.
+    /// An unknown record or other thing.
     NotFound {
         fields: { what: String = "asset".into(), id: String as quoted = "a1".into() },
         code: "not_found", class: Input,
@@ -522,7 +521,7 @@ pub enum Error {
         advice: "Check the id; capital letters matter.",
     }
 
-    /// A file that central would refuse; both in bytes.
+    /// A file that is too large for central; both in bytes.
     FileTooLarge {
         fields: { bytes: u64 = 60_000_000, max: u64 = 52_412_416 },
         code: "file_too_large", class: Input,
@@ -531,7 +530,7 @@ pub enum Error {
         advice: "Make the file smaller, for example with a smaller picture; nothing was written.",
     }
 
-    /// Input that is not what it should be; `detail` is the whole message.
+    /// Invalid input; `detail` is the whole message.
     BadInput {
         fields: { detail: Detail = "there is no record in the input".into() },
         code: "bad_input", class: Input,
@@ -567,7 +566,7 @@ pub enum Error {
     }
 
     ..
-    /// A rule of ownership; what is said of it is declared with the [`Refusal`].
+    /// A rule of ownership; the [`Refusal`] declares its texts.
     NotAllowed { refusal: Refusal, id: Option<RecordId> } => not_allowed
 }
 }

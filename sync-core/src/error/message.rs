@@ -1,4 +1,4 @@
-//! What is said of an error, as a message that a host can say in other words.
+//! The texts of an error as messages that a host can replace.
 
 use super::Error;
 use super::catalogue::declared;
@@ -11,7 +11,7 @@ impl Message {
         Self::new(MessageTemplate::new(declared.code, "message", declared.message), error.details())
     }
 
-    /// What to do about an error or a finding of this code; nothing for a code that there is not.
+    /// The advice for an error or a finding of this code; empty for an unknown code.
     pub fn advice(code: &'static str) -> Self {
         let english = declared().find(|declared| declared.code == code).map_or("", |declared| declared.advice);
         Self::new(MessageTemplate::new(code, "advice", english), Vec::new())

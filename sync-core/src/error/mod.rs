@@ -54,7 +54,7 @@ impl From<Refusal> for Error {
 }
 
 impl Error {
-    /// Input that is not what it should be: this says what is wrong with it.
+    /// Invalid input, with the fault as text.
     pub fn bad_input(detail: impl Into<Detail>) -> Self {
         Self::BadInput { detail: detail.into() }
     }
@@ -69,7 +69,7 @@ impl Error {
         self.declared().class
     }
 
-    /// What to do next, as a sentence.
+    /// The advice, as a sentence.
     pub fn advice(&self) -> &'static str {
         self.declared().advice
     }

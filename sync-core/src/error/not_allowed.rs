@@ -1,4 +1,4 @@
-//! What [`Error::NotAllowed`] says: what is declared with its refusal.
+//! The texts of [`Error::NotAllowed`]: they are declared with its refusal.
 
 use super::Error;
 use crate::ownership::Refusal;

@@ -1,4 +1,4 @@
-//! A new file: its bytes first, then its reference and its place in the queue.
+//! Attaching a file: first its bytes, then its reference and its place in the queue.
 
 use std::fs::File;
 use std::io::{Read, Write as _};
@@ -17,21 +17,21 @@ use crate::storage::{FileDirection, FileEntry, FileState};
 use crate::text::sentences::input;
 use crate::write::records::Records;
 
-/// What is said of a file that is attached.
+/// The description of a file to attach.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attach<'a> {
-    /// The table of the record that it belongs to.
+    /// The table of its record.
     pub table: &'a str,
-    /// The id of that record, which must be here.
+    /// The id of its record, which must be here.
     pub record_id: &'a str,
-    /// What it is called; made safe.
+    /// Its name; made safe.
     pub file_name: &'a str,
-    /// What it is; guessed from its name if that is not said.
+    /// Its MIME type; guessed from the name if missing.
     pub mime_type: Option<&'a str>,
 }
 
 impl Files {
-    /// Attaches a file of the disk to a record: copies its bytes into the folder and writes its reference. Gives the
+    /// Attaches a file of the disk to a record: copies its bytes into the folder and writes its reference. Returns the
     /// reference's id.
     ///
     /// # Errors
@@ -41,7 +41,7 @@ impl Files {
     pub fn attach(&self, table: &str, record_id: &str, path: &Path) -> Result<RecordId> {
         let shown = || path.display().to_string();
         let unreadable = |error: std::io::Error| Error::bad_input(input::file_unreadable(shown(), error.to_string()));
-        // Looked at before it is opened: a pipe would wait for somebody to write.
+        // Checked before it is opened: opening a pipe would wait for a writer.
         let before = std::fs::metadata(path).map_err(unreadable)?;
         if !before.is_file() {
             return Err(Error::bad_input(input::not_a_file(shown())));
@@ -71,7 +71,7 @@ impl Files {
         self.enter_bytes(attach, new_id(self.clock.now()), bytes)
     }
 
-    /// Attaches bytes under an id that a test chooses, so that it does the same whenever it runs.
+    /// Attaches bytes under an id that a test chooses, for reproducible runs.
     ///
     /// # Errors
     /// As [`attach`](Self::attach).
@@ -133,7 +133,7 @@ impl Files {
         new.keep(&self.store, &id)?;
         let entered = self.write_reference(&id, &reference, now);
         if entered.is_err() {
-            // What stays is swept later.
+            // Leftovers are swept later.
             let _ = self.store.remove(&id);
         }
         entered.map(|()| id)
@@ -167,12 +167,12 @@ enum CopyError {
     Ours(Error),
 }
 
-/// An id as Open mSupply gives them out: a UUID of version 7.
+/// A new id in the format of Open mSupply: a UUID of version 7.
 fn new_id(now: Timestamp) -> RecordId {
     let millis = u64::try_from(now.unix_millis()).unwrap_or(0);
     let random: [u8; 16] = uuid::Uuid::new_v4().into_bytes();
     let mut chance = [0; 10];
-    // The bytes of a version 4 that hold neither version nor variant at their front.
+    // The bytes of a version 4 UUID, without those that hold version and variant.
     chance.copy_from_slice(&[&random[..6], &random[12..]].concat());
     RecordId::new(uuid::Builder::from_unix_timestamp_millis(millis, &chance).into_uuid().hyphenated().to_string())
 }

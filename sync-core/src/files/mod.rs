@@ -1,8 +1,8 @@
-//! Files of records: photos and documents whose bytes lie in a folder beside the database.
+//! Files of records: photos and documents whose bytes are in a folder beside the database.
 //!
-//! A file is a record of `sync_file_reference`, which is synchronised like any other, and its bytes, which are not: they
-//! travel one file at a time, whenever the host calls [`Site::sync_files`](crate::Site::sync_files). No reference that is
-//! written here is without its bytes, and no file in the folder is anything but whole.
+//! A file has a record of `sync_file_reference`, which is synchronised like any other, and bytes, which travel
+//! separately, one file at a time, when the host calls [`Site::sync_files`](crate::Site::sync_files). Every reference
+//! written here has its bytes, and every file in the folder is complete.
 
 mod attach;
 mod queue;
@@ -29,18 +29,18 @@ use crate::record::file_reference::{Reference, TABLE as REFERENCES};
 use crate::record::{RecordId, TableName};
 use crate::storage::{FileEntry, Storage};
 
-/// The most bytes of one file: an Open mSupply central server takes 50 MiB for a whole upload, and this leaves room for
-/// what is said beside the bytes.
+/// The most bytes of one file: an Open mSupply central server accepts 50 MiB for a whole upload, which includes other
+/// parts.
 pub const FILE_BYTES_MAX: u64 = 50 * 1024 * 1024 - 16 * 1024;
 
-/// Which files a site fetches by itself.
+/// The files that a site fetches automatically.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fetch {
-    /// Those of records that are here: every site gets every reference of the whole system.
+    /// Those of local records: every site gets every reference of the whole system.
     OfRecordsHere,
     /// All.
     Everything,
-    /// None: each is fetched when [`Files::fetch`] asks for it.
+    /// None: each is fetched on request by [`Files::fetch`].
     Nothing,
 }
 
@@ -48,15 +48,15 @@ pub enum Fetch {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FilesConfig {
-    /// Which files are fetched without being asked for.
+    /// The files that are fetched automatically.
     pub fetch: Fetch,
-    /// The most bytes of a file that is attached.
+    /// The most bytes of an attached file.
     pub file_bytes_max: u64,
-    /// The wait after the first failure of a file; doubles with each.
+    /// The wait after the first failure of a file; it doubles with each.
     pub retry_wait: Duration,
     /// The longest of these waits.
     pub retry_wait_max: Duration,
-    /// The wait where waiting alone will hardly help: a file that central refuses, or that is gone from the folder.
+    /// The wait if time alone hardly helps: central refuses the file, or it is missing in the folder.
     pub refused_wait: Duration,
 }
 
@@ -88,50 +88,50 @@ impl std::fmt::Debug for Files {
     }
 }
 
-/// A file, as somebody who looks at it wants to know.
+/// A file for display.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct FileInfo {
-    /// How far it is.
+    /// Its state.
     #[serde(flatten)]
     pub entry: FileEntry,
-    /// What it is called, made safe; empty if its reference is gone.
+    /// Its name, made safe; empty if its reference is gone.
     pub name: String,
-    /// Where its bytes lie, if they are here.
+    /// The path of its bytes, if they are here.
     pub path: Option<PathBuf>,
 }
 
 impl Files {
-    /// The files of this database, whose bytes lie in this folder.
+    /// The files of this database, with their bytes in this folder.
     pub fn new(storage: Arc<dyn Storage>, clock: Arc<dyn Clock>, folder: impl Into<PathBuf>) -> Self {
         Self { storage, clock, store: FileStore::new(folder), config: FilesConfig::default() }
     }
 
-    /// The same with other limits.
+    /// Replaces the limits.
     #[must_use]
     pub fn with_config(self, config: FilesConfig) -> Self {
         Self { config, ..self }
     }
 
-    /// The same over another folder, as one whose operations fail.
+    /// Replaces the folder, such as by one whose operations fail.
     #[cfg(feature = "testing")]
     #[must_use]
     pub fn with_store(self, store: FileStore) -> Self {
         Self { store, ..self }
     }
 
-    /// The folder that belongs to a database file unless somebody wants another: `FILE.files` beside it.
+    /// The default folder for a database file: `FILE.files` beside it.
     pub fn folder_of(database: &Path) -> PathBuf {
         let mut name = database.as_os_str().to_owned();
         name.push(".files");
         PathBuf::from(name)
     }
 
-    /// The folder with the bytes.
+    /// The folder.
     pub fn store(&self) -> &FileStore {
         &self.store
     }
 
-    /// Where the bytes of a file lie; `None` if they are not here.
+    /// The path of a file's bytes; `None` if they are not here.
     ///
     /// # Errors
     /// The folder cannot be read.

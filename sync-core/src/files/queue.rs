@@ -1,5 +1,5 @@
-//! Which file is tried when. What is known of files follows the changelog: each reference that was written here or came
-//! is taken note of once, in the order of the changelog, whoever wrote it.
+//! The queue of files. It follows the changelog: each new or changed reference is added once, in the order of the
+//! changelog, whoever wrote it.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -14,26 +14,25 @@ use crate::record::{RecordId, TableName};
 use crate::storage::state::role;
 use crate::storage::{FileDirection, FileEntry, FileState, Selection, WriteTxn, state};
 
-/// How many rows of the changelog are taken note of in one transaction.
+/// The number of changelog rows in one transaction.
 const ROWS: usize = 1000;
 
-/// How much of the queue is looked at for what waits for a time that a wrong clock gave. The rest has its turn when that has
-/// had its own.
+/// How much of the queue is searched for times that a wrong clock gave. The rest is searched later.
 const LOOKED_AT: usize = 10_000;
 
-/// When a file that failed is tried again.
+/// The next try of a file that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Retry {
-    /// Soon, and with each failure in a row later.
+    /// Soon, and later with each failure in a row.
     Soon,
-    /// Soon, and not counted: a part of it came.
+    /// Soon, and not counted as a failure, because a part of it came.
     GotOn,
-    /// Not for a long time: trying alone does not help.
+    /// Much later: trying alone does not help.
     Refused,
 }
 
 impl Files {
-    /// Takes note of references that are new or have changed.
+    /// Adds new and changed references to the queue.
     pub(crate) fn take_note(&self) -> Result<()> {
         loop {
             {
@@ -74,15 +73,15 @@ impl Files {
         Ok(())
     }
 
-    /// What a reference changes in what is known of its file. Nothing that comes from elsewhere takes an upload out of the
-    /// queue or undoes what was done (weak point A14), but the deletion of the reference.
+    /// The effect of a reference on the file's entry. A received reference neither removes an upload from the queue nor
+    /// undoes finished work (weak point A14), except by its deletion.
     fn note(&self, txn: &dyn WriteTxn, id: &RecordId, reference: Option<&Reference>) -> Result<()> {
         let known = txn.file(id)?;
         let now = self.clock.now();
         let is_live = |reference: &&Reference| !reference.is_deleted;
         let (Some(reference), known) = (reference.filter(is_live), known) else {
             if let Some(entry) = txn.file(id)?.filter(|entry| entry.state != FileState::Gone) {
-                // What was done central has: the bytes here are a copy.
+                // Central has a finished file: the bytes here are a copy.
                 let direction = if entry.state == FileState::Done { FileDirection::Download } else { entry.direction };
                 let gone = FileEntry { state: FileState::Gone, direction, next_at: None, reason: None, ..entry };
                 txn.put_file(&FileEntry { changed_at: now, ..gone })?;
@@ -113,7 +112,7 @@ impl Files {
         let at_central = role(txn)? == Some(Role::Central);
         let came_here = at_central && self.store.length(id)?.is_some();
         let (said, noted) = ((reference.bytes, reference.sha256.clone()), (entry.bytes, entry.sha256.clone()));
-        // What is known of bytes that came counts, whatever their reference says since.
+        // The stored facts about received bytes count, even if the reference changes.
         let (first, then) = if came_here { (noted, said) } else { (said, noted) };
         let mut entry = FileEntry {
             table: reference.table.clone(),
@@ -123,7 +122,7 @@ impl Files {
             ..entry
         };
         if at_central {
-            // Sites bring it when they will.
+            // Sites send it when they can.
             entry.next_at = None;
             if came_here {
                 entry.state = FileState::Done;
@@ -147,7 +146,7 @@ impl Files {
         FileEntry { state: FileState::Waiting, next_at: Some(now), attempts: 0, reason: None, changed_at: now, ..entry }
     }
 
-    /// Puts a file at its turn now: one that nobody fetched because its record is elsewhere, or one that failed.
+    /// Makes a file due now: one that was not fetched because its record is elsewhere, or one that failed.
     ///
     /// # Errors
     /// [`Error::NotFound`] if there is no such reference here, or it was deleted; the database failed.
@@ -163,7 +162,7 @@ impl Files {
         Ok(())
     }
 
-    /// Lets no file wait longer than any wait is: what waits for a later time than that was noted by a clock that was ahead.
+    /// Limits the wait of each file to the longest wait: a later time was stored by a clock that was ahead.
     pub(crate) fn mend_waits(&self) -> Result<()> {
         let now = self.clock.now();
         let latest = later(now, self.config.retry_wait_max.max(self.config.refused_wait));
@@ -181,8 +180,8 @@ impl Files {
         txn.commit()
     }
 
-    /// Once central was restored, whether it has what was sent to it or came from it is not known: each such file has its
-    /// turn again, in which central is asked. What it lost goes there from whoever has it.
+    /// After central was restored, it may lack files that were sent to it or came from it: each such file is due again,
+    /// and central is asked. Its lost files are sent again by a site that has them.
     pub(crate) fn ask_again(&self) -> Result<()> {
         if !state::FILES_ASK_AGAIN.get(self.storage.read()?.as_ref())? {
             return Ok(());
@@ -206,15 +205,15 @@ impl Files {
         }
     }
 
-    /// The next file that is due, and has been due the longest, of those that were not tried.
+    /// The next due file, due the longest, among those that were not tried.
     pub(crate) fn next_due(&self, tried: &HashSet<RecordId>) -> Result<Option<FileEntry>> {
         // Those that were tried are hardly due again already.
         let due = self.storage.read()?.files_due(self.clock.now(), tried.len() + 1)?;
         Ok(due.into_iter().find(|entry| !tried.contains(&entry.id)))
     }
 
-    /// Changes what is known of a file, in a transaction of its own, unless its reference is gone meanwhile; says whether
-    /// it is still there.
+    /// Changes a file's entry, in its own transaction, unless its reference is gone meanwhile; returns whether it
+    /// exists.
     pub(crate) fn change(&self, id: &RecordId, change: impl FnOnce(&mut FileEntry)) -> Result<bool> {
         self.take_note()?;
         let txn = self.storage.write()?;
@@ -226,7 +225,7 @@ impl Files {
         Ok(true)
     }
 
-    /// Notes that a file failed; gives the wait before it is tried again.
+    /// Records that a file failed; returns the wait before the next try.
     pub(crate) fn fail(&self, id: &RecordId, reason: String, retry: Retry) -> Result<()> {
         let now = self.clock.now();
         self.change(id, |entry| {
@@ -257,7 +256,7 @@ pub(crate) fn later(now: Timestamp, wait: Duration) -> Timestamp {
     Timestamp::from_unix_millis(now.unix_millis().saturating_add(millis))
 }
 
-/// The records that references are.
+/// The records of the references.
 pub(crate) fn table() -> TableName {
     TableName::from(TABLE)
 }
@@ -270,7 +269,7 @@ mod tests {
     use crate::clock::SystemClock;
     use crate::storage::MemoryStorage;
 
-    /// Weak point B2: with each failure the wait doubles, up to a limit, however many there were.
+    /// Weak point B2: the wait doubles with each failure, up to a limit, for any number of failures.
     #[test]
     fn waits_grow_and_never_overflow() {
         let files = Files::new(Arc::new(MemoryStorage::new()), Arc::new(SystemClock::new()), "unused");

@@ -1,4 +1,4 @@
-//! The folder with the bytes. A file appears there under its own name only when it is whole and on the disk.
+//! The folder with the bytes. A file appears there under its name only when it is complete and on the disk.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -14,10 +14,10 @@ use crate::protocol::hex;
 use crate::record::RecordId;
 use crate::record::file_name::disk_name;
 
-/// How much of a file is in memory.
+/// The bytes of a file that are in memory at once.
 pub(crate) const PIECE: usize = 128 * 1024;
 
-/// Where bytes lie until they are whole.
+/// The subfolder of incomplete files.
 const UNFINISHED: &str = "unfinished";
 
 /// A folder of files, each under a name made of its id.
@@ -28,13 +28,13 @@ pub struct FileStore {
 }
 
 impl FileStore {
-    /// The files in this folder, which is made when the first comes.
+    /// The files in this folder, which is created with the first one.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
         Self { folder: folder.into(), watcher: Watcher::default() }
     }
 
-    /// The same, where `watch` is told the name of each operation on the folder before it happens, and may forbid it: a
-    /// full disk, or a process that died.
+    /// Adds `watch`, which receives the name of each operation on the folder before it happens, and may forbid it, to
+    /// simulate a full disk or a process that dies.
     #[cfg(feature = "testing")]
     #[must_use]
     pub fn watched(self, watch: impl Fn(&'static str) -> io::Result<()> + Send + Sync + 'static) -> Self {
@@ -46,23 +46,23 @@ impl FileStore {
         &self.folder
     }
 
-    /// Where the bytes of a file lie, once they are here.
+    /// The path of a file's bytes.
     pub fn path(&self, id: &RecordId) -> PathBuf {
         let name = disk_name(id);
         self.folder.join(&name[name.len() - 2..]).join(name)
     }
 
-    /// Where the first part of a file lies until the rest has come.
+    /// The path of a file's part.
     pub(crate) fn part(&self, id: &RecordId) -> PathBuf {
         self.folder.join(UNFINISHED).join(format!("{}.part", disk_name(id)))
     }
 
-    /// How many bytes of a file are here; `None` if it is not.
+    /// The length of a file here; `None` if it is not here.
     pub(crate) fn length(&self, id: &RecordId) -> Result<Option<u64>> {
         length(&self.path(id))
     }
 
-    /// Makes a file of no name yet.
+    /// Creates an unnamed file.
     pub(crate) fn begin(&self) -> Result<NewFile> {
         let folder = self.folder.join(UNFINISHED);
         self.before("make", &folder)?;
@@ -72,7 +72,7 @@ impl FileStore {
         Ok(NewFile { file, path, hash: Sha256::new(), bytes: 0, kept: false, watcher: self.watcher.clone() })
     }
 
-    /// Opens the part of a file for more; from its beginning, if that is wanted.
+    /// Opens the part of a file to append, or to start again.
     pub(crate) fn open_part(&self, id: &RecordId, anew: bool) -> Result<PartialFile> {
         let path = self.part(id);
         self.before("open", &path)?;
@@ -84,7 +84,7 @@ impl FileStore {
         Ok(PartialFile { file, watcher: self.watcher.clone() })
     }
 
-    /// Gives a part that is whole its name.
+    /// Gives a complete part its final name.
     pub(crate) fn finish_part(&self, id: &RecordId) -> Result<()> {
         let part = self.part(id);
         self.before("sync", &part)?;
@@ -93,7 +93,7 @@ impl FileStore {
         self.name(&part, id)
     }
 
-    /// Forgets the part of a file, if there is one.
+    /// Removes the part of a file, if there is one.
     pub(crate) fn drop_part(&self, id: &RecordId) -> Result<()> {
         self.before("remove", &self.folder)?;
         remove(&self.part(id))
@@ -105,8 +105,8 @@ impl FileStore {
         remove(&self.path(id))
     }
 
-    /// Makes the folder, or one in it. A folder that somebody chose may be shared on purpose, so only what is made here and
-    /// what bears our name is closed to others.
+    /// Creates the folder, or one in it. A folder chosen by the host may be shared on purpose, so only new folders and
+    /// those with our names are closed to others.
     fn make(&self, folder: &Path) -> Result<()> {
         let is_default = self.folder.extension().is_some_and(|extension| extension == "files");
         let made = private_folder(&self.folder, is_default);
@@ -114,7 +114,7 @@ impl FileStore {
         made.map_err(|error| failed("making", folder, error))
     }
 
-    /// Puts a whole file under the name of its id.
+    /// Puts a complete file under the name of its id.
     fn name(&self, from: &Path, id: &RecordId) -> Result<()> {
         let path = self.path(id);
         self.before("name", &path)?;
@@ -131,7 +131,7 @@ impl FileStore {
         self.watcher.before(what).map_err(|error| failed(what, path, error))
     }
 
-    /// All whole files, with the times at which they were written; and those that are not whole.
+    /// All complete files with their times, and the incomplete ones.
     pub(crate) fn all(&self) -> Result<(Vec<FolderEntry>, Vec<FolderEntry>)> {
         let (mut whole, mut unfinished) = (Vec::new(), Vec::new());
         for folder in entries(&self.folder)? {
@@ -155,14 +155,14 @@ impl FileStore {
         Ok((whole, unfinished))
     }
 
-    /// Removes files of no name that were written so long before `now`: whoever wrote them died over it.
+    /// Removes unnamed files that were written so long before `now`: their writer died.
     pub(crate) fn sweep_new(&self, before: Timestamp, now: Timestamp) -> Result<()> {
         let (_, unfinished) = self.all()?;
         let is_left = |found: &FolderEntry| found.name.ends_with(".new") && found.written_by(now) < before;
         unfinished.into_iter().filter(is_left).try_for_each(|found| remove(&found.path))
     }
 
-    /// Lets one process at a time send and fetch the files of this folder.
+    /// Takes the lock that lets one process at a time send and fetch the files of this folder.
     pub(crate) fn lock(&self) -> Result<File> {
         self.make(&self.folder)?;
         let path = self.folder.join("lock");
@@ -175,7 +175,7 @@ impl FileStore {
     }
 }
 
-/// Something that lies in the folder.
+/// An entry of the folder.
 pub(crate) struct FolderEntry {
     pub path: PathBuf,
     pub name: String,
@@ -183,21 +183,21 @@ pub(crate) struct FolderEntry {
 }
 
 impl FolderEntry {
-    /// When it was written. What was written while the clock was ahead would seem new until that time comes: it counts, and
-    /// is marked, as written now.
+    /// Its time. A time in the future, from a clock that was ahead, is replaced by now, because the file would seem new
+    /// until then.
     pub(crate) fn written_by(&self, now: Timestamp) -> Timestamp {
         if self.written_at <= now {
             return self.written_at;
         }
         let millis = u64::try_from(now.unix_millis()).unwrap_or(0);
         let at = UNIX_EPOCH.checked_add(Duration::from_millis(millis)).unwrap_or(UNIX_EPOCH);
-        // One that cannot be marked is looked at again the next time.
+        // If that fails, it is tried again the next time.
         let _ = OpenOptions::new().write(true).open(&self.path).and_then(|file| file.set_modified(at));
         now
     }
 }
 
-/// A file that is being written. Dropped before it is kept, it is gone.
+/// A file that is being written. It is removed if it is dropped before it is kept.
 pub(crate) struct NewFile {
     file: File,
     path: PathBuf,
@@ -207,7 +207,7 @@ pub(crate) struct NewFile {
     watcher: Watcher,
 }
 
-/// The part of a file, open for more.
+/// The part of a file, open for appending.
 pub(crate) struct PartialFile {
     file: File,
     watcher: Watcher,
@@ -225,12 +225,12 @@ impl Write for PartialFile {
 }
 
 impl NewFile {
-    /// How many bytes were written.
+    /// The number of bytes written.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// The SHA-256 of what was written.
+    /// The SHA-256 of the bytes written.
     pub(crate) fn sha256(&self) -> String {
         hex(&self.hash.clone().finalize())
     }
@@ -262,14 +262,14 @@ impl Write for NewFile {
 impl Drop for NewFile {
     fn drop(&mut self) {
         if !self.kept && self.watcher.before("remove").is_ok() {
-            // What stays is swept later.
+            // Leftovers are swept later.
             let _ = fs::remove_file(&self.path);
         }
     }
 }
 
-/// The length and the SHA-256 of a file; `None` if it is not there. `watch` is told how many bytes were read, and may end
-/// it.
+/// The length and the SHA-256 of a file; `None` if it is missing. `watch` receives the number of bytes read, and may
+/// stop it.
 pub(crate) fn hash_file(path: &Path, mut watch: impl FnMut(u64) -> Result<()>) -> Result<Option<(u64, String)>> {
     let mut file = match File::open(path) {
         Ok(file) => file,
@@ -311,7 +311,7 @@ fn entries(folder: &Path) -> Result<Vec<fs::DirEntry>> {
     }
 }
 
-/// Only the owner may read: photos and documents of a clinic.
+/// Only the owner may read them: they are photos and documents of a clinic.
 fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.write(true);
@@ -320,8 +320,8 @@ fn private() -> OpenOptions {
     options
 }
 
-/// Makes a folder that only its owner can look into: names of photos tell something too. With `is_ours` one that is there and
-/// open to others, as older versions made it, is closed to them.
+/// Creates a folder that only its owner can list, because names of photos are confidential too. With `is_ours`, an
+/// existing folder that is open to others, as older versions created it, is closed.
 fn private_folder(folder: &Path, is_ours: bool) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
@@ -333,21 +333,21 @@ fn private_folder(folder: &Path, is_ours: bool) -> io::Result<()> {
         use std::os::unix::fs::PermissionsExt as _;
         let mode = fs::metadata(folder)?.permissions().mode();
         if mode & 0o077 != 0 {
-            // Where it belongs to another user, that one has decided.
+            // A folder of another user stays as that user decided.
             let _ = fs::set_permissions(folder, fs::Permissions::from_mode(mode & 0o7700));
         }
     }
     Ok(())
 }
 
-/// Makes a new name durable. Where folders cannot be opened, as on Windows, the system sees to that.
+/// Makes a new name durable. Where folders cannot be opened, as on Windows, the system does it.
 fn sync_folder(folder: &Path) {
     if let Ok(folder) = File::open(folder) {
         let _ = folder.sync_all();
     }
 }
 
-/// An error of the disk, by who must act.
+/// Sorts an error of the disk by who must act.
 pub(crate) fn failed(what: &str, path: &Path, error: io::Error) -> Error {
     match error.kind() {
         io::ErrorKind::StorageFull => Error::DiskFull { source: error.into() },

@@ -1,4 +1,4 @@
-//! Looking whether the folder holds what it should, and removing what nobody needs.
+//! Verifies the folder, and removes files that nothing needs.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -16,50 +16,50 @@ use crate::record::file_reference::Reference;
 use crate::storage::state::role;
 use crate::storage::{FileDirection, FileEntry, FileState, state};
 
-/// How old bytes without a reference must be before they are swept: whoever writes them may still be at it.
+/// The age from which bytes without a reference are swept, because their writer may still be at work.
 pub(crate) const ORPHAN_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How many entries are read at a time.
+/// Entries that are read at once.
 const PAGE: usize = 500;
 
-/// What is wrong with a file.
+/// A fault of a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "finding")]
 #[non_exhaustive]
 pub enum FileFault {
-    /// Its bytes should be here and are not.
+    /// Its bytes are missing.
     Missing {
         /// The file.
         id: RecordId,
     },
-    /// Its bytes are not what they were.
+    /// Its bytes have changed.
     Changed {
         /// The file.
         id: RecordId,
-        /// In what way.
+        /// The change.
         reason: String,
     },
-    /// Bytes that belong to no reference.
+    /// Bytes without a reference.
     Surplus {
-        /// Where they lie.
+        /// Their path.
         path: std::path::PathBuf,
     },
 }
 
-/// What looking at all files found.
+/// The result of verifying all files.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Verified {
-    /// Files whose bytes are what they should be.
+    /// Sound files.
     pub sound: u64,
     /// Bytes that were read.
     pub bytes: u64,
-    /// What is wrong.
+    /// The faults.
     pub findings: Vec<FileFault>,
 }
 
 impl Files {
-    /// Reads all files and compares them with what was noted when they came. A file that is missing or changed and that
-    /// central has is fetched again at its next turn. `watch` is called now and then, and may end it with an error.
+    /// Reads all files and compares them with their entries. A missing or changed file that central has is fetched
+    /// again at its next try. `watch` is called from time to time, and may stop it with an error.
     ///
     /// # Errors
     /// The folder or the database failed.
@@ -72,7 +72,7 @@ impl Files {
             if entry.state == FileState::Gone {
                 return Ok(());
             }
-            // What is not here need not be: unless it was attached here, or was here once.
+            // A missing file is a fault only if it was attached here, or was here once.
             let must_be = entry.direction == FileDirection::Upload || entry.state == FileState::Done;
             let finding = match hash_file(&self.store.path(&entry.id), |_| watch())? {
                 None if must_be => Some(FileFault::Missing { id: entry.id.clone() }),
@@ -105,7 +105,7 @@ impl Files {
         Ok(reference.as_ref().and_then(Reference::read).and_then(|reference| reference.fault_of(bytes, sha256)))
     }
 
-    /// Of what was sent or fetched central has a copy.
+    /// Central has a copy of a sent or fetched file.
     fn fetch_again(&self, entry: &FileEntry) -> Result<()> {
         let is_remote = role(self.storage.read()?.as_ref())? == Some(Role::Remote);
         if entry.state != FileState::Done || !is_remote {
@@ -120,8 +120,8 @@ impl Files {
         Ok(())
     }
 
-    /// Removes what nobody needs, a day after it came to that: bytes without a reference, parts that nobody goes on with,
-    /// and on a site the bytes of deleted references that central has. Says how many files went. Looks once a day, or
+    /// Removes files a day after they became useless: bytes without a reference, abandoned parts, and on a site the
+    /// bytes of deleted references that central has. Returns the number of removed files. Runs once a day, or
     /// `at_once`.
     pub(crate) fn sweep(&self, at_once: bool) -> Result<u64> {
         let now = self.clock.now();

@@ -1,4 +1,4 @@
-//! A place where a test may let an operation on the folder fail. Without the feature `testing` it is nothing.
+//! A hook with which a test can make an operation on the folder fail. Without the feature `testing` it does nothing.
 
 use std::fmt;
 use std::io;
@@ -8,7 +8,7 @@ use std::sync::Arc;
 #[cfg(feature = "testing")]
 type FolderWatch = dyn Fn(&'static str) -> io::Result<()> + Send + Sync;
 
-/// Is told each operation on the folder before it happens.
+/// Receives each operation on the folder before it happens.
 #[derive(Clone, Default)]
 pub(super) struct Watcher {
     #[cfg(feature = "testing")]

@@ -1,4 +1,4 @@
-//! Why a write is not allowed, with everything that is said of it.
+//! The reasons why a write is not allowed, with all their texts.
 
 use std::fmt;
 
@@ -6,12 +6,12 @@ use crate::record::RecordId;
 use crate::text::{Details, Message, MessageTemplate, declare_errors, placeholders};
 
 declare_errors! {
-/// Why a write is not allowed. Shown to users by hosts, so each says what it means for them.
+/// Why a write is not allowed. Hosts show these to users, so each explains the reason to them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 #[allow(missing_docs, reason = "the fields are the details that the message names")]
 pub enum Refusal {
-    /// Configured on central alone.
+    /// The type is configured on central.
     OnlyAllowedOnCentral {
         fields: { table: String = "asset_class".into() },
         code: "only_allowed_on_central", class: Input,
@@ -20,7 +20,7 @@ pub enum Refusal {
         advice: "Make this change on the Open mSupply central server; it reaches this site with the next sync.",
     }
 
-    /// Of a store that is not this site's.
+    /// The store is not active on this site.
     StoreNotActiveHere {
         fields: { table: String = "asset".into() },
         code: "store_not_active_here", class: Input,
@@ -29,7 +29,7 @@ pub enum Refusal {
         advice: "Make this change on the site on which the store is active.",
     }
 
-    /// Of a store that is a remote site's.
+    /// The store belongs to a remote site.
     OwnedByRemoteSite {
         fields: { table: String = "rnr_form".into() },
         code: "owned_by_remote_site", class: Input,
@@ -38,7 +38,7 @@ pub enum Refusal {
         advice: "Make this change on the site of that store.",
     }
 
-    /// Kept in mSupply.
+    /// The legacy server owns the type.
     OnlyAllowedOnLegacy {
         fields: { table: String = "name".into() },
         code: "only_allowed_on_legacy", class: Input,
@@ -47,7 +47,7 @@ pub enum Refusal {
         advice: "Make this change on the legacy server; it reaches this site with the next sync.",
     }
 
-    /// Of a type whose records stay.
+    /// Records of the type are never deleted.
     NotDeletable {
         fields: { table: String = "asset_log".into() },
         code: "not_deletable", class: Input,
@@ -56,7 +56,7 @@ pub enum Refusal {
         advice: "Leave the record, or mark it in the way its fields offer.",
     }
 
-    /// Of a type that Open mSupply gave up.
+    /// Open mSupply removed the type.
     Removed {
         fields: { table: String = "pack_variant".into(), release: &'static str = "2.4.0" },
         code: "removed_type", class: Input,
@@ -65,7 +65,7 @@ pub enum Refusal {
         advice: "Use the type that replaced it.",
     }
 
-    /// Of a type that goes to central only.
+    /// The type only travels to central.
     NotPulled {
         fields: { table: String = "system_log".into() },
         code: "not_pulled", class: Input,
@@ -74,7 +74,7 @@ pub enum Refusal {
         advice: "Tell the central server's administrator: it sent something that it should not send.",
     }
 
-    /// Written by another, and of no store.
+    /// Another wrote the record, and it has no store.
     WrittenElsewhere {
         fields: { table: String = "sync_file_reference".into() },
         code: "written_elsewhere", class: Input,
@@ -91,16 +91,16 @@ impl Refusal {
         self.declared().code
     }
 
-    /// What to do next.
+    /// The advice.
     pub fn advice(&self) -> &'static str {
         self.declared().advice
     }
 
-    /// What the message names if the write was one of this record.
+    /// The details of the message for a write of this record.
     pub(crate) fn details_with(&self, id: Option<&RecordId>) -> Details {
         let mut details = self.details();
         if placeholders(self.declared().message).contains(&"record") {
-            // The blank belongs to it: without an id there is none.
+            // With its blank, because without an id there is none.
             let record = id.map(|id| format!(" {id}")).unwrap_or_default();
             details.push(("record", record.into()));
         }

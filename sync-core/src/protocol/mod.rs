@@ -22,7 +22,7 @@ impl PasswordHash {
         Self(hash.into())
     }
 
-    /// The hash, which is as good as the password: for requests and storage only.
+    /// The hash, which is as powerful as the password: for requests and storage only.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -39,7 +39,7 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// What an application tells of itself in every request.
+/// The application as named in every request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AppIdentity {
     /// `major.minor.patch` without leading zeros.

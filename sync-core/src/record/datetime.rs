@@ -1,4 +1,4 @@
-//! Dates and date-times as V6 writes them, kept to the last digit (`record-types`: *How a record looks on the wire*).
+//! Dates and date-times in the format of V6, kept to the last digit (`record-types`: *How a record looks on the wire*).
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ pub struct Date {
 }
 
 impl Date {
-    /// Reads a date; anything after it, an impossible day and year 0 are refused.
+    /// Reads a date; text after it, an impossible day and year 0 are refused.
     pub fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split('-');
         let year = digits(parts.next()?, 4, 4)?;
@@ -34,12 +34,13 @@ impl fmt::Display for Date {
     }
 }
 
-/// Whether a text is a date as it is written: every digit of it there, so that SQL and every other reader takes it for one.
+/// True if a text is a date in the format to write: with all digits, so that SQL and every other reader accepts it.
 pub(crate) fn is_written_date(text: &str) -> bool {
     Date::parse(text).is_some_and(|date| date.to_string() == text)
 }
 
-/// Whether a text is a date-time as it is written: a date that is, a second that a clock shows, at most nine digits of it.
+/// True if a text is a date-time in the format to write: such a date, a possible second, at most nine digits of its
+/// fraction.
 pub(crate) fn is_written_date_time(text: &str) -> bool {
     let date = text.split_once('T').map(|(date, _)| date);
     let fraction = text.split_once('.').map_or(0, |(_, digits)| digits.len());
@@ -57,7 +58,7 @@ pub struct DateTime {
 }
 
 impl DateTime {
-    /// Reads a date-time. Any number of fraction digits is accepted, those beyond nine are dropped, second 60 is
+    /// Reads a date-time. Any number of fraction digits is accepted, and those after nine are dropped; second 60 is
     /// accepted; a zone, a blank in place of the `T` and missing seconds are refused.
     pub fn parse(text: &str) -> Option<Self> {
         let (date, clock) = text.split_once('T')?;

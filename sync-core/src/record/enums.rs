@@ -29,7 +29,7 @@ wire_enum! {
 }
 
 wire_enum! {
-    /// What an asset log is about.
+    /// The subject of an asset log.
     pub enum AssetLogType {
         StatusUpdate = "STATUS_UPDATE",
         TemperatureMapping = "TEMPERATURE_MAPPING",
@@ -37,7 +37,7 @@ wire_enum! {
 }
 
 wire_enum! {
-    /// What a backend plugin does.
+    /// The purpose of a backend plugin.
     pub enum PluginType {
         AverageMonthlyConsumption = "average_monthly_consumption",
         TransformRequestRequisitionLines = "transform_request_requisition_lines",
@@ -56,7 +56,7 @@ wire_enum! {
 }
 
 wire_enum! {
-    /// Why somebody writes.
+    /// The reason of a message.
     pub enum ContactType {
         Feedback = "FEEDBACK",
         Support = "SUPPORT",
@@ -81,7 +81,7 @@ wire_enum! {
 }
 
 wire_enum! {
-    /// Where a report is offered.
+    /// The place where a report is offered.
     pub enum ReportContext {
         Asset = "ASSET",
         InboundShipment = "INBOUND_SHIPMENT",
@@ -104,7 +104,7 @@ wire_enum! {
 }
 
 wire_enum! {
-    /// How far an R&R form is.
+    /// The state of an R&R form.
     pub enum RnRFormStatus {
         Draft = "DRAFT",
         Finalised = "FINALISED",
@@ -112,7 +112,7 @@ wire_enum! {
 }
 
 wire_enum! {
-    /// How low the stock of a line is.
+    /// The urgency of a line with low stock.
     pub enum RnRFormLowStock {
         Ok = "OK",
         BelowHalf = "BELOW_HALF",
@@ -121,7 +121,7 @@ wire_enum! {
 }
 
 wire_enum! {
-    /// What a system log tells.
+    /// The kind of event in a system log.
     pub enum SystemLogType {
         ProcessorError = "ProcessorError",
         LedgerFixError = "LedgerFixError",
@@ -132,7 +132,7 @@ wire_enum! {
     }
 }
 
-/// A gender as the legacy row shape writes it: `""` stands for none.
+/// A gender in the legacy row format: `""` for none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LegacyGender(pub Option<Gender>);
 

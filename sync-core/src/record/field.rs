@@ -1,4 +1,4 @@
-//! Fields of a record type: what a value must look like, and where a bad one is.
+//! Fields of a record type: the format of values, and the place of a bad one.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -16,18 +16,18 @@ use crate::text::sentences::error_detail;
 pub struct Field {
     /// The key on the wire, in the spelling of v2.19.00.
     pub name: &'static str,
-    /// What a value must look like.
+    /// The format of a value.
     pub kind: FieldKind,
-    /// Whether null is a value.
+    /// True if null is allowed.
     pub nullable: bool,
-    /// What a missing key reads as: JSON text, or `None` where the key must be present.
+    /// The value of a missing key, as JSON text; `None` if the key must be present.
     pub default: Option<&'static str>,
     /// The release that added a mandatory key without a default. An older peer does not send it; it reads as
     /// [`Field::default`] (quirk W2).
     pub added: Option<&'static str>,
     /// Spellings of older releases that are read too (quirk W1).
     pub aliases: &'static [&'static str],
-    /// The table whose record this value names and without which a real receiver refuses this record.
+    /// The table of the record that this value names, and without which a real receiver refuses this record.
     pub parent: Option<&'static str>,
 }
 
@@ -44,7 +44,7 @@ impl Field {
         self
     }
 
-    /// What a missing key reads as.
+    /// Sets the value of a missing key.
     pub(crate) const fn missing_is(mut self, json: &'static str) -> Self {
         self.default = Some(json);
         self
@@ -63,7 +63,7 @@ impl Field {
         self
     }
 
-    /// The table of the record that must be there first.
+    /// The table of the record that must be integrated first.
     pub(crate) const fn parent(mut self, table: &'static str) -> Self {
         self.parent = Some(table);
         self
@@ -74,7 +74,7 @@ impl Field {
         fields.get(self.name).or_else(|| self.aliases.iter().find_map(|alias| fields.get(alias)))
     }
 
-    /// Checks a record's value of this field.
+    /// Checks the value of this field in a record.
     ///
     /// # Errors
     /// What is wrong with it, by JSON path.
@@ -82,7 +82,8 @@ impl Field {
         self.check_value(self.find(fields))
     }
 
-    /// Checks what somebody here or at a site wrote: what servers send may be looser than what is written to them.
+    /// Checks a record from a host or a site, more strictly: values from servers may be looser than values sent to
+    /// them.
     ///
     /// # Errors
     /// What is wrong with it, by JSON path.
@@ -129,29 +130,29 @@ impl Field {
     }
 }
 
-/// What is wrong with a record's data. Names the place and the kind of value only, never the value itself unless it is
-/// an unknown enum value.
+/// The fault in a record's data. Names only the place and the kind of the value, and the value itself only if it is an
+/// unknown enum value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}", self.says())]
 pub struct FieldError {
     /// JSON path inside `recordData`.
     pub path: String,
-    /// What should stand there.
+    /// The expected kind.
     pub expected: Cow<'static, str>,
-    /// What stands there.
+    /// The kind that was found.
     pub found: Cow<'static, str>,
-    /// Whether this looks like a value of a newer release (an unknown enum value) and not like a fault.
+    /// True if this looks like a value of a newer release (an unknown enum value) rather than a fault.
     pub unsupported: bool,
 }
 
 impl FieldError {
-    /// What is wrong.
+    /// The fault in words.
     pub fn says(&self) -> Message {
         error_detail::field(&self.path, &*self.expected, &*self.found)
     }
 }
 
-/// What a value of a field must look like on the wire (`record-types`: *How a record looks on the wire*).
+/// The format of a field's value on the wire (`record-types`: *How a record looks on the wire*).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FieldKind {
@@ -167,9 +168,9 @@ pub enum FieldKind {
     Date,
     /// A [`DateTime`].
     DateTime,
-    /// A date or date-time as the legacy server writes it; `""` and `0000-00-00` stand for none.
+    /// A date or date-time as the legacy server writes it; `""` and `0000-00-00` for none.
     LegacyDate,
-    /// A JSON string whose content is itself JSON text; not looked into.
+    /// A JSON string with JSON text in it, which is not parsed.
     JsonText,
     /// Any JSON value, null included.
     Json,
@@ -187,7 +188,7 @@ impl FieldKind {
         match self {
             Self::Text | Self::JsonText => text().is_some(),
             Self::Bool => matches!(raw.get(), "true" | "false"),
-            // serde, which real servers read with, takes "-0" for a float.
+            // serde, which real servers use, reads "-0" as a float.
             Self::I32 => raw.get() != "-0" && raw.get().parse::<i32>().is_ok(),
             Self::F64 => raw.get().parse::<f64>().is_ok_and(f64::is_finite),
             Self::Date => text().is_some_and(|t| Date::parse(&t).is_some()),
@@ -255,7 +256,7 @@ impl FieldKind {
     }
 }
 
-/// Says what kind of value stands there. Quotes only what looks like an enum value: short, and of plain letters.
+/// Describes the kind of a value. Quotes it only if it looks like an enum value: short, and of plain letters.
 pub(crate) fn describe(raw: &RawValue) -> Cow<'static, str> {
     let text = raw.get();
     if let Some(flaw) = flaw(text) {
@@ -285,11 +286,11 @@ fn is_legacy_date(text: &str) -> bool {
     none || Date::parse(text).is_some() || DateTime::parse(&text.replacen(' ', "T", 1)).is_some()
 }
 
-/// A Rust type that a field of a typed record can have.
+/// A Rust type for a field of a typed record.
 pub trait FieldValue: Sized {
-    /// What the value looks like on the wire.
+    /// The format of the value on the wire.
     const KIND: FieldKind;
-    /// Whether null is a value.
+    /// True if null is allowed.
     const NULLABLE: bool = false;
 
     /// Reads the value; `None` if it is of another kind.
@@ -299,7 +300,7 @@ pub trait FieldValue: Sized {
     fn write(&self) -> Box<RawValue>;
 }
 
-/// JSON text of a value; null where a value cannot be written.
+/// JSON text of a value; null if it cannot be written.
 fn json(value: &(impl serde::Serialize + ?Sized)) -> Box<RawValue> {
     serde_json::value::to_raw_value(value).unwrap_or_else(|_| RawValue::NULL.to_owned())
 }
@@ -353,7 +354,7 @@ impl<T: FieldValue> FieldValue for Option<T> {
     }
 }
 
-/// JSON text that travels inside a JSON string and is not looked into.
+/// JSON text inside a JSON string, which is not parsed.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct JsonText(pub String);
 
@@ -385,7 +386,7 @@ impl FieldValue for Json {
     }
 }
 
-/// A date or date-time as the legacy server writes it, kept as its text; `""` and `0000-00-00` stand for none.
+/// A date or date-time as the legacy server writes it, kept as text; `""` and `0000-00-00` for none.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LegacyDate(pub String);
 
@@ -437,7 +438,7 @@ impl<'a> FieldReader<'a> {
 }
 
 impl Flaw {
-    /// What is wrong, as an error of the field in which it stands.
+    /// The fault as an error of its field.
     pub(crate) fn as_field_error(&self) -> FieldError {
         let path = match &self.key {
             Some(key) => format!("$.{}", crate::redaction::excerpt(key.as_bytes())),
@@ -447,7 +448,7 @@ impl Flaw {
     }
 }
 
-/// What not every peer can read.
+/// Content that not every peer can read.
 pub(crate) fn unreadable(path: String, found: &'static str) -> FieldError {
     let expected = Cow::Borrowed("a value that every peer can read");
     FieldError { path, expected, found: Cow::Borrowed(found), unsupported: false }

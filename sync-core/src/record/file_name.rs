@@ -1,26 +1,26 @@
-//! Names that are safe: of the file on this disk, and of what is shown or sent.
+//! Safe names: of a file on this disk, and for display and sending.
 
 use sha2::{Digest as _, Sha256};
 
 use crate::record::RecordId;
 
-/// The most bytes of a cleaned name. Open mSupply puts an id of 36 bytes and a `_` before it, and 255 is what disks take.
+/// The most bytes of a cleaned name. Open mSupply prefixes an id of 36 bytes and a `_`, and disks allow 255.
 const NAME_BYTES_MAX: usize = 150;
 
-/// Names that are devices on Windows, whatever stands behind their first dot.
+/// Names of devices on Windows, with anything after their first dot.
 const DEVICES: [&str; 6] = ["con", "prn", "aux", "nul", "conin$", "conout$"];
 
-/// The name under which a file lies on this disk: made of its id alone. A lower-case UUID, as Open mSupply gives them out,
-/// is its own name; of any other id it is the hash, so that `../`, a device, a NUL or ids that differ in case do no harm.
-/// Its last two characters are hex digits.
+/// The name of a file on this disk, made of its id alone. A lower-case UUID, as Open mSupply uses, is its own name; any
+/// other id is hashed, so that `../`, a device, a NUL or ids that differ only in case do no harm. Its last two
+/// characters are hex digits.
 pub(crate) fn disk_name(id: &RecordId) -> String {
     let id = id.as_str();
     let is_uuid = uuid::Uuid::try_parse(id).is_ok_and(|uuid| uuid.hyphenated().to_string() == id);
     if is_uuid { id.to_owned() } else { format!("id-{:x}", Sha256::digest(id.as_bytes())) }
 }
 
-/// A name that any system takes as that of one file in one folder, as near to the given one as possible. What a peer calls
-/// a file goes through this before it is anything but shown.
+/// A name that any system accepts as that of one file in one folder, as similar to the given one as possible. File
+/// names from peers go through this before any use except display.
 pub fn safe_file_name(name: &str) -> String {
     let harmless = |c: char| if c.is_control() || r#"/\:*?"<>|"#.contains(c) { '_' } else { c };
     let name: String = name.chars().map(harmless).collect();
@@ -51,7 +51,7 @@ fn shortened(name: &str) -> String {
     format!("{}{extension}", name[..end].trim_end_matches(['.', ' ']))
 }
 
-/// What a file of this name most likely is.
+/// The most likely MIME type of a file with this name.
 pub(crate) fn mime_type(name: &str) -> Option<&'static str> {
     let extension = name.rsplit_once('.')?.1.to_lowercase();
     Some(match extension.as_str() {

@@ -1,4 +1,4 @@
-//! What a `sync_file_reference` says of its file.
+//! The content of a `sync_file_reference`.
 
 use serde_json::json;
 
@@ -8,24 +8,24 @@ use crate::record::{RecordData, RecordId, SyncFileReference, TableName, TypedRec
 /// The table of references.
 pub(crate) const TABLE: &str = "sync_file_reference";
 
-/// The key with the SHA-256 of the bytes. It is this project's own: others ignore it, and pass it on or not.
+/// The key with the SHA-256 of the bytes. Only this project uses it: others ignore it, and may not pass it on.
 const SHA256: &str = "sha256";
 
-/// What a reference says of its file.
+/// The content of a reference.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Reference {
     pub table: TableName,
     pub record_id: RecordId,
     pub file_name: String,
     pub mime_type: Option<String>,
-    /// The length, if it is said: 0 is also what is read where nothing is said.
+    /// The length, if known: a missing length reads as 0.
     pub bytes: Option<u64>,
     pub sha256: Option<String>,
     pub is_deleted: bool,
 }
 
 impl Reference {
-    /// Reads it; `None` if the data are none.
+    /// Reads it; `None` for other data.
     pub(crate) fn read(data: &RecordData) -> Option<Self> {
         let typed = SyncFileReference::read(data).ok()?;
         let sha256 = data.fields().and_then(|fields| fields.text(SHA256).map(std::borrow::Cow::into_owned));
@@ -42,7 +42,7 @@ impl Reference {
         })
     }
 
-    /// The data of a new reference. Its name is made safe before it leaves: Open mSupply puts it into a path.
+    /// The data of a new reference. Its name is made safe first, because Open mSupply puts it into a path.
     pub(crate) fn write(&self, id: &RecordId, created: &str) -> RecordData {
         RecordData::of(&json!({
             "id": id,
@@ -57,7 +57,7 @@ impl Reference {
         }))
     }
 
-    /// What is wrong with bytes of this length and hash; `None` if they are what was announced.
+    /// The difference of bytes with this length and hash from the reference; `None` if they match.
     pub(crate) fn fault_of(&self, bytes: u64, sha256: &str) -> Option<String> {
         match (self.bytes, &self.sha256) {
             (Some(announced), _) if announced != bytes => {

@@ -1,4 +1,4 @@
-//! Names and numbers that must not be mixed up, each a type of its own.
+//! Names and numbers that must not be confused, each with its own type.
 
 use std::fmt;
 
@@ -12,12 +12,12 @@ macro_rules! text_id {
         pub struct $name(String);
 
         impl $name {
-            /// Takes the text as it is; nothing is checked or changed.
+            /// Takes the text unchanged and unchecked.
             pub fn new(text: impl Into<String>) -> Self {
                 Self(text.into())
             }
 
-            /// Gives the text back.
+            /// Returns the text.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -60,8 +60,8 @@ text_id! {
     TableName
 }
 text_id! {
-    /// The id of a record inside its table. Ids of different tables may be equal (`name` and `name_oms_fields` share
-    /// theirs), so nothing is ever keyed by this alone.
+    /// The id of a record in its table. Ids of different tables may be equal (`name` and `name_oms_fields` share
+    /// theirs), so it is never a key on its own.
     RecordId
 }
 text_id! {
@@ -95,26 +95,26 @@ impl fmt::Display for SiteId {
 pub struct Cursor(pub u64);
 
 impl Cursor {
-    /// Reads a position that was stored as text. None is stored that is beyond the range of every server's row numbers.
+    /// Reads a stored position. Positions beyond the range of every server's row numbers are never stored.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         text.parse().ok().map(Self).filter(|cursor| cursor.is_possible())
     }
 
-    /// Whether it is within the range of every server's row numbers; one that goes beyond would never come back.
+    /// True if it is in the range of every server's row numbers; a cursor beyond it would never come back.
     pub(crate) fn is_possible(self) -> bool {
         self.0 < i64::MAX as u64
     }
 
-    /// The end of the positions that the sites of Open mSupply 2.x can keep: they store them as signed 32-bit numbers.
+    /// The end of the positions of sites of Open mSupply 2.x, which store them as signed 32-bit numbers.
     pub(crate) const SITES_END: u64 = 1 << 31;
 
-    /// The position that a site means by this one, in a changelog whose newest row is `newest`. What a site stored in 32 bits
-    /// comes back as a negative number: it means the largest position with the same low 32 bits that it can have been told.
-    /// Where there is none, the number stands for itself, beyond the end.
+    /// The position that a site means by this one, in a changelog whose newest row is `newest`. A position that a site
+    /// stored in 32 bits comes back as a negative number: it means the largest position with the same low 32 bits that
+    /// the site can have received. If there is none, the number is taken literally, beyond the end.
     #[must_use]
     pub(crate) fn meant(self, newest: Self) -> Self {
         const ROUND: u64 = 1 << 32;
-        // The numbers that a negative one of 32 bits becomes in 64.
+        // The 64-bit form of a negative 32-bit number.
         let is_negative = self.0 > u64::MAX - Self::SITES_END;
         let end = newest.next().0;
         let low = self.0 % ROUND;
@@ -125,7 +125,7 @@ impl Cursor {
         Self(if highest > end { highest - ROUND } else { highest })
     }
 
-    /// The position after this one; stays where it is at the end of the range.
+    /// The next position; the end of the range stays.
     #[must_use]
     pub fn next(self) -> Self {
         Self(self.0.saturating_add(1))
@@ -157,7 +157,7 @@ mod tests {
             assert_eq!(kept(position).meant(Cursor(newest)), Cursor(position), "{position} of {newest}");
         }
         assert_eq!(Cursor(18_446_744_071_562_068_041).meant(Cursor(half + 5000)), Cursor(half + 73));
-        // An ordinary one, beyond the end too, and one that means nothing here.
+        // An ordinary one, also beyond the end, and one without meaning here.
         for (asked, newest) in [(0, 9), (7, 9), (10_000, 9), (i64::MAX as u64, 9), (1 << 63, 9), (u64::MAX, 9)] {
             assert_eq!(Cursor(asked).meant(Cursor(newest)), Cursor(asked), "{asked} of {newest}");
         }

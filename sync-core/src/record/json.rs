@@ -1,7 +1,7 @@
-//! Raw JSON text of a record, and a shallow look into it.
+//! The raw JSON text of a record, and a shallow reader for it.
 //!
-//! A record is kept as it came: the text of `recordData`. What this module reads is only where each key's value lies,
-//! so that unknown keys, digits of numbers and the order of keys survive every hop.
+//! A record is kept as it came: the text of `recordData`. This module only finds the value of each top-level key, so
+//! that unknown keys, digits of numbers and the order of keys survive every hop.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -19,7 +19,7 @@ use super::portable;
 pub struct RecordData(Box<RawValue>);
 
 impl RecordData {
-    /// Takes JSON text as it is.
+    /// Takes JSON text unchanged.
     ///
     /// # Errors
     /// The text is not one JSON value; the parser's message says where.
@@ -42,24 +42,24 @@ impl RecordData {
         self.0.get()
     }
 
-    /// Finds where the values of the top-level keys lie; `None` if this is not a JSON object.
+    /// Finds the values of the top-level keys; `None` if this is not a JSON object.
     pub fn fields(&self) -> Option<Fields<'_>> {
         Fields::parse(self.as_str())
     }
 
-    /// Refuses what not every peer can read; see [`portable`](super::portable).
+    /// Refuses content that not every peer can read; see [`portable`](super::portable).
     pub(crate) fn check_portable(&self) -> Result<(), FieldError> {
         portable::flaw(self.as_str()).map_or(Ok(()), |flaw| Err(flaw.as_field_error()))
     }
 
-    /// The data with each key once, with the value that every Open mSupply server reads; nothing if it is so already, or if
-    /// there is something else in it that not every peer can read.
+    /// The data with each key once, with the value that every Open mSupply server reads; `None` if it is so already, or
+    /// if it has another fault that not every peer can read.
     pub(crate) fn with_each_key_once(&self) -> Option<Self> {
         portable::flaw(self.as_str()).filter(|flaw| flaw.kind == portable::Unportable::KeyTwice)?;
         Self::parse(portable::with_each_key_once(self.as_str())).ok()
     }
 
-    /// Says whether both hold the same value, whatever the order of keys or the spelling of numbers.
+    /// True if both hold the same value, with any order of keys and spelling of numbers.
     pub fn same_value(&self, other: &Self) -> bool {
         fn value(data: &RecordData) -> Option<serde_json::Value> {
             serde_json::from_str(data.as_str()).ok()
@@ -97,7 +97,7 @@ impl<'a> Fields<'a> {
         serde_json::from_str(text).ok()
     }
 
-    /// The raw text of a key's value; of a key that stands twice, the last.
+    /// The raw text of a key's value; of a repeated key, the last.
     pub fn get(&self, key: &str) -> Option<&'a RawValue> {
         self.0.iter().rev().find(|(name, _)| name == key).map(|(_, value)| *value)
     }
@@ -122,7 +122,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// A number that is written with a point, and is whole all the same, as 3.0.
+/// A number with a decimal point that is whole, such as 3.0.
 fn whole(number: f64) -> Option<i64> {
     /// Beyond these, not every whole number is one.
     const EXACT: f64 = 9_007_199_254_740_991.0;

@@ -1,14 +1,14 @@
-//! Tables of the legacy server that have no record type of their own: their records are kept whole, as documents. What a
-//! site may write of them, and what of it travels to the legacy server.
+//! Tables of the legacy server without a record type: their records are kept whole, as documents. Defines which of them
+//! a site may write, and which travel to the legacy server.
 
 use super::{RecordData, RecordId, StoreId, TableName};
 
 /// How a site's records of a legacy table travel over V5.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LegacyTable {
-    /// Its name on the wire; capital letters count.
+    /// Its name on the wire; capital letters matter.
     pub table: &'static str,
-    /// Whether a delete of it is understood (`sync-cycle` §6.5).
+    /// True if the server understands deletes (`sync-cycle` §6.5).
     pub deletes: bool,
 }
 
@@ -20,8 +20,8 @@ const fn deletable(table: &'static str) -> LegacyTable {
     LegacyTable { table, deletes: true }
 }
 
-/// What sites own of the legacy server's tables, sorted by name. All others are configured there, and sites only read
-/// them.
+/// The legacy tables that sites own, sorted by name. All others are configured on the legacy server, and sites only
+/// read them.
 const OWNED_BY_SITES: &[LegacyTable] = &[
     deletable("Goods_received"),
     deletable("Goods_received_line"),
@@ -93,12 +93,12 @@ const CONFIGURED_THERE: &[&str] = &[
     "warning",
 ];
 
-/// Whether the legacy server alone writes records of this table.
+/// True if only the legacy server writes records of this table.
 pub fn configured_by_legacy(table: &str) -> bool {
     CONFIGURED_THERE.binary_search(&table).is_ok()
 }
 
-/// Lines carry no store: theirs is that of the record that this key names, in this table. Sorted by the lines' tables.
+/// Lines have no store: theirs is that of the record in this key, of this table. Sorted by the lines' tables.
 const LINES: &[(&str, &str, &str)] = &[
     ("Goods_received_line", "goods_received_ID", "Goods_received"),
     ("Stock_take_lines", "stock_take_ID", "Stock_take"),
@@ -107,18 +107,18 @@ const LINES: &[(&str, &str, &str)] = &[
     ("trans_line", "transaction_ID", "transact"),
 ];
 
-/// Where the store of a document is told.
+/// Where the store of a document is found.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum DocumentStore {
-    /// Nowhere: it is of no store, or of several.
+    /// Nowhere: it belongs to no store, or to several.
     Nowhere,
     /// In the document.
     Here(StoreId),
-    /// In the record of this table and id.
+    /// In the record with this table and id.
     In(TableName, RecordId),
 }
 
-/// Where the store of a record of a legacy table is told. One that says it itself is believed, a line too.
+/// Where the store of a legacy record is found. Its own store counts first, for lines too.
 pub(crate) fn document_store(table: &TableName, data: &RecordData) -> DocumentStore {
     let Some(fields) = data.fields() else { return DocumentStore::Nowhere };
     let text = |key: &str| fields.text(key).filter(|text| !text.is_empty());

@@ -1,4 +1,4 @@
-//! What is synchronised: record types declared once each, and records kept as they came.
+//! The synchronised data: record types, each declared once, and records, kept as they came.
 
 mod datetime;
 mod enums;

@@ -1,9 +1,9 @@
-//! What every peer can read of a record's JSON text.
+//! Checks that every peer can read a record's JSON text.
 //!
-//! Peers read with other readers than this one: Open mSupply with `serde_json`, which ends at 128 levels and refuses
-//! numbers beyond every float and half characters; PostgreSQL stores no U+0000; SQL reads the first of two equal keys and
-//! `serde_json` the last. One record that a peer cannot read makes it refuse the whole message around it. So a record that
-//! holds anything of that kind is neither taken nor sent.
+//! Peers use different readers: Open mSupply uses `serde_json`, which stops at 128 levels and refuses numbers beyond
+//! every float and half characters; PostgreSQL stores no U+0000; SQL reads the first of two equal keys and `serde_json`
+//! the last. One record that a peer cannot read makes it refuse the whole message. So such a record is neither accepted
+//! nor sent.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -14,27 +14,27 @@ use super::field::{FieldError, unreadable};
 use super::json::{Fields, RecordData, string};
 use super::{RecordId, TableName};
 
-/// How deep a record may be nested, its own braces counted. `serde_json` reads 127 levels, of which the message around a
+/// The deepest nesting of a record, its own braces included. `serde_json` reads 127 levels, and the message around a
 /// record takes five: the body, its batch, the list of records, the element and the record in it.
 pub(crate) const DEPTH_MAX: usize = 127 - 5;
 
-/// What some peer cannot read, or reads as another value than the others do.
+/// Content that some peer cannot read, or reads differently from others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unportable {
-    /// One key stands twice in one object.
+    /// A key occurs twice in one object.
     KeyTwice,
-    /// Arrays and objects are nested too deep.
+    /// Arrays and objects are nested too deeply.
     TooDeep,
     /// A number is beyond every float.
     NumberOutOfRange,
-    /// Half of a surrogate pair stands alone.
+    /// Half of a surrogate pair.
     HalfCharacter,
     /// The character U+0000.
     Nul,
 }
 
 impl Unportable {
-    /// What stands there, as errors say it after "found".
+    /// Its name after "found" in an error.
     pub(crate) fn found(self) -> &'static str {
         match self {
             Self::KeyTwice => "one key twice",
@@ -52,17 +52,17 @@ impl fmt::Display for Unportable {
     }
 }
 
-/// Where in a text something stands that not every peer can read.
+/// The place of content that not every peer can read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Flaw {
-    /// What it is.
+    /// The content.
     pub kind: Unportable,
-    /// The key of the outermost object in whose value it stands, or that stands twice; none where there is no such key.
+    /// The key of the outermost object with it in its value, or the repeated key; `None` if there is no such key.
     pub key: Option<String>,
 }
 
-/// Looks through JSON text, once, for what not every peer can read. Where there are several, a key that stands twice is
-/// told only if there is nothing else: that is the one that can be mended without a loss.
+/// Checks JSON text in one pass. A repeated key is reported only if there is no other fault, because it alone can be
+/// repaired without a loss.
 pub(crate) fn flaw(json: &str) -> Option<Flaw> {
     let mut scan = Scan::default();
     match scan.run(json) {
@@ -71,8 +71,8 @@ pub(crate) fn flaw(json: &str) -> Option<Flaw> {
     }
 }
 
-/// The door that every record goes through, whichever way it comes in: its table and its id, and its data unless it is to be
-/// deleted. Takes only what every peer can read.
+/// The check that every record passes on any way in: its table and its id, and its data unless it is a delete. Accepts
+/// only content that every peer can read.
 pub(crate) fn admit(table: &TableName, id: &RecordId, data: Option<&RecordData>) -> Result<(), FieldError> {
     for (name, text) in [("tableName", table.as_str()), ("recordId", id.as_str())] {
         if text.contains('\0') {
@@ -82,13 +82,13 @@ pub(crate) fn admit(table: &TableName, id: &RecordId, data: Option<&RecordData>)
     data.map_or(Ok(()), RecordData::check_portable)
 }
 
-/// An array or an object that is not closed yet.
+/// An open array or object.
 #[derive(Clone, Copy)]
 struct OpenContainer {
     is_object: bool,
-    /// Where its keys begin among all keys.
+    /// The start of its keys among all keys.
     keys_from: usize,
-    /// Whether each of its keys is greater than the one before: then none stands twice.
+    /// True if each of its keys is greater than the one before: then none is repeated.
     is_sorted: bool,
 }
 
@@ -104,7 +104,7 @@ impl<'a> Scan<'a> {
     fn run(&mut self, json: &'a str) -> Result<(), Unportable> {
         let bytes = json.as_bytes();
         let mut at = 0;
-        // A string is a key where an object has just begun or a comma stood in one.
+        // A string is a key if it comes first in an object or after a comma in one.
         let mut key_comes = false;
         while let Some(byte) = bytes.get(at) {
             match byte {
@@ -173,7 +173,7 @@ impl<'a> Scan<'a> {
     }
 }
 
-/// Where a string ends that begins here, after its first quote; and whether it holds no escape.
+/// The end of a string that begins here, after its first quote; and whether it has no escape.
 fn string_end(bytes: &[u8], from: usize) -> Result<(usize, bool), Unportable> {
     let mut at = from;
     let mut is_plain = true;
@@ -189,7 +189,7 @@ fn string_end(bytes: &[u8], from: usize) -> Result<(usize, bool), Unportable> {
     }
 }
 
-/// Where an escape ends that begins here.
+/// The end of an escape that begins here.
 fn escape_end(bytes: &[u8], at: usize) -> Result<usize, Unportable> {
     match unit(bytes, at) {
         None => Ok(at + 2),
@@ -203,16 +203,16 @@ fn escape_end(bytes: &[u8], at: usize) -> Result<usize, Unportable> {
     }
 }
 
-/// The number in `\uXXXX`, if that stands here.
+/// The number in `\uXXXX`, if that comes here.
 fn unit(bytes: &[u8], at: usize) -> Option<u16> {
     let digits = bytes.get(at..at + 6)?.strip_prefix(b"\\u")?;
     u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
 }
 
-/// The most digits that are within every float's range, whatever they are.
+/// Numbers with at most this many digits are always in the range of floats.
 const DIGITS: usize = 300;
 
-/// Where a number ends that begins here.
+/// The end of a number that begins here.
 fn number_end(json: &str, at: usize) -> Result<usize, Unportable> {
     let rest = json.as_bytes().get(at..).unwrap_or_default();
     let is_part = |byte: &u8| matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E');
@@ -225,8 +225,8 @@ fn number_end(json: &str, at: usize) -> Result<usize, Unportable> {
     Ok(at + length)
 }
 
-/// The same JSON with each key once, with the value that stands last: the one that `serde_json`, with which every Open
-/// mSupply server reads, takes. Every other digit and letter stays.
+/// The same JSON with each key once, with its last value: the one that `serde_json`, and so every Open mSupply server,
+/// reads. Everything else stays.
 pub(crate) fn with_each_key_once(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
     write_once(json, 0, &mut out);
@@ -265,7 +265,7 @@ fn write_once(json: &str, depth: usize, out: &mut String) {
     }
 }
 
-/// Whether every peer can read a value.
+/// True if every peer can read a value.
 pub(crate) fn is_portable(raw: &RawValue) -> bool {
     match raw.get().as_bytes().first() {
         Some(b'"') if !raw.get().contains('\\') => true,

@@ -1,4 +1,4 @@
-//! What a record type is: everything the engine knows of it, declared once.
+//! The declaration of a record type: everything that the engine knows of it.
 
 use super::field::{Field, FieldError, not_an_object};
 use super::json::{Fields, RecordData};
@@ -54,7 +54,7 @@ impl Group {
     }
 }
 
-/// Who receives a record (`record-types`: *Per style*).
+/// The receivers of a record (`record-types`: *Per style*).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum SyncStyle {
     /// Configured on central, sent to every site.
@@ -72,7 +72,7 @@ pub enum SyncStyle {
 }
 
 impl SyncStyle {
-    /// The style as the spec spells it.
+    /// The style in the spelling of the spec.
     pub fn spec_name(self) -> &'static str {
         match self {
             Self::Central => "central",
@@ -93,9 +93,9 @@ pub enum Writers {
     Central,
     /// Every site, and central.
     Everyone,
-    /// Every site, and central; nobody changes what another wrote.
+    /// Every site, and central; nobody changes a version of another writer.
     Author,
-    /// The site that holds the record to which this one belongs, and central; if that is no single site's, whoever wrote it.
+    /// The site that holds the parent record, and central; if the parent belongs to no single site, its writer.
     Holder,
     /// The site on which the record's store is active.
     StoreSite,
@@ -105,10 +105,10 @@ pub enum Writers {
     StoreSiteElseCentral,
 }
 
-/// What deleting a record means.
+/// The meaning of deleting a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Deletion {
-    /// Such records are never deleted.
+    /// Records are never deleted.
     Never,
     /// A date-time field marks the record as deleted; the mark travels as an ordinary upsert.
     Soft(&'static str),
@@ -118,7 +118,7 @@ pub enum Deletion {
     Wire,
 }
 
-/// Where the changelog row of a record gets its store and its name from (`record-types`: *Changelog scope*).
+/// The source of the store and the name in a record's changelog row (`record-types`: *Changelog scope*).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
     /// Neither store nor name.
@@ -142,21 +142,21 @@ pub struct RecordType {
     pub changelog_name: &'static str,
     /// The group it is documented under.
     pub group: Group,
-    /// Who receives it.
+    /// Its receivers.
     pub style: SyncStyle,
-    /// Whether sites pull it from central.
+    /// True if sites pull it from central.
     pub pulled: bool,
-    /// Whether sites push it to central.
+    /// True if sites push it to central.
     pub pushed: bool,
-    /// Who may write it.
+    /// Its writers.
     pub writers: Writers,
-    /// What deleting means.
+    /// The meaning of deleting.
     pub deletion: Deletion,
     /// Store and name of its changelog row.
     pub scope: Scope,
     /// The tables that are integrated before it, wire names.
     pub after: &'static [&'static str],
-    /// The first release with it.
+    /// The first release that has it.
     pub since: &'static str,
     /// The first release without it; `None` while it is in use.
     pub removed: Option<&'static str>,
@@ -167,7 +167,7 @@ pub struct RecordType {
 }
 
 impl RecordType {
-    /// Whether a new record of it takes nothing from anybody: it is added to another record, or to no other.
+    /// True if a new record of it takes nothing from anybody: it is added to another record, or to none.
     pub fn is_only_added(&self) -> bool {
         matches!(self.table, "asset_log" | "contact_form" | "sync_file_reference" | "system_log")
     }
@@ -181,14 +181,14 @@ impl RecordType {
         self.check_fields(data)
     }
 
-    /// The same of data that every peer can read, as they were written here or at a site.
+    /// Checks data that every peer can read, from a host or a site.
     pub(crate) fn check_written<'a>(&self, data: &'a RecordData) -> Result<Fields<'a>, FieldError> {
         let fields = data.fields().ok_or_else(|| not_an_object(data))?;
         self.fields.iter().try_for_each(|field| field.check_written(&fields))?;
         Ok(fields)
     }
 
-    /// The same of data that every peer can read.
+    /// Checks data that every peer can read.
     pub(crate) fn check_fields<'a>(&self, data: &'a RecordData) -> Result<Fields<'a>, FieldError> {
         let fields = data.fields().ok_or_else(|| not_an_object(data))?;
         for field in self.fields {
@@ -202,13 +202,13 @@ impl RecordType {
         self.fields.iter().find(|field| field.name == name)
     }
 
-    /// Whether a Delete on the wire is understood and sent.
+    /// True if a Delete on the wire is understood and sent.
     pub fn deletes_on_wire(&self) -> bool {
         matches!(self.deletion, Deletion::Wire | Deletion::SoftAndWire(_))
     }
 
-    /// The data as a peer of v2.17.0 or later reads it: older spellings renamed, mandatory keys that older releases
-    /// did not send filled in. `None` if it is so already, which is nearly always.
+    /// The data for a peer of v2.17.0 or later: older spellings renamed, mandatory keys that older releases do not send
+    /// filled in. `None` if nothing changes, which is nearly always.
     pub fn in_current_spelling(&self, data: &RecordData) -> Option<RecordData> {
         if self.fields.iter().all(|f| f.aliases.is_empty() && f.added.is_none()) {
             return None;

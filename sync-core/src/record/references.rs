@@ -1,15 +1,15 @@
-//! Which fields of a record name an item, a name or a clinician: the records that the legacy server merges
-//! (`legacy-tables`, *Merge*).
+//! The fields that name an item, a name or a clinician: the records that the legacy server merges (`legacy-tables`,
+//! *Merge*).
 
 use std::borrow::Cow;
 
 use super::json::RecordData;
 use super::{RecordId, record_type};
 
-/// The tables whose records are merged.
+/// The tables with merges.
 pub(crate) const MERGED: [&str; 3] = ["item", "name", "clinician"];
 
-/// Fields of record types, with the table whose record they name. Each field also under its former names.
+/// Fields of record types, with the table of the named record. Each field also under its former names.
 const TYPED: &[(&str, &str, &str)] = &[
     ("ancillary_item", "ancillary_item_id", "item"),
     ("ancillary_item", "item_id", "item"),
@@ -27,7 +27,7 @@ const TYPED: &[(&str, &str, &str)] = &[
     ("vaccine_course_item", "item_link_id", "item"),
 ];
 
-/// Keys of documents of the legacy server's tables, in lower case, with the table whose record they name.
+/// Keys of legacy documents, in lower case, with the table of the named record.
 const IN_DOCUMENTS: &[(&str, &str)] = &[
     ("clinician_id", "clinician"),
     ("customer_id", "name"),
@@ -40,7 +40,7 @@ const IN_DOCUMENTS: &[(&str, &str)] = &[
     ("supplier_id", "name"),
 ];
 
-/// The table whose record a field names, if it is one whose records are merged.
+/// The table of the record that a field names, if it has merges.
 fn target(table: &str, key: &str) -> Option<&'static str> {
     let Some(kind) = record_type(table) else {
         let key = key.to_ascii_lowercase();
@@ -50,8 +50,8 @@ fn target(table: &str, key: &str) -> Option<&'static str> {
     TYPED.iter().find(|(of, name, _)| *of == table && is_it(name)).map(|(_, _, target)| *target)
 }
 
-/// The data with each name of a merged record replaced by that of the record that was kept, as `kept` says; nothing if
-/// there is none in it.
+/// The data with each reference to a merged record replaced by that to the remaining one, from `kept`; `None` if there
+/// is none in it.
 pub(crate) fn with_kept<E>(
     table: &str,
     data: &RecordData,

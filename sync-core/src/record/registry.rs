@@ -17,13 +17,13 @@ pub fn record_type(table: &str) -> Option<&'static RecordType> {
     ALL.binary_search_by(|candidate| candidate.table.cmp(table)).ok().map(|index| ALL[index])
 }
 
-/// Where a table stands in the order of integration: every table comes after all that it depends on
-/// (`sync-cycle` §6.4). Tables of the legacy server that no V6 type depends on rank last.
+/// The rank of a table in the order of integration: every table comes after all its dependencies (`sync-cycle` §6.4).
+/// Legacy tables that no V6 type depends on rank last.
 pub fn integration_rank(table: &str) -> u32 {
     RANKS.get(table).copied().unwrap_or(u32::MAX)
 }
 
-/// What the legacy tables that V6 records depend on need themselves.
+/// The dependencies of the legacy tables that V6 records depend on.
 const LEGACY_AFTER: &[(&str, &[&str])] = &[("store", &["name"]), ("name", &["currency"]), ("Location", &["store"])];
 
 static RANKS: LazyLock<HashMap<&'static str, u32>> = LazyLock::new(|| {
@@ -34,8 +34,8 @@ static RANKS: LazyLock<HashMap<&'static str, u32>> = LazyLock::new(|| {
     ranks
 });
 
-/// One more than the highest rank it depends on; a dependency on oneself, of which there are none, would end at the
-/// depth limit.
+/// One more than the highest rank among its dependencies; a dependency on itself, of which there are none, would end at
+/// the depth limit.
 fn rank(table: &'static str, ranks: &mut HashMap<&'static str, u32>, depth: u32) -> u32 {
     if let Some(known) = ranks.get(table) {
         return *known;

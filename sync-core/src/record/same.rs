@@ -1,4 +1,4 @@
-//! Whether two ends hold the same record, whatever they make of its spelling.
+//! Compares two versions of a record regardless of spelling.
 
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -9,9 +9,9 @@ use super::json::{Fields, RecordData, string};
 use super::record_type::RecordType;
 
 impl RecordType {
-    /// The fields in which two versions of a record differ. Another spelling of a key, a date or a number is no difference,
-    /// nor is a missing key where it reads as the value of the other end; nor is a key that this version does not know and
-    /// only one of them has, since the other end may be of a release without it.
+    /// The fields in which two versions of a record differ. These are no differences: another spelling of a key, a date
+    /// or a number; a missing key that reads as the value of the other end; an unknown key that only one of them has,
+    /// because the other end may be of a release without it.
     pub fn differing_fields(&self, one: &RecordData, other: &RecordData) -> Vec<String> {
         if one == other {
             return Vec::new();
@@ -30,8 +30,7 @@ impl RecordType {
         names
     }
 
-    /// Whether two versions of a record say the same, keys that this version does not know included: one of them may take the
-    /// place of the other without a loss.
+    /// True if two versions of a record are equal, including unknown keys: one may replace the other without a loss.
     pub(crate) fn is_same(&self, one: &RecordData, other: &RecordData) -> bool {
         let (Some(ours), Some(theirs)) = (one.fields(), other.fields()) else { return one.same_value(other) };
         let is_known = |key: &str| self.fields.iter().any(|field| field.name == key || field.aliases.contains(&key));
@@ -81,13 +80,13 @@ fn same_some<T: PartialEq>(one: Option<T>, other: Option<T>) -> bool {
     one.is_some() && one == other
 }
 
-/// Whether two texts are the same JSON value; a number is the same however it is written.
+/// True if two texts are the same JSON value; the spelling of numbers does not matter.
 fn same_json(one: &str, other: &str) -> bool {
     let value = |text: &str| serde_json::from_str::<Value>(text).ok().map(plain);
     one == other || same_some(value(one), value(other))
 }
 
-/// A value whose numbers are all of one kind, as far as no digit is lost.
+/// A value with all numbers in one form, as far as no digit is lost.
 fn plain(value: Value) -> Value {
     match value {
         Value::Number(number) => match number.as_f64() {

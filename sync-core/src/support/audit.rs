@@ -1,4 +1,4 @@
-//! What this site holds beside what central has for it, record by record, and why they differ.
+//! Compares this site's records with central's, one by one, and explains the differences.
 
 use std::collections::BTreeMap;
 
@@ -16,39 +16,39 @@ use crate::text::{Localize, Message};
 use crate::write;
 use crate::write::merged;
 
-/// Records that are read at a time.
+/// Records that are read at once.
 const PAGE: usize = 100;
 
-/// The number under which a scratch storage notes central's cursors: no site has it.
+/// The site number under which a scratch storage stores central's cursors: no site has it.
 const CENTRAL: SiteId = SiteId(0);
-/// The same for what the next pull would bring.
+/// The number for the records that the next pull would bring.
 const WAITING: SiteId = SiteId(-1);
 
-/// What an audit found.
+/// The result of an audit.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct Audit {
-    /// What was compared, and what was not.
+    /// Which records were compared, and which were not.
     pub compared: Message,
-    /// Rows of central's changelog that came.
+    /// The number of rows of central's changelog.
     pub rows: u64,
-    /// Records that both have and that are the same.
+    /// The number of records that are the same at both ends.
     pub same: u64,
-    /// By type, those that one of both has.
+    /// The records by type.
     pub by_type: Vec<AuditedType>,
-    /// Why records differ, each with what it means and what helps; what is lost first.
+    /// The reasons of differences, each with its meaning and advice; losses first.
     pub reasons: Vec<AuditReason>,
-    /// Records that differ and should not: the first of them.
+    /// The first of the records that differ and should not.
     pub lost: Vec<Difference>,
-    /// How many those are.
+    /// The number of these.
     pub lost_records: u64,
-    /// Records that differ and may, because something is still on its way or set aside: the first of them.
+    /// The first of the records that may differ, because they are on their way or in quarantine.
     pub explained: Vec<Difference>,
-    /// How many those are.
+    /// The number of these.
     pub explained_records: u64,
-    /// How many of them are set aside, here or at central.
+    /// How many of them are in quarantine, here or at central.
     pub set_aside_records: u64,
-    /// Whether central's changelog ends before what this site has seen of it: central was restored or replaced.
+    /// True if central's changelog ends before the end that this site has seen: central was restored or replaced.
     pub central_went_back: bool,
     /// Requests sent.
     pub requests: u64,
@@ -56,21 +56,21 @@ pub struct Audit {
     pub bytes_received: u64,
 }
 
-/// How the records of one type compare.
+/// The comparison of one type.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct AuditedType {
     /// The table.
     pub table: TableName,
-    /// How many central has for this site.
+    /// Central's records for this site.
     pub at_central: u64,
-    /// How many of those are here and the same.
+    /// Those that are here and the same.
     pub same: u64,
-    /// How many of those are not here.
+    /// Those that are missing here.
     pub missing: u64,
-    /// How many of those are another version here.
+    /// Those with another version here.
     pub differing: u64,
-    /// How many are here only.
+    /// Records that are only here.
     pub here_only: u64,
 }
 
@@ -80,17 +80,17 @@ pub struct AuditedType {
 pub struct AuditReason {
     /// The reason.
     pub why: DifferenceReason,
-    /// Whether it should not be so.
+    /// True if it should not happen.
     pub is_loss: bool,
-    /// How many records.
+    /// The number of records.
     pub records: u64,
-    /// What it means.
+    /// The meaning of the reason.
     pub meaning: Message,
-    /// What to do.
+    /// The advice.
     pub advice: Message,
 }
 
-/// A record that is not the same at both ends.
+/// A record that differs between both ends.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Difference {
@@ -98,20 +98,20 @@ pub struct Difference {
     pub table: TableName,
     /// Its id.
     pub id: RecordId,
-    /// How it differs.
+    /// The kind of difference.
     pub kind: DifferenceKind,
-    /// Why.
+    /// The reason.
     pub why: DifferenceReason,
-    /// The fields that differ; never their values.
+    /// The fields that differ, without their values.
     pub fields: Vec<String>,
 }
 
-/// How a record differs.
+/// The kind of difference of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum DifferenceKind {
-    /// Central has it, and it is not here.
+    /// Central has it, and it is missing here.
     Missing,
     /// Both have it, in different versions.
     Differing,
@@ -119,47 +119,47 @@ pub enum DifferenceKind {
     HereOnly,
 }
 
-/// Why a record is not the same at both ends.
+/// Why a record differs between both ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum DifferenceReason {
-    /// It was read from central, and is not here as it was read.
+    /// It was read from central, and the version here is another one, or none.
     LostHere,
-    /// It was written or deleted here and taken by central, which does not show that.
+    /// It was written or deleted here and accepted by central, which does not show that.
     NotTaken,
-    /// Central deleted it, and it is here still.
+    /// Central deleted it, and it is still here.
     DeletedAtCentral,
     /// It came from central, which does not have it any more.
     LostAtCentral,
     /// It was written or deleted here, and waits to be pushed.
     WaitsForPush,
-    /// It lies before the pull cursor: the next pull brings it.
+    /// It is after the pull cursor: the next pull brings it.
     WaitsForPull,
-    /// It came, and is set aside here.
+    /// It came, and is in quarantine here.
     SetAside,
-    /// It came, and waits here for a record that it names.
+    /// It came, and waits for a record that it names.
     WaitsForAnother,
-    /// It was written here, and central does not take it.
+    /// It was written here, and central refused it.
     RefusedByCentral,
-    /// It belongs to a store or a patient whose records central does not send to this site, or not any more.
+    /// It belongs to a store or a patient whose records central does not send to this site, or no longer sends.
     NotForThisSite,
-    /// It came, and somebody here chose to ignore it.
+    /// It came, and a person here chose to ignore it.
     Ignored,
 }
 
 impl DifferenceReason {
-    /// Whether it should not be so.
+    /// True if it should not happen.
     pub fn is_loss(self) -> bool {
         matches!(self, Self::LostHere | Self::NotTaken | Self::DeletedAtCentral | Self::LostAtCentral)
     }
 
-    /// What it means.
+    /// The meaning for people.
     pub fn meaning(self) -> Message {
         self.texts().0
     }
 
-    /// What to do.
+    /// The advice.
     pub fn advice(self) -> Message {
         self.texts().1
     }
@@ -182,7 +182,7 @@ impl DifferenceReason {
 }
 
 impl Audit {
-    /// Before anything is compared.
+    /// The report before any comparison.
     fn of_rows(rows: u64) -> Self {
         Self {
             compared: say::compared(),
@@ -212,19 +212,19 @@ impl Localize for Audit {
     }
 }
 
-/// What central has for this site, in a scratch storage: records as they came, and the cursor of each.
+/// Central's records for this site, in a scratch storage: the records as they came, with their cursors.
 pub(crate) struct CentralSnapshot<'s> {
     pub scratch: &'s dyn Storage,
     pub rows: u64,
 }
 
 impl CentralSnapshot<'_> {
-    /// Notes that central's changelog tells of a record, at this cursor.
+    /// Records that central's changelog has a row for a record at this cursor.
     pub(crate) fn note(scratch: &dyn WriteTxn, table: &TableName, id: &RecordId, at: Cursor) -> Result<()> {
         scratch.note_pushed(CENTRAL, table, id, at)
     }
 
-    /// Notes that the next pull would bring a record.
+    /// Records that the next pull would bring a record.
     pub(crate) fn note_waiting(scratch: &dyn WriteTxn, table: &TableName, id: &RecordId) -> Result<()> {
         scratch.note_pushed(WAITING, table, id, Cursor(1))
     }
@@ -286,12 +286,12 @@ fn each_record(
     }
 }
 
-/// Where a scratch storage says that a record is set aside.
+/// The setting in which a scratch storage marks a record as quarantined.
 fn aside(table: &TableName, id: &RecordId) -> Setting<String> {
     state::named(format_args!("set aside {table}\n{id}"))
 }
 
-/// What is set aside here goes into the scratch storage, where it can be asked for by record without being kept in memory.
+/// The quarantine here is copied into the scratch storage, to look it up by record without keeping it in memory.
 fn note_set_aside(here: &dyn ReadTxn, scratch: &dyn Storage) -> Result<()> {
     let txn = scratch.write()?;
     each_set_aside(here, |row, why| {
@@ -312,7 +312,7 @@ fn note_set_aside(here: &dyn ReadTxn, scratch: &dyn Storage) -> Result<()> {
     txn.commit()
 }
 
-/// What is found while it is compared.
+/// The results during the comparison.
 struct AuditTally {
     audit: Audit,
     types: BTreeMap<TableName, AuditedType>,
@@ -366,13 +366,13 @@ impl AuditTally {
     }
 }
 
-/// Both ends, and where this one stands.
+/// Both ends, and the cursors of this one.
 struct Comparison<'t> {
     here: &'t dyn ReadTxn,
     there: &'t dyn ReadTxn,
     stores: Vec<StoreId>,
     unsent_from: Cursor,
-    /// Whether records point to others here, because the legacy server merged those.
+    /// True if records have merged ids replaced here.
     any_merged: bool,
 }
 
@@ -386,8 +386,8 @@ impl Comparison<'_> {
             Some(ours) => (DifferenceKind::Differing, differing_fields(table, &ours, &theirs)),
         };
         let is_same = kind == DifferenceKind::Differing && fields.is_empty();
-        // Central still tells of what left a store of this site, as it was when it left: neither that nor what became of it
-        // in another store is for this site.
+        // Central still has the row of a record that left a store of this site, as it was then: neither that version
+        // nor the one in the other store is for this site.
         let is_elsewhere = self.is_of_another_store(table, &theirs)?;
         if !is_elsewhere {
             found.of(table).at_central += 1;
@@ -429,7 +429,7 @@ impl Comparison<'_> {
         Ok(())
     }
 
-    /// Why a record may differ, if it may.
+    /// The reason why a record may differ, if there is one.
     fn on_its_way(&self, table: &TableName, id: &RecordId) -> Result<Option<DifferenceReason>> {
         let is_pushed = record_type(table.as_str()).is_some_and(|kind| kind.pushed);
         let aside = aside(table, id).find(self.there)?;
@@ -446,7 +446,7 @@ impl Comparison<'_> {
         })
     }
 
-    /// Whether a record with this data belongs to a store that is not active here, or to none although it needs one.
+    /// True if a record with this data belongs to a store that is not active here, or to none although it needs one.
     fn is_of_another_store(&self, table: &TableName, data: &RecordData) -> Result<bool> {
         let Some(kind) = record_type(table.as_str()) else { return Ok(false) };
         let (store, name) = write::scope(self.here, table, data)?;
@@ -458,7 +458,7 @@ impl Comparison<'_> {
         })
     }
 
-    /// Whether central sends a record with this data to this site, as far as is known here.
+    /// True if central sends a record with this data to this site, as far as known here.
     fn is_for_this_site(&self, kind: &RecordType, table: &TableName, data: &RecordData) -> Result<bool> {
         let (store, name) = write::scope(self.here, table, data)?;
         Ok(match Audience::of(kind.style, kind.table, store.as_ref(), name.as_ref()) {
@@ -478,7 +478,7 @@ fn differing_fields(table: &TableName, ours: &RecordData, theirs: &RecordData) -
     }
 }
 
-/// Whether a record bears the mark with which its type is deleted.
+/// True if a record has the soft-delete mark of its type.
 fn is_marked_deleted(kind: &RecordType, data: &RecordData) -> bool {
     match kind.deletion {
         Deletion::Soft(field) | Deletion::SoftAndWire(field) => {

@@ -1,5 +1,5 @@
-//! Whether this site holds what central has for it: all of that is read from the beginning into a scratch database, and
-//! compared. Nothing changes here or there, and no cursor moves.
+//! Compares this site with central: reads all of central's records for it into a scratch database from the beginning,
+//! and compares them. Changes nothing here or there, and moves no cursor.
 
 use url::Url;
 
@@ -19,20 +19,20 @@ use crate::site::sizing::{PullBatchSize, Sizes};
 use crate::storage::{Incoming, Source, Storage, WriteTxn, state};
 use crate::support::{Audit, CentralSnapshot, compare};
 
-/// Batches that are read after the one that was the last: what is written at central meanwhile.
+/// Batches that are read after the last one, for changes at central meanwhile.
 const ROUNDS_AFTER_LAST: u32 = 3;
 
-/// What is read.
+/// The part that is read.
 #[derive(Clone, Copy)]
 struct ComparedTypes {
     from: Cursor,
-    /// Whether what came from this site is wanted too.
+    /// True to read this site's own records too.
     own_too: bool,
 }
 
 impl Site {
-    /// Reads everything that central has for this site into `scratch`, an empty storage that is of no use afterwards, and
-    /// compares. No cycle runs meanwhile.
+    /// Reads all of central's records for this site into `scratch`, an empty storage that can be deleted afterwards,
+    /// and compares. No cycle can run meanwhile.
     ///
     /// # Errors
     /// [`Error::NotSetUp`], [`Error::WrongRole`], [`Error::CentralUrlMissing`], [`Error::CycleRunning`]; central cannot be
@@ -57,7 +57,7 @@ impl Site {
         let (end, rows) = read?;
         client.tell(&SyncEvent::StepStarted { step: Step::Compare })?;
         let here = self.storage.read()?;
-        // One row less is too little to tell.
+        // One row less is no proof.
         let went_back = end.next() < Position::in_central(here.as_ref())?.end;
         let mut audit = compare(here.as_ref(), &CentralSnapshot { scratch, rows }, &mut |done, total| {
             client.tell(&SyncEvent::Progress { step: Step::Compare, done, total })
@@ -68,7 +68,8 @@ impl Site {
         Ok(audit)
     }
 
-    /// Reads everything, and then what the next pull would bring: what came from here lies there too, and never comes back.
+    /// Reads everything, then the records that the next pull would bring, to leave out this site's own records, which
+    /// never come back.
     fn read_both(
         &self,
         identity: &Identity,
@@ -94,7 +95,7 @@ impl Site {
         Ok(read)
     }
 
-    /// Reads central's changelog to its end; gives where that is, and how many rows came.
+    /// Reads central's changelog to its end; returns its end and the number of rows.
     fn read(
         &self,
         identity: &Identity,
@@ -129,13 +130,13 @@ impl Site {
             let total = rows + total.saturating_sub(records);
             client.tell(&SyncEvent::Progress { step: Step::PullV6, done: rows, total })?;
             if is_last {
-                // Only an empty batch tells where the changelog ends.
+                // Only an empty batch shows the end of the changelog.
                 rounds_left -= 1;
                 if records == 0 || rounds_left == 0 {
                     return Ok((end.max(Cursor(next.0.saturating_sub(1))), rows));
                 }
             }
-            // What moves on is progress, whatever it carries.
+            // Any movement is progress, with or without records.
             if next <= start {
                 return Err(Error::NoProgress { server: Server::Central, cursor: start.0 });
             }
@@ -143,7 +144,7 @@ impl Site {
         }
     }
 
-    /// Keeps what came, the last word on each record.
+    /// Stores the received records, the last version of each.
     fn keep(&self, batch: ReadBatch, scratch: &dyn Storage) -> Result<()> {
         let end = batch.end_cursor;
         let txn = scratch.write()?;

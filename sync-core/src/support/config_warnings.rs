@@ -1,4 +1,4 @@
-//! What the administrator of a central server should put right. The server works all the same.
+//! Warnings for the administrator of a central server. The server works in spite of them.
 
 use std::fmt;
 
@@ -14,20 +14,20 @@ use crate::storage::{ReadTxn, state};
 use crate::text::sentences::concern as say;
 use crate::text::{Localize, Message, quoted};
 
-/// The only mode that a store on the central server may have.
+/// The only mode allowed for a store of the central server.
 const DISPENSARY: &str = "dispensary";
 
-/// Something that the administrator of a central server should put right.
+/// A warning for the administrator of a central server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
 #[serde(tag = "code", rename_all = "snake_case")]
 #[non_exhaustive]
 #[allow(missing_docs, reason = "the fields are the details of what it says")]
 pub enum ConfigWarning {
-    /// A store of this server's own that sites would not get the records of.
+    /// A store of this server whose records sites would not get.
     StoreNotInDispensaryMode { store_id: StoreId, store: String, mode: String },
-    /// An address under which no site finds this server.
+    /// An address at which no site finds this server.
     OwnUrlUnusable { url: String, reason: Message },
-    /// The changelog is more than half way to where the sites of Open mSupply 2.x can count.
+    /// The changelog is more than halfway to the limit of sites of Open mSupply 2.x.
     ChangelogNearsItsEnd { newest: Cursor, percent: u64 },
 }
 
@@ -38,7 +38,7 @@ impl fmt::Display for ConfigWarning {
 }
 
 impl ConfigWarning {
-    /// What is to be mended.
+    /// The text of the warning.
     pub fn says(&self) -> Message {
         match self {
             Self::StoreNotInDispensaryMode { store_id, store, mode } => {
@@ -49,13 +49,13 @@ impl ConfigWarning {
         }
     }
 
-    /// Whether a changelog whose newest row is this is more than half way to where the sites of Open mSupply 2.x can count.
+    /// True if a changelog with this newest row is more than halfway to the limit of sites of Open mSupply 2.x.
     pub fn of_changelog(newest: Cursor) -> Option<Self> {
         let percent = newest.0.saturating_mul(100) / Cursor::SITES_END;
         (newest.0 >= Cursor::SITES_END / 2).then_some(Self::ChangelogNearsItsEnd { newest, percent })
     }
 
-    /// What is wrong with the address that sites are told for a central server, as far as its text shows it.
+    /// The fault in the address that sites get for a central server, as far as its text shows it.
     pub fn of_own_url(url: &str) -> Option<Self> {
         let unusable = |reason: Message| Some(Self::OwnUrlUnusable { url: masked_url(url), reason });
         if url.is_empty() {
@@ -64,7 +64,7 @@ impl ConfigWarning {
         match parse_url("the address", url) {
             Err(error) => unusable(Message::of(&error)),
             Ok(url) if url.query().is_some() || url.fragment().is_some() => unusable(say::more_than_an_address()),
-            // The last segment without a slash is dropped when a path is joined to it.
+            // A last segment without a slash is dropped when a path is joined to it.
             Ok(url) if !url.path().ends_with('/') => {
                 unusable(say::end_is_dropped(quoted(url.path().rsplit('/').next().unwrap_or_default())))
             }
@@ -81,8 +81,8 @@ impl Localize for ConfigWarning {
     }
 }
 
-/// What is wrong with a central server's own stores and with the address that the legacy server has for it. Nothing for a
-/// remote site.
+/// The faults of a central server's own stores and of the address that the legacy server has for it. Empty for a remote
+/// site.
 pub(crate) fn config_warnings(txn: &dyn ReadTxn) -> Result<Vec<ConfigWarning>> {
     if role(txn)? != Some(Role::Central) {
         return Ok(Vec::new());

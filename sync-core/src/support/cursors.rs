@@ -1,4 +1,4 @@
-//! Cursors: where they stand, and reading again from further back.
+//! Cursors: their positions, and rewinding them to read again.
 
 use serde::Serialize;
 
@@ -12,14 +12,14 @@ use crate::storage::{ReadTxn, Storage, WriteTxn, state};
 use crate::text::sentences::cursor as say;
 use crate::text::{Localize, Message};
 
-/// A cursor that can be rewound: one of those with which this site reads. What this site sends is sent again by
-/// [`resend`](fn@super::resend): a push counts once, so one that merely comes again changes nothing.
+/// A cursor that can be rewound: one for reading. To send records again, use [`resend`](fn@super::resend), because a
+/// push counts once: the same change sent again has no effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PullCursor {
-    /// Into central's changelog.
+    /// The position in central's changelog.
     Central,
-    /// Into the legacy server's central data.
+    /// The position in the legacy server's central data.
     Legacy,
 }
 
@@ -32,19 +32,19 @@ impl PullCursor {
     }
 }
 
-/// A cursor and where it stands.
+/// A cursor and its position.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct CursorShown {
     /// Its name in the database.
     pub name: &'static str,
-    /// Where it stands.
+    /// Its position.
     pub position: Cursor,
-    /// Where what it goes through is known to end, as a position that would be next.
+    /// The known end of what it reads, as the next position.
     pub end: Option<Cursor>,
-    /// What it means.
+    /// Its meaning.
     pub meaning: Message,
-    /// What is remarkable about it.
+    /// Remarks.
     pub remark: Option<Message>,
 }
 
@@ -79,23 +79,23 @@ pub fn cursors(storage: &dyn Storage) -> Result<Vec<CursorShown>> {
     ])
 }
 
-/// What rewinding a cursor changes.
+/// The effect of rewinding a cursor.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Rewind {
-    /// Which.
+    /// The cursor.
     pub cursor: PullCursor,
-    /// Where it stands.
+    /// Its position.
     pub from: Cursor,
-    /// Where it is to go.
+    /// Its new position.
     pub to: Cursor,
-    /// Whether what came from this site is read too.
+    /// True to read this site's own records too.
     pub own: bool,
-    /// Whether anything is to be changed: it may stand there, or further back, already.
+    /// True if anything would change: the cursor may be there, or further back, already.
     pub changes: bool,
 }
 
-/// What rewinding a cursor to a position would change. Nothing is changed yet.
+/// The effect of rewinding a cursor to a position. Changes nothing.
 ///
 /// # Errors
 /// [`Error::NotSetUp`]; [`Error::WrongRole`] on a central server, for its own changelog; the database failed.
@@ -114,13 +114,13 @@ fn plan(txn: &dyn ReadTxn, which: PullCursor, to: Cursor, own: bool) -> Result<R
     }
     let from = which.setting().get(txn)?;
     let own = own && which == PullCursor::Central;
-    // Before the first sync is complete, what came from this site is read anyway.
+    // Before the first sync is complete, this site's own records are read anyway.
     let reads_own = state::PULL_OWN.get(txn)? || !state::INITIALISED_AT.is_set(txn)?;
     Ok(Rewind { cursor: which, from, to, own, changes: to < from || (own && !reads_own) })
 }
 
-/// Forgets what a server told of its changelog, for what it tells later is compared with that: told wrongly once, it would
-/// hide what is true for ever. Of central only where everything is read again: it then tells once more what it has lost.
+/// Forgets the stored end of a server's changelog, to which later ones are compared: a wrong one would hide the true
+/// state for ever. For central only if everything is read again: it then reports its losses once more.
 fn forget_told(txn: &dyn WriteTxn, rewind: &Rewind) -> Result<()> {
     match rewind.cursor {
         PullCursor::Legacy => state::LEGACY_POSITION_SEEN.set(txn, rewind.to.min(rewind.from)),
@@ -129,8 +129,9 @@ fn forget_told(txn: &dyn WriteTxn, rewind: &Rewind) -> Result<()> {
     }
 }
 
-/// Rewinds a cursor, so that the next cycle reads again from there; never forwards, as what is skipped is lost. Reading
-/// again changes nothing that is here already, and edits that are not pushed yet are kept. Why is kept in the sync log.
+/// Rewinds a cursor, so that the next cycle reads again from there; never forwards, because skipped records would be
+/// lost. Reading again does not change existing records, and edits that are not pushed yet are kept. The reason is kept
+/// in the sync log.
 ///
 /// # Errors
 /// As [`plan_rewind`]; [`Error::CycleRunning`].
@@ -207,7 +208,7 @@ mod tests {
 
     #[test]
     fn what_came_from_here_is_asked_for_even_where_the_cursor_stays() {
-        // A cursor at 0 has read nothing but what this site wrote, which it is not sent.
+        // A cursor at 0 has only passed this site's own rows, which it does not get.
         for at in ["50", "0"] {
             let storage = database(&[
                 (state::ROLE.name(), "remote"),

@@ -1,4 +1,4 @@
-//! The life of one record, as far as this database knows it: written, waiting, sent, taken, received, set aside.
+//! The history of one record in this database: written, waiting, sent, accepted, received, in quarantine.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -16,16 +16,16 @@ use crate::site::legacy::push::is_pushed_to_legacy;
 use crate::storage::state::{central_is_legacy, confirmed_to, role};
 use crate::storage::{LogEntry, QuarantineCause, ReadTxn, Selection, Storage, state};
 
-/// Changelog rows that are looked at in one turn.
+/// Changelog rows that are read at once.
 const ROWS: usize = 5000;
 
-/// Where what a server did not take came from.
+/// The source of a record that a server refused.
 const HERE: &str = "here";
 
-/// The most sites that are named one by one.
+/// The most sites that are named.
 const SITES_NAMED: usize = 20;
 
-/// The life of a record.
+/// The history of a record.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct Explanation {
@@ -33,42 +33,43 @@ pub struct Explanation {
     pub table: TableName,
     /// Its id.
     pub id: RecordId,
-    /// In one word, where it stands.
+    /// Its state, in one word.
     pub verdict: Verdict,
-    /// What is known of its table.
+    /// The way of its table.
     pub travels: SyncRoute,
-    /// Whether it is here, and the size of its data.
+    /// The size of its data, if it is here.
     pub bytes: Option<u64>,
     /// Its changes, newest first: its own, then those for stores that it has left.
     pub changes: Vec<ChangeHistory>,
     /// Since when a version of it waits to be integrated here.
     pub staged_since: Option<Timestamp>,
-    /// The versions of it that are set aside.
+    /// Its versions in quarantine.
     pub set_aside: Vec<SetAside>,
-    /// How many records are set aside until it comes.
+    /// The number of quarantined records that wait for it.
     pub awaited_by: u64,
     /// Other tables that have a record with this id.
     pub also_in: Vec<TableName>,
-    /// A table that is spelled nearly like this one.
+    /// A table with a similar name.
     pub table_may_be: Option<&'static str>,
 }
 
-/// Where a record stands.
+/// The state of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Verdict {
-    /// Nothing of it is known here.
+    /// Unknown here.
     NotKnown,
-    /// A version of it is set aside.
+    /// A version of it is in quarantine.
     SetAside,
     /// A version of it waits to be integrated here.
     Staged,
-    /// It was changed here and waits to be pushed.
+    /// It was edited here and waits to be pushed.
     WaitsForPush,
-    /// It was sent, and the other end has not said that it is done integrating.
+    /// It was sent, and the other end has not confirmed the integration.
     Sent,
-    /// It was sent, and the other end is done integrating. Whether that set it aside is not told.
+    /// It was sent, and the other end has finished integrating. It does not say whether the record went into
+    /// quarantine.
     Taken,
     /// It came from the other end.
     Received,
@@ -78,7 +79,7 @@ pub enum Verdict {
     AtCentral,
 }
 
-/// How records of a table travel.
+/// The way of a table's records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -97,27 +98,27 @@ pub enum SyncRoute {
     NotKnown,
 }
 
-/// A change of a record, and what became of it.
+/// A change of a record, and its progress.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ChangeHistory {
-    /// Where it stands in the changelog.
+    /// Its position in the changelog.
     pub cursor: Cursor,
-    /// What happened.
+    /// The action.
     pub action: ChangeAction,
-    /// Who wrote it: `here`, `central`, `legacy`, `site 3`.
+    /// Its writer: `here`, `central`, `legacy`, `site 3`.
     pub by: String,
-    /// When it was written here.
+    /// The time of the write here.
     pub at: Timestamp,
-    /// The store it belonged to then.
+    /// The store of the record then.
     pub store_id: Option<StoreId>,
-    /// The cycle that brought it, if it came with one that the log has.
+    /// The cycle that brought it, if the log has it.
     pub brought_by_cycle: Option<Timestamp>,
-    /// The number of that cycle in the log, of which the newest entry has 1.
+    /// The number of that cycle in the log; the newest is 1.
     pub brought_by_cycle_number: Option<usize>,
     /// Its ways out, if it was written here: to central from a site, to the legacy server.
     pub sent: Vec<Delivery>,
-    /// On central, who receives it.
+    /// On central: its receivers.
     pub receivers: Option<Receivers>,
 }
 
@@ -127,44 +128,44 @@ pub struct ChangeHistory {
 pub struct Delivery {
     /// `central` or `legacy`.
     pub to: &'static str,
-    /// How far it is.
+    /// Its progress.
     pub state: DeliveryState,
-    /// How many changes wait before it.
+    /// The number of changes that wait before it.
     pub before_it: u64,
     /// The cycle that sent it, if the log has it.
     pub by_cycle: Option<Timestamp>,
-    /// The number of that cycle in the log, of which the newest entry has 1.
+    /// The number of that cycle in the log; the newest is 1.
     pub by_cycle_number: Option<usize>,
 }
 
-/// How far a change is on its way.
+/// The progress of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum DeliveryState {
     /// It waits for the next push.
     Waits,
-    /// It was taken; whether it is integrated there is not known yet.
+    /// It was accepted; whether it is integrated there is not known yet.
     Sent,
-    /// It was taken, and the other end is done integrating.
+    /// It was accepted, and the other end has finished integrating.
     Taken,
-    /// It was not taken, and is in quarantine here.
+    /// It was refused, and is in quarantine here.
     NotTaken,
 }
 
-/// Who receives a change from central.
+/// The receivers of a change from central.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Receivers {
-    /// The sites that may read it; those that never came included.
+    /// The number of sites that may read it, including those that never came.
     pub sites: u64,
-    /// How many of them have read past it.
+    /// The number of sites that have read past it.
     pub have_it: u64,
-    /// The first of those that have not, by number.
+    /// The first of the other sites, by number.
     pub not_yet: Vec<SiteId>,
 }
 
-/// Explains where a record is and what became of it.
+/// Explains the state and the history of a record.
 ///
 /// # Errors
 /// The database failed.
@@ -239,7 +240,7 @@ fn travels(table: &str) -> SyncRoute {
     }
 }
 
-/// A known table that differs in capital letters or marks only.
+/// A known table that differs only in capital letters or separators.
 fn nearly(table: &str) -> Option<&'static str> {
     let plain = |text: &str| text.to_ascii_lowercase().replace(['_', '-', ' '], "").trim_end_matches('s').to_owned();
     let known = record_types().iter().map(|kind| kind.table);
@@ -269,7 +270,7 @@ fn verdict(role: Option<Role>, set_aside: &[SetAside], is_staged: bool, changes:
     }
 }
 
-/// Whether a number is that of the legacy server itself, which a central server beside it has records from too.
+/// True if a number is that of the legacy server itself, from which a central server beside it has records too.
 fn is_legacy(txn: &dyn ReadTxn, site: SiteId) -> Result<bool> {
     Ok(state::LEGACY_SITE_ID.find(txn)? == Some(site))
 }
@@ -290,7 +291,7 @@ fn written(
     };
     let sent = if change.is_sync_update { Vec::new() } else { ways_out(txn, (log, refused_at), &row, is_central)? };
     let receivers = if is_central { receivers(txn, &row)? } else { None };
-    // What sites push to central comes with no cycle of its own, even if one runs meanwhile.
+    // Records that sites push to central belong to no cycle, even if one runs meanwhile.
     let came_with_cycle = change.is_sync_update && !(is_central && by != "legacy");
     let brought_by = if came_with_cycle { cycle_that_brought(log, row.cursor) } else { None };
     let Change { cursor, change } = row;
@@ -307,11 +308,11 @@ fn written(
     })
 }
 
-/// A cycle by its number in the log and the time when it began.
+/// A cycle: its number in the log and its beginning.
 type NumberedCycle = (usize, Timestamp);
 
-/// The newest cycle that this holds of. What reports do not tell, those of older versions and of cycles that were killed, is
-/// not guessed from times: two cycles may begin in one second, and clocks are set back.
+/// The newest cycle with this property. What reports do not contain (from older versions, and of killed cycles) is not
+/// guessed from times: two cycles may begin in one second, and clocks are set back.
 fn newest(log: &[LogEntry], is_it: impl Fn(&Value) -> bool) -> Option<NumberedCycle> {
     let found = log.iter().enumerate().find(|(_, entry)| is_it(&entry.report));
     found.map(|(index, entry)| (index + 1, entry.started_at))
@@ -321,12 +322,12 @@ fn lies_in(at: Cursor, from: &Value, below: &Value) -> bool {
     from.as_u64().is_some_and(|from| from <= at.0) && below.as_u64().is_some_and(|below| at.0 < below)
 }
 
-/// The cycle while which sync wrote this change.
+/// The cycle in which sync wrote this change.
 fn cycle_that_brought(log: &[LogEntry], at: Cursor) -> Option<NumberedCycle> {
     newest(log, |report| lies_in(at, &report["changes_from"], &report["changes_below"]))
 }
 
-/// The cycle in which a server took this change.
+/// The cycle in which a server accepted this change.
 fn cycle_that_sent(log: &[LogEntry], to: &str, at: Cursor) -> Option<NumberedCycle> {
     let is_in = |range: &Value| range["to"] == to && lies_in(at, &range["from"], &range["below"]);
     newest(log, |report| report["pushed_ranges"].as_array().is_some_and(|ranges| ranges.iter().any(is_in)))
@@ -359,7 +360,7 @@ fn ways_out(
         };
         let before_it = if state == DeliveryState::Waits { count_before(txn, next, row.cursor, concerns)? } else { 0 };
         let sent_by = if state == DeliveryState::Waits { None } else { cycle_that_sent(log, to, row.cursor) };
-        // The push cursor goes past what a server does not take.
+        // The push cursor moves past records that a server refuses.
         let is_refused = refused_at.is_some_and(|at| row.change.changed_at <= at) && sent_by.is_none();
         let state = if is_refused && state != DeliveryState::Waits { DeliveryState::NotTaken } else { state };
         let (by_cycle, by_cycle_number) = (sent_by.map(|(_, at)| at), sent_by.map(|(number, _)| number));
@@ -380,7 +381,7 @@ fn count_before(txn: &dyn ReadTxn, from: Cursor, to: Cursor, concerns: &dyn Fn(&
     }
 }
 
-/// The sites that read a change from this central server; nothing if no site does over V6.
+/// The sites that read a change from this central server; `None` if no site does over V6.
 fn receivers(txn: &dyn ReadTxn, row: &Change) -> Result<Option<Receivers>> {
     let change = &row.change;
     let central = txn.central()?;

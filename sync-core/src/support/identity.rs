@@ -1,4 +1,4 @@
-//! Who a database says it is, and where that does not agree with itself or with what the legacy server says.
+//! The identity of a database, and its differences from itself and from the legacy server's answer.
 
 use serde::Serialize;
 
@@ -19,11 +19,11 @@ use crate::storage::{ReadTxn, Storage, state};
 use crate::text::sentences::identity as say;
 use crate::text::{Localize, Message, quoted};
 
-/// Who a database says it is. No secret is in it.
+/// The identity of a database, without secrets.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct IdentityShown {
-    /// The part it plays.
+    /// Its role.
     pub role: Option<&'static str>,
     /// The site's name on the legacy server, or in central's list.
     pub site_name: Option<String>,
@@ -31,23 +31,23 @@ pub struct IdentityShown {
     pub site_id: Option<SiteId>,
     /// The site's own UUID.
     pub site_uuid: Option<String>,
-    /// The beginning of the id of this machine.
+    /// The beginning of this machine's hardware id.
     pub hardware_id: Option<String>,
-    /// The stores that are active here.
+    /// The active stores.
     pub stores: Vec<StoreShown>,
     /// The servers.
     pub servers: Servers,
     /// The versions.
     pub versions: Versions,
-    /// When the legacy server last said who this site is.
+    /// The time of the last discovery.
     pub discovered_at: Option<Timestamp>,
-    /// When the first sync was complete.
+    /// The time when the first sync completed.
     pub initialised_at: Option<Timestamp>,
-    /// What does not agree, with what to do.
+    /// The disagreements, each with its advice.
     pub disagreements: Vec<Disagreement>,
 }
 
-/// A store that is active here.
+/// An active store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct StoreShown {
@@ -55,7 +55,7 @@ pub struct StoreShown {
     pub id: String,
     /// Its code.
     pub code: String,
-    /// The name of its name record, if that is here.
+    /// The name in its name record, if that is here.
     pub name: Option<String>,
 }
 
@@ -65,39 +65,39 @@ pub struct StoreShown {
 pub struct Servers {
     /// The legacy server's address.
     pub legacy_url: Option<String>,
-    /// Central's address, as the legacy server said it.
+    /// Central's address, from the legacy server.
     pub central_url: Option<String>,
-    /// Whether both are one.
+    /// True if both are one server.
     pub one_server: bool,
 }
 
-/// The versions of this program and of what it speaks.
+/// The versions of this program and of its protocols.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Versions {
-    /// Of this program.
+    /// The version of this program.
     pub program: &'static str,
-    /// Of the program that used the database last.
+    /// The version of the program that last used the database.
     pub database_used_by: Option<String>,
-    /// The release of Open mSupply that it says it is.
+    /// The release of Open mSupply as which it presents itself.
     pub open_msupply: String,
-    /// Of V5.
+    /// The version of V5.
     pub v5: String,
-    /// Of V6.
+    /// The version of V6.
     pub v6: u32,
 }
 
-/// Something that does not agree.
+/// A disagreement.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Disagreement {
     /// A stable code in snake_case.
     pub code: &'static str,
-    /// What does not agree with what.
+    /// The disagreement in words.
     pub what: Message,
-    /// What to do.
+    /// The advice.
     pub advice: Message,
-    /// Whether it is about central's address alone.
+    /// True if it concerns only central's address.
     #[serde(skip)]
     pub(crate) is_of_central_url: bool,
 }
@@ -122,11 +122,11 @@ impl Localize for IdentityShown {
 }
 
 impl Site {
-    /// Asks the legacy server who this site is, and says what of that is not what this database says. Nothing is stored;
+    /// Asks the legacy server for this site's identity, and compares it with this database. Stores nothing;
     /// [`discover`](Self::discover) does that.
     ///
     /// # Errors
-    /// Every way in which the legacy server may not be reached or may refuse.
+    /// Every error of the connection to the legacy server or of its answer.
     pub fn compare_identity(&self, observer: &mut dyn SyncObserver) -> Result<Vec<Disagreement>> {
         let identity = self.identity()?;
         let info = self.ask(&identity, observer)?;
@@ -145,13 +145,13 @@ impl Site {
     }
 }
 
-/// The first characters of something that is not to be shown whole.
+/// The first characters of a value that must not be shown whole.
 fn shortened(secret: &str) -> String {
     let shown = (secret.chars().count() / 4).min(4);
     format!("{}…", secret.chars().take(shown).collect::<String>())
 }
 
-/// Who this database says it is, and what of that does not agree. No server is asked.
+/// The identity of this database, with its disagreements. Asks no server.
 ///
 /// # Errors
 /// The database failed.
@@ -208,13 +208,13 @@ fn stores(txn: &dyn ReadTxn) -> Result<Vec<StoreShown>> {
     Ok(stores)
 }
 
-/// Whether the legacy server's central data were read and not one store is here. They hold the stores of all sites, so that no
-/// store is active on this one is no reason for it.
+/// True if the legacy server's central data were read and no store is here. They hold the stores of all sites, so a
+/// site without an active store does not explain it.
 fn has_lost_stores(txn: &dyn ReadTxn) -> Result<bool> {
     Ok(state::PULL_CURSOR_CENTRAL.get(txn)? > Cursor(0) && txn.records(&"store".into(), None, 1)?.is_empty())
 }
 
-/// What can be told without asking anybody.
+/// The disagreements that can be found without a server.
 fn disagreements(found: &IdentityShown, has_lost_stores: bool) -> Vec<Disagreement> {
     let mut all = Vec::new();
     let Some(role) = found.role else {
@@ -260,7 +260,7 @@ fn disagreements(found: &IdentityShown, has_lost_stores: bool) -> Vec<Disagreeme
     all
 }
 
-/// Whether a version is higher than another; what is no version is not.
+/// True if a version is higher than another; an invalid one is not.
 fn is_newer(one: &str, other: &str) -> bool {
     let numbers = |text: &str| text.split('.').map(|part| part.parse::<u64>().ok()).collect::<Option<Vec<_>>>();
     numbers(one).zip(numbers(other)).is_some_and(|(one, other)| one > other)

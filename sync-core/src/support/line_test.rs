@@ -1,5 +1,5 @@
-//! The line to both servers: how long a small question takes, how many bytes come in a second, and what follows from that for a
-//! first sync. What is received is forgotten: no cursor moves, nothing is acknowledged.
+//! Measures the lines to both servers: the time of a small request, the bytes per second, and from these the time of a
+//! first sync. Received records are dropped: no cursor moves, nothing is acknowledged.
 
 use std::time::Duration;
 
@@ -23,39 +23,39 @@ use crate::storage::{LoggedError, ReadTxn, state};
 use crate::text::sentences::net as say;
 use crate::text::{Localize, Message};
 
-/// Small questions asked of each server.
+/// Small requests to each server.
 const QUESTIONS: usize = 7;
-/// Records asked for first.
+/// Records in the first request.
 const FIRST: u32 = 50;
-/// From so many records on, what was measured says something.
+/// The number of records from which the measurement is meaningful.
 const WELL: u64 = 20;
-/// The most records that the legacy server is asked for at once.
+/// The most records in one request to the legacy server.
 const LEGACY_MOST: u64 = 1000;
-/// A batch should not take longer than this on the line that was measured.
+/// The longest useful time of a batch on the measured line.
 const BATCH_SECONDS: f64 = 20.0;
-/// Records of each table that are looked at to estimate their size.
+/// Records of each table that are read to estimate their size.
 const SAMPLE: usize = 20;
-/// What a record has around its data on the wire.
+/// The bytes around a record's data on the wire.
 const ENVELOPE: u64 = 120;
 
-/// How much is spent on each server.
+/// The limits for each server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NetLimits {
-    /// No further question is asked after this time.
+    /// No further request after this time.
     pub time: Duration,
-    /// No further records are asked for after so many bytes.
+    /// No further records after so many bytes.
     pub bytes: u64,
 }
 
-/// What was measured, and what follows.
+/// The measurements and the conclusions.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct NetReport {
     /// The legacy server, then central.
     pub servers: Vec<ServerLine>,
-    /// How long a first sync takes; nothing if no records came by which to tell.
+    /// The estimated time of a first sync; `None` if no records came to measure.
     pub first_sync: Option<Prediction>,
-    /// How many records a pulled batch should have on this line; nothing if too little came to tell.
+    /// A good number of records in a pulled batch on this line; `None` if too few came.
     pub batch_records: Option<u32>,
 }
 
@@ -67,39 +67,39 @@ pub struct ServerLine {
     pub server: &'static str,
     /// Its address.
     pub url: String,
-    /// Small questions that were answered.
+    /// The number of answered small requests.
     pub questions: u64,
-    /// The time of the one in the middle, in milliseconds.
+    /// Their median time, in milliseconds.
     pub median_ms: Option<f64>,
-    /// The longest time, in milliseconds. The first, which also connects, is not counted.
+    /// Their longest time, in milliseconds. The first, which also connects, does not count.
     pub worst_ms: Option<f64>,
-    /// Records that were received to measure with.
+    /// The number of records received for the measurement.
     pub records: u64,
     /// Their size, unpacked.
     pub bytes: u64,
-    /// How long they took.
+    /// Their time.
     pub seconds: f64,
-    /// Unpacked bytes a second, the server's thinking included.
+    /// Unpacked bytes a second, including the time of the server.
     pub bytes_per_second: Option<f64>,
-    /// How many records the server says there are in all, from where they were asked for.
+    /// The server's number of records, from the first one on.
     pub total_records: Option<u64>,
-    /// Whether that is an estimate.
+    /// True if that is an estimate.
     pub is_estimate: bool,
-    /// Why it could not be measured, or not to the end.
+    /// The error that stopped the measurement.
     pub error: Option<LoggedError>,
 }
 
-/// How long a first sync takes.
+/// The estimated time of a first sync.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Prediction {
     /// In all.
     pub seconds: f64,
-    /// What it consists of.
+    /// Its parts.
     pub parts: Vec<PredictedPart>,
 }
 
-/// What comes from one server in a first sync.
+/// The part of one server in a first sync.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct PredictedPart {
@@ -109,9 +109,9 @@ pub struct PredictedPart {
     pub records: u64,
     /// Their size, unpacked.
     pub bytes: u64,
-    /// How long they take.
+    /// Their time.
     pub seconds: f64,
-    /// From where the number of records is known.
+    /// The origin of the number of records.
     pub known_from: Message,
 }
 
@@ -147,7 +147,7 @@ impl ServerLine {
         self.worst_ms = times.last().copied();
     }
 
-    /// Whether so much was received that its time is that of the line, and not of the question.
+    /// True if enough was received for the time to show the line, and not the request.
     pub fn is_measured_well(&self) -> bool {
         self.records >= WELL
     }
@@ -158,11 +158,12 @@ impl ServerLine {
 }
 
 impl Site {
-    /// Measures the line to both servers. Nothing is changed, here or there: of central only what this site has not read yet is
-    /// asked for, always from where it stands.
+    /// Measures the lines to both servers. Changes nothing, here or there: from central it only reads records that this
+    /// site has not read yet, always from its cursor.
     ///
     /// # Errors
-    /// [`NotSetUp`](crate::Error::NotSetUp); [`Cancelled`](crate::Error::Cancelled); the database failed. What a server does is in the report.
+    /// [`NotSetUp`](crate::Error::NotSetUp); [`Cancelled`](crate::Error::Cancelled); the database failed. Errors of a
+    /// server are in the report.
     pub fn measure(&self, limits: &NetLimits, observer: &mut dyn SyncObserver) -> Result<NetReport> {
         let identity = self.identity()?;
         let config = SyncConfig { attempts: 1, ..self.config.clone() };
@@ -221,7 +222,7 @@ impl Meter<'_> {
         finish(line, outcome)
     }
 
-    /// Small questions, one after the other; the first, which also connects, is not counted.
+    /// Small requests, one after the other; the first, which also connects, does not count.
     fn questions(
         &mut self,
         line: &mut ServerLine,
@@ -253,7 +254,7 @@ impl Meter<'_> {
         self.now().saturating_sub(began) < self.limits.time && line.bytes < self.limits.bytes
     }
 
-    /// How many records to ask for next: ever more, but not beyond what may be received.
+    /// The number of records in the next request: more each time, within the limit of bytes.
     fn next_size(&self, line: &ServerLine, size: u32) -> u32 {
         let left = self.limits.bytes.saturating_sub(line.bytes) as f64;
         let fit = line.each().map_or(f64::from(FIRST), |each| left / each.max(1.0));
@@ -276,7 +277,7 @@ impl Meter<'_> {
                 break;
             }
             start = last;
-            // Positions that hold nothing any more are as many before as after.
+            // Assumes as many empty positions in the rest as in the part that was read.
             let share = batch.max_cursor as f64 / last as f64;
             (line.total_records, line.is_estimate) = (Some((line.records as f64 * share).ceil() as u64), true);
             size = self.next_size(line, size).min(LEGACY_MOST as u32);
@@ -284,7 +285,7 @@ impl Meter<'_> {
         Ok(())
     }
 
-    /// What central has for this site, always from where it stands.
+    /// Central's records for this site, always from its cursor.
     fn pulled(&mut self, line: &mut ServerLine, url: &Url, began: Duration) -> Result<()> {
         let mut size = FIRST;
         let mut spent = 0;
@@ -292,7 +293,7 @@ impl Meter<'_> {
             let asked = self.now();
             let (batch, bytes) = self.batch(url, size)?;
             let seconds = self.now().saturating_sub(asked).as_secs_f64();
-            // The largest batch tells most.
+            // The largest batch is the best measure.
             (line.records, line.bytes, line.seconds) = (batch.records.len() as u64, bytes, seconds);
             line.total_records = Some(batch.total_records.max(line.records));
             spent += line.bytes;
@@ -312,13 +313,13 @@ impl Meter<'_> {
         Ok(())
     }
 
-    /// So many records from where this site stands, and their size.
+    /// So many records from this site's cursor on, and their size.
     fn batch(&mut self, url: &Url, size: u32) -> Result<(ReadBatch, u64)> {
         let request = PullRequest {
             cursor: state::PULL_CURSOR_V6.get(self.site.storage.read()?.as_ref())?,
             batch_size: size,
             sync_v5_settings: self.identity.credentials(),
-            // Otherwise central would take note of a site that begins anew.
+            // Otherwise central would record that the site begins anew.
             is_initialised: true,
             sync_v6_version: V6_VERSION,
             looks_only: true,
@@ -330,7 +331,7 @@ impl Meter<'_> {
     }
 }
 
-/// Notes how it ended; what ends everything is an error.
+/// Records its end; errors that end everything are returned.
 fn finish(mut line: ServerLine, outcome: Result<()>) -> Result<ServerLine> {
     if let Err(error) = outcome {
         if matches!(error.class(), ErrorClass::Cancelled | ErrorClass::LocalFault) {
@@ -344,14 +345,14 @@ fn finish(mut line: ServerLine, outcome: Result<()>) -> Result<ServerLine> {
     Ok(line)
 }
 
-/// How many records fit into a batch.
+/// A good number of records in a batch.
 fn fitting(config: &SyncConfig, each: f64, bytes_per_second: f64) -> u32 {
     let bytes = (config.pull_bytes as f64).min(bytes_per_second * BATCH_SECONDS);
     let most = config.pull_records_max.max(1);
     ((bytes / each.max(1.0)) as u32).clamp(most.min(16), most)
 }
 
-/// How long a first sync takes: from what servers say there is before it, from what is here after it.
+/// The time of a first sync: from the servers' numbers before it, from this database after it.
 fn predict(txn: &dyn ReadTxn, identity: &Identity, servers: &[ServerLine]) -> Result<Option<Prediction>> {
     let mut here = [(0_u64, 0_u64); 2];
     if identity.initialised {

@@ -1,4 +1,4 @@
-//! Repairs in the sync log: what a person changed, and why.
+//! Repairs in the sync log: the changes of a person, with the reason.
 
 use serde::Serialize;
 
@@ -6,21 +6,21 @@ use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::storage::{LogEntry, WriteTxn};
 
-/// The key under which a report of the sync log holds a repair.
+/// The key of a repair in a report of the sync log.
 const KEY: &str = "repair";
 
-/// What a person repaired.
+/// A repair.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Repair {
-    /// The command, with what it was asked for.
+    /// The operation, with its arguments.
     pub command: String,
-    /// Why, in the person's own words.
+    /// The reason, in the person's own words.
     pub reason: String,
-    /// What it changed.
+    /// The change.
     pub changed: String,
 }
 
-/// Keeps a repair in the sync log, between the cycles.
+/// Adds a repair to the sync log, between the cycles.
 ///
 /// # Errors
 /// The database failed.
@@ -34,7 +34,7 @@ pub fn note_repair(txn: &dyn WriteTxn, repair: &Repair, now: Timestamp) -> Resul
     })
 }
 
-/// The same entry with something else in the place of the words that a person gave as a reason.
+/// Replaces the reason that a person typed.
 pub(super) fn without_words(mut entry: LogEntry, instead: &str) -> LogEntry {
     if let Some(reason) = entry.report.pointer_mut("/repair/reason") {
         *reason = instead.into();
@@ -42,12 +42,12 @@ pub(super) fn without_words(mut entry: LogEntry, instead: &str) -> LogEntry {
     entry
 }
 
-/// Whether an entry of the sync log is a pull of one patient and no whole cycle.
+/// True if an entry of the sync log is a pull of one patient, not a whole cycle.
 pub fn is_of_patient(entry: &LogEntry) -> bool {
     entry.report.get("patient").is_some()
 }
 
-/// Whether an entry of the sync log is a repair and no cycle.
+/// True if an entry of the sync log is a repair, not a cycle.
 pub fn is_repair(entry: &LogEntry) -> bool {
     entry.report.get(KEY).is_some()
 }

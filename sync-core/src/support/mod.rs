@@ -1,5 +1,5 @@
-//! What people who help a site ask of its database, and what they repair in it. All of it goes through [`Storage`], so it
-//! works on every kind of database; whoever shows it to people puts it into words.
+//! Queries and repairs for people who help a site. They use [`Storage`], so they work on every kind of database; the
+//! host shows the results.
 //!
 //! [`Storage`]: crate::storage::Storage
 

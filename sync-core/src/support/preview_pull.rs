@@ -1,5 +1,5 @@
-//! What the next pull would bring. It is read from the servers as a pull reads it, integrated in a transaction that is
-//! dropped, and forgotten: no cursor moves, nothing is acknowledged.
+//! Preview of the next pull: its records are read from the servers as in a pull, integrated in a transaction that is
+//! dropped, and forgotten. No cursor moves, nothing is acknowledged.
 
 use serde::Serialize;
 
@@ -18,66 +18,66 @@ use crate::site::sizing::{PullBatchSize, Sizes, TransferKind};
 use crate::storage::{Incoming, LoggedError, Source, state};
 use crate::support::{NAMED, PredictedSetAside, TypeCount, TypeCounts, each_set_aside};
 
-/// The most records of central that are asked for in one batch.
+/// The most records of central in one batch.
 const LIMIT: u32 = 500;
 
 /// The sources, in the order of a cycle.
 const SOURCES: [&str; 3] = ["legacy_central", "legacy_queue", "central"];
 
-/// The most bytes of data that are kept at a time to be looked at.
+/// The most bytes of data that are held at a time.
 const BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// What the next pull would bring.
+/// The result of the next pull.
 #[derive(Debug, Clone, Default, Serialize)]
 #[non_exhaustive]
 pub struct PullPreview {
     /// From each source, in the order of a cycle: central data of the legacy server, its queue for this site, central.
     pub from: Vec<IncomingPreview>,
-    /// Records that would be integrated, of those that were looked at.
+    /// Records that would be integrated, of those that were read.
     pub integrated: u64,
-    /// Records that would give way to an edit made here.
+    /// Records that would yield to a local edit.
     pub kept_local: u64,
-    /// Records that would be set aside: the first of them.
+    /// The first of the records that would go into quarantine.
     pub set_aside: Vec<PredictedSetAside>,
-    /// How many those are.
+    /// The number of these.
     pub set_aside_records: u64,
-    /// Records that are set aside now and would be tried again, because what they wait for comes.
+    /// Quarantined records that would be tried again, because the record that they wait for comes.
     pub woken: u64,
 }
 
-/// What would come from one source.
+/// The records from one source.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct IncomingPreview {
     /// `legacy_central`, `legacy_queue` or `central`.
     pub source: &'static str,
-    /// The position from which it is read; nothing for the queue.
+    /// The position of the first one; `None` for the queue.
     pub from_cursor: Option<u64>,
-    /// How many records there are, as the server says; never fewer than were looked at.
+    /// The number of records according to the server; at least those that were read.
     pub records: u64,
-    /// Whether all of them were looked at.
+    /// True if all of them were read.
     pub is_complete: bool,
-    /// Those that were looked at, by type.
+    /// Those that were read, by type.
     pub by_type: Vec<TypeCount>,
-    /// Why it could not be asked, or not to the end.
+    /// The error that stopped reading.
     pub error: Option<LoggedError>,
 }
 
-/// What came from one source, before it is looked at.
+/// The records from one source, before they are examined.
 struct SourcePreview {
     coming: IncomingPreview,
     source: Source,
     batches: Vec<Vec<Incoming>>,
 }
 
-/// How much more is looked at.
+/// The rest of the limit.
 struct PreviewBudget {
     records: u64,
     bytes: usize,
 }
 
 impl PreviewBudget {
-    /// Takes a batch off it; says whether more may be read.
+    /// Subtracts a batch; returns whether more may be read.
     fn take(&mut self, batch: &[Incoming]) -> bool {
         self.records = self.records.saturating_sub(batch.len() as u64);
         let bytes: usize = batch.iter().map(|incoming| incoming.data.as_str().len()).sum();
@@ -100,7 +100,7 @@ impl SourcePreview {
         Self { coming, source, batches: Vec::new() }
     }
 
-    /// Adds a batch, of `total` records that are left with it; says whether more may be read.
+    /// Adds a batch, of `total` records that are left with it; returns whether more may be read.
     fn add(&mut self, batch: Vec<Incoming>, total: u64, left: &mut PreviewBudget) -> bool {
         let before: usize = self.batches.iter().map(Vec::len).sum();
         self.coming.records = (before + batch.len()).max(before + usize::try_from(total).unwrap_or(0)) as u64;
@@ -119,10 +119,10 @@ impl SourcePreview {
 }
 
 impl Site {
-    /// Looks at what the next pull would bring, up to so many records: the servers are asked, and nothing is changed.
+    /// Previews the next pull, up to so many records: asks the servers, and changes nothing.
     ///
     /// # Errors
-    /// [`Error::NotSetUp`]; what this site was told when it asked, if no server could be asked; the database failed.
+    /// [`Error::NotSetUp`]; the first error if no server could be asked; the database failed.
     pub fn preview_pull(&self, records_max: u64, observer: &mut dyn SyncObserver) -> Result<PullPreview> {
         let identity = self.identity()?;
         let mut client = Client::new(self.transport.as_ref(), self.clock.as_ref(), &self.config, observer);
@@ -148,7 +148,7 @@ impl Site {
             }
             all.push(gathered);
         }
-        // If nobody answered there is nothing to show.
+        // If no server answered there is nothing to show.
         match first_error {
             Some(error) if all.iter().all(|gathered| gathered.coming.error.is_some()) => Err(error),
             _ => self.try_out(&identity, all),
@@ -233,7 +233,7 @@ impl Site {
         }
     }
 
-    /// Integrates everything as a pull would, and drops it.
+    /// Integrates everything as a pull would, and drops the transaction.
     fn try_out(&self, identity: &Identity, all: Vec<SourcePreview>) -> Result<PullPreview> {
         let mut found = PullPreview::default();
         let txn = self.storage.write()?;
@@ -277,7 +277,7 @@ impl Site {
     }
 }
 
-/// The legacy server's queue for this site: its first batch, as the next comes only once that was acknowledged.
+/// The legacy server's queue for this site: only its first batch, because the next one needs an acknowledgement.
 fn gather_queue(
     identity: &Identity,
     client: &mut Client<'_>,

@@ -1,4 +1,4 @@
-//! What the next push would send, by the rules by which it sends.
+//! Preview of the next push, by the rules of a push.
 
 use std::collections::BTreeMap;
 
@@ -18,30 +18,30 @@ use crate::text::{Localize, Message};
 use crate::write::record_owner;
 use crate::write::records::RECORD_BYTES_MAX;
 
-/// Changelog rows that are looked at in one turn, and the most bytes of data of such a turn.
+/// Changelog rows that are read at once, and the most bytes of their data.
 const ROWS: usize = 1000;
 const BYTES: usize = 4 * 1024 * 1024;
 
-/// The most records that are named one by one.
+/// The most records that are named.
 pub(crate) const NAMED: usize = 1000;
 
-/// What the next push would send.
+/// The result of the next push.
 #[derive(Debug, Clone, Default, Serialize)]
 #[non_exhaustive]
 pub struct PushPreview {
-    /// Why nothing would be sent now, whatever waits.
+    /// Why nothing would be sent now.
     pub held_up: Option<Message>,
-    /// What would go to central, by type.
+    /// The records for central, by type.
     pub to_central: Vec<TypeCount>,
-    /// What would go to the legacy server, by type.
+    /// The records for the legacy server, by type.
     pub to_legacy: Vec<TypeCount>,
-    /// Edits made here that go nowhere, by type.
+    /// Local edits that are sent nowhere, by type.
     pub stays_here: Vec<TypeCount>,
-    /// Whether something was sent that the other end has not confirmed: then it is asked first.
+    /// True if an earlier push is not confirmed: then the other end is asked first.
     pub unconfirmed: bool,
-    /// Records that central would surely or probably set aside: the first of them.
+    /// The first of the records that central would surely or probably put into quarantine.
     pub set_aside: Vec<PredictedSetAside>,
-    /// How many those are.
+    /// The number of these.
     pub set_aside_records: u64,
 }
 
@@ -57,17 +57,17 @@ impl Localize for PushPreview {
 pub struct TypeCount {
     /// The table.
     pub table: TableName,
-    /// How many, deletes included.
+    /// The number, including deletes.
     pub records: u64,
-    /// How many of them are deletes.
+    /// The number of deletes.
     pub deletes: u64,
     /// The size of their data.
     pub bytes: u64,
-    /// When the first of them was written here; nothing for what comes.
+    /// When the first of them was written here; `None` for received records.
     pub oldest_at: Option<Timestamp>,
 }
 
-/// A record that would be set aside.
+/// A record that would go into quarantine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct PredictedSetAside {
@@ -75,9 +75,9 @@ pub struct PredictedSetAside {
     pub table: TableName,
     /// Its id.
     pub id: RecordId,
-    /// The kind of cause.
+    /// The cause.
     pub cause: QuarantineCause,
-    /// The cause in words.
+    /// The reason in words.
     pub reason: String,
 }
 
@@ -100,7 +100,7 @@ impl TypeCounts {
     }
 }
 
-/// What the next push would send. Nothing is changed.
+/// Previews the next push. Changes nothing.
 ///
 /// # Errors
 /// [`Error::NotSetUp`]; the database failed.
@@ -148,7 +148,7 @@ pub fn preview_push(storage: &dyn Storage) -> Result<PushPreview> {
     Ok(found)
 }
 
-/// Why nothing would be sent now.
+/// The reason why nothing would be sent now.
 fn held_up(txn: &dyn ReadTxn) -> Result<Option<Message>> {
     if !state::LEGACY_URL.is_set(txn)? {
         return Ok(Some(why::no_legacy_server()));
@@ -163,7 +163,7 @@ fn held_up(txn: &dyn ReadTxn) -> Result<Option<Message>> {
     Ok(None)
 }
 
-/// Whether central would set a record aside, as far as that can be told here.
+/// The cause for which central would put a record into quarantine, as far as it can be known here.
 fn foresee(
     txn: &dyn ReadTxn,
     row: &Change,

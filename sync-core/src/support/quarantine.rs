@@ -1,4 +1,4 @@
-//! What is set aside: one record with all that is known of why, and all of them in groups of one cause.
+//! The quarantine: one record with all known reasons, and all records grouped by cause.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,13 +12,13 @@ use crate::storage::{Buffered, CentralReads, Quarantine, QuarantineCause, ReadTx
 use crate::text::Message;
 use crate::text::sentences::quarantine as say;
 
-/// Rows that are looked at in one turn.
+/// Rows that are read at once.
 const PAGE: usize = 500;
 
-/// The longest chain of records that wait for each other that is followed.
+/// The longest chain of waiting records that is followed.
 const CHAIN_MAX: usize = 10;
 
-/// Where a record came from, in words: `central`, `legacy`, `here`, `site 3`.
+/// The source of a record in words: `central`, `legacy`, `here`, `site 3`.
 pub fn source_name(source: Source) -> String {
     match source {
         Source::Central => "central".to_owned(),
@@ -28,38 +28,38 @@ pub fn source_name(source: Source) -> String {
     }
 }
 
-/// A record that is set aside, with all that is known of why.
+/// A record in quarantine, with all known reasons.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct SetAside {
-    /// Its number, by which it is named; a newer version of the record gets another one.
+    /// Its number; a newer version of the record gets another one.
     pub number: u64,
     /// Its table.
     pub table: TableName,
     /// Its id.
     pub id: RecordId,
-    /// What was to be done to it.
+    /// The action.
     #[serde(serialize_with = "action_text")]
     pub action: Action,
-    /// Where it came from; see [`source_name`].
+    /// Its source; see [`source_name`].
     pub from: String,
-    /// When it came.
+    /// The time of its arrival.
     pub received_at: Timestamp,
-    /// The kind of cause.
+    /// The cause.
     pub cause: QuarantineCause,
-    /// The cause in words.
+    /// The reason in words.
     pub reason: String,
-    /// The field at fault, as a path into the data, where the cause is a field.
+    /// The field at fault, as a path into the data, if there is one.
     pub path: Option<String>,
-    /// What it waits for, and what that waits for in turn.
+    /// The records that it waits for, each waiting for the next.
     pub waits_for: Vec<Awaited>,
-    /// Whether a version of the record is here all the same.
+    /// True if a version of the record is stored.
     pub is_here: bool,
     /// Its data as they came.
     pub data: RecordData,
 }
 
-/// A record that another one waits for.
+/// A record for which another one waits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Awaited {
@@ -67,30 +67,30 @@ pub struct Awaited {
     pub table: TableName,
     /// Its id.
     pub id: RecordId,
-    /// Where it is.
+    /// Its state.
     #[serde(flatten)]
     pub state: AwaitedState,
 }
 
-/// Where a record is that another one waits for.
+/// The state of a record for which another one waits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum AwaitedState {
-    /// It never came, or was removed since.
+    /// It never came, or was removed.
     NotHere,
-    /// It is here by now: trying again will do.
+    /// It is here by now: trying again will succeed.
     Here,
     /// It came, and waits to be integrated.
     Staged,
-    /// It is set aside itself.
+    /// It is in quarantine itself.
     SetAside {
         /// Its number.
         number: u64,
-        /// The kind of cause.
+        /// The cause.
         cause: QuarantineCause,
     },
-    /// No record but a join, which makes the patient of this id visible in a store of the site that sent it.
+    /// Not a record but a join, which makes the patient with this id visible in a store of the sending site.
     Join,
 }
 
@@ -99,7 +99,7 @@ fn action_text<S: Serializer>(action: &Action, serializer: S) -> std::result::Re
 }
 
 impl QuarantineCause {
-    /// What it means for a record, and what helps.
+    /// The meaning for a record, and what helps.
     pub fn meaning(self) -> Message {
         match self {
             Self::Waiting => say::waiting(),
@@ -113,13 +113,13 @@ impl QuarantineCause {
     }
 }
 
-/// The field that a reason begins with, as `$.name`.
+/// The field at the beginning of a reason, such as `$.name`.
 fn path_in(reason: &str) -> Option<String> {
     let end = reason.find([':', ' ']).unwrap_or(reason.len());
     reason.starts_with('$').then(|| reason[..end].to_owned())
 }
 
-/// The record that is set aside under this number.
+/// The quarantined record with this number.
 ///
 /// # Errors
 /// [`Error::NotFound`] if there is none; the database failed.
@@ -127,7 +127,7 @@ pub fn find_set_aside(storage: &dyn Storage, number: u64) -> Result<SetAside> {
     set_aside_in(storage.read()?.as_ref(), number)
 }
 
-/// The same in the state that a transaction sees.
+/// The same within a transaction.
 pub(super) fn set_aside_in(txn: &dyn ReadTxn, number: u64) -> Result<SetAside> {
     let (row, why) = row_of(txn, number)?;
     let incoming = row.incoming;
@@ -163,7 +163,7 @@ pub(super) fn row_of(txn: &dyn ReadTxn, number: u64) -> Result<(Buffered, Quaran
 
 type Waits = Option<(TableName, RecordId)>;
 
-/// Where a record is that one of `child` waits for, and what it waits for itself.
+/// The state of a record for which one of `child` waits, and the record for which that waits.
 fn state_of(txn: &dyn ReadTxn, child: &TableName, table: &TableName, id: &RecordId) -> Result<(AwaitedState, Waits)> {
     let names_join = crate::record::record_type(child.as_str())
         .is_some_and(|kind| kind.fields.iter().any(|field| field.parent == Some(table.as_str())));
@@ -187,7 +187,7 @@ fn state_of(txn: &dyn ReadTxn, child: &TableName, table: &TableName, id: &Record
     Ok((if staged { AwaitedState::Staged } else { AwaitedState::NotHere }, None))
 }
 
-/// Calls `each` with everything that is set aside, in order of arrival.
+/// Calls `each` with every quarantined record, in order of arrival.
 pub(crate) fn each_set_aside(
     txn: &dyn ReadTxn,
     mut each: impl FnMut(Buffered, Quarantine) -> Result<()>,
@@ -208,13 +208,13 @@ pub(crate) fn each_set_aside(
 
 /// The sites that may have pushed something.
 fn sites_that_push(central: &dyn CentralReads) -> Result<BTreeSet<SiteId>> {
-    // Nobody has asked for the integration of a push that is not complete yet.
+    // An incomplete push has no request for integration yet.
     let visits = central.activity()?.into_iter().map(|visit| visit.site);
     let listed = central.sites()?.into_iter().map(|site| site.id);
     Ok(central.integrations()?.into_iter().chain(visits).chain(listed).collect())
 }
 
-/// A staged row of this record, from whatever source.
+/// A staged row of this record, from any source.
 pub(super) fn staged_of(txn: &dyn ReadTxn, table: &TableName, id: &RecordId) -> Result<Option<Buffered>> {
     let sites = txn.as_central().map_or(Ok(BTreeSet::new()), sites_that_push)?;
     for source in [Source::Central, Source::Legacy].into_iter().chain(sites.into_iter().map(Source::Site)) {
@@ -233,21 +233,21 @@ pub(super) fn staged_of(txn: &dyn ReadTxn, table: &TableName, id: &RecordId) -> 
     Ok(None)
 }
 
-/// Records that are set aside for one cause: one kind, one table, one field or rule or missing record.
+/// Quarantined records with one cause: the same kind, table, and field, rule or missing record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct SetAsideGroup {
-    /// The kind of cause.
+    /// The cause.
     pub cause: QuarantineCause,
     /// The table of the records.
     pub table: TableName,
-    /// Where they came from.
+    /// Their source.
     pub from: String,
-    /// The record that all of them wait for.
+    /// The record for which all of them wait.
     pub waits_for: Option<(TableName, RecordId)>,
-    /// The cause in words, as the first of them has it.
+    /// The reason of the first of them.
     pub reason: String,
-    /// How many they are.
+    /// Their number.
     pub records: u64,
     /// When the first of them came.
     pub oldest_received_at: Timestamp,
@@ -255,7 +255,7 @@ pub struct SetAsideGroup {
     pub first_number: u64,
 }
 
-/// Everything that is set aside, or what is for this cause, in groups: largest first within a kind of cause.
+/// The quarantine, or one cause of it, in groups: largest first within a cause.
 ///
 /// # Errors
 /// The database failed.
@@ -290,7 +290,7 @@ pub fn set_aside_groups(storage: &dyn Storage, cause: Option<QuarantineCause>) -
     Ok(groups)
 }
 
-/// A reason without what differs from one record to the next: words with a digit in them.
+/// A reason without its variable parts: words with a digit.
 fn without_ids(reason: &str) -> String {
     let plain = |word: &str| if word.contains(|c: char| c.is_ascii_digit()) { "#".to_owned() } else { word.to_owned() };
     reason.split_whitespace().map(plain).collect::<Vec<_>>().join(" ")

@@ -1,4 +1,4 @@
-//! What may leave the site for those who help: how things stand, and nothing of what stands in a record.
+//! Data that may leave the site for support: states, but no content of records.
 
 use std::collections::BTreeMap;
 
@@ -15,10 +15,10 @@ use crate::redaction::masked_url;
 use crate::storage::state::Setting;
 use crate::storage::{FileDirection, FileEntry, FileState, LogEntry, QuarantineCause, Storage, state};
 
-/// What stands for words that a person typed and that may name anybody.
+/// Replaces words that a person typed, because they may name anybody.
 const KEPT_OUT: &str = "(kept out)";
 
-/// The settings whose values tell nothing that is secret.
+/// The settings whose values are not secret.
 fn shown() -> Vec<Setting<String>> {
     let mut all = vec![
         state::SITE_NAME,
@@ -41,22 +41,22 @@ fn shown() -> Vec<Setting<String>> {
     all
 }
 
-/// Those that are addresses, which people may have put a password into.
+/// Settings with addresses, into which people may have put a password.
 const ADDRESSES: [Setting<String>; 2] = [state::LEGACY_URL, state::CENTRAL_URL];
 
-/// The settings of which it is only told that they are there.
+/// The settings that are only reported as present.
 fn secret() -> [Setting<String>; 3] {
     [state::PASSWORD_HASH.as_text(), state::HARDWARE_ID, state::HARDWARE_ID_BOUND]
 }
 
-/// A record that is set aside, without the values of its data.
+/// A quarantined record, without the values of its data.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct RedactedSetAside {
-    /// All that is known of why; its data are left out.
+    /// All known reasons, without the data.
     #[serde(flatten)]
     pub set_aside: SetAside,
-    /// The fields of its data, each with what kind of value it has.
+    /// The fields of its data, each with the kind of its value.
     pub fields: Vec<FieldShape>,
 }
 
@@ -66,12 +66,12 @@ pub struct RedactedSetAside {
 pub struct FieldShape {
     /// Its name.
     pub name: String,
-    /// What its value looks like.
+    /// The kind of its value.
     #[serde(flatten)]
     pub shape: Shape,
 }
 
-/// What a value looks like.
+/// The kind of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(tag = "is", rename_all = "snake_case")]
 #[non_exhaustive]
@@ -84,20 +84,20 @@ pub enum Shape {
     Number,
     /// Text of so many characters.
     Text {
-        /// How many.
+        /// The number of characters.
         characters: usize,
     },
     /// A list of so many values.
     List {
-        /// How many.
+        /// The number of values.
         length: usize,
     },
     /// An object of so many fields.
     Object {
-        /// How many.
+        /// The number of fields.
         length: usize,
     },
-    /// No JSON.
+    /// Not JSON.
     Unreadable,
 }
 
@@ -125,7 +125,7 @@ fn shapes(data: &RecordData) -> Vec<FieldShape> {
     }
 }
 
-/// The first records that are set aside, without the values of their data.
+/// The first quarantined records, without the values of their data.
 ///
 /// # Errors
 /// The database failed.
@@ -148,7 +148,7 @@ pub fn redacted_set_aside(storage: &dyn Storage, most: usize) -> Result<Vec<Reda
     Ok(all)
 }
 
-/// What is set aside, in groups of one cause, without the words that people gave as reasons.
+/// The quarantine, grouped by cause, without the reasons that people typed.
 ///
 /// # Errors
 /// The database failed.
@@ -158,7 +158,7 @@ pub fn redacted_groups(storage: &dyn Storage) -> Result<Vec<SetAsideGroup>> {
     Ok(groups)
 }
 
-/// Of what is ignored, only why it was set aside before is left.
+/// For an ignored record, only its cause from before stays.
 fn keep_words_out(cause: QuarantineCause, reason: &mut String) {
     if cause == QuarantineCause::Ignored {
         let before = reason.rsplit_once(BEFORE).map_or(")", |(_, before)| before);
@@ -166,7 +166,7 @@ fn keep_words_out(cause: QuarantineCause, reason: &mut String) {
     }
 }
 
-/// The newest entries of the sync log, without the words that people gave as reasons.
+/// The newest entries of the sync log, without the reasons that people typed.
 ///
 /// # Errors
 /// The database failed.
@@ -181,21 +181,21 @@ pub fn redacted_log(storage: &dyn Storage, most: usize) -> Result<Vec<LogEntry>>
 pub struct RedactedFile {
     /// The id of its reference.
     pub id: RecordId,
-    /// The table of the record that it belongs to.
+    /// The table of its record.
     pub table: TableName,
-    /// Which way its bytes go.
+    /// The direction of its bytes.
     pub direction: FileDirection,
-    /// How far it is.
+    /// Its state.
     pub state: FileState,
-    /// Its length, as far as that is known.
+    /// Its length, if known.
     pub bytes: Option<u64>,
-    /// How often it failed in a row.
+    /// The number of failures in a row.
     pub attempts: u32,
-    /// When it is tried next.
+    /// The time of the next try.
     pub next_at: Option<Timestamp>,
-    /// Why it failed.
+    /// The reason of the failure.
     pub reason: Option<String>,
-    /// When this last changed.
+    /// The time of the last change.
     pub changed_at: Timestamp,
 }
 
@@ -206,7 +206,7 @@ impl From<FileEntry> for RedactedFile {
     }
 }
 
-/// The first files that are not where they should be, without their names.
+/// The first files that are not done, without their names.
 ///
 /// # Errors
 /// The database failed.
@@ -226,7 +226,7 @@ pub fn redacted_files(storage: &dyn Storage, most: usize) -> Result<Vec<Redacted
     }
 }
 
-/// The settings of this database; of what is secret only whether it is there.
+/// The settings of this database; secrets only as present or missing.
 ///
 /// # Errors
 /// The database failed.

@@ -1,4 +1,4 @@
-//! Sending again what the other end has lost: the changes are logged anew, as edits that are not pushed yet.
+//! Sends records again that the other end has lost: logs their changes again, as edits that are not pushed yet.
 
 use serde::Serialize;
 
@@ -19,47 +19,47 @@ use crate::text::sentences::input;
 use crate::write;
 use crate::write::record_owner;
 
-/// Changelog rows that are looked at in one turn, and the most bytes of data of such a turn.
+/// Changelog rows that are read at once, and the most bytes of their data.
 const ROWS: usize = 1000;
 const BYTES: usize = 4 * 1024 * 1024;
 
-/// What to send again.
+/// The records to send again.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ResendFilter {
-    /// Of this table; of every table if it is left out.
+    /// Of this table; of every table if `None`.
     pub table: Option<TableName>,
-    /// The record with this id only.
+    /// Only the record with this id.
     pub id: Option<RecordId>,
-    /// What was written here at this moment or later.
+    /// Only records written here at this time or later.
     pub since: Option<Timestamp>,
-    /// Also what came by sync last and belongs to a store of this site.
+    /// Also records of this site's stores that came by sync.
     pub received_too: bool,
 }
 
-/// What would be sent again, or is now.
+/// The records that are, or would be, sent again.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 #[non_exhaustive]
 pub struct Resend {
     /// By type.
     pub by_type: Vec<TypeCount>,
-    /// How many records.
+    /// Their number.
     pub records: u64,
-    /// How many more wait to be pushed already.
+    /// The number of further records that wait to be pushed already.
     pub waiting_already: u64,
 }
 
-/// Which rows are meant, and where the pushes stand.
+/// The chosen rows, and the push cursors.
 struct Chosen<'l> {
     lost: &'l ResendFilter,
     to_central: Cursor,
     to_legacy: Cursor,
     one_server: bool,
-    /// A central server sends to the legacy server only.
+    /// A central server sends only to the legacy server.
     is_remote: bool,
     stores: Vec<StoreId>,
 }
 
-/// What becomes of a row.
+/// The decision about a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ResendVerdict {
     NotMeant,
@@ -126,7 +126,7 @@ impl<'l> Chosen<'l> {
     }
 }
 
-/// What would be sent again. Nothing is changed yet.
+/// The records that would be sent again. Changes nothing.
 ///
 /// # Errors
 /// [`Error::NotSetUp`], [`Error::WrongRole`], [`Error::UnknownTable`], [`Error::BadInput`] for a table that sites do not
@@ -157,9 +157,9 @@ pub fn plan_resend(storage: &dyn Storage, lost: &ResendFilter) -> Result<Resend>
     Ok(found)
 }
 
-/// Sends it again with the next push, each record as it is now; why is kept in the sync log. Asked twice, the records wait
-/// already, and nothing more is done. At the other end they win over what it has of them, as edits of now: it is best
-/// pulled first.
+/// Sends them again with the next push, each in its current version; the reason is kept in the sync log. A second call
+/// finds the records waiting, and does nothing more. They win over the versions at the other end, like edits made now,
+/// so pull first.
 ///
 /// # Errors
 /// As [`plan_resend`]; [`Error::CycleRunning`].

@@ -1,4 +1,4 @@
-//! Trying again what is set aside, and setting it aside for good.
+//! Tries quarantined records again, or marks them as ignored.
 
 use serde::Serialize;
 
@@ -16,34 +16,34 @@ use crate::write::Origin;
 use crate::write::moved_stores;
 use crate::write::outgoing;
 
-/// Which records to try again.
+/// The records to try again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RetrySelection {
     /// The one with this number.
     One(u64),
-    /// All of this cause.
+    /// All with this cause.
     Cause(QuarantineCause),
-    /// All but those that are ignored.
+    /// All except those that are ignored.
     All,
 }
 
-/// What trying again did.
+/// The result of trying again.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 #[non_exhaustive]
 pub struct Retried {
-    /// Records that were staged again.
+    /// The number of records that were staged again.
     pub staged: u64,
     /// Records that were written here, and go out again with the next push.
     pub sent_again: u64,
     /// Records that cannot be tried again.
     pub not_retried: Vec<NotRetried>,
-    /// Whether what was staged was tried at once. If not, a cycle runs, and the next one tries it.
+    /// True if the staged records were tried at once. Otherwise a cycle runs, and the next one tries them.
     pub tried: bool,
-    /// Records that were integrated, what was woken by them included.
+    /// Integrated records, including those that waited for them.
     pub integrated: u64,
-    /// Records that gave way to an edit made here.
+    /// Records that yielded to a local edit.
     pub kept_local: u64,
-    /// Records that are set aside again, for whatever cause.
+    /// Records that are in quarantine again, for any cause.
     pub set_aside_again: u64,
 }
 
@@ -62,15 +62,15 @@ pub struct NotRetried {
     pub table: TableName,
     /// Its id.
     pub id: RecordId,
-    /// Why not.
+    /// The reason.
     pub why: Message,
 }
 
-/// Tries again what is set aside: stages it, and integrates it, for which no network is needed. Where a cycle runs on this
-/// database the next one integrates it.
+/// Tries quarantined records again: stages them, and integrates them without any network. If a cycle runs on this
+/// database, the next cycle integrates them.
 ///
 /// # Errors
-/// [`Error::NotFound`] if there is no such number; the database failed. What was staged stays staged then.
+/// [`Error::NotFound`] if there is no such number; the database failed. Records that were staged then stay staged.
 pub fn retry(storage: &dyn Storage, clock: &dyn Clock, which: RetrySelection) -> Result<Retried> {
     let mut retried = Retried::default();
     match which {
@@ -89,7 +89,7 @@ pub fn retry(storage: &dyn Storage, clock: &dyn Clock, which: RetrySelection) ->
             stage_causes(storage, clock, &all, &mut retried)?;
         }
     }
-    // Something may have been woken before, and wait for the next cycle.
+    // Other records may be staged already, waiting for the next cycle.
     integrate_now(storage, clock, &mut retried)?;
     Ok(retried)
 }
@@ -128,7 +128,7 @@ fn stage_causes(
     txn.commit()
 }
 
-/// What was written here, and not taken there, goes out again if it is still what is here.
+/// A record that was written here and refused there goes out again if its version is still the stored one.
 fn send_again(txn: &dyn WriteTxn, clock: &dyn Clock, row: Buffered, retried: &mut Retried) -> Result<()> {
     let Incoming { table, id, action, data, .. } = row.incoming;
     let is_still_here = action != Action::Delete && txn.record(&table, &id)?.as_ref() == Some(&data);
@@ -143,7 +143,7 @@ fn send_again(txn: &dyn WriteTxn, clock: &dyn Clock, row: Buffered, retried: &mu
     Ok(())
 }
 
-/// Integrates what is staged, unless a cycle runs, which will do it.
+/// Integrates staged records, unless a cycle runs, which will do it.
 fn integrate_now(storage: &dyn Storage, clock: &dyn Clock, retried: &mut Retried) -> Result<()> {
     let lock = match storage.lock_cycle() {
         Ok(lock) => lock,
@@ -170,8 +170,8 @@ fn integrate_now(storage: &dyn Storage, clock: &dyn Clock, retried: &mut Retried
     Ok(())
 }
 
-/// Sets a record aside for good, with a reason: it is kept to be seen, is no longer counted as left behind, and is not
-/// tried again by itself. A newer version of the record that arrives is taken as any other.
+/// Marks a quarantined record as ignored, with a reason: it is kept for reference, no longer counts as left behind, and
+/// is not tried again automatically. A newer version of the record is taken as usual.
 ///
 /// # Errors
 /// [`Error::NotFound`] if there is no such number; [`Error::BadInput`] without a reason; the database failed.
@@ -182,7 +182,7 @@ pub fn ignore(storage: &dyn Storage, number: u64, reason: &str) -> Result<()> {
     let txn = storage.write()?;
     let (_, why) = row_of(txn.as_ref(), number)?;
     let before = match why.cause {
-        // Told again what was told before: the reason is replaced, what lay behind stays.
+        // Ignored once more: the new reason replaces the old one, the original cause stays.
         QuarantineCause::Ignored => {
             let before = why.reason.split_once(BEFORE).map_or(why.reason.as_str(), |(_, before)| before);
             before.strip_suffix(')').unwrap_or(before).to_owned()
@@ -194,7 +194,7 @@ pub fn ignore(storage: &dyn Storage, number: u64, reason: &str) -> Result<()> {
     txn.commit()
 }
 
-/// Between the reason why a record is ignored and that for which it was set aside.
+/// Separates the reason for ignoring a record from its original reason.
 pub(super) const BEFORE: &str = " (it was ";
 
 #[cfg(test)]

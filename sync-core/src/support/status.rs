@@ -1,4 +1,4 @@
-//! How a database stands: who it is, what waits, how the last cycle ended.
+//! The state of a database: its identity, waiting records, and the result of the last cycle.
 
 use serde::Serialize;
 
@@ -16,7 +16,7 @@ use crate::storage::{LogEntry, LoggedError, QuarantineCause, ReadTxn, Selection,
 use crate::support::config_warnings::{ConfigWarning, config_warnings};
 use crate::support::{is_of_patient, is_repair};
 
-/// How a database stands, as `status --json` prints it.
+/// The state of a database, which is also its JSON document.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct Status {
@@ -30,56 +30,56 @@ pub struct Status {
     pub legacy_url: Option<String>,
     /// Central's address.
     pub central_url: Option<String>,
-    /// Whether a first cycle was completed.
+    /// True once a first cycle was complete.
     pub initialised: bool,
-    /// The next position to read of central's changelog.
+    /// The next position to read in central's changelog.
     pub pull_cursor_v6: Cursor,
-    /// The next position to push of our own.
+    /// The next position to push of this changelog.
     pub push_cursor_v6: Cursor,
-    /// Edits made here that the server they are for, central or the legacy server, has not taken yet.
+    /// Local edits that their server, central or the legacy server, has not accepted yet.
     pub waiting: Waiting,
     /// The newest cycle.
     pub last_sync: Option<LastSync>,
-    /// When the newest cycle ended that went to its end, as far as the log goes back.
+    /// The end of the newest complete cycle, as far as the log goes back.
     pub last_success: Option<Timestamp>,
-    /// Records in quarantine, without those that somebody chose to ignore.
+    /// The number of quarantined records, without ignored ones.
     pub quarantined: u64,
     /// The same by cause.
     pub quarantined_by_cause: std::collections::BTreeMap<&'static str, u64>,
-    /// On a central server, what its administrator should put right.
+    /// On a central server, warnings for its administrator.
     #[serde(rename = "concerns")]
     pub config_warnings: Vec<ConfigWarning>,
-    /// Files by state, as far as they were taken note of.
+    /// Files by state, as far as they are known.
     pub files: std::collections::BTreeMap<&'static str, u64>,
-    /// Records held, by table.
+    /// Stored records, by table.
     pub records: std::collections::BTreeMap<String, u64>,
 }
 
-/// Edits made here that the server they are for has not taken yet.
+/// Local edits that their server has not accepted yet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Waiting {
-    /// How many records.
+    /// Their number.
     pub records: u64,
     /// The size of their data.
     pub bytes: u64,
-    /// When the oldest was written.
+    /// The time of the oldest.
     pub oldest_at: Option<Timestamp>,
 }
 
 /// The newest cycle.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct LastSync {
-    /// When it began.
+    /// Its beginning.
     pub started_at: Timestamp,
-    /// When it ended.
+    /// Its end.
     pub finished_at: Timestamp,
-    /// How it ended.
+    /// Its outcome.
     pub outcome: String,
-    /// The error it ended with.
+    /// Its error, if any.
     pub error: Option<LoggedError>,
 }
 
-/// Reads how a database stands.
+/// Reads the state of a database.
 ///
 /// # Errors
 /// The database failed.
@@ -118,7 +118,7 @@ pub fn status(storage: &dyn Storage) -> Result<Status> {
     })
 }
 
-/// The newest entry of the sync log that is a whole cycle.
+/// The newest whole cycle in the sync log.
 fn last_cycle(txn: &dyn ReadTxn) -> Result<Option<LogEntry>> {
     let newest = txn.log(1)?.into_iter().next();
     let is_other = |entry: &LogEntry| is_repair(entry) || is_of_patient(entry);
@@ -128,14 +128,14 @@ fn last_cycle(txn: &dyn ReadTxn) -> Result<Option<LogEntry>> {
     Ok(newest)
 }
 
-/// When the newest cycle ended that left nothing undone but what is in quarantine.
+/// The end of the newest cycle that left nothing undone, except records in quarantine.
 fn last_success(txn: &dyn ReadTxn) -> Result<Option<Timestamp>> {
     let went_well = |entry: &LogEntry| {
         let outcomes = [SyncOutcome::Done, SyncOutcome::LeftBehind].map(SyncOutcome::as_str);
         outcomes.contains(&entry.outcome.as_str()) && !is_of_patient(entry)
     };
     let newest = txn.log(1)?;
-    // Nearly always it is the newest.
+    // Nearly always the newest one.
     let entries = if newest.iter().all(went_well) { newest } else { txn.log(usize::MAX)? };
     Ok(entries.into_iter().find(went_well).map(|entry| entry.finished_at))
 }

@@ -1,8 +1,8 @@
-//! How an error is declared: once, with everything that there is to know of it.
+//! The declaration of an error: once, with all its texts.
 
 use super::{Detail, ErrorClass};
 
-/// What an error, or a finding of `doctor`, is declared with beside its fields.
+/// The declaration of an error, or of a finding of a diagnosis, without its fields.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Declared {
     /// The stable code.
@@ -11,20 +11,20 @@ pub(crate) struct Declared {
     pub class: ErrorClass,
     /// The code of Open mSupply's sync log that means the same.
     pub upstream: Option<&'static str>,
-    /// What happened. `{name}` stands for a detail.
+    /// The message. `{name}` stands for a detail.
     pub message: &'static str,
-    /// What usually lies behind it.
+    /// The usual cause.
     pub cause: &'static str,
-    /// What to do.
+    /// The advice.
     pub advice: &'static str,
 }
 
-/// What a message names, by the names in its template.
+/// The details of a message, by the names in its template.
 pub(crate) type Details = Vec<(&'static str, Detail)>;
 
-/// A field of an error. Its type decides whether the message can name it, and whether it is the cause.
+/// A field of an error. Its type decides whether it is a detail of the message or the cause.
 pub(crate) trait ErrorField {
-    /// Adds the field to what the message names.
+    /// Adds the field to the details of the message.
     fn add_to(&self, details: &mut Details, field: &'static str);
 
     /// The field as the cause of the error.
@@ -53,11 +53,11 @@ impl ErrorField for Detail {
     }
 }
 
-/// Declares an enumeration of errors: for each its fields with an example, its code and class, and what is said of it.
+/// Declares an enumeration of errors: for each its fields with an example, its code and class, and its texts.
 ///
-/// Every field is a detail of the message, by its name and in this order, or the cause of the error, as its type says
-/// ([`ErrorField`]); `as FUNCTION` makes the detail otherwise. After `..` there may be one variant whose errors are declared
-/// elsewhere: the module after the arrow has `declared` and `details`, which take the fields, and `examples`.
+/// Every field is a detail of the message under its name, or the cause of the error, as its type decides
+/// ([`ErrorField`]); `as FUNCTION` makes the detail differently. After `..` there may be one variant whose errors are
+/// declared elsewhere: the module after the arrow has `declared` and `details`, which take the fields, and `examples`.
 macro_rules! declare_errors {
     (
         $(#[$meta:meta])*
@@ -86,12 +86,12 @@ macro_rules! declare_errors {
         }
 
         impl $enum {
-            /// What they are declared with, in the order of the declaration; without those that are declared elsewhere.
+            /// The declarations, in order; without those that are declared elsewhere.
             pub(crate) const DECLARED: &'static [$crate::text::Declared] = &[$(
                 $crate::text::declare_errors!(@declared $code $class ($($upstream)?) $message, $cause, $advice)
             ),*];
 
-            /// What this one is declared with.
+            /// The declaration of this one.
             pub(crate) fn declared(&self) -> &'static $crate::text::Declared {
                 match self {
                     $(Self::$variant { .. } => {
@@ -101,7 +101,7 @@ macro_rules! declare_errors {
                 }
             }
 
-            /// What the message names, by name.
+            /// The details of the message, by name.
             pub(crate) fn details(&self) -> $crate::text::Details {
                 let mut details = $crate::text::Details::new();
                 match self {
@@ -113,7 +113,7 @@ macro_rules! declare_errors {
                 details
             }
 
-            /// Each with examples in its fields, in the order of the declaration.
+            /// An example of each, in the order of declaration.
             pub(crate) fn examples() -> Vec<Self> {
                 let here = vec![$(Self::$variant { $($($field: $example),*)? }),*];
                 here.into_iter()$(.chain($module::examples()))?.collect()

@@ -1,4 +1,4 @@
-//! Messages: templates with their details, shown in English or in the words of a host's [`Texts`](crate::Texts).
+//! Messages: templates with their details, shown in English or in the texts of a host ([`Texts`](crate::Texts)).
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use serde::{Serialize, Serializer};
 
 use crate::redaction::one_line;
 
-/// A text of the list of a crate. `{name}` in it stands for a detail.
+/// A text in the list of a crate. `{name}` in it stands for a detail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MessageTemplate {
@@ -28,7 +28,7 @@ impl MessageTemplate {
 /// The value of a `{name}` in a template.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Detail {
-    /// A name, a number, an address; or words, which a host may say otherwise.
+    /// A name, a number, an address; or words, which a host may translate.
     Plain(String),
     /// A message within the message.
     Message(Box<Message>),
@@ -72,7 +72,7 @@ impl Serialize for Detail {
     }
 }
 
-/// A template with its details. It is shown, and serialised, in English, or in the words that
+/// A template with its details. It is shown, and serialised, in English, or in the text that
 /// [`Texts::translate`](crate::Texts::translate) gave it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
@@ -109,9 +109,9 @@ impl Serialize for Message {
     }
 }
 
-/// Something that holds messages.
+/// A value that holds messages.
 pub trait Localize {
-    /// Calls `each` with every message of it.
+    /// Calls `each` with every message in it.
     fn each_message(&mut self, each: &mut dyn FnMut(&mut Message));
 }
 
@@ -141,8 +141,8 @@ impl<T: Localize> Localize for Option<T> {
     }
 }
 
-/// A template with its details filled in, in one pass: what is filled in is never read as a template itself, and begins no
-/// line of its own.
+/// A template with its details filled in, in one pass: a detail is never read as a template itself, and begins no new
+/// line.
 pub(crate) fn filled(template: &str, details: &[(&'static str, Detail)], say: &dyn Fn(&Detail) -> String) -> String {
     let (mut text, mut rest) = (String::new(), template);
     while let Some((before, name, after)) = next_placeholder(rest) {
@@ -157,7 +157,7 @@ pub(crate) fn filled(template: &str, details: &[(&'static str, Detail)], say: &d
     text + rest
 }
 
-/// The first `{name}` of a template, with what stands before and after it.
+/// The first `{name}` of a template, with the text before and after it.
 fn next_placeholder(template: &str) -> Option<(&str, &str, &str)> {
     let (before, rest) = template.split_once('{')?;
     let (name, after) = rest.split_once('}')?;

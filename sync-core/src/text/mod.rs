@@ -1,11 +1,11 @@
-//! What is said to people: messages with details, how errors are declared, and the English of everything that is no error.
+//! Texts for people: messages with details, the declaration of errors, and all other English texts.
 //!
-//! Nothing here knows the rooms above; a host's own words are in [`crate::Texts`].
+//! Nothing here imports the rooms above; [`crate::Texts`] has a host's own texts.
 
 mod class;
 mod declared;
 mod message;
-// Some are said of SQLite files alone.
+// Some are only about SQLite files.
 #[cfg_attr(not(feature = "sqlite"), allow(dead_code))]
 pub(crate) mod sentences;
 pub(crate) mod words;
@@ -15,7 +15,7 @@ pub(crate) use declared::{Declared, Details, ErrorField, declare_errors, shown_f
 pub use message::{Detail, Localize, Message, MessageTemplate};
 pub(crate) use message::{filled, placeholders};
 
-/// A text that stands between quotation marks, with what would break them, or the line, escaped.
+/// A text in quotation marks, with characters that would end them, or the line, escaped.
 pub(crate) fn quoted(text: &str) -> String {
     let quoted = format!("{text:?}");
     quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(&quoted).to_owned()

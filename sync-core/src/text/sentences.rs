@@ -1,7 +1,7 @@
-//! Everything that this library says in English and that is no error: `group { name(details) = "text"; }`.
+//! All English texts of this library that are no errors: `group { name(details) = "text"; }`.
 
 crate::sentences! {
-    /// What `diagnose` found: whether all is well, or why it was not checked.
+    /// The results of `diagnose`: all is well, or why a check was not made.
     doctor {
         all_well() = "everything that could be checked is well";
 
@@ -16,7 +16,7 @@ crate::sentences! {
         free_little(free, size) = "only {free} MB are free, and the database has {size} MB";
         free_well(free) = "{free} MB free";
 
-        // What is stored here.
+        // The stored data.
         settings_well(role, site, stores) = "{role} site {site}, {stores}";
         site_with_number(name, number) = "{name}, number {number}";
         no_site_name() = "without a name";
@@ -44,7 +44,7 @@ crate::sentences! {
         cursors_well_at(servers) = "no cursor is beyond the end at {servers}";
         or_at(one, other) = "{one} or at {other}";
 
-        // Why something was not checked.
+        // Why a check was not made.
         no_question() = "no server was to be asked";
         own_list() = "this central server keeps the list of sites itself";
         not_set_up() = "this database is not set up as a site";
@@ -62,7 +62,7 @@ crate::sentences! {
         proxy_does(proxy) = "the proxy {proxy} does that, as this machine's environment says";
         name_not_known_there() = "its name is not known";
 
-        // The legacy server's word.
+        // The answer of the legacy server.
         identity_well(site) = "site {site} of the legacy server, as stored here";
         address_as_told(url) = "{url}, as the legacy server says";
         address_as_told_before(url) = "{url}, as the legacy server said before";
@@ -131,7 +131,7 @@ crate::sentences! {
         set_clock_there() = "Tell the server's administrator to set its clock.";
     }
 
-    /// What is unusual in a cycle.
+    /// Warnings of a cycle.
     cycle {
         something_new(change) = "the legacy server says something new: {change}";
         without_legacy() = "the legacy server is not available: going on with what it said before";
@@ -154,7 +154,7 @@ crate::sentences! {
             the next push.";
     }
 
-    /// What does not agree with what, of who a database is.
+    /// Disagreements about the identity of a database.
     identity {
         not_set_up() = "this database does not know who it is";
         no_central_url() = "the legacy server names no central server for this site";
@@ -181,7 +181,7 @@ crate::sentences! {
         discover_again() = "The next sync takes over what the legacy server says.";
     }
 
-    /// What somebody should mend at a central server.
+    /// Warnings for the administrator of a central server.
     concern {
         not_in_dispensary_mode(id, store, mode) = "store {id} ({store}) on the central server is in {mode} mode: set \
             it to dispensary mode on the legacy server";
@@ -195,7 +195,7 @@ crate::sentences! {
         end_is_dropped(end) = "\"{end}\" at its end is dropped by sites; end it with a slash if it belongs there";
     }
 
-    /// Why a record is not the same at both ends, and what to do.
+    /// Why a record differs between both ends, and the advice.
     audit {
         compared() = "Compared was what travels over V6. Stores, names, items and all else that comes from the legacy \
             server was not.";
@@ -227,7 +227,7 @@ crate::sentences! {
         not_for_this_site_advice() = "Nothing to do: it stays to be read.";
     }
 
-    /// What a cursor means, and what is remarkable about it.
+    /// The meaning of a cursor, and remarks about it.
     cursor {
         pull_central() = "next of central's to read";
         pull_legacy() = "last of the legacy server's read";
@@ -245,7 +245,7 @@ crate::sentences! {
         restored() = "this database was restored from a backup: what was lost is read before anything is sent";
     }
 
-    /// From where the number of records of a first sync is known.
+    /// The origin of the number of records of a first sync.
     net {
         in_this_database() = "what is in this database";
         counted_by_central() = "what central counts for this site";
@@ -253,7 +253,7 @@ crate::sentences! {
         positions() = "positions of the legacy server's central data";
     }
 
-    /// What a cause of quarantine means, and what helps.
+    /// The meaning of a cause of quarantine, and the advice.
     quarantine {
         waiting() = "Refers to a record that is not here. It is tried again by itself when that record arrives; find \
             out why it has not.";
@@ -271,7 +271,7 @@ crate::sentences! {
         another_version_here() =
             "it was written here, and what is here now is another version; write the record again if this one counts";
     }
-    /// What is wrong with what somebody gave: an option, a file, a record.
+    /// Faults of given input: an option, a file, a record.
     input {
         no_texts(error) = "these are no texts: {error}";
         no_group(group) = "there is no error code and no group \"{group}\"";
@@ -303,7 +303,7 @@ crate::sentences! {
         rereading_sync_first() = "everything is being read again from central: run a sync first";
     }
 
-    /// What an error names in words: why an address is of no use, what came in place of an answer.
+    /// Details of errors: why an address is unusable, what came in place of an answer.
     error_detail {
         wrong_start() = "it must begin with http:// or https://";
         holds_password() = "it must hold no user name or password";

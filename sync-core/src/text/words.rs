@@ -1,5 +1,5 @@
-//! Words that stand in details or alone. A name of a table or of a site may be one of them too, so words
-//! that are likely names are not among them.
+//! Words in details, and single words. Names of tables or sites may be equal to them, so words that are likely names
+//! are not among them.
 
 use super::ErrorClass;
 
@@ -53,7 +53,7 @@ const ALL: &[&str] = &[
     "running",
     "gone",
     "elsewhere",
-    // What is said in errors.
+    // Words in errors.
     "address",
     "the address",
     "the legacy server's address",

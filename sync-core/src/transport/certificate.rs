@@ -1,4 +1,4 @@
-//! What is wrong with a certificate, read from the types of errors and never from their words.
+//! The fault of a certificate, from the types of errors, never from their texts.
 
 use std::error::Error as StdError;
 
@@ -6,9 +6,9 @@ use std::error::Error as StdError;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(not(feature = "http"), allow(dead_code, reason = "only HTTP knows certificates"))]
 pub(crate) enum CertificateFault {
-    /// No authority that this machine trusts vouches for it.
+    /// No authority that this machine trusts issued it.
     Untrusted,
-    /// It is out of date by this machine's clock.
+    /// It is expired, or not yet valid, by this machine's clock.
     Expired,
     /// It is for another name.
     OtherName,
@@ -16,7 +16,7 @@ pub(crate) enum CertificateFault {
     Other,
 }
 
-/// The fault of a certificate that an error names, if the error or one of its causes names any.
+/// The fault of a certificate in an error or its causes, if any.
 #[cfg(feature = "http")]
 pub(crate) fn certificate_fault(error: &(dyn StdError + 'static)) -> Option<CertificateFault> {
     use rustls::CertificateError as Fault;
@@ -25,7 +25,7 @@ pub(crate) fn certificate_fault(error: &(dyn StdError + 'static)) -> Option<Cert
         Fault::UnknownIssuer => CertificateFault::Untrusted,
         Fault::Expired | Fault::ExpiredContext { .. } => CertificateFault::Expired,
         Fault::NotValidForName | Fault::NotValidForNameContext { .. } => CertificateFault::OtherName,
-        // The verifiers of some systems give errors of their own.
+        // The verifiers of some systems return their own errors.
         Fault::Other(other) => certificate_fault(&*other.0).unwrap_or(CertificateFault::Other),
         _ => CertificateFault::Other,
     })
@@ -37,7 +37,7 @@ pub(crate) fn certificate_fault(_: &(dyn StdError + 'static)) -> Option<Certific
     None
 }
 
-/// Whether an error is about a certificate and not about TLS itself.
+/// True if an error is about a certificate and not about TLS itself.
 #[cfg(feature = "http")]
 pub(super) fn is_refused(error: &(dyn StdError + 'static)) -> bool {
     use rustls::Error as Tls;
@@ -60,7 +60,7 @@ fn tls_error<'e>(error: &'e (dyn StdError + 'static)) -> Option<&'e rustls::Erro
         if let Some(tls) = error.downcast_ref::<rustls::Error>() {
             return Some(tls);
         }
-        // The source of an error of the system is not the error in it, but that one's source.
+        // The source of a system error is not its inner error, but the source of that.
         next = match error.downcast_ref::<std::io::Error>() {
             Some(io) => io.get_ref().map(|inner| inner as &(dyn StdError + 'static)),
             None => match error.downcast_ref::<ureq::Error>() {

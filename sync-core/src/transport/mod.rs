@@ -1,4 +1,4 @@
-//! Requests and responses at the level of HTTP, and who carries them.
+//! Requests and responses at the level of HTTP, and the contract of a transport.
 
 mod certificate;
 #[cfg(feature = "http")]
@@ -46,7 +46,7 @@ impl Method {
 pub struct HttpRequest {
     /// The method.
     pub method: Method,
-    /// Where to.
+    /// The address.
     pub url: String,
     /// Headers; names in lower case.
     pub headers: Vec<(String, String)>,
@@ -68,8 +68,8 @@ impl fmt::Debug for HttpRequest {
     }
 }
 
-/// The header that a transport adds to a response which came by a proxy that could read and answer the request itself: the
-/// address of the proxy and where it is set, without a password. A server's own header of this name is taken out.
+/// The header that a transport adds to a response from a proxy that could read and answer the request itself: the
+/// address of the proxy and its variable, without a password. The server's own header of this name is removed.
 pub const ANSWERED_BY_PROXY: &str = "x-answered-by-proxy";
 
 /// A response.
@@ -107,9 +107,9 @@ fn find<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
 
 /// A request's body that is read while it is sent.
 pub struct StreamedBody<'b> {
-    /// How many bytes it has.
+    /// Its length in bytes.
     pub length: u64,
-    /// Gives so many bytes, or fails.
+    /// Returns exactly so many bytes, or fails.
     pub reader: &'b mut dyn Read,
 }
 
@@ -131,7 +131,7 @@ pub struct StreamedResponse {
 }
 
 impl fmt::Debug for StreamedResponse {
-    /// Shows all but the body, which can be read only once.
+    /// Shows everything except the body, which can be read only once.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("StreamedResponse")
             .field("status", &self.status)
@@ -184,7 +184,7 @@ pub enum TransportError {
 }
 
 impl TransportError {
-    /// What an error means that came while the body of a [`StreamedResponse`] was read.
+    /// Interprets an error while the body of a [`StreamedResponse`] was read.
     pub fn of_body(error: std::io::Error) -> Self {
         let is_timeout = error.kind() == std::io::ErrorKind::TimedOut;
         match error.downcast() {
@@ -195,27 +195,27 @@ impl TransportError {
     }
 }
 
-/// A cause that arose on the way through a proxy, which may be what is at fault.
+/// A cause on the way through a proxy, which may be at fault.
 #[derive(Debug, thiserror::Error)]
 #[error("through the proxy {proxy}")]
 pub struct ThroughProxy {
-    /// The proxy, and the variable of the environment that names it.
+    /// The proxy, and its environment variable.
     pub proxy: String,
-    /// What arose.
+    /// The cause.
     pub source: Cause,
 }
 
-/// How far one comes towards an address, before anything is asked there.
+/// How far a connection to an address gets, before any request.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Reach {
     /// Its host name is not known.
     NoName(Cause),
-    /// The name is known, and nobody takes a connection.
+    /// The name is known, but no connection is accepted.
     NoConnection {
-        /// Whether it was refused outright: a machine is there, and no program listens at the port.
+        /// True if it was refused: the machine is there, but no program listens at the port.
         refused: bool,
-        /// Why.
+        /// The cause.
         source: Cause,
     },
     /// A connection was made.
@@ -229,7 +229,7 @@ pub enum Reach {
     ThroughProxy(String),
 }
 
-/// Carries one request and brings its response. Does not retry and does not follow redirects: both are decided above.
+/// Carries a request and returns its response. It does not retry or follow redirects: its callers decide about both.
 pub trait Transport: Send + Sync {
     /// Sends a request and receives the whole response.
     ///
@@ -237,9 +237,8 @@ pub trait Transport: Send + Sync {
     /// No whole response came; a response with any status is not an error.
     fn send(&self, request: &HttpRequest) -> Result<HttpResponse, TransportError>;
 
-    /// Sends a request whose body, where one is given here, is read as it goes out, and gives the response once its head is
-    /// there. For files: what is in memory does not follow their length. A transport that does not do this holds them
-    /// whole.
+    /// Sends a request whose body, if given here, is read while it is sent, and returns the response once its head has
+    /// come. For files: memory does not grow with their length. A transport without it holds them whole.
     ///
     /// # Errors
     /// No head of a response came, or the body could not be read.
@@ -255,25 +254,25 @@ pub trait Transport: Send + Sync {
         self.send(&whole).map(Into::into)
     }
 
-    /// Looks the name of an address up and connects to it, without asking anything there. `None` where there are no such
-    /// steps.
+    /// Looks up the host of an address and connects to it, without a request. `None` if there are no such steps.
     fn reach(&self, url: &str) -> Option<Reach> {
         let _ = url;
         None
     }
 
-    /// The same transport for one exchange that ends with [`TransportError::Stopped`], soon after `stop` asks for that and
-    /// wherever it is: also the reading of a streamed body. `None` where an exchange cannot be broken off; it is then let end.
+    /// The transport for one exchange that ends with [`TransportError::Stopped`] soon after `stop` is requested, in any
+    /// state, including the reading of a streamed body. `None` if exchanges cannot be stopped; they then run to their
+    /// end.
     ///
-    /// An exchange that can be is carried on a second thread, so that its caller can look meanwhile whether it should go on; the
-    /// thread has ended when the exchange has.
+    /// A stoppable exchange runs on a second thread, so that its caller can check meanwhile whether to continue; the
+    /// thread ends with the exchange.
     fn stoppable(&self, stop: &Stop) -> Option<Box<dyn Transport + '_>> {
         let _ = stop;
         None
     }
 
-    /// Whether a request may be under way in one thread while its caller works in another. Where it may not, as in a
-    /// simulator, the request comes first and the work after it.
+    /// True if a request may run in one thread while its caller works in another. If not, as in a simulator, the
+    /// request comes first and the work after it.
     fn is_concurrent(&self) -> bool {
         true
     }

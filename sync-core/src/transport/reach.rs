@@ -1,4 +1,4 @@
-//! The steps before a request: name look-up and connection, each on its own, so that it can be said which of them fails.
+//! The steps before a request: name look-up and connection, done separately to find out which one fails.
 
 use std::io::ErrorKind;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use super::Reach;
 use super::http::{NotConnected, connect, look_up};
 use crate::clock::{Clock as _, SystemClock};
 
-/// Looks the host of an address up and connects to it; the connection is closed again.
+/// Looks up the host of an address and connects to it; then closes the connection.
 pub(super) fn reach(url: &str, wait: Duration) -> Option<Reach> {
     let url = Url::parse(url).ok()?;
     let addresses = match look_up(url.host_str()?, url.port_or_known_default()?, wait) {

@@ -8,16 +8,16 @@ use super::{HttpRequest, HttpResponse, Method, Transport, TransportError};
 /// One recorded exchange.
 #[derive(Debug, Clone)]
 pub struct Exchange {
-    /// The method that is expected.
+    /// The expected method.
     pub method: Method,
-    /// How the address must end: path and query.
+    /// The expected end of the address: path and query.
     pub path: String,
-    /// The response to give, or the way to fail.
+    /// The response, or the failure.
     pub response: Result<HttpResponse, &'static str>,
 }
 
 impl Exchange {
-    /// An exchange that is answered.
+    /// An exchange with a response.
     pub fn new(method: Method, path: impl Into<String>, response: HttpResponse) -> Self {
         Self { method, path: path.into(), response: Ok(response) }
     }
@@ -28,8 +28,8 @@ impl Exchange {
     }
 }
 
-/// A transport that answers from a recording. A request that does not fit the next exchange, and one after the last,
-/// gets status 599 with a text that says what was expected.
+/// A transport that answers from a recording. An unexpected request, or one after the last, gets status 599 with a text
+/// that describes the expected one.
 #[derive(Debug, Default)]
 pub struct Recorded {
     exchanges: Mutex<VecDeque<Exchange>>,
@@ -42,7 +42,7 @@ impl Recorded {
         Self { exchanges: Mutex::new(exchanges.into_iter().collect()), sent: Mutex::default() }
     }
 
-    /// How many exchanges were not asked for yet. A test ends with none.
+    /// The number of exchanges that are left. A test ends with none.
     pub fn left(&self) -> usize {
         self.exchanges.lock().unwrap_or_else(PoisonError::into_inner).len()
     }

@@ -1,24 +1,24 @@
-//! Asks for the end of an exchange that is under way.
+//! A signal to end a running exchange.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Asks for the end of an exchange, from any thread and once. Clones are one and the same.
+/// A signal to end an exchange, from any thread, given once. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct Stop(Arc<AtomicBool>);
 
 impl Stop {
-    /// Nothing is asked yet.
+    /// A signal that is not given yet.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Asks for the end. Cannot be taken back.
+    /// Gives the signal. It cannot be taken back.
     pub fn ask(&self) {
         self.0.store(true, Ordering::SeqCst);
     }
 
-    /// Whether the end was asked for.
+    /// True once the signal was given.
     pub fn is_asked(&self) -> bool {
         self.0.load(Ordering::SeqCst)
     }

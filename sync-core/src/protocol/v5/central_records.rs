@@ -30,7 +30,7 @@ pub struct CentralRecord {
     pub table_name: TableName,
     /// The record's id.
     pub record_id: RecordId,
-    /// What is done to it; the legacy server writes it in lower case.
+    /// The action; the legacy server writes it in lower case.
     #[serde(serialize_with = "lower_case")]
     pub action: Action,
     /// Its data; missing on deletes.
@@ -54,7 +54,7 @@ pub(super) fn lower_case<S: serde::Serializer>(action: &Action, serializer: S) -
     })
 }
 
-/// The same as it is read: each record on its own, so that one bad record does not stop the others (weak point B5).
+/// The answer as it is read: each record separately, so that one bad record does not stop the others (weak point B5).
 #[derive(Debug, Clone)]
 pub struct ReadCentralBatch {
     /// The highest position in the server's central change log.
@@ -63,14 +63,14 @@ pub struct ReadCentralBatch {
     pub data: Vec<Result<CentralRecord, UnreadableRecord<u64>>>,
 }
 
-/// An element that is no record, kept as it came.
+/// An element that is not a record, kept as it came.
 #[derive(Debug, Clone)]
 pub struct UnreadableRecord<K> {
-    /// By what the server counts it, its position or its `syncOutId`, if that much could be read.
+    /// Its position or its `syncOutId`, if that could be read.
     pub key: Option<K>,
-    /// Its table, if that much could be read.
+    /// Its table, if that could be read.
     pub table: Option<TableName>,
-    /// Its id, if that much could be read.
+    /// Its id, if that could be read.
     pub id: Option<RecordId>,
     /// Why it cannot be read.
     pub reason: String,
@@ -110,7 +110,7 @@ fn position(fields: &Fields<'_>) -> Option<u64> {
     fields.get("ID")?.get().parse().ok()
 }
 
-/// Reads one element of a batch; `key` finds in its fields by what the server counts it.
+/// Reads one element of a batch; `key` finds its position or its `syncOutId`.
 pub(super) fn read_element<T: DeserializeOwned, K>(
     raw: &RawValue,
     key: impl FnOnce(&Fields<'_>) -> Option<K>,

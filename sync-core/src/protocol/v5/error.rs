@@ -3,28 +3,28 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// The body of every answer that is not 2xx, if the server sends its preferred one.
+/// The body of every answer that is not 2xx, if the server sends its usual one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct V5Error {
-    /// What went wrong.
+    /// The error.
     pub error: V5ErrorBody,
 }
 
-/// What went wrong.
+/// The error.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct V5ErrorBody {
     /// A code such as `site_incorrect_password`; unknown codes are kept.
     pub code: String,
-    /// The server's own words.
+    /// The server's text.
     pub message: String,
-    /// Anything.
+    /// Further data of any kind.
     #[serde(default)]
     pub data: serde_json::Value,
 }
 
 impl V5ErrorBody {
-    /// Code, message, and the table and record that the data name, on one line: all that helps to find the cause. The rest of
-    /// the data may be the content of a record.
+    /// Code, message, and the table and record in the data, on one line. The rest of the data is left out, because it
+    /// may be the content of a record.
     pub fn summary(&self) -> String {
         let named = |names| named(&self.data, names);
         let record = match (named(["tablename", "table"]), named(["recordid", "id"])) {
@@ -37,7 +37,7 @@ impl V5ErrorBody {
     }
 }
 
-/// The first name or number that stands under one of these keys, wherever it is in the data.
+/// The first name or number under one of these keys, anywhere in the data.
 fn named(data: &Value, names: [&str; 2]) -> Option<String> {
     let wanted = |key: &str| names.contains(&key.replace('_', "").to_ascii_lowercase().as_str());
     let text =

@@ -22,7 +22,7 @@ pub mod header {
     pub const VERSION: &str = "version";
 }
 
-/// Who is calling, as V5 headers tell it.
+/// The caller in V5 headers.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SiteHeaders {
     /// The site's name.

@@ -1,4 +1,4 @@
-//! The parts of protocol V5, between a site and the legacy server, that V6 leans on (`protocol-v5`).
+//! The parts of protocol V5, between a site and the legacy server, that V6 needs (`protocol-v5`).
 
 mod central_records;
 mod error;
@@ -18,22 +18,22 @@ pub use queue::{
 pub use site::{InitialisationStatus, SiteInfo};
 pub use site_status::{LegacyStatus, StatusCode};
 
-/// Paths below the legacy server's address; always absolute, a prefix in the configured address is dropped.
+/// Paths below the legacy server's address; always absolute, so a prefix in the configured address is dropped.
 pub mod path {
-    /// Who is this site.
+    /// The identity of this site.
     pub const SITE: &str = "/sync/v5/site";
-    /// What the server is doing for this site.
+    /// The current work of the server for this site.
     pub const SITE_STATUS: &str = "/sync/v5/site_status";
-    /// Asks for the site's own data to be queued.
+    /// Requests initialisation: the server queues the site's own records.
     pub const INITIALISE: &str = "/sync/v5/initialise";
-    /// The site's queue: read by GET, and by POST what the site brings.
+    /// The site's queue (GET), and its push (POST).
     pub const QUEUED_RECORDS: &str = "/sync/v5/queued_records";
-    /// Takes records off the site's queue.
+    /// Removes records from the site's queue.
     pub const ACKNOWLEDGED_RECORDS: &str = "/sync/v5/acknowledged_records";
     /// Central data, by cursor.
     pub const CENTRAL_RECORDS: &str = "/sync/v5/central_records";
-    /// Finds patients; asks for name and password alone.
+    /// Finds patients; needs only name and password.
     pub const PATIENT: &str = "/api/v4/patient";
-    /// Makes a name visible in a store; asks for name and password alone.
+    /// Makes a name visible in a store; needs only name and password.
     pub const NAME_STORE_JOIN: &str = "/api/v4/name_store_join";
 }

@@ -5,10 +5,10 @@ use url::form_urlencoded;
 
 use crate::record::{NameId, RecordData, RecordId, StoreId};
 
-/// What a name that is searched for stands between: anything may come before and behind it.
+/// The wildcard before and after a part of a name.
 const ANYTHING: char = '@';
 
-/// What is known of a patient who is searched for. What is `None` may be anything.
+/// The search for a patient. `None` matches anything.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PatientQuery {
     /// A part of the first name.
@@ -19,17 +19,17 @@ pub struct PatientQuery {
     pub date_of_birth: Option<String>,
     /// The code.
     pub code: Option<String>,
-    /// The most patients that are wanted; the server's limit if `None`.
+    /// The most patients to return; the server's limit if `None`.
     pub limit: Option<u32>,
 }
 
 impl PatientQuery {
-    /// Whether it asks for nobody in particular.
+    /// True if the search is empty.
     pub fn is_empty(&self) -> bool {
         Self { limit: None, ..self.clone() } == Self::default()
     }
 
-    /// The query of an address.
+    /// The query part of an address.
     pub fn to_query(&self) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());
         for (key, part) in [("first_name", &self.first_name), ("last_name", &self.last_name)] {
@@ -50,7 +50,7 @@ impl PatientQuery {
         query.finish()
     }
 
-    /// Reads the query of an address. What is empty says nothing.
+    /// Reads the query of an address. Empty values match anything.
     pub fn from_query(query: &str) -> Self {
         let mut read = Self::default();
         for (key, value) in form_urlencoded::parse(query.as_bytes()) {
@@ -67,14 +67,14 @@ impl PatientQuery {
         read
     }
 
-    /// Whether a patient with this record of `name` is meant. Capital letters do not matter.
+    /// True if a patient with this record of `name` matches. Capital letters do not matter.
     pub fn is_for(&self, patient: &RecordData) -> bool {
         let Some(found) = FoundPatient::read(patient) else { return false };
         let holds = |wanted: &Option<String>, has: &str| {
             wanted.as_ref().is_none_or(|wanted| has.to_lowercase().contains(&wanted.to_lowercase()))
         };
         let is = |wanted: &Option<String>, has: &str| wanted.as_ref().is_none_or(|wanted| has == wanted);
-        // The date may have a time behind it.
+        // The date may be followed by a time.
         let born = self.date_of_birth.as_ref().is_none_or(|day| found.date_of_birth.starts_with(day.as_str()));
         holds(&self.first_name, &found.first_name)
             && holds(&self.last_name, &found.last_name)
@@ -83,7 +83,7 @@ impl PatientQuery {
     }
 }
 
-/// A patient whom the legacy server found. What it does not say is empty.
+/// A patient found by the legacy server. Missing values are empty.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FoundPatient {
     /// The patient's name id.
@@ -128,7 +128,7 @@ pub struct NewJoin {
     pub store_id: StoreId,
 }
 
-/// The join that makes it so, new or there before.
+/// The join, new or existing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MadeJoin {
     /// Its id.

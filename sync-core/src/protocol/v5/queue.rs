@@ -1,4 +1,4 @@
-//! The queue that the legacy server keeps for each site, and what a site pushes to it (`protocol-v5` §7.2, §7.3, §8).
+//! The legacy server's queue for each site, and the pushes of a site (`protocol-v5` §7.2, §7.3, §8).
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -11,7 +11,7 @@ use crate::record::{Fields, RecordData, RecordId, TableName};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct QueueLength {
-    /// The records that wait.
+    /// The number of waiting records.
     pub queue_length: u64,
 }
 
@@ -19,7 +19,7 @@ pub struct QueueLength {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct QueueBatch {
-    /// The records that wait, those of this batch included.
+    /// The number of waiting records, including those of this batch.
     pub queue_length: u64,
     /// Records; the same again until they are acknowledged.
     #[serde(default)]
@@ -30,13 +30,13 @@ pub struct QueueBatch {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct QueuedRecord {
-    /// By which it is acknowledged.
+    /// The id of its acknowledgement.
     pub sync_out_id: String,
     /// The legacy table name.
     pub table_name: TableName,
     /// The record's id.
     pub record_id: RecordId,
-    /// What is done to it; the legacy server writes it in lower case.
+    /// The action; the legacy server writes it in lower case.
     #[serde(serialize_with = "lower_case")]
     pub action: Action,
     /// Its data; missing on deletes.
@@ -51,17 +51,17 @@ impl From<QueuedRecord> for WireRecord {
     }
 }
 
-/// The same as it is read: each record on its own, so that one bad record does not stop the others (weak point B5).
+/// The answer as it is read: each record separately, so that one bad record does not stop the others (weak point B5).
 #[derive(Debug, Clone)]
 pub struct ReadQueueBatch {
-    /// The records that wait, those of this batch included.
+    /// The number of waiting records, including those of this batch.
     pub queue_length: u64,
     /// The records, each readable or not.
     pub data: Vec<Result<QueuedRecord, UnreadableRecord<String>>>,
 }
 
 impl ReadQueueBatch {
-    /// By what the batch is acknowledged.
+    /// The ids that acknowledge the batch.
     pub fn sync_out_ids(&self) -> Vec<String> {
         let id = |element: &Result<QueuedRecord, UnreadableRecord<String>>| match element {
             Ok(record) => Some(record.sync_out_id.clone()),
@@ -96,7 +96,7 @@ fn sync_out_id(fields: &Fields<'_>) -> Option<String> {
 /// The body of `POST /sync/v5/acknowledged_records`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Acknowledged {
-    /// What was stored; the key's capitals are the server's.
+    /// The stored entries; the key's capitals are the server's.
     #[serde(rename = "syncIDs")]
     pub sync_ids: Vec<String>,
 }
@@ -105,7 +105,7 @@ pub struct Acknowledged {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PushedQueue {
-    /// Changelog rows that are still to be pushed, those of this batch included. 0 asks the server to integrate.
+    /// Changelog rows that are still to be pushed, including those of this batch. 0 asks the server to integrate.
     pub queue_length: u64,
     /// The records.
     pub data: Vec<PushedRecord>,
@@ -126,7 +126,7 @@ pub struct PushedRecord {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PushedAnswer {
-    /// Whether the server has begun to integrate what was pushed.
+    /// True if the server has begun to integrate the push.
     pub integration_started: bool,
 }
 

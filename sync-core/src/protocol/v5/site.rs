@@ -1,10 +1,10 @@
-//! Site info: who a site is, and where the central server is (`protocol-v5` §4).
+//! Site info: the identity of a site, and the address of the central server (`protocol-v5` §4).
 
 use serde::{Deserialize, Serialize};
 
 use crate::record::SiteId;
 
-/// The answer to `GET /sync/v5/site`. A key that the cycle can do without may be missing, and an unknown status is kept
+/// The answer to `GET /sync/v5/site`. Keys that the cycle does not need may be missing, and an unknown status is kept
 /// (weak point B19).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -19,9 +19,9 @@ pub struct SiteInfo {
     /// The site's name.
     #[serde(default)]
     pub name: String,
-    /// How far the legacy server is with initialising the site.
+    /// The state of the site's initialisation.
     pub initialisation_status: InitialisationStatus,
-    /// Whether this site is the Open mSupply central server.
+    /// True if this site is the Open mSupply central server.
     #[serde(default)]
     pub is_om_supply_central_server: bool,
     /// The address of the Open mSupply central server; may be empty.
@@ -32,7 +32,7 @@ pub struct SiteInfo {
     pub msupply_central_site_id: Option<SiteId>,
 }
 
-/// How far the legacy server is with initialising a site.
+/// The state of a site's initialisation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[allow(missing_docs, reason = "each is its spelling on the wire")]
@@ -41,7 +41,7 @@ pub enum InitialisationStatus {
     Started,
     Completed,
     Error,
-    /// A status that this version does not know.
+    /// A status unknown to this version.
     #[serde(untagged)]
     Unknown(String),
 }

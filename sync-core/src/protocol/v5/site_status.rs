@@ -1,16 +1,16 @@
-//! Site status: what the legacy server does for a site just now (`protocol-v5` §5).
+//! Site status: the current work of the legacy server for a site (`protocol-v5` §5).
 
 use serde::{Deserialize, Serialize};
 
-/// The answer to `GET /sync/v5/site_status`; what is not used may be missing.
+/// The answer to `GET /sync/v5/site_status`; unused keys may be missing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LegacyStatus {
-    /// What it does.
+    /// Its current work.
     pub code: StatusCode,
-    /// The server's own words.
+    /// The server's text.
     #[serde(default)]
     pub message: String,
-    /// Anything.
+    /// Further data of any kind.
     #[serde(default)]
     pub data: serde_json::Value,
 }
@@ -22,7 +22,7 @@ impl LegacyStatus {
     }
 }
 
-/// What the legacy server does for a site.
+/// The current work of the legacy server for a site.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs, reason = "each is its spelling on the wire")]
@@ -31,7 +31,7 @@ pub enum StatusCode {
     IntegrationInProgress,
     InitialisationInProgress,
     Idle,
-    /// A state that this version does not know; counts as busy.
+    /// A state unknown to this version; counts as busy.
     #[serde(untagged)]
     Unknown(String),
 }

@@ -8,7 +8,7 @@ use crate::changelog::ChangelogGap;
 use crate::record::{Cursor, RecordData, RecordId, TableName};
 use crate::redaction::excerpt;
 
-/// What is done to a record. Insert and Update both mean "upsert"; we send `Update` and `Delete` only.
+/// The action on a record. Insert and Update both mean "upsert"; we send only `Update` and `Delete`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "each is its own meaning")]
 pub enum Action {
@@ -30,7 +30,7 @@ pub struct WireRecord {
     pub table_name: TableName,
     /// The record's id.
     pub record_id: RecordId,
-    /// What is done to it.
+    /// The action.
     pub action: Action,
     /// Its data: as it came; `null` for a delete; a missing key reads as `{}`.
     #[serde(default = "RecordData::empty")]
@@ -46,19 +46,19 @@ pub struct BatchElement {
     pub record: WireRecord,
 }
 
-/// A batch as it is sent, and as central reads a pushed one: all or nothing.
+/// A batch as it is sent, and as central reads a push: all or nothing.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Batch {
     /// Cursor of the last changelog row considered.
     pub end_cursor: Cursor,
-    /// Matching changelog rows at or after the request's cursor, this batch included. A hint.
+    /// Matching changelog rows at or after the request's cursor, including this batch. A hint.
     pub total_records: u64,
     /// The records, in ascending cursor order.
     pub records: Vec<BatchElement>,
-    /// Whether nothing is left after this batch.
+    /// True if nothing is left after this batch.
     pub is_last_batch: bool,
-    /// What its sender, of this project, has lost of its own changelog in restores from backups. Open mSupply neither sends
-    /// nor reads it (unknown keys are ignored, `protocol-v6` §2).
+    /// The parts of its own changelog that the sender lost in restores from backups; only in this project. Open mSupply
+    /// neither sends nor reads it (unknown keys are ignored, `protocol-v6` §2).
     #[serde(default, deserialize_with = "lost_history", skip_serializing_if = "Vec::is_empty")]
     pub lost_history: Vec<ChangelogGap>,
 }
@@ -70,29 +70,29 @@ impl Batch {
     }
 }
 
-/// A pulled batch: each record is read on its own, so that one bad record does not stop the others (weak point B19).
+/// A pulled batch: each record is read separately, so that one bad record does not stop the others (weak point B19).
 #[derive(Debug, Clone)]
 pub struct ReadBatch {
     /// Cursor of the last changelog row considered.
     pub end_cursor: Cursor,
-    /// Matching changelog rows, this batch included.
+    /// Matching changelog rows, including this batch.
     pub total_records: u64,
     /// The records, each readable or not.
     pub records: Vec<Result<BatchElement, Unreadable>>,
-    /// Whether nothing is left after this batch.
+    /// True if nothing is left after this batch.
     pub is_last_batch: bool,
-    /// What central has lost in restores from backups, if it tells that.
+    /// Central's losses in restores from backups, if it reports them.
     pub lost_history: Vec<ChangelogGap>,
 }
 
-/// An element of a batch that is no record, kept as it came.
+/// An element of a batch that is not a record, kept as it came.
 #[derive(Debug, Clone)]
 pub struct Unreadable {
-    /// Its cursor, if that much could be read.
+    /// Its cursor, if that could be read.
     pub cursor: Option<Cursor>,
-    /// Its table, if that much could be read.
+    /// Its table, if that could be read.
     pub table: Option<TableName>,
-    /// Its id, if that much could be read.
+    /// Its id, if that could be read.
     pub id: Option<RecordId>,
     /// Why it cannot be read.
     pub reason: String,
@@ -107,7 +107,7 @@ struct RawBatch<'a> {
     #[serde(borrow)]
     records: Vec<&'a RawValue>,
     is_last_batch: bool,
-    /// Only this project's central server sends it; anybody else's meaning of the key stops no batch.
+    /// Only this project's central server sends it; another meaning of the key stops no batch.
     #[serde(default)]
     lost_history: serde_json::Value,
 }
@@ -163,7 +163,7 @@ fn read_element(raw: &RawValue) -> Result<BatchElement, Unreadable> {
     })
 }
 
-/// Anybody else's meaning of the key stops no push.
+/// Another meaning of the key stops no push.
 pub(super) fn lost_history<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<ChangelogGap>, D::Error> {
     let value = serde_json::Value::deserialize(deserializer)?;
     Ok(serde_json::from_value(value).unwrap_or_default())

@@ -4,15 +4,15 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Who is calling. All seven keys are required strings.
+/// The caller. All seven keys are required strings.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Credentials {
-    /// The legacy server's address as the site has it; central ignores it.
+    /// The site's address of the legacy server; central ignores it.
     pub server_url: String,
     /// The site's name.
     pub username: String,
-    /// Lower-case hex SHA-256 of the site's password; as good as the password.
+    /// Lower-case hex SHA-256 of the site's password; as powerful as the password.
     pub password_sha256: String,
     /// The hardware id of the calling machine.
     pub site_uuid: String,

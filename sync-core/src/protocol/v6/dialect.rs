@@ -1,8 +1,8 @@
-//! What sites of older releases read: every quirk of every version, in the tables here and nowhere else.
+//! The dialects of older releases: all differences of all versions, in the tables here and nowhere else.
 //!
-//! A site says its release in each request. Up to now central's releases changed the wire without a new sync version
-//! (`record-types`, quirks W1 and W3): keys were renamed, and a value or a table that a release does not know makes it drop
-//! the record for good. So central writes the older key, and holds back what a site cannot read until its release can.
+//! A site sends its release in each request. Releases of central have changed the wire without a new sync version
+//! (`record-types`, quirks W1 and W3): keys were renamed, and a site drops a record with an unknown value or table for
+//! good. So central writes the older key, and withholds records that a site cannot read until its release can.
 
 use super::{Action, BatchElement};
 use crate::record::{Fields, RecordData, RecordType, json_text, record_type};
@@ -19,7 +19,7 @@ const RENAMED: &[(&str, &str, &str, Release)] = &[
     ("rnr_form",     "name_id",          "name_link_id",          (2, 17, 0)),
 ];
 
-/// Values that a release added: table, key, value, release. Where the key holds a list, one such value is enough.
+/// Values that a release added: table, key, value, release. If the key holds a list, one such value is enough.
 #[rustfmt::skip]
 const VALUES: &[(&str, &str, &str, Release)] = &[
     ("asset_log",        "status",           "UNSERVICEABLE",   (2,  4, 0)),
@@ -36,10 +36,10 @@ const VALUES: &[(&str, &str, &str, Release)] = &[
     ("backend_plugin",   "types",            "schedule",        (2, 17, 0)),
 ];
 
-/// Tables that a release lost for a time: table, from this release, to before that one.
+/// Tables that some releases did not know: table, from this release, to before that one.
 const LOST: &[(&str, Release, Release)] = &[("asset_internal_location", (2, 14, 0), (2, 14, 1))];
 
-/// Deletes that are understood from a release on; of all other tables as long as there is the table.
+/// Deletes that are understood from a release on; those of all other tables since the table exists.
 #[rustfmt::skip]
 const DELETES: &[(&str, Release)] = &[
     ("asset",         (2, 13, 1)),
@@ -59,11 +59,11 @@ pub fn release(text: &str) -> Option<Release> {
     Some((parts.next()??, parts.next()??, parts.next().flatten().unwrap_or(0)))
 }
 
-/// What the sites of one release read.
+/// The records that sites of one release can read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Dialect(Release);
 
-/// Why a record is held back from a site.
+/// Why a record is withheld from a site.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs, reason = "each is its own meaning")]
 pub enum WithholdReason {
@@ -73,7 +73,7 @@ pub enum WithholdReason {
 }
 
 impl Dialect {
-    /// The dialect of the release that a site says it has; a newer one, or none that can be read, counts as ours.
+    /// The dialect of the release that a site sends; a newer or unreadable one counts as ours.
     pub fn of(app_version: &str) -> Self {
         Self(release(app_version).unwrap_or(OURS).min(OURS))
     }
@@ -88,7 +88,7 @@ impl Dialect {
         self.0
     }
 
-    /// A record as the site reads it, or why it cannot.
+    /// A record as the site reads it, or the reason why it cannot.
     ///
     /// # Errors
     /// The site's release does not know the table, a value, or that such a record is deleted.

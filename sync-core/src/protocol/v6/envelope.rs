@@ -20,7 +20,7 @@ pub enum WireError {
     IntegrationInProgress,
     /// The version is outside the range: lowest, highest, received.
     SyncVersionMismatch(u32, u32, u32),
-    /// Anything else; since v2.7.3 all credential and legacy server problems too, flattened into the text.
+    /// Any other error; since v2.7.3 also all problems with credentials and the legacy server, flattened into the text.
     OtherServerError(String),
     /// A pushed record could not be written to central's buffer.
     ParsingSyncRecordError(String),
@@ -34,18 +34,18 @@ pub enum WireError {
     OtherLegacyServerError(String),
 }
 
-/// What an answer's envelope holds.
+/// The content of an answer's envelope.
 #[derive(Debug, Clone)]
 pub enum Answer {
     /// The JSON text of `data`.
     Data(Box<RawValue>),
     /// A known error.
     Error(WireError),
-    /// An error of a kind that this version does not know, as JSON text.
+    /// An error unknown to this version, as JSON text.
     UnknownError(String),
 }
 
-/// Why a body is no envelope.
+/// Why a body is not an envelope.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "the message of each variant says what it is")]
 pub enum EnvelopeFault {
@@ -57,11 +57,11 @@ pub enum EnvelopeFault {
     Other(String),
 }
 
-/// Reads an answer. Bytes that are not UTF-8 are replaced, so that only the record they stand in is lost for now and
-/// not the whole batch (its elements are then [`Unreadable`](super::Unreadable)).
+/// Reads an answer. Bytes that are not UTF-8 are replaced, so that only their record is lost for now and not the whole
+/// batch (its elements are then [`Unreadable`](super::Unreadable)).
 ///
 /// # Errors
-/// What the body is instead of an envelope.
+/// The kind of body that came in place of an envelope.
 pub fn decode_answer(body: &[u8]) -> Result<Answer, EnvelopeFault> {
     let body = as_utf8(body);
     let text = marked(&body);
@@ -81,10 +81,10 @@ pub fn decode_answer(body: &[u8]) -> Result<Answer, EnvelopeFault> {
     }
 }
 
-/// Stands where bytes were not UTF-8: a noncharacter of Unicode, which no text in use holds.
+/// Replaces bytes that are not UTF-8: a noncharacter of Unicode, which no text uses.
 pub(super) const NOT_UTF8: char = '\u{fdd0}';
 
-/// The body as text, with bytes that are not UTF-8 replaced by [`NOT_UTF8`]. Where that character itself was sent it is
+/// The body as text, with bytes that are not UTF-8 replaced by [`NOT_UTF8`]. If that character itself was sent, it is
 /// escaped, which in JSON is the same.
 fn marked(body: &[u8]) -> Cow<'_, str> {
     match std::str::from_utf8(body) {
@@ -119,12 +119,12 @@ pub fn encode_error(error: &WireError) -> Vec<u8> {
     serde_json::to_vec(&ErrorEnvelope { error }).unwrap_or_default()
 }
 
-/// Only this project's central says it, to sites of this project.
+/// Only this project's central sends it, to sites of this project.
 const DATABASE_COPIED: &str = "The database of this site was copied, and another copy goes on as the site since";
 
 impl WireError {
-    /// Whether the text of an [`OtherServerError`](Self::OtherServerError) is a flattened refusal of the legacy
-    /// server; gives its code in snake_case, as the legacy server spells it (`protocol-v6` §5).
+    /// The legacy server's code in snake_case, if the text of an [`OtherServerError`](Self::OtherServerError) is a
+    /// flattened refusal of the legacy server (`protocol-v6` §5).
     pub fn flattened_legacy_code(text: &str) -> Option<Cow<'static, str>> {
         const CODES: &[(&str, &str)] = &[
             ("SiteNameNotFound", "site_name_not_found"),
@@ -142,7 +142,7 @@ impl WireError {
         Some(Cow::Owned(raw.to_owned()))
     }
 
-    /// The same with the message, and with the data where they are JSON.
+    /// Includes the message, and the data if they are JSON.
     pub fn flattened_legacy_error(text: &str) -> Option<V5ErrorBody> {
         let code = Self::flattened_legacy_code(text)?.into_owned();
         let (message, rest) =
@@ -151,12 +151,12 @@ impl WireError {
         Some(V5ErrorBody { code, message: message.to_owned(), data })
     }
 
-    /// Says that another copy of the site's database goes on as the site, since then.
+    /// Says that another copy of the site's database continues as the site, since then.
     pub fn database_copied(since: &str) -> Self {
         Self::OtherServerError(format!("{DATABASE_COPIED} {since}"))
     }
 
-    /// Since when another copy goes on, if the text of an [`OtherServerError`](Self::OtherServerError) says that.
+    /// Since when another copy continues, if the text of an [`OtherServerError`](Self::OtherServerError) says that.
     pub fn copy_goes_on_since(text: &str) -> Option<&str> {
         text.strip_prefix(DATABASE_COPIED).map(str::trim)
     }
@@ -220,7 +220,7 @@ mod tests {
         let element =
             |id: &str| format!(r#"{{"cursor":1,"record":{{"tableName":"t","recordId":"{id}","action":"Update"}}}}"#);
         let head = br#"{"data":{"end_cursor":1,"total_records":3,"is_last_batch":true,"records":["#;
-        // A replacement character that somebody really typed is a character like any other.
+        // A replacement character that was really typed is an ordinary character.
         let parts =
             [element("typed \u{fffd}").into_bytes(), element("broken X").into_bytes(), element("good").into_bytes()];
         let mut body = [head.as_slice(), &parts.join(&b','), b"]}}"].concat();

@@ -1,4 +1,4 @@
-//! What is said beside a file's bytes (`protocol-v6` §8.5, §8.6).
+//! The data that travel with a file's bytes (`protocol-v6` §8.5, §8.6).
 
 use serde::{Deserialize, Serialize};
 
@@ -10,24 +10,24 @@ use crate::record::{RecordId, TableName};
 pub struct UploadPart {
     /// The id of the file's reference.
     pub file_id: RecordId,
-    /// Who brings it.
+    /// The sender.
     pub sync_v5_settings: Credentials,
     /// The site's V6 version; 0 if the key is missing.
     #[serde(default)]
     pub sync_v6_version: u32,
 }
 
-/// Asks for a file.
+/// Requests a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DownloadRequest {
-    /// The table of the record that it belongs to.
+    /// The table of its record.
     pub table_name: TableName,
-    /// The id of that record.
+    /// The id of its record.
     pub record_id: RecordId,
     /// The id of the file's reference.
     pub id: RecordId,
-    /// Who asks.
+    /// The caller.
     pub sync_v5_settings: Credentials,
     /// The site's V6 version; 0 if the key is missing.
     #[serde(default)]

@@ -19,47 +19,47 @@ pub mod path {
     pub const SITE_STATUS: &str = "central/sync/site_status";
     /// Makes a patient visible in a store.
     pub const NAME_STORE_JOIN: &str = "central/name-store-join";
-    /// A file to central.
+    /// Uploads a file to central.
     pub const UPLOAD_FILE: &str = "central/sync/upload_file";
-    /// A file from central.
+    /// Downloads a file from central.
     pub const DOWNLOAD_FILE: &str = "central/sync/download_file";
 }
 
-/// Asks for the records of this site from a cursor on.
+/// Requests the records of this site from a cursor on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PullRequest {
     /// The first cursor wanted. A site of Open mSupply 2.x may ask with a negative number; see `protocol-v6` §2.
     #[serde(deserialize_with = "asked_cursor")]
     pub cursor: Cursor,
-    /// The most changelog rows that are considered.
+    /// The most changelog rows to read.
     pub batch_size: u32,
-    /// Who asks.
+    /// The caller.
     pub sync_v5_settings: Credentials,
-    /// Whether the site has completed a sync before: then its own rows are left out.
+    /// True if the site has completed a sync before: then its own rows are left out.
     pub is_initialised: bool,
     /// The site's V6 version; 0 if the key is missing.
     #[serde(default)]
     pub sync_v6_version: u32,
-    /// Whether the site only looks, and does not take what it is given: then it counts as given to nobody. Open mSupply
-    /// neither sends nor reads it (unknown keys are ignored, `protocol-v6` §2).
+    /// True for a dry run: central then records no delivery. Open mSupply neither sends nor reads it (unknown keys are
+    /// ignored, `protocol-v6` §2).
     #[serde(default, deserialize_with = "is_true", skip_serializing_if = "std::ops::Not::not")]
     pub looks_only: bool,
-    /// Which copy of its database the site reads into; see [`PushRequest::push_chain`].
+    /// Identifies the copy of the database that pulls; see [`PushRequest::push_chain`].
     #[serde(default, deserialize_with = "if_it_is_ours", skip_serializing_if = "Option::is_none")]
     pub push_chain: Option<PushChain>,
 }
 
-/// Asks for everything V6 has about one patient.
+/// Requests all V6 records of one patient.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PatientPullRequest {
     /// The first cursor wanted; starts at 0 in each run.
     #[serde(deserialize_with = "asked_cursor")]
     pub cursor: Cursor,
-    /// The most changelog rows that are considered.
+    /// The most changelog rows to read.
     pub batch_size: u32,
-    /// Who asks.
+    /// The caller.
     pub sync_v5_settings: Credentials,
     /// The site's V6 version; 0 if the key is missing.
     #[serde(default)]
@@ -68,30 +68,30 @@ pub struct PatientPullRequest {
     pub fetch_patient_id: NameId,
 }
 
-/// Asks that a patient be visible in a store of this site. It has no version.
+/// Asks to make a patient visible in a store of this site. It has no version.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NameStoreJoinRequest {
-    /// The id of the join that is made.
+    /// The id of the new join.
     pub id: RecordId,
     /// The patient's name id.
     pub name_id: NameId,
     /// The store.
     pub store_id: StoreId,
-    /// Who asks.
+    /// The caller.
     pub sync_v5_settings: Credentials,
 }
 
-/// Which push of its database a push follows: by that central tells the copies of one database apart. Sent by sites of this
-/// project, and read by its central server.
+/// Links a push to the push of the same database before it: central tells copies of a database apart by that. Sent by
+/// sites of this project, and read by its central server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PushChain {
-    /// The id of the push that was taken before; empty for the first one of a database that was set up.
+    /// The id of the push that was accepted before; empty for the first one of a database that was set up.
     pub after: String,
-    /// The id of this push; the same where it is sent again.
+    /// The id of this push; a repeated push has the same.
     pub id: String,
-    /// The [number](CopyReport::number) that central gave to the push that was taken before. A central server that never gave one
-    /// as high has been put back.
+    /// The [number](CopyReport::number) that central gave to the push accepted before. A central server that never gave
+    /// one as high was restored.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub number: u64,
 }
@@ -100,37 +100,37 @@ fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
-/// What central says of the copies of a site's database.
+/// Central's report about the copies of a site's database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CopyReport {
-    /// When another copy was refused last.
+    /// When another copy was last refused.
     pub refused_at: Option<Timestamp>,
-    /// The number of this push among all that were taken from the site, whichever copy they came from.
+    /// The number of this push among all accepted pushes of the site, from any copy.
     #[serde(default)]
     pub number: u64,
 }
 
-/// Brings records of a site.
+/// Sends records of a site.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PushRequest {
     /// The records. The last batch makes central integrate.
     pub batch: Batch,
-    /// Who brings them.
+    /// The caller.
     pub sync_v5_settings: Credentials,
     /// The site's V6 version; 0 if the key is missing.
     #[serde(default)]
     pub sync_v6_version: u32,
-    /// Which copy of the site's database this is. Open mSupply ignores it, as it does all keys that it does not know.
+    /// Identifies the copy of the site's database. Open mSupply ignores it, as it does all unknown keys.
     #[serde(default, deserialize_with = "if_it_is_ours", skip_serializing_if = "Option::is_none")]
     pub push_chain: Option<PushChain>,
 }
 
-/// Asks whether central is still integrating what this site pushed.
+/// Asks whether central is still integrating this site's push.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SiteStatusRequest {
-    /// Who asks.
+    /// The caller.
     pub sync_v5_settings: Credentials,
     /// The site's V6 version; 0 if the key is missing.
     #[serde(default)]
@@ -140,12 +140,12 @@ pub struct SiteStatusRequest {
 /// The answer to a push.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PushResult {
-    /// How many records the request held.
+    /// The number of records in the request.
     pub records_pushed: u64,
     /// As [`Batch::lost_history`].
     #[serde(default, deserialize_with = "super::batch::lost_history", skip_serializing_if = "Vec::is_empty")]
     pub lost_history: Vec<ChangelogGap>,
-    /// What is known of copies of the site's database, if the request told which one it is.
+    /// The copies of the site's database, if the request identified its own.
     #[serde(default, deserialize_with = "if_it_is_ours", skip_serializing_if = "Option::is_none")]
     pub copies: Option<CopyReport>,
 }
@@ -153,16 +153,16 @@ pub struct PushResult {
 /// The answer to a site status request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SiteStatus {
-    /// Whether records of this site are still being integrated.
+    /// True while records of this site are being integrated.
     pub is_integrating: bool,
 }
 
-/// Anybody else's meaning of the key stops no pull.
+/// Another meaning of the key stops no pull.
 fn is_true<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     serde_json::Value::deserialize(deserializer).map(|value| value == true)
 }
 
-/// A negative number as its 64 bits, as the sites write it that have them unsigned.
+/// A negative number as its unsigned 64 bits, as some sites write it.
 fn asked_cursor<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Cursor, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
@@ -176,7 +176,7 @@ fn asked_cursor<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Cur
     })
 }
 
-/// Anybody else's meaning of the key stops no push.
+/// Another meaning of the key stops no push.
 fn if_it_is_ours<'de, D: serde::Deserializer<'de>, T: serde::de::DeserializeOwned>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {

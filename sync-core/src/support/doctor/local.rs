@@ -1,4 +1,4 @@
-//! What can be checked without asking anybody.
+//! The checks that need no server.
 
 use std::time::Duration;
 
@@ -15,21 +15,21 @@ use crate::text::{Detail, Message};
 /// Files that failed so often in a row are stuck.
 const ATTEMPTS_MANY: u32 = 3;
 
-/// What was told of another copy so long ago is over.
+/// A report of another copy that is this old no longer counts.
 const COPY_RECENT: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// So are those that are not tried again for so long.
+/// Files that are not tried again for so long are stuck too.
 const LONG: Duration = Duration::from_secs(2 * 3600);
 
 /// With less free space than this the next sync may fail.
 #[cfg(feature = "sqlite")]
 const FREE_LITTLE: u64 = 200 * 1024 * 1024;
-/// With less, it will.
+/// With less free space than this the next sync will fail.
 #[cfg(feature = "sqlite")]
 const FREE_NONE: u64 = 4 * 1024 * 1024;
 
-/// Looks at a database file: whether it is one of this program, sound, and writable; how much space is left on its disk, which
-/// the host knows. With it comes the database, opened to be read only, if it can be.
+/// Checks a database file: whether it belongs to this program, is sound and writable, and how much space is left on its
+/// disk, which the host knows. Also returns the database, opened read-only, if possible.
 #[cfg(feature = "sqlite")]
 pub fn examine_file(
     path: &std::path::Path,
@@ -51,7 +51,7 @@ pub fn examine_file(
         Ok(examined) => {
             let opened = SqliteStorage::open_to_read(path).map(|opened| storage = Some(opened)).err();
             match opened.or(examined.unwritable) {
-                // Somebody else writes in this moment, as a cycle does.
+                // Another program writes at this moment, as a cycle does.
                 Some(error @ Error::DatabaseBusy { .. }) => {
                     Check::fault("database", &error, Party::Device).into_warning()
                 }
@@ -81,7 +81,7 @@ pub fn examine_file(
             let error = Error::DiskFull { source: format!("{free} bytes are free").into() };
             Check::fault("disk space", &error, Party::Device)
         }
-        // Copies of the database, as repairs make them, need its size again.
+        // Copies of the database, as made by repairs, need its size again.
         Some(free) if free < FREE_LITTLE.max(bytes) => {
             let error = Error::DiskFull { source: format!("{free} bytes are free").into() };
             let mut check = Check::fault("disk space", &error, Party::Device).into_warning();
@@ -93,11 +93,11 @@ pub fn examine_file(
     (checks, storage)
 }
 
-/// Whether this database knows who it is, and agrees with itself.
+/// Checks the identity of this database, and that it is consistent.
 pub(crate) fn settings(storage: &dyn Storage) -> Result<Check> {
     const NAME: &str = "settings";
     let found = identity(storage)?;
-    // The central address has a check of its own.
+    // The central address has its own check.
     let ours = |found: &&Disagreement| found.code != "central_url_missing" && !found.is_of_central_url;
     Ok(match found.disagreements.iter().find(ours) {
         Some(Disagreement { code: "not_set_up", .. }) => Check::fault(NAME, &Error::NotSetUp, Party::Device),
@@ -144,7 +144,7 @@ pub(crate) fn settings(storage: &dyn Storage) -> Result<Check> {
     })
 }
 
-/// Whether a central server's changelog is more than half way to where 2.x sites can count.
+/// Checks whether a central server's changelog is more than halfway to the limit of 2.x sites.
 fn changelog_nears_its_end(storage: &dyn Storage) -> Result<Option<Check>> {
     let all = config_warnings(storage.read()?.as_ref())?;
     let concern = all.into_iter().find(|concern| matches!(concern, ConfigWarning::ChangelogNearsItsEnd { .. }));
@@ -154,7 +154,8 @@ fn changelog_nears_its_end(storage: &dyn Storage) -> Result<Option<Check>> {
     }))
 }
 
-/// Whether another copy of this database runs, as far as central or the watermark saw it, and which of them goes on.
+/// Checks whether another copy of this database runs, as far as central or the watermark has seen it, and which one
+/// continues.
 pub(crate) fn copies(storage: &dyn Storage, now: Timestamp) -> Result<Check> {
     const NAME: &str = "copies";
     let txn = storage.read()?;
@@ -181,7 +182,7 @@ pub(crate) fn copies(storage: &dyn Storage, now: Timestamp) -> Result<Check> {
     })
 }
 
-/// A cursor that stands beyond the end of what it goes through, as far as that is known here.
+/// A cursor beyond the known end of what it reads.
 pub(crate) fn cursors_here(storage: &dyn Storage) -> Result<Option<Check>> {
     let beyond = cursors(storage)?.into_iter().find(|shown| shown.end.is_some_and(|end| shown.position > end));
     if beyond.is_none() {
@@ -194,7 +195,7 @@ pub(crate) fn cursors_here(storage: &dyn Storage) -> Result<Option<Check>> {
     }))
 }
 
-/// What is set aside, by cause.
+/// The quarantine, by cause.
 pub(crate) fn quarantine(storage: &dyn Storage) -> Result<Check> {
     const NAME: &str = "quarantine";
     let counts = storage.read()?.quarantine_counts()?;
@@ -231,7 +232,7 @@ pub(crate) fn files(storage: &dyn Storage, now: Timestamp) -> Result<Check> {
         for file in page {
             all += 1;
             waiting += u64::from(matches!(file.state, FileState::Waiting | FileState::Running | FileState::Failed));
-            // What was refused is not tried again for a long time.
+            // A refused file is not tried again for a long time.
             let never = file.next_at.is_none_or(|at| at.since(now) > LONG);
             if file.state == FileState::Failed && (file.attempts >= ATTEMPTS_MANY || never) {
                 stuck += 1;

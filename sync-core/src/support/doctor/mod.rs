@@ -1,7 +1,7 @@
-//! What is wrong with a site, and whose it is: checks in order, and at the end the one at fault.
+//! Diagnosis of a site: checks in order, and at the end the party at fault.
 //!
-//! [`examine_file`] looks at the database file; [`Site::diagnose`](crate::Site::diagnose) goes on with everything else. Nothing is
-//! changed by either, here or at a server.
+//! [`examine_file`] checks the database file; [`Site::diagnose`](crate::Site::diagnose) checks the rest. Neither
+//! changes anything, here or at a server.
 
 pub(crate) mod asked;
 mod local;
@@ -16,16 +16,16 @@ use crate::text::{Localize, Message};
 pub use local::examine_file;
 pub(crate) use local::{copies, cursors_here, files, quarantine, settings};
 
-/// Who is at fault, or has to act.
+/// The party at fault, or that has to act.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Party {
-    /// This machine: its disk, its database, its clock, or what was entered here.
+    /// This machine: its disk, its database, its clock, or the entered settings.
     Device,
-    /// What lies between: the line, name look-up, a proxy, a log-in page.
+    /// The network: line, name look-up, proxy, log-in page.
     Network,
-    /// The legacy server, or what its administrator entered there.
+    /// The legacy server, or the entries of its administrator.
     LegacyServer,
     /// The Open mSupply central server.
     CentralServer,
@@ -36,7 +36,7 @@ pub enum Party {
 }
 
 impl Party {
-    /// The party as a sentence names it.
+    /// The name of the party in a sentence.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Device => "this device",
@@ -49,7 +49,7 @@ impl Party {
     }
 }
 
-/// How a check came out.
+/// The result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CheckOutcome {
@@ -64,7 +64,7 @@ pub enum CheckOutcome {
 }
 
 impl CheckOutcome {
-    /// The outcome in words.
+    /// The name of the outcome.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -79,28 +79,28 @@ impl CheckOutcome {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Check {
-    /// Its name, in words.
+    /// Its name.
     pub name: &'static str,
-    /// How it came out.
+    /// Its outcome.
     pub outcome: CheckOutcome,
-    /// What was found; of what was not checked, why.
+    /// The finding in words, or the reason why it was not checked.
     pub says: Message,
-    /// What is wrong, if anything is.
+    /// The fault, if there is one.
     pub finding: Option<Finding>,
 }
 
-/// What is wrong.
+/// A fault.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Finding {
-    /// A stable code in snake_case; that of the error, where there is one.
+    /// A stable code in snake_case; that of the error, if there is one.
     pub code: &'static str,
-    /// Who must act, as errors are sorted.
+    /// The class: who must act.
     #[serde(serialize_with = "class_text")]
     pub class: ErrorClass,
-    /// Who is at fault.
+    /// The party at fault.
     pub party: Party,
-    /// What to do.
+    /// The advice.
     pub advice: Message,
     /// The chain of causes.
     pub causes: Vec<String>,
@@ -131,7 +131,7 @@ impl Check {
         Self { name, outcome: CheckOutcome::Fault, says: Message::of(error), finding: Some(finding) }
     }
 
-    /// Something that no error of its own stands for.
+    /// A fault without an error of its own.
     pub(crate) fn found(
         name: &'static str,
         outcome: CheckOutcome,
@@ -147,7 +147,7 @@ impl Check {
         Self { name, outcome, says, finding: Some(finding) }
     }
 
-    /// The same as a warning: it works all the same.
+    /// Makes it a warning: the site still works.
     pub(crate) fn into_warning(self) -> Self {
         Self { outcome: CheckOutcome::Warning, ..self }
     }
@@ -166,32 +166,32 @@ impl Localize for Finding {
     }
 }
 
-/// All checks, and who is at fault.
+/// All checks, and the party at fault.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Diagnosis {
-    /// The worst of the outcomes: [`CheckOutcome::Ok`] if nothing is wrong.
+    /// The worst outcome: [`CheckOutcome::Ok`] if all is well.
     pub outcome: CheckOutcome,
-    /// Who is at fault, or should act.
+    /// The party at fault, or that should act.
     pub party: Party,
-    /// Of the check that decides: its name.
+    /// The name of the deciding check.
     pub check: Option<&'static str>,
-    /// What it found.
+    /// Its finding in words.
     pub says: Message,
-    /// What is wrong there, with what to do.
+    /// Its fault, with the advice.
     pub finding: Option<Finding>,
-    /// Everything that was checked, in order.
+    /// All checks, in order.
     pub checks: Vec<Check>,
 }
 
 /// The names of the checks of the database file.
 pub(crate) const OF_FILE: &[&str] = &["database", "integrity", "disk space"];
 
-/// The names of the checks of the legacy server, in their order.
+/// The names of the checks of the legacy server, in order.
 pub(crate) const LEGACY: [&str; 6] =
     ["legacy name lookup", "legacy connection", "legacy TLS", "legacy server", "legacy sign-in", "legacy version"];
 
-/// Those of central, which looks at versions first.
+/// Those of central, which checks versions first.
 pub(crate) const CENTRAL: [&str; 6] = [
     "central name lookup",
     "central connection",
@@ -201,7 +201,7 @@ pub(crate) const CENTRAL: [&str; 6] = [
     "central sign-in",
 ];
 
-/// The names of all checks that come after those of the database file, in their order.
+/// The names of all checks after those of the database file, in order.
 pub(crate) const NAMES: &[&str] = &[
     "settings",
     "copies",
@@ -227,25 +227,25 @@ pub(crate) const NAMES: &[&str] = &[
 ];
 
 impl Diagnosis {
-    /// Of the file alone: because it cannot be opened, or because no server was to be asked.
+    /// A diagnosis of the file alone: because it cannot be opened, or because no server was to be asked.
     pub fn of_file(mut checks: Vec<Check>, is_opened: bool) -> Self {
         let why = if is_opened { say::no_question } else { say::database_not_opened };
         checks.extend(NAMES.iter().map(|name| Check::not_checked(name, why())));
         Self::of(checks)
     }
 
-    /// Names the one at fault: that of the first fault, as everything behind it may only follow from it. Where there is none,
-    /// that of the first warning.
+    /// Finds the party at fault: that of the first fault, because later ones may follow from it. Without a fault, that
+    /// of the first warning.
     pub(crate) fn of(checks: Vec<Check>) -> Self {
         let first = |outcome| checks.iter().find(|check| check.outcome == outcome);
-        // A clock that is wrong is why a certificate is refused.
+        // A wrong clock is why a certificate is refused.
         let is_wrong_clock = |check: &&Check| {
             let by_this_device = check.finding.as_ref().is_some_and(|finding| finding.party == Party::Device);
             check.name == "clock" && check.outcome == CheckOutcome::Fault && by_this_device
         };
         let is_certificate =
             |check: &Check| check.finding.as_ref().is_some_and(|finding| finding.code == "certificate_refused");
-        // A disk that is full is why a database cannot be read.
+        // A full disk is why a database cannot be read.
         let is_full_disk = |check: &&Check| check.name == "disk space" && check.outcome == CheckOutcome::Fault;
         let is_unread = |check: &Check| {
             check.finding.as_ref().is_some_and(|finding| matches!(finding.code, "database_failed" | "io_failed"))

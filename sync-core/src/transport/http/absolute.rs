@@ -1,16 +1,16 @@
-//! Requests to a proxy in the form that proxies take for `http://`: with the whole address in their first line (RFC 9112 §3.2.2).
-//! ureq asks every proxy for a tunnel, which most allow to port 443 only.
+//! Requests to a proxy in the form for `http://`: with the full address in their first line (RFC 9112 §3.2.2). ureq
+//! asks every proxy for a tunnel, which most proxies allow to port 443 only.
 
 use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTimeout, Transport};
 
 /// Wraps connections to a proxy.
 #[derive(Debug)]
 pub(super) struct ProxyConnector {
-    /// What signs in there.
+    /// The credentials for it.
     pub authorization: Option<HiddenHeader>,
 }
 
-/// A header's value that nothing shows.
+/// A header's value, hidden in output.
 #[derive(Clone)]
 pub(super) struct HiddenHeader(pub String);
 
@@ -31,13 +31,13 @@ impl<In: Transport> Connector<In> for ProxyConnector {
     }
 }
 
-/// A connection on which each request begins with the whole address.
+/// A connection on which each request begins with the full address.
 #[derive(Debug)]
 pub(super) struct Absolute<T> {
     inner: T,
     prefix: String,
     authorization: Option<HiddenHeader>,
-    /// Whether what is sent next begins a request.
+    /// True if the next bytes begin a request.
     expects_head: bool,
 }
 
@@ -74,7 +74,7 @@ impl<T: Transport> Transport for Absolute<T> {
     }
 }
 
-/// The head of a request with the whole address in its first line, and what signs in at the proxy.
+/// The head of a request with the full address in its first line, and the credentials for the proxy.
 fn with_address(head: &[u8], prefix: &str, authorization: Option<&str>) -> Vec<u8> {
     let path = head.iter().position(|byte| *byte == b' ').map_or(0, |space| space + 1);
     let line = head.windows(2).position(|end| end == b"\r\n").map_or(head.len(), |end| end + 2);

@@ -1,5 +1,5 @@
-//! What may block without an end, on threads that can be given up: the standard library breaks off neither the look-up of a name
-//! nor a connection that is being made.
+//! Work that may block for ever, on threads that can be abandoned: the standard library can stop neither the look-up of
+//! a name nor a connection attempt.
 
 use std::cell::RefCell;
 use std::io;
@@ -10,17 +10,17 @@ use std::time::Duration;
 use crate::clock::{Clock as _, SystemClock};
 use crate::transport::Stop;
 
-/// How often it is looked whether an exchange is to end.
+/// The interval of checks whether an exchange has to end.
 pub(super) const LOOK: Duration = Duration::from_millis(100);
 
 thread_local! {
-    /// What may ask for the end of the exchange of this thread. The parts of ureq that need it live longer than any exchange.
+    /// The stop signal for the exchange of this thread. The parts of ureq that need it live longer than any exchange.
     static STOP: RefCell<Stop> = RefCell::new(Stop::new());
 }
 
-/// Does a part of an exchange that ends once `stop` is asked for.
+/// Does a part of an exchange that ends once `stop` is requested.
 pub(super) fn during<T>(stop: &Stop, work: impl FnOnce() -> T) -> T {
-    /// Puts back what was there, also where the work panics.
+    /// Restores the previous signal, also after a panic.
     struct Before(Stop);
     impl Drop for Before {
         fn drop(&mut self) {
@@ -31,7 +31,7 @@ pub(super) fn during<T>(stop: &Stop, work: impl FnOnce() -> T) -> T {
     work()
 }
 
-/// What may ask for the end of the exchange of this thread.
+/// The stop signal for the exchange of this thread.
 pub(super) fn current() -> Stop {
     STOP.with_borrow(Stop::clone)
 }
@@ -39,7 +39,7 @@ pub(super) fn current() -> Stop {
 /// Why no connection was made.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::transport) enum NotConnected {
-    /// The name is not known, or nobody answers who knows names.
+    /// The name is unknown, or no name server answers.
     #[error("the name {name} is not known")]
     NoName { name: String, source: io::Error },
     #[error("it took too long")]
@@ -66,7 +66,8 @@ pub(in crate::transport) fn look_up(host: &str, port: u16, limit: Duration) -> R
     }
 }
 
-/// Connects to the first of these addresses that takes it. What is left of the time is shared among those that are left.
+/// Connects to the first of these addresses that accepts it. The remaining time is divided among the remaining
+/// addresses.
 pub(in crate::transport) fn connect(addresses: &[SocketAddr], limit: Duration) -> Result<TcpStream, NotConnected> {
     let clock = SystemClock::new();
     let mut failed = NotConnected::TimedOut;
@@ -90,8 +91,8 @@ pub(in crate::transport) fn connect(addresses: &[SocketAddr], limit: Duration) -
     Err(failed)
 }
 
-/// Does something on a thread of its own, which is left to itself where the time is over or the exchange is to end: it then ends
-/// when the system lets it, and what comes of it is dropped.
+/// Does work on its own thread. If the time is over or the exchange has to end, the thread is abandoned: it ends when
+/// the system lets it, and its result is dropped.
 fn apart<T: Send + 'static>(limit: Duration, work: impl FnOnce() -> T + Send + 'static) -> Result<T, NotConnected> {
     let stop = current();
     let (done, outcome) = sync_channel(1);

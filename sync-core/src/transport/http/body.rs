@@ -1,4 +1,4 @@
-//! The body of a response while it arrives: unpacked, broken off where that is asked for, and with the reason where it ends early.
+//! The body of a response while it arrives: unpacked, stoppable, and with the reason if it ends early.
 
 use std::io::{self, BufRead as _, BufReader, Read};
 
@@ -16,12 +16,12 @@ pub(super) struct Body {
 
 enum BodySource {
     Plain(BodyReader<'static>),
-    /// Not begun: an empty body is not gzipped, whatever its head says.
+    /// Not started: an empty body is not gzipped, even if its head says so.
     Packed(Option<BufReader<LineReader>>),
     Unpacking(MultiGzDecoder<BufReader<LineReader>>),
 }
 
-/// What comes from the line, with the error that the line had: an unpacker does not tell it from its own.
+/// The bytes of the line, with its error, because an unpacker does not pass that on.
 struct LineReader {
     reader: BodyReader<'static>,
     failed: Option<TransportError>,
@@ -38,7 +38,7 @@ impl Read for LineReader {
 }
 
 impl Body {
-    /// The body of a response with these headers. What says how it was packed is taken out of them, as it is packed no more.
+    /// The body of a response with these headers. Headers about its packing are removed, because it is unpacked.
     ///
     /// # Errors
     /// It is packed in a way that nobody asked for.
@@ -84,7 +84,8 @@ impl Body {
             BodySource::Unpacking(decoder) => {
                 decoder.read(into).map_err(|error| match decoder.get_mut().get_mut().failed.take() {
                     Some(failed) => failed,
-                    // Whole by its head, and yet its end is missing: it was cut before somebody on the way put the head on it.
+                    // Its end is missing although its head says it is complete: it was cut before a machine on the way
+                    // wrote the head.
                     None if error.kind() == io::ErrorKind::UnexpectedEof => TransportError::CutOff(error.into()),
                     None => TransportError::Undecodable(error.into()),
                 })
@@ -104,7 +105,7 @@ impl Read for Body {
     }
 }
 
-/// What failed while the body was read.
+/// The error while the body was read.
 fn in_body(error: std::io::Error) -> TransportError {
     match ureq::Error::from(error) {
         error @ ureq::Error::Timeout(_) => TransportError::TimedOut(error.into()),

@@ -26,22 +26,22 @@ use super::{
     Transport, TransportError,
 };
 
-/// The most bytes of an answer, decoded, unless the host says otherwise.
+/// The most bytes of a decoded answer, by default.
 const ANSWER_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
-/// How long an exchange is waited for. The limits of sending and receiving count from the last byte that moved: as long as an
-/// exchange gets on, it may take as long as the line needs (weak points B10, B11). What moves fewer than 50 bytes a second in the
-/// long run does not get on. An exchange that [may be broken off](Transport::stoppable) need not run into its limits.
+/// Time limits of an exchange. The limits of sending and receiving count from the last byte that moved: an exchange
+/// that makes progress may take any time (weak points B10, B11). Fewer than 50 bytes a second in the long run are no
+/// progress. An exchange that [can be broken off](Transport::stoppable) need not reach its limits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Timeouts {
-    /// Name look-up, and as long again for connection and TLS.
+    /// Name look-up, and the same again for connection and TLS.
     pub connect: Duration,
-    /// Sending, from the last byte that the system took on.
+    /// Sending, since the system last accepted a byte.
     pub send: Duration,
-    /// From the end of the request to the end of the head of the response: the server's thinking, of which nothing is seen. What
-    /// the system has taken and not sent yet goes out within it.
+    /// From the end of the request to the end of the head of the response: the time in which the server works. Bytes
+    /// that the system has accepted but not sent yet leave in this time.
     pub response: Duration,
-    /// Receiving the body, from the last byte that came on.
+    /// Receiving the body, since the last byte came.
     pub receive: Duration,
 }
 
@@ -52,12 +52,13 @@ impl Default for Timeouts {
     }
 }
 
-/// A transport over HTTP(S): one connection is kept and reused, answers come gzipped, certificates are checked against
-/// the roots this machine trusts. Proxies are those that the environment names when it is made: `http_proxy`, `https_proxy`,
+/// A transport over HTTP(S): it keeps and reuses one connection, accepts gzip, and checks certificates against the
+/// roots that this machine trusts. It uses the proxies in the environment at its creation: `http_proxy`, `https_proxy`,
 /// `all_proxy` and `no_proxy`, in small letters or capital ones.
 ///
-/// A name is looked up and a connection made on a thread of its own. Where that takes too long, or is broken off, the thread is
-/// left to itself: it ends when the system lets it, at the latest after the time for connecting or after the resolver's own limit.
+/// Name look-ups and connections run on their own thread. If that takes too long, or is broken off, the thread is
+/// abandoned: it ends when the system lets it, at the latest after the time for connecting or after the resolver's own
+/// limit.
 #[derive(Debug)]
 pub struct HttpTransport {
     limits: Limits,
@@ -70,7 +71,7 @@ pub struct HttpTransport {
     tunnelled: Option<Agent>,
 }
 
-/// A response whose head is there.
+/// A response whose head has come.
 struct OpenResponse {
     status: u16,
     headers: Vec<(String, String)>,
@@ -78,7 +79,8 @@ struct OpenResponse {
 }
 
 impl HttpTransport {
-    /// A transport with these time limits. An answer may have 256 MiB; see [`with_answer_max`](Self::with_answer_max).
+    /// Creates a transport with these time limits. An answer may have 256 MiB; see
+    /// [`with_answer_max`](Self::with_answer_max).
     pub fn new(timeouts: &Timeouts) -> Self {
         Self::with_proxies(timeouts, Proxies::of_environment())
     }
@@ -111,21 +113,21 @@ impl HttpTransport {
         }
     }
 
-    /// The same with another limit on the bytes of an answer, decoded. A larger answer is held in no memory: the site asks for
-    /// fewer records instead. Files are not counted.
+    /// Sets the most bytes of a decoded answer. A larger answer is not held in memory: the site asks for fewer records
+    /// instead. Files do not count.
     #[must_use]
     pub fn with_answer_max(self, bytes: u64) -> Self {
         Self { response_bytes_max: bytes, ..self }
     }
 
-    /// Who asks an address, and through which proxy.
+    /// The agent for an address, with its proxy.
     fn way(&self, url: &str) -> Result<(&Agent, Option<&Proxy>), TransportError> {
         let Some(proxy) = self.proxies.to(url)? else { return Ok((&self.direct, None)) };
         let agent = if is_tls(url) { &self.tunnelled } else { &self.forwarded };
         Ok((agent.as_ref().unwrap_or(&self.direct), Some(proxy)))
     }
 
-    /// Sends a request, and gives its response once the head of that is there.
+    /// Sends a request, and returns its response once the head has come.
     fn exchange(
         &self,
         request: &HttpRequest,
@@ -149,7 +151,7 @@ impl HttpTransport {
             false => through(proxy, before_response(error)),
         })?;
         let (status, mut headers) = head(&response);
-        // Of what it may have said itself; through a tunnel nothing of it comes here.
+        // Headers of the proxy itself; through a tunnel none of them arrive here.
         headers.retain(|(name, _)| name != ANSWERED_BY_PROXY);
         if let Some(proxy) = proxy.filter(|_| !is_tls(&request.url)) {
             if status == 407 {
@@ -187,7 +189,7 @@ impl HttpTransport {
     fn reach_until(&self, url: &str, stop: &Stop) -> Option<Reach> {
         match self.proxies.to(url) {
             Ok(Some(proxy)) => Some(Reach::ThroughProxy(proxy.shown())),
-            // Asking says why.
+            // The request will show the reason.
             Err(TransportError::ProxyUnusable { variable, .. }) => Some(Reach::ThroughProxy(variable.to_owned())),
             _ => apart::during(stop, || super::reach::reach(url, self.limits.connect)),
         }
@@ -200,7 +202,7 @@ fn is_tls(url: &str) -> bool {
 
 fn config(timeouts: &Timeouts, tunnel: Option<ureq::Proxy>) -> ureq::config::Config {
     let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build();
-    // No limits for sending and receiving a body: the line itself looks whether anything moves.
+    // Without limits for sending and receiving a body: the line itself checks for progress.
     Agent::config_builder()
         .http_status_as_error(false)
         .max_redirects(0)
@@ -243,7 +245,7 @@ impl Transport for HttpTransport {
     }
 }
 
-/// The transport for exchanges that end once that is asked for.
+/// The transport for exchanges that can be stopped.
 struct Stoppable<'t> {
     transport: &'t HttpTransport,
     stop: Stop,
@@ -285,7 +287,7 @@ fn head(response: &ureq::http::Response<ureq::Body>) -> (u16, Vec<(String, Strin
     (response.status().as_u16(), headers)
 }
 
-/// Names the proxy in what failed on the way through it.
+/// Adds the proxy to an error on the way through it.
 fn through(proxy: Option<&Proxy>, error: TransportError) -> TransportError {
     let Some(proxy) = proxy else { return error };
     let named = |source| ThroughProxy { proxy: proxy.shown(), source }.into();
@@ -299,7 +301,7 @@ fn through(proxy: Option<&Proxy>, error: TransportError) -> TransportError {
     }
 }
 
-/// What failed before the head of the response was there.
+/// The error before the head of the response came.
 fn before_response(error: ureq::Error) -> TransportError {
     use std::io::ErrorKind;
     match error {
@@ -312,7 +314,7 @@ fn before_response(error: ureq::Error) -> TransportError {
         ureq::Error::Rustls(_) | ureq::Error::Tls(_) => TransportError::Certificate(error.into()),
         ureq::Error::Io(io) => match io.kind() {
             ErrorKind::InvalidData if certificate::is_refused(&io) => TransportError::Certificate(io.into()),
-            // TLS was asked for, and what came is none.
+            // TLS was expected, and other bytes came.
             ErrorKind::InvalidData => TransportError::NotHttp(io.into()),
             ErrorKind::ConnectionRefused
             | ErrorKind::NotFound
@@ -327,11 +329,11 @@ fn before_response(error: ureq::Error) -> TransportError {
     }
 }
 
-/// What a proxy said that makes no tunnel; ureq tells it in words.
+/// A proxy's refusal of a tunnel; ureq reports it only as text.
 fn refused_by_proxy(said: &str) -> TransportError {
     let digits: String = said.chars().skip_while(|c| !c.is_ascii_digit()).take_while(char::is_ascii_digit).collect();
     match digits.parse() {
-        // It would, and does not get there.
+        // The proxy is willing, but does not reach the server.
         Ok(502..=504) => TransportError::Unreachable(said.to_owned().into()),
         Ok(status) => TransportError::ProxyRefused { proxy: String::new(), status },
         Err(_) => TransportError::Broken(said.to_owned().into()),

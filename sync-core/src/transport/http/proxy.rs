@@ -1,7 +1,7 @@
-//! Proxies that the environment names: which address goes through which (`docs/troubleshooting.md`, "Proxies").
+//! Proxies from the environment: which address uses which (`docs/troubleshooting.md`, "Proxies").
 //!
-//! The variables mean what they mean to curl and to Open mSupply itself: one for each scheme, one for both, and one with the hosts
-//! that are asked directly.
+//! The variables have the meaning that curl and Open mSupply give them: one for each scheme, one for both, and one with
+//! the hosts to connect to directly.
 
 use std::net::IpAddr;
 
@@ -15,34 +15,34 @@ use crate::text::Detail;
 use crate::text::sentences::error_detail as words;
 use crate::transport::TransportError;
 
-/// A proxy that can be used.
+/// A usable proxy.
 #[derive(Clone)]
 pub(super) struct Proxy {
-    /// The variable that names it.
+    /// Its variable.
     pub variable: &'static str,
     pub host: String,
     pub port: u16,
-    /// The value of the header that signs in there.
+    /// The header value with its credentials.
     pub authorization: Option<String>,
-    /// The same for the part that makes tunnels.
+    /// The proxy for the part that makes tunnels.
     pub tunnel: ureq::Proxy,
 }
 
 impl std::fmt::Debug for Proxy {
-    /// Shows where it is and not who signs in.
+    /// Shows the address without the credentials.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.shown())
     }
 }
 
 impl Proxy {
-    /// The proxy as messages name it.
+    /// The proxy in messages.
     pub(super) fn shown(&self) -> String {
         format!("{}:{} ({})", self.host, self.port, self.variable)
     }
 }
 
-/// A setting that cannot be used.
+/// An unusable setting.
 #[derive(Debug, Clone)]
 struct UnusableProxy {
     variable: &'static str,
@@ -53,7 +53,7 @@ struct UnusableProxy {
 
 type ProxySetting = Option<Result<Proxy, UnusableProxy>>;
 
-/// What the environment says of proxies.
+/// The proxy settings of the environment.
 #[derive(Debug, Clone)]
 pub(super) struct Proxies {
     http: ProxySetting,
@@ -67,13 +67,14 @@ impl Proxies {
         Self::of(|name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()))
     }
 
-    /// Reads an environment. Of several variables the first that is not empty counts, small letters before capital ones.
+    /// Reads an environment. The first variable that is not empty counts, small letters before capital ones.
     pub(super) fn of(variable: impl Fn(&str) -> Option<String>) -> Self {
         let first = |names: &[&'static str]| {
             let value = |name: &'static str| Some((name, variable(name)?.trim().to_owned()));
             names.iter().filter_map(|name| value(name)).find(|(_, value)| !value.is_empty())
         };
-        // In a CGI program whoever asks sets HTTP_PROXY: it is a header of the request. Windows does not tell the two apart.
+        // In a CGI program the client sets HTTP_PROXY, because it is a header of the request. Windows does not
+        // distinguish the two.
         let http: &[_] = match variable("REQUEST_METHOD") {
             Some(_) if cfg!(windows) => &["all_proxy", "ALL_PROXY"],
             Some(_) => &["http_proxy", "all_proxy", "ALL_PROXY"],
@@ -86,10 +87,10 @@ impl Proxies {
         Self { http: setting(http, false), https: setting(https, true), except }
     }
 
-    /// The proxy that leads to an address; `None` where it is asked directly.
+    /// The proxy for an address; `None` for a direct connection.
     ///
     /// # Errors
-    /// A variable names a proxy that cannot be used: asking past it is not what whoever set it wants.
+    /// A variable names an unusable proxy: a direct connection is not what its user wants.
     pub(super) fn to(&self, url: &str) -> Result<Option<&Proxy>, TransportError> {
         let Ok(url) = Url::parse(url) else { return Ok(None) };
         let setting = if url.scheme() == "https" { &self.https } else { &self.http };
@@ -218,7 +219,7 @@ mod tests {
             (&[("http_proxy", "a:1"), ("HTTP_PROXY", "b:1")], "a:1 (http_proxy)", "direct"),
             (&[("http_proxy", "a:1"), ("all_proxy", "b:1")], "a:1 (http_proxy)", "b:1 (all_proxy)"),
             (&[("https_proxy", "https://p")], "direct", "p:443 (https_proxy)"),
-            // What asks may set this one.
+            // The client may set this one.
             (&[("HTTP_PROXY", "p:1"), ("REQUEST_METHOD", "GET")], "direct", "direct"),
         ] {
             assert_eq!((way(variables, HTTP).as_str(), way(variables, HTTPS).as_str()), (http, https), "{variables:?}");

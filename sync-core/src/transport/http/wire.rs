@@ -1,5 +1,5 @@
-//! The bytes on the line: a connection that looks a few times a second whether its exchange is to end, and whose limits count from
-//! the last byte that moved.
+//! The bytes on the line: a connection that checks a few times a second whether its exchange has to end, and whose
+//! limits count from the last byte that moved.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::TcpStream;
@@ -16,10 +16,10 @@ use super::apart::{self, LOOK, NotConnected};
 use crate::clock::{Clock as _, SystemClock};
 use crate::transport::Stop;
 
-/// The slowest line that is waited for, in bytes a second: what drips more slowly is no line but somebody who holds it.
+/// The slowest accepted line, in bytes a second: anything slower only holds the connection.
 const SLOWEST_LINE: u64 = 50;
 
-/// How long nothing may move.
+/// The longest time without progress.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
     pub connect: Duration,
@@ -41,7 +41,7 @@ impl From<NotConnected> for ureq::Error {
 #[derive(Debug)]
 pub(super) struct NameResolver {
     pub limits: Limits,
-    /// The proxy that is connected to in place of every host.
+    /// The proxy to connect to in place of every host.
     pub proxy: Option<(String, u16)>,
 }
 
@@ -97,7 +97,7 @@ impl<In: Transport> Connector<In> for Wire {
     }
 }
 
-/// How far one direction has come since it began.
+/// The progress of one direction since it began.
 #[derive(Debug, Default)]
 struct Throughput {
     is_sending: bool,
@@ -107,12 +107,12 @@ struct Throughput {
 }
 
 impl Throughput {
-    /// Begins anew where the direction changes.
+    /// Restarts when the direction changes.
     fn turn(&mut self, is_sending: bool, now: Duration) {
         if self.is_sending != is_sending || self.bytes == 0 {
             *self = Self { is_sending, began: now, last: now, bytes: 0 };
         }
-        // Between two calls the time is that of whoever uses the bytes.
+        // The time between two calls is that of the caller.
         self.began += now.saturating_sub(self.last);
         self.last = now;
     }
@@ -122,7 +122,7 @@ impl Throughput {
         self.last = now;
     }
 
-    /// Whether nothing has moved for too long, or next to nothing.
+    /// True if nothing, or nearly nothing, has moved for too long.
     fn is_over(&self, limit: Duration, now: Duration) -> bool {
         let earned = Duration::from_secs(self.bytes / SLOWEST_LINE);
         now.saturating_sub(self.last) >= limit || now.saturating_sub(self.began) >= limit.saturating_add(earned)
@@ -144,7 +144,7 @@ impl std::fmt::Debug for Line {
     }
 }
 
-/// The limit of a call: a time by which a part of the exchange must be over, or else how long nothing may move.
+/// The limit of a call: a deadline for a part of the exchange, or the longest time without progress.
 struct ProgressLimit {
     by: Option<Duration>,
     still: Duration,
@@ -167,7 +167,7 @@ impl Line {
         }
     }
 
-    /// Whether to go on with what did not move just now.
+    /// Whether to continue after a call without progress.
     fn goes_on(&self, patience: &ProgressLimit, stop: &Stop, error: io::Error) -> Result<(), ureq::Error> {
         use io::ErrorKind::{Interrupted, TimedOut, WouldBlock};
         if !matches!(error.kind(), Interrupted | TimedOut | WouldBlock) {
@@ -224,10 +224,10 @@ impl Transport for Line {
                     self.buffers.input_appended(read);
                     self.pace.moved(read, self.clock.monotonic());
                     if patience.by.is_some() {
-                        // The server's thinking is no part of the time that its body takes.
+                        // The server's time to answer is not part of the time of its body.
                         self.pace.bytes = 0;
                     }
-                    // What drips is over too, though something came.
+                    // A dripping line ends too, although bytes came.
                     let is_over = patience.by.is_none() && self.pace.is_over(patience.still, self.clock.monotonic());
                     return if is_over { Err(ureq::Error::Timeout(patience.reason)) } else { Ok(read > 0) };
                 }
@@ -237,7 +237,7 @@ impl Transport for Line {
     }
 
     fn is_open(&mut self) -> bool {
-        // There is nothing to read between two exchanges, unless it is the end.
+        // Between two exchanges there is nothing to read, except the end.
         let probe = |stream: &TcpStream| {
             stream.set_nonblocking(true)?;
             let peeked = stream.peek(&mut [0]);
@@ -259,7 +259,7 @@ mod tests {
         let mut pace = Throughput::default();
         pace.turn(false, at(0));
         assert!(!pace.is_over(limit, at(59)) && pace.is_over(limit, at(60)));
-        // Half an hour over a line of 8 kB/s is nothing but slow.
+        // Half an hour over a line of 8 kB/s is only slow.
         for second in 0..1800 {
             pace.turn(false, at(second));
             pace.moved(8000, at(second + 1));

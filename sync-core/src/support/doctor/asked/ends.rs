@@ -1,4 +1,4 @@
-//! Where the ends stand: their clocks, and how far this site has read beside what there is.
+//! Checks the clocks of both ends, and this site's cursors against the servers' changelogs.
 
 use super::Doctor;
 use super::judge::{self, party_of_server};
@@ -14,20 +14,20 @@ use crate::storage::state;
 use crate::support::doctor::{Check, CheckOutcome, Party};
 use crate::text::sentences::doctor as say;
 
-/// A clock may be so wrong without anybody being told.
+/// A smaller difference of clocks is not reported.
 const CLOCK_NEAR: i64 = 2 * 60 * 1000;
-/// One that is more wrong puts records into the wrong hour or day.
+/// A larger difference puts records into the wrong hour or day.
 const CLOCK_FAR: i64 = 60 * 60 * 1000;
 
 impl Doctor<'_> {
-    /// Notes the time that an answer bore.
+    /// Records the time in an answer.
     pub(crate) fn note_date(&mut self, server: Server, date: Option<(Timestamp, Timestamp)>) {
         if let Some((theirs, ours)) = date {
             self.dates.push((server, ours.unix_millis() - theirs.unix_millis()));
         }
     }
 
-    /// The clock here beside those of the servers.
+    /// Compares the clock here with those of the servers.
     pub(crate) fn clock(&mut self) -> Result<()> {
         const NAME: &str = "clock";
         let now = self.site.clock.now();
@@ -39,7 +39,7 @@ impl Doctor<'_> {
         let check = match (worst, went_back) {
             (Some((server, ahead)), _) => {
                 let outcome = if ahead.abs() > CLOCK_FAR { CheckOutcome::Fault } else { CheckOutcome::Warning };
-                // Where another server agrees with the clock here, the one that differs is wrong.
+                // If another server agrees with the clock here, the differing one is wrong.
                 let is_theirs = self.dates.iter().any(|(other, ahead)| *other != server && ahead.abs() <= CLOCK_NEAR);
                 let minutes = ahead.abs() / 60_000;
                 let time = match minutes {
@@ -67,7 +67,7 @@ impl Doctor<'_> {
         self.add(check)
     }
 
-    /// Whether this site has not read further than the servers have come.
+    /// Checks that this site has not read further than the servers have come.
     pub(crate) fn cursors(&self, identity: &Identity, legacy: bool, central: bool) -> Check {
         const NAME: &str = "cursors";
         let mut asked = Vec::new();
@@ -106,8 +106,8 @@ impl Doctor<'_> {
         Ok(went_back.then(|| Error::CursorWentBack { server: Server::Legacy, ours, theirs: batch.max_cursor }))
     }
 
-    /// One record from where this site stands. As a site that has synced before, whatever it is: central then takes no note of
-    /// a site that begins anew.
+    /// One record at this site's cursor. The request always claims that the site has synced before: otherwise central
+    /// would record that the site begins anew.
     fn central_cursor(&self, identity: &Identity) -> Result<Option<Error>> {
         let stands = Position::in_central(self.site.storage.read()?.as_ref())?;
         let url = central_url(identity)?;

@@ -1,4 +1,4 @@
-//! What an error of a server means: which of the checks it fails, and who is at fault.
+//! Interprets an error of a server: the failed check, and the party at fault.
 
 use url::Url;
 
@@ -9,7 +9,7 @@ use crate::support::doctor::{Check, CheckOutcome, Party};
 use crate::text::sentences::doctor as say;
 use crate::transport::{CertificateFault, certificate_fault};
 
-/// How far a question to a server came.
+/// How far a request to a server came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Stage {
     Tls,
@@ -18,7 +18,7 @@ pub(crate) enum Stage {
     Version,
 }
 
-/// The stage at which an error arose.
+/// The stage of an error.
 pub(crate) fn stage(error: &Error) -> Stage {
     match error {
         Error::CertificateRefused { .. } => Stage::Tls,
@@ -42,7 +42,7 @@ pub(crate) fn party_of_server(server: Server) -> Party {
     }
 }
 
-/// Who has entered the address of a server.
+/// The party that entered the address of a server.
 pub(crate) fn party_of_address(server: Server) -> Party {
     match server {
         Server::Legacy => Party::Device,
@@ -50,7 +50,7 @@ pub(crate) fn party_of_address(server: Server) -> Party {
     }
 }
 
-/// Who is at fault, as far as the error alone tells it.
+/// The party at fault, as far as the error alone shows it.
 pub(crate) fn party(error: &Error, asked: Server) -> Party {
     match error {
         Error::WrongPassword { .. }
@@ -63,7 +63,7 @@ pub(crate) fn party(error: &Error, asked: Server) -> Party {
         | Error::DatabaseCopied { .. }
         | Error::WrongRole { .. }
         | Error::LegacyKeepsSites => Party::Device,
-        // It was known when this site was set up.
+        // The name was known when this site was set up.
         Error::UnknownSite { .. }
         | Error::HardwareIdMismatch { .. }
         | Error::SiteHasNoStore { .. }
@@ -80,7 +80,7 @@ pub(crate) fn party(error: &Error, asked: Server) -> Party {
     }
 }
 
-/// HTTP where HTTPS is spoken, or the other way round.
+/// HTTP in place of HTTPS, or the reverse.
 pub(crate) fn wrong_scheme(name: &'static str, server: Server, url: &Url) -> Check {
     let (is, should) = if url.scheme() == "http" { ("http", "https") } else { ("https", "http") };
     let says = say::wrong_scheme(shown(url), is, should);
@@ -92,7 +92,7 @@ pub(crate) fn wrong_scheme(name: &'static str, server: Server, url: &Url) -> Che
     Check::found(name, CheckOutcome::Fault, says, code, advice)
 }
 
-/// A refused certificate, with what is wrong with it as far as the causes tell.
+/// A refused certificate, with its fault as far as the causes show it.
 pub(crate) fn certificate(name: &'static str, server: Server, url: &Url, error: &Error) -> Check {
     let mut check = Check::fault(name, error, party(error, server));
     let Some(finding) = &mut check.finding else { return check };
@@ -108,7 +108,7 @@ pub(crate) fn certificate(name: &'static str, server: Server, url: &Url, error: 
     check
 }
 
-/// Whether a certificate is refused because nobody vouches for it.
+/// True if a certificate is refused because no trusted authority issued it.
 pub(crate) fn is_untrusted(error: &Error) -> bool {
     fault_of(error) == Some(CertificateFault::Untrusted)
 }
@@ -120,7 +120,7 @@ fn fault_of(error: &Error) -> Option<CertificateFault> {
     }
 }
 
-/// Where a proxy, which this machine's environment names, does not lead to a server.
+/// A proxy from this machine's environment does not lead to a server.
 pub(crate) fn stopped_by_proxy(name: &'static str, server: Server, proxy: &str, error: &Error) -> Check {
     let mut check = Check::fault(name, error, Party::Network);
     check.says = say::proxy_leads_nowhere(proxy, server);
@@ -131,13 +131,13 @@ pub(crate) fn stopped_by_proxy(name: &'static str, server: Server, proxy: &str, 
     check
 }
 
-/// Whether an answer sends on to HTTPS on the same host.
+/// True if an answer redirects to HTTPS on the same host.
 pub(crate) fn sends_to_https(seen: &ObservedResponse, url: &Url) -> bool {
     let to = seen.location.as_deref().and_then(|to| Url::parse(to).ok());
     url.scheme() == "http" && to.is_some_and(|to| to.scheme() == "https" && to.host_str() == url.host_str())
 }
 
-/// Whether what came is a page of the network itself, or of some other program: nothing of the kind that was asked.
+/// True if the answer came from the network itself or from another program: nothing of the expected kind.
 pub(crate) fn is_foreign_page(seen: &ObservedResponse) -> bool {
     match seen.status {
         Some(407 | 511) => true,
@@ -147,7 +147,7 @@ pub(crate) fn is_foreign_page(seen: &ObservedResponse) -> bool {
     }
 }
 
-/// Whether a server knows the site otherwise than it says of itself.
+/// True if a server knows the site under other data than the site's own.
 pub(crate) fn is_of_credentials(error: &Error) -> bool {
     matches!(error, Error::WrongPassword { .. } | Error::UnknownSite { .. } | Error::HardwareIdMismatch { .. })
 }

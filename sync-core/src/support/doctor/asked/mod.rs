@@ -1,6 +1,6 @@
-//! What is wrong with a site: the part that asks servers. Nothing is changed, here or there: the legacy server is asked who the
-//! site is and for one position of its central data, central for the site's status and for one record from where the site
-//! stands, as every sync does first.
+//! Diagnosis of a site: the checks that ask servers. They change nothing, here or there: they ask the legacy server for
+//! the site's identity and one position of its central data, and central for the site's status and one record at the
+//! site's cursor, as every sync does first.
 
 mod ends;
 mod judge;
@@ -37,23 +37,24 @@ use crate::text::sentences::{doctor as say, identity as of_identity};
 use crate::text::{Message, quoted};
 use crate::transport::Transport;
 
-/// Is told of each check as it is done, and may stop the rest. What both servers' answers say together is in the diagnosis only.
+/// Receives each check as it is done, and may stop the rest. Conclusions from both servers' answers are only in the
+/// diagnosis.
 type CheckObserver<'a> = &'a mut dyn FnMut(&Check) -> ControlFlow<()>;
 
 impl Site {
-    /// Checks everything that a sync needs, in order, and names the one at fault. `before` is what was found of the database
-    /// file. Nothing is changed, here or at a server; a request is tried once.
+    /// Checks everything that a sync needs, in order, and names the party at fault. `before` has the checks of the
+    /// database file. Changes nothing, here or at a server; each request is tried once.
     ///
     /// # Errors
-    /// [`Error::Cancelled`] if `each`, which is told of every check, says so; all else is in the diagnosis.
+    /// [`Error::Cancelled`] if `each`, which receives every check, stops; all other errors are in the diagnosis.
     pub fn diagnose(&self, before: Vec<Check>, each: CheckObserver<'_>) -> Result<Diagnosis> {
         self.diagnose_watched(before, each, &mut NoopObserver)
     }
 
-    /// The same, where an observer may break off a question that is under way.
+    /// Like [`diagnose`](Self::diagnose), with an observer that may break off a running request.
     ///
     /// # Errors
-    /// As [`diagnose`](Self::diagnose); [`Error::Cancelled`] too if the observer says so.
+    /// As [`diagnose`](Self::diagnose); [`Error::Cancelled`] also from the observer.
     pub fn diagnose_watched(
         &self,
         before: Vec<Check>,
@@ -88,11 +89,11 @@ struct Doctor<'a> {
     each: CheckObserver<'a>,
     observer: RefCell<&'a mut dyn SyncObserver>,
     checks: Vec<Check>,
-    /// What servers said of the time, and by how many milliseconds the clock here is ahead of it.
+    /// The times of the servers, and how many milliseconds the clock here is ahead of each.
     dates: Vec<(Server, i64)>,
-    /// What was found of the cursors at the servers, until its turn comes.
+    /// The check of the cursors at the servers, until its turn comes.
     at_servers: Option<Check>,
-    /// Whether the legacy server has said who this site is.
+    /// True once the legacy server has said who this site is.
     is_let_in: bool,
 }
 
@@ -103,12 +104,12 @@ impl Doctor<'_> {
         if goes_on.is_break() { Err(Error::Cancelled) } else { Ok(()) }
     }
 
-    /// Adds a check that reads the database, whose own failure is a fault of this machine.
+    /// Adds a check that reads the database; if that fails, this machine is at fault.
     fn add_read(&mut self, name: &'static str, check: Result<Check>) -> Result<()> {
         self.add(check.unwrap_or_else(|error| Check::fault(name, &error, Party::Device)))
     }
 
-    /// Says of everything from one name up to another why it was not checked.
+    /// Marks the checks from one name up to another as not checked, with the reason.
     fn skip(&mut self, from: &str, to: &str, why: fn() -> Message) -> Result<()> {
         let names = NAMES.iter().skip_while(|name| **name != from);
         let names: Vec<_> = names.take_while(|name| **name != to).chain(NAMES.iter().filter(|n| **n == to)).collect();
@@ -203,7 +204,7 @@ impl Doctor<'_> {
         self.is_let_in = info.is_some();
         let stored = identity.central_url.clone();
         self.add_read("identity", self.compare(info.as_ref()))?;
-        // What the legacy server says now is what the next sync takes over.
+        // The next sync takes over the legacy server's present answer.
         let mut identity = identity.clone();
         if let Some(info) = &info {
             identity.central_url =
@@ -232,14 +233,14 @@ impl Doctor<'_> {
         Ok(())
     }
 
-    /// Asks the legacy server who this site is.
+    /// Asks the legacy server for this site's identity.
     fn legacy(&mut self, identity: &Identity) -> Result<(ServerContact, Option<SiteInfo>)> {
         let ask = |doctor: &Self| doctor.client(|client| client.legacy_get::<SiteInfo>(identity, v5_path::SITE));
         let order = [Stage::Tls, Stage::Server, Stage::SignIn, Stage::Version];
         self.ask(Server::Legacy, &identity.legacy_url, LEGACY, order, ask)
     }
 
-    /// Asks central how this site stands there.
+    /// Asks central for this site's status.
     fn central(&mut self, identity: &Identity, url: &Url) -> Result<ServerContact> {
         let request = SiteStatusRequest { sync_v5_settings: identity.credentials(), sync_v6_version: V6_VERSION };
         let ask = |doctor: &Self| {
@@ -250,7 +251,7 @@ impl Doctor<'_> {
         Ok(self.ask(Server::Central, url, CENTRAL, order, ask)?.0)
     }
 
-    /// What the legacy server says of this site, beside what is stored here.
+    /// Compares the legacy server's answer about this site with the stored one.
     fn compare(&self, info: Option<&SiteInfo>) -> Result<Check> {
         const NAME: &str = "identity";
         let Some(info) = info else {
@@ -259,7 +260,7 @@ impl Doctor<'_> {
         let txn = self.site.storage.read()?;
         for (code, setting, what, theirs, advice) in told(info) {
             let Some(ours) = setting.find(txn.as_ref())?.filter(|ours| *ours != theirs) else { continue };
-            // The address has a check of its own.
+            // The address has its own check.
             if setting.name() == state::CENTRAL_URL.name() {
                 continue;
             }
@@ -304,7 +305,7 @@ impl Doctor<'_> {
         self.add(check)
     }
 
-    /// On a central server: the address that its sites are told.
+    /// On a central server: checks the address that its sites get.
     fn own_address(&mut self, identity: &Identity) -> Result<()> {
         const NAME: &str = "central address";
         let url = identity.central_url.clone().unwrap_or_default();

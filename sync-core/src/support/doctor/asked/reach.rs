@@ -1,32 +1,32 @@
-//! What came of asking a server, and how far one comes towards it.
+//! The result of asking a server, and how far a connection gets.
 
-/// How far one comes towards a server.
+/// How far a connection to a server gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Reachability {
-    /// Something answers.
+    /// A program answers.
     #[default]
     Open,
-    /// Its name is not known.
+    /// Its name is unknown.
     NoName,
-    /// A machine is there and takes no connection.
+    /// The machine is there and refuses the connection.
     Refused,
-    /// Nobody takes a connection.
+    /// The connection gets no answer.
     NoConnection,
-    /// It takes a connection, and no whole answer comes.
+    /// It accepts the connection, but no whole answer comes.
     NoopObserver,
-    /// A page comes that is not the server's.
+    /// The answer is a page that is not the server's.
     Page,
-    /// A certificate comes that nobody vouches for.
+    /// The answer has an untrusted certificate.
     Untrusted,
 }
 
-/// What came of asking a server.
+/// The result of asking a server.
 #[derive(Debug, Default)]
 pub(crate) struct ServerContact {
     pub host: Option<String>,
     pub reach: Reachability,
-    /// The proxy that leads there.
+    /// The proxy on the way.
     pub(super) proxy: Option<String>,
-    /// It answered what it was asked.
+    /// True if it answered the request.
     pub answered: bool,
 }

@@ -1,4 +1,4 @@
-//! A server, step by step: its name, a connection, TLS, whether it is one, whether it lets this site in, whether versions fit.
+//! Checks a server step by step: its name, the connection, TLS, its kind, the sign-in, the versions.
 
 use url::Url;
 
@@ -16,8 +16,8 @@ use crate::text::sentences::doctor as say;
 use crate::transport::Reach;
 
 impl Doctor<'_> {
-    /// Asks a server something, and judges each step towards the answer. The names are those of look-up and connection, then
-    /// of the stages in their order.
+    /// Sends a request to a server, and judges each step towards the answer. The names are those of look-up and
+    /// connection, then of the stages in order.
     pub(crate) fn ask<T>(
         &mut self,
         server: Server,
@@ -66,7 +66,7 @@ impl Doctor<'_> {
                 asked.reach = Reachability::Untrusted;
             }
         }
-        // Without an answer it is the proxy that stands in the way.
+        // Without an answer the proxy is at fault.
         let by_proxy = asked.proxy.as_deref().filter(|_| seen.status.is_none());
         let mut failed: Option<&'static str> = None;
         for (name, stage) in stages.into_iter().zip(order) {
@@ -93,7 +93,7 @@ impl Doctor<'_> {
                 (Some(_), None) if stage == Stage::Tls && seen.status.is_none() && url.scheme() == "https" => {
                     Check::not_checked(name, say::no_answer_through_it())
                 }
-                // What comes before the answer is known to be well only if the answer says so.
+                // Only an answer shows that the steps before it are well.
                 (Some(error), None) if stage == Stage::SignIn => {
                     Check::not_checked(name, say::server_did_not_come_to_it(server, error.code()))
                 }
@@ -124,7 +124,7 @@ impl Doctor<'_> {
         Check::ok(name, says)
     }
 
-    /// Looks the name up and connects; says whether it is of use to go on.
+    /// Looks the name up and connects; returns whether it is useful to go on.
     fn reach(
         &mut self,
         server: Server,
@@ -181,8 +181,8 @@ impl Doctor<'_> {
         Ok(true)
     }
 
-    /// Whose fault it is where one or both servers cannot be reached, or a page comes instead of an answer: what reaches one
-    /// of two hosts is no fault of the network.
+    /// Decides the party at fault if one or both servers cannot be reached, or a page comes in place of an answer: if
+    /// one of two hosts is reached, the network is not at fault.
     pub(crate) fn compare_ways(
         &mut self,
         identity: &Identity,

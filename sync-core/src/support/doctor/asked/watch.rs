@@ -1,4 +1,4 @@
-//! What answers look like from outside: their status, kind and date, whatever is in them.
+//! The outside of answers: status, kind and date, whatever their content.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -9,23 +9,23 @@ use url::Url;
 use crate::clock::{Clock, Timestamp};
 use crate::transport::{HttpRequest, HttpResponse, Method, Stop, Transport, TransportError};
 
-/// Carries requests and looks at what comes back.
+/// Sends requests and examines the answers.
 pub(crate) struct ObservedTransport<'a> {
     inner: &'a dyn Transport,
     clock: &'a dyn Clock,
     seen: Mutex<ObservedResponse>,
 }
 
-/// What the last answer looked like.
+/// The properties of the last answer.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ObservedResponse {
-    /// Its status; `None` where no answer came that is HTTP.
+    /// Its status; `None` if no HTTP answer came.
     pub status: Option<u16>,
-    /// Whether it was a web page.
+    /// True if it was a web page.
     pub is_page: bool,
-    /// To where it sends on.
+    /// The target of a redirection.
     pub location: Option<String>,
-    /// The time that it bore, and the time on the clock here in that moment.
+    /// The time in it, and the time of the clock here at that moment.
     pub date: Option<(Timestamp, Timestamp)>,
 }
 
@@ -34,12 +34,12 @@ impl<'a> ObservedTransport<'a> {
         Self { inner, clock, seen: Mutex::default() }
     }
 
-    /// What the last answer looked like; forgotten with that.
+    /// Returns the properties of the last answer and forgets them.
     pub(crate) fn take(&self) -> ObservedResponse {
         std::mem::take(&mut *self.seen.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Looks at what came.
+    /// Examines an answer.
     fn note(&self, result: &Result<HttpResponse, TransportError>) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         *seen = match result {
@@ -58,7 +58,7 @@ impl<'a> ObservedTransport<'a> {
     }
 }
 
-/// The same for exchanges that can be broken off.
+/// For exchanges that can be broken off.
 struct ObservedStoppable<'w> {
     inner: Box<dyn Transport + 'w>,
     watched: &'w ObservedTransport<'w>,
@@ -73,7 +73,8 @@ impl Transport for ObservedStoppable<'_> {
 }
 
 impl ObservedTransport<'_> {
-    /// Whether the other one of HTTP and HTTPS is spoken at the port of an address. Nothing is said of who asks.
+    /// True if the port of an address speaks the other one of HTTP and HTTPS. The request reveals nothing about its
+    /// sender.
     pub(crate) fn speaks_other_scheme(transport: &dyn Transport, url: &Url) -> bool {
         let mut other = url.clone();
         let (scheme, port) = (if url.scheme() == "http" { "https" } else { "http" }, url.port_or_known_default());
@@ -84,7 +85,7 @@ impl ObservedTransport<'_> {
         other.set_query(None);
         let request = HttpRequest { method: Method::Get, url: other.into(), headers: Vec::new(), body: Vec::new() };
         match transport.send(&request) {
-            // A server that speaks TLS may well say in HTTP that it does.
+            // A server that speaks TLS may say so in HTTP.
             Ok(response) => scheme == "https" || response.status != 400 || !says_https(&response),
             Err(TransportError::Certificate(_)) => scheme == "https",
             Err(_) => false,
@@ -109,7 +110,7 @@ impl Transport for ObservedTransport<'_> {
     }
 }
 
-/// The date of an answer, as `Mon, 23 Nov 2026 10:06:19 GMT`.
+/// The date of an answer, such as `Mon, 23 Nov 2026 10:06:19 GMT`.
 fn parse(text: &str) -> Option<Timestamp> {
     let format =
         format_description!("[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT");
