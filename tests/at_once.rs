@@ -1,5 +1,5 @@
-//! Readers and writers at once, in threads over one SQLite file: pulls wait for nobody, a push waits for those that came
-//! before it, and no row is skipped by one who reads along.
+//! Readers and writers at the same time, in threads on one SQLite file: pulls never wait, a push waits only for earlier
+//! ones, and a simultaneous reader misses no row.
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! A request that is under way is broken off: by the observer, by the driver's handle, by the time of a cycle, by a panic.
+//! A running request is broken off: by the observer, by the driver's handle, by the time of a cycle, by a panic.
 
 use std::io::Read as _;
 use std::net::TcpListener;

@@ -1,4 +1,4 @@
-//! The promises of a storage, kept by each one and by each wrapper; and budgets of transactions.
+//! The promises of a storage, tested on each one and on each wrapper; and budgets of transactions.
 
 mod budgets;
 

@@ -1,4 +1,4 @@
-//! Cycles between real ends in one process: who receives what, what is kept, what gives way.
+//! Cycles between real ends in one process: the receivers of records, kept records, and yielding edits.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;

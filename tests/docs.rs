@@ -1,4 +1,4 @@
-//! The pages agree with the files beside them.
+//! The pages agree with the files in the repository.
 
 use std::fs;
 use std::path::{Path, PathBuf};

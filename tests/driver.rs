@@ -1,4 +1,4 @@
-//! The driver: when cycles run, and what steers them. Time passes only where somebody waits for it.
+//! The driver: the timing and control of cycles. Time passes only while a caller waits.
 
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 
 use sync_core::catalogue;
 
-/// What stands between double quotes right after a mark, everywhere in a source.
+/// The strings in double quotes right after a mark, everywhere in a source.
 fn quoted_after(source: &str, mark: &str) -> BTreeSet<String> {
     let after = source.split(mark).skip(1).filter_map(|rest| rest.strip_prefix('"'));
     after.filter_map(|rest| rest.split('"').next()).map(str::to_owned).collect()
 }
 
-/// The codes of what `doctor` finds and no error stands for.
+/// The codes of `doctor`'s findings that are no errors.
 fn found_by_doctor() -> BTreeSet<String> {
     let sources = [
         include_str!("../sync-core/src/support/doctor/asked/mod.rs"),
@@ -39,7 +39,7 @@ fn every_error_has_a_code_of_its_own_and_every_finding_is_declared() {
     let found = found_by_doctor();
     assert!(found.len() > 10, "the sources were not understood");
     assert_eq!(found.difference(&codes).collect::<Vec<_>>(), Vec::<&String>::new());
-    // What doctor alone finds is declared as a finding for as long as doctor finds it.
+    // A finding that only `doctor` has is declared as long as `doctor` has it.
     let findings = entries.iter().filter(|entry| entry.is_finding);
     assert_eq!(
         findings.filter(|entry| !found.contains(entry.code)).map(|entry| entry.code).collect::<Vec<_>>(),

@@ -1,4 +1,4 @@
-//! Files between ends that behave: who fetches what, what is kept, and what is swept.
+//! Files between ends without faults: who fetches which, which are kept, and which are swept.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

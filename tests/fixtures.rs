@@ -1,4 +1,4 @@
-//! Traffic captured from real servers (`fixtures/traffic`), against our types and our central server.
+//! Traffic captured from real servers (`fixtures/traffic`), compared with our types and our central server.
 //!
 //! Each test goes through every file. A file that no arm covers fails the test: nothing is passed over in silence.
 

@@ -1,4 +1,4 @@
-//! What was stuck, or lies behind what was read already, and gets going without anybody's help.
+//! Records that were stuck, or are before the cursor, and continue without any help.
 
 use sync_core::quarantine;
 use sync_core::record::StoreId;

@@ -1,4 +1,4 @@
-//! What a site may send to central, and what central makes of it.
+//! Input that a site may send to central, and central's reaction.
 
 use sync_core::protocol::PasswordHash;
 use sync_core::record::SiteId;

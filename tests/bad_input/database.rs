@@ -1,4 +1,4 @@
-//! What may be wrong with the database file, and what a process that dies leaves behind.
+//! Faults of the database file, and the traces of a process that dies.
 
 use std::ffi::OsStr;
 use std::ops::ControlFlow;

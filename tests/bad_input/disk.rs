@@ -1,7 +1,7 @@
 //! Disks that are full or read-only.
 //!
-//! The disk is a small one in memory, mounted for a process of its own, which needs Linux and no special rights. Where
-//! that is not possible those tests say so and do nothing, unless `OMS_SYNC_DISK` is `required`.
+//! The disk is a small one in memory, mounted for one process, which needs Linux and no special rights. Where that is
+//! impossible these tests say so and do nothing, unless `OMS_SYNC_DISK` is `required`.
 
 use std::path::PathBuf;
 use std::process::Command;

@@ -1,5 +1,5 @@
-//! Every bad input that a network, another end or a disk can bring: each gives an error that says who must act, loses
-//! nothing, and is healed by the next good cycle.
+//! Every bad input from a network, another end or a disk: each gives an error that says who must act, loses nothing,
+//! and is repaired by the next good cycle.
 
 mod central_door;
 mod database;

@@ -1,4 +1,4 @@
-//! What networks, proxies and wrong addresses bring, over real sockets.
+//! Faults of networks, proxies and addresses, over real sockets.
 
 use std::net::TcpListener;
 use std::sync::Arc;

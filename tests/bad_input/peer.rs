@@ -1,4 +1,4 @@
-//! What a central server sends in sound HTTP bodies that are not what they should be.
+//! Wrong content from a central server in valid HTTP bodies.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};

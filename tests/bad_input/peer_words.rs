@@ -1,4 +1,4 @@
-//! What the other end says of its errors reaches the user whole, whatever status stands above it.
+//! The other end's error reaches the user in full, whatever its status.
 
 use std::sync::Arc;
 

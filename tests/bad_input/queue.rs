@@ -1,4 +1,4 @@
-//! What sites push and central has still to integrate: whole or not at all, in turns, whatever is cut in the middle.
+//! Pushes that central still has to integrate: completely or not at all, in turns, through any interruption.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,4 +1,4 @@
-//! The time of a cycle ends its waits, and files that are under way.
+//! The time of a cycle ends its waits and running file transfers.
 
 use std::time::Instant;
 

@@ -1,4 +1,4 @@
-//! Bodies that central refuses for their size, also where the refusal is only seen as a pipe that breaks.
+//! Bodies that central refuses for their size, also if the refusal looks like a broken pipe.
 
 use std::sync::{Arc, Mutex};
 

@@ -1,4 +1,4 @@
-//! What one peer may ask of central at once, and how a host keeps slow checks out of the way of those who are known.
+//! The limits of one peer at central, and how a host keeps slow checks away from known sites.
 
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What sites of older releases get.
+//! Answers to sites of older releases.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! Sites that are let in by the legacy server.
+//! Sites that the legacy server checks.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};

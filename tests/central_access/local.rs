@@ -1,4 +1,4 @@
-//! Sites that are let in by the local list.
+//! Sites that the local list checks.
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};

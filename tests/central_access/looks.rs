@@ -1,4 +1,4 @@
-//! Sites that only look at what they are given: `preview pull` and `audit`.
+//! Sites that only look, without a delivery: `preview pull` and `audit`.
 
 use sync_core::record::{Cursor, SiteId};
 use sync_core::storage::{MemoryStorage, state};

@@ -1,4 +1,4 @@
-//! Who may come in to a central server, what it takes from whom, and what it gives to sites of older releases.
+//! Access to a central server, the records that it accepts, and its answers to sites of older releases.
 
 mod crowd;
 mod dialects;

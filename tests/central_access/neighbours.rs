@@ -1,4 +1,4 @@
-//! What a site can do to its neighbours: read, change and take what is theirs.
+//! What a site can do to its neighbours: read, change and take their records.
 
 use std::io::Read;
 

@@ -1,4 +1,4 @@
-//! Records of patients: who may push them, who gets them, and how a patient becomes visible.
+//! Records of patients: who may push them, who receives them, and how a patient becomes visible.
 
 use sync_core::record::RecordId;
 use sync_core::storage::QuarantineCause;

@@ -1,4 +1,4 @@
-//! Which part a database plays, and what its administrator is told.
+//! The role of a database, and the warnings for its administrator.
 
 use std::sync::{Arc, Mutex};
 

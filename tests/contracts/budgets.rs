@@ -1,4 +1,4 @@
-//! How many transactions a cycle takes: what it costs on a slow disk, where each commit is a flush.
+//! The number of transactions of a cycle: its cost on a slow disk, where each commit is a flush.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Central's door for files.
+//! Uploads to central.
 
 use std::sync::Barrier;
 

@@ -1,4 +1,4 @@
-//! A file on its way to a site.
+//! Downloads to a site.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! Files that are cut, wrong, gone or refused: nothing but whole files is ever named, no file delays another, and each
-//! goes on once the cause is gone.
+//! Files that are cut, wrong, gone or refused: only complete files get a name, no file delays another, and each
+//! continues once the cause is gone.
 
 mod central;
 mod down;

@@ -1,4 +1,4 @@
-//! Names and ids of a peer: whatever they are, no byte lands outside the folder.
+//! Names and ids from a peer: whatever they are, no byte leaves the folder.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! A file on its way to central.
+//! Uploads from a site.
 
 use std::ops::ControlFlow;
 

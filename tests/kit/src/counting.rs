@@ -1,4 +1,4 @@
-//! A storage that counts what is asked of it.
+//! A storage that counts its transactions and calls.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,20 +7,20 @@ use super::watched::{Operation, Watch, Watched};
 use sync_core::Result;
 use sync_core::storage::{CycleLock, ReadTxn, Storage, WriteTxn};
 
-/// What was asked of a storage.
+/// The counts of a storage.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Transactions begun to read.
     pub reads: u64,
     /// Transactions begun to write.
     pub writes: u64,
-    /// Of those, the ones that took effect.
+    /// Of those, the committed ones.
     pub commits: u64,
     /// Calls within transactions, by the name of the method.
     pub calls: BTreeMap<&'static str, u64>,
 }
 
-/// A storage over another that counts transactions and calls, so that a test can hold a budget.
+/// A wrapper of a storage that counts transactions and calls, so that a test can hold a budget.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -62,17 +62,17 @@ impl Watch for Counter {
 }
 
 impl CountingStorage {
-    /// Counts what is asked of this storage.
+    /// Counts the calls of this storage.
     pub fn new(inner: Arc<dyn Storage>) -> Self {
         Self(Watched { inner, watch: Counter::default() })
     }
 
-    /// What was asked so far.
+    /// The counts so far.
     pub fn counts(&self) -> Counts {
         self.0.watch.counts().clone()
     }
 
-    /// What was asked so far; counting begins again.
+    /// Returns the counts so far, and resets them.
     pub fn take_counts(&self) -> Counts {
         std::mem::take(&mut self.0.watch.counts())
     }

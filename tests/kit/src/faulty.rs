@@ -7,10 +7,10 @@ use sync_core::record::RecordData;
 use sync_core::storage::{CycleLock, ReadTxn, Storage, WriteTxn};
 use sync_core::{Error, Result};
 
-/// A storage over another that fails where it is told to.
+/// A wrapper of a storage that fails on request.
 ///
 /// Every operation counts: beginning a transaction, each call in it, its commit, and taking the lock of the cycle. An
-/// operation that fails has no effect; a commit that fails takes nothing into effect.
+/// operation that fails has no effect; a commit that fails rolls back.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -31,9 +31,9 @@ pub struct FaultyStorage(Watched<Faults>);
 type MakeError = Box<dyn Fn(Operation) -> Error + Send + Sync>;
 
 struct Plan {
-    /// How many operations go well before the one that fails.
+    /// The number of operations before the one that fails.
     left: u64,
-    /// Whether all that come after it fail too.
+    /// True if all later ones fail too.
     crashes: bool,
     error: MakeError,
 }
@@ -81,47 +81,47 @@ impl Watch for Faults {
 }
 
 impl FaultyStorage {
-    /// A storage over this one; nothing fails yet.
+    /// Wraps this storage; nothing fails yet.
     pub fn new(inner: Arc<dyn Storage>) -> Self {
         Self(Watched { inner, watch: Faults::default() })
     }
 
-    /// Lets the `n`th operation from now on fail with this error, and none after it. The first is 1.
+    /// Makes the `n`th operation from now on fail with this error, and none after it. The first is 1.
     pub fn fail_at(&self, n: u64, error: impl Fn(Operation) -> Error + Send + Sync + 'static) {
         self.0.watch.state().plan = Some(Plan { left: n.saturating_sub(1), crashes: false, error: Box::new(error) });
     }
 
-    /// Lets every operation from the `n`th from now on fail, until it is [healed](Self::heal), as if the process died
+    /// Makes every operation from the `n`th from now on fail, until it is [healed](Self::heal), as if the process died
     /// there. The first is 1.
     pub fn crash_at(&self, n: u64) {
         let error = |operation| Error::Database { source: format!("planned crash before {operation}").into() };
         self.0.watch.state().plan = Some(Plan { left: n.saturating_sub(1), crashes: true, error: Box::new(error) });
     }
 
-    /// Lets each record fail to be stored that holds this text, as one does that a constraint of the database forbids.
+    /// Makes each record with this text fail to be stored, like one that a constraint of the database forbids.
     pub fn refuse_records(&self, text: &str) {
         self.0.watch.state().refused = Some(text.to_owned());
     }
 
-    /// Counts an operation that is none of the storage's, as one on a file beside it, and fails it where its turn is.
+    /// Counts an operation outside the storage, such as one on a file beside it, and fails it if it is the planned one.
     ///
     /// # Errors
-    /// It is the one that was planned to fail, or one behind it where everything fails.
+    /// It is the planned one, or a later one after a crash.
     pub fn operate(&self, what: &'static str) -> Result<()> {
         self.0.watch.before(Operation::Call(what))
     }
 
-    /// Lets everything go well again.
+    /// Ends all faults.
     pub fn heal(&self) {
         self.0.watch.state().plan = None;
     }
 
-    /// The number of operations asked for so far, those that failed included.
+    /// The number of operations so far, including failed ones.
     pub fn operations(&self) -> u64 {
         self.0.watch.state().operations
     }
 
-    /// The number of operations that were made to fail.
+    /// The number of operations that failed on request.
     pub fn failed(&self) -> u64 {
         self.0.watch.state().failed
     }

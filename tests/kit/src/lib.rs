@@ -1,4 +1,4 @@
-//! The test kit: what tests of storages, hosts and the engine share. Nothing that ships depends on it.
+//! The test kit: shared by tests of storages, hosts and the engine. Nothing that ships depends on it.
 //!
 //! - [`storage_contract`](mod@storage_contract): the promises of [`Storage`](sync_core::storage::Storage) as one function each, and
 //!   [`storage_contract!`](macro@storage_contract), which makes a test of each for an implementation.

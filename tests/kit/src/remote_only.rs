@@ -6,7 +6,7 @@ use super::watched::{Operation, Watch, Watched};
 use sync_core::Result;
 use sync_core::storage::{CycleLock, ReadTxn, Storage, WriteTxn};
 
-/// A storage over another that has no part for a central server: what a site does over it needs nothing of that part.
+/// A wrapper of a storage without the part for a central server: a site that works on it does not need that part.
 ///
 /// ```
 /// use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What an operator of the server does, and what a test looks at.
+//! The controls of an operator of the server, and the views of a test.
 
 use serde_json::Value;
 
@@ -11,7 +11,7 @@ use sync_core::protocol::v5::InitialisationStatus;
 use sync_core::protocol::v6::Action;
 use sync_core::record::{RecordData, SiteId};
 
-/// By which way a merge reaches the sites.
+/// The way on which a merge reaches the sites.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MergeBy {
     /// The central change log.
@@ -32,56 +32,56 @@ impl State {
 
 /// # Sites
 impl LegacyServer {
-    /// Puts a site on the list, in the place of one with the same name.
+    /// Adds a site, in place of one with the same name.
     pub fn add_site(&self, site: LegacySite) {
         let mut state = self.state();
         state.sites.retain(|account| account.site.name != site.name);
         state.sites.push(Account::new(site));
     }
 
-    /// Changes what the list says of a site; what else is known of it stays.
+    /// Changes a site's entry in the list; its other state stays.
     pub fn change_site(&self, name: &str, change: impl FnOnce(&mut LegacySite)) {
         if let Some(account) = self.state().account_mut(name) {
             change(&mut account.site);
         }
     }
 
-    /// The hardware id that a site is bound to.
+    /// The hardware id of a site's machine.
     pub fn hardware_id(&self, site: &str) -> Option<String> {
         self.state().account(site)?.hardware_id.clone()
     }
 
-    /// Lets the next machine in that speaks for a site.
+    /// Frees a site from its machine.
     pub fn reset_hardware_id(&self, site: &str) {
         if let Some(account) = self.state().account_mut(site) {
             account.hardware_id = None;
         }
     }
 
-    /// How far a site's initialisation is; `None` for a site that is not on the list.
+    /// The state of a site's initialisation; `None` for an unknown site.
     pub fn initialisation_status(&self, site: &str) -> Option<InitialisationStatus> {
         Some(self.state().account(site)?.status.clone())
     }
 
-    /// Says of a site's initialisation whatever one likes; nothing else changes.
+    /// Sets the state of a site's initialisation; nothing else changes.
     pub fn set_initialisation_status(&self, site: &str, status: InitialisationStatus) {
         if let Some(account) = self.state().account_mut(site) {
             account.status = status;
         }
     }
 
-    /// What waits for a site, in its order, as it would be sent now.
+    /// The queue of a site, in order, with the present data.
     pub fn queued(&self, site: &str) -> Vec<QueuedRecord> {
         let state = self.state();
         state.account(site).map(|account| account.queue.first(usize::MAX, &state.records.rows)).unwrap_or_default()
     }
 
-    /// What of it was sent, as it was sent last.
+    /// The sent entries of it, with the data that were last sent.
     pub fn sent(&self, site: &str) -> Vec<QueuedRecord> {
         self.state().account(site).map(|account| account.queue.sent()).unwrap_or_default()
     }
 
-    /// Everything that a site pushed, in its order, what came twice twice.
+    /// Everything that a site pushed, in order, including repetitions.
     pub fn pushed(&self, site: &str) -> Vec<PushedRecord> {
         self.state().account(site).map(|account| account.pushed.clone()).unwrap_or_default()
     }
@@ -94,7 +94,7 @@ impl LegacyServer {
 
 /// # Records
 impl LegacyServer {
-    /// Adds a store with a name of its own, active on a site, to the central records.
+    /// Adds a store with its own name, active on a site, to the central records.
     pub fn add_store(&self, id: &str, name_id: &str, code: &str, site: SiteId) {
         self.put_central("name", name_id, rows::name(name_id, code, code, "store"));
         self.put_central("store", id, rows::store(id, name_id, code, site));
@@ -109,7 +109,7 @@ impl LegacyServer {
         }
     }
 
-    /// Queues all rows of a store for the site where it is active now.
+    /// Queues all rows of a store for the site on which it is active now.
     pub fn queue_store(&self, id: &str) {
         let mut state = self.state();
         let Some(site) = state.records.site_of_store(id) else { return };
@@ -123,7 +123,7 @@ impl LegacyServer {
         }
     }
 
-    /// Writes a central record: a new position of the log, and the old one is gone.
+    /// Writes a central record: at a new position of the log, which loses the old one.
     pub fn put_central(&self, table: &str, id: &str, data: Value) -> u64 {
         let mut state = self.state();
         let action = if state.records.central.get(table, id).is_some() { Action::Update } else { Action::Insert };
@@ -145,19 +145,20 @@ impl LegacyServer {
         self.state().records.central.last()
     }
 
-    /// Writes a row as if somebody did so at the server: it is queued for the initialised sites to which it belongs.
+    /// Writes a row as a user of the server would: it is queued for the initialised sites to which it belongs.
     pub fn put_row(&self, table: &str, id: &str, data: Value) {
         let mut state = self.state();
         let action = if state.records.rows.get(table, id).is_some() { Action::Update } else { Action::Insert };
         state.change_row(LegacyRecord::new(action, table, id, Some(RecordData::of(&data))), None);
     }
 
-    /// Deletes a row as if somebody did so at the server.
+    /// Deletes a row as a user of the server would.
     pub fn delete_row(&self, table: &str, id: &str) {
         self.state().change_row(LegacyRecord::new(Action::Delete, table, id, None), None);
     }
 
-    /// Queues any record for a site, whether it fits there or not, to be sent as it is. The server keeps nothing of it.
+    /// Queues any record for a site, even one that does not belong there, to be sent unchanged. The server itself does
+    /// not store it.
     pub fn queue(&self, site: &str, action: Action, table: &str, id: &str, data: Option<Value>) {
         let mut state = self.state();
         if let Some(at) = state.sites.iter().position(|account| account.site.name == site) {
@@ -166,8 +167,8 @@ impl LegacyServer {
         }
     }
 
-    /// Merges a record into another one of its table. The server's own records point to the kept one from now on, which is
-    /// no change to them; sites are told of the merge only.
+    /// Merges a record into another one of its table. The server's own records then name the remaining one, which does
+    /// not count as a change; sites only get the merge.
     pub fn merge(&self, by: MergeBy, table: &str, keep: &str, delete: &str) {
         let mut state = self.state();
         state.records.merge(table, keep, delete);
@@ -187,31 +188,31 @@ impl LegacyServer {
         }
     }
 
-    /// A central record as it is now.
+    /// A central record in its current version.
     pub fn central(&self, table: &str, id: &str) -> Option<Value> {
         let state = self.state();
         let record = state.records.central.get(table, id)?;
         serde_json::from_str(record.data.as_ref()?.as_str()).ok()
     }
 
-    /// All central records as they are now, with their positions: deletes and merges too.
+    /// All central records in their current versions, with their positions, including deletes and merges.
     pub fn central_log(&self) -> Vec<(u64, LegacyRecord)> {
         self.state().records.central.after(0).map(|(position, record)| (position, record.clone())).collect()
     }
 
-    /// A row as it is now: what was pushed is there once it is integrated.
+    /// A row in its current version; a push counts once it is integrated.
     pub fn row(&self, table: &str, id: &str) -> Option<Value> {
         let state = self.state();
         let row = state.records.rows.get(table, id)?;
         serde_json::from_str(row.record.data.as_ref()?.as_str()).ok()
     }
 
-    /// All rows as they are now, in the order in which the server first had them.
+    /// All rows in their current versions, in order of arrival.
     pub fn rows(&self) -> Vec<LegacyRecord> {
         self.state().records.rows.iter().map(|row| row.record.clone()).collect()
     }
 
-    /// The rows that belong to a site, in the order in which the server first had them.
+    /// The rows that belong to a site, in order of arrival.
     pub fn rows_of_site(&self, site: SiteId) -> Vec<LegacyRecord> {
         let state = self.state();
         let rows = state.records.rows.iter().filter(|row| state.records.sites_of(row).contains(&site));
@@ -221,33 +222,33 @@ impl LegacyServer {
 
 /// # Behaviour
 impl LegacyServer {
-    /// How long an initialisation takes from now on. One that takes any time at all gets no answer: the real server answers
-    /// when it is done, which is later than a client waits.
+    /// Sets the time of initialisations. One that takes any time gets no answer: the real server answers at its end,
+    /// which is later than a client waits.
     pub fn set_initialise_takes(&self, takes: Takes) {
         self.state().initialise_takes = takes;
     }
 
-    /// How long the integration of a push takes from now on.
+    /// Sets the time of integrations.
     pub fn set_integration_takes(&self, takes: Takes) {
         self.state().integration_takes = takes;
     }
 
-    /// How values are spelled from now on.
+    /// Sets the spelling of values.
     pub fn set_spelling(&self, spelling: Spelling) {
         self.state().spelling = spelling;
     }
 
-    /// Which V5 versions of clients are let in.
+    /// Sets the V5 versions that are accepted.
     pub fn set_versions(&self, versions: std::ops::RangeInclusive<u32>) {
         self.state().versions = versions;
     }
 
-    /// Plans a fault; of several that are about a request, the one that was planned first.
+    /// Plans a fault; of several for a request, the one that was planned first happens.
     pub fn plan(&self, fault: PlannedFault) {
         self.state().plans.push(fault);
     }
 
-    /// Plans a fault of each request to an endpoint, until [`heal`](Self::heal).
+    /// Plans a fault of every request to an endpoint, until [`heal`](Self::heal).
     pub fn fail(&self, endpoint: Endpoint, fault: Fault) {
         self.plan(PlannedFault::new(endpoint, fault));
     }
@@ -257,22 +258,22 @@ impl LegacyServer {
         self.plan(PlannedFault::new(endpoint, fault).times(times));
     }
 
-    /// Forgets all planned faults.
+    /// Removes all planned faults.
     pub fn heal(&self) {
         self.state().plans.clear();
     }
 
-    /// How many requests came to an endpoint, those that went wrong included.
+    /// The number of requests to an endpoint, including failed ones.
     pub fn count(&self, endpoint: Endpoint) -> u64 {
         self.state().requests.get(&endpoint).copied().unwrap_or(0)
     }
 
-    /// How many requests came to addresses that the server does not have.
+    /// The number of requests to unknown addresses.
     pub fn unknown_requests(&self) -> u64 {
         self.state().unknown_requests
     }
 
-    /// Begins to count from nothing.
+    /// Resets the counts.
     pub fn forget_requests(&self) {
         let mut state = self.state();
         state.requests.clear();

@@ -122,7 +122,7 @@ fn gaps_in_the_central_log() {
     test.server.fail_times(Endpoint::CentralRecords, Fault::EmptyBatch(9), 1);
     assert_eq!(test.get(A, Endpoint::CentralRecords, "cursor=5&limit=500"), json!({ "maxCursor": 14, "data": [] }));
 
-    // A server that looks at two positions at a time, over a gap of three: a client that steps by one gets everything.
+    // A server that searches two positions at a time, over a gap of three: a client that steps by one gets everything.
     test.server.skip_positions(3);
     test.server.put_central("unit", "U", rows::unit("U", "Box"));
     test.server.fail(Endpoint::CentralRecords, Fault::Window(2));

@@ -1,4 +1,4 @@
-//! What the server refuses or does wrong, as planned by a test.
+//! Refusals and faults of the server, planned by a test.
 
 use super::routes::Endpoint;
 
@@ -15,7 +15,7 @@ pub enum Refusal {
     SyncIsRunning,
     InitialisationInProgress,
     IntegrationInProgress,
-    /// A code that no client knows.
+    /// A code unknown to every client.
     SomethingNew,
 }
 
@@ -65,38 +65,38 @@ impl Refusal {
     }
 }
 
-/// What goes wrong with a request.
+/// A fault of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
     /// It is refused with a code; nothing is done.
     Refuse(Refusal),
-    /// It gets this status with a short text that is no JSON; nothing is done.
+    /// It gets this status with a short text that is not JSON; nothing is done.
     Status(u16),
     /// It gets a web page with this status, as from a proxy or a login page; nothing is done.
     WebPage(u16),
-    /// It gets status 200 and a text that is no JSON; nothing is done.
+    /// It gets status 200 and a text that is not JSON; nothing is done.
     NotJson,
     /// It never gets an answer; nothing is done.
     Unheard,
     /// It never gets an answer, but everything is done.
     AnswerLost,
-    /// Everything is done, and the answer ends after so many bytes of its body.
+    /// Everything is done, but the answer ends after so many bytes of its body.
     Cut(usize),
-    /// `acknowledged_records`: status as always, but the records stay queued.
+    /// `acknowledged_records`: the usual status, but the records stay queued.
     AcknowledgementsLost,
-    /// `acknowledged_records`: what is acknowledged is queued again under another id.
+    /// `acknowledged_records`: acknowledged records are queued again under another id.
     QueueNeverEmpties,
-    /// `central_records`: no rows, and a `maxCursor` so far beyond the cursor asked for.
+    /// `central_records`: no rows, and a `maxCursor` so far after the requested cursor.
     EmptyBatch(u64),
-    /// `central_records`: the server looks only at so many positions after the cursor, so a gap gives an empty batch.
+    /// `central_records`: the server searches only so many positions after the cursor, so a gap gives an empty batch.
     Window(u64),
-    /// `central_records` and `queued_records`: the records of a batch in reverse.
+    /// `central_records` and `queued_records`: the records of a batch in reverse order.
     OutOfOrder,
-    /// `queued_records`, pushed: everything is taken, but integration is never said to have started.
+    /// `queued_records`, pushed: everything is accepted, but the integration never starts.
     IntegrationNotStarted,
 }
 
-/// A fault with the requests that it is about.
+/// A fault, with the requests to which it applies.
 ///
 /// ```
 /// # use sync_testkit::legacy_server::{Endpoint, Fault, PlannedFault};
@@ -113,18 +113,18 @@ pub struct PlannedFault {
 }
 
 impl PlannedFault {
-    /// A fault of each request to this endpoint.
+    /// A fault of every request to this endpoint.
     pub fn new(endpoint: Endpoint, fault: Fault) -> Self {
         Self { endpoint, fault, site: None, skip: 0, left: None }
     }
 
-    /// Only of requests that give this name as their site.
+    /// Only requests with this site name.
     #[must_use]
     pub fn of_site(self, name: &str) -> Self {
         Self { site: Some(name.to_owned()), ..self }
     }
 
-    /// Only after so many of these requests went well.
+    /// Only after so many of these requests succeeded.
     #[must_use]
     pub fn after(self, requests: u32) -> Self {
         Self { skip: requests, ..self }
@@ -136,7 +136,7 @@ impl PlannedFault {
         Self { left: Some(times), ..self }
     }
 
-    /// Counts a request; says whether it is one of those that go wrong.
+    /// Counts a request; returns whether it fails.
     fn meets(&mut self, endpoint: Endpoint, site: Option<&str>) -> bool {
         if self.endpoint != endpoint || self.site.as_deref().is_some_and(|only| site != Some(only)) {
             return false;
@@ -156,7 +156,7 @@ impl PlannedFault {
     }
 }
 
-/// The fault of a request: that of the first plan that is about it.
+/// The fault of a request: that of the first plan that applies.
 pub(super) fn choose(plans: &mut [PlannedFault], endpoint: Endpoint, site: Option<&str>) -> Option<Fault> {
     plans.iter_mut().find_map(|plan| plan.meets(endpoint, site).then(|| plan.fault.clone()))
 }

@@ -1,4 +1,4 @@
-//! What goes on between requests: initialising a site, integrating what it pushed, and queueing what others must hear of.
+//! The work between requests: initialising a site, integrating its push, and queueing records for other sites.
 
 use std::collections::BTreeSet;
 
@@ -23,7 +23,7 @@ impl State {
         }
     }
 
-    /// Begins to initialise a site; what it had queued is dropped. Says whether that is done by now.
+    /// Starts to initialise a site; its old queue is dropped. Returns whether that is done already.
     pub(super) fn begin_initialising(&mut self, at: usize) -> bool {
         let account = &mut self.sites[at];
         account.queue.clear();
@@ -52,7 +52,7 @@ impl State {
         self.records.sites_of(row).contains(&site)
     }
 
-    /// Begins to integrate what a site pushed.
+    /// Starts to integrate a site's push.
     pub(super) fn begin_integrating(&mut self, at: usize) {
         let account = &mut self.sites[at];
         account.integrating = Work::begin(self.integration_takes, self.now);
@@ -61,7 +61,7 @@ impl State {
         }
     }
 
-    /// Takes what a site pushed for the server's own, and queues it for the other sites to which it belongs.
+    /// Applies a site's push, and queues it for the other sites to which it belongs.
     pub(super) fn finish_integrating(&mut self, at: usize) {
         let account = &mut self.sites[at];
         account.integrating = None;
@@ -75,7 +75,7 @@ impl State {
         }
     }
 
-    /// Writes a row, or deletes it, and queues it for all sites to which it belongs but the one that pushed it.
+    /// Writes a row, or deletes it, and queues it for all its sites except the one that pushed it.
     pub(super) fn change_row(&mut self, record: LegacyRecord, pusher: Option<SiteId>) {
         let before = self.records.rows.get(&record.table, &record.id);
         let from = pusher.or_else(|| before.and_then(|row| row.from));
@@ -86,7 +86,7 @@ impl State {
             self.records.rows.put(record.clone(), from);
             sites.extend(self.records.sites_of(&Row { record: record.clone(), from }));
         }
-        // A site that comes to see a patient needs the patient first.
+        // A site that starts to see a patient needs the patient first.
         let name = if record.table == JOIN { record.text("name_ID") } else { None };
         let name = name.and_then(|name| self.records.rows.get("name", &name)).map(|row| row.record.clone());
         for site in sites.into_iter().filter(|site| Some(*site) != pusher) {
@@ -96,7 +96,7 @@ impl State {
         }
     }
 
-    /// Queues something for a site that was initialised; another one gets it with its initialisation.
+    /// Queues an entry for an initialised site; any other site gets it with its initialisation.
     pub(super) fn enqueue_for(&mut self, site: SiteId, entry: Entry) {
         let account = self.sites.iter().position(|account| account.site.site_id == site);
         let at = account.filter(|at| self.sites[*at].status == InitialisationStatus::Completed);

@@ -1,8 +1,9 @@
-//! A stand-in for the legacy mSupply server, which is closed: made from the description of protocol V5, with faults.
+//! A stand-in for the legacy mSupply server, whose source is closed: made from the description of protocol V5, with
+//! faults.
 //!
-//! It is a value in memory that answers one request at a time: no thread, no socket, nothing left to chance, and time only
-//! from its clock. Tests call it in process, as a [`Transport`](sync_core::transport::Transport), or over HTTP, by
-//! [`ListeningLegacyServer`] or a server of their own before [`LegacyServer::reply`].
+//! It is a value in memory that answers one request at a time: without threads, sockets or randomness, and with its own
+//! clock. Tests call it in process, as a [`Transport`](sync_core::transport::Transport), or over HTTP, with
+//! [`ListeningLegacyServer`] or their own server in front of [`LegacyServer::reply`].
 //!
 //! - **Sites** ([`LegacySite`]) with a password, an address of their Open mSupply central server, and a hardware id that is
 //!   bound at first contact.
@@ -12,8 +13,8 @@
 //!   changes after that is sent again under the same id, whatever was acknowledged.
 //! - **Faults** ([`PlannedFault`]), and how long initialising and integrating take ([`Takes`]).
 //!
-//! What the description leaves open is decided so that a client must be right to get along with it: the queue holds nothing
-//! before the initialisation is over, a gzipped request is no JSON, and every header must be there.
+//! Where the description is silent, the stand-in is strict with clients: the queue is empty until the initialisation is
+//! over, a gzipped request is not JSON, and every header must be there.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -70,7 +71,7 @@ use sync_core::transport::{HttpRequest, HttpResponse};
 /// The number of the legacy server's own site.
 pub const LEGACY_SITE_ID: SiteId = SiteId(1);
 
-/// An id as the legacy server makes them, of 32 upper-case hexadecimal digits; the same for the same words.
+/// An id in the format of the legacy server, of 32 upper-case hexadecimal digits; always the same for the same words.
 pub fn legacy_id(kind: &str, what: &str) -> String {
     let digest = Sha256::digest(format!("{kind} {what}"));
     digest.iter().take(16).map(|byte| format!("{byte:02X}")).collect()
@@ -89,7 +90,7 @@ impl fmt::Debug for LegacyServer {
 }
 
 struct State {
-    /// Time on the server's clock, as of the request or call that is under way.
+    /// The time of the server's clock in the current request or call.
     now: Duration,
     sites: Vec<Account>,
     records: Records,
@@ -122,13 +123,13 @@ impl LegacyServer {
         Self { clock, state: Mutex::new(state) }
     }
 
-    /// Answers a request, or says that it gets no answer or only a part of one.
+    /// Answers a request; the answer may be missing or cut.
     pub fn reply(&self, request: &HttpRequest) -> Reply {
         self.state().reply(request)
     }
 
-    /// Answers a request where there must be an answer: one that is cut has the shorter body, and what gets none has status
-    /// 504, as a proxy gives it.
+    /// Answers a request for callers that need an answer: a cut one has the shorter body, and a missing one is status
+    /// 504, as from a proxy.
     pub fn handle(&self, request: &HttpRequest) -> HttpResponse {
         match self.reply(request) {
             Reply::Whole(response) => response,

@@ -1,4 +1,4 @@
-//! The queue holds no data: what it sends is looked up.
+//! The queue holds no data: rows are read when they are sent.
 
 use serde_json::{Value, json};
 

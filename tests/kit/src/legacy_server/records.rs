@@ -1,4 +1,4 @@
-//! Records as the legacy server holds them: the central change log, and the data of stores and patients.
+//! The legacy server's records: the central change log, and the data of stores and patients.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -15,7 +15,7 @@ pub struct LegacyRecord {
     pub table: String,
     /// Its id.
     pub id: String,
-    /// What is done to it.
+    /// The action.
     pub action: Action,
     /// Its data; a delete has none.
     pub data: Option<RecordData>,
@@ -31,7 +31,7 @@ impl LegacyRecord {
         Some(text).filter(|text| !text.is_empty())
     }
 
-    /// Points what points to one id to another one; `None` if nothing does.
+    /// Replaces references to one id by another one; `None` if there are none.
     fn repointed(&self, from: &str, to: &str) -> Option<Self> {
         let text = self.data.as_ref()?.as_str();
         // Parsing every row for each merge would take long in a large world.
@@ -45,14 +45,14 @@ impl LegacyRecord {
     }
 }
 
-/// The key of a record; a merge is none of its table's records.
+/// The key of a record; a merge has its own.
 type Key = (String, String, bool);
 
 fn key(record: &LegacyRecord) -> Key {
     (record.table.clone(), record.id.clone(), record.action == Action::Merge)
 }
 
-/// The central change log. It keeps the newest change of each record only, so it has gaps.
+/// The central change log. It holds only the newest change of each record, so it has gaps.
 #[derive(Debug, Default)]
 pub(super) struct CentralLog {
     by_position: BTreeMap<u64, LegacyRecord>,
@@ -87,7 +87,7 @@ impl CentralLog {
         self.by_position.get(self.positions.get(&(table.to_owned(), id.to_owned(), false))?)
     }
 
-    /// Forgets a record as if it had never been, and points what points to it to another one. Neither is a change.
+    /// Removes a record completely, and replaces references to it. Neither is a change.
     fn replace(&mut self, table: &str, from: &str, to: &str) {
         if let Some(old) = self.positions.remove(&(table.to_owned(), from.to_owned(), false)) {
             self.by_position.remove(&old);
@@ -96,7 +96,7 @@ impl CentralLog {
     }
 }
 
-/// Records of stores and patients, in the order in which they came.
+/// Records of stores and patients, in order of arrival.
 #[derive(Debug, Default)]
 pub(super) struct Rows {
     by_number: BTreeMap<u64, Row>,
@@ -106,7 +106,7 @@ pub(super) struct Rows {
     next: u64,
 }
 
-/// A record with the site that brought it, if one did.
+/// A record with the site that pushed it, if one did.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Row {
     pub(super) record: LegacyRecord,
@@ -181,7 +181,7 @@ fn repoint<'a>(records: impl Iterator<Item = &'a mut LegacyRecord>, from: &str, 
     }
 }
 
-/// What links a name to a store.
+/// The link of a name with a store.
 pub(super) const JOIN: &str = "name_store_join";
 
 fn is_inactive(record: &LegacyRecord) -> bool {
@@ -192,7 +192,7 @@ fn is_inactive(record: &LegacyRecord) -> bool {
         .is_some_and(|f| f.get("inactive").is_some_and(|v| v.get() == "true"))
 }
 
-/// By which key a row names the record to whose store it belongs, and the table of that.
+/// The key in which a row names its parent, and the parent's table.
 const PARENTS: &[(&str, &str)] = &[
     ("transaction_ID", "transact"),
     ("requisition_ID", "requisition"),
@@ -201,7 +201,7 @@ const PARENTS: &[(&str, &str)] = &[
     ("Goods_received_ID", "Goods_received"),
 ];
 
-/// Everything that the server holds.
+/// The whole content of the server.
 #[derive(Debug, Default)]
 pub(super) struct Records {
     pub(super) central: CentralLog,
@@ -230,7 +230,7 @@ impl Records {
         }
     }
 
-    /// The record to which another one belongs.
+    /// The parent of a record.
     pub(super) fn parent(&self, record: &LegacyRecord) -> Option<&Row> {
         PARENTS.iter().find_map(|(key, table)| self.rows.get(table, &record.text(key)?))
     }
@@ -242,10 +242,10 @@ impl Records {
     }
 }
 
-/// How the server spells values; what it holds stays as it is.
+/// The spelling of values on the wire; stored values do not change.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Spelling {
-    /// An empty text for null, and `0000-00-00` where the key is that of a date.
+    /// An empty text for null, and `0000-00-00` for a key of a date.
     pub null_as_empty: bool,
     /// A number as text.
     pub numbers_as_text: bool,

@@ -1,4 +1,4 @@
-//! What is answered at each address.
+//! The answers at each address.
 
 use serde::{Deserialize, Serialize};
 
@@ -69,7 +69,7 @@ impl Endpoint {
     }
 }
 
-/// The most records of one answer, whatever a site asks for.
+/// The most records of one answer, for any request.
 const LIMIT_MAX: u64 = 1000;
 
 #[derive(Serialize)]
@@ -148,7 +148,7 @@ impl State {
         }
     }
 
-    /// The site that asks, if its headers are right.
+    /// The site of a request, if its headers are right.
     fn authenticated(
         &mut self,
         endpoint: Endpoint,
@@ -179,7 +179,7 @@ impl State {
         Ok(at)
     }
 
-    /// Does what is asked; `None` if the answer would come later than anybody waits.
+    /// Handles a request; `None` if the answer would come later than any client waits.
     fn answer(
         &mut self,
         endpoint: Endpoint,
@@ -234,7 +234,7 @@ impl State {
         json(&serde_json::json!({ "code": code, "message": message, "data": null }))
     }
 
-    /// The real server answers when it is done. Where that takes time, nobody waits long enough.
+    /// The real server answers at the end. If that takes time, no client waits long enough.
     fn initialise(&mut self, at: usize, body: &[u8]) -> Option<HttpResponse> {
         if self.sites[at].initialising.is_some() {
             return Some(refused(Refusal::InitialisationInProgress));
@@ -306,7 +306,7 @@ impl State {
         HttpResponse { status: 204, headers: Vec::new(), body: Vec::new() }
     }
 
-    /// The patients of the whole system whom a query means.
+    /// The patients of the whole system that match a query.
     fn patients(&self, query: &str) -> HttpResponse {
         let query = PatientQuery::from_query(query);
         let names = self.records.rows.iter().filter(|row| row.record.table == "name");
@@ -316,7 +316,7 @@ impl State {
         json(&found)
     }
 
-    /// Links a patient to a store of the site, and queues what belongs to the patient. A link that exists is given again.
+    /// Links a patient to a store of the site, and queues the patient's records. An existing link is returned again.
     fn name_store_join(&mut self, at: usize, join: &NewJoin) -> HttpResponse {
         if self.records.site_of_store(&join.store) != Some(self.sites[at].site.site_id) {
             return HttpResponse::text(400, "the store is not active on this site");
@@ -336,7 +336,7 @@ impl State {
     }
 }
 
-/// Reads a body, and answers what is no message of this kind.
+/// Reads a body, or refuses one of the wrong kind.
 fn read<T: serde::de::DeserializeOwned>(body: &[u8], answer: impl FnOnce(T) -> HttpResponse) -> HttpResponse {
     match serde_json::from_slice(body) {
         Ok(message) => answer(message),
@@ -376,7 +376,7 @@ fn limit(query: &str) -> usize {
     usize::try_from(number(query, "limit").unwrap_or(LIMIT_MAX).min(LIMIT_MAX)).unwrap_or(usize::MAX)
 }
 
-/// Whether a row of `name` is a patient.
+/// True if a row of `name` is a patient.
 fn is_patient(data: &RecordData) -> bool {
     data.fields().and_then(|fields| fields.text("type")).is_some_and(|kind| kind == "patient")
 }

@@ -1,7 +1,7 @@
-//! Rows in the shape of the legacy server: an empty text for what is not there, `0000-00-00` for no date.
+//! Rows in the format of the legacy server: an empty text for a missing value, `0000-00-00` for a missing date.
 //!
-//! Those of `name` and `store` have every key that a site was seen to get; the others the keys that Open mSupply reads, and
-//! some that it does not.
+//! Those of `name` and `store` have every key that a real site received; the others have the keys that Open mSupply
+//! reads, and some that it ignores.
 
 use serde_json::{Map, Value, json};
 
@@ -101,7 +101,7 @@ pub fn list_master_name_join(id: &str, list_id: &str, name_id: &str) -> Value {
     })
 }
 
-/// A supplier invoice of a store that is not finished.
+/// An unfinished supplier invoice of a store.
 pub fn transact(id: &str, store_id: &str, name_id: &str, number: u64) -> Value {
     json!({
         "ID": id, "store_ID": store_id, "name_ID": name_id, "invoice_num": number, "type": "si", "status": "nw",

@@ -1,4 +1,4 @@
-//! Sites as the legacy server knows them, and what each has waiting.
+//! The legacy server's sites, and the queue of each.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use sync_core::record::SiteId;
 /// A site on the list of the legacy server.
 #[derive(Debug, Clone)]
 pub struct LegacySite {
-    /// What it is called, which is the user name of its requests.
+    /// Its name, which is the user name of its requests.
     pub name: String,
     /// Its code.
     pub code: String,
@@ -49,19 +49,19 @@ impl LegacySite {
     }
 }
 
-/// How long the server works on something before it is idle again.
+/// How long a work of the server takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Takes {
-    /// It is done before the request is answered.
+    /// It ends before the request is answered.
     #[default]
     NoTime,
-    /// It is done after so many questions about its status were answered with "busy".
+    /// It ends after so many status requests were answered with "busy".
     Polls(u32),
-    /// It is done when so much time has passed on the server's clock.
+    /// It ends after so much time on the server's clock.
     Time(Duration),
 }
 
-/// Work that is going on.
+/// Running work.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Work {
     Polls(u32),
@@ -69,7 +69,7 @@ pub(super) enum Work {
 }
 
 impl Work {
-    /// Begins it at this moment; `None` if it is done at once.
+    /// Starts it at this moment; `None` if it ends at once.
     pub(super) fn begin(takes: Takes, now: Duration) -> Option<Self> {
         match takes {
             Takes::NoTime => None,
@@ -82,7 +82,7 @@ impl Work {
         matches!(self, Self::Until(moment) if moment <= now)
     }
 
-    /// Counts a question about the status; says whether the work is done by now.
+    /// Counts a status request; returns whether the work has ended.
     pub(super) fn polled(&mut self) -> bool {
         match self {
             Self::Polls(0) => true,
@@ -98,7 +98,7 @@ impl Work {
 /// A record in a site's queue.
 #[derive(Debug, Clone, PartialEq)]
 pub struct QueuedRecord {
-    /// The id by which it is acknowledged.
+    /// The id for its acknowledgement.
     pub sync_out_id: String,
     /// The record.
     pub record: LegacyRecord,
@@ -107,34 +107,34 @@ pub struct QueuedRecord {
 /// A record that a site pushed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PushedRecord {
-    /// What the site called it: the cursor of its changelog as text.
+    /// The site's id of it: the cursor of its changelog as text.
     pub sync_out_id: String,
     /// The record; without data if that was null.
     pub record: LegacyRecord,
 }
 
-/// Something in a site's queue.
+/// An entry in a site's queue.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Entry {
-    /// A row. The queue holds no data: the server looks the row up when it sends it.
+    /// A row. The queue holds no data: the server reads the row when it sends it.
     Row {
         /// Its table and its id.
         key: (String, String),
-        /// What was done to it when it was queued.
+        /// The action when it was queued.
         action: Action,
     },
-    /// A merge, or what a test put there: sent as it is.
+    /// A merge, or an entry of a test: sent unchanged.
     AsItIs(LegacyRecord),
 }
 
-/// An entry with the version that was sent last.
+/// An entry with the last sent version.
 #[derive(Debug)]
 struct Waiting {
     entry: Entry,
     sent: Option<LegacyRecord>,
 }
 
-/// What waits for a site, in the order in which it was queued. A row waits once, however often it changes meanwhile.
+/// The queue of a site, in order. A row has one entry, even if it changes often meanwhile.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     waiting: BTreeMap<u64, Waiting>,
@@ -160,7 +160,7 @@ impl Queue {
         self.waiting.len() as u64
     }
 
-    /// The first of what waits, as it is now.
+    /// The first entries, with the present data.
     pub(super) fn first(&self, limit: usize, rows: &Rows) -> Vec<QueuedRecord> {
         let first = self.waiting.iter().take(limit);
         first.map(|(number, waiting)| queued(*number, waiting.entry.now(rows))).collect()
@@ -177,14 +177,14 @@ impl Queue {
         sent.collect()
     }
 
-    /// What was sent and not acknowledged yet, as it was sent last.
+    /// The sent entries without an acknowledgement, with the data that were last sent.
     pub(super) fn sent(&self) -> Vec<QueuedRecord> {
         let sent = self.waiting.iter().filter_map(|(number, waiting)| Some((*number, waiting.sent.clone()?)));
         sent.map(|(number, record)| queued(number, record)).collect()
     }
 
-    /// Takes out what was acknowledged; an id that is unknown is none of this queue's any more. A row that changed since it was
-    /// sent stays, under its id: the site does not have it as it is.
+    /// Removes acknowledged entries; unknown ids are ignored. A row that changed since it was sent stays, under its id:
+    /// the site does not have its new version.
     pub(super) fn acknowledge(&mut self, sync_out_id: &str, rows: &Rows) -> Option<Entry> {
         let number = u64::from_str_radix(sync_out_id, 16).ok()?;
         let waiting = self.waiting.get(&number)?;
@@ -192,7 +192,7 @@ impl Queue {
         if changed { None } else { self.remove(number) }
     }
 
-    /// Forgets a row that was merged into another one: it is not there, and nobody deleted it.
+    /// Removes a row that was merged into another one: it is gone without a delete.
     pub(super) fn forget(&mut self, table: &str, id: &str) {
         if let Some(number) = self.rows.get(&(table.to_owned(), id.to_owned())) {
             self.remove(*number);
@@ -209,7 +209,7 @@ impl Queue {
 }
 
 impl Entry {
-    /// What is sent of it at this moment.
+    /// The data to send at this moment.
     fn now(&self, rows: &Rows) -> LegacyRecord {
         let (key, action) = match self {
             Self::AsItIs(record) => return record.clone(),
@@ -217,7 +217,7 @@ impl Entry {
         };
         match rows.get(&key.0, &key.1) {
             None => LegacyRecord::new(Action::Delete, &key.0, &key.1, None),
-            // Queued as deleted, and there again.
+            // Queued as deleted, and created again.
             Some(row) if action == Action::Delete => LegacyRecord { action: Action::Insert, ..row.record.clone() },
             Some(row) => LegacyRecord { action, ..row.record.clone() },
         }
@@ -228,7 +228,7 @@ fn queued(number: u64, record: LegacyRecord) -> QueuedRecord {
     QueuedRecord { sync_out_id: format!("{number:032X}"), record }
 }
 
-/// A site with everything the server remembers of it.
+/// A site with all its state.
 #[derive(Debug)]
 pub(super) struct Account {
     pub(super) site: LegacySite,
@@ -237,7 +237,7 @@ pub(super) struct Account {
     pub(super) initialising: Option<Work>,
     pub(super) integrating: Option<Work>,
     pub(super) queue: Queue,
-    /// What it pushed and what is not integrated yet.
+    /// Its push that is not integrated yet.
     pub(super) waiting: Vec<LegacyRecord>,
     pub(super) pushed: Vec<PushedRecord>,
     /// The `queueLength` of each of its pushes.

@@ -1,4 +1,4 @@
-//! The stand-in legacy server on a socket: a thread a connection, one exchange each.
+//! The stand-in legacy server on a socket: a thread for each connection, one exchange each.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -10,10 +10,10 @@ use sync_core::transport::{HttpRequest, HttpResponse, Method};
 
 use super::{LegacyServer, Reply};
 
-/// The longest body that is read.
+/// The longest accepted body.
 const BODY_MAX: usize = 64 * 1024 * 1024;
 
-/// A legacy server that listens on a port of this machine; it takes no more connections once this is dropped.
+/// A legacy server that listens on a port of this machine, until it is dropped.
 #[derive(Debug)]
 pub struct ListeningLegacyServer {
     address: SocketAddr,
@@ -36,14 +36,14 @@ impl ListeningLegacyServer {
                     break;
                 }
                 let legacy = legacy.clone();
-                // Whoever breaks a connection knows it, and nobody else has to.
+                // A client that breaks a connection knows it; nobody else has to.
                 std::thread::spawn(move || drop(exchange(&stream, &legacy)));
             }
         });
         Ok(Self { address, stopped })
     }
 
-    /// Where it listens.
+    /// Its address.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -52,7 +52,7 @@ impl ListeningLegacyServer {
 impl Drop for ListeningLegacyServer {
     fn drop(&mut self) {
         self.stopped.store(true, Ordering::SeqCst);
-        // Wakes the loop, which then sees that it is to end.
+        // Wakes the loop, which then ends.
         let _ = TcpStream::connect(self.address);
     }
 }
@@ -63,12 +63,12 @@ fn exchange(stream: &TcpStream, legacy: &LegacyServer) -> std::io::Result<()> {
     match legacy.reply(&request) {
         Reply::Whole(response) => send(stream, &response, response.body.len()),
         Reply::Cut(response, bytes) => send(stream, &response, bytes),
-        // The connection ends without an answer, as a proxy does that has waited enough.
+        // The connection ends without an answer, like that of a proxy that waited too long.
         Reply::Nothing => Ok(()),
     }
 }
 
-/// Reads a request; `None` if it is none that the legacy server gets.
+/// Reads a request; `None` if it is not one for the legacy server.
 fn read(reader: &mut BufReader<&TcpStream>) -> std::io::Result<Option<HttpRequest>> {
     let mut line = String::new();
     reader.read_line(&mut line)?;
@@ -98,7 +98,7 @@ fn read(reader: &mut BufReader<&TcpStream>) -> std::io::Result<Option<HttpReques
     Ok(Some(request))
 }
 
-/// Sends a response whose head announces its whole body, and this many bytes of that.
+/// Sends a response whose head announces the whole body, and this many bytes of it.
 fn send(mut stream: &TcpStream, response: &HttpResponse, bytes: usize) -> std::io::Result<()> {
     let mut head = format!("HTTP/1.1 {} Legacy\r\nconnection: close\r\n", response.status);
     for (name, value) in &response.headers {

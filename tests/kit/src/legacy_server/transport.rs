@@ -1,18 +1,18 @@
-//! The server as the other end of a transport.
+//! The server as a transport.
 
 use std::sync::Arc;
 
 use super::LegacyServer;
 use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
 
-/// What a request gets.
+/// The result of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reply {
     /// A whole response.
     Whole(HttpResponse),
-    /// A response of which only so many bytes of the body arrive; its head announces the whole.
+    /// A response with only so many bytes of its body; its head announces the whole.
     Cut(HttpResponse, usize),
-    /// Nothing: the client waits until it has waited enough.
+    /// Nothing: the client waits until its time is over.
     Nothing,
 }
 
@@ -27,14 +27,14 @@ impl Transport for LegacyServer {
     }
 }
 
-/// The legacy server and whatever else a client speaks to, over one transport.
+/// The legacy server and another one behind one transport.
 pub struct LegacyAnd {
     legacy: Arc<LegacyServer>,
     other: Arc<dyn Transport>,
 }
 
 impl LegacyAnd {
-    /// Paths of the legacy server go there, all others to this transport.
+    /// Sends paths of the legacy server there, and all others to this transport.
     pub fn new(legacy: Arc<LegacyServer>, other: Arc<dyn Transport>) -> Self {
         Self { legacy, other }
     }
@@ -55,7 +55,7 @@ impl Transport for LegacyAnd {
     }
 }
 
-/// The request with path and query for its address, as a server receives it.
+/// The request with path and query as its address, as a server receives it.
 fn as_received(request: &HttpRequest) -> HttpRequest {
     let mut received = request.clone();
     if let Ok(url) = url::Url::parse(&request.url) {

@@ -1,4 +1,4 @@
-//! A small world of the kind that a legacy server holds, in its own shape and always the same.
+//! A small, constant world of a legacy server, in its own format.
 
 use serde_json::Value;
 
@@ -23,7 +23,7 @@ pub struct SmallSite {
     pub clinician_id: String,
 }
 
-/// What there is in the world that [`small_world`] makes.
+/// The content of the world that [`small_world`] makes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(missing_docs, reason = "each is its own meaning")]
 pub struct SmallWorld {
@@ -148,7 +148,7 @@ fn add_site(server: &LegacyServer, world: &SmallWorld, name: &str, site_id: i32,
     site
 }
 
-/// Adds so many invoices, each with a line, to a store; for figures.
+/// Adds so many invoices, each with a line, to a store; for measurements.
 pub fn add_invoices(server: &LegacyServer, store_id: &str, supplier: &str, item: &str, count: u32) {
     for number in 0..count {
         let what = format!("{store_id} {number}");

@@ -1,4 +1,4 @@
-//! The sync buffer: what was received, in which order, and what is set aside.
+//! The sync buffer: received records, their order, and the quarantine.
 
 use std::sync::Arc;
 
@@ -64,8 +64,8 @@ fn quarantined(storage: &Arc<dyn Storage>) -> Vec<(String, Quarantine)> {
     rows.into_iter().map(|(row, quarantine)| (row.incoming.id.to_string(), quarantine)).collect()
 }
 
-/// A newer version of a record from a source takes the older one's place, whatever its action and state, and gets a
-/// sequence above all before.
+/// A newer version of a record from a source replaces the older one, with any action and in any state, and gets a
+/// sequence above all earlier ones.
 pub fn a_newer_version_takes_the_place_of_the_older_and_a_new_sequence(make: Make<'_>) {
     let storage = make();
     stage(&storage, &[central("x"), central("y")]);
@@ -86,7 +86,7 @@ pub fn a_newer_version_takes_the_place_of_the_older_and_a_new_sequence(make: Mak
     assert_eq!(ids(&staged(&storage, Source::Central, StagedKind::Deletes)), ["x"], "another table's id");
 }
 
-/// Versions of one record from different sources are rows of their own.
+/// Versions of one record from different sources are separate rows.
 pub fn sources_do_not_meet(make: Make<'_>) {
     let storage = make();
     let sources =
@@ -104,7 +104,7 @@ pub fn sources_do_not_meet(make: Make<'_>) {
     assert_eq!(staged(&storage, Source::Site(SiteId(22)), StagedKind::Upserts).len(), 1);
 }
 
-/// Merges are kept each: one does not take the place of another, nor of the record's other versions.
+/// Each merge is kept: it replaces neither another merge nor other versions of the record.
 pub fn merges_are_kept_each(make: Make<'_>) {
     let storage = make();
     let merge = incoming(Source::Central, "x", Action::Merge);
@@ -115,8 +115,8 @@ pub fn merges_are_kept_each(make: Make<'_>) {
     assert_eq!(counts, [(TableName::from("asset"), StagedCounts { upserts: 1, deletes: 0, merges: 2 })]);
 }
 
-/// Staged records come in order of arrival, by source, table and kind, behind a sequence and up to a limit; their tables
-/// are counted by kind. An insert and an update are both an upsert.
+/// Staged records come in order of arrival, by source, table and kind, after a sequence and up to a limit; their tables
+/// are counted by kind. Inserts and updates are both upserts.
 pub fn staged_records_come_in_order_of_arrival_by_kind(make: Make<'_>) {
     let storage = make();
     let from_central = |id, action| incoming(Source::Central, id, action);
@@ -172,7 +172,7 @@ pub fn a_chunk_ends_at_its_bytes_but_holds_one_record(make: Make<'_>) {
     assert_eq!(chunks, ["12", "3", "4", "5"]);
 }
 
-/// Settling takes only the versions that were read: one that arrived meanwhile stays.
+/// Settling removes only the versions that were read: one that arrived meanwhile stays.
 pub fn settle_takes_only_the_versions_that_were_read(make: Make<'_>) {
     let storage = make();
     stage(&storage, &[central("x"), central("y"), central("z")]);
@@ -194,7 +194,7 @@ pub fn settle_takes_only_the_versions_that_were_read(make: Make<'_>) {
     assert!(later.sequence > newest, "a sequence is not used again when its row went");
 }
 
-/// What is set aside is not staged, and keeps its place, its data and its reason; a sequence that is gone changes
+/// A quarantined record is not staged, and keeps its place, its data and its reason; an unknown sequence changes
 /// nothing.
 pub fn what_is_set_aside_is_no_longer_staged(make: Make<'_>) {
     let storage = make();
@@ -214,7 +214,7 @@ pub fn what_is_set_aside_is_no_longer_staged(make: Make<'_>) {
     assert_eq!(quarantined(&storage), [("x".to_owned(), other)], "the newest reason counts");
 }
 
-/// A record may arrive set aside; it is then never staged.
+/// A record may go into quarantine at its arrival; it is then never staged.
 pub fn a_record_may_arrive_set_aside(make: Make<'_>) {
     let storage = make();
     let unreadable = because(QuarantineCause::Malformed);
@@ -224,7 +224,7 @@ pub fn a_record_may_arrive_set_aside(make: Make<'_>) {
     assert_eq!(quarantined(&storage), [("x".to_owned(), unreadable)]);
 }
 
-/// The arrival of a record stages again what waits for it, from every source, and nothing else.
+/// The arrival of a record stages the records that wait for it again, from every source, and no others.
 pub fn the_parent_wakes_what_waits_for_it_and_nothing_else(make: Make<'_>) {
     let storage = make();
     let refused = Quarantine { waits_for: Some(("store".into(), "S".into())), ..because(QuarantineCause::Refused) };
@@ -248,7 +248,8 @@ pub fn the_parent_wakes_what_waits_for_it_and_nothing_else(make: Make<'_>) {
     assert_eq!(wake("store", "S"), 0, "woken once");
 }
 
-/// Requeueing stages again all of a cause, or those from one source, but not what was written here and refused elsewhere.
+/// Requeueing stages all records of a cause again, or those from one source, except those written here and refused
+/// elsewhere.
 pub fn requeue_stages_a_cause_again_but_not_what_is_from_here(make: Make<'_>) {
     let storage = make();
     let refused = || because(QuarantineCause::Refused);
@@ -272,7 +273,7 @@ pub fn requeue_stages_a_cause_again_but_not_what_is_from_here(make: Make<'_>) {
     assert_eq!(left.iter().map(|(id, _)| id.as_str()).collect::<Vec<_>>(), ["y", "mine"]);
 }
 
-/// What was set aside is known when it is staged again, whoever asks for that; a newer version was not.
+/// A record staged from the quarantine is marked as such, whoever requested it; a newer version is not.
 pub fn what_was_set_aside_is_known_once_it_is_staged_again(make: Make<'_>) {
     let storage = make();
     stage(
@@ -302,7 +303,7 @@ pub fn what_was_set_aside_is_known_once_it_is_staged_again(make: Make<'_>) {
     assert_eq!(found()[3], row("refused", false));
 }
 
-/// Discarding takes a record of one source, staged or set aside; merges stay.
+/// Discarding removes a record of one source, staged or in quarantine; merges stay.
 pub fn discard_takes_a_record_whatever_its_state(make: Make<'_>) {
     let storage = make();
     let discard = |id: &str| write(&storage, |txn| txn.discard(Source::Central, &"asset".into(), &id.into()).unwrap());
@@ -325,7 +326,7 @@ pub fn discard_takes_a_record_whatever_its_state(make: Make<'_>) {
     assert_eq!(read(&storage, |txn| txn.staged_tables(Source::Central).unwrap()).len(), 2);
 }
 
-/// The quarantine is counted by cause, without the causes that have none, and paged in order of arrival.
+/// The quarantine is counted by cause, without empty causes, and paged in order of arrival.
 pub fn quarantine_is_counted_by_cause_and_paged(make: Make<'_>) {
     let storage = make();
     assert!(read(&storage, |txn| txn.quarantine_counts().unwrap()).is_empty());
@@ -358,7 +359,7 @@ pub fn quarantine_is_counted_by_cause_and_paged(make: Make<'_>) {
     });
 }
 
-/// The sender's cursor is told of what is staged or waits for another record, and not of what is set aside otherwise.
+/// The sender's cursor is returned for records that are staged or wait for another, and not for others in quarantine.
 pub fn the_cursor_of_what_may_still_be_integrated_is_known(make: Make<'_>) {
     let storage = make();
     let site = Source::Site(SiteId(2));
@@ -377,7 +378,7 @@ pub fn the_cursor_of_what_may_still_be_integrated_is_known(make: Make<'_>) {
     }
 }
 
-/// Whoever sent them and whatever became of them, in the order of arrival; a merge is no version.
+/// From any sender and in any state, in order of arrival; a merge is no version.
 pub fn all_versions_of_a_record_in_the_buffer_are_known(make: Make<'_>) {
     let storage = make();
     let site = |number| Source::Site(SiteId(number));

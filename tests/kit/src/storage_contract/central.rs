@@ -1,4 +1,4 @@
-//! What only a central server stores: its sites, their visits, what they push, and the mirror of legacy records.
+//! The part for a central server: its sites, their visits, their pushes, and the mirror of legacy records.
 
 use super::buffer::{because, central, incoming, set_aside, stage, waiting_for};
 use super::{Make, all_changes, change, data, put, read, write};
@@ -22,7 +22,7 @@ fn site(id: i32, name: &str) -> SiteEntry {
     }
 }
 
-/// Sites come by number and are found by their exact name; putting a site again changes it.
+/// Sites are listed by number and found by their exact name; putting a site again changes it.
 pub fn sites_are_kept_by_number_and_found_by_name(make: Make<'_>) {
     let storage = make();
     let full = SiteEntry {
@@ -55,7 +55,7 @@ pub fn sites_are_kept_by_number_and_found_by_name(make: Make<'_>) {
     assert_eq!(read(&storage, |txn| txn.central().unwrap().sites().unwrap()), [site(9, "hospital")]);
 }
 
-/// A site that takes the name or the uuid of another is refused, and changes nothing.
+/// A site with the name or the UUID of another is refused, and nothing changes.
 pub fn a_name_and_a_uuid_belong_to_one_site(make: Make<'_>) {
     let storage = make();
     write(&storage, |txn| txn.central().unwrap().put_site(&site(2, "clinic")).unwrap());
@@ -69,7 +69,7 @@ pub fn a_name_and_a_uuid_belong_to_one_site(make: Make<'_>) {
     assert_eq!(read(&storage, |txn| txn.central().unwrap().sites().unwrap()), [site(2, "clinic"), site(3, "ward")]);
 }
 
-/// A call that is refused changes nothing, and takes nothing away from what the transaction did before.
+/// A refused call changes nothing, and keeps the earlier writes of the transaction.
 pub fn a_refused_call_leaves_the_transaction_as_it_was(make: Make<'_>) {
     let storage = make();
     write(&storage, |txn| {
@@ -86,7 +86,7 @@ pub fn a_refused_call_leaves_the_transaction_as_it_was(make: Make<'_>) {
     put(&storage, &change("asset", "next"));
 }
 
-/// Sites wait for integration oldest first; asking twice is the same as once, and keeps the place.
+/// Sites wait for integration oldest first; a second request is ignored, and the place stays.
 pub fn integrations_come_oldest_first_and_once(make: Make<'_>) {
     let storage = make();
     let waiting = || -> Vec<i32> {
@@ -107,7 +107,7 @@ pub fn integrations_come_oldest_first_and_once(make: Make<'_>) {
     assert_eq!((waits(4), waits(99)), (true, false));
 }
 
-/// Of each site the newest visit is kept; what a visit does not tell stays as it was.
+/// The newest visit of each site is stored; missing values stay as they were.
 pub fn the_visits_of_a_site_add_up(make: Make<'_>) {
     let storage = make();
     assert!(read(&storage, |txn| txn.central().unwrap().activity().unwrap()).is_empty());
@@ -131,7 +131,7 @@ pub fn the_visits_of_a_site_add_up(make: Make<'_>) {
     assert_eq!(read(&storage, |txn| txn.central().unwrap().activity().unwrap()), [visit(4, 5), both]);
 }
 
-/// Of what is kept for a site each record counts once, as it came last; sites do not meet.
+/// Of a site's mirrored records each counts once, in its newest version; sites are separate.
 pub fn what_is_kept_for_a_site_comes_back_in_its_order(make: Make<'_>) {
     let storage = make();
     let (table, other) = (TableName::from("item_line"), TableName::from("transact"));
@@ -178,8 +178,7 @@ pub fn what_is_kept_for_a_site_comes_back_in_its_order(make: Make<'_>) {
     assert_eq!(kept(4, 0, 10).len(), 1, "a page ends at its bytes, but holds one record");
 }
 
-/// Waking what a site had pushed requests that site's integration, as of the oldest record that was woken; a request
-/// that is there keeps its place.
+/// Waking a site's records requests its integration, as of the oldest of them; an existing request keeps its place.
 pub fn waking_what_a_site_pushed_requests_its_integration(make: Make<'_>) {
     let storage = make();
     let at = |millis: i64| Timestamp::from_unix_millis(1_700_000_000_000 + millis);
@@ -201,7 +200,7 @@ pub fn waking_what_a_site_pushed_requests_its_integration(make: Make<'_>) {
     assert_eq!(waiting, [7, 5, 2].map(SiteId));
 }
 
-/// What sites pushed and is set aside is counted for each of them; what came otherwise, and what is staged, is not.
+/// Quarantined pushes are counted for each site; other records, and staged ones, are not.
 pub fn quarantine_is_counted_by_site(make: Make<'_>) {
     let storage = make();
     let pushed = |site, id: &str| Incoming { source: Source::Site(SiteId(site)), ..central(id) };
@@ -221,7 +220,7 @@ pub fn quarantine_is_counted_by_site(make: Make<'_>) {
     assert_eq!(counts, [(SiteId(3), malformed, 1), (SiteId(12), refused, 2), (SiteId(12), malformed, 1)]);
 }
 
-/// What a site pushed last of a record is known again; of a database that the site has no more, too, but as such.
+/// The last push of a record by a site is recognised; also one from a former database of the site, marked as such.
 pub fn what_a_site_pushed_is_known_again(make: Make<'_>) {
     let storage = make();
     let (table, id, site) = (TableName::from("asset"), RecordId::from("x"), SiteId(2));
@@ -250,7 +249,7 @@ pub fn what_a_site_pushed_is_known_again(make: Make<'_>) {
     assert_eq!(found(), (Some(pushed(3, 2)), Some(Cursor(3))), "another database counts anew");
 }
 
-/// Requeueing what a site had pushed requests that site's integration; a cause that nothing has requests none.
+/// Requeueing a site's records requests its integration; a cause without records requests none.
 pub fn requeueing_what_a_site_pushed_requests_its_integration(make: Make<'_>) {
     let storage = make();
     let pushed = incoming(Source::Site(SiteId(7)), "pushed", Action::Update);

@@ -1,4 +1,4 @@
-//! Records with their changelog: cursors, what replaces what, what stays.
+//! Records with their changelog: cursors, replaced rows, rows that stay.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use sync_core::record::{Cursor, RecordId, SiteId, TableName};
 use sync_core::storage::Selection;
 use sync_core::{Audience, ChangeAction, NewChange};
 
-/// Cursors only rise, within a transaction and from one to the next, and none is used twice, even if its row went.
+/// Cursors only rise, in a transaction and from one to the next, and none is used twice, even if its row is gone.
 pub fn cursors_only_rise_and_are_never_used_twice(make: Make<'_>) {
     let storage = make();
     assert_eq!(read(&storage, |txn| txn.last_cursor().unwrap()), Cursor(0), "before the first");
@@ -19,7 +19,7 @@ pub fn cursors_only_rise_and_are_never_used_twice(make: Make<'_>) {
                 txn.put_record(&data("{}"), &change("asset", "same")).unwrap(),
                 txn.put_record(&data("{}"), &change("asset", &format!("{round}"))).unwrap(),
                 txn.append_change(&in_store(change("asset", "same"), "left"), None).unwrap(),
-                // The newest row takes the place of the one before, which goes.
+                // The newest row replaces the one before.
                 txn.remove_record(&change("asset", "same")).unwrap(),
                 txn.remove_record(&change("asset", "same")).unwrap(),
             ]
@@ -35,7 +35,7 @@ pub fn cursors_only_rise_and_are_never_used_twice(make: Make<'_>) {
     assert!(rows.iter().all(|row| given.contains(&row.cursor)), "a row stands where its write was told");
 }
 
-/// What was rolled back leaves no row, and no later row stands below one that could be read before.
+/// A rollback leaves no row, and no later row is below one that could be read before.
 pub fn what_was_rolled_back_leaves_the_cursors_as_they_were(make: Make<'_>) {
     let storage = make();
     let visible = put(&storage, &change("asset", "kept"));
@@ -50,7 +50,7 @@ pub fn what_was_rolled_back_leaves_the_cursors_as_they_were(make: Make<'_>) {
     assert_eq!(cursors, [visible, next]);
 }
 
-/// A put takes the place of the row of the same table, record and store: a record that changes often has one row.
+/// A put replaces the row of the same table, record and store: a record that changes often has one row.
 pub fn put_takes_the_place_of_the_row_of_the_same_table_record_and_store(make: Make<'_>) {
     let storage = make();
     for store in [None, Some("A")] {
@@ -68,8 +68,8 @@ pub fn put_takes_the_place_of_the_row_of_the_same_table_record_and_store(make: M
     assert_eq!(found, Some(data("2")));
 }
 
-/// The row that was appended for a store that the record left stays when the record changes in its new store; it goes
-/// when the record is back in that store, and a newer one for the same store takes its place.
+/// The row for a store that the record left stays when the record changes in its new store. It is replaced when the
+/// record comes back to that store, or by a newer one for the same store.
 pub fn rows_for_the_stores_that_a_record_left_stay(make: Make<'_>) {
     let storage = make();
     let row = |store: &str| in_store(change("asset", "x"), store);
@@ -96,7 +96,7 @@ pub fn rows_for_the_stores_that_a_record_left_stay(make: Make<'_>) {
     assert_eq!(stores(), ["A", "C", "B"], "told again");
 }
 
-/// Ids of different tables may be equal: a record of one never touches that of the other.
+/// Ids of different tables may be equal: a record of one never affects that of the other.
 pub fn ids_shared_by_two_tables_do_not_meet(make: Make<'_>) {
     let storage = make();
     write(&storage, |txn| {
@@ -113,8 +113,8 @@ pub fn ids_shared_by_two_tables_do_not_meet(make: Make<'_>) {
     assert_eq!(all_changes(&storage).len(), 2);
 }
 
-/// A delete takes the data and leaves its row in the place of the record's; putting the record again takes it away. A
-/// delete of what is not here leaves a row too.
+/// A delete removes the data and replaces the record's row; putting the record again replaces the delete. A delete of a
+/// missing record leaves a row too.
 pub fn a_delete_leaves_its_row_until_the_record_is_put_again(make: Make<'_>) {
     let storage = make();
     let row = in_store(change("asset", "x"), "A");
@@ -132,7 +132,7 @@ pub fn a_delete_leaves_its_row_until_the_record_is_put_again(make: Make<'_>) {
     assert_eq!(all_changes(&storage).len(), 2);
 }
 
-/// A record was last in the store that its newest deletion names; one that was never deleted was in none.
+/// The last store of a record is that of its newest deletion; without a deletion there is none.
 pub fn the_newest_deletion_says_in_which_store(make: Make<'_>) {
     let storage = make();
     let row = change("asset", "x");
@@ -148,7 +148,7 @@ pub fn the_newest_deletion_says_in_which_store(make: Make<'_>) {
     assert_eq!(was_in("x"), None, "it was in none");
 }
 
-/// A record that is here has one row of its own; beside it stand those of the stores that it left, and of its deletion.
+/// An existing record has one row of its own, and tombstones of the stores that it left and of its deletion.
 pub fn the_rows_of_a_record_are_its_own_and_those_beside_it(make: Make<'_>) {
     let storage = make();
     let (table, x) = (TableName::from("asset"), RecordId::from("x"));
@@ -171,7 +171,7 @@ pub fn the_rows_of_a_record_are_its_own_and_those_beside_it(make: Make<'_>) {
     assert_eq!((own(), beside()), (None, vec![from("B", None), from("A", None), deletion(&from("C", None))]));
 }
 
-/// All that a changelog row says reads back as it was written.
+/// All values of a changelog row are read as they were written.
 pub fn a_change_reads_back_as_it_was_written(make: Make<'_>) {
     let storage = make();
     let audiences =
@@ -210,7 +210,7 @@ pub fn data_read_back_as_the_same_text(make: Make<'_>) {
     }
 }
 
-/// Marking a record as synced leaves its rows, also those for stores that it left, and no local edit among them.
+/// Marking a record as synced keeps its rows, also those for stores that it left, without any local edit among them.
 pub fn a_record_marked_as_synced_has_no_local_edit(make: Make<'_>) {
     let storage = make();
     let (table, x) = ("asset".into(), "x".into());
@@ -228,7 +228,7 @@ pub fn a_record_marked_as_synced_has_no_local_edit(make: Make<'_>) {
     });
 }
 
-/// A local edit of a record is found from its cursor on and not beyond, deletes included, until sync writes the record.
+/// A local edit of a record is found at or after a cursor, deletes included, until sync writes the record.
 pub fn local_edits_are_found_by_record_and_cursor(make: Make<'_>) {
     let storage = make();
     let local = NewChange { is_sync_update: false, ..change("asset", "x") };
@@ -247,7 +247,7 @@ pub fn local_edits_are_found_by_record_and_cursor(make: Make<'_>) {
     assert!(!found("x", Cursor(0)), "sync wrote it");
 }
 
-/// Records of a table come by id, page by page; a table that has none is not counted.
+/// Records of a table come by id, page by page; an empty table is not counted.
 pub fn records_are_paged_by_id_and_counted_by_table(make: Make<'_>) {
     let storage = make();
     for id in ["b", "C", "a", "é", "10", "9"] {

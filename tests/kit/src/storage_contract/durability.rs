@@ -1,4 +1,4 @@
-//! What a storage that outlives its process still knows when it is opened again.
+//! A storage that outlives its process still has its committed state when it is opened again.
 
 use super::{Open, all_changes, change, data, deletion, put, read, write};
 use sync_core::Timestamp;
@@ -18,7 +18,7 @@ fn staged(id: &str) -> Incoming {
     }
 }
 
-/// What was committed is there when the storage is opened again.
+/// Committed data are there when the storage is opened again.
 pub fn what_was_committed_is_there_after_reopening(open: Open<'_>) {
     let storage = open();
     write(&storage, |txn| {
@@ -38,7 +38,7 @@ pub fn what_was_committed_is_there_after_reopening(open: Open<'_>) {
     });
 }
 
-/// What was not committed is not there, and the lock of the cycle is not held.
+/// Uncommitted data are not there, and the lock of the cycle is free.
 pub fn what_was_not_committed_is_not(open: Open<'_>) {
     let storage = open();
     let lock = storage.lock_cycle().unwrap();
@@ -52,7 +52,7 @@ pub fn what_was_not_committed_is_not(open: Open<'_>) {
     storage.lock_cycle().expect("nobody holds it");
 }
 
-/// Cursors and sequences go on where they were, even if the newest rows went.
+/// Cursors and sequences continue, even if the newest rows are gone.
 pub fn cursors_and_sequences_go_on_after_reopening(open: Open<'_>) {
     let storage = open();
     put(&storage, &change("asset", "x"));

@@ -1,4 +1,4 @@
-//! What is known of files.
+//! The state of files.
 
 use super::{Make, read, write};
 use sync_core::Timestamp;
@@ -30,7 +30,7 @@ fn ids(files: Vec<FileEntry>) -> Vec<String> {
     files.into_iter().map(|file| file.id.to_string()).collect()
 }
 
-/// All that is known of a file reads back as it was written last, in every state; and goes when it is removed.
+/// All facts about a file are read as they were last written, in every state; and they go when it is removed.
 pub fn a_file_reads_back_as_it_was_written_last(make: Make<'_>) {
     let storage = make();
     let id = RecordId::from("it's \"é\"");
@@ -60,7 +60,7 @@ pub fn a_file_reads_back_as_it_was_written_last(make: Make<'_>) {
     assert_eq!(read(&storage, |txn| txn.files(None, 9).unwrap()), []);
 }
 
-/// Files are paged by the bytes of their ids, and found by the record that they belong to.
+/// Files are paged by the bytes of their ids, and found by their record.
 pub fn files_are_paged_by_id_and_found_by_their_record(make: Make<'_>) {
     let storage = make();
     let of_another = FileEntry { record_id: "b".into(), ..file("f", None) };
@@ -81,7 +81,7 @@ pub fn files_are_paged_by_id_and_found_by_their_record(make: Make<'_>) {
     });
 }
 
-/// Files are counted by state; states without any are left out.
+/// Files are counted by state; empty states are left out.
 pub fn files_are_counted_by_state(make: Make<'_>) {
     let storage = make();
     assert_eq!(read(&storage, |txn| txn.file_counts().unwrap()), []);
@@ -95,7 +95,7 @@ pub fn files_are_counted_by_state(make: Make<'_>) {
     assert_eq!(read(&storage, |txn| txn.file_counts().unwrap()), [(FileState::Done, 3), (FileState::Elsewhere, 1)]);
 }
 
-/// What is due comes longest due first, and nothing that is not due or not to be tried.
+/// Due files come longest due first, without any that are not due or not to be tried.
 pub fn files_that_are_due_come_longest_due_first(make: Make<'_>) {
     let storage = make();
     write(&storage, |txn| {

@@ -83,11 +83,11 @@ impl Random {
 
 type Place = (TableName, RecordId);
 
-/// What must be there, kept as plainly as possible.
+/// The expected content, as simple as possible.
 #[derive(Clone, Default)]
 struct Expected {
     records: BTreeMap<Place, RecordData>,
-    /// Each row, and whether it is the own row of a record that is here.
+    /// Each row, and whether it is the own row of an existing record.
     rows: Vec<(Change, bool)>,
 }
 
@@ -100,7 +100,7 @@ impl Expected {
         self.rows.push((Change { cursor, change }, own));
     }
 
-    /// Takes away a record's own row if `own`, and the one that stands beside for the same store.
+    /// Removes a record's own row if `own`, and its tombstone for the same store.
     fn supersede(&mut self, new: &NewChange, own: bool) {
         self.rows.retain(|(row, is_own)| {
             let same_store = row.change.store == new.store;

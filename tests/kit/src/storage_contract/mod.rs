@@ -1,6 +1,6 @@
-//! What every storage promises: one function a promise, each over fresh storages of the implementation under test.
+//! The promises of every storage: one function each, on new storages of the tested implementation.
 //!
-//! A clause takes a function that makes an empty storage, and panics where the promise is broken.
+//! A clause takes a function that creates an empty storage, and panics if the promise is broken.
 //! [`storage_contract!`](macro@crate::storage_contract) makes a test of each:
 //!
 //! ```
@@ -14,7 +14,7 @@
 //! sync_testkit::storage_contract!(memory, make);
 //! ```
 //!
-//! Wrappers run it too: what a wrapper adds must not take a promise away. A storage for remote sites only names its parts:
+//! Wrappers run it too: they must keep every promise. A storage for remote sites names its parts:
 //! `storage_contract!(mine, make, parts: [remote])`.
 
 #![allow(
@@ -43,10 +43,10 @@ use sync_core::record::{Cursor, RecordData};
 use sync_core::storage::{ReadTxn, Selection, Storage, WriteTxn};
 use sync_core::{Audience, Change, ChangeAction, NewChange};
 
-/// Makes an empty storage at each call.
+/// Creates an empty storage at each call.
 pub type Make<'m> = &'m dyn Fn() -> Arc<dyn Storage>;
 
-/// Opens the same storage at each call, and makes it at the first.
+/// Opens the same storage at each call, and creates it at the first.
 pub type Open<'o> = &'o dyn Fn() -> Arc<dyn Storage>;
 
 /// Makes a module with a test of each promise of a storage.
@@ -85,7 +85,7 @@ macro_rules! storage_contract {
             $crate::storage_contract! { @parts $make => $($part)+ }
         }
     };
-    // One after the other, as a macro repeats no list within another.
+    // One after the other, because a macro cannot repeat a list within another.
     (@parts $make:expr => $part:ident $($more:ident)*) => {
         $crate::storage_contract! { @part $part, $make }
         $crate::storage_contract! { @parts $make => $($more)* }
@@ -216,7 +216,7 @@ macro_rules! storage_contract {
     };
 }
 
-/// A changelog row of an upsert that sync wrote and nobody receives; a clause changes what it is about.
+/// A changelog row of an upsert that sync wrote and nobody receives; a clause changes it as needed.
 fn change(table: &str, id: &str) -> NewChange {
     NewChange {
         table: table.into(),
@@ -243,7 +243,7 @@ fn data(json: &str) -> RecordData {
     RecordData::parse(json).unwrap()
 }
 
-/// Does something in one transaction that is committed.
+/// Does work in one committed transaction.
 fn write<T>(storage: &Arc<dyn Storage>, work: impl FnOnce(&dyn WriteTxn) -> T) -> T {
     let txn = storage.write().unwrap();
     let done = work(txn.as_ref());
