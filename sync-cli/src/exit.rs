@@ -11,7 +11,7 @@ use crate::failure::{CommandOutcome, Failure, status};
 use crate::output::Output;
 use crate::sentences::common;
 
-/// Prints what is wrong with the command line; help and version, which come this way too, are no error.
+/// Prints an error of the command line; help and version come this way too, and are no error.
 pub(crate) fn wrong_usage(mut error: clap::Error, json: bool) -> ExitCode {
     let exit_code = ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
     if !error.use_stderr() {
@@ -20,7 +20,7 @@ pub(crate) fn wrong_usage(mut error: clap::Error, json: bool) -> ExitCode {
     }
     make_harmless(&mut error);
     let text = error.to_string();
-    // What quotes an argument elsewhere than in its context, as a tip or the words of a check.
+    // Quoted arguments outside the error's context, such as in a tip.
     let lines: Vec<String> = text.lines().map(harmless).collect();
     if json {
         let message = lines.first().map_or("", |line| line.trim_start_matches("error: "));
@@ -28,7 +28,7 @@ pub(crate) fn wrong_usage(mut error: clap::Error, json: bool) -> ExitCode {
             "code": "usage", "class": ErrorClass::Input.as_str(), "message": message,
             "advice": "See oms-sync --help.", "causes": [],
         }});
-        // If this cannot be printed, the exit status still tells.
+        // If this cannot be printed, the exit status still shows it.
         let _ = writeln!(std::io::stdout(), "{document}");
     }
     let _ = match text.lines().eq(&lines) {
@@ -38,12 +38,12 @@ pub(crate) fn wrong_usage(mut error: clap::Error, json: bool) -> ExitCode {
     exit_code
 }
 
-/// Without what would steer the terminal, and without what may be a password.
+/// Without control characters, and without possible passwords.
 fn harmless(text: &str) -> String {
     masked_text(&one_line(text))
 }
 
-/// What was typed is repeated where it is wrong; a line end in it would forge a line.
+/// The wrong argument is repeated; a line end in it would forge a line.
 fn make_harmless(error: &mut clap::Error) {
     let typed = [
         ContextKind::InvalidArg,
@@ -64,7 +64,7 @@ fn make_harmless(error: &mut clap::Error) {
     }
 }
 
-/// Prints what failed, and gives the exit status.
+/// Prints the error, and returns the exit status.
 pub(crate) fn finish(result: Result<CommandOutcome, Failure>, out: &mut Output) -> ExitCode {
     let code = match result {
         Ok(CommandOutcome::Done) => 0,
@@ -75,7 +75,7 @@ pub(crate) fn finish(result: Result<CommandOutcome, Failure>, out: &mut Output) 
             status(ErrorClass::LocalFault)
         }
         Err(Failure::Sync(error)) => {
-            // If this cannot be printed either, the exit status still tells.
+            // If this cannot be printed either, the exit status still shows it.
             let _ = out.error(&error);
             status(error.class())
         }

@@ -9,16 +9,16 @@ pub(crate) enum CommandOutcome {
     Done,
     /// Something was left behind.
     LeftBehind,
-    /// It failed, and that is in what was printed already.
+    /// It failed, and the output says so already.
     Reported(ErrorClass),
 }
 
 /// Why a command failed.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// The library says so.
+    /// An error of the library.
     Sync(Error),
-    /// It could not be printed.
+    /// The output failed.
     Print(std::io::Error),
 }
 
@@ -43,7 +43,7 @@ pub(crate) fn status(class: ErrorClass) -> u8 {
         ErrorClass::LocalFault => 6,
         ErrorClass::Busy => 7,
         ErrorClass::Cancelled => 130,
-        // Retry, a peer's fault, and whatever class a later version of the library has.
+        // Retry, a peer's fault, and classes of later versions of the library.
         _ => 4,
     }
 }

@@ -1,4 +1,4 @@
-//! Files that a person wrote, and standard input.
+//! Files from people, and standard input.
 
 use std::io::{BufRead, Read as _};
 use std::path::Path;
@@ -7,7 +7,7 @@ use oms_sync_inspect::database::unreadable;
 use sync_core::text_input::read_text;
 use sync_core::{Error, Result};
 
-/// Standard input up to the end of its first line, in whatever encoding. What follows is not waited for.
+/// Standard input up to the end of its first line, in any encoding. It does not wait for more.
 pub(crate) fn first_line_of_input() -> Result<Vec<u8>> {
     let io = |error: std::io::Error| Error::Io { what: "reading the password".to_owned(), source: error.into() };
     first_line_of(&mut std::io::stdin().lock()).map_err(io)
@@ -35,12 +35,12 @@ fn first_line_of(input: &mut impl BufRead) -> std::io::Result<Vec<u8>> {
     }
 }
 
-/// The text of a file that a person wrote, or of standard input where it is `-`.
+/// The text of a file from a person, or of standard input for `-`.
 pub(crate) fn text_of(path: &Path) -> Result<String> {
     text(path, &bytes_of(path)?)
 }
 
-/// The bytes of a file, or of standard input where it is `-`.
+/// The bytes of a file, or of standard input for `-`.
 pub(crate) fn bytes_of(path: &Path) -> Result<Vec<u8>> {
     if path != Path::new("-") {
         return std::fs::read(path).map_err(|error| unreadable(path, error));
@@ -51,7 +51,7 @@ pub(crate) fn bytes_of(path: &Path) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The text of bytes that a person wrote, in whatever encoding.
+/// The text of bytes from a person, in any encoding.
 pub(crate) fn text(from: &Path, bytes: &[u8]) -> Result<String> {
     let text = read_text(bytes).map_err(|why| unreadable(from, why))?;
     Ok(text.into_owned())

@@ -1,12 +1,12 @@
-//! Limits of batches, from the environment. They suit most lines as they are, and a line that breaks is learnt by itself; so
-//! they are no flags of each command.
+//! Limits of batches, from the environment. They suit most lines, and batches adapt to a line that breaks; so they are
+//! not flags of each command.
 
 use sync_core::transport::{HttpTransport, Timeouts};
 use sync_core::{Error, Result, SyncConfig};
 
 use crate::sentences::input_given as given;
 
-/// The variables that are read.
+/// The environment variables.
 pub(crate) const VARIABLES: [&str; 5] = [
     "OMS_SYNC_PULL_RECORDS",
     "OMS_SYNC_PULL_BYTES",
@@ -15,7 +15,7 @@ pub(crate) const VARIABLES: [&str; 5] = [
     "OMS_SYNC_ANSWER_MAX",
 ];
 
-/// What the environment says of the size of batches and answers.
+/// The limits of batches and answers from the environment.
 #[derive(Debug, Clone)]
 pub(crate) struct Limits {
     /// Limits of a cycle.
@@ -24,7 +24,7 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
-    /// As the environment has them; the library's own where it says nothing.
+    /// From the environment, with the library's defaults.
     pub(crate) fn of_environment() -> Result<Self> {
         Self::read(|name| std::env::var(name).ok())
     }

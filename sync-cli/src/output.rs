@@ -1,4 +1,4 @@
-//! What is printed: data on standard output, everything else on standard error.
+//! Printing: data to standard output, everything else to standard error.
 
 use std::borrow::Cow;
 use std::io::{IsTerminal as _, Write as _, stderr, stdout};
@@ -25,13 +25,13 @@ pub(crate) struct Output {
     pub json: bool,
     quiet: bool,
     verbose: bool,
-    /// Whether what goes to standard error is coloured.
+    /// True if standard error is coloured.
     color: bool,
-    /// Whether data are.
+    /// True if data are coloured.
     colors_data: bool,
-    /// Set once nobody reads standard output any more.
+    /// Set once standard output is closed.
     is_unread: AtomicBool,
-    /// The texts of the language that is wanted.
+    /// The texts in the chosen language.
     pub texts: Texts,
 }
 
@@ -63,12 +63,12 @@ impl Output {
         Ok(())
     }
 
-    /// A line of data. What would end it early or steer a terminal is shown as a mark.
+    /// A line of data. Characters that would end it early or control a terminal are shown as a mark.
     pub(crate) fn line(&self, text: &str) -> Result<(), Failure> {
         self.print("", &harmless(text))
     }
 
-    /// Text of this program's own in lines of its own.
+    /// Text of this program in its own lines.
     pub(crate) fn text(&self, text: &str) -> Result<(), Failure> {
         text.lines().try_for_each(|line| self.line(line))
     }
@@ -83,7 +83,7 @@ impl Output {
 
     fn print(&self, before: &str, text: &str) -> Result<(), Failure> {
         match writeln!(stdout().lock(), "{before}{text}") {
-            // Nobody reads on, which is no error: the command goes on to its own end and exit status.
+            // Its reader is gone, which is no error: the command continues to its own end and exit status.
             Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {
                 self.is_unread.store(true, Ordering::Relaxed);
                 Ok(())
@@ -92,7 +92,7 @@ impl Output {
         }
     }
 
-    /// Whether nobody reads what is printed any more: then what goes on until it is stopped may stop.
+    /// True if standard output is closed: endless commands may stop then.
     pub(crate) fn is_unread(&self) -> bool {
         self.is_unread.load(Ordering::Relaxed)
     }
@@ -108,7 +108,7 @@ impl Output {
         self.print("", &on_one_line(&text))
     }
 
-    /// The document of a report that holds this error, which is said in the language that is wanted.
+    /// The JSON document of a report with this error, in the chosen language.
     pub(crate) fn report(&self, report: &impl Serialize, error: Option<&Error>) -> Result<(), Failure> {
         let Some(error) = error else { return self.document(report) };
         let mut value = serde_json::to_value(report).map_err(std::io::Error::other)?;
@@ -116,10 +116,10 @@ impl Output {
         self.document(&value)
     }
 
-    /// A hint, a warning or progress; nothing if it is not wanted.
+    /// A hint, a warning or progress; nothing with --quiet.
     pub(crate) fn hint(&self, text: &str) {
         if !self.quiet {
-            // Where standard error is closed nobody wants to know.
+            // If standard error is closed, nobody reads it.
             let _ = writeln!(stderr().lock(), "{}", harmless(text));
         }
     }
@@ -129,30 +129,30 @@ impl Output {
         self.hint(&self.texts.say(said));
     }
 
-    /// Something with its sentences in the language that is wanted.
+    /// A value with its messages in the chosen language.
     pub(crate) fn in_words<T: Localize>(&self, mut found: T) -> T {
         self.texts.translate(&mut found);
         found
     }
 
-    /// An error as it is written down, in the language that is wanted.
+    /// An error for JSON, in the chosen language.
     pub(crate) fn written_down(&self, error: &Error) -> LoggedError {
         let (message, advice) = (self.texts.message(error), self.texts.advice(error).into_owned());
         LoggedError { message, advice, ..LoggedError::from(error) }
     }
 
-    /// An error that was written down before in English, with its advice in the language that is wanted.
+    /// An error that was stored in English, with its advice in the chosen language.
     pub(crate) fn advised(&self, error: &LoggedError) -> LoggedError {
         let advice = self.texts.advice_for(&error.code, &error.advice).into_owned();
         LoggedError { advice, ..error.clone() }
     }
 
-    /// Whether causes are wanted.
+    /// True if causes are wanted.
     pub(crate) fn verbose(&self) -> bool {
         self.verbose
     }
 
-    /// Whether progress may be drawn.
+    /// True if progress may be drawn.
     pub(crate) fn draws_progress(&self) -> bool {
         !self.quiet && stderr().is_terminal()
     }
@@ -165,7 +165,7 @@ impl Output {
         }
     }
 
-    /// An error: what happened, to whom, and what to do.
+    /// An error: the message, and the advice.
     pub(crate) fn error(&self, error: &Error) -> Result<(), Failure> {
         if self.json {
             self.document(&json!({ "error": self.written_down(error) }))?;
@@ -179,25 +179,25 @@ impl Output {
                 text.push_str(&format!("\n  {}", self.texts.say(&common::caused_by(cause))));
             }
         }
-        // Its details hold no line ends; those between the lines are this program's.
+        // Its details contain no line ends; those between the lines are this program's.
         let _ = writeln!(stderr().lock(), "{text}");
         Ok(())
     }
 
-    /// The name of a fact or the head of a column, indented as it is, in the language that is wanted.
+    /// The name of a fact or the head of a column, with its indent, in the chosen language.
     pub(crate) fn name(&self, english: &str) -> String {
         let name = english.trim_start();
         let (indent, _) = english.split_at(english.len() - name.len());
         format!("{indent}{}", self.word(name))
     }
 
-    /// A word that stands alone, in the language that is wanted.
+    /// A single word in the chosen language.
     pub(crate) fn word<'a>(&'a self, english: &'a str) -> &'a str {
         debug_assert!(sentences::is_named(english), "{english:?} is in the list of names");
         self.texts.label(english)
     }
 
-    /// The rows of a table, its head in the language that is wanted.
+    /// The rows of a table, with the head in the chosen language.
     pub(crate) fn headed(&self, rows: &[Vec<String>]) -> Vec<Vec<String>> {
         let mut rows = rows.to_vec();
         for name in rows.first_mut().into_iter().flatten() {
@@ -222,7 +222,7 @@ impl Output {
     }
 }
 
-/// A line in which nothing ends it or steers a terminal: ids and names are whatever others made them. Tabs stand between
+/// A line without characters that end it or control a terminal, because others choose ids and names. Tabs separate
 /// columns.
 fn harmless(line: &str) -> Cow<'_, str> {
     if line.contains('\t') {
@@ -232,7 +232,7 @@ fn harmless(line: &str) -> Cow<'_, str> {
     }
 }
 
-/// JSON text on one line, the same value. Between values it may hold line ends, within them none; what steers within them is
+/// JSON text on one line, with the same value: line ends between values become blanks, control characters in values are
 /// escaped.
 pub(crate) fn on_one_line(json: &str) -> Cow<'_, str> {
     if !json.contains(steers) {
@@ -249,7 +249,7 @@ pub(crate) fn on_one_line(json: &str) -> Cow<'_, str> {
     line.into()
 }
 
-/// Bytes as people read them.
+/// Bytes for people.
 pub(crate) fn bytes(count: u64) -> String {
     match count {
         0..=9_999 => format!("{count} B"),
@@ -258,7 +258,7 @@ pub(crate) fn bytes(count: u64) -> String {
     }
 }
 
-/// A record as documents show it; its data to the last digit.
+/// A record in JSON documents, with exact data.
 #[derive(Debug, Serialize)]
 pub(crate) struct RecordDocument<'a> {
     pub table: &'a TableName,

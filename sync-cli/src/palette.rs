@@ -1,10 +1,10 @@
-//! All colours of the program: blue for what is as it should be, orange for what is not. Both are told apart by whoever
-//! sees no red or no green, and a word says the same beside each.
+//! All colours of the program: blue for good states, orange for others. Colour-blind people can tell both apart, and a
+//! word beside each says the same.
 
 use clap::builder::Styles;
 use clap::builder::styling::{Ansi256Color, AnsiColor, Style};
 
-/// What a colour says.
+/// The meaning of a colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tone {
     /// This is a central server's database.
@@ -38,7 +38,7 @@ pub(crate) fn painted(text: &str, tone: Tone) -> String {
     format!("{style}{text}{style:#}")
 }
 
-/// The colours of the help, and of what is said about wrong usage.
+/// The colours of the help, and of messages about wrong usage.
 pub(crate) const HELP: Styles = Styles::styled()
     .header(Style::new().bold().underline())
     .usage(Style::new().bold().underline())

@@ -1,4 +1,4 @@
-//! The password of a site, from wherever it is given.
+//! The password of a site, from all its sources.
 
 use std::io::IsTerminal as _;
 use std::path::Path;
@@ -12,7 +12,7 @@ use crate::input::{first_line_of_input, text, text_of};
 use crate::output::Output;
 use crate::sentences::input_given as given;
 
-/// Takes the password of a site from where the flags say, then from the environment, then from a hidden prompt.
+/// Takes the password of a site from the source in the flags, then from the environment, then from a hidden prompt.
 pub(crate) fn password(from: &Password, site: &str, out: &Output) -> Result<PasswordHash> {
     let text = if let Some(path) = &from.password_file {
         text_of(path)?
@@ -26,7 +26,7 @@ pub(crate) fn password(from: &Password, site: &str, out: &Output) -> Result<Pass
     } else {
         String::new()
     };
-    // A variable that was set from a file of Windows keeps the end of its line.
+    // A variable from a file of Windows keeps the end of its line.
     match first_line(&text) {
         "" => Err(Error::bad_input(given::no_password())),
         password => Ok(PasswordHash::of_password(password)),

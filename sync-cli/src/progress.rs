@@ -1,4 +1,4 @@
-//! Draws a cycle's events on a terminal; on a pipe, a line a step.
+//! Draws the events of a cycle on a terminal; on a pipe, a line for each step.
 
 use std::io::IsTerminal as _;
 use std::ops::ControlFlow;
@@ -14,12 +14,12 @@ use crate::sentences::{common, progress as told};
 /// Set by a signal: the cycle ends at its next event.
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
-/// Lets a signal end what runs in good order; a second one ends the program at once, which loses nothing either.
+/// Lets a signal end commands normally; a second one ends the program at once, which loses nothing either.
 pub(crate) fn end_on_signals() {
     at_signals(|| ());
 }
 
-/// Does this at a signal; at a second one ends the program at once.
+/// Calls this at a signal; a second one ends the program at once.
 pub(crate) fn at_signals(first: impl Fn() + Send + 'static) {
     // Without a handler a signal ends the program at once, which is safe too.
     let _ = ctrlc::set_handler(move || {
@@ -33,7 +33,7 @@ pub(crate) fn at_signals(first: impl Fn() + Send + 'static) {
     });
 }
 
-/// Whether a signal came.
+/// True once a signal came.
 pub(crate) fn interrupted() -> bool {
     INTERRUPTED.load(Ordering::SeqCst)
 }
@@ -112,12 +112,12 @@ impl SyncObserver for Progress<'_> {
     }
 }
 
-/// That a request failed and will be sent again.
+/// Says that a request failed and will be sent again.
 pub(crate) fn trying_again(error: &Message, wait: Duration) -> Message {
     told::trying_again(error.clone(), format!("{:.0}", wait.as_secs_f64().max(1.0)))
 }
 
-/// Watches for signals only.
+/// Only checks for signals.
 pub(crate) fn until_interrupted(_: &SyncEvent) -> ControlFlow<()> {
     if interrupted() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
 }

@@ -1,4 +1,4 @@
-//! From flags to the library's parts: the workspace of a command.
+//! The workspace of a command: opens the library's parts as the flags say.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::args::Args;
 use crate::limits::Limits;
 use crate::output::Output;
 
-/// An opened database, with what a command needs over it.
+/// An open database, with the other parts that a command needs.
 pub(crate) struct Workspace {
     pub storage: Arc<SqliteStorage>,
     pub clock: Arc<dyn Clock>,
@@ -23,17 +23,17 @@ pub(crate) struct Workspace {
 }
 
 impl Workspace {
-    /// Opens the database, and makes it if there is none.
+    /// Opens the database, and creates it if there is none.
     pub(crate) fn open_or_make(args: &Args, out: &Output) -> Result<Self> {
         Self::over(SqliteStorage::open(&args.db)?, args, out)
     }
 
-    /// Opens the database, which must be there.
+    /// Opens an existing database.
     pub(crate) fn open(args: &Args, out: &Output) -> Result<Self> {
         Self::over(SqliteStorage::open_existing(&args.db)?, args, out)
     }
 
-    /// The same for a command that only reads: a database that may not be written is read all the same.
+    /// Opens the database for a command that only reads: a read-only database is accepted.
     pub(crate) fn open_to_read(args: &Args, out: &Output) -> Result<Self> {
         match SqliteStorage::open_existing(&args.db) {
             Err(Error::DatabaseReadOnly { .. }) => Self::over(SqliteStorage::open_to_read(&args.db)?, args, out),
@@ -49,7 +49,7 @@ impl Workspace {
         Ok(workspace)
     }
 
-    /// The part that the database plays, once that is known.
+    /// The role of the database, once it is known.
     pub(crate) fn role(&self) -> Result<Option<Role>> {
         state::ROLE.find(self.storage.read()?.as_ref())
     }
@@ -70,8 +70,8 @@ impl Workspace {
     }
 }
 
-/// The folder of files of a database, beside its file and not beside a symbolic link to it. One that a version before kept
-/// beside the link is brought there; on another disk it stays where it is.
+/// The folder of files beside the database file, not beside a symbolic link to it. One that an older version kept
+/// beside the link is moved; on another disk it stays.
 fn folder_of(given: &Path, real: &Path) -> PathBuf {
     let (before, now) = (Files::folder_of(given), Files::folder_of(real));
     let is_before = before.is_dir() && !now.exists();

@@ -169,7 +169,7 @@ fn a_central_server_starts_while_the_legacy_server_says_nothing() {
     let silent = TcpListener::bind("127.0.0.1:0").expect("a free port");
     moved_to(&desk, silent.local_addr().expect("an address"));
     let said = desk.serve_with("central.sqlite", &["--auth", "legacy"]).stop();
-    assert!(said.err.contains("going on with what the legacy server said before"), "{said:?}");
+    assert!(said.err.contains("continuing with the stored answer of the legacy server"), "{said:?}");
 }
 
 #[test]
@@ -195,5 +195,5 @@ fn a_central_server_starts_and_works_while_the_legacy_server_is_away() {
     let said: Vec<String> = BufReader::new(stream).lines().map_while(Result::ok).collect();
     assert!(said.join("\n").contains("Connection problem"), "{said:?}");
     let said = server.stop();
-    assert!(said.err.contains("going on with what the legacy server said before"), "{said:?}");
+    assert!(said.err.contains("continuing with the stored answer of the legacy server"), "{said:?}");
 }

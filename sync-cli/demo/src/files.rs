@@ -9,10 +9,10 @@ use crate::seed::{asset_id, broken};
 
 /// The length of each file.
 const BYTES: u64 = 1_500_000;
-/// After how many bytes of it the line breaks.
+/// The line breaks after so many bytes of it.
 pub const CUT_AFTER: i64 = 700_000;
 
-/// Attaches a file to an asset that an end made; gives its id and the reference.
+/// Attaches a file to an asset of an end; returns its id and the reference.
 ///
 /// # Errors
 /// The end cannot write it.
@@ -25,7 +25,7 @@ pub fn attached(files: &Files, records: &Records, by: &str) -> Result<(RecordId,
     Ok((id, reference))
 }
 
-/// Both ends have the file, and at both it is what was attached; gives what was moved.
+/// Checks that both ends have the file as it was attached; returns what was moved.
 ///
 /// # Errors
 /// An end cannot be read.
@@ -69,7 +69,7 @@ impl std::io::Read for Noise {
     }
 }
 
-/// The files of an end of the demonstration, which tries again at once.
+/// The files of an end of the demonstration, with immediate retries.
 pub fn impatient(files: Files) -> Files {
     let mut config = sync_core::files::FilesConfig::default();
     config.retry_wait = std::time::Duration::ZERO;

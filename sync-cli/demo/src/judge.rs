@@ -1,4 +1,4 @@
-//! The judge: keeps its own record of what was written, and compares all ends with it in the end.
+//! The judge: keeps its own record of all writes, and compares all ends with it.
 
 use std::collections::BTreeMap;
 
@@ -13,14 +13,14 @@ pub fn at(ends: &[usize]) -> [bool; 3] {
     std::array::from_fn(|end| ends.contains(&end))
 }
 
-/// An end with what it holds.
+/// An end and its content.
 pub trait Holder {
-    /// A record as it is there.
+    /// A record at this end.
     ///
     /// # Errors
     /// It cannot be read.
     fn get(&self, table: &str, id: &str) -> Result<Option<RecordData>>;
-    /// How many records of each table there are.
+    /// The number of records of each table.
     ///
     /// # Errors
     /// They cannot be read.
@@ -37,21 +37,21 @@ impl Holder for Records {
     }
 }
 
-/// What must be where: for each record, what each end must have of it.
+/// The expected content: for each record, the version at each end.
 #[derive(Debug, Default)]
 pub struct Ledger<const N: usize = 3>(BTreeMap<(String, String), [Option<RecordData>; N]>);
 
-/// What the judge found.
+/// The verdict.
 #[derive(Debug)]
 pub struct Verdict {
     /// The number of records at each end, by table.
     pub counts: BTreeMap<String, BTreeMap<&'static str, u64>>,
-    /// What is missing, different or too much.
+    /// Missing, different and surplus records.
     pub differences: Vec<String>,
 }
 
 impl<const N: usize> Ledger<N> {
-    /// Notes the newest version of a record, and where it must end up; it stays wherever it was before.
+    /// Records the newest version of a record and the ends that must have it; other ends keep earlier versions.
     pub fn expect(&mut self, table: &str, id: &str, data: &RecordData, at: [bool; N]) {
         for (known, at) in self.entry(table, id).iter_mut().zip(at) {
             if at || known.is_some() {
@@ -60,19 +60,19 @@ impl<const N: usize> Ledger<N> {
         }
     }
 
-    /// Notes a version of a record that only these ends get; the others keep what they had.
+    /// Records a version that only these ends get; the others keep theirs.
     pub fn expect_only(&mut self, table: &str, id: &str, data: &RecordData, at: [bool; N]) {
         for (known, _) in self.entry(table, id).iter_mut().zip(at).filter(|(_, at)| *at) {
             *known = Some(data.clone());
         }
     }
 
-    /// Notes that a record must be nowhere.
+    /// Records that no end may have a record.
     pub fn expect_gone(&mut self, table: &str, id: &str) {
         self.0.remove(&(table.to_owned(), id.to_owned()));
     }
 
-    /// Everything that is expected of any end, to be changed.
+    /// The expectations for all ends, to be changed.
     pub fn all_mut(&mut self) -> impl Iterator<Item = &mut RecordData> {
         self.0.values_mut().flatten().flatten()
     }
@@ -81,7 +81,7 @@ impl<const N: usize> Ledger<N> {
         self.0.entry((table.to_owned(), id.to_owned())).or_insert([const { None }; N])
     }
 
-    /// Compares every end with what was noted: nothing missing, nothing different, nothing too much.
+    /// Compares every end with the expectations: nothing missing, nothing different, nothing surplus.
     ///
     /// # Errors
     /// An end cannot be read.

@@ -1,4 +1,4 @@
-//! A line that can break: every byte to the server goes through it.
+//! A line that can break: all bytes to the server go through it.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -7,13 +7,13 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use sync_core::{Error, Result};
 
-/// What the line is to do.
+/// The behaviour of the line.
 #[derive(Debug, Default)]
 struct Condition {
     down: AtomicBool,
-    /// How many bytes of answers still pass before the line is cut; below zero, all.
+    /// The bytes of answers that still pass before the line is cut; below zero, all.
     passing: AtomicI64,
-    /// Whether it is down from the next cut on.
+    /// True if it stays down after the next cut.
     ends_with_cut: AtomicBool,
     cuts: AtomicU64,
 }
@@ -26,7 +26,7 @@ pub struct Line {
 }
 
 impl Line {
-    /// A line to the server at this address.
+    /// Creates a line to the server at this address.
     ///
     /// # Errors
     /// [`Error::Io`]: no port is free.
@@ -47,7 +47,7 @@ impl Line {
         Ok(Self { address, condition })
     }
 
-    /// Where a site connects to.
+    /// The address for a site to connect to.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -57,24 +57,24 @@ impl Line {
         self.condition.passing.store(bytes, Ordering::SeqCst);
     }
 
-    /// Cuts the line after that many bytes of answers, and it is down from then on.
+    /// Cuts the line after that many bytes of answers, and leaves it down.
     pub fn break_after(&self, bytes: i64) {
         self.condition.ends_with_cut.store(true, Ordering::SeqCst);
         self.cut_next_answer_after(bytes);
     }
 
-    /// Takes the line away, or brings it back.
+    /// Takes the line down, or up again.
     pub fn set_down(&self, down: bool) {
         self.condition.down.store(down, Ordering::SeqCst);
     }
 
-    /// How often the line was cut.
+    /// The number of cuts.
     pub fn cuts(&self) -> u64 {
         self.condition.cuts.load(Ordering::SeqCst)
     }
 }
 
-/// Carries one connection, each direction on a thread of its own.
+/// Carries one connection, each direction on its own thread.
 fn carry(client: TcpStream, server: SocketAddr, condition: &Arc<Condition>) {
     let Ok(upstream) = TcpStream::connect(server) else { return };
     let (Ok(client_reads), Ok(upstream_reads)) = (client.try_clone(), upstream.try_clone()) else { return };
@@ -85,7 +85,7 @@ fn carry(client: TcpStream, server: SocketAddr, condition: &Arc<Condition>) {
     std::thread::spawn(move || copy(upstream_reads, client, |bytes| passing(&down, bytes)));
 }
 
-/// How many of the bytes of an answer pass.
+/// The number of bytes of an answer that pass.
 fn passing(condition: &Condition, bytes: usize) -> usize {
     if condition.down.load(Ordering::SeqCst) {
         return 0;
@@ -104,7 +104,7 @@ fn passing(condition: &Condition, bytes: usize) -> usize {
     left
 }
 
-/// Copies until the end, or until not everything passes; then both directions end.
+/// Copies until the end, or until the line is cut; then both directions end.
 fn copy(mut from: TcpStream, mut to: TcpStream, passes: impl Fn(usize) -> usize) {
     let mut buffer = [0; 2048];
     while let Ok(read @ 1..) = from.read(&mut buffer) {

@@ -9,7 +9,7 @@ use sync_core::{Error, Result};
 use crate::cast::{CENTRAL, NORTH, SOUTH, STORES};
 use crate::judge;
 
-/// Who writes a document.
+/// The writer of a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Writer {
@@ -19,7 +19,7 @@ pub enum Writer {
     Site,
 }
 
-/// Who ends up with a document, as the specification says; the judge asks nobody else.
+/// The ends that receive a document, by the specification; the judge uses no other source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Reach {
@@ -29,14 +29,14 @@ enum Reach {
     Store,
 }
 
-/// A document with what the judge needs to know of it.
+/// A document with the facts for the judge.
 #[derive(Debug, Clone)]
 pub struct Seed {
     /// Its table.
     pub table: String,
     /// Its id.
     pub id: RecordId,
-    /// Who writes it.
+    /// Its writer.
     pub by: Writer,
     /// The document.
     pub data: RecordData,
@@ -44,7 +44,7 @@ pub struct Seed {
     store_site: usize,
 }
 
-/// The error of seed documents that cannot be read: a fault of the program, which they are part of.
+/// The error of unreadable seed documents: a fault of the program, which contains them.
 pub fn broken() -> Error {
     Error::DamagedState { what: "the demonstration's seed documents".to_owned() }
 }
@@ -78,7 +78,7 @@ impl Seed {
         Ok(Self { table: table.to_owned(), id: id.ok_or_else(broken)?, by, data, reach, store_site })
     }
 
-    /// Where the document is in the end, if this end writes it.
+    /// The ends that finally have the document, if this end writes it.
     pub fn reach(&self, by: usize) -> [bool; 3] {
         match self.reach {
             Reach::Everyone => judge::EVERYWHERE,
@@ -86,7 +86,7 @@ impl Seed {
         }
     }
 
-    /// The same document with one text for another.
+    /// The document with one text replaced by another.
     ///
     /// # Errors
     /// The seed documents are damaged.
@@ -107,7 +107,7 @@ impl Seed {
     }
 }
 
-/// Another location of the asset of the seed documents, which is deleted in the course of the demonstration.
+/// Another location of the asset in the seed documents, which the demonstration deletes.
 ///
 /// # Errors
 /// The seed documents are damaged.
@@ -127,12 +127,12 @@ pub fn edited(seed: &Seed, key: &str) -> Result<Seed> {
     Seed::new(&seed.table, seed.by, seed.reach, seed.store_site, &value.to_string())
 }
 
-/// The id of the `n`th asset that an end makes.
+/// The id of the `n`th asset of an end.
 pub fn asset_id(by: &str, n: usize) -> String {
     format!("asset-of-{by}-{n:04}")
 }
 
-/// The `n`th asset that an end makes for a store.
+/// The `n`th asset of an end for a store.
 ///
 /// # Errors
 /// The seed documents are damaged.

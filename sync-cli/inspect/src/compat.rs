@@ -1,4 +1,4 @@
-//! Which releases fit together: the versions of both protocols by release, and what is lost between some of them.
+//! Compatibility of releases: the versions of both protocols by release, and the losses between some of them.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use sync_core::{Detail, Localize, Message};
 
 use crate::sentences::compatibility as says;
 
-/// A release, as `2.9.02` or `v2.19.0-RC1`: numbers count, what follows them does not.
+/// A release, such as `2.9.02` or `v2.19.0-RC1`: only the numbers count.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Release {
     text: String,
@@ -49,7 +49,7 @@ impl fmt::Display for Release {
     }
 }
 
-/// The V6 version that a release sends, by its first release. Each takes 0 up to its own.
+/// The V6 version that a release sends, by its first release. Each accepts 0 up to its own.
 const V6: &[(&str, u32)] = &[("2.0.0", 0), ("2.1.0", 1), ("2.2.1", 2), ("2.5.0", 3), ("2.7.0", 4), ("2.9.2", 5)];
 /// The V5 version that a release sends.
 const V5: &[(&str, u32)] = &[
@@ -67,12 +67,12 @@ const V5: &[(&str, u32)] = &[
     ("2.10.1", 13),
     ("2.13.0", 14),
 ];
-/// The first legacy server that takes a V5 version, where that is known.
+/// The first legacy server that accepts a V5 version, if known.
 const LEGACY: &[(&str, u32)] = &[("8.4.4", 13), ("8.6.0", 14)];
 /// The release that renamed keys without another version.
 const RENAMES: &str = "2.17.0";
 
-/// Who speaks.
+/// One of the two ends.
 #[derive(Debug, Clone)]
 pub enum End {
     /// A release of Open mSupply.
@@ -89,20 +89,20 @@ impl End {
         }
     }
 
-    /// What it sends over V6; `None` for releases before V6.
+    /// The version that it sends over V6; `None` for releases before V6.
     fn v6(&self) -> Option<u32> {
         match self {
             Self::Ours => Some(V6_VERSION),
-            // A test build that sent less than it took.
+            // A test build that sent a lower version than it accepted.
             Self::Upstream(release) if release.text == "2.8.00" => Some(3),
             Self::Upstream(release) => release.newest_of(V6),
         }
     }
 
-    /// The newest V6 version that it takes as central.
+    /// The newest V6 version that it accepts as central.
     fn v6_max(&self) -> Option<u32> {
         match self {
-            // One release took less than it sent, for a day.
+            // One release accepted a lower version than it sent, for a day.
             Self::Upstream(release) if ["2.9.2", "2.8.00"].contains(&release.text.as_str()) => Some(4),
             other => other.v6(),
         }
@@ -120,18 +120,18 @@ impl End {
     }
 }
 
-/// Whether two ends fit.
+/// Whether two ends work together.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Check {
-    /// Which ends are compared.
+    /// The two ends.
     pub between: &'static str,
-    /// `None` where it is not known.
+    /// `None` if unknown.
     pub fits: Option<bool>,
-    /// Why they fit, or do not.
+    /// The reason.
     pub says: Message,
     /// `legacy`, `central` or `site`.
     pub upgrade_first: Option<&'static str>,
-    /// What does not arrive although the versions fit.
+    /// The records that do not arrive although the versions fit.
     pub losses: Vec<Message>,
 }
 
@@ -142,7 +142,7 @@ impl Localize for Check {
     }
 }
 
-/// Checks what was given against each other: the site with each server, and central with the legacy server.
+/// Checks the given ends: the site with each server, and central with the legacy server.
 pub fn compat(legacy: Option<&Release>, central: Option<&Release>, site: &End) -> Vec<Check> {
     let mut checks = Vec::new();
     if let Some(legacy) = legacy {
@@ -197,8 +197,7 @@ fn with_central(site: &End, central: &End) -> Check {
     }
 }
 
-/// What one end cannot read of the other although the versions fit. This program reads all spellings and writes the
-/// newer one.
+/// The losses between two ends although the versions fit. This program reads all spellings and writes the newer one.
 fn losses(site: &End, central: &End) -> Vec<Message> {
     let mut losses = Vec::new();
     let both_upstream = matches!(site, End::Upstream(_));

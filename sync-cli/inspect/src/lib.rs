@@ -1,5 +1,5 @@
-//! Looks at what Open mSupply made: the database of one of its servers ([`database`]), messages of its protocols ([`decode`]),
-//! and whether its releases fit together ([`compat`]). Nothing here changes anything, and no secret is repeated.
+//! Inspects data of Open mSupply: the database of one of its servers ([`database`]), messages of its protocols
+//! ([`decode`]), and the compatibility of its releases ([`compat`]). It changes nothing, and shows no secret.
 
 pub mod compat;
 pub mod database;
@@ -8,7 +8,7 @@ mod sentences;
 
 use sync_core::MessageTemplate;
 
-/// The sentences that this crate says, for a host's translation ([`Texts::parse`](sync_core::Texts::parse)).
+/// The texts of this crate, for a host's translation ([`Texts::parse`](sync_core::Texts::parse)).
 pub fn sentences() -> &'static [MessageTemplate] {
     sentences::ALL
 }

@@ -1,7 +1,7 @@
-//! What is said of what others made: their releases, their databases, their messages.
+//! Messages of `inspect`, `decode` and `compat`.
 
 sync_core::sentences! {
-    /// Whether releases fit together.
+    /// Compatibility of releases.
     compatibility {
         this_program() = "this program";
         no_v5(end) = "{end} speaks no V5";
@@ -26,7 +26,7 @@ sync_core::sentences! {
             "{table} from the site: {table}.{field} (new in {release}) is missing: the receiver rejects them";
     }
 
-    /// What `inspect` says of the database of an Open mSupply server.
+    /// The report of `inspect` on the database of an Open mSupply server.
     inspection {
         has_read_from_central() = "it has read from an Open mSupply central server";
         sites_have_pushed() = "sites have pushed to it";
@@ -36,7 +36,7 @@ sync_core::sentences! {
             from a backup or its changelog was cut; edits below the cursor will not be pushed";
     }
 
-    /// Why received records are stuck in an Open mSupply server, and what helps.
+    /// Why received records are stuck in an Open mSupply server, and the advice.
     stuck_records {
         missing_parent() = "lacks another record";
         missing_parent_advice() =
@@ -55,7 +55,7 @@ sync_core::sentences! {
         other_advice() = "See the reason.";
     }
 
-    /// What to do about the codes of Open mSupply's sync log.
+    /// The advice for the codes of Open mSupply's sync log.
     upstream_advice {
         connection_error() = "Check the network of this machine, and the addresses of both servers.";
         site_name_not_found() = "The legacy server has no site of this name; capital letters matter.";
@@ -70,7 +70,7 @@ sync_core::sentences! {
         integration_error() = "The database of this machine failed: check its disk.";
     }
 
-    /// What kind of message `decode` has before it.
+    /// The kinds of messages for `decode`.
     decoded_kind {
         none() = "no message of V5 or V6";
         records() = "records";
@@ -103,7 +103,7 @@ sync_core::sentences! {
         empty_answer() = "an answer without content";
     }
 
-    /// What a message says, where that takes words.
+    /// Values of a message in words.
     decoded_fact {
         yes() = "yes";
         no() = "no";
@@ -114,7 +114,7 @@ sync_core::sentences! {
         remote() = "remote site";
     }
 
-    /// What is wrong with a message or a record of it.
+    /// Faults of a message or of a record in it.
     decoded_wrong {
         not_utf8() = "it holds bytes that are not UTF-8";
         neither_object_nor_list() = "it is neither an object nor a list";
@@ -144,7 +144,7 @@ sync_core::sentences! {
         key_is_not_id(key) = "$.{key} is not the id of the record";
     }
 
-    /// What is worth knowing of a message or a record of it.
+    /// Remarks about a message or a record in it.
     decoded_note {
         v5_version(sent, known) = "V5 version {sent}; this program speaks {known}";
         push_refused_as_a_whole() = "central refuses a push as a whole if one part of it cannot be read";
@@ -154,7 +154,7 @@ sync_core::sentences! {
         older_spelling() = "in the spelling of an older release";
     }
 
-    /// What an error of central's means.
+    /// The meaning of central's errors.
     decoded_means {
         not_central() = "this server is no central server, or has not yet asked the legacy server who it is";
         still_integrating() = "central still integrates what this site pushed earlier: try again";
@@ -176,7 +176,7 @@ sync_core::sentences! {
         request_unreadable() = "central cannot read the request";
     }
 
-    /// What is wrong with what somebody gave.
+    /// Faults of given input.
     input_given {
         unreadable(file, error) = "{file} cannot be read: {error}";
         gzip_unreadable(error) = "this is gzipped, and cannot be unpacked: {error}";

@@ -1,5 +1,5 @@
-//! A line for each request: who asked what, and how it ended. No secret can be in it: of what a client sends only the
-//! method, the path without its query and the name of the request are taken.
+//! The access log: a line for each request with its result. It contains no secret: from the client it takes only the
+//! method, the path without its query, and the request id.
 
 use std::fmt::Write as _;
 use std::fs::OpenOptions;
@@ -14,14 +14,14 @@ use sync_core::{Error, Timestamp};
 
 use crate::sentences::input_given::access_log_unwritable;
 
-/// The longest path that a line shows.
+/// The longest path in a line.
 const PATH_MAX: usize = 200;
 
 /// A log with a line for each request.
 pub struct AccessLog(Mutex<Box<dyn Write + Send>>);
 
 impl AccessLog {
-    /// Appends to this file, which is made if it is not there; `-` is standard error.
+    /// Appends to this file, which is created if needed; `-` is standard error.
     ///
     /// # Errors
     /// [`Error::BadInput`]: the file cannot be opened.
@@ -37,12 +37,12 @@ impl AccessLog {
 
     pub(super) fn write(&self, line: &Line<'_>) {
         let text = line.text();
-        // A log that cannot be written is no reason not to serve.
+        // An unwritable log is no reason to stop serving.
         let _ = self.0.lock().unwrap_or_else(PoisonError::into_inner).write_all(text.as_bytes());
     }
 }
 
-/// What a line tells.
+/// The content of a line.
 pub(super) struct Line<'a> {
     pub at: Timestamp,
     pub from: IpAddr,
@@ -50,10 +50,10 @@ pub(super) struct Line<'a> {
     pub path: &'a str,
     pub site: Option<SiteId>,
     pub status: u16,
-    /// The kind of error that an answer with status 200 holds.
+    /// The kind of error in an answer with status 200.
     pub error: Option<&'static str>,
     pub records: u64,
-    /// Bytes of the body that came and of the one that goes, as they were before compression.
+    /// Bytes of the request body as received, and of the response body before compression.
     pub bytes: (u64, u64),
     pub took: Duration,
     pub id: &'a str,
@@ -61,7 +61,7 @@ pub(super) struct Line<'a> {
 
 impl Line<'_> {
     fn text(&self) -> String {
-        // Heads cannot hold control characters, but a line must stay one whatever comes.
+        // Heads cannot hold control characters, but a line must stay one in any case.
         let shown = |text: &str| -> String {
             text.chars().take(PATH_MAX).map(|c| if c.is_ascii_graphic() && c != '"' { c } else { '?' }).collect()
         };

@@ -1,7 +1,7 @@
-//! What is for the administrator of the server: the status page, the figures, and whether it is well.
+//! The endpoints for the administrator: the status page, the metrics, and the health check.
 //!
-//! The page and the figures name sites, so they are not for everybody: they are given at the administrator's own listener, or,
-//! where there is none, to this machine only. Whether the server is well anybody may ask.
+//! The page and the metrics name sites, so they are not public: they are served at the administrator's own listener,
+//! or, without one, to this machine only. Everybody may use the health check.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
@@ -19,7 +19,7 @@ use crate::options::ServerOptions;
 use crate::page;
 use crate::reply::Reply;
 
-/// Answers what is for the administrator, if it is that and this is the administrator.
+/// Answers a request for the administrator, if it is one and the caller may send it.
 pub(super) async fn answer(app: &Arc<App>, peer: &Peer, head: &Parts) -> Option<Reply> {
     if !matches!(head.method.as_str(), "GET" | "HEAD") {
         return None;
@@ -45,7 +45,7 @@ pub(super) async fn answer(app: &Arc<App>, peer: &Peer, head: &Parts) -> Option<
 }
 
 fn is_administrator(app: &App, peer: &Peer, head: &Parts) -> bool {
-    // Behind a proxy everybody comes from its machine.
+    // Behind a proxy all requests come from its machine.
     let is_here = || is_of_this_machine(peer.address.ip(), host(head));
     peer.is_admin || (!app.has_admin_listener && !app.options.behind_proxy && is_here())
 }
@@ -54,15 +54,15 @@ fn host(head: &Parts) -> Option<&str> {
     head.headers.get(header::HOST).and_then(|value| value.to_str().ok())
 }
 
-/// Whether a program on this machine asks for this machine: a page of somebody else that a browser here has open may
-/// ask too, but under a name of its own.
+/// True if a program on this machine asks under the name of this machine. A foreign page in a browser here may ask too,
+/// but under its own name.
 fn is_of_this_machine(from: IpAddr, host: Option<&str>) -> bool {
     let here = |ip: IpAddr| ip.to_canonical().is_loopback();
     here(from) && host.is_none_or(|host| is_localhost(name(host)) || address(name(host)).is_some_and(here))
 }
 
-/// Whether a request at the administrator's own listener names it as nobody else can name another machine: by an address, or by
-/// a name that the administrator gave. A page of somebody else may have made its own name lead to this listener.
+/// True if a request at the administrator's own listener uses an address, or a name that the administrator gave. A
+/// foreign page may point its own name to this listener (DNS rebinding).
 fn is_asked_by_name(app: &App, head: &Parts) -> bool {
     let is_given = |name: &str| app.options.admin_hosts.iter().any(|given| given.eq_ignore_ascii_case(name));
     let is_known = |name: &str| is_localhost(name) || address(name).is_some() || is_given(name);
@@ -106,7 +106,7 @@ fn health(app: &App) -> HttpResponse {
 
 /// With less free space than this the next push may fail.
 const FREE_LITTLE: u64 = 200 * 1024 * 1024;
-/// With less than this it fails.
+/// With less free space than this it will fail.
 const FREE_NONE: u64 = 4 * 1024 * 1024;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -148,10 +148,10 @@ impl Disk {
     }
 }
 
-/// How much room is left where the database is and where files are.
+/// The free space for the database and for files.
 fn disk(app: &App) -> Disk {
     let free = |path: &Path| {
-        // A folder for files is made with the first of them: until then its place is what counts.
+        // The folder of files is created with the first of them: until then its parent counts.
         let there = path.ancestors().find(|path| !path.as_os_str().is_empty() && path.exists());
         Disk::of(fs4::available_space(there.unwrap_or(Path::new("."))).ok())
     };
@@ -174,7 +174,7 @@ fn status_page(app: &App, query: &str) -> Result<HttpResponse> {
     let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     let headers = vec![
         header("content-type", "text/html; charset=utf-8"),
-        // Nothing but its own style, whatever were to slip into it.
+        // Only its own style, in case anything else slips in.
         header(
             "content-security-policy",
             "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'",

@@ -1,4 +1,4 @@
-//! What all requests share, and what is known of who asks.
+//! The state that all requests share, and the facts about a caller.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -18,23 +18,23 @@ use crate::options::ServerOptions;
 use crate::turns::{Turns, UNIT};
 use crate::view_cache::ViewCache;
 
-/// The bytes of answers that are being made and sent, and what one site may have of them and keep its standing.
+/// The bytes of answers in memory, and the share of one site.
 const ANSWERS: usize = 128 * 1024 * 1024;
 const ANSWERS_FAIR: usize = 16 * 1024 * 1024;
-/// How long a site may take an answer before it gives way to others, if memory runs out and it is the slowest.
+/// How long a site may hold memory for an answer before it can be dropped as the slowest, if memory runs out.
 const ANSWER_KEPT: Duration = Duration::from_secs(5);
-/// How many files may be on their way at once: each that comes in holds a thread for as long as its line needs.
+/// The most file transfers at once: each upload holds a thread for as long as its line needs.
 const FILES_AT_ONCE: usize = 128;
 
-/// What all requests share.
+/// The state that all requests share.
 pub(super) struct App {
     pub central: Arc<Central>,
     pub options: ServerOptions,
-    /// Whether the administrator has a listener of their own.
+    /// True if the administrator has a separate listener.
     pub has_admin_listener: bool,
     pub metrics: Metrics,
     pub views: ViewCache,
-    /// The places for files on their way.
+    /// The places for file transfers.
     pub places: Arc<Budget>,
     /// The memory for answers until they are sent.
     pub answers: Arc<Budget>,
@@ -42,7 +42,7 @@ pub(super) struct App {
     pub addresses: Addresses,
     pub checks: Arc<Checks>,
     pub memory: Memory,
-    /// The large requests of clients of whom nothing is known that are read at once.
+    /// The large requests of unknown clients that are read at once.
     pub strangers: Semaphore,
     /// Makes large answers.
     pub large: Handle,
@@ -70,16 +70,16 @@ impl App {
         }
     }
 
-    /// The address of the client: the proxy's word for it only where there is a proxy of the administrator's.
+    /// The address of the client: from the proxy only if the administrator configured one.
     pub(super) fn client(&self, peer: &Peer, headers: &HeaderMap) -> IpAddr {
         let said = headers.get_all("x-forwarded-for").iter().next_back().and_then(|value| value.to_str().ok());
-        // The last one is what the proxy itself saw; those before it are the client's own words.
+        // The last one is the proxy's own; those before it come from the client.
         let last = said.and_then(|list| list.rsplit(',').next()?.trim().parse().ok());
         last.filter(|_| self.options.behind_proxy && !peer.is_admin).unwrap_or_else(|| peer.address.ip())
     }
 
-    /// What is known of who asks: the site that signed in over this connection, or only the address. A proxy has the requests
-    /// of many over one connection.
+    /// The owner of a request: the site that signed in on this connection, or only the address. A proxy sends the
+    /// requests of many clients on one connection.
     pub(super) fn who(&self, peer: &Peer, from: IpAddr) -> (Owner, Trust) {
         match peer.connection.site().filter(|_| !self.options.behind_proxy) {
             Some(site) => (Owner::Site(site), Trust::SignedIn),
@@ -87,7 +87,7 @@ impl App {
         }
     }
 
-    /// Notes that a site signed in.
+    /// Records that a site signed in.
     pub(super) fn signed_in(&self, connection: &Connection, from: IpAddr, site: sync_core::record::SiteId) {
         self.addresses.note(from);
         if !self.options.behind_proxy {

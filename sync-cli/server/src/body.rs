@@ -1,5 +1,4 @@
-//! Bodies of requests: never larger than the limit, never slower than the patience, and all of them together never more than
-//! the memory that is meant for them.
+//! Request bodies: within the size limit, the time limit, and the memory for all of them together.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,35 +10,35 @@ use tokio::time::{Instant, timeout};
 
 use crate::budget::{Budget, Evicted, Owner, Share, Trust, within};
 
-/// The bytes of bodies that are being received at once.
+/// The bytes of bodies that are being received.
 const RECEIVING: usize = 64 * 1024 * 1024;
-/// What one site or address may have of it and keep its standing: one body of the largest, and some more.
+/// The share of one site or address: one body of the largest size, and some more.
 const FAIR: usize = 16 * 1024 * 1024;
-/// The bytes of bodies that are being worked at at once; a gzipped one counts as large as it may become.
+/// The bytes of bodies in work; a gzipped one counts with its largest possible size.
 const WORKING: usize = 128 * 1024 * 1024;
-/// How many times its size a gzipped body may have at the most.
+/// The largest ratio of a gzipped body.
 const GZIP_RATIO: usize = 1032;
-/// The part of memory that is counted as one.
+/// The unit of memory.
 const UNIT: usize = 1024;
-/// What each body has without being counted: a question is not larger, so no push keeps it waiting.
+/// The bytes of each body that do not count: small requests are not larger, so no push delays them.
 const UNCOUNTED: usize = 16 * 1024;
-/// How much beyond its limit a body is read and thrown away, so that its sender reads the answer.
+/// The bytes beyond its limit that are read and dropped, so that the sender reads the answer.
 const THROWN_AWAY: usize = 3;
-/// How much longer than the patience a whole body may take.
+/// The time limit of a whole body, as a multiple of the patience.
 const WHOLE: u32 = 60;
 
-/// Why a body was not taken.
+/// Why a body was refused.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum BodyRefusal {
     TooLarge,
-    /// It came too slowly, or not to its end.
+    /// It came too slowly, or incomplete.
     TooSlow,
     Cut,
     /// Too much is being received or worked at.
     Busy,
 }
 
-/// A body that is being received, and the memory that counts for it.
+/// A body that is being received, with its memory.
 pub(super) struct Receiving {
     share: Share,
     leave: Arc<Notify>,
@@ -47,26 +46,26 @@ pub(super) struct Receiving {
     length: usize,
 }
 
-/// A body, and the memory that counts for it.
+/// A body with its memory.
 pub(super) struct CountedBody {
     pub bytes: Vec<u8>,
     pub held: BodyMemory,
 }
 
-/// The memory that counts for a body that is whole, until it is answered.
+/// The memory of a complete body, until it is answered.
 pub(super) struct BodyMemory {
     _share: Share,
     leave: Arc<Notify>,
 }
 
 impl BodyMemory {
-    /// Waits for something, unless the memory is needed for others meanwhile.
+    /// Waits for something, unless others need the memory meanwhile.
     pub(super) async fn unless_needed<T>(&self, wait: impl Future<Output = T>) -> Result<T, BodyRefusal> {
         unless_told(&self.leave, wait).await
     }
 }
 
-/// Waits for something that may take long: whoever does so gives way as those do who are still sending.
+/// Waits for something that may be slow: meanwhile it can be dropped like a body that is still being sent.
 async fn unless_told<T>(leave: &Notify, wait: impl Future<Output = T>) -> Result<T, BodyRefusal> {
     tokio::select! {
         done = wait => Ok(done),
@@ -86,7 +85,7 @@ impl Memory {
         Self { receiving, working: Arc::new(Semaphore::new(WORKING / UNIT)) }
     }
 
-    /// Begins to receive a body.
+    /// Starts to receive a body.
     pub(super) fn begin(&self, who: (Owner, Trust)) -> Receiving {
         let leave = Arc::new(Notify::new());
         Receiving { share: self.receiving.enter(who, leave.clone()), leave, counted: 0, length: 0 }
@@ -127,7 +126,7 @@ impl Memory {
         if length > limit { Err(BodyRefusal::TooLarge) } else { Ok(CountedBody { bytes, held }) }
     }
 
-    /// Waits until there is memory to work at a body of so many bytes, which has at most `limit` once it is decoded.
+    /// Waits for memory to work at a body of so many bytes, which has at most `limit` once it is decoded.
     pub(super) async fn for_work(
         &self,
         (bytes, is_gzipped): (usize, bool),
@@ -166,7 +165,7 @@ impl Receiving {
         }
     }
 
-    /// Counts all that came so far.
+    /// Counts the received bytes.
     pub(super) async fn count(&mut self, patience: Duration) -> Result<(), BodyRefusal> {
         let needed = self.length.saturating_sub(UNCOUNTED).div_ceil(UNIT).saturating_sub(self.counted);
         if needed > 0 {
@@ -178,17 +177,17 @@ impl Receiving {
         Ok(())
     }
 
-    /// Waits for something, unless the memory is needed for others meanwhile.
+    /// Waits for something, unless others need the memory meanwhile.
     pub(super) async fn unless_needed<T>(&self, wait: impl Future<Output = T>) -> Result<T, BodyRefusal> {
         unless_told(&self.leave, wait).await
     }
 
-    /// What is told when it has to give way.
+    /// The signal to drop it.
     pub(super) fn leave(&self) -> Arc<Notify> {
         self.leave.clone()
     }
 
-    /// Gives the memory back: what comes is not kept.
+    /// Returns the memory: further bytes are not kept.
     pub(super) fn forget(&mut self) {
         self.share.shrink_to(0);
         self.counted = 0;
@@ -211,7 +210,7 @@ mod tests {
         memory.receive(who, Body::from(vec![b' '; bytes]), bytes, PATIENCE).await
     }
 
-    /// A body that is whole may wait long, for a check of who sent it: others need its memory.
+    /// A complete body may wait long for a check of its sender: others need its memory.
     #[tokio::test(start_paused = true)]
     async fn whole_bodies_that_wait_give_way_as_those_that_are_still_sent() {
         let memory = Memory::new();

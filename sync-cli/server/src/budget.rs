@@ -1,5 +1,5 @@
-//! What all clients share: connections, memory for bodies, memory for answers, places for files. Whoever has signed in keeps
-//! a fair part of it; of the others the slowest gives way when it runs out.
+//! Budgets that all clients share: connections, memory for bodies, memory for answers, places for files. A signed-in
+//! site keeps a fair share; of the others the slowest is dropped when a budget runs out.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
@@ -11,12 +11,12 @@ use sync_core::record::SiteId;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout, timeout_at};
 
-/// How long a holder counts as quick, whatever it has moved.
+/// How long a holder counts as quick, without any progress.
 const NEW: Duration = Duration::from_secs(1);
-/// How often somebody who waits looks again for itself.
+/// The interval at which a waiter checks by itself.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
-/// Whose a part is.
+/// The owner of a share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Owner {
     /// A client that has not signed in.
@@ -24,7 +24,7 @@ pub(super) enum Owner {
     Site(SiteId),
 }
 
-/// What is known of a holder, the least first.
+/// The rank of a holder, lowest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Trust {
     Unknown,
@@ -33,12 +33,12 @@ pub(super) enum Trust {
     SignedIn,
 }
 
-/// Something of which there is only so much.
+/// A limited resource.
 pub(super) struct Budget {
     capacity: usize,
-    /// The most that one owner may have and keep its standing.
+    /// The most that one owner may have without losing its rank.
     fair: usize,
-    /// How long somebody who signed in may hold its part before it too gives way to others who did.
+    /// How long a signed-in holder keeps its share before others that signed in can take it.
     kept_for: Option<Duration>,
     state: Mutex<Holders>,
     freed: Notify,
@@ -57,17 +57,17 @@ struct Holder {
     weight: usize,
     began: Instant,
     moved: u64,
-    /// The server works for it, so it is not slow.
+    /// The server is working for it, so it is not slow.
     is_held: bool,
     is_leaving: bool,
     leave: Arc<Notify>,
 }
 
-/// Nothing came free in time.
+/// Nothing became free in time.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Busy;
 
-/// Who gives way first: the least standing, then the greediest owner, then the slowest, then the oldest.
+/// The order of dropping: lowest rank first, then the owner with most, then the slowest, then the oldest.
 type Rank = (Trust, Reverse<usize>, u64, Instant);
 
 impl Budget {
@@ -79,12 +79,12 @@ impl Budget {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How much is free.
+    /// The free amount.
     pub(super) fn free(&self) -> usize {
         self.capacity.saturating_sub(self.lock().used)
     }
 
-    /// Counts a holder that has nothing yet. `leave` is told when it has to give way.
+    /// Adds a holder without a share. `leave` is signalled when it is dropped.
     pub(super) fn enter(self: &Arc<Self>, (owner, trust): (Owner, Trust), leave: Arc<Notify>) -> Share {
         let state = &mut *self.lock();
         let (id, began) = (state.next, Instant::now());
@@ -94,7 +94,7 @@ impl Budget {
         Share { of: self.clone(), id }
     }
 
-    /// Gives a holder this much more if there is room, or makes others leave so that there will be.
+    /// Gives a holder more if there is room, or drops others to make room.
     fn try_grow(&self, id: u64, more: usize, may_displace: bool) -> bool {
         let state = &mut *self.lock();
         let free = self.capacity.saturating_sub(state.used);
@@ -111,7 +111,7 @@ impl Budget {
         false
     }
 
-    /// Tells holders to leave, the worst first, if all those who stand no better than this one are enough.
+    /// Drops holders, worst first, if those of no higher rank than this one are enough.
     fn displace(&self, state: &mut Holders, id: u64, more: usize, free: usize) {
         let mut coming = free;
         let mut shares: HashMap<Owner, usize> = HashMap::new();
@@ -139,7 +139,7 @@ impl Budget {
             return;
         }
         worse.sort_unstable_by_key(|(rank, _)| *rank);
-        // A few more than needed, if they are slow: to look through all for each that comes is dear in a flood.
+        // A few more than needed, if they are slow: searching all holders for each newcomer is expensive in a flood.
         let spare = self.capacity / 64;
         for (rank, holder) in worse {
             if coming >= more && (coming >= more + spare || rank.2 == u64::MAX) {
@@ -155,7 +155,7 @@ impl Budget {
         let (share, age) =
             (shares.get(&holder.owner).copied().unwrap_or(0), now.saturating_duration_since(holder.began));
         let trust = match holder.trust {
-            // Whoever takes more than a fair part counts as nobody, until it has no more than that.
+            // An owner with more than its fair share counts as unknown until it has less.
             _ if share > self.fair => Trust::Unknown,
             Trust::SignedIn if !holder.is_held && self.kept_for.is_some_and(|kept| age > kept) => Trust::KnownAddress,
             trust => trust,
@@ -166,7 +166,7 @@ impl Budget {
     }
 }
 
-/// A part that somebody has; given back when it is dropped.
+/// A holder's share; returned when dropped.
 pub(super) struct Share {
     of: Arc<Budget>,
     id: u64,
@@ -179,7 +179,7 @@ impl Share {
         }
     }
 
-    /// Takes this much more, and waits for it, but not for long.
+    /// Takes more, and waits for it for a short time.
     pub(super) async fn grow(&self, more: usize, patience: Duration) -> Result<(), Busy> {
         if self.of.try_grow(self.id, more, true) {
             return Ok(());
@@ -201,13 +201,13 @@ impl Share {
         Err(Busy)
     }
 
-    /// Takes a part of what is free, within these bounds, if that much is free; says how much.
+    /// Takes a part of the free amount, within these bounds, if possible; returns how much.
     pub(super) fn try_part(&self, least: usize, most: usize) -> Option<usize> {
         let wanted = (self.of.free() / 8).clamp(least, most);
         self.of.try_grow(self.id, wanted, true).then_some(wanted)
     }
 
-    /// Has exactly this much from now on, whether there is room or not: it is used already.
+    /// Sets the share to this amount, with or without room, because it is used already.
     pub(super) fn set(&self, weight: usize) {
         {
             let state = &mut *self.of.lock();
@@ -219,7 +219,7 @@ impl Share {
         self.of.freed.notify_one();
     }
 
-    /// Gives back what is beyond this much.
+    /// Returns everything above this amount.
     pub(super) fn shrink_to(&self, weight: usize) {
         let state = &mut *self.of.lock();
         if let Some(holder) = state.holders.get_mut(&self.id)
@@ -231,17 +231,17 @@ impl Share {
         self.of.freed.notify_one();
     }
 
-    /// Notes that this many bytes went through.
+    /// Records that this many bytes went through.
     pub(super) fn moved(&self, bytes: usize) {
         self.with(|holder| holder.moved = holder.moved.saturating_add(bytes as u64));
     }
 
-    /// Notes that it belongs to a site from now on.
+    /// Records that it belongs to a site from now on.
     pub(super) fn signed_in(&self, site: SiteId) {
         self.with(|holder| (holder.owner, holder.trust) = (Owner::Site(site), Trust::SignedIn));
     }
 
-    /// Notes whether the server works for it; when that ends, its time begins anew.
+    /// Records whether the server is working for it; when that ends, its time restarts.
     pub(super) fn hold(&self, is_held: bool) {
         self.with(|holder| {
             holder.is_held = is_held;
@@ -262,9 +262,9 @@ impl Drop for Share {
     }
 }
 
-/// How long a site that signed in makes its address known.
+/// How long the address of a signed-in site stays known.
 const KNOWN: Duration = Duration::from_secs(24 * 60 * 60);
-/// The most addresses that are known.
+/// The most known addresses.
 const ADDRESSES_MAX: usize = 50_000;
 
 /// The addresses from which sites signed in.
@@ -272,7 +272,7 @@ const ADDRESSES_MAX: usize = 50_000;
 pub(super) struct Addresses(Mutex<HashMap<IpAddr, Instant>>);
 
 impl Addresses {
-    /// What is known of a client that has not signed in.
+    /// The rank of a client that has not signed in.
     pub(super) fn trust(&self, address: IpAddr) -> (Owner, Trust) {
         let address = network(address);
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&address).copied();
@@ -280,7 +280,7 @@ impl Addresses {
         (Owner::Address(address), if is_known { Trust::KnownAddress } else { Trust::Unknown })
     }
 
-    /// Notes that a site signed in from there.
+    /// Records that a site signed in from there.
     pub(super) fn note(&self, address: IpAddr) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= ADDRESSES_MAX {
@@ -293,7 +293,7 @@ impl Addresses {
     }
 }
 
-/// What one subscriber has of addresses: with IPv6 that is a whole network.
+/// The addresses of one subscriber: with IPv6 that is a whole network.
 pub(super) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6((address.to_bits() & !u128::from(u64::MAX)).into()),
@@ -301,7 +301,7 @@ pub(super) fn network(address: IpAddr) -> IpAddr {
     }
 }
 
-/// Waits until somebody is told to leave, or for this time.
+/// Waits until a holder is dropped, or for this time.
 pub(super) async fn within<T>(
     leave: &Notify,
     time: Duration,
@@ -313,7 +313,7 @@ pub(super) async fn within<T>(
     }
 }
 
-/// It had to give way.
+/// It was dropped.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Evicted;
 
@@ -347,7 +347,7 @@ mod tests {
         timeout(Duration::from_millis(1), held.leave.notified()).await.is_ok()
     }
 
-    /// Takes this much beside others; those who are told to leave do. Gives the numbers of those.
+    /// Takes this much beside others; dropped ones leave. Returns the numbers of those.
     async fn displaced(
         budget: &Arc<Budget>,
         who: (Owner, Trust),

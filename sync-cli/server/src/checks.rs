@@ -1,5 +1,5 @@
-//! Checks of credentials, which may take long: a password is hashed slowly, a legacy server may not answer. They are made on
-//! threads of their own; requests that wait for one hold none.
+//! Checks of credentials, which may be slow: a password hash takes long, a legacy server may not answer. They run on
+//! their own threads; requests that wait for one hold none.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -13,10 +13,10 @@ use tokio::time::timeout;
 
 use crate::budget::network;
 
-/// The most checks that wait.
+/// The most waiting checks.
 const WAITING_MAX: usize = 1024;
 
-/// The checks that are made and wait.
+/// The running and the waiting checks.
 pub(super) struct Checks {
     central: Arc<Central>,
     at_once: usize,
@@ -26,14 +26,14 @@ pub(super) struct Checks {
 #[derive(Default)]
 struct CheckQueue {
     next: u64,
-    /// By how much speaks against the sender, then by when it came.
+    /// By the refusals against the sender, then by arrival.
     waiting: BTreeMap<(u32, u64), Job>,
     running: BTreeMap<u64, Job>,
 }
 
 struct Job {
     check: CredentialCheck,
-    /// Everybody who asked the same.
+    /// All requests with the same credentials.
     told: Vec<Sender<Checked>>,
     /// It is made even if nobody waits for it.
     is_renewal: bool,
@@ -46,7 +46,7 @@ impl Job {
 
     fn tell(self, checked: &Checked) {
         for told in self.told {
-            // Whoever does not wait any more is not told.
+            // A request that stopped waiting gets no answer.
             let _ = told.send(checked.clone());
         }
     }
@@ -62,7 +62,7 @@ impl Checks {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Has a check made, and waits for it as long as the patience lasts.
+    /// Has a check made, and waits for it within the patience.
     pub(super) async fn ask(self: &Arc<Self>, check: CredentialCheck, patience: Duration) -> Checked {
         let late = Checked::too_many(&check);
         let (told, waits) = channel();
@@ -74,13 +74,13 @@ impl Checks {
         }
     }
 
-    /// Has a check made for which nobody waits.
+    /// Has a check made in the background.
     pub(super) fn renew(self: &Arc<Self>, check: CredentialCheck) {
         self.enlist(check, None);
         self.start();
     }
 
-    /// Joins a check that asks the same, or queues one. When too many wait, the one that most speaks against goes.
+    /// Joins an identical check, or queues a new one. If too many wait, the one with most refusals is dropped.
     fn enlist(&self, check: CredentialCheck, told: Option<Sender<Checked>>) {
         let state = &mut *self.lock();
         let same = state.running.values_mut().chain(state.waiting.values_mut()).find(|job| job.check.is_same(&check));
@@ -104,7 +104,7 @@ impl Checks {
         loop {
             let number = {
                 let state = &mut *self.lock();
-                // Those who have left need no answer.
+                // Requests that stopped waiting need no answer.
                 state.waiting.retain(|_, job| job.is_wanted());
                 let Some(key) = self.next(state) else { return };
                 let Some(job) = state.waiting.remove(&key) else { return };
@@ -112,12 +112,12 @@ impl Checks {
                 key.1
             };
             let running = RunningCheck { of: self.clone(), number };
-            // If there is no thread to be had, it is dropped here, and tells so.
+            // Without a free thread it is dropped here, which answers it.
             let _ = std::thread::Builder::new().name("check".to_owned()).spawn(move || running.run());
         }
     }
 
-    /// Which one is next: an address that is not known to be a site's has half of the places, all of those together three
+    /// The next check: an address that is not known as a site's may use half of the places, all of those together three
     /// quarters.
     fn next(&self, state: &CheckQueue) -> Option<(u32, u64)> {
         if state.running.len() >= self.at_once {
@@ -133,7 +133,7 @@ impl Checks {
     }
 }
 
-/// A check that runs; whatever becomes of it, all who wait are told.
+/// A running check; all who wait get an answer in any case.
 struct RunningCheck {
     of: Arc<Checks>,
     number: u64,
@@ -148,7 +148,7 @@ impl RunningCheck {
     }
 
     fn end(&self, checked: &Checked) {
-        // Taken out first: whoever asks from now on finds what is remembered of it.
+        // Removed first: later requests use the cached result.
         let job = self.of.lock().running.remove(&self.number);
         if let Some(job) = job {
             job.tell(checked);

@@ -1,4 +1,4 @@
-//! An open connection, and who is at its other end.
+//! An open connection, and the client at its other end.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
@@ -11,9 +11,10 @@ use crate::budget::Share;
 /// An open connection.
 pub(super) struct Connection {
     share: Share,
-    /// Told when it has to be closed, because others need its place or the memory of an answer that it does not take.
+    /// Signalled when it has to be closed, because others need its place or the memory of an answer that it does not
+    /// read.
     pub close: Arc<Notify>,
-    /// The site that signed in over it.
+    /// The site that signed in on it.
     site: OnceLock<SiteId>,
 }
 
@@ -22,31 +23,31 @@ impl Connection {
         Self { share, close, site: OnceLock::new() }
     }
 
-    /// The site that signed in over it.
+    /// The site that signed in on it.
     pub(super) fn site(&self) -> Option<SiteId> {
         self.site.get().copied()
     }
 
-    /// Notes that a site signed in over it.
+    /// Records that a site signed in on it.
     pub(super) fn signed_in(&self, site: SiteId) {
         if self.site.set(site).is_ok() {
             self.share.signed_in(site);
         }
     }
 
-    /// Notes whether a request of it is worked at.
+    /// Records whether one of its requests is in work.
     pub(super) fn hold(&self, is_held: bool) {
         self.share.hold(is_held);
     }
 }
 
-/// Who asks, by what the connection says.
+/// The caller, as far as the connection shows it.
 #[derive(Clone)]
 pub(super) struct Peer {
     pub connection: Arc<Connection>,
     pub address: SocketAddr,
     pub is_tls: bool,
     pub is_admin: bool,
-    /// Whether connections are running out, so that this one is better closed after the answer.
+    /// True if connections are running out, so that this one should be closed after the answer.
     pub is_crowded: bool,
 }

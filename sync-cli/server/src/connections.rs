@@ -1,4 +1,4 @@
-//! Accepts connections: how many there may be, how long they may be silent, and how they end.
+//! Accepts connections: their number, their silence, and their end.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -28,22 +28,22 @@ use crate::stall_timeout::StallTimeout;
 
 /// How long a stop waits for requests that run.
 const GRACE: Duration = Duration::from_secs(30);
-/// How many times the patience a client may take nothing of an answer: a slow line takes some only now and then.
+/// How many times the patience a client may read nothing of an answer: a slow line reads only now and then.
 const TAKING: u32 = 4;
 /// The most bytes of a request's head.
 const HEAD_MAX: usize = 64 * 1024;
 
-/// How one listener is served.
+/// The settings of one listener.
 #[derive(Clone)]
 pub(super) struct ListenerOptions {
-    /// Whether it is for the administrator instead of sites.
+    /// True if it is for the administrator instead of sites.
     pub is_admin: bool,
     pub tls: Option<TlsAcceptor>,
     pub connections: usize,
     pub patience: Duration,
 }
 
-/// Answers until it is told to stop; then finishes the requests that run.
+/// Answers until it is told to stop; then finishes the running requests.
 pub(super) async fn serve(
     listener: TcpListener,
     options: ListenerOptions,
@@ -67,7 +67,7 @@ pub(super) async fn serve(
             _ = stop.wait_for(|stop| *stop) => break,
         };
         let Ok((stream, address, connection)) = accepted else {
-            // Out of open files, most likely: some come free soon.
+            // Probably out of open files: some become free soon.
             sleep(Duration::from_millis(100)).await;
             continue;
         };
@@ -82,8 +82,8 @@ pub(super) async fn serve(
     let _ = timeout(GRACE, graceful.shutdown()).await;
 }
 
-/// Waits for a place for a connection. When there is none, the slowest that has not signed in is closed; where all have,
-/// further ones wait in the queue of the system, and cost nothing here.
+/// Waits for a place for a connection. If there is none, the slowest that has not signed in is closed; if all have,
+/// further ones wait in the queue of the system, without cost here.
 async fn place(places: &Arc<Budget>, address: SocketAddr, addresses: &Addresses) -> Arc<Connection> {
     let close = Arc::new(Notify::new());
     let (owner, trust): (Owner, Trust) = addresses.trust(address.ip());
@@ -96,14 +96,14 @@ fn is_not_a_file(_: StatusCode, _: Version, _: &HeaderMap, extensions: &Extensio
     extensions.get::<NoCompression>().is_none()
 }
 
-/// One connection until its end, or until others need its place.
+/// Serves one connection until its end, or until others need its place.
 async fn converse(
     stream: TcpStream,
     router: Router,
     options: ListenerOptions,
     (watcher, connection, app): (Watcher, Arc<Connection>, Arc<App>),
 ) {
-    // Answers are written at once; to wait for more would only be slower.
+    // Answers are written at once; waiting for more would only be slower.
     let _ = stream.set_nodelay(true);
     let conversation = async {
         match options.tls {
@@ -134,6 +134,6 @@ async fn speak(
         .header_read_timeout(patience)
         .max_buf_size(HEAD_MAX)
         .serve_connection(TokioIo::new(StallTimeout::new(stream, patience * TAKING)), service);
-    // What a client does wrong ends its connection and concerns nobody else.
+    // An error of a client ends only its own connection.
     let _ = watcher.watch(connection).await;
 }

@@ -12,15 +12,15 @@ use tokio::task::spawn_blocking;
 use crate::budget::Share;
 use crate::response_log::ResponseLog;
 
-/// How many pieces wait for whoever takes them.
+/// How many pieces wait to be sent.
 pub(super) const PIECES: usize = 4;
-/// How much of a file is a piece.
+/// The size of a piece.
 const PIECE: usize = 64 * 1024;
 
 /// A file that goes to a site.
 pub(super) struct OutgoingFile {
     pub reader: Box<dyn Read + Send>,
-    /// How many bytes it has, where that is known.
+    /// Its length, if known.
     pub length: Option<u64>,
     pub place: Share,
 }
@@ -35,7 +35,7 @@ impl OutgoingFile {
     }
 }
 
-/// Reads a file as fast as the line takes it; a thread that may block is held only while a piece is read.
+/// Reads a file as fast as the line takes it; a blocking thread is held only while a piece is read.
 async fn read_into(pieces: Sender<io::Result<Bytes>>, file: OutgoingFile) {
     let OutgoingFile { mut reader, place, .. } = file;
     loop {
@@ -54,17 +54,17 @@ async fn read_into(pieces: Sender<io::Result<Bytes>>, file: OutgoingFile) {
         if read.as_ref().is_ok_and(Bytes::is_empty) {
             return;
         }
-        // Nobody takes it once the line is broken.
+        // The line is broken.
         if pieces.send(read).await.is_err() || ends {
             return;
         }
     }
 }
 
-/// A body as the line takes it.
+/// A body for the line.
 struct Outgoing {
     pieces: Receiver<io::Result<Bytes>>,
-    /// How many bytes are to come, where that is known.
+    /// The number of bytes to come, if known.
     left: Option<u64>,
     sent: u64,
     log: Option<ResponseLog>,
@@ -82,7 +82,7 @@ impl HttpBody for Outgoing {
                 self.left = left.map(|left| left.saturating_sub(bytes.len() as u64));
                 Some(Ok(Frame::data(bytes)))
             }
-            // The file became shorter: a cut line, not an end.
+            // The file became shorter: a broken download, not an end.
             (None, Some(1..)) => Some(Err(io::ErrorKind::UnexpectedEof.into())),
             (Some(Err(error)), _) => Some(Err(error)),
             (None, _) => None,

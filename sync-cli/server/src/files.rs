@@ -1,5 +1,5 @@
-//! Files over HTTP: bodies go through in pieces, in both directions, and are never whole in memory. A file may take its
-//! time as long as something moves.
+//! Files over HTTP: bodies pass in pieces in both directions, and are never whole in memory. A file has no time limit
+//! while bytes move.
 
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -24,32 +24,32 @@ use crate::file_body::{OutgoingFile, PIECES};
 use crate::reply::{Reply, broken, not_taken};
 use crate::visit::{RequestPurpose, Visit};
 
-/// Whether a request brings a file.
+/// True if a request uploads a file.
 pub(super) fn is_upload(head: &Parts) -> bool {
     head.method == "PUT" && head.uri.path().trim_start_matches('/') == path::UPLOAD_FILE
 }
 
-/// Whether a request asks for a file.
+/// True if a request downloads a file.
 pub(super) fn is_download(head: &Parts) -> bool {
     head.method == "POST" && head.uri.path().trim_start_matches('/') == path::DOWNLOAD_FILE
 }
 
-/// The most bytes before it must be clear who brings a file.
+/// The most bytes before the sender of a file must be known.
 const BEGINNING_MAX: usize = 3 * 1024 * 1024;
-/// The most bytes of a file that nobody takes that are read all the same, so that its sender reads the answer.
+/// The most bytes of a refused file that are read anyway, so that its sender reads the answer.
 const THROWN_AWAY: usize = 64 * 1024 * 1024;
-/// How many times the patience a client may need until it is clear who brings a file.
+/// How many times the patience a client has until its sender is known.
 const INTRODUCTION: u32 = 4;
 
-/// What came of a file before it was clear who brings it.
+/// The received part of a file before its sender is known.
 struct PartBeforeSignIn {
     bytes: Vec<u8>,
     receiving: Receiving,
-    /// The body has come to its end.
+    /// The body is complete.
     is_all: bool,
 }
 
-/// Takes a file that a site brings. Until it is clear who brings it, it has no thread, no place and nothing on the disk.
+/// Receives a file from a site. Until its sender is known, it has no thread, no place and nothing on the disk.
 pub(super) async fn upload(app: &Arc<App>, peer: &Peer, head: &Parts, mut body: Body) -> Reply {
     let (from, patience) = (app.client(peer, &head.headers), app.options.patience);
     let content_type = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned);
@@ -69,7 +69,7 @@ pub(super) async fn upload(app: &Arc<App>, peer: &Peer, head: &Parts, mut body: 
         Err(why) => return Reply { bytes_in, ..Reply::of("upload_file", refused(why)) },
     };
     let Some(site) = visit.site() else {
-        // What central says of it is known already; the rest is only read.
+        // Central's answer is known already; the rest is only read.
         let (central, bytes) = (app.central.clone(), std::mem::take(&mut beginning.bytes));
         let caller = caller(checked);
         let answer = spawn_blocking(move || central.upload_for(content_type.as_deref(), &mut bytes.as_slice(), caller));
@@ -89,7 +89,7 @@ pub(super) async fn upload(app: &Arc<App>, peer: &Peer, head: &Parts, mut body: 
     let share = Arc::new(share);
     let place = share.clone();
     let taking = spawn_blocking(move || {
-        // Given back when the thread is.
+        // Returned with the thread.
         let _place = place;
         let mut incoming = Incoming { pieces: waiting, piece: Bytes::new(), broke: false };
         central.upload_for(content_type.as_deref(), &mut incoming, caller)
@@ -106,7 +106,8 @@ pub(super) async fn upload(app: &Arc<App>, peer: &Peer, head: &Parts, mut body: 
     reply
 }
 
-/// Reads until it is clear who brings a file, and has that checked; `None` if the body does not say.
+/// Reads until the sender of a file is known, and has the credentials checked; `None` if the body does not contain
+/// them.
 async fn introduce(
     app: &App,
     content_type: Option<&str>,
@@ -123,7 +124,7 @@ async fn introduce(
         }
         beginning.receiving.count(patience).await?;
         let length = beginning.bytes.len();
-        // To look again at each byte of a slow line would be dear.
+        // Searching again at each byte of a slow line would be expensive.
         if length < looks_at && !beginning.is_all {
             continue;
         }
@@ -133,7 +134,7 @@ async fn introduce(
             UploadHead::Unchecked(check) => {
                 let asking = app.checks.ask(check, patience);
                 let checked = beginning.receiving.unless_needed(asking).await?;
-                // The site comes in by this.
+                // The credentials with which the site signs in.
                 let caller = caller(Some(checked.clone()));
                 app.central.upload_head(content_type, &beginning.bytes, caller);
                 return Ok(Some(checked));
@@ -145,7 +146,7 @@ async fn introduce(
     }
 }
 
-/// Hands the body on as it comes; says how many bytes came, and what was wrong.
+/// Passes the body on as it comes; returns the number of bytes, and the fault.
 async fn pass_on(
     body: &mut Body,
     beginning: PartBeforeSignIn,
@@ -168,15 +169,14 @@ async fn pass_on(
         let length = piece.as_ref().map_or(0, Bytes::len);
         bytes_in += length as u64;
         share.moved(length);
-        // Nobody takes it once the answer is clear.
+        // Nobody reads it once the answer is known.
         if pieces.send(piece).await.is_err() || broke.is_some() {
             return (bytes_in, broke);
         }
     }
 }
 
-/// Reads what is left, within reason, and forgets it: whoever is still sending would take an answer in between for a broken
-/// line.
+/// Reads the rest, within limits, and drops it: a client that is still sending reads an early answer as a broken line.
 async fn throw_away(body: &mut Body, beginning: &mut PartBeforeSignIn, patience: Duration) {
     beginning.receiving.forget();
     let mut left = THROWN_AWAY;
@@ -191,7 +191,7 @@ async fn throw_away(body: &mut Body, beginning: &mut PartBeforeSignIn, patience:
     let _ = timeout(patience * INTRODUCTION, reading).await;
 }
 
-/// A body as central reads it, on a thread that may block.
+/// A body for central, read on a thread that may block.
 struct Incoming {
     pieces: Receiver<io::Result<Bytes>>,
     piece: Bytes,
@@ -219,7 +219,7 @@ impl Read for Incoming {
     }
 }
 
-/// Gives a file to a site that asks.
+/// Sends a file to a site.
 pub(super) async fn download(app: &Arc<App>, peer: &Peer, head: &Parts, body: Body) -> Reply {
     let asked = match app.receive(peer, head, body).await {
         Ok(asked) => asked,
@@ -230,7 +230,7 @@ pub(super) async fn download(app: &Arc<App>, peer: &Peer, head: &Parts, body: Bo
     let give = |central: &Central, request: &HttpRequest, caller| match central.download_for(request, caller) {
         Handled::Answered(answered) => Handled::Answered(answered.map(|mut response| {
             let is_file = matches!(response.status, 200 | 206);
-            // What is no file is short, and was in memory already.
+            // A response that is no file is short, and in memory already.
             let read = if is_file { Ok(Vec::new()) } else { rest(&mut response.body) };
             (response, is_file, read)
         })),

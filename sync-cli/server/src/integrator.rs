@@ -1,4 +1,4 @@
-//! The thread that integrates what sites pushed, and now and then writes when they came.
+//! The thread that integrates pushes, and writes the visits of sites from time to time.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,13 +12,13 @@ use crate::sentences::serving as says;
 /// How often the visits of sites are written.
 const FLUSH: Duration = Duration::from_secs(30);
 
-/// Integrates until it is told to stop; then the transaction that runs is finished, and the rest stays queued.
+/// Integrates until it is told to stop; then the running transaction is finished, and the rest stays queued.
 pub(super) fn run(central: &Central, stopping: &AtomicBool, notice: &Notice) {
     let goes_on = || !stopping.load(Ordering::SeqCst);
     let mut flushed = Instant::now();
     while goes_on() {
-        // What fails stays queued and is tried again; sites see that it is not integrated yet. A panic is a fault of this
-        // program, but no reason to let every site wait for a restart (weak point B3).
+        // Failed work stays queued and is retried; sites see that it is not integrated yet. A panic is a fault of this
+        // program, but no reason to make every site wait for a restart (weak point B3).
         let failure = match catch_unwind(AssertUnwindSafe(|| central.integrate_while(&goes_on))) {
             Ok(Ok(())) => None,
             Ok(Err(error)) => Some(says::integration_failed(error.code(), Message::of(&error))),

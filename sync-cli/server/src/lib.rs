@@ -1,8 +1,8 @@
 //! The HTTP front of a central server of Open mSupply: [`Server`] puts a [`Central`] behind a socket.
 //!
-//! It answers sites over HTTP/1.1, with TLS if wanted, within limits of connections, memory and time that hold against slow
-//! and hostile clients; takes and gives files in pieces; integrates what sites push on a thread of its own; and shows the
-//! administrator a status page, figures for Prometheus and a health check.
+//! It answers sites over HTTP/1.1, with optional TLS, within limits of connections, memory and time that withstand slow
+//! and hostile clients. It streams files, integrates pushes on its own thread, and has a status page, Prometheus
+//! metrics and a health check for the administrator.
 //!
 //! ```no_run
 //! use std::sync::Arc;
@@ -66,22 +66,22 @@ pub use self::access_log::AccessLog;
 pub use self::options::{Notice, ServerOptions, connections_max};
 pub use self::tls::{Pem, Tls};
 
-/// The most requests that are worked at at once; those beyond wait. Each is short, but a slow legacy server may hold some.
+/// The most requests in work at once; more wait. Each is short, but a slow legacy server may hold some.
 const WORKERS: usize = 256;
 
-/// The threads that make large answers, if there are not more cores. They are few: what each has needed at its peak stays with
-/// it, and more would not be quicker.
+/// The threads that make large answers, if there are not more cores. They are few, because each keeps the memory of its
+/// peak, and more would not be quicker.
 const LARGE_WORKERS: usize = 4;
 
-/// The sentences that this crate says, for a host's translation ([`Texts::parse`](sync_core::Texts::parse)).
+/// The texts of this crate, for a host's translation ([`Texts::parse`](sync_core::Texts::parse)).
 pub fn sentences() -> &'static [MessageTemplate] {
     sentences::ALL
 }
 
-/// Takes an address to listen on.
+/// Opens a listener at an address.
 ///
 /// # Errors
-/// [`Error::BadInput`]: the address is in use, or is none of this machine's.
+/// [`Error::BadInput`]: the address is in use, or is not one of this machine.
 pub fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
     let listener = TcpListener::bind(address).and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
     let shown = address.to_string();
@@ -106,10 +106,10 @@ pub struct Server {
 }
 
 impl Server {
-    /// Begins to answer, on threads of its own, and to integrate what sites push.
+    /// Starts to answer and to integrate pushes, on its own threads.
     ///
     /// # Errors
-    /// [`Error::Io`]: the system gives no runtime or no address.
+    /// [`Error::Io`]: the system provides no runtime or no address.
     pub fn start(central: Arc<Central>, listener: TcpListener, mut options: ServerOptions) -> Result<Self, Error> {
         let failed =
             |source: std::io::Error| Error::Io { what: "starting the server".to_owned(), source: source.into() };
@@ -140,7 +140,7 @@ impl Server {
                 // It ends only when it is told to.
                 let _ = runtime.block_on(listener);
             }
-            // What a site was promised an answer to was waited for; nothing else is lost by not being finished.
+            // Promised answers were waited for; other unfinished work loses nothing.
             runtime.shutdown_timeout(Duration::from_secs(1));
             large.shutdown_timeout(Duration::from_secs(1));
         });
@@ -152,17 +152,18 @@ impl Server {
         Ok(Self { central, address, admin_address, stop, stopping, serving, integrating, notice })
     }
 
-    /// Where it listens.
+    /// Its address.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Where the status page and the figures are, if they have a listener of their own.
+    /// The address of the status page and the metrics, if they have a separate listener.
     pub fn admin_address(&self) -> Option<SocketAddr> {
         self.admin_address
     }
 
-    /// Takes no new requests, finishes those that run, and returns. What is not integrated yet stays queued.
+    /// Accepts no new requests, finishes the running ones, and returns. Records that are not integrated yet stay
+    /// queued.
     pub fn stop(self) {
         self.stopping.store(true, Ordering::SeqCst);
         let _ = self.stop.send(true);

@@ -1,4 +1,4 @@
-//! Figures in the text format of Prometheus.
+//! Metrics in the text format of Prometheus.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -11,10 +11,10 @@ use sync_core::protocol::one_line;
 
 /// The upper bounds of the histogram of durations, in seconds.
 const BUCKETS: [f64; 10] = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0];
-/// Within which time a site counts as seen.
+/// The time within which a site counts as seen.
 const LATELY: Duration = Duration::from_secs(15 * 60);
 
-/// What was counted since the server started.
+/// The counts since the server started.
 pub(super) struct Metrics {
     started: Instant,
     counts: Mutex<Counts>,
@@ -38,7 +38,7 @@ struct Durations {
     sum: f64,
 }
 
-/// A request that was answered.
+/// Counts an answered request.
 pub(super) struct CountedRequest {
     pub question: &'static str,
     pub status: u16,
@@ -164,7 +164,7 @@ impl Metrics {
     }
 }
 
-/// The text as it grows.
+/// The growing text.
 #[derive(Default)]
 struct Page {
     text: String,
@@ -181,7 +181,7 @@ impl Page {
         self.part("", labels, value);
     }
 
-    /// Labels are words of this program and numbers; were one not, it would still be one label on one line.
+    /// Labels are words of this program and numbers; this makes sure that each stays one label on one line.
     fn part(&mut self, suffix: &str, labels: &[(&str, &str)], value: f64) {
         let labels: Vec<String> = labels.iter().map(|(name, value)| format!("{name}=\"{}\"", escaped(value))).collect();
         let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
@@ -189,7 +189,7 @@ impl Page {
     }
 }
 
-/// A value of a label, as the text format has it.
+/// A value of a label in the text format.
 fn escaped(value: &str) -> String {
     one_line(value).replace('\\', "\\\\").replace('"', "\\\"")
 }

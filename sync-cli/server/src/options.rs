@@ -1,4 +1,4 @@
-//! How a server is run.
+//! The options of a server.
 
 use std::io::Write as _;
 use std::net::TcpListener;
@@ -11,36 +11,36 @@ use sync_core::{Message, Texts};
 use crate::access_log::AccessLog;
 use crate::tls::Tls;
 
-/// The most connections of sites at once, if the administrator says nothing else and the machine allows as many.
+/// The default for the most connections of sites at once, if the machine allows as many.
 const CONNECTIONS: usize = 4096;
-/// The open files that are kept for the database and the like.
+/// The open files reserved for the database and the like.
 const OTHER_FILES: usize = 64;
 
-/// Receives a sentence about something that went wrong. It is called on threads of the server, and must not block for long.
+/// Receives a message about a failure. It is called on threads of the server, and must not block for long.
 pub type Notice = Arc<dyn Fn(&Message) + Send + Sync>;
 
-/// How a server is run.
+/// The options of a server.
 pub struct ServerOptions {
-    /// A listener of its own for the status page and the figures, which then answers everybody who reaches it. Without one
-    /// they are at the address of the sites, for this machine only.
+    /// A separate listener for the status page and the metrics, open to everybody who can reach it. Without one they
+    /// are at the address of the sites, for this machine only.
     pub admin: Option<TcpListener>,
-    /// The names under which that listener may be asked, beside addresses and `localhost`.
+    /// The names allowed at that listener, beside addresses and `localhost`.
     pub admin_hosts: Vec<String>,
-    /// With this the server speaks TLS to sites.
+    /// With this the server uses TLS for sites.
     pub tls: Option<Tls>,
-    /// Whether a proxy stands before it that says who asks.
+    /// True if it is behind a proxy that names the clients.
     pub behind_proxy: bool,
-    /// The most connections of sites at once; those beyond wait.
+    /// The most connections of sites at once; more wait.
     pub connections_max: usize,
-    /// How long a client may send nothing of a request that it has begun, or of the next one.
+    /// How long a client may be silent within a request, or before the next one.
     pub patience: Duration,
-    /// Where a line for each request goes.
+    /// The log with a line for each request.
     pub access_log: Option<AccessLog>,
-    /// The database, to tell its size and how much room it has.
+    /// The database, to report its size and free space.
     pub database: Option<PathBuf>,
-    /// The folder of files, to tell how much room they have.
+    /// The folder of files, to report its free space.
     pub files: Option<PathBuf>,
-    /// Receives what goes wrong with the integration; by default it is written to standard error, in English.
+    /// Receives failures of the integration; by default they are written to standard error, in English.
     pub notice: Notice,
 }
 
@@ -57,14 +57,14 @@ impl Default for ServerOptions {
             database: None,
             files: None,
             notice: Arc::new(|said| {
-                // Where standard error is closed nobody wants to know.
+                // If standard error is closed, nobody reads it.
                 let _ = writeln!(std::io::stderr(), "{}", Texts::default().say(said));
             }),
         }
     }
 }
 
-/// The most connections at once: what is wanted, or 4096, as far as this process may have open files.
+/// The most connections at once: the given number, or 4096, within the limit of open files of this process.
 pub fn connections_max(wanted: Option<usize>) -> usize {
     let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
     let files = limits.lines().find_map(|line| line.strip_prefix("Max open files")?.split_whitespace().next());

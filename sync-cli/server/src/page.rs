@@ -1,4 +1,4 @@
-//! The status page: HTML and a style, nothing to run. What it says is said in words and signs; colour only adds to it.
+//! The status page: HTML and a style, without scripts. Words and signs say everything; colour only repeats it.
 
 use std::fmt::{Display, Write as _};
 use std::time::Duration;
@@ -8,14 +8,14 @@ use sync_core::central::{CentralView, Integrations, SiteView};
 use sync_core::protocol::steers;
 use sync_core::support::ConfigWarning;
 
-/// The sites of one page.
+/// The number of sites on a page.
 const SITES: usize = 100;
-/// Without a visit for so long a site is silent: sites synchronise every few minutes, but clinics close for the night.
+/// A site without a visit for so long is silent: sites synchronise every few minutes, but clinics close for the night.
 const SILENT: Duration = Duration::from_secs(24 * 60 * 60);
-/// Within which time a site counts as seen.
+/// The time within which a site counts as seen.
 const LATELY: Duration = Duration::from_secs(15 * 60);
 
-/// What of the sites is asked for.
+/// The query for sites.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct PageQuery {
     attention: bool,
@@ -25,7 +25,7 @@ pub(super) struct PageQuery {
 }
 
 impl PageQuery {
-    /// Reads a query such as `show=attention&name=clinic&page=2`; what is not understood is left out.
+    /// Reads a query such as `show=attention&name=clinic&page=2`; unknown parts are ignored.
     pub(super) fn of(query: &str) -> Self {
         let mut asked = Self::default();
         for (key, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
@@ -58,7 +58,7 @@ impl PageQuery {
     }
 }
 
-/// A part of a query as forms send it.
+/// A part of a query in the encoding of forms.
 fn decoded(value: &str) -> String {
     let bytes = value.as_bytes();
     let mut text = Vec::with_capacity(bytes.len());
@@ -78,7 +78,7 @@ fn decoded(value: &str) -> String {
     String::from_utf8_lossy(&text).into_owned()
 }
 
-/// How a site stands, worst first.
+/// The state of a site, worst first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum SiteState {
     InQuarantine,
@@ -105,7 +105,7 @@ impl SiteState {
         matches!(self, Self::InQuarantine | Self::NoopObserver)
     }
 
-    /// A sign and words; the sign is not read aloud.
+    /// A sign and words; screen readers skip the sign.
     fn words(self) -> (&'static str, &'static str) {
         match self {
             Self::InQuarantine => ("▲", "records in quarantine"),
@@ -118,7 +118,7 @@ impl SiteState {
     }
 }
 
-/// Text within HTML, attributes included.
+/// Text for HTML, including attributes.
 struct Escaped<'a>(&'a str);
 
 impl Display for Escaped<'_> {
@@ -130,7 +130,7 @@ impl Display for Escaped<'_> {
                 '>' => f.write_str("&gt;")?,
                 '"' => f.write_str("&quot;")?,
                 '\'' => f.write_str("&#39;")?,
-                // They would turn the words around them.
+                // They would reverse the text around them.
                 c if steers(c) => f.write_str("\u{fffd}")?,
                 c => f.write_char(c)?,
             }
@@ -289,7 +289,7 @@ fn write_table(
     writeln!(text, "</tbody></table>")
 }
 
-/// A time that passed, as people say it.
+/// A duration for people.
 fn ago(passed: Duration) -> String {
     let seconds = passed.as_secs();
     match seconds {

@@ -1,4 +1,4 @@
-//! The reply to a request: its response, what is counted of it, and the refusals that the server itself gives.
+//! The reply to a request: its response, its counts, and the refusals of the server itself.
 
 use axum::http::{HeaderMap, header};
 use sync_core::central::HandledRequest;
@@ -9,7 +9,7 @@ use crate::body::BodyRefusal;
 use crate::budget::Share;
 use crate::file_body::OutgoingFile;
 
-/// An answer, and what is counted of it.
+/// An answer, with its counts.
 pub(super) struct Reply {
     pub response: HttpResponse,
     pub question: &'static str,
@@ -17,9 +17,9 @@ pub(super) struct Reply {
     pub records: u64,
     pub error: Option<&'static str>,
     pub bytes_in: u64,
-    /// What goes back instead of the response's own body.
+    /// Replaces the response's own body.
     pub file: Option<OutgoingFile>,
-    /// The memory that counts for the response's body until it is sent.
+    /// The memory for the response's body until it is sent.
     pub memory: Option<Share>,
 }
 
@@ -28,7 +28,7 @@ impl Reply {
         Self { response, question, site: None, records: 0, error: None, bytes_in: 0, file: None, memory: None }
     }
 
-    /// What the central server answered, its response made a plain one.
+    /// The answer of the central server, as a plain response.
     pub(super) fn by<R>(answered: HandledRequest<R>, plain: impl FnOnce(R) -> HttpResponse) -> Self {
         let (question, site, records, error) =
             (answered.endpoint.as_str(), answered.site, answered.records, answered.error);
@@ -36,7 +36,7 @@ impl Reply {
     }
 }
 
-/// Marks a response that is not compressed: parts of a file are asked for by their place.
+/// Marks a response that must not be compressed: parts of a file are requested by their position.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct NoCompression;
 

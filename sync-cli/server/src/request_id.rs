@@ -1,12 +1,12 @@
-//! A name for each request, by which its lines in the logs of proxies and of this server are found.
+//! An id for each request, to find its lines in the logs of proxies and of this server.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// The longest name that is taken from a client.
+/// The longest id from a client.
 const LENGTH_MAX: usize = 64;
 
-/// The name that a client or a proxy gave, if it is one that can stand in a log; else one of our own.
+/// The id from a client or a proxy, if it is valid in a log; else a new one.
 pub(super) fn of(given: Option<&str>) -> String {
     let is_sane = |id: &&str| {
         !id.is_empty() && id.len() <= LENGTH_MAX && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))

@@ -1,4 +1,4 @@
-//! The end of a request: it is counted and logged once its response has gone out.
+//! The end of a request: it is counted and logged once its response is sent.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::access_log::Line;
 use crate::app::App;
 use crate::metrics::CountedRequest;
 
-/// What is still to be told of a request when its answer has ended.
+/// The data for the log when the answer has ended.
 pub(super) struct ResponseLog {
     pub app: Arc<App>,
     pub started: Instant,
@@ -29,7 +29,7 @@ pub(super) struct ResponseLog {
 }
 
 impl ResponseLog {
-    /// Counts and logs it, with the bytes that went out, and with what is wrong with them if nothing was before.
+    /// Counts and logs it, with the bytes sent, and with the error of sending unless there was one before.
     pub(super) fn tell(self, bytes_out: u64, fault: Option<&'static str>) {
         let Self { app, at, from, id, question, site, status, records, .. } = self;
         let (error, bytes, took) = (self.error.or(fault), (self.bytes_in, bytes_out), self.started.elapsed());

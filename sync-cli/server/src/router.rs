@@ -1,4 +1,4 @@
-//! Routes one request: to the pages of the administrator, to files, or to the central server; then has it counted and logged.
+//! Routes a request: to the pages of the administrator, to files, or to the central server; then counts and logs it.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -102,7 +102,7 @@ async fn ask_central(app: &Arc<App>, peer: &Peer, head: &Parts, body: Body) -> R
     }
 }
 
-/// Whether the answer to a request may be large.
+/// True if the answer to a request may be large.
 fn may_be_large(head: &Parts) -> bool {
     let path = head.uri.path().trim_start_matches('/');
     let is = |known: &str| path == known.trim_start_matches('/');

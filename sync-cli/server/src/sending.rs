@@ -1,4 +1,4 @@
-//! An answer on its way: it counts against the memory for answers until the line has taken it.
+//! An answer that is being sent: it counts against the memory for answers until the line has taken it.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -9,12 +9,12 @@ use http_body::{Frame, SizeHint};
 
 use crate::budget::Share;
 
-/// How much of an answer is a piece.
+/// The size of a piece of an answer.
 const PIECE: usize = 64 * 1024;
-/// An answer of no more than this is not counted.
+/// Answers up to this size do not count.
 const UNCOUNTED: usize = 16 * 1024;
 
-/// A body with the memory that is kept for it.
+/// A body with its memory.
 pub(super) fn body(bytes: Vec<u8>, share: Option<Share>) -> Body {
     match share {
         Some(share) if bytes.len() > UNCOUNTED => Body::new(Sending { bytes, sent: 0, share }),
@@ -40,7 +40,7 @@ impl HttpBody for Sending {
             return Poll::Ready(None);
         }
         let end = self.bytes.len().min(self.sent + PIECE);
-        // A copy: a piece that waits to be written must not keep all of the answer in memory uncounted.
+        // A copy: a piece that waits to be written must not keep the whole answer in memory uncounted.
         let piece = Bytes::copy_from_slice(&self.bytes[self.sent..end]);
         self.share.moved(piece.len());
         self.sent = end;

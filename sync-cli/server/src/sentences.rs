@@ -1,7 +1,7 @@
-//! What the server says: about what it is given to run with, and about the integration when it goes wrong.
+//! Messages of the server: about its options, and about failures of the integration.
 
 sync_core::sentences! {
-    /// What is wrong with what somebody gave.
+    /// Faults of given input.
     input_given {
         address_in_use(address) = "{address} is in use by another program; choose another port";
         address_unusable(address, error) = "{address} cannot be listened on: {error}";
@@ -10,7 +10,7 @@ sync_core::sentences! {
         no_certificate(file) = "{file} cannot be used for TLS: there is no certificate in it";
     }
 
-    /// What goes wrong while the server runs.
+    /// Failures of the running server.
     serving {
         integration_failed(code, error) = "integration failed [{code}]: {error}; trying again";
         integration_failed_by_fault() = "integration failed by a fault of this program; trying again";

@@ -1,4 +1,4 @@
-//! A connection whose other end must take something now and then: one that does not is broken, however long it is open.
+//! A connection whose client must read from time to time: otherwise it is broken off.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -8,11 +8,11 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-/// A stream that fails when nothing could be written for a while.
+/// A stream that fails if nothing could be written for a while.
 pub(super) struct StallTimeout<S> {
     stream: S,
     patience: Duration,
-    /// When that is over; set while a write waits.
+    /// The end of that time; set while a write waits.
     stuck: Option<Pin<Box<Sleep>>>,
 }
 

@@ -15,9 +15,9 @@ use crate::sentences::input_given as given;
 /// Text in PEM.
 #[derive(Clone, Copy)]
 pub struct Pem<'a> {
-    /// Where it is from, for errors.
+    /// Its origin, for errors.
     pub path: &'a Path,
-    /// The text, without the mark that some editors put before it.
+    /// The text, without a byte order mark.
     pub text: &'a str,
 }
 
@@ -26,7 +26,7 @@ pub struct Pem<'a> {
 pub struct Tls(TlsAcceptor);
 
 impl Tls {
-    /// Shows this chain of certificates, and proves with the key that they are its own.
+    /// Uses this chain of certificates and its key.
     ///
     /// # Errors
     /// [`Error::BadInput`]: there is no certificate or no key in a text, or they do not belong together.

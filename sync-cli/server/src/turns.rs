@@ -1,4 +1,4 @@
-//! How many requests of one site are worked at at once.
+//! The number of requests of one site in work at once.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,14 +6,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use sync_core::record::SiteId;
 use tokio::sync::Semaphore;
 
-/// How many requests of one site are worked at at once; it has the others wait. One with a large answer counts as all of them.
+/// The most requests of one site in work at once; more wait. One with a large answer counts as all of them.
 pub(super) const OF_ONE_SITE: u32 = 2;
-/// The part of memory that is counted as one.
+/// The unit of memory.
 pub(super) const UNIT: usize = 1024;
-/// How many sites' turns are remembered before those that nobody uses go.
+/// The number of sites that are remembered before unused ones are removed.
 const TURNS_MAX: usize = 1000;
 
-/// Whose turn it is, site by site.
+/// The turns of all sites.
 #[derive(Default)]
 pub(super) struct Turns(Mutex<HashMap<SiteId, Arc<Semaphore>>>);
 

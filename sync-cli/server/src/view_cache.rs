@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use sync_core::central::CentralView;
 use sync_core::{Central, Result};
 
-/// How old what a page shows may be: to look often costs little.
+/// The oldest acceptable view: this makes frequent requests cheap.
 const VIEW_AGE: Duration = Duration::from_secs(2);
 
 /// The newest view of the server.
@@ -15,7 +15,7 @@ pub(super) struct ViewCache(Mutex<Option<(Instant, Arc<CentralView>)>>);
 
 impl ViewCache {
     pub(super) fn get(&self, central: &Central) -> Result<Arc<CentralView>> {
-        // Held while it is made, so that many who ask at once have one made.
+        // Held while it is made, so that simultaneous requests share one.
         let mut newest = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((at, view)) = newest.as_ref()
             && at.elapsed() < VIEW_AGE

@@ -1,4 +1,4 @@
-//! One request on its way through central: who turns out to have sent it, and what is kept for it until its answer is sent.
+//! One request on its way through central: its sender, and the resources that it holds until its answer is sent.
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,21 +15,21 @@ use crate::budget::{Owner, Share, Trust};
 use crate::connection::Connection;
 use crate::turns::{OF_ONE_SITE, UNIT};
 
-/// The least and the most memory that is kept for an answer before its size is known, in units.
+/// The least and the most memory that is reserved for an answer of unknown size, in units.
 const ANSWER_LEAST: usize = 256;
 const ANSWER_MOST: usize = 16 * 1024;
-/// What a request is let pass for.
+/// The kind of a request, for its turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RequestPurpose {
-    /// It is answered at once, in few words.
+    /// It gets a short answer at once.
     Short,
     /// Its answer may be large.
     Large,
-    /// A file, which takes its time and has a place of its own.
+    /// A file transfer, which may be slow and has its own place.
     File,
 }
 
-/// A request, and what it has taken.
+/// A request with its resources.
 pub(super) struct Visit {
     app: Arc<App>,
     connection: Arc<Connection>,
@@ -59,7 +59,7 @@ impl Visit {
         self.errand
     }
 
-    /// The site that sent it, once that is clear.
+    /// Its site, once known.
     pub(super) fn site(&self) -> Option<SiteId> {
         self.lock().site
     }
@@ -75,7 +75,7 @@ impl Visit {
         share
     }
 
-    /// Waits until it may pass, but not for long.
+    /// Waits for its turn, for a short time.
     pub(super) async fn wait(&self, site: SiteId, patience: Duration) -> Result<(), BodyRefusal> {
         if self.lock().turn.is_none() {
             let turn = timeout(patience, self.app.turns.of(site).acquire_many_owned(self.turn())).await;
@@ -95,12 +95,12 @@ impl Visit {
         Ok(())
     }
 
-    /// Ends its turn; gives what was kept for its answer, now that this many bytes of it are known.
+    /// Ends its turn; returns the memory for its answer, whose size is known now.
     pub(super) fn ends(&self, bytes: usize) -> Option<Share> {
         let kept = &mut *self.lock();
         kept.turn = None;
         let (share, _) = kept.answer.take()?;
-        // A single record may have more than was kept for it.
+        // A single record may need more than was reserved.
         share.set(bytes.div_ceil(UNIT));
         share.hold(false);
         Some(share)
@@ -131,7 +131,7 @@ impl Gate for Visit {
     }
 
     fn answer_bytes_max(&self) -> Option<usize> {
-        // The records and the text that is made of them are in memory at the same time.
+        // The records and their text are in memory at the same time.
         self.lock().answer.as_ref().map(|(_, units)| units * UNIT / 2)
     }
 }

@@ -1,4 +1,4 @@
-//! A request on its way to the central server: received within the limits, and worked at in its turn.
+//! A request on its way to the central server: received within the limits, and handled in its turn.
 
 use std::sync::Arc;
 
@@ -16,10 +16,10 @@ use crate::connection::Peer;
 use crate::reply::{broken, not_found, not_taken};
 use crate::visit::{RequestPurpose, Visit};
 
-/// A request that is larger than this is read in turn, if nothing is known of its sender.
+/// A larger request of an unknown sender is read in turn.
 const LARGE: usize = 64 * 1024;
 
-/// A request that was received, and the memory that counts for it.
+/// A received request with its memory.
 pub(super) struct ReceivedRequest {
     pub request: HttpRequest,
     is_gzipped: bool,
@@ -27,8 +27,8 @@ pub(super) struct ReceivedRequest {
 }
 
 impl App {
-    /// Has a request worked at, by threads that never wait for a check of credentials: where one is needed, or it is not the
-    /// site's turn, the request is put aside and begun again.
+    /// Handles a request on threads that never wait for a check of credentials: if one is needed, or it is not the
+    /// site's turn, the request is put aside and started again.
     pub(super) async fn work<R: Send + 'static>(
         self: &Arc<Self>,
         peer: &Peer,
@@ -61,7 +61,7 @@ impl App {
                 RequestPurpose::Short | RequestPurpose::File => tokio::task::spawn_blocking(run),
             };
             let handled = running.await;
-            // A check may take long: others have their turn meanwhile.
+            // A check may be slow: others get their turn meanwhile.
             drop(in_turn);
             match handled {
                 Ok(Handled::Answered(answered)) => return Ok(answered),
@@ -74,7 +74,7 @@ impl App {
         }
     }
 
-    /// Receives a whole request, or says why not.
+    /// Receives a whole request, or returns the refusal.
     pub(super) async fn receive(&self, peer: &Peer, head: &Parts, body: Body) -> Result<ReceivedRequest, HttpResponse> {
         let method = match head.method.as_str() {
             "GET" => Method::Get,
@@ -94,7 +94,8 @@ impl App {
         Ok(ReceivedRequest { request, is_gzipped, held: taken.held })
     }
 
-    /// Headers as the central server gets them. What a proxy says of the client's connection is taken from ours only.
+    /// Headers for the central server. A proxy's information about the client's connection is only taken from a trusted
+    /// proxy.
     fn headers(&self, peer: &Peer, headers: &HeaderMap) -> Vec<(String, String)> {
         let is_forwarded = |name: &HeaderName| name.as_str().starts_with("x-forwarded-") || name == header::FORWARDED;
         let kept = headers.iter().filter(|(name, _)| self.options.behind_proxy || !is_forwarded(name));

@@ -1,4 +1,4 @@
-//! What is typed is understood, and what the help shows too.
+//! The command line accepts its input, and also the examples in the help.
 
 use clap::ValueEnum as _;
 
@@ -9,7 +9,7 @@ fn the_command_line_is_sound() {
     Args::command().debug_assert();
 }
 
-/// Calls `each` with every command that does something, and how it is called.
+/// Calls `each` with every command that does something, and its name.
 fn each_leaf(command: &clap::Command, name: &str, each: &mut dyn FnMut(&str, &clap::Command)) {
     let mut below = command.get_subcommands().filter(|sub| sub.get_name() != "help").peekable();
     if below.peek().is_none() {
@@ -33,7 +33,7 @@ fn every_command_shows_examples_that_it_understands() {
     assert!(leaves > 40, "{leaves}");
 }
 
-/// Every command that the page for support names can be typed as it stands there.
+/// Every command on the page for support can be typed as it is written there.
 #[test]
 fn the_page_by_symptom_names_commands_that_are_understood() {
     let page = include_str!("../../../docs/troubleshooting.md");
@@ -41,7 +41,7 @@ fn the_page_by_symptom_names_commands_that_are_understood() {
     let in_blocks = page.split("```text\n").skip(1).filter_map(|rest| rest.split("```").next()).flat_map(str::lines);
     let commands: Vec<&str> = quoted.chain(in_blocks).filter(|text| text.starts_with("oms-sync ")).collect();
     assert!(commands.len() > 30, "{commands:?}");
-    // A name alone speaks of the command; with anything behind it, it can be typed.
+    // A name alone refers to the command; with arguments, it can be typed.
     let is_name = |text: &str| {
         let root = Args::command();
         let found = text.split(' ').skip(1).try_fold(&root, |command, word| command.find_subcommand(word));
@@ -65,12 +65,12 @@ fn completions_know_every_command_in_every_shell() {
     }
 }
 
-/// Parses an example up to where the shell, or a remark to the reader, goes on; says whether it is one of this program.
+/// Parses an example up to a shell operator or a remark; returns whether it is one of this program.
 fn is_understood(line: &str) -> bool {
     let line = line.split(" | ").find(|part| part.trim_start().starts_with("oms-sync ")).unwrap_or_default();
     let words = line.split("   ").next().unwrap_or_default().split(" > ").next().unwrap_or_default();
     let words = words.split(" >> ").next().unwrap_or_default().trim_end_matches('\\');
-    // Text between quotes is one word.
+    // Quoted text is one word.
     let mut typed: Vec<String> = Vec::new();
     for (index, part) in words.split('"').enumerate() {
         match index % 2 {

@@ -1,16 +1,16 @@
-//! Values as they are typed, and as scripts and environments bring them.
+//! Values on the command line, also from scripts and environments.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use sync_core::Timestamp;
 
-/// A value without the line end that a script or an environment file of Windows leaves behind it.
+/// A value without the line end that a script or an environment file of Windows adds.
 pub(super) fn one_line(value: &str) -> Result<String, std::convert::Infallible> {
     Ok(value.trim_end_matches(['\r', '\n']).to_owned())
 }
 
-/// The same of a path, which need not be text.
+/// Such a value as a path, which need not be text.
 pub(super) fn path() -> impl clap::builder::TypedValueParser<Value = PathBuf> {
     use clap::builder::TypedValueParser as _;
     clap::builder::PathBufValueParser::new().map(|path| match path.to_str() {
@@ -36,7 +36,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// A moment as it is typed: RFC 3339, or a day in UTC.
+/// A time on the command line: RFC 3339, or a day in UTC.
 pub(super) fn since(text: &str) -> Result<Timestamp, String> {
     let spelled = text.replacen(' ', "T", 1);
     [spelled.clone(), format!("{spelled}Z"), format!("{spelled}T00:00:00Z")]

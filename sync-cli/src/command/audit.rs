@@ -1,4 +1,4 @@
-//! `audit`: whether this site holds what central has for it. Nothing is changed.
+//! `audit`: compares this site with central. Changes nothing.
 
 use sync_core::Error;
 use sync_core::storage::SqliteStorage;
@@ -12,7 +12,7 @@ use crate::progress::{Progress, end_on_signals};
 use crate::sentences::{audit_result as result, common, records};
 use crate::workspace::Workspace;
 
-/// How many records are named to people.
+/// The most records that are shown to people.
 const LISTED: usize = 20;
 
 pub(super) fn run(args: &Args, out: &Output) -> Result<CommandOutcome, Failure> {
@@ -20,7 +20,7 @@ pub(super) fn run(args: &Args, out: &Output) -> Result<CommandOutcome, Failure> 
     end_on_signals();
     let found = {
         let mut progress = Progress::new(out);
-        // Gone with its folder, however this ends.
+        // Removed with its folder, however this ends.
         let folder = tempfile::Builder::new().prefix("oms-sync-audit").tempdir().map_err(no_room)?;
         let scratch = SqliteStorage::open(folder.path().join("central.sqlite"))?;
         out.in_words(workspace.site().audit(&scratch, &mut progress)?)

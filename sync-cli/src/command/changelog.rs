@@ -1,4 +1,4 @@
-//! `changelog`: what changed here, in order.
+//! `changelog`: the changes made here, in order.
 
 use serde_json::json;
 use sync_core::Role;

@@ -1,4 +1,4 @@
-//! `compat`: whether releases fit together.
+//! `compat`: the compatibility of releases.
 
 use oms_sync_inspect::compat::{End, compat};
 use serde_json::json;
@@ -18,7 +18,7 @@ pub(super) fn run(options: &Compat, out: &Output) -> Result<CommandOutcome, Fail
     let checks = out.in_words(compat(options.legacy.as_ref(), options.central.as_ref(), &site));
     let fits = checks.iter().all(|check| check.fits != Some(false));
     let loses = checks.iter().any(|check| !check.losses.is_empty());
-    // Whoever serves comes first: an older end may come to a newer server, not the other way round.
+    // Servers come first: an older client works with a newer server, not the reverse.
     let order = ["legacy", "central", "site"];
     let first = order.into_iter().find(|end| checks.iter().any(|check| check.upgrade_first == Some(*end)));
     if out.json {

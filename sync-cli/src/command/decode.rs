@@ -1,4 +1,4 @@
-//! `decode`: a message in words.
+//! `decode`: explains a message.
 
 use oms_sync_inspect::decode::{Decoded, RecordLine, decode};
 use sync_core::{Detail, Message};
@@ -45,7 +45,7 @@ fn show_record(record: &RecordLine, brief: bool, out: &Output) -> Result<(), Fai
     show_remarks(&record.problems, &record.notes, out)
 }
 
-/// What is wrong, and what is worth knowing.
+/// Faults and remarks.
 fn show_remarks(problems: &[Detail], notes: &[Message], out: &Output) -> Result<(), Failure> {
     let wrong = problems.iter().map(|problem| shown::wrong(problem.clone()));
     let notes = notes.iter().map(|note| shown::note(note.clone()));

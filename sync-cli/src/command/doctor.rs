@@ -1,4 +1,4 @@
-//! `doctor`: what is wrong, whose it is, and what to do. Nothing is changed.
+//! `doctor`: the fault of a site, the party that has to act, and what to do. Changes nothing.
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -17,10 +17,10 @@ use crate::palette::Tone;
 use crate::progress::{end_on_signals, interrupted, until_interrupted};
 use crate::sentences::{common, doctor_verdict as verdicts};
 
-/// How long each answer is waited for where nobody says otherwise: shorter than in a sync, as somebody waits for the answer.
+/// The default wait for each answer: shorter than in a sync, because a person waits.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What each part of an exchange may take.
+/// The time limits of an exchange.
 pub(super) fn timeouts(patience: Duration) -> Timeouts {
     let connect = patience.min(Duration::from_secs(15));
     Timeouts { connect, send: patience, response: patience, receive: patience }
@@ -52,7 +52,7 @@ pub(super) fn run(args: &Args, options: &Doctor, out: &Output) -> Result<Command
     })
 }
 
-/// All checks, or where nobody is to be asked those of this device; `each` is told one after the other.
+/// All checks, or only those of this device; `each` receives one after the other.
 pub(super) fn diagnosed(
     db: &Path,
     patience: Option<Duration>,
@@ -67,20 +67,20 @@ pub(super) fn diagnosed(
         }
         (opened, _) => {
             let found = Diagnosis::of_file(checks, opened.is_some());
-            // An end that was asked for comes too late to matter here.
+            // A stop comes too late to matter here.
             let _ = found.checks.iter().try_for_each(each);
             Ok(found)
         }
     }
 }
 
-/// The space that is left where the database lies, or would lie.
+/// The free space for the database.
 fn free_bytes(db: &Path) -> Option<u64> {
     let folder = std::path::absolute(db).ok()?.parent()?.to_owned();
     fs4::available_space(folder).ok()
 }
 
-/// Shows check by check; those that follow each other and were not checked for one reason, in one line.
+/// Shows check by check; unchecked ones in a row with the same reason share one line.
 struct Shown<'a> {
     out: &'a Output,
     skipped: Vec<Check>,
@@ -156,7 +156,7 @@ fn row(outcome: CheckOutcome, name: &str, said: Vec<String>, out: &Output) -> Re
     Ok(())
 }
 
-/// Who is at fault, and what to do.
+/// The party at fault, and what to do.
 fn verdict(found: &Diagnosis, out: &Output) -> Result<(), Failure> {
     let (party, says) = (found.party.as_str(), capital(&found.says.to_string()));
     let text = match &found.finding {

@@ -29,7 +29,7 @@ pub(super) fn run(code: Option<&str>, out: &Output) -> Result<CommandOutcome, Fa
         }
         return Ok(CommandOutcome::Done);
     };
-    // As it is printed, in brackets; or as Open mSupply has it, in capital letters.
+    // As it is printed, in brackets; or Open mSupply's code, in capital letters.
     let wanted = code.trim_matches(['[', ']', ' ']).to_lowercase();
     let is_it = |entry: &&CatalogueEntry| {
         entry.code == wanted || entry.upstream.is_some_and(|upstream| upstream.to_lowercase() == wanted)
@@ -57,13 +57,13 @@ pub(super) fn run(code: Option<&str>, out: &Output) -> Result<CommandOutcome, Fa
     Ok(CommandOutcome::Done)
 }
 
-/// How much is said in English still.
+/// The number of texts that are still in English.
 fn in_english(out: &Output) -> Message {
     let own = sentences::all();
     shown::missing(out.texts.missing(&own).len(), sentences::english().missing(&own).len())
 }
 
-/// Everything that is said, as a file for `--texts`.
+/// All texts, as a file for `--texts`.
 pub(super) fn template(out: &Output) -> Result<CommandOutcome, Failure> {
     let texts = out.texts.clone().or(Texts::english(&sentences::all()));
     out.text(&serde_json::to_string_pretty(texts.groups()).map_err(std::io::Error::other)?)?;
@@ -71,7 +71,7 @@ pub(super) fn template(out: &Output) -> Result<CommandOutcome, Failure> {
     Ok(CommandOutcome::Done)
 }
 
-/// What is said of a code in the language that is wanted; without an example where that is not English.
+/// The texts of a code in the chosen language; without an example unless that is English.
 struct Explained {
     message: String,
     cause: String,

@@ -1,4 +1,4 @@
-//! `explain`: where a record is, and what became of it.
+//! `explain`: the state and the history of a record.
 
 use sync_core::record::{RecordId, TableName};
 use sync_core::support::{
@@ -103,7 +103,7 @@ fn written(change: &ChangeHistory, is_beside: bool, out: &Output) -> Result<(), 
     Ok(())
 }
 
-/// A cycle, with what `log show` takes for it.
+/// A cycle, with its argument for `log show`.
 fn named(began: Option<Timestamp>, number: Option<usize>) -> Option<Message> {
     began.zip(number).map(|(at, number)| shown::cycle_of(moment(at), number))
 }

@@ -51,7 +51,7 @@ pub(super) fn run(args: &Args, command: &Files, out: &Output) -> Result<CommandO
     }
 }
 
-/// Sends and fetches what is due.
+/// Sends and fetches due files.
 pub(super) fn move_files(workspace: &Workspace, options: &FilesOptions, out: &Output) -> Result<FilesReport, Error> {
     let mut progress = Progress::new(out);
     workspace.site().sync_files(&workspace.files(), options, &mut progress)
@@ -66,7 +66,7 @@ pub(super) fn show(report: &FilesReport, out: &Output) -> Result<(), Failure> {
     Ok(())
 }
 
-/// How the command ends; prints the error that the report has.
+/// The outcome of the command; prints the error in the report.
 pub(super) fn ended(report: &FilesReport, out: &Output) -> Result<CommandOutcome, Failure> {
     match &report.error {
         Some(error) => {
@@ -100,7 +100,7 @@ fn list(workspace: &Workspace, out: &Output) -> Result<CommandOutcome, Failure> 
     }
 }
 
-/// Which file it is; and below, how far it is, its size, what went wrong and when it is tried again.
+/// The file; and below it its state, size, error and next try.
 fn lines(info: &FileInfo, out: &Output) -> String {
     let entry = &info.entry;
     let name = format!("{:?}", info.name);

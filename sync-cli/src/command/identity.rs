@@ -1,4 +1,4 @@
-//! `identity`: who this database says it is, and where that does not agree.
+//! `identity`: the identity of this database, and its disagreements.
 
 use sync_core::support::{IdentityShown, StoreShown, identity};
 use sync_core::{ErrorClass, Message};

@@ -1,4 +1,4 @@
-//! `inspect`: the synchronisation of a real Open mSupply server, from its database.
+//! `inspect`: the synchronisation of a real Open mSupply server, read from its database.
 
 use oms_sync_inspect::database::{CycleLine, Inspection, Stuck, Waiting, inspect};
 use sync_core::Message;
@@ -9,7 +9,7 @@ use crate::failure::{CommandOutcome, Failure};
 use crate::output::{Output, bytes};
 use crate::sentences::{inspection as says, stuck_records as stuck_says};
 
-/// How many of a list are shown to people.
+/// The most entries of a list that are shown to people.
 const LISTED: usize = 10;
 
 pub(super) fn run(options: &Inspect, out: &Output) -> Result<CommandOutcome, Failure> {
@@ -113,7 +113,7 @@ fn stuck(found: &Inspection, out: &Output) -> Result<(), Failure> {
     if buffer.stuck.is_empty() { line(out, "", &stuck_says::none()) } else { Ok(()) }
 }
 
-/// Says how many of a list were left out.
+/// Shows how many entries of a list were left out.
 fn and_more(out: &Output, indent: &str, count: usize) -> Result<(), Failure> {
     match count.saturating_sub(LISTED) {
         0 => Ok(()),
@@ -177,7 +177,7 @@ fn cycles(found: &Inspection, out: &Output) -> Result<(), Failure> {
     Ok(())
 }
 
-/// When it began, how it ended and how long it took; then its records by step, and its error.
+/// Its beginning, outcome and duration; then its records by step, and its error.
 fn one_cycle(cycle: &CycleLine) -> Message {
     let (at, outcome, seconds) = (&cycle.started_at, cycle.outcome.replace('_', " "), cycle.seconds.unwrap_or(0));
     let mut said = match cycle.step {
@@ -210,7 +210,7 @@ fn files(found: &Inspection, out: &Output) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A sentence on a line of its own, however long.
+/// A sentence on its own line, of any length.
 fn line(out: &Output, indent: &str, said: &Message) -> Result<(), Failure> {
     out.line(&format!("{indent}{}", out.texts.say(said)))
 }

@@ -5,10 +5,10 @@ use sync_core::Message;
 use crate::failure::Failure;
 use crate::output::Output;
 
-/// The columns that text for people has at most.
+/// The most columns of text for people.
 pub(super) const WIDTH: usize = 80;
 
-/// Lines of at most 80 columns, the further ones indented.
+/// Lines of at most 80 columns, continued with an indent.
 pub(super) fn wrapped(out: &Output, indent: &str, text: &str) -> Result<(), Failure> {
     let mut line = indent.to_owned();
     let mut is_empty = true;
@@ -27,18 +27,18 @@ pub(super) fn wrapped(out: &Output, indent: &str, text: &str) -> Result<(), Fail
     out.line(&line)
 }
 
-/// A sentence, in the language that is wanted.
+/// A sentence in the chosen language.
 pub(super) fn say(out: &Output, indent: &str, said: &Message) -> Result<(), Failure> {
     wrapped(out, indent, &out.texts.say(said))
 }
 
-/// Facts with their values beside each other; facts without a value are left out.
+/// Facts with their values in a second column; facts without a value are left out.
 pub(super) fn facts(out: &Output, facts: &[(&str, Option<String>)]) -> Result<(), Failure> {
     let named = facts.iter().filter_map(|(name, value)| Some((out.name(name), value.clone()?)));
     pairs(out, "", &named.collect::<Vec<_>>(), folded)
 }
 
-/// Names with their values beside each other; long values go on in their own column, as `lines` cuts them.
+/// Names with their values in a second column; long values continue there, cut by `lines`.
 pub(super) fn pairs(
     out: &Output,
     indent: &str,
@@ -74,7 +74,7 @@ pub(super) fn table(out: &Output, rows: &[Vec<String>]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Text in lines of at most so many columns; words that are longer stand alone.
+/// Text in lines of at most so many columns; longer words get their own line.
 pub(super) fn folded(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split_whitespace() {
@@ -91,7 +91,7 @@ pub(super) fn folded(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-/// The same, and longer words are cut: for what nobody copies, as JSON.
+/// The same, with longer words cut: for text that nobody copies, such as JSON.
 pub(super) fn cut(text: &str, width: usize) -> Vec<String> {
     let lines = folded(text, width).into_iter().flat_map(|line| {
         let letters: Vec<char> = line.chars().collect();
@@ -101,7 +101,7 @@ pub(super) fn cut(text: &str, width: usize) -> Vec<String> {
     if lines.is_empty() { vec![String::new()] } else { lines }
 }
 
-/// Text cut to so many columns, with a mark where something is missing.
+/// Text cut to so many columns, with a mark for the missing part.
 pub(super) fn short(text: &str, width: usize) -> String {
     if text.chars().count() <= width {
         return text.to_owned();
@@ -110,7 +110,7 @@ pub(super) fn short(text: &str, width: usize) -> String {
     format!("{kept}…")
 }
 
-/// A moment as people read it: to the second, in UTC.
+/// A time for people: to the second, in UTC.
 pub(super) fn moment(at: sync_core::Timestamp) -> String {
     let text = at.to_string();
     match text.get(..19) {

@@ -1,4 +1,4 @@
-//! `log`: the cycles and repairs of this database, and what each did.
+//! `log`: the cycles and repairs of this database.
 
 use serde_json::{Value, json};
 use sync_core::storage::{LogEntry, Storage as _};
@@ -42,7 +42,7 @@ pub(super) fn run(args: &Args, command: &Log, out: &Output) -> Result<CommandOut
     Ok(CommandOutcome::Done)
 }
 
-/// An entry by its number, or by how its time begins; of several the newest.
+/// An entry by its number, or by the beginning of its time; of several the newest.
 fn find<'e>(entries: &'e [LogEntry], which: &str) -> Result<(usize, &'e LogEntry), Error> {
     let spelled = which.replace(' ', "T");
     let is_it = |(index, entry): &(usize, &LogEntry)| match which.parse::<usize>() {
@@ -63,7 +63,7 @@ fn seconds(entry: &LogEntry) -> f64 {
     entry.finished_at.since(entry.started_at).as_secs_f64()
 }
 
-/// How it ended, as people read it.
+/// The outcome for people.
 fn outcome(entry: &LogEntry, out: &Output) -> String {
     out.word(&entry.outcome.replace('_', " ")).to_owned()
 }
@@ -173,7 +173,7 @@ fn show(number_of: usize, entry: &LogEntry, out: &Output) -> Result<(), Failure>
     Ok(())
 }
 
-/// A reason of the report in words; `None` for one that a later release has written.
+/// A reason of the report in words; `None` for one of a later release.
 fn skip_reason(reason: &str) -> Option<Message> {
     Some(match reason {
         "not_requested" => why::not_requested(),

@@ -13,7 +13,7 @@ use crate::sentences::records_shown::manual_pages;
 
 pub(super) fn run(options: &args::Man, out: &Output) -> Result<CommandOutcome, Failure> {
     let mut program = args::Args::command().disable_help_subcommand(true);
-    // Flags of the program belong to every command, and names become whole.
+    // Global flags belong to every command, and names become complete.
     program.build();
     let Some(folder) = &options.dir else {
         let mut command = &program;
@@ -42,7 +42,7 @@ fn page(command: &Command) -> std::io::Result<Vec<u8>> {
     Ok(page)
 }
 
-/// Writes the page of a command, and those of all below it.
+/// Writes the page of a command, and those of its subcommands.
 fn write_all(command: &Command, folder: &Path, written: &mut Vec<String>) -> Result<(), Failure> {
     let name = format!("{}.1", command.get_display_name().unwrap_or_else(|| command.get_name()));
     let path = folder.join(&name);

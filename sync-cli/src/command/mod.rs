@@ -1,4 +1,4 @@
-//! The commands, one a file; the short ones here.
+//! The commands, one file each; the short ones are here.
 
 mod audit;
 mod bundle;

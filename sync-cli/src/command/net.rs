@@ -1,4 +1,4 @@
-//! `net`: the line to both servers, and how long a first sync takes on it. Nothing is changed.
+//! `net`: measures the line to both servers, and estimates the time of a first sync. Changes nothing.
 
 use std::sync::Arc;
 

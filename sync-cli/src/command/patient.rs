@@ -1,4 +1,4 @@
-//! `patient`: finding a patient, linking one to a store of this site, and what central has of one.
+//! `patient`: finds a patient, links one to a store of this site, and pulls one from central.
 
 use sync_core::protocol::v5::PatientQuery;
 use sync_core::record::{NameId, StoreId};
@@ -53,7 +53,7 @@ fn find(args: &Args, query: &PatientQuery, out: &Output) -> Result<CommandOutcom
     }
     let mut rows = vec![["ID", "LAST NAME", "FIRST NAME", "BORN", "CODE"].map(str::to_owned).to_vec()];
     for patient in found {
-        // The day is enough; some servers write a time behind it.
+        // The day is enough; some servers add a time.
         let born = patient.date_of_birth.get(..10).unwrap_or(&patient.date_of_birth).to_owned();
         let last = if patient.last_name.is_empty() { patient.name } else { patient.last_name };
         rows.push(vec![patient.id.to_string(), last, patient.first_name, born, patient.code]);
@@ -108,7 +108,7 @@ fn pull(args: &Args, patient: &NameId, out: &Output) -> Result<CommandOutcome, F
     })
 }
 
-/// Tells what a run for one patient did, and a hint if it did it.
+/// Reports a run for one patient, with a hint if it succeeded.
 fn told(report: &SyncReport, out: &Output, hint: impl FnOnce()) -> Result<CommandOutcome, Failure> {
     if out.json {
         out.report(report, report.error.as_ref())?;

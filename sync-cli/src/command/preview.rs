@@ -1,4 +1,4 @@
-//! `preview`: what the next push would send, and what the next pull would bring. Nothing is changed.
+//! `preview`: the result of the next push or pull. Changes nothing.
 
 use sync_core::Message;
 use sync_core::support::{IncomingPreview, PredictedSetAside, PullPreview, PushPreview, TypeCount, preview_push};
@@ -11,7 +11,7 @@ use crate::progress::{Progress, end_on_signals};
 use crate::sentences::{common, preview_shown as shown, records};
 use crate::workspace::Workspace;
 
-/// How many records are named to people.
+/// The most records that are shown to people.
 const LISTED: usize = 10;
 
 pub(super) fn run(args: &Args, command: &Preview, out: &Output) -> Result<CommandOutcome, Failure> {

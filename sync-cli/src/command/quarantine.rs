@@ -1,4 +1,4 @@
-//! `quarantine`: what could not be integrated or was refused; why, and what to do about it.
+//! `quarantine`: records that could not be integrated or were refused, with the reason and the advice.
 
 use serde_json::json;
 use sync_core::record::{Fields, Writers, record_type};
@@ -16,7 +16,7 @@ use crate::output::Output;
 use crate::sentences::{quarantine_shown as shown, records};
 use crate::workspace::Workspace;
 
-/// How many records of a group are shown to people.
+/// The records of a group that are shown to people.
 const LISTED: usize = 5;
 const PAGE: usize = 500;
 
@@ -149,7 +149,7 @@ fn members(workspace: &Workspace, group: &SetAsideGroup, most: usize, out: &Outp
     Ok(())
 }
 
-/// Whether two reasons begin with the same field or rule.
+/// True if two reasons begin with the same field or rule.
 fn alike(one: &str, other: &str) -> bool {
     let head = |text: &str| text.split_whitespace().next().unwrap_or_default().to_owned();
     one == other || head(one) == head(other)
@@ -188,7 +188,7 @@ fn show(found: &SetAside, out: &Output) -> Result<(), Failure> {
     data(found, out)
 }
 
-/// What a record waits for, and where that is.
+/// The record that another one waits for, and its state.
 pub(super) fn waits(awaited: &Awaited) -> Message {
     let Awaited { table, id, state, .. } = awaited;
     let (table, id) = (table.as_str(), id.as_str());

@@ -88,7 +88,7 @@ fn writers(kind: &RecordType) -> &'static str {
     }
 }
 
-/// A table that has a record type, or records here.
+/// A table with a record type, or with records here.
 fn known_table(workspace: &Workspace, table: &str) -> SyncResult<TableName> {
     let table = TableName::from(table);
     let known = record_type(table.as_str()).is_some();
@@ -148,7 +148,7 @@ fn put(workspace: &Workspace, table: &str, file: &Path, dry_run: bool, out: &Out
     Ok(())
 }
 
-/// One JSON object, or several one after the other; also as `records list --json` prints them.
+/// One JSON object, or several in a row; also as `records list --json` prints them.
 fn read_objects(text: &str) -> SyncResult<Vec<RecordData>> {
     let stream = serde_json::Deserializer::from_str(text).into_iter::<Box<RawValue>>();
     let listed = |raw: &RawValue| -> Option<RecordData> {

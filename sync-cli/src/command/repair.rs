@@ -1,5 +1,5 @@
-//! `cursor` and `resend`: reading or sending again after a loss. First what would change, then, with --yes, a backup and
-//! the change.
+//! `cursor` and `resend`: reading or sending again after a loss. First a preview, then, with --yes, a backup and the
+//! change.
 
 use std::path::{Path, PathBuf};
 
@@ -125,7 +125,7 @@ pub(super) fn run_resend(args: &Args, options: &Resend, out: &Output) -> Result<
 }
 
 impl Confirm {
-    /// The reason, if it is to be done now.
+    /// The reason, if the repair is to be done now.
     fn reason(&self, changes: bool) -> Result<Option<&str>, Error> {
         let reason = self.reason.as_deref().map(str::trim).filter(|reason| !reason.is_empty());
         match (self.yes && changes, reason) {

@@ -19,7 +19,7 @@ use crate::workspace::Workspace;
 
 pub(super) fn run(args: &Args, options: &Run, out: &Output) -> Result<CommandOutcome, Failure> {
     let workspace = Workspace::open(args, out)?;
-    // Without a legacy server there is nobody to ask: waiting for it to get better would hide that.
+    // Without a legacy server there is nobody to ask: retrying would hide that.
     if !state::LEGACY_URL.is_set(workspace.storage.read()?.as_ref())? {
         return Err(match workspace.role()? {
             Some(Role::Central) => {
@@ -41,7 +41,7 @@ pub(super) fn run(args: &Args, options: &Run, out: &Output) -> Result<CommandOut
     lines.failure.map_or(Ok(CommandOutcome::Done), Err)
 }
 
-/// Prints a line a cycle.
+/// Prints a line for each cycle.
 struct Lines<'o> {
     out: &'o Output,
     handle: DriverHandle,
@@ -67,14 +67,14 @@ impl DriverObserver for Lines<'_> {
         let printed =
             if self.out.json { self.out.document(&document(end, self.out)) } else { self.out.line_said(&line(end)) };
         self.failure = printed.err();
-        // Whatever it would write now goes nowhere: who started it starts it again.
+        // Its output would be lost: the program that started it can start it again.
         if let Some(Error::DatabaseReplaced { path }) = end.error() {
             self.failure = Some(Error::DatabaseReplaced { path: path.clone() }.into());
         }
         if self.failure.is_some() || self.out.is_unread() {
             self.handle.stop();
         }
-        // Once in a row of failures is enough for people; the lines go on.
+        // Once in a row of failures is enough for people; the lines continue.
         if let (Some(error), true) = (end.error(), end.failures <= 1 || end.needs_person)
             && end.failures > 0
         {
@@ -116,7 +116,7 @@ fn line(end: &CycleEnd) -> Message {
     }
 }
 
-/// A wait as people read it.
+/// A wait for people.
 fn time(wait: Duration) -> Message {
     match wait.as_secs() {
         seconds @ 0..=119 => shown::seconds(seconds),

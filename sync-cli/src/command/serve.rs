@@ -22,21 +22,21 @@ use crate::progress::{end_on_signals, interrupted, until_interrupted};
 use crate::sentences::{common, input_given, serving as says};
 use crate::workspace::Workspace;
 
-/// How often a central server asks the legacy server what is new.
+/// The interval at which a central server asks the legacy server for news.
 const INTERVAL: Duration = Duration::from_secs(5 * 60);
 
-/// How long the legacy server is waited for at the start, where what it said before is known: sites wait meanwhile.
+/// How long to wait for the legacy server at the start if its earlier answer is stored, because sites wait meanwhile.
 const AT_START: Duration = Duration::from_secs(10);
 
 pub(super) fn run(args: &Args, options: &Serve, out: &Output) -> Result<CommandOutcome, Failure> {
-    // First, so that a taken address leaves no fresh database behind.
+    // First, so that a used address leaves no new database behind.
     let listener = listen(options.listen)?;
     let mut serving = serving(options, &out.texts)?;
     end_on_signals();
     let (central, storage, site) = match options.auth {
         Some(Authentication::Local) => local(Workspace::open_or_make(args, out)?, options, out)?,
         Some(Authentication::Legacy) => legacy(Workspace::open(args, out)?, options, out)?,
-        // As the database is: never a list of its own beside that of a legacy server.
+        // As the database was set up: never a list of its own beside that of a legacy server.
         None => {
             let workspace = Workspace::open_or_make(args, out)?;
             match SiteList::of(workspace.storage.as_ref())? {
@@ -45,12 +45,12 @@ pub(super) fn run(args: &Args, options: &Serve, out: &Output) -> Result<CommandO
             }
         }
     };
-    // Where they really are, behind symbolic links: that is the disk that may be full.
+    // The real paths, behind symbolic links: their disk may be full.
     serving.files = Some(args.files.clone().unwrap_or_else(|| Files::folder_of(storage.path())));
     serving.database = Some(storage.path().to_owned());
     let server = Server::start(Arc::new(central), listener, serving)?;
     tell_where(&server, options, out)?;
-    // Ends with the program, wherever it is: what is open then is taken back.
+    // Ends with the program at any point: an open transaction is rolled back.
     if let Some(site) = site {
         let texts = out.texts.clone();
         std::thread::spawn(move || cycles(&site, &texts));
@@ -65,7 +65,7 @@ pub(super) fn run(args: &Args, options: &Serve, out: &Output) -> Result<CommandO
     Ok(CommandOutcome::Done)
 }
 
-/// Says where it listens.
+/// Prints its address.
 fn tell_where(server: &Server, options: &Serve, out: &Output) -> Result<(), Failure> {
     let (address, admin) = (server.address(), server.admin_address());
     if out.json {
@@ -86,7 +86,7 @@ fn tell_where(server: &Server, options: &Serve, out: &Output) -> Result<(), Fail
     Ok(())
 }
 
-/// A central server, its database, and what asks the legacy server for it.
+/// A central server, its database, and its own site at the legacy server.
 type Served = (Central, Arc<SqliteStorage>, Option<Site>);
 
 /// A central server that keeps the list of sites itself.
@@ -95,14 +95,14 @@ fn local(workspace: Workspace, options: &Serve, out: &Output) -> Result<Served, 
     let mut config = CentralConfig::default();
     let concern = options.public_url.as_deref().and_then(ConfigWarning::of_own_url);
     warn(concern.iter(), out);
-    // Told to sites only if they can use it; otherwise they are told the address that they ask.
+    // Sites get it only if they can use it; otherwise they get the address that they ask.
     config.public_url = options.public_url.clone().filter(|_| concern.is_none());
     warn(status(workspace.storage.as_ref())?.config_warnings.iter(), out);
     let central = Central::stand_alone(workspace.storage.clone(), workspace.clock);
     Ok((central.with_config(config).with_files(FileStore::new(workspace.folder)), workspace.storage, None))
 }
 
-/// A central server because the legacy server says so, which also says who its sites are.
+/// A central server by the word of the legacy server, which also identifies its sites.
 fn legacy(workspace: Workspace, options: &Serve, out: &Output) -> Result<Served, Failure> {
     if options.public_url.is_some() {
         return Err(Error::bad_input(input_given::public_url_not_local()).into());
@@ -134,7 +134,7 @@ fn legacy(workspace: Workspace, options: &Serve, out: &Output) -> Result<Served,
         return Err(Error::WrongRole { needed: "central server", found: "remote site" }.into());
     }
     warn(status(workspace.storage.as_ref())?.config_warnings.iter(), out);
-    // Sites wait meanwhile, and give up themselves after some minutes.
+    // Sites wait meanwhile, and give up after some minutes.
     let wait = |seconds| Duration::from_secs(seconds);
     let timeouts = Timeouts { connect: wait(10), send: wait(10), response: wait(30), receive: wait(10) };
     let asks = Arc::new(HttpTransport::new(&timeouts));
@@ -149,14 +149,14 @@ fn warn<'c>(config_warnings: impl Iterator<Item = &'c ConfigWarning>, out: &Outp
     }
 }
 
-/// A sentence for the administrator, from a thread of the server.
+/// A message for the administrator, from a thread of the server.
 fn say(said: &Message, texts: &Texts) {
-    // Where standard error is closed nobody wants to know.
+    // If standard error is closed, nobody reads it.
     let _ = writeln!(std::io::stderr(), "{}", texts.say(said));
 }
 
-/// Brings stores, names and this server's own role from the legacy server, until a signal comes. What fails is told, and
-/// tried again next time. After the first time it also asks at the address that sites are told whether this server answers there.
+/// Brings stores, names and this server's own role from the legacy server, until a signal comes. Failures are printed
+/// and retried. After the first time it also checks that this server answers at the address that sites get.
 fn cycles(site: &Site, texts: &Texts) {
     let say = |said: Message| say(&said, texts);
     let failed = |error: &Error| say(says::asking_failed(error.code(), Message::of(error)));
@@ -186,7 +186,7 @@ fn cycles(site: &Site, texts: &Texts) {
     }
 }
 
-/// How the server is run, by the flags. Everything that may be wrong with them is found here.
+/// The options of the server, from the flags. All faults of the flags are found here.
 fn serving(options: &Serve, texts: &Texts) -> Result<ServerOptions, Failure> {
     let tls = match (&options.tls_cert, &options.tls_key) {
         (Some(certificates), Some(key)) => {

@@ -27,7 +27,7 @@ pub(super) fn init(args: &Args, init: &Init, out: &Output) -> Result<CommandOutc
     let workspace = Workspace::open_or_make(args, out)?;
     let set_up = workspace.site().set_up(&settings, &mut until_interrupted);
     if set_up.is_err() && !existed {
-        // A database that was made for nothing is not left lying about.
+        // A database that was created in vain is removed.
         let made = workspace.storage.path().to_owned();
         drop(workspace);
         for suffix in ["", "-wal", "-shm", ".watermark", ".lock"] {
@@ -56,7 +56,7 @@ pub(super) fn discover(args: &Args, out: &Output) -> Result<CommandOutcome, Fail
     end_on_signals();
     let site = Workspace::open(args, out)?.site();
     let discovered = out.in_words(site.discover(&mut until_interrupted)?);
-    // Central itself has nobody to probe.
+    // Central has no other central server to probe.
     let probe = (discovered.role == Role::Remote).then(|| site.probe_central(&mut until_interrupted));
     if out.json {
         let mut document = serde_json::to_value(&discovered).map_err(std::io::Error::other)?;

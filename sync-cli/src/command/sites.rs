@@ -12,13 +12,13 @@ use crate::password::password;
 use crate::sentences::sites_shown as says;
 use crate::workspace::Workspace;
 
-/// The list of a database that is there.
+/// The list of an existing database.
 fn open(args: &Args, out: &Output) -> Result<SiteRegistry, Failure> {
     let workspace = Workspace::open(args, out)?;
     Ok(SiteRegistry::open(workspace.storage, workspace.clock)?)
 }
 
-/// The list of a database that is made if there is none: the first site makes a central server of it.
+/// The list of a database that is created if needed: the first site makes it a central server's.
 fn open_or_make(args: &Args, out: &Output) -> Result<SiteRegistry, Failure> {
     let workspace = Workspace::open_or_make(args, out)?;
     Ok(SiteRegistry::open(workspace.storage, workspace.clock)?)

@@ -1,4 +1,4 @@
-//! `status`: how this database stands.
+//! `status`: the state of this database.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -27,7 +27,7 @@ pub(super) fn run(args: &Args, options: &StatusOptions, out: &Output) -> Result<
     Ok(CommandOutcome::Done)
 }
 
-/// How it stands, said in the language that is wanted.
+/// Its state, in the chosen language.
 fn current(workspace: &Workspace, out: &Output) -> Result<Status, Failure> {
     let mut status = status(workspace.storage.as_ref())?;
     status.config_warnings = out.in_words(status.config_warnings);
@@ -37,7 +37,7 @@ fn current(workspace: &Workspace, out: &Output) -> Result<Status, Failure> {
     Ok(status)
 }
 
-/// Shows it again whenever it has changed, until a signal comes.
+/// Shows it again whenever it changes, until a signal comes.
 fn watch(workspace: &Workspace, every: Duration, out: &Output) -> Result<CommandOutcome, Failure> {
     end_on_signals();
     let mut before = None;
@@ -56,7 +56,7 @@ fn watch(workspace: &Workspace, every: Duration, out: &Output) -> Result<Command
             }
             before = Some(now);
         }
-        // In short pieces, so that a signal ends it soon.
+        // In short waits, so that a signal ends it soon.
         let mut left = every;
         while !left.is_zero() && !interrupted() {
             let piece = left.min(Duration::from_millis(100));
@@ -70,9 +70,9 @@ fn watch(workspace: &Workspace, every: Duration, out: &Output) -> Result<Command
 fn show(status: &Status, out: &Output) -> Result<(), Failure> {
     let said = |said: &Message| Some(out.texts.say(said));
     let role = status.role.map_or_else(|| out.texts.say(&common::not_set_up()), |role| out.word(role).to_owned());
-    // A central server with a list of its own is asked, and asks nobody.
+    // A central server with its own list sends no requests.
     let has_cycles = status.legacy_url.is_some() || status.role != Some("central");
-    // Where the last one went well, it is that.
+    // If the last one succeeded, it is that one.
     let failed = status.last_sync.as_ref().is_some_and(|last| last.error.is_some());
     let last_success =
         failed.then(|| status.last_success.map_or_else(|| out.texts.say(&shown::never()), |at| at.to_string()));
@@ -119,7 +119,7 @@ fn last_sync(status: &Status) -> Message {
     }
 }
 
-/// How many of each kind there are.
+/// The number of each kind.
 fn by_kind(counts: &BTreeMap<&'static str, u64>, none: &Message, out: &Output) -> String {
     let said: Vec<String> = counts.iter().map(|(kind, n)| out.texts.say(&shown::of_kind(*n, *kind))).collect();
     if said.is_empty() { out.texts.say(none) } else { said.join(", ") }

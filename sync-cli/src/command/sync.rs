@@ -33,13 +33,13 @@ pub(super) fn run(args: &Args, options: &Sync, out: &Output) -> Result<CommandOu
         let mut progress = Progress::new(out);
         out.in_words(workspace.site().sync(&options, &mut progress)?)
     };
-    // Not where it was stopped, or where the limits are reached already.
+    // Not after a stop, or once the limits are reached.
     let goes_on = !matches!(report.outcome, SyncOutcome::Cancelled | SyncOutcome::Partial);
-    // What the cycle has left of its time.
+    // The rest of the cycle's time.
     let max_time = options.max_time.map(|max| max.saturating_sub(began.elapsed()));
     let options = FilesOptions { max_time, max_bytes: options.max_bytes };
     let moved = match with_files && goes_on {
-        // What the cycle did is told in any case.
+        // The cycle's result is printed in any case.
         true => Some(files::move_files(&workspace, &options, out).unwrap_or_else(FilesReport::from)),
         false => None,
     };
@@ -48,7 +48,7 @@ pub(super) fn run(args: &Args, options: &Sync, out: &Output) -> Result<CommandOu
     } else {
         show(&report, out)?;
         moved.iter().try_for_each(|moved| files::show(moved, out))?;
-        // What went into quarantine now was told; what lies there since earlier is easily forgotten.
+        // New quarantined records were reported; older ones are easily forgotten.
         if report.quarantined + report.refused == 0 {
             let counts = workspace.storage.read()?.quarantine_counts()?;
             let counted = counts.iter().filter(|(cause, _)| !cause.is_settled());
@@ -64,7 +64,7 @@ pub(super) fn run(args: &Args, options: &Sync, out: &Output) -> Result<CommandOu
     }
 }
 
-/// How a cycle ended; an error is told where the report, as a document, has not told it.
+/// The outcome of a cycle; an error is printed unless the JSON report has it.
 pub(super) fn ended(report: &SyncReport, out: &Output) -> Result<CommandOutcome, Failure> {
     let Some(error) = &report.error else {
         return Ok(if report.outcome == SyncOutcome::LeftBehind {
@@ -82,7 +82,7 @@ pub(super) fn ended(report: &SyncReport, out: &Output) -> Result<CommandOutcome,
     Ok(CommandOutcome::Reported(error.class()))
 }
 
-/// The report of a cycle, and of the files where they were moved too.
+/// The report of a cycle, and of the files if they were moved too.
 #[derive(Serialize)]
 struct SyncDocument<'r> {
     #[serde(flatten)]

@@ -1,7 +1,7 @@
-//! What the commands say.
+//! The texts of the commands.
 
 sync_core::sentences! {
-    /// The last words of `doctor`.
+    /// The verdict of `doctor`.
     doctor_verdict {
         fault(party, says, advice) = "The problem is with {party}. {says}. {advice}";
         look(party, says, advice) = "No fault found, but check {party}. {says}. {advice}";
@@ -10,10 +10,9 @@ sync_core::sentences! {
         checks(count) = "{count} checks";
     }
 
-    /// What `audit` found.
+    /// The result of `audit`.
     audit_result {
-        central_went_back() = "Central's changelog ends before what this site has seen of it: central was restored \
-            from a backup or replaced. Its administrator must know.";
+        central_went_back() = "Central's changelog ends before the end that this site has seen: central was restored from a backup or replaced. Tell its administrator.";
         all_same(records) = "Nothing is missing: {records} of central, all here and the same.";
         only_on_the_way() = "Nothing is missing except what is on its way or in quarantine.";
         differ(records) = "Should be the same at both ends, but is not: {records}.";
@@ -25,7 +24,7 @@ sync_core::sentences! {
         differs_in(fields, why) = "differs in {fields}: {why}";
     }
 
-    /// Words that many commands say.
+    /// Texts that many commands use.
     common {
         one_record() = "1 record";
         records(count) = "{count} records";
@@ -45,7 +44,7 @@ sync_core::sentences! {
         not_set_up() = "not set up";
     }
 
-    /// What is told while a cycle runs.
+    /// Progress of a cycle.
     progress {
         stopping() = "stopping; Ctrl-C again stops at once";
         failed(step, code) = "{step}: failed [{code}]";
@@ -55,16 +54,16 @@ sync_core::sentences! {
         gathers() = "the legacy server gathers this site's records, which may take half an hour; waiting";
     }
 
-    /// What `explain` says.
+    /// Texts of `explain`.
     explain_shown {
         verdict(table, id, verdict) = "{table} {id}: {verdict}";
         not_known() = "never seen here";
         set_aside() = "a version of it is in quarantine";
         staged() = "came, and waits to be integrated";
         waits_for_push() = "changed here, and waits to be pushed";
-        sent() = "sent; the other end has not said yet that it is integrated";
+        sent() = "sent; the other end has not confirmed the integration yet";
         taken() = "sent, and the other end has finished integrating";
-        received() = "came from the other end, and nothing of it waits";
+        received() = "came from the other end; nothing waits";
         stays_here() = "written here, and does not leave this database";
         at_central() = "on this central server, for the sites to pull";
         v6_both_ways() = "Its type travels over V6, from sites to central and from there to sites.";
@@ -75,7 +74,7 @@ sync_core::sentences! {
         no_such_table() = "This version knows no such table.";
         is_here(size) = "It is here, with {size} of data.";
 
-        // A change, and what is known of it: each of the further ones adds to the one before.
+        // A change with its facts: each text below adds a fact to the text before.
         written_here(at, number) = "{at} written here, change {number}";
         deleted_here(at, number) = "{at} deleted here, change {number}";
         came(at, by, number) = "{at} came from {by}, change {number}";
@@ -86,7 +85,7 @@ sync_core::sentences! {
         cycle_of(at, number) = "the cycle of {at} (oms-sync log show {number})";
         cycle_not_told() = "a cycle that is not in the log";
 
-        // Where it goes.
+        // Its ways out.
         goes_first(to) = "to {to}: waits; it goes out first with the next push";
         goes_after_one(to) = "to {to}: waits; 1 change before it";
         goes_after(to, count) = "to {to}: waits; {count} changes before it";
@@ -115,7 +114,7 @@ sync_core::sentences! {
         lost_there() = "If the other end has lost it since: oms-sync resend sends it again.";
     }
 
-    /// What `preview` says.
+    /// Texts of `preview`.
     preview_shown {
         held_up(why) = "Held up: {why}.";
         unconfirmed() = "Something was sent and is not confirmed: the other end is asked about that first.";
@@ -135,21 +134,21 @@ sync_core::sentences! {
         looked_at(source, records, count) = "From {source}, {records}, of which {count} were looked at:";
         integrated(records) = "Would be integrated: {records}";
         integrated_or_known(records) = "Would be integrated: {records}, those that are here already included";
-        gives_way(records) = "{records} would give way to edits made here";
+        gives_way(records) = "{records} would yield to edits made here";
         woken(records) = "{records} now in quarantine would be tried again";
     }
 
-    /// What `cursor` and `resend` say.
+    /// Texts of `cursor` and `resend`.
     repair_shown {
         nothing_to_rewind(at) = "It stands at {at}: nothing to rewind, it never goes forwards.";
         rewound(from, to) = "The cursor is rewound from {from} to {to}; the next sync reads again from there.";
         rewound_with_own(from, to) = "The cursor is rewound from {from} to {to}; the next sync reads again from there, \
-            with what came from this site.";
+            this site's own records included.";
         would_rewind(from, to) =
             "The cursor would be rewound from {from} to {to}; the next sync reads again from there.";
         would_rewind_with_own(from, to) = "The cursor would be rewound from {from} to {to}; the next sync reads again \
-            from there, with what came from this site.";
-        edits_are_kept() = "What is here already does not change by it; edits that are not pushed are kept.";
+            from there, this site's own records included.";
+        edits_are_kept() = "Existing records do not change; edits that are not pushed are kept.";
         remark(cursor, remark) = "{cursor}: {remark}";
         waits_already(records) = "Waiting to be pushed already, and left as they are: {records}";
         nothing_to_resend() = "Nothing is to be sent again.";
@@ -158,12 +157,12 @@ sync_core::sentences! {
         of_type(table, count, size) = "{table}: {count}, {size}";
         of_type_since(table, count, size, at) = "{table}: {count}, {size}, the oldest from {at}";
         they_win() =
-            "They win over what the other end has of them. If it may have newer ones, let a sync pull those first.";
+            "They win over the versions at the other end. If it may have newer ones, run a sync first to pull them.";
         backup_in() = "A copy of the database as it was before is in";
         to_do_it() = "Nothing was changed. To do it, repeat this with --yes --reason TEXT";
     }
 
-    /// What `net` says.
+    /// Texts of `net`.
     net_shown {
         no_address() = "no address";
         latency(median, worst, count) = "{median} ms, at worst {worst} ms, of {count} questions";
@@ -175,14 +174,14 @@ sync_core::sentences! {
         about_unread(count) = "about {count} records that this site has not read";
         central_data(count) = "{count} records of central data";
         about_central_data(count) = "about {count} records of central data";
-        first_sync_unknown() = "How long a first sync takes cannot be told: no records came by which to measure.";
+        first_sync_unknown() = "The time of a first sync is unknown: no records came to measure.";
         first_sync(time) = "A first sync takes {time} here:";
         from_central(count, size, time, known_from) =
             "from central: {count} records, {size}, {time}; known from {known_from}";
         from_legacy(count, size, time, known_from) =
             "from the legacy server: {count} records, {size}, {time}; known from {known_from}";
         not_in_it() =
-            "Not in it: the time the legacy server takes to gather this site's own records, and writing them here.";
+            "Not included: the time in which the legacy server gathers this site's own records, and writing them here.";
         batches(count) = "Batches that fit this line: {count} records";
         an_instant() = "less than a second";
         seconds(count) = "about {count} seconds";
@@ -190,7 +189,7 @@ sync_core::sentences! {
         hours(count) = "about {count} hours";
     }
 
-    /// What `status` says.
+    /// Texts of `status`.
     status_shown {
         waiting(records, size) = "{records}, {size}";
         waiting_since(records, size, at) = "{records}, {size}, the oldest from {at}";
@@ -201,7 +200,7 @@ sync_core::sentences! {
         no_files() = "none";
     }
 
-    /// What `sync` says.
+    /// Texts of `sync`.
     sync_shown {
         find_cause() = "To find the cause: oms-sync doctor";
         in_quarantine(count) = "In quarantine since earlier: {count}; see oms-sync quarantine list";
@@ -221,7 +220,7 @@ sync_core::sentences! {
         no_patient() = "Nothing came: the patient has no records, or is visible in no store of this site at central.";
     }
 
-    /// What `log` says.
+    /// Texts of `log`.
     log_shown {
         empty() = "No cycle is in the log.";
         none_failed() = "No cycle in the log failed or left anything behind.";
@@ -241,13 +240,13 @@ sync_core::sentences! {
         is_central() = "this database is the central server's own.";
         no_central() = "there is no usable address of the central server.";
         not_initialised() = "the first cycle is not complete yet.";
-        not_recovered() = "a backup was put back, and what it lost has to be read first.";
-        already_read() = "the recovery of the backup has read everything.";
-        push_unconfirmed() = "the central server has not confirmed what was pushed.";
+        not_recovered() = "a backup was restored, and its lost records have to be read first.";
+        already_read() = "the recovery from the backup has read everything.";
+        push_unconfirmed() = "the central server has not confirmed the last push.";
         step_before_failed() = "the step before failed.";
     }
 
-    /// What `run` says of a cycle.
+    /// The lines of `run`.
     run_shown {
         cycle(at, outcome, pushed, pulled, seconds) = "{at} {outcome}: pushed {pushed}, pulled {pulled}, {seconds} s";
         cycle_with_error(at, outcome, code, pushed, pulled, seconds) =
@@ -260,37 +259,36 @@ sync_core::sentences! {
         lasting_error(code, message, advice) = "[{code}]: {message}. {advice} It will not go away by itself.";
     }
 
-    /// What `bundle` says, and what each part of one is.
+    /// Texts of `bundle`, and the descriptions of its parts.
     bundle_shown {
-        read_me() = "what each part is";
+        read_me() = "a description of each part";
         environment() = "system, program, disk, clock, language";
         status() = "oms-sync status";
         doctor() = "oms-sync doctor";
         identity() = "oms-sync identity";
         settings() = "settings, secrets kept out";
         cursors() = "oms-sync cursor show";
-        push() = "what waits to be pushed, by type";
+        push() = "records that wait to be pushed, by type";
         log() = "the last cycles and repairs, newest first";
         errors() = "the errors of those cycles, explained";
-        set_aside() = "what is in quarantine, by cause";
+        set_aside() = "the quarantine, by cause";
         each_set_aside() = "each such record: fields, no values";
         files() = "files not there yet, without names";
         not_gathered(code) = "could not be gathered: {code}";
-        not_in_it() = "Not in it: passwords, hashes, the id of the machine; what stands in records; names of files; \
-            reasons that people typed. Addresses, ids, names of the site and its stores are in it.";
+        not_in_it() = "Left out: passwords, hashes, the id of the machine; the content of records; names of files; reasons typed by people. Included: addresses, ids, names of the site and its stores.";
         written(file, size) = "written: {file} ({size})";
-        look_into_it() = "Look into it before you send it, if you like: each part is text.";
+        look_into_it() = "Each part is text: read it before you send it, if you like.";
         nothing_written() = "Nothing was written.";
     }
 
-    /// What `errors` says.
+    /// Texts of `errors`.
     errors_shown {
         one_in_full() = "oms-sync errors CODE tells the cause of one and what to do.";
         found_by_doctor(message) = "doctor: {message}";
-        missing(count, all) = "{count} of {all} texts are said in English.";
+        missing(count, all) = "{count} of {all} texts are in English.";
     }
 
-    /// What `identity` says.
+    /// Texts of `identity`.
     identity_shown {
         does_not_agree(code, what, advice) = "does not agree [{code}]: {what}. {advice}";
         no_store() = "No store is active here.";
@@ -302,7 +300,7 @@ sync_core::sentences! {
         not_asked() = "No server was asked. To compare with the legacy server: oms-sync identity --ask";
     }
 
-    /// What `quarantine` says.
+    /// Texts of `quarantine`.
     quarantine_shown {
         nothing() = "Nothing is in quarantine.";
         nothing_of_cause(cause) = "Nothing is in quarantine as {cause}.";
@@ -316,7 +314,7 @@ sync_core::sentences! {
         no_version_here() = "no version is here";
         only_central() = "only central may write this type";
         everyone() = "every site may write this type";
-        author() = "every site may write this type, but not change what another wrote";
+        author() = "every site may write this type, but not change a record that another wrote";
         holder() = "only the site that holds the record to which this one belongs may write it, and central";
         store_site() = "only the site of the record's store may write this type";
         store_site_or_central() = "the site of the record's store and central may write this type";
@@ -332,13 +330,13 @@ sync_core::sentences! {
         waits(table, id) = "waits for {table} {id}";
         tried(staged, integrated, again) = "tried again: {staged}; integrated {integrated}, back in quarantine {again}";
         staged_again(records) = "staged again: {records}; a cycle runs here, and the next one tries them";
-        gave_way(count) = "{count} gave way to edits made here that are not pushed yet";
+        gave_way(count) = "{count} yielded to edits made here that are not pushed yet";
         sent_again(records) = "goes out again with the next push: {records}";
         not_tried(number, table, id, why) = "not tried: {number}, {table} {id}: {why}";
         why() = "Why: oms-sync quarantine list";
     }
 
-    /// What is wrong with what somebody gave: an option, a file, a message.
+    /// Faults of given input: an option, a file, a message.
     input_given {
         texts_file(file, detail) = "{file}: {detail}";
         file_is_there(file) = "{file} is there already; name another file";
@@ -357,7 +355,7 @@ sync_core::sentences! {
             "--public-url works only with --auth local: otherwise sites learn the address from the legacy server";
     }
 
-    /// What `records`, `changelog` and `man` say.
+    /// Texts of `records`, `changelog` and `man`.
     records_shown {
         deleted(table, id) = "deleted {table} {id}";
         wrote(count, table) = "wrote {count} of {table}";
@@ -367,7 +365,7 @@ sync_core::sentences! {
         manual_pages(count, folder) = "{count} pages in {folder}";
     }
 
-    /// What `files` says.
+    /// Texts of `files`.
     files_shown {
         attached(file, table, record, id) = "attached {file} to {table} {record} as file {id}";
         goes_out_with() = "It goes out with oms-sync sync --with-files.";
@@ -388,7 +386,7 @@ sync_core::sentences! {
         sound(count, size) = "{count} files are sound ({size})";
     }
 
-    /// What `site` and `store` say.
+    /// Texts of `site` and `store`.
     sites_shown {
         new_site(name, id) = "site {name} is new; its site id is {id}";
         new_password(name, id) = "site {name} has a new password; its site id is {id}";
@@ -399,7 +397,7 @@ sync_core::sentences! {
         same_code(id, code) = "Store {id} has the code {code} too; to move that one to another site, give its --id.";
     }
 
-    /// What `init` and `discover` say.
+    /// Texts of `init` and `discover`.
     set_up_shown {
         readable_on_the_way() =
             "warning: http:// sends the site's password hash readable to everybody on the way; prefer https://";
@@ -408,14 +406,14 @@ sync_core::sentences! {
         changed(change) = "changed: {change}";
     }
 
-    /// What `serve` says to the server's administrator.
+    /// Messages of `serve` to the administrator.
     serving {
         listening(url) = "listening on {url}";
         status_page(url) = "Status page: {url}";
         status_page_here(url) = "Status page: {url}, for this machine only";
         stop_with() = "Stop with Ctrl-C.";
         something_new(change) = "the legacy server says something new: {change}";
-        goes_on_with_before(error) = "warning: {error}; going on with what the legacy server said before";
+        goes_on_with_before(error) = "warning: {error}; continuing with the stored answer of the legacy server";
         asking_failed(code, error) = "asking the legacy server failed: [{code}] {error}";
         not_found_by_sites(code, error) = "warning: sites may not find this server: [{code}] {error}";
     }

@@ -1,7 +1,7 @@
-//! What `inspect`, `decode` and `compat` say around what the crate below the program finds.
+//! Texts of `inspect`, `decode` and `compat` around those of the crate below.
 
 sync_core::sentences! {
-    /// Whether releases fit together.
+    /// Compatibility of releases.
     compatibility {
         fit(between, why) = "{between}: fit; {why}";
         fit_with_losses(between, why) = "{between}: fit, with losses; {why}";
@@ -12,7 +12,7 @@ sync_core::sentences! {
         upgrade_site() = "Upgrade the site first.";
     }
 
-    /// What `inspect` says of the database of an Open mSupply server.
+    /// The report of `inspect` on the database of an Open mSupply server.
     inspection {
         read_from_copy() = "The database is in use, or was when its server ended: a copy of it was read.";
         role(role, because) = "{role} ({because})";
@@ -35,7 +35,7 @@ sync_core::sentences! {
         files_with_error(files, tries, error) = "{files}, {tries} tries at most: {error}";
     }
 
-    /// Why received records are stuck in an Open mSupply server, and what helps.
+    /// Why received records are stuck in an Open mSupply server, and the advice.
     stuck_records {
         received(records, integrated) = "Received records in the sync buffer: {records}, integrated: {integrated}";
         one_waits(table, since) = "1 {table} waits for the next integration, the oldest since {since}";
@@ -52,7 +52,7 @@ sync_core::sentences! {
         never_arrived() = "Never arrived, and needed by:";
     }
 
-    /// How `decode` shows it.
+    /// Texts of `decode`.
     decoded_shown {
         wrong(problem) = "wrong: {problem}";
         note(note) = "note: {note}";

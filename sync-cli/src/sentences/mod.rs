@@ -21,7 +21,7 @@ pub(crate) fn english() -> Texts {
     Texts::of_host(advice::ALL)
 }
 
-/// The sentences of the program and of the crates below it.
+/// The texts of the program and of the crates below it.
 fn own() -> impl Iterator<Item = MessageTemplate> {
     commands::ALL
         .iter()
@@ -31,13 +31,13 @@ fn own() -> impl Iterator<Item = MessageTemplate> {
         .copied()
 }
 
-/// Whether a translation can name this name of a fact, of a check or of a column, or word that stands alone.
+/// True if a translation can contain this name of a fact, a check or a column, or this single word.
 pub(crate) fn is_named(name: &str) -> bool {
     let texts = Texts::english(&all());
     ["labels", "words"].into_iter().any(|group| texts.of(group, name).is_some())
 }
 
-/// So many records.
+/// A number of records.
 pub(crate) fn records(count: u64) -> sync_core::Message {
     if count == 1 { common::one_record() } else { common::records(count) }
 }

@@ -1,4 +1,4 @@
-//! Names of facts, heads of columns, and words that stand alone.
+//! Names of facts, heads of columns, and single words.
 
 /// Names of facts and heads of columns.
 const LABELS: &[&str] = &[
@@ -152,7 +152,7 @@ const LABELS: &[&str] = &[
     "who must act",
 ];
 
-/// Words that stand alone.
+/// Single words.
 const WORDS: &[&str] = &[
     "FAULT",
     "bound",

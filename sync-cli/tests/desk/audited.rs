@@ -35,14 +35,14 @@ fn a_whole_site_lacks_nothing() {
 
 #[test]
 fn what_is_not_compared_is_told_whatever_is_found() {
-    const LEFT_OUT: &str = "Stores, names, items and all else that comes from the legacy server was not.";
+    const LEFT_OUT: &str = "Not compared: stores, names, items and all else from the legacy server.";
     let clinic = Clinic::new();
     clinic.put_at_central("property", PROPERTY);
     clinic.sync(0);
     clinic.damage("DELETE FROM sync_record WHERE table_name IN ('store', 'name')");
     let found = clinic.audit(0);
-    assert_eq!(found["compared"], format!("Compared was what travels over V6. {LEFT_OUT}"));
-    holds(&clinic.says(&["audit"], 0), &["Nothing is missing", "Compared was what travels over V6.", LEFT_OUT]);
+    assert_eq!(found["compared"], format!("Compared: records of V6. {LEFT_OUT}"));
+    holds(&clinic.says(&["audit"], 0), &["Nothing is missing", "Compared: records of V6.", LEFT_OUT]);
     clinic.damage("DELETE FROM sync_record WHERE table_name = 'property'");
     holds(&clinic.says(&["audit"], 1), &["Should be the same, but is not: 1 record", LEFT_OUT]);
 }

@@ -225,7 +225,7 @@ fn what_is_sent_stays_sent_until_central_says_that_it_is_integrated() {
     assert_eq!(cycle_of(&ward.clinic, &sent)["outcome"], "cancelled");
     holds(
         &ward.clinic.says(&explain, 0),
-        &["sent; the other end has not said yet", "log show 1); whether it is integrated there is not known yet"],
+        &["sent; the other end has not confirmed", "log show 1); whether it is integrated there is not known yet"],
     );
     ward.central.doing().instead.clear();
     assert_eq!(ward.clinic.sync(0)["pushed"], 0, "it is only asked about");

@@ -43,7 +43,7 @@ fn a_record_of_its_own_that_was_lost_comes_back_though_the_cursor_stands_at_the_
     assert_eq!(clinic.json(&["status"], 0)["pull_cursor_v6"], 0);
     clinic.damage("DELETE FROM sync_record WHERE record_id = 'fridge'");
     let rewind = ["cursor", "rewind", "pull", "--own", "--yes", "--reason", "lost"];
-    holds(&clinic.says(&rewind, 0), &["with what came from this site"]);
+    holds(&clinic.says(&rewind, 0), &["this site's own records included"]);
     clinic.sync(0);
     assert_eq!(clinic.json(&["records", "get", "asset", "fridge"], 0)["data"]["notes"], "cold");
 }

@@ -32,7 +32,7 @@ fn what_was_lost_here_is_read_again() {
 
     let cursors = clinic.desk.run(&["cursor", "show", "--json"]).ends(0).json_lines();
     let pull = cursors.iter().find(|cursor| cursor["name"] == "pull_cursor_v6").expect("the cursor");
-    holds(&clinic.says(&["cursor", "show"], 0), &["pull_cursor_v6", "next of central's to read"]);
+    holds(&clinic.says(&["cursor", "show"], 0), &["pull_cursor_v6", "next position to read at central"]);
 
     let planned = clinic.json(&["cursor", "rewind", "pull"], 0);
     assert_eq!((&planned["plan"]["from"], &planned["done"]), (&pull["position"], &json!(false)));
@@ -41,7 +41,7 @@ fn what_was_lost_here_is_read_again() {
     assert!(clinic.backups().is_empty(), "nothing was done yet");
 
     let rewind = ["cursor", "rewind", "pull", "--own", "--yes", "--reason", "deleted by mistake"];
-    holds(&clinic.says(&rewind, 0), &["is rewound", "with what came from this site", "oms-sync.sqlite.before-"]);
+    holds(&clinic.says(&rewind, 0), &["is rewound", "this site's own records included", "oms-sync.sqlite.before-"]);
     let backups = clinic.backups();
     assert_eq!(backups.len(), 1);
     let backup = clinic.json(&["--db", &backups[0], "status"], 0);

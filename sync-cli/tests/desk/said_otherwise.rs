@@ -170,6 +170,6 @@ fn what_a_server_tells_its_administrator_is_said_in_the_words_of_a_file() {
     let desk = Desk::new();
     let file = marked(&desk);
     let said = desk.serve_with("central.sqlite", &["--texts", file, "--public-url", "nowhere"]).stop().err;
-    holds(&said, &["‹warning: ‹the address that sites are told"]);
+    holds(&said, &["‹warning: ‹the address that sites get for"]);
     assert_eq!(unmarked(&said).trim(), "");
 }

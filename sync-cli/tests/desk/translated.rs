@@ -42,12 +42,12 @@ fn the_template_has_everything_and_is_itself_a_file_of_texts() {
     assert_eq!(texts["doctor"]["nobody_answers"], "nobody answers at {url}");
     let texts_there_are: usize =
         texts.as_object().expect("groups").values().map(|group| group.as_object().expect("texts").len()).sum();
-    assert_eq!(template.err.trim(), format!("{texts_there_are} of {texts_there_are} texts are said in English."));
+    assert_eq!(template.err.trim(), format!("{texts_there_are} of {texts_there_are} texts are in English."));
     std::fs::write(desk.path("en.json"), &template.out).expect("a file");
     let again = desk.run(&["--texts", "en.json", "errors", "--template"]).ends(0);
     assert_eq!(
         (again.out, again.err.trim()),
-        (template.out, &*format!("0 of {texts_there_are} texts are said in English."))
+        (template.out, &*format!("0 of {texts_there_are} texts are in English."))
     );
 
     std::fs::write(desk.path("some.json"), r#"{"disk_full": {"message": "plus de place"}}"#).expect("a file");

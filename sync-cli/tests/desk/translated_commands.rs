@@ -99,11 +99,14 @@ fn cursor_and_resend() {
     clinic.damage("UPDATE sync_state SET value = '900' WHERE key = 'push_cursor_v6'");
     let cursors = "pull push cursor central legacy";
     let said = clinic.in_marks(&["cursor", "show"], 0, cursors);
-    holds(&said.out, &["‹next of central's to read›", "‹push_cursor_v6: ‹it stands beyond the end: that cannot be››"]);
+    holds(
+        &said.out,
+        &["‹next position to read at central›", "‹push_cursor_v6: ‹it is beyond the end, which is impossible››"],
+    );
     let found = clinic.desk.run(&["--texts", "marked.json", "cursor", "show", "--json"]).ends(0).json_lines();
     assert_eq!(
         (&found[0]["name"], &found[0]["meaning"]),
-        (&json!("pull_cursor_v6"), &json!("‹next of central's to read›"))
+        (&json!("pull_cursor_v6"), &json!("‹next position to read at central›"))
     );
     let said = clinic.in_marks(&["cursor", "rewind", "pull"], 0, "");
     holds(&said.out, &["‹The cursor would be rewound from"]);
@@ -198,7 +201,7 @@ fn net_with_both_servers_and_without_central() {
     let said = ward.clinic.in_marks(&["net"], 0, "http localhost");
     holds(
         &said.out,
-        &["‹latency›", "‹1 records that this site has not read›", "‹A first sync takes ‹", "‹Not in it: "],
+        &["‹latency›", "‹1 records that this site has not read›", "‹A first sync takes ‹", "‹Not included: "],
     );
     holds(&said.out, &["known from ‹what is in this database››"]);
     ward.central.shut();
@@ -218,13 +221,13 @@ fn a_bundle_is_told_in_other_words_and_is_itself_english() {
     let parts =
         "README txt json jsonl environment status doctor identity settings cursors push log errors quarantine files";
     let said = clinic.in_marks(&["bundle", "--list"], 0, parts);
-    holds(&said.out, &["‹WHAT IT IS›", "‹settings, secrets kept out›", "‹Not in it: passwords"]);
+    holds(&said.out, &["‹WHAT IT IS›", "‹settings, secrets kept out›", "‹Left out: passwords"]);
     holds(&said.err, &["‹Nothing was written.›"]);
     let said = clinic.in_marks(&["bundle", "b.tar.gz"], 0, parts);
     holds(&said.out, &["‹written: b.tar.gz ("]);
-    holds(&said.err, &["‹Look into it before you send it"]);
+    holds(&said.err, &["‹Each part is text: read it before"]);
     let listed = clinic.desk.run(&["--texts", "marked.json", "bundle", "--list", "--json"]).ends(0).json();
-    assert_eq!(listed["parts"][0]["what"], "‹what each part is›");
+    assert_eq!(listed["parts"][0]["what"], "‹a description of each part›");
     for (name, text) in unpacked(&clinic.desk.path("b.tar.gz")) {
         assert!(!text.contains('‹'), "{name}: {text}");
     }

@@ -81,7 +81,7 @@ pub(crate) const FINDINGS: &[Declared] = &[
         code: "own_url_unusable",
         class: Configure,
         upstream: None,
-        message: "the address that sites are given for this central server does not work",
+        message: "the address that sites get for this central server does not work",
         cause: "The legacy server has localhost, a local network address or no address for this server.",
         advice: "On the legacy server, enter the address at which sites can reach this server.",
     },

@@ -36,7 +36,7 @@ pub enum Error {
         code: "unreachable", class: Retry, upstream: "CONNECTION_ERROR",
         message: "{server} at {url} cannot be reached",
         cause: "No network, a wrong address or port, a server that is off, or a firewall in between.",
-        advice: "Check the network connection and the address; nothing is lost, the next sync goes on.",
+        advice: "Check the network connection and the address; nothing is lost, the next sync continues.",
     }
 
     /// A server exceeded its time.
@@ -89,7 +89,7 @@ pub enum Error {
         code: "initialisation_in_progress", class: Retry,
         message: "the legacy server is still gathering the records of this site",
         cause: "A first sync asks the legacy server for everything of this site, which may take it half an hour.",
-        advice: "Sync again in some minutes; it goes on waiting, and nothing has to be asked for again.",
+        advice: "Sync again in some minutes: it continues to wait, and nothing is lost.",
     }
 
     /// The legacy server was too slow to look up the site.
@@ -104,7 +104,7 @@ pub enum Error {
     TooManyAttempts {
         fields: { server: Server = Legacy },
         code: "too_many_attempts", class: Retry,
-        message: "{server} lets nobody sign in as this site for a while: too many attempts were refused",
+        message: "{server} blocks sign-ins of this site for a while: too many attempts were refused",
         cause: "A wrong password was tried again and again, by this machine or another one with the same site name.",
         advice: "Wait a minute, then sync again; if it comes back, check the password, and that no other machine uses this site's name.",
     }
@@ -178,8 +178,8 @@ pub enum Error {
     DatabaseCopied {
         fields: { site: String as quoted = "clinic".into(), since: String = "2026-11-23T08:00:00.000Z".into() },
         code: "database_copied", class: Configure,
-        message: "another copy of this database goes on as site \"{site}\", since {since}",
-        cause: "The file was copied, or the machine with it, and both copies run: central takes only one, or both would drift apart.",
+        message: "another copy of this database continues as site \"{site}\", since {since}",
+        cause: "The file was copied, or the machine with it, and both copies run: central accepts only one, because both would drift apart.",
         advice: "Stop this copy, and go on with the other one. To go on with this one instead, stop the other and set this site up again here: it reads what the other sent, and the other is refused from then on. What is not sent yet stays in each.",
     }
 
@@ -188,7 +188,7 @@ pub enum Error {
         fields: { reason: String = "no such file".into() },
         code: "no_machine_id", class: Configure,
         message: "this machine has no id of its own: {reason}",
-        cause: "Containers and phones often have none; on Linux it stands in /etc/machine-id.",
+        cause: "Containers and phones often have none; on Linux it is in /etc/machine-id.",
         advice: "Give this machine an id that stays the same when the site is set up.",
     }
 
@@ -228,7 +228,7 @@ pub enum Error {
         code: "not_an_msupply_server", class: Configure,
         message: "what answers at {url} is not {server}: it sent {found}",
         cause: "A proxy, a log-in page of the network, or another program answers at this address and port.",
-        advice: "Check the address, its port, and whether it begins with http:// or https://; a proxy or a log-in page of the network may stand in between.",
+        advice: "Check the address, its port, and whether it begins with http:// or https://; a proxy or a log-in page of the network may be in between.",
     }
 
     /// A certificate that is not trusted.
@@ -275,7 +275,7 @@ pub enum Error {
     LegacyKeepsSites {
         code: "legacy_keeps_sites", class: Configure,
         message: "the legacy server keeps the list of sites and stores of this database, which was set up there",
-        cause: "A list of its own would give new sites the numbers of existing ones, and with them their stores and records.",
+        cause: "A list of its own would give new sites the numbers of existing ones, and with these their stores and records.",
         advice: "Add sites and stores on the legacy server; a central server without a legacy server needs a new database.",
     }
 
@@ -284,8 +284,8 @@ pub enum Error {
         fields: { server: Server = Central, min: u32 = 0, max: u32 = 4, sent: u32 = 5 },
         code: "v6_version_incompatible", class: Upgrade, upstream: "V6_API_VERSION_INCOMPATIBLE",
         message: "{server} speaks sync versions {min} to {max}, this site sent {sent}",
-        cause: "Central is older or newer than what this program speaks.",
-        advice: "Upgrade whichever end is older.",
+        cause: "Central is older or newer than this program.",
+        advice: "Upgrade the older end.",
     }
 
     /// A V5 version that the legacy server refuses.
@@ -293,7 +293,7 @@ pub enum Error {
         fields: { sent: u32 = 14 },
         code: "api_version_incompatible", class: Upgrade, upstream: "API_VERSION_INCOMPATIBLE",
         message: "the legacy server does not accept this site's sync API version {sent}",
-        cause: "The legacy server is older than what this program speaks.",
+        cause: "The legacy server is older than this program.",
         advice: "Upgrade the legacy server, or this program.",
     }
 
@@ -302,15 +302,15 @@ pub enum Error {
         fields: { needs: &'static str = "2.7.0" },
         code: "central_too_old", class: Upgrade,
         message: "the central server does not support this request: it needs Open mSupply {needs} or later",
-        cause: "The command uses a part of the protocol that came with a later release of Open mSupply.",
-        advice: "Upgrade the central server; until then the ordinary sync brings the same, later.",
+        cause: "The request came with a later release of Open mSupply.",
+        advice: "Upgrade the central server; until then an ordinary sync brings the same records later.",
     }
 
     /// A schema of a later version.
     DatabaseTooNew {
         fields: { found: i64 = 2, known: i64 = 1 },
         code: "database_too_new", class: Upgrade,
-        message: "the database was written by a newer version: its schema is {found}, this version knows up to {known}",
+        message: "the database was written by a newer version: its schema is {found}, this version knows schemas up to {known}",
         cause: "A newer version of this program has used the database.",
         advice: "Upgrade this program; the database is untouched.",
     }
@@ -320,8 +320,8 @@ pub enum Error {
         fields: { server: Server = Central, url: String = a_url(), detail: Detail = error_detail::empty().into() },
         code: "unreadable_answer", class: PeerFault,
         message: "the answer of {server} at {url} cannot be read: {detail}",
-        cause: "The server sent something that is not of this protocol, or only a part of it.",
-        advice: "Nothing was taken from this answer; send the message to the server's administrator.",
+        cause: "The server sent data outside this protocol, or only a part of an answer.",
+        advice: "Nothing of this answer was stored; send the message to the server's administrator.",
     }
 
     /// An answer that is too large even for the smallest request.
@@ -329,7 +329,7 @@ pub enum Error {
         fields: { server: Server = Central, url: String = a_url(), bytes: u64 = 268_435_456 },
         code: "answer_too_large", class: PeerFault,
         message: "the answer of {server} at {url} is larger than {bytes} bytes",
-        cause: "One record alone is larger than this site takes into memory, or the server sends something else.",
+        cause: "One record alone is larger than this site allows in memory, or the server sends something else.",
         advice: "Have the record made smaller at the server, or raise the limit of this site on a machine with enough memory.",
     }
 
@@ -363,9 +363,9 @@ pub enum Error {
     /// An endless queue of the legacy server.
     QueueNotMoving {
         code: "queue_not_moving", class: PeerFault,
-        message: "the legacy server's queue for this site does not move: what was acknowledged comes again and again",
+        message: "the legacy server's queue for this site does not move: acknowledged records come again and again",
         cause: "Acknowledgements do not reach the legacy server, or it does not keep them.",
-        advice: "Nothing is lost, every record of it is here; the server's administrator must look at this site's queue.",
+        advice: "Nothing is lost, all its records are here; the server's administrator must look at this site's queue.",
     }
 
     /// A changelog that ends before this site's cursor.
@@ -374,15 +374,15 @@ pub enum Error {
         code: "cursor_went_back", class: PeerFault,
         message: "the changelog of {server} went back: this site has read up to {ours}, it now ends at {theirs}",
         cause: "The server was restored from a backup, or another server is now at its address.",
-        advice: "The server was restored from a backup or replaced; ask its administrator before syncing on.",
+        advice: "The server was restored from a backup or replaced; ask its administrator before the next sync.",
     }
 
     /// A push that was accepted in part.
     PartlyAccepted {
         fields: { server: Server = Central, sent: u64 = 100, accepted: u64 = 99 },
         code: "partly_accepted", class: PeerFault,
-        message: "{server} took {accepted} of {sent} records",
-        cause: "The server took less than was sent without saying why.",
+        message: "{server} accepted {accepted} of {sent} records",
+        cause: "The server accepted fewer records than were sent, without a reason.",
         advice: "Nothing is lost, the records are sent again; tell the server's administrator.",
     }
 
@@ -396,7 +396,7 @@ pub enum Error {
         },
         code: "record_too_large", class: Input,
         message: "{table} {id} alone is too large for {server}: {bytes} bytes",
-        cause: "A single record, a report with pictures for example, is larger than what central takes.",
+        cause: "A single record, such as a report with pictures, is larger than central accepts.",
         advice: "Make the record smaller; it stays here and blocks no other record.",
     }
 
@@ -414,8 +414,8 @@ pub enum Error {
         fields: { path: String = "site.sqlite".into() },
         code: "database_replaced", class: LocalFault,
         message: "{path} is not the database that was opened: the file was replaced or removed",
-        cause: "A backup was put back, or the folder was tidied up, while the program ran.",
-        advice: "Start it again: it opens the file that is there now. Stop it first, the next time a backup is put back.",
+        cause: "A backup was restored, or the folder was tidied up, while the program ran.",
+        advice: "Start it again: it opens the file that is there now. Next time, stop it before you restore a backup.",
     }
 
     /// The file of the database has several names on its disk.
@@ -423,7 +423,7 @@ pub enum Error {
         fields: { path: String = "site.sqlite".into(), names: u64 = 2 },
         code: "database_hard_linked", class: LocalFault,
         message: "{path} has {names} names on its disk",
-        cause: "A hard link was made to it: what is written last is in a file named after the name by which a program opened it, so two names damage the database.",
+        cause: "A hard link was made to it. SQLite names the file with the last writes after the path of the database, so two names damage it.",
         advice: "Remove the other names, with `find -samefile` if need be. A symbolic link does no harm; a copy is made with a backup.",
     }
 
@@ -451,7 +451,7 @@ pub enum Error {
         code: "disk_full", class: LocalFault,
         message: "the disk is full",
         cause: "No space is left on the disk of the database, or of temporary files.",
-        advice: "Free some space; nothing is lost, the next sync goes on.",
+        advice: "Free some space; nothing is lost, the next sync continues.",
     }
 
     /// Any other error of the database.
@@ -486,8 +486,8 @@ pub enum Error {
         fields: { what: String = "pull_cursor_v6".into() },
         code: "damaged_state", class: LocalFault,
         message: "stored data cannot be read back: {what}",
-        cause: "Something that is no part of this program has written to the database.",
-        advice: "The database was changed by something else; restore a backup.",
+        cause: "Another program has written to the database.",
+        advice: "The database was changed by another program; restore a backup.",
     }
 
     /// A record that does not fit its type.
@@ -499,7 +499,7 @@ pub enum Error {
         },
         code: "invalid_record", class: Input,
         message: "{table} {id} is not valid: {detail}",
-        cause: "A field is missing, or holds another kind of value than the type of the record has.",
+        cause: "A field is missing, or its value has the wrong type.",
         advice: "Correct the field; nothing was written.",
     }
 

@@ -52,8 +52,8 @@ pub enum Refusal {
         fields: { table: String = "asset_log".into() },
         code: "not_deletable", class: Input,
         message: "records of {table} cannot be deleted",
-        cause: "Other records rest on records of this type.",
-        advice: "Leave the record, or mark it in the way its fields offer.",
+        cause: "Other records depend on records of this type.",
+        advice: "Leave the record, or mark it with one of its fields.",
     }
 
     /// Open mSupply removed the type.
@@ -61,7 +61,7 @@ pub enum Refusal {
         fields: { table: String = "pack_variant".into(), release: &'static str = "2.4.0" },
         code: "removed_type", class: Input,
         message: "{table} does not travel over V6 any more: release {release} removed it",
-        cause: "The type was given up by Open mSupply.",
+        cause: "Open mSupply removed the type.",
         advice: "Use the type that replaced it.",
     }
 
@@ -70,7 +70,7 @@ pub enum Refusal {
         fields: { table: String = "system_log".into() },
         code: "not_pulled", class: Input,
         message: "{table} does not travel from central to sites over V6",
-        cause: "Central sent a record of a type that goes only to it.",
+        cause: "Central sent a record of a type that only travels to central.",
         advice: "Tell the central server's administrator: it sent something that it should not send.",
     }
 

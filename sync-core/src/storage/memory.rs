@@ -38,23 +38,23 @@ use crate::record::Cursor;
 #[derive(Default)]
 pub struct MemoryStorage {
     committed: Mutex<State>,
-    /// Held by the one transaction that writes.
+    /// Held by the only writing transaction.
     writer: Mutex<()>,
     cycle_runs: Arc<AtomicBool>,
 }
 
 impl MemoryStorage {
-    /// An empty one.
+    /// An empty storage.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A backup of what is committed now.
+    /// A backup of the committed state.
     pub fn backup(&self) -> MemoryBackup {
         MemoryBackup(self.snapshot())
     }
 
-    /// Puts a backup of this storage back in place of what was committed since.
+    /// Restores a backup of this storage in place of later commits.
     pub fn restore(&self, backup: &MemoryBackup) {
         let _turn = lock(&self.writer);
         let mut committed = lock(&self.committed);
@@ -63,19 +63,19 @@ impl MemoryStorage {
         *committed = state;
     }
 
-    /// Another storage that holds the same, as a copy of a whole machine does: it is no backup that was put back.
+    /// Another storage with the same content, as a copy of a whole machine has: it does not count as restored.
     #[must_use]
     pub fn duplicate(&self) -> Self {
         Self { committed: Mutex::new(self.snapshot()), ..Self::default() }
     }
 
-    /// Lets the changelog go on at this position at least, as that of a database that has seen as many changes.
+    /// Continues the changelog at this position at least, like a database that has seen as many changes.
     pub fn goes_on_at(&self, position: u64) {
         let _turn = lock(&self.writer);
         lock(&self.committed).goes_on_at(Cursor(position));
     }
 
-    /// What is committed now. Its parts are shared until one of them is written.
+    /// The committed state. Its parts are shared until one of them is written.
     fn snapshot(&self) -> State {
         lock(&self.committed).clone()
     }
@@ -105,7 +105,7 @@ impl Storage for MemoryStorage {
     }
 }
 
-/// All that a [`MemoryStorage`] held at some moment.
+/// The whole content of a [`MemoryStorage`] at some moment.
 #[derive(Clone)]
 pub struct MemoryBackup(State);
 

@@ -21,12 +21,11 @@ crate::sentences! {
         site_with_number(name, number) = "{name}, number {number}";
         no_site_name() = "without a name";
         no_other_copy() = "no other copy of this database is known to run";
-        stop_the_other() = "Find the other copy and stop it; what it has not sent is only there. Where nothing else runs, it says so \
-            no more after the next push.";
+        stop_the_other() = "Find the other copy and stop it; its unsent edits exist only there. If no other copy runs, this warning ends after the next push.";
         copy_refused(at) = "this copy goes on; another one was refused at {at}";
         copies_of_site(site, goes_on, refused) = "two copies of the database of site {site} run: the one that pushed at {goes_on} \
             goes on, and another one was refused at {refused}";
-        file_came_here() = "the file was moved or copied here; if the one it was made of still runs, one of the two must stop";
+        file_came_here() = "the file was moved or copied here; if the original still runs, stop one of the two";
         one_store() = "1 store";
         stores(count) = "{count} stores";
         none_set_aside() = "no record is in quarantine";
@@ -38,7 +37,7 @@ crate::sentences! {
             "{stuck} of {all} files do not get through, for example the {direction} of {id} of {table} {record}";
         files_stuck_for(stuck, all, direction, id, table, record, reason) = "{stuck} of {all} files do not get \
             through, for example the {direction} of {id} of {table} {record}: {reason}";
-        dispensary_not_central() = "asked only of stores on a central server";
+        dispensary_not_central() = "checked only for stores on a central server";
         dispensary_well() = "every store of this central server is in it";
         cursors_well() = "no cursor is beyond its end";
         cursors_well_at(servers) = "no cursor is beyond the end at {servers}";
@@ -87,7 +86,7 @@ crate::sentences! {
         check_proxy() = "This machine's environment names that proxy (http_proxy, https_proxy, all_proxy; no_proxy names the \
             servers that are asked directly): ask the network's \
             administrator whether address, user name and password of it are right.";
-        log_in_first() = "A log-in page or a proxy of the network stands in between: open any web page on this machine \
+        log_in_first() = "A log-in page or a proxy of the network is in between: open any web page on this machine \
             and log in there, or ask the network's administrator to let these addresses through.";
 
         // TLS.
@@ -134,24 +133,21 @@ crate::sentences! {
     /// Warnings of a cycle.
     cycle {
         something_new(change) = "the legacy server says something new: {change}";
-        without_legacy() = "the legacy server is not available: going on with what it said before";
+        without_legacy() = "the legacy server is not available: continuing with its stored answer";
         legacy_went_back(position) = "the legacy server went back to position {position}: it was restored from a \
             backup or replaced. Its central data is read again from the beginning.";
         stores_left(stores) = "stores that are no longer active here: {stores}. Their records can still be read here, \
             but only the site where the stores are active now can change them.";
-        copy_refused(at) = "another copy of this database wants to go on as this site, and central refused it at {at}: \
-            this one goes on; find the other and stop it";
+        copy_refused(at) = "another copy of this database tried to act as this site, and central refused it at {at}: this copy continues; find the other one and stop it";
         stores_gained(stores) = "the legacy server sent changes to stores that are active here: {stores}. Everything \
             is read again from the beginning.";
         queue_fills(left) = "the legacy server's queue for this site fills as fast as it is read ({left} records are \
             left): the next sync goes on with it";
         file_failed(direction, id, reason) = "{direction} of file {id} failed: {reason}";
-        link_waits(patient, store, reason) = "linking patient {patient} to store {store} is not done yet, and goes on with \
-            the next sync: {reason}";
-        restored() = "this database was restored from a backup: what was synchronised since then is read again";
+        link_waits(patient, store, reason) = "linking patient {patient} to store {store} is not done yet, and continues with the next sync: {reason}";
+        restored() = "this database was restored from a backup: everything synchronised since then is read again";
         central_went_back(after) = "central went back to {after} in its changelog: it was restored from a backup or \
-            replaced. Everything is read again from the beginning, and what it lost of this site's goes out again with \
-            the next push.";
+            replaced. Everything is read again from the beginning, and the edits of this site that it lost go out again with the next push.";
     }
 
     /// Disagreements about the identity of a database.
@@ -186,9 +182,8 @@ crate::sentences! {
         not_in_dispensary_mode(id, store, mode) = "store {id} ({store}) on the central server is in {mode} mode: set \
             it to dispensary mode on the legacy server";
         own_url_unusable(url, reason) =
-            "the address that sites are told for this server, \"{url}\", cannot be used: {reason}";
-        changelog_nears_its_end(newest, percent) = "the changelog stands at {newest}, {percent} % of what sites of Open mSupply \
-            2.x can count: beyond 2147483648 they lose their place each time. Bring the sites to a release that counts \
+            "the address that sites get for this server, \"{url}\", cannot be used: {reason}";
+        changelog_nears_its_end(newest, percent) = "the changelog is at {newest}, {percent} % of the numbers that sites of Open mSupply 2.x can count: beyond 2147483648 they lose their place each time. Bring the sites to a release that counts \
             further, and find out what writes so many changes";
         no_url() = "there is none, so no site finds this server";
         more_than_an_address() = "it holds more than an address";
@@ -197,18 +192,17 @@ crate::sentences! {
 
     /// Why a record differs between both ends, and the advice.
     audit {
-        compared() = "Compared was what travels over V6. Stores, names, items and all else that comes from the legacy \
-            server was not.";
+        compared() = "Compared: records of V6. Not compared: stores, names, items and all else from the legacy server.";
         lost_here() = "read from central before, but no longer here as it was read";
         lost_here_advice() = "Read everything from central again, this site's own records included; edits that are not \
             pushed are kept.";
-        not_taken() = "written or deleted here and taken by central, which does not show it";
+        not_taken() = "written or deleted here and accepted by central, which does not show it";
         not_taken_advice() =
             "Look for it at central, in the quarantine too; if it is not there, send it again.";
-        deleted_at_central() = "deleted at central, and here still";
+        deleted_at_central() = "deleted at central, but still here";
         deleted_at_central_advice() = "Read everything from central again, this site's own records included, to \
             delete it here; or send it again if it is to stay.";
-        lost_at_central() = "came from central, which has it no more";
+        lost_at_central() = "came from central, which no longer has it";
         lost_at_central_advice() = "If central was restored, its administrator must know; send the records of \
             this site again, those that came from central too.";
         waits_for_push() = "edited here, and waits to be pushed";
@@ -221,7 +215,7 @@ crate::sentences! {
         set_aside_advice() = "The quarantine says why.";
         refused_by_central() = "written here, and not taken by central";
         refused_by_central_advice() = "The quarantine says why.";
-        not_for_this_site() = "of a store or a patient that central does not send here, or not any more";
+        not_for_this_site() = "of a store or a patient that central does not send here, or no longer sends";
         ignored() = "came, and is ignored here on purpose";
         ignored_advice() = "Nothing to do; the quarantine can try it again.";
         not_for_this_site_advice() = "Nothing to do: it stays to be read.";
@@ -229,20 +223,20 @@ crate::sentences! {
 
     /// The meaning of a cursor, and remarks about it.
     cursor {
-        pull_central() = "next of central's to read";
-        pull_legacy() = "last of the legacy server's read";
-        push_central() = "next of ours, for central";
-        push_legacy() = "next of ours, for the legacy server";
+        pull_central() = "next position to read at central";
+        pull_legacy() = "last position read at the legacy server";
+        push_central() = "next position to push to central";
+        push_legacy() = "next position to push to the legacy server";
         unconfirmed() = "what was sent last is not confirmed yet";
         rereads_own() = "everything of this site is read again too";
-        beyond_end() = "it stands beyond the end: that cannot be";
+        beyond_end() = "it is beyond the end, which is impossible";
     }
 
     /// Why nothing would be sent now.
     held_up {
         no_legacy_server() = "this is a central server without a legacy server, which sends nothing by itself";
         first_sync() = "the first sync is not complete: nothing is sent before this site knows its stores";
-        restored() = "this database was restored from a backup: what was lost is read before anything is sent";
+        restored() = "this database was restored from a backup: the lost records are read before anything is sent";
     }
 
     /// The origin of the number of records of a first sync.
@@ -263,13 +257,12 @@ crate::sentences! {
         malformed() = "Its data do not fit its record type. Correct it where it was written, or upgrade this program.";
         failed() = "The database or this program failed at it each time. Look at the reason, and upgrade this program; it is \
             tried again then.";
-        superseded() = "A newer version, or a move to another store, came before it could be integrated, and wins; kept for \
-            reference. Enter it again where the record is now if it counts.";
+        superseded() = "A newer version, or a move to another store, came before it could be integrated, and wins; kept for reference. If it matters, enter it again where the record is now.";
         ignored() = "Not needed here; kept for reference. Nothing to do.";
         not_readable_everywhere() =
             "not every server and site could read it, so it is sent to none; write the record again without what its reason names";
         another_version_here() =
-            "it was written here, and what is here now is another version; write the record again if this one counts";
+            "it was written here, and the version here now is another one; write the record again if this one matters";
     }
     /// Faults of given input: an option, a file, a record.
     input {
@@ -297,7 +290,7 @@ crate::sentences! {
         no_store_of_central() = "no store is active on the central server itself, so the legacy server cannot show it a \
             patient";
         no_date(text) = "\"{text}\" is no date: write it as 2011-03-31";
-        nobody_searched_for() = "say something of the patient: a name, a date of birth, or a code";
+        nobody_searched_for() = "describe the patient: a name, a date of birth, or a code";
         first_sync_first() = "the first sync of this site is not complete: run a sync first";
         restored_sync_first() = "this database was restored from a backup: run a sync first";
         rereading_sync_first() = "everything is being read again from central: run a sync first";

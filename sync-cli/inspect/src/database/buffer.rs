@@ -1,4 +1,4 @@
-//! Received records that did not get in: why, and which record each lacks.
+//! Received records that were not integrated: the reason, and the record that each lacks.
 
 use std::collections::BTreeMap;
 
@@ -11,26 +11,26 @@ use super::open::{Database, failed};
 use super::values::{first_line, table_of, time};
 use crate::sentences::stuck_records as says;
 
-/// Why a record is stuck. Open mSupply tries none of them again by itself, and shows none to its users.
+/// Why a record is stuck. Open mSupply does not retry it, and does not show it to its users.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
     /// It names a record that was not there.
     MissingParent,
-    /// This release does not know its table, and passes it over.
+    /// This release does not know its table, and skips it.
     UnknownTable,
-    /// What it holds cannot be read.
+    /// Its content cannot be read.
     BadData,
-    /// Another record has what only one may have.
+    /// Another record has a value that must be unique.
     Duplicate,
-    /// This release leaves it out on purpose.
+    /// This release leaves it out deliberately.
     Ignored,
     /// Something else.
     Other,
 }
 
 impl Cause {
-    /// What it means, as `lacks another record`.
+    /// A description, such as `lacks another record`.
     pub fn meaning(self) -> Message {
         match self {
             Self::MissingParent => says::missing_parent(),
@@ -42,7 +42,7 @@ impl Cause {
         }
     }
 
-    /// What helps.
+    /// The advice.
     pub fn advice(self) -> Message {
         match self {
             Self::MissingParent => says::missing_parent_advice(),
@@ -73,7 +73,7 @@ pub struct Missing {
     pub table: String,
     /// Its id.
     pub id: String,
-    /// How many of the stuck records name it.
+    /// The number of stuck records that name it.
     pub needed_by: u64,
     /// `never_arrived`, `stuck_itself`, `waiting`, or `not_kept`: it was integrated and is gone.
     pub state: &'static str,
@@ -86,19 +86,19 @@ pub struct Stuck {
     pub cause: Cause,
     /// Their table, as the wire names it.
     pub table: String,
-    /// The site that pushed them; `None` for what was pulled.
+    /// The site that pushed them; `None` for pulled records.
     pub from_site: Option<i64>,
-    /// How many there are.
+    /// Their number.
     pub records: u64,
     /// The error of the first of them.
     pub reason: Detail,
-    /// Empty where what they lacked has arrived since.
+    /// Empty if the records that they lacked have arrived since.
     pub missing: Vec<Missing>,
-    /// When the oldest was received.
+    /// The arrival of the oldest.
     pub oldest_received_at: String,
     /// Some of their ids.
     pub ids: Vec<String>,
-    /// What helps.
+    /// The advice.
     pub advice: Message,
 }
 
@@ -109,29 +109,29 @@ impl Localize for Stuck {
     }
 }
 
-/// Received records of one table that the next integration takes.
+/// Received records of one table that the next integration handles.
 #[derive(Debug, Serialize)]
 pub struct NotIntegrated {
     /// Their table, as the wire names it.
     pub table: String,
-    /// The site that pushed them; `None` for what was pulled.
+    /// The site that pushed them; `None` for pulled records.
     pub from_site: Option<i64>,
-    /// How many there are.
+    /// Their number.
     pub records: i64,
-    /// When the oldest was received.
+    /// The arrival of the oldest.
     pub oldest_received_at: String,
 }
 
 /// The sync buffer.
 #[derive(Debug, Serialize)]
 pub struct Buffer {
-    /// Records in it.
+    /// The number of its records.
     pub records: i64,
     /// Those that were integrated without an error.
     pub integrated: i64,
-    /// Those that the next integration takes, by table and sender.
+    /// Those that the next integration handles, by table and sender.
     pub not_integrated: Vec<NotIntegrated>,
-    /// Those that no integration takes again, by cause.
+    /// Those that no integration handles again, by cause.
     pub stuck: Vec<Stuck>,
     /// The records that never arrived and that others lack, the most needed first: with these the rest can follow.
     pub never_arrived: Vec<Missing>,
@@ -143,14 +143,14 @@ struct Row {
     data: String,
     from_site: Option<i64>,
     received: String,
-    /// `None` for one that an integration passed over.
+    /// `None` for one that an integration skipped.
     error: Option<String>,
 }
 
 impl Buffer {
     pub(super) fn read(database: &Database) -> Result<Self> {
         let source = database.column("sync_buffer", "source_site_id");
-        // An integration of the same sender's records that came later and left this one out does not know its table.
+        // A later integration of the same sender's records that skipped this one does not know its table.
         let newest = format!(
             "WITH newest AS (SELECT {source} AS sender, MAX(integration_datetime) AS at FROM sync_buffer GROUP BY 1)"
         );
@@ -246,7 +246,7 @@ fn add(database: &Database, row: Row, groups: &mut BTreeMap<(Cause, String, Opti
     Ok(())
 }
 
-/// The records that this one names and that are not there, by the database's own foreign keys.
+/// The missing records that this one names, by the database's own foreign keys.
 fn missing(database: &Database, table: &str, data: &str) -> Result<Vec<(String, String)>> {
     let Ok(fields) = serde_json::from_str::<Map<String, Value>>(data) else { return Ok(Vec::new()) };
     let sql = "SELECT \"from\", \"table\", COALESCE(\"to\", 'id') FROM pragma_foreign_key_list(?1) ORDER BY 1";
@@ -267,12 +267,12 @@ fn missing(database: &Database, table: &str, data: &str) -> Result<Vec<(String, 
     Ok(missing)
 }
 
-/// A column and a key of the wire that mean the same: Open mSupply's columns point to link tables of its own.
+/// A column and a key of the wire with the same meaning: Open mSupply's columns point to its own link tables.
 fn plain(key: &str) -> String {
     key.to_lowercase().replace("_link_", "_")
 }
 
-/// What became of a record that others lack.
+/// The state of a record that others lack.
 fn state(database: &Database, id: &str) -> Result<&'static str> {
     let sql =
         "SELECT integration_error IS NOT NULL, integration_datetime IS NULL FROM sync_buffer WHERE record_id = ?1";

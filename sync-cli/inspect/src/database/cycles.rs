@@ -1,4 +1,4 @@
-//! The last cycles, and what went wrong in them.
+//! The last cycles, and their errors.
 
 use std::collections::BTreeMap;
 
@@ -10,36 +10,36 @@ use super::open::{Database, failed};
 use super::values::{first_line, time};
 use crate::sentences::upstream_advice as advise;
 
-/// Steps as Open mSupply's log names its columns.
+/// Steps, by the columns of Open mSupply's log.
 const STEPS: &[&str] = &["prepare_initial", "push_v6", "push", "pull_central", "pull_remote", "pull_v6", "integration"];
 
 /// A cycle.
 #[derive(Debug, Serialize)]
 pub struct CycleLine {
-    /// When it began.
+    /// Its beginning.
     pub started_at: String,
-    /// When it ended.
+    /// Its end.
     pub finished_at: Option<String>,
     /// `done`, `failed`, or `not_finished`: it runs, or the server was stopped within it.
     pub outcome: &'static str,
-    /// How long it took, where this release keeps that.
+    /// Its duration, if this release stores it.
     pub seconds: Option<i64>,
-    /// The step in which it ended, if it did not get to the end.
+    /// The step in which it ended early.
     pub step: Option<&'static str>,
-    /// Records by step, where there were any.
+    /// Records by step, if any.
     pub records: BTreeMap<&'static str, i64>,
-    /// What it ended with, if it failed.
+    /// Its error, if it failed.
     pub error: Option<CycleError>,
 }
 
-/// What a cycle ended with.
+/// The error of a cycle.
 #[derive(Debug, Serialize)]
 pub struct CycleError {
-    /// Open mSupply's code; `None` is what its users see as "Unknown sync error".
+    /// Open mSupply's code; `None` if its users see "Unknown sync error".
     pub code: Option<String>,
     /// The first line of the message, without secrets.
     pub message: String,
-    /// What to do, for its codes.
+    /// The advice, for its codes.
     pub advice: Option<Message>,
 }
 
@@ -49,7 +49,7 @@ impl Localize for CycleLine {
     }
 }
 
-/// What to do about the codes of Open mSupply.
+/// The advice for the codes of Open mSupply.
 fn advice(code: &str) -> Option<Message> {
     Some(match code {
         "CONNECTION_ERROR" => advise::connection_error(),
@@ -123,14 +123,14 @@ fn cycle(row: &Row<'_>) -> rusqlite::Result<CycleLine> {
     })
 }
 
-/// When the newest cycle without an error ended.
+/// The end of the newest cycle without an error.
 pub(super) fn last_success(database: &Database) -> Result<Option<String>> {
     let sql = "SELECT MAX(finished_datetime) FROM sync_log WHERE error_message IS NULL";
     let found = database.connection.query_row(sql, (), |row| row.get::<_, Option<String>>(0)).map_err(failed)?;
     Ok(found.as_deref().map(time))
 }
 
-/// How many cycles ended with each code.
+/// The number of cycles that ended with each code.
 pub(super) fn errors(database: &Database) -> Result<BTreeMap<String, u64>> {
     let code = database.column("sync_log", "error_code");
     let sql = format!(
@@ -145,7 +145,7 @@ pub(super) fn errors(database: &Database) -> Result<BTreeMap<String, u64>> {
 /// An error of the server's own log.
 #[derive(Debug, Serialize)]
 pub struct ServerError {
-    /// When it happened.
+    /// Its time.
     pub at: String,
     /// Open mSupply's kind of entry.
     pub kind: String,
@@ -157,7 +157,7 @@ pub(super) fn server_errors(database: &Database, limit: i64) -> Result<Vec<Serve
     if !database.has_table("system_log") {
         return Ok(Vec::new());
     }
-    // A central server's log holds those of its sites too.
+    // The log of a central server contains the entries of its sites too.
     let sql = "SELECT datetime, type, message FROM system_log WHERE is_error ORDER BY datetime DESC LIMIT ?1";
     let mut query = database.connection.prepare(sql).map_err(failed)?;
     let rows = query.query_map([limit], |row| {

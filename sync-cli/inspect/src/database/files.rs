@@ -1,4 +1,4 @@
-//! Files that travel apart from records.
+//! Files that travel separately from records.
 
 use serde::Serialize;
 use sync_core::Result;
@@ -11,13 +11,13 @@ use super::values::first_line;
 pub struct FileCounts {
     /// `upload` or `download`.
     pub direction: String,
-    /// As Open mSupply has it: `new`, `in_progress`, `error`, `done`, `permanent_failure`.
+    /// The state in Open mSupply: `new`, `in_progress`, `error`, `done`, `permanent_failure`.
     pub status: String,
-    /// How many there are.
+    /// Their number.
     pub files: i64,
     /// Their bytes together.
     pub bytes: i64,
-    /// The most tries that one of them had.
+    /// The most tries of one of them.
     pub retries: i64,
     /// One of the errors.
     pub error: Option<String>,

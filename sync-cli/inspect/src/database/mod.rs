@@ -1,4 +1,4 @@
-//! What the database of a real Open mSupply 2.x server says of its synchronisation. Reads only.
+//! The synchronisation state in the database of a real Open mSupply 2.x server. Only reads.
 
 mod buffer;
 mod cycles;
@@ -23,29 +23,29 @@ pub use self::open::unreadable;
 pub use self::site::{Cursors, Part, SiteFacts, Store};
 pub use self::waiting::Waiting;
 
-/// What there is to say of a database.
+/// The report on a database.
 #[derive(Debug, Serialize)]
 pub struct Inspection {
-    /// The file, as it was named.
+    /// The file, as given.
     pub file: String,
     /// Its size in bytes.
     pub bytes: u64,
-    /// Whether a copy was read, as a log lay beside the file.
+    /// True if a copy was read, because a log was beside the file.
     pub read_from_copy: bool,
-    /// Which site it is.
+    /// The identity of the site.
     #[serde(flatten)]
     pub site: SiteFacts,
-    /// How far it has read and sent.
+    /// Its progress in reading and sending.
     pub cursors: Cursors,
-    /// What was written here and has not been sent.
+    /// Local changes that have not been sent.
     pub waiting: Vec<Waiting>,
-    /// What it has received.
+    /// Its received records.
     pub buffer: Buffer,
-    /// When the newest cycle without an error ended.
+    /// The end of the newest cycle without an error.
     pub last_success: Option<String>,
     /// The newest first.
     pub cycles: Vec<CycleLine>,
-    /// How many cycles ended with each code; `unknown` where Open mSupply had no code for it.
+    /// The number of cycles that ended with each code; `unknown` if Open mSupply had no code.
     pub cycle_errors: std::collections::BTreeMap<String, u64>,
     /// Files on their way, by direction and status.
     pub files: Vec<FileCounts>,
@@ -62,7 +62,7 @@ impl Localize for Inspection {
     }
 }
 
-/// Reads a database, and its newest `cycles` cycles. Not a byte of the file or of its folder changes.
+/// Reads a database, and its newest `cycles` cycles. Changes no byte of the file or of its folder.
 ///
 /// # Errors
 /// [`Error::BadInput`]: the file cannot be read, or is no database of Open mSupply. [`Error::Database`]: SQLite cannot read it.
@@ -96,7 +96,7 @@ pub fn inspect(path: &Path, cycles: usize) -> Result<Inspection> {
 }
 
 impl Inspection {
-    /// Whether somebody should look at it.
+    /// True if somebody should look at it.
     pub fn has_trouble(&self) -> bool {
         !self.buffer.stuck.is_empty() || self.cycles.first().is_some_and(|cycle| cycle.error.is_some())
     }

@@ -1,4 +1,4 @@
-//! Opens the database of another program so that not a byte of it, nor of its folder, changes.
+//! Opens the database of another program without changing a byte of it or of its folder.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -12,16 +12,16 @@ use crate::sentences::input_given as given;
 /// The first bytes of every SQLite file.
 const MAGIC: &[u8] = b"SQLite format 3\0";
 
-/// A database that is read.
+/// An open database.
 pub(super) struct Database {
     pub connection: Connection,
-    /// Holds the copy that is read, where a copy is.
+    /// The copy that is read, if there is one.
     copy: Option<TempDir>,
 }
 
 impl Database {
-    /// Opens a file. Where its newest state is not in the file itself but in a log beside it, both are copied and the
-    /// copy is read: SQLite would write to the folder to read them in place.
+    /// Opens a file. If its newest state is in a log beside it, both are copied and the copy is read, because SQLite
+    /// would write to the folder to read them in place.
     pub(super) fn open(path: &Path) -> Result<Self> {
         use std::io::Read as _;
         let mut head = Vec::new();
@@ -48,37 +48,37 @@ impl Database {
         Ok(Self { connection, copy: Some(folder) })
     }
 
-    /// Whether a copy is read, as the program that the database belongs to runs or was killed.
+    /// True if a copy is read, because the program of the database runs or was killed.
     pub(super) fn is_copy(&self) -> bool {
         self.copy.is_some()
     }
 
-    /// Whether there is such a table.
+    /// True if the table exists.
     pub(super) fn has_table(&self, table: &str) -> bool {
         let sql = "SELECT 1 FROM sqlite_master WHERE type IN ('table', 'view') AND name = ?1";
         self.connection.prepare_cached(sql).and_then(|mut query| query.exists([table])).unwrap_or(false)
     }
 
-    /// A column as it can be selected; NULL where this release has none.
+    /// A column for a SELECT; NULL if this release does not have it.
     pub(super) fn column<'a>(&self, table: &str, column: &'a str) -> &'a str {
         let sql = "SELECT 1 FROM pragma_table_info(?1) WHERE name = ?2";
         let found = self.connection.prepare_cached(sql).and_then(|mut query| query.exists([table, column]));
         if found.unwrap_or(false) { column } else { "NULL" }
     }
 
-    /// One number; 0 where there is none.
+    /// One number; 0 if there is none.
     pub(super) fn number(&self, sql: &str, parameters: impl rusqlite::Params) -> Result<i64> {
         let found = self.connection.query_row(sql, parameters, |row| row.get::<_, Option<i64>>(0));
         found.map(Option::unwrap_or_default).map_err(failed)
     }
 }
 
-/// A file of the user's that cannot be read: wrong input, not a fault of this machine.
+/// An unreadable file of the user: wrong input, not a fault of this machine.
 pub fn unreadable(path: &Path, error: impl std::fmt::Display) -> Error {
     Error::bad_input(given::unreadable(path.display().to_string(), error.to_string()))
 }
 
-/// What SQLite says is wrong. A file that cannot be read as a database is no fault of this machine's.
+/// An error of SQLite. A file that cannot be read as a database is no fault of this machine.
 pub(super) fn failed(error: rusqlite::Error) -> Error {
     Error::Database { source: error.into() }
 }
@@ -93,7 +93,7 @@ fn with_end(path: &Path, end: &str) -> PathBuf {
     path.into()
 }
 
-/// An address that promises SQLite that nobody writes: it then neither locks nor makes files.
+/// An address that promises SQLite that nobody writes: it then neither locks nor creates files.
 fn uri(path: &Path) -> String {
     let text = path.to_string_lossy().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
     format!("file:{text}?immutable=1")

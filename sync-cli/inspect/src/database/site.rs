@@ -1,4 +1,4 @@
-//! Who a database is, and how far it has come.
+//! The identity of a database, and its progress.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use sync_core::{Message, Result};
 use super::open::{Database, failed};
 use crate::sentences::inspection as says;
 
-/// The settings that synchronisation keeps. Neither the password nor the token secret is read.
+/// The settings of synchronisation. Neither the password nor the token secret is read.
 pub(super) struct Settings(HashMap<String, String>);
 
 impl Settings {
@@ -47,7 +47,7 @@ impl Settings {
     }
 }
 
-/// Which part a server plays. Open mSupply keeps that in memory only, so it is told from the traces.
+/// The role of a server. Open mSupply keeps it only in memory, so it is derived from traces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Part {
@@ -55,12 +55,12 @@ pub enum Part {
     Central,
     /// A remote site.
     Remote,
-    /// No trace tells.
+    /// No trace shows it.
     Unknown,
 }
 
 impl Part {
-    /// The part in words.
+    /// The role in words.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Central => "Open mSupply central server",
@@ -79,14 +79,14 @@ pub struct Store {
     pub code: String,
 }
 
-/// Who a database is.
+/// The identity of a database.
 #[derive(Debug, Serialize)]
 pub struct SiteFacts {
-    /// The release that wrote the database last.
+    /// The release that last wrote the database.
     pub version: Option<String>,
-    /// Which part it plays.
+    /// Its role.
     pub role: Part,
-    /// What tells the role.
+    /// The trace that shows the role.
     pub role_because: Message,
     /// Its number on the legacy server.
     pub site_id: Option<i64>,
@@ -94,17 +94,17 @@ pub struct SiteFacts {
     pub site_uuid: Option<String>,
     /// Its name on the legacy server.
     pub site_name: Option<String>,
-    /// Where the legacy server is.
+    /// The legacy server's address.
     pub legacy_url: Option<String>,
     /// The number of the legacy server itself.
     pub legacy_site_id: Option<i64>,
     /// The time between two cycles.
     pub interval_seconds: Option<i64>,
-    /// Whether synchronisation is switched off; such cycles do nothing and count as done.
+    /// True if synchronisation is switched off; such cycles do nothing and count as done.
     pub disabled: bool,
     /// `not_started`, `initialising` or `initialised`.
     pub initialisation: &'static str,
-    /// The stores that are active here.
+    /// The active stores.
     pub stores: Vec<Store>,
 }
 
@@ -163,7 +163,7 @@ fn stores(database: &Database, settings: &Settings) -> Result<Vec<Store>> {
     rows.and_then(Iterator::collect).map_err(failed)
 }
 
-/// How far it has come in each direction.
+/// The progress in each direction.
 #[derive(Debug, Serialize)]
 pub struct Cursors {
     /// The last position received of the legacy server's central data.
@@ -176,7 +176,7 @@ pub struct Cursors {
     pub push_v6: Option<i64>,
     /// The newest position of this changelog.
     pub changelog_end: i64,
-    /// What cannot be so in a sound database.
+    /// Impossible values in a sound database.
     pub doubts: Vec<Message>,
 }
 

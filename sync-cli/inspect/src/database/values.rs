@@ -1,17 +1,17 @@
-//! Times, ids, errors and tables as Open mSupply keeps them, in the words of this program.
+//! Times, ids, errors and tables of Open mSupply in the format of this program.
 
 use sync_core::protocol::masked_text;
 use sync_core::{Clock as _, Result, SystemClock, Timestamp};
 
 use super::open::{Database, failed};
 
-/// A time as Open mSupply stores it, as this program writes times; as it stands if it is none.
+/// A time of Open mSupply in the format of this program; unchanged if it is invalid.
 pub(super) fn time(text: &str) -> String {
     let with_t = text.replacen(' ', "T", 1);
     Timestamp::parse(&format!("{with_t}Z")).map_or_else(|| text.to_owned(), |time| time.to_string())
 }
 
-/// What is later than this has not happened: now, or the newest time of the database, where the clock here is behind.
+/// Later times are impossible: now, or the newest time of the database if the clock here is behind.
 pub(super) fn latest(database: &Database) -> Result<Timestamp> {
     let times = "SELECT MAX(started_datetime), MAX(finished_datetime), (SELECT MAX(received_datetime) FROM sync_buffer) \
                  FROM sync_log";
@@ -21,8 +21,8 @@ pub(super) fn latest(database: &Database) -> Result<Timestamp> {
     Ok(of_database.fold(SystemClock::new().now(), Ord::max))
 }
 
-/// When a record was made, as far as its id tells: ids of newer records begin with the time. An id that somebody made up may
-/// look like one, and tell of a time that has not come.
+/// The time when a record was made, from its id: newer ids begin with the time. An id that somebody made up may look
+/// like one, even with a time in the future.
 pub(super) fn made_at(id: &str, latest: Timestamp) -> Option<String> {
     let digits: String = id.chars().filter(|c| *c != '-').collect();
     let is_v7 = digits.len() == 32 && id.len() == 36 && digits.as_bytes().get(12) == Some(&b'7');
@@ -31,13 +31,13 @@ pub(super) fn made_at(id: &str, latest: Timestamp) -> Option<String> {
     (is_v7 && made <= latest).then(|| made.to_string())
 }
 
-/// The first line of an error, shortened and without secrets: what follows is a trace without names.
+/// The first line of an error, shortened and without secrets: the rest is a trace without names.
 pub(super) fn first_line(text: &str) -> String {
     const SHOWN: usize = 160;
     masked_text(text.lines().next().unwrap_or_default().trim()).chars().take(SHOWN).collect()
 }
 
-/// Open mSupply's own table for a table of the wire.
+/// The table of Open mSupply for a table of the wire.
 pub(super) fn table_of(wire: &str) -> String {
     const NAMES: &[(&str, &str)] = &[
         ("item_line", "stock_line"),

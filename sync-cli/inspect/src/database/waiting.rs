@@ -1,4 +1,4 @@
-//! What was written here and has not been sent, by table.
+//! Local changes that have not been sent, by table.
 
 use std::collections::BTreeMap;
 
@@ -13,19 +13,19 @@ use super::values::made_at;
 /// The changed records of one table that wait.
 #[derive(Debug, Serialize)]
 pub struct Waiting {
-    /// For whom: `central` or `legacy`.
+    /// The receiver: `central` or `legacy`.
     pub to: &'static str,
     /// Open mSupply's name of the table.
     pub table: String,
-    /// How many there are.
+    /// Their number.
     pub records: u64,
-    /// Those of them that go out as a delete.
+    /// Those that are sent as a delete.
     pub deletes: u64,
     /// The position of the oldest in the changelog.
     pub oldest_cursor: i64,
     /// The id of the oldest.
     pub oldest_id: String,
-    /// When the oldest was made, as far as its id tells; the changelog holds no times.
+    /// The time when the oldest was made, if its id shows it; the changelog has no times.
     pub oldest_made_at: Option<String>,
 }
 
@@ -33,14 +33,14 @@ pub struct Waiting {
 const FORWARDED: &[&str] =
     &["vaccination", "vaccine_course", "vaccine_course_dose", "vaccine_course_item", "name", "name_store_join"];
 
-/// Counts what waits, by the filters of Open mSupply's own push.
+/// Counts the waiting rows, with the filters of Open mSupply's own push.
 pub(super) fn waiting(database: &Database, settings: &Settings, part: Part, latest: Timestamp) -> Result<Vec<Waiting>> {
     let source = database.column("changelog", "source_site_id");
     let v6: Vec<(&str, bool)> = record_types().iter().map(|kind| (kind.changelog_name, kind.pushed)).collect();
     let travels = |table: &str, to: &str| match (v6.iter().find(|(name, _)| *name == table), to) {
         (Some((_, pushed)), "central") => *pushed,
         (None, "central") => false,
-        // What only V6 knows has no place in the legacy server.
+        // The legacy server has no place for records that only V6 knows.
         (Some(_), _) => FORWARDED.contains(&table),
         (None, _) => true,
     };
@@ -61,7 +61,7 @@ pub(super) fn waiting(database: &Database, settings: &Settings, part: Part, late
                  (SELECT id FROM store WHERE site_id = {own}))"
             ),
         };
-        // As there: of each record and store the newest row counts, and only then it is asked whether that is pushed.
+        // As there: the newest row of each record and store counts, and only then the filter applies.
         let sql = format!(
             "SELECT table_name, record_id, row_action, oldest FROM (SELECT *, \
              MIN(cursor) OVER same AS oldest, MAX(cursor) OVER same AS newest FROM changelog WHERE cursor >= ?1 \

@@ -1,4 +1,4 @@
-//! Answers of both servers: data, errors, and what a server says in words.
+//! Answers of both servers: data, errors, and plain texts.
 
 use sync_core::protocol::masked_url;
 use sync_core::protocol::v5::{SiteInfo, V5Error};
@@ -9,7 +9,7 @@ use super::decoded::{Decoded, shown, unknown};
 use super::records;
 use crate::sentences::{decoded_fact as facts, decoded_kind as kinds, decoded_means as means, decoded_wrong as wrong};
 
-/// What central, or the web server around it, says in mere words (`protocol-v6` §6, §8.7): how it begins, and what it means.
+/// Plain texts of central, or of the web server around it (`protocol-v6` §6, §8.7): their beginning, and their meaning.
 pub(super) fn in_words(text: &str) -> Option<Decoded> {
     const TOO_LARGE: [&str; 2] = ["JSON payload (", "JSON payload has exceeded limit"];
     const UNREADABLE: [&str; 6] = [
@@ -89,7 +89,7 @@ fn data_of_answer(data: &str) -> Decoded {
     }
 }
 
-/// What an error of central's means.
+/// The meaning of an error of central.
 pub(super) fn wire_error(error: &WireError) -> Decoded {
     let mut decoded = Decoded::new(kinds::central_error());
     let means = match error {
@@ -126,7 +126,7 @@ pub(super) fn wire_error(error: &WireError) -> Decoded {
     decoded
 }
 
-/// What the legacy server says of a site.
+/// Reads the legacy server's answer about a site.
 pub(super) fn site_info(json: &str) -> Decoded {
     let mut decoded = Decoded::new(kinds::site_info());
     if let Some(info) = decoded.read::<SiteInfo>(json) {

@@ -1,4 +1,4 @@
-//! The body of a message: its kind, by the keys that it has.
+//! The body of a message: finds its kind by its keys.
 
 use serde_json::value::RawValue;
 use sync_core::protocol::v5::Acknowledged;
@@ -14,7 +14,7 @@ use crate::sentences::{decoded_kind as kinds, decoded_wrong as wrong, input_give
 
 pub(super) fn body(bytes: &[u8]) -> Result<Decoded> {
     let none = |why: Message| Err(Error::bad_input(why));
-    // Once: what is packed twice is none of the protocol's.
+    // Only once: the protocol packs nothing twice.
     let whole = bytes.starts_with(&[0x1f, 0x8b]).then(|| unpacked(bytes)).transpose()?;
     let bytes = &*as_utf8(whole.as_deref().unwrap_or(bytes));
     if let Some(part) = json_part(bytes) {
@@ -49,7 +49,7 @@ fn of_kind(json: &str) -> Decoded {
         if let Ok(list) = serde_json::from_str::<Vec<Box<RawValue>>>(json) {
             return records::list(&list);
         }
-        // The one error that is a mere text, and anything else.
+        // The one error that is a plain text, and anything else.
         return match serde_json::from_str::<WireError>(json) {
             Ok(error) => answer::wire_error(&error),
             Err(_) => unknown(wrong::neither_object_nor_list()),

@@ -1,4 +1,4 @@
-//! A message in words: the one shape that every kind of message is read into.
+//! A decoded message: the one form for every kind of message.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -8,18 +8,18 @@ use sync_core::{Detail, Localize, Message};
 
 use crate::sentences::decoded_kind as kinds;
 
-/// A message in words.
+/// A decoded message.
 #[derive(Debug, Serialize)]
 pub struct Decoded {
-    /// What it is.
+    /// Its kind.
     pub message: Message,
-    /// What it says other than records: the name of each fact, and its value.
+    /// Its content besides records: the name of each fact, and its value.
     pub facts: Vec<(&'static str, Detail)>,
     /// Its records, in the order they came.
     pub records: Vec<RecordLine>,
-    /// What is wrong with the message itself.
+    /// The faults of the message itself.
     pub problems: Vec<Detail>,
-    /// What is worth knowing, but not wrong.
+    /// Remarks that are no faults.
     pub notes: Vec<Message>,
 }
 
@@ -38,7 +38,7 @@ impl Decoded {
         Self { message, facts: Vec::new(), records: Vec::new(), problems: Vec::new(), notes: Vec::new() }
     }
 
-    /// Whether anything is wrong with it.
+    /// True if anything is wrong with it.
     pub fn has_problems(&self) -> bool {
         !self.problems.is_empty() || self.records.iter().any(|record| !record.problems.is_empty())
     }
@@ -51,7 +51,7 @@ impl Decoded {
         self.problems.push(problem.into());
     }
 
-    /// Reads a message by its type; what does not fit is a problem.
+    /// Reads a message by its type; a mismatch is a fault.
     pub(super) fn read<T: DeserializeOwned>(&mut self, json: &str) -> Option<T> {
         match serde_json::from_str(json) {
             Ok(value) => Some(value),
@@ -62,7 +62,7 @@ impl Decoded {
         }
     }
 
-    /// Notes a value that may be missing or of another kind.
+    /// Adds a value that may be missing or of another kind.
     pub(super) fn raw_fact(&mut self, name: &'static str, fields: &Fields<'_>, key: &str) {
         if let Some(value) = fields.get(key) {
             self.fact(name, shown(value.get()));
@@ -73,9 +73,9 @@ impl Decoded {
 /// A record of a message.
 #[derive(Debug, Default, Serialize)]
 pub struct RecordLine {
-    /// Its position in the message's own numbering.
+    /// Its position or cursor in the message.
     pub position: Option<String>,
-    /// What is to be done with it, as the message says it.
+    /// Its action, as in the message.
     pub action: Option<String>,
     /// Its table on the wire.
     pub table: Option<String>,
@@ -83,9 +83,9 @@ pub struct RecordLine {
     pub id: Option<String>,
     /// Key and value, as text.
     pub fields: Vec<(String, String)>,
-    /// What is wrong with it.
+    /// Its faults.
     pub problems: Vec<Detail>,
-    /// What is worth knowing, but not wrong.
+    /// Remarks that are no faults.
     pub notes: Vec<Message>,
 }
 
@@ -108,12 +108,12 @@ pub(super) fn unknown(why: Message) -> Decoded {
     decoded
 }
 
-/// What a parser says. Where the input is laid out otherwise than what was sent, its position says nothing.
+/// The error of a parser. If the input has another layout than the sent text, its position is meaningless.
 pub(super) fn without_position(error: &impl ToString) -> String {
     error.to_string().split(" at line ").next().unwrap_or_default().to_owned()
 }
 
-/// A value as a line shows it: in one line, shortened, without secrets.
+/// A value for display: on one line, shortened, without secrets.
 pub(super) fn shown(json: &str) -> String {
     const SHOWN: usize = 100;
     let text = serde_json::from_str::<String>(json).unwrap_or_else(|_| json.to_owned());

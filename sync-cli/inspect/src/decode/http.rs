@@ -1,4 +1,4 @@
-//! A message with the head that it has on the line, as a capture shows it.
+//! A message with its HTTP head, as in a capture.
 
 use sync_core::Result;
 use sync_core::protocol::v5;
@@ -10,9 +10,9 @@ use crate::sentences::{decoded_kind as kinds, decoded_wrong as wrong};
 /// The most headers that are read.
 const HEADERS_MAX: usize = 100;
 
-/// A head, as far as it matters.
+/// The needed parts of a head.
 struct Head {
-    /// `POST /path` or `status 200`; never a header that bears a credential.
+    /// `POST /path` or `status 200`; never a header with a credential.
     first_line: String,
     request: Option<(String, String)>,
     length: Option<usize>,
@@ -20,7 +20,7 @@ struct Head {
     bytes: usize,
 }
 
-/// Reads a message that begins with a head; nothing if it does not.
+/// Reads a message that begins with a head; `None` if it does not.
 pub(super) fn with_head(bytes: &[u8]) -> Option<Result<Decoded>> {
     let head = Head::parse(bytes)?;
     Some(head.decode(&bytes[head.bytes..]))
@@ -66,7 +66,7 @@ impl Head {
         let is_cut_off = self.length.is_some_and(|length| content.len() < length);
         let mut decoded = match (content.trim_ascii().is_empty(), is_cut_off) {
             (true, _) => self.without_body(),
-            // What is wrong with what came is that there is more of it.
+            // The fault is that too much came.
             (false, true) => body(content).unwrap_or_else(|_| Decoded::new(kinds::none())),
             (false, false) => body(content)?,
         };
@@ -77,7 +77,7 @@ impl Head {
         Ok(decoded)
     }
 
-    /// What a message without a body is: a question of V5, or an answer that says no more than its status.
+    /// Describes a message without a body: a request of V5, or an answer with only a status.
     fn without_body(&self) -> Decoded {
         let Some((method, path)) = &self.request else { return Decoded::new(kinds::empty_answer()) };
         match (method.as_str(), path.as_str()) {
@@ -91,7 +91,7 @@ impl Head {
     }
 }
 
-/// The content of a body that came in chunks, as far as it came.
+/// The content of a chunked body, as far as it came.
 fn joined_chunks(mut rest: &[u8]) -> Vec<u8> {
     let mut all = Vec::new();
     while let Ok(httparse::Status::Complete((head, length))) = httparse::parse_chunk_size(rest) {

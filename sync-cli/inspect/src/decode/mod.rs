@@ -1,4 +1,4 @@
-//! What a message of V5 or V6 says, and what is wrong with it. Credentials are never repeated.
+//! Decodes a message of V5 or V6, and lists its faults. Credentials are never shown.
 
 mod answer;
 mod body;
@@ -15,12 +15,12 @@ use self::body::body;
 
 pub use self::decoded::{Decoded, RecordLine};
 
-/// Reads a message: a body, packed or not, or one with the head that it has on the line.
+/// Reads a message: a body, packed or not, with or without its HTTP head.
 ///
 /// # Errors
 /// [`Error::BadInput`](sync_core::Error::BadInput): it is no message at all.
 pub fn decode(bytes: &[u8]) -> Result<Decoded> {
-    // A message that an editor saved has a mark before its head.
+    // A message saved by an editor has a mark before its head.
     let bytes = &*as_utf8(bytes);
     http::with_head(bytes).unwrap_or_else(|| body(bytes))
 }

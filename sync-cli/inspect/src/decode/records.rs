@@ -1,4 +1,4 @@
-//! The records of a message, each with what is wrong with it.
+//! The records of a message, each with its faults.
 
 use serde_json::value::RawValue;
 use sync_core::protocol::v5::ReadCentralBatch;
@@ -88,7 +88,7 @@ pub(super) fn central_records(json: &str) -> Decoded {
     decoded
 }
 
-/// A queue of V5, in either direction, and the answer that only says how long it is.
+/// A queue of V5, in either direction, or the answer with only its length.
 pub(super) fn queue(fields: &Fields<'_>) -> Decoded {
     let mut decoded = Decoded::new(kinds::v5_queue());
     decoded.raw_fact("left, these included", fields, "queueLength");
@@ -114,7 +114,7 @@ pub(super) fn single(json: &str) -> Decoded {
     decoded
 }
 
-/// A record that lies beside its position, or within an element that holds it.
+/// A record beside its position, or in an element that holds it.
 fn flat(json: &str, protocol: Protocol) -> RecordLine {
     let fields = Fields::parse(json);
     let get = |key: &str| fields.as_ref().and_then(|fields| fields.get(key)).map(RawValue::get);
@@ -136,7 +136,7 @@ fn flat(json: &str, protocol: Protocol) -> RecordLine {
     }
 }
 
-/// By which protocol a record came.
+/// The protocol of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Protocol {
     V5,
@@ -144,7 +144,7 @@ enum Protocol {
     NotTold,
 }
 
-/// A record by the rules of its type.
+/// Reads a record by the rules of its type.
 fn checked(record: &WireRecord, protocol: Protocol) -> RecordLine {
     let WireRecord { table_name, record_id, action, record_data } = record;
     let mut line = RecordLine {
@@ -169,7 +169,7 @@ fn checked(record: &WireRecord, protocol: Protocol) -> RecordLine {
         line.wrong(wrong::removed(release));
     }
     match action {
-        // What the legacy server deletes is deleted, whatever V6 knows of the type.
+        // A delete of the legacy server is valid, whatever V6 knows of the type.
         Action::Delete if protocol != Protocol::V5 && !kind.deletes_on_wire() => line.wrong(wrong::not_deleted()),
         Action::Delete => {}
         _ => data(record_data, kind, record_id.as_str(), &mut line),
@@ -177,7 +177,7 @@ fn checked(record: &WireRecord, protocol: Protocol) -> RecordLine {
     line
 }
 
-/// Merges are the legacy server's alone, and name both records (`protocol-v5` §7.2, `protocol-v6` §4.2).
+/// Only the legacy server sends merges, and they name both records (`protocol-v5` §7.2, `protocol-v6` §4.2).
 fn merge(data: &RecordData, protocol: Protocol, line: &mut RecordLine) {
     if protocol == Protocol::V6 {
         line.wrong(wrong::not_merged());
@@ -190,7 +190,7 @@ fn merge(data: &RecordData, protocol: Protocol, line: &mut RecordLine) {
     }
 }
 
-/// A record of the legacy tables bears its id in its data too, as `ID`.
+/// A legacy record has its id in its data too, as `ID`.
 fn legacy_id(data: &RecordData, id: &str, line: &mut RecordLine) {
     let theirs = data.fields().and_then(|fields| fields.text("ID").map(std::borrow::Cow::into_owned));
     if theirs.is_some_and(|theirs| theirs != id) {
@@ -203,7 +203,7 @@ fn data(data: &RecordData, kind: &sync_core::record::RecordType, id: &str, line:
         Err(error) => line.wrong(error.says()),
         Ok(fields) => {
             let key = fields.text(kind.key);
-            // An id may carry an end that tells tables apart.
+            // An id may have a suffix that tells tables apart.
             if key.as_deref().is_some_and(|key| !id.starts_with(key)) {
                 line.wrong(wrong::key_is_not_id(kind.key));
             }

@@ -13,7 +13,7 @@ use super::decoded::Decoded;
 use super::records;
 use crate::sentences::{decoded_fact as facts, decoded_kind as kinds, decoded_note as notes, decoded_wrong as wrong};
 
-/// A request, told by the keys that no other one has.
+/// A request, recognised by its unique keys.
 pub(super) fn request(json: &str, fields: &Fields<'_>) -> Decoded {
     let has = |key: &str| fields.get(key).is_some();
     if has("fetchPatientId") {
@@ -74,7 +74,7 @@ fn push(json: &str, fields: &Fields<'_>) -> Decoded {
     decoded
 }
 
-/// What is sent beside the bytes of a file.
+/// The part beside the bytes of a file.
 pub(super) fn upload(json: &str) -> Decoded {
     let mut decoded = Decoded::new(kinds::brings_file());
     let Some(part) = decoded.read::<UploadPart>(json) else { return decoded };
@@ -104,7 +104,7 @@ fn join(json: &str) -> Decoded {
     decoded
 }
 
-/// Who asks; the V6 version of the request, where it has one.
+/// The caller; and the V6 version of the request, if it has one.
 fn credentials(decoded: &mut Decoded, settings: &Credentials, version: Option<u32>) {
     decoded.fact("site name", &settings.username);
     decoded.fact("program", format!("{} {}", settings.app_name, settings.app_version));

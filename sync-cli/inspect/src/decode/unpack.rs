@@ -1,4 +1,4 @@
-//! What a body is packed in: gzip, and the parts of an upload.
+//! The packing of a body: gzip, and the parts of an upload.
 
 use std::io::Read as _;
 
@@ -6,10 +6,10 @@ use sync_core::{Error, Message, Result};
 
 use crate::sentences::input_given as given;
 
-/// The most bytes that a packed body is unpacked to: more than any end of the protocol takes.
+/// The most bytes to unpack: more than any end of the protocol accepts.
 const UNPACKED_MAX: u64 = 256 * 1024 * 1024;
 
-/// What is packed with gzip.
+/// Unpacks gzip.
 pub(super) fn unpacked(bytes: &[u8]) -> Result<Vec<u8>> {
     let bad = |why: Message| Err(Error::bad_input(why));
     let mut all = Vec::new();
@@ -21,7 +21,7 @@ pub(super) fn unpacked(bytes: &[u8]) -> Result<Vec<u8>> {
     }
 }
 
-/// The JSON part of an upload, where the body begins as one with parts does.
+/// The JSON part of an upload, if the body begins like one.
 pub(super) fn json_part(bytes: &[u8]) -> Option<&[u8]> {
     const NAME: &[u8] = b"name=\"json_part\"";
     let find = |within: &[u8], what: &[u8]| within.windows(what.len()).position(|window| window == what);

@@ -1,4 +1,4 @@
-//! `bundle`: one small archive for those who help from afar, with nothing secret and no patient in it.
+//! `bundle`: a small archive for support, without secrets and without patients' data.
 
 mod parts;
 
@@ -20,13 +20,13 @@ use crate::output::{Output, bytes};
 use crate::progress::end_on_signals;
 use crate::sentences::{bundle_shown as shown, input_given};
 
-/// What stands where a secret would.
+/// Replaces a secret.
 const REMOVED: &str = "(removed)";
 
-/// What is or would be written.
+/// The result, or its preview.
 #[derive(Serialize)]
 struct BundleDocument<'d> {
-    /// The archive; nothing where it is only listed.
+    /// The archive; `None` if it is only listed.
     file: Option<&'d Path>,
     /// Its size.
     bytes: Option<u64>,
@@ -39,7 +39,7 @@ struct Gathered {
     name: &'static str,
     what: Message,
     bytes: usize,
-    /// Why it could not be gathered; the archive says so too.
+    /// Why it could not be gathered, as in the archive.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'static str>,
     #[serde(skip)]
@@ -90,7 +90,7 @@ fn gather(source: &Source<'_>) -> Vec<Gathered> {
     all
 }
 
-/// What this site knows that nobody else may. It stands in no part; if a part should ever change, it is cut out all the same.
+/// The secrets of this site. No part contains them; if a part should ever change, they are cut out anyway.
 fn secrets(source: &Source<'_>) -> Vec<String> {
     let mut all = Vec::new();
     if let Ok(workspace) = &source.workspace {
@@ -102,7 +102,7 @@ fn secrets(source: &Source<'_>) -> Vec<String> {
         all.push(PasswordHash::of_password(&password).expose().to_owned());
         all.push(password);
     }
-    // Too short to be told from words that merely look alike.
+    // Too short to be distinguished from similar words.
     all.retain(|secret| secret.len() >= 6);
     all
 }
@@ -117,7 +117,7 @@ fn list(gathered: &[Gathered], out: &Output) -> Result<(), Failure> {
     say(out, "", &shown::not_in_it())
 }
 
-/// A name that says whose it is and when it was made.
+/// A name with the site and the time.
 fn usual_name(source: &Source<'_>) -> String {
     let site = source.site_name().unwrap_or_default();
     let plain = |letter: char| if letter.is_ascii_alphanumeric() { letter } else { '-' };
@@ -129,7 +129,7 @@ fn usual_name(source: &Source<'_>) -> String {
     }
 }
 
-/// Writes the archive, whole or not at all; only its owner can read it. Gives its size.
+/// Writes the archive, complete or not at all; only its owner can read it. Returns its size.
 fn write(file: &Path, gathered: &[Gathered], now: Timestamp) -> Result<u64, Error> {
     let what = || format!("writing {}", file.display());
     let failed = |source: std::io::Error| Error::Io { what: what(), source: source.into() };

@@ -1,4 +1,4 @@
-//! The parts of a bundle: one more part is one more line in the list.
+//! The parts of a bundle: a new part is a new line in the list.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -24,12 +24,12 @@ use crate::workspace::Workspace;
 /// A part of a bundle.
 pub(super) struct Part {
     pub name: &'static str,
-    /// What it is, for whoever is to send it.
+    /// Its description for the sender.
     pub what: fn() -> Message,
     pub make: fn(&Source<'_>) -> Result<String>,
 }
 
-/// All of them. Whatever is added here must hold neither a secret nor anything of a record's data.
+/// All parts. A new one must hold neither a secret nor any content of a record.
 pub(super) const PARTS: &[Part] = &[
     Part { name: "README.txt", what: shown::read_me, make: read_me },
     Part { name: "environment.json", what: shown::environment, make: environment },
@@ -50,22 +50,22 @@ pub(super) const PARTS: &[Part] = &[
     Part { name: "files.jsonl", what: shown::files, make: files },
 ];
 
-/// The most records and files that are told one by one.
+/// The most records and files that are listed one by one.
 const MOST: usize = 1000;
 
-/// What parts are made of.
+/// The sources of the parts.
 pub(super) struct Source<'s> {
     args: &'s Args,
     cycles: usize,
     is_offline: bool,
     pub now: Timestamp,
-    /// The database, or why it cannot be opened: then the rest is gathered all the same.
+    /// The database, or why it cannot be opened: the rest is gathered anyway.
     pub workspace: Result<Workspace>,
     folder: PathBuf,
 }
 
 impl<'s> Source<'s> {
-    /// Opens the database, if it can be.
+    /// Opens the database, if possible.
     ///
     /// # Errors
     /// There is none.
@@ -83,7 +83,7 @@ impl<'s> Source<'s> {
     fn storage(&self) -> Result<&Arc<SqliteStorage>> {
         match &self.workspace {
             Ok(workspace) => Ok(&workspace.storage),
-            // Opened again to say again why it cannot be: an error can be given away only once.
+            // Opened again to get its error again: an error can be returned only once.
             Err(_) => Err(SqliteStorage::open_existing(&self.args.db).err().unwrap_or(Error::NotSetUp)),
         }
     }
@@ -105,7 +105,7 @@ fn lines<T: Serialize>(values: &[T]) -> Result<String> {
     all.map_err(|error| Error::Io { what: "writing JSON".to_owned(), source: error.into() })
 }
 
-/// What stands in the place of a part that could not be gathered.
+/// The content of a part that could not be gathered.
 pub(super) fn error_document(error: &Error) -> String {
     format!("{:#}\n", json!({ "error": LoggedError::from(error) }))
 }
@@ -139,7 +139,7 @@ fn log(from: &Source<'_>) -> Result<String> {
     lines(&entries.iter().map(document).collect::<Vec<_>>())
 }
 
-/// The codes of the last cycles, how often each, when last, and what the catalogue says of it.
+/// The codes of the last cycles, with number, newest time, and catalogue entry.
 fn errors(from: &Source<'_>) -> Result<String> {
     let known = catalogue();
     let mut all: BTreeMap<String, (u64, Timestamp)> = BTreeMap::new();
@@ -167,7 +167,8 @@ fn files(from: &Source<'_>) -> Result<String> {
     lines(&redacted_files(from.storage()?.as_ref(), MOST)?)
 }
 
-/// What surrounds the program. Values of variables may hold names and passwords of proxies: only which are set is told.
+/// The environment of the program. Values of variables may contain names and passwords of proxies: only their names are
+/// shown.
 fn environment(from: &Source<'_>) -> Result<String> {
     const NAMED: &[&str] = &[
         "OMS_SYNC_DB",
@@ -233,7 +234,7 @@ fn size(path: &Path) -> Option<u64> {
     path.metadata().map(|data| data.len()).ok()
 }
 
-/// As the system names itself, where that is written in a file.
+/// The name of the system, if a file has it.
 fn system_name() -> Option<String> {
     let text = std::fs::read_to_string("/etc/os-release").ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="))?;

@@ -295,12 +295,12 @@ fn a_site_that_is_not_let_in() {
         (
             "a central that is older",
             |ward| central_says(ward, &WireError::SyncVersionMismatch(0, 4, 5)),
-            of("central_server", 5, "central version", "v6_version_incompatible", &["Upgrade whichever end is older"]),
+            of("central_server", 5, "central version", "v6_version_incompatible", &["Upgrade the older end"]),
         ),
         (
             "a central that is too new",
             |ward| central_says(ward, &WireError::SyncVersionMismatch(6, 7, 5)),
-            of("device", 5, "central version", "v6_version_incompatible", &["Upgrade whichever end is older"]),
+            of("device", 5, "central version", "v6_version_incompatible", &["Upgrade the older end"]),
         ),
         (
             "a central that has not integrated yet",

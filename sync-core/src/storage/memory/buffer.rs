@@ -176,7 +176,7 @@ impl State {
         });
     }
 
-    /// Requests the integration of the sites that had pushed what is chosen, as of the time at which it was received.
+    /// Requests the integration of the sites that had pushed the chosen records, as of their time of arrival.
     fn request_integration_of(&mut self, chosen: impl Fn(&Buffered) -> bool) {
         let mut oldest: BTreeMap<SiteId, Timestamp> = BTreeMap::new();
         for row in self.buffer.values().filter(|row| chosen(row)) {
@@ -190,8 +190,8 @@ impl State {
         }
     }
 
-    /// Stages again what is set aside and chosen, and requests the integration of the sites that had pushed it; says
-    /// how many.
+    /// Stages the chosen quarantined records again, and requests the integration of the sites that had pushed them;
+    /// returns their number.
     pub(super) fn stage_again(&mut self, chosen: impl Fn(&Buffered) -> bool) -> u64 {
         self.request_integration_of(|row| row.incoming.quarantine.is_some() && chosen(row));
         let mut count = 0;

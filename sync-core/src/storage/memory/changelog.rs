@@ -1,4 +1,4 @@
-//! The changelog: how it is written, what is selected from it, and what it says about one record.
+//! The changelog: its rows, selections of them, and the history of one record.
 
 use std::sync::Arc;
 
@@ -150,14 +150,14 @@ impl State {
         self.deletion(table, id)?.store.clone()
     }
 
-    /// The newest row that tells of a deletion.
+    /// The newest row of a deletion.
     fn deletion(&self, table: &TableName, id: &RecordId) -> Option<&NewChange> {
         let deleted = self.tombstones_of(table, id).filter(|(_, change)| change.action == ChangeAction::Delete);
         deleted.max_by_key(|(tombstone, _)| tombstone.cursor).map(|(_, change)| change)
     }
 }
 
-/// Whether a row is for the site of a selection.
+/// True if a row is for the site of a selection.
 fn is_for_site_of(selection: &Selection, row: &NewChange) -> bool {
     selection.is_for(&row.audience, row.store.as_ref().map(StoreId::as_str))
 }
@@ -202,7 +202,7 @@ impl RecordWrites for MemoryTxn<'_> {
 }
 
 impl State {
-    /// Adds a tombstone. One that says the same as the one before keeps where that happened first.
+    /// Adds a tombstone. One equal to its predecessor keeps the earlier cursor.
     fn add_tombstone(&mut self, change: &NewChange, left_as: Option<&RecordData>, is_news: bool) -> Cursor {
         let cursor = self.add_to_changelog(change);
         let place = place(change);

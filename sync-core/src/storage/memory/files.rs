@@ -1,4 +1,4 @@
-//! What is known of files.
+//! The state of files.
 
 use std::ops::Bound;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What sites push: the versions that are noted, and what waits to be integrated or is quarantined.
+//! The pushes of sites: the stored versions, and the records that wait for integration or are in quarantine.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! The watermark: a small file beside the database that is not part of its backups, so that a copy that was put back is
-//! recognised by being older.
+//! The watermark: a small file beside the database that is not part of its backups. A restored copy is recognised
+//! because it is older.
 
 use std::fs::File;
 use std::io::{Seek as _, SeekFrom, Write as _};
@@ -15,17 +15,17 @@ use crate::error::Result;
 use crate::record::Cursor;
 use crate::storage::state::{FILE_CAME_HERE, LOST, with_gap};
 
-/// How many cursors are left out at most where it is not known which were given out, because the file is gone. Small, as
-/// Open mSupply 2.x keeps cursors in 32 bits (weak point A17).
+/// The most cursors that are skipped if the file is gone, so that it is unknown which were used. Small, because Open
+/// mSupply 2.x keeps cursors in 32 bits (weak point A17).
 const LEFT_OUT: u64 = 1_000_000;
 
-/// How many are left out after this cursor: of what 2.x sites can still count only a small part, so that no number of
-/// restores uses it up.
+/// The number of cursors to skip after this one: a small part of those that 2.x sites can still count, so that no
+/// number of restores uses them up.
 fn left_out(newest: Cursor) -> u64 {
     (Cursor::SITES_END.saturating_sub(newest.0) / 2000).clamp(10_000, LEFT_OUT)
 }
 
-/// How far a database had come.
+/// The newest state of a database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct DatabasePosition {
     database: String,
@@ -44,12 +44,12 @@ impl DatabasePosition {
         })
     }
 
-    /// Of one length, so that it is overwritten in place.
+    /// Of constant length, so that it is overwritten in place.
     fn text(&self) -> String {
         format!("{} {:020} {:020}\n", self.database, self.commits, self.newest.0)
     }
 
-    /// What the database itself says; `None` for one that nothing was committed to yet.
+    /// The state in the database itself; `None` if nothing was ever committed.
     fn of(connection: &Connection) -> Result<Option<Self>> {
         let state = |key: &str| {
             let sql = "SELECT value FROM sync_state WHERE key = ?1";
@@ -64,21 +64,21 @@ impl DatabasePosition {
     }
 }
 
-/// The file. That it cannot be written is no failure of a commit: it only tells less then.
+/// The file. A failure to write it does not fail a commit: the file is then only less useful.
 pub(super) struct Watermark {
     file: Option<File>,
     database: String,
-    /// The number of the database's file on its disk, where the system tells one.
+    /// The number of the database's file on its disk, if the system has one.
     inode: Option<u64>,
 }
 
 impl Watermark {
-    /// One that notes nothing.
+    /// A watermark that stores nothing.
     pub(super) fn none() -> Self {
         Self { file: None, database: String::new(), inode: None }
     }
 
-    /// Opens the file beside a database, and says in the database if it is older than the file knows it.
+    /// Opens the file beside a database, and records in the database if it is older than the file.
     pub(super) fn open(path: &Path, connection: &mut Connection) -> Result<Self> {
         let beside = path_for(path);
         // Read before the database: another process may commit in between, which makes the database the newer one.
@@ -103,7 +103,7 @@ impl Watermark {
         Ok(watermark)
     }
 
-    /// Notes a commit.
+    /// Records a commit.
     pub(super) fn rise(&mut self, commits: u64, newest: Cursor) {
         let mark = DatabasePosition { database: self.database.clone(), commits, newest };
         if let Some(file) = &mut self.file {
@@ -119,8 +119,8 @@ impl Watermark {
     }
 }
 
-/// A watermark that a version before kept beside a symbolic link goes to where the database is: without it the database
-/// would be taken for a backup.
+/// A watermark that an older version kept beside a symbolic link moves to the database: without it the database would
+/// count as restored.
 pub(super) fn bring_watermark(given: &Path, real: &Path) {
     let Ok(given) = std::path::absolute(given) else { return };
     let new = path_for(real);
@@ -128,7 +128,7 @@ pub(super) fn bring_watermark(given: &Path, real: &Path) {
         return;
     }
     let old = path_for(&given);
-    // Where it cannot be brought, the database is only read once more.
+    // If it cannot be moved, the only cost is another reading.
     let _ = std::fs::rename(&old, &new).or_else(|_| std::fs::copy(&old, &new).map(|_| ()));
 }
 
@@ -139,19 +139,19 @@ pub(super) fn path_for(path: &Path) -> PathBuf {
     path.into()
 }
 
-/// The number of the file that the watermark was written for; an older version wrote none.
+/// The number of the file for which the watermark was written; an older version wrote none.
 fn inode_in(text: &str) -> Option<u64> {
     text.split_whitespace().nth(3)?.parse().ok()
 }
 
-/// Says in the database that its file is another one than that for which the watermark was written: both were moved here or
-/// copied here. Of a copy, the original may still run.
+/// Records in the database that its file is not the one for which the watermark was written: both were moved or copied
+/// here. The original of a copy may still run.
 fn came_here(connection: &Connection) -> Result<()> {
     let sql = "INSERT OR REPLACE INTO sync_state (key, value) VALUES (?1, '1')";
     connection.execute(sql, [FILE_CAME_HERE.name()]).map(|_| ()).map_err(database_error)
 }
 
-/// The newest cursor that may have been given out, if a database is older than what is known of it.
+/// The newest cursor that may have been used, if a database is older than its watermark.
 fn went_back(found: &DatabasePosition, known: Option<&DatabasePosition>) -> Option<Cursor> {
     match known {
         Some(known) if known.database == found.database => {
@@ -162,7 +162,7 @@ fn went_back(found: &DatabasePosition, known: Option<&DatabasePosition>) -> Opti
     }
 }
 
-/// Writes into the database that it went back, if it still is so.
+/// Records in the database that it was restored, if that is still so.
 fn say_so(connection: &mut Connection, known: Option<&DatabasePosition>) -> Result<()> {
     let txn = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(database_error)?;
     let Some(found) = DatabasePosition::of(&txn)? else { return Ok(()) };
