@@ -82,7 +82,7 @@ fn is_understood(line: &str) -> bool {
         return false;
     }
     let parsed = Args::try_parse_from(&typed);
-    // What goes on in the next line lacks that.
+    // A text that continues in the next line lacks that.
     if let Err(error) = parsed
         && !line.ends_with('\\')
     {

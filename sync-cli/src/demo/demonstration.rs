@@ -13,7 +13,7 @@ use super::ends::Ends;
 use crate::failure::{CommandOutcome, Failure};
 use crate::output::Output;
 
-/// The demonstration as it goes on.
+/// The running demonstration.
 pub(super) struct Demonstration<'o> {
     pub out: &'o Output,
     pub ends: Ends,

@@ -92,8 +92,8 @@ enum EditProgress {
     Arrived,
     /// It will be sent with the content that the record has then.
     Waits,
-    /// It was sent, or may have been, and the server has not said that it has it: written again, it would come after what others
-    /// write there.
+    /// It was sent, or may have been, and the server has not confirmed it. If the record were written again, that version would
+    /// come after edits of others there.
     IsOnItsWay,
 }
 
@@ -107,7 +107,7 @@ fn edited_here(txn: &dyn ReadTxn, table: &TableName, id: &RecordId) -> Result<Ed
     for (_, server) in servers.into_iter().filter(|(is_concerned, _)| *is_concerned) {
         edited = edited.max(match () {
             () if !txn.has_local_change(table, id, confirmed_to(txn, server)?)? => EditProgress::Arrived,
-            // How much of a push that was cut is there is not known.
+            // It is unknown how much of an interrupted push arrived.
             () if state::push_to(server).unconfirmed.get(txn)? => EditProgress::IsOnItsWay,
             () => EditProgress::Waits,
         });

@@ -163,7 +163,7 @@ struct LegacyGzip {
     takes: bool,
 }
 
-/// What is known of each line.
+/// The known sizes of each line.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 struct Lines {

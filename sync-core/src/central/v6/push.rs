@@ -21,7 +21,7 @@ use crate::write::restored_site::SiteRestore;
 /// How long after sending a request may still arrive: longer than any proxy holds one.
 const REPLAY_WINDOW: Duration = Duration::from_secs(15 * 60);
 
-/// A row that is to be taken: what tells it from every other.
+/// A pushed row with its identity.
 struct IncomingRow {
     element: BatchElement,
     fingerprint: u64,
@@ -93,11 +93,11 @@ enum Replay {
 /// The rows of a batch, without outdated ones.
 #[derive(Default)]
 struct FilteredBatch {
-    /// What is taken.
+    /// Rows to accept.
     fresh: Vec<IncomingRow>,
-    /// What was taken before.
+    /// Rows accepted before.
     duplicates: Vec<IncomingRow>,
-    /// What is of a backup, and out of date.
+    /// Outdated rows from a backup.
     superseded: Vec<WireRecord>,
 }
 

@@ -17,7 +17,7 @@ use crate::storage::{ReadTxn, Storage, WriteTxn, state};
 pub(crate) struct WithheldRecords {
     held: Option<Withheld>,
     again: Option<CatchUp>,
-    /// What was sent late: a site that is restored to a backup of before has passed it, and does not have it.
+    /// The records that were delivered late: a site restored to an earlier backup has passed them without having them.
     #[serde(default)]
     given: Option<Given>,
 }
@@ -56,7 +56,7 @@ struct CatchUp {
     own_below: Cursor,
 }
 
-/// What was sent late, or is being sent.
+/// Records that were delivered late, or are being delivered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Given {
     from: Cursor,
@@ -69,7 +69,7 @@ struct Given {
     asked: Cursor,
 }
 
-/// A question of a site, as far as it decides what is sent late.
+/// A request, as far as it decides about withheld records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct PullQuery {
     pub from: Cursor,
@@ -135,7 +135,7 @@ impl WithheldRecords {
         Some(late)
     }
 
-    /// What was held back is sent from now on, with what is still being sent.
+    /// Starts to deliver the withheld records, together with those that are still being delivered.
     fn begin(&mut self, held: &Withheld, asked: Cursor) {
         let again = self.again.take();
         let was = again.as_ref().map_or(Some(held.release), |again| again.was.map(|was| was.min(held.release)));
@@ -154,8 +154,8 @@ impl WithheldRecords {
         });
     }
 
-    /// A site that asks from before where it asked last was restored, or reads again: what came late may be gone there with the
-    /// rest. A question that was held up on its way looks the same, and then the site is sent what it has.
+    /// A site that asks from before its last cursor was restored, or reads again: it may have lost the late records too. A
+    /// delayed request looks the same; then the site gets records that it has.
     fn begin_again_where_it_went_back(&mut self, asked: Cursor, release: Release) {
         let Some(given) = self.given.as_mut().filter(|given| given.was.is_none_or(|was| release > was)) else { return };
         if asked < given.asked {
@@ -165,7 +165,7 @@ impl WithheldRecords {
         given.asked = asked.min(given.arrived);
     }
 
-    /// Nothing of it stood before here.
+    /// No withheld record is before this position.
     pub(crate) fn looked_to(&mut self, reached: Cursor) {
         if let Some(again) = &mut self.again {
             again.from = reached;

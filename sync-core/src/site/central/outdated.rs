@@ -58,7 +58,7 @@ pub(super) fn requeue_next(site: &Site) -> Result<bool> {
     let rows = txn.changes(&Selection::Local, from, ROWS)?;
     let next = rows.last().map(|row| row.cursor.next()).filter(|next| rows.len() == ROWS && *next < below);
     let own = own_site(txn.as_ref())?;
-    // A legacy server of its own lost nothing: what it was sent long ago would undo what it has got since.
+    // A separate legacy server lost nothing: edits sent to it long ago would undo later ones.
     let one_server = state::central_is_legacy(txn.as_ref())?;
     let is_lost = |row: &Change| is_pushed(row) || (one_server && is_pushed_to_legacy(row, one_server));
     for row in rows.into_iter().filter(|row| row.cursor < below && is_lost(row)) {

@@ -89,7 +89,7 @@ fn an_exchange_is_broken_off_wherever_it_is() {
         });
         assert_stops("in the answer", &patient, &get(begins));
     }
-    // What goes on for ever is broken off too.
+    // An endless answer is broken off too.
     let drips = server(|mut stream| {
         read_head(&stream);
         let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 999999999\r\n\r\n");
@@ -264,7 +264,7 @@ fn gzip(text: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// What comes of a body that is sent with this coding, of which the head announces so many bytes more than come.
+/// The result of a body that is sent with this coding, with a head that announces so many bytes more than come.
 fn received(coding: &'static str, body: Vec<u8>, missing: usize) -> Result<HttpResponse, TransportError> {
     let address = server(move |mut stream| {
         read_head(&stream);
