@@ -6,7 +6,8 @@ use std::time::Duration;
 use sync_core::files::{Attach, Fetch, FileFault, Files, FilesConfig};
 use sync_core::record::RecordId;
 use sync_core::storage::{FileDirection, FileEntry, FileState, MemoryStorage, Storage, state};
-use sync_core::{Clock, FilesOptions, FilesReport, NoopObserver, SystemClock, Timestamp};
+use sync_core::transport::{HttpRequest, HttpResponse, StreamedBody, StreamedResponse, Transport, TransportError};
+use sync_core::{Clock, FilesOptions, FilesReport, NoopObserver, Site, SyncConfig, SystemClock, Timestamp};
 use sync_testkit::FaultyStorage;
 use sync_tests::world::{CentralEnd, Kind, SiteEnd, asset, data, put_class};
 
@@ -303,6 +304,40 @@ fn a_file_that_fails_waits_longer_each_time() {
         world.clock.forward(Duration::from_secs(31));
     }
     assert_eq!(world.entry(&"f".into()).attempts, 8);
+}
+
+/// A server that takes no file, and says why.
+struct TakesNone(Arc<dyn Transport>);
+
+impl Transport for TakesNone {
+    fn send(&self, request: &HttpRequest) -> Result<HttpResponse, TransportError> {
+        self.0.send(request)
+    }
+
+    fn stream(&self, _: &HttpRequest, body: Option<StreamedBody<'_>>) -> Result<StreamedResponse, TransportError> {
+        if let Some(body) = body {
+            std::io::copy(body.reader, &mut std::io::sink()).expect("a body that is read");
+        }
+        Ok(HttpResponse::text(500, "the volume for files is full").into())
+    }
+}
+
+/// A server that fails with a file says why beside its status: whoever asks what became of the file reads that.
+#[test]
+fn what_came_with_a_status_is_said_of_the_file() {
+    let world = World::new();
+    let id = attach(&world.files, "x", b"bytes").unwrap();
+    world.site.sync();
+    let mut config = SyncConfig::default();
+    config.retry_wait = Duration::from_millis(1);
+    let transport = Arc::new(TakesNone(world.central.transport()));
+    let site = Site::new(world.site.storage.clone(), transport, world.clock.clone()).with_config(config);
+    let report = site.sync_files(&world.files, &FilesOptions::default(), &mut NoopObserver).expect("it begins");
+    assert_eq!((report.uploaded, report.failed), (0, 1), "{report:?}");
+    let entry = world.entry(&id);
+    let reason = entry.reason.clone().unwrap_or_default();
+    assert_eq!(entry.state, FileState::Failed);
+    assert!(reason.contains("500") && reason.contains("the volume for files is full"), "{reason}");
 }
 
 /// A clock that was a year ahead when a file failed, and was put right: nothing waits for the year to be over.

@@ -27,6 +27,10 @@ macro_rules! bugs {
                         | Self::LegacyCursorBeforeAnswer
                         | Self::MergeForgetsLateRecords
                         | Self::MergedComesBack
+                        | Self::PatientNotAskedFor
+                        | Self::AnyStoreNewsIsGain
+                        | Self::LegacyNeverShrinks
+                        | Self::NumbersGivenTwice
                 )
             }
 
@@ -40,6 +44,7 @@ macro_rules! bugs {
                         | Self::ResumeWithoutMatch
                         | Self::FileDoneBeforeAnswer
                         | Self::BadFileStopsQueue
+                        | Self::FileBeforeCredentials
                 )
             }
 
@@ -160,6 +165,30 @@ bugs! {
     EmptyBatchesAreAFault,
     /// The newest row that is gone from a changelog is taken for a restore.
     NewestGoneIsRestore,
+    /// After central was started anew, a late copy of a push undoes what came since.
+    LateForgottenAtRestart,
+    /// Once a site has pushed many rows, late copies of all that were before them are taken.
+    ManyRowsForgetAll,
+    /// At a site, a version that waited comes back to life after its record was deleted.
+    DeletedComesBack,
+    /// A record at which central's database fails is tried again and again, with all that is staged beside it.
+    FailingSliceRepeats,
+    /// A push with a cursor beyond all numbers is taken.
+    ImpossibleCursorTaken,
+    /// A negative cursor of 32 bits is taken for one beyond the end.
+    NegativeCursorsAreBeyond,
+    /// Central does not ask the legacy server for a patient that is to be linked.
+    PatientNotAskedFor,
+    /// The id of a machine is drawn anew for each database.
+    MachineIdByChance,
+    /// Any news of a store of its own lets a site read everything again.
+    AnyStoreNewsIsGain,
+    /// What breaks on its way to or from the legacy server is tried again as it is, never smaller.
+    LegacyNeverShrinks,
+    /// A part with a file is written to the disk before it is known who brings it.
+    FileBeforeCredentials,
+    /// Sites and stores may be added by hand where a legacy server gives out the numbers.
+    NumbersGivenTwice,
 }
 
 thread_local! {

@@ -82,7 +82,9 @@ impl SiteRegistry {
     pub fn open(storage: Arc<dyn Storage>, clock: Arc<dyn Clock>) -> Result<Self> {
         let role = state::role(storage.read()?.as_ref())?;
         match role {
-            Some(Role::Central) if SiteList::of(storage.as_ref())? == Some(SiteList::Legacy) => {
+            Some(Role::Central)
+                if SiteList::of(storage.as_ref())? == Some(SiteList::Legacy) && !planted!(NumbersGivenTwice) =>
+            {
                 return Err(Error::LegacyKeepsSites);
             }
             Some(Role::Central) => {}

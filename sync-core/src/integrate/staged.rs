@@ -86,6 +86,11 @@ impl StagedRun {
                 Ok(chunk) => chunk,
                 Err(failure) => {
                     let failure = failure?;
+                    if planted!(FailingSliceRepeats)
+                        && let Failure::Error(error) = failure
+                    {
+                        return Err(error);
+                    }
                     if at_most > 1 {
                         self.one_by_one = CHUNK_RECORDS;
                         continue;

@@ -118,7 +118,7 @@ impl Cursor {
         let is_negative = self.0 > u64::MAX - Self::SITES_END;
         let end = newest.next().0;
         let low = self.0 % ROUND;
-        if !is_negative || low > end {
+        if !is_negative || low > end || planted!(NegativeCursorsAreBeyond) {
             return self;
         }
         let highest = end - end % ROUND + low;

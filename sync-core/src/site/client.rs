@@ -380,7 +380,8 @@ impl<'a> Client<'a> {
     pub(crate) fn shrink(&mut self, (server, kind): (Server, TransferKind), size: u64, error: &Error) -> Result<bool> {
         // A timeout is expensive, so not every half is tried.
         let size = if matches!(error, Error::TimedOut { .. }) && size > 3 { size / 2 } else { size };
-        if planted!(BatchNeverShrinks) || !self.sizes.broke(kind, size, self.config) {
+        let stays = planted!(BatchNeverShrinks) || (planted!(LegacyNeverShrinks) && server == Server::Legacy);
+        if stays || !self.sizes.broke(kind, size, self.config) {
             return Ok(false);
         }
         // This is a different request, so it does not need the wait of a retry.

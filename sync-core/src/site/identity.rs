@@ -101,6 +101,9 @@ impl Hardware {
 
     /// The id of this machine.
     pub(crate) fn of(machine: &Machine) -> Result<Self> {
+        if planted!(MachineIdByChance) {
+            return Ok(Self { id: uuid::Uuid::new_v4().to_string(), from: HardwareFrom::Chance });
+        }
         Ok(Self { id: machine.id()?, from: HardwareFrom::Machine })
     }
 

@@ -9,8 +9,9 @@ use sync_core::record::Cursor;
 use sync_core::record::record_type;
 use sync_core::storage::{MemoryStorage, state};
 use sync_core::support::Difference;
-use sync_core::{Error, NoopObserver, SyncEvent, SyncOptions, SyncReport};
+use sync_core::{Error, NoopObserver, Site, SyncEvent, SyncObserver, SyncOptions, SyncReport};
 
+use crate::aim::Aim;
 use crate::harsh::Harsh;
 use crate::judge;
 use crate::ledger::Key;
@@ -246,6 +247,15 @@ impl Sim {
 
     /// A site runs a cycle.
     pub(crate) fn cycle(&self, index: usize, options: &SyncOptions) -> Option<SyncReport> {
+        self.cycle_by(index, &|site, observer| site.sync(options, observer))
+    }
+
+    /// A site runs a cycle, or as much of one as `run` does.
+    pub(crate) fn cycle_by(
+        &self,
+        index: usize,
+        run: &dyn Fn(&Site, &mut dyn SyncObserver) -> sync_core::Result<SyncReport>,
+    ) -> Option<SyncReport> {
         let end = &self.ends[index];
         // Central integrates what sites push while its own cycle is under way.
         let busy = self.legacy.as_ref().filter(|_| index == 0).map_or(&end.busy, |legacy| &legacy.cycling);
@@ -262,7 +272,7 @@ impl Sim {
             left = left.saturating_sub(1);
             if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
-        let outcome = world::site(self, index).sync(options, &mut observer);
+        let outcome = run(&world::site(self, index), &mut observer);
         lock(&self.state).depth -= 1;
         busy.store(false, Relaxed);
         let storage_failed = end.process().faulty.failed() > failed;
@@ -282,11 +292,12 @@ impl Sim {
                         report.kept_local
                     )
                 });
+                let nothing_fails = self.swarm.is_faultless() && !self.is_removed(index) && !self.aims_at(Aim::Reset);
                 // Central may be slow, where other things happen in the midst of its work.
                 let slow = |error: &Error| {
                     matches!(error, Error::IntegrationInProgress { .. } | Error::IntegrationTimeout { .. })
                 };
-                if let Some(error) = report.error.as_ref().filter(|e| self.swarm.is_faultless() && !slow(e)) {
+                if let Some(error) = report.error.as_ref().filter(|e| nothing_fails && !slow(e)) {
                     self.violate(
                         Promise::ErrorsAreSaid,
                         format!("site {index}: an error where nothing fails: {error}"),
@@ -379,6 +390,7 @@ impl Sim {
         drop(state);
         self.time.pass(Duration::from_secs(20 * 60));
         self.heal_harshly();
+        self.heal_access();
     }
 
     /// Rounds of cycles until a whole round brings nothing; whether it came to that in time.
@@ -393,6 +405,9 @@ impl Sim {
             last.clear();
             // Central is a site of the legacy server.
             for site in usize::from(self.legacy.is_none())..self.ends.len() {
+                if self.is_removed(site) {
+                    continue;
+                }
                 let Some(report) = self.cycle(site, &SyncOptions::default()) else { return false };
                 quiet &= report.pushed == 0 && report.pulled == 0 && report.error.is_none();
                 last.push((site, report.pushed, report.pulled, report.error.map(|error| error.to_string())));
@@ -413,7 +428,7 @@ impl Sim {
     /// not the same, and changes nothing.
     pub(crate) fn audit(&self, held: &[Held]) {
         let at_central = &held[0].records;
-        for site in 1..self.ends.len() {
+        for site in (1..self.ends.len()).filter(|site| !self.is_removed(*site)) {
             let found = match world::site(self, site).audit(&MemoryStorage::new(), &mut NoopObserver) {
                 Ok(found) => found,
                 Err(error) => {
@@ -449,6 +464,9 @@ impl Sim {
     /// A site reads everything again, and nothing changes.
     pub(crate) fn read_again(&self, before: &[Held]) {
         let site = 1 + self.roll(Chance::Events, self.ends.len() - 1);
+        if self.is_removed(site) {
+            return;
+        }
         self.note(|| format!("site {site} reads everything again"));
         let storage = self.ends[site].process().raw;
         let reset = storage.write().and_then(|txn| {

@@ -293,10 +293,15 @@ impl Judge<'_> {
         })
     }
 
+    /// The sites, without those that were removed: what they hold is nobody's to judge.
+    fn sites(&self) -> impl Iterator<Item = (usize, &Held)> {
+        self.ends.iter().enumerate().skip(1).filter(|(site, _)| !self.ledger.removed.contains(site))
+    }
+
     /// Records that a site should hold as central does and does not, and those that it should not hold.
     fn unequal(&self) -> Vec<Violation> {
         let mut found = Vec::new();
-        for (site, held) in self.ends.iter().enumerate().skip(1) {
+        for (site, held) in self.sites() {
             for (key, content) in self.central().records.iter().filter(|(key, _)| self.ledger.is_of_v6(&key.0)) {
                 let theirs = held.records.get(key);
                 if says_the_same(&key.0, theirs, content)
@@ -357,7 +362,8 @@ impl Judge<'_> {
         let waits = self.ends[site]
             .aside
             .iter()
-            .any(|aside| aside.key == *key && aside.content.as_deref() == Some(content) && self.is_true(aside, site));
+            .filter(|aside| aside.key == *key && says_the_same(&key.0, aside.content.as_ref(), content))
+            .any(|aside| self.is_true(aside, site));
         let theirs = self.ends[site].records.get(key);
         let mut own = self.ledger.of(key).filter(|(number, version)| {
             (version.by == site || self.ledger.of_several.contains(number))
@@ -405,7 +411,7 @@ impl Judge<'_> {
     /// central took away: it has nothing left by which to tell the site.
     fn believed(&self) -> Vec<Violation> {
         let mut found = Vec::new();
-        for (site, held) in self.ends.iter().enumerate().skip(1) {
+        for (site, held) in self.sites() {
             for (key, content) in held.records.iter().filter(|(key, _)| self.ledger.is_of_v6(&key.0)) {
                 let Some(rule) = rule_of(&key.0, Some(content)) else { continue };
                 let is_sent = matches!(rule.audience, Audience::Store | Audience::StoreOrEveryone);
@@ -449,7 +455,7 @@ impl Judge<'_> {
     /// What is set aside without a reason that the judge finds true.
     fn unexplained(&self) -> Vec<Violation> {
         let mut found = Vec::new();
-        for (end, held) in self.ends.iter().enumerate() {
+        for (end, held) in self.ends.iter().enumerate().filter(|(end, _)| !self.ledger.removed.contains(end)) {
             let promise = Promise::ItEnds;
             for staged in &held.staged {
                 let what = format!("{} never looked at {}: {staged}", name_of(end), shown(&staged.key));

@@ -72,7 +72,9 @@ pub struct Ledger {
     came_unknowing: BTreeSet<usize>,
     /// How many versions there were when each site last read everything from the beginning, its own included.
     begun_anew: BTreeMap<usize, usize>,
-    /// Joins of a patient with a store that its staff made.
+    /// The sites that were removed from central's list.
+    pub removed: BTreeSet<usize>,
+    /// Joins of a patient with a store that its staff made, or that sites asked it for.
     pub joins_of_staff: Vec<(String, String)>,
 }
 

@@ -12,13 +12,14 @@ const USAGE: &str = "\
 sim [--kept] [--from SEED] [--seeds N] [--seconds T] [--sqlite] [--threads N] [--all] [KIND]
 sim --seed SEED [--trace] [--sqlite] [KIND]
 sim --at-once [--from SEED] [--seeds N] [--sqlite] [--bug NAME]
-sim --mutations [--seeds N] [--bug NAME] [KIND]      (needs the feature planted-bugs)
+sim --mutations [--seeds N] [--bug NAME] [KIND]
 KIND: [--legacy] [--files] [--harsh] [--aim WHAT]
 
 Without --from, seeds begin at a number of the time of day, which is printed.
 --legacy plays worlds with a legacy server behind central, --files worlds with files, --harsh
 worlds as harsh as the field; all may be given. --mixed plays all kinds in turn, --aimed all worlds that aim at something. --at-once lets real threads push to one central server.
---kept runs the seeds of tests/sim/seeds.txt first. --all goes on after a broken promise, and lists each.";
+--mutations plants each bug in the kind of world that shows it, and fails if one is not found; it needs the feature
+planted-bugs. --kept runs the seeds of tests/sim/seeds.txt first. --all goes on after a broken promise, and lists each.";
 
 #[derive(Debug, Default)]
 struct Args {
@@ -198,12 +199,11 @@ fn replay(seed: Seed, trace: bool) -> ExitCode {
 fn mutations(threads: usize, args: &Args) -> ExitCode {
     let seeds_max = args.seeds.unwrap_or(2000);
     let kind = (args.legacy || args.files || args.harsh || args.aim.is_some()).then_some(kind_of(args));
-    println!("| bug | what it does | worlds | seeds until found |\n|---|---|---|---|");
     let found = sync_sim::planted::hunt(threads, seeds_max, (kind, args.bug.as_deref()), |found| {
-        let seeds = found.seeds.as_ref().map_or("none".to_owned(), |(seeds, _)| seeds.to_string());
-        println!("| {:?} | {} |{} | {seeds} |", found.bug, found.bug.what(), found.kind.flags());
-        if let Some((_, how)) = &found.seeds {
-            eprintln!("{:?}: {how}", found.bug);
+        let flags = found.kind.flags();
+        match &found.seeds {
+            Some((seeds, how)) => println!("{:?}{flags}: found in {seeds} seeds, {how}", found.bug),
+            None => println!("{:?}{flags}: NOT FOUND in {seeds_max} seeds", found.bug),
         }
     });
     let missed = found.iter().filter(|found| found.seeds.is_none()).count();

@@ -13,6 +13,7 @@ use sync_core::transport::{
 
 use crate::files::is_of_a_file;
 use crate::ledger::Key;
+use crate::legacy::LEGACY;
 use crate::lock;
 use crate::promises::{Promise, short};
 use crate::run::{Chance, Late, Phase, Sim, Spot};
@@ -254,7 +255,7 @@ impl Sim {
 }
 
 fn is_to_legacy(request: &HttpRequest) -> bool {
-    request.url.contains("/sync/v5/")
+    request.url.contains("/sync/v5/") || request.url.starts_with(LEGACY)
 }
 
 /// The body of a request as it was before it was compressed.

@@ -34,6 +34,12 @@ fn aim_at(bug: Bug) -> Option<Aim> {
         Bug::AnswerFromBeforeIsStuck => Aim::FurtherBack,
         Bug::NewestGoneIsRestore => Aim::NewestGone,
         Bug::OwnEditLoggedAgain => Aim::OwnEdits,
+        Bug::LatePushTaken | Bug::LateForgottenAtRestart | Bug::ManyRowsForgetAll => Aim::Late,
+        Bug::NegativeCursorsAreBeyond => Aim::Cursors,
+        Bug::PatientNotAskedFor => Aim::Patients,
+        Bug::MachineIdByChance => Aim::Machines,
+        Bug::NumbersGivenTwice => Aim::Reset,
+        Bug::FileBeforeCredentials | Bug::ResumeWithoutMatch => Aim::NarrowFiles,
         Bug::MergedComesBack => Aim::Merges,
         Bug::LocalDeleteForgotten => Aim::Deletes,
         Bug::ForgottenIsAnothers => Aim::Forgotten,
@@ -126,6 +132,6 @@ fn hunt_one(bug: Bug, seeds_max: u64, kind: Kind) -> Option<(u64, String)> {
         plant(None);
         let violation = verdict.violations.first()?;
         let says_something = run().violations.is_empty();
-        says_something.then(|| (count, format!("seed {}: {violation}", number)))
+        says_something.then(|| (count, format!("seed {number}: {violation}")))
     })
 }

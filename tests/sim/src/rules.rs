@@ -246,7 +246,8 @@ pub fn may_write(is_central: bool, rule: &Rule, store: Option<&str>, own: impl F
         (Writers::Central, _) => is_central,
         (Writers::Everyone, _) => true,
         (Writers::StoreSite, None) => is_central,
-        (Writers::StoreSite | Writers::StoreSiteElseCentral, Some(store)) => !is_central && own(store),
+        // A store may be active on central itself.
+        (Writers::StoreSite | Writers::StoreSiteElseCentral, Some(store)) => own(store),
         (Writers::StoreSiteOrCentral, None) => true,
         (Writers::StoreSiteOrCentral, Some(store)) => is_central || own(store),
         (Writers::StoreSiteElseCentral, None) => is_central,

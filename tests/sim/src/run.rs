@@ -329,9 +329,10 @@ impl Sim {
         if let Some(harsh) = &self.harsh {
             self.others_go_on(harsh);
         }
-        if !self.converge() || self.is_broken() {
+        if !self.converge() || self.is_broken() || !self.link_in_quiet() {
             return;
         }
+        self.check_removed();
         let held = world::held(self);
         for (end, aside) in held.iter().enumerate().flat_map(|(end, held)| held.aside.iter().map(move |a| (end, a))) {
             self.note(|| format!("in the end, {} has set aside: {aside:?}", self.ends[end].name));

@@ -114,7 +114,7 @@ pub(crate) fn set_up(sim: &Sim) {
             legacy_url: ADDRESS.to_owned(),
             site_name: sim.ends[site].name.clone(),
             password: PasswordHash::of_password(PASSWORD),
-            hardware_id: Some(format!("machine-{site}")),
+            hardware_id: sim.machine(site).is_none().then(|| format!("machine-{site}")),
         };
         self::site(sim, site).set_up(&settings, &mut NoopObserver).expect("set up");
     }
@@ -164,7 +164,11 @@ pub(crate) fn site(sim: &Sim, index: usize) -> Site {
         config.initialisation_wait = Duration::from_secs(5 * 60);
     }
     let transport = Arc::new(Network::of(sim.me.clone(), index));
-    Site::new(end.process().storage, transport, end.clock.clone()).with_config(config)
+    let site = Site::new(end.process().storage, transport, end.clock.clone()).with_config(config);
+    match sim.machine(index) {
+        Some(machine) => site.with_machine_id(machine),
+        None => site,
+    }
 }
 
 /// What all ends hold.

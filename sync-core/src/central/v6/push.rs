@@ -55,6 +55,7 @@ impl IncomingRow {
         let WireRecord { table_name, record_id, .. } = &self.element.record;
         Ok(match txn.central()?.pushed(site, table_name, record_id)? {
             Some(before) if before.is_former && !is_recent(before.at, now) => Replay::New,
+            Some(before) if planted!(ManyRowsForgetAll) && forgets_all(txn, site, before.cursor)? => Replay::New,
             Some(before) if before.fingerprint == self.fingerprint => Replay::Duplicate,
             Some(before) if self.element.cursor < before.cursor && is_recent(before.at, now) => Replay::Stale,
             _ => Replay::New,
@@ -72,6 +73,12 @@ impl IncomingRow {
             &PushedVersion { cursor, fingerprint, at, is_former: false },
         )
     }
+}
+
+/// A planted bug: whether a site has pushed since so many rows that all before them are forgotten.
+fn forgets_all(txn: &dyn ReadTxn, site: SiteId, before: Cursor) -> Result<bool> {
+    const ROWS: u64 = 5;
+    Ok(state::HIGHEST_PUSH_OF_SITE.of(site).get(txn)?.0 / ROWS > before.0 / ROWS)
 }
 
 /// True if a request sent before this moment may still arrive, by the steady time. A moment in the future was stored by
@@ -163,7 +170,8 @@ impl Central {
         let Batch { records, end_cursor, is_last_batch: is_last, lost_history: lost_there, .. } = batch;
         let records_pushed = records.len() as u64;
         let cursors = records.iter().map(|element| element.cursor);
-        if cursors.chain([end_cursor]).any(|cursor| !cursor.next().is_possible()) {
+        let is_impossible = |cursor: Cursor| !cursor.next().is_possible() && !planted!(ImpossibleCursorTaken);
+        if cursors.chain([end_cursor]).any(is_impossible) {
             // A site could never continue after a cursor beyond all numbers. The whole batch stays with the site.
             let why = "a cursor in the batch is out of range; nothing of the batch was taken";
             return Err(EnvelopeError(WireError::ParsingSyncRecordError(why.to_owned())));

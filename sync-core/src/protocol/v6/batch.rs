@@ -224,4 +224,34 @@ mod tests {
         assert_eq!(batch.records[3].as_ref().unwrap_err().raw.as_str(), "17");
         assert_eq!(batch.last_record_cursor(), Some(Cursor(9)));
     }
+
+    /// Whatever else somebody means by `lost_history`, the records beside it are read, in a pull, a push and its answer.
+    #[test]
+    fn a_strange_lost_history_stops_nothing() {
+        let gap = r#"[{"after":3,"before":7}]"#;
+        let told = vec![ChangelogGap { after: Cursor(3), before: Cursor(7) }];
+        for (value, expected) in [
+            (gap, told),
+            ("null", vec![]),
+            ("5", vec![]),
+            (r#""none""#, vec![]),
+            (r#"{"after":3}"#, vec![]),
+            ("[1]", vec![]),
+            (r#"[{"after":"3","before":"x"}]"#, vec![]),
+            (r#"[{"after":3,"before":7},{"after":-1,"before":1e300}]"#, vec![]),
+        ] {
+            let batch = format!(
+                r#"{{"end_cursor":7,"total_records":1,"is_last_batch":true,"lost_history":{value},"records":[
+                    {{"cursor":7,"record":{{"tableName":"asset","recordId":"a","action":"Update","recordData":{{}}}}}}]}}"#
+            );
+            let pushed: Batch = serde_json::from_str(&batch).unwrap_or_else(|error| panic!("{value}: {error}"));
+            assert_eq!((pushed.records.len(), &pushed.lost_history), (1, &expected), "a push with {value}");
+            let pulled = ReadBatch::parse(&batch).unwrap_or_else(|error| panic!("{value}: {error}"));
+            assert_eq!((pulled.records.len(), &pulled.lost_history), (1, &expected), "a pull with {value}");
+            let answer = format!(r#"{{"records_pushed":1,"lost_history":{value}}}"#);
+            let answer: crate::protocol::v6::PushResult =
+                serde_json::from_str(&answer).unwrap_or_else(|error| panic!("{value}: {error}"));
+            assert_eq!((answer.records_pushed, answer.lost_history), (1, expected), "an answer with {value}");
+        }
+    }
 }

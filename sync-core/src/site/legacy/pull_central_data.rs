@@ -127,7 +127,7 @@ fn stores_that_came(txn: &dyn ReadTxn, incoming: &[Incoming], own: Option<SiteId
     for store in incoming.iter().filter(|incoming| incoming.table == *"store") {
         let before = txn.record(&store.table, &store.id)?.as_ref().and_then(write::site_in);
         // Each version counts: the store may have moved away and back between two that were read.
-        if before != own || write::site_in(&store.data) != own {
+        if before != own || write::site_in(&store.data) != own || planted!(AnyStoreNewsIsGain) {
             came.insert(StoreId::from(store.id.as_str()));
         }
     }

@@ -102,7 +102,9 @@ impl Sim {
     /// Tells the judge what a site was given of its own versions.
     pub(crate) fn was_given(&self, site: usize, request: &HttpRequest, response: &HttpResponse) {
         // A copy would speak for its site elsewhere.
-        let Some(aimed) = self.aimed.as_ref().filter(|aimed| aimed.aim == Aim::OwnEdits) else { return };
+        let Some(aimed) = self.aimed.as_ref().filter(|aimed| matches!(aimed.aim, Aim::OwnEdits | Aim::Gained)) else {
+            return;
+        };
         if !request.url.ends_with(path::PULL) {
             return;
         }
@@ -132,6 +134,10 @@ impl Sim {
     /// What a cycle said of itself is judged.
     pub(crate) fn aimed_cycle_ends(&self, site: usize, report: &SyncReport) {
         let Some(aimed) = &self.aimed else { return };
+        self.book_joins();
+        if self.is_removed(site) && report.error.is_none() {
+            self.violate(Promise::ErrorsAreSaid, format!("site {site} was removed, runs a cycle, and hears nothing"));
+        }
         lock(&aimed.further_back).remove(&site);
         if report.error.is_none() {
             let mut given = lock(&aimed.given);
@@ -163,7 +169,9 @@ impl Sim {
         let Some(aimed) = &self.aimed else { return };
         let ledger = lock(&self.ledger);
         let Some(number) = content.and_then(|content| ledger.version(key, content)) else { return };
-        if !lock(&aimed.given)[1].contains(&(site, number)) {
+        // What a cycle was given it has taken before it pushes; only after a restore is it given what it would push as well.
+        let is_given = lock(&aimed.given).iter().any(|given| given.contains(&(site, number)));
+        if !is_given {
             return;
         }
         drop(ledger);

@@ -2,14 +2,21 @@
 //! found soon. Nothing of this is drawn in other worlds, whose seeds mean what they always meant.
 
 mod copies;
+mod files;
 mod lines;
+mod patients;
+mod removed;
+mod reset;
+mod shape;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use sync_core::SyncOptions;
 use sync_core::storage::MemoryStorage;
 use sync_core::transport::HttpRequest;
+
+use reset::Access;
 
 use crate::rules::RULES;
 use crate::run::{Chance, Kind, Phase, Sim, Spot};
@@ -36,7 +43,7 @@ macro_rules! aims {
             /// The kind of world that it is made of.
             pub fn kind(self) -> Kind {
                 let (legacy, harsh) = match self { $(Self::$name => ($legacy, $harsh),)* };
-                Kind { legacy, harsh, files: false, aim: Some(self) }
+                Kind { legacy, harsh, files: self == Self::NarrowFiles, aim: Some(self) }
             }
         }
     };
@@ -67,6 +74,22 @@ aims! {
     AtOnce = "at-once" on [false, false],
     /// Changelogs are around the position that a number of 32 bits can hold.
     Cursors = "cursors" on [false, false],
+    /// Sites are removed, once their stores are elsewhere.
+    Removed = "removed" on [false, false],
+    /// Several ends are restored in one run, each of them again and again.
+    Restores = "restores" on [false, true],
+    /// Sites of older releases, which rise in the midst of the run, and records of all types that these spell otherwise.
+    Releases = "releases" on [false, true],
+    /// Lines that carry little of a file at a time, and strangers who bring files.
+    NarrowFiles = "narrow-files" on [false, true],
+    /// Patients are linked to stores, and asked for.
+    Patients = "patients" on [true, false],
+    /// Beside a legacy server passwords are changed, and sites go on on other machines.
+    Reset = "reset" on [true, true],
+    /// Machines lose their disks, and set their sites up again by their own ids.
+    Machines = "machines" on [false, true],
+    /// Copies of requests arrive late, after central was started anew too.
+    Late = "late" on [false, true],
 }
 
 impl Aim {
@@ -155,6 +178,7 @@ impl Aim {
                 );
                 swarm.tables[table("vaccination")] = true;
             }
+            _ => self.shape_of_field(&mut rng, swarm),
         }
     }
 }
@@ -185,12 +209,15 @@ pub(crate) struct Aimed {
     given: Mutex<[BTreeSet<(usize, usize)>; 2]>,
     /// The sites that get no answer to what they push.
     unanswered: Mutex<BTreeSet<usize>>,
+    /// The password and the machine of each site.
+    accesses: Mutex<BTreeMap<usize, Access>>,
 }
 
 impl Aimed {
     pub(crate) fn new(aim: Aim, ends: usize) -> Self {
         let copies = Mutex::new((0..ends).map(|_| None).collect());
-        Self { aim, copies, further_back: Mutex::default(), given: Mutex::default(), unanswered: Mutex::default() }
+        let (further_back, given, unanswered, accesses) = Default::default();
+        Self { aim, copies, further_back, given, unanswered, accesses }
     }
 }
 
@@ -205,6 +232,10 @@ impl Sim {
         match aimed.aim {
             Aim::Copies => self.copy_event(aimed),
             Aim::Gained if self.happens(Chance::Aim, 150) => self.gain_a_store(aimed),
+            Aim::Removed if self.happens(Chance::Aim, 60) => self.remove_a_site(),
+            Aim::Reset if self.happens(Chance::Aim, 300) => self.change_access(aimed),
+            Aim::Patients if self.happens(Chance::Aim, 300) => self.care_for_a_patient(),
+            Aim::NarrowFiles if self.happens(Chance::Aim, 100) => self.stranger_brings_a_file(),
             _ => {}
         }
     }

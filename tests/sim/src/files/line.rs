@@ -78,6 +78,7 @@ impl Sim {
         let length = response.header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
         let cut =
             (self.strikes(Fault::CutOff) || self.strikes(Fault::CutJson)).then(|| self.roll(Chance::Files, length));
+        let cut = cut.or(self.breaks_file_after(length, false));
         let garbled = self.garbles(half, request).then(|| self.roll(Chance::Files, length));
         let body = std::mem::replace(&mut response.body, Box::new(io::empty()));
         let piece = half.swarm.piece;
@@ -104,6 +105,7 @@ impl Sim {
     ) -> Result<(), TransportError> {
         let announced = usize::try_from(body.length).unwrap_or(usize::MAX);
         let cut = self.strikes(Fault::CutOff).then(|| self.roll(Chance::Files, announced));
+        let cut = cut.or(self.breaks_file_after(announced, true));
         let mut piece = vec![0; half.swarm.piece];
         loop {
             if cut.is_some_and(|cut| sent.len() >= cut) {

@@ -151,7 +151,7 @@ impl Sim {
             legacy_url: ADDRESS.to_owned(),
             site_name: self.ends[site].name.clone(),
             password: password(changes),
-            hardware_id: Some(format!("machine-{site}")),
+            hardware_id: self.machine(site).is_none().then(|| format!("machine-{site}")),
         }
     }
 

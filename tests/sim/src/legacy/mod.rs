@@ -20,9 +20,11 @@ use sync_core::storage::Storage;
 use sync_core::{Central, NoopObserver, Settings};
 use sync_testkit::legacy_server::{LegacyServer, LegacySite};
 
+pub(crate) use book::STAFF;
 pub use book::{Book, Merges};
 pub use swarm::LegacySwarm;
 
+use crate::aim::Aim;
 use crate::clock::{EndClock, Time};
 use crate::lock;
 use crate::network::Network;
@@ -69,12 +71,12 @@ pub(crate) fn name(end: usize) -> String {
     if end == 0 { "central".to_owned() } else { world::site_name(end) }
 }
 
-fn settings(end: usize) -> Settings {
+fn settings(sim: &Sim, end: usize) -> Settings {
     Settings {
         legacy_url: LEGACY.to_owned(),
         site_name: name(end),
         password: PasswordHash::of_password(PASSWORD),
-        hardware_id: Some(format!("machine-{end}")),
+        hardware_id: sim.machine(end).is_none().then(|| format!("machine-{end}")),
     }
 }
 
@@ -91,13 +93,19 @@ pub(crate) fn set_up(sim: &Sim, legacy: &Legacy) {
             server.add_store(&store, &format!("name-of-{store}"), &store, number(site));
         }
     }
+    if sim.aims_at(Aim::Patients) {
+        // The legacy server shows a patient to the site of a store.
+        let store = world::store_name(0, 0);
+        lock(&sim.ledger).store_is_on(&store, 0);
+        server.add_store(&store, &format!("name-of-{store}"), &store, CENTRAL);
+    }
     legacy.first_records(sim);
-    world::site(sim, 0).set_up(&settings(0), &mut NoopObserver).expect("central is set up");
+    world::site(sim, 0).set_up(&settings(sim, 0), &mut NoopObserver).expect("central is set up");
     sim.restart(0);
     sim.cycle(0, &sync_core::SyncOptions::default());
     assert_eq!(server.initialisation_status(&name(0)), Some(InitialisationStatus::Completed), "central has begun");
     for site in 1..sim.ends.len() {
-        world::site(sim, site).set_up(&settings(site), &mut NoopObserver).expect("set up");
+        world::site(sim, site).set_up(&settings(sim, site), &mut NoopObserver).expect("set up");
     }
 }
 
@@ -108,5 +116,5 @@ pub(crate) fn central(sim: &Sim) -> Central {
     let line = Arc::new(Network::of_authenticator(sim.me.clone()));
     let storage: Arc<dyn Storage> = process.storage.clone();
     let authenticator = Arc::new(LegacyAuthenticator::new(storage, line, end.clock.clone()));
-    Central::new(process.storage, end.clock.clone(), authenticator)
+    Central::new(process.storage, end.clock.clone(), authenticator).with_own_site(world::site(sim, 0))
 }

@@ -47,7 +47,7 @@ impl Legacy {
         self.server.set_integration_takes(Takes::NoTime);
     }
 
-    fn put_row(&self, key: Key, data: Value) {
+    pub(crate) fn put_row(&self, key: Key, data: Value) {
         let held = self.server.row(&key.0, &key.1).map(|held| held.to_string());
         lock(&self.book).wrote(STAFF, key.clone(), held.as_deref(), Some(data.to_string()));
         self.server.put_row(&key.0, &key.1, data);
