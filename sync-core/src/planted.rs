@@ -169,8 +169,6 @@ bugs! {
     LateForgottenAtRestart,
     /// Once a site has pushed many rows, late copies of all that were before them are taken.
     ManyRowsForgetAll,
-    /// At a site, a version that waited comes back to life after its record was deleted.
-    DeletedComesBack,
     /// A record at which central's database fails is tried again and again, with all that is staged beside it.
     FailingSliceRepeats,
     /// A push with a cursor beyond all numbers is taken.

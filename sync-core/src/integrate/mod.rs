@@ -438,9 +438,7 @@ impl Facts for LocalState<'_> {
     }
 
     fn is_superseded(&self, incoming: &Incoming) -> Result<bool> {
-        let is_ignored =
-            planted!(OlderVersionWins) || (planted!(DeletedComesBack) && self.door.source == Source::Central);
-        let Some(known) = incoming.known.here.filter(|_| !is_ignored) else { return Ok(false) };
+        let Some(known) = incoming.known.here.filter(|_| !planted!(OlderVersionWins)) else { return Ok(false) };
         let (table, id) = (&incoming.table, &incoming.id);
         if self.txn.written_at(table, id)?.is_none_or(|written| written <= known) {
             return Ok(false);
