@@ -87,7 +87,7 @@ impl StagedRun {
                 Err(failure) => {
                     let failure = failure?;
                     if planted!(FailingSliceRepeats)
-                        && let Failure::Error(error) = failure
+                        && let ChunkFailure::Error(error) = failure
                     {
                         return Err(error);
                     }

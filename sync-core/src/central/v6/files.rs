@@ -216,7 +216,7 @@ impl Central {
     }
 
     /// A planted bug: writes a part to the disk, whoever brings it.
-    fn keep_anyones(&self, parts: &mut Multipart<'_>) -> std::result::Result<(), Stop> {
+    fn keep_anyones(&self, parts: &mut Multipart<'_>) -> std::result::Result<(), UploadFault> {
         let mut new = self.files.as_ref().map(FileStore::begin).transpose()?;
         while let Some(bytes) = parts.content()? {
             self.write(&mut new, &bytes)?;

@@ -1,7 +1,7 @@
 //! Who comes in: passwords that are changed, and machines that are replaced, beside a legacy server.
 
 use sync_core::protocol::PasswordHash;
-use sync_core::{Settings, NoopObserver};
+use sync_core::{NoopObserver, Settings};
 
 use super::{Aim, Aimed};
 use crate::legacy::{LEGACY, name};
