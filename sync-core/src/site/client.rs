@@ -380,10 +380,8 @@ impl<'a> Client<'a> {
     pub(crate) fn shrink(&mut self, (server, kind): (Server, TransferKind), size: u64, error: &Error) -> Result<bool> {
         // A timeout is expensive, so not every half is tried.
         let size = if matches!(error, Error::TimedOut { .. }) && size > 3 { size / 2 } else { size };
-        let stays = match server {
-            Server::Legacy if planted!(LegacyNeverShrinks) => true,
-            _ => planted!(BatchNeverShrinks),
-        };
+        let of_legacy = planted!(LegacyNeverShrinks);
+        let stays = planted!(BatchNeverShrinks) || (of_legacy && server == Server::Legacy);
         if stays || !self.sizes.broke(kind, size, self.config) {
             return Ok(false);
         }
