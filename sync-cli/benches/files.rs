@@ -1,4 +1,4 @@
-//! Files up and down over loopback HTTP, by real processes, with the peak memory of each end above what it is without.
+//! Files up and down over loopback HTTP, between real processes, with the peak memory of each end above its base.
 //!
 //! `cargo bench -p sync-cli --bench files -- 1000` moves 1000 MB in files of 40 MB. It is no test: nothing fails because
 //! a machine is slow.
@@ -116,7 +116,7 @@ fn serve(folder: &Path) -> (Child, String) {
     (server, format!("http://{}", said["listening"].as_str().expect("an address")))
 }
 
-/// The peak of a process's memory in kB; 0 where the system does not tell.
+/// The peak of a process's memory in kB; 0 if the system does not report it.
 fn peak(process: &Child) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", process.id())).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));

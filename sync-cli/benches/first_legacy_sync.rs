@@ -46,7 +46,7 @@ fn main() {
 fn compare(count: usize) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path();
-    // The legacy server has to know where the central server will be.
+    // The legacy server has to know the central server's address beforehand.
     let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|it| it.local_addr()).expect("a free port").port();
     let central = format!("127.0.0.1:{port}");
     let (mut legacy, url) = legacy_process(count, &format!("http://{central}"));
@@ -85,7 +85,7 @@ fn legacy_process(count: usize, central: &str) -> (Child, String) {
     (process, url.trim().to_owned())
 }
 
-/// The stand-in with so many rows for the site that is measured, until nobody holds its input any more.
+/// The stand-in with so many rows for the measured site, until its input is closed.
 fn stand_in(count: usize, central: &str) {
     let legacy = Arc::new(LegacyServer::new(Arc::new(SystemClock::new())));
     let world = small_world(&legacy, 1, central);
@@ -118,7 +118,7 @@ fn fill_central(path: &Path, url: &str, count: usize) {
     fill(&Records::new(storage, clock), count, &legacy_id("store", "DISTRICT_A"));
 }
 
-/// Measures how long each server and the line to it take.
+/// Measures the speed of each server and the line to it.
 struct Timed {
     transport: HttpTransport,
     legacy: AtomicU64,

@@ -1,5 +1,5 @@
-//! What a batch of 500 rows costs central, by the length of its changelog and the number of its sites, in one run; and
-//! beside it the same batch as Open mSupply finds it, by a GROUP BY over the changelog.
+//! The cost of a batch of 500 rows at central, by the length of its changelog and the number of its sites, in one run;
+//! beside it the same batch with Open mSupply's GROUP BY over the changelog.
 //!
 //! `cargo bench -p sync-cli --bench selection` prints the figures for 10 thousand, 1 million and 5 million rows at 10 and
 //! at 40,000 sites, which takes minutes and some gigabytes. Sizes of one's own: `-- 10000 100000`; sites too:
@@ -15,7 +15,7 @@ use sync_core::{Audience, ChangeAction, NewChange, Timestamp};
 
 const BATCH: usize = 500;
 const ROWS_OF_A_TRANSACTION: u64 = 50_000;
-/// How often each question is asked; the median is printed.
+/// The number of repetitions of each query; the median is printed.
 const TURNS: usize = 31;
 /// The site that asks.
 const SITE: SiteId = SiteId(2);
@@ -39,8 +39,8 @@ fn main() {
             let smallest = *smallest.get_or_insert(figures);
             print!("{sites:>10}  {rows:>10}");
             figures.ours.iter().for_each(|time| print!("  {:>9.2}", millis(*time)));
-            // How much dearer the dearest batch is than with the smallest changelog, by the quickest turn of each: other
-            // work on the machine makes turns slower, and never quicker.
+            // The ratio of the most expensive batch to that with the smallest changelog, by the quickest turn of each:
+            // other work on the machine only makes turns slower.
             let dearest = |figures: &Figures| millis(figures.least.iter().copied().max().unwrap_or_default());
             print!("  {:>7.2}x", dearest(&figures) / dearest(&smallest));
             println!("  {:>16.1}  {:>9.1}", millis(figures.theirs[0]), millis(figures.theirs[1]));
@@ -87,7 +87,7 @@ fn for_site(is_initialised: bool) -> Selection {
     Selection::ForSite { stores: vec![store(0)], except_from: is_initialised.then_some(SITE) }
 }
 
-/// What central asks its storage for a pull.
+/// The queries of central for a pull.
 fn batch(storage: &SqliteStorage, from: u64, is_initialised: bool) -> usize {
     let selection = for_site(is_initialised);
     let txn = storage.read().expect("a transaction");
@@ -102,7 +102,7 @@ fn batch(storage: &SqliteStorage, from: u64, is_initialised: bool) -> usize {
     rows.len()
 }
 
-/// From where on a site that is nearly done still gets a full batch.
+/// The cursor from which a site that is nearly done still gets a full batch.
 fn last_full_batch(storage: &SqliteStorage, newest: u64) -> u64 {
     let txn = storage.read().expect("a transaction");
     let mut back = BATCH as u64;
@@ -116,7 +116,7 @@ fn last_full_batch(storage: &SqliteStorage, newest: u64) -> u64 {
     }
 }
 
-/// How long each turn took, the quickest first.
+/// The time of each turn, the quickest first.
 fn turns<T>(mut work: impl FnMut() -> T) -> [Duration; TURNS] {
     let mut times = [Duration::ZERO; TURNS];
     for time in &mut times {
@@ -158,7 +158,7 @@ fn fill(storage: &SqliteStorage, rows: u64, sites: u64) {
             txn.commit().expect("a commit");
             txn = storage.write().expect("a transaction");
         }
-        // Sites change places, so that the rows of each are spread over the changelog.
+        // Sites alternate, so that the rows of each are spread over the changelog.
         let at = (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) % sites;
         let site = SiteId(i32::try_from(at + 2).expect("not so many"));
         let id = format!("{n:08x}-0000-7000-8000-{:012x}", n.wrapping_mul(0x9e37_79b9));

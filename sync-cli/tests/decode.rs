@@ -1,4 +1,4 @@
-//! `decode`: any message of either protocol in words, with what is wrong in it.
+//! `decode`: explains any message of either protocol, with its faults.
 
 #[allow(dead_code, reason = "each test binary uses a part of it")]
 mod support;
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use self::support::{Desk, PASSWORD, assert_no_secret};
 
-/// What stands in the captured traffic and must not be repeated: the password hash and the hardware ids.
+/// Secrets in the captured traffic that must not be repeated: the password hash and the hardware ids.
 const SECRETS: [&str; 3] =
     ["d74ff0ee8da3b9806b18c877dbf29bbde50b5bd8e4dad7a3a725000feb82e8f1", "hardware-0001", "other-machine"];
 
@@ -34,7 +34,7 @@ fn decode(desk: &Desk, message: &str, status: i32) -> Value {
     document
 }
 
-/// The problems of a message and of its records.
+/// The faults of a message and of its records.
 fn problems(decoded: &Value) -> Vec<String> {
     let of = |value: &Value| value["problems"].as_array().expect("a list").clone();
     let records = decoded["records"].as_array().expect("a list").iter().flat_map(of);
@@ -44,7 +44,7 @@ fn problems(decoded: &Value) -> Vec<String> {
 #[test]
 fn every_captured_message_is_understood_and_only_the_bad_ones_are_called_bad() {
     let desk = Desk::new();
-    // What the prober sent wrongly on purpose.
+    // Faults that the prober sent on purpose.
     let bad: BTreeMap<&str, &str> = BTreeMap::from([
         ("pull-batch-size-zero", "0 rows are asked for"),
         ("pull-missing-key", "missing field"),
@@ -109,7 +109,8 @@ fn credentials() -> String {
     )
 }
 
-/// Each message of `protocol-v5` §1, §11 and `protocol-v6` §1, §8, in either direction, is told from every other.
+/// Each message of `protocol-v5` §1, §11 and `protocol-v6` §1, §8, in either direction, is distinguished from all
+/// others.
 #[test]
 fn every_message_of_both_protocols_is_understood() {
     let desk = Desk::new();
@@ -166,7 +167,7 @@ fn every_message_of_both_protocols_is_understood() {
         let told = decoded.to_string();
         assert_no_secret(&told);
         assert!(!told.contains("open-sesame"), "{told}");
-        // The same as it is on the line, and packed.
+        // The same with its HTTP head, and packed.
         let head = format!("POST /x HTTP/1.1\r\nAuthorization: Basic secret\r\nContent-Length: {}\r\n\r\n", message.len());
         let on_the_line = decode(&desk, &format!("{head}{message}"), 0);
         assert_eq!((&on_the_line["message"], &on_the_line["facts"][0]), (&decoded["message"], &json!(["on the line", "POST /x"])));

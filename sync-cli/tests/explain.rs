@@ -1,4 +1,4 @@
-//! `errors` and `compat`: what explains without a database, and in which words and colours.
+//! `errors` and `compat`: explanations without a database, and their words and colours.
 
 #[allow(dead_code, reason = "each test binary uses a part of it")]
 mod support;
@@ -79,7 +79,7 @@ fn a_code_is_explained() {
     }
     assert_eq!(desk.run(&["errors", "CONNECTION_ERROR", "--json"]).ends(0).json()["code"], "unreachable");
     assert_eq!(desk.run(&["errors", "no_such", "--json"]).ends(2).error().0, "not_found");
-    // Long messages go on in further lines.
+    // Long messages continue in further lines.
     let listed = desk.run(&["errors"]).ends(0).out;
     assert_eq!(listed.lines().filter(|line| !line.starts_with(' ')).count(), all.len() + 1, "{listed}");
 }

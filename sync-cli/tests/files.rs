@@ -98,7 +98,7 @@ fn a_database_named_by_a_symbolic_link_is_the_same_database() {
         .collect();
     assert_eq!(left, ["link.sqlite"], "nothing lies beside the link");
 
-    // A folder that a version before kept beside the link is found and brought over.
+    // A folder that an older version kept beside the link is found and moved.
     std::fs::rename(desk.path("oms-sync.sqlite.files"), desk.path("link.sqlite.files")).unwrap();
     let verified = desk.run(&[&link[..], &["files", "verify", "--json"]].concat()).ends(0).json();
     assert_eq!(verified["sound"], 1, "{verified}");
@@ -106,7 +106,7 @@ fn a_database_named_by_a_symbolic_link_is_the_same_database() {
     server.stop().ends(0);
 }
 
-/// What is wrong with the folder is told, and what central has comes again.
+/// Faults of the folder are reported, and central's files come again.
 #[test]
 fn verify_finds_what_is_missing_changed_and_surplus() {
     let desk = Desk::new();
@@ -154,7 +154,7 @@ fn what_cannot_be_attached_is_refused() {
     server.stop().ends(0);
 }
 
-/// Over a real socket: an upload that breaks off leaves nothing, and the next one is good.
+/// Over a real socket: an interrupted upload leaves nothing, and the next one succeeds.
 #[test]
 fn an_upload_that_breaks_off_leaves_nothing_at_the_server() {
     let desk = Desk::new();
@@ -185,7 +185,7 @@ fn an_upload_that_breaks_off_leaves_nothing_at_the_server() {
         stream.write_all(request.as_bytes()).unwrap();
         let _ = stream.write_all(bytes);
         if bytes.len() < length {
-            // A server that has answered already has closed.
+            // A server that has already answered closes the connection.
             let _ = stream.shutdown(std::net::Shutdown::Write);
         }
         let mut answer = String::new();
@@ -205,7 +205,7 @@ fn an_upload_that_breaks_off_leaves_nothing_at_the_server() {
         send(upload, "GET", &whole, whole.len()).starts_with("HTTP/1.1 404"),
         "405 would mean that it is no central server"
     );
-    // A refusal that is clear from the beginning is heard by whoever has much to send before listening.
+    // An early refusal reaches a client that sends everything before it reads.
     let unknown = head.replace(attached["id"].as_str().unwrap(), "unknown-file");
     let long = [unknown.as_bytes(), &vec![7; 20_000_000], b"\r\n--b--\r\n"].concat();
     let request = HttpRequest {
@@ -221,13 +221,13 @@ fn an_upload_that_breaks_off_leaves_nothing_at_the_server() {
     assert_eq!((heard.status, answer.as_str()), (200, r#"{"error":{"syncFileNotFound":"unknown-file"}}"#));
     assert!(send(upload, "PUT", &whole, whole.len()).ends_with("{\"data\":null}"));
     assert_eq!(listed(&desk, "central.sqlite")[0]["state"], "done");
-    // The site brings it too: the same again counts once.
+    // The site sends it too: the same again counts once.
     let said = desk.run(&["files", "sync", "--json", "-q"]).ends(0).json();
     assert_eq!(said["uploaded"], 1, "{said}");
     server.stop().ends(0);
 }
 
-/// A file above central's limit: central hears it to its end, so the site learns why it is refused, and sends the others.
+/// A file above central's limit: central reads it to its end, so the site learns the reason, and sends the others.
 #[test]
 fn a_file_that_is_too_large_for_the_server() {
     let desk = Desk::new();
@@ -277,7 +277,7 @@ fn memory_does_not_follow_the_length_of_files() {
     }
 }
 
-/// Runs the program to its good end and gives its peak of memory in kB.
+/// Runs the program to its good end and returns its peak of memory in kB.
 #[cfg(target_os = "linux")]
 fn watched(desk: &Desk, args: &[&str]) -> u64 {
     let mut child = desk.spawn(args);

@@ -49,13 +49,14 @@ fn fill(records: &Records) {
     records.put("asset", (0..COUNT).map(|n| RecordData::of(&asset(n)))).expect("records");
 }
 
-/// Where a host's write went: after all that was there when it was called, and before all with a higher cursor.
+/// The place of a host's write: after everything that was there when it was called, and before everything with a higher
+/// cursor.
 struct ChangeHistory {
     called_after: Cursor,
     id: String,
 }
 
-/// Writes, and reads back what it wrote, as long as `runs` says so.
+/// Writes, and reads its writes back, while `runs` returns true.
 fn host(storage: &SqliteStorage, records: &Records, mut runs: impl FnMut() -> bool) -> Vec<ChangeHistory> {
     let mut written = Vec::new();
     while runs() {
@@ -75,13 +76,13 @@ fn host(storage: &SqliteStorage, records: &Records, mut runs: impl FnMut() -> bo
     written
 }
 
-/// How the host's writes lie between the transactions in which the program wrote records.
+/// The host's writes among the transactions in which the program wrote records.
 #[derive(Debug)]
 struct Between {
     transactions: usize,
-    /// Of the places between two of them, those in which the host has written.
+    /// The gaps between two of them in which the host has written.
     used: usize,
-    /// How many transactions went first while a write of the host waited, for the one that waited longest.
+    /// The most transactions for which a write of the host waited.
     overtaken: usize,
 }
 
@@ -111,7 +112,7 @@ fn between(storage: &SqliteStorage, written: &[ChangeHistory]) -> Between {
     Between { transactions: ranges.len(), used, overtaken: overtaken.max().unwrap_or(0) }
 }
 
-/// Demands that the host has written in most of the places between transactions of the program.
+/// Demands that the host has written in most of the gaps between transactions of the program.
 fn assert_between(what: &str, between: &Between) {
     let Between { transactions, used, overtaken } = between;
     println!("{what}: {transactions} transactions, {used} places between them used, {overtaken} went before a write");

@@ -1,4 +1,4 @@
-//! `inspect` over what real Open mSupply servers left in their databases.
+//! `inspect` on databases of real Open mSupply servers.
 
 #[allow(dead_code, reason = "each test binary uses a part of it")]
 mod support;
@@ -13,11 +13,11 @@ use self::support::{Desk, IN_ADDRESS, Said};
 
 const SITE: &str = include_str!("../../fixtures/databases/site.sql");
 const CENTRAL: &str = include_str!("../../fixtures/databases/central.sql");
-/// What no output may hold: the password hash of the fixtures, and the secret that signs their tokens.
+/// Secrets that no output may hold: the password hash of the fixtures, and the secret that signs their tokens.
 const SECRETS: [&str; 2] = [HASH, "redacted"];
 const HASH: &str = "d74ff0ee8da3b9806b18c877dbf29bbde50b5bd8e4dad7a3a725000feb82e8f1";
 
-/// A database as the server left it, and what changes it further.
+/// A database as the server left it, with further changes.
 fn database(desk: &Desk, name: &str, content: &str, then: &str) -> Connection {
     let connection = Connection::open(desk.path(name)).expect("a database");
     // The fixtures hold a part of the tables.
@@ -26,7 +26,7 @@ fn database(desk: &Desk, name: &str, content: &str, then: &str) -> Connection {
     connection
 }
 
-/// Inspects a database; whatever is said, no secret may be in it, and the file must be as it was.
+/// Inspects a database; no secret may be in the output, and the file must be unchanged.
 fn inspect(desk: &Desk, name: &str, status: i32) -> (Value, Said) {
     let state = |path: &Path| {
         let names = std::fs::read_dir(path.parent().expect("a folder")).expect("a folder");
@@ -142,7 +142,7 @@ fn what_waits_to_be_pushed_by_table_with_the_oldest() {
         // None of these is pushed: of another site's store, by sync, only configured on central.
         edit(405, "asset", "a3", "UPSERT", "'STORE_SITE_B'", 0),
         edit(406, "asset", "a4", "UPSERT", "'STORE_SITE_A'", 1),
-        // Nor is this, which central has overwritten since: only the newest row of a record is looked at.
+        // Nor this one, which central has overwritten since: only the newest row of a record counts.
         edit(408, "asset", "a5", "UPSERT", "'STORE_SITE_A'", 0),
         edit(409, "asset", "a5", "UPSERT", "'STORE_SITE_A'", 1),
         edit(407, "asset_class", "c", "UPSERT", "NULL", 0),

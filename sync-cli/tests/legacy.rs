@@ -13,7 +13,7 @@ use sync_core::protocol::v5::SiteHeaders;
 
 use self::support::{Desk, HARDWARE_ID, PASSWORD, Said};
 
-/// Answers who a site is, and has one store for each: that of the central server in store mode.
+/// Answers site info, and has one store for each site: that of the central server in store mode.
 struct Legacy {
     address: String,
     central_url: Arc<Mutex<String>>,
@@ -53,7 +53,7 @@ fn answer(mut stream: TcpStream, central_url: &str) {
     }
     let find = |name: &str| headers.iter().find(|(header, _)| header == name).map(|(_, value)| value.as_str());
     let length = find("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
-    // What is not read would break the line before the answer is heard.
+    // Unread bytes would break the line before the answer arrives.
     let _ = reader.read_exact(&mut vec![0; length]);
     let site = SiteHeaders::from_headers(find).filter(|site| site.password == PasswordHash::of_password(PASSWORD));
     let number = match site.as_ref().map(|site| site.site_name.as_str()) {
@@ -107,7 +107,7 @@ fn a_central_server_beside_a_legacy_server() {
     init(&desk, "central.sqlite", &legacy, "central", "pw").ends(0);
     desk.run(&["--db", "central.sqlite", "sync", "--json", "-q"]).ends(0);
 
-    // Sites are told of no address, and its own store is in the wrong mode: both are said, and it works.
+    // Sites get no address, and its own store is in the wrong mode: both are reported, and it works.
     let status = desk.run(&["--db", "central.sqlite", "status", "--json"]).ends(0).json();
     assert_eq!(status["role"], "central");
     let codes: Vec<&str> = status["concerns"].as_array().unwrap().iter().filter_map(|c| c["code"].as_str()).collect();
@@ -132,7 +132,7 @@ fn a_central_server_beside_a_legacy_server() {
     }
     assert!(desk.run(&["--db", "central.sqlite", "store", "list"]).ends(0).out.contains("S2"));
 
-    // It serves as its database was set up, whether that is said or not.
+    // It serves as its database was set up, with and without the flag.
     let server = desk.serve_with("central.sqlite", &[]);
     legacy.tell(&server.address);
     init(&desk, "site.sqlite", &legacy, "clinic", "wrong").ends(3);
@@ -153,7 +153,7 @@ fn a_central_server_beside_a_legacy_server() {
     assert_eq!(refused.ends(2).error().0, "bad_input");
 }
 
-/// Says in the database of the central server that the legacy server is at another address.
+/// Changes the legacy server's address in the central server's database.
 fn moved_to(desk: &Desk, address: std::net::SocketAddr) {
     let storage = sync_core::storage::SqliteStorage::open(desk.path("central.sqlite")).expect("a database");
     let txn = sync_core::storage::Storage::write(&storage).expect("a transaction");
@@ -161,7 +161,7 @@ fn moved_to(desk: &Desk, address: std::net::SocketAddr) {
     txn.commit().expect("committed");
 }
 
-/// Sites of a country are not kept waiting for a server that takes connections and does not answer.
+/// The sites of a country do not wait for a server that accepts connections and does not answer.
 #[test]
 fn a_central_server_starts_while_the_legacy_server_says_nothing() {
     let (desk, legacy) = (Desk::new(), Legacy::start());

@@ -1,4 +1,4 @@
-//! How much memory the program takes does not follow how many records there are, in either direction, at either end.
+//! The program's memory does not grow with the number of records, in either direction, at either end.
 //!
 //! What is measured is the peak of the memory of real processes as the system counts it (`VmHWM`), so SQLite's part is in
 //! it. A first sync brings the records down, another site pushes as many up; once with some records and once with ten
@@ -24,7 +24,7 @@ use self::support::{Desk, Said};
 /// What a site does not pass, and what ten times as many records may take more of it, in kB: the system does not count to
 /// the page, and batches come to their full size late.
 const SITE: (u64, u64) = (64_000, 8_000);
-/// The same of central with one site at a time. Counting what is staged walks an index on a connection of its own: a large
+/// The limits of central with one site at a time. Counting staged records walks an index on its own connection: a large
 /// push fills that connection's cache of 16 MB, a small one leaves it empty.
 const CENTRAL: (u64, u64) = (80_000, 40_000);
 
@@ -69,7 +69,7 @@ fn memory_does_not_follow_the_number_of_records() {
     }
 }
 
-/// A fresh site pulls so many records.
+/// A new site pulls so many records.
 fn pull(count: usize, text: &str) -> Peaks {
     let desk = world();
     fill(&desk, "central.sqlite", count, text);
@@ -130,7 +130,7 @@ fn sync(desk: &Desk) -> (u64, u64, u64) {
     }
 }
 
-/// The peak of a process up to its last moments: what is read last counts, as a peak never falls.
+/// The peak of a process: the last reading counts, because a peak never falls.
 fn watch(child: &mut Child) -> u64 {
     let mut highest = 0;
     while child.try_wait().expect("it is ours").is_none() {
@@ -147,7 +147,7 @@ fn peak(process: u32) -> u64 {
     line.and_then(|text| text.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0)
 }
 
-/// Writes records of four types, as whoever the database belongs to.
+/// Writes records of four types, in the role of the database.
 fn fill(desk: &Desk, db: &str, count: usize, text: &str) {
     let records = records(desk, db);
     for start in (0..count).step_by(8000) {
@@ -172,7 +172,7 @@ fn records(desk: &Desk, db: &str) -> Records {
 
 const TABLES: [&str; 4] = ["asset", "asset_log", "sync_file_reference", "name_oms_fields"];
 
-/// Ids are in no order, as those of Open mSupply are.
+/// Ids are unordered, as those of Open mSupply are.
 fn id(of: &str, n: usize) -> String {
     format!("{of}-{:08x}-{n}", n.wrapping_mul(2_654_435_761) & 0xffff_ffff)
 }

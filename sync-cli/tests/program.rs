@@ -1,4 +1,4 @@
-//! The program as its users meet it: real processes, real sockets, real files.
+//! The program in real use: real processes, real sockets, real files.
 
 #[allow(dead_code, reason = "each test binary uses a part of it")]
 mod support;
@@ -14,7 +14,7 @@ use self::support::{Desk, HARDWARE_ID, PASSWORD, Said, Server};
 
 const README: &str = include_str!("../../README.md");
 
-/// A central server that runs, and a site that has been set up and has synchronised; gives the id of its store.
+/// A running central server, and a site that is set up and has synchronised; returns the id of its store.
 fn clinic(desk: &Desk) -> (Server, String) {
     desk.run(&["--db", "central.sqlite", "site", "add", "clinic", "--password-file", "pw"]).ends(0);
     let add = ["--db", "central.sqlite", "--json", "store", "add", "Clinic", "--code", "C", "--site", "clinic"];
@@ -45,7 +45,7 @@ fn the_demonstration_converges() {
     let files = document["files"].as_array().expect("files");
     assert!(files.len() == 2 && files.iter().all(|file| file["sha256"].is_string()), "{files:?}");
 
-    // What is kept is what was judged.
+    // The kept databases are those that were judged.
     let kept = desk.run(&["--db", "kept/south.sqlite", "records", "get", "asset", "asset-of-south-0001", "--json"]);
     assert_eq!(kept.ends(0).json()["data"]["id"], "asset-of-south-0001");
     desk.run(&["demo", "--keep", "kept"]).ends(2);
@@ -69,7 +69,7 @@ fn the_lines_of_the_readme_work_as_they_stand() {
             server = Some(desk.serve("central.sqlite"));
             continue;
         }
-        // The port of the README may be taken; a free one does as well.
+        // The port of the README may be in use; any free one will do.
         let address =
             |word: &str| server.as_ref().filter(|_| word == "http://127.0.0.1:8000").map(|s| s.address.clone());
         let line: Vec<String> = line.iter().map(|word| address(word).unwrap_or_else(|| (*word).to_owned())).collect();
@@ -234,7 +234,7 @@ fn a_password_comes_from_a_file_from_input_or_from_the_environment_only() {
     assert!(flag.err.contains("--password"), "{flag:?}");
 }
 
-/// What was typed is shown where it is wrong; nothing of it steers the terminal, forges a line, or is a password.
+/// A wrong argument is repeated; it must not control the terminal, forge a line, or contain a password.
 #[test]
 fn wrong_usage_repeats_nothing_that_does_harm() {
     let desk = Desk::new();

@@ -1,4 +1,4 @@
-//! Proxies that the environment names: used by scheme, named where they fail, and refused where they cannot be used.
+//! Proxies from the environment: used by scheme, named in errors, and refused if unusable.
 
 #[allow(dead_code, reason = "each test binary uses a part of it")]
 mod support;
@@ -39,7 +39,7 @@ fn a_proxy_is_named_where_it_fails_and_its_password_nowhere() {
         let named = said.out.contains(&format!("{living} (http_proxy)"));
         assert!(said.error().0 == code && named, "{status}: {said:?}");
     }
-    // Of another scheme, or for other servers: it is of no concern.
+    // For another scheme, or for other servers: it has no effect.
     for environment in
         [[("https_proxy", dead.as_str()), ("no_proxy", "")], [("http_proxy", &dead), ("NO_PROXY", "127.0.0.0/8")]]
     {

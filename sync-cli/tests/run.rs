@@ -1,4 +1,4 @@
-//! `run` as a service meets it: lines while it works, and real signals.
+//! `run` as a service: lines while it works, and real signals.
 
 #[allow(dead_code, reason = "each test binary uses a part of it")]
 mod support;
@@ -19,7 +19,7 @@ fn clinic(desk: &Desk) -> Server {
     server
 }
 
-/// A program that runs, with what it prints line by line.
+/// A running program with its output, line by line.
 struct Running {
     child: Child,
     out: Box<dyn Iterator<Item = String>>,
@@ -40,7 +40,7 @@ impl Running {
         serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"))
     }
 
-    /// Sends a signal and waits for the end; gives the lines that came meanwhile.
+    /// Sends a signal and waits for the end; returns the lines that came meanwhile.
     fn end(mut self, which: &str, status: i32) -> (Vec<String>, Vec<String>) {
         signal(&self.child, which);
         let (out, err) = (self.out.collect(), self.err.collect());
@@ -85,7 +85,7 @@ fn a_signal_ends_the_cycle_that_runs_in_good_order() {
     assert_eq!(status["last_sync"]["outcome"], "cancelled");
 }
 
-/// Somebody who takes connections in the place of the server, and never says a word.
+/// A program that accepts connections in place of the server, and never answers.
 fn silence(address: &str) -> std::thread::JoinHandle<()> {
     let listener = std::net::TcpListener::bind(address.trim_start_matches("http://")).expect("the server's port");
     std::thread::spawn(move || {
@@ -151,7 +151,7 @@ fn a_reader_that_goes_away_ends_it() {
     assert_eq!(running.child.wait().expect("it ends").code(), Some(0));
 }
 
-/// What it wrote from then on would be lost, or would go into a file that nobody finds any more.
+/// Its later writes would be lost, or would go into a file that nobody finds any more.
 #[cfg(unix)]
 #[test]
 fn a_database_that_is_replaced_or_removed_while_it_runs_ends_it() {

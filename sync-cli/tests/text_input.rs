@@ -1,4 +1,4 @@
-//! What editors and scripts of Windows write is read, or refused with the reason.
+//! Input from editors and scripts of Windows is read, or refused with the reason.
 
 #[allow(dead_code, reason = "each test binary uses a part of it")]
 mod support;

@@ -1,4 +1,4 @@
-//! What the benchmarks of first syncs share.
+//! Shared parts of the benchmarks of first syncs.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
@@ -61,7 +61,7 @@ pub(crate) fn fill(records: &Records, count: usize, store: &str) {
     }
 }
 
-/// The program as a central server; gives its address.
+/// The program as a central server; returns its address.
 pub(crate) fn serve(db: &Path, listen: &str, more: &[&str]) -> (Child, String) {
     let mut server = Command::new(env!("CARGO_BIN_EXE_oms-sync"))
         .args(["serve", "--json", "--listen", listen, "--db"])
@@ -77,7 +77,7 @@ pub(crate) fn serve(db: &Path, listen: &str, more: &[&str]) -> (Child, String) {
     (server, format!("http://{}", said["listening"].as_str().expect("an address")))
 }
 
-/// Runs a part of this benchmark in a process of its own.
+/// Runs a part of this benchmark in its own process.
 pub(crate) fn part(args: &[&str]) -> Value {
     let own = std::env::current_exe().expect("this program");
     let output = Command::new(own).args(args).stderr(Stdio::inherit()).output().expect("a part runs");
@@ -122,7 +122,7 @@ pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
-/// The peak of this process's memory; zero where the system does not tell.
+/// The peak of this process's memory; zero if the system does not report it.
 pub(crate) fn peak_kb() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));

@@ -15,7 +15,7 @@ use sync_core::record::SiteId;
 use sync_core::storage::MemoryStorage;
 use sync_core::{Central, SystemClock};
 
-/// A server of credentials that does not answer until it may. One site is known.
+/// A server of credentials that answers only when allowed. One site is known.
 #[derive(Default)]
 struct Hangs {
     asked: AtomicUsize,

@@ -1,4 +1,4 @@
-//! `audit`: what is missing here or there is named, and told from what is only on its way.
+//! `audit`: names records that are missing at either end, separate from those that are on their way.
 
 use serde_json::{Value, json};
 
@@ -56,10 +56,10 @@ fn what_is_lost_here_is_told_from_what_is_on_its_way() {
         clinic.put_asset(asset, "before");
     }
     clinic.sync(0);
-    // Real loss, behind the program's back.
+    // Real losses, made behind the program's back.
     clinic.damage("DELETE FROM sync_record WHERE record_id IN ('lost', 'gone')");
     clinic.damage("UPDATE sync_record SET data = replace(data, 'before', 'garbled') WHERE record_id = 'damaged'");
-    // Work that has not left, and work that has not come.
+    // Changes that have not been pushed, and changes that have not been pulled.
     clinic.put_asset("edited", "after");
     clinic.put_asset("new", "x");
     clinic.put_at_central("asset_class", r#"{"id":"coming","name":"IncomingPreview"}"#);
@@ -119,7 +119,7 @@ fn what_is_set_aside_is_no_loss_but_left_behind() {
         &clinic.says(&["audit"], 1),
         &["came, and waits here for a record that it names: `oms-sync quarantine list` says for which."],
     );
-    // What somebody chose to ignore is neither.
+    // A record that a person chose to ignore counts as neither.
     clinic.desk.run(&["quarantine", "ignore", "1", "--reason", "test"]).ends(0);
     let found = clinic.audit(1);
     assert_eq!(listed(&found["lost"]), pairs(&[("property population", "lost_here")]));
@@ -137,7 +137,7 @@ fn what_central_lost_or_deleted_is_named_too() {
     let central = rusqlite::Connection::open(clinic.desk.path("central.sqlite")).expect("central's database");
     let lost = "DELETE FROM sync_record WHERE record_id IN ('fridge', 'forgotten')";
     assert_eq!(central.execute(lost, ()).expect("SQL"), 2);
-    // Its store is another site's: it stays here to be read, and central sends it no more.
+    // Its store belongs to another site: it stays here for reading, and central no longer sends it.
     clinic.damage("UPDATE sync_record SET data = replace(data, '\"store_id\":\"', '\"store_id\":\"not-') WHERE record_id = 'away'");
     central.execute("DELETE FROM sync_record WHERE record_id = 'away'", ()).expect("SQL");
     let found = clinic.audit(1);

@@ -1,4 +1,4 @@
-//! `bundle`: what leaves the site for those who help, and what does not.
+//! `bundle`: the data that leave the site for support, and those that do not.
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
@@ -25,7 +25,7 @@ pub(crate) fn unpacked(path: &Path) -> BTreeMap<String, String> {
     parts
 }
 
-/// A clinic with work behind it, and with words in records, reasons and errors that are nobody's business.
+/// A clinic with waiting work, and with confidential words in records, reasons and errors.
 pub(crate) fn clinic_with_trouble() -> Clinic {
     let clinic = Clinic::new();
     clinic.put_at_central("property", PROPERTY);
@@ -40,7 +40,7 @@ pub(crate) fn clinic_with_trouble() -> Clinic {
     clinic.desk.run(&["quarantine", "ignore", "1", "--reason", "Miriam said so"]).ends(0);
     std::fs::write(clinic.desk.path("Miriam.txt"), "scan").expect("a file");
     clinic.desk.run(&["files", "attach", "asset", "fridge", "Miriam.txt"]).ends(0);
-    // Central is given another password, so the last cycle fails.
+    // The password at central changes, so the last cycle fails.
     clinic.desk.run(&["--db", "central.sqlite", "site", "add", "clinic", "--password-file", "wrong"]).ends(0);
     clinic.sync(3);
     clinic

@@ -77,7 +77,7 @@ const USES: &[(Width, i32, &str)] = &[
     (Fits, 0, "demo"),
 ];
 
-/// Those that run until they are stopped, and have tests below.
+/// Commands that run until they are stopped, and have tests below.
 const UNTIL_STOPPED: [&str; 2] = ["run", "serve"];
 
 #[derive(Clone, Copy, PartialEq)]
@@ -94,7 +94,7 @@ fn listed(help: &str) -> Vec<String> {
     names.filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help").map(str::to_owned).collect()
 }
 
-/// Every command that does something, as its words.
+/// Every command that does something, by its words.
 fn leaves(desk: &Desk, words: &[&str], found: &mut BTreeSet<String>) {
     let help = desk.run(&[words, &["--help"]].concat()).ends(0).out;
     let below = listed(&help);
@@ -178,7 +178,7 @@ fn no_secret_leaves_by_any_command_and_what_people_read_fits() {
             // What runs looks through what it said itself.
             let said: Said = desk.run(&[&words[..], way].concat());
             assert!(!said.err.contains("Usage:"), "{use_} is no use: {said:?}");
-            // Asked again, it may have been done already.
+            // Run again, it may have been done already.
             let is_expected = said.status == Some(*status) || !way.is_empty() && said.status == Some(2);
             assert!(is_expected, "{use_} {way:?}: {said:?}");
             if *width == Fits && !way.contains(&"--json") {
@@ -194,7 +194,7 @@ fn no_secret_leaves_by_any_command_and_what_people_read_fits() {
         assert!(!text.contains("Miriam"), "{name}: {text}");
         assert_no_secret(&text);
     }
-    // In the log of the database too, from where other programs may show it.
+    // Also in the log of the database, which other programs may show.
     let ours = rusqlite::Connection::open(desk.path("oms-sync.sqlite")).expect("the site's database");
     let mut log = ours.prepare("SELECT report || coalesce(error, '') FROM sync_log").expect("SQL");
     let entries = log.query_map((), |row| row.get::<_, String>(0)).expect("rows");

@@ -1,4 +1,4 @@
-//! `log` and `explain`: what happened, to which record, in which cycle.
+//! `log` and `explain`: the history of cycles and records.
 
 use std::time::Duration;
 
@@ -121,12 +121,12 @@ fn many_assets(clinic: &Clinic) {
     clinic.put("asset", &(0..6000).map(asset).collect::<String>());
 }
 
-/// The way of an asset to central.
+/// The history of an asset up to central.
 fn way(clinic: &Clinic, id: &str) -> Value {
     clinic.json(&["explain", "asset", id], 0)["changes"][0]["sent"][0].clone()
 }
 
-/// What the log says of the cycle that a way out names, found by its time and by its number.
+/// The log's entry for the cycle of a way out, found by its time and by its number.
 fn cycle_of(clinic: &Clinic, way: &Value) -> Value {
     let began = way["by_cycle"].as_str().unwrap_or_else(|| panic!("no cycle: {way}"));
     let by_number = clinic.json(&["log", "show", &way["by_cycle_number"].to_string()], 0);
@@ -167,7 +167,7 @@ fn of_two_cycles_that_pushed_the_one_that_sent_the_record_is_named() {
     holds(&clinic.says(&["explain", "asset", &before], 0), &["sent in the cycle of", "(oms-sync log show 2)"]);
     holds(&clinic.says(&["explain", "asset", &after], 0), &["(oms-sync log show 1)", "finished integrating"]);
 
-    // What an older version wrote into the log does not tell, and nothing is guessed.
+    // The log of an older version has no such facts, and nothing is guessed.
     clinic.damage(
         "UPDATE sync_log SET report = json_remove(report, '$.pushed_ranges', '$.changes_from', '$.changes_below')",
     );
@@ -176,7 +176,7 @@ fn of_two_cycles_that_pushed_the_one_that_sent_the_record_is_named() {
     clinic.says(&["log", "show"], 0);
 }
 
-/// Waits until a path was asked for so often.
+/// Waits until a path was requested so often.
 fn until_asked(ward: &Ward, path: &str, times: usize) {
     let mut asked = 0;
     for _ in 0..1500 {
@@ -193,7 +193,7 @@ fn until_asked(ward: &Ward, path: &str, times: usize) {
 fn a_cycle_that_was_killed_is_not_told_and_not_mistaken_for_the_next_one() {
     let ward = Ward::new();
     many_assets(&ward.clinic);
-    // The first batch is confirmed; the second one central takes, and the line is dead before it can say so.
+    // The first batch is confirmed; central accepts the second one, but the line breaks before the answer.
     ward.central.lose("/central/sync/push", 1, Answer::never());
     let mut child = ward.clinic.desk.spawn(&["sync", "-q"]);
     until_asked(&ward, "/push", 2);
@@ -237,7 +237,7 @@ fn what_is_sent_stays_sent_until_central_says_that_it_is_integrated() {
 #[test]
 fn a_record_that_a_server_does_not_take_is_not_called_taken() {
     let ward = Ward::new();
-    // Not to be pressed below what the door before central lets through.
+    // Incompressible to the size that the front lets through.
     let word = |n: u64| format!("{:x}", n.wrapping_mul(0x9E37_79B9_7F4A_7C15));
     ward.clinic.put_asset("large", &(1..=2000).map(word).collect::<String>());
     ward.clinic.put_asset("small", "x");
@@ -253,11 +253,11 @@ fn a_record_that_a_server_does_not_take_is_not_called_taken() {
         &["to central: not taken, and in quarantine here", "in quarantine as refused"],
     );
     assert_eq!(way(&ward.clinic, "small")["state"], "taken");
-    // Written again and let through, it is taken.
+    // Written again and let through, it is accepted.
     ward.central.doing().most_bytes = None;
     ward.clinic.put_asset("large", "short");
     ward.clinic.sync(0);
-    // What is in quarantine stays there to be looked at.
+    // The record in quarantine stays for reference.
     assert_eq!(ward.clinic.json(&explain, 1)["changes"][0]["sent"][0]["state"], "taken");
 }
 
@@ -268,7 +268,7 @@ fn a_record_from_central_names_the_cycle_that_brought_it() {
     clinic.sync(0);
     clinic.put_at_central("asset_class", r#"{"id":"warm","name":"Warm"}"#);
     clinic.sync(0);
-    // All cycles began and ended in one second, as far as the log can tell.
+    // All cycles began and ended in one second, by the log.
     clinic.damage(
         "UPDATE sync_log SET started_at = '2026-11-23T08:00:00.000Z', finished_at = '2100-01-01T00:00:00.000Z'",
     );

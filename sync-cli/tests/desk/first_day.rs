@@ -1,4 +1,4 @@
-//! What somebody meets on the first day: mistyped paths and names, and what the program must not do about them.
+//! Mistakes of the first day: mistyped paths and names, and the damage that the program must not do.
 
 use std::process::Stdio;
 
@@ -70,7 +70,7 @@ fn nobody_who_reads_changes_no_exit_status() {
     for command in [&["doctor"][..], &["sync", "--json"], &["sync"]] {
         assert_eq!(clinic.desk.unread(command), Some(3), "{command:?}");
     }
-    // What would go on for ever ends.
+    // Endless commands end.
     assert_eq!(clinic.desk.unread(&["status", "--watch", "--every", "1s"]), Some(0));
 }
 
@@ -156,7 +156,7 @@ fn a_central_server_is_told_what_it_cannot_be_asked() {
 fn a_database_that_may_not_be_written_is_read() {
     let clinic = Clinic::new();
     clinic.lose_a_parent();
-    // Root may write whatever the mode says, so this runs as nobody.
+    // Root may write despite the mode, so this runs as another user.
     let mode = |mode: &str| {
         for name in ["oms-sync.sqlite", "."] {
             let path = clinic.desk.path(name);
@@ -194,7 +194,7 @@ fn a_database_that_may_not_be_written_is_read() {
     }
 }
 
-/// Servers let a site in from one machine. A database that was lost is made anew on the same one.
+/// Servers accept a site from one machine. A lost database is set up again on the same machine.
 #[test]
 fn a_site_is_set_up_again_on_the_same_machine() {
     let clinic = Clinic::new();
@@ -204,7 +204,7 @@ fn a_site_is_set_up_again_on_the_same_machine() {
         clinic.desk.run_with(&[("OMS_SYNC_HARDWARE_ID", "")], &[&["--db", db, "init", "--json"], &from[..]].concat())
     };
     let Ok(machine) = sync_core::machine_id() else {
-        // A container without one: it says so.
+        // A container without one: it reports that.
         assert_eq!(init("none.sqlite").ends(3).error().0, "no_machine_id");
         return;
     };

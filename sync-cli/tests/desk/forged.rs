@@ -1,8 +1,8 @@
-//! Text of others is a part of the line in which it stands: no id, no name and no word of a server forges another.
+//! Foreign text is a part of its line: no id, no name and no text of a server forges another line.
 
 use super::Clinic;
 
-/// Ends the line, begins one that looks like the program's own, and turns what stands behind it.
+/// Ends the line, begins one that looks like the program's own, and reverses the text after it.
 const FORGED: &str = "x\nerror [disk_full]: all is lost\r\u{202e}\u{2028}y";
 
 fn holds_no_forged_line(text: &str, what: &[&str]) {
@@ -35,7 +35,7 @@ fn no_id_forges_a_line_of_output() {
     let missing = clinic.desk.run(&["records", "get", "asset", &format!("{FORGED}z")]).ends(2);
     holds_no_forged_line(&missing.err, &["records", "get"]);
 
-    // Set aside, it is a cell of a table.
+    // In quarantine, it is a cell of a table.
     clinic.sync(0);
     clinic.damage("DELETE FROM sync_record WHERE table_name = 'asset'");
     clinic.damage(&format!(

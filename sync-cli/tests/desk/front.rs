@@ -1,4 +1,4 @@
-//! A door before a real server: it passes everything on, and does to it what networks and administrators do.
+//! A front before a real server: it passes everything on, and interferes as networks and administrators do.
 
 use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -9,39 +9,39 @@ use std::time::Duration;
 
 use tokio_rustls::rustls::{ServerConfig, ServerConnection, StreamOwned};
 
-/// What is done to what passes.
+/// The interference.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Doing {
-    /// The host and port that the server takes itself to be asked under.
+    /// The host and port under which the server believes it is asked.
     pub(crate) host: Option<String>,
-    /// Answers to paths that begin so, instead of the server's own.
+    /// Answers to paths with these beginnings, in place of the server's own.
     pub(crate) instead: Vec<(String, Answer)>,
-    /// The time that answers bear.
+    /// The time in answers.
     pub(crate) date: Option<String>,
-    /// Answers that the server gave and that do not get through.
+    /// Answers of the server that are lost.
     pub(crate) lost: Vec<Lost>,
     /// The most bytes that a request may have.
     pub(crate) most_bytes: Option<usize>,
-    /// How long every answer takes to come.
+    /// The delay of every answer.
     pub(crate) delay: Duration,
-    /// How fast answers come, if not at once.
+    /// The speed of answers; at once if missing.
     pub(crate) bytes_per_second: Option<u32>,
 }
 
-/// Answers to paths that begin so: after so many that get through, so many do not.
+/// Answers to paths with this beginning: after so many that get through, so many are lost.
 #[derive(Debug, Clone)]
 pub(crate) struct Lost {
     path: String,
     after: usize,
     times: usize,
-    /// What comes instead; without it, one half of the answer and the end of the connection.
+    /// The replacement; without it, half of the answer and the end of the connection.
     instead: Option<Answer>,
 }
 
 /// A whole answer.
 #[derive(Debug, Clone)]
 pub(crate) struct Answer {
-    /// That of HTTP; 0 and 1 where no answer comes.
+    /// The HTTP status; 0 and 1 for no answer.
     status: u16,
     headers: String,
     body: String,
@@ -52,7 +52,7 @@ impl Answer {
         Self { status, headers: format!("content-type: {kind}\r\n"), body: body.to_owned() }
     }
 
-    /// The page of a network that wants people to log in.
+    /// The log-in page of a network.
     pub(crate) fn page(status: u16) -> Self {
         Self::new(status, "text/html", "<!doctype html><html><title>Welcome to the hotel</title></html>")
     }
@@ -61,12 +61,12 @@ impl Answer {
         Self::new(status, "application/json", body)
     }
 
-    /// The end of the connection, without a word.
+    /// The end of the connection, without an answer.
     pub(crate) fn nothing() -> Self {
         Self { status: 0, headers: String::new(), body: String::new() }
     }
 
-    /// Never a word; the connection stays open until the other end has enough.
+    /// Silence; the connection stays open until the client gives up.
     pub(crate) fn never() -> Self {
         Self { status: 1, ..Self::nothing() }
     }
@@ -84,7 +84,7 @@ struct Shared {
     stopped: AtomicBool,
 }
 
-/// The door; it is shut when it is dropped.
+/// The front; it is shut when it is dropped.
 pub(crate) struct Front {
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -92,7 +92,7 @@ pub(crate) struct Front {
 }
 
 impl Front {
-    /// A door before the server at this address, as `http://127.0.0.1:8000`.
+    /// A front before the server at this address, such as `http://127.0.0.1:8000`.
     pub(crate) fn before(address: &str) -> Self {
         Self::start(address, None)
     }
@@ -110,7 +110,7 @@ impl Front {
         Self { address, shared, listens: Some(listens) }
     }
 
-    /// Opens a door that was shut, on whichever port is free now.
+    /// Opens a front that was shut, on any free port.
     pub(crate) fn open_again(&mut self) {
         if self.listens.is_none() {
             self.shared.stopped.store(false, Ordering::SeqCst);
@@ -123,27 +123,27 @@ impl Front {
         self.address.port()
     }
 
-    /// Changes what is done to what passes.
+    /// Changes the interference.
     pub(crate) fn doing(&self) -> MutexGuard<'_, Doing> {
         self.shared.doing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives this answer to every path that begins so.
+    /// Gives this answer to every path with this beginning.
     pub(crate) fn instead(&self, path: &str, answer: Answer) {
         self.doing().instead.push((path.to_owned(), answer));
     }
 
-    /// Cuts answers in their middle, once the server has done what it was asked for: after so many, so many.
+    /// Cuts answers in the middle, after the server has done its work: after so many, so many.
     pub(crate) fn cut(&self, path: &str, after: usize, times: usize) {
         self.doing().lost.push(Lost { path: path.to_owned(), after, times, instead: None });
     }
 
-    /// After so many answers all others are lost, once the server has done what it was asked for, and this comes instead.
+    /// After so many answers all others are lost, after the server has done its work, and this comes instead.
     pub(crate) fn lose(&self, path: &str, after: usize, instead: Answer) {
         self.doing().lost.push(Lost { path: path.to_owned(), after, times: usize::MAX, instead: Some(instead) });
     }
 
-    /// What was asked since this was last asked: methods and paths.
+    /// The requests since the last call: methods and paths.
     pub(crate) fn asked(&self) -> Vec<String> {
         std::mem::take(&mut *self.shared.asked.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -152,7 +152,7 @@ impl Front {
     pub(crate) fn shut(&mut self) {
         let Some(listens) = self.listens.take() else { return };
         self.shared.stopped.store(true, Ordering::SeqCst);
-        // Wakes the loop, which then sees that it is to end.
+        // Wakes the loop, which then ends.
         drop(TcpStream::connect(self.address));
         listens.join().expect("the door shuts");
     }
@@ -174,7 +174,7 @@ fn listen(shared: &Arc<Shared>) -> (SocketAddr, JoinHandle<()>) {
                 break;
             }
             let shared = shared.clone();
-            // Who comes only to look goes again without a word.
+            // A connection without a request is closed silently.
             std::thread::spawn(move || drop(open(stream, &shared)));
         }
     });
@@ -265,12 +265,12 @@ fn pass(stream: impl Read + Write, shared: &Shared) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Where the head of an answer ends.
+/// The end of an answer's head.
 fn head_of(answer: &[u8]) -> usize {
     answer.windows(4).position(|four| four == b"\r\n\r\n").unwrap_or(answer.len())
 }
 
-/// Whether this answer does not get through, and what comes instead.
+/// Whether this answer is lost, and its replacement.
 fn is_lost(path: &str, shared: &Shared) -> Option<Option<Answer>> {
     let mut doing = shared.doing.lock().unwrap_or_else(PoisonError::into_inner);
     let lost = doing.lost.iter_mut().find(|lost| path.starts_with(lost.path.as_str()))?;
@@ -282,7 +282,7 @@ fn is_lost(path: &str, shared: &Shared) -> Option<Option<Answer>> {
     Some(lost.instead.clone())
 }
 
-/// Gives an answer that is none of the server's.
+/// Sends an answer that is not the server's.
 fn give(mut stream: impl Read + Write, answer: &Answer, date: Option<&str>) -> std::io::Result<()> {
     let Answer { status, headers, body } = answer;
     match status {

@@ -1,4 +1,4 @@
-//! `identity`: who a database is, and what to do where that does not agree.
+//! `identity`: the identity of a database, and the advice for disagreements.
 
 use serde_json::json;
 
@@ -54,7 +54,7 @@ fn an_address_with_a_password_in_it_is_shown_without() {
         let said = clinic.desk.run(args).ends(status);
         assert!(said.out.contains("https://…@oms.example.org"), "{said:?}");
     }
-    // What runs looks through what it said; nothing of it may hold the password, whatever else it says.
+    // Each run is searched for the password, whatever its output.
     const COMMANDS: [&str; 12] = [
         "status",
         "identity",

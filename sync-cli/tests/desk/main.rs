@@ -1,4 +1,4 @@
-//! The support desk: something is broken for real, and the program says what, why, and what to do.
+//! The support desk: something is really broken, and the program says what, why, and what to do.
 
 mod audited;
 mod bundled;
@@ -25,7 +25,7 @@ mod watched;
 
 use self::support::{Desk, HARDWARE_ID, Said, Server};
 
-/// A central server that runs, and a site that is set up and has synchronised.
+/// A running central server, and a site that is set up and has synchronised.
 struct Clinic {
     desk: Desk,
     server: Server,
@@ -71,7 +71,7 @@ impl Clinic {
         );
     }
 
-    /// The site loses a record, so that what central sends next names one that is not there.
+    /// The site loses a record, so that central's next record names a missing one.
     fn lose_a_parent(&self) {
         self.put_at_central("property", PROPERTY);
         self.sync(0);
@@ -80,7 +80,7 @@ impl Clinic {
         assert_eq!(self.sync(1)["quarantined"], 1);
     }
 
-    /// Ends the central server, and waits until nobody answers there.
+    /// Stops the central server, and waits until nobody answers there.
     fn stop_central(&self) {
         self.server.terminate();
         let address = self.server.address.trim_start_matches("http://");
@@ -89,7 +89,7 @@ impl Clinic {
         }
     }
 
-    /// What a command says to people: it ends so, and fits 80 columns.
+    /// The output of a command for people: it ends with this status, and fits 80 columns.
     fn says(&self, args: &[&str], status: i32) -> String {
         fits(&self.desk.run(args).ends(status))
     }

@@ -1,4 +1,4 @@
-//! `net`: the line is measured, nothing is changed, and what is wrong with a server is told as everywhere.
+//! `net`: measures the line, changes nothing, and reports faults of a server like other commands.
 
 use serde_json::Value;
 
@@ -18,7 +18,7 @@ fn with_something_unread(ward: &Ward) {
     ward.clinic.put_asset("fridge", "not sent yet");
 }
 
-/// Everything in central's database but when it last heard of whom.
+/// The content of central's database, except the times of visits.
 fn central(ward: &Ward) -> Vec<(String, Vec<String>)> {
     let file = rusqlite::Connection::open(ward.clinic.desk.path("central.sqlite")).expect("central's database");
     let tables = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE '%activity%' ORDER BY name";
@@ -72,7 +72,7 @@ fn central_does_not_take_a_site_for_having_read_what_was_measured_with() {
     let stands = ward.clinic.json(&["status"], 0)["pull_cursor_v6"].as_i64().expect("a number");
     ward.clinic.json(&["doctor"], 0);
     ward.clinic.json(&["net"], 0);
-    // It writes down then what it knows of its sites.
+    // It then writes its knowledge of its sites.
     ward.clinic.server.stop().ends(0);
     let file = rusqlite::Connection::open(ward.clinic.desk.path("central.sqlite")).expect("central's database");
     let read_to: i64 = file.query_row("SELECT read_to FROM sync_activity", (), |row| row.get(0)).expect("a site");
@@ -122,7 +122,7 @@ fn a_slow_line_takes_longer_and_has_smaller_batches() {
         let name: String = (1..=16).map(|i| word(16 * n + i)).collect();
         PROPERTY.replace("population", &format!("p{n}")).replace("Population", &name) + "\n"
     };
-    // By what is here it tells how long a first sync takes, and by what is not how fast the line is.
+    // From the records here it estimates a first sync, not the speed of the line.
     ward.clinic.put_at_central("property", &(0..400).map(property).collect::<String>());
     ward.clinic.sync(0);
     ward.clinic.put_at_central("property", &(400..800).map(property).collect::<String>());
@@ -140,7 +140,7 @@ fn a_slow_line_takes_longer_and_has_smaller_batches() {
         assert!(number(&slow["bytes_per_second"]) < number(&fast["bytes_per_second"]), "{fast} {slow}");
     }
     let speed = number(&line(&slow, "central")["bytes_per_second"]);
-    // Measured is what is unpacked.
+    // Unpacked bytes are measured.
     assert!((f64::from(SPEED) / 2.0..=4.0 * f64::from(SPEED)).contains(&speed), "what came in a second: {slow}");
     let seconds = |found: &Value| number(&found["first_sync"]["seconds"]);
     assert!(seconds(&slow) > 1.0 && seconds(&slow) > 4.0 * seconds(&fast), "{fast} {slow}");
@@ -152,7 +152,7 @@ fn a_slow_line_takes_longer_and_has_smaller_batches() {
     assert!(small * each / speed <= 20.5, "{slow}");
 }
 
-/// A site that has never synced is told how long the first sync will take: central says how much there is.
+/// A site that has never synced gets an estimate of the first sync: central knows how much there is.
 #[test]
 fn a_first_sync_is_predicted_before_it() {
     let ward = Ward::new();

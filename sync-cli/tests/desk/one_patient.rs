@@ -1,4 +1,4 @@
-//! `patient pull`: one patient now, told apart from a whole cycle.
+//! `patient pull`: one patient now, shown separately from whole cycles.
 
 use serde_json::json;
 
@@ -25,7 +25,7 @@ fn one_patient_is_asked_for_and_the_cycles_stay_as_they_are() {
     holds(&clinic.says(&["log", "show"], 0), &["of one patient nobody-here", "pull patient"]);
     let listed = clinic.desk.run(&["log", "list", "--json"]).ends(0).json_lines();
     assert_eq!((&listed[0]["patient"], &listed[3]["patient"]), (&json!("nobody-here"), &json!(null)));
-    // The edit that waited goes out with the next whole cycle, which is told as its own.
+    // The waiting edit goes out with the next whole cycle, which is shown as such.
     assert_eq!(clinic.sync(0)["pushed"], 1);
     let life = clinic.json(&["explain", "asset", "fridge"], 0);
     let cycle = clinic.desk.run(&["log", "list", "--json"]).ends(0).json_lines()[0]["started_at"].clone();

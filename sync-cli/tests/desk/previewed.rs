@@ -1,4 +1,4 @@
-//! `preview`: what would go and come, while nothing changes.
+//! `preview`: the records that would go and come, while nothing changes.
 
 use serde_json::{Value, json};
 
@@ -29,7 +29,7 @@ fn a_push_is_foreseen_with_what_central_would_refuse() {
     holds(&clinic.says(&["preview", "push"], 0), &["Nothing waits to be pushed."]);
     clinic.put_asset("fridge", "x");
     clinic.put_asset("freezer", "x");
-    // Behind the program's back the store of one of them becomes another's.
+    // Behind the program's back the store of one of them moves to another site.
     clinic.damage("UPDATE sync_record SET data = replace(data, '\"notes\":\"x\",\"store_id\":\"', '\"notes\":\"x\",\"store_id\":\"not-') WHERE record_id = 'freezer'");
     let before = clinic.contents();
     let found = clinic.json(&["preview", "push"], 1);
@@ -47,7 +47,7 @@ fn a_push_is_foreseen_with_what_central_would_refuse() {
         ],
     );
     assert_eq!(clinic.contents(), before, "nothing is changed");
-    // It comes as it was foreseen.
+    // The push is as predicted.
     clinic.sync(0);
     let refused = clinic.json(&["--db", "central.sqlite", "quarantine", "list"], 0);
     assert_eq!((&refused["id"], &refused["cause"]), (&json!("freezer"), &json!("refused")));
@@ -79,11 +79,11 @@ fn a_pull_is_foreseen_with_what_would_be_set_aside_and_nothing_moves() {
         ],
     );
     assert_eq!(clinic.contents(), before, "nothing is changed, and no cursor moves");
-    // It comes as it was foreseen.
+    // The pull is as predicted.
     let report = clinic.sync(1);
     assert_eq!((&report["integrated"], &report["quarantined"]), (&json!(1), &json!(1)));
 
-    // With the parent, what waits for it would come too.
+    // With the parent, the records that wait for it would come too.
     clinic.put_at_central("property", &PROPERTY.replace("Population", "People"));
     let found: Value = clinic.json(&["preview", "pull"], 0);
     assert_eq!((&found["integrated"], &found["woken"]), (&json!(1), &json!(1)));

@@ -1,10 +1,10 @@
-//! `quarantine`: what is set aside, why, and how it comes back.
+//! `quarantine`: the records in it, the reasons, and their way back.
 
 use serde_json::json;
 
 use super::{Clinic, PROPERTY, holds};
 
-/// A site that has lost a record, so that what central sends next names one that is not there.
+/// A site that has lost a record, so that central's next record names a missing one.
 fn with_a_missing_parent() -> Clinic {
     let clinic = Clinic::new();
     clinic.lose_a_parent();
@@ -96,7 +96,7 @@ fn an_edit_of_a_store_that_moved_away_is_refused_at_central_by_the_rule_that_is_
     assert_eq!((&again["staged"], &again["set_aside_again"]), (&json!(1), &json!(1)));
     let one = clinic.json(&[&at_central[..], &["retry", &number]].concat(), 1);
     assert_eq!((&one["staged"], &one["set_aside_again"]), (&json!(1), &json!(1)), "one of them alone too");
-    // The store comes back: then it is allowed, as it is to be.
+    // The store comes back: then the record is allowed.
     let store = ["store", "add", "Clinic", "--code", "C", "--site", "clinic", "--id", &clinic.store];
     desk.run(&[&["--db", "central.sqlite"][..], &store].concat()).ends(0);
     clinic.json(&[&at_central[..], &["retry", "--all"]].concat(), 0);
@@ -104,7 +104,7 @@ fn an_edit_of_a_store_that_moved_away_is_refused_at_central_by_the_rule_that_is_
     assert_eq!(fridge["data"]["notes"], "after");
 }
 
-/// What central has of a property is spoilt there, before the site has read it.
+/// A property is damaged at central before the site has read it.
 fn with_a_spoilt_property(from: &str, to: &str) -> Clinic {
     let clinic = Clinic::new();
     clinic.put_at_central("property", PROPERTY);
@@ -116,7 +116,7 @@ fn with_a_spoilt_property(from: &str, to: &str) -> Clinic {
     clinic
 }
 
-/// It is listed with its cause, shown with its field, and is what `doctor` finds; mended at central, it comes.
+/// It is listed with its cause, shown with its field, and found by `doctor`; corrected at central, it comes.
 fn is_told_and_mended(clinic: &Clinic, cause: &str, field: &str, words: &[&str]) {
     let listed = clinic.desk.run(&["quarantine", "list", "--json"]).ends(0).json_lines().remove(0);
     assert_eq!(

@@ -1,4 +1,4 @@
-//! `cursor` and `resend`: what was lost on one side comes back from the other.
+//! `cursor` and `resend`: records lost at one end come back from the other.
 
 use serde_json::{Value, json};
 use sync_core::storage::SqliteStorage;
@@ -6,7 +6,7 @@ use sync_core::storage::SqliteStorage;
 use super::{Clinic, PROPERTY, holds};
 
 impl Clinic {
-    /// The copies that were made of the database.
+    /// The copies of the database.
     fn backups(&self) -> Vec<String> {
         let folder = self.desk.path("");
         let names = std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").file_name());
@@ -64,7 +64,7 @@ fn what_was_lost_here_is_read_again() {
     clinic.sync(0);
     clinic.desk.run(&["records", "get", "property", "population"]).ends(0);
     clinic.desk.run(&["records", "get", "asset", "fridge"]).ends(0);
-    // It came by sync now, and is this site's all the same.
+    // It came by sync now, but still belongs to this site.
     assert_eq!(clinic.json(&["resend", "asset"], 0)["plan"]["records"], 0);
     let received = clinic.json(&["resend", "all", "--received"], 0);
     assert_eq!(received["plan"]["by_type"][0]["table"], "asset", "and not what only central writes");

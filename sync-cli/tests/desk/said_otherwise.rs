@@ -1,4 +1,4 @@
-//! What explains something without a site that runs, said in other words: messages, releases, foreign databases, wrong input.
+//! Translations of commands without a running site: messages, releases, foreign databases, wrong input.
 
 use rusqlite::Connection;
 use serde_json::Value;
@@ -7,14 +7,14 @@ use super::support::Desk;
 use super::translated::{marked, unmarked};
 use super::{Clinic, holds};
 
-/// All of it stands between marks.
+/// All of it is between marks.
 #[track_caller]
 fn is_marked(text: &Value) {
     let said = text.as_str().unwrap_or_else(|| panic!("no text: {text}"));
     assert!(!said.is_empty() && unmarked(said).trim().is_empty(), "said in English: {said}");
 }
 
-/// Each of several texts does.
+/// Each of several texts is between marks.
 #[track_caller]
 fn are_marked(texts: &Value) -> usize {
     let texts = texts.as_array().unwrap_or_else(|| panic!("no list: {texts}"));

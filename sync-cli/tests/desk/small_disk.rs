@@ -39,7 +39,7 @@ pub(super) fn small_disk(test: &str) -> Option<PathBuf> {
     None
 }
 
-/// A site whose database lies on the small disk.
+/// A site with its database on the small disk.
 struct Cramped {
     clinic: Clinic,
     disk: PathBuf,
@@ -62,7 +62,7 @@ impl Cramped {
         self.clinic.desk.run(&[&["--db", &self.db], args].concat()).ends(status)
     }
 
-    /// Takes all space but so many bytes.
+    /// Takes all space except so many bytes.
     fn fill(&self, but: u64) {
         let ballast = self.disk.join("ballast");
         // That it cannot take all is the point.
@@ -76,7 +76,7 @@ impl Cramped {
         std::fs::remove_file(self.disk.join("ballast")).expect("removed");
     }
 
-    /// The files of the disk but the ballast.
+    /// The files of the disk except the ballast.
     fn files(&self) -> Vec<String> {
         let names = std::fs::read_dir(&self.disk).expect("the disk").map(|entry| entry.expect("an entry").file_name());
         let mut names: Vec<String> = names.map(|name| name.to_str().expect("text").to_owned()).collect();
@@ -109,7 +109,7 @@ fn a_sync_that_meets_a_full_disk_loses_nothing_and_goes_on_once_there_is_space()
     assert_eq!(full["error"]["code"], "disk_full", "{full}");
     let told = site.says(&["sync", "-q"], 6);
     holds(&told.err, &["[disk_full]", "Free some space; nothing is lost"]);
-    // Enough to begin, and not enough for what comes.
+    // Enough to start, but not for the records that come.
     site.empty();
     site.fill(2 * 1024 * 1024);
     let nearly = site.runs(&["sync", "-q"], 6);
@@ -148,7 +148,7 @@ fn a_resend_for_whose_backup_there_is_no_space_changes_nothing() {
     site.runs(&["sync", "-q"], 0);
     let (files, log) = (site.files(), site.runs(&["log", "show"], 0));
 
-    // Enough to write what is sent again, and not for a copy of four megabytes.
+    // Enough for the records to send again, but not for a copy of four megabytes.
     site.fill(1024 * 1024);
     let resend = ["resend", "asset", "--yes", "--reason", "central lost them"];
     let full = site.runs(&resend, 6);

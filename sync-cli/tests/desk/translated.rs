@@ -1,11 +1,11 @@
-//! What is said in other words: all of it is marked, and what comes out without a mark was forgotten.
+//! Translations: every text is marked, and unmarked output was forgotten.
 
 use serde_json::{Map, Value};
 
 use super::support::Desk;
 use super::{Clinic, holds};
 
-/// Writes texts in which every sentence stands between marks, and gives the file's name.
+/// Writes texts with marks around every sentence, and returns the file's name.
 pub(super) fn marked(desk: &Desk) -> &'static str {
     let mut texts = desk.run(&["errors", "--template", "-q"]).ends(0).json();
     let groups: &mut Map<String, Value> = texts.as_object_mut().expect("groups");
@@ -16,7 +16,7 @@ pub(super) fn marked(desk: &Desk) -> &'static str {
     "marked.json"
 }
 
-/// A line of a text without what stands between marks.
+/// A line of a text without the parts between marks.
 pub(super) fn unmarked(line: &str) -> String {
     let mut depth = 0;
     let outside = line.chars().filter(|c| match c {

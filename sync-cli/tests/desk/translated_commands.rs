@@ -1,4 +1,4 @@
-//! What the commands say in the words of a file: outside the marks stand data alone.
+//! Translations of the commands: only data are outside the marks.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader};
@@ -19,7 +19,7 @@ fn words_unmarked(text: &str) -> BTreeSet<String> {
 }
 
 impl Clinic {
-    /// Runs a command in the words of a file: of what it prints nothing stands outside the marks but these data. Gives it.
+    /// Runs a command with translated texts, checks that only these data are outside the marks, and returns its output.
     #[track_caller]
     fn in_marks(&self, args: &[&str], status: i32, data: &str) -> Said {
         let said = self.desk.run(&[&["--texts", "marked.json"], args].concat()).ends(status);
@@ -131,7 +131,7 @@ fn cursor_and_resend() {
         &said.out,
         &["‹Waiting to be pushed already, and left as they are: ‹1 record››", "‹Nothing is to be sent again.›"],
     );
-    // As it was written into the log.
+    // As it was stored in the log.
     let written = "resend asset lost records out again with the next push";
     let said = clinic.in_marks(&["log", "show"], 0, written);
     holds(&said.out, &["‹repaired at›", "‹reason›"]);
@@ -182,7 +182,7 @@ fn a_cycle_and_how_it_is_told_afterwards() {
     holds(&clinic.in_marks(&["log", "list"], 0, "").out, &["‹No cycle is in the log.›"]);
     holds(&clinic.in_marks(&["status"], 0, "clinic http").out, &["‹never›"]);
 
-    // The first line of `run`, and what it says of an error that does not mend itself.
+    // The first line of `run`, and its text for an error that does not pass by itself.
     let mut child = clinic.desk.spawn(&["--texts", "marked.json", "run", "--interval", "1h"]);
     let mut line = String::new();
     BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut line).expect("a line");

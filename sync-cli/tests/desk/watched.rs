@@ -1,4 +1,4 @@
-//! `status --watch`: how it stands, again whenever that has changed.
+//! `status --watch`: the state, again whenever it changes.
 
 use std::io::{BufRead as _, BufReader, Lines};
 use std::process::{Child, ChildStdout};
@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::Clinic;
 use super::support::{Said, signal};
 
-/// A `status --watch` that runs, and what it says.
+/// A running `status --watch`, and its output.
 struct Watch {
     child: Child,
     lines: Lines<BufReader<ChildStdout>>,
@@ -29,7 +29,7 @@ impl Watch {
         serde_json::from_str(&self.line()).expect("JSON")
     }
 
-    /// One showing for people, to its last line: the time, and what is said under each name.
+    /// One output for people, to its last line: the time, and the text under each name.
     fn showing(&mut self) -> Vec<(String, String)> {
         let mut all = Vec::new();
         loop {
@@ -61,7 +61,7 @@ fn status_is_watched_until_an_interrupt() {
     clinic.put_asset("fridge", "x");
     assert_eq!(watch.document()["waiting"]["records"], 1);
     clinic.sync(0);
-    // A cycle changes more than once what is seen; the end is what counts.
+    // A cycle changes the output more than once; the last one counts.
     while watch.document()["waiting"]["records"] != 0 {}
     watch.interrupted();
     clinic.desk.run(&["status", "--every", "1s"]).ends(2);
@@ -88,7 +88,7 @@ fn people_see_the_time_and_the_whole_status_again_once_it_has_changed() {
     assert!(said(&after, "to be pushed").starts_with("1 record, "), "{after:?}");
     let count = |showing: &[(String, String)]| said(showing, "records").parse::<u64>().expect("a number");
     assert_eq!(count(&after), count(&before) + 1);
-    // What has not changed is shown as it was.
+    // Unchanged parts are shown as before.
     for name in expected {
         assert_eq!(said(&after, name), said(&before, name));
     }

@@ -1,4 +1,4 @@
-//! The hosts: they write records through the library, into the same file as the program, and note what is acknowledged.
+//! The hosts: they write records through the library, into the same file as the program, and note acknowledged writes.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -24,7 +24,7 @@ pub(crate) fn open(path: &Path) -> Records {
     Records::new(Arc::new(storage), Arc::new(SystemClock::new()))
 }
 
-/// Who writes at one end.
+/// The writer at one end.
 pub(crate) struct Host {
     end: usize,
     random: Random,
@@ -39,7 +39,7 @@ impl Host {
         Self { end, random, written: 0, assets: Vec::new(), locations: Vec::new() }
     }
 
-    /// Writes a number of times; every call must be taken.
+    /// Writes a number of times; every call must succeed.
     pub(crate) fn write(&mut self, records: &Records, calls: usize, ledger: &Mutex<Ledger>) {
         for _ in 0..calls {
             let writes = self.draft();
@@ -72,7 +72,7 @@ impl Host {
         done.unwrap_or_else(|error| panic!("{}: {} [{}] {error}", NAMES[self.end], table, error.code()));
     }
 
-    /// What one call writes: records of one table, or one delete.
+    /// The content of one call: records of one table, or one delete.
     fn draft(&mut self) -> Vec<Write> {
         let count = self.random.within(1..9);
         match (self.random.within(0..12), self.end) {
@@ -109,7 +109,7 @@ impl Host {
     fn asset(&mut self, id: String, site: usize) -> Write {
         let text = self.text();
         let at = "2026-11-23T08:00:00";
-        // Marked as deleted now and then, and taken back.
+        // Sometimes marked as deleted, and restored.
         let deleted = self.random.chance(10).then_some("2026-11-23T09:00:00");
         let content = json!({
             "id": id, "store_id": store(site), "notes": text, "asset_number": "A/1", "created_datetime": at,

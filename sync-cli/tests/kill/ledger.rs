@@ -1,4 +1,4 @@
-//! What the hosts were told is written, and whether every end has it.
+//! The acknowledged writes of the hosts, and the check that every end has them.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ pub(crate) const NAMES: [&str; 3] = ["central", "north", "south"];
 pub(crate) const CENTRAL: usize = 0;
 
 type Id = (&'static str, String);
-/// The newest content that each writer was told is written; nothing if it is gone.
+/// The newest acknowledged content of each writer; nothing if it is gone.
 type Newest = BTreeMap<usize, Option<RecordData>>;
 
 /// A record that a host wrote: its table, its id, and its content, or that it is gone.
@@ -24,16 +24,16 @@ pub(crate) struct Write {
     pub(crate) at: [bool; 3],
 }
 
-/// What must be where.
+/// The expected content.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     records: BTreeMap<Id, (Newest, [bool; 3])>,
-    /// What a program that was killed may have written, with its end: all of it or nothing.
+    /// The writes of a killed program, with its end: all of them or none.
     unanswered: Vec<(usize, Vec<Write>)>,
 }
 
 impl Ledger {
-    /// Notes what the host of this end was told is written.
+    /// Adds an acknowledged write of this end's host.
     pub(crate) fn acknowledged(&mut self, end: usize, writes: &[Write]) {
         for write in writes {
             let id = (write.table, write.id.clone());
@@ -42,17 +42,17 @@ impl Ledger {
         }
     }
 
-    /// Notes what was asked for, but never answered. Its records are new ones.
+    /// Adds a write without an answer. Its records are new ones.
     pub(crate) fn unanswered(&mut self, end: usize, writes: Vec<Write>) {
         self.unanswered.push((end, writes));
     }
 
-    /// The number of records that must be somewhere, and of those that two ends have written.
+    /// The number of expected records, and of those that two ends have written.
     pub(crate) fn counts(&self) -> (usize, usize) {
         (self.records.len(), self.records.values().filter(|(newest, _)| newest.len() > 1).count())
     }
 
-    /// Compares every end with what was noted: nothing missing, nothing old, nothing different, nothing too much.
+    /// Compares every end with the ledger: nothing missing, nothing old, nothing different, nothing surplus.
     pub(crate) fn differences(mut self, ends: &[Records; 3]) -> Vec<String> {
         let mut differences = Vec::new();
         for (end, writes) in std::mem::take(&mut self.unanswered) {

@@ -9,18 +9,18 @@ use std::time::{Duration, Instant};
 /// Where central listens now; shared by all lines.
 pub(crate) type CentralAddress = Arc<Mutex<String>>;
 
-/// A line that carries one request a connection.
+/// A line that carries one request for each connection.
 #[derive(Clone)]
 pub(crate) struct Line {
-    /// Where the site connects to.
+    /// The address for the site.
     pub(crate) address: String,
     watch: Arc<(Mutex<Watch>, Condvar)>,
 }
 
-/// What passed since the line was armed. A request is two events: it is asked, and it is answered.
+/// The events since the line was armed. A request is two events: the request and the answer.
 struct Watch {
     armed_at: Instant,
-    /// What came last, and when each came.
+    /// The last event, and the times of all.
     last: &'static str,
     times: Vec<Duration>,
     hold_at: Option<usize>,
@@ -46,40 +46,40 @@ impl Line {
         line
     }
 
-    /// Begins to count anew, and holds whoever waits at the event of this number; the first is 1.
+    /// Starts to count again, and holds the line at the event of this number; the first is 1.
     pub(crate) fn arm(&self, hold_at: Option<usize>) {
         let mut watch = self.watch();
         (watch.armed_at, watch.last, watch.hold_at) = (now(), "start", hold_at);
         watch.times.clear();
     }
 
-    /// Waits a moment for the event that was armed; says whether it is there.
+    /// Waits for the armed event for a moment; returns whether it came.
     pub(crate) fn is_held(&self) -> bool {
         let (watch, changed) = &*self.watch;
         let guard = watch.lock().expect("nobody panicked");
         changed.wait_timeout_while(guard, Duration::from_millis(5), |w| !w.held).expect("nobody panicked").0.held
     }
 
-    /// Lets go of what is held, and holds nothing any more.
+    /// Releases the held event, and holds nothing any more.
     pub(crate) fn release(&self) {
         let mut watch = self.watch();
         (watch.hold_at, watch.held) = (None, false);
         self.watch.1.notify_all();
     }
 
-    /// Waits until nothing is under way: what a dead site has sent arrives before its next life begins.
+    /// Waits until nothing is in progress: requests of a dead site arrive before its next life begins.
     pub(crate) fn settle(&self) {
         let (watch, changed) = &*self.watch;
         let guard = watch.lock().expect("nobody panicked");
         drop(changed.wait_while(guard, |watch| watch.under_way > 0).expect("nobody panicked"));
     }
 
-    /// Whether a request is under way.
+    /// True while a request is in progress.
     pub(crate) fn is_busy(&self) -> bool {
         self.watch().under_way > 0
     }
 
-    /// What came last, and the times between the events, that from the arming to the first included.
+    /// The last event, and the times between the events, including that from the arming to the first.
     pub(crate) fn seen(&self) -> (&'static str, Vec<Duration>) {
         let watch = self.watch();
         let before = std::iter::once(Duration::ZERO).chain(watch.times.iter().copied());
@@ -103,7 +103,7 @@ impl Line {
         }
     }
 
-    /// Either end may die at any moment: then the other is told as a real line tells it, by the end of the connection.
+    /// Either end may die at any moment: the other one then sees the end of the connection, as on a real line.
     fn carry(&self, client: TcpStream, central: &CentralAddress) {
         self.watch().under_way += 1;
         let _ = self.exchange(client, central);
@@ -155,7 +155,7 @@ fn read_request(client: &mut TcpStream) -> std::io::Result<Vec<u8>> {
     Ok(request)
 }
 
-/// The names of the two events of a request; nothing where it was cut before it was whole.
+/// The names of the two events of a request; `None` if it was cut before it was complete.
 fn step_of(request: &[u8]) -> Option<(&'static str, &'static str)> {
     let line = String::from_utf8_lossy(request.split(|byte| *byte == b'\r').next()?).into_owned();
     let path = line.split([' ', '?']).nth(1)?;

@@ -1,4 +1,4 @@
-//! The real program, killed in the middle again and again: what was acknowledged is everywhere in the end.
+//! The real program, killed again and again: in the end, every acknowledged write is everywhere.
 //!
 //! Central and two sites are processes over SQLite files and talk over HTTP; hosts write into the same files meanwhile.
 //! In each round a site's cycle runs and SIGKILL meets the site, central, or both. `OMS_KILL_ROUNDS` sets the number of
@@ -29,7 +29,7 @@ fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")))
 }
 
-/// Another one each time, short enough to be typed.
+/// A different seed each time, short enough to type.
 fn fresh_seed() -> u64 {
     let since = std::time::SystemTime::UNIX_EPOCH.elapsed().expect("a time after 1970");
     u64::from(since.subsec_nanos())
@@ -57,7 +57,7 @@ fn nothing_acknowledged_is_lost_whoever_is_killed() {
     tally.assert_most_kills_met_something(rounds);
 }
 
-/// So many rounds of each site of a world of its own, and the judgement.
+/// So many rounds for each site of a world, and the verdict.
 fn run(mut random: Random, rounds: u64) -> Tally {
     let world = World::new();
     let mut hosts: [Host; 3] = std::array::from_fn(|end| Host::new(end, random.fork()));
@@ -97,7 +97,7 @@ fn run(mut random: Random, rounds: u64) -> Tally {
     for path in &paths {
         let storage = SqliteStorage::open_existing(path).expect("a database");
         let txn = storage.read().expect("a transaction");
-        // Of edits that central and a site made of one record at once one gives way, and is shown.
+        // Of simultaneous edits of a record at central and at a site, one yields and goes into quarantine.
         let gave_way = |(row, why): &(Buffered, Quarantine)| {
             why.cause == QuarantineCause::Superseded && row.incoming.id.as_str().starts_with("shared-")
         };
@@ -112,7 +112,7 @@ fn run(mut random: Random, rounds: u64) -> Tally {
     tally
 }
 
-/// What SQLite itself says of a database.
+/// SQLite's own checks of a database.
 fn assert_sound(path: &std::path::Path) {
     let connection = rusqlite::Connection::open(path).expect("a database");
     let check: String = connection.query_row("PRAGMA integrity_check", (), |row| row.get(0)).expect("an answer");

@@ -1,4 +1,4 @@
-//! Random numbers that come again with the same seed.
+//! Random numbers, reproducible by their seed.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -11,7 +11,7 @@ impl Random {
         Self(seed)
     }
 
-    /// Another one, whose numbers have nothing to do with those of this one.
+    /// Another, independent generator.
     pub(crate) fn fork(&mut self) -> Self {
         Self(self.next())
     }

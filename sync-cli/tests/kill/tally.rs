@@ -1,18 +1,18 @@
-//! What became of the kills.
+//! The results of the kills.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// What became of the kills.
+/// The results of the kills.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
-    /// Kills that met a process at work, by who was killed and what had come last on the line.
+    /// Kills that hit a working process, by the process and the last event on the line.
     hits: BTreeMap<(&'static str, &'static str), u64>,
-    /// Kills that met a process that had ended, or a central that had nothing to do.
+    /// Kills that hit an ended process, or an idle central.
     missed: u64,
     /// Calls of `records put` that were killed.
     pub(crate) puts: u64,
-    /// How cycles that were not killed ended.
+    /// The outcomes of cycles that were not killed.
     pub(crate) ended: BTreeMap<i32, u64>,
     /// Records that were written, and those of them that two ends have written.
     pub(crate) records: usize,
@@ -37,7 +37,7 @@ impl Tally {
         self.of_two_writers += other.of_two_writers;
     }
 
-    /// Few kills may come too late, and each part of a cycle must have been met at either end.
+    /// Few kills may come too late, and each part of a cycle must have been hit at either end.
     pub(crate) fn assert_most_kills_met_something(&self, rounds: u64) {
         let hits: u64 = self.hits.values().sum();
         assert!(hits > 2 * self.missed, "{hits} of {} kills met a process at work: {self}", hits + self.missed);

@@ -24,7 +24,7 @@ const AT_THE_END: Duration = Duration::from_millis(5);
 const MODES: [&[&str]; 3] =
     [&["sync", "--json"], &["sync", "--json", "--pull-only"], &["sync", "--json", "--push-only"]];
 
-/// What takes how long where nobody is killed: the moments of kills are drawn from it.
+/// The durations without kills: the moments of kills are drawn from them.
 pub(crate) struct Unkilled {
     /// The times between the events of a cycle, by mode.
     cycles: Vec<Vec<Duration>>,
@@ -74,7 +74,7 @@ impl World {
         self.desk.path(&format!("{name}.sqlite"))
     }
 
-    /// What became of the kills, with what was written meanwhile.
+    /// The results of the kills, with the written records.
     pub(crate) fn tally(&self, ledger: &Ledger) -> Tally {
         let mut tally = std::mem::take(&mut *lock(&self.tally));
         (tally.records, tally.of_two_writers) = ledger.counts();
@@ -119,7 +119,7 @@ impl World {
         }
     }
 
-    /// A host writes, a cycle runs, and somebody is killed.
+    /// A host writes, a cycle runs, and a process is killed.
     pub(crate) fn round(&self, site: usize, host: &mut Host, random: &mut Random, unkilled: &Unkilled) {
         let path = self.path(NAMES[site]);
         let records = open(&path);
@@ -159,7 +159,7 @@ impl World {
         }
     }
 
-    /// Waits for the moment and kills; says whether the site was met, and how it ended otherwise.
+    /// Waits for the moment and kills; returns whether the site was hit, and how it ended otherwise.
     fn strike(
         &self,
         site: usize,
@@ -181,7 +181,7 @@ impl World {
         }
         let (kills_site, kills_central) =
             random.pick(&[(true, false), (true, false), (false, true), (true, true)]).expect("one");
-        // What is held reaches nobody before the kill; central can only be met at work on what it was given.
+        // A held request reaches nobody before the kill; central can only be hit while it works on an earlier one.
         if kills_central || random.chance(50) {
             line.release();
             std::thread::sleep(random.part_of(gap));
@@ -204,7 +204,7 @@ impl World {
         (false, child.wait().expect("it is ours").code())
     }
 
-    /// Central may be gone already, by the round of the other site.
+    /// Central may be dead already, by the round of the other site.
     fn kill_central(&self, last: &'static str) {
         let at_work = self.lines.iter().any(Line::is_busy) || last == "push, answered";
         let Some(server) = lock(&self.central).take() else { return };
@@ -228,7 +228,7 @@ impl World {
         self.desk.spawn(&["--db", &db, "records", "put", writes[0].table, &file, "--json"])
     }
 
-    /// A call of the program writes records, and is killed in every second round: then it did all or nothing.
+    /// A call of the program writes records, and is killed in every second round: it must write all or nothing.
     fn put_or_kill(&self, site: usize, host: &mut Host, random: &mut Random, takes: Duration) {
         let writes = host.for_the_program();
         let mut child = self.put(site, &writes);
@@ -260,7 +260,7 @@ impl World {
         panic!("it never comes to rest");
     }
 
-    /// Stops central in good order; gives what was noted.
+    /// Stops central normally; returns the ledger.
     pub(crate) fn stop(&self) -> Ledger {
         let server = lock(&self.central).take().expect("it runs");
         server.stop().ends(0);
@@ -268,7 +268,7 @@ impl World {
     }
 }
 
-/// Ends the host's writing, also where the test fails.
+/// Ends the host's writing, also if the test fails.
 struct EndsOnDrop<'a>(&'a AtomicBool);
 
 impl Drop for EndsOnDrop<'_> {

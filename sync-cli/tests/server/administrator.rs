@@ -1,4 +1,4 @@
-//! What the administrator of a server sees: health, figures, the access log, and who else may see them.
+//! The administrator's view of a server: health, metrics, the access log, and who else may see them.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::central;
 use crate::client::{PULL, PUSH, Reply, ask, get, pull, push};
 use crate::support::{HARDWARE_ID, PASSWORD};
 
-/// The value of a figure.
+/// The value of a metric.
 #[track_caller]
 pub(crate) fn figure(text: &str, name: &str) -> f64 {
     let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
@@ -51,7 +51,7 @@ fn the_figures_follow_what_happens() {
     while ask(&server.address, "POST", PULL, &[], pull().as_bytes()).json()["error"] == "integrationInProgress" {}
     let wrong = pull().replace(PasswordHash::of_password(PASSWORD).expose(), "wrong");
     assert!(ask(&server.address, "POST", PULL, &[], wrong.as_bytes()).json()["error"].is_object());
-    // The view behind some figures may be two seconds old.
+    // The view behind some metrics may be two seconds old.
     std::thread::sleep(Duration::from_millis(2100));
     let reply = get(&server.address, "/metrics");
     assert_eq!(reply.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
@@ -109,7 +109,7 @@ fn assert_well_formed(text: &str) {
     assert!(families.len() > 10);
 }
 
-/// Whether an answer is the status page, the figures, or nothing.
+/// Whether an answer is the status page, the metrics, or neither.
 fn seen(reply: &Reply) -> bool {
     let is_page = reply.text().contains("Open mSupply central server") || reply.text().contains("oms_sync_info");
     assert_eq!(is_page, reply.status == 200, "{reply:?}");
@@ -141,7 +141,7 @@ fn the_page_and_the_figures_are_for_the_administrator_only() {
         for host in ["localhost:8001", "10.0.0.7:8001", "[fd00::1]:8001", "Central.Example.org:8001"] {
             assert!(seen(&ask(&admin, "GET", path, &[("host", host)], b"")), "{path}: at its door, as {host}");
         }
-        // A page of somebody else that leads its own name here.
+        // A foreign page that points its own name here (DNS rebinding).
         for host in ["any.example.org", "10.0.0.7.example.org", "localhost.example.org"] {
             let refused = ask(&admin, "GET", path, &[("host", host)], b"");
             assert_eq!(refused.status, 421, "{path}: {host}");

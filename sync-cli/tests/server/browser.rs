@@ -1,4 +1,4 @@
-//! The status page in a real browser. Where there is none the tests say so and pass.
+//! The status page in a real browser. Without one the tests say so and pass.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::seeds::{self, HOSTILE};
 use crate::support::{Desk, PASSWORD, Server};
 use crate::webdriver::Browser;
 
-/// A server with so many sites, and a browser that looks at its page.
+/// A server with so many sites, and a browser that shows its page.
 fn page(sites: usize) -> Option<(Desk, Server, Browser)> {
     let browser = Browser::start()?;
     let desk = Desk::new();
@@ -42,12 +42,12 @@ fn row(browser: &Browser, site: u32) -> Vec<String> {
 #[test]
 fn every_site_is_shown_as_it_stands_and_the_bar_marks_a_central_server() {
     let Some((desk, server, browser)) = page(8) else { return };
-    // Nothing can be integrated while somebody else writes: so it is seen that it waits.
+    // Nothing can be integrated while another program writes, so the page shows it as waiting.
     let other = Connection::open(desk.path("central.sqlite")).expect("the database");
     other.execute_batch("BEGIN IMMEDIATE; INSERT OR IGNORE INTO sync_integration VALUES (6, '2026-11-23T08:00:00.000Z'); COMMIT; BEGIN IMMEDIATE")
         .expect("nobody else writes for long");
     let waiting = || browser.texts("#sites-waiting dd") == ["1"];
-    // What the page shows may be two seconds old.
+    // The page may be two seconds old.
     until("the integration", || {
         browser.open(&server.address);
         waiting() && row(&browser, 6)[1].contains("integrating")
@@ -117,7 +117,7 @@ fn every_site_is_shown_as_it_stands_and_the_bar_marks_a_central_server() {
         (7, ["Fresh clinic that never came no. 7", "○ never seen", "never", "never", "never", "all", "0", "0", "–"]),
     ] {
         let shown: Vec<String> = row(&browser, site).iter().map(|text| text.replace('\u{202f}', " ")).collect();
-        // A minute may pass on a slow day; what does not depend on the time must be so.
+        // A minute may pass on a slow day; everything independent of the time must be so.
         let same = |i: usize| {
             shown[i] == expected[i]
                 || (expected[i].ends_with("ago") || expected[i] == "just now") && shown[i].ends_with("ago")
@@ -147,7 +147,7 @@ fn what_a_site_calls_itself_is_text_and_no_secret_is_shown() {
     for word in [PASSWORD, PasswordHash::of_password(PASSWORD).expose(), &secret, "argon2", "uuid of"] {
         assert!(!html.contains(word), "{word}");
     }
-    // The same where a name comes back from the address.
+    // The same if a name comes back from the address.
     browser.type_into("input[type=search]", HOSTILE);
     browser.click("form button");
     until("the one site", || browser.texts("#sites tbody th small") == ["no. 8"]);
@@ -161,7 +161,7 @@ fn what_a_site_calls_itself_is_text_and_no_secret_is_shown() {
 fn sites_are_found_and_paged_without_a_script() {
     let Some((_desk, server, browser)) = page(250) else { return };
     let count = || browser.texts("#sites tbody tr").len();
-    // A click returns before the page that it leads to is there.
+    // A click returns before the next page is there.
     let comes = |what: &str, rows: usize, page: &str| {
         let there = || count() == rows && browser.texts("nav[aria-label=Pages] span").concat() == page;
         until(what, there);
@@ -223,7 +223,7 @@ fn it_can_be_read_on_a_phone_in_the_dark_and_without_colours() {
         let lowest = contrasts[0][0].as_f64().expect("a number");
         assert!(contrasts.as_array().is_some_and(|all| all.len() > 50) && lowest >= 4.5, "{what}: {}", contrasts[0]);
         backgrounds.push(browser.run("return getComputedStyle(document.body).backgroundColor"));
-        // Each state has words of its own, so no colour is needed to tell them apart.
+        // Each state has its own words, so colour is not needed.
         let mut states = browser.texts(".state");
         states.sort();
         states.dedup();

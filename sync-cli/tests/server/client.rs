@@ -1,4 +1,4 @@
-//! Requests as they go over the wire, byte by byte, so that they can be wrong.
+//! Requests byte by byte, so that they can be wrong.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -9,13 +9,13 @@ use sync_core::protocol::PasswordHash;
 
 use crate::support::{HARDWARE_ID, PASSWORD};
 
-/// Longer than anything takes on a slow day; a test that waits for it fails.
+/// Longer than any step on a slow day; a test that waits for it fails.
 const FOREVER: Duration = Duration::from_secs(120);
 
 pub(crate) const PULL: &str = "/central/sync/pull";
 pub(crate) const PUSH: &str = "/central/sync/push";
 
-/// What came back.
+/// The reply.
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) status: u16,
@@ -37,7 +37,7 @@ impl Reply {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
-    /// Reads one from a connection; `None` if it was closed without a word.
+    /// Reads a reply from a connection; `None` if it was closed without one.
     pub(crate) fn read(stream: &mut impl Read) -> Option<Self> {
         let mut head = Vec::new();
         let mut byte = [0];
@@ -125,7 +125,7 @@ pub(crate) fn get(address: &str, path: &str) -> Reply {
     ask(address, "GET", path, &[], b"")
 }
 
-/// Who the site `clinic` is, as it says in each request.
+/// The credentials of the site `clinic` in each request.
 pub(crate) fn credentials() -> String {
     let hash = PasswordHash::of_password(PASSWORD);
     format!(

@@ -12,7 +12,7 @@ use crate::files::{UPLOAD, sent};
 
 const JSON: (&str, &str) = ("content-type", "application/json");
 
-/// Lets the site ask this often, and demands an answer each time.
+/// Lets the site send so many requests, and demands an answer each time.
 #[track_caller]
 fn is_served(address: &str, what: &str) {
     is_served_as(address, what, &pull());
@@ -57,7 +57,7 @@ fn half_sent_bodies_fill_no_memory_that_a_push_needs() {
     let mut start = head("POST", PUSH, &[JSON, ("content-length", &length)]).into_bytes();
     start.extend(vec![b' '; 9_500_000]);
     let mut halves: Vec<TcpStream> = (0..12).map(|_| begin(&server.address, &start)).collect();
-    // Longer than a client counts as quick whatever it has sent.
+    // Longer than a client counts as quick without any progress.
     std::thread::sleep(Duration::from_millis(1500));
     for n in 0..6 {
         let began = Instant::now();
@@ -81,7 +81,7 @@ fn half_sent_bodies_fill_no_memory_that_a_push_needs() {
 
 #[test]
 fn uploads_of_nobody_take_no_place_from_a_file() {
-    // A site that has sent a file already, so that all is set up.
+    // A site that has already sent a file, so that everything is set up.
     let (desk, server, _id) = sent(1000, &[]);
     let kind = ("content-type", "multipart/form-data; boundary=b");
     let mut start = head("PUT", UPLOAD, &[kind, ("content-length", "1000000")]).into_bytes();
@@ -97,7 +97,7 @@ fn uploads_of_nobody_take_no_place_from_a_file() {
         let _ = upload.write_all(b"C");
     }
     is_served(&server.address, "dripping uploads");
-    // One whose credentials are wrong has its answer, and nothing of it was kept.
+    // One with wrong credentials gets its answer, and nothing of it is kept.
     let wrong = format!(
         "--b\r\nContent-Disposition: form-data; name=\"json_part\"\r\nContent-Type: application/json\r\n\r\n{{\"file_id\":\"x\",\"sync_v5_settings\":{},\"sync_v6_version\":5}}\r\n--b\r\nContent-Disposition: form-data; name=\"file_part\"; filename=\"x\"\r\n\r\nbytes\r\n--b--\r\n",
         credentials().replace("clinic", "nobody")
@@ -119,7 +119,7 @@ fn connections_that_drip_give_way_to_those_that_come() {
     is_served(&server.address, "dripping connections");
     let open = dripping.iter_mut().filter_map(|stream| is_open(stream).then_some(())).count();
     assert!(open <= 16, "{open} of 60 are still open");
-    // A connection over which a site has signed in is not closed for those that say nothing.
+    // A connection of a signed-in site is not closed for silent ones.
     let mut signed_in = connect(&server.address);
     let body = pull();
     let length = body.len().to_string();
@@ -146,7 +146,7 @@ fn answers_that_nobody_takes_are_bounded_in_memory() {
             std::thread::sleep(Duration::from_millis(20));
         }
     }
-    // Everything is asked for, what it has sent itself too.
+    // Everything is requested, including its own records.
     let all = pull().replace(r#""isInitialised":true"#, r#""isInitialised":false"#);
     while ask(&server.address, "POST", PULL, &[], all.as_bytes()).json()["error"] == "integrationInProgress" {
         std::thread::sleep(Duration::from_millis(20));
@@ -155,7 +155,7 @@ fn answers_that_nobody_takes_are_bounded_in_memory() {
     let request = head("POST", PULL, &[JSON, ("content-length", &length)]) + &all;
     let readers: Vec<TcpStream> = (0..200).map(|_| begin(&server.address, request.as_bytes())).collect();
     std::thread::sleep(Duration::from_secs(4));
-    // The readers are of one site, whose requests wait for each other; another one does not wait for them.
+    // The readers belong to one site, whose requests wait for each other; another site does not wait for them.
     is_served_as(&server.address, "slow readers", &pull().replace("clinic", "other"));
     std::thread::sleep(Duration::from_millis(2100));
     let memory = figure(&get(&server.address, "/metrics").text(), "process_resident_memory_bytes") / 1e6;

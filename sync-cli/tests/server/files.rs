@@ -1,4 +1,4 @@
-//! Files on their way, as the administrator sees them, and clients that stand still.
+//! File transfers in the administrator's view, and clients that stall.
 
 use std::io::{Read as _, Write as _};
 use std::time::Duration;
@@ -34,7 +34,7 @@ fn question(id: &str) -> Vec<u8> {
         .into_bytes()
 }
 
-/// Waits for a line of the access log, which comes when an answer has ended.
+/// Waits for a line of the access log, which comes at the end of an answer.
 #[track_caller]
 fn logged(desk: &Desk, is_it: impl Fn(&str) -> bool) -> String {
     for _ in 0..1200 {
@@ -58,7 +58,7 @@ fn what_holds_records_is_its_owners_only() {
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry")) {
             let name = entry.file_name().to_string_lossy().into_owned();
-            // What the tests themselves have put there, and the log, which holds no records.
+            // Files of the tests themselves, and the log, which holds no records.
             if ["pw", "wrong", "notes.txt", "access.log"].contains(&name.as_str()) {
                 continue;
             }

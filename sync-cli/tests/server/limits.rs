@@ -1,4 +1,4 @@
-//! Clients that send too much, too slowly, or nothing: they get no further, and everybody else is served.
+//! Clients that send too much, too slowly, or nothing: they are stopped, and everybody else is served.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -18,7 +18,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().expect("memory")
 }
 
-/// Waits until the server closes; gives what it said before, if anything.
+/// Waits until the server closes; returns its earlier answer, if any.
 fn closed(stream: &mut TcpStream) -> Option<Reply> {
     let reply = Reply::read(stream);
     let mut rest = Vec::new();
@@ -68,7 +68,7 @@ fn a_chunked_body_that_never_ends_is_cut() {
     let mut chunk = format!("{:x}\r\n", 1024 * 1024).into_bytes();
     chunk.extend(vec![b' '; 1024 * 1024]);
     chunk.extend(b"\r\n");
-    // Some of it is thrown away so that the sender reads the answer, but not without end.
+    // A part of it is read and dropped so that the sender reads the answer, up to a limit.
     let sent = (0..1000).take_while(|_| stream.write_all(&chunk).is_ok()).count();
     assert!(sent < 100, "{sent} MiB were taken");
     if let Some(reply) = Reply::read(&mut stream) {

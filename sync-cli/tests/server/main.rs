@@ -1,4 +1,4 @@
-//! The server as its administrator and hostile clients meet it: real processes, real sockets.
+//! The server with its administrator and hostile clients: real processes, real sockets.
 
 mod administrator;
 mod browser;

@@ -21,7 +21,7 @@ pub(crate) const HOSTILE: &str =
 /// The newest position of the changelog.
 pub(crate) const NEWEST: u32 = 1500;
 
-/// How often a site came, and how it stands.
+/// The visits and the state of a site.
 struct Seed {
     name: &'static str,
     /// Minutes since it was seen, pulled and pushed.
@@ -60,7 +60,7 @@ pub(crate) fn plant(desk: &Desk, count: usize) {
     let txn = storage.write().expect("a transaction");
     let now = clock.now();
     let before = |minutes: i64| Timestamp::from_unix_millis(now.unix_millis() - minutes * 60_000 - 2_000);
-    // As if this version had run before: otherwise what is set aside is tried again at the start.
+    // As if this version had run before: otherwise quarantined records are tried again at the start.
     state::LIBRARY_VERSION.set(txn.as_ref(), env!("CARGO_PKG_VERSION")).expect("a version");
     for (seed, id) in SEEDS.iter().zip(2..) {
         let mut entry = first.clone();

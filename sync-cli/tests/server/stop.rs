@@ -1,4 +1,4 @@
-//! A stop in good order.
+//! A normal stop.
 
 use std::io::Write as _;
 use std::net::TcpStream;
@@ -18,7 +18,7 @@ fn a_request_that_runs_is_finished_and_then_the_server_ends_well() {
     stream.write_all(head("POST", PUSH, &headers).as_bytes()).expect("sent");
     stream.write_all(first).expect("sent");
     let silent = connect(&server.address);
-    // Until it is certain that both are being looked at.
+    // Until it is certain that both are in work.
     while !get(&server.address, "/metrics").text().contains("\noms_sync_connections 3\n") {
         std::thread::sleep(Duration::from_millis(10));
     }
@@ -34,7 +34,7 @@ fn a_request_that_runs_is_finished_and_then_the_server_ends_well() {
     assert_eq!(said.err, "");
     drop(silent);
 
-    // What was taken is not lost: the next start integrates it.
+    // An acknowledged push is not lost: the next start integrates it.
     let server = desk.serve("central.sqlite");
     let found = ["--db", "central.sqlite", "records", "get", "asset", "x", "--json"];
     while desk.run(&found).status != Some(0) {
@@ -54,7 +54,7 @@ fn a_push_whose_body_is_cut_off_leaves_nothing() {
         stream.write_all(head("POST", PUSH, &headers).as_bytes()).expect("sent");
         stream.write_all(&body.as_bytes()[..cut]).expect("sent");
         stream.shutdown(std::net::Shutdown::Write).expect("half closed");
-        // Whatever it answers, it is no success.
+        // Any answer except success.
         assert!(Reply::read(&mut stream).is_none_or(|reply| reply.status == 400), "cut at {cut}");
     }
     server.stop().ends(0);

@@ -47,7 +47,7 @@ fn sites_are_served_over_tls_and_told_an_address_of_that_kind() {
     let site = ask("/sync/v5/site", &format!("Basic {login}")).json();
     assert_eq!(site["omSupplyCentralServerUrl"], "https://central.example.org:8000", "{site}");
 
-    // Plain HTTP is not understood, and a client that never begins is not waited for.
+    // Plain HTTP is not understood, and a silent client is not waited for.
     let mut plain = connect(&server.address);
     plain.write_all(head("GET", "/health", &[]).as_bytes()).expect("sent");
     let mut silent = connect(&server.address);

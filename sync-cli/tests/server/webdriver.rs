@@ -9,10 +9,10 @@ use tempfile::TempDir;
 
 use crate::client::ask;
 
-/// What the browser is kept from: everything but the page.
+/// Blocked for the browser: everything except the page.
 const FLAGS: [&str; 10] = [
     "--headless",
-    // It runs as root in CI, and opens nothing but a page of this machine.
+    // It runs as root in CI, and opens only a page of this machine.
     "--no-sandbox",
     "--disable-gpu",
     "--disable-dev-shm-usage",
@@ -66,7 +66,7 @@ impl Browser {
             let line = line.expect("text");
             line.split_once("started successfully on port ")?.1.trim_end_matches('.').parse::<u16>().ok()
         });
-        // What it says later is read too, or it would wait for somebody to do so.
+        // Its later output is read too; otherwise it would block.
         std::thread::spawn(move || said.for_each(drop));
         let address = format!("http://127.0.0.1:{}", port.expect("its port"));
         let mut flags: Vec<String> = FLAGS.iter().map(|flag| (*flag).to_owned()).collect();
@@ -99,13 +99,13 @@ impl Browser {
         self.command("/url", &json!({ "url": url }));
     }
 
-    /// Runs a function's body in the page; gives what it returns.
+    /// Runs a function's body in the page; returns its result.
     #[track_caller]
     pub(crate) fn run(&self, script: &str) -> Value {
         self.command("/execute/sync", &json!({ "script": script, "args": [] }))
     }
 
-    /// The texts of all elements that a selector finds, as they are to be seen.
+    /// The visible texts of all elements of a selector.
     #[track_caller]
     pub(crate) fn texts(&self, selector: &str) -> Vec<String> {
         let script = format!("return [...document.querySelectorAll({})].map(e => e.innerText)", json!(selector));
@@ -119,7 +119,7 @@ impl Browser {
         format!("/element/{}", id.expect("an element"))
     }
 
-    /// Clicks as a user does, on what can be seen there, and waits for the page that comes.
+    /// Clicks a visible element as a user does, and waits for the next page.
     #[track_caller]
     pub(crate) fn click(&self, selector: &str) {
         let element = self.element("css selector", selector);

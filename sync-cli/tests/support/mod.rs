@@ -1,4 +1,4 @@
-//! Real runs of the real program, in a folder of their own.
+//! Real runs of the real program, each in its own folder.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
@@ -14,16 +14,16 @@ use tempfile::TempDir;
 const PROGRAM: &str = env!("CARGO_BIN_EXE_oms-sync");
 /// The password of every site here.
 pub(crate) const PASSWORD: &str = "quietly-humming-fridge-42";
-/// A password that somebody has put into an address.
+/// A password inside an address.
 pub(crate) const IN_ADDRESS: &str = "open-sesame";
 /// The hardware id of the site's machine.
 pub(crate) const HARDWARE_ID: &str = "machine-f3c1a7-of-the-clinic";
 
-/// No secret of a site may be in what leaves the program, nor the token that is made of one.
+/// Secrets that must not leave the program: those of a site, and the token made of them.
 #[track_caller]
 pub(crate) fn assert_no_secret(text: &str) {
     let hash = PasswordHash::of_password(PASSWORD);
-    // As the sites of the tests are called: what `Authorization` holds.
+    // As the sites of the tests are called: the content of `Authorization`.
     let token = |site: &str| STANDARD.encode(format!("{site}:{}", hash.expose()));
     let upper = hash.expose().to_uppercase();
     let tokens = [token("clinic"), token("remote")];
@@ -32,7 +32,7 @@ pub(crate) fn assert_no_secret(text: &str) {
     }
 }
 
-/// What one run of the program said.
+/// The output of one run of the program.
 #[derive(Debug)]
 pub(crate) struct Said {
     /// Its exit status; `None` if a signal ended it.
@@ -44,12 +44,12 @@ pub(crate) struct Said {
 }
 
 impl Said {
-    /// Waits for the end of a run and takes what it said.
+    /// Waits for the end of a run and takes its output.
     pub(crate) fn by(child: Child) -> Self {
         Self::of(child.wait_with_output().expect("the program ends"))
     }
 
-    /// Takes what a run said. Whatever it said: no secret may be in it.
+    /// Takes the output of a run. It must not contain any secret.
     fn of(output: Output) -> Self {
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
         let said = Self { status: output.status.code(), out: text(output.stdout), err: text(output.stderr) };
@@ -77,7 +77,7 @@ impl Said {
         self.out.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"))).collect()
     }
 
-    /// The error document, which must be whole; gives its code and class.
+    /// The error document, which must be complete; returns its code and class.
     #[track_caller]
     pub(crate) fn error(&self) -> (String, String) {
         let document = self.json();
@@ -95,7 +95,7 @@ pub(crate) struct Desk {
 }
 
 impl Desk {
-    /// A fresh one; the password lies in `pw`, a wrong one in `wrong`.
+    /// A new one; the password is in `pw`, a wrong one in `wrong`.
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         std::fs::write(folder.path().join("pw"), format!("{PASSWORD}\n")).expect("a password file");
@@ -138,7 +138,7 @@ impl Desk {
         self.start(&mut self.command(args))
     }
 
-    /// Runs the program where nobody reads what it prints, from the beginning on; gives its exit status.
+    /// Runs the program with closed output from the beginning; returns its exit status.
     pub(crate) fn unread(&self, args: &[&str]) -> Option<i32> {
         let (reader, writer) = std::io::pipe().expect("a pipe");
         drop(reader);
@@ -175,7 +175,7 @@ impl Desk {
         for name in ["OMS_SYNC_DB", "OMS_SYNC_PASSWORD", "NO_COLOR"] {
             command.env_remove(name);
         }
-        // No test says who the machine is on which it runs.
+        // The tests use this machine's own id.
         command.env("OMS_SYNC_HARDWARE_ID", HARDWARE_ID);
         command
     }
@@ -184,9 +184,9 @@ impl Desk {
 /// A running central server.
 pub(crate) struct Server {
     child: Option<Child>,
-    /// Where it listens.
+    /// Its address.
     pub(crate) address: String,
-    /// Host and port of the administrator's own door, if there is one.
+    /// Host and port of the administrator's listener, if there is one.
     pub(crate) admin: Option<String>,
 }
 
@@ -198,7 +198,7 @@ impl Server {
         Said::by(child)
     }
 
-    /// Asks it to end, as the service manager of a system does.
+    /// Asks it to end, as a service manager does.
     pub(crate) fn terminate(&self) {
         let sent = Command::new("kill").args(["-TERM", &self.id().to_string()]).status().expect("kill runs");
         assert!(sent.success());
@@ -214,7 +214,7 @@ impl Server {
         self.child.as_ref().expect("it runs").id()
     }
 
-    /// Ends it with SIGKILL, wherever it is; false if it had ended by itself.
+    /// Kills it with SIGKILL at any point; false if it had ended by itself.
     pub(crate) fn kill(mut self) -> bool {
         kill(&mut self.child.take().expect("it runs"))
     }
@@ -229,7 +229,7 @@ impl Drop for Server {
     }
 }
 
-/// Ends a process with SIGKILL, wherever it is; false if it had ended by itself before.
+/// Kills a process with SIGKILL at any point; false if it had ended by itself before.
 pub(crate) fn kill(child: &mut Child) -> bool {
     child.kill().expect("it is ours to kill");
     let status = child.wait().expect("it ends");
@@ -240,7 +240,7 @@ fn interrupt(child: &Child) {
     signal(child, "-INT");
 }
 
-/// Sends a process a signal, as `-TERM`.
+/// Sends a signal to a process, such as `-TERM`.
 pub(crate) fn signal(child: &Child, which: &str) {
     let sent = Command::new("kill").args([which, &child.id().to_string()]).status().expect("kill runs");
     assert!(sent.success());

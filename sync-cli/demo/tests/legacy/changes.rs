@@ -1,4 +1,4 @@
-//! What happens once both sites are initialised: edits at all ends, a merge, a store that moves, broken lines, files.
+//! The changes after both sites are initialised: edits at all ends, a merge, a store that moves, broken lines, files.
 
 use oms_sync_demo::cast::{ASSETS, CENTRAL, NAMES, NORTH, ROUNDS_MAX, SOUTH};
 use oms_sync_demo::files::{CUT_AFTER, attached, compared};
@@ -83,7 +83,7 @@ impl Story {
         self.rows_reach(SOUTH)?;
         let asset = bulk_asset("clinic", &store, 0)?;
         self.ledger.expect(&asset.table, asset.id.as_str(), &asset.data, at(&[SOUTH]));
-        // Central first: it says who may read and write what is the store's.
+        // Central first: it decides who may read and write the store's records.
         for end in [CENTRAL, NORTH, SOUTH] {
             let report = self.sync(end, "a store moves")?;
             report.warnings.iter().for_each(|warning| println!("{} says: {warning}", NAMES[end]));
@@ -105,7 +105,7 @@ impl Story {
         Ok(())
     }
 
-    /// South's line to central breaks in the middle of an answer, then both are gone altogether, then they are back.
+    /// South's line to central breaks in the middle of an answer, then both lines are down, then they are up again.
     pub(super) fn lines_break(&mut self) -> Result<()> {
         let store = self.store(SOUTH);
         self.write_assets(CENTRAL, &store, at(&[CENTRAL, SOUTH]))?;

@@ -90,7 +90,7 @@ impl Ends {
         Records::new(self.storages[end].clone(), self.clock.clone())
     }
 
-    /// Sets an end up with nothing but the address of the legacy server, its name there and the password.
+    /// Sets an end up with only the address of the legacy server, its name there and the password.
     pub(super) fn set_up(&self, end: usize) -> Result<Discovered> {
         let address = if end == SOUTH { self.legacy_line.address() } else { self.stand_in.address() };
         let name = end.checked_sub(1).map_or(&self.world.central, |site| &self.world.sites[site].name);
@@ -127,7 +127,7 @@ impl Ends {
     }
 }
 
-/// What the legacy server holds: central records and rows.
+/// The content of the legacy server: central records and rows.
 pub(super) struct LegacyHolds(BTreeMap<String, BTreeMap<String, RecordData>>);
 
 impl LegacyHolds {
@@ -141,7 +141,7 @@ impl LegacyHolds {
     }
 }
 
-/// Whether it is a record, and not the news that one is gone.
+/// True for a record, false for a delete.
 fn is_there(record: &LegacyRecord) -> bool {
     matches!(record.action, Action::Insert | Action::Update)
 }

@@ -2,7 +2,7 @@
 //! and two sites that know nothing but its address, a name and a password. All seven steps, edits at all ends, a patient
 //! who was entered twice, a store that moves, lines that break, and the proof that all four ends agree.
 //!
-//! `--nocapture` prints what happens.
+//! `--nocapture` prints the events.
 
 mod changes;
 mod ends;

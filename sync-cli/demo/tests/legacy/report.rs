@@ -1,4 +1,4 @@
-//! What is shown of the demonstration with the legacy server: each cycle with the counts of its steps, and the verdict.
+//! The report of the demonstration with the legacy server: each cycle with the counts of its steps, and the verdict.
 
 use oms_sync_demo::cast::NAMES;
 use oms_sync_demo::judge::Verdict;
@@ -9,18 +9,18 @@ use sync_core::{Step, SyncReport};
 pub(super) const SEVEN: [Step; 7] =
     [Step::Prepare, Step::PushV6, Step::Push, Step::PullCentral, Step::PullRemote, Step::PullV6, Step::Integrate];
 
-/// What the cycles did.
+/// The results of the cycles.
 #[derive(Debug, Default)]
 pub(super) struct Report {
     pub pushed: u64,
     pub pulled: u64,
     /// Files that were moved.
     pub files: Vec<Value>,
-    /// What is wrong with them.
+    /// The faults in them.
     pub differences: Vec<String>,
     /// How often a line was cut.
     pub cuts: u64,
-    /// After how many rounds nobody had anything to say.
+    /// The round after which nothing moved any more.
     pub rounds: usize,
     pub cycles: Vec<Cycle>,
 }
@@ -31,7 +31,7 @@ pub(super) struct Cycle {
     pub end: &'static str,
     pub what: String,
     pub outcome: &'static str,
-    /// The records of each step; nothing for one that was left out.
+    /// The records of each step; `None` for one that was skipped.
     pub steps: [Option<u64>; 7],
 }
 
@@ -58,7 +58,7 @@ impl Report {
         rows
     }
 
-    /// Prints what happened and what came of it.
+    /// Prints the events and the verdict.
     pub(super) fn print(&self, verdict: &Verdict) {
         println!("What each cycle did, by step (- where a step is left out):");
         print_table(&self.table());

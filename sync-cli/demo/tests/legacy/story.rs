@@ -18,7 +18,7 @@ const INVOICES: u32 = 150;
 /// The store that moves from north to south.
 pub(super) const CLINIC: &str = "CLINIC";
 
-/// Which ends, of all four.
+/// A choice of the four ends.
 pub(super) fn at(ends: &[usize]) -> [bool; 4] {
     std::array::from_fn(|end| ends.contains(&end))
 }
@@ -34,7 +34,7 @@ pub(super) fn failed(detail: &str) -> Error {
     Error::bad_input(detail)
 }
 
-/// The demonstration as it goes on.
+/// The running demonstration.
 pub(super) struct Story {
     pub ends: Ends,
     pub ledger: Ledger<4>,
@@ -52,7 +52,7 @@ impl Story {
         Ok(Self { ends, ledger: Ledger::default(), report: Report::default() })
     }
 
-    /// Plays it to its end; gives what happened, with what the judge says of all four ends.
+    /// Plays it to its end; returns the events, with the judge's verdict on all four ends.
     pub(super) fn play(mut self) -> Result<(Report, Verdict)> {
         let documents = self.documents()?;
         self.legacy_has_a_country()?;
@@ -77,7 +77,7 @@ impl Story {
         self.ends.world.sites[site - 1].store_id.clone()
     }
 
-    /// What the legacy server has before anybody comes: the judge takes it from there.
+    /// The initial content of the legacy server: the judge takes it from there.
     fn legacy_has_a_country(&mut self) -> Result<()> {
         let (legacy, world) = (&self.ends.legacy, &self.ends.world);
         legacy.add_store(&legacy_id("store", CLINIC), &legacy_id("name", CLINIC), CLINIC, SITE_IDS[NORTH]);
@@ -180,7 +180,7 @@ impl Story {
         Ok(if seed.table == "name" { seed } else { seed.with(&own, "join-of-south")? })
     }
 
-    /// Cycles until nobody has anything to say.
+    /// Runs cycles until nothing moves any more.
     fn until_quiet(&mut self) -> Result<usize> {
         for round in 1..=ROUNDS_MAX {
             let before = (self.report.pushed, self.report.pulled);
@@ -216,7 +216,7 @@ impl Story {
         self.ends.records(end).put(&seed.table, [seed.data.clone()])?;
         let id = seed.id.as_str();
         let reach = match seed.table.as_str() {
-            // Patients and their joins go to both servers, and on from there only to who asks for them.
+            // Patients and their joins go to both servers, and from there only to ends that ask for them.
             "name" | "name_store_join" => at(&[CENTRAL, end, LEGACY]),
             "vaccination" => at(&[CENTRAL, end]),
             _ => {
@@ -249,7 +249,7 @@ impl Story {
         Ok(())
     }
 
-    /// A cycle that must go well.
+    /// A cycle that must succeed.
     pub(super) fn sync(&mut self, end: usize, what: &str) -> Result<SyncReport> {
         let mut report = self.ends.sync(end)?;
         self.report.cycle(end, what, &report);

@@ -1,4 +1,4 @@
-//! What is wrong on this machine, with a record, or with where the two ends stand.
+//! Faults of this machine, of a record, or of the positions of the two ends.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -83,7 +83,7 @@ fn databases_of_other_versions_and_one_that_is_being_written() {
     ward.pragma("user_version", schema);
     let writer = Connection::open(ward.database()).expect("a database");
     writer.execute_batch("BEGIN IMMEDIATE").expect("its turn");
-    // Its files are not looked at meanwhile: reading them would end the turn.
+    // Its files are not read meanwhile: reading them would end the turn.
     let found = ward.clinic.json(&["doctor"], 0);
     assert_eq!(
         (&found["check"], &found["finding"]["code"]),
@@ -142,7 +142,7 @@ fn stores_that_this_database_has_lost() {
     let lost = &["holds none any more", "oms-sync cursor rewind pull-legacy", "the legacy server still has them"];
     ward.doctor("all stores", &of("device", 0, "settings", "stores_lost", lost));
     super::holds(&ward.clinic.says(&["identity"], 3), lost);
-    // What the legacy server itself says is its own affair.
+    // The legacy server's own answer is not checked.
     let says = r#"{"error":{"code":"site_has_no_store","message":"No","data":null}}"#;
     ward.legacy.instead("/sync/v5", Answer::json(403, says));
     let active = &["make a store active on this site"];
@@ -154,7 +154,7 @@ fn stores_that_this_database_has_lost() {
     ward.clinic.sync(0);
     assert_eq!(ward.clinic.json(&["identity"], 0)["stores"], before);
     ward.doctor("read again", &of("nobody", 0, "", "", &[]));
-    // Where other sites' stores are here, it cannot be told from this end: both are said.
+    // If other sites' stores are here, this end cannot tell: both possibilities are named.
     ward.at_server(&["site", "add", "other", "--password-file", "pw"]);
     ward.at_server(&["store", "add", "Other", "--code", "O", "--site", "other"]);
     ward.clinic.sync(0);

@@ -10,7 +10,7 @@ use tokio_rustls::rustls::pki_types::PrivatePkcs8KeyDer;
 use super::super::front::Front;
 use super::{ADDRESS_PASSWORD, Answer, Ward, of};
 
-/// An authority whose certificate lies in `authority.pem`, which only [`TRUST`] makes this machine trust.
+/// An authority with its certificate in `authority.pem`, which this machine trusts only with [`TRUST`].
 struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 const TRUST: (&str, &str) = ("SSL_CERT_FILE", "authority.pem");
@@ -24,7 +24,7 @@ impl Authority {
         Self(issuer)
     }
 
-    /// What a server needs to be this host until the end of this year.
+    /// The key and certificate of a server for this host, until the end of this year.
     fn vouches(&self, host: &str, year: i32) -> ServerConfig {
         let mut params = CertificateParams::new(vec![host.to_owned()]).expect("a certificate");
         params.not_before = rcgen::date_time_ymd(2000, 1, 1);
@@ -68,7 +68,7 @@ fn certificates() {
     over_tls(&mut ward, authority.vouches("127.0.0.1", 2010));
     ward.doctor_with(&[TRUST], "expired", &refused(&["it is out of date", "renew the certificate"]));
 
-    // The other server says that it is the clock.
+    // The other server shows that the clock is at fault.
     ward.central.doing().date = Some("Sun, 06 Nov 2005 08:49:37 GMT".to_owned());
     let clock = &["days ahead of that of the central server", "Set date, time and time zone of this machine"];
     ward.doctor_with(&[TRUST], "expired, by a clock", &of("device", 6, "clock", "clock_wrong", clock));
@@ -109,7 +109,7 @@ fn clocks() {
     ward.doctor("only central's", &of("central_server", 0, "clock", "clock_wrong", theirs));
 }
 
-/// So many minutes from now, as answers have it.
+/// So many minutes from now, in the format of answers.
 fn minutes_from_now(minutes: u64) -> String {
     let at = std::time::SystemTime::now() + std::time::Duration::from_secs(60 * minutes);
     let format = time::macros::format_description!(
@@ -135,7 +135,7 @@ fn proxies() {
     ward.heal();
 }
 
-/// A network that opens TLS shows certificates of its own for everything.
+/// A network that decrypts TLS shows its own certificates for every server.
 #[test]
 fn certificates_of_the_network() {
     let mut ward = Ward::new();

@@ -1,4 +1,4 @@
-//! `doctor`: one thing is broken for real; it names the one at fault and says what to do.
+//! `doctor`: one thing is really broken; it names the party at fault and says what to do.
 
 mod device;
 mod line;
@@ -11,7 +11,7 @@ use super::front::{Doing, Front};
 use super::support::HARDWARE_ID;
 use super::{Clinic, fits, holds};
 
-/// A clinic whose legacy server and central are reached by two doors, under two names.
+/// A clinic that reaches its legacy server and central through two fronts, under two names.
 pub(super) struct Ward {
     pub(super) clinic: Clinic,
     pub(super) legacy: Front,
@@ -21,18 +21,17 @@ pub(super) struct Ward {
 /// What is in an address and has to stay there.
 const ADDRESS_PASSWORD: &str = "open-sesame";
 
-/// What `doctor` has to say.
+/// The expected output of `doctor`.
 struct Says {
     status: i32,
     party: &'static str,
     check: &'static str,
     code: &'static str,
-    /// Words of what it found and of its advice.
+    /// Words of its finding and advice.
     words: &'static [&'static str],
 }
 
-/// What is to be said: who is at fault, the exit status, the check that decides, the code of what it found, and words of that
-/// and of the advice.
+/// The expected party, exit status, deciding check and code, and words of the finding and the advice.
 const fn of(
     party: &'static str,
     status: i32,
@@ -54,12 +53,12 @@ impl Ward {
         ward
     }
 
-    /// The legacy server says that central is behind its door.
+    /// The legacy server gives the front's address for central.
     fn tell_of_central(&self) {
         self.legacy.doing().host = Some(format!("localhost:{}", self.central.port()));
     }
 
-    /// Undoes what was done to servers and addresses.
+    /// Undoes the changes to servers and addresses.
     pub(super) fn heal(&mut self) {
         for front in [&mut self.legacy, &mut self.central] {
             front.open_again();
@@ -87,12 +86,12 @@ impl Ward {
         self.clinic.desk.run(&[&["--db", db, "init", "--legacy-url", address][..], &from].concat()).ends(0);
     }
 
-    /// Sets where the site takes central to be.
+    /// Sets the site's address of central.
     fn central_at(&self, url: &str) {
         self.clinic.damage(&format!("UPDATE sync_state SET value = '{url}' WHERE key = 'central_url'"));
     }
 
-    /// Sets where the site takes the legacy server to be.
+    /// Sets the site's address of the legacy server.
     fn legacy_at(&self, url: &str) {
         self.clinic.damage(&format!("UPDATE sync_state SET value = '{url}' WHERE key = 'legacy_url'"));
     }

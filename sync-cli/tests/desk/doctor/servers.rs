@@ -1,4 +1,4 @@
-//! Servers that are not there, are something else, or do not let the site in.
+//! Servers that are away, are something else, or refuse the site.
 
 use sync_core::protocol::v6::{WireError, encode_error};
 
@@ -6,7 +6,7 @@ use super::{ADDRESS_PASSWORD, Answer, Says, Ward, of};
 
 const EVERYTHING: &str = "/";
 
-/// What is broken, how, and what comes out.
+/// The fault, how it is made, and the expected result.
 type Case = (&'static str, fn(&mut Ward), Says);
 
 #[test]
@@ -28,7 +28,7 @@ fn servers_that_take_a_connection_and_never_answer() {
     ward.clinic.desk.run(&["doctor", "--max-time", "0"]).ends(2);
 }
 
-/// Breaks one thing after the other, and heals it again.
+/// Makes one fault after the other, and heals it again.
 fn each(cases: &[Case]) {
     let mut ward = Ward::new();
     for (what, break_it, says) in cases {
@@ -54,7 +54,7 @@ fn central_says(ward: &mut Ward, error: &WireError) {
     ward.central.instead("/central", Answer::json(200, &says));
 }
 
-/// The legacy server tells this of where central is.
+/// The legacy server's address of central.
 fn told(ward: &mut Ward, url: &str) {
     let site = format!(
         r#"{{"id":"{}","siteId":2,"code":"clinic","name":"clinic","initialisationStatus":"completed","isOmSupplyCentralServer":false,"omSupplyCentralServerUrl":"{url}","mSupplyCentralSiteId":1}}"#,

@@ -92,7 +92,7 @@ impl Central {
         self.upload_for(content_type, body, Caller::at(from))
     }
 
-    /// Like [`upload`](Self::upload), for a host that has read the beginning of the body before: see
+    /// Like [`upload_file`](Self::upload_file), for a host that has read the beginning of the body before: see
     /// [`upload_head`](Self::upload_head).
     pub fn upload_for(&self, content_type: Option<&str>, body: &mut dyn Read, caller: Caller) -> HandledRequest {
         let trace = RequestTrace::of(caller);
