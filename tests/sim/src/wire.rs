@@ -136,14 +136,18 @@ fn is_echo(ledger: &Ledger, site: usize, key: &Key, content: Option<&str>) -> bo
     !parent_written
         && !patient_shown
         && !may_have_waited(ledger, site, key, number)
-        && !its_store_came(ledger, site, key)
+        && !its_store_came(ledger, site, key, content)
 }
 
-/// Whether the store of a record came to a site after it had been elsewhere. What the site wrote before it knew of that was
-/// refused until the store came, and the site may have been given meanwhile what stood at central: it is to have its own back.
-fn its_store_came(ledger: &Ledger, site: usize, key: &Key) -> bool {
-    let mut stores = ledger.stores_ever(key).into_iter().flatten();
-    stores.any(|store| ledger.came_to(&store, site))
+/// Whether the store of a record, or of the one whose file it describes, came to a site from another one. What the site wrote
+/// before central knew of that was refused until the store came, and the site may have been given meanwhile what stood at
+/// central: it is to have its own back.
+fn its_store_came(ledger: &Ledger, site: usize, key: &Key, content: &str) -> bool {
+    let content = fields(content);
+    let of_file = text(&content, "table_name").zip(text(&content, "record_id"));
+    let of_file = of_file.filter(|_| key.0 == "sync_file_reference");
+    let of_record = std::iter::once(key).chain(&of_file).flat_map(|key| ledger.stores_ever(key)).flatten();
+    of_record.into_iter().any(|store| ledger.came_to(&store, site))
 }
 
 /// Whether central may have set a version aside, and given its site another end's meanwhile: of the name or the properties of a
