@@ -1,4 +1,4 @@
-//! Two copies of one site's database that both run.
+//! Two running copies of one site's database.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ fn asset(country: &Country, id: &str, notes: &str) -> RecordData {
     ))
 }
 
-/// A copy of a database with all that lies beside it, as of a virtual machine: it is no backup that was put back.
+/// A copy of a database with all files beside it, such as a virtual machine: it does not count as restored.
 fn copy(country: &Country, of: &End) -> End {
     End::over(Arc::new(of.storage.duplicate()), country.line.clone())
 }
@@ -50,7 +50,7 @@ fn one_of_two_living_copies_goes_on_and_the_other_is_told() {
     assert_eq!(code(&b.cycle()), Some("database_copied"));
     country.central.sync();
     assert_eq!(country.central.get("asset", "of b"), None);
-    // It stays so, and the other one goes on and hears of it.
+    // It stays refused, and the other copy continues and learns of it.
     assert_eq!(code(&b.cycle()), Some("database_copied"));
     a.records.put("asset", [asset(&country, "of a", "2")]).unwrap();
     let report = a.sync();
@@ -61,7 +61,8 @@ fn one_of_two_living_copies_goes_on_and_the_other_is_told() {
     );
     assert!(b.get("asset", "of b").is_some(), "nothing is lost there");
 
-    // Whoever decides for the other one sets it up again: it reads what the first one sent, and sends what it has.
+    // A person who decides for the other copy sets it up again: it reads the records of the first one, and sends its
+    // own.
     set_up_again(&b);
     b.sync();
     b.sync();
@@ -72,7 +73,7 @@ fn one_of_two_living_copies_goes_on_and_the_other_is_told() {
     assert!(state::COPY_GOES_ON.get(b.storage.read().unwrap().as_ref()).unwrap().is_none());
 }
 
-/// A copy that only reads would never hear of what the other one sent.
+/// A copy that only reads would never learn of the other copy's pushes.
 #[test]
 fn a_copy_that_only_reads_is_told_too() {
     let country = Country::new();
@@ -90,7 +91,7 @@ fn a_copy_that_only_reads_is_told_too() {
     assert_eq!(code(&b.cycle()), Some("database_copied"));
 }
 
-/// What was put back from a backup goes on, and what it was made of, if that still runs, does not.
+/// A restored backup continues, and the database from which it was made, if that still runs, does not.
 #[test]
 fn a_backup_that_was_put_back_goes_on_though_it_has_nothing_to_send() {
     let country = Country::new();
@@ -112,7 +113,7 @@ fn a_backup_that_was_put_back_goes_on_though_it_has_nothing_to_send() {
     a.sync();
 }
 
-/// A snapshot of central's whole folder has its watermark with it, so central does not know that it was put back.
+/// A snapshot of central's whole folder includes its watermark, so central does not know that it was restored.
 #[test]
 fn central_that_was_put_back_from_a_snapshot_stops_no_site() {
     let country = Country::new();
@@ -135,7 +136,7 @@ fn central_that_was_put_back_from_a_snapshot_stops_no_site() {
     a.sync();
     country.central.sync();
     assert!(country.central.get("asset", "x").unwrap().contains("\"4\""));
-    // Copies are told apart as before.
+    // Copies are distinguished as before.
     put(&b, "of b");
     assert_eq!(code(&b.cycle()), Some("database_copied"));
 }

@@ -6,7 +6,7 @@ use sync_core::storage::{Incoming, Quarantine, QuarantineCause, Source, Storage,
 use sync_core::{NoopObserver, SyncOptions, Timestamp};
 use sync_tests::world::{CentralEnd, Kind, SiteEnd, asset, data, document, get};
 
-/// The causes of what is set aside, with the ids.
+/// The causes of quarantine, with the ids.
 fn set_aside(storage: &dyn Storage) -> Vec<(QuarantineCause, String)> {
     let rows = quarantine(storage, 0, 100).unwrap();
     rows.into_iter().map(|(row, why)| (why.cause, row.incoming.id.to_string())).collect()

@@ -8,7 +8,7 @@ use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError}
 use sync_core::{NoopObserver, SyncConfig, SyncOptions};
 use sync_tests::world::{CentralEnd, Kind, SiteEnd, data, get};
 
-/// A line that keeps the pushes that went over it, and may lose their answers or the pushes themselves.
+/// A line that records the pushes on it, and may lose their answers or the pushes themselves.
 struct Line {
     to_central: Arc<dyn Transport>,
     pushes: Mutex<Vec<HttpRequest>>,

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use sync_tests::world::{CentralEnd, Kind, asset, data, document, put_class};
 
-/// A database whose host keeps a table of a few record types, and may refuse to follow.
+/// A database whose host has a table of a few record types, and may refuse a record.
 struct Host {
     folder: TempDir,
     refuses: Arc<AtomicBool>,
@@ -40,7 +40,7 @@ impl Host {
         self.folder.path().join("host.sqlite")
     }
 
-    /// What stands in the host's table, as another program reads it.
+    /// The content of the host's table, as another program reads it.
     fn mine(&self) -> Vec<String> {
         let connection = Connection::open(self.path()).expect("a database");
         let sql = "SELECT kind || ' ' || id || ' ' || name || ' ' || by_sync FROM mine ORDER BY kind, id";

@@ -1,5 +1,5 @@
-//! The layers of the library, as its `use` lines have them: `docs/architecture.md` says which room may import which, and
-//! which circles between files there are.
+//! The layers of the library, by its `use` lines: `docs/architecture.md` says which room may import which, and which
+//! circles between files exist.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -11,7 +11,7 @@ type Module = Vec<String>;
 /// The modules of a crate, with what each imports.
 struct Imports {
     sources: BTreeMap<Module, String>,
-    /// What a module gives out under a name, and where that really is.
+    /// A name that a module exports, and its real place.
     given_out: BTreeMap<(Module, String), Module>,
 }
 
@@ -32,7 +32,7 @@ impl Imports {
         imports
     }
 
-    /// The paths within the crate that a module names, absolute, and whether it gives them out again.
+    /// The paths within the crate that a module names, absolute, and whether it exports them again.
     fn paths(&self, module: &Module) -> Vec<(bool, Module)> {
         let source = &self.sources[module];
         let mut found = Vec::new();
@@ -78,7 +78,7 @@ impl Imports {
         }
     }
 
-    /// The module in which what a path names is written.
+    /// The module that defines the target of a path.
     fn home(&self, path: &[String], depth: usize) -> Module {
         let at = (0..=path.len()).rev().find(|at| self.sources.contains_key(&path[..*at])).unwrap_or(0);
         let module = path[..at].to_vec();
@@ -88,7 +88,7 @@ impl Imports {
         }
     }
 
-    /// The modules that a module imports from; what a folder gives out of its own is no import.
+    /// The modules that a module imports from; a folder's own exports are no imports.
     fn imported(&self, module: &Module) -> BTreeSet<Module> {
         let paths = self.paths(module).into_iter();
         let homes = paths.map(|(is_public, path)| (is_public, self.home(&path, 0)));
@@ -98,7 +98,7 @@ impl Imports {
             .collect()
     }
 
-    /// The circles: modules of which each imports from every other one, directly or not.
+    /// The circles: modules that all import each other, directly or not.
     fn circles(&self) -> Vec<Vec<String>> {
         let edges: BTreeMap<_, _> = self.sources.keys().map(|module| (module, self.imported(module))).collect();
         let reaches = |from: &Module| {
@@ -123,7 +123,7 @@ impl Imports {
     }
 }
 
-/// Whether `use ` at a place of a statement begins it.
+/// True if a `use` statement begins here.
 fn is_use(statement: &str, at: usize) -> bool {
     let line = statement[..at].rsplit('\n').next().unwrap_or_default().trim();
     matches!(line, "" | "pub" | "pub(crate)" | "pub(super)")
@@ -174,7 +174,7 @@ fn collect(folder: &Path, above: &[String], sources: &mut BTreeMap<Module, Strin
     }
 }
 
-/// The rows of a table of the page, between the heading of the section and the next one.
+/// The rows of a table of the page, between the heading of its section and the next one.
 fn table(page: &str, heading: &str) -> Vec<(String, String)> {
     let section = page.split(heading).nth(1).unwrap_or_else(|| panic!("the page has a section {heading}"));
     let rows = section.split("\n## ").next().unwrap_or_default().lines().filter(|line| line.starts_with("| `"));

@@ -317,7 +317,7 @@ fn a_push_that_breaks_is_sent_again_and_an_edit_is_never_overwritten_before_it_a
         let edited = |comment| transact(&own.transact_id, &own.store_id, comment);
         a.records.put("transact", [edited("of the site")]).unwrap();
         country.legacy.plan(PlannedFault::new(Endpoint::PushQueue, fault.clone()).times(5));
-        // Where the server answers, what it has queued is pulled all the same.
+        // If the server answers, its queue is still pulled.
         if matches!(fault, Fault::Status(413) | Fault::IntegrationNotStarted) {
             country.legacy.queue("district_a", Action::Update, "transact", &own.transact_id, Some(edited_at_server()));
         }
@@ -365,7 +365,7 @@ fn a_store_that_moves_is_said_at_both_ends() {
     b.records.put("transact", [transact("x", &store, "")]).unwrap();
 }
 
-/// A store whose telephone number changes has not come here: nothing is read again.
+/// A store whose telephone number changes is not new here: nothing is read again.
 #[test]
 fn news_of_an_own_store_is_no_reason_to_read_everything_again() {
     let country = Country::new();
@@ -380,7 +380,7 @@ fn news_of_an_own_store_is_no_reason_to_read_everything_again() {
     assert_eq!(report.pulled, 1);
     assert!(a.get("store", &store).unwrap().contains("555 123"));
 
-    // Away and back between two cycles: that may have been missed at central, so everything is read again.
+    // Away and back between two cycles: records may have been missed at central, so everything is read again.
     country.legacy.move_store(&store, country.world.sites[1].site_id);
     a.sync();
     country.legacy.move_store(&store, country.world.sites[0].site_id);
@@ -405,7 +405,7 @@ fn a_database_is_never_pointed_to_another_site() {
     a.sync();
 }
 
-/// What belongs to a store of another site is not written here, and neither is a line of it.
+/// Records of another site's store are not written here, nor are their lines.
 #[test]
 fn lines_are_written_where_the_record_is_whose_lines_they_are() {
     let country = Country::new();
@@ -414,7 +414,7 @@ fn lines_are_written_where_the_record_is_whose_lines_they_are() {
     a.records.put("transact", [transact("t", &own.store_id, "N")]).unwrap();
     let line = |of: &str| data(&format!(r#"{{"ID":"l","transaction_ID":"{of}"}}"#));
     a.records.put("trans_line", [line("t")]).unwrap();
-    // The store is away from now on, and its records stay to be read.
+    // The store has moved away, and its records stay for reading.
     country.legacy.move_store(&own.store_id, other.site_id);
     a.sync();
     assert_eq!(a.records.put("trans_line", [line("t")]).unwrap_err().code(), "store_not_active_here");

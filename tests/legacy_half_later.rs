@@ -1,4 +1,5 @@
-//! The legacy half, long after the first cycle: what nobody edited is not pushed, and what somebody sees stays seen.
+//! The legacy half, long after the first cycle: records that nobody edited are not pushed, and visible records stay
+//! visible.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +17,7 @@ fn asset(id: &str, store: &str, donor: &str, notes: &str) -> sync_core::record::
     ))
 }
 
-/// A proxy before the legacy server that answers for it when it takes long.
+/// A proxy before the legacy server that answers for it when it is slow.
 struct Proxy(Arc<dyn Transport>);
 
 impl Transport for Proxy {
@@ -64,7 +65,7 @@ fn edits_for_the_other_server_are_not_looked_through_in_each_cycle() {
     assert!(country.legacy.row("transact", "t").is_some());
 }
 
-/// A legacy server that gives no more than two records at once, whatever is asked for.
+/// A legacy server that sends at most two records at once.
 struct Sparing(Arc<dyn Transport>);
 
 impl Transport for Sparing {

@@ -1,4 +1,4 @@
-//! Merges of items, names and clinicians, and what points to them.
+//! Merges of items, names and clinicians, and the references to them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,7 +26,7 @@ fn merges_lead_everything_to_the_record_that_was_kept() {
     let a = country.site("district_a");
     let [first, second, third] = [&own.patients[0], &own.patients[1], &own.patients[2]];
     for by in [MergeBy::CentralLog, MergeBy::Queues] {
-        // Never seen here, and before anything else of them.
+        // Never seen here, and before any other record of them.
         country.legacy.merge(by, "item", "KEPT", "GONE");
     }
     let line = format!(r#"{{"ID":"l","item_ID":"{}","store_ID":"{}"}}"#, country.world.items[0], own.store_id);
@@ -140,7 +140,7 @@ fn what_a_merge_rewrites_is_no_edit_of_the_site_and_overwrites_none_of_central()
     assert!(a.get("transact", "t").unwrap().contains("of the server"));
 }
 
-/// A line on which central cannot be asked, for a while, whether it has integrated what it took.
+/// A line on which central cannot be asked, for a while, whether it has integrated a push.
 struct Unconfirmed(Arc<dyn Transport>, AtomicBool);
 
 impl Transport for Unconfirmed {
@@ -152,7 +152,7 @@ impl Transport for Unconfirmed {
     }
 }
 
-/// What is on its way is not sent again because of a merge: by then somebody may have written on top of it.
+/// A pushed edit is not sent again because of a merge: by then somebody may have written on top of it.
 #[test]
 fn what_was_sent_and_not_confirmed_is_rewritten_once_it_has_arrived() {
     let country = Country::new();

@@ -1,4 +1,4 @@
-//! What stands in the legacy server's queue against what a site writes, also after a backup was put back.
+//! The legacy server's queue and the edits of a site, also after a restore from a backup.
 
 use sync_core::Step;
 use sync_testkit::legacy_server::{Endpoint, Fault, PlannedFault, rows};
@@ -27,8 +27,8 @@ fn a_database_put_back_from_a_backup_asks_for_its_queue_again() {
     assert_eq!(country.legacy.row("transact", "mine").unwrap()["comment"], "later");
 }
 
-/// A push that was cut before its end stays with the server, which integrates it when it is told to: the queue that is
-/// filled anew would not have it.
+/// An interrupted push stays with the server until it is told to integrate: otherwise the refilled queue would not have
+/// it.
 #[test]
 fn what_was_sent_and_not_integrated_when_a_backup_was_put_back_comes_back() {
     let country = Country::new();
@@ -43,7 +43,7 @@ fn what_was_sent_and_not_integrated_when_a_backup_was_put_back_comes_back() {
     assert!(a.cycle().error.is_some());
     assert!(country.legacy.row("transact", "sent").is_none() && country.legacy.row("transact", "gone").is_some());
     a.storage.restore(&backup);
-    // As long as it does not integrate, the queue is not filled, and the other half goes on.
+    // As long as it does not integrate, the queue is not filled, and the other half continues.
     let report = a.cycle();
     assert_eq!(report.error.unwrap().code(), "peer_error");
     assert!(report.steps.iter().any(|step| step.name == Step::PullV6 && step.error.is_none()), "{:?}", report.steps);
@@ -55,7 +55,7 @@ fn what_was_sent_and_not_integrated_when_a_backup_was_put_back_comes_back() {
     assert!(country.legacy.row("transact", "gone").is_none());
 }
 
-/// What a backup had sent, without having read the queue since, is older than what the queue is filled with anew.
+/// An edit that a backup had sent, without having read the queue since, is older than the refilled queue.
 #[test]
 fn what_a_backup_had_sent_undoes_nothing_that_came_later() {
     let country = Country::new();
@@ -92,7 +92,7 @@ fn a_record_that_comes_again_because_its_acknowledgement_was_lost_undoes_no_edit
     assert_eq!(country.legacy.row("transact", "t").unwrap()["comment"], "edited");
 }
 
-/// The server looks up what it has queued when it sends it: the same entry brings another version.
+/// The server reads queued records when it sends them: the same entry brings another version.
 #[test]
 fn a_newer_version_under_an_entry_that_was_not_acknowledged_is_taken() {
     for deleted in [false, true] {
@@ -116,7 +116,7 @@ fn a_newer_version_under_an_entry_that_was_not_acknowledged_is_taken() {
     }
 }
 
-/// What the staff write on top of what a site sent is newer, also where the site has not read its queue since.
+/// An edit of the staff on top of a site's push is newer, even if the site has not read its queue since.
 #[test]
 fn what_was_written_at_the_server_on_top_of_an_edit_is_not_undone_by_it() {
     let country = Country::new();
@@ -152,13 +152,13 @@ fn what_the_server_queued_before_an_edit_arrived_there_does_not_undo_it() {
     a.sync();
     assert!(a.get("transact", "t").unwrap().contains("of the site"));
     assert_eq!(country.legacy.row("transact", "t").unwrap()["comment"], "of the site", "both ends agree");
-    // Once the queue was read to its end, what comes from there is newer.
+    // Once the queue was read to its end, later entries are newer.
     country.legacy.put_row("transact", "t", rows::transact("t", &own.store_id, "N", 2));
     a.sync();
     assert!(!a.get("transact", "t").unwrap().contains("of the site"));
 }
 
-/// Lines bear no store: theirs is that of the record whose lines they are, also where that was deleted here.
+/// Lines have no store: theirs is that of their parent, even if that was deleted here.
 #[test]
 fn a_stale_line_in_the_queue_is_as_stale_as_the_record_whose_line_it_is() {
     let line = |comment: &str| serde_json::json!({"ID": "l", "transaction_ID": "t", "comment": comment});
@@ -181,7 +181,7 @@ fn a_stale_line_in_the_queue_is_as_stale_as_the_record_whose_line_it_is() {
         let here = a.get("trans_line", "l").map(|line| line.contains("of the site"));
         let there = country.legacy.row("trans_line", "l").map(|line| line["comment"] == "of the site");
         assert_eq!((here, there), if deleted { (None, None) } else { (Some(true), Some(true)) }, "both ends agree");
-        // Once the queue was read to its end, what comes from there is newer.
+        // Once the queue was read to its end, later entries are newer.
         country.legacy.put_row("transact", "t", rows::transact("t", &own.store_id, "N", 2));
         country.legacy.put_row("trans_line", "l", line("of the server"));
         a.sync();
@@ -189,8 +189,8 @@ fn a_stale_line_in_the_queue_is_as_stale_as_the_record_whose_line_it_is() {
     }
 }
 
-/// An entry whose data changed and changed back, each time after an acknowledgement was lost: what came first is what there is
-/// to take again.
+/// An entry whose data changed and changed back, each time after a lost acknowledgement: the first data have to be
+/// stored again.
 #[test]
 fn a_version_that_is_there_again_under_an_entry_that_was_not_acknowledged_is_taken() {
     let country = Country::new();

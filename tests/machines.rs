@@ -50,7 +50,7 @@ fn a_site_set_up_again_on_its_machine_is_let_in_and_a_copy_on_another_machine_is
     let elsewhere = on(&country, &first, "machine two");
     assert_eq!(sync(&elsewhere).unwrap_err().code(), "hardware_id_mismatch");
     assert_eq!(elsewhere.set_up(&settings(None), &mut NoopObserver).unwrap_err().code(), "hardware_id_mismatch");
-    // The server's administrator hands the site over.
+    // The server's administrator frees the site.
     country.legacy.reset_hardware_id(SITE);
     sync(&elsewhere).unwrap();
     assert_eq!(sync(&site).unwrap_err().code(), "hardware_id_mismatch");
@@ -70,7 +70,7 @@ fn a_database_made_before_keeps_its_id_until_that_is_refused() {
     assert_eq!(country.legacy.hardware_id(SITE).as_deref(), Some("made by chance"));
     assert_eq!(state(&old, state::HARDWARE_ID.name()).as_deref(), Some("made by chance"));
 
-    // Another database of this machine was let in since, with the machine's own.
+    // Another database of this machine was accepted since, with the machine's own id.
     country.legacy.reset_hardware_id(SITE);
     let new = Arc::new(MemoryStorage::new());
     on(&country, &new, "machine one").set_up(&settings(None), &mut NoopObserver).unwrap();
@@ -93,7 +93,7 @@ fn an_id_that_somebody_chose_stays() {
     assert_eq!(sync(&on(&country, &storage, "machine one")).unwrap_err().code(), "hardware_id_mismatch");
 }
 
-/// An id that a person chose says who the machine is for which it was chosen, and no other one.
+/// A chosen id identifies only the machine for which it was chosen.
 #[test]
 fn a_chosen_id_does_not_go_with_a_copy_to_another_machine() {
     let country = Country::new();
@@ -111,7 +111,7 @@ fn a_chosen_id_does_not_go_with_a_copy_to_another_machine() {
     let kept = state(&first, state::HARDWARE_ID_BOUND.name()).unwrap();
     assert!(!kept.is_empty() && !kept.contains("machine one"));
 
-    // As a version before left it: it was bound to nothing.
+    // As an older version left it: bound to nothing.
     let txn = first.write().unwrap();
     state::HARDWARE_ID_BOUND.set(txn.as_ref(), "").unwrap();
     txn.commit().unwrap();

@@ -1,4 +1,4 @@
-//! The names of the code: no type name stands for two things in one crate.
+//! The names in the code: no type name has two meanings in one crate.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -37,8 +37,8 @@ fn rust_files(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// The name of the type or trait that a line declares. What is declared within a function, or belongs to a trait or an
-/// implementation, is deeper than a module of tests and does not count.
+/// The name of the type or trait that a line declares. Declarations in functions, traits or implementations are deeper
+/// than a test module and do not count.
 fn declared(line: &str) -> Option<&str> {
     let code = line.trim_start();
     if line.len() - code.len() > 4 {

@@ -1,5 +1,5 @@
-//! Lines that break every body above some size, in both directions: whatever waits arrives all the same, and more is kept than
-//! is thrown away.
+//! Lines that break every body above some size, in both directions: every waiting record still arrives, and more bytes
+//! are kept than thrown away.
 
 use std::io::Read as _;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ const EIGHT_KILOBYTES: usize = 8 * 1024;
 struct Narrow {
     line: Arc<dyn Transport>,
     most: AtomicUsize,
-    /// What a proxy answers with in place of what is larger; 0 where the line just breaks.
+    /// The proxy's answer to a larger body; 0 if the line just breaks.
     status: AtomicU16,
     /// Only once.
     once: AtomicBool,
@@ -42,7 +42,7 @@ impl Narrow {
         self.seen();
     }
 
-    /// Bytes that were kept and thrown away, and bodies that broke, since this was last asked.
+    /// Bytes kept and thrown away, and broken bodies, since the last call.
     fn seen(&self) -> (u64, u64, u64) {
         let take = |number: &AtomicU64| number.swap(0, Ordering::SeqCst);
         (take(&self.kept), take(&self.thrown_away), take(&self.broken))
@@ -82,7 +82,7 @@ impl Transport for Narrow {
     }
 }
 
-/// Text of a length that gzip makes little smaller.
+/// Text of a length that gzip hardly reduces.
 fn noise(seed: usize, length: usize) -> String {
     let mut state = seed as u64 + 1;
     let mut next = || {
@@ -96,7 +96,7 @@ fn asset(id: &str, store: &str, notes: &str) -> sync_core::record::RecordData {
     sync_tests::world::asset(id, store, notes)
 }
 
-/// A site over a narrow line that is wide still, with the country that it is in.
+/// A site on a line that is still wide, with its network.
 fn over_a_narrow_line() -> (Country, Arc<Narrow>, End, String) {
     let country = Country::new();
     let line = Narrow::over(country.line.clone());
@@ -151,7 +151,7 @@ fn everything_arrives_over_a_line_that_carries_eight_kilobytes() {
     assert!(3 * thrown_away < kept, "{thrown_away} thrown away, {kept} kept");
 }
 
-/// A proxy answers with a status of its own in place of what is too long for it.
+/// A proxy answers too long bodies with its own status.
 #[test]
 fn everything_arrives_through_a_proxy_that_answers_for_what_is_too_long() {
     for status in [502, 503, 500, 524] {
@@ -182,7 +182,7 @@ fn everything_arrives_through_a_proxy_that_answers_for_what_is_too_long() {
     }
 }
 
-/// A server that is down for a moment is asked again as before: its batches stay as they were.
+/// A server that is briefly down gets the same requests again: its batches stay as they were.
 #[test]
 fn a_status_that_comes_once_makes_no_batch_smaller() {
     let (country, line, a, _) = over_a_narrow_line();
@@ -253,7 +253,7 @@ fn a_record_that_breaks_the_line_stays_to_be_pushed_and_holds_up_no_other() {
     assert!(country.legacy.row("transact", "huge").is_some());
 }
 
-/// A line that a proxy guards, which says of what is large that it is too large; what is larger still breaks the line.
+/// A line with a proxy that refuses large bodies; even larger ones break the line.
 struct Guarded {
     line: Arc<dyn Transport>,
     is_guarded: AtomicBool,
@@ -293,7 +293,7 @@ fn a_record_that_is_too_large_takes_none_with_it_that_broke_the_line() {
     assert!(at_central("breaks") && at_legacy("breaks"));
 }
 
-/// A legacy server that reads gzipped requests, or takes them for nothing.
+/// A legacy server that reads gzipped requests, or takes them as empty.
 struct Gzip {
     line: Arc<dyn Transport>,
     reads: bool,
@@ -350,7 +350,7 @@ fn the_legacy_server_gets_gzip_once_it_has_shown_that_it_reads_it() {
     }
 }
 
-/// A central server without a legacy server answers the questions of V5 itself, and reads gzip there too.
+/// A central server without a legacy server answers V5 requests itself, and reads gzip there too.
 #[test]
 fn our_own_central_reads_gzip_of_v5_too() {
     let central = CentralEnd::over(Kind::Memory);

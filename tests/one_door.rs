@@ -1,5 +1,5 @@
-//! What not every peer can read comes in at no door and goes out at none: a local write, a push, a pull, the legacy
-//! server's records, and what an older version had taken.
+//! Records that not every peer can read come in nowhere and go out nowhere: local writes, pushes, pulls, legacy
+//! records, and records that an older version had accepted.
 
 use std::sync::Arc;
 
@@ -10,13 +10,13 @@ use sync_core::transport::{HttpRequest, HttpResponse, Method, Transport, Transpo
 use sync_core::{Audience, ChangeAction, Error, NewChange, SyncOutcome, Timestamp};
 use sync_tests::world::{CentralEnd, Kind, PASSWORD, asset, data, document, get};
 
-/// What is set aside: its table, its id and why.
+/// The quarantine: table, id and reason.
 fn set_aside(storage: &dyn Storage) -> Vec<(String, String, Quarantine)> {
     let rows = storage.read().unwrap().quarantined(0, 99).unwrap();
     rows.into_iter().map(|(row, why)| (row.incoming.table.to_string(), row.incoming.id.to_string(), why)).collect()
 }
 
-/// Values of a key that not every peer can read, and what is said of each.
+/// Values of a key that not every peer can read, and the text for each.
 fn bad_values() -> Vec<(String, &'static str)> {
     let deep = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
     vec![
@@ -58,7 +58,7 @@ fn nobody_here_writes_what_a_peer_cannot_read() {
         }
         let error = a.records.put("asset", [asset("n\\u0000", "STORE_a", "")]).unwrap_err();
         assert!(matches!(&error, Error::InvalidRecord { id, .. } if !id.as_str().contains('\0')), "{error:?}");
-        // 122 levels fit every message, and are the record's own affair.
+        // 122 levels fit into every message, and count only the record's own.
         let levels = format!("{}{}", "[".repeat(121), "]".repeat(121));
         a.records.put("asset", [with_more("deep", "STORE_a", &levels)]).unwrap();
         a.sync();
@@ -100,7 +100,7 @@ fn what_a_site_pushes_is_set_aside_and_reaches_no_other() {
         b.sync();
         let everyones = r#""table_name":"asset","record_id":"x","file_name":"f","mime_type":null,"total_bytes":1,"created_datetime":"2026-01-01T00:00:00","deleted_datetime":null"#;
         for (n, (value, says)) in bad_values().into_iter().enumerate() {
-            // Hidden before the value that the checks read, and where nobody looks.
+            // Hidden before the value that the checks read, and in unchecked places.
             for (m, first) in
                 [format!(r#""id":{value},"id":"r{n}""#), format!(r#""id":"r{n}","more":{value}"#)].iter().enumerate()
             {
@@ -129,7 +129,7 @@ fn what_a_site_pushes_is_set_aside_and_reaches_no_other() {
     });
 }
 
-/// A join is made of what a site says, and is a record.
+/// A join is made from a site's request, and is a record.
 #[test]
 fn a_join_that_a_site_asks_for_goes_through_the_same_door() {
     each_storage(|central| {
@@ -157,7 +157,7 @@ fn a_join_that_a_site_asks_for_goes_through_the_same_door() {
     });
 }
 
-/// A line on which a server's answers are written otherwise.
+/// A line that rewrites a server's answers.
 struct Rewritten {
     line: Arc<dyn Transport>,
     from: &'static str,

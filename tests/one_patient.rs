@@ -1,4 +1,4 @@
-//! The pull of one patient: at once, and without moving what the whole cycles rely on.
+//! The pull of one patient: at once, and without moving the cursors of whole cycles.
 
 use std::sync::Arc;
 
@@ -89,12 +89,12 @@ fn only_the_patient_comes_and_no_cursor_moves() {
     assert_eq!((report.outcome, report.pulled, report.integrated), (SyncOutcome::Done, 1, 1), "{report:?}");
     assert!(b.get("vaccination", "vp").is_some() && b.get("vaccination", "vq").is_none());
     assert_eq!(cursors(b), before);
-    // It is in the log, and counts for no whole cycle.
+    // It is in the log, but does not count as a whole cycle.
     let newest = b.storage.read().unwrap().log(1).unwrap().remove(0);
     assert!(is_of_patient(&newest) && newest.report["patient"] == "p", "{newest:?}");
     assert!(newest.report["steps"].to_string().contains("pull_patient"), "{newest:?}");
     assert_eq!(status(b.storage.as_ref()).unwrap().last_sync.map(|last| last.started_at), last);
-    // The next cycle brings the rest, and this once more without harm.
+    // The next cycle brings the rest, and this patient again without harm.
     b.sync();
     assert!(b.get("vaccination", "vq").is_some());
 }
@@ -124,7 +124,7 @@ fn edits_made_here_stay() {
     assert_eq!(status(b.storage.as_ref()).unwrap().waiting.records, 1, "the edit still waits");
 }
 
-/// It begins at 0 each time, so what fails must not stop it at the same place for ever.
+/// It begins at 0 each time, so a failing record must not always stop it at the same place.
 #[test]
 fn a_record_at_which_the_database_fails_stops_no_other() {
     let folder = tempfile::tempdir().unwrap();
@@ -151,7 +151,7 @@ fn a_record_at_which_the_database_fails_stops_no_other() {
     }
 }
 
-/// A central server of a release that does not know the question.
+/// A central server of a release that does not know the request.
 struct Old(Arc<dyn Transport>, u16);
 
 impl Transport for Old {
@@ -183,7 +183,7 @@ fn who_must_synchronise_first_is_told() {
     let error = b.site.pull_patient(&NameId::new("p"), &mut NoopObserver).unwrap_err();
     assert!(matches!(&error, Error::BadInput { detail } if detail.to_string().contains("first sync")), "{error}");
     b.sync();
-    // Central went back behind what this site has seen of it.
+    // Central went back to before the end that this site has seen.
     let txn = b.storage.write().unwrap();
     state::PULL_CURSOR_V6.set(txn.as_ref(), Cursor(1_000_000)).unwrap();
     txn.commit().unwrap();

@@ -1,4 +1,4 @@
-//! Finding a patient of another site at the legacy server, and linking the patient to a store of one's own.
+//! Finding a patient of another site at the legacy server, and linking the patient to an own store.
 
 use sync_core::protocol::v5::{FoundPatient, PatientQuery};
 use sync_core::record::{NameId, StoreId};
@@ -54,7 +54,8 @@ fn a_patient_is_found_and_linked_and_comes() {
     assert_eq!(a.site.find_patients(&by_last_name("nobody of this name"), &mut NoopObserver).unwrap(), []);
     assert!(!has(&a, &patient) && !has(&country.central, &patient));
 
-    // Central does not know the patient: it has the legacy server show the patient to its own store, and synchronises.
+    // Central does not know the patient: it asks the legacy server to show the patient to its own store, and
+    // synchronises.
     let report = link(&a, &patient, store);
     assert_eq!(report.outcome, SyncOutcome::Done, "{report:?}");
     assert_eq!(report.patient.as_ref(), Some(&patient));
@@ -64,7 +65,7 @@ fn a_patient_is_found_and_linked_and_comes() {
     assert!(has(&country.central, &patient) && is_visible(country.central.storage.as_ref(), &patient, store));
     assert_eq!(open_links(&a), "");
 
-    // What the other site has of the patient comes with the link.
+    // The other site's records of the patient come with the link.
     let b = country.site("district_b");
     let others = &country.world.sites[1].store_id;
     assert_eq!(link(&b, &patient, others).outcome, SyncOutcome::Done);
@@ -111,7 +112,7 @@ fn what_cannot_be_linked_or_searched_is_said() {
     let born = |text: &str| PatientQuery { date_of_birth: Some(text.to_owned()), ..PatientQuery::default() };
     assert_eq!(a.site.find_patients(&born("2011-3-31"), &mut NoopObserver).unwrap_err().code(), "bad_input");
     assert_eq!(a.site.find_patients(&born("2011-03-31"), &mut NoopObserver).unwrap().len(), 1);
-    // The legacy server does not know such a patient, so nothing is left to be tried again.
+    // The legacy server does not know this patient, so nothing is left to retry.
     let report = link(&a, &NameId::from("nobody"), &country.world.sites[0].store_id);
     assert!(report.error.is_some(), "{report:?}");
     assert_eq!((open_links(&a).as_str(), a.sync().outcome), ("", SyncOutcome::Done));
@@ -125,7 +126,7 @@ fn patient_of(site: &SiteEnd, id: &str, last: &str) {
     site.records.put("name", [name]).unwrap();
 }
 
-/// A central server without a legacy server answers the same questions.
+/// A central server without a legacy server answers the same requests.
 #[test]
 fn without_a_legacy_server_central_finds_and_links_patients() {
     for kind in [Kind::Memory, Kind::Sqlite] {
@@ -156,7 +157,7 @@ fn without_a_legacy_server_central_finds_and_links_patients() {
         assert!(is_visible(b.storage.as_ref(), &patient, "STORE_b"));
         assert_eq!(b.get("item_line", "stock"), before);
         assert_eq!(b.sync().outcome, SyncOutcome::Done);
-        // A patient whom central does not know is said to be unknown, and a site that never came in is not answered.
+        // A patient unknown to central is reported as unknown, and a site that never signed in gets no answer.
         let report =
             b.site.link_patient(&NameId::from("unknown"), &StoreId::from("STORE_b"), &mut NoopObserver).unwrap();
         assert!(report.error.is_some());

@@ -1,4 +1,4 @@
-//! The declarations of the record types, compared with what Open mSupply declares (`fixtures/record-types.json`).
+//! The declarations of the record types, compared with those of Open mSupply (`fixtures/record-types.json`).
 
 mod declarations;
 mod dialects;

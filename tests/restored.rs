@@ -1,4 +1,4 @@
-//! Databases that were restored from a backup: a site's, central's, and the file itself.
+//! Databases restored from a backup: a site's, central's, and the file itself.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -221,7 +221,7 @@ fn a_database_that_counts_anew_is_not_measured_by_the_one_before() {
     }
     old.sync();
     let storage = Arc::new(MemoryStorage::new());
-    // Nothing that was pushed before can be under way still.
+    // No earlier push can still be on its way.
     let later = central.restarted_and_run_for(std::time::Duration::from_secs(3600));
     let new = central.set_up_over(storage.clone(), "a", Arc::new(InProcess::new(later)));
     new.sync();
@@ -237,7 +237,7 @@ fn a_database_that_counts_anew_is_not_measured_by_the_one_before() {
     assert_eq!(at_central(&central, "x").as_deref(), Some("of the backup"));
 }
 
-/// Once a site was restored, it goes on at high numbers. The machine that replaces it later counts from 1.
+/// A restored site continues at high numbers. The machine that replaces it later counts from 1.
 #[test]
 fn what_a_database_that_counts_anew_pushes_is_not_sent_back_to_it() {
     let (central, old) = world();
@@ -329,7 +329,7 @@ fn what_central_lost_is_sent_again_and_what_it_wrote_since_arrives() {
         b.sync();
         storage.restore(&backup);
         assert_eq!((at_central(&central, "before").as_deref(), at_central(&central, "lost")), (Some("1"), None));
-        // Whether or not its changelog has grown beyond what the sites had read, they notice.
+        // They notice it whether or not its changelog has grown past their cursors.
         for n in 0..=grown {
             let class = data(&format!(r#"{{"id":"d{n}","name":"since"}}"#));
             central.records.put("asset_class", [class]).unwrap();
@@ -395,7 +395,7 @@ fn a_file_that_was_put_back_is_recognised_and_gives_out_no_cursor_again() {
     }
     assert_eq!(lost(&open(&file)).len(), 1, "said once");
 
-    // Settings alone tell it too: a restored site's cursors are old, even if it wrote nothing.
+    // Settings alone show it too: a restored site's cursors are old, even if it wrote nothing.
     std::fs::copy(&file, &backup).unwrap();
     {
         let storage = open(&file);

@@ -1,4 +1,4 @@
-//! What a site that was restored from a backup does afterwards.
+//! The later life of a site that was restored from a backup.
 
 use std::sync::Arc;
 
@@ -70,8 +70,9 @@ fn a_restored_site_goes_on_editing_what_it_wrote_and_what_is_of_no_store() {
     }
 }
 
-/// A snapshot of central's whole folder has its watermark with it, so central does not know that it was put back, and where
-/// others have written past what a site had read, the changelog does not tell either. The number of the site's last push does.
+/// A snapshot of central's whole folder includes its watermark, so central does not know that it was restored, and if
+/// others have written past a site's cursor, the changelog does not show it either. The number of the site's last push
+/// does.
 #[test]
 fn what_a_central_server_lost_that_was_put_back_from_a_snapshot_is_sent_again() {
     for (is_first, writes_since) in [(false, false), (false, true), (true, true)] {

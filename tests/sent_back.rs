@@ -1,4 +1,4 @@
-//! What a site pushed, and what central integrated late: the site, which was given another version meanwhile, gets it back.
+//! Pushed records that central integrates late: the site, which got another version meanwhile, gets them back.
 
 use sync_core::record::{RecordData, StoreId};
 use sync_core::storage::QuarantineCause;

@@ -1,4 +1,4 @@
-//! A process that dies, and a disk that fails, at every single operation of a storage: the next cycle goes on.
+//! A process that dies, and a disk that fails, at every single operation of a storage: the next cycle continues.
 
 use std::sync::Arc;
 
@@ -64,7 +64,7 @@ impl World {
         self.a.site.sync(&SyncOptions::default(), &mut NoopObserver).is_ok_and(|report| report.error.is_none())
     }
 
-    /// Everything is where it belongs, and nothing is set aside or left to do.
+    /// Every record is where it belongs, and nothing is in quarantine or left to do.
     fn check(&self, what: &str) {
         for _ in 0..3 {
             self.cycle();
@@ -100,7 +100,7 @@ fn fields(id: &str, text: &str) -> sync_core::record::RecordData {
     data(&format!(r#"{{"id":"{id}","properties":"{text}"}}"#))
 }
 
-/// Lets each operation that a cycle of site a asks of this storage fail in turn.
+/// Makes each operation of a cycle of site a on this storage fail in turn.
 fn at_every_operation(fault: Fault, storage: impl Fn(&World) -> &Arc<FaultyStorage>) {
     let whole = World::new();
     let before = storage(&whole).operations();
@@ -116,7 +116,7 @@ fn at_every_operation(fault: Fault, storage: impl Fn(&World) -> &Arc<FaultyStora
         storage(&world).heal();
         world.check(&format!("{fault:?} at operation {n} of {operations}"));
     }
-    // Some faults are made good within the cycle: a request is tried again.
+    // Some faults are repaired within the cycle: a request is retried.
     assert!(failed > operations / 4, "{failed} of {operations}");
 }
 

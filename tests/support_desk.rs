@@ -1,4 +1,4 @@
-//! What the support desk says where a legacy server takes part.
+//! The support desk with a legacy server.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use sync_core::{NoopObserver, Records, Settings, Site, SyncConfig, SyncOptions, 
 use sync_testkit::legacy_server::{Endpoint, Fault, LegacyServer, PASSWORD, SmallWorld, rows, small_world};
 use sync_tests::world::data;
 
-/// The Open mSupply central server as a site of a legacy server: all that it exchanges goes over V5.
+/// The Open mSupply central server as a site of a legacy server: all its exchanges use V5.
 struct Beside {
     legacy: Arc<LegacyServer>,
     world: SmallWorld,

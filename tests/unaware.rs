@@ -1,4 +1,4 @@
-//! What a site writes before it is told that a store went elsewhere.
+//! Edits that a site makes before it learns that a store moved elsewhere.
 
 use std::sync::{Arc, Mutex};
 
@@ -23,7 +23,7 @@ fn log(id: &str, asset: &str) -> RecordData {
     ))
 }
 
-/// A line at whose next pull something happens first, and that leads to another server once one is there.
+/// A line that runs some code before its next pull, and then leads to another server if there is one.
 struct Changing {
     to_central: Mutex<Arc<dyn Transport>>,
     before_pull: Mutex<Option<Box<dyn FnOnce() + Send>>>,
@@ -51,13 +51,13 @@ fn added_before_its_site_is_told(is_restarted: bool) {
     b.sync();
     a.records.put("asset", [asset("x", "S", "1")]).unwrap();
     a.sync();
-    // Stores are told before the rest of a cycle, in which this one moves.
+    // Changes of stores come before the rest of a cycle, during which this one moves.
     let server = central.clone();
     *line.before_pull.lock().unwrap() = Some(Box::new(move || move_store(&server, "b")));
     a.sync();
     a.records.put("asset_log", [log("between", "x")]).unwrap();
     if is_restarted {
-        // How far the site had read is written now and then, and kept.
+        // The site's position is written from time to time.
         central.central.flush_activity().unwrap();
         *line.to_central.lock().unwrap() = Arc::new(InProcess::new(central.restarted()));
     }

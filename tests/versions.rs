@@ -1,5 +1,5 @@
-//! Which version of a record wins, and what becomes of the others: waiting ones, refused ones, late ones, those of sites
-//! that could not know, and those at which the database fails.
+//! Which version of a record wins, and what happens to the others: waiting, refused and late ones, those of sites that
+//! could not know, and those at which the database fails.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -242,7 +242,7 @@ fn a_site_that_lost_a_record_has_it_as_it_was_when_it_left() {
     }
 }
 
-/// A storage that lets something happen just before a transaction that writes begins.
+/// A storage that runs some code just before a writing transaction begins.
 struct Interposed {
     inner: Arc<dyn Storage>,
     before_write: Mutex<Option<Box<dyn FnOnce() + Send>>>,
@@ -266,7 +266,7 @@ impl Storage for Interposed {
     }
 }
 
-/// Keeps the pushes that go over it, and does not deliver them.
+/// Records the pushes on it, and does not deliver them.
 #[derive(Default)]
 struct Kept(Mutex<Vec<HttpRequest>>);
 
@@ -296,7 +296,7 @@ fn a_push(central: &CentralEnd, database: &str, text: &str) -> HttpRequest {
     site.site.sync(&SyncOptions::default(), &mut NoopObserver).unwrap();
     site.records.put("name_oms_fields", [properties(text)]).unwrap();
     site.site.sync(&SyncOptions::default(), &mut NoopObserver).unwrap();
-    // After what broke, the site tells central that nothing follows: that push is not the one.
+    // After the break, the site tells central that nothing follows: that push is not the one.
     let mut request = kept.0.lock().unwrap().drain(..).next().expect("a push");
     request.url = "/central/sync/push".to_owned();
     request
@@ -309,7 +309,7 @@ fn a_push_that_comes_while_an_integration_waits_is_not_taken_at_any_moment() {
     let (first, second) = (a_push(&central, "one", "first"), a_push(&central, "two", "second"));
     let interposed = Arc::new(Interposed { inner: central.storage.clone(), before_write: Mutex::default() });
     let server = Central::stand_alone(interposed.clone(), Arc::new(SystemClock::new()));
-    // The other push is taken after it was seen that none waits, and before this one is staged.
+    // The other push is accepted after the check that none waits, and before this one is staged.
     let other = central.central.clone();
     *interposed.before_write.lock().unwrap() = Some(Box::new(move || {
         let body = String::from_utf8(other.handle(&first).body).unwrap();
@@ -398,7 +398,7 @@ fn a_record_at_which_centrals_database_or_its_code_fails_stops_no_other() {
     assert_eq!(causes(central.storage.as_ref()), [(QuarantineCause::Failed, 1)]);
 }
 
-/// Delivers a push, and says that it could not be taken.
+/// Delivers a push, and reports that it was refused.
 struct Doubting {
     to_central: Arc<dyn Transport>,
     doubts: AtomicBool,
@@ -475,7 +475,7 @@ fn a_late_copy_is_known_after_a_restart_and_after_very_many_others() {
 
 type Write = Box<dyn FnOnce() + Send>;
 
-/// Somebody writes while a pull is under way, which brings this batch.
+/// Somebody writes during a pull, which brings this batch.
 struct Meanwhile {
     to_central: Arc<dyn Transport>,
     pull: Mutex<Option<(String, Write)>>,

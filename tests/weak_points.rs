@@ -1,5 +1,5 @@
-//! Weak points of Open mSupply's synchronisation that are answered here and are shown by no other test;
-//! `docs/weak-points.md` has all of them, and names the test of each.
+//! Weak points of Open mSupply's synchronisation that are answered here and shown by no other test;
+//! `docs/weak-points.md` lists all of them with their tests.
 
 mod page;
 
@@ -85,7 +85,7 @@ impl Storage for WrittenMeanwhile {
     }
 }
 
-/// A1: Open mSupply's sites go on behind the end of an empty batch.
+/// A1: Open mSupply's sites move past the end of an empty batch.
 #[test]
 fn the_end_of_an_empty_batch_of_central_is_not_behind_what_it_did_not_see() {
     let central = CentralEnd::over(Kind::Memory);
@@ -191,7 +191,7 @@ fn what_is_written_during_a_push_goes_out_with_the_next() {
     }
 }
 
-/// A12: of R&R forms, plugins, preferences and others Open mSupply never sends the deletes.
+/// A12: Open mSupply never sends deletes of R&R forms, plugins, preferences and others.
 #[test]
 fn whatever_can_be_deleted_is_gone_or_marked_at_the_other_end_too() {
     let (central, a) = world();
@@ -224,7 +224,7 @@ fn whatever_can_be_deleted_is_gone_or_marked_at_the_other_end_too() {
     }
 }
 
-/// A line on which central's half can be taken away, and that counts the questions of the legacy server's.
+/// A line on which central's half can be taken down, and that counts requests to the legacy server.
 struct Line {
     to_central: Arc<dyn Transport>,
     central_down: AtomicBool,
@@ -327,7 +327,7 @@ fn a_site_may_get_another_password_but_not_become_another_site() {
     assert_eq!((refused.error.unwrap().code(), refused.requests), ("other_site", 1));
 }
 
-/// A line that keeps how large each push was and whether it was gzipped; a proxy on it may take none that is.
+/// A line that records the size of each push and whether it was gzipped; a proxy on it may refuse gzip.
 struct Pushes {
     to_central: Arc<dyn Transport>,
     seen: Mutex<Vec<(usize, bool)>>,

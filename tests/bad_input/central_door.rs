@@ -290,7 +290,7 @@ fn a_push_with_a_cursor_beyond_all_numbers_is_refused_and_leaves_nothing() {
         central.central.integrate_waiting().unwrap();
         assert_eq!(count(central.storage.as_ref(), "asset"), 1);
     }
-    // What an older version wrote down of such a push stops nothing either.
+    // The stored traces of such a push by an older version stop nothing either.
     let central = central();
     let txn = central.storage.write().unwrap();
     txn.set_state("highest_push_of_site_2", "9223372036854775807").unwrap();
@@ -321,7 +321,7 @@ fn a_site_that_asks_with_a_negative_number_is_understood() {
     let last = ask(&kept(end + 4002).to_string());
     assert_eq!((last["records"].as_array().unwrap().len(), &last["end_cursor"]), (0, &(end + 4001).into()));
     assert_eq!(ask("-1")["records"].as_array().unwrap().len(), 0, "what it can have been told never");
-    // Half way to there, whoever runs the server is told.
+    // Halfway there, the administrator of the server is warned.
     let config_warnings = sync_core::status(central.storage.as_ref()).unwrap().config_warnings;
     assert!(config_warnings.iter().any(|concern| concern.to_string().contains("100 %")), "{config_warnings:?}");
 }

@@ -119,7 +119,7 @@ impl Bench {
         report
     }
 
-    /// Runs a cycle and counts how often it tried again.
+    /// Runs a cycle and counts its retries.
     fn sync_counting_retries(&self) -> (SyncReport, usize) {
         let mut retries = 0;
         let mut count = |event: &SyncEvent| {
@@ -137,7 +137,7 @@ impl Bench {
         (cursor(state::PULL_CURSOR_V6.name()), cursor(state::PUSH_CURSOR_V6.name()))
     }
 
-    /// Writes an edit on either side, to be brought to the other; both under this id.
+    /// Writes an edit on either side, for the other; both under this id.
     fn plant(&self, id: &str) {
         self.records.put("asset", [asset(id, "STORE_a", "made at the site")]).expect("an edit");
         let class = data(&format!(r#"{{"id":"{id}","name":"of central {id}"}}"#));
@@ -163,7 +163,7 @@ impl Bench {
         assert!(self.quarantined().is_empty(), "{what}: {:?}", self.quarantined());
     }
 
-    /// Makes the server sound again and asserts that one cycle brings everything where it belongs.
+    /// Repairs the server and asserts that one cycle brings every record where it belongs.
     #[track_caller]
     fn assert_heals(&self, what: &str, id: &str) {
         self.server.heal();
@@ -173,7 +173,7 @@ impl Bench {
         assert!(self.site_has("asset_class", id), "{what}: central's edit is at the site");
     }
 
-    /// What is set aside: table, id and why.
+    /// The quarantine: table, id and reason.
     fn quarantined(&self) -> Vec<(TableName, RecordId, Quarantine)> {
         set_aside(self.storage.as_ref())
     }

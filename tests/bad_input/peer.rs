@@ -38,12 +38,12 @@ fn made(make: impl Fn(u64) -> String + Send + Sync + 'static) -> Reply {
     Reply::Made(Arc::new(move |request| HttpResponse::json(200, make(asked_from(request)).into_bytes())))
 }
 
-/// What becomes of a pulled record that is bad, where nothing else is.
+/// A pulled bad record, and its expected fate, when all else is good.
 struct Bad {
     what: &'static str,
     /// The record's JSON; bytes, as they need not be UTF-8.
     json: Vec<u8>,
-    /// The table under which it is set aside.
+    /// The table of its quarantine entry.
     table: &'static str,
     cause: QuarantineCause,
     /// A part of the reason.

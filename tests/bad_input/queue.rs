@@ -233,7 +233,7 @@ fn a_crash_at_any_point_of_an_integration_leaves_it_queued() {
         end.central.integrate_waiting().expect_err("it died");
         storage.heal();
         let restarted = end.restarted();
-        // One site may be done; who is not is told so, and cannot push over it.
+        // One site may be done; the other gets "integrating", and cannot push over it.
         for site in ["a", "b"] {
             let done = (1..=3).all(|n| get(&end.records, "asset", &format!("{site}{n}")).is_some());
             assert!(done || is_integrating(&restarted, site), "crash at {n}: {site} would be told that it is done");

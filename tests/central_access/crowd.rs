@@ -98,7 +98,7 @@ fn guesses_under_a_sites_name_do_not_lock_its_machine_out_not_even_after_a_resta
     let waits = refusal(&ask(&restarted, &credentials_of("a", PASSWORD, "m", "2.19.0")));
     assert!(waits.contains("code: 'SiteAuthTimeout'"), "{waits}");
     assert!(json(&ask(&restarted, &credentials("a"))).get("data").is_some());
-    // Whoever knows the machine gets no more guesses than anybody.
+    // An attacker who knows the machine gets no more guesses than anybody.
     for n in 0..30 {
         refusal(&ask(&restarted, &credentials_of("a", &format!("guess {n}"), "machine-a", "2.19.0")));
     }
@@ -107,7 +107,7 @@ fn guesses_under_a_sites_name_do_not_lock_its_machine_out_not_even_after_a_resta
     assert!(json(&ask(&restarted, &credentials("a"))).get("data").is_some(), "what was right lately passes");
 }
 
-/// What is asked with a name and a password alone counts as from any machine.
+/// Requests with only a name and a password count as from any machine.
 #[test]
 fn guesses_where_no_machine_is_named_do_not_lock_the_sites_machine_out() {
     for gated in [false, true] {

@@ -16,7 +16,7 @@ use super::{TestClock, credentials, credentials_of, json, pull_request, refusal,
 type Answer = Result<HttpResponse, TransportError>;
 type Answers = dyn Fn(&HttpRequest) -> Answer + Send + Sync;
 
-/// A legacy server that answers as it is told.
+/// A legacy server with given answers.
 struct Legacy {
     asked: Mutex<Vec<HttpRequest>>,
     answer: Mutex<Arc<Answers>>,
@@ -201,7 +201,7 @@ fn what_cannot_be_sent_on_is_no_site() {
     assert_eq!(bench.legacy.questions(), 0);
 }
 
-/// A gate that answers wait at.
+/// A gate at which answers wait.
 #[derive(Default)]
 struct Gate {
     open: Mutex<bool>,
@@ -280,7 +280,7 @@ fn a_legacy_server_that_hangs_keeps_nobody_waiting_whose_answer_is_known() {
     });
 }
 
-/// A gate that makes the checks it is told of when it is asked to.
+/// A gate that makes the requested checks on demand.
 #[derive(Default)]
 struct Renews(Mutex<Vec<sync_core::central::CredentialCheck>>);
 

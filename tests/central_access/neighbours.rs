@@ -51,7 +51,7 @@ fn waiting(id: &str) -> (String, QuarantineCause) {
     (id.to_owned(), QuarantineCause::Waiting)
 }
 
-/// What a site was refused is no version of its own that a backup could have lost: it is told nothing of the record.
+/// A version that was refused from a site cannot be lost by its backup: the site learns nothing of the record.
 #[test]
 fn a_site_that_tells_of_a_backup_learns_nothing_of_a_record_that_it_was_refused() {
     for kind in [Kind::Memory, Kind::Sqlite] {
@@ -72,7 +72,7 @@ fn a_site_that_tells_of_a_backup_learns_nothing_of_a_record_that_it_was_refused(
     }
 }
 
-/// Nor of what others wrote into a record that was its own at some time.
+/// Nor of versions by others of a record that was once its own.
 #[test]
 fn a_site_that_tells_of_a_backup_learns_nothing_new_of_a_record_that_left_it() {
     let end = central();
@@ -120,7 +120,7 @@ fn download(end: &CentralEnd, site: &str, id: &str, table: &str, record: &str) -
     end.central.handle(&request)
 }
 
-/// Whose a reference is, is asked of the record that it names, as it is and as it would be.
+/// The owner of a reference is checked for the stored record and for the new one.
 #[test]
 fn no_site_takes_deletes_or_makes_the_file_of_another() {
     let end = central();
@@ -142,7 +142,8 @@ fn no_site_takes_deletes_or_makes_the_file_of_another() {
     assert!(get(&end.records, "sync_file_reference", "f").unwrap().contains("deleted_datetime"));
 }
 
-/// Of a record that is every site's or that central does not hold, the file is of the site that wrote the reference.
+/// The file of a record that every site has, or that central does not hold, belongs to the site that wrote the
+/// reference.
 #[test]
 fn a_file_of_no_record_of_a_store_is_of_the_site_that_wrote_its_reference() {
     let end = central();
@@ -153,7 +154,7 @@ fn a_file_of_no_record_of_a_store_is_of_the_site_that_wrote_its_reference() {
         push(&end, "b", "sync_file_reference", id, &reference(id, table, record, r#","total_bytes":6"#));
         assert_eq!(aside(&end).last(), Some(&refused(id)));
         assert!(upload(&end, "a", id, "SECRT").contains("null"), "{table}");
-        // A record of V6 that central does not hold is at its site alone.
+        // A V6 record that central does not hold is only at its site.
         let expected = if id == "h" { 500 } else { 200 };
         assert_eq!(download(&end, "b", id, table, record).status, expected, "{table}");
         assert_eq!(download(&end, "a", id, table, record).body, b"SECRT", "{table}");
@@ -174,7 +175,7 @@ fn the_file_of_a_patient_goes_to_those_who_see_the_patient() {
     assert_eq!(download(&end, "b", "f", "name", "p").body, b"SECRT");
 }
 
-/// Bytes that came whole stay, whatever the reference says since.
+/// Complete bytes stay, even if the reference has changed.
 #[test]
 fn whole_bytes_are_never_replaced() {
     let end = central();
@@ -201,7 +202,7 @@ fn whole_bytes_are_never_replaced() {
     assert_eq!(stored(), b"first");
 }
 
-/// Gives a body, and looks at a folder while it is read.
+/// Returns a body, and looks at a folder while it is read.
 struct Watching<'b>(&'b [u8], std::path::PathBuf);
 
 impl Read for Watching<'_> {
@@ -259,7 +260,7 @@ fn no_site_changes_or_deletes_a_patient_whom_it_does_not_see() {
     push(&end, "b", "name_oms_fields", "p", r#"{"id":"p","properties":"{}"}"#);
     assert_eq!(aside(&end), [waiting("p"), waiting("p")], "its properties too");
     assert!(stored("p").contains("of its author") && !stored("p").contains("deleted_datetime"));
-    // With the join all of it is taken; a delete is a mark.
+    // With the join all of it is accepted; a delete is a mark.
     push(&end, "b", "name_store_join", "j", &join("j", "STORE_b", "p"));
     assert_eq!(aside(&end), []);
     assert!(stored("p").contains("of its author") && stored("p").contains("deleted_datetime"));
@@ -281,7 +282,7 @@ fn a_patient_who_is_joined_in_the_same_push_is_taken() {
     assert!(get(&end.records, "name", "p").unwrap().contains("changed"));
 }
 
-/// What is of no store is changed by whoever wrote it.
+/// A record without a store is changed by its writer.
 #[test]
 fn no_site_replaces_what_another_wrote_and_what_is_of_no_store() {
     let end = central();
@@ -303,14 +304,14 @@ fn no_site_replaces_what_another_wrote_and_what_is_of_no_store() {
     assert!(get(&end.records, "system_log", "l").unwrap().contains("right, again"));
     assert!(get(&end.records, "asset", "x").unwrap().contains("right"));
     assert!(get(&end.records, "asset_log", "log").is_some());
-    // Central takes it out of a store: the site that had it may still say something of it.
+    // Central takes it out of a store: the site that had it may still change it.
     end.records.put("asset", [sync_tests::world::data(&storeless("central's"))]).unwrap();
     push(&end, "a", "asset", "x", asset("x", "STORE_a", "back").as_str());
     assert!(get(&end.records, "asset", "x").unwrap().contains("back"));
     assert!(end.storage.read().unwrap().record(&"asset".into(), &RecordId::from("x")).unwrap().is_some());
 }
 
-/// A record that was deleted stays its store's: whoever made it again would have what hangs on it.
+/// A deleted record still belongs to its store: a site that created it again would get its children.
 #[test]
 fn no_site_makes_again_what_was_deleted_in_the_store_of_another() {
     for kind in [Kind::Memory, Kind::Sqlite] {
@@ -325,7 +326,7 @@ fn no_site_makes_again_what_was_deleted_in_the_store_of_another() {
         push(&end, "a", "asset_internal_location", "l", &place("of-a"));
         push_one(&end, "a", ("Delete", "asset_internal_location", "l", "null"), (5, "[]"));
         assert!(get(&end.records, "asset_internal_location", "l").is_none());
-        // Nor does a site become the last in whose store it was deleted by telling of a backup.
+        // Nor does a site become the store of the deletion by reporting a backup.
         push_one(&end, "b", ("Delete", "asset_internal_location", "l", "null"), (5, "[]"));
         let backup = r#"[{"after":10,"before":100}]"#;
         push_one(&end, "b", ("Update", "asset_internal_location", "l", &place("of-b")), (4, backup));

@@ -8,7 +8,7 @@ use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError}
 use sync_core::{NoopObserver, Records, Role, Site, SyncOptions, SystemClock, status};
 use sync_tests::world::{asset, get, settings};
 
-/// A legacy server that says what it is told of a site, and has these stores.
+/// A legacy server with given answers about a site, and with these stores.
 struct Legacy {
     is_central: Mutex<bool>,
     url: Mutex<String>,

@@ -8,7 +8,7 @@ use sync_tests::typed::{ALL, typed, value};
 
 use super::{declared_upstream, example, list, release, text};
 
-/// Where a declaration differs from Open mSupply's on purpose: table, field, what differs, and why.
+/// Deliberate differences of a declaration from Open mSupply's: table, field, difference, and reason.
 const INTENDED: &[(&str, &str, &str, &str)] = &[
     (
         "asset_catalogue_property",
@@ -28,7 +28,7 @@ struct Difference {
     says: String,
 }
 
-/// Collects what differs, so that one run shows everything.
+/// Collects all differences, so that one run shows everything.
 #[derive(Default)]
 struct Differences(Vec<Difference>);
 

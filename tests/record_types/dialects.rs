@@ -1,4 +1,5 @@
-//! What central writes for older releases, against the wire history that Open mSupply's own declarations tell.
+//! The records that central writes for older releases, compared with the wire history in Open mSupply's own
+//! declarations.
 
 use serde_json::{Value, json};
 use sync_core::protocol::v6::{Action, BatchElement, Dialect, Release, WireRecord, release};
@@ -33,7 +34,7 @@ fn written(kind: &RecordType, at: Release, data: &Value) -> Option<Value> {
     serde_json::from_str(element.record.record_data.as_str()).ok()
 }
 
-/// Every release that any history speaks of, and the one before it.
+/// Every release in any history, and the one before it.
 fn releases() -> Vec<Release> {
     let before = |(major, minor, patch): Release| match patch {
         0 => (major, minor - 1, 99),
@@ -41,12 +42,12 @@ fn releases() -> Vec<Release> {
     };
     let all = declared_upstream();
     let told = all.iter().flat_map(|upstream| history(upstream).into_iter().map(|(release, _)| release));
-    // The one that lost a table is told in other words.
+    // The one that lost a table has other words.
     let told = told.chain([(2, 14, 0), (2, 14, 1)]);
     told.filter(|release| release.1 > 0).flat_map(|release| [before(release), release]).collect()
 }
 
-/// Whether a release has the table at all; how tables come and go is a matter of another test.
+/// True if a release has the table; another test checks how tables come and go.
 fn has(kind: &RecordType, at: Release) -> bool {
     written(kind, at, &json!({})).is_some()
 }

@@ -70,7 +70,7 @@ const DATE_TIMES: &[&str] = &[
 ];
 const LEGACY_DATES: &[&str] = &["\"\"", "\"0000-00-00\"", "\"0000-00-00T00:00:00\"", "\"2024-02-29 10:20:30\""];
 
-/// Which of [`VALUES`] a kind accepts; it refuses all others.
+/// The [`VALUES`] that a kind accepts; it refuses all others.
 fn accepted(kind: FieldKind) -> Vec<&'static str> {
     // Beyond every float, and half of a surrogate pair: no value of any kind.
     const NO_VALUES: &[&str] = &["1e999", "\"\\ud800\""];
@@ -184,7 +184,7 @@ fn errors_name_the_place_and_the_kind_but_not_the_value() {
     }
 }
 
-/// The check that needs no Rust type, and reading into the Rust type, are two ways to the same answer.
+/// The check without a Rust type and the reading into the Rust type agree.
 #[test]
 fn checking_and_reading_agree_on_every_field() {
     for upstream in &declared_upstream() {

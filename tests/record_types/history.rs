@@ -6,13 +6,13 @@ use sync_tests::typed::{typed, value};
 
 use super::{declared_upstream, example, list, release, text};
 
-/// How a record of an older release differs from one of today.
+/// The difference of an older release's record from one of today.
 enum Older {
     /// A key had another name: older, current.
     Renamed(&'static str, &'static str),
-    /// A mandatory key was not there; what it reads as.
+    /// A mandatory key was missing; its value then.
     Missing(&'static str, fn() -> Value),
-    /// Nothing that this project has to read, and why.
+    /// A change that this project need not read, and the reason.
     NotRead(&'static str),
 }
 use Older::{Missing, NotRead, Renamed};
@@ -62,7 +62,7 @@ fn every_line_about_a_rename_or_a_mandatory_key_is_covered() {
         let table = text(upstream, "table_name");
         for line in list(upstream, "wire_history").iter().filter_map(Value::as_str) {
             let telling = ["rename", "mandatory", "must be present", "had to be present", "replaced by"];
-            // A line may begin with other words: what counts is the release before its first colon.
+            // A line may begin with other words: the release before its first colon counts.
             let (before, _) = line.split_once(": ").unwrap_or((line, ""));
             let since = before.split_whitespace().last().unwrap_or_default();
             if telling.iter().any(|word| line.contains(word)) {

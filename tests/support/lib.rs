@@ -1,4 +1,4 @@
-//! What tests share: a small world of one central server and its sites.
+//! Shared parts of the tests: a small world of one central server and its sites.
 
 pub mod capture;
 pub mod fuzz;

@@ -1,6 +1,7 @@
-//! A scripted HTTP/1.1 server on a loopback socket, for the answers that no sound server gives.
+//! A scripted HTTP/1.1 server on a loopback socket, for answers that no correct server gives.
 //!
-//! It stands before a real [`Central`] or the stand-in [`LegacyServer`]: what no script is about, that answers. Each connection is one exchange.
+//! It is in front of a real [`Central`] or the stand-in [`LegacyServer`], which answer everything outside the script.
+//! Each connection is one exchange.
 
 use std::collections::VecDeque;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -25,10 +26,10 @@ pub enum Reply {
     Made(Made),
     /// The head of a response and this many bytes of its body, then the end of the connection.
     Cut(HttpResponse, usize),
-    /// What central answers, of whose body only this many bytes come.
+    /// Central's answer, with only this many bytes of its body.
     Short(usize),
-    /// This many bytes of the request's body are read; then the response, if any, and the end of the connection with
-    /// the rest unread: whoever still sends sees a pipe that breaks.
+    /// This many bytes of the request's body are read; then come the response, if any, and the end of the connection
+    /// with the rest unread: a client that is still sending sees a broken pipe.
     Early(usize, Option<HttpResponse>),
     /// A whole response after a while.
     Late(Duration, HttpResponse),
@@ -129,7 +130,7 @@ impl RawServer {
                     break;
                 }
                 let shared = of_loop.clone();
-                // A connection that the other end breaks is what these tests are about.
+                // Connections that the other end breaks are the subject of these tests.
                 std::thread::spawn(move || drop(serve(&stream, &shared)));
             }
         });
@@ -141,7 +142,7 @@ impl RawServer {
         format!("http://{}", self.address)
     }
 
-    /// Gives this reply to the next request for a path; may be said several times.
+    /// Gives this reply to the next request for a path; may be called several times.
     pub fn once(&self, path: &str, reply: Reply) {
         let mut script = self.shared.script();
         match script.once.iter_mut().find(|(of, _)| of == path) {
@@ -160,7 +161,7 @@ impl RawServer {
         self.shared.script().above = Some((bytes, reply));
     }
 
-    /// Forgets the script: from now on everything goes to central.
+    /// Removes the script: from now on everything goes to central.
     pub fn heal(&self) {
         let mut script = self.shared.script();
         (script.once, script.always, script.above) = Default::default();
@@ -175,7 +176,7 @@ impl RawServer {
 impl Drop for RawServer {
     fn drop(&mut self) {
         self.shared.stopped.store(true, Ordering::SeqCst);
-        // Wakes the loop, which then sees that it is to end.
+        // Wakes the loop, which then ends.
         let _ = TcpStream::connect(self.address);
     }
 }
@@ -183,7 +184,7 @@ impl Drop for RawServer {
 fn serve(stream: &TcpStream, shared: &Shared) -> std::io::Result<()> {
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;
     let mut reader = BufReader::new(stream);
-    // What begins so is no HTTP but perhaps TLS; a sound server says so in HTTP.
+    // This beginning is not HTTP but perhaps TLS; a correct server says so in HTTP.
     if reader.fill_buf()?.first().is_some_and(|first| !first.is_ascii_uppercase()) {
         let refusal = HttpResponse::text(400, "this is HTTP");
         return send(stream, &refusal, refusal.body.len());
@@ -206,12 +207,12 @@ fn serve(stream: &TcpStream, shared: &Shared) -> std::io::Result<()> {
             Behind::Legacy(legacy) => match legacy.reply(&request) {
                 legacy_server::Reply::Whole(response) => send(stream, &response, response.body.len()),
                 legacy_server::Reply::Cut(response, sent) => send(stream, &response, sent),
-                // Until the other end has waited enough and goes.
+                // Until the client gives up.
                 legacy_server::Reply::Nothing => reader.read_exact(&mut [0]),
             },
             Behind::Central(central) => {
                 let response = central.handle(&request);
-                // As the thread would that a server has for it; a failure stays queued.
+                // As a server's own thread would; a failure stays queued.
                 let _ = central.integrate_waiting();
                 let sent = if let Some(Reply::Short(bytes)) = reply { bytes } else { response.body.len() };
                 send(stream, &response, sent)
@@ -244,7 +245,7 @@ fn choose(shared: &Shared, path: &str, length: usize) -> Option<Reply> {
     once.or_else(|| script.always.iter().find(|(of, _)| of == path).map(|(_, reply)| reply.clone()))
 }
 
-/// Reads a request up to its body; `None` if it is none.
+/// Reads a request up to its body; `None` if it is invalid.
 fn read_head(reader: &mut BufReader<&TcpStream>) -> std::io::Result<Option<(HttpRequest, usize)>> {
     let mut line = String::new();
     reader.read_line(&mut line)?;
@@ -270,10 +271,10 @@ fn read_head(reader: &mut BufReader<&TcpStream>) -> std::io::Result<Option<(Http
     Ok(Some((request, length)))
 }
 
-/// Sends a response whose head announces its whole body, and this many bytes of that.
+/// Sends a response whose head announces the whole body, and this many bytes of it.
 fn send(mut stream: &TcpStream, response: &HttpResponse, bytes: usize) -> std::io::Result<()> {
     let mut head = format!("HTTP/1.1 {} Scripted\r\nconnection: close\r\n", response.status);
-    // The length is that of the body, whatever else is said.
+    // The length is that of the body, whatever the headers say.
     for (name, value) in response.headers.iter().filter(|(name, _)| name != "content-length") {
         head.push_str(&format!("{name}: {value}\r\n"));
     }

@@ -23,7 +23,7 @@ use tempfile::TempDir;
 /// The password of every site.
 pub const PASSWORD: &str = "pass";
 
-/// Where the ends of a world keep what they have.
+/// Where the ends of a world store their data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// Each in an SQLite file.
@@ -140,7 +140,7 @@ impl CentralEnd {
         Self::over(Kind::Sqlite)
     }
 
-    /// A fresh one; its sites keep what they have as it does.
+    /// A new world; its sites use the same kind of storage.
     pub fn over(kind: Kind) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let storages = Storages { kind, folder, in_memory: Mutex::default() };
@@ -148,7 +148,7 @@ impl CentralEnd {
         Self::of(storages, storage)
     }
 
-    /// A fresh one over this storage; its sites keep what they have in memory.
+    /// A new world on this storage; its sites are in memory.
     pub fn over_storage(storage: Arc<dyn Storage>) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         Self::of(Storages { kind: Kind::Memory, folder, in_memory: Mutex::default() }, storage)
@@ -163,13 +163,13 @@ impl CentralEnd {
         Self { storage, central, sites, records, clock, storages }
     }
 
-    /// The server after a restart: over the same storage, with nothing in memory.
+    /// The server after a restart: on the same storage, with an empty memory.
     pub fn restarted(&self) -> Arc<Central> {
         let central = Central::stand_alone(self.storage.clone(), self.clock.clone());
         Arc::new(central.with_files(self.storages.files("central")))
     }
 
-    /// The same, which was started again and has run for so long: no request that was sent before is under way still.
+    /// The same, restarted and running for so long that no earlier request is still on its way.
     pub fn restarted_and_run_for(&self, time: Duration) -> Arc<Central> {
         let clock = Arc::new(Later { clock: self.clock.clone(), by: AtomicU64::new(0) });
         let central = Central::stand_alone(self.storage.clone(), clock.clone());
@@ -199,14 +199,14 @@ impl CentralEnd {
         self.sites.add_store(name, name, name, Some(store)).expect("a new store");
     }
 
-    /// A site that was added here, set up in a database of this name, over this transport.
+    /// A site that was added here, set up in a database of this name, with this transport.
     pub fn set_up_in(&self, database: &str, name: &str, transport: Arc<dyn Transport>) -> SiteEnd {
         self.set_up_over(self.storages.open(database), name, transport)
     }
 
-    /// A site that was added here, set up in this storage, over this transport.
+    /// A site that was added here, set up in this storage, with this transport.
     pub fn set_up_over(&self, storage: Arc<dyn Storage>, name: &str, transport: Arc<dyn Transport>) -> SiteEnd {
-        // A site needs nothing of what only a central server stores.
+        // A site needs nothing of the part for a central server.
         let storage: Arc<dyn Storage> = Arc::new(RemoteOnlyStorage::new(storage));
         let mut quick = SyncConfig::default();
         quick.integration_poll = Duration::from_millis(1);
@@ -253,7 +253,7 @@ pub fn get(records: &Records, table: &str, id: &str) -> Option<String> {
     found.map(|data| data.as_str().to_owned())
 }
 
-/// Writes an asset class straight into a storage, as an edit made there; gives its cursor.
+/// Writes an asset class directly into a storage, as a local edit; returns its cursor.
 pub fn put_class(storage: &dyn Storage, id: &str) -> Cursor {
     let change = NewChange {
         table: "asset_class".into(),

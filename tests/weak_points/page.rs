@@ -1,4 +1,4 @@
-//! The page of weak points is whole, and what it names is there.
+//! The page of weak points is complete, and its references exist.
 
 use std::path::Path;
 

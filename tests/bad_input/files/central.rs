@@ -99,7 +99,7 @@ fn an_upload_cut_at_any_byte_leaves_nothing() {
     assert_eq!(stored(&end, "f").as_deref(), Some(ALPHABET));
 }
 
-/// The parts come in any order, with others between; what is missing or wrong is told as Open mSupply tells it.
+/// The parts come in any order, with others between; missing or wrong ones get Open mSupply's answers.
 #[test]
 fn parts_in_any_order_and_parts_that_are_missing() {
     let end = world();
@@ -179,7 +179,7 @@ fn what_is_not_the_announced_file_is_not_kept() {
     assert_eq!(stored(&end, "h").as_deref(), Some(ALPHABET));
 }
 
-/// Whoever guesses passwords is counted here as at every other question, by site and address.
+/// Guesses of passwords are counted here as at every other request, by site and address.
 #[test]
 fn refused_attempts_count_for_files_too() {
     let end = world();

@@ -19,7 +19,7 @@ use super::Bench;
 const UPLOAD: &str = "/central/sync/upload_file";
 const DOWNLOAD: &str = "/central/sync/download_file";
 
-/// Bytes in which each place is told from its neighbours.
+/// Bytes in which each place differs from its neighbours.
 fn content(length: usize) -> Vec<u8> {
     (0..length as u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 17) as u8).collect()
 }
@@ -99,7 +99,7 @@ impl FileBench {
     }
 }
 
-/// No wait but for what is refused.
+/// Only refused files have a wait.
 fn at_once() -> FilesConfig {
     let mut config = FilesConfig::default();
     config.retry_wait = Duration::ZERO;

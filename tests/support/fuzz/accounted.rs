@@ -1,4 +1,4 @@
-//! A reading of served batches that is not the engine's own, and where each record of them must be by now.
+//! A reading of served batches that is independent of the engine, and the expected place of each record.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ pub(super) struct Claim {
     pub position: u64,
     /// The first position that was asked for.
     pub asked: u64,
-    /// Its table; empty where it has none that can be read.
+    /// Its table; empty if unreadable.
     pub table: String,
     id: String,
     action: String,
@@ -48,7 +48,7 @@ fn claim(position: u64, asked: u64, raw: &RawValue, record: &Object) -> Claim {
     }
 }
 
-/// Where answers to the same question differ, the last counts.
+/// If answers to the same request differ, the last counts.
 fn last_of_each_question(claims: Vec<(u64, Vec<Claim>)>) -> Vec<Claim> {
     let mut last: Vec<(u64, Vec<Claim>)> = Vec::new();
     for (asked, batch) in claims {
@@ -58,7 +58,7 @@ fn last_of_each_question(claims: Vec<(u64, Vec<Claim>)>) -> Vec<Claim> {
     last.into_iter().flat_map(|(_, batch)| batch).collect()
 }
 
-/// The records of V6 batches, as far as they can be read.
+/// The readable records of V6 batches.
 pub(super) fn pulled_records(served: &[&Served]) -> Vec<Claim> {
     let read = |served: &&Served| -> Option<(u64, Vec<Claim>)> {
         let request: Object = serde_json::from_slice(&served.request.body).ok()?;
@@ -77,7 +77,7 @@ pub(super) fn pulled_records(served: &[&Served]) -> Vec<Claim> {
     last_of_each_question(served.iter().filter_map(read).collect())
 }
 
-/// The records of V5 batches, as far as they can be read.
+/// The readable records of V5 batches.
 pub(super) fn central_records(served: &[&Served]) -> Vec<Claim> {
     let read = |served: &&Served| -> Option<(u64, Vec<Claim>)> {
         let (_, query) = served.request.url.split_once("cursor=")?;
@@ -93,8 +93,8 @@ pub(super) fn central_records(served: &[&Served]) -> Vec<Claim> {
     last_of_each_question(served.iter().filter_map(read).collect())
 }
 
-/// Asserts that the stored cursor has passed no record that is neither integrated nor set aside nor replaced by a newer
-/// one. `others` came the other way and may have replaced a record too.
+/// Asserts that the stored cursor has passed no record that is neither integrated, nor in quarantine, nor replaced by a
+/// newer one. `others` came on the other way and may have replaced a record too.
 #[track_caller]
 pub(super) fn assert_accounted(storage: &dyn Storage, cursor: &str, claims: &[Claim], others: &[Claim]) {
     let txn = storage.read().expect("a transaction");
@@ -127,9 +127,9 @@ pub(super) fn assert_accounted(storage: &dyn Storage, cursor: &str, claims: &[Cl
         let (table, id) = (TableName::from(claim.table.as_str()), RecordId::from(claim.id.as_str()));
         let here = txn.record(&table, &id).expect("a record");
         let integrated = match claim.action.to_ascii_lowercase().as_str() {
-            // It is gone, or bears the mark of its deletion.
+            // It is gone, or has the mark of its deletion.
             "delete" => here.as_ref().is_none_or(|data| data.as_str().contains("deleted_datetime")),
-            // Of a key that stands twice, the last value is here.
+            // Of a repeated key, the last value is here.
             "insert" | "update" => here.as_ref().is_some_and(|data| {
                 let claimed = || RecordData::parse(claim.data.as_str()).is_ok_and(|claimed| claimed.same_value(data));
                 as_it_travels(data.as_str()) == claim.data || claimed()

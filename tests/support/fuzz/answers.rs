@@ -1,4 +1,4 @@
-//! Answers of another end, V6 and V5: a site runs a whole cycle over a transport that gives them.
+//! Answers of another end, V6 and V5: a site runs a whole cycle on a transport that gives them.
 //!
 //! An input is a list of answers with a line `%%` between them. The first line of each says to which question it is
 //! given (`site`, `records`, `pull`, `push` or `status`), its status or how it fails (`broken`, `cut`, `timeout`,
@@ -22,7 +22,7 @@ use super::promises::assert_fault_of_the_other_end;
 use super::small_world::{B, SmallWorld, class, cycle, good_cycle};
 use crate::world::{SiteEnd, asset, get};
 
-/// The questions of a cycle: the word for each, and its path without the slash before it.
+/// The requests of a cycle: the word for each, and its path without the slash before it.
 const QUESTIONS: [(&str, &str); 5] = [
     ("site", "sync/v5/site"),
     ("records", "sync/v5/central_records"),
@@ -80,11 +80,11 @@ pub(super) struct Served {
     pub path: &'static str,
     pub request: HttpRequest,
     pub response: HttpResponse,
-    /// Whether the good central gave it, and not the input.
+    /// True if the good central gave it, and not the input.
     pub is_good: bool,
 }
 
-/// Answers from the input, and from a good central where the input has nothing.
+/// Answers from the input, and from a good central if the input has none.
 struct Scripted {
     good: Arc<dyn Transport>,
     answers: Mutex<VecDeque<Answer>>,
@@ -170,7 +170,7 @@ fn run(input: &[u8], otherwise: usize) {
     let all = |path: &str| served.iter().filter(|served| served.path == path).collect::<Vec<_>>();
     let of = |path: &str| all(path).into_iter().filter(|served| !served.is_good).collect::<Vec<_>>();
     let pulls = all(v6::path::PULL);
-    // Where everything is read again, it is another history whose positions count.
+    // If everything is read again, the positions of another history count.
     let again = pulls.iter().rposition(|served| asked_from(served) == 0).unwrap_or(0);
     let pulled: Vec<Claim> = pulled_records(&pulls);
     let legacy: Vec<Claim> = central_records(&of(&v5::path::CENTRAL_RECORDS[1..]));
@@ -183,8 +183,8 @@ fn run(input: &[u8], otherwise: usize) {
     if of(v6::path::PULL).is_empty() && report.error.is_none() {
         assert!(settled.get("asset_class", "planted").is_some(), "central answered, and its record is not here");
     }
-    // An edit stays whatever central says, unless central itself sends the record; and it is taken for pushed only
-    // where central said so, or that it is too large.
+    // An edit stays, whatever central says, unless central itself sends the record; it counts as pushed only if central
+    // said so, or that it is too large.
     assert!(settled.get("asset", "edit").is_some(), "the edit of the site is gone");
     let told_pushed = of(v6::path::PUSH)
         .iter()
@@ -192,7 +192,7 @@ fn run(input: &[u8], otherwise: usize) {
     let stores_changed = legacy.iter().any(|claim| claim.table == "store");
     let dealt_with = loss.filter(|loss| state_number(&settled, state::CENTRAL_LOST_KNOWN.name()) == loss.before);
     let of_edit = of(v6::path::PULL).iter().any(|served| may_hold(&served.response.body, b"edit"));
-    // What a backup holds gives way to what central has got since.
+    // Edits from a backup yield to versions that central received since.
     let gave_way = restored && of_edit;
     assert_converges(&world, &settled, told_pushed || stores_changed || gave_way);
     // What a central that lost everything is believed to have lost is whole again, at both ends, if it told no lie after.
@@ -206,7 +206,7 @@ fn run(input: &[u8], otherwise: usize) {
     }
 }
 
-/// As if all that is here were a backup, and nothing that was lost had been pushed.
+/// As if everything here were a backup, and no lost edit had been pushed.
 fn put_back(end: &SiteEnd) {
     let txn = end.storage.write().expect("a transaction");
     let newest = txn.last_cursor().expect("a cursor");
@@ -223,15 +223,15 @@ pub(super) fn state_number(end: &SiteEnd, name: &str) -> u64 {
     text.map_or(0, |text| text.parse().expect("a number"))
 }
 
-/// Whether a body may hold this word, as it is or escaped.
+/// True if a body may hold this word, plain or escaped.
 fn may_hold(body: &[u8], word: &[u8]) -> bool {
     body.windows(word.len()).any(|bytes| bytes == word) || body.windows(2).any(|bytes| bytes == b"\\u")
 }
 
-/// With a good central again, what is written from now on arrives, and so does what was not pushed yet.
+/// With a good central again, later edits arrive, and so do those that were not pushed yet.
 fn assert_converges(world: &SmallWorld, settled: &SiteEnd, lied_to: bool) {
     let cursor = || state_number(settled, state::PULL_CURSOR_V6.name());
-    // A lie may have moved the cursor to just where central's changelog ends by now: then it cannot be noticed.
+    // A lie may have moved the cursor to the exact end of central's changelog: then it cannot be noticed.
     let newest = || world.storage.read().and_then(|txn| txn.last_cursor()).expect("a cursor");
     let mut id = "later".to_owned();
     world.put_class(&id);
@@ -250,7 +250,7 @@ fn assert_converges(world: &SmallWorld, settled: &SiteEnd, lied_to: bool) {
     if !lied_to {
         assert!(get(&world.records, "asset", "edit").is_some(), "the site's edit is not at central");
     }
-    // What gave way to an edit goes out with the next push, and so does what a central that went back has lost.
+    // A record that yielded to an edit goes out with the next push, and so do the records that a restored central lost.
     let is_quiet = |_| {
         let report = good_cycle(settled, "a cycle more");
         (report.pushed, report.integrated) == (0, 0)

@@ -226,7 +226,7 @@ fn is_fresh(file: &[u8]) -> bool {
     file.len() <= page && file.get(103..105).is_none_or(|cells| cells == [0, 0])
 }
 
-/// A file is the fault of nobody but this machine, or it is of a newer version.
+/// A file is never the fault of anything but this machine, or it is of a newer version.
 #[track_caller]
 fn assert_local(error: &Error) {
     assert_error(error);
@@ -247,7 +247,7 @@ fn use_it(storage: Arc<SqliteStorage>) {
     world.put_class("planted");
     let end = world.site(storage, world.transport());
     match cycle(&end) {
-        // Who this site is may be damaged too: then what it is told fits that.
+        // The site's identity may be damaged too: then the answers fit that.
         Ok(report) => {
             if let Some(error) = &report.error {
                 assert_error(error);
@@ -263,7 +263,7 @@ fn use_it(storage: Arc<SqliteStorage>) {
 fn read_all(storage: &dyn Storage) -> Result<()> {
     let txn = storage.read()?;
     let mut result = Ok(());
-    // Each is asked for, whatever came of those before.
+    // Each is checked, whatever the result of those before.
     let mut note = |outcome: Result<()>| result = std::mem::replace(&mut result, Ok(())).and(outcome);
     for (table, _) in txn.record_counts().unwrap_or_default() {
         note(txn.records(&table, None, usize::MAX).map(drop));

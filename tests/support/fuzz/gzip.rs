@@ -25,7 +25,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.write_all(bytes).and_then(|()| encoder.finish()).expect("compressed")
 }
 
-/// What the recipe makes of the rest, and the content encoding it names.
+/// The body that the recipe makes of the rest, and the content encoding.
 fn cook(recipe: &str, rest: &[u8]) -> (Vec<u8>, String) {
     let number = |name: &str| {
         let value = recipe.split(' ').find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
@@ -54,7 +54,7 @@ fn cook(recipe: &str, rest: &[u8]) -> (Vec<u8>, String) {
     (body, coding.unwrap_or("gzip").to_owned())
 }
 
-/// What a reader makes of a gzipped body: the whole, too much, or nothing. It looks at no more than a byte beyond the
+/// A reader's result for a gzipped body: the whole, too much, or nothing. It reads no more than a byte beyond the
 /// limit.
 fn unzip(body: &[u8]) -> Result<Vec<u8>, u16> {
     let mut decoder = flate2::bufread::MultiGzDecoder::new(body);

@@ -1,4 +1,4 @@
-//! What answers claim that central lost, by a reading that is not the engine's, and what a site has to do about it.
+//! The losses that answers claim for central, read independently of the engine, and the required reaction of a site.
 
 use serde_json::Value;
 use sync_core::protocol::v6::path;
@@ -15,7 +15,7 @@ pub(super) struct Loss {
     pub at: usize,
     /// The lowest cursor that central claims to have kept.
     pub after: u64,
-    /// The highest one that it claims to have begun anew with.
+    /// The highest cursor with which it claims to have continued.
     pub before: u64,
 }
 
@@ -75,8 +75,8 @@ pub(super) fn assert_read_again(site: &SiteEnd, since: &[Served], loss: &Loss) {
     );
 }
 
-/// A central server that was believed to have lost everything, and has been good since: all of it is at the site, and the
-/// site's edit is there, even if it was told before that it had been taken.
+/// A central server that was believed to have lost everything, and has been good since: the site has all of its
+/// records, and central has the site's edit, even if the edit was acknowledged before.
 #[track_caller]
 pub(super) fn assert_whole_again(world: &SmallWorld, site: &SiteEnd, loss: &Loss) {
     for id in ["before", "planted"] {

@@ -1,8 +1,8 @@
-//! Targets for fuzzing: each takes any bytes, puts them where another end's bytes arrive, and checks what is promised.
-//! A target panics only if a promise is broken.
+//! Targets for fuzzing: each takes any bytes, uses them as those of another end, and checks promises. A target panics
+//! only if a promise is broken.
 //!
-//! `tests/fuzz.rs` runs them for a bounded time with inputs that [`Mutator`] makes; the package in `fuzz/` gives the same
-//! functions to libFuzzer. What stands in an input is written at the head of each target's file.
+//! `tests/fuzz.rs` runs them for a bounded time with inputs from [`Mutator`]; the package in `fuzz/` gives the same
+//! functions to libFuzzer. The head of each target's file describes its inputs.
 
 mod accounted;
 mod answers;
@@ -27,9 +27,9 @@ pub struct Target {
     pub name: &'static str,
     /// Runs it on an input.
     pub run: fn(&[u8]),
-    /// Inputs to begin with, made from the captured traffic and the examples.
+    /// Initial inputs, made from the captured traffic and the examples.
     pub seeds: fn() -> Vec<Vec<u8>>,
-    /// How many inputs a bounded run makes: as many as take a few seconds in an unoptimised build.
+    /// The number of inputs of a bounded run: a few seconds of an unoptimised build.
     pub inputs: u64,
 }
 

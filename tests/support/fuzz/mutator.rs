@@ -1,11 +1,11 @@
-//! Makes inputs out of others: it changes bytes, and the words, strings and JSON values that it sees in them.
+//! Makes inputs out of others: it changes bytes, and words, strings and JSON values in them.
 
 use std::ops::Range;
 
 /// No input grows beyond this.
 const BYTES_MAX: usize = 256 * 1024;
 
-/// Words and values that readers commonly stumble over, or that mean something to one of the targets.
+/// Words and values that readers often fail at, or that have a meaning for one of the targets.
 #[rustfmt::skip] // a list of words
 const WORDS: &[&str] = &[
     "null", "true", "false", "0", "-0", "-1", "1", "1.0", "1.5", "1e2", "1e999", "-1e-999", "127", "255", "65536", "2147483647",
@@ -142,7 +142,7 @@ impl Mutator {
         input.splice(key, new);
     }
 
-    /// Goes on with the rest of another input, or with a whole one after a line `%%`.
+    /// Continues with the rest of another input, or with a whole one after a line `%%`.
     fn splice(&mut self, input: &mut Vec<u8>, others: &[Vec<u8>]) {
         let Some(other) = self.pick(others) else { return };
         if self.below(2) == 0 {
@@ -184,7 +184,7 @@ impl Mutator {
     }
 }
 
-/// Where values stand: strings, words and numbers, and whatever brackets hold. The bytes need not be JSON.
+/// The places of values: strings, words, numbers, and contents of brackets. The bytes need not be JSON.
 fn spans(input: &[u8]) -> Vec<Range<usize>> {
     let (mut spans, mut open, mut at) = (Vec::new(), Vec::new(), 0);
     let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || b"+-._/=?&".contains(byte);

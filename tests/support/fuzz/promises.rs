@@ -1,4 +1,4 @@
-//! What is promised of every error and every message.
+//! The promises about every error and every message.
 
 use sync_core::protocol::PasswordHash;
 use sync_core::{Error, ErrorClass, SyncOutcome, SyncReport};
@@ -9,14 +9,14 @@ use crate::world::PASSWORD;
 /// No message is longer than this, whatever the other end sent.
 const MESSAGE_BYTES_MAX: usize = 2000;
 
-/// A text is short, and is one that a terminal can show.
+/// A text is short, and safe for a terminal.
 #[track_caller]
 pub(super) fn assert_text(message: &str) {
     assert!(message.len() <= MESSAGE_BYTES_MAX, "a message of {} bytes: {:.200}", message.len(), message);
     assert!(!message.chars().any(|c| c.is_control() && c != '\n'), "control characters: {message:?}");
 }
 
-/// A message is short, is one that a terminal can show, and tells no secret.
+/// A message is short, safe for a terminal, and contains no secret.
 #[track_caller]
 pub(super) fn assert_message(message: &str) {
     assert_text(message);
@@ -33,7 +33,7 @@ pub(super) fn as_it_travels(json: &str) -> String {
 /// What central says with status 400 may quote the request, up to this many characters of it.
 const QUOTED_CHARS_MAX: usize = 1000;
 
-/// A refusal in plain text, with any status but 200: some words, and what of the request they quote.
+/// A refusal in plain text, with any status except 200: some words, and the quoted part of the request.
 #[track_caller]
 pub(super) fn assert_refusal(status: u16, said: &str) {
     let quoted = said.strip_prefix("Json deserialize error: ").filter(|_| status == 400);
@@ -53,7 +53,7 @@ pub(super) fn assert_error(error: &Error) {
     assert_message(&error.to_string());
 }
 
-/// What another end sends is never the fault of this machine, of whoever called, or of another cycle.
+/// Input of another end is never the fault of this machine, of the caller, or of another cycle.
 #[track_caller]
 pub(super) fn assert_fault_of_the_other_end(report: &SyncReport) {
     for warning in &report.warnings {

@@ -25,7 +25,7 @@ pub(super) fn run(input: &[u8]) {
     }
 }
 
-/// The check and the typed read agree; what is written back is accepted and equal in value. Says whether it is accepted.
+/// The check and the typed read agree; written data are accepted and equal in value. Returns whether it is accepted.
 fn is_checked_and_read_alike(typed: &Typed, data: &RecordData) -> bool {
     let (kind, table) = (typed.kind, typed.kind.table);
     let read = (typed.round_trip)(data);
@@ -33,7 +33,7 @@ fn is_checked_and_read_alike(typed: &Typed, data: &RecordData) -> bool {
         (Ok(_), Ok(written)) => written,
         (Ok(_), Err(error)) => panic!("{table}: the check accepts what reading refuses: {error}"),
         (Err(error), Ok(_)) => {
-            // Only a key that no field has may be refused by the check alone: reading keeps such as they came.
+            // Only an unknown key may be refused by the check alone: reading keeps such keys as they came.
             let declared = kind.fields.iter().any(|field| error.path == format!("$.{}", field.name));
             assert!(
                 !declared && error.path.starts_with("$."),
@@ -91,8 +91,8 @@ fn same_value(kind: FieldKind, one: &RawValue, other: &RawValue) -> bool {
     }
 }
 
-/// A record that is accepted and stored comes back as the very bytes, reaches the other end, and comes back from there to
-/// the site when it is made anew; older spellings reach it in the current one, and U+FDD0 may come as its escape.
+/// A record that is accepted and stored comes back byte by byte, reaches the other end, and comes back to the site when
+/// it is set up again; older spellings arrive in the current one, and U+FDD0 may arrive as its escape.
 fn travels(kind: &RecordType, data: &RecordData) {
     let (table, world) = (TableName::from(kind.table), SmallWorld::new());
     let site = world.set_up(B);
@@ -139,7 +139,7 @@ fn travels(kind: &RecordType, data: &RecordData) {
     assert_arrived((&again.records, again.storage.as_ref()), current, everyone, "at a site that is made anew");
 }
 
-/// The examples that a record names as its parents, as far as it names them.
+/// The examples that a record names as its parents.
 fn plant_parents(world: &SmallWorld, kind: &RecordType, data: &RecordData) {
     let fields: Fields<'_> = data.fields().expect("an object");
     for field in kind.fields {
@@ -147,7 +147,7 @@ fn plant_parents(world: &SmallWorld, kind: &RecordType, data: &RecordData) {
         let Some((_, example)) = examples().iter().find(|(table, _)| table == parent) else { continue };
         let typed = ALL.iter().find(|typed| typed.kind.table == parent).expect("a record type");
         plant_parents(world, typed.kind, example);
-        // Where central may not write it, the record waits.
+        // If central may not write it, the record waits.
         let _ = world.records.put(parent, [example.clone()]);
     }
 }

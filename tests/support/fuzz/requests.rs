@@ -19,7 +19,7 @@ use super::seeds::examples;
 use super::small_world::{B, C, SECRET, SmallWorld, good_cycle};
 use crate::world::{SiteEnd, asset, data};
 
-/// How long central takes what counts lower than before for something that was held up.
+/// How long central takes a row with a lower cursor than before for a late one.
 const LATE: Duration = Duration::from_secs(15 * 60);
 
 /// Records by table and id.
@@ -67,7 +67,7 @@ pub(super) fn run(input: &[u8]) {
     assert_serves_good_sites(&world);
 }
 
-/// Records of central, of the other site and of the legacy server, which the site that asks may not change.
+/// Records of central, of the other site and of the legacy server, which the sending site may not change.
 fn plant(world: &SmallWorld) {
     world.put_class("class");
     world
@@ -89,7 +89,7 @@ fn held(storage: &dyn Storage) -> Held {
     held
 }
 
-/// Who central is, what it lost, and its sites without the time of their last pull.
+/// Central's identity, its losses, and its sites without the time of their last pull.
 fn identity(storage: &dyn Storage) -> String {
     let txn = storage.read().expect("a transaction");
     let state = [
@@ -104,16 +104,16 @@ fn identity(storage: &dyn Storage) -> String {
     for site in &mut sites {
         site.last_pull_at = None;
     }
-    // Shown whole: a site's own `Debug` leaves out what is secret.
+    // Shown whole: a site's own `Debug` leaves out secrets.
     let sites = sites.iter().map(|site| (site.id, &site.uuid, &site.name, &site.secret, &site.hardware_id));
     format!("{state:?} {:?}", sites.collect::<Vec<_>>())
 }
 
-/// A response of the protocol: a status that it has, a body of the shape that belongs to it, and no secret.
+/// A response of the protocol: one of its statuses, a body of the right format, and no secret.
 fn assert_in_shape(request: &HttpRequest, response: &HttpResponse) {
     let what = format!("{request:?} is answered with {}", response.status);
     let body = String::from_utf8(response.body.clone()).unwrap_or_else(|_| panic!("{what}, not UTF-8"));
-    // What a site sent may be quoted to it; what another one sent, or what is kept of it, is not.
+    // A site's own input may be quoted to it, but not that of another site, nor its stored data.
     assert!(![SECRET, C.1].iter().any(|secret| body.contains(secret)), "{what}: a secret is told");
     let route = request.url.split('?').next().unwrap_or_default();
     if route.starts_with("/sync/v5/") {
@@ -183,7 +183,7 @@ fn assert_envelope(route: &str, what: &str, body: &str) {
     }
 }
 
-/// The tables that a site may write at all, and the field that names the store, or the parent that has it.
+/// The tables that a site may write, and the field that names the store, or the parent that has it.
 const WRITTEN_BY_SITES: &[(&str, &str, &str)] = &[
     ("asset", "store_id", ""),
     ("asset_internal_location", "asset_id", "asset"),
@@ -200,7 +200,7 @@ const WRITTEN_BY_SITES: &[(&str, &str, &str)] = &[
     ("vaccination", "", ""),
 ];
 
-/// What changed is what site B may write: in tables that sites write, of its own store or of none.
+/// Only records that site B may write have changed: of tables that sites write, of its own store or of none.
 fn assert_only_allowed_changes(before: &Held, after: &Held) {
     let keys = before.keys().chain(after.keys().filter(|key| !before.contains_key(*key)));
     for key in keys.filter(|key| before.get(*key) != after.get(*key)) {
@@ -229,9 +229,9 @@ fn assert_only_allowed_changes(before: &Held, after: &Held) {
     }
 }
 
-/// Whatever was sent before: a site's whole cycle goes well, and can read all that it gets.
+/// After any input, a site's whole cycle succeeds, and it can read all its records.
 fn assert_serves_good_sites(world: &SmallWorld) {
-    // A site that is set up anew counts its edits anew: for so long they may seem to have been held up on their way.
+    // A site that is set up again counts its edits anew: for so long they may seem late.
     world.clock.sleep(LATE);
     for who in [C, B] {
         let site = world.set_up(who);
@@ -258,13 +258,13 @@ fn assert_serves_good_sites(world: &SmallWorld) {
         }
         site.records.delete("asset", &id).expect("a delete");
         good_cycle(&site, &what);
-        // The store of the next site is another one; no site takes it by itself.
+        // The store of the next site is another one; no site gets it automatically.
         world.records.put("asset", [asset("good", B.2, "given to the next")]).expect("an edit");
     }
 }
 
-/// Whatever cursors the pushes named, and whatever they said that their site had lost: later edits of the same records
-/// are taken, of a type that a site gets back and of one that it does not.
+/// With any cursors of the pushes and any reported losses, later edits of the same records are accepted, of a type that
+/// a site gets back and of one that it does not.
 fn assert_takes_edits_of_what_was_pushed(world: &SmallWorld, site: &SiteEnd) {
     let (_, form) = examples().iter().find(|(table, _)| table == "contact_form").expect("an example");
     let edited = data(&form.as_str().replace("The stocktake screen is slow.", "It is fast again."));

@@ -1,4 +1,4 @@
-//! Inputs to begin with: the captured traffic, the examples of the record types, and recipes.
+//! Initial inputs: the captured traffic, the examples of the record types, and recipes.
 
 use std::sync::OnceLock;
 

@@ -1,4 +1,4 @@
-//! A world that is made anew for each input: in memory, under a clock that stands still, with a hash that costs nothing.
+//! A new world for each input: in memory, with a clock that stands still and a cheap hash.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,7 +21,7 @@ use crate::world::{PASSWORD, SiteEnd, data};
 pub(super) const B: (&str, &str, &str) = ("site_b", "hardware-0001", "STORE_SITE_B");
 pub(super) const C: (&str, &str, &str) = ("site_c", "machine-c", "STORE_SITE_C");
 
-/// What central keeps of [`PASSWORD`], with the least cost that the hash allows.
+/// Central's stored form of [`PASSWORD`], with the least cost that the hash allows.
 pub(super) const SECRET: &str =
     "$argon2id$v=19$m=8,t=1,p=1$c2FsdG9mdGVzdHM$VtIW1eZtKyrhtoq903wsKiAkpqXUuUWksN86O+cV/u0";
 
@@ -43,7 +43,7 @@ impl Clock for StillClock {
     }
 }
 
-/// Central with its two sites, of which none has been there yet.
+/// Central with its two sites, of which none has signed in yet.
 pub(super) struct SmallWorld {
     pub storage: Arc<dyn Storage>,
     pub central: Arc<Central>,
@@ -81,7 +81,7 @@ impl SmallWorld {
         Arc::new(InProcess::new(self.central.clone()))
     }
 
-    /// A site over a storage and a transport of its own; nothing is asked yet.
+    /// A site on its own storage and transport, before any request.
     pub(super) fn site(&self, storage: Arc<dyn Storage>, transport: Arc<dyn Transport>) -> SiteEnd {
         let mut config = SyncConfig::default();
         config.attempts = 2;
@@ -121,7 +121,7 @@ pub(super) fn cycle(end: &SiteEnd) -> Result<SyncReport> {
     end.site.sync(&SyncOptions::default(), &mut NoopObserver)
 }
 
-/// A cycle with a good central, which must go well whatever was before.
+/// A cycle with a good central, which must succeed after any input.
 #[track_caller]
 pub(super) fn good_cycle(end: &SiteEnd, what: &str) -> SyncReport {
     let report = cycle(end).unwrap_or_else(|error| panic!("{what}: {error} {:?}", error.causes()));

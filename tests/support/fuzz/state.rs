@@ -1,4 +1,4 @@
-//! Settings and cursors that something else changed.
+//! Settings and cursors that another program changed.
 //!
 //! An input is a list of lines `key=value`, each a row of the site's state. A value is text as it stands, with `\n` for
 //! the end of a line, and is cut at 500 characters: what a site's administrator sets is not the other end's to blow up.
@@ -40,7 +40,7 @@ pub(super) const KEYS: &[&str] = &[
     "resend",
 ];
 
-/// Those that are a position, and that every cycle of a settled site reads.
+/// Positions that every cycle of a settled site reads.
 const CURSORS: &[&str] = &[
     "pull_cursor_v6",
     "push_cursor_v6",
@@ -50,7 +50,7 @@ const CURSORS: &[&str] = &[
     "central_lost_known",
 ];
 
-/// Whether a text cannot be what its row holds: a position, or pairs of numbers.
+/// True if a text is invalid for its row: a position, or pairs of numbers.
 fn is_damaged(name: &str, text: &str) -> bool {
     let is_pair = |line: &str| {
         line.split_once(' ').is_some_and(|(one, other)| [one, other].iter().all(|n| n.parse::<u64>().is_ok()))
@@ -109,7 +109,7 @@ pub(super) fn run(input: &[u8]) {
     assert!(site.get("asset_class", "later").is_some() && get(&world.records, "asset", "later").is_some());
 }
 
-/// The errors of all that reads the state: its status, a question to each server, a write, and a cycle.
+/// The errors of everything that reads the state: its status, a request to each server, a write, and a cycle.
 fn everything_that_reads_state(site: &SiteEnd) -> Vec<Error> {
     let mut errors = Vec::new();
     errors.extend(status(site.storage.as_ref()).err());
@@ -134,7 +134,7 @@ fn everything_that_reads_state(site: &SiteEnd) -> Vec<Error> {
 fn assert_says_what_is_wrong(site: &SiteEnd, said: &[Error], rows: &[(&'static str, String)]) {
     let last = |name: &str| rows.iter().rev().find(|(key, _)| *key == name).map(|(_, value)| value.as_str());
     let codes: Vec<&str> = said.iter().map(Error::code).collect();
-    // One fault may hide others: what each row is good for shows where it is the only one.
+    // One fault may hide others: each row is tested alone too.
     let is_alone = |name: &str| rows.iter().all(|(key, _)| *key == name);
     for name in KEYS {
         let Some(bad) = last(name).filter(|text| is_damaged(name, text)) else { continue };
@@ -151,7 +151,7 @@ fn assert_says_what_is_wrong(site: &SiteEnd, said: &[Error], rows: &[(&'static s
     if let Some(bad) = last("legacy_url").filter(|text| !usable(text)) {
         assert!(codes.contains(&"invalid_url"), "the address {bad:?}: {codes:?}");
     }
-    // Nothing of this is the fault of a server that went by the book.
+    // None of this is the fault of a correct server.
     let peer = said.iter().find(|error| error.class() == ErrorClass::PeerFault);
     if let Some(error) = peer {
         panic!("a good server is blamed: {} {error}", error.code());

@@ -76,7 +76,7 @@ pub(super) fn run(input: &[u8]) {
             false
         }
     };
-    // What is called taken is whole and here; of anything else there is nothing.
+    // An acknowledged file is complete and here; nothing is left of any other.
     assert_eq!(kept.as_deref(), taken.then_some(BYTES), "{said}");
     let found = files.verify(|| Ok(())).expect("a folder");
     assert_eq!((found.sound, found.findings.len()), (u64::from(taken), 0), "{found:?}");
