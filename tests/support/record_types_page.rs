@@ -34,7 +34,7 @@ const HEAD: &str = "\
 This page is generated from the declarations in `sync-core/src/record/types`; do not edit it. After a change of a
 declaration, renew it with `UPDATE_DOCS=1 cargo test -p sync-tests page`; a test compares the two.
 
-What travels between a remote site and the Open mSupply central server over protocol V6, in the spelling of v2.19.00.
+The records that travel between a remote site and the Open mSupply central server over protocol V6, in the spelling of v2.19.00.
 *Pulled* types go from central to sites, *pushed* types from sites to central. *After* names the tables that are
 integrated first.
 

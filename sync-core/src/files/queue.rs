@@ -1,5 +1,5 @@
 //! The queue of files. It follows the changelog: each new or changed reference is added once, in the order of the
-//! changelog, whoever wrote it.
+//! changelog, by any writer.
 
 use std::collections::HashSet;
 use std::time::Duration;
