@@ -9,12 +9,13 @@ use std::thread;
 use std::time::Duration;
 
 use serde_json::Value;
-use sync_core::central::SiteRegistry;
+use sync_core::Replica;
+use sync_core::Result;
+use sync_core::central::Central;
 use sync_core::protocol::PasswordHash;
 use sync_core::record::{Cursor, StoreId};
 use sync_core::storage::{CycleLock, ReadTxn, Selection, SqliteStorage, Storage, WriteTxn};
 use sync_core::transport::{HttpRequest, Method};
-use sync_core::{Central, Result, SystemClock};
 use sync_testkit::CountingStorage;
 use sync_tests::world::{PASSWORD, asset, put_class};
 
@@ -23,10 +24,10 @@ const FOR_EVER: Duration = Duration::from_secs(120);
 
 /// A central server over this storage with a site `a` that has the store `STORE_a`.
 fn central(storage: Arc<dyn Storage>) -> Arc<Central> {
-    let sites = SiteRegistry::open(storage.clone(), Arc::new(SystemClock::new())).unwrap();
+    let sites = Replica::with_storage(storage.clone()).site_registry().unwrap();
     sites.add("a", &PasswordHash::of_password(PASSWORD)).unwrap();
     sites.add_store("a", "a", "a", Some(StoreId::from("STORE_a"))).unwrap();
-    let central = Arc::new(Central::stand_alone(storage, Arc::new(SystemClock::new())));
+    let central = Arc::new(Replica::with_storage(storage).stand_alone_central());
     // The first contact binds the hardware id.
     assert!(pull(&central, 0, 1)["is_last_batch"].is_boolean());
     central
@@ -267,16 +268,16 @@ fn no_row_that_is_committed_late_is_skipped_by_one_who_reads_along() {
     assert!(changes.windows(2).all(|pair| pair[0].cursor < pair[1].cursor));
 }
 
-fn class(id: &str) -> sync_core::NewChange {
-    sync_core::NewChange {
+fn class(id: &str) -> sync_core::changelog::NewChange {
+    sync_core::changelog::NewChange {
         table: "asset_class".into(),
         id: id.into(),
-        action: sync_core::ChangeAction::Upsert,
+        action: sync_core::changelog::ChangeAction::Upsert,
         store: None,
         name: None,
         source_site: None,
         is_sync_update: false,
-        audience: sync_core::Audience::Everyone,
-        changed_at: sync_core::Timestamp::from_unix_millis(0),
+        audience: sync_core::changelog::Audience::Everyone,
+        changed_at: sync_core::clock::Timestamp::from_unix_millis(0),
     }
 }

@@ -7,13 +7,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use sync_core::driver::{CycleEnd, Driver, DriverConfig, DriverHandle, DriverObserver};
 use sync_core::protocol::PasswordHash;
 use sync_core::storage::{MemoryStorage, Storage as _, state};
 use sync_core::transport::{HttpTransport, Timeouts};
-use sync_core::{
-    CycleEnd, Driver, DriverConfig, DriverHandle, DriverObserver, Site, SyncEvent, SyncObserver, SyncOptions,
-    SyncOutcome, SystemClock,
-};
+use sync_core::{Replica, Site, SyncEvent, SyncObserver, SyncOptions, SyncOutcome};
 
 const SOON: Duration = Duration::from_secs(2);
 
@@ -40,7 +38,7 @@ fn unanswered() -> (Site, Arc<MemoryStorage>) {
     txn.commit().expect("a commit");
     let wait = Duration::from_secs(60);
     let timeouts = Timeouts { connect: wait, send: wait, response: wait, receive: wait };
-    let site = Site::new(storage.clone(), Arc::new(HttpTransport::new(&timeouts)), Arc::new(SystemClock::new()));
+    let site = Replica::with_storage(storage.clone()).site(Arc::new(HttpTransport::new(&timeouts)));
     (site, storage)
 }
 

@@ -6,9 +6,10 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use sync_core::central::{Central, SiteRegistry};
+use sync_core::Replica;
+use sync_core::Result;
+use sync_core::clock::SystemClock;
 use sync_core::storage::{CycleLock, MemoryStorage, ReadTxn, SqliteStorage, Storage, WriteTxn};
-use sync_core::{Result, SystemClock};
 use sync_testkit::{CountingStorage, FaultyStorage, RemoteOnlyStorage};
 use tempfile::TempDir;
 
@@ -65,9 +66,10 @@ fn a_central_server_over_a_storage_for_remote_sites_says_so() {
     assert!(txn.as_central().is_none() && txn.as_central_writer().is_none());
     drop(txn);
     let clock = Arc::new(SystemClock::new());
-    let sites = SiteRegistry::open(storage.clone(), clock.clone()).unwrap();
+    let replica = Replica::builder().clock(clock.clone()).with_storage(storage.clone());
+    let sites = replica.site_registry().unwrap();
     assert_eq!(sites.list().unwrap_err().code(), "wrong_role");
-    let central = Central::stand_alone(storage, clock);
+    let central = replica.stand_alone_central();
     let error = central.integrate_waiting().unwrap_err();
     assert_eq!(error.to_string(), "this needs a central server, and this database is a storage for remote sites only",);
 }

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use sync_core::record::Cursor;
-use sync_core::record::{RecordId, TableName};
+use sync_core::record::{Cursor, RecordId, TableName};
+use sync_core::site::Step;
 use sync_core::storage::{QuarantineCause, state};
 use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
-use sync_core::{Error, NoopObserver, Step, SyncConfig, SyncEvent, SyncOptions, SyncOutcome};
+use sync_core::{Error, NoopObserver, SyncConfig, SyncEvent, SyncOptions, SyncOutcome};
 use sync_tests::world::{CentralEnd, Kind, asset, data, get};
 
 /// Makes a test of each in a world over SQLite files and in one in memory.
@@ -195,7 +195,7 @@ fn central_keeps_what_breaks_the_rules_with_its_reason(central: CentralEnd) {
         known: Default::default(),
         quarantine: None,
     };
-    let now = sync_core::Timestamp::from_unix_millis(0);
+    let now = sync_core::clock::Timestamp::from_unix_millis(0);
     txn.stage(&bad("asset_class", "c", r#"{"id":"c","name":"mine"}"#), now).unwrap();
     txn.stage(&bad("asset", "x", asset("x", "STORE_b", "").as_str()), now).unwrap();
     txn.stage(&bad("asset", "ok", asset("ok", "STORE_a", "").as_str()), now).unwrap();
@@ -386,7 +386,7 @@ fn values_that_a_peer_could_not_read_stop_nobody(central: CentralEnd) {
     a.sync();
     b.sync();
     let deep = format!("{}{}", "[".repeat(2000), "]".repeat(2000));
-    let now = sync_core::Timestamp::from_unix_millis(0);
+    let now = sync_core::clock::Timestamp::from_unix_millis(0);
     for (number, value) in ["1e999", "\"\\ud800\"", &deep, r#"{"x":[1e999]}"#].into_iter().enumerate() {
         let json = format!(r#"{{"ID":"j","store_ID":"STORE_a","name_ID":"n","inactive":false,"more":{value}}}"#);
         let error = a.records.put("name_store_join", [data(&json)]).unwrap_err();

@@ -5,12 +5,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
+use sync_core::clock::{Clock, Timestamp};
+use sync_core::driver::{CycleEnd, Driver, DriverConfig, DriverHandle, DriverObserver};
 use sync_core::protocol::PasswordHash;
 use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
-use sync_core::{
-    Clock, CycleEnd, Driver, DriverConfig, DriverHandle, DriverObserver, Site, SyncConfig, SyncEvent, SyncObserver,
-    SystemClock, Timestamp,
-};
+use sync_core::{Replica, SyncConfig, SyncEvent, SyncObserver};
 use sync_tests::world::{CentralEnd, Kind, SiteEnd, asset, get};
 
 type Plan = Box<dyn FnOnce() + Send>;
@@ -139,7 +138,8 @@ fn world() -> World {
     let mut quick = SyncConfig::default();
     quick.attempts = 1;
     quick.integration_poll = Duration::ZERO;
-    end.site = Site::new(end.storage.clone(), line.clone(), clock.clone()).with_config(quick);
+    end.site =
+        Replica::builder().clock(clock.clone()).with_storage(end.storage.clone()).site(line.clone()).with_config(quick);
     let driver = Driver::new(end.site.clone(), DriverConfig::default()).with_chance(|| 1.0);
     let handle = driver.handle();
     World { central, line, clock, end, driver, handle }
@@ -358,7 +358,7 @@ impl DriverObserver for Tell {
 #[test]
 fn over_a_real_clock_other_threads_wake_it() {
     let world = world();
-    let site = Site::new(world.end.storage.clone(), world.line.clone(), Arc::new(SystemClock::new()));
+    let site = Replica::with_storage(world.end.storage.clone()).site(world.line.clone());
     let mut config = DriverConfig::default();
     // Longer than any test waits: only what is asked can wake it.
     config.interval = Duration::from_secs(100 * 24 * 3600);

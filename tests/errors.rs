@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use sync_core::catalogue;
+use sync_core::error::catalogue;
 
 /// The strings in double quotes right after a mark, everywhere in a source.
 fn quoted_after(source: &str, mark: &str) -> BTreeSet<String> {

@@ -3,11 +3,13 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use sync_core::clock::{Clock, SystemClock, Timestamp};
 use sync_core::files::{Attach, Fetch, FileFault, Files, FilesConfig};
 use sync_core::record::RecordId;
+use sync_core::site::{FilesOptions, FilesReport};
 use sync_core::storage::{FileDirection, FileEntry, FileState, MemoryStorage, Storage, state};
 use sync_core::transport::{HttpRequest, HttpResponse, StreamedBody, StreamedResponse, Transport, TransportError};
-use sync_core::{Clock, FilesOptions, FilesReport, NoopObserver, Site, SyncConfig, SystemClock, Timestamp};
+use sync_core::{NoopObserver, Replica, SyncConfig};
 use sync_testkit::FaultyStorage;
 use sync_tests::world::{CentralEnd, Kind, SiteEnd, asset, data, put_class};
 
@@ -62,7 +64,10 @@ impl World {
         site.sync();
         let folder = tempfile::tempdir().expect("a temporary folder");
         let clock = Arc::new(Ahead::default());
-        let files = Files::new(site.storage.clone(), clock.clone(), folder.path().join("files"));
+        let files = Replica::builder()
+            .clock(clock.clone())
+            .with_storage(site.storage.clone())
+            .files(folder.path().join("files"));
         Self { central, site, files, clock, _folder: folder }
     }
 
@@ -148,7 +153,11 @@ fn a_host_says_what_is_fetched() {
         let mut config = FilesConfig::default();
         config.fetch = fetch;
         let folder = world._folder.path().join(format!("{fetch:?}"));
-        world.files = Files::new(site.storage.clone(), world.clock.clone(), folder).with_config(config);
+        world.files = Replica::builder()
+            .clock(world.clock.clone())
+            .with_storage(site.storage.clone())
+            .files(folder)
+            .with_config(config);
         world.files.list(None, 9).unwrap();
         world.site = site;
         assert_eq!(ids.each_ref().map(|id| world.entry(id).next_at.is_some()), wanted, "{fetch:?}");
@@ -160,7 +169,8 @@ fn a_host_says_what_is_fetched() {
 fn an_attachment_is_whole_or_not_at_all() {
     let world = World::new();
     let storage = Arc::new(FaultyStorage::new(world.site.storage.clone()));
-    let files = Files::new(storage.clone(), world.clock.clone(), world.files.store().folder());
+    let files =
+        Replica::builder().clock(world.clock.clone()).with_storage(storage.clone()).files(world.files.store().folder());
     let count = || {
         let (entries, references) = world
             .site
@@ -186,7 +196,7 @@ fn an_attachment_is_whole_or_not_at_all() {
     assert_eq!(count(), (1, 1, 0));
     assert_eq!(attach(&files, "unknown", b"bytes").unwrap_err().code(), "not_found");
     let unset: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
-    let nobody = Files::new(unset, world.clock.clone(), world.files.store().folder());
+    let nobody = Replica::builder().clock(world.clock.clone()).with_storage(unset).files(world.files.store().folder());
     assert_eq!(attach(&nobody, "x", b"bytes").unwrap_err().code(), "not_set_up");
 }
 
@@ -331,7 +341,11 @@ fn what_came_with_a_status_is_said_of_the_file() {
     let mut config = SyncConfig::default();
     config.retry_wait = Duration::from_millis(1);
     let transport = Arc::new(TakesNone(world.central.transport()));
-    let site = Site::new(world.site.storage.clone(), transport, world.clock.clone()).with_config(config);
+    let site = Replica::builder()
+        .clock(world.clock.clone())
+        .with_storage(world.site.storage.clone())
+        .site(transport)
+        .with_config(config);
     let report = site.sync_files(&world.files, &FilesOptions::default(), &mut NoopObserver).expect("it begins");
     assert_eq!((report.uploaded, report.failed), (0, 1), "{report:?}");
     let entry = world.entry(&id);

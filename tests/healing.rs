@@ -1,14 +1,14 @@
 //! Records that were stuck, or are before the cursor, and continue without any help.
 
-use sync_core::quarantine;
+use sync_core::clock::Timestamp;
 use sync_core::record::StoreId;
 use sync_core::storage::{Incoming, Quarantine, QuarantineCause, Source, Storage, state};
-use sync_core::{NoopObserver, SyncOptions, Timestamp};
+use sync_core::{NoopObserver, SyncOptions};
 use sync_tests::world::{CentralEnd, Kind, SiteEnd, asset, data, document, get};
 
 /// The causes of quarantine, with the ids.
 fn set_aside(storage: &dyn Storage) -> Vec<(QuarantineCause, String)> {
-    let rows = quarantine(storage, 0, 100).unwrap();
+    let rows = storage.read().unwrap().quarantined(0, 100).unwrap();
     rows.into_iter().map(|(row, why)| (why.cause, row.incoming.id.to_string())).collect()
 }
 
@@ -231,6 +231,6 @@ fn what_hangs_on_a_deleted_record_can_still_be_deleted() {
     assert_eq!((report.pushed, report.quarantined), (1, 0));
     assert!(get(&central.records, "rnr_form_line", "l").is_none());
     assert!(get(&central.records, "rnr_form_line", "m").is_some(), "it was not asked for");
-    let aside = sync_core::quarantine(central.storage.as_ref(), 0, 10).unwrap();
+    let aside = central.storage.read().unwrap().quarantined(0, 10).unwrap();
     assert!(aside.is_empty(), "{aside:?}");
 }

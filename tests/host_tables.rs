@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use sync_core::error::Cause;
 use sync_core::storage::rusqlite::Connection;
-use sync_core::storage::{HookedRecord, SqliteStorage, Storage};
-use sync_core::{Cause, NoopObserver, SyncOptions, SyncOutcome};
+use sync_core::storage::{HookedRecord, Storage};
+use sync_core::{NoopObserver, Replica, SyncOptions, SyncOutcome};
 use tempfile::TempDir;
 
 use sync_tests::world::{CentralEnd, Kind, asset, data, document, put_class};
@@ -22,18 +23,18 @@ impl Host {
     }
 
     fn storage(&self) -> Arc<dyn Storage> {
-        let storage = SqliteStorage::open(self.path()).expect("a database");
         let table =
             "CREATE TABLE IF NOT EXISTS mine (kind TEXT, id TEXT, name TEXT, by_sync INTEGER, PRIMARY KEY (kind, id))";
-        storage.host_tables(table).expect("sound SQL");
         let refuses = self.refuses.clone();
-        Arc::new(storage.with_hook(move |connection: &Connection, record: &HookedRecord<'_>| {
+        let hook = move |connection: &Connection, record: &HookedRecord<'_>| {
             follow(connection, record)?;
             if refuses.load(Ordering::SeqCst) && record.id.as_str() == "bad" {
                 return Err("the host cannot".into());
             }
             Ok(())
-        }))
+        };
+        let replica = Replica::builder().host_tables(table).hook(hook).open(self.path()).expect("a database");
+        replica.storage().clone()
     }
 
     fn path(&self) -> std::path::PathBuf {

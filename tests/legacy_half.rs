@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sync_core::central::InProcess;
+use sync_core::clock::SystemClock;
 use sync_core::protocol::PasswordHash;
 use sync_core::protocol::v6::Action;
 use sync_core::record::SiteId;
+use sync_core::site::Step;
 use sync_core::storage::{MemoryStorage, QuarantineCause, Storage, state};
 use sync_core::transport::Transport;
 use sync_core::{
-    Central, Error, NoopObserver, Records, Settings, Site, Step, SyncConfig, SyncOptions, SyncOutcome, SyncReport,
-    SystemClock, quarantine, status,
+    Error, NoopObserver, Records, Replica, Settings, Site, SyncConfig, SyncOptions, SyncOutcome, SyncReport,
 };
 use sync_testkit::legacy_server::{
     Endpoint, Fault, LegacyAnd, LegacyServer, PASSWORD, PlannedFault, Refusal, SmallWorld, Spelling, Takes, rows,
@@ -44,8 +45,9 @@ impl End {
         quick.retry_wait = Duration::from_millis(1);
         quick.initialisation_wait = Duration::from_millis(200);
         quick.integration_wait = Duration::from_millis(500);
-        let site = Site::new(storage.clone(), line, clock.clone()).with_config(quick);
-        let records = Records::new(storage.clone(), clock);
+        let replica = Replica::builder().clock(clock.clone()).with_storage(storage.clone());
+        let site = replica.site(line).with_config(quick);
+        let records = replica.records();
         Self { storage, site, records }
     }
 
@@ -69,7 +71,7 @@ impl End {
     }
 
     pub(crate) fn causes(&self) -> Vec<(QuarantineCause, String)> {
-        let rows = quarantine(self.storage.as_ref(), 0, 100).unwrap();
+        let rows = self.storage.read().unwrap().quarantined(0, 100).unwrap();
         rows.into_iter().map(|(row, why)| (why.cause, row.incoming.id.to_string())).collect()
     }
 }
@@ -91,12 +93,9 @@ impl Country {
         let central = End::over(Arc::new(MemoryStorage::new()), legacy.clone());
         central.set_up(&world.central).unwrap();
         assert_eq!(central.sync().outcome, SyncOutcome::Done);
-        let authenticator = Arc::new(sync_core::central::LegacyAuthenticator::new(
-            central.storage.clone(),
-            legacy.clone(),
-            clock.clone(),
-        ));
-        let server = Central::new(central.storage.clone(), clock, authenticator);
+        let replica = Replica::builder().clock(clock.clone()).with_storage(central.storage.clone());
+        let authenticator = Arc::new(replica.legacy_authenticator(legacy.clone()));
+        let server = replica.central(authenticator);
         let server = Arc::new(server.with_own_site(central.site.clone()));
         let line = Arc::new(LegacyAnd::new(legacy.clone(), Arc::new(InProcess::new(server))));
         Self { legacy, world, line, central }
@@ -193,7 +192,7 @@ fn whatever_breaks_in_a_first_cycle_the_next_ones_go_on() {
                 let what = format!("{endpoint:?} {fault:?} {takes:?}");
                 let last = a.cycle();
                 assert!(last.error.is_none(), "{what}: {:?}", last.error);
-                assert!(status(a.storage.as_ref()).unwrap().initialised, "{what}");
+                assert!(Replica::with_storage(a.storage.clone()).status().unwrap().initialised, "{what}");
                 assert!(country.legacy.queued("district_a").is_empty(), "{what}");
                 for patient in &country.world.sites[0].patients {
                     assert!(a.get("name", patient).is_some(), "{what}");
@@ -296,7 +295,7 @@ fn what_a_host_writes_of_the_legacy_tables_reaches_the_server() {
     assert_eq!(a.records.put("transact", [data("[]")]).unwrap_err().code(), "bad_input");
     assert_eq!(a.records.delete("sensor", &"i".into()).unwrap_err().code(), "not_found");
 
-    assert_eq!(status(a.storage.as_ref()).unwrap().waiting.records, 2);
+    assert_eq!(Replica::with_storage(a.storage.clone()).status().unwrap().waiting.records, 2);
     let report = a.sync();
     assert_eq!(report.pushed, 2);
     let row = country.legacy.row("transact", "new").unwrap();
@@ -304,7 +303,7 @@ fn what_a_host_writes_of_the_legacy_tables_reaches_the_server() {
     assert_eq!(country.legacy.push_lengths("district_a"), [2, 0]);
     let pushed = country.legacy.pushed("district_a");
     assert_eq!(pushed.iter().map(|pushed| pushed.record.action).collect::<Vec<_>>(), [Action::Delete, Action::Update]);
-    assert_eq!(status(a.storage.as_ref()).unwrap().waiting.records, 0);
+    assert_eq!(Replica::with_storage(a.storage.clone()).status().unwrap().waiting.records, 0);
     assert_eq!(a.sync().pushed, 0);
 }
 

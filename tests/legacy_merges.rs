@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use sync_core::clock::Timestamp;
 use sync_core::protocol::v6::{Action, WireRecord};
 use sync_core::record::RecordData;
 use sync_core::storage::{Incoming, MemoryStorage, Quarantine, QuarantineCause, Source, Storage as _, state};
 use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
-use sync_core::{NoopObserver, SyncOptions, Timestamp};
+use sync_core::{NoopObserver, SyncOptions};
 use sync_testkit::legacy_server::{MergeBy, rows};
 use sync_tests::world::data;
 

@@ -1,6 +1,6 @@
 //! The legacy server's queue and the edits of a site, also after a restore from a backup.
 
-use sync_core::Step;
+use sync_core::site::Step;
 use sync_testkit::legacy_server::{Endpoint, Fault, PlannedFault, rows};
 use sync_tests::world::data;
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sync_core::protocol::PasswordHash;
 use sync_core::storage::{MemoryStorage, Storage as _, state};
-use sync_core::{Error, NoopObserver, Settings, Site, SyncOptions, SystemClock};
+use sync_core::{Error, NoopObserver, Replica, Settings, Site, SyncOptions};
 use sync_testkit::legacy_server::PASSWORD;
 
 use crate::legacy_half::Country;
@@ -22,8 +22,7 @@ fn settings(hardware_id: Option<&str>) -> Settings {
 
 /// A database on a machine.
 fn on(country: &Country, storage: &Arc<MemoryStorage>, machine: &str) -> Site {
-    let clock = Arc::new(SystemClock::new());
-    Site::new(storage.clone(), country.line.clone(), clock).with_machine_id(machine)
+    Replica::builder().machine_id(machine).with_storage(storage.clone()).site(country.line.clone())
 }
 
 fn sync(site: &Site) -> Result<(), Error> {

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, AtomicUsize, Ordering};
 
 use serde_json::json;
-use sync_core::Cause;
+use sync_core::error::Cause;
 use sync_core::protocol::v6::Action;
 use sync_core::storage::{MemoryStorage, QuarantineCause, Storage as _, state};
 use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
-use sync_core::{NoopObserver, SyncConfig, SyncOptions, status};
+use sync_core::{NoopObserver, Replica, SyncConfig, SyncOptions};
 use sync_testkit::legacy_server::rows;
 use sync_tests::world::{CentralEnd, Kind, data};
 
@@ -175,7 +175,7 @@ fn everything_arrives_through_a_proxy_that_answers_for_what_is_too_long() {
         assert!(a.get("unit", "u39").is_some(), "{status}");
         assert!(country.central.get("asset", "a49").is_some(), "{status}");
         assert!(country.legacy.row("transact", "t49").is_some() && country.legacy.queued(&site).is_empty(), "{status}");
-        let audit = a.site.audit(&MemoryStorage::new(), &mut NoopObserver).unwrap();
+        let audit = a.site.support().audit(&MemoryStorage::new(), &mut NoopObserver).unwrap();
         assert!(audit.lost.is_empty(), "{audit:?}");
         let (_, _, broken) = line.seen();
         assert!(broken < 50, "{broken}");
@@ -211,7 +211,7 @@ fn a_patient_and_an_audit_come_over_a_narrow_line_too() {
     a.sync();
     line.carries(EIGHT_KILOBYTES);
     let scratch = MemoryStorage::new();
-    let audit = a.site.audit(&scratch, &mut NoopObserver).unwrap();
+    let audit = a.site.support().audit(&scratch, &mut NoopObserver).unwrap();
     assert!(audit.lost.is_empty(), "{audit:?}");
     let (_, _, broken) = line.seen();
     assert!((3..20).contains(&broken), "{broken}");
@@ -245,7 +245,7 @@ fn a_record_that_breaks_the_line_stays_to_be_pushed_and_holds_up_no_other() {
         assert!(a.get("asset_class", "c").is_some(), "and what comes, comes");
         let refused = |(cause, _): &(QuarantineCause, String)| *cause == QuarantineCause::Refused;
         assert!(!a.causes().iter().any(refused), "{:?}", a.causes());
-        assert_eq!(status(a.storage.as_ref()).unwrap().waiting.records, 3);
+        assert_eq!(Replica::with_storage(a.storage.clone()).status().unwrap().waiting.records, 3);
     }
     line.carries(usize::MAX);
     a.sync();
@@ -287,7 +287,11 @@ fn a_record_that_is_too_large_takes_none_with_it_that_broke_the_line() {
     let report = a.cycle();
     assert_eq!((report.error.is_some(), report.refused), (true, 2), "{:?}", report.error);
     assert!(at_central("after") && !at_central("breaks") && at_legacy("after") && !at_legacy("breaks"));
-    assert_eq!(status(a.storage.as_ref()).unwrap().waiting.records, 2, "what broke the line stays to be pushed");
+    assert_eq!(
+        Replica::with_storage(a.storage.clone()).status().unwrap().waiting.records,
+        2,
+        "what broke the line stays to be pushed"
+    );
     line.is_guarded.store(false, Ordering::SeqCst);
     a.sync();
     assert!(at_central("breaks") && at_legacy("breaks"));

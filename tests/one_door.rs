@@ -3,11 +3,13 @@
 
 use std::sync::Arc;
 
+use sync_core::changelog::{Audience, ChangeAction, NewChange};
+use sync_core::clock::Timestamp;
 use sync_core::protocol::PasswordHash;
 use sync_core::record::RecordData;
 use sync_core::storage::{Quarantine, QuarantineCause, Source, Storage};
 use sync_core::transport::{HttpRequest, HttpResponse, Method, Transport, TransportError};
-use sync_core::{Audience, ChangeAction, Error, NewChange, SyncOutcome, Timestamp};
+use sync_core::{Error, SyncOutcome};
 use sync_tests::world::{CentralEnd, Kind, PASSWORD, asset, data, document, get};
 
 /// The quarantine: table, id and reason.

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use sync_core::record::Cursor;
-use sync_core::record::NameId;
+use sync_core::record::{Cursor, NameId};
+use sync_core::site::Step;
 use sync_core::storage::{QuarantineCause, SqliteStorage, state};
 use sync_core::support::is_of_patient;
 use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
-use sync_core::{Error, NoopObserver, Step, SyncOutcome, SyncReport, status};
+use sync_core::{Error, NoopObserver, Replica, SyncOutcome, SyncReport};
 use sync_tests::world::{CentralEnd, Kind, SiteEnd, data, document};
 
 /// A central server with a dose, and sites `a`, which writes, and `b`, which reads.
@@ -83,7 +83,8 @@ fn only_the_patient_comes_and_no_cursor_moves() {
     let b = world.reader(&["p", "q"]);
     world.vaccinate("vp", "p", "");
     world.vaccinate("vq", "q", "");
-    let (before, last) = (cursors(b), status(b.storage.as_ref()).unwrap().last_sync.map(|last| last.started_at));
+    let (before, last) =
+        (cursors(b), Replica::with_storage(b.storage.clone()).status().unwrap().last_sync.map(|last| last.started_at));
     let report = pull(b, "p");
     assert!(report.error.is_none(), "{report:?}");
     assert_eq!((report.outcome, report.pulled, report.integrated), (SyncOutcome::Done, 1, 1), "{report:?}");
@@ -93,7 +94,7 @@ fn only_the_patient_comes_and_no_cursor_moves() {
     let newest = b.storage.read().unwrap().log(1).unwrap().remove(0);
     assert!(is_of_patient(&newest) && newest.report["patient"] == "p", "{newest:?}");
     assert!(newest.report["steps"].to_string().contains("pull_patient"), "{newest:?}");
-    assert_eq!(status(b.storage.as_ref()).unwrap().last_sync.map(|last| last.started_at), last);
+    assert_eq!(Replica::with_storage(b.storage.clone()).status().unwrap().last_sync.map(|last| last.started_at), last);
     // The next cycle brings the rest, and this patient again without harm.
     b.sync();
     assert!(b.get("vaccination", "vq").is_some());
@@ -121,7 +122,7 @@ fn edits_made_here_stay() {
     let report = pull(b, "p");
     assert_eq!(report.kept_local, 1, "{report:?}");
     assert!(b.get("vaccination", "vp").unwrap().contains("of the clinic"));
-    assert_eq!(status(b.storage.as_ref()).unwrap().waiting.records, 1, "the edit still waits");
+    assert_eq!(Replica::with_storage(b.storage.clone()).status().unwrap().waiting.records, 1, "the edit still waits");
 }
 
 /// It begins at 0 each time, so a failing record must not always stop it at the same place.
@@ -146,7 +147,7 @@ fn a_record_at_which_the_database_fails_stops_no_other() {
         for id in ["before", "after"] {
             assert!(b.get("vaccination", id).unwrap().contains("second"), "{id}");
         }
-        let (row, why) = sync_core::quarantine(b.storage.as_ref(), 0, 9).unwrap().remove(0);
+        let (row, why) = b.storage.read().unwrap().quarantined(0, 9).unwrap().remove(0);
         assert_eq!((row.incoming.id.as_str(), why.cause), ("bad", QuarantineCause::Failed), "{}", why.reason);
     }
 }
@@ -190,7 +191,7 @@ fn who_must_synchronise_first_is_told() {
     let report = pull(b, "p");
     assert_eq!(
         report.error.unwrap().code(),
-        Error::CursorWentBack { server: sync_core::Server::Central, ours: 0, theirs: 0 }.code()
+        Error::CursorWentBack { server: sync_core::error::Server::Central, ours: 0, theirs: 0 }.code()
     );
     let _lock = b.storage.lock_cycle().unwrap();
     let busy = b.site.pull_patient(&NameId::new("p"), &mut NoopObserver).unwrap_err();

@@ -2,8 +2,9 @@
 
 use sync_core::protocol::v5::{FoundPatient, PatientQuery};
 use sync_core::record::{NameId, StoreId};
+use sync_core::site::Step;
 use sync_core::storage::{Storage, state};
-use sync_core::{Error, NoopObserver, Step, SyncOutcome, SyncReport};
+use sync_core::{Error, NoopObserver, SyncOutcome, SyncReport};
 use sync_testkit::legacy_server::{Endpoint, Fault, PlannedFault, legacy_id, rows};
 use sync_tests::world::{CentralEnd, Kind, SiteEnd, document};
 

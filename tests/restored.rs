@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex};
 
 use sync_core::central::InProcess;
 use sync_core::record::{Cursor, RecordData, StoreId};
-use sync_core::storage::{MemoryStorage, QuarantineCause, SqliteStorage, Storage, changelog_gaps, state};
+use sync_core::storage::{MemoryStorage, QuarantineCause, SqliteStorage, Storage, state};
 use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
-use sync_core::{NoopObserver, SyncConfig, SyncOptions, SyncReport, quarantine};
+use sync_core::{NoopObserver, SyncConfig, SyncOptions, SyncReport};
 use sync_testkit::FaultyStorage;
 use sync_tests::world::{CentralEnd, Kind, SiteEnd, asset, data, document, get, put_class};
 
@@ -122,7 +122,7 @@ fn an_edit_made_after_the_restore_wins_and_one_of_the_backup_that_lost_is_set_as
     assert_eq!(at_central(&central, "one").as_deref(), Some("3"));
     assert_eq!(at_site(&a, "two").as_deref(), Some("of central"));
     assert_eq!(at_central(&central, "two").as_deref(), Some("of central"));
-    let aside = quarantine(a.storage.as_ref(), 0, 10).unwrap();
+    let aside = a.storage.read().unwrap().quarantined(0, 10).unwrap();
     assert_eq!(aside.len(), 1);
     let (row, why) = &aside[0];
     assert_eq!((row.incoming.id.as_str(), why.cause), ("two", QuarantineCause::Refused));
@@ -307,7 +307,7 @@ fn where_a_restored_central_holds_another_version_the_sites_own_is_set_aside() {
     a.sync();
     a.sync();
     assert_eq!(at_site(&a, "x").as_deref(), Some("since"));
-    let aside = quarantine(a.storage.as_ref(), 0, 10).unwrap();
+    let aside = a.storage.read().unwrap().quarantined(0, 10).unwrap();
     assert!(aside[0].0.incoming.data.as_str().contains(r#""notes":"2""#), "nothing is lost: {aside:?}");
 }
 
@@ -373,7 +373,7 @@ fn only_what_central_may_have_lost_is_sent_again() {
 }
 
 fn lost(storage: &dyn Storage) -> Vec<(u64, u64)> {
-    let parts = changelog_gaps(storage.read().unwrap().as_ref()).unwrap();
+    let parts = state::changelog_gaps(storage.read().unwrap().as_ref()).unwrap();
     parts.iter().map(|part| (part.after.0, part.before.0)).collect()
 }
 
@@ -475,7 +475,7 @@ fn a_record_of_the_legacy_server_that_cannot_be_read_stops_no_other() {
     let report = a.sync();
     assert_eq!(report.quarantined, 1);
     assert!(a.get("item", "i1").is_some() && a.get("item", "i3").is_some());
-    let aside = quarantine(a.storage.as_ref(), 0, 10).unwrap();
+    let aside = a.storage.read().unwrap().quarantined(0, 10).unwrap();
     assert_eq!((aside[0].0.incoming.id.as_str(), aside[0].1.cause), ("i2", QuarantineCause::Malformed));
     assert!(aside[0].1.reason.contains("unknown variant `upsert`"), "{}", aside[0].1.reason);
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sync_core::storage::state;
-use sync_core::{Site, SyncConfig, SystemClock};
+use sync_core::{Replica, SyncConfig};
 use sync_tests::world::{CentralEnd, Kind, SiteEnd, asset, document, get};
 
 fn write(site: &SiteEnd, id: &str, notes: &str) {
@@ -91,7 +91,7 @@ fn what_a_central_server_lost_that_was_put_back_from_a_snapshot_is_sent_again() 
         let put_back = |site: SiteEnd| {
             let mut quick = SyncConfig::default();
             quick.integration_poll = std::time::Duration::from_millis(1);
-            let moved = Site::new(site.storage.clone(), snapshot.transport(), Arc::new(SystemClock::new()));
+            let moved = Replica::with_storage(site.storage.clone()).site(snapshot.transport());
             SiteEnd { site: moved.with_config(quick), ..site }
         };
         let (a, b) = (put_back(a), put_back(b));
@@ -114,7 +114,7 @@ fn what_a_central_server_lost_that_was_put_back_from_a_snapshot_is_sent_again() 
                 assert!(get(records, "asset", id).is_some_and(|record| record.contains(notes)), "{case}: {id}");
             }
         }
-        assert!(sync_core::quarantine(a.storage.as_ref(), 0, 10).unwrap().is_empty(), "{case}");
+        assert!(a.storage.read().unwrap().quarantined(0, 10).unwrap().is_empty(), "{case}");
         let again = a.sync();
         assert_eq!((again.pushed, again.pulled, again.warnings.len()), (0, 0, 0), "{case}");
     }

@@ -1,6 +1,7 @@
 //! A report names every step that did not run, and why.
 
-use sync_core::{NoopObserver, SkipReason, Step, SyncOptions, SyncReport};
+use sync_core::site::{SkipReason, Step};
+use sync_core::{NoopObserver, SyncOptions, SyncReport};
 use sync_testkit::legacy_server::{Endpoint, Fault, PlannedFault, Refusal};
 
 use crate::legacy_half::{Country, End};

@@ -3,14 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use sync_core::clock::SystemClock;
 use sync_core::protocol::PasswordHash;
 use sync_core::protocol::v6::Action;
 use sync_core::record::Cursor;
 use sync_core::storage::{MemoryStorage, Selection, Storage, state};
-use sync_core::support::{
-    DeliveryState, ResendFilter, SyncRoute, Verdict, cursors, explain, plan_resend, preview_push, resend,
-};
-use sync_core::{NoopObserver, Records, Settings, Site, SyncConfig, SyncOptions, SystemClock};
+use sync_core::support::{DeliveryState, ResendFilter, Support, SyncRoute, Verdict};
+use sync_core::{NoopObserver, Records, Replica, Settings, Site, SyncConfig, SyncOptions};
 use sync_testkit::legacy_server::{Endpoint, Fault, LegacyServer, PASSWORD, SmallWorld, rows, small_world};
 use sync_tests::world::data;
 
@@ -21,6 +20,7 @@ struct Beside {
     storage: Arc<MemoryStorage>,
     site: Site,
     records: Records,
+    support: Support,
 }
 
 impl Beside {
@@ -32,7 +32,8 @@ impl Beside {
         let mut quick = SyncConfig::default();
         quick.integration_poll = Duration::from_millis(1);
         quick.retry_wait = Duration::from_millis(1);
-        let site = Site::new(storage.clone(), legacy.clone(), clock.clone()).with_config(quick);
+        let replica = Replica::builder().clock(clock).with_storage(storage.clone());
+        let site = replica.site(legacy.clone()).with_config(quick);
         let settings = Settings {
             legacy_url: "http://legacy.example.org".to_owned(),
             site_name: world.central.clone(),
@@ -40,8 +41,8 @@ impl Beside {
             hardware_id: Some("machine of the desk".to_owned()),
         };
         site.set_up(&settings, &mut NoopObserver).unwrap();
-        let records = Records::new(storage.clone(), clock);
-        let all = Self { legacy, world, storage, site, records };
+        let (records, support) = (replica.records(), replica.support());
+        let all = Self { legacy, world, storage, site, records, support };
         all.sync();
         all
     }
@@ -72,7 +73,7 @@ fn a_pull_over_v5_is_foreseen_and_nothing_is_acknowledged() {
         Some(serde_json::json!({ "ID": "m1" })),
     );
     let before = beside.state();
-    let found = beside.site.preview_pull(10_000, &mut NoopObserver).unwrap();
+    let found = beside.site.support().preview_pull(10_000, &mut NoopObserver).unwrap();
     let counts: Vec<(&str, u64, bool)> =
         found.from.iter().map(|from| (from.source, from.records, from.is_complete)).collect();
     assert_eq!(counts, [("legacy_central", 1, true), ("legacy_queue", 1, true)], "{found:?}");
@@ -80,7 +81,7 @@ fn a_pull_over_v5_is_foreseen_and_nothing_is_acknowledged() {
     assert_eq!(beside.state(), before, "nothing moves, here or there");
     beside.sync();
     assert!(beside.storage.read().unwrap().has_record(&"unit".into(), &unit.as_str().into()).unwrap());
-    let found = beside.site.preview_pull(10_000, &mut NoopObserver).unwrap();
+    let found = beside.site.support().preview_pull(10_000, &mut NoopObserver).unwrap();
     assert!(found.from.iter().all(|from| from.records == 0), "{found:?}");
 }
 
@@ -88,11 +89,11 @@ fn a_pull_over_v5_is_foreseen_and_nothing_is_acknowledged() {
 fn a_source_that_fails_is_told_beside_those_that_answer_and_no_answer_at_all_is_an_error() {
     let beside = Beside::new();
     beside.legacy.fail(Endpoint::PullQueue, Fault::WebPage(200));
-    let found = beside.site.preview_pull(10_000, &mut NoopObserver).unwrap();
+    let found = beside.site.support().preview_pull(10_000, &mut NoopObserver).unwrap();
     assert!(found.from[0].error.is_none());
     assert_eq!(found.from[1].error.as_ref().unwrap().code, "not_an_msupply_server");
     beside.legacy.fail(Endpoint::CentralRecords, Fault::WebPage(200));
-    let error = beside.site.preview_pull(10_000, &mut NoopObserver).unwrap_err();
+    let error = beside.site.support().preview_pull(10_000, &mut NoopObserver).unwrap_err();
     assert_eq!(error.code(), "not_an_msupply_server");
 }
 
@@ -104,7 +105,7 @@ fn a_limit_ends_a_preview_early_and_says_so() {
         beside.legacy.put_central("unit", &id, rows::unit(&id, "box"));
     }
     let looked_at = |limit: u64| {
-        let from = beside.site.preview_pull(limit, &mut NoopObserver).unwrap().from.remove(0);
+        let from = beside.site.support().preview_pull(limit, &mut NoopObserver).unwrap().from.remove(0);
         (from.records, from.is_complete)
     };
     assert_eq!((looked_at(100), looked_at(10_000)), ((500, false), (600, true)), "whole batches are read");
@@ -116,18 +117,18 @@ fn an_edit_for_the_legacy_server_is_explained_previewed_and_taken() {
     let storage = beside.storage.as_ref();
     let message = data(r#"{"ID":"mine","type":"x"}"#);
     beside.records.put("message", [message]).unwrap();
-    let found = preview_push(storage).unwrap();
+    let found = beside.support.preview_push().unwrap();
     assert_eq!((found.to_central.len(), found.to_legacy[0].table.as_str()), (0, "message"));
     assert_eq!(found.held_up, None);
-    let life = explain(storage, &"message".into(), &"mine".into()).unwrap();
+    let life = beside.support.explain(&"message".into(), &"mine".into()).unwrap();
     assert_eq!(life.travels, SyncRoute::V5BothWays);
     assert_eq!((life.verdict, life.changes[0].sent[0].to), (Verdict::WaitsForPush, "legacy"));
     beside.sync();
     assert_eq!(beside.legacy.pushed(&beside.world.central).len(), 1);
-    let life = explain(storage, &"message".into(), &"mine".into()).unwrap();
+    let life = beside.support.explain(&"message".into(), &"mine".into()).unwrap();
     assert_eq!((life.verdict, life.changes[0].sent[0].state), (Verdict::Taken, DeliveryState::Taken));
     assert!(life.changes[0].sent[0].by_cycle.is_some());
-    let at = |name: &str| cursors(storage).unwrap().into_iter().find(|cursor| cursor.name == name).unwrap();
+    let at = |name: &str| beside.support.cursors().unwrap().into_iter().find(|cursor| cursor.name == name).unwrap();
     let push = at(state::PUSH_CURSOR_LEGACY.name());
     assert_eq!(Some(push.position), push.end, "nothing waits");
     assert_eq!(storage.read().unwrap().changes(&Selection::Local, push.position, 9).unwrap().len(), 0);
@@ -136,17 +137,17 @@ fn an_edit_for_the_legacy_server_is_explained_previewed_and_taken() {
 #[test]
 fn a_central_server_beside_a_legacy_server_sends_again_what_that_lost() {
     let beside = Beside::new();
-    let storage = beside.storage.as_ref();
+    let _storage = beside.storage.as_ref();
     beside.records.put("message", [data(r#"{"ID":"mine","type":"x"}"#)]).unwrap();
     beside.sync();
     let lost = ResendFilter { table: Some("message".into()), ..ResendFilter::default() };
-    assert_eq!(plan_resend(storage, &lost).unwrap().records, 1);
-    resend(storage, &SystemClock::new(), &lost, "the legacy server was restored").unwrap();
-    assert_eq!(plan_resend(storage, &lost).unwrap().waiting_already, 1);
+    assert_eq!(beside.support.plan_resend(&lost).unwrap().records, 1);
+    beside.support.resend(&lost, "the legacy server was restored").unwrap();
+    assert_eq!(beside.support.plan_resend(&lost).unwrap().waiting_already, 1);
     beside.sync();
     assert_eq!(beside.legacy.pushed(&beside.world.central).len(), 2);
     let assets = ResendFilter { table: Some("asset".into()), ..ResendFilter::default() };
-    assert_eq!(plan_resend(storage, &assets).unwrap().records, 0, "nothing goes over V6 from central");
+    assert_eq!(beside.support.plan_resend(&assets).unwrap().records, 0, "nothing goes over V6 from central");
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use sync_core::central::InProcess;
+use sync_core::clock::Timestamp;
 use sync_core::protocol::v6::{Action, WireRecord};
 use sync_core::record::{Cursor, RecordData, RecordId, SiteId, StoreId, TableName};
 use sync_core::storage::rusqlite::Connection;
@@ -13,7 +14,7 @@ use sync_core::storage::{
     SqliteStorage, Storage, WriteTxn, state,
 };
 use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
-use sync_core::{Central, NoopObserver, Result, SyncOptions, SyncOutcome, SystemClock, Timestamp};
+use sync_core::{NoopObserver, Replica, Result, SyncOptions, SyncOutcome};
 use sync_tests::world::{CentralEnd, Kind, SiteEnd, asset, count, data, get, put_class};
 
 fn causes(storage: &dyn Storage) -> Vec<(QuarantineCause, u64)> {
@@ -229,7 +230,7 @@ fn a_site_that_lost_a_record_has_it_as_it_was_when_it_left() {
         b.sync();
         b.records.put("asset", [asset("x", "STORE_b", "of b, later")]).unwrap();
         b.sync();
-        let audit = a.site.audit(&MemoryStorage::new(), &mut NoopObserver).unwrap();
+        let audit = a.site.support().audit(&MemoryStorage::new(), &mut NoopObserver).unwrap();
         assert_eq!(audit.lost_records, 0, "{:?}", audit.lost);
         let told: Vec<_> = audit.explained.iter().map(|told| (told.id.as_str(), told.why)).collect();
         assert_eq!(told, [("x", sync_core::support::DifferenceReason::NotForThisSite)], "it is told for what it is");
@@ -238,7 +239,7 @@ fn a_site_that_lost_a_record_has_it_as_it_was_when_it_left() {
         assert_eq!(notes(again.get("asset", "x")).as_deref(), Some("as it left"));
         b.records.put("asset", [asset("x", "STORE_b", "once more")]).unwrap();
         b.sync();
-        assert_eq!(again.site.audit(&MemoryStorage::new(), &mut NoopObserver).unwrap().lost_records, 0);
+        assert_eq!(again.site.support().audit(&MemoryStorage::new(), &mut NoopObserver).unwrap().lost_records, 0);
     }
 }
 
@@ -308,7 +309,7 @@ fn a_push_that_comes_while_an_integration_waits_is_not_taken_at_any_moment() {
     central.add_site("a");
     let (first, second) = (a_push(&central, "one", "first"), a_push(&central, "two", "second"));
     let interposed = Arc::new(Interposed { inner: central.storage.clone(), before_write: Mutex::default() });
-    let server = Central::stand_alone(interposed.clone(), Arc::new(SystemClock::new()));
+    let server = Replica::with_storage(interposed.clone()).stand_alone_central();
     // The other push is accepted after the check that none waits, and before this one is staged.
     let other = central.central.clone();
     *interposed.before_write.lock().unwrap() = Some(Box::new(move || {
@@ -351,7 +352,7 @@ fn a_record_at_which_a_sites_database_fails_stops_no_other() {
     assert!(report.error.is_none(), "{:?}", report.error);
     assert!(a.get("asset_class", "good").is_some() && a.get("asset_class", "good2").is_some());
     assert_eq!(causes(a.storage.as_ref()), [(QuarantineCause::Failed, 1)]);
-    let (row, why) = sync_core::quarantine(a.storage.as_ref(), 0, 9).unwrap().remove(0);
+    let (row, why) = a.storage.read().unwrap().quarantined(0, 9).unwrap().remove(0);
     assert_eq!(row.incoming.id, *"bad");
     assert!(why.reason.contains("asset_class bad"), "{}", why.reason);
     // A later version is tried afresh.
@@ -366,12 +367,12 @@ fn a_record_at_which_centrals_database_or_its_code_fails_stops_no_other() {
     let folder = tempfile::tempdir().unwrap();
     let panics = Arc::new(AtomicBool::new(true));
     let panicking = panics.clone();
-    let storage = SqliteStorage::open(folder.path().join("central.sqlite")).unwrap();
-    let storage = storage.with_hook(move |_: &Connection, record: &HookedRecord<'_>| {
+    let hook = move |_: &Connection, record: &HookedRecord<'_>| {
         assert!(!panicking.load(Ordering::SeqCst) || *record.id != *"bad1", "planned");
         Ok(())
-    });
-    let central = CentralEnd::over_storage(Arc::new(storage));
+    };
+    let replica = Replica::builder().hook(hook).open(folder.path().join("central.sqlite")).unwrap();
+    let central = CentralEnd::over_storage(replica.storage().clone());
     let (a, b) = (central.new_site("a"), central.new_site("b"));
     a.sync();
     b.sync();

@@ -10,11 +10,10 @@ use std::sync::{Arc, Mutex};
 
 use sync_core::protocol::PasswordHash;
 use sync_core::record::{Cursor, RecordData, RecordId, StoreId, record_types};
+use sync_core::site::Step;
 use sync_core::storage::{CycleLock, ReadTxn, Storage, WriteTxn};
 use sync_core::transport::{HttpRequest, HttpResponse, Method, Transport, TransportError};
-use sync_core::{
-    Central, NoopObserver, Result, Settings, Step, SyncConfig, SyncEvent, SyncOptions, SyncOutcome, SystemClock,
-};
+use sync_core::{NoopObserver, Replica, Result, Settings, SyncConfig, SyncEvent, SyncOptions, SyncOutcome};
 use sync_tests::world::{CentralEnd, Kind, PASSWORD, SiteEnd, asset, data, get, put_class, settings};
 
 /// A record of the demonstration.
@@ -95,7 +94,7 @@ fn the_end_of_an_empty_batch_of_central_is_not_behind_what_it_did_not_see() {
         readers_left: Mutex::default(),
         written: Mutex::default(),
     });
-    let server = Central::stand_alone(storage.clone(), Arc::new(SystemClock::new()));
+    let server = Replica::with_storage(storage.clone()).stand_alone_central();
     let pull = |from: Cursor| {
         let hash = PasswordHash::of_password(PASSWORD);
         let body = format!(

@@ -14,10 +14,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::{Value, json};
+use sync_core::clock::SystemClock;
 use sync_core::protocol::PasswordHash;
 use sync_core::storage::SqliteStorage;
 use sync_core::transport::{HttpRequest, HttpResponse, HttpTransport, Transport, TransportError};
-use sync_core::{NoopObserver, Records, Settings, Site, SyncOptions, SystemClock};
+use sync_core::{NoopObserver, Replica, Settings, SyncOptions};
 use sync_testkit::legacy_server::{
     LegacyServer, ListeningLegacyServer, PASSWORD, add_invoices, legacy_id, small_world,
 };
@@ -111,11 +112,12 @@ fn settings(url: &str, name: &str) -> Settings {
 fn fill_central(path: &Path, url: &str, count: usize) {
     let clock = Arc::new(SystemClock::new());
     let storage = Arc::new(SqliteStorage::open(path).expect("a database"));
-    let site = Site::new(storage.clone(), Arc::new(HttpTransport::default()), clock.clone());
+    let replica = Replica::builder().clock(clock.clone()).with_storage(storage.clone());
+    let site = replica.site(Arc::new(HttpTransport::default()));
     site.set_up(&settings(url, "oms_central"), &mut NoopObserver).expect("set up");
     let report = site.sync(&SyncOptions::default(), &mut NoopObserver).expect("a cycle");
     assert!(report.error.is_none(), "{report:?}");
-    fill(&Records::new(storage, clock), count, &legacy_id("store", "DISTRICT_A"));
+    fill(&replica.records(), count, &legacy_id("store", "DISTRICT_A"));
 }
 
 /// Measures the speed of each server and the line to it.
@@ -139,7 +141,7 @@ impl Transport for Timed {
 fn sync(folder: &Path, url: &str) -> Value {
     let storage = Arc::new(SqliteStorage::open(folder.join("site.sqlite")).expect("a database"));
     let timed = Arc::new(Timed { transport: HttpTransport::default(), legacy: 0.into(), central: 0.into() });
-    let site = Site::new(storage, timed.clone(), Arc::new(SystemClock::new()));
+    let site = Replica::with_storage(storage).site(timed.clone());
     site.set_up(&settings(url, "district_a"), &mut NoopObserver).expect("set up");
     let began = now();
     let report = site.sync(&SyncOptions::default(), &mut NoopObserver).expect("a cycle");

@@ -9,12 +9,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use sync_core::central::SiteRegistry;
+use sync_core::clock::{Clock, SystemClock};
 use sync_core::protocol::PasswordHash;
 use sync_core::record::StoreId;
 use sync_core::storage::SqliteStorage;
 use sync_core::transport::HttpTransport;
-use sync_core::{Clock, NoopObserver, Records, Settings, Site, SyncOptions, SystemClock};
+use sync_core::{NoopObserver, Replica, Settings, SyncOptions};
 
 use self::support::{fill, now, part, peak_kb, raw, serve};
 
@@ -62,16 +62,17 @@ fn compare(count: usize) {
 fn fill_central(path: &Path, count: usize) {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let storage = Arc::new(SqliteStorage::open(path).expect("a database"));
-    let sites = SiteRegistry::open(storage.clone(), clock.clone()).expect("a central database");
+    let replica = Replica::builder().clock(clock.clone()).with_storage(storage.clone());
+    let sites = replica.site_registry().expect("a central database");
     sites.add(SITE, &PasswordHash::of_password(SITE)).expect("a site");
     sites.add_store("Bench", "B", SITE, Some(StoreId::from(STORE))).expect("a store");
-    fill(&Records::new(storage, clock), count, STORE);
+    fill(&replica.records(), count, STORE);
 }
 
 /// A first sync; set up beforehand, so that only the cycle is measured.
 fn sync(folder: &Path, url: &str) -> Value {
     let storage = Arc::new(SqliteStorage::open(folder.join("site.sqlite")).expect("a database"));
-    let site = Site::new(storage.clone(), Arc::new(HttpTransport::default()), Arc::new(SystemClock::new()));
+    let site = Replica::with_storage(storage.clone()).site(Arc::new(HttpTransport::default()));
     let settings = Settings {
         legacy_url: url.to_owned(),
         site_name: SITE.to_owned(),

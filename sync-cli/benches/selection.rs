@@ -9,9 +9,10 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
+use sync_core::changelog::{Audience, ChangeAction, NewChange};
+use sync_core::clock::Timestamp;
 use sync_core::record::{Cursor, NameId, RecordData, RecordId, SiteId, StoreId, TableName};
 use sync_core::storage::{Selection, SqliteStorage, Storage as _};
-use sync_core::{Audience, ChangeAction, NewChange, Timestamp};
 
 const BATCH: usize = 500;
 const ROWS_OF_A_TRANSACTION: u64 = 50_000;

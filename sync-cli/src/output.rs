@@ -10,7 +10,8 @@ use serde_json::json;
 use sync_core::protocol::{one_line, steers};
 use sync_core::record::{RecordData, RecordId, TableName};
 use sync_core::storage::LoggedError;
-use sync_core::{Error, Localize, Message, Role, Texts};
+use sync_core::text::Localize;
+use sync_core::{Error, Message, Role, Texts};
 
 use crate::args::{Args, ColorChoice};
 use crate::failure::Failure;

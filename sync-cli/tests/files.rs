@@ -7,8 +7,9 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
 use serde_json::{Value, json};
-use sync_core::SystemClock;
-use sync_core::files::{Attach, Files, FilesConfig};
+use sync_core::Replica;
+use sync_core::clock::SystemClock;
+use sync_core::files::{Attach, FilesConfig};
 use sync_core::storage::SqliteStorage;
 use sync_core::transport::{HttpRequest, HttpTransport, Method, StreamedBody, Transport as _};
 
@@ -237,7 +238,8 @@ fn a_file_that_is_too_large_for_the_server() {
     config.file_bytes_max = 100_000_000;
     let folder = desk.path("oms-sync.sqlite.files");
     let clock = std::sync::Arc::new(SystemClock::new());
-    let files = Files::new(std::sync::Arc::new(storage), clock, folder).with_config(config);
+    let files =
+        Replica::builder().clock(clock).with_storage(std::sync::Arc::new(storage)).files(folder).with_config(config);
     let attach = Attach { table: "asset", record_id: "a", file_name: "n.bin", mime_type: None };
     let mut large = std::io::repeat(7).take(60_000_000);
     let ids = [&mut large as &mut dyn std::io::Read, &mut b"small".as_slice()]

@@ -14,7 +14,7 @@ use sync_core::central::InProcess;
 use sync_core::record::{Cursor, RecordData};
 use sync_core::storage::{Selection, SqliteStorage, Storage};
 use sync_core::transport::HttpTransport;
-use sync_core::{Central, NoopObserver, Records, Site, SyncOptions, SystemClock};
+use sync_core::{NoopObserver, Records, Replica, SyncOptions};
 
 use self::support::{Desk, Said, Server};
 
@@ -35,7 +35,7 @@ fn world() -> (Desk, Server) {
 
 fn open(desk: &Desk, db: &str) -> (Arc<SqliteStorage>, Records) {
     let storage = Arc::new(SqliteStorage::open_existing(desk.path(db)).expect("a database"));
-    (storage.clone(), Records::new(storage, Arc::new(SystemClock::new())))
+    (storage.clone(), Replica::with_storage(storage).records())
 }
 
 fn fill(records: &Records) {
@@ -137,7 +137,7 @@ fn a_host_in_the_same_process_writes_between_the_batches_of_a_pull() {
     let (desk, _server) = world();
     fill(&open(&desk, "central.sqlite").1);
     let (storage, records) = open(&desk, "oms-sync.sqlite");
-    let site = Site::new(storage.clone(), Arc::new(HttpTransport::default()), Arc::new(SystemClock::new()));
+    let site = Replica::with_storage(storage.clone()).site(Arc::new(HttpTransport::default()));
     let cycle = std::thread::spawn(move || site.sync(&SyncOptions::default(), &mut NoopObserver));
     let written = host(&storage, &records, || !cycle.is_finished());
     let report = cycle.join().expect("it ends").expect("a cycle");
@@ -165,10 +165,10 @@ fn a_host_in_the_same_process_writes_while_central_integrates_a_push() {
     fill(&open(&desk, "oms-sync.sqlite").1);
     server.stop().ends(0);
     let (storage, records) = open(&desk, "central.sqlite");
-    let central = Arc::new(Central::stand_alone(storage.clone(), Arc::new(SystemClock::new())));
+    let central = Arc::new(Replica::with_storage(storage.clone()).stand_alone_central());
     let (at_site, _) = open(&desk, "oms-sync.sqlite");
     let line = Arc::new(InProcess::new(central));
-    let site = Site::new(at_site, line, Arc::new(SystemClock::new()));
+    let site = Replica::with_storage(at_site).site(line);
     let cycle = std::thread::spawn(move || site.sync(&SyncOptions::default(), &mut NoopObserver));
     let written = host(&storage, &records, || !cycle.is_finished());
     let report = cycle.join().expect("it ends").expect("a cycle");

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use rusqlite::Connection;
 use serde_json::{Value, json};
-use sync_core::{Clock as _, SystemClock};
+use sync_core::clock::{Clock as _, SystemClock};
 
 use self::support::{Desk, IN_ADDRESS, Said};
 

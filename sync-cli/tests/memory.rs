@@ -15,9 +15,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use sync_core::Records;
+use sync_core::Replica;
 use sync_core::record::RecordData;
 use sync_core::storage::SqliteStorage;
-use sync_core::{Records, SystemClock};
 
 use self::support::{Desk, Said};
 
@@ -167,7 +168,7 @@ fn stored(desk: &Desk, db: &str) -> usize {
 
 fn records(desk: &Desk, db: &str) -> Records {
     let storage = SqliteStorage::open_existing(desk.path(db)).expect("a database");
-    Records::new(Arc::new(storage), Arc::new(SystemClock::new()))
+    Replica::with_storage(Arc::new(storage)).records()
 }
 
 const TABLES: [&str; 4] = ["asset", "asset_log", "sync_file_reference", "name_oms_fields"];

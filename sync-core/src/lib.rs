@@ -20,44 +20,50 @@ macro_rules! planted {
     };
 }
 
+// Rooms that hosts see, and rooms that they do not. What most apps name is at the root; everything else has one path, in
+// its room.
 mod address;
-mod changelog;
-mod clock;
-mod driver;
-mod error;
+pub mod central;
+pub mod changelog;
+pub mod clock;
+pub mod driver;
+pub mod error;
 pub mod files;
 mod integrate;
 mod localisation;
 mod machine;
-pub(crate) mod redaction;
-mod site;
-pub(crate) mod text;
-pub(crate) mod write;
-
-pub mod central;
-pub mod ownership;
+mod ownership;
 #[cfg(feature = "planted-bugs")]
 pub mod planted;
 pub mod protocol;
 pub mod record;
+mod redaction;
+mod replica;
+pub mod site;
 pub mod storage;
 pub mod support;
+pub mod text;
 pub mod text_input;
 pub mod transport;
+mod write;
 
-pub use central::Central;
-pub use changelog::{Audience, Change, ChangeAction, ChangelogGap, NewChange};
-pub use clock::{Clock, SystemClock, Timestamp, WakeSignal};
-pub use driver::{CycleEnd, Driver, DriverConfig, DriverHandle, DriverObserver};
-pub use error::catalogue::{CatalogueEntry, catalogue};
-pub use error::{Cause, Error, ErrorClass, Result, Server};
+pub use error::list::Error;
+pub use error::result::Result;
 pub use localisation::Texts;
-pub use machine::machine_id;
 pub use ownership::Role;
-pub use site::{
-    Discovered, FilesOptions, FilesReport, NoopObserver, PushedRange, Settings, Site, SkipReason, SkippedStep, Step,
-    StepReport, SyncConfig, SyncEvent, SyncObserver, SyncOptions, SyncOutcome, SyncReport,
-};
-pub use support::{LastSync, Status, Waiting, status};
-pub use text::{Detail, Localize, Message, MessageTemplate};
-pub use write::records::{RECORD_BYTES_MAX, Records, quarantine};
+pub use replica::{Replica, ReplicaBuilder};
+pub use site::config::SyncConfig;
+pub use site::cycle::SyncOptions;
+pub use site::identity::Settings;
+pub use site::observer::{NoopObserver, SyncEvent, SyncObserver};
+pub use site::remote::Site;
+pub use site::report::{SyncOutcome, SyncReport};
+pub use support::status::Status;
+pub use text::class::ErrorClass;
+pub use text::message::Message;
+pub use write::records::Records;
+
+/// The example of the README of the whole project compiles as it stands there.
+#[cfg(all(doctest, feature = "sqlite", feature = "http"))]
+#[doc = include_str!("../../README.md")]
+mod readme {}

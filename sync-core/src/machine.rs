@@ -30,7 +30,7 @@ impl Machine {
 ///
 /// # Errors
 /// [`Error::NoMachineId`] if there is none, as in many containers and on phones. An app on Android passes `ANDROID_ID`
-/// to [`Site::with_machine_id`](crate::Site::with_machine_id).
+/// to [`ReplicaBuilder::machine_id`](crate::ReplicaBuilder::machine_id).
 pub fn machine_id() -> Result<String> {
     let id = of_system().map_err(|reason| Error::NoMachineId { reason })?;
     let id = id.trim();

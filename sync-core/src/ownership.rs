@@ -33,7 +33,7 @@ impl Role {
 
 /// The action on a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Operation {
+pub(crate) enum Operation {
     /// Created or changed.
     Upsert,
     /// Deleted by a Delete on the wire (a soft delete is an upsert).
@@ -42,7 +42,7 @@ pub enum Operation {
 
 /// The store that owns a record, as seen by the writing site.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum StoreOwner {
+pub(crate) enum StoreOwner {
     /// The record belongs to no store.
     Nobody,
     /// A store that is active on the writing site.
@@ -55,7 +55,7 @@ pub enum StoreOwner {
 ///
 /// # Errors
 /// The rule that forbids it.
-pub fn may_write(role: Role, kind: &RecordType, operation: Operation, store: StoreOwner) -> Result<(), Refusal> {
+pub(crate) fn may_write(role: Role, kind: &RecordType, operation: Operation, store: StoreOwner) -> Result<(), Refusal> {
     let table = || kind.table.to_owned();
     if let Some(release) = kind.removed {
         return Err(Refusal::Removed { table: table(), release });
@@ -79,7 +79,7 @@ pub fn may_write(role: Role, kind: &RecordType, operation: Operation, store: Sto
 ///
 /// # Errors
 /// The rule that forbids it.
-pub fn may_push(kind: &RecordType, operation: Operation, store: StoreOwner) -> Result<(), Refusal> {
+pub(crate) fn may_push(kind: &RecordType, operation: Operation, store: StoreOwner) -> Result<(), Refusal> {
     may_write(Role::Remote, kind, operation, store)
 }
 
@@ -87,7 +87,7 @@ pub fn may_push(kind: &RecordType, operation: Operation, store: StoreOwner) -> R
 ///
 /// # Errors
 /// The rule that forbids it.
-pub fn may_replace(kind: &RecordType) -> Result<(), Refusal> {
+pub(crate) fn may_replace(kind: &RecordType) -> Result<(), Refusal> {
     match kind.writers {
         Writers::Author | Writers::Holder | Writers::StoreSiteOrCentral => {
             Err(Refusal::WrittenElsewhere { table: kind.table.to_owned() })
@@ -101,7 +101,7 @@ pub fn may_replace(kind: &RecordType) -> Result<(), Refusal> {
 ///
 /// # Errors
 /// The rule that forbids it.
-pub fn may_arrive(kind: &RecordType, operation: Operation) -> Result<(), Refusal> {
+pub(crate) fn may_arrive(kind: &RecordType, operation: Operation) -> Result<(), Refusal> {
     if !kind.pulled {
         return Err(Refusal::NotPulled { table: kind.table.to_owned() });
     }

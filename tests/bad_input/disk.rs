@@ -9,8 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sync_core::files::{Attach, Files, FilesConfig};
+use sync_core::site::FilesOptions;
 use sync_core::storage::{FileState, SqliteStorage};
-use sync_core::{Error, FilesOptions, NoopObserver, Records, SyncOptions, SystemClock};
+use sync_core::{Error, NoopObserver, Replica, SyncOptions};
 use sync_tests::world::{asset, data};
 
 use super::{Bench, assert_error, patient, settings, site_over};
@@ -49,7 +50,7 @@ fn bench_on(disk: &std::path::Path) -> Bench {
     let mut bench = Bench::before_set_up();
     bench.storage = Arc::new(SqliteStorage::open(disk.join("a.sqlite")).expect("a database"));
     bench.site = site_over(&bench.storage, &patient());
-    bench.records = Records::new(bench.storage.clone(), Arc::new(SystemClock::new()));
+    bench.records = Replica::with_storage(bench.storage.clone()).records();
     bench.site.set_up(&settings(&bench.server.url()), &mut NoopObserver).expect("set up");
     bench.sync_well();
     bench
@@ -121,7 +122,7 @@ fn a_disk_that_becomes_read_only_loses_nothing_and_heals() {
     remount("remount,rw");
     let storage = Arc::new(SqliteStorage::open(disk.join("a.sqlite")).unwrap());
     let site = site_over(&storage, &patient());
-    let records = Records::new(storage.clone(), Arc::new(SystemClock::new()));
+    let records = Replica::with_storage(storage.clone()).records();
     let bench = Bench { central, server, storage, site, records, folder };
     assert_eq!(bench.cursors(), before);
     bench.assert_heals("writable again", "x");
@@ -137,9 +138,8 @@ fn a_full_disk_keeps_out_the_large_file_only() {
         config.retry_wait = Duration::ZERO;
         config
     };
-    let new_files = |bench: &Bench, folder| {
-        Files::new(bench.storage.clone(), Arc::new(SystemClock::new()), folder).with_config(at_once.clone())
-    };
+    let new_files =
+        |bench: &Bench, folder| Replica::with_storage(bench.storage.clone()).files(folder).with_config(at_once.clone());
     let files = new_files(&bench, disk.join("files"));
     bench.records.put("asset", [asset("x", "STORE_a", "")]).unwrap();
     bench.sync_well();

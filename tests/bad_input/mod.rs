@@ -22,8 +22,7 @@ use sync_core::record::{Cursor, RecordId, TableName};
 use sync_core::storage::{Quarantine, Source, SqliteStorage, Storage, state};
 use sync_core::transport::{HttpTransport, Timeouts};
 use sync_core::{
-    Error, NoopObserver, Records, Settings, Site, SyncConfig, SyncEvent, SyncOptions, SyncOutcome, SyncReport,
-    SystemClock,
+    Error, NoopObserver, Records, Replica, Settings, Site, SyncConfig, SyncEvent, SyncOptions, SyncOutcome, SyncReport,
 };
 use sync_tests::raw_server::RawServer;
 use sync_tests::world::{CentralEnd, PASSWORD, asset, count, data, get};
@@ -62,7 +61,7 @@ fn settings(url: &str) -> Settings {
 
 fn site_over(storage: &Arc<SqliteStorage>, timeouts: &Timeouts) -> Site {
     let transport = Arc::new(HttpTransport::new(timeouts));
-    Site::new(storage.clone(), transport, Arc::new(SystemClock::new())).with_config(fast())
+    Replica::with_storage(storage.clone()).site(transport).with_config(fast())
 }
 
 /// Asserts what holds of every error: its code and class, advice, and that it tells no secret.
@@ -99,7 +98,7 @@ impl Bench {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let storage = Arc::new(SqliteStorage::open(folder.path().join("a.sqlite")).expect("a database"));
         let site = site_over(&storage, &patient());
-        let records = Records::new(storage.clone(), Arc::new(SystemClock::new()));
+        let records = Replica::with_storage(storage.clone()).records();
         Self { central, server, storage, site, records, folder }
     }
 

@@ -260,10 +260,11 @@ fn long_runs_of_batches_without_records_are_progress() {
     };
     bench.server.always(PULL, made(answer));
     let mut scratch = 0;
-    let audited = bench.site.audit(&sync_core::storage::MemoryStorage::new(), &mut |_: &sync_core::SyncEvent| {
-        scratch += 1;
-        std::ops::ControlFlow::Continue(())
-    });
+    let audited =
+        bench.site.support().audit(&sync_core::storage::MemoryStorage::new(), &mut |_: &sync_core::SyncEvent| {
+            scratch += 1;
+            std::ops::ControlFlow::Continue(())
+        });
     assert!(audited.is_ok() && scratch > 0, "{audited:?}");
     bench.sync_well();
     assert!(bench.site_has("asset_class", "behind_the_run"));

@@ -6,10 +6,12 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use serde_json::Value;
+use sync_core::Replica;
+use sync_core::central::Central;
+use sync_core::clock::{Clock, SystemClock, Timestamp};
 use sync_core::record::SiteId;
 use sync_core::storage::{MemoryStorage, Storage};
 use sync_core::transport::{HttpRequest, HttpResponse, Method};
-use sync_core::{Central, Clock, SystemClock, Timestamp};
 use sync_testkit::FaultyStorage;
 use sync_tests::world::{CentralEnd, PASSWORD, asset, count, get};
 
@@ -164,7 +166,8 @@ fn a_site_with_many_records_delays_another_by_one_turn() {
         end.add_site(site);
     }
     let pauses = Arc::new(Pauses { clock: SystemClock::new(), pauses: AtomicU64::new(0), then: OnceLock::new() });
-    let central = Arc::new(Central::stand_alone(end.storage.clone(), pauses.clone()));
+    let central =
+        Arc::new(Replica::builder().clock(pauses.clone()).with_storage(end.storage.clone()).stand_alone_central());
     taken(&central.handle(&batch("a", (1..=6500).map(|n| (n, format!("a{n}"))), true)));
     let seen: Arc<Mutex<Vec<(u64, bool, bool)>>> = Arc::default();
     let (storage, seen_here, inside) = (end.storage.clone(), seen.clone(), central.clone());
@@ -278,7 +281,7 @@ fn what_breaks_the_rules_is_kept_with_its_reason_and_its_site() {
     taken(&end.central.handle(&request(Method::Post, PUSH, theirs)));
     taken(&end.central.handle(&one("b", 1, "own", true)));
     end.central.integrate_waiting().unwrap();
-    let rows = sync_core::quarantine(end.storage.as_ref(), 0, 10).unwrap();
+    let rows = end.storage.read().unwrap().quarantined(0, 10).unwrap();
     let [(row, why)] = rows.as_slice() else { panic!("{rows:?}") };
     assert_eq!(row.incoming.source, sync_core::storage::Source::Site(SiteId(2)));
     assert!(!why.reason.is_empty() && why.cause == sync_core::storage::QuarantineCause::Refused);

@@ -2,8 +2,9 @@
 
 use std::time::Instant;
 
-use sync_core::FilesOptions;
+use sync_core::Replica;
 use sync_core::files::{Attach, Files};
+use sync_core::site::FilesOptions;
 use sync_core::storage::FileState;
 use sync_core::transport::HttpResponse;
 use sync_tests::raw_server::Reply;
@@ -26,7 +27,7 @@ fn unhurried() -> (Bench, Site) {
     let mut config = SyncConfig::default();
     config.integration_poll = Duration::from_millis(200);
     let transport = Arc::new(HttpTransport::new(&patient()));
-    let site = Site::new(bench.storage.clone(), transport, Arc::new(SystemClock::new())).with_config(config);
+    let site = Replica::with_storage(bench.storage.clone()).site(transport).with_config(config);
     (bench, site)
 }
 
@@ -64,7 +65,7 @@ fn attached(bench: &Bench, files: &Files) -> RecordId {
 }
 
 fn files_of(bench: &Bench) -> Files {
-    Files::new(bench.storage.clone(), Arc::new(SystemClock::new()), bench.folder.path().join("files"))
+    Replica::with_storage(bench.storage.clone()).files(bench.folder.path().join("files"))
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use sync_core::storage::{QuarantineCause, Source, Storage as _};
 use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
-use sync_core::{Records, SyncOutcome, SystemClock};
+use sync_core::{Replica, SyncOutcome};
 use sync_tests::raw_server::Reply;
 use sync_tests::world::{CentralEnd, Kind, asset, get};
 
@@ -180,12 +180,12 @@ fn what_is_written_again_while_it_is_found_too_large_is_no_other_record() {
     a.records.put("asset", [asset("x", "STORE_a", "enormous"), asset("y", "STORE_a", "small")]).unwrap();
     let storage = a.storage.clone();
     *line.1.lock().unwrap() = Some(Box::new(move || {
-        Records::new(storage, Arc::new(SystemClock::new())).put("asset", [asset("x", "STORE_a", "small now")]).unwrap();
+        Replica::with_storage(storage).records().put("asset", [asset("x", "STORE_a", "small now")]).unwrap();
     }));
     let first = a.sync();
     let second = a.sync();
     assert_eq!((first.refused, first.pushed + second.pushed), (0, 2));
     assert!(get(&central.records, "asset", "x").unwrap().contains("small now"));
     assert!(get(&central.records, "asset", "y").is_some(), "nothing is wrong with it");
-    assert!(sync_core::quarantine(a.storage.as_ref(), 0, 10).unwrap().is_empty());
+    assert!(a.storage.read().unwrap().quarantined(0, 10).unwrap().is_empty());
 }

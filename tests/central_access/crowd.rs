@@ -4,8 +4,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use sync_core::Central;
-use sync_core::central::{Caller, Gate, Handled, SiteRegistry, UploadHead};
+use sync_core::Replica;
+use sync_core::central::{Caller, Central, Gate, Handled, UploadHead};
 use sync_core::protocol::v5::SiteHeaders;
 use sync_core::protocol::{AppIdentity, PasswordHash};
 use sync_core::record::SiteId;
@@ -19,9 +19,10 @@ const HERE: Option<IpAddr> = Some(IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 
 
 fn central_with_site_a() -> (Arc<dyn Storage>, Central) {
     let (storage, clock) = (Arc::new(MemoryStorage::new()), Arc::new(TestClock::default()));
-    let sites = SiteRegistry::open(storage.clone(), clock.clone()).unwrap();
+    let replica = Replica::builder().clock(clock.clone()).with_storage(storage.clone());
+    let sites = replica.site_registry().unwrap();
     sites.add("a", &PasswordHash::of_password(PASSWORD)).unwrap();
-    let central = Central::stand_alone(storage.clone(), clock);
+    let central = replica.stand_alone_central();
     (storage, central)
 }
 
@@ -91,7 +92,8 @@ fn guesses_under_a_sites_name_do_not_lock_its_machine_out_not_even_after_a_resta
     let (storage, central) = central_with_site_a();
     let ask = |central: &Central, credentials: &str| central.answer_to(&status_request(credentials), HERE).response;
     assert!(json(&ask(&central, &credentials("a"))).get("data").is_some(), "its machine is bound");
-    let restarted = Central::stand_alone(storage, Arc::new(TestClock::default()));
+    let restarted =
+        Replica::builder().clock(Arc::new(TestClock::default())).with_storage(storage).stand_alone_central();
     for n in 0..30 {
         refusal(&ask(&restarted, &credentials_of("a", &format!("guess {n}"), &format!("m{n}"), "2.19.0")));
     }
@@ -116,7 +118,8 @@ fn guesses_where_no_machine_is_named_do_not_lock_the_sites_machine_out() {
             json(&central.answer_to(&status_request(&credentials("a")), HERE).response).get("data").is_some()
         };
         assert!(comes_in(&central), "its machine is bound");
-        let restarted = Central::stand_alone(storage, Arc::new(TestClock::default()));
+        let restarted =
+            Replica::builder().clock(Arc::new(TestClock::default())).with_storage(storage).stand_alone_central();
         let find = |password: &str| {
             let headers = SiteHeaders {
                 site_name: "a".to_owned(),

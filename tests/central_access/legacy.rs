@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-use sync_core::Central;
-use sync_core::central::LegacyAuthenticator;
+use sync_core::Replica;
+use sync_core::central::Central;
 use sync_core::protocol::PasswordHash;
 use sync_core::storage::{MemoryStorage, Storage, state};
 use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
@@ -73,8 +73,9 @@ fn bench() -> Bench {
     txn.commit().unwrap();
     let clock = Arc::new(TestClock::default());
     let legacy = Arc::new(Legacy { asked: Mutex::default(), answer: Mutex::new(Arc::new(|_| site(2))) });
-    let authenticator = Arc::new(LegacyAuthenticator::new(storage.clone(), legacy.clone(), clock.clone()));
-    let central = Arc::new(Central::new(storage.clone(), clock.clone(), authenticator));
+    let replica = Replica::builder().clock(clock.clone()).with_storage(storage.clone());
+    let authenticator = Arc::new(replica.legacy_authenticator(legacy.clone()));
+    let central = Arc::new(replica.central(authenticator));
     Bench { central, legacy, clock, storage }
 }
 
@@ -143,7 +144,7 @@ fn what_is_known_of_one_is_not_known_of_another() {
 
 #[test]
 fn the_answer_says_which_server_is_at_fault_and_nothing_of_it_is_remembered() {
-    let line = |error: fn(sync_core::Cause) -> TransportError| move |_: &HttpRequest| Err(error("x".into()));
+    let line = |error: fn(sync_core::error::Cause) -> TransportError| move |_: &HttpRequest| Err(error("x".into()));
     let page = |status: u16| move |_: &HttpRequest| Ok(HttpResponse::text(status, "<html>Log in</html>"));
     let bench = bench();
     let hash = PasswordHash::of_password(PASSWORD);

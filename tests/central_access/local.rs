@@ -4,8 +4,8 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use sync_core::Central;
-use sync_core::central::SiteRegistry;
+use sync_core::Replica;
+use sync_core::central::{Central, SiteRegistry};
 use sync_core::protocol::PasswordHash;
 use sync_core::record::{Cursor, SiteId};
 use sync_core::storage::{CycleLock, MemoryStorage, ReadTxn, Storage, WriteTxn};
@@ -17,8 +17,9 @@ const HERE: Option<IpAddr> = Some(IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 
 const ELSEWHERE: Option<IpAddr> = Some(IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 2)));
 
 fn central_of(storage: Arc<dyn Storage>, clock: Arc<TestClock>) -> (Central, SiteRegistry) {
-    let sites = SiteRegistry::open(storage.clone(), clock.clone()).unwrap();
-    (Central::stand_alone(storage, clock), sites)
+    let replica = Replica::builder().clock(clock.clone()).with_storage(storage.clone());
+    let sites = replica.site_registry().unwrap();
+    (replica.stand_alone_central(), sites)
 }
 
 #[test]
@@ -136,11 +137,12 @@ impl Storage for Interfered {
 fn interfered(bound: bool) -> (Central, SiteRegistry) {
     let inner = Arc::new(MemoryStorage::new());
     let clock = Arc::new(TestClock::default());
-    let sites = SiteRegistry::open(inner.clone(), clock.clone()).unwrap();
+    let replica = Replica::builder().clock(clock.clone()).with_storage(inner.clone());
+    let sites = replica.site_registry().unwrap();
     sites.add("a", &PasswordHash::of_password(PASSWORD)).unwrap();
-    let other = SiteRegistry::open(inner.clone(), clock.clone()).unwrap();
+    let other = replica.site_registry().unwrap();
     let storage = Arc::new(Interfered { inner, before_write: Mutex::default() });
-    let central = Central::stand_alone(storage.clone(), clock);
+    let central = Replica::builder().clock(clock).with_storage(storage.clone()).stand_alone_central();
     if bound {
         assert!(json(&central.handle(&status_request(&credentials("a")))).get("data").is_some());
     }

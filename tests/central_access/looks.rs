@@ -32,8 +32,8 @@ fn a_look_leaves_no_trace_but_the_visit() {
     put_class(&end, "old");
     let site = end.new_site("a");
     let before = kept(&end);
-    site.site.preview_pull(100, &mut NoopObserver).unwrap();
-    let audit = site.site.audit(&MemoryStorage::new(), &mut NoopObserver).unwrap();
+    site.site.support().preview_pull(100, &mut NoopObserver).unwrap();
+    let audit = site.site.support().audit(&MemoryStorage::new(), &mut NoopObserver).unwrap();
     assert_eq!((audit.lost_records, audit.explained_records), (0, 1), "{audit:?}");
     assert_eq!(kept(&end), before, "nothing was given to a site that has never pulled");
     assert!(end.central.view().unwrap().sites[0].seen_at.is_some(), "it was seen");
@@ -41,9 +41,9 @@ fn a_look_leaves_no_trace_but_the_visit() {
     site.sync();
     put_class(&end, "new");
     let before = kept(&end);
-    let preview = site.site.preview_pull(100, &mut NoopObserver).unwrap();
+    let preview = site.site.support().preview_pull(100, &mut NoopObserver).unwrap();
     assert_eq!(preview.integrated, 1);
-    let audit = site.site.audit(&MemoryStorage::new(), &mut NoopObserver).unwrap();
+    let audit = site.site.support().audit(&MemoryStorage::new(), &mut NoopObserver).unwrap();
     assert_eq!((audit.same, audit.lost_records, audit.explained_records), (1, 0, 1), "{audit:?}");
     assert_eq!(kept(&end), before);
     assert_eq!(site.sync().integrated, 1, "it comes all the same");
@@ -93,7 +93,7 @@ fn an_open_push_is_not_ended_by_a_look() {
     let push = |credentials: &str| format!(r#"{{"batch":{batch},"syncV5Settings":{credentials},"syncV6Version":5}}"#);
     json(&end.central.handle(&post(super::PUSH, push(&credentials("a")))));
     let before = kept(&end);
-    site.site.audit(&MemoryStorage::new(), &mut NoopObserver).unwrap();
+    site.site.support().audit(&MemoryStorage::new(), &mut NoopObserver).unwrap();
     assert_eq!(kept(&end), before);
     assert_eq!(end.storage.read().unwrap().central().unwrap().integrations().unwrap(), []);
 }
@@ -107,8 +107,8 @@ fn an_audit_tells_that_central_went_back_and_keeps_cycles_out() {
     let txn = site.storage.write().unwrap();
     state::PULL_CURSOR_V6.set(txn.as_ref(), Cursor(1000)).unwrap();
     txn.commit().unwrap();
-    assert!(site.site.audit(&MemoryStorage::new(), &mut NoopObserver).unwrap().central_went_back);
+    assert!(site.site.support().audit(&MemoryStorage::new(), &mut NoopObserver).unwrap().central_went_back);
     let _lock = site.storage.lock_cycle().unwrap();
-    let busy = site.site.audit(&MemoryStorage::new(), &mut NoopObserver).unwrap_err();
+    let busy = site.site.support().audit(&MemoryStorage::new(), &mut NoopObserver).unwrap_err();
     assert!(matches!(busy, Error::CycleRunning { .. }), "{busy:?}");
 }

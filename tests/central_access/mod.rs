@@ -13,9 +13,9 @@ mod stand_alone;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use sync_core::clock::{Clock, Timestamp};
 use sync_core::protocol::PasswordHash;
 use sync_core::transport::{HttpRequest, HttpResponse, Method};
-use sync_core::{Clock, Timestamp};
 use sync_tests::world::PASSWORD;
 
 const PULL: &str = "/central/sync/pull";

@@ -2,10 +2,11 @@
 
 use std::sync::{Arc, Mutex};
 
-use sync_core::storage::{MemoryStorage, Storage};
+use sync_core::clock::SystemClock;
+use sync_core::storage::MemoryStorage;
 use sync_core::support::ConfigWarning;
 use sync_core::transport::{HttpRequest, HttpResponse, Transport, TransportError};
-use sync_core::{NoopObserver, Records, Role, Site, SyncOptions, SystemClock, status};
+use sync_core::{NoopObserver, Records, Replica, Role, Site, SyncOptions};
 use sync_tests::world::{asset, get, settings};
 
 /// A legacy server with given answers about a site, and with these stores.
@@ -42,9 +43,10 @@ impl Transport for Legacy {
 fn site(legacy: &Arc<Legacy>) -> (Arc<MemoryStorage>, Site, Records) {
     let storage = Arc::new(MemoryStorage::new());
     let clock = Arc::new(SystemClock::new());
-    let site = Site::new(storage.clone(), legacy.clone(), clock.clone());
+    let replica = Replica::builder().clock(clock.clone()).with_storage(storage.clone());
+    let site = replica.site(legacy.clone());
     site.set_up(&settings("a"), &mut NoopObserver).unwrap();
-    (storage.clone(), site, Records::new(storage, clock))
+    (storage.clone(), site, replica.records())
 }
 
 fn legacy(is_central: bool, url: &str, mode: &'static str) -> Arc<Legacy> {
@@ -67,7 +69,7 @@ fn a_site_that_the_legacy_server_makes_central_keeps_its_data() {
     assert!(discovered.changes.iter().any(|change| change.to_string().contains("role")), "{:?}", discovered.changes);
     assert!(get(&records, "asset", "x").unwrap().contains("written as a remote site"));
     records.put("asset_class", [sync_tests::world::data(r#"{"id":"c","name":"n"}"#)]).unwrap();
-    let status = status(storage.as_ref()).unwrap();
+    let status = Replica::with_storage(storage.clone()).status().unwrap();
     assert_eq!((status.role, status.config_warnings), (Some("central"), vec![]));
 }
 
@@ -79,7 +81,7 @@ fn a_central_that_sites_do_not_find_works_and_is_told() {
         let report = site.sync(&SyncOptions::default(), &mut NoopObserver).unwrap();
         assert!(report.error.is_none(), "{url}: {:?}", report.error);
         records.put("asset_class", [sync_tests::world::data(r#"{"id":"c","name":"n"}"#)]).unwrap();
-        let config_warnings = status(storage.as_ref()).unwrap().config_warnings;
+        let config_warnings = Replica::with_storage(storage.clone()).status().unwrap().config_warnings;
         assert!(
             matches!(config_warnings.as_slice(), [ConfigWarning::OwnUrlUnusable { .. }]),
             "{url}: {config_warnings:?}"
@@ -92,7 +94,7 @@ fn every_store_on_central_must_be_in_dispensary_mode() {
     let legacy = legacy(true, "http://oms.example.org/", "store");
     let (storage, site, _) = site(&legacy);
     site.sync(&SyncOptions::default(), &mut NoopObserver).unwrap();
-    let config_warnings = status(storage.as_ref()).unwrap().config_warnings;
+    let config_warnings = Replica::with_storage(storage.clone()).status().unwrap().config_warnings;
     let [concern @ ConfigWarning::StoreNotInDispensaryMode { store_id, store, mode }] = config_warnings.as_slice()
     else {
         panic!("its own store and no other: {config_warnings:?}")
@@ -104,5 +106,5 @@ fn every_store_on_central_must_be_in_dispensary_mode() {
     // A remote site's stores are none of this.
     *legacy.is_central.lock().unwrap() = false;
     site.discover(&mut NoopObserver).unwrap();
-    assert_eq!(status(storage.as_ref() as &dyn Storage).unwrap().config_warnings, []);
+    assert_eq!(Replica::with_storage(storage.clone()).status().unwrap().config_warnings, []);
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
+use sync_core::Replica;
 use sync_core::central::Central;
 use sync_core::protocol::v5::SiteHeaders;
 use sync_core::protocol::{AppIdentity, PasswordHash};
@@ -117,7 +118,7 @@ fn a_site_is_initialised_against_this_server_alone() {
     let site = end.new_site("a");
     site.sync();
     assert!(site.get("store", "STORE_a").is_some());
-    let status = sync_core::status(site.storage.as_ref()).unwrap();
+    let status = Replica::with_storage(site.storage.clone()).status().unwrap();
     assert!(status.initialised && status.role == Some("remote"));
     assert!(end.sites.list().unwrap()[0].last_pull_at.is_some());
 }

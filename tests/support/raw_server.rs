@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use sync_core::Central;
+use sync_core::central::Central;
 use sync_core::transport::{HttpRequest, HttpResponse, Method};
 use sync_testkit::legacy_server::{self, LegacyServer};
 

@@ -6,17 +6,15 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use sync_core::central::InProcess;
-use sync_core::central::SiteRegistry;
+use sync_core::central::{Central, InProcess, SiteRegistry};
+use sync_core::changelog::{Audience, ChangeAction, NewChange};
+use sync_core::clock::{Clock, SystemClock, Timestamp};
 use sync_core::files::{FileStore, Files};
 use sync_core::protocol::PasswordHash;
 use sync_core::record::{Cursor, RecordData, RecordId, StoreId, TableName};
 use sync_core::storage::{MemoryStorage, SqliteStorage, Storage};
 use sync_core::transport::Transport;
-use sync_core::{
-    Audience, Central, ChangeAction, Clock, NewChange, NoopObserver, Records, Settings, Site, SyncConfig, SyncOptions,
-    SyncReport, SystemClock, Timestamp,
-};
+use sync_core::{NoopObserver, Records, Replica, Settings, Site, SyncConfig, SyncOptions, SyncReport};
 use sync_testkit::RemoteOnlyStorage;
 use tempfile::TempDir;
 
@@ -156,30 +154,35 @@ impl CentralEnd {
 
     fn of(storages: Storages, storage: Arc<dyn Storage>) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-        let sites = SiteRegistry::open(storage.clone(), clock.clone()).expect("a central database");
-        let central = Central::stand_alone(storage.clone(), clock.clone()).with_files(storages.files("central"));
+        let replica = Replica::builder().clock(clock.clone()).with_storage(storage.clone());
+        let sites = replica.site_registry().expect("a central database");
+        let central = replica.stand_alone_central().with_files(storages.files("central"));
         let central = Arc::new(central);
-        let records = Records::new(storage.clone(), clock.clone());
+        let records = replica.records();
         Self { storage, central, sites, records, clock, storages }
     }
 
     /// The server after a restart: on the same storage, with an empty memory.
     pub fn restarted(&self) -> Arc<Central> {
-        let central = Central::stand_alone(self.storage.clone(), self.clock.clone());
+        let central =
+            Replica::builder().clock(self.clock.clone()).with_storage(self.storage.clone()).stand_alone_central();
         Arc::new(central.with_files(self.storages.files("central")))
     }
 
     /// The same, restarted and running for so long that no earlier request is still on its way.
     pub fn restarted_and_run_for(&self, time: Duration) -> Arc<Central> {
         let clock = Arc::new(Later { clock: self.clock.clone(), by: AtomicU64::new(0) });
-        let central = Central::stand_alone(self.storage.clone(), clock.clone());
+        let central = Replica::builder().clock(clock.clone()).with_storage(self.storage.clone()).stand_alone_central();
         clock.by.store(u64::try_from(time.as_millis()).expect("not that long"), Relaxed);
         Arc::new(central.with_files(self.storages.files("central")))
     }
 
     /// The server's files.
     pub fn files(&self) -> Files {
-        Files::new(self.storage.clone(), self.clock.clone(), self.storages.files("central").folder())
+        Replica::builder()
+            .clock(self.clock.clone())
+            .with_storage(self.storage.clone())
+            .files(self.storages.files("central").folder())
     }
 
     /// The storage of this name in a world in memory; that of the server is `central`.
@@ -210,9 +213,10 @@ impl CentralEnd {
         let storage: Arc<dyn Storage> = Arc::new(RemoteOnlyStorage::new(storage));
         let mut quick = SyncConfig::default();
         quick.integration_poll = Duration::from_millis(1);
-        let site = Site::new(storage.clone(), transport, self.clock.clone()).with_config(quick);
+        let replica = Replica::builder().clock(self.clock.clone()).with_storage(storage.clone());
+        let site = replica.site(transport).with_config(quick);
         site.set_up(&settings(name), &mut NoopObserver).expect("set up");
-        let records = Records::new(storage.clone(), self.clock.clone());
+        let records = replica.records();
         SiteEnd { storage, site, records }
     }
 

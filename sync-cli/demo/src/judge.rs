@@ -115,8 +115,8 @@ impl<const N: usize> Ledger<N> {
 mod tests {
     use std::sync::Arc;
 
-    use sync_core::SystemClock;
-    use sync_core::central::SiteRegistry;
+    use sync_core::Replica;
+    use sync_core::clock::SystemClock;
     use sync_core::storage::MemoryStorage;
 
     use super::*;
@@ -126,8 +126,9 @@ mod tests {
     #[test]
     fn every_kind_of_difference_is_found() {
         let (storage, clock) = (Arc::new(MemoryStorage::new()), Arc::new(SystemClock::new()));
-        SiteRegistry::open(storage.clone(), clock.clone()).unwrap();
-        let records = Records::new(storage, clock);
+        let replica = Replica::builder().clock(clock.clone()).with_storage(storage.clone());
+        replica.site_registry().unwrap();
+        let records = replica.records();
         let put = |n| {
             let seed = bulk_asset("central", "S", n).unwrap();
             records.put("asset", [seed.data.clone()]).unwrap();

@@ -3,10 +3,11 @@
 use std::fmt;
 
 use serde::Serialize;
+use sync_core::Message;
 use sync_core::protocol::v5::V5_VERSION;
 use sync_core::protocol::v6::V6_VERSION;
 use sync_core::record::record_types;
-use sync_core::{Detail, Localize, Message};
+use sync_core::text::{Detail, Localize};
 
 use crate::sentences::compatibility as says;
 

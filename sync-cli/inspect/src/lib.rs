@@ -6,7 +6,7 @@ pub mod database;
 pub mod decode;
 mod sentences;
 
-use sync_core::MessageTemplate;
+use sync_core::text::MessageTemplate;
 
 /// The texts of this crate, for a host's translation ([`Texts::parse`](sync_core::Texts::parse)).
 pub fn sentences() -> &'static [MessageTemplate] {

@@ -9,8 +9,9 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use sync_core::Error;
+use sync_core::clock::Timestamp;
 use sync_core::record::SiteId;
-use sync_core::{Error, Timestamp};
 
 use crate::sentences::input_given::access_log_unwritable;
 

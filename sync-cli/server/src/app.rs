@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::HeaderMap;
-use sync_core::{Central, SystemClock};
+use sync_core::central::Central;
+use sync_core::clock::SystemClock;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 

@@ -6,8 +6,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use sync_core::Central;
-use sync_core::central::{Checked, CredentialCheck};
+use sync_core::central::{Central, Checked, CredentialCheck};
 use tokio::sync::oneshot::{Sender, channel};
 use tokio::time::timeout;
 

@@ -4,7 +4,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use sync_core::{Central, Message};
+use sync_core::Message;
+use sync_core::central::Central;
 
 use crate::options::Notice;
 use crate::sentences::serving as says;

@@ -8,12 +8,12 @@
 //! use std::sync::Arc;
 //!
 //! use oms_sync_server::{Server, ServerOptions, listen};
-//! use sync_core::storage::SqliteStorage;
-//! use sync_core::{Central, SystemClock};
+//! use sync_core::Replica;
 //!
 //! # fn main() -> sync_core::Result<()> {
-//! let storage = Arc::new(SqliteStorage::open("central.sqlite")?);
-//! let central = Arc::new(Central::stand_alone(storage, Arc::new(SystemClock::new())));
+//! let replica = Replica::open("central.sqlite")?;
+//! replica.site_registry()?; // makes the database a central server's
+//! let central = Arc::new(replica.stand_alone_central());
 //! let server = Server::start(central, listen(([127, 0, 0, 1], 8000).into())?, ServerOptions::default())?;
 //! // The server works on threads of its own until it is stopped.
 //! server.stop();
@@ -54,7 +54,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use sync_core::{Central, Error, MessageTemplate};
+use sync_core::Error;
+use sync_core::central::Central;
+use sync_core::text::MessageTemplate;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 

@@ -3,8 +3,8 @@
 use std::fmt::{Display, Write as _};
 use std::time::Duration;
 
-use sync_core::Timestamp;
 use sync_core::central::{CentralView, Integrations, SiteView};
+use sync_core::clock::Timestamp;
 use sync_core::protocol::steers;
 use sync_core::support::ConfigWarning;
 

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use sync_core::Timestamp;
+use sync_core::clock::Timestamp;
 use sync_core::record::SiteId;
 
 use crate::access_log::Line;

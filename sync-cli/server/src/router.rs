@@ -8,10 +8,11 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use sync_core::central::Central;
+use sync_core::clock::Clock as _;
 use sync_core::protocol::v5::path as v5;
 use sync_core::protocol::v6::path as v6;
 use sync_core::transport::{HttpRequest, HttpResponse};
-use sync_core::{Central, Clock as _};
 
 use crate::app::App;
 use crate::budget::Share;

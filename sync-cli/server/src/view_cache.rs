@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use sync_core::central::CentralView;
-use sync_core::{Central, Result};
+use sync_core::Result;
+use sync_core::central::{Central, CentralView};
 
 /// The oldest acceptable view: this makes frequent requests cheap.
 const VIEW_AGE: Duration = Duration::from_secs(2);

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
-use sync_core::Central;
-use sync_core::central::{Caller, Handled, HandledRequest};
+use sync_core::central::{Caller, Central, Handled, HandledRequest};
 use sync_core::transport::{HttpRequest, HttpResponse, Method};
 
 use crate::app::App;

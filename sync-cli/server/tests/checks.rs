@@ -9,11 +9,12 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use oms_sync_server::{Server, ServerOptions, listen};
-use sync_core::central::{AuthenticationError, CredentialRefusal, SiteAuthenticator, SiteRegistry};
+use sync_core::Replica;
+use sync_core::central::{AuthenticationError, CredentialRefusal, SiteAuthenticator};
+use sync_core::clock::SystemClock;
 use sync_core::protocol::v6::Credentials;
 use sync_core::record::SiteId;
 use sync_core::storage::MemoryStorage;
-use sync_core::{Central, SystemClock};
 
 /// A server of credentials that answers only when allowed. One site is known.
 #[derive(Default)]
@@ -62,9 +63,10 @@ fn read(mut stream: TcpStream) -> String {
 #[test]
 fn who_asks_a_server_that_hangs_holds_no_thread_and_equal_questions_are_one() {
     let (storage, clock) = (Arc::new(MemoryStorage::new()), Arc::new(SystemClock::new()));
-    SiteRegistry::open(storage.clone(), clock.clone()).unwrap();
+    let replica = Replica::builder().clock(clock.clone()).with_storage(storage.clone());
+    replica.site_registry().unwrap();
     let hangs = Arc::new(Hangs::default());
-    let central = Arc::new(Central::new(storage, clock, hangs.clone()));
+    let central = Arc::new(replica.central(hangs.clone()));
     let listener = listen(([127, 0, 0, 1], 0).into()).unwrap();
     let server = Server::start(central, listener, ServerOptions::default()).unwrap();
     let address = server.address();

@@ -328,7 +328,7 @@ pub(crate) struct Resend {
     pub id: Option<String>,
     /// Only records written at this time or later, as 2026-11-23 or 2026-11-23T08:00:00Z
     #[arg(long, value_name = "TIME", value_parser = super::values::since)]
-    pub since: Option<sync_core::Timestamp>,
+    pub since: Option<sync_core::clock::Timestamp>,
     /// Also records of this site's stores that came by sync
     #[arg(long)]
     pub received: bool,

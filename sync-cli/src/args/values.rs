@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use sync_core::Timestamp;
+use sync_core::clock::Timestamp;
 
 /// A value without the line end that a script or an environment file of Windows adds.
 pub(super) fn one_line(value: &str) -> Result<String, std::convert::Infallible> {

@@ -1,8 +1,7 @@
 //! `audit`: compares this site with central. Changes nothing.
 
-use sync_core::Error;
-use sync_core::storage::SqliteStorage;
 use sync_core::support::{Audit, Difference, DifferenceKind};
+use sync_core::{Error, Replica};
 
 use super::layout::{WIDTH, say, short};
 use crate::args::Args;
@@ -22,8 +21,8 @@ pub(super) fn run(args: &Args, out: &Output) -> Result<CommandOutcome, Failure> 
         let mut progress = Progress::new(out);
         // Removed with its folder, however this ends.
         let folder = tempfile::Builder::new().prefix("oms-sync-audit").tempdir().map_err(no_room)?;
-        let scratch = SqliteStorage::open(folder.path().join("central.sqlite"))?;
-        out.in_words(workspace.site().audit(&scratch, &mut progress)?)
+        let scratch = Replica::open(folder.path().join("central.sqlite"))?;
+        out.in_words(workspace.site().support().audit(scratch.storage().as_ref(), &mut progress)?)
     };
     if out.json {
         out.document(&found)?;

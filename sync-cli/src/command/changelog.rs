@@ -13,7 +13,7 @@ use crate::workspace::Workspace;
 pub(super) fn run(args: &Args, options: &Changelog, out: &Output) -> Result<CommandOutcome, Failure> {
     let workspace = Workspace::open_to_read(args, out)?;
     let is_central = workspace.role()? == Some(Role::Central);
-    let changes = workspace.records().changes(Cursor(options.from), options.limit)?;
+    let changes = workspace.replica.records().changes(Cursor(options.from), options.limit)?;
     let head = ["CURSOR", "TABLE", "ID", "ACTION", "STORE", "WRITTEN BY", "AT"];
     let word = |word| out.word(word).to_owned();
     let mut rows = vec![head.map(str::to_owned).to_vec()];

@@ -1,7 +1,8 @@
 //! `decode`: explains a message.
 
 use oms_sync_inspect::decode::{Decoded, RecordLine, decode};
-use sync_core::{Detail, Message};
+use sync_core::Message;
+use sync_core::text::Detail;
 
 use super::layout::{cut, pairs, say, wrapped};
 use crate::args::Decode;

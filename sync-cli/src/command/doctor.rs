@@ -5,9 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sync_core::support::doctor::{Check, CheckOutcome, Diagnosis, Party, examine_file};
+use sync_core::support::doctor::{Check, CheckOutcome, Diagnosis, Party};
 use sync_core::transport::{HttpTransport, Timeouts};
-use sync_core::{Error, Site, SystemClock};
+use sync_core::{Error, Replica};
 
 use super::layout::{WIDTH, folded, say};
 use crate::args::{Args, Doctor};
@@ -58,12 +58,11 @@ pub(super) fn diagnosed(
     patience: Option<Duration>,
     each: &mut dyn FnMut(&Check) -> ControlFlow<()>,
 ) -> Result<Diagnosis, Error> {
-    let (checks, storage) = examine_file(db, free_bytes(db));
-    match (storage, patience) {
-        (Some(storage), Some(patience)) => {
-            let clock = Arc::new(SystemClock::new());
-            let site = Site::new(Arc::new(storage), Arc::new(HttpTransport::new(&timeouts(patience))), clock);
-            site.diagnose_watched(checks, each, &mut until_interrupted)
+    let (checks, replica) = Replica::examine(db, free_bytes(db));
+    match (replica, patience) {
+        (Some(replica), Some(patience)) => {
+            let site = replica.site(Arc::new(HttpTransport::new(&timeouts(patience))));
+            site.support().doctor(checks, each, &mut until_interrupted)
         }
         (opened, _) => {
             let found = Diagnosis::of_file(checks, opened.is_some());

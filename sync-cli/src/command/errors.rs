@@ -1,7 +1,8 @@
 //! `errors`: the catalogue.
 
 use serde_json::json;
-use sync_core::{CatalogueEntry, Error, Message, Texts, catalogue};
+use sync_core::error::{CatalogueEntry, catalogue};
+use sync_core::{Error, Message, Texts};
 
 use super::layout::{facts, table};
 use crate::failure::{CommandOutcome, Failure, status};

@@ -1,10 +1,12 @@
 //! `explain`: the state and the history of a record.
 
+use sync_core::changelog::ChangeAction;
+use sync_core::clock::Timestamp;
 use sync_core::record::{RecordId, TableName};
 use sync_core::support::{
-    ChangeHistory, Delivery, DeliveryState, Explanation, Receivers, SetAside, SyncRoute, Verdict, explain,
+    ChangeHistory, Delivery, DeliveryState, Explanation, Receivers, SetAside, SyncRoute, Verdict,
 };
-use sync_core::{ChangeAction, ErrorClass, Message, Timestamp};
+use sync_core::{ErrorClass, Message};
 
 use super::layout::{moment, say};
 use super::quarantine::waits;
@@ -17,7 +19,7 @@ use crate::workspace::Workspace;
 pub(super) fn run(args: &Args, options: &Explain, out: &Output) -> Result<CommandOutcome, Failure> {
     let workspace = Workspace::open_to_read(args, out)?;
     let (table, id) = (TableName::from(options.table.as_str()), RecordId::from(options.id.as_str()));
-    let found = explain(workspace.storage.as_ref(), &table, &id)?;
+    let found = workspace.support().explain(&table, &id)?;
     if out.json {
         out.document(&found)?;
     } else {

@@ -1,10 +1,12 @@
 //! `files`: photos and documents of records.
 
 use serde_json::json;
+use sync_core::Error;
 use sync_core::files::{FileFault, FileInfo};
 use sync_core::record::RecordId;
+use sync_core::site::{FilesOptions, FilesReport};
 use sync_core::storage::{FileDirection, FileState};
-use sync_core::{Detail, Error, FilesOptions, FilesReport};
+use sync_core::text::Detail;
 
 use crate::args::{Args, Files};
 use crate::failure::{CommandOutcome, Failure};

@@ -1,6 +1,6 @@
 //! `identity`: the identity of this database, and its disagreements.
 
-use sync_core::support::{IdentityShown, StoreShown, identity};
+use sync_core::support::{IdentityShown, StoreShown};
 use sync_core::{ErrorClass, Message};
 
 use super::layout::{facts, moment, say, wrapped};
@@ -13,10 +13,10 @@ use crate::workspace::Workspace;
 
 pub(super) fn run(args: &Args, options: &Identity, out: &Output) -> Result<CommandOutcome, Failure> {
     let workspace = Workspace::open_to_read(args, out)?;
-    let mut found = identity(workspace.storage.as_ref())?;
+    let mut found = workspace.support().identity()?;
     if options.ask {
         end_on_signals();
-        found.disagreements.extend(workspace.site().compare_identity(&mut until_interrupted)?);
+        found.disagreements.extend(workspace.site().support().compare_identity(&mut until_interrupted)?);
     }
     let found = out.in_words(found);
     if out.json {

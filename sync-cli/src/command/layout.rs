@@ -111,7 +111,7 @@ pub(super) fn short(text: &str, width: usize) -> String {
 }
 
 /// A time for people: to the second, in UTC.
-pub(super) fn moment(at: sync_core::Timestamp) -> String {
+pub(super) fn moment(at: sync_core::clock::Timestamp) -> String {
     let text = at.to_string();
     match text.get(..19) {
         Some(seconds) if text.ends_with('Z') => format!("{}Z", seconds.replace('T', " ")),
@@ -130,6 +130,6 @@ mod tests {
         assert_eq!(cut("a-long-word b", 4), ["a-lo", "ng-w", "ord", "b"]);
         assert_eq!(cut("", 4), [""]);
         assert_eq!((short("abc", 3), short("abcd", 3)), ("abc".to_owned(), "ab…".to_owned()));
-        assert_eq!(moment(sync_core::Timestamp::from_unix_millis(1_763_892_379_120)), "2025-11-23 10:06:19Z");
+        assert_eq!(moment(sync_core::clock::Timestamp::from_unix_millis(1_763_892_379_120)), "2025-11-23 10:06:19Z");
     }
 }

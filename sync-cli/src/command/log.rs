@@ -1,7 +1,7 @@
 //! `log`: the cycles and repairs of this database.
 
 use serde_json::{Value, json};
-use sync_core::storage::{LogEntry, Storage as _};
+use sync_core::storage::LogEntry;
 use sync_core::support::is_repair;
 use sync_core::{Error, Message};
 
@@ -14,7 +14,7 @@ use crate::workspace::Workspace;
 
 pub(super) fn run(args: &Args, command: &Log, out: &Output) -> Result<CommandOutcome, Failure> {
     let workspace = Workspace::open_to_read(args, out)?;
-    let entries = workspace.storage.read()?.log(usize::MAX)?;
+    let entries = workspace.support().log(usize::MAX)?;
     match command {
         Log::List { limit, failed } => {
             let wanted = |entry: &LogEntry| !failed || matches!(entry.outcome.as_str(), "failed" | "left_behind");

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use sync_core::storage::SqliteStorage;
+use sync_core::error::catalogue;
 use sync_core::support::{NetLimits, NetReport, ServerLine};
 use sync_core::transport::HttpTransport;
-use sync_core::{ErrorClass, Message, Site, SystemClock, catalogue};
+use sync_core::{ErrorClass, Message, Replica};
 
 use super::layout::{facts, say};
 use crate::args::{Args, Net};
@@ -16,12 +16,12 @@ use crate::sentences::{common, net_shown as shown};
 
 pub(super) fn run(args: &Args, options: &Net, out: &Output) -> Result<CommandOutcome, Failure> {
     end_on_signals();
-    let storage = Arc::new(SqliteStorage::open_to_read(&args.db)?);
+    let replica = Replica::builder().open_to_read(&args.db)?;
     let transport =
         Arc::new(HttpTransport::new(&super::doctor::timeouts(super::doctor::PATIENCE.min(options.max_time))));
-    let site = Site::new(storage, transport, Arc::new(SystemClock::new()));
+    let site = replica.site(transport);
     let limits = NetLimits { time: options.max_time, bytes: options.max_bytes };
-    let mut found = out.in_words(site.measure(&limits, &mut until_interrupted)?);
+    let mut found = out.in_words(site.support().line_test(&limits, &mut until_interrupted)?);
     found.servers.iter_mut().filter_map(|line| line.error.as_mut()).for_each(|error| *error = out.advised(error));
     if out.json {
         out.document(&found)?;

@@ -67,7 +67,7 @@ fn link(args: &Args, patient: &NameId, store: Option<&str>, out: &Output) -> Res
     let workspace = Workspace::open(args, out)?;
     let store = match store {
         Some(store) => StoreId::from(store),
-        None => only_store(workspace.records().active_stores()?)?,
+        None => only_store(workspace.replica.records().active_stores()?)?,
     };
     end_on_signals();
     let report = {

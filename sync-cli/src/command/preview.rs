@@ -1,7 +1,7 @@
 //! `preview`: the result of the next push or pull. Changes nothing.
 
 use sync_core::Message;
-use sync_core::support::{IncomingPreview, PredictedSetAside, PullPreview, PushPreview, TypeCount, preview_push};
+use sync_core::support::{IncomingPreview, PredictedSetAside, PullPreview, PushPreview, TypeCount};
 
 use super::layout::{WIDTH, moment, say, short};
 use crate::args::{Args, Preview};
@@ -18,7 +18,7 @@ pub(super) fn run(args: &Args, command: &Preview, out: &Output) -> Result<Comman
     let workspace = Workspace::open_to_read(args, out)?;
     let left_behind = match command {
         Preview::Push => {
-            let found = out.in_words(preview_push(workspace.storage.as_ref())?);
+            let found = out.in_words(workspace.support().preview_push()?);
             if out.json {
                 out.document(&found)?
             } else {
@@ -30,7 +30,7 @@ pub(super) fn run(args: &Args, command: &Preview, out: &Output) -> Result<Comman
             end_on_signals();
             let mut found = {
                 let mut progress = Progress::new(out);
-                workspace.site().preview_pull(*limit, &mut progress)?
+                workspace.site().support().preview_pull(*limit, &mut progress)?
             };
             found
                 .from

@@ -1,13 +1,10 @@
 //! `quarantine`: records that could not be integrated or were refused, with the reason and the advice.
 
 use serde_json::json;
+use sync_core::Message;
 use sync_core::record::{Fields, Writers, record_type};
 use sync_core::storage::QuarantineCause;
-use sync_core::support::{
-    Awaited, AwaitedState, Retried, RetrySelection, SetAside, SetAsideGroup, find_set_aside, ignore, retry,
-    set_aside_groups, source_name,
-};
-use sync_core::{Message, quarantine};
+use sync_core::support::{Awaited, AwaitedState, Retried, RetrySelection, SetAside, SetAsideGroup, source_name};
 
 use super::layout::{WIDTH, facts, moment, say, short, wrapped};
 use crate::args::{Args, Cause, Quarantine, QuarantineList, QuarantineRetry};
@@ -28,7 +25,7 @@ pub(super) fn run(args: &Args, command: &Quarantine, out: &Output) -> Result<Com
     match command {
         Quarantine::List(options) => list(&workspace, options, out),
         Quarantine::Show { number } => {
-            let found = find_set_aside(workspace.storage.as_ref(), *number)?;
+            let found = workspace.support().set_aside(*number)?;
             if out.json {
                 out.document(&found)?
             } else {
@@ -38,8 +35,8 @@ pub(super) fn run(args: &Args, command: &Quarantine, out: &Output) -> Result<Com
         }
         Quarantine::Retry(options) => try_again(&workspace, options, out),
         Quarantine::Ignore { number, reason } => {
-            ignore(workspace.storage.as_ref(), *number, reason)?;
-            let found = find_set_aside(workspace.storage.as_ref(), *number)?;
+            workspace.support().ignore(*number, reason)?;
+            let found = workspace.support().set_aside(*number)?;
             if out.json {
                 out.document(&found)?;
             } else {
@@ -56,7 +53,7 @@ fn list(workspace: &Workspace, options: &QuarantineList, out: &Output) -> Result
     if out.json && !options.groups {
         return documents(workspace, cause, out);
     }
-    let groups = set_aside_groups(workspace.storage.as_ref(), cause)?;
+    let groups = workspace.support().set_aside_groups(cause)?;
     if out.json {
         for group in &groups {
             out.document(group)?;
@@ -90,7 +87,7 @@ fn list(workspace: &Workspace, options: &QuarantineList, out: &Output) -> Result
 fn documents(workspace: &Workspace, cause: Option<QuarantineCause>, out: &Output) -> Result<CommandOutcome, Failure> {
     let mut after = 0;
     loop {
-        let page = quarantine(workspace.storage.as_ref(), after, PAGE)?;
+        let page = workspace.support().quarantine(after, PAGE)?;
         for (row, why) in &page {
             after = row.sequence;
             if cause.is_some_and(|wanted| wanted != why.cause) {
@@ -126,7 +123,7 @@ fn members(workspace: &Workspace, group: &SetAsideGroup, most: usize, out: &Outp
     let mut after = group.first_number.saturating_sub(1);
     let mut shown = 0;
     while (shown as u64) < group.records {
-        let page = quarantine(workspace.storage.as_ref(), after, PAGE)?;
+        let page = workspace.support().quarantine(after, PAGE)?;
         let is_last = page.len() < PAGE;
         for (row, why) in page {
             after = row.sequence;
@@ -221,7 +218,7 @@ fn try_again(workspace: &Workspace, options: &QuarantineRetry, out: &Output) -> 
         (None, Some(cause)) => RetrySelection::Cause(cause.into()),
         (None, None) => RetrySelection::All,
     };
-    let retried = out.in_words(retry(workspace.storage.as_ref(), workspace.clock.as_ref(), which)?);
+    let retried = out.in_words(workspace.support().retry(which)?);
     if out.json {
         out.document(&retried)?;
     } else {

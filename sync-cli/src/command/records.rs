@@ -24,7 +24,7 @@ pub(super) fn run(args: &Args, command: &Records, out: &Output) -> Result<Comman
         Records::Get { table, id } => get(&Workspace::open_to_read(args, out)?, table, id, out)?,
         Records::Put { table, file, dry_run } => put(&Workspace::open(args, out)?, table, file, *dry_run, out)?,
         Records::Delete { table, id } => {
-            Workspace::open(args, out)?.records().delete(table, &RecordId::from(id.as_str()))?;
+            Workspace::open(args, out)?.replica.records().delete(table, &RecordId::from(id.as_str()))?;
             if out.json {
                 out.document(&json!({ "table": table, "id": id, "deleted": true }))?;
             } else {
@@ -92,7 +92,7 @@ fn writers(kind: &RecordType) -> &'static str {
 fn known_table(workspace: &Workspace, table: &str) -> SyncResult<TableName> {
     let table = TableName::from(table);
     let known = record_type(table.as_str()).is_some();
-    if !known && !workspace.records().counts()?.iter().any(|(held, _)| *held == table) {
+    if !known && !workspace.replica.records().counts()?.iter().any(|(held, _)| *held == table) {
         return Err(Error::UnknownTable { table: table.to_string() });
     }
     Ok(table)
@@ -100,7 +100,7 @@ fn known_table(workspace: &Workspace, table: &str) -> SyncResult<TableName> {
 
 fn list(workspace: &Workspace, table: &str, out: &Output) -> Result<(), Failure> {
     const PAGE: usize = 500;
-    let records = workspace.records();
+    let records = workspace.replica.records();
     let table = known_table(workspace, table)?;
     let mut after = None;
     loop {
@@ -121,7 +121,7 @@ fn list(workspace: &Workspace, table: &str, out: &Output) -> Result<(), Failure>
 
 fn get(workspace: &Workspace, table: &str, id: &str, out: &Output) -> Result<(), Failure> {
     let (table, id) = (known_table(workspace, table)?, RecordId::from(id));
-    let found = workspace.records().get(&table, &id)?;
+    let found = workspace.replica.records().get(&table, &id)?;
     let data = found.ok_or_else(|| Error::NotFound { what: table.to_string(), id: id.to_string() })?;
     if out.json {
         out.document(&RecordDocument { table: &table, id: &id, data: &data })
@@ -135,7 +135,7 @@ fn put(workspace: &Workspace, table: &str, file: &Path, dry_run: bool, out: &Out
     if data.is_empty() {
         return Err(Error::bad_input(input_given::no_record()).into());
     }
-    let records = workspace.records();
+    let records = workspace.replica.records();
     let ids = if dry_run { records.check(table, data)? } else { records.put(table, data)? };
     if out.json {
         for id in ids {

@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 use sync_core::Error;
 use sync_core::record::{Cursor, RecordId, TableName};
-use sync_core::storage::Storage as _;
-use sync_core::support::{self, PullCursor, ResendFilter, plan_resend, plan_rewind, resend, rewind};
+use sync_core::support::{PullCursor, ResendFilter};
 
 use super::layout::{moment, say};
 use crate::args::{Args, Confirm, CursorCommand, Resend, WhichCursor};
@@ -25,12 +24,12 @@ pub(super) fn run_cursor(args: &Args, command: &CursorCommand, out: &Output) -> 
                 WhichCursor::Pull => PullCursor::Central,
                 WhichCursor::PullLegacy => PullCursor::Legacy,
             };
-            let planned = plan_rewind(workspace.storage.as_ref(), which, Cursor(*to), *own)?;
+            let planned = workspace.support().plan_rewind(which, Cursor(*to), *own)?;
             let backup = match confirm.reason(planned.changes)? {
                 None => None,
                 Some(reason) => {
                     let backup = back_up(&workspace, &args.db)?;
-                    rewind(workspace.storage.as_ref(), &planned, reason, workspace.clock.now())?;
+                    workspace.support().rewind(&planned, reason)?;
                     Some(backup)
                 }
             };
@@ -56,7 +55,7 @@ pub(super) fn run_cursor(args: &Args, command: &CursorCommand, out: &Output) -> 
 }
 
 fn show(workspace: &Workspace, out: &Output) -> Result<(), Failure> {
-    let all = out.in_words(support::cursors(workspace.storage.as_ref())?);
+    let all = out.in_words(workspace.support().cursors()?);
     let mut rows = vec![["CURSOR", "AT", "END", "MEANS"].map(str::to_owned).to_vec()];
     for cursor in &all {
         if out.json {
@@ -85,7 +84,7 @@ pub(super) fn run_resend(args: &Args, options: &Resend, out: &Output) -> Result<
         since: options.since,
         received_too: options.received,
     };
-    let planned = plan_resend(workspace.storage.as_ref(), &lost)?;
+    let planned = workspace.support().plan_resend(&lost)?;
     if planned.records + planned.waiting_already == 0 && lost.id.is_some() {
         let id = options.id.clone().unwrap_or_default();
         return Err(Error::NotFound { what: format!("change of {} made here with the id", options.table), id }.into());
@@ -94,7 +93,7 @@ pub(super) fn run_resend(args: &Args, options: &Resend, out: &Output) -> Result<
         None => None,
         Some(reason) => {
             let backup = back_up(&workspace, &args.db)?;
-            resend(workspace.storage.as_ref(), workspace.clock.as_ref(), &lost, reason)?;
+            workspace.support().resend(&lost, reason)?;
             Some(backup)
         }
     };
@@ -138,12 +137,11 @@ impl Confirm {
 
 /// Copies the database beside itself, unless a cycle runs.
 fn back_up(workspace: &Workspace, db: &Path) -> Result<PathBuf, Error> {
-    let _lock = workspace.storage.lock_cycle()?;
-    let at: String = workspace.clock.now().to_string().chars().filter(char::is_ascii_alphanumeric).collect();
+    let at: String = workspace.replica.clock().now().to_string().chars().filter(char::is_ascii_alphanumeric).collect();
     let mut path = db.as_os_str().to_owned();
     path.push(format!(".before-{at}"));
     let path = PathBuf::from(path);
-    workspace.storage.back_up(&path)?;
+    workspace.replica.back_up(&path)?;
     Ok(path)
 }
 

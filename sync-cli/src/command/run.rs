@@ -4,11 +4,9 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use serde_json::json;
-use sync_core::storage::{Storage as _, state};
-use sync_core::{
-    CycleEnd, Driver, DriverConfig, DriverHandle, DriverObserver, Error, Message, Role, SyncEvent, SyncObserver,
-    SyncOptions,
-};
+use sync_core::central::SiteList;
+use sync_core::driver::{CycleEnd, Driver, DriverConfig, DriverHandle, DriverObserver};
+use sync_core::{Error, Message, SyncEvent, SyncObserver, SyncOptions};
 
 use crate::args::{Args, Run};
 use crate::failure::{CommandOutcome, Failure};
@@ -20,14 +18,13 @@ use crate::workspace::Workspace;
 pub(super) fn run(args: &Args, options: &Run, out: &Output) -> Result<CommandOutcome, Failure> {
     let workspace = Workspace::open(args, out)?;
     // Without a legacy server there is nobody to ask: retrying would hide that.
-    if !state::LEGACY_URL.is_set(workspace.storage.read()?.as_ref())? {
-        return Err(match workspace.role()? {
-            Some(Role::Central) => {
-                Error::WrongRole { needed: "remote site", found: "central server without a legacy server" }
-            }
-            _ => Error::NotSetUp,
+    match workspace.replica.site_list()? {
+        Some(SiteList::Legacy) => {}
+        Some(SiteList::Local) => {
+            let found = "central server without a legacy server";
+            return Err(Error::WrongRole { needed: "remote site", found }.into());
         }
-        .into());
+        None => return Err(Error::NotSetUp.into()),
     }
     let mut config = DriverConfig::default();
     config.interval = options.interval;

@@ -7,12 +7,11 @@ use std::time::{Duration, Instant};
 
 use oms_sync_server::{AccessLog, Pem, Server, ServerOptions, Tls, connections_max, listen};
 use serde_json::json;
-use sync_core::central::{CentralConfig, LegacyAuthenticator, SiteList, SiteRegistry};
+use sync_core::central::{Central, CentralConfig, SiteList};
 use sync_core::files::{FileStore, Files};
-use sync_core::storage::{SqliteStorage, Storage as _, state};
 use sync_core::support::ConfigWarning;
 use sync_core::transport::{HttpTransport, Timeouts};
-use sync_core::{Central, Error, ErrorClass, Message, Role, Site, SyncEvent, SyncOptions, Texts, status};
+use sync_core::{Error, ErrorClass, Message, Replica, Role, Site, SyncEvent, SyncOptions, Texts};
 
 use crate::args::{Args, Authentication, Serve};
 use crate::failure::{CommandOutcome, Failure};
@@ -33,21 +32,22 @@ pub(super) fn run(args: &Args, options: &Serve, out: &Output) -> Result<CommandO
     let listener = listen(options.listen)?;
     let mut serving = serving(options, &out.texts)?;
     end_on_signals();
-    let (central, storage, site) = match options.auth {
+    let (central, replica, site) = match options.auth {
         Some(Authentication::Local) => local(Workspace::open_or_make(args, out)?, options, out)?,
         Some(Authentication::Legacy) => legacy(Workspace::open(args, out)?, options, out)?,
         // As the database was set up: never a list of its own beside that of a legacy server.
         None => {
             let workspace = Workspace::open_or_make(args, out)?;
-            match SiteList::of(workspace.storage.as_ref())? {
+            match workspace.replica.site_list()? {
                 Some(SiteList::Legacy) => legacy(workspace, options, out)?,
                 Some(SiteList::Local) | None => local(workspace, options, out)?,
             }
         }
     };
     // The real paths, behind symbolic links: their disk may be full.
-    serving.files = Some(args.files.clone().unwrap_or_else(|| Files::folder_of(storage.path())));
-    serving.database = Some(storage.path().to_owned());
+    let database = replica.path().unwrap_or(&args.db);
+    serving.files = Some(args.files.clone().unwrap_or_else(|| Files::folder_of(database)));
+    serving.database = Some(database.to_owned());
     let server = Server::start(Arc::new(central), listener, serving)?;
     tell_where(&server, options, out)?;
     // Ends with the program at any point: an open transaction is rolled back.
@@ -58,7 +58,7 @@ pub(super) fn run(args: &Args, options: &Serve, out: &Output) -> Result<CommandO
     let mut in_place = Ok(());
     while !interrupted() && in_place.is_ok() {
         std::thread::sleep(Duration::from_millis(100));
-        in_place = storage.check_in_place();
+        in_place = replica.check_in_place();
     }
     server.stop();
     in_place?;
@@ -87,19 +87,19 @@ fn tell_where(server: &Server, options: &Serve, out: &Output) -> Result<(), Fail
 }
 
 /// A central server, its database, and its own site at the legacy server.
-type Served = (Central, Arc<SqliteStorage>, Option<Site>);
+type Served = (Central, Replica, Option<Site>);
 
 /// A central server that keeps the list of sites itself.
 fn local(workspace: Workspace, options: &Serve, out: &Output) -> Result<Served, Failure> {
-    SiteRegistry::open(workspace.storage.clone(), workspace.clock.clone())?;
+    workspace.replica.site_registry()?;
     let mut config = CentralConfig::default();
     let concern = options.public_url.as_deref().and_then(ConfigWarning::of_own_url);
     warn(concern.iter(), out);
     // Sites get it only if they can use it; otherwise they get the address that they ask.
     config.public_url = options.public_url.clone().filter(|_| concern.is_none());
-    warn(status(workspace.storage.as_ref())?.config_warnings.iter(), out);
-    let central = Central::stand_alone(workspace.storage.clone(), workspace.clock);
-    Ok((central.with_config(config).with_files(FileStore::new(workspace.folder)), workspace.storage, None))
+    warn(workspace.replica.status()?.config_warnings.iter(), out);
+    let central = workspace.replica.stand_alone_central();
+    Ok((central.with_config(config).with_files(FileStore::new(workspace.folder)), workspace.replica, None))
 }
 
 /// A central server by the word of the legacy server, which also identifies its sites.
@@ -121,8 +121,8 @@ fn legacy(workspace: Workspace, options: &Serve, out: &Output) -> Result<Served,
             }
         }
         Err(Error::Cancelled) if is_known && !interrupted() => {
-            let url = state::LEGACY_URL.get(workspace.storage.read()?.as_ref())?;
-            let late = Error::TimedOut { server: sync_core::Server::Legacy, url, source: None };
+            let url = workspace.replica.settings()?.map_or_else(String::new, |settings| settings.legacy_url);
+            let late = Error::TimedOut { server: sync_core::error::Server::Legacy, url, source: None };
             out.hint_said(&says::goes_on_with_before(Message::of(&late)));
         }
         Err(error) if error.class() == ErrorClass::Retry && is_known => {
@@ -133,14 +133,14 @@ fn legacy(workspace: Workspace, options: &Serve, out: &Output) -> Result<Served,
     if workspace.role()? != Some(Role::Central) {
         return Err(Error::WrongRole { needed: "central server", found: "remote site" }.into());
     }
-    warn(status(workspace.storage.as_ref())?.config_warnings.iter(), out);
+    warn(workspace.replica.status()?.config_warnings.iter(), out);
     // Sites wait meanwhile, and give up after some minutes.
     let wait = |seconds| Duration::from_secs(seconds);
     let timeouts = Timeouts { connect: wait(10), send: wait(10), response: wait(30), receive: wait(10) };
     let asks = Arc::new(HttpTransport::new(&timeouts));
-    let authenticator = Arc::new(LegacyAuthenticator::new(workspace.storage.clone(), asks, workspace.clock.clone()));
-    let central = Central::new(workspace.storage.clone(), workspace.clock, authenticator).with_own_site(site.clone());
-    Ok((central.with_files(FileStore::new(workspace.folder)), workspace.storage, Some(site)))
+    let authenticator = Arc::new(workspace.replica.legacy_authenticator(asks));
+    let central = workspace.replica.central(authenticator).with_own_site(site.clone());
+    Ok((central.with_files(FileStore::new(workspace.folder)), workspace.replica, Some(site)))
 }
 
 fn warn<'c>(config_warnings: impl Iterator<Item = &'c ConfigWarning>, out: &Output) {

@@ -1,7 +1,8 @@
 //! `init` and `discover`.
 
 use serde_json::json;
-use sync_core::{Discovered, Role, Settings};
+use sync_core::site::Discovered;
+use sync_core::{Role, Settings};
 
 use super::layout::{facts, say};
 use crate::args::{Args, Init};
@@ -28,7 +29,7 @@ pub(super) fn init(args: &Args, init: &Init, out: &Output) -> Result<CommandOutc
     let set_up = workspace.site().set_up(&settings, &mut until_interrupted);
     if set_up.is_err() && !existed {
         // A database that was created in vain is removed.
-        let made = workspace.storage.path().to_owned();
+        let made = workspace.replica.path().unwrap_or(&args.db).to_owned();
         drop(workspace);
         for suffix in ["", "-wal", "-shm", ".watermark", ".lock"] {
             let mut path = made.clone().into_os_string();

@@ -1,7 +1,7 @@
 //! `site` and `store`: the local list of a central server.
 
 use serde_json::json;
-use sync_core::central::{SiteRegistry, stores};
+use sync_core::central::SiteRegistry;
 use sync_core::record::StoreId;
 use sync_core::{Error, Message, Role};
 
@@ -15,13 +15,13 @@ use crate::workspace::Workspace;
 /// The list of an existing database.
 fn open(args: &Args, out: &Output) -> Result<SiteRegistry, Failure> {
     let workspace = Workspace::open(args, out)?;
-    Ok(SiteRegistry::open(workspace.storage, workspace.clock)?)
+    Ok(workspace.replica.site_registry()?)
 }
 
 /// The list of a database that is created if needed: the first site makes it a central server's.
 fn open_or_make(args: &Args, out: &Output) -> Result<SiteRegistry, Failure> {
     let workspace = Workspace::open_or_make(args, out)?;
-    Ok(SiteRegistry::open(workspace.storage, workspace.clock)?)
+    Ok(workspace.replica.site_registry()?)
 }
 
 pub(super) fn run_site(args: &Args, command: &Site, out: &Output) -> Result<CommandOutcome, Failure> {
@@ -84,8 +84,8 @@ pub(super) fn run_store(args: &Args, command: &Store, out: &Output) -> Result<Co
         Store::Add { name, code, site, id } => {
             let id = id.as_deref().map(StoreId::from);
             let workspace = Workspace::open(args, out)?;
-            let sites = SiteRegistry::open(workspace.storage.clone(), workspace.clock)?;
-            let stores = stores(workspace.storage.as_ref())?;
+            let sites = workspace.replica.site_registry()?;
+            let stores = workspace.replica.stores()?;
             let is_known = stores.iter().any(|store| Some(&store.id) == id.as_ref());
             let namesake = stores.iter().find(|store| store.code == *code && Some(&store.id) != id.as_ref());
             let id = sites.add_store(name, code, site, id)?;
@@ -107,7 +107,7 @@ pub(super) fn run_store(args: &Args, command: &Store, out: &Output) -> Result<Co
             if workspace.role()? != Some(Role::Central) {
                 return Err(Error::WrongRole { needed: "central server", found: "remote site" }.into());
             }
-            for store in stores(workspace.storage.as_ref())? {
+            for store in workspace.replica.stores()? {
                 if out.json {
                     out.document(&store)?;
                 } else {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use sync_core::{Message, Status, status};
+use sync_core::{Message, Status};
 
 use super::layout::{facts, moment, say};
 use crate::args::{Args, Status as StatusOptions};
@@ -29,7 +29,7 @@ pub(super) fn run(args: &Args, options: &StatusOptions, out: &Output) -> Result<
 
 /// Its state, in the chosen language.
 fn current(workspace: &Workspace, out: &Output) -> Result<Status, Failure> {
-    let mut status = status(workspace.storage.as_ref())?;
+    let mut status = workspace.replica.status()?;
     status.config_warnings = out.in_words(status.config_warnings);
     if let Some(error) = status.last_sync.as_mut().and_then(|last| last.error.as_mut()) {
         *error = out.advised(error);
@@ -51,7 +51,7 @@ fn watch(workspace: &Workspace, every: Duration, out: &Output) -> Result<Command
                 if before.is_some() {
                     out.line("")?;
                 }
-                out.line(&format!("-- {}", moment(workspace.clock.now())))?;
+                out.line(&format!("-- {}", moment(workspace.replica.clock().now())))?;
                 show(&status, out)?;
             }
             before = Some(now);
@@ -60,7 +60,7 @@ fn watch(workspace: &Workspace, every: Duration, out: &Output) -> Result<Command
         let mut left = every;
         while !left.is_zero() && !interrupted() {
             let piece = left.min(Duration::from_millis(100));
-            workspace.clock.sleep(piece);
+            workspace.replica.clock().sleep(piece);
             left = left.saturating_sub(piece);
         }
     }

@@ -3,8 +3,9 @@
 use std::time::Instant;
 
 use serde::Serialize;
-use sync_core::storage::{Storage as _, state};
-use sync_core::{Error, ErrorClass, FilesOptions, FilesReport, Role, SyncOptions, SyncOutcome, SyncReport};
+use sync_core::central::SiteList;
+use sync_core::site::{FilesOptions, FilesReport};
+use sync_core::{Error, ErrorClass, SyncOptions, SyncOutcome, SyncReport};
 
 use super::files;
 use super::layout::say;
@@ -17,7 +18,7 @@ use crate::workspace::Workspace;
 
 pub(super) fn run(args: &Args, options: &Sync, out: &Output) -> Result<CommandOutcome, Failure> {
     let workspace = Workspace::open(args, out)?;
-    if workspace.role()? == Some(Role::Central) && !state::LEGACY_URL.is_set(workspace.storage.read()?.as_ref())? {
+    if workspace.replica.site_list()? == Some(SiteList::Local) {
         return Err(Error::WrongRole { needed: "remote site", found: "central server without a legacy server" }.into());
     }
     end_on_signals();
@@ -50,7 +51,7 @@ pub(super) fn run(args: &Args, options: &Sync, out: &Output) -> Result<CommandOu
         moved.iter().try_for_each(|moved| files::show(moved, out))?;
         // New quarantined records were reported; older ones are easily forgotten.
         if report.quarantined + report.refused == 0 {
-            let counts = workspace.storage.read()?.quarantine_counts()?;
+            let counts = workspace.support().quarantine_counts()?;
             let counted = counts.iter().filter(|(cause, _)| !cause.is_settled());
             match counted.map(|(_, records)| records).sum::<u64>() {
                 0 => {}

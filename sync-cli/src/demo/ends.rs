@@ -9,16 +9,12 @@ use oms_sync_demo::cast::{CENTRAL, NAMES, NORTH, SOUTH, STORES};
 use oms_sync_demo::files::impatient;
 use oms_sync_demo::line::Line;
 use oms_sync_server::{Server, ServerOptions, listen};
-use sync_core::central::SiteRegistry;
 use sync_core::files::{FileStore, Files};
 use sync_core::protocol::PasswordHash;
 use sync_core::record::{RecordData, RecordId, StoreId, TableName};
-use sync_core::storage::SqliteStorage;
+use sync_core::site::{Discovered, FilesOptions, FilesReport};
 use sync_core::transport::{HttpTransport, Timeouts};
-use sync_core::{
-    Central, Clock, Discovered, Error, FilesOptions, FilesReport, Records, Result, Settings, Site, SyncConfig,
-    SyncReport, SystemClock,
-};
+use sync_core::{Error, Records, Replica, Result, Settings, Site, SyncConfig, SyncReport};
 
 use crate::progress::until_interrupted;
 
@@ -29,30 +25,28 @@ pub(super) struct Ends {
     server: Server,
     /// South reaches the server through this.
     pub line: Line,
-    storages: [Arc<SqliteStorage>; 3],
-    clock: Arc<dyn Clock>,
+    replicas: [Replica; 3],
     folder: PathBuf,
 }
 
 impl Ends {
     pub(super) fn new(folder: &Path) -> Result<Self> {
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let open = |name: &str| {
             let path = folder.join(format!("{name}.sqlite"));
             if path.exists() {
                 let detail = format!("{} exists already; give an empty folder", path.display());
                 return Err(Error::bad_input(detail));
             }
-            SqliteStorage::open(path).map(Arc::new)
+            Replica::open(path)
         };
-        let storages = [open(NAMES[CENTRAL])?, open(NAMES[NORTH])?, open(NAMES[SOUTH])?];
-        SiteRegistry::open(storages[CENTRAL].clone(), clock.clone())?;
-        let central = Central::stand_alone(storages[CENTRAL].clone(), clock.clone());
+        let replicas = [open(NAMES[CENTRAL])?, open(NAMES[NORTH])?, open(NAMES[SOUTH])?];
+        replicas[CENTRAL].site_registry()?;
+        let central = replicas[CENTRAL].stand_alone_central();
         let central = Arc::new(central.with_files(FileStore::new(folder.join("central.files"))));
         let server =
             Server::start(central, listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?, ServerOptions::default())?;
         let line = Line::to(server.address())?;
-        Ok(Self { server, line, storages, clock, folder: folder.to_owned() })
+        Ok(Self { server, line, replicas, folder: folder.to_owned() })
     }
 
     pub(super) fn address(&self) -> SocketAddr {
@@ -65,13 +59,13 @@ impl Ends {
     }
 
     pub(super) fn records(&self, end: usize) -> Records {
-        Records::new(self.storages[end].clone(), self.clock.clone())
+        self.replicas[end].records()
     }
 
     /// The files of an end.
     pub(super) fn files(&self, end: usize) -> Files {
         let folder = self.folder.join(format!("{}.files", NAMES[end]));
-        impatient(Files::new(self.storages[end].clone(), self.clock.clone(), folder))
+        impatient(self.replicas[end].files(folder))
     }
 
     /// Sends and fetches the files of a site.
@@ -81,7 +75,7 @@ impl Ends {
 
     /// Adds both sites with a store each; gives the records that this made.
     pub(super) fn add_sites(&self) -> Result<Vec<(String, String, RecordData)>> {
-        let sites = SiteRegistry::open(self.storages[CENTRAL].clone(), self.clock.clone())?;
+        let sites = self.replicas[CENTRAL].site_registry()?;
         let records = self.records(CENTRAL);
         let mut made = Vec::new();
         for site in [NORTH, SOUTH] {
@@ -119,6 +113,6 @@ impl Ends {
         config.retry_wait = Duration::from_millis(100);
         config.integration_poll = Duration::from_millis(50);
         let transport = Arc::new(HttpTransport::new(&timeouts));
-        Site::new(self.storages[end].clone(), transport, self.clock.clone()).with_config(config)
+        self.replicas[end].site(transport).with_config(config)
     }
 }

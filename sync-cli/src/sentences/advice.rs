@@ -1,6 +1,6 @@
 //! The library's texts with the commands and flags of this program: each replaces the text of that group and name.
 
-use sync_core::MessageTemplate;
+use sync_core::text::MessageTemplate;
 
 /// Every replaced text. Its placeholders are those of the library's text.
 pub(super) const ALL: &[MessageTemplate] = &[

@@ -5,7 +5,8 @@ mod commands;
 mod foreign;
 mod names;
 
-use sync_core::{MessageTemplate, Texts};
+use sync_core::Texts;
+use sync_core::text::MessageTemplate;
 
 pub(crate) use self::commands::*;
 pub(crate) use self::foreign::*;

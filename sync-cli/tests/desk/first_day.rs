@@ -203,7 +203,7 @@ fn a_site_is_set_up_again_on_the_same_machine() {
     let init = |db: &str| {
         clinic.desk.run_with(&[("OMS_SYNC_HARDWARE_ID", "")], &[&["--db", db, "init", "--json"], &from[..]].concat())
     };
-    let Ok(machine) = sync_core::machine_id() else {
+    let Ok(machine) = sync_core::site::machine_id() else {
         // A container without one: it reports that.
         assert_eq!(init("none.sqlite").ends(3).error().0, "no_machine_id");
         return;

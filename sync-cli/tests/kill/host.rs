@@ -4,9 +4,10 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
+use sync_core::Records;
+use sync_core::Replica;
 use sync_core::record::{RecordData, RecordId};
 use sync_core::storage::SqliteStorage;
-use sync_core::{Records, SystemClock};
 
 use super::ledger::{CENTRAL, Ledger, NAMES, Write};
 use super::random::Random;
@@ -21,7 +22,7 @@ pub(crate) fn store(site: usize) -> String {
 /// The records of a database that other processes use too.
 pub(crate) fn open(path: &Path) -> Records {
     let storage = SqliteStorage::open_existing(path).expect("a database, whoever was killed over it");
-    Records::new(Arc::new(storage), Arc::new(SystemClock::new()))
+    Replica::with_storage(Arc::new(storage)).records()
 }
 
 /// The writer at one end.

@@ -2,15 +2,14 @@
 
 use std::sync::Arc;
 
-use sync_core::central::SiteRegistry;
+use sync_core::Replica;
+use sync_core::clock::{Clock as _, SystemClock, Timestamp};
 use sync_core::protocol::PasswordHash;
 use sync_core::protocol::v6::Action;
-use sync_core::record::RecordData;
-use sync_core::record::{Cursor, SiteId};
+use sync_core::record::{Cursor, RecordData, SiteId};
 use sync_core::storage::{
     Incoming, Quarantine, QuarantineCause, SiteActivity, Source, SqliteStorage, Storage as _, state,
 };
-use sync_core::{Clock as _, Records, SystemClock, Timestamp};
 
 use crate::support::{Desk, PASSWORD};
 
@@ -55,7 +54,8 @@ const SEEDS: [Seed; 8] = [
 pub(crate) fn plant(desk: &Desk, count: usize) {
     let clock = Arc::new(SystemClock::new());
     let storage = Arc::new(SqliteStorage::open(desk.path("central.sqlite")).expect("a database"));
-    let sites = SiteRegistry::open(storage.clone(), clock.clone()).expect("a central database");
+    let replica = Replica::builder().clock(clock.clone()).with_storage(storage.clone());
+    let sites = replica.site_registry().expect("a central database");
     let first = sites.add(SEEDS[0].name, &PasswordHash::of_password(PASSWORD)).expect("a site");
     let txn = storage.write().expect("a transaction");
     let now = clock.now();
@@ -109,5 +109,5 @@ pub(crate) fn plant(desk: &Desk, count: usize) {
     }
     txn.commit().expect("committed");
     let class = |n: u32| RecordData::parse(format!(r#"{{"id":"class {n}","name":"n"}}"#)).expect("JSON");
-    Records::new(storage, clock).put("asset_class", (1..=NEWEST).map(class)).expect("records");
+    replica.records().put("asset_class", (1..=NEWEST).map(class)).expect("records");
 }

@@ -31,8 +31,8 @@ pub use handled_request::{Endpoint, HandledRequest};
 pub use in_process::InProcess;
 use request_log::RequestTrace;
 pub use site_activity::{CentralView, Integrations, SiteView};
-pub use site_registry::{SiteList, SiteRegistry, Store, stores};
-pub use v6::withheld::withheld;
+pub(crate) use site_registry::stores;
+pub use site_registry::{SiteList, SiteRegistry, Store};
 
 use crate::clock::{Clock, Timestamp};
 use crate::error::Result;
@@ -123,7 +123,11 @@ impl std::fmt::Debug for Central {
 
 impl Central {
     /// A central server whose sites are checked by `authenticator`.
-    pub fn new(storage: Arc<dyn Storage>, clock: Arc<dyn Clock>, authenticator: Arc<dyn SiteAuthenticator>) -> Self {
+    pub(crate) fn new(
+        storage: Arc<dyn Storage>,
+        clock: Arc<dyn Clock>,
+        authenticator: Arc<dyn SiteAuthenticator>,
+    ) -> Self {
         let steady = steady::Steady::new(clock.as_ref());
         Self {
             storage,
@@ -147,7 +151,7 @@ impl Central {
 
     /// A central server without a legacy server: it keeps the list of sites itself and answers the V5 requests that a
     /// site sends first.
-    pub fn stand_alone(storage: Arc<dyn Storage>, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn stand_alone(storage: Arc<dyn Storage>, clock: Arc<dyn Clock>) -> Self {
         let authenticator = Arc::new(LocalAuthenticator::new(storage.clone(), clock.clone()));
         Self { stands_alone: true, ..Self::new(storage, clock, authenticator) }
     }

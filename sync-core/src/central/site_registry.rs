@@ -51,7 +51,7 @@ impl SiteList {
     ///
     /// # Errors
     /// The database failed.
-    pub fn of(storage: &dyn Storage) -> Result<Option<Self>> {
+    pub(crate) fn of(storage: &dyn Storage) -> Result<Option<Self>> {
         let txn = storage.read()?;
         if state::LEGACY_URL.is_set(txn.as_ref())? {
             return Ok(Some(Self::Legacy));
@@ -79,7 +79,7 @@ impl SiteRegistry {
     /// # Errors
     /// [`Error::WrongRole`] if the database is a remote site's; [`Error::LegacyKeepsSites`] if a legacy server keeps
     /// the list, which may give out any number.
-    pub fn open(storage: Arc<dyn Storage>, clock: Arc<dyn Clock>) -> Result<Self> {
+    pub(crate) fn open(storage: Arc<dyn Storage>, clock: Arc<dyn Clock>) -> Result<Self> {
         let role = state::role(storage.read()?.as_ref())?;
         match role {
             Some(Role::Central)
@@ -223,7 +223,7 @@ impl SiteRegistry {
 ///
 /// # Errors
 /// The database failed.
-pub fn stores(storage: &dyn Storage) -> Result<Vec<Store>> {
+pub(crate) fn stores(storage: &dyn Storage) -> Result<Vec<Store>> {
     let txn = storage.read()?;
     let mut stores = Vec::new();
     for (id, data) in txn.records(&TableName::from("store"), None, usize::MAX >> 1)? {

@@ -60,7 +60,8 @@ impl DriverObserver for NoopObserver {
 /// It starts no thread: [`run`](Self::run) works on its caller's until [`DriverHandle::stop`].
 ///
 /// ```
-/// use sync_core::{CycleEnd, Driver, DriverConfig, DriverObserver, Site, SyncEvent, SyncObserver};
+/// use sync_core::driver::{CycleEnd, Driver, DriverConfig, DriverObserver};
+/// use sync_core::{Site, SyncEvent, SyncObserver};
 /// use std::ops::ControlFlow;
 ///
 /// struct Log;
@@ -75,7 +76,7 @@ impl DriverObserver for NoopObserver {
 ///     }
 /// }
 ///
-/// fn in_the_background(site: Site) -> sync_core::DriverHandle {
+/// fn in_the_background(site: Site) -> sync_core::driver::DriverHandle {
 ///     let mut driver = Driver::new(site, DriverConfig::default());
 ///     let handle = driver.handle();
 ///     std::thread::spawn(move || driver.run(&mut Log));

@@ -23,11 +23,11 @@ pub struct CatalogueEntry {
     pub advice: &'static str,
     /// The code of Open mSupply's sync log that means the same.
     pub upstream: Option<&'static str>,
-    /// True if only [`diagnose`](crate::Site::diagnose) finds it, so no call fails with it.
+    /// True if only [`doctor`](crate::support::SiteSupport::doctor) finds it, so no call fails with it.
     pub is_finding: bool,
 }
 
-/// All errors in the order of their declaration, then the findings of [`diagnose`](crate::Site::diagnose) that are no error.
+/// All errors in the order of their declaration, then the findings of [`doctor`](crate::support::SiteSupport::doctor) that are no error.
 pub fn catalogue() -> Vec<CatalogueEntry> {
     let of_errors = Error::examples().into_iter().map(|error| entry(error.declared(), error.to_string(), false));
     of_errors.chain(FINDINGS.iter().map(|finding| entry(finding, finding.message.to_owned(), true))).collect()

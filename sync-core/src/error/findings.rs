@@ -1,4 +1,4 @@
-//! The findings of [`diagnose`](crate::Site::diagnose) that are no errors. Each is declared only here.
+//! The findings of [`doctor`](crate::support::SiteSupport::doctor) that are no errors. Each is declared only here.
 
 use crate::error::ErrorClass::{Configure, Input, LocalFault, Upgrade};
 use crate::text::Declared;

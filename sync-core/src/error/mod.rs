@@ -3,21 +3,21 @@
 pub(crate) mod catalogue;
 mod details;
 pub(crate) mod findings;
-mod list;
+pub(crate) mod list;
 mod message;
 mod not_allowed;
+pub(crate) mod result;
 
 use std::error::Error as StdError;
 use std::fmt;
 
-use crate::ownership::Refusal;
 use crate::text::Detail;
 
-pub use crate::text::ErrorClass;
-pub use list::Error;
-
-/// The result of this library's operations.
-pub type Result<T, E = Error> = std::result::Result<T, E>;
+pub use crate::ownership::Refusal;
+pub(crate) use crate::text::ErrorClass;
+pub use catalogue::{CatalogueEntry, catalogue};
+pub(crate) use list::Error;
+pub(crate) use result::Result;
 
 /// A cause from below: a database, a socket, a parser.
 pub type Cause = Box<dyn StdError + Send + Sync>;

@@ -102,7 +102,7 @@ pub struct FileInfo {
 
 impl Files {
     /// The files of this database, with their bytes in this folder.
-    pub fn new(storage: Arc<dyn Storage>, clock: Arc<dyn Clock>, folder: impl Into<PathBuf>) -> Self {
+    pub(crate) fn new(storage: Arc<dyn Storage>, clock: Arc<dyn Clock>, folder: impl Into<PathBuf>) -> Self {
         Self { storage, clock, store: FileStore::new(folder), config: FilesConfig::default() }
     }
 

@@ -13,6 +13,9 @@ use serde_json::value::RawValue;
 use super::field::FieldError;
 use super::portable;
 
+/// The most bytes of one record's data: with its envelope it still fits the 10 MiB that central takes.
+pub const RECORD_BYTES_MAX: usize = 10_000_000;
+
 /// The JSON text of a record's `recordData`, valid JSON by construction.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(transparent)]

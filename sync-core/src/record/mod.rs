@@ -20,7 +20,7 @@ pub use enums::*;
 pub use field::{Field, FieldError, FieldKind, FieldValue, Json, JsonText, LegacyDate};
 pub use id::{Cursor, NameId, RecordId, SiteId, StoreId, TableName};
 pub(crate) use json::string as json_text;
-pub use json::{Fields, RecordData};
+pub use json::{Fields, RECORD_BYTES_MAX, RecordData};
 pub(crate) use legacy_table::{DocumentStore, document_store};
 pub use legacy_table::{LegacyTable, configured_by_legacy, owned_by_sites};
 pub use record_type::{Deletion, Group, RecordType, Scope, SyncStyle, TypedRecord, Writers};

@@ -86,7 +86,7 @@ impl SyncStyle {
 }
 
 /// Who may create and change a record (`record-types`: *Per style*, column "who may create / edit"). Asked by
-/// [`crate::ownership`].
+/// the room `ownership`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Writers {
     /// The central server alone.

@@ -61,7 +61,7 @@ pub use settings::{StateReads, StateWrites};
 pub use sqlite::{HookedRecord, RecordHook, SqliteStorage};
 #[cfg(feature = "sqlite")]
 pub(crate) use sqlite::{damage, examine};
-pub use state::changelog_gaps;
+pub(crate) use state::changelog_gaps;
 pub(crate) use state::newest_gaps;
 pub use sync_log::{LogEntry, LoggedError, SyncLogReads, SyncLogWrites};
 
@@ -88,7 +88,7 @@ use crate::error::Result;
 ///
 /// # Restored from a backup
 /// A storage that notices that it was put back to an older state uses no cursor twice, and adds a
-/// [`ChangelogGap`](crate::ChangelogGap) to [`state::LOST`], in one step before any other access.
+/// [`ChangelogGap`](crate::changelog::ChangelogGap) to [`state::LOST`], in one step before any other access.
 ///
 /// # Errors
 /// An implementation sorts its errors by who must act: [`DatabaseBusy`](crate::Error::DatabaseBusy) (try again),
@@ -99,9 +99,10 @@ use crate::error::Result;
 ///
 /// # Example
 /// ```
+/// use sync_core::changelog::{Audience, ChangeAction, NewChange};
+/// use sync_core::clock::Timestamp;
 /// use sync_core::record::{Cursor, RecordData};
 /// use sync_core::storage::{MemoryStorage, Selection, Storage};
-/// use sync_core::{Audience, ChangeAction, NewChange, Timestamp};
 ///
 /// let storage = MemoryStorage::new();
 /// let change = NewChange {

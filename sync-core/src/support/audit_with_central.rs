@@ -8,7 +8,6 @@ use crate::error::{Error, Result, Server};
 use crate::ownership::Role;
 use crate::protocol::v6::{Action, PullRequest, ReadBatch, V6_VERSION, path};
 use crate::record::Cursor;
-use crate::site::Site;
 use crate::site::central::position::Position;
 use crate::site::central::pull::{ask_batch, set_aside};
 use crate::site::client::Client;
@@ -17,6 +16,7 @@ use crate::site::legacy::discover::central_url;
 use crate::site::observer::{Step, SyncEvent, SyncObserver};
 use crate::site::sizing::{PullBatchSize, Sizes};
 use crate::storage::{Incoming, Source, Storage, WriteTxn, state};
+use crate::support::SiteSupport;
 use crate::support::{Audit, CentralSnapshot, compare};
 
 /// Batches that are read after the last one, for changes at central meanwhile.
@@ -30,7 +30,7 @@ struct ComparedTypes {
     own_too: bool,
 }
 
-impl Site {
+impl SiteSupport {
     /// Reads all of central's records for this site into `scratch`, an empty storage that can be deleted afterwards,
     /// and compares. No cycle can run meanwhile.
     ///
@@ -38,8 +38,8 @@ impl Site {
     /// [`Error::NotSetUp`], [`Error::WrongRole`], [`Error::CentralUrlMissing`], [`Error::CycleRunning`]; central cannot be
     /// reached, or refuses; one of the databases failed.
     pub fn audit(&self, scratch: &dyn Storage, observer: &mut dyn SyncObserver) -> Result<Audit> {
-        let _lock = self.storage.lock_cycle()?;
-        let identity = self.identity()?;
+        let _lock = self.site.storage.lock_cycle()?;
+        let identity = self.site.identity()?;
         match identity.role {
             Some(Role::Remote) => {}
             Some(Role::Central) => {
@@ -48,15 +48,16 @@ impl Site {
             None => return Err(Error::NotSetUp),
         }
         let central = central_url(&identity)?;
-        let mut client = Client::new(self.transport.as_ref(), self.clock.as_ref(), &self.config, observer);
-        client.sizes = Sizes::load(self.storage.read()?.as_ref())?;
+        let mut client =
+            Client::new(self.site.transport.as_ref(), self.site.clock.as_ref(), &self.site.config, observer);
+        client.sizes = Sizes::load(self.site.storage.read()?.as_ref())?;
         client.tell(&SyncEvent::StepStarted { step: Step::PullV6 })?;
         let read = self.read_both(&identity, &central, &mut client, scratch);
         let error = read.as_ref().err().map(Error::code);
         client.tell(&SyncEvent::StepFinished { step: Step::PullV6, error })?;
         let (end, rows) = read?;
         client.tell(&SyncEvent::StepStarted { step: Step::Compare })?;
-        let here = self.storage.read()?;
+        let here = self.site.storage.read()?;
         // One row less is no proof.
         let went_back = end.next() < Position::in_central(here.as_ref())?.end;
         let mut audit = compare(here.as_ref(), &CentralSnapshot { scratch, rows }, &mut |done, total| {
@@ -80,7 +81,7 @@ impl Site {
         let all = ComparedTypes { from: Cursor(0), own_too: true };
         let read = self.read(identity, central, client, all, &mut |batch| self.keep(batch, scratch))?;
         let next = {
-            let txn = self.storage.read()?;
+            let txn = self.site.storage.read()?;
             let own_too = !identity.initialised || state::PULL_OWN.get(txn.as_ref())?;
             ComparedTypes { from: Position::in_central(txn.as_ref())?.next, own_too }
         };
@@ -116,11 +117,11 @@ impl Site {
                 looks_only: true,
                 push_chain: None,
             };
-            let began = self.clock.monotonic();
-            let most = pace.next(&mut client.sizes, &self.config);
+            let began = self.site.clock.monotonic();
+            let most = pace.next(&mut client.sizes, &self.site.config);
             let asked = ask_batch(client, identity, (central, path::PULL), most, &question)?;
-            let took = self.clock.monotonic().saturating_sub(began);
-            pace.note(&asked, took, &mut client.sizes, &self.config);
+            let took = self.site.clock.monotonic().saturating_sub(began);
+            pace.note(&asked, took, &mut client.sizes, &self.site.config);
             let batch = asked.batch;
             let (records, total, is_last) = (batch.records.len() as u64, batch.total_records, batch.is_last_batch);
             let end = batch.end_cursor;
@@ -179,7 +180,7 @@ impl Site {
             source_site: None,
             is_sync_update: true,
             audience: Audience::Nobody,
-            changed_at: self.clock.now(),
+            changed_at: self.site.clock.now(),
         };
         match action {
             ChangeAction::Upsert => txn.put_record(&data, &change),

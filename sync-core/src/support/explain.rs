@@ -14,7 +14,8 @@ use crate::record::{
 use crate::site::central::push::is_pushed;
 use crate::site::legacy::push::is_pushed_to_legacy;
 use crate::storage::state::{central_is_legacy, confirmed_to, role};
-use crate::storage::{LogEntry, QuarantineCause, ReadTxn, Selection, Storage, state};
+use crate::storage::{LogEntry, QuarantineCause, ReadTxn, Selection, state};
+use crate::support::Support;
 
 /// Changelog rows that are read at once.
 const ROWS: usize = 5000;
@@ -165,53 +166,55 @@ pub struct Receivers {
     pub not_yet: Vec<SiteId>,
 }
 
-/// Explains the state and the history of a record.
-///
-/// # Errors
-/// The database failed.
-pub fn explain(storage: &dyn Storage, table: &TableName, id: &RecordId) -> Result<Explanation> {
-    let txn = storage.read()?;
-    let txn = txn.as_ref();
-    let role = role(txn)?;
-    let log = txn.log(usize::MAX)?;
-    let data = txn.record(table, id)?;
-    let mut numbers = Vec::new();
-    let mut awaited_by = 0;
-    each_set_aside(txn, |row, why| {
-        if row.incoming.table == *table && row.incoming.id == *id {
-            numbers.push(row.sequence);
+impl Support {
+    /// Explains the state and the history of a record.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn explain(&self, table: &TableName, id: &RecordId) -> Result<Explanation> {
+        let txn = self.storage.read()?;
+        let txn = txn.as_ref();
+        let role = role(txn)?;
+        let log = txn.log(usize::MAX)?;
+        let data = txn.record(table, id)?;
+        let mut numbers = Vec::new();
+        let mut awaited_by = 0;
+        each_set_aside(txn, |row, why| {
+            if row.incoming.table == *table && row.incoming.id == *id {
+                numbers.push(row.sequence);
+            }
+            let waits = why.waits_for.is_some_and(|(t, i)| t == *table && i == *id);
+            awaited_by += u64::from(waits && why.cause == QuarantineCause::Waiting);
+            Ok(())
+        })?;
+        let set_aside = numbers.into_iter().map(|number| set_aside_in(txn, number)).collect::<Result<Vec<_>>>()?;
+        let refused_at = set_aside.iter().filter(|row| row.from == HERE).map(|row| row.received_at).max();
+        let mut changes = Vec::new();
+        for row in changes_of(txn, table, id)? {
+            changes.push(written(txn, role, (&log, refused_at), row)?);
         }
-        let waits = why.waits_for.is_some_and(|(t, i)| t == *table && i == *id);
-        awaited_by += u64::from(waits && why.cause == QuarantineCause::Waiting);
-        Ok(())
-    })?;
-    let set_aside = numbers.into_iter().map(|number| set_aside_in(txn, number)).collect::<Result<Vec<_>>>()?;
-    let refused_at = set_aside.iter().filter(|row| row.from == HERE).map(|row| row.received_at).max();
-    let mut changes = Vec::new();
-    for row in changes_of(txn, table, id)? {
-        changes.push(written(txn, role, (&log, refused_at), row)?);
-    }
-    changes.reverse();
-    let staged = staged_of(txn, table, id)?;
-    let mut also_in = Vec::new();
-    for (other, _) in txn.record_counts()? {
-        if other != *table && txn.has_record(&other, id)? {
-            also_in.push(other);
+        changes.reverse();
+        let staged = staged_of(txn, table, id)?;
+        let mut also_in = Vec::new();
+        for (other, _) in txn.record_counts()? {
+            if other != *table && txn.has_record(&other, id)? {
+                also_in.push(other);
+            }
         }
+        Ok(Explanation {
+            verdict: verdict(role, &set_aside, staged.is_some(), &changes),
+            travels: travels(table.as_str()),
+            bytes: data.map(|data| data.as_str().len() as u64),
+            changes,
+            staged_since: staged.map(|row| row.received_at),
+            set_aside,
+            awaited_by,
+            also_in,
+            table_may_be: nearly(table.as_str()),
+            table: table.clone(),
+            id: id.clone(),
+        })
     }
-    Ok(Explanation {
-        verdict: verdict(role, &set_aside, staged.is_some(), &changes),
-        travels: travels(table.as_str()),
-        bytes: data.map(|data| data.as_str().len() as u64),
-        changes,
-        staged_since: staged.map(|row| row.received_at),
-        set_aside,
-        awaited_by,
-        also_in,
-        table_may_be: nearly(table.as_str()),
-        table: table.clone(),
-        id: id.clone(),
-    })
 }
 
 /// The changelog rows of a record, oldest first.

@@ -11,11 +11,11 @@ use crate::protocol::v5::V5_VERSION;
 use crate::protocol::v6::V6_VERSION;
 use crate::record::{Cursor, RecordData, RecordId, SiteId};
 use crate::redaction::masked_url;
-use crate::site::Site;
 use crate::site::legacy::discover::told;
 use crate::site::observer::SyncObserver;
 use crate::storage::state::{Setting, central_is_legacy, role, site_id};
-use crate::storage::{ReadTxn, Storage, state};
+use crate::storage::{ReadTxn, state};
+use crate::support::{SiteSupport, Support};
 use crate::text::sentences::identity as say;
 use crate::text::{Localize, Message, quoted};
 
@@ -121,16 +121,16 @@ impl Localize for IdentityShown {
     }
 }
 
-impl Site {
+impl SiteSupport {
     /// Asks the legacy server for this site's identity, and compares it with this database. Stores nothing;
-    /// [`discover`](Self::discover) does that.
+    /// [`Site::discover`](crate::Site::discover) does that.
     ///
     /// # Errors
     /// Every error of the connection to the legacy server or of its answer.
     pub fn compare_identity(&self, observer: &mut dyn SyncObserver) -> Result<Vec<Disagreement>> {
-        let identity = self.identity()?;
-        let info = self.ask(&identity, observer)?;
-        let txn = self.storage.read()?;
+        let identity = self.site.identity()?;
+        let info = self.site.ask(&identity, observer)?;
+        let txn = self.site.storage.read()?;
         let mut all = Vec::new();
         for (code, setting, what, theirs, advice) in told(&info) {
             if let Some(ours) = setting.find(txn.as_ref())?
@@ -151,39 +151,41 @@ fn shortened(secret: &str) -> String {
     format!("{}…", secret.chars().take(shown).collect::<String>())
 }
 
-/// The identity of this database, with its disagreements. Asks no server.
-///
-/// # Errors
-/// The database failed.
-pub fn identity(storage: &dyn Storage) -> Result<IdentityShown> {
-    let txn = storage.read()?;
-    let txn = txn.as_ref();
-    let text = |setting: Setting<String>| Ok::<_, crate::Error>(setting.find(txn)?.filter(|text| !text.is_empty()));
-    let mut found = IdentityShown {
-        role: role(txn)?.map(Role::as_str),
-        site_name: text(state::SITE_NAME)?,
-        site_id: site_id(txn)?,
-        site_uuid: text(state::SITE_UUID)?,
-        hardware_id: text(state::HARDWARE_ID)?.as_deref().map(shortened),
-        stores: stores(txn)?,
-        servers: Servers {
-            legacy_url: text(state::LEGACY_URL)?.as_deref().map(masked_url),
-            central_url: text(state::CENTRAL_URL)?.as_deref().map(masked_url),
-            one_server: central_is_legacy(txn)?,
-        },
-        versions: Versions {
-            program: env!("CARGO_PKG_VERSION"),
-            database_used_by: text(state::LIBRARY_VERSION)?,
-            open_msupply: AppIdentity::default().version,
-            v5: V5_VERSION.to_string(),
-            v6: V6_VERSION,
-        },
-        discovered_at: state::DISCOVERED_AT.find(txn)?,
-        initialised_at: state::INITIALISED_AT.find(txn)?,
-        disagreements: Vec::new(),
-    };
-    found.disagreements = disagreements(&found, has_lost_stores(txn)?);
-    Ok(found)
+impl Support {
+    /// The identity of this database, with its disagreements. Asks no server.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn identity(&self) -> Result<IdentityShown> {
+        let txn = self.storage.read()?;
+        let txn = txn.as_ref();
+        let text = |setting: Setting<String>| Ok::<_, crate::Error>(setting.find(txn)?.filter(|text| !text.is_empty()));
+        let mut found = IdentityShown {
+            role: role(txn)?.map(Role::as_str),
+            site_name: text(state::SITE_NAME)?,
+            site_id: site_id(txn)?,
+            site_uuid: text(state::SITE_UUID)?,
+            hardware_id: text(state::HARDWARE_ID)?.as_deref().map(shortened),
+            stores: stores(txn)?,
+            servers: Servers {
+                legacy_url: text(state::LEGACY_URL)?.as_deref().map(masked_url),
+                central_url: text(state::CENTRAL_URL)?.as_deref().map(masked_url),
+                one_server: central_is_legacy(txn)?,
+            },
+            versions: Versions {
+                program: env!("CARGO_PKG_VERSION"),
+                database_used_by: text(state::LIBRARY_VERSION)?,
+                open_msupply: AppIdentity::default().version,
+                v5: V5_VERSION.to_string(),
+                v6: V6_VERSION,
+            },
+            discovered_at: state::DISCOVERED_AT.find(txn)?,
+            initialised_at: state::INITIALISED_AT.find(txn)?,
+            disagreements: Vec::new(),
+        };
+        found.disagreements = disagreements(&found, has_lost_stores(txn)?);
+        Ok(found)
+    }
 }
 
 fn stores(txn: &dyn ReadTxn) -> Result<Vec<StoreShown>> {
@@ -269,14 +271,13 @@ fn is_newer(one: &str, other: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::storage::MemoryStorage;
 
     fn of(state: &[(&str, &str)]) -> IdentityShown {
-        let storage = MemoryStorage::new();
-        let txn = storage.write().unwrap();
+        let support = Support::in_memory();
+        let txn = support.storage.write().unwrap();
         state.iter().for_each(|(name, value)| state::named(name).set(txn.as_ref(), *value).unwrap());
         txn.commit().unwrap();
-        identity(&storage).unwrap()
+        support.identity().unwrap()
     }
 
     fn codes(found: &IdentityShown) -> Vec<&'static str> {

@@ -20,6 +20,7 @@ use crate::site::identity::Identity;
 use crate::site::legacy::discover::central_url;
 use crate::site::observer::SyncObserver;
 use crate::storage::{LoggedError, ReadTxn, state};
+use crate::support::SiteSupport;
 use crate::text::sentences::net as say;
 use crate::text::{Localize, Message};
 
@@ -157,28 +158,29 @@ impl ServerLine {
     }
 }
 
-impl Site {
+impl SiteSupport {
     /// Measures the lines to both servers. Changes nothing, here or there: from central it only reads records that this
     /// site has not read yet, always from its cursor.
     ///
     /// # Errors
     /// [`NotSetUp`](crate::Error::NotSetUp); [`Cancelled`](crate::Error::Cancelled); the database failed. Errors of a
     /// server are in the report.
-    pub fn measure(&self, limits: &NetLimits, observer: &mut dyn SyncObserver) -> Result<NetReport> {
-        let identity = self.identity()?;
-        let config = SyncConfig { attempts: 1, ..self.config.clone() };
-        let client = Client::new(self.transport.as_ref(), self.clock.as_ref(), &config, observer);
-        let mut meter = Meter { site: self, identity: &identity, limits, client };
+    pub fn line_test(&self, limits: &NetLimits, observer: &mut dyn SyncObserver) -> Result<NetReport> {
+        let identity = self.site.identity()?;
+        let config = SyncConfig { attempts: 1, ..self.site.config.clone() };
+        let client = Client::new(self.site.transport.as_ref(), self.site.clock.as_ref(), &config, observer);
+        let mut meter = Meter { site: &self.site, identity: &identity, limits, client };
         let mut servers = vec![meter.legacy()?];
         if identity.role == Some(Role::Remote) {
             servers.push(meter.central()?);
         }
         let first_sync = {
-            let txn = self.storage.read()?;
+            let txn = self.site.storage.read()?;
             predict(txn.as_ref(), &identity, &servers)?
         };
         let measured = servers.iter().rev().find(|line| line.is_measured_well());
-        let batch_records = measured.and_then(|line| Some(fitting(&self.config, line.each()?, line.bytes_per_second?)));
+        let batch_records =
+            measured.and_then(|line| Some(fitting(&self.site.config, line.each()?, line.bytes_per_second?)));
         Ok(NetReport { servers, first_sync, batch_records })
     }
 }

@@ -5,13 +5,14 @@ use serde::Serialize;
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::storage::{LogEntry, WriteTxn};
+use crate::support::Support;
 
 /// The key of a repair in a report of the sync log.
 const KEY: &str = "repair";
 
 /// A repair.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Repair {
+pub(crate) struct Repair {
     /// The operation, with its arguments.
     pub command: String,
     /// The reason, in the person's own words.
@@ -20,11 +21,21 @@ pub struct Repair {
     pub changed: String,
 }
 
+impl Support {
+    /// The newest `limit` entries of the sync log, newest first: cycles and repairs.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn log(&self, limit: usize) -> Result<Vec<LogEntry>> {
+        self.storage.read()?.log(limit)
+    }
+}
+
 /// Adds a repair to the sync log, between the cycles.
 ///
 /// # Errors
 /// The database failed.
-pub fn note_repair(txn: &dyn WriteTxn, repair: &Repair, now: Timestamp) -> Result<()> {
+pub(crate) fn note_repair(txn: &dyn WriteTxn, repair: &Repair, now: Timestamp) -> Result<()> {
     txn.add_log(&LogEntry {
         started_at: now,
         finished_at: now,

@@ -8,7 +8,6 @@ use crate::integrate::{Provenance, receive};
 use crate::ownership::Role;
 use crate::protocol::v5::{ReadCentralBatch, ReadQueueBatch, path as v5_path};
 use crate::protocol::v6::{Action, PullRequest, V6_VERSION, path};
-use crate::site::Site;
 use crate::site::central::pull::{ask_batch, from_legacy, set_aside};
 use crate::site::client::Client;
 use crate::site::identity::Identity;
@@ -16,6 +15,7 @@ use crate::site::legacy::discover::central_url;
 use crate::site::observer::SyncObserver;
 use crate::site::sizing::{PullBatchSize, Sizes, TransferKind};
 use crate::storage::{Incoming, LoggedError, Source, state};
+use crate::support::SiteSupport;
 use crate::support::{NAMED, PredictedSetAside, TypeCount, TypeCounts, each_set_aside};
 
 /// The most records of central in one batch.
@@ -118,15 +118,16 @@ impl SourcePreview {
     }
 }
 
-impl Site {
+impl SiteSupport {
     /// Previews the next pull, up to so many records: asks the servers, and changes nothing.
     ///
     /// # Errors
     /// [`Error::NotSetUp`]; the first error if no server could be asked; the database failed.
     pub fn preview_pull(&self, records_max: u64, observer: &mut dyn SyncObserver) -> Result<PullPreview> {
-        let identity = self.identity()?;
-        let mut client = Client::new(self.transport.as_ref(), self.clock.as_ref(), &self.config, observer);
-        client.sizes = Sizes::load(self.storage.read()?.as_ref())?;
+        let identity = self.site.identity()?;
+        let mut client =
+            Client::new(self.site.transport.as_ref(), self.site.clock.as_ref(), &self.site.config, observer);
+        client.sizes = Sizes::load(self.site.storage.read()?.as_ref())?;
         let mut left = PreviewBudget { records: records_max.max(1), bytes: BYTES_MAX };
         let mut all = Vec::new();
         let mut first_error = None;
@@ -162,7 +163,7 @@ impl Site {
         gathered: &mut SourcePreview,
         left: &mut PreviewBudget,
     ) -> Result<()> {
-        let mut start = state::PULL_CURSOR_CENTRAL.get(self.storage.read()?.as_ref())?.0;
+        let mut start = state::PULL_CURSOR_CENTRAL.get(self.site.storage.read()?.as_ref())?.0;
         gathered.coming.from_cursor = Some(start);
         loop {
             let path = |limit| format!("{}?cursor={start}&limit={limit}", v5_path::CENTRAL_RECORDS);
@@ -196,7 +197,7 @@ impl Site {
     ) -> Result<()> {
         let central = central_url(identity)?;
         let (mut start, pulls_own) = {
-            let txn = self.storage.read()?;
+            let txn = self.site.storage.read()?;
             (state::PULL_CURSOR_V6.get(txn.as_ref())?, state::PULL_OWN.get(txn.as_ref())?)
         };
         gathered.coming.from_cursor = Some(start.0);
@@ -210,7 +211,7 @@ impl Site {
                 looks_only: true,
                 push_chain: None,
             };
-            let most = PullBatchSize::default().next(&mut client.sizes, &self.config).min(LIMIT);
+            let most = PullBatchSize::default().next(&mut client.sizes, &self.site.config).min(LIMIT);
             let batch = ask_batch(client, identity, (&central, path::PULL), most, &question)?.batch;
             let next = batch.last_record_cursor().unwrap_or_default().max(batch.end_cursor).next();
             let is_last = batch.is_last_batch;
@@ -236,7 +237,7 @@ impl Site {
     /// Integrates everything as a pull would, and drops the transaction.
     fn try_out(&self, identity: &Identity, all: Vec<SourcePreview>) -> Result<PullPreview> {
         let mut found = PullPreview::default();
-        let txn = self.storage.write()?;
+        let txn = self.site.storage.write()?;
         let (before, newest) = {
             let counts: u64 = txn.quarantine_counts()?.iter().map(|(_, count)| count).sum();
             let mut newest = 0;
@@ -250,7 +251,7 @@ impl Site {
             let origin = identity.legacy_site_id.filter(|_| source == Source::Legacy);
             let door = Provenance { source, origin };
             for batch in batches {
-                let done = receive(txn.as_ref(), self.clock.now(), &door, batch)?;
+                let done = receive(txn.as_ref(), self.site.clock.now(), &door, batch)?;
                 found.integrated += done.integrated;
                 found.kept_local += done.kept_local;
             }

@@ -8,15 +8,15 @@ use crate::changelog::{Change, ChangeAction};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::ownership::{Operation, Role, StoreOwner, may_push};
-use crate::record::{RecordData, RecordId, StoreId, TableName, record_type};
+use crate::record::{RECORD_BYTES_MAX, RecordData, RecordId, StoreId, TableName, record_type};
 use crate::site::central::push::is_pushed;
 use crate::site::legacy::push::is_pushed_to_legacy;
 use crate::storage::state::{central_is_legacy, role, site_id};
-use crate::storage::{QuarantineCause, ReadTxn, Selection, Storage, changelog_gaps, state};
+use crate::storage::{QuarantineCause, ReadTxn, Selection, changelog_gaps, state};
+use crate::support::Support;
 use crate::text::sentences::held_up as why;
 use crate::text::{Localize, Message};
 use crate::write::record_owner;
-use crate::write::records::RECORD_BYTES_MAX;
 
 /// Changelog rows that are read at once, and the most bytes of their data.
 const ROWS: usize = 1000;
@@ -100,52 +100,56 @@ impl TypeCounts {
     }
 }
 
-/// Previews the next push. Changes nothing.
-///
-/// # Errors
-/// [`Error::NotSetUp`]; the database failed.
-pub fn preview_push(storage: &dyn Storage) -> Result<PushPreview> {
-    let txn = storage.read()?;
-    let txn = txn.as_ref();
-    let role = role(txn)?.ok_or(Error::NotSetUp)?;
-    let is_remote = role == Role::Remote;
-    let one_server = central_is_legacy(txn)?;
-    let stores = site_id(txn)?.map_or(Ok(Vec::new()), |site| txn.stores_of_site(site))?;
-    let (to_central, to_legacy) = (state::PUSH_CURSOR_V6.get(txn)?, state::PUSH_CURSOR_LEGACY.get(txn)?);
-    let mut found = PushPreview { held_up: held_up(txn)?, ..PushPreview::default() };
-    found.unconfirmed = state::PUSH_UNCONFIRMED.get(txn)? || state::PUSH_UNCONFIRMED_LEGACY.get(txn)?;
-    let (mut central, mut legacy, mut stays) = (TypeCounts::default(), TypeCounts::default(), TypeCounts::default());
-    let mut from = if is_remote { to_central.min(to_legacy) } else { to_legacy };
-    loop {
-        let rows = txn.changed_records(&Selection::Local, from, ROWS, BYTES)?;
-        let Some((last, _)) = rows.last() else { break };
-        from = last.cursor.next();
-        for (row, data) in rows {
-            let bytes = data.as_ref().map_or(0, |data| data.as_str().len());
-            let (goes_to_central, goes_to_legacy) =
-                (is_remote && is_pushed(&row), is_pushed_to_legacy(&row, one_server));
-            let is_delete = row.change.action == ChangeAction::Delete;
-            let add =
-                |counts: &mut TypeCounts| counts.add(&row.change.table, is_delete, bytes, Some(row.change.changed_at));
-            if goes_to_central && row.cursor >= to_central {
-                add(&mut central);
-                if let Some(foreseen) = foresee(txn, &row, data.as_ref(), &stores)? {
-                    found.set_aside_records += 1;
-                    if found.set_aside.len() < NAMED {
-                        found.set_aside.push(foreseen);
+impl Support {
+    /// Previews the next push. Changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::NotSetUp`]; the database failed.
+    pub fn preview_push(&self) -> Result<PushPreview> {
+        let txn = self.storage.read()?;
+        let txn = txn.as_ref();
+        let role = role(txn)?.ok_or(Error::NotSetUp)?;
+        let is_remote = role == Role::Remote;
+        let one_server = central_is_legacy(txn)?;
+        let stores = site_id(txn)?.map_or(Ok(Vec::new()), |site| txn.stores_of_site(site))?;
+        let (to_central, to_legacy) = (state::PUSH_CURSOR_V6.get(txn)?, state::PUSH_CURSOR_LEGACY.get(txn)?);
+        let mut found = PushPreview { held_up: held_up(txn)?, ..PushPreview::default() };
+        found.unconfirmed = state::PUSH_UNCONFIRMED.get(txn)? || state::PUSH_UNCONFIRMED_LEGACY.get(txn)?;
+        let (mut central, mut legacy, mut stays) =
+            (TypeCounts::default(), TypeCounts::default(), TypeCounts::default());
+        let mut from = if is_remote { to_central.min(to_legacy) } else { to_legacy };
+        loop {
+            let rows = txn.changed_records(&Selection::Local, from, ROWS, BYTES)?;
+            let Some((last, _)) = rows.last() else { break };
+            from = last.cursor.next();
+            for (row, data) in rows {
+                let bytes = data.as_ref().map_or(0, |data| data.as_str().len());
+                let (goes_to_central, goes_to_legacy) =
+                    (is_remote && is_pushed(&row), is_pushed_to_legacy(&row, one_server));
+                let is_delete = row.change.action == ChangeAction::Delete;
+                let add = |counts: &mut TypeCounts| {
+                    counts.add(&row.change.table, is_delete, bytes, Some(row.change.changed_at))
+                };
+                if goes_to_central && row.cursor >= to_central {
+                    add(&mut central);
+                    if let Some(foreseen) = foresee(txn, &row, data.as_ref(), &stores)? {
+                        found.set_aside_records += 1;
+                        if found.set_aside.len() < NAMED {
+                            found.set_aside.push(foreseen);
+                        }
                     }
                 }
-            }
-            if goes_to_legacy && row.cursor >= to_legacy {
-                add(&mut legacy);
-            }
-            if is_remote && !goes_to_central && !goes_to_legacy {
-                add(&mut stays);
+                if goes_to_legacy && row.cursor >= to_legacy {
+                    add(&mut legacy);
+                }
+                if is_remote && !goes_to_central && !goes_to_legacy {
+                    add(&mut stays);
+                }
             }
         }
+        (found.to_central, found.to_legacy, found.stays_here) = (central.list(), legacy.list(), stays.list());
+        Ok(found)
     }
-    (found.to_central, found.to_legacy, found.stays_here) = (central.list(), legacy.list(), stays.list());
-    Ok(found)
 }
 
 /// The reason why nothing would be sent now.

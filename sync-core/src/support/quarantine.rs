@@ -8,7 +8,8 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::protocol::v6::Action;
 use crate::record::{RecordData, RecordId, SiteId, TableName};
-use crate::storage::{Buffered, CentralReads, Quarantine, QuarantineCause, ReadTxn, Source, StagedKind, Storage};
+use crate::storage::{Buffered, CentralReads, Quarantine, QuarantineCause, ReadTxn, Source, StagedKind};
+use crate::support::Support;
 use crate::text::Message;
 use crate::text::sentences::quarantine as say;
 
@@ -119,12 +120,31 @@ fn path_in(reason: &str) -> Option<String> {
     reason.starts_with('$').then(|| reason[..end].to_owned())
 }
 
-/// The quarantined record with this number.
-///
-/// # Errors
-/// [`Error::NotFound`] if there is none; the database failed.
-pub fn find_set_aside(storage: &dyn Storage, number: u64) -> Result<SetAside> {
-    set_aside_in(storage.read()?.as_ref(), number)
+impl Support {
+    /// Up to `limit` records of the quarantine in order of arrival, after the one with the
+    /// [sequence](Buffered::sequence) `after`; 0 for the first ones.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn quarantine(&self, after: u64, limit: usize) -> Result<Vec<(Buffered, Quarantine)>> {
+        self.storage.read()?.quarantined(after, limit)
+    }
+
+    /// How many records are in quarantine for each kind of cause.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn quarantine_counts(&self) -> Result<Vec<(QuarantineCause, u64)>> {
+        self.storage.read()?.quarantine_counts()
+    }
+
+    /// The quarantined record with this number.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if there is none; the database failed.
+    pub fn set_aside(&self, number: u64) -> Result<SetAside> {
+        set_aside_in(self.storage.read()?.as_ref(), number)
+    }
 }
 
 /// The same within a transaction.
@@ -255,39 +275,41 @@ pub struct SetAsideGroup {
     pub first_number: u64,
 }
 
-/// The quarantine, or one cause of it, in groups: largest first within a cause.
-///
-/// # Errors
-/// The database failed.
-pub fn set_aside_groups(storage: &dyn Storage, cause: Option<QuarantineCause>) -> Result<Vec<SetAsideGroup>> {
-    let txn = storage.read()?;
-    let mut groups: BTreeMap<(QuarantineCause, TableName, String, String), SetAsideGroup> = BTreeMap::new();
-    each_set_aside(txn.as_ref(), |row, why| {
-        if cause.is_some_and(|wanted| wanted != why.cause) {
-            return Ok(());
-        }
-        let kind = match &why.waits_for {
-            Some((table, id)) => format!("{table} {id}"),
-            None => without_ids(&why.reason),
-        };
-        let (table, from) = (row.incoming.table, source_name(row.incoming.source));
-        let group = groups.entry((why.cause, table.clone(), kind, from.clone())).or_insert_with(|| SetAsideGroup {
-            cause: why.cause,
-            table,
-            from,
-            waits_for: why.waits_for,
-            reason: why.reason,
-            records: 0,
-            oldest_received_at: row.received_at,
-            first_number: row.sequence,
-        });
-        group.records += 1;
-        group.oldest_received_at = group.oldest_received_at.min(row.received_at);
-        Ok(())
-    })?;
-    let mut groups: Vec<SetAsideGroup> = groups.into_values().collect();
-    groups.sort_by_key(|group| (group.cause, std::cmp::Reverse(group.records)));
-    Ok(groups)
+impl Support {
+    /// The quarantine, or one cause of it, in groups: largest first within a cause.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn set_aside_groups(&self, cause: Option<QuarantineCause>) -> Result<Vec<SetAsideGroup>> {
+        let txn = self.storage.read()?;
+        let mut groups: BTreeMap<(QuarantineCause, TableName, String, String), SetAsideGroup> = BTreeMap::new();
+        each_set_aside(txn.as_ref(), |row, why| {
+            if cause.is_some_and(|wanted| wanted != why.cause) {
+                return Ok(());
+            }
+            let kind = match &why.waits_for {
+                Some((table, id)) => format!("{table} {id}"),
+                None => without_ids(&why.reason),
+            };
+            let (table, from) = (row.incoming.table, source_name(row.incoming.source));
+            let group = groups.entry((why.cause, table.clone(), kind, from.clone())).or_insert_with(|| SetAsideGroup {
+                cause: why.cause,
+                table,
+                from,
+                waits_for: why.waits_for,
+                reason: why.reason,
+                records: 0,
+                oldest_received_at: row.received_at,
+                first_number: row.sequence,
+            });
+            group.records += 1;
+            group.oldest_received_at = group.oldest_received_at.min(row.received_at);
+            Ok(())
+        })?;
+        let mut groups: Vec<SetAsideGroup> = groups.into_values().collect();
+        groups.sort_by_key(|group| (group.cause, std::cmp::Reverse(group.records)));
+        Ok(groups)
+    }
 }
 
 /// A reason without its variable parts: words with a digit.

@@ -6,14 +6,15 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::log::without_words;
-use super::quarantine::{SetAside, SetAsideGroup, each_set_aside, set_aside_groups, set_aside_in};
+use super::quarantine::{SetAside, SetAsideGroup, each_set_aside, set_aside_in};
 use super::retry::BEFORE;
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::record::{Fields, RecordData, RecordId, TableName};
 use crate::redaction::masked_url;
 use crate::storage::state::Setting;
-use crate::storage::{FileDirection, FileEntry, FileState, LogEntry, QuarantineCause, Storage, state};
+use crate::storage::{FileDirection, FileEntry, FileState, LogEntry, QuarantineCause, state};
+use crate::support::Support;
 
 /// Replaces words that a person typed, because they may name anybody.
 const KEPT_OUT: &str = "(kept out)";
@@ -125,37 +126,41 @@ fn shapes(data: &RecordData) -> Vec<FieldShape> {
     }
 }
 
-/// The first quarantined records, without the values of their data.
-///
-/// # Errors
-/// The database failed.
-pub fn redacted_set_aside(storage: &dyn Storage, most: usize) -> Result<Vec<RedactedSetAside>> {
-    let txn = storage.read()?;
-    let mut numbers = Vec::new();
-    each_set_aside(txn.as_ref(), |row, _| {
-        if numbers.len() < most {
-            numbers.push(row.sequence);
+impl Support {
+    /// The first quarantined records, without the values of their data.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn redacted_set_aside(&self, most: usize) -> Result<Vec<RedactedSetAside>> {
+        let txn = self.storage.read()?;
+        let mut numbers = Vec::new();
+        each_set_aside(txn.as_ref(), |row, _| {
+            if numbers.len() < most {
+                numbers.push(row.sequence);
+            }
+            Ok(())
+        })?;
+        let mut all = Vec::with_capacity(numbers.len());
+        for number in numbers {
+            let mut set_aside = set_aside_in(txn.as_ref(), number)?;
+            let data = std::mem::replace(&mut set_aside.data, RecordData::empty());
+            keep_words_out(set_aside.cause, &mut set_aside.reason);
+            all.push(RedactedSetAside { set_aside, fields: shapes(&data) });
         }
-        Ok(())
-    })?;
-    let mut all = Vec::with_capacity(numbers.len());
-    for number in numbers {
-        let mut set_aside = set_aside_in(txn.as_ref(), number)?;
-        let data = std::mem::replace(&mut set_aside.data, RecordData::empty());
-        keep_words_out(set_aside.cause, &mut set_aside.reason);
-        all.push(RedactedSetAside { set_aside, fields: shapes(&data) });
+        Ok(all)
     }
-    Ok(all)
 }
 
-/// The quarantine, grouped by cause, without the reasons that people typed.
-///
-/// # Errors
-/// The database failed.
-pub fn redacted_groups(storage: &dyn Storage) -> Result<Vec<SetAsideGroup>> {
-    let mut groups = set_aside_groups(storage, None)?;
-    groups.iter_mut().for_each(|group| keep_words_out(group.cause, &mut group.reason));
-    Ok(groups)
+impl Support {
+    /// The quarantine, grouped by cause, without the reasons that people typed.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn redacted_groups(&self) -> Result<Vec<SetAsideGroup>> {
+        let mut groups = self.set_aside_groups(None)?;
+        groups.iter_mut().for_each(|group| keep_words_out(group.cause, &mut group.reason));
+        Ok(groups)
+    }
 }
 
 /// For an ignored record, only its cause from before stays.
@@ -166,13 +171,15 @@ fn keep_words_out(cause: QuarantineCause, reason: &mut String) {
     }
 }
 
-/// The newest entries of the sync log, without the reasons that people typed.
-///
-/// # Errors
-/// The database failed.
-pub fn redacted_log(storage: &dyn Storage, most: usize) -> Result<Vec<LogEntry>> {
-    let entries = storage.read()?.log(most)?;
-    Ok(entries.into_iter().map(|entry| without_words(entry, KEPT_OUT)).collect())
+impl Support {
+    /// The newest entries of the sync log, without the reasons that people typed.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn redacted_log(&self, most: usize) -> Result<Vec<LogEntry>> {
+        let entries = self.storage.read()?.log(most)?;
+        Ok(entries.into_iter().map(|entry| without_words(entry, KEPT_OUT)).collect())
+    }
 }
 
 /// A file, without its name.
@@ -206,44 +213,48 @@ impl From<FileEntry> for RedactedFile {
     }
 }
 
-/// The first files that are not done, without their names.
-///
-/// # Errors
-/// The database failed.
-pub fn redacted_files(storage: &dyn Storage, most: usize) -> Result<Vec<RedactedFile>> {
-    const PAGE: usize = 500;
-    let txn = storage.read()?;
-    let (mut all, mut after) = (Vec::new(), None);
-    loop {
-        let page = txn.files(after.as_ref(), PAGE)?;
-        let is_last = page.len() < PAGE;
-        after = page.last().map(|entry| entry.id.clone());
-        let open = page.into_iter().filter(|entry| entry.state != FileState::Done);
-        all.extend(open.take(most.saturating_sub(all.len())).map(RedactedFile::from));
-        if is_last || all.len() >= most {
-            return Ok(all);
+impl Support {
+    /// The first files that are not done, without their names.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn redacted_files(&self, most: usize) -> Result<Vec<RedactedFile>> {
+        const PAGE: usize = 500;
+        let txn = self.storage.read()?;
+        let (mut all, mut after) = (Vec::new(), None);
+        loop {
+            let page = txn.files(after.as_ref(), PAGE)?;
+            let is_last = page.len() < PAGE;
+            after = page.last().map(|entry| entry.id.clone());
+            let open = page.into_iter().filter(|entry| entry.state != FileState::Done);
+            all.extend(open.take(most.saturating_sub(all.len())).map(RedactedFile::from));
+            if is_last || all.len() >= most {
+                return Ok(all);
+            }
         }
     }
 }
 
-/// The settings of this database; secrets only as present or missing.
-///
-/// # Errors
-/// The database failed.
-pub fn settings_shown(storage: &dyn Storage) -> Result<BTreeMap<&'static str, String>> {
-    let txn = storage.read()?;
-    let mut all = BTreeMap::new();
-    let txn = txn.as_ref();
-    for setting in shown() {
-        all.extend(setting.find(txn)?.map(|value| (setting.name(), value)));
+impl Support {
+    /// The settings of this database; secrets only as present or missing.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn settings_shown(&self) -> Result<BTreeMap<&'static str, String>> {
+        let txn = self.storage.read()?;
+        let mut all = BTreeMap::new();
+        let txn = txn.as_ref();
+        for setting in shown() {
+            all.extend(setting.find(txn)?.map(|value| (setting.name(), value)));
+        }
+        for setting in ADDRESSES {
+            all.extend(setting.find(txn)?.map(|value| (setting.name(), masked_url(&value))));
+        }
+        for setting in secret() {
+            all.extend(setting.find(txn)?.map(|_| (setting.name(), KEPT_OUT.to_owned())));
+        }
+        Ok(all)
     }
-    for setting in ADDRESSES {
-        all.extend(setting.find(txn)?.map(|value| (setting.name(), masked_url(&value))));
-    }
-    for setting in secret() {
-        all.extend(setting.find(txn)?.map(|_| (setting.name(), KEPT_OUT.to_owned())));
-    }
-    Ok(all)
 }
 
 #[cfg(test)]
@@ -251,12 +262,12 @@ mod tests {
     use super::*;
     use crate::protocol::PasswordHash;
     use crate::protocol::v6::Action;
-    use crate::storage::{Incoming, MemoryStorage, Quarantine, Source};
-    use crate::support::{Repair, ignore, note_repair};
+    use crate::storage::{Incoming, Quarantine, Source};
+    use crate::support::log::{Repair, note_repair};
 
     #[test]
     fn nothing_of_a_record_and_no_words_of_people_are_left() {
-        let storage = MemoryStorage::new();
+        let support = Support::in_memory();
         let data =
             r#"{"id":"v","first":"Miriam","given":true,"dose":2,"history":["Miriam"],"more":{"a":"Miriam"},"x":null}"#;
         let row = Incoming {
@@ -273,7 +284,7 @@ mod tests {
                 waits_for: None,
             }),
         };
-        let txn = storage.write().unwrap();
+        let txn = support.storage.write().unwrap();
         txn.stage(&row, Timestamp::from_unix_millis(0)).unwrap();
         let words = |text: &str| text.to_owned();
         let repair =
@@ -283,11 +294,11 @@ mod tests {
         state::HARDWARE_ID.set(txn.as_ref(), "machine").unwrap();
         state::SITE_NAME.set(txn.as_ref(), "clinic").unwrap();
         txn.commit().unwrap();
-        ignore(&storage, 1, "Miriam (it was me) said so").unwrap();
+        support.ignore(1, "Miriam (it was me) said so").unwrap();
 
-        let all = redacted_set_aside(&storage, 10).unwrap();
+        let all = support.redacted_set_aside(10).unwrap();
         assert_eq!(all[0].set_aside.reason, "(kept out) (it was malformed: $.dose: expected text)");
-        assert_eq!(redacted_groups(&storage).unwrap()[0].reason, all[0].set_aside.reason);
+        assert_eq!(support.redacted_groups().unwrap()[0].reason, all[0].set_aside.reason);
         let shapes: Vec<_> = all[0].fields.iter().map(|field| (field.name.as_str(), field.shape)).collect();
         let expected = [
             ("id", Shape::Text { characters: 1 }),
@@ -299,15 +310,15 @@ mod tests {
             ("x", Shape::Null),
         ];
         assert_eq!(shapes, expected);
-        let log = redacted_log(&storage, 10).unwrap();
+        let log = support.redacted_log(10).unwrap();
         assert_eq!(log[0].report["repair"]["command"], "resend");
-        let settings = settings_shown(&storage).unwrap();
+        let settings = support.settings_shown().unwrap();
         assert_eq!((settings["password_sha256"].as_str(), settings["site_name"].as_str()), (KEPT_OUT, "clinic"));
         let told = [&all.serialized(), &log.serialized(), &settings.serialized()].map(String::as_str).concat();
         for kept_out in ["Miriam", "machine", r#""hash""#] {
             assert!(!told.contains(kept_out), "{kept_out}: {told}");
         }
-        assert_eq!(redacted_set_aside(&storage, 0).unwrap().len(), 0);
+        assert_eq!(support.redacted_set_aside(0).unwrap().len(), 0);
     }
 
     trait Serialized: Serialize {

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::log::{Repair, note_repair};
 use super::preview_push::{TypeCount, TypeCounts};
 use crate::changelog::{Change, ChangeAction};
-use crate::clock::{Clock, Timestamp};
+use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::ownership::{Operation, Role, may_push};
 use crate::record::{
@@ -14,7 +14,8 @@ use crate::record::{
 use crate::site::central::push::is_pushed;
 use crate::site::legacy::push::is_pushed_to_legacy;
 use crate::storage::state::{central_is_legacy, role, site_id};
-use crate::storage::{ReadTxn, Selection, Storage, state};
+use crate::storage::{ReadTxn, Selection, state};
+use crate::support::Support;
 use crate::text::sentences::input;
 use crate::write;
 use crate::write::record_owner;
@@ -126,80 +127,84 @@ impl<'l> Chosen<'l> {
     }
 }
 
-/// The records that would be sent again. Changes nothing.
-///
-/// # Errors
-/// [`Error::NotSetUp`], [`Error::WrongRole`], [`Error::UnknownTable`], [`Error::BadInput`] for a table that sites do not
-/// send; the database failed.
-pub fn plan_resend(storage: &dyn Storage, lost: &ResendFilter) -> Result<Resend> {
-    let txn = storage.read()?;
-    let txn = txn.as_ref();
-    let chosen = Chosen::new(txn, lost)?;
-    let (mut found, mut counts, mut from) = (Resend::default(), TypeCounts::default(), Cursor(0));
-    loop {
-        let rows = txn.changed_records(&chosen.selection(), from, ROWS, BYTES)?;
-        let Some((last, _)) = rows.last() else { break };
-        from = last.cursor.next();
-        for (row, data) in rows {
-            match chosen.judge(txn, &row, data.as_ref())? {
-                ResendVerdict::NotMeant => {}
-                ResendVerdict::WaitsAlready => found.waiting_already += 1,
-                ResendVerdict::SentAgain => {
-                    let bytes = data.as_ref().map_or(0, |data| data.as_str().len());
-                    let is_delete = row.change.action == ChangeAction::Delete;
-                    counts.add(&row.change.table, is_delete, bytes, Some(row.change.changed_at));
-                    found.records += 1;
+impl Support {
+    /// The records that would be sent again. Changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::NotSetUp`], [`Error::WrongRole`], [`Error::UnknownTable`], [`Error::BadInput`] for a table that sites do not
+    /// send; the database failed.
+    pub fn plan_resend(&self, lost: &ResendFilter) -> Result<Resend> {
+        let txn = self.storage.read()?;
+        let txn = txn.as_ref();
+        let chosen = Chosen::new(txn, lost)?;
+        let (mut found, mut counts, mut from) = (Resend::default(), TypeCounts::default(), Cursor(0));
+        loop {
+            let rows = txn.changed_records(&chosen.selection(), from, ROWS, BYTES)?;
+            let Some((last, _)) = rows.last() else { break };
+            from = last.cursor.next();
+            for (row, data) in rows {
+                match chosen.judge(txn, &row, data.as_ref())? {
+                    ResendVerdict::NotMeant => {}
+                    ResendVerdict::WaitsAlready => found.waiting_already += 1,
+                    ResendVerdict::SentAgain => {
+                        let bytes = data.as_ref().map_or(0, |data| data.as_str().len());
+                        let is_delete = row.change.action == ChangeAction::Delete;
+                        counts.add(&row.change.table, is_delete, bytes, Some(row.change.changed_at));
+                        found.records += 1;
+                    }
                 }
             }
         }
+        found.by_type = counts.list();
+        Ok(found)
     }
-    found.by_type = counts.list();
-    Ok(found)
 }
 
-/// Sends them again with the next push, each in its current version; the reason is kept in the sync log. A second call
-/// finds the records waiting, and does nothing more. They win over the versions at the other end, like edits made now,
-/// so pull first.
-///
-/// # Errors
-/// As [`plan_resend`]; [`Error::CycleRunning`].
-pub fn resend(storage: &dyn Storage, clock: &dyn Clock, lost: &ResendFilter, reason: &str) -> Result<Resend> {
-    let _lock = storage.lock_cycle()?;
-    let planned = plan_resend(storage, lost)?;
-    let end = storage.read()?.last_cursor()?.next();
-    let mut from = Cursor(0);
-    let mut left = planned.records > 0;
-    while left {
-        let txn = storage.write()?;
-        let rows = {
-            let chosen = Chosen::new(txn.as_ref(), lost)?;
-            let rows = txn.changed_records(&chosen.selection(), from, ROWS, BYTES)?;
-            left = rows.last().is_some_and(|(last, _)| last.cursor.next() < end);
-            from = rows.last().map_or(from, |(last, _)| last.cursor.next());
-            let mut again = Vec::new();
-            for (row, data) in rows.into_iter().filter(|(row, _)| row.cursor < end) {
-                if chosen.judge(txn.as_ref(), &row, data.as_ref())? == ResendVerdict::SentAgain {
-                    again.push(row);
+impl Support {
+    /// Sends them again with the next push, each in its current version; the reason is kept in the sync log. A second call
+    /// finds the records waiting, and does nothing more. They win over the versions at the other end, like edits made now,
+    /// so pull first.
+    ///
+    /// # Errors
+    /// As [`plan_resend`](Self::plan_resend); [`Error::CycleRunning`].
+    pub fn resend(&self, lost: &ResendFilter, reason: &str) -> Result<Resend> {
+        let _lock = self.storage.lock_cycle()?;
+        let planned = self.plan_resend(lost)?;
+        let end = self.storage.read()?.last_cursor()?.next();
+        let mut from = Cursor(0);
+        let mut left = planned.records > 0;
+        while left {
+            let txn = self.storage.write()?;
+            let rows = {
+                let chosen = Chosen::new(txn.as_ref(), lost)?;
+                let rows = txn.changed_records(&chosen.selection(), from, ROWS, BYTES)?;
+                left = rows.last().is_some_and(|(last, _)| last.cursor.next() < end);
+                from = rows.last().map_or(from, |(last, _)| last.cursor.next());
+                let mut again = Vec::new();
+                for (row, data) in rows.into_iter().filter(|(row, _)| row.cursor < end) {
+                    if chosen.judge(txn.as_ref(), &row, data.as_ref())? == ResendVerdict::SentAgain {
+                        again.push(row);
+                    }
                 }
-            }
-            again
-        };
-        for row in rows {
-            write::requeue_edit(txn.as_ref(), row.change, clock.now())?;
-        }
-        if !left {
-            let of = |text: Option<String>| text.map(|text| format!(" {text}")).unwrap_or_default();
-            let table = of(Some(lost.table.as_ref().map_or("all".to_owned(), ToString::to_string)));
-            let id = of(lost.id.as_ref().map(ToString::to_string));
-            let since = of(lost.since.map(|since| format!("since {since}")));
-            let repair = Repair {
-                command: format!("resend{table}{id}{since}"),
-                reason: reason.to_owned(),
-                changed: format!("{} records go out again with the next push", planned.records),
+                again
             };
-            note_repair(txn.as_ref(), &repair, clock.now())?;
+            for row in rows {
+                write::requeue_edit(txn.as_ref(), row.change, self.clock.now())?;
+            }
+            if !left {
+                let of = |text: Option<String>| text.map(|text| format!(" {text}")).unwrap_or_default();
+                let table = of(Some(lost.table.as_ref().map_or("all".to_owned(), ToString::to_string)));
+                let id = of(lost.id.as_ref().map(ToString::to_string));
+                let since = of(lost.since.map(|since| format!("since {since}")));
+                let repair = Repair {
+                    command: format!("resend{table}{id}{since}"),
+                    reason: reason.to_owned(),
+                    changed: format!("{} records go out again with the next push", planned.records),
+                };
+                note_repair(txn.as_ref(), &repair, self.clock.now())?;
+            }
+            txn.commit()?;
         }
-        txn.commit()?;
+        Ok(planned)
     }
-    Ok(planned)
 }

@@ -9,6 +9,7 @@ use crate::integrate::{Integrated, Provenance, Queue, integrate, merge};
 use crate::protocol::v6::Action;
 use crate::record::{RecordId, TableName};
 use crate::storage::{Buffered, Incoming, Quarantine, QuarantineCause, Source, Storage, WriteTxn, state};
+use crate::support::Support;
 use crate::text::sentences::{input, quarantine as say};
 use crate::text::{Localize, Message};
 use crate::write;
@@ -66,32 +67,36 @@ pub struct NotRetried {
     pub why: Message,
 }
 
-/// Tries quarantined records again: stages them, and integrates them without any network. If a cycle runs on this
-/// database, the next cycle integrates them.
-///
-/// # Errors
-/// [`Error::NotFound`] if there is no such number; the database failed. Records that were staged then stay staged.
-pub fn retry(storage: &dyn Storage, clock: &dyn Clock, which: RetrySelection) -> Result<Retried> {
-    let mut retried = Retried::default();
-    match which {
-        RetrySelection::One(number) => {
-            let txn = storage.write()?;
-            let (row, _) = row_of(txn.as_ref(), number)?;
-            match row.incoming.source {
-                Source::Local => send_again(txn.as_ref(), clock, row, &mut retried)?,
-                _ => stage_one(txn.as_ref(), row, &mut retried)?,
+impl Support {
+    /// Tries quarantined records again: stages them, and integrates them without any network. If a cycle runs on this
+    /// database, the next cycle integrates them.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if there is no such number; the database failed. Records that were staged then stay staged.
+    pub fn retry(&self, which: RetrySelection) -> Result<Retried> {
+        let mut retried = Retried::default();
+        match which {
+            RetrySelection::One(number) => {
+                let txn = self.storage.write()?;
+                let (row, _) = row_of(txn.as_ref(), number)?;
+                match row.incoming.source {
+                    Source::Local => send_again(txn.as_ref(), self.clock.as_ref(), row, &mut retried)?,
+                    _ => stage_one(txn.as_ref(), row, &mut retried)?,
+                }
+                txn.commit()?;
             }
-            txn.commit()?;
+            RetrySelection::Cause(cause) => {
+                stage_causes(self.storage.as_ref(), self.clock.as_ref(), &[cause], &mut retried)?
+            }
+            RetrySelection::All => {
+                let all: Vec<_> = QuarantineCause::ALL.into_iter().filter(|c| !c.is_settled()).collect();
+                stage_causes(self.storage.as_ref(), self.clock.as_ref(), &all, &mut retried)?;
+            }
         }
-        RetrySelection::Cause(cause) => stage_causes(storage, clock, &[cause], &mut retried)?,
-        RetrySelection::All => {
-            let all: Vec<_> = QuarantineCause::ALL.into_iter().filter(|c| !c.is_settled()).collect();
-            stage_causes(storage, clock, &all, &mut retried)?;
-        }
+        // Other records may be staged already, waiting for the next cycle.
+        integrate_now(self.storage.as_ref(), self.clock.as_ref(), &mut retried)?;
+        Ok(retried)
     }
-    // Other records may be staged already, waiting for the next cycle.
-    integrate_now(storage, clock, &mut retried)?;
-    Ok(retried)
 }
 
 fn stage_one(txn: &dyn WriteTxn, row: Buffered, retried: &mut Retried) -> Result<()> {
@@ -170,28 +175,30 @@ fn integrate_now(storage: &dyn Storage, clock: &dyn Clock, retried: &mut Retried
     Ok(())
 }
 
-/// Marks a quarantined record as ignored, with a reason: it is kept for reference, no longer counts as left behind, and
-/// is not tried again automatically. A newer version of the record is taken as usual.
-///
-/// # Errors
-/// [`Error::NotFound`] if there is no such number; [`Error::BadInput`] without a reason; the database failed.
-pub fn ignore(storage: &dyn Storage, number: u64, reason: &str) -> Result<()> {
-    if reason.trim().is_empty() {
-        return Err(Error::bad_input(input::reason_needed()));
-    }
-    let txn = storage.write()?;
-    let (_, why) = row_of(txn.as_ref(), number)?;
-    let before = match why.cause {
-        // Ignored once more: the new reason replaces the old one, the original cause stays.
-        QuarantineCause::Ignored => {
-            let before = why.reason.split_once(BEFORE).map_or(why.reason.as_str(), |(_, before)| before);
-            before.strip_suffix(')').unwrap_or(before).to_owned()
+impl Support {
+    /// Marks a quarantined record as ignored, with a reason: it is kept for reference, no longer counts as left behind, and
+    /// is not tried again automatically. A newer version of the record is taken as usual.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if there is no such number; [`Error::BadInput`] without a reason; the database failed.
+    pub fn ignore(&self, number: u64, reason: &str) -> Result<()> {
+        if reason.trim().is_empty() {
+            return Err(Error::bad_input(input::reason_needed()));
         }
-        cause => format!("{}: {}", cause.as_str(), why.reason),
-    };
-    let reason = format!("{}{BEFORE}{before})", reason.trim());
-    txn.quarantine(number, &Quarantine { cause: QuarantineCause::Ignored, reason, waits_for: None })?;
-    txn.commit()
+        let txn = self.storage.write()?;
+        let (_, why) = row_of(txn.as_ref(), number)?;
+        let before = match why.cause {
+            // Ignored once more: the new reason replaces the old one, the original cause stays.
+            QuarantineCause::Ignored => {
+                let before = why.reason.split_once(BEFORE).map_or(why.reason.as_str(), |(_, before)| before);
+                before.strip_suffix(')').unwrap_or(before).to_owned()
+            }
+            cause => format!("{}: {}", cause.as_str(), why.reason),
+        };
+        let reason = format!("{}{BEFORE}{before})", reason.trim());
+        txn.quarantine(number, &Quarantine { cause: QuarantineCause::Ignored, reason, waits_for: None })?;
+        txn.commit()
+    }
 }
 
 /// Separates the reason for ignoring a record from its original reason.
@@ -200,9 +207,8 @@ pub(super) const BEFORE: &str = " (it was ";
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::{SystemClock, Timestamp};
+    use crate::clock::Timestamp;
     use crate::record::RecordData;
-    use crate::storage::MemoryStorage;
 
     fn child(id: &str) -> Incoming {
         let data = format!(r#"{{"id":"{id}","property_id":"parent","remote_editable":true}}"#);
@@ -222,55 +228,55 @@ mod tests {
         }
     }
 
-    fn stored(rows: &[Incoming]) -> MemoryStorage {
-        let storage = MemoryStorage::new();
-        let txn = storage.write().unwrap();
+    fn stored(rows: &[Incoming]) -> Support {
+        let support = Support::in_memory();
+        let txn = support.storage.write().unwrap();
         rows.iter().for_each(|row| txn.stage(row, Timestamp::from_unix_millis(0)).unwrap());
         txn.commit().unwrap();
-        storage
+        support
     }
 
     #[test]
     fn what_still_waits_is_set_aside_again_and_nothing_is_lost() {
-        let storage = stored(&[child("a"), child("b")]);
+        let support = stored(&[child("a"), child("b")]);
         for which in [RetrySelection::One(1), RetrySelection::Cause(QuarantineCause::Waiting), RetrySelection::All] {
-            let retried = retry(&storage, &SystemClock::new(), which).unwrap();
+            let retried = support.retry(which).unwrap();
             let chosen = if which == RetrySelection::One(1) { 1 } else { 2 };
             assert!(retried.tried);
             assert_eq!((retried.staged, retried.set_aside_again, retried.integrated), (chosen, chosen, 0));
-            assert_eq!(storage.read().unwrap().quarantine_counts().unwrap(), [(QuarantineCause::Waiting, 2)]);
+            assert_eq!(support.storage.read().unwrap().quarantine_counts().unwrap(), [(QuarantineCause::Waiting, 2)]);
         }
-        assert_eq!(retry(&storage, &SystemClock::new(), RetrySelection::One(99)).unwrap_err().code(), "not_found");
+        assert_eq!(support.retry(RetrySelection::One(99)).unwrap_err().code(), "not_found");
     }
 
     #[test]
     fn a_cycle_that_runs_keeps_what_was_staged_for_itself() {
-        let storage = stored(&[child("a")]);
-        let _lock = storage.lock_cycle().unwrap();
-        let retried = retry(&storage, &SystemClock::new(), RetrySelection::All).unwrap();
+        let support = stored(&[child("a")]);
+        let _lock = support.storage.lock_cycle().unwrap();
+        let retried = support.retry(RetrySelection::All).unwrap();
         assert_eq!((retried.staged, retried.tried), (1, false));
-        assert!(storage.read().unwrap().quarantine_counts().unwrap().is_empty());
+        assert!(support.storage.read().unwrap().quarantine_counts().unwrap().is_empty());
     }
 
     #[test]
     fn what_is_ignored_is_kept_with_both_reasons_and_left_alone() {
-        let storage = stored(&[child("a")]);
-        assert_eq!(ignore(&storage, 1, "  ").unwrap_err().code(), "bad_input");
-        ignore(&storage, 1, "of a clinic that closed").unwrap();
-        ignore(&storage, 1, "told twice").unwrap();
-        let (_, why) = storage.read().unwrap().quarantined(0, 9).unwrap().remove(0);
+        let support = stored(&[child("a")]);
+        assert_eq!(support.ignore(1, "  ").unwrap_err().code(), "bad_input");
+        support.ignore(1, "of a clinic that closed").unwrap();
+        support.ignore(1, "told twice").unwrap();
+        let (_, why) = support.storage.read().unwrap().quarantined(0, 9).unwrap().remove(0);
         assert_eq!(why.cause, QuarantineCause::Ignored);
         assert!(why.reason.starts_with("told twice (it was waiting: $.property_id names"), "{}", why.reason);
-        assert_eq!(retry(&storage, &SystemClock::new(), RetrySelection::All).unwrap().staged, 0);
-        let again = retry(&storage, &SystemClock::new(), RetrySelection::Cause(QuarantineCause::Ignored)).unwrap();
+        assert_eq!(support.retry(RetrySelection::All).unwrap().staged, 0);
+        let again = support.retry(RetrySelection::Cause(QuarantineCause::Ignored)).unwrap();
         assert_eq!((again.staged, again.set_aside_again), (1, 1));
     }
 
     #[test]
     fn what_was_written_here_goes_out_again_only_if_it_is_still_what_is_here() {
         let local = |id: &str| Incoming { source: Source::Local, ..child(id) };
-        let storage = stored(&[local("same"), local("other")]);
-        let txn = storage.write().unwrap();
+        let support = stored(&[local("same"), local("other")]);
+        let txn = support.storage.write().unwrap();
         let now = Timestamp::from_unix_millis(0);
         write::upsert(
             txn.as_ref(),
@@ -282,10 +288,10 @@ mod tests {
         )
         .unwrap();
         txn.commit().unwrap();
-        let retried = retry(&storage, &SystemClock::new(), RetrySelection::All).unwrap();
+        let retried = support.retry(RetrySelection::All).unwrap();
         assert_eq!((retried.sent_again, retried.not_retried.len()), (1, 1));
         assert_eq!(retried.not_retried[0].id, *"other");
-        let txn = storage.read().unwrap();
+        let txn = support.storage.read().unwrap();
         let local = crate::storage::Selection::Local;
         assert_eq!(txn.changes(&local, crate::record::Cursor(0), 9).unwrap().len(), 1);
         assert_eq!(txn.quarantined(0, 9).unwrap().len(), 1, "what could not be tried stays to be seen");

@@ -83,7 +83,7 @@ pub struct LastSync {
 ///
 /// # Errors
 /// The database failed.
-pub fn status(storage: &dyn Storage) -> Result<Status> {
+pub(crate) fn status(storage: &dyn Storage) -> Result<Status> {
     let txn = storage.read()?;
     let role = role(txn.as_ref())?;
     let site_id = site_id(txn.as_ref())?;

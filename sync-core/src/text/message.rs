@@ -193,17 +193,17 @@ pub(crate) fn placeholders(mut template: &str) -> Vec<&str> {
 macro_rules! sentences {
     ($($(#[$group_doc:meta])* $group:ident { $($(#[$doc:meta])* $name:ident($($detail:ident),*) = $english:expr;)* })*) => {
         /// Every template.
-        pub(crate) const ALL: &[$crate::MessageTemplate] = &[$($(
-            $crate::MessageTemplate::new(stringify!($group), stringify!($name), $english),
+        pub(crate) const ALL: &[$crate::text::MessageTemplate] = &[$($(
+            $crate::text::MessageTemplate::new(stringify!($group), stringify!($name), $english),
         )*)*];
         $(
             $(#[$group_doc])*
             pub(crate) mod $group {
                 $(
                     $(#[$doc])*
-                    pub(crate) fn $name($($detail: impl Into<$crate::Detail>),*) -> $crate::Message {
-                        const TEMPLATE: $crate::MessageTemplate =
-                            $crate::MessageTemplate::new(stringify!($group), stringify!($name), $english);
+                    pub(crate) fn $name($($detail: impl Into<$crate::text::Detail>),*) -> $crate::Message {
+                        const TEMPLATE: $crate::text::MessageTemplate =
+                            $crate::text::MessageTemplate::new(stringify!($group), stringify!($name), $english);
                         $crate::Message::new(TEMPLATE, vec![$((stringify!($detail), $detail.into())),*])
                     }
                 )*

@@ -2,17 +2,18 @@
 //!
 //! Nothing here imports the rooms above; [`crate::Texts`] has a host's own texts.
 
-mod class;
+pub(crate) mod class;
 mod declared;
-mod message;
+pub(crate) mod message;
 // Some are only about SQLite files.
 #[cfg_attr(not(feature = "sqlite"), allow(dead_code))]
 pub(crate) mod sentences;
 pub(crate) mod words;
 
-pub use class::ErrorClass;
+pub(crate) use class::ErrorClass;
 pub(crate) use declared::{Declared, Details, ErrorField, declare_errors, shown_fields};
-pub use message::{Detail, Localize, Message, MessageTemplate};
+pub(crate) use message::Message;
+pub use message::{Detail, Localize, MessageTemplate};
 pub(crate) use message::{filled, placeholders};
 
 /// A text in quotation marks, with characters that would end them, or the line, escaped.

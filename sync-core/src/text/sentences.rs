@@ -1,7 +1,7 @@
 //! All English texts of this library that are no errors: `group { name(details) = "text"; }`.
 
 crate::sentences! {
-    /// The results of `diagnose`: all is well, or why a check was not made.
+    /// The results of a diagnosis: all is well, or why a check was not made.
     doctor {
         all_well() = "everything that could be checked is well";
 
@@ -277,6 +277,7 @@ crate::sentences! {
         stores_still_active(count, site) = "{count} stores are still active on site \"{site}\"";
         file_unreadable(file, error) = "{file} cannot be read: {error}";
         not_a_file(file) = "{file} is not a file";
+        no_file_to_copy() = "this storage is not a file that can be copied";
         file_changed(file) = "{file} changed while it was read; attach it again";
         bytes_unreadable(error) = "the bytes cannot be read: {error}";
         legacy_id(table, max) = "a {table} is an object with an ID of 1 to {max} bytes";

@@ -8,8 +8,8 @@ use crate::error::{Error, Result};
 use crate::ownership::{Operation, Refusal, Role, may_write};
 use crate::record::types::is_patient;
 use crate::record::{
-    Cursor, Deletion, DocumentStore, FieldError, Fields, LegacyTable, RecordData, RecordId, RecordType, Scope, StoreId,
-    TableName, configured_by_legacy, document_store, owned_by_sites, record_type,
+    Cursor, Deletion, DocumentStore, FieldError, Fields, LegacyTable, RECORD_BYTES_MAX, RecordData, RecordId,
+    RecordType, Scope, StoreId, TableName, configured_by_legacy, document_store, owned_by_sites, record_type,
 };
 use crate::storage::state::{role, site_id};
 use crate::storage::{ReadTxn, Selection, Source, Storage, WriteTxn};
@@ -18,9 +18,6 @@ use crate::write;
 use crate::write::Origin;
 use crate::write::merged;
 use crate::write::record_owner;
-
-/// The most bytes of one record's data: with its envelope it still fits into the 10 MiB that central accepts.
-pub const RECORD_BYTES_MAX: usize = 10_000_000;
 
 /// Reads and writes records as the site, or the central server, that a database belongs to.
 #[derive(Clone)]
@@ -37,7 +34,7 @@ impl std::fmt::Debug for Records {
 
 impl Records {
     /// The records of this storage.
-    pub fn new(storage: Arc<dyn Storage>, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(storage: Arc<dyn Storage>, clock: Arc<dyn Clock>) -> Self {
         Self { storage, clock }
     }
 
@@ -76,26 +73,23 @@ impl Records {
     /// ```
     /// use sync_core::record::RecordData;
     /// # use std::sync::Arc;
-    /// # use sync_core::central::LocalSites;
+    /// # use sync_core::central::InProcess;
     /// # use sync_core::protocol::PasswordHash;
     /// # use sync_core::storage::MemoryStorage;
-    /// # use sync_core::central::InProcess;
-    /// # use sync_core::{Central, Records, Settings, Silent, Site, SyncOptions, SystemClock};
-    /// # let clock = Arc::new(SystemClock::new());
-    /// # let storage = Arc::new(MemoryStorage::new());
-    /// # let list = LocalSites::open(storage.clone(), clock.clone())?;
+    /// # use sync_core::{NoopObserver, Replica, Settings, SyncOptions};
+    /// # let central = Replica::with_storage(Arc::new(MemoryStorage::new()));
+    /// # let list = central.site_registry()?;
     /// # let password = PasswordHash::of_password("a password");
     /// # list.add("clinic", &password)?;
     /// # let added = list.add_store("Clinic", "C", "clinic", None)?;
-    /// # let central = Arc::new(Central::stand_alone(storage, clock.clone()));
-    /// # let storage = Arc::new(MemoryStorage::new());
-    /// # let site = Site::new(storage.clone(), Arc::new(InProcess::new(central)), clock.clone());
+    /// # let replica = Replica::with_storage(Arc::new(MemoryStorage::new()));
+    /// # let site = replica.site(Arc::new(InProcess::new(Arc::new(central.stand_alone_central()))));
     /// # let (legacy_url, site_name) = ("http://central.example.org".to_owned(), "clinic".to_owned());
     /// # let hardware_id = Some("a machine".to_owned());
-    /// # site.set_up(&Settings { legacy_url, site_name, password, hardware_id }, &mut Silent)?;
-    /// # let records = Records::new(storage, clock);
+    /// # site.set_up(&Settings { legacy_url, site_name, password, hardware_id }, &mut NoopObserver)?;
+    /// let records = replica.records();
     /// # assert!(records.active_stores()?.is_empty());
-    /// # site.sync(&SyncOptions::default(), &mut Silent)?;
+    /// # site.sync(&SyncOptions::default(), &mut NoopObserver)?;
     /// # assert_eq!(records.active_stores()?, [added]);
     /// for store in records.active_stores()? {
     ///     let at = "2026-11-23T08:00:00";
@@ -385,18 +379,4 @@ impl<'t> RecordWriter<'t> {
 /// The rule of ownership that a record breaks, if any.
 fn refused(refusal: Refusal, id: &RecordId) -> Error {
     Error::NotAllowed { refusal, id: Some(id.clone()) }
-}
-
-/// Reads the quarantine for display: up to `limit` records, in order of arrival, after the one with the
-/// [sequence](crate::storage::Buffered::sequence) `after`; 0 for the first ones.
-///
-/// # Errors
-/// The database failed.
-pub fn quarantine(
-    storage: &dyn Storage,
-    after: u64,
-    limit: usize,
-) -> Result<Vec<(crate::storage::Buffered, crate::storage::Quarantine)>> {
-    let txn: Box<dyn ReadTxn + '_> = storage.read()?;
-    txn.quarantined(after, limit)
 }

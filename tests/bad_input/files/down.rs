@@ -4,9 +4,10 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use sync_core::SyncEvent;
+use sync_core::site::Step;
 use sync_core::storage::FileState;
 use sync_core::transport::{HttpRequest, HttpResponse};
-use sync_core::{Step, SyncEvent};
 use sync_tests::raw_server::Reply;
 
 use super::{DOWNLOAD, FileBench, content, reference};

@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use sync_core::files::{Files, FilesConfig};
 use sync_core::record::RecordId;
+use sync_core::site::{FilesOptions, FilesReport};
 use sync_core::storage::{FileEntry, FileState, Storage as _};
-use sync_core::{FilesOptions, FilesReport, NoopObserver, Records, SyncObserver, SystemClock};
+use sync_core::{NoopObserver, Records, Replica, SyncObserver};
 use sync_tests::world::{asset, data};
 
 use super::Bench;
@@ -40,7 +41,7 @@ impl FileBench {
         bench.records.put("asset", [asset("x", "STORE_a", "")]).expect("an asset");
         bench.sync_well();
         let folder = Files::folder_of(&bench.path());
-        let files = Files::new(bench.storage.clone(), std::sync::Arc::new(SystemClock::new()), folder);
+        let files = Replica::with_storage(bench.storage.clone()).files(folder);
         let of_central = bench.central.files();
         Self { files: files.with_config(at_once()), bench, of_central }
     }

@@ -2,11 +2,12 @@
 
 use std::ops::ControlFlow;
 
+use sync_core::SyncEvent;
 use sync_core::files::FilesConfig;
 use sync_core::record::RecordId;
+use sync_core::site::Step;
 use sync_core::storage::FileState;
 use sync_core::transport::HttpResponse;
-use sync_core::{Step, SyncEvent};
 use sync_tests::raw_server::Reply;
 
 use super::{FileBench, UPLOAD, at_once, content};

@@ -4,11 +4,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 
-use sync_core::central::SiteRegistry;
+use sync_core::Replica;
+use sync_core::Result;
+use sync_core::changelog::{Audience, ChangeAction, NewChange};
+use sync_core::clock::Timestamp;
 use sync_core::protocol::PasswordHash;
 use sync_core::record::{NameId, RecordData, RecordId, SiteId, StoreId, TableName};
 use sync_core::storage::{MemoryStorage, SiteEntry, SqliteStorage, Storage, WriteTxn};
-use sync_core::{Audience, ChangeAction, NewChange, Result, SystemClock, Timestamp};
 
 use crate::Plan;
 
@@ -34,7 +36,7 @@ fn site_id(n: u64) -> SiteId {
 /// Makes and fills a central database; gives its newest cursor.
 pub(crate) fn fill(path: &Path, plan: &Plan) -> Result<u64> {
     let storage = Arc::new(SqliteStorage::open(path)?);
-    SiteRegistry::open(storage.clone(), Arc::new(SystemClock::new()))?;
+    Replica::with_storage(storage.clone()).site_registry()?;
     add_sites(storage.as_ref(), plan)?;
     let mut txn = storage.write()?;
     for n in 0..plan.sites {
@@ -105,7 +107,7 @@ fn add_sites(storage: &SqliteStorage, plan: &Plan) -> Result<()> {
 
 /// What a central server keeps of a password.
 fn secret() -> Result<String> {
-    let sites = SiteRegistry::open(Arc::new(MemoryStorage::new()), Arc::new(SystemClock::new()))?;
+    let sites = Replica::with_storage(Arc::new(MemoryStorage::new())).site_registry()?;
     Ok(sites.add("anybody", &PasswordHash::of_password(PASSWORD))?.secret)
 }
 

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use sync_core::{Clock, Timestamp};
+use sync_core::clock::{Clock, Timestamp};
 
 use crate::run::{Sim, Spot};
 

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use sync_core::record::{RecordData, RecordId, record_type};
 use sync_core::storage::ReadTxn;
 use sync_core::transport::{HttpRequest, Method};
-use sync_core::{Error, Records};
+use sync_core::{Error, Replica};
 
 use crate::lock;
 use crate::promises::{FORGED, Promise, short};
@@ -116,7 +116,8 @@ impl Sim {
             return;
         }
         let process = self.ends[end].process();
-        let records = Records::new(process.faulty.clone(), self.ends[end].clock.clone());
+        let records =
+            Replica::builder().clock(self.ends[end].clock.clone()).with_storage(process.faulty.clone()).records();
         let failed = process.faulty.failed();
         let done = match &content {
             Some(content) => {

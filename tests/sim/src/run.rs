@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use fastrand::Rng;
-use sync_core::Central;
-use sync_core::central::SiteRegistry;
+use sync_core::Replica;
+use sync_core::central::{Central, SiteRegistry};
 use sync_core::record::SiteId;
 use sync_core::storage::Storage;
 use sync_core::transport::HttpRequest;
@@ -406,7 +406,7 @@ impl Sim {
     /// The list of sites and stores of central.
     pub(crate) fn sites(&self) -> sync_core::Result<SiteRegistry> {
         let storage: Arc<dyn Storage> = self.ends[0].process().faulty;
-        SiteRegistry::open(storage, self.ends[0].clock.clone())
+        Replica::builder().clock(self.ends[0].clock.clone()).with_storage(storage).site_registry()
     }
 
     /// Whether the process of an end died of its planned crash; it is down then.
@@ -439,7 +439,9 @@ impl Sim {
             if !self.harsh.as_ref().is_some_and(|harsh| harsh.swarm.keeps_late) {
                 state.late.clear();
             }
-            let stand_alone = || Central::stand_alone(end.process().storage, end.clock.clone());
+            let stand_alone = || {
+                Replica::builder().clock(end.clock.clone()).with_storage(end.process().storage).stand_alone_central()
+            };
             let central = if self.legacy.is_some() { legacy::central(self) } else { stand_alone() };
             state.central = Some(Arc::new(match &self.files {
                 Some(files) => files::central(self, files, central),

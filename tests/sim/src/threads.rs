@@ -9,13 +9,15 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use serde_json::{Value, json};
-use sync_core::central::{LocalAuthenticator, SiteRegistry};
+use sync_core::Replica;
+use sync_core::Result;
+use sync_core::central::Central;
+use sync_core::clock::{Clock, Timestamp};
 use sync_core::protocol::PasswordHash;
 use sync_core::protocol::v6::{V6_VERSION, path};
 use sync_core::record::StoreId;
 use sync_core::storage::{CycleLock, MemoryStorage, ReadTxn, SiteEntry, SqliteStorage, Storage, WriteTxn};
 use sync_core::transport::{HttpRequest, Method};
-use sync_core::{Central, Clock, Result, Timestamp};
 
 use crate::lock;
 use crate::world::{self, PASSWORD, SECRET};
@@ -165,8 +167,9 @@ pub fn run(seed: u64, sqlite: bool, begin: &(dyn Fn() + Sync)) -> Vec<String> {
     let storage: Arc<dyn Storage> = Arc::new(Scheduled { inner: inner.clone(), schedule: schedule.clone() });
     set_up(&inner, &clock);
     // Who asks takes no turns: it would hold what all others need.
-    let authenticator = Arc::new(LocalAuthenticator::new(inner.clone(), clock.clone()));
-    let central = Central::new(storage, clock, authenticator);
+    let authenticator =
+        Arc::new(Replica::builder().clock(clock.clone()).with_storage(inner.clone()).local_authenticator());
+    let central = Replica::builder().clock(clock).with_storage(storage).central(authenticator);
     let world = World { central, storage: inner, schedule, sent: Mutex::default(), broken: Mutex::default() };
     for site in 1..=SITES {
         // The first contact binds the machine, and takes a while.
@@ -194,7 +197,11 @@ pub fn run(seed: u64, sqlite: bool, begin: &(dyn Fn() + Sync)) -> Vec<String> {
 }
 
 fn set_up(storage: &Arc<dyn Storage>, clock: &Arc<dyn Clock>) {
-    let sites = SiteRegistry::open(storage.clone(), clock.clone()).expect("a central database");
+    let sites = Replica::builder()
+        .clock(clock.clone())
+        .with_storage(storage.clone())
+        .site_registry()
+        .expect("a central database");
     for site in 1..=SITES {
         let entry = SiteEntry {
             id: world::number(site),

@@ -5,11 +5,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sync_core::central::SiteRegistry;
+use sync_core::changelog::{Audience, ChangeAction, NewChange};
+use sync_core::clock::Timestamp;
 use sync_core::protocol::PasswordHash;
 use sync_core::protocol::v6::Action;
 use sync_core::record::{RecordData, SiteId, StoreId};
 use sync_core::storage::{Buffered, MemoryStorage, SiteEntry, Source, StagedKind, Storage};
-use sync_core::{Audience, ChangeAction, NewChange, NoopObserver, Settings, Site, SyncConfig, Timestamp};
+use sync_core::{NoopObserver, Replica, Settings, Site, SyncConfig};
 
 use crate::disk::Disk;
 use crate::ledger::Key;
@@ -164,11 +166,7 @@ pub(crate) fn site(sim: &Sim, index: usize) -> Site {
         config.initialisation_wait = Duration::from_secs(5 * 60);
     }
     let transport = Arc::new(Network::of(sim.me.clone(), index));
-    let site = Site::new(end.process().storage, transport, end.clock.clone()).with_config(config);
-    match sim.machine(index) {
-        Some(machine) => site.with_machine_id(machine),
-        None => site,
-    }
+    Replica::builder().clock(end.clock.clone()).with_storage(end.process().storage).site(transport).with_config(config)
 }
 
 /// What all ends hold.

@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use sync_core::ChangelogGap;
+use sync_core::changelog::ChangelogGap;
 use sync_core::protocol::{v5, v6};
 use sync_core::record::Cursor;
 use sync_core::storage::state;

@@ -13,7 +13,7 @@ use rusqlite::Connection;
 use rusqlite::types::Value;
 use sync_core::record::{Cursor, RecordId, SiteId, StoreId, TableName};
 use sync_core::storage::{Selection, Source, SqliteStorage, StagedKind, Storage, state};
-use sync_core::{Error, ErrorClass, Result, status};
+use sync_core::{Error, ErrorClass, Replica, Result};
 
 use super::answers::first_line;
 use super::promises::assert_error;
@@ -82,7 +82,7 @@ fn plant_buffered(storage: &dyn Storage) {
     use sync_core::protocol::v6::Action;
     use sync_core::storage::{Incoming, Quarantine, QuarantineCause, SiteEntry};
     let txn = storage.write().expect("a transaction");
-    let now = sync_core::Timestamp::from_unix_millis(0);
+    let now = sync_core::clock::Timestamp::from_unix_millis(0);
     let waiting = Quarantine {
         cause: QuarantineCause::Waiting,
         reason: "r".to_owned(),
@@ -239,7 +239,7 @@ fn use_it(storage: Arc<SqliteStorage>) {
     if let Err(error) = read_all(storage.as_ref()) {
         assert_local(&error);
     }
-    if let Err(error) = status(storage.as_ref()) {
+    if let Err(error) = Replica::with_storage(storage.clone()).status() {
         assert_local(&error);
     }
     let world = SmallWorld::new();

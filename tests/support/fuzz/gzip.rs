@@ -8,7 +8,7 @@
 use std::io::{Read as _, Write as _};
 use std::sync::Arc;
 
-use sync_core::Central;
+use sync_core::Replica;
 use sync_core::central::CentralConfig;
 use sync_core::protocol::v6::path;
 use sync_core::transport::{HttpRequest, HttpResponse, Method};
@@ -75,7 +75,13 @@ fn ask(body: Vec<u8>, coding: Option<&str>) -> HttpResponse {
     let world = SmallWorld::new();
     let mut config = CentralConfig::default();
     config.json_bytes_max = LIMIT;
-    let central = Arc::new(Central::stand_alone(world.storage.clone(), world.clock.clone()).with_config(config));
+    let central = Arc::new(
+        Replica::builder()
+            .clock(world.clock.clone())
+            .with_storage(world.storage.clone())
+            .stand_alone_central()
+            .with_config(config),
+    );
     let mut headers = vec![("content-type".to_owned(), "application/json".to_owned())];
     headers.extend(coding.map(|coding| ("content-encoding".to_owned(), coding.to_owned())));
     let response =

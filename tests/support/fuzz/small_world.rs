@@ -4,15 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use sync_core::central::InProcess;
-use sync_core::central::SiteRegistry;
+use sync_core::central::{Central, InProcess};
+use sync_core::clock::{Clock, Timestamp};
 use sync_core::protocol::PasswordHash;
 use sync_core::record::{RecordData, SiteId, StoreId};
 use sync_core::storage::{MemoryStorage, SiteEntry, Storage};
 use sync_core::transport::Transport;
-use sync_core::{
-    Central, Clock, NoopObserver, Records, Result, Settings, Site, SyncConfig, SyncOptions, SyncReport, Timestamp,
-};
+use sync_core::{NoopObserver, Records, Replica, Result, Settings, SyncConfig, SyncOptions, SyncReport};
 
 use crate::world::{PASSWORD, SiteEnd, data};
 
@@ -55,7 +53,8 @@ impl SmallWorld {
     pub(super) fn new() -> Self {
         let clock: Arc<dyn Clock> = Arc::new(StillClock::default());
         let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
-        let sites = SiteRegistry::open(storage.clone(), clock.clone()).expect("a central database");
+        let replica = Replica::builder().clock(clock.clone()).with_storage(storage.clone());
+        let sites = replica.site_registry().expect("a central database");
         let txn = storage.write().expect("a transaction");
         for (number, (name, machine, _)) in [(2, B), (3, C)] {
             let entry = SiteEntry {
@@ -72,8 +71,8 @@ impl SmallWorld {
         for (name, _, store) in [B, C] {
             sites.add_store(name, name, name, Some(StoreId::from(store))).expect("a store");
         }
-        let central = Arc::new(Central::stand_alone(storage.clone(), clock.clone()));
-        let records = Records::new(storage.clone(), clock.clone());
+        let central = Arc::new(replica.stand_alone_central());
+        let records = replica.records();
         Self { storage, central, records, clock }
     }
 
@@ -86,8 +85,9 @@ impl SmallWorld {
         let mut config = SyncConfig::default();
         config.attempts = 2;
         config.integration_wait = Duration::from_secs(5);
-        let site = Site::new(storage.clone(), transport, self.clock.clone()).with_config(config);
-        let records = Records::new(storage.clone(), self.clock.clone());
+        let replica = Replica::builder().clock(self.clock.clone()).with_storage(storage.clone());
+        let site = replica.site(transport).with_config(config);
+        let records = replica.records();
         SiteEnd { storage, site, records }
     }
 

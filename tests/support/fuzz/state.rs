@@ -4,7 +4,7 @@
 //! the end of a line, and is cut at 500 characters: what a site's administrator sets is not the other end's to blow up.
 
 use sync_core::storage::Storage;
-use sync_core::{Error, ErrorClass, NoopObserver, status};
+use sync_core::{Error, ErrorClass, NoopObserver, Replica};
 use url::Url;
 
 use super::promises::{assert_error, assert_message};
@@ -112,7 +112,7 @@ pub(super) fn run(input: &[u8]) {
 /// The errors of everything that reads the state: its status, a request to each server, a write, and a cycle.
 fn everything_that_reads_state(site: &SiteEnd) -> Vec<Error> {
     let mut errors = Vec::new();
-    errors.extend(status(site.storage.as_ref()).err());
+    errors.extend(Replica::with_storage(site.storage.clone()).status().err());
     errors.extend(site.site.probe_central(&mut NoopObserver).err());
     errors.extend(site.records.put("asset", [asset("edit", B.2, "again")]).err());
     match cycle(site) {

@@ -3,8 +3,8 @@
 use std::io::Read;
 use std::sync::Arc;
 
-use sync_core::Central;
-use sync_core::files::{FileStore, Files};
+use sync_core::Replica;
+use sync_core::files::FileStore;
 use sync_core::protocol::v6::{Answer, WireError, decode_answer};
 use sync_core::record::RecordId;
 
@@ -50,8 +50,9 @@ fn good() -> Vec<u8> {
 pub(super) fn run(input: &[u8]) {
     let world = SmallWorld::new();
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let files = Files::new(world.storage.clone(), world.clock.clone(), folder.path());
-    let central = Central::stand_alone(world.storage.clone(), world.clock.clone());
+    let replica = Replica::builder().clock(world.clock.clone()).with_storage(world.storage.clone());
+    let files = replica.files(folder.path());
+    let central = replica.stand_alone_central();
     let central = Arc::new(central.with_files(FileStore::new(folder.path())));
     let reference = format!(
         r#"{{"id":"{ID}","table_name":"asset","record_id":"x3","file_name":"n","total_bytes":26,"created_datetime":"2025-02-11T08:41:55","sha256":"{HASH}"}}"#

@@ -11,17 +11,15 @@ use oms_sync_demo::files::impatient;
 use oms_sync_demo::judge::Holder;
 use oms_sync_demo::line::Line;
 use oms_sync_server::{Server, ServerOptions, listen};
-use sync_core::central::LegacyAuthenticator;
+use sync_core::clock::{Clock, SystemClock};
 use sync_core::files::{FileStore, Files};
 use sync_core::protocol::PasswordHash;
 use sync_core::protocol::v6::Action;
 use sync_core::record::{RecordData, SiteId};
+use sync_core::site::{Discovered, FilesOptions, FilesReport};
 use sync_core::storage::SqliteStorage;
 use sync_core::transport::HttpTransport;
-use sync_core::{
-    Central, Clock, Discovered, Error, FilesOptions, FilesReport, NoopObserver, Records, Result, Settings, Site,
-    SyncConfig, SyncOptions, SyncReport, SystemClock,
-};
+use sync_core::{Error, NoopObserver, Records, Replica, Result, Settings, Site, SyncConfig, SyncOptions, SyncReport};
 use sync_testkit::legacy_server::{
     LegacyRecord, LegacyServer, ListeningLegacyServer, PASSWORD, SmallWorld, small_world,
 };
@@ -63,8 +61,9 @@ impl Ends {
         let stand_in = ListeningLegacyServer::start(legacy.clone()).map_err(failed)?;
         // As `serve --auth legacy`.
         let asks = Arc::new(HttpTransport::default());
-        let authenticator = Arc::new(LegacyAuthenticator::new(storages[CENTRAL].clone(), asks, clock.clone()));
-        let central = Central::new(storages[CENTRAL].clone(), clock.clone(), authenticator);
+        let replica = Replica::builder().clock(clock.clone()).with_storage(storages[CENTRAL].clone());
+        let authenticator = Arc::new(replica.legacy_authenticator(asks));
+        let central = replica.central(authenticator);
         let central = Arc::new(central.with_files(FileStore::new(folder.join("central.files"))));
         let server =
             Server::start(central, listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?, ServerOptions::default())?;
@@ -87,7 +86,7 @@ impl Ends {
     }
 
     pub(super) fn records(&self, end: usize) -> Records {
-        Records::new(self.storages[end].clone(), self.clock.clone())
+        Replica::builder().clock(self.clock.clone()).with_storage(self.storages[end].clone()).records()
     }
 
     /// Sets an end up with only the address of the legacy server, its name there and the password.
@@ -110,7 +109,7 @@ impl Ends {
     /// The files of an end.
     pub(super) fn files(&self, end: usize) -> Files {
         let folder = self.folder.join(format!("{}.files", NAMES[end]));
-        impatient(Files::new(self.storages[end].clone(), self.clock.clone(), folder))
+        impatient(Replica::builder().clock(self.clock.clone()).with_storage(self.storages[end].clone()).files(folder))
     }
 
     /// Sends and fetches the files of a site.
@@ -123,7 +122,11 @@ impl Ends {
         config.retry_wait = Duration::from_millis(100);
         config.integration_poll = Duration::from_millis(50);
         let transport = Arc::new(HttpTransport::default());
-        Site::new(self.storages[end].clone(), transport, self.clock.clone()).with_config(config)
+        Replica::builder()
+            .clock(self.clock.clone())
+            .with_storage(self.storages[end].clone())
+            .site(transport)
+            .with_config(config)
     }
 }
 

@@ -9,7 +9,7 @@ mod ends;
 mod report;
 mod story;
 
-use sync_core::Step;
+use sync_core::site::Step;
 
 use self::report::{Cycle, SEVEN};
 use self::story::Story;

@@ -3,7 +3,8 @@
 use oms_sync_demo::cast::NAMES;
 use oms_sync_demo::judge::Verdict;
 use serde_json::Value;
-use sync_core::{Step, SyncReport};
+use sync_core::SyncReport;
+use sync_core::site::Step;
 
 /// The steps in their order.
 pub(super) const SEVEN: [Step; 7] =

@@ -7,7 +7,8 @@ use oms_sync_demo::judge::{Holder, Ledger, Verdict};
 use oms_sync_demo::seed::{Seed, Writer, broken, bulk_asset, seeds};
 use serde_json::Value;
 use sync_core::record::RecordData;
-use sync_core::{Error, Result, Step, SyncOutcome, SyncReport};
+use sync_core::site::Step;
+use sync_core::{Error, Result, SyncOutcome, SyncReport};
 use sync_testkit::legacy_server::{LegacyRecord, Takes, add_invoices, legacy_id, rows};
 
 use super::ends::{Ends, LEGACY, LegacyHolds, SITE_IDS};

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use rusqlite::OptionalExtension as _;
 use serde::Serialize;
 use serde_json::{Map, Value};
-use sync_core::{Detail, Localize, Message, Result};
+use sync_core::text::{Detail, Localize};
+use sync_core::{Message, Result};
 
 use super::open::{Database, failed};
 use super::values::{first_line, table_of, time};

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use rusqlite::Row;
 use serde::Serialize;
-use sync_core::{Localize, Message, Result};
+use sync_core::text::Localize;
+use sync_core::{Message, Result};
 
 use super::open::{Database, failed};
 use super::values::{first_line, time};

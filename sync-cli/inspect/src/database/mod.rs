@@ -11,7 +11,8 @@ mod waiting;
 use std::path::Path;
 
 use serde::Serialize;
-use sync_core::{Error, Localize, Message, Result};
+use sync_core::text::Localize;
+use sync_core::{Error, Message, Result};
 
 use self::open::Database;
 use crate::sentences::input_given as given;

@@ -1,7 +1,8 @@
 //! Times, ids, errors and tables of Open mSupply in the format of this program.
 
+use sync_core::Result;
+use sync_core::clock::{Clock as _, SystemClock, Timestamp};
 use sync_core::protocol::masked_text;
-use sync_core::{Clock as _, Result, SystemClock, Timestamp};
 
 use super::open::{Database, failed};
 

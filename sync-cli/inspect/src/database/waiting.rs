@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use sync_core::Result;
+use sync_core::clock::Timestamp;
 use sync_core::record::record_types;
-use sync_core::{Result, Timestamp};
 
 use super::open::{Database, failed};
 use super::site::{Part, Settings};

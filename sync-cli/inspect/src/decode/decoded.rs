@@ -2,9 +2,10 @@
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use sync_core::Message;
 use sync_core::protocol::masked_text;
 use sync_core::record::Fields;
-use sync_core::{Detail, Localize, Message};
+use sync_core::text::{Detail, Localize};
 
 use crate::sentences::decoded_kind as kinds;
 

@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde::Serialize;
+use sync_core::clock::Timestamp;
 use sync_core::protocol::PasswordHash;
-use sync_core::storage::{Storage as _, state};
-use sync_core::{Error, Localize, Message, Timestamp};
+use sync_core::text::Localize;
+use sync_core::{Error, Message};
 
 use self::parts::{PARTS, Source};
 use super::layout::{moment, say, table};
@@ -93,11 +94,11 @@ fn gather(source: &Source<'_>) -> Vec<Gathered> {
 /// The secrets of this site. No part contains them; if a part should ever change, they are cut out anyway.
 fn secrets(source: &Source<'_>) -> Vec<String> {
     let mut all = Vec::new();
-    if let Ok(workspace) = &source.workspace {
-        let text = |setting: state::Setting<String>| setting.find(workspace.storage.read().ok()?.as_ref()).ok()?;
-        all.extend([state::PASSWORD_HASH.as_text(), state::HARDWARE_ID].into_iter().filter_map(text));
+    if let Some(settings) = source.settings() {
+        all.push(settings.password.expose().to_owned());
+        all.extend(settings.hardware_id);
     }
-    all.extend(sync_core::machine_id().ok());
+    all.extend(sync_core::site::machine_id().ok());
     if let Ok(password) = std::env::var("OMS_SYNC_PASSWORD") {
         all.push(PasswordHash::of_password(&password).expose().to_owned());
         all.push(password);
@@ -119,7 +120,7 @@ fn list(gathered: &[Gathered], out: &Output) -> Result<(), Failure> {
 
 /// A name with the site and the time.
 fn usual_name(source: &Source<'_>) -> String {
-    let site = source.site_name().unwrap_or_default();
+    let site = source.settings().map_or_else(String::new, |settings| settings.site_name);
     let plain = |letter: char| if letter.is_ascii_alphanumeric() { letter } else { '-' };
     let site: String = site.chars().take(40).map(plain).collect();
     let at = moment(source.now).replace([' ', ':'], "-");

@@ -3,16 +3,14 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::{Value, json};
+use sync_core::clock::Timestamp;
+use sync_core::error::catalogue;
 use sync_core::files::Files;
-use sync_core::storage::{LoggedError, SqliteStorage, Storage as _, state};
-use sync_core::support::{
-    cursors, identity, preview_push, redacted_files, redacted_groups, redacted_log, redacted_set_aside, settings_shown,
-};
-use sync_core::{Error, Message, Result, Timestamp, catalogue, status};
+use sync_core::storage::LoggedError;
+use sync_core::{Error, Message, Replica, Result, Settings};
 
 use crate::args::{Args, Bundle};
 use crate::command::doctor::{PATIENCE, diagnosed};
@@ -33,18 +31,18 @@ pub(super) struct Part {
 pub(super) const PARTS: &[Part] = &[
     Part { name: "README.txt", what: shown::read_me, make: read_me },
     Part { name: "environment.json", what: shown::environment, make: environment },
-    Part { name: "status.json", what: shown::status, make: |from| pretty(&status(from.storage()?.as_ref())?) },
+    Part { name: "status.json", what: shown::status, make: |from| pretty(&from.replica()?.status()?) },
     Part { name: "doctor.json", what: shown::doctor, make: doctor },
-    Part { name: "identity.json", what: shown::identity, make: |from| pretty(&identity(from.storage()?.as_ref())?) },
+    Part { name: "identity.json", what: shown::identity, make: |from| pretty(&from.replica()?.support().identity()?) },
     Part { name: "settings.json", what: shown::settings, make: settings },
-    Part { name: "cursors.json", what: shown::cursors, make: |from| pretty(&cursors(from.storage()?.as_ref())?) },
-    Part { name: "push.json", what: shown::push, make: |from| pretty(&preview_push(from.storage()?.as_ref())?) },
+    Part { name: "cursors.json", what: shown::cursors, make: |from| pretty(&from.replica()?.support().cursors()?) },
+    Part { name: "push.json", what: shown::push, make: |from| pretty(&from.replica()?.support().preview_push()?) },
     Part { name: "log.jsonl", what: shown::log, make: log },
     Part { name: "errors.json", what: shown::errors, make: errors },
     Part {
         name: "quarantine.json",
         what: shown::set_aside,
-        make: |from| pretty(&redacted_groups(from.storage()?.as_ref())?),
+        make: |from| pretty(&from.replica()?.support().redacted_groups()?),
     },
     Part { name: "quarantine.jsonl", what: shown::each_set_aside, make: quarantine },
     Part { name: "files.jsonl", what: shown::files, make: files },
@@ -76,20 +74,21 @@ impl<'s> Source<'s> {
         let workspace = Workspace::open_to_read(args, out);
         let usual = || args.files.clone().unwrap_or_else(|| Files::folder_of(&args.db));
         let folder = workspace.as_ref().map_or_else(|_| usual(), |workspace| workspace.folder.clone());
-        let now = sync_core::Clock::now(&sync_core::SystemClock::new());
+        let now = sync_core::clock::Clock::now(&sync_core::clock::SystemClock::new());
         Ok(Self { args, cycles: options.cycles, is_offline: options.offline, now, workspace, folder })
     }
 
-    fn storage(&self) -> Result<&Arc<SqliteStorage>> {
+    fn replica(&self) -> Result<&Replica> {
         match &self.workspace {
-            Ok(workspace) => Ok(&workspace.storage),
+            Ok(workspace) => Ok(&workspace.replica),
             // Opened again to get its error again: an error can be returned only once.
-            Err(_) => Err(SqliteStorage::open_existing(&self.args.db).err().unwrap_or(Error::NotSetUp)),
+            Err(_) => Err(Replica::builder().open_existing(&self.args.db).err().unwrap_or(Error::NotSetUp)),
         }
     }
 
-    pub(super) fn site_name(&self) -> Option<String> {
-        state::SITE_NAME.find(self.storage().ok()?.read().ok()?.as_ref()).ok()?
+    /// The settings of the site, if they can be read.
+    pub(super) fn settings(&self) -> Option<Settings> {
+        self.replica().ok()?.settings().ok()?
     }
 }
 
@@ -125,11 +124,11 @@ fn doctor(from: &Source<'_>) -> Result<String> {
 }
 
 fn settings(from: &Source<'_>) -> Result<String> {
-    pretty(&settings_shown(from.storage()?.as_ref())?)
+    pretty(&from.replica()?.support().settings_shown()?)
 }
 
 fn log(from: &Source<'_>) -> Result<String> {
-    let entries = redacted_log(from.storage()?.as_ref(), from.cycles)?;
+    let entries = from.replica()?.support().redacted_log(from.cycles)?;
     let document = |entry: &sync_core::storage::LogEntry| {
         json!({
             "started_at": entry.started_at, "finished_at": entry.finished_at, "outcome": entry.outcome,
@@ -143,7 +142,7 @@ fn log(from: &Source<'_>) -> Result<String> {
 fn errors(from: &Source<'_>) -> Result<String> {
     let known = catalogue();
     let mut all: BTreeMap<String, (u64, Timestamp)> = BTreeMap::new();
-    for entry in redacted_log(from.storage()?.as_ref(), from.cycles)? {
+    for entry in from.replica()?.support().redacted_log(from.cycles)? {
         let Some(error) = entry.error else { continue };
         let (count, last) = all.entry(error.code).or_insert((0, entry.started_at));
         *count += 1;
@@ -160,11 +159,11 @@ fn errors(from: &Source<'_>) -> Result<String> {
 }
 
 fn quarantine(from: &Source<'_>) -> Result<String> {
-    lines(&redacted_set_aside(from.storage()?.as_ref(), MOST)?)
+    lines(&from.replica()?.support().redacted_set_aside(MOST)?)
 }
 
 fn files(from: &Source<'_>) -> Result<String> {
-    lines(&redacted_files(from.storage()?.as_ref(), MOST)?)
+    lines(&from.replica()?.support().redacted_files(MOST)?)
 }
 
 /// The environment of the program. Values of variables may contain names and passwords of proxies: only their names are

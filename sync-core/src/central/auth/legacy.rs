@@ -89,7 +89,7 @@ impl std::fmt::Debug for LegacyAuthenticator {
 impl LegacyAuthenticator {
     /// Creates an authenticator that asks the legacy server of this database over this transport. Use short time
     /// limits, because sites wait meanwhile.
-    pub fn new(storage: Arc<dyn Storage>, transport: Arc<dyn Transport>, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(storage: Arc<dyn Storage>, transport: Arc<dyn Transport>, clock: Arc<dyn Clock>) -> Self {
         Self { storage, transport, clock, keyed: HmacKey::new(), known: Mutex::default() }
     }
 

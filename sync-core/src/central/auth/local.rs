@@ -60,7 +60,7 @@ impl std::fmt::Debug for LocalAuthenticator {
 
 impl LocalAuthenticator {
     /// Creates an authenticator for the list in this storage.
-    pub fn new(storage: Arc<dyn Storage>, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(storage: Arc<dyn Storage>, clock: Arc<dyn Clock>) -> Self {
         Self { storage, clock, keyed: HmacKey::new(), checked: Mutex::default(), hashing: Hashing::new() }
     }
 

@@ -95,7 +95,7 @@ const WITHHELD: SiteSetting<StoredJson<WithheldRecords>> = state::withheld_of_si
 ///
 /// # Errors
 /// The database failed.
-pub fn withheld(storage: &dyn Storage, site: SiteId) -> Result<u64> {
+pub(crate) fn withheld(storage: &dyn Storage, site: SiteId) -> Result<u64> {
     Ok(WithheldRecords::load(storage.read()?.as_ref(), site)?.held.map_or(0, |held| held.records))
 }
 

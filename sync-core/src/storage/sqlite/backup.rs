@@ -17,7 +17,7 @@ impl SqliteStorage {
     ///
     /// # Errors
     /// [`Error::Io`] if the file exists already; `disk_full`; the database failed. No file is left behind then.
-    pub fn back_up(&self, to: &Path) -> Result<()> {
+    pub(crate) fn back_up(&self, to: &Path) -> Result<()> {
         if to.exists() {
             let source = std::io::Error::from(std::io::ErrorKind::AlreadyExists).into();
             return Err(Error::Io { what: format!("making {}", to.display()), source });

@@ -28,13 +28,12 @@ pub struct HookedRecord<'r> {
 ///
 /// ```
 /// use sync_core::storage::rusqlite::Connection;
-/// use sync_core::storage::{HookedRecord, SqliteStorage};
+/// use sync_core::Replica;
+/// use sync_core::storage::HookedRecord;
 /// # let folder = tempfile::tempdir()?;
 /// # let path = folder.path().join("clinic.sqlite");
 ///
-/// let storage = SqliteStorage::open(&path)?;
-/// storage.host_tables("CREATE TABLE IF NOT EXISTS fridge (id TEXT PRIMARY KEY, notes TEXT)")?;
-/// let storage = storage.with_hook(|connection: &Connection, record: &HookedRecord<'_>| {
+/// let follow = |connection: &Connection, record: &HookedRecord<'_>| {
 ///     if record.table.as_str() == "asset" {
 ///         let id = record.id.as_str();
 ///         connection.execute("DELETE FROM fridge WHERE id = ?1", [id])?;
@@ -44,8 +43,10 @@ pub struct HookedRecord<'r> {
 ///         }
 ///     }
 ///     Ok(())
-/// });
-/// # drop(storage);
+/// };
+/// let tables = "CREATE TABLE IF NOT EXISTS fridge (id TEXT PRIMARY KEY, notes TEXT)";
+/// let replica = Replica::builder().host_tables(tables).hook(follow).open(&path)?;
+/// # drop(replica);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub trait RecordHook: Send + Sync {

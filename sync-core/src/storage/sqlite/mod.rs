@@ -161,20 +161,23 @@ impl SqliteStorage {
     /// Adds a hook, which receives all later writes through this object. Other processes that write into the file need
     /// their own.
     #[must_use]
-    pub fn with_hook(mut self, hook: impl RecordHook + 'static) -> Self {
-        self.writer.get_mut().hook = Some(Box::new(hook));
+    pub(crate) fn with_hook(mut self, hook: Box<dyn RecordHook>) -> Self {
+        self.writer.get_mut().hook = Some(hook);
         self
     }
 
     /// Creates or changes the host's own tables, by statements separated by `;`, in one transaction.
     ///
     /// # Errors
-    /// SQLite's, and nothing is changed.
-    pub fn host_tables(&self, sql: &str) -> rusqlite::Result<()> {
+    /// A statement failed, and nothing is changed.
+    pub(crate) fn host_tables(&self, sql: &str) -> Result<()> {
         let writer = self.writer.lock();
-        let txn = rusqlite::Transaction::new_unchecked(&writer.connection, rusqlite::TransactionBehavior::Immediate)?;
-        txn.execute_batch(sql)?;
-        txn.commit()
+        let begun = rusqlite::Transaction::new_unchecked(&writer.connection, rusqlite::TransactionBehavior::Immediate);
+        let done = begun.and_then(|txn| {
+            txn.execute_batch(sql)?;
+            txn.commit()
+        });
+        done.map_err(database_error)
     }
 
     fn reader(&self) -> Result<Connection> {

@@ -7,8 +7,9 @@ use crate::clock::Timestamp;
 use crate::error::{Error, ErrorClass, Result};
 use crate::record::Cursor;
 use crate::storage::{FileEntry, FileState, Storage, state};
+use crate::support::Disagreement;
+use crate::support::Support;
 use crate::support::config_warnings::{ConfigWarning, config_warnings};
-use crate::support::{Disagreement, cursors, identity};
 use crate::text::sentences::doctor as say;
 use crate::text::{Detail, Message};
 
@@ -31,7 +32,7 @@ const FREE_NONE: u64 = 4 * 1024 * 1024;
 /// Checks a database file: whether it belongs to this program, is sound and writable, and how much space is left on its
 /// disk, which the host knows. Also returns the database, opened read-only, if possible.
 #[cfg(feature = "sqlite")]
-pub fn examine_file(
+pub(crate) fn examine_file(
     path: &std::path::Path,
     free_bytes: Option<u64>,
 ) -> (Vec<Check>, Option<crate::storage::SqliteStorage>) {
@@ -94,9 +95,9 @@ pub fn examine_file(
 }
 
 /// Checks the identity of this database, and that it is consistent.
-pub(crate) fn settings(storage: &dyn Storage) -> Result<Check> {
+pub(crate) fn settings(support: &Support) -> Result<Check> {
     const NAME: &str = "settings";
-    let found = identity(storage)?;
+    let found = support.identity()?;
     // The central address has its own check.
     let ours = |found: &&Disagreement| found.code != "central_url_missing" && !found.is_of_central_url;
     Ok(match found.disagreements.iter().find(ours) {
@@ -183,10 +184,10 @@ pub(crate) fn copies(storage: &dyn Storage, now: Timestamp) -> Result<Check> {
 }
 
 /// A cursor beyond the known end of what it reads.
-pub(crate) fn cursors_here(storage: &dyn Storage) -> Result<Option<Check>> {
-    let beyond = cursors(storage)?.into_iter().find(|shown| shown.end.is_some_and(|end| shown.position > end));
+pub(crate) fn cursors_here(support: &Support) -> Result<Option<Check>> {
+    let beyond = support.cursors()?.into_iter().find(|shown| shown.end.is_some_and(|end| shown.position > end));
     if beyond.is_none() {
-        return changelog_nears_its_end(storage);
+        return changelog_nears_its_end(support.storage.as_ref());
     }
     Ok(beyond.map(|shown| {
         let (at, end) = (shown.position, shown.end.unwrap_or(Cursor(0)));

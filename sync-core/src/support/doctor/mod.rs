@@ -1,7 +1,7 @@
 //! Diagnosis of a site: checks in order, and at the end the party at fault.
 //!
-//! [`examine_file`] checks the database file; [`Site::diagnose`](crate::Site::diagnose) checks the rest. Neither
-//! changes anything, here or at a server.
+//! [`Replica::examine`](crate::Replica::examine) checks the database file;
+//! [`SiteSupport::doctor`](crate::support::SiteSupport::doctor) checks the rest. Neither changes anything, here or at a server.
 
 pub(crate) mod asked;
 mod local;
@@ -13,7 +13,7 @@ use crate::text::sentences::doctor as say;
 use crate::text::{Localize, Message};
 
 #[cfg(feature = "sqlite")]
-pub use local::examine_file;
+pub(crate) use local::examine_file;
 pub(crate) use local::{copies, cursors_here, files, quarantine, settings};
 
 /// The party at fault, or that has to act.

@@ -18,7 +18,7 @@
 //!
 //! ```
 //! use std::sync::Arc;
-//! use sync_core::SystemClock;
+//! use sync_core::clock::SystemClock;
 //! use sync_testkit::legacy_server::{Endpoint, Fault, LegacyServer, LegacySite, rows};
 //!
 //! let server = LegacyServer::new(Arc::new(SystemClock::new()));
@@ -64,7 +64,7 @@ pub use world::{PASSWORD, SmallSite, SmallWorld, add_invoices, small_world};
 
 use records::Records;
 use sites::Account;
-use sync_core::Clock;
+use sync_core::clock::Clock;
 use sync_core::record::SiteId;
 use sync_core::transport::{HttpRequest, HttpResponse};
 

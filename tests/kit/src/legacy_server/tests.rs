@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::*;
-use sync_core::Timestamp;
+use sync_core::clock::Timestamp;
 use sync_core::protocol::v5::{InitialisationStatus, SiteHeaders, V5_VERSION};
 use sync_core::protocol::v6::Action;
 use sync_core::protocol::{AppIdentity, PasswordHash};

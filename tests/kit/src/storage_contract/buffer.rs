@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Make, data, read, write};
-use sync_core::Timestamp;
+use sync_core::clock::Timestamp;
 use sync_core::protocol::v6::Action;
 use sync_core::record::{Cursor, SiteId, TableName};
 use sync_core::storage::{

@@ -2,7 +2,7 @@
 
 use super::buffer::{because, central, incoming, set_aside, stage, waiting_for};
 use super::{Make, all_changes, change, data, put, read, write};
-use sync_core::Timestamp;
+use sync_core::clock::Timestamp;
 use sync_core::protocol::v6::Action;
 use sync_core::record::{Cursor, RecordData, RecordId, SiteId, TableName};
 use sync_core::storage::{CHUNK_BYTES, Incoming, PushedVersion, QuarantineCause, SiteActivity, SiteEntry, Source};

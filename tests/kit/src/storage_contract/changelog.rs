@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::{Make, all_changes, change, data, deletion, in_store, put, read, write};
-use sync_core::Timestamp;
+use sync_core::changelog::{Audience, ChangeAction, NewChange};
+use sync_core::clock::Timestamp;
 use sync_core::record::{Cursor, RecordId, SiteId, TableName};
 use sync_core::storage::Selection;
-use sync_core::{Audience, ChangeAction, NewChange};
 
 /// Cursors only rise, in a transaction and from one to the next, and none is used twice, even if its row is gone.
 pub fn cursors_only_rise_and_are_never_used_twice(make: Make<'_>) {

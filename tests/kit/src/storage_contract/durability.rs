@@ -1,7 +1,7 @@
 //! A storage that outlives its process still has its committed state when it is opened again.
 
 use super::{Open, all_changes, change, data, deletion, put, read, write};
-use sync_core::Timestamp;
+use sync_core::clock::Timestamp;
 use sync_core::protocol::v6::Action;
 use sync_core::storage::{Incoming, Source, StagedKind};
 

@@ -1,7 +1,7 @@
 //! The state of files.
 
 use super::{Make, read, write};
-use sync_core::Timestamp;
+use sync_core::clock::Timestamp;
 use sync_core::record::RecordId;
 use sync_core::storage::{FileDirection, FileEntry, FileState};
 

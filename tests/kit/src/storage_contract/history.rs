@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{data, deletion};
-use sync_core::Timestamp;
+use sync_core::changelog::{Audience, Change, NewChange};
+use sync_core::clock::Timestamp;
 use sync_core::record::{Cursor, NameId, RecordData, RecordId, SiteId, StoreId, TableName};
 use sync_core::storage::{ReadTxn, Selection, Storage};
-use sync_core::{Audience, Change, NewChange};
 
 const TABLES: [&str; 3] = ["asset", "vaccination", "name_store_join"];
 const STORES: [&str; 3] = ["A", "B", "C"];
@@ -38,7 +38,7 @@ impl Random {
         NewChange {
             table: self.one_of(&TABLES).into(),
             id: format!("{}", self.below(5)).into(),
-            action: sync_core::ChangeAction::Upsert,
+            action: sync_core::changelog::ChangeAction::Upsert,
             store: self.maybe(store.into()),
             name: Some(self.one_of(&NAMES)).and_then(|name| self.maybe(name.into())),
             source_site: Some(self.below(3)).and_then(|site| self.maybe(SiteId(i32::try_from(site).unwrap()))),

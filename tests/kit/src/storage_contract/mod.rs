@@ -38,10 +38,10 @@ pub mod visibility;
 
 use std::sync::Arc;
 
-use sync_core::Timestamp;
+use sync_core::changelog::{Audience, Change, ChangeAction, NewChange};
+use sync_core::clock::Timestamp;
 use sync_core::record::{Cursor, RecordData};
 use sync_core::storage::{ReadTxn, Selection, Storage, WriteTxn};
-use sync_core::{Audience, Change, ChangeAction, NewChange};
 
 /// Creates an empty storage at each call.
 pub type Make<'m> = &'m dyn Fn() -> Arc<dyn Storage>;

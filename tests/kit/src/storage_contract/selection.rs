@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::history::check_random_history;
 use super::{Make, all_changes, change, data, deletion, in_store, put, read, write};
+use sync_core::changelog::{Audience, Change, NewChange};
 use sync_core::record::{Cursor, RecordData, SiteId};
 use sync_core::storage::{Selection, Storage};
-use sync_core::{Audience, Change, NewChange};
 
 /// How many random histories are played.
 const HISTORIES: u64 = 12;

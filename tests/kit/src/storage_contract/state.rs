@@ -1,7 +1,7 @@
 //! Settings and the sync log.
 
 use super::{Make, read, write};
-use sync_core::Timestamp;
+use sync_core::clock::Timestamp;
 use sync_core::storage::{LogEntry, LoggedError};
 
 fn at(millis: i64) -> Timestamp {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{Make, change, data, put, read, write};
 use sync_core::Error;
-use sync_core::Timestamp;
+use sync_core::clock::Timestamp;
 use sync_core::protocol::v6::Action;
 use sync_core::record::{Cursor, SiteId};
 use sync_core::storage::{Incoming, Source, Storage, WriteTxn};

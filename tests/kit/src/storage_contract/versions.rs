@@ -2,11 +2,11 @@
 //! version knew, and what a site pushed last.
 
 use super::{Make, change, data, deletion, in_store, put, read, write};
-use sync_core::Timestamp;
+use sync_core::changelog::{Audience, NewChange};
+use sync_core::clock::Timestamp;
 use sync_core::protocol::v6::{Action, WireRecord};
 use sync_core::record::{Cursor, RecordId, SiteId, StoreId, TableName};
 use sync_core::storage::{Incoming, Known, Selection, Source, StagedKind};
-use sync_core::{Audience, NewChange};
 
 /// Where a record got the data that it has, or was deleted, is told as long as that is so: rows that only tell it again do
 /// not move it.
@@ -50,7 +50,7 @@ pub fn a_former_store_is_told_what_the_record_was_when_it_left(make: Make<'_>) {
     write(&storage, |txn| txn.put_record(&data("[2]"), &row).unwrap());
     let told_to = |selection: &Selection| {
         let rows = read(&storage, |txn| txn.changed_records(selection, Cursor(0), usize::MAX, usize::MAX).unwrap());
-        let of = |(row, data): (sync_core::Change, Option<sync_core::record::RecordData>)| {
+        let of = |(row, data): (sync_core::changelog::Change, Option<sync_core::record::RecordData>)| {
             (row.change.store.map(|store| store.to_string()), data.map(|data| data.as_str().to_owned()))
         };
         rows.into_iter().map(of).collect::<Vec<_>>()

@@ -1,13 +1,14 @@
 //! Central's topics, where the storage below has them.
 
 use super::WatchedTxn;
+use sync_core::clock::Timestamp;
 use sync_core::record::{RecordData, RecordId, SiteId, TableName};
 use sync_core::storage::{
     ActivityReads, ActivityWrites, CentralReads, CentralWrites, LegacyMirrorReads, LegacyMirrorWrites, MirroredRecord,
     PushedVersion, QuarantineCause, ReadTxn, SiteActivity, SiteEntry, SitePushReads, SitePushWrites, SiteReads,
     SiteWrites, WriteTxn,
 };
-use sync_core::{Error, Result, Timestamp};
+use sync_core::{Error, Result};
 
 fn missing() -> Error {
     Error::WrongRole { needed: "central server", found: "storage for remote sites only" }

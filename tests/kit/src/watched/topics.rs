@@ -1,13 +1,15 @@
 //! The topics that every storage has.
 
 use super::WatchedTxn;
+use sync_core::Result;
+use sync_core::changelog::{Change, NewChange};
+use sync_core::clock::Timestamp;
 use sync_core::record::{Cursor, NameId, RecordData, RecordId, SiteId, StoreId, TableName};
 use sync_core::storage::{
     BufferReads, BufferWrites, Buffered, ChangelogReads, FileEntry, FileReads, FileState, FileWrites, HistoryReads,
     Incoming, LogEntry, PushedReads, PushedWrites, Quarantine, QuarantineCause, ReadTxn, RecordReads, RecordWrites,
     Selection, Source, StagedCounts, StagedKind, StateReads, StateWrites, SyncLogReads, SyncLogWrites, WriteTxn,
 };
-use sync_core::{Change, NewChange, Result, Timestamp};
 
 impl<T: ReadTxn + ?Sized> RecordReads for WatchedTxn<'_, T> {
     fn record(&self, table: &TableName, id: &RecordId) -> Result<Option<RecordData>> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use sync_core::record::RecordData;
 use sync_core::storage::{MemoryStorage, Storage, state};
-use sync_core::{Error, NoopObserver, Records, Site, SyncConfig, SyncOptions};
+use sync_core::{Error, NoopObserver, Replica, SyncConfig, SyncOptions};
 
 use super::Aimed;
 use crate::disk::Disk;
@@ -59,7 +59,7 @@ impl Sim {
             document.insert("forged".to_owned(), json!(FORGED));
             let own = desk.own.first().cloned();
             document.insert("store_id".to_owned(), json!(own));
-            let records = Records::new(copy.clone(), end.clock.clone());
+            let records = Replica::builder().clock(end.clock.clone()).with_storage(copy.clone()).records();
             // A copy that knows that it was left behind may still be written to.
             let _ = records.put("asset", [RecordData::of(&Value::Object(document))]);
         }
@@ -67,7 +67,8 @@ impl Sim {
         (config.pull_records, config.push_records_max) = self.swarm.batches;
         config.pull_records_max = (config.pull_records * 4).max(16);
         let transport = Arc::new(Network::of(self.me.clone(), site));
-        let program = Site::new(copy.clone(), transport, end.clock.clone()).with_config(config);
+        let program =
+            Replica::builder().clock(end.clock.clone()).with_storage(copy.clone()).site(transport).with_config(config);
         end.busy.store(true, std::sync::atomic::Ordering::Relaxed);
         let outcome = program.sync(&SyncOptions::default(), &mut NoopObserver);
         end.busy.store(false, std::sync::atomic::Ordering::Relaxed);

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sync_core::Timestamp;
+use sync_core::clock::Timestamp;
 
 use crate::ledger::Key;
 

@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
+use sync_core::clock::{Clock as _, Timestamp};
 use sync_core::files::FileStore;
 use sync_core::record::RecordId;
+use sync_core::site::FilesOptions;
 use sync_core::storage::{FileEntry, FileState};
-use sync_core::{Clock as _, FilesOptions, Timestamp};
 
 use super::{FilesHalf, all_in};
 use crate::aim::Aim;

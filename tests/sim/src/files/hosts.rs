@@ -7,7 +7,7 @@ use serde_json::json;
 use sync_core::files::{Attach, FileStore};
 use sync_core::record::RecordData;
 use sync_core::storage::FileState;
-use sync_core::{Error, Records};
+use sync_core::{Error, Replica};
 
 use super::book::{BookedFile, content};
 use super::{FilesHalf, all_in, files};
@@ -126,7 +126,7 @@ impl Sim {
             "mime_type": null, "total_bytes": length, "created_datetime": "2026-01-01T00:00:00",
             "deleted_datetime": null,
         });
-        let records = Records::new(process.faulty, self.ends[0].clock.clone());
+        let records = Replica::builder().clock(self.ends[0].clock.clone()).with_storage(process.faulty).records();
         let done = records.put(REFERENCES, [RecordData::of(&reference)]).is_ok();
         self.note(|| format!("another program at central refers to {id}, {length} bytes, of {asset}: {done}"));
         self.notice_crash(0);

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use serde_json::Value;
-use sync_core::Clock as _;
+use sync_core::clock::Clock as _;
 use sync_core::protocol::v6::path;
 use sync_core::transport::{HttpRequest, HttpResponse, StreamedBody, StreamedResponse, TransportError};
 

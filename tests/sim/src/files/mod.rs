@@ -16,10 +16,12 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use sync_core::central::CentralConfig;
+use sync_core::central::{Central, CentralConfig};
+use sync_core::clock::Clock as _;
 use sync_core::files::{FILE_BYTES_MAX, FileStore, Files, FilesConfig};
+use sync_core::site::{FilesOptions, FilesReport};
 use sync_core::storage::state;
-use sync_core::{Central, Clock as _, Error, FilesOptions, FilesReport, SyncEvent};
+use sync_core::{Error, Replica, SyncEvent};
 
 pub use book::{BookedFile, FileBook};
 pub(crate) use line::is_of_a_file;
@@ -160,7 +162,12 @@ fn files(sim: &Sim, half: &FilesHalf, end: usize, of_host: bool) -> Files {
     (config.fetch, config.file_bytes_max) = (half.swarm.fetch, FILE_BYTES_MAX);
     let store = store(half, end, &process);
     let storage = if of_host { process.faulty } else { process.storage };
-    Files::new(storage, sim.ends[end].clock.clone(), half.folder(end)).with_store(store).with_config(config)
+    Replica::builder()
+        .clock(sim.ends[end].clock.clone())
+        .with_storage(storage)
+        .files(half.folder(end))
+        .with_store(store)
+        .with_config(config)
 }
 
 /// Central with the folder for files.

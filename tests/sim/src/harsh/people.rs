@@ -2,8 +2,8 @@
 //! again.
 
 use serde_json::{Map, Value, json};
-use sync_core::SyncOptions;
-use sync_core::support::{RetrySelection, retry};
+use sync_core::support::RetrySelection;
+use sync_core::{Replica, SyncOptions};
 
 use super::Harsh;
 use crate::hosts::Desk;
@@ -109,7 +109,11 @@ impl Sim {
         }
         let process = end.process();
         let failed = process.faulty.failed();
-        let done = retry(process.faulty.as_ref(), end.clock.as_ref(), RetrySelection::All);
+        let done = Replica::builder()
+            .clock(end.clock.clone())
+            .with_storage(process.faulty.clone())
+            .support()
+            .retry(RetrySelection::All);
         self.note(|| {
             let told = done.as_ref().map(|done| (done.staged, done.sent_again, done.integrated, done.set_aside_again));
             format!("somebody has tried again what {} has set aside: {told:?}", end.name)

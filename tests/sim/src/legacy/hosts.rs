@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 use sync_core::record::{RecordData, RecordId};
-use sync_core::{Error, Records};
+use sync_core::{Error, Replica};
 
 use super::book::{IN_DOCUMENTS, REFERENCES};
 use super::{Legacy, STAFF_TABLES};
@@ -105,7 +105,8 @@ impl Sim {
 
     fn write_at(&self, end: usize, key: Key, held: Option<&str>, content: Option<String>, may: bool) {
         let process = self.ends[end].process();
-        let records = Records::new(process.faulty.clone(), self.ends[end].clock.clone());
+        let records =
+            Replica::builder().clock(self.ends[end].clock.clone()).with_storage(process.faulty.clone()).records();
         let failed = process.faulty.failed();
         let done = match &content {
             Some(content) => {

@@ -12,12 +12,12 @@ mod swarm;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, Weak};
 
-use sync_core::central::LegacyAuthenticator;
+use sync_core::central::Central;
 use sync_core::protocol::PasswordHash;
 use sync_core::protocol::v5::InitialisationStatus;
 use sync_core::record::SiteId;
 use sync_core::storage::Storage;
-use sync_core::{Central, NoopObserver, Settings};
+use sync_core::{NoopObserver, Replica, Settings};
 use sync_testkit::legacy_server::{LegacyServer, LegacySite};
 
 pub(crate) use book::STAFF;
@@ -115,6 +115,7 @@ pub(crate) fn central(sim: &Sim) -> Central {
     let process = end.process();
     let line = Arc::new(Network::of_authenticator(sim.me.clone()));
     let storage: Arc<dyn Storage> = process.storage.clone();
-    let authenticator = Arc::new(LegacyAuthenticator::new(storage, line, end.clock.clone()));
-    Central::new(process.storage, end.clock.clone(), authenticator).with_own_site(world::site(sim, 0))
+    let authenticator =
+        Arc::new(Replica::builder().clock(end.clock.clone()).with_storage(storage).legacy_authenticator(line));
+    Replica::builder().clock(end.clock.clone()).with_storage(process.storage).central(authenticator)
 }

@@ -27,12 +27,13 @@ use crate::site::client::Client;
 use crate::site::config::SyncConfig;
 use crate::site::identity::Identity;
 use crate::site::legacy::discover::{central_url, told};
-use crate::site::observer::{NoopObserver, SyncEvent, SyncObserver};
+use crate::site::observer::{SyncEvent, SyncObserver};
 use crate::site::watch::{ExchangeProgress, watched};
 use crate::storage::state;
 use crate::storage::state::role;
 use crate::support::config_warnings::{ConfigWarning, config_warnings};
 use crate::support::doctor::{self, CENTRAL, Check, CheckOutcome, Diagnosis, LEGACY, NAMES, Party};
+use crate::support::{SiteSupport, Support};
 use crate::text::sentences::{doctor as say, identity as of_identity};
 use crate::text::{Message, quoted};
 use crate::transport::Transport;
@@ -41,30 +42,23 @@ use crate::transport::Transport;
 /// diagnosis.
 type CheckObserver<'a> = &'a mut dyn FnMut(&Check) -> ControlFlow<()>;
 
-impl Site {
+impl SiteSupport {
     /// Checks everything that a sync needs, in order, and names the party at fault. `before` has the checks of the
-    /// database file. Changes nothing, here or at a server; each request is tried once.
+    /// database file; `each` receives every check. Changes nothing, here or at a server; each request is tried once.
     ///
     /// # Errors
-    /// [`Error::Cancelled`] if `each`, which receives every check, stops; all other errors are in the diagnosis.
-    pub fn diagnose(&self, before: Vec<Check>, each: CheckObserver<'_>) -> Result<Diagnosis> {
-        self.diagnose_watched(before, each, &mut NoopObserver)
-    }
-
-    /// Like [`diagnose`](Self::diagnose), with an observer that may break off a running request.
-    ///
-    /// # Errors
-    /// As [`diagnose`](Self::diagnose); [`Error::Cancelled`] also from the observer.
-    pub fn diagnose_watched(
+    /// [`Error::Cancelled`] if `each` or the observer stops; all other errors are in the diagnosis.
+    pub fn doctor(
         &self,
         before: Vec<Check>,
         each: CheckObserver<'_>,
         observer: &mut dyn SyncObserver,
     ) -> Result<Diagnosis> {
-        let watched = ObservedTransport::new(self.transport.as_ref(), self.clock.as_ref());
-        let config = SyncConfig { attempts: 1, ..self.config.clone() };
+        let watched = ObservedTransport::new(self.site.transport.as_ref(), self.site.clock.as_ref());
+        let config = SyncConfig { attempts: 1, ..self.site.config.clone() };
         let mut doctor = Doctor {
-            site: self,
+            site: &self.site,
+            support: self.of_database(),
             watched: &watched,
             config: &config,
             each,
@@ -84,6 +78,7 @@ impl Site {
 
 struct Doctor<'a> {
     site: &'a Site,
+    support: Support,
     watched: &'a ObservedTransport<'a>,
     config: &'a SyncConfig,
     each: CheckObserver<'a>,
@@ -136,7 +131,7 @@ impl Doctor<'_> {
 
     fn run(&mut self) -> Result<()> {
         let storage = self.site.storage.clone();
-        let settings = doctor::settings(storage.as_ref());
+        let settings = doctor::settings(&self.support);
         let is_set_up = settings.as_ref().is_ok_and(|check| check.outcome != CheckOutcome::Fault);
         let is_readable = settings.is_ok();
         self.add_read("settings", settings)?;
@@ -170,7 +165,7 @@ impl Doctor<'_> {
             );
         }
         self.add_read("dispensary mode", self.dispensary(role))?;
-        let cursors = match doctor::cursors_here(storage.as_ref()) {
+        let cursors = match doctor::cursors_here(&self.support) {
             Ok(found) => found.or(self.at_servers.take()).unwrap_or_else(|| Check::ok("cursors", say::cursors_well())),
             Err(error) => Check::fault("cursors", &error, Party::Device),
         };

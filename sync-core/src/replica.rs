@@ -1,0 +1,386 @@
+//! The one front of a database: what an app opens, and what it does there.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::central::{
+    Central, LegacyAuthenticator, LocalAuthenticator, SiteAuthenticator, SiteList, SiteRegistry, Store, stores,
+};
+use crate::clock::{Clock, SystemClock};
+use crate::error::Result;
+use crate::files::Files;
+use crate::machine::Machine;
+use crate::ownership::Role;
+use crate::site::{Settings, Site};
+use crate::storage::{Storage, state};
+use crate::support::{Status, Support, status};
+use crate::transport::Transport;
+use crate::write::records::Records;
+
+#[cfg(feature = "sqlite")]
+use crate::error::Error;
+#[cfg(feature = "sqlite")]
+use crate::storage::{RecordHook, SqliteStorage};
+#[cfg(feature = "sqlite")]
+use crate::support::doctor::{Check, examine_file};
+#[cfg(feature = "sqlite")]
+use crate::text::sentences::input;
+
+/// A database that takes part in synchronisation: what an app opens first, and what everything else hangs on.
+///
+/// A clone is the same replica, and any thread may use it. Nothing runs in the background: each call does its work on the thread
+/// that makes it.
+///
+/// ```no_run
+/// # #[cfg(not(feature = "sqlite"))]
+/// # fn main() {}
+/// # #[cfg(feature = "sqlite")]
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use sync_core::Replica;
+///
+/// let replica = Replica::open("clinic.sqlite")?;
+/// println!("{} records wait to be pushed", replica.status()?.waiting.records);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Replica {
+    parts: Arc<Parts>,
+}
+
+/// What the clones of a replica share.
+struct Parts {
+    storage: Arc<dyn Storage>,
+    /// The same storage, if it is a file.
+    #[cfg(feature = "sqlite")]
+    file: Option<Arc<SqliteStorage>>,
+    clock: Arc<dyn Clock>,
+    machine: Machine,
+}
+
+impl fmt::Debug for Replica {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Replica").field("path", &self.path()).finish_non_exhaustive()
+    }
+}
+
+impl Replica {
+    /// Opens a database file, and makes it if it does not exist. [`builder`](Self::builder) has more to choose from.
+    ///
+    /// # Errors
+    /// As [`SqliteStorage::open`].
+    #[cfg(feature = "sqlite")]
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        Self::builder().open(path)
+    }
+
+    /// A replica over a storage of the host's own.
+    pub fn with_storage(storage: Arc<dyn Storage>) -> Self {
+        Self::builder().with_storage(storage)
+    }
+
+    /// Chooses what is not as usual, and then opens.
+    pub fn builder() -> ReplicaBuilder {
+        ReplicaBuilder::default()
+    }
+
+    /// Reads and writes records.
+    pub fn records(&self) -> Records {
+        Records::new(self.parts.storage.clone(), self.parts.clock.clone())
+    }
+
+    /// The remote site: sets the database up and synchronises it. Its requests go through `transport`.
+    pub fn site(&self, transport: Arc<dyn Transport>) -> Site {
+        let Parts { storage, clock, machine, .. } = self.parts.as_ref();
+        Site::new(storage.clone(), transport, clock.clone(), machine.clone())
+    }
+
+    /// The files of records, whose bytes lie in this folder.
+    pub fn files(&self, folder: impl Into<PathBuf>) -> Files {
+        Files::new(self.parts.storage.clone(), self.parts.clock.clone(), folder)
+    }
+
+    /// A central server that lets sites in as `authenticator` says.
+    pub fn central(&self, authenticator: Arc<dyn SiteAuthenticator>) -> Central {
+        Central::new(self.parts.storage.clone(), self.parts.clock.clone(), authenticator)
+    }
+
+    /// A central server that needs no legacy server: it keeps the list of sites itself
+    /// ([`site_registry`](Self::site_registry)) and answers the V5 requests that a site sends first.
+    pub fn stand_alone_central(&self) -> Central {
+        Central::stand_alone(self.parts.storage.clone(), self.parts.clock.clone())
+    }
+
+    /// Lets sites in at a central server as the legacy server says, which is asked through `transport`.
+    pub fn legacy_authenticator(&self, transport: Arc<dyn Transport>) -> LegacyAuthenticator {
+        LegacyAuthenticator::new(self.parts.storage.clone(), transport, self.parts.clock.clone())
+    }
+
+    /// Lets sites in at a central server as the local list of sites says.
+    pub fn local_authenticator(&self) -> LocalAuthenticator {
+        LocalAuthenticator::new(self.parts.storage.clone(), self.parts.clock.clone())
+    }
+
+    /// The local list of sites and stores. The first call makes the database that of a central server without a legacy
+    /// server.
+    ///
+    /// # Errors
+    /// The database is a site's, or the legacy server keeps its list.
+    pub fn site_registry(&self) -> Result<SiteRegistry> {
+        SiteRegistry::open(self.parts.storage.clone(), self.parts.clock.clone())
+    }
+
+    /// Who keeps the list of sites to which this database belongs; `None` before that is known.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn site_list(&self) -> Result<Option<SiteList>> {
+        SiteList::of(self.parts.storage.as_ref())
+    }
+
+    /// All stores that are known here, by id. On a central server these are the stores of every site.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn stores(&self) -> Result<Vec<Store>> {
+        stores(self.parts.storage.as_ref())
+    }
+
+    /// The part that this database plays; `None` before it is set up.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn role(&self) -> Result<Option<Role>> {
+        state::role(self.parts.storage.read()?.as_ref())
+    }
+
+    /// With which settings this database was set up as a site; `None` if it was not.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn settings(&self) -> Result<Option<Settings>> {
+        let txn = self.parts.storage.read()?;
+        let txn = txn.as_ref();
+        let known = (state::LEGACY_URL.find(txn)?, state::SITE_NAME.find(txn)?, state::PASSWORD_HASH.find(txn)?);
+        let (Some(legacy_url), Some(site_name), Some(password)) = known else { return Ok(None) };
+        Ok(Some(Settings { legacy_url, site_name, password, hardware_id: state::HARDWARE_ID.find(txn)? }))
+    }
+
+    /// How this database stands: who it is, what waits to be pushed, how the last cycle ended.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn status(&self) -> Result<Status> {
+        status(self.parts.storage.as_ref())
+    }
+
+    /// Explains and repairs this database. What the servers are asked for is at [`Site::support`].
+    pub fn support(&self) -> Support {
+        Support::new(self.parts.storage.clone(), self.parts.clock.clone())
+    }
+
+    /// The storage below, for what this front has no call for.
+    pub fn storage(&self) -> &Arc<dyn Storage> {
+        &self.parts.storage
+    }
+
+    /// The clock.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.parts.clock
+    }
+
+    /// The file of the database, without symbolic links; `None` for a storage that is no file.
+    pub fn path(&self) -> Option<&Path> {
+        #[cfg(feature = "sqlite")]
+        return self.parts.file.as_ref().map(|file| file.path());
+        #[cfg(not(feature = "sqlite"))]
+        return None;
+    }
+}
+
+/// What only a database file has.
+#[cfg(feature = "sqlite")]
+impl Replica {
+    /// Examines a database file, and opens it to be read only if that is possible. The checks are the first ones of a
+    /// [diagnosis](crate::support::SiteSupport::doctor). `free_bytes` is how much space is left on its disk, as far as the host
+    /// knows.
+    pub fn examine(path: impl AsRef<Path>, free_bytes: Option<u64>) -> (Vec<Check>, Option<Self>) {
+        let (checks, file) = examine_file(path.as_ref(), free_bytes);
+        (checks, file.map(|file| Self::builder().over_file(file)))
+    }
+
+    /// Whether the file that was opened is still the one at its path. Another file there is another database, or a backup
+    /// that was put back; what is written to the one that was opened would be lost.
+    ///
+    /// # Errors
+    /// [`Error::DatabaseReplaced`]: this replica is of no use any more, and has to be opened anew.
+    pub fn check_in_place(&self) -> Result<()> {
+        self.parts.file.as_ref().map_or(Ok(()), |file| file.check_in_place())
+    }
+
+    /// Copies the database into a new file that only its owner may read, between two cycles.
+    ///
+    /// # Errors
+    /// [`Error::CycleRunning`]; [`Error::BadInput`] for a storage that is no file; the copy cannot be written.
+    pub fn back_up(&self, to: &Path) -> Result<()> {
+        let file = self.parts.file.as_ref().ok_or_else(|| Error::bad_input(input::no_file_to_copy()))?;
+        let _lock = file.lock_cycle()?;
+        file.back_up(to)
+    }
+}
+
+/// Chooses how a [`Replica`] is opened.
+#[derive(Default)]
+pub struct ReplicaBuilder {
+    clock: Option<Arc<dyn Clock>>,
+    machine: Machine,
+    #[cfg(feature = "sqlite")]
+    hook: Option<Box<dyn RecordHook>>,
+    #[cfg(feature = "sqlite")]
+    tables: Option<String>,
+}
+
+impl fmt::Debug for ReplicaBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ReplicaBuilder")
+    }
+}
+
+impl ReplicaBuilder {
+    /// Goes by this clock instead of the [`SystemClock`].
+    #[must_use]
+    pub fn clock(self, clock: Arc<dyn Clock>) -> Self {
+        Self { clock: Some(clock), ..self }
+    }
+
+    /// Says which machine this is, where the host knows it better than the system does, as an app on Android: pass it each
+    /// time, so that a database that was copied to another machine is noticed.
+    #[must_use]
+    pub fn machine_id(self, id: impl Into<String>) -> Self {
+        Self { machine: Machine::Given(id.into()), ..self }
+    }
+
+    /// Puts a replica over a storage of the host's own. What is chosen for a database file does not concern it.
+    pub fn with_storage(self, storage: Arc<dyn Storage>) -> Replica {
+        self.build(
+            storage,
+            #[cfg(feature = "sqlite")]
+            None,
+        )
+    }
+
+    fn build(self, storage: Arc<dyn Storage>, #[cfg(feature = "sqlite")] file: Option<Arc<SqliteStorage>>) -> Replica {
+        let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock::new()));
+        let machine = self.machine;
+        Replica {
+            parts: Arc::new(Parts {
+                storage,
+                #[cfg(feature = "sqlite")]
+                file,
+                clock,
+                machine,
+            }),
+        }
+    }
+}
+
+/// What is chosen for a database file.
+#[cfg(feature = "sqlite")]
+impl ReplicaBuilder {
+    /// Calls this hook for each record that this replica writes or removes, in the transaction that does it.
+    #[must_use]
+    pub fn hook(self, hook: impl RecordHook + 'static) -> Self {
+        Self { hook: Some(Box::new(hook)), ..self }
+    }
+
+    /// Makes or changes the host's own tables when the file is opened, by SQL statements separated by `;`, in one transaction.
+    /// They run at each opening, so they say `IF NOT EXISTS`.
+    #[must_use]
+    pub fn host_tables(self, sql: impl Into<String>) -> Self {
+        Self { tables: Some(sql.into()), ..self }
+    }
+
+    /// Opens a database file, and makes it if it does not exist. One of an older version of this library is brought up to
+    /// date.
+    ///
+    /// # Errors
+    /// As [`SqliteStorage::open`]; [`Error::Database`] if a statement of [`host_tables`](Self::host_tables) fails.
+    pub fn open(self, path: impl AsRef<Path>) -> Result<Replica> {
+        self.over_written(SqliteStorage::open(path)?)
+    }
+
+    /// Opens a database file that must exist.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open); [`Error::NoDatabase`] if there is no such file.
+    pub fn open_existing(self, path: impl AsRef<Path>) -> Result<Replica> {
+        self.over_written(SqliteStorage::open_existing(path)?)
+    }
+
+    /// Opens a database file that must exist, to be read only: it is not brought up to date, and each write is refused.
+    ///
+    /// # Errors
+    /// As [`SqliteStorage::open_to_read`].
+    pub fn open_to_read(self, path: impl AsRef<Path>) -> Result<Replica> {
+        Ok(self.over_file(SqliteStorage::open_to_read(path)?))
+    }
+
+    fn over_written(self, file: SqliteStorage) -> Result<Replica> {
+        if let Some(sql) = &self.tables {
+            file.host_tables(sql)?;
+        }
+        Ok(self.over_file(file))
+    }
+
+    fn over_file(mut self, file: SqliteStorage) -> Replica {
+        let file = match self.hook.take() {
+            Some(hook) => file.with_hook(hook),
+            None => file,
+        };
+        let file = Arc::new(file);
+        self.build(file.clone(), Some(file))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::MemoryStorage;
+
+    fn any_thread<T: Clone + Send + Sync + 'static>(_: &T) {}
+
+    #[test]
+    fn a_clone_is_the_same_replica_on_any_thread() {
+        let replica = Replica::with_storage(Arc::new(MemoryStorage::new()));
+        any_thread(&replica);
+        assert_eq!((replica.role().unwrap(), replica.path()), (None, None));
+        let list = replica.clone().site_registry().unwrap();
+        assert_eq!(replica.role().unwrap(), Some(Role::Central));
+        assert_eq!(list.list().unwrap().len(), 0);
+        assert_eq!(replica.site_list().unwrap(), Some(SiteList::Local));
+        assert!(replica.settings().unwrap().is_none() && replica.stores().unwrap().is_empty());
+    }
+
+    #[cfg(feature = "sqlite")]
+    #[test]
+    fn a_file_is_made_or_must_be_there_or_is_only_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.sqlite");
+        assert_eq!(Replica::builder().open_existing(&path).unwrap_err().code(), "no_database");
+        let tables = "CREATE TABLE IF NOT EXISTS mine (id TEXT)";
+        for _ in 0..2 {
+            let replica = Replica::builder().host_tables(tables).open(&path).unwrap();
+            replica.check_in_place().unwrap();
+            assert_eq!(replica.path(), Some(std::fs::canonicalize(&path).unwrap().as_path()));
+        }
+        let wrong = Replica::builder().host_tables("CREATE").open(&path).unwrap_err();
+        assert_eq!(wrong.code(), "database_failed");
+        let read = Replica::builder().open_to_read(&path).unwrap();
+        assert_eq!(read.site_registry().err().map(|error| error.code()), Some("database_read_only"));
+        read.back_up(&folder.path().join("copy.sqlite")).unwrap();
+        Replica::builder().open_existing(folder.path().join("copy.sqlite")).unwrap();
+        let memory = Replica::with_storage(Arc::new(MemoryStorage::new()));
+        assert_eq!(memory.back_up(&folder.path().join("none.sqlite")).unwrap_err().code(), "bad_input");
+    }
+}
