@@ -69,7 +69,7 @@ pub struct SiteRegistry {
 
 impl std::fmt::Debug for SiteRegistry {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("LocalSites")
+        f.write_str("SiteRegistry")
     }
 }
 
