@@ -18,12 +18,12 @@ const CRATES: [&str; 9] = [
     "tests/support",
 ];
 
-fn root() -> &'static Path {
+pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
 }
 
 /// The Rust files below a folder, by path.
-fn rust_files(folder: &Path) -> Vec<PathBuf> {
+pub(crate) fn rust_files(folder: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -167,7 +167,7 @@ fn uses(source: &str) -> Vec<String> {
 }
 
 /// What stands with `pub` at the outermost level of a module: `use TREE`, `mod NAME`, or the name of an item.
-fn public_statements(source: &str) -> Vec<String> {
+pub(crate) fn public_statements(source: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut lines = source.lines().peekable();
     let mut is_for_tools = false;

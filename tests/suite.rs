@@ -13,6 +13,7 @@ mod errors;
 mod files;
 mod fixtures;
 mod fuzz;
+mod glossary;
 mod healing;
 mod held_up;
 mod host_tables;

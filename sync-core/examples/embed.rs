@@ -1,0 +1,38 @@
+//! The smallest host: sets a site up, writes a record for each of its stores, and synchronises.
+//!
+//! `cargo run -p sync-core --example embed -- clinic.sqlite http://127.0.0.1:8000 clinic PASSWORD`
+
+use std::sync::Arc;
+
+use sync_core::protocol::PasswordHash;
+use sync_core::record::RecordData;
+use sync_core::transport::HttpTransport;
+use sync_core::{NoopObserver, Replica, Settings, SyncOptions};
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [database, legacy_url, site_name, password] = arguments.as_slice() else {
+        return Err("usage: embed DATABASE ADDRESS SITE PASSWORD".into());
+    };
+    let replica = Replica::open(database)?;
+    let site = replica.site(Arc::new(HttpTransport::default()));
+    if replica.settings()?.is_none() {
+        let (legacy_url, site_name) = (legacy_url.clone(), site_name.clone());
+        let password = PasswordHash::of_password(password);
+        site.set_up(&Settings { legacy_url, site_name, password, hardware_id: None }, &mut NoopObserver)?;
+    }
+    // The first cycle brings the stores of this site.
+    site.sync(&SyncOptions::default(), &mut NoopObserver)?;
+
+    let records = replica.records();
+    for store in records.active_stores()? {
+        let now = replica.clock().now().wire();
+        let dates = format!(r#""created_datetime":"{now}","modified_datetime":"{now}""#);
+        let fridge = format!(r#"{{"id":"fridge of {store}","store_id":"{store}","notes":"vaccine fridge",{dates}}}"#);
+        records.put("asset", [RecordData::parse(fridge)?])?;
+    }
+
+    let report = site.sync(&SyncOptions::default(), &mut NoopObserver)?;
+    println!("{:?}: {} up, {} down", report.outcome, report.pushed, report.pulled);
+    report.error.map_or(Ok(()), |error| Err(error.into()))
+}
