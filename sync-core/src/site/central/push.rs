@@ -254,7 +254,9 @@ impl Cycle<'_, '_> {
             return Ok(());
         }
         if !told_last {
-            let (empty, whole) = (Batch::empty(Cursor(0)), self.client.whole());
+            // A restored site asks for what it lost after this: what central integrates from now on of it goes back too.
+            let lost_history = newest_gaps(self.site.storage.read()?.as_ref())?;
+            let (empty, whole) = (Batch { lost_history, ..Batch::empty(Cursor(0)) }, self.client.whole());
             match self.post(central, empty, None, whole) {
                 Ok(result) => {
                     // An unconfirmed push may be lost with the rest.
