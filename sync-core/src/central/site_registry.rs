@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::ownership::Role;
 use crate::protocol::PasswordHash;
 use crate::record::{RecordData, RecordId, SiteId, StoreId, TableName};
-use crate::storage::{SiteEntry, Storage, WriteTxn, state};
+use crate::storage::{SiteEntry, Source, Storage, WriteTxn, state};
 use crate::text::quoted;
 use crate::text::sentences::input;
 use crate::write;
@@ -169,6 +169,11 @@ impl SiteRegistry {
         }
         state::HIGHEST_SITE.set(txn.as_ref(), highest_site(txn.as_ref())?)?;
         txn.central()?.remove_site(site.id)?;
+        if !txn.staged_tables(Source::Site(site.id))?.is_empty() {
+            // Central accepted these records. Nobody sends the last batch of their push any more.
+            txn.central()?.request_integration(site.id, self.clock.now())?;
+            super::v6::push::set_open(txn.as_ref(), site.id, false)?;
+        }
         txn.commit()
     }
 
